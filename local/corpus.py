@@ -1,0 +1,177 @@
+"""What the preparation of any corpus needs: its own lists read, its files found and measured, a data directory finished."""
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from utils.audio import UnreadableAudio, audio_info
+from utils.data_dir import DataDir, write_data_dir
+from utils.errors import UserError
+from utils.files import atomic_write
+from utils.ledger import UNREADABLE, Ledger
+from utils.receipts import Task
+
+
+def read_protocol(path: Path) -> dict[str, str]:
+    """First field of each line of a corpus' own list -> the rest of the line.
+
+    Parameters
+    ----------
+    path : path
+        Text file, UTF-8 with or without a byte order mark; fields separated by blanks or tabs; LF or CRLF; the last line may lack its end.
+
+    Returns
+    -------
+    dict of str to str
+        In the file's order; the rest has no blanks around it.
+
+    Raises
+    ------
+    UserError
+        The file is missing, empty or not UTF-8; a line has one field only; a first field comes twice.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; it belongs to the corpus") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: byte {error.start} is not UTF-8") from None
+    content = {}
+    for number, line in enumerate(lines, start=1):
+        fields = line.split(maxsplit=1)
+        if len(fields) == 1:
+            raise UserError(f"{path}:{number}: found '{fields[0]}' alone, expected a name and its value")
+        if fields and fields[0] in content:
+            raise UserError(f"{path}:{number}: '{fields[0]}' is there twice")
+        if fields:
+            content[fields[0]] = fields[1].rstrip()
+    if not content:
+        raise UserError(f"{path}: empty; it belongs to the corpus")
+    return content
+
+
+def require(wanted: Collection[str], source: Path, found: Collection[str], path: Path) -> None:
+    """Refuse a list that lacks some of what another one names.
+
+    Parameters
+    ----------
+    wanted, found : collections of str
+        Utterances or speakers.
+    source, path : path
+        The lists that they stand in.
+
+    Raises
+    ------
+    UserError
+        Says how many are missing, and names the first.
+    """
+    missing = sorted(set(wanted).difference(found))
+    if missing:
+        raise UserError(f"{path}: {len(missing)} of {len(wanted)} in {source} are missing, first '{missing[0]}'; fetch the corpus again")
+
+
+def require_files(paths: Mapping[str, Path], source: Path, listing: Path) -> None:
+    """Refuse a corpus of which some files are missing.
+
+    Parameters
+    ----------
+    paths : mapping of str to path
+        Utterance -> file.
+    source : path
+        The list that names them.
+    listing : path
+        Where the missing ones are written down, if there are any.
+
+    Raises
+    ------
+    UserError
+        Says how many are missing, names the first and the listing.
+    """
+    missing = [str(path) for path in paths.values() if not path.is_file()]
+    if not missing:
+        listing.unlink(missing_ok=True)
+        return
+    with atomic_write(listing) as file:
+        file.writelines(f"{path}\n" for path in missing)
+    raise UserError(f"{source}: {len(missing)} of its {len(paths)} files are missing, first {missing[0]} (list: {listing}); fetch them again")
+
+
+def measure(paths: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, str]]:
+    """Durations as the files' headers say.
+
+    Parameters
+    ----------
+    paths : mapping of str to path
+        Utterance -> audio file.
+
+    Returns
+    -------
+    utt2dur : dict of str to str
+        Seconds of each utterance that can be opened.
+    unreadable : dict of str to str
+        What is wrong with each of the others.
+    """
+    utt2dur, unreadable = {}, {}
+    for utterance, path in paths.items():
+        try:
+            num_samples, sample_rate_hz = audio_info(path)
+        except UnreadableAudio as error:
+            unreadable[utterance] = str(error)
+            continue
+        if num_samples:
+            utt2dur[utterance] = f"{num_samples / sample_rate_hz:.4f}"
+        else:
+            unreadable[utterance] = f"{path}: no samples"
+    return utt2dur, unreadable
+
+
+def path_from_checkout(path: Path) -> str:
+    """How our lists name a file: relative inside the checkout, where every command runs, absolute outside.
+
+    Parameters
+    ----------
+    path : path
+        Relative to the current folder, or absolute.
+    """
+    absolute, checkout = os.path.abspath(path), os.getcwd()
+    return os.path.relpath(absolute, checkout) if absolute.startswith(checkout + os.sep) else absolute
+
+
+def finish_data_dir(task: Task, data: DataDir, unreadable: Mapping[str, str], counts: Mapping | None = None) -> dict:
+    """Write a data directory without what cannot be read, its ledger and its receipt.
+
+    Parameters
+    ----------
+    task : Task
+        Named ``made``; its home is the directory.
+    data : DataDir
+        The lists, the unreadable utterances included where a list has them; no trials may name one.
+    unreadable : mapping of str to str
+        Utterance -> what is wrong with it.
+    counts : mapping
+        Further numbers for the receipt.
+
+    Returns
+    -------
+    dict
+        The counts: utterances that came in and went on, speakers, and those given.
+
+    Raises
+    ------
+    UserError
+        More is unreadable than the ledger allows; nothing is written then.
+    """
+    ledger = Ledger(data.path)
+    for utterance in sorted(data.utt2spk):
+        if utterance in unreadable:
+            ledger.drop(utterance, UNREADABLE, unreadable[utterance])
+        else:
+            ledger.keep(utterance)
+    ledger.check_limits()
+    utterances = set(ledger.kept)
+    names = utterances | {data.utt2spk[utterance] for utterance in utterances}
+    lists = {name: {key: value for key, value in mapping.items() if key in names} for name, mapping in data.keyed.items()}
+    kept = DataDir(data.path, lists.pop("wav.scp"), lists.pop("utt2spk"), None, lists, data.trials)
+    write_data_dir(kept, data.path)
+    files = [data.path / name for name in [*kept.keyed, "spk2utt", *(["trials"] if kept.trials else [])]]
+    return task.finish([*files, *ledger.write(data.path)], {**ledger.counts, "speakers": len(kept.spk2utt), **(counts or {})})

@@ -1,0 +1,79 @@
+"""Make a data directory of any tree of noises or room responses.
+
+    python -m local.prepare_noise corpora/musan data/noise
+"""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from local.corpus import finish_data_dir, measure, path_from_checkout
+from utils.cli import run
+from utils.data_dir import DataDir
+from utils.errors import UserError
+from utils.receipts import Task
+
+FORMAT = 1
+AUDIO_SUFFIXES = {".wav", ".flac", ".ogg"}
+
+
+def prepare_noise(source: Path, output: Path) -> dict:
+    """List every audio file below a folder, whatever the folders are called.
+
+    A file's utterance id is its path, and its type (``utt2type``) the first folder of it: of MUSAN music, noise or speech.
+
+    Parameters
+    ----------
+    source : path
+        Holds .wav, .flac or .ogg files at any depth; other files are counted and left alone.
+    output : path
+        Data directory to make.
+
+    Returns
+    -------
+    dict
+        Number of files that came in and went on, of types, and of files that are no audio.
+
+    Raises
+    ------
+    UserError
+        There is no audio, two files would get one id, or too many files cannot be read.
+    """
+    files = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
+    sizes = "".join(f"{file} {os.path.getsize(source / file)}\n" for file in files)
+    options = {"source": path_from_checkout(source), "files": hashlib.sha256(sizes.encode()).hexdigest()}
+    task = Task(output, "made", format=FORMAT, inputs={}, options=options)
+    if task.is_done():
+        return task.counts
+    audio = [file for file in files if file.suffix.lower() in AUDIO_SUFFIXES]
+    if not audio:
+        raise UserError(f"{source}: no audio among {len(files)} files, expected some of {', '.join(sorted(AUDIO_SUFFIXES))}; correct the path")
+    names: dict[str, Path] = {}
+    for file in audio:
+        other = names.setdefault(utterance_id(file), file)
+        if other != file:
+            raise UserError(f"{source}: {other} and {file} would both be called '{utterance_id(file)}'; rename one")
+    utt2type = {name: utterance_id(Path(file.parts[0])) if len(file.parts) > 1 else utterance_id(Path(source.name)) for name, file in names.items()}
+    paths = {name: path_from_checkout(source / file) for name, file in names.items()}
+    utt2dur, unreadable = measure(paths)
+    data = DataDir(output, paths, {name: name for name in names}, None, {"utt2dur": utt2dur, "utt2type": utt2type})
+    counts = finish_data_dir(task, data, unreadable, {"types": len(set(utt2type.values())), "no_audio": len(files) - len(audio)})
+    print(f"{output}: {counts['went_on']} of {counts['came_in']} audio files, {counts['types']} types; {counts['no_audio']} files are no audio")
+    return counts
+
+
+def utterance_id(file: Path) -> str:
+    """A file's path as an utterance id: without suffix, folders joined by ``-``, what is no ASCII letter, digit, ``_`` or ``-`` replaced by ``_``.
+
+    Parameters
+    ----------
+    file : path
+        Relative to the folder that holds all of them.
+    """
+    suffix = file.suffix if file.suffix.lower() in AUDIO_SUFFIXES else ""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", "-".join(file.parts).removesuffix(suffix))
+
+
+if __name__ == "__main__":
+    run(prepare_noise)

@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# Sourced by every script from the checkout's root: byte order, PYTHONPATH, and a Python that has what requirements.txt asks for:
+# the caller's own if it has it (a conda environment, a container), else a virtual environment in .venv, made once.
+
+export LC_ALL=C PYTHONUTF8=1 PYTHONPATH=$PWD
+
+has_packages() {  # python requirements...: true if that Python is recent enough and finds every package at the version asked for, or a newer one
+  "$1" - "${@:2}" 2>/dev/null <<'PYTHON'
+import re, sys
+from importlib.metadata import version
+
+def numbers(text):
+    return [int(n) for n in re.findall(r"\d+", text.split("+")[0])[:3]]
+
+wanted = [line.split("#")[0].strip() for path in sys.argv[1:] for line in open(path)]
+pairs = [re.split(r"(?:\[.*\])?==", line) for line in wanted if line]
+sys.exit(sys.version_info < (3, 11) or any(numbers(version(name)) < numbers(least) for name, least in pairs))
+PYTHON
+}
+
+use_environment() {  # requirements...: put a fitting python3 first on PATH; install what is missing into .venv, saying so
+  local python venv=$PWD/.venv
+  if has_packages python3 "$@"; then return; fi
+  if ! has_packages "$venv/bin/python3" "$@"; then
+    for python in python3 python3.13 python3.12 python3.11 ""; do
+      if "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then break; fi
+    done
+    [ -n "$python" ] || { echo "path.sh: no Python 3.11, 3.12 or 3.13 on PATH; install one, or activate an environment that has it" >&2; exit 1; }
+    echo "== installing $* into .venv ($("$python" --version); about 2 GB, minutes on the first run)" >&2
+    [ -x "$venv/bin/pip" ] || "$python" -m venv --clear "$venv" || { echo "path.sh: cannot make .venv (Debian: apt install python3-venv)" >&2; exit 1; }
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "${@/#/-r}" || { echo "path.sh: pip could not install $*; its words are above" >&2; exit 1; }
+    has_packages "$venv/bin/python3" "$@" || { echo "path.sh: .venv still lacks packages of $*; remove .venv and try again" >&2; exit 1; }
+  fi
+  PATH=$venv/bin:$PATH
+}
+
+use_environment requirements.txt

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Speaker verification on a corpus generated on the spot: the whole chain in minutes on two CPU cores.
+#
+#   recipes/mini/run.sh                            all stages
+#   recipes/mini/run.sh --stage 3 --stop-stage 6   some of them
+#   recipes/mini/run.sh --size tiny                a few speakers and a dozen steps: what the tests use
+#   recipes/mini/run.sh --status                   what is done, and what is stale because of what
+
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. ./path.sh
+
+# Options: name=default  # meaning
+size=full                       # full: minutes; tiny: seconds
+seed=1                          # of the corpus, the first weights and every draw
+config=conf/ghostvlad_cpu.yaml  # path: network, loss and regime
+steps=                          # length of the training instead of the YAML's
+trim=false                      # cut silence out when packing
+processes=1                     # training processes (torchrun)
+device=cpu                      # of training and extraction: cpu or cuda
+. utils/stages.sh "$@"
+
+variant=$size$([ "$seed" = 1 ] || echo "-seed$seed")
+suffix=$([ "$variant" = full ] || echo "-$variant")$([ "$trim" = false ] || echo -trim)
+[ "$size" != tiny ] || : "${steps:=12}"
+
+data=$workdir/data/$variant
+packed=$data/packed_16000$([ "$trim" = false ] || echo _trim)
+exp=$workdir/exp/$(basename "$config" .yaml)$suffix${name:+-$name}
+untrained=$exp-untrained
+mfcc=$workdir/exp/mfcc_stats$suffix
+channel=$workdir/exp/channel_stats$suffix
+trainer=python3
+[ "$processes" = 1 ] || trainer="torchrun --standalone --nproc-per-node $processes"
+
+if at_stage 0 "prepare data directories"; then
+  run python3 -m local.prepare_mini "$data" --size "$size" --seed "$seed" --jobs "$nj"
+fi
+
+if at_stage 1 "VAD decisions"; then
+  for set in train dev test; do
+    $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" python3 -m steps.compute_vad "$data/$set" --job "JOB/$nj"
+    run python3 -m steps.collect_vad "$data/$set" --jobs "$nj"
+  done
+fi
+
+if at_stage 2 "pack audio and prepare augmentation"; then
+  for set in train dev test; do
+    $cmd JOB=1:"$nj" "$packed/$set/log/pack.JOB.log" python3 -m steps.pack_audio "$data/$set" "$packed/$set" --trim "$trim" --job "JOB/$nj"
+    run python3 -m steps.collect_packed "$data/$set" "$packed/$set" --jobs "$nj"
+  done
+  run python3 -m steps.augment "$packed/bank" --noise "$data/noise" --rirs "$data/rirs"
+fi
+
+if at_stage 3 "train the network"; then
+  run $trainer -m steps.train "$packed/train" "$packed/dev" "$config" "$exp" --bank "$packed/bank" --seed "$seed" --device "$device" ${steps:+--steps "$steps"}
+fi
+
+if at_stage 4 "extract embeddings"; then
+  for set in train dev test; do
+    $cmd JOB=1:"$nj" "$exp/log/extract_$set.JOB.log" python3 -m steps.extract "$exp" "$packed/$set" "$exp/embeddings/$set" --device "$device" --job "JOB/$nj"
+    run python3 -m steps.collect_embeddings "$packed/$set" "$exp/embeddings/$set" --jobs "$nj"
+  done
+  for set in dev test; do  # what the trained network has to beat
+    $cmd JOB=1:"$nj" "$untrained/log/extract_$set.JOB.log" \
+      python3 -m steps.extract "$exp" "$packed/$set" "$untrained/embeddings/$set" --checkpoint step-0000000 --device "$device" --job "JOB/$nj"
+    run python3 -m steps.collect_embeddings "$packed/$set" "$untrained/embeddings/$set" --jobs "$nj"
+    run python3 -m steps.extract_mfcc_stats "$packed/$set" "$mfcc/embeddings/$set"
+    run python3 -m steps.extract_channel_stats "$data/$set" "$channel/embeddings/$set"
+  done
+fi
+
+if at_stage 5 "train the back end"; then
+  run python3 -m steps.train_backend "$exp/embeddings/train" "$exp/backend/cosine"
+  run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/cosine"
+  for baseline in "$mfcc" "$channel"; do  # their vectors are centred already
+    run python3 -m steps.train_backend "$baseline/embeddings/dev" "$baseline/backend/cosine" --subtract-mean false
+  done
+fi
+
+if at_stage 6 "score dev and test trials"; then
+  for system in "$exp" "$untrained" "$mfcc" "$channel"; do
+    for set in dev test; do
+      run python3 -m steps.score "$system/backend/cosine" "$system/embeddings/$set" "$packed/$set/trials" "$system/scores/$set/cosine.scores"
+    done
+  done
+fi
+
+if at_stage 7 "report"; then
+  run python3 -m steps.evaluate "$exp" "$packed" --others "[$untrained, $mfcc, $channel]"
+  run python3 -m steps.report "$exp" "$data"
+fi

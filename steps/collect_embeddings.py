@@ -1,0 +1,84 @@
+"""Merge the embeddings of an array of jobs: every utterance once, speaker means, numbers of utterances, provenance.
+
+    python -m steps.collect_embeddings data/full/packed_16000/test exp/ghostvlad_cpu/embeddings/test --jobs 2
+"""
+
+import json
+from pathlib import Path
+
+from utils.cli import run
+from utils.errors import UserError
+from utils.files import atomic_write
+from utils.parts import Parts, part_receipts
+from utils.receipts import Task, data_dir_inputs
+
+FORMAT = 1
+
+
+def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
+    """Write ``xvector.scp``, ``spk_xvector.{ark,scp}``, ``num_utts.ark`` and ``provenance.json``.
+
+    Parameters
+    ----------
+    data : path
+        Packed data directory that was embedded.
+    output : path
+        Folder of the embeddings, where the jobs of steps.extract have written.
+    jobs : int
+        How many jobs there were.
+
+    Returns
+    -------
+    dict
+        Numbers of utterances and speakers, and the embedding's dimension.
+
+    Raises
+    ------
+    UserError
+        The embedded utterances are not exactly those of the data directory, or an embedding is not finite.
+    """
+    receipts = part_receipts(output, "extract", jobs)
+    task = Task(output, "collect_embeddings", format=FORMAT, inputs=receipts | data_dir_inputs(data, "wav.scp", "utt2spk"), options={"jobs": jobs})
+    if task.is_done():
+        return task.counts
+    from utils.archive import read_vectors
+    from utils.data_dir import read_map
+    from utils.embedding_output import finish_embeddings
+    from utils.embeddings import refuse_not_finite
+
+    parts = Parts(output, receipts)
+    with atomic_write(output / "xvector.scp") as file:
+        file.writelines(path.read_text() for path in parts.files("scp"))
+    keys, embeddings = read_vectors(output / "xvector.scp")
+    utt2spk = read_map(data / "utt2spk")
+    if keys != list(utt2spk):
+        differing = sorted(set(keys) ^ utt2spk.keys()) or keys
+        raise UserError(f"{output}/xvector.scp: {len(keys)} embeddings for {len(utt2spk)} utterances of {data}; the first that differs is '{differing[0]}'; "
+                        "remove the folder and extract again")
+    refuse_not_finite(keys, embeddings, output)
+    written = finish_embeddings(output, keys, embeddings, utt2spk, common_provenance(parts.files("json")))
+    counts = {"utterances": len(keys), "speakers": len(set(utt2spk.values())), "dimension": embeddings.shape[1]}
+    return task.finish([parts, output / "xvector.scp", *written], counts)
+
+
+def common_provenance(paths: list[Path]) -> dict:
+    """The facts on which all jobs agree.
+
+    Parameters
+    ----------
+    paths : list of path
+        ``provenance.J.json`` of each job.
+
+    Raises
+    ------
+    UserError
+        The jobs embedded with different networks.
+    """
+    facts = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    if any(other != facts[0] for other in facts):
+        raise UserError(f"{paths[0].parent}: the jobs' provenance differs; remove the folder and extract again")
+    return facts[0]
+
+
+if __name__ == "__main__":
+    run(collect_embeddings)

@@ -1,0 +1,95 @@
+"""Make a data directory of the archives that an array of jobs has packed, and judge its losses.
+
+    python -m steps.collect_packed data/full/train data/full/packed_16000/train --jobs 4
+"""
+
+from pathlib import Path
+
+from utils.cli import run
+from utils.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
+from utils.parts import Parts, part_receipts
+from utils.receipts import Task, data_dir_inputs
+
+FORMAT = 1
+OF_THE_SOURCE_SOUND = {"utt2dur", "utt2num_frames", "utt2num_samples", "feats.scp", "cmvn.scp"}  # lists that do not hold for the packed sound
+
+
+def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
+                   max_policy_fraction: float = MAX_POLICY_FRACTION, allow_missing_trials: bool = False) -> dict:
+    """Write the lists of the packed data directory and the ledger of stage 2.
+
+    ``wav.scp`` with offsets, ``utt2dur``, ``utt2num_samples``, and every list of the source that still holds, without the utterances that were
+    dropped; segments have become utterances.  ``dropped`` and ``ledger.json`` say who was lost and why, ``lost_trials`` which trials.
+
+    Parameters
+    ----------
+    data : path
+        Data directory that was packed.
+    packed : path
+        Folder of the archives, which becomes a data directory.
+    jobs : int
+        How many jobs packed it.
+    max_unreadable_fraction : float
+        More unreadable utterances than this (and than one) are an error.
+    max_policy_fraction : float
+        More utterances dropped by policy than this (and than one) are an error.
+    allow_missing_trials : bool
+        Leave to lose utterances that trials name.
+
+    Returns
+    -------
+    dict
+        The ledger's counts, hours packed, and utterances that had to be clipped.
+
+    Raises
+    ------
+    UserError
+        A job is missing, or too much is lost.
+    """
+    receipts = part_receipts(packed, "pack_audio", jobs)
+    task = Task(packed, "made", format=FORMAT, inputs={**data_dir_inputs(data, *source_lists(data)), **receipts},
+                options={"max_unreadable_fraction": max_unreadable_fraction, "max_policy_fraction": max_policy_fraction,
+                         "allow_missing_trials": allow_missing_trials})
+    if task.is_done():
+        return task.counts
+    from utils.data_dir import read_data_dir, subset_data_dir, write_data_dir
+    from utils.files import atomic_write
+    from utils.ledger import Ledger, utterances_in_trials
+
+    parts, source = Parts(packed, receipts), read_data_dir(data, allow_pipes=True)
+    wav_scp, num_samples = parts.table("scp"), {utterance: int(number) for utterance, number in parts.table("num_samples").items()}
+    ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
+    ledger.read_parts(parts.files("dropped"), wav_scp, source.utt2spk)
+    ledger.check_limits(max_unreadable_fraction, max_policy_fraction)
+    lists = subset_data_dir(source, utterances=ledger.kept)
+    lost_trials = sorted(set(source.trials or []) - set(lists.trials or []))
+    ledger.lost_trials = len(lost_trials)
+    rate = parts.options["sample_rate_hz"]
+    gone = OF_THE_SOURCE_SOUND | ({"vad.scp"} if parts.options["trim"] else set())
+    lists.maps = {name: mapping for name, mapping in lists.maps.items() if name not in gone and not name.startswith("reco2")}
+    lists.maps |= {"utt2num_samples": num_samples, "utt2dur": {utterance: f"{number / rate:.4f}" for utterance, number in num_samples.items()}}
+    lists.wav_scp, lists.segments = wav_scp, None
+    write_data_dir(lists, packed)
+    with atomic_write(packed / "lost_trials") as file:
+        file.writelines(f"{trial}\n" for trial in lost_trials)
+    counts = {**ledger.counts, "hours": round(sum(num_samples.values()) / rate / 3600, 4), "clipped_utterances": parts.total("clipped_utterances")}
+    print(f"{packed}: {counts['hours']} hours packed; {ledger.summary}")
+    written = [packed / name for name in source_lists(packed)]
+    return task.finish([*written, packed / "lost_trials", *ledger.write(packed), parts], counts)
+
+
+def source_lists(data: Path) -> list[str]:
+    """Names of the lists that a data directory has.
+
+    Parameters
+    ----------
+    data : path
+        Data directory; one that is not there yet has none.
+    """
+    from utils.data_dir_parse import is_list
+
+    return sorted(path.name for path in data.glob("*") if is_list(path.name))
+
+
+if __name__ == "__main__":
+    run(collect_packed)

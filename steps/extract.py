@@ -1,0 +1,107 @@
+"""Extract embeddings of whole utterances, one part of the job array at a time.
+
+    python -m steps.extract exp/ghostvlad_cpu data/full/packed_16000/test exp/ghostvlad_cpu/embeddings/test --job 1/2
+
+The folder is whole when steps.collect_embeddings has merged the parts.
+"""
+
+import json
+from pathlib import Path
+
+from utils.cli import run
+from utils.errors import UserError
+from utils.files import atomic_write
+from utils.receipts import Task, data_dir_inputs
+
+FORMAT = 1
+
+
+def extract(experiment: Path, data: Path, output: Path, *, checkpoint: str = "average", device: str = "cpu", num_threads: int = 1, job: str = "1/1") -> dict:
+    """Embed the utterances of one job and write them as a Kaldi archive.
+
+    Parameters
+    ----------
+    experiment : path
+        Folder made by steps.train.
+    data : path
+        Packed data directory.
+    output : path
+        Folder of the embeddings.
+    checkpoint : str
+        ``average``, or the name of another file of checkpoints/, such as ``step-0000000`` for the untrained network.
+    device : str
+        ``cpu`` or ``cuda``.
+    num_threads : int
+        Threads of the computation; fixed, since sums depend on it.
+    job : str
+        ``3/8``: the third of eight parts.
+
+    Returns
+    -------
+    dict
+        Number of utterances.
+
+    Raises
+    ------
+    UserError
+        The experiment is unfinished, or its network does not take the data.
+    """
+    inputs = {"model": experiment / "receipts" / "train.json", **data_dir_inputs(data, "wav.scp")}
+    part = job.partition("/")[0]
+    task = Task(output, "extract", job=job, format=FORMAT, inputs=inputs, dear=True, options={"checkpoint": checkpoint, "device": device, "num_threads": num_threads})
+    if task.is_done():
+        return task.counts
+    import torch
+
+    from utils.archive import ArchiveWriter
+    from utils.data_dir import job_utterances
+    from utils.inference import embed_utterances, open_packed
+
+    torch.set_num_threads(num_threads)
+    network, facts = load_network(experiment, checkpoint)
+    keys, reader = open_packed(data, network.sample_rate_hz)
+    mine = job_utterances(keys, job)
+    place = {key: row for row, key in enumerate(keys)}
+    embeddings = embed_utterances(network.to(device), reader, [place[key] for key in mine])
+    with ArchiveWriter(output / f"xvector.{part}.ark", output / f"xvector.{part}.scp") as writer:
+        for key, embedding in zip(mine, embeddings, strict=True):
+            writer.write(key, embedding)
+    provenance = output / f"provenance.{part}.json"
+    with atomic_write(provenance) as file:
+        json.dump(facts, file, indent=1)
+    return task.finish([writer, provenance], {"utterances": len(mine)})
+
+
+def load_network(experiment: Path, checkpoint: str):
+    """The network of an experiment with the weights of a checkpoint, and the facts that the provenance of its embeddings states.
+
+    Parameters
+    ----------
+    experiment : path
+        Folder made by steps.train.
+    checkpoint : str
+        Name of a file of checkpoints/ without ``.pt``.
+
+    Raises
+    ------
+    UserError
+        Weights and configuration do not fit.
+    """
+    from steps.models import MODELS
+    from utils.checkpoints import load_checkpoint, weights_digest
+    from utils.config import build, read_yaml
+
+    config = read_yaml(experiment / "config.yaml")
+    network = build(MODELS, config["model"], f"{experiment}/config.yaml: model")
+    path = experiment / "checkpoints" / f"{checkpoint}.pt"
+    weights = load_checkpoint(path)["network"]
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{path}: does not fit {experiment}/config.yaml: {str(error).splitlines()[1].strip()}") from None
+    return network.eval(), {"model": weights_digest(weights), "network": config["model"]["name"], "front_end": str(network.front_end),
+                            "sample_rate_hz": network.sample_rate_hz, "crops": "whole utterances", "augmentation": "none"}
+
+
+if __name__ == "__main__":
+    run(extract)

@@ -1,0 +1,56 @@
+"""The baseline that hears no speech: what the recording sounds like before and after it, as the embedding of an utterance.
+
+    python -m steps.extract_channel_stats data/full/test exp/channel_stats/embeddings/test
+
+On a sound corpus it is at chance: if it tells speakers apart, so does any network, by their channels.
+"""
+
+from pathlib import Path
+
+from utils.cli import run
+from utils.errors import UserError
+from utils.receipts import Task, data_dir_inputs
+
+FORMAT = 1
+
+
+def extract_channel_stats(data: Path, output: Path, *, margin_seconds: float = 0.2) -> dict:
+    """Write z-normalised means and deviations of 30 log-mel energies over the first and last moments of each utterance.
+
+    Parameters
+    ----------
+    data : path
+        Data directory whose utterances begin and end without speech; all of them are normalised together.
+    output : path
+        Folder of the embeddings, 60 numbers for each utterance.
+    margin_seconds : float
+        How long nobody speaks at either end.
+
+    Returns
+    -------
+    dict
+        Number of utterances.
+
+    Raises
+    ------
+    UserError
+        An utterance cannot be read or is shorter than the two margins.
+    """
+    if margin_seconds < 0.025:
+        raise UserError(f"--margin-seconds is {margin_seconds}, expected 0.025 (one frame) or more")
+    inputs = data_dir_inputs(data, "wav.scp", "segments", "utt2spk")
+    task = Task(output, "collect_embeddings", format=FORMAT, inputs=inputs, options={"embedding": "channel_stats", "margin_seconds": margin_seconds})
+    if task.is_done():
+        return task.counts
+    from utils.features import KaldiFbank
+    from utils.statistics import extract_statistics
+
+    front_end = KaldiFbank(sample_rate_hz=16000, num_mel_bins=30)
+    provenance = {"model": "channel_stats", "front_end": "KaldiFbank: 30 mel bins", "sample_rate_hz": front_end.sample_rate_hz,
+                  "crops": f"the first and last {margin_seconds} s", "augmentation": "none"}
+    outputs, num_utterances = extract_statistics(data, output, front_end, provenance, margin_seconds)
+    return task.finish(outputs, {"utterances": num_utterances})
+
+
+if __name__ == "__main__":
+    run(extract_channel_stats)

@@ -1,0 +1,260 @@
+"""VGG's thin ResNet-34 over the magnitude spectrogram, with GhostVLAD, NetVLAD or average pooling.
+
+Layers of the full size; features x frames x channels for 250 frames (2.49 s).  Every convolution but the last two is followed by batch normalisation
+and has no bias; a bottleneck block is 1x1, 3x3, 1x1 around a shortcut, and a stage's stride sits on its first 1x1 and on the 1x1 of its shortcut.
+
+=========  ===================================================  ============  ===========
+stage      layers                                               channels      output
+=========  ===================================================  ============  ===========
+conv       7x7, ReLU; max pooling 2x2                           64            128x125x64
+stage 2    2 bottlenecks                                        48, 48, 96    128x125x96
+stage 3    3 bottlenecks, stride 2                              96, 96, 128   64x63x128
+stage 4    3 bottlenecks, stride 2                              128, 128, 256 32x32x256
+stage 5    3 bottlenecks, stride 2                              256, 256, 512 16x16x512
+pooling    max 3x1, stride 2x1                                                7x16x512
+frames     7x1, bias, ReLU                                      512           1x16x512
+weights    7x1, bias, softmax, beside ``frames``                K + G         1x16x10
+VLAD       residuals to K centres, unit length per centre                     K * 512
+embedding  linear, ReLU                                                       512
+=========  ===================================================  ============  ===========
+
+Source: Xie et al., "Utterance-level aggregation for speaker recognition in the wild", ICASSP 2019, and the authors' code where it differs from the
+paper (the last max pooling keeps the frames: T/16).  Deviations: average pooling is global in training too (the published one leaves a time axis
+there); the embedding is given before its length normalisation, which scoring does; batches may be padded, masked so that each utterance is computed
+as if alone.
+
+Shapes: ``B`` batch, ``C`` channels, ``F`` features, ``T`` frames, ``D`` channels of a frame, ``K`` centres, ``G`` ghosts, ``E`` embedding.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from steps.models.network import EmbeddingNetwork
+from utils.features import frame_mask, make_front_end, make_spec_augment
+
+FRONT_END = {"name": "spectrogram", "normalisation": "frame"}
+
+
+class ThinResNet34GhostVlad(EmbeddingNetwork):
+    """Thin ResNet-34 with GhostVLAD; the defaults are the published network of 7,664,394 parameters.
+
+    Parameters
+    ----------
+    conv_channels : int
+        Channels of the first convolution.
+    bottleneck_channels, stage_channels : list of int
+        Inner and outer channels of each stage's blocks.
+    blocks : list of int
+        Blocks of each stage; each but the first stage halves the features and the frames.
+    pooling : str
+        ``vlad`` or ``average``.
+    clusters, ghosts : int
+        Centres that make the embedding, and centres that take up frames without speech and are dropped; NetVLAD has 0 ghosts.
+    frame_channels, embedding_dim : int
+        Channels of a frame before pooling; size of the embedding.
+    front_end : dict
+        A front end's name and options; None: the frame-wise normalised spectrogram.
+    spec_augment : dict
+        Options of SpecAugment; None (as published): none.
+    bn_momentum : float
+        Share of a batch in the running statistics (Keras' momentum of 0.99 is 0.01).
+    embedding_relu : bool
+        Published: a ReLU behind the last layer; losses of cosines learn faster without.
+    """
+
+    def __init__(self, *, conv_channels: int = 64, bottleneck_channels: tuple[int, ...] = (48, 96, 128, 256),
+                 stage_channels: tuple[int, ...] = (96, 128, 256, 512), blocks: tuple[int, ...] = (2, 3, 3, 3),
+                 pooling: Literal["vlad", "average"] = "vlad", clusters: int = 8, ghosts: int = 2, frame_channels: int = 512,
+                 embedding_dim: int = 512, front_end: dict | None = None, spec_augment: dict | None = None, bn_momentum: float = 0.01, embedding_relu: bool = True) -> None:
+        _check_sizes(conv_channels=conv_channels, clusters=clusters, ghosts=ghosts, frame_channels=frame_channels, embedding_dim=embedding_dim,
+                     bottleneck_channels=bottleneck_channels, stage_channels=stage_channels, blocks=blocks)
+        if not 0 < bn_momentum <= 1:
+            raise ValueError(f"bn_momentum is {bn_momentum}, expected above 0 and at most 1")
+        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=make_spec_augment(spec_augment),
+                         embedding_dim=embedding_dim, min_frames=2)
+        self.conv = ConvNorm(1, conv_channels, 7, bn_momentum=bn_momentum)
+        self.blocks = nn.ModuleList()
+        channels = conv_channels
+        for stage, (inner, outer, count) in enumerate(zip(bottleneck_channels, stage_channels, blocks, strict=True)):
+            for block in range(count):
+                stride = 2 if stage > 0 and block == 0 else 1
+                self.blocks.append(Bottleneck(channels, inner, outer, stride=stride, project=block == 0, bn_momentum=bn_momentum))
+                channels = outer
+        height = self._height_of_frames(num_halvings=len(blocks) - 1)
+        self.frames = nn.Conv2d(channels, frame_channels, (height, 1))
+        if pooling == "vlad":
+            self.pooling = VladPooling(channels, height, frame_channels, clusters, ghosts)
+            self.without_gradient = ("pooling.ghost_centres_GD",) if ghosts else ()
+        else:
+            self.pooling = AveragePooling(frame_channels)
+        self.embedding_relu = embedding_relu
+        self.embedding = nn.Linear(self.pooling.output_dim, embedding_dim)
+        self.apply(_initialise)
+        self.to(memory_format=torch.channels_last)  # several times as fast as the other layout, on CPUs in bfloat16 above all
+
+    def _height_of_frames(self, num_halvings):
+        height = self.front_end.num_bins // 2
+        for _ in range(num_halvings):
+            height = -(-height // 2)
+        if height < 3:
+            raise ValueError(f"front_end gives {self.front_end.num_bins} features: {height} are left for the last max pooling, which needs 3")
+        return (height - 3) // 2 + 1
+
+    def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
+        """Features to embeddings.
+
+        Parameters
+        ----------
+        features_BTF : (B, T, F) float tensor
+            Zero in the padding.
+        num_frames_B : (B,) int tensor
+            Frames of each utterance, at least 2; all the same in training, where batch normalisation would count the padding.
+
+        Returns
+        -------
+        (B, E) float32 tensor
+            Not negative, not length-normalised.
+        """
+        ragged = bool((num_frames_B != features_BTF.shape[1]).any())
+        if ragged and self.training:
+            raise ValueError("utterances of one training batch must have the same length")
+        x_BCFT = features_BTF.transpose(1, 2)[:, None]
+        x_BCFT = F.max_pool2d(F.relu(self.conv(x_BCFT)), 2)
+        num_frames_B = num_frames_B // 2
+        for block in self.blocks:
+            num_frames_B = (num_frames_B + block.stride - 1) // block.stride
+            mask_BT = frame_mask(num_frames_B, (x_BCFT.shape[3] + block.stride - 1) // block.stride, x_BCFT.device) if ragged else None
+            x_BCFT = block(x_BCFT, mask_BT)
+        x_BCFT = F.max_pool2d(x_BCFT, (3, 1), stride=(2, 1))
+        pooled_BN = self.pooling(x_BCFT, F.relu(self.frames(x_BCFT)), mask_BT)
+        embedding_BE = self.embedding(pooled_BN).float()
+        return F.relu(embedding_BE) if self.embedding_relu else embedding_BE
+
+
+class ConvNorm(nn.Sequential):
+    """Convolution with as many zeros around its input as keep the size at stride 1, then batch normalisation.
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel : int
+        Of the convolution, which has no bias.
+    bn_momentum : float
+        Share of a batch in the running statistics.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, bn_momentum: float) -> None:
+        super().__init__(nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
+                         nn.BatchNorm2d(out_channels, eps=1e-3, momentum=bn_momentum))  # Keras' eps; 1e-5 moves the embeddings by 4 %
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions around a shortcut.
+
+    Parameters
+    ----------
+    in_channels, inner_channels, out_channels : int
+        Of the block, and between its convolutions.
+    stride : int
+        Of the first 1x1 and of the shortcut's 1x1.
+    project : bool
+        Whether the shortcut has a 1x1 convolution.
+    bn_momentum : float
+        Share of a batch in the running statistics.
+    """
+
+    def __init__(self, in_channels: int, inner_channels: int, out_channels: int, *, stride: int, project: bool, bn_momentum: float) -> None:
+        super().__init__()
+        self.stride = stride
+        self.reduce = ConvNorm(in_channels, inner_channels, 1, bn_momentum=bn_momentum)
+        self.conv = ConvNorm(inner_channels, inner_channels, 3, bn_momentum=bn_momentum)
+        self.increase = ConvNorm(inner_channels, out_channels, 1, bn_momentum=bn_momentum)
+        self.shortcut = ConvNorm(in_channels, out_channels, 1, bn_momentum=bn_momentum) if project else nn.Identity()
+
+    def forward(self, x_BCFT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
+        """The block's output, whose frames ``mask_BT`` tells (None: all are real)."""
+        # a 1x1 convolution with a stride, written so: oneDNN's own overruns its memory for channels-last maps of fewer than 16 channels (torch 2.13)
+        x_BCFT = x_BCFT[:, :, ::self.stride, ::self.stride].contiguous(memory_format=torch.channels_last)
+        y_BCFT = F.relu(self.reduce(x_BCFT))
+        if mask_BT is not None:  # the 3x3 is the one layer that sees neighbours: after the end it must see zeros
+            y_BCFT = y_BCFT * mask_BT[:, None, None]
+        return F.relu(self.increase(F.relu(self.conv(y_BCFT))) + self.shortcut(x_BCFT))
+
+
+class VladPooling(nn.Module):
+    """Sums of the frames' differences from learnt centres, weighted by a softmax over centres, each of unit length.
+
+    Parameters
+    ----------
+    in_channels, height : int
+        Size of the map from which a convolution computes the weights.
+    frame_channels : int
+        D.
+    clusters, ghosts : int
+        Centres kept, and centres that only take part in the softmax: theirs are weights that the published network has and never uses.
+    """
+
+    def __init__(self, in_channels: int, height: int, frame_channels: int, clusters: int, ghosts: int) -> None:
+        super().__init__()
+        self.output_dim = clusters * frame_channels
+        self.weights = nn.Conv2d(in_channels, clusters + ghosts, (height, 1))
+        self.centres_KD = nn.Parameter(torch.empty(clusters, frame_channels))
+        self.ghost_centres_GD = nn.Parameter(torch.empty(ghosts, frame_channels), requires_grad=False)
+        # the centres of both kinds are rows of one orthogonal matrix, as published
+        centres_ND = nn.init.orthogonal_(torch.empty(clusters + ghosts, frame_channels))
+        self.centres_KD.data, self.ghost_centres_GD.data = centres_ND[:clusters].clone(), centres_ND[clusters:].clone()
+
+    def forward(self, x_BCFT: torch.Tensor, frames_BD1T: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
+        """One vector of K * D per utterance, centre after centre."""
+        weights_BNT = self.weights(x_BCFT).squeeze(2).float().softmax(dim=1)
+        with torch.autocast(x_BCFT.device.type, enabled=False):  # differences of sums over frames
+            weights_BKT = weights_BNT[:, :len(self.centres_KD)]
+            if mask_BT is not None:
+                weights_BKT = weights_BKT * mask_BT[:, None]
+            residuals_BKD = weights_BKT @ frames_BD1T.squeeze(2).float().transpose(1, 2) - weights_BKT.sum(dim=2, keepdim=True) * self.centres_KD
+            return F.normalize(residuals_BKD, dim=2).flatten(1)
+
+
+class AveragePooling(nn.Module):
+    """Mean over frames.
+
+    Parameters
+    ----------
+    frame_channels : int
+        D.
+    """
+
+    def __init__(self, frame_channels: int) -> None:
+        super().__init__()
+        self.output_dim = frame_channels
+
+    def forward(self, x_BCFT: torch.Tensor, frames_BD1T: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
+        """One vector of D per utterance."""
+        frames_BDT = frames_BD1T.squeeze(2).float()
+        if mask_BT is None:
+            return frames_BDT.mean(dim=2)
+        return (frames_BDT * mask_BT[:, None]).sum(dim=2) / mask_BT.sum(dim=1, keepdim=True)
+
+
+def _initialise(module):
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.orthogonal_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _check_sizes(*, ghosts, bottleneck_channels, stage_channels, blocks, **positive):
+    """Raise ValueError, naming the option, for sizes that no network can have."""
+    for name, value in positive.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}, expected 1 or more")
+    if ghosts < 0:
+        raise ValueError(f"ghosts is {ghosts}, expected 0 or more")
+    for name, values in {"bottleneck_channels": bottleneck_channels, "stage_channels": stage_channels, "blocks": blocks}.items():
+        if not values or min(values) < 1:
+            raise ValueError(f"{name} is {list(values)}, expected whole numbers of 1 or more, one per stage")
+    if not len(bottleneck_channels) == len(stage_channels) == len(blocks):
+        raise ValueError(f"blocks {list(blocks)}, bottleneck_channels {list(bottleneck_channels)} and stage_channels {list(stage_channels)} differ "
+                         "in length, expected one value per stage in each")

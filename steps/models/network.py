@@ -1,0 +1,70 @@
+"""What all networks share: waveforms to embeddings through a front end that the network owns.
+
+Shapes: ``B`` batch, ``S`` samples, ``T`` frames, ``F`` features of a frame, ``E`` embedding.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from utils.features import FrontEnd, SpecAugment
+
+
+class EmbeddingNetwork(nn.Module):
+    """Front end, SpecAugment in training, and a trunk that a subclass defines as ``trunk(features_BTF, num_frames_B) -> embedding_BE``.
+
+    Parameters
+    ----------
+    front_end : FrontEnd
+        Waveforms to features.
+    spec_augment : SpecAugment or None
+        Masks in training.
+    embedding_dim : int
+        E.
+    min_frames : int
+        Fewest frames that the trunk takes.
+
+    Attributes
+    ----------
+    batching : str
+        ``masked``: utterances of any lengths may share a batch; ``equal_length``; ``fixed_samples``.
+    without_gradient : tuple of str
+        Names of parameters that no loss reaches (weights that the published network has and does not use).
+    sample_rate_hz, min_samples, embedding_dim : int
+        Rate of the waveforms, shortest legal input, size of the embedding.
+    """
+
+    batching = "masked"
+    without_gradient: tuple[str, ...] = ()
+
+    def __init__(self, *, front_end: FrontEnd, spec_augment: SpecAugment | None, embedding_dim: int, min_frames: int) -> None:
+        super().__init__()
+        self.front_end, self.spec_augment = front_end, spec_augment
+        self.embedding_dim, self.sample_rate_hz = embedding_dim, front_end.sample_rate_hz
+        self.min_samples = front_end.min_samples(min_frames)
+
+    def forward(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor, augment_seeds: Sequence[int] | None = None) -> torch.Tensor:
+        """Embeddings of a padded batch.
+
+        Parameters
+        ----------
+        waveforms_BS : (B, S) float tensor
+            Samples in [-1, 1]; the padding is never read.
+        lengths_B : (B,) int tensor
+            Samples of each utterance, at least ``min_samples``; on the host it spares synchronisations.
+        augment_seeds : B ints
+            One per utterance, for SpecAugment; needed in training where the network has it.
+
+        Returns
+        -------
+        (B, E) float tensor
+        """
+        if int(lengths_B.min()) < self.min_samples:
+            raise ValueError(f"an utterance of {int(lengths_B.min())} samples; this network takes {self.min_samples} or more")
+        features_BTF, num_frames_B = self.front_end(waveforms_BS, lengths_B)
+        if self.training and self.spec_augment is not None:
+            if augment_seeds is None:
+                raise ValueError("this network has SpecAugment: training needs a seed per utterance")
+            features_BTF = self.spec_augment(features_BTF, augment_seeds)
+        return self.trunk(features_BTF, num_frames_B)

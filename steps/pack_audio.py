@@ -1,0 +1,98 @@
+"""Pack audio into large archives of 16-bit mono waves at one rate, one part of the job array at a time.
+
+    python -m steps.pack_audio data/full/train data/full/packed_16000/train --job 1/4
+
+The folder is a data directory when steps.collect_packed has merged the parts.
+"""
+
+from pathlib import Path
+
+from utils.cli import run
+from utils.receipts import Task, data_dir_inputs
+
+FORMAT = 1
+
+
+def pack_audio(data: Path, packed: Path, *, sample_rate_hz: int = 16000, trim: bool = False, min_seconds: float = 0.3,
+               min_speech_seconds: float = 0.1, channel: int = 0, allow_pipes: bool = False, root: Path | None = None,
+               allow_missing_trials: bool = False, job: str = "1/1") -> dict:
+    """Read, trim, resample and pack one job's utterances; drop those that are unreadable, too short, or hold too little speech.
+
+    Parameters
+    ----------
+    data : path
+        Data directory, with voice activity decisions (stage 1) unless neither trimming nor ``min_speech_seconds`` wants them.
+    packed : path
+        Folder of the archives: writes ``packed.J.{ark,scp,num_samples,dropped}``.
+    sample_rate_hz : int
+        Rate to pack at.
+    trim : bool
+        Cut out what is not speech.
+    min_seconds : float
+        Shorter utterances (as packed) are dropped by policy.
+    min_speech_seconds : float
+        Utterances with less speech are dropped by policy, silent ones among them; 0: no decisions are needed.
+    channel : int
+        Of sound with several, from 0.
+    allow_pipes : bool
+        Leave to run the commands that wav.scp may hold.
+    root : path or None
+        Folder that relative paths in wav.scp start from.
+    allow_missing_trials : bool
+        Leave to drop utterances that trials name.
+    job : str
+        ``3/8``: the third of eight parts.
+
+    Returns
+    -------
+    dict
+        The ledger's counts, samples packed, and utterances that had to be clipped.
+
+    Raises
+    ------
+    UserError
+        An utterance of the trials would be dropped, or one has no decisions.
+    """
+    vad = {"vad": data / "vad" / "receipts" / "collect_vad.json"} if trim or min_speech_seconds > 0 else {}
+    task = Task(packed, "pack_audio", job=job, format=FORMAT, inputs=data_dir_inputs(data, "wav.scp", "utt2spk", "segments") | vad, dear=True,
+                options={"sample_rate_hz": sample_rate_hz, "trim": trim, "min_seconds": min_seconds, "min_speech_seconds": min_speech_seconds,
+                         "channel": channel, "root": root}, expected_bytes=lambda: forecast_bytes(data, sample_rate_hz, job))
+    if task.is_done():
+        return task.counts
+    from utils.archive import read_scp
+    from utils.audio import UtteranceReader
+    from utils.data_dir import job_utterances, read_data_dir
+    from utils.ledger import Ledger, utterances_in_trials
+    from utils.packing import Packer
+
+    lists = read_data_dir(data, allow_pipes=allow_pipes)
+    reader = UtteranceReader(lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel)
+    ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
+    packer = Packer(reader, ledger, sample_rate_hz, decisions=read_scp(data / "vad.scp") if vad else None, trim=trim, min_seconds=min_seconds,
+                    min_speech_seconds=min_speech_seconds)
+    outputs = packer.write(packed / f"packed.{job.partition('/')[0]}", job_utterances(lists.utt2spk, job))
+    return task.finish(outputs, packer.counts)
+
+
+def forecast_bytes(data: Path, sample_rate_hz: int, job: str) -> int | None:
+    """Size of a job's archive before it is written, from ``utt2dur``; None where there is none.
+
+    Parameters
+    ----------
+    data : path
+        Data directory.
+    sample_rate_hz : int
+        Rate to pack at.
+    job : str
+        Which part of the utterances.
+    """
+    from utils.data_dir import job_utterances, read_map
+
+    if not (data / "utt2dur").exists():
+        return None
+    seconds = read_map(data / "utt2dur")
+    return round(sum(2 * sample_rate_hz * float(seconds[utterance]) for utterance in job_utterances(seconds, job)))
+
+
+if __name__ == "__main__":
+    run(pack_audio)

@@ -1,0 +1,116 @@
+"""How long scoring takes, whole processes, files in and files out, on work of VoxCeleb1-E's size.
+
+python -m tests.bench.bench_scoring
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from utils.archive import ArchiveWriter, read_scp, read_vector
+from utils.cli import run
+
+ROOT = Path(__file__).parents[2]
+KALDI_SECONDS = 4.9  # ivector-compute-dot-products on the same counts, two cores of another machine
+
+
+def bench_scoring(*, num_embeddings: int = 145_116, dimensions: int = 256, num_trials: int = 579_818, naive_trials: int = 10_000) -> dict:
+    """Make embeddings and trials, score them, and print a table.
+
+    Parameters
+    ----------
+    num_embeddings, dimensions, num_trials : int
+        Size of the work.
+    naive_trials : int
+        So many are also scored one by one, reading each vector from its archive, and the time is scaled up.
+
+    Returns
+    -------
+    dict
+        Seconds of each row.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_embeddings(folder / "test", num_embeddings, dimensions, num_trials)
+        train = ["steps.train_backend", folder / "test", folder / "cosine"]
+        score = ["steps.score", folder / "cosine", folder / "test", folder / "test" / "trials", folder / "test.scores"]
+        seconds = {}
+        print(f"{num_trials:,} trials over {num_embeddings:,} embeddings of {dimensions} dimensions{'wall s':>12}{'core s':>10}{'peak GiB':>10}")
+        for words in (train, score):
+            wall, core, memory = timed([sys.executable, "-m", *map(str, words)])
+            seconds[words[0]] = wall
+            print(f"{words[0]:60}{wall:10.2f}{core:10.2f}{memory:10.2f}")
+        start = time.perf_counter()
+        score_naively(folder / "test", naive_trials)
+        seconds["naive"] = (time.perf_counter() - start) * num_trials / naive_trials
+    slower = seconds["naive"] / seconds["steps.score"]
+    print(f"{'one trial after the other (scaled up)':60}{seconds['naive']:10.2f}   {slower:.0f} x steps.score")
+    print(f"{'Kaldi, ivector-compute-dot-products':60}{KALDI_SECONDS:10.2f}   {KALDI_SECONDS / seconds['steps.score']:.1f} x steps.score")
+    return seconds
+
+
+def make_embeddings(folder: Path, num_embeddings: int, dimensions: int, num_trials: int) -> None:
+    """Write random embeddings and trials.
+
+    Parameters
+    ----------
+    folder : path
+        For xvector.ark, xvector.scp and trials.
+    num_embeddings, dimensions, num_trials : int
+        Size of the work.
+    """
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((num_embeddings, dimensions), dtype=np.float32)
+    keys = [f"id{10000 + k % 1251}-{k:011d}-00001" for k in range(num_embeddings)]
+    with ArchiveWriter(folder / "xvector.ark", folder / "xvector.scp") as writer:
+        for key, vector in zip(keys, vectors, strict=True):
+            writer.write(key, vector)
+    enrol, test = rng.integers(num_embeddings, size=(2, num_trials))
+    enrol.sort()  # as published lists are: the trials of one enrolment side stand together
+    pairs = zip(enrol.tolist(), test.tolist(), strict=True)
+    lines = [f"{keys[a]} {keys[b]} {'target' if k % 2 else 'nontarget'}\n" for k, (a, b) in enumerate(pairs)]
+    (folder / "trials").write_text("".join(lines))
+
+
+def timed(command: list[str]) -> tuple[float, float, float]:
+    """Wall seconds, core seconds and peak memory in GiB of a process on one thread.
+
+    Parameters
+    ----------
+    command : list of str
+        Run in the checkout's root.
+    """
+    start = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{' '.join(command)}: exit status {status}")
+    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
+
+
+def score_naively(folder: Path, num_trials: int) -> list[str]:
+    """Score trials one by one.
+
+    Parameters
+    ----------
+    folder : path
+        From `make_embeddings`.
+    num_trials : int
+        How many of them.
+    """
+    entries, lines = read_scp(folder / "xvector.scp"), []
+    with open(folder / "trials") as trials:
+        for line, _ in zip(trials, range(num_trials), strict=False):
+            enrol, test, _ = line.split()
+            left, right = read_vector(entries[enrol]), read_vector(entries[test])
+            lines.append(f"{enrol} {test} {left @ right / np.linalg.norm(left) / np.linalg.norm(right):.7g}\n")
+    return lines
+
+
+if __name__ == "__main__":
+    run(bench_scoring)

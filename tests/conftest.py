@@ -1,0 +1,33 @@
+"""What tests share: the checkout's root as working directory, and the shared real data where they exist."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch):
+    """Every command of the project runs at the checkout's root."""
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Folder of real speech, noise, rooms and official lists; the test is skipped where it is missing."""
+    path = Path(os.environ.get("SV_SHARED", ROOT.parent / "shared")) / "data"
+    if not path.is_dir():
+        pytest.skip(f"no shared data at {path}; SV_SHARED names their folder")
+    return path
+
+
+@pytest.fixture
+def command():
+    """Run ``python -m MODULE ARGUMENTS``; returns the finished process with its text."""
+    def call(*words, **options):
+        return subprocess.run([sys.executable, "-m", *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False, **options)
+    return call

@@ -1,0 +1,65 @@
+"""Noises and room responses of any tree."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from local.prepare_noise import prepare_noise, utterance_id
+from utils.data_dir import read_map, validate_data_dir
+from utils.errors import UserError
+
+
+def write_tree(folder, *files):
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / file, np.zeros(1600) + 0.1, 16000)
+    return folder
+
+
+def test_every_audio_file_is_listed_under_its_path_with_its_first_folder_as_type(tmp_path):
+    tree = write_tree(tmp_path / "tree", "music/rock/a.1.wav", "noise/b.FLAC", "top level.wav")
+    (tree / "README").write_text("credits")
+    counts = prepare_noise(tree, tmp_path / "noise")
+    validate_data_dir(tmp_path / "noise", audio=True)
+    assert counts == {"came_in": 3, "went_on": 3, "speakers": 3, "types": 3, "no_audio": 1}
+    assert read_map(tmp_path / "noise" / "utt2type") == {"music-rock-a_1": "music", "noise-b": "noise", "top_level": "tree"}
+    assert set(read_map(tmp_path / "noise" / "utt2dur").values()) == {"0.1000"}
+
+
+def test_names_become_plain_ids():
+    assert [utterance_id(Path(name)) for name in ("a b/ü.wav", "st._m.wav", "x.v2")] == ["a_b-_", "st__m", "x_v2"]
+
+
+def test_two_files_of_one_id_are_refused(tmp_path):
+    tree = write_tree(tmp_path / "tree", "a/b.wav", "a-b.wav")
+    with pytest.raises(UserError, match="a/b.wav and a-b.wav would both be called 'a-b'"):
+        prepare_noise(tree, tmp_path / "out")
+
+
+@pytest.mark.parametrize("make", [lambda tree: None, lambda tree: tree.mkdir()], ids=["missing", "empty"])
+def test_a_tree_without_audio_is_refused(tmp_path, make):
+    make(tmp_path / "tree")
+    with pytest.raises(UserError, match="tree: no audio among 0 files, expected some of"):
+        prepare_noise(tmp_path / "tree", tmp_path / "out")
+
+
+def test_one_unreadable_file_is_entered_in_the_ledger_and_two_are_too_many(tmp_path):
+    tree = write_tree(tmp_path / "tree", "a.wav", "b.wav", "c.wav")
+    (tree / "b.wav").write_bytes(b"")
+    assert prepare_noise(tree, tmp_path / "out")["went_on"] == 2
+    assert (tmp_path / "out" / "dropped").read_text().startswith("b unreadable ")
+    (tree / "c.wav").write_bytes(b"RIFF")
+    with pytest.raises(UserError, match="2 of 3 utterances dropped as unreadable"):
+        prepare_noise(tree, tmp_path / "out")
+
+
+def test_a_new_file_makes_it_stale_and_nothing_new_leaves_it(tmp_path, capsys):
+    tree = write_tree(tmp_path / "tree", "a.wav")
+    prepare_noise(tree, tmp_path / "out")
+    capsys.readouterr()
+    prepare_noise(tree, tmp_path / "out")
+    assert capsys.readouterr().out == ""
+    write_tree(tree, "b.wav")
+    assert prepare_noise(tree, tmp_path / "out")["went_on"] == 2

@@ -1,0 +1,252 @@
+"""From scores to results.json and one HTML page."""
+
+import json
+import re
+from html.parser import HTMLParser
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from steps.evaluate import evaluate
+from steps.report import report
+from steps.score import score
+from steps.train_backend import train_backend
+from tests.steps.test_score import write_embeddings
+from utils.errors import UserError
+from utils.metrics import equal_error_rate
+from utils.scores import read_scores, write_scores
+
+SPEAKERS = {f"spk{k:02d}": "fm"[k % 2] for k in range(12)}
+UTT2SPK = {f"{speaker}-{condition}{k}": speaker for speaker in SPEAKERS for condition in ("near", "far") for k in range(2)}
+FIGURES = {"system", "test_set", "protocol", "backend", "subset", "eer_percent", "min_dcf", "min_dcf_0.01", "min_dcf_0.05", "targets", "nontargets",
+           "watermarks"}
+
+
+def write_data(folder):
+    """A test set of 12 speakers, half of them of each sex, two utterances in each of two conditions; all pairs are trials."""
+    folder.mkdir(parents=True)
+    lists = {"utt2spk": UTT2SPK, "spk2gender": SPEAKERS, "utt2condition": {key: re.sub(r".*-|\d", "", key) for key in UTT2SPK}}
+    for name, mapping in lists.items():
+        (folder / name).write_text("".join(f"{key} {value}\n" for key, value in sorted(mapping.items())))
+    trials = [(a, b, "target" if UTT2SPK[a] == UTT2SPK[b] else "nontarget") for a, b in combinations(sorted(UTT2SPK), 2)]
+    (folder / "trials").write_text("".join(" ".join(trial) + "\n" for trial in trials))
+
+
+def make_system(folder, noise, seed):
+    """An experiment: embeddings that are one point for each speaker plus noise, scored."""
+    rng = np.random.default_rng(seed)
+    points = dict(zip(SPEAKERS, rng.standard_normal((12, 8)), strict=True))
+    for name in ("train", "test"):
+        write_embeddings(folder / "embeddings" / name, {key: points[spk] + noise * rng.standard_normal(8) for key, spk in sorted(UTT2SPK.items())})
+    train_backend(folder / "embeddings" / "train", folder / "backend" / "cosine")
+    score_system(folder)
+
+
+def score_system(folder):
+    """The scores of an experiment on its test set."""
+    data = folder.parents[1] / "data" / "test"
+    score(folder / "backend" / "cosine", folder / "embeddings" / "test", data / "trials", folder / "scores" / "test" / "cosine.scores")
+
+
+@pytest.fixture
+def work(tmp_path):
+    """One data directory and three experiments: good, middling, chance."""
+    write_data(tmp_path / "data" / "test")
+    for seed, (name, noise) in enumerate({"good": 0.5, "middling": 1.5, "chance": 50.0}.items()):
+        make_system(tmp_path / "exp" / name, noise, seed)
+    return tmp_path
+
+
+def evaluated(work):
+    """Rows of results.json, by system and subset."""
+    exp = work / "exp"
+    evaluate(exp / "good", work / "data", others=[exp / "middling", exp / "chance"])
+    rows = json.loads((exp / "good" / "results.json").read_text())
+    return {(row["system"], row["subset"]): row for row in rows}, rows
+
+
+def test_every_row_is_made_from_scores_and_trials(work):
+    by_name, rows = evaluated(work)
+    assert len(by_name) == len(rows) == 3 * 6
+    assert all(row.keys() == FIGURES for row in rows)
+    enrol, test, values = read_scores(work / "exp" / "middling" / "scores" / "test" / "cosine.scores")
+    for subset, member in {
+        "all": lambda a, b: True,
+        "same sex": lambda a, b: SPEAKERS[UTT2SPK[a]] == SPEAKERS[UTT2SPK[b]],
+        "within condition": lambda a, b: ("near" in a) == ("near" in b),
+        "across conditions": lambda a, b: ("near" in a) != ("near" in b),
+        "within condition, same sex": lambda a, b: ("near" in a) == ("near" in b) and SPEAKERS[UTT2SPK[a]] == SPEAKERS[UTT2SPK[b]],
+        "across conditions, same sex": lambda a, b: ("near" in a) != ("near" in b) and SPEAKERS[UTT2SPK[a]] == SPEAKERS[UTT2SPK[b]],
+    }.items():
+        chosen = [(UTT2SPK[a] == UTT2SPK[b], value) for a, b, value in zip(enrol, test, values, strict=True) if member(a, b)]
+        target, nontarget = [value for same, value in chosen if same], [value for same, value in chosen if not same]
+        row = by_name["middling", subset]
+        assert (row["targets"], row["nontargets"]) == (len(target), len(nontarget))
+        assert row["eer_percent"] == pytest.approx(100 * equal_error_rate(target, nontarget), abs=1e-4)
+
+
+def test_systems_come_out_in_the_order_of_their_quality(work):
+    rows, _ = evaluated(work)
+    good, middling, chance = (rows[name, "all"]["eer_percent"] for name in ("good", "middling", "chance"))
+    print(f"EER % good {good}, middling {middling}, chance {chance}")
+    assert 0 < good < 15 < middling < 42 < chance < 60
+
+
+def test_results_are_the_same_bytes_wherever_and_whenever_they_are_made(work):
+    evaluated(work)
+    first = [(work / "exp" / "good" / name).read_bytes() for name in ("results.json", "curves.json")]
+    (work / "exp" / "good" / "results.json").unlink()
+    moved = work.with_name("elsewhere")
+    work.rename(moved)
+    evaluated(moved)
+    assert [(moved / "exp" / "good" / name).read_bytes() for name in ("results.json", "curves.json")] == first
+    assert str(work).encode() not in first[0] + first[1]
+
+
+def test_order_of_a_score_file_does_not_matter(work):
+    rows, _ = evaluated(work)
+    path = work / "exp" / "good" / "scores" / "test" / "cosine.scores"
+    enrol, test, values = read_scores(path)
+    write_scores(path, enrol[::-1], test[::-1], values[::-1])
+    (work / "exp" / "good" / "receipts" / "evaluate.json").unlink()
+    assert evaluated(work)[0] == rows
+
+
+def test_a_trial_without_score_is_named(work):
+    path = work / "exp" / "good" / "scores" / "test" / "cosine.scores"
+    enrol, test, values = read_scores(path)
+    write_scores(path, enrol[5:], test[5:], values[5:])
+    with pytest.raises(UserError, match=rf"trials:1: trial '{enrol[0]} {test[0]}' has no score in .*cosine\.scores; 5 of {len(enrol)} trials"):
+        evaluated(work)
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ("a b", "2: 2 fields, expected 3"), ("a b nan", "2: score 'nan' is not a finite number"), ("a b high", "2: score 'high' is not a finite number"),
+])
+def test_a_bad_score_file_is_named(work, line, message):
+    path = work / "exp" / "good" / "scores" / "test" / "cosine.scores"
+    path.write_text(f"a a 1.0\n{line}\n")
+    with pytest.raises(UserError, match=re.escape(f"{path}:{message}")):
+        evaluated(work)
+
+
+def test_trials_of_one_class_have_no_error_rate(work, command):
+    trials = work / "data" / "test" / "trials"
+    trials.write_text("".join(line for line in trials.read_text().splitlines(True) if line.endswith(" target\n")))
+    done = command("steps.evaluate", work / "exp" / "good", work / "data")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "trials" in done.stderr
+    assert "nontarget" in done.stderr
+    assert not (work / "exp" / "good" / "results.json").exists()
+
+
+def test_a_subset_with_one_class_has_counts_and_no_rate(work):
+    data = work / "data" / "test"
+    data.joinpath("utt2condition").write_text("".join(f"{key} {UTT2SPK[key]}\n" for key in sorted(UTT2SPK)))
+    rows, _ = evaluated(work)
+    assert rows["good", "within condition"]["nontargets"] == 0
+    assert rows["good", "within condition"]["eer_percent"] is None
+    report(work / "exp" / "good", work / "data")
+    assert "–" in (work / "exp" / "good" / "report.html").read_text()
+
+
+def test_without_maps_there_is_the_whole_list_only(work):
+    for name in ("spk2gender", "utt2condition"):
+        (work / "data" / "test" / name).unlink()
+    assert {subset for _, subset in evaluated(work)[0]} == {"all"}
+
+
+def test_lost_trials_watermark_every_row_and_the_page(work, capsys):
+    (work / "data" / "test" / "ledger.json").write_text('{"came_in": 49, "went_on": 48, "unreadable": 1, "lost_trials": 7}')
+    rows, _ = evaluated(work)
+    assert all(row["watermarks"] == ["7 trials are lost: their audio was dropped"] for row in rows.values())
+    report(work / "exp" / "good", work / "data")
+    assert "test: 7 trials are lost" in capsys.readouterr().out
+    assert "7 trials are lost" in (work / "exp" / "good" / "report.html").read_text()
+
+
+def test_experiments_without_scores_or_of_one_name_are_refused(work):
+    with pytest.raises(UserError, match="none/scores: no <set>/<backend>.scores"):
+        evaluate(work / "exp" / "good", work / "data", others=[work / "exp" / "none"])
+    with pytest.raises(UserError, match="name of the same folder"):
+        evaluate(work / "exp" / "good", work / "data", others=[work / "exp" / "good"])
+
+
+class Page(HTMLParser):
+    """What a page asks the network for, what it contains, and whether its elements close."""
+
+    def __init__(self):
+        super().__init__()
+        self.links, self.counts, self.open = [], {}, []
+
+    def handle_starttag(self, tag, attributes):
+        self.links += [value for name, value in attributes if name in ("src", "href", "srcset", "data")]
+        self.counts[tag] = self.counts.get(tag, 0) + 1
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.counts[tag] = self.counts.get(tag, 0) + 1
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_one_file_with_every_figure(work, capsys):
+    folder = work / "exp" / "good"
+    (folder / "log").mkdir()
+    history = [{"step": k, "loss": 3 / k, "accuracy": k / 20, "learning_rate": 0.001} for k in range(1, 20)] + [{"step": 19, "dev_eer_percent": 7.5}]
+    (folder / "log" / "history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in history))
+    (folder / "config.yaml").write_text("model: {name: ghostvlad}  # <b>not bold</b>\n")
+    (work / "data" / "test" / "ledger.json").write_text('{"came_in": 49, "went_on": 48, "unreadable": 1}')
+    rows, _ = evaluated(work)
+    report(folder, work / "data")
+    page = Page()
+    text = (folder / "report.html").read_text()
+    page.feed(text)
+    assert page.open == []
+    assert page.links == []
+    assert "@import" not in text
+    assert "url(" not in text
+    assert page.counts["svg"] == 1 + 3 + 4  # DET, a histogram for each system, four learning curves
+    assert "&lt;b&gt;not bold" in text
+    assert "prefers-color-scheme: dark" in text
+    for (name, _), row in rows.items():
+        assert name in text
+        assert f"{row['eer_percent']:.2f}" in text
+    out = capsys.readouterr().out.splitlines()
+    print("\n".join(out))
+    assert out[-1] == f"report: {folder / 'report.html'}"
+    assert re.search(r"^test +middling +\d+\.\d\d +\d\.\d{3} +\d\.\d{3} +\d+\.\d\d$", "\n".join(out), re.MULTILINE)
+    timing = json.loads((folder / "timing.json").read_text())
+    assert {entry["step"] for entry in timing} == {"train_backend", "score_cosine", "evaluate"}
+
+
+def test_the_table_is_shown_again_and_the_page_left_alone(work, capsys):
+    evaluated(work)
+    report(work / "exp" / "good", work / "data")
+    made, shown = (work / "exp" / "good" / "report.html").stat().st_mtime_ns, capsys.readouterr().out
+    report(work / "exp" / "good", work / "data")
+    assert (work / "exp" / "good" / "report.html").stat().st_mtime_ns == made
+    assert capsys.readouterr().out == shown
+
+
+def test_new_scores_are_evaluated_and_reported_again(work):
+    rows, _ = evaluated(work)
+    report(work / "exp" / "good", work / "data")
+    before = (work / "exp" / "good" / "report.html").read_text()
+    train_backend(work / "exp" / "good" / "embeddings" / "train", work / "exp" / "good" / "backend" / "cosine", subtract_mean=False)
+    score_system(work / "exp" / "good")
+    assert evaluated(work)[0] != rows
+    report(work / "exp" / "good", work / "data")
+    assert (work / "exp" / "good" / "report.html").read_text() != before
+
+
+def test_both_steps_are_commands(work, command):
+    exp = work / "exp"
+    done = command("steps.evaluate", exp / "good", work / "data", "--others", f"[{exp / 'middling'}, {exp / 'chance'}]")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = command("steps.report", exp / "good", work / "data")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 5

@@ -1,0 +1,84 @@
+"""The command wrapper: exit codes, one line for what the user can mend, a traceback for a bug."""
+
+import subprocess
+import sys
+
+import pytest
+
+STEP = """
+from pathlib import Path
+from utils.cli import run
+from utils.errors import UserError
+
+def step(data: Path, *, snr_db: float = 3.0, trim: bool = False, kind: str = "ok") -> None:
+    '''Do it.
+
+    Parameters
+    ----------
+    data : path
+        Data.
+    snr_db : float
+        In dB.
+    trim : bool
+        Whether.
+    kind : str
+        How it ends.
+    '''
+    if kind == "user":
+        raise UserError("data/x:3: found a, expected b; do c")
+    if kind == "bug":
+        raise KeyError("bug")
+    if kind == "disk":
+        open("/nonexistent/folder/file", "w")
+    print(data, snr_db, trim)
+
+run(step)
+"""
+
+
+@pytest.fixture
+def step():
+    """Run the step above with a command line."""
+    def call(*words):
+        return subprocess.run([sys.executable, "-c", STEP, *words], capture_output=True, text=True, check=False)
+    return call
+
+
+def test_dashes_and_underscores_are_the_same(step):
+    for words in (["a", "--snr-db", "5", "--trim", "true"], ["--snr_db=5", "--trim=true", "a"]):
+        assert step(*words).stdout == "a 5.0 True\n"
+
+
+@pytest.mark.parametrize("words", [[], ["a", "b"], ["a", "--snr"], ["a", "--snr-db", "loud"], ["a", "--snrdb", "5"], ["a", "--trim", "perhaps"]])
+def test_a_wrong_command_line_is_one_line_and_exit_code_2(step, words):
+    done = step(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_the_user_can_mend_is_one_line_and_exit_code_1(step):
+    done = step("a", "--kind", "user")
+    assert done.returncode == 1
+    assert done.stderr.endswith(": data/x:3: found a, expected b; do c\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_fault_of_the_disk_is_one_line_that_names_the_file(step):
+    done = step("a", "--kind", "disk")
+    assert done.returncode == 1
+    assert "/nonexistent/folder/file: No such file or directory" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_bug_keeps_its_traceback(step):
+    done = step("a", "--kind", "bug")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_help_is_the_docstring(step):
+    done = step("--help")
+    assert done.returncode == 0
+    assert "Do it." in done.stdout
+    assert "In dB." in done.stdout

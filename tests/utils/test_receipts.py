@@ -1,0 +1,165 @@
+"""Receipts: what is done stays done, what changed is named, and nothing that cost hours is overwritten."""
+
+import json
+
+import pytest
+
+from utils.errors import UserError
+from utils.files import atomic_write
+from utils.receipts import DONE, NEVER, STALE, UNFINISHED, Task
+
+
+@pytest.fixture
+def work(tmp_path):
+    """A function that makes a task over one input file, and one that does its work."""
+    (tmp_path / "in").write_text("a\n")
+
+    def task(**changes):
+        given = {"format": 1, "inputs": {"list": tmp_path / "in"}, "options": {"x": 1}} | changes
+        return Task(tmp_path / "out", "copy", **given)
+
+    def do(**changes):
+        mine = task(**changes)
+        if not mine.is_done():
+            with atomic_write(tmp_path / "out" / "copy") as file:
+                file.write((tmp_path / "in").read_text())
+            mine.finish([tmp_path / "out" / "copy"], {"lines": 1})
+        return mine.counts
+
+    return task, do
+
+
+def test_a_finished_task_is_done_and_gives_its_counts(work):
+    task, do = work
+    assert task().status().state == NEVER
+    assert do() == {"lines": 1}
+    assert task().status().state == DONE
+    assert task().is_done()
+    assert do() == {"lines": 1}
+
+
+@pytest.mark.parametrize(("changes", "reason"), [
+    ({"options": {"x": 2}}, "option x was 1, is 2"),
+    ({"options": {"x": 1, "y": True}}, "option y was null, is true"),
+    ({"format": 2}, "FORMAT 2"),
+    ({"inputs": {}}, "was taken away"),
+])
+def test_what_changed_is_named(work, changes, reason):
+    task, do = work
+    do()
+    status = task(**changes).status()
+    assert status.state == STALE
+    assert reason in status.reason
+
+
+def test_freshness_looks_at_contents_not_at_times(work, tmp_path):
+    task, do = work
+    do()
+    (tmp_path / "in").write_text("a\n")
+    assert task().status().state == DONE
+    (tmp_path / "in").write_text("b\n")
+    assert task().status().state == STALE
+
+
+def test_a_shortened_altered_or_missing_output_is_unfinished(work, tmp_path):
+    task, do = work
+    for damage in (lambda path: path.write_text(""), lambda path: path.write_text("x\n"), lambda path: path.unlink()):
+        do()
+        damage(tmp_path / "out" / "copy")
+        assert task().status().state == UNFINISHED
+        do()
+        assert task().status().state == DONE
+
+
+def test_stale_and_cheap_is_redone_saying_why(work, tmp_path, capsys):
+    task, do = work
+    do()
+    (tmp_path / "in").write_text("b\n")
+    do()
+    assert (tmp_path / "out" / "copy").read_text() == "b\n"
+    assert "redone" in capsys.readouterr().err
+
+
+def test_stale_and_dear_stops_and_force_moves_the_old_output_aside(work, tmp_path, monkeypatch):
+    task, do = work
+    do(dear=True)
+    (tmp_path / "in").write_text("b\n")
+    with pytest.raises(UserError, match=r"in changed; --force"):
+        do(dear=True)
+    assert (tmp_path / "out" / "copy").read_text() == "a\n"
+    monkeypatch.setenv("SV_FORCE", "1")
+    do(dear=True)
+    assert (tmp_path / "out" / "copy").read_text() == "b\n"
+    assert (tmp_path / "out" / "old.1" / "copy").read_text() == "a\n"
+
+
+def test_what_took_long_is_dear_whatever_its_step(work, tmp_path):
+    task, do = work
+    do()
+    path = tmp_path / "out" / "receipts" / "copy.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"core_seconds": 601}))
+    (tmp_path / "in").write_text("b\n")
+    with pytest.raises(UserError, match="--force"):
+        do()
+
+
+def test_accept_blesses_a_stale_output(work, tmp_path):
+    task, do = work
+    do(dear=True)
+    (tmp_path / "in").write_text("b\n")
+    task().accept()
+    assert task().status().state == DONE
+    assert json.loads((tmp_path / "out" / "receipts" / "copy.json").read_text())["accepted"]
+
+
+def test_a_receipt_as_input_stands_for_the_checksums_in_it(work, tmp_path):
+    task, do = work
+    do()
+    after = Task(tmp_path / "out2", "after", format=1, inputs={"copy": tmp_path / "out" / "receipts" / "copy.json"}, options={})
+    assert not after.is_done()
+    after.finish([], {})
+    do(options={"x": 2})  # another receipt, the same output
+    assert after.status().state == DONE
+    (tmp_path / "in").write_text("b\n")
+    do(options={"x": 2})
+    assert after.status().state == STALE
+
+
+def test_a_missing_input_is_named(work, tmp_path):
+    task, _ = work
+    (tmp_path / "in").unlink()
+    with pytest.raises(UserError, match=r"in is missing.*run the earlier stage"):
+        task().is_done()
+
+
+def test_two_processes_cannot_do_the_same_work(work):
+    task, _ = work
+    first = task()
+    assert not first.is_done()
+    with pytest.raises(UserError, match="another process is at this work"):
+        task().is_done()
+    first.lock.close()
+
+
+def test_verify_reads_large_outputs_too(work, tmp_path):
+    task, do = work
+    do()
+    big = tmp_path / "out" / "big"
+    big.write_bytes(bytes(2 << 20))
+    mine = Task(tmp_path / "out", "big", format=1, inputs={}, options={})
+    assert not mine.is_done()
+    mine.finish([big])
+    with open(big, "r+b") as file:
+        file.seek(1 << 20)
+        file.write(b"x")
+    assert mine.status().state == DONE
+    assert "checksum differs" in mine.verify()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"step": 1}'])
+def test_a_damaged_receipt_is_an_error_of_one_line(work, tmp_path, content):
+    task, do = work
+    do()
+    (tmp_path / "out" / "receipts" / "copy.json").write_text(content)
+    with pytest.raises(UserError, match="not a receipt"):
+        task().status()

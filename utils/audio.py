@@ -1,0 +1,278 @@
+"""Sound in: files, wave archives and (on explicit leave) shell pipes become float samples.
+
+What is wrong with the sound itself raises `UnreadableAudio`, whose reason goes to the ledger; what is wrong with the request raises UserError or
+ValueError.  Crops of packed archives are read by utils/packed.py.
+"""
+
+import io
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from utils.errors import UserError
+
+FULL_SCALE = 32768  # a 16-bit sample divided by this lies in [-1, 1)
+STREAMED_BYTES = 0x7FFFF000  # writers into a pipe (sox, ffmpeg) put this or more where they cannot know the length
+UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's count for a flac that was written into a pipe
+OVERSHOOT_SECONDS = 0.5  # Kaldi's extract-segments: a segment may end this much behind its recording, and is cut there
+
+
+class UnreadableAudio(UserError):
+    """Sound that cannot be used; the ledger counts it as unreadable.
+
+    Parameters
+    ----------
+    entry : str
+        Its entry in wav.scp.
+    reason : str
+        What is wrong with it.
+    """
+
+    def __init__(self, entry: str, reason: str):
+        super().__init__(f"{entry}: {reason}")
+        self.reason = reason
+
+
+class _Window(io.RawIOBase):
+    """A part of a file as a file of its own."""
+
+    def __init__(self, file, start: int, length: int):
+        self.file, self.start, self.length, self.place = file, start, length, 0
+
+    def readinto(self, buffer) -> int:
+        self.file.seek(self.start + self.place)
+        data = self.file.read(max(0, min(len(buffer), self.length - self.place)))
+        buffer[:len(data)] = data
+        self.place += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.place, io.SEEK_END: self.length}[whence]
+        return self.place
+
+    def tell(self) -> int:
+        return self.place
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+
+def read_audio(entry: str | Path, *, allow_pipes: bool = False, start_sample: int = 0, num_samples: int | None = None,
+               root: str | Path | None = None, channel: int = 0) -> tuple[np.ndarray, int]:
+    """Read one channel of a sound, or a part of it.
+
+    Parameters
+    ----------
+    entry : str
+        As in wav.scp: a path (wav, flac, ogg, whatever libsndfile reads), ``file.ark:offset``, or a shell command that ends in ``|``.
+    allow_pipes : bool
+        Leave to run such a command.
+    start_sample, num_samples : int, int or None
+        The part to read, which must lie inside; None: to the end.
+    root : path or None
+        Folder that relative paths start from; None: the working directory.
+    channel : int
+        Channel of a sound of several, from 0.
+
+    Returns
+    -------
+    samples : (n,) float32 array
+        Full scale is [-1, 1]; sound stored as floats may exceed it.
+    sample_rate_hz : int
+        Samples per second.
+
+    Raises
+    ------
+    UnreadableAudio
+        It cannot be opened, has no samples, fewer than its header says, or NaN or Inf among them.
+    UserError
+        A pipe without leave.
+    """
+    with _opened(entry, allow_pipes, root) as sound:
+        if sound.frames == 0:
+            raise UnreadableAudio(entry, "no samples")
+        if sound.frames == UNKNOWN_FRAMES:
+            raise UnreadableAudio(entry, "its header does not say how many samples it has; write it anew")
+        if channel >= sound.channels:
+            raise UnreadableAudio(entry, f"channel {channel} was asked for, it has {sound.channels} (counted from 0)")
+        wanted = sound.frames - start_sample if num_samples is None else num_samples
+        if start_sample < 0 or wanted < 0 or start_sample + wanted > sound.frames:
+            raise ValueError(f"{entry}: samples {start_sample} to {start_sample + wanted} are not inside its {sound.frames}")
+        sound.seek(start_sample)
+        samples = np.ascontiguousarray(sound.read(wanted, dtype="float32", always_2d=True)[:, channel])
+        if len(samples) < wanted:
+            raise UnreadableAudio(entry, f"fewer samples than its header says: {start_sample + len(samples)} of {sound.frames}")
+        if not np.isfinite(samples).all():
+            raise UnreadableAudio(entry, f"NaN or Inf at sample {start_sample + int(np.argmin(np.isfinite(samples)))}")
+        return samples, sound.samplerate
+
+
+def audio_info(entry: str | Path, *, allow_pipes: bool = False, root: str | Path | None = None) -> tuple[int, int]:
+    """Number of samples (of one channel) and sample rate in Hz, from the header; a pipe is run for it.
+
+    Parameters
+    ----------
+    entry, allow_pipes, root
+        As in `read_audio`.
+
+    Raises
+    ------
+    UnreadableAudio
+        It cannot be opened, or a wave file is shorter than its header says.
+    """
+    with _opened(entry, allow_pipes, root) as sound:
+        return sound.frames, sound.samplerate
+
+
+@contextmanager
+def _opened(entry: str | Path, allow_pipes: bool, root: str | Path | None) -> Iterator[soundfile.SoundFile]:
+    entry = str(entry)
+    try:
+        with _opened_bytes(entry, allow_pipes, root) as file:
+            missing = _missing_wave_bytes(file)
+            if missing:
+                raise UnreadableAudio(entry, f"fewer samples than its header says: {missing:,} bytes are missing")
+            file.seek(0)
+            with soundfile.SoundFile(file) as sound:
+                yield sound
+    except OSError as error:
+        raise UnreadableAudio(entry, f"cannot be opened: {error.strerror or error}") from None
+    except soundfile.LibsndfileError as error:
+        raise UnreadableAudio(entry, f"cannot be read: {error.error_string}") from None
+
+
+@contextmanager
+def _opened_bytes(entry: str, allow_pipes: bool, root: str | Path | None) -> Iterator:
+    if entry.endswith("|"):
+        yield io.BytesIO(_output_of(entry, allow_pipes))
+        return
+    archive = re.fullmatch(r"(.+):(\d+)", entry)
+    path = Path(root or "", archive[1] if archive else entry)
+    with open(path, "rb") as file:
+        if not archive:
+            yield file
+            return
+        start, end = int(archive[2]), file.seek(0, io.SEEK_END)
+        file.seek(start)
+        head = file.read(8)
+        whole = int.from_bytes(head[4:], "little") + 8 if head[:4] == b"RIFF" else end
+        yield _Window(file, start, max(0, min(whole, end - start)))
+
+
+def _output_of(entry: str, allow_pipes: bool) -> bytes:
+    if not allow_pipes:
+        raise UserError(f"'{entry}' runs a command of whoever wrote the list; give --allow-pipes if you trust it")
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", entry[:-1]], capture_output=True, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise UnreadableAudio(entry, f"the command ended with exit code {done.returncode}{': ' + said[-1] if said else ''}")
+    return done.stdout
+
+
+def _missing_wave_bytes(file) -> int:
+    """How many bytes the samples of a RIFF wave file lack: libsndfile reads such a file to its early end without a word."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return 0
+    while len(chunk := file.read(8)) == 8:
+        length = int.from_bytes(chunk[4:], "little")
+        if chunk[:4] == b"data":
+            return 0 if length >= STREAMED_BYTES else max(0, length - (size - file.tell()))
+        file.seek(length + length % 2, io.SEEK_CUR)
+    return 0
+
+
+def resample(samples: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
+    """Change the sample rate (soxr, "HQ"); sound at the right rate comes back as it is.
+
+    Parameters
+    ----------
+    samples : (n,) float32 array
+        Sound.
+    from_hz, to_hz : float
+        Rates; only their ratio matters.
+
+    Returns
+    -------
+    (round(n * to_hz / from_hz),) float32 array
+        The same sound; overshoot may exceed the range of the input a little.
+    """
+    if from_hz == to_hz:
+        return samples
+    import soxr
+
+    return soxr.resample(samples, from_hz, to_hz, quality="HQ")
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Round to 16 bits; what lies beyond full scale is clipped.  Undoes the reading of 16-bit sound exactly.
+
+    Parameters
+    ----------
+    samples : (n,) float array
+        Full scale is [-1, 1].
+    """
+    return np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+class UtteranceReader:
+    """Reads the utterances of a data directory, be they whole recordings or segments of them.
+
+    Parameters
+    ----------
+    wav_scp : mapping of str to str
+        Recording -> entry.
+    segments : mapping of str to str, or None
+        Utterance -> ``<recording> <start> <end>``, in seconds; an end of -1 is that of the recording.
+    **options
+        `allow_pipes`, `root` and `channel` of `read_audio`.
+    """
+
+    def __init__(self, wav_scp: Mapping[str, str], segments: Mapping[str, str] | None = None, **options):
+        self.wav_scp, self.segments, self.options = wav_scp, segments, options
+        self.piped: tuple[str, tuple[np.ndarray, int] | None] = ("", None)  # the latest command's sound: its segments follow one another
+
+    def read(self, utterance: str) -> tuple[np.ndarray, int]:
+        """Samples and rate of one utterance, as `read_audio` gives them.
+
+        Parameters
+        ----------
+        utterance : str
+            Its name.
+
+        Raises
+        ------
+        UnreadableAudio
+            Also where a segment lies behind the end of its recording.
+        """
+        if self.segments is None:
+            return read_audio(self.wav_scp[utterance], **self.options)
+        recording, start_seconds, end_seconds = self.segments[utterance].split()[:3]
+        entry = self.wav_scp[recording]
+        start_seconds, end_seconds = float(start_seconds), float(end_seconds)
+        if entry.endswith("|"):
+            if self.piped[0] != entry:
+                self.piped = entry, read_audio(entry, **self.options)
+            whole, rate = self.piped[1]
+            start, num = _segment_samples(entry, start_seconds, end_seconds, len(whole), rate)
+            return whole[start:start + num], rate
+        total, rate = audio_info(entry, root=self.options.get("root"))
+        start, num = _segment_samples(entry, start_seconds, end_seconds, total, rate)
+        return read_audio(entry, start_sample=start, num_samples=num, **self.options)
+
+
+def _segment_samples(entry: str, start_seconds: float, end_seconds: float, total: int, rate: int) -> tuple[int, int]:
+    start, end = round(start_seconds * rate), total if end_seconds == -1 else round(end_seconds * rate)
+    if start >= total or end > total + OVERSHOOT_SECONDS * rate:
+        raise UnreadableAudio(entry, f"a segment from {start_seconds} to {end_seconds} s of a recording of {total / rate:.2f} s")
+    return start, min(end, total) - start

@@ -1,0 +1,121 @@
+"""Checkpoints of training: whole or not there, the newest whole one is found again, and nothing but tensors and plain values is ever loaded."""
+
+import hashlib
+import io
+import re
+import sys
+from pathlib import Path
+
+from utils.errors import UserError
+from utils.files import atomic_write
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Where the checkpoint after a number of steps lies.
+
+    Parameters
+    ----------
+    folder : path
+        ``exp/<name>/checkpoints``.
+    step : int
+        Steps done.
+    """
+    return Path(folder) / f"step-{step:07d}.pt"
+
+
+def save_checkpoint(path: Path, state: dict) -> None:
+    """Write a checkpoint under its final name only when it is whole and synced.
+
+    Parameters
+    ----------
+    path : path
+        See `checkpoint_path`.
+    state : dict
+        Tensors, numbers, strings, lists and dicts of them.
+    """
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    with atomic_write(path, "wb") as file:
+        file.write(buffer.getbuffer())
+
+
+def load_checkpoint(path: Path) -> dict:
+    """Read a checkpoint, on the CPU.
+
+    Parameters
+    ----------
+    path : path
+        Checkpoint file.
+
+    Raises
+    ------
+    UserError
+        It is missing, damaged, or holds anything but tensors and plain values.
+    """
+    import pickle
+
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such checkpoint; train the network first (stage 3)") from None
+    except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path}: not a whole checkpoint of tensors and plain values ({str(error).splitlines()[0][:120]})") from None
+
+
+def saved_steps(folder: Path) -> list[int]:
+    """Steps of the checkpoints in a folder, ascending.
+
+    Parameters
+    ----------
+    folder : path
+        ``exp/<name>/checkpoints``.
+    """
+    return sorted(int(found[1]) for path in Path(folder).glob("step-*.pt") if (found := re.fullmatch(r"step-(\d{7,})\.pt", path.name)))
+
+
+def load_newest(folder: Path) -> dict | None:
+    """The newest whole checkpoint; a damaged one is named and passed over for an older one.
+
+    Parameters
+    ----------
+    folder : path
+        ``exp/<name>/checkpoints``.
+    """
+    for step in reversed(saved_steps(folder)):
+        try:
+            return load_checkpoint(checkpoint_path(folder, step))
+        except UserError as error:
+            print(f"WARNING: {error}; going back to the one before", file=sys.stderr)
+    return None
+
+
+def average_weights(paths: list[Path]) -> dict:
+    """Mean of the network weights of several checkpoints, in float64; integer buffers are the last one's.
+
+    Parameters
+    ----------
+    paths : list of path
+        Oldest first.
+    """
+    states = [load_checkpoint(path)["network"] for path in paths]
+    return {name: sum(state[name].double() for state in states).div(len(states)).to(last.dtype) if last.is_floating_point() else last
+            for name, last in states[-1].items()}
+
+
+def weights_digest(weights: dict) -> str:
+    """SHA-256 over names and values of a network's weights.
+
+    Parameters
+    ----------
+    weights : dict of str to tensor
+        A state dictionary.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,137 @@
+"""The command wrapper of every step and noun: its signature is the command line, its docstring the help.
+
+Exit codes: 0 done; 2 the command line is wrong; 1 anything else.  What the user can mend is one line; a bug keeps its traceback.
+"""
+
+import ctypes
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import get_args, get_origin
+
+from utils.errors import UserError
+
+DISK_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EMFILE, errno.EIO}
+
+
+def run(function: Callable) -> None:
+    """Run a step from the command line and exit.
+
+    Parameters
+    ----------
+    function : callable
+        Required parameters become positional arguments, the others ``--options``; ``--force`` is understood by every step.
+    """
+    if os.environ.get("SV_STAGED"):
+        die_with_parent()
+    exit_with(lambda: call(function, sys.argv[1:]))
+
+
+def run_subcommands(functions: Mapping[str, Callable]) -> None:
+    """Run one of several commands of a module, chosen by the first word, and exit.
+
+    Parameters
+    ----------
+    functions : mapping of str to callable
+        Word -> function.
+    """
+    words = sys.argv[1:]
+    if not words or words[0] in ("-h", "--help"):
+        summaries = {name: (function.__doc__ or "").strip().splitlines()[0] for name, function in functions.items()}
+        print("\n".join(["commands (each with --help):", *(f"  {name:10} {summary}" for name, summary in summaries.items())]))
+        sys.exit(0 if words else 2)
+    if words[0] not in functions:
+        print(f"{program()}: no command '{words[0]}'; there are {', '.join(functions)}", file=sys.stderr)
+        sys.exit(2)
+    exit_with(lambda: call(functions[words[0]], words[1:], f"{program()} {words[0]}"))
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the one that started it dies, so that a killed recipe leaves no writer behind (Linux only)."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+def exit_with(work: Callable) -> None:
+    """Do the work and leave with the exit code that its outcome has.
+
+    Parameters
+    ----------
+    work : callable
+        Takes no arguments.
+    """
+    try:
+        work()
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"{program()}: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in DISK_FAULTS:
+            raise
+        print(f"{program()}: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print(f"{program()}: interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)
+
+
+def call(function: Callable, words: Sequence[str], name: str = "") -> object:
+    """Call a function with the words of a command line.
+
+    Parameters
+    ----------
+    function : callable
+        Step with a typed signature.
+    words : sequence of str
+        Command line without the program; ``--crop-seconds`` and ``--crop_seconds`` are the same.
+    name : str
+        How the command is called in messages.
+    """
+    from jsonargparse import ArgumentParser
+
+    class Parser(ArgumentParser):
+        """A parser whose complaint is one line."""
+
+        def error(self, message, ex=None):
+            print(f"{self.prog}: {' '.join(str(message).split())}; see --help", file=sys.stderr)
+            sys.exit(2)
+
+    if "--force" in words:
+        words = [word for word in words if word != "--force"]
+        os.environ["SV_FORCE"] = "1"
+    parser = Parser(prog=name or program(), description=function.__doc__.strip().splitlines()[0])
+    parser.add_function_arguments(function, as_positional=True, as_group=False)
+    for action in parser._actions:  # a list among the positional parameters takes several words, which jsonargparse does not offer
+        if not action.option_strings and get_origin(getattr(action, "_typehint", None)) is list:
+            action.nargs, action.metavar, (action._typehint,) = "+", action.dest.upper(), get_args(action._typehint)
+    given = parser.parse_args([dashes_to_underscores(word) for word in words])
+    return function(**parser.instantiate_classes(given).as_dict())
+
+
+def dashes_to_underscores(word: str) -> str:
+    """``--snr-db=3`` as ``--snr_db=3``; anything that is not an option unchanged.
+
+    Parameters
+    ----------
+    word : str
+        One word of a command line.
+    """
+    if not word.startswith("--") or word == "--":
+        return word
+    option, equals, value = word.partition("=")
+    return "--" + option[2:].replace("-", "_") + equals + value
+
+
+def program() -> str:
+    """The module that was started with ``python -m``, for messages."""
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    return spec.name.removesuffix(".__main__") if spec else os.path.basename(sys.argv[0])

@@ -1,0 +1,250 @@
+"""Mending a data directory: what can be mended without deciding anything for its owner.
+
+Line ends, blanks, order, repeated lines, and ids that are not in every list.  Two different lines of one id, or a trial whose side would go, are
+for the owner to decide: then nothing is written.  The originals of the lists that change go to ``.backup``.
+"""
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from itertools import compress, count, pairwise
+from operator import eq, le, lt
+from pathlib import Path
+
+from utils.data_dir_io import file_faults, list_files
+from utils.data_dir_lists import as_bytes, problem, raise_first, write_contents
+from utils.data_dir_parse import REST, Fault, fault_of_line, format_of, line_faults, parse
+from utils.data_dir_rules import MAY_LACK_UTTERANCES, invert, key_kind, rule_faults
+from utils.errors import UserError
+
+
+def fix_data_dir(path: str | Path, *, dry_run: bool = False, allow_pipes: bool = False) -> list[str]:
+    """Mend a data directory in place.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    dry_run : bool
+        Say what would change, and change nothing.
+    allow_pipes : bool
+        Accept entries of wav.scp that run a command.
+
+    Returns
+    -------
+    list of str
+        What changed, one line per list and kind of change, with counts; empty when there was nothing to mend.
+
+    Raises
+    ------
+    UserError
+        Something that its owner has to decide; nothing is written.
+    """
+    path = Path(path)
+    tables, changes = {}, {}
+    for file in list_files(path):
+        if file != "spk2utt":
+            changes[file] = []
+            tables[file] = ordered(path, file, well_formed(path, file, changes[file]), changes[file])
+    raise_first(path, (fault for fault in file_faults(path, tables) if fault.file != "spk2utt"))
+    keep_common(path, tables, changes)
+    members = invert(*tables["utt2spk"])
+    tables["spk2utt"] = [list(members), list(map(" ".join, members.values()))]
+    same = (path / "spk2utt").exists() and (path / "spk2utt").read_bytes().replace(b"\t", b" ") == as_bytes(tables["spk2utt"])
+    changes["spk2utt"] = [] if same else ["made again from utt2spk"]
+    for fault in rule_faults(tables, allow_pipes):
+        raise UserError(problem(path, with_original_line(path, fault, tables)))
+    changed = [file for file in tables if changes[file]]
+    if changed and not dry_run:
+        back_up(path, changed)
+        write_contents({file: as_bytes(tables[file]) for file in changed}, path)
+    return [f"{path / file}: {change}" for file in changed for change in changes[file]]
+
+
+def well_formed(path: Path, file: str, changes: list[str]) -> bytes:
+    """A list with LF line ends, one blank between fields, and none of the empty lines.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    file : str
+        Name of the list.
+    changes : list of str
+        What was done is added here.
+    """
+    content = (path / file).read_bytes()
+    if parse(file, content):
+        return content
+    format, most = format_of(file), int(format_of(file).columns[-1] == REST)
+    mended, counts = [], dict.fromkeys(("CR LF line ends made LF", "empty lines removed", "lines rid of extra blanks"), 0)
+    ends = content.count(b"\n")
+    for number, raw in enumerate(content.split(b"\n"), start=1):
+        line = raw.removesuffix(b"\r")
+        tidy = re.sub(rb"[ \t]+", b" ", line.strip(b" \t"), count=most)
+        counts["CR LF line ends made LF"] += line != raw
+        counts["empty lines removed"] += not tidy and number <= ends
+        counts["lines rid of extra blanks"] += bool(tidy) and len(tidy) < len(line)
+        if fault := tidy and fault_of_line(tidy, format):
+            raise UserError(problem(path, Fault(file, number, fault)))
+        if tidy:
+            mended.append(tidy + b"\n")
+    changes += [f"{number} {what}" for what, number in counts.items() if number]
+    if not content.endswith(b"\n"):
+        changes.append("line end added to the last line")
+    if not mended:
+        raise_first(path, line_faults(file, b""))
+    return b"".join(mended)
+
+
+def ordered(path: Path, file: str, content: bytes, changes: list[str]) -> list[list[str]]:
+    """The columns of a list in byte order (trials: in their order), without repeated lines.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    file : str
+        Name of the list.
+    content : bytes
+        Well-formed lines.
+    changes : list of str
+        What was done is added here.
+
+    Raises
+    ------
+    UserError
+        Two lines of one id that differ.
+    """
+    # Whole lines sort as their keys do, since a blank and a tab come before everything that an id may hold; parsing again after sorting
+    # puts the strings in memory in the order of use, which is what makes the rest fast.
+    lines = content.decode("utf-8").removesuffix("\n").split("\n")
+    unique = lines
+    if not all(map(lt, lines, lines[1:])):
+        unique = list(dict.fromkeys(lines)) if file == "trials" else sorted(set(lines))
+        if len(unique) < len(lines):
+            changes.append(f"{len(lines) - len(unique)} repeated lines removed")
+        if file != "trials" and not all(map(le, lines, lines[1:])):
+            changes.append(f"{len(unique)} lines sorted in byte order")
+        content = "".join([f"{line}\n" for line in unique]).encode()
+    columns = parse(file, content)
+    twins = compress(pairwise(unique), map(eq, columns[0], columns[0][1:])) if file != "trials" else ()
+    for one, other in twins:
+        number = line_number(path / file, other)
+        raise UserError(f"{path / file}:{number}: '{other}', but also '{one}', expected one line per id; remove the wrong one")
+    return columns
+
+
+def line_number(path: Path, line: str) -> int:
+    """Where a line stands in a file, however many blanks are in it there; 0 when it does not.
+
+    Parameters
+    ----------
+    path : path
+        The list as it was.
+    line : str
+        As it was mended.
+    """
+    words = line.encode().split()
+    return next((number for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1) if raw.split() == words), 0)
+
+
+def keep_common(path: Path, tables: dict[str, list[list[str]]], changes: Mapping[str, list[str]]) -> None:
+    """Remove, in place, ids that are not in every list that has to have them.
+
+    Parameters
+    ----------
+    path : path
+        Data directory, for messages.
+    tables : dict of str to columns
+        All lists but spk2utt, in byte order.
+    changes : mapping of str to lists of str
+        What was done is added here.
+    """
+    files = {kind: [file for file in tables if key_kind(file, tables) == kind] for kind in ("utterance", "speaker", "recording")}
+    owners = {"speaker": "utt2spk", "recording": "segments"}
+    utterances = tables["utt2spk"][0]
+    for file in files["utterance"]:
+        if file not in MAY_LACK_UTTERANCES:
+            utterances = common(utterances, tables[file][0])
+    for kind, owner in owners.items():
+        for file in files[kind]:
+            known = set(tables[file][0])
+            if not known.issuperset(tables[owner][1]):
+                ownerless = {utterance for utterance, name, *_ in zip(*tables[owner], strict=True) if name not in known}
+                utterances = [utterance for utterance in utterances if utterance not in ownerless]
+    if not utterances:
+        sizes = ", ".join(f"{len(tables[file][0])} in {file}" for file in sum(files.values(), []))
+        raise UserError(f"{path}: no utterance is in every list ({sizes}), expected at least one; are these lists of one data directory?")
+    for file in files["utterance"]:
+        tables[file] = restrict(tables[file], utterances, changes[file])
+    for kind, owner in owners.items():
+        for file in files[kind]:
+            tables[file] = restrict(tables[file], sorted(set(tables[owner][1])), changes[file])
+
+
+def common(some: list[str], others: list[str]) -> list[str]:
+    """The ids of both, in byte order.
+
+    Parameters
+    ----------
+    some, others : lists of str
+        Each in byte order, without repetition: then sorting them together is one merge, and what both have stands side by side.
+    """
+    merged = sorted(some + others)
+    return some if some == others else list(compress(merged, map(eq, merged, merged[1:])))
+
+
+def restrict(columns: list[list[str]], kept: list[str], changes: list[str]) -> list[list[str]]:
+    """The rows with these keys.
+
+    Parameters
+    ----------
+    columns : list of columns
+        In byte order.
+    kept : list of str
+        Keys to keep.
+    changes : list of str
+        What was done is added here.
+    """
+    if columns[0] == kept:
+        return columns
+    mask = list(map(set(kept).__contains__, columns[0]))
+    if not all(mask):
+        changes.append(f"{mask.count(False)} of {len(mask)} lines removed, since another list lacks their ids")
+    return [list(compress(column, mask)) for column in columns]
+
+
+def with_original_line(path: Path, fault: Fault, tables: Mapping[str, list[list[str]]]) -> Fault:
+    """A fault of the mended lists with the number that its line has in the file as it stands.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    fault : Fault
+        Its line counts in the mended list.
+    tables : mapping of str to columns
+        Mended lists.
+    """
+    if not fault.line:
+        return fault
+    line = " ".join(column[fault.line - 1] for column in tables[fault.file])
+    return fault._replace(line=line_number(path / fault.file, line))
+
+
+def back_up(path: Path, files: Sequence[str]) -> None:
+    """Copy lists to the first of ``.backup``, ``.backup.2``, ... that does not exist.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    files : sequence of str
+        Names of the lists; one that is made anew has nothing to copy.
+    """
+    folder = next(folder for n in count(1) if not (folder := path / (".backup" if n == 1 else f".backup.{n}")).exists())
+    folder.mkdir()
+    for file in files:
+        if (path / file).exists():
+            shutil.copy2(path / file, folder / file)

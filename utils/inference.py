@@ -1,0 +1,99 @@
+"""Embeddings of whole utterances, in batches that never change them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from utils.data_dir import read_map
+from utils.errors import UserError
+from utils.packed import PackedReader
+
+BATCH_SECONDS = 60.0  # of padded audio; bounds the memory of a batch
+
+
+def open_packed(data: Path, sample_rate_hz: int) -> tuple[list[str], PackedReader]:
+    """Utterances of a packed data directory and the reader of their audio.
+
+    Parameters
+    ----------
+    data : path
+        Made by steps.pack_audio and steps.collect_packed.
+    sample_rate_hz : int
+        What the network takes.
+
+    Raises
+    ------
+    UserError
+        The audio was packed at another rate.
+    """
+    wav_scp = read_map(data / "wav.scp")
+    reader = PackedReader(wav_scp, read_map(data / "utt2num_samples"))
+    if reader.sample_rate_hz != sample_rate_hz:
+        raise UserError(f"{data}: packed at {reader.sample_rate_hz} Hz, the network takes {sample_rate_hz} Hz; pack at that rate (stage 2)")
+    return list(wav_scp), reader
+
+
+def batches(num_samples: Sequence[int], batching: str, max_samples: int) -> Iterator[list[int]]:
+    """Group utterances for a network: rows of similar lengths where padding is masked, of equal lengths where it is not.
+
+    Parameters
+    ----------
+    num_samples : sequence of int
+        Length of each utterance.
+    batching : str
+        What the network declares: ``masked`` or ``equal_length``.
+    max_samples : int
+        Largest size of a padded batch.
+
+    Yields
+    ------
+    list of int
+        Positions in ``num_samples``; every utterance comes once.
+    """
+    if batching not in ("masked", "equal_length"):
+        raise UserError(f"whole utterances cannot be embedded by a network with batching '{batching}'; choose a test protocol of fixed length")
+    batch: list[int] = []
+    for position in sorted(range(len(num_samples)), key=lambda k: (num_samples[k], k)):
+        longest = num_samples[position]
+        if batch and ((len(batch) + 1) * longest > max_samples or (batching == "equal_length" and num_samples[batch[0]] != longest)):
+            yield batch
+            batch = []
+        batch.append(position)
+    if batch:
+        yield batch
+
+
+@torch.no_grad()
+def embed_utterances(network: torch.nn.Module, reader: PackedReader, indices: Sequence[int]) -> np.ndarray:
+    """Embed whole utterances.
+
+    Parameters
+    ----------
+    network : steps.models network
+        Waveforms to embeddings; put in evaluation mode, and back as it was.
+    reader : PackedReader
+        Audio at the network's rate.
+    indices : sequence of N int
+        Utterances of the reader.
+
+    Returns
+    -------
+    (N, E) float32 array
+        Not length-normalised; an utterance shorter than the network takes is repeated until it is long enough.
+    """
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    lengths = [max(int(reader.num_samples[index]), network.min_samples) for index in indices]
+    embeddings = np.empty((len(lengths), network.embedding_dim), np.float32)
+    for batch in batches(lengths, network.batching, round(BATCH_SECONDS * network.sample_rate_hz)):
+        waveforms_BS = np.zeros((len(batch), max(lengths[k] for k in batch)), np.float32)
+        for row, k in enumerate(batch):
+            samples = reader.read(indices[k])
+            waveforms_BS[row, :lengths[k]] = np.tile(samples, math.ceil(lengths[k] / len(samples)))[:lengths[k]]
+        embeddings[batch] = network(torch.from_numpy(waveforms_BS).to(device), torch.tensor([lengths[k] for k in batch])).float().cpu().numpy()
+    network.train(was_training)
+    return embeddings

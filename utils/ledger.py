@@ -1,0 +1,192 @@
+"""The ledger: how many utterances came into a step, how many went on, and why each of the others did not (DESIGN.md section 3).
+
+Jobs of an array write their parts (``<name>.J.dropped``); the step that collects them reads the parts, checks that nobody is missing, and judges the
+limits.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from utils.errors import UserError
+from utils.files import atomic_write, read_lines
+
+UNREADABLE = "unreadable"  # cannot be opened, no samples, fewer samples than the header says, NaN or Inf
+POLICY = "policy:"         # + which rule: policy:short, policy:little_speech, policy:silent
+MAX_UNREADABLE_FRACTION, MAX_POLICY_FRACTION = 0.001, 0.01  # defaults of the steps; one utterance is always allowed
+
+
+class Ledger:
+    """Who was kept and who was dropped, by name and reason.
+
+    Parameters
+    ----------
+    where : str or path
+        The data directory, for messages.
+    in_trials : collection of str
+        Utterances that trials name (`utterances_in_trials`): none of them may be dropped.
+    allow_missing_trials : bool
+        Leave to drop them nevertheless: their trials are then lost, and counted.
+
+    Attributes
+    ----------
+    kept : list of str
+        Utterances that go on, in the order of the calls.
+    dropped : dict of str to (str, str)
+        Utterance -> (reason, detail).
+    lost_trials : int
+        Trials of which a side was dropped; more than none watermarks every result.
+    """
+
+    def __init__(self, where: str | Path, in_trials: Collection[str] = (), allow_missing_trials: bool = False):
+        self.where, self.in_trials, self.allow_missing_trials = str(where), in_trials, allow_missing_trials
+        self.kept: list[str] = []
+        self.dropped: dict[str, tuple[str, str]] = {}
+        self.lost_trials = 0
+
+    def keep(self, utterance: str) -> None:
+        """Enter an utterance that goes on.
+
+        Parameters
+        ----------
+        utterance : str
+            Its name.
+        """
+        self.kept.append(utterance)
+
+    def drop(self, utterance: str, reason: str, detail: str) -> None:
+        """Enter an utterance that does not.
+
+        Parameters
+        ----------
+        utterance : str
+            Its name.
+        reason : str
+            `UNREADABLE`, or `POLICY` and the rule.
+        detail : str
+            What was found, in words.
+
+        Raises
+        ------
+        UserError
+            Trials name it, and there is no leave to lose them.
+        """
+        if utterance in self.in_trials and not self.allow_missing_trials:
+            raise UserError(f"{self.where}: utterance '{utterance}' is named in trials and would be dropped ({reason}: {detail}); "
+                            "mend it, or give --allow-missing-trials to lose its trials")
+        self.dropped[utterance] = reason, " ".join(detail.split())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """``came_in``, ``went_on``, one number per reason that occurred, and ``lost_trials`` where there are any."""
+        reasons = Counter(reason for reason, _ in self.dropped.values())
+        lost = {"lost_trials": self.lost_trials} if self.lost_trials else {}
+        return {"came_in": len(self.kept) + len(self.dropped), "went_on": len(self.kept), **dict(sorted(reasons.items())), **lost}
+
+    @property
+    def summary(self) -> str:
+        """The counts as a phrase: ``dropped 2 of 148,642 utterances (2 unreadable)``."""
+        reasons = Counter(reason for reason, _ in self.dropped.values())
+        why = f" ({', '.join(f'{number:,} {reason}' for reason, number in sorted(reasons.items()))})" if reasons else ""
+        return f"dropped {len(self.dropped):,} of {len(self.kept) + len(self.dropped):,} utterances{why}"
+
+    def check_limits(self, max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION, max_policy_fraction: float = MAX_POLICY_FRACTION) -> None:
+        """Refuse to go on where too much would be lost.
+
+        Parameters
+        ----------
+        max_unreadable_fraction, max_policy_fraction : float
+            Of the utterances that came in; one is always allowed.
+
+        Raises
+        ------
+        UserError
+            A limit is exceeded: says by how many, and names the first of them.
+        """
+        came_in = len(self.kept) + len(self.dropped)
+        for option, kind, fraction in (("unreadable", UNREADABLE, max_unreadable_fraction), ("policy", POLICY, max_policy_fraction)):
+            of_kind = {utterance: why for utterance, why in self.dropped.items() if why[0].startswith(kind)}
+            limit = max(1, int(fraction * came_in + 1e-9))
+            if len(of_kind) > limit:
+                first = min(of_kind)
+                raise UserError(
+                    f"{self.where}: {len(of_kind):,} of {came_in:,} utterances dropped as {option}, at most {limit:,} may be; the first is '{first}' "
+                    f"({': '.join(of_kind[first])}); mend them and run the stage with --force, or raise --max-{option}-fraction")
+
+    def write_part(self, path: Path) -> None:
+        """Write the list of the dropped: one line each, ``<utterance> <reason> <detail>``, byte order; empty where nobody was.
+
+        Parameters
+        ----------
+        path : path
+            ``dropped`` of a data directory, or ``<name>.J.dropped`` of a job.
+        """
+        with atomic_write(path) as file:
+            file.writelines(f"{utterance} {reason} {detail}\n" for utterance, (reason, detail) in sorted(self.dropped.items()))
+
+    def read_parts(self, paths: Iterable[Path], kept: Iterable[str], expected: Collection[str]) -> None:
+        """Take in what the jobs of an array dropped and kept.
+
+        Parameters
+        ----------
+        paths : iterable of paths
+            Their ``<name>.J.dropped``.
+        kept : iterable of str
+            Utterances that went on, of all jobs.
+        expected : collection of str
+            Utterances that came in.
+
+        Raises
+        ------
+        UserError
+            An utterance is in none of the parts, or in two; or as `drop`.
+        """
+        self.kept += kept
+        seen = set(self.kept)
+        for path in paths:
+            for line in filter(None, read_lines(path)):
+                utterance, reason, detail = (line.split(" ", 2) + ["", ""])[:3]
+                if utterance in seen:
+                    raise UserError(f"{path}: '{utterance}' is in two parts; run the jobs again")
+                seen.add(utterance)
+                self.drop(utterance, reason, detail)
+        odd = seen.symmetric_difference(expected)
+        if odd:
+            raise UserError(f"{self.where}: {len(odd):,} utterances are in the list or in the jobs' outputs only ('{min(odd)}'); run the jobs again")
+
+    def write(self, home: Path) -> list[Path]:
+        """Write ``dropped`` and ``ledger.json`` (the counts).
+
+        Parameters
+        ----------
+        home : path
+            Folder of both.
+
+        Returns
+        -------
+        list of path
+            What was written, for the receipt.
+        """
+        self.write_part(Path(home) / "dropped")
+        with atomic_write(Path(home) / "ledger.json") as file:
+            json.dump(self.counts, file, indent=1)
+            file.write("\n")
+        return [Path(home) / "dropped", Path(home) / "ledger.json"]
+
+
+def utterances_in_trials(data: Path) -> set[str]:
+    """All utterances that the trials of a data directory need, those of enrolment models included; empty without trials.
+
+    Parameters
+    ----------
+    data : path
+        Data directory with ``trials`` and, where the enrolment side names models, ``enroll.spk2utt``.
+    """
+    trials = Path(data) / "trials"
+    if not trials.exists():
+        return set()
+    names = {name for line in read_lines(trials) for name in line.split()[:2]}
+    enrolment = Path(data) / "enroll.spk2utt"
+    models = {model: utterances for model, *utterances in map(str.split, filter(None, read_lines(enrolment)))} if enrolment.exists() else {}
+    return {utterance for name in names for utterance in models.get(name, [name])}

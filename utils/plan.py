@@ -1,0 +1,260 @@
+"""What a recipe has done and what it would do: `python -m utils.plan status PLAN`.
+
+run.sh writes its commands to a plan instead of running them; here each step is called in check mode, in which it goes no further than its receipts.
+"""
+
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from itertools import takewhile
+from pathlib import Path
+
+from utils.cli import call, run_subcommands
+from utils.errors import UserError
+from utils.receipts import DONE, MODE, NEVER, STALE, UNFINISHED, Status, read_receipt
+
+REPORT = 7  # runs even when it is done: it shows the results
+
+
+@dataclass
+class Stage:
+    """One stage of a plan.
+
+    Attributes
+    ----------
+    number, title : int and str
+        As in ``at_stage``.
+    commands : list of list of str
+        One for each process; an array is spread out.
+    statuses : list of Status
+        One for each task of these processes.
+    """
+
+    number: int
+    title: str
+    commands: list[list[str]] = field(default_factory=list)
+    statuses: list[Status] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """One word or two for the stage: done, stale, partly done or never run."""
+        states = {status.state for status in self.statuses}
+        if states <= {DONE}:
+            return DONE
+        if STALE in states:
+            return STALE
+        return NEVER if states == {NEVER} else "partly done"
+
+    def line(self) -> str:
+        """The stage in one line: number, title, state, reason."""
+        done = sum(status.state == DONE for status in self.statuses)
+        first = next((status for status in self.statuses if status.state != DONE), None)
+        reason = {DONE: "", STALE: f" because {first.reason}" if first else "", NEVER: "",
+                  "partly done": f" {done} of {len(self.statuses)} tasks" + (f"; {first.reason}" if first and first.reason else "")}[self.state]
+        if self.state == STALE:
+            stale = next(status for status in self.statuses if status.state == STALE)
+            reason = f" because {stale.reason}"
+        return f"{self.number}  {self.title:42} {self.state if self.commands else 'empty in this recipe'}{reason}"
+
+
+def read_plan(path: Path) -> list[Stage]:
+    """The stages that a recipe wrote down.
+
+    Parameters
+    ----------
+    path : path
+        Lines ``stage N title``, ``run COMMAND...``, ``launch [resources] JOB=1:N LOG COMMAND...``, quoted as a shell does.
+    """
+    from utils.launchers.__main__ import parse, substitute
+
+    stages: list[Stage] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind == "stage":
+            number, _, title = rest.partition(" ")
+            stages.append(Stage(int(number), title))
+            continue
+        words = shlex.split(rest)
+        if kind == "run":
+            stages[-1].commands.append(words)
+        else:
+            _, jobs, _, command = parse(words)
+            stages[-1].commands += [substitute(command, job) for job in jobs]
+    return stages
+
+
+def evaluate(command: Sequence[str]) -> list[Status]:
+    """Statuses of the tasks of one command, without running it.
+
+    Parameters
+    ----------
+    command : sequence of str
+        ``... -m steps.<name> arguments`` or ``-m local.<name>``.
+
+    Raises
+    ------
+    UserError
+        The command is no step, so that nothing could prove it done.
+    """
+    words = list(command)
+    place = next((k for k, word in enumerate(words[:-1]) if word == "-m" and re.fullmatch(r"(steps|local)\.\w+", words[k + 1])), None)
+    if place is None:
+        raise UserError(f"'{shlex.join(words)}' is no step: stages run `python3 -m steps.<name>` or `python3 -m local.<name>`, whose receipts prove them done")
+    module = words[place + 1]
+    function: Callable = getattr(import_module(module), module.split(".")[1])
+    MODE.checking, MODE.collected = True, []
+    try:
+        call(function, words[place + 2:], module)
+    finally:
+        MODE.checking = False
+    return MODE.collected
+
+
+def examine(path: Path, last: int = 7) -> list[Stage]:
+    """The stages of a plan with the statuses of their tasks; what depends on stale or unfinished work is not done either.
+
+    Parameters
+    ----------
+    path : path
+        The plan.
+    last : int
+        Later stages are not looked at.
+    """
+    stages = [stage for stage in read_plan(path) if stage.number <= last]
+    to_be_made: dict[Path, int] = {}
+    for stage in stages:
+        for command in stage.commands:
+            stage.statuses += evaluate(command)
+        for status in stage.statuses:
+            source = next((to_be_made[p] for p in map(Path.absolute, status.task.inputs.values()) if p in to_be_made), None)
+            if status.state == DONE and source is not None:
+                status.state, status.reason = STALE, f"stage {source}, which it needs, has to run again"
+            if status.state != DONE:
+                receipt = read_receipt(status.task.path) or {"outputs": {}}
+                for made in [status.task.path, *(status.task.home / name for name in receipt["outputs"])]:
+                    to_be_made.setdefault(made.absolute(), stage.number)
+    return stages
+
+
+def status(plan: Path, *, first: int = 0, last: int = 7) -> None:
+    """Show each stage: done, stale because ..., partly done, never run.
+
+    Parameters
+    ----------
+    plan : path
+        Written by run.sh.
+    first, last : int
+        Stages to show.
+    """
+    for stage in examine(plan, last):
+        if stage.number >= first:
+            print(stage.line())
+
+
+def dry_run(plan: Path, *, first: int = 0, last: int = 7) -> None:
+    """Show which commands would run, what is missing, and how much disk they take where that can be known.
+
+    Parameters
+    ----------
+    plan : path
+        Written by run.sh.
+    first, last : int
+        Stages to show.
+    """
+    needed, unknown = 0, 0
+    home = None
+    for stage in examine(plan, last):
+        if stage.number < first:
+            continue
+        print(stage.line())
+        for todo in (each for each in stage.statuses if each.state != DONE):
+            size = todo.task.expected_bytes() if todo.task.expected_bytes and all(p.exists() for p in todo.task.inputs.values()) else None
+            needed, unknown, home = needed + (size or 0), unknown + (size is None), todo.task.home
+            print(f"     {todo.task.path}: {todo.state}{': ' + todo.reason if todo.reason else ''}{f'; about {size / 1e6:,.1f} MB' if size else ''}")
+        for command in stage.commands if stage.state != DONE else []:
+            print("     $", shlex.join(command))
+    if home is None:
+        print("nothing to do")
+        return
+    while not home.exists():
+        home = home.parent
+    print(f"disk: about {needed / 1e6:,.1f} MB for the tasks whose inputs exist, {unknown} tasks not known yet; free: {shutil.disk_usage(home).free / 1e6:,.0f} MB")
+
+
+def verify(plan: Path, *, first: int = 0, last: int = 7) -> None:
+    """Read every output of finished work again and compare it with the checksums that were taken while it was written.
+
+    Parameters
+    ----------
+    plan : path
+        Written by run.sh.
+    first, last : int
+        Stages to verify.
+
+    Raises
+    ------
+    UserError
+        Some output is not what was written.
+    """
+    faults, count = [], 0
+    for stage in examine(plan, last):
+        for each in stage.statuses if stage.number >= first else []:
+            faults += filter(None, [each.task.verify()])
+            count += len((read_receipt(each.task.path) or {"outputs": ()})["outputs"])
+    for fault in faults:
+        print(fault)
+    if faults:
+        raise UserError(f"{len(faults)} of {count} outputs are not what was written; remove them and run their stage again")
+    print(f"verified: {count} outputs are what was written")
+
+
+def accept(plan: Path, *, first: int = 0, last: int = 7) -> None:
+    """Declare the stale outputs of a stage good: they count as made from today's options and inputs.
+
+    Parameters
+    ----------
+    plan : path
+        Written by run.sh.
+    first, last : int
+        Stages to bless.
+    """
+    for stage in examine(plan, last):
+        for each in stage.statuses if stage.number >= first else []:
+            if each.state in (STALE, UNFINISHED):
+                each.task.accept()
+                print(f"accepted: {each.task.path} ({each.reason})")
+
+
+def finished(plan: Path, *, first: int = 0, last: int = 7, script: str = "run.sh") -> None:
+    """Print the numbers of the leading stages that are done, for run.sh; refuse to start behind unfinished or stale stages.
+
+    Parameters
+    ----------
+    plan : path
+        Written by run.sh.
+    first, last : int
+        Stages asked for.
+    script : str
+        Named in the message.
+
+    Raises
+    ------
+    UserError
+        A stage before the first is not done.
+    """
+    stages = examine(plan, last)
+    for stage in stages:
+        if stage.number < first and stage.state != DONE:
+            raise UserError(f"--stage {first} needs stage {stage.number}, which is not done: {stage.line()}; run {script} --stage {stage.number}")
+    leading = list(takewhile(lambda stage: stage.state == DONE, (stage for stage in stages if stage.number >= first)))
+    if leading and leading[-1] is stages[-1]:
+        print("nothing to do: every stage asked for is done", file=sys.stderr)
+    print(" ".join(str(stage.number) for stage in leading if stage.number != REPORT))
+
+
+if __name__ == "__main__":
+    run_subcommands({"status": status, "dry-run": dry_run, "verify": verify, "accept": accept, "finished": finished})

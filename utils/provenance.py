@@ -1,0 +1,76 @@
+"""Where embeddings come from: ``provenance.json`` beside each archive, and what may not differ between two of them."""
+
+import json
+from pathlib import Path
+
+from utils.errors import UserError
+
+MUST_AGREE = ("model", "front_end", "sample_rate_hz")  # vectors that differ here do not lie in one space
+
+
+def read_provenance(folder: str | Path) -> dict | None:
+    """Facts about the embeddings of a folder, or None where they came without (from Kaldi, say).
+
+    Parameters
+    ----------
+    folder : path
+        Folder of embeddings, or of a back end, which keeps those of its training embeddings.
+
+    Raises
+    ------
+    UserError
+        The file is not a JSON object.
+    """
+    path = Path(folder) / "provenance.json"
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(facts, dict):
+            raise ValueError("not an object")
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UserError(f"{path}: not a JSON object ({error}); extract the embeddings again") from None
+    return facts
+
+
+def compare_provenance(backend: str | Path, embeddings: str | Path) -> list[str]:
+    """Refuse a back end for embeddings of another origin; say what else differs.
+
+    Parameters
+    ----------
+    backend, embeddings : path
+        The two folders.
+
+    Returns
+    -------
+    list of str
+        One sentence for each fact that differs without harm: VAD, crops, augmentation.
+
+    Raises
+    ------
+    UserError
+        Model, front end or sample rate differ, or only one of the two says where it comes from.
+    """
+    learned, given = read_provenance(backend), read_provenance(embeddings)
+    if (learned is None) != (given is None):
+        silent = backend if learned is None else embeddings
+        raise UserError(f"{silent}/provenance.json is missing: nothing shows that {backend} was trained on embeddings like those of {embeddings}")
+    learned, given = learned or {}, given or {}
+    different = [key for key in sorted(learned.keys() | given.keys()) if learned.get(key) != given.get(key)]
+    for key in MUST_AGREE:
+        if key in different:
+            raise UserError(f"{embeddings}: {key} is {shown(given.get(key))}, {backend} was trained on {key} {shown(learned.get(key))}; "
+                            "train the back end on embeddings of the same network")
+    return [f"{key}: {backend} was trained on {shown(learned.get(key))}, {embeddings} has {shown(given.get(key))}" for key in different]
+
+
+def shown(value: object) -> str:
+    """A fact as a short text.
+
+    Parameters
+    ----------
+    value : JSON value
+        Anything that a provenance holds.
+    """
+    text = json.dumps(value, sort_keys=True)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,322 @@
+"""Receipts: the proof that a piece of work is done, and with what.
+
+A step makes a `Task`, asks `is_done()`, works, and calls `finish()`, which writes the receipt last.  Done = the receipt is there and the sizes of
+its outputs agree.  Fresh = it was made by the same FORMAT, options and input contents.  Modification times are never looked at, and big archives are
+not read again: their checksums were computed while they were written and stand in the receipt, which is the fingerprint that later steps record.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from utils.errors import UserError
+from utils.files import atomic_write, sha256_of
+
+SMALL_BYTES = 1 << 20  # outputs up to this size are compared by content each time, larger ones by size
+DEAR_CORE_SECONDS = 600  # DESIGN.md section 4: what took more than 10 minutes of core time is never redone without leave
+
+DONE, STALE, UNFINISHED, NEVER = "done", "stale", "unfinished", "never run"
+
+
+@dataclass
+class Status:
+    """Whether one task is done, and why not.
+
+    Attributes
+    ----------
+    state : str
+        ``done``, ``stale``, ``unfinished`` or ``never run``.
+    reason : str
+        What changed or is missing; empty when done.
+    task : Task
+        Whose status it is.
+    """
+
+    state: str
+    reason: str
+    task: "Task"
+
+
+@dataclass
+class Mode:
+    """How steps treat their tasks: ``run`` works; ``check`` only collects each task's status; see utils/plan.py.
+
+    Attributes
+    ----------
+    checking : bool
+        True while a plan is evaluated: `Task.is_done` records its status and answers True.
+    collected : list of Status
+        What was recorded.
+    """
+
+    checking: bool = False
+    collected: list[Status] = field(default_factory=list)
+
+
+MODE = Mode()
+
+
+def data_dir_inputs(data: Path, *files: str) -> dict[str, Path]:
+    """Inputs of a step that reads a data directory: the lists it reads, and the receipt of the step that made the directory.
+
+    Parameters
+    ----------
+    data : path
+        Data directory.
+    *files : str
+        Names of its files that matter, for example ``wav.scp``; those that do not exist are left out, but for wav.scp.
+    """
+    data = Path(data)
+    wanted = {name: data / name for name in files if name == "wav.scp" or (data / name).exists()}
+    made = data / "receipts" / "made.json"
+    return wanted | ({"made": made} if made.exists() else {})
+
+
+class Task:
+    """One unit of work with a receipt at ``home/receipts/<name>[.<job>].json``.
+
+    Parameters
+    ----------
+    home : path
+        Folder that holds the outputs; paths in the receipt are relative to it.
+    name : str
+        Name of the step, or ``made`` for the step that makes a data directory.
+    format : int
+        Raised by the step when its output changes meaning.
+    inputs : mapping of str to path
+        Files that the output depends on; a receipt among them stands for the archives that it lists.
+    options : mapping
+        Resolved options that change the output (JSON values and paths).
+    job : str or None
+        ``3/8`` for the third part of eight; None for work that is not an array.
+    dear : bool
+        Costly: when stale it stops with the reason, instead of being redone (DESIGN.md section 4).
+    expected_bytes : callable or None
+        Forecast of the size of the outputs, for the dry run; called only when it is not done.
+    """
+
+    def __init__(self, home: Path, name: str, *, format: int, inputs: Mapping[str, Path], options: Mapping, job: str | None = None,
+                 dear: bool = False, expected_bytes=None):
+        self.home, self.name, self.job, self.dear, self.expected_bytes = Path(home), name, job, dear, expected_bytes
+        part = "." + job.replace("/", "of") if job else ""
+        self.path = self.home / "receipts" / f"{name}{part}.json"
+        self.inputs = {label: Path(path) for label, path in inputs.items()}
+        self.format = format
+        self.options = json.loads(json.dumps({**options, **({"job": job} if job else {})}, default=str))
+        self.started = time.time()
+        self.counts: dict = {}
+
+    def is_done(self) -> bool:
+        """True when there is nothing to do; says why when it has to be redone.
+
+        Raises
+        ------
+        UserError
+            An input is missing, or the output is stale and dear.
+        """
+        status = self.status()
+        if MODE.checking:
+            MODE.collected.append(status)
+            return True
+        if status.state == DONE:
+            return True
+        missing = [path for path in self.inputs.values() if not path.exists()]
+        if missing:
+            raise UserError(f"{self.name}: {missing[0]} is missing: the step that makes it has not finished; run the earlier stage first")
+        if status.state == STALE:
+            self._replace_stale(status.reason)
+        self._lock()
+        self.path.unlink(missing_ok=True)
+        self.started, self.started_core = time.time(), core_seconds()
+        return False
+
+    def status(self) -> Status:
+        """The task's `Status`, from its receipt and the present contents of its inputs."""
+        receipt = read_receipt(self.path)
+        if receipt is None:
+            missing = [str(path) for path in self.inputs.values() if not path.exists()]
+            return Status(NEVER, f"needs {missing[0]}" if missing else "", self)
+        self.counts = receipt["counts"]
+        fault = first_bad_output(self.home, receipt["outputs"])
+        if fault:
+            return Status(UNFINISHED, fault, self)
+        reason = self._difference(receipt)
+        return Status(STALE, reason, self) if reason else Status(DONE, "", self)
+
+    def finish(self, outputs: Iterable, counts: Mapping | None = None) -> dict:
+        """Write the receipt: the last thing that a step does.
+
+        Parameters
+        ----------
+        outputs : iterable of paths and archive writers
+            Everything that was written under home; writers know their checksums already.
+        counts : mapping
+            What was counted: utterances in, kept, dropped, ...
+
+        Returns
+        -------
+        dict
+            The counts.
+        """
+        written = {}
+        for output in outputs:
+            described = getattr(output, "outputs", None)
+            if described is None:
+                described = {str(output): {"bytes": os.path.getsize(output), "sha256": sha256_of(output)}}
+            written |= {os.path.relpath(path, self.home): facts for path, facts in described.items()}
+        self.counts = dict(counts or {})
+        receipt = {
+            "step": self.name, "format": self.format, "options": self.options,
+            "inputs": {label: {"path": str(path), "content": fingerprint(path)} for label, path in self.inputs.items()},
+            "outputs": dict(sorted(written.items())), "counts": self.counts,
+            "seconds": round(time.time() - self.started, 2), "core_seconds": round(core_seconds() - self.started_core, 2),
+            "command": sys.argv, "commit": commit(),
+        }
+        self._write(receipt)
+        self.lock.close()
+        return self.counts
+
+    def accept(self) -> None:
+        """Bless outputs that exist whole: record today's options and inputs as those that they were made from."""
+        receipt = read_receipt(self.path)
+        if receipt is None or first_bad_output(self.home, receipt["outputs"]):
+            raise UserError(f"{self.path}: only finished work can be accepted; run its stage")
+        receipt |= {"format": self.format, "options": self.options, "accepted": True,
+                    "inputs": {label: {"path": str(path), "content": fingerprint(path)} for label, path in self.inputs.items()}}
+        self._write(receipt)
+
+    def verify(self) -> str:
+        """First output whose bytes are not those that were written, as a sentence; empty when all are right."""
+        receipt = read_receipt(self.path)
+        return first_bad_output(self.home, receipt["outputs"], read_all=True) if receipt else ""
+
+    def _lock(self) -> None:
+        """Keep other processes from the same work for as long as this one lives; the kernel drops the lock of a dead process."""
+        if int(os.environ.get("RANK", 0)):
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.lock = open(self.path.with_name(f".{self.path.stem}.lock"), "w")  # noqa: SIM115 - open for as long as the task
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{self.path}: another process is at this work; wait for it, or stop it and run the same command again") from None
+
+    def _difference(self, receipt: dict) -> str:
+        if receipt["format"] != self.format:
+            return f"{self.name} has FORMAT {self.format}, its output was made by FORMAT {receipt['format']}"
+        for key in sorted(receipt["options"].keys() | self.options.keys()):
+            before, now = receipt["options"].get(key), self.options.get(key)
+            if before != now:
+                return f"option {key} was {json.dumps(before)}, is {json.dumps(now)}"
+        for label in sorted(receipt["inputs"].keys() | self.inputs.keys()):
+            if label not in self.inputs or label not in receipt["inputs"]:
+                return f"input {label} ({self.inputs.get(label) or receipt['inputs'][label]['path']}) was {'added' if label in self.inputs else 'taken away'}"
+            if not self.inputs[label].exists():
+                return f"input {self.inputs[label]} is missing"
+            if receipt["inputs"][label]["content"] != fingerprint(self.inputs[label]):
+                return f"{self.inputs[label]} changed"
+        return ""
+
+    def _replace_stale(self, reason: str) -> None:
+        receipt = read_receipt(self.path)
+        dear = self.dear or receipt["core_seconds"] > DEAR_CORE_SECONDS
+        if not dear:
+            print(f"{self.path}: redone: {reason}", file=sys.stderr)
+            return
+        if os.environ.get("SV_FORCE") != "1":
+            raise UserError(f"{self.path}: stale: {reason}; --force redoes it (the old output is moved aside), --accept STAGE keeps it")
+        aside = next(path for k in range(1, 1000) if not (path := self.home / f"old.{k}").exists())
+        for name in receipt["outputs"]:
+            if (self.home / name).exists():
+                (aside / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(self.home / name, aside / name)
+        print(f"{self.path}: redone by --force: {reason}; the old output is in {aside}", file=sys.stderr)
+
+    def _write(self, receipt: dict) -> None:
+        with atomic_write(self.path) as file:
+            json.dump(receipt, file, indent=1, default=str)
+            file.write("\n")
+
+
+def read_receipt(path: Path) -> dict | None:
+    """The receipt's content, or None where it is missing.
+
+    Parameters
+    ----------
+    path : path
+        The receipt.
+
+    Raises
+    ------
+    UserError
+        It is not what `Task.finish` writes.
+    """
+    try:
+        receipt = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not {"format", "options", "inputs", "outputs", "counts", "core_seconds"} <= receipt.keys():
+            raise ValueError("incomplete")
+    except FileNotFoundError:
+        return None
+    except (ValueError, AttributeError):
+        raise UserError(f"{path}: not a receipt; remove it to have the work done again") from None
+    return receipt
+
+
+def fingerprint(path: Path) -> str:
+    """What a file says, in 64 digits: of a receipt the checksums of its outputs, of anything else the content itself.
+
+    Parameters
+    ----------
+    path : path
+        Existing file.
+    """
+    if path.parent.name == "receipts" and path.suffix == ".json":
+        receipt = read_receipt(path)
+        return hashlib.sha256(json.dumps([receipt["step"], receipt["outputs"]], sort_keys=True).encode()).hexdigest()
+    return sha256_of(path)
+
+
+def first_bad_output(home: Path, outputs: Mapping[str, Mapping], read_all: bool = False) -> str:
+    """The first output that is missing or altered, as a sentence; empty when all are whole.
+
+    Parameters
+    ----------
+    home : path
+        Folder that the names are relative to.
+    outputs : mapping
+        Name -> {"bytes": int, "sha256": str}.
+    read_all : bool
+        Compare the content of large files too.
+    """
+    for name, facts in outputs.items():
+        path = home / name
+        if not path.exists():
+            return f"{path} is missing"
+        size = path.stat().st_size
+        if size != facts["bytes"]:
+            return f"{path} has {size} bytes, {facts['bytes']} were written"
+        if (read_all or size <= SMALL_BYTES) and sha256_of(path) != facts["sha256"]:
+            return f"{path} is not what was written (checksum differs)"
+    return ""
+
+
+def core_seconds() -> float:
+    """Processor time of this process and the children that it waited for, all threads, in seconds."""
+    return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+
+
+def commit() -> str:
+    """The checkout's commit, for the record; empty outside git."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,87 @@
+"""What training sees at which step: a pure function of (seed, epoch, global draw index).
+
+Workers and ranks only deal the draws out, so their number changes nothing that is drawn; the whole state of the sampler is one integer.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+
+class CropDataset:
+    """Training crops by global draw index, for `torch.utils.data.DataLoader`.
+
+    Parameters
+    ----------
+    reader : utils.audio.PackedReader
+        Packed audio: ``num_samples`` of each utterance, ``read(index, start, count)``.
+    labels : sequence of int
+        Speaker label of each utterance, from 0 on.
+    crop_samples : int
+        Length of every crop.
+    augment : utils.augmentation.Augmenter
+        ``speed_factors``, and ``augment(samples, rng)``.
+    seed : int
+        Of the whole training.
+    """
+
+    def __init__(self, reader, labels: Sequence[int], crop_samples: int, augment, seed: int):
+        self.reader, self.labels, self.crop_samples, self.augment, self.seed = reader, np.asarray(labels), crop_samples, augment, seed
+        self.num_speakers = int(self.labels.max()) + 1
+        self.order = lru_cache(maxsize=2)(self._order)
+
+    @property
+    def epoch_size(self) -> int:
+        """Draws in an epoch: each utterance once."""
+        return len(self.labels)
+
+    @property
+    def num_classes(self) -> int:
+        """Speakers, each once per speed factor: a voice played faster is another voice."""
+        return self.num_speakers * len(self.augment.speed_factors)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, epoch]).permutation(self.epoch_size)
+
+    def __getitem__(self, draw: int) -> tuple[np.ndarray, int, int]:
+        """Crop (samples,) float32 in [-1, 1], its class label, and a seed for what is drawn on the device."""
+        epoch, position = divmod(int(draw), self.epoch_size)
+        rng = np.random.default_rng([self.seed, epoch, int(draw), 1])
+        utterance = int(self.order(epoch)[position])
+        speed = int(rng.integers(len(self.augment.speed_factors)))
+        wanted = int(np.ceil(self.crop_samples * self.augment.speed_factors[speed]))
+        available = int(self.reader.num_samples[utterance])
+        start = int(rng.integers(max(available - wanted, 0) + 1))
+        samples = self.reader.read(utterance, start, min(wanted, available))
+        if len(samples) < wanted:
+            samples = np.tile(samples, -(-wanted // len(samples)))[:wanted]
+        samples = self.augment(samples, self.augment.speed_factors[speed], self.crop_samples, rng)
+        return samples, int(self.labels[utterance]) + speed * self.num_speakers, int(rng.integers(2**31))
+
+
+class DealtDraws:
+    """Batch sampler of one rank: of every global batch it takes each ``world``-th draw.
+
+    Parameters
+    ----------
+    batch_size : int
+        Size of the global batch, a multiple of world.
+    rank, world : int
+        This process, and how many there are.
+    first_step, last_step : int
+        Steps [first, last) are dealt.
+    """
+
+    def __init__(self, batch_size: int, rank: int, world: int, first_step: int, last_step: int):
+        if batch_size % world:
+            raise ValueError(f"batch_size {batch_size} is not a multiple of the {world} processes")
+        self.batch_size, self.rank, self.world, self.first_step, self.last_step = batch_size, rank, world, first_step, last_step
+
+    def __len__(self) -> int:
+        return self.last_step - self.first_step
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.first_step, self.last_step):
+            first = step * self.batch_size
+            yield list(range(first + self.rank, first + self.batch_size, self.world))

@@ -1,0 +1,113 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034  # options are used by the recipe, or through their names
+# Sourced by every recipes/<name>/run.sh behind its options block, from the checkout's root: `. utils/stages.sh "$@"`.
+#
+# The block  name=default  # meaning  in run.sh, and the one below, are the only declaration of the options: they are the defaults, the --help and
+# the list of what is accepted.  A meaning that begins with `path:` marks a path: relative ones are the caller's.
+#   at_stage 3 "title"     gate, log line and --help entry at once
+#   run COMMAND...         one process
+#   $cmd JOB=1:$nj LOG COMMAND...   an array of processes, here or on a cluster
+# The script is gone through twice: first only to write down the commands (the plan: what is done, stale or missing), then to run those that are needed.
+
+# Options of every recipe: name=default  # meaning
+stage=0         # first stage to run
+stop_stage=7    # last stage to run
+workdir=        # path: data/ and exp/ are made here instead of beside the recipe's run.sh
+nj=2            # parallel jobs of an array
+cmd=local       # what runs the arrays: local
+name=           # suffix of the experiment's folder
+status=false    # show each stage: done, stale because ..., partly done, never run; run nothing
+dry_run=false   # show what would run, what is missing and how much disk it takes; run nothing
+verify=false    # read all outputs again and compare them with their checksums; run nothing
+force=false     # redo costly work that is stale (the old output is moved aside)
+accept=         # number of a stage whose stale outputs are declared good
+# End of options
+
+fail_usage() { echo "$script: $*" >&2; exit 2; }
+
+callers_path() {  # a path as its caller wrote it -> relative to the root where it lies inside the checkout, else absolute
+  python3 -c 'import os, sys; path = os.path.normpath(os.path.join(*sys.argv[1:3])); root = sys.argv[3] + "/"
+print(path[len(root):] if path.startswith(root) else path)' "$OLDPWD" "$1" "$PWD"
+}
+
+script=$(callers_path "$0")
+
+declared=$(  # "name=default  # meaning" lines of the recipe, then those of every recipe
+  sed -n '/^# Options/,/^\. utils\/stages.sh/s/^\([a-z][a-z0-9_]*=.*\)/\1/p' "$script"
+  sed -n '/^# Options/,/^# End of options/s/^\([a-z][a-z0-9_]*=.*\)/\1/p' utils/stages.sh
+)
+launchers=$(grep -l '^def submit' utils/launchers/*.py | sed 's/.*\///; s/\.py$//' | tr '\n' ' ')
+
+show_help() {
+  sed -n '2,/^$/s/^# \{0,1\}//p' "$script"
+  echo "Options (--name value):"
+  # shellcheck disable=SC2001
+  sed 's/^\([^=]*\)=\([^#]*[^# ]\)\{0,1\} *# *\(path: \)\{0,1\}\(.*\)$/\1|\4|\2/' <<<"$declared" | while IFS='|' read -r option meaning default; do
+    printf '  --%-18s %s (default: %s)\n' "${option//_/-}" "$meaning" "${default:-none}"
+  done
+  echo "Stages:"
+  sed -n 's/^if at_stage \([0-9]\) "\(.*\)"; then/  \1  \2/p' "$script"
+}
+
+set_option() {  # name value
+  local line
+  line=$(grep -m 1 "^$1=" <<<"$declared") || fail_usage "unknown option '--${1//_/-}'; --help lists them"
+  case $line in
+    *=true*\#* | *=false*\#*) [ "$2" = true ] || [ "$2" = false ] || fail_usage "option --${1//_/-} is true or false, not '$2'" ;;
+    *"# path:"*) printf -v "$1" '%s' "$(callers_path "$2")"; return ;;
+  esac
+  printf -v "$1" '%s' "$2"
+}
+
+given=("$@")
+while [ $# -gt 0 ]; do
+  case $1 in
+    --help | -h) show_help; exit 0 ;;
+    --*=*) option=${1%%=*}; option=${option#--}; set_option "${option//-/_}" "${1#*=}"; shift ;;
+    --*) option=${1#--}; option=${option//-/_}
+         if grep -q "^$option=\(true\|false\)" <<<"$declared" && { [ $# -eq 1 ] || [ "${2#--}" != "$2" ]; }; then set -- "$1" true "${@:2}"; fi
+         grep -q "^$option=" <<<"$declared" || fail_usage "unknown option '$1'; --help lists them"
+         [ $# -ge 2 ] || fail_usage "option $1 needs a value"
+         set_option "$option" "$2"; shift 2 ;;
+    *) fail_usage "unexpected argument '$1'; options are --name value" ;;
+  esac
+done
+for option in stage stop_stage accept; do
+  case ${!option} in [0-7]) ;; '') [ "$option" = accept ] || fail_usage "--$option needs a number" ;; *) fail_usage "--${option//_/-} is a stage from 0 to 7, not '${!option}'" ;; esac
+done
+[ "$stage" -le "$stop_stage" ] || fail_usage "--stage $stage is behind --stop-stage $stop_stage"
+case $nj in '' | *[!0-9]* | 0) fail_usage "--nj is a number of jobs from 1 on, not '$nj'" ;; esac
+case " $launchers" in *" $cmd "*) ;; *) fail_usage "--cmd is one of: $launchers; not '$cmd'" ;; esac
+: "${workdir:=$(dirname "$script")}"
+
+launcher=$cmd cmd=launch
+[ "$force" = false ] || export SV_FORCE=1
+
+at_stage() {  # number title
+  if [ -n "${SV_PLAN:-}" ]; then echo "stage $1 $2" >>"$SV_PLAN"; return; fi
+  if [ "$1" -lt "$stage" ] || [ "$1" -gt "$stop_stage" ]; then return 1; fi
+  case " $done_stages " in *" $1 "*) echo "== stage $1: $2: done already" >&2; return 1 ;; esac
+  echo "== stage $1: $2 ($(date +%H:%M:%S))" >&2
+}
+
+run() {  # COMMAND...: one process of the present stage
+  if [ -n "${SV_PLAN:-}" ]; then { printf 'run '; printf '%q ' "$@"; echo; } >>"$SV_PLAN"; return; fi
+  SV_STAGED=1 "$@"
+}
+
+launch() {  # [--num-threads N] [--mem G] [--gpu N] [--time H:MM:SS] JOB=1:N LOG COMMAND...
+  if [ -n "${SV_PLAN:-}" ]; then { printf 'launch '; printf '%q ' "$@"; echo; } >>"$SV_PLAN"; return; fi
+  SV_STAGED=1 python3 -m utils.launchers "$launcher" "$@"
+}
+
+if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
+  plan=$(mktemp)
+  trap 'rm -f "$plan"' EXIT
+  case $script in /*) absolute_script=$script ;; *) absolute_script=$PWD/$script ;; esac
+  (cd "$OLDPWD" && SV_PLAN=$plan bash "$absolute_script" ${given[@]+"${given[@]}"})
+  for question in status dry_run verify; do
+    if [ "${!question}" = true ]; then python3 -m utils.plan "${question//_/-}" "$plan" --first "$stage" --last "$stop_stage"; exit; fi
+  done
+  if [ -n "$accept" ]; then python3 -m utils.plan accept "$plan" --first "$accept" --last "$accept"; exit; fi
+  done_stages=$(python3 -m utils.plan finished "$plan" --first "$stage" --last "$stop_stage" --script "$script")
+fi
