@@ -2,7 +2,7 @@
 # Sourced by every script from the checkout's root: byte order, PYTHONPATH, and a Python that has what requirements.txt asks for:
 # the caller's own if it has it (a conda environment, a container), else a virtual environment in .venv, made once.
 
-export LC_ALL=C PYTHONUTF8=1 PYTHONPATH=$PWD
+export LC_ALL=C PYTHONUTF8=1 PYTHONPATH=$PWD OMP_WAIT_POLICY=passive  # threads that wait sleep: spinning ones stall a shared machine
 
 has_packages() {  # python requirements...: true if that Python is recent enough and finds every package at the version asked for, or a newer one
   "$1" - "${@:2}" 2>/dev/null <<'PYTHON'

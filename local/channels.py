@@ -95,13 +95,27 @@ def room_response(rt60_seconds: float, direct_db: float, rng: np.random.Generato
 
 
 def convolved(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """The start of a wave's convolution with a response, as long as the wave."""
+    """The start of a wave's convolution with an impulse response, as long as the wave.
+
+    Parameters
+    ----------
+    samples, response : (n,) and (m,) float arrays
+        Wave and impulse response.
+    """
     size = 1 << int(np.ceil(np.log2(len(samples) + len(response))))
     return np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)].astype(np.float32)
 
 
 def make_noise(num_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Background noise of a drawn colour that swells and fades, sometimes with a hum; root mean square 1."""
+    """Background noise of a drawn colour that swells and fades, sometimes with a hum; root mean square 1.
+
+    Parameters
+    ----------
+    num_samples : int
+        Length.
+    rng : numpy.random.Generator
+        Draws colour, swell, hum and the noise itself.
+    """
     colour_db = rng.uniform(-8, 0) * np.log2(KNOTS_HZ / KNOTS_HZ[0]) + 4 * rng.standard_normal(len(KNOTS_HZ))
     noise = filtered(rng.standard_normal(num_samples), colour_db)
     seconds = np.arange(num_samples) / SAMPLE_RATE_HZ
@@ -128,14 +142,21 @@ def make_babble(voices: list[np.ndarray], num_samples: int, rng: np.random.Gener
     """
     babble = np.zeros(num_samples, np.float32)
     for voice in voices:
-        repeats = num_samples // len(voice) + 2
         start = rng.integers(len(voice))
-        babble += 10 ** (rng.uniform(-6, 0) / 20) * np.tile(voice, repeats)[start : start + num_samples]
+        babble += 10 ** (rng.uniform(-6, 0) / 20) * np.resize(np.roll(voice, start), num_samples)
     return (babble / np.sqrt(np.mean(babble**2))).astype(np.float32)
 
 
 def make_music(num_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Chords over a bass with a beat, of drawn key, tempo and timbre; root mean square 1."""
+    """Chords over a bass with a beat, of drawn key, tempo and timbre; root mean square 1.
+
+    Parameters
+    ----------
+    num_samples : int
+        Length.
+    rng : numpy.random.Generator
+        Draws key, tempo, timbre and chords.
+    """
     beat = int(SAMPLE_RATE_HZ * 60 / rng.uniform(70, 150))
     root_hz = 110 * 2 ** (rng.integers(12) / 12)
     partials = rng.uniform(0.3, 0.8) ** np.arange(6)
@@ -149,7 +170,8 @@ def make_music(num_samples: int, rng: np.random.Generator) -> np.ndarray:
         tones = sum(np.sin(2 * np.pi * k * hz * seconds) * amplitude for hz in notes_hz for k, amplitude in enumerate(partials, 1) if k * hz < 7500)
         music[start : start + 2 * beat] += decay * tones
         music[start : start + beat] += rng.uniform(0, 1.5) * drum
-    return music[:num_samples] / np.sqrt(np.mean(music[:num_samples] ** 2))
+    music = music[:num_samples]
+    return music / np.sqrt(np.mean(music**2))
 
 
 def record(speech: np.ndarray, condition: Condition, rng: np.random.Generator) -> np.ndarray:
@@ -174,5 +196,5 @@ def record(speech: np.ndarray, condition: Condition, rng: np.random.Generator) -
     wave = convolved(wave, room_response(rng.uniform(*condition.rt60_seconds), rng.uniform(*condition.direct_db), rng))
     wave += SPEECH_RMS * 10 ** (-rng.uniform(*condition.snr_db) / 20) * make_noise(len(wave), rng)
     response_db = condition.response_db * rng.standard_normal(len(KNOTS_HZ))
-    wave = filtered(wave, response_db, rng.uniform(*condition.low_hz), rng.uniform(*condition.high_hz))
-    return to_int16(wave * np.float32(10 ** (rng.uniform(-12, 0) / 20)))
+    wave = filtered(wave, response_db - response_db[1:6].mean(), rng.uniform(*condition.low_hz), rng.uniform(*condition.high_hz))
+    return to_int16(wave * 10 ** (rng.uniform(-14, -2) / 20))

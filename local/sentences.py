@@ -2,17 +2,23 @@
 
 import numpy as np
 
-_WORDS = {
-    "adjective": "little old quiet yellow clever heavy early gentle broken silver hungry narrow purple friendly distant careful wooden brave thirsty modern",
-    "person": "farmer teacher sailor neighbour doctor painter baker cousin driver singer lawyer gardener pilot student stranger uncle judge waiter",
-    "verb": "carried followed noticed painted borrowed measured answered visited remembered hid bought lifted described ignored washed pulled chose found",
-    "thing": "basket window river letter kitchen mountain engine garden blanket ticket mirror hammer bicycle orchard puzzle suitcase lantern bottle chair piano",
-    "place": "bridge station harbour church valley market forest hospital airport theatre village island school meadow tower courtyard beach castle",
+WORDS = {
+    "adjective": "little old quiet yellow clever heavy early gentle broken silver hungry narrow purple friendly distant careful "
+        "wooden brave thirsty modern",
+    "person": "farmer teacher sailor neighbour doctor painter baker cousin driver singer lawyer gardener pilot student "
+        "stranger uncle judge waiter",
+    "verb": "carried followed noticed painted borrowed measured answered visited remembered hid bought lifted described "
+        "ignored washed pulled chose found",
+    "thing": "basket window river letter kitchen mountain engine garden blanket ticket mirror hammer bicycle orchard puzzle "
+        "suitcase lantern bottle chair piano",
+    "place": "bridge station harbour church valley market forest hospital airport theatre village island school meadow tower "
+        "courtyard beach castle",
     "preposition": "behind near under beyond above beside around before towards inside past outside",
-    "time": "yesterday today tonight again slowly on_Monday in_August every_morning at_noon last_winter after_dinner for_an_hour twice_a_week in_the_evening",
+    "time": "yesterday today tonight again slowly on_Monday in_August every_morning at_noon last_winter after_dinner "
+        "for_an_hour twice_a_week in_the_evening",
     "number": "two three four five six seven eight nine ten eleven twelve fifteen twenty forty ninety",
 }
-_PATTERNS = (
+PATTERNS = (
     "the adjective person verb the adjective thing preposition the place",
     "time the person verb number adjective things preposition the place",
     "my person verb one adjective thing and the person verb it preposition the place time",
@@ -31,9 +37,9 @@ def make_sentence(rng: np.random.Generator) -> str:
         Draws pattern and words.
     """
     words = []
-    for slot in _PATTERNS[rng.integers(len(_PATTERNS))].split():
+    for slot in PATTERNS[rng.integers(len(PATTERNS))].split():
         kind = slot.removesuffix("s")
-        choices = _WORDS.get(kind, "").split()
+        choices = WORDS.get(kind, "").split()
         plural = "s" if slot != kind else ""
         words.append(choices[rng.integers(len(choices))].replace("_", " ") + plural if choices else slot)
     return " ".join(words).capitalize() + "."

@@ -1,7 +1,7 @@
 """Speakers who differ as people do, and what they say: the voices of the generated corpora.
 
-A speaker is a set of numbers (vocal tract, pitch, voice quality, manner, accent) that becomes a voice of espeak-ng's.  Each utterance is a session of its own:
-a little higher or lower, faster or slower, hoarser or clearer than the last.  Everything is drawn from seeds; `synthesise` is a pure function of its arguments.
+A speaker is a set of numbers (vocal tract, pitch, voice quality, manner, accent) that becomes a voice of espeak-ng's.  Each utterance is a session
+of its own: a little higher or lower, faster or slower, hoarser or clearer than the last.  All is drawn from seeds; `synthesise` is a pure function.
 """
 
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ def make_speakers(count: int, seed: int, *, first: int = 1) -> list[Speaker]:
     first : int
         Number of the first speaker, which names it: ``f001``, ``m002`` ...
     """
-    return [_draw_speaker(number, seed) for number in range(first, first + count)]
+    return [draw_speaker(number, seed) for number in range(first, first + count)]
 
 
 def draw_speaker(number: int, seed: int) -> Speaker:

@@ -60,7 +60,7 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
     wav_scp, num_samples = parts.table("scp"), {utterance: int(number) for utterance, number in parts.table("num_samples").items()}
     ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
     ledger.read_parts(parts.files("dropped"), wav_scp, source.utt2spk)
-    ledger.check_limits(max_unreadable_fraction, max_policy_fraction)
+    ledger.check_limits(max_unreadable_fraction, max_policy_fraction, packed / "receipts")
     lists = subset_data_dir(source, utterances=ledger.kept)
     lost_trials = sorted(set(source.trials or []) - set(lists.trials or []))
     ledger.lost_trials = len(lost_trials)

@@ -50,7 +50,7 @@ def collect_vad(data: Path, *, jobs: int = 1, max_unreadable_fraction: float = M
     decisions = parts.table("scp")
     ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
     ledger.read_parts(parts.files("dropped"), decisions, read_map(data / "utt2spk"))
-    ledger.check_limits(max_unreadable_fraction)
+    ledger.check_limits(max_unreadable_fraction, receipts=home / "receipts")
     write_map(data / "vad.scp", decisions)
     num_frames, num_speech = parts.total("frames"), parts.total("speech_frames")
     print(f"{data}: speech in {num_speech / max(1, num_frames):.1%} of {num_frames / 360_000:.2f} hours; {ledger.summary}")

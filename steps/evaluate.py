@@ -4,19 +4,19 @@ python -m steps.evaluate exp/ghostvlad_cpu data/full --others "[exp/mfcc_stats, 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from utils.data_dir import read_trials
 
 from utils.cli import run
+from utils.data_dir import read_trials
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.metrics import det_points, error_rates, histogram
 from utils.metrics import evaluate as figures
 from utils.receipts import Task
-from utils.scores import scores_of_trials
+from utils.scores import receipt_of, scores_of_trials
 from utils.subsets import LISTS, trial_subsets
 
 FORMAT = 1
@@ -31,7 +31,8 @@ def evaluate(experiment: Path, data: Path, *, others: list[Path] | None = None) 
     experiment : path
         Its ``scores/<set>/<backend>.scores`` are evaluated; the two files are written here.
     data : path
-        Folder of data directories: ``<data>/<set>/trials``, and the maps that name subsets (``spk2gender``, ``utt2condition``, ...).
+        Folder of data directories: every ``<data>/<set>/trials`` is evaluated, and the maps there name its subsets (``spk2gender``,
+        ``utt2condition``, ...).
     others : list of path, optional
         Experiments to compare with, which scored the same trials.
 
@@ -43,48 +44,67 @@ def evaluate(experiment: Path, data: Path, *, others: list[Path] | None = None) 
     Raises
     ------
     UserError
-        There are no scores; a trial has no score; a list has trials of one class only.
+        A system has no scores of a set; a trial has no score; a list has trials of one class only.
     """
     systems = [experiment, *(others or [])]
     if len({system.name for system in systems}) < len(systems):
         raise UserError(f"{experiment}: two systems have the name of the same folder: {', '.join(map(str, systems))}")
-    files = {system: sorted(system.glob("scores/*/*.scores")) for system in systems}
-    sets = sorted({file.parent.name for found in files.values() for file in found})
-    inputs = {f"{system.name}/{file.parent.name}/{file.stem}": receipt_of(file) for system in systems for file in files[system]}
+    sets = sorted(trials.parent.name for trials in data.glob("*/trials"))
+    files = {name: {system.name: score_files(system / "scores" / name) for system in systems} for name in sets}
+    inputs = {f"{name}/{system}/{file.stem}": receipt_of(file) for name in sets for system, found in files[name].items() for file in found}
     inputs |= {f"{name}/trials": data / name / "trials" for name in sets}
     inputs |= {f"{name}/{part}": data / name / part for name in sets for part in (*LISTS, "ledger.json") if (data / name / part).exists()}
     task = Task(home=experiment, name="evaluate", format=FORMAT, inputs=inputs, options={"systems": [system.name for system in systems]})
     if task.is_done():
         return task.counts
-    for system in systems:
-        if not files[system]:
-            raise UserError(f"{system}/scores: no <set>/<backend>.scores in it; run the stage that scores the trials")
+    if not sets:
+        raise UserError(f"{data}: no <set>/trials in it, so that nothing is tested; run the stage that packs the data")
     rows, curves = [], []
     for name in sets:
-        trials = data / name / "trials"
-        enrol, test, is_target = read_trials(trials)
-        subsets, watermarks = trial_subsets(data / name, enrol, test), watermarks_of(data / name)
-        for system in systems:
-            for file in (file for file in files[system] if file.parent.name == name):
-                head = {"system": system.name, "test_set": name, "protocol": PROTOCOL, "backend": file.stem}
-                scores = scores_of_trials(file, enrol, test, trials)
-                rows += rows_of(head, scores, is_target, subsets, watermarks)
-                curves.append(head | curves_of(scores[is_target], scores[~is_target]))
+        found = rows_and_curves(data / name, files[name])
+        rows, curves = rows + found[0], curves + found[1]
     write_json(experiment / "results.json", rows)
     write_json(experiment / "curves.json", curves)
     counts = {"systems": len(systems), "test_sets": len(sets), "rows": len(rows)}
     return task.finish([experiment / "results.json", experiment / "curves.json"], counts)
 
 
-def receipt_of(scores: Path) -> Path:
-    """The receipt that proves a score file finished.
+def score_files(folder: Path) -> list[Path]:
+    """Score files of one system and set; where there are none, one that does not exist, for which the task then asks.
 
     Parameters
     ----------
-    scores : path
-        Written by ``steps.score``.
+    folder : path
+        ``scores/<set>``.
     """
-    return scores.parent / "receipts" / f"score_{scores.stem}.json"
+    return sorted(folder.glob("*.scores")) or [folder / "*.scores"]
+
+
+def rows_and_curves(data: Path, files: Mapping[str, Sequence[Path]]) -> tuple[list[dict], list[dict]]:
+    """Everything about one test set.
+
+    Parameters
+    ----------
+    data : path
+        Its data directory.
+    files : mapping of str to sequence of path
+        System -> its score files.
+
+    Returns
+    -------
+    rows, curves : lists of dict
+        Of results.json and curves.json.
+    """
+    enrol, test, is_target = read_trials(data / "trials")
+    subsets, watermarks = trial_subsets(data, enrol, test), watermarks_of(data)
+    rows, curves = [], []
+    for system, paths in files.items():
+        for path in paths:
+            head = {"system": system, "test_set": data.name, "protocol": PROTOCOL, "backend": path.stem}
+            scores = scores_of_trials(path, enrol, test, data / "trials")
+            rows += rows_of(head, scores, is_target, subsets, watermarks)
+            curves.append(head | curves_of(scores[is_target], scores[~is_target]))
+    return rows, curves
 
 
 def rows_of(head: dict, scores: np.ndarray, is_target: np.ndarray, subsets: dict[str, np.ndarray], watermarks: list[str]) -> list[dict]:

@@ -15,7 +15,7 @@ from utils.embeddings import TrialVectors, embeddings_inputs, read_spk2utt, read
 from utils.errors import UserError
 from utils.provenance import compare_provenance
 from utils.receipts import Task
-from utils.scores import write_scores
+from utils.scores import receipt_of, write_scores
 
 FORMAT = 1
 PAIRS_AT_A_TIME = 1024  # two blocks of rows that stay in the processor's cache
@@ -47,7 +47,7 @@ def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll
     UserError
         A trial's side has no embedding; the back end was trained on embeddings of another network; an embedding is zero or not finite.
     """
-    task = Task(home=output.parent, name=f"score_{output.stem}", format=FORMAT, options={},
+    task = Task(home=output.parent, name=receipt_of(output).stem, format=FORMAT, options={},
                 inputs={"backend": backend / "receipts" / "train_backend.json", **embeddings_inputs(embeddings), "trials": trials,
                         **({"enroll_spk2utt": enroll_spk2utt} if enroll_spk2utt else {})})
     if task.is_done():

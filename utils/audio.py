@@ -19,6 +19,7 @@ from utils.errors import UserError
 FULL_SCALE = 32768  # a 16-bit sample divided by this lies in [-1, 1)
 STREAMED_BYTES = 0x7FFFF000  # writers into a pipe (sox, ffmpeg) put this or more where they cannot know the length
 UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's count for a flac that was written into a pipe
+BLOCK_SAMPLES = 1 << 20  # read at a time, so that hours of many channels fit into memory
 OVERSHOOT_SECONDS = 0.5  # Kaldi's extract-segments: a segment may end this much behind its recording, and is cut there
 
 
@@ -107,12 +108,20 @@ def read_audio(entry: str | Path, *, allow_pipes: bool = False, start_sample: in
         if start_sample < 0 or wanted < 0 or start_sample + wanted > sound.frames:
             raise ValueError(f"{entry}: samples {start_sample} to {start_sample + wanted} are not inside its {sound.frames}")
         sound.seek(start_sample)
-        samples = np.ascontiguousarray(sound.read(wanted, dtype="float32", always_2d=True)[:, channel])
+        samples = _read_channel(sound, wanted, channel)
         if len(samples) < wanted:
             raise UnreadableAudio(entry, f"fewer samples than its header says: {start_sample + len(samples)} of {sound.frames}")
         if not np.isfinite(samples).all():
             raise UnreadableAudio(entry, f"NaN or Inf at sample {start_sample + int(np.argmin(np.isfinite(samples)))}")
         return samples, sound.samplerate
+
+
+def _read_channel(sound: soundfile.SoundFile, wanted: int, channel: int) -> np.ndarray:
+    samples, done = np.empty(wanted, np.float32), 0
+    while done < wanted and len(block := sound.read(min(BLOCK_SAMPLES, wanted - done), dtype="float32", always_2d=True)):
+        samples[done:done + len(block)] = block[:, channel]
+        done += len(block)
+    return samples[:done]
 
 
 def audio_info(entry: str | Path, *, allow_pipes: bool = False, root: str | Path | None = None) -> tuple[int, int]:

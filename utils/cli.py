@@ -53,6 +53,8 @@ def die_with_parent() -> None:
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+        if os.getppid() == 1:
+            sys.exit("the process that started this one is dead already")
 
 
 def exit_with(work: Callable) -> None:
@@ -113,7 +115,7 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
         if not action.option_strings and get_origin(getattr(action, "_typehint", None)) is list:
             action.nargs, action.metavar, (action._typehint,) = "+", action.dest.upper(), get_args(action._typehint)
     given = parser.parse_args([dashes_to_underscores(word) for word in words])
-    return function(**parser.instantiate_classes(given).as_dict())
+    return function(**parser.instantiate(given).as_dict())
 
 
 def dashes_to_underscores(word: str) -> str:

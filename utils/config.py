@@ -253,6 +253,8 @@ def _spelled(hint) -> str:
 def _found(value) -> str:
     if value is None:
         return "nothing"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return f"{str(value).lower() if isinstance(value, bool) else repr(value)} ({TYPE_NAMES.get(type(value), type(value).__name__)})"
 
 

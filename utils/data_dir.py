@@ -6,13 +6,14 @@ As a library, everything is imported from here.  As a command:
     python -m utils.data_dir fix data/train --dry-run
     python -m utils.data_dir subset data/train data/train_small --per-speaker 5
     python -m utils.data_dir split data/train data/train_split --parts 8 --by-speaker
-    python -m utils.data_dir combine data/train,data/dev data/both
+    python -m utils.data_dir combine data/train data/dev data/both
     python -m utils.data_dir copy data/train data/train_noisy --utt-prefix noisy- --spk-prefix noisy-
 
 Each list is UTF-8 text with LF line ends, one blank or tab between fields, one line per id, in byte order (LC_ALL=C); ids are printable ASCII.
 The rules between lists stand at the head of utils/data_dir_rules.py.
 """
 
+import gc
 import sys
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from utils.data_dir_combine import combine_data_dirs, copy_data_dir
 from utils.data_dir_fix import fix_data_dir
 from utils.data_dir_io import DataDir, data_dir_problems, read_data_dir, validate_data_dir, write_data_dir
 from utils.data_dir_lists import new_folder, read_map, read_trials, refuse_existing, write_map
+from utils.data_dir_parse import is_list
 from utils.data_dir_parts import job_utterances, split_data_dir, subset_data_dir
 from utils.errors import UserError
 
-__all__ = ["DataDir", "combine_data_dirs", "copy_data_dir", "data_dir_problems", "fix_data_dir", "job_utterances", "read_data_dir", "read_map",
+__all__ = ["DataDir", "combine_data_dirs", "copy_data_dir", "data_dir_problems", "fix_data_dir", "is_list", "job_utterances", "read_data_dir", "read_map",
            "read_trials", "split_data_dir", "subset_data_dir", "validate_data_dir", "write_data_dir", "write_map"]
 
 
@@ -46,7 +48,7 @@ def validate(data: Path, *, audio: bool = False, allow_pipes: bool = False, root
         print(line, file=sys.stderr)
     for line in problems[-1:]:
         raise UserError(line)
-    print(f"{data}: {summary(read_map(data / 'utt2spk'))}, good")
+    print(f"{data}: good")
 
 
 def summary(utt2spk: dict[str, str]) -> str:
@@ -172,19 +174,19 @@ def split(data: Path, out: Path, *, parts: int, by_speaker: bool = False, allow_
     print(f"{out}: {parts} parts of {summary(whole.utt2spk)}")
 
 
-def combine(data: str, out: Path, *, allow_pipes: bool = False) -> None:
+def combine(data: list[Path], out: Path, *, allow_pipes: bool = False) -> None:
     """Write all utterances of several data directories as a new one.
 
     Parameters
     ----------
-    data : str
-        Data directories with commas between.
+    data : list of paths
+        Data directories.
     out : path
         New folder.
     allow_pipes : bool
         Accept entries of wav.scp that run a command.
     """
-    sources = [read_data_dir(path, allow_pipes=allow_pipes) for path in data.split(",")]
+    sources = [read_data_dir(path, allow_pipes=allow_pipes) for path in data]
     write_new(combine_data_dirs(sources), out, sources)
 
 
@@ -211,4 +213,5 @@ def copy(data: Path, out: Path, *, utt_prefix: str = "", spk_prefix: str = "", a
 if __name__ == "__main__":
     from utils.cli import run_subcommands
 
+    gc.disable()  # each collection would walk lists of millions of strings, among which there is no garbage
     run_subcommands({"validate": validate, "fix": fix, "subset": subset, "split": split, "combine": combine, "copy": copy})

@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from itertools import compress, count, pairwise
-from operator import eq, le, lt
+from operator import eq, lt, not_, or_
 from pathlib import Path
 
 from utils.data_dir_io import file_faults, list_files
@@ -45,7 +45,7 @@ def fix_data_dir(path: str | Path, *, dry_run: bool = False, allow_pipes: bool =
     for file in list_files(path):
         if file != "spk2utt":
             changes[file] = []
-            tables[file] = ordered(path, file, well_formed(path, file, changes[file]), changes[file])
+            tables[file] = mend_list(path, file, changes[file])
     raise_first(path, (fault for fault in file_faults(path, tables) if fault.file != "spk2utt"))
     keep_common(path, tables, changes)
     members = invert(*tables["utt2spk"])
@@ -61,8 +61,8 @@ def fix_data_dir(path: str | Path, *, dry_run: bool = False, allow_pipes: bool =
     return [f"{path / file}: {change}" for file in changed for change in changes[file]]
 
 
-def well_formed(path: Path, file: str, changes: list[str]) -> bytes:
-    """A list with LF line ends, one blank between fields, and none of the empty lines.
+def mend_list(path: Path, file: str, changes: list[str]) -> list[list[str]]:
+    """The columns of one list: well formed, in byte order (trials: in their order), without repeated lines.
 
     Parameters
     ----------
@@ -72,10 +72,73 @@ def well_formed(path: Path, file: str, changes: list[str]) -> bytes:
         Name of the list.
     changes : list of str
         What was done is added here.
+
+    Raises
+    ------
+    UserError
+        Two lines of one id that differ, or a line that cannot be mended.
     """
     content = (path / file).read_bytes()
-    if parse(file, content):
-        return content
+    columns = parse(file, content)
+    if columns is None:
+        content = tidy_lines(path, file, content, changes)
+    elif file != "trials" and all(map(lt, columns[0], columns[0][1:])):
+        return columns
+    lines = content.decode("utf-8").removesuffix("\n").split("\n")
+    if file == "trials":
+        return without_repeats(path, file, lines, changes)
+    # Whole lines sort as their keys do, since blank and tab come before everything that an id may hold.  Parsing again after sorting puts the
+    # strings in memory in the order of use, which is what makes the rest fast.
+    in_order = sorted(lines)
+    if in_order != lines:
+        changes.append(f"{len(lines)} lines sorted in byte order")
+    columns = parse(file, as_bytes([in_order]))
+    return columns if all(map(lt, columns[0], columns[0][1:])) else without_repeats(path, file, in_order, changes)
+
+
+def without_repeats(path: Path, file: str, lines: list[str], changes: list[str]) -> list[list[str]]:
+    """The columns of a list without repeated lines.
+
+    Parameters
+    ----------
+    path : path
+        Data directory, for messages.
+    file : str
+        Name of the list.
+    lines : list of str
+        Well formed; in byte order, but for trials.
+    changes : list of str
+        What was done is added here.
+
+    Raises
+    ------
+    UserError
+        Two lines of one id that differ.
+    """
+    unique = list(dict.fromkeys(lines))
+    if len(unique) < len(lines):
+        changes.append(f"{len(lines) - len(unique)} repeated lines removed")
+    columns = parse(file, as_bytes([unique]))
+    for one, other in compress(pairwise(unique), map(eq, columns[0], columns[0][1:])) if file != "trials" else ():
+        number = line_number(path / file, other)
+        raise UserError(f"{path / file}:{number}: '{other}', but also '{one}', expected one line per id; remove the wrong one")
+    return columns
+
+
+def tidy_lines(path: Path, file: str, content: bytes, changes: list[str]) -> bytes:
+    """A list with LF line ends, one blank between fields, and none of the empty lines.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    file : str
+        Name of the list.
+    content : bytes
+        The whole file.
+    changes : list of str
+        What was done is added here.
+    """
     format, most = format_of(file), int(format_of(file).columns[-1] == REST)
     mended, counts = [], dict.fromkeys(("CR LF line ends made LF", "empty lines removed", "lines rid of extra blanks"), 0)
     ends = content.count(b"\n")
@@ -95,44 +158,6 @@ def well_formed(path: Path, file: str, changes: list[str]) -> bytes:
     if not mended:
         raise_first(path, line_faults(file, b""))
     return b"".join(mended)
-
-
-def ordered(path: Path, file: str, content: bytes, changes: list[str]) -> list[list[str]]:
-    """The columns of a list in byte order (trials: in their order), without repeated lines.
-
-    Parameters
-    ----------
-    path : path
-        Data directory.
-    file : str
-        Name of the list.
-    content : bytes
-        Well-formed lines.
-    changes : list of str
-        What was done is added here.
-
-    Raises
-    ------
-    UserError
-        Two lines of one id that differ.
-    """
-    # Whole lines sort as their keys do, since a blank and a tab come before everything that an id may hold; parsing again after sorting
-    # puts the strings in memory in the order of use, which is what makes the rest fast.
-    lines = content.decode("utf-8").removesuffix("\n").split("\n")
-    unique = lines
-    if not all(map(lt, lines, lines[1:])):
-        unique = list(dict.fromkeys(lines)) if file == "trials" else sorted(set(lines))
-        if len(unique) < len(lines):
-            changes.append(f"{len(lines) - len(unique)} repeated lines removed")
-        if file != "trials" and not all(map(le, lines, lines[1:])):
-            changes.append(f"{len(unique)} lines sorted in byte order")
-        content = "".join([f"{line}\n" for line in unique]).encode()
-    columns = parse(file, content)
-    twins = compress(pairwise(unique), map(eq, columns[0], columns[0][1:])) if file != "trials" else ()
-    for one, other in twins:
-        number = line_number(path / file, other)
-        raise UserError(f"{path / file}:{number}: '{other}', but also '{one}', expected one line per id; remove the wrong one")
-    return columns
 
 
 def line_number(path: Path, line: str) -> int:
@@ -163,56 +188,59 @@ def keep_common(path: Path, tables: dict[str, list[list[str]]], changes: Mapping
     """
     files = {kind: [file for file in tables if key_kind(file, tables) == kind] for kind in ("utterance", "speaker", "recording")}
     owners = {"speaker": "utt2spk", "recording": "segments"}
-    utterances = tables["utt2spk"][0]
+    dropped = set()
     for file in files["utterance"]:
         if file not in MAY_LACK_UTTERANCES:
-            utterances = common(utterances, tables[file][0])
+            dropped |= in_one_only(tables["utt2spk"][0], tables[file][0])
     for kind, owner in owners.items():
         for file in files[kind]:
             known = set(tables[file][0])
             if not known.issuperset(tables[owner][1]):
-                ownerless = {utterance for utterance, name, *_ in zip(*tables[owner], strict=True) if name not in known}
-                utterances = [utterance for utterance in utterances if utterance not in ownerless]
-    if not utterances:
+                dropped |= {utterance for utterance, name, *_ in zip(*tables[owner], strict=True) if name not in known}
+    if dropped.issuperset(tables["utt2spk"][0]):
         sizes = ", ".join(f"{len(tables[file][0])} in {file}" for file in sum(files.values(), []))
         raise UserError(f"{path}: no utterance is in every list ({sizes}), expected at least one; are these lists of one data directory?")
+    dropped |= {utterance for file in MAY_LACK_UTTERANCES & tables.keys() for utterance in set(tables[file][0]).difference(tables["utt2spk"][0])}
     for file in files["utterance"]:
-        tables[file] = restrict(tables[file], utterances, changes[file])
+        tables[file] = without(dropped, tables[file], changes[file])
     for kind, owner in owners.items():
         for file in files[kind]:
-            tables[file] = restrict(tables[file], sorted(set(tables[owner][1])), changes[file])
+            tables[file] = without(set(tables[file][0]).difference(tables[owner][1]), tables[file], changes[file])
 
 
-def common(some: list[str], others: list[str]) -> list[str]:
-    """The ids of both, in byte order.
+def in_one_only(some: list[str], others: list[str]) -> set[str]:
+    """The ids that one of two lists lacks.
 
     Parameters
     ----------
     some, others : lists of str
         Each in byte order, without repetition: then sorting them together is one merge, and what both have stands side by side.
     """
+    if some == others:
+        return set()
     merged = sorted(some + others)
-    return some if some == others else list(compress(merged, map(eq, merged, merged[1:])))
+    twin_follows = list(map(eq, merged, merged[1:]))
+    paired = map(or_, [*twin_follows, False], [False, *twin_follows])
+    return set(compress(merged, map(not_, paired)))
 
 
-def restrict(columns: list[list[str]], kept: list[str], changes: list[str]) -> list[list[str]]:
-    """The rows with these keys.
+def without(dropped: set[str], columns: list[list[str]], changes: list[str]) -> list[list[str]]:
+    """The rows whose keys are not dropped.
 
     Parameters
     ----------
+    dropped : set of str
+        Keys.
     columns : list of columns
-        In byte order.
-    kept : list of str
-        Keys to keep.
+        One list.
     changes : list of str
         What was done is added here.
     """
-    if columns[0] == kept:
+    if dropped.isdisjoint(columns[0]):
         return columns
-    mask = list(map(set(kept).__contains__, columns[0]))
-    if not all(mask):
-        changes.append(f"{mask.count(False)} of {len(mask)} lines removed, since another list lacks their ids")
-    return [list(compress(column, mask)) for column in columns]
+    kept = [key not in dropped for key in columns[0]]
+    changes.append(f"{kept.count(False)} of {len(kept)} lines removed, since another list lacks their ids")
+    return [list(compress(column, kept)) for column in columns]
 
 
 def with_original_line(path: Path, fault: Fault, tables: Mapping[str, list[list[str]]]) -> Fault:

@@ -167,7 +167,7 @@ def data_dir_problems(path: str | Path, audio: bool = False, allow_pipes: bool =
     tables = read_tables(path)
     faults = list(islice(chain(file_faults(path, tables), rule_faults(tables, allow_pipes)), MOST_PROBLEMS))
     if audio and not faults:
-        faults = list(islice(audio_faults(tables, allow_pipes, Path(root or "")), MOST_PROBLEMS))
+        faults = list(islice(audio_faults(tables, allow_pipes, root), MOST_PROBLEMS))
     return [problem(path, fault) for fault in faults]
 
 
@@ -194,7 +194,7 @@ def validate_data_dir(path: str | Path, audio: bool = False, allow_pipes: bool =
         raise UserError(line)
 
 
-def audio_faults(tables: Tables, allow_pipes: bool, root: Path) -> Iterator[Fault]:
+def audio_faults(tables: Tables, allow_pipes: bool, root: str | Path | None) -> Iterator[Fault]:
     """Recordings that cannot be read, and segments that end after their recording.
 
     Parameters
@@ -203,23 +203,23 @@ def audio_faults(tables: Tables, allow_pipes: bool, root: Path) -> Iterator[Faul
         Lists without faults.
     allow_pipes : bool
         Run the commands of wav.scp.
-    root : path
-        Where relative paths start.
+    root : path or None
+        Where relative paths start; None: the current folder.
     """
     from tqdm import tqdm
 
-    from utils.audio import UnreadableAudio, read_audio
+    from utils.audio import OVERSHOOT_SECONDS, UnreadableAudio, read_audio
 
     seconds = {}
     for number, (recording, entry) in enumerate(tqdm(list(zip(*tables["wav.scp"], strict=True)), "recordings", disable=None), start=1):
         try:
-            samples, sample_rate_hz = read_audio(entry if entry.endswith("|") else str(root / entry), allow_pipes=allow_pipes)
+            samples, sample_rate_hz = read_audio(entry, allow_pipes=allow_pipes, root=root)
         except UnreadableAudio as error:
-            yield Fault("wav.scp", number, f"'{entry}' cannot be read ({error}), expected audio; mend the file, or drop '{recording}'")
+            yield Fault("wav.scp", number, f"'{entry}' cannot be read: {error.reason}; expected sound: mend the file, correct --root, or drop '{recording}'")
         else:
             seconds[recording] = len(samples) / sample_rate_hz
     for number, (utterance, recording, _, end) in enumerate(zip(*tables.get("segments", [[]] * 4), strict=True), start=1):
-        if float(end) > seconds.get(recording, float(end)):
+        if float(end) > seconds.get(recording, float(end)) + OVERSHOOT_SECONDS:
             length = f"the {seconds[recording]:.3f} s of '{recording}'"
             yield Fault("segments", number, f"'{utterance}' ends at {end} s, expected at most {length}; correct it")
 

@@ -190,7 +190,8 @@ def as_bytes(columns: list[list[str]]) -> bytes:
     columns : list of columns
         In the order wanted.
     """
-    return ("\n".join(as_lines(columns)) + "\n").encode()
+    lines = columns[0] if len(columns) == 1 else as_lines(columns)
+    return ("\n".join(lines) + "\n").encode()
 
 
 def write_contents(contents: Mapping[str, bytes], folder: Path) -> None:

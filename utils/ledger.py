@@ -91,13 +91,16 @@ class Ledger:
         why = f" ({', '.join(f'{number:,} {reason}' for reason, number in sorted(reasons.items()))})" if reasons else ""
         return f"dropped {len(self.dropped):,} of {len(self.kept) + len(self.dropped):,} utterances{why}"
 
-    def check_limits(self, max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION, max_policy_fraction: float = MAX_POLICY_FRACTION) -> None:
+    def check_limits(self, max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION, max_policy_fraction: float = MAX_POLICY_FRACTION,
+                     receipts: Path | None = None) -> None:
         """Refuse to go on where too much would be lost.
 
         Parameters
         ----------
         max_unreadable_fraction, max_policy_fraction : float
             Of the utterances that came in; one is always allowed.
+        receipts : path or None
+            Folder of the receipts of jobs that are done and would not look at mended files again.
 
         Raises
         ------
@@ -112,7 +115,8 @@ class Ledger:
                 first = min(of_kind)
                 raise UserError(
                     f"{self.where}: {len(of_kind):,} of {came_in:,} utterances dropped as {option}, at most {limit:,} may be; the first is '{first}' "
-                    f"({': '.join(of_kind[first])}); mend them and run the stage with --force, or raise --max-{option}-fraction")
+                    f"({': '.join(of_kind[first])}); mend them{f', remove {receipts}' if receipts else ''} and run the stage again, "
+                    f"or raise --max-{option}-fraction")
 
     def write_part(self, path: Path) -> None:
         """Write the list of the dropped: one line each, ``<utterance> <reason> <detail>``, byte order; empty where nobody was.
@@ -145,7 +149,7 @@ class Ledger:
         self.kept += kept
         seen = set(self.kept)
         for path in paths:
-            for line in filter(None, read_lines(path)):
+            for line in read_lines(path):
                 utterance, reason, detail = (line.split(" ", 2) + ["", ""])[:3]
                 if utterance in seen:
                     raise UserError(f"{path}: '{utterance}' is in two parts; run the jobs again")
@@ -188,5 +192,5 @@ def utterances_in_trials(data: Path) -> set[str]:
         return set()
     names = {name for line in read_lines(trials) for name in line.split()[:2]}
     enrolment = Path(data) / "enroll.spk2utt"
-    models = {model: utterances for model, *utterances in map(str.split, filter(None, read_lines(enrolment)))} if enrolment.exists() else {}
+    models = {model: utterances for model, *utterances in map(str.split, read_lines(enrolment))} if enrolment.exists() else {}
     return {utterance for name in names for utterance in models.get(name, [name])}

@@ -108,9 +108,10 @@ class Packer:
 
     def _speech(self, utterance: str, expected: int) -> np.ndarray:
         if utterance not in self.decisions:
-            raise UserError(f"{self.ledger.where}: '{utterance}' can be read but has no voice activity decisions; run stage 1 with --force")
+            raise UserError(f"{self.ledger.where}: '{utterance}' can be read but has no voice activity decisions; "
+                            f"remove {self.ledger.where}/vad/receipts and run stage 1 again")
         speech = read_vector(self.decisions[utterance], key=utterance) > 0
         if len(speech) != expected:
             raise UserError(f"{self.ledger.where}: '{utterance}' has {expected} frames but {len(speech)} decisions: the sound has changed; "
-                            "run stage 1 with --force")
+                            f"remove {self.ledger.where}/vad/receipts and run stage 1 again")
         return speech

@@ -22,15 +22,17 @@ def det_plot(curves: Sequence[Mapping]) -> str:
     ----------
     Martin et al., "The DET curve in assessment of detection task performance", Eurospeech 1997.
     """
-    smallest = min((100 * rate for curve in curves for rate in (*curve["miss"], *curve["false_alarm"]) if rate > 0), default=1.0)
-    lowest = max((tick for tick in RATE_TICKS_PERCENT[:5] if tick <= smallest), default=RATE_TICKS_PERCENT[0])
+    top = HIGHEST_PERCENT / 100
+    points = [[(100 * x, 100 * y) for x, y in zip(curve["false_alarm"], curve["miss"], strict=True) if max(x, y) <= top] for curve in curves]
+    smallest = min((rate for pairs in points for pair in pairs for rate in pair if rate > 0), default=1.0)
+    lowest = max(min(0.8 * smallest, 0.5), RATE_TICKS_PERCENT[0])
     ticks = [(tick, f"{tick:g}") for tick in RATE_TICKS_PERCENT if lowest <= tick <= HIGHEST_PERCENT]
     sides = {"low": lowest, "high": HIGHEST_PERCENT, "ticks": ticks, "scale": lambda percent: NormalDist().inv_cdf(percent / 100)}
     plot = Plot(x=Axis(title="false alarms (%)", **sides), y=Axis(title="misses (%)", **sides), width=560, height=560, label="DET curves")
     plot.line([lowest, HIGHEST_PERCENT], [lowest, HIGHEST_PERCENT], "equal", "equal error rates")
-    for number, curve in enumerate(curves):
+    for number, (curve, pairs) in enumerate(zip(curves, points, strict=True)):
         style, title = f"series-{number % SERIES_COLOURS}", f"{curve['name']}: EER {curve['eer_percent']:.2f} %"
-        plot.line([100 * rate for rate in curve["false_alarm"]], [100 * rate for rate in curve["miss"]], f"line {style}", title)
+        plot.line([x for x, _ in pairs], [y for _, y in pairs], f"line {style}", title)
         plot.dot(curve["eer_percent"], curve["eer_percent"], f"dot {style}", title)
     return plot.svg()
 

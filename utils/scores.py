@@ -15,6 +15,17 @@ from utils.files import atomic_write, read_lines
 LINES_AT_A_TIME = 100_000
 
 
+def receipt_of(scores: Path) -> Path:
+    """The receipt that proves a score file finished.
+
+    Parameters
+    ----------
+    scores : path
+        Written by ``steps.score``.
+    """
+    return scores.parent / "receipts" / f"score_{scores.stem}.json"
+
+
 def write_scores(path: str | Path, enrol: Sequence[str], test: Sequence[str], scores: np.ndarray) -> None:
     """Write a score file, whole or not at all.
 

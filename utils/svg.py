@@ -7,8 +7,9 @@ Colours are the page's CSS variables (classes ``line series-0``, ``grid``, ...),
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from math import ceil, floor
 
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 44  # margins in pixels: room for tick labels and axis titles
+LEFT, RIGHT, TOP, BOTTOM = 58, 20, 12, 44  # margins in pixels: room for tick labels and axis titles
 
 
 @dataclass(kw_only=True)
@@ -161,6 +162,6 @@ def round_ticks(low: float, high: float, about: int = 5) -> list[tuple[float, st
     about : int
         How many ticks are wanted.
     """
-    step = next(step for power in range(-12, 13) for factor in (1, 2, 5) if (high - low) / (step := factor * 10.0**power) <= about)
-    first, last = int(-(-low // step)), int(high // step)
+    step = next(step for power in range(-12, 13) for factor in (1, 2, 5) if (high - low) / (step := factor * 10.0**power) < about + 1)
+    first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)  # a bound that is a multiple counts, rounding or not
     return [(k * step, f"{k * step:.10g}") for k in range(first, last + 1)]

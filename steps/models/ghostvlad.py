@@ -61,14 +61,16 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
         Options of SpecAugment; None (as published): none.
     bn_momentum : float
         Share of a batch in the running statistics (Keras' momentum of 0.99 is 0.01).
-    embedding_relu : bool
-        Published: a ReLU behind the last layer; losses of cosines learn faster without.
+    embedding_output : str
+        What follows the last layer: ``relu`` as published, or ``batch_norm``, with which losses of cosines learn (all ReLU outputs point the same
+        way at first).
     """
 
     def __init__(self, *, conv_channels: int = 64, bottleneck_channels: tuple[int, ...] = (48, 96, 128, 256),
                  stage_channels: tuple[int, ...] = (96, 128, 256, 512), blocks: tuple[int, ...] = (2, 3, 3, 3),
                  pooling: Literal["vlad", "average"] = "vlad", clusters: int = 8, ghosts: int = 2, frame_channels: int = 512,
-                 embedding_dim: int = 512, front_end: dict | None = None, spec_augment: dict | None = None, bn_momentum: float = 0.01, embedding_relu: bool = True) -> None:
+                 embedding_dim: int = 512, front_end: dict | None = None, spec_augment: dict | None = None, bn_momentum: float = 0.01,
+                 embedding_output: Literal["relu", "batch_norm"] = "relu") -> None:
         _check_sizes(conv_channels=conv_channels, clusters=clusters, ghosts=ghosts, frame_channels=frame_channels, embedding_dim=embedding_dim,
                      bottleneck_channels=bottleneck_channels, stage_channels=stage_channels, blocks=blocks)
         if not 0 < bn_momentum <= 1:
@@ -87,11 +89,11 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
         self.frames = nn.Conv2d(channels, frame_channels, (height, 1))
         if pooling == "vlad":
             self.pooling = VladPooling(channels, height, frame_channels, clusters, ghosts)
-            self.without_gradient = ("pooling.ghost_centres_GD",) if ghosts else ()
+            self.without_gradient = ("pooling.ghost_centres_GD",)
         else:
             self.pooling = AveragePooling(frame_channels)
-        self.embedding_relu = embedding_relu
         self.embedding = nn.Linear(self.pooling.output_dim, embedding_dim)
+        self.embedding_output = nn.ReLU() if embedding_output == "relu" else nn.BatchNorm1d(embedding_dim, eps=1e-3, momentum=bn_momentum)
         self.apply(_initialise)
         self.to(memory_format=torch.channels_last)  # several times as fast as the other layout, on CPUs in bfloat16 above all
 
@@ -116,7 +118,7 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
         Returns
         -------
         (B, E) float32 tensor
-            Not negative, not length-normalised.
+            Not length-normalised; after ``relu`` not negative.
         """
         ragged = bool((num_frames_B != features_BTF.shape[1]).any())
         if ragged and self.training:
@@ -130,8 +132,7 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
             x_BCFT = block(x_BCFT, mask_BT)
         x_BCFT = F.max_pool2d(x_BCFT, (3, 1), stride=(2, 1))
         pooled_BN = self.pooling(x_BCFT, F.relu(self.frames(x_BCFT)), mask_BT)
-        embedding_BE = self.embedding(pooled_BN).float()
-        return F.relu(embedding_BE) if self.embedding_relu else embedding_BE
+        return self.embedding_output(self.embedding(pooled_BN).float())
 
 
 class ConvNorm(nn.Sequential):

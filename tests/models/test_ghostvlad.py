@@ -114,7 +114,7 @@ def test_average_pooling_counts_real_frames_only():
 
 @pytest.mark.parametrize("options", [{"pooling": "average"}, {"ghosts": 0}, {"front_end": {"name": "kaldi_fbank", "num_mel_bins": 80}},
                                      {"front_end": {"name": "kaldi_fbank", "num_mel_bins": 64, "normalisation": "utterance_mean"}},
-                                     {"spec_augment": {"num_time_masks": 2}}], ids=str)
+                                     {"spec_augment": {"num_time_masks": 2}}, {"embedding_output": "batch_norm"}], ids=str)
 def test_variants_reach_every_parameter_and_ignore_batch_mates(options):
     torch.manual_seed(0)
     network = ThinResNet34GhostVlad(**SMALL | options)

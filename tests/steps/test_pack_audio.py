@@ -1,6 +1,7 @@
 """Stages 1 and 2 on a data directory of two speakers: what comes out, what is lost and why; killing, repeating and splitting change nothing."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -226,8 +227,13 @@ def test_more_losses_than_the_limit_stop_the_stage(data, tmp_path, kind, option)
     assert not (tmp_path / "packed" / "wav.scp").exists()
     assert collect_packed(data, tmp_path / "packed", **LENIENT)["went_on"] == 8
     if kind == "truncated":
-        with pytest.raises(UserError, match="2 of 10 utterances dropped as unreadable"):
+        with pytest.raises(UserError, match="2 of 10 utterances dropped as unreadable") as refused:
             collect_vad(data)
+        for utterance in ("b-5", "a-6"):
+            replace_sound(data, utterance, lambda path: soundfile.write(path, babble(1.0), RATE))
+        shutil.rmtree(data / "vad" / "receipts")
+        assert f"remove {data}/vad/receipts and run the stage again" in str(refused.value)
+        assert decide(data)["went_on"] == 10
 
 
 @pytest.mark.parametrize("kind", ["truncated", "silent"])
@@ -278,7 +284,7 @@ def test_sound_that_changed_after_its_decisions_is_noticed(data, tmp_path):
     replace_sound(data, "b-5", damaged("truncated"))
     decide(data)
     replace_sound(data, "b-5", lambda path: soundfile.write(path, babble(1.0), RATE))
-    with pytest.raises(UserError, match="'b-5' can be read but has no voice activity decisions; run stage 1 with --force"):
+    with pytest.raises(UserError, match="'b-5' can be read but has no voice activity decisions; remove .*/train/vad/receipts and run stage 1 again"):
         pack_audio(data, tmp_path / "packed")
 
 

@@ -166,8 +166,16 @@ def test_lost_trials_watermark_every_row_and_the_page(work, capsys):
     assert "7 trials are lost" in (work / "exp" / "good" / "report.html").read_text()
 
 
+def test_every_set_with_trials_has_to_be_scored(work):
+    write_data(work / "data" / "dev")
+    with pytest.raises(UserError, match=r"good/scores/dev/receipts/score_\*\.json is missing"):
+        evaluated(work)
+    with pytest.raises(UserError, match="empty: no <set>/trials in it"):
+        evaluate(work / "exp" / "good", work / "empty")
+
+
 def test_experiments_without_scores_or_of_one_name_are_refused(work):
-    with pytest.raises(UserError, match="none/scores: no <set>/<backend>.scores"):
+    with pytest.raises(UserError, match=r"none/scores/test/receipts/score_\*\.json is missing: .* run the earlier stage"):
         evaluate(work / "exp" / "good", work / "data", others=[work / "exp" / "none"])
     with pytest.raises(UserError, match="name of the same folder"):
         evaluate(work / "exp" / "good", work / "data", others=[work / "exp" / "good"])

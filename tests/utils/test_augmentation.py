@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import soundfile
 
 from utils.archive import ArchiveWriter
 from utils.audio import to_int16
@@ -171,3 +172,23 @@ def test_a_bank_that_has_not_what_is_wanted_is_refused(bank, tmp_path, options):
 def test_a_bank_of_another_rate_is_refused(bank):
     with pytest.raises(UserError, match="sound of 16000 Hz, expected 8000 Hz"):
         Augmenter(noise_probability=0.5, bank=bank, sample_rate_hz=8000)
+
+
+def test_measured_rooms_and_noises_come_out_as_they_are(shared_data):
+    rooms = {path.stem: soundfile.read(path, dtype="float32") for path in sorted((shared_data / "rirs").rglob("*.wav"))}
+    noises = [soundfile.read(path, dtype="float32")[0] for path in sorted((shared_data / "noise").rglob("*.flac"))[::10]]
+    assert rooms
+    assert noises
+    for response, rate in rooms.values():
+        aligned = align_response(response, rate)
+        assert (rate, np.argmax(np.abs(aligned))) == (RATE, PEAK)
+        assert abs(energy_db(reverberate(crop(), aligned, PEAK)) - energy_db(crop())) < 0.001
+    for noise in noises:
+        assert abs(energy_db(crop()) - energy_db(add_noise(crop(), noise[:N], 12.0) - crop()) - 12.0) < 0.1
+    click = np.zeros(N, np.float32)
+    click[0] = 1
+    decay = np.cumsum(reverberate(click, align_response(rooms["roomA_az000_L"][0], RATE), PEAK)[::-1] ** 2)[::-1]
+    level = 10 * np.log10(decay / decay[0])
+    rt60_seconds = 3 * (np.argmax(level < -25) - np.argmax(level < -5)) / RATE
+    print(f"{len(rooms)} rooms, {len(noises)} noises; RT60 of Surrey's room A: {rt60_seconds:.2f} s (0.28 s in its description)")
+    assert abs(rt60_seconds - 0.28) < 0.07

@@ -1,0 +1,124 @@
+"""The launcher's contract: arrays, log lines, the receipt decides, only what is missing runs again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import ROOT
+from utils.errors import UserError
+from utils.launchers.__main__ import parse
+
+STEP = '''"""A step that fails for the parts named in the file `fail`."""
+import os
+import time
+from pathlib import Path
+
+from utils.cli import run
+from utils.files import atomic_write
+from utils.receipts import Task
+
+
+def launched(folder: Path, *, job: str = "1/1") -> dict:
+    """Do one part.
+
+    Parameters
+    ----------
+    folder : path
+        Where.
+    job : str
+        Part.
+    """
+    task = Task(folder, "launched", job=job, format=1, inputs={}, options={})
+    if task.is_done():
+        return task.counts
+    part = job.split("/")[0]
+    with open(folder / "runs", "a") as file:
+        file.write(part + os.environ["OMP_NUM_THREADS"] + " ")
+    how = (folder / f"fail.{part}").read_text() if (folder / f"fail.{part}").exists() else ""
+    if how == "sleep":
+        time.sleep(60)
+    if how == "silent":
+        return {}
+    if how == "loud":
+        raise OSError(28, "No space left on device", "x.ark")
+    with atomic_write(folder / f"out.{part}") as file:
+        file.write(part)
+    return task.finish([folder / f"out.{part}"])
+
+
+if __name__ == "__main__":
+    run(launched)
+'''
+
+
+@pytest.fixture
+def launch(tmp_path):
+    """Run the step above as an array of three; returns the finished process."""
+    (tmp_path / "launched.py").write_text(STEP)
+    paths = f"import local; local.__path__.append({str(tmp_path)!r})"
+    (tmp_path / "sitecustomize.py").write_text(paths)
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}"}
+
+    def call(*resources, start=subprocess.run):
+        words = [sys.executable, "-m", "utils.launchers", "local", *resources, "JOB=1:3", f"{tmp_path}/log/JOB.log",
+                 sys.executable, "-m", "local.launched", str(tmp_path), "--job", "JOB/3"]
+        options = {"capture_output": True} if start is subprocess.run else {}
+        return start(words, cwd=ROOT, env=environment, text=True, **options)
+    return call
+
+
+def test_an_array_runs_and_logs_its_first_and_last_lines(launch, tmp_path):
+    done = launch("--num-threads", "3")
+    assert done.returncode == 0, done.stderr
+    assert sorted((tmp_path / "runs").read_text().split()) == ["13", "23", "33"]
+    lines = (tmp_path / "log" / "2.log").read_text().splitlines()
+    assert "local.launched" in lines[0]
+    assert "--job 2/3" in lines[0]
+    assert "host" in lines[0]
+    assert lines[-1].startswith("# exit code 0 |")
+
+
+@pytest.mark.parametrize(("how", "words"), [("silent", "exit code 0, no receipt"), ("loud", "x.ark: No space left on device")])
+def test_the_receipt_decides_and_only_what_is_missing_runs_again(launch, tmp_path, how, words):
+    (tmp_path / "fail.2").write_text(how)
+    failed = launch()
+    assert failed.returncode == 1
+    assert words in failed.stderr
+    assert "1 of 3 tasks failed: [2]" in failed.stderr
+    (tmp_path / "fail.2").unlink()
+    (tmp_path / "runs").unlink()
+    done = launch()
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs").read_text().split() == ["21"]
+    assert "all 3 tasks done already" in launch().stderr
+
+
+def test_tasks_die_with_a_killed_launcher(launch, tmp_path):
+    for part in "123":
+        (tmp_path / f"fail.{part}").write_text("sleep")
+    process = launch(start=subprocess.Popen)
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "runs").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(0.5)
+    left = subprocess.run(["pgrep", "-f", f"local.launched {tmp_path}"], capture_output=True, text=True, check=False).stdout.split()
+    assert left == []
+
+
+def test_resources_and_limits_are_parsed():
+    resources, jobs, log, command = parse(["--mem", "4G", "--gpu", "1", "JOB=1:8%2", "log.JOB", "python3", "-m", "x", "JOB/8"])
+    assert resources == {"mem": "4G", "gpu": "1", "max": "2"}
+    assert list(jobs) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert (log, command[-1]) == ("log.JOB", "JOB/8")
+
+
+@pytest.mark.parametrize("words", [["JOB=1:8"], ["JOB=8", "log", "x"], ["--memory", "4G", "JOB=1:2", "log", "x"], []])
+def test_a_malformed_array_is_refused(words):
+    with pytest.raises(UserError):
+        parse(words)
