@@ -7,16 +7,21 @@ The folder is whole when steps.collect_embeddings has merged the parts.
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.receipts import Task, data_dir_inputs
+from utils.receipts import Task, data_dir_inputs, read_receipt
+
+if TYPE_CHECKING:
+    from steps.models import EmbeddingNetwork
 
 FORMAT = 1
 
 
-def extract(experiment: Path, data: Path, output: Path, *, checkpoint: str = "average", device: str = "cpu", num_threads: int = 1, job: str = "1/1") -> dict:
+def extract(experiment: Path, data: Path, output: Path, *, checkpoint: str = "average", device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 1,
+            job: str = "1/1") -> dict:
     """Embed the utterances of one job and write them as a Kaldi archive.
 
     Parameters
@@ -46,9 +51,10 @@ def extract(experiment: Path, data: Path, output: Path, *, checkpoint: str = "av
     UserError
         The experiment is unfinished, or its network does not take the data.
     """
-    inputs = {"model": experiment / "receipts" / "train.json", **data_dir_inputs(data, "wav.scp")}
+    inputs = {"model": experiment / "receipts" / "train.json", **data_dir_inputs(data, "wav.scp", "utt2num_samples")}
     part = job.partition("/")[0]
-    task = Task(output, "extract", job=job, format=FORMAT, inputs=inputs, dear=True, options={"checkpoint": checkpoint, "device": device, "num_threads": num_threads})
+    task = Task(output, "extract", job=job, format=FORMAT, inputs=inputs, dear=True,
+                options={"checkpoint": checkpoint, "device": device, "num_threads": num_threads})
     if task.is_done():
         return task.counts
     import torch
@@ -56,8 +62,10 @@ def extract(experiment: Path, data: Path, output: Path, *, checkpoint: str = "av
     from utils.archive import ArchiveWriter
     from utils.data_dir import job_utterances
     from utils.inference import embed_utterances, open_packed
+    from utils.processes import use_device
 
-    torch.set_num_threads(num_threads)
+    use_device(device, num_threads)
+    torch.backends.cudnn.allow_tf32 = False  # with its 10 bits the embedding of an utterance depends on its batch mates
     network, facts = load_network(experiment, checkpoint)
     keys, reader = open_packed(data, network.sample_rate_hz)
     mine = job_utterances(keys, job)
@@ -68,11 +76,11 @@ def extract(experiment: Path, data: Path, output: Path, *, checkpoint: str = "av
             writer.write(key, embedding)
     provenance = output / f"provenance.{part}.json"
     with atomic_write(provenance) as file:
-        json.dump(facts, file, indent=1)
+        json.dump(facts | {"vad": vad_of(data)}, file, indent=1)
     return task.finish([writer, provenance], {"utterances": len(mine)})
 
 
-def load_network(experiment: Path, checkpoint: str):
+def load_network(experiment: Path, checkpoint: str) -> tuple["EmbeddingNetwork", dict]:
     """The network of an experiment with the weights of a checkpoint, and the facts that the provenance of its embeddings states.
 
     Parameters
@@ -101,6 +109,20 @@ def load_network(experiment: Path, checkpoint: str):
         raise UserError(f"{path}: does not fit {experiment}/config.yaml: {str(error).splitlines()[1].strip()}") from None
     return network.eval(), {"model": weights_digest(weights), "network": config["model"]["name"], "front_end": str(network.front_end),
                             "sample_rate_hz": network.sample_rate_hz, "crops": "whole utterances", "augmentation": "none"}
+
+
+def vad_of(data: Path) -> str:
+    """What voice activity decisions did to packed audio: ``trimmed when packed``, ``none``, or ``unknown`` where nothing says so.
+
+    Parameters
+    ----------
+    data : path
+        Packed data directory.
+    """
+    receipt = next((read_receipt(path) for path in sorted((data / "receipts").glob("pack_audio.*.json"))), None)
+    if receipt is None:
+        return "unknown"
+    return "trimmed when packed" if receipt["options"]["trim"] else "none"
 
 
 if __name__ == "__main__":

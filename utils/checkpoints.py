@@ -35,14 +35,14 @@ def save_checkpoint(path: Path, state: dict) -> None:
     """
     import torch
 
-    buffer = io.BytesIO()
+    buffer = io.BytesIO()  # not the file itself: of a full disk torch tells in an error of its own
     torch.save(state, buffer)
     with atomic_write(path, "wb") as file:
         file.write(buffer.getbuffer())
 
 
 def load_checkpoint(path: Path) -> dict:
-    """Read a checkpoint, on the CPU.
+    """Read a checkpoint onto the CPU.
 
     Parameters
     ----------
@@ -59,7 +59,10 @@ def load_checkpoint(path: Path) -> dict:
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or not {"step", "network"} <= state.keys():
+            raise ValueError("it has no step and network")
+        return state
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint; train the network first (stage 3)") from None
     except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
@@ -78,18 +81,26 @@ def saved_steps(folder: Path) -> list[int]:
 
 
 def load_newest(folder: Path) -> dict | None:
-    """The newest whole checkpoint; a damaged one is named and passed over for an older one.
+    """The newest whole checkpoint, None where there never was one; a damaged one is named and passed over for an older one.
 
     Parameters
     ----------
     folder : path
         ``exp/<name>/checkpoints``.
+
+    Raises
+    ------
+    UserError
+        All are damaged.
     """
-    for step in reversed(saved_steps(folder)):
+    steps = saved_steps(folder)
+    for step in reversed(steps):
         try:
             return load_checkpoint(checkpoint_path(folder, step))
         except UserError as error:
             print(f"WARNING: {error}; going back to the one before", file=sys.stderr)
+    if steps:
+        raise UserError(f"{folder}: none of {len(steps)} checkpoints can be read; remove the folder to train from the beginning")
     return None
 
 

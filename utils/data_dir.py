@@ -25,8 +25,8 @@ from utils.data_dir_parse import is_list
 from utils.data_dir_parts import job_utterances, split_data_dir, subset_data_dir
 from utils.errors import UserError
 
-__all__ = ["DataDir", "combine_data_dirs", "copy_data_dir", "data_dir_problems", "fix_data_dir", "is_list", "job_utterances", "read_data_dir", "read_map",
-           "read_trials", "split_data_dir", "subset_data_dir", "validate_data_dir", "write_data_dir", "write_map"]
+__all__ = ["DataDir", "combine_data_dirs", "copy_data_dir", "data_dir_problems", "fix_data_dir", "is_list", "job_utterances", "read_data_dir",
+           "read_map", "read_trials", "split_data_dir", "subset_data_dir", "validate_data_dir", "write_data_dir", "write_map"]
 
 
 def validate(data: Path, *, audio: bool = False, allow_pipes: bool = False, root: Path | None = None) -> None:

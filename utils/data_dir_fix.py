@@ -17,6 +17,8 @@ from utils.data_dir_parse import REST, Fault, fault_of_line, format_of, line_fau
 from utils.data_dir_rules import MAY_LACK_UTTERANCES, invert, key_kind, rule_faults
 from utils.errors import UserError
 
+SAMPLE_BYTES = 1 << 16
+
 
 def fix_data_dir(path: str | Path, *, dry_run: bool = False, allow_pipes: bool = False) -> list[str]:
     """Mend a data directory in place.
@@ -79,25 +81,16 @@ def mend_list(path: Path, file: str, changes: list[str]) -> list[list[str]]:
         Two lines of one id that differ, or a line that cannot be mended.
     """
     content = (path / file).read_bytes()
-    columns = parse(file, content)
-    if columns is None:
-        content = tidy_lines(path, file, content, changes)
-    elif file != "trials" and all(map(lt, columns[0], columns[0][1:])):
+    start = content[:SAMPLE_BYTES].split(b"\n")[:-1]
+    columns = parse(file, content) if start == sorted(start) else None  # what begins unsorted need not be parsed before it is sorted
+    if columns and file != "trials" and all(map(lt, columns[0], columns[0][1:])):
         return columns
-    lines = content.decode("utf-8").removesuffix("\n").split("\n")
-    if file == "trials":
-        return without_repeats(path, file, lines, changes)
-    # Whole lines sort as their keys do, since blank and tab come before everything that an id may hold.  Parsing again after sorting puts the
-    # strings in memory in the order of use, which is what makes the rest fast.
-    in_order = sorted(lines)
-    if in_order != lines:
-        changes.append(f"{len(lines)} lines sorted in byte order")
-    columns = parse(file, as_bytes([in_order]))
-    return columns if all(map(lt, columns[0], columns[0][1:])) else without_repeats(path, file, in_order, changes)
+    columns = in_byte_order(path, file, content, changes)
+    return in_byte_order(path, file, tidy_lines(path, file, content, changes), changes) if columns is None else columns
 
 
-def without_repeats(path: Path, file: str, lines: list[str], changes: list[str]) -> list[list[str]]:
-    """The columns of a list without repeated lines.
+def in_byte_order(path: Path, file: str, content: bytes, changes: list[str]) -> list[list[str]] | None:
+    """The columns of a list in byte order (trials: in their order) without repeated lines; None when a line is malformed.
 
     Parameters
     ----------
@@ -105,8 +98,8 @@ def without_repeats(path: Path, file: str, lines: list[str], changes: list[str])
         Data directory, for messages.
     file : str
         Name of the list.
-    lines : list of str
-        Well formed; in byte order, but for trials.
+    content : bytes
+        The whole file.
     changes : list of str
         What was done is added here.
 
@@ -115,13 +108,26 @@ def without_repeats(path: Path, file: str, lines: list[str], changes: list[str])
     UserError
         Two lines of one id that differ.
     """
-    unique = list(dict.fromkeys(lines))
+    lines = content.split(b"\n")
+    if lines.pop():
+        return None
+    # Whole lines sort as their keys do, since blank and tab come before everything that an id may hold.  Parsing after sorting puts the strings
+    # in memory in the order of use, which is what makes the rest fast.
+    ordered = lines if file == "trials" else sorted(lines)
+    columns = parse(file, b"\n".join([*ordered, b""]))
+    if columns is None:
+        return None
+    if ordered != lines:
+        changes.append(f"{len(lines)} lines sorted in byte order")
+    if file != "trials" and all(map(lt, columns[0], columns[0][1:])):
+        return columns
+    unique = list(dict.fromkeys(ordered))
     if len(unique) < len(lines):
         changes.append(f"{len(lines) - len(unique)} repeated lines removed")
-    columns = parse(file, as_bytes([unique]))
+    columns = parse(file, b"\n".join([*unique, b""]))
     for one, other in compress(pairwise(unique), map(eq, columns[0], columns[0][1:])) if file != "trials" else ():
-        number = line_number(path / file, other)
-        raise UserError(f"{path / file}:{number}: '{other}', but also '{one}', expected one line per id; remove the wrong one")
+        found = f"'{other.decode()}', but also '{one.decode()}'"
+        raise UserError(f"{path / file}:{line_number(path / file, other)}: {found}, expected one line per id; remove the wrong one")
     return columns
 
 
@@ -160,17 +166,17 @@ def tidy_lines(path: Path, file: str, content: bytes, changes: list[str]) -> byt
     return b"".join(mended)
 
 
-def line_number(path: Path, line: str) -> int:
+def line_number(path: Path, line: bytes) -> int:
     """Where a line stands in a file, however many blanks are in it there; 0 when it does not.
 
     Parameters
     ----------
     path : path
         The list as it was.
-    line : str
+    line : bytes
         As it was mended.
     """
-    words = line.encode().split()
+    words = line.split()
     return next((number for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1) if raw.split() == words), 0)
 
 
@@ -200,7 +206,10 @@ def keep_common(path: Path, tables: dict[str, list[list[str]]], changes: Mapping
     if dropped.issuperset(tables["utt2spk"][0]):
         sizes = ", ".join(f"{len(tables[file][0])} in {file}" for file in sum(files.values(), []))
         raise UserError(f"{path}: no utterance is in every list ({sizes}), expected at least one; are these lists of one data directory?")
-    dropped |= {utterance for file in MAY_LACK_UTTERANCES & tables.keys() for utterance in set(tables[file][0]).difference(tables["utt2spk"][0])}
+    for file in MAY_LACK_UTTERANCES & tables.keys():
+        dropped |= set(tables[file][0]).difference(tables["utt2spk"][0])
+        if dropped.issuperset(tables[file][0]):
+            raise UserError(f"{path / file}: none of its {len(tables[file][0])} utterances is in the other lists, expected some; remove the list")
     for file in files["utterance"]:
         tables[file] = without(dropped, tables[file], changes[file])
     for kind, owner in owners.items():
@@ -258,7 +267,7 @@ def with_original_line(path: Path, fault: Fault, tables: Mapping[str, list[list[
     if not fault.line:
         return fault
     line = " ".join(column[fault.line - 1] for column in tables[fault.file])
-    return fault._replace(line=line_number(path / fault.file, line))
+    return fault._replace(line=line_number(path / fault.file, line.encode()))
 
 
 def back_up(path: Path, files: Sequence[str]) -> None:

@@ -215,7 +215,8 @@ def audio_faults(tables: Tables, allow_pipes: bool, root: str | Path | None) -> 
         try:
             samples, sample_rate_hz = read_audio(entry, allow_pipes=allow_pipes, root=root)
         except UnreadableAudio as error:
-            yield Fault("wav.scp", number, f"'{entry}' cannot be read: {error.reason}; expected sound: mend the file, correct --root, or drop '{recording}'")
+            remedy = f"mend the file, correct --root, or drop '{recording}'"
+            yield Fault("wav.scp", number, f"'{entry}' cannot be read: {error.reason}; expected sound: {remedy}")
         else:
             seconds[recording] = len(samples) / sample_rate_hz
     for number, (utterance, recording, _, end) in enumerate(zip(*tables.get("segments", [[]] * 4), strict=True), start=1):

@@ -90,10 +90,14 @@ def difference(kind: str, source: str, wanted: Sequence[str], file: str, found: 
     ----------
     kind : str
         What the ids name, for the message.
-    source, file : str
-        Names of the two lists.
-    wanted, found : sequences of str
-        Ids line by line in ``source`` and in ``file``.
+    source : str
+        Name of the list that says which ids there are.
+    wanted : sequence of str
+        Its ids, line by line.
+    file : str
+        Name of the list compared with it.
+    found : sequence of str
+        Its ids, line by line.
     may_lack : bool
         ``file`` may lack ids.
     """

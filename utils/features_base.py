@@ -36,6 +36,11 @@ class FrontEnd(nn.Module):
         self.sample_rate_hz, self.window_samples, self.hop_samples = sample_rate_hz, window_samples, hop_samples
         self.first_sample, self.doubles_edge, self.num_bins, self.normalisation = first_sample, doubles_edge, num_bins, normalisation
 
+    def extra_repr(self) -> str:
+        """What stands between the brackets of ``str(front_end)``: the front end's description in the provenance of embeddings."""
+        return (f"{self.num_bins} features, {self.sample_rate_hz} Hz, window {self.window_samples}, hop {self.hop_samples}, "
+                f"normalisation {self.normalisation}")
+
     def forward(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Features of a padded batch.
 

@@ -2,8 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import IO
 
@@ -55,6 +56,29 @@ def publish(temporary: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def move_aside(folder: Path, names: Iterable[str]) -> Path:
+    """Move old output out of the way, never over anything: into the first free ``old.K`` beside it.
+
+    Parameters
+    ----------
+    folder : path
+        Where the output lies.
+    names : iterable of str
+        Files and folders, relative to it; those that are missing are passed over.
+
+    Returns
+    -------
+    path
+        The folder that holds them now, under the same names.
+    """
+    aside = next(path for k in count(1) if not (path := folder / f"old.{k}").exists())
+    for name in names:
+        if (folder / name).exists():
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(folder / name, aside / name)
+    return aside
 
 
 def sha256_of(path: str | Path) -> str:

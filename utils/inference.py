@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,11 @@ def batches(num_samples: Sequence[int], batching: str, max_samples: int) -> Iter
     ------
     list of int
         Positions in ``num_samples``; every utterance comes once.
+
+    Raises
+    ------
+    UserError
+        The network takes crops of one length only.
     """
     if batching not in ("masked", "equal_length"):
         raise UserError(f"whole utterances cannot be embedded by a network with batching '{batching}'; choose a test protocol of fixed length")
@@ -67,7 +73,7 @@ def batches(num_samples: Sequence[int], batching: str, max_samples: int) -> Iter
 
 
 @torch.no_grad()
-def embed_utterances(network: torch.nn.Module, reader: PackedReader, indices: Sequence[int]) -> np.ndarray:
+def embed_utterances(network: torch.nn.Module, reader: PackedReader, indices: Sequence[int], share: tuple[int, int] = (0, 1)) -> np.ndarray:
     """Embed whole utterances.
 
     Parameters
@@ -78,6 +84,8 @@ def embed_utterances(network: torch.nn.Module, reader: PackedReader, indices: Se
         Audio at the network's rate.
     indices : sequence of N int
         Utterances of the reader.
+    share : (int, int)
+        Number of this process and how many there are: of the batches, which are the same in each, it embeds every so-manyth; other rows stay zero.
 
     Returns
     -------
@@ -88,8 +96,8 @@ def embed_utterances(network: torch.nn.Module, reader: PackedReader, indices: Se
     was_training = network.training
     network.eval()
     lengths = [max(int(reader.num_samples[index]), network.min_samples) for index in indices]
-    embeddings = np.empty((len(lengths), network.embedding_dim), np.float32)
-    for batch in batches(lengths, network.batching, round(BATCH_SECONDS * network.sample_rate_hz)):
+    embeddings = np.zeros((len(lengths), network.embedding_dim), np.float32)
+    for batch in islice(batches(lengths, network.batching, round(BATCH_SECONDS * network.sample_rate_hz)), share[0], None, share[1]):
         waveforms_BS = np.zeros((len(batch), max(lengths[k] for k in batch)), np.float32)
         for row, k in enumerate(batch):
             samples = reader.read(indices[k])

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +93,7 @@ class PackedReader:
         number = int(self.num_samples[index]) - start_sample if num_samples is None else num_samples
         return self.read_batch([index], [start_sample], number)[0]
 
-    def read_batch(self, indices, starts, num_samples: int) -> np.ndarray:
+    def read_batch(self, indices: Sequence[int], starts: Sequence[int], num_samples: int) -> np.ndarray:
         """Crops of equal length.
 
         Parameters

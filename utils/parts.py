@@ -7,7 +7,7 @@ from utils.receipts import read_receipt
 
 
 def part_receipts(home: Path, name: str, jobs: int) -> dict[str, Path]:
-    """The receipts of an array's jobs, as inputs of the step that collects them.
+    """The receipts of an array's jobs, as inputs of the step that collects them; of another split of the array where only that one is finished.
 
     Parameters
     ----------
@@ -23,7 +23,10 @@ def part_receipts(home: Path, name: str, jobs: int) -> dict[str, Path]:
     dict of str to path
         ``job 3/8`` -> receipt, in order.
     """
-    return {f"job {job}/{jobs}": Path(home) / "receipts" / f"{name}.{job}of{jobs}.json" for job in range(1, jobs + 1)}
+    folder = Path(home) / "receipts"
+    splits = [jobs, *sorted(int(path.stem.rpartition("of")[2]) for path in folder.glob(f"{name}.1of*.json"))]
+    receipts = [{f"job {job}/{split}": folder / f"{name}.{job}of{split}.json" for job in range(1, split + 1)} for split in splits]
+    return next((found for found in receipts if all(path.exists() for path in found.values())), receipts[0])
 
 
 class Parts:

@@ -52,13 +52,10 @@ class Stage:
     def line(self) -> str:
         """The stage in one line: number, title, state, reason."""
         done = sum(status.state == DONE for status in self.statuses)
-        first = next((status for status in self.statuses if status.state != DONE), None)
-        reason = {DONE: "", STALE: f" because {first.reason}" if first else "", NEVER: "",
-                  "partly done": f" {done} of {len(self.statuses)} tasks" + (f"; {first.reason}" if first and first.reason else "")}[self.state]
-        if self.state == STALE:
-            stale = next(status for status in self.statuses if status.state == STALE)
-            reason = f" because {stale.reason}"
-        return f"{self.number}  {self.title:42} {self.state if self.commands else 'empty in this recipe'}{reason}"
+        reason = next((status.reason for status in self.statuses if status.state == STALE), "") or next(
+            (status.reason for status in self.statuses if status.state != DONE), "")
+        told = {DONE: "", NEVER: "", STALE: f" because {reason}", "partly done": f": {done} of {len(self.statuses)} tasks" + (f"; {reason}" if reason else "")}
+        return f"{self.number}  {self.title:42} {self.state + told[self.state] if self.commands else 'empty in this recipe'}"
 
 
 def read_plan(path: Path) -> list[Stage]:

@@ -9,8 +9,6 @@ import fcntl
 import hashlib
 import json
 import os
-import resource
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -18,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.files import atomic_write, sha256_of
+from utils.files import atomic_write, move_aside, sha256_of
+from utils.run_facts import commit, core_seconds
 
 SMALL_BYTES = 1 << 20  # outputs up to this size are compared by content each time, larger ones by size
 DEAR_CORE_SECONDS = 600  # DESIGN.md section 4: what took more than 10 minutes of core time is never redone without leave
@@ -131,9 +130,13 @@ class Task:
         missing = [path for path in self.inputs.values() if not path.exists()]
         if missing:
             raise UserError(f"{self.name}: {missing[0]} is missing: the step that makes it has not finished; run the earlier stage first")
+        if status.state == STALE and self._is_dear():
+            self._refuse_without_force(status.reason)
+        if int(os.environ.get("RANK", 0)):  # of the processes that torchrun started the first one alone touches files
+            return False
+        self._lock()
         if status.state == STALE:
             self._replace_stale(status.reason)
-        self._lock()
         self.path.unlink(missing_ok=True)
         self.started, self.started_core = time.time(), core_seconds()
         return False
@@ -141,6 +144,8 @@ class Task:
     def status(self) -> Status:
         """The task's `Status`, from its receipt and the present contents of its inputs."""
         receipt = read_receipt(self.path)
+        if receipt is None and self._done_in_another_split():
+            return Status(DONE, "", self)
         if receipt is None:
             missing = [str(path) for path in self.inputs.values() if not path.exists()]
             return Status(NEVER, f"needs {missing[0]}" if missing else "", self)
@@ -200,14 +205,23 @@ class Task:
 
     def _lock(self) -> None:
         """Keep other processes from the same work for as long as this one lives; the kernel drops the lock of a dead process."""
-        if int(os.environ.get("RANK", 0)):
-            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.lock = open(self.path.with_name(f".{self.path.stem}.lock"), "w")  # noqa: SIM115 - open for as long as the task
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{self.path}: another process is at this work; wait for it, or stop it and run the same command again") from None
+
+    def _done_in_another_split(self) -> bool:
+        """True when the whole array was finished with another number of jobs: that number changes nothing, so it is no reason to work again."""
+        if self.job is None:
+            return False
+        splits = {path.stem.rpartition("of")[2] for path in self.path.parent.glob(f"{self.name}.1of*.json")}
+        return any(all(task.path.exists() and task.status().state == DONE for task in self._split(int(jobs))) for jobs in splits)
+
+    def _split(self, jobs: int) -> list["Task"]:
+        options = {key: value for key, value in self.options.items() if key != "job"}
+        return [Task(self.home, self.name, format=self.format, inputs=self.inputs, options=options, job=f"{job}/{jobs}") for job in range(1, jobs + 1)]
 
     def _difference(self, receipt: dict) -> str:
         if receipt["format"] != self.format:
@@ -225,20 +239,19 @@ class Task:
                 return f"{self.inputs[label]} changed"
         return ""
 
-    def _replace_stale(self, reason: str) -> None:
-        receipt = read_receipt(self.path)
-        dear = self.dear or receipt["core_seconds"] > DEAR_CORE_SECONDS
-        if not dear:
-            print(f"{self.path}: redone: {reason}", file=sys.stderr)
-            return
+    def _is_dear(self) -> bool:
+        return self.dear or read_receipt(self.path)["core_seconds"] > DEAR_CORE_SECONDS
+
+    def _refuse_without_force(self, reason: str) -> None:
         if os.environ.get("SV_FORCE") != "1":
             raise UserError(f"{self.path}: stale: {reason}; --force redoes it (the old output is moved aside), --accept STAGE keeps it")
-        aside = next(path for k in range(1, 1000) if not (path := self.home / f"old.{k}").exists())
-        for name in receipt["outputs"]:
-            if (self.home / name).exists():
-                (aside / name).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(self.home / name, aside / name)
-        print(f"{self.path}: redone by --force: {reason}; the old output is in {aside}", file=sys.stderr)
+
+    def _replace_stale(self, reason: str) -> None:
+        where = ""
+        if self._is_dear():
+            aside = move_aside(self.home, [*read_receipt(self.path)["outputs"], self.path.relative_to(self.home)])
+            where = f" by --force; the old output is in {aside}"
+        print(f"{self.path}: redone{where}: {reason}", file=sys.stderr)
 
     def _write(self, receipt: dict) -> None:
         with atomic_write(self.path) as file:
@@ -306,17 +319,3 @@ def first_bad_output(home: Path, outputs: Mapping[str, Mapping], read_all: bool 
         if (read_all or size <= SMALL_BYTES) and sha256_of(path) != facts["sha256"]:
             return f"{path} is not what was written (checksum differs)"
     return ""
-
-
-def core_seconds() -> float:
-    """Processor time of this process and the children that it waited for, all threads, in seconds."""
-    return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
-
-
-def commit() -> str:
-    """The checkout's commit, for the record; empty outside git."""
-    try:
-        done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return done.stdout.strip()

@@ -4,9 +4,11 @@ Workers and ranks only deal the draws out, so their number changes nothing that 
 """
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 import numpy as np
+
+from utils.augmentation import Augmenter
+from utils.packed import PackedReader
 
 
 class CropDataset:
@@ -14,22 +16,22 @@ class CropDataset:
 
     Parameters
     ----------
-    reader : utils.audio.PackedReader
-        Packed audio: ``num_samples`` of each utterance, ``read(index, start, count)``.
+    reader : PackedReader
+        Packed audio.
     labels : sequence of int
         Speaker label of each utterance, from 0 on.
     crop_samples : int
         Length of every crop.
-    augment : utils.augmentation.Augmenter
-        ``speed_factors``, and ``augment(samples, rng)``.
+    augment : Augmenter
+        What happens to a crop.
     seed : int
         Of the whole training.
     """
 
-    def __init__(self, reader, labels: Sequence[int], crop_samples: int, augment, seed: int):
+    def __init__(self, reader: PackedReader, labels: Sequence[int], crop_samples: int, augment: Augmenter, seed: int):
         self.reader, self.labels, self.crop_samples, self.augment, self.seed = reader, np.asarray(labels), crop_samples, augment, seed
         self.num_speakers = int(self.labels.max()) + 1
-        self.order = lru_cache(maxsize=2)(self._order)
+        self._epoch, self._order = -1, np.empty(0, np.int64)
 
     @property
     def epoch_size(self) -> int:
@@ -41,8 +43,17 @@ class CropDataset:
         """Speakers, each once per speed factor: a voice played faster is another voice."""
         return self.num_speakers * len(self.augment.speed_factors)
 
-    def _order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, epoch]).permutation(self.epoch_size)
+    def order(self, epoch: int) -> np.ndarray:
+        """Utterances in the order in which an epoch draws them; the last one asked for is kept.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0 on.
+        """
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.epoch_size)
+        return self._order
 
     def __getitem__(self, draw: int) -> tuple[np.ndarray, int, int]:
         """Crop (samples,) float32 in [-1, 1], its class label, and a seed for what is drawn on the device."""

@@ -24,24 +24,38 @@ class Cosine:
         self.warmup_fraction, self.final_fraction, self.margin_warmup_fraction = warmup_fraction, final_fraction, margin_warmup_fraction
 
     def rate(self, progress: float) -> float:
-        """Factor of the peak learning rate at a progress in [0, 1)."""
+        """Factor of the peak learning rate.
+
+        Parameters
+        ----------
+        progress : float
+            Steps done over all steps, in [0, 1).
+        """
         if progress < self.warmup_fraction:
             return progress / self.warmup_fraction
         done = (progress - self.warmup_fraction) / (1 - self.warmup_fraction)
         return self.final_fraction + (1 - self.final_fraction) * 0.5 * (1 + math.cos(math.pi * done))
 
     def margin(self, progress: float) -> float:
-        """Factor of the loss' margin at a progress in [0, 1)."""
+        """Factor of the loss' margin.
+
+        Parameters
+        ----------
+        progress : float
+            Steps done over all steps, in [0, 1).
+        """
         return min(1.0, progress / self.margin_warmup_fraction) if self.margin_warmup_fraction else 1.0
 
 
 class VggRestart:
-    """Xie et al.'s steps: warm-up at 0.1, then 1, 0.1, 0.01 at 0.5 and 0.8 of the first half, and 1, 0.1, 0.01 again in the second half.
+    """Xie et al.'s steps: a short warm-up, then 1, 0.1 and 0.01 of the peak, falling at 0.5 and 0.8 of the first half; the second half repeats them.
 
     Parameters
     ----------
-    warmup_fraction : float
-        Part of the first milestone's epochs that is warm-up (``warmup_ratio`` 0.1 in the published command).
+    warmup_factor : float
+        Part of the peak in the warm-up, in [0, 1] (``warmup_ratio`` of the published command).
+    warmup_epochs : int
+        Length of the warm-up, 0 or more.
     epochs : int
         Number of epochs that the milestones are rounded to, as the published code does.
 
@@ -50,23 +64,37 @@ class VggRestart:
     Xie et al., "Utterance-level aggregation for speaker recognition in the wild", ICASSP 2019; its training code.
     """
 
-    def __init__(self, *, warmup_fraction: float = 0.1, epochs: int = 128):
-        check_fractions(warmup_fraction=warmup_fraction)
+    def __init__(self, *, warmup_factor: float = 0.1, warmup_epochs: int = 2, epochs: int = 128):
+        check_fractions(warmup_factor=warmup_factor)
         if epochs < 10:
             raise ValueError(f"epochs is {epochs}; the milestones of this schedule need 10 or more")
         half = epochs // 2
         first, second = int(0.5 * half), int(0.8 * half)
-        warmup = int(warmup_fraction * first)
+        if not 0 <= warmup_epochs <= first:
+            raise ValueError(f"warmup_epochs is {warmup_epochs}, expected from 0 to {first}, where the rate falls first")
         self.epochs = epochs
-        self.milestones = [(warmup, 0.1), (first, 1.0), (second, 0.1), (half, 0.01), (half + first, 1.0), (half + second, 0.1), (epochs, 0.01)]
+        self.milestones = [(warmup_epochs, warmup_factor), (first, 1.0), (second, 0.1), (half, 0.01), (half + first, 1.0), (half + second, 0.1),
+                           (epochs, 0.01)]
 
     def rate(self, progress: float) -> float:
-        """Factor of the peak learning rate at a progress in [0, 1)."""
-        epoch = progress * self.epochs
+        """Factor of the peak learning rate.
+
+        Parameters
+        ----------
+        progress : float
+            Steps done over all steps, in [0, 1).
+        """
+        epoch = progress * self.epochs + 1e-9  # the division in progress may leave the first step of an epoch just before it
         return next((factor for end, factor in self.milestones if epoch < end), self.milestones[-1][1])
 
     def margin(self, progress: float) -> float:
-        """Factor of the loss' margin: always whole."""
+        """Factor of the loss' margin: always whole.
+
+        Parameters
+        ----------
+        progress : float
+            Makes no difference.
+        """
         return 1.0
 
 

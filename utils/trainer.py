@@ -4,61 +4,29 @@ Everything that a step depends on is the weights, the optimiser's state and the 
 resumed ends with the same weights as an undisturbed one, bit for bit on a CPU.
 """
 
-import json
+import math
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from utils.checkpoints import average_weights, checkpoint_path, load_newest, save_checkpoint, saved_steps
+from utils.checkpoints import average_weights, checkpoint_path, load_checkpoint, load_newest, save_checkpoint, saved_steps
 from utils.errors import UserError
-from utils.files import atomic_write
-from utils.sampling import DealtDraws
+from utils.processes import rank_and_world
+from utils.sampling import CropDataset, DealtDraws
+from utils.training_log import TrainingLog
+from utils.training_settings import TrainingOptions
 
 KEPT_CHECKPOINTS = 2  # the newest ones, beside step 0 and those that the average needs
-
-
-@dataclass
-class TrainingOptions:
-    """The `training:` section of a YAML.
-
-    Parameters
-    ----------
-    steps, epochs : int or None
-        Length of the training: one of the two.
-    validate_every_steps : int
-        Steps between validations by EER on the dev trials.
-    checkpoint_every_steps : int
-        Steps between checkpoints.
-    log_every_steps : int
-        Steps between entries of the log.
-    average_checkpoints : int
-        The final network is the mean of the weights of so many last checkpoints.
-    precision : str
-        ``fp32``, or ``bf16`` for autocast (front ends and losses stay in float32).
-    """
-
-    steps: int | None = None
-    epochs: int | None = None
-    validate_every_steps: int = 1000
-    checkpoint_every_steps: int = 500
-    log_every_steps: int = 10
-    average_checkpoints: int = 1
-    precision: Literal["fp32", "bf16"] = "fp32"
-
-    def __post_init__(self):
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError("needs either steps or epochs")
-        for name, value in vars(self).items():
-            if isinstance(value, int) and value < 1:
-                raise ValueError(f"{name} is {value}, expected 1 or more")
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Objective(nn.Module):
@@ -67,18 +35,16 @@ class Objective(nn.Module):
     Parameters
     ----------
     network, loss : torch.nn.Module
-        Waveforms to embeddings; embeddings and labels to loss and logits.
+        Waveforms to embeddings; embeddings and labels to loss and number of right answers.
     """
 
     def __init__(self, network: nn.Module, loss: nn.Module):
         super().__init__()
         self.network, self.loss = network, loss
 
-    def forward(self, waveforms_BS, lengths_B, labels_B, seeds_B):
-        """Loss (mean over the batch) and number of utterances whose speaker has the highest logit."""
-        embeddings_BE = self.network(waveforms_BS, lengths_B, seeds_B)
-        with torch.autocast(embeddings_BE.device.type, enabled=False):
-            return self.loss(embeddings_BE.float(), labels_B)
+    def forward(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor, labels_B: torch.Tensor, seeds_B: torch.Tensor) -> tuple:
+        """Loss (mean over the batch) and number of utterances whose speaker has the highest score."""
+        return self.loss(self.network(waveforms_BS, lengths_B, seeds_B), labels_B)
 
 
 class Trainer:
@@ -95,40 +61,34 @@ class Trainer:
     dataset : utils.sampling.CropDataset
         Crops by draw index.
     batch_size : int
-        Of the global batch.
+        Of the global batch, a multiple of the number of processes.
+    total_steps : int
+        Length of the training.
     options : TrainingOptions
-        The `training:` section.
+        The section `training` of the YAML.
     folder : path
         ``exp/<name>``.
     validate : callable
-        Network -> EER in percent on the dev trials.
+        Network -> EER in percent on the dev trials; called in all processes at once.
     clip_norm : float or None
         Largest norm of the gradient.
     num_workers : int
         Processes that make crops; 0: this one.
     """
 
-    def __init__(self, objective: Objective, optimizer: torch.optim.Optimizer, schedule, dataset, *, batch_size: int, options: TrainingOptions,
-                 folder: Path, validate: Callable[[nn.Module], float], clip_norm: float | None, num_workers: int):
+    def __init__(self, objective: Objective, optimizer: torch.optim.Optimizer, schedule, dataset: CropDataset, *, batch_size: int, total_steps: int,
+                 options: TrainingOptions, folder: Path, validate: Callable[[nn.Module], float], clip_norm: float | None, num_workers: int):
         self.objective, self.optimizer, self.schedule, self.dataset = objective, optimizer, schedule, dataset
-        self.batch_size, self.options, self.folder, self.validate = batch_size, options, Path(folder), validate
+        self.batch_size, self.total_steps, self.options, self.validate = batch_size, total_steps, options, validate
+        self.folder, self.checkpoints = Path(folder), Path(folder) / "checkpoints"
         self.clip_norm, self.num_workers = clip_norm, num_workers
-        distributed = torch.distributed.is_initialized()
-        self.rank = torch.distributed.get_rank() if distributed else 0
-        self.world = torch.distributed.get_world_size() if distributed else 1
+        self.rank, self.world = rank_and_world()
         self.device = next(objective.parameters()).device
         self.peaks = [group["lr"] for group in optimizer.param_groups]
         self.margin = getattr(objective.loss, "margin", None)
-        self.total_steps = options.steps or options.epochs * dataset.epoch_size // batch_size
         self.step = 0
-        self.stop_signal = None
-        unused = bool(objective.network.without_gradient)
-        self.model = DistributedDataParallel(objective, find_unused_parameters=unused) if distributed else objective
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the checkpoints."""
-        return self.folder / "checkpoints"
+        self.stop_signal = 0
+        self.model = distributed(objective) if self.world > 1 else objective
 
     def run(self) -> dict:
         """Train to the end, from the newest checkpoint on; returns what was counted.
@@ -139,21 +99,22 @@ class Trainer:
             The loss is not finite, or a signal asked to stop (the state is saved: the same command goes on).
         """
         self._restore()
-        for number in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, self._note_signal)
         if self.step == 0 and self.rank == 0:
             self._save()
         loader = torch.utils.data.DataLoader(
-            self.dataset, num_workers=self.num_workers,
+            self.dataset, num_workers=self.num_workers, worker_init_fn=outlive_stop_signals, pin_memory=self.device.type == "cuda",
             batch_sampler=DealtDraws(self.batch_size, self.rank, self.world, self.step, self.total_steps))
-        with Log(self.folder, self.step, self.total_steps, active=self.rank == 0) as log:
+        with self._signals_noted(), TrainingLog(self.folder, self.step, self.total_steps, active=self.rank == 0) as log:
             before = time.perf_counter()
             for batch in loader:
                 waited = time.perf_counter() - before
-                entry = self._train_step(*(part.to(self.device, non_blocking=True) for part in batch))
+                entry = self._train_step(*batch)
                 self._after_step(entry, log, waited / (time.perf_counter() - before))
                 before = time.perf_counter()
-        return self._finish()
+        if self.rank == 0:
+            self._save_average()
+        return {"steps": self.step, "draws": self.step * self.batch_size, "classes": self.dataset.num_classes, "utterances": self.dataset.epoch_size,
+                "processes": self.world, "device": self.device.type}
 
     def _train_step(self, waveforms_BS, labels_B, seeds_B) -> dict:
         progress = self.step / self.total_steps
@@ -161,137 +122,140 @@ class Trainer:
             group["lr"] = peak * self.schedule.rate(progress)
         if self.margin is not None:
             self.objective.loss.margin = self.margin * self.schedule.margin(progress)
+        torch.manual_seed(int(seeds_B[0]))  # dropout, too, follows from the draws alone
         self.model.train()
-        lengths_B = torch.full((len(waveforms_BS),), waveforms_BS.shape[1])
+        lengths_B = torch.full((len(waveforms_BS),), waveforms_BS.shape[1])  # on the host, as the seeds: reading them costs no synchronisation
+        waveforms_BS, labels_B = waveforms_BS.to(self.device, non_blocking=True), labels_B.to(self.device, non_blocking=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
-            loss, correct = self.model(waveforms_BS, lengths_B, labels_B, seeds_B)
+            loss, num_correct = self.model(waveforms_BS, lengths_B, labels_B, seeds_B)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.clip_norm:
             nn.utils.clip_grad_norm_(self.objective.parameters(), self.clip_norm)
         self.optimizer.step()
         self.step += 1
-        return {"loss": loss.detach(), "accuracy": correct / len(labels_B), "learning_rate": self.optimizer.param_groups[0]["lr"]}
+        return {"loss": loss.detach(), "accuracy": num_correct / len(labels_B), "learning_rate": self.optimizer.param_groups[0]["lr"]}
 
-    def _after_step(self, entry: dict, log: "Log", wait_fraction: float) -> None:
-        last = self.step == self.total_steps
-        stop = self._agreed_to_stop()
-        if self.step % self.options.log_every_steps == 0 or last:
-            entry = {"step": self.step} | {name: float(value) for name, value in entry.items()}
-            if not abs(entry["loss"]) < float("inf"):
-                raise UserError(f"{self.folder}: the loss is {entry['loss']} at step {self.step}; lower optimizer.learning_rate, or train in fp32")
-            log.add(entry, wait_fraction)
+    def _after_step(self, entry: dict, log: TrainingLog, wait_fraction: float) -> None:
+        options, stop = self.options, self.stop_signal if self.world == 1 else 0
+        if self._is_due(options.log_every_steps) or self._is_due(options.checkpoint_every_steps):
+            entry, stop = self._over_processes(entry)
+        if self._is_due(options.log_every_steps):
+            log.add({"step": self.step} | entry, wait_fraction)
+        if self._is_due(options.validate_every_steps):
+            self._share_statistics()
+            log.add({"step": self.step, "dev_eer_percent": self.validate(self.objective.network)})
+        if self.rank == 0 and (stop or self._is_due(options.checkpoint_every_steps)):
+            log.flush()
+            self._save()
         log.advance()
-        if self.rank == 0:
-            if self.step % self.options.validate_every_steps == 0 or last:
-                log.add({"step": self.step, "dev_eer_percent": self.validate(self.objective.network)})
-            if self.step % self.options.checkpoint_every_steps == 0 or last or stop:
-                log.flush()
-                self._save()
+        if stop and self.step < self.total_steps:
+            if self.world > 1:
+                torch.distributed.barrier()  # a process that leaves has torchrun end the others: not before the state is saved
+            name = signal.Signals(self.stop_signal).name if self.stop_signal else "a signal to another process"
+            raise UserError(f"{self.folder}: stopped by {name} after step {self.step}; the state is saved: the same command goes on")
+
+    def _is_due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.total_steps
+
+    def _over_processes(self, entry: dict) -> tuple[dict, bool]:
+        """The entry as plain numbers, loss and accuracy over the global batch; and whether any process was told to stop."""
+        numbers = torch.stack([entry["loss"], entry["accuracy"], torch.tensor(float(self.stop_signal), device=self.device)])
         if self.world > 1:
-            torch.distributed.barrier()
-        if stop and not last:
-            raise UserError(f"{self.folder}: stopped by {signal.Signals(stop).name} after step {self.step}; the state is saved: the same command goes on")
+            torch.distributed.all_reduce(numbers)
+        loss, accuracy, stop = (numbers / self.world).tolist()
+        if not math.isfinite(loss):
+            raise UserError(f"{self.folder}: the loss is {loss} at step {self.step}; lower optimizer.learning_rate, "
+                            "set optimizer.clip_norm, or train in fp32")
+        return entry | {"loss": loss, "accuracy": accuracy}, bool(stop)
 
-    def _note_signal(self, number, _) -> None:
-        self.stop_signal = number
+    def _share_statistics(self) -> None:
+        """Rank 0's running statistics for all, which the next step would do: each process validates a part, and all with one network."""
+        if self.world > 1:
+            for buffer in self.objective.buffers():
+                torch.distributed.broadcast(buffer, 0)
 
-    def _agreed_to_stop(self) -> int:
-        if self.world == 1:
-            return self.stop_signal or 0
-        flag = torch.tensor(self.stop_signal or 0, device=self.device)
-        torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
-        return int(flag)
+    @contextmanager
+    def _signals_noted(self):
+        """Let SIGTERM and SIGUSR1 wait for the end of the step."""
+        def note(number, _):
+            self.stop_signal = number
+
+        before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _restore(self) -> None:
-        state = load_newest(self.checkpoints)
+        """Take up the newest whole checkpoint; rank 0 says which, since others may see an older state of a shared file system."""
+        state = load_newest(self.checkpoints) if self.rank == 0 else None
+        if self.world > 1:
+            said = [state and state["step"]]
+            torch.distributed.broadcast_object_list(said, 0)
+            if self.rank and said[0] is not None:
+                state = load_checkpoint(checkpoint_path(self.checkpoints, said[0]))
         if state is None:
             return
-        self.objective.network.load_state_dict(state["network"])
-        self.objective.loss.load_state_dict(state["loss"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        try:
+            self.objective.network.load_state_dict(state["network"])
+            self.objective.loss.load_state_dict(state["loss"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise UserError(f"{checkpoint_path(self.checkpoints, state['step'])}: does not fit this network ({' '.join(str(error).split())[:120]}); "
+                            "choose another --name, or remove the experiment") from None
         self.step = state["step"]
         if self.rank == 0 and self.step:
             print(f"   going on from step {self.step} of {self.total_steps}", file=sys.stderr)
 
     def _save(self) -> None:
+        """Write the state; of the others keep step 0 and the last regular ones, so that a run that was stopped ends with the same files."""
         save_checkpoint(checkpoint_path(self.checkpoints, self.step), {
             "step": self.step, "network": self.objective.network.state_dict(), "loss": self.objective.loss.state_dict(),
             "optimizer": self.optimizer.state_dict()})
-        for step in saved_steps(self.checkpoints)[1:-max(KEPT_CHECKPOINTS, self.options.average_checkpoints)]:
+        kept = {0, self.step, *self._regular_steps()[-max(KEPT_CHECKPOINTS, self.options.average_checkpoints):]}
+        for step in set(saved_steps(self.checkpoints)) - kept:
             checkpoint_path(self.checkpoints, step).unlink()
 
-    def _finish(self) -> dict:
-        if self.rank == 0:
-            averaged = saved_steps(self.checkpoints)[1:][-self.options.average_checkpoints:]
-            weights = average_weights([checkpoint_path(self.checkpoints, step) for step in averaged])
-            save_checkpoint(self.checkpoints / "average.pt", {"step": self.step, "averaged_steps": averaged, "network": weights})
-        return {"steps": self.step, "draws": self.step * self.batch_size, "classes": self.dataset.num_classes, "utterances": self.dataset.epoch_size}
+    def _regular_steps(self) -> list[int]:
+        every = self.options.checkpoint_every_steps
+        return [step for step in saved_steps(self.checkpoints) if 0 < step <= self.step and (step % every == 0 or step == self.total_steps)]
+
+    def _save_average(self) -> None:
+        steps = self._regular_steps()[-self.options.average_checkpoints:]
+        weights = average_weights([checkpoint_path(self.checkpoints, step) for step in steps])
+        save_checkpoint(self.checkpoints / "average.pt", {"step": self.step, "averaged_steps": steps, "network": weights})
 
 
-class Log:
-    """What training says: a progress bar, TensorBoard, and the same entries in ``log/history.jsonl`` for the report.
+def distributed(objective: Objective) -> DistributedDataParallel:
+    """The objective with gradients averaged over the processes.
 
     Parameters
     ----------
-    folder : path
-        ``exp/<name>``.
-    step : int
-        Steps done: later entries, of a run that died behind its last checkpoint, are dropped.
-    total_steps : int
-        For the progress bar.
-    active : bool
-        False on ranks that keep silent.
+    objective : Objective
+        Its network names the weights that no loss reaches in ``without_gradient``; looking for them costs time in every step.
     """
+    dead = any(parameter.requires_grad and name in objective.network.without_gradient for name, parameter in objective.network.named_parameters())
+    return DistributedDataParallel(objective, find_unused_parameters=dead)
 
-    def __init__(self, folder: Path, step: int, total_steps: int, active: bool):
-        self.path, self.step, self.total_steps, self.active = folder / "log" / "history.jsonl", step, total_steps, active
-        self.entries: list[dict] = []
 
-    def __enter__(self) -> "Log":
-        if self.active:
-            from torch.utils.tensorboard import SummaryWriter
-            from tqdm import tqdm
+def outlive_stop_signals(_: int) -> None:
+    """Keep a loader's worker alive when all processes of a job are told to stop, so that the trainer can finish its step; its parent may end it.
 
-            if self.path.exists():
-                self.entries = [entry for line in self.path.read_text().splitlines() if (entry := json.loads(line))["step"] <= self.step]
-            self.writer = SummaryWriter(self.path.parent.parent / "tensorboard", purge_step=self.step + 1)
-            self.bar = tqdm(total=self.total_steps, initial=self.step, unit="step", mininterval=1 if sys.stderr.isatty() else 15)
-        return self
+    Parameters
+    ----------
+    _ : int
+        Number of the worker.
+    """
+    if sys.platform != "linux":
+        return
+    trainer = os.getppid()
 
-    def __exit__(self, *_) -> None:
-        if self.active:
-            self.flush()
-            self.bar.close()
-            self.writer.close()
+    def wait():
+        while signal.sigwaitinfo(STOP_SIGNALS).si_pid != trainer:
+            pass
+        os._exit(0)
 
-    def add(self, entry: dict, wait_fraction: float | None = None) -> None:
-        """Log an entry.
-
-        Parameters
-        ----------
-        entry : dict
-            ``step`` and numbers.
-        wait_fraction : float or None
-            Part of the step that was spent waiting for data; shown, not kept.
-        """
-        if not self.active:
-            return
-        self.entries.append(entry)
-        for name, value in entry.items():
-            if name != "step":
-                self.writer.add_scalar(name, value, entry["step"])
-        if wait_fraction is not None:
-            self.bar.set_postfix_str(f"loss {entry['loss']:.3f}, accuracy {entry['accuracy']:.2f}, data wait {wait_fraction:.0%}", refresh=False)
-        else:
-            self.bar.write(f"   step {entry['step']}: dev EER {entry['dev_eer_percent']:.2f} %", file=sys.stderr)
-
-    def advance(self) -> None:
-        """Move the progress bar by one step."""
-        if self.active:
-            self.bar.update()
-
-    def flush(self) -> None:
-        """Write the history, whole."""
-        with atomic_write(self.path) as file:
-            file.writelines(json.dumps(entry) + "\n" for entry in self.entries)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    threading.Thread(target=wait, daemon=True).start()

@@ -13,7 +13,7 @@ cd "$(dirname "$0")/../.."
 # Options: name=default  # meaning
 size=full                       # full: minutes; tiny: seconds
 seed=1                          # of the corpus, the first weights and every draw
-config=conf/ghostvlad_cpu.yaml  # path: network, loss and regime
+config=recipes/mini/conf/ghostvlad_mini.yaml  # path: network, loss and regime
 steps=                          # length of the training instead of the YAML's
 trim=false                      # cut silence out when packing
 processes=1                     # training processes (torchrun)

@@ -61,6 +61,8 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
         Options of SpecAugment; None (as published): none.
     bn_momentum : float
         Share of a batch in the running statistics (Keras' momentum of 0.99 is 0.01).
+    last_max_pooling : bool
+        Published, for 257 features; with some 80 it would leave one or two rows, and with them hardly any knowledge of which frequency is which.
     embedding_output : str
         What follows the last layer: ``relu`` as published, or ``batch_norm``, with which losses of cosines learn (all ReLU outputs point the same
         way at first).
@@ -69,7 +71,7 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
     def __init__(self, *, conv_channels: int = 64, bottleneck_channels: tuple[int, ...] = (48, 96, 128, 256),
                  stage_channels: tuple[int, ...] = (96, 128, 256, 512), blocks: tuple[int, ...] = (2, 3, 3, 3),
                  pooling: Literal["vlad", "average"] = "vlad", clusters: int = 8, ghosts: int = 2, frame_channels: int = 512,
-                 embedding_dim: int = 512, front_end: dict | None = None, spec_augment: dict | None = None, bn_momentum: float = 0.01,
+                 embedding_dim: int = 512, front_end: dict | None = None, spec_augment: dict | None = None, bn_momentum: float = 0.01, last_max_pooling: bool = True,
                  embedding_output: Literal["relu", "batch_norm"] = "relu") -> None:
         _check_sizes(conv_channels=conv_channels, clusters=clusters, ghosts=ghosts, frame_channels=frame_channels, embedding_dim=embedding_dim,
                      bottleneck_channels=bottleneck_channels, stage_channels=stage_channels, blocks=blocks)
@@ -85,6 +87,7 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
                 stride = 2 if stage > 0 and block == 0 else 1
                 self.blocks.append(Bottleneck(channels, inner, outer, stride=stride, project=block == 0, bn_momentum=bn_momentum))
                 channels = outer
+        self.last_max_pooling = last_max_pooling
         height = self._height_of_frames(num_halvings=len(blocks) - 1)
         self.frames = nn.Conv2d(channels, frame_channels, (height, 1))
         if pooling == "vlad":
@@ -101,6 +104,8 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
         height = self.front_end.num_bins // 2
         for _ in range(num_halvings):
             height = -(-height // 2)
+        if not self.last_max_pooling:
+            return height
         if height < 3:
             raise ValueError(f"front_end gives {self.front_end.num_bins} features: {height} are left for the last max pooling, which needs 3")
         return (height - 3) // 2 + 1
@@ -130,7 +135,8 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
             num_frames_B = (num_frames_B + block.stride - 1) // block.stride
             mask_BT = frame_mask(num_frames_B, (x_BCFT.shape[3] + block.stride - 1) // block.stride, x_BCFT.device) if ragged else None
             x_BCFT = block(x_BCFT, mask_BT)
-        x_BCFT = F.max_pool2d(x_BCFT, (3, 1), stride=(2, 1))
+        if self.last_max_pooling:
+            x_BCFT = F.max_pool2d(x_BCFT, (3, 1), stride=(2, 1))
         pooled_BN = self.pooling(x_BCFT, F.relu(self.frames(x_BCFT)), mask_BT)
         return self.embedding_output(self.embedding(pooled_BN).float())
 

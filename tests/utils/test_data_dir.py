@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.utils.data_dir_cases import BREAKS, GOOD, SEGMENT_BREAKS, SEGMENTED, write_lists
@@ -114,6 +114,7 @@ identifiers = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min
 words = st.text(st.characters(min_codepoint=0x21, blacklist_characters="\x7f", blacklist_categories=["Cs"]), min_size=1)
 
 
+@settings(deadline=None, max_examples=40)  # each writes files, which a busy disk delays
 @given(mapping=st.dictionaries(identifiers, words, min_size=1))
 def test_a_map_comes_back_as_it_was_written(tmp_path_factory, mapping):
     path = tmp_path_factory.mktemp("map") / "utt2x"
@@ -160,6 +161,7 @@ def test_bad_trials_are_named(content, said, tmp_path):
         read_trials(tmp_path / "list")
 
 
+@settings(deadline=None)
 @given(keys=st.sets(identifiers), parts=st.integers(1, 9))
 def test_jobs_share_the_utterances_in_order(keys, parts):
     shares = [job_utterances(keys, f"{part}/{parts}") for part in range(1, parts + 1)]

@@ -163,3 +163,16 @@ def test_a_damaged_receipt_is_an_error_of_one_line(work, tmp_path, content):
     (tmp_path / "out" / "receipts" / "copy.json").write_text(content)
     with pytest.raises(UserError, match="not a receipt"):
         task().status()
+
+
+def test_another_number_of_jobs_is_no_reason_to_work_again(tmp_path):
+    def part(job):
+        return Task(tmp_path, "pack", format=1, inputs={}, options={"x": 1}, job=job)
+
+    for job in ("1/2", "2/2"):
+        assert part("1/3").status().state == NEVER
+        mine = part(job)
+        assert not mine.is_done()
+        mine.finish([], {})
+    assert part("1/3").status().state == DONE
+    assert Task(tmp_path, "pack", format=1, inputs={}, options={"x": 2}, job="1/3").status().state == NEVER

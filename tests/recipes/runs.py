@@ -1,0 +1,149 @@
+"""Runs of the recipes on their tiny corpora, and what they leave behind in a form that two runs can be compared in."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from tests.conftest import ROOT
+from tests.lookalike.speechocean762 import make_corpus
+
+MINUTES = 60
+NOT_COMPARED = {"receipts", "log", "tensorboard"}  # times and hosts live there (DESIGN.md section 4); of checkpoints the tensors are compared
+REPORTS = {"report.html", "timing.json"}
+TINY_YAML = """
+model: {name: ghostvlad, conv_channels: 4, bottleneck_channels: [2, 4, 4, 8], stage_channels: [4, 8, 8, 16], blocks: [1, 1, 1, 1], frame_channels: 16,
+        embedding_dim: 16, front_end: {name: kaldi_fbank, num_mel_bins: 40}}
+loss: {name: aam_softmax}
+optimizer: {name: adam, learning_rate: 1e-3}
+schedule: {name: cosine}
+crops: {crop_seconds: 1.0, batch_size: 4}
+augmentation: {noise_probability: 0.5, reverb_probability: 0.5}
+training: {steps: 12, validate_every_steps: 6, checkpoint_every_steps: 2, average_checkpoints: 2}
+"""
+
+
+class Runs:
+    """The tiny corpora, and each recipe's undisturbed run, made once for all test processes.
+
+    Parameters
+    ----------
+    base : path
+        Folder that these processes share.
+    """
+
+    def __init__(self, base: Path):
+        self.base = base
+        made = once(base / "corpora", make_corpora)
+        trees = [f"--{name}={made / name}" for name in ("corpus", "noise", "rirs")]
+        self.options = {"mini": ["--size", "tiny"], "speechocean762": [*trees, "--config", str(made / "tiny.yaml")]}
+
+    def run(self, recipe: str, workdir: Path, *options: str, **how) -> str:
+        """Run a recipe on its tiny corpus; see `run`."""
+        return run(recipe, *self.options[recipe], "--workdir", workdir, *options, **how)
+
+    def start(self, recipe: str, workdir: Path, *options: str) -> subprocess.Popen:
+        """Start it, to be killed."""
+        return start(recipe, *self.options[recipe], "--workdir", workdir, *options)
+
+    def whole(self, recipe: str) -> Path:
+        """The workdir of the undisturbed run, not to be changed."""
+        return once(self.base / recipe, lambda workdir: self.run(recipe, workdir))
+
+    def seconds(self, recipe: str) -> float:
+        """How long that took."""
+        return float(self.whole(recipe).with_suffix(".made").read_text())
+
+    def copy(self, recipe: str, folder: Path) -> Path:
+        """A copy to spoil; its lists go on naming the audio of the original."""
+        return Path(shutil.copytree(self.whole(recipe), folder / "copy"))
+
+
+def make_corpora(folder: Path) -> None:
+    """Make what the recipes need and do not make themselves."""
+    make_corpus(folder / "corpus", num_speakers=20, utterances_per_speaker=3, seconds=1.2)
+    random = np.random.default_rng(1)
+    for name in ("noise/a.wav", "noise/b.wav", "rirs/room.wav"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        soundfile.write(folder / name, 0.1 * random.standard_normal(16000), 16000)
+    (folder / "tiny.yaml").write_text(TINY_YAML)
+
+
+def start(recipe: str, *options: str, cwd: Path = ROOT, stdout: int = subprocess.DEVNULL) -> subprocess.Popen:
+    """Start run.sh in a process group of its own."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SV_")}
+    words = [str(ROOT / "run.sh"), "--recipe", recipe, *map(str, options)]
+    return subprocess.Popen(words, cwd=cwd, env=clean, stdout=stdout, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+
+def run(recipe: str, *options: str, cwd: Path = ROOT, code: int = 0) -> str:
+    """Run run.sh to its end, which has to be this exit code; gives what it printed, both streams."""
+    process = start(recipe, *options, cwd=cwd, stdout=subprocess.PIPE)
+    text, _ = process.communicate(timeout=15 * MINUTES)
+    assert process.returncode == code, f"exit code {process.returncode}, expected {code}:\n{text[-3000:]}"
+    assert "Traceback" not in text, text[-3000:]
+    return text
+
+
+def last_line(text: str) -> str:
+    """The last line that was printed."""
+    return text.rstrip("\n").rpartition("\n")[2]
+
+
+def contents(workdir: Path) -> dict[str, str]:
+    """What has to be the same in two runs: path -> digest of the bytes, with the workdir's own name taken out of the lists; weights by tensors."""
+    found = {}
+    for path in sorted(workdir.rglob("*")):
+        name = str(path.relative_to(workdir))
+        if path.is_file() and not NOT_COMPARED & set(path.relative_to(workdir).parts) and path.name not in REPORTS:
+            found[name] = tensors(path) if path.suffix == ".pt" else digest(path.read_bytes().replace(f"{workdir}/".encode(), b"<workdir>/"))
+    assert found, f"{workdir}: nothing to compare"
+    return found
+
+
+def digest(content: bytes) -> str:
+    """Fingerprint of bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def tensors(path: Path) -> str:
+    """Fingerprint of all values of a checkpoint, in their order."""
+    import torch
+
+    def words(value, name):
+        if isinstance(value, dict):
+            for key in value:
+                yield from words(value[key], f"{name}/{key}")
+        elif isinstance(value, (list, tuple)):
+            for place, entry in enumerate(value):
+                yield from words(entry, f"{name}/{place}")
+        elif isinstance(value, torch.Tensor):
+            yield f"{name} {value.dtype} {tuple(value.shape)} {digest(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())}"
+        else:
+            yield f"{name} {value!r}"
+
+    return digest("\n".join(words(torch.load(path, map_location="cpu", weights_only=True), "")).encode())
+
+
+def difference(one: dict[str, str], other: dict[str, str]) -> list[str]:
+    """Paths that only one side has or whose contents differ."""
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Make a folder in the first of all test processes that asks for it; the others wait."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.with_suffix(".made").exists():
+            started = time.monotonic()
+            make(folder)
+            folder.with_suffix(".made").write_text(f"{time.monotonic() - started:.1f}")
+    return folder

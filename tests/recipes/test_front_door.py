@@ -1,0 +1,182 @@
+"""run.sh and what is around the stages: options read or refused, what is done or stale, and bad input, each in one line."""
+
+import os
+import random
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.recipes.runs import contents, difference, last_line, run
+from tests.tree import RECIPES
+
+NAMES = [path.parent.name for path in RECIPES]
+each_recipe = pytest.mark.parametrize("recipe", NAMES)
+
+
+def options_of(script):
+    """Names of the options that a script declares."""
+    return re.findall(r"^([a-z]\w*)=.*?  ?# ", script.read_text().partition("# Options")[2].partition("\n.")[0].partition("# End")[0], re.M)
+
+
+def test_list_shows_every_recipe():
+    text = run("mini", "--list")
+    assert [line.split()[0] for line in text.splitlines()] == NAMES
+
+
+@each_recipe
+def test_help_names_every_stage_and_every_option(recipe):
+    text = run(recipe, "--help")
+    declared = options_of(ROOT / "recipes" / recipe / "run.sh") + options_of(ROOT / "utils" / "stages.sh")
+    assert {"config", "seed", "stage", "stop_stage", "workdir", "nj", "cmd", "force", "accept", "status", "dry_run", "verify"} <= set(declared)
+    assert re.findall(r"^  --([\w-]+) ", text, re.M) == [name.replace("_", "-") for name in declared]
+    assert [int(number) for number in re.findall(r"^  (\d)  \w", text, re.M)] == list(range(8))
+
+
+@pytest.mark.parametrize("options", [
+    ["--stage", "9"], ["--stage", "-1"], ["--stage"], ["--stage="], ["--stage", "5", "--stop-stage", "3"], ["--stop_stage", "8"], ["--accept", "x"],
+    ["--stagee", "3"], ["--verbose"], ["3"], ["--nj", "0"], ["--nj", "many"], ["--cmd", "pbs"], ["--trim", "perhaps"], ["--status", "maybe"],
+    ["--seed", "one"], ["--steps", "many"], ["--device"], ["--recipe"], ["--recipe", "none"], ["--recipe=none"],
+], ids=" ".join)
+def test_a_mistyped_option_is_one_line_and_2_and_nothing_is_written(tmp_path, options):
+    text = run("mini", "--workdir", tmp_path / "work", "--size", "tiny", *options, code=2)
+    print(text)
+    assert len(text.splitlines()) == 1
+    assert any(word in text for word in (options[0].partition("=")[0], options[0].partition("=")[2] or options[-1]))
+    assert list(tmp_path.iterdir()) == []
+
+
+@each_recipe
+def test_a_stage_whose_inputs_are_not_made_names_the_stage_to_run(runs, recipe, tmp_path):
+    text = runs.run(recipe, tmp_path / "work", "--stage", 4, code=1)
+    assert len(text.splitlines()) == 1
+    assert "--stage 4 needs stage 0, which is not done: 0  prepare data directories" in text
+    assert f"run recipes/{recipe}/run.sh --stage 0" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+@each_recipe
+def test_status_and_dry_run_write_nothing(runs, recipe, tmp_path):
+    status = runs.run(recipe, tmp_path / "work", "--status").splitlines()
+    assert [line.split()[0] for line in status] == [str(stage) for stage in range(8)]
+    assert all("never run" in line for line in status)
+    text = runs.run(recipe, tmp_path / "work", "--dry-run")
+    assert "-m steps.train " in text
+    assert re.search(r"disk: .* free: [\d,]+ MB", last_line(text))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_or_empty_corpus_is_one_line(runs, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for corpus, code in (("nowhere", 1), ("empty", 1)):
+        text = runs.run("speechocean762", tmp_path / "work", "--corpus", tmp_path / corpus, code=code)
+        print(last_line(text))
+        assert str(tmp_path / corpus) in last_line(text)
+        assert not list(tmp_path.rglob("wav.scp"))
+    assert "--corpus is needed" in run("speechocean762", "--workdir", tmp_path / "work", code=2)
+
+
+@pytest.mark.slow
+@each_recipe
+def test_status_of_finished_work_is_done_whatever_the_times_of_its_files(runs, recipe, tmp_path):
+    workdir = runs.copy(recipe, tmp_path)
+    for path in workdir.rglob("*"):
+        os.utime(path, (random.Random(str(path)).uniform(0, 2e9),) * 2)
+    status = runs.run(recipe, workdir, "--status").splitlines()
+    assert all(line.endswith("done") for line in status), status
+    assert "nothing to do" in runs.run(recipe, workdir, "--dry-run")
+
+
+@pytest.mark.slow
+def test_one_flipped_byte_of_a_big_archive_is_found_by_verify(runs, tmp_path):
+    workdir = runs.copy("mini", tmp_path)
+    assert "outputs are what was written" in runs.run("mini", workdir, "--verify")
+    archive = workdir / "data" / "tiny" / "packed_16000" / "train" / "packed.1.ark"
+    assert archive.stat().st_size > 1 << 20, "smaller ones are read each time"
+    with open(archive, "r+b") as file:
+        file.seek(1234567)
+        byte = file.read(1)
+        file.seek(1234567)
+        file.write(bytes([byte[0] ^ 1]))
+    assert all(line.endswith("done") for line in runs.run("mini", workdir, "--status").splitlines()), "big archives are not read for the status"
+    text = runs.run("mini", workdir, "--verify", code=1)
+    assert f"{archive} is not what was written" in text
+    assert "1 of " in last_line(text)
+
+
+@pytest.mark.slow
+def test_a_spoilt_list_is_made_again_with_the_same_bytes(runs, tmp_path):
+    workdir = runs.copy("speechocean762", tmp_path)
+    scores = next(workdir.glob("exp/tiny/scores/test/*.scores"))
+    scores.write_text(scores.read_text()[:-20])
+    assert re.search(r"^6 .*partly done.*bytes", runs.run("speechocean762", workdir, "--status"), re.M)
+    runs.run("speechocean762", workdir)
+    assert difference(contents(runs.whole("speechocean762")), contents(workdir)) == []
+
+
+@pytest.mark.slow
+def test_a_changed_option_makes_stale_what_depends_on_it_and_dear_work_stops(runs, tmp_path):
+    """The training is dear: it is neither redone nor passed by without leave."""
+    workdir = runs.copy("speechocean762", tmp_path)
+    before = contents(workdir)
+    status = runs.run("speechocean762", workdir, "--steps", 4, "--status").splitlines()
+    assert [("done" in line, "stale because" in line) for line in status] == [(True, False)] * 3 + [(False, True)] * 5, status
+    assert "option steps was null, is 4" in status[3]
+    assert all(re.search(r"stage \d, which it needs, has to run again", line) for line in status[4:])
+    stopped = last_line(runs.run("speechocean762", workdir, "--steps", 4, code=1))
+    assert all(words in stopped for words in ("option steps was null, is 4", "--force", "--accept"))
+    assert difference(before, contents(workdir)) == []
+
+    assert "accepted" in runs.run("speechocean762", workdir, "--steps", 4, "--accept", 3)
+    assert "nothing to do" in runs.run("speechocean762", workdir, "--steps", 4)
+    assert difference(before, contents(workdir)) == []
+
+
+@pytest.mark.slow
+def test_force_redoes_dear_work_and_moves_the_old_output_aside(runs, tmp_path):
+    workdir = runs.copy("speechocean762", tmp_path)
+    kept = contents(workdir / "exp" / "tiny" / "checkpoints")
+    text = runs.run("speechocean762", workdir, "--steps", 4, "--force")
+    assert "redone by --force: option steps was null, is 4; the old output is in " in text
+    assert contents(workdir / "exp" / "tiny" / "old.1" / "checkpoints") == kept
+    fresh = tmp_path / "fresh"
+    runs.run("speechocean762", fresh, "--steps", 4)
+    again = {name: seen for name, seen in contents(workdir).items() if "/old." not in name}
+    assert difference(again, contents(fresh)) == []
+
+
+@pytest.mark.slow
+def test_trials_that_cannot_be_scored_are_named(runs, tmp_path):
+    workdir = runs.whole("speechocean762")
+    trials = next(workdir.glob("data/fold1/packed_16000/test/trials")).read_text().splitlines()
+
+    def score(lines):
+        (tmp_path / "trials").write_text("".join(line + "\n" for line in lines))
+        words = ["steps.score", "exp/tiny/backend/cosine", "exp/tiny/embeddings/test", tmp_path / "trials", tmp_path / "out" / "cosine.scores"]
+        words[1:3] = [workdir / word for word in words[1:3]]
+        return subprocess.run([sys.executable, "-m", *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    lost = score([*trials[:3], "nobody " + trials[0].split(" ", 1)[1], *trials[3:]])
+    print(lost.stderr)
+    assert (lost.returncode, len(lost.stderr.splitlines())) == (1, 1)
+    assert f"{tmp_path / 'trials'}:4" in lost.stderr
+    assert "nobody" in lost.stderr
+    assert not list(tmp_path.rglob("*.scores"))
+    assert score(trials).returncode == 0
+
+
+@pytest.mark.slow
+def test_trials_of_one_class_are_named(runs, tmp_path):
+    """Evaluation is where both classes are needed."""
+    workdir, data = runs.copy("speechocean762", tmp_path), tmp_path / "sets" / "test"
+    data.mkdir(parents=True)
+    lines = next(workdir.glob("data/fold1/packed_16000/test/trials")).read_text().splitlines(keepends=True)
+    (data / "trials").write_text("".join(line for line in lines if line.endswith(" target\n")))
+    done = subprocess.run([sys.executable, "-m", "steps.evaluate", str(workdir / "exp" / "tiny"), str(tmp_path / "sets")], cwd=ROOT,
+                          capture_output=True, text=True, check=False)
+    print(done.stderr)
+    assert done.returncode == 1
+    assert str(data / "trials") in last_line(done.stderr)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,101 @@
+"""Rules of the shell scripts and of the YAML files: a recipe orders steps and holds no data logic; every file of numbers is one that can be used."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from tests.tree import RECIPES, SHELL, YAMLS, label
+
+STAGES = ["prepare", "VAD", "pack", "train", "extract", "train", "score", "report"]  # first words of the titles: they mean the same in every recipe
+MAX_RECIPE_LINES = 100
+COMMAND = r"(run|\$cmd JOB=1:\S+ \S+) .*-m (steps|local)\.\w+ .*"
+IN_A_STAGE = re.compile(rf"(#.*|for \w+ in .*; do|done|if .*; then|else|fi|(\[ .* \] (&&|\|\|) )?{COMMAND})")
+
+recipe = pytest.mark.parametrize("path", RECIPES, ids=label)
+
+
+def stages_of(path):
+    """(number, title, lines) of each stage; continued lines are joined, comments at their ends cut off."""
+    text = re.sub(r"  # .*", "", re.sub(r" *\\\n *", " ", path.read_text()))
+    found = re.findall(r'^if at_stage (\d+) "(.*)"; then.*\n((?:[ #].*\n|\n)*)fi$', text, re.M)
+    return [(int(number), title, [line.strip() for line in body.splitlines() if line.strip()]) for number, title, body in found]
+
+
+@recipe
+def test_a_recipe_is_one_screen_of_options_and_one_of_stages(path):
+    assert len(path.read_text().splitlines()) <= MAX_RECIPE_LINES
+    numbers, titles = zip(*[(number, title) for number, title, _ in stages_of(path)], strict=True)
+    assert list(numbers) == list(range(8)), f"{label(path)}: stages {numbers}; one that is empty says so and is not left out"
+    assert [title.split()[0] for title in titles] == STAGES
+
+
+@recipe
+def test_stages_only_run_steps(path):
+    logic = [f"stage {number}: {line}" for number, _, lines in stages_of(path) for line in lines if not IN_A_STAGE.fullmatch(line)]
+    assert not logic, f"{label(path)}: data logic belongs in a step: {logic}"
+
+
+@recipe
+def test_nothing_works_outside_the_gates(path):
+    """Between the options and stage 0, and behind the stages, are names only."""
+    text = re.sub(r" *\\\n *", " ", path.read_text()).partition('. utils/stages.sh "$@"\n')[2]
+    outside = re.sub(r'^if at_stage .*\n((?:[ #].*\n|\n)*)fi$', "", text, flags=re.M)
+    allowed = r"(\w+=\S.*|\[ .* \] \|\| (fail_usage|: |\w+=).*|#.*|)"
+    assert [line for line in outside.splitlines() if not re.fullmatch(allowed, line)] == []
+
+
+@recipe
+def test_a_name_used_in_two_stages_is_set_above_the_first(path):
+    """Loop variables live in their stage; anything else that a stage reads was set before stage 0."""
+    above = path.read_text().partition("if at_stage 0 ")[0] + (ROOT / "utils" / "stages.sh").read_text()
+    known = set(re.findall(r"(?:^|[ ;])(\w+)=", above, re.M))
+    for number, _, lines in stages_of(path):
+        looped = set(re.findall(r"for (\w+) in", " ".join(lines)))
+        used = set(re.findall(r"\$\{?(\w+)", " ".join(lines)))
+        assert used <= known | looped, f"{label(path)}: stage {number} reads {used - known - looped}, set nowhere that --stage {number} passes"
+
+
+@pytest.mark.parametrize("path", SHELL, ids=label)
+def test_shell_is_clean(path):
+    assert shutil.which("shellcheck"), "shellcheck is in requirements-test.txt"
+    done = subprocess.run(["shellcheck", "-x", label(path)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert path.read_text().startswith(("#!/usr/bin/env bash\n", "# shellcheck shell=bash\n"))
+
+
+@recipe
+def test_a_recipe_can_be_executed(path):
+    assert path.stat().st_mode & 0o111, f"{label(path)}: chmod +x"
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=label)
+def test_every_section_of_a_yaml_can_be_built(path):
+    from torch import nn
+
+    from steps.losses import LOSSES
+    from steps.models import MODELS
+    from utils.config import build
+    from utils.training_settings import read_settings
+
+    settings = read_settings(path)
+    network = build(MODELS, settings.sections["model"], settings.where("model"))
+    loss = build(LOSSES, settings.sections["loss"], settings.where("loss"), embedding_dim=network.embedding_dim, num_speakers=7)
+    settings.optimizer.make(nn.ModuleList([network, loss]))
+    assert settings.crops.crop_seconds * network.sample_rate_hz >= network.min_samples
+    assert settings.schedule.rate(0.5) > 0
+
+
+@pytest.mark.parametrize("path", [path for path in YAMLS if path.stem.endswith("_cpu")], ids=label)
+def test_the_head_of_a_cpu_yaml_lists_what_differs_and_loss_and_optimizer_stay(path):
+    full, small = (yaml.safe_load(each.read_text()) for each in (path.with_name(path.name.replace("_cpu", "")), path))
+    head = "".join(line for line in path.read_text().splitlines() if line.startswith("#"))
+    assert (full["loss"], full["optimizer"]) == (small["loss"], small["optimizer"])
+    for section in ("model", "crops", "augmentation", "training", "schedule"):
+        before, now = full.get(section) or {}, small.get(section) or {}
+        differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        silent = [key for key in differing if key not in head and section + " " not in head]
+        assert not silent, f"{label(path)}: {section}: {silent} differ from {path.stem.removesuffix('_cpu')}.yaml and are not listed in the head"

@@ -1,0 +1,123 @@
+"""Every recipe on its tiny corpus: whole, stage by stage, twice, and killed: the same bytes each time."""
+
+import json
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.recipes.runs import MINUTES, contents, difference
+from tests.tree import RECIPES
+
+pytestmark = pytest.mark.slow
+SECONDS_OF_NOTHING = 20  # a second run: seconds, on a busy machine too
+each_recipe = pytest.mark.parametrize("recipe", [path.parent.name for path in RECIPES])
+
+
+def kill(process):
+    """End a recipe and everything that it started, without warning."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+@each_recipe
+def test_the_whole_recipe_ends_with_error_rates_and_a_report(runs, recipe):
+    workdir = runs.whole(recipe)
+    print(f"{recipe}: {runs.seconds(recipe):.0f} s")
+    experiment = next(path.parent for path in workdir.glob("exp/*/report.html"))
+    rows = json.loads((experiment / "results.json").read_text())
+    assert {row["test_set"] for row in rows} == {"dev", "test"}
+    assert len({row["system"] for row in rows}) >= 3
+    assert all(0 <= row["eer_percent"] <= 100 for row in rows if row["subset"] == rows[0]["subset"])
+    assert {"config.yaml", "checkpoints", "embeddings", "backend", "scores"} <= {path.name for path in experiment.iterdir()}
+    assert "<svg" in (experiment / "report.html").read_text()
+
+
+@each_recipe
+def test_nothing_that_counts_names_the_time_the_host_or_the_checkout(runs, recipe):
+    workdir = runs.whole(recipe)
+    lists = [workdir / name for name in contents(workdir) if name.endswith((".scp", ".json", ".scores", "trials", "utt2spk", "config.yaml"))]
+    assert len(lists) > 30
+    named = [path for path in lists if str(ROOT) in path.read_text() or os.uname().nodename in path.read_text()]
+    assert named == []
+
+
+@each_recipe
+def test_every_stage_alone_gives_what_the_whole_gives(runs, recipe, tmp_path):
+    for stage in range(8):
+        text = runs.run(recipe, tmp_path, "--stage", stage, "--stop-stage", stage)
+        started = [line for line in text.splitlines() if line.startswith("== stage")]
+        assert [line.split()[2] for line in started] == [f"{stage}:"], text
+    assert difference(contents(runs.whole(recipe)), contents(tmp_path)) == []
+
+
+@each_recipe
+def test_a_second_run_finds_nothing_to_do_within_seconds(runs, recipe):
+    workdir = runs.whole(recipe)
+    before = contents(workdir)
+    started = time.monotonic()
+    text = runs.run(recipe, workdir)
+    seconds = time.monotonic() - started
+    print(f"{recipe}: second run {seconds:.1f} s")
+    assert "nothing to do" in text
+    assert "report:" in text, "a second run shows the results again"
+    assert seconds < SECONDS_OF_NOTHING
+    assert difference(before, contents(workdir)) == []
+
+
+@each_recipe
+def test_killed_anywhere_and_repeated_it_ends_with_the_same_bytes(runs, recipe, tmp_path):
+    moments, seconds = random.Random(f"{recipe} 1"), runs.seconds(recipe)
+    for _ in range(4):
+        process = runs.start(recipe, tmp_path)
+        time.sleep(seconds * moments.uniform(0.05, 0.4))
+        kill(process)
+        print("killed with", [path.parent.parent.name + "/" + path.name for path in tmp_path.rglob("receipts/*.json")][-1:], "as the last receipt")
+    runs.run(recipe, tmp_path)
+    assert difference(contents(runs.whole(recipe)), contents(tmp_path)) == []
+
+
+def test_killed_in_training_it_goes_on_from_the_newest_checkpoint(runs, tmp_path):
+    process = runs.start("speechocean762", tmp_path)
+    newest = tmp_path / "exp" / "tiny" / "checkpoints" / "step-0000006.pt"
+    wait_for(newest, process)
+    kill(process)
+    assert not (tmp_path / "exp" / "tiny" / "receipts" / "train.json").exists(), "killed too late"
+    before = newest.stat().st_mtime_ns
+    text = runs.run("speechocean762", tmp_path)
+    assert "50%" in text.partition("== stage 3")[2], "the bar starts where training goes on"
+    assert newest.stat().st_mtime_ns == before, "no step before it was made again"
+    assert difference(contents(runs.whole("speechocean762")), contents(tmp_path)) == []
+
+
+def wait_for(path, process):
+    """Until a process has made a file."""
+    deadline = time.monotonic() + 10 * MINUTES
+    while not path.exists():
+        assert process.poll() is None, "ended before it made " + path.name
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_two_training_processes_give_a_recipe_that_is_done(runs, tmp_path):
+    text = runs.run("speechocean762", tmp_path, "--processes", 2)
+    assert "report:" in text
+    assert "nothing to do" in runs.run("speechocean762", tmp_path, "--processes", 2)
+    stale = runs.run("speechocean762", tmp_path, code=1)
+    assert "option processes was 2, is 1" in stale
+
+
+def test_relative_paths_are_the_callers(runs, tmp_path):
+    """From another folder, with relative paths, through the recipe's own run.sh by a relative path as well."""
+    corpora = runs.base / "corpora"
+    (tmp_path / "corpora").symlink_to(corpora)
+    text = runs.run("speechocean762", "here", "--corpus", "corpora/corpus", "--stop-stage", "1", cwd=tmp_path)
+    assert "== stage 1" in text
+    made = contents(tmp_path / "here")
+    entries = (tmp_path / "here" / "data" / "fold1" / "test" / "wav.scp").read_text().split()
+    assert all(entry.startswith("/") for entry in entries[1::2]), "outside the checkout paths are absolute"
+    assert {name for name in made if name.endswith("vad.scp")} == {f"data/fold1/{name}/vad.scp" for name in ("train", "dev", "test")}
+    assert "done" in runs.run("speechocean762", tmp_path / "here", "--corpus", "corpora/corpus", "--status", cwd=tmp_path)

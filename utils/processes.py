@@ -1,0 +1,68 @@
+"""The device that a process computes on, and the processes that train together under torchrun."""
+
+import os
+
+import numpy as np
+import torch
+
+from utils.errors import UserError
+
+
+def use_device(device: str, num_threads: int) -> None:
+    """Set up this process for a device.
+
+    Parameters
+    ----------
+    device : str
+        ``cpu`` or ``cuda``.
+    num_threads : int
+        Threads on the CPU; fixed, since sums depend on it.
+
+    Raises
+    ------
+    UserError
+        There is no such device.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: no CUDA device is visible, or this torch is built without CUDA; choose --device cpu")
+    torch.set_num_threads(num_threads)
+    torch.use_deterministic_algorithms(device == "cpu")  # on GPUs some layers have no deterministic form
+
+
+def join_processes(device: str) -> None:
+    """Join the processes that torchrun started; outside torchrun this process stays alone.
+
+    Parameters
+    ----------
+    device : str
+        ``cpu`` or ``cuda``; on ``cuda`` each process takes the device of its local rank.
+    """
+    if "WORLD_SIZE" not in os.environ:
+        return
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+
+
+def rank_and_world() -> tuple[int, int]:
+    """Number of this process, from 0 on, and how many there are."""
+    if not torch.distributed.is_initialized():
+        return 0, 1
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+
+def sum_over_processes(array: np.ndarray, device: torch.device) -> np.ndarray:
+    """Sum of an array that each process has a part of.
+
+    Parameters
+    ----------
+    array : array
+        Of one shape in all processes.
+    device : torch.device
+        Where the processes talk: NCCL's arrays lie on the GPU.
+    """
+    if rank_and_world()[1] == 1:
+        return array
+    total = torch.from_numpy(array).to(device)
+    torch.distributed.all_reduce(total)
+    return total.cpu().numpy()
