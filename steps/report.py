@@ -10,7 +10,8 @@ from pathlib import Path
 
 from utils.cli import run
 from utils.files import atomic_write, read_lines
-from utils.receipts import MODE, Task, read_receipt
+from utils.receipt_contents import read_receipt
+from utils.receipts import MODE, Task
 from utils.report_page import learning_section, page, rate, results_section, series_of, table
 
 FORMAT = 1

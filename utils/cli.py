@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import get_args, get_origin
+from typing import get_args, get_origin, get_type_hints
 
 from utils.errors import UserError
 
@@ -93,7 +93,7 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
     function : callable
         Step with a typed signature.
     words : sequence of str
-        Command line without the program; ``--crop-seconds`` and ``--crop_seconds`` are the same.
+        Command line without the program; ``--crop-seconds`` and ``--crop_seconds`` are the same, and ``--trim`` is ``--trim true``.
     name : str
         How the command is called in messages.
     """
@@ -114,7 +114,10 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
     for action in parser._actions:  # a list among the positional parameters takes several words, which jsonargparse does not offer
         if not action.option_strings and get_origin(getattr(action, "_typehint", None)) is list:
             action.nargs, action.metavar, (action._typehint,) = "+", action.dest.upper(), get_args(action._typehint)
-    given = parser.parse_args([dashes_to_underscores(word) for word in words])
+    words = [dashes_to_underscores(word) for word in words]
+    flags = {f"--{name}" for name, hint in get_type_hints(function).items() if hint is bool}
+    bare = [word in flags and after not in ("true", "false") for word, after in zip(words, [*words[1:], ""], strict=False)]
+    given = parser.parse_args([f"{word}=true" if is_bare else word for word, is_bare in zip(words, bare, strict=True)])
     return function(**parser.instantiate(given).as_dict())
 
 

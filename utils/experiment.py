@@ -10,9 +10,9 @@ import yaml
 
 from utils.errors import UserError
 from utils.files import atomic_write, move_aside
-from utils.receipts import fingerprint
+from utils.receipt_contents import fingerprint
 
-BEGUN = "receipts/begun.json"
+BEGUN = "begun.json"
 OF_A_TRAINING = (BEGUN, "config.yaml", "checkpoints", "log/history.jsonl", "tensorboard")
 
 

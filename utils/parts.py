@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from utils.receipts import read_receipt
+from utils.receipt_contents import read_receipt
 
 
 def part_receipts(home: Path, name: str, jobs: int) -> dict[str, Path]:

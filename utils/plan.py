@@ -15,7 +15,8 @@ from pathlib import Path
 
 from utils.cli import call, run_subcommands
 from utils.errors import UserError
-from utils.receipts import DONE, MODE, NEVER, STALE, UNFINISHED, Status, read_receipt
+from utils.receipt_contents import read_receipt
+from utils.receipts import DONE, MODE, NEVER, STALE, UNFINISHED, Status
 
 REPORT = 7  # runs even when it is done: it shows the results
 

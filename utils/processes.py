@@ -26,7 +26,8 @@ def use_device(device: str, num_threads: int) -> None:
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: no CUDA device is visible, or this torch is built without CUDA; choose --device cpu")
     torch.set_num_threads(num_threads)
-    torch.use_deterministic_algorithms(device == "cpu")  # on GPUs some layers have no deterministic form
+    # On GPUs some layers have no deterministic form.  torch.use_deterministic_algorithms would import the compiler: a second in each process.
+    torch.set_deterministic_debug_mode("error" if device == "cpu" else "default")
 
 
 def join_processes(device: str) -> None:

@@ -6,7 +6,6 @@ not read again: their checksums were computed while they were written and stand 
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import sys
@@ -17,9 +16,9 @@ from pathlib import Path
 
 from utils.errors import UserError
 from utils.files import atomic_write, move_aside, sha256_of
+from utils.receipt_contents import fingerprint, first_bad_output, read_receipt
 from utils.run_facts import commit, core_seconds
 
-SMALL_BYTES = 1 << 20  # outputs up to this size are compared by content each time, larger ones by size
 DEAR_CORE_SECONDS = 600  # DESIGN.md section 4: what took more than 10 minutes of core time is never redone without leave
 
 DONE, STALE, UNFINISHED, NEVER = "done", "stale", "unfinished", "never run"
@@ -221,7 +220,8 @@ class Task:
 
     def _split(self, jobs: int) -> list["Task"]:
         options = {key: value for key, value in self.options.items() if key != "job"}
-        return [Task(self.home, self.name, format=self.format, inputs=self.inputs, options=options, job=f"{job}/{jobs}") for job in range(1, jobs + 1)]
+        return [Task(self.home, self.name, format=self.format, inputs=self.inputs, options=options, job=f"{job}/{jobs}")
+                for job in range(1, jobs + 1)]
 
     def _difference(self, receipt: dict) -> str:
         if receipt["format"] != self.format:
@@ -232,7 +232,8 @@ class Task:
                 return f"option {key} was {json.dumps(before)}, is {json.dumps(now)}"
         for label in sorted(receipt["inputs"].keys() | self.inputs.keys()):
             if label not in self.inputs or label not in receipt["inputs"]:
-                return f"input {label} ({self.inputs.get(label) or receipt['inputs'][label]['path']}) was {'added' if label in self.inputs else 'taken away'}"
+                path, change = (self.inputs[label], "added") if label in self.inputs else (receipt["inputs"][label]["path"], "taken away")
+                return f"input {label} ({path}) was {change}"
             if not self.inputs[label].exists():
                 return f"input {self.inputs[label]} is missing"
             if receipt["inputs"][label]["content"] != fingerprint(self.inputs[label]):
@@ -257,65 +258,3 @@ class Task:
         with atomic_write(self.path) as file:
             json.dump(receipt, file, indent=1, default=str)
             file.write("\n")
-
-
-def read_receipt(path: Path) -> dict | None:
-    """The receipt's content, or None where it is missing.
-
-    Parameters
-    ----------
-    path : path
-        The receipt.
-
-    Raises
-    ------
-    UserError
-        It is not what `Task.finish` writes.
-    """
-    try:
-        receipt = json.loads(Path(path).read_text(encoding="utf-8"))
-        if not {"format", "options", "inputs", "outputs", "counts", "core_seconds"} <= receipt.keys():
-            raise ValueError("incomplete")
-    except FileNotFoundError:
-        return None
-    except (ValueError, AttributeError):
-        raise UserError(f"{path}: not a receipt; remove it to have the work done again") from None
-    return receipt
-
-
-def fingerprint(path: Path) -> str:
-    """What a file says, in 64 digits: of a receipt the checksums of its outputs, of anything else the content itself.
-
-    Parameters
-    ----------
-    path : path
-        Existing file.
-    """
-    if path.parent.name == "receipts" and path.suffix == ".json":
-        receipt = read_receipt(path)
-        return hashlib.sha256(json.dumps([receipt["step"], receipt["outputs"]], sort_keys=True).encode()).hexdigest()
-    return sha256_of(path)
-
-
-def first_bad_output(home: Path, outputs: Mapping[str, Mapping], read_all: bool = False) -> str:
-    """The first output that is missing or altered, as a sentence; empty when all are whole.
-
-    Parameters
-    ----------
-    home : path
-        Folder that the names are relative to.
-    outputs : mapping
-        Name -> {"bytes": int, "sha256": str}.
-    read_all : bool
-        Compare the content of large files too.
-    """
-    for name, facts in outputs.items():
-        path = home / name
-        if not path.exists():
-            return f"{path} is missing"
-        size = path.stat().st_size
-        if size != facts["bytes"]:
-            return f"{path} has {size} bytes, {facts['bytes']} were written"
-        if (read_all or size <= SMALL_BYTES) and sha256_of(path) != facts["sha256"]:
-            return f"{path} is not what was written (checksum differs)"
-    return ""

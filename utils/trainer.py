@@ -210,19 +210,25 @@ class Trainer:
             print(f"   going on from step {self.step} of {self.total_steps}", file=sys.stderr)
 
     def _save(self) -> None:
-        """Write the state; of the others keep step 0 and the last regular ones, so that a run that was stopped ends with the same files."""
         save_checkpoint(checkpoint_path(self.checkpoints, self.step), {
             "step": self.step, "network": self.objective.network.state_dict(), "loss": self.objective.loss.state_dict(),
             "optimizer": self.optimizer.state_dict()})
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Keep step 0, the last regular checkpoints and the newest one: a run that was stopped or killed ends with the same files as any other."""
         kept = {0, self.step, *self._regular_steps()[-max(KEPT_CHECKPOINTS, self.options.average_checkpoints):]}
         for step in set(saved_steps(self.checkpoints)) - kept:
             checkpoint_path(self.checkpoints, step).unlink()
+        for half_written in self.checkpoints.glob(".*.tmp"):
+            half_written.unlink()
 
     def _regular_steps(self) -> list[int]:
         every = self.options.checkpoint_every_steps
         return [step for step in saved_steps(self.checkpoints) if 0 < step <= self.step and (step % every == 0 or step == self.total_steps)]
 
     def _save_average(self) -> None:
+        self._tidy()
         steps = self._regular_steps()[-self.options.average_checkpoints:]
         weights = average_weights([checkpoint_path(self.checkpoints, step) for step in steps])
         save_checkpoint(self.checkpoints / "average.pt", {"step": self.step, "averaged_steps": steps, "network": weights})

@@ -16,8 +16,8 @@ from tests.conftest import ROOT
 from tests.lookalike.speechocean762 import make_corpus
 
 MINUTES = 60
-NOT_COMPARED = {"receipts", "log", "tensorboard"}  # times and hosts live there (DESIGN.md section 4); of checkpoints the tensors are compared
-REPORTS = {"report.html", "timing.json"}
+# Times and hosts live there (DESIGN.md section 4), and hashes of lists that name the workdir; of checkpoints the tensors are compared.
+NOT_COMPARED = {"receipts", "log", "tensorboard", "report.html", "timing.json", "begun.json"}
 TINY_YAML = """
 model: {name: ghostvlad, conv_channels: 4, bottleneck_channels: [2, 4, 4, 8], stage_channels: [4, 8, 8, 16], blocks: [1, 1, 1, 1], frame_channels: 16,
         embedding_dim: 16, front_end: {name: kaldi_fbank, num_mel_bins: 40}}
@@ -102,7 +102,7 @@ def contents(workdir: Path) -> dict[str, str]:
     found = {}
     for path in sorted(workdir.rglob("*")):
         name = str(path.relative_to(workdir))
-        if path.is_file() and not NOT_COMPARED & set(path.relative_to(workdir).parts) and path.name not in REPORTS:
+        if path.is_file() and not NOT_COMPARED & set(path.relative_to(workdir).parts):
             found[name] = tensors(path) if path.suffix == ".pt" else digest(path.read_bytes().replace(f"{workdir}/".encode(), b"<workdir>/"))
     assert found, f"{workdir}: nothing to compare"
     return found

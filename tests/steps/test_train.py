@@ -1,0 +1,333 @@
+"""Training on a tiny corpus: it learns, it goes on to the same weights however it was stopped, and it refuses what is wrong before it opens audio."""
+
+import json
+import os
+import re
+import shutil
+import signal
+
+import pytest
+import torch
+
+from steps.train import train
+from tests.training_runs import assert_same_end, history, steps_on_disk, stop_after, variant
+from utils.checkpoints import load_checkpoint
+from utils.config import build, read_yaml
+from utils.data_dir import read_map
+from utils.errors import UserError
+from utils.sampling import CropDataset
+
+
+def train_tiny(corpus, output, config="config.yaml", **options):
+    return train(corpus / "train", corpus / "dev", corpus / config, output, num_threads=1, **options)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(corpus, tmp_path_factory):
+    """An experiment that ran in one go."""
+    output = tmp_path_factory.mktemp("undisturbed") / "exp"
+    train_tiny(corpus, output)
+    return output
+
+
+def scalars(experiment):
+    """TensorBoard's curves: name -> [(step, value)]."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(experiment / "tensorboard"))
+    events.Reload()
+    return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
+
+
+def test_the_loss_falls(corpus, tmp_path):
+    config = variant(corpus, tmp_path, ("speed_factors: [1.0, 1.1]", ""), ("  spec_augment: {max_freq_bins: 8, max_time_frames: 4}\n", ""))
+    counts = train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
+    assert counts == {"steps": 40, "draws": 240, "classes": 4, "utterances": 32, "processes": 1, "device": "cpu"}
+    losses = [entry["loss"] for entry in history(tmp_path / "exp") if "loss" in entry]
+    first, last = sum(losses[:10]) / 10, sum(losses[-10:]) / 10
+    print(f"mean loss of the first ten steps {first:.2f}, of the last ten {last:.2f}")
+    assert last < 0.85 * first
+
+
+def test_history_and_tensorboard_tell_loss_accuracy_and_eer(undisturbed):
+    entries = history(undisturbed)
+    assert [entry["step"] for entry in entries if "loss" in entry] == list(range(1, 41))
+    assert [entry["step"] for entry in entries if "dev_eer_percent" in entry] == [20, 40]
+    curves = scalars(undisturbed)
+    for name in ("loss", "accuracy", "learning_rate", "dev_eer_percent"):
+        assert curves[name] == [(entry["step"], pytest.approx(entry[name])) for entry in entries if name in entry]
+    assert all(0 <= entry.get("dev_eer_percent", 0) <= 100 and 0 <= entry.get("accuracy", 0) <= 1 for entry in entries)
+
+
+def test_the_average_is_that_of_the_last_checkpoints_and_step_0_is_the_untrained_network(undisturbed):
+    assert steps_on_disk(undisturbed) == [0, 30, 40]
+    average, thirty, forty = (load_checkpoint(undisturbed / "checkpoints" / f"{name}.pt") for name in ("average", "step-0000030", "step-0000040"))
+    assert average["averaged_steps"] == [30, 40]
+    for name, value in average["network"].items():
+        mean = (thirty["network"][name].double() + forty["network"][name].double()) / 2 if value.is_floating_point() else forty["network"][name]
+        assert torch.equal(value, mean.to(value.dtype)), name
+    from steps.models import MODELS
+
+    torch.manual_seed(1)
+    untrained = build(MODELS, read_yaml(undisturbed / "config.yaml")["model"], "model").state_dict()
+    saved = load_checkpoint(undisturbed / "checkpoints" / "step-0000000.pt")["network"]
+    assert all(torch.equal(value, saved[name]) for name, value in untrained.items())
+
+
+def test_finished_it_does_nothing_more(corpus, undisturbed, monkeypatch):
+    monkeypatch.setattr("steps.train.assemble", None)
+    before = {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*")}
+    assert train_tiny(corpus, undisturbed)["steps"] == 40
+    assert {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*")} == before
+
+
+@pytest.mark.parametrize(("step", "number"), [(13, signal.SIGTERM), (20, signal.SIGUSR1)])
+def test_stopped_by_a_signal_it_goes_on_to_the_same_weights(corpus, undisturbed, tmp_path, monkeypatch, step, number):
+    before = signal.getsignal(number)
+    stop_after(step, monkeypatch, number)
+    with pytest.raises(UserError, match=f"stopped by {number.name} after step {step}; the state is saved"):
+        train_tiny(corpus, tmp_path / "exp")
+    assert signal.getsignal(number) == before
+    assert steps_on_disk(tmp_path / "exp")[-1] == step
+    assert not (tmp_path / "exp" / "receipts" / "train.json").exists()
+    monkeypatch.undo()
+    train_tiny(corpus, tmp_path / "exp")
+    assert_same_end(tmp_path / "exp", undisturbed)
+    assert [step for step, _ in scalars(tmp_path / "exp")["loss"]] == list(range(1, 41))
+
+
+def test_what_was_logged_behind_the_last_checkpoint_is_forgotten(corpus, undisturbed, tmp_path, monkeypatch):
+    stop_after(13, monkeypatch, signal.SIGTERM)
+    with pytest.raises(UserError, match="stopped"):
+        train_tiny(corpus, tmp_path / "exp")
+    monkeypatch.undo()
+    (tmp_path / "exp" / "checkpoints" / "step-0000013.pt").unlink()  # as if it had died before this one was whole
+    assert history(tmp_path / "exp")[-1]["step"] == 13
+    train_tiny(corpus, tmp_path / "exp")
+    assert_same_end(tmp_path / "exp", undisturbed)
+    assert [step for step, _ in scalars(tmp_path / "exp")["loss"]] == list(range(1, 41))
+
+
+def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_taken(corpus, undisturbed, tmp_path, monkeypatch, capfd):
+    stop_after(23, monkeypatch, signal.SIGTERM)
+    with pytest.raises(UserError, match="stopped"):
+        train_tiny(corpus, tmp_path / "exp")
+    monkeypatch.undo()
+    os.truncate(tmp_path / "exp" / "checkpoints" / "step-0000023.pt", 3000)
+    train_tiny(corpus, tmp_path / "exp")
+    assert_same_end(tmp_path / "exp", undisturbed)
+    said = capfd.readouterr().err
+    assert re.search(r"WARNING: .*step-0000023.pt: not a whole checkpoint.*going back to the one before", said)
+    assert "going on from step 20 of 40" in said
+
+
+def test_the_number_of_workers_changes_nothing(corpus, undisturbed, tmp_path):
+    train_tiny(corpus, tmp_path / "exp", num_workers=2)
+    assert_same_end(tmp_path / "exp", undisturbed)
+
+
+def test_another_seed_gives_other_weights_and_other_draws(corpus, undisturbed, tmp_path):
+    train_tiny(corpus, tmp_path / "exp", seed=2, steps=2)
+    one, other = (load_checkpoint(path / "checkpoints" / "step-0000000.pt")["network"] for path in (undisturbed, tmp_path / "exp"))
+    assert not all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.fixture
+def unfinished(corpus, tmp_path, monkeypatch):
+    """An experiment that was stopped after five steps."""
+    stop_after(5, monkeypatch, signal.SIGTERM)
+    with pytest.raises(UserError, match="stopped"):
+        train_tiny(corpus, tmp_path / "exp")
+    monkeypatch.undo()
+    monkeypatch.delenv("SV_FORCE", raising=False)
+    return tmp_path / "exp"
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_another_configuration_does_not_go_on_in_an_unfinished_experiment(corpus, unfinished, tmp_path):
+    before = contents(unfinished)
+    config = variant(corpus, tmp_path, ("embedding_dim: 16", "embedding_dim: 24"))
+    with pytest.raises(UserError, match="unfinished training of another configuration: config.model.embedding_dim was 16, is 24; choose"):
+        train(corpus / "train", corpus / "dev", config, unfinished, num_threads=1)
+    assert contents(unfinished) == before
+    with pytest.raises(UserError, match="config.seed was 1, is 2"):
+        train_tiny(corpus, unfinished, seed=2)
+
+
+def test_other_data_do_not_go_on_in_an_unfinished_experiment(corpus, unfinished, tmp_path):
+    dev = shutil.copytree(corpus / "dev", tmp_path / "dev")
+    (dev / "trials").write_text("".join((dev / "trials").read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(UserError, match="another configuration: inputs.dev/trials was"):
+        train(corpus / "train", dev, corpus / "config.yaml", unfinished, num_threads=1)
+
+
+def test_force_moves_the_unfinished_experiment_aside_and_begins_anew(corpus, unfinished, tmp_path, monkeypatch):
+    old = load_checkpoint(unfinished / "checkpoints" / "step-0000005.pt")
+    config = variant(corpus, tmp_path, ("embedding_dim: 16", "embedding_dim: 24"))
+    monkeypatch.setenv("SV_FORCE", "1")
+    train(corpus / "train", corpus / "dev", config, unfinished, num_threads=1, steps=2)
+    assert [entry["step"] for entry in history(unfinished)] == [1, 2, 2]
+    assert steps_on_disk(unfinished) == [0, 2]
+    assert read_yaml(unfinished / "config.yaml")["model"]["embedding_dim"] == 24
+    moved = unfinished / "old.1"
+    kept = load_checkpoint(moved / "checkpoints" / "step-0000005.pt")
+    assert all(torch.equal(value, kept["network"][name]) for name, value in old["network"].items())
+    assert [entry["step"] for entry in history(moved)] == [1, 2, 3, 4, 5]
+    assert (moved / "config.yaml").exists()
+
+
+def test_force_moves_a_finished_experiment_aside_with_its_receipt(corpus, tmp_path, monkeypatch):
+    monkeypatch.delenv("SV_FORCE", raising=False)
+    train_tiny(corpus, tmp_path / "exp", steps=1)
+    with pytest.raises(UserError, match="stale: option steps was 1, is 2; --force redoes it"):
+        train_tiny(corpus, tmp_path / "exp", steps=2)
+    monkeypatch.setenv("SV_FORCE", "1")
+    assert train_tiny(corpus, tmp_path / "exp", steps=2)["steps"] == 2
+    assert steps_on_disk(tmp_path / "exp") == [0, 2]
+    assert steps_on_disk(tmp_path / "exp" / "old.1") == [0, 1]
+    assert json.loads((tmp_path / "exp" / "old.1" / "receipts" / "train.json").read_text())["options"]["steps"] == 1
+
+
+BAD_YAML = [
+    (("model:", "modle:"), r"config.yaml: unknown key 'modle'; did you mean 'model'\?"),
+    (("crops: {crop_seconds: 0.5, batch_size: 6}\n", ""), r"config.yaml: key 'crops' is missing"),
+    (("crop_seconds", "crop_second"), r"config.yaml: crops: unknown key 'crop_second'; did you mean 'crop_seconds'\?"),
+    (("crop_seconds: 0.5", "crop_seconds: 0"), r"config.yaml: crops: crop_seconds is 0.0, expected more than 0"),
+    (("batch_size: 6", "batch_size: six"), r"config.yaml: crops: batch_size: found 'six' \(text\), expected a whole number"),
+    (("steps: 40", "steps: 40, epochs: 2"), r"config.yaml: training: steps and epochs: expected one of the two"),
+    (("steps: 40", "steps: 0"), r"config.yaml: training: steps is 0, expected 1 or more"),
+    (("steps: 40", "steps: 40, precision: fp16"), r"config.yaml: training: precision: found 'fp16' \(text\), expected one of fp32, bf16"),
+    (("name: cosine", "name: cosin"), r"config.yaml: schedule: name: no 'cosin'; did you mean 'cosine'\?"),
+    (("name: cosine", "name: cosine, warmup_fraction: 2"), r"config.yaml: schedule: warmup_fraction is 2.0, expected a fraction from 0 to 1"),
+    (("learning_rate: 1e-2", "learning_rate: -1"), r"config.yaml: optimizer: learning_rate is -1.0, expected more than 0"),
+    (("name: adam", "name: adam, momentum: 0.9"), r"config.yaml: optimizer: unknown key 'momentum'"),
+    (("clip_norm: 5.0", "clip_norm: 0"), r"config.yaml: optimizer: clip_norm is 0.0, expected more than 0"),
+    (("speed_factors", "speed_factor"), r"config.yaml: augmentation: unknown key 'speed_factor'; did you mean 'speed_factors'\?"),
+    (("augmentation: {speed_factors: [1.0, 1.1]}", "augmentation: 3"), r"config.yaml: augmentation: found 3 .*expected a mapping"),
+    (("loss: {name: softmax}", "loss: softmax"), r"config.yaml: loss: found 'softmax' \(text\), expected a mapping"),
+]
+BAD_YAML_OF_NETWORKS = [
+    (("name: ghostvlad", "name: ghostvald"), r"config.yaml: model: name: no 'ghostvald'; did you mean 'ghostvlad'\?"),
+    (("clusters: 2", "clusters: 0"), r"config.yaml: model: clusters is 0, expected 1 or more"),
+    (("max_freq_bins", "max_freq_bin"), r"config.yaml: model: spec_augment: unknown key 'max_freq_bin'; did you mean 'max_freq_bins'\?"),
+    (("name: softmax", "name: softmax, loss_sum: true"), r"config.yaml: loss: unknown key 'loss_sum'"),
+    (("name: softmax", "name: am_softmax, margin: 1.5"), r"config.yaml: loss: margin is 1.5, expected 0 or more and below 1"),
+    (("crop_seconds: 0.5", "crop_seconds: 0.005"), r"config.yaml: crops: crop_seconds 0.005 are 80 samples; this network takes \d+ or more"),
+    (("speed_factors: [1.0, 1.1]", "speed_factors: [3.0]"), r"config.yaml: augmentation: speed_factors: \[3.0\], expected different numbers"),
+    (("speed_factors: [1.0, 1.1]", "noise_probability: 0.5"), r"config.yaml: augmentation: noise are asked for, but there is no bank"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_YAML + BAD_YAML_OF_NETWORKS, ids=lambda value: value[1][:30] if isinstance(value, tuple) else "")
+def test_a_wrong_yaml_is_named_before_audio_is_opened(corpus, tmp_path, monkeypatch, change, message):
+    config = variant(corpus, tmp_path, change)
+    monkeypatch.setattr("utils.packed.PackedReader.__init__", None)
+    if (change, message) in BAD_YAML:
+        monkeypatch.setattr("steps.train.assemble", None)  # where torch comes in
+    with pytest.raises(UserError, match=message):
+        train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
+    assert not (tmp_path / "exp" / "config.yaml").exists()
+    assert not (tmp_path / "exp" / "checkpoints").exists()
+
+
+def test_a_wrong_yaml_is_one_line_and_exit_1_without_torch(corpus, tmp_path, command):
+    config = variant(corpus, tmp_path, ("momentum", ""), ("learning_rate", "lerning_rate"))
+    done = command("steps.train", corpus / "train", corpus / "dev", config, tmp_path / "exp", env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"})
+    said = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert done.returncode == 1
+    assert said == [f"steps.train: {config}: optimizer: unknown key 'lerning_rate'; did you mean 'learning_rate'?"]
+    assert not re.search(r"\| +torch$", done.stderr, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"seed": -1}, "--seed is -1, expected 0 or more"), ({"steps": 0}, "--steps is 0, expected 1 or more"),
+    ({"config": "none.yaml"}, "none.yaml: no such file"),
+])
+def test_impossible_options_are_named(corpus, tmp_path, change, message):
+    with pytest.raises(UserError, match=message):
+        train_tiny(corpus, tmp_path / "exp", **change)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_missing_cuda_device_is_one_line(corpus, tmp_path):
+    with pytest.raises(UserError, match="--device cuda: no CUDA device is visible"):
+        train_tiny(corpus, tmp_path / "exp", device="cuda")
+
+
+def test_epochs_that_fill_no_batch_are_refused(corpus, tmp_path):
+    config = variant(corpus, tmp_path, ("steps: 40", "epochs: 1"), ("batch_size: 6", "batch_size: 33"))
+    with pytest.raises(UserError, match="training: epochs is 1: of 32 utterances they do not fill one batch of 33"):
+        train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
+
+
+@pytest.mark.parametrize("batch_size", [7, 2])
+def test_a_batch_that_the_processes_cannot_share_is_refused(corpus, tmp_path, monkeypatch, batch_size):
+    monkeypatch.setattr("utils.processes.rank_and_world", lambda: (0, 2))
+    config = variant(corpus, tmp_path, ("batch_size: 6", f"batch_size: {batch_size}"))
+    with pytest.raises(UserError, match=f"config.yaml: crops: batch_size {batch_size} gives 2 processes no equal shares of 2 or more"):
+        train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
+    assert not (tmp_path / "exp" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_dev_trial_whose_side_is_not_there_is_named_with_its_line(corpus, tmp_path, side):
+    dev = shutil.copytree(corpus / "dev", tmp_path / "dev")
+    lines = (dev / "trials").read_text().splitlines()
+    words = lines[2].split()
+    words[side] = "nobody"
+    (dev / "trials").write_text("\n".join([*lines[:2], " ".join(words), *lines[3:]]) + "\n")
+    with pytest.raises(UserError, match=f"{dev}/trials:3: 'nobody' is not in {dev}/wav.scp"):
+        train(corpus / "train", dev, corpus / "config.yaml", tmp_path / "exp", num_threads=1)
+
+
+def test_steps_on_the_command_line_replace_the_epochs_of_the_yaml(corpus, tmp_path):
+    config = variant(corpus, tmp_path, ("steps: 40", "epochs: 3"))
+    assert train(corpus / "train", corpus / "dev", config, tmp_path / "three", num_threads=1)["steps"] == 3 * 32 // 6
+    assert train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1, steps=2)["steps"] == 2
+    options = read_yaml(tmp_path / "exp" / "config.yaml")["training"]
+    assert (options["steps"], options["epochs"]) == (2, None)
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(corpus, tmp_path):
+    config = variant(corpus, tmp_path, ("learning_rate: 1e-2", "learning_rate: 1e30"), (", clip_norm: 5.0", ""))
+    with pytest.raises(UserError, match=r"exp: the loss is (nan|inf) at step \d+; lower optimizer.learning_rate"):
+        train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
+    assert all("loss" not in entry or entry["loss"] < float("inf") for entry in history(tmp_path / "exp"))
+
+
+def test_a_margin_loss_gets_the_margin_of_the_schedule_and_bf16_trains(corpus, tmp_path, monkeypatch):
+    from steps.losses import LOSSES
+
+    margins, plain = [], LOSSES["am_softmax"].with_margin
+
+    def noting(self, cosine_B1):
+        margins.append(self.margin)
+        return plain(self, cosine_B1)
+
+    monkeypatch.setattr(LOSSES["am_softmax"], "with_margin", noting)
+    config = variant(corpus, tmp_path, ("name: softmax", "name: am_softmax, margin: 0.2"), ("steps: 40", "steps: 4, precision: bf16"),
+                     ("name: cosine", "name: cosine, margin_warmup_fraction: 0.5"))
+    train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
+    assert margins == pytest.approx([0, 0.1, 0.2, 0.2])
+    weights = load_checkpoint(tmp_path / "exp" / "checkpoints" / "average.pt")["network"].values()
+    assert {value.dtype for value in weights if value.is_floating_point()} == {torch.float32}
+
+
+def test_every_draw_is_taken_once_and_in_order(corpus, tmp_path, monkeypatch):
+    draws, plain = [], CropDataset.__getitem__
+    monkeypatch.setattr(CropDataset, "__getitem__", lambda self, draw: draws.append(draw) or plain(self, draw))
+    train_tiny(corpus, tmp_path / "exp", steps=6)
+    assert draws == list(range(36))
+
+
+def test_data_directories_that_contradict_themselves_are_refused(corpus, tmp_path):
+    data = shutil.copytree(corpus / "train", tmp_path / "train")
+    assert len(read_map(data / "utt2spk")) == 32
+    (data / "utt2spk").write_text("".join((data / "utt2spk").read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(UserError, match="wav.scp and utt2spk name different utterances"):
+        train(data, corpus / "dev", corpus / "config.yaml", tmp_path / "exp", num_threads=1)
+
+
