@@ -53,8 +53,8 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
     utt2spk = read_map(data / "utt2spk")
     if keys != list(utt2spk):
         differing = sorted(set(keys) ^ utt2spk.keys()) or keys
-        raise UserError(f"{output}/xvector.scp: {len(keys)} embeddings for {len(utt2spk)} utterances of {data}; the first that differs is '{differing[0]}'; "
-                        "remove the folder and extract again")
+        raise UserError(f"{output}/xvector.scp: {len(keys)} embeddings for {len(utt2spk)} utterances of {data}; the first that differs is "
+                        f"'{differing[0]}'; remove the folder and extract again")
     refuse_not_finite(keys, embeddings, output)
     written = finish_embeddings(output, keys, embeddings, utt2spk, common_provenance(parts.files("json")))
     counts = {"utterances": len(keys), "speakers": len(set(utt2spk.values())), "dimension": embeddings.shape[1]}

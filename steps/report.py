@@ -4,6 +4,7 @@ python -m steps.report exp/ghostvlad_cpu data/full
 """
 
 import json
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -145,7 +146,7 @@ def times_of(folders: Sequence[Path]) -> list[dict]:
     """
     times: dict[tuple[str, str], dict] = {}
     for folder in folders:
-        for path in sorted(folder.rglob("receipts/*.json")):
+        for path in sorted(path for path in folder.rglob("receipts/*.json") if not re.search(r"/old\.\d+/", str(path))):
             receipt, where = read_receipt(path), (Path(folder.name) / path.parent.parent.relative_to(folder)).as_posix()
             nothing = {"folder": where, "step": receipt["step"], "jobs": 0, "seconds": 0.0, "core_seconds": 0.0}
             entry = times.setdefault((where, receipt["step"]), nothing)

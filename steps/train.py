@@ -66,7 +66,7 @@ def train(train_data: Path, dev_data: Path, config: Path, output: Path, *, bank:
         raise UserError(f"--seed is {seed}, expected 0 or more")
     data = {f"train/{name}": path for name, path in data_dir_inputs(train_data, *LISTS).items()}
     data |= {f"dev/{name}": path for name, path in data_dir_inputs(dev_data, *LISTS, "trials").items()}
-    data |= {"bank": bank / "receipts" / "augment.json"} if bank else {}
+    data |= {"bank": bank / "receipts" / "augment.json"} if bank and settings.uses_bank else {}
     task = Task(output, "train", format=FORMAT, inputs=data | {"config": config}, dear=True,
                 options={"seed": seed, "steps": steps, "num_threads": num_threads})
     if task.is_done():
@@ -131,7 +131,7 @@ def assemble(settings: Settings, train_data: Path, dev_data: Path, bank: Path | 
     utt2spk = read_map(train_data / "utt2spk")
     label_of = {speaker: label for label, speaker in enumerate(sorted(set(utt2spk.values())))}
     loss = build(LOSSES, settings.sections["loss"], settings.where("loss"), embedding_dim=network.embedding_dim,
-                 num_speakers=len(label_of) * len(settings.speed_factors))
+                 num_speakers=len(label_of) * len(settings.augmentation["speed_factors"]))
     crop_samples = round(settings.crops.crop_seconds * network.sample_rate_hz)
     if crop_samples < network.min_samples:
         raise UserError(f"{settings.where('crops')}: crop_seconds {settings.crops.crop_seconds} are {crop_samples} samples; "
@@ -222,8 +222,9 @@ def dev_eer(dev_data: Path, sample_rate_hz: int) -> "Callable[[torch.nn.Module],
         embeddings = sum_over_processes(embeddings, next(network.parameters()).device)
         if not np.isfinite(embeddings).all():
             raise UserError(f"{dev_data}: the network's embeddings are not finite; lower optimizer.learning_rate, or train in fp32")
-        backend = BACKENDS["cosine"]().fit(embeddings, None)
-        scores = np.nan_to_num(backend.score(embeddings[enrol_rows], embeddings[test_rows]))  # a row that is the mean itself has no direction: 0
+        backend = BACKENDS["cosine"]().fit(embeddings)
+        unit = backend.transform(embeddings)
+        scores = np.nan_to_num(backend.score(unit[enrol_rows], unit[test_rows]))  # a row that is the mean itself has no direction: 0
         return 100 * equal_error_rate(scores[is_target], scores[~is_target])
 
     return validate

@@ -4,6 +4,7 @@ import hashlib
 import io
 import re
 import sys
+import zipfile
 from pathlib import Path
 
 from utils.errors import UserError
@@ -59,14 +60,18 @@ def load_checkpoint(path: Path) -> dict:
     import torch
 
     try:
+        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
+            if damaged := archive.testzip():
+                raise ValueError(f"the checksum of {damaged} is wrong")
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict) or not {"step", "network"} <= state.keys():
             raise ValueError("it has no step and network")
         return state
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint; train the network first (stage 3)") from None
-    except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path}: not a whole checkpoint of tensors and plain values ({str(error).splitlines()[0][:120]})") from None
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, ValueError, LookupError, TypeError, EOFError, OSError) as error:
+        reason = " ".join(str(error).split())[:120] or "it ends too early"
+        raise UserError(f"{path}: not a whole checkpoint of tensors and plain values ({reason})") from None
 
 
 def saved_steps(folder: Path) -> list[int]:

@@ -51,10 +51,10 @@ def run_subcommands(functions: Mapping[str, Callable]) -> None:
 def die_with_parent() -> None:
     """Have the kernel kill this process when the one that started it dies, so that a killed recipe leaves no writer behind (Linux only)."""
     if sys.platform == "linux":
-        set_parent_death_signal = 1
+        parent, set_parent_death_signal = os.getppid(), 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() == 1:
-            sys.exit("the process that started this one is dead already")
+        if os.getppid() != parent:
+            sys.exit("the process that started this one died")
 
 
 def exit_with(work: Callable) -> None:

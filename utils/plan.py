@@ -55,7 +55,8 @@ class Stage:
         done = sum(status.state == DONE for status in self.statuses)
         reason = next((status.reason for status in self.statuses if status.state == STALE), "") or next(
             (status.reason for status in self.statuses if status.state != DONE), "")
-        told = {DONE: "", NEVER: "", STALE: f" because {reason}", "partly done": f": {done} of {len(self.statuses)} tasks" + (f"; {reason}" if reason else "")}
+        partly = f": {done} of {len(self.statuses)} tasks" + (f"; {reason}" if reason else "")
+        told = {DONE: "", NEVER: "", STALE: f" because {reason}", "partly done": partly}
         return f"{self.number}  {self.title:42} {self.state + told[self.state] if self.commands else 'empty in this recipe'}"
 
 
@@ -101,7 +102,8 @@ def evaluate(command: Sequence[str]) -> list[Status]:
     words = list(command)
     place = next((k for k, word in enumerate(words[:-1]) if word == "-m" and re.fullmatch(r"(steps|local)\.\w+", words[k + 1])), None)
     if place is None:
-        raise UserError(f"'{shlex.join(words)}' is no step: stages run `python3 -m steps.<name>` or `python3 -m local.<name>`, whose receipts prove them done")
+        raise UserError(f"'{shlex.join(words)}' is no step: stages run `python3 -m steps.<name>` or `python3 -m local.<name>`, whose receipts "
+                        "prove them done")
     module = words[place + 1]
     function: Callable = getattr(import_module(module), module.split(".")[1])
     MODE.checking, MODE.collected = True, []
@@ -180,7 +182,8 @@ def dry_run(plan: Path, *, first: int = 0, last: int = 7) -> None:
         return
     while not home.exists():
         home = home.parent
-    print(f"disk: about {needed / 1e6:,.1f} MB for the tasks whose inputs exist, {unknown} tasks not known yet; free: {shutil.disk_usage(home).free / 1e6:,.0f} MB")
+    free = shutil.disk_usage(home).free
+    print(f"disk: about {needed / 1e6:,.1f} MB for the tasks whose inputs exist, {unknown} tasks not known yet; free: {free / 1e6:,.0f} MB")
 
 
 def verify(plan: Path, *, first: int = 0, last: int = 7) -> None:

@@ -101,8 +101,8 @@ class Settings:
         As written, with the length of the training from the command line.
     crops, training, schedule, optimizer : CropOptions, TrainingOptions, an entry of SCHEDULES, Optimizer
         Made from their sections.
-    speed_factors : sequence of float
-        Of the augmentation: each multiplies the classes.
+    augmentation : dict
+        The options of its section, with the defaults filled in.
     """
 
     path: Path
@@ -111,7 +111,12 @@ class Settings:
     training: TrainingOptions
     schedule: Any
     optimizer: Optimizer
-    speed_factors: tuple[float, ...]
+    augmentation: dict
+
+    @property
+    def uses_bank(self) -> bool:
+        """Whether noises or rooms are wanted."""
+        return self.augmentation["noise_probability"] > 0 or self.augmentation["reverb_probability"] > 0
 
     def where(self, section: str) -> str:
         """File and section, for messages."""
@@ -161,7 +166,7 @@ def read_settings(path: Path, steps: int | None = None) -> Settings:
         training=make(TrainingOptions, sections["training"], where("training")),
         schedule=build(SCHEDULES, sections["schedule"], where("schedule")),
         optimizer=build(OPTIMIZERS, sections["optimizer"], where("optimizer")),
-        speed_factors=resolved_options(Augmenter, sections.get("augmentation"))["speed_factors"])
+        augmentation=resolved_options(Augmenter, sections.get("augmentation"), GIVEN_TO_AUGMENTER))
 
 
 def _sections(*, model: dict, loss: dict, optimizer: dict, schedule: dict, crops: dict, augmentation: dict | None = None, training: dict) -> None:

@@ -17,6 +17,7 @@ config=recipes/mini/conf/ghostvlad_mini.yaml  # path: network, loss and regime
 steps=                          # length of the training instead of the YAML's
 trim=false                      # cut silence out when packing
 processes=1                     # training processes (torchrun)
+num_threads=2                   # threads of the training; sums depend on it
 device=cpu                      # of training and extraction: cpu or cuda
 . utils/stages.sh "$@"
 
@@ -53,7 +54,8 @@ if at_stage 2 "pack audio and prepare augmentation"; then
 fi
 
 if at_stage 3 "train the network"; then
-  run $trainer -m steps.train "$packed/train" "$packed/dev" "$config" "$exp" --bank "$packed/bank" --seed "$seed" --device "$device" ${steps:+--steps "$steps"}
+  run $trainer -m steps.train "$packed/train" "$packed/dev" "$config" "$exp" --bank "$packed/bank" \
+    --seed "$seed" --num-threads "$num_threads" --device "$device" ${steps:+--steps "$steps"}
 fi
 
 if at_stage 4 "extract embeddings"; then

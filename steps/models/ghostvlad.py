@@ -71,7 +71,8 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
     def __init__(self, *, conv_channels: int = 64, bottleneck_channels: tuple[int, ...] = (48, 96, 128, 256),
                  stage_channels: tuple[int, ...] = (96, 128, 256, 512), blocks: tuple[int, ...] = (2, 3, 3, 3),
                  pooling: Literal["vlad", "average"] = "vlad", clusters: int = 8, ghosts: int = 2, frame_channels: int = 512,
-                 embedding_dim: int = 512, front_end: dict | None = None, spec_augment: dict | None = None, bn_momentum: float = 0.01, last_max_pooling: bool = True,
+                 embedding_dim: int = 512, front_end: dict | None = None, spec_augment: dict | None = None, bn_momentum: float = 0.01,
+                 last_max_pooling: bool = True,
                  embedding_output: Literal["relu", "batch_norm"] = "relu") -> None:
         _check_sizes(conv_channels=conv_channels, clusters=clusters, ghosts=ghosts, frame_channels=frame_channels, embedding_dim=embedding_dim,
                      bottleneck_channels=bottleneck_channels, stage_channels=stage_channels, blocks=blocks)

@@ -6,15 +6,19 @@ import re
 import shutil
 import signal
 
+import numpy as np
 import pytest
 import torch
 
-from steps.train import train
+from steps.extract import load_network
+from steps.train import dev_eer, train
 from tests.training_runs import assert_same_end, history, steps_on_disk, stop_after, variant
 from utils.checkpoints import load_checkpoint
 from utils.config import build, read_yaml
 from utils.data_dir import read_map
 from utils.errors import UserError
+from utils.inference import embed_utterances, open_packed
+from utils.metrics import equal_error_rate
 from utils.sampling import CropDataset
 
 
@@ -272,6 +276,22 @@ def test_a_batch_that_the_processes_cannot_share_is_refused(corpus, tmp_path, mo
     assert not (tmp_path / "exp" / "config.yaml").exists()
 
 
+def test_validation_is_the_eer_of_centred_cosines(corpus, undisturbed):
+    network, _ = load_network(undisturbed, "step-0000040")
+    found = dev_eer(corpus / "dev", 16000)(network)
+    assert found == pytest.approx(history(undisturbed)[-1]["dev_eer_percent"])
+    keys, reader = open_packed(corpus / "dev", 16000)
+    embeddings = embed_utterances(network, reader, range(len(keys))).astype(np.float64)
+    centred = dict(zip(keys, embeddings - embeddings.mean(axis=0), strict=True))
+    scores = {True: [], False: []}
+    for enrol, test, kind in map(str.split, (corpus / "dev" / "trials").read_text().splitlines()):
+        one, other = centred[enrol], centred[test]
+        scores[kind == "target"].append(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+    plain = [dict(zip(keys, embeddings, strict=True))[key] for key in keys[:2]]
+    assert abs(plain[0] @ plain[1] / np.linalg.norm(plain[0]) / np.linalg.norm(plain[1]) - scores[True][0]) > 0.01, "centring shows"
+    assert found == pytest.approx(100 * equal_error_rate(np.array(scores[True]), np.array(scores[False])))
+
+
 @pytest.mark.parametrize("side", [0, 1])
 def test_a_dev_trial_whose_side_is_not_there_is_named_with_its_line(corpus, tmp_path, side):
     dev = shutil.copytree(corpus / "dev", tmp_path / "dev")
@@ -314,6 +334,15 @@ def test_a_margin_loss_gets_the_margin_of_the_schedule_and_bf16_trains(corpus, t
     assert margins == pytest.approx([0, 0.1, 0.2, 0.2])
     weights = load_checkpoint(tmp_path / "exp" / "checkpoints" / "average.pt")["network"].values()
     assert {value.dtype for value in weights if value.is_floating_point()} == {torch.float32}
+
+
+def test_a_bank_that_the_yaml_does_not_use_makes_no_difference(corpus, tmp_path):
+    train_tiny(corpus, tmp_path / "exp", steps=1, bank=tmp_path / "no bank")
+    receipt = json.loads((tmp_path / "exp" / "receipts" / "train.json").read_text())
+    assert "bank" not in receipt["inputs"]
+    config = variant(corpus, tmp_path, ("speed_factors: [1.0, 1.1]", "noise_probability: 0.5"))
+    with pytest.raises(UserError, match="no bank/receipts/augment.json is missing: the step that makes it has not finished"):
+        train(corpus / "train", corpus / "dev", config, tmp_path / "other", num_threads=1, bank=tmp_path / "no bank")
 
 
 def test_every_draw_is_taken_once_and_in_order(corpus, tmp_path, monkeypatch):

@@ -12,6 +12,8 @@ import torch
 from utils.checkpoints import average_weights, checkpoint_path, load_checkpoint, load_newest, save_checkpoint, saved_steps, weights_digest
 from utils.errors import UserError
 
+WEIGHTS = torch.ones(3, 2).numpy().tobytes()
+
 
 def state(step=0, value=1.0):
     network = {"weight": torch.full((3, 2), value), "count": torch.tensor(step), "half": torch.tensor([value], dtype=torch.bfloat16)}
@@ -54,10 +56,10 @@ def test_steps_are_found_in_order_and_other_files_are_not(tmp_path):
 def damage(path, kind):
     data = path.read_bytes()
     path.write_bytes({"empty": b"", "cut": data[:len(data) // 2], "last byte": data[:-1], "text": b"not a checkpoint\n" * 50,
-                      "middle": data[:400] + bytes(40) + data[440:]}[kind])
+                      "middle": data[:400] + bytes(40) + data[440:], "one bit": data.replace(WEIGHTS, WEIGHTS[:-1] + b"\x3e")}[kind])
 
 
-@pytest.mark.parametrize("kind", ["empty", "cut", "last byte", "text", "middle"])
+@pytest.mark.parametrize("kind", ["empty", "cut", "last byte", "text", "middle", "one bit"])
 def test_a_damaged_newest_one_is_named_and_passed_over(tmp_path, capsys, kind):
     for step in (0, 10, 20):
         save_checkpoint(checkpoint_path(tmp_path, step), state(step))

@@ -51,7 +51,8 @@ def recipe(tmp_path, monkeypatch):
     def plan(x=1):
         one = ["python3", "-m", "local.planned_one", f"{tmp_path}/in", f"{tmp_path}/one", "--x", str(x), "--job", "JOB/2"]
         two = ["python3", "-m", "local.planned_two", f"{tmp_path}/one/receipts/planned_one.1of2.json", f"{tmp_path}/two"]
-        lines = ["stage 0 first", "launch --num-threads 1 JOB=1:2 log.JOB " + shlex.join(one), "stage 1 second", "run " + shlex.join(two), "stage 2 nothing"]
+        array = "launch --num-threads 1 JOB=1:2 log.JOB " + shlex.join(one)
+        lines = ["stage 0 first", array, "stage 1 second", "run " + shlex.join(two), "stage 2 nothing"]
         (tmp_path / "plan").write_text("\n".join(lines) + "\n")
         return tmp_path / "plan"
 

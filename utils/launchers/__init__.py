@@ -2,6 +2,6 @@
 
 The contract, the same for every launcher (one module each, with a function ``submit(tasks, resources) -> dict of JOB -> exit code``):
 JOB in LOG and COMMAND becomes the task's number.  Only tasks without a fresh receipt are started.  The log's first line holds the command, host and
-start, its last one the exit code and seconds (utils/launchers/task.py writes them, wherever the task runs).  A task has succeeded when its receipt exists, whatever
-its exit code says.
+start, its last one the exit code and seconds (utils/launchers/task.py writes them, wherever the task runs).  A task has succeeded when its receipt
+exists, whatever its exit code says.
 """

@@ -1,0 +1,119 @@
+"""Utterances per second that training takes, crops ready in memory: the full-size network and its _cpu form, in float32 and bfloat16.
+
+python -m tests.bench.bench_training --device cuda
+python -m tests.bench.bench_training --batch-size 16 --steps 3
+"""
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal
+
+import torch
+
+from steps.losses import LOSSES
+from steps.models import MODELS
+from utils.cli import run
+from utils.config import build
+from utils.processes import use_device
+from utils.trainer import Objective, Trainer
+from utils.training_settings import read_settings
+
+CONFIGS = (Path("conf/ghostvlad.yaml"), Path("conf/ghostvlad_cpu.yaml"))
+
+
+def bench_training(*, device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 2, batch_size: int | None = None, steps: int = 10,
+                   num_speakers: int = 5994) -> dict:
+    """Print utterances per second, the mean over the steps behind the first two.
+
+    Parameters
+    ----------
+    device : str
+        ``cpu`` or ``cuda``.
+    num_threads : int
+        Threads on the CPU.
+    batch_size : int or None
+        Crops in a step; None: the YAML's.
+    steps : int
+        How many are timed.
+    num_speakers : int
+        Classes of the loss.
+
+    Returns
+    -------
+    dict
+        (YAML, precision) -> utterances per second.
+    """
+    use_device(device, num_threads)
+    rates = {}
+    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {num_threads} threads"
+    print(f"{name}, torch {torch.__version__}, {num_speakers} speakers")
+    print(f"{'':28}{'batch':>8}{'crop':>10}{'ms a step':>12}{'utterances/s':>15}{'GPU memory':>13}")
+    for config in CONFIGS:
+        for precision in ("fp32", "bf16"):
+            trainer, batch = assembled(config, precision, device, batch_size, num_speakers)
+            seconds = timed(trainer, batch, steps)
+            rates[config.stem, precision] = len(batch[0]) / seconds
+            memory = f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if device == "cuda" else ""
+            print(f"{config.stem + ' ' + precision:28}{len(batch[0]):8}{batch[0].shape[1] / 16000:8.2f} s{1000 * seconds:12.1f}"
+                  f"{rates[config.stem, precision]:15.1f}{memory:>13}")
+    return rates
+
+
+def assembled(config: Path, precision: str, device: str, batch_size: int | None, num_speakers: int) -> tuple[Trainer, tuple]:
+    """A trainer and one batch of noise for it.
+
+    Parameters
+    ----------
+    config : path
+        YAML.
+    precision : str
+        ``fp32`` or ``bf16``.
+    device : str
+        ``cpu`` or ``cuda``.
+    batch_size : int or None
+        Crops in a step; None: the YAML's.
+    num_speakers : int
+        Classes of the loss.
+    """
+    settings = read_settings(config, steps=10**6)
+    settings.training.precision = precision
+    torch.manual_seed(1)
+    network = build(MODELS, settings.sections["model"], settings.where("model"))
+    loss = build(LOSSES, settings.sections["loss"], settings.where("loss"), embedding_dim=network.embedding_dim, num_speakers=num_speakers)
+    objective, size = Objective(network, loss).to(device), batch_size or settings.crops.batch_size
+    trainer = Trainer(objective, settings.optimizer.make(objective), settings.schedule, SimpleNamespace(), batch_size=size, total_steps=10**6,
+                      options=settings.training, folder=Path(), validate=lambda _: 0.0, clip_norm=settings.optimizer.clip_norm, num_workers=0)
+    waveforms_BS = 0.1 * torch.randn(size, round(settings.crops.crop_seconds * network.sample_rate_hz))
+    batch = waveforms_BS, torch.arange(size) % num_speakers, torch.arange(size)
+    return trainer, tuple(part.pin_memory() for part in batch) if device == "cuda" else batch
+
+
+def timed(trainer: Trainer, batch: tuple[torch.Tensor, ...], steps: int) -> float:
+    """Seconds of a step, all that the device does for it.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Whose steps.
+    batch : tensors
+        Waveforms, labels and seeds, the same in each step.
+    steps : int
+        How many are timed, after two to warm up.
+    """
+    def wait():
+        if trainer.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    for _ in range(2):
+        trainer._train_step(*batch)
+    wait()
+    start = time.perf_counter()
+    for _ in range(steps):
+        trainer._train_step(*batch)
+    wait()
+    return (time.perf_counter() - start) / steps
+
+
+if __name__ == "__main__":
+    run(bench_training)
