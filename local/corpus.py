@@ -55,10 +55,14 @@ def require(wanted: Collection[str], source: Path, found: Collection[str], path:
 
     Parameters
     ----------
-    wanted, found : collections of str
+    wanted : collection of str
         Utterances or speakers.
-    source, path : path
-        The lists that they stand in.
+    source : path
+        The list that they stand in.
+    found : collection of str
+        Those that another list names.
+    path : path
+        That list.
 
     Raises
     ------

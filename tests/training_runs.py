@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from steps.train import train
 from utils.checkpoints import load_checkpoint, saved_steps
 from utils.sampling import CropDataset
 
@@ -19,6 +20,11 @@ def variant(corpus: Path, folder: Path, *changes: tuple[str, str]) -> Path:
     path = folder / "config.yaml"
     path.write_text(text)
     return path
+
+
+def train_tiny(corpus: Path, output: Path, config: str = "config.yaml", **options) -> dict:
+    """Train on the tiny corpus, in this process."""
+    return train(corpus / "train", corpus / "dev", corpus / config, output, num_threads=1, **options)
 
 
 def history(experiment: Path) -> list[dict]:

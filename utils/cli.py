@@ -49,12 +49,18 @@ def run_subcommands(functions: Mapping[str, Callable]) -> None:
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the one that started it dies, so that a killed recipe leaves no writer behind (Linux only)."""
-    if sys.platform == "linux":
-        parent, set_parent_death_signal = os.getppid(), 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() != parent:
-            sys.exit("the process that started this one died")
+    """Have the kernel kill this process when the one that started it dies, so that a killed recipe leaves no writer behind (Linux only).
+
+    SV_STAGED is the number of the process that the work is done for; where it died before this line, this one ends here.
+    """
+    if sys.platform != "linux":
+        return
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    try:
+        os.kill(int(os.environ.get("SV_STAGED", os.getpid())), 0)
+    except ProcessLookupError:
+        sys.exit("the process that this work was for died")
 
 
 def exit_with(work: Callable) -> None:

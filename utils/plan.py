@@ -201,16 +201,16 @@ def verify(plan: Path, *, first: int = 0, last: int = 7) -> None:
     UserError
         Some output is not what was written.
     """
-    faults, count = [], 0
+    faults, outputs = set(), set()  # a file may stand in two receipts: of the job that wrote it and of the step that collected the jobs
     for stage in examine(plan, last):
         for each in stage.statuses if stage.number >= first else []:
-            faults += filter(None, [each.task.verify()])
-            count += len((read_receipt(each.task.path) or {"outputs": ()})["outputs"])
-    for fault in faults:
+            faults |= set(filter(None, [each.task.verify()]))
+            outputs |= {each.task.home / name for name in (read_receipt(each.task.path) or {"outputs": ()})["outputs"]}
+    for fault in sorted(faults):
         print(fault)
     if faults:
-        raise UserError(f"{len(faults)} of {count} outputs are not what was written; remove them and run their stage again")
-    print(f"verified: {count} outputs are what was written")
+        raise UserError(f"{len(faults)} of {len(outputs)} outputs are not what was written; remove them and run their stage again")
+    print(f"verified: {len(outputs)} outputs are what was written")
 
 
 def accept(plan: Path, *, first: int = 0, last: int = 7) -> None:

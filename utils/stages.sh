@@ -92,12 +92,12 @@ at_stage() {  # number title
 
 run() {  # COMMAND...: one process of the present stage
   if [ -n "${SV_PLAN:-}" ]; then { printf 'run '; printf '%q ' "$@"; echo; } >>"$SV_PLAN"; return; fi
-  SV_STAGED=1 "$@"
+  SV_STAGED=$$ "$@"
 }
 
 launch() {  # [--num-threads N] [--mem G] [--gpu N] [--time H:MM:SS] JOB=1:N LOG COMMAND...
   if [ -n "${SV_PLAN:-}" ]; then { printf 'launch '; printf '%q ' "$@"; echo; } >>"$SV_PLAN"; return; fi
-  SV_STAGED=1 python3 -m utils.launchers "$launcher" "$@"
+  SV_STAGED=$$ python3 -m utils.launchers "$launcher" "$@"
 }
 
 if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done

@@ -97,13 +97,18 @@ def last_line(text: str) -> str:
     return text.rstrip("\n").rpartition("\n")[2]
 
 
-def contents(workdir: Path) -> dict[str, str]:
+def contents(workdir: Path, copied_from: Path | None = None) -> dict[str, str]:
     """What has to be the same in two runs: path -> digest of the bytes, with the workdir's own name taken out of the lists; weights by tensors."""
+    def mapped(content):
+        for root in filter(None, (workdir, copied_from)):
+            content = content.replace(f"{root}/".encode(), b"<workdir>/")
+        return digest(content)
+
     found = {}
     for path in sorted(workdir.rglob("*")):
         name = str(path.relative_to(workdir))
         if path.is_file() and not NOT_COMPARED & set(path.relative_to(workdir).parts):
-            found[name] = tensors(path) if path.suffix == ".pt" else digest(path.read_bytes().replace(f"{workdir}/".encode(), b"<workdir>/"))
+            found[name] = tensors(path) if path.suffix == ".pt" else mapped(path.read_bytes())
     assert found, f"{workdir}: nothing to compare"
     return found
 

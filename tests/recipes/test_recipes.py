@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import time
 
@@ -82,14 +83,13 @@ def test_killed_anywhere_and_repeated_it_ends_with_the_same_bytes(runs, recipe, 
 
 def test_killed_in_training_it_goes_on_from_the_newest_checkpoint(runs, tmp_path):
     process = runs.start("speechocean762", tmp_path)
-    newest = tmp_path / "exp" / "tiny" / "checkpoints" / "step-0000006.pt"
-    wait_for(newest, process)
+    wait_for(tmp_path / "exp" / "tiny" / "checkpoints" / "step-0000006.pt", process)
     kill(process)
     assert not (tmp_path / "exp" / "tiny" / "receipts" / "train.json").exists(), "killed too late"
-    before = newest.stat().st_mtime_ns
-    text = runs.run("speechocean762", tmp_path)
-    assert "50%" in text.partition("== stage 3")[2], "the bar starts where training goes on"
-    assert newest.stat().st_mtime_ns == before, "no step before it was made again"
+    training = runs.run("speechocean762", tmp_path).partition("== stage 3")[2]
+    shown = [int(percent) for percent in re.findall(r"(\d+)%\|", training)]
+    print("the bar showed", shown)
+    assert min(shown) >= 50, "no step before the checkpoint was made again"
     assert difference(contents(runs.whole("speechocean762")), contents(tmp_path)) == []
 
 
@@ -106,8 +106,6 @@ def test_two_training_processes_give_a_recipe_that_is_done(runs, tmp_path):
     text = runs.run("speechocean762", tmp_path, "--processes", 2)
     assert "report:" in text
     assert "nothing to do" in runs.run("speechocean762", tmp_path, "--processes", 2)
-    stale = runs.run("speechocean762", tmp_path, code=1)
-    assert "option processes was 2, is 1" in stale
 
 
 def test_relative_paths_are_the_callers(runs, tmp_path):

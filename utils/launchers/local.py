@@ -26,7 +26,7 @@ def submit(tasks: Mapping[int, list[str]], resources: Mapping[str, str]) -> dict
     """
     num_threads = int(resources.get("num-threads", 1))
     at_once = int(resources.get("max") or max(1, (os.cpu_count() or 1) // num_threads))
-    environment = os.environ | {"OMP_NUM_THREADS": str(num_threads), "SV_STAGED": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": str(num_threads), "SV_STAGED": str(os.getpid())}
     waiting, running, codes = list(tasks), {}, {}
     try:
         while waiting or running:
