@@ -12,6 +12,23 @@ from utils.errors import UserError
 
 
 @contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Give a fault of the disk the name of the file that was being written, which a full disk does not tell.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """Open a file that appears under its name only when the block ends without an exception.
 
@@ -32,7 +49,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     temporary = path.with_name(f".{path.name}.tmp")
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
-        with open(temporary, mode, **text) as file:
+        with naming(path), open(temporary, mode, **text) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

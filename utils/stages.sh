@@ -53,6 +53,8 @@ set_option() {  # name value
   local line
   line=$(grep -m 1 "^$1=" <<<"$declared") || fail_usage "unknown option '--${1//_/-}'; --help lists them"
   case $line in
+    *\#\ one\ of\ *) local choices=${line#*\# one of }; choices=${choices%%:*}
+      case " ${choices//,/} " in *" $2 "*) ;; *) fail_usage "option --${1//_/-} is one of $choices, not '$2'" ;; esac ;;
     *=true*\#* | *=false*\#*) [ "$2" = true ] || [ "$2" = false ] || fail_usage "option --${1//_/-} is true or false, not '$2'" ;;
     *"# path:"*) printf -v "$1" '%s' "$(callers_path "$2")"; return ;;
   esac
@@ -76,7 +78,14 @@ for option in stage stop_stage accept; do
   case ${!option} in [0-7]) ;; '') [ "$option" = accept ] || fail_usage "--$option needs a number" ;; *) fail_usage "--${option//_/-} is a stage from 0 to 7, not '${!option}'" ;; esac
 done
 [ "$stage" -le "$stop_stage" ] || fail_usage "--stage $stage is behind --stop-stage $stop_stage"
-case $nj in '' | *[!0-9]* | 0) fail_usage "--nj is a number of jobs from 1 on, not '$nj'" ;; esac
+for option in nj steps processes num_threads fold; do
+  case ${!option-1} in [1-9] | [1-9][0-9]*) ;; '') [ "$option" = steps ] || fail_usage "--${option//_/-} needs a number" ;; *) bad=$option ;; esac
+  case ${!option-1} in *[!0-9]*) bad=$option ;; esac
+  [ -z "${bad:-}" ] || fail_usage "--${bad//_/-} is a whole number from 1 on, not '${!bad}'"
+done
+case ${seed-1} in '' | *[!0-9]*) fail_usage "--seed is a whole number from 0 on, not '$seed'" ;; esac
+case $name in *[!A-Za-z0-9._-]*) fail_usage "--name is part of a folder's name: letters, digits, dots, dashes and underscores, not '$name'" ;; esac
+[ -z "${config:-}" ] || [ -f "$config" ] || fail_usage "--config $config: no such file"
 case " $launchers" in *" $cmd "*) ;; *) fail_usage "--cmd is one of: $launchers; not '$cmd'" ;; esac
 : "${workdir:=$(dirname "$script")}"
 

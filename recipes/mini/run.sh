@@ -11,19 +11,19 @@ cd "$(dirname "$0")/../.."
 . ./path.sh
 
 # Options: name=default  # meaning
-size=full                       # full: minutes; tiny: seconds
+size=full                       # one of full, tiny: minutes, or seconds
 seed=1                          # of the corpus, the first weights and every draw
-config=recipes/mini/conf/ghostvlad_mini.yaml  # path: network, loss and regime
+config=                         # path: network, loss and regime; default: conf/ghostvlad_mini.yaml here, or ghostvlad_tiny.yaml with --size tiny
 steps=                          # length of the training instead of the YAML's
 trim=false                      # cut silence out when packing
 processes=1                     # training processes (torchrun)
 num_threads=2                   # threads of the training; sums depend on it
-device=cpu                      # of training and extraction: cpu or cuda
+device=cpu                      # one of cpu, cuda: of training and extraction
 . utils/stages.sh "$@"
 
 variant=$size$([ "$seed" = 1 ] || echo "-seed$seed")
 suffix=$([ "$variant" = full ] || echo "-$variant")$([ "$trim" = false ] || echo -trim)
-[ "$size" != tiny ] || : "${steps:=12}"
+[ -n "$config" ] || config=recipes/mini/conf/ghostvlad_$([ "$size" = tiny ] && echo tiny || echo mini).yaml
 
 data=$workdir/data/$variant
 packed=$data/packed_16000$([ "$trim" = false ] || echo _trim)

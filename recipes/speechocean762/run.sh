@@ -21,7 +21,7 @@ steps=                          # length of the training instead of the YAML's
 trim=false                      # cut silence out when packing
 processes=1                     # training processes (torchrun)
 num_threads=2                   # threads of the training; sums depend on it
-device=cpu                      # of training and extraction: cpu or cuda
+device=cpu                      # one of cpu, cuda: of training and extraction
 . utils/stages.sh "$@"
 
 [ -n "$corpus" ] || fail_usage "--corpus is needed: the folder that holds WAVE/ and train/ (see recipes/speechocean762/README.md)"
