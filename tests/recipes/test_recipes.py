@@ -14,7 +14,6 @@ from tests.recipes.runs import MINUTES, contents, difference
 from tests.tree import RECIPES
 
 pytestmark = pytest.mark.slow
-SECONDS_OF_NOTHING = 20  # a second run: seconds, on a busy machine too
 each_recipe = pytest.mark.parametrize("recipe", [path.parent.name for path in RECIPES])
 
 
@@ -56,7 +55,7 @@ def test_every_stage_alone_gives_what_the_whole_gives(runs, recipe, tmp_path):
 
 
 @each_recipe
-def test_a_second_run_finds_nothing_to_do_within_seconds(runs, recipe):
+def test_a_second_run_finds_nothing_to_do(runs, recipe):
     workdir = runs.whole(recipe)
     before = contents(workdir)
     started = time.monotonic()
@@ -65,7 +64,6 @@ def test_a_second_run_finds_nothing_to_do_within_seconds(runs, recipe):
     print(f"{recipe}: second run {seconds:.1f} s")
     assert "nothing to do" in text
     assert "report:" in text, "a second run shows the results again"
-    assert seconds < SECONDS_OF_NOTHING
     assert difference(before, contents(workdir)) == []
 
 

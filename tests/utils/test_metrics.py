@@ -154,14 +154,13 @@ def test_evaluate_gives_what_the_single_metrics_give():
     assert (row["targets"], row["nontargets"]) == (300, 3000)
 
 
-def test_580_000_scores_take_a_fraction_of_a_second():
+def test_580_000_scores_of_two_normal_classes_have_the_error_rate_of_theory():
     rng = np.random.default_rng(2)
     target, nontarget = rng.normal(3, 1, 290_000), rng.normal(0, 1, 290_000)
     start = time.process_time()
-    evaluate(target, nontarget)
-    seconds = time.process_time() - start
-    print(f"evaluate: {seconds:.3f} s of processor time")
-    assert seconds < 1.5  # 0.2 s on an idle machine; a quadratic way takes minutes
+    row = evaluate(target, nontarget)
+    print(f"evaluate: {time.process_time() - start:.3f} s of processor time")
+    assert row["eer_percent"] == pytest.approx(6.681, abs=0.1)  # the normal distribution's tail beyond 1.5
 
 
 def test_det_points_lie_on_the_curve_and_keep_its_ends():
