@@ -16,7 +16,7 @@ noise=                          # path: tree of noise files for augmentation
 rirs=                           # path: tree of room responses for augmentation
 fold=1                          # which quarter of the speakers is tested, 1 to 4, where test/ is missing
 seed=1                          # of the folds, the trials, the first weights and every draw
-config=recipes/speechocean762/conf/ghostvlad_fbank.yaml  # path: network, loss and regime
+config=                         # path: network, loss and regime; default: conf/ghostvlad_fbank.yaml here, ghostvlad_fbank_clean.yaml without noise and rooms
 steps=                          # length of the training instead of the YAML's
 trim=false                      # cut silence out when packing
 processes=1                     # training processes (torchrun)
@@ -26,11 +26,12 @@ device=cpu                      # one of cpu, cuda: of training and extraction
 
 [ -n "$corpus" ] || fail_usage "--corpus is needed: the folder that holds WAVE/ and train/ (see recipes/speechocean762/README.md)"
 variant=fold$fold$([ "$seed" = 1 ] || echo "-seed$seed")
+[ -n "$config" ] || config=recipes/speechocean762/conf/ghostvlad_fbank$([ -n "$noise" ] && [ -n "$rirs" ] || echo _clean).yaml
 suffix=$([ "$variant" = fold1 ] || echo "-$variant")$([ "$trim" = false ] || echo -trim)
 
 data=$workdir/data/$variant
 packed=$data/packed_16000$([ "$trim" = false ] || echo _trim)
-bank=$packed/bank
+bank=$([ -z "$noise$rirs" ] || echo "$packed/bank")
 exp=$workdir/exp/$(basename "$config" .yaml)$suffix${name:+-$name}
 untrained=$exp-untrained
 mfcc=$workdir/exp/mfcc_stats$suffix
@@ -53,12 +54,12 @@ if at_stage 2 "pack audio and prepare augmentation"; then
     $cmd JOB=1:"$nj" "$packed/$set/log/pack.JOB.log" python3 -m steps.pack_audio "$data/$set" "$packed/$set" --trim "$trim" --job "JOB/$nj"
     run python3 -m steps.collect_packed "$data/$set" "$packed/$set" --jobs "$nj"
   done
-  [ -z "$noise$rirs" ] || run python3 -m steps.augment "$bank" ${noise:+--noise "$data/noise"} ${rirs:+--rirs "$data/rirs"}
+  [ -z "$bank" ] || run python3 -m steps.augment "$bank" ${noise:+--noise "$data/noise"} ${rirs:+--rirs "$data/rirs"}
 fi
 
 if at_stage 3 "train the network"; then
   run $trainer -m steps.train "$packed/train" "$packed/dev" "$config" "$exp" \
-    ${noise:+--bank "$bank"} --seed "$seed" --num-threads "$num_threads" --device "$device" ${steps:+--steps "$steps"}
+    ${bank:+--bank "$bank"} --seed "$seed" --num-threads "$num_threads" --device "$device" ${steps:+--steps "$steps"}
 fi
 
 if at_stage 4 "extract embeddings"; then
