@@ -75,6 +75,7 @@ def exit_with(work: Callable) -> None:
         work()
         sys.stdout.flush()
     except UserError as error:
+        sys.stdout.flush()  # what was printed before comes before the error, in a pipe too
         print(f"{program()}: {error}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
