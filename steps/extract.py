@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 
-def extract(experiment: Path, data: Path, output: Path, *, checkpoint: str = "average", device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 1,
-            job: str = "1/1") -> dict:
-    """Embed the utterances of one job and write them as a Kaldi archive.
+def extract(experiment: Path, data: Path, output: Path, *, sets: list[str] | None = None, checkpoint: str = "average",
+            device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 1, job: str = "1/1") -> dict:
+    """Embed the utterances of one job and write them as Kaldi archives.
 
     Parameters
     ----------
     experiment : path
         Folder made by steps.train.
     data : path
-        Packed data directory.
+        Packed data directory, or the folder of those in ``sets``.
     output : path
-        Folder of the embeddings.
+        Folder of the embeddings, or of a folder for each of ``sets``.
+    sets : list of str or None
+        Names of data directories below ``data``, one after the other in one process; None: ``data`` itself.
     checkpoint : str
         ``average``, or the name of another file of checkpoints/, such as ``step-0000000`` for the untrained network.
     device : str
@@ -50,6 +52,25 @@ def extract(experiment: Path, data: Path, output: Path, *, checkpoint: str = "av
     ------
     UserError
         The experiment is unfinished, or its network does not take the data.
+    """
+    folders = [(data / name, output / name) for name in sets] if sets else [(data, output)]
+    return {"utterances": sum(extract_set(experiment, *pair, checkpoint, device, num_threads, job).get("utterances", 0) for pair in folders)}
+
+
+def extract_set(experiment: Path, data: Path, output: Path, checkpoint: str, device: str, num_threads: int, job: str) -> dict:
+    """Embed one data directory's part.
+
+    Parameters
+    ----------
+    experiment, data, output : path
+        Experiment, packed data directory, folder of its embeddings.
+    checkpoint, device, num_threads, job
+        As of `extract`.
+
+    Returns
+    -------
+    dict
+        Number of utterances.
     """
     inputs = {"model": experiment / "receipts" / "train.json", **data_dir_inputs(data, "wav.scp", "utt2num_samples")}
     part = job.partition("/")[0]

@@ -63,13 +63,14 @@ if at_stage 3 "train the network"; then
 fi
 
 if at_stage 4 "extract embeddings"; then
+  $cmd JOB=1:"$nj" "$exp/log/extract.JOB.log" \
+    python3 -m steps.extract "$exp" "$packed" "$exp/embeddings" --sets "[train, dev, test]" --device "$device" --job "JOB/$nj"
   for set in train dev test; do
-    $cmd JOB=1:"$nj" "$exp/log/extract_$set.JOB.log" python3 -m steps.extract "$exp" "$packed/$set" "$exp/embeddings/$set" --device "$device" --job "JOB/$nj"
     run python3 -m steps.collect_embeddings "$packed/$set" "$exp/embeddings/$set" --jobs "$nj"
   done
+  $cmd JOB=1:"$nj" "$untrained/log/extract.JOB.log" \
+    python3 -m steps.extract "$exp" "$packed" "$untrained/embeddings" --sets "[dev, test]" --checkpoint step-0000000 --device "$device" --job "JOB/$nj"
   for set in dev test; do  # what the trained network has to beat
-    $cmd JOB=1:"$nj" "$untrained/log/extract_$set.JOB.log" \
-      python3 -m steps.extract "$exp" "$packed/$set" "$untrained/embeddings/$set" --checkpoint step-0000000 --device "$device" --job "JOB/$nj"
     run python3 -m steps.collect_embeddings "$packed/$set" "$untrained/embeddings/$set" --jobs "$nj"
     run python3 -m steps.extract_mfcc_stats "$packed/$set" "$mfcc/embeddings/$set"
   done
