@@ -4,20 +4,20 @@ Line ends, blanks, order, repeated lines, and ids that are not in every list.  T
 for the owner to decide: then nothing is written.  The originals of the lists that change go to ``.backup``.
 """
 
-import re
 import shutil
 from collections.abc import Mapping, Sequence
-from itertools import compress, count, pairwise
-from operator import eq, lt, not_, or_
+from concurrent.futures import ProcessPoolExecutor
+from itertools import compress, count
+from multiprocessing import get_context
+from operator import eq, not_, or_
 from pathlib import Path
 
 from utils.data_dir_io import file_faults, list_files
 from utils.data_dir_lists import as_bytes, problem, raise_first, write_contents
-from utils.data_dir_parse import REST, Fault, fault_of_line, format_of, line_faults, parse
+from utils.data_dir_mend import is_large_and_unsorted, line_number, mend_list, sorted_content
+from utils.data_dir_parse import Fault
 from utils.data_dir_rules import MAY_LACK_UTTERANCES, invert, key_kind, rule_faults
 from utils.errors import UserError
-
-SAMPLE_BYTES = 1 << 16
 
 
 def fix_data_dir(path: str | Path, *, dry_run: bool = False, allow_pipes: bool = False) -> list[str]:
@@ -43,11 +43,10 @@ def fix_data_dir(path: str | Path, *, dry_run: bool = False, allow_pipes: bool =
         Something that its owner has to decide; nothing is written.
     """
     path = Path(path)
-    tables, changes = {}, {}
-    for file in list_files(path):
-        if file != "spk2utt":
-            changes[file] = []
-            tables[file] = mend_list(path, file, changes[file])
+    changes = {file: [] for file in list_files(path) if file != "spk2utt"}
+    with ProcessPoolExecutor(2, get_context("fork")) as pool:  # sorting is what takes time; starts nothing when no list is large
+        ordered = {file: pool.submit(sorted_content, path / file) for file in changes if is_large_and_unsorted(path / file)}
+        tables = {file: mend_list(path, file, changes[file], ordered[file].result() if file in ordered else None) for file in changes}
     raise_first(path, (fault for fault in file_faults(path, tables) if fault.file != "spk2utt"))
     keep_common(path, tables, changes)
     members = invert(*tables["utt2spk"])
@@ -61,123 +60,6 @@ def fix_data_dir(path: str | Path, *, dry_run: bool = False, allow_pipes: bool =
         back_up(path, changed)
         write_contents({file: as_bytes(tables[file]) for file in changed}, path)
     return [f"{path / file}: {change}" for file in changed for change in changes[file]]
-
-
-def mend_list(path: Path, file: str, changes: list[str]) -> list[list[str]]:
-    """The columns of one list: well formed, in byte order (trials: in their order), without repeated lines.
-
-    Parameters
-    ----------
-    path : path
-        Data directory.
-    file : str
-        Name of the list.
-    changes : list of str
-        What was done is added here.
-
-    Raises
-    ------
-    UserError
-        Two lines of one id that differ, or a line that cannot be mended.
-    """
-    content = (path / file).read_bytes()
-    start = content[:SAMPLE_BYTES].split(b"\n")[:-1]
-    columns = parse(file, content) if start == sorted(start) else None  # what begins unsorted need not be parsed before it is sorted
-    if columns and file != "trials" and all(map(lt, columns[0], columns[0][1:])):
-        return columns
-    columns = in_byte_order(path, file, content, changes)
-    return in_byte_order(path, file, tidy_lines(path, file, content, changes), changes) if columns is None else columns
-
-
-def in_byte_order(path: Path, file: str, content: bytes, changes: list[str]) -> list[list[str]] | None:
-    """The columns of a list in byte order (trials: in their order) without repeated lines; None when a line is malformed.
-
-    Parameters
-    ----------
-    path : path
-        Data directory, for messages.
-    file : str
-        Name of the list.
-    content : bytes
-        The whole file.
-    changes : list of str
-        What was done is added here.
-
-    Raises
-    ------
-    UserError
-        Two lines of one id that differ.
-    """
-    lines = content.split(b"\n")
-    if lines.pop():
-        return None
-    # Whole lines sort as their keys do, since blank and tab come before everything that an id may hold.  Parsing after sorting puts the strings
-    # in memory in the order of use, which is what makes the rest fast.
-    ordered = lines if file == "trials" else sorted(lines)
-    columns = parse(file, b"\n".join([*ordered, b""]))
-    if columns is None:
-        return None
-    if ordered != lines:
-        changes.append(f"{len(lines)} lines sorted in byte order")
-    if file != "trials" and all(map(lt, columns[0], columns[0][1:])):
-        return columns
-    unique = list(dict.fromkeys(ordered))
-    if len(unique) < len(lines):
-        changes.append(f"{len(lines) - len(unique)} repeated lines removed")
-    columns = parse(file, b"\n".join([*unique, b""]))
-    for one, other in compress(pairwise(unique), map(eq, columns[0], columns[0][1:])) if file != "trials" else ():
-        found = f"'{other.decode()}', but also '{one.decode()}'"
-        raise UserError(f"{path / file}:{line_number(path / file, other)}: {found}, expected one line per id; remove the wrong one")
-    return columns
-
-
-def tidy_lines(path: Path, file: str, content: bytes, changes: list[str]) -> bytes:
-    """A list with LF line ends, one blank between fields, and none of the empty lines.
-
-    Parameters
-    ----------
-    path : path
-        Data directory.
-    file : str
-        Name of the list.
-    content : bytes
-        The whole file.
-    changes : list of str
-        What was done is added here.
-    """
-    format, most = format_of(file), int(format_of(file).columns[-1] == REST)
-    mended, counts = [], dict.fromkeys(("CR LF line ends made LF", "empty lines removed", "lines rid of extra blanks"), 0)
-    ends = content.count(b"\n")
-    for number, raw in enumerate(content.split(b"\n"), start=1):
-        line = raw.removesuffix(b"\r")
-        tidy = re.sub(rb"[ \t]+", b" ", line.strip(b" \t"), count=most)
-        counts["CR LF line ends made LF"] += line != raw
-        counts["empty lines removed"] += not tidy and number <= ends
-        counts["lines rid of extra blanks"] += bool(tidy) and len(tidy) < len(line)
-        if fault := tidy and fault_of_line(tidy, format):
-            raise UserError(problem(path, Fault(file, number, fault)))
-        if tidy:
-            mended.append(tidy + b"\n")
-    changes += [f"{number} {what}" for what, number in counts.items() if number]
-    if not content.endswith(b"\n"):
-        changes.append("line end added to the last line")
-    if not mended:
-        raise_first(path, line_faults(file, b""))
-    return b"".join(mended)
-
-
-def line_number(path: Path, line: bytes) -> int:
-    """Where a line stands in a file, however many blanks are in it there; 0 when it does not.
-
-    Parameters
-    ----------
-    path : path
-        The list as it was.
-    line : bytes
-        As it was mended.
-    """
-    words = line.split()
-    return next((number for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1) if raw.split() == words), 0)
 
 
 def keep_common(path: Path, tables: dict[str, list[list[str]]], changes: Mapping[str, list[str]]) -> None:

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -27,6 +28,11 @@ def undisturbed(corpus, tmp_path_factory):
     output = tmp_path_factory.mktemp("undisturbed") / "exp"
     train_tiny(corpus, output)
     return output
+
+
+def wait_for_the_next_second():
+    """TensorBoard orders the files of one process by the second in which each was begun; a resumed run is another process, and later."""
+    time.sleep(1.01 - time.time() % 1)
 
 
 def scalars(experiment):
@@ -90,6 +96,7 @@ def test_stopped_by_a_signal_it_goes_on_to_the_same_weights(corpus, undisturbed,
     assert steps_on_disk(tmp_path / "exp")[-1] == step
     assert not (tmp_path / "exp" / "receipts" / "train.json").exists()
     monkeypatch.undo()
+    wait_for_the_next_second()
     train_tiny(corpus, tmp_path / "exp")
     assert_same_end(tmp_path / "exp", undisturbed)
     assert [step for step, _ in scalars(tmp_path / "exp")["loss"]] == list(range(1, 41))
@@ -102,6 +109,7 @@ def test_what_was_logged_behind_the_last_checkpoint_is_forgotten(corpus, undistu
     monkeypatch.undo()
     (tmp_path / "exp" / "checkpoints" / "step-0000013.pt").unlink()  # as if it had died before this one was whole
     assert history(tmp_path / "exp")[-1]["step"] == 13
+    wait_for_the_next_second()
     train_tiny(corpus, tmp_path / "exp")
     assert_same_end(tmp_path / "exp", undisturbed)
     assert [step for step, _ in scalars(tmp_path / "exp")["loss"]] == list(range(1, 41))
