@@ -76,7 +76,7 @@ def exit_with(work: Callable) -> None:
         sys.stdout.flush()
     except UserError as error:
         sys.stdout.flush()  # what was printed before comes before the error, in a pipe too
-        print(f"{program()}: {error}", file=sys.stderr)
+        print(f"{program()}: {the_line_of(error)}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -90,6 +90,18 @@ def exit_with(work: Callable) -> None:
         print(f"{program()}: interrupted", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)
+
+
+def the_line_of(error: UserError) -> str:
+    """What the user is told: torch hands on an error of a loader's process as text, with that process' traceback before the line.
+
+    Parameters
+    ----------
+    error : UserError
+        Raised here or in a loader's process.
+    """
+    text = str(error)
+    return text.rstrip().rpartition(f"{type(error).__name__}: ")[2] if text.startswith("Caught ") else text
 
 
 def call(function: Callable, words: Sequence[str], name: str = "") -> object:

@@ -26,6 +26,17 @@ def step(data: Path, *, snr_db: float = 3.0, trim: bool = False, kind: str = "ok
     '''
     if kind == "user":
         raise UserError("data/x:3: found a, expected b; do c")
+    if kind == "loader":
+        from torch.utils.data import DataLoader
+
+        class Broken:
+            def __len__(self):
+                return 1
+
+            def __getitem__(self, index):
+                raise UserError("data/x.ark: ends early; pack it anew")
+
+        next(iter(DataLoader(Broken(), num_workers=1)))
     if kind == "bug":
         raise KeyError("bug")
     if kind == "disk":
@@ -61,6 +72,13 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_1(step):
     done = step("a", "--kind", "user")
     assert done.returncode == 1
     assert done.stderr.endswith(": data/x:3: found a, expected b; do c\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_a_loader_process_says_to_the_user_is_one_line_too(step):
+    done = step("a", "--kind", "loader")
+    assert done.returncode == 1
+    assert done.stderr.endswith(": data/x.ark: ends early; pack it anew\n")
     assert len(done.stderr.splitlines()) == 1
 
 
