@@ -55,7 +55,7 @@ def augment(bank: Path, *, noise: Path | None = None, rirs: Path | None = None, 
     if task.is_done():
         return task.counts
     from utils.audio import UtteranceReader
-    from utils.augmentation import align_response
+    from utils.augmentation_signal import align_response
     from utils.data_dir import read_data_dir, write_map
     from utils.ledger import Ledger
     from utils.packing import Packer

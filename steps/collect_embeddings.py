@@ -21,7 +21,7 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
     Parameters
     ----------
     data : path
-        Packed data directory that was embedded.
+        Data directory that was embedded.
     output : path
         Folder of the embeddings, where the jobs of steps.extract have written.
     jobs : int
@@ -38,7 +38,7 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
         The embedded utterances are not exactly those of the data directory, or an embedding is not finite.
     """
     receipts = part_receipts(output, "extract", jobs)
-    task = Task(output, "collect_embeddings", format=FORMAT, inputs=receipts | data_dir_inputs(data, "wav.scp", "utt2spk"), options={})
+    task = Task(output, "collect_embeddings", format=FORMAT, inputs=receipts | data_dir_inputs(data, "utt2spk"), options={})
     if task.is_done():
         return task.counts
     from utils.archive import read_vectors

@@ -11,7 +11,6 @@ from utils.parts import Parts, part_receipts
 from utils.receipts import Task, data_dir_inputs
 
 FORMAT = 1
-OF_THE_SOURCE_SOUND = {"utt2dur", "utt2num_frames", "utt2num_samples", "feats.scp", "cmvn.scp"}  # lists that do not hold for the packed sound
 
 
 def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
@@ -19,7 +18,8 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
     """Write the lists of the packed data directory and the ledger of stage 2.
 
     ``wav.scp`` with offsets, ``utt2dur``, ``utt2num_samples``, and every list of the source that still holds, without the utterances that were
-    dropped; segments have become utterances.  ``dropped`` and ``ledger.json`` say who was lost and why, ``lost_trials`` which trials.
+    dropped; segments have become utterances.  Where utterances were split each piece is an utterance, with the lists of the one that it was cut
+    from (but for ``text``), which ``utt2original`` names.  ``dropped`` and ``ledger.json`` say who was lost and why, ``lost_trials`` which trials.
 
     Parameters
     ----------
@@ -54,21 +54,21 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
         return task.counts
     from utils.data_dir import read_data_dir, subset_data_dir, write_data_dir
     from utils.files import atomic_write
-    from utils.ledger import Ledger, utterances_in_trials
+    from utils.ledger import FATES_OF_PIECES, Ledger, utterances_in_trials
+    from utils.packing import packed_lists
 
     parts, source = Parts(packed, receipts), read_data_dir(data, allow_pipes=True)
     wav_scp, num_samples = parts.table("scp"), {utterance: int(number) for utterance, number in parts.table("num_samples").items()}
     ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
-    ledger.read_parts(parts.files("dropped"), wav_scp, source.utt2spk)
+    original = parts.table("utt2original") if parts.options["split"] else None
+    ledger.pieces.update({fate: parts.total(f"pieces:{fate}") for fate in FATES_OF_PIECES})
+    ledger.read_parts(parts.files("dropped"), wav_scp if original is None else sorted(set(original.values())), source.utt2spk)
     ledger.check_limits(max_unreadable_fraction, max_policy_fraction, packed / "receipts")
-    lists = subset_data_dir(source, utterances=ledger.kept)
-    lost_trials = sorted(set(source.trials or []) - set(lists.trials or []))
+    kept = subset_data_dir(source, utterances=ledger.kept)
+    lost_trials = sorted(set(source.trials or []) - set(kept.trials or []))
     ledger.lost_trials = len(lost_trials)
     rate = parts.options["sample_rate_hz"]
-    gone = OF_THE_SOURCE_SOUND | ({"vad.scp"} if parts.options["trim"] else set())
-    lists.maps = {name: mapping for name, mapping in lists.maps.items() if name not in gone and not name.startswith("reco2")}
-    lists.maps |= {"utt2num_samples": num_samples, "utt2dur": {utterance: f"{number / rate:.4f}" for utterance, number in num_samples.items()}}
-    lists.wav_scp, lists.segments = wav_scp, None
+    lists = packed_lists(kept, wav_scp, num_samples, rate, trimmed=parts.options["trim"], original=original)
     write_data_dir(lists, packed)
     with atomic_write(packed / "lost_trials") as file:
         file.writelines(f"{trial}\n" for trial in lost_trials)

@@ -10,11 +10,14 @@ from utils.ledger import MAX_UNREADABLE_FRACTION
 from utils.parts import Parts, part_receipts
 from utils.receipts import Task, data_dir_inputs
 
-FORMAT = 1
+FORMAT = 2
 
 
 def collect_vad(data: Path, *, jobs: int = 1, max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION, allow_missing_trials: bool = False) -> dict:
-    """Write ``vad.scp``, and the ledger of stage 1: ``vad/dropped`` and ``vad/ledger.json``.
+    """Write ``vad.scp``, ``vad/segments``, and the ledger of stage 1 (``vad/dropped`` and ``vad/ledger.json``); say how much speech was found.
+
+    ``vad/segments`` holds the stretches of speech as Kaldi's segments, ``<utterance>-<start>-<end> <recording> <start> <end>``: in the names
+    hundredths of a second within the utterance, in the columns seconds within the recording.
 
     Parameters
     ----------
@@ -30,7 +33,8 @@ def collect_vad(data: Path, *, jobs: int = 1, max_unreadable_fraction: float = M
     Returns
     -------
     dict
-        The ledger's counts, and frames in all and of speech.
+        The ledger's counts, frames in all and of speech, minimum, quartiles and maximum of the fraction of speech over the utterances, and how
+        many utterances have none.
 
     Raises
     ------
@@ -45,6 +49,7 @@ def collect_vad(data: Path, *, jobs: int = 1, max_unreadable_fraction: float = M
         return task.counts
     from utils.data_dir import read_map, write_map
     from utils.ledger import Ledger, utterances_in_trials
+    from utils.vad_output import speech_summary, summary_lines
 
     parts = Parts(home, receipts)
     decisions = parts.table("scp")
@@ -52,9 +57,11 @@ def collect_vad(data: Path, *, jobs: int = 1, max_unreadable_fraction: float = M
     ledger.read_parts(parts.files("dropped"), decisions, read_map(data / "utt2spk"))
     ledger.check_limits(max_unreadable_fraction, receipts=home / "receipts")
     write_map(data / "vad.scp", decisions)
-    num_frames, num_speech = parts.total("frames"), parts.total("speech_frames")
-    print(f"{data}: speech in {num_speech / max(1, num_frames):.1%} of {num_frames / 360_000:.2f} hours; {ledger.summary}")
-    return task.finish([data / "vad.scp", *ledger.write(home), parts], {**ledger.counts, "frames": num_frames, "speech_frames": num_speech})
+    write_map(home / "segments", parts.table("segments"))
+    num_frames, num_speech = ({utterance: int(number) for utterance, number in parts.table(kind).items()} for kind in ("num_frames", "num_speech"))
+    summary = speech_summary(num_frames, num_speech)
+    print("\n".join([*summary_lines(str(data), num_speech, summary), f"{data}: {ledger.summary}"]))
+    return task.finish([data / "vad.scp", home / "segments", *ledger.write(home), parts], {**ledger.counts, **summary})
 
 
 if __name__ == "__main__":

@@ -1,40 +1,33 @@
 """Decide which 10 ms frames are speech, one part of the job array at a time.
 
     python -m steps.compute_vad data/full/train --job 1/4
+    python -m steps.compute_vad data/full/train --config conf/vad/energy.yaml --job 1/4
 
 The decisions are complete when steps.collect_vad has merged the parts.
 """
 
 from pathlib import Path
-from typing import Literal
 
+from utils.audio import Channel
 from utils.cli import run
 from utils.receipts import Task, data_dir_inputs
 
-FORMAT = 1
+FORMAT = 2
 
 
-def compute_vad(data: Path, *, aggressiveness: Literal[0, 1, 2, 3] = 2, window_ms: Literal[10, 20, 30] = 30,
-                min_silence_seconds: float = 0.2, min_speech_seconds: float = 0.1, padding_seconds: float = 0.05, channel: int = 0,
-                allow_pipes: bool = False, root: Path | None = None, allow_missing_trials: bool = False, job: str = "1/1") -> dict:
-    """Write WebRTC's voice activity decisions of one job's utterances as Kaldi vectors of 0 and 1.
+def compute_vad(data: Path, *, config: Path | None = None, channel: Channel = 0, allow_pipes: bool = False, root: Path | None = None,
+                allow_missing_trials: bool = False, job: str = "1/1") -> dict:
+    """Write the voice activity decisions of one job's utterances as Kaldi vectors of 0 and 1, and their stretches of speech as segments.
 
     Parameters
     ----------
     data : path
-        Data directory; writes ``vad/vad.J.{ark,scp}`` and the job's part of the ledger, ``vad/vad.J.dropped``.
-    aggressiveness : int
-        From 0, which takes most for speech, to 3.
-    window_ms : int
-        10, 20 or 30 ms: what the detector looks at for one decision.
-    min_silence_seconds : float
-        Shorter gaps within speech count as speech.
-    min_speech_seconds : float
-        Shorter stretches of speech count as silence.
-    padding_seconds : float
-        Added on both sides of each stretch of speech.
-    channel : int
-        Of sound with several, from 0.
+        Data directory; writes ``vad/vad.J.{ark,scp,segments,num_frames,num_speech}`` and the job's part of the ledger, ``vad/vad.J.dropped``.
+    config : path or None
+        YAML with a detector's name and options: those of conf/vad (webrtc, energy, silero, librosa_trim, librosa_split), which say what to
+        choose when; None: WebRTC's with its defaults.
+    channel : int or "mean"
+        Of sound with several, from 0; ``mean``: all of them averaged.
     allow_pipes : bool
         Leave to run the commands that wav.scp may hold.
     root : path or None
@@ -52,26 +45,29 @@ def compute_vad(data: Path, *, aggressiveness: Literal[0, 1, 2, 3] = 2, window_m
     Raises
     ------
     UserError
-        An utterance of the trials is unreadable.
+        An utterance of the trials is unreadable, or the detector's package cannot be loaded.
     """
-    smoothing = {"min_silence_seconds": min_silence_seconds, "min_speech_seconds": min_speech_seconds, "padding_seconds": padding_seconds}
-    detection = {"aggressiveness": aggressiveness, "window_ms": window_ms}
+    from utils.vad import make_vad, runs
+
+    detector, options = make_vad(config)
     home, part = data / "vad", job.partition("/")[0]
     task = Task(home, "compute_vad", job=job, format=FORMAT, inputs=data_dir_inputs(data, "wav.scp", "utt2spk", "segments"),
-                options={**detection, **smoothing, "channel": channel, "root": root})
+                options={"detector": options, "channel": channel, "root": root})
     if task.is_done():
         return task.counts
     import numpy as np
 
     from utils.archive import ArchiveWriter
     from utils.audio import UnreadableAudio, UtteranceReader
-    from utils.data_dir import job_utterances, read_data_dir
+    from utils.data_dir import job_utterances, read_data_dir, write_map
+    from utils.files import atomic_write
     from utils.ledger import UNREADABLE, Ledger, utterances_in_trials
-    from utils.vad import smooth, webrtc_decisions
+    from utils.vad_output import segment_lines
 
     lists = read_data_dir(data, allow_pipes=allow_pipes)
     reader = UtteranceReader(lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel)
-    ledger, num_frames, num_speech = Ledger(data, utterances_in_trials(data), allow_missing_trials), 0, 0
+    ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
+    num_frames, num_speech, segments = {}, {}, []
     with ArchiveWriter(home / f"vad.{part}.ark", home / f"vad.{part}.scp") as writer:
         for utterance in job_utterances(lists.utt2spk, job):
             try:
@@ -79,12 +75,18 @@ def compute_vad(data: Path, *, aggressiveness: Literal[0, 1, 2, 3] = 2, window_m
             except UnreadableAudio as fault:
                 ledger.drop(utterance, UNREADABLE, fault.reason)
                 continue
-            speech = smooth(webrtc_decisions(samples, rate, **detection), **smoothing)
+            speech = detector.decisions(samples, rate)
             writer.write(utterance, speech.astype(np.float32))
             ledger.keep(utterance)
-            num_frames, num_speech = num_frames + len(speech), num_speech + int(speech.sum())
+            num_frames[utterance], num_speech[utterance] = len(speech), int(speech.sum())
+            segments += segment_lines(utterance, runs(speech), lists.segments)
+    write_map(home / f"vad.{part}.num_frames", num_frames)
+    write_map(home / f"vad.{part}.num_speech", num_speech)
+    with atomic_write(home / f"vad.{part}.segments") as file:
+        file.writelines(segments)
     ledger.write_part(home / f"vad.{part}.dropped")
-    return task.finish([writer, home / f"vad.{part}.dropped"], {**ledger.counts, "frames": num_frames, "speech_frames": num_speech})
+    written = [home / f"vad.{part}.{kind}" for kind in ("num_frames", "num_speech", "segments", "dropped")]
+    return task.finish([writer, *written], {**ledger.counts, "frames": sum(num_frames.values()), "speech_frames": sum(num_speech.values())})
 
 
 if __name__ == "__main__":

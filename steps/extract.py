@@ -10,18 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
+from utils.config import read_yaml
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.receipts import Task, data_dir_inputs, read_receipt
+from utils.network_inputs import network_inputs
+from utils.packed_facts import augmentation_of, vad_of
+from utils.receipts import Task
 
 if TYPE_CHECKING:
     from steps.models import EmbeddingNetwork
+    from utils.features import FrontEnd
 
 FORMAT = 1
 
 
 def extract(experiment: Path, data: Path, output: Path, *, sets: list[str] | None = None, checkpoint: str = "average",
-            device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 1, job: str = "1/1") -> dict:
+            device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 1, root: Path | None = None, job: str = "1/1") -> dict:
     """Embed the utterances of one job and write them as Kaldi archives.
 
     Parameters
@@ -29,7 +33,7 @@ def extract(experiment: Path, data: Path, output: Path, *, sets: list[str] | Non
     experiment : path
         Folder made by steps.train.
     data : path
-        Packed data directory, or the folder of those in ``sets``.
+        Packed data directory, or the folder of those in ``sets``; with feats.scp for a network whose front end is ``precomputed``.
     output : path
         Folder of the embeddings, or of a folder for each of ``sets``.
     sets : list of str or None
@@ -40,6 +44,8 @@ def extract(experiment: Path, data: Path, output: Path, *, sets: list[str] | Non
         ``cpu`` or ``cuda``.
     num_threads : int
         Threads of the computation; fixed, since sums depend on it.
+    root : path or None
+        Folder that relative paths in feats.scp start from.
     job : str
         ``3/8``: the third of eight parts.
 
@@ -54,17 +60,17 @@ def extract(experiment: Path, data: Path, output: Path, *, sets: list[str] | Non
         The experiment is unfinished, or its network does not take the data.
     """
     folders = [(data / name, output / name) for name in sets] if sets else [(data, output)]
-    return {"utterances": sum(extract_set(experiment, *pair, checkpoint, device, num_threads, job).get("utterances", 0) for pair in folders)}
+    return {"utterances": sum(extract_set(experiment, *pair, checkpoint, device, num_threads, root, job).get("utterances", 0) for pair in folders)}
 
 
-def extract_set(experiment: Path, data: Path, output: Path, checkpoint: str, device: str, num_threads: int, job: str) -> dict:
+def extract_set(experiment: Path, data: Path, output: Path, checkpoint: str, device: str, num_threads: int, root: Path | None, job: str) -> dict:
     """Embed one data directory's part.
 
     Parameters
     ----------
     experiment, data, output : path
-        Experiment, packed data directory, folder of its embeddings.
-    checkpoint, device, num_threads, job
+        Experiment, data directory, folder of its embeddings.
+    checkpoint, device, num_threads, root, job
         As of `extract`.
 
     Returns
@@ -72,23 +78,26 @@ def extract_set(experiment: Path, data: Path, output: Path, checkpoint: str, dev
     dict
         Number of utterances.
     """
-    inputs = {"model": experiment / "receipts" / "train.json", **data_dir_inputs(data, "wav.scp", "utt2num_samples")}
+    model = read_yaml(experiment / "config.yaml")["model"] if (experiment / "config.yaml").exists() else {}  # a plan may come before the training
+    inputs = {"model": experiment / "receipts" / "train.json", **network_inputs(data, model, "wav.scp", "utt2num_samples")}
     part = job.partition("/")[0]
     task = Task(output, "extract", job=job, format=FORMAT, inputs=inputs, dear=True,
-                options={"checkpoint": checkpoint, "device": device, "num_threads": num_threads})
+                options={"checkpoint": checkpoint, "device": device, "num_threads": num_threads, "root": root})
     if task.is_done():
         return task.counts
     import torch
 
     from utils.archive import ArchiveWriter
     from utils.data_dir import job_utterances
-    from utils.inference import embed_utterances, open_packed
+    from utils.inference import embed_utterances
+    from utils.network_inputs import open_inputs
     from utils.processes import use_device
 
     use_device(device, num_threads)
     torch.backends.cudnn.allow_tf32 = False  # with its 10 bits the embedding of an utterance depends on its batch mates
     network, facts = load_network(experiment, checkpoint)
-    keys, reader = open_packed(data, network.sample_rate_hz)
+    facts |= origin(data, network.front_end, experiment)
+    keys, reader = open_inputs(data, network.front_end, root)
     mine = job_utterances(keys, job)
     place = {key: row for row, key in enumerate(keys)}
     embeddings = embed_utterances(network.to(device), reader, [place[key] for key in mine])
@@ -97,7 +106,7 @@ def extract_set(experiment: Path, data: Path, output: Path, checkpoint: str, dev
             writer.write(key, embedding)
     provenance = output / f"provenance.{part}.json"
     with atomic_write(provenance) as file:
-        json.dump(facts | {"vad": vad_of(data)}, file, indent=1)
+        json.dump(facts, file, indent=1)
     return task.finish([writer, provenance], {"utterances": len(mine)})
 
 
@@ -118,7 +127,7 @@ def load_network(experiment: Path, checkpoint: str) -> tuple["EmbeddingNetwork",
     """
     from steps.models import MODELS
     from utils.checkpoints import load_checkpoint, weights_digest
-    from utils.config import build, read_yaml
+    from utils.config import build
 
     config = read_yaml(experiment / "config.yaml")
     network = build(MODELS, config["model"], f"{experiment}/config.yaml: model")
@@ -129,21 +138,34 @@ def load_network(experiment: Path, checkpoint: str) -> tuple["EmbeddingNetwork",
     except RuntimeError as error:
         raise UserError(f"{path}: does not fit {experiment}/config.yaml: {str(error).splitlines()[1].strip()}") from None
     return network.eval(), {"model": weights_digest(weights), "network": config["model"]["name"], "front_end": str(network.front_end),
-                            "sample_rate_hz": network.sample_rate_hz, "crops": "whole utterances", "augmentation": "none"}
+                            "sample_rate_hz": network.sample_rate_hz, "crops": "whole utterances"}
 
 
-def vad_of(data: Path) -> str:
-    """What voice activity decisions did to packed audio: ``trimmed when packed``, ``none``, or ``unknown`` where nothing says so.
+def origin(data: Path, front_end: "FrontEnd", experiment: Path) -> dict:
+    """The facts of the provenance that the data directory tells: voice activity decisions, augmentation, and what made stored features.
 
     Parameters
     ----------
     data : path
-        Packed data directory.
+        Data directory.
+    front_end : FrontEnd
+        Of the network.
+    experiment : path
+        Folder made by steps.train.
+
+    Raises
+    ------
+    UserError
+        The features are others than those that the network was trained on.
     """
-    receipt = next((read_receipt(path) for path in sorted((data / "receipts").glob("pack_audio.*.json"))), None)
-    if receipt is None:
-        return "unknown"
-    return "trimmed when packed" if receipt["options"]["trim"] else "none"
+    from utils.features import Precomputed
+    from utils.network_inputs import compare_features
+
+    if not isinstance(front_end, Precomputed):
+        return {"vad": vad_of(data), "augmentation": augmentation_of(data)}
+    made = compare_features(data, read_yaml(experiment / "config.yaml").get("features"), experiment)
+    vad = "frames of speech selected from the features" if front_end.select_voiced else vad_of(data)
+    return {"vad": vad, "augmentation": augmentation_of(data)} | ({"features": made} if made else {})
 
 
 if __name__ == "__main__":

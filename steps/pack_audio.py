@@ -1,39 +1,45 @@
 """Pack audio into large archives of 16-bit mono waves at one rate, one part of the job array at a time.
 
     python -m steps.pack_audio data/full/train data/full/packed_16000/train --job 1/4
+    python -m steps.pack_audio data/full/train data/full/packed_16000_split/train --split true --min-seconds 1.0 --job 1/4
 
 The folder is a data directory when steps.collect_packed has merged the parts.
 """
 
 from pathlib import Path
 
+from utils.audio import Channel
 from utils.cli import run
+from utils.errors import UserError
 from utils.receipts import Task, data_dir_inputs
 
 FORMAT = 1
 
 
-def pack_audio(data: Path, packed: Path, *, sample_rate_hz: int = 16000, trim: bool = False, min_seconds: float = 0.3,
-               min_speech_seconds: float = 0.1, channel: int = 0, allow_pipes: bool = False, root: Path | None = None,
+def pack_audio(data: Path, packed: Path, *, sample_rate_hz: int = 16000, trim: bool = False, split: bool = False,
+               min_seconds: float = 0.3, min_speech_seconds: float = 0.1, channel: Channel = 0, allow_pipes: bool = False, root: Path | None = None,
                allow_missing_trials: bool = False, job: str = "1/1") -> dict:
-    """Read, trim, resample and pack one job's utterances; drop those that are unreadable, too short, or hold too little speech.
+    """Read, trim or split, resample and pack one job's utterances; drop those that are unreadable, too short, or hold too little speech.
 
     Parameters
     ----------
     data : path
-        Data directory, with voice activity decisions (stage 1) unless neither trimming nor ``min_speech_seconds`` wants them.
+        Data directory, with voice activity decisions (stage 1) unless neither ``trim``, ``split`` nor ``min_speech_seconds`` wants them.
     packed : path
-        Folder of the archives: writes ``packed.J.{ark,scp,num_samples,dropped}``.
+        Folder of the archives: writes ``packed.J.{ark,scp,num_samples,dropped}``, and ``packed.J.utt2original`` with ``split``.
     sample_rate_hz : int
         Rate to pack at.
     trim : bool
-        Cut out what is not speech.
+        Cut out what is not speech: an utterance's stretches of speech are put together.
+    split : bool
+        Make every stretch of speech an utterance of its own, ``<utterance>-<first frame>-<end frame>`` (10 ms frames, 7 digits): for training on
+        long recordings.  Not together with ``trim``, and not where trials or enrolment models name the utterances.
     min_seconds : float
-        Shorter utterances (as packed) are dropped by policy.
+        Shorter utterances (as packed) are dropped by policy; shorter pieces are left out and counted.
     min_speech_seconds : float
         Utterances with less speech are dropped by policy, silent ones among them; 0: no decisions are needed.
-    channel : int
-        Of sound with several, from 0.
+    channel : int or "mean"
+        Of sound with several, from 0; ``mean``: all of them averaged.
     allow_pipes : bool
         Leave to run the commands that wav.scp may hold.
     root : path or None
@@ -46,17 +52,23 @@ def pack_audio(data: Path, packed: Path, *, sample_rate_hz: int = 16000, trim: b
     Returns
     -------
     dict
-        The ledger's counts, samples packed, and utterances that had to be clipped.
+        The ledger's counts, samples packed, and utterances (or pieces) that had to be clipped.
 
     Raises
     ------
     UserError
-        An utterance of the trials would be dropped, or one has no decisions.
+        An utterance of the trials would be dropped, one has no decisions, or trials name what was to be split.
     """
-    vad = {"vad": data / "vad" / "receipts" / "collect_vad.json"} if trim or min_speech_seconds > 0 else {}
+    if trim and split:
+        raise UserError("--trim and --split: both were given; either the speech is put together, or every stretch of it becomes an utterance")
+    named = [name for name in ("trials", "enroll.spk2utt") if split and (data / name).exists()]
+    if named:
+        raise UserError(f"{data / named[0]}: names utterances, which --split would take to pieces; pack this set without it")
+    vad = {"vad": data / "vad" / "receipts" / "collect_vad.json"} if trim or split or min_speech_seconds > 0 else {}
+    options = {"sample_rate_hz": sample_rate_hz, "trim": trim, "split": split, "min_seconds": min_seconds,
+               "min_speech_seconds": min_speech_seconds, "channel": channel, "root": root}
     task = Task(packed, "pack_audio", job=job, format=FORMAT, inputs=data_dir_inputs(data, "wav.scp", "utt2spk", "segments") | vad, dear=True,
-                options={"sample_rate_hz": sample_rate_hz, "trim": trim, "min_seconds": min_seconds, "min_speech_seconds": min_speech_seconds,
-                         "channel": channel, "root": root}, expected_bytes=lambda: forecast_bytes(data, sample_rate_hz, job))
+                options=options, expected_bytes=lambda: forecast_bytes(data, sample_rate_hz, job))
     if task.is_done():
         return task.counts
     from utils.archive import read_scp
@@ -68,8 +80,8 @@ def pack_audio(data: Path, packed: Path, *, sample_rate_hz: int = 16000, trim: b
     lists = read_data_dir(data, allow_pipes=allow_pipes)
     reader = UtteranceReader(lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel)
     ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
-    packer = Packer(reader, ledger, sample_rate_hz, decisions=read_scp(data / "vad.scp") if vad else None, trim=trim, min_seconds=min_seconds,
-                    min_speech_seconds=min_speech_seconds)
+    packer = Packer(reader, ledger, sample_rate_hz, decisions=read_scp(data / "vad.scp") if vad else None, trim=trim, split=split,
+                    min_seconds=min_seconds, min_speech_seconds=min_speech_seconds)
     outputs = packer.write(packed / f"packed.{job.partition('/')[0]}", job_utterances(lists.utt2spk, job))
     return task.finish(outputs, packer.counts)
 

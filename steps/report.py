@@ -14,6 +14,7 @@ from utils.files import atomic_write, read_lines
 from utils.receipt_contents import read_receipt
 from utils.receipts import MODE, Task
 from utils.report_page import learning_section, page, rate, results_section, series_of, table
+from utils.report_sound import sound_section
 
 FORMAT = 1
 SUBTITLE = "Speaker verification: error rates, scores, and what they were made with."
@@ -37,13 +38,18 @@ def report(experiment: Path, data: Path) -> dict:
     """
     found = {path.relative_to(experiment).as_posix(): path for name in ("config.yaml", "log/history.jsonl") if (path := experiment / name).exists()}
     ledgers = {f"ledger {path.parent.relative_to(data)}": path for path in sorted(data.rglob("ledger.json"))}
-    inputs = {"results": experiment / "receipts" / "evaluate.json"} | found | ledgers
+    speech = {path.parents[2].relative_to(data).as_posix(): path for path in sorted(data.rglob("vad/receipts/collect_vad.json"))}
+    drawn = experiment / "pictures" / "receipts" / "illustrate.json"
+    inputs = {"results": experiment / "receipts" / "evaluate.json"} | found | ledgers | {f"speech {name}": path for name, path in speech.items()}
+    inputs |= {"pictures": drawn} if drawn.parents[1].exists() else {}
     task = Task(home=experiment, name="report", format=FORMAT, inputs=inputs, options={})
     if not task.is_done():
         rows, curves, history = (read_entries(experiment / name) for name in ("results.json", "curves.json", "log/history.jsonl"))
         sets = dict.fromkeys(row["test_set"] for row in rows)
         sections = [results_section(name, of_set(rows, name), of_set(curves, name)) for name in sets]
-        sections += [learning_section(history), configuration_section(experiment / "config.yaml"), ledger_section(data)]
+        counts_of = {name: read_receipt(path)["counts"] for name, path in speech.items()}
+        sections += [learning_section(history), sound_section(counts_of, read_pictures(experiment / "pictures")),
+                     configuration_section(experiment / "config.yaml"), ledger_section(data)]
         timing = times_of([experiment, data])
         with atomic_write(experiment / "timing.json") as file:
             file.write("[\n" + ",\n".join(map(json.dumps, timing)) + "\n]\n")
@@ -81,6 +87,17 @@ def read_entries(path: Path) -> list[dict]:
     if not path.exists():
         return []
     return [json.loads(line) for line in read_lines(path)] if path.suffix == ".jsonl" else json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_pictures(folder: Path) -> list[dict]:
+    """What steps.illustrate has drawn: its entries, each with its drawing as ``svg``.
+
+    Parameters
+    ----------
+    folder : path
+        Its output; it may be missing.
+    """
+    return [entry | {"svg": (folder / entry["file"]).read_text(encoding="utf-8")} for entry in read_entries(folder / "pictures.json")]
 
 
 def text_table(rows: Sequence[dict]) -> str:

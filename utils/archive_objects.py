@@ -10,6 +10,8 @@ import struct
 
 import numpy as np
 
+from utils.archive_compressed import CODES, decode_even, decode_quartiles
+
 Buffer = bytes | mmap.mmap
 
 INT32_ITEM = np.dtype([("size", "u1"), ("value", "<i4")])  # how Kaldi writes each element of a vector<int32> in a table
@@ -190,26 +192,16 @@ def _decode_int32_vector(buffer: Buffer, start: int) -> tuple[np.ndarray, int]:
 
 
 def _decode_compressed(buffer: Buffer, start: int, token: bytes) -> tuple[np.ndarray, int]:
-    """CM2, CM3: 16 or 8 bits over the range of the matrix.  CM: 8 bits over the quartiles of each column.  Rounded as Kaldi does."""
     if start + 16 > len(buffer):
         raise MalformedObject("truncated in the header of a compressed matrix")
     minimum, extent, rows, columns = struct.unpack_from("<ffii", buffer, start)
     if min(rows, columns) < 0 or (rows == 0) != (columns == 0):
         raise MalformedObject(f"damaged header: a compressed matrix of {rows} x {columns}")
     quartiles, start = _take(buffer, start + 16, np.dtype("<u2"), 4 * columns if token == b"CM" else 0)
-    dtype = np.dtype("<u2" if token == b"CM2" else "u1")
-    codes, end = _take(buffer, start, dtype, rows * columns)
-    with np.errstate(over="ignore", invalid="ignore"):  # an infinite range is data, as NaN is
-        if token != b"CM":
-            step = np.float32(extent * (1.0 / np.iinfo(dtype).max))
-            return (np.float32(minimum) + codes.astype(np.float32) * step).reshape(rows, columns), end
-        knots = np.float32(minimum) + np.float32(extent) * np.float32(1 / 65535) * quartiles.reshape(columns, 4).astype(np.float32)
-        codes = codes.reshape(columns, rows)
-        piece = (codes > 64).astype(int) + (codes > 192)
-        left, right = np.take_along_axis(knots, piece, 1), np.take_along_axis(knots, piece + 1, 1)
-        beyond = (codes - np.array([0, 64, 192])[piece]).astype(np.float32)
-        values = left + ((right - left) * beyond) * (1 / np.array([64.0, 128.0, 63.0]))[piece]
-    return np.ascontiguousarray(values.T, np.float32), end
+    codes, end = _take(buffer, start, CODES[token], rows * columns)
+    if token == b"CM":
+        return decode_quartiles(minimum, extent, quartiles.reshape(columns, 4), codes.reshape(columns, rows)), end
+    return decode_even(minimum, extent, codes.reshape(rows, columns)), end
 
 
 def _decode_text(buffer: Buffer, start: int) -> tuple[np.ndarray, int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.archive_compressed import encode_compressed
 from utils.archive_objects import encode_object, encode_wave
 from utils.files import atomic_write
 
@@ -60,6 +61,20 @@ class ArchiveWriter:
             Written as it is: no other type, no conversion.
         """
         self._add(key, encode_object(np.asarray(array), text=self.text))
+
+    def write_compressed(self, key: str, matrix_TF: np.ndarray) -> None:
+        """Add a matrix as Kaldi compresses features: about a byte a value, with a loss.
+
+        Parameters
+        ----------
+        key : str
+            As in ``write``.
+        matrix_TF : (T, F) float32 array
+            As `utils.archive_compressed.encode_compressed` takes it.
+        """
+        if self.text:
+            raise ValueError("Kaldi has no text form of a compressed matrix")
+        self._add(key, encode_compressed(np.asarray(matrix_TF)))
 
     def write_wave(self, key: str, samples: np.ndarray, sample_rate_hz: int) -> None:
         """Add a one-channel 16-bit wave with a header of 44 bytes; its scp offset is that of ``RIFF``.

@@ -10,78 +10,40 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Literal
 
 import numpy as np
 import soundfile
 
-from utils.errors import UserError
+from utils.compressed import SUFFIXES, compressed_format, compressed_info, decode, require_ffmpeg
+from utils.errors import UnreadableAudio, UserError
+from utils.file_parts import missing_wave_bytes, window
+
+Channel = int | Literal["mean"]  # which one of a sound of several, from 0, or all of them averaged
 
 FULL_SCALE = 32768  # a 16-bit sample divided by this lies in [-1, 1)
-STREAMED_BYTES = 0x7FFFF000  # writers into a pipe (sox, ffmpeg) put this or more where they cannot know the length
 UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's count for a flac that was written into a pipe
-BLOCK_SAMPLES = 1 << 20  # read at a time, so that hours of many channels fit into memory
+BLOCK_VALUES = 1 << 20  # samples of all channels that are read at a time, so that hours of many channels fit into memory
 OVERSHOOT_SECONDS = 0.5  # Kaldi's extract-segments: a segment may end this much behind its recording, and is cut there
 
 
-class UnreadableAudio(UserError):
-    """Sound that cannot be used; the ledger counts it as unreadable.
-
-    Parameters
-    ----------
-    entry : str
-        Its entry in wav.scp.
-    reason : str
-        What is wrong with it.
-    """
-
-    def __init__(self, entry: str, reason: str):
-        super().__init__(f"{entry}: {reason}")
-        self.reason = reason
-
-
-class _Window(io.RawIOBase):
-    """A part of a file as a file of its own."""
-
-    def __init__(self, file, start: int, length: int):
-        self.file, self.start, self.length, self.place = file, start, length, 0
-
-    def readinto(self, buffer) -> int:
-        self.file.seek(self.start + self.place)
-        data = self.file.read(max(0, min(len(buffer), self.length - self.place)))
-        buffer[:len(data)] = data
-        self.place += len(data)
-        return len(data)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self.place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.place, io.SEEK_END: self.length}[whence]
-        return self.place
-
-    def tell(self) -> int:
-        return self.place
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-
 def read_audio(entry: str | Path, *, allow_pipes: bool = False, start_sample: int = 0, num_samples: int | None = None,
-               root: str | Path | None = None, channel: int = 0) -> tuple[np.ndarray, int]:
-    """Read one channel of a sound, or a part of it.
+               root: str | Path | None = None, channel: Channel = 0) -> tuple[np.ndarray, int]:
+    """Read one channel of a sound, or a part of it; of what libsndfile reads no more than the part is read.
 
     Parameters
     ----------
     entry : str
-        As in wav.scp: a path (wav, flac, ogg, whatever libsndfile reads), ``file.ark:offset``, or a shell command that ends in ``|``.
+        As in wav.scp: a path (wav, flac, ogg, mp3, whatever libsndfile reads, and m4a, webm and the like, which ffmpeg decodes),
+        ``file.ark:offset``, or a shell command that ends in ``|``.
     allow_pipes : bool
         Leave to run such a command.
     start_sample, num_samples : int, int or None
         The part to read, which must lie inside; None: to the end.
     root : path or None
         Folder that relative paths start from; None: the working directory.
-    channel : int
-        Channel of a sound of several, from 0.
+    channel : int or "mean"
+        Channel of a sound of several, from 0, or the mean of all.
 
     Returns
     -------
@@ -93,39 +55,53 @@ def read_audio(entry: str | Path, *, allow_pipes: bool = False, start_sample: in
     Raises
     ------
     UnreadableAudio
-        It cannot be opened, has no samples, fewer than its header says, or NaN or Inf among them.
+        It cannot be opened or decoded, has no samples, fewer than its header says, or NaN or Inf among them.
     UserError
-        A pipe without leave.
+        A pipe without leave; sound for ffmpeg where there is none.
     """
-    with _opened(entry, allow_pipes, root) as sound:
+    entry = str(entry)
+    if start_sample < 0 or (num_samples or 0) < 0 or (channel != "mean" and channel < 0):
+        raise ValueError(f"{entry}: samples from {start_sample}, {num_samples} of them, of channel {channel}: expected none below 0")
+    with _opened(entry, allow_pipes, root) as (file, compressed):
+        if compressed:
+            samples, rate = decode(entry, file.name, compressed, channel=channel, start_sample=start_sample, num_samples=num_samples)
+        else:
+            samples, rate = _read_sound(entry, file, start_sample, num_samples, channel)
+    if not len(samples) and num_samples != 0:
+        raise UnreadableAudio(entry, "no samples")
+    if len(samples) and not np.isfinite([samples.min(), samples.max()]).all():  # NaN is the extreme of anything; no array as long as the sound
+        raise UnreadableAudio(entry, f"NaN or Inf at sample {start_sample + int(np.argmin(np.isfinite(samples)))}")
+    return samples, rate
+
+
+def _read_sound(entry: str, file: IO[bytes], start_sample: int, num_samples: int | None, channel: Channel) -> tuple[np.ndarray, int]:
+    with soundfile.SoundFile(file) as sound:
         if sound.frames == 0:
             raise UnreadableAudio(entry, "no samples")
         if sound.frames == UNKNOWN_FRAMES:
             raise UnreadableAudio(entry, "its header does not say how many samples it has; write it anew")
-        if channel >= sound.channels:
+        if channel != "mean" and channel >= sound.channels:
             raise UnreadableAudio(entry, f"channel {channel} was asked for, it has {sound.channels} (counted from 0)")
         wanted = sound.frames - start_sample if num_samples is None else num_samples
-        if start_sample < 0 or wanted < 0 or start_sample + wanted > sound.frames:
+        if wanted < 0 or start_sample + wanted > sound.frames:
             raise ValueError(f"{entry}: samples {start_sample} to {start_sample + wanted} are not inside its {sound.frames}")
         sound.seek(start_sample)
         samples = _read_channel(sound, wanted, channel)
         if len(samples) < wanted:
             raise UnreadableAudio(entry, f"fewer samples than its header says: {start_sample + len(samples)} of {sound.frames}")
-        if not np.isfinite(samples).all():
-            raise UnreadableAudio(entry, f"NaN or Inf at sample {start_sample + int(np.argmin(np.isfinite(samples)))}")
         return samples, sound.samplerate
 
 
-def _read_channel(sound: soundfile.SoundFile, wanted: int, channel: int) -> np.ndarray:
-    samples, done = np.empty(wanted, np.float32), 0
-    while done < wanted and len(block := sound.read(min(BLOCK_SAMPLES, wanted - done), dtype="float32", always_2d=True)):
-        samples[done:done + len(block)] = block[:, channel]
+def _read_channel(sound: soundfile.SoundFile, wanted: int, channel: Channel) -> np.ndarray:
+    samples, done, block_samples = np.empty(wanted, np.float32), 0, max(1, BLOCK_VALUES // sound.channels)
+    while done < wanted and len(block := sound.read(min(block_samples, wanted - done), dtype="float32", always_2d=True)):
+        samples[done:done + len(block)] = block.mean(axis=1) if channel == "mean" else block[:, channel]
         done += len(block)
     return samples[:done]
 
 
 def audio_info(entry: str | Path, *, allow_pipes: bool = False, root: str | Path | None = None) -> tuple[int, int]:
-    """Number of samples (of one channel) and sample rate in Hz, from the header; a pipe is run for it.
+    """Number of samples (of one channel) and sample rate in Hz, from the header; a pipe is run for it, and webm and its like are decoded.
 
     Parameters
     ----------
@@ -135,23 +111,27 @@ def audio_info(entry: str | Path, *, allow_pipes: bool = False, root: str | Path
     Raises
     ------
     UnreadableAudio
-        It cannot be opened, or a wave file is shorter than its header says.
+        It cannot be opened, or a wave file or an mp4 is shorter than its header says.
     """
-    with _opened(entry, allow_pipes, root) as sound:
-        return sound.frames, sound.samplerate
+    entry = str(entry)
+    with _opened(entry, allow_pipes, root) as (file, compressed):
+        if compressed:
+            return compressed_info(entry, file.name, compressed)
+        with soundfile.SoundFile(file) as sound:
+            return sound.frames, sound.samplerate
 
 
 @contextmanager
-def _opened(entry: str | Path, allow_pipes: bool, root: str | Path | None) -> Iterator[soundfile.SoundFile]:
-    entry = str(entry)
+def _opened(entry: str, allow_pipes: bool, root: str | Path | None) -> Iterator[tuple[IO[bytes], str | None]]:
+    """The file, and its format where ffmpeg has to decode it."""
     try:
         with _opened_bytes(entry, allow_pipes, root) as file:
-            missing = _missing_wave_bytes(file)
+            compressed = compressed_format(file) if hasattr(file, "name") else None  # ffmpeg wants a file of its own
+            missing = 0 if compressed else missing_wave_bytes(file)
             if missing:
                 raise UnreadableAudio(entry, f"fewer samples than its header says: {missing:,} bytes are missing")
             file.seek(0)
-            with soundfile.SoundFile(file) as sound:
-                yield sound
+            yield file, compressed
     except OSError as error:
         raise UnreadableAudio(entry, f"cannot be opened: {error.strerror or error}") from None
     except soundfile.LibsndfileError as error:
@@ -159,7 +139,7 @@ def _opened(entry: str | Path, allow_pipes: bool, root: str | Path | None) -> It
 
 
 @contextmanager
-def _opened_bytes(entry: str, allow_pipes: bool, root: str | Path | None) -> Iterator:
+def _opened_bytes(entry: str, allow_pipes: bool, root: str | Path | None) -> Iterator[IO[bytes]]:
     if entry.endswith("|"):
         yield io.BytesIO(_output_of(entry, allow_pipes))
         return
@@ -173,7 +153,7 @@ def _opened_bytes(entry: str, allow_pipes: bool, root: str | Path | None) -> Ite
         file.seek(start)
         head = file.read(8)
         whole = int.from_bytes(head[4:], "little") + 8 if head[:4] == b"RIFF" else end
-        yield _Window(file, start, max(0, min(whole, end - start)))
+        yield window(file, start, max(0, min(whole, end - start)))
 
 
 def _output_of(entry: str, allow_pipes: bool) -> bytes:
@@ -184,21 +164,6 @@ def _output_of(entry: str, allow_pipes: bool) -> bytes:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise UnreadableAudio(entry, f"the command ended with exit code {done.returncode}{': ' + said[-1] if said else ''}")
     return done.stdout
-
-
-def _missing_wave_bytes(file) -> int:
-    """How many bytes the samples of a RIFF wave file lack: libsndfile reads such a file to its early end without a word."""
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    head = file.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return 0
-    while len(chunk := file.read(8)) == 8:
-        length = int.from_bytes(chunk[4:], "little")
-        if chunk[:4] == b"data":
-            return 0 if length >= STREAMED_BYTES else max(0, length - (size - file.tell()))
-        file.seek(length + length % 2, io.SEEK_CUR)
-    return 0
 
 
 def resample(samples: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
@@ -231,7 +196,9 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
     samples : (n,) float array
         Full scale is [-1, 1].
     """
-    return np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    scaled = samples * FULL_SCALE
+    np.rint(scaled, out=scaled)  # in place: of hours of sound, a copy is a gigabyte
+    return np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=scaled).astype(np.int16)
 
 
 class UtteranceReader:
@@ -245,11 +212,17 @@ class UtteranceReader:
         Utterance -> ``<recording> <start> <end>``, in seconds; an end of -1 is that of the recording.
     **options
         `allow_pipes`, `root` and `channel` of `read_audio`.
+
+    Raises
+    ------
+    UserError
+        Some of it is for ffmpeg, and there is none.
     """
 
     def __init__(self, wav_scp: Mapping[str, str], segments: Mapping[str, str] | None = None, **options):
+        require_ffmpeg(wav_scp.values())
         self.wav_scp, self.segments, self.options = wav_scp, segments, options
-        self.piped: tuple[str, tuple[np.ndarray, int] | None] = ("", None)  # the latest command's sound: its segments follow one another
+        self.latest: tuple[str, tuple[np.ndarray, int] | None] = ("", None)  # sound that took a process: its segments follow one another
 
     def read(self, utterance: str) -> tuple[np.ndarray, int]:
         """Samples and rate of one utterance, as `read_audio` gives them.
@@ -269,10 +242,10 @@ class UtteranceReader:
         recording, start_seconds, end_seconds = self.segments[utterance].split()[:3]
         entry = self.wav_scp[recording]
         start_seconds, end_seconds = float(start_seconds), float(end_seconds)
-        if entry.endswith("|"):
-            if self.piped[0] != entry:
-                self.piped = entry, read_audio(entry, **self.options)
-            whole, rate = self.piped[1]
+        if entry.lower().endswith(("|", *SUFFIXES)):
+            if self.latest[0] != entry:
+                self.latest = entry, read_audio(entry, **self.options)
+            whole, rate = self.latest[1]
             start, num = _segment_samples(entry, start_seconds, end_seconds, len(whole), rate)
             return whole[start:start + num], rate
         total, rate = audio_info(entry, root=self.options.get("root"))

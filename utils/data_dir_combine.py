@@ -10,8 +10,8 @@ from utils.errors import UserError
 def combine_data_dirs(sources: Sequence[DataDir]) -> DataDir:
     """One data directory of all utterances of several.
 
-    A list that not all of them have cannot cover every utterance and is left out, but for those that need not (vad.scp, feats.scp, trials,
-    enroll.spk2utt).  Trials follow one another in the order of the sources.
+    A list that not all of them have cannot cover every utterance and is left out, but for those that need not (vad.scp, feats.scp,
+    utt2num_frames, trials, enroll.spk2utt).  Trials follow one another in the order of the sources.
 
     Parameters
     ----------

@@ -2,9 +2,9 @@
 
 They are those of Kaldi's validate_data_dir.sh, so that its tools read what passes here: every list in byte order with one line per id; every
 list that is keyed by utterance, speaker or recording covers exactly the utterances of utt2spk, their speakers, or the recordings of segments;
-utt2spk in the order of its speakers too.  Three differences: text and feats.scp are not required; vad.scp and feats.scp may lack utterances,
-since the steps that make them drop unreadable ones by a ledger (packing then drops those from every list); and trials, enroll.spk2utt, every
-utt2* and spk2* list, pipes and the plainness of numbers are checked, which Kaldi leaves alone.
+utt2spk in the order of its speakers too.  Three differences: text and feats.scp are not required; vad.scp, feats.scp and utt2num_frames may lack
+utterances, since the steps that make them drop unreadable ones by a ledger (packing then drops those from every list); and trials,
+enroll.spk2utt, every utt2* and spk2* list, pipes and the plainness of numbers are checked, which Kaldi leaves alone.
 """
 
 from collections import defaultdict
@@ -17,7 +17,7 @@ from utils.data_dir_values import class_faults, order_faults, value_faults
 
 Tables = Mapping[str, list[list[str]] | None]
 
-MAY_LACK_UTTERANCES = {"vad.scp", "feats.scp"}
+MAY_LACK_UTTERANCES = {"vad.scp", "feats.scp", "utt2num_frames"}
 
 
 def key_kind(file: str, files: Iterable[str]) -> str:

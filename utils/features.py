@@ -2,6 +2,19 @@
 
 Every front end has ``forward(waveforms_BS, lengths_B) -> (features_BTF, num_frames_B)``, ``num_frames(num_samples)``, ``min_samples(num_frames)``
 and the attributes ``num_bins``, ``sample_rate_hz`` and ``hop_samples``; networks own theirs.  Shapes as in utils/features_base.py.
+What to choose when:
+
+==================  =====================================================================================================================
+``kaldi_fbank``     the first choice for a new network: what Kaldi, WeSpeaker and most of today's networks compute, with 80 filters
+``kaldi_mfcc``      x-vectors of Kaldi's VoxCeleb recipe (its defaults, with ``normalisation: sliding``), and Kaldi's energy VAD
+``spectrogram``     VGG (magnitudes, ``normalisation: frame``); networks that find their own filters
+``librosa_log_mel`` GE2E, 8 kHz
+``psf_fbank``       Deep Speaker (python_speech_features, in decibels, ``normalisation: utterance_mean``)
+``waveform``        RawNet, RawNet2, RawNet3, MR-RawNet: the network begins with the samples (utils/features_sinc.py has its filters)
+``precomputed``     a feats.scp made by Kaldi or by steps.make_feats
+==================  =====================================================================================================================
+
+Which normalisation: utils/features_normalisation.py.
 """
 
 from collections.abc import Sequence
@@ -11,46 +24,19 @@ import torch
 from torch import nn
 
 from utils.config import build, make
-from utils.features_base import FrontEnd, Normalisation, frame_mask, normalise
+from utils.features_base import FrontEnd
 from utils.features_kaldi import KaldiFbank, KaldiMfcc
+from utils.features_normalisation import frame_mask, normalise
+from utils.features_precomputed import Precomputed
+from utils.features_sinc import AnalyticSincBank, SincBank
+from utils.features_spectra import LibrosaLogMel, PsfFbank, Spectrogram
+from utils.features_waveform import Waveform
 
-__all__ = ["FRONT_ENDS", "FrontEnd", "KaldiFbank", "KaldiMfcc", "SpecAugment", "Spectrogram", "frame_mask", "make_front_end",
-           "make_spec_augment", "normalise"]
+__all__ = ["FRONT_ENDS", "AnalyticSincBank", "FrontEnd", "KaldiFbank", "KaldiMfcc", "LibrosaLogMel", "Precomputed", "PsfFbank", "SincBank",
+           "SpecAugment", "Spectrogram", "Waveform", "frame_mask", "make_front_end", "make_spec_augment", "normalise"]
 
-
-class Spectrogram(FrontEnd):
-    """Linear magnitude spectrogram, Hann window, frames centred and mirrored at the ends (librosa's stft with pad_mode="reflect"); no logarithm.
-
-    Parameters
-    ----------
-    sample_rate_hz : int
-        Rate of the waveforms.
-    fft_samples, window_samples, hop_samples : int
-        Length of the Fourier transform (half of it + 1 bins), of the window, and distance of frames.
-    normalisation : str
-        As :func:`utils.features_base.normalise`.
-    """
-
-    def __init__(self, *, sample_rate_hz: int = 16000, fft_samples: int = 512, window_samples: int = 400, hop_samples: int = 160,
-                 normalisation: Normalisation = "none") -> None:
-        if not 2 <= window_samples <= fft_samples:
-            raise ValueError(f"window_samples is {window_samples}, expected 2 to fft_samples ({fft_samples})")
-        # the zeros that centre the window within the transform change phases only: they are left out
-        first_sample = (fft_samples - window_samples) // 2 - fft_samples // 2
-        super().__init__(sample_rate_hz=sample_rate_hz, window_samples=window_samples, hop_samples=hop_samples, first_sample=first_sample,
-                         doubles_edge=False, num_bins=fft_samples // 2 + 1, normalisation=normalisation)
-        self.fft_samples = fft_samples
-        self.register_buffer("window_L", torch.hann_window(window_samples, periodic=True), persistent=False)
-
-    def num_frames(self, num_samples: int | torch.Tensor) -> int | torch.Tensor:
-        """Frames of an utterance of so many samples."""
-        return num_samples // self.hop_samples + 1
-
-    def _features(self, frames_BTL):
-        return torch.fft.rfft(frames_BTL * self.window_L, n=self.fft_samples).abs()
-
-
-FRONT_ENDS = {"kaldi_fbank": KaldiFbank, "kaldi_mfcc": KaldiMfcc, "spectrogram": Spectrogram}
+FRONT_ENDS = {"kaldi_fbank": KaldiFbank, "kaldi_mfcc": KaldiMfcc, "spectrogram": Spectrogram, "librosa_log_mel": LibrosaLogMel,
+              "psf_fbank": PsfFbank, "waveform": Waveform, "precomputed": Precomputed}
 
 
 def make_front_end(options: dict) -> FrontEnd:

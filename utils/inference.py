@@ -1,9 +1,9 @@
 """Embeddings of whole utterances, in batches that never change them."""
 
-import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +11,9 @@ import torch
 from utils.data_dir import read_map
 from utils.errors import UserError
 from utils.packed import PackedReader
+
+if TYPE_CHECKING:
+    from utils.feature_reader import FeatureReader
 
 BATCH_SECONDS = 60.0  # of padded audio; bounds the memory of a batch
 
@@ -73,15 +76,16 @@ def batches(num_samples: Sequence[int], batching: str, max_samples: int) -> Iter
 
 
 @torch.no_grad()
-def embed_utterances(network: torch.nn.Module, reader: PackedReader, indices: Sequence[int], share: tuple[int, int] = (0, 1)) -> np.ndarray:
+def embed_utterances(network: torch.nn.Module, reader: "PackedReader | FeatureReader", indices: Sequence[int],
+                     share: tuple[int, int] = (0, 1)) -> np.ndarray:
     """Embed whole utterances.
 
     Parameters
     ----------
     network : steps.models network
         Waveforms to embeddings; put in evaluation mode, and back as it was.
-    reader : PackedReader
-        Audio at the network's rate.
+    reader : PackedReader or FeatureReader
+        Audio at the network's rate, or the features that it takes in its place: then a sample is a frame.
     indices : sequence of N int
         Utterances of the reader.
     share : (int, int)
@@ -98,10 +102,10 @@ def embed_utterances(network: torch.nn.Module, reader: PackedReader, indices: Se
     lengths = [max(int(reader.num_samples[index]), network.min_samples) for index in indices]
     embeddings = np.zeros((len(lengths), network.embedding_dim), np.float32)
     for batch in islice(batches(lengths, network.batching, round(BATCH_SECONDS * network.sample_rate_hz)), share[0], None, share[1]):
-        waveforms_BS = np.zeros((len(batch), max(lengths[k] for k in batch)), np.float32)
-        for row, k in enumerate(batch):
-            samples = reader.read(indices[k])
-            waveforms_BS[row, :lengths[k]] = np.tile(samples, math.ceil(lengths[k] / len(samples)))[:lengths[k]]
+        utterances = [reader.read(indices[k]) for k in batch]
+        waveforms_BS = np.zeros((len(batch), max(lengths[k] for k in batch), *utterances[0].shape[1:]), np.float32)
+        for row, k, samples in zip(waveforms_BS, batch, utterances, strict=True):
+            row[:lengths[k]] = np.resize(samples, (lengths[k], *samples.shape[1:]))  # repeats it, whole samples or frames, where it is too short
         embeddings[batch] = network(torch.from_numpy(waveforms_BS).to(device), torch.tensor([lengths[k] for k in batch])).float().cpu().numpy()
     network.train(was_training)
     return embeddings

@@ -14,6 +14,7 @@ from utils.files import atomic_write, read_lines
 
 UNREADABLE = "unreadable"  # cannot be opened, no samples, fewer samples than the header says, NaN or Inf
 POLICY = "policy:"         # + which rule: policy:short, policy:little_speech, policy:silent
+FATES_OF_PIECES = ("packed", "short", "silent")
 MAX_UNREADABLE_FRACTION, MAX_POLICY_FRACTION = 0.001, 0.01  # defaults of the steps; one utterance is always allowed
 
 
@@ -37,6 +38,8 @@ class Ledger:
         Utterance -> (reason, detail).
     lost_trials : int
         Trials of which a side was dropped; more than none watermarks every result.
+    pieces : Counter
+        Where utterances are split: how many pieces met which of `FATES_OF_PIECES`.
     """
 
     def __init__(self, where: str | Path, in_trials: Collection[str] = (), allow_missing_trials: bool = False):
@@ -44,6 +47,7 @@ class Ledger:
         self.kept: list[str] = []
         self.dropped: dict[str, tuple[str, str]] = {}
         self.lost_trials = 0
+        self.pieces: Counter[str] = Counter()
 
     def keep(self, utterance: str) -> None:
         """Enter an utterance that goes on.
@@ -79,17 +83,19 @@ class Ledger:
 
     @property
     def counts(self) -> dict[str, int]:
-        """``came_in``, ``went_on``, one number per reason that occurred, and ``lost_trials`` where there are any."""
+        """``came_in``, ``went_on``, one number per reason that occurred, and ``lost_trials`` and ``pieces:...`` where there are any."""
         reasons = Counter(reason for reason, _ in self.dropped.values())
         lost = {"lost_trials": self.lost_trials} if self.lost_trials else {}
-        return {"came_in": len(self.kept) + len(self.dropped), "went_on": len(self.kept), **dict(sorted(reasons.items())), **lost}
+        pieces = {f"pieces:{fate}": number for fate, number in sorted(self.pieces.items()) if number}
+        return {"came_in": len(self.kept) + len(self.dropped), "went_on": len(self.kept), **dict(sorted(reasons.items())), **lost, **pieces}
 
     @property
     def summary(self) -> str:
         """The counts as a phrase: ``dropped 2 of 148,642 utterances (2 unreadable)``."""
         reasons = Counter(reason for reason, _ in self.dropped.values())
         why = f" ({', '.join(f'{number:,} {reason}' for reason, number in sorted(reasons.items()))})" if reasons else ""
-        return f"dropped {len(self.dropped):,} of {len(self.kept) + len(self.dropped):,} utterances{why}"
+        pieces = f"; pieces: {', '.join(f'{number:,} {fate}' for fate, number in sorted(self.pieces.items()))}" if self.pieces.total() else ""
+        return f"dropped {len(self.dropped):,} of {len(self.kept) + len(self.dropped):,} utterances{why}{pieces}"
 
     def check_limits(self, max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION, max_policy_fraction: float = MAX_POLICY_FRACTION,
                      receipts: Path | None = None) -> None:

@@ -26,6 +26,8 @@ figure { margin: 0; } figcaption { font-size: .9rem; font-weight: 600; } svg { w
 svg text { font: 12px system-ui, sans-serif; fill: var(--soft); } .grid { stroke: var(--rule); }
 .equal { stroke: var(--soft); stroke-dasharray: 3 4; fill: none; }
 .line { fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; } .dot { fill: var(--c); stroke: var(--back); stroke-width: 1.5; }
+.wave { fill: var(--s0); stroke: var(--s0); } .speech { fill: var(--s2); fill-opacity: .25; }
+.scroll + p { margin-top: 1rem; } .scale { max-width: 30rem; }
 .area { fill: var(--c); fill-opacity: .35; stroke: var(--c); stroke-width: 1; } .target { --c: var(--s0); } .nontarget { --c: var(--s1); }
 details { background: var(--panel); border-radius: .5rem; padding: .6rem 1rem; } summary { cursor: pointer; }
 pre { font-size: .85rem; overflow-x: auto; margin: .6rem 0 0; }

@@ -4,11 +4,24 @@ Workers and ranks only deal the draws out, so their number changes nothing that 
 """
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from utils.augmentation import Augmenter
-from utils.packed import PackedReader
+if TYPE_CHECKING:
+    from utils.augmentation import Augmenter
+    from utils.feature_reader import FeatureReader
+    from utils.packed import PackedReader
+
+
+class Untouched:
+    """Stands in an Augmenter's place for features, which nothing is done to but SpecAugment in the network."""
+
+    speed_factors, classes_per_speaker, device = (1.0,), 1, False
+
+    def __call__(self, samples: np.ndarray, speed_factor: float, num_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """The crop as it is."""
+        return samples
 
 
 class CropDataset:
@@ -16,19 +29,20 @@ class CropDataset:
 
     Parameters
     ----------
-    reader : PackedReader
-        Packed audio.
+    reader : PackedReader or FeatureReader
+        Packed audio; or features, of which a sample is a frame.
     labels : sequence of int
         Speaker label of each utterance, from 0 on.
     crop_samples : int
         Length of every crop.
-    augment : Augmenter
-        What happens to a crop.
+    augment : Augmenter or Untouched
+        What happens to a crop; to features: nothing.
     seed : int
         Of the whole training.
     """
 
-    def __init__(self, reader: PackedReader, labels: Sequence[int], crop_samples: int, augment: Augmenter, seed: int):
+    def __init__(self, reader: "PackedReader | FeatureReader", labels: Sequence[int], crop_samples: int, augment: "Augmenter | Untouched",
+                 seed: int):
         self.reader, self.labels, self.crop_samples, self.augment, self.seed = reader, np.asarray(labels), crop_samples, augment, seed
         self.num_speakers = int(self.labels.max()) + 1
         self._epoch, self._order = -1, np.empty(0, np.int64)
@@ -40,8 +54,8 @@ class CropDataset:
 
     @property
     def num_classes(self) -> int:
-        """Speakers, each once per speed factor: a voice played faster is another voice."""
-        return self.num_speakers * len(self.augment.speed_factors)
+        """Speakers, each once per speed factor where a voice played faster is another voice."""
+        return self.num_speakers * self.augment.classes_per_speaker
 
     def order(self, epoch: int) -> np.ndarray:
         """Utterances in the order in which an epoch draws them; the last one asked for is kept.
@@ -55,8 +69,11 @@ class CropDataset:
             self._epoch, self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.epoch_size)
         return self._order
 
-    def __getitem__(self, draw: int) -> tuple[np.ndarray, int, int]:
-        """Crop (samples,) float32 in [-1, 1], its class label, and a seed for what is drawn on the device."""
+    def __getitem__(self, draw: int) -> tuple:
+        """Crop (samples,) float32 in [-1, 1] or (frames, features), its class label, and a seed for what is drawn on the device.
+
+        Where the device augments, too: the numbers that were drawn for that, and the crop may exceed full scale until then.
+        """
         epoch, position = divmod(int(draw), self.epoch_size)
         rng = np.random.default_rng([self.seed, epoch, int(draw), 1])
         utterance = int(self.order(epoch)[position])
@@ -66,9 +83,11 @@ class CropDataset:
         start = int(rng.integers(max(available - wanted, 0) + 1))
         samples = self.reader.read(utterance, start, min(wanted, available))
         if len(samples) < wanted:
-            samples = np.tile(samples, -(-wanted // len(samples)))[:wanted]
-        samples = self.augment(samples, self.augment.speed_factors[speed], self.crop_samples, rng)
-        return samples, int(self.labels[utterance]) + speed * self.num_speakers, int(rng.integers(2**31))
+            samples = np.resize(samples, (wanted, *samples.shape[1:]))  # repeats it, whole samples or frames
+        arguments = samples, self.augment.speed_factors[speed], self.crop_samples, rng
+        samples, *drawn = self.augment.begin(*arguments) if self.augment.device else [self.augment(*arguments)]
+        label = int(self.labels[utterance]) + speed % self.augment.classes_per_speaker * self.num_speakers
+        return samples, label, int(rng.integers(2**31)), *drawn
 
 
 class DealtDraws:

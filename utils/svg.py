@@ -4,6 +4,7 @@ Colours are the page's CSS variables (classes ``line series-0``, ``grid``, ...),
 ``<title>`` inside a mark is shown when the pointer rests on it.
 """
 
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -106,8 +107,32 @@ class Plot:
         corners = [(edges[0], self.y.low)]
         for left, right, height in zip(edges[:-1], edges[1:], heights, strict=True):
             corners += [(left, height), (right, height)]
-        points = " ".join(self.at(x, y) for x, y in [*corners, (edges[-1], self.y.low)])
+        self.polygon([*corners, (edges[-1], self.y.low)], style, title)
+
+    def polygon(self, corners: Sequence[tuple[float, float]], style: str, title: str = "") -> None:
+        """Draw a filled shape.
+
+        Parameters
+        ----------
+        corners : sequence of (float, float)
+            In units of the data.
+        style, title : str
+            As for `line`.
+        """
+        points = " ".join(self.at(x, y) for x, y in corners)
         self.marks.append(f'<polygon class="{style}" points="{points}">{tooltip(title)}</polygon>')
+
+    def image(self, png: bytes) -> None:
+        """Fill the plot with an image, whose edges are the ends of the axes.
+
+        Parameters
+        ----------
+        png : bytes
+            Contents of the PNG file; they become part of the drawing.
+        """
+        data = b64encode(png).decode()
+        self.marks.append(f'<image x="{LEFT}" y="{TOP}" width="{self.width - LEFT - RIGHT}" height="{self.height - TOP - BOTTOM}" '
+                          f'preserveAspectRatio="none" href="data:image/png;base64,{data}"/>')
 
     def dot(self, x: float, y: float, style: str, title: str = "") -> None:
         """Draw a point.

@@ -88,6 +88,7 @@ class Trainer:
         self.margin = getattr(objective.loss, "margin", None)
         self.step = 0
         self.stop_signal = 0
+        self.augment = dataset.augment.on(self.device) if dataset.augment.device else None
         self.model = distributed(objective) if self.world > 1 else objective
 
     def run(self) -> dict:
@@ -116,7 +117,7 @@ class Trainer:
         return {"steps": self.step, "draws": self.step * self.batch_size, "classes": self.dataset.num_classes, "utterances": self.dataset.epoch_size,
                 "processes": self.world, "device": self.device.type}
 
-    def _train_step(self, waveforms_BS, labels_B, seeds_B) -> dict:
+    def _train_step(self, waveforms_BS, labels_B, seeds_B, *drawn_BW) -> dict:
         progress = self.step / self.total_steps
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * self.schedule.rate(progress)
@@ -126,6 +127,8 @@ class Trainer:
         self.model.train()
         lengths_B = torch.full((len(waveforms_BS),), waveforms_BS.shape[1])  # on the host, as the seeds: reading them costs no synchronisation
         waveforms_BS, labels_B = waveforms_BS.to(self.device, non_blocking=True), labels_B.to(self.device, non_blocking=True)
+        if self.augment:
+            waveforms_BS = self.augment(waveforms_BS, *drawn_BW)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
             loss, num_correct = self.model(waveforms_BS, lengths_B, labels_B, seeds_B)
         self.optimizer.zero_grad(set_to_none=True)

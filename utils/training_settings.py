@@ -1,16 +1,15 @@
 """The YAML of a training, checked as far as that goes without torch: every section but those of the network and the loss."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from utils.augmentation import Augmenter
+from utils.augmentation import Augmenter, resolved_augmentation
 from utils.config import build, check_options, make, read_yaml, resolved_options
 from utils.errors import UserError
 from utils.optimizers import OPTIMIZERS, Optimizer
 from utils.schedules import SCHEDULES
-
-GIVEN_TO_AUGMENTER = ("bank", "sample_rate_hz")
 
 
 @dataclass
@@ -101,8 +100,10 @@ class Settings:
         As written, with the length of the training from the command line.
     crops, training, schedule, optimizer : CropOptions, TrainingOptions, an entry of SCHEDULES, Optimizer
         Made from their sections.
-    augmentation : dict
-        The options of its section, with the defaults filled in.
+    augmentation : Augmenter
+        Made from its section, its bank not yet opened.
+    augmentation_path : path or None
+        The file that stands in for the YAML's section.
     """
 
     path: Path
@@ -111,16 +112,32 @@ class Settings:
     training: TrainingOptions
     schedule: Any
     optimizer: Optimizer
-    augmentation: dict
-
-    @property
-    def uses_bank(self) -> bool:
-        """Whether noises or rooms are wanted."""
-        return self.augmentation["noise_probability"] > 0 or self.augmentation["reverb_probability"] > 0
+    augmentation: Augmenter
+    augmentation_path: Path | None = None
 
     def where(self, section: str) -> str:
         """File and section, for messages."""
-        return f"{self.path}: {section}"
+        return _where(self.path, self.augmentation_path, section)
+
+    def open_augmentation(self, bank: Path | None, sample_rate_hz: int) -> Augmenter:
+        """The augmentation with its bank.
+
+        Parameters
+        ----------
+        bank : path or None
+            Folder made by steps.augment.
+        sample_rate_hz : int
+            What its rate must be.
+
+        Raises
+        ------
+        UserError
+            The bank has not what is wanted.
+        """
+        try:
+            return self.augmentation.open(bank, sample_rate_hz)
+        except UserError as error:
+            raise UserError(f"{self.where('augmentation')}: {error}") from None
 
     def resolved(self, models: dict, losses: dict) -> dict:
         """Every section with its defaults filled in, as config.yaml keeps it.
@@ -132,10 +149,11 @@ class Settings:
         """
         parts = {"model": models, "loss": losses, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "crops": CropOptions, "augmentation": Augmenter,
                  "training": TrainingOptions}
-        return {name: resolved_options(part, self.sections.get(name), GIVEN_TO_AUGMENTER) for name, part in parts.items()}
+        return {name: (resolved_augmentation if part is Augmenter else partial(resolved_options, part))(self.sections.get(name))
+                for name, part in parts.items()}
 
 
-def read_settings(path: Path, steps: int | None = None) -> Settings:
+def read_settings(path: Path, steps: int | None = None, augmentation: Path | None = None) -> Settings:
     """Read and check a training YAML.
 
     Parameters
@@ -144,6 +162,8 @@ def read_settings(path: Path, steps: int | None = None) -> Settings:
         The YAML.
     steps : int or None
         Length of the training instead of the YAML's.
+    augmentation : path or None
+        YAML that holds the content of the section `augmentation`, instead of the one that stands there.
 
     Raises
     ------
@@ -157,16 +177,22 @@ def read_settings(path: Path, steps: int | None = None) -> Settings:
             raise UserError(f"--steps is {steps}, expected 1 or more")
         sections["training"] = {key: value for key, value in sections["training"].items() if key != "epochs"} | {"steps": steps}
 
-    def where(section):
-        return f"{path}: {section}"
+    if augmentation is not None:
+        sections["augmentation"] = read_yaml(augmentation)
 
-    check_options(Augmenter, sections.get("augmentation"), where("augmentation"), GIVEN_TO_AUGMENTER)
+    def where(section):
+        return _where(path, augmentation, section)
+
     return Settings(
         path, sections, crops=make(CropOptions, sections["crops"], where("crops")),
         training=make(TrainingOptions, sections["training"], where("training")),
         schedule=build(SCHEDULES, sections["schedule"], where("schedule")),
         optimizer=build(OPTIMIZERS, sections["optimizer"], where("optimizer")),
-        augmentation=resolved_options(Augmenter, sections.get("augmentation"), GIVEN_TO_AUGMENTER))
+        augmentation=make(Augmenter, sections.get("augmentation"), where("augmentation")), augmentation_path=augmentation)
+
+
+def _where(path: Path, augmentation: Path | None, section: str) -> str:
+    return str(augmentation) if section == "augmentation" and augmentation else f"{path}: {section}"
 
 
 def _sections(*, model: dict, loss: dict, optimizer: dict, schedule: dict, crops: dict, augmentation: dict | None = None, training: dict) -> None:

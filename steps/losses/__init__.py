@@ -1,7 +1,18 @@
-"""Losses by name: each is called with (embeddings, labels) and gives the mean loss and the number of right answers."""
+"""Losses by name: each is called with (embeddings, labels) and gives the loss and the number of right answers.
+
+What a trainer may find on a loss beside its weights: ``margin``, which a schedule may set between steps; ``batch_shape``, present where the rows of a
+batch have to be N speakers x M utterances; ``gradient_scales``, factors of the gradients of the parameters named there, applied after clipping.
+"""
 
 from torch import nn
 
+from steps.losses.center import Center
 from steps.losses.classification import AdditiveAngularMarginSoftmax, AdditiveMarginSoftmax, Softmax
+from steps.losses.ge2e import GeneralizedEndToEnd
+from steps.losses.prototypical import AngularPrototypical, Prototypical
+from steps.losses.triplet import Triplet
+from steps.losses.weighted_sum import WeightedSum
 
-LOSSES: dict[str, type[nn.Module]] = {"softmax": Softmax, "am_softmax": AdditiveMarginSoftmax, "aam_softmax": AdditiveAngularMarginSoftmax}
+LOSSES: dict[str, type[nn.Module]] = {
+    "softmax": Softmax, "am_softmax": AdditiveMarginSoftmax, "aam_softmax": AdditiveAngularMarginSoftmax, "center": Center, "triplet": Triplet,
+    "ge2e": GeneralizedEndToEnd, "prototypical": Prototypical, "angular_prototypical": AngularPrototypical, "weighted_sum": WeightedSum}

@@ -1,26 +1,38 @@
 """Classification losses over speakers: softmax, and softmax of cosines with a margin.
 
-Shapes: ``B`` batch, ``E`` embedding, ``N`` speakers.  Computed in float32 whatever the autocast state.
+Shapes: ``B`` batch, ``E`` embedding, ``N`` speakers, ``K`` centres of a speaker.  Computed in float32 whatever the autocast state.
 """
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from steps.losses.batches import full_precision, of_all_processes
+
+INITIALIZERS = {"orthogonal": nn.init.orthogonal_, "he_normal": nn.init.kaiming_normal_, "xavier_uniform": nn.init.xavier_uniform_,
+                "uniform": lambda weight_NE: nn.init.uniform_(weight_NE, -(weight_NE.shape[1] ** -0.5), weight_NE.shape[1] ** -0.5)}
+
 
 class Classification(nn.Module):
-    """What the losses share: a weight vector per speaker and the count of right answers.
+    """What the losses share: a weight vector per speaker, online hard example mining, and the count of right answers.
 
     Parameters
     ----------
     embedding_dim, num_speakers : int
         E and N.
+    ohem_keep : float
+        The part of the batch of all processes, in (0, 1], that the loss is the mean of: the utterances of lowest probability (with the margin).
+        Right answers are counted over all.
     """
 
-    def __init__(self, embedding_dim: int, num_speakers: int) -> None:
+    def __init__(self, embedding_dim: int, num_speakers: int, *, ohem_keep: float = 1.0) -> None:
         super().__init__()
+        if not 0 < ohem_keep <= 1:
+            raise ValueError(f"ohem_keep is {ohem_keep}, expected above 0 and at most 1")
+        self.ohem_keep = ohem_keep
         self.weight_NE = nn.Parameter(torch.empty(num_speakers, embedding_dim))
 
     def forward(self, embedding_BE: torch.Tensor, labels_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,31 +51,94 @@ class Classification(nn.Module):
         num_correct : () int64 tensor
         """
         with torch.autocast(embedding_BE.device.type, enabled=False):
-            scores_BN = self.scores(embedding_BE.float())
-            loss = F.cross_entropy(self.logits(scores_BN, labels_B), labels_B)
+            scores_BN = self.scores(full_precision(embedding_BE))
+            loss = self.mean(F.cross_entropy(self.logits(scores_BN, labels_B), labels_B, reduction="none")) + self.penalty()
         return loss, (scores_BN.argmax(dim=1) == labels_B).sum()
+
+    def mean(self, loss_B: torch.Tensor) -> torch.Tensor:
+        """Mean over the hardest utterances.
+
+        Parameters
+        ----------
+        loss_B : (B,) float tensor
+            Of every utterance.
+        """
+        if self.ohem_keep == 1:
+            return loss_B.mean()
+        loss_G = of_all_processes(loss_B)
+        return loss_G.topk(max(1, round(self.ohem_keep * len(loss_G)))).values.mean()
+
+    def penalty(self) -> torch.Tensor | float:
+        """What a subclass adds for its weights."""
+        return 0.0
 
 
 class Softmax(Classification):
-    """Cross entropy of a linear layer without bias (VGG's prediction layer).
+    """Cross entropy of a linear layer (without bias: VGG's prediction layer), with RawNet's speaker-basis loss by option.
+
+    The speaker-basis loss pushes the weight vectors of the speakers apart: as RawNet's published code has it (``code``), the mean over all N * N
+    pairs of 5 times the cosine of two different speakers' vectors, the pairs of a speaker with itself counting 0; as the paper prints it
+    (``paper``), the sum of these cosines.
 
     Parameters
     ----------
     embedding_dim, num_speakers : int
         E and N.
+    bias : bool
+        Whether the layer has one, 0 at first.
+    embedding_norm : float or None
+        Length that embeddings are brought to (10 in RawNet's PyTorch port, RawNet2 and Deep Speaker); None: as they are.
+    initializer : {"orthogonal", "he_normal", "xavier_uniform", "uniform"}
+        Of the weights; ``uniform``: within 1 / sqrt(E).  VGG's; RawNet's; its port's; Deep Speaker's.
+    speaker_basis_weight : float
+        Factor of the speaker-basis loss (1 in RawNet); 0: without.
+    speaker_basis_form : {"code", "paper"}
+        As above.
+    **options
+        As :class:`Classification`.
+
+    References
+    ----------
+    Xie et al., ICASSP 2019; Heo et al., "End-to-end losses based on speaker basis vectors and all-speaker hard negative mining for speaker
+    verification", Interspeech 2019; Jung et al., RawNet, Interspeech 2019.
     """
 
-    def __init__(self, embedding_dim: int, num_speakers: int) -> None:
-        super().__init__(embedding_dim, num_speakers)
-        nn.init.orthogonal_(self.weight_NE)  # Xie et al. 2019, published code
+    def __init__(self, embedding_dim: int, num_speakers: int, *, bias: bool = False, embedding_norm: float | None = None,
+                 initializer: Literal["orthogonal", "he_normal", "xavier_uniform", "uniform"] = "orthogonal", speaker_basis_weight: float = 0.0,
+                 speaker_basis_form: Literal["code", "paper"] = "code", **options: float) -> None:
+        super().__init__(embedding_dim, num_speakers, **options)
+        if embedding_norm is not None and embedding_norm <= 0:
+            raise ValueError(f"embedding_norm is {embedding_norm}, expected above 0")
+        if initializer not in INITIALIZERS:
+            raise ValueError(f"initializer is '{initializer}', expected one of {', '.join(INITIALIZERS)}")
+        if speaker_basis_weight < 0:
+            raise ValueError(f"speaker_basis_weight is {speaker_basis_weight}, expected 0 or more")
+        if speaker_basis_form not in ("code", "paper"):
+            raise ValueError(f"speaker_basis_form is '{speaker_basis_form}', expected code or paper")
+        self.embedding_norm, self.speaker_basis_weight, self.speaker_basis_form = embedding_norm, speaker_basis_weight, speaker_basis_form
+        INITIALIZERS[initializer](self.weight_NE)
+        self.bias_N = nn.Parameter(torch.zeros(num_speakers)) if bias else None
 
     def scores(self, embedding_BE: torch.Tensor) -> torch.Tensor:
         """Linear scores, (B, N)."""
-        return embedding_BE @ self.weight_NE.T
+        if self.embedding_norm is not None:
+            embedding_BE = self.embedding_norm * F.normalize(embedding_BE, eps=1e-6)
+        return F.linear(embedding_BE, self.weight_NE, self.bias_N)
 
     def logits(self, scores_BN: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
         """The scores themselves."""
         return scores_BN
+
+    def penalty(self) -> torch.Tensor | float:
+        """The weighted speaker-basis loss."""
+        if not self.speaker_basis_weight:
+            return 0.0
+        if self.speaker_basis_form == "code":
+            basis_NE = self.weight_NE / (self.weight_NE.norm(dim=1, keepdim=True) / math.sqrt(5) + 1e-4)
+            factor = self.speaker_basis_weight / len(basis_NE) ** 2
+        else:
+            basis_NE, factor = F.normalize(self.weight_NE), self.speaker_basis_weight
+        return factor * (basis_NE.sum(dim=0).square().sum() - basis_NE.square().sum())  # of all pairs, less each with itself: no N x N matrix
 
 
 class CosineMargin(Classification):
@@ -77,10 +152,12 @@ class CosineMargin(Classification):
         Factor of the cosines, above 0.
     margin : float
         In [0, 1); the attribute ``margin`` may be set between steps, by a schedule.
+    **options
+        As :class:`Classification`.
     """
 
-    def __init__(self, embedding_dim: int, num_speakers: int, *, scale: float, margin: float) -> None:
-        super().__init__(embedding_dim, num_speakers)
+    def __init__(self, embedding_dim: int, num_speakers: int, *, scale: float, margin: float, **options: float) -> None:
+        super().__init__(embedding_dim, num_speakers, **options)
         if scale <= 0:
             raise ValueError(f"scale is {scale}, expected above 0")
         if not 0 <= margin < 1:
@@ -107,14 +184,16 @@ class AdditiveMarginSoftmax(CosineMargin):
         E and N.
     scale, margin : float
         Factor of the cosines; difference of cosines.
+    **options
+        As :class:`Classification`.
 
     References
     ----------
     Wang et al., "Additive margin softmax for face verification", IEEE SPL 2018; scale and margin of Xie et al., ICASSP 2019.
     """
 
-    def __init__(self, embedding_dim: int, num_speakers: int, *, scale: float = 30.0, margin: float = 0.35) -> None:
-        super().__init__(embedding_dim, num_speakers, scale=scale, margin=margin)
+    def __init__(self, embedding_dim: int, num_speakers: int, *, scale: float = 30.0, margin: float = 0.35, **options: float) -> None:
+        super().__init__(embedding_dim, num_speakers, scale=scale, margin=margin, **options)
 
     def with_margin(self, cosine_B1: torch.Tensor) -> torch.Tensor:
         """cos - margin."""
@@ -133,15 +212,26 @@ class AdditiveAngularMarginSoftmax(CosineMargin):
     easy_margin : bool
         Whether angles above 90 degrees are left without margin; otherwise those above 180 degrees - margin, where cos(angle + margin) would rise
         again, lose margin * sin(margin) from their cosine.
+    sub_centers : int
+        K, vectors that a speaker has: the one nearest to the embedding counts.  Rows n * K to n * K + K - 1 of the weights are speaker n's.
+    **options
+        As :class:`Classification`.
 
     References
     ----------
-    Deng et al., "ArcFace: additive angular margin loss for deep face recognition", CVPR 2019.
+    Deng et al., "ArcFace: additive angular margin loss for deep face recognition", CVPR 2019; "Sub-center ArcFace", ECCV 2020.
     """
 
-    def __init__(self, embedding_dim: int, num_speakers: int, *, scale: float = 30.0, margin: float = 0.2, easy_margin: bool = False) -> None:
-        super().__init__(embedding_dim, num_speakers, scale=scale, margin=margin)
-        self.easy_margin = easy_margin
+    def __init__(self, embedding_dim: int, num_speakers: int, *, scale: float = 30.0, margin: float = 0.2, easy_margin: bool = False,
+                 sub_centers: int = 1, **options: float) -> None:
+        if sub_centers < 1:
+            raise ValueError(f"sub_centers is {sub_centers}, expected 1 or more")
+        super().__init__(embedding_dim, num_speakers * sub_centers, scale=scale, margin=margin, **options)
+        self.easy_margin, self.sub_centers = easy_margin, sub_centers
+
+    def scores(self, embedding_BE: torch.Tensor) -> torch.Tensor:
+        """Cosines with the nearest vector of each speaker, (B, N)."""
+        return super().scores(embedding_BE).unflatten(1, (-1, self.sub_centers)).amax(dim=2)
 
     def with_margin(self, cosine_B1: torch.Tensor) -> torch.Tensor:
         """cos(angle + margin), continued so that it falls with the angle."""

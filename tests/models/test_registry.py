@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from steps.losses import LOSSES
 from steps.models import MODELS
 from utils.config import build, read_yaml
+from utils.features import Precomputed
 
 CONF = Path(__file__).parents[2] / "conf"
 CONFIGS = sorted(path for path in CONF.glob("*.yaml") if "model" in read_yaml(path))
@@ -31,6 +32,11 @@ def count(network):
 
 def noise(*shape, seed=0):
     return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def inputs(network, batch, num_samples):
+    """Waveforms, or the features that a network takes in their place."""
+    return noise(batch, num_samples, *([network.front_end.num_bins] if isinstance(network.front_end, Precomputed) else []))
 
 
 def one_second_or_more(network):
@@ -78,7 +84,7 @@ def test_one_step_on_two_of_the_shortest_inputs_reaches_every_parameter(path):
     before = {name: parameter.clone() for name, parameter in network.named_parameters()}
     num_samples = one_second_or_more(network)
     seeds = [1, 2] if network.spec_augment is not None else None
-    embedding_BE = network(noise(2, num_samples), torch.full((2,), num_samples), seeds)
+    embedding_BE = network(inputs(network, 2, num_samples), torch.full((2,), num_samples), seeds)
     assert embedding_BE.shape == (2, network.embedding_dim)
     assert embedding_BE.isfinite().all()
     value, _ = loss(embedding_BE, torch.tensor([0, 1]))
@@ -110,8 +116,8 @@ def test_batch_mates_and_padding_change_nothing(path):
     if network.batching != "masked":
         pytest.skip(f"batching is {network.batching}")
     longest = 2 * one_second_or_more(network)
-    lengths_B = torch.tensor([longest, network.min_samples, longest // 2 + 77, longest - 333, longest - 160])
-    waveforms_BS = noise(len(lengths_B), longest + 500)
+    lengths_B = torch.tensor([longest, network.min_samples, longest * 3 // 5, longest * 29 // 30, longest * 19 // 20])
+    waveforms_BS = inputs(network, len(lengths_B), longest + 500)
     assert len(lengths_B.unique()) == len(lengths_B)
     with torch.no_grad():
         together_BE = F.normalize(network(waveforms_BS, lengths_B))

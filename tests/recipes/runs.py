@@ -25,7 +25,7 @@ loss: {name: aam_softmax}
 optimizer: {name: adam, learning_rate: 1e-3}
 schedule: {name: cosine}
 crops: {crop_seconds: 1.0, batch_size: 4}
-augmentation: {noise_probability: 0.5, reverb_probability: 0.5}
+augmentation: {chain: [{name: reverb, probability: 0.5}, {name: noise, probability: 0.5}]}
 training: {steps: 12, validate_every_steps: 6, checkpoint_every_steps: 2, average_checkpoints: 2}
 """
 

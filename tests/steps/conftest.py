@@ -1,7 +1,8 @@
-"""The tiny packed corpus, made once for all tests of training and extraction."""
+"""The tiny packed corpus, made once for all tests of training and extraction, and the data directory that stages 1 and 2 are tested on."""
 
 import pytest
 
+from tests.steps.packing_cases import make_data
 from tests.voices import make_corpus
 
 
@@ -9,3 +10,9 @@ from tests.voices import make_corpus
 def corpus(tmp_path_factory):
     """Folder with ``train``, ``dev`` and ``config.yaml``; read only."""
     return make_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Ten utterances of two speakers in several formats, four of them in trials."""
+    return make_data(tmp_path)

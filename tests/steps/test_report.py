@@ -15,6 +15,7 @@ from steps.train_backend import train_backend
 from tests.steps.test_score import write_embeddings
 from utils.errors import UserError
 from utils.metrics import equal_error_rate
+from utils.receipts import Task
 from utils.scores import read_scores, write_scores
 
 SPEAKERS = {f"spk{k:02d}": "fm"[k % 2] for k in range(12)}
@@ -229,6 +230,59 @@ def test_the_page_is_one_file_with_every_figure(work, capsys):
     assert re.search(r"^test +middling +\d+\.\d\d +\d\.\d{3} +\d\.\d{3} +\d+\.\d\d$", "\n".join(out), re.MULTILINE)
     timing = json.loads((folder / "timing.json").read_text())
     assert {entry["step"] for entry in timing} == {"train_backend", "score_cosine", "evaluate"}
+
+
+def finish_task(home, name, files, counts):
+    """What a step leaves behind: files, and a receipt that counts."""
+    task = Task(home, name, format=1, inputs={}, options={})
+    assert not task.is_done()
+    for file, text in files.items():
+        (home / file).write_text(text)
+    task.finish([home / file for file in files], counts)
+
+
+def draw_pictures(folder, **changes):
+    """Pictures of one utterance, as steps.illustrate leaves them."""
+    entries = [{"set": "train", "utterance": "u<1>", "speaker": "s1", "kind": kind, "caption": f"caption & {kind}", "file": f"1_{kind}.svg"} | changes
+               for kind in ("vad", "before", "after")]
+    files = {entry["file"]: f'<svg id="{entry["kind"]}"><image href="data:image/png;base64,AA=="/></svg>' for entry in entries}
+    finish_task(folder / "pictures", "illustrate", files | {"pictures.json": json.dumps(entries)}, {})
+
+
+def test_the_page_shows_sound_where_there_is_some_and_how_much_of_it_is_speech(work):
+    folder = work / "exp" / "good"
+    evaluated(work)
+    report(folder, work / "data")
+    assert "<h2>Sound</h2>" not in (folder / "report.html").read_text()
+    counts = {"frames": 720_000, "speech_frames": 540_000, "speech_fraction": [0.1, 0.6, 0.75, 0.8, 1.0], "without_speech": 7}
+    finish_task(work / "data" / "test" / "vad", "collect_vad", {}, counts)
+    report(folder, work / "data")
+    text = (folder / "report.html").read_text()
+    assert "".join(f"<td>{cell}</td>" for cell in ("test", "2.00", "1.50", "75.0", "10.0 / 60.0 / 75.0 / 80.0 / 100.0", "7")) in text
+    draw_pictures(folder)
+    report(folder, work / "data")
+    page, text = Page(), (folder / "report.html").read_text()
+    page.feed(text)
+    assert page.open == []
+    assert all(link.startswith("data:image/png;base64,") for link in page.links)
+    assert page.counts["svg"] == 1 + 3 + 1 + 3  # DET, histograms, colour scale, one utterance
+    assert [f'<svg id="{kind}">' in text for kind in ("vad", "before", "after")] == [True] * 3
+    assert "u&lt;1&gt; (speaker s1, train)" in text
+    assert "after: caption &amp; after" in text
+
+
+def test_new_pictures_make_the_page_anew(work, capsys):
+    folder = work / "exp" / "good"
+    evaluated(work)
+    draw_pictures(folder)
+    report(folder, work / "data")
+    (folder / "pictures" / "receipts" / "illustrate.json").unlink()
+    draw_pictures(folder, caption="of another seed")
+    report(folder, work / "data")
+    assert "before: of another seed" in (folder / "report.html").read_text()
+    (folder / "pictures" / "receipts" / "illustrate.json").unlink()
+    with pytest.raises(UserError, match=r"illustrate\.json is missing"):
+        report(folder, work / "data")
 
 
 def test_the_table_is_shown_again_and_the_page_left_alone(work, capsys):

@@ -200,17 +200,16 @@ def test_force_moves_a_finished_experiment_aside_with_its_receipt(corpus, tmp_pa
 
 def test_validation_is_the_eer_of_centred_cosines(corpus, undisturbed):
     network, _ = load_network(undisturbed, "step-0000040")
-    found = dev_eer(corpus / "dev", 16000)(network)
+    found = dev_eer(corpus / "dev", network.front_end)(network)
     assert found == pytest.approx(history(undisturbed)[-1]["dev_eer_percent"])
     keys, reader = open_packed(corpus / "dev", 16000)
     embeddings = embed_utterances(network, reader, range(len(keys))).astype(np.float64)
-    centred = dict(zip(keys, embeddings - embeddings.mean(axis=0), strict=True))
-    scores = {True: [], False: []}
-    for enrol, test, kind in map(str.split, (corpus / "dev" / "trials").read_text().splitlines()):
-        one, other = centred[enrol], centred[test]
-        scores[kind == "target"].append(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
-    plain = [dict(zip(keys, embeddings, strict=True))[key] for key in keys[:2]]
-    assert abs(plain[0] @ plain[1] / np.linalg.norm(plain[0]) / np.linalg.norm(plain[1]) - scores[True][0]) > 0.01, "centring shows"
+    trials = [line.split() for line in (corpus / "dev" / "trials").read_text().splitlines()]
+    plain, centred = ({key: vector / np.linalg.norm(vector) for key, vector in zip(keys, vectors, strict=True)}
+                      for vectors in (embeddings, embeddings - embeddings.mean(axis=0)))
+    cosines = [[vectors[enrol] @ vectors[test] for enrol, test, _ in trials] for vectors in (plain, centred)]
+    assert np.abs(np.subtract(*cosines)).max() > 0.1, "centring shows"
+    scores = {kind: [score for score, trial in zip(cosines[1], trials, strict=True) if (trial[2] == "target") is kind] for kind in (True, False)}
     assert found == pytest.approx(100 * equal_error_rate(np.array(scores[True]), np.array(scores[False])))
 
 
@@ -251,7 +250,7 @@ def test_a_bank_that_the_yaml_does_not_use_makes_no_difference(corpus, tmp_path)
     train_tiny(corpus, tmp_path / "exp", steps=1, bank=tmp_path / "no bank")
     receipt = json.loads((tmp_path / "exp" / "receipts" / "train.json").read_text())
     assert "bank" not in receipt["inputs"]
-    config = variant(corpus, tmp_path, ("speed_factors: [1.0, 1.1]", "noise_probability: 0.5"))
+    config = variant(corpus, tmp_path, ("speed_factors: [1.0, 1.1]", "chain: [{name: noise, probability: 0.5}]"))
     with pytest.raises(UserError, match="no bank/receipts/augment.json is missing: the step that makes it has not finished"):
         train(corpus / "train", corpus / "dev", config, tmp_path / "other", num_threads=1, bank=tmp_path / "no bank")
 

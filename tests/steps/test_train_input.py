@@ -28,6 +28,10 @@ BAD_YAML = [
     (("clip_norm: 5.0", "clip_norm: 0"), r"config.yaml: optimizer: clip_norm is 0.0, expected more than 0"),
     (("speed_factors", "speed_factor"), r"config.yaml: augmentation: unknown key 'speed_factor'; did you mean 'speed_factors'\?"),
     (("augmentation: {speed_factors: [1.0, 1.1]}", "augmentation: 3"), r"config.yaml: augmentation: found 3 .*expected a mapping"),
+    (("speed_factors: [1.0, 1.1]", "speed_factors: [3.0]"), r"config.yaml: augmentation: speed_factors: \[3.0\], expected different numbers"),
+    (("speed_factors: [1.0, 1.1]", "chain: [{name: reverp}]"), r"config.yaml: augmentation: chain 1: name: no 'reverp'; did you mean 'reverb'\?"),
+    (("speed_factors: [1.0, 1.1]", "chain: [{name: reverse}, {name: noise, snr_db: [20, 5]}]"),
+     r"config.yaml: augmentation: chain 2 \(noise\): snr_db: from 20.0 to 5.0, expected the lower bound first"),
     (("loss: {name: softmax}", "loss: softmax"), r"config.yaml: loss: found 'softmax' \(text\), expected a mapping"),
 ]
 BAD_YAML_OF_NETWORKS = [
@@ -37,8 +41,7 @@ BAD_YAML_OF_NETWORKS = [
     (("name: softmax", "name: softmax, loss_sum: true"), r"config.yaml: loss: unknown key 'loss_sum'"),
     (("name: softmax", "name: am_softmax, margin: 1.5"), r"config.yaml: loss: margin is 1.5, expected 0 or more and below 1"),
     (("crop_seconds: 0.5", "crop_seconds: 0.005"), r"config.yaml: crops: crop_seconds 0.005 are 80 samples; this network takes \d+ or more"),
-    (("speed_factors: [1.0, 1.1]", "speed_factors: [3.0]"), r"config.yaml: augmentation: speed_factors: \[3.0\], expected different numbers"),
-    (("speed_factors: [1.0, 1.1]", "noise_probability: 0.5"), r"config.yaml: augmentation: noise are asked for, but there is no bank"),
+    (("speed_factors: [1.0, 1.1]", "chain: [{name: noise}]"), r"config.yaml: augmentation: chain 1 \(noise\): noise: asked for, but there is no"),
 ]
 
 

@@ -1,194 +1,227 @@
-"""Augmentation, measured on what comes out: ratios, energies, delays, pitches; and the same draw gives the same samples."""
+"""The chain of augmentation as a whole: what is drawn and how often, what is refused, and the same draw gives the same samples."""
 
 import numpy as np
 import pytest
-import soundfile
 
-from utils.archive import ArchiveWriter
-from utils.audio import to_int16
-from utils.augmentation import PEAK_SECONDS, Augmenter, add_noise, align_response, change_speed, reverberate
-from utils.data_dir import write_map
+from tests.measured_sounds import PEAK, RATE, N, crop, energy_db, make_bank
+from utils.archive import read_scp
+from utils.augmentation import Augmenter, resolved_augmentation
+from utils.augmentation_base import pack, unpack
+from utils.augmentation_signal import add_noise, change_speed, reverberate
+from utils.config import make
+from utils.data_dir import read_map
 from utils.errors import UserError
+from utils.packed import PackedReader
 
-RATE, N = 16000, 32000
-PEAK = round(PEAK_SECONDS * RATE)
-
-
-def crop(seed=0, n=N):
-    return np.random.default_rng(seed).uniform(-0.3, 0.3, n).astype(np.float32)
-
-
-def energy_db(samples):
-    return 10 * np.log10(np.sum(np.square(samples, dtype=np.float64)))
+REVERB, NOISE = {"name": "reverb", "probability": 0.5}, {"name": "noise", "probability": 0.5, "snr_db": [5, 20]}
+EVERYTHING = (REVERB, NOISE | {"types": ["noise", "music"]}, {"name": "babble", "probability": 0.4, "num_speakers": [1, 7]},
+              {"name": "one_of", "probability": 0.7, "of": [REVERB, NOISE, {"name": "all_of", "of": [REVERB, NOISE, {"name": "reverse"}]}]},
+              {"name": "volume", "probability": 0.5}, {"name": "band_limit", "probability": 0.3}, {"name": "codec", "probability": 0.2},
+              {"name": "reverse", "probability": 0.3})
 
 
-def room(delay=0, rt60_seconds=0.3, seed=0):
-    """A direct sound after a delay, then a tail that falls by 60 dB in the reverberation time."""
-    tail = np.random.default_rng(seed).normal(0, 0.1, 8000) * 10 ** (-3 * np.arange(8000) / RATE / rt60_seconds)
-    return np.concatenate([np.zeros(delay), [1.0], tail]).astype(np.float32)
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory):
+    """Three noises, of which one is shorter than a crop, five speakers, and two rooms."""
+    return make_bank(tmp_path_factory.mktemp("bank"))
 
 
-@pytest.fixture
-def bank(tmp_path):
-    """Three noises, of which one is shorter than a crop, and two rooms."""
-    rng = np.random.default_rng(7)
-    sounds = {"noise": {"hum": 0.1 * np.sin(np.arange(N // 4) / 5), "rain": rng.normal(0, 0.05, 2 * N), "song": rng.normal(0, 0.2, N)},
-              "rirs": {"hall": align_response(room(500, 0.8, 1), RATE), "study": align_response(room(0, 0.2, 2), RATE)}}
-    for kind, named in sounds.items():
-        with ArchiveWriter(tmp_path / f"{kind}.ark", tmp_path / f"{kind}.scp") as writer:
-            for name, samples in named.items():
-                writer.write_wave(name, to_int16(samples), RATE)
-        write_map(tmp_path / f"{kind}.num_samples", {name: len(samples) for name, samples in named.items()})
-    write_map(tmp_path / "noise.utt2type", {"hum": "noise", "rain": "noise", "song": "music"})
-    return tmp_path
-
-
-@pytest.mark.parametrize("snr_db", [-5.0, 0.0, 7.5, 20.0])
-def test_the_ratio_that_comes_out_is_the_one_that_was_asked_for(snr_db):
-    mixture = add_noise(crop(0), crop(1) * 0.01, snr_db)
-    measured = energy_db(crop(0)) - energy_db(mixture - crop(0))
-    print(f"asked {snr_db} dB, measured {measured:.4f} dB")
-    assert abs(measured - snr_db) < 0.01
-    assert mixture.dtype == np.float32
-
-
-@pytest.mark.parametrize(("samples", "noise"), [(np.zeros(N, np.float32), crop()), (crop(), np.zeros(N, np.float32))])
-def test_silence_has_no_ratio_and_nothing_is_added(samples, noise):
-    assert np.array_equal(add_noise(samples, noise, 10.0), samples)
-
-
-@pytest.mark.parametrize("delay", [0, 10, PEAK, 3000])
-def test_a_response_is_aligned_to_its_peak(delay):
-    aligned = align_response(-room(delay), RATE)
-    assert np.argmax(np.abs(aligned)) == PEAK
-    assert aligned[PEAK] == -0.5
-    assert np.allclose(aligned[PEAK:] * -2, room(delay)[delay:])
-
-
-@pytest.mark.parametrize("delay", [0, 3000])
-@pytest.mark.parametrize("rt60_seconds", [0.2, 0.8])
-def test_a_room_adds_its_tail_and_neither_delay_nor_energy(delay, rt60_seconds):
-    response = align_response(room(delay, rt60_seconds), RATE)
-    wet = reverberate(crop(), response, PEAK)
-    assert wet.shape == crop().shape
-    assert wet.dtype == np.float32
-    assert abs(energy_db(wet) - energy_db(crop())) < 0.001
-    correlation = np.correlate(wet[2000:-2000], crop(), "valid")
-    assert np.argmax(np.abs(correlation)) == 2000
-    direct = np.convolve(crop(), response)[PEAK:PEAK + N]
-    assert np.allclose(wet, direct * np.linalg.norm(crop()) / np.linalg.norm(direct), atol=1e-5)
-
-
-def test_the_reverberation_time_that_comes_out_is_the_rooms():
-    click = np.zeros(N, np.float32)
-    click[100] = 1
-    decay = np.cumsum(reverberate(click, align_response(room(700, 0.4), RATE), PEAK)[101:6000][::-1] ** 2)[::-1]
-    level = 10 * np.log10(decay / decay[0])
-    rt60_seconds = 3 * (np.argmax(level < -25) - np.argmax(level < -5)) / RATE
-    print(f"RT60 of the room 0.4 s, measured {rt60_seconds:.3f} s")
-    assert abs(rt60_seconds - 0.4) < 0.04
-
-
-@pytest.mark.parametrize("factor", [0.9, 1.0, 1.1])
-@pytest.mark.parametrize("num_samples", [N, 32001, 59049, 1000])
-def test_speed_moves_the_pitch_and_gives_the_length_that_is_wanted(factor, num_samples):
-    wanted = int(np.ceil(num_samples * factor))
-    faster = change_speed(np.sin(2 * np.pi * 1000 * np.arange(wanted) / RATE).astype(np.float32), factor, num_samples)
-    assert faster.shape == (num_samples,)
-    hz = np.argmax(np.abs(np.fft.rfft(faster * np.hanning(num_samples)))) * RATE / num_samples
-    assert abs(hz - 1000 * factor) <= RATE / num_samples
+def opened(bank, *chain, **options):
+    return make(Augmenter, {"chain": list(chain), **options}, "section").open(bank, RATE)
 
 
 def test_the_same_seed_gives_the_same_samples_and_another_one_others(bank):
-    augmenter = Augmenter(noise_probability=0.7, reverb_probability=0.7, speed_factors=(1.0, 0.9), bank=bank)
+    augmenter = opened(bank, *EVERYTHING, speed_factors=[1.0, 0.9])
     def draw(*seed):
         return augmenter(crop(n=int(N * 0.9)), 0.9, N, np.random.default_rng(seed))
     first = [draw(1, k) for k in range(10)]
     assert all(np.array_equal(samples, draw(1, k)) for k, samples in reversed(list(enumerate(first))))
     assert len({samples.tobytes() for samples in first}) > 5
+    assert all(samples.dtype == np.float32 and samples.shape == (N,) and np.abs(samples).max() <= 1 for samples in first)
 
 
-def test_things_happen_as_often_as_asked_within_the_range(bank):
-    augmenter = Augmenter(noise_probability=0.5, noise_snr_db=(5.0, 10.0), bank=bank)
-    ratios = []
-    for draw in range(300):
-        change = augmenter(crop(), 1.0, N, np.random.default_rng(draw)) - crop()
-        if change.any():
-            ratios.append(energy_db(crop()) - energy_db(change))
-    print(f"{len(ratios)} of 300 noisy, {min(ratios):.2f} to {max(ratios):.2f} dB")
-    assert 120 < len(ratios) < 180
-    assert min(ratios) == pytest.approx(5, abs=0.2)
-    assert max(ratios) == pytest.approx(10, abs=0.2)
+def test_rooms_and_noise_are_drawn_in_the_order_in_which_published_results_were(bank):
+    """The generator's calls one by one, as they stood in the code before there were chains: a seed's results stay what they were."""
+    kinds = {kind: PackedReader(read_scp(bank / f"{kind}.scp"), read_map(bank / f"{kind}.num_samples")) for kind in ("rirs", "noise")}
+    augmenter = opened(bank, REVERB, NOISE, speed_factors=[1.1])
+    for seed in range(40):
+        sound, rng = crop(seed, int(np.ceil(N * 1.1))), np.random.default_rng(seed)
+        expected = change_speed(sound, 1.1, N)
+        if rng.random() < 0.5:
+            expected = reverberate(expected, kinds["rirs"].read(int(rng.integers(2))), PEAK)
+        if rng.random() < 0.5:
+            rng.integers(1)
+            index = int(rng.integers(8))
+            length = kinds["noise"].num_samples[index]
+            if length >= N:
+                noise = kinds["noise"].read(index, int(rng.integers(length - N + 1)), N)
+            else:
+                noise = np.resize(np.roll(kinds["noise"].read(index), -int(rng.integers(length))), N)
+            expected = add_noise(expected, noise, rng.uniform(5, 20))
+        expected = expected / max(1, np.abs(expected).max())
+        used = np.random.default_rng(seed)
+        assert np.array_equal(augmenter(sound, 1.1, N, used), expected)
+        assert used.random() == rng.random()
 
 
-def test_types_of_noise_have_ranges_of_their_own(bank):
-    augmenter = Augmenter(noise_probability=1.0, noise_snr_db={"music": (3.0, 3.0), "noise": (12.0, 12.0)}, bank=bank)
-    ratios = [round(energy_db(crop()) - energy_db(augmenter(crop(), 1.0, N, np.random.default_rng(draw)) - crop()), 1) for draw in range(100)]
-    assert set(ratios) == {3.0, 12.0}
-    assert 30 < ratios.count(3.0) < 70
-    with pytest.raises(UserError, match="no noise of type babble in .*; there is music, noise"):
-        Augmenter(noise_probability=1.0, noise_snr_db={"babble": (3.0, 3.0)}, bank=bank)
+def test_every_transform_happens_as_often_as_asked(bank):
+    draws = 2000
+    augmenter = opened(bank, *EVERYTHING)
+    happened = np.zeros(len(EVERYTHING))
+    for seed in range(draws):
+        happened += [drawn is not None for drawn in augmenter.draw(N, np.random.default_rng(seed))]
+    for options, times in zip(EVERYTHING, happened, strict=True):
+        expected = options["probability"]
+        spread = 4 * np.sqrt(expected * (1 - expected) / draws)
+        print(f"{options['name']}: asked {expected}, happened {times / draws:.3f} (within {spread:.3f})")
+        assert abs(times / draws - expected) <= spread
 
 
-def test_a_noise_that_is_too_short_is_repeated_and_not_stretched(bank):
-    for name in ("noise.scp", "noise.num_samples", "noise.utt2type"):
-        (bank / name).write_text((bank / name).read_text().splitlines()[0] + "\n")
-    added = Augmenter(noise_probability=1.0, bank=bank)(crop(), 1.0, N, np.random.default_rng(1)) - crop()
-    assert np.allclose(added[:N // 4], added[N // 4:N // 2], atol=1e-6)
-    assert abs(np.argmax(np.abs(np.fft.rfft(added))) - N / 5 / (2 * np.pi)) < 4
+def test_one_of_takes_each_by_its_weight(bank):
+    augmenter = opened(bank, {"name": "one_of", "weights": [1, 3, 0], "of": [{"name": "reverb"}, {"name": "noise"}, {"name": "reverse"}]})
+    choices = [int(augmenter.draw(N, np.random.default_rng(seed))[0][0]) for seed in range(1000)]
+    share = choices.count(1) / 1000
+    print(f"weights 1:3, drawn {choices.count(0)}:{choices.count(1)}")
+    assert abs(share - 0.75) <= 4 * np.sqrt(0.75 * 0.25 / 1000)
+    assert 2 not in choices
+
+
+def test_one_of_does_what_the_chosen_one_does_and_nothing_where_that_does_nothing(bank):
+    gains = [{"name": "volume", "gain_db": [gain, gain], "probability": probability} for gain, probability in ((-6, 1), (-20, 0.5))]
+    augmenter = opened(bank, {"name": "one_of", "of": gains})
+    changes = [energy_db(augmenter(crop(), 1.0, N, np.random.default_rng(seed))) - energy_db(crop()) for seed in range(200)]
+    counts = {gain: sum(abs(change - gain) < 0.01 for change in changes) for gain in (-6, -20, 0)}
+    assert sum(counts.values()) == 200
+    assert all(abs(counts[gain] - 200 * share) < 30 for gain, share in ((-6, 0.5), (-20, 0.25), (0, 0.25)))
+
+
+def test_all_of_is_a_chain_of_its_own(bank):
+    links = {"name": "volume", "gain_db": [-6, -6]}, {"name": "reverse", "probability": 0.5}, {"name": "volume", "gain_db": [-3, -3]}
+    augmenter = opened(bank, {"name": "all_of", "of": list(links)})
+    seen = set()
+    for seed in range(20):
+        out = augmenter(crop(), 1.0, N, np.random.default_rng(seed))
+        backwards = np.allclose(out, crop()[::-1] * 10 ** (-9 / 20), atol=1e-6)
+        assert backwards or np.allclose(out, crop() * 10 ** (-9 / 20), atol=1e-6)
+        seen.add(backwards)
+    assert seen == {True, False}
+
+
+def test_the_order_of_the_chain_counts(bank):
+    limit, noise = {"name": "band_limit", "low_hz": None, "high_hz": [2000, 2000]}, {"name": "noise", "types": ["music"], "snr_db": [0, 0]}
+    before, after = (opened(bank, *chain)(crop(), 1.0, N, np.random.default_rng(0)) for chain in ((noise, limit), (limit, noise)))
+    above = [np.abs(np.fft.rfft(samples))[12000:].mean() for samples in (before, after)]
+    assert above[0] < above[1] / 100
+
+
+def test_what_was_drawn_survives_the_way_to_the_device(bank):
+    augmenter = opened(bank, *EVERYTHING)
+    for seed in range(100):
+        drawn = augmenter.draw(N, np.random.default_rng(seed))
+        row = np.array(pack(augmenter.transforms, drawn))
+        assert row.shape == (sum(transform.width for transform in augmenter.transforms),)
+        sound = augmenter.apply(crop(), drawn)
+        assert np.array_equal(augmenter.apply(crop(), unpack(augmenter.transforms, row.tolist())), sound)
 
 
 def test_a_mixture_beyond_full_scale_is_turned_down_as_a_whole(bank):
     loud = np.sign(crop())
-    mixture = Augmenter(noise_probability=1.0, noise_snr_db=(0.0, 0.0), bank=bank)(loud, 1.0, N, np.random.default_rng(0))
+    mixture = opened(bank, NOISE | {"probability": 1, "snr_db": [0, 0]})(loud, 1.0, N, np.random.default_rng(0))
     assert np.abs(mixture).max() == 1
 
 
 def test_nothing_asked_for_changes_nothing_and_needs_no_bank():
-    assert np.array_equal(Augmenter()(crop(), 1.0, N, np.random.default_rng(0)), crop())
+    augmenter = Augmenter()
+    assert not augmenter.uses_bank
+    assert np.array_equal(augmenter.open(None, RATE)(crop(), 1.0, N, np.random.default_rng(0)), crop())
+    never = opened(None, REVERB | {"probability": 0}, NOISE | {"probability": 0})
+    assert not never.uses_bank
+    assert np.array_equal(never(crop(), 1.0, N, np.random.default_rng(0)), crop())
+
+
+def test_a_faster_voice_is_another_speaker_or_not():
+    assert Augmenter(speed_factors=(1.0, 0.9, 1.1)).classes_per_speaker == 3
+    assert Augmenter(speed_factors=(1.0, 0.9, 1.1), speed_is_new_speaker=False).classes_per_speaker == 1
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"noise_snr_db": (20.0, 5.0)}, "from 20.0 to 5.0, expected the lower bound first"),
-    ({"noise_snr_db": {"music": (20.0, 5.0)}}, "from 20.0 to 5.0"),
-    ({"noise_probability": 1.5}, "noise_probability: 1.5, expected a number from 0 to 1"),
-    ({"reverb_probability": -0.1}, "reverb_probability"),
-    ({"speed_factors": ()}, "speed_factors"), ({"speed_factors": (1.0, 1.0)}, "speed_factors"), ({"speed_factors": (90.0, 100.0)}, "speed_factors")])
-def test_impossible_options_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        Augmenter(**options)
+    ({"chain": [NOISE | {"snr_db": [20, 5]}]}, r"chain 1 \(noise\): snr_db: from 20.0 to 5.0, expected the lower bound first"),
+    ({"chain": [REVERB, NOISE | {"snr_db": {"music": [20, 5]}}]}, r"chain 2 \(noise\): snr_db: from 20.0 to 5.0"),
+    ({"chain": [NOISE | {"probability": 1.5}]}, r"chain 1 \(noise\): probability: 1.5, expected a number from 0 to 1"),
+    ({"chain": [REVERB | {"probability": -0.1}]}, r"chain 1 \(reverb\): probability: -0.1"),
+    ({"chain": [NOISE | {"snr_db": "loud"}]}, r"chain 1 \(noise\): snr_db: found 'loud'"),
+    ({"chain": [NOISE | {"gain": 2.0}]}, r"gain: 2.0 goes with snr_db: recorded only"),
+    ({"chain": [NOISE | {"types": []}]}, r"types and snr_db: found an empty one"),
+    ({"chain": [NOISE | {"types": ["noise"], "snr_db": {"music": [0, 5]}}]}, r"types are noise, snr_db has ranges of music"),
+    ({"chain": [NOISE | {"snr": 5}]}, r"chain 1 \(noise\): unknown key 'snr'"),
+    ({"chain": [{"name": "bable"}]}, r"chain 1: name: no 'bable'; did you mean 'babble'\?"),
+    ({"chain": [{"probability": 0.5}]}, r"chain 1: found .*, expected a mapping with a 'name'"),
+    ({"chain": ["reverb"]}, r"section: chain: found .*expected a list, each a mapping"),
+    ({"chain": {"name": "reverb"}}, r"section: chain: found .*expected a list, each a mapping"),
+    ({"chain": [{"name": "babble", "num_speakers": [0, 3]}]}, r"num_speakers: from 0 to 3, expected 1 or more"),
+    ({"chain": [{"name": "babble", "num_speakers": [7, 3]}]}, r"num_speakers: from 7 to 3, expected the lower bound first"),
+    ({"chain": [{"name": "babble", "snr_db": [20, 13]}]}, r"snr_db: from 20.0 to 13.0"),
+    ({"chain": [{"name": "volume", "gain_db": [6, -6]}]}, r"gain_db: from 6.0 to -6.0"),
+    ({"chain": [{"name": "band_limit", "low_hz": [200, 4000]}]}, r"low_hz goes up to 4000.0 and high_hz begins at 3000.0"),
+    ({"chain": [{"name": "band_limit", "high_hz": [3800, 3000]}]}, r"high_hz: from 3800.0 to 3000.0"),
+    ({"chain": [{"name": "band_limit", "slope_db_per_octave": 0}]}, r"slope_db_per_octave: 0.0, expected more than 0"),
+    ({"chain": [{"name": "codec", "codecs": ["g729"]}]}, r"codecs: found g729, expected some of a_law, g721"),
+    ({"chain": [{"name": "codec", "compression": [0, 2]}]}, r"compression: from 0.0 to 2.0, expected numbers from 0 to 1"),
+    ({"chain": [{"name": "one_of", "of": []}]}, r"chain 1 \(one_of\): of: found no transform"),
+    ({"chain": [{"name": "one_of"}]}, r"chain 1 \(one_of\): key 'of' is missing"),
+    ({"chain": [{"name": "one_of", "of": [REVERB], "weights": [1, 2]}]}, r"weights: \[1.0, 2.0\], expected 1 numbers"),
+    ({"chain": [{"name": "one_of", "of": [REVERB], "weights": [0]}]}, r"weights: \[0.0\]"),
+    ({"chain": [{"name": "one_of", "of": [REVERB, {"name": "noisy"}]}]}, r"chain 1 \(one_of\): of 2: name: no 'noisy'; did you mean 'noise'\?"),
+    ({"speed_factors": []}, "speed_factors: "), ({"speed_factors": [1.0, 1.0]}, "speed_factors: "),
+    ({"speed_factors": [90.0, 100.0]}, "speed_factors: "), ({"noise_probability": 0.3}, "unknown key 'noise_probability'")])
+def test_impossible_options_are_refused_before_a_bank_is_opened(options, message):
+    with pytest.raises(UserError, match=message) as refused:
+        make(Augmenter, options, "section")
+    assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("options", [{"noise_probability": 0.5}, {"reverb_probability": 0.5}])
-def test_a_bank_that_has_not_what_is_wanted_is_refused(bank, tmp_path, options):
-    with pytest.raises(UserError, match="there is no bank: make it with steps.augment"):
-        Augmenter(**options)
-    for kind in ("noise", "rirs"):
-        (bank / f"{kind}.scp").unlink()
-    with pytest.raises(UserError, match=f"{bank} has none: make it with steps.augment"):
-        Augmenter(**options, bank=bank)
+def test_a_codec_that_libsndfile_lacks_is_refused(monkeypatch):
+    monkeypatch.setattr("utils.augmentation_channel.is_available", lambda codec: codec != "opus")
+    with pytest.raises(UserError, match=r"chain 1 \(codec\): codecs: this machine's libsndfile has no opus; take them out"):
+        make(Augmenter, {"chain": [{"name": "codec", "codecs": ["mp3", "opus"]}]}, "section")
+
+
+def test_a_band_that_the_rate_has_not_is_refused():
+    with pytest.raises(UserError, match=r"chain 1 \(band_limit\): high_hz goes up to 9000.0, expected at most half of the sample rate, 8000.0"):
+        opened(None, {"name": "band_limit", "high_hz": [3000, 9000]})
+
+
+@pytest.mark.parametrize(("name", "kind"), [("noise", "noise"), ("babble", "noise"), ("reverb", "rirs")])
+def test_a_bank_that_is_missing_or_has_not_what_is_wanted_or_is_empty_is_refused(tmp_path, name, kind):
+    for chain in ([{"name": name}], [{"name": "one_of", "of": [{"name": name}]}]):
+        with pytest.raises(UserError, match=rf"chain 1 .*{kind}: asked for, but there is no bank: make it with steps.augment"):
+            opened(None, *chain)
+    make_bank(tmp_path)
+    (tmp_path / f"{kind}.scp").write_text("")
+    with pytest.raises(UserError, match=rf"{kind}.scp: found nothing, expected one sound or more"):
+        opened(tmp_path, {"name": name})
+    (tmp_path / f"{kind}.scp").unlink()
+    with pytest.raises(UserError, match=f"{tmp_path} has none: make it with steps.augment"):
+        opened(tmp_path, {"name": name})
+
+
+@pytest.mark.parametrize("options", [{"snr_db": {"babble": [3, 3]}}, {"types": ["babble"]}])
+def test_types_that_the_bank_has_not_are_refused(bank, options):
+    with pytest.raises(UserError, match=r"chain 1 \(noise\): no noise of type babble in .*; there is music, noise, speech"):
+        opened(bank, {"name": "noise"} | options)
+    with pytest.raises(UserError, match=r"chain 1 \(babble\): no noise of type talk in .*"):
+        opened(bank, {"name": "babble", "type": "talk"})
 
 
 def test_a_bank_of_another_rate_is_refused(bank):
     with pytest.raises(UserError, match="sound of 16000 Hz, expected 8000 Hz"):
-        Augmenter(noise_probability=0.5, bank=bank, sample_rate_hz=8000)
+        make(Augmenter, {"chain": [NOISE]}, "section").open(bank, 8000)
 
 
-def test_measured_rooms_and_noises_come_out_as_they_are(shared_data):
-    rooms = {path.stem: soundfile.read(path, dtype="float32") for path in sorted((shared_data / "rirs").rglob("*.wav"))}
-    noises = [soundfile.read(path, dtype="float32")[0] for path in sorted((shared_data / "noise").rglob("*.flac"))[::10]]
-    assert rooms
-    assert noises
-    for response, rate in rooms.values():
-        aligned = align_response(response, rate)
-        assert (rate, np.argmax(np.abs(aligned))) == (RATE, PEAK)
-        assert abs(energy_db(reverberate(crop(), aligned, PEAK)) - energy_db(crop())) < 0.001
-    for noise in noises:
-        assert abs(energy_db(crop()) - energy_db(add_noise(crop(), noise[:N], 12.0) - crop()) - 12.0) < 0.1
-    click = np.zeros(N, np.float32)
-    click[0] = 1
-    decay = np.cumsum(reverberate(click, align_response(rooms["roomA_az000_L"][0], RATE), PEAK)[::-1] ** 2)[::-1]
-    level = 10 * np.log10(decay / decay[0])
-    rt60_seconds = 3 * (np.argmax(level < -25) - np.argmax(level < -5)) / RATE
-    print(f"{len(rooms)} rooms, {len(noises)} noises; RT60 of Surrey's room A: {rt60_seconds:.2f} s (0.28 s in its description)")
-    assert abs(rt60_seconds - 0.28) < 0.07
+def test_the_resolved_section_builds_the_same_and_says_every_default(bank):
+    resolved = resolved_augmentation({"chain": [NOISE, {"name": "one_of", "of": [{"name": "volume"}]}]})
+    assert resolved["speed_is_new_speaker"] is True
+    assert resolved["chain"][1]["of"] == [{"name": "volume", "probability": 1.0, "gain_db": [-10.0, 6.0]}]
+    assert resolved_augmentation(resolved) == resolved
+    assert make(Augmenter, resolved, "section").transforms[0].snr_db == (5.0, 20.0)
+    assert resolved_augmentation(None) == {"speed_factors": [1.0], "speed_is_new_speaker": True, "chain": [], "device": False}

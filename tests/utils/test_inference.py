@@ -97,3 +97,34 @@ def test_audio_of_another_rate_is_refused(tmp_path):
 def test_no_utterances_give_no_embeddings():
     reader = SimpleNamespace(num_samples=np.empty(0, np.int64))
     assert embed_utterances(Statistics(), reader, []).shape == (0, 3)
+
+
+class Frames:
+    """Stored features of four frames per "second": what a FeatureReader gives."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.content = [rng.normal(size=(rows, 3)).astype(np.float32) for rows in (5, 2, 9, 7)]
+        self.num_samples = np.array([len(matrix) for matrix in self.content])
+
+    def read(self, index):
+        return self.content[index]
+
+
+@pytest.mark.parametrize("batching", ["masked", "equal_length"])
+def test_features_take_the_place_of_waveforms_and_short_ones_are_repeated_by_frames(batching):
+    class FirstAndLast(torch.nn.Module):
+        embedding_dim, sample_rate_hz, min_samples = 7, 4, 5
+
+        def __init__(self):
+            super().__init__()
+            self.batching, self.scale = batching, torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, features_BTF, lengths_B):
+            return torch.stack([torch.cat([row[0], row[n - 1], n[None]]) for row, n in zip(features_BTF, lengths_B, strict=True)]) * self.scale
+
+    reader = Frames()
+    embeddings = embed_utterances(FirstAndLast(), reader, [1, 2, 0])
+    for row, index in zip(embeddings, [1, 2, 0], strict=True):
+        frames = np.concatenate([reader.content[index]] * 3)[:max(5, len(reader.content[index]))]
+        assert row.tolist() == [*frames[0].tolist(), *frames[-1].tolist(), len(frames)]

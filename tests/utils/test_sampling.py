@@ -132,3 +132,12 @@ def test_a_faster_voice_is_higher(packed):
 def test_a_batch_that_the_ranks_cannot_share_is_refused():
     with pytest.raises(ValueError, match="batch_size 7 is not a multiple of the 2 processes"):
         DealtDraws(7, 0, 2, 0, 1)
+
+
+def test_a_faster_voice_is_the_same_speaker_where_that_is_asked_for(packed):
+    plain, dataset = (dataset_of(packed, speed_factors=(1.0, 2.0), speed_is_new_speaker=new) for new in (True, False))
+    assert (dataset.num_classes, plain.num_classes) == (3, 6)
+    for draw in range(45):
+        (crop, label, seed), (other_crop, other_label, other_seed) = dataset[draw], plain[draw]
+        assert np.array_equal(crop, other_crop)
+        assert (label, seed) == (other_label % 3, other_seed)

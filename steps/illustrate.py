@@ -1,0 +1,210 @@
+"""Draw a few utterances for the report: waveforms with voice activity decisions, spectrograms before and after augmentation.
+
+    python -m steps.illustrate data/full/train data/full/packed_16000/train conf/ghostvlad_cpu.yaml exp/ghostvlad_cpu/pictures \
+        --bank data/full/packed_16000/bank
+"""
+
+import copy
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from utils.cli import run
+from utils.errors import UserError
+from utils.files import atomic_write
+from utils.receipts import MODE, Task, data_dir_inputs
+from utils.training_settings import read_settings
+
+if TYPE_CHECKING:
+    from utils.audio import UtteranceReader
+    from utils.augmentation import Augmenter
+    from utils.packed import PackedReader
+
+FORMAT = 1
+LONGEST_SECONDS = 30  # longer utterances make no legible picture: they are drawn only where all are longer
+MOST_DRAWS = 100  # of augmentation for one utterance, until one changes it
+PIECE = re.compile(r"-\d{7}-\d{7}$")  # end of the name that packing with --split gives to a stretch of an utterance
+
+
+def illustrate(data: Path, packed: Path, config: Path, output: Path, *, bank: Path | None = None, augmentation: Path | None = None,
+               utterances: int = 4, seed: int = 1, channel: int = 0, allow_pipes: bool = False, root: Path | None = None) -> dict:
+    """Write ``pictures.json`` and the pictures that it lists, an SVG file each.
+
+    Parameters
+    ----------
+    data : path
+        Data directory with voice activity decisions (stage 1).
+    packed : path
+        The same set, packed (stage 2).
+    config : path
+        YAML of a training, whose crops and augmentation are drawn.
+    output : path
+        Folder to write; the report looks for it at ``exp/<name>/pictures``.
+    bank : path or None
+        Noise and room bank made by steps.augment; needed where the augmentation uses it.
+    augmentation : path or None
+        YAML with an augmentation instead of the training's, as in conf/augmentation.
+    utterances : int
+        How many are drawn, of different lengths and, as far as that goes, of different speakers.
+    seed : int
+        Of the choice and of the augmentation; 0 or more.
+    channel : int
+        Of sound with several, from 0.
+    allow_pipes : bool
+        Leave to run the commands that wav.scp may hold.
+    root : path or None
+        Folder that relative paths in wav.scp start from.
+
+    Returns
+    -------
+    dict
+        Numbers of ``utterances`` and ``pictures``.
+
+    Raises
+    ------
+    UserError
+        There are no decisions, or the packed directory is of another set.
+    """
+    for name, value, least in (("utterances", utterances, 1), ("seed", seed, 0)):
+        if value < least:
+            raise UserError(f"--{name} is {value}, expected {least} or more")
+    settings = read_settings(config, augmentation=augmentation)
+    decided = data / "vad" / "receipts" / "collect_vad.json"
+    if not (MODE.checking or decided.exists()):
+        raise UserError(f"{data}: no voice activity decisions (vad.scp), expected those of stage 1; run stage 1")
+    inputs = {"vad": decided, "config": config} | ({"augmentation": augmentation} if augmentation else {})
+    inputs |= {f"data/{name}": path for name, path in data_dir_inputs(data, "wav.scp", "utt2spk", "segments").items()}
+    inputs |= {f"packed/{name}": path for name, path in data_dir_inputs(packed, "wav.scp", "utt2spk", "utt2num_samples").items()}
+    inputs |= {"bank": bank / "receipts" / "augment.json"} if bank and settings.augmentation.uses_bank else {}
+    task = Task(output, "illustrate", format=FORMAT, inputs=inputs,
+                options={"utterances": utterances, "seed": seed, "channel": channel, "root": root})
+    if task.is_done():
+        return task.counts
+    from utils.audio import UtteranceReader
+    from utils.data_dir import read_data_dir
+    from utils.packed import PackedReader
+
+    sources, lists = read_data_dir(data, allow_pipes=allow_pipes), read_data_dir(packed)
+    reader = UtteranceReader(sources.wav_scp, sources.segments, allow_pipes=allow_pipes, root=root, channel=channel)
+    crops, decisions = PackedReader(lists.wav_scp, lists.maps["utt2num_samples"]), sources.maps["vad.scp"]
+    augmenter = settings.open_augmentation(bank, crops.sample_rate_hz)
+    source_of = [name if name in decisions else PIECE.sub("", name) for name in lists.wav_scp]
+    known = [index for index, source in enumerate(source_of) if source in decisions]
+    if not known:
+        raise UserError(f"{packed}: has none of the utterances of {data}/vad.scp, expected the same set, packed; run stage 2")
+    entries, chosen = [], choose(known, crops, [sources.utt2spk.get(source) for source in source_of], utterances, seed)
+    for old in output.glob("*.svg"):
+        old.unlink()
+    for number, index in enumerate(chosen, start=1):
+        name = source_of[index]
+        drawn = [draw_speech(reader, name, decisions[name]), *draw_crop(crops, index, name, augmenter, settings.crops.crop_seconds, seed)]
+        for kind, caption, svg in drawn:
+            entries.append({"set": data.name, "utterance": name, "speaker": sources.utt2spk[name], "kind": kind, "caption": caption,
+                            "file": f"{number}_{kind}.svg"})
+            with atomic_write(output / entries[-1]["file"]) as file:
+                file.write(svg)
+    with atomic_write(output / "pictures.json") as file:
+        file.write("[\n" + ",\n".join(map(json.dumps, entries)) + "\n]\n")
+    files = [output / name for name in ("pictures.json", *(entry["file"] for entry in entries))]
+    return task.finish(files, {"utterances": len(chosen), "pictures": len(entries)})
+
+
+def choose(known: Sequence[int], crops: "PackedReader", speakers: Sequence[str], utterances: int, seed: int) -> list[int]:
+    """Utterances to draw: one at random of the shortest, one of the next longer ones, and so on.
+
+    Parameters
+    ----------
+    known : sequence of int
+        Numbers of the packed utterances that there are decisions of.
+    crops : PackedReader
+        Knows their lengths.
+    speakers : sequence of str
+        Speaker of every packed utterance.
+    utterances : int
+        How many, if there are as many; of a speaker who has none yet, where the length leaves a choice.
+    seed : int
+        Of the choice.
+    """
+    import numpy as np
+
+    rng, known = np.random.default_rng(seed), np.array(known)
+    legible = known[crops.num_samples[known] <= LONGEST_SECONDS * crops.sample_rate_hz]
+    known = legible if len(legible) else known
+    chosen: list[int] = []
+    for band in np.array_split(known[np.argsort(crops.num_samples[known], kind="stable")], utterances):
+        drawn, seen = rng.permutation(band).tolist(), {speakers[index] for index in chosen}
+        chosen += [index for index in drawn if speakers[index] not in seen][:1] or drawn[:1]
+    return chosen
+
+
+def draw_speech(reader: "UtteranceReader", utterance: str, decisions: str) -> tuple[str, str, str]:
+    """Kind, caption and picture of an utterance as it was recorded, with its voice activity decisions.
+
+    Parameters
+    ----------
+    reader : UtteranceReader
+        Of the data directory.
+    utterance : str
+        Its name there.
+    decisions : str
+        Its entry in vad.scp.
+    """
+    from utils.archive import read_vector
+    from utils.pictures import speech_picture
+    from utils.vad_base import FRAMES_PER_SECOND
+
+    samples, sample_rate_hz = reader.read(utterance)
+    speech = read_vector(decisions, key=utterance) > 0
+    share = f"{speech.sum() / FRAMES_PER_SECOND:.2f} of {len(samples) / sample_rate_hz:.2f} s are speech"
+    return "vad", share, speech_picture(samples, sample_rate_hz, speech, f"Waveform of {utterance}: {share}")
+
+
+def draw_crop(crops: "PackedReader", index: int, utterance: str, augmenter: "Augmenter", crop_seconds: float,
+              seed: int) -> list[tuple[str, str, str]]:
+    """Kinds, captions and pictures of a training crop, ``before`` augmentation and, where there is any, ``after`` it.
+
+    Parameters
+    ----------
+    crops : PackedReader
+        Packed audio.
+    index : int
+        Number of the utterance in it.
+    utterance : str
+        Its name.
+    augmenter : Augmenter
+        Opened; the first of its draws that does anything is shown.
+    crop_seconds : float
+        Length of the crop; an utterance that is shorter is shown whole.
+    seed : int
+        Of place and draw, together with the name.
+    """
+    import numpy as np
+
+    from utils.augmentation_words import describe_all
+    from utils.pictures import spectrogram, spectrogram_picture
+
+    rng, rate, available = np.random.default_rng([seed, *utterance.encode()]), crops.sample_rate_hz, int(crops.num_samples[index])
+    for _ in range(MOST_DRAWS):
+        speed = augmenter.speed_factors[rng.integers(len(augmenter.speed_factors))]
+        num_samples = min(round(crop_seconds * rate), int(available / speed))
+        wanted = math.ceil(num_samples * speed)
+        start = int(rng.integers(available - wanted + 1))
+        same_draws = copy.deepcopy(rng)
+        if done := describe_all(augmenter, speed, augmenter.draw(num_samples, rng)):
+            break
+    before = crops.read(index, start, wanted)
+    sounds = [("before", f"{wanted / rate:.2f} s from {start / rate:.2f} s on, as packed", before)]
+    if done:
+        sounds.append(("after", done, augmenter(before, speed, num_samples, same_draws)))
+    levels_db = [spectrogram(samples, rate) for *_, samples in sounds]
+    top_db = max(levels.max() for levels in levels_db)
+    label = f"Spectrogram of {utterance}"
+    return [(kind, caption, spectrogram_picture(levels, rate, len(samples) / rate, top_db, f"{label} {kind} augmentation: {caption}"))
+            for (kind, caption, samples), levels in zip(sounds, levels_db, strict=True)]
+
+
+if __name__ == "__main__":
+    run(illustrate)

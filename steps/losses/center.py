@@ -1,0 +1,61 @@
+"""Center loss: a centre per speaker, which follows the speaker's embeddings and to which they are drawn.
+
+Shapes: ``B`` batch, ``G`` global batch, ``E`` embedding, ``N`` speakers.
+"""
+
+import torch
+from torch import nn
+
+from steps.losses.batches import full_precision, of_all_processes, own_rows
+
+
+class Center(nn.Module):
+    """Half the squared distances between embeddings and their speakers' centres, summed over the batch of all processes (RawNet's published code).
+
+    The centres are no weights: in training mode each call moves the centre c of every speaker with n embeddings x in the batch by
+    ``-update_rate * sum(c - x) / (1 + n)``, after the loss was taken from where it was.  To be summed with a classification loss (``weighted_sum``):
+    alone it draws all embeddings to one point.
+
+    Parameters
+    ----------
+    embedding_dim, num_speakers : int
+        E and N.
+    update_rate : float
+        alpha of the paper, in (0, 1].
+
+    References
+    ----------
+    Wen et al., "A discriminative feature learning approach for deep face recognition", ECCV 2016, (4); Jung et al., RawNet, Interspeech 2019.
+    """
+
+    def __init__(self, embedding_dim: int, num_speakers: int, *, update_rate: float = 0.5) -> None:
+        super().__init__()
+        if not 0 < update_rate <= 1:
+            raise ValueError(f"update_rate is {update_rate}, expected above 0 and at most 1")
+        self.update_rate = update_rate
+        self.register_buffer("center_NE", torch.empty(num_speakers, embedding_dim).uniform_(-0.05, 0.05))  # RawNet's published code
+
+    def forward(self, embedding_BE: torch.Tensor, labels_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss, and how many utterances of this process are nearer to their own speaker's centre than to any other.
+
+        Parameters
+        ----------
+        embedding_BE : (B, E) float tensor
+            Not length-normalised.
+        labels_B : (B,) int64 tensor
+            Speakers, 0 to N - 1.
+
+        Returns
+        -------
+        loss : () float32 tensor
+        num_correct : () int64 tensor
+        """
+        with torch.autocast(embedding_BE.device.type, enabled=False):
+            embedding_GE, labels_G = of_all_processes(full_precision(embedding_BE)), of_all_processes(labels_B)
+            offset_GE = embedding_GE - self.center_NE[labels_G]
+            with torch.no_grad():
+                nearest_B = torch.cdist(own_rows(embedding_GE), self.center_NE).argmin(dim=1)
+                if self.training:
+                    count_G = (1 + labels_G.bincount(minlength=len(self.center_NE)))[labels_G]
+                    self.center_NE.index_add_(0, labels_G, (self.update_rate * offset_GE / count_G[:, None]).to(self.center_NE.dtype))
+        return 0.5 * offset_GE.square().sum(), (nearest_B == labels_B).sum()

@@ -1,0 +1,68 @@
+"""Bytes of sound files: a part of a file as a file, and what a wave file lacks."""
+
+import io
+from typing import IO
+
+STREAMED_BYTES = 0x7FFFF000  # writers into a pipe (sox, ffmpeg) put this or more where they cannot know the length
+
+
+def window(file: IO[bytes], start: int, length: int) -> IO[bytes]:
+    """A part of a file as a file of its own.
+
+    Parameters
+    ----------
+    file : binary file
+        Seekable.
+    start, length : int
+        First byte and number of bytes of the part.
+    """
+    return _Window(file, start, length)
+
+
+class _Window(io.RawIOBase):
+    def __init__(self, file: IO[bytes], start: int, length: int):
+        self.file, self.start, self.length, self.place = file, start, length, 0
+
+    def readinto(self, buffer) -> int:
+        self.file.seek(self.start + self.place)
+        data = self.file.read(max(0, min(len(buffer), self.length - self.place)))
+        buffer[:len(data)] = data
+        self.place += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.place, io.SEEK_END: self.length}[whence]
+        return self.place
+
+    def tell(self) -> int:
+        return self.place
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+
+def missing_wave_bytes(file: IO[bytes]) -> int:
+    """How many bytes the samples of a wave file (RIFF, RF64) lack: libsndfile reads such a file to its early end without a word.
+
+    Parameters
+    ----------
+    file : binary file
+        Of any kind; 0 for what is no wave, and for one that was written into a pipe and has no length.
+    """
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head, long_length = file.read(12), 0
+    if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
+        return 0
+    while len(chunk := file.read(8)) == 8:
+        length, start = int.from_bytes(chunk[4:], "little"), file.tell()
+        if chunk[:4] == b"ds64":  # lengths for which 32 bits are too few
+            long_length = int.from_bytes(file.read(16)[8:], "little")
+        if chunk[:4] == b"data":
+            length = long_length if long_length and length == 0xFFFFFFFF else 0 if length >= STREAMED_BYTES else length
+            return max(0, length - (size - start))
+        file.seek(start + length + length % 2)
+    return 0
