@@ -6,6 +6,7 @@
 # the list of what is accepted.  A meaning that begins with `path:` marks a path: relative ones are the caller's.
 #   at_stage 3 "title"     gate, log line and --help entry at once
 #   run COMMAND...         one process
+#   run $trainer -m ...    training, in as many processes as asked for
 #   $cmd JOB=1:$nj LOG COMMAND...   an array of processes, here or on a cluster
 # The script is gone through twice: first only to write down the commands (the plan: what is done, stale or missing), then to run those that are needed.
 
@@ -15,6 +16,10 @@ stop_stage=7    # last stage to run
 workdir=        # path: data/ and exp/ are made here instead of beside the recipe's run.sh
 nj=2            # parallel jobs of an array
 cmd=local       # what runs the arrays: local
+steps=          # length of the training instead of the YAML's
+processes=1     # training processes (torchrun)
+num_threads=2   # threads of the training; sums depend on it
+device=cpu      # one of cpu, cuda: of training and extraction
 name=           # suffix of the experiment's folder
 status=false    # show each stage: done, stale because ..., partly done, never run; run nothing
 dry_run=false   # show what would run, what is missing and how much disk it takes; run nothing
@@ -89,7 +94,8 @@ case $name in *[!A-Za-z0-9._-]*) fail_usage "--name is part of a folder's name: 
 case " $launchers" in *" $cmd "*) ;; *) fail_usage "--cmd is one of: $launchers; not '$cmd'" ;; esac
 : "${workdir:=$(dirname "$script")}"
 
-launcher=$cmd cmd=launch
+launcher=$cmd cmd=launch trainer=python3
+[ "$processes" = 1 ] || trainer="torchrun --standalone --nproc-per-node $processes"
 [ "$force" = false ] || export SV_FORCE=1
 
 at_stage() {  # number title

@@ -4,35 +4,34 @@
 #   recipes/mini/run.sh                            all stages
 #   recipes/mini/run.sh --stage 3 --stop-stage 6   some of them
 #   recipes/mini/run.sh --size tiny                a few speakers and a dozen steps: what the tests use
-#   recipes/mini/run.sh --status                   what is done, and what is stale because of what
 
 set -euo pipefail
-cd "$(dirname "$0")/../.."
-. ./path.sh
+cd "$(dirname "$0")/../.." && . ./path.sh
 
 # Options: name=default  # meaning
 size=full                       # one of full, tiny: minutes, or seconds
 seed=1                          # of the corpus, the first weights and every draw
 config=                         # path: network, loss and regime; default: conf/ghostvlad_mini.yaml here, or ghostvlad_tiny.yaml with --size tiny
-steps=                          # length of the training instead of the YAML's
+vad=                            # path: detector of speech, one of conf/vad/*.yaml, which say what to choose when; default: WebRTC's
 trim=false                      # cut silence out when packing
-processes=1                     # training processes (torchrun)
-num_threads=2                   # threads of the training; sums depend on it
-device=cpu                      # one of cpu, cuda: of training and extraction
+split=false                     # make every stretch of speech of train an utterance of its own when packing
+augmentation=                   # path: what happens to training crops, as in conf/augmentation/, instead of the YAML's section
+copies=                         # path: policy of augmented copies of train for the back end, such as conf/augmented_copies.yaml here
 . utils/stages.sh "$@"
-
-variant=$size$([ "$seed" = 1 ] || echo "-seed$seed")
-suffix=$([ "$variant" = full ] || echo "-$variant")$([ "$trim" = false ] || echo -trim)
+variant=$size$([ "$seed" = 1 ] || echo "-seed$seed")${vad:+-$(basename "$vad" .yaml)}
+cut=$([ "$trim" = false ] || echo trim)$([ "$split" = false ] || echo split)
+suffix=$([ "$variant" = full ] || echo "-$variant")${cut:+-$cut}
 [ -n "$config" ] || config=recipes/mini/conf/ghostvlad_$([ "$size" = tiny ] && echo tiny || echo mini).yaml
 
 data=$workdir/data/$variant
-packed=$data/packed_16000$([ "$trim" = false ] || echo _trim)
-exp=$workdir/exp/$(basename "$config" .yaml)$suffix${name:+-$name}
-untrained=$exp-untrained
-mfcc=$workdir/exp/mfcc_stats$suffix
+packed=$data/packed_16000${cut:+_$cut}
+bank=$packed/bank
+exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
+policy=${copies:+_$(basename "$copies" .yaml)}
+enlarged=train$policy backend=cosine$policy  # what the back end is trained on, and its name
+drawing=(--bank "$bank" --seed "$seed" ${augmentation:+--augmentation "$augmentation"})  # of what happens to training crops
+untrained=$exp-untrained mfcc=$workdir/exp/mfcc_stats$suffix
 channel=$workdir/exp/channel_stats$suffix
-trainer=python3
-[ "$processes" = 1 ] || trainer="torchrun --standalone --nproc-per-node $processes"
 
 if at_stage 0 "prepare data directories"; then
   run python3 -m local.prepare_mini "$data" --size "$size" --seed "$seed" --jobs "$nj"
@@ -40,28 +39,32 @@ fi
 
 if at_stage 1 "VAD decisions"; then
   for set in train dev test; do
-    $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" python3 -m steps.compute_vad "$data/$set" --job "JOB/$nj"
+    $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" python3 -m steps.compute_vad "$data/$set" ${vad:+--config "$vad"} --job "JOB/$nj"
     run python3 -m steps.collect_vad "$data/$set" --jobs "$nj"
   done
 fi
 
 if at_stage 2 "pack audio and prepare augmentation"; then
   for set in train dev test; do
-    $cmd JOB=1:"$nj" "$packed/$set/log/pack.JOB.log" python3 -m steps.pack_audio "$data/$set" "$packed/$set" --trim "$trim" --job "JOB/$nj"
+    $cmd JOB=1:"$nj" "$packed/$set/log/pack.JOB.log" python3 -m steps.pack_audio "$data/$set" "$packed/$set" --trim "$trim" \
+      --split "$([ "$set" = train ] && echo "$split" || echo false)" --job "JOB/$nj"
     run python3 -m steps.collect_packed "$data/$set" "$packed/$set" --jobs "$nj"
   done
-  run python3 -m steps.augment "$packed/bank" --noise "$data/noise" --rirs "$data/rirs"
+  run python3 -m steps.augment "$bank" --noise "$data/noise" --rirs "$data/rirs"
+  [ -z "$copies" ] || $cmd JOB=1:"$nj" "$packed/$enlarged/log/copies.JOB.log" python3 -m steps.augment_copies \
+    "$packed/train" "$bank" "$copies" "$packed/$enlarged" --one-copy-per-transform --seed "$seed" --job "JOB/$nj"
+  [ -z "$copies" ] || run python3 -m steps.collect_copies "$packed/train" "$packed/$enlarged" --include-originals --jobs "$nj"
 fi
 
 if at_stage 3 "train the network"; then
-  run $trainer -m steps.train "$packed/train" "$packed/dev" "$config" "$exp" --bank "$packed/bank" \
-    --seed "$seed" --num-threads "$num_threads" --device "$device" ${steps:+--steps "$steps"}
+  run $trainer -m steps.train "$packed/train" "$packed/dev" "$config" "$exp" "${drawing[@]}" \
+    --num-threads "$num_threads" --device "$device" ${steps:+--steps "$steps"}
 fi
 
 if at_stage 4 "extract embeddings"; then
   $cmd JOB=1:"$nj" "$exp/log/extract.JOB.log" \
-    python3 -m steps.extract "$exp" "$packed" "$exp/embeddings" --sets "[train, dev, test]" --device "$device" --job "JOB/$nj"
-  for set in train dev test; do
+    python3 -m steps.extract "$exp" "$packed" "$exp/embeddings" --sets "[$enlarged, dev, test]" --device "$device" --job "JOB/$nj"
+  for set in "$enlarged" dev test; do
     run python3 -m steps.collect_embeddings "$packed/$set" "$exp/embeddings/$set" --jobs "$nj"
   done
   $cmd JOB=1:"$nj" "$untrained/log/extract.JOB.log" \
@@ -74,22 +77,23 @@ if at_stage 4 "extract embeddings"; then
 fi
 
 if at_stage 5 "train the back end"; then
-  run python3 -m steps.train_backend "$exp/embeddings/train" "$exp/backend/cosine"
-  run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/cosine"
+  run python3 -m steps.train_backend "$exp/embeddings/$enlarged" "$exp/backend/$backend"
+  run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/$backend"
   for baseline in "$mfcc" "$channel"; do  # their vectors are centred already
-    run python3 -m steps.train_backend "$baseline/embeddings/dev" "$baseline/backend/cosine" --subtract-mean false
+    run python3 -m steps.train_backend "$baseline/embeddings/dev" "$baseline/backend/$backend" --subtract-mean false
   done
 fi
 
 if at_stage 6 "score dev and test trials"; then
   for system in "$exp" "$untrained" "$mfcc" "$channel"; do
     for set in dev test; do
-      run python3 -m steps.score "$system/backend/cosine" "$system/embeddings/$set" "$packed/$set/trials" "$system/scores/$set/cosine.scores"
+      run python3 -m steps.score "$system/backend/$backend" "$system/embeddings/$set" "$packed/$set/trials" "$system/scores/$set/$backend.scores"
     done
   done
 fi
 
 if at_stage 7 "report"; then
   run python3 -m steps.evaluate "$exp" "$packed" --others "[$untrained, $mfcc, $channel]"
+  run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}"
   run python3 -m steps.report "$exp" "$data"
 fi

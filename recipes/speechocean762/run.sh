@@ -1,71 +1,74 @@
 #!/usr/bin/env bash
 # Speaker verification on speechocean762: 250 speakers, openly licensed, minutes on a CPU.
 #
-#   recipes/speechocean762/run.sh --corpus DIR                              fold 1 of 4, all stages
-#   recipes/speechocean762/run.sh --corpus DIR --fold 2                     other test speakers
+#   recipes/speechocean762/run.sh --corpus DIR                              fold 1 of 4 (--fold 2, 3, 4: other test speakers)
 #   recipes/speechocean762/run.sh --corpus DIR --noise DIR --rirs DIR       with noise and rooms for augmentation
-#   recipes/speechocean762/run.sh --corpus DIR --stage 3 --stop-stage 6     some stages
 
 set -euo pipefail
-cd "$(dirname "$0")/../.."
-. ./path.sh
+cd "$(dirname "$0")/../.." && . ./path.sh
 
 # Options: name=default  # meaning
 corpus=                         # path: the corpus (holds WAVE/, train/ and, where it is whole, test/)
 noise=                          # path: tree of noise files for augmentation
 rirs=                           # path: tree of room responses for augmentation
+simulate_rooms=false            # make room responses by the image-source method, instead of --rirs
 fold=1                          # which quarter of the speakers is tested, 1 to 4, where test/ is missing
 seed=1                          # of the folds, the trials, the first weights and every draw
 config=                         # path: network, loss and regime; default: conf/ghostvlad_fbank.yaml here, ghostvlad_fbank_clean.yaml without noise and rooms
-steps=                          # length of the training instead of the YAML's
+vad=                            # path: detector of speech, one of conf/vad/*.yaml, which say what to choose when; default: WebRTC's
 trim=false                      # cut silence out when packing
-processes=1                     # training processes (torchrun)
-num_threads=2                   # threads of the training; sums depend on it
-device=cpu                      # one of cpu, cuda: of training and extraction
+split=false                     # make every stretch of speech of train an utterance of its own when packing
+augmentation=                   # path: what happens to training crops, as in conf/augmentation/, instead of the YAML's section
+copies=                         # path: policy of augmented copies of train for the back end, as in conf/augmentation/
 . utils/stages.sh "$@"
-
 [ -n "$corpus" ] || fail_usage "--corpus is needed: the folder that holds WAVE/ and train/ (see recipes/speechocean762/README.md)"
-variant=fold$fold$([ "$seed" = 1 ] || echo "-seed$seed")
-[ -n "$config" ] || config=recipes/speechocean762/conf/ghostvlad_fbank$([ -n "$noise" ] && [ -n "$rirs" ] || echo _clean).yaml
-suffix=$([ "$variant" = fold1 ] || echo "-$variant")$([ "$trim" = false ] || echo -trim)
-
+variant=fold$fold$([ "$seed" = 1 ] || echo "-seed$seed")${vad:+-$(basename "$vad" .yaml)}
+cut=$([ "$trim" = false ] || echo trim)$([ "$split" = false ] || echo split)
+rooms=$([ "$simulate_rooms" = true ] && echo simulated_rooms || echo "${rirs:+rirs}")
+[ -n "$config" ] || config=recipes/speechocean762/conf/ghostvlad_fbank$([ -n "$noise" ] && [ -n "$rooms" ] || echo _clean).yaml
+suffix=$([ "$variant" = fold1 ] || echo "-$variant")${cut:+-$cut}
 data=$workdir/data/$variant
-packed=$data/packed_16000$([ "$trim" = false ] || echo _trim)
-bank=$([ -z "$noise$rirs" ] || echo "$packed/bank")
-exp=$workdir/exp/$(basename "$config" .yaml)$suffix${name:+-$name}
-untrained=$exp-untrained
-mfcc=$workdir/exp/mfcc_stats$suffix
-trainer=python3
-[ "$processes" = 1 ] || trainer="torchrun --standalone --nproc-per-node $processes"
+packed=$data/packed_16000${cut:+_$cut}
+bank=$([ -z "$noise$rooms" ] || echo "$packed/bank")
+exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
+policy=${copies:+_$(basename "$copies" .yaml)}
+enlarged=train$policy backend=cosine$policy  # what the back end is trained on, and its name
+drawing=(${bank:+--bank "$bank"} --seed "$seed" ${augmentation:+--augmentation "$augmentation"})  # of what happens to training crops
+untrained=$exp-untrained mfcc=$workdir/exp/mfcc_stats$suffix
 
 if at_stage 0 "prepare data directories"; then
   run python3 -m local.prepare_speechocean762 "$corpus" "$data" --fold "$fold" --seed "$seed" ${noise:+--noise "$noise"} ${rirs:+--rirs "$rirs"}
+  [ "$simulate_rooms" = false ] || run python3 -m local.simulate_rooms "$data/$rooms" --seed "$seed"
 fi
 
 if at_stage 1 "VAD decisions"; then
   for set in train dev test; do
-    $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" python3 -m steps.compute_vad "$data/$set" --job "JOB/$nj"
+    $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" python3 -m steps.compute_vad "$data/$set" ${vad:+--config "$vad"} --job "JOB/$nj"
     run python3 -m steps.collect_vad "$data/$set" --jobs "$nj"
   done
 fi
 
 if at_stage 2 "pack audio and prepare augmentation"; then
   for set in train dev test; do
-    $cmd JOB=1:"$nj" "$packed/$set/log/pack.JOB.log" python3 -m steps.pack_audio "$data/$set" "$packed/$set" --trim "$trim" --job "JOB/$nj"
+    $cmd JOB=1:"$nj" "$packed/$set/log/pack.JOB.log" python3 -m steps.pack_audio "$data/$set" "$packed/$set" --trim "$trim" \
+      --split "$([ "$set" = train ] && echo "$split" || echo false)" --job "JOB/$nj"
     run python3 -m steps.collect_packed "$data/$set" "$packed/$set" --jobs "$nj"
   done
-  [ -z "$bank" ] || run python3 -m steps.augment "$bank" ${noise:+--noise "$data/noise"} ${rirs:+--rirs "$data/rirs"}
+  [ -z "$bank" ] || run python3 -m steps.augment "$bank" ${noise:+--noise "$data/noise"} ${rooms:+--rirs "$data/$rooms"}
+  [ -z "$copies" ] || $cmd JOB=1:"$nj" "$packed/$enlarged/log/copies.JOB.log" python3 -m steps.augment_copies \
+    "$packed/train" "${bank:-none}" "$copies" "$packed/$enlarged" --one-copy-per-transform --seed "$seed" --job "JOB/$nj"
+  [ -z "$copies" ] || run python3 -m steps.collect_copies "$packed/train" "$packed/$enlarged" --include-originals --jobs "$nj"
 fi
 
 if at_stage 3 "train the network"; then
-  run $trainer -m steps.train "$packed/train" "$packed/dev" "$config" "$exp" \
-    ${bank:+--bank "$bank"} --seed "$seed" --num-threads "$num_threads" --device "$device" ${steps:+--steps "$steps"}
+  run $trainer -m steps.train "$packed/train" "$packed/dev" "$config" "$exp" "${drawing[@]}" \
+    --num-threads "$num_threads" --device "$device" ${steps:+--steps "$steps"}
 fi
 
 if at_stage 4 "extract embeddings"; then
   $cmd JOB=1:"$nj" "$exp/log/extract.JOB.log" \
-    python3 -m steps.extract "$exp" "$packed" "$exp/embeddings" --sets "[train, dev, test]" --device "$device" --job "JOB/$nj"
-  for set in train dev test; do
+    python3 -m steps.extract "$exp" "$packed" "$exp/embeddings" --sets "[$enlarged, dev, test]" --device "$device" --job "JOB/$nj"
+  for set in "$enlarged" dev test; do
     run python3 -m steps.collect_embeddings "$packed/$set" "$exp/embeddings/$set" --jobs "$nj"
   done
   $cmd JOB=1:"$nj" "$untrained/log/extract.JOB.log" \
@@ -77,20 +80,21 @@ if at_stage 4 "extract embeddings"; then
 fi
 
 if at_stage 5 "train the back end"; then
-  run python3 -m steps.train_backend "$exp/embeddings/train" "$exp/backend/cosine"
-  run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/cosine"
-  run python3 -m steps.train_backend "$mfcc/embeddings/dev" "$mfcc/backend/cosine" --subtract-mean false
+  run python3 -m steps.train_backend "$exp/embeddings/$enlarged" "$exp/backend/$backend"
+  run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/$backend"
+  run python3 -m steps.train_backend "$mfcc/embeddings/dev" "$mfcc/backend/$backend" --subtract-mean false
 fi
 
 if at_stage 6 "score dev and test trials"; then
   for system in "$exp" "$untrained" "$mfcc"; do
     for set in dev test; do
-      run python3 -m steps.score "$system/backend/cosine" "$system/embeddings/$set" "$packed/$set/trials" "$system/scores/$set/cosine.scores"
+      run python3 -m steps.score "$system/backend/$backend" "$system/embeddings/$set" "$packed/$set/trials" "$system/scores/$set/$backend.scores"
     done
   done
 fi
 
 if at_stage 7 "report"; then
   run python3 -m steps.evaluate "$exp" "$packed" --others "[$untrained, $mfcc]"
+  run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}"
   run python3 -m steps.report "$exp" "$data"
 fi
