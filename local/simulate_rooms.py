@@ -225,7 +225,10 @@ def draw_response(room: Room, distance_metres: tuple[float, float], sample_rate_
         source, microphone = rng.uniform(WALL_METRES, room.metres - WALL_METRES, (2, 3))
         metres = float(np.linalg.norm(source - microphone))
         if distance_metres[0] <= metres <= distance_metres[1]:
-            response = room_response(room.metres, source, microphone, room.rt60_seconds, sample_rate_hz, rng)
+            try:
+                response = room_response(room.metres, source, microphone, room.rt60_seconds, sample_rate_hz, rng)
+            except ValueError:  # between these two no walls give the room's reverberation time
+                continue
             if abs(decay_seconds(response.astype(np.float64) ** 2, sample_rate_hz) / room.rt60_seconds - 1) <= RT60_TOLERANCE:
                 return response, metres
     raise UserError(f"--distance-metres: no places {distance_metres[0]} to {distance_metres[1]} m apart found in a room of "

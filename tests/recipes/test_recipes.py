@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.conftest import ROOT
-from tests.recipes.runs import MINUTES, contents, difference
+from tests.recipes.runs import MINUTES, contents, difference, run
 from tests.tree import RECIPES
 
 pytestmark = pytest.mark.slow
@@ -117,3 +117,29 @@ def test_relative_paths_are_the_callers(runs, tmp_path):
     assert all(entry.startswith("/") for entry in entries[1::2]), "outside the checkout paths are absolute"
     assert {name for name in made if name.endswith("vad.scp")} == {f"data/fold1/{name}/vad.scp" for name in ("train", "dev", "test")}
     assert "done" in runs.run("speechocean762", tmp_path / "here", "--corpus", "corpora/corpus", "--status", cwd=tmp_path)
+
+
+def test_the_sound_options_make_variants_of_their_own_and_leave_the_others_as_they_are(runs, tmp_path):
+    """Energy VAD, pieces of speech, another augmentation and augmented copies, all in one run beside the default's folders."""
+    policy = "recipes/mini/conf/augmented_copies.yaml"
+    text = runs.run("mini", tmp_path, "--vad", "conf/vad/energy.yaml", "--split", "true", "--augmentation", policy, "--copies", policy, cwd=ROOT)
+    packed = tmp_path / "data" / "tiny-energy" / "packed_16000_split"
+    pieces = (packed / "train" / "utt2original").read_text().split()[1::2]
+    copies = (packed / "train_augmented_copies" / "utt2uniq").read_text().split("\n")[:-1]
+    print(f"{len(set(pieces))} utterances, {len(pieces)} pieces, {len(copies)} with four copies of each")
+    assert len(pieces) > len(set(pieces)), "some utterance holds more than one stretch of speech"
+    assert len(copies) == 5 * len(pieces)
+    experiment = tmp_path / "exp" / "ghostvlad_tiny-tiny-energy-split-augmented_copies"
+    assert {row["backend"] for row in json.loads((experiment / "results.json").read_text())} == {"cosine_augmented_copies"}
+    assert "Sound" in (experiment / "report.html").read_text()
+    assert "never run" in runs.run("mini", tmp_path, "--status"), "the default variant is another one"
+    assert "report:" in text
+
+
+def test_rooms_are_simulated_where_none_are_at_hand(runs, tmp_path):
+    text = run("speechocean762", "--corpus", runs.base / "corpora" / "corpus", "--workdir", tmp_path, "--simulate-rooms", "true",
+               "--config", runs.base / "corpora" / "tiny.yaml", "--stop-stage", "2")
+    assert "== stage 2" in text
+    bank = tmp_path / "data" / "fold1" / "packed_16000" / "bank"
+    assert len((bank / "rirs.scp").read_text().splitlines()) == 300
+    assert not (bank / "noise.scp").exists()
