@@ -9,7 +9,7 @@ COPIES = "augmentation.json"  # what steps.collect_copies writes
 
 
 def vad_of(data: Path) -> str:
-    """What voice activity decisions did to packed audio: ``trimmed when packed``, ``none``, or ``unknown`` where nothing says so.
+    """What voice activity decisions did to packed audio: ``trimmed when packed``, ``split when packed``, ``none``, or ``unknown`` where nothing says so.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def vad_of(data: Path) -> str:
     receipt = next((read_receipt(path) for path in sorted((data / "receipts").glob("pack_audio.*.json"))), None)
     if receipt is None:
         return "unknown"
-    return "trimmed when packed" if receipt["options"]["trim"] else "none"
+    return next((f"{done} when packed" for option, done in (("trim", "trimmed"), ("split", "split")) if receipt["options"].get(option)), "none")
 
 
 def augmentation_of(data: Path) -> str:
