@@ -38,7 +38,7 @@ def prepare_noise(source: Path, output: Path) -> dict:
     Raises
     ------
     UserError
-        There is no audio, two files would get one id, or too many files cannot be read.
+        There is no audio that can be read, two files would get one id, or too many files cannot be read.
     """
     files = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
     sizes = "".join(f"{file} {os.path.getsize(source / file)}\n" for file in files)
@@ -57,6 +57,8 @@ def prepare_noise(source: Path, output: Path) -> dict:
     utt2type = {name: utterance_id(Path(file.parts[0])) if len(file.parts) > 1 else utterance_id(Path(source.name)) for name, file in names.items()}
     paths = {name: path_from_checkout(source / file) for name, file in names.items()}
     utt2dur, unreadable = measure(paths)
+    if not utt2dur:
+        raise UserError(f"{source}: none of {len(paths)} audio files can be read, expected some ({next(iter(unreadable.values()))}); correct the path")
     data = DataDir(output, paths, {name: name for name in names}, None, {"utt2dur": utt2dur, "utt2type": utt2type})
     counts = finish_data_dir(task, data, unreadable, {"types": len(set(utt2type.values())), "no_audio": len(files) - len(audio)})
     print(f"{output}: {counts['went_on']} of {counts['came_in']} audio files, {counts['types']} types; {counts['no_audio']} files are no audio")

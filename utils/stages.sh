@@ -90,7 +90,9 @@ for option in nj steps processes num_threads fold; do
 done
 case ${seed-1} in '' | *[!0-9]*) fail_usage "--seed is a whole number from 0 on, not '$seed'" ;; esac
 case $name in *[!A-Za-z0-9._-]*) fail_usage "--name is part of a folder's name: letters, digits, dots, dashes and underscores, not '$name'" ;; esac
-[ -z "${config:-}" ] || [ -f "$config" ] || fail_usage "--config $config: no such file"
+for option in config vad augmentation copies; do
+  [ -z "${!option:-}" ] || [ -f "${!option}" ] || fail_usage "--$option ${!option}: no such file"
+done
 case " $launchers" in *" $cmd "*) ;; *) fail_usage "--cmd is one of: $launchers; not '$cmd'" ;; esac
 : "${workdir:=$(dirname "$script")}"
 

@@ -45,6 +45,14 @@ def test_a_tree_without_audio_is_refused(tmp_path, make):
         prepare_noise(tmp_path / "tree", tmp_path / "out")
 
 
+def test_a_tree_of_which_nothing_can_be_read_is_refused(tmp_path):
+    (tmp_path / "noise").mkdir()
+    (tmp_path / "noise" / "a.wav").write_bytes(bytes(100))
+    with pytest.raises(UserError, match=r"none of 1 audio files can be read, expected some \(.*a.wav: cannot be read"):
+        prepare_noise(tmp_path / "noise", tmp_path / "data")
+    assert not (tmp_path / "data" / "wav.scp").exists()
+
+
 def test_one_unreadable_file_is_entered_in_the_ledger_and_two_are_too_many(tmp_path):
     tree = write_tree(tmp_path / "tree", "a.wav", "b.wav", "c.wav")
     (tree / "b.wav").write_bytes(b"")
