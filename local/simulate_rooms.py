@@ -58,8 +58,12 @@ def simulate_rooms(output: Path, *, rooms: int = 60, responses_per_room: int = 5
         How many.
     responses_per_room : int
         Places of source and microphone in each.
-    small_metres, medium_metres, large_metres : (shortest, longest) or None
-        Range of length and width of rooms of each size; None: no such rooms.  Heights are 2 to 5 m.
+    small_metres : (shortest, longest) or None
+        Range of length and width of small rooms; None: there are no such rooms.  Heights are 2 to 5 m.
+    medium_metres : (shortest, longest) or None
+        The same of medium rooms.
+    large_metres : (shortest, longest) or None
+        The same of large rooms.
     rt60_seconds : (shortest, longest)
         Range of reverberation times; a room has one that its size allows.
     distance_metres : (nearest, farthest)

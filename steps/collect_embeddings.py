@@ -18,6 +18,8 @@ FORMAT = 1
 def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
     """Write ``xvector.scp``, ``spk_xvector.{ark,scp}``, ``num_utts.ark`` and ``provenance.json``.
 
+    Where an utterance has a matrix, its speaker's vector is the mean over its rows too.
+
     Parameters
     ----------
     data : path
@@ -30,7 +32,7 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
     Returns
     -------
     dict
-        Numbers of utterances and speakers, and the embedding's dimension.
+        Numbers of utterances and speakers, the embedding's dimension, and its rows where an utterance has several.
 
     Raises
     ------
@@ -41,23 +43,24 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
     task = Task(output, "collect_embeddings", format=FORMAT, inputs=receipts | data_dir_inputs(data, "utt2spk"), options={})
     if task.is_done():
         return task.counts
-    from utils.archive import read_vectors
     from utils.data_dir import read_map
     from utils.embedding_output import finish_embeddings
+    from utils.embedding_rows import read_embeddings, vectors_of
     from utils.embeddings import refuse_not_finite
 
     parts = Parts(output, receipts)
     with atomic_write(output / "xvector.scp") as file:
         file.writelines(path.read_text() for path in parts.files("scp"))
-    keys, embeddings = read_vectors(output / "xvector.scp")
+    keys, embeddings = read_embeddings(output)
     utt2spk = read_map(data / "utt2spk")
     if keys != list(utt2spk):
         differing = sorted(set(keys) ^ utt2spk.keys()) or keys
         raise UserError(f"{output}/xvector.scp: {len(keys)} embeddings for {len(utt2spk)} utterances of {data}; the first that differs is "
                         f"'{differing[0]}'; remove the folder and extract again")
     refuse_not_finite(keys, embeddings, output)
-    written = finish_embeddings(output, keys, embeddings, utt2spk, common_provenance(parts.files("json")))
-    counts = {"utterances": len(keys), "speakers": len(set(utt2spk.values())), "dimension": embeddings.shape[1]}
+    written = finish_embeddings(output, keys, vectors_of(embeddings), utt2spk, common_provenance(parts.files("json")))
+    counts = {"utterances": len(keys), "speakers": len(set(utt2spk.values())), "dimension": embeddings.shape[-1]}
+    counts |= {"rows": embeddings.shape[1]} if embeddings.ndim == 3 else {}
     return task.finish([parts, output / "xvector.scp", *written], counts)
 
 

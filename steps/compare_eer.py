@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.bootstrap import eer_replicates, interval, p_value
+from utils.bootstrap import drawn_weights, sort_trials, speaker_rows, weighted_figures
 from utils.cli import run
 from utils.data_dir import read_trials
 from utils.errors import UserError
 from utils.files import atomic_write
+from utils.intervals import paired_difference
 from utils.metrics import equal_error_rate
 from utils.receipts import MODE, Task
 from utils.scores import receipt_of, scores_of_trials
 from utils.subsets import trial_speakers
 
-FORMAT = 1
+FORMAT = 2
 
 
 def compare_eer(output: Path, *, first: list[Path], second: list[Path], data: list[Path], backend: str = "cosine", replicates: int = 1000,
@@ -46,7 +47,7 @@ def compare_eer(output: Path, *, first: list[Path], second: list[Path], data: li
     -------
     dict
         ``first_eer_percent``, ``second_eer_percent``, ``difference`` (first - second, in points), ``low`` and ``high`` (its 95 %
-        interval), ``p`` (of no difference), ``folds``.
+        interval), ``p`` (of no difference), ``speakers_needed`` (for so large a difference to be clear), ``folds``, ``speakers``.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def compare_eer(output: Path, *, first: list[Path], second: list[Path], data: li
                    f"trials {fold}": folder / "trials", f"utt2spk {fold}": folder / "utt2spk"}
     task = Task(home=output.parent, name=f"compare_{output.stem}", format=FORMAT, inputs=inputs, options={"replicates": replicates, "seed": seed})
     if not task.is_done():
-        found = paired_difference(pairs, data, replicates, seed)
+        found = difference_over_folds(pairs, data, replicates, seed)
         with atomic_write(output) as file:
             file.write(json.dumps(found, indent=1) + "\n")
         task.finish([output], found)
@@ -72,7 +73,7 @@ def compare_eer(output: Path, *, first: list[Path], second: list[Path], data: li
     return task.counts
 
 
-def paired_difference(pairs: Sequence[Sequence[Path]], data: Sequence[Path], replicates: int, seed: int) -> dict:
+def difference_over_folds(pairs: Sequence[Sequence[Path]], data: Sequence[Path], replicates: int, seed: int) -> dict:
     """The figures of `compare_eer`.
 
     Parameters
@@ -84,19 +85,19 @@ def paired_difference(pairs: Sequence[Sequence[Path]], data: Sequence[Path], rep
     replicates, seed : int
         Of the bootstrap: both systems get the same draws.
     """
-    rates, draws = np.empty((2, len(data))), np.empty((2, len(data), replicates))
+    rates, draws, num_speakers = np.empty((2, len(data))), np.empty((2, len(data), replicates)), 0
     for fold, (pair, folder) in enumerate(zip(pairs, data, strict=True)):
         enrol, test, is_target = read_trials(folder / "trials")
-        speakers = trial_speakers(folder, enrol), trial_speakers(folder, test)
+        speakers, left, right = speaker_rows(trial_speakers(folder, enrol), trial_speakers(folder, test), is_target)
+        weights = drawn_weights(speakers, replicates, seed + fold)
+        num_speakers += speakers
         for system, path in enumerate(pair):
             values = scores_of_trials(path, enrol, test, folder / "trials")
-            rates[system, fold] = equal_error_rate(values[is_target], values[~is_target])
-            draws[system, fold] = eer_replicates(values, is_target, *speakers, replicates=replicates, seed=seed + fold)
-    means, differences = 100 * rates.mean(axis=1), 100 * (draws[0] - draws[1]).mean(axis=0)
-    low, high = interval(differences)
-    found = {"first_eer_percent": means[0], "second_eer_percent": means[1], "difference": means[0] - means[1], "low": low, "high": high,
-             "p": p_value(differences)}
-    return {name: round(float(value), 4) for name, value in found.items()} | {"folds": len(data)}
+            rates[system, fold] = 100 * equal_error_rate(values[is_target], values[~is_target])
+            draws[system, fold] = weighted_figures(sort_trials(values, is_target, left, right), weights, ())["eer_percent"]
+    means, differences = rates.mean(axis=1), (draws[0] - draws[1]).mean(axis=0)
+    found = paired_difference(float(means[0] - means[1]), differences, num_speakers).rounded()
+    return {"first_eer_percent": round(means[0], 4), "second_eer_percent": round(means[1], 4), **found, "folds": len(data), "speakers": num_speakers}
 
 
 if __name__ == "__main__":

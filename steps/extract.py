@@ -1,6 +1,7 @@
-"""Extract embeddings of whole utterances, one part of the job array at a time.
+"""Extract embeddings of utterances, whole or by a test protocol, one part of the job array at a time.
 
     python -m steps.extract exp/ghostvlad_cpu data/full/packed_16000/test exp/ghostvlad_cpu/embeddings/test --job 1/2
+    python -m steps.extract exp/ghostvlad_cpu data/full/packed_16000 exp/ghostvlad_cpu/embeddings --sets "[test]" --protocol crops_10x4s_mean
 
 The folder is whole when steps.collect_embeddings has merged the parts.
 """
@@ -14,7 +15,8 @@ from utils.config import read_yaml
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.network_inputs import network_inputs
-from utils.packed_facts import augmentation_of, vad_of
+from utils.packed_facts import augmentation_of, cut_of, vad_of
+from utils.protocols import Protocol, natural_protocol, read_protocol
 from utils.receipts import Task
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 
-def extract(experiment: Path, data: Path, output: Path, *, sets: list[str] | None = None, checkpoint: str = "average",
+def extract(experiment: Path, data: Path, output: Path, *, sets: list[str] | None = None, protocol: str | None = None, checkpoint: str = "average",
             device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 1, root: Path | None = None, job: str = "1/1") -> dict:
     """Embed the utterances of one job and write them as Kaldi archives.
 
@@ -35,9 +37,12 @@ def extract(experiment: Path, data: Path, output: Path, *, sets: list[str] | Non
     data : path
         Packed data directory, or the folder of those in ``sets``; with feats.scp for a network whose front end is ``precomputed``.
     output : path
-        Folder of the embeddings, or of a folder for each of ``sets``.
+        Folder of the embeddings, or of a folder for each of ``sets``; a ``protocol`` has a folder of its own in that.
     sets : list of str or None
         Names of data directories below ``data``, one after the other in one process; None: ``data`` itself.
+    protocol : str or None
+        Which pieces of an utterance are embedded: name of a file of conf/protocols, or path of another YAML.  None: whole utterances, or windows that
+        overlap by 20 % where the network takes one length only.
     checkpoint : str
         ``average``, or the name of another file of checkpoints/, such as ``step-0000000`` for the untrained network.
     device : str
@@ -59,17 +64,22 @@ def extract(experiment: Path, data: Path, output: Path, *, sets: list[str] | Non
     UserError
         The experiment is unfinished, or its network does not take the data.
     """
-    folders = [(data / name, output / name) for name in sets] if sets else [(data, output)]
-    return {"utterances": sum(extract_set(experiment, *pair, checkpoint, device, num_threads, root, job).get("utterances", 0) for pair in folders)}
+    chosen = read_protocol(protocol) if protocol else None
+    folders = [(data / name, output / name / (chosen[0].name if chosen else "")) for name in sets] if sets else [(data, output)]
+    totals = [extract_set(experiment, *pair, chosen, checkpoint, device, num_threads, root, job) for pair in folders]
+    return {"utterances": sum(counts.get("utterances", 0) for counts in totals)}
 
 
-def extract_set(experiment: Path, data: Path, output: Path, checkpoint: str, device: str, num_threads: int, root: Path | None, job: str) -> dict:
+def extract_set(experiment: Path, data: Path, output: Path, chosen: tuple[Protocol, dict] | None, checkpoint: str, device: str, num_threads: int,
+                root: Path | None, job: str) -> dict:
     """Embed one data directory's part.
 
     Parameters
     ----------
     experiment, data, output : path
         Experiment, data directory, folder of its embeddings.
+    chosen : (Protocol, dict) or None
+        From `read_protocol`.
     checkpoint, device, num_threads, root, job
         As of `extract`.
 
@@ -82,7 +92,7 @@ def extract_set(experiment: Path, data: Path, output: Path, checkpoint: str, dev
     inputs = {"model": experiment / "receipts" / "train.json", **network_inputs(data, model, "wav.scp", "utt2num_samples")}
     part = job.partition("/")[0]
     task = Task(output, "extract", job=job, format=FORMAT, inputs=inputs, dear=True,
-                options={"checkpoint": checkpoint, "device": device, "num_threads": num_threads, "root": root})
+                options={"checkpoint": checkpoint, "device": device, "num_threads": num_threads, "root": root} | (chosen[1] if chosen else {}))
     if task.is_done():
         return task.counts
     import torch
@@ -96,11 +106,13 @@ def extract_set(experiment: Path, data: Path, output: Path, checkpoint: str, dev
     use_device(device, num_threads)
     torch.backends.cudnn.allow_tf32 = False  # with its 10 bits the embedding of an utterance depends on its batch mates
     network, facts = load_network(experiment, checkpoint)
-    facts |= origin(data, network.front_end, experiment)
+    protocol = chosen[0] if chosen else natural_protocol(network)
+    crops = ", utterances ".join(filter(None, (str(protocol), cut_of(data))))
+    facts |= {"protocol": protocol.name, "crops": crops} | origin(data, network.front_end, experiment)
     keys, reader = open_inputs(data, network.front_end, root)
     mine = job_utterances(keys, job)
     place = {key: row for row, key in enumerate(keys)}
-    embeddings = embed_utterances(network.to(device), reader, [place[key] for key in mine])
+    embeddings = embed_utterances(network.to(device), reader, [place[key] for key in mine], protocol=protocol, keys=mine)
     with ArchiveWriter(output / f"xvector.{part}.ark", output / f"xvector.{part}.scp") as writer:
         for key, embedding in zip(mine, embeddings, strict=True):
             writer.write(key, embedding)
@@ -138,7 +150,7 @@ def load_network(experiment: Path, checkpoint: str) -> tuple["EmbeddingNetwork",
     except RuntimeError as error:
         raise UserError(f"{path}: does not fit {experiment}/config.yaml: {str(error).splitlines()[1].strip()}") from None
     return network.eval(), {"model": weights_digest(weights), "network": config["model"]["name"], "front_end": str(network.front_end),
-                            "sample_rate_hz": network.sample_rate_hz, "crops": "whole utterances"}
+                            "sample_rate_hz": network.sample_rate_hz}
 
 
 def origin(data: Path, front_end: "FrontEnd", experiment: Path) -> dict:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.audio import Channel
 from utils.cli import run
 from utils.errors import UserError
 from utils.files import atomic_write
@@ -30,7 +31,7 @@ PIECE = re.compile(r"-\d{7}-\d{7}$")  # end of the name that packing with --spli
 
 
 def illustrate(data: Path, packed: Path, config: Path, output: Path, *, bank: Path | None = None, augmentation: Path | None = None,
-               utterances: int = 4, seed: int = 1, channel: int = 0, allow_pipes: bool = False, root: Path | None = None) -> dict:
+               utterances: int = 4, seed: int = 1, channel: Channel = 0, allow_pipes: bool = False, root: Path | None = None) -> dict:
     """Write ``pictures.json`` and the pictures that it lists, an SVG file each.
 
     Parameters
@@ -51,8 +52,8 @@ def illustrate(data: Path, packed: Path, config: Path, output: Path, *, bank: Pa
         How many are drawn, of different lengths and, as far as that goes, of different speakers.
     seed : int
         Of the choice and of the augmentation; 0 or more.
-    channel : int
-        Of sound with several, from 0.
+    channel : int or "mean"
+        Of sound with several, from 0; ``mean``: all of them averaged.
     allow_pipes : bool
         Leave to run the commands that wav.scp may hold.
     root : path or None
@@ -100,7 +101,7 @@ def illustrate(data: Path, packed: Path, config: Path, output: Path, *, bank: Pa
         old.unlink()
     for number, index in enumerate(chosen, start=1):
         name = source_of[index]
-        drawn = [draw_speech(reader, name, decisions[name]), *draw_crop(crops, index, name, augmenter, settings.crops.crop_seconds, seed)]
+        drawn = [draw_speech(reader, name, decisions[name]), *draw_crop(crops, index, name, augmenter, settings.crops.longest_seconds, seed)]
         for kind, caption, svg in drawn:
             entries.append({"set": data.name, "utterance": name, "speaker": sources.utt2spk[name], "kind": kind, "caption": caption,
                             "file": f"{number}_{kind}.svg"})
@@ -190,7 +191,7 @@ def draw_crop(crops: "PackedReader", index: int, utterance: str, augmenter: "Aug
     for _ in range(MOST_DRAWS):
         speed = augmenter.speed_factors[rng.integers(len(augmenter.speed_factors))]
         num_samples = min(round(crop_seconds * rate), int(available / speed))
-        wanted = math.ceil(num_samples * speed)
+        wanted = min(available, math.ceil(num_samples * speed))  # in floating point 10 * 1.1 is more than 11
         start = int(rng.integers(available - wanted + 1))
         same_draws = copy.deepcopy(rng)
         if done := describe_all(augmenter, speed, augmenter.draw(num_samples, rng)):

@@ -10,26 +10,30 @@ from html import escape
 from pathlib import Path
 
 from utils.cli import run
-from utils.files import atomic_write, read_lines
+from utils.files import atomic_write
 from utils.receipt_contents import read_receipt
 from utils.receipts import MODE, Task
-from utils.report_page import learning_section, page, rate, results_section, series_of, table
+from utils.report_page import learning_section, page, table
+from utils.report_results import sections_of_sets, sound_folders
 from utils.report_sound import sound_section
+from utils.report_trials import Players
+from utils.result_rows import markdown_table, read_entries, text_table
 
-FORMAT = 1
+FORMAT = 2
 SUBTITLE = "Speaker verification: error rates, scores, and what they were made with."
-CHOSEN_SUBSET = "across conditions, same sex"  # the hardest trials: shown beside the whole list on the screen
 
 
-def report(experiment: Path, data: Path) -> dict:
-    """Write ``report.html`` and print the table of results.
+def report(experiment: Path, data: Path, *, players: bool = True) -> dict:
+    """Write ``report.html``, ``results.md`` (a table for a RESULTS.md), and print the table of results.
 
     Parameters
     ----------
     experiment : path
         Folder with ``results.json`` and ``curves.json`` of ``steps.evaluate``; its configuration and training log are shown where it has them.
     data : path
-        Folder whose ledgers are shown.
+        Folder whose ledgers are shown, and whose test sets lead to the sound of the worst trials.
+    players : bool
+        Put sound of the worst trials into the page, as much as keeps it below about 1.5 MB.
 
     Returns
     -------
@@ -41,12 +45,13 @@ def report(experiment: Path, data: Path) -> dict:
     speech = {path.parents[2].relative_to(data).as_posix(): path for path in sorted(data.rglob("vad/receipts/collect_vad.json"))}
     drawn = experiment / "pictures" / "receipts" / "illustrate.json"
     inputs = {"results": experiment / "receipts" / "evaluate.json"} | found | ledgers | {f"speech {name}": path for name, path in speech.items()}
+    inputs |= {f"sound {folder.name}": folder / "wav.scp" for folder in sound_folders(data).values()}
     inputs |= {"pictures": drawn} if drawn.parents[1].exists() else {}
-    task = Task(home=experiment, name="report", format=FORMAT, inputs=inputs, options={})
+    task = Task(home=experiment, name="report", format=FORMAT, inputs=inputs, options={} if players else {"players": False})
     if not task.is_done():
         rows, curves, history = (read_entries(experiment / name) for name in ("results.json", "curves.json", "log/history.jsonl"))
         sets = dict.fromkeys(row["test_set"] for row in rows)
-        sections = [results_section(name, of_set(rows, name), of_set(curves, name)) for name in sets]
+        sections = sections_of_sets(rows, curves, data, Players() if players else Players(0))
         counts_of = {name: read_receipt(path)["counts"] for name, path in speech.items()}
         sections += [learning_section(history), sound_section(counts_of, read_pictures(experiment / "pictures")),
                      configuration_section(experiment / "config.yaml"), ledger_section(data)]
@@ -55,38 +60,14 @@ def report(experiment: Path, data: Path) -> dict:
             file.write("[\n" + ",\n".join(map(json.dumps, timing)) + "\n]\n")
         with atomic_write(experiment / "report.html") as file:
             file.write(page(experiment.name, SUBTITLE, [*sections, timing_section(timing)]))
+        with atomic_write(experiment / "results.md") as file:
+            file.write(markdown_table(rows))
         counts = {"test_sets": len(sets), "systems": len({row["system"] for row in rows})}
-        task.finish([experiment / "report.html", experiment / "timing.json"], counts)
+        task.finish([experiment / name for name in ("report.html", "results.md", "timing.json")], counts)
     if not MODE.checking:
         print(text_table(read_entries(experiment / "results.json")))
         print(f"report: {experiment / 'report.html'}")
     return task.counts
-
-
-def of_set(entries: Sequence[dict], name: str) -> list[dict]:
-    """Rows or curves of one test set.
-
-    Parameters
-    ----------
-    entries : sequence of dict
-        Of results.json or curves.json.
-    name : str
-        The test set.
-    """
-    return [entry for entry in entries if entry["test_set"] == name]
-
-
-def read_entries(path: Path) -> list[dict]:
-    """Objects of a JSON list, or of a file with one on each line; none where the file is missing.
-
-    Parameters
-    ----------
-    path : path
-        ``.json`` or ``.jsonl``.
-    """
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in read_lines(path)] if path.suffix == ".jsonl" else json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_pictures(folder: Path) -> list[dict]:
@@ -98,25 +79,6 @@ def read_pictures(folder: Path) -> list[dict]:
         Its output; it may be missing.
     """
     return [entry | {"svg": (folder / entry["file"]).read_text(encoding="utf-8")} for entry in read_entries(folder / "pictures.json")]
-
-
-def text_table(rows: Sequence[dict]) -> str:
-    """Results for a terminal.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-        Of results.json.
-    """
-    chosen = {(series_of(row), row["test_set"]): row["eer_percent"] for row in rows if row["subset"] == CHOSEN_SUBSET}
-    head = ["test set", "system", "EER %", "minDCF 0.01", "minDCF 0.05", *([f"EER % {CHOSEN_SUBSET}"] if chosen else [])]
-    cells = [[row["test_set"], series_of(row), rate(row["eer_percent"]), rate(row["min_dcf_0.01"], 3), rate(row["min_dcf_0.05"], 3),
-              *([rate(chosen.get((series_of(row), row["test_set"])))] if chosen else [])] for row in rows if row["subset"] == "all"]
-    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    lines = ["  ".join(cell.ljust(width) if k < 2 else cell.rjust(width) for k, (cell, width) in enumerate(zip(line, widths, strict=True)))
-             for line in [head, *cells]]
-    marks = dict.fromkeys(f"{row['test_set']}: {mark}" for row in rows for mark in row["watermarks"])
-    return "\n".join([*lines, *marks])
 
 
 def configuration_section(path: Path) -> str:

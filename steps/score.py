@@ -3,25 +3,24 @@
 python -m steps.score exp/x/backend/cosine exp/x/embeddings/test data/full/test/trials exp/x/scores/test/cosine.scores
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 
-from utils.archive import read_vector
 from utils.cli import run
 from utils.data_dir import read_trials
+from utils.embedding_rows import Compare, score_pairs, transform_rows
 from utils.embeddings import TrialVectors, embeddings_inputs, read_spk2utt, read_trial_vectors, refuse_not_finite
 from utils.errors import UserError
-from utils.provenance import compare_provenance
+from utils.provenance import compare_provenance, protocol_of
 from utils.receipts import Task
 from utils.scores import receipt_of, write_scores
 
-FORMAT = 1
-PAIRS_AT_A_TIME = 1024  # two blocks of rows that stay in the processor's cache
+FORMAT = 2
 
 
-def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll_spk2utt: Path | None = None) -> dict:
+def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll_spk2utt: Path | None = None,
+          enrol_embeddings: Path | None = None, compare: Compare = "all") -> dict:
     """Score every trial of a list, in its order.
 
     Parameters
@@ -36,33 +35,36 @@ def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll
         Score file, ``<enrol> <test> <score>``.
     enroll_spk2utt : path, optional
         ``<model> <utterance> ...``: enrolment sides are these models, each the mean of its utterances.
+    enrol_embeddings : path, optional
+        Folder of the enrolment sides' embeddings, where ``embeddings`` has those of the test sides alone: whole enrolment, short tests.
+    compare : str
+        Where utterances have matrices: ``all``: the mean of the scores of all pairs of rows; ``paired``: of the i-th row with the i-th.
 
     Returns
     -------
     dict
-        Number of ``trials`` scored.
+        Number of ``trials`` scored, and the test ``protocol`` of the embeddings.
 
     Raises
     ------
     UserError
         A trial's side has no embedding; the back end was trained on embeddings of another network; an embedding is zero or not finite.
     """
-    task = Task(home=output.parent, name=receipt_of(output).stem, format=FORMAT, options={},
-                inputs={"backend": backend / "receipts" / "train_backend.json", **embeddings_inputs(embeddings), "trials": trials,
-                        **({"enroll_spk2utt": enroll_spk2utt} if enroll_spk2utt else {})})
+    enrolment = {"enroll_spk2utt": enroll_spk2utt} if enroll_spk2utt else {}
+    enrolment |= {"enrol_embeddings": embeddings_inputs(enrol_embeddings)["embeddings"]} if enrol_embeddings else {}
+    task = Task(home=output.parent, name=receipt_of(output).stem, format=FORMAT, options={"compare": compare} if compare != "all" else {},
+                inputs={"backend": backend / "receipts" / "train_backend.json", **embeddings_inputs(embeddings), "trials": trials, **enrolment})
     if task.is_done():
         return task.counts
-    for difference in compare_provenance(backend, embeddings):
-        print(difference)
+    for folder in filter(None, (enrol_embeddings, embeddings)):
+        for difference in compare_provenance(backend, folder):
+            print(difference)
     enrol, test, _ = read_trials(trials)
-    sides = read_trial_vectors(embeddings, enrol, test, trials, read_spk2utt(enroll_spk2utt) if enroll_spk2utt else None)
+    sides = read_trial_vectors(embeddings, enrol, test, trials, read_spk2utt(enroll_spk2utt) if enroll_spk2utt else None, enrol_embeddings)
     scorer, rows = prepared(backend, sides, embeddings)
-    scores = np.empty(len(enrol))
-    for start in range(0, len(scores), PAIRS_AT_A_TIME):
-        block = slice(start, start + PAIRS_AT_A_TIME)
-        scores[block] = scorer.score(rows[sides.enrol_rows[block]], rows[sides.test_rows[block]])
+    scores = score_pairs(scorer, rows, sides.enrol_rows, sides.test_rows, compare)
     write_scores(output, enrol, test, scores)
-    return task.finish([output], {"trials": len(scores)})
+    return task.finish([output], {"trials": len(scores), "protocol": protocol_of(embeddings, enrol_embeddings)})
 
 
 def prepared(folder: Path, sides: TrialVectors, embeddings: Path) -> tuple[object, np.ndarray]:
@@ -82,14 +84,17 @@ def prepared(folder: Path, sides: TrialVectors, embeddings: Path) -> tuple[objec
     UserError
         Other dimensions than those that the back end was trained on, or a vector that is zero or not finite.
     """
-    from steps.backends import BACKENDS
+    from steps.backends import FAMILIES
+    from utils.backend_files import read_backend
+    from utils.embedding_checks import refuse_zero
 
-    declared = json.loads((folder / "backend.json").read_text(encoding="utf-8"))
-    if declared["dimensions"] != sides.vectors.shape[1]:
-        raise UserError(f"{embeddings}: embeddings of {sides.vectors.shape[1]} dimensions, {folder} was trained on {declared['dimensions']}")
-    scorer = BACKENDS[declared["name"]](**declared["options"])
-    scorer.from_parts({path.name: read_vector(str(path)) for path in sorted(folder.glob("*.vec"))})
-    rows = scorer.transform(sides.vectors)
+    scorer, expected = read_backend(folder, FAMILIES)
+    dimensions = sides.vectors.shape[-1]
+    if expected != dimensions:
+        raise UserError(f"{embeddings}: embeddings of {dimensions} dimensions, {folder} was trained on {expected}")
+    refuse_zero(sides.names, sides.vectors.reshape(len(sides.names), -1), embeddings)
+    num_utts = np.repeat(sides.num_utts, sides.vectors.size // (dimensions * len(sides.names)))
+    rows = transform_rows(lambda vectors: scorer.transform(vectors, num_utts), sides.vectors)
     refuse_not_finite(sides.names, rows, embeddings, "zero or not finite")
     return scorer, rows
 

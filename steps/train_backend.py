@@ -1,6 +1,8 @@
-"""Train a back end on a folder of embeddings.
+r"""Train a back end on a folder of embeddings.
 
-python -m steps.train_backend exp/ghostvlad_cpu/embeddings/train exp/ghostvlad_cpu/backend/cosine
+    python -m steps.train_backend exp/ghostvlad_cpu/embeddings/train exp/ghostvlad_cpu/backend/cosine
+    python -m steps.train_backend exp/ghostvlad_cpu/embeddings/train exp/ghostvlad_cpu/backend/plda \
+      --config conf/backends/plda.yaml --utt2spk data/full/train/utt2spk
 """
 
 import json
@@ -8,30 +10,39 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.archive import read_vectors, write_vector
 from utils.cli import run
+from utils.config import read_yaml
+from utils.embedding_rows import read_embeddings, vectors_of
 from utils.embeddings import embeddings_inputs, refuse_not_finite
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.provenance import read_provenance
+from utils.provenance import compare_provenance, read_provenance
 from utils.receipts import Task
 
-FORMAT = 1
+FORMAT = 2
+NEEDED = {"utt2spk": "the speakers of the training embeddings", "adaptation": "a folder of embeddings of the domain of the trials"}
 
 
-def train_backend(embeddings: Path, output: Path, *, backend: str = "cosine", subtract_mean: bool = True) -> dict:
+def train_backend(embeddings: Path, output: Path, *, config: Path | None = None, backend: str = "cosine", subtract_mean: bool = True,
+                  utt2spk: Path | None = None, adaptation: Path | None = None) -> dict:
     """Learn what a back end needs from training embeddings, and write it in Kaldi's files.
 
     Parameters
     ----------
     embeddings : path
-        Folder with ``xvector.scp``, one vector per utterance.
+        Folder with ``xvector.scp``, one vector per utterance (of a matrix: the mean of its rows).
     output : path
-        Folder for ``backend.json``, ``mean.vec`` and the embeddings' ``provenance.json``.
+        Folder for ``backend.json``, ``mean.vec``, ``transform.mat``, ``plda`` (what there is), ``training.json`` and ``provenance.json``.
+    config : path or None
+        YAML of a back end, as in conf/backends; None: what ``backend`` and ``subtract_mean`` say.
     backend : str
-        A name in ``steps.backends.BACKENDS``.
+        Without a YAML: a name in ``steps.backends.BACKENDS``.
     subtract_mean : bool
-        Take the mean of the training embeddings away before the comparison.
+        Without a YAML: take the mean of the training embeddings away before the comparison.
+    utt2spk : path or None
+        Speakers of the training embeddings, for back ends that learn from speakers; may name more utterances.
+    adaptation : path or None
+        Folder of embeddings of the trials' domain, without labels, for back ends that adapt to it.
 
     Returns
     -------
@@ -41,33 +52,141 @@ def train_backend(embeddings: Path, output: Path, *, backend: str = "cosine", su
     Raises
     ------
     UserError
-        Unknown back end, or an embedding with NaN or Inf.
+        Unknown back end or wrong options, ``utt2spk`` or ``adaptation`` missing, or embeddings that nothing can be learned from.
     """
-    options = {"subtract_mean": subtract_mean}
-    task = Task(home=output, name="train_backend", format=FORMAT, inputs=embeddings_inputs(embeddings), options={"backend": backend, **options})
+    from steps.backends import FAMILIES
+    from utils.backend_files import build_backend, write_backend
+
+    if config and (backend, subtract_mean) != ("cosine", True):
+        raise UserError(f"{config}: the YAML says what the back end is; leave --backend and --subtract-mean out")
+    chosen = read_yaml(config) if config else {"name": backend, "subtract_mean": subtract_mean}
+    untrained, options = build_backend(FAMILIES, chosen, str(config or "options"))
+    wanted = {"utt2spk": (untrained.needs_speakers, utt2spk), "adaptation": (untrained.needs_adaptation, adaptation)}
+    for option, (is_needed, given) in wanted.items():
+        if is_needed and given is None:
+            raise UserError(f"{config or backend}: this back end needs --{option}: {NEEDED[option]}")
+    inputs = embeddings_inputs(embeddings)
+    inputs |= {"utt2spk": utt2spk} if untrained.needs_speakers else {}
+    inputs |= {"adaptation": embeddings_inputs(adaptation)["embeddings"]} if untrained.needs_adaptation else {}
+    task = Task(home=output, name="train_backend", format=FORMAT, inputs=inputs, options=options)
     if task.is_done():
         return task.counts
-    from steps.backends import BACKENDS
-
-    if backend not in BACKENDS:
-        raise UserError(f"no back end '{backend}'; there are {', '.join(sorted(BACKENDS))}")
-    keys, vectors = read_vectors(embeddings / "xvector.scp")
-    refuse_not_finite(keys, vectors, embeddings)
-    learned = BACKENDS[backend](**options).fit(vectors)
-    paths = [output / "backend.json"]
-    with atomic_write(paths[0]) as file:
-        file.write(json.dumps({"name": backend, "options": options, "dimensions": vectors.shape[1]}, indent=1) + "\n")
-    for name, part in learned.parts().items():
-        write_vector(output / name, part.astype(np.float32))  # as Kaldi's ivector-mean does
-        paths.append(output / name)
+    keys, vectors = training_vectors(embeddings)
+    speakers = speakers_of(keys, utt2spk) if untrained.needs_speakers else None
+    others = adaptation_vectors(embeddings, adaptation, vectors.shape[1]) if untrained.needs_adaptation else None
+    learned, report = fitted(untrained, keys, vectors, speakers, others, embeddings)
+    written = write_backend(output, learned, options, vectors.shape[1])
     facts = read_provenance(embeddings)
-    if facts is None:
-        (output / "provenance.json").unlink(missing_ok=True)
-    else:
-        paths.append(output / "provenance.json")
-        with atomic_write(paths[-1]) as file:
-            file.write(json.dumps(facts, indent=1, sort_keys=True) + "\n")
-    return task.finish(paths, {"embeddings": len(keys), "dimensions": vectors.shape[1]})
+    (output / "provenance.json").unlink(missing_ok=True)
+    for name, content in (("training.json", report), ("provenance.json", facts)):
+        if content is not None:
+            written.append(output / name)
+            with atomic_write(written[-1]) as file:
+                file.write(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    return task.finish(written, {"embeddings": len(keys), "dimensions": vectors.shape[1]})
+
+
+def fitted(untrained: object, keys: list[str], vectors: np.ndarray, speakers: list[str] | None, others: np.ndarray | None,
+           embeddings: Path) -> tuple[object, dict]:
+    """The trained back end, and how the training went.
+
+    Parameters
+    ----------
+    untrained : back end
+        From `build_backend`.
+    keys : list of N str
+        Utterances.
+    vectors : (N, D) float array
+        Their embeddings.
+    speakers : list of N str or None
+        Their speakers.
+    others : (A, D) float array or None
+        Embeddings to adapt to.
+    embeddings : path
+        For messages.
+
+    Raises
+    ------
+    UserError
+        Nothing can be learned from these embeddings.
+    """
+    from steps.backends.matrices import BadVector
+    from utils.embedding_checks import count_duplicates
+
+    report = {"duplicates": count_duplicates(keys, vectors, embeddings)}
+    try:
+        learned = untrained.fit(vectors, speakers, others)
+    except BadVector as error:
+        raise UserError(f"{embeddings}: the embedding of '{keys[error.row]}' {error.reason}; extract it again, or take it off the list") from None
+    except ValueError as error:
+        raise UserError(f"{embeddings}: {error}") from None
+    report |= learned.report_
+    print(f"{embeddings}: " + ", ".join(f"{name} {value}" for name, value in report.items() if not isinstance(value, list)))
+    return learned, report
+
+
+def training_vectors(folder: Path) -> tuple[list[str], np.ndarray]:
+    """Embeddings that something can be learned from: finite, and not zero.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of embeddings.
+    """
+    from utils.embedding_checks import refuse_zero
+
+    keys, rows = read_embeddings(folder)
+    refuse_not_finite(keys, rows, folder)
+    vectors = vectors_of(rows)
+    refuse_zero(keys, vectors, folder)
+    return keys, vectors
+
+
+def adaptation_vectors(embeddings: Path, adaptation: Path, dimensions: int) -> np.ndarray:
+    """Embeddings to adapt to, from the same network.
+
+    Parameters
+    ----------
+    embeddings, adaptation : path
+        Folders of training and adaptation embeddings.
+    dimensions : int
+        Of the first.
+
+    Raises
+    ------
+    UserError
+        They are from another network, or have other dimensions.
+    """
+    for difference in compare_provenance(embeddings, adaptation):
+        print(difference)
+    _, vectors = training_vectors(adaptation)
+    if vectors.shape[1] != dimensions:
+        raise UserError(f"{adaptation}: embeddings of {vectors.shape[1]} dimensions, those of {embeddings} have {dimensions}")
+    return vectors
+
+
+def speakers_of(keys: list[str], utt2spk: Path) -> list[str]:
+    """Speaker of each utterance.
+
+    Parameters
+    ----------
+    keys : list of N str
+        Utterances.
+    utt2spk : path
+        ``<utterance> <speaker>`` on each line.
+
+    Raises
+    ------
+    UserError
+        An utterance has none.
+    """
+    from utils.data_dir import read_map
+
+    speaker_of = read_map(utt2spk)
+    unknown = [key for key in keys if key not in speaker_of]
+    if unknown:
+        raise UserError(f"{utt2spk}: no speaker for '{unknown[0]}'; {len(unknown)} of {len(keys)} embedded utterances lack one")
+    return [speaker_of[key] for key in keys]
 
 
 if __name__ == "__main__":

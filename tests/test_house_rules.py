@@ -23,7 +23,8 @@ ARROWS = {"steps/models": ("steps.models", "utils.features"), "steps/losses": ("
 FOREIGN = {"steps/models": {"torch"}, "steps/losses": {"torch"}, "steps/backends": {"numpy", "scipy", "sklearn", "torch"}}
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 50  # a function's docstring does not count: it has to name every parameter
 LONG = {}  # "path" or "path:function" -> why it may be longer
-PICKLES = {"tests/utils/test_audio.py": "a reader goes to the workers of a DataLoader that way", "tests/utils/test_checkpoints.py": "hostile ones"}
+PICKLES = {"tests/utils/test_audio.py": "a reader goes to the workers of a DataLoader that way", "tests/utils/test_checkpoints.py": "hostile ones",
+           "tests/pickles.py": "what the restricted unpickler must read, and hostile ones that it must refuse"}
 
 library = pytest.mark.parametrize("path", LIBRARY, ids=label)
 

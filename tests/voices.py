@@ -15,6 +15,7 @@ model:
   bottleneck_channels: [4, 4]
   stage_channels: [16, 16]
   blocks: [1, 1]
+  strides: [1, 2]
   clusters: 2
   ghosts: 1
   frame_channels: 8

@@ -17,7 +17,7 @@ import soundfile
 
 from utils.compressed import SUFFIXES, compressed_format, compressed_info, decode, require_ffmpeg
 from utils.errors import UnreadableAudio, UserError
-from utils.file_parts import missing_wave_bytes, window
+from utils.file_parts import is_cut_ogg, missing_wave_bytes, window
 
 Channel = int | Literal["mean"]  # which one of a sound of several, from 0, or all of them averaged
 
@@ -111,7 +111,7 @@ def audio_info(entry: str | Path, *, allow_pipes: bool = False, root: str | Path
     Raises
     ------
     UnreadableAudio
-        It cannot be opened, or a wave file or an mp4 is shorter than its header says.
+        It cannot be opened, or a wave file, an ogg or an mp4 lacks its end.
     """
     entry = str(entry)
     with _opened(entry, allow_pipes, root) as (file, compressed):
@@ -130,6 +130,8 @@ def _opened(entry: str, allow_pipes: bool, root: str | Path | None) -> Iterator[
             missing = 0 if compressed else missing_wave_bytes(file)
             if missing:
                 raise UnreadableAudio(entry, f"fewer samples than its header says: {missing:,} bytes are missing")
+            if not compressed and is_cut_ogg(file):
+                raise UnreadableAudio(entry, "its last page, which says that the sound ends there, is missing")
             file.seek(0)
             yield file, compressed
     except OSError as error:
@@ -216,11 +218,13 @@ class UtteranceReader:
     Raises
     ------
     UserError
-        Some of it is for ffmpeg, and there is none.
+        Some of it is for ffmpeg, and there is none; the channel is negative.
     """
 
     def __init__(self, wav_scp: Mapping[str, str], segments: Mapping[str, str] | None = None, **options):
         require_ffmpeg(wav_scp.values())
+        if options.get("channel", 0) != "mean" and options.get("channel", 0) < 0:
+            raise UserError(f"--channel: {options['channel']}, expected 0 or more, or mean")
         self.wav_scp, self.segments, self.options = wav_scp, segments, options
         self.latest: tuple[str, tuple[np.ndarray, int] | None] = ("", None)  # sound that took a process: its segments follow one another
 

@@ -69,7 +69,8 @@ class Bank:
             The bank has none of a type.
         """
         if self.noises and (unknown := sorted(set(wanted) - set(self.noise_types))):
-            raise UserError(f"no noise of type {', '.join(unknown)} in {self.folder}; there is {', '.join(sorted(set(self.noise_types)))}")
+            raise UserError(f"no noise of type {', '.join(unknown)} in {self.folder}; there is {', '.join(sorted(set(self.noise_types)))}; "
+                            "name those in the YAML, or make the bank of noises whose utt2type says so")
         return [np.flatnonzero(self.noise_types == kind) for kind in wanted]
 
     def draw_start(self, noise: int, num_samples: int, rng: np.random.Generator) -> int:

@@ -10,6 +10,7 @@ from utils.data_dir_parse import FIX, Fault
 
 POSITIVE = {"utt2dur": "seconds", "reco2dur": "seconds", "utt2num_frames": "frames"}
 PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+TO_THE_END = -1  # of the recording, as Kaldi's extract-segments reads the end of a segment
 
 
 def order_faults(file: str, keys: Sequence[str]) -> Iterator[Fault]:
@@ -52,8 +53,8 @@ def value_faults(file: str, columns: Sequence[Sequence[str]], allow_pipes: bool)
             yield Fault(file, row + 1, f"'{values[row]}' {POSITIVE[file]}, expected a positive number; correct it or remove the utterance")
     elif file == "segments":
         starts, ends = numbers(columns[2]), numbers(columns[3])
-        for row in np.flatnonzero(~((starts >= 0) & (starts < ends) & (ends < np.inf))):
-            yield Fault(file, row + 1, f"start '{columns[2][row]}' and end '{columns[3][row]}', expected seconds with 0 <= start < end; "
+        for row in np.flatnonzero(~((starts >= 0) & ((starts < ends) & (ends < np.inf) | (ends == TO_THE_END)))):
+            yield Fault(file, row + 1, f"start '{columns[2][row]}' and end '{columns[3][row]}', expected seconds with 0 <= start < end, or an end of -1; "
                                        "correct the segment or remove it")
     elif file == "spk2gender" and not set(values) <= {"m", "f"}:
         for number in (n for n, value in enumerate(values, start=1) if value not in ("m", "f")):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.archive import read_vectors
+from utils.archive import iterate_archive, read_vectors
+from utils.embedding_rows import read_embeddings
 from utils.errors import UserError
 from utils.files import read_lines
 
@@ -20,16 +21,19 @@ class TrialVectors:
     ----------
     names : list of N str
         Utterances, then models where the trials name any.
-    vectors : (N, D) float array
-        Their vectors.
+    vectors : (N, D) or (N, R, D) float array
+        Their vectors, or their matrices of R rows.
     enrol_rows, test_rows : (T,) int arrays
         Row of each side of each trial.
+    num_utts : (N,) int array
+        Of how many utterances each is the mean: 1, but for models and speakers.
     """
 
     names: list[str]
     vectors: np.ndarray
     enrol_rows: np.ndarray
     test_rows: np.ndarray
+    num_utts: np.ndarray
 
 
 def embeddings_inputs(folder: Path) -> dict[str, Path]:
@@ -46,7 +50,7 @@ def embeddings_inputs(folder: Path) -> dict[str, Path]:
 
 
 def read_trial_vectors(folder: Path, enrol: Sequence[str], test: Sequence[str], trials: Path,
-                       models: Mapping[str, Sequence[str]] | None = None) -> TrialVectors:
+                       models: Mapping[str, Sequence[str]] | None = None, enrol_folder: Path | None = None) -> TrialVectors:
     """Vectors of both sides of trials.
 
     Parameters
@@ -60,30 +64,91 @@ def read_trial_vectors(folder: Path, enrol: Sequence[str], test: Sequence[str], 
     models : mapping of str to sequence of str, optional
         Enrolment side -> its utterances, whose mean is its vector.  Without it, an enrolment side is an utterance, or else a
         speaker of ``spk_xvector.scp``.
+    enrol_folder : path, optional
+        Where the embeddings of enrolment sides are, where those of ``folder`` are for the test sides alone.
 
     Raises
     ------
     UserError
-        A side has no embedding, or the speakers' vectors have another size than the utterances'.
+        A side has no embedding, or vectors or matrices have several sizes.
     """
-    names, vectors = read_vectors(folder / "xvector.scp")
-    row_of = dict(zip(names, range(len(names)), strict=True))
-    test_rows = rows_of(test, row_of)
+    names, vectors = read_embeddings(folder)
+    test_rows = rows_of(test, dict(zip(names, range(len(names)), strict=True)))
+    enrol_folder = enrol_folder or folder
+    enrol_names, enrol_vectors = (names, vectors) if enrol_folder == folder else read_embeddings(enrol_folder)
+    row_of = dict(zip(enrol_names, range(len(enrol_names)), strict=True))
     enrol_rows = rows_of(enrol, {} if models else row_of)
-    speakers = folder / "spk_xvector.scp"
+    num_utts = np.ones(len(enrol_names), np.int64)
+    speakers = enrol_folder / "spk_xvector.scp"
     if models or (speakers.exists() and (enrol_rows < 0).any()):
-        more, means = (list(models), model_means(vectors, row_of, models, folder)) if models else read_vectors(speakers)
-        if means.shape[1] != vectors.shape[1]:
-            raise UserError(f"{speakers}: vectors of {means.shape[1]} dimensions, those of xvector.scp have {vectors.shape[1]}")
-        enrol_rows = np.where(enrol_rows >= 0, enrol_rows, rows_of(enrol, {name: row for row, name in enumerate(more, len(names))}))
-        names, vectors = names + more, np.concatenate([vectors, means])
+        more, means = (list(models), model_means(enrol_vectors, row_of, models, enrol_folder)) if models else read_vectors(speakers)
+        counts = [len(keys) for keys in models.values()] if models else speaker_counts(enrol_folder, more)
+        refuse_other_sizes(enrol_vectors, enrol_folder / "xvector.scp", means, enrol_folder / "enroll.spk2utt" if models else speakers)
+        enrol_rows = np.where(enrol_rows >= 0, enrol_rows, rows_of(enrol, {name: row for row, name in enumerate(more, len(enrol_names))}))
+        num_utts = np.concatenate([num_utts, np.array(counts, np.int64)])
+        enrol_names, enrol_vectors = enrol_names + more, np.concatenate([enrol_vectors, means])
     missing = np.flatnonzero((enrol_rows < 0) | (test_rows < 0))
     if len(missing):
         k = int(missing[0])
-        side, name = ("enrolment", enrol[k]) if enrol_rows[k] < 0 else ("test", test[k])
-        raise UserError(f"{trials}:{k + 1}: {side} side '{name}' of trial '{enrol[k]} {test[k]}' has no embedding in {folder}; "
+        side, name, where = ("enrolment", enrol[k], enrol_folder) if enrol_rows[k] < 0 else ("test", test[k], folder)
+        raise UserError(f"{trials}:{k + 1}: {side} side '{name}' of trial '{enrol[k]} {test[k]}' has no embedding in {where}; "
                         f"{len(missing)} of {len(enrol)} trials lack one: extract it, or take the trial off the list")
-    return TrialVectors(names, vectors, enrol_rows, test_rows)
+    if enrol_folder == folder:
+        return TrialVectors(enrol_names, enrol_vectors, enrol_rows, test_rows, num_utts)
+    refuse_other_sizes(vectors, folder / "xvector.scp", enrol_vectors, enrol_folder / "xvector.scp")
+    return TrialVectors(names + enrol_names, np.concatenate([vectors, enrol_vectors]), enrol_rows + len(names), test_rows,
+                        np.concatenate([np.ones(len(names), np.int64), num_utts]))
+
+
+def refuse_other_sizes(vectors: np.ndarray, where: Path, others: np.ndarray, others_where: Path) -> None:
+    """Hold embeddings against others that they are to be compared with.
+
+    Parameters
+    ----------
+    vectors : (N, D) or (N, R, D) float array
+        Embeddings.
+    where : path
+        What they are from, for messages.
+    others : (M, D) or (M, R, D) float array
+        The others.
+    others_where : path
+        What those are from.
+
+    Raises
+    ------
+    UserError
+        Vectors on one side and matrices on the other, or other numbers of dimensions or rows.
+    """
+    if vectors.shape[1:] != others.shape[1:]:
+        found, expected = (" x ".join(map(str, array.shape[1:])) for array in (others, vectors))
+        kind = {1: "vectors of {} dimensions", 2: "matrices of {}"}
+        raise UserError(f"{others_where}: {kind[others.ndim - 1].format(found)}, those of {where} are {kind[vectors.ndim - 1].format(expected)}; "
+                        "embed both sides alike")
+
+
+def speaker_counts(folder: Path, speakers: Sequence[str]) -> list[int]:
+    """Of how many utterances each speaker's vector is the mean.
+
+    Parameters
+    ----------
+    folder : path
+        With ``num_utts.ark``; without it, as in Kaldi without --num-utts, each counts as one utterance.
+    speakers : sequence of str
+        As in ``spk_xvector.scp``.
+
+    Raises
+    ------
+    UserError
+        A speaker has no number there, or none from 1.
+    """
+    path = folder / "num_utts.ark"
+    if not path.exists():
+        return [1] * len(speakers)
+    count_of = {key: int(value[0]) if value.shape == (1,) and value.dtype == np.int32 else 0 for key, value in iterate_archive(path)}
+    for speaker in speakers:
+        if count_of.get(speaker, 0) < 1:
+            raise UserError(f"{path}: no number of utterances, from 1, for speaker '{speaker}' of {folder}/spk_xvector.scp; make both again")
+    return [count_of[speaker] for speaker in speakers]
 
 
 def rows_of(names: Sequence[str], row_of: Mapping[str, int]) -> np.ndarray:
@@ -104,8 +169,8 @@ def model_means(vectors: np.ndarray, row_of_utterance: Mapping[str, int], spk2ut
 
     Parameters
     ----------
-    vectors : (N, D) float array
-        Embeddings of utterances.
+    vectors : (N, D) or (N, R, D) float array
+        Embeddings of utterances; of matrices the mean is taken row by row.
     row_of_utterance : mapping of str to int
         Row of each utterance.
     spk2utt : mapping of str to sequence of str
@@ -115,7 +180,7 @@ def model_means(vectors: np.ndarray, row_of_utterance: Mapping[str, int], spk2ut
 
     Returns
     -------
-    (M, D) float array
+    (M, D) or (M, R, D) float array
         Of the type of ``vectors``, summed in float64.
     """
     missing = [(model, key) for model, keys in spk2utt.items() for key in keys if key not in row_of_utterance]
@@ -152,7 +217,7 @@ def refuse_not_finite(keys: Sequence[str], vectors: np.ndarray, folder: Path, me
     ----------
     keys : sequence of N str
         Names of the rows.
-    vectors : (N, D) float array
+    vectors : (N, D) or (N, R, D) float array
         What is checked.
     folder : path
         For messages.
@@ -164,6 +229,7 @@ def refuse_not_finite(keys: Sequence[str], vectors: np.ndarray, folder: Path, me
     UserError
         There is one.
     """
-    bad = np.flatnonzero(~np.isfinite(vectors.sum(axis=1)))  # a sum is finite when all terms are, and spares a boolean array of the same size
+    sums = vectors.reshape(len(vectors), -1).sum(axis=1)  # finite when all terms are; spares a boolean array of the same size
+    bad = np.flatnonzero(~np.isfinite(sums))
     if len(bad):
         raise UserError(f"{folder}: the embedding of '{keys[bad[0]]}' is {meaning}; {len(bad)} of {len(keys)} are; extract them again")

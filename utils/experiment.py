@@ -13,7 +13,8 @@ from utils.files import atomic_write, move_aside
 from utils.receipt_contents import fingerprint
 
 BEGUN = "begun.json"
-OF_A_TRAINING = (BEGUN, "config.yaml", "checkpoints", "log/history.jsonl", "tensorboard")
+FIRST_WEIGHTS = "first_weights.json"
+OF_A_TRAINING = (BEGUN, "config.yaml", FIRST_WEIGHTS, "checkpoints", "log/history.jsonl", "tensorboard")
 
 
 def begin_experiment(folder: Path, resolved: Mapping, inputs: Mapping[str, Path]) -> None:
@@ -49,6 +50,23 @@ def begin_experiment(folder: Path, resolved: Mapping, inputs: Mapping[str, Path]
         json.dump(claim, file, indent=1)
     with atomic_write(folder / "config.yaml") as file:
         yaml.safe_dump(dict(resolved), file, sort_keys=False)
+
+
+def write_first_weights(folder: Path, said: Mapping) -> list[Path]:
+    """Write which first weights a training has from elsewhere; returns what was written.
+
+    Parameters
+    ----------
+    folder : path
+        ``exp/<name>``.
+    said : mapping
+        Of network and loss, names of what was taken, new and left; empty: nothing is written.
+    """
+    if not said:
+        return []
+    with atomic_write(folder / FIRST_WEIGHTS) as file:
+        json.dump(dict(said), file, indent=1)
+    return [folder / FIRST_WEIGHTS]
 
 
 def first_difference(before: object, now: object, name: str = "") -> str:

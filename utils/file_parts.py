@@ -1,9 +1,12 @@
-"""Bytes of sound files: a part of a file as a file, and what a wave file lacks."""
+"""Bytes of sound files: a part of a file as a file, and what a wave file or an ogg lacks."""
 
 import io
 from typing import IO
 
 STREAMED_BYTES = 0x7FFFF000  # writers into a pipe (sox, ffmpeg) put this or more where they cannot know the length
+USUAL_PAGE_BYTES = 8192  # of an ogg, and more: encoders begin a new one behind 4 KiB
+MOST_PAGE_BYTES = 65_307  # of an ogg: 27, 255 lengths, and 255 times 255 of sound
+LAST_PAGE = 4  # the bit of a page's flags that says that the sound ends there
 
 
 def window(file: IO[bytes], start: int, length: int) -> IO[bytes]:
@@ -66,3 +69,28 @@ def missing_wave_bytes(file: IO[bytes]) -> int:
             return max(0, length - (size - start))
         file.seek(start + length + length % 2)
     return 0
+
+
+def is_cut_ogg(file: IO[bytes]) -> bool:
+    """Whether an ogg (Vorbis, Opus) ends before its last page does: libsndfile takes the last page that it finds for the end.
+
+    Parameters
+    ----------
+    file : binary file
+        Of any kind; False for what is no ogg.
+
+    References
+    ----------
+    RFC 3533, section 6: the header of a page.
+    """
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if file.read(4) != b"OggS":
+        return False
+    for tail_bytes in (USUAL_PAGE_BYTES, MOST_PAGE_BYTES):
+        file.seek(max(0, size - tail_bytes))
+        tail = file.read()
+        if (start := tail.rfind(b"OggS")) >= 0:
+            page = tail[start:]
+            return len(page) < 27 or not page[5] & LAST_PAGE or len(page) < 27 + page[26] + sum(page[27:27 + page[26]])
+    return True

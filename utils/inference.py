@@ -1,4 +1,4 @@
-"""Embeddings of whole utterances, in batches that never change them."""
+"""Embeddings of utterances, or of their pieces by a test protocol, in batches that never change them."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -11,6 +11,7 @@ import torch
 from utils.data_dir import read_map
 from utils.errors import UserError
 from utils.packed import PackedReader
+from utils.protocols import Protocol, natural_protocol
 
 if TYPE_CHECKING:
     from utils.feature_reader import FeatureReader
@@ -41,33 +42,26 @@ def open_packed(data: Path, sample_rate_hz: int) -> tuple[list[str], PackedReade
 
 
 def batches(num_samples: Sequence[int], batching: str, max_samples: int) -> Iterator[list[int]]:
-    """Group utterances for a network: rows of similar lengths where padding is masked, of equal lengths where it is not.
+    """Group inputs of a network: of similar lengths where padding is masked, of equal lengths where it is not.
 
     Parameters
     ----------
     num_samples : sequence of int
-        Length of each utterance.
+        Length of each input.
     batching : str
-        What the network declares: ``masked`` or ``equal_length``.
+        What the network declares: ``masked``, ``equal_length`` or ``fixed_samples``.
     max_samples : int
         Largest size of a padded batch.
 
     Yields
     ------
     list of int
-        Positions in ``num_samples``; every utterance comes once.
-
-    Raises
-    ------
-    UserError
-        The network takes crops of one length only.
+        Positions in ``num_samples``; every input comes once.
     """
-    if batching not in ("masked", "equal_length"):
-        raise UserError(f"whole utterances cannot be embedded by a network with batching '{batching}'; choose a test protocol of fixed length")
     batch: list[int] = []
     for position in sorted(range(len(num_samples)), key=lambda k: (num_samples[k], k)):
         longest = num_samples[position]
-        if batch and ((len(batch) + 1) * longest > max_samples or (batching == "equal_length" and num_samples[batch[0]] != longest)):
+        if batch and ((len(batch) + 1) * longest > max_samples or (batching != "masked" and num_samples[batch[0]] != longest)):
             yield batch
             batch = []
         batch.append(position)
@@ -77,8 +71,8 @@ def batches(num_samples: Sequence[int], batching: str, max_samples: int) -> Iter
 
 @torch.no_grad()
 def embed_utterances(network: torch.nn.Module, reader: "PackedReader | FeatureReader", indices: Sequence[int],
-                     share: tuple[int, int] = (0, 1)) -> np.ndarray:
-    """Embed whole utterances.
+                     share: tuple[int, int] = (0, 1), protocol: Protocol | None = None, keys: Sequence[str] | None = None) -> np.ndarray:
+    """Embed utterances.
 
     Parameters
     ----------
@@ -89,23 +83,79 @@ def embed_utterances(network: torch.nn.Module, reader: "PackedReader | FeatureRe
     indices : sequence of N int
         Utterances of the reader.
     share : (int, int)
-        Number of this process and how many there are: of the batches, which are the same in each, it embeds every so-manyth; other rows stay zero.
+        Number of this process and how many there are: of the batches, which are the same in each, it embeds every so-manyth; what the others
+        embed counts as zero, so that the sum over the processes is right.
+    protocol : Protocol or None
+        Which pieces are embedded; None: `natural_protocol`.
+    keys : sequence of N str or None
+        Names of the utterances, for a protocol that draws; None: their numbers.
 
     Returns
     -------
-    (N, E) float32 array
-        Not length-normalised; an utterance shorter than the network takes is repeated until it is long enough.
+    (N, E) or (N, R, E) float32 array
+        Not length-normalised, unless the protocol says so; R rows where it keeps rows.
+
+    Raises
+    ------
+    UserError
+        The network does not take the protocol's pieces.
     """
-    device = next(network.parameters()).device
+    protocol = protocol or natural_protocol(network)
+    protocol.check(network)
     was_training = network.training
     network.eval()
-    lengths = [max(int(reader.num_samples[index]), network.min_samples) for index in indices]
-    embeddings = np.zeros((len(lengths), network.embedding_dim), np.float32)
-    for batch in islice(batches(lengths, network.batching, round(BATCH_SECONDS * network.sample_rate_hz)), share[0], None, share[1]):
-        utterances = [reader.read(indices[k]) for k in batch]
-        waveforms_BS = np.zeros((len(batch), max(lengths[k] for k in batch), *utterances[0].shape[1:]), np.float32)
-        for row, k, samples in zip(waveforms_BS, batch, utterances, strict=True):
-            row[:lengths[k]] = np.resize(samples, (lengths[k], *samples.shape[1:]))  # repeats it, whole samples or frames, where it is too short
-        embeddings[batch] = network(torch.from_numpy(waveforms_BS).to(device), torch.tensor([lengths[k] for k in batch])).float().cpu().numpy()
+    times = 2 if protocol.append_reversed else 1
+    plans = [protocol.pieces(times * int(reader.num_samples[index]), network, keys[k] if keys else str(index)) for k, index in enumerate(indices)]
+    places = [(index, size, start) for index, (size, starts) in zip(indices, plans, strict=True) for start in starts]
+    pieces_PE = np.zeros((len(places), network.embedding_dim), np.float32)
+    max_samples = round(BATCH_SECONDS * network.sample_rate_hz)
+    for batch in islice(batches([size for _, size, _ in places], network.batching, max_samples), share[0], None, share[1]):
+        pieces_PE[batch] = embed_pieces(network, [read_piece(reader, *places[k], protocol.append_reversed) for k in batch])
     network.train(was_training)
-    return embeddings
+    ends = np.cumsum([len(starts) for _, starts in plans]).tolist()
+    combined = [protocol.combine(pieces_PE[first:end]) for first, end in zip([0, *ends], ends, strict=False)]
+    return np.stack(combined) if combined else pieces_PE
+
+
+def embed_pieces(network: torch.nn.Module, pieces: Sequence[np.ndarray]) -> np.ndarray:
+    """Embed one batch.
+
+    Parameters
+    ----------
+    network : steps.models network
+        In evaluation mode.
+    pieces : sequence of B arrays, (S,) or (T, F)
+        Audio, or features in its place.
+
+    Returns
+    -------
+    (B, E) float32 array
+    """
+    waveforms_BS = np.zeros((len(pieces), max(map(len, pieces)), *pieces[0].shape[1:]), np.float32)
+    for row, samples in zip(waveforms_BS, pieces, strict=True):
+        row[:len(samples)] = samples
+    inputs = torch.from_numpy(waveforms_BS).to(next(network.parameters()).device)
+    return network(inputs, torch.tensor(list(map(len, pieces)))).float().cpu().numpy()
+
+
+def read_piece(reader: "PackedReader | FeatureReader", index: int, size: int, start: int, append_reversed: bool = False) -> np.ndarray:
+    """A piece of an utterance.
+
+    Parameters
+    ----------
+    reader : PackedReader or FeatureReader
+        Reads it.
+    index : int
+        Which utterance.
+    size : int
+        Length of the piece; an utterance that is shorter is repeated, whole samples or frames.
+    start : int
+        Its first sample; 0 where the utterance is repeated.
+    append_reversed : bool
+        The utterance is followed by its reversal first.
+    """
+    if not append_reversed and start + size <= int(reader.num_samples[index]):
+        return reader.read(index, start, size)
+    samples = reader.read(index)
+    samples = np.concatenate([samples, samples[::-1]]) if append_reversed else samples
+    return np.resize(samples, (size, *samples.shape[1:])) if size > len(samples) else samples[start:start + size]

@@ -4,22 +4,83 @@ Conventions
 -----------
 Pure functions of score arrays: no files, no torch.  A trial is accepted when its score is greater than or equal to the
 threshold, so that equal scores are always decided alike: no figure depends on the order of the trials.  Rates are fractions
-in [0, 1].  Everything is O(n log n).
+in [0, 1].  Everything is O(n log n), and takes scores in float32 as they are: 60 million trials fit (tests/bench/bench_metrics.py).
 
 Metrics
 -------
 error_rates          miss and false-alarm rates at every threshold that separates distinct scores
 equal_error_rate     where the ROC, interpolated between those points, meets miss = false alarm
-min_detection_cost   lowest normalised detection cost (minDCF) over thresholds, C_miss = C_fa = 1
+kaldi_error_rate     the rule of Kaldi's compute-eer
+min_detection_cost   lowest normalised detection cost (minDCF) over thresholds
+best_accuracy        highest share of right decisions over thresholds
+miss_at, tpr_at      what is missed, and what is found, at given false-alarm rates
 evaluate             the figures of one line of results.json
-det_points           a few of the error rates, enough to draw the curve
-histogram            both score distributions in shared bins
+
+What reads scores as log-likelihood ratios (actual cost, Cllr) or fits them (minCllr, the EER of the convex hull): utils/metrics_llr.py.
+What draws (curves, histograms): utils/metric_curves.py.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 P_TARGETS = (0.01, 0.05)  # priors at which minDCF is reported: VoxCeleb's papers use both
+FALSE_ALARM_RATES = (0.001, 0.01, 0.1)  # at which the share of targets found is reported
+
+
+def sorted_scores(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Both classes, each sorted.
+
+    Parameters
+    ----------
+    target_scores : (T,) float array
+        Scores of trials whose two sides are the same speaker.
+    nontarget_scores : (N,) float array
+        Scores of trials whose two sides differ.
+
+    Returns
+    -------
+    target, nontarget : (T,) and (N,) float arrays
+        In float32 where both came so, otherwise in float64.
+
+    Raises
+    ------
+    ValueError
+        A side is empty, or a score is not finite.
+    """
+    given = [np.asarray(target_scores), np.asarray(nontarget_scores)]
+    kind = np.float32 if all(scores.dtype == np.float32 for scores in given) else np.float64
+    target, nontarget = (np.sort(scores.astype(kind, copy=False)) for scores in given)
+    if not (target.size and nontarget.size):
+        raise ValueError(f"need target and non-target scores, got {target.size} and {nontarget.size}")
+    if not np.isfinite([target[0], target[-1], nontarget[0], nontarget[-1]]).all():  # sorted: -inf stands first, inf and NaN last
+        raise ValueError("scores must be finite, found NaN or Inf")
+    return target, nontarget
+
+
+def counts_below(target: np.ndarray, nontarget: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Trials of each class below every threshold that separates distinct scores.
+
+    Parameters
+    ----------
+    target, nontarget : (T,) and (N,) float arrays
+        From `sorted_scores`.
+
+    Returns
+    -------
+    thresholds : (K + 1,) float array
+        The K distinct scores, and infinity.
+    targets, nontargets : (K + 1,) int arrays
+        From (0, 0) to (T, N).
+    """
+    both = np.concatenate([target, nontarget])
+    order = np.argsort(both, kind="stable")  # two sorted runs: merged in one pass
+    both, is_target = both[order], order < len(target)
+    del order
+    first = np.flatnonzero(np.append(True, both[1:] != both[:-1]))
+    targets = np.append(0, np.cumsum(is_target, dtype=np.int32))[np.append(first, len(both))]
+    return np.append(both[first], both.dtype.type(np.inf)), targets, np.append(first, len(both)) - targets
 
 
 def error_rates(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -42,16 +103,8 @@ def error_rates(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> tuple[
     ValueError
         A side is empty, or a score is not finite.
     """
-    target, nontarget = np.sort(np.asarray(target_scores, float)), np.sort(np.asarray(nontarget_scores, float))
-    if not (target.size and nontarget.size):
-        raise ValueError(f"need target and non-target scores, got {target.size} and {nontarget.size}")
-    both = np.sort(np.concatenate([target, nontarget]))
-    if not (np.isfinite(both[0]) and np.isfinite(both[-1])):  # sorted: -inf stands first, inf and NaN last
-        raise ValueError("scores must be finite, found NaN or Inf")
-    thresholds = np.append(both[np.append(True, both[1:] != both[:-1])], np.inf)
-    miss = np.searchsorted(target, thresholds, "left") / target.size
-    false_alarm = 1 - np.searchsorted(nontarget, thresholds, "left") / nontarget.size
-    return thresholds, miss, false_alarm
+    thresholds, targets, nontargets = counts_below(*sorted_scores(target_scores, nontarget_scores))
+    return thresholds, targets / targets[-1], 1 - nontargets / nontargets[-1]
 
 
 def equal_error_rate(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> float:
@@ -117,81 +170,118 @@ def lowest_cost(miss: np.ndarray, false_alarm: np.ndarray, p_target: float, c_mi
     return float((weight_miss * miss + weight_fa * false_alarm).min() / min(weight_miss, weight_fa))
 
 
-def evaluate(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> dict[str, float | int]:
-    """The figures of one line of results.json, from one sort of the scores.
+def kaldi_error_rate(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> float:
+    """Equal error rate by the rule of Kaldi's compute-eer: a step of the target scores, without interpolation.
+
+    The k-th lowest target score is the threshold where it is the first to lie above as large a share of the non-targets as there are
+    targets above; the rate is k / T.
 
     Parameters
     ----------
     target_scores, nontarget_scores : (T,) and (N,) float arrays
         As for `error_rates`.
 
-    Returns
-    -------
-    dict
-        ``eer_percent``, ``min_dcf_0.01``, ``min_dcf_0.05``, ``min_dcf`` (the one at 0.01), ``targets``, ``nontargets``.
+    References
+    ----------
+    Kaldi, src/ivectorbin/compute-eer.cc.
     """
-    _, miss, false_alarm = error_rates(target_scores, nontarget_scores)
-    costs = {f"min_dcf_{p_target}": round(lowest_cost(miss, false_alarm, p_target), 6) for p_target in P_TARGETS}
-    return {
-        "eer_percent": round(100 * crossing(miss, false_alarm), 4), "min_dcf": costs["min_dcf_0.01"], **costs,
-        "targets": len(target_scores), "nontargets": len(nontarget_scores),
-    }
+    return kaldi_step(*sorted_scores(target_scores, nontarget_scores))
 
 
-def det_points(miss: np.ndarray, false_alarm: np.ndarray, num_points: int = 300) -> tuple[np.ndarray, np.ndarray]:
-    """Error rates at which both kinds of error occur, thinned to what a plot can show.
+def kaldi_step(target: np.ndarray, nontarget: np.ndarray) -> float:
+    """`kaldi_error_rate` of scores that are sorted already.
+
+    Parameters
+    ----------
+    target, nontarget : (T,) and (N,) float arrays
+        From `sorted_scores`.
+    """
+    rank = np.arange(len(target))
+    opposite = np.maximum(len(nontarget) - 1 - (len(nontarget) * rank / len(target)).astype(np.int64), 0)
+    above = nontarget[opposite] < target
+    above[-1] = True
+    return float(np.argmax(above) / len(target))
+
+
+def best_accuracy(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> float:
+    """Highest share of right decisions over thresholds.
+
+    Parameters
+    ----------
+    target_scores, nontarget_scores : (T,) and (N,) float arrays
+        As for `error_rates`.
+    """
+    return highest_accuracy(*counts_below(*sorted_scores(target_scores, nontarget_scores))[1:])
+
+
+def highest_accuracy(targets: np.ndarray, nontargets: np.ndarray) -> float:
+    """`best_accuracy` of counts that are known already.
+
+    Parameters
+    ----------
+    targets, nontargets : (K + 1,) int arrays
+        From `counts_below`.
+    """
+    return float((nontargets - targets).max() + targets[-1]) / float(targets[-1] + nontargets[-1])
+
+
+def miss_at(miss: np.ndarray, false_alarm: np.ndarray, rates: Sequence[float] = FALSE_ALARM_RATES) -> np.ndarray:
+    """Lowest miss rate whose false-alarm rate is at most a given one.
 
     Parameters
     ----------
     miss, false_alarm : (K + 1,) float arrays
         From `error_rates`.
-    num_points : int
-        About how many points are kept, evenly spaced along the curve as it looks on log-odds axes, which are close to probit ones.
-
-    Returns
-    -------
-    miss, false_alarm : (P,) float arrays
-        In the order given; of a detector without errors the corner (0, 0) alone.
+    rates : sequence of float
+        False-alarm rates, in [0, 1].
     """
-    inside = (miss > 0) & (miss < 1) & (false_alarm > 0) & (false_alarm < 1)
-    if not inside.any():
-        corner = [int(np.argmin(miss + false_alarm))]
-        return miss[corner], false_alarm[corner]
-    miss, false_alarm = miss[inside], false_alarm[inside]
-    steps = np.hypot(np.diff(log_odds(miss)), np.diff(log_odds(false_alarm)))
-    length = np.append(0, np.cumsum(steps))
-    piece = np.floor(length / max(length[-1], 1e-9) * num_points)
-    kept = np.append(True, piece[1:] != piece[:-1])
-    kept[-1] = True
-    return miss[kept], false_alarm[kept]
+    return miss[np.searchsorted(-false_alarm, -np.asarray(rates, float), "left")]
 
 
-def log_odds(rate: np.ndarray) -> np.ndarray:
-    """Logarithm of rate / (1 - rate).
-
-    Parameters
-    ----------
-    rate : float array
-        In (0, 1).
-    """
-    return np.log(rate) - np.log1p(-rate)
-
-
-def histogram(target_scores: np.ndarray, nontarget_scores: np.ndarray, num_bins: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Both score distributions in shared bins.
+def tpr_at(target_scores: ArrayLike, nontarget_scores: ArrayLike, rate: float) -> float:
+    """Share of the targets that are accepted where at most a given share of the non-targets is.
 
     Parameters
     ----------
     target_scores, nontarget_scores : (T,) and (N,) float arrays
-        Finite scores.
-    num_bins : int
-        Number of bins of equal width from the lowest to the highest score.
+        As for `error_rates`.
+    rate : float
+        False-alarm rate, in [0, 1].
+    """
+    return 1 - float(miss_at(*error_rates(target_scores, nontarget_scores)[1:], [rate])[0])
+
+
+def evaluate(target_scores: ArrayLike, nontarget_scores: ArrayLike, *, llr: bool = False, p_targets: Sequence[float] = P_TARGETS
+             ) -> dict[str, float | int | None]:
+    """The figures of one line of results.json, from one sort of the scores.
+
+    Parameters
+    ----------
+    target_scores, nontarget_scores : (T,) and (N,) float arrays
+        As for `error_rates`.
+    llr : bool
+        Scores are natural logarithms of likelihood ratios: the actual costs and Cllr have a meaning.
+    p_targets : sequence of float
+        Priors of the costs (C_miss = C_fa = 1), of which 0.01 has to be one.
 
     Returns
     -------
-    edges, target, nontarget : (num_bins + 1,), (num_bins,) and (num_bins,) float arrays
-        Bin edges in units of the score; share of each class in each bin, each summing to 1.
+    dict
+        ``eer_percent``, ``min_dcf`` (the one at 0.01), ``min_dcf_<p>``, ``act_dcf_<p>``, ``cllr`` (both None unless ``llr``), ``min_cllr``,
+        ``eer_hull_percent``, ``eer_kaldi_percent``, ``tpr_at_far_<rate>``, ``best_accuracy``, ``targets``, ``nontargets``.
     """
-    both = np.concatenate([target_scores, nontarget_scores])
-    edges = np.histogram_bin_edges(both, num_bins)
-    return edges, np.histogram(target_scores, edges)[0] / len(target_scores), np.histogram(nontarget_scores, edges)[0] / len(nontarget_scores)
+    from utils.metrics_llr import actual_cost, cllr, hull_error_rate, lowest_cllr, pav_blocks
+
+    target, nontarget = sorted_scores(target_scores, nontarget_scores)
+    _, targets, nontargets = counts_below(target, nontarget)
+    miss, false_alarm = targets / targets[-1], 1 - nontargets / nontargets[-1]
+    blocks = pav_blocks(targets, nontargets)
+    costs = {f"min_dcf_{p}": round(lowest_cost(miss, false_alarm, p), 6) for p in p_targets}
+    actual = {f"act_dcf_{p}": round(actual_cost(target, nontarget, p), 6) if llr else None for p in p_targets}
+    found = {f"tpr_at_far_{rate}": round(1 - float(missed), 6) for rate, missed in zip(FALSE_ALARM_RATES, miss_at(miss, false_alarm), strict=True)}
+    return {
+        "eer_percent": round(100 * crossing(miss, false_alarm), 4), "min_dcf": costs["min_dcf_0.01"], **costs, **actual,
+        "cllr": round(cllr(target, nontarget), 6) if llr else None, "min_cllr": round(lowest_cllr(*blocks), 6),
+        "eer_hull_percent": round(100 * hull_error_rate(*blocks), 4), "eer_kaldi_percent": round(100 * kaldi_step(target, nontarget), 4),
+        **found, "best_accuracy": round(highest_accuracy(targets, nontargets), 6), "targets": len(target), "nontargets": len(nontarget),
+    }

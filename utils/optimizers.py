@@ -1,44 +1,100 @@
 """Optimisers by name: what the section `optimizer` of a training YAML may ask for.  Torch is imported only to make one."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import torch
 
 
 class Optimizer:
-    """What the optimisers share.
+    """What the optimisers share; a subclass has ``options``, those of the class of torch.optim that ``kind`` names.
 
     Parameters
     ----------
     learning_rate : float
         The schedule's peak, above 0.
     weight_decay : float
-        0 or more; on weights, not on norms and biases.
+        0 or more.
+    without_decay : {"norms_and_biases", "norms", "nothing"}
+        What has none: everything with less than two dimensions; parameters of torch's normalisation layers; or not even these.
+    learning_rate_factors : dict of str to float
+        Factors of the learning rate, above 0, by beginnings of parameters' names (``network.``, ``loss.`` and so on); the longest one counts.
+    weight_decay_factors : dict of str to float
+        Such factors of the weight decay, 0 or more.
     clip_norm : float or None
         Largest norm of the gradient, above 0; None: any.
     """
 
-    def __init__(self, learning_rate: float, weight_decay: float, clip_norm: float | None):
+    kind: str
+
+    def __init__(self, *, learning_rate: float, weight_decay: float = 0.0,
+                 without_decay: Literal["norms_and_biases", "norms", "nothing"] = "norms_and_biases",
+                 learning_rate_factors: dict[str, float] | None = None, weight_decay_factors: dict[str, float] | None = None,
+                 clip_norm: float | None = None):
         if learning_rate <= 0:
             raise ValueError(f"learning_rate is {learning_rate}, expected more than 0")
         if weight_decay < 0:
             raise ValueError(f"weight_decay is {weight_decay}, expected 0 or more")
         if clip_norm is not None and clip_norm <= 0:
             raise ValueError(f"clip_norm is {clip_norm}, expected more than 0")
-        self.learning_rate, self.weight_decay, self.clip_norm = learning_rate, weight_decay, clip_norm
+        self.factors = {"learning_rate_factors": learning_rate_factors or {}, "weight_decay_factors": weight_decay_factors or {}}
+        for name, factors in self.factors.items():
+            for prefix, factor in factors.items():
+                if factor < 0 or (factor == 0 and name == "learning_rate_factors"):
+                    raise ValueError(f"{name}: {prefix}: {factor}, expected {'more than 0' if name == 'learning_rate_factors' else '0 or more'}")
+        self.learning_rate, self.weight_decay, self.without_decay, self.clip_norm = learning_rate, weight_decay, without_decay, clip_norm
+
+    def options(self) -> dict:
+        """Arguments of the class of torch.optim besides parameters and learning rate."""
+        return {}
+
+    def make(self, objective: "torch.nn.Module") -> "torch.optim.Optimizer":
+        """The optimiser of a module's parameters.
+
+        Parameters
+        ----------
+        objective : torch.nn.Module
+            Network and loss.
+
+        Raises
+        ------
+        ValueError
+            No parameter has a name that a factor is for.
+        """
+        import torch
+
+        return getattr(torch.optim, self.kind)(self.groups(objective), lr=self.learning_rate, **self.options())
 
     def groups(self, objective: "torch.nn.Module") -> list[dict]:
-        """Weights with decay; norms and biases (one-dimensional) without.
+        """Parameters with decay and those without; those whose learning rate has a factor in groups of their own.
 
         Parameters
         ----------
         objective : torch.nn.Module
             Whose parameters are trained.
         """
-        weights = [parameter for parameter in objective.parameters() if parameter.ndim > 1]
-        others = [parameter for parameter in objective.parameters() if parameter.ndim <= 1]
-        return [{"params": weights, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        spared, names = self._spared(objective), [name for name, _ in objective.named_parameters()]
+        for option, factors in self.factors.items():
+            if unknown := [prefix for prefix in factors if not any(name.startswith(prefix) for name in names)]:
+                raise ValueError(f"{option}: no parameter's name begins with '{unknown[0]}'; names are like {names[0]} and {names[-1]}")
+        groups = {(1.0, 1.0): [], (1.0, 0.0): []}
+        for name, parameter in objective.named_parameters():
+            rate, decay = (factor_of(name, factors) for factors in self.factors.values())
+            groups.setdefault((rate, 0.0 if name in spared else decay), []).append(parameter)
+        return [{"params": parameters, "weight_decay": decay * self.weight_decay} | ({"lr": rate * self.learning_rate} if rate != 1 else {})
+                for (rate, decay), parameters in groups.items()]
+
+    def _spared(self, objective) -> set[str]:
+        """Names of the parameters without decay."""
+        if self.without_decay == "nothing":
+            return set()
+        if self.without_decay == "norms_and_biases":
+            return {name for name, parameter in objective.named_parameters() if parameter.ndim <= 1}
+        from torch.nn import GroupNorm, LayerNorm
+        from torch.nn.modules.batchnorm import _NormBase
+
+        return {f"{place}.{name}" for place, module in objective.named_modules() if isinstance(module, _NormBase | GroupNorm | LayerNorm)
+                for name, _ in module.named_parameters(recurse=False)}
 
 
 class Adam(Optimizer):
@@ -46,61 +102,151 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate, weight_decay, clip_norm : float, float, float or None
+    learning_rate : float
+        The schedule's peak.
+    betas : tuple of float
+        Decays of the means of gradient and squared gradient, from 0 to below 1.
+    epsilon : float
+        Added to the denominator, above 0.
+    amsgrad : bool
+        Whether the largest mean of squared gradients so far counts.
+    **options
         See `Optimizer`.
     """
 
-    def __init__(self, *, learning_rate: float = 1e-3, weight_decay: float = 0.0, clip_norm: float | None = None):
-        super().__init__(learning_rate, weight_decay, clip_norm)
+    kind = "Adam"
 
-    def make(self, objective: "torch.nn.Module") -> "torch.optim.Optimizer":
-        """The optimiser of a module's parameters."""
-        import torch
+    def __init__(self, *, learning_rate: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8, amsgrad: bool = False,
+                 **options: object):
+        super().__init__(learning_rate=learning_rate, **options)
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"betas are {list(betas)}, expected from 0 to below 1")
+        if epsilon <= 0:
+            raise ValueError(f"epsilon is {epsilon}, expected more than 0")
+        self.betas, self.epsilon, self.amsgrad = tuple(betas), epsilon, amsgrad
 
-        return torch.optim.Adam(self.groups(objective), lr=self.learning_rate)
+    def options(self) -> dict:
+        """Those of Adam."""
+        return {"betas": self.betas, "eps": self.epsilon, "amsgrad": self.amsgrad}
 
 
-class AdamW(Optimizer):
+class AdamW(Adam):
     """Adam with decoupled weight decay.
 
     Parameters
     ----------
-    learning_rate, weight_decay, clip_norm : float, float, float or None
+    weight_decay : float
         See `Optimizer`.
+    **options
+        See `Adam`.
     """
 
-    def __init__(self, *, learning_rate: float = 1e-3, weight_decay: float = 1e-2, clip_norm: float | None = None):
-        super().__init__(learning_rate, weight_decay, clip_norm)
+    kind = "AdamW"
 
-    def make(self, objective: "torch.nn.Module") -> "torch.optim.Optimizer":
-        """The optimiser of a module's parameters."""
-        import torch
-
-        return torch.optim.AdamW(self.groups(objective), lr=self.learning_rate)
+    def __init__(self, *, weight_decay: float = 1e-2, **options: object):
+        super().__init__(weight_decay=weight_decay, **options)
 
 
 class Sgd(Optimizer):
-    """SGD with Nesterov momentum; weight decay is an L2 penalty.
+    """SGD with momentum; weight decay is an L2 penalty.
 
     Parameters
     ----------
-    learning_rate, weight_decay, clip_norm : float, float, float or None
-        See `Optimizer`.
+    learning_rate : float
+        The schedule's peak.
     momentum : float
         From 0 to below 1.
+    nesterov : bool
+        Whether the momentum is Nesterov's, where there is one.
+    dampening : float
+        Part of the gradient that does not enter the momentum, from 0 to below 1; not with Nesterov's.
+    **options
+        See `Optimizer`.
     """
 
-    def __init__(self, *, learning_rate: float = 0.1, momentum: float = 0.9, weight_decay: float = 0.0, clip_norm: float | None = None):
-        super().__init__(learning_rate, weight_decay, clip_norm)
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum is {momentum}, expected from 0 to below 1")
-        self.momentum = momentum
+    kind = "SGD"
 
-    def make(self, objective: "torch.nn.Module") -> "torch.optim.Optimizer":
-        """The optimiser of a module's parameters."""
-        import torch
+    def __init__(self, *, learning_rate: float = 0.1, momentum: float = 0.9, nesterov: bool = True, dampening: float = 0.0, **options: object):
+        super().__init__(learning_rate=learning_rate, **options)
+        for name, value in (("momentum", momentum), ("dampening", dampening)):
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} is {value}, expected from 0 to below 1")
+        if dampening and nesterov:
+            raise ValueError(f"dampening is {dampening}, which Nesterov's momentum has not; set nesterov: false")
+        self.momentum, self.nesterov, self.dampening = momentum, nesterov and momentum > 0, dampening
 
-        return torch.optim.SGD(self.groups(objective), lr=self.learning_rate, momentum=self.momentum, nesterov=self.momentum > 0)
+    def options(self) -> dict:
+        """Those of SGD."""
+        return {"momentum": self.momentum, "nesterov": self.nesterov, "dampening": self.dampening}
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW, "sgd": Sgd}
+class Adagrad(Optimizer):
+    """Adagrad, whose rate falls with the sum of squared gradients, and by its own time decay beside the schedule; weight decay is an L2 penalty.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The schedule's peak.
+    lr_decay : float
+        The rate is divided by 1 + lr_decay * steps, 0 or more.
+    **options
+        See `Optimizer`.
+    """
+
+    kind = "Adagrad"
+
+    def __init__(self, *, learning_rate: float = 1e-2, lr_decay: float = 0.0, **options: object):
+        super().__init__(learning_rate=learning_rate, **options)
+        if lr_decay < 0:
+            raise ValueError(f"lr_decay is {lr_decay}, expected 0 or more")
+        self.lr_decay = lr_decay
+
+    def options(self) -> dict:
+        """That of Adagrad."""
+        return {"lr_decay": self.lr_decay}
+
+
+class RmsProp(Optimizer):
+    """RMSprop; weight decay is an L2 penalty.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The schedule's peak.
+    smoothing : float
+        Decay of the mean of squared gradients, from 0 to below 1.
+    momentum : float
+        From 0 to below 1.
+    **options
+        See `Optimizer`.
+    """
+
+    kind = "RMSprop"
+
+    def __init__(self, *, learning_rate: float = 1e-3, smoothing: float = 0.9, momentum: float = 0.0, **options: object):
+        super().__init__(learning_rate=learning_rate, **options)
+        for name, value in (("smoothing", smoothing), ("momentum", momentum)):
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} is {value}, expected from 0 to below 1")
+        self.smoothing, self.momentum = smoothing, momentum
+
+    def options(self) -> dict:
+        """Those of RMSprop."""
+        return {"alpha": self.smoothing, "momentum": self.momentum}
+
+
+def factor_of(name: str, factors: dict[str, float]) -> float:
+    """The factor of a parameter: that of the longest beginning of its name, 1 where there is none.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+    factors : dict of str to float
+        By beginning of names.
+    """
+    found = [prefix for prefix in factors if name.startswith(prefix)]
+    return factors[max(found, key=len)] if found else 1.0
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"adagrad": Adagrad, "adam": Adam, "adamw": AdamW, "rmsprop": RmsProp, "sgd": Sgd}

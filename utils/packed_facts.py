@@ -3,19 +3,23 @@
 import json
 from pathlib import Path
 
+from utils.files import atomic_write
 from utils.receipt_contents import read_receipt
 
 COPIES = "augmentation.json"  # what steps.collect_copies writes
+SOUND = "sound.json"  # what a step writes that makes a data directory of a packed one's sound
 
 
 def vad_of(data: Path) -> str:
-    """What voice activity decisions did to packed audio: ``trimmed when packed``, ``split when packed``, ``none``, or ``unknown`` where nothing says so.
+    """What voice activity decisions did to packed audio: ``trimmed when packed``, ``split when packed``, ``none`` or ``unknown``.
 
     Parameters
     ----------
     data : path
-        Packed data directory, or one of augmented copies, which says what its originals were.
+        Packed data directory, or one made of it, which says what its originals were.
     """
+    if (data / SOUND).exists():
+        return sound_facts(data)["vad"]
     if (data / COPIES).exists():
         return json.loads((data / COPIES).read_text(encoding="utf-8"))["vad"]
     receipt = next((read_receipt(path) for path in sorted((data / "receipts").glob("pack_audio.*.json"))), None)
@@ -32,8 +36,54 @@ def augmentation_of(data: Path) -> str:
     data : path
         Packed data directory, or one of augmented copies.
     """
+    if (data / SOUND).exists():
+        return sound_facts(data)["augmentation"]
     if not (data / COPIES).exists():
         return "none"
     facts = json.loads((data / COPIES).read_text(encoding="utf-8"))
     originals = "originals and " if facts["include_originals"] else ""
     return f"{originals}copies {', '.join(facts['copies'])} by {facts['policy_name']}, seed {facts['seed']}"
+
+
+def cut_of(data: Path) -> str:
+    """How steps.cut_audio cut the utterances of a data directory: ``cut to 2 s around the centre``; empty where it did not.
+
+    Parameters
+    ----------
+    data : path
+        Packed data directory, or one made of it.
+    """
+    return sound_facts(data)["cut"] if (data / SOUND).exists() else ""
+
+
+def sound_facts(data: Path) -> dict:
+    """What ``sound.json`` says.
+
+    Parameters
+    ----------
+    data : path
+        Data directory that has one.
+    """
+    return json.loads((data / SOUND).read_text(encoding="utf-8"))
+
+
+def write_sound_facts(source: Path, output: Path, cut: str = "") -> Path:
+    """Write ``sound.json``: what was done to the sound of a data directory before another one was made of it.
+
+    Parameters
+    ----------
+    source, output : path
+        Data directories.
+    cut : str
+        What was done now; empty: nothing.
+
+    Returns
+    -------
+    path
+        What was written.
+    """
+    facts = {"vad": vad_of(source), "augmentation": augmentation_of(source), "cut": cut or cut_of(source)}
+    with atomic_write(output / SOUND) as file:
+        json.dump(facts, file, indent=1)
+        file.write("\n")
+    return output / SOUND

@@ -56,12 +56,32 @@ def compare_provenance(backend: str | Path, embeddings: str | Path) -> list[str]
         silent = backend if learned is None else embeddings
         raise UserError(f"{silent}/provenance.json is missing: nothing shows that {backend} was trained on embeddings like those of {embeddings}")
     learned, given = learned or {}, given or {}
-    different = [key for key in sorted(learned.keys() | given.keys()) if learned.get(key) != given.get(key)]
+    facts = sorted((learned.keys() | given.keys()) - {"protocol"})  # a name for what "crops" says in words
+    different = [key for key in facts if learned.get(key) != given.get(key)]
     for key in MUST_AGREE:
         if key in different:
             raise UserError(f"{embeddings}: {key} is {shown(given.get(key))}, {backend} was trained on {key} {shown(learned.get(key))}; "
                             "train the back end on embeddings of the same network")
     return [f"{key}: {backend} was trained on {shown(learned.get(key))}, {embeddings} has {shown(given.get(key))}" for key in different]
+
+
+def protocol_of(embeddings: str | Path, enrol_embeddings: str | Path | None = None) -> str:
+    """Name of the test protocol of embeddings; of both sides', joined by ``-``, where they differ.
+
+    Parameters
+    ----------
+    embeddings : path
+        Folder of the test sides, and of the enrolment sides too.
+    enrol_embeddings : path or None
+        Folder of the enrolment sides, where it is another one.
+
+    Returns
+    -------
+    str
+        ``whole`` where nothing is said.
+    """
+    names = [(read_provenance(folder) or {}).get("protocol", "whole") for folder in (enrol_embeddings or embeddings, embeddings)]
+    return "-".join(dict.fromkeys(names))
 
 
 def shown(value: object) -> str:

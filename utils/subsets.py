@@ -1,8 +1,9 @@
-"""Subsets of a trial list by what both sides have in common: same sex, same age group, within and across recording conditions.
+"""Subsets of a trial list: what both sides have in common, what they are, and how long they last.
 
-Which of them exist follows from the maps in the data directory.
+Which of them exist follows from the maps in the data directory: any ``spk2<word>`` and ``utt2<word>`` with few values, and ``utt2dur``.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -13,9 +14,63 @@ from utils.data_dir import read_map
 from utils.embeddings import read_spk2utt
 from utils.errors import UserError
 
-SPEAKER_MAPS = {"spk2gender": "sex", "spk2age_group": "age group"}
-UTTERANCE_MAPS = {"utt2condition": "condition"}
-LISTS = ("utt2spk", "enroll.spk2utt", *SPEAKER_MAPS, *UTTERANCE_MAPS)  # of a data directory; all but utt2spk may be missing
+WORDS = {"gender": "sex"}  # of a map's name, where the page has a better one
+NOT_VALUES = ("spk2utt", "utt2spk", "utt2dur", "utt2num_samples", "utt2num_frames", "utt2uniq", "utt2max_frames")
+MOST_VALUES, MOST_SHOWN = 64, 10  # values of a map by which trials are broken down, and how many, the most frequent, are shown
+MOST_NUMBERS = 5  # of speakers: more numbers than these are measurements (ages in years), not groups
+DURATION_EDGES_SECONDS = (2.0, 4.0, 8.0, 16.0)
+
+
+def subset_files(data: Path) -> list[str]:
+    """Names of the files of a data directory that say which trials belong together.
+
+    Parameters
+    ----------
+    data : path
+        Data directory.
+    """
+    found = sorted({path.name for pattern in ("spk2*", "utt2*") for path in data.glob(pattern)} - set(NOT_VALUES))
+    return [name for name in ("utt2spk", "enroll.spk2utt", "utt2dur") if (data / name).exists()] + found
+
+
+def read_values(data: Path, kind: str) -> dict[str, dict[str, str]]:
+    """Maps that tell groups apart: not measurements, and of speakers not too many values.
+
+    Parameters
+    ----------
+    data : path
+        Data directory.
+    kind : str
+        ``spk`` or ``utt``.
+
+    Returns
+    -------
+    dict of str to dict
+        Word (``sex``, ``age group``) -> name -> value.
+    """
+    found = {}
+    for name in subset_files(data):
+        if name.startswith(f"{kind}2") and name not in NOT_VALUES:
+            word = name.removeprefix(f"{kind}2")
+            values = read_map(data / name)
+            if is_grouping(set(values.values()), kind):
+                found[WORDS.get(word, word.replace("_", " "))] = values
+    return dict(sorted(found.items(), key=lambda item: item[0] != "sex"))
+
+
+def is_grouping(values: set[str], kind: str) -> bool:
+    """Whether values are names of groups; whole numbers may be, of sessions for example.
+
+    Parameters
+    ----------
+    values : set of str
+        Those of a map.
+    kind : str
+        ``spk`` or ``utt``.
+    """
+    if kind == "utt":
+        return not all("." in value and value.replace(".", "", 1).removeprefix("-").isdigit() for value in values)
+    return len(values) <= MOST_VALUES and not (len(values) > MOST_NUMBERS and all(value.isdigit() for value in values))
 
 
 def trial_speakers(data: Path, names: Sequence[str]) -> list[str]:
@@ -62,30 +117,31 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
     -------
     dict of str to (N,) bool array
         ``all`` first; then, of maps of speakers, ``same sex``, ``same age group``, ``same sex and age group``; of maps of
-        utterances, ``within condition`` and ``across conditions``; of both, ``across conditions, same sex`` and so on.  The trials
+        utterances, ``within condition`` and ``across conditions``; of both, ``across conditions, same sex`` and so on; then for each
+        value of a map the trials both of whose sides have it, ``sex: f``, and bands of the shorter side, ``seconds: 2 to 4``.  The trials
         of a speaker or utterance that a map leaves out are in no subset of that map.
     """
-    subsets = {"all": np.ones(len(enrol), bool)}
-    alike = {}
-    present = {name: word for name, word in SPEAKER_MAPS.items() if (data / name).exists()}
-    if present:
-        enrol_speakers, test_speakers = trial_speakers(data, enrol), trial_speakers(data, test)
-        for name, word in present.items():
-            known, same = compare(read_map(data / name), enrol_speakers, test_speakers)
-            alike[f"same {word}"] = known & same
+    by_speaker, by_utterance = read_values(data, "spk"), read_values(data, "utt")
+    speakers = (trial_speakers(data, enrol), trial_speakers(data, test)) if by_speaker else ([], [])
+    subsets, alike, recorded, single = {"all": np.ones(len(enrol), bool)}, {}, {}, {}
+    for word, value_of in by_speaker.items():
+        left, right, values = sides_of(value_of, *speakers)
+        known, same = (left >= 0) & (right >= 0), left == right
+        alike[f"same {word}"] = known & same
+        single |= of_each_value(word, left, right, values)
     for pair in combinations(list(alike), 2):
         alike[f"{pair[0]} and {pair[1].removeprefix('same ')}"] = alike[pair[0]] & alike[pair[1]]
-    recorded = {}
-    for name, word in UTTERANCE_MAPS.items():
-        if (data / name).exists():
-            known, same = compare(read_map(data / name), enrol, test)
-            recorded |= {f"within {word}": known & same, f"across {word}s": known & ~same}
+    for word, value_of in by_utterance.items():
+        left, right, values = sides_of(value_of, enrol, test)
+        known, same = (left >= 0) & (right >= 0), left == right
+        recorded |= {f"within {word}": known & same, f"across {word}s": known & ~same}
+        single |= of_each_value(word, left, right, values)
     both = {f"{a}, {b}": recorded[a] & alike[b] for a in recorded for b in alike}
-    return subsets | alike | recorded | both
+    return subsets | alike | recorded | both | single | duration_bands(data, enrol, test)
 
 
-def compare(value_of: Mapping[str, str], enrol: Sequence[str], test: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Whether both sides have a value, and whether it is the same.
+def sides_of(value_of: Mapping[str, str], enrol: Sequence[str], test: Sequence[str]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Value of each side of the trials, as its place among the values from the most frequent down; -1 where there is none.
 
     Parameters
     ----------
@@ -96,9 +152,53 @@ def compare(value_of: Mapping[str, str], enrol: Sequence[str], test: Sequence[st
 
     Returns
     -------
-    known, same : (N,) bool arrays
-        ``same`` means nothing where ``known`` is False.
+    enrol_values, test_values : (N,) int arrays
+        Places.
+    values : list of str
+        The values.
     """
-    code = {value: number for number, value in enumerate(sorted(set(value_of.values())))}
-    left, right = (np.array([code.get(value_of.get(name, ""), -1) for name in names], np.int64) for names in (enrol, test))
-    return (left >= 0) & (right >= 0), left == right
+    values = [value for value, _ in sorted(Counter(value_of.values()).items(), key=lambda item: (-item[1], item[0]))]
+    place = {value: number for number, value in enumerate(values)}
+    of_name = {name: place[value] for name, value in value_of.items()}
+    left, right = (np.fromiter((of_name.get(name, -1) for name in names), np.int64, len(names)) for names in (enrol, test))
+    return left, right, values
+
+
+def of_each_value(word: str, left: np.ndarray, right: np.ndarray, values: Sequence[str]) -> dict[str, np.ndarray]:
+    """Trials both of whose sides have a value, for the most frequent values that have any; nothing where there is one value only, or far too many.
+
+    Parameters
+    ----------
+    word : str
+        What the values are of.
+    left, right : (N,) int arrays
+        From `sides_of`.
+    values : sequence of str
+        From `sides_of`.
+    """
+    shown = range(min(len(values), MOST_SHOWN)) if 1 < len(values) <= MOST_VALUES else ()
+    members = {f"{word}: {values[number]}": (left == number) & (right == number) for number in sorted(shown, key=lambda number: values[number])}
+    return {name: member for name, member in members.items() if member.any()}
+
+
+def duration_bands(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict[str, np.ndarray]:
+    """Trials by the seconds of their shorter side; nothing without ``utt2dur``, and no band without trials.
+
+    Parameters
+    ----------
+    data : path
+        Data directory.
+    enrol, test : sequences of N str
+        Names of the two sides; of a model of several utterances or a speaker the durations are not known, and the other side counts.
+    """
+    if not (data / "utt2dur").exists():
+        return {}
+    seconds = {name: float(value) for name, value in read_map(data / "utt2dur").items()}
+    left, right = (np.fromiter((seconds.get(name, np.inf) for name in names), float, len(names)) for names in (enrol, test))
+    shorter, edges = np.minimum(left, right), (0.0, *DURATION_EDGES_SECONDS, np.inf)
+    bands = {}
+    for low, high in zip(edges, edges[1:], strict=False):
+        name = f"under {high:g}" if low == 0 else f"{low:g} and more" if high == np.inf else f"{low:g} to {high:g}"
+        bands[f"seconds: {name}"] = (shorter >= low) & (shorter < high)
+    filled = {name: member for name, member in bands.items() if member.any()}
+    return filled if len(filled) > 1 else {}

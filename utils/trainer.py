@@ -16,35 +16,19 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from utils.checkpoints import average_weights, checkpoint_path, load_checkpoint, load_newest, save_checkpoint, saved_steps
 from utils.errors import UserError
+from utils.objective import Objective, distributed
 from utils.processes import rank_and_world
 from utils.sampling import CropDataset, DealtDraws
+from utils.schedule_parts import Moment
+from utils.schedules import Schedule
 from utils.training_log import TrainingLog
 from utils.training_settings import TrainingOptions
 
 KEPT_CHECKPOINTS = 2  # the newest ones, beside step 0 and those that the average needs
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-
-
-class Objective(nn.Module):
-    """Network and loss as one module, so that gradients of both are averaged over the processes.
-
-    Parameters
-    ----------
-    network, loss : torch.nn.Module
-        Waveforms to embeddings; embeddings and labels to loss and number of right answers.
-    """
-
-    def __init__(self, network: nn.Module, loss: nn.Module):
-        super().__init__()
-        self.network, self.loss = network, loss
-
-    def forward(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor, labels_B: torch.Tensor, seeds_B: torch.Tensor) -> tuple:
-        """Loss (mean over the batch) and number of utterances whose speaker has the highest score."""
-        return self.loss(self.network(waveforms_BS, lengths_B, seeds_B), labels_B)
 
 
 class Trainer:
@@ -56,8 +40,8 @@ class Trainer:
         On its device.
     optimizer : torch.optim.Optimizer
         Its learning rate is the schedule's peak.
-    schedule : utils.schedules
-        ``rate(progress)`` and ``margin(progress)``.
+    schedule : Schedule
+        Learning rate and margin at a step.
     dataset : utils.sampling.CropDataset
         Crops by draw index.
     batch_size : int
@@ -76,8 +60,9 @@ class Trainer:
         Processes that make crops; 0: this one.
     """
 
-    def __init__(self, objective: Objective, optimizer: torch.optim.Optimizer, schedule, dataset: CropDataset, *, batch_size: int, total_steps: int,
-                 options: TrainingOptions, folder: Path, validate: Callable[[nn.Module], float], clip_norm: float | None, num_workers: int):
+    def __init__(self, objective: Objective, optimizer: torch.optim.Optimizer, schedule: Schedule, dataset: CropDataset, *, batch_size: int,
+                 total_steps: int, options: TrainingOptions, folder: Path, validate: Callable[[nn.Module], float], clip_norm: float | None,
+                 num_workers: int):
         self.objective, self.optimizer, self.schedule, self.dataset = objective, optimizer, schedule, dataset
         self.batch_size, self.total_steps, self.options, self.validate = batch_size, total_steps, options, validate
         self.folder, self.checkpoints = Path(folder), Path(folder) / "checkpoints"
@@ -86,6 +71,7 @@ class Trainer:
         self.device = next(objective.parameters()).device
         self.peaks = [group["lr"] for group in optimizer.param_groups]
         self.margin = getattr(objective.loss, "margin", None)
+        self.scaled_gradients = objective.scaled_gradients()
         self.step = 0
         self.stop_signal = 0
         self.augment = dataset.augment.on(self.device) if dataset.augment.device else None
@@ -114,15 +100,16 @@ class Trainer:
                 before = time.perf_counter()
         if self.rank == 0:
             self._save_average()
-        return {"steps": self.step, "draws": self.step * self.batch_size, "classes": self.dataset.num_classes, "utterances": self.dataset.epoch_size,
-                "processes": self.world, "device": self.device.type}
+        left_out = self.dataset.draws.speakers_left_out
+        return {"steps": self.step, "draws": self.step * self.batch_size, "classes": self.dataset.num_classes, "utterances": len(self.dataset.labels),
+                "processes": self.world, "device": self.device.type} | ({"speakers_left_out": left_out} if left_out else {})
 
     def _train_step(self, waveforms_BS, labels_B, seeds_B, *drawn_BW) -> dict:
-        progress = self.step / self.total_steps
+        now = Moment(self.step, self.total_steps, self.dataset.epoch_size / self.batch_size)
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
-            group["lr"] = peak * self.schedule.rate(progress)
+            group["lr"] = peak * self.schedule.rate(now)
         if self.margin is not None:
-            self.objective.loss.margin = self.margin * self.schedule.margin(progress)
+            self.objective.loss.margin = self.margin * self.schedule.margin(now)
         torch.manual_seed(int(seeds_B[0]))  # dropout, too, follows from the draws alone
         self.model.train()
         lengths_B = torch.full((len(waveforms_BS),), waveforms_BS.shape[1])  # on the host, as the seeds: reading them costs no synchronisation
@@ -135,6 +122,8 @@ class Trainer:
         loss.backward()
         if self.clip_norm:
             nn.utils.clip_grad_norm_(self.objective.parameters(), self.clip_norm)
+        for parameter, factor in self.scaled_gradients:
+            parameter.grad.mul_(factor)
         self.optimizer.step()
         self.step += 1
         return {"loss": loss.detach(), "accuracy": num_correct / len(labels_B), "learning_rate": self.optimizer.param_groups[0]["lr"]}
@@ -235,18 +224,6 @@ class Trainer:
         steps = self._regular_steps()[-self.options.average_checkpoints:]
         weights = average_weights([checkpoint_path(self.checkpoints, step) for step in steps])
         save_checkpoint(self.checkpoints / "average.pt", {"step": self.step, "averaged_steps": steps, "network": weights})
-
-
-def distributed(objective: Objective) -> DistributedDataParallel:
-    """The objective with gradients averaged over the processes.
-
-    Parameters
-    ----------
-    objective : Objective
-        Its network names the weights that no loss reaches in ``without_gradient``; looking for them costs time in every step.
-    """
-    dead = any(parameter.requires_grad and name in objective.network.without_gradient for name, parameter in objective.network.named_parameters())
-    return DistributedDataParallel(objective, find_unused_parameters=dead)
 
 
 def outlive_stop_signals(_: int) -> None:

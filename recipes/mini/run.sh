@@ -16,7 +16,7 @@ vad=                            # path: detector of speech, one of conf/vad/*.ya
 trim=false                      # cut silence out when packing
 split=false                     # make every stretch of speech of train an utterance of its own when packing
 augmentation=                   # path: what happens to training crops, as in conf/augmentation/, instead of the YAML's section
-copies=                         # path: policy of augmented copies of train for the back end, such as conf/augmented_copies.yaml here
+copies=                         # path: policy of augmented copies of train for the back end, such as conf/augmentation/copies.yaml here
 . utils/stages.sh "$@"
 variant=$size$([ "$seed" = 1 ] || echo "-seed$seed")${vad:+-$(basename "$vad" .yaml)}
 cut=$([ "$trim" = false ] || echo trim)$([ "$split" = false ] || echo split)

@@ -1,67 +1,69 @@
-"""Cosine of two embeddings, after their mean over the training set is taken away."""
+"""Cosine of two embeddings, after their mean over the training set is taken away and whatever links say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-ROWS_AT_A_TIME = 1024  # what stays in the processor's cache: several times as fast as all rows at once
+from steps.backends.chain import Chain
+from steps.backends.links import Link, Mean
+from steps.backends.matrices import in_blocks, to_length
 
 
 class Cosine:
-    """Mean subtraction, length normalisation, dot product.
+    """Mean subtraction, links, length normalisation, dot product.
 
     Parameters
     ----------
     subtract_mean : bool
         Take the mean of the training embeddings away first.
+    links : sequence of Link
+        What is done then, such as LDA.
     """
 
-    def __init__(self, subtract_mean: bool = True):
-        self.subtract_mean = subtract_mean
+    def __init__(self, subtract_mean: bool = True, links: Sequence[Link] = ()):
+        self.chain = Chain([*([Mean()] if subtract_mean else []), *links])
+        self.needs_speakers, self.needs_adaptation = self.chain.needs_speakers, self.chain.needs_adaptation
+        self.report_: dict = {}
 
-    def fit(self, embeddings: np.ndarray, speakers: object = None) -> "Cosine":
-        """Learn the mean.
+    def fit(self, embeddings: np.ndarray, speakers: Sequence[str] | None = None, adaptation: np.ndarray | None = None) -> "Cosine":
+        """Learn the mean and the links.
 
         Parameters
         ----------
         embeddings : (N, D) float array
-            Training embeddings, one per utterance; summed in float64.
-        speakers : ignored
-            Every back end is given the speakers; this one needs none.
+            Training embeddings, one per utterance.
+        speakers : sequence of N str, optional
+            Their speakers; needed where a link needs them.
+        adaptation : (A, D) float array, optional
+            Embeddings of the domain of the trials, where a link needs them.
         """
-        del speakers
-        if self.subtract_mean:
-            self.mean_ = embeddings.mean(axis=0, dtype=np.float64)
-        else:
-            self.mean_ = np.zeros(embeddings.shape[1])
+        self.chain.fit(embeddings, speakers, adaptation)
         return self
 
-    def transform(self, embeddings: np.ndarray) -> np.ndarray:
-        """Centred rows of unit length; a row that has no length after centring becomes NaN.
+    def transform(self, embeddings: np.ndarray, num_utts: np.ndarray | None = None) -> np.ndarray:
+        """Rows of unit length; a row that has no length after centring becomes NaN.
 
         Parameters
         ----------
         embeddings : (N, D) float array
             One side of the trials.
+        num_utts : ignored
+            Every back end is told of how many utterances an embedding is the mean.
 
         Returns
         -------
-        (N, D) float array
+        (N, R) float array
             What `score` compares; of the type given, computed in float64.
         """
-        unit = np.empty_like(embeddings)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            for start in range(0, len(embeddings), ROWS_AT_A_TIME):
-                rows = embeddings[start : start + ROWS_AT_A_TIME] - self.mean_
-                np.divide(rows, np.sqrt(np.vecdot(rows, rows))[:, None], out=unit[start : start + ROWS_AT_A_TIME], casting="same_kind")
-        return unit
+        del num_utts
+        return in_blocks(embeddings, lambda block: to_length(self.chain.map_block(block), 1.0))
 
     def score(self, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
         """Cosine of each pair of rows.
 
         Parameters
         ----------
-        enrol, test : (N, D) float arrays
+        enrol, test : (N, R) float arrays
             Transformed embeddings; row i of one is compared with row i of the other.
 
         Returns
@@ -71,9 +73,24 @@ class Cosine:
         """
         return np.vecdot(enrol, test)
 
+    def score_matrices(self, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
+        """Cosine of every row of one matrix with every row of another: cohorts, and utterances with a row for each of their pieces.
+
+        Parameters
+        ----------
+        enrol, test : (..., R, D) and (..., S, D) float arrays
+            Transformed; leading axes are pairs of matrices.
+
+        Returns
+        -------
+        (..., R, S) float array
+            In [-1, 1].
+        """
+        return enrol @ test.swapaxes(-1, -2)
+
     def parts(self) -> dict[str, np.ndarray]:
         """What was learned, by the name of Kaldi's file for it."""
-        return {"mean.vec": self.mean_}
+        return dict(self.chain.parts_)
 
     def from_parts(self, parts: Mapping[str, np.ndarray]) -> "Cosine":
         """Take over what another one learned.
@@ -83,5 +100,5 @@ class Cosine:
         parts : mapping of str to array
             From `parts`.
         """
-        self.mean_ = np.asarray(parts["mean.vec"], np.float64)
+        self.chain.from_parts(parts)
         return self

@@ -18,10 +18,13 @@ VLAD       residuals to K centres, unit length per centre                     K 
 embedding  linear, ReLU                                                       512
 =========  ===================================================  ============  ===========
 
+The full ResNet-34 beside it (``resnet34l``; options conv_stride 2, bottleneck_channels 64 to 512, stage_channels 256 to 2048, 3 blocks a stage,
+strides 1, 2, 1, 2) has a first convolution of stride 2 and as many frames at the end: 29,456,842 parameters.
+
 Source: Xie et al., "Utterance-level aggregation for speaker recognition in the wild", ICASSP 2019, and the authors' code where it differs from the
 paper (the last max pooling keeps the frames: T/16).  Deviations: average pooling is global in training too (the published one leaves a time axis
-there); the embedding is given before its length normalisation, which scoring does; batches may be padded, masked so that each utterance is computed
-as if alone.
+there); a first convolution of stride 2 sees as many zeros before as after (Keras: one less before an even number of frames); the embedding is given
+before its length normalisation, which scoring does; batches may be padded, masked so that each utterance is computed as if alone.
 
 Shapes: ``B`` batch, ``C`` channels, ``F`` features, ``T`` frames, ``D`` channels of a frame, ``K`` centres, ``G`` ghosts, ``E`` embedding.
 """
@@ -43,12 +46,12 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
 
     Parameters
     ----------
-    conv_channels : int
-        Channels of the first convolution.
+    conv_channels, conv_stride : int
+        Channels and stride of the first convolution.
     bottleneck_channels, stage_channels : list of int
         Inner and outer channels of each stage's blocks.
-    blocks : list of int
-        Blocks of each stage; each but the first stage halves the features and the frames.
+    blocks, strides : list of int
+        Blocks of each stage; what the stage divides the features and the frames by.
     pooling : str
         ``vlad`` or ``average``.
     clusters, ghosts : int
@@ -70,26 +73,27 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
 
     def __init__(self, *, conv_channels: int = 64, bottleneck_channels: tuple[int, ...] = (48, 96, 128, 256),
                  stage_channels: tuple[int, ...] = (96, 128, 256, 512), blocks: tuple[int, ...] = (2, 3, 3, 3),
+                 strides: tuple[int, ...] = (1, 2, 2, 2), conv_stride: int = 1,
                  pooling: Literal["vlad", "average"] = "vlad", clusters: int = 8, ghosts: int = 2, frame_channels: int = 512,
                  embedding_dim: int = 512, front_end: dict | None = None, spec_augment: dict | None = None, bn_momentum: float = 0.01,
                  last_max_pooling: bool = True,
                  embedding_output: Literal["relu", "batch_norm"] = "relu") -> None:
-        _check_sizes(conv_channels=conv_channels, clusters=clusters, ghosts=ghosts, frame_channels=frame_channels, embedding_dim=embedding_dim,
-                     bottleneck_channels=bottleneck_channels, stage_channels=stage_channels, blocks=blocks)
+        _check_sizes(conv_channels=conv_channels, conv_stride=conv_stride, clusters=clusters, ghosts=ghosts, frame_channels=frame_channels,
+                     embedding_dim=embedding_dim, bottleneck_channels=bottleneck_channels, stage_channels=stage_channels, blocks=blocks,
+                     strides=strides)
         if not 0 < bn_momentum <= 1:
             raise ValueError(f"bn_momentum is {bn_momentum}, expected above 0 and at most 1")
         super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=make_spec_augment(spec_augment),
-                         embedding_dim=embedding_dim, min_frames=2)
-        self.conv = ConvNorm(1, conv_channels, 7, bn_momentum=bn_momentum)
+                         embedding_dim=embedding_dim, min_frames=conv_stride + 1)
+        self.conv = ConvNorm(1, conv_channels, 7, stride=conv_stride, bn_momentum=bn_momentum)
         self.blocks = nn.ModuleList()
         channels = conv_channels
-        for stage, (inner, outer, count) in enumerate(zip(bottleneck_channels, stage_channels, blocks, strict=True)):
+        for inner, outer, count, stride in zip(bottleneck_channels, stage_channels, blocks, strides, strict=True):
             for block in range(count):
-                stride = 2 if stage > 0 and block == 0 else 1
-                self.blocks.append(Bottleneck(channels, inner, outer, stride=stride, project=block == 0, bn_momentum=bn_momentum))
+                self.blocks.append(Bottleneck(channels, inner, outer, stride=1 if block else stride, project=block == 0, bn_momentum=bn_momentum))
                 channels = outer
-        self.last_max_pooling = last_max_pooling
-        height = self._height_of_frames(num_halvings=len(blocks) - 1)
+        self.conv_stride, self.last_max_pooling = conv_stride, last_max_pooling
+        height = self._height_of_frames(conv_stride, strides)
         self.frames = nn.Conv2d(channels, frame_channels, (height, 1))
         if pooling == "vlad":
             self.pooling = VladPooling(channels, height, frame_channels, clusters, ghosts)
@@ -101,10 +105,10 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
         self.apply(_initialise)
         self.to(memory_format=torch.channels_last)  # several times as fast as the other layout, on CPUs in bfloat16 above all
 
-    def _height_of_frames(self, num_halvings):
-        height = self.front_end.num_bins // 2
-        for _ in range(num_halvings):
-            height = -(-height // 2)
+    def _height_of_frames(self, conv_stride, strides):
+        height = -(-self.front_end.num_bins // conv_stride) // 2
+        for stride in strides:
+            height = -(-height // stride)
         if not self.last_max_pooling:
             return height
         if height < 3:
@@ -131,7 +135,7 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
             raise ValueError("utterances of one training batch must have the same length")
         x_BCFT = features_BTF.transpose(1, 2)[:, None]
         x_BCFT = F.max_pool2d(F.relu(self.conv(x_BCFT)), 2)
-        num_frames_B = num_frames_B // 2
+        num_frames_B = (num_frames_B + self.conv_stride - 1) // self.conv_stride // 2
         for block in self.blocks:
             num_frames_B = (num_frames_B + block.stride - 1) // block.stride
             mask_BT = frame_mask(num_frames_B, (x_BCFT.shape[3] + block.stride - 1) // block.stride, x_BCFT.device) if ragged else None
@@ -143,18 +147,20 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution with as many zeros around its input as keep the size at stride 1, then batch normalisation.
+    """Convolution with as many zeros around its input as keep the size at stride 1; then batch normalisation.
 
     Parameters
     ----------
     in_channels, out_channels, kernel : int
         Of the convolution, which has no bias.
+    stride : int
+        T frames become T / stride, rounded up.
     bn_momentum : float
         Share of a batch in the running statistics.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, bn_momentum: float) -> None:
-        super().__init__(nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, bn_momentum: float) -> None:
+        super().__init__(nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False),
                          nn.BatchNorm2d(out_channels, eps=1e-3, momentum=bn_momentum))  # Keras' eps; 1e-5 moves the embeddings by 4 %
 
 
@@ -253,16 +259,17 @@ def _initialise(module):
             nn.init.zeros_(module.bias)
 
 
-def _check_sizes(*, ghosts, bottleneck_channels, stage_channels, blocks, **positive):
+def _check_sizes(*, ghosts, **sizes):
     """Raise ValueError, naming the option, for sizes that no network can have."""
-    for name, value in positive.items():
-        if value < 1:
+    per_stage = {name: list(values) for name, values in sizes.items() if not isinstance(values, int)}
+    for name, value in sizes.items():
+        if name not in per_stage and value < 1:
             raise ValueError(f"{name} is {value}, expected 1 or more")
     if ghosts < 0:
         raise ValueError(f"ghosts is {ghosts}, expected 0 or more")
-    for name, values in {"bottleneck_channels": bottleneck_channels, "stage_channels": stage_channels, "blocks": blocks}.items():
+    for name, values in per_stage.items():
         if not values or min(values) < 1:
-            raise ValueError(f"{name} is {list(values)}, expected whole numbers of 1 or more, one per stage")
-    if not len(bottleneck_channels) == len(stage_channels) == len(blocks):
-        raise ValueError(f"blocks {list(blocks)}, bottleneck_channels {list(bottleneck_channels)} and stage_channels {list(stage_channels)} differ "
-                         "in length, expected one value per stage in each")
+            raise ValueError(f"{name} is {values}, expected whole numbers of 1 or more, one per stage")
+    if len({len(values) for values in per_stage.values()}) > 1:
+        blocks, *others = (f"{name} {per_stage[name]}" for name in ("blocks", "bottleneck_channels", "stage_channels", "strides"))
+        raise ValueError(f"{', '.join([blocks, *others[:-1]])} and {others[-1]} differ in length, expected one value per stage in each")

@@ -15,8 +15,9 @@ from steps.losses import LOSSES
 from steps.models import MODELS
 from utils.cli import run
 from utils.config import build
+from utils.objective import Objective
 from utils.processes import use_device
-from utils.trainer import Objective, Trainer
+from utils.trainer import Trainer
 from utils.training_settings import read_settings
 
 CONFIGS = (Path("conf/ghostvlad.yaml"), Path("conf/ghostvlad_cpu.yaml"))
@@ -82,9 +83,10 @@ def assembled(config: Path, precision: str, device: str, batch_size: int | None,
     network = build(MODELS, settings.sections["model"], settings.where("model"))
     loss = build(LOSSES, settings.sections["loss"], settings.where("loss"), embedding_dim=network.embedding_dim, num_speakers=num_speakers)
     objective, size = Objective(network, loss).to(device), batch_size or settings.crops.batch_size
-    trainer = Trainer(objective, settings.optimizer.make(objective), settings.schedule, SimpleNamespace(), batch_size=size, total_steps=10**6,
+    draws = SimpleNamespace(augment=SimpleNamespace(device=False), epoch_size=10**6)
+    trainer = Trainer(objective, settings.optimizer.make(objective), settings.schedule, draws, batch_size=size, total_steps=10**6,
                       options=settings.training, folder=Path(), validate=lambda _: 0.0, clip_norm=settings.optimizer.clip_norm, num_workers=0)
-    waveforms_BS = 0.1 * torch.randn(size, round(settings.crops.crop_seconds * network.sample_rate_hz))
+    waveforms_BS = 0.1 * torch.randn(size, round(settings.crops.longest_seconds * network.sample_rate_hz))
     batch = waveforms_BS, torch.arange(size) % num_speakers, torch.arange(size)
     return trainer, tuple(part.pin_memory() for part in batch) if device == "cuda" else batch
 

@@ -13,6 +13,10 @@ SMALL = {"conv_channels": 4, "bottleneck_channels": (4, 4, 4, 4), "stage_channel
          "embedding_dim": 6}
 
 
+RESNET34L = {"conv_stride": 2, "bottleneck_channels": (64, 128, 256, 512), "stage_channels": (256, 512, 1024, 2048), "blocks": (3, 3, 3, 3),
+             "strides": (1, 2, 1, 2)}
+
+
 def count(**options):
     return sum(parameter.numel() for parameter in ThinResNet34GhostVlad(**options).parameters())
 
@@ -23,18 +27,26 @@ def count(**options):
     ({"clusters": 10, "ghosts": 0}, 8_188_682),
     ({"clusters": 8, "ghosts": 0}, 7_656_200),
     ({"pooling": "average"}, 5_788_416),
+    (RESNET34L, 29_456_842),
+    (RESNET34L | {"clusters": 10}, 30_010_828),
+    (RESNET34L | {"ghosts": 0}, 29_427_144),
+    (RESNET34L | {"pooling": "average"}, 27_473_344),
 ])
 def test_parameters_are_the_published_ones(options, expected):
     assert count(**options) == expected
 
 
-def test_trunk_alone_has_the_published_parameters():
-    network = ThinResNet34GhostVlad()
-    assert sum(parameter.numel() for part in (network.conv, network.blocks) for parameter in part.parameters()) == 3_690_240
+@pytest.mark.parametrize(("options", "expected"), [({}, 3_690_240), (RESNET34L, 19_870_144)])
+def test_trunk_alone_has_the_published_parameters(options, expected):
+    network = ThinResNet34GhostVlad(**options)
+    assert sum(parameter.numel() for part in (network.conv, network.blocks) for parameter in part.parameters()) == expected
 
 
-def test_maps_have_the_published_sizes():
-    network = ThinResNet34GhostVlad().eval()
+@pytest.mark.parametrize(("options", "conv", "stages"), [
+    ({}, (64, 257, 250), [(96, 128, 125), (128, 64, 63), (256, 32, 32), (512, 16, 16)]),
+    (RESNET34L, (64, 129, 125), [(256, 64, 62), (512, 32, 31), (1024, 32, 31), (2048, 16, 16)])])
+def test_maps_have_the_published_sizes(options, conv, stages):
+    network = ThinResNet34GhostVlad(**options).eval()
     sizes = {}
     for name, module in {"conv": network.conv, **{f"block{k}": block for k, block in enumerate(network.blocks)}, "frames": network.frames}.items():
         module.register_forward_hook(lambda _, __, output, name=name: sizes.update({name: tuple(output.shape[1:])}))
@@ -42,8 +54,9 @@ def test_maps_have_the_published_sizes():
     assert network.front_end.num_frames(num_samples) == 250
     with torch.no_grad():
         embedding_BE = network(0.1 * torch.randn(1, num_samples), torch.tensor([num_samples]))
-    assert sizes["conv"] == (64, 257, 250)
-    assert [sizes[f"block{k}"] for k in (1, 4, 7, 10)] == [(96, 128, 125), (128, 64, 63), (256, 32, 32), (512, 16, 16)]
+    assert sizes["conv"] == conv
+    last = len(network.blocks) - 1
+    assert [sizes[f"block{k}"] for k in (last - 9, last - 6, last - 3, last)] == stages
     assert sizes["frames"] == (512, 1, 16)
     assert embedding_BE.shape == (1, 512)
     assert (embedding_BE >= 0).all()
@@ -114,7 +127,8 @@ def test_average_pooling_counts_real_frames_only():
 
 @pytest.mark.parametrize("options", [{"pooling": "average"}, {"ghosts": 0}, {"front_end": {"name": "kaldi_fbank", "num_mel_bins": 80}},
                                      {"front_end": {"name": "kaldi_fbank", "num_mel_bins": 64, "normalisation": "utterance_mean"}},
-                                     {"spec_augment": {"num_time_masks": 2}}, {"embedding_output": "batch_norm"}], ids=str)
+                                     {"spec_augment": {"num_time_masks": 2}}, {"embedding_output": "batch_norm"},
+                                     {"conv_stride": 2, "strides": (1, 2, 1, 2)}], ids=str)
 def test_variants_reach_every_parameter_and_ignore_batch_mates(options):
     torch.manual_seed(0)
     network = ThinResNet34GhostVlad(**SMALL | options)
@@ -151,6 +165,9 @@ def test_spec_augment_needs_seeds_in_training_and_does_nothing_in_evaluation():
     ({"ghosts": -1}, "ghosts is -1"),
     ({"blocks": [1, 2]}, "blocks [1, 2], bottleneck_channels [48, 96, 128, 256]"),
     ({"blocks": []}, "blocks is []"),
+    ({"strides": [1, 2]}, "blocks [2, 3, 3, 3], bottleneck_channels [48, 96, 128, 256], stage_channels [96, 128, 256, 512] and strides [1, 2]"),
+    ({"strides": [1, 2, 0, 2]}, "strides is [1, 2, 0, 2]"),
+    ({"conv_stride": 0}, "conv_stride is 0"),
     ({"stage_channels": [8, 8, 0, 8]}, "stage_channels is [8, 8, 0, 8]"),
     ({"embedding_dim": "512"}, "embedding_dim: found '512' (text), expected a whole number"),
     ({"bn_momentum": 0}, "bn_momentum is 0.0"),

@@ -121,17 +121,17 @@ def test_relative_paths_are_the_callers(runs, tmp_path):
 
 def test_the_sound_options_make_variants_of_their_own_and_leave_the_others_as_they_are(runs, tmp_path):
     """Energy VAD, pieces of speech, another augmentation and augmented copies, all in one run beside the default's folders."""
-    policy = "recipes/mini/conf/augmented_copies.yaml"
+    policy = "recipes/mini/conf/augmentation/copies.yaml"
     text = runs.run("mini", tmp_path, "--vad", "conf/vad/energy.yaml", "--split", "true", "--augmentation", policy, "--copies", policy, cwd=ROOT)
     packed = tmp_path / "data" / "tiny-energy" / "packed_16000_split"
     pieces = (packed / "train" / "utt2original").read_text().split()[1::2]
-    copies = (packed / "train_augmented_copies" / "utt2uniq").read_text().split("\n")[:-1]
+    copies = (packed / "train_copies" / "utt2uniq").read_text().split("\n")[:-1]
     print(f"{len(set(pieces))} utterances, {len(pieces)} pieces, {len(copies)} with four copies of each")
     assert len(pieces) > len(set(pieces)), "some utterance holds more than one stretch of speech"
     assert len(copies) == 5 * len(pieces)
-    experiment = tmp_path / "exp" / "ghostvlad_tiny-tiny-energy-split-augmented_copies"
-    assert {row["backend"] for row in json.loads((experiment / "results.json").read_text())} == {"cosine_augmented_copies"}
-    provenance = json.loads((experiment / "embeddings" / "train_augmented_copies" / "provenance.json").read_text())
+    experiment = tmp_path / "exp" / "ghostvlad_tiny-tiny-energy-split-copies"
+    assert {row["backend"] for row in json.loads((experiment / "results.json").read_text())} == {"cosine_copies"}
+    provenance = json.loads((experiment / "embeddings" / "train_copies" / "provenance.json").read_text())
     assert (provenance["vad"], json.loads((experiment / "embeddings" / "test" / "provenance.json").read_text())["vad"]) == ("split when packed", "none")
     assert "copies" in provenance["augmentation"]
     assert "Sound" in (experiment / "report.html").read_text()

@@ -10,9 +10,10 @@ import pytest
 from steps.augment import augment
 from steps.collect_vad import collect_vad
 from steps.compute_vad import compute_vad
-from steps.illustrate import LONGEST_SECONDS, choose, illustrate
+from steps.illustrate import LONGEST_SECONDS, choose, draw_crop, illustrate
 from tests.voices import CONFIG, make_packed
 from utils.archive import read_vector
+from utils.augmentation import Augmenter
 from utils.data_dir import read_map
 from utils.errors import UserError
 from utils.vad import runs
@@ -102,6 +103,10 @@ def test_the_same_seed_draws_the_same_bytes_and_another_one_other_utterances(wor
     assert {entry["utterance"] for entry in first} != {entry["utterance"] for entry in other}
 
 
+def test_all_channels_can_be_averaged_as_the_other_steps_do(work, tmp_path):
+    assert drawn(work, tmp_path / "mean", utterances=1, channel="mean") == drawn(work, tmp_path / "first", utterances=1)  # they have one
+
+
 def test_what_is_done_is_left_alone_and_fewer_utterances_leave_no_picture_behind(work, tmp_path):
     output = tmp_path / "pictures"
     drawn(work, output)
@@ -162,6 +167,17 @@ def test_legible_utterances_come_first_and_there_are_no_more_than_there_are():
     assert choose([0, 1, 2, 3], crops, ["a", "b", "c", "d"], 3, seed=1) == [3, 1, 2]
     assert choose([0, 1, 2, 3], crops, ["a"] * 4, 9, seed=1) == [3, 1, 2]
     assert choose([0], crops, ["a"] * 4, 2, seed=1) == [0]
+
+
+def test_a_crop_that_a_faster_speed_takes_to_the_last_sample_is_drawn():
+    class Crops:
+        sample_rate_hz, num_samples = 16000, [22539]  # 20490 * 1.1 is a little more in floating point
+
+        def read(self, index, start, wanted):
+            return np.random.default_rng(0).normal(0, 0.1, 22539)[start:start + wanted].astype(np.float32)
+
+    faster = Augmenter(speed_factors=(1.1,)).open(None, 16000)
+    assert [kind for kind, *_ in draw_crop(Crops(), 0, "u", faster, 2.0, 1)] == ["before", "after"]
 
 
 def test_captions_of_pictures_come_in_the_order_of_length(work, tmp_path):

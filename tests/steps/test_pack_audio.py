@@ -135,6 +135,11 @@ def test_of_several_channels_one_is_taken_or_the_mean(data, tmp_path):
     assert np.allclose(packed["mean"], packed[1] / 2, atol=1 / 32768)
 
 
+def test_a_negative_channel_is_refused_in_one_line(data, tmp_path):
+    with pytest.raises(UserError, match="--channel: -1, expected 0 or more, or mean"):
+        pack(data, tmp_path / "packed", channel=-1, min_speech_seconds=0)
+
+
 def test_pipes_run_only_with_leave(data, tmp_path):
     entries = read_map(data / "wav.scp")
     (data / "wav.scp").write_text("".join(f"{key} cat {path} |\n" for key, path in entries.items()))

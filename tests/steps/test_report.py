@@ -21,7 +21,8 @@ from utils.scores import read_scores, write_scores
 SPEAKERS = {f"spk{k:02d}": "fm"[k % 2] for k in range(12)}
 UTT2SPK = {f"{speaker}-{condition}{k}": speaker for speaker in SPEAKERS for condition in ("near", "far") for k in range(2)}
 FIGURES = {"system", "test_set", "protocol", "backend", "subset", "eer_percent", "min_dcf", "min_dcf_0.01", "min_dcf_0.05", "targets", "nontargets",
-           "watermarks"}
+           "watermarks", "speakers", "eer_percent_interval", "min_dcf_0.01_interval", "min_dcf_0.05_interval", "act_dcf_0.01", "act_dcf_0.05", "cllr",
+           "min_cllr", "eer_hull_percent", "eer_kaldi_percent", "tpr_at_far_0.001", "tpr_at_far_0.01", "tpr_at_far_0.1", "best_accuracy"}
 
 
 def write_data(folder):
@@ -62,14 +63,14 @@ def work(tmp_path):
 def evaluated(work):
     """Rows of results.json, by system and subset."""
     exp = work / "exp"
-    evaluate(exp / "good", work / "data", others=[exp / "middling", exp / "chance"])
+    evaluate(exp / "good", work / "data", others=[exp / "middling", exp / "chance"], replicates=100)
     rows = json.loads((exp / "good" / "results.json").read_text())
     return {(row["system"], row["subset"]): row for row in rows}, rows
 
 
 def test_every_row_is_made_from_scores_and_trials(work):
     by_name, rows = evaluated(work)
-    assert len(by_name) == len(rows) == 3 * 6
+    assert len(by_name) == len(rows) == 3 * 10
     assert all(row.keys() == FIGURES for row in rows)
     enrol, test, values = read_scores(work / "exp" / "middling" / "scores" / "test" / "cosine.scores")
     for subset, member in {
@@ -155,7 +156,10 @@ def test_a_subset_with_one_class_has_counts_and_no_rate(work):
 def test_without_maps_there_is_the_whole_list_only(work):
     for name in ("spk2gender", "utt2condition"):
         (work / "data" / "test" / name).unlink()
-    assert {subset for _, subset in evaluated(work)[0]} == {"all"}
+    rows, _ = evaluated(work)
+    assert {subset for _, subset in rows} == {"all"}
+    report(work / "exp" / "good", work / "data")
+    assert "by subset" not in (work / "exp" / "good" / "report.html").read_text()
 
 
 def test_lost_trials_watermark_every_row_and_the_page(work, capsys):
@@ -215,10 +219,10 @@ def test_the_page_is_one_file_with_every_figure(work, capsys):
     text = (folder / "report.html").read_text()
     page.feed(text)
     assert page.open == []
-    assert page.links == []
+    assert page.links == ["#test", "#Learning-curve", "#Configuration", "#Utterances", "#Time"]
     assert "@import" not in text
     assert "url(" not in text
-    assert page.counts["svg"] == 1 + 3 + 4  # DET, a histogram for each system, four learning curves
+    assert page.counts["svg"] == 1 + 3 + 1 + 4  # DET, a histogram for each system, breakdown, four learning curves
     assert "&lt;b&gt;not bold" in text
     assert "prefers-color-scheme: dark" in text
     for (name, _), row in rows.items():
@@ -253,7 +257,7 @@ def test_the_page_shows_sound_where_there_is_some_and_how_much_of_it_is_speech(w
     folder = work / "exp" / "good"
     evaluated(work)
     report(folder, work / "data")
-    assert "<h2>Sound</h2>" not in (folder / "report.html").read_text()
+    assert ">Sound</h2>" not in (folder / "report.html").read_text()
     counts = {"frames": 720_000, "speech_frames": 540_000, "speech_fraction": [0.1, 0.6, 0.75, 0.8, 1.0], "without_speech": 7}
     finish_task(work / "data" / "test" / "vad", "collect_vad", {}, counts)
     report(folder, work / "data")
@@ -264,8 +268,8 @@ def test_the_page_shows_sound_where_there_is_some_and_how_much_of_it_is_speech(w
     page, text = Page(), (folder / "report.html").read_text()
     page.feed(text)
     assert page.open == []
-    assert all(link.startswith("data:image/png;base64,") for link in page.links)
-    assert page.counts["svg"] == 1 + 3 + 1 + 3  # DET, histograms, colour scale, one utterance
+    assert all(link.startswith(("data:image/png;base64,", "#")) for link in page.links)
+    assert page.counts["svg"] == 1 + 3 + 1 + 1 + 3  # DET, histograms, breakdown, colour scale, one utterance
     assert [f'<svg id="{kind}">' in text for kind in ("vad", "before", "after")] == [True] * 3
     assert "u&lt;1&gt; (speaker s1, train)" in text
     assert "after: caption &amp; after" in text

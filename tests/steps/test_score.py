@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "kaldi"
 VECTORS = {"ann-1": [4.0, 0.0], "ann-2": [4.0, 3.0], "bob-1": [0.0, 4.0], "bob-2": [1.0, 5.0]}
 PROVENANCE = {"model": "0f0f", "front_end": {"name": "KaldiFbank", "num_bins": 80}, "sample_rate_hz": 16000, "augmentation": "none"}
+QUICK = {"bvector": {"hidden_units": (32, 32), "steps": 5, "num_threads": 1}}  # options of back ends whose training is long
 TRIALS = "ann-1 ann-2 target\nann-1 bob-1 nontarget\nbob-2 bob-1 target\n"
 
 
@@ -213,7 +214,7 @@ def test_other_dimensions_are_refused(work):
 def test_an_unknown_back_end_is_refused_by_the_command(work, command):
     done = command("steps.train_backend", work / "train", work / "other", "--backend", "cosin")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-    assert "no back end 'cosin'; there are cosine" in done.stderr
+    assert "no 'cosin'; did you mean 'cosine'?" in done.stderr
     assert files_in(work / "other") == []
 
 
@@ -221,8 +222,8 @@ def test_an_unknown_back_end_is_refused_by_the_command(work, command):
 def test_a_back_end_survives_its_files(name):
     rng = np.random.default_rng(0)
     train, enrol, test = (rng.standard_normal((50, 8)).astype(np.float32) for _ in range(3))
-    learned = BACKENDS[name]().fit(train, [f"speaker{k % 10}" for k in range(50)])
-    again = BACKENDS[name]().from_parts(learned.parts())
+    learned = BACKENDS[name](**QUICK.get(name, {})).fit(train, [f"speaker{k % 10}" for k in range(50)])
+    again = BACKENDS[name](**QUICK.get(name, {})).from_parts(learned.parts())
     first, second = (one.score(one.transform(enrol), one.transform(test)) for one in (learned, again))
     assert first.shape == (50,)
     assert np.array_equal(first, second)
@@ -232,7 +233,8 @@ def test_a_back_end_survives_its_files(name):
 def test_a_score_depends_on_its_own_trial_only(name):
     rng = np.random.default_rng(1)
     enrol, test = (rng.standard_normal((3000, 16)).astype(np.float32) for _ in range(2))
-    backend = BACKENDS[name]().fit(enrol)
+    backend = BACKENDS[name](**QUICK.get(name, {})).fit(enrol, [f"speaker{k % 100}" for k in range(3000)])
     together = backend.score(backend.transform(enrol), backend.transform(test))
     alone = [backend.score(backend.transform(enrol[k : k + 1]), backend.transform(test[k : k + 1]))[0] for k in (0, 1023, 1024, 2999)]
-    assert alone == together[[0, 1023, 1024, 2999]].tolist()
+    expected = together[[0, 1023, 1024, 2999]].tolist()
+    assert alone == (pytest.approx(expected, rel=1e-4, abs=1e-5) if name == "bvector" else expected)  # a network: by float32 rounding it does

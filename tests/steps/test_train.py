@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from steps.backends import BACKENDS
 from steps.extract import load_network
-from steps.train import dev_eer, train
+from steps.train import train
 from tests.training_runs import assert_same_end, history, steps_on_disk, stop_after, train_tiny, variant
 from utils.checkpoints import load_checkpoint
 from utils.config import build, read_yaml
@@ -20,6 +21,7 @@ from utils.errors import UserError
 from utils.inference import embed_utterances, open_packed
 from utils.metrics import equal_error_rate
 from utils.sampling import CropDataset
+from utils.validation import dev_eer
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +202,7 @@ def test_force_moves_a_finished_experiment_aside_with_its_receipt(corpus, tmp_pa
 
 def test_validation_is_the_eer_of_centred_cosines(corpus, undisturbed):
     network, _ = load_network(undisturbed, "step-0000040")
-    found = dev_eer(corpus / "dev", network.front_end)(network)
+    found = dev_eer(corpus / "dev", network.front_end, BACKENDS["cosine"])(network)
     assert found == pytest.approx(history(undisturbed)[-1]["dev_eer_percent"])
     keys, reader = open_packed(corpus / "dev", 16000)
     embeddings = embed_utterances(network, reader, range(len(keys))).astype(np.float64)

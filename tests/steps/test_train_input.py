@@ -89,7 +89,7 @@ def test_epochs_that_fill_no_batch_are_refused(corpus, tmp_path):
 
 @pytest.mark.parametrize("batch_size", [7, 2])
 def test_a_batch_that_the_processes_cannot_share_is_refused(corpus, tmp_path, monkeypatch, batch_size):
-    monkeypatch.setattr("utils.processes.rank_and_world", lambda: (0, 2))
+    monkeypatch.setattr("utils.training_start.rank_and_world", lambda: (0, 2))
     config = variant(corpus, tmp_path, ("batch_size: 6", f"batch_size: {batch_size}"))
     with pytest.raises(UserError, match=f"config.yaml: crops: batch_size {batch_size} gives 2 processes no equal shares of 2 or more"):
         train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)

@@ -42,6 +42,10 @@ def test_tabs_paths_with_blanks_and_lists_of_other_kinds_are_good(tmp_path):
     assert read_map(data / "wav.scp")["a-1"] == "my x/a.wav"
 
 
+def test_a_segment_may_end_with_its_recording_by_kaldis_minus_one(tmp_path):
+    assert data_dir_problems(write_lists(tmp_path / "d", SEGMENTED | {"segments": "a-1 r1 0 1.5\na-2 r1 1.5 -1\nb-1 r2 0.25 -1.0\n"})) == []
+
+
 @pytest.mark.parametrize("file", sorted(MAY_LACK_UTTERANCES))
 def test_what_a_step_with_a_ledger_makes_may_lack_utterances(file, tmp_path):
     assert data_dir_problems(write_lists(tmp_path / "d", GOOD | {file: f"b-1 {'3' if file.startswith('utt2') else 'v.ark:1'}\n"})) == []

@@ -1,4 +1,4 @@
-"""Batches of whole utterances: each comes once, they never mix what a network keeps apart, and they change no embedding."""
+"""Batches of whole utterances (tests of protocols: test_protocols.py): each comes once, they never mix what a network keeps apart, and they change no embedding."""
 
 from types import SimpleNamespace
 
@@ -51,12 +51,8 @@ def test_every_utterance_comes_once_in_batches_that_are_not_too_large(batching, 
 def test_masked_batches_hold_neighbours_in_length():
     assert list(batches(LENGTHS, "masked", 1000)) == [[1, 3, 7], [2, 6], [0], [4], [5]]
     assert list(batches(LENGTHS, "equal_length", 10**6)) == [[1, 3, 7], [2, 6], [0], [4], [5]]
+    assert list(batches(LENGTHS, "fixed_samples", 10**6)) == list(batches(LENGTHS, "equal_length", 10**6))
     assert list(batches([], "masked", 1000)) == []
-
-
-def test_a_network_of_fixed_samples_is_refused_by_name():
-    with pytest.raises(UserError, match="batching 'fixed_samples'"):
-        list(batches(LENGTHS, "fixed_samples", 1000))
 
 
 @pytest.mark.parametrize("batching", ["masked", "equal_length"])
@@ -107,8 +103,8 @@ class Frames:
         self.content = [rng.normal(size=(rows, 3)).astype(np.float32) for rows in (5, 2, 9, 7)]
         self.num_samples = np.array([len(matrix) for matrix in self.content])
 
-    def read(self, index):
-        return self.content[index]
+    def read(self, index, start_sample=0, num_samples=None):
+        return self.content[index][start_sample:None if num_samples is None else start_sample + num_samples]
 
 
 @pytest.mark.parametrize("batching", ["masked", "equal_length"])

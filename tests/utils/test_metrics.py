@@ -1,13 +1,16 @@
 """Error rates, against values worked out by hand, a slow independent way, and properties that must hold for any scores."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.metrics import P_TARGETS, det_points, equal_error_rate, error_rates, evaluate, histogram, min_detection_cost
+from utils.metric_curves import det_points, histogram, miss_band
+from utils.metrics import P_TARGETS, best_accuracy, equal_error_rate, error_rates, evaluate, kaldi_error_rate, min_detection_cost, tpr_at
+from utils.scores import read_scores
 
 scores = st.lists(st.integers(-50, 50), min_size=1, max_size=40).map(np.array)  # integers: many ties
 
@@ -105,7 +108,8 @@ def test_negating_scores_gives_the_complement(target, nontarget):
 def test_repeating_every_trial_changes_nothing(target, nontarget, times):
     repeated = evaluate(np.repeat(target, times), np.repeat(nontarget, times))
     once = evaluate(target, nontarget)
-    assert {**repeated, "targets": 0, "nontargets": 0} == {**once, "targets": 0, "nontargets": 0}
+    counted = dict.fromkeys(["targets", "nontargets", "eer_kaldi_percent"])  # Kaldi's rule moves in steps of one trial
+    assert repeated | counted == once | counted
 
 
 @given(scores, scores, st.floats(0.001, 0.999))
@@ -186,3 +190,70 @@ def test_histogram_shares_sum_to_one(target, nontarget):
     assert len(edges) == 11
     assert target_share.sum() == pytest.approx(1)
     assert nontarget_share.sum() == pytest.approx(1)
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "kaldi"
+
+
+@pytest.mark.parametrize(("file", "expected"), [line.split() for line in (GOLDEN / "compute_eer.txt").read_text().splitlines()])
+def test_kaldis_rule_gives_what_kaldi_gave(file, expected):
+    kind = {(enrol, test): word for enrol, test, word in map(str.split, (GOLDEN / "trials").read_text().splitlines())}
+    enrol, test, values = read_scores(GOLDEN / file)
+    is_target = np.array([kind[pair] == "target" for pair in zip(enrol, test, strict=True)])
+    assert f"{100 * kaldi_error_rate(values[is_target], values[~is_target]):.4g}" == f"{float(expected):.4g}"
+
+
+def slow_kaldi_error_rate(target, nontarget):
+    """The same rule, a target score at a time."""
+    target, nontarget = sorted(target), sorted(nontarget)
+    for rank, score in enumerate(target[:-1]):
+        if nontarget[max(0, len(nontarget) - 1 - int(len(nontarget) * rank / len(target)))] < score:
+            return rank / len(target)
+    return (len(target) - 1) / len(target)
+
+
+@given(scores, scores)
+def test_kaldis_rule_equals_a_walk_over_the_targets(target, nontarget):
+    assert kaldi_error_rate(target, nontarget) == slow_kaldi_error_rate(target, nontarget)
+
+
+@given(scores, scores)
+def test_best_accuracy_equals_the_best_of_all_thresholds(target, nontarget):
+    shares = [((1 - miss) * len(target) + (1 - false_alarm) * len(nontarget)) / (len(target) + len(nontarget))
+              for miss, false_alarm in slow_rates(target, nontarget)]
+    assert best_accuracy(target, nontarget) == pytest.approx(max(shares))
+
+
+@given(scores, scores, st.floats(0, 1))
+def test_targets_found_at_a_false_alarm_rate_equal_the_best_allowed_threshold(target, nontarget, rate):
+    allowed = [1 - miss for miss, false_alarm in slow_rates(target, nontarget) if false_alarm <= rate]
+    assert tpr_at(target, nontarget, rate) == pytest.approx(max(allowed))
+
+
+def test_targets_found_by_hand():
+    target, nontarget = [1.0, 2.0, 3.0, 4.0], [0.0, 1.5, 2.5, 2.6]
+    assert [tpr_at(target, nontarget, rate) for rate in (0, 0.25, 0.5, 0.75, 1)] == [0.5, 0.5, 0.75, 1.0, 1.0]
+
+
+def test_float32_scores_stay_so_and_give_the_same_figures():
+    rng = np.random.default_rng(4)
+    target, nontarget = (rng.normal(shift, 1, 5000).astype(np.float32) for shift in (2, 0))
+    assert error_rates(target, nontarget)[0].dtype == np.float32
+    assert evaluate(target, nontarget, llr=True) == pytest.approx(evaluate(target.astype(float), nontarget.astype(float), llr=True), abs=2e-6)
+
+
+def test_figures_that_need_llrs_are_left_out_of_other_scores():
+    row = evaluate([1.0, 2.0], [0.0, 1.5], p_targets=(0.01, 0.05, 0.3))
+    assert [row[name] for name in ("cllr", "act_dcf_0.01", "act_dcf_0.3")] == [None] * 3
+    assert row["min_dcf_0.3"] is not None
+    assert evaluate([1.0, 2.0], [0.0, 1.5], llr=True)["cllr"] is not None
+
+
+def test_a_band_holds_the_curve_and_is_as_wide_as_its_draws():
+    miss, false_alarm = np.array([0.1, 0.2, 0.4]), np.array([0.4, 0.2, 0.1])
+    factor = np.array([[0.9, 1.0, 1.1]])
+    low, high = miss_band(miss, false_alarm, miss[:, None] * factor, np.repeat(false_alarm[:, None], 3, axis=1), 2.0)
+    assert (low < miss).all()
+    assert (high > miss).all()
+    spread = 2 * np.std(np.log(0.2 * factor / (1 - 0.2 * factor)), ddof=1)
+    assert np.log(high[1] / (1 - high[1])) - np.log(0.25) == pytest.approx(spread)

@@ -1,0 +1,187 @@
+"""Links that are linear maps: LDA, whitening, WCCN, and CORAL, which changes training vectors only."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from steps.backends.links import Link
+from steps.backends.matrices import (
+    covariance_of,
+    eigen_descending,
+    largest_signs,
+    raise_eigenvalues,
+    symmetric_power,
+    whitening_rows,
+)
+from steps.backends.speaker_statistics import speaker_statistics
+
+
+class Lda(Link):
+    """Directions in which speakers differ most for what their utterances differ, as Kaldi's ivector-compute-lda finds them.
+
+    Parameters
+    ----------
+    dim : int
+        Dimensions that stay.
+    total_covariance_factor : float
+        In [0, 1]: weight of the total covariance in what is made unit; the rest is that within speakers.
+    covariance_floor : float
+        Smallest eigenvalue of it, as a part of the largest.
+    """
+
+    needs_speakers = True
+
+    def __init__(self, dim: int, total_covariance_factor: float = 0.0, covariance_floor: float = 1e-6):
+        if dim < 1 or not 0 <= total_covariance_factor <= 1 or not 0 < covariance_floor < 1:
+            raise ValueError(f"found dim {dim}, total_covariance_factor {total_covariance_factor}, covariance_floor {covariance_floor}; "
+                             "expected dim from 1, a factor in [0, 1], a floor above 0 and below 1")
+        self.dim, self.total_covariance_factor, self.covariance_floor = dim, total_covariance_factor, covariance_floor
+
+    def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> "Lda":
+        """Learn ``matrix_``, (dim, D + 1): the last column takes the mean away.
+
+        Parameters
+        ----------
+        rows, speakers, adaptation : arrays and names
+            As of `Link.fit`.
+
+        Raises
+        ------
+        ValueError
+            More dimensions are to stay than there are, or as `speaker_statistics`.
+        """
+        if self.dim > rows.shape[1]:
+            raise ValueError(f"lda: dim {self.dim} is more than the {rows.shape[1]} dimensions of the vectors")
+        statistics = speaker_statistics(rows, speakers)
+        within, between = statistics.within_covariance(), statistics.between_covariance()
+        whitening, _ = whitening_rows(within + self.total_covariance_factor * between, self.covariance_floor)
+        _, rotation = eigen_descending(whitening @ between @ whitening.T)
+        linear = rotation[:, : self.dim].T @ whitening
+        linear *= largest_signs(linear.T)[:, None]
+        self.matrix_ = np.column_stack([linear, -linear @ (statistics.counts @ statistics.means / len(rows))])
+        return self
+
+
+class Whiten(Link):
+    """Make the total covariance unit, along its principal axes.
+
+    Parameters
+    ----------
+    dim : int or None
+        Principal axes that stay; None: all.
+    """
+
+    def __init__(self, dim: int | None = None):
+        if dim is not None and dim < 1:
+            raise ValueError(f"found dim {dim}, expected 1 or more")
+        self.dim = dim
+
+    def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> "Whiten":
+        """Learn ``matrix_``, which takes the mean away too.
+
+        Parameters
+        ----------
+        rows, speakers, adaptation : arrays and names
+            As of `Link.fit`.
+
+        Raises
+        ------
+        ValueError
+            More dimensions are to stay than the vectors vary in.
+        """
+        mean, covariance = covariance_of(rows)
+        num_axes = len(mean) - raise_eigenvalues(eigen_descending(covariance)[0])[1]
+        if self.dim is not None and self.dim > num_axes:
+            raise ValueError(f"whiten: dim {self.dim} is more than the {num_axes} directions in which the vectors vary")
+        linear = whitening_rows(covariance)[0][: self.dim]
+        self.matrix_ = np.column_stack([linear, -linear @ mean])
+        return self
+
+
+class Wccn(Link):
+    """Within-class covariance normalisation: make the covariance within speakers unit, without a turn.
+
+    Parameters
+    ----------
+    shrinkage : float
+        In [0, 1]: how far that covariance is drawn towards a ball.
+
+    References
+    ----------
+    Hatch, Kajarekar and Stolcke, "Within-class covariance normalization for SVM-based speaker recognition", Interspeech 2006.
+    """
+
+    needs_speakers = True
+
+    def __init__(self, shrinkage: float = 0.0):
+        if not 0 <= shrinkage <= 1:
+            raise ValueError(f"found shrinkage {shrinkage}, expected a number in [0, 1]")
+        self.shrinkage = shrinkage
+
+    def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> "Wccn":
+        """Learn ``matrix_``, the inverse root of the covariance.
+
+        Parameters
+        ----------
+        rows, speakers, adaptation : arrays and names
+            As of `Link.fit`.
+        """
+        linear = symmetric_power(speaker_statistics(rows, speakers).shrunk(self.shrinkage).within_covariance(), -0.5)
+        self.matrix_ = np.column_stack([linear, np.zeros(len(linear))])
+        return self
+
+
+class Coral(Link):
+    """Correlation alignment: give the training vectors mean and covariance of the adaptation vectors; trials stay as they are.
+
+    Parameters
+    ----------
+    ridge : float
+        Added to both covariances' diagonals, at least 0.
+
+    References
+    ----------
+    Sun, Feng and Saenko, "Return of frustratingly easy domain adaptation", AAAI 2016 (with ridge 1).
+    """
+
+    needs_adaptation = True
+    acts_on_trials = False
+
+    def __init__(self, ridge: float = 0.0):
+        if ridge < 0:
+            raise ValueError(f"found ridge {ridge}, expected 0 or more")
+        self.ridge = ridge
+
+    def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> "Coral":
+        """Learn ``matrix_``, for training vectors.
+
+        Parameters
+        ----------
+        rows, speakers, adaptation : arrays and names
+            As of `Link.fit`.
+        """
+        (mean, source), (wanted, target) = covariance_of(rows), covariance_of(adaptation)
+        ridge = self.ridge * np.eye(len(mean))
+        linear = symmetric_power(target + ridge, 0.5) @ symmetric_power(source + ridge, -0.5)
+        self.matrix_ = np.column_stack([linear, wanted - linear @ mean])
+        return self
+
+    def transform(self, rows: np.ndarray) -> np.ndarray:
+        """The rows themselves.
+
+        Parameters
+        ----------
+        rows : (N, D) float array
+            Vectors.
+        """
+        return rows
+
+    def transform_training(self, rows: np.ndarray) -> np.ndarray:
+        """Rows of the wanted mean and covariance.
+
+        Parameters
+        ----------
+        rows : (N, D) float array
+            The rows that `fit` was given.
+        """
+        return super().transform(rows)

@@ -1,0 +1,169 @@
+"""Links of a chain: what is done to embeddings before they are compared.
+
+A link learns by ``fit(rows, speakers, adaptation)``.  ``transform`` is for every side of every trial, ``transform_training`` for what later links and
+the back end learn from.  What a link learned is ``matrix_``, (R, C + 1), whose last column is added: an affine map, as in Kaldi's transform.mat.
+Those that are more than a mean or a length are in linear_links.py.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from steps.backends.matrices import BadVector, affine, in_blocks, to_length
+
+
+class Link:
+    """What all links share: an affine map, unless a subclass says otherwise."""
+
+    needs_speakers = False
+    needs_adaptation = False
+    acts_on_trials = True
+
+    def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> "Link":
+        """Learn ``matrix_``.
+
+        Parameters
+        ----------
+        rows : (N, D) float array
+            Training vectors, as the links before leave them.
+        speakers : sequence of N str, optional
+            Their speakers; given where ``needs_speakers``.
+        adaptation : (A, D) float array, optional
+            Vectors of the domain of the trials, without labels; given where ``needs_adaptation``.
+        """
+        raise NotImplementedError
+
+    def map_block(self, block: np.ndarray) -> np.ndarray:
+        """What the link does to some rows.
+
+        Parameters
+        ----------
+        block : (B, D) float64 array
+            Vectors; may be changed.
+        """
+        return affine(block, self.matrix_)
+
+    def transform(self, rows: np.ndarray) -> np.ndarray:
+        """What the link does to one side of the trials.
+
+        Parameters
+        ----------
+        rows : (N, D) float array
+            Vectors.
+
+        Returns
+        -------
+        (N, R) float array
+            Of the type given, computed in float64.
+        """
+        return in_blocks(rows, self.map_block)
+
+    def transform_training(self, rows: np.ndarray) -> np.ndarray:
+        """What the link does to the vectors that it learned from.
+
+        Parameters
+        ----------
+        rows : (N, D) float array
+            The rows that `fit` was given.
+        """
+        return self.transform(rows)
+
+
+class Mean(Link):
+    """Take the mean away, as Kaldi's ivector-mean and ivector-subtract-global-mean do.
+
+    Parameters
+    ----------
+    of : str
+        ``train``: the training vectors' mean everywhere.  ``adaptation``: trials are centred by the mean of the adaptation vectors, training vectors
+        by their own, as in Kaldi's recipe for SRE16.
+    """
+
+    def __init__(self, of: Literal["train", "adaptation"] = "train"):
+        self.of, self.needs_adaptation = of, of == "adaptation"
+
+    def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> "Mean":
+        """Learn ``mean_``.
+
+        Parameters
+        ----------
+        rows, speakers, adaptation : arrays and names
+            As of `Link.fit`.
+        """
+        self.training_mean_ = rows.mean(axis=0, dtype=np.float64)
+        self.mean_ = adaptation.mean(axis=0, dtype=np.float64) if self.needs_adaptation else self.training_mean_
+        self.matrix_ = np.column_stack([np.eye(len(self.mean_)), -self.mean_])
+        return self
+
+    def map_block(self, block: np.ndarray) -> np.ndarray:
+        """Centred rows.
+
+        Parameters
+        ----------
+        block : (B, D) float64 array
+            Vectors.
+        """
+        return np.subtract(block, self.mean_, out=block)
+
+    def transform_training(self, rows: np.ndarray) -> np.ndarray:
+        """Rows centred by their own mean.
+
+        Parameters
+        ----------
+        rows : (N, D) float array
+            The rows that `fit` was given.
+        """
+        return in_blocks(rows, lambda block: np.subtract(block, self.training_mean_, out=block))
+
+
+class LengthNorm(Link):
+    """Give every vector the same length, as Kaldi's ivector-normalize-length does.
+
+    Parameters
+    ----------
+    scaleup : bool
+        To the root of the number of dimensions, which is what a whitened vector has; otherwise to 1.
+    """
+
+    def __init__(self, scaleup: bool = True):
+        self.scaleup = scaleup
+
+    def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> "LengthNorm":
+        """Nothing to learn.
+
+        Parameters
+        ----------
+        rows, speakers, adaptation : arrays and names
+            As of `Link.fit`.
+        """
+        return self
+
+    def map_block(self, block: np.ndarray) -> np.ndarray:
+        """Rows of one length; one that has none becomes NaN.
+
+        Parameters
+        ----------
+        block : (B, D) float64 array
+            Vectors.
+        """
+        return to_length(block, np.sqrt(block.shape[1]) if self.scaleup else 1.0)
+
+    def transform_training(self, rows: np.ndarray) -> np.ndarray:
+        """As `transform`, but a row without a length is refused.
+
+        Parameters
+        ----------
+        rows : (N, D) float array
+            Vectors.
+
+        Raises
+        ------
+        BadVector
+            A row is zero.
+        """
+        scaled = self.transform(rows)
+        bad = np.flatnonzero(np.isnan(scaled[:, 0]))
+        if len(bad):
+            raise BadVector(int(bad[0]), "is zero where its length is normalised")
+        return scaled

@@ -1,0 +1,87 @@
+"""Cut packed utterances to one length around their centre: tests of short utterances, and students that learn from them.
+
+    python -m steps.cut_audio data/full/packed_16000/test data/full/packed_16000/test_2s --seconds 2
+
+Tests alone need no copies: steps.extract has protocols for that (centre_2s).  The samples are written anew, at most as many bytes as
+2 x rate x seconds for each utterance, so that everything that reads packed audio, Kaldi included, reads these as well.
+"""
+
+import json
+from pathlib import Path
+
+from utils.cli import run
+from utils.errors import UserError
+from utils.packed_facts import write_sound_facts
+from utils.receipts import Task, data_dir_inputs
+
+FORMAT = 1
+
+
+def cut_audio(packed: Path, output: Path, *, seconds: float = 2.0, repeat_short: bool = True) -> dict:
+    """Write a packed data directory of the same utterances, cut; lists, trials and enrolment models stay.
+
+    Parameters
+    ----------
+    packed : path
+        Packed data directory (steps.collect_packed).
+    output : path
+        The new one: the archive ``packed.1.ark``, its lists, the ledger.
+    seconds : float
+        Length of every utterance.
+    repeat_short : bool
+        Utterances that are shorter are repeated until they have that length (MR-RawNet); otherwise they stay as they are.
+
+    Returns
+    -------
+    dict
+        Numbers of utterances, and of those that were ``shorter``.
+
+    Raises
+    ------
+    UserError
+        A length of no sample.
+    """
+    from utils.data_dir_parse import is_list
+
+    lists = sorted(path.name for path in packed.glob("*") if is_list(path.name))
+    task = Task(output, "made", format=FORMAT, inputs=data_dir_inputs(packed, "wav.scp", *lists), dear=True,
+                options={"seconds": seconds, "repeat_short": repeat_short})
+    if task.is_done():
+        return task.counts
+    import numpy as np
+
+    from utils.archive import ArchiveWriter, read_scp
+    from utils.audio import to_int16
+    from utils.data_dir import read_data_dir, write_data_dir
+    from utils.files import atomic_write
+    from utils.packed import PackedReader
+    from utils.packing import packed_lists
+
+    source = read_data_dir(packed)
+    reader = PackedReader(source.wav_scp, source.maps["utt2num_samples"])
+    wanted = round(seconds * reader.sample_rate_hz)
+    if wanted < 1:
+        raise UserError(f"--seconds: {seconds}, expected at least one sample at {reader.sample_rate_hz} Hz")
+    num_samples: dict[str, int] = {}
+    with ArchiveWriter(output / "packed.1.ark", output / "packed.1.scp") as writer:
+        for index, utterance in enumerate(source.wav_scp):
+            available = int(reader.num_samples[index])
+            samples = to_int16(reader.read(index, max(0, available - wanted) // 2, min(wanted, available)))
+            samples = np.resize(samples, wanted) if repeat_short else samples
+            writer.write_wave(utterance, samples, reader.sample_rate_hz)
+            num_samples[utterance] = len(samples)
+    source.maps.pop("text", None)  # of whole utterances
+    write_data_dir(packed_lists(source, read_scp(output / "packed.1.scp"), num_samples, reader.sample_rate_hz, trimmed=True), output)
+    lost = json.loads((packed / "ledger.json").read_text(encoding="utf-8")).get("lost_trials", 0) if (packed / "ledger.json").exists() else 0
+    with atomic_write(output / "ledger.json") as file:
+        json.dump({"came_in": len(num_samples), "went_on": len(num_samples), **({"lost_trials": lost} if lost else {})}, file, indent=1)
+        file.write("\n")
+    facts = write_sound_facts(packed, output, f"cut to {seconds:g} s around the centre{', short ones repeated' if repeat_short else ''}")
+    written = sorted(path for path in output.glob("*") if is_list(path.name))
+    counts = {"utterances": len(num_samples), "shorter": int((reader.num_samples < wanted).sum())}
+    print(f"{output}: {counts['utterances']:,} utterances of {seconds:g} s; {counts['shorter']:,} were shorter")
+    return task.finish([writer, *written, output / "ledger.json", facts], counts)
+
+
+if __name__ == "__main__":
+    run(cut_audio)

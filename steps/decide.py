@@ -1,0 +1,69 @@
+"""Accept or reject trials: the decision that costs least, for a stated prior and costs.
+
+python -m steps.decide exp/x/scores/test/cosine_calibrated.scores exp/x/decisions/test/cosine_calibrated --p-target 0.01
+"""
+
+from pathlib import Path
+
+from utils.cli import run
+from utils.errors import UserError
+from utils.files import atomic_write
+from utils.receipts import Task, read_receipt
+from utils.scores import read_scores, receipt_of
+
+FORMAT = 1
+
+
+def decide(scores: Path, output: Path, *, p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0) -> dict:
+    """Write ``<enrol> <test> accept|reject`` of each trial, by Bayes' threshold on its log-likelihood ratio.
+
+    Parameters
+    ----------
+    scores : path
+        Calibrated scores, from ``steps.apply_calibration``; others have no threshold that follows from a prior and costs.
+    output : path
+        Text file.
+    p_target : float
+        Prior probability of a target trial, in (0, 1).
+    c_miss : float
+        Cost of rejecting a target, positive.
+    c_fa : float
+        Cost of accepting a nontarget, positive.
+
+    Returns
+    -------
+    dict
+        Numbers of ``trials`` and of those ``accepted``, the ``threshold``, and ``watermarks``.
+
+    Raises
+    ------
+    UserError
+        The scores are not declared log-likelihood ratios, or the prior or a cost is out of range.
+    """
+    task = Task(output.parent, f"decide_{output.stem}", format=FORMAT, inputs={"scores": receipt_of(scores)},
+                options={"p_target": p_target, "c_miss": c_miss, "c_fa": c_fa})
+    if task.is_done():
+        return task.counts
+    from utils.metrics_llr import bayes_threshold
+
+    declared = read_receipt(receipt_of(scores))["counts"]
+    if declared.get("llr") is not True:
+        raise UserError(f"{scores}: these scores are not calibrated, and without calibration no threshold follows from a prior and costs; run "
+                        "steps.calibrate on a dev list, then steps.apply_calibration")
+    try:
+        threshold = bayes_threshold(p_target, c_miss, c_fa)
+    except ValueError as error:
+        raise UserError(f"decide: {error}") from None
+    enrol, test, llr = read_scores(scores)
+    accepted = llr >= threshold
+    with atomic_write(output) as file:
+        words = ("accept" if is_accepted else "reject" for is_accepted in accepted.tolist())
+        file.writelines(f"{a} {b} {word}\n" for a, b, word in zip(enrol, test, words, strict=True))
+    print(f"{output}: {accepted.sum():,} of {len(llr):,} trials accepted, those from {threshold:.4f} on: the threshold for p_target {p_target:g}, "
+          f"c_miss {c_miss:g}, c_fa {c_fa:g}")
+    return task.finish([output], {"trials": len(llr), "accepted": int(accepted.sum()), "threshold": threshold,
+                                  "watermarks": declared.get("watermarks", [])})
+
+
+if __name__ == "__main__":
+    run(decide)

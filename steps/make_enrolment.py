@@ -1,0 +1,85 @@
+"""N x M enrolment and verification (GE2E): models of M utterances, each tried against M other utterances of every speaker.
+
+    python -m steps.make_enrolment data/full/packed_16000/test data/full/packed_16000/test_5x5 --enrol-utterances 5 --test-utterances 5
+
+Score with ``steps.score --enroll-spk2utt data/full/packed_16000/test_5x5/enroll.spk2utt``: a model is the mean of its utterances' embeddings.
+"""
+
+import json
+from pathlib import Path
+
+from utils.cli import run
+from utils.errors import UserError
+from utils.packed_facts import write_sound_facts
+from utils.receipts import Task, data_dir_inputs
+
+FORMAT = 1
+
+
+def make_enrolment(data: Path, output: Path, *, enrol_utterances: int = 5, test_utterances: int = 5, speakers: int | None = None,
+                   seed: int = 0) -> dict:
+    """Write a data directory of the drawn utterances, whose sound stays where it is, with ``enroll.spk2utt`` and ``trials``.
+
+    Parameters
+    ----------
+    data : path
+        Data directory, packed or with features; its own trials are left aside.
+    output : path
+        The new one.
+    enrol_utterances : int
+        Utterances of a model.
+    test_utterances : int
+        Other utterances of each speaker, tried against all models.
+    speakers : int or None
+        How many to draw of those with utterances enough; None: all.
+    seed : int
+        Of the draws, 0 or more.
+
+    Returns
+    -------
+    dict
+        Numbers of ``models``, ``trials``, and speakers that were ``left_out`` for want of utterances.
+
+    Raises
+    ------
+    UserError
+        Too few speakers have utterances enough.
+    """
+    from utils.data_dir_parse import is_list
+
+    if seed < 0:
+        raise UserError(f"--seed is {seed}, expected 0 or more")
+    lists = sorted(path.name for path in data.glob("*") if is_list(path.name))
+    task = Task(output, "made", format=FORMAT, inputs=data_dir_inputs(data, "wav.scp", *lists),
+                options={"enrol_utterances": enrol_utterances, "test_utterances": test_utterances, "speakers": speakers, "seed": seed})
+    if task.is_done():
+        return task.counts
+    from utils.data_dir import read_data_dir, subset_data_dir, write_data_dir
+    from utils.enrolment import enrol_and_verify
+    from utils.files import atomic_write
+
+    source = read_data_dir(data)
+    try:
+        models, trials, left_out = enrol_and_verify(source.spk2utt, enrol_utterances, test_utterances, speakers, seed)
+    except ValueError as error:
+        raise UserError(f"{data}/utt2spk: {error}") from None
+    source.trials = None
+    source.maps.pop("enroll.spk2utt", None)
+    drawn = {utterance for members in models.values() for utterance in members} | {trial.split()[1] for trial in trials}
+    kept = subset_data_dir(source, utterances=drawn)
+    kept.maps["enroll.spk2utt"] = {model: " ".join(members) for model, members in models.items()}
+    kept.trials = trials
+    write_data_dir(kept, output)
+    with atomic_write(output / "ledger.json") as file:
+        json.dump({"came_in": len(source.utt2spk), "went_on": len(drawn), "not_drawn": len(source.utt2spk) - len(drawn)}, file, indent=1)
+        file.write("\n")
+    facts = write_sound_facts(data, output)
+    written = sorted(path for path in output.glob("*") if is_list(path.name))
+    counts = {"models": len(models), "trials": len(trials), "left_out": len(left_out)}
+    print(f"{output}: {counts['models']:,} models of {enrol_utterances} utterances, {counts['trials']:,} trials; {counts['left_out']:,} speakers "
+          f"have fewer than {enrol_utterances + test_utterances} utterances")
+    return task.finish([*written, output / "ledger.json", facts], counts)
+
+
+if __name__ == "__main__":
+    run(make_enrolment)

@@ -1,0 +1,183 @@
+"""Deep Speaker's residual network, and its network of GRUs, over filterbanks.
+
+Layers of the residual network of the published code; features x frames x channels for 32 frames.  A stage is a 5x5 convolution of stride 2, batch
+normalisation and ReLU, then blocks of two 3x3 convolutions, each with batch normalisation, around the identity; no convolution has a bias, and every
+ReLU is clipped at 20.
+
+=========  ===================================  ========  =========
+stage      layers                               channels  output
+=========  ===================================  ========  =========
+stage 1    5x5 stride 2, 1 block                64        32x16x64
+stage 2    5x5 stride 2, 1 block                128       16x8x128
+stage 3    5x5 stride 2, 1 block                256       8x4x256
+stage 4    5x5 stride 2, 1 block                512       4x2x512
+pooling    mean over frames                               2048
+embedding  linear, brought to length 10                   512
+=========  ===================================  ========  =========
+
+The paper's residual network has 3 blocks a stage: 24,165,568 parameters (24,266,816 would be batch normalisation of each channel and feature apart,
+which its table suggests).  Its network of GRUs:
+
+=========  ===================================  ========  =========
+stage      layers                               channels  output
+=========  ===================================  ========  =========
+conv       5x5 stride 2, as above               64        32x16x64
+gru        3 layers, 1,024 states               1024      16x1024
+pooling    mean over frames                               1024
+embedding  linear, brought to length 10                   512
+=========  ===================================  ========  =========
+
+Sources: Li et al., "Deep Speaker: an end-to-end neural speaker embedding system", 2017, and github.com/qqueing/DeepSpeaker-pytorch.  The mean is over
+frames, and what is left of the features stays: 512 channels x 4.  The published code had features in rows and frames in columns, as here, until
+October 2018 (its pooling to [4, 1]); at its head rows are frames and columns are features (its pooling to (1, None)), and every kernel of a file of
+that kind has to be transposed.  The classifier is not part of the network: the losses have one, without bias.
+
+Deviations: any number of frames from 32 on (published: 32); batches may be padded, masked so that each utterance is computed as if alone; the mean
+that the front end takes away is that of what it is given, in training the crop.  The GRUs are torch's, with two biases a gate: 22,565,056 parameters
+(22,555,840 with one; the paper says 23 million).
+
+Shapes: ``B`` batch, ``C`` channels, ``F`` features, ``T`` frames, ``E`` embedding.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from steps.models.layers import check_sizes, mean_over_frames, real_frames, to_length
+from steps.models.layers_maps import BasicBlock, masked
+from steps.models.network import EmbeddingNetwork
+from utils.features import frame_mask, make_front_end, make_spec_augment
+
+FRONT_END = {"name": "psf_fbank", "normalisation": "utterance_mean"}
+LENGTH, NORM_OFFSET = 10.0, 1e-10  # of embeddings; added to the sum of squares
+MIN_FRAMES = 32  # of the published training
+
+
+class DeepSpeaker(EmbeddingNetwork):
+    """Deep Speaker's residual network; the defaults are the published code's of 11,624,128 parameters.
+
+    Parameters
+    ----------
+    channels : list of int
+        Channels of each stage, which halves features and frames.
+    blocks : list of int
+        Blocks of each stage; 3 in the paper.
+    embedding_dim : int
+        Size of the embedding.
+    front_end : dict
+        A front end's name and options; None: 64 of python_speech_features' filters in decibels, less their mean over the utterance.
+    spec_augment : dict
+        Options of SpecAugment; None (as published): none.
+    """
+
+    def __init__(self, *, channels: tuple[int, ...] = (64, 128, 256, 512), blocks: tuple[int, ...] = (1, 1, 1, 1), embedding_dim: int = 512,
+                 front_end: dict | None = None, spec_augment: dict | None = None) -> None:
+        check_sizes(channels=channels, blocks=blocks, embedding_dim=embedding_dim)
+        if len(channels) != len(blocks):
+            raise ValueError(f"channels {list(channels)} and blocks {list(blocks)} differ in length, expected one value per stage in each")
+        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=make_spec_augment(spec_augment),
+                         embedding_dim=embedding_dim, min_frames=MIN_FRAMES)
+        self.stages, height = nn.ModuleList(), self.front_end.num_bins
+        for before, after, count in zip((1, *channels), channels, blocks, strict=False):
+            self.stages.append(Stage(before, after, count))
+            height = -(-height // 2)
+        self.embedding = nn.Linear(channels[-1] * height, embedding_dim)
+        self.apply(_initialise)
+        self.to(memory_format=torch.channels_last)  # as ThinResNet34GhostVlad
+
+    def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
+        """Features to embeddings.
+
+        Parameters
+        ----------
+        features_BTF : (B, T, F) float tensor
+            Zero in the padding.
+        num_frames_B : (B,) int tensor
+            Frames of each utterance; all the same in training, where batch normalisation would count the padding.
+
+        Returns
+        -------
+        (B, E) float32 tensor
+            Of length 10.
+        """
+        num_frames_B = real_frames(num_frames_B, features_BTF.shape[1], features_BTF.device, self.training)
+        x_BCFT = features_BTF.transpose(1, 2)[:, None]
+        for stage in self.stages:
+            x_BCFT, num_frames_B = stage(x_BCFT, num_frames_B)
+        mean_BN = mean_over_frames(x_BCFT.flatten(1, 2).float(), num_frames_B)[..., 0]
+        return to_length(self.embedding(mean_BN).float(), offset=NORM_OFFSET, length=LENGTH)
+
+
+class DeepSpeakerGru(EmbeddingNetwork):
+    """Deep Speaker's network of GRUs; the defaults are the paper's, of 22,565,056 parameters.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the convolution, which halves features and frames.
+    states, layers : int
+        States of each GRU; how many there are.
+    embedding_dim, front_end, spec_augment : int, dict, dict
+        As :class:`DeepSpeaker`.
+    """
+
+    def __init__(self, *, channels: int = 64, states: int = 1024, layers: int = 3, embedding_dim: int = 512, front_end: dict | None = None,
+                 spec_augment: dict | None = None) -> None:
+        check_sizes(channels=channels, states=states, layers=layers, embedding_dim=embedding_dim)
+        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=make_spec_augment(spec_augment),
+                         embedding_dim=embedding_dim, min_frames=MIN_FRAMES)
+        self.conv = Stage(1, channels, 0)
+        self.gru = nn.GRU(channels * -(-self.front_end.num_bins // 2), states, layers, batch_first=True)
+        self.embedding = nn.Linear(states, embedding_dim)
+        self.apply(_initialise)
+
+    def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
+        """Features to embeddings: as :meth:`DeepSpeaker.trunk`."""
+        num_frames_B = real_frames(num_frames_B, features_BTF.shape[1], features_BTF.device, self.training)
+        x_BCFT, num_frames_B = self.conv(features_BTF.transpose(1, 2)[:, None], num_frames_B)
+        states_BTH, _ = self.gru(x_BCFT.flatten(1, 2).transpose(1, 2))
+        mean_BH = mean_over_frames(states_BTH.transpose(1, 2).float(), num_frames_B)[..., 0]
+        return to_length(self.embedding(mean_BH).float(), offset=NORM_OFFSET, length=LENGTH)
+
+
+class Stage(nn.Module):
+    """A 5x5 convolution of stride 2, batch normalisation and clipped ReLU, then residual blocks.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Of the convolution; the blocks have ``out_channels``.
+    blocks : int
+        How many.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, blocks: int) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(in_channels, out_channels, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(out_channels)
+        self.blocks = nn.ModuleList(BasicBlock(out_channels, out_channels, activation=clipped_relu) for _ in range(blocks))
+
+    def forward(self, x_BCFT: torch.Tensor, num_frames_B: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The stage's output, zero in the padding as its input is, and its numbers of frames: half of them, rounded up."""
+        x_BCFT = clipped_relu(self.norm(self.conv(x_BCFT)))
+        num_frames_B = None if num_frames_B is None else (num_frames_B + 1) // 2
+        mask_BT = None if num_frames_B is None else frame_mask(num_frames_B, x_BCFT.shape[3], x_BCFT.device)
+        x_BCFT = masked(x_BCFT, mask_BT)
+        for block in self.blocks:
+            x_BCFT = block(x_BCFT, mask_BT)
+        return x_BCFT, num_frames_B
+
+
+def clipped_relu(x: torch.Tensor) -> torch.Tensor:
+    """ReLU that is never above 20.
+
+    Parameters
+    ----------
+    x : float tensor
+        Of any shape.
+    """
+    return F.hardtanh(x, 0.0, 20.0)
+
+
+def _initialise(module):
+    if isinstance(module, nn.Conv2d):  # as published: normal, by the size of what goes out
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,0 +1,124 @@
+"""ECAPA-TDNN over filterbanks: dilated Res2Net blocks with squeeze and excitation, pooled by attention that sees the whole utterance.
+
+Layers of the published sizes, for T frames; every convolution over frames but the last is followed by ReLU and then batch normalisation.
+
+==========  =========================================================================  =======  ======
+layer       what                                                                       512      1024
+==========  =========================================================================  =======  ======
+first       convolution of 5 frames                                                    512      1024
+blocks      3 times, dilation 2, 3 and 4: 1x1; 7 convolutions of 3 frames over 8       512      1024
+            groups of channels, each adding the result before it; 1x1; squeeze and
+            excitation through 128; around a shortcut
+frames      1x1 over the three blocks' outputs, ReLU                                   1536     1536
+pooling     weights: frame, mean and deviation -> 128, tanh -> 1536, softmax over      3072     3072
+            frames; weighted mean and standard deviation; batch normalisation
+embedding   linear                                                                     192      192
+==========  =========================================================================  =======  ======
+
+Source: Desplanques et al., "ECAPA-TDNN: emphasized channel attention, propagation and aggregation in TDNN based speaker verification",
+Interspeech 2020, as WeSpeaker's ECAPA_TDNN_GLOB_c512 and _c1024 have it: no ReLU and norm before the tanh, no norm behind the embedding, and a block
+sees the block before it, not the sum of all before it.  Deviations: the least variance is 1e-7 where WeSpeaker adds that to some; batches may be
+padded, masked so that each utterance is computed as if alone.
+
+Shapes: ``B`` batch, ``C`` channels, ``T`` frames, ``F`` features, ``E`` embedding.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from steps.models.layers import check_sizes, real_frames
+from steps.models.layers_conv import ConvReluNorm, SqueezeExcitation
+from steps.models.layers_pooling import AttentiveStatistics
+from steps.models.layers_res2 import Res2Convs
+from steps.models.network import EmbeddingNetwork
+from utils.features import make_front_end, make_spec_augment
+
+FRONT_END = {"name": "kaldi_fbank", "num_mel_bins": 80, "normalisation": "utterance_mean"}
+
+
+class EcapaTdnn(EmbeddingNetwork):
+    """ECAPA-TDNN; the defaults are WeSpeaker's network of 512 channels.
+
+    Parameters
+    ----------
+    channels : int
+        Of the first convolution and the blocks.
+    groups : int
+        Groups of a block's channels.
+    dilations : list of int
+        One per block.
+    squeeze_channels, attention_channels : int
+        Hidden sizes of squeeze and excitation, and of the attention.
+    frame_channels, embedding_dim : int
+        Channels of a frame before pooling; size of the embedding.
+    global_context : bool
+        Whether the attention sees mean and deviation over the utterance beside each frame.
+    front_end : dict
+        A front end's name and options; None: Kaldi's filterbank of 80 less its mean over the utterance.
+    spec_augment : dict
+        Options of SpecAugment; None: none.
+    """
+
+    def __init__(self, *, channels: int = 512, groups: int = 8, dilations: tuple[int, ...] = (2, 3, 4), squeeze_channels: int = 128,
+                 attention_channels: int = 128, frame_channels: int = 1536, embedding_dim: int = 192, global_context: bool = True,
+                 front_end: dict | None = None, spec_augment: dict | None = None) -> None:
+        check_sizes(channels=channels, groups=groups, dilations=dilations, squeeze_channels=squeeze_channels, attention_channels=attention_channels,
+                    frame_channels=frame_channels, embedding_dim=embedding_dim)
+        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=make_spec_augment(spec_augment),
+                         embedding_dim=embedding_dim, min_frames=2)
+        self.first = ConvReluNorm(self.front_end.num_bins, channels, 5)
+        self.blocks = nn.ModuleList(SqueezeRes2Block(channels, groups, dilation, squeeze_channels) for dilation in dilations)
+        self.frames = nn.Conv1d(len(dilations) * channels, frame_channels, 1)
+        self.pooling = AttentiveStatistics(frame_channels, attention_channels, between=[nn.Tanh()], context=global_context, least_variance=1e-7,
+                                           largest_variance=None)
+        self.norm = nn.BatchNorm1d(2 * frame_channels)
+        self.embedding = nn.Linear(2 * frame_channels, embedding_dim)
+
+    def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
+        """Features to embeddings.
+
+        Parameters
+        ----------
+        features_BTF : (B, T, F) float tensor
+            Zero in the padding.
+        num_frames_B : (B,) int tensor
+            Frames of each utterance, at least 2; all the same in training, where batch normalisation would count the padding.
+
+        Returns
+        -------
+        (B, E) float32 tensor
+            Not length-normalised.
+        """
+        num_frames_B = real_frames(num_frames_B, features_BTF.shape[1], features_BTF.device, self.training)
+        x_BCT = self.first(features_BTF.transpose(1, 2), num_frames_B)
+        outputs = []
+        for block in self.blocks:
+            x_BCT = block(x_BCT, num_frames_B)
+            outputs.append(x_BCT)
+        x_BCT = F.relu(self.frames(torch.cat(outputs, dim=1)))
+        return self.embedding(self.norm(self.pooling(x_BCT, num_frames_B))).float()
+
+
+class SqueezeRes2Block(nn.Module):
+    """1x1 convolution, Res2Net's convolutions, another 1x1, squeeze and excitation, around a shortcut.
+
+    Parameters
+    ----------
+    channels, groups, dilation : int
+        Of the block and its inner convolutions of 3 frames.
+    squeeze_channels : int
+        Hidden size of squeeze and excitation.
+    """
+
+    def __init__(self, channels: int, groups: int, dilation: int, squeeze_channels: int) -> None:
+        super().__init__()
+        self.conv1 = ConvReluNorm(channels, channels)
+        self.res2 = Res2Convs(channels, groups, dilation=dilation)
+        self.conv3 = ConvReluNorm(channels, channels)
+        self.scaling = SqueezeExcitation(channels, squeeze_channels)
+
+    def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
+        """As many channels and frames."""
+        y_BCT = self.conv3(self.res2(self.conv1(x_BCT, num_frames_B), num_frames_B), num_frames_B)
+        return x_BCT + self.scaling(y_BCT, num_frames_B)

@@ -1,0 +1,99 @@
+"""ResNet34 over filterbanks, with mean and standard deviation over frames.
+
+Layers of the full size; features x frames x channels for 200 frames.  Every convolution is 3x3, has no bias and is followed by batch normalisation; a
+block is two of them around a shortcut.
+
+=========  =======================================  ========  ==========
+stage      layers                                   channels  output
+=========  =======================================  ========  ==========
+conv       3x3, ReLU                                32        80x200x32
+stage 1    3 blocks                                 32        80x200x32
+stage 2    4 blocks, stride 2                       64        40x100x64
+stage 3    6 blocks, stride 2                       128       20x50x128
+stage 4    3 blocks, stride 2                       256       10x25x256
+pooling    mean and standard deviation over frames            5120
+embedding  linear                                             256
+=========  =======================================  ========  ==========
+
+Source: WeSpeaker's ResNet34 (Wang et al., "WeSpeaker: a research and production oriented speaker embedding learning toolkit", ICASSP 2023), after
+He et al., "Deep residual learning for image recognition", CVPR 2016.  Deviation: batches may be padded, masked so that each utterance is computed as
+if alone.
+
+Shapes: ``B`` batch, ``C`` channels, ``F`` features, ``T`` frames, ``E`` embedding.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from steps.models.layers import check_sizes, real_frames
+from steps.models.layers_maps import BasicBlock, masked
+from steps.models.layers_pooling import statistics_over_frames
+from steps.models.network import EmbeddingNetwork
+from utils.features import frame_mask, make_front_end, make_spec_augment
+
+FRONT_END = {"name": "kaldi_fbank", "num_mel_bins": 80, "normalisation": "utterance_mean"}
+
+
+class ResNet34(EmbeddingNetwork):
+    """ResNet of basic blocks; the defaults are WeSpeaker's ResNet34.
+
+    Parameters
+    ----------
+    channels : int
+        Of the first convolution and stage; each further stage has twice as many.
+    blocks : list of int
+        Blocks of each stage; each but the first stage halves the features and the frames.
+    embedding_dim : int
+        Size of the embedding.
+    front_end : dict
+        A front end's name and options; None: Kaldi's filterbank of 80 less its mean over the utterance.
+    spec_augment : dict
+        Options of SpecAugment; None: none.
+    """
+
+    def __init__(self, *, channels: int = 32, blocks: tuple[int, ...] = (3, 4, 6, 3), embedding_dim: int = 256, front_end: dict | None = None,
+                 spec_augment: dict | None = None) -> None:
+        check_sizes(channels=channels, blocks=blocks, embedding_dim=embedding_dim)
+        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=make_spec_augment(spec_augment),
+                         embedding_dim=embedding_dim, min_frames=2 ** (len(blocks) - 1) + 1)  # two are left for the standard deviation
+        self.conv, self.norm = nn.Conv2d(1, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
+        self.blocks, height = nn.ModuleList(), self.front_end.num_bins
+        in_channels = channels
+        for stage, count in enumerate(blocks):
+            out_channels = channels * 2 ** stage
+            for block in range(count):
+                stride = 2 if stage > 0 and block == 0 else 1
+                self.blocks.append(BasicBlock(in_channels, out_channels, stride=stride))
+                in_channels, height = out_channels, -(-height // stride)
+        self.embedding = nn.Linear(2 * in_channels * height, embedding_dim)
+        self.to(memory_format=torch.channels_last)  # as ThinResNet34GhostVlad
+
+    def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
+        """Features to embeddings.
+
+        Parameters
+        ----------
+        features_BTF : (B, T, F) float tensor
+            Zero in the padding.
+        num_frames_B : (B,) int tensor
+            Frames of each utterance; all the same in training, where batch normalisation would count the padding.
+
+        Returns
+        -------
+        (B, E) float32 tensor
+            Not length-normalised.
+        """
+        num_frames_B = real_frames(num_frames_B, features_BTF.shape[1], features_BTF.device, self.training)
+        mask_BT = _mask(num_frames_B, features_BTF.shape[1])
+        x_BCFT = masked(F.relu(self.norm(self.conv(features_BTF.transpose(1, 2)[:, None]))), mask_BT)
+        for block in self.blocks:
+            if num_frames_B is not None and block.stride > 1:
+                num_frames_B = (num_frames_B + block.stride - 1) // block.stride
+                mask_BT = _mask(num_frames_B, -(-x_BCFT.shape[3] // block.stride))
+            x_BCFT = block(x_BCFT, mask_BT)
+        return self.embedding(statistics_over_frames(x_BCFT.flatten(1, 2), num_frames_B, variance_offset=1e-7)).float()
+
+
+def _mask(num_frames_B, max_frames):
+    return None if num_frames_B is None else frame_mask(num_frames_B, max_frames, num_frames_B.device)

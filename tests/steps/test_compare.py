@@ -1,0 +1,83 @@
+"""One page for several experiments, with paired tests."""
+
+import json
+import re
+
+import pytest
+
+from steps.compare import compare, holm
+from steps.evaluate import evaluate
+from tests.steps.test_report import make_system, write_data
+from utils.errors import UserError
+
+
+@pytest.fixture
+def work(tmp_path):
+    """One data directory, a good system, its twin, and a bad one."""
+    write_data(tmp_path / "data" / "test")
+    for name, noise, seed in (("good", 0.7, 0), ("twin", 0.72, 0), ("bad", 5.0, 1)):
+        make_system(tmp_path / "exp" / name, noise, seed)
+    return tmp_path
+
+
+def compared(work, *names, **options):
+    """Entries of differences.json by pair."""
+    compare(work / "data", work / "compared", experiments=[work / "exp" / name for name in names], **{"replicates": 100, **options})
+    entries = json.loads((work / "compared" / "differences.json").read_text())
+    return {(one["first"], one["second"]): one for one in entries}
+
+
+def test_all_pairs_are_tested_and_what_is_clear_is_told_from_what_is_not(work, capsys):
+    found = compared(work, "good", "twin", "bad")
+    assert list(found) == [("good", "twin"), ("good", "bad"), ("twin", "bad")]
+    assert found["good", "bad"]["p_corrected"] < 0.05 < found["good", "twin"]["p_corrected"]
+    assert found["good", "bad"]["eer_percent"]["high"] < 0
+    assert set(found["good", "bad"]) == {"test_set", "first", "second", "speakers", "eer_percent", "min_dcf_0.01", "min_dcf_0.05", "p_corrected"}
+    lines = capsys.readouterr().out.splitlines()
+    print("\n".join(lines))
+    assert re.fullmatch(r"test: good - bad: EER -\d+\.\d\d points, 95 % interval -\d+\.\d\d to -\d+\.\d\d, p [=<] 0\.\d{3}", lines[5])
+    assert re.search(r"good - twin: .*; inconclusive, (would need about [\d,]+ speakers|no difference)$", lines[4])
+
+
+def test_the_order_turns_the_sign_and_a_system_equals_itself_on_the_same_scores(work):
+    one, other = compared(work, "good", "bad")["good", "bad"], compared(work, "bad", "good")["bad", "good"]
+    assert other["eer_percent"]["difference"] == -one["eer_percent"]["difference"]
+    assert (other["eer_percent"]["low"], other["eer_percent"]["high"]) == (-one["eer_percent"]["high"], -one["eer_percent"]["low"])
+    assert other["p_corrected"] == one["p_corrected"]
+
+
+def test_the_page_has_the_figures_of_evaluate_and_the_differences(work):
+    compared(work, "good", "bad")
+    evaluate(work / "exp" / "good", work / "data", others=[work / "exp" / "bad"], replicates=100)
+    for name in ("results.json", "curves.json"):
+        assert (work / "compared" / name).read_bytes() == (work / "exp" / "good" / name).read_bytes()
+    text = (work / "compared" / "report.html").read_text()
+    assert "<h3>Differences</h3>" in text
+    assert text.count("<svg") == 1 + 2 + 1  # DET, histograms, breakdown
+    assert str(work) not in text
+
+
+def test_repeating_does_nothing_again_and_prints_the_same(work, capsys):
+    compared(work, "good", "bad")
+    made, shown = (work / "compared" / "report.html").stat().st_mtime_ns, capsys.readouterr().out
+    compared(work, "good", "bad")
+    assert ((work / "compared" / "report.html").stat().st_mtime_ns, capsys.readouterr().out) == (made, shown)
+
+
+def test_holms_correction_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+
+
+def test_what_cannot_be_compared_is_refused_in_one_line(work, command):
+    with pytest.raises(UserError, match="1 systems and 12 speakers, expected at least two of each"):
+        compared(work, "good")
+    with pytest.raises(UserError, match="--replicates: 0, expected at least 2 draws"):
+        compared(work, "good", "bad", replicates=0)
+    with pytest.raises(UserError, match="two systems have the name"):
+        compared(work, "good", "good")
+    path = work / "exp" / "bad" / "scores" / "test" / "cosine.scores"
+    path.write_text("".join(path.read_text().splitlines(True)[7:]))  # another list of trials
+    done = command("steps.compare", work / "data", work / "other", "--experiments", f"[{work / 'exp' / 'good'}, {work / 'exp' / 'bad'}]")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "has no score in" in done.stderr

@@ -1,0 +1,199 @@
+"""Test protocols through the steps: extraction, collection, scores and results, on the tiny corpus and on vectors made by hand."""
+
+import json
+import shutil
+
+import kaldi_native_io
+import numpy as np
+import pytest
+import torch
+
+from steps.collect_embeddings import collect_embeddings
+from steps.evaluate import evaluate
+from steps.extract import extract, load_network
+from steps.score import score
+from steps.train import train
+from steps.train_backend import train_backend
+from utils.archive import ArchiveWriter, read_vectors
+from utils.embedding_rows import read_embeddings
+from utils.errors import UserError
+from utils.inference import open_packed
+from utils.report_page import series_of
+from utils.scores import read_scores
+
+CROPS = "name: crops\nnum_crops: 3\ncrop_seconds: 0.4\nkeep: rows\n"
+
+
+@pytest.fixture(scope="module")
+def experiment(corpus, tmp_path_factory):
+    """A finished experiment of two steps."""
+    output = tmp_path_factory.mktemp("experiment") / "exp"
+    train(corpus / "train", corpus / "dev", corpus / "config.yaml", output, num_threads=1, steps=2)
+    return output
+
+
+@pytest.fixture
+def crops(tmp_path):
+    path = tmp_path / "crops_3x0.4s.yaml"
+    path.write_text(CROPS)
+    return str(path)
+
+
+def embed(experiment, data, output, jobs=1, **options):
+    for job in range(1, jobs + 1):
+        extract(experiment, data, output, job=f"{job}/{jobs}", **options)
+    return collect_embeddings(data, output, jobs=jobs)
+
+
+def test_crops_become_rows_of_matrices_whatever_the_number_of_jobs(corpus, experiment, crops, tmp_path):
+    counts = embed(experiment, corpus / "dev", tmp_path / "one", protocol=crops)
+    assert counts == {"utterances": 12, "speakers": 3, "dimension": 16, "rows": 3}
+    embed(experiment, corpus / "dev", tmp_path / "three", jobs=3, protocol=crops)
+    keys, one = read_embeddings(tmp_path / "one")
+    _, three = read_embeddings(tmp_path / "three")
+    assert one.shape == (12, 3, 16)
+    largest = np.abs(one - three).max() / np.abs(one).max()
+    print(f"largest difference between one job and three: {largest:.1e}")
+    assert largest <= 1e-5
+    network, _ = load_network(experiment, "average")
+    _, reader = open_packed(corpus / "dev", 16000)
+    for row, length in enumerate(reader.num_samples.tolist()):
+        for crop in range(3):
+            samples = np.resize(reader.read(row), max(length, 6400))
+            start = (len(samples) - 6400) * crop // 2
+            with torch.no_grad():
+                alone = network(torch.from_numpy(samples[start:start + 6400])[None], torch.tensor([6400])).numpy()[0]
+            assert one[row, crop] == pytest.approx(alone, rel=1e-4, abs=1e-5)
+    with kaldi_native_io.SequentialFloatMatrixReader(f"scp:{tmp_path}/one/xvector.scp") as matrices:
+        theirs = {key: np.array(matrix) for key, matrix in matrices}
+    assert list(theirs) == keys
+    assert np.array_equal(np.stack(list(theirs.values())), one)
+    speakers, means = read_vectors(tmp_path / "one" / "spk_xvector.scp")
+    assert speakers == ["e", "f", "g"]
+    assert means[0] == pytest.approx(one[:4].mean(axis=(0, 1)), rel=1e-5, abs=1e-6)
+
+
+def test_a_protocol_has_a_folder_of_its_own_below_each_set_and_says_what_it_is(corpus, experiment, crops, tmp_path):
+    extract(experiment, corpus, tmp_path / "embeddings", sets=["dev"], protocol=crops)
+    extract(experiment, corpus, tmp_path / "embeddings", sets=["dev"])
+    for folder, facts in (("dev/crops_3x0.4s", ("crops_3x0.4s", "a row for each of 3 evenly spaced crops of 0.4 s")),
+                          ("dev", ("whole", "whole utterances"))):
+        collect_embeddings(corpus / "dev", tmp_path / "embeddings" / folder)
+        provenance = json.loads((tmp_path / "embeddings" / folder / "provenance.json").read_text())
+        assert (provenance["protocol"], provenance["crops"]) == facts
+
+
+def test_a_changed_protocol_is_not_taken_for_done(corpus, experiment, crops, tmp_path):
+    extract(experiment, corpus / "dev", tmp_path / "dev", protocol=crops)
+    made = (tmp_path / "dev" / "xvector.1.ark").stat().st_mtime_ns
+    extract(experiment, corpus / "dev", tmp_path / "dev", protocol=crops)
+    assert (tmp_path / "dev" / "xvector.1.ark").stat().st_mtime_ns == made
+    (tmp_path / "crops_3x0.4s.yaml").write_text(CROPS.replace("num_crops: 3", "num_crops: 4"))
+    with pytest.raises(UserError, match="stale: option num_crops was 3, is 4"):
+        extract(experiment, corpus / "dev", tmp_path / "dev", protocol=crops)
+
+
+def test_what_the_network_does_not_take_is_refused_before_anything_is_written(corpus, experiment, tmp_path):
+    (tmp_path / "short.yaml").write_text("name: crops\ncrop_samples: 100\n")
+    with pytest.raises(UserError, match="protocol 'short' gives pieces of 100 samples, ThinResNet34GhostVlad takes .* or more"):
+        extract(experiment, corpus / "dev", tmp_path / "dev", protocol=str(tmp_path / "short.yaml"))
+    assert not list((tmp_path / "dev").glob("xvector*"))
+
+
+VECTORS = {"ann-1": [[1.0, 0], [0, 1]], "ann-2": [[1.0, 0], [1, 0]], "bob-1": [[0.0, -1], [-1, 0]]}
+TRIALS = "ann-1 ann-2 target\nann-1 bob-1 nontarget\n"
+
+
+def write_embeddings(folder, arrays, protocol):
+    """Embeddings as steps.collect_embeddings leaves them."""
+    with ArchiveWriter(folder / "xvector.ark", folder / "xvector.scp") as writer:
+        for key, array in arrays.items():
+            writer.write(key, np.asarray(array, np.float32))
+    facts = {"model": "0f0f", "front_end": "Fbank", "sample_rate_hz": 16000, "crops": protocol, "protocol": protocol}
+    (folder / "provenance.json").write_text(json.dumps(facts))
+    receipt = {"step": "collect_embeddings", "format": 1, "options": {}, "inputs": {}, "outputs": {}, "counts": {}, "core_seconds": 0}
+    (folder / "receipts").mkdir()
+    (folder / "receipts" / "collect_embeddings.json").write_text(json.dumps(receipt))
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path):
+    """Whole utterances, cut ones, and crops as rows; a list of trials; back ends without mean."""
+    exp, data = tmp_path / "exp", tmp_path / "data" / "test"
+    data.mkdir(parents=True)
+    (data / "trials").write_text(TRIALS)
+    (data / "utt2spk").write_text("ann-1 ann\nann-2 ann\nbob-1 bob\n")
+    write_embeddings(exp / "embeddings" / "test", {key: rows[0] for key, rows in VECTORS.items()}, "whole")
+    write_embeddings(exp / "embeddings" / "test" / "centre_2s", {key: rows[1] for key, rows in VECTORS.items()}, "centre_2s")
+    write_embeddings(exp / "embeddings" / "test" / "crops", VECTORS, "crops")
+    for backend in ("cosine", "euclidean"):
+        train_backend(exp / "embeddings" / "test", exp / "backend" / backend, backend=backend, subtract_mean=False)
+    return tmp_path
+
+
+def scores_of(work, folder, backend="cosine", **options):
+    exp, output = work / "exp", work / "exp" / "scores" / "test" / folder / f"{backend}.scores"
+    score(exp / "backend" / backend, exp / "embeddings" / "test" / folder, work / "data" / "test" / "trials", output, **options)
+    return read_scores(output)[2]
+
+
+def test_scores_of_matrices_by_hand(work):
+    """ann-1 has rows (1, 0), (0, 1), ann-2 twice (1, 0), bob-1 (0, -1), (-1, 0)."""
+    assert scores_of(work, "crops") == pytest.approx([0.5, -0.5])
+    near, far = np.sqrt(2), 2.0
+    assert scores_of(work, "crops", "euclidean") == pytest.approx([-near / 2, -(near + far) / 2])
+    shutil.rmtree(work / "exp" / "scores")
+    assert scores_of(work, "crops", compare="paired") == pytest.approx([0.5, 0.0])
+    assert scores_of(work, "crops", "euclidean", compare="paired") == pytest.approx([-near / 2, -near])
+
+
+def test_enrolment_may_be_whole_where_tests_are_cut(work, capsys):
+    whole = work / "exp" / "embeddings" / "test"
+    assert scores_of(work, "centre_2s", enrol_embeddings=whole) == pytest.approx([1.0, -1.0])  # (1, 0) against (1, 0) and (-1, 0)
+    assert 'crops: ' in capsys.readouterr().out
+    receipt = json.loads((work / "exp" / "scores" / "test" / "centre_2s" / "receipts" / "score_cosine.json").read_text())
+    assert receipt["counts"] == {"trials": 2, "protocol": "whole-centre_2s"}
+    shutil.rmtree(work / "exp" / "scores")
+    assert scores_of(work, "centre_2s") == pytest.approx([0.0, 0.0])  # cut on both sides: (0, 1) against them
+
+
+def test_results_name_the_protocol_of_each_score_file(work):
+    scores_of(work, "")
+    scores_of(work, "crops")
+    scores_of(work, "centre_2s", enrol_embeddings=work / "exp" / "embeddings" / "test")
+    evaluate(work / "exp", work / "data")
+    rows = [row for row in json.loads((work / "exp" / "results.json").read_text()) if row["subset"] == "all"]
+    assert [(row["protocol"], row["backend"]) for row in rows] == [("whole-centre_2s", "cosine"), ("whole", "cosine"), ("crops", "cosine")]
+    assert [series_of(row) for row in rows] == ["exp, whole-centre_2s", "exp", "exp, crops"]
+    assert series_of(rows[2] | {"backend": "bvector"}) == "exp, bvector, crops"
+
+
+def test_models_of_matrices_are_means_row_by_row(work):
+    (work / "enroll.spk2utt").write_text("ann ann-1 ann-2\n")
+    (work / "data" / "test" / "trials").write_text("ann ann-1 target\nann bob-1 nontarget\n")
+    half = np.sqrt(0.5)  # rows (1, 0), (0.5, 0.5)
+    found = scores_of(work, "crops", enroll_spk2utt=work / "enroll.spk2utt", compare="paired")
+    assert found == pytest.approx([(1 + half) / 2, -half / 2])
+
+
+def test_vectors_are_not_compared_with_matrices_nor_other_networks(work):
+    embeddings = work / "exp" / "embeddings" / "test"
+    with pytest.raises(UserError, match="matrices of 2 x 2, those of .*centre_2s/xvector.scp are vectors of 2 dimensions; embed both sides alike"):
+        scores_of(work, "centre_2s", enrol_embeddings=embeddings / "crops")
+    facts = json.loads((embeddings / "crops" / "provenance.json").read_text())
+    (embeddings / "crops" / "provenance.json").write_text(json.dumps(facts | {"model": "eeee"}))
+    with pytest.raises(UserError, match='model is "eeee"'):
+        scores_of(work, "crops")
+    with pytest.raises(UserError, match='model is "eeee"'):
+        scores_of(work, "centre_2s", enrol_embeddings=embeddings / "crops")
+
+
+def test_a_side_without_embedding_is_named_with_the_folder_where_it_should_be(work):
+    embeddings = work / "exp" / "embeddings" / "test"
+    shutil.rmtree(embeddings / "centre_2s")
+    write_embeddings(embeddings / "centre_2s", {"ann-2": [1, 0], "bob-1": [0, 1]}, "centre_2s")
+    assert len(scores_of(work, "centre_2s", enrol_embeddings=embeddings)) == 2
+    shutil.rmtree(work / "exp" / "scores")
+    with pytest.raises(UserError, match="trials:1: enrolment side 'ann-1' of trial 'ann-1 ann-2' has no embedding in .*centre_2s; 2 of 2"):
+        scores_of(work, "centre_2s")

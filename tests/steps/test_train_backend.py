@@ -1,0 +1,244 @@
+"""Back ends chosen by a YAML file, from folders of embeddings to score files: Kaldi's scores, what is stored, what is refused."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from steps.score import score
+from steps.train_backend import train_backend
+from tests.backends.kaldi_golden import GOLDEN, training, vectors_of
+from tests.conftest import ROOT
+from utils.archive import ArchiveWriter, read_matrix, write_text_vectors
+from utils.errors import UserError
+from utils.plda_file import read_plda
+from utils.scores import read_scores
+
+CHAIN = "name: plda\nlinks: [{name: mean}, {name: lda, dim: 12}, {name: length_norm}]\n"
+CONFIGS = sorted((ROOT / "conf" / "backends").glob("*.yaml"))
+
+
+def write_embeddings(folder, keys, vectors, name="xvector"):
+    """Embeddings as they come from outside: an archive and no provenance."""
+    with ArchiveWriter(folder / f"{name}.ark", folder / f"{name}.scp") as writer:
+        for key, vector in zip(keys, vectors, strict=True):
+            writer.write(key, np.asarray(vector, np.float32))
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path):
+    """The golden vectors as folders, their speakers and trials."""
+    write_embeddings(tmp_path / "train", *vectors_of("train"))
+    write_embeddings(tmp_path / "adapt", *vectors_of("adapt"))
+    (keys, vectors), (more, others) = vectors_of("enroll"), vectors_of("test")
+    write_embeddings(tmp_path / "test", [*keys, *more], [*vectors, *others])
+    return tmp_path
+
+
+def trained(work, yaml, name="plda", **options):
+    (work / f"{name}.yaml").write_text(yaml)
+    train_backend(work / "train", work / name, config=work / f"{name}.yaml", utt2spk=GOLDEN / "train.utt2spk", **options)
+    return work / name
+
+
+def scores_of(work, backend, **options):
+    score(backend, work / "test", GOLDEN / "trials", work / "scores" / "x.scores", **options)
+    return read_scores(work / "scores" / "x.scores")
+
+
+@pytest.mark.parametrize(("yaml", "name"), [
+    ("name: plda\n", "scores_plda_raw"),
+    ("name: plda\nnormalize_length: false\n", "scores_plda_raw_nonorm"),
+    ("name: plda\nsimple_length_normalization: true\n", "scores_plda_raw_simple"),
+    (CHAIN, "scores_plda_lda"),
+    (CHAIN + "multi_session: average\n", "scores_plda_lda_single"),
+    ("name: plda\nadaptation: {name: kaldi, within_covar_scale: 0.75, between_covar_scale: 0.25}\n", "scores_plda_adapted"),
+])
+def test_from_embeddings_to_the_scores_of_kaldi(work, yaml, name):
+    backend = trained(work, yaml, adaptation=work / "adapt" if "adaptation" in yaml else None)
+    enrol, test, ours = scores_of(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")
+    theirs = read_scores(GOLDEN / name)
+    assert (enrol, test) == theirs[:2]
+    print(f"{name}: largest difference {np.abs(ours - theirs[2]).max():.1e}")
+    assert (np.abs(ours - theirs[2]) <= 1e-4 * np.maximum(1, np.abs(theirs[2]))).all()
+
+
+def test_the_files_are_those_of_kaldi(work):
+    backend = trained(work, CHAIN)
+    names = {path.name for path in backend.iterdir() if path.is_file()}
+    assert names == {"backend.json", "mean.vec", "transform.mat", "plda", "training.json"}
+    assert read_matrix(backend / "transform.mat").shape == (12, 25)
+    assert read_plda(backend / "plda").psi == pytest.approx(read_plda(GOLDEN / "plda_lda").psi, abs=1e-5)
+    for name, golden in (("transform.mat", "lda.mat"), ("plda", "plda_lda")):
+        assert (backend / name).stat().st_size == (GOLDEN / golden).stat().st_size
+
+
+def test_files_of_kaldi_in_place_of_ours_are_scored(work):
+    backend = trained(work, CHAIN)
+    for name, golden in (("mean.vec", "mean.vec"), ("transform.mat", "lda.mat"), ("plda", "plda_lda")):
+        (backend / name).write_bytes((GOLDEN / golden).read_bytes())
+    ours = scores_of(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")[2]
+    assert ours == pytest.approx(read_scores(GOLDEN / "scores_plda_lda")[2], abs=5e-5)
+
+
+def test_speakers_of_an_archive_count_as_many_utterances_as_num_utts_says(work):
+    backend = trained(work, CHAIN)
+    models, means = vectors_of("enroll_mean")
+    write_embeddings(work / "test", models, means, "spk_xvector")
+    count_of = dict(line.split() for line in (GOLDEN / "enroll_num_utts.txt").read_text().splitlines())
+    write_text_vectors(work / "test" / "num_utts.ark", {model: int(count_of[model]) for model in models})
+    assert scores_of(work, backend)[2] == pytest.approx(read_scores(GOLDEN / "scores_plda_lda")[2], abs=5e-5)
+    (work / "scores" / "x.scores").unlink()
+    (work / "test" / "num_utts.ark").unlink()
+    assert scores_of(work, backend)[2] == pytest.approx(read_scores(GOLDEN / "scores_plda_lda_single")[2], abs=5e-5)
+
+
+def test_a_speaker_without_a_number_is_named(work):
+    backend = trained(work, CHAIN)
+    write_embeddings(work / "test", *vectors_of("enroll_mean"), "spk_xvector")
+    (work / "test" / "num_utts.ark").write_text("spk000 3\n")
+    with pytest.raises(UserError, match=r"num_utts\.ark: no number of utterances, from 1, for speaker 'spk001'"):
+        scores_of(work, backend)
+
+
+def test_the_training_is_told_and_recorded(work, capsys):
+    backend = trained(work, CHAIN)
+    said, report = capsys.readouterr().out, json.loads((backend / "training.json").read_text())
+    assert "duplicates 0, vectors 473, dimensions 12, speakers 80" in said
+    assert len(report["log_likelihood_per_vector"]) == 11
+    assert (report["within_rank"], report["between_rank"], report["speakers_with_one_vector"]) == (12, 12, 0)
+
+
+def test_repeating_gives_the_same_bytes(work):
+    first = {path.name: path.read_bytes() for path in trained(work, CHAIN).iterdir() if path.is_file()}
+    again = {path.name: path.read_bytes() for path in trained(work, CHAIN, "again").iterdir() if path.is_file()}
+    assert first == again
+
+
+def test_another_yaml_has_the_back_end_made_again(work, capsys):
+    trained(work, CHAIN)
+    backend = trained(work, "name: plda\nlinks: [{name: mean}]\n")
+    assert "redone" in capsys.readouterr().err
+    assert not (backend / "transform.mat").exists()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_yaml_trains_and_scores(work, path):
+    """With dimensions cut down to the golden vectors', which have 24."""
+    yaml = path.read_text().replace("dim: 200", "dim: 12").replace("dim: 60", "dim: 12").replace("dim: 150", "dim: 12")
+    if "bvector" in path.stem:
+        pytest.skip("a learned back end has tests of its own")
+    backend = trained(work, yaml, path.stem, adaptation=work / "adapt")
+    values = scores_of(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")[2]
+    assert np.isfinite(values).all()
+    assert values.std() > 0
+
+
+@pytest.mark.parametrize(("yaml", "message"), [
+    ("name: plda\nlinks: [{name: lda}]\n", r"x\.yaml: links\[0\]: key 'dim' is missing"),
+    ("name: plda\nlinks: [{name: lba, dim: 3}]\n", r"x\.yaml: links\[0\]: name: no 'lba'; did you mean 'lda'\?"),
+    ("name: plda\nlinks: lda\n", r"x\.yaml: links: found 'lda', expected a list"),
+    ("name: plda\nadaptation: {name: kaldi, within_scale: 1}\n", r"x\.yaml: adaptation: unknown key 'within_scale'"),
+    ("name: plda\niteration: 3\n", r"x\.yaml: unknown key 'iteration'; did you mean 'iterations'\?"),
+    ("name: plda\nsmoothing: -1\n", r"x\.yaml: found iterations 10, smoothing -1\.0"),
+    ("name: plda\nlinks: [{name: lda, dim: 30}]\n", r"train: lda: dim 30 is more than the 24 dimensions"),
+    ("name: plda\nrank: 24\nlinks: [{name: lda, dim: 12}]\n", r"train: rank 24 is not between 1 and 12"),
+    ("name: plda\nadaptation: {name: kaldi}\n", r"x\.yaml: this back end needs --adaptation"),
+])
+def test_a_wrong_yaml_is_one_line(work, yaml, message):
+    with pytest.raises(UserError, match=message) as error:
+        trained(work, yaml, "x")
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_yaml_and_an_option_at_once_are_refused(work):
+    with pytest.raises(UserError, match="leave --backend and --subtract-mean out"):
+        trained(work, CHAIN, subtract_mean=False)
+
+
+def test_plda_without_speakers_is_refused(work, command):
+    (work / "x.yaml").write_text(CHAIN)
+    done = command("steps.train_backend", work / "train", work / "x", "--config", work / "x.yaml")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "this back end needs --utt2spk" in done.stderr
+
+
+def bad_training(case):
+    """Keys, vectors and speakers with a fault."""
+    (vectors, speakers), (keys, _) = training(), vectors_of("train")
+    vectors = vectors.copy()
+    if case == "one_speaker":
+        speakers = ["a"] * len(keys)
+    elif case == "one_utterance_each":
+        speakers = keys
+    elif case == "fewer_than_dimensions":
+        keys, vectors, speakers = keys[:20], vectors[:20], speakers[:20]
+    elif case == "duplicates":
+        vectors[5:8] = vectors[4]
+    elif case in ("nan", "zero"):
+        vectors[7] = np.nan if case == "nan" else 0
+    elif case == "without_speaker":
+        speakers = speakers[:-1]
+    return keys, vectors, dict(zip(keys, speakers, strict=False))
+
+
+@pytest.mark.parametrize(("case", "message"), [
+    ("one_speaker", "found 1 speaker, expected several"),
+    ("one_utterance_each", "each of the 473 speakers has one utterance"),
+    ("fewer_than_dimensions", "found 20 vectors of 24 dimensions"),
+    ("duplicates", "the embeddings of 'trn000-utt04' and 'trn000-utt05' are the same; 3 of 473"),
+    ("nan", "the embedding of 'trn001-utt01' is NaN or Inf; 1 of 473"),
+    ("zero", "the embedding of 'trn001-utt01' is zero; 1 of 473"),
+    ("without_speaker", "no speaker for 'trn079-utt..'; 1 of 473"),
+])
+def test_bad_training_material_is_one_line_and_leaves_nothing(tmp_path, command, case, message):
+    keys, vectors, speaker_of = bad_training(case)
+    write_embeddings(tmp_path / "train", keys, vectors)
+    (tmp_path / "utt2spk").write_text("".join(f"{key} {speaker}\n" for key, speaker in speaker_of.items()))
+    (tmp_path / "x.yaml").write_text("name: plda\n")
+    done = command("steps.train_backend", tmp_path / "train", tmp_path / "x", "--config", tmp_path / "x.yaml", "--utt2spk", tmp_path / "utt2spk")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert re.search(message, done.stderr), done.stderr
+    assert not (tmp_path / "x" / "plda").exists()
+
+
+def test_one_copy_is_counted_and_no_error(work):
+    keys, vectors = vectors_of("train")
+    vectors[5] = vectors[4]
+    write_embeddings(work / "train", keys, vectors)
+    assert json.loads((trained(work, CHAIN) / "training.json").read_text())["duplicates"] == 1
+
+
+@pytest.mark.parametrize(("name", "content", "message"), [
+    ("plda", (GOLDEN / "plda_lda").read_bytes()[:700], "psi of <Plda>|transform of <Plda>|truncated"),
+    ("plda", (GOLDEN / "plda_raw").read_bytes(), "plda takes vectors of 24 dimensions, what comes before it leaves 12"),
+    ("plda", (GOLDEN / "mean.vec").read_bytes(), "expected Kaldi's <Plda>"),
+    ("transform.mat", (GOLDEN / "mean.vec").read_bytes(), "expected a matrix"),
+    ("transform.mat", (GOLDEN / "lda.mat").read_bytes()[:500], "truncated or damaged"),
+    ("mean.vec", (GOLDEN / "lda.mat").read_bytes(), "expected a vector"),
+])
+def test_a_file_that_is_cut_or_of_another_type_is_named(work, name, content, message):
+    backend = trained(work, CHAIN)
+    (backend / name).write_bytes(content)
+    with pytest.raises(UserError, match=message) as error:
+        scores_of(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")
+    assert str(backend) in str(error.value)
+
+
+def test_a_zero_test_vector_is_named(work):
+    backend = trained(work, "name: plda\n")
+    keys, vectors = vectors_of("test")
+    vectors[3] = 0
+    write_embeddings(work / "test", keys, vectors)
+    (work / "trials").write_text(f"{keys[3]} {keys[4]} target\n{keys[3]} {keys[5]} nontarget\n")
+    with pytest.raises(UserError, match=f"the embedding of '{keys[3]}' is zero"):
+        score(backend, work / "test", work / "trials", work / "scores" / "x.scores")
+
+
+def test_adaptation_vectors_of_other_dimensions_are_refused(work):
+    keys, vectors = vectors_of("adapt")
+    write_embeddings(work / "adapt", keys, vectors[:, :20])
+    with pytest.raises(UserError, match="adapt: embeddings of 20 dimensions, those of .*train have 24"):
+        trained(work, "name: plda\nadaptation: {name: kaldi}\n", adaptation=work / "adapt")

@@ -1,0 +1,206 @@
+"""The report's section on one test set: table, DET curves, histograms, calibration, breakdown, worst trials."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from utils.report_page import rate, series_of, table
+from utils.report_plots import SERIES_COLOURS, breakdown_plot, calibration_plot, det_plot, histogram_plot
+from utils.report_trials import Players, Sounds, worst_part
+
+INTERVALS = ("In brackets and as bands: 95 % intervals, by drawing the test's speakers again.  Bands show the miss rate at a given false-alarm rate.")
+BROKEN_DOWN = 3  # series in the breakdown's figure; its table has all of them
+
+
+def results_section(name: str, rows: Sequence[Mapping], curves: Sequence[Mapping], worst: str = "", compared: str = "") -> str:
+    """One test set.
+
+    Parameters
+    ----------
+    name : str
+        Test set.
+    rows, curves : sequences of mappings
+        Of results.json and curves.json, those of this set.
+    worst, compared : str
+        HTML of the worst trials, and of the comparison of systems; empty for none.
+    """
+    whole = [row for row in rows if row["subset"] == "all"]
+    series = {series_of(row): f"series-{number % SERIES_COLOURS}" for number, row in enumerate(whole)}
+    of_series = {(series_of(row), row["subset"]): row for row in rows}
+    drawn = [curve | {"name": series_of(curve), "eer_percent": of_series[series_of(curve), "all"]["eer_percent"]} for curve in curves]
+    counts = f"{whole[0]['targets']:,} target and {whole[0]['nontargets']:,} non-target trials of {whole[0]['speakers']:,} speakers."
+    parts = [f"<h2>{escape(name)}</h2>", f"<p>{counts} {INTERVALS if whole[0].get('eer_percent_interval') else ''}</p>"]
+    parts += [f'<p class="watermark">{escape(mark)}</p>' for mark in dict.fromkeys(mark for row in rows for mark in row["watermarks"])]
+    swatches = {key: swatch(style, key) for key, style in series.items()}
+    parts += [main_table(whole, swatches, series), compared, more_figures(whole, swatches)]
+    parts += ["<h3>Detection error trade-off</h3>",
+              f'<figure class="det">{det_plot(drawn)}<figcaption>{" ".join(swatches.values())}</figcaption></figure>']
+    parts += [scores_part(drawn), calibration_part(drawn), breakdown_part(of_series, series, swatches), worst]
+    return "\n".join(filter(None, parts))
+
+
+def swatch(style: str, text: str) -> str:
+    """A dot of a colour, and a word.
+
+    Parameters
+    ----------
+    style : str
+        CSS class.
+    text : str
+        Plain text.
+    """
+    return f'<span class="key"><span class="swatch {style}"></span>{escape(text)}</span>'
+
+
+def with_interval(row: Mapping, name: str, digits: int) -> str:
+    """A figure, and its interval in brackets where it has one.
+
+    Parameters
+    ----------
+    row : mapping
+        Of results.json.
+    name : str
+        Of the figure.
+    digits : int
+        After the point.
+    """
+    ends = row.get(f"{name}_interval")
+    return rate(row[name], digits) + (f"<small>[{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]</small>" if ends else "")
+
+
+def main_table(whole: Sequence[Mapping], swatches: Mapping[str, str], series: Mapping[str, str]) -> str:
+    """The table that people look at first.
+
+    Parameters
+    ----------
+    whole : sequence of mappings
+        Rows of results.json of the whole list.
+    swatches, series : mapping of str to str
+        HTML of each series' name, and its CSS class.
+    """
+    declared = any(row.get("cllr") is not None for row in whole)
+    rows = []
+    for row in whole:
+        key = series_of(row)
+        bar = f'<span class="bar {series[key]}"><i style="width:{min(100, 2 * row["eer_percent"]):.1f}%"></i></span>'
+        cells = [swatches[key], with_interval(row, "eer_percent", 2), bar, *(with_interval(row, f"min_dcf_{p}", 3) for p in ("0.01", "0.05"))]
+        rows.append(cells + ([rate(row["act_dcf_0.01"], 3), rate(row["cllr"], 3), rate(row["min_cllr"], 3)] if declared else []))
+    head = ["system", "EER %", "of 50 % (chance)", "minDCF 0.01", "minDCF 0.05", *(["actDCF 0.01", "Cllr", "minCllr"] if declared else [])]
+    return table(head, rows)
+
+
+def more_figures(whole: Sequence[Mapping], swatches: Mapping[str, str]) -> str:
+    """Figures that few ask for, folded up.
+
+    Parameters
+    ----------
+    whole : sequence of mappings
+        Rows of results.json of the whole list.
+    swatches : mapping of str to str
+        HTML of each series' name.
+    """
+    known = {"eer_hull_percent": ("EER % (convex hull)", 2), "eer_kaldi_percent": ("EER % (Kaldi)", 2), "min_cllr": ("minCllr, bits", 3),
+             "tpr_at_far_0.001": ("found at FAR 0.1 %", 3), "tpr_at_far_0.01": ("at FAR 1 %", 3), "tpr_at_far_0.1": ("at FAR 10 %", 3),
+             "best_accuracy": ("best accuracy", 3)}
+    known |= {name: (name.replace("_dcf_", "DCF "), 3) for name in whole[0] if name.startswith(("min_dcf_", "act_dcf_")) and "interval" not in name
+              and name not in ("min_dcf_0.01", "min_dcf_0.05", "act_dcf_0.01") and whole[0][name] is not None}
+    known = {name: column for name, column in known.items() if name in whole[0]}
+    rows = [[swatches[series_of(row)], *(rate(row[name], digits) for name, (_, digits) in known.items())] for row in whole]
+    return f"<details><summary>more figures</summary>{table(['system', *(title for title, _ in known.values())], rows)}</details>"
+
+
+def scores_part(drawn: Sequence[Mapping]) -> str:
+    """Histograms of the scores.
+
+    Parameters
+    ----------
+    drawn : sequence of mappings
+        Of curves.json, with ``name``.
+    """
+    classes = f"{swatch('target', 'target')} {swatch('nontarget', 'non-target')}"
+    figures = [f"<figure><figcaption>{escape(curve['name'])}</figcaption>{histogram_plot(curve)}</figure>" for curve in drawn]
+    return "\n".join(["<h3>Scores</h3>", f"<p>{classes}</p>", '<div class="figures">', *figures, "</div>"])
+
+
+def calibration_part(drawn: Sequence[Mapping]) -> str:
+    """What scores say against what they should say; empty where no scores are declared log-likelihood ratios.
+
+    Parameters
+    ----------
+    drawn : sequence of mappings
+        Of curves.json, with ``name``.
+    """
+    figures = [f"<figure><figcaption>{escape(curve['name'])}</figcaption>{calibration_plot(curve, f'series-{number % SERIES_COLOURS}')}</figure>"
+               for number, curve in enumerate(drawn) if len(curve.get("said", ())) > 1]
+    text = "<p>Log-likelihood ratios against those that the trials bear out (PAV): on the dashed line a score means what it says.</p>"
+    return "\n".join(["<h3>Calibration</h3>", text, '<div class="figures">', *figures, "</div>"]) if figures else ""
+
+
+def breakdown_part(of_series: Mapping[tuple[str, str], Mapping], series: Mapping[str, str], swatches: Mapping[str, str]) -> str:
+    """EER by subset of the trials; empty where there are no subsets.
+
+    Parameters
+    ----------
+    of_series : mapping of (series, subset) to mapping
+        Rows of results.json.
+    series, swatches : mapping of str to str
+        CSS class of each series, and HTML of its name.
+    """
+    subsets = list(dict.fromkeys(subset for _, subset in of_series if subset != "all"))
+    if not subsets:
+        return ""
+    shown = list(series)[:BROKEN_DOWN]
+    figure = breakdown_plot([(subset, [(series[key], key, of_series[key, subset]) for key in shown]) for subset in ["all", *subsets]])
+    first = next(iter(series))
+    cells = [[escape(subset), *(with_interval(of_series[key, subset], "eer_percent", 2) for key in series),
+              *(f"{of_series[first, subset][count]:,}" for count in ("targets", "nontargets", "speakers"))] for subset in subsets]
+    numbers = table(["trials", *series, "targets", "non-targets", "speakers"], cells)
+    return (f'<h3>EER % by subset of the trials</h3><figure class="wide">{figure}<figcaption>{" ".join(swatches[key] for key in shown)}'
+            f"</figcaption></figure><details><summary>as numbers</summary>{numbers}</details>")
+
+
+def sections_of_sets(rows: Sequence[dict], curves: Sequence[dict], data: Path, players: Players, compared: Mapping[str, str] | None = None
+                     ) -> list[str]:
+    """One section for each test set.
+
+    Parameters
+    ----------
+    rows, curves : sequences of dict
+        Of results.json and curves.json.
+    data : path
+        Folder with the data directories of the sets.
+    players : Players
+        Of the page.
+    compared : mapping of str to str, optional
+        Set -> HTML of the comparison of systems.
+    """
+    folders, sections = sound_folders(data), []
+    for name in dict.fromkeys(row["test_set"] for row in rows):
+        worst = worst_part(of_set(curves, name), Sounds(folders.get(name)), players)
+        sections.append(results_section(name, of_set(rows, name), of_set(curves, name), worst, (compared or {}).get(name, "")))
+    return sections
+
+
+def sound_folders(data: Path) -> dict[str, Path]:
+    """Data directories with trials, by name; of two of one name the one nearer to the top.
+
+    Parameters
+    ----------
+    data : path
+        Folder of data directories.
+    """
+    found = sorted((path.parent for path in data.rglob("trials") if (path.parent / "wav.scp").exists()), key=lambda path: (-len(path.parts), path))
+    return {folder.name: folder for folder in found}
+
+
+def of_set(entries: Sequence[dict], name: str) -> list[dict]:
+    """Rows or curves of one test set.
+
+    Parameters
+    ----------
+    entries : sequence of dict
+        Of results.json or curves.json.
+    name : str
+        The test set.
+    """
+    return [entry for entry in entries if entry["test_set"] == name]
