@@ -58,7 +58,8 @@ def prepare_noise(source: Path, output: Path) -> dict:
     paths = {name: path_from_checkout(source / file) for name, file in names.items()}
     utt2dur, unreadable = measure(paths)
     if not utt2dur:
-        raise UserError(f"{source}: none of {len(paths)} audio files can be read, expected some ({next(iter(unreadable.values()))}); correct the path")
+        example = next(iter(unreadable.values()))
+        raise UserError(f"{source}: none of {len(paths)} audio files can be read, expected some ({example}); correct the path")
     data = DataDir(output, paths, {name: name for name in names}, None, {"utt2dur": utt2dur, "utt2type": utt2type})
     counts = finish_data_dir(task, data, unreadable, {"types": len(set(utt2type.values())), "no_audio": len(files) - len(audio)})
     print(f"{output}: {counts['went_on']} of {counts['came_in']} audio files, {counts['types']} types; {counts['no_audio']} files are no audio")

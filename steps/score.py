@@ -5,13 +5,10 @@ python -m steps.score exp/x/backend/cosine exp/x/embeddings/test data/full/test/
 
 from pathlib import Path
 
-import numpy as np
-
 from utils.cli import run
 from utils.data_dir import read_trials
-from utils.embedding_rows import Compare, score_pairs, transform_rows
-from utils.embeddings import TrialVectors, embeddings_inputs, read_spk2utt, read_trial_vectors, refuse_not_finite
-from utils.errors import UserError
+from utils.embedding_rows import Compare, score_pairs
+from utils.embeddings import embeddings_inputs, read_spk2utt, read_trial_vectors
 from utils.provenance import compare_provenance, protocol_of
 from utils.receipts import Task
 from utils.scores import receipt_of, write_scores
@@ -56,47 +53,20 @@ def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll
                 inputs={"backend": backend / "receipts" / "train_backend.json", **embeddings_inputs(embeddings), "trials": trials, **enrolment})
     if task.is_done():
         return task.counts
+    from steps.backends import FAMILIES
+    from utils.backend_files import read_backend
+    from utils.backend_rows import rows_of_backend
+
     for folder in filter(None, (enrol_embeddings, embeddings)):
         for difference in compare_provenance(backend, folder):
             print(difference)
     enrol, test, _ = read_trials(trials)
     sides = read_trial_vectors(embeddings, enrol, test, trials, read_spk2utt(enroll_spk2utt) if enroll_spk2utt else None, enrol_embeddings)
-    scorer, rows = prepared(backend, sides, embeddings)
+    scorer, expected = read_backend(backend, FAMILIES)
+    rows = rows_of_backend(scorer, expected, sides.names, sides.vectors, sides.num_utts, embeddings, backend)
     scores = score_pairs(scorer, rows, sides.enrol_rows, sides.test_rows, compare)
     write_scores(output, enrol, test, scores)
     return task.finish([output], {"trials": len(scores), "protocol": protocol_of(embeddings, enrol_embeddings)})
-
-
-def prepared(folder: Path, sides: TrialVectors, embeddings: Path) -> tuple[object, np.ndarray]:
-    """The trained back end, and all embeddings brought into its space.
-
-    Parameters
-    ----------
-    folder : path
-        Folder of the back end.
-    sides : TrialVectors
-        Embeddings of utterances and models.
-    embeddings : path
-        Where they are from, for messages.
-
-    Raises
-    ------
-    UserError
-        Other dimensions than those that the back end was trained on, or a vector that is zero or not finite.
-    """
-    from steps.backends import FAMILIES
-    from utils.backend_files import read_backend
-    from utils.embedding_checks import refuse_zero
-
-    scorer, expected = read_backend(folder, FAMILIES)
-    dimensions = sides.vectors.shape[-1]
-    if expected != dimensions:
-        raise UserError(f"{embeddings}: embeddings of {dimensions} dimensions, {folder} was trained on {expected}")
-    refuse_zero(sides.names, sides.vectors.reshape(len(sides.names), -1), embeddings)
-    num_utts = np.repeat(sides.num_utts, sides.vectors.size // (dimensions * len(sides.names)))
-    rows = transform_rows(lambda vectors: scorer.transform(vectors, num_utts), sides.vectors)
-    refuse_not_finite(sides.names, rows, embeddings, "zero or not finite")
-    return scorer, rows
 
 
 if __name__ == "__main__":

@@ -36,6 +36,9 @@ def train(train_data: Path, dev_data: Path, config: Path, output: Path, *, bank:
         Such a directory with the trials that validation scores; never the test set.
     config : path
         YAML with the sections model, loss, optimizer, schedule, crops, augmentation, training, and where they apply teacher and phases.
+        Networks: rawnet, rawnet_pretraining, rawnet_port, rawnet2, rawnet2_modified, rawnet3, mr_rawnet, ge2e_lstm, deep_speaker,
+        deep_speaker_gru, ghostvlad, ecapa, resnet34.  Losses: softmax, am_softmax, aam_softmax, center, triplet, ge2e, prototypical,
+        angular_prototypical, weighted_sum.
     output : path
         Experiment folder.
     bank : path or None

@@ -54,8 +54,8 @@ def value_faults(file: str, columns: Sequence[Sequence[str]], allow_pipes: bool)
     elif file == "segments":
         starts, ends = numbers(columns[2]), numbers(columns[3])
         for row in np.flatnonzero(~((starts >= 0) & ((starts < ends) & (ends < np.inf) | (ends == TO_THE_END)))):
-            yield Fault(file, row + 1, f"start '{columns[2][row]}' and end '{columns[3][row]}', expected seconds with 0 <= start < end, or an end of -1; "
-                                       "correct the segment or remove it")
+            yield Fault(file, row + 1, f"start '{columns[2][row]}' and end '{columns[3][row]}', expected seconds with 0 <= start < end, "
+                                       "or an end of -1; correct the segment or remove it")
     elif file == "spk2gender" and not set(values) <= {"m", "f"}:
         for number in (n for n, value in enumerate(values, start=1) if value not in ("m", "f")):
             yield Fault(file, number, f"'{values[number - 1]}', expected m or f; correct it")

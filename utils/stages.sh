@@ -16,6 +16,12 @@ stop_stage=7    # last stage to run
 workdir=        # path: data/ and exp/ are made here instead of beside the recipe's run.sh
 nj=2            # parallel jobs of an array
 cmd=local       # what runs the arrays: local
+vad=            # path: detector of speech, one of conf/vad/*.yaml, which say what to choose when; default: WebRTC's
+trim=false      # cut silence out when packing
+split=false     # make every stretch of speech of train an utterance of its own when packing
+augmentation=   # path: what happens to training crops, as in conf/augmentation/, instead of the YAML's section
+copies=         # path: policy of augmented copies of train for the back end, as in conf/augmentation/
+backend=        # path: back end, one of conf/backends/*.yaml; default: cosine after subtraction of the mean
 steps=          # length of the training instead of the YAML's
 processes=1     # training processes (torchrun)
 num_threads=2   # threads of the training; sums depend on it
@@ -90,7 +96,7 @@ for option in nj steps processes num_threads fold; do
 done
 case ${seed-1} in '' | *[!0-9]*) fail_usage "--seed is a whole number from 0 on, not '$seed'" ;; esac
 case $name in *[!A-Za-z0-9._-]*) fail_usage "--name is part of a folder's name: letters, digits, dots, dashes and underscores, not '$name'" ;; esac
-for option in config vad augmentation copies; do
+for option in config vad augmentation copies backend; do
   [ -z "${!option:-}" ] || [ -f "${!option}" ] || fail_usage "--$option ${!option}: no such file"
 done
 case " $launchers" in *" $cmd "*) ;; *) fail_usage "--cmd is one of: $launchers; not '$cmd'" ;; esac

@@ -12,12 +12,8 @@ cd "$(dirname "$0")/../.." && . ./path.sh
 size=full                       # one of full, tiny: minutes, or seconds
 seed=1                          # of the corpus, the first weights and every draw
 config=                         # path: network, loss and regime; default: conf/ghostvlad_mini.yaml here, or ghostvlad_tiny.yaml with --size tiny
-vad=                            # path: detector of speech, one of conf/vad/*.yaml, which say what to choose when; default: WebRTC's
-trim=false                      # cut silence out when packing
-split=false                     # make every stretch of speech of train an utterance of its own when packing
-augmentation=                   # path: what happens to training crops, as in conf/augmentation/, instead of the YAML's section
-copies=                         # path: policy of augmented copies of train for the back end, such as conf/augmentation/copies.yaml here
 . utils/stages.sh "$@"
+
 variant=$size$([ "$seed" = 1 ] || echo "-seed$seed")${vad:+-$(basename "$vad" .yaml)}
 cut=$([ "$trim" = false ] || echo trim)$([ "$split" = false ] || echo split)
 suffix=$([ "$variant" = full ] || echo "-$variant")${cut:+-$cut}
@@ -28,7 +24,7 @@ packed=$data/packed_16000${cut:+_$cut}
 bank=$packed/bank
 exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
 policy=${copies:+_$(basename "$copies" .yaml)}
-enlarged=train$policy backend=cosine$policy  # what the back end is trained on, and its name
+enlarged=train$policy scorer=$(basename "${backend:-cosine}" .yaml)$policy  # what the back end is trained on, and its name
 drawing=(--bank "$bank" --seed "$seed" ${augmentation:+--augmentation "$augmentation"})  # of what happens to training crops
 untrained=$exp-untrained mfcc=$workdir/exp/mfcc_stats$suffix
 channel=$workdir/exp/channel_stats$suffix
@@ -77,23 +73,26 @@ if at_stage 4 "extract embeddings"; then
 fi
 
 if at_stage 5 "train the back end"; then
-  run python3 -m steps.train_backend "$exp/embeddings/$enlarged" "$exp/backend/$backend"
-  run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/$backend"
+  run python3 -m steps.train_backend "$exp/embeddings/$enlarged" "$exp/backend/$scorer" \
+    ${backend:+--config "$backend" --utt2spk "$packed/$enlarged/utt2spk"}
+  run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/cosine"
   for baseline in "$mfcc" "$channel"; do  # their vectors are centred already
-    run python3 -m steps.train_backend "$baseline/embeddings/dev" "$baseline/backend/$backend" --subtract-mean false
+    run python3 -m steps.train_backend "$baseline/embeddings/dev" "$baseline/backend/cosine" --subtract-mean false
   done
 fi
 
 if at_stage 6 "score dev and test trials"; then
-  for system in "$exp" "$untrained" "$mfcc" "$channel"; do
+  for trained in "$exp/backend/$scorer" "$untrained/backend/cosine" "$mfcc/backend/cosine" "$channel/backend/cosine"; do
     for set in dev test; do
-      run python3 -m steps.score "$system/backend/$backend" "$system/embeddings/$set" "$packed/$set/trials" "$system/scores/$set/$backend.scores"
+      run python3 -m steps.score "$trained" "${trained%/backend/*}/embeddings/$set" "$packed/$set/trials" \
+        "${trained%/backend/*}/scores/$set/${trained##*/}.scores"
     done
   done
 fi
 
 if at_stage 7 "report"; then
-  run python3 -m steps.evaluate "$exp" "$packed" --others "[$untrained, $mfcc, $channel]"
+  run python3 -m steps.evaluate "$exp" "$packed" --others "[$untrained, $mfcc, $channel]" \
+    --train "[$packed/train]" --dev "[$packed/dev]" --backend-training "[$packed/train]"
   run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}"
   run python3 -m steps.report "$exp" "$data"
 fi

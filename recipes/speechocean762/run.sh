@@ -15,12 +15,8 @@ simulate_rooms=false            # make room responses by the image-source method
 fold=1                          # which quarter of the speakers is tested, 1 to 4, where test/ is missing
 seed=1                          # of the folds, the trials, the first weights and every draw
 config=                         # path: network, loss and regime; default: conf/ghostvlad_fbank.yaml here, ghostvlad_fbank_clean.yaml without noise and rooms
-vad=                            # path: detector of speech, one of conf/vad/*.yaml, which say what to choose when; default: WebRTC's
-trim=false                      # cut silence out when packing
-split=false                     # make every stretch of speech of train an utterance of its own when packing
-augmentation=                   # path: what happens to training crops, as in conf/augmentation/, instead of the YAML's section
-copies=                         # path: policy of augmented copies of train for the back end, as in conf/augmentation/
 . utils/stages.sh "$@"
+
 [ -n "$corpus" ] || fail_usage "--corpus is needed: the folder that holds WAVE/ and train/ (see recipes/speechocean762/README.md)"
 variant=fold$fold$([ "$seed" = 1 ] || echo "-seed$seed")${vad:+-$(basename "$vad" .yaml)}
 cut=$([ "$trim" = false ] || echo trim)$([ "$split" = false ] || echo split)
@@ -32,7 +28,7 @@ packed=$data/packed_16000${cut:+_$cut}
 bank=$([ -z "$noise$rooms" ] || echo "$packed/bank")
 exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
 policy=${copies:+_$(basename "$copies" .yaml)}
-enlarged=train$policy backend=cosine$policy  # what the back end is trained on, and its name
+enlarged=train$policy scorer=$(basename "${backend:-cosine}" .yaml)$policy  # what the back end is trained on, and its name
 drawing=(${bank:+--bank "$bank"} --seed "$seed" ${augmentation:+--augmentation "$augmentation"})  # of what happens to training crops
 untrained=$exp-untrained mfcc=$workdir/exp/mfcc_stats$suffix
 
@@ -80,21 +76,24 @@ if at_stage 4 "extract embeddings"; then
 fi
 
 if at_stage 5 "train the back end"; then
-  run python3 -m steps.train_backend "$exp/embeddings/$enlarged" "$exp/backend/$backend"
-  run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/$backend"
-  run python3 -m steps.train_backend "$mfcc/embeddings/dev" "$mfcc/backend/$backend" --subtract-mean false
+  run python3 -m steps.train_backend "$exp/embeddings/$enlarged" "$exp/backend/$scorer" \
+    ${backend:+--config "$backend" --utt2spk "$packed/$enlarged/utt2spk"}
+  run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/cosine"
+  run python3 -m steps.train_backend "$mfcc/embeddings/dev" "$mfcc/backend/cosine" --subtract-mean false
 fi
 
 if at_stage 6 "score dev and test trials"; then
-  for system in "$exp" "$untrained" "$mfcc"; do
+  for trained in "$exp/backend/$scorer" "$untrained/backend/cosine" "$mfcc/backend/cosine"; do
     for set in dev test; do
-      run python3 -m steps.score "$system/backend/$backend" "$system/embeddings/$set" "$packed/$set/trials" "$system/scores/$set/$backend.scores"
+      run python3 -m steps.score "$trained" "${trained%/backend/*}/embeddings/$set" "$packed/$set/trials" \
+        "${trained%/backend/*}/scores/$set/${trained##*/}.scores"
     done
   done
 fi
 
 if at_stage 7 "report"; then
-  run python3 -m steps.evaluate "$exp" "$packed" --others "[$untrained, $mfcc]"
+  run python3 -m steps.evaluate "$exp" "$packed" --others "[$untrained, $mfcc]" \
+    --train "[$packed/train]" --dev "[$packed/dev]" --backend-training "[$packed/train]"
   run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}"
   run python3 -m steps.report "$exp" "$data"
 fi

@@ -1,5 +1,6 @@
 """What every network promises (DESIGN.md, section 6), tried on all of MODELS and on every YAML in conf/ that has a network."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,12 @@ import torch.nn.functional as F
 
 from steps.losses import LOSSES
 from steps.models import MODELS
+from steps.train import train
 from utils.config import build, read_yaml
 from utils.features import Precomputed
 
-CONF = Path(__file__).parents[2] / "conf"
+ROOT = Path(__file__).parents[2]
+CONF = ROOT / "conf"
 CONFIGS = sorted(path for path in CONF.glob("*.yaml") if "model" in read_yaml(path))
 CPU_CONFIGS = [path for path in CONFIGS if path.stem.endswith("_cpu")]
 PUBLISHED_PARAMETERS = {"ghostvlad": 7_664_394, "rawnet": 5_779_840, "rawnet_pretraining": 2_207_360, "rawnet_port": 6_700_544, "rawnet2": 7_114_578,
@@ -55,6 +58,12 @@ def one_second_or_more(network):
 def test_every_network_has_a_full_size_and_a_cpu_yaml():
     assert {read_yaml(CONF / f"{stem}.yaml")["model"]["name"] for stem in PUBLISHED_PARAMETERS} == set(MODELS)
     assert {read_yaml(path)["model"]["name"] for path in CPU_CONFIGS} == set(MODELS)
+
+
+@pytest.mark.parametrize("name", [*MODELS, *LOSSES])
+def test_the_readme_and_the_help_of_training_list_every_network_and_loss(name):
+    assert f"`{name}`" in (ROOT / "README.md").read_text()
+    assert re.search(rf"\b{name}[,.]", train.__doc__)
 
 
 @pytest.mark.parametrize("stem", PUBLISHED_PARAMETERS)

@@ -132,7 +132,8 @@ def test_the_sound_options_make_variants_of_their_own_and_leave_the_others_as_th
     experiment = tmp_path / "exp" / "ghostvlad_tiny-tiny-energy-split-copies"
     assert {row["backend"] for row in json.loads((experiment / "results.json").read_text())} == {"cosine_copies"}
     provenance = json.loads((experiment / "embeddings" / "train_copies" / "provenance.json").read_text())
-    assert (provenance["vad"], json.loads((experiment / "embeddings" / "test" / "provenance.json").read_text())["vad"]) == ("split when packed", "none")
+    of_test = json.loads((experiment / "embeddings" / "test" / "provenance.json").read_text())
+    assert (provenance["vad"], of_test["vad"]) == ("split when packed", "none")
     assert "copies" in provenance["augmentation"]
     assert "Sound" in (experiment / "report.html").read_text()
     assert "never run" in runs.run("mini", tmp_path, "--status"), "the default variant is another one"

@@ -95,7 +95,8 @@ def test_another_reader_of_kaldi_files_reads_all_of_them(corpus, embedded):
 def test_provenance_names_the_model_and_how_the_audio_was_treated(corpus, experiment, embedded, tmp_path):
     facts = json.loads((embedded / "provenance.json").read_text())
     weights = load_checkpoint(experiment / "checkpoints" / "average.pt")["network"]
-    assert facts == {"model": weights_digest(weights), "network": "ghostvlad", "sample_rate_hz": 16000, "crops": "whole utterances", "protocol": "whole",
+    assert facts == {"model": weights_digest(weights), "network": "ghostvlad", "sample_rate_hz": 16000, "crops": "whole utterances",
+                     "protocol": "whole",
                      "front_end": "Spectrogram(257 features, 16000 Hz, window 400, hop 160, normalisation frame)", "augmentation": "none",
                      "vad": "unknown"}
     embed(experiment, corpus / "dev", tmp_path / "untrained", checkpoint="step-0000000")

@@ -1,4 +1,7 @@
-"""Batches of whole utterances (tests of protocols: test_protocols.py): each comes once, they never mix what a network keeps apart, and they change no embedding."""
+"""Batches of whole utterances: each comes once, they never mix what a network keeps apart, and they change no embedding.
+
+Tests of protocols: test_protocols.py.
+"""
 
 from types import SimpleNamespace
 
