@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from utils.cli import run
+from utils.data_dir_parse import lists_of
 from utils.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
 from utils.packed_facts import COPIES, vad_of
 from utils.parts import Parts, part_receipts
@@ -48,7 +49,7 @@ def collect_copies(packed: Path, output: Path, *, jobs: int = 1, include_origina
         A job is missing, or too much is lost.
     """
     receipts = part_receipts(output, "augment_copies", jobs)
-    task = Task(output, "made", format=FORMAT, inputs={**data_dir_inputs(packed, *list_names(packed)), **receipts},
+    task = Task(output, "made", format=FORMAT, inputs={**data_dir_inputs(packed, *lists_of(packed)), **receipts},
                 options={"include_originals": include_originals, "max_unreadable_fraction": max_unreadable_fraction,
                          "max_policy_fraction": max_policy_fraction})
     if task.is_done():
@@ -72,7 +73,7 @@ def collect_copies(packed: Path, output: Path, *, jobs: int = 1, include_origina
               "hours_of_copies": round(sum(map(float, tables["utt2dur"].values())) / 3600, 4)}
     print(f"{output}: {counts['utterances']:,} utterances; {counts['hours_of_copies']} hours of copies: {ledger.summary}, "
           f"{counts['unchanged_copies']:,} as their originals")
-    written = [output / name for name in list_names(output)]
+    written = [output / name for name in lists_of(output)]
     return task.finish([*written, output / COPIES, *ledger.write(output), parts], counts)
 
 
@@ -99,19 +100,6 @@ def facts_of_copies(packed: Path, parts: Parts, receipt: Path, include_originals
     facts = {key: parts.options[key] for key in ("policy_name", "policy", "one_copy_per_transform", "seed")}
     bank = read_receipt(receipt)["inputs"].get("bank", {}).get("content")
     return {"copies": parts.options["suffixes"], "include_originals": include_originals, "vad": vad_of(packed), "bank": bank, **facts}
-
-
-def list_names(data: Path) -> list[str]:
-    """Names of the lists that a data directory has.
-
-    Parameters
-    ----------
-    data : path
-        Data directory; one that is not there yet has none.
-    """
-    from utils.data_dir_parse import is_list
-
-    return sorted(path.name for path in data.glob("*") if is_list(path.name))
 
 
 if __name__ == "__main__":

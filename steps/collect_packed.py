@@ -6,6 +6,7 @@
 from pathlib import Path
 
 from utils.cli import run
+from utils.data_dir_parse import lists_of
 from utils.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
 from utils.parts import Parts, part_receipts
 from utils.receipts import Task, data_dir_inputs
@@ -47,7 +48,7 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
         A job is missing, or too much is lost.
     """
     receipts = part_receipts(packed, "pack_audio", jobs)
-    task = Task(packed, "made", format=FORMAT, inputs={**data_dir_inputs(data, *source_lists(data)), **receipts},
+    task = Task(packed, "made", format=FORMAT, inputs={**data_dir_inputs(data, *lists_of(data)), **receipts},
                 options={"max_unreadable_fraction": max_unreadable_fraction, "max_policy_fraction": max_policy_fraction,
                          "allow_missing_trials": allow_missing_trials})
     if task.is_done():
@@ -74,21 +75,8 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
         file.writelines(f"{trial}\n" for trial in lost_trials)
     counts = {**ledger.counts, "hours": round(sum(num_samples.values()) / rate / 3600, 4), "clipped_utterances": parts.total("clipped_utterances")}
     print(f"{packed}: {counts['hours']} hours packed; {ledger.summary}")
-    written = [packed / name for name in source_lists(packed)]
+    written = [packed / name for name in lists_of(packed)]
     return task.finish([*written, packed / "lost_trials", *ledger.write(packed), parts], counts)
-
-
-def source_lists(data: Path) -> list[str]:
-    """Names of the lists that a data directory has.
-
-    Parameters
-    ----------
-    data : path
-        Data directory; one that is not there yet has none.
-    """
-    from utils.data_dir_parse import is_list
-
-    return sorted(path.name for path in data.glob("*") if is_list(path.name))
 
 
 if __name__ == "__main__":

@@ -41,9 +41,9 @@ def cut_audio(packed: Path, output: Path, *, seconds: float = 2.0, repeat_short:
     UserError
         A length of no sample.
     """
-    from utils.data_dir_parse import is_list
+    from utils.data_dir_parse import lists_of
 
-    lists = sorted(path.name for path in packed.glob("*") if is_list(path.name))
+    lists = lists_of(packed)
     task = Task(output, "made", format=FORMAT, inputs=data_dir_inputs(packed, "wav.scp", *lists), dear=True,
                 options={"seconds": seconds, "repeat_short": repeat_short})
     if task.is_done():
@@ -77,7 +77,7 @@ def cut_audio(packed: Path, output: Path, *, seconds: float = 2.0, repeat_short:
         json.dump({"came_in": len(num_samples), "went_on": len(num_samples), **({"lost_trials": lost} if lost else {})}, file, indent=1)
         file.write("\n")
     facts = write_sound_facts(packed, output, f"cut to {seconds:g} s around the centre{', short ones repeated' if repeat_short else ''}")
-    written = sorted(path for path in output.glob("*") if is_list(path.name))
+    written = [output / name for name in lists_of(output)]
     counts = {"utterances": len(num_samples), "shorter": int((reader.num_samples < wanted).sum())}
     print(f"{output}: {counts['utterances']:,} utterances of {seconds:g} s; {counts['shorter']:,} were shorter")
     return task.finish([writer, *written, output / "ledger.json", facts], counts)

@@ -45,11 +45,11 @@ def make_enrolment(data: Path, output: Path, *, enrol_utterances: int = 5, test_
     UserError
         Too few speakers have utterances enough.
     """
-    from utils.data_dir_parse import is_list
+    from utils.data_dir_parse import lists_of
 
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
-    lists = sorted(path.name for path in data.glob("*") if is_list(path.name))
+    lists = lists_of(data)
     task = Task(output, "made", format=FORMAT, inputs=data_dir_inputs(data, "wav.scp", *lists),
                 options={"enrol_utterances": enrol_utterances, "test_utterances": test_utterances, "speakers": speakers, "seed": seed})
     if task.is_done():
@@ -74,7 +74,7 @@ def make_enrolment(data: Path, output: Path, *, enrol_utterances: int = 5, test_
         json.dump({"came_in": len(source.utt2spk), "went_on": len(drawn), "not_drawn": len(source.utt2spk) - len(drawn)}, file, indent=1)
         file.write("\n")
     facts = write_sound_facts(data, output)
-    written = sorted(path for path in output.glob("*") if is_list(path.name))
+    written = [output / name for name in lists_of(output)]
     counts = {"models": len(models), "trials": len(trials), "left_out": len(left_out)}
     print(f"{output}: {counts['models']:,} models of {enrol_utterances} utterances, {counts['trials']:,} trials; {counts['left_out']:,} speakers "
           f"have fewer than {enrol_utterances + test_utterances} utterances")

@@ -6,7 +6,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from utils.data_dir_lists import as_lines, as_map, map_bytes, new_folder, problem, raise_first, write_contents
-from utils.data_dir_parse import Fault, is_list, line_faults, parse
+from utils.data_dir_parse import Fault, is_list, line_faults, lists_of, parse
 from utils.data_dir_rules import Tables, invert, rule_faults
 from utils.errors import UserError
 
@@ -112,7 +112,7 @@ def list_files(path: Path) -> list[str]:
     """
     if not path.is_dir():
         raise UserError(f"{path}: no such folder, expected a data directory (wav.scp, utt2spk, spk2utt); make it, or correct the path")
-    return sorted(file.name for file in path.iterdir() if is_list(file.name))
+    return lists_of(path)
 
 
 def read_tables(path: Path) -> Tables:

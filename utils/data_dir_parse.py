@@ -6,6 +6,7 @@ end for every line.  Only a file that fails this is walked, to name the line.
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 PRINTABLE = bytes(range(0x21, 0x7F))
@@ -86,6 +87,17 @@ def is_list(file: str) -> bool:
         Name without folder.
     """
     return file in FORMATS or MAP.fullmatch(file) is not None
+
+
+def lists_of(folder: Path) -> list[str]:
+    """Names of the lists that a folder has, in byte order.
+
+    Parameters
+    ----------
+    folder : path
+        Data directory; one that is not there yet has none.
+    """
+    return sorted(path.name for path in folder.glob("*") if is_list(path.name))
 
 
 def format_of(file: str) -> Format:

@@ -22,6 +22,7 @@ split=false     # make every stretch of speech of train an utterance of its own 
 augmentation=   # path: what happens to training crops, as in conf/augmentation/, instead of the YAML's section
 copies=         # path: policy of augmented copies of train for the back end, as in conf/augmentation/
 backend=        # path: back end, one of conf/backends/*.yaml; default: cosine after subtraction of the mean
+sample_rate_hz=16000  # of the packed audio: the network's, which most often is this
 steps=          # length of the training instead of the YAML's
 processes=1     # training processes (torchrun)
 num_threads=2   # threads of the training; sums depend on it
@@ -89,7 +90,7 @@ for option in stage stop_stage accept; do
   case ${!option} in [0-7]) ;; '') [ "$option" = accept ] || fail_usage "--$option needs a number" ;; *) fail_usage "--${option//_/-} is a stage from 0 to 7, not '${!option}'" ;; esac
 done
 [ "$stage" -le "$stop_stage" ] || fail_usage "--stage $stage is behind --stop-stage $stop_stage"
-for option in nj steps processes num_threads fold; do
+for option in nj steps processes num_threads sample_rate_hz fold; do
   case ${!option-1} in [1-9] | [1-9][0-9]*) ;; '') [ "$option" = steps ] || fail_usage "--${option//_/-} needs a number" ;; *) bad=$option ;; esac
   case ${!option-1} in *[!0-9]*) bad=$option ;; esac
   [ -z "${bad:-}" ] || fail_usage "--${bad//_/-} is a whole number from 1 on, not '${!bad}'"

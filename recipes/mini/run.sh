@@ -16,11 +16,11 @@ config=                         # path: network, loss and regime; default: conf/
 
 variant=$size$([ "$seed" = 1 ] || echo "-seed$seed")${vad:+-$(basename "$vad" .yaml)}
 cut=$([ "$trim" = false ] || echo trim)$([ "$split" = false ] || echo split)
-suffix=$([ "$variant" = full ] || echo "-$variant")${cut:+-$cut}
+suffix=$([ "$variant" = full ] || echo "-$variant")${cut:+-$cut}$([ "$sample_rate_hz" = 16000 ] || echo "-$sample_rate_hz")
 [ -n "$config" ] || config=recipes/mini/conf/ghostvlad_$([ "$size" = tiny ] && echo tiny || echo mini).yaml
 
 data=$workdir/data/$variant
-packed=$data/packed_16000${cut:+_$cut}
+packed=$data/packed_$sample_rate_hz${cut:+_$cut}
 bank=$packed/bank
 exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
 policy=${copies:+_$(basename "$copies" .yaml)}
@@ -43,10 +43,10 @@ fi
 if at_stage 2 "pack audio and prepare augmentation"; then
   for set in train dev test; do
     $cmd JOB=1:"$nj" "$packed/$set/log/pack.JOB.log" python3 -m steps.pack_audio "$data/$set" "$packed/$set" --trim "$trim" \
-      --split "$([ "$set" = train ] && echo "$split" || echo false)" --job "JOB/$nj"
+      --sample-rate-hz "$sample_rate_hz" --split "$([ "$set" = train ] && echo "$split" || echo false)" --job "JOB/$nj"
     run python3 -m steps.collect_packed "$data/$set" "$packed/$set" --jobs "$nj"
   done
-  run python3 -m steps.augment "$bank" --noise "$data/noise" --rirs "$data/rirs"
+  run python3 -m steps.augment "$bank" --sample-rate-hz "$sample_rate_hz" --noise "$data/noise" --rirs "$data/rirs"
   [ -z "$copies" ] || $cmd JOB=1:"$nj" "$packed/$enlarged/log/copies.JOB.log" python3 -m steps.augment_copies \
     "$packed/train" "$bank" "$copies" "$packed/$enlarged" --one-copy-per-transform --seed "$seed" --job "JOB/$nj"
   [ -z "$copies" ] || run python3 -m steps.collect_copies "$packed/train" "$packed/$enlarged" --include-originals --jobs "$nj"

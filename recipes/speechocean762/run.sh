@@ -22,9 +22,9 @@ variant=fold$fold$([ "$seed" = 1 ] || echo "-seed$seed")${vad:+-$(basename "$vad
 cut=$([ "$trim" = false ] || echo trim)$([ "$split" = false ] || echo split)
 rooms=$([ "$simulate_rooms" = true ] && echo simulated_rooms || echo "${rirs:+rirs}")
 [ -n "$config" ] || config=recipes/speechocean762/conf/ghostvlad_fbank$([ -n "$noise" ] && [ -n "$rooms" ] || echo _clean).yaml
-suffix=$([ "$variant" = fold1 ] || echo "-$variant")${cut:+-$cut}
+suffix=$([ "$variant" = fold1 ] || echo "-$variant")${cut:+-$cut}$([ "$sample_rate_hz" = 16000 ] || echo "-$sample_rate_hz")
 data=$workdir/data/$variant
-packed=$data/packed_16000${cut:+_$cut}
+packed=$data/packed_$sample_rate_hz${cut:+_$cut}
 bank=$([ -z "$noise$rooms" ] || echo "$packed/bank")
 exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
 policy=${copies:+_$(basename "$copies" .yaml)}
@@ -47,10 +47,10 @@ fi
 if at_stage 2 "pack audio and prepare augmentation"; then
   for set in train dev test; do
     $cmd JOB=1:"$nj" "$packed/$set/log/pack.JOB.log" python3 -m steps.pack_audio "$data/$set" "$packed/$set" --trim "$trim" \
-      --split "$([ "$set" = train ] && echo "$split" || echo false)" --job "JOB/$nj"
+      --sample-rate-hz "$sample_rate_hz" --split "$([ "$set" = train ] && echo "$split" || echo false)" --job "JOB/$nj"
     run python3 -m steps.collect_packed "$data/$set" "$packed/$set" --jobs "$nj"
   done
-  [ -z "$bank" ] || run python3 -m steps.augment "$bank" ${noise:+--noise "$data/noise"} ${rooms:+--rirs "$data/$rooms"}
+  [ -z "$bank" ] || run python3 -m steps.augment "$bank" --sample-rate-hz "$sample_rate_hz" ${noise:+--noise "$data/noise"} ${rooms:+--rirs "$data/$rooms"}
   [ -z "$copies" ] || $cmd JOB=1:"$nj" "$packed/$enlarged/log/copies.JOB.log" python3 -m steps.augment_copies \
     "$packed/train" "${bank:-none}" "$copies" "$packed/$enlarged" --one-copy-per-transform --seed "$seed" --job "JOB/$nj"
   [ -z "$copies" ] || run python3 -m steps.collect_copies "$packed/train" "$packed/$enlarged" --include-originals --jobs "$nj"
