@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 
@@ -174,7 +175,9 @@ def test_trials_of_one_class_are_named(runs, tmp_path):
     """Evaluation is where both classes are needed."""
     workdir, data = runs.copy("speechocean762", tmp_path), tmp_path / "sets" / "test"
     data.mkdir(parents=True)
-    lines = next(workdir.glob("data/fold1/packed_16000/test/trials")).read_text().splitlines(keepends=True)
+    packed = next(workdir.glob("data/fold1/packed_16000/test"))
+    lines = (packed / "trials").read_text().splitlines(keepends=True)
+    shutil.copy(packed / "utt2spk", data)
     (data / "trials").write_text("".join(line for line in lines if line.endswith(" target\n")))
     done = subprocess.run([sys.executable, "-m", "steps.evaluate", str(workdir / "exp" / "tiny"), str(tmp_path / "sets")], cwd=ROOT,
                           capture_output=True, text=True, check=False)

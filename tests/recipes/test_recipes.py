@@ -130,7 +130,8 @@ def test_the_sound_options_make_variants_of_their_own_and_leave_the_others_as_th
     assert len(pieces) > len(set(pieces)), "some utterance holds more than one stretch of speech"
     assert len(copies) == 5 * len(pieces)
     experiment = tmp_path / "exp" / "ghostvlad_tiny-tiny-energy-split-copies"
-    assert {row["backend"] for row in json.loads((experiment / "results.json").read_text())} == {"cosine_copies"}
+    rows = json.loads((experiment / "results.json").read_text())
+    assert {row["backend"] for row in rows if row["system"] == experiment.name} == {"cosine_copies"}
     provenance = json.loads((experiment / "embeddings" / "train_copies" / "provenance.json").read_text())
     of_test = json.loads((experiment / "embeddings" / "test" / "provenance.json").read_text())
     assert (provenance["vad"], of_test["vad"]) == ("split when packed", "none")
