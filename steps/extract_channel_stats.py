@@ -14,15 +14,18 @@ from utils.receipts import Task, data_dir_inputs
 FORMAT = 1
 
 
-def extract_channel_stats(data: Path, output: Path, *, margin_seconds: float = 0.2) -> dict:
+def extract_channel_stats(data: Path, output: Path, *, sets: list[str] | None = None, margin_seconds: float = 0.2) -> dict:
     """Write z-normalised means and deviations of 30 log-mel energies over the first and last moments of each utterance.
 
     Parameters
     ----------
     data : path
         Data directory whose utterances begin and end without speech; all of them are normalised together.
+        With ``sets``: the folder of such directories.
     output : path
-        Folder of the embeddings, 60 numbers for each utterance.
+        Folder of the embeddings, 60 numbers for each utterance; of a folder for each of ``sets``.
+    sets : list of str or None
+        Names of the data directories in ``data``, each by itself.
     margin_seconds : float
         How long nobody speaks at either end.
 
@@ -38,6 +41,25 @@ def extract_channel_stats(data: Path, output: Path, *, margin_seconds: float = 0
     """
     if margin_seconds < 0.025:
         raise UserError(f"--margin-seconds is {margin_seconds}, expected 0.025 (one frame) or more")
+    folders = [(data / name, output / name) for name in sets] if sets else [(data, output)]
+    return {"utterances": sum(channel_stats_of_set(*pair, margin_seconds).get("utterances", 0) for pair in folders)}
+
+
+def channel_stats_of_set(data: Path, output: Path, margin_seconds: float) -> dict:
+    """Embed one data directory.
+
+    Parameters
+    ----------
+    data, output : path
+        Data directory, folder of its embeddings.
+    margin_seconds : float
+        As of `extract_channel_stats`.
+
+    Returns
+    -------
+    dict
+        Number of utterances.
+    """
     inputs = data_dir_inputs(data, "wav.scp", "segments", "utt2spk")
     task = Task(output, "collect_embeddings", format=FORMAT, inputs=inputs, options={"embedding": "channel_stats", "margin_seconds": margin_seconds})
     if task.is_done():

@@ -11,15 +11,17 @@ from utils.receipts import Task, data_dir_inputs
 FORMAT = 1
 
 
-def extract_mfcc_stats(data: Path, output: Path) -> dict:
+def extract_mfcc_stats(data: Path, output: Path, *, sets: list[str] | None = None) -> dict:
     """Write z-normalised means and deviations of 30 MFCC (16 kHz, 30 mel bins, no dither, otherwise Kaldi's defaults) over all frames.
 
     Parameters
     ----------
     data : path
-        Data directory; all utterances of it are normalised together.
+        Data directory; all utterances of it are normalised together.  With ``sets``: the folder of such directories.
     output : path
-        Folder of the embeddings, 60 numbers for each utterance.
+        Folder of the embeddings, 60 numbers for each utterance; of a folder for each of ``sets``.
+    sets : list of str or None
+        Names of the data directories in ``data``, each by itself.
 
     Returns
     -------
@@ -30,6 +32,23 @@ def extract_mfcc_stats(data: Path, output: Path) -> dict:
     ------
     UserError
         An utterance cannot be read or is shorter than a frame.
+    """
+    folders = [(data / name, output / name) for name in sets] if sets else [(data, output)]
+    return {"utterances": sum(mfcc_stats_of_set(*pair).get("utterances", 0) for pair in folders)}
+
+
+def mfcc_stats_of_set(data: Path, output: Path) -> dict:
+    """Embed one data directory.
+
+    Parameters
+    ----------
+    data, output : path
+        Data directory, folder of its embeddings.
+
+    Returns
+    -------
+    dict
+        Number of utterances.
     """
     inputs = data_dir_inputs(data, "wav.scp", "segments", "utt2spk")
     task = Task(output, "collect_embeddings", format=FORMAT, inputs=inputs, options={"embedding": "mfcc_stats"})

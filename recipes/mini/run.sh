@@ -67,9 +67,9 @@ if at_stage 4 "extract embeddings"; then
     python3 -m steps.extract "$exp" "$packed" "$untrained/embeddings" --sets "[dev, test]" --checkpoint step-0000000 --device "$device" --job "JOB/$nj"
   for set in dev test; do  # what the trained network has to beat
     run python3 -m steps.collect_embeddings "$packed/$set" "$untrained/embeddings/$set" --jobs "$nj"
-    run python3 -m steps.extract_mfcc_stats "$packed/$set" "$mfcc/embeddings/$set"
-    run python3 -m steps.extract_channel_stats "$data/$set" "$channel/embeddings/$set"
   done
+  run python3 -m steps.extract_mfcc_stats "$packed" "$mfcc/embeddings" --sets "[dev, test]"
+  run python3 -m steps.extract_channel_stats "$data" "$channel/embeddings" --sets "[dev, test]"
 fi
 
 if at_stage 5 "train the back end"; then

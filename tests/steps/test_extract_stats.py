@@ -126,3 +126,17 @@ def test_an_utterance_that_is_too_short_is_named(tmp_path, extract, seconds, com
 def test_a_margin_without_a_frame_is_refused(tmp_path):
     with pytest.raises(UserError, match="--margin-seconds is 0.01, expected 0.025"):
         extract_channel_stats(tmp_path, tmp_path / "out", margin_seconds=0.01)
+
+
+def test_several_sets_in_one_process_give_what_each_gives_alone(tmp_path):
+    for number, name in enumerate(("one", "two")):
+        write_set(tmp_path / name, draw_waves(seed=number)).rename(tmp_path / f"sets-{name}")
+    sets = tmp_path / "sets"
+    sets.mkdir()
+    for name in ("one", "two"):
+        (tmp_path / f"sets-{name}").rename(sets / name)
+    assert extract_mfcc_stats(sets, tmp_path / "out", sets=["one", "two"]) == {"utterances": 10}
+    for name in ("one", "two"):
+        extract_mfcc_stats(sets / name, tmp_path / "alone" / name)
+        together, alone = (read_vectors(tmp_path / folder / name / "xvector.scp")[1] for folder in ("out", "alone"))
+        np.testing.assert_array_equal(together, alone)
