@@ -5,6 +5,7 @@ the back end learn from.  What a link learned is ``matrix_``, (R, C + 1), whose 
 Those that are more than a mean or a length are in linear_links.py.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,13 +14,14 @@ import numpy as np
 from steps.backends.matrices import BadVector, affine, in_blocks, to_length
 
 
-class Link:
+class Link(ABC):
     """What all links share: an affine map, unless a subclass says otherwise."""
 
     needs_speakers = False
     needs_adaptation = False
     acts_on_trials = True
 
+    @abstractmethod
     def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> "Link":
         """Learn ``matrix_``.
 
@@ -32,7 +34,6 @@ class Link:
         adaptation : (A, D) float array, optional
             Vectors of the domain of the trials, without labels; given where ``needs_adaptation``.
         """
-        raise NotImplementedError
 
     def map_block(self, block: np.ndarray) -> np.ndarray:
         """What the link does to some rows.

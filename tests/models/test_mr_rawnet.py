@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from steps.models import MODELS
 from steps.models.mr_rawnet import GlobalNorm, MrRawNet, MultiResolutionAttention, PathGate, TemporalBlock, wrapped_to_multiple
+from tests.models.checks import assert_autocast_gives_float32_and_nearly_the_same, assert_batch_mates_change_nothing, unreached_parameters
 from utils.config import build
 from utils.errors import UserError
 
@@ -157,27 +158,14 @@ def test_variants_reach_every_parameter_and_ignore_batch_mates(options):
     torch.manual_seed(0)
     network = MrRawNet(**SMALL | options)
     waveforms_BS, lengths_B = 0.1 * torch.randn(4, 16000), torch.tensor([16000, 9001, network.min_samples, 9600])
-    network(waveforms_BS, torch.full((4,), 16000)).square().sum().backward()
-    unreached = {name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()}
-    assert unreached == set(network.without_gradient)
-    network.eval()
-    with torch.no_grad():
-        together_BE = F.normalize(network(waveforms_BS, lengths_B))
-        alone_BE = torch.cat([F.normalize(network(waveforms_BS[row:row + 1, :n], lengths_B[row:row + 1])) for row, n in enumerate(lengths_B)])
+    assert unreached_parameters(network, waveforms_BS) == set(network.without_gradient)
     # 1e-5 is what test_registry.py holds the real sizes to: with so few channels the logarithm of one filter's output near 0 shows in the embedding
-    torch.testing.assert_close(together_BE, alone_BE, atol=1e-4, rtol=0)
+    assert_batch_mates_change_nothing(network, waveforms_BS, lengths_B, atol=1e-4)
 
 
 def test_under_autocast_embeddings_are_float32_and_nearly_the_same():
     torch.manual_seed(0)
-    network = MrRawNet(**SMALL).eval()
-    batch = 0.1 * torch.randn(2, 16000), torch.tensor([16000, 9000])
-    with torch.no_grad():
-        exact_BE = network(*batch)
-        with torch.autocast("cpu", torch.bfloat16):
-            embedding_BE = network(*batch)
-    assert embedding_BE.dtype == torch.float32
-    assert F.cosine_similarity(embedding_BE, exact_BE).min() > 0.99
+    assert_autocast_gives_float32_and_nearly_the_same(MrRawNet(**SMALL))
 
 
 def test_unequal_lengths_are_refused_in_training():

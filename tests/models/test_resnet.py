@@ -8,6 +8,7 @@ from steps.models import MODELS
 from steps.models.layers_maps import BasicBlock
 from steps.models.layers_pooling import statistics_over_frames
 from steps.models.resnet import ResNet34
+from tests.models.checks import assert_autocast_gives_float32_and_nearly_the_same, assert_batch_mates_change_nothing, unreached_parameters
 from utils.config import build
 from utils.errors import UserError
 
@@ -85,25 +86,13 @@ def test_variants_reach_every_parameter_and_ignore_batch_mates(options):
     torch.manual_seed(0)
     network = ResNet34(**SMALL | options)
     waveforms_BS, lengths_B = 0.1 * torch.randn(3, 16000), torch.tensor([16000, 9000, network.min_samples])
-    network(waveforms_BS, torch.full((3,), 16000), [1, 2, 3]).square().sum().backward()
-    assert [name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()] == []
-    network.eval()
-    with torch.no_grad():
-        together_BE = F.normalize(network(waveforms_BS, lengths_B))
-        alone_BE = torch.cat([F.normalize(network(waveforms_BS[row:row + 1, :n], lengths_B[row:row + 1])) for row, n in enumerate(lengths_B)])
-    torch.testing.assert_close(together_BE, alone_BE, atol=1e-5, rtol=0)
+    assert unreached_parameters(network, waveforms_BS) == set()
+    assert_batch_mates_change_nothing(network, waveforms_BS, lengths_B)
 
 
 def test_under_autocast_embeddings_are_float32_and_nearly_the_same():
     torch.manual_seed(0)
-    network = ResNet34(**SMALL).eval()
-    batch = 0.1 * torch.randn(2, 16000), torch.tensor([16000, 9000])
-    with torch.no_grad():
-        exact_BE = network(*batch)
-        with torch.autocast("cpu", torch.bfloat16):
-            embedding_BE = network(*batch)
-    assert embedding_BE.dtype == torch.float32
-    assert F.cosine_similarity(embedding_BE, exact_BE).min() > 0.99
+    assert_autocast_gives_float32_and_nearly_the_same(ResNet34(**SMALL))
 
 
 def test_unequal_lengths_are_refused_in_training():
