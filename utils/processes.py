@@ -1,6 +1,8 @@
 """The device that a process computes on, and the processes that train together under torchrun."""
 
+import ctypes
 import os
+import sys
 
 import numpy as np
 import torch
@@ -26,8 +28,26 @@ def use_device(device: str, num_threads: int) -> None:
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: no CUDA device is visible, or this torch is built without CUDA; choose --device cpu")
     torch.set_num_threads(num_threads)
+    keep_freed_memory()
     # On GPUs some layers have no deterministic form.  torch.use_deterministic_algorithms would import the compiler: a second in each process.
     torch.set_deterministic_debug_mode("error" if device == "cpu" else "default")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a net for bugs of operators; it costs 5 % of a step
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep the memory of freed tensors for the next ones of this process; elsewhere nothing happens.
+
+    By default it returns every large block to the kernel, which hands it out again page by page, filled with zeros: of a training step on a CPU
+    that was more than half (tests/bench/bench_training.py, `--return-memory true` for the difference).
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt:
+        m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # malloc.h
+        mallopt(m_mmap_max, 0)  # large blocks, too, from the heap
+        mallopt(m_trim_threshold, -1)  # whose end is never given back
+        mallopt(m_top_pad, 2**28)
 
 
 def join_processes(device: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from steps.models.layers import mean_over_frames, variance_over_frames
@@ -36,11 +37,7 @@ class AttentiveStatistics(nn.Module):
 
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """The statistics, means first; in float32 under autocast."""
-        seen_BCT = x_BCT
-        if self.context:
-            deviation_BC1 = variance_over_frames(x_BCT, num_frames_B).clamp(*self.variance_limits).sqrt()
-            seen_BCT = torch.cat([x_BCT, *(one_BC1.expand_as(x_BCT) for one_BC1 in (mean_over_frames(x_BCT, num_frames_B), deviation_BC1))], dim=1)
-        weights_BCT = self.weights(self.between(self.hidden(seen_BCT))).float()
+        weights_BCT = self.weights(self.between(self._hidden(x_BCT, num_frames_B))).float()
         if num_frames_B is not None:
             weights_BCT = weights_BCT.masked_fill(~frame_mask(num_frames_B, x_BCT.shape[2], x_BCT.device)[:, None], -torch.inf)
         with torch.autocast(x_BCT.device.type, enabled=False):  # differences of squares
@@ -48,6 +45,15 @@ class AttentiveStatistics(nn.Module):
             mean_BC = (weights_BCT * x_BCT).sum(dim=2)
             variance_BC = (weights_BCT * x_BCT.square()).sum(dim=2) - mean_BC.square()
             return torch.cat([mean_BC, variance_BC.clamp(*self.variance_limits).sqrt()], dim=1)
+
+    def _hidden(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
+        """The first convolution.  What it sees beside the frame is the same in all frames: computed once an utterance, not laid beside each frame."""
+        if not self.context:
+            return self.hidden(x_BCT)
+        deviation_BC1 = variance_over_frames(x_BCT, num_frames_B).clamp(*self.variance_limits).sqrt()
+        context_BC = torch.cat([mean_over_frames(x_BCT, num_frames_B), deviation_BC1], dim=1)[..., 0]
+        of_frame_HC1, of_context_HC1 = self.hidden.weight.split([x_BCT.shape[1], context_BC.shape[1]], dim=1)
+        return F.conv1d(x_BCT, of_frame_HC1, self.hidden.bias) + F.linear(context_BC, of_context_HC1[..., 0])[..., None]
 
 
 def statistics_over_frames(x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None, *, variance_offset: float) -> torch.Tensor:
