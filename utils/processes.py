@@ -38,7 +38,7 @@ def keep_freed_memory() -> None:
     """Have glibc keep the memory of freed tensors for the next ones of this process; elsewhere nothing happens.
 
     By default it returns every large block to the kernel, which hands it out again page by page, filled with zeros: of a training step on a CPU
-    that was more than half (tests/bench/bench_training.py, `--return-memory true` for the difference).
+    that was more than half (tests/bench/bench_training.py, `--return-memory true`).
     """
     if not sys.platform.startswith("linux"):
         return

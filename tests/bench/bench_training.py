@@ -20,15 +20,17 @@ from utils.processes import use_device
 from utils.trainer import Trainer
 from utils.training_settings import read_settings
 
-CONFIGS = (Path("conf/ghostvlad.yaml"), Path("conf/ghostvlad_cpu.yaml"))
+CONFIGS = ("conf/ghostvlad.yaml", "conf/ghostvlad_cpu.yaml")
 
 
-def bench_training(*, device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 2, batch_size: int | None = None, steps: int = 10,
-                   num_speakers: int = 5994) -> dict:
+def bench_training(*, configs: tuple[str, ...] = CONFIGS, device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 2, batch_size: int | None = None,
+                   steps: int = 10, num_speakers: int = 5994, return_memory: bool = False) -> dict:
     """Print utterances per second, the mean over the steps behind the first two.
 
     Parameters
     ----------
+    configs : tuple of str
+        YAMLs.
     device : str
         ``cpu`` or ``cuda``.
     num_threads : int
@@ -39,18 +41,23 @@ def bench_training(*, device: Literal["cpu", "cuda"] = "cpu", num_threads: int =
         How many are timed.
     num_speakers : int
         Classes of the loss.
+    return_memory : bool
+        Leave glibc at its default, freed blocks back to the kernel, to see what utils.processes.keep_freed_memory is for.
 
     Returns
     -------
     dict
         (YAML, precision) -> utterances per second.
     """
-    use_device(device, num_threads)
+    if return_memory:
+        torch.set_num_threads(num_threads)
+    else:
+        use_device(device, num_threads)
     rates = {}
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {num_threads} threads"
     print(f"{name}, torch {torch.__version__}, {num_speakers} speakers")
     print(f"{'':28}{'batch':>8}{'crop':>10}{'ms a step':>12}{'utterances/s':>15}{'GPU memory':>13}")
-    for config in CONFIGS:
+    for config in map(Path, configs):
         for precision in ("fp32", "bf16"):
             trainer, batch = assembled(config, precision, device, batch_size, num_speakers)
             seconds = timed(trainer, batch, steps)
