@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.archive_iterate import iterate_scp
 from utils.archive_objects import DTYPES
-from utils.archive_read import describe, iterate_scp, map_file, read_scp, split_entry
+from utils.archive_read import describe, map_file, read_scp, split_entry
 from utils.errors import UserError
 
 BATCH = 1024  # vectors copied at a time: no second copy of all of them in memory
