@@ -203,11 +203,9 @@ def refuse_other_dimensions(files: Mapping[str, Path], parts: Mapping, dimension
     UserError
         A set has others.
     """
-    first, part = next(iter(parts.items()))
-    if first == "transform.mat":  # with an offset column, or without
-        takes = [part.shape[1] - 1, part.shape[1]]
-    else:
-        takes = [len(part[0]) if first == "plda" else len(part)]
+    from utils.backend_files import sizes_taken
+
+    first, takes = sizes_taken(parts)
     for name, dimension in dimensions.items():
         if dimension and dimension not in takes:
             expected = " or ".join(map(str, takes))

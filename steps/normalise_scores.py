@@ -83,6 +83,8 @@ def normalise_scores(scores: Path, backend: Path, embeddings: Path, data: Path, 
     inputs |= {"enrol_embeddings": embeddings_inputs(enrol_embeddings)["embeddings"]} if enrol_embeddings else {}
     options = {"method": method, "cohort_of": cohort_of, "allow_leakage": allow_leakage} | ({"top_k": top_k} if method.startswith("as_") else {})
     options |= {"device": device} if device != "cpu" else {}
+    if not output.suffix:
+        raise UserError(f"{output}: a name without an ending, expected such as {output}.scores: the folder of the name before it gets the cohort")
     task = Task(output.parent, receipt_of(output).stem, format=FORMAT, inputs=inputs, options=options)
     if task.is_done():
         return task.counts

@@ -119,10 +119,25 @@ def fitted(untrained: object, keys: list[str], vectors: np.ndarray, speakers: li
     except BadVector as error:
         raise UserError(f"{embeddings}: the embedding of '{keys[error.row]}' {error.reason}; extract it again, or take it off the list") from None
     except ValueError as error:
+        if untrained.report_:  # what a failed training was given says why
+            print(in_words(embeddings, report | untrained.report_))
         raise UserError(f"{embeddings}: {error}") from None
     report |= learned.report_
-    print(f"{embeddings}: " + ", ".join(f"{name} {value}" for name, value in report.items() if not isinstance(value, list)))
+    print(in_words(embeddings, report))
     return learned, report
+
+
+def in_words(embeddings: Path, report: dict) -> str:
+    """A report as one line, without its curves.
+
+    Parameters
+    ----------
+    embeddings : path
+        What was trained on.
+    report : dict
+        Of `fitted`.
+    """
+    return f"{embeddings}: " + ", ".join(f"{name} {value}" for name, value in report.items() if not isinstance(value, list))
 
 
 def training_vectors(folder: Path) -> tuple[list[str], np.ndarray]:
