@@ -1,7 +1,7 @@
 """Kaldi archives and scp files from their first entry to their last."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -83,8 +83,21 @@ def iterate_scp(path: str | Path, *, allow_renamed: bool = False) -> Iterator[tu
     UserError
         As ``read_scp`` and ``read_object``, and a differing key.
     """
+    yield from iterate_entries(read_scp(path), allow_renamed=allow_renamed)
+
+
+def iterate_entries(entries: Mapping[str, str], *, allow_renamed: bool = False) -> Iterator[tuple[str, np.ndarray]]:
+    """As `iterate_scp`, of some entries of an scp file.
+
+    Parameters
+    ----------
+    entries : mapping of str to str
+        Key -> entry, from `read_scp`.
+    allow_renamed : bool
+        As of `iterate_scp`.
+    """
     mapped, buffer, good = None, b"", ""
-    for key, entry in read_scp(path).items():
+    for key, entry in entries.items():
         file, offset = split_entry(entry, key)
         if offset is None:
             yield key, read_object(entry, key=key)
