@@ -130,7 +130,8 @@ def sides_of_trials(scores: Path, enrol: list[str], test: list[str], embeddings:
 
 
 def normalised_scores(backend: Path, embeddings: Path, sides: TrialVectors, raw: np.ndarray, cohort: Path, cohort_of: str,
-                      members: Mapping[str, str], scratch: Path, method: str, top_k: int, device: str, num_threads: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
+                      members: Mapping[str, str], scratch: Path, method: str, top_k: int, device: str, num_threads: int
+                      ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
     """What `utils.score_norm.normalise` gives for a trained back end.
 
     Parameters
