@@ -43,10 +43,12 @@ def scoring_command(options: Mapping, stages: Sequence[str], backend: str, enrol
         As of `chain_of`.
     backend : str
         Folder of mean.vec, transform.mat and plda.
-    enrol, test : str
-        Rspecifiers of both sides.
+    enrol : str
+        Rspecifier of the enrolment sides.
     num_utts : str or None
-        Rspecifier of the numbers of utterances behind the enrolment sides, where that counts.
+        Rspecifier of the numbers of utterances behind them, where that counts.
+    test : str
+        Rspecifier of the test sides.
     trials : str
         File ``<enrol> <test> ...``.
     scores : str
