@@ -22,7 +22,7 @@ FORMAT = 1
 def import_kaldi(source: Path, output: Path, *, sets: list[str] | None = None, root: Path = Path("."),
                  archives: Literal["listed", "beside"] = "listed", backend_set: str | None = None, backend: str = "kaldi", mean: Path | None = None,
                  transform: Path | None = None, plda: Path | None = None, length_norm: bool = True, normalize_length: bool = True,
-                 simple_length_normalization: bool = False, model: str | None = None) -> dict:
+                 simple_length_normalization: bool = False, smoothing: float = 0.0, model: str | None = None) -> dict:
     """Write ``embeddings/<set>`` and ``backend/<name>`` as steps.extract, steps.collect_embeddings and steps.train_backend leave them.
 
     A back end is made of the files that there are: ``mean.vec`` is subtracted, ``transform.mat`` applied, the length normalised, then ``plda``
@@ -50,6 +50,8 @@ def import_kaldi(source: Path, output: Path, *, sets: list[str] | None = None, r
         Normalise the length before PLDA, as Kaldi's recipes do.
     normalize_length, simple_length_normalization : bool
         Options of ivector-plda-scoring.
+    smoothing : float
+        Of ivector-copy-plda, which Kaldi's recipes put before the scoring; at least 0, which leaves ``plda`` as it is.
     model : str or None
         What the network is called: sets of the same name may be compared with each other; None: the checksum of ``final.raw`` or, without it, of the
         lists, so that sets of one call may.
@@ -77,7 +79,7 @@ def import_kaldi(source: Path, output: Path, *, sets: list[str] | None = None, r
     given = {"mean.vec": mean, "transform.mat": transform, "plda": plda}
     files = backend_files(source, found, backend_set, {name: path for name, path in given.items() if path})
     if files:
-        options = backend_options(files, length_norm, normalize_length, simple_length_normalization)
+        options = backend_options(files, length_norm, normalize_length, simple_length_normalization, smoothing)
         import_backend(files, options, output / "backend" / backend, dimensions, facts)
     print(f"{output}: " + ", ".join(f"{count:,} of {name}" for name, count in counts.items())
           + (f"; back end {backend}: {', '.join(files)}" if files else "; no back end"))
@@ -123,14 +125,15 @@ def import_set(folder: Path, kind: str, output: Path, archives: str, root: Path,
     return task
 
 
-def backend_options(files: Mapping[str, Path], length_norm: bool, normalize_length: bool, simple_length_normalization: bool) -> dict:
+def backend_options(files: Mapping[str, Path], length_norm: bool, normalize_length: bool, simple_length_normalization: bool,
+                    smoothing: float) -> dict:
     """Options of the back end that those files make, as a YAML of conf/backends has them.
 
     Parameters
     ----------
     files : mapping of str to path
         From `backend_files`.
-    length_norm, normalize_length, simple_length_normalization : bool
+    length_norm, normalize_length, simple_length_normalization, smoothing : bool, bool, bool, float
         As of `import_kaldi`.
     """
     from utils.archive import read_matrix
@@ -140,7 +143,8 @@ def backend_options(files: Mapping[str, Path], length_norm: bool, normalize_leng
     if "plda" not in files:
         return {"name": "cosine", "subtract_mean": False, "links": links}
     links += [{"name": "length_norm"}] if length_norm else []
-    return {"name": "plda", "links": links, "normalize_length": normalize_length, "simple_length_normalization": simple_length_normalization}
+    return {"name": "plda", "links": links, "normalize_length": normalize_length, "simple_length_normalization": simple_length_normalization,
+            "smoothing": smoothing}
 
 
 def import_backend(files: Mapping[str, Path], options: dict, output: Path, dimensions: Mapping[str, int], facts: Mapping) -> None:
@@ -165,6 +169,7 @@ def import_backend(files: Mapping[str, Path], options: dict, output: Path, dimen
         The files do not fit one another, or the embeddings.
     """
     from steps.backends import FAMILIES
+    from steps.backends.plda import smoothed
     from utils.archive import read_matrix, read_vector
     from utils.backend_files import build_backend, write_backend
     from utils.plda_file import read_plda
@@ -174,12 +179,14 @@ def import_backend(files: Mapping[str, Path], options: dict, output: Path, dimen
         return
     readers = {"mean.vec": read_vector, "transform.mat": read_matrix, "plda": read_plda}
     parts = {name: readers[name](path) for name, path in files.items()}
+    dimension = refuse_other_dimensions(files, parts, dimensions)
+    if options.get("smoothing"):
+        parts["plda"] = smoothed(*parts["plda"], options["smoothing"])
     empty, resolved = build_backend(FAMILIES, options, str(output))
     try:
         learned = empty.from_parts(parts)
     except ValueError as error:
         raise UserError(f"{', '.join(map(str, files.values()))}: {error}") from None
-    dimension = refuse_other_dimensions(files, parts, dimensions)
     written = write_backend(output, learned, resolved, dimension)
     with atomic_write(output / "provenance.json") as file:
         file.write(json.dumps(dict(facts), indent=1, sort_keys=True) + "\n")

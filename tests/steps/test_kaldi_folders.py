@@ -97,6 +97,27 @@ def test_other_back_ends_of_kaldi(kaldi, tmp_path, options, files, scores):
     assert read_scores(out)[2] == pytest.approx(read_scores(GOLDEN / scores)[2], abs=5e-5)
 
 
+def test_smoothing_is_that_of_ivector_copy_plda(kaldi, tmp_path):
+    import_kaldi(kaldi, tmp_path / "exp", root=kaldi.parents[1], smoothing=0.1)
+    ours, theirs = read_plda(tmp_path / "exp" / "backend" / "kaldi" / "plda"), read_plda(GOLDEN / "plda_lda_smoothed.txt")
+    assert ours.psi == pytest.approx(theirs.psi, rel=1e-6)
+    assert ours.transform == pytest.approx(theirs.transform, rel=1e-6, abs=1e-6)
+
+
+def test_enrolments_may_have_a_set_of_their_own(kaldi, tmp_path):
+    """As in egs/sre16/v2: models and their numbers of utterances in xvectors_enroll, tests in xvectors_test."""
+    enroll = kaldi / "xvectors_enroll"
+    enroll.mkdir()
+    for name in ("spk_xvector.ark", "spk_xvector.scp", "num_utts.ark"):
+        shutil.move(kaldi / "xvectors_test" / name, enroll / name)
+    shutil.copy(GOLDEN / "enroll.ark", enroll / "xvector.ark")
+    exp, out = tmp_path / "exp", tmp_path / "exp" / "kaldi.scores"
+    (enroll / "xvector.scp").write_text((GOLDEN / "enroll.scp").read_text().replace("enroll.ark", "xvector.ark"))
+    import_kaldi(kaldi, exp, archives="beside")
+    score(exp / "backend" / "kaldi", exp / "embeddings" / "test", GOLDEN / "trials", out, enrol_embeddings=exp / "embeddings" / "enroll")
+    assert read_scores(out)[2] == pytest.approx(read_scores(GOLDEN / "scores_plda_lda")[2], abs=5e-5)
+
+
 def test_a_copied_folder_of_ivectors_is_found_beside_its_lists(kaldi, tmp_path):
     copy = tmp_path / "elsewhere" / "exp"
     shutil.copytree(kaldi / "xvectors_test", copy / "ivectors_test")
