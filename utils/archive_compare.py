@@ -6,7 +6,7 @@ import numpy as np
 
 from utils.archive_iterate import iterate_places, iterate_scp
 from utils.archive_objects import decode_object
-from utils.archive_read import describe, map_file, read_object, read_scp, split_entry
+from utils.archive_read import describe, located, map_file, read_object, read_scp, split_entry
 from utils.archive_write import ArchiveWriter
 from utils.errors import UserError
 
@@ -35,14 +35,14 @@ def diff_archives(first: Path, second: Path, *, tolerance: float = 0.0) -> dict[
     """
     if not tolerance >= 0:
         raise UserError(f"--tolerance is {tolerance}, expected 0 or more")
-    place_of, seen, same = places_of(second), set(), 0
+    place_of, seen, same, opened = places_of(second), set(), 0, OpenedArchive()
     lone, alien, far = [], [], {}
     for key, ours in iterate_scp(first, allow_renamed=True) if first.suffix == ".scp" else ((key, array) for key, array, _ in iterate_places(first)):
         seen.add(key)
         if key not in place_of:
             lone.append(key)
             continue
-        theirs = read_object(place_of[key], key=key)
+        theirs, _ = opened.object_at(place_of[key], key)
         if ours.shape != theirs.shape or ours.dtype.kind != theirs.dtype.kind:
             alien.append(f"{key} ({describe(ours)}, {describe(theirs)})")
             continue
@@ -59,6 +59,37 @@ def diff_archives(first: Path, second: Path, *, tolerance: float = 0.0) -> dict[
         raise UserError(f"{first} and {second} differ: {len(lone) + len(missing):,} keys in one of them only, {len(alien):,} of another kind or "
                         f"size, {len(far):,} of other values{more}")
     return {"same": same}
+
+
+class OpenedArchive:
+    """Objects where scp files say they are; a file is opened once for neighbours in it."""
+
+    def __init__(self):
+        self._path, self._buffer = "", b""
+
+    def object_at(self, place: str, key: str) -> tuple[np.ndarray, bytes]:
+        """An object, and its bytes.
+
+        Parameters
+        ----------
+        place : str
+            ``file`` or ``file:offset``.
+        key : str
+            For messages.
+
+        Raises
+        ------
+        UserError
+            It cannot be read.
+        """
+        path, offset = split_entry(place, key)
+        if path != self._path:
+            self._path, self._buffer = path, map_file(path, key)
+        if offset is None:
+            return read_object(place, key=key), bytes(self._buffer[:])
+        with located(path, offset, key):
+            array, end = decode_object(self._buffer, offset)
+        return array, bytes(self._buffer[offset:end])
 
 
 def places_of(path: Path) -> dict[str, str]:
@@ -114,7 +145,7 @@ def merge_archives(archives: list[Path], output: Path) -> dict[str, int]:
     UserError
         A key is in two of them, an entry cannot be read, or there is an output already.
     """
-    scp, origin = output.with_suffix(".scp"), {}
+    scp, origin, opened = output.with_suffix(".scp"), {}, OpenedArchive()
     if output.suffix == ".scp":
         raise UserError(f"{output}: is an scp file by its name; name the archive, the scp file comes beside it")
     for path in (output, scp):
@@ -126,22 +157,6 @@ def merge_archives(archives: list[Path], output: Path) -> dict[str, int]:
                 if key in origin:
                     raise UserError(f"{archive}: key '{key}' is in {origin[key]} too; a merged archive has each key once")
                 origin[key] = archive
-                writer.write_encoded(key, encoded_at(place, key))
+                writer.write_encoded(key, opened.object_at(place, key)[1])
     print(f"{output}: {len(origin):,} entries of {len(archives):,} files")
     return {"entries": len(origin)}
-
-
-def encoded_at(place: str, key: str) -> bytes:
-    """Bytes of an object where an scp file says it is.
-
-    Parameters
-    ----------
-    place : str
-        ``file`` or ``file:offset``.
-    key : str
-        For messages.
-    """
-    read_object(place, key=key)  # says in one line what is wrong with it
-    path, offset = split_entry(place, key)
-    buffer = map_file(path, key)
-    return bytes(buffer[offset or 0 : decode_object(buffer, offset or 0)[1]])

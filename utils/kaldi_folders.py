@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.archive import ArchiveWriter, iterate_archive, iterate_scp, read_object, read_scp
+from utils.archive import ArchiveWriter, iterate_archive, iterate_scp, read_scp
+from utils.archive_iterate import iterate_entries
 from utils.archive_read import describe
 from utils.archive_relocate import Paths, relocated
 from utils.errors import UserError
@@ -67,14 +68,14 @@ def listed_vectors(scp: Path, paths: Paths = "kept", root: Path = Path(".")) -> 
     entries = read_scp(scp)
     if not entries:
         raise UserError(f"{scp}: no entries, expected vectors")
+    here: Paths = "beside" if paths == "beside" else "relative"
+    places = {key: entry if entry[-1] in "|]" else relocated(entry, scp, here, root, Path("."), None, None) for key, entry in entries.items()}
     first = None
-    for key, entry in entries.items():
-        place = entry if entry[-1] in "|]" else relocated(entry, scp, "beside" if paths == "beside" else "relative", root, Path("."), None, None)
-        vector = read_object(place, key=key)
+    for key, vector in iterate_entries(places):
         first = vector if first is None else first
         if vector.ndim != 1 or vector.dtype.kind != "f" or len(vector) != len(first):
             size = f" of {len(first)}" if first.ndim == 1 else ""
-            raise UserError(f"{place}: key '{key}': found {describe(vector)}, expected a float vector{size}")
+            raise UserError(f"{places[key]}: key '{key}': found {describe(vector)}, expected a float vector{size}")
         yield key, vector.astype(np.float32)
 
 
