@@ -97,6 +97,13 @@ def test_other_back_ends_of_kaldi(kaldi, tmp_path, options, files, scores):
     assert read_scores(out)[2] == pytest.approx(read_scores(GOLDEN / scores)[2], abs=5e-5)
 
 
+def test_files_in_text_form_are_taken_too(kaldi, tmp_path):
+    import_kaldi(kaldi, tmp_path / "exp", root=kaldi.parents[1], mean=GOLDEN / "mean.txt", transform=GOLDEN / "lda.txt", plda=GOLDEN / "plda_lda.txt")
+    out, theirs = tmp_path / "exp" / "x.scores", read_scores(GOLDEN / "scores_plda_lda")[2]
+    score(tmp_path / "exp" / "backend" / "kaldi", tmp_path / "exp" / "embeddings" / "test", GOLDEN / "trials", out)
+    assert (np.abs(read_scores(out)[2] - theirs) <= 1e-3 * np.maximum(1, np.abs(theirs))).all()
+
+
 def test_smoothing_is_that_of_ivector_copy_plda(kaldi, tmp_path):
     import_kaldi(kaldi, tmp_path / "exp", root=kaldi.parents[1], smoothing=0.1)
     ours, theirs = read_plda(tmp_path / "exp" / "backend" / "kaldi" / "plda"), read_plda(GOLDEN / "plda_lda_smoothed.txt")
