@@ -4,6 +4,7 @@ r"""Normalise scores by a cohort of other speakers: z-, t-, s-norm and adaptive 
       exp/x/embeddings/train exp/x/scores/test/cosine_asnorm.scores --top-k 300
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -83,22 +84,25 @@ def normalise_scores(scores: Path, backend: Path, embeddings: Path, data: Path, 
     inputs |= {"enrol_embeddings": embeddings_inputs(enrol_embeddings)["embeddings"]} if enrol_embeddings else {}
     options = {"method": method, "cohort_of": cohort_of, "allow_leakage": allow_leakage} | ({"top_k": top_k} if method.startswith("as_") else {})
     options |= {"device": device} if device != "cpu" else {}
+    if not output.suffix:
+        raise UserError(f"{output}: a name without an ending, expected such as {output}.scores: the folder of the name before it gets the cohort")
     task = Task(output.parent, receipt_of(output).stem, format=FORMAT, inputs=inputs, options=options)
     if task.is_done():
         return task.counts
-    from utils.cohort import read_cohort, refuse_other_scores, refuse_shared_speakers
+    from utils.cohort import cohort_members, refuse_other_scores, refuse_shared_speakers
 
     facts = refuse_other_scores(scores, inputs)
     for folder in filter(None, (enrol_embeddings, cohort, embeddings)):
         for difference in compare_provenance(backend, folder):
             print(difference)
     enrol, test, raw = read_scores(scores)
-    members, vectors = read_cohort(cohort, cohort_of, cohort_list)
+    members = cohort_members(cohort, cohort_of, cohort_list)
     marks = refuse_shared_speakers(members, cohort_of, cohort_utt2spk, {*enrol, *test}, data, enroll_spk2utt, allow_leakage)
     sides = sides_of_trials(scores, enrol, test, embeddings, enroll_spk2utt, enrol_embeddings)
-    normalised, statistics = normalised_scores(backend, embeddings, sides, raw, cohort, members, vectors, method, top_k, device, num_threads)
+    normalised, statistics = normalised_scores(backend, embeddings, sides, raw, cohort, cohort_of, members, output.parent, method, top_k, device,
+                                               num_threads)
     write_scores(output, enrol, test, normalised)
-    written = write_cohort(output.with_suffix(""), members, sides.names, None if enrol_embeddings else statistics)
+    written = write_cohort(output.with_suffix(""), list(members), sides.names, None if enrol_embeddings else statistics)
     print(f"{output}: {method} of {len(raw):,} trials, {len(sides.names):,} sides, by a cohort of {len(members):,} {cohort_of}")
     return task.finish([output, *written], {"trials": len(raw), "sides": len(sides.names), "cohort": len(members),
                                             "protocol": facts.get("protocol", "whole"), "watermarks": [*facts.get("watermarks", []), *marks]})
@@ -125,8 +129,9 @@ def sides_of_trials(scores: Path, enrol: list[str], test: list[str], embeddings:
     return TrialVectors(names, sides.vectors[used], rows[: len(enrol)], rows[len(enrol) :], sides.num_utts[used])
 
 
-def normalised_scores(backend: Path, embeddings: Path, sides: TrialVectors, raw: np.ndarray, cohort: Path, members: list[str], vectors: np.ndarray,
-                      method: str, top_k: int, device: str, num_threads: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
+def normalised_scores(backend: Path, embeddings: Path, sides: TrialVectors, raw: np.ndarray, cohort: Path, cohort_of: str,
+                      members: Mapping[str, str], scratch: Path, method: str, top_k: int, device: str, num_threads: int
+                      ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
     """What `utils.score_norm.normalise` gives for a trained back end.
 
     Parameters
@@ -137,12 +142,12 @@ def normalised_scores(backend: Path, embeddings: Path, sides: TrialVectors, raw:
         From `sides_of_trials`.
     raw : (P,) float array
         Scores.
-    cohort : path
+    cohort, cohort_of : path, str
         As for `normalise_scores`.
-    members : list of C str
-        Names of the cohort.
-    vectors : (C, D) float array
-        Its embeddings.
+    members : mapping of str to str
+        From `utils.cohort.cohort_members`.
+    scratch : path
+        Folder with room for a large cohort.
     method, top_k, device, num_threads
         As for `normalise_scores`.
 
@@ -154,6 +159,7 @@ def normalised_scores(backend: Path, embeddings: Path, sides: TrialVectors, raw:
     from steps.backends import FAMILIES
     from utils.backend_files import read_backend
     from utils.backend_rows import rows_of_backend
+    from utils.cohort import cohort_rows
     from utils.cohort_scores import NoSpread
     from utils.score_norm import normalise
 
@@ -161,7 +167,8 @@ def normalised_scores(backend: Path, embeddings: Path, sides: TrialVectors, raw:
     if device != "cpu" and (type(scorer) is not FAMILIES["backends"]["cosine"] or method == "as_norm2"):
         raise UserError(f"{backend}: --device {device} is for cosine by z_norm, t_norm, s_norm and as_norm1; leave it out")
     rows = rows_of_backend(scorer, dimensions, sides.names, sides.vectors, sides.num_utts, embeddings, backend)
-    closest = rows_of_backend(scorer, dimensions, members, vectors, np.ones(len(members), np.int64), cohort, backend)
+    closest = cohort_rows(cohort, cohort_of, members, lambda names, vectors: rows_of_backend(
+        scorer, dimensions, names, vectors, np.ones(len(names), np.int64), cohort, backend), scratch)
     num_threads = 1 if hasattr(scorer, "num_threads") else num_threads  # it has threads of its own, as many as its sums depend on
     try:
         return normalise(raw, score_matrix_of(scorer), rows, sides.enrol_rows, sides.test_rows, closest, method, top_k, num_threads, device)

@@ -13,7 +13,7 @@ import numpy as np
 from utils.cli import run
 from utils.config import read_yaml
 from utils.embedding_rows import read_embeddings, vectors_of
-from utils.embeddings import embeddings_inputs, refuse_not_finite
+from utils.embeddings import embeddings_inputs, refuse_not_finite, speakers_of
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.provenance import compare_provenance, read_provenance
@@ -119,10 +119,25 @@ def fitted(untrained: object, keys: list[str], vectors: np.ndarray, speakers: li
     except BadVector as error:
         raise UserError(f"{embeddings}: the embedding of '{keys[error.row]}' {error.reason}; extract it again, or take it off the list") from None
     except ValueError as error:
+        if untrained.report_:  # what a failed training was given says why
+            print(in_words(embeddings, report | untrained.report_))
         raise UserError(f"{embeddings}: {error}") from None
     report |= learned.report_
-    print(f"{embeddings}: " + ", ".join(f"{name} {value}" for name, value in report.items() if not isinstance(value, list)))
+    print(in_words(embeddings, report))
     return learned, report
+
+
+def in_words(embeddings: Path, report: dict) -> str:
+    """A report as one line, without its curves.
+
+    Parameters
+    ----------
+    embeddings : path
+        What was trained on.
+    report : dict
+        Of `fitted`.
+    """
+    return f"{embeddings}: " + ", ".join(f"{name} {value}" for name, value in report.items() if not isinstance(value, list))
 
 
 def training_vectors(folder: Path) -> tuple[list[str], np.ndarray]:
@@ -163,30 +178,6 @@ def adaptation_vectors(embeddings: Path, adaptation: Path, dimensions: int) -> n
     if vectors.shape[1] != dimensions:
         raise UserError(f"{adaptation}: embeddings of {vectors.shape[1]} dimensions, those of {embeddings} have {dimensions}")
     return vectors
-
-
-def speakers_of(keys: list[str], utt2spk: Path) -> list[str]:
-    """Speaker of each utterance.
-
-    Parameters
-    ----------
-    keys : list of N str
-        Utterances.
-    utt2spk : path
-        ``<utterance> <speaker>`` on each line.
-
-    Raises
-    ------
-    UserError
-        An utterance has none.
-    """
-    from utils.data_dir import read_map
-
-    speaker_of = read_map(utt2spk)
-    unknown = [key for key in keys if key not in speaker_of]
-    if unknown:
-        raise UserError(f"{utt2spk}: no speaker for '{unknown[0]}'; {len(unknown)} of {len(keys)} embedded utterances lack one")
-    return [speaker_of[key] for key in keys]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
     python -m utils.archive check exp/x/embeddings/test/xvector.scp data/train/packed.1.ark
     python -m utils.archive head exp/x/embeddings/test/xvector.scp --lines 3
+    python -m utils.archive diff exp/x/embeddings/test/xvector.scp exp/y/embeddings/test/xvector.scp --tolerance 1e-5
+    python -m utils.archive merge xvector.1.ark xvector.2.ark all.ark
+    python -m utils.archive relocate exp/x/embeddings/test/xvector.scp elsewhere.scp --paths absolute
 """
 
 from collections.abc import Iterator
@@ -10,17 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.archive_read import (
-    describe,
-    iterate_archive,
-    iterate_scp,
-    read_matrix,
-    read_object,
-    read_scp,
-    read_vector,
-    read_wave,
-    split_entry,
-)
+from utils.archive_iterate import iterate_archive, iterate_scp
+from utils.archive_read import describe, read_matrix, read_object, read_scp, read_vector, read_wave, split_entry
 from utils.archive_vectors import read_vectors
 from utils.archive_write import ArchiveWriter, write_matrix, write_text_vectors, write_vector
 from utils.cli import run_subcommands
@@ -115,4 +109,7 @@ def _summary(dtype: str, ndim: int, shapes: list[tuple[int, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    run_subcommands({"check": check_archive, "head": head_archive})
+    from utils.archive_compare import diff_archives, merge_archives
+    from utils.archive_relocate import relocate_scp
+
+    run_subcommands({"check": check_archive, "head": head_archive, "diff": diff_archives, "merge": merge_archives, "relocate": relocate_scp})

@@ -12,8 +12,8 @@ import numpy as np
 from utils.archive_objects import Buffer, MalformedObject, decode_object, decode_wave
 from utils.errors import UserError
 
-_KEY = re.compile(rb"[ \t\r\n]*([^ \t\r\n]{1,4096})(?:[ \t]|(?=\n))")
-_REST = re.compile(rb"[ \t\r\n]*")
+KEY = re.compile(rb"[ \t\r\n]*([^ \t\r\n]{1,4096})(?:[ \t]|(?=\n))")
+_OBJECT = re.compile(rb"\0B|RIFF|[ \t]*\[")  # how most of them begin
 
 
 def read_scp(path: str | Path) -> dict[str, str]:
@@ -74,7 +74,8 @@ def read_object(entry: str | Path, *, key: str = "") -> np.ndarray:
     """
     path, offset = split_entry(entry, key)
     buffer = map_file(path, key)
-    with _located(path, offset or 0, key):
+    with located(path, offset or 0, key):
+        _refuse_archive(buffer, offset, path)
         array, end = decode_object(buffer, offset or 0)
         if offset is None and end != len(buffer):
             raise MalformedObject(f"{len(buffer) - end:,} bytes follow the object, expected the end of the file; an archive needs its offset")
@@ -124,79 +125,10 @@ def read_wave(entry: str | Path, *, key: str = "") -> tuple[np.ndarray, int]:
     """
     path, offset = split_entry(entry, key)
     buffer = map_file(path, key)
-    with _located(path, offset or 0, key):
+    with located(path, offset or 0, key):
+        _refuse_archive(buffer, offset, path)
         samples, sample_rate_hz, _ = decode_wave(buffer, offset or 0)
     return samples, sample_rate_hz
-
-
-def iterate_archive(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Every entry of an archive in its order, binary or text, without an scp file.
-
-    Parameters
-    ----------
-    path : path
-        Archive.
-
-    Yields
-    ------
-    key, array : str, ndarray
-        As ``read_object`` returns it.
-
-    Raises
-    ------
-    UserError
-        Truncated, damaged, or a key stands twice.
-    """
-    buffer, position, seen, key = map_file(path), 0, set(), ""
-    while match := _KEY.match(buffer, position):
-        with _located(path, match.start(1), ""):
-            key = _readable(match.group(1), key)
-        with _located(path, match.end(), key):
-            if key in seen:
-                raise MalformedObject("this key stands twice in the archive")
-            array, position = decode_object(buffer, match.end())
-        seen.add(key)
-        yield key, array
-    if _REST.match(buffer, position).end() != len(buffer):
-        found = f"{buffer[position : position + 20]!r}{f' behind the entry of key {key!r}' if key else ''}"
-        raise UserError(f"{path}:{position}: truncated or damaged: found {found}, expected a key and a blank")
-
-
-def iterate_scp(path: str | Path, *, allow_renamed: bool = False) -> Iterator[tuple[str, np.ndarray]]:
-    """Every entry that an scp file lists, in its order.
-
-    Parameters
-    ----------
-    path : path
-        scp file.
-    allow_renamed : bool
-        Take an archive's entry whose key in the archive differs from the scp's; otherwise that is a wrong offset.
-
-    Yields
-    ------
-    key, array : str, ndarray
-        As ``read_object`` returns it.
-
-    Raises
-    ------
-    UserError
-        As ``read_scp`` and ``read_object``, and a differing key.
-    """
-    mapped, buffer = None, b""
-    for key, entry in read_scp(path).items():
-        file, offset = split_entry(entry, key)
-        if offset is None:
-            yield key, read_object(entry, key=key)
-            continue
-        if file != mapped:
-            mapped, buffer = file, map_file(file, key)
-        with _located(file, offset, key):
-            array, _ = decode_object(buffer, offset)
-            name = key.encode()
-            before = buffer[max(0, offset - len(name) - 1) : offset]
-            if offset and not allow_renamed and before not in (name + b" ", name + b"\t"):
-                raise MalformedObject(f"wrong offset: {before!r} stands before it in the archive, expected the key and a blank")
-        yield key, array
 
 
 def split_entry(entry: str | Path, key: str = "") -> tuple[str, int | None]:
@@ -240,23 +172,36 @@ def map_file(path: str | Path, key: str = "") -> Buffer:
 
 
 @contextmanager
-def _located(path: str | Path, offset: int, key: str) -> Iterator[None]:
+def located(path: str | Path, offset: int, key: str, last_good: str = "") -> Iterator[None]:
+    """Say of a malformed object where it is, and which entry before it could be read.
+
+    Parameters
+    ----------
+    path : path
+        File.
+    offset : int
+        Place in it.
+    key : str
+        What should be there; empty: not known.
+    last_good : str
+        Key of the entry before; empty: there is none.
+    """
     try:
         yield
     except MalformedObject as fault:
-        raise UserError(f"{path}:{offset}: {_name(key)}{fault}") from None
+        raise UserError(f"{path}:{offset}: {_name(key)}{fault}{f'; the last good entry is {last_good!r}' if last_good else ''}") from None
+
+
+def _refuse_archive(buffer: Buffer, offset: int | None, path: str) -> None:
+    """Say what is wrong with an scp entry that has lost its offset."""
+    match = KEY.match(buffer) if offset is None else None
+    if match and _OBJECT.match(buffer, match.end()):
+        raise MalformedObject("this is an archive, and the entry has no offset in it, expected <file>:<offset>; make an scp file that has them: "
+                              f"python -m utils.archive merge {path} NEW.ark")
 
 
 def _name(key: str) -> str:
     return f"key '{key}': " if key else ""
-
-
-def _readable(key: bytes, previous: str) -> str:
-    text = key.decode("utf-8", "replace")
-    if "\ufffd" in text or not text.isprintable():
-        damaged = f"the entry of key '{previous}' is damaged" if previous else "this is no archive"
-        raise MalformedObject(f"found {key[:20]!r}, expected a key and a blank; {damaged}")
-    return text
 
 
 def describe(array: np.ndarray) -> str:

@@ -2,13 +2,14 @@
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from utils.archive_iterate import iterate_entries
 from utils.archive_objects import DTYPES
-from utils.archive_read import describe, iterate_scp, map_file, read_scp, split_entry
+from utils.archive_read import describe, map_file, read_scp, split_entry
 from utils.errors import UserError
 
 BATCH = 1024  # vectors copied at a time: no second copy of all of them in memory
@@ -38,13 +39,43 @@ def read_vectors(scp: str | Path, *, allow_renamed: bool = False) -> tuple[list[
     entries = read_scp(scp)
     if not entries:
         raise UserError(f"{scp}: no entries, expected vectors; is the step that writes it finished?")
+    return list(entries), _vectors(entries, allow_renamed)
+
+
+def vector_blocks(entries: Mapping[str, str], keys: Sequence[str], at_a_time: int) -> Iterator[tuple[Sequence[str], np.ndarray]]:
+    """Vectors of an scp file, so many at a time, for lists whose vectors do not fit into memory.
+
+    Parameters
+    ----------
+    entries : mapping of str to str
+        From `utils.archive.read_scp`.
+    keys : sequence of N str
+        Which of them, in this order.
+    at_a_time : int
+        Vectors of a block.
+
+    Yields
+    ------
+    keys, vectors : sequence of B str, (B, D) float32 or float64 array
+
+    Raises
+    ------
+    UserError
+        As `read_vectors`, of those of one block.
+    """
+    for start in range(0, len(keys), at_a_time):
+        some = keys[start : start + at_a_time]
+        yield some, _vectors({key: entries[key] for key in some}, False)
+
+
+def _vectors(entries: Mapping[str, str], allow_renamed: bool) -> np.ndarray:
     vectors = _gather(entries, allow_renamed)
     if vectors is None:  # text, files of one vector, or a fault: one by one, which names it
-        vectors = _stack(entries, iterate_scp(scp, allow_renamed=allow_renamed))
-    return list(entries), vectors
+        return _stack(entries, iterate_entries(entries, allow_renamed=allow_renamed))
+    return vectors
 
 
-def _gather(entries: dict[str, str], allow_renamed: bool) -> np.ndarray | None:
+def _gather(entries: Mapping[str, str], allow_renamed: bool) -> np.ndarray | None:
     """Vectors of binary archives with one and the same header, copied out of the mapped files; None where an entry is anything else."""
     files = {}
     for position, (key, entry) in enumerate(entries.items()):
@@ -77,7 +108,7 @@ def _gather(entries: dict[str, str], allow_renamed: bool) -> np.ndarray | None:
     return vectors
 
 
-def _stack(entries: dict[str, str], items: Iterator[tuple[str, np.ndarray]]) -> np.ndarray:
+def _stack(entries: Mapping[str, str], items: Iterator[tuple[str, np.ndarray]]) -> np.ndarray:
     arrays = []
     for key, array in items:
         first = arrays[0] if arrays else array

@@ -62,6 +62,18 @@ class ArchiveWriter:
         """
         self._add(key, encode_object(np.asarray(array), text=self.text))
 
+    def write_encoded(self, key: str, encoded: bytes) -> None:
+        """Add an object of another archive as it stands there.
+
+        Parameters
+        ----------
+        key : str
+            As in ``write``.
+        encoded : bytes
+            What stands behind the key and one blank.
+        """
+        self._add(key, encoded)
+
     def write_compressed(self, key: str, matrix_TF: np.ndarray) -> None:
         """Add a matrix as Kaldi compresses features: about a byte a value, with a loss.
 

@@ -111,10 +111,34 @@ def read_backend(folder: Path, families: Mapping[str, Mapping]) -> tuple[Any, in
     declared = json.loads((folder / "backend.json").read_text(encoding="utf-8"))
     backend, _ = build_backend(families, declared["options"], str(folder / "backend.json"))
     parts = {name: _reader(name)(folder / name) for name in declared["parts"]}
+    dimensions, (first, takes) = declared["dimensions"], sizes_taken(parts)
+    if takes and dimensions not in takes:
+        raise UserError(f"{folder / first}: takes vectors of {' or '.join(map(str, takes))} dimensions, the back end those of {dimensions}; put the "
+                        "right file there, or train the back end again")
     try:
-        return backend.from_parts(parts), declared["dimensions"]
+        return backend.from_parts(parts), dimensions
     except ValueError as error:
         raise UserError(f"{folder}: {error}; train the back end again") from None
+
+
+def sizes_taken(parts: Mapping[str, Any]) -> tuple[str, list[int]]:
+    """Which of a back end's files meets the embeddings first, and how many dimensions it takes.
+
+    Parameters
+    ----------
+    parts : mapping of str to arrays
+        By Kaldi's names; of others nothing is known.
+
+    Returns
+    -------
+    name, sizes : str, list of int
+        A matrix may have an offset column or not: two sizes.  Empty where none of Kaldi's files is there.
+    """
+    first = next((name for name in ("mean.vec", "transform.mat", "plda") if name in parts), "")
+    if first == "transform.mat":
+        columns = parts[first].shape[1]
+        return first, [columns - 1, columns]
+    return first, [len(parts[first][0]) if first == "plda" else len(parts[first])] if first else []
 
 
 def _reader(name: str):

@@ -1,26 +1,31 @@
 """The cohort of score normalisation: who is in it, and who may not be."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from utils.archive import read_vectors
+from utils.archive import read_scp
+from utils.archive_vectors import vector_blocks
 from utils.data_dir import read_map
-from utils.embedding_rows import read_embeddings, vectors_of
+from utils.embedding_rows import has_matrices, read_embeddings, vectors_of
 from utils.embeddings import refuse_not_finite
 from utils.errors import UserError
 from utils.files import read_lines
 from utils.leakage import refuse_leakage
 from utils.receipt_contents import fingerprint, read_receipt
 from utils.scores import receipt_of
+from utils.stored_rows import StoredRows
 from utils.trial_speakers import speakers_of_sides
 
+LISTS = {"speakers": "spk_xvector.scp", "utterances": "xvector.scp"}
+VECTORS_AT_A_TIME = 1 << 16
+LARGE_BYTES = 1 << 29  # of transformed embeddings: more go to a file
 MAKER = {"backend": "back end", "embeddings": "embeddings", "enrol_embeddings": "embeddings of enrolment sides"}
 
 
-def read_cohort(folder: Path, cohort_of: str, cohort_list: Path | None = None) -> tuple[list[str], np.ndarray]:
-    """Names and embeddings of a cohort.
+def cohort_members(folder: Path, cohort_of: str, cohort_list: Path | None = None) -> dict[str, str]:
+    """Who is in a cohort.
 
     Parameters
     ----------
@@ -33,26 +38,69 @@ def read_cohort(folder: Path, cohort_of: str, cohort_list: Path | None = None) -
 
     Returns
     -------
-    names, vectors : list of C str, (C, D) float array
+    dict of str to str
+        Name -> entry of the scp file.
 
     Raises
     ------
     UserError
-        Somebody of the list has no embedding, or an embedding is not finite.
+        There is nobody, or somebody of the list has no embedding.
     """
-    names, vectors = read_vectors(folder / "spk_xvector.scp") if cohort_of == "speakers" else read_embeddings(folder)
-    if cohort_list:
-        wanted = list(dict.fromkeys(line.split()[0] for line in read_lines(cohort_list) if line.split()))
-        if not wanted:
-            raise UserError(f"{cohort_list}: names no member; expected one at the head of each line")
-        row_of = {name: row for row, name in enumerate(names)}
-        missing = [name for name in wanted if name not in row_of]
-        if missing:
-            raise UserError(f"{cohort_list}: no embedding of '{missing[0]}' in {folder}; {len(missing)} of {len(wanted)} lack one: "
-                            "extract them, or take them off the list")
-        names, vectors = wanted, vectors[[row_of[name] for name in wanted]]
-    refuse_not_finite(names, vectors, folder)
-    return names, vectors_of(vectors)
+    entries = read_scp(folder / LISTS[cohort_of])
+    if not entries:
+        raise UserError(f"{folder / LISTS[cohort_of]}: no entries, expected vectors; is the step that writes it finished?")
+    if cohort_list is None:
+        return entries
+    wanted = list(dict.fromkeys(line.split()[0] for line in read_lines(cohort_list) if line.split()))
+    if not wanted:
+        raise UserError(f"{cohort_list}: names no member; expected one at the head of each line")
+    missing = [name for name in wanted if name not in entries]
+    if missing:
+        raise UserError(f"{cohort_list}: no embedding of '{missing[0]}' in {folder}; {len(missing)} of {len(wanted)} lack one: "
+                        "extract them, or take them off the list")
+    return {name: entries[name] for name in wanted}
+
+
+def cohort_rows(folder: Path, cohort_of: str, members: Mapping[str, str], transform: Callable[[Sequence[str], np.ndarray], np.ndarray],
+                scratch: Path) -> np.ndarray | StoredRows:
+    """Transformed embeddings of a cohort; where they are many, in a file and not in memory.
+
+    Parameters
+    ----------
+    folder, cohort_of : path, str
+        As of `cohort_members`.
+    members : mapping of str to str
+        From there.
+    transform : callable
+        Names of B members, (B, D) array -> (B, D') array.
+    scratch : path
+        Folder with room for a large one.
+
+    Returns
+    -------
+    (C, D') float array, or what is sliced like one
+
+    Raises
+    ------
+    UserError
+        An embedding is not finite, or has another size.
+    """
+    names = list(members)
+    if has_matrices(folder / LISTS[cohort_of]):
+        row_of = {name: row for row, name in enumerate(read_scp(folder / LISTS[cohort_of]))}
+        blocks = iter([(names, vectors_of(read_embeddings(folder)[1][[row_of[name] for name in names]]))])
+    else:
+        blocks = vector_blocks(members, names, VECTORS_AT_A_TIME)
+    stored, rows = None, []
+    for some, vectors in blocks:
+        refuse_not_finite(some, vectors, folder)
+        rows.append(transform(some, vectors))
+        if stored is None and len(rows[0]) < len(names) and rows[0].nbytes / len(rows[0]) * len(names) > LARGE_BYTES:
+            scratch.mkdir(parents=True, exist_ok=True)
+            stored = StoredRows(scratch)
+        if stored is not None:
+            stored.append(rows.pop())
+    return np.concatenate(rows) if stored is None else stored
 
 
 def refuse_shared_speakers(members: Iterable[str], cohort_of: str, cohort_utt2spk: Path | None, sides: Iterable[str], data: Path,

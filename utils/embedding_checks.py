@@ -27,7 +27,8 @@ def refuse_zero(keys: Sequence[str], vectors: np.ndarray, folder: Path) -> None:
     UserError
         There is one.
     """
-    candidates = np.flatnonzero(np.vecdot(vectors, vectors) == 0)  # the square of something tiny may vanish
+    with np.errstate(over="ignore"):  # the square of something huge is not 0 either
+        candidates = np.flatnonzero(np.vecdot(vectors, vectors) == 0)  # that of something tiny may be
     bad = candidates[~vectors[candidates].any(axis=1)]
     if len(bad):
         raise UserError(f"{folder}: the embedding of '{keys[bad[0]]}' is zero; {len(bad)} of {len(keys)} are; extract them again")

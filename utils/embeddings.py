@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.archive import iterate_archive, read_vectors
+from utils.data_dir import read_map
 from utils.embedding_rows import read_embeddings
 from utils.errors import UserError
 from utils.files import read_lines
@@ -233,3 +234,25 @@ def refuse_not_finite(keys: Sequence[str], vectors: np.ndarray, folder: Path, me
     bad = np.flatnonzero(~np.isfinite(sums))
     if len(bad):
         raise UserError(f"{folder}: the embedding of '{keys[bad[0]]}' is {meaning}; {len(bad)} of {len(keys)} are; extract them again")
+
+
+def speakers_of(keys: list[str], utt2spk: Path) -> list[str]:
+    """Speaker of each utterance.
+
+    Parameters
+    ----------
+    keys : list of N str
+        Utterances.
+    utt2spk : path
+        ``<utterance> <speaker>`` on each line.
+
+    Raises
+    ------
+    UserError
+        An utterance has none.
+    """
+    speaker_of = read_map(utt2spk)
+    unknown = [key for key in keys if key not in speaker_of]
+    if unknown:
+        raise UserError(f"{utt2spk}: no speaker for '{unknown[0]}'; {len(unknown)} of {len(keys)} embedded utterances lack one")
+    return [speaker_of[key] for key in keys]

@@ -98,8 +98,8 @@ class Crops(Protocol):
         return size, [room * crop // (self.num_pieces - 1) for crop in range(self.num_pieces)]
 
     def _pieces(self):
-        if self.placing == "even" and self.num_pieces == 1:
-            return f"{self.length} around the centre"
+        if self.num_pieces == 1:
+            return f"{self.length} around the centre" if self.placing == "even" else f"a random crop of {self.length}"
         return f"{self.num_pieces} {'evenly spaced' if self.placing == 'even' else 'random'} crops of {self.length}"
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from steps.backends.matrices import covariance_of, diagonalise, eigen_descending, symmetric_power
+from steps.backends.matrices import check_adaptation, covariance_of, diagonalise, eigen_descending, symmetric_power
 
 
 class KaldiAdaptation:
@@ -36,6 +36,7 @@ class KaldiAdaptation:
         mean, transform, psi : (D,), (D, D), (D,) float64 arrays
             Of the adapted model.
         """
+        check_adaptation(vectors)
         new_mean, covariance = covariance_of(vectors)
         shift = new_mean - mean
         covariance += self.mean_diff_scale * np.outer(shift, shift)
@@ -82,6 +83,7 @@ class CoralPlus:
         mean, transform, psi : (D,), (D, D), (D,) float64 arrays
             Of the adapted model.
         """
+        check_adaptation(vectors)
         new_mean, covariance = covariance_of(vectors)
         back = np.linalg.inv(transform)
         within, between = back @ back.T, (back * psi) @ back.T

@@ -63,6 +63,7 @@ class BVector:
                  leaky_slope: float = 0.3, pairs_per_kind: int = 60, steps: int = 5000, validate_every_steps: int = 1000,
                  validation_share: float = 0.1, symmetric: bool = True, seed: int = 0, num_threads: int = 2,
                  device: Literal["cpu", "cuda"] = "cpu"):
+        self.report_: dict = {}
         counts = {"pairs_per_kind": pairs_per_kind, "steps": steps, "validate_every_steps": validate_every_steps, "num_threads": num_threads}
         for name, count in counts.items():
             if count < 1:

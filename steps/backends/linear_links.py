@@ -6,6 +6,7 @@ import numpy as np
 
 from steps.backends.links import Link
 from steps.backends.matrices import (
+    check_adaptation,
     covariance_of,
     eigen_descending,
     largest_signs,
@@ -160,6 +161,7 @@ class Coral(Link):
         rows, speakers, adaptation : arrays and names
             As of `Link.fit`.
         """
+        check_adaptation(adaptation)
         (mean, source), (wanted, target) = covariance_of(rows), covariance_of(adaptation)
         ridge = self.ridge * np.eye(len(mean))
         linear = symmetric_power(target + ridge, 0.5) @ symmetric_power(source + ridge, -0.5)

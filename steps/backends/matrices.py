@@ -200,6 +200,26 @@ def to_length(block: np.ndarray, length: float) -> np.ndarray:
     return block
 
 
+def check_adaptation(rows: np.ndarray) -> None:
+    """Refuse vectors of another domain whose covariance says nothing.
+
+    Parameters
+    ----------
+    rows : (A, D) float array
+        Vectors without labels, as the links before leave them.
+
+    Raises
+    ------
+    ValueError
+        Fewer vectors than dimensions, or one that has no length where it is normalised.
+    """
+    if len(rows) < rows.shape[1]:
+        raise ValueError(f"found {len(rows)} vectors of {rows.shape[1]} dimensions to adapt to, expected more vectors than dimensions; give more, or "
+                         "reduce the dimensions first")
+    if not np.isfinite(rows).all():
+        raise ValueError("a vector to adapt to is zero where its length is normalised; take it off the list")
+
+
 def covariance_of(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of vectors, in float64 without a copy of all of them.
 

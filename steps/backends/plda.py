@@ -52,6 +52,7 @@ class Plda:
         self.adaptation, self.smoothing = adaptation, smoothing
         self.normalize_length, self.simple_length_normalization, self.multi_session = normalize_length, simple_length_normalization, multi_session
         self.needs_speakers, self.needs_adaptation = True, self.chain.needs_adaptation or adaptation is not None
+        self.report_: dict = {}
 
     def fit(self, embeddings: np.ndarray, speakers: Sequence[str], adaptation: np.ndarray | None = None) -> "Plda":
         """Learn the chain and the model.
@@ -72,8 +73,9 @@ class Plda:
         """
         rows, adaptation = self.chain.fit(embeddings, speakers, adaptation)
         statistics = speaker_statistics(rows, speakers)
+        self.report_ = preflight(statistics)  # stays where the training fails: it says why
         trained = train_plda(statistics.shrunk(self.shrinkage), self.iterations, self.rank)
-        self.report_ = preflight(statistics) | {"floored_eigenvalues": trained.num_floored, "log_likelihood_per_vector": trained.log_likelihoods}
+        self.report_ |= {"floored_eigenvalues": trained.num_floored, "log_likelihood_per_vector": trained.log_likelihoods}
         model = trained.mean, trained.transform, trained.psi
         if self.adaptation is not None:
             model = self.adaptation(*model, adaptation)

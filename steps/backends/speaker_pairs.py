@@ -47,8 +47,9 @@ class SpeakerPairs:
         labels = np.unique(speakers, return_inverse=True)[1]
         order = np.argsort(labels, kind="stable")
         rows_of = np.split(order, np.cumsum(np.bincount(labels))[:-1])
+        whole = cls(rows_of)
         if not share:
-            return cls(rows_of), None
+            return whole, None
         chosen = set(np.random.default_rng(seed).permutation(len(rows_of))[:max(2, round(share * len(rows_of)))].tolist())
         return (cls([rows for speaker, rows in enumerate(rows_of) if speaker not in chosen]),
                 cls([rows for speaker, rows in enumerate(rows_of) if speaker in chosen]))

@@ -83,6 +83,25 @@ def test_a_protocol_has_a_folder_of_its_own_below_each_set_and_says_what_it_is(c
         assert (provenance["protocol"], provenance["crops"]) == facts
 
 
+def test_a_back_end_trained_on_crops_scores_whole_utterances_and_says_so(corpus, experiment, tmp_path, capsys):
+    """Whether PLDA should learn from whole utterances or from crops of 2 s is asked with these commands."""
+    extract(experiment, corpus, tmp_path / "embeddings", sets=["train", "dev"])
+    extract(experiment, corpus, tmp_path / "embeddings", sets=["train"], protocol="random_2s")
+    (tmp_path / "plda.yaml").write_text("name: plda\nlinks: [{name: mean}, {name: lda, dim: 3}, {name: length_norm}]\n")
+    collect_embeddings(corpus / "dev", tmp_path / "embeddings" / "dev")
+    found = {}
+    for name, folder in (("plda", "train"), ("plda_random_2s", "train/random_2s")):
+        collect_embeddings(corpus / "train", tmp_path / "embeddings" / folder)
+        backend, scores = tmp_path / "backend" / name, tmp_path / "scores" / "dev" / f"{name}.scores"
+        train_backend(tmp_path / "embeddings" / folder, backend, config=tmp_path / "plda.yaml", utt2spk=corpus / "train" / "utt2spk")
+        capsys.readouterr()
+        score(backend, tmp_path / "embeddings" / "dev", corpus / "dev" / "trials", scores)
+        found[name] = capsys.readouterr().out, read_scores(scores)[2]
+    assert found["plda"][0] == ""
+    assert 'plda_random_2s was trained on "a random crop of 2 s", ' in found["plda_random_2s"][0]
+    assert not np.allclose(found["plda"][1], found["plda_random_2s"][1])
+
+
 def test_a_changed_protocol_is_not_taken_for_done(corpus, experiment, crops, tmp_path):
     extract(experiment, corpus / "dev", tmp_path / "dev", protocol=crops)
     made = (tmp_path / "dev" / "xvector.1.ark").stat().st_mtime_ns

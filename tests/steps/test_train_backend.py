@@ -75,6 +75,22 @@ def test_the_files_are_those_of_kaldi(work):
         assert (backend / name).stat().st_size == (GOLDEN / golden).stat().st_size
 
 
+def test_the_order_of_lists_changes_no_score(work):
+    """Nothing is fitted to the order in which the golden files were made."""
+    rng = np.random.default_rng(0)
+    backend = trained(work, CHAIN)
+    enrol, test, ours = scores_of(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")
+    for path in (work / "train" / "xvector.scp", work / "test" / "xvector.scp"):
+        path.write_text("".join(rng.permutation(path.read_text().splitlines(keepends=True))))
+    (work / "trials").write_text("".join(rng.permutation((GOLDEN / "trials").read_text().splitlines(keepends=True))))
+    again = trained(work, CHAIN, "again")
+    score(again, work / "test", work / "trials", work / "again.scores", enroll_spk2utt=GOLDEN / "enroll.spk2utt")
+    known = dict(zip(zip(enrol, test, strict=True), ours, strict=True))
+    others = read_scores(work / "again.scores")
+    assert others[:2] != (enrol, test)
+    assert others[2] == pytest.approx([known[pair] for pair in zip(*others[:2], strict=True)], abs=1e-4)
+
+
 def test_files_of_kaldi_in_place_of_ours_are_scored(work):
     backend = trained(work, CHAIN)
     for name, golden in (("mean.vec", "mean.vec"), ("transform.mat", "lda.mat"), ("plda", "plda_lda")):

@@ -1,0 +1,61 @@
+"""Write a folder of embeddings as one npz or HDF5 file.
+
+    python -m steps.export_arrays exp/x/embeddings/test test.npz --utt2spk data/full/test/utt2spk
+    python -m steps.import_embeddings test.npz exp/y/embeddings/test --kind arrays --utt2spk data/full/test/utt2spk
+"""
+
+from pathlib import Path
+
+from utils.cli import run
+from utils.embedding_arrays import kind_of
+from utils.embeddings import embeddings_inputs
+from utils.receipts import Task
+
+FORMAT = 1
+
+
+def export_arrays(embeddings: Path, output: Path, *, utt2spk: Path | None = None) -> dict:
+    """Write ``utterances``, ``embeddings``, and ``speakers`` where they are given; the provenance goes along.
+
+    Read with ``numpy.load(FILE)["embeddings"]``, or ``h5py.File(FILE)["embeddings"][:]``.
+
+    Parameters
+    ----------
+    embeddings : path
+        Folder with ``xvector.scp``, of vectors or of matrices of one size.
+    output : path
+        File whose name ends in ``.npz``, ``.h5`` or ``.hdf5`` (HDF5 needs h5py, from requirements-optional.txt).
+    utt2spk : path or None
+        Speakers of the utterances; may name more.
+
+    Returns
+    -------
+    dict
+        Numbers of ``utterances`` and ``dimensions``.
+
+    Raises
+    ------
+    UserError
+        Another ending, h5py missing, an utterance without a speaker, or embeddings of several sizes.
+    """
+    kind_of(output)
+    inputs = embeddings_inputs(embeddings) | ({"utt2spk": utt2spk} if utt2spk else {})
+    task = Task(output.parent, f"export_arrays_{output.name}", format=FORMAT, inputs=inputs, options={})
+    if task.is_done():
+        return task.counts
+    import numpy as np
+
+    from utils.embedding_arrays import write_arrays
+    from utils.embedding_rows import read_embeddings
+    from utils.embeddings import speakers_of
+    from utils.provenance import read_provenance
+
+    keys, vectors = read_embeddings(embeddings)
+    arrays = {"utterances": np.array(keys), "embeddings": vectors} | ({"speakers": np.array(speakers_of(keys, utt2spk))} if utt2spk else {})
+    write_arrays(output, arrays, read_provenance(embeddings) or {})
+    print(f"{output}: {len(keys):,} embeddings of {vectors.shape[-1]} dimensions")
+    return task.finish([output], {"utterances": len(keys), "dimensions": vectors.shape[-1]})
+
+
+if __name__ == "__main__":
+    run(export_arrays)

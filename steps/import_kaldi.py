@@ -1,0 +1,224 @@
+r"""Bring embeddings and a back end that Kaldi's scripts made here, so that they are scored, normalised, calibrated and evaluated as ours are.
+
+    python -m steps.import_kaldi kaldi/egs/voxceleb/v2/exp/xvector_nnet_1a exp/kaldi --root kaldi/egs/voxceleb/v2
+    python -m steps.score exp/kaldi/backend/kaldi exp/kaldi/embeddings/voxceleb1_test kaldi/egs/voxceleb/v2/data/voxceleb1_test/trials \
+      exp/kaldi/scores/voxceleb1_test/kaldi.scores
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from utils.cli import run
+from utils.errors import UserError
+from utils.files import atomic_write
+from utils.kaldi_folders import backend_files, find_sets, model_of
+from utils.receipts import Task
+
+FORMAT = 1
+
+
+def import_kaldi(source: Path, output: Path, *, sets: list[str] | None = None, root: Path = Path("."),
+                 archives: Literal["listed", "beside"] = "listed", backend_set: str | None = None, backend: str = "kaldi", mean: Path | None = None,
+                 transform: Path | None = None, plda: Path | None = None, length_norm: bool = True, normalize_length: bool = True,
+                 simple_length_normalization: bool = False, smoothing: float = 0.0, model: str | None = None) -> dict:
+    """Write ``embeddings/<set>`` and ``backend/<name>`` as steps.extract, steps.collect_embeddings and steps.train_backend leave them.
+
+    A back end is made of the files that there are: ``mean.vec`` is subtracted, ``transform.mat`` applied, the length normalised, then ``plda``
+    scores, or the cosine where there is none: the order of Kaldi's recipes (egs/voxceleb/v2, stage 11).  The provenance says ``foreign``.
+
+    Parameters
+    ----------
+    source : path
+        Kaldi's folder, with ``xvectors_<set>/xvector.scp`` or ``ivectors_<set>/ivector.scp``, perhaps ``spk_xvector.scp`` and ``num_utts.ark``.
+    output : path
+        Experiment folder.
+    sets : list of str or None
+        Names of sets; None: all that there are.
+    root : path
+        Where relative paths of Kaldi's scp files start: the folder in which its scripts ran.
+    archives : str
+        ``listed``: where the scp files say; ``beside``: in the folder of the scp file, for a folder that was copied.
+    backend_set : str or None
+        The set whose folder has the files of the back end; None: the only one that has any.
+    backend : str
+        Name that the back end gets.
+    mean, transform, plda : path or None
+        A file in place of that of the set, such as ``plda_adapt``; any of them may be elsewhere.
+    length_norm : bool
+        Normalise the length before PLDA, as Kaldi's recipes do.
+    normalize_length, simple_length_normalization : bool
+        Options of ivector-plda-scoring.
+    smoothing : float
+        Of ivector-copy-plda, which Kaldi's recipes put before the scoring; at least 0, which leaves ``plda`` as it is.
+    model : str or None
+        What the network is called: sets of the same name may be compared with each other; None: the checksum of ``final.raw`` or, without it, of the
+        lists, so that sets of one call may.
+
+    Returns
+    -------
+    dict
+        Numbers of ``utterances`` of each set, and what the back end consists of.
+
+    Raises
+    ------
+    UserError
+        No such folder or set, a file that is missing, truncated or of another type, or sizes that do not fit.
+    """
+    found = find_sets(source)
+    chosen = {name: found[name] for name in sets or found if name in found}
+    if unknown := sorted(set(sets or ()) - found.keys()):
+        raise UserError(f"{source}: no set '{unknown[0]}'; there are {', '.join(found)}")
+    facts = {"model": model or model_of(source, found), "front_end": "foreign: Kaldi's", "sample_rate_hz": "unknown", "vad": "unknown",
+             "augmentation": "unknown", "crops": "unknown", "origin": "Kaldi"}
+    counts, dimensions = {}, {}
+    for name, (folder, kind) in chosen.items():
+        task = import_set(folder, kind, output / "embeddings" / name, archives, root, facts)
+        counts[name], dimensions[name] = task.counts.get("utterances", 0), task.counts.get("dimension", 0)
+    given = {"mean.vec": mean, "transform.mat": transform, "plda": plda}
+    files = backend_files(source, found, backend_set, {name: path for name, path in given.items() if path})
+    if files:
+        options = backend_options(files, length_norm, normalize_length, simple_length_normalization, smoothing)
+        import_backend(files, options, output / "backend" / backend, dimensions, facts)
+    print(f"{output}: " + ", ".join(f"{count:,} of {name}" for name, count in counts.items())
+          + (f"; back end {backend}: {', '.join(files)}" if files else "; no back end"))
+    return {"utterances": counts, "backend": list(files)}
+
+
+def import_set(folder: Path, kind: str, output: Path, archives: str, root: Path, facts: Mapping) -> Task:
+    """Copy the vectors of one set.
+
+    Parameters
+    ----------
+    folder, kind : path, str
+        From `find_sets`.
+    output : path
+        Folder of embeddings.
+    archives, root : str, path
+        As of `import_kaldi`.
+    facts : mapping
+        Provenance.
+    """
+    speakers, counts = folder / f"spk_{kind}.scp", folder / "num_utts.ark"
+    inputs = {"utterances": folder / f"{kind}.scp"} | {path.name: path for path in (speakers, counts) if path.exists()}
+    options = {"imported": "kaldi", "archives": archives, "root": root, **facts}
+    task = Task(output, "collect_embeddings", format=FORMAT, inputs=inputs, options=options)
+    if task.is_done():
+        return task
+    from utils.kaldi_folders import copy_counts, copy_vectors, listed_vectors
+
+    paths = "beside" if archives == "beside" else "kept"
+    writer, vector, keys = copy_vectors(listed_vectors(folder / f"{kind}.scp", paths, root), output / "xvector.scp")
+    written, report = [writer], {"utterances": len(keys), "dimension": len(vector)}
+    for old in ("spk_xvector.ark", "spk_xvector.scp", "num_utts.ark"):
+        (output / old).unlink(missing_ok=True)
+    if speakers.exists():
+        means, mean, names = copy_vectors(listed_vectors(speakers, paths, root), output / "spk_xvector.scp")
+        if len(mean) != len(vector):
+            raise UserError(f"{speakers}: vectors of {len(mean)} dimensions, those of {folder}/{kind}.scp have {len(vector)}")
+        written += [means] + ([copy_counts(counts, output / "num_utts.ark", names)] if counts.exists() else [])
+        report["speakers"] = len(names)
+    with atomic_write(output / "provenance.json") as file:
+        file.write(json.dumps(dict(facts), indent=1, sort_keys=True) + "\n")
+    task.finish([*written, output / "provenance.json"], report)
+    return task
+
+
+def backend_options(files: Mapping[str, Path], length_norm: bool, normalize_length: bool, simple_length_normalization: bool,
+                    smoothing: float) -> dict:
+    """Options of the back end that those files make, as a YAML of conf/backends has them.
+
+    Parameters
+    ----------
+    files : mapping of str to path
+        From `backend_files`.
+    length_norm, normalize_length, simple_length_normalization, smoothing : bool, bool, bool, float
+        As of `import_kaldi`.
+    """
+    from utils.archive import read_matrix
+
+    links: list[dict] = [{"name": "mean"}] if "mean.vec" in files else []
+    links += [{"name": "lda", "dim": len(read_matrix(files["transform.mat"]))}] if "transform.mat" in files else []
+    if "plda" not in files:
+        return {"name": "cosine", "subtract_mean": False, "links": links}
+    links += [{"name": "length_norm"}] if length_norm else []
+    return {"name": "plda", "links": links, "normalize_length": normalize_length, "simple_length_normalization": simple_length_normalization,
+            "smoothing": smoothing}
+
+
+def import_backend(files: Mapping[str, Path], options: dict, output: Path, dimensions: Mapping[str, int], facts: Mapping) -> None:
+    """Write a back end's folder.
+
+    Parameters
+    ----------
+    files : mapping of str to path
+        From `backend_files`.
+    options : dict
+        From `backend_options`.
+    output : path
+        Its folder.
+    dimensions : mapping of str to int
+        Set -> size of its vectors.
+    facts : mapping
+        Provenance.
+
+    Raises
+    ------
+    UserError
+        The files do not fit one another, or the embeddings.
+    """
+    from steps.backends import FAMILIES
+    from steps.backends.plda import smoothed
+    from utils.archive import read_matrix, read_vector
+    from utils.backend_files import build_backend, write_backend
+    from utils.plda_file import read_plda
+
+    task = Task(output, "train_backend", format=FORMAT, inputs=files, options={"imported": "kaldi", **options, **facts})
+    if task.is_done():
+        return
+    readers = {"mean.vec": read_vector, "transform.mat": read_matrix, "plda": read_plda}
+    parts = {name: readers[name](path) for name, path in files.items()}
+    dimension = refuse_other_dimensions(files, parts, dimensions)
+    if options.get("smoothing"):
+        parts["plda"] = smoothed(*parts["plda"], options["smoothing"])
+    empty, resolved = build_backend(FAMILIES, options, str(output))
+    try:
+        learned = empty.from_parts(parts)
+    except ValueError as error:
+        raise UserError(f"{', '.join(map(str, files.values()))}: {error}") from None
+    written = write_backend(output, learned, resolved, dimension)
+    with atomic_write(output / "provenance.json") as file:
+        file.write(json.dumps(dict(facts), indent=1, sort_keys=True) + "\n")
+    task.finish([*written, output / "provenance.json"], {"embeddings": 0, "dimensions": dimension})
+
+
+def refuse_other_dimensions(files: Mapping[str, Path], parts: Mapping, dimensions: Mapping[str, int]) -> int:
+    """Size of the vectors that a back end takes.
+
+    Parameters
+    ----------
+    files : mapping of str to path
+        From `backend_files`.
+    parts : mapping of str to arrays
+        What they hold.
+    dimensions : mapping of str to int
+        Set -> size of its vectors; 0 where it is not known.
+
+    Raises
+    ------
+    UserError
+        A set has others.
+    """
+    from utils.backend_files import sizes_taken
+
+    first, takes = sizes_taken(parts)
+    for name, dimension in dimensions.items():
+        if dimension and dimension not in takes:
+            expected = " or ".join(map(str, takes))
+            raise UserError(f"{files[first]}: takes vectors of {expected} dimensions, those of set {name} have {dimension}")
+    return max([*dimensions.values(), 0]) or takes[-1]
+
+
+if __name__ == "__main__":
+    run(import_kaldi)

@@ -1,0 +1,99 @@
+"""LDA, PLDA training, length normalisation and scores against slow loops, speaker by speaker, over draws of any size: as the golden files were made,
+with another seed."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steps.backends.linear_links import Lda
+from steps.backends.plda import Plda
+from tests.backends.kaldi_golden import same_signs
+
+FEW = settings(max_examples=12)
+
+
+@st.composite
+def corpora(draw):
+    """Vectors of unequal speakers, some of them heard once, with their names, in a drawn order."""
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    dimensions, num_speakers = draw(st.integers(2, 9)), draw(st.integers(14, 40))
+    counts = rng.integers(1, draw(st.integers(3, 9)), num_speakers)
+    mixing = rng.standard_normal((2, dimensions, dimensions))
+    speakers = np.repeat(np.arange(num_speakers), counts)
+    vectors = rng.standard_normal((num_speakers, dimensions))[speakers] @ mixing[0] + rng.standard_normal((len(speakers), dimensions)) @ mixing[1]
+    order = rng.permutation(len(speakers))
+    return vectors[order] + 0.7, [f"spk{speaker}" for speaker in speakers[order]], rng
+
+
+def slow_em(vectors, speakers, iterations):
+    """Mean, W and B after some iterations, one speaker after the other, with Kaldi's counts."""
+    groups = [vectors[[name == speaker for name in speakers]] for speaker in sorted(set(speakers))]
+    means = [group.mean(axis=0) for group in groups]
+    mean, within, between = np.mean(means, axis=0), np.eye(vectors.shape[1]), np.eye(vectors.shape[1])
+    for _ in range(iterations):
+        of_utterances = sum((group - group.mean(axis=0)).T @ (group - group.mean(axis=0)) for group in groups)
+        of_speakers = np.zeros_like(within)
+        for group, own in zip(groups, means, strict=True):
+            n = len(group)
+            covariance = np.linalg.inv(np.linalg.inv(between) + n * np.linalg.inv(within))
+            hidden = covariance @ (n * np.linalg.inv(within) @ (own - mean))
+            of_speakers += covariance + np.outer(hidden, hidden)
+            of_utterances = of_utterances + n * covariance + n * np.outer(own - mean - hidden, own - mean - hidden)
+        within, between = of_utterances / len(vectors), of_speakers / len(groups)
+    return mean, within, between
+
+
+@FEW
+@given(corpora())
+def test_em_is_that_of_a_loop_over_speakers(corpus):
+    vectors, speakers, _ = corpus
+    mean, within, between = slow_em(vectors, speakers, 10)
+    ours, transform, psi = Plda().fit(vectors, speakers).parts()["plda"]
+    assert ours == pytest.approx(mean)
+    assert transform @ within @ transform.T == pytest.approx(np.eye(len(mean)), abs=1e-7)
+    assert transform @ between @ transform.T == pytest.approx(np.diag(psi), rel=1e-7, abs=1e-7 * max(1, psi.max()))
+    assert (np.diff(psi) <= 0).all()
+
+
+@FEW
+@given(corpora(), st.sampled_from([{}, {"normalize_length": False}, {"simple_length_normalization": True}]))
+def test_scores_are_those_of_one_trial_after_the_other(corpus, options):
+    vectors, speakers, rng = corpus
+    backend = Plda(**options).fit(vectors, speakers)
+    mean, transform, psi = backend.parts()["plda"]
+    counts = rng.integers(1, 12, len(vectors))
+
+    def moved(vector, count):
+        row = transform @ (vector - mean)
+        if options.get("normalize_length", True):
+            expected = np.ones(len(psi)) if options else psi + 1 / count
+            row = row * np.sqrt(len(psi) / np.sum(row**2 / expected))
+        return row
+
+    def log_density(row, centre, variance):
+        return -0.5 * np.sum(np.log(2 * np.pi * variance) + (row - centre) ** 2 / variance)
+
+    one_by_one = []
+    for k in range(len(vectors) - 1):
+        enrol, test, n = moved(vectors[k], counts[k]), moved(vectors[k + 1], 1), counts[k]
+        same = log_density(test, n * psi / (n * psi + 1) * enrol, 1 + psi / (n * psi + 1))
+        one_by_one.append(same - log_density(test, 0, 1 + psi))
+    ours = backend.score(backend.transform(vectors[:-1], counts[:-1]), backend.transform(vectors[1:]))
+    assert ours == pytest.approx(np.array(one_by_one), rel=1e-8, abs=1e-8)
+
+
+@FEW
+@given(corpora(), st.sampled_from([0.0, 0.3, 1.0]))
+def test_lda_solves_the_generalised_eigenvalue_problem(corpus, factor):
+    vectors, speakers, _ = corpus
+    groups = [vectors[[name == speaker for name in speakers]] for speaker in sorted(set(speakers))]
+    within = sum((group - group.mean(axis=0)).T @ (group - group.mean(axis=0)) for group in groups) / len(vectors)
+    total = np.cov(vectors.T, bias=True)
+    _, axes = scipy.linalg.eigh(total - within, factor * total + (1 - factor) * within)
+    dim = max(1, vectors.shape[1] - 1)
+    ours = Lda(dim, total_covariance_factor=factor).fit(vectors, speakers, None).matrix_
+    theirs = axes[:, ::-1].T[:dim]
+    assert same_signs(ours[:, :-1], theirs) == pytest.approx(theirs, rel=1e-5, abs=1e-5 * np.abs(theirs).max())
+    assert ours[:, -1] == pytest.approx(-ours[:, :-1] @ vectors.mean(axis=0))

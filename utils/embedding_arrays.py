@@ -1,0 +1,155 @@
+"""Embeddings as arrays in one file, for those who use neither Kaldi's archives nor this project: npz and HDF5.
+
+Arrays ``utterances`` (N,) of text, ``embeddings`` (N, D) or (N, R, D), perhaps ``speakers`` (N,) of text; ``provenance``: what provenance.json says.
+"""
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.files import atomic_write
+
+NPZ, HDF5 = {".npz"}, {".h5", ".hdf5"}
+
+
+def kind_of(path: Path) -> str:
+    """``npz`` or ``hdf5``, by the ending of a name.
+
+    Parameters
+    ----------
+    path : path
+        File, existing or not.
+
+    Raises
+    ------
+    UserError
+        Another ending.
+    """
+    if path.suffix in NPZ | HDF5:
+        return "npz" if path.suffix in NPZ else "hdf5"
+    raise UserError(f"{path}: a name that ends in '{path.suffix}', expected .npz, .h5 or .hdf5")
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], provenance: Mapping) -> None:
+    """Write arrays, the same bytes for the same content.
+
+    Parameters
+    ----------
+    path : path
+        Its ending says the format.
+    arrays : mapping of str to array
+        Of numbers, or of str.
+    provenance : mapping
+        JSON values.
+
+    Raises
+    ------
+    UserError
+        HDF5 without h5py.
+    """
+    facts, kind = json.dumps(dict(provenance), sort_keys=True), kind_of(path)
+    open_hdf5 = h5py_of(path).File if kind == "hdf5" else None
+    with atomic_write(path, "wb") as file:
+        if open_hdf5 is None:
+            np.savez(file, **arrays, provenance=np.array(facts))
+            return
+        with open_hdf5(file.name, "w") as content:  # the same file by its name: h5py also reads what it writes
+            for name, array in arrays.items():
+                content.create_dataset(name, data=array.tolist() if array.dtype.kind == "U" else array, track_times=False)
+            content.attrs["provenance"] = facts
+
+
+def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """Read what `write_arrays` wrote, or a file of another's making that has the same names.
+
+    Parameters
+    ----------
+    path : path
+        Its ending says the format.
+
+    Returns
+    -------
+    arrays, provenance : dict of str to array, dict
+        Texts as arrays of str; the second is empty where the file says nothing.
+
+    Raises
+    ------
+    UserError
+        No such file, not of this format, ``utterances`` or ``embeddings`` missing, or arrays that do not fit together.
+    """
+    kind = kind_of(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    with damaged(path, kind):
+        found = _read_npz(path) if kind == "npz" else _read_hdf5(path)
+        facts = json.loads(str(found.pop("provenance", "{}")))
+    if missing := [name for name in ("utterances", "embeddings") if name not in found]:
+        raise UserError(f"{path}: no array '{missing[0]}'; there are {', '.join(sorted(found)) or 'none'}")
+    for name, kind, sides, expected in (("utterances", "U", (1,), "a row of texts"), ("embeddings", "f", (2, 3), "floats for each utterance"),
+                                        ("speakers", "U", (1,), "a row of texts")):
+        array = found.get(name, found["utterances"])
+        if array.dtype.kind != kind or array.ndim not in sides:
+            raise UserError(f"{path}: '{name}' is an array of {array.dtype} of shape {array.shape}, expected {expected}")
+        if len(array) != len(found["utterances"]):
+            raise UserError(f"{path}: {len(found['utterances'])} utterances and {len(array)} {name}")
+    return found, facts if isinstance(facts, dict) else {}
+
+
+def h5py_of(path: Path) -> object:
+    """The module h5py, or how to get it.
+
+    Parameters
+    ----------
+    path : path
+        For the message.
+
+    Raises
+    ------
+    UserError
+        It is not installed.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise UserError(f"{path}: HDF5 needs h5py: pip install -r requirements-optional.txt; or take a name that ends in .npz") from None
+    return h5py
+
+
+@contextmanager
+def damaged(path: Path, kind: str) -> Iterator[None]:
+    """Say in one line that a file is not what its name says.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    kind : str
+        What it should be.
+    """
+    try:
+        yield
+    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None and not os.access(path, os.R_OK):
+            raise
+        raise UserError(f"{path}: damaged, or no {kind} file of plain arrays: {' '.join(str(error).split())}") from None
+
+
+def _read_npz(path: Path) -> dict:
+    with np.load(path, allow_pickle=False) as content:
+        if not hasattr(content, "files"):
+            raise ValueError("one array alone")
+        return {name: content[name] for name in content.files}
+
+
+def _read_hdf5(path: Path) -> dict:
+    h5py = h5py_of(path)
+    with h5py.File(path, "r") as content:
+        found = {name: dataset.asstr()[()].astype(str) if h5py.check_string_dtype(dataset.dtype) else dataset[()]
+                 for name, dataset in content.items() if isinstance(dataset, h5py.Dataset)}
+        return found | {"provenance": content.attrs.get("provenance", "{}")}
