@@ -26,7 +26,7 @@ FEW_FILES = 1_000  # are measured sooner than processes start
 ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # of names; the last range stands for bytes that are not UTF-8
 
 Files = Sequence[tuple[str, int]]  # path below the root with slashes, bytes
-Measured = tuple[dict[tuple[str, int], str], dict[str, str]]  # file -> seconds, path -> what is wrong
+Measured = tuple[dict[tuple[str, int], str], dict[str, str]]  # file -> seconds and sample rate, path -> what is wrong
 
 
 def list_audio(root: Path, suffixes: Sequence[str] = SUFFIXES, jobs: int = 8) -> list[tuple[str, int]]:
@@ -129,13 +129,32 @@ def durations(root: Path, files: Files, jobs: int, cache: Path) -> tuple[dict[st
     jobs : int
         Processes.
     cache : path
-        Folder beside the output.  Each part that has been measured is a list there, ``<bytes> TAB <seconds> TAB <path>``: what has the same path and
-        size is not measured again.  What could not be opened is not in it, since it may be mended; remove the folder to measure all.
+        Folder beside the output.  Each part that has been measured is a list there, ``<bytes> TAB <seconds> <Hz> TAB <path>``: what has the same path
+        and size is not measured again.  What could not be opened is not in it, since it may be mended; remove the folder to measure all.
 
     Returns
     -------
     seconds : dict of str to str
         Path -> duration, with four decimals, of each file that can be opened.
+    unreadable : dict of str to str
+        Path -> what is wrong with each of the others.
+    """
+    measured, unreadable = headers(root, files, jobs, cache)
+    return {path: seconds for path, (seconds, _) in measured.items()}, unreadable
+
+
+def headers(root: Path, files: Files, jobs: int, cache: Path) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
+    """Durations and sample rates as the files' headers say.
+
+    Parameters
+    ----------
+    root, files, jobs, cache
+        As of `durations`.
+
+    Returns
+    -------
+    measured : dict of str to (str, int)
+        Path -> seconds, with four decimals, and sample rate in Hz, of each file that can be opened.
     unreadable : dict of str to str
         Path -> what is wrong with each of the others.
     """
@@ -149,7 +168,8 @@ def durations(root: Path, files: Files, jobs: int, cache: Path) -> tuple[dict[st
             with atomic_write(next(names)) as part:
                 part.writelines([f"{num_bytes}\t{seconds}\t{path}\n" for (path, num_bytes), seconds in rows.items()])
         measured |= rows
-    return {file[0]: measured[file] for file in files if file in measured}, unreadable
+    words = {file[0]: measured[file].split() for file in files if file in measured}
+    return {path: (seconds, int(rate)) for path, (seconds, rate) in words.items()}, unreadable
 
 
 def _measure_all(root: str, files: Files, jobs: int) -> Iterator[Measured]:
@@ -172,7 +192,7 @@ def _measure(root: str, files: Files) -> Measured:
             faults[path] = str(error)
             continue
         if num_samples:
-            rows[path, num_bytes] = f"{num_samples / sample_rate_hz:.4f}"
+            rows[path, num_bytes] = f"{num_samples / sample_rate_hz:.4f} {sample_rate_hz}"
         else:
             faults[path] = f"{entry}: no samples"
     return rows, faults
