@@ -41,7 +41,7 @@ def make_trials(data: Path, *, targets_per_speaker: int | None = None, same_sex:
     enrol_utterances : int
         More than 1: each speaker has a model of so many utterances, which are in no test.
     enrol_sessions : int or None
-        Sessions that a model's utterances are of; None: whatever.
+        Sessions that a model's utterances are of; None: whatever, or one where ``sessions`` is a rule.
     seed : int
         Of all draws, 0 or more.
 
@@ -59,6 +59,8 @@ def make_trials(data: Path, *, targets_per_speaker: int | None = None, same_sex:
     check_numbers({"same_sex": same_sex, "cross_sex": cross_sex, "random": random, "seed": seed}, 0)
     if enrol_sessions is not None and not enrol_sessions <= enrol_utterances:
         raise UserError(f"--enrol-sessions is {enrol_sessions}, expected at most the {enrol_utterances} of --enrol-utterances")
+    if enrol_sessions is None and enrol_utterances > 1 and sessions != "any":
+        enrol_sessions = 1
     given = {kind: number for kind, number in (("same_sex", same_sex), ("cross_sex", cross_sex), ("random", random)) if number is not None}
     task = Task(data, "make_trials", format=FORMAT, inputs={"utt2spk": data / "utt2spk"} | data_dir_inputs(data, "spk2gender", session_map),
                 options={"targets_per_speaker": targets_per_speaker, "impostors": given, "sessions": sessions, "session_map": session_map,

@@ -10,7 +10,7 @@ root=                           # path: where relative paths of a table or of wa
 dev_share=0.1                   # of the speakers, for sets that the corpus does not name
 test_share=0.2                  # the same
 sessions=any                    # one of any, across, within: sessions of the two sides of a trial
-enrol_utterances=1              # more: trials of models of so many utterances
+enrol_utterances=1              # more: test trials are of models of so many utterances
 targets_per_speaker=            # most target trials of each speaker, for large corpora; default: all pairs
 allow_pipes=false               # run the commands that wav.scp may hold
 noise=                          # path: tree of noise files for augmentation
@@ -29,14 +29,14 @@ suffix=-$variant${cut:+-$cut}$([ "$sample_rate_hz" = 16000 ] || echo "-$sample_r
 data=$workdir/data/$variant packed=$workdir/data/$variant/packed_$sample_rate_hz${cut:+_$cut} bank=$([ -z "$noise$rooms" ] || echo "$packed/bank")
 exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
 policy=${copies:+_$(basename "$copies" .yaml)} enlarged=train$policy scorer=$(basename "${backend:-cosine}" .yaml)$policy drawing=(${bank:+--bank "$bank"} --seed "$seed" ${augmentation:+--augmentation "$augmentation"})
-design=(--sessions "$sessions" --enrol-utterances "$enrol_utterances" --seed "$seed" ${targets_per_speaker:+--targets-per-speaker "$targets_per_speaker"})
+design=(--sessions "$sessions" --seed "$seed" ${targets_per_speaker:+--targets-per-speaker "$targets_per_speaker"})
 untrained=$exp-untrained mfcc=$workdir/exp/mfcc_stats$suffix preview=$([ "$dry_run" = false ] || echo 50)
 
 if at_stage 0 "prepare data directories"; then
   run python3 -m local.prepare_folder "$corpus" "$data" --dev-share "$dev_share" --test-share "$test_share" --seed "$seed" --jobs "$nj" \
     ${root:+--root "$root"} --allow-pipes "$allow_pipes" ${noise:+--noise "$noise"} ${rirs:+--rirs "$rirs"} ${preview:+--preview "$preview"}
   run python3 -m steps.make_trials "$data/dev" "${design[@]}"
-  run python3 -m steps.make_trials "$data/test" "${design[@]}"
+  run python3 -m steps.make_trials "$data/test" "${design[@]}" --enrol-utterances "$enrol_utterances"
   [ "$simulate_rooms" = false ] || run python3 -m local.simulate_rooms "$data/$rooms" --seed "$seed"
 fi
 
@@ -85,10 +85,10 @@ fi
 
 if at_stage 6 "score dev and test trials"; then
   for trained in "$exp/backend/$scorer" "$untrained/backend/cosine" "$mfcc/backend/cosine"; do
-    for set in dev test; do
-      run python3 -m steps.score "$trained" "${trained%/backend/*}/embeddings/$set" "$packed/$set/trials" \
-        "${trained%/backend/*}/scores/$set/${trained##*/}.scores" ${models:+--enroll-spk2utt "$packed/$set/$models"}
-    done
+    run python3 -m steps.score "$trained" "${trained%/backend/*}/embeddings/dev" "$packed/dev/trials" \
+      "${trained%/backend/*}/scores/dev/${trained##*/}.scores"
+    run python3 -m steps.score "$trained" "${trained%/backend/*}/embeddings/test" "$packed/test/trials" \
+      "${trained%/backend/*}/scores/test/${trained##*/}.scores" ${models:+--enroll-spk2utt "$packed/test/$models"}
   done
 fi
 
