@@ -15,7 +15,7 @@ def test_the_dry_run_says_what_was_found_and_what_would_be_refused(runs, tmp_pat
     assert "a tree of <speaker>/.../<file>" in text
     assert "speakers: 10 (sex not known)" in text
     assert "would be dropped: speaker_0-monday-0: " in text
-    assert re.search(r"first 40 files: 1.2 to 1.2 s, .*; 16000 Hz \\(39\\)", text)
+    assert re.search(r"first 40 files: 1.2 to 1.2 s, .*; 16000 Hz \(39\)", text)
     assert "test: 2 speakers (sex not known), 8 utterances" in text
     assert not (tmp_path / "work").exists()
 
