@@ -57,6 +57,8 @@ def plain(name: str, extra: str = "") -> str:
     extra : str
         Further characters to keep.
     """
+    if name.isascii() and name.isalnum():  # most are
+        return name
     return re.sub(f"[^A-Za-z0-9_.{re.escape(extra)}]", "_", name)
 
 

@@ -37,15 +37,18 @@ def read_tree(root: Path, files: Sequence[tuple[str, int]]) -> Corpus:
         refuse_few_speakers(len(folders), root, *_found_instead(root, files, paths))
     refuse_empty_folders(root, set(folders))
     ids = speaker_ids(set(folders), root)
-    wav_scp, utt2spk, utt2session, origin = {}, {}, {}, {}
+    wav_scp, utt2spk, utt2session = {}, {}, {}
+    base, before = path_from_checkout(root), None
     for path in paths:
-        folder, *between, name = path.split("/")
-        utterance = "-".join([ids[folder], *map(_plain_part, between), _plain_part(os.path.splitext(name)[0])])
-        if utterance in origin:
-            raise UserError(f"{root}: {origin[utterance]} and {path} would both be called '{utterance}'; rename one")
-        origin[utterance] = path
-        wav_scp[utterance], utt2spk[utterance] = path_from_checkout(root / path), ids[folder]
-        utt2session[utterance] = "-".join(map(_plain_part, between)) or TOP
+        folder, _, name = path.rpartition("/")
+        if folder != before:  # files of one folder follow one another
+            before, (first, *between) = folder, folder.split("/")
+            speaker, session = ids[first], "-".join(map(_plain_part, between))
+            prefix = "-".join(filter(None, (speaker, session)))
+        utterance = f"{prefix}-{_plain_part(name.rpartition('.')[0])}"
+        if utterance in wav_scp:
+            raise UserError(f"{root}: {os.path.relpath(wav_scp[utterance], base)} and {path} would both be called '{utterance}'; rename one")
+        wav_scp[utterance], utt2spk[utterance], utt2session[utterance] = f"{base}/{path}", speaker, session or TOP
     maps = {"utt2session": utt2session} if set(utt2session.values()) != {TOP} else {}
     if (root / "spk2gender").exists():
         maps["spk2gender"] = _read_sexes(root / "spk2gender", ids)
