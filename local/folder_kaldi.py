@@ -8,7 +8,7 @@ from local.folder_corpus import SETS, Corpus, refuse_few_speakers
 from utils.data_dir import DataDir, combine_data_dirs, read_data_dir
 from utils.errors import UserError
 
-MADE_AGAIN = {"utt2dur", "reco2dur", "vad.scp", "feats.scp", "cmvn.scp", "utt2num_frames", "reco2file_and_channel"}
+MADE_AGAIN = {"utt2dur", "vad.scp", "feats.scp", "cmvn.scp", "utt2num_frames"}
 ARCHIVED = re.compile(r"(.*):\d+")
 
 

@@ -1,6 +1,7 @@
 """A corpus that is a table: one line for each utterance, columns with names."""
 
 import csv
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -161,17 +162,16 @@ def _recordings(path: Path, lines: Mapping[str, Row], files: Mapping[str, str], 
                 raise UserError(f"{path}:{lines[utterance].number}: {file} again (first: line {lines[other].number}), expected each file once, or "
                                 "columns start and end; remove one of the lines")
         return dict(files), None
-    recording_of = {file: plain(file.replace("/", "-").strip("-."), "-") for file in files.values()}
     wav_scp: dict[str, str] = {}
-    for file, recording in recording_of.items():
-        if wav_scp.setdefault(recording, file) != file:
-            raise UserError(f"{path}: {wav_scp[recording]} and {file} would both be called '{recording}'; rename one")
     segments = {}
     for utterance, row in lines.items():
+        recording = plain(os.path.normpath(row.fields["path"]).strip("./").replace("/", "-"), "-")
+        if wav_scp.setdefault(recording, files[utterance]) != files[utterance]:
+            raise UserError(f"{path}:{row.number}: {wav_scp[recording]} and {files[utterance]} would both be called '{recording}'; rename one")
         start, end = row.fields.get("start") or "0", row.fields.get("end") or "-1"
         if not _is_number(start) or not (end == "-1" or (_is_number(end) and float(end) > float(start))):
             raise UserError(f"{path}:{row.number}: start '{start}' and end '{end}', expected seconds with 0 <= start < end; mend the line")
-        segments[utterance] = f"{recording_of[files[utterance]]} {start} {end}"
+        segments[utterance] = f"{recording} {start} {end}"
     return wav_scp, segments
 
 

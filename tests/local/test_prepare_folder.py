@@ -146,6 +146,8 @@ def test_times_become_segments_and_a_file_may_come_again(tmp_path, audio):
         validate_data_dir(tmp_path / name, audio=True)
     seconds = whole(tmp_path, "utt2dur")
     assert len(seconds) == 40
+    recordings = (tmp_path / "train" / "wav.scp").read_text().split()[::2]
+    assert set(recordings) <= {f"clip{number:02d}.wav" for number in range(20)}, "no id holds a folder of this machine"
     assert (seconds["s03-clip13-0000000-0000015"], seconds["s03-clip13-0000015"]) == ("0.1500", "0.2500")
 
 
