@@ -6,11 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from local.prepare_folder import prepare_folder
-from local.speaker_split import split_speakers
 from tests.lookalike.own import make_kaldi, make_tree, write_table, write_voice
 from utils.data_dir import read_map, validate_data_dir
 from utils.errors import UserError
@@ -291,24 +288,3 @@ def test_a_preview_says_what_would_happen_and_writes_nothing(tmp_path, capsys):
     assert "would be dropped: s00-monday-0: " in said
     assert "test: 2 speakers (sex not known), 8 utterances" in said
     assert not (tmp_path / "out").exists()
-
-
-@given(st.dictionaries(st.text("abcdefgh", min_size=1, max_size=4), st.sampled_from("fm"), min_size=8, max_size=16), st.floats(0.05, 0.3),
-       st.floats(0.05, 0.3), st.integers(0, 9))
-@settings(max_examples=30)
-def test_every_speaker_is_in_one_set_and_shares_are_met(spk2sex, dev_share, test_share, seed):
-    sets = split_speakers(spk2sex, {}, dev_share, test_share, seed)
-    assert sorted(speaker for speakers in sets.values() for speaker in speakers) == sorted(spk2sex)
-    for name, share in (("dev", dev_share), ("test", test_share)):
-        assert len(sets[name]) == max(2, round(share * len(spk2sex)))
-
-
-@pytest.mark.parametrize(("dev", "test", "message"), [(0, 0.1, "--dev-share is 0"), (0.1, 1.2, "--test-share is 1.2"), (0.5, 0.5, "leave nobody")])
-def test_shares_that_leave_nobody_are_refused(dev, test, message):
-    with pytest.raises(UserError, match=message):
-        split_speakers(dict.fromkeys(SPEAKERS, "f"), {}, dev, test, 1)
-
-
-def test_too_few_speakers_are_refused():
-    with pytest.raises(UserError, match="5 speakers leave 1 for train, 2 for dev, 2 for test, expected 2 or more for each"):
-        split_speakers(dict.fromkeys(SPEAKERS[:5], "f"), {}, 0.1, 0.2, 1)
