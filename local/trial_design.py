@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from utils.trial_pairs import Pairs, Sides, sorted_trials
+
 IMPOSTORS_PER_TARGET = 10
 
 
@@ -29,20 +31,19 @@ def design_trials(utt2spk: Mapping[str, str], spk2group: Mapping[str, str], seed
         What there was too little of, as a sentence; empty when nothing.
     """
     utterances = np.array(sorted(utt2spk, key=str.encode))
-    speakers = np.unique([utt2spk[key] for key in utterances], return_inverse=True)[1]
-    groups = np.unique([spk2group[utt2spk[key]] for key in utterances], return_inverse=True)[1]
-    enrol, test = np.triu_indices(len(utterances), k=1)
-    is_target = speakers[enrol] == speakers[test]
-    is_same_group = groups[enrol] == groups[test]
-    wanted = IMPOSTORS_PER_TARGET // 2 * int(is_target.sum())
-    chosen, shortages = [np.flatnonzero(is_target)], []
+    speakers = [utt2spk[key] for key in utterances]
+    sides = Sides.of_utterances(speaker=speakers, group=[spk2group[speaker] for speaker in speakers])
+    targets = Pairs(sides, "target")
+    wanted = IMPOSTORS_PER_TARGET // 2 * len(targets)
+    chosen, shortages = [targets.at(np.arange(len(targets)))], []
     random = np.random.default_rng(seed)
-    for kind, candidates in [("same", np.flatnonzero(is_same_group & ~is_target)), ("different", np.flatnonzero(~is_same_group))]:
-        chosen.append(random.choice(candidates, min(wanted, len(candidates)), replace=False))
-        if len(candidates) < wanted:
-            shortages.append(f"{wanted} impostor trials of the {kind} sex and age group wanted, there are {len(candidates)}")
-    order = np.sort(np.concatenate(chosen))
-    trials = zip(utterances[enrol[order]].tolist(), utterances[test[order]].tolist(), is_target[order].tolist(), strict=True)
+    for name, kind in (("same", "same_group"), ("different", "cross_group")):
+        impostors = Pairs(sides, kind)
+        chosen.append(impostors.at(impostors.draw(wanted, random)))
+        if len(impostors) < wanted:
+            shortages.append(f"{wanted} impostor trials of the {name} sex and age group wanted, there are {len(impostors)}")
+    enrol, test, is_target = sorted_trials(chosen, [True, False, False])
+    trials = zip(utterances[enrol].tolist(), utterances[test].tolist(), is_target.tolist(), strict=True)
     return list(trials), "; ".join(shortages)
 
 

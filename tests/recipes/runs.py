@@ -13,9 +13,11 @@ import numpy as np
 import soundfile
 
 from tests.conftest import ROOT
+from tests.lookalike.own import make_tree
 from tests.lookalike.speechocean762 import make_corpus
 
 MINUTES = 60
+OWN_SPEAKERS = [f"speaker {number}" for number in range(10)]
 # Times and hosts live there (DESIGN.md section 4), and hashes of lists that name the workdir; of checkpoints the tensors are compared.
 NOT_COMPARED = {"receipts", "log", "tensorboard", "report.html", "timing.json", "begun.json"}
 TINY_YAML = """
@@ -44,6 +46,7 @@ class Runs:
         made = once(base / "corpora", make_corpora)
         trees = [f"--{name}={made / name}" for name in ("corpus", "noise", "rirs")]
         self.options = {"mini": ["--size", "tiny"], "speechocean762": [*trees, "--config", str(made / "tiny.yaml")]}
+        self.options["own"] = [f"--corpus={made / 'my corpus'}", *trees[1:], "--config", str(made / "tiny.yaml")]
 
     def run(self, recipe: str, workdir: Path, *options: str, **how) -> str:
         """Run a recipe on its tiny corpus; see `run`."""
@@ -69,6 +72,7 @@ class Runs:
 def make_corpora(folder: Path) -> None:
     """Make what the recipes need and do not make themselves."""
     make_corpus(folder / "corpus", num_speakers=20, utterances_per_speaker=3, seconds=1.2)
+    make_tree(folder / "my corpus", OWN_SPEAKERS, flaws=["empty_file", "no_audio"])
     random = np.random.default_rng(1)
     for name in ("noise/a.wav", "noise/b.wav", "rirs/room.wav"):
         (folder / name).parent.mkdir(exist_ok=True)

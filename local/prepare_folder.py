@@ -1,0 +1,171 @@
+"""Make data directories train, dev and test of a corpus of one's own: a tree of folders, a table, or Kaldi directories.
+
+    python -m local.prepare_folder corpora/mine data/mine                          <speaker>/<session>/<file>
+    python -m local.prepare_folder corpora/mine.csv data/mine --root corpora/mine  columns path, speaker, and what else there is
+    python -m local.prepare_folder corpora/mine data/mine --preview 50             what would happen; writes nothing
+
+No speaker is in two sets.  Trials are made by steps.make_trials.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from local.audio_tree import list_audio, listing_digest
+from local.corpus import path_from_checkout, require_files
+from local.folder_corpus import SETS, Corpus
+from local.folder_kaldi import file_of, kaldi_folders, read_kaldi
+from local.folder_measure import Measured, measure_corpus, refuse_many_unreadable
+from local.folder_preview import describe, describe_first, describe_sets
+from local.folder_table import read_table
+from local.folder_tree import read_tree
+from local.prepare_noise import prepare_noise
+from local.speaker_split import split_speakers
+from utils.cli import run
+from utils.data_dir import subset_data_dir, write_data_dir
+from utils.data_dir_parse import lists_of
+from utils.errors import UserError
+from utils.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION, Ledger
+from utils.receipts import MODE, Task
+
+FORMAT = 1
+
+
+def prepare_folder(
+    corpus: Path, output: Path, *, root: Path | None = None, columns: dict[str, str] | None = None, dev_share: float = 0.1, test_share: float = 0.2,
+    min_sample_rate_hz: int = 8000, max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION, max_policy_fraction: float = MAX_POLICY_FRACTION,
+    allow_pipes: bool = False, seed: int = 1, jobs: int = 2, preview: int | None = None, noise: Path | None = None, rirs: Path | None = None,
+) -> dict:
+    """Read a corpus, deal its speakers to three sets, and write the data directory of each; nothing is written into the corpus.
+
+    Parameters
+    ----------
+    corpus : path
+        Folder with one folder for each speaker; or a table (.csv, .tsv: one line for each utterance, names of columns first); or a Kaldi
+        directory, or a folder of Kaldi directories train, dev and test.
+    output : path
+        Gets train, dev and test and, if asked for, noise and rirs.
+    root : path or None
+        Where relative paths of a table or of wav.scp start; None: the table's folder, or the current one.
+    columns : dict or None
+        Our name of a table's column -> its name there, for example ``{speaker: client_id}``.
+    dev_share, test_share : float
+        Of the speakers, at least two each; sets that the corpus names stay as they are.
+    min_sample_rate_hz : int
+        Recordings of a lower rate are dropped, by the ledger's policy.
+    max_unreadable_fraction, max_policy_fraction : float
+        More utterances than this (and than one) that cannot be read, or that are dropped by policy, are an error.
+    allow_pipes : bool
+        Leave to run the commands that a wav.scp may hold.
+    seed : int
+        Decides who is in which set.
+    jobs : int
+        Processes that read headers.
+    preview : int or None
+        Say what would happen, with a look at this many files, and write nothing.
+    noise, rirs : path
+        Trees of noises and of room responses for augmentation.
+
+    Returns
+    -------
+    dict
+        Set -> counts of utterances and speakers.
+
+    Raises
+    ------
+    UserError
+        It is no corpus, or too much of it is missing or cannot be used.
+    """
+    check_corpus(corpus)
+    folders = {} if corpus.is_file() else kaldi_folders(corpus)
+    files = [] if folders or corpus.is_file() else list_audio(corpus)
+    inputs = {"table": corpus} if corpus.is_file() else {f"{name}/{file}".strip("/"): folder / file for name, folder in folders.items()
+                                                         for file in lists_of(folder)}
+    options = {"corpus": path_from_checkout(corpus), "root": root and path_from_checkout(root), "columns": columns or {}, "dev_share": dev_share,
+               "test_share": test_share, "min_sample_rate_hz": min_sample_rate_hz, "max_unreadable_fraction": max_unreadable_fraction,
+               "max_policy_fraction": max_policy_fraction, "allow_pipes": allow_pipes, "seed": seed, "files": listing_digest(files)}
+
+    def read() -> Corpus:
+        if corpus.is_file():
+            return read_table(corpus, columns or {}, root)
+        return read_kaldi(corpus, root, allow_pipes) if folders else read_tree(corpus, files)
+
+    def split(found: Corpus) -> dict[str, list[str]]:
+        return split_speakers(found.spk2sex, found.spk2set, dev_share, test_share, seed)
+
+    if preview is not None:
+        found = read()
+        print("\n".join([*describe(found, corpus), *describe_first(found, preview, min_sample_rate_hz, allow_pipes)]))
+        print("\n".join(describe_sets(split(found), found.spk2sex, found.data.utt2spk)))
+        if not MODE.checking:
+            return {}
+    counts = {name: prepare_noise(tree, output / name) for name, tree in (("noise", noise), ("rirs", rirs)) if tree is not None}
+    tasks = {name: Task(output / name, "made", format=FORMAT, inputs=inputs, options=options) for name in SETS}
+    pending = [task for task in tasks.values() if not task.is_done()]
+    if pending:
+        found = read()
+        sets = split(found)
+        named = {recording: Path(file_of(entry)) for recording, entry in found.data.wav_scp.items() if file_of(entry)}
+        require_files(named, corpus, output / "missing_files")
+        measured = measure_corpus(found.data, min_sample_rate_hz, jobs, output / "measured", allow_pipes)
+        refuse_many_unreadable(corpus, measured, max_unreadable_fraction, output / "unreadable_files")
+        print("\n".join(describe(found, corpus)))
+        for task in pending:
+            write_set(task, found, sets[task.home.name], measured, max_unreadable_fraction, max_policy_fraction)
+    return {**counts, **{name: task.counts for name, task in tasks.items()}}
+
+
+def check_corpus(corpus: Path) -> None:
+    """Refuse what is neither a folder nor a table.
+
+    Parameters
+    ----------
+    corpus : path
+        As given.
+    """
+    expected = "expected a folder of <speaker>/.../<file>, a table (.csv, .tsv) with columns path and speaker, or a Kaldi directory"
+    if not corpus.exists():
+        raise UserError(f"{corpus}: no such folder or file; {expected}")
+    if corpus.is_file() and corpus.suffix.lower() not in (".csv", ".tsv", ".txt"):
+        raise UserError(f"{corpus}: a file, but no table; {expected}")
+
+
+def write_set(task: Task, found: Corpus, speakers: Sequence[str], measured: Measured, max_unreadable_fraction: float,
+              max_policy_fraction: float) -> None:
+    """Write one data directory, its ledger and its receipt.
+
+    Parameters
+    ----------
+    task : Task
+        Its home is the directory.
+    found : Corpus
+        All utterances.
+    speakers : sequence of str
+        Those of this set.
+    measured : Measured
+        Durations, and who is dropped.
+    max_unreadable_fraction, max_policy_fraction : float
+        Limits of the ledger.
+    """
+    name = task.home.name
+    data = subset_data_dir(found.data, speakers=speakers)
+    data.trials = found.trials.get(name)
+    data.maps |= {"utt2dur": measured.utt2dur} | ({"enroll.spk2utt": found.models[name]} if found.models.get(name) else {})
+    models = {model: members.split() for model, members in data.maps.get("enroll.spk2utt", {}).items()}
+    in_trials = {utterance for trial in data.trials or [] for side in trial.split()[:2] for utterance in models.get(side, [side])}
+    ledger = Ledger(task.home, in_trials)
+    for utterance in sorted(data.utt2spk):
+        if utterance in measured.faults:
+            ledger.drop(utterance, *measured.faults[utterance])
+        else:
+            ledger.keep(utterance)
+    ledger.check_limits(max_unreadable_fraction, max_policy_fraction)
+    write_data_dir(subset_data_dir(data, utterances=ledger.kept), task.home)
+    written = [task.home / file for file in lists_of(task.home)]
+    num_speakers = len({data.utt2spk[utterance] for utterance in ledger.kept})
+    counts = task.finish([*written, *ledger.write(task.home)], {**ledger.counts, "speakers": num_speakers})
+    hours = sum(float(measured.utt2dur[utterance]) for utterance in ledger.kept) / 3600
+    print(f"{task.home}: {counts['went_on']:,} of {counts['came_in']:,} utterances, {counts['speakers']:,} speakers, {hours:.2f} hours")
+
+
+if __name__ == "__main__":
+    run(prepare_folder)
