@@ -57,6 +57,7 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
     from utils.files import atomic_write
     from utils.ledger import FATES_OF_PIECES, Ledger, utterances_in_trials
     from utils.packing import packed_lists
+    from utils.trial_lists import lines_left_out
 
     parts, source = Parts(packed, receipts), read_data_dir(data, allow_pipes=True)
     wav_scp, num_samples = parts.table("scp"), {utterance: int(number) for utterance, number in parts.table("num_samples").items()}
@@ -66,7 +67,7 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
     ledger.read_parts(parts.files("dropped"), wav_scp if original is None else sorted(set(original.values())), source.utt2spk)
     ledger.check_limits(max_unreadable_fraction, max_policy_fraction, packed / "receipts")
     kept = subset_data_dir(source, utterances=ledger.kept)
-    lost_trials = sorted(set(source.trials or []) - set(kept.trials or []))
+    lost_trials = sorted(lines_left_out(source.trials or [], kept.trials or []))
     ledger.lost_trials = len(lost_trials)
     rate = parts.options["sample_rate_hz"]
     lists = packed_lists(kept, wav_scp, num_samples, rate, trimmed=parts.options["trim"], original=original)

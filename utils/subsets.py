@@ -119,7 +119,8 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
         ``all`` first; then, of maps of speakers, ``same sex``, ``same age group``, ``same sex and age group``; of maps of
         utterances, ``within condition`` and ``across conditions``; of both, ``across conditions, same sex`` and so on; then for each
         value of a map the trials both of whose sides have it, ``sex: f``, and bands of the shorter side, ``seconds: 2 to 4``.  The trials
-        of a speaker or utterance that a map leaves out are in no subset of that map.
+        of a speaker or utterance that a map leaves out are in no subset of that map; where the map knows no enrolment side (models),
+        the value of the test side counts alone.
     """
     by_speaker, by_utterance = read_values(data, "spk"), read_values(data, "utt")
     speakers = (trial_speakers(data, enrol), trial_speakers(data, test)) if by_speaker else ([], [])
@@ -134,7 +135,10 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
     for word, value_of in by_utterance.items():
         left, right, values = sides_of(value_of, enrol, test)
         known, same = (left >= 0) & (right >= 0), left == right
-        recorded |= {f"within {word}": known & same, f"across {word}s": known & ~same}
+        if known.any():
+            recorded |= {f"within {word}": known & same, f"across {word}s": known & ~same}
+        elif (left < 0).all():
+            left = right
         single |= of_each_value(word, left, right, values)
     both = {f"{a}, {b}": recorded[a] & alike[b] for a in recorded for b in alike}
     return subsets | alike | recorded | both | single | duration_bands(data, enrol, test)
