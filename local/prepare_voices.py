@@ -65,7 +65,7 @@ def prepare_voices(voices: Path, output: Path, *, part: Literal["dev", "eval"] =
     paths = paths_of(found.audio, files)
     missing = {stem: f"{found.audio}: no file of this name" for stem in listed.utterances if stem not in paths}
     wanted = {paths[stem][0]: stem for stem in listed.utterances if stem in paths}
-    seconds, unreadable = durations(found.audio, [file for file in files if file[0] in wanted], jobs, output / "durations")
+    seconds, unreadable = durations(found.audio, [file for file in files if file[0] in wanted], jobs, output / "durations" / part)
     lost = missing | {wanted[path]: reason for path, reason in unreadable.items()}
     refuse_lost(found, lost, len(listed.utterances), home, allow_incomplete)
     trials = read_keys(found.lists["keys"], {model: model for model in listed.models}, listed.utterances)

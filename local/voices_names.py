@@ -3,10 +3,10 @@
     Lab41-SRI-VOiCES-rm1-babb-sp0307-ch127535-sg0042-mc01-stu-clo-dg010.wav
     Lab41-SRI-VOiCES-src-sp0307-ch127535-sg0042.wav
 
-The first is at a distance: room, distractor, speaker, chapter, segment, microphone (number, type, place), angle of the loudspeaker in degrees.
+The first is at a distance: room, distractor, speaker, chapter, segment, microphone (number, type, place), the loudspeaker's angle.
 The second is the source that was played: no room, no microphone.
 
-Sources: the corpus' own page (github.com/IQTLabs/voices, "Dataset Description", which writes ``scr`` and ``seg`` where files have ``src`` and ``sg``).
+The first is at a distance: room, distractor, speaker, chapter, segment, microphone (number, type, place) and the loudspeaker's angle, in degrees.
 """
 
 import re

@@ -16,7 +16,7 @@ from utils.errors import UserError
 
 WORDS = {"gender": "sex"}  # of a map's name, where the page has a better one
 NOT_VALUES = ("spk2utt", "utt2spk", "utt2dur", "utt2num_samples", "utt2num_frames", "utt2uniq", "utt2max_frames")
-MOST_VALUES, MOST_SHOWN = 64, 10  # values of a map by which trials are broken down, and how many, the most frequent, are shown
+MOST_VALUES, MOST_SHOWN = 64, 20  # values of a map by which trials are broken down, and how many, the most frequent, are shown
 MOST_NUMBERS = 5  # of speakers: more numbers than these are measurements (ages in years), not groups
 DURATION_EDGES_SECONDS = (2.0, 4.0, 8.0, 16.0)
 
