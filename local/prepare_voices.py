@@ -22,7 +22,7 @@ from utils.trial_lists import Trials, lines_left_out
 
 FORMAT = 1
 SUFFIXES = (".wav", ".flac")
-EXPECTED = {"dev": "256 enrolments, 15,648 test files, 4,005,888 trials (unconfirmed)", "eval": "not known"}
+PUBLISHED = {"dev": "15,904 recordings of 196 speakers", "eval": "no counts"}  # the challenge's evaluation plan, version 6, section 2.2
 
 
 def prepare_voices(voices: Path, output: Path, *, part: Literal["dev", "eval"] = "dev", jobs: int = 2, allow_incomplete: bool = False) -> dict:
@@ -74,7 +74,7 @@ def prepare_voices(voices: Path, output: Path, *, part: Literal["dev", "eval"] =
     counts = finish(task, data, trials, listed, lost, allow_incomplete)
     others = len(files) - len(wanted)
     print(f"{home}: {counts['went_on']:,} recordings of {counts['speakers']:,} speakers, {counts['models']:,} enrolments, "
-          f"{counts['targets']:,} target and {counts['nontargets']:,} impostor trials; published: {EXPECTED[part]}; {others:,} files are on no list")
+          f"{counts['targets']:,} target and {counts['nontargets']:,} impostor trials; published: {PUBLISHED[part]}; {others:,} files are on no list")
     return counts
 
 
