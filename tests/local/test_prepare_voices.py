@@ -111,7 +111,8 @@ def test_a_second_call_finds_it_done_and_a_changed_list_is_seen(corpus, tmp_path
     assert digests(tmp_path / "out" / "voices_dev") != made
 
 
-@pytest.mark.parametrize(("flaw", "reason"), [("missing_file", "no file of this name"), ("unreadable_file", "cannot be read: Format not recognised")])
+@pytest.mark.parametrize(("flaw", "reason"), [("missing_file", "no file of this name"), ("unreadable_file", "cannot be read: Format not recognised"),
+                                               ("truncated_file", "fewer samples than its header says")])
 def test_a_lost_file_is_refused_by_name_and_with_leave_counted(tmp_path, flaw, reason):
     root = spoilt(tmp_path, flaw)
     said = complaint(root, tmp_path / "out")

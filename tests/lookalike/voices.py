@@ -18,8 +18,8 @@ ROOMS, DISTRACTORS, DEGREES = {"dev": ("rm1", "rm2"), "eval": ("rm3", "rm4")}, (
 DEV_HOME, DEV_LISTS = "Development_Data/Speaker_Recognition/sid_dev", "Development_Data/Speaker_Recognition/sid_dev_lists_and_keys"
 EVAL_HOME, EVAL_LISTS = "Evaluation_Data/Speaker_Recognition/sid_eval", "Evaluation_Data/Speaker_Recognition/sid_eval_lists"
 EVAL_KEYS = "VOiCES_challenge_2019_post-eval-release"
-FLAWS = ("missing_file", "unreadable_file", "unknown_in_keys", "unknown_enrolment", "wrong_speaker_in_keys", "no_keys", "no_map", "copied_file",
-         "crlf", "no_final_newline", "listed_twice", "keys_without_kind", "odd_name", "other_folder")
+FLAWS = ("missing_file", "unreadable_file", "truncated_file", "unknown_in_keys", "unknown_enrolment", "wrong_speaker_in_keys", "no_keys", "no_map",
+         "copied_file", "crlf", "no_final_newline", "listed_twice", "keys_without_kind", "odd_name", "other_folder")
 
 
 def make_voices(folder: Path, part: str = "dev", num_speakers: int = 6, tests_per_speaker: int = 4, seed: int = 1, *, seconds: float = 1.2,
@@ -156,6 +156,8 @@ def spoil_files(folder: Path, part: str, first: tuple[str, str], flaws: Sequence
         path.unlink()
     if "unreadable_file" in flaws:
         path.write_bytes(b"RIFF")
+    if "truncated_file" in flaws:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     if "copied_file" in flaws:
         (path.parents[1] / "sp9999").mkdir()
         (path.parents[1] / "sp9999" / path.name).write_bytes(path.read_bytes())
