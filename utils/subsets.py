@@ -5,13 +5,13 @@ Which of them exist follows from the maps in the data directory: any ``spk2<word
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, repeat
 from pathlib import Path
 
 import numpy as np
 
 from utils.data_dir import read_map
-from utils.embeddings import read_spk2utt
+from utils.embeddings import read_spk2utt, rows_of
 from utils.errors import UserError
 
 WORDS = {"gender": "sex"}  # of a map's name, where the page has a better one
@@ -164,7 +164,7 @@ def sides_of(value_of: Mapping[str, str], enrol: Sequence[str], test: Sequence[s
     values = [value for value, _ in sorted(Counter(value_of.values()).items(), key=lambda item: (-item[1], item[0]))]
     place = {value: number for number, value in enumerate(values)}
     of_name = {name: place[value] for name, value in value_of.items()}
-    left, right = (np.fromiter((of_name.get(name, -1) for name in names), np.int64, len(names)) for names in (enrol, test))
+    left, right = rows_of(enrol, of_name), rows_of(test, of_name)
     return left, right, values
 
 
@@ -198,7 +198,7 @@ def duration_bands(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dic
     if not (data / "utt2dur").exists():
         return {}
     seconds = {name: float(value) for name, value in read_map(data / "utt2dur").items()}
-    left, right = (np.fromiter((seconds.get(name, np.inf) for name in names), float, len(names)) for names in (enrol, test))
+    left, right = (np.fromiter(map(seconds.get, names, repeat(np.inf)), float, len(names)) for names in (enrol, test))
     shorter, edges = np.minimum(left, right), (0.0, *DURATION_EDGES_SECONDS, np.inf)
     bands = {}
     for low, high in zip(edges, edges[1:], strict=False):
