@@ -48,7 +48,7 @@ if at_stage 2 "pack audio"; then
   run python3 -m steps.collect_packed "$data/$test" "$packed/$test" --allow-missing-trials "$allow_incomplete" --jobs "$nj"
 fi
 
-if at_stage 3 "train the network: empty here, --model brings it"; then
+if at_stage 3 "train the network: empty, see --model"; then
   :
 fi
 
@@ -61,7 +61,7 @@ if at_stage 4 "extract embeddings"; then
   [ -z "$cut" ] || run python3 -m steps.collect_embeddings "$packed/$test" "$embeddings/$cut" --jobs "$nj"
 fi
 
-if at_stage 5 "train the back end: only where --backend-dir brings none"; then
+if at_stage 5 "train the back end without --backend-dir"; then
   [ -n "$backend_dir" ] || run python3 -m steps.train_backend "$embeddings" "$exp/backend/cosine" --subtract-mean false
 fi
 
