@@ -1,5 +1,6 @@
 """What the lists of VOiCES 2019 say together: which recordings are enrolled and tested, who speaks in them, and whether the keys agree."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +58,8 @@ def read_listed(found: Located, part: str) -> Listed:
             recording = parse_name(names.get(stem, stem))
             if recording is None:
                 raise UserError(unknown_name(found, part, kind, path))
-            folder = path.split("/")[-2] if path.count("/") > 1 else recording.speaker
-            if folder != recording.speaker:
+            folder = path.rpartition("/")[0].rpartition("/")[2]
+            if re.fullmatch(r"sp\d+", folder) and folder != recording.speaker:
                 raise UserError(f"{found.lists[kind]}: '{path}' lies in the folder of {folder} and names {recording.speaker}; fetch the list again")
             listed.recordings[stem] = recording
             listed.utterances[stem] = utterance_id(stem, recording.speaker)

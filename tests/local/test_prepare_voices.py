@@ -88,13 +88,15 @@ def test_paths_of_the_lists_may_begin_at_another_root(corpus, tmp_path):
     assert read_trials(tmp_path / "as_published" / "voices_dev" / "trials")[:2] == read_trials(tmp_path / "converted" / "voices_dev" / "trials")[:2]
 
 
-def test_a_flat_evaluation_set_beside_keys_of_another_name(corpus, tmp_path):
+def test_an_evaluation_set_in_another_place_beside_keys_of_another_name(corpus, tmp_path):
     other = tmp_path / "v19-eval"
     shutil.copytree(corpus / EVAL_HOME, other / "sid_eval")
     shutil.copytree((corpus / EVAL_HOME).parent / "sid_eval_lists", other / "sid_eval_lists_and_keys")
     keys = other / "sid_eval_lists_and_keys" / "eval-trial-keys.lst"
     shutil.copy(corpus / EVAL_KEYS / "VOiCES_challenge_2019_eval.SID.trial-keys.lst", keys)
     shutil.copy(corpus / EVAL_KEYS / "VOiCES_challenge_2019_eval.SID.map", other)
+    tests = keys.with_name("eval-test.lst")
+    tests.write_text(tests.read_text().replace("sid_eval/", "Speaker_Recognition/sid_eval/"))
     assert prepare_voices(other, tmp_path / "out", part="eval")["targets"] == 16
 
 
