@@ -7,8 +7,11 @@ import sys
 
 import pytest
 
+from steps.import_model import import_model
 from tests.conftest import ROOT
 from tests.lookalike.voices import DEV_HOME, make_voices
+from tests.published_files import save_as
+from tests.published_weights import read_published
 from tests.recipes.runs import last_line, run
 
 pytestmark = pytest.mark.slow
@@ -90,3 +93,13 @@ def test_a_wrong_root_is_one_line(runs, tmp_path):
     wrong = runs.base / "corpora" / "voices" / DEV_HOME / "sp0032"
     text = run("voices", "--voices", wrong, "--model", model_of(runs), "--workdir", tmp_path, code=1)
     assert re.search(r"no folder sid_dev below it, expected .*; it lies in .*sid_dev: give that folder", last_line(text))
+
+
+def test_an_imported_network_of_another_rate(runs, tmp_path):
+    """GE2E's weights as TensorFlow saved them; its rate is 8 kHz, and audio packed at 16 kHz is refused by name."""
+    import_model(save_as(tmp_path / "model.ckpt-1", read_published("ge2e_tf").state(), "tensor bundle"), tmp_path / "ge2e", kind="ge2e_tf")
+    options = ["--voices", runs.base / "corpora" / "voices", "--model", tmp_path / "ge2e", "--workdir", tmp_path / "out"]
+    assert "8000" in run("voices", *options, code=1)
+    run("voices", *options, "--sample-rate-hz", 8000)
+    rows = results(tmp_path / "out", "ge2e-8000")
+    assert (rows[0]["targets"], rows[0]["nontargets"]) == (24, 120)
