@@ -3,6 +3,7 @@
     python -m steps.collect_packed data/full/train data/full/packed_16000/train --jobs 4
 """
 
+import json
 from pathlib import Path
 
 from utils.cli import run
@@ -57,6 +58,7 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
     from utils.files import atomic_write
     from utils.ledger import FATES_OF_PIECES, Ledger, utterances_in_trials
     from utils.packing import packed_lists
+    from utils.trial_lists import lines_left_out
 
     parts, source = Parts(packed, receipts), read_data_dir(data, allow_pipes=True)
     wav_scp, num_samples = parts.table("scp"), {utterance: int(number) for utterance, number in parts.table("num_samples").items()}
@@ -66,8 +68,8 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
     ledger.read_parts(parts.files("dropped"), wav_scp if original is None else sorted(set(original.values())), source.utt2spk)
     ledger.check_limits(max_unreadable_fraction, max_policy_fraction, packed / "receipts")
     kept = subset_data_dir(source, utterances=ledger.kept)
-    lost_trials = sorted(set(source.trials or []) - set(kept.trials or []))
-    ledger.lost_trials = len(lost_trials)
+    lost_trials = sorted(lines_left_out(source.trials or [], kept.trials or []))
+    ledger.lost_trials = len(lost_trials) + lost_before(data)
     rate = parts.options["sample_rate_hz"]
     lists = packed_lists(kept, wav_scp, num_samples, rate, trimmed=parts.options["trim"], original=original)
     write_data_dir(lists, packed)
@@ -77,6 +79,18 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
     print(f"{packed}: {counts['hours']} hours packed; {ledger.summary}")
     written = [packed / name for name in lists_of(packed)]
     return task.finish([*written, packed / "lost_trials", *ledger.write(packed), parts], counts)
+
+
+def lost_before(data: Path) -> int:
+    """Trials that the data directory has lost already, when it was made.
+
+    Parameters
+    ----------
+    data : path
+        With ``ledger.json``, where it lost any.
+    """
+    path = data / "ledger.json"
+    return json.loads(path.read_text(encoding="utf-8")).get("lost_trials", 0) if path.exists() else 0
 
 
 if __name__ == "__main__":

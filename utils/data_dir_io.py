@@ -1,14 +1,15 @@
 """A whole data directory in memory: read, checked, written."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
-from utils.data_dir_lists import as_lines, as_map, map_bytes, new_folder, problem, raise_first, write_contents
+from utils.data_dir_lists import as_map, map_bytes, new_folder, problem, raise_first, write_contents
 from utils.data_dir_parse import Fault, is_list, line_faults, lists_of, parse
 from utils.data_dir_rules import Tables, invert, rule_faults
 from utils.errors import UserError
+from utils.trial_lists import Trials
 
 REQUIRED = ("wav.scp", "utt2spk", "spk2utt")
 MOST_PROBLEMS = 20
@@ -30,8 +31,8 @@ class DataDir:
         Utterance -> ``"<recording> <start seconds> <end seconds>"``.
     maps : dict of dicts
         Every other list by its file name (``utt2dur``, ``spk2gender``, ``vad.scp``, ``enroll.spk2utt``, ...): key -> rest of the line.
-    trials : list of str or None
-        Lines ``"<enrol> <test> target|nontarget"`` in the file's order.
+    trials : sequence of str or None
+        Lines ``"<enrol> <test> target|nontarget"`` in the file's order; where it was read from one, `Trials`.
     """
 
     path: Path
@@ -39,7 +40,7 @@ class DataDir:
     utt2spk: dict[str, str]
     segments: dict[str, str] | None = None
     maps: dict[str, dict[str, str]] = field(default_factory=dict)
-    trials: list[str] | None = None
+    trials: Sequence[str] | None = None
 
     @property
     def spk2utt(self) -> dict[str, list[str]]:
@@ -83,10 +84,10 @@ def read_data_dir(path: str | Path, *, check: bool = True, allow_pipes: bool = F
         raise_first(path, rule_faults(tables, allow_pipes))
     trials = tables.pop("trials", None)
     tables.pop("spk2utt", None)
-    return from_lists(path, {file: as_map(columns) for file, columns in tables.items()}, trials and as_lines(trials))
+    return from_lists(path, {file: as_map(columns) for file, columns in tables.items()}, trials and Trials(*trials))
 
 
-def from_lists(path: Path, lists: Mapping[str, dict[str, str]], trials: list[str] | None) -> DataDir:
+def from_lists(path: Path, lists: Mapping[str, dict[str, str]], trials: Sequence[str] | None) -> DataDir:
     """A data directory from its lists by file name; empty ones are left out.
 
     Parameters
@@ -95,7 +96,7 @@ def from_lists(path: Path, lists: Mapping[str, dict[str, str]], trials: list[str
         Where its content comes from.
     lists : mapping of str to mappings
         As `DataDir.keyed`.
-    trials : list of str or None
+    trials : sequence of str or None
         Lines.
     """
     maps = {file: mapping for file, mapping in lists.items() if mapping}
@@ -270,4 +271,15 @@ def render(data: DataDir, path: Path) -> dict[str, bytes]:
     """
     files = data.keyed | {"spk2utt": {speaker: " ".join(members) for speaker, members in data.spk2utt.items()}}
     contents = {file: map_bytes(path / file, mapping) for file, mapping in files.items()}
-    return contents if data.trials is None else contents | {"trials": "".join(f"{trial}\n" for trial in data.trials).encode()}
+    return contents if data.trials is None else contents | {"trials": trials_content(data.trials)}
+
+
+def trials_content(trials: Sequence[str]) -> bytes:
+    """The file of a list of trials.
+
+    Parameters
+    ----------
+    trials : sequence of str
+        Lines.
+    """
+    return trials.content() if isinstance(trials, Trials) else "".join(f"{trial}\n" for trial in trials).encode()

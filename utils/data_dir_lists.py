@@ -129,7 +129,7 @@ def read_trials(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
     columns = parse("trials", content)
     faults = line_faults("trials", content) if columns is None else class_faults("trials", columns[2])
     raise_first(path.parent, (fault._replace(file=path.name) for fault in faults))
-    return columns[0], columns[1], np.array(columns[2]) == "target"
+    return columns[0], columns[1], np.fromiter(map("target".__eq__, columns[2]), bool, len(columns[2]))
 
 
 def map_bytes(path: Path, mapping: Mapping[str, object]) -> bytes:

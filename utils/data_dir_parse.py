@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-PRINTABLE = bytes(range(0x21, 0x7F))
-TAB_TO_BLANK = bytes.maketrans(b"\t", b" ")
+from utils.trial_lists import is_regular, shared_columns
+
 ID = r"[!-~]+"
 WORD = r"[^\x00-\x20\x7f]+"
 IDS = rf"{ID}(?:[ \t]{ID})*"
@@ -128,10 +128,14 @@ def parse(file: str, content: bytes) -> list[list[str]] | None:
     """
     format = format_of(file)
     count, width = content.count(b"\n"), len(format.columns)
-    if count and content.translate(TAB_TO_BLANK, PRINTABLE) == (b" " * (width - 1) + b"\n") * count:
-        words = content.decode("ascii").split()
-        if len(words) == width * count:
-            return [words[column::width] for column in range(width)]
+    if is_regular(content, width):
+        if file == "trials":
+            columns = shared_columns(content, width)
+        else:
+            words = content.decode("ascii").split()
+            columns = [words[column::width] for column in range(width)]
+        if all(len(column) == count for column in columns):
+            return columns
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from utils.data_dir_io import DataDir, from_lists
 from utils.data_dir_rules import key_kind
 from utils.errors import UserError
+from utils.trial_lists import Trials
 
 
 def subset_data_dir(data: DataDir, *, utterances: Iterable[str] | None = None, speakers: Iterable[str] | None = None, first: int | None = None,
@@ -117,7 +118,7 @@ def restrict(data: DataDir, kept: set[str]) -> DataDir:
     return from_lists(data.path, lists, data.trials and restrict_trials(data, keep, lists.get("enroll.spk2utt", {})))
 
 
-def restrict_trials(data: DataDir, keep: Mapping[str, set[str]], models: Mapping[str, str]) -> list[str] | None:
+def restrict_trials(data: DataDir, keep: Mapping[str, set[str]], models: Mapping[str, str]) -> Trials | None:
     """The trials whose two sides are kept; None unless both classes are left.
 
     Parameters
@@ -130,8 +131,8 @@ def restrict_trials(data: DataDir, keep: Mapping[str, set[str]], models: Mapping
         Models kept; one that lost an utterance must not pass for a speaker of the same name.
     """
     sides = (keep["utterance"] | keep["speaker"]) - data.maps.get("enroll.spk2utt", {}).keys() | models.keys()
-    trials = [trial for trial in data.trials for enrol, test, _ in [trial.split()] if enrol in sides and test in keep["utterance"]]
-    return trials if len({trial.split()[2] for trial in trials}) == 2 else None
+    trials = Trials.of(data.trials).restricted(sides, keep["utterance"])
+    return trials if len(set(trials.kinds)) == 2 else None
 
 
 def split_data_dir(data: DataDir, parts: int, *, by_speaker: bool = False) -> list[DataDir]:

@@ -14,6 +14,7 @@ from operator import ne
 
 from utils.data_dir_parse import FIX, Fault
 from utils.data_dir_values import class_faults, order_faults, value_faults
+from utils.trial_lists import some_pair_again
 
 Tables = Mapping[str, list[list[str]] | None]
 
@@ -194,9 +195,8 @@ def trial_faults(tables: Tables) -> Iterator[Fault]:
                                       "add it there or remove the trial")
     for number, side in only_in(test, utterances):
         yield Fault("trials", number, f"test side '{side}' is not in utt2spk, expected an utterance; add it there or remove the trial")
-    pairs = list(zip(enrol, test, strict=True))
-    if len(set(pairs)) < len(pairs):
+    if some_pair_again(enrol, test):
         first = {}
-        for number, pair in enumerate(pairs, start=1):
+        for number, pair in enumerate(zip(enrol, test, strict=True), start=1):
             if first.setdefault(pair, number) != number:
                 yield Fault("trials", number, f"trial '{' '.join(pair)}' again, expected each once (first: line {first[pair]}); remove one of them")

@@ -55,8 +55,8 @@ class TrialSet:
         Name of the set.
     enrol, test : sequences of N str
         Both sides.
-    speakers : pair of (N,) str arrays
-        Speaker of each side.
+    speakers : pair of (N,) int arrays
+        Speaker of each side, as its place among all of them in byte order.
     is_target : (N,) bool array
         Whether both sides are the same speaker.
     subsets : dict of str to (N,) bool array
@@ -85,7 +85,9 @@ def read_test_set(data: Path, watermarks: Sequence[str] = ()) -> TrialSet:
         What has to be said of it for other reasons than lost trials.
     """
     enrol, test, is_target = read_trials(data / "trials")
-    speakers = np.array(trial_speakers(data, enrol)), np.array(trial_speakers(data, test))
+    names = trial_speakers(data, enrol), trial_speakers(data, test)
+    place = {speaker: number for number, speaker in enumerate(sorted(set().union(*names)))}
+    speakers = tuple(np.fromiter(map(place.__getitem__, side), np.int32, len(side)) for side in names)
     return TrialSet(data.name, enrol, test, speakers, np.asarray(is_target), trial_subsets(data, enrol, test), [*watermarks_of(data), *watermarks])
 
 

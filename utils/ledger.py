@@ -196,7 +196,8 @@ def utterances_in_trials(data: Path) -> set[str]:
     trials = Path(data) / "trials"
     if not trials.exists():
         return set()
-    names = {name for line in read_lines(trials) for name in line.split()[:2]}
+    with open(trials, encoding="utf-8") as file:
+        names = {name for line in file for name in line.split()[:2]}
     enrolment = Path(data) / "enroll.spk2utt"
     models = {model: utterances for model, *utterances in map(str.split, read_lines(enrolment))} if enrolment.exists() else {}
     return {utterance for name in names for utterance in models.get(name, [name])}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data_dir_parse import parse
 from utils.errors import UserError
 from utils.files import atomic_write, read_lines
+from utils.trial_lists import blocks_of_words, is_regular, pair_codes, places_of
 
 LINES_AT_A_TIME = 100_000
 
@@ -38,12 +38,13 @@ def write_scores(path: str | Path, enrol: Sequence[str], test: Sequence[str], sc
     scores : (N,) float array
         One per trial.
     """
-    columns: list = [None] * (3 * len(enrol))
-    columns[0::3], columns[1::3], columns[2::3] = enrol, test, np.asarray(scores, np.float64).tolist()
+    scores = np.asarray(scores, np.float64)
     with atomic_write(path) as file:
-        for start in range(0, len(columns), 3 * LINES_AT_A_TIME):
-            block = tuple(columns[start : start + 3 * LINES_AT_A_TIME])
-            file.write("%s %s %.7g\n" * (len(block) // 3) % block)  # one call of C per block: half the time of a format per line
+        for start in range(0, len(scores), LINES_AT_A_TIME):
+            block = slice(start, start + LINES_AT_A_TIME)
+            columns: list = [None] * (3 * len(scores[block]))
+            columns[0::3], columns[1::3], columns[2::3] = enrol[block], test[block], scores[block].tolist()
+            file.write("%s %s %.7g\n" * (len(columns) // 3) % tuple(columns))  # one call of C per block: half the time of a format per line
 
 
 def read_scores(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
@@ -64,18 +65,53 @@ def read_scores(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
     UserError
         A line has other than three fields, or its score is not a finite number.
     """
-    columns = parse("trials", Path(path).read_bytes())  # a score file has the shape of a trials file: three words a line
-    if columns is None:
-        rows = [line.split() for line in read_lines(path)]
-        for number, row in enumerate(rows, 1):
-            if len(row) != 3:
-                raise UserError(f"{path}:{number}: {len(row)} fields, expected 3: <enrol> <test> <score>")
-        columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
-    scores = np.array([number_or_nan(field) for field in columns[2]])
+    content = Path(path).read_bytes()
+    if is_regular(content, 3):
+        enrol, test, scores = score_columns(content)
+        if len(scores) == content.count(b"\n") and np.isfinite(scores).all():
+            return enrol, test, scores
+    rows = [line.split() for line in read_lines(path)]
+    for number, row in enumerate(rows, 1):
+        if len(row) != 3:
+            raise UserError(f"{path}:{number}: {len(row)} fields, expected 3: <enrol> <test> <score>")
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
+    scores = numbers(columns[2])
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
         raise UserError(f"{path}:{bad[0] + 1}: score '{columns[2][bad[0]]}' is not a finite number")
     return columns[0], columns[1], scores
+
+
+def score_columns(content: bytes) -> tuple[list[str], list[str], np.ndarray]:
+    """The columns of a regular score file, equal names being one object; fewer scores than lines where a line has an empty word.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file.
+    """
+    enrol: list[str] = []
+    test: list[str] = []
+    scores, known = [np.empty(0)], {}
+    for words in blocks_of_words(content):
+        for column, into in enumerate((enrol, test)):
+            into += map(known.setdefault, words[column::3], words[column::3])
+        scores.append(numbers(words[2::3]))
+    return enrol, test, np.concatenate(scores)
+
+
+def numbers(fields: Sequence[str]) -> np.ndarray:
+    """The number that each field holds, NaN where it holds none.
+
+    Parameters
+    ----------
+    fields : sequence of N str
+        Texts without blanks.
+    """
+    try:
+        return np.fromiter(map(float, fields), np.float64, len(fields))
+    except ValueError:
+        return np.array([number_or_nan(field) for field in fields])
 
 
 def number_or_nan(field: str) -> float:
@@ -117,13 +153,23 @@ def scores_of_trials(path: str | Path, enrol: Sequence[str], test: Sequence[str]
     scored_enrol, scored_test, scores = read_scores(path)
     if list(enrol) == scored_enrol and list(test) == scored_test:
         return scores
-    score_of: dict[tuple[str, str], float] = {}
-    for number, (pair, score) in enumerate(zip(zip(scored_enrol, scored_test, strict=True), scores.tolist(), strict=True), 1):
-        if score_of.setdefault(pair, score) != score:
-            raise UserError(f"{path}:{number}: trial '{pair[0]} {pair[1]}' has a second score {score:g}, the first is {score_of[pair]:g}")
-    missing = [number for number, pair in enumerate(zip(enrol, test, strict=True), 1) if pair not in score_of]
-    if missing:
-        pair = f"{enrol[missing[0] - 1]} {test[missing[0] - 1]}"
-        raise UserError(f"{trials}:{missing[0]}: trial '{pair}' has no score in {path}; {len(missing)} of {len(enrol)} trials lack one: "
+    places = [places_of(side) for side in (enrol, test)]
+    wanted = pair_codes(places, enrol, test)
+    found = pair_codes(places, scored_enrol, scored_test)
+    rows = np.flatnonzero(found >= 0)
+    rows = rows[np.argsort(found[rows], kind="stable")]
+    codes = found[rows]
+    first = np.searchsorted(codes, codes)  # where the lines of the same trial begin
+    second = rows[scores[rows] != scores[rows[first]]]
+    if len(second):
+        line = int(second.min())
+        one, other = scores[line], scores[rows[np.searchsorted(codes, found[line])]]
+        pair = f"{scored_enrol[line]} {scored_test[line]}"
+        raise UserError(f"{path}:{line + 1}: trial '{pair}' has a second score {one:g}, the first is {other:g}")
+    place = np.searchsorted(codes, wanted)
+    missing = np.flatnonzero(np.append(codes, -1)[place] != wanted)
+    if len(missing):
+        pair = f"{enrol[missing[0]]} {test[missing[0]]}"
+        raise UserError(f"{trials}:{missing[0] + 1}: trial '{pair}' has no score in {path}; {len(missing)} of {len(enrol)} trials lack one: "
                         "score them again")
-    return np.array([score_of[pair] for pair in zip(enrol, test, strict=True)])
+    return scores[rows[place]]

@@ -5,18 +5,18 @@ Which of them exist follows from the maps in the data directory: any ``spk2<word
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, repeat
 from pathlib import Path
 
 import numpy as np
 
 from utils.data_dir import read_map
-from utils.embeddings import read_spk2utt
+from utils.embeddings import read_spk2utt, rows_of
 from utils.errors import UserError
 
 WORDS = {"gender": "sex"}  # of a map's name, where the page has a better one
 NOT_VALUES = ("spk2utt", "utt2spk", "utt2dur", "utt2num_samples", "utt2num_frames", "utt2uniq", "utt2max_frames")
-MOST_VALUES, MOST_SHOWN = 64, 10  # values of a map by which trials are broken down, and how many, the most frequent, are shown
+MOST_VALUES, MOST_SHOWN = 64, 20  # values of a map by which trials are broken down, and how many, the most frequent, are shown
 MOST_NUMBERS = 5  # of speakers: more numbers than these are measurements (ages in years), not groups
 DURATION_EDGES_SECONDS = (2.0, 4.0, 8.0, 16.0)
 
@@ -119,7 +119,8 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
         ``all`` first; then, of maps of speakers, ``same sex``, ``same age group``, ``same sex and age group``; of maps of
         utterances, ``within condition`` and ``across conditions``; of both, ``across conditions, same sex`` and so on; then for each
         value of a map the trials both of whose sides have it, ``sex: f``, and bands of the shorter side, ``seconds: 2 to 4``.  The trials
-        of a speaker or utterance that a map leaves out are in no subset of that map.
+        of a speaker or utterance that a map leaves out are in no subset of that map; where the map knows no enrolment side (models),
+        the value of the test side counts alone.
     """
     by_speaker, by_utterance = read_values(data, "spk"), read_values(data, "utt")
     speakers = (trial_speakers(data, enrol), trial_speakers(data, test)) if by_speaker else ([], [])
@@ -134,7 +135,10 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
     for word, value_of in by_utterance.items():
         left, right, values = sides_of(value_of, enrol, test)
         known, same = (left >= 0) & (right >= 0), left == right
-        recorded |= {f"within {word}": known & same, f"across {word}s": known & ~same}
+        if known.any():
+            recorded |= {f"within {word}": known & same, f"across {word}s": known & ~same}
+        elif (left < 0).all():
+            left = right
         single |= of_each_value(word, left, right, values)
     both = {f"{a}, {b}": recorded[a] & alike[b] for a in recorded for b in alike}
     return subsets | alike | recorded | both | single | duration_bands(data, enrol, test)
@@ -160,7 +164,7 @@ def sides_of(value_of: Mapping[str, str], enrol: Sequence[str], test: Sequence[s
     values = [value for value, _ in sorted(Counter(value_of.values()).items(), key=lambda item: (-item[1], item[0]))]
     place = {value: number for number, value in enumerate(values)}
     of_name = {name: place[value] for name, value in value_of.items()}
-    left, right = (np.fromiter((of_name.get(name, -1) for name in names), np.int64, len(names)) for names in (enrol, test))
+    left, right = rows_of(enrol, of_name), rows_of(test, of_name)
     return left, right, values
 
 
@@ -194,7 +198,7 @@ def duration_bands(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dic
     if not (data / "utt2dur").exists():
         return {}
     seconds = {name: float(value) for name, value in read_map(data / "utt2dur").items()}
-    left, right = (np.fromiter((seconds.get(name, np.inf) for name in names), float, len(names)) for names in (enrol, test))
+    left, right = (np.fromiter(map(seconds.get, names, repeat(np.inf)), float, len(names)) for names in (enrol, test))
     shorter, edges = np.minimum(left, right), (0.0, *DURATION_EDGES_SECONDS, np.inf)
     bands = {}
     for low, high in zip(edges, edges[1:], strict=False):

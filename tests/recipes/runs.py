@@ -15,11 +15,13 @@ import soundfile
 from tests.conftest import ROOT
 from tests.lookalike.own import make_tree
 from tests.lookalike.speechocean762 import make_corpus
+from tests.lookalike.voices import make_voices
 
 MINUTES = 60
 OWN_SPEAKERS = [f"speaker {number}" for number in range(10)]
 # Times and hosts live there (DESIGN.md section 4), and hashes of lists that name the workdir; of checkpoints the tensors are compared.
 NOT_COMPARED = {"receipts", "log", "tensorboard", "report.html", "timing.json", "begun.json"}
+TRAIN_NOTHING = {"voices"}  # they take the network of another recipe
 TINY_YAML = """
 model: {name: ghostvlad, conv_channels: 4, bottleneck_channels: [2, 4, 4, 8], stage_channels: [4, 8, 8, 16], blocks: [1, 1, 1, 1], frame_channels: 16,
         embedding_dim: 16, front_end: {name: kaldi_fbank, num_mel_bins: 40}}
@@ -47,17 +49,26 @@ class Runs:
         trees = [f"--{name}={made / name}" for name in ("corpus", "noise", "rirs")]
         self.options = {"mini": ["--size", "tiny"], "speechocean762": [*trees, "--config", str(made / "tiny.yaml")]}
         self.options["own"] = [f"--corpus={made / 'my corpus'}", *trees[1:], "--config", str(made / "tiny.yaml")]
+        self.test_sets = {"voices": {"voices_dev"}}  # of recipes with other names than dev and test
+        self.systems = {"voices": 1}  # of recipes without baselines
+
+    def options_of(self, recipe: str) -> list[str]:
+        """What a recipe needs on its command line; where it needs a trained network, the one that speechocean762 has trained."""
+        if recipe == "voices":
+            return ["--voices", str(self.base / "corpora" / "voices"), "--model", str(self.whole("speechocean762") / "exp" / "tiny")]
+        return self.options[recipe]
 
     def run(self, recipe: str, workdir: Path, *options: str, **how) -> str:
         """Run a recipe on its tiny corpus; see `run`."""
-        return run(recipe, *self.options[recipe], "--workdir", workdir, *options, **how)
+        return run(recipe, *self.options_of(recipe), "--workdir", workdir, *options, **how)
 
     def start(self, recipe: str, workdir: Path, *options: str) -> subprocess.Popen:
         """Start it, to be killed."""
-        return start(recipe, *self.options[recipe], "--workdir", workdir, *options)
+        return start(recipe, *self.options_of(recipe), "--workdir", workdir, *options)
 
     def whole(self, recipe: str) -> Path:
         """The workdir of the undisturbed run, not to be changed."""
+        self.options_of(recipe)  # what it needs of other recipes is not of its time
         return once(self.base / recipe, lambda workdir: self.run(recipe, workdir))
 
     def seconds(self, recipe: str) -> float:
@@ -73,6 +84,8 @@ def make_corpora(folder: Path) -> None:
     """Make what the recipes need and do not make themselves."""
     make_corpus(folder / "corpus", num_speakers=20, utterances_per_speaker=3, seconds=1.2)
     make_tree(folder / "my corpus", OWN_SPEAKERS, flaws=["empty_file", "no_audio"])
+    for part in ("dev", "eval"):
+        make_voices(folder / "voices", part, seconds=1.2)
     random = np.random.default_rng(1)
     for name in ("noise/a.wav", "noise/b.wav", "rirs/room.wav"):
         (folder / name).parent.mkdir(exist_ok=True)

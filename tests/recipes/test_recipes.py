@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.conftest import ROOT
-from tests.recipes.runs import MINUTES, contents, difference, run
+from tests.recipes.runs import MINUTES, TRAIN_NOTHING, contents, difference, run
 from tests.tree import RECIPES
 
 pytestmark = pytest.mark.slow
@@ -29,10 +29,11 @@ def test_the_whole_recipe_ends_with_error_rates_and_a_report(runs, recipe):
     print(f"{recipe}: {runs.seconds(recipe):.0f} s")
     experiment = next(path.parent for path in workdir.glob("exp/*/report.html"))
     rows = json.loads((experiment / "results.json").read_text())
-    assert {row["test_set"] for row in rows} == {"dev", "test"}
-    assert len({row["system"] for row in rows}) >= 3
+    assert {row["test_set"] for row in rows} == runs.test_sets.get(recipe, {"dev", "test"})
+    assert len({row["system"] for row in rows}) >= runs.systems.get(recipe, 3)
     assert all(0 <= row["eer_percent"] <= 100 for row in rows if row["subset"] == rows[0]["subset"])
-    assert {"config.yaml", "checkpoints", "embeddings", "backend", "scores"} <= {path.name for path in experiment.iterdir()}
+    trained = {"config.yaml", "checkpoints"} if recipe not in TRAIN_NOTHING else set()
+    assert {"embeddings", "backend", "scores"} | trained <= {path.name for path in experiment.iterdir()}
     assert "<svg" in (experiment / "report.html").read_text()
 
 
@@ -40,7 +41,7 @@ def test_the_whole_recipe_ends_with_error_rates_and_a_report(runs, recipe):
 def test_nothing_that_counts_names_the_time_the_host_or_the_checkout(runs, recipe):
     workdir = runs.whole(recipe)
     lists = [workdir / name for name in contents(workdir) if name.endswith((".scp", ".json", ".scores", "trials", "utt2spk", "config.yaml"))]
-    assert len(lists) > 30
+    assert len(lists) > (30 if recipe not in TRAIN_NOTHING else 15)
     named = [path for path in lists if str(ROOT) in path.read_text() or os.uname().nodename in path.read_text()]
     assert named == []
 

@@ -82,7 +82,7 @@ def test_what_breaks_a_rule_is_not_written(good, tmp_path):
     with pytest.raises(UserError, match="new/utt2spk:3: utterance 'b-1' is not in utt2dur"):
         write_data_dir(good, tmp_path / "new")
     good.maps["utt2dur"]["b-1"] = "1"
-    good.trials.append("a b-1 maybe so")
+    good.trials = [*good.trials, "a b-1 maybe so"]
     with pytest.raises(UserError, match="new/trials:4: 4 fields"):
         write_data_dir(good, tmp_path / "new")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]

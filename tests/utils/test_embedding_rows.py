@@ -6,7 +6,7 @@ import pytest
 from steps.backends.cosine import Cosine
 from steps.backends.euclidean import Euclidean
 from utils.archive import ArchiveWriter
-from utils.embedding_rows import read_embeddings, score_pairs, transform_rows, vectors_of
+from utils.embedding_rows import is_grid, read_embeddings, score_grid, score_pairs, transform_rows, vectors_of
 from utils.errors import UserError
 
 
@@ -104,3 +104,16 @@ def test_matrices_of_several_sizes_are_refused_by_name(tmp_path):
     (tmp_path / "xvector.scp").write_text("")
     with pytest.raises(UserError, match="no entries"):
         read_embeddings(tmp_path)
+
+
+@pytest.mark.parametrize("height", [1, 2, 1 << 22])
+def test_a_grid_of_trials_is_scored_as_its_pairs_are(monkeypatch, height):
+    """Five models against six tests, a few cells missing, in mixed order; sides count: the scorer tells them apart."""
+    monkeypatch.setattr("utils.embedding_rows.CELLS_AT_A_TIME", height * 6)
+    monkeypatch.setattr("utils.embedding_rows.COLUMNS_AT_A_TIME", 4)
+    rows = embeddings(11, 1)[:, 0]
+    cells = np.random.default_rng(1).permutation([(left, right) for left in range(5) for right in range(5, 11)])[:26]
+    enrol, test = cells.T
+    assert is_grid(enrol, test)
+    assert score_grid(Lopsided(), rows, enrol, test) == pytest.approx(Lopsided().score(rows[enrol], rows[test]), abs=1e-5)
+    assert not is_grid(np.arange(4), np.arange(4)), "four pairs of sixteen are no grid"

@@ -76,3 +76,10 @@ def test_duration_bands_by_the_shorter_side(data):
     assert found == {"seconds: under 2": [0, 1], "seconds: 2 to 4": [2, 4], "seconds: 16 and more": [3]}
     data.joinpath("utt2dur").write_text("a1 2.5\na2 2.5\nb1 2.5\nc1 2.5\n")
     assert not [name for name in members(data) if name.startswith("seconds")]  # one band is no breakdown
+
+
+def test_where_enrolment_sides_are_models_the_test_side_decides(data):
+    (data / "enroll.spk2utt").write_text("model-a a1\nmodel-b b1\n")
+    found = members(data, [("model-a", "a2"), ("model-b", "a2"), ("model-b", "a1")])
+    assert (found["condition: far"], found["condition: near"]) == ([0, 1], [2])
+    assert "within condition" not in found

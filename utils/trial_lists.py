@@ -1,0 +1,191 @@
+"""Lists of millions of trials: every name is one string, however many lines have it, so that a trial costs three references.
+
+The lists name few sides many times over: 256 models x 15,648 tests are 4 million lines of 130 bytes, and 16 thousand names.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import compress, repeat
+
+import numpy as np
+
+TAB_TO_BLANK, PRINTABLE = bytes.maketrans(b"\t", b" "), bytes(range(0x21, 0x7F))
+BLOCK_BYTES = 1 << 24  # of a file, taken apart at a time
+
+
+def is_regular(content: bytes, width: int) -> bool:
+    """Whether every line has so many words of printable ASCII, one blank or tab between them: seen without a step of Python per line.
+
+    A line may still have an empty word; then there are fewer words than fields.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file.
+    width : int
+        Words of a line.
+    """
+    count = content.count(b"\n")
+    return count > 0 and content.translate(TAB_TO_BLANK, PRINTABLE) == (b" " * (width - 1) + b"\n") * count
+
+
+def blocks_of_words(content: bytes) -> Iterator[list[str]]:
+    """The words of a file, some whole lines at a time.
+
+    Parameters
+    ----------
+    content : bytes
+        ASCII.
+    """
+    start = 0
+    while start < len(content):
+        end = content.find(b"\n", start + BLOCK_BYTES) + 1 or len(content)
+        yield content[start:end].decode("ascii").split()
+        start = end
+
+
+def shared_columns(content: bytes, width: int) -> list[list[str]]:
+    """The columns of a regular file whose words come again and again; equal words are one object.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file, for which `is_regular` holds.
+    width : int
+        Words of a line.
+    """
+    columns: list[list[str]] = [[] for _ in range(width)]
+    known: dict[str, str] = {}
+    for words in blocks_of_words(content):
+        for column, into in enumerate(columns):
+            into += map(known.setdefault, words[column::width], words[column::width])
+    return columns
+
+
+class Trials(Sequence[str]):
+    """Trials as columns; as a sequence, its lines ``<enrol> <test> target|nontarget``, each made when it is asked for.
+
+    Parameters
+    ----------
+    enrol, test, kinds : lists of T str
+        Columns.
+    """
+
+    def __init__(self, enrol: list[str], test: list[str], kinds: list[str]):
+        self.enrol, self.test, self.kinds = enrol, test, kinds
+
+    @classmethod
+    def of(cls, lines: Iterable[str]) -> "Trials":
+        """Trials from their lines, or as they are.
+
+        Parameters
+        ----------
+        lines : iterable of str
+            Lines of three words, or `Trials`.
+        """
+        if isinstance(lines, cls):
+            return lines
+        columns = [list(column) for column in zip(*map(str.split, lines), strict=True)]
+        return cls(*(columns or ([], [], [])))
+
+    def __len__(self) -> int:
+        return len(self.enrol)
+
+    def __getitem__(self, place):
+        if isinstance(place, slice):
+            return Trials(self.enrol[place], self.test[place], self.kinds[place])
+        return f"{self.enrol[place]} {self.test[place]} {self.kinds[place]}"
+
+    def __iter__(self) -> Iterator[str]:
+        return map(" ".join, zip(self.enrol, self.test, self.kinds, strict=True))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (Trials, list)):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
+
+    __hash__ = None
+
+    def restricted(self, enrol: Collection[str], test: Collection[str]) -> "Trials":
+        """The trials both of whose sides are among these.
+
+        Parameters
+        ----------
+        enrol, test : collections of str
+            Sides to keep.
+        """
+        keep = [one in enrol and other in test for one, other in zip(self.enrol, self.test, strict=True)]
+        return Trials(*(list(compress(column, keep)) for column in (self.enrol, self.test, self.kinds)))
+
+    def content(self) -> bytes:
+        """The file of the list."""
+        columns, pieces, at_a_time = (self.enrol, self.test, self.kinds), [], BLOCK_BYTES // 128
+        for start in range(0, len(self), at_a_time):
+            words: list = [None] * (3 * len(self.enrol[start:start + at_a_time]))
+            words[0::3], words[1::3], words[2::3] = (column[start:start + at_a_time] for column in columns)
+            pieces.append(("%s %s %s\n" * (len(words) // 3) % tuple(words)).encode())
+        return b"".join(pieces)
+
+
+def lines_left_out(whole: Sequence[str], kept: Sequence[str]) -> list[str]:
+    """The lines of a list that a shorter one lacks.
+
+    Parameters
+    ----------
+    whole : sequence of str
+        Lines, none twice.
+    kept : sequence of str
+        Some of them, in their order.
+    """
+    if len(whole) == len(kept):
+        return []
+    rest = iter(kept)
+    following = next(rest, None)
+    missing = []
+    for line in whole:
+        if line == following:
+            following = next(rest, None)
+        else:
+            missing.append(line)
+    return missing
+
+
+def places_of(names: Iterable[str]) -> dict[str, int]:
+    """A number for each name, from 0 on, in the order of their first lines.
+
+    Parameters
+    ----------
+    names : iterable of str
+        One side of a list.
+    """
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}
+
+
+def pair_codes(places: Sequence[Mapping[str, int]], enrol: Sequence[str], test: Sequence[str]) -> np.ndarray:
+    """One whole number for each pair of names.
+
+    Parameters
+    ----------
+    places : two mappings of str to int
+        From `places_of`, of either side.
+    enrol, test : sequences of N str
+        Both sides of each pair.
+
+    Returns
+    -------
+    (N,) int array
+        -1 where a name is not known.
+    """
+    left, right = (np.fromiter(map(known.get, side, repeat(-1)), np.int64, len(side)) for known, side in zip(places, (enrol, test), strict=True))
+    return np.where((left < 0) | (right < 0), -1, left * max(len(places[1]), 1) + right)
+
+
+def some_pair_again(enrol: Sequence[str], test: Sequence[str]) -> bool:
+    """Whether any pair of names stands twice.
+
+    Parameters
+    ----------
+    enrol, test : sequences of N str
+        Both sides of each pair.
+    """
+    codes = np.sort(pair_codes([places_of(enrol), places_of(test)], enrol, test))
+    return bool((codes[1:] == codes[:-1]).any())
