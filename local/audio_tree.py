@@ -158,7 +158,7 @@ def _measure_all(root: str, files: Files, jobs: int) -> Iterator[Measured]:
     if len(files) <= FEW_FILES or jobs == 1:
         yield from map(measure, parts)
         return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), die_with_parent) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), die_with_parent) as pool:
         yield from tqdm(pool.map(measure, parts), "headers", len(parts), disable=None)
 
 
