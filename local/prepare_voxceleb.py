@@ -24,7 +24,8 @@ TRAINING = {"vox2dev": ("voxceleb2",), "vox1dev": ("voxceleb1",), "both": ("voxc
 
 def prepare_voxceleb(
     voxceleb1: Path, output: Path, *, voxceleb2: Path | None = None, training: Literal["vox2dev", "vox1dev", "both"] = "vox2dev",
-    train_list: Path | None = None, tests: list[str] | None = None, lists: Path | None = None, dev_speakers: int | None = None, seed: int = 1,
+    train_list: Path | None = None, tests: list[str] | None = None, test_set: str = "test", lists: Path | None = None,
+    dev_speakers: int | None = None, seed: int = 1,
     musan: Path | None = None, rirs: Path | None = None, allow_incomplete: bool = False, allow_leakage: bool = False, jobs: int = 2
 ) -> dict:
     """Find the files of both corpora, hold out dev speakers, and read the lists of trials.
@@ -41,6 +42,8 @@ def prepare_voxceleb(
         Of these files only: a list in the format of voxceleb_trainer or of VGG.
     tests : list of str or None
         Lists of trials: vox1_o, vox1_e, vox1_h, and each with ``_cleaned``; None: both of O, and where VoxCeleb1 dev was not trained on all six.
+    test_set : str
+        Name of the data directory of all files that the lists name: another choice of lists gets another name, and what is made of it stays.
     lists : path or None
         Folder with the lists of trials, vox1_meta.csv and vox2_meta.csv; they are looked for in the corpora's folders, too.
     dev_speakers : int or None
@@ -79,7 +82,7 @@ def prepare_voxceleb(
     heard = dict(speakers.files) | ({"train_list": train_list} if train_list else {})
     tasks = {name: Task(output / name, "made", format=FORMAT, inputs=heard, options=trained)
              for name in ("train", *(() if dev_speakers == 0 else ("dev", "tests/dev")))}
-    tasks["test"] = Task(output / "test", "made", format=FORMAT, inputs=dict(speakers.files) | paths, options=options | {"tests": tests})
+    tasks[test_set] = Task(output / test_set, "made", format=FORMAT, inputs=dict(speakers.files) | paths, options=options | {"tests": tests})
     tasks |= {f"tests/{name}": Task(output / "tests" / name, "made", format=FORMAT, inputs=dict(speakers.files) | {name: path}, options=options)
               for name, path in paths.items()}
     pending = {name: task for name, task in tasks.items() if not task.is_done()}

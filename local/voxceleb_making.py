@@ -60,7 +60,7 @@ def make_sets(tasks: Mapping[str, Task], output: Path, roots: Mapping[str, Path]
     Parameters
     ----------
     tasks : mapping of str to Task
-        ``train``, ``dev``, ``test``, ``tests/<list>``.
+        ``train``, ``dev``, ``tests/<list>``, and the set of all files that lists name.
     output : path
         Folder above them.
     roots : mapping of str to path
@@ -99,11 +99,11 @@ def make_sets(tasks: Mapping[str, Task], output: Path, roots: Mapping[str, Path]
     of_dev = [utterance for utterance in here if utterance[:7] in dev]
     readable = {utterance: utterance[:7] for utterance in of_dev if utterance not in sounds.unreadable}
     dev_trials = design_dev_trials(readable, {key: key[8:-6] for key in readable}, groups, choice.seed) if readable else None
-    for name in tasks.keys() & {"dev", "tests/dev"}:
+    for name in sorted(tasks.keys() & {"dev", "tests/dev"}):
         _write(tasks[name], of_dev, sounds, speakers, dev_trials, missing=[key for key in gone if key[:7] in dev])
-    trials["test"] = list(dict.fromkeys(trial for of_list in trials.values() for trial in of_list))
-    for name in (name for name in tasks if name.removeprefix("tests/") in trials):
-        _write_test(tasks[name], trials[name.removeprefix("tests/")], sounds, speakers)
+    for name in sorted(tasks.keys() - {"train", "dev", "tests/dev"}):
+        every = dict.fromkeys(trial for of_list in trials.values() for trial in of_list)
+        _write_test(tasks[name], trials.get(name.removeprefix("tests/"), list(every)), sounds, speakers)
 
 
 def _trials_of(name: str, path: Path, speakers: Speakers, allow_incomplete: bool) -> list[Trial]:
