@@ -40,7 +40,7 @@ def report_part(found: Utterances, corpus: str, part: str, speakers: Speakers, o
     if len(there) >= published.speakers and len(utterances) >= published.utterances:
         return line, ""
     archives = archives_in(found.root)
-    hint = f"; beside it lie the archives {', '.join(archives[:3])}: are they extracted whole?" if archives else ""
+    hint = f"; beside it lie the archives {', '.join(archives[:3])}: extracted whole?" if archives else ""
     return line, f"{line}{'; ' + listed if listed else ''}{hint}"
 
 

@@ -14,6 +14,7 @@ import soundfile
 
 from tests.conftest import ROOT
 from tests.lookalike.speechocean762 import make_corpus
+from tests.lookalike.voxceleb import make_voxceleb1, make_voxceleb2
 
 MINUTES = 60
 # Times and hosts live there (DESIGN.md section 4), and hashes of lists that name the workdir; of checkpoints the tensors are compared.
@@ -43,7 +44,12 @@ class Runs:
         self.base = base
         made = once(base / "corpora", make_corpora)
         trees = [f"--{name}={made / name}" for name in ("corpus", "noise", "rirs")]
-        self.options = {"mini": ["--size", "tiny"], "speechocean762": [*trees, "--config", str(made / "tiny.yaml")]}
+        voxceleb = [f"--voxceleb1={made / 'voxceleb1'}", f"--voxceleb2={made / 'voxceleb2'}", f"--musan={made / 'noise'}", f"--rirs={made / 'rirs'}",
+                    "--tests=vox1_o,vox1_e_cleaned", "--test-cuts=centre_1s", "--allow-incomplete"]
+        self.options = {"mini": ["--size", "tiny"], "speechocean762": [*trees, "--config", str(made / "tiny.yaml")],
+                        "voxceleb1": [*voxceleb, "--config", str(made / "tiny.yaml")]}
+        self.test_sets = {"voxceleb1": {"dev", "vox1_o", "vox1_e_cleaned"}}  # of recipes with other names than dev and test
+        self.systems = {"voxceleb1": 1}  # of recipes without baselines
 
     def run(self, recipe: str, workdir: Path, *options: str, **how) -> str:
         """Run a recipe on its tiny corpus; see `run`."""
@@ -69,6 +75,8 @@ class Runs:
 def make_corpora(folder: Path) -> None:
     """Make what the recipes need and do not make themselves."""
     make_corpus(folder / "corpus", num_speakers=20, utterances_per_speaker=3, seconds=1.2)
+    make_voxceleb1(folder / "voxceleb1")
+    make_voxceleb2(folder / "voxceleb2", seconds=1.2)
     random = np.random.default_rng(1)
     for name in ("noise/a.wav", "noise/b.wav", "rirs/room.wav"):
         (folder / name).parent.mkdir(exist_ok=True)
