@@ -21,13 +21,13 @@ dev_speakers=                   # training speakers kept out for dev; default: 4
 allow_incomplete=false          # go on with a part of the corpora; trials whose files are missing are lost, and every result says so
 allow_leakage=false             # take E and H although their speakers were trained on, and have every result say so
 seed=1                          # of dev, its trials, the first weights and every draw
-config=conf/ecapa_512.yaml      # path: network, loss and regime; where --musan and --rirs are given, WeSpeaker's augmentation goes with it
+config=conf/ecapa_512.yaml      # path: network, loss and regime; the default's --augmentation is WeSpeaker's where --musan and --rirs are given
 . utils/stages.sh "$@"
 
 [ -n "$voxceleb1" ] || fail_usage "--voxceleb1 is needed: a folder that holds VoxCeleb1 (see recipes/voxceleb1/README.md)"
 dev=$([ "$dev_speakers" = 0 ] || echo dev) heard=test${tests:+-${tests//,/-}}  # heard: all files of the lists, embedded once, whichever lists share them
 [ -n "$tests" ] || tests=vox1_o,vox1_o_cleaned$([ "$training" != vox2dev ] || echo ,vox1_e,vox1_e_cleaned,vox1_h,vox1_h_cleaned)
-[ -n "$augmentation" ] || [ -z "$musan" ] || [ -z "$rirs" ] || augmentation=conf/augmentation/wespeaker_voxceleb.yaml
+[ "$augmentation$config" != conf/ecapa_512.yaml ] || [ -z "$musan" ] || [ -z "$rirs" ] || augmentation=conf/augmentation/wespeaker_voxceleb.yaml
 limits=${dev_speakers:+-dev$dev_speakers}${train_list:+-$(basename "$train_list" .txt)}$([ "$seed" = 1 ] || echo "-seed$seed")
 variant=$training$limits${vad:+-$(basename "$vad" .yaml)} cut=$([ "$trim" = false ] || echo trim)$([ "$split" = false ] || echo split)
 suffix=$([ "$variant" = vox2dev ] || echo "-$variant")${cut:+-$cut}$([ "$sample_rate_hz" = 16000 ] || echo "-$sample_rate_hz")

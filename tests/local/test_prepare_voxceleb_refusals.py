@@ -99,7 +99,7 @@ def test_missing_and_unreadable_test_files_are_refused(corpora, tmp_path, as_pub
     assert has(text, f"{first}: fewer samples than its header says", "the trials name 1 files that cannot be read", "--allow-incomplete"), text
     second.unlink()
     text = complaint((folder, corpora[1]), tmp_path / "out", allow_incomplete=False)
-    assert has(text, "1 files of the trials are missing: id10270-x6uYqmx31kF-00002", "--allow-incomplete"), text
+    assert has(text, "1 files of the trials are missing: id10270-x6uYqmx31kE-00003", "--allow-incomplete"), text
 
 
 def test_m4a_without_ffmpeg_is_one_line(corpora, tmp_path, monkeypatch):
