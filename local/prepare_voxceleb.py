@@ -19,23 +19,26 @@ from utils.errors import UserError
 from utils.receipts import Task
 
 FORMAT = 1
+NOISES = "pointsource_noises/|real_rirs_isotropic_noises/[^/]*noise"  # in RIRS_NOISES beside the responses
 TRAINING = {"vox2dev": ("voxceleb2",), "vox1dev": ("voxceleb1",), "both": ("voxceleb1", "voxceleb2")}
 
 
 def prepare_voxceleb(
     voxceleb1: Path, output: Path, *, voxceleb2: Path | None = None, training: Literal["vox2dev", "vox1dev", "both"] = "vox2dev",
     train_list: Path | None = None, tests: list[str] | None = None, test_set: str = "test", lists: Path | None = None,
-    dev_speakers: int | None = None, seed: int = 1,
-    musan: Path | None = None, rirs: Path | None = None, allow_incomplete: bool = False, allow_leakage: bool = False, jobs: int = 2
+    dev_speakers: int | None = None, seed: int = 1, musan: Path | None = None, rirs: Path | None = None, allow_incomplete: bool = False,
+    allow_leakage: bool = False, jobs: int = 2
 ) -> dict:
     """Find the files of both corpora, hold out dev speakers, and read the lists of trials.
 
     Parameters
     ----------
-    voxceleb1, voxceleb2 : path
-        Folders with the corpora at any depth; nothing is written there.  VoxCeleb2 is not looked at where it is not trained on.
+    voxceleb1 : path
+        Folder with the corpus at any depth; nothing is written there.
     output : path
         Gets the data directories, ``durations`` (what has been measured) and ``missing`` (what isn't there).
+    voxceleb2 : path or None
+        The same of VoxCeleb2, which is not looked at where it is not trained on.
     training : str
         Dev part of VoxCeleb2, of VoxCeleb1, or both.
     train_list : path or None
@@ -51,7 +54,8 @@ def prepare_voxceleb(
     seed : int
         Decides on dev speakers and their trials.
     musan, rirs : path or None
-        Trees of noises and of room responses for augmentation.
+        Trees of noises (of MUSAN: the folder that holds music/, noise/ and speech/, or the one above it) and of room responses (of RIRS_NOISES:
+        simulated_rirs/, or the folder that holds it, whose noises are left alone then).
     allow_incomplete : bool
         Go on with a part of the corpora; trials whose files are missing are lost, which every result says.
     allow_leakage : bool
@@ -74,7 +78,8 @@ def prepare_voxceleb(
     _check(roots, training, tests, allow_leakage, seed)
     speakers = read_speakers([lists, voxceleb1, voxceleb2])
     paths = find_lists(tests, lists, voxceleb1, speakers, jobs)
-    counts = {name: prepare_noise(tree, output / name) for name, tree in (("noise", musan), ("rirs", rirs)) if tree is not None}
+    counts = {"noise": prepare_noise(_musan_folder(musan), output / "noise")} if musan else {}
+    counts |= {"rirs": prepare_noise(rirs, output / "rirs", leave_out=NOISES if (rirs / "simulated_rirs").is_dir() else "")} if rirs else {}
     used = {corpus: roots[corpus] for corpus in dict.fromkeys(("voxceleb1", *TRAINING[training]))}
     options = {corpus: f"{path_from_checkout(root)} {_digest(root)}" for corpus, root in used.items()}
     options |= {"allow_incomplete": allow_incomplete, "seed": seed}
@@ -128,6 +133,10 @@ def _check(roots: dict[str, Path | None], training: str, tests: list[str], allow
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
     refuse_heard(tests, "voxceleb1" in TRAINING[training], f"--training {training}", allow_leakage)
+
+
+def _musan_folder(musan: Path) -> Path:
+    return musan / "musan" if (musan / "musan" / "noise").is_dir() else musan
 
 
 def _digest(root: Path) -> str:

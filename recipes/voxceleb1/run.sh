@@ -11,8 +11,8 @@ cd "$(dirname "$0")/../.." && . ./path.sh
 voxceleb1=                      # path: VoxCeleb1, in any of the layouts of the README
 voxceleb2=                      # path: VoxCeleb2, .m4a or .wav; needed where it is trained on
 lists=                          # path: folder of the lists of trials, vox1_meta.csv and vox2_meta.csv; default: the corpora's folders
-musan=                          # path: MUSAN (holds music/, noise/ and speech/) or another tree of noises, for augmentation
-rirs=                           # path: RIRS_NOISES/simulated_rirs or another tree of room responses, for augmentation
+musan=                          # path: MUSAN (music/, noise/, speech/) or another tree of noises, for augmentation
+rirs=                           # path: RIRS_NOISES (simulated and real responses) or another tree of them, for augmentation
 training=vox2dev                # one of vox2dev, vox1dev, both: dev part of VoxCeleb2, of VoxCeleb1, or both
 train_list=                     # path: train on these files only; voxceleb_trainer's or VGG's format
 tests=                          # lists of trials, joined by commas; default: vox1_o, vox1_o_cleaned, and, trained on vox2dev alone, the four of e and h

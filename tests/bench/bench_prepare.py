@@ -2,8 +2,9 @@
 
     python -m tests.bench.bench_prepare [utterances] [jobs]
 
-The tree is made in memory (/dev/shm) where that is there, so that the disk's own time is left out.  Each row is one process; the table gives its wall-clock seconds, start included, and its peak memory, that of its own processes included.  The first
-run lists, reads every header and writes all lists; the second finds everything measured; the third finds nothing to do.
+The tree is made in memory (/dev/shm) where that is there, so that the disk's own time is left out.  Each row is one process; the table gives its
+wall-clock seconds, start included, and its peak memory.  The first run lists, reads every header and writes all lists; the second finds everything
+measured; the third finds nothing to do.
 """
 
 import os

@@ -244,3 +244,22 @@ def test_dev_speakers_are_forty_or_a_tenth(total, wanted, number):
     assert choose_dev_speakers(groups, wanted, 1)[0] == chosen
     assert f"{number} of {total:,}" in said
     assert abs(sum(groups[speaker] == "m" for speaker in chosen) - number / 2) <= 1
+
+
+def test_musan_and_rirs_noises_are_found_and_noises_are_no_rooms(corpora, tmp_path):
+    """The folders and names of the two sets, each given by its root or the folder above."""
+    sound = next(corpora[0].rglob("*.wav"))
+    musan = ["music/fma/music-fma-0000.wav", "noise/free-sound/noise-free-sound-0000.wav", "speech/librivox/speech-librivox-0000.wav"]
+    rirs = ["simulated_rirs/smallroom/Room001/Room001-00001.wav", "simulated_rirs/largeroom/Room200/Room200-00100.wav",
+            "real_rirs_isotropic_noises/RVB2014_type1_rir_largeroom1_far_angla.wav",
+            "real_rirs_isotropic_noises/RVB2014_type1_noise_largeroom1_1.wav",
+            "pointsource_noises/noise-free-sound-0001.wav"]
+    for path in [*(f"slr17/musan/{name}" for name in musan), *(f"RIRS_NOISES/{name}" for name in rirs)]:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(sound, tmp_path / path)
+    counts = prepare(corpora, tmp_path / "out", musan=tmp_path / "slr17", rirs=tmp_path / "RIRS_NOISES", tests=O)
+    assert set(read_map(tmp_path / "out" / "noise" / "utt2type").values()) == {"music", "noise", "speech"}
+    assert counts["rirs"]["went_on"] == 3
+    assert not [name for name in read_map(tmp_path / "out" / "rirs" / "utt2spk") if "noise_largeroom" in name or "free-sound" in name]
+    simulated = prepare(corpora, tmp_path / "again", musan=tmp_path / "slr17" / "musan", rirs=tmp_path / "RIRS_NOISES" / "simulated_rirs", tests=O)
+    assert (simulated["noise"]["went_on"], simulated["rirs"]["went_on"]) == (3, 2)
