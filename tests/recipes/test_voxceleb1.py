@@ -21,7 +21,7 @@ def test_the_official_lists_are_scored_whole_by_plda_on_copies(runs, shared_data
         shutil.copytree(corpora / "noise", tmp_path / "musan" / kind)
     text = run("voxceleb1", "--voxceleb1", one, "--voxceleb2", two, "--musan", tmp_path / "musan", "--rirs", corpora / "rirs", "--config",
                tmp_path / "tiny.yaml", "--workdir", tmp_path / "work", "--tests", "vox1_o,vox1_o_cleaned", "--allow-incomplete", "--steps", 4,
-               "--copies", ROOT / "recipes" / "mini" / "conf" / "augmentation" / "copies.yaml", "--backend", ROOT / "conf" / "backends" / "plda.yaml")
+               "--copies", ROOT / "conf" / "augmentation" / "kaldi_voxceleb_copies.yaml", "--backend", ROOT / "conf" / "backends" / "plda.yaml")
     print(text.partition("== stage 7")[2])
     experiment = next(path.parent for path in tmp_path.glob("work/exp/*/results.json"))
     rows = {row["test_set"]: row for row in json.loads((experiment / "results.json").read_text()) if row["subset"] == "all"}
@@ -30,8 +30,8 @@ def test_the_official_lists_are_scored_whole_by_plda_on_copies(runs, shared_data
     assert rows["vox1_o"]["watermarks"] == []
     packed = next((tmp_path / "work" / "data").glob("*/packed_16000"))
     originals = len((packed / "train" / "utt2spk").read_text().splitlines())
-    assert len((experiment / "embeddings" / "train_copies" / "xvector.scp").read_text().splitlines()) == 5 * originals
-    assert (experiment / "backend" / "plda_copies" / "plda").exists()
+    assert len((experiment / "embeddings" / "train_kaldi_voxceleb_copies" / "xvector.scp").read_text().splitlines()) == 5 * originals
+    assert (experiment / "backend" / "plda_kaldi_voxceleb_copies" / "plda").exists()
 
 
 def test_the_speakers_of_e_and_h_are_not_trained_on_without_leave(runs, tmp_path):
