@@ -182,9 +182,10 @@ def finish_data_dir(task: Task, data: DataDir, unreadable: Mapping[str, str], co
     for utterance in missing:
         ledger.drop(utterance, MISSING, "no file in the corpus")
     ledger.check_limits()
-    utterances = set(ledger.kept)
-    names = utterances | {data.utt2spk[utterance] for utterance in utterances}
-    lists = {name: {key: value for key, value in mapping.items() if key in names} for name, mapping in data.keyed.items()}
+    lists = dict(data.keyed)
+    if ledger.dropped:
+        names = {*ledger.kept, *(data.utt2spk[utterance] for utterance in ledger.kept)}
+        lists = {name: {key: value for key, value in mapping.items() if key in names} for name, mapping in lists.items()}
     kept = DataDir(data.path, lists.pop("wav.scp"), lists.pop("utt2spk"), None, lists, data.trials)
     write_data_dir(kept, data.path)
     files = [data.path / name for name in [*kept.keyed, "spk2utt", *(["trials"] if kept.trials else [])]]

@@ -1,7 +1,8 @@
 """From the files, speakers and lists of VoxCeleb to its data directories."""
 
+import sys
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.audio_tree import durations
@@ -44,13 +45,33 @@ class Sounds:
 
     Attributes
     ----------
-    entry, seconds, unreadable : dict of str to str
-        Utterance -> path for wav.scp; duration; what is wrong with it.
+    found : mapping of str to Utterances
+        Corpus -> its files.
+    seconds, unreadable : dict of str to str
+        Utterance -> duration; what is wrong with it.
     """
 
-    entry: dict[str, str]
-    seconds: dict[str, str]
-    unreadable: dict[str, str]
+    found: Mapping[str, Utterances]
+    seconds: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.prefix = {corpus: path_from_checkout(each.root) for corpus, each in self.found.items()}
+
+    def __contains__(self, utterance: str) -> bool:
+        corpus = corpus_of(utterance[:7])
+        return corpus in self.found and utterance in self.found[corpus].files
+
+    def entry(self, utterance: str) -> str:
+        """What wav.scp says: made when it is written, since of a million utterances each list is 100 MB.
+
+        Parameters
+        ----------
+        utterance : str
+            One that is there.
+        """
+        corpus = corpus_of(utterance[:7])
+        return f"{self.prefix[corpus]}/{self.found[corpus].files[utterance][0]}"
 
 
 def make_sets(tasks: Mapping[str, Task], output: Path, roots: Mapping[str, Path], speakers: Speakers, paths: Mapping[str, Path], choice: Choice
@@ -83,16 +104,15 @@ def make_sets(tasks: Mapping[str, Task], output: Path, roots: Mapping[str, Path]
     pool, complaints = _training_pool(found, speakers, output, choice, paths)
     complaints += _incomplete_parts(found, speakers, output, choice, paths)
     named = sorted({utterance for of_list in trials.values() for trial in of_list for utterance in trial[:2]})
-    files = {utterance: (corpus, *file) for corpus, each in found.items() for utterance, file in each.files.items()}
-    complaints.append(write_missing(output / "missing" / "test_files", [key for key in named if key not in files], "files of the trials"))
+    sounds = Sounds(found)
+    complaints.append(write_missing(output / "missing" / "test_files", [key for key in named if key not in sounds], "files of the trials"))
     refuse_incomplete(complaints, choice.allow_incomplete)
     groups = {speaker: f"{corpus_of(speaker)} {speakers.sex.get(speaker, '')}" for speaker in {utterance[:7] for utterance in pool}}
     dev, said = (set(), "dev: none, as asked for") if choice.dev_speakers == 0 else choose_dev_speakers(groups, choice.dev_speakers, choice.seed)
     print(said)
-    sounds = _measured(roots, {key: files[key] for key in {*pool, *named} if key in files}, output, choice.jobs)
+    here, gone = ([utterance for utterance in pool if (utterance in sounds) == there] for there in (True, False))
+    _measure(sounds, sorted({*here, *(key for key in named if key in sounds)}), output, choice.jobs)
     _refuse_unreadable(named, sounds, choice.allow_incomplete)
-    here = [utterance for utterance in pool if utterance in files]
-    gone = [utterance for utterance in pool if utterance not in files]
     if "train" in tasks:
         utterances, missing = ([key for key in keys if key[:7] not in dev] for keys in (here, gone))
         _write(tasks["train"], utterances, sounds, speakers, missing=missing)
@@ -141,19 +161,15 @@ def _incomplete_parts(found: Mapping[str, Utterances], speakers: Speakers, outpu
     return complaints
 
 
-def _measured(roots: Mapping[str, Path], files: Mapping[str, tuple[str, str, int]], output: Path, jobs: int) -> Sounds:
-    """Durations of utterances, from headers."""
-    sounds = Sounds({}, {}, {})
-    for corpus, root in roots.items():
-        utterances = {path: (key, num_bytes) for key, (its, path, num_bytes) in files.items() if its == corpus}
-        prefix = path_from_checkout(root)
-        sounds.entry |= {key: f"{prefix}/{path}" for path, (key, _) in utterances.items()}
-        require_ffmpeg(f"{prefix}/{path}" for path in sorted(utterances))
-        listed = [(path, num_bytes) for path, (_, num_bytes) in sorted(utterances.items())]
-        seconds, unreadable = durations(Path(prefix), listed, jobs, output / "durations" / corpus)
-        sounds.seconds |= {utterances[path][0]: length for path, length in seconds.items()}
-        sounds.unreadable |= {utterances[path][0]: fault for path, fault in unreadable.items()}
-    return sounds
+def _measure(sounds: Sounds, utterances: list[str], output: Path, jobs: int) -> None:
+    """Fill in the durations of utterances, from headers."""
+    for corpus, each in sounds.found.items():
+        key_of = {each.files[key][0]: key for key in utterances if corpus_of(key[:7]) == corpus}
+        prefix = sounds.prefix[corpus]
+        require_ffmpeg(f"{prefix}/{path}" for path in key_of)
+        seconds, unreadable = durations(Path(prefix), [each.files[key] for key in key_of.values()], jobs, output / "durations" / corpus)
+        sounds.seconds |= {key_of[path]: length for path, length in seconds.items()}
+        sounds.unreadable |= {key_of[path]: fault for path, fault in unreadable.items()}
 
 
 def _refuse_unreadable(named: list[str], sounds: Sounds, allow_incomplete: bool) -> None:
@@ -168,19 +184,20 @@ def _write_test(task: Task, trials: list[Trial], sounds: Sounds, speakers: Speak
     named = sorted({utterance for trial in trials for utterance in trial[:2]})
     kept = [trial for trial in trials if trial[0] in sounds.seconds and trial[1] in sounds.seconds]
     lines = [f"{enrol} {test} {'target' if is_target else 'nontarget'}" for enrol, test, is_target in kept]
-    here, missing = ([key for key in named if (key in sounds.entry) == there] for there in (True, False))
+    here, missing = ([key for key in named if (key in sounds) == there] for there in (True, False))
     _write(task, here, sounds, speakers, lines, missing=missing, lost_trials=len(trials) - len(kept))
 
 
 def _write(task: Task, utterances: list[str], sounds: Sounds, speakers: Speakers, trials: list[str] | None = None, *, missing: list[str],
            lost_trials: int = 0) -> None:
     """Write one data directory and say what is in it."""
-    utt2spk = {utterance: utterance[:7] for utterance in utterances}
+    utt2spk = {utterance: sys.intern(utterance[:7]) for utterance in utterances}
     names = set(utt2spk.values())
     seconds = {key: sounds.seconds[key] for key in utterances if key in sounds.seconds}
     of_speakers = {"spk2gender": part_of_map(speakers.sex, names), "spk2nationality": part_of_map(speakers.nationality, names)}
-    maps = {"utt2dur": seconds, "utt2session": {key: key[8:-6] for key in utterances}} | {name: each for name, each in of_speakers.items() if each}
-    data = DataDir(task.home, {key: sounds.entry[key] for key in utterances}, utt2spk, None, maps, trials)
+    maps = {"utt2dur": seconds, "utt2session": {key: sys.intern(key[8:-6]) for key in utterances}}
+    maps |= {name: each for name, each in of_speakers.items() if each}
+    data = DataDir(task.home, {key: sounds.entry(key) for key in utterances}, utt2spk, None, maps, trials)
     unreadable = {key: sounds.unreadable[key] for key in utterances if key in sounds.unreadable}
     targets = sum(line.endswith(" target") for line in trials or ())
     counts = finish_data_dir(task, data, unreadable, {"targets": targets, "nontargets": len(trials) - targets} if trials else None,

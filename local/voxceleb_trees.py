@@ -37,7 +37,7 @@ class Utterances:
     root : path
         The folder that was given.
     files : dict of str to (str, int)
-        Utterance -> path below the root, bytes; in byte order of the utterances.
+        Utterance -> path below the root, bytes.
     part : dict of str to str
         Speaker -> ``dev`` or ``test``.
     said : list of str
@@ -82,7 +82,8 @@ def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> U
     listed = list_audio(root, jobs=max(8, jobs))
     found, trees, folder_part, converted, other = Utterances(Path(root)), Counter(), {}, 0, []
     names = _names_used(root, listed, speakers, corpus)
-    for path, num_bytes in listed:
+    for file in listed:
+        path = file[0]
         match = WITH_IDS.fullmatch(path)
         speaker = match[2] if match else names.get(path)
         if speaker is None or corpus_of(speaker) != corpus:
@@ -90,9 +91,9 @@ def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> U
             continue
         match = match or FIRST_RELEASE.fullmatch(path)
         utterance = f"{speaker}-{match[3]}-{match[4][-5:]}"
-        before = found.files.setdefault(utterance, (path, num_bytes))
-        if before[0] != path:
-            found.files[utterance] = min(before, (path, num_bytes), key=lambda file: _rank(file[0]))
+        before = found.files.setdefault(utterance, file)
+        if before is not file:
+            found.files[utterance] = min(before, file, key=lambda either: _rank(either[0]))
             converted += 1
             if _rank(before[0]) == _rank(path):
                 raise UserError(_twice(root, speaker, before[0], path))
@@ -101,7 +102,6 @@ def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> U
     if not found.files:
         nearest = _nearest(root, corpus, listed)
         raise UserError(f"{root}: no {TITLES[corpus]} in it, looked for {LAYOUTS[corpus]} at any depth; {nearest}; correct the path")
-    found.files = dict(sorted(found.files.items()))
     found.part = {speaker: part_of(speaker, speakers, folder) for speaker, folder in folder_part.items()}
     _refuse_merged(root, corpus, found, speakers)
     found.said = [f"{root / tree}: {number:,} files of {TITLES[corpus]}" for tree, number in sorted(trees.items())]
