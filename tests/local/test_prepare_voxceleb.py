@@ -263,3 +263,33 @@ def test_musan_and_rirs_noises_are_found_and_noises_are_no_rooms(corpora, tmp_pa
     assert not [name for name in read_map(tmp_path / "out" / "rirs" / "utt2spk") if "noise_largeroom" in name or "free-sound" in name]
     simulated = prepare(corpora, tmp_path / "again", musan=tmp_path / "slr17" / "musan", rirs=tmp_path / "RIRS_NOISES" / "simulated_rirs", tests=O)
     assert (simulated["noise"]["went_on"], simulated["rirs"]["went_on"]) == (3, 2)
+
+
+def test_lists_are_found_in_a_folder_of_their_own_by_vggs_names_too(corpora, prepared, tmp_path):
+    one = shutil.copytree(corpora[0], tmp_path / "one", ignore=shutil.ignore_patterns("*.txt", "*.csv"))
+    lists = tmp_path / "lists"
+    (lists / "meta").mkdir(parents=True)
+    shutil.copy(corpora[0] / "vox1_meta.csv", lists)
+    shutil.copy(corpora[0] / "veri_test.txt", lists)
+    for official, of_vgg in (("veri_test2", "veri_test_fixed"), ("list_test_hard", "veri_test_hard"), ("list_test_hard2", "veri_test_hard_fixed"),
+                             ("list_test_all", "veri_test_extended"), ("list_test_all2", "veri_test_extended_fixed")):
+        shutil.copy(corpora[0] / f"{official}.txt", lists / "meta" / f"voxceleb1_{of_vgg}.txt")
+    prepare((one, corpora[1]), tmp_path / "out", lists=lists)
+    for name in ALL:
+        assert (tmp_path / "out" / "tests" / name / "trials").read_bytes() == (prepared[0] / "tests" / name / "trials").read_bytes()
+    assert "spk2nationality" in read_data_dir(tmp_path / "out" / "test").maps
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed (apt install ffmpeg)")
+def test_m4a_goes_from_the_corpus_into_archives(corpora, tmp_path):
+    from steps.collect_packed import collect_packed
+    from steps.pack_audio import pack_audio
+
+    folder = make_voxceleb2(tmp_path / "two", suffix=".m4a", speakers=4, utterances=2, seconds=1.5)
+    prepare((corpora[0], folder), tmp_path / "out", tests=O)
+    pack_audio(tmp_path / "out" / "train", tmp_path / "packed", min_speech_seconds=0)
+    assert collect_packed(tmp_path / "out" / "train", tmp_path / "packed")["went_on"] == 4
+    stated, packed = (read_map(folder / "utt2dur") for folder in (tmp_path / "out" / "train", tmp_path / "packed"))
+    assert stated.keys() == packed.keys()
+    assert all(float(stated[key]) == float(packed[key]) == 1.5 for key in stated)
+    assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".m4a"}, "nothing is written into the corpus"
