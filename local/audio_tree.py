@@ -8,6 +8,7 @@ import hashlib
 import multiprocessing
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import chain, count
@@ -26,7 +27,7 @@ FEW_FILES = 1_000  # are measured sooner than processes start
 ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # of names; the last range stands for bytes that are not UTF-8
 
 Files = Sequence[tuple[str, int]]  # path below the root with slashes, bytes
-Measured = tuple[dict[tuple[str, int], str], dict[str, str]]  # file -> seconds and sample rate, path -> what is wrong
+Measured = tuple[list[str], dict[str, str]]  # seconds and sample rate of each file, empty for one that cannot be opened; path -> what is wrong with that
 
 
 def list_audio(root: Path, suffixes: Sequence[str] = SUFFIXES, jobs: int = 8) -> list[tuple[str, int]]:
@@ -139,8 +140,10 @@ def durations(root: Path, files: Files, jobs: int, cache: Path) -> tuple[dict[st
     unreadable : dict of str to str
         Path -> what is wrong with each of the others.
     """
-    measured, unreadable = headers(root, files, jobs, cache)
-    return {path: seconds for path, (seconds, _) in measured.items()}, unreadable
+    words, unreadable = _measured_words(root, files, jobs, cache)
+    for path, length in words.items():
+        words[path] = sys.intern(length.partition(" ")[0])
+    return words, unreadable
 
 
 def headers(root: Path, files: Files, jobs: int, cache: Path) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
@@ -158,44 +161,50 @@ def headers(root: Path, files: Files, jobs: int, cache: Path) -> tuple[dict[str,
     unreadable : dict of str to str
         Path -> what is wrong with each of the others.
     """
-    measured = _read_cache(cache)
-    pending = [file for file in files if file not in measured]
+    words, unreadable = _measured_words(root, files, jobs, cache)
+    return {path: (seconds, int(rate)) for path, (seconds, rate) in ((path, length.split()) for path, length in words.items())}, unreadable
+
+
+def _measured_words(root: Path, files: Files, jobs: int, cache: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Path -> seconds and sample rate, a blank between them; what is wrong with the others."""
+    known = _read_cache(cache)
+    words = {path: known[path, num_bytes] for path, num_bytes in files if (path, num_bytes) in known}
+    pending = [file for file in files if file not in known]
+    known.clear()  # of a million files, every list of them is 200 MB
     unreadable: dict[str, str] = {}
+    parts = [pending[start:start + FILES_PER_PART] for start in range(0, len(pending), FILES_PER_PART)]
     names = (path for number in count(1) if not (path := cache / f"part.{number:05d}").exists())
-    for rows, faults in _measure_all(str(root), pending, jobs):
-        unreadable |= faults
+    for part, (lengths, faults) in zip(parts, _measure_all(str(root), parts, jobs), strict=True):
+        rows = [(path, num_bytes, sys.intern(length)) for (path, num_bytes), length in zip(part, lengths, strict=True) if length]
         if rows:
-            with atomic_write(next(names)) as part:
-                part.writelines([f"{num_bytes}\t{seconds}\t{path}\n" for (path, num_bytes), seconds in rows.items()])
-        measured |= rows
-    words = {file[0]: measured[file].split() for file in files if file in measured}
-    return {path: (seconds, int(rate)) for path, (seconds, rate) in words.items()}, unreadable
+            with atomic_write(next(names)) as file:
+                file.writelines([f"{num_bytes}\t{length}\t{path}\n" for path, num_bytes, length in rows])
+        words |= {path: length for path, _, length in rows}
+        unreadable |= faults
+    return words, unreadable
 
 
-def _measure_all(root: str, files: Files, jobs: int) -> Iterator[Measured]:
-    parts = [files[start:start + FILES_PER_PART] for start in range(0, len(files), FILES_PER_PART)]
+def _measure_all(root: str, parts: Sequence[Files], jobs: int) -> Iterator[Measured]:
     measure = functools.partial(_measure, root)
-    if len(files) <= FEW_FILES or jobs == 1:
+    if sum(map(len, parts)) <= FEW_FILES or jobs == 1:
         yield from map(measure, parts)
         return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), die_with_parent) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), die_with_parent) as pool:
         yield from tqdm(pool.map(measure, parts), "headers", len(parts), disable=None)
 
 
 def _measure(root: str, files: Files) -> Measured:
-    rows, faults = {}, {}
-    for path, num_bytes in files:
+    lengths, faults = [], {}
+    for path, _ in files:
         entry = os.path.join(root, path)
         try:
             num_samples, sample_rate_hz = audio_info(entry)
         except UnreadableAudio as error:
-            faults[path] = str(error)
-            continue
-        if num_samples:
-            rows[path, num_bytes] = f"{num_samples / sample_rate_hz:.4f} {sample_rate_hz}"
-        else:
-            faults[path] = f"{entry}: no samples"
-    return rows, faults
+            faults[path], num_samples, sample_rate_hz = str(error), 0, 1
+        if not num_samples:
+            faults.setdefault(path, f"{entry}: no samples")
+        lengths.append(f"{num_samples / sample_rate_hz:.4f} {sample_rate_hz}" if num_samples else "")
+    return lengths, faults
 
 
 def _read_cache(cache: Path) -> dict[tuple[str, int], str]:
@@ -203,5 +212,5 @@ def _read_cache(cache: Path) -> dict[tuple[str, int], str]:
     for part in sorted(cache.glob("part.*")):
         for line in read_lines(part):
             num_bytes, seconds, path = line.split("\t", 2)
-            rows[path, int(num_bytes)] = seconds
+            rows[path, int(num_bytes)] = sys.intern(seconds)
     return rows

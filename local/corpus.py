@@ -11,6 +11,8 @@ from utils.files import atomic_write
 from utils.ledger import UNREADABLE, Ledger
 from utils.receipts import Task
 
+MISSING = "missing"  # reason in the ledger, beside those of utils/ledger.py
+
 
 def read_protocol(path: Path) -> dict[str, str]:
     """First field of each line of a corpus' own list -> the rest of the line.
@@ -141,7 +143,8 @@ def path_from_checkout(path: Path) -> str:
     return os.path.relpath(absolute, checkout) if absolute.startswith(checkout + os.sep) else absolute
 
 
-def finish_data_dir(task: Task, data: DataDir, unreadable: Mapping[str, str], counts: Mapping | None = None) -> dict:
+def finish_data_dir(task: Task, data: DataDir, unreadable: Mapping[str, str], counts: Mapping | None = None, *,
+                    missing: Collection[str] = (), lost_trials: int = 0) -> dict:
     """Write a data directory without what cannot be read, its ledger and its receipt.
 
     Parameters
@@ -154,6 +157,10 @@ def finish_data_dir(task: Task, data: DataDir, unreadable: Mapping[str, str], co
         Utterance -> what is wrong with it.
     counts : mapping
         Further numbers for the receipt.
+    missing : collection of str
+        Utterances that the corpus' lists name, and that are not in ``data``, since there is no file: the ledger counts them.
+    lost_trials : int
+        Trials of the published list that ``data`` does not have, since their audio is missing: watermarks every result.
 
     Returns
     -------
@@ -166,15 +173,19 @@ def finish_data_dir(task: Task, data: DataDir, unreadable: Mapping[str, str], co
         More is unreadable than the ledger allows; nothing is written then.
     """
     ledger = Ledger(data.path)
+    ledger.lost_trials = lost_trials
     for utterance in sorted(data.utt2spk):
         if utterance in unreadable:
             ledger.drop(utterance, UNREADABLE, unreadable[utterance])
         else:
             ledger.keep(utterance)
+    for utterance in missing:
+        ledger.drop(utterance, MISSING, "no file in the corpus")
     ledger.check_limits()
-    utterances = set(ledger.kept)
-    names = utterances | {data.utt2spk[utterance] for utterance in utterances}
-    lists = {name: {key: value for key, value in mapping.items() if key in names} for name, mapping in data.keyed.items()}
+    lists = dict(data.keyed)
+    if ledger.dropped:
+        names = {*ledger.kept, *(data.utt2spk[utterance] for utterance in ledger.kept)}
+        lists = {name: {key: value for key, value in mapping.items() if key in names} for name, mapping in lists.items()}
     kept = DataDir(data.path, lists.pop("wav.scp"), lists.pop("utt2spk"), None, lists, data.trials)
     write_data_dir(kept, data.path)
     files = [data.path / name for name in [*kept.keyed, "spk2utt", *(["trials"] if kept.trials else [])]]

@@ -18,7 +18,7 @@ FORMAT = 1
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg"}
 
 
-def prepare_noise(source: Path, output: Path) -> dict:
+def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
     """List every audio file below a folder, whatever the folders are called.
 
     A file's utterance id is its path, and its type (``utt2type``) the first folder of it: of MUSAN music, noise or speech.
@@ -29,6 +29,8 @@ def prepare_noise(source: Path, output: Path) -> dict:
         Holds .wav, .flac or .ogg files at any depth; other files are counted and left alone.
     output : path
         Data directory to make.
+    leave_out : str
+        Regular expression: files whose path below ``source`` it fits from the start are passed over.
 
     Returns
     -------
@@ -41,6 +43,8 @@ def prepare_noise(source: Path, output: Path) -> dict:
         There is no audio that can be read, two files would get one id, or too many files cannot be read.
     """
     files = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
+    if leave_out:
+        files = [file for file in files if not re.match(leave_out, file.as_posix())]
     sizes = "".join(f"{file} {os.path.getsize(source / file)}\n" for file in files)
     options = {"source": path_from_checkout(source), "files": hashlib.sha256(sizes.encode()).hexdigest()}
     task = Task(output, "made", format=FORMAT, inputs={}, options=options)

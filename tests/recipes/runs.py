@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 from tests.lookalike.own import make_tree
 from tests.lookalike.speechocean762 import make_corpus
 from tests.lookalike.voices import make_voices
+from tests.lookalike.voxceleb import make_voxceleb1, make_voxceleb2
 
 MINUTES = 60
 OWN_SPEAKERS = [f"speaker {number}" for number in range(10)]
@@ -47,10 +48,14 @@ class Runs:
         self.base = base
         made = once(base / "corpora", make_corpora)
         trees = [f"--{name}={made / name}" for name in ("corpus", "noise", "rirs")]
-        self.options = {"mini": ["--size", "tiny"], "speechocean762": [*trees, "--config", str(made / "tiny.yaml")]}
-        self.options["own"] = [f"--corpus={made / 'my corpus'}", *trees[1:], "--config", str(made / "tiny.yaml")]
-        self.test_sets = {"voices": {"voices_dev"}}  # of recipes with other names than dev and test
-        self.systems = {"voices": 1}  # of recipes without baselines
+        tiny = ["--config", str(made / "tiny.yaml")]
+        voxceleb = [f"--voxceleb1={made / 'voxceleb1'}", f"--voxceleb2={made / 'voxceleb2'}", f"--musan={made / 'noise'}", f"--rirs={made / 'rirs'}",
+                    "--tests=vox1_o,vox1_e_cleaned", "--test-cuts=centre_1s", "--allow-incomplete"]
+        self.options = {"mini": ["--size", "tiny"], "speechocean762": [*trees, *tiny], "own": [f"--corpus={made / 'my corpus'}", *trees[1:], *tiny],
+                        "voxceleb1": [*voxceleb, *tiny]}
+        # Of recipes with other names than dev and test, and of those without baselines.
+        self.test_sets = {"voices": {"voices_dev"}, "voxceleb1": {"dev", "vox1_o", "vox1_e_cleaned"}}
+        self.systems = {"voices": 1, "voxceleb1": 1}
 
     def options_of(self, recipe: str) -> list[str]:
         """What a recipe needs on its command line; where it needs a trained network, the one that speechocean762 has trained."""
@@ -86,6 +91,8 @@ def make_corpora(folder: Path) -> None:
     make_tree(folder / "my corpus", OWN_SPEAKERS, flaws=["empty_file", "no_audio"])
     for part in ("dev", "eval"):
         make_voices(folder / "voices", part, seconds=1.2)
+    make_voxceleb1(folder / "voxceleb1")
+    make_voxceleb2(folder / "voxceleb2", seconds=1.2)
     random = np.random.default_rng(1)
     for name in ("noise/a.wav", "noise/b.wav", "rirs/room.wav"):
         (folder / name).parent.mkdir(exist_ok=True)
