@@ -16,7 +16,7 @@ from utils.receipts import MODE, Task
 from utils.report_page import learning_section, page, table
 from utils.report_results import sections_of_sets, sound_folders
 from utils.report_sound import sound_section
-from utils.report_trials import Players
+from utils.report_trials import Players, Sounds
 from utils.result_rows import markdown_table, read_entries, text_table
 
 FORMAT = 2
@@ -51,7 +51,8 @@ def report(experiment: Path, data: Path, *, players: bool = True) -> dict:
     if not task.is_done():
         rows, curves, history = (read_entries(experiment / name) for name in ("results.json", "curves.json", "log/history.jsonl"))
         sets = dict.fromkeys(row["test_set"] for row in rows)
-        sections = sections_of_sets(rows, curves, data, Players() if players else Players(0))
+        sounds = {name: Sounds(folder) for name, folder in sound_folders(data).items()}
+        sections = sections_of_sets(rows, curves, sounds, Players() if players else Players(0))
         counts_of = {name: read_receipt(path)["counts"] for name, path in speech.items()}
         sections += [learning_section(history), sound_section(counts_of, read_pictures(experiment / "pictures")),
                      configuration_section(experiment / "config.yaml"), ledger_section(data)]

@@ -159,24 +159,24 @@ def breakdown_part(of_series: Mapping[tuple[str, str], Mapping], series: Mapping
             f"</figcaption></figure><details><summary>as numbers</summary>{numbers}</details>")
 
 
-def sections_of_sets(rows: Sequence[dict], curves: Sequence[dict], data: Path, players: Players, compared: Mapping[str, str] | None = None
-                     ) -> list[str]:
+def sections_of_sets(rows: Sequence[dict], curves: Sequence[dict], sounds: Mapping[str, Sounds], players: Players,
+                     compared: Mapping[str, str] | None = None) -> list[str]:
     """One section for each test set.
 
     Parameters
     ----------
     rows, curves : sequences of dict
         Of results.json and curves.json.
-    data : path
-        Folder with the data directories of the sets.
+    sounds : mapping of str to Sounds
+        Set -> where its utterances lie; sets may be missing.
     players : Players
         Of the page.
     compared : mapping of str to str, optional
         Set -> HTML of the comparison of systems.
     """
-    folders, sections = sound_folders(data), []
+    sections = []
     for name in dict.fromkeys(row["test_set"] for row in rows):
-        worst = worst_part(of_set(curves, name), Sounds(folders.get(name)), players)
+        worst = worst_part(of_set(curves, name), sounds.get(name, Sounds()), players)
         sections.append(results_section(name, of_set(rows, name), of_set(curves, name), worst, (compared or {}).get(name, "")))
     return sections
 

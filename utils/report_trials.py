@@ -80,13 +80,16 @@ class Sounds:
 
     Parameters
     ----------
-    data : path or None
-        Data directory; None: nothing is known.
+    *data : path
+        Data directory, or one for each fold; none: nothing is known.
     """
 
-    def __init__(self, data: Path | None):
-        known = [data / name if data else Path("-") for name in ("wav.scp", "segments")]
-        self.wav_scp, self.segments = (read_map(path) if path.is_file() else {} for path in known)
+    def __init__(self, *data: Path):
+        self.wav_scp: dict[str, str] = {}
+        self.segments: dict[str, str] = {}
+        for folder in data:
+            for name, known in (("wav.scp", self.wav_scp), ("segments", self.segments)):
+                known |= read_map(folder / name) if (folder / name).is_file() else {}
 
     def of(self, utterance: str) -> tuple[str, tuple[float, float] | None]:
         """Entry of wav.scp, empty where there is none, and start and end in seconds of a segment.

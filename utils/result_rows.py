@@ -37,6 +37,30 @@ def read_entries(path: Path) -> list[dict]:
     return [json.loads(line) for line in read_lines(path)] if path.suffix == ".jsonl" else json.loads(path.read_text(encoding="utf-8"))
 
 
+def leaks_of(experiments: Sequence[Path], each: int) -> dict[tuple[str, str], list[str]]:
+    """What evaluations found of speakers that leak and was allowed, so that it stands beside these figures wherever they are shown again.
+
+    Parameters
+    ----------
+    experiments : sequence of path
+        Their ``results.json`` are read, where they have one; of several folds those of the first fold first.
+    each : int
+        Number of experiments of a fold.
+
+    Returns
+    -------
+    dict of (system, test set) to list of str
+        By the system's name in the first fold.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    rows = [row for folder in experiments for row in read_entries(folder / "results.json")]
+    for number, folder in enumerate(experiments):
+        for row in (row for row in rows if row["system"] == folder.name):
+            marks = found.setdefault((experiments[number % each].name, row["test_set"]), [])
+            marks += [mark for mark in row["watermarks"] if mark.startswith("leakage") and mark not in marks]
+    return found
+
+
 def text_table(rows: Sequence[dict]) -> str:
     """Results for a terminal.
 

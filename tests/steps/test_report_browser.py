@@ -23,7 +23,7 @@ def page(tmp_path_factory):
     write_data(work / "data" / "test")
     for name, noise, seed in (("good", 0.7, 0), ("bad", 5.0, 1)):
         make_system(work / "exp" / name, noise, seed)
-    compare(work / "data", work / "compared", experiments=[work / "exp" / "good", work / "exp" / "bad"], replicates=50)
+    compare([work / "data"], work / "compared", experiments=[work / "exp" / "good", work / "exp" / "bad"], replicates=50)
     return work / "compared" / "report.html"
 
 
