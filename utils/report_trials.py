@@ -117,8 +117,12 @@ def worst_part(curves: Sequence[Mapping], sounds: Sounds, players: Players) -> s
     players : Players
         Of the page.
     """
-    parts = []
+    parts, seen = [], set()
     for number, curve in enumerate(curve for curve in curves if curve["system"] == curves[0]["system"]):
+        ranked = str([trial[:2] for trials in curve.get("worst", {}).values() for trial in trials])
+        if ranked in seen:
+            continue  # calibration alone: the same trials in the same order
+        seen.add(ranked)
         for kind, title in TITLES.items():
             rows = [[f"{score:.4g}", *(cell(name, sounds, players if number == 0 else Players(0)) for name in (enrol, test))]
                     for enrol, test, score in curve.get("worst", {}).get(kind, ())]

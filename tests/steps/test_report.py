@@ -197,7 +197,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attributes):
         self.links += [value for name, value in attributes if name in ("src", "href", "srcset", "data")]
         self.counts[tag] = self.counts.get(tag, 0) + 1
-        if tag not in ("meta", "br"):
+        if tag not in ("meta", "br", "input"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attributes):
