@@ -47,7 +47,8 @@ def calibrate(scores: list[Path], data: Path, output: Path, *, trials: Path | No
     Returns
     -------
     dict
-        Numbers of ``trials``, ``targets`` and ``speakers``, ``cross_entropy`` and ``min_cllr`` of the trained scores, and whether they are ``separable``.
+        Numbers of ``trials``, ``targets`` and ``speakers``, ``cross_entropy`` and ``min_cllr`` of the trained scores, and whether they are
+        ``separable``.
 
     Raises
     ------

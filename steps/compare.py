@@ -32,8 +32,8 @@ def compare(data: list[Path], output: Path, *, experiments: list[Path], sets: li
             replicates: int = 1000, seed: int = 0, operating_points: str | None = None, players: bool = True) -> dict:
     """Write ``results.json``, ``curves.json``, ``differences.json``, ``results.md`` and ``report.html`` about the score files of several experiments.
 
-    Of several folds every figure is the mean over the folds, of which each was scored by a system of its own; log-likelihood ratios, which mean the same
-    in each, are also looked at as one pooled list.
+    Of several folds every figure is the mean over the folds, of which each was scored by a system of its own; log-likelihood ratios, which
+    mean the same in each, are also looked at as one pooled list.
 
     Parameters
     ----------
@@ -74,8 +74,8 @@ def compare(data: list[Path], output: Path, *, experiments: list[Path], sets: li
     for fold, folder in enumerate(data, 1):
         inputs |= {f"fold {fold}/{label}": path for label, path in inputs_of_sets(folder, names).items()}
     inputs |= {f"results {folder.name}": path for folder in experiments if (path := folder / "receipts" / "evaluate.json").exists()}
-    options = {"experiments": [folder.name for folder in experiments], "replicates": replicates, "seed": seed, "operating_points": list(drawing.points),
-               **({} if players else {"players": False})}
+    options = {"experiments": [folder.name for folder in experiments], "replicates": replicates, "seed": seed,
+               "operating_points": list(drawing.points), **({} if players else {"players": False})}
     task = Task(home=output, name="compare", format=FORMAT, inputs=inputs, options=options)
     if not task.is_done():
         if not names:
@@ -102,15 +102,18 @@ def compare(data: list[Path], output: Path, *, experiments: list[Path], sets: li
     return task.counts
 
 
-def files_of_systems(data: Sequence[Path], name: str, experiments: Sequence[Path], scorers: Sequence[str] | None) -> dict[tuple[str, str], list[Path]]:
+def files_of_systems(data: Sequence[Path], name: str, experiments: Sequence[Path], scorers: Sequence[str] | None
+                     ) -> dict[tuple[str, str], list[Path]]:
     """Score files of one set: (experiment of the first fold, label) -> the file of each fold.
 
     Parameters
     ----------
-    data, experiments, scorers
-        As for `compare`.
+    data : sequence of path
+        Folder of data directories of each fold.
     name : str
         The set.
+    experiments, scorers : sequence of path, sequence of str or None
+        As for `compare`.
 
     Raises
     ------
@@ -166,7 +169,8 @@ def compared_sets(data: Sequence[Path], name: str, files: dict[tuple[str, str], 
     for system in systems:
         system.head["test_set"] = f"{name}, mean of {len(data)} folds"
     found.append(compared_systems(systems, folds, drawing, None))
-    ratios = [System(system.head | {"test_set": pooled.name}, [np.concatenate(system.scores)], True, system.watermarks) for system in systems if system.llr]
+    ratios = [System(system.head | {"test_set": pooled.name}, [np.concatenate(system.scores)], True, system.watermarks)
+              for system in systems if system.llr]
     return found + ([compared_systems(ratios, [pooled], drawing, pooled)] if len(ratios) > 1 else [])
 
 

@@ -37,8 +37,8 @@ def evaluate(experiment: Path, data: Path, *, others: list[Path] | None = None, 
     seed : int
         Of the draws.
     operating_points : str, optional
-        Further points of minDCF and actDCF, beside the priors 0.01 and 0.05, joined by commas: a prior of targets (``0.001``), or a prior and the costs
-        of a miss and of a false alarm (``0.01:10:1``).
+        Further points of minDCF and actDCF, beside the priors 0.01 and 0.05, joined by commas: a prior of targets (``0.001``), or a prior and the
+        costs of a miss and of a false alarm (``0.01:10:1``).
     train, dev, calibration, cohort, backend_training : list of path, optional
         Data directories whose speakers the systems learnt from, for the leakage guard.  A set named in ``dev`` or ``calibration`` and
         evaluated is no test: only ``train`` may not have its speakers.
@@ -66,8 +66,8 @@ def evaluate(experiment: Path, data: Path, *, others: list[Path] | None = None, 
     inputs |= inputs_of_sets(data, sets)
     inputs |= {f"{role} {number}": folder / "utt2spk" for role, folders in roles.items() for number, folder in enumerate(folders or (), 1)}
     task = Task(home=experiment, name="evaluate", format=FORMAT, inputs=inputs,
-                options={"systems": [system.name for system in systems], "replicates": replicates, "seed": seed, "operating_points": list(drawing.points),
-                         **({"allow_leakage": True} if allow_leakage else {})})
+                options={"systems": [system.name for system in systems], "replicates": replicates, "seed": seed,
+                         "operating_points": list(drawing.points), **({"allow_leakage": True} if allow_leakage else {})})
     if task.is_done():
         return task.counts
     if not sets:

@@ -127,7 +127,7 @@ def weighted_figures(trials: SortedTrials, weights: np.ndarray, points: Mapping[
 
 
 def block_figures(trials: SortedTrials, weights: np.ndarray, p_targets: Sequence[float]) -> list[np.ndarray]:
-    """EER in percent and minDCF of each prior, as in `weighted_figures`, of so few replicates that a block of trials times them stays in the processor's cache.
+    """EER in percent, and minDCF of each prior, of so few replicates that a block of trials times them stays in the processor's cache.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Figures of log-likelihood ratios, had the speakers of the test been others: Cllr and actual costs under the draws of utils/bootstrap.py.
 
-They are means over trials.  A trial's weight is the product of two rows of the weight matrix, so that trials with the same two rows are summed once, for
-all draws: what is left is a sparse matrix of rows by rows.
+They are means over trials.  A trial's weight is the product of two rows of the weight matrix, so that trials with the same two rows are summed
+once, for all draws: what is left is a sparse matrix of rows by rows.
 """
 
 from collections.abc import Mapping

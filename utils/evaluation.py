@@ -163,7 +163,7 @@ def mean_figures(parts: Sequence[Part], llr: bool, replicates: int, points: Mapp
         column = [figures[name] for figures in each]
         values[name] = None if None in column else round(float(np.mean(column)), DIGITS.get(name, 6))
     counted = used or parts
-    targets, trials = (sum(int(count) for count in counts) for counts in zip(*((part.is_target.sum(), len(part.is_target)) for part in counted), strict=True))
+    targets, trials = sum(int(part.is_target.sum()) for part in counted), sum(len(part.is_target) for part in counted)
     speakers = sum(len(np.unique(np.concatenate([part.enrol, part.test]))) for part in counted)
     values |= {"targets": targets, "nontargets": trials - targets, "speakers": speakers}
     return Figures(values | (intervals_of(values, drawn, points) if used else {}), drawn)

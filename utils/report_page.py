@@ -52,7 +52,8 @@ svg text { font: 12px system-ui, sans-serif; fill: var(--soft); } svg text.label
 .area { fill: var(--c); fill-opacity: .35; stroke: var(--c); stroke-width: 1; } .target { --c: var(--s0); } .nontarget { --c: var(--s1); }
 details { background: var(--panel); border-radius: .5rem; padding: .6rem 1rem; margin: .8rem 0; } summary { cursor: pointer; color: var(--soft); }
 details .figures { grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); margin-top: .6rem; }
-pre { font-size: .85rem; overflow-x: auto; margin: .6rem 0 0; } ul.ledger { margin: .3rem 0; padding-left: 1.2rem; font-variant-numeric: tabular-nums; }
+pre { font-size: .85rem; overflow-x: auto; margin: .6rem 0 0; }
+ul.ledger { margin: .3rem 0; padding-left: 1.2rem; font-variant-numeric: tabular-nums; }
 @media print { body { margin: 0; max-width: none; font-size: 12px; } figure, tr, .card { break-inside: avoid; } h2, h3 { break-after: avoid; }
   nav { display: none; } * { print-color-adjust: exact; } pre { white-space: pre-wrap; } .scroll { overflow: visible; }
   .det { grid-template-columns: minmax(0, 28rem) minmax(0, 1fr); } details::details-content { content-visibility: visible; } }

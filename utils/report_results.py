@@ -102,7 +102,8 @@ def main_table(whole: Sequence[Mapping], swatches: Mapping[str, str], series: Ma
     for row in whole:
         key = series_of(row)
         bar = f'<span class="bar {series[key]}"><i style="width:{min(100, 2 * row["eer_percent"]):.1f}%"></i></span>'
-        cells = [swatches[key], with_interval(row, "eer_percent", 2), *([] if declared else [bar]), *(with_interval(row, f"min_dcf_{p}", 3) for p in ("0.01", "0.05"))]
+        cells = [swatches[key], with_interval(row, "eer_percent", 2), *([] if declared else [bar])]
+        cells += [with_interval(row, f"min_dcf_{p}", 3) for p in ("0.01", "0.05")]
         cells += [with_interval(row, "act_dcf_0.01", 3), with_interval(row, "cllr", 3), rate(row["min_cllr"], 3)] if declared else []
         rows.append(cells)
     bars, ratios = ([], ["actDCF 0.01", "Cllr", "minCllr"]) if declared else (["of 50 % (chance)"], [])

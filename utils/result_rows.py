@@ -134,7 +134,8 @@ def table(results: list[Path], *, test_set: str | None = None, scorers: list[str
     missing = next((path for path in results if not path.exists()), None)
     if missing:
         raise UserError(f"{missing}: no such file; steps.evaluate and steps.compare write results.json")
-    rows = [row for path in results for row in read_entries(path) if test_set in (None, row["test_set"]) and (not scorers or row["backend"] in scorers)]
+    rows = [row for path in results for row in read_entries(path)
+            if test_set in (None, row["test_set"]) and (not scorers or row["backend"] in scorers)]
     wanted = subsets or ["all"]
     absent = next((subset for subset in wanted if subset not in {row["subset"] for row in rows}), None)
     if absent:

@@ -112,12 +112,14 @@ def pooled_set(folds: Sequence[TrialSet], name: str) -> TrialSet:
     for number, fold in enumerate(folds, 1):
         for speaker in sorted(set(fold.speakers[0].tolist()) | set(fold.speakers[1].tolist())):
             if seen.setdefault(speaker, number) != number:
-                raise UserError(f"speaker '{speaker}' of test set {fold.name} is tested in fold {seen[speaker]} and in fold {number}; folds share no speaker")
+                raise UserError(f"speaker '{speaker}' of test set {fold.name} is tested in fold {seen[speaker]} and in fold {number}; "
+                                "folds share no speaker")
     subsets = {subset: np.concatenate([fold.subsets.get(subset, np.zeros(len(fold.enrol), bool)) for fold in folds])
                for subset in dict.fromkeys(subset for fold in folds for subset in fold.subsets)}
-    sides = [np.concatenate([fold.speakers[side] for fold in folds]) for side in (0, 1)]
-    return TrialSet(name, [key for fold in folds for key in fold.enrol], [key for fold in folds for key in fold.test], (sides[0], sides[1]),
-                    np.concatenate([fold.is_target for fold in folds]), subsets, list(dict.fromkeys(mark for fold in folds for mark in fold.watermarks)))
+    enrol_speakers, test_speakers = (np.concatenate([fold.speakers[side] for fold in folds]) for side in (0, 1))
+    marks = list(dict.fromkeys(mark for fold in folds for mark in fold.watermarks))
+    return TrialSet(name, [key for fold in folds for key in fold.enrol], [key for fold in folds for key in fold.test],
+                    (enrol_speakers, test_speakers), np.concatenate([fold.is_target for fold in folds]), subsets, marks)
 
 
 def read_system(name: str, paths: Sequence[Path], folds: Sequence[TrialSet], data: Sequence[Path]) -> System:

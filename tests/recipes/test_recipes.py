@@ -145,11 +145,12 @@ def test_the_sound_options_make_variants_of_their_own_and_leave_the_others_as_th
 def test_scores_are_normalised_calibrated_and_fused_by_options(runs, recipe, tmp_path):
     """On a finished run: stages 5 to 7 again, with two back ends; what was scored before stays in the report.
 
-    Networks as tiny as these may rank targets below non-targets, which a calibration of one system's scores refuses; one with quality measures does not.
+    Networks as tiny as these may rank targets below non-targets, which a calibration of one system's scores refuses, but not one that has
+    quality measures too.
     """
     workdir = runs.copy(recipe, tmp_path)
-    options = ["--backend", f"conf/backends/cosine.yaml,{runs.base / 'corpora' / 'tiny_plda.yaml'}", "--score-norm", "s_norm", "--calibrate", "quality",
-               "--fuse", "--operating-points", "0.001,0.01:10:1"]
+    options = ["--backend", f"conf/backends/cosine.yaml,{runs.base / 'corpora' / 'tiny_plda.yaml'}", "--score-norm", "s_norm",
+               "--calibrate", "quality", "--fuse", "--operating-points", "0.001,0.01:10:1"]
     text = runs.run(recipe, workdir, *options, cwd=ROOT)
     assert "stage 4: extract embeddings: done already" in text
     assert "speakers only: on others the ratios may be well off" in text

@@ -34,7 +34,8 @@ def write_fold(work, fold, seed):
     for exp, scorers in (("x", {"cosine": (1, 2.5), "fused": (0, 1.5)}), ("y", {"cosine": (0, 6.0)})):
         for scorer, (scale, noise) in scorers.items():
             scores = clean + noise * rng.standard_normal(len(clean))
-            write(work / "exp" / f"{exp}-{fold}" / "scores" / "test" / f"{scorer}.scores", pairs, scores * 10**seed if scale else scores, scorer == "fused")
+            path = work / "exp" / f"{exp}-{fold}" / "scores" / "test" / f"{scorer}.scores"
+            write(path, pairs, scores * 10**seed if scale else scores, scorer == "fused")
 
 
 def write(path, pairs, scores, llr):
@@ -116,7 +117,7 @@ def test_what_is_not_clear_says_how_many_speakers_would_be():
 
 def test_folds_that_do_not_fit_together_are_refused(work, command):
     with pytest.raises(UserError, match="--experiments: 3 for 2 folds"):
-        compare([work / "data" / fold for fold in FOLDS], work / "out", experiments=[work / "exp" / name for name in ("x-fold1", "y-fold1", "x-fold2")])
+        compare([work / "data" / fold for fold in FOLDS], work / "out", experiments=[work / "exp" / name for name in ("x-fold1", "y-fold1", "z")])
     (work / "exp" / "x-fold2" / "scores" / "test" / "fused.scores").unlink()
     with pytest.raises(UserError, match=r"x-fold2/scores/test: 'fused' was not scored in every fold; score it, or say by --scorers"):
         compared(work, "x", "y")
