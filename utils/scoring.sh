@@ -9,6 +9,8 @@
 #   evaluate_systems EXP DATA TRAIN DEV [OTHER...]        error rates of EXP and of other experiments; TRAIN and DEV: data directories
 
 IFS=, read -ra backends <<<"$backend"
+leave=()
+[ "$allow_leakage" = false ] || leave=(--allow-leakage true)
 [ ${#backends[@]} -gt 0 ] || backends=("")
 IFS=, read -ra fused_with <<<"$fuse_with"
 [ "$fuse" = false ] || [ $((${#backends[@]} * (1 + ${#fused_with[@]}))) -gt 1 ] || fail_usage "--fuse needs several systems: --backend A,B or --fuse-with EXP"
@@ -41,7 +43,8 @@ score_systems() {
     if [ "$score_norm" != none ]; then
       for set in "$dev" "${tests[@]}"; do
         run python3 -m steps.normalise_scores "$exp/scores/$set/$scorer.scores" "$exp/backend/$scorer" "$exp/embeddings/$set" "$data/$set" \
-          "$exp/embeddings/$cohort" "$exp/scores/$set/${scorer}_$score_norm.scores" --method "$score_norm" ${top_k:+--top-k "$top_k"}
+          "$exp/embeddings/$cohort" "$exp/scores/$set/${scorer}_$score_norm.scores" --method "$score_norm" ${top_k:+--top-k "$top_k"} \
+          ${leave[@]+"${leave[@]}"}
       done
       scorer=${scorer}_$score_norm
     fi
@@ -61,10 +64,11 @@ score_systems() {
 calibrate_trials() {  # NAME SYSTEM...  a system is EXP/scores//SCORER; called by score_systems, whose names it sees
   local set files measures
   files_of "$dev" "${@:2}"
-  run python3 -m steps.calibrate "${files[@]}" "$data/$dev" "$exp/calibration/$1" "${measures[@]}"
+  run python3 -m steps.calibrate "${files[@]}" "$data/$dev" "$exp/calibration/$1" ${measures[@]+"${measures[@]}"}
   for set in "${tests[@]}"; do
     files_of "$set" "${@:2}"
-    run python3 -m steps.apply_calibration "$exp/calibration/$1" "${files[@]}" "$data/$set" "$exp/scores/$set/$1.scores" "${measures[@]}"
+    run python3 -m steps.apply_calibration "$exp/calibration/$1" "${files[@]}" "$data/$set" "$exp/scores/$set/$1.scores" \
+      ${measures[@]+"${measures[@]}"} ${leave[@]+"${leave[@]}"}
   done
 }
 
@@ -81,5 +85,6 @@ evaluate_systems() {
   [ "$calibrate$fuse" = falsefalse ] || learnt+=(--calibration "[$4]")
   shift 4
   others=$(IFS=,; echo "$*")
-  run python3 -m steps.evaluate "$exp" "$data" ${others:+--others "[$others]"} "${learnt[@]}" ${operating_points:+--operating-points "$operating_points"}
+  run python3 -m steps.evaluate "$exp" "$data" ${others:+--others "[$others]"} "${learnt[@]}" ${leave[@]+"${leave[@]}"} \
+    ${operating_points:+--operating-points "$operating_points"}
 }

@@ -28,6 +28,7 @@ top_k=          # members of the cohort that adaptive norms take; default: 300, 
 calibrate=false # one of false, true, quality: scores become log-likelihood ratios, as dev trials teach; quality: by durations and norms too
 fuse=false      # fuse the scores of all back ends, and of --fuse-with, as dev trials teach
 fuse_with=      # paths: other experiments, joined by commas, that scored the same trials by the same back ends
+allow_leakage=false  # go on though speakers of a test were heard before, and mark every result
 operating_points=  # further ones of the costs, joined by commas: prior of a target (0.001), or prior:cost of a miss:cost of a false alarm
 sample_rate_hz=16000  # of the packed audio: the network's, which most often is this
 steps=          # length of the training instead of the YAML's

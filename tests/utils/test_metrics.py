@@ -1,6 +1,7 @@
 """Error rates, against values worked out by hand, a slow independent way, and properties that must hold for any scores."""
 
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -240,6 +241,19 @@ def test_float32_scores_stay_so_and_give_the_same_figures():
     target, nontarget = (rng.normal(shift, 1, 5000).astype(np.float32) for shift in (2, 0))
     assert error_rates(target, nontarget)[0].dtype == np.float32
     assert evaluate(target, nontarget, llr=True) == pytest.approx(evaluate(target.astype(float), nontarget.astype(float), llr=True), abs=2e-6)
+
+
+def test_memory_grows_by_few_bytes_for_each_trial():
+    """60 million scores take some GiB at this rate (tests/bench/bench_metrics.py --large measures it)."""
+    rng = np.random.default_rng(4)
+    target, nontarget = (rng.normal(shift, 1, 200_000).astype(np.float32) for shift in (2, 0))
+    evaluate(target[:100], nontarget[:100], llr=True)  # imports
+    tracemalloc.start()
+    evaluate(target, nontarget, llr=True)
+    each = tracemalloc.get_traced_memory()[1] / (len(target) + len(nontarget))
+    tracemalloc.stop()
+    print(f"{each:.0f} bytes for each trial")
+    assert each < 100
 
 
 def test_figures_that_need_llrs_are_left_out_of_other_scores():
