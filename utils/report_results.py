@@ -10,7 +10,7 @@ from utils.report_trials import Players, Sounds, worst_part
 
 INTERVALS = "In brackets and as bands: 95 % intervals, by drawing the test's speakers again.  Bands show the miss rate at a given false-alarm rate."
 BROKEN_DOWN = 3  # series in the breakdown's figure; its table has all of them
-CROWD = 4  # series from which bands are drawn faintly
+CROWD = 5  # series from which bands are drawn faintly
 
 
 def cards(rows: Sequence[Mapping]) -> str:

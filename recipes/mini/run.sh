@@ -83,7 +83,7 @@ fi
 if at_stage 6 "score dev and test trials"; then
   score_systems "$exp" "$enlarged" "$packed" dev test
   for baseline in "$untrained" "$mfcc" "$channel"; do
-    score_trials "$baseline/backend/cosine" "$baseline/embeddings" "$packed" dev test
+    score_trials "$baseline/backend/cosine" "$baseline" "$packed" dev test
   done
 fi
 
