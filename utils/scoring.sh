@@ -7,7 +7,7 @@
 #   score_systems EXP COHORT DATA DEV TEST...      each back end of EXP, normalised by the speakers of EXP/embeddings/COHORT, calibrated and fused by the
 #                                                  trials of DEV; DEV may be empty where nothing is calibrated
 #   evaluate_systems EXP DATA TRAIN DEV [OTHER...] error rates of EXP and of other experiments; TRAIN and DEV: data directories, or empty
-# A recipe may set above its stages:
+# SET and TEST may be several, joined by commas.  A recipe may set above its stages:
 #   policy=_copies     name of the augmented copies behind the back ends: a scorer is called <back end><policy>
 #   enrolled="test"    sets whose trials have models of enroll.spk2utt as enrolment sides
 #   cuts=whole,centre_2s   protocols of the test sides that are scored, by folders of their own; enrolment sides are whole
@@ -48,8 +48,9 @@ sides_of() {  # EMBEDDINGS DATA SET: fills `sides` with the options that say wha
 score_trials() { each_cut score_cut "$@"; }
 
 score_cut() {
-  local set sides
-  for set in "${@:4}"; do
+  local set sets sides
+  IFS=, read -ra sets <<<"$(IFS=,; echo "${*:4}")"
+  for set in "${sets[@]}"; do
     sides_of "$2/embeddings" "$3" "$set"
     run python3 -m steps.score "$1" "$2/embeddings/$set${cut:+/$cut}" "$3/$set/trials" "$2/scores/$set/${cut:+$cut/}${1##*/}.scores" ${sides[@]+"${sides[@]}"}
   done
@@ -63,7 +64,8 @@ score_systems() {
 }
 
 finish_cut() {
-  local exp=$1 cohort=$2 data=$3 dev=$4 tests=("${@:5}") suffix=calibrated file scorer set other scorers=() all=()
+  local exp=$1 cohort=$2 data=$3 dev=$4 tests suffix=calibrated file scorer set other scorers=() all=()
+  IFS=, read -ra tests <<<"$(IFS=,; echo "${*:5}")"
   for file in "${backends[@]}"; do
     scorer=$(scorer_of "$file")
     if [ "$score_norm" != none ]; then

@@ -31,7 +31,7 @@ step() {  # NAME ARGUMENT...: one step, in the root, as in a recipe
 
 for fold in ${FOLDS:-1 2 3 4}; do
   run=("$recipe/run.sh" "$@" --workdir "$workdir" --config "$config" --fold "$fold" --calibrate true)
-  "${run[@]}" --backend "$cosine,$lda_plda,$root/conf/backends/bvector.yaml" --fuse true
+  "${run[@]}" --backend "$cosine,$lda_plda,$recipe/conf/backends/bvector.yaml" --fuse true
   "${run[@]}" --backend "$cosine" --score-norm as_norm1
   "${run[@]}" --backend "$lda_plda" --copies "$recipe/conf/augmentation/copies.yaml"
   home=${workdir#"$root"/} packed=$home/data/fold$fold/packed_16000 crops=lda60_plda_2s

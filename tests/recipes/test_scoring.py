@@ -19,7 +19,7 @@ if at_stage 5 "train the back end"; then
   train_backends exp/embeddings/train data/train/utt2spk exp/backend --adaptation exp/embeddings/dev
 fi
 if at_stage 6 "score"; then
-  score_systems exp train data {dev} test
+  score_systems exp train data {dev} {test}
 fi
 if at_stage 7 "report"; then
   evaluate_systems exp data data/train "{dev}" other
@@ -36,9 +36,9 @@ def start(script, plan, *options):
 @pytest.fixture
 def plan(tmp_path):
     """A function that gives the commands of a recipe by step, as lists of words."""
-    def planned(*options, names="", dev="dev"):
+    def planned(*options, names="", dev="dev", test="test"):
         script, written = tmp_path / "run.sh", tmp_path / "plan"
-        script.write_text(RECIPE.format(root=ROOT, names=names, dev=dev or '""'))
+        script.write_text(RECIPE.format(root=ROOT, names=names, dev=dev or '""', test=test))
         written.write_text("")
         done = start(script, written, *options)
         assert done.returncode == 0, done.stderr
@@ -107,6 +107,8 @@ def test_cut_sides_and_models_of_several_utterances(plan):
 
 def test_without_a_dev_set_there_is_no_calibration(plan, tmp_path):
     assert [words[1] for words in plan(dev="")["score"]] == ["exp/embeddings/test"]
+    several = plan(dev="", names="tests=vox1_o,vox1_e", test='"$tests"')
+    assert [words[1] for words in several["score"]] == ["exp/embeddings/vox1_o", "exp/embeddings/vox1_e"]
     assert option(plan(dev="")["evaluate"][0], "--dev") is None
     done = start(tmp_path / "run.sh", tmp_path / "plan", "--calibrate")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
