@@ -144,7 +144,7 @@ def read_system(name: str, paths: Sequence[Path], folds: Sequence[TrialSet], dat
 
 
 def score_files(folder: Path) -> list[Path]:
-    """Score files of one system and set, by whole utterances and in a folder of its own by any other protocol.
+    """Score files of one system and set, by whole utterances and in a folder of its own by any other protocol; the plain cosine first.
 
     Where there are none: one that does not exist, for which the task then asks.
 
@@ -153,7 +153,8 @@ def score_files(folder: Path) -> list[Path]:
     folder : path
         ``scores/<set>``.
     """
-    return sorted([*folder.glob("*.scores"), *folder.glob("*/*.scores")]) or [folder / "*.scores"]
+    found = [*folder.glob("*.scores"), *folder.glob("*/*.scores")]
+    return sorted(found, key=lambda path: (path != folder / "cosine.scores", path)) or [folder / "*.scores"]
 
 
 def label_of(scores: Path, test_set: str) -> str:
