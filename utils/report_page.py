@@ -57,7 +57,8 @@ ul.ledger { margin: .3rem 0; padding-left: 1.2rem; font-variant-numeric: tabular
 @media print { body { margin: 0; max-width: none; font-size: 12px; } figure, tr, .card { break-inside: avoid; } h2, h3 { break-after: avoid; }
   nav { display: none; } * { print-color-adjust: exact; } pre { white-space: pre-wrap; } .scroll { overflow: visible; }
   .det input { display: none; }
-  .det { grid-template-columns: minmax(0, 28rem) minmax(0, 1fr); } details::details-content { content-visibility: visible; } }
+  .det { grid-template-columns: minmax(0, 28rem) minmax(0, 1fr); } audio, details.long { display: none; }
+  details::details-content { content-visibility: visible; } }
 """ + "".join(f".series-{k} {{ --c: var(--s{k % COLOURS}); }} .det:has(.series-{k} input:not(:checked)) svg .series-{k} {{ display: none; }}\n"
               f".det:has(label.series-{k}:hover) .line.series-{k} {{ opacity: 1; }} .det:has(label.series-{k}:hover) .band.series-{k} "
               "{ fill-opacity: .3; }\n" for k in range(SERIES))

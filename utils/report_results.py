@@ -145,7 +145,7 @@ def rates_part(drawn: Sequence[Mapping]) -> str:
         tables.append(f"<figure><figcaption>{escape(curve['name'])}</figcaption>{table(['threshold', 'FAR %', 'FRR %'], rows)}</figure>")
     if not tables:
         return ""
-    return f'<details><summary>false alarms (FAR) and misses (FRR) by threshold</summary><div class="figures">{"".join(tables)}</div></details>'
+    return f'<details class="long"><summary>false alarms (FAR) and misses (FRR) by threshold</summary><div class="figures">{"".join(tables)}</div></details>'
 
 
 def det_part(drawn: Sequence[Mapping]) -> str:

@@ -129,7 +129,7 @@ def worst_part(curves: Sequence[Mapping], sounds: Sounds, players: Players) -> s
             if rows:
                 series = ", ".join(dict.fromkeys([curve["system"], curve["backend"]]))
                 columns = table(["score", "enrolment", "test"], rows, "left")
-                parts.append(f"<details><summary>{title}: {escape(series)}</summary>{columns}</details>")
+                parts.append(f"<details{' class=long' if number else ''}><summary>{title}: {escape(series)}</summary>{columns}</details>")
     return "\n".join(["<h3>Worst trials</h3>", *parts]) if parts else ""
 
 

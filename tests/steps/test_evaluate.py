@@ -163,4 +163,4 @@ def test_a_table_for_results_md_comes_from_the_same_rows(work):
     line = (work / "exp" / "good" / "results.md").read_text().splitlines()[2]
     low, high = row["eer_percent_interval"]
     assert line.startswith(f"| test | good | {row['eer_percent']:.2f} [{low:.2f}, {high:.2f}] | {row['min_dcf_0.01']:.3f} [")
-    assert line.endswith("| – | 1,128 | 12 |")
+    assert line.endswith("] | 1,128 | 12 |")
