@@ -8,7 +8,8 @@ from utils.report_page import rate, series_of, series_style, table
 from utils.report_plots import breakdown_plot, calibration_plot, det_plot, histogram_plot
 from utils.report_trials import Players, Sounds, worst_part
 
-INTERVALS = "In brackets and as bands: 95 % intervals, by drawing the test's speakers again.  Bands show the miss rate at a given false-alarm rate."
+INTERVALS = ("In brackets and as bands: 95 % intervals, by drawing the test's speakers again.  Bands show the miss rate at a given false-alarm rate.  "
+             "Those of costs at a low prior rest on few false alarms: on short lists they are too narrow.")
 BROKEN_DOWN = 3  # series in the breakdown's figure; its table has all of them
 CROWD = 5  # series from which bands are drawn faintly
 
