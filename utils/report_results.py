@@ -8,8 +8,8 @@ from utils.report_page import rate, series_of, series_style, table
 from utils.report_plots import breakdown_plot, calibration_plot, det_plot, histogram_plot
 from utils.report_trials import Players, Sounds, worst_part
 
-INTERVALS = ("In brackets and as bands: 95 % intervals, by drawing the test's speakers again.  Bands show the miss rate at a given false-alarm rate.  "
-             "Those of costs at a low prior rest on few false alarms: on short lists they are too narrow.")
+INTERVALS = ("In brackets and as bands: 95 % intervals, by drawing the test's speakers again.  Bands show the miss rate at a given false-alarm "
+             "rate.  Intervals of costs at a low prior rest on few false alarms: on short lists they are too narrow.")
 BROKEN_DOWN = 3  # series in the breakdown's figure; its table has all of them
 CROWD = 5  # series from which bands are drawn faintly
 
@@ -146,7 +146,8 @@ def rates_part(drawn: Sequence[Mapping]) -> str:
         tables.append(f"<figure><figcaption>{escape(curve['name'])}</figcaption>{table(['threshold', 'FAR %', 'FRR %'], rows)}</figure>")
     if not tables:
         return ""
-    return f'<details class="long"><summary>false alarms (FAR) and misses (FRR) by threshold</summary><div class="figures">{"".join(tables)}</div></details>'
+    title = "false alarms (FAR) and misses (FRR) by threshold"
+    return f'<details class="long"><summary>{title}</summary><div class="figures">{"".join(tables)}</div></details>'
 
 
 def det_part(drawn: Sequence[Mapping]) -> str:
