@@ -115,7 +115,8 @@ def differences_part(differences: Sequence[Mapping]) -> str:
             number = f"{sign * found['difference']:+.2f}"
             shown = f"<b>{number}</b>" if clear else number
             cells[first, second] = f'<span title="{escape(hint)}">{shown}<small>[{low:+.2f}, {high:+.2f}]</small></span>'
-    rows = [[escape(first), *(cells.get((first, second), "") for second in names)] for first in names]
+    rows = [[f"{number}. {escape(first)}", *(cells.get((first, second), "") for second in names)] for number, first in enumerate(names, 1)]
+    head = ["EER points", *(f"{number}." for number in range(1, len(names) + 1))]  # names would be wider than the figures
     listed = "".join(f"<li>{escape(sentence(one).partition(': ')[2])}</li>" for one in differences)
-    return (f"<h3>Differences</h3><p>{escape(EXPLANATION)}</p>{table(['EER points', *names], rows)}"
+    return (f"<h3>Differences</h3><p>{escape(EXPLANATION)}</p>{table(head, rows)}"
             f"<details><summary>in words</summary><ul>{listed}</ul></details>")
