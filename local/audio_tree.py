@@ -27,7 +27,7 @@ FEW_FILES = 1_000  # are measured sooner than processes start
 ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # of names; the last range stands for bytes that are not UTF-8
 
 Files = Sequence[tuple[str, int]]  # path below the root with slashes, bytes
-Measured = tuple[list[str], dict[str, str]]  # seconds and sample rate of each file, empty for one that cannot be opened; path -> what is wrong with that
+Measured = tuple[list[str], dict[str, str]]  # seconds and Hz of each file, empty for one that cannot be opened; path -> what is wrong with it
 
 
 def list_audio(root: Path, suffixes: Sequence[str] = SUFFIXES, jobs: int = 8) -> list[tuple[str, int]]:

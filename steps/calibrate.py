@@ -18,6 +18,7 @@ from utils.receipts import Task
 from utils.scores import receipt_of
 
 FORMAT = 1
+FEW_SPEAKERS = 30  # of the trials: with fewer, the map depends on who they happen to be
 
 
 def calibrate(scores: list[Path], data: Path, output: Path, *, trials: Path | None = None, enroll_spk2utt: Path | None = None, p_target: float = 0.5,
@@ -46,7 +47,8 @@ def calibrate(scores: list[Path], data: Path, output: Path, *, trials: Path | No
     Returns
     -------
     dict
-        Numbers of ``trials`` and ``targets``, ``cross_entropy`` and ``min_cllr`` of the trained scores, and whether they are ``separable``.
+        Numbers of ``trials``, ``targets`` and ``speakers``, ``cross_entropy`` and ``min_cllr`` of the trained scores, and whether they are
+        ``separable``.
 
     Raises
     ------
@@ -78,10 +80,13 @@ def calibrate(scores: list[Path], data: Path, output: Path, *, trials: Path | No
         file.write(json.dumps(found, indent=1) + "\n")
     told = " + ".join(f"{weight:.4g} x {name}" for name, weight in zip(names, weights, strict=True))
     print(f"{output}: llr = {offset:.4g} + {told}; cross-entropy {facts['cross_entropy']:.4f} at {p_target:g}, minCllr {facts['min_cllr']:.4f}")
+    if len(speakers) < FEW_SPEAKERS:
+        print(f"{output}: {trials} has {len(speakers)} speakers only: on others the ratios may be well off, and actual costs above the lowest; "
+              "a larger list is better")
     if facts["separable"]:
         print(f"{output}: no trial of {trials} is wrong at the best threshold: the ridge says how large the weights are, not the data; "
               "take a harder list")
-    return task.finish([output / "calibration.json"], facts)
+    return task.finish([output / "calibration.json"], facts | {"speakers": len(speakers)})
 
 
 def trained(names: list[str], features: np.ndarray, is_target: np.ndarray, p_target: float, trials: Path) -> tuple[list[float], float, dict]:

@@ -1,95 +1,100 @@
-"""One page for several experiments, with paired tests on the trials that they share.
+r"""One page and one table for several experiments, with paired tests on the trials that they share; over one test, or over the folds of a corpus.
 
     python -m steps.compare data/full/packed_16000 exp/compared --experiments "[exp/ecapa, exp/resnet34]"
+    python -m steps.compare data/fold1/packed_16000 data/fold2/packed_16000 exp/compared --experiments "[exp/x, exp/x-fold2]" \
+      --scorers "[cosine_calibrated, lda60_plda_calibrated, fused]" --sets "[test]"
 """
 
-from collections.abc import Mapping, Sequence
-from html import escape
-from itertools import combinations
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from utils.bootstrap import drawn_weights, sort_trials, speaker_rows, weighted_figures
 from utils.cli import run
+from utils.comparison import SIGNIFICANT, differences_of, differences_part, sentence
 from utils.errors import UserError
-from utils.evaluation import Drawing, TrialSet, inputs_of_sets, label_of, priors, read_test_set, rows_and_curves, score_files
+from utils.evaluation import Drawing, Figures, curves_of, drawing_of, rows_of
 from utils.files import atomic_write
-from utils.intervals import paired_difference
 from utils.receipts import MODE, Task
-from utils.report_page import page, series_of, table
-from utils.report_results import sections_of_sets
-from utils.report_trials import Players
-from utils.result_rows import read_entries, text_table, write_json
-from utils.scores import receipt_of, scores_of_trials
+from utils.report_page import page
+from utils.report_results import sections_of_sets, sound_folders
+from utils.report_trials import Players, Sounds
+from utils.result_rows import leaks_of, markdown_table, read_entries, text_table, write_json
+from utils.scores import receipt_of
+from utils.trial_sets import System, TrialSet, inputs_of_sets, label_of, pooled_set, read_system, read_test_set, score_files
 
-FORMAT = 1
+FORMAT = 2
 SUBTITLE = "Speaker verification systems on the same trials: error rates, their intervals, and which differences are more than chance."
-SIGNIFICANT = 0.05
-EXPLANATION = ("Row minus column, in points of EER, with its 95 % interval: both systems get the same draws of the speakers.  In bold: p below 0.05 "
-               "after Holm's correction for all pairs.  Where a difference is not clear, the number of speakers that would show one of its size.")
+WRITTEN = ("results.json", "curves.json", "differences.json", "results.md", "report.html")
 
 
-def compare(data: Path, output: Path, *, experiments: list[Path], replicates: int = 1000, seed: int = 0, p_targets: list[float] | None = None,
-            players: bool = True) -> dict:
-    """Write ``results.json``, ``curves.json``, ``differences.json`` and ``report.html`` about all back ends of several experiments.
+def compare(data: list[Path], output: Path, *, experiments: list[Path], sets: list[str] | None = None, scorers: list[str] | None = None,
+            replicates: int = 1000, seed: int = 0, operating_points: str | None = None, players: bool = True) -> dict:
+    """Write ``results.json``, ``curves.json``, ``differences.json``, ``results.md`` and ``report.html`` about the score files of several experiments.
+
+    Of several folds every figure is the mean over the folds, of which each was scored by a system of its own; log-likelihood ratios, which
+    mean the same in each, are also looked at as one pooled list.
 
     Parameters
     ----------
-    data : path
-        Folder of data directories: every ``<data>/<set>/trials`` is evaluated.
+    data : list of path
+        Folder of data directories, one for each fold: every ``<data>/<set>/trials`` is evaluated.
     output : path
         Folder.
     experiments : list of path
-        Each with ``scores/<set>/<backend>.scores``; all scored the same trials.
+        Each with ``scores/<set>/<scorer>.scores``; of several folds first those of the first fold, then as many, in the same order, of the second.
+    sets : list of str, optional
+        Names of the test sets; None: all.
+    scorers : list of str, optional
+        Names of the score files; None: all that there are.
     replicates : int
         Draws of the test speakers, at least 2.
     seed : int
         Of the draws.
-    p_targets : list of float, optional
-        Further priors of minDCF and actDCF, beside 0.01 and 0.05.
+    operating_points : str, optional
+        As for ``steps.evaluate``.
     players : bool
         Put sound of the worst trials into the page.
 
     Returns
     -------
     dict
-        Number of ``systems``, ``test_sets`` and ``pairs``, and how many are ``clear``: p below 0.05 after correction.
+        Number of ``systems``, ``folds``, ``test_sets`` and ``pairs``, and how many are ``clear``: p below 0.05 after correction.
 
     Raises
     ------
     UserError
-        A system has no scores of a set; a trial has no score; fewer than two systems or draws.
+        A system has no scores of a set or fold; a trial has no score; fewer than two systems or draws; a speaker is in two folds.
     """
-    if replicates < 2:
-        raise UserError(f"--replicates: {replicates}, expected at least 2 draws: a comparison has an interval")
-    drawing = Drawing(replicates, seed, priors(p_targets, replicates))
-    if len({folder.name for folder in experiments}) < len(experiments):
-        raise UserError(f"two systems have the name of the same folder: {', '.join(map(str, experiments))}")
-    sets = sorted(trials.parent.name for trials in data.glob("*/trials"))
-    files = {name: {folder.name: score_files(folder / "scores" / name) for folder in experiments} for name in sets}
-    inputs = {f"{name}/{system}/{label_of(file, name)}": receipt_of(file) for name in sets for system, found in files[name].items() for file in found}
-    options = {"systems": [folder.name for folder in experiments], "replicates": replicates, "seed": seed, "p_targets": drawing.p_targets,
-               **({} if players else {"players": False})}
-    task = Task(home=output, name="compare", format=FORMAT, inputs=inputs | inputs_of_sets(data, sets), options=options)
+    drawing = drawing_of(replicates, seed, operating_points, least=2)
+    names = sets or sorted(trials.parent.name for trials in data[0].glob("*/trials"))
+    files = {name: files_of_systems(data, name, experiments, scorers) for name in names}
+    inputs = {f"fold {fold}/{name}/{system}/{label_of(path, name)}": receipt_of(path) for name, systems in files.items() for (system, _), paths
+              in systems.items() for fold, path in enumerate(paths, 1)}
+    for fold, folder in enumerate(data, 1):
+        inputs |= {f"fold {fold}/{label}": path for label, path in inputs_of_sets(folder, names).items()}
+    inputs |= {f"results {folder.name}": path for folder in experiments if (path := folder / "receipts" / "evaluate.json").exists()}
+    options = {"experiments": [folder.name for folder in experiments], "replicates": replicates, "seed": seed,
+               "operating_points": list(drawing.points), **({} if players else {"players": False})}
+    task = Task(home=output, name="compare", format=FORMAT, inputs=inputs, options=options)
     if not task.is_done():
-        if not sets:
-            raise UserError(f"{data}: no <set>/trials in it, so that nothing is compared; name the folder of packed data directories")
-        rows, curves, differences = [], [], []
-        for name in sets:
-            tests = read_test_set(data / name)
-            found = rows_and_curves(tests, data / name, files[name], drawing)
-            rows, curves = rows + found[0], curves + found[1]
-            differences += differences_of(tests, data / name, found[0], files[name], drawing)
-        compared = {name: differences_part([one for one in differences if one["test_set"] == name]) for name in sets}
-        sections = sections_of_sets(rows, curves, data, Players() if players else Players(0), compared)
-        for file, entries in (("results.json", rows), ("curves.json", curves), ("differences.json", differences)):
+        if not names:
+            raise UserError(f"{data[0]}: no <set>/trials in it, so that nothing is compared; name the folder of packed data directories")
+        leaks = leaks_of(experiments, len(experiments) // len(data))
+        parts = [part for name in names for part in compared_sets(data, name, files[name], leaks, drawing)]
+        rows, curves, differences = ([entry for part in parts for entry in part[kind]] for kind in range(3))
+        told = {part[0][0]["test_set"]: differences_part(part[2]) for part in parts}
+        lie = {name: Sounds(*filter(None, (sound_folders(folder).get(name) for folder in data))) for name in names}
+        sounds = {test_set: lie[test_set.partition(", ")[0]] for test_set in told}
+        for file, entries in zip(WRITTEN, (rows, curves, differences), strict=False):
             write_json(output / file, entries)
-        with atomic_write(output / "report.html") as file:
-            file.write(page(" · ".join(folder.name for folder in experiments), SUBTITLE, sections))
-        clear = sum(one["p_corrected"] < SIGNIFICANT for one in differences)
-        counts = {"systems": len(experiments), "test_sets": len(sets), "pairs": len(differences), "clear": clear}
-        task.finish([output / name for name in ("results.json", "curves.json", "differences.json", "report.html")], counts)
+        sections = sections_of_sets(rows, curves, sounds, Players() if players else Players(0), told)
+        title = " · ".join(folder.name for folder in experiments[: len(experiments) // len(data)])
+        for file, text in (("results.md", markdown_table(rows)), ("report.html", page(title, SUBTITLE, sections))):
+            with atomic_write(output / file) as opened:
+                opened.write(text)
+        counts = {"systems": len(experiments) // len(data), "folds": len(data), "test_sets": len(names), "pairs": len(differences)}
+        task.finish([output / name for name in WRITTEN], counts | {"clear": sum(one["p_corrected"] < SIGNIFICANT for one in differences)})
     if not MODE.checking:
         print(text_table(read_entries(output / "results.json")))
         print("\n".join(map(sentence, read_entries(output / "differences.json"))))
@@ -97,19 +102,55 @@ def compare(data: Path, output: Path, *, experiments: list[Path], replicates: in
     return task.counts
 
 
-def differences_of(tests: TrialSet, data: Path, rows: Sequence[Mapping], files: Mapping[str, Sequence[Path]], drawing: Drawing) -> list[dict]:
-    """Every pair of score files of one set.
+def files_of_systems(data: Sequence[Path], name: str, experiments: Sequence[Path], scorers: Sequence[str] | None
+                     ) -> dict[tuple[str, str], list[Path]]:
+    """Score files of one set: (experiment of the first fold, label) -> the file of each fold.
 
     Parameters
     ----------
-    tests : TrialSet
-        The trials.
-    data : path
-        Its data directory.
-    rows : sequence of mappings
-        Of results.json, in the order of the files.
-    files : mapping of str to sequence of path
-        System -> its score files.
+    data : sequence of path
+        Folder of data directories of each fold.
+    name : str
+        The set.
+    experiments, scorers : sequence of path, sequence of str or None
+        As for `compare`.
+
+    Raises
+    ------
+    UserError
+        Experiments do not share out among the folds, two have one name, or a fold has other score files than the first.
+    """
+    each, rest = divmod(len(experiments), len(data))
+    if rest or not each:
+        raise UserError(f"--experiments: {len(experiments)} for {len(data)} folds; name as many for every fold, those of the first fold first")
+    for fold in range(len(data)):
+        folders = experiments[fold * each : (fold + 1) * each]
+        if len({folder.name for folder in folders}) < each:
+            raise UserError(f"two systems have the name of the same folder: {', '.join(map(str, folders))}")
+    found: dict[tuple[str, str], list[Path]] = {}
+    for number, folder in enumerate(experiments):
+        paths = [path for path in score_files(folder / "scores" / name) if scorers is None or path.stem in scorers or path.stem == "*"]
+        labels = {label_of(path, name): path for path in paths or [folder / "scores" / name / f"{(scorers or ['*'])[0]}.scores"]}
+        system = experiments[number % each].name
+        expected = [label for known, label in found if known == system]
+        if number >= each and expected != list(labels):
+            lone = min({*expected} ^ {*labels})
+            raise UserError(f"{folder}/scores/{name}: '{lone}' was not scored in every fold; score it, or say by --scorers which are compared")
+        for label, path in labels.items():
+            found.setdefault((system, label), []).append(path)
+    return found
+
+
+def compared_sets(data: Sequence[Path], name: str, files: dict[tuple[str, str], list[Path]], leaks: dict, drawing: Drawing
+                  ) -> list[tuple[list[dict], list[dict], list[dict]]]:
+    """Rows, curves and differences of a set; of folds those of their mean, and those of log-likelihood ratios as one list.
+
+    Parameters
+    ----------
+    data, name, files
+        As for `files_of_systems`, and what it gives.
+    leaks : dict
+        From `leaks_of`.
     drawing : Drawing
         Draws of the speakers, the same for all.
 
@@ -118,103 +159,49 @@ def differences_of(tests: TrialSet, data: Path, rows: Sequence[Mapping], files: 
     UserError
         There is one score file only, or one speaker.
     """
-    whole = [row for row in rows if row["subset"] == "all"]
-    size, left, right = speaker_rows(*tests.speakers, tests.is_target)
-    if len(whole) < 2 or size < 2:
-        raise UserError(f"{data}: {len(whole)} systems and {size} speakers, expected at least two of each to compare")
-    weights = drawn_weights(size, drawing.replicates, drawing.seed)
-    drawn = []
-    for path in (path for paths in files.values() for path in paths):
-        scores = scores_of_trials(path, tests.enrol, tests.test, data / "trials")
-        drawn.append(weighted_figures(sort_trials(scores, tests.is_target, left, right), weights, drawing.p_targets))
-    found = []
-    for one, other in combinations(range(len(whole)), 2):
-        entry = {"test_set": tests.name, "first": series_of(whole[one]), "second": series_of(whole[other]), "speakers": size}
-        for figure in drawn[one]:
-            difference = paired_difference(whole[one][figure] - whole[other][figure], drawn[one][figure] - drawn[other][figure], size)
-            entry |= {figure: difference.rounded(6)}
-        found.append(entry)
-    corrected = holm([entry["eer_percent"]["p"] for entry in found])
-    return [entry | {"p_corrected": round(p, 6)} for entry, p in zip(found, corrected, strict=True)]
+    folds = [read_test_set(folder / name) for folder in data]
+    systems = [read_system(system, paths, folds, [folder / name for folder in data]) for (system, _), paths in files.items()]
+    for system in systems:
+        system.watermarks = list(dict.fromkeys([*system.watermarks, *leaks.get((system.head["system"], name), ())]))
+    if len(data) == 1:
+        return [compared_systems(systems, folds, drawing, folds[0])]
+    pooled, found = pooled_set(folds, f"{name}, {len(data)} folds pooled"), []
+    for system in systems:
+        system.head["test_set"] = f"{name}, mean of {len(data)} folds"
+    found.append(compared_systems(systems, folds, drawing, None))
+    ratios = [System(system.head | {"test_set": pooled.name}, [np.concatenate(system.scores)], True, system.watermarks)
+              for system in systems if system.llr]
+    return found + ([compared_systems(ratios, [pooled], drawing, pooled)] if len(ratios) > 1 else [])
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Probabilities corrected for the number of tests made.
+def compared_systems(systems: Sequence[System], folds: Sequence[TrialSet], drawing: Drawing, drawn: TrialSet | None
+                     ) -> tuple[list[dict], list[dict], list[dict]]:
+    """Rows, curves and differences of systems on the same trials.
 
     Parameters
     ----------
-    p_values : sequence of float
-        One for each test.
-
-    References
-    ----------
-    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979.
+    systems : sequence of System
+        At least two.
+    folds : sequence of TrialSet
+        Their trials.
+    drawing : Drawing
+        How intervals are made.
+    drawn : TrialSet or None
+        The trials whose curves are drawn; None: no curves.
     """
-    order = np.argsort(p_values, kind="stable")
-    raised = np.maximum.accumulate(np.asarray(p_values)[order] * np.arange(len(order), 0, -1)).clip(max=1)
-    corrected = np.empty(len(order))
-    corrected[order] = raised
-    return corrected.tolist()
-
-
-def sentence(entry: Mapping) -> str:
-    """A pair in words.
-
-    Parameters
-    ----------
-    entry : mapping
-        Of differences.json.
-    """
-    found = entry["eer_percent"]
-    clear = "" if entry["p_corrected"] < SIGNIFICANT else "; inconclusive" + needed(found)
-    return (f"{entry['test_set']}: {entry['first']} - {entry['second']}: EER {found['difference']:+.2f} points, 95 % interval {found['low']:+.2f} to "
-            f"{found['high']:+.2f}, {probability(entry['p_corrected'])}{clear}")
-
-
-def probability(p: float) -> str:
-    """A probability in words.
-
-    Parameters
-    ----------
-    p : float
-        In [0, 1].
-    """
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-
-
-def needed(found: Mapping) -> str:
-    """How many speakers would do, as the end of a sentence.
-
-    Parameters
-    ----------
-    found : mapping
-        Of a `Difference`.
-    """
-    return f", would need about {found['speakers_needed']:,} speakers" if found["speakers_needed"] else ", no difference"
-
-
-def differences_part(differences: Sequence[Mapping]) -> str:
-    """The comparison as a part of the page.
-
-    Parameters
-    ----------
-    differences : sequence of mappings
-        Of differences.json, those of one set.
-    """
-    names = list(dict.fromkeys(name for one in differences for name in (one["first"], one["second"])))
-    cells = {}
-    for one in differences:
-        found, clear = one["eer_percent"], one["p_corrected"] < SIGNIFICANT
-        hint = probability(one["p_corrected"]) + ("" if clear else needed(found))
-        for first, second, sign in ((one["first"], one["second"], 1), (one["second"], one["first"], -1)):
-            low, high = sorted((sign * found["low"], sign * found["high"]))
-            number = f"{sign * found['difference']:+.2f}"
-            shown = f"<b>{number}</b>" if clear else number
-            cells[first, second] = f'<span title="{escape(hint)}">{shown}<small>[{low:+.2f}, {high:+.2f}]</small></span>'
-    rows = [[escape(first), *(cells.get((first, second), "") for second in names)] for first in names]
-    listed = "".join(f"<li>{escape(sentence(one).partition(': ')[2])}</li>" for one in differences)
-    return (f"<h3>Differences</h3><p>{escape(EXPLANATION)}</p>{table(['EER points', *names], rows)}"
-            f"<details><summary>in words</summary><ul>{listed}</ul></details>")
+    rows: list[dict] = []
+    curves: list[dict] = []
+    wholes: list[tuple[dict, Figures]] = []
+    for system in systems:
+        found, figures = rows_of(system, folds, drawing)
+        rows += found
+        wholes.append((found[0], figures))
+        if drawn is not None:
+            curves.append(system.head | curves_of(drawn, system.scores[0], system.llr, drawing))
+    speakers = min((row["speakers"] for row, _ in wholes), default=0)
+    if len(wholes) < 2 or speakers < 2:
+        raise UserError(f"{folds[0].name}: {len(wholes)} systems and {speakers} speakers, expected at least two of each to compare")
+    return rows, curves, differences_of(wholes)
 
 
 if __name__ == "__main__":

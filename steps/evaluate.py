@@ -7,17 +7,18 @@ from pathlib import Path
 
 from utils.cli import run
 from utils.errors import UserError
-from utils.evaluation import Drawing, inputs_of_sets, label_of, priors, read_test_set, rows_and_curves, score_files
+from utils.evaluation import curves_of, drawing_of, rows_of
 from utils.leakage import refuse_leakage, speakers_of
 from utils.receipts import Task
 from utils.result_rows import write_json
 from utils.scores import receipt_of
+from utils.trial_sets import inputs_of_sets, label_of, read_system, read_test_set, score_files
 
-FORMAT = 2
+FORMAT = 3
 
 
 def evaluate(experiment: Path, data: Path, *, others: list[Path] | None = None, replicates: int = 1000, seed: int = 0,
-             p_targets: list[float] | None = None, train: list[Path] | None = None, dev: list[Path] | None = None,
+             operating_points: str | None = None, train: list[Path] | None = None, dev: list[Path] | None = None,
              calibration: list[Path] | None = None, cohort: list[Path] | None = None, backend_training: list[Path] | None = None,
              allow_leakage: bool = False) -> dict:
     """Write ``results.json``, one row for each system, test set, back end and subset of trials, and what the report draws, ``curves.json``.
@@ -35,8 +36,9 @@ def evaluate(experiment: Path, data: Path, *, others: list[Path] | None = None, 
         Draws of the test speakers for the intervals of whole lists (subsets: 200 at most); 0 for no intervals.
     seed : int
         Of the draws.
-    p_targets : list of float, optional
-        Further priors of minDCF and actDCF, beside 0.01 and 0.05.
+    operating_points : str, optional
+        Further points of minDCF and actDCF, beside the priors 0.01 and 0.05, joined by commas: a prior of targets (``0.001``), or a prior and the
+        costs of a miss and of a false alarm (``0.01:10:1``).
     train, dev, calibration, cohort, backend_training : list of path, optional
         Data directories whose speakers the systems learnt from, for the leakage guard.  A set named in ``dev`` or ``calibration`` and
         evaluated is no test: only ``train`` may not have its speakers.
@@ -54,7 +56,7 @@ def evaluate(experiment: Path, data: Path, *, others: list[Path] | None = None, 
         A system has no scores of a set; a trial has no score; a list has trials of one class only; speakers leak; an option is out of range.
     """
     systems = [experiment, *(others or [])]
-    drawing = Drawing(replicates, seed, priors(p_targets, replicates))
+    drawing = drawing_of(replicates, seed, operating_points)
     if len({system.name for system in systems}) < len(systems):
         raise UserError(f"{experiment}: two systems have the name of the same folder: {', '.join(map(str, systems))}")
     sets = sorted(trials.parent.name for trials in data.glob("*/trials"))
@@ -64,8 +66,8 @@ def evaluate(experiment: Path, data: Path, *, others: list[Path] | None = None, 
     inputs |= inputs_of_sets(data, sets)
     inputs |= {f"{role} {number}": folder / "utt2spk" for role, folders in roles.items() for number, folder in enumerate(folders or (), 1)}
     task = Task(home=experiment, name="evaluate", format=FORMAT, inputs=inputs,
-                options={"systems": [system.name for system in systems], "replicates": replicates, "seed": seed, "p_targets": drawing.p_targets,
-                         **({"allow_leakage": True} if allow_leakage else {})})
+                options={"systems": [system.name for system in systems], "replicates": replicates, "seed": seed,
+                         "operating_points": list(drawing.points), **({"allow_leakage": True} if allow_leakage else {})})
     if task.is_done():
         return task.counts
     if not sets:
@@ -76,8 +78,11 @@ def evaluate(experiment: Path, data: Path, *, others: list[Path] | None = None, 
     watermarks = refuse_leakage(tests, learnt, allow=allow_leakage)
     rows, curves = [], []
     for name in sets:
-        found = rows_and_curves(read_test_set(data / name, watermarks), data / name, files[name], drawing)
-        rows, curves = rows + found[0], curves + found[1]
+        tests = read_test_set(data / name, watermarks)
+        for system, path in ((system, path) for system, paths in files[name].items() for path in paths):
+            found = read_system(system, [path], [tests], [data / name])
+            rows += rows_of(found, [tests], drawing)[0]
+            curves.append(found.head | curves_of(tests, found.scores[0], found.llr, drawing))
     write_json(experiment / "results.json", rows)
     write_json(experiment / "curves.json", curves)
     counts = {"systems": len(systems), "test_sets": len(sets), "rows": len(rows)}

@@ -1,7 +1,7 @@
 r"""Normalise scores by a cohort of other speakers: z-, t-, s-norm and adaptive s-norm.
 
     python -m steps.normalise_scores exp/x/scores/test/cosine.scores exp/x/backend/cosine exp/x/embeddings/test data/full/test \
-      exp/x/embeddings/train exp/x/scores/test/cosine_asnorm.scores --top-k 300
+      exp/x/embeddings/train exp/x/scores/test/cosine_asnorm.scores --method as_norm1
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,11 @@ from utils.receipts import Task
 from utils.scores import read_scores, receipt_of, write_scores
 
 FORMAT = 1
+MOST_CLOSEST = 300  # usual where the cohort has some thousand speakers
 
 
 def normalise_scores(scores: Path, backend: Path, embeddings: Path, data: Path, cohort: Path, output: Path, *,
-                     method: Literal["z_norm", "t_norm", "s_norm", "as_norm1", "as_norm2"] = "as_norm1", top_k: int = 300,
+                     method: Literal["z_norm", "t_norm", "s_norm", "as_norm1", "as_norm2"] = "as_norm1", top_k: int | None = None,
                      cohort_of: Literal["speakers", "utterances"] = "speakers", cohort_list: Path | None = None, cohort_utt2spk: Path | None = None,
                      enroll_spk2utt: Path | None = None, enrol_embeddings: Path | None = None, allow_leakage: bool = False,
                      device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 2) -> dict:
@@ -48,8 +49,8 @@ def normalise_scores(scores: Path, backend: Path, embeddings: Path, data: Path, 
     method : str
         ``as_norm1``: by the closest members of each side; ``as_norm2``: by those of the other side; ``s_norm``: by all; ``z_norm``, ``t_norm``: by
         all, for the enrolment or the test side alone.
-    top_k : int
-        Closest members that the adaptive methods take.
+    top_k : int or None
+        Closest members that the adaptive methods take; None: 300, or a quarter of a cohort of fewer than 1,200.
     cohort_of : str
         ``speakers``: means, from spk_xvector.scp; ``utterances``: from xvector.scp.
     cohort_list : path or None
@@ -97,13 +98,15 @@ def normalise_scores(scores: Path, backend: Path, embeddings: Path, data: Path, 
             print(difference)
     enrol, test, raw = read_scores(scores)
     members = cohort_members(cohort, cohort_of, cohort_list)
+    top_k = top_k or max(2, min(MOST_CLOSEST, len(members) // 4))
     marks = refuse_shared_speakers(members, cohort_of, cohort_utt2spk, {*enrol, *test}, data, enroll_spk2utt, allow_leakage)
     sides = sides_of_trials(scores, enrol, test, embeddings, enroll_spk2utt, enrol_embeddings)
     normalised, statistics = normalised_scores(backend, embeddings, sides, raw, cohort, cohort_of, members, output.parent, method, top_k, device,
                                                num_threads)
     write_scores(output, enrol, test, normalised)
     written = write_cohort(output.with_suffix(""), list(members), sides.names, None if enrol_embeddings else statistics)
-    print(f"{output}: {method} of {len(raw):,} trials, {len(sides.names):,} sides, by a cohort of {len(members):,} {cohort_of}")
+    closest = f"the {top_k:,} closest of " if method.startswith("as_") else ""
+    print(f"{output}: {method} of {len(raw):,} trials, {len(sides.names):,} sides, by {closest}a cohort of {len(members):,} {cohort_of}")
     return task.finish([output, *written], {"trials": len(raw), "sides": len(sides.names), "cohort": len(members),
                                             "protocol": facts.get("protocol", "whole"), "watermarks": [*facts.get("watermarks", []), *marks]})
 

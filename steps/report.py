@@ -13,13 +13,14 @@ from utils.cli import run
 from utils.files import atomic_write
 from utils.receipt_contents import read_receipt
 from utils.receipts import MODE, Task
+from utils.report_ledger import ledger_section
 from utils.report_page import learning_section, page, table
-from utils.report_results import sections_of_sets, sound_folders
+from utils.report_results import cards, sections_of_sets, sound_folders
 from utils.report_sound import sound_section
-from utils.report_trials import Players
+from utils.report_trials import Players, Sounds
 from utils.result_rows import markdown_table, read_entries, text_table
 
-FORMAT = 2
+FORMAT = 3
 SUBTITLE = "Speaker verification: error rates, scores, and what they were made with."
 
 
@@ -51,7 +52,8 @@ def report(experiment: Path, data: Path, *, players: bool = True) -> dict:
     if not task.is_done():
         rows, curves, history = (read_entries(experiment / name) for name in ("results.json", "curves.json", "log/history.jsonl"))
         sets = dict.fromkeys(row["test_set"] for row in rows)
-        sections = sections_of_sets(rows, curves, data, Players() if players else Players(0))
+        sounds = {name: Sounds(folder) for name, folder in sound_folders(data).items()}
+        sections = sections_of_sets(rows, curves, sounds, Players() if players else Players(0))
         counts_of = {name: read_receipt(path)["counts"] for name, path in speech.items()}
         sections += [learning_section(history), sound_section(counts_of, read_pictures(experiment / "pictures")),
                      configuration_section(experiment / "config.yaml"), ledger_section(data)]
@@ -59,7 +61,7 @@ def report(experiment: Path, data: Path, *, players: bool = True) -> dict:
         with atomic_write(experiment / "timing.json") as file:
             file.write("[\n" + ",\n".join(map(json.dumps, timing)) + "\n]\n")
         with atomic_write(experiment / "report.html") as file:
-            file.write(page(experiment.name, SUBTITLE, [*sections, timing_section(timing)]))
+            file.write(page(experiment.name, SUBTITLE, [*sections, timing_section(timing)], cards(rows)))
         with atomic_write(experiment / "results.md") as file:
             file.write(markdown_table(rows))
         counts = {"test_sets": len(sets), "systems": len({row["system"] for row in rows})}
@@ -92,22 +94,6 @@ def configuration_section(path: Path) -> str:
     if not path.exists():
         return ""
     return f"<h2>Configuration</h2><details><summary>config.yaml</summary><pre>{escape(path.read_text(encoding='utf-8'))}</pre></details>"
-
-
-def ledger_section(data: Path) -> str:
-    """What each step that can drop utterances did with them.
-
-    Parameters
-    ----------
-    data : path
-        Folder whose ``ledger.json`` files are shown.
-    """
-    rows = []
-    for path in sorted(data.rglob("ledger.json")):
-        counts = json.loads(path.read_text(encoding="utf-8"))
-        rest = ", ".join(f"{count:,} {reason}" for reason, count in counts.items() if reason not in ("came_in", "went_on"))
-        rows.append([escape(str(path.parent.relative_to(data))), f"{counts['came_in']:,}", f"{counts['went_on']:,}", escape(rest or "–")])
-    return "<h2>Utterances</h2>" + table(["data", "came in", "went on", "dropped"], rows) if rows else ""
 
 
 def times_of(folders: Sequence[Path]) -> list[dict]:

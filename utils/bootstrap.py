@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.metrics import P_TARGETS
+from utils.operating_points import USUAL
 
 TRIALS_AT_A_TIME, RUN = 2048, 16  # trials of a block, and of a stretch that is summed row by row
 REPLICATES_AT_A_TIME = 64
@@ -100,7 +100,7 @@ def drawn_weights(num_speakers: int, replicates: int, seed: int) -> np.ndarray:
     return weights
 
 
-def weighted_figures(trials: SortedTrials, weights: np.ndarray, p_targets: Sequence[float] = P_TARGETS) -> dict[str, np.ndarray]:
+def weighted_figures(trials: SortedTrials, weights: np.ndarray, points: Mapping[str, float] = USUAL) -> dict[str, np.ndarray]:
     """EER and minDCF of each replicate.
 
     Parameters
@@ -109,25 +109,25 @@ def weighted_figures(trials: SortedTrials, weights: np.ndarray, p_targets: Seque
         From `sort_trials`.
     weights : (U, R) float32 array
         Weight of each unit in each replicate, not negative.
-    p_targets : sequence of float
-        Priors of minDCF (costs 1), each in (0, 1).
+    points : mapping of str to float
+        Effective prior of each operating point of minDCF, in (0, 1).
 
     Returns
     -------
     dict of str to (R,) float array
-        ``eer_percent`` and ``min_dcf_<p>``; NaN where a class has no weight.
+        ``eer_percent`` and ``min_dcf_<point>``; NaN where a class has no weight.
     """
-    found = {name: np.full(weights.shape[1], np.nan) for name in ("eer_percent", *(f"min_dcf_{p}" for p in p_targets))}
+    found = {name: np.full(weights.shape[1], np.nan) for name in ("eer_percent", *(f"min_dcf_{point}" for point in points))}
     for start in range(0, weights.shape[1], REPLICATES_AT_A_TIME):
         block = slice(start, start + REPLICATES_AT_A_TIME)
-        figures = block_figures(trials, np.ascontiguousarray(weights[:, block]), p_targets)
-        for name, values in figures.items():
+        figures = block_figures(trials, np.ascontiguousarray(weights[:, block]), list(points.values()))
+        for name, values in zip(found, figures, strict=True):
             found[name][block] = values
     return found
 
 
-def block_figures(trials: SortedTrials, weights: np.ndarray, p_targets: Sequence[float]) -> Mapping[str, np.ndarray]:
-    """`weighted_figures` of so few replicates that a block of trials times them stays in the processor's cache.
+def block_figures(trials: SortedTrials, weights: np.ndarray, p_targets: Sequence[float]) -> list[np.ndarray]:
+    """EER in percent, and minDCF of each prior, of so few replicates that a block of trials times them stays in the processor's cache.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def block_figures(trials: SortedTrials, weights: np.ndarray, p_targets: Sequence
     weights : (U, B) float32 array
         Contiguous.
     p_targets : sequence of float
-        As there.
+        Effective priors.
     """
     pieces = [slice(start, start + TRIALS_AT_A_TIME) for start in range(0, len(trials.left), TRIALS_AT_A_TIME)]
     totals = np.zeros((2, weights.shape[1]))  # of targets, of non-targets
@@ -172,7 +172,7 @@ def block_figures(trials: SortedTrials, weights: np.ndarray, p_targets: Sequence
                 eer[crossed] = crossing_in_block(target, nontarget, passed, point, crossed)
             point = last
         passed = point if whole is None else whole
-    return {"eer_percent": 100 * eer, **{f"min_dcf_{p}": np.where(np.isnan(eer), np.nan, costs[k]) for k, p in enumerate(p_targets)}}
+    return [100 * eer, *(np.where(np.isnan(eer), np.nan, cost) for cost in costs)]
 
 
 def crossing_in_block(target: np.ndarray, nontarget: np.ndarray, passed: np.ndarray, point: np.ndarray, crossed: np.ndarray) -> np.ndarray:

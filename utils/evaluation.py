@@ -1,29 +1,27 @@
-"""From the score files of a test set to the rows of results.json and what the report draws."""
+"""From the scores of systems to the rows of results.json and what the report draws."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from utils.bootstrap import drawn_weights, sort_trials, speaker_rows, weighted_figures, weighted_rates
-from utils.data_dir import read_trials
+from utils.bootstrap_llr import weighted_llr_figures
 from utils.errors import UserError
 from utils.intervals import interval
-from utils.metric_curves import det_positions, histogram, miss_band
-from utils.metrics import P_TARGETS, counts_below, sorted_scores
+from utils.metric_curves import det_positions, histogram, miss_band, rate_table
+from utils.metrics import counts_below, sorted_scores
 from utils.metrics import evaluate as figures_of
 from utils.metrics_llr import calibration_points
-from utils.receipts import read_receipt
-from utils.scores import receipt_of, scores_of_trials
-from utils.subsets import subset_files, trial_speakers, trial_subsets
+from utils.operating_points import USUAL, operating_points
+from utils.trial_sets import System, TrialSet
 
 REPLICATES_OF_SUBSETS = 200  # a standard deviation needs no more
 REPLICATES_OF_BANDS = 200
 BAND_POINTS = 60
 WORST_TRIALS = 20
-DIGITS = {"eer_percent": 4}  # of an interval's ends, after the point; of costs 6
+DIGITS = {"eer_percent": 4, "eer_hull_percent": 4, "eer_kaldi_percent": 4}  # of figures and of intervals' ends, after the point; of others 6
 
 
 @dataclass(frozen=True)
@@ -36,142 +34,87 @@ class Drawing:
         Draws of the speakers; 0 for no intervals.
     seed : int
         Of the draws.
-    p_targets : sequence of float
-        Priors of minDCF, each in (0, 1).
+    points : mapping of str to float
+        Effective prior of each operating point, by its name.
     """
 
     replicates: int = 1000
     seed: int = 0
-    p_targets: Sequence[float] = P_TARGETS
+    points: Mapping[str, float] = field(default_factory=lambda: USUAL)
 
 
 @dataclass
-class TrialSet:
-    """A list of trials and what is known of them.
+class Figures:
+    """Figures of a list of trials, and the same figures under draws of its speakers.
 
     Attributes
     ----------
-    name : str
-        Name of the set.
-    enrol, test : sequences of N str
-        Both sides.
-    speakers : pair of (N,) int arrays
-        Speaker of each side, as its place among all of them in byte order.
-    is_target : (N,) bool array
-        Whether both sides are the same speaker.
-    subsets : dict of str to (N,) bool array
-        From `trial_subsets`.
-    watermarks : list of str
-        What has to be said beside every figure.
+    values : dict
+        A row of results.json, without its first columns.
+    draws : dict of str to (R,) float array
+        Replicates of those that have intervals; empty where none were drawn.
     """
 
-    name: str
-    enrol: Sequence[str]
-    test: Sequence[str]
-    speakers: tuple[np.ndarray, np.ndarray]
+    values: dict
+    draws: dict[str, np.ndarray]
+
+
+class Part(NamedTuple):
+    """A list of trials: scores, classes, speakers of both sides, and the seed of its draws."""
+
+    scores: np.ndarray
     is_target: np.ndarray
-    subsets: Mapping[str, np.ndarray]
-    watermarks: list[str]
+    enrol: np.ndarray
+    test: np.ndarray
+    seed: int
 
 
-def read_test_set(data: Path, watermarks: Sequence[str] = ()) -> TrialSet:
-    """A test set from its data directory.
+def drawing_of(replicates: int, seed: int, points: str | None, least: int = 0) -> Drawing:
+    """How intervals are made, from the options of a step.
 
     Parameters
     ----------
-    data : path
-        With ``trials`` and ``utt2spk``.
-    watermarks : sequence of str
-        What has to be said of it for other reasons than lost trials.
+    replicates, seed, points : int, int, str or None
+        Options ``replicates``, ``seed`` and ``operating_points``.
+    least : int
+        Lowest number of draws; 0 means none at all.
+
+    Raises
+    ------
+    UserError
+        The number of draws is too low, or an operating point is none.
     """
-    enrol, test, is_target = read_trials(data / "trials")
-    names = trial_speakers(data, enrol), trial_speakers(data, test)
-    place = {speaker: number for number, speaker in enumerate(sorted(set().union(*names)))}
-    speakers = tuple(np.fromiter(map(place.__getitem__, side), np.int32, len(side)) for side in names)
-    return TrialSet(data.name, enrol, test, speakers, np.asarray(is_target), trial_subsets(data, enrol, test), [*watermarks_of(data), *watermarks])
+    if replicates < least or replicates < 0 or replicates == 1:
+        raise UserError(f"--replicates: {replicates}, expected {'' if least else '0 (no intervals) or '}at least 2 draws")
+    return Drawing(replicates, seed, operating_points(points))
 
 
-def watermarks_of(data: Path) -> list[str]:
-    """What has to be said beside every figure of a test set.
+def rows_of(system: System, folds: Sequence[TrialSet], drawing: Drawing) -> tuple[list[dict], Figures]:
+    """Rows of results.json of one system on one set, or on the mean of folds, and the figures of the whole list.
 
     Parameters
     ----------
-    data : path
-        Data directory; where its ledger counts lost trials, the list is not the published one.
-    """
-    path = data / "ledger.json"
-    lost = json.loads(path.read_text(encoding="utf-8")).get("lost_trials", 0) if path.exists() else 0
-    return [f"{lost} trials are lost: their audio was dropped"] if lost else []
-
-
-def score_files(folder: Path) -> list[Path]:
-    """Score files of one system and set, by whole utterances and in a folder of its own by any other protocol.
-
-    Where there are none: one that does not exist, for which the task then asks.
-
-    Parameters
-    ----------
-    folder : path
-        ``scores/<set>``.
-    """
-    return sorted([*folder.glob("*.scores"), *folder.glob("*/*.scores")]) or [folder / "*.scores"]
-
-
-def label_of(scores: Path, test_set: str) -> str:
-    """How a score file is called among those of its set: ``cosine``, or ``crops_10x4s_rows/cosine``.
-
-    Parameters
-    ----------
-    scores : path
-        ``scores/<set>/[<folder>/]<backend>.scores``.
-    test_set : str
-        Name of the set.
-    """
-    return scores.stem if scores.parent.name == test_set else f"{scores.parent.name}/{scores.stem}"
-
-
-def rows_and_curves(tests: TrialSet, data: Path, files: Mapping[str, Sequence[Path]], drawing: Drawing) -> tuple[list[dict], list[dict]]:
-    """Everything about one test set.
-
-    Parameters
-    ----------
-    tests : TrialSet
-        From `read_test_set`.
-    data : path
-        Its data directory.
-    files : mapping of str to sequence of path
-        System -> its score files.
+    system : System
+        From `read_system`.
+    folds : sequence of TrialSet
+        Its trials.
     drawing : Drawing
         How intervals are made.
-
-    Returns
-    -------
-    rows, curves : lists of dict
-        Of results.json and curves.json.
     """
-    rows, curves = [], []
-    for system, paths in files.items():
-        for path in paths:
-            counts = read_receipt(receipt_of(path))["counts"]
-            llr = bool(counts.get("llr", False))  # the step that made the scores declares them log-likelihood ratios
-            head = {"system": system, "test_set": tests.name, "protocol": counts.get("protocol", "whole"), "backend": path.stem}
-            scores = scores_of_trials(path, tests.enrol, tests.test, data / "trials")
-            marks = [*tests.watermarks, *counts.get("watermarks", [])]
-            rows += [{**head, "subset": subset, **found, "watermarks": marks}
-                     for subset, found in figures_of_subsets(tests, scores, llr, drawing).items()]
-            curves.append(head | curves_of(tests, scores, llr, drawing) | {"worst": worst_trials(tests, scores)})
-    return rows, curves
+    found = figures_of_subsets(folds, system.scores, system.llr, drawing)
+    rows = [{**system.head, "subset": subset, **figures.values, "watermarks": system.watermarks} for subset, figures in found.items()]
+    return rows, found["all"]
 
 
-def figures_of_subsets(tests: TrialSet, scores: np.ndarray, llr: bool, drawing: Drawing) -> dict[str, dict]:
+def figures_of_subsets(folds: Sequence[TrialSet], scores: Sequence[np.ndarray], llr: bool, drawing: Drawing) -> dict[str, Figures]:
     """Figures and intervals of each subset of the trials.
 
     Parameters
     ----------
-    tests : TrialSet
-        The trials.
-    scores : (N,) float array
-        One per trial.
+    folds : sequence of TrialSet
+        The trials: one list, or several without common speakers, over which figures are averaged.
+    scores : sequence of (N,) float arrays
+        One per trial of each.
     llr : bool
         They are log-likelihood ratios.
     drawing : Drawing
@@ -179,37 +122,95 @@ def figures_of_subsets(tests: TrialSet, scores: np.ndarray, llr: bool, drawing: 
 
     Returns
     -------
-    dict of str to dict
+    dict of str to Figures
         Subset -> `utils.metrics.evaluate`'s figures, ``speakers``, ``<figure>_interval``: [low, high] or None.  A subset with trials of
         one class only has its counts and no figures.
     """
-    found: dict[str, dict] = {}
-    names = ("eer_percent", *(f"min_dcf_{p}" for p in drawing.p_targets))
-    for subset, member in tests.subsets.items():
-        values, is_target = scores[member], tests.is_target[member]
-        targets = int(is_target.sum())
-        enrol, test = (side[member] for side in tests.speakers)
-        num_speakers = len(np.unique(np.concatenate([enrol, test])))
-        figures = dict.fromkeys(found["all"]) if found else {}
-        figures |= {"targets": targets, "nontargets": len(values) - targets, "speakers": num_speakers}
-        if 0 < targets < len(values):
-            figures |= figures_of(values[is_target], values[~is_target], llr=llr, p_targets=drawing.p_targets)
-            replicates = drawing.replicates if subset == "all" else min(drawing.replicates, REPLICATES_OF_SUBSETS)
-            drawn = {}
-            if replicates and num_speakers > 1:
-                size, left, right = speaker_rows(enrol, test, is_target)
-                weights = drawn_weights(size, replicates, drawing.seed)
-                drawn = weighted_figures(sort_trials(values, is_target, left, right), weights, drawing.p_targets)
-            for name in names:
-                unit = 100 if name == "eer_percent" else 1
-                ends = interval(min(figures[name] / unit, 1), drawn[name] / unit, num_speakers, floor=0.5 / targets) if name in drawn else None
-                figures[f"{name}_interval"] = ends and [round(unit * end, DIGITS.get(name, 6)) for end in ends]
-        found[subset] = figures
+    found: dict[str, Figures] = {}
+    for subset in dict.fromkeys(subset for fold in folds for subset in fold.subsets):
+        parts = []
+        for number, (fold, values) in enumerate(zip(folds, scores, strict=True)):
+            member = fold.subsets.get(subset, np.zeros(len(values), bool))
+            parts.append(Part(values[member], fold.is_target[member], *(side[member] for side in fold.speakers), drawing.seed + number))
+        replicates = drawing.replicates if subset == "all" else min(drawing.replicates, REPLICATES_OF_SUBSETS)
+        empty = dict.fromkeys(found["all"].values) if found else {}
+        found[subset] = mean_figures(parts, llr, replicates, drawing.points, empty)
+    return found
+
+
+def mean_figures(parts: Sequence[Part], llr: bool, replicates: int, points: Mapping[str, float], empty: Mapping) -> Figures:
+    """Figures of some lists of trials, averaged over those that have both classes.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        The lists; no speaker is in two of them.
+    llr : bool
+        Scores are log-likelihood ratios.
+    replicates : int
+        Number of draws.
+    points : mapping of str to float
+        As in `Drawing`.
+    empty : mapping
+        A row without figures, for where there are none.
+    """
+    used = [part for part in parts if 0 < part.is_target.sum() < len(part.is_target)]
+    each = [figures_of(part.scores[part.is_target], part.scores[~part.is_target], llr=llr, points=points) for part in used]
+    draws = [draws_of(part, llr, replicates, points) for part in used]
+    drawn = {name: np.mean([found[name] for found in draws], axis=0) for name in draws[0]} if draws and all(draws) else {}
+    values: dict = dict(empty)
+    for name in each[0] if each else ():
+        column = [figures[name] for figures in each]
+        values[name] = None if None in column else round(float(np.mean(column)), DIGITS.get(name, 6))
+    counted = used or parts
+    targets, trials = sum(int(part.is_target.sum()) for part in counted), sum(len(part.is_target) for part in counted)
+    speakers = sum(len(np.unique(np.concatenate([part.enrol, part.test]))) for part in counted)
+    values |= {"targets": targets, "nontargets": trials - targets, "speakers": speakers}
+    return Figures(values | (intervals_of(values, drawn, points) if used else {}), drawn)
+
+
+def draws_of(part: Part, llr: bool, replicates: int, points: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """Figures under draws of the speakers; empty where there are none to draw, or one speaker only.
+
+    Parameters
+    ----------
+    part : Part
+        The trials, of both classes.
+    llr, replicates, points
+        As for `mean_figures`.
+    """
+    size, left, right = speaker_rows(part.enrol, part.test, part.is_target)
+    if not replicates or size < 2:
+        return {}
+    weights = drawn_weights(size, replicates, part.seed)
+    found = weighted_figures(sort_trials(part.scores, part.is_target, left, right), weights, points)
+    return found | (weighted_llr_figures(part.scores, part.is_target, left, right, weights, points) if llr else {})
+
+
+def intervals_of(values: Mapping, drawn: Mapping[str, np.ndarray], points: Mapping[str, float]) -> dict[str, list[float] | None]:
+    """Intervals of the figures that have one; None where they were not drawn.
+
+    Parameters
+    ----------
+    values : mapping
+        Figures, and ``targets`` and ``speakers``.
+    drawn : mapping of str to (R,) float array
+        Their replicates.
+    points : mapping of str to float
+        As in `Drawing`.
+    """
+    found: dict[str, list[float] | None] = {}
+    for name in ("eer_percent", *(f"min_dcf_{point}" for point in points), *(f"act_dcf_{point}" for point in points), "cllr"):
+        unit, bounded, ends = 100 if name == "eer_percent" else 1, not name.startswith(("cllr", "act_dcf")), None
+        if name in drawn:
+            value = min(values[name] / unit, 1) if bounded else values[name]
+            ends = interval(value, drawn[name] / unit, values["speakers"], floor=0.5 / values["targets"], bounded=bounded)
+        found[f"{name}_interval"] = ends and [round(unit * end, DIGITS.get(name, 6)) for end in ends]
     return found
 
 
 def curves_of(tests: TrialSet, scores: np.ndarray, llr: bool, drawing: Drawing) -> dict:
-    """DET curve with its band, histograms and calibration of one score file.
+    """DET curve with its band, error rates by threshold, histograms, calibration and the worst trials of one score file.
 
     Parameters
     ----------
@@ -223,7 +224,7 @@ def curves_of(tests: TrialSet, scores: np.ndarray, llr: bool, drawing: Drawing) 
         How the band is made.
     """
     target, nontarget = sorted_scores(scores[tests.is_target], scores[~tests.is_target])
-    _, targets, nontargets = counts_below(target, nontarget)
+    thresholds, targets, nontargets = counts_below(target, nontarget)
     miss, false_alarm = targets / targets[-1], 1 - nontargets / nontargets[-1]
     fine, coarse = (det_positions(miss, false_alarm, points) for points in (300, BAND_POINTS))
     edges, target_share, nontarget_share = histogram(target, nontarget)
@@ -238,7 +239,9 @@ def curves_of(tests: TrialSet, scores: np.ndarray, llr: bool, drawing: Drawing) 
         columns |= {"band_false_alarm": false_alarm[coarse], "band_low": low, "band_high": high}
     if llr:
         columns["said"], columns["found"] = calibration_points(target, nontarget)
-    return {name: [float(f"{value:.6g}") for value in values] for name, values in columns.items()}
+    rates = [[float(f"{value:.6g}") for value in row] for row in rate_table(thresholds, miss, false_alarm)]
+    return ({name: [float(f"{value:.6g}") for value in values] for name, values in columns.items()}
+            | {"rates": rates, "worst": worst_trials(tests, scores)})
 
 
 def worst_trials(tests: TrialSet, scores: np.ndarray) -> dict[str, list]:
@@ -257,41 +260,3 @@ def worst_trials(tests: TrialSet, scores: np.ndarray) -> dict[str, list]:
         first = rows[np.argsort(sign * scores[rows], kind="stable")[:WORST_TRIALS]]
         worst[kind] = [[tests.enrol[row], tests.test[row], float(f"{scores[row]:.6g}")] for row in first]
     return worst
-
-
-def priors(further: list[float] | None, replicates: int) -> tuple[float, ...]:
-    """Priors of the costs: those that are always given, and further ones.
-
-    Parameters
-    ----------
-    further : list of float or None
-        Option ``p_targets``.
-    replicates : int
-        Option of that name, which is looked at too.
-
-    Raises
-    ------
-    UserError
-        One is outside (0, 1), or the number of draws is negative or 1.
-    """
-    for prior in further or ():
-        if not 0 < prior < 1:
-            raise UserError(f"--p-targets: {prior:g}, expected priors between 0 and 1")
-    if replicates < 0 or replicates == 1:
-        raise UserError(f"--replicates: {replicates}, expected 0 (no intervals) or at least 2 draws")
-    return tuple(sorted({*P_TARGETS, *(further or ())}))
-
-
-def inputs_of_sets(data: Path, sets: Iterable[str]) -> dict[str, Path]:
-    """Files of the test sets that results depend on.
-
-    Parameters
-    ----------
-    data : path
-        Folder of data directories.
-    sets : iterable of str
-        Names of those with trials.
-    """
-    inputs = {f"{name}/trials": data / name / "trials" for name in sets}
-    return inputs | {f"{name}/{part}": data / name / part for name in sets for part in (*subset_files(data / name), "ledger.json")
-                     if (data / name / part).exists()}

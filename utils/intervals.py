@@ -13,8 +13,9 @@ LEAST_SHARE = 0.5  # of the replicates that must have both classes; a subset of 
 POWER = 0.8  # chance of finding a difference, for which speakers_needed is given
 
 
-def interval(value: float, replicates: np.ndarray, num_speakers: int, *, floor: float = 1e-4, level: float = 0.95) -> tuple[float, float] | None:
-    """Interval of a share: an error rate, or a normalised cost.
+def interval(value: float, replicates: np.ndarray, num_speakers: int, *, floor: float = 1e-4, level: float = 0.95, bounded: bool = True
+             ) -> tuple[float, float] | None:
+    """Interval of a share: an error rate, or a normalised cost; or, on the logarithmic scale, of a figure that may exceed 1 (actual costs, Cllr).
 
     Parameters
     ----------
@@ -28,6 +29,8 @@ def interval(value: float, replicates: np.ndarray, num_speakers: int, *, floor: 
         Shares below it and above 1 - floor are taken as it: half an error is a good one.  At most half the figure itself.
     level : float
         Share of lists whose interval holds the truth, in (0, 1).
+    bounded : bool
+        The figure is at most 1; False: it is positive only.
 
     Returns
     -------
@@ -42,9 +45,10 @@ def interval(value: float, replicates: np.ndarray, num_speakers: int, *, floor: 
     if value <= 0:
         return 0.0, 1 - ((1 - level) / 2) ** (1 / num_speakers)
     floor = min(floor, value / 2)
-    spread = logit(np.clip(drawn, floor, 1 - floor)).std(ddof=1)
+    scale, back, top = (logit, expit, 1 - floor) if bounded else (np.log, np.exp, np.inf)
+    spread = scale(np.clip(drawn, floor, top)).std(ddof=1)
     reach = stdtrit(num_speakers - 1, (1 + level) / 2) * spread
-    low, high = expit(logit(np.clip(value, floor, 1 - floor)) + np.array([-reach, reach]))
+    low, high = back(scale(np.clip(value, floor, top)) + np.array([-reach, reach]))
     return float(min(low, value)), float(max(high, value))
 
 

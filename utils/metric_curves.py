@@ -1,6 +1,10 @@
 """What a plot of scores needs: a few of the error rates, shares in bins, how the scores of a fitted rule lie."""
 
+from collections.abc import Sequence
+
 import numpy as np
+
+RATES = (0.0001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2)  # of one kind of error at which a table shows the other
 
 
 def det_positions(miss: np.ndarray, false_alarm: np.ndarray, num_points: int = 300) -> np.ndarray:
@@ -42,6 +46,27 @@ def det_points(miss: np.ndarray, false_alarm: np.ndarray, num_points: int = 300)
     """
     kept = det_positions(miss, false_alarm, num_points)
     return miss[kept], false_alarm[kept]
+
+
+def rate_table(thresholds: np.ndarray, miss: np.ndarray, false_alarm: np.ndarray, rates: Sequence[float] = RATES) -> list[tuple[float, float, float]]:
+    """Both error rates (FAR, FRR) where either is just within a round rate, and where they are equal or closest to it.
+
+    Parameters
+    ----------
+    thresholds, miss, false_alarm : (K + 1,) float arrays
+        From `error_rates`.
+    rates : sequence of float
+        Round rates, in (0, 1).
+
+    Returns
+    -------
+    list of (threshold, false alarms, misses)
+        By growing thresholds; a rate that only rejecting everything could reach has no row.
+    """
+    lowest = np.searchsorted(-false_alarm, -np.asarray(rates), "left")
+    highest = np.searchsorted(miss, rates, "right") - 1
+    places = sorted({*lowest.tolist(), *highest.tolist(), int(np.argmin(np.abs(miss - false_alarm)))})
+    return [(float(thresholds[k]), float(false_alarm[k]), float(miss[k])) for k in places if np.isfinite(thresholds[k])]
 
 
 def miss_band(miss: np.ndarray, false_alarm: np.ndarray, drawn_miss: np.ndarray, drawn_false_alarm: np.ndarray, reach: float,

@@ -8,7 +8,6 @@ from utils.svg import Axis, Plot, round_ticks
 
 RATE_TICKS_PERCENT = (0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 HIGHEST_PERCENT = 80
-SERIES_COLOURS = 8  # as many as the page's style has
 
 
 def det_plot(curves: Sequence[Mapping]) -> str:
@@ -17,8 +16,8 @@ def det_plot(curves: Sequence[Mapping]) -> str:
     Parameters
     ----------
     curves : sequence of mappings
-        ``name``, ``miss``, ``false_alarm`` (sequences of rates in [0, 1]) and ``eer_percent``; where there is a band, ``band_false_alarm``,
-        ``band_low`` and ``band_high``.
+        ``name``, ``style`` (CSS classes), ``miss``, ``false_alarm`` (sequences of rates in [0, 1]) and ``eer_percent``; where there is a band,
+        ``band_false_alarm``, ``band_low`` and ``band_high``.
 
     References
     ----------
@@ -32,13 +31,13 @@ def det_plot(curves: Sequence[Mapping]) -> str:
     sides = {"low": lowest, "high": HIGHEST_PERCENT, "ticks": ticks, "scale": lambda percent: NormalDist().inv_cdf(percent / 100)}
     plot = Plot(x=Axis(title="false alarms (%)", **sides), y=Axis(title="misses (%)", **sides), width=560, height=560, label="DET curves")
     plot.line([lowest, HIGHEST_PERCENT], [lowest, HIGHEST_PERCENT], "equal", "equal error rates")
-    for number, curve in enumerate(curves):
+    for curve in curves:
         edge = list(zip(curve.get("band_false_alarm", ()), curve.get("band_low", ()), curve.get("band_high", ()), strict=True))
         corners = [(100 * x, 100 * low) for x, low, _ in edge if x <= top] + [(100 * x, 100 * high) for x, _, high in reversed(edge) if x <= top]
         if corners:
-            plot.polygon(corners, f"band series-{number % SERIES_COLOURS}")
-    for number, (curve, pairs) in enumerate(zip(curves, points, strict=True)):
-        style, title = f"series-{number % SERIES_COLOURS}", f"{curve['name']}: EER {curve['eer_percent']:.2f} %"
+            plot.polygon(corners, f"band {curve['style']}")
+    for curve, pairs in zip(curves, points, strict=True):
+        style, title = curve["style"], f"{curve['name']}: EER {curve['eer_percent']:.2f} %"
         plot.line([x for x, _ in pairs], [y for _, y in pairs], f"line {style}", title)
         plot.dot(curve["eer_percent"], curve["eer_percent"], f"dot {style}", title)
     return plot.svg()

@@ -80,13 +80,16 @@ class Sounds:
 
     Parameters
     ----------
-    data : path or None
-        Data directory; None: nothing is known.
+    *data : path
+        Data directory, or one for each fold; none: nothing is known.
     """
 
-    def __init__(self, data: Path | None):
-        known = [data / name if data else Path("-") for name in ("wav.scp", "segments")]
-        self.wav_scp, self.segments = (read_map(path) if path.is_file() else {} for path in known)
+    def __init__(self, *data: Path):
+        self.wav_scp: dict[str, str] = {}
+        self.segments: dict[str, str] = {}
+        for folder in data:
+            for name, known in (("wav.scp", self.wav_scp), ("segments", self.segments)):
+                known |= read_map(folder / name) if (folder / name).is_file() else {}
 
     def of(self, utterance: str) -> tuple[str, tuple[float, float] | None]:
         """Entry of wav.scp, empty where there is none, and start and end in seconds of a segment.
@@ -114,15 +117,19 @@ def worst_part(curves: Sequence[Mapping], sounds: Sounds, players: Players) -> s
     players : Players
         Of the page.
     """
-    parts = []
+    parts, seen = [], set()
     for number, curve in enumerate(curve for curve in curves if curve["system"] == curves[0]["system"]):
+        ranked = str([trial[:2] for trials in curve.get("worst", {}).values() for trial in trials])
+        if ranked in seen:
+            continue  # calibration alone: the same trials in the same order
+        seen.add(ranked)
         for kind, title in TITLES.items():
             rows = [[f"{score:.4g}", *(cell(name, sounds, players if number == 0 else Players(0)) for name in (enrol, test))]
                     for enrol, test, score in curve.get("worst", {}).get(kind, ())]
             if rows:
                 series = ", ".join(dict.fromkeys([curve["system"], curve["backend"]]))
                 columns = table(["score", "enrolment", "test"], rows, "left")
-                parts.append(f"<details><summary>{title}: {escape(series)}</summary>{columns}</details>")
+                parts.append(f"<details{' class=long' if number else ''}><summary>{title}: {escape(series)}</summary>{columns}</details>")
     return "\n".join(["<h3>Worst trials</h3>", *parts]) if parts else ""
 
 

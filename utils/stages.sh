@@ -3,11 +3,12 @@
 # Sourced by every recipes/<name>/run.sh behind its options block, from the checkout's root: `. utils/stages.sh "$@"`.
 #
 # The block  name=default  # meaning  in run.sh, and the one below, are the only declaration of the options: they are the defaults, the --help and
-# the list of what is accepted.  A meaning that begins with `path:` marks a path: relative ones are the caller's.
+# the list of what is accepted.  A meaning that begins with `path:` marks a path, `paths:` several, joined by commas: relative ones are the caller's.
 #   at_stage 3 "title"     gate, log line and --help entry at once
 #   run COMMAND...         one process
 #   run $trainer -m ...    training, in as many processes as asked for
 #   $cmd JOB=1:$nj LOG COMMAND...   an array of processes, here or on a cluster
+#   train_backends, score_trials, score_systems, evaluate_systems   stages 5 to 7: utils/scoring.sh
 # The script is gone through twice: first only to write down the commands (the plan: what is done, stale or missing), then to run those that are needed.
 
 # Options of every recipe: name=default  # meaning
@@ -21,7 +22,14 @@ trim=false      # cut silence out when packing
 split=false     # make every stretch of speech of train an utterance of its own when packing
 augmentation=   # path: what happens to training crops, as in conf/augmentation/, instead of the YAML's section
 copies=         # path: policy of augmented copies of train for the back end, as in conf/augmentation/
-backend=        # path: back end, one of conf/backends/*.yaml; default: cosine after subtraction of the mean
+backend=        # paths: back ends, joined by commas, of conf/backends/*.yaml; default: cosine after subtraction of the mean
+score_norm=none # one of none, z_norm, t_norm, s_norm, as_norm1, as_norm2: of scores, by a cohort of the means of the training speakers
+top_k=          # members of the cohort that adaptive norms take; default: 300, or a quarter of a smaller cohort
+calibrate=false # one of false, true, quality: scores become log-likelihood ratios, as dev trials teach; quality: by durations and norms too
+fuse=false      # fuse the scores of all back ends, and of --fuse-with, as dev trials teach
+fuse_with=      # paths: other experiments, joined by commas, that scored the same trials by the same back ends
+allow_leakage=false  # go on though speakers of a test were heard before, and mark every result
+operating_points=  # further ones of the costs, joined by commas: prior of a target (0.001), or prior:cost of a miss:cost of a false alarm
 sample_rate_hz=16000  # of the packed audio: the network's, which most often is this
 steps=          # length of the training instead of the YAML's
 processes=1     # training processes (torchrun)
@@ -54,7 +62,7 @@ show_help() {
   sed -n '2,/^$/s/^# \{0,1\}//p' "$script"
   echo "Options (--name value):"
   # shellcheck disable=SC2001
-  sed 's/^\([^=]*\)=\([^#]*[^# ]\)\{0,1\} *# *\(path: \)\{0,1\}\(.*\)$/\1|\4|\2/' <<<"$declared" | while IFS='|' read -r option meaning default; do
+  sed 's/^\([^=]*\)=\([^#]*[^# ]\)\{0,1\} *# *\(paths\{0,1\}: \)\{0,1\}\(.*\)$/\1|\4|\2/' <<<"$declared" | while IFS='|' read -r option meaning default; do
     printf '  --%-18s %s (default: %s)\n' "${option//_/-}" "$meaning" "${default:-none}"
   done
   echo "Stages:"
@@ -69,6 +77,7 @@ set_option() {  # name value
       case " ${choices//,/} " in *" $2 "*) ;; *) fail_usage "option --${1//_/-} is one of $choices, not '$2'" ;; esac ;;
     *=true*\#* | *=false*\#*) [ "$2" = true ] || [ "$2" = false ] || fail_usage "option --${1//_/-} is true or false, not '$2'" ;;
     *"# path:"*) printf -v "$1" '%s' "$(callers_path "$2")"; return ;;
+    *"# paths:"*) local one all=; while IFS= read -r -d , one; do all+=,$(callers_path "$one"); done <<<"$2,"; printf -v "$1" '%s' "${all#,}"; return ;;
   esac
   printf -v "$1" '%s' "$2"
 }
@@ -90,15 +99,15 @@ for option in stage stop_stage accept; do
   case ${!option} in [0-7]) ;; '') [ "$option" = accept ] || fail_usage "--$option needs a number" ;; *) fail_usage "--${option//_/-} is a stage from 0 to 7, not '${!option}'" ;; esac
 done
 [ "$stage" -le "$stop_stage" ] || fail_usage "--stage $stage is behind --stop-stage $stop_stage"
-for option in nj steps processes num_threads sample_rate_hz fold; do
-  case ${!option-1} in [1-9] | [1-9][0-9]*) ;; '') [ "$option" = steps ] || fail_usage "--${option//_/-} needs a number" ;; *) bad=$option ;; esac
+for option in nj steps processes num_threads sample_rate_hz fold top_k; do
+  case ${!option-1} in [1-9] | [1-9][0-9]*) ;; '') [ "$option" = steps ] || [ "$option" = top_k ] || fail_usage "--${option//_/-} needs a number" ;; *) bad=$option ;; esac
   case ${!option-1} in *[!0-9]*) bad=$option ;; esac
   [ -z "${bad:-}" ] || fail_usage "--${bad//_/-} is a whole number from 1 on, not '${!bad}'"
 done
 case ${seed-1} in '' | *[!0-9]*) fail_usage "--seed is a whole number from 0 on, not '$seed'" ;; esac
 case $name in *[!A-Za-z0-9._-]*) fail_usage "--name is part of a folder's name: letters, digits, dots, dashes and underscores, not '$name'" ;; esac
 for option in config vad augmentation copies backend; do
-  [ -z "${!option:-}" ] || [ -f "${!option}" ] || fail_usage "--$option ${!option}: no such file"
+  while IFS= read -r -d , file; do [ -z "$file" ] || [ -f "$file" ] || fail_usage "--$option $file: no such file"; done <<<"${!option:-},"
 done
 case " $launchers" in *" $cmd "*) ;; *) fail_usage "--cmd is one of: $launchers; not '$cmd'" ;; esac
 : "${workdir:=$(dirname "$script")}"
@@ -123,6 +132,8 @@ launch() {  # [--num-threads N] [--mem G] [--gpu N] [--time H:MM:SS] JOB=1:N LOG
   if [ -n "${SV_PLAN:-}" ]; then { printf 'launch '; printf '%q ' "$@"; echo; } >>"$SV_PLAN"; return; fi
   SV_STAGED=$$ python3 -m utils.launchers "$launcher" "$@"
 }
+
+. utils/scoring.sh
 
 if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
   plan=$(mktemp)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from html import escape
 from math import ceil, floor
 
+LONGEST_LABEL = 6  # letters
 LEFT, RIGHT, TOP, BOTTOM = 58, 20, 12, 44  # margins in pixels: room for tick labels and axis titles
 
 
@@ -189,4 +190,19 @@ def round_ticks(low: float, high: float, about: int = 5) -> list[tuple[float, st
     """
     step = next(step for power in range(-12, 13) for factor in (1, 2, 5) if (high - low) / (step := factor * 10.0**power) < about + 1)
     first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)  # a bound that is a multiple counts, rounding or not
-    return [(k * step, f"{k * step:.10g}") for k in range(first, last + 1)]
+    plain = [f"{k * step:.10g}" for k in range(first, last + 1)]
+    if max(map(len, plain), default=0) > LONGEST_LABEL and max(abs(low), abs(high)) < 1:
+        plain = [compact(k * step) for k in range(first, last + 1)]
+    return [(k * step, label) for k, label in zip(range(first, last + 1), plain, strict=True)]
+
+
+def compact(value: float) -> str:
+    """A small number that fits beside an axis: ``1.5e-4``.
+
+    Parameters
+    ----------
+    value : float
+        A round number.
+    """
+    digits, _, power = f"{value:.3e}".partition("e")
+    return f"{float(digits):g}e{int(power)}" if value else "0"

@@ -24,7 +24,7 @@ packed=$data/packed_$sample_rate_hz${cut:+_$cut}
 bank=$packed/bank
 exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
 policy=${copies:+_$(basename "$copies" .yaml)}
-enlarged=train$policy scorer=$(basename "${backend:-cosine}" .yaml)$policy  # what the back end is trained on, and its name
+enlarged=train$policy           # what the back end is trained on
 drawing=(--bank "$bank" --seed "$seed" ${augmentation:+--augmentation "$augmentation"})  # of what happens to training crops
 untrained=$exp-untrained mfcc=$workdir/exp/mfcc_stats$suffix
 channel=$workdir/exp/channel_stats$suffix
@@ -73,8 +73,7 @@ if at_stage 4 "extract embeddings"; then
 fi
 
 if at_stage 5 "train the back end"; then
-  run python3 -m steps.train_backend "$exp/embeddings/$enlarged" "$exp/backend/$scorer" \
-    ${backend:+--config "$backend" --utt2spk "$packed/$enlarged/utt2spk"}
+  train_backends "$exp/embeddings/$enlarged" "$packed/$enlarged/utt2spk" "$exp/backend" --adaptation "$exp/embeddings/dev"
   run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/cosine"
   for baseline in "$mfcc" "$channel"; do  # their vectors are centred already
     run python3 -m steps.train_backend "$baseline/embeddings/dev" "$baseline/backend/cosine" --subtract-mean false
@@ -82,17 +81,14 @@ if at_stage 5 "train the back end"; then
 fi
 
 if at_stage 6 "score dev and test trials"; then
-  for trained in "$exp/backend/$scorer" "$untrained/backend/cosine" "$mfcc/backend/cosine" "$channel/backend/cosine"; do
-    for set in dev test; do
-      run python3 -m steps.score "$trained" "${trained%/backend/*}/embeddings/$set" "$packed/$set/trials" \
-        "${trained%/backend/*}/scores/$set/${trained##*/}.scores"
-    done
+  score_systems "$exp" "$enlarged" "$packed" dev test
+  for baseline in "$untrained" "$mfcc" "$channel"; do
+    score_trials "$baseline/backend/cosine" "$baseline" "$packed" dev test
   done
 fi
 
 if at_stage 7 "report"; then
-  run python3 -m steps.evaluate "$exp" "$packed" --others "[$untrained, $mfcc, $channel]" \
-    --train "[$packed/train]" --dev "[$packed/dev]" --backend-training "[$packed/train]"
+  evaluate_systems "$exp" "$packed" "$packed/train" "$packed/dev" "$untrained" "$mfcc" "$channel"
   run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}"
   run python3 -m steps.report "$exp" "$data"
 fi

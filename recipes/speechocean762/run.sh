@@ -28,7 +28,7 @@ packed=$data/packed_$sample_rate_hz${cut:+_$cut}
 bank=$([ -z "$noise$rooms" ] || echo "$packed/bank")
 exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
 policy=${copies:+_$(basename "$copies" .yaml)}
-enlarged=train$policy scorer=$(basename "${backend:-cosine}" .yaml)$policy  # what the back end is trained on, and its name
+enlarged=train$policy           # what the back end is trained on
 drawing=(${bank:+--bank "$bank"} --seed "$seed" ${augmentation:+--augmentation "$augmentation"})  # of what happens to training crops
 untrained=$exp-untrained mfcc=$workdir/exp/mfcc_stats$suffix
 
@@ -76,24 +76,20 @@ if at_stage 4 "extract embeddings"; then
 fi
 
 if at_stage 5 "train the back end"; then
-  run python3 -m steps.train_backend "$exp/embeddings/$enlarged" "$exp/backend/$scorer" \
-    ${backend:+--config "$backend" --utt2spk "$packed/$enlarged/utt2spk"}
+  train_backends "$exp/embeddings/$enlarged" "$packed/$enlarged/utt2spk" "$exp/backend" --adaptation "$exp/embeddings/dev"
   run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/cosine"
   run python3 -m steps.train_backend "$mfcc/embeddings/dev" "$mfcc/backend/cosine" --subtract-mean false
 fi
 
 if at_stage 6 "score dev and test trials"; then
-  for trained in "$exp/backend/$scorer" "$untrained/backend/cosine" "$mfcc/backend/cosine"; do
-    for set in dev test; do
-      run python3 -m steps.score "$trained" "${trained%/backend/*}/embeddings/$set" "$packed/$set/trials" \
-        "${trained%/backend/*}/scores/$set/${trained##*/}.scores"
-    done
+  score_systems "$exp" "$enlarged" "$packed" dev test
+  for baseline in "$untrained" "$mfcc"; do
+    score_trials "$baseline/backend/cosine" "$baseline" "$packed" dev test
   done
 fi
 
 if at_stage 7 "report"; then
-  run python3 -m steps.evaluate "$exp" "$packed" --others "[$untrained, $mfcc]" \
-    --train "[$packed/train]" --dev "[$packed/dev]" --backend-training "[$packed/train]"
+  evaluate_systems "$exp" "$packed" "$packed/train" "$packed/dev" "$untrained" "$mfcc"
   run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}"
   run python3 -m steps.report "$exp" "$data"
 fi

@@ -48,7 +48,7 @@ def simulate(rng, num_speakers, eer):
 
 def replicates_of(scores, is_target, left, right, weights):
     """EERs under weights."""
-    return weighted_figures(sort_trials(scores, is_target, left, right), weights, ())["eer_percent"] / 100
+    return weighted_figures(sort_trials(scores, is_target, left, right), weights, {})["eer_percent"] / 100
 
 
 def layers(rng, is_target, left, right, num_speakers, replicates):

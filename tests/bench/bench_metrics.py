@@ -12,6 +12,7 @@ import time
 import numpy as np
 
 from utils.bootstrap import drawn_weights, sort_trials, speaker_rows, weighted_figures
+from utils.bootstrap_llr import weighted_llr_figures
 from utils.metrics import crossing, error_rates, evaluate, lowest_cost
 from utils.metrics_llr import cllr, min_cllr
 
@@ -62,6 +63,9 @@ def main():
         weighted_figures(sort_trials(np.concatenate([target, nontarget]), is_target, left, right), drawn_weights(size, options.replicates, 0))
 
     timed(f"EER and two minDCF of {options.replicates:,} draws of {SPEAKERS:,} speakers", replicates, times=1)
+    size, left, right = speaker_rows(enrol, test, is_target)
+    both, weights = np.concatenate([target, nontarget]), drawn_weights(size, options.replicates, 0)
+    timed(f"Cllr and two actDCF of {options.replicates:,} draws", lambda: weighted_llr_figures(both, is_target, left, right, weights), times=1)
     if options.large:
         target, nontarget = scores_of(LARGE, np.float32)
         timed(f"EER, minDCF, Cllr, minCllr of {LARGE:,} float32 scores", lambda: four_figures(target, nontarget), times=1)

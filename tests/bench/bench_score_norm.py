@@ -1,6 +1,7 @@
 """How long score normalisation, calibration and decisions take, whole processes, files in and files out, on work of VoxCeleb1-E's size.
 
     python -m tests.bench.bench_score_norm
+    python -m tests.bench.bench_score_norm --device cuda
     python -m tests.bench.bench_score_norm --cohort 1000000 --num-embeddings 500 --num-trials 2000     memory of a cohort of a million
 
 Two threads; the naive way, one trial after the other against the whole cohort, is measured on a few trials and scaled up.
@@ -23,7 +24,7 @@ TARGET_SECONDS, TARGET_GIB = 25, 4
 
 
 def bench_score_norm(*, num_embeddings: int = 145_116, dimensions: int = 256, num_trials: int = 579_818, cohort: int = 5_994, top_k: int = 300,
-                     naive_trials: int = 200, methods: list[str] | None = None) -> dict:
+                     naive_trials: int = 200, methods: list[str] | None = None, device: str = "cpu") -> dict:
     """Make embeddings, trials and a cohort, score, normalise, calibrate and decide, and print a table.
 
     Parameters
@@ -38,6 +39,8 @@ def bench_score_norm(*, num_embeddings: int = 145_116, dimensions: int = 256, nu
         So many are also normalised one by one, and the time is scaled up.
     methods : list of str or None
         Which norms; None: s_norm and the adaptive ones.
+    device : str
+        ``cuda``: cohort scores on a GPU (not of as_norm2).
 
     Returns
     -------
@@ -55,7 +58,8 @@ def bench_score_norm(*, num_embeddings: int = 145_116, dimensions: int = 256, nu
         commands = {"train_backend": [folder / "test", folder / "backend"], "score": [*raw, folder / "test" / "trials", scores / "raw.scores"]}
         for method in methods or ["s_norm", "as_norm1", "as_norm2"]:
             commands[f"normalise_scores {method}"] = [scores / "raw.scores", *raw, folder / "test", folder / "train", scores / f"{method}.scores",
-                                                      "--method", method, "--top-k", top_k]
+                                                      "--method", method, "--top-k", top_k,
+                                                      "--device", device if method != "as_norm2" else "cpu"]
         make_scores(folder / "test" / "trials", known := scores / "known.scores")
         commands["calibrate"] = [known, folder / "test", folder / "calibration"]
         commands["apply_calibration"] = [folder / "calibration", known, folder / "test", scores / "llr.scores", "--allow-leakage"]

@@ -33,6 +33,7 @@ crops: {crop_seconds: 1.0, batch_size: 4}
 augmentation: {chain: [{name: reverb, probability: 0.5}, {name: noise, probability: 0.5}]}
 training: {steps: 12, validate_every_steps: 6, checkpoint_every_steps: 2, average_checkpoints: 2}
 """
+TINY_PLDA_YAML = "{name: plda, links: [{name: mean}, {name: whiten, dim: 6}, {name: length_norm}]}"  # of a dozen vectors no more can be learned
 
 
 class Runs:
@@ -98,6 +99,7 @@ def make_corpora(folder: Path) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
         soundfile.write(folder / name, 0.1 * random.standard_normal(16000), 16000)
     (folder / "tiny.yaml").write_text(TINY_YAML)
+    (folder / "tiny_plda.yaml").write_text(TINY_PLDA_YAML)
 
 
 def start(recipe: str, *options: str, cwd: Path = ROOT, stdout: int = subprocess.DEVNULL) -> subprocess.Popen:

@@ -41,6 +41,7 @@ def test_help_names_every_stage_and_every_option(recipe):
     ["--stage", "9"], ["--stage", "-1"], ["--stage"], ["--stage="], ["--stage", "5", "--stop-stage", "3"], ["--stop_stage", "8"], ["--accept", "x"],
     ["--stagee", "3"], ["--verbose"], ["3"], ["--nj", "0"], ["--nj", "many"], ["--cmd", "pbs"], ["--trim", "perhaps"], ["--status", "maybe"],
     ["--seed", "one"], ["--steps", "many"], ["--device"], ["--recipe"], ["--recipe", "none"], ["--recipe=none"], ["--config", "none.yaml"],
+    ["--score-norm", "b_norm"], ["--top-k", "0"], ["--calibrate", "maybe"], ["--fuse", "true"], ["--backend=conf/backends/cosine.yaml,none.yaml"],
     ["--vad", "none.yaml"], ["--augmentation=none.yaml"], ["--copies", "none.yaml"], ["--processes", "0"], ["--num-threads", "two"],
 ], ids=" ".join)
 def test_a_mistyped_option_is_one_line_and_2_and_nothing_is_written(tmp_path, options):

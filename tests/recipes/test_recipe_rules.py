@@ -12,7 +12,8 @@ from tests.tree import RECIPES, SHELL, YAMLS, label
 
 STAGES = ["prepare", "VAD", "pack", "train", "extract", "train", "score", "report"]  # first words of the titles: they mean the same in every recipe
 MAX_RECIPE_LINES = 100
-COMMAND = r"(run|\$cmd JOB=1:\S+ \S+) .*-m (steps|local)\.\w+ .*"
+SHARED = "|".join(re.findall(r"^(\w+)\(\) \{", (ROOT / "utils" / "scoring.sh").read_text(), re.M))  # what stages 5 to 7 have in common
+COMMAND = rf"(({SHARED}) .*|(run|\$cmd JOB=1:\S+ \S+) .*-m (steps|local)\.\w+ .*)"
 IN_A_STAGE = re.compile(rf"(#.*|:|for \w+ in .*; do|done|if .*; then|else|fi|(\[ .* \] (&&|\|\|) )?{COMMAND})")
 
 recipe = pytest.mark.parametrize("path", RECIPES, ids=label)

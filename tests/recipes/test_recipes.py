@@ -142,6 +142,38 @@ def test_the_sound_options_make_variants_of_their_own_and_leave_the_others_as_th
     assert "report:" in text
 
 
+@each_recipe
+def test_scores_are_normalised_calibrated_and_fused_by_options(runs, recipe, tmp_path):
+    """On a finished run: stages 5 to 7 again, with two back ends; what was scored before stays in the report.
+
+    Networks as tiny as these may rank targets below non-targets, which a calibration of one system's scores refuses, but not one that has
+    quality measures too.
+    """
+    workdir = runs.copy(recipe, tmp_path)
+    options = ["--backend", f"conf/backends/cosine.yaml,{runs.base / 'corpora' / 'tiny_plda.yaml'}", "--score-norm", "s_norm",
+               "--calibrate", "quality", "--fuse", "--operating-points", "0.001,0.01:10:1"]
+    text = runs.run(recipe, workdir, *options, cwd=ROOT)
+    assert "stage 4: extract embeddings: done already" in text
+    assert "speakers only: on others the ratios may be well off" in text
+    assert "speakers of the cohort are in the network's training, as is usual" in text
+    experiment = next(path.parent for path in workdir.glob("exp/*/report.html"))
+    rows = [row for row in json.loads((experiment / "results.json").read_text()) if row["subset"] == "all" and row["system"] == experiment.name]
+    of_set = {name: {row["backend"]: row for row in rows if row["test_set"] == name} for name in ("dev", "test")}
+    ranked = {"cosine", "cosine_s_norm", "tiny_plda", "tiny_plda_s_norm"}
+    assert set(of_set["dev"]) == ranked, "dev trials taught the calibration, which is not tried on them"
+    assert set(of_set["test"]) == ranked | {"cosine_s_norm_quality", "tiny_plda_s_norm_quality", "fused"}
+    for name, row in of_set["test"].items():
+        declared = name not in ranked
+        assert (row["cllr"] is not None) == (row["act_dcf_0.01:10:1"] is not None) == (row["cllr_interval"] is not None) == declared, name
+        assert row["min_dcf_0.001"] is not None
+    assert json.loads((experiment / "calibration" / "fused" / "calibration.json").read_text())["measures"] == ["dur", "norm"]
+    assert "<h3>Calibration</h3>" in (experiment / "report.html").read_text()
+    assert "nothing to do" in runs.run(recipe, workdir, *options, cwd=ROOT)
+    planned = runs.run(recipe, workdir, *options[:2], "--calibrate", "--fuse-with", tmp_path / "other", "--fuse", "--dry-run", cwd=ROOT)
+    assert f"{experiment}/scores/test/cosine_calibrated.scores" in planned
+    assert f" {experiment}/scores/dev/tiny_plda.scores {tmp_path}/other/scores/dev/tiny_plda.scores " in planned
+
+
 def test_rooms_are_simulated_where_none_are_at_hand(runs, tmp_path):
     text = run("speechocean762", "--corpus", runs.base / "corpora" / "corpus", "--workdir", tmp_path, "--simulate-rooms", "true",
                "--config", runs.base / "corpora" / "tiny.yaml", "--stop-stage", "2")

@@ -241,6 +241,12 @@ def test_scores_that_teach_nothing_are_refused(work, change, words):
     assert not (work / "calibration" / "calibration.json").exists()
 
 
+def test_a_list_of_few_speakers_is_said_to_be_small(work, capsys):
+    folder = learned(work)
+    assert "has 12 speakers only: on others the ratios may be well off" in capsys.readouterr().out
+    assert read_receipt(folder / "receipts" / "calibrate.json")["counts"]["speakers"] == 12
+
+
 def test_a_list_that_is_separable_is_said_to_be(work, capsys):
     replace_scores(work, lambda scores: np.where(classes_of(work, "dev"), 10.0, 0.0) + scores)
     found = json.loads((learned(work) / "calibration.json").read_text())

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from steps.compare import compare, holm
+from steps.compare import compare
 from steps.evaluate import evaluate
 from tests.steps.test_report import make_system, write_data
+from utils.comparison import holm
 from utils.errors import UserError
 
 
@@ -22,7 +23,7 @@ def work(tmp_path):
 
 def compared(work, *names, **options):
     """Entries of differences.json by pair."""
-    compare(work / "data", work / "compared", experiments=[work / "exp" / name for name in names], **{"replicates": 100, **options})
+    compare([work / "data"], work / "compared", experiments=[work / "exp" / name for name in names], **{"replicates": 100, **options})
     entries = json.loads((work / "compared" / "differences.json").read_text())
     return {(one["first"], one["second"]): one for one in entries}
 

@@ -58,10 +58,10 @@ def test_draws_depend_on_the_seed_alone(work):
 
 
 def test_further_priors_are_given_and_bad_options_named(work, command):
-    row = rows_of(work, p_targets=[0.5])["all"]
+    row = rows_of(work, operating_points="0.5,0.01:10:1")["all"]
     assert row["min_dcf_0.5"] <= 1
     assert row["min_dcf_0.5_interval"] is not None
-    for option, value in (("--p-targets", "[1.5]"), ("--replicates", "1")):
+    for option, value in (("--operating-points", "1.5"), ("--operating-points", "0.1:1"), ("--replicates", "1")):
         done = command("steps.evaluate", work / "exp" / "good", work / "data", option, value)
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
         assert option in done.stderr
@@ -163,4 +163,4 @@ def test_a_table_for_results_md_comes_from_the_same_rows(work):
     line = (work / "exp" / "good" / "results.md").read_text().splitlines()[2]
     low, high = row["eer_percent_interval"]
     assert line.startswith(f"| test | good | {row['eer_percent']:.2f} [{low:.2f}, {high:.2f}] | {row['min_dcf_0.01']:.3f} [")
-    assert line.endswith("| – | 1,128 | 12 |")
+    assert line.endswith("] | 1,128 | 12 |")

@@ -248,6 +248,13 @@ def test_a_cohort_of_another_network_is_refused(work):
         normalised(work)
 
 
+def test_without_a_number_a_quarter_of_a_small_cohort_is_close(work, capsys):
+    scored(work)
+    path = normalised(work, top_k=None)
+    assert "by the 3 closest of a cohort of 12 speakers" in capsys.readouterr().out
+    assert read_scores(path)[2] == pytest.approx(read_scores(normalised(work, output="three", top_k=3))[2])
+
+
 def test_a_second_run_does_nothing_and_another_option_redoes(work, capsys):
     scored(work)
     path = normalised(work)

@@ -22,6 +22,7 @@ SPEAKERS = {f"spk{k:02d}": "fm"[k % 2] for k in range(12)}
 UTT2SPK = {f"{speaker}-{condition}{k}": speaker for speaker in SPEAKERS for condition in ("near", "far") for k in range(2)}
 FIGURES = {"system", "test_set", "protocol", "backend", "subset", "eer_percent", "min_dcf", "min_dcf_0.01", "min_dcf_0.05", "targets", "nontargets",
            "watermarks", "speakers", "eer_percent_interval", "min_dcf_0.01_interval", "min_dcf_0.05_interval", "act_dcf_0.01", "act_dcf_0.05", "cllr",
+           "act_dcf_0.01_interval", "act_dcf_0.05_interval", "cllr_interval",
            "min_cllr", "eer_hull_percent", "eer_kaldi_percent", "tpr_at_far_0.001", "tpr_at_far_0.01", "tpr_at_far_0.1", "best_accuracy"}
 
 
@@ -196,7 +197,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attributes):
         self.links += [value for name, value in attributes if name in ("src", "href", "srcset", "data")]
         self.counts[tag] = self.counts.get(tag, 0) + 1
-        if tag not in ("meta", "br"):
+        if tag not in ("meta", "br", "input"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attributes):

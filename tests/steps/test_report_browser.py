@@ -23,7 +23,7 @@ def page(tmp_path_factory):
     write_data(work / "data" / "test")
     for name, noise, seed in (("good", 0.7, 0), ("bad", 5.0, 1)):
         make_system(work / "exp" / name, noise, seed)
-    compare(work / "data", work / "compared", experiments=[work / "exp" / "good", work / "exp" / "bad"], replicates=50)
+    compare([work / "data"], work / "compared", experiments=[work / "exp" / "good", work / "exp" / "bad"], replicates=50)
     return work / "compared" / "report.html"
 
 
@@ -53,6 +53,19 @@ def test_figures_are_drawn_and_the_console_stays_silent(page, tmp_path, mode, ba
     assert min(shares[1:]) > 0.0005
     inside = pixels[:, pixels.shape[1] // 10 : -pixels.shape[1] // 10]
     assert (inside.std(axis=(1, 2)) > 0.01).mean() > 0.3  # text and figures down the whole page
+
+
+def test_a_curve_is_switched_off_without_a_script(page, tmp_path):
+    """What a click on its name does: the page says so by CSS alone."""
+    text, shares, box = page.read_text(), [], 'class="series-0"><input type="checkbox"'
+    assert "<script" not in text
+    assert text.count(f"{box} checked>") == 1
+    for number, content in enumerate((text, text.replace(f"{box} checked>", f"{box}>"))):
+        (tmp_path / "page.html").write_text(content)
+        browse(tmp_path / "page.html", "--blink-settings=preferredColorScheme=1", f"--screenshot={tmp_path / f'{number}.png'}")
+        shares.append(close_to(matplotlib.image.imread(tmp_path / f"{number}.png"), "#0072b2"))
+    print("share of the first series' colour, shown and switched off:", shares)
+    assert shares[1] < 0.9 * shares[0]
 
 
 def test_it_prints_on_a_few_sheets(page, tmp_path):

@@ -72,7 +72,7 @@ def test_paired_difference_sees_what_single_intervals_hide():
     scores = 2.0 * is_target + goat[speakers[enrol]] + goat[speakers[test]] + rng.normal(0, 1, len(enrol))
     size, left, right = speaker_rows(speakers[enrol], speakers[test], is_target)
     weights = drawn_weights(size, 400, 0)
-    worse, better = (weighted_figures(sort_trials(values, is_target, left, right), weights, ())["eer_percent"] / 100
+    worse, better = (weighted_figures(sort_trials(values, is_target, left, right), weights, {})["eer_percent"] / 100
                      for values in (scores, scores + 0.35 * is_target))
     found = paired_difference(float(np.mean(worse) - np.mean(better)), worse - better, size)
     print(found)

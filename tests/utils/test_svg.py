@@ -18,7 +18,7 @@ def plot():
     (0, 10, ["0", "2", "4", "6", "8", "10"]),
     (-1, 1, ["-1", "-0.5", "0", "0.5", "1"]),
     (0, 0.001, ["0", "0.0002", "0.0004", "0.0006", "0.0008", "0.001"]),
-    (0, 1234, ["0", "500", "1000"]),
+    (0, 1234, ["0", "500", "1000"]), (0, 0.00022, ["0", "5e-5", "1e-4", "1.5e-4", "2e-4"]), (0, 3e6, ["0", "1000000", "2000000", "3000000"]),
 ])
 def test_ticks_are_round(low, high, labels):
     assert [label for _, label in round_ticks(low, high)] == labels
@@ -37,8 +37,8 @@ def test_text_is_escaped_and_the_drawing_well_formed():
 
 
 def test_det_plot_shows_each_system_and_survives_a_perfect_one():
-    curves = [{"name": "perfect", "miss": [0.0], "false_alarm": [0.0], "eer_percent": 0.0},
-              {"name": "a <b>", "miss": [0.01, 0.5], "false_alarm": [0.5, 0.01], "eer_percent": 12.0}]
+    curves = [{"name": "perfect", "style": "series-0", "miss": [0.0], "false_alarm": [0.0], "eer_percent": 0.0},
+              {"name": "a <b>", "style": "series-9 again", "miss": [0.01, 0.5], "false_alarm": [0.5, 0.01], "eer_percent": 12.0}]
     root = ElementTree.fromstring(det_plot(curves))
     assert len(root.findall(".//circle")) == 2
     assert {title.text for title in root.iter("title")} == {"equal error rates", "perfect: EER 0.00 %", "a <b>: EER 12.00 %"}

@@ -1,0 +1,115 @@
+"""What stages 5 to 7 of every recipe have in common: the commands that options ask for, seen in the plan that run.sh writes first."""
+
+import os
+import shlex
+import subprocess
+
+import pytest
+
+from tests.conftest import ROOT
+
+RECIPE = """#!/usr/bin/env bash
+set -euo pipefail
+cd {root} && . ./path.sh
+# Options: name=default  # meaning
+size=full   # one of full, tiny: of nothing
+. utils/stages.sh "$@"
+{names}
+if at_stage 5 "train the back end"; then
+  train_backends exp/embeddings/train data/train/utt2spk exp/backend --adaptation exp/embeddings/dev
+fi
+if at_stage 6 "score"; then
+  score_systems exp train data {dev} {test}
+fi
+if at_stage 7 "report"; then
+  evaluate_systems exp data data/train "{dev}" other
+fi
+"""
+
+
+def start(script, plan, *options):
+    """Write the plan of a recipe."""
+    environment = {**os.environ, "SV_PLAN": str(plan)}
+    return subprocess.run(["bash", str(script), *options], env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """A function that gives the commands of a recipe by step, as lists of words."""
+    def planned(*options, names="", dev="dev", test="test"):
+        script, written = tmp_path / "run.sh", tmp_path / "plan"
+        script.write_text(RECIPE.format(root=ROOT, names=names, dev=dev or '""', test=test))
+        written.write_text("")
+        done = start(script, written, *options)
+        assert done.returncode == 0, done.stderr
+        commands = {}
+        for line in written.read_text().splitlines():
+            kind, *words = shlex.split(line)
+            if kind == "run":
+                commands.setdefault(words[2].removeprefix("steps."), []).append(words[3:])
+        return commands
+
+    return planned
+
+
+def option(words, name):
+    """The value of an option; None where it is not given."""
+    return words[words.index(name) + 1] if name in words else None
+
+
+def test_without_options_there_is_one_cosine(plan):
+    found = plan()
+    assert found["train_backend"] == [["exp/embeddings/train", "exp/backend/cosine", "--adaptation", "exp/embeddings/dev"]]
+    assert found["score"] == [["exp/backend/cosine", f"exp/embeddings/{name}", f"data/{name}/trials", f"exp/scores/{name}/cosine.scores"]
+                              for name in ("dev", "test")]
+    (evaluate,) = found["evaluate"]
+    assert evaluate[:4] == ["exp", "data", "--others", "[other]"]
+    assert [option(evaluate, name) for name in ("--train", "--dev", "--backend-training", "--cohort", "--calibration", "--allow-leakage")] == [
+        "[data/train]", "[dev]", "[data/train]", None, None, "false"]
+    assert set(found) == {"train_backend", "score", "evaluate"}
+
+
+def test_every_option_has_its_commands(plan):
+    found = plan("--backend", "conf/backends/cosine.yaml,conf/backends/plda.yaml", "--score-norm", "as_norm1", "--top-k", "5",
+                 "--calibrate", "quality", "--fuse", "true", "--operating-points", "0.001,0.1:2:1", "--allow-leakage", "true", names="policy=_copies")
+    assert [words[1] for words in found["train_backend"]] == ["exp/backend/cosine_copies", "exp/backend/plda_copies"]
+    assert [option(words, "--config") for words in found["train_backend"]] == [f"conf/backends/{name}.yaml" for name in ("cosine", "plda")]
+    assert len(found["score"]) == len(found["normalise_scores"]) == 4
+    norm = found["normalise_scores"][-1]
+    assert norm[:6] == ["exp/scores/test/plda_copies.scores", "exp/backend/plda_copies", "exp/embeddings/test", "data/test", "exp/embeddings/train",
+                        "exp/scores/test/plda_copies_as_norm1.scores"]
+    assert (option(norm, "--top-k"), option(norm, "--allow-leakage")) == ("5", "true")
+    assert [words[-3] for words in found["calibrate"]] == [f"exp/calibration/{name}" for name in
+                                                           ("cosine_copies_as_norm1_quality", "plda_copies_as_norm1_quality", "fused")]
+    assert found["calibrate"][2][:2] == ["exp/scores/dev/cosine_copies_as_norm1.scores", "exp/scores/dev/plda_copies_as_norm1.scores"]
+    assert found["apply_calibration"][2][:5] == ["exp/calibration/fused", "exp/scores/test/cosine_copies_as_norm1.scores",
+                                                 "exp/scores/test/plda_copies_as_norm1.scores", "data/test", "exp/scores/test/fused.scores"]
+    assert option(found["apply_calibration"][2], "--measures") == "[data/test/utt2dur, exp/measures/test/utt2norm]"
+    assert found["measure_norms"] == [[f"exp/embeddings/{name}", f"exp/measures/{name}"] for name in ("dev", "test")]
+    (evaluate,) = found["evaluate"]
+    assert [option(evaluate, name) for name in ("--cohort", "--calibration", "--operating-points")] == ["[data/train]", "[dev]", "0.001,0.1:2:1"]
+
+
+def test_cut_sides_and_models_of_several_utterances(plan):
+    found = plan("--score-norm", "s_norm", "--calibrate", "true", "--fuse-with", str(ROOT / "other"), "--fuse", "true",
+                 names='cuts=whole,centre_2s enrolled="test"')
+    whole, cut = found["score"][1], found["score"][3]
+    assert whole[4:] == ["--enroll-spk2utt", "data/test/enroll.spk2utt"]
+    assert cut == ["exp/backend/cosine", "exp/embeddings/test/centre_2s", "data/test/trials", "exp/scores/test/centre_2s/cosine.scores",
+                   "--enroll-spk2utt", "data/test/enroll.spk2utt", "--enrol-embeddings", "exp/embeddings/test"]
+    assert "--enroll-spk2utt" not in found["score"][2]
+    assert found["normalise_scores"][3][2] == "exp/embeddings/test/centre_2s"
+    assert [words[:2] for words in found["calibrate"][2:]] == [
+        ["exp/scores/dev/centre_2s/cosine_s_norm.scores", "data/dev"],
+        ["exp/scores/dev/centre_2s/cosine_s_norm.scores", "other/scores/dev/centre_2s/cosine_s_norm.scores"]]
+    assert found["apply_calibration"][3][-3] == "exp/scores/test/centre_2s/fused.scores"
+
+
+def test_without_a_dev_set_there_is_no_calibration(plan, tmp_path):
+    assert [words[1] for words in plan(dev="")["score"]] == ["exp/embeddings/test"]
+    several = plan(dev="", names="tests=vox1_o,vox1_e", test='"$tests"')
+    assert [words[1] for words in several["score"]] == ["exp/embeddings/vox1_o", "exp/embeddings/vox1_e"]
+    assert option(plan(dev="")["evaluate"][0], "--dev") is None
+    done = start(tmp_path / "run.sh", tmp_path / "plan", "--calibrate")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "--calibrate and --fuse learn from a dev set, and there is none" in done.stderr

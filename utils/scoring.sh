@@ -1,0 +1,124 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154  # options, run and fail_usage are of utils/stages.sh
+# Sourced by utils/stages.sh: what stages 5 to 7 of every recipe have in common.  What --backend, --score-norm, --calibrate, --fuse, --operating-points and
+# --allow-leakage ask for happens here, so that no recipe says it again.
+#   train_backends EMBEDDINGS UTT2SPK OUTPUT [OPTION...]  each back end, as OUTPUT/<scorer>; options are those of steps.train_backend
+#   score_trials BACKEND EXP DATA SET...           one back end: EXP/embeddings/<set>, DATA/<set>/trials -> EXP/scores/<set>/<scorer>.scores
+#   score_systems EXP COHORT DATA DEV TEST...      each back end of EXP, normalised by the speakers of EXP/embeddings/COHORT, calibrated and fused by the
+#                                                  trials of DEV; DEV may be empty where nothing is calibrated
+#   evaluate_systems EXP DATA TRAIN DEV [OTHER...] error rates of EXP and of other experiments; TRAIN and DEV: data directories, or empty
+# SET and TEST may be several, joined by commas.  A recipe may set above its stages:
+#   policy=_copies     name of the augmented copies behind the back ends: a scorer is called <back end><policy>
+#   enrolled="test"    sets whose trials have models of enroll.spk2utt as enrolment sides
+#   cuts=whole,centre_2s   protocols of the test sides that are scored, by folders of their own; enrolment sides are whole
+
+IFS=, read -ra backends <<<"$backend"
+[ ${#backends[@]} -gt 0 ] || backends=("")
+IFS=, read -ra fused_with <<<"$fuse_with"
+[ "$fuse" = false ] || [ $((${#backends[@]} * (1 + ${#fused_with[@]}))) -gt 1 ] || fail_usage "--fuse needs several systems: --backend A,B or --fuse-with EXP"
+
+scorer_of() {  # [YAML]
+  local name=${1:-cosine}
+  name=${name##*/}
+  echo "${name%.yaml}${policy-}"
+}
+
+train_backends() {
+  local file
+  for file in "${backends[@]}"; do
+    run python3 -m steps.train_backend "$1" "$3/$(scorer_of "$file")" ${file:+--config "$file" --utt2spk "$2"} "${@:4}"
+  done
+}
+
+each_cut() {  # FUNCTION ARGUMENT...: for each of the protocols, whose folder is $cut, empty for whole utterances
+  local cut all
+  IFS=, read -ra all <<<"${cuts:-whole}"
+  for cut in "${all[@]}"; do
+    [ "$cut" != whole ] || cut=
+    "$@"
+  done
+}
+
+sides_of() {  # EMBEDDINGS DATA SET: fills `sides` with the options that say what the sides of a set's trials are
+  sides=()
+  [[ " ${enrolled-} " != *" $3 "* ]] || sides+=(--enroll-spk2utt "$2/$3/enroll.spk2utt")
+  [ -z "$cut" ] || sides+=(--enrol-embeddings "$1/$3")
+}
+
+score_trials() { each_cut score_cut "$@"; }
+
+score_cut() {
+  local set sets sides
+  IFS=, read -ra sets <<<"$(IFS=,; echo "${*:4}")"
+  for set in "${sets[@]}"; do
+    sides_of "$2/embeddings" "$3" "$set"
+    run python3 -m steps.score "$1" "$2/embeddings/$set${cut:+/$cut}" "$3/$set/trials" "$2/scores/$set/${cut:+$cut/}${1##*/}.scores" ${sides[@]+"${sides[@]}"}
+  done
+}
+
+score_systems() {
+  local file
+  [ -n "$4" ] || [ "$calibrate$fuse" = falsefalse ] || fail_usage "--calibrate and --fuse learn from a dev set, and there is none"
+  for file in "${backends[@]}"; do score_trials "$1/backend/$(scorer_of "$file")" "$1" "$3" ${4:+"$4"} "${@:5}"; done
+  each_cut finish_cut "$@"
+}
+
+finish_cut() {
+  local exp=$1 cohort=$2 data=$3 dev=$4 tests suffix=calibrated file scorer set other scorers=() all=()
+  IFS=, read -ra tests <<<"$(IFS=,; echo "${*:5}")"
+  for file in "${backends[@]}"; do
+    scorer=$(scorer_of "$file")
+    if [ "$score_norm" != none ]; then
+      normalise_cut "$scorer" ${dev:+"$dev"} "${tests[@]}"
+      scorer=${scorer}_$score_norm
+    fi
+    scorers+=("$scorer")
+  done
+  if [ "$calibrate" = quality ] && [ -z "$cut" ]; then  # of a cut side neither the duration nor the length of the whole utterance's vector is known
+    suffix=quality
+    for set in "$dev" "${tests[@]}"; do run python3 -m steps.measure_norms "$exp/embeddings/$set" "$exp/measures/$set"; done
+  fi
+  for scorer in "${scorers[@]}"; do
+    [ "$calibrate" = false ] || calibrate_trials "${scorer}_$suffix" "$exp/scores//$scorer"
+    for other in "$exp" ${fused_with[@]+"${fused_with[@]}"}; do all+=("$other/scores//$scorer"); done
+  done
+  [ "$fuse" = false ] || calibrate_trials fused "${all[@]}"
+}
+
+normalise_cut() {  # SCORER SET...
+  local set sides scores
+  for set in "${@:2}"; do
+    scores=$exp/scores/$set/${cut:+$cut/}$1
+    sides_of "$exp/embeddings" "$data" "$set"
+    run python3 -m steps.normalise_scores "$scores.scores" "$exp/backend/$1" "$exp/embeddings/$set${cut:+/$cut}" "$data/$set" "$exp/embeddings/$cohort" \
+      "${scores}_$score_norm.scores" --method "$score_norm" ${top_k:+--top-k "$top_k"} --allow-leakage "$allow_leakage" ${sides[@]+"${sides[@]}"}
+  done
+}
+
+calibrate_trials() {  # NAME SYSTEM...: a system is EXP/scores//SCORER
+  local set files measures learned=$exp/calibration/${cut:+$cut/}$1
+  files_of "$dev" "${@:2}"
+  run python3 -m steps.calibrate "${files[@]}" "$data/$dev" "$learned" ${measures[@]+"${measures[@]}"}
+  for set in "${tests[@]}"; do
+    files_of "$set" "${@:2}"
+    run python3 -m steps.apply_calibration "$learned" "${files[@]}" "$data/$set" "$exp/scores/$set/${cut:+$cut/}$1.scores" \
+      --allow-leakage "$allow_leakage" ${measures[@]+"${measures[@]}"}
+  done
+}
+
+files_of() {  # SET SYSTEM...: fills `files` and `measures`
+  local system
+  files=() measures=()
+  for system in "${@:2}"; do files+=("${system%%//*}/$1/${cut:+$cut/}${system##*//}.scores"); done
+  [ "$suffix" != quality ] || measures=(--measures "[$data/$1/utt2dur, $exp/measures/$1/utt2norm]")
+}
+
+evaluate_systems() {
+  local exp=$1 data=$2 others learnt=(${3:+--train "[$3]" --backend-training "[$3]"} ${4:+--dev "[$4]"})
+  [ "$score_norm" = none ] || learnt+=(--cohort "[$3]")
+  [ "$calibrate$fuse" = falsefalse ] || learnt+=(--calibration "[$4]")
+  shift 4
+  others=$(IFS=,; echo "$*")
+  run python3 -m steps.evaluate "$exp" "$data" ${others:+--others "[$others]"} ${learnt[@]+"${learnt[@]}"} --allow-leakage "$allow_leakage" \
+    ${operating_points:+--operating-points "$operating_points"}
+}
