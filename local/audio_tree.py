@@ -1,0 +1,187 @@
+"""The audio files of a large corpus: which there are, found by several threads, and how long they are, read from headers by several processes.
+
+Nothing is written into the corpus.  What has been measured is kept beside the output, so that a preparation that was killed goes on where it was.
+"""
+
+import functools
+import hashlib
+import multiprocessing
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import chain, count
+from pathlib import Path
+
+from tqdm import tqdm
+
+from utils.audio import UnreadableAudio, audio_info
+from utils.cli import die_with_parent
+from utils.errors import UserError
+from utils.files import atomic_write, read_lines
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".m4a")
+FILES_PER_PART = 10_000  # measured in about a second, then kept
+FEW_FILES = 1_000  # are measured sooner than processes start
+ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # of names; the last range stands for bytes that are not UTF-8
+
+Files = Sequence[tuple[str, int]]  # path below the root with slashes, bytes
+Measured = tuple[dict[tuple[str, int], str], dict[str, str]]  # file -> seconds, path -> what is wrong
+
+
+def list_audio(root: Path, suffixes: Sequence[str] = SUFFIXES, jobs: int = 8) -> list[tuple[str, int]]:
+    """All audio files below a folder; links are followed, names that begin with a dot are left alone.
+
+    Parameters
+    ----------
+    root : path
+        Where to look.
+    suffixes : sequence of str
+        Ends of names, in small letters; case does not matter.
+    jobs : int
+        Threads: most of the time goes into waiting for the disk.
+
+    Returns
+    -------
+    list of (str, int)
+        Path below the root and size in bytes, in byte order; a link to nothing has size 0.
+
+    Raises
+    ------
+    UserError
+        There is no such folder, one below it cannot be listed or leads back to itself, or a name is no line of UTF-8 text.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; correct the path")
+    files, folders = [], [""]
+    with ThreadPoolExecutor(jobs) as pool:
+        while folders:
+            shares = [folders[job::4 * jobs] for job in range(4 * jobs)]
+            found = list(pool.map(functools.partial(_list_folders, str(root), tuple(suffixes)), shares))
+            files += chain.from_iterable(audio for audio, _ in found)
+            folders = list(chain.from_iterable(below for _, below in found))
+    files.sort()
+    _refuse_odd_names(root, files)
+    return files
+
+
+def _list_folders(root: str, suffixes: tuple[str, ...], folders: Iterable[str]) -> tuple[list[tuple[str, int]], list[str]]:
+    """Audio files of some folders, and the folders in them."""
+    audio, below = [], []
+    for folder in folders:
+        try:
+            with os.scandir(os.path.join(root, folder)) as entries:
+                for entry in entries:
+                    path = folder + entry.name
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        _refuse_loop(entry)
+                        below.append(path + "/")
+                    elif entry.name.lower().endswith(suffixes):
+                        audio.append((path, _num_bytes(entry)))
+        except OSError as error:
+            raise UserError(f"{os.path.join(root, folder)}: cannot be listed: {error.strerror}; mend it, since files may be missing") from None
+    return audio, below
+
+
+def _num_bytes(entry: os.DirEntry) -> int:
+    try:
+        return entry.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _refuse_loop(entry: os.DirEntry) -> None:
+    if entry.is_symlink():
+        here, target = os.path.realpath(os.path.dirname(entry.path)), os.path.realpath(entry.path)
+        if (here + "/").startswith(target + "/"):
+            raise UserError(f"{entry.path}: a link to a folder that it lies in; remove it")
+
+
+def _refuse_odd_names(root: Path, files: Files) -> None:
+    if ODD.search("/".join([path for path, _ in files])):
+        odd = next(path for path, _ in files if ODD.search(path))
+        raise UserError(f"{root}: the name {os.fsencode(odd)!r} is not UTF-8 or has a control character in it; rename the file or folder")
+
+
+def listing_digest(files: Files) -> str:
+    """Fingerprint of a listing, for receipts: another file, or one of another size, is another corpus.
+
+    Parameters
+    ----------
+    files : sequence of (str, int)
+        From `list_audio`.
+    """
+    return hashlib.sha256("".join([f"{path} {num_bytes}\n" for path, num_bytes in files]).encode()).hexdigest()
+
+
+def durations(root: Path, files: Files, jobs: int, cache: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Durations as the files' headers say; nothing is decoded that has a header.
+
+    Parameters
+    ----------
+    root : path
+        Where the paths start.
+    files : sequence of (str, int)
+        From `list_audio`, or some of it.
+    jobs : int
+        Processes.
+    cache : path
+        Folder beside the output.  Each part that has been measured is a list there, ``<bytes> TAB <seconds> TAB <path>``: what has the same path and
+        size is not measured again.  What could not be opened is not in it, since it may be mended; remove the folder to measure all.
+
+    Returns
+    -------
+    seconds : dict of str to str
+        Path -> duration, with four decimals, of each file that can be opened.
+    unreadable : dict of str to str
+        Path -> what is wrong with each of the others.
+    """
+    measured = _read_cache(cache)
+    pending = [file for file in files if file not in measured]
+    unreadable: dict[str, str] = {}
+    names = (path for number in count(1) if not (path := cache / f"part.{number:05d}").exists())
+    for rows, faults in _measure_all(str(root), pending, jobs):
+        unreadable |= faults
+        if rows:
+            with atomic_write(next(names)) as part:
+                part.writelines([f"{num_bytes}\t{seconds}\t{path}\n" for (path, num_bytes), seconds in rows.items()])
+        measured |= rows
+    return {file[0]: measured[file] for file in files if file in measured}, unreadable
+
+
+def _measure_all(root: str, files: Files, jobs: int) -> Iterator[Measured]:
+    parts = [files[start:start + FILES_PER_PART] for start in range(0, len(files), FILES_PER_PART)]
+    measure = functools.partial(_measure, root)
+    if len(files) <= FEW_FILES or jobs == 1:
+        yield from map(measure, parts)
+        return
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), die_with_parent) as pool:
+        yield from tqdm(pool.map(measure, parts), "headers", len(parts), disable=None)
+
+
+def _measure(root: str, files: Files) -> Measured:
+    rows, faults = {}, {}
+    for path, num_bytes in files:
+        entry = os.path.join(root, path)
+        try:
+            num_samples, sample_rate_hz = audio_info(entry)
+        except UnreadableAudio as error:
+            faults[path] = str(error)
+            continue
+        if num_samples:
+            rows[path, num_bytes] = f"{num_samples / sample_rate_hz:.4f}"
+        else:
+            faults[path] = f"{entry}: no samples"
+    return rows, faults
+
+
+def _read_cache(cache: Path) -> dict[tuple[str, int], str]:
+    rows = {}
+    for part in sorted(cache.glob("part.*")):
+        for line in read_lines(part):
+            num_bytes, seconds, path = line.split("\t", 2)
+            rows[path, int(num_bytes)] = seconds
+    return rows
