@@ -14,6 +14,7 @@ import soundfile
 
 from tests.conftest import ROOT
 from tests.lookalike.speechocean762 import make_corpus
+from tests.lookalike.vctk import make_noisy_vctk, make_vctk
 
 MINUTES = 60
 # Times and hosts live there (DESIGN.md section 4), and hashes of lists that name the workdir; of checkpoints the tensors are compared.
@@ -27,6 +28,15 @@ schedule: {name: cosine}
 crops: {crop_seconds: 1.0, batch_size: 4}
 augmentation: {chain: [{name: reverb, probability: 0.5}, {name: noise, probability: 0.5}]}
 training: {steps: 12, validate_every_steps: 6, checkpoint_every_steps: 2, average_checkpoints: 2}
+"""
+TINY_GE2E = """
+model: {name: ge2e_lstm, cells: 16, embedding_dim: 8, window_frames: 80}
+loss: {name: ge2e}
+optimizer: {name: sgd, learning_rate: 0.01, momentum: 0.0, clip_norm: 3.0}
+schedule: {name: step_decay, every_steps: 10, factor: 0.5}
+crops: {crop_seconds: 0.79, batches: {speakers: 3, utterances: 3}}
+augmentation: {chain: [{name: noise, snr_db: recorded}]}
+training: {steps: 12, validate_every_steps: 6, checkpoint_every_steps: 2}
 """
 
 
@@ -44,6 +54,8 @@ class Runs:
         made = once(base / "corpora", make_corpora)
         trees = [f"--{name}={made / name}" for name in ("corpus", "noise", "rirs")]
         self.options = {"mini": ["--size", "tiny"], "speechocean762": [*trees, "--config", str(made / "tiny.yaml")]}
+        self.options["vctk_ge2e"] = [f"--vctk={made / 'vctk'}", f"--noisy-vctk={made / 'noisy_vctk'}", f"--config={made / 'tiny_ge2e.yaml'}",
+                                     "--utterances=2"]
 
     def run(self, recipe: str, workdir: Path, *options: str, **how) -> str:
         """Run a recipe on its tiny corpus; see `run`."""
@@ -74,6 +86,9 @@ def make_corpora(folder: Path) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
         soundfile.write(folder / name, 0.1 * random.standard_normal(16000), 16000)
     (folder / "tiny.yaml").write_text(TINY_YAML)
+    make_vctk(folder / "vctk", num_speakers=14, sentences=6, seconds=1.3, flaws=["missing_text", "raw_file"])
+    make_noisy_vctk(folder / "noisy_vctk", seconds=1.0, flaws=["length"])
+    (folder / "tiny_ge2e.yaml").write_text(TINY_GE2E)
 
 
 def start(recipe: str, *options: str, cwd: Path = ROOT, stdout: int = subprocess.DEVNULL) -> subprocess.Popen:
