@@ -3,13 +3,14 @@
     python -m steps.collect_copies data/packed_16000/train data/packed_16000/train_copies --include-originals true --jobs 4
 """
 
+import hashlib
 import json
 from pathlib import Path
 
 from utils.cli import run
 from utils.data_dir_parse import lists_of
 from utils.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
-from utils.packed_facts import COPIES, vad_of
+from utils.packed_facts import COPIES, cut_of, vad_of
 from utils.parts import Parts, part_receipts
 from utils.receipts import Task, data_dir_inputs, read_receipt
 
@@ -94,12 +95,27 @@ def facts_of_copies(packed: Path, parts: Parts, receipt: Path, include_originals
     Returns
     -------
     dict
-        ``copies`` (their suffixes), ``policy_name``, the resolved ``policy``, ``seed``, the ``bank``'s fingerprint, ``include_originals``, and what
-        ``vad`` did to the originals.
+        ``copies`` (their suffixes), ``policy_name``, the resolved ``policy``, ``seed``, a digest of the ``bank``'s sound, ``include_originals``, what
+        ``vad`` did to the originals and, where they were, how they were ``cut``.
     """
     facts = {key: parts.options[key] for key in ("policy_name", "policy", "one_copy_per_transform", "seed")}
-    bank = read_receipt(receipt)["inputs"].get("bank", {}).get("content")
-    return {"copies": parts.options["suffixes"], "include_originals": include_originals, "vad": vad_of(packed), "bank": bank, **facts}
+    bank = read_receipt(receipt)["inputs"].get("bank")
+    bank = bank and sound_digest(Path(bank["path"]))
+    return {"copies": parts.options["suffixes"], "include_originals": include_originals, "vad": vad_of(packed), "bank": bank, **facts,
+            **({"cut": cut} if (cut := cut_of(packed)) else {})}
+
+
+def sound_digest(receipt: Path) -> str | None:
+    """What a bank sounds like, in 64 digits: of its archives, not of its lists, which say where it lies; None where it is gone.
+
+    Parameters
+    ----------
+    receipt : path
+        Of steps.augment.
+    """
+    outputs = (read_receipt(receipt) or {"outputs": {}})["outputs"]
+    archives = {name: facts["sha256"] for name, facts in outputs.items() if name.endswith(".ark")}
+    return hashlib.sha256(json.dumps(archives, sort_keys=True).encode()).hexdigest() if archives else None
 
 
 if __name__ == "__main__":

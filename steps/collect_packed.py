@@ -71,7 +71,8 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
     lost_trials = sorted(lines_left_out(source.trials or [], kept.trials or []))
     ledger.lost_trials = len(lost_trials) + lost_before(data)
     rate = parts.options["sample_rate_hz"]
-    lists = packed_lists(kept, wav_scp, num_samples, rate, trimmed=parts.options["trim"], original=original)
+    shorter = bool(parts.options["trim"] or parts.options.get("last_seconds"))
+    lists = packed_lists(kept, wav_scp, num_samples, rate, trimmed=shorter, original=original)
     write_data_dir(lists, packed)
     with atomic_write(packed / "lost_trials") as file:
         file.writelines(f"{trial}\n" for trial in lost_trials)

@@ -15,8 +15,8 @@ from utils.receipts import Task, data_dir_inputs
 FORMAT = 2
 
 
-def compute_vad(data: Path, *, config: Path | None = None, channel: Channel = 0, allow_pipes: bool = False, root: Path | None = None,
-                allow_missing_trials: bool = False, job: str = "1/1") -> dict:
+def compute_vad(data: Path, *, config: Path | None = None, top_db: float | None = None, channel: Channel = 0, allow_pipes: bool = False,
+                root: Path | None = None, allow_missing_trials: bool = False, job: str = "1/1") -> dict:
     """Write the voice activity decisions of one job's utterances as Kaldi vectors of 0 and 1, and their stretches of speech as segments.
 
     Parameters
@@ -26,6 +26,8 @@ def compute_vad(data: Path, *, config: Path | None = None, channel: Channel = 0,
     config : path or None
         YAML with a detector's name and options: those of conf/vad (webrtc, energy, silero, librosa_trim, librosa_split), which say what to
         choose when; None: WebRTC's with its defaults.
+    top_db : float or None
+        In place of the YAML's, of the librosa detectors: how far below the loudest frame sound counts as silence.
     channel : int or "mean"
         Of sound with several, from 0; ``mean``: all of them averaged.
     allow_pipes : bool
@@ -49,7 +51,7 @@ def compute_vad(data: Path, *, config: Path | None = None, channel: Channel = 0,
     """
     from utils.vad import make_vad, runs
 
-    detector, options = make_vad(config)
+    detector, options = make_vad(config, {} if top_db is None else {"top_db": top_db})
     home, part = data / "vad", job.partition("/")[0]
     task = Task(home, "compute_vad", job=job, format=FORMAT, inputs=data_dir_inputs(data, "wav.scp", "utt2spk", "segments"),
                 options={"detector": options, "channel": channel, "root": root})

@@ -17,8 +17,8 @@ FORMAT = 1
 
 
 def pack_audio(data: Path, packed: Path, *, sample_rate_hz: int = 16000, trim: bool = False, split: bool = False,
-               min_seconds: float = 0.3, min_speech_seconds: float = 0.1, channel: Channel = 0, allow_pipes: bool = False, root: Path | None = None,
-               allow_missing_trials: bool = False, job: str = "1/1") -> dict:
+               min_seconds: float = 0.3, min_speech_seconds: float = 0.1, last_seconds: float = 0.0, channel: Channel = 0,
+               allow_pipes: bool = False, root: Path | None = None, allow_missing_trials: bool = False, job: str = "1/1") -> dict:
     """Read, trim or split, resample and pack one job's utterances; drop those that are unreadable, too short, or hold too little speech.
 
     Parameters
@@ -38,6 +38,8 @@ def pack_audio(data: Path, packed: Path, *, sample_rate_hz: int = 16000, trim: b
         Shorter utterances (as packed) are dropped by policy; shorter pieces are left out and counted.
     min_speech_seconds : float
         Utterances with less speech are dropped by policy, silent ones among them; 0: no decisions are needed.
+    last_seconds : float
+        Only the end of what is left of an utterance is packed; 0: all of it.
     channel : int or "mean"
         Of sound with several, from 0; ``mean``: all of them averaged.
     allow_pipes : bool
@@ -66,7 +68,7 @@ def pack_audio(data: Path, packed: Path, *, sample_rate_hz: int = 16000, trim: b
         raise UserError(f"{data / named[0]}: names utterances, which --split would take to pieces; pack this set without it")
     vad = {"vad": data / "vad" / "receipts" / "collect_vad.json"} if trim or split or min_speech_seconds > 0 else {}
     options = {"sample_rate_hz": sample_rate_hz, "trim": trim, "split": split, "min_seconds": min_seconds,
-               "min_speech_seconds": min_speech_seconds, "channel": channel, "root": root}
+               "min_speech_seconds": min_speech_seconds, "channel": channel, "root": root, **({"last_seconds": last_seconds} if last_seconds else {})}
     task = Task(packed, "pack_audio", job=job, format=FORMAT, inputs=data_dir_inputs(data, "wav.scp", "utt2spk", "segments") | vad, dear=True,
                 options=options, expected_bytes=lambda: forecast_bytes(data, sample_rate_hz, job))
     if task.is_done():
@@ -75,13 +77,13 @@ def pack_audio(data: Path, packed: Path, *, sample_rate_hz: int = 16000, trim: b
     from utils.audio import UtteranceReader
     from utils.data_dir import job_utterances, read_data_dir
     from utils.ledger import Ledger, utterances_in_trials
-    from utils.packing import Packer
+    from utils.packing import Packer, ending
 
     lists = read_data_dir(data, allow_pipes=allow_pipes)
     reader = UtteranceReader(lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel)
     ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
     packer = Packer(reader, ledger, sample_rate_hz, decisions=read_scp(data / "vad.scp") if vad else None, trim=trim, split=split,
-                    min_seconds=min_seconds, min_speech_seconds=min_speech_seconds)
+                    min_seconds=min_seconds, min_speech_seconds=min_speech_seconds, transform=ending(last_seconds))
     outputs = packer.write(packed / f"packed.{job.partition('/')[0]}", job_utterances(lists.utt2spk, job))
     return task.finish(outputs, packer.counts)
 

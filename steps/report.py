@@ -16,6 +16,7 @@ from utils.receipts import MODE, Task
 from utils.report_ledger import ledger_section
 from utils.report_page import learning_section, page, table
 from utils.report_results import cards, sections_of_sets, sound_folders
+from utils.report_similarity import similarity_receipts, similarity_section
 from utils.report_sound import sound_section
 from utils.report_trials import Players, Sounds
 from utils.result_rows import markdown_table, read_entries, text_table
@@ -47,6 +48,7 @@ def report(experiment: Path, data: Path, *, players: bool = True) -> dict:
     drawn = experiment / "pictures" / "receipts" / "illustrate.json"
     inputs = {"results": experiment / "receipts" / "evaluate.json"} | found | ledgers | {f"speech {name}": path for name, path in speech.items()}
     inputs |= {f"sound {folder.name}": folder / "wav.scp" for folder in sound_folders(data).values()}
+    inputs |= {f"similarity {path.parents[1].name}": path for path in similarity_receipts(experiment)}
     inputs |= {"pictures": drawn} if drawn.parents[1].exists() else {}
     task = Task(home=experiment, name="report", format=FORMAT, inputs=inputs, options={} if players else {"players": False})
     if not task.is_done():
@@ -55,7 +57,7 @@ def report(experiment: Path, data: Path, *, players: bool = True) -> dict:
         sounds = {name: Sounds(folder) for name, folder in sound_folders(data).items()}
         sections = sections_of_sets(rows, curves, sounds, Players() if players else Players(0))
         counts_of = {name: read_receipt(path)["counts"] for name, path in speech.items()}
-        sections += [learning_section(history), sound_section(counts_of, read_pictures(experiment / "pictures")),
+        sections += [similarity_section(experiment), learning_section(history), sound_section(counts_of, read_pictures(experiment / "pictures")),
                      configuration_section(experiment / "config.yaml"), ledger_section(data)]
         timing = times_of([experiment, data])
         with atomic_write(experiment / "timing.json") as file:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 LISTS = ("wav.scp", "utt2spk", "utt2num_samples")
+NO_DEV = Path("none")
 
 
 def train(train_data: Path, dev_data: Path, config: Path, output: Path, *, bank: Path | None = None, augmentation: Path | None = None, seed: int = 1,
@@ -33,7 +34,7 @@ def train(train_data: Path, dev_data: Path, config: Path, output: Path, *, bank:
     train_data : path
         Packed data directory of the training speakers; one with feats.scp for a network whose front end is ``precomputed``.
     dev_data : path
-        Such a directory with the trials that validation scores; never the test set.
+        Such a directory with the trials that validation scores; never the test set.  The word ``none``: nothing is validated.
     config : path
         YAML with the sections model, loss, optimizer, schedule, crops, augmentation, training, and where they apply teacher and phases.
         Networks: rawnet, rawnet_pretraining, rawnet_port, rawnet2, rawnet2_modified, rawnet3, mr_rawnet, ge2e_lstm, deep_speaker,
@@ -78,7 +79,8 @@ def train(train_data: Path, dev_data: Path, config: Path, output: Path, *, bank:
             raise UserError(f"{settings.where('augmentation')}: it is for waveforms, and this network is fed from feats.scp; take the section out "
                             "(spec_augment of the network is for features), or augment copies before the features are made")
         data = {f"train/{name}": path for name, path in network_inputs(train_data, model, *LISTS).items()}
-        data |= {f"dev/{name}": path for name, path in network_inputs(dev_data, model, *LISTS, others=("trials",)).items()}
+        if dev_data != NO_DEV:
+            data |= {f"dev/{name}": path for name, path in network_inputs(dev_data, model, *LISTS, others=("trials",)).items()}
         data |= {"bank": bank / "receipts" / "augment.json"} if bank and settings.augmentation.uses_bank else {}
         data |= {"augmentation": augmentation} if augmentation else {}
         earlier = {"previous": before, "teacher": settings.teacher_folder(before)}
@@ -152,7 +154,7 @@ def train_phase(settings: Settings, task: Task, data: dict[str, Path], train_dat
 
 
 def assemble(settings: Settings, train_data: Path, dev_data: Path, bank: Path | None, seed: int, device: str, root: Path | None,
-             before: Path | None) -> tuple["Objective", "CropDataset", Callable, dict]:
+             before: Path | None) -> tuple["Objective", "CropDataset", Callable | None, dict]:
     """Build every part, those that the YAML can spoil first, then those that open audio.
 
     Parameters
@@ -174,8 +176,8 @@ def assemble(settings: Settings, train_data: Path, dev_data: Path, bank: Path | 
 
     Returns
     -------
-    Objective, CropDataset, callable, dict
-        Network and loss; crops; the validation; what config.yaml has to say of first weights and teacher.
+    Objective, CropDataset, callable or None, dict
+        Network and loss; crops; the validation, where there is one; what config.yaml has to say of first weights and teacher.
     """
     from steps.backends import BACKENDS
     from utils.data_dir import read_map
@@ -194,7 +196,8 @@ def assemble(settings: Settings, train_data: Path, dev_data: Path, bank: Path | 
     except ValueError as error:
         raise UserError(f"{settings.where('crops')}: {error}") from None
     if isinstance(network.front_end, Precomputed):
-        compare_features(dev_data, made_features(train_data), train_data)
+        if dev_data != NO_DEV:
+            compare_features(dev_data, made_features(train_data), train_data)
         augment = Untouched()
     else:
         augment = settings.open_augmentation(bank, network.sample_rate_hz)
@@ -203,7 +206,8 @@ def assemble(settings: Settings, train_data: Path, dev_data: Path, bank: Path | 
         raise UserError(f"{train_data}: wav.scp and utt2spk name different utterances; check it with python -m utils.data_dir validate")
     dataset = CropDataset(reader, labels, crops.lengths(network.sample_rate_hz), augment, seed, order=order, batch_size=crops.batch_size,
                           short_crops=crops.shorter_lengths(network.sample_rate_hz))
-    return objective.to(device), dataset, dev_eer(dev_data, network.front_end, BACKENDS["cosine"], root), facts
+    validate = None if dev_data == NO_DEV else dev_eer(dev_data, network.front_end, BACKENDS["cosine"], root)
+    return objective.to(device), dataset, validate, facts
 
 
 def build_objective(settings: Settings, num_classes: int, before: Path | None, device: str) -> tuple["Objective", dict]:

@@ -1,14 +1,39 @@
 """N x M enrolment and verification: a model of some utterances for each speaker, and trials of all models against others' and own utterances."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
+
+
+@dataclass
+class TrialDesign:
+    """A YAML of `steps.make_enrolment`, as in recipes/vctk_ge2e/conf/trials.
+
+    Parameters
+    ----------
+    enrol_names, test_names : str
+        Shell patterns: utterances of these names alone enrol, and test.
+    apart_by : str
+        A list of the data directory, such as utt2prompt: half of its values enrol and the other half test, of all speakers alike, so that no trial
+        has one value (sentence, recording, session) on both sides.  Empty: none.
+    watermark : str
+        What has to be said beside every figure of the trials; empty: nothing.
+    """
+
+    enrol_names: str = "*"
+    test_names: str = "*"
+    apart_by: str = ""
+    watermark: str = ""
+
 
 MODEL = "-model"  # so that a model never passes for the speaker, whose mean would hold the test utterances too
 
 
 def enrol_and_verify(spk2utt: Mapping[str, list[str]], enrol_utterances: int, test_utterances: int, speakers: int | None = None,
-                     seed: int = 0) -> tuple[dict[str, list[str]], list[str], list[str]]:
+                     seed: int = 0, may_enrol: Collection[str] | None = None, may_test: Collection[str] | None = None
+                     ) -> tuple[dict[str, list[str]], list[str], list[str]]:
     """Draw disjoint utterances to enrol and to test speakers with.
 
     Parameters
@@ -21,6 +46,8 @@ def enrol_and_verify(spk2utt: Mapping[str, list[str]], enrol_utterances: int, te
         How many to draw; None: all.
     seed : int
         Of the draws; those of a speaker's utterances depend on seed and speaker alone.
+    may_enrol, may_test : collection of str or None
+        Utterances that one may enrol, and test, with; None: all.
 
     Returns
     -------
@@ -35,8 +62,13 @@ def enrol_and_verify(spk2utt: Mapping[str, list[str]], enrol_utterances: int, te
     for name, number in {"enrol_utterances": enrol_utterances, "test_utterances": test_utterances}.items():
         if number < 1:
             raise ValueError(f"{name} is {number}, expected 1 or more")
-    needed = enrol_utterances + test_utterances
-    fit = sorted(speaker for speaker, utterances in spk2utt.items() if len(utterances) >= needed)
+    needed, drawn = enrol_utterances + test_utterances, {}
+    for speaker, utterances in spk2utt.items():
+        order = np.random.default_rng([seed, *speaker.encode()]).permutation(sorted(utterances)).tolist()
+        enrolled = [utterance for utterance in order if may_enrol is None or utterance in may_enrol][:enrol_utterances]
+        tested = [key for key in order if key not in enrolled and (may_test is None or key in may_test)][:test_utterances]
+        drawn[speaker] = sorted(enrolled), sorted(tested)
+    fit = sorted(speaker for speaker, (enrolled, tested) in drawn.items() if len(enrolled) + len(tested) == needed)
     wanted = len(fit) if speakers is None else speakers
     if len(fit) < max(wanted, 2) or wanted < 2:
         raise ValueError(f"{len(fit)} of {len(spk2utt)} speakers have the {needed} utterances that enrolment and test need; "
@@ -44,8 +76,50 @@ def enrol_and_verify(spk2utt: Mapping[str, list[str]], enrol_utterances: int, te
     chosen = sorted(np.random.default_rng(seed).permutation(fit)[:wanted].tolist())
     models, tests = {}, []
     for speaker in chosen:
-        drawn = np.random.default_rng([seed, *speaker.encode()]).permutation(sorted(spk2utt[speaker]))[:needed].tolist()
-        models[speaker + MODEL] = sorted(drawn[:enrol_utterances])
-        tests += [(utterance, speaker + MODEL) for utterance in sorted(drawn[enrol_utterances:])]
+        models[speaker + MODEL], tested = drawn[speaker]
+        tests += [(utterance, speaker + MODEL) for utterance in tested]
     trials = [f"{model} {utterance} {'target' if model == own else 'nontarget'}" for model in models for utterance, own in tests]
     return models, trials, sorted(spk2utt.keys() - set(fit))
+
+
+def single_trials(models: Mapping[str, list[str]], trials: Iterable[str]) -> list[str]:
+    """The same trials, every utterance of a model enrolling by itself.
+
+    Parameters
+    ----------
+    models, trials
+        From `enrol_and_verify`.
+    """
+    return [f"{utterance} {test} {kind}" for model, test, kind in map(str.split, trials) for utterance in models[model]]
+
+
+def may_enrol_and_test(utt2spk: Mapping[str, str], design: TrialDesign, value_of: Mapping[str, str] | None = None, seed: int = 0
+                       ) -> tuple[set[str], set[str]]:
+    """Which utterances one may enrol with, and which test.
+
+    Parameters
+    ----------
+    utt2spk : mapping of str to str
+        Utterance -> speaker.
+    design : TrialDesign
+        Its patterns.
+    value_of : mapping of str to str or None
+        The list that it names: utterance -> sentence, recording or session.  Its values, in an order that is drawn, are for enrolment and for tests
+        in turn; those that are of one speaker alone are divided among his own.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    may_enrol, may_test : sets of str
+        Utterances.
+    """
+    enrol, test = ({key for key in utt2spk if fnmatchcase(key, pattern)} for pattern in (design.enrol_names, design.test_names))
+    if value_of is None:
+        return enrol, test
+    first_speaker: dict[str, str] = {}
+    for key in sorted(utt2spk):
+        first_speaker.setdefault(value_of[key], utt2spk[key])
+    drawn = np.random.default_rng(seed).permutation(sorted(first_speaker)).tolist()
+    to_enrol = set(sorted(drawn, key=first_speaker.__getitem__)[::2])
+    return {key for key in enrol if value_of[key] in to_enrol}, {key for key in test if value_of[key] not in to_enrol}

@@ -7,6 +7,7 @@ from utils.files import atomic_write
 from utils.receipt_contents import read_receipt
 
 COPIES = "augmentation.json"  # what steps.collect_copies writes
+WATERMARKS = "watermarks"  # what has to be said beside every figure of a data directory's trials, one sentence on each line
 SOUND = "sound.json"  # what a step writes that makes a data directory of a packed one's sound
 
 
@@ -22,10 +23,21 @@ def vad_of(data: Path) -> str:
         return sound_facts(data)["vad"]
     if (data / COPIES).exists():
         return json.loads((data / COPIES).read_text(encoding="utf-8"))["vad"]
-    receipt = next((read_receipt(path) for path in sorted((data / "receipts").glob("pack_audio.*.json"))), None)
-    if receipt is None:
+    options = options_of_packing(data)
+    if not options:
         return "unknown"
-    return next((f"{done} when packed" for option, done in (("trim", "trimmed"), ("split", "split")) if receipt["options"].get(option)), "none")
+    return next((f"{done} when packed" for option, done in (("trim", "trimmed"), ("split", "split")) if options.get(option)), "none")
+
+
+def options_of_packing(data: Path) -> dict:
+    """Options of the steps.pack_audio that made a data directory; none where another program did.
+
+    Parameters
+    ----------
+    data : path
+        Packed data directory.
+    """
+    return next((read_receipt(path)["options"] for path in sorted((data / "receipts").glob("pack_audio.*.json"))), {})
 
 
 def augmentation_of(data: Path) -> str:
@@ -46,14 +58,19 @@ def augmentation_of(data: Path) -> str:
 
 
 def cut_of(data: Path) -> str:
-    """How steps.cut_audio cut the utterances of a data directory: ``cut to 2 s around the centre``; empty where it did not.
+    """How the utterances of a data directory were cut: ``cut to 2 s around the centre`` (steps.cut_audio), ``cut to the last 0.79 s`` (packing).
 
     Parameters
     ----------
     data : path
         Packed data directory, or one made of it.
     """
-    return sound_facts(data)["cut"] if (data / SOUND).exists() else ""
+    if (data / SOUND).exists():
+        return sound_facts(data)["cut"]
+    if (data / COPIES).exists():
+        return json.loads((data / COPIES).read_text(encoding="utf-8")).get("cut", "")
+    seconds = options_of_packing(data).get("last_seconds", 0)
+    return f"cut to the last {seconds:g} s" if seconds else ""
 
 
 def sound_facts(data: Path) -> dict:

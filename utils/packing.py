@@ -169,7 +169,7 @@ def packed_lists(source: DataDir, wav_scp: Mapping[str, str], num_samples: Mappi
     sample_rate_hz : int
         Rate of the packed sound.
     trimmed : bool
-        Silence was cut out, so that decisions do not hold any more.
+        Silence or a beginning was cut off, so that decisions do not hold any more.
     original : mapping of str to str, or None
         Where utterances were split: piece -> utterance; every list of utterances becomes one of pieces.
 
@@ -187,3 +187,14 @@ def packed_lists(source: DataDir, wav_scp: Mapping[str, str], num_samples: Mappi
                 for name, mapping in maps.items()} | {"utt2original": dict(original)}
     maps |= {"utt2num_samples": dict(num_samples), "utt2dur": {key: f"{number / sample_rate_hz:.4f}" for key, number in num_samples.items()}}
     return DataDir(source.path, dict(wav_scp), utt2spk, None, maps, source.trials)
+
+
+def ending(seconds: float) -> Callable[[np.ndarray, int], np.ndarray] | None:
+    """A transform for `Packer` that keeps the end of the sound.
+
+    Parameters
+    ----------
+    seconds : float
+        How much of it; 0: all of it, and there is nothing to do.
+    """
+    return (lambda samples, sample_rate_hz: samples[-max(1, round(seconds * sample_rate_hz)):]) if seconds else None

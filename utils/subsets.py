@@ -15,7 +15,8 @@ from utils.embeddings import read_spk2utt, rows_of
 from utils.errors import UserError
 
 WORDS = {"gender": "sex"}  # of a map's name, where the page has a better one
-NOT_VALUES = ("spk2utt", "utt2spk", "utt2dur", "utt2num_samples", "utt2num_frames", "utt2uniq", "utt2max_frames")
+NOT_VALUES = ("spk2utt", "utt2spk", "utt2dur", "utt2num_samples", "utt2num_frames", "utt2uniq", "utt2max_frames", "utt2original",
+              "utt2augmentation")
 MOST_VALUES, MOST_SHOWN = 64, 20  # values of a map by which trials are broken down, and how many, the most frequent, are shown
 MOST_NUMBERS = 5  # of speakers: more numbers than these are measurements (ages in years), not groups
 DURATION_EDGES_SECONDS = (2.0, 4.0, 8.0, 16.0)
@@ -135,9 +136,9 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
     for word, value_of in by_utterance.items():
         left, right, values = sides_of(value_of, enrol, test)
         known, same = (left >= 0) & (right >= 0), left == right
-        if known.any():
-            recorded |= {f"within {word}": known & same, f"across {word}s": known & ~same}
-        elif (left < 0).all():
+        found = {f"within {word}": known & same, f"across {word}s": known & ~same}  # neither where models of several utterances enrol
+        recorded |= {name: member for name, member in found.items() if member.any()}
+        if (left < 0).all():
             left = right
         single |= of_each_value(word, left, right, values)
     both = {f"{a}, {b}": recorded[a] & alike[b] for a in recorded for b in alike}

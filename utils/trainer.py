@@ -52,7 +52,7 @@ class Trainer:
         The section `training` of the YAML.
     folder : path
         ``exp/<name>``.
-    validate : callable
+    validate : callable or None
         Network -> EER in percent on the dev trials; called in all processes at once.
     clip_norm : float or None
         Largest norm of the gradient.
@@ -61,7 +61,7 @@ class Trainer:
     """
 
     def __init__(self, objective: Objective, optimizer: torch.optim.Optimizer, schedule: Schedule, dataset: CropDataset, *, batch_size: int,
-                 total_steps: int, options: TrainingOptions, folder: Path, validate: Callable[[nn.Module], float], clip_norm: float | None,
+                 total_steps: int, options: TrainingOptions, folder: Path, validate: Callable[[nn.Module], float] | None, clip_norm: float | None,
                  num_workers: int):
         self.objective, self.optimizer, self.schedule, self.dataset = objective, optimizer, schedule, dataset
         self.batch_size, self.total_steps, self.options, self.validate = batch_size, total_steps, options, validate
@@ -134,7 +134,7 @@ class Trainer:
             entry, stop = self._over_processes(entry)
         if self._is_due(options.log_every_steps):
             log.add({"step": self.step} | entry, wait_fraction)
-        if self._is_due(options.validate_every_steps):
+        if self.validate and self._is_due(options.validate_every_steps):
             self._share_statistics()
             log.add({"step": self.step, "dev_eer_percent": self.validate(self.objective.network)})
         if self.rank == 0 and (stop or self._is_due(options.checkpoint_every_steps)):

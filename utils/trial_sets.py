@@ -9,6 +9,8 @@ import numpy as np
 
 from utils.data_dir import read_trials
 from utils.errors import UserError
+from utils.files import read_lines
+from utils.packed_facts import WATERMARKS
 from utils.receipts import read_receipt
 from utils.scores import receipt_of, scores_of_trials
 from utils.subsets import subset_files, trial_speakers, trial_subsets
@@ -93,11 +95,12 @@ def watermarks_of(data: Path) -> list[str]:
     Parameters
     ----------
     data : path
-        Data directory; where its ledger counts lost trials, the list is not the published one.
+        Data directory; where its ledger counts lost trials, the list is not the published one; whoever made it may have left ``watermarks``.
     """
     path = data / "ledger.json"
+    said = read_lines(data / WATERMARKS) if (data / WATERMARKS).exists() else []
     lost = json.loads(path.read_text(encoding="utf-8")).get("lost_trials", 0) if path.exists() else 0
-    return [f"{lost} trials are lost: their audio was dropped"] if lost else []
+    return [*said, *([f"{lost} trials are lost: their audio was dropped"] if lost else [])]
 
 
 def pooled_set(folds: Sequence[TrialSet], name: str) -> TrialSet:
@@ -189,5 +192,5 @@ def inputs_of_sets(data: Path, sets: Iterable[str]) -> dict[str, Path]:
         Names of those with trials.
     """
     inputs = {f"{name}/trials": data / name / "trials" for name in sets}
-    return inputs | {f"{name}/{part}": data / name / part for name in sets for part in (*subset_files(data / name), "ledger.json")
+    return inputs | {f"{name}/{part}": data / name / part for name in sets for part in (*subset_files(data / name), "ledger.json", WATERMARKS)
                      if (data / name / part).exists()}

@@ -11,6 +11,7 @@ What to choose when stands in the detectors' docstrings and, with every option, 
 Every detector has ``decisions(samples, sample_rate_hz) -> (T,) bool array``; frames as in utils/vad_base.py.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from utils.config import build, read_yaml, resolved_options
@@ -26,13 +27,15 @@ VADS = {"webrtc": WebrtcVad, "energy": EnergyVad, "silero": SileroVad, "librosa_
 DEFAULT_VAD = {"name": "webrtc"}
 
 
-def make_vad(config: Path | None) -> tuple[VoiceActivityDetector, dict]:
+def make_vad(config: Path | None, instead: Mapping | None = None) -> tuple[VoiceActivityDetector, dict]:
     """The detector that a YAML file asks for.
 
     Parameters
     ----------
     config : path or None
         ``name`` and options, as in conf/vad; None: WebRTC's with its defaults.
+    instead : mapping or None
+        Options in place of those that stand there.
 
     Returns
     -------
@@ -41,5 +44,5 @@ def make_vad(config: Path | None) -> tuple[VoiceActivityDetector, dict]:
     options : dict
         All its options, defaults included.
     """
-    options = DEFAULT_VAD if config is None else read_yaml(config)
+    options = (DEFAULT_VAD if config is None else read_yaml(config)) | dict(instead or {})
     return build(VADS, options, str(config or "VAD")), resolved_options(VADS, options)

@@ -15,6 +15,7 @@ import soundfile
 from tests.conftest import ROOT
 from tests.lookalike.own import make_tree
 from tests.lookalike.speechocean762 import make_corpus
+from tests.lookalike.vctk import make_noisy_vctk, make_vctk
 from tests.lookalike.voices import make_voices
 from tests.lookalike.voxceleb import make_voxceleb1, make_voxceleb2
 
@@ -34,6 +35,15 @@ augmentation: {chain: [{name: reverb, probability: 0.5}, {name: noise, probabili
 training: {steps: 12, validate_every_steps: 6, checkpoint_every_steps: 2, average_checkpoints: 2}
 """
 TINY_PLDA_YAML = "{name: plda, links: [{name: mean}, {name: whiten, dim: 6}, {name: length_norm}]}"  # of a dozen vectors no more can be learned
+TINY_GE2E = """
+model: {name: ge2e_lstm, cells: 16, embedding_dim: 8, window_frames: 80}
+loss: {name: ge2e}
+optimizer: {name: sgd, learning_rate: 0.01, momentum: 0.0, clip_norm: 3.0}
+schedule: {name: step_decay, every_steps: 10, factor: 0.5}
+crops: {crop_seconds: 0.79, batches: {speakers: 3, utterances: 3}}
+augmentation: {chain: [{name: noise, snr_db: recorded}]}
+training: {steps: 12, validate_every_steps: 6, checkpoint_every_steps: 2}
+"""
 
 
 class Runs:
@@ -53,7 +63,9 @@ class Runs:
         voxceleb = [f"--voxceleb1={made / 'voxceleb1'}", f"--voxceleb2={made / 'voxceleb2'}", f"--musan={made / 'noise'}", f"--rirs={made / 'rirs'}",
                     "--tests=vox1_o,vox1_e_cleaned", "--test-cuts=centre_1s", "--allow-incomplete"]
         self.options = {"mini": ["--size", "tiny"], "speechocean762": [*trees, *tiny], "own": [f"--corpus={made / 'my corpus'}", *trees[1:], *tiny],
-                        "voxceleb1": [*voxceleb, *tiny]}
+                        "voxceleb1": [*voxceleb, *tiny],
+                        "vctk_ge2e": [f"--vctk={made / 'vctk'}", f"--noisy-vctk={made / 'noisy_vctk'}", f"--config={made / 'tiny_ge2e.yaml'}",
+                                      "--utterances=2"]}
         # Of recipes with other names than dev and test, and of those without baselines.
         self.test_sets = {"voices": {"voices_dev"}, "voxceleb1": {"dev", "vox1_o", "vox1_e_cleaned"}}
         self.systems = {"voices": 1, "voxceleb1": 1}
@@ -100,6 +112,9 @@ def make_corpora(folder: Path) -> None:
         soundfile.write(folder / name, 0.1 * random.standard_normal(16000), 16000)
     (folder / "tiny.yaml").write_text(TINY_YAML)
     (folder / "tiny_plda.yaml").write_text(TINY_PLDA_YAML)
+    make_vctk(folder / "vctk", num_speakers=14, sentences=6, seconds=1.3, flaws=["missing_text", "raw_file"])
+    make_noisy_vctk(folder / "noisy_vctk", seconds=1.0, flaws=["length"])
+    (folder / "tiny_ge2e.yaml").write_text(TINY_GE2E)
 
 
 def start(recipe: str, *options: str, cwd: Path = ROOT, stdout: int = subprocess.DEVNULL) -> subprocess.Popen:

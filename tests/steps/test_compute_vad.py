@@ -47,6 +47,15 @@ def test_each_yaml_finds_the_voice_between_the_silences(data, name):
         assert name == "silero" or speech[40:90].all(), utterance
 
 
+def test_top_db_takes_the_place_of_the_yamls_and_is_for_detectors_that_have_it(data):
+    quiet, loud = (decide(data, config="conf/vad/librosa_trim.yaml", top_db=top_db)["speech_frames"] for top_db in (60.0, 3.0))
+    print(f"speech frames within 60 dB: {quiet}, within 3 dB: {loud}")
+    assert loud < quiet
+    assert read_receipt(data / "vad" / "receipts" / "compute_vad.1of1.json")["options"]["detector"]["top_db"] == 3.0
+    with pytest.raises(UserError, match="top_db"):
+        decide(data, top_db=20.0)
+
+
 def test_segments_are_the_stretches_of_speech(data):
     silence_between = np.concatenate([silence(0.5), voiced(1.0), silence(1.0), voiced(0.7), silence(0.5)]).astype(np.float32)
     replace_sound(data, "b-5", lambda path: soundfile.write(path, silence_between, RATE))

@@ -16,6 +16,7 @@ from utils.audio import read_audio, to_int16
 from utils.data_dir import DataDir, read_data_dir, read_map, validate_data_dir, write_data_dir
 from utils.errors import UserError
 from utils.packed import PackedReader
+from utils.packed_facts import cut_of
 
 
 def test_a_data_directory_becomes_packed_audio_of_one_rate(data, tmp_path):
@@ -53,6 +54,21 @@ def test_trimming_leaves_the_speech_only(data, tmp_path):
     for utterance, seconds in read_map(tmp_path / "trimmed" / "utt2dur").items():
         assert float(seconds) == pytest.approx(speech[utterance], abs=0.011)
     assert not (tmp_path / "trimmed" / "vad.scp").exists()
+
+
+def test_the_last_seconds_are_the_end_of_what_trimming_leaves_and_shorter_ones_stay_as_they_are(data, tmp_path):
+    decide(data)
+    for name, options in (("trimmed", {}), ("last", {"last_seconds": 1.0}), ("all", {"last_seconds": 60.0})):
+        pack(data, tmp_path / name, trim=True, **options)
+    trimmed, last, every = (read_map(tmp_path / name / "wav.scp") for name in ("trimmed", "last", "all"))
+    for utterance, entry in trimmed.items():
+        samples = read_audio(entry)[0]
+        assert np.array_equal(read_audio(last[utterance])[0], samples[-RATE:])
+        assert np.array_equal(read_audio(every[utterance])[0], samples)
+    assert (cut_of(tmp_path / "last"), cut_of(tmp_path / "trimmed")) == ("cut to the last 1 s", "")
+    pack(data, tmp_path / "untrimmed", last_seconds=1.0)
+    assert not (tmp_path / "untrimmed" / "vad.scp").exists(), "decisions are of the whole"
+    validate_data_dir(tmp_path / "untrimmed", audio=True)
 
 
 def test_the_number_of_jobs_changes_no_sample(data, tmp_path):

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,6 +55,13 @@ def test_the_loss_falls(corpus, tmp_path):
     first, last = sum(losses[:10]) / 10, sum(losses[-10:]) / 10
     print(f"mean loss of the first ten steps {first:.2f}, of the last ten {last:.2f}")
     assert last < 0.85 * first
+
+
+def test_without_dev_nothing_is_validated_and_the_weights_are_the_same(corpus, undisturbed, tmp_path):
+    train(corpus / "train", Path("none"), corpus / "config.yaml", tmp_path / "exp", num_threads=1)
+    assert not any("dev_eer_percent" in entry for entry in history(tmp_path / "exp"))
+    ours, theirs = (load_checkpoint(folder / "checkpoints" / "average.pt")["network"] for folder in (tmp_path / "exp", undisturbed))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_history_and_tensorboard_tell_loss_accuracy_and_eer(undisturbed):

@@ -51,6 +51,12 @@ def test_a_side_may_be_a_model_or_a_speaker(data):
     assert members(data, [("model-a", "c1"), ("bob", "c1")])["same sex"] == [0]
 
 
+def test_nothing_is_within_or_across_where_models_of_several_utterances_enrol(data):
+    (data / "enroll.spk2utt").write_text("model-a a1 a2\n")
+    assert list(members(data, [("model-a", "b1"), ("model-a", "c1")])) == [
+        "all", "same sex", "same age group", "same sex and age group", "sex: f", "age group: adult"]
+
+
 def test_an_unknown_side_is_named(data):
     with pytest.raises(UserError, match="'dog' is neither an utterance nor a speaker of .*utt2spk"):
         trial_speakers(data, ["a1", "dog"])
