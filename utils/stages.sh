@@ -15,7 +15,8 @@ stage=0         # first stage to run
 stop_stage=7    # last stage to run
 workdir=        # path: data/ and exp/ are made here instead of beside the recipe's run.sh
 nj=2            # parallel jobs of an array
-cmd=local       # what runs the arrays: local
+cmd=local       # what runs the arrays: local, slurm or sge
+cluster_conf=   # path: the site's file for --cmd slurm or sge, which conf/cluster/README.md describes; default: conf/cluster/<cmd>.conf
 vad=            # path: detector of speech, one of conf/vad/*.yaml, which say what to choose when; default: WebRTC's
 trim=false      # cut silence out when packing
 split=false     # make every stretch of speech of train an utterance of its own when packing
@@ -102,6 +103,7 @@ for option in config vad augmentation copies backend; do
 done
 case " $launchers" in *" $cmd "*) ;; *) fail_usage "--cmd is one of: $launchers; not '$cmd'" ;; esac
 : "${workdir:=$(dirname "$script")}"
+[ -z "$cluster_conf" ] || [ -f "$cluster_conf" ] || fail_usage "--cluster-conf $cluster_conf: no such file"
 
 launcher=$cmd cmd=launch trainer=python3
 [ "$processes" = 1 ] || trainer="torchrun --standalone --nproc-per-node $processes"
@@ -121,7 +123,8 @@ run() {  # COMMAND...: one process of the present stage
 
 launch() {  # [--num-threads N] [--mem G] [--gpu N] [--time H:MM:SS] JOB=1:N LOG COMMAND...
   if [ -n "${SV_PLAN:-}" ]; then { printf 'launch '; printf '%q ' "$@"; echo; } >>"$SV_PLAN"; return; fi
-  SV_STAGED=$$ python3 -m utils.launchers "$launcher" "$@"
+  SV_STAGED=$$ SV_RESUME=$(printf '%q ' "$0" ${given[@]+"${given[@]}"}) \
+    python3 -m utils.launchers "$launcher" ${cluster_conf:+--conf "$cluster_conf"} "$@"
 }
 
 if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
