@@ -38,6 +38,11 @@ def launched(folder: Path, *, job: str = "1/1", device: str = "cpu") -> dict:
     how = (folder / f"fail.{part}").read_text() if (folder / f"fail.{part}").exists() else ""
     if how == "sleep":
         time.sleep(60)
+    while how == "hold" and not (folder / "release").exists():
+        time.sleep(0.05)
+    if how == "kill once":
+        (folder / f"fail.{part}").unlink()
+        os.kill(os.getpid(), 9)
     if how == "silent":
         return {}
     if how == "loud":

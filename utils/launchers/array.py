@@ -8,6 +8,8 @@ from pathlib import Path
 
 from utils.launchers.site import Site
 
+CANCELLED = "cancelled"  # the reason of a task that somebody cancelled
+
 
 def substitute(command: Sequence[str], job: int) -> list[str]:
     """The command of one task.

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.launchers.array import Array, End, read_log, substitute
+from utils.launchers.array import CANCELLED, Array, End, read_log, substitute
 from utils.plan import evaluate
 from utils.receipts import DONE
 
@@ -46,8 +46,8 @@ class Failure:
 
     @property
     def is_final(self) -> bool:
-        """True where the step said in a line what the user has to mend: trying again would say it again."""
-        return self.end.code in (1, 2) and not self.end.reason and not self.lacks_memory and not any(
+        """True where somebody cancelled it, or the step said in a line what the user has to mend: trying again would say it again."""
+        return self.end.reason == CANCELLED or self.end.code in (1, 2) and not self.end.reason and not self.lacks_memory and not any(
             line.startswith("Traceback") for line in read_log(self.log, lines=1000).lines) and len(read_log(self.log).lines) > 2
 
     def told(self) -> str:
@@ -93,9 +93,9 @@ def still_unfinished(command: Sequence[str], ends: Mapping[int, End], jobs: Sequ
     missing = unfinished(command, jobs)
     deadline = time.monotonic() + visible_seconds
     said = False
-    while (late := [job for job in missing if ends.get(job, End()).code == 0]) and time.monotonic() < deadline:
+    while (late := [job for job in missing if ends.get(job, End()).code in (0, None)]) and time.monotonic() < deadline:
         if not said:
-            say(f"tasks {late} ended with 0 and their results are not to be seen: waiting up to {visible_seconds:g} s for the file system")
+            say(f"tasks {late} ended without an error, and their results are not to be seen: waiting up to {visible_seconds:g} s for the file system")
         said = True
         time.sleep(min(LOOK_SECONDS, visible_seconds / 10))
         for job in late:

@@ -7,60 +7,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from utils.errors import UserError
 from utils.launchers.array import Array, End, read_log
+from utils.launchers.engine import ENDED, RUNNING, WAITING, Engine, Seen
 from utils.launchers.record import Submission, alone_at, read_record, write_record
 from utils.launchers.script import NoAnswer
 
-WAITING, RUNNING, ENDED = "waiting", "running", "ended"
 SHORTEST_POLL_SECONDS, SHARE_OF_TIME_WAITED = 0.2, 0.05
 LOOKS_UNTIL_GONE = 2  # a job just submitted may not be shown yet
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a scheduler says of one task.
-
-    Attributes
-    ----------
-    state : str
-        ``waiting``, ``running`` or ``ended``.
-    end : End
-        How it ended; of a waiting one the reason why.
-    """
-
-    state: str
-    end: End = End()
-
-
-class Engine(Protocol):
-    """A scheduler's commands.  Each raises `NoAnswer` where asking again may help."""
-
-    name: str  # of the launcher
-
-    def numbers(self, jobs: list[int]) -> dict[int, int]:
-        """The scheduler's numbers for tasks: number -> JOB."""
-
-    def start(self, array: Array, submission: Submission) -> str:
-        """Submit; the job's number, or an empty text where the scheduler did not say it.  `UserError`: refused for good."""
-
-    def find(self, name: str) -> str:
-        """Number of the job of that name; empty where there is none."""
-
-    def look(self, job: str) -> dict[int, Seen]:
-        """Tasks that the scheduler knows; empty where it does not know the job."""
-
-    def ends(self, job: str) -> dict[int, End]:
-        """Ends of tasks that it does not show any more, from its accounts."""
-
-    def cancel(self, job: str) -> None:
-        """Cancel what is left of it."""
 
 
 class Stopped(KeyboardInterrupt):

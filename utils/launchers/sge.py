@@ -6,7 +6,8 @@ import xml.etree.ElementTree as ElementTree
 
 from utils.errors import UserError
 from utils.launchers.array import Array, End
-from utils.launchers.follow import ENDED, RUNNING, WAITING, Seen, follow
+from utils.launchers.engine import ENDED, RUNNING, WAITING, Seen
+from utils.launchers.follow import follow
 from utils.launchers.record import Submission
 from utils.launchers.script import NoAnswer, ask, spread, words_of, write_script
 
@@ -31,7 +32,7 @@ def submit(array: Array) -> dict[int, End]:
 
 
 class GridEngine:
-    """Grid Engine's commands; see `utils.launchers.follow.Engine`."""
+    """Grid Engine's commands; see `utils.launchers.engine.Engine`."""
 
     name = "sge"
 

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import IO
 
+TIME_IS_NEARLY_OVER = {signal.SIGUSR1, signal.SIGUSR2}  # sbatch --signal=B:USR1@120; qsub -notify
+GRID_ENGINE_QUEUES_AGAIN = 99  # man qsub
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)  # a file system without them; receipts have a lock of their own
 
 
@@ -28,7 +30,7 @@ def run_task(log: Path, command: list[str]) -> int:
     Returns
     -------
     int
-        The command's exit code; 128 + N where signal N ended it.
+        The command's exit code; 128 + N where signal N ended it, or was passed on to it.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "a", encoding="utf-8") as file:
@@ -39,11 +41,58 @@ def run_task(log: Path, command: list[str]) -> int:
         print(begun, file=file, flush=True)
         environment = os.environ | {"SV_STAGED": str(os.getpid())}
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment)
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):  # the command decides what they mean: training saves its state
-            signal.signal(number, lambda received, _: process.send_signal(received))
+        passed_on = pass_signals_on(process)
         code = process.wait()
-        code = 128 - code if code < 0 else code
-        print(f"# exit code {code} | {time.time() - started:.1f} s", file=file)
+        goes_on = code == 1 and bool(set(passed_on) & TIME_IS_NEARLY_OVER)  # it said that its state is saved
+        code = 128 - code if code < 0 else 128 + passed_on[0] if code and passed_on else code
+        print(f"# exit code {code} | {time.time() - started:.1f} s{' | queued again' if goes_on else ''}", file=file, flush=True)
+        return queue_again(code) if goes_on else code
+
+
+def pass_signals_on(process: subprocess.Popen) -> list[int]:
+    """Pass signals on to the command as SIGTERM, which torchrun, too, passes on; training then saves its state.
+
+    That the time is nearly over is passed on only where SV_REQUEUE says that stopping helps: other steps use the time that is left.
+
+    Parameters
+    ----------
+    process : Popen
+        The command.
+
+    Returns
+    -------
+    list of int
+        Those passed on so far; it grows.
+    """
+    passed_on: list[int] = []
+
+    def receive(number: int, _) -> None:
+        if number not in TIME_IS_NEARLY_OVER or os.environ.get("SV_REQUEUE"):
+            passed_on.append(number)
+            process.send_signal(signal.SIGTERM)
+
+    for number in (signal.SIGTERM, signal.SIGINT, *TIME_IS_NEARLY_OVER):
+        signal.signal(number, receive)
+    return passed_on
+
+
+def queue_again(code: int) -> int:
+    """Have the scheduler queue this task again, by its own means.
+
+    Parameters
+    ----------
+    code : int
+        Exit code of the task.
+
+    Returns
+    -------
+    int
+        The exit code that asks Grid Engine for it; Slurm is asked by command.
+    """
+    if "SGE_TASK_ID" in os.environ:
+        return GRID_ENGINE_QUEUES_AGAIN
+    if "SLURM_JOB_ID" in os.environ:
+        subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
     return code
 
 
