@@ -48,15 +48,20 @@ def run_subcommands(functions: Mapping[str, Callable]) -> None:
     exit_with(lambda: call(functions[words[0]], words[1:], f"{program()} {words[0]}"))
 
 
-def die_with_parent() -> None:
+def die_with_parent(by: int = signal.SIGKILL) -> None:
     """Have the kernel kill this process when the one that started it dies, so that a killed recipe leaves no writer behind (Linux only).
 
     SV_STAGED is the number of the process that the work is done for; where it died before this line, this one ends here.
+
+    Parameters
+    ----------
+    by : int
+        Signal that ends this process.
     """
     if sys.platform != "linux":
         return
     set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(set_parent_death_signal, by)
     try:
         os.kill(int(os.environ.get("SV_STAGED", os.getpid())), 0)
     except ProcessLookupError:

@@ -68,7 +68,8 @@ def read_plan(path: Path) -> list[Stage]:
     path : path
         Lines ``stage N title``, ``run COMMAND...``, ``launch [resources] JOB=1:N LOG COMMAND...``, quoted as a shell does.
     """
-    from utils.launchers.__main__ import parse, substitute
+    from utils.launchers.__main__ import parse
+    from utils.launchers.array import substitute
 
     stages: list[Stage] = []
     for line in path.read_text(encoding="utf-8").splitlines():

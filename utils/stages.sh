@@ -16,7 +16,9 @@ stage=0         # first stage to run
 stop_stage=7    # last stage to run
 workdir=        # path: data/ and exp/ are made here instead of beside the recipe's run.sh
 nj=2            # parallel jobs of an array
-cmd=local       # what runs the arrays: local
+cmd=local       # what runs the arrays: local, slurm or sge
+submit_all=false  # with --cmd slurm: hand each stage to it as a job that waits for the one before, and return
+cluster_conf=   # path: the site's file for --cmd slurm or sge, which conf/cluster/README.md describes; default: conf/cluster/<cmd>.conf
 vad=            # path: detector of speech, one of conf/vad/*.yaml, which say what to choose when; default: WebRTC's
 trim=false      # cut silence out when packing
 split=false     # make every stretch of speech of train an utterance of its own when packing
@@ -111,9 +113,12 @@ for option in config vad augmentation copies backend; do
 done
 case " $launchers" in *" $cmd "*) ;; *) fail_usage "--cmd is one of: $launchers; not '$cmd'" ;; esac
 : "${workdir:=$(dirname "$script")}"
+[ "$submit_all" = false ] || [ "$cmd" = slurm ] || fail_usage "--submit-all needs --cmd slurm"
+[ -z "$cluster_conf" ] || [ -f "$cluster_conf" ] || fail_usage "--cluster-conf $cluster_conf: no such file"
 
 launcher=$cmd cmd=launch trainer=python3
 [ "$processes" = 1 ] || trainer="torchrun --standalone --nproc-per-node $processes"
+[ "$launcher" = local ] || trainer="on_cluster $trainer"
 [ "$force" = false ] || export SV_FORCE=1
 
 at_stage() {  # number title
@@ -130,7 +135,14 @@ run() {  # COMMAND...: one process of the present stage
 
 launch() {  # [--num-threads N] [--mem G] [--gpu N] [--time H:MM:SS] JOB=1:N LOG COMMAND...
   if [ -n "${SV_PLAN:-}" ]; then { printf 'launch '; printf '%q ' "$@"; echo; } >>"$SV_PLAN"; return; fi
-  SV_STAGED=$$ python3 -m utils.launchers "$launcher" "$@"
+  SV_STAGED=$$ SV_RESUME=$(printf '%q ' "$0" ${given[@]+"${given[@]}"}) \
+    python3 -m utils.launchers "$launcher" ${cluster_conf:+--conf "$cluster_conf"} "$@"
+}
+
+on_cluster() {  # COMMAND...: the training as a job, which is queued again when its time is over
+  local gpus=()
+  [ "$device" = cpu ] || gpus=(--gpu "$processes")
+  SV_REQUEUE=1 launch --num-threads "$((processes * num_threads))" ${gpus[@]+"${gpus[@]}"} JOB=1:1 "${exp:-$workdir}/log/train.JOB.log" "$@"
 }
 
 . utils/scoring.sh
@@ -144,5 +156,9 @@ if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
     if [ "${!question}" = true ]; then python3 -m utils.plan "${question//_/-}" "$plan" --first "$stage" --last "$stop_stage"; exit; fi
   done
   if [ -n "$accept" ]; then python3 -m utils.plan accept "$plan" --first "$accept" --last "$accept"; exit; fi
+  if [ "$submit_all" = true ]; then
+    OLDPWD=$OLDPWD python3 -m utils.launchers.chain "$plan" "$workdir/log" "$cluster_conf" "$stage" "$stop_stage" "$absolute_script" ${given[@]+"${given[@]}"}
+    exit
+  fi
   done_stages=$(python3 -m utils.plan finished "$plan" --first "$stage" --last "$stop_stage" --script "$script")
 fi

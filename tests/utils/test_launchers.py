@@ -1,74 +1,20 @@
 """The launcher's contract: arrays, log lines, the receipt decides, only what is missing runs again."""
 
-import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.launched import Launching
 from utils.errors import UserError
 from utils.launchers.__main__ import parse
-
-STEP = '''"""A step that fails for the parts named in the file `fail`."""
-import os
-import time
-from pathlib import Path
-
-from utils.cli import run
-from utils.files import atomic_write
-from utils.receipts import Task
-
-
-def launched(folder: Path, *, job: str = "1/1") -> dict:
-    """Do one part.
-
-    Parameters
-    ----------
-    folder : path
-        Where.
-    job : str
-        Part.
-    """
-    task = Task(folder, "launched", job=job, format=1, inputs={}, options={})
-    if task.is_done():
-        return task.counts
-    part = job.split("/")[0]
-    with open(folder / "runs", "a") as file:
-        file.write(part + os.environ["OMP_NUM_THREADS"] + " ")
-    how = (folder / f"fail.{part}").read_text() if (folder / f"fail.{part}").exists() else ""
-    if how == "sleep":
-        time.sleep(60)
-    if how == "silent":
-        return {}
-    if how == "loud":
-        raise OSError(28, "No space left on device", "x.ark")
-    with atomic_write(folder / f"out.{part}") as file:
-        file.write(part)
-    return task.finish([folder / f"out.{part}"])
-
-
-if __name__ == "__main__":
-    run(launched)
-'''
 
 
 @pytest.fixture
 def launch(tmp_path):
-    """Run the step above as an array of three; returns the finished process."""
-    (tmp_path / "launched.py").write_text(STEP)
-    paths = f"import local; local.__path__.append({str(tmp_path)!r})"
-    (tmp_path / "sitecustomize.py").write_text(paths)
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}"}
-
-    def call(*resources, start=subprocess.run):
-        words = [sys.executable, "-m", "utils.launchers", "local", *resources, "JOB=1:3", f"{tmp_path}/log/JOB.log",
-                 sys.executable, "-m", "local.launched", str(tmp_path), "--job", "JOB/3"]
-        options = {"capture_output": True} if start is subprocess.run else {}
-        return start(words, cwd=ROOT, env=environment, text=True, **options)
-    return call
+    """The step of tests/launched.py."""
+    return Launching(tmp_path)
 
 
 def test_an_array_runs_and_logs_its_first_and_last_lines(launch, tmp_path):
@@ -100,7 +46,7 @@ def test_the_receipt_decides_and_only_what_is_missing_runs_again(launch, tmp_pat
 def test_tasks_die_with_a_killed_launcher(launch, tmp_path):
     for part in "123":
         (tmp_path / f"fail.{part}").write_text("sleep")
-    process = launch(start=subprocess.Popen)
+    process = launch.start()
     deadline = time.monotonic() + 20
     while not (tmp_path / "runs").exists() and time.monotonic() < deadline:
         time.sleep(0.05)

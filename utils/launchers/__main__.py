@@ -1,18 +1,23 @@
 """The command of the launchers: see utils/launchers/__init__.py."""
 
+import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 from utils.cli import die_with_parent, exit_with
 from utils.errors import UserError
-from utils.plan import evaluate
-from utils.receipts import DONE
+from utils.launchers.array import Array
+from utils.launchers.failures import Failure, show, still_unfinished, unfinished
+from utils.launchers.record import read_record
+from utils.launchers.site import memory, read_site
 
-RESOURCES = ("num-threads", "mem", "gpu", "time", "max")
-LOG_LINES_SHOWN = 8
+RESOURCES = ("num-threads", "mem", "gpu", "time", "max", "conf")
+LOCAL = "local"
 
 
 def launch(launcher: str, words: Sequence[str]) -> None:
@@ -23,34 +28,115 @@ def launch(launcher: str, words: Sequence[str]) -> None:
     launcher : str
         Name of a module of utils/launchers.
     words : sequence of str
-        ``[--num-threads N] [--mem G] [--gpu N] [--time H:MM:SS] [--max N] JOB=1:N[%M] LOG COMMAND...``
+        ``[--num-threads N] [--mem 4G] [--gpu N] [--time H:MM:SS] [--max N] [--conf FILE] JOB=1:N[%M] LOG COMMAND...``; the file is the site's,
+        by default conf/cluster/<launcher>.conf.
 
     Raises
     ------
     UserError
-        The array is malformed, or tasks ended without a receipt: names each with its log.
+        The array is malformed, or tasks ended without a receipt: a table names each with its log.
     """
     resources, jobs, log, command = parse(words)
-    missing = []
-    for job in jobs:
-        statuses = evaluate(substitute(command, job))
-        if any(status.state != DONE for status in statuses):
-            missing.append(job)
+    conf = resources.pop("conf", "") or f"conf/cluster/{launcher}.conf"
+    site = None if launcher == LOCAL else read_site(Path(conf))
+    missing = list(unfinished(command, jobs))
     if not missing:
-        print(f"   all {len(jobs)} tasks done already", file=sys.stderr)
+        say(f"all {len(jobs)} tasks done already")
         return
     if len(missing) < len(jobs):
-        print(f"   {len(jobs) - len(missing)} of {len(jobs)} tasks done already; running {missing}", file=sys.stderr)
-    logs = {job: Path(log.replace("JOB", str(job))) for job in missing}
-    tasks = {job: [sys.executable, "-m", "utils.launchers.task", str(logs[job]), *substitute(command, job)] for job in missing}
-    codes = import_module(f"utils.launchers.{launcher}").submit(tasks, resources)
-    failed = [job for job in missing if any(status.state != DONE for status in evaluate(substitute(command, job)))]
-    if failed:
-        for job in failed:
-            print(f"-- task {job}: exit code {codes.get(job)}, no receipt; the end of {logs[job]}:", file=sys.stderr)
-            tail = logs[job].read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES_SHOWN:] if logs[job].exists() else ["(no log)"]
-            print("\n".join("   " + line for line in tail), file=sys.stderr)
-        raise UserError(f"{len(failed)} of {len(jobs)} tasks failed: {failed}; mend the cause and run the same command again: only they are run")
+        say(f"{len(jobs) - len(missing)} of {len(jobs)} tasks done already; running {missing}")
+    if is_for_gpu(command):
+        resources.setdefault("gpu", "1")
+    array = Array(log, command, missing, resources, site)
+    if (other := read_record(array.beside("jobs.json"))[0]) not in ("", launcher):
+        raise UserError(f"{array.beside('jobs.json')}: tasks of this array were submitted with --cmd {other} and may still run; "
+                        f"use --cmd {other} again, or see that none runs and remove that file")
+    failures, attempts = attempt(array, import_module(f"utils.launchers.{launcher}").submit)
+    if failures:
+        print(show(array, failures, attempts), file=sys.stderr)
+        again = f"; again: {os.environ['SV_RESUME'].strip()}" if os.environ.get("SV_RESUME") else ""
+        raise UserError(f"{len(failures)} of {len(jobs)} tasks failed: {[each.job for each in failures]}; mend the cause and run the same command "
+                        f"again: only they are run{again}")
+
+
+def attempt(array: Array, submit: Callable) -> tuple[list[Failure], dict[int, int]]:
+    """Submit the tasks, and again those that failed in a way that may pass, as often as the site says.
+
+    Parameters
+    ----------
+    array : Array
+        What is to run.
+    submit : callable
+        Of the launcher.
+
+    Returns
+    -------
+    list of Failure and dict of int to int
+        Tasks that are not done; JOB -> how often it was run.
+    """
+    attempts, failures, todo = dict.fromkeys(array.jobs, 0), {}, array
+    for tries in range(1 + (array.site.retries if array.site else 0)):
+        ends = submit(todo)
+        for job in todo.jobs:
+            attempts[job] += 1
+        left = still_unfinished(array.command, ends, todo.jobs, array.site.visible_seconds if array.site else 0.0, say)
+        failed = [Failure(job, ends[job], reason, array.log_of(job)) for job, reason in left.items()]
+        failures = {job: each for job, each in failures.items() if job not in todo.jobs} | {each.job: each for each in failed}
+        again = [each for each in failed if not each.is_final]
+        if not again or not array.site or tries == array.site.retries:
+            break
+        todo = replace(todo, jobs=[each.job for each in again], resources=with_memory(todo, again))
+        say(f"trying again: {todo.jobs}: {'; '.join(sorted({each.told() for each in again}))}{mem_told(todo)}")
+    return [failures[job] for job in sorted(failures)], attempts
+
+
+def with_memory(array: Array, failures: Sequence[Failure]) -> dict[str, str]:
+    """The resources of the next attempt: more memory where some task lacked it.
+
+    Parameters
+    ----------
+    array : Array
+        Of the attempt that failed.
+    failures : sequence of Failure
+        Its tasks that are tried again.
+    """
+    asked = array.site.asked(array.resources)
+    if "mem" not in asked or not any(each.lacks_memory for each in failures):
+        return dict(array.resources)
+    return dict(array.resources) | {"mem": memory(asked["mem"], array.site.memory_factor)}
+
+
+def mem_told(array: Array) -> str:
+    """The memory that an attempt asks for, for a message.
+
+    Parameters
+    ----------
+    array : Array
+        The attempt.
+    """
+    return f"; with --mem {array.resources['mem']}" if "mem" in array.resources else ""
+
+
+def is_for_gpu(command: Sequence[str]) -> bool:
+    """True where a step is told to compute on a GPU, so that the scheduler has to give it one.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Of the step.
+    """
+    return "--device=cuda" in command or ("--device", "cuda") in zip(command, command[1:], strict=False)
+
+
+def say(words: str) -> None:
+    """Tell the user, in a line of its own.
+
+    Parameters
+    ----------
+    words : str
+        The line.
+    """
+    print(f"   {words}", file=sys.stderr)
 
 
 def parse(words: Sequence[str]) -> tuple[dict[str, str], range, str, list[str]]:
@@ -75,19 +161,6 @@ def parse(words: Sequence[str]) -> tuple[dict[str, str], range, str, list[str]]:
     return resources, range(1, int(array[1]) + 1), words[1], words[2:]
 
 
-def substitute(command: Sequence[str], job: int) -> list[str]:
-    """The command of one task.
-
-    Parameters
-    ----------
-    command : sequence of str
-        Words that hold JOB where the number goes.
-    job : int
-        From 1 on.
-    """
-    return [word.replace("JOB", str(job)) for word in command]
-
-
 if __name__ == "__main__":
-    die_with_parent()
+    die_with_parent(signal.SIGKILL if sys.argv[1] == LOCAL else signal.SIGHUP)  # on a cluster, its site says what becomes of the jobs
     exit_with(lambda: launch(sys.argv[1], sys.argv[2:]))

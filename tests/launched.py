@@ -1,0 +1,103 @@
+"""A step for the tests of launchers, which goes wrong as files in its folder say, and how it is launched as an array of three."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+STEP = '''"""A step that fails for the parts named in the file `fail`."""
+import os
+import time
+from pathlib import Path
+
+from utils.cli import run
+from utils.files import atomic_write
+from utils.receipts import Task
+
+
+def launched(folder: Path, *, job: str = "1/1", device: str = "cpu") -> dict:
+    """Do one part.
+
+    Parameters
+    ----------
+    folder : path
+        Where.
+    job : str
+        Part.
+    device : str
+        Asks for a GPU.
+    """
+    task = Task(folder, "launched", job=job, format=1, inputs={}, options={})
+    if task.is_done():
+        return task.counts
+    part = job.split("/")[0]
+    with open(folder / "runs", "a") as file:
+        file.write(part + os.environ["OMP_NUM_THREADS"] + " ")
+    how = (folder / f"fail.{part}").read_text() if (folder / f"fail.{part}").exists() else ""
+    if how == "sleep":
+        time.sleep(60)
+    while how == "hold" and not (folder / "release").exists():
+        time.sleep(0.05)
+    if how == "kill once":
+        (folder / f"fail.{part}").unlink()
+        os.kill(os.getpid(), 9)
+    if how == "silent":
+        return {}
+    if how == "loud":
+        raise OSError(28, "No space left on device", "x.ark")
+    with atomic_write(folder / f"out.{part}") as file:
+        file.write(part)
+    return task.finish([folder / f"out.{part}"])
+
+
+if __name__ == "__main__":
+    run(launched)
+'''
+
+
+class Launching:
+    """Launches the step with its outputs in `folder`, its logs in `folder`/log.
+
+    Parameters
+    ----------
+    folder : path
+        Empty.
+    launcher : str
+        Name of the launcher.
+    conf : str
+        Text of a site's file for a cluster.
+    environment : mapping
+        Variables beside those of the tests.
+    """
+
+    def __init__(self, folder: Path, launcher: str = "local", conf: str = "", environment: dict | None = None):
+        self.folder, self.launcher = folder, launcher
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "launched.py").write_text(STEP)
+        (folder / "sitecustomize.py").write_text(f"import local; local.__path__.append({str(folder)!r})")
+        self.environment = os.environ | {"PYTHONPATH": f"{ROOT}:{folder}"} | (environment or {})
+        self.conf = []
+        if conf:
+            (folder / "site.conf").write_text(conf)
+            self.conf = ["--conf", str(folder / "site.conf")]
+
+    def words(self, *resources: str, tasks: int = 3, also: tuple = ()) -> list[str]:
+        """The command line of the launcher."""
+        return [sys.executable, "-m", "utils.launchers", self.launcher, *self.conf, *resources, f"JOB=1:{tasks}", f"{self.folder}/log/JOB.log",
+                sys.executable, "-m", "local.launched", str(self.folder), "--job", f"JOB/{tasks}", *also]
+
+    def __call__(self, *resources: str, tasks: int = 3, also: tuple = ()) -> subprocess.CompletedProcess:
+        """Launch, and wait for the end."""
+        words = self.words(*resources, tasks=tasks, also=also)
+        return subprocess.run(words, cwd=ROOT, env=self.environment, text=True, capture_output=True, check=False)
+
+    def start(self, **how) -> subprocess.Popen:
+        """Launch."""
+        return subprocess.Popen(self.words(), cwd=ROOT, env=self.environment, text=True, **how)
+
+    def runs(self) -> list[str]:
+        """Parts that were worked on, each as often as it was."""
+        path = self.folder / "runs"
+        return sorted(word[0] for word in path.read_text().split()) if path.exists() else []

@@ -1,0 +1,132 @@
+"""Tasks that ended without a receipt: whether to try them again, with more memory or not, and what the user is shown."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.launchers.array import CANCELLED, Array, End, read_log, substitute
+from utils.plan import evaluate
+from utils.receipts import DONE
+
+KILLED = 128 + signal.SIGKILL
+NO_MEMORY = re.compile(r"\bMemoryError\b|Cannot allocate memory|oom[-_ ]kill|Unable to allocate", re.I)  # of the host: a GPU's is not meant
+TAILS_SHOWN, LINES_SHOWN = 10, 8
+LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task without a receipt.
+
+    Attributes
+    ----------
+    job : int
+        Its number.
+    end : End
+        How it ended.
+    reason : str
+        What its receipt lacks.
+    log : path
+        Its log.
+    """
+
+    job: int
+    end: End
+    reason: str
+    log: Path
+
+    @property
+    def lacks_memory(self) -> bool:
+        """True where it was killed for memory, or complained about it."""
+        return "memory" in self.end.reason or self.end.code == KILLED or any(NO_MEMORY.search(line) for line in read_log(self.log).lines)
+
+    @property
+    def is_final(self) -> bool:
+        """True where somebody cancelled it, or the step said in a line what the user has to mend: trying again would say it again."""
+        return self.end.reason == CANCELLED or self.end.code in (1, 2) and not self.end.reason and not self.lacks_memory and not any(
+            line.startswith("Traceback") for line in read_log(self.log, lines=1000).lines) and len(read_log(self.log).lines) > 2
+
+    def told(self) -> str:
+        """The reason in words."""
+        code = "exit code unknown" if self.end.code is None else f"exit code {self.end.code}"
+        return ", ".join(filter(None, [self.end.reason, code, self.reason or "no receipt"]))
+
+
+def unfinished(command: Sequence[str], jobs: Sequence[int]) -> dict[int, str]:
+    """Tasks whose work is not done -> what is missing, in words; empty where nothing was ever written.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Of a step, with JOB.
+    jobs : sequence of int
+        Tasks to look at.
+    """
+    missing = {}
+    for job in jobs:
+        statuses = [status for status in evaluate(substitute(command, job)) if status.state != DONE]
+        if statuses:
+            missing[job] = statuses[0].reason
+    return missing
+
+
+def still_unfinished(command: Sequence[str], ends: Mapping[int, End], jobs: Sequence[int], visible_seconds: float, say) -> dict[int, str]:
+    """`unfinished`, after waiting for results that a shared file system shows late.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Of a step, with JOB.
+    ends : mapping of int to End
+        Only results of tasks that did not end with an error are waited for.
+    jobs : sequence of int
+        Tasks to look at.
+    visible_seconds : float
+        How long at most.
+    say : callable
+        Told what is waited for.
+    """
+    missing = unfinished(command, jobs)
+    deadline = time.monotonic() + visible_seconds
+    said = False
+    while (late := [job for job in missing if ends.get(job, End()).code in (0, None)]) and time.monotonic() < deadline:
+        if not said:
+            say(f"tasks {late} ended without an error, and their results are not to be seen: waiting up to {visible_seconds:g} s for the file system")
+        said = True
+        time.sleep(min(LOOK_SECONDS, visible_seconds / 10))
+        for job in late:
+            for status in evaluate(substitute(command, job)):
+                if status.task.path.parent.is_dir():
+                    os.listdir(status.task.path.parent)  # NFS looks anew at a folder that is opened
+        missing = unfinished(command, list(missing))
+    return missing
+
+
+def show(array: Array, failures: Sequence[Failure], attempts: Mapping[int, int]) -> str:
+    """The table of what failed, and the ends of the logs.
+
+    Parameters
+    ----------
+    array : Array
+        Whose tasks.
+    failures : sequence of Failure
+        One for each.
+    attempts : mapping of int to int
+        JOB -> how often it was run.
+    """
+    rows = [("task", "host", "tries", "reason"),
+            *((str(each.job), each.end.host or read_log(each.log).host or "-", str(attempts[each.job]), each.told()) for each in failures)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = ["   " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
+    for each in failures[:TAILS_SHOWN]:
+        lines += [f"-- task {each.job}: the end of {each.log}:", *("   " + line for line in read_log(each.log).lines)]
+        if each.end.output:
+            kept = each.end.output.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES_SHOWN:]
+            lines += [f"   {each.end.output}, which the scheduler kept:", *("   " + line for line in kept)]
+    if len(failures) > TAILS_SHOWN:
+        lines.append(f"-- {len(failures) - TAILS_SHOWN} more failed; their logs: {array.log}")
+    return "\n".join(lines)
