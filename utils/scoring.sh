@@ -48,9 +48,9 @@ sides_of() {  # EMBEDDINGS DATA SET: fills `sides` with the options that say wha
 score_trials() { each_cut score_cut "$@"; }
 
 score_cut() {
-  local set sets sides
-  IFS=, read -ra sets <<<"$(IFS=,; echo "${*:4}")"
-  for set in "${sets[@]}"; do
+  local set named sides
+  IFS=, read -ra named <<<"$(IFS=,; echo "${*:4}")"
+  for set in "${named[@]}"; do
     sides_of "$2/embeddings" "$3" "$set"
     run python3 -m steps.score "$1" "$2/embeddings/$set${cut:+/$cut}" "$3/$set/trials" "$2/scores/$set/${cut:+$cut/}${1##*/}.scores" ${sides[@]+"${sides[@]}"}
   done
@@ -64,19 +64,19 @@ score_systems() {
 }
 
 finish_cut() {
-  local exp=$1 cohort=$2 data=$3 dev=$4 tests suffix=calibrated file scorer set other scorers=() all=()
-  IFS=, read -ra tests <<<"$(IFS=,; echo "${*:5}")"
+  local exp=$1 cohort=$2 data=$3 dev=$4 test_sets suffix=calibrated file scorer set other scorers=() all=()
+  IFS=, read -ra test_sets <<<"$(IFS=,; echo "${*:5}")"
   for file in "${backends[@]}"; do
     scorer=$(scorer_of "$file")
     if [ "$score_norm" != none ]; then
-      normalise_cut "$scorer" ${dev:+"$dev"} "${tests[@]}"
+      normalise_cut "$scorer" ${dev:+"$dev"} "${test_sets[@]}"
       scorer=${scorer}_$score_norm
     fi
     scorers+=("$scorer")
   done
   if [ "$calibrate" = quality ] && [ -z "$cut" ]; then  # of a cut side neither the duration nor the length of the whole utterance's vector is known
     suffix=quality
-    for set in "$dev" "${tests[@]}"; do run python3 -m steps.measure_norms "$exp/embeddings/$set" "$exp/measures/$set"; done
+    for set in "$dev" "${test_sets[@]}"; do run python3 -m steps.measure_norms "$exp/embeddings/$set" "$exp/measures/$set"; done
   fi
   for scorer in "${scorers[@]}"; do
     [ "$calibrate" = false ] || calibrate_trials "${scorer}_$suffix" "$exp/scores//$scorer"
@@ -99,7 +99,7 @@ calibrate_trials() {  # NAME SYSTEM...: a system is EXP/scores//SCORER
   local set files measures learned=$exp/calibration/${cut:+$cut/}$1
   files_of "$dev" "${@:2}"
   run python3 -m steps.calibrate "${files[@]}" "$data/$dev" "$learned" ${measures[@]+"${measures[@]}"}
-  for set in "${tests[@]}"; do
+  for set in "${test_sets[@]}"; do
     files_of "$set" "${@:2}"
     run python3 -m steps.apply_calibration "$learned" "${files[@]}" "$data/$set" "$exp/scores/$set/${cut:+$cut/}$1.scores" \
       --allow-leakage "$allow_leakage" ${measures[@]+"${measures[@]}"}

@@ -20,15 +20,15 @@ seed=1                          # of the sets, the trials, the first weights and
 config=                         # path: network, loss and regime; default: speechocean762's, for a small corpus and a CPU
 . utils/stages.sh "$@"
 [ -n "$corpus" ] || fail_usage "--corpus is needed: a folder of speakers, a table or a Kaldi directory (see recipes/own/README.md)"
-models=$([ "$enrol_utterances" = 1 ] || echo enroll.spk2utt) shares=$([ "$dev_share/$test_share" = 0.1/0.2 ] || echo "$dev_share-$test_share")
+enrolled=$([ "$enrol_utterances" = 1 ] || echo test) shares=$([ "$dev_share/$test_share" = 0.1/0.2 ] || echo "$dev_share-$test_share")
 variant=$(basename "$corpus" | sed 's/[^A-Za-z0-9._-]/_/g')$([ "$seed" = 1 ] || echo "-seed$seed")${shares:+-$shares}$([ "$sessions" = any ] || echo "-$sessions")
-variant=$variant${models:+-models$enrol_utterances}${targets_per_speaker:+-targets$targets_per_speaker}${vad:+-$(basename "$vad" .yaml)}
+variant=$variant${enrolled:+-models$enrol_utterances}${targets_per_speaker:+-targets$targets_per_speaker}${vad:+-$(basename "$vad" .yaml)}
 cut=$([ "$trim" = false ] || echo trim)$([ "$split" = false ] || echo split) rooms=$([ "$simulate_rooms" = true ] && echo simulated_rooms || echo "${rirs:+rirs}")
 [ -n "$config" ] || config=recipes/speechocean762/conf/ghostvlad_fbank$([ -n "$noise" ] && [ -n "$rooms" ] || echo _clean).yaml
 suffix=-$variant${cut:+-$cut}$([ "$sample_rate_hz" = 16000 ] || echo "-$sample_rate_hz")
 data=$workdir/data/$variant packed=$workdir/data/$variant/packed_$sample_rate_hz${cut:+_$cut} bank=$([ -z "$noise$rooms" ] || echo "$packed/bank")
 exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
-policy=${copies:+_$(basename "$copies" .yaml)} enlarged=train$policy scorer=$(basename "${backend:-cosine}" .yaml)$policy drawing=(${bank:+--bank "$bank"} --seed "$seed" ${augmentation:+--augmentation "$augmentation"})
+policy=${copies:+_$(basename "$copies" .yaml)} enlarged=train$policy drawing=(${bank:+--bank "$bank"} --seed "$seed" ${augmentation:+--augmentation "$augmentation"})
 design=(--sessions "$sessions" --seed "$seed" ${targets_per_speaker:+--targets-per-speaker "$targets_per_speaker"})
 untrained=$exp-untrained mfcc=$workdir/exp/mfcc_stats$suffix preview=$([ "$dry_run" = false ] || echo 50)
 
@@ -78,23 +78,20 @@ if at_stage 4 "extract embeddings"; then
 fi
 
 if at_stage 5 "train the back end"; then
-  run python3 -m steps.train_backend "$exp/embeddings/$enlarged" "$exp/backend/$scorer" ${backend:+--config "$backend" --utt2spk "$packed/$enlarged/utt2spk"}
+  train_backends "$exp/embeddings/$enlarged" "$packed/$enlarged/utt2spk" "$exp/backend" --adaptation "$exp/embeddings/dev"
   run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/cosine"
   run python3 -m steps.train_backend "$mfcc/embeddings/dev" "$mfcc/backend/cosine" --subtract-mean false
 fi
 
 if at_stage 6 "score dev and test trials"; then
-  for trained in "$exp/backend/$scorer" "$untrained/backend/cosine" "$mfcc/backend/cosine"; do
-    run python3 -m steps.score "$trained" "${trained%/backend/*}/embeddings/dev" "$packed/dev/trials" \
-      "${trained%/backend/*}/scores/dev/${trained##*/}.scores"
-    run python3 -m steps.score "$trained" "${trained%/backend/*}/embeddings/test" "$packed/test/trials" \
-      "${trained%/backend/*}/scores/test/${trained##*/}.scores" ${models:+--enroll-spk2utt "$packed/test/$models"}
+  score_systems "$exp" "$enlarged" "$packed" dev test
+  for baseline in "$untrained" "$mfcc"; do
+    score_trials "$baseline/backend/cosine" "$baseline" "$packed" dev test
   done
 fi
 
 if at_stage 7 "report"; then
-  run python3 -m steps.evaluate "$exp" "$packed" --others "[$untrained, $mfcc]" \
-    --train "[$packed/train]" --dev "[$packed/dev]" --backend-training "[$packed/train]"
+  evaluate_systems "$exp" "$packed" "$packed/train" "$packed/dev" "$untrained" "$mfcc"
   run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}" --allow-pipes "$allow_pipes"
   run python3 -m steps.report "$exp" "$data"
 fi

@@ -21,7 +21,7 @@ config=                         # path: network, loss and regime; default: the s
 . utils/stages.sh "$@"
 [ -n "$vctk" ] || fail_usage "--vctk is needed: the folder that holds wav48/ or wav48_silence_trimmed/ (see recipes/vctk_ge2e/README.md)"
 [ "$mode$noisy_vctk" != td ] || fail_usage "--noisy-vctk is needed in mode td: the folder that holds clean_testset_wav/ and noisy_testset_wav/"
-[ -z "$copies$backend" ] || fail_usage "--copies and --backend are not for this recipe: embeddings are compared by their cosine, and nothing is learnt for that"
+[ "$copies$backend$score_norm$calibrate$fuse" = nonefalsefalse ] || fail_usage "--copies, --backend, --score-norm, --calibrate and --fuse are not for this recipe: the plain cosine decides"
 kind=$mode$([ "$mode" = ti ] || echo "-$protocol") own_vad=${vad:+-$(basename "$vad" .yaml)} cut=trim packing=(--trim true) lost=0.01 noises=1
 variant=$kind$([ "$mic" = 1 ] || echo "-mic$mic")${dev_speakers:+-dev$dev_speakers}${top_db:+-top$top_db}$([ "$seed" = 1 ] || echo "-seed$seed")$own_vad
 [ "$kind" != td-seed ] || packing=(--trim true --last-seconds 0.79) noises=$utterances  # as published: 80 frames, in so many noises
@@ -86,14 +86,12 @@ fi
 
 if at_stage 6 "score dev and test trials"; then
   for system in "$exp" "$untrained" "$mfcc"; do
-    for set in $sets; do
-      run python3 -m steps.score "$system/backend/cosine" "$system/embeddings/$set" "$tested/$set/trials" "$system/scores/$set/cosine.scores"
-    done
+    score_trials "$system/backend/cosine" "$system" "$tested" "${sets/ /,}"
   done
 fi
 
 if at_stage 7 "report"; then
-  run python3 -m steps.evaluate "$exp" "$tested" --others "[$untrained, $mfcc]" --train "[$spoken/train]" ${dev:+--dev "[$dev]"}
+  evaluate_systems "$exp" "$tested" "$spoken/train" "$dev" "$untrained" "$mfcc"
   run python3 -m steps.similarity_matrix "$exp/scores/test/cosine.scores" "$tested/test" "$exp/similarity/test"
   run python3 -m steps.illustrate "$data/train" "$spoken/train" "$config" "$exp/pictures" "${drawing[@]}"
   run python3 -m steps.report "$exp" "$data"

@@ -22,10 +22,11 @@ allow_incomplete=false          # go on without files that are missing or unread
 [ -f "$model/config.yaml" ] || fail_usage "--model $model: no config.yaml in it, expected an experiment of a recipe or of steps.import_model"
 [ -z "$backend_dir" ] || [ -f "$backend_dir/backend.json" ] || fail_usage "--backend-dir $backend_dir: no backend.json in it, expected a folder of steps.train_backend"
 [ -z "$backend$copies$augmentation$steps" ] || fail_usage "nothing is trained here: --backend, --copies, --augmentation and --steps belong to the network's own recipe"
+[ "$score_norm$calibrate$fuse" = nonefalsefalse ] || fail_usage "no dev set and no cohort here: --score-norm, --calibrate and --fuse belong to the network's own recipe"
 [ "$processes $split" = "1 false" ] || fail_usage "nothing is trained here: --processes and --split belong to the network's own recipe"
 
 variant=$set${vad:+-$(basename "$vad" .yaml)}
-test=voices_$set cut=${test_seconds:+centre_${test_seconds}s}
+test=voices_$set cut=${test_seconds:+centre_${test_seconds}s} enrolled=voices_$set cuts=${test_seconds:+centre_${test_seconds}s}
 data=$workdir/data/$variant
 packed=$data/packed_$sample_rate_hz$([ "$trim" = false ] || echo _trim)
 suffix=$([ "$variant" = dev ] || echo "-$variant")$([ "$trim" = false ] || echo -trim)$([ "$sample_rate_hz" = 16000 ] || echo "-$sample_rate_hz")
@@ -66,12 +67,10 @@ if at_stage 5 "train the back end without --backend-dir"; then
 fi
 
 if at_stage 6 "score the trials"; then
-  run python3 -m steps.score "$trained" "$embeddings${cut:+/$cut}" "$packed/$test/trials" \
-    "$exp/scores/$test/${cut:+$cut/}$(basename "$trained").scores" \
-    --enroll-spk2utt "$packed/$test/enroll.spk2utt" ${cut:+--enrol-embeddings "$embeddings"}
+  score_trials "$trained" "$exp" "$packed" "$test"
 fi
 
 if at_stage 7 "report"; then
-  run python3 -m steps.evaluate "$exp" "$packed"
+  evaluate_systems "$exp" "$packed" "" ""
   run python3 -m steps.report "$exp" "$data"
 fi

@@ -19,7 +19,6 @@ tests=                          # lists of trials, joined by commas; default: vo
 test_cuts=                      # cut test sides too, enrolment stays whole; joined by commas: centre_1s, _2s, _3s, _5s or mr_rawnet_1s, ... (as published)
 dev_speakers=                   # training speakers kept out for dev; default: 40, or a tenth of fewer than 400; 0: none, and the last checkpoint
 allow_incomplete=false          # go on with a part of the corpora; trials whose files are missing are lost, and every result says so
-allow_leakage=false             # take E and H although their speakers were trained on, and have every result say so
 seed=1                          # of dev, its trials, the first weights and every draw
 config=conf/ecapa_512.yaml      # path: network, loss and regime; the default's --augmentation is WeSpeaker's where --musan and --rirs are given
 . utils/stages.sh "$@"
@@ -34,7 +33,8 @@ suffix=$([ "$variant" = vox2dev ] || echo "-$variant")${cut:+-$cut}$([ "$sample_
 data=$workdir/data/$variant packed=$workdir/data/$variant/packed_$sample_rate_hz${cut:+_$cut}
 bank=$([ -z "$musan$rirs" ] || echo "$packed/bank")
 exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
-policy=${copies:+_$(basename "$copies" .yaml)} enlarged=train$policy scorer=$(basename "${backend:-cosine}" .yaml)$policy  # of what trains the back end
+policy=${copies:+_$(basename "$copies" .yaml)} enlarged=train$policy  # what the back end is trained on
+cuts=whole${test_cuts:+,$test_cuts}  # what is scored
 drawing=(${bank:+--bank "$bank"} --seed "$seed" ${augmentation:+--augmentation "$augmentation"})  # of what happens to training crops
 
 if at_stage 0 "prepare data directories"; then
@@ -80,21 +80,15 @@ if at_stage 4 "extract embeddings"; then
 fi
 
 if at_stage 5 "train the back end"; then
-  run python3 -m steps.train_backend "$exp/embeddings/$enlarged" "$exp/backend/$scorer" ${backend:+--config "$backend" --utt2spk "$packed/$enlarged/utt2spk"}
+  train_backends "$exp/embeddings/$enlarged" "$packed/$enlarged/utt2spk" "$exp/backend"
 fi
 
 if at_stage 6 "score dev and test trials"; then
-  for set in $dev ${tests//,/ }; do
-    for protocol in "" ${test_cuts//,/ }; do
-      run python3 -m steps.score "$exp/backend/$scorer" "$exp/embeddings/$set${protocol:+/$protocol}" "$data/tests/$set/trials" \
-        "$exp/scores/$set/${protocol:+$protocol/}$scorer.scores" ${protocol:+--enrol-embeddings "$exp/embeddings/$set"}
-    done
-  done
+  score_systems "$exp" "$enlarged" "$data/tests" "$dev" "$tests"
 fi
 
 if at_stage 7 "report"; then
-  run python3 -m steps.evaluate "$exp" "$data/tests" --train "[$packed/train]" ${dev:+--dev "[$data/tests/dev]"} \
-    --backend-training "[$packed/train]" --allow-leakage "$allow_leakage"
+  evaluate_systems "$exp" "$data/tests" "$packed/train" "${dev:+$data/tests/dev}"
   run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}"
   run python3 -m steps.report "$exp" "$data"
 fi
