@@ -31,8 +31,7 @@ def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll
     output : path
         Score file, ``<enrol> <test> <score>``.
     enroll_spk2utt : path, optional
-        ``<model> <utterance> ...``: enrolment sides are these models, each the mean of its utterances; by default the ``enroll.spk2utt`` beside
-        the trials, where there is one.
+        ``<model> <utterance> ...``: enrolment sides are these models, each the mean of its utterances.
     enrol_embeddings : path, optional
         Folder of the enrolment sides' embeddings, where ``embeddings`` has those of the test sides alone: whole enrolment, short tests.
     compare : str
@@ -48,8 +47,6 @@ def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll
     UserError
         A trial's side has no embedding; the back end was trained on embeddings of another network; an embedding is zero or not finite.
     """
-    beside = trials.with_name("enroll.spk2utt")
-    enroll_spk2utt = enroll_spk2utt or (beside if beside.exists() else None)
     enrolment = {"enroll_spk2utt": enroll_spk2utt} if enroll_spk2utt else {}
     enrolment |= {"enrol_embeddings": embeddings_inputs(enrol_embeddings)["embeddings"]} if enrol_embeddings else {}
     task = Task(home=output.parent, name=receipt_of(output).stem, format=FORMAT, options={"compare": compare} if compare != "all" else {},

@@ -31,7 +31,7 @@ variant=$kind$([ "$mic" = 1 ] || echo "-mic$mic")${dev_speakers:+-dev$dev_speake
 [ "${given[*]/--sample?rate?hz/}" != "${given[*]}" ] || sample_rate_hz=$(sed -n 's/^ *sample_rate_hz: *//p' "$config" | grep . || echo 8000)  # the YAML's
 data=$workdir/data/$variant packed=$workdir/data/$variant/packed_${sample_rate_hz}_$cut bank=${noisy_vctk:+$packed/bank}
 spoken=$packed/whole heard=$packed/$([ "$mode" = td ] && echo noisy || echo whole) tested=$packed/tested packing=("${packing[@]}" --sample-rate-hz "$sample_rate_hz")
-sets=$([ "$dev_speakers" = 0 ] || echo "dev ")test dev=$([ "$dev_speakers" = 0 ] || echo "$tested/dev") suffix=$([ "$variant" = td-prompted ] || echo "-$variant")
+enrolled=test sets=$([ "$dev_speakers" = 0 ] || echo "dev ")test dev=$([ "$dev_speakers" = 0 ] || echo "$tested/dev") suffix=$([ "$variant" = td-prompted ] || echo "-$variant")
 exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
 untrained=$exp-untrained mfcc=$workdir/exp/mfcc_stats_$sample_rate_hz$suffix drawing=(${bank:+--bank "$bank"} --seed "$seed" ${augmentation:+--augmentation "$augmentation"})
 

@@ -20,16 +20,16 @@ from utils.processes import use_device
 from utils.trainer import Trainer
 from utils.training_settings import read_settings
 
-CONFIGS = ("conf/ghostvlad.yaml", "conf/ghostvlad_cpu.yaml")
+CONFIGS = (Path("conf/ghostvlad.yaml"), Path("conf/ghostvlad_cpu.yaml"))
 
 
-def bench_training(*, configs: tuple[str, ...] = CONFIGS, device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 2, batch_size: int | None = None,
-                   steps: int = 10, num_speakers: int = 5994, return_memory: bool = False) -> dict:
+def bench_training(*, configs: tuple[Path, ...] = CONFIGS, device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 2,
+                   batch_size: int | None = None, steps: int = 10, num_speakers: int = 5994, return_memory: bool = False) -> dict:
     """Print utterances per second, the mean over the steps behind the first two.
 
     Parameters
     ----------
-    configs : tuple of str
+    configs : tuple of path
         YAMLs.
     device : str
         ``cpu`` or ``cuda``.
@@ -57,7 +57,7 @@ def bench_training(*, configs: tuple[str, ...] = CONFIGS, device: Literal["cpu",
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {num_threads} threads"
     print(f"{name}, torch {torch.__version__}, {num_speakers} speakers")
     print(f"{'':28}{'batch':>8}{'crop':>10}{'ms a step':>12}{'utterances/s':>15}{'GPU memory':>13}")
-    for config in map(Path, configs):
+    for config in configs:
         for precision in ("fp32", "bf16"):
             trainer, batch = assembled(config, precision, device, batch_size, num_speakers)
             seconds = timed(trainer, batch, steps)

@@ -95,7 +95,7 @@ def test_ti_splits_at_silences_and_keeps_recordings_apart_and_works_without_dev(
 @pytest.mark.parametrize(("options", "complaint"), [
     ([], "--vctk is needed"), (["--vctk=."], "--noisy-vctk is needed in mode td"), (["--vctk=.", "--mode=tx"], "option --mode is one of td, ti"),
     (["--vctk=.", "--mic=3"], "option --mic is one of 1, 2"), (["--vctk=.", "--protocol=both"], "option --protocol is one of prompted, seed"),
-    (["--vctk=.", "--mode=ti", "--copies=conf/augmentation/vgg.yaml"], "--copies and --backend are not for this recipe"),
+    (["--vctk=.", "--mode=ti", "--copies=conf/augmentation/vgg.yaml"], "--copies, --backend, --score-norm, --calibrate and --fuse are not for"),
 ], ids=str)
 def test_a_wrong_command_line_is_one_line_and_2(tmp_path, options, complaint):
     text = run("vctk_ge2e", "--workdir", tmp_path / "work", *options, code=2)

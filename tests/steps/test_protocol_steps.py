@@ -183,8 +183,8 @@ def test_results_name_the_protocol_of_each_score_file(work):
     scores_of(work, "centre_2s", enrol_embeddings=work / "exp" / "embeddings" / "test")
     evaluate(work / "exp", work / "data")
     rows = [row for row in json.loads((work / "exp" / "results.json").read_text()) if row["subset"] == "all"]
-    assert [(row["protocol"], row["backend"]) for row in rows] == [("whole-centre_2s", "cosine"), ("whole", "cosine"), ("crops", "cosine")]
-    assert [series_of(row) for row in rows] == ["exp, whole-centre_2s", "exp", "exp, crops"]
+    assert [(row["protocol"], row["backend"]) for row in rows] == [("whole", "cosine"), ("whole-centre_2s", "cosine"), ("crops", "cosine")]
+    assert [series_of(row) for row in rows] == ["exp", "exp, whole-centre_2s", "exp, crops"]
     assert series_of(rows[2] | {"backend": "bvector"}) == "exp, bvector, crops"
 
 

@@ -114,7 +114,7 @@ def test_an_enrolment_side_may_be_a_speaker(work):
 def test_models_are_means_of_their_utterances(work):
     (work / "enroll.spk2utt").write_text("model-a ann-1 ann-2\n")
     (work / "trials").write_text("model-a bob-1 nontarget\nmodel-a ann-1 target\n")
-    values = scores_of(work)[2]
+    values = scores_of(work, enroll_spk2utt=work / "enroll.spk2utt")[2]
     left, right = np.array([1.75, -1.5]), np.array([-2.25, 1.0])
     assert values[0] == pytest.approx(left @ right / np.linalg.norm(left) / np.linalg.norm(right))
 

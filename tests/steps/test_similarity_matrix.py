@@ -11,10 +11,10 @@ from tests.voices import make_packed
 from utils.data_dir import read_data_dir, read_map, read_trials, write_map
 from utils.embeddings import read_spk2utt
 from utils.errors import UserError
-from utils.evaluation import watermarks_of
 from utils.receipts import Task
 from utils.report_similarity import similarity_section
 from utils.scores import receipt_of, write_scores
+from utils.trial_sets import watermarks_of
 
 DESIGN = 'apart_by: utt2prompt\nwatermark: "texts differ"\n'
 

@@ -4,7 +4,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +74,8 @@ def unfinished(command: Sequence[str], jobs: Sequence[int]) -> dict[int, str]:
     return missing
 
 
-def still_unfinished(command: Sequence[str], ends: Mapping[int, End], jobs: Sequence[int], visible_seconds: float, say) -> dict[int, str]:
+def still_unfinished(command: Sequence[str], ends: Mapping[int, End], jobs: Sequence[int], visible_seconds: float,
+                     say: Callable[[str], object]) -> dict[int, str]:
     """`unfinished`, after waiting for results that a shared file system shows late.
 
     Parameters
