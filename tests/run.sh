@@ -2,7 +2,8 @@
 # Lint and tests, in an environment made like that of ./run.sh (requirements.txt and requirements-test.txt); system packages are never installed.
 #
 #   tests/run.sh                            everything, the whole mini recipe included
-#   tests/run.sh -m "not slow"              the fast ones: two or three minutes
+#   tests/run.sh -m "not slow"              the fast ones: a few minutes
+#   tests/run.sh -m cluster                 launchers against false schedulers and a real Slurm: on a machine with nothing else to do
 #   tests/run.sh tests/utils -k archive     whatever pytest takes
 
 set -euo pipefail
@@ -22,5 +23,5 @@ if [ $# -gt 0 ]; then
   step python3 -m pytest -n 2 --dist worksteal "$@"
 else
   step python3 -m pytest -s tests/recipes/test_mini.py  # alone: it is timed, and takes both cores
-  step python3 -m pytest -n 2 --dist worksteal --ignore tests/recipes/test_mini.py
+  step python3 -m pytest -n 2 --dist worksteal -m "not cluster" --ignore tests/recipes/test_mini.py
 fi

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from tests.launched import Launching
 
 CONF = (ROOT / "conf" / "cluster" / "slurm.conf").read_text() + "default mem=500M\nset poll_seconds=0.5\nset visible_seconds=4\nset retries=1\n"
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 PATIENCE_SECONDS = 90
 
 

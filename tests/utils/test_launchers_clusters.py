@@ -15,7 +15,7 @@ CONF = {
 }
 SETTINGS = "default mem=2G\nset poll_seconds=0.2\nset visible_seconds=4\nset answer_seconds=5\nset retries=1\n"
 START, ASK = {"slurm": "sbatch", "sge": "qsub"}, {"slurm": "scontrol", "sge": "qstat"}
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 
 class Cluster(Launching):
