@@ -142,7 +142,7 @@ def test_the_sound_options_make_variants_of_their_own_and_leave_the_others_as_th
     assert "report:" in text
 
 
-@each_recipe
+@pytest.mark.parametrize("recipe", ["mini", "speechocean762"])  # their dev sets are large enough to learn from
 def test_scores_are_normalised_calibrated_and_fused_by_options(runs, recipe, tmp_path):
     """On a finished run: stages 5 to 7 again, with two back ends; what was scored before stays in the report.
 
@@ -172,6 +172,17 @@ def test_scores_are_normalised_calibrated_and_fused_by_options(runs, recipe, tmp
     planned = runs.run(recipe, workdir, *options[:2], "--calibrate", "--fuse-with", tmp_path / "other", "--fuse", "--dry-run", cwd=ROOT)
     assert f"{experiment}/scores/test/cosine_calibrated.scores" in planned
     assert f" {experiment}/scores/dev/tiny_plda.scores {tmp_path}/other/scores/dev/tiny_plda.scores " in planned
+
+
+@pytest.mark.parametrize("recipe", ["own", "voxceleb1"])
+def test_scores_of_two_back_ends_are_normalised_on_other_corpora_too(runs, recipe, tmp_path):
+    workdir = runs.copy(recipe, tmp_path)
+    backends = f"conf/backends/cosine.yaml,{runs.base / 'corpora' / 'tiny_plda.yaml'}"
+    runs.run(recipe, workdir, "--backend", backends, "--score-norm", "s_norm", cwd=ROOT)
+    experiment = next(path.parent for path in workdir.glob("exp/*/report.html"))
+    rows = [row for row in json.loads((experiment / "results.json").read_text()) if row["subset"] == "all" and row["system"] == experiment.name]
+    for name in runs.test_sets.get(recipe, {"dev", "test"}):
+        assert {row["backend"] for row in rows if row["test_set"] == name} == {"cosine", "cosine_s_norm", "tiny_plda", "tiny_plda_s_norm"}
 
 
 def test_rooms_are_simulated_where_none_are_at_hand(runs, tmp_path):
