@@ -1,6 +1,7 @@
 """Bytes of sound files: a part of a file as a file, and what a wave file or an ogg lacks."""
 
 import io
+import struct
 from typing import IO
 
 STREAMED_BYTES = 0x7FFFF000  # writers into a pipe (sox, ffmpeg) put this or more where they cannot know the length
@@ -69,6 +70,32 @@ def missing_wave_bytes(file: IO[bytes]) -> int:
             return max(0, length - (size - start))
         file.seek(start + length + length % 2)
     return 0
+
+
+def plain_wave_info(head: bytes, file_bytes: int) -> tuple[int, int] | None:
+    """Samples per channel and sample rate of a wave file whose header is the plain one of 44 bytes, in a tenth of the time that a library takes.
+
+    Parameters
+    ----------
+    head : bytes
+        The file's first 44.
+    file_bytes : int
+        Size of the file.
+
+    Returns
+    -------
+    (int, int) or None
+        Samples and Hz; None: any other header, or fewer samples than it says, which is for others to look at.
+    """
+    if len(head) < 44:
+        return None
+    riff, wave, chunk, chunk_bytes, kind, channels, rate_hz, frame_bytes, bits, data, data_bytes = struct.unpack("<4s4x4s4sIHHI4xHH4sI", head[:44])
+    if (riff, wave, chunk, chunk_bytes, kind, data) != (b"RIFF", b"WAVE", b"fmt ", 16, 1, b"data") or bits not in (16, 24, 32):
+        return None
+    sound = 0 < channels <= 256 and 0 < rate_hz < 1 << 31 and frame_bytes == channels * bits // 8
+    if not sound or data_bytes % frame_bytes or not 0 < data_bytes <= min(STREAMED_BYTES - 1, file_bytes - 44):
+        return None
+    return data_bytes // frame_bytes, rate_hz
 
 
 def is_cut_ogg(file: IO[bytes]) -> bool:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from utils.archive import ArchiveWriter, iterate_archive, read_scp
 from utils.audio import UnreadableAudio, UtteranceReader, audio_info, read_audio, resample, to_int16
@@ -53,6 +55,23 @@ def test_the_rate_is_that_of_the_file(write, rate):
     entry = write(bytes_of(tone(rate=rate), rate))
     assert read_audio(entry)[1] == rate
     assert audio_info(entry) == (rate, rate)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"]), st.integers(1, 3), st.integers(0, 50),
+       st.lists(st.tuples(st.integers(0, 43), st.integers(0, 255)), max_size=2))
+def test_a_header_is_read_as_libsndfile_reads_it(write, subtype, channels, frames, changed):
+    content = bytearray(bytes_of(np.zeros((frames, channels), np.float32), subtype=subtype))
+    for place, value in changed:
+        content[place] = value
+    entry = write(bytes(content))
+    try:
+        ours = audio_info(entry)
+    except UnreadableAudio:  # what lacks samples is no sound, though libsndfile reads it
+        assert changed
+        return
+    theirs = soundfile.info(entry)
+    assert ours == (theirs.frames, theirs.samplerate)
 
 
 def test_of_eight_channels_one_is_read(write):
