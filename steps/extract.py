@@ -108,6 +108,7 @@ def extract_set(experiment: Path, data: Path, output: Path, chosen: tuple[Protoc
     network, facts = load_network(experiment, checkpoint)
     protocol = chosen[0] if chosen else natural_protocol(network)
     crops = ", utterances ".join(filter(None, (str(protocol), cut_of(data))))
+    facts |= {"compare": protocol.compare} if protocol.compare != "all" else {}
     facts |= {"protocol": protocol.name, "crops": crops} | origin(data, network.front_end, experiment)
     keys, reader = open_inputs(data, network.front_end, root)
     mine = job_utterances(keys, job)

@@ -9,7 +9,7 @@ from utils.cli import run
 from utils.data_dir import read_trials
 from utils.embedding_rows import Compare, score_pairs
 from utils.embeddings import embeddings_inputs, read_spk2utt, read_trial_vectors
-from utils.provenance import compare_provenance, protocol_of
+from utils.provenance import compare_provenance, comparison_of, protocol_of
 from utils.receipts import Task
 from utils.scores import receipt_of, write_scores
 
@@ -17,7 +17,7 @@ FORMAT = 2
 
 
 def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll_spk2utt: Path | None = None,
-          enrol_embeddings: Path | None = None, compare: Compare = "all") -> dict:
+          enrol_embeddings: Path | None = None, compare: Compare | None = None) -> dict:
     """Score every trial of a list, in its order.
 
     Parameters
@@ -34,8 +34,9 @@ def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll
         ``<model> <utterance> ...``: enrolment sides are these models, each the mean of its utterances.
     enrol_embeddings : path, optional
         Folder of the enrolment sides' embeddings, where ``embeddings`` has those of the test sides alone: whole enrolment, short tests.
-    compare : str
-        Where utterances have matrices: ``all``: the mean of the scores of all pairs of rows; ``paired``: of the i-th row with the i-th.
+    compare : str or None
+        Where utterances have matrices: ``all``: the mean of the scores of all pairs of rows; ``paired``: of the i-th row with the i-th; None: as the
+        test protocol says.
 
     Returns
     -------
@@ -47,6 +48,7 @@ def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll
     UserError
         A trial's side has no embedding; the back end was trained on embeddings of another network; an embedding is zero or not finite.
     """
+    compare = compare or comparison_of(embeddings)
     enrolment = {"enroll_spk2utt": enroll_spk2utt} if enroll_spk2utt else {}
     enrolment |= {"enrol_embeddings": embeddings_inputs(enrol_embeddings)["embeddings"]} if enrol_embeddings else {}
     task = Task(home=output.parent, name=receipt_of(output).stem, format=FORMAT, options={"compare": compare} if compare != "all" else {},

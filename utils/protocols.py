@@ -66,20 +66,20 @@ class Crops(Protocol):
         ``even``: from the beginning to the end at equal distances, a single one around the centre; ``random``: drawn for each utterance.
     seed : int
         Of random places, which depend on it and on the utterance's name.
-    keep, length_normalise
+    keep, length_normalise, compare
         As of `Protocol`.
     """
 
     def __init__(self, num_crops: int = 10, crop_seconds: float | None = None, crop_samples: int | None = None, crop_frames: int | None = None,
                  placing: Literal["even", "random"] = "even", seed: int = 0, keep: Literal["mean", "rows"] = "mean",
-                 length_normalise: bool = False):
+                 length_normalise: bool = False, compare: Literal["all", "paired"] = "all"):
         super().__init__(keep, length_normalise)
         if num_crops < 1:
             raise ValueError(f"num_crops is {num_crops}, expected 1 or more")
         if seed < 0:
             raise ValueError(f"seed is {seed}, expected 0 or more")
         self.length = Length("crop", crop_seconds, crop_samples, crop_frames)
-        self.num_pieces, self.placing, self.seed = num_crops, placing, seed
+        self.num_pieces, self.placing, self.seed, self.compare = num_crops, placing, seed, compare
 
     def size(self, network: "Network") -> int:
         """Samples of every piece."""

@@ -94,6 +94,8 @@ class Protocol:
     ----------
     name : str
         That of the registry, or of the YAML file that it was read from.
+    compare : str
+        Of rows, which pairs a trial compares: ``all``, or ``paired``, the i-th with the i-th.
     num_pieces : int or None
         Pieces of every utterance; None: it depends on their length.
     append_reversed : bool
@@ -101,6 +103,7 @@ class Protocol:
     """
 
     name = ""
+    compare = "all"
     num_pieces: int | None = 1
     append_reversed = False
 

@@ -56,7 +56,7 @@ def compare_provenance(backend: str | Path, embeddings: str | Path) -> list[str]
         silent = backend if learned is None else embeddings
         raise UserError(f"{silent}/provenance.json is missing: nothing shows that {backend} was trained on embeddings like those of {embeddings}")
     learned, given = learned or {}, given or {}
-    facts = sorted((learned.keys() | given.keys()) - {"protocol"})  # a name for what "crops" says in words
+    facts = sorted((learned.keys() | given.keys()) - {"protocol", "compare"})  # the one is a name for what "crops" says in words
     different = [key for key in facts if learned.get(key) != given.get(key)]
     for key in MUST_AGREE:
         if key in different:
@@ -82,6 +82,17 @@ def protocol_of(embeddings: str | Path, enrol_embeddings: str | Path | None = No
     """
     names = [(read_provenance(folder) or {}).get("protocol", "whole") for folder in (enrol_embeddings or embeddings, embeddings)]
     return "-".join(dict.fromkeys(names))
+
+
+def comparison_of(embeddings: str | Path) -> str:
+    """Which rows of two matrices a trial compares, by the test protocol of embeddings: ``all`` or ``paired``.
+
+    Parameters
+    ----------
+    embeddings : path
+        Folder of the test sides.
+    """
+    return (read_provenance(embeddings) or {}).get("compare", "all")
 
 
 def shown(value: object) -> str:

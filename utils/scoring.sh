@@ -1,9 +1,12 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # options, run and fail_usage are of utils/stages.sh
-# Sourced by utils/stages.sh: what stages 5 to 7 of every recipe have in common.  What --backend, --score-norm, --calibrate, --fuse, --operating-points and
-# --allow-leakage ask for happens here, so that no recipe says it again.
+# Sourced by utils/stages.sh: what stages 4 to 7 of every recipe have in common.  What --test-protocols, --backend, --score-norm, --calibrate, --fuse,
+# --operating-points and --allow-leakage ask for happens here, so that no recipe says it again.
+#   extract_embeddings MODEL EXP DATA TRAIN TEST   DATA/<set> -> EXP/embeddings/<set>; of the sets TEST (joined by commas) by all protocols, too
+#   extract_whole MODEL EXP DATA SETS [OPTION...]  whole utterances alone; options are those of steps.extract
 #   train_backends EMBEDDINGS UTT2SPK OUTPUT [OPTION...]  each back end, as OUTPUT/<scorer>; options are those of steps.train_backend
 #   score_trials BACKEND EXP DATA SET...           one back end: EXP/embeddings/<set>, DATA/<set>/trials -> EXP/scores/<set>/<scorer>.scores
+#   score_whole BACKEND EXP DATA SET...            the same of whole utterances alone
 #   score_systems EXP COHORT DATA DEV TEST...      each back end of EXP, normalised by the speakers of EXP/embeddings/COHORT, calibrated and fused by the
 #                                                  trials of DEV; DEV may be empty where nothing is calibrated
 #   evaluate_systems EXP DATA TRAIN DEV [OTHER...] error rates of EXP and of other experiments; TRAIN and DEV: data directories, or empty
@@ -23,6 +26,26 @@ scorer_of() {  # [YAML]
   echo "${name%.yaml}${policy-}"
 }
 
+extract_embeddings() {
+  extract_whole "$1" "$2" "$3" "${4:+$4,}$5"
+  each_cut extract_cut "$1" "$2" "$3" "$5"
+}
+
+extract_cut() { [ -z "$cut" ] || extract_sets "$@"; }
+
+extract_whole() {
+  local cut=
+  extract_sets "$@"
+}
+
+extract_sets() {
+  local set named
+  IFS=, read -ra named <<<"$4"
+  $cmd JOB=1:"$nj" "$2/log/extract${cut:+_$cut}.JOB.log" python3 -m steps.extract "$1" "$3" "$2/embeddings" --sets "[${4//,/, }]" \
+    ${cut:+--protocol "$cut"} --device "$device" --job "JOB/$nj" "${@:5}"
+  for set in "${named[@]}"; do run python3 -m steps.collect_embeddings "$3/$set" "$2/embeddings/$set${cut:+/$cut}" --jobs "$nj"; done
+}
+
 train_backends() {
   local file
   for file in "${backends[@]}"; do
@@ -32,7 +55,7 @@ train_backends() {
 
 each_cut() {  # FUNCTION ARGUMENT...: for each of the protocols, whose folder is $cut, empty for whole utterances
   local cut all
-  IFS=, read -ra all <<<"${cuts:-whole}"
+  IFS=, read -ra all <<<"${cuts:-whole}${test_protocols:+,$test_protocols}"
   for cut in "${all[@]}"; do
     [ "$cut" != whole ] || cut=
     "$@"
@@ -42,10 +65,15 @@ each_cut() {  # FUNCTION ARGUMENT...: for each of the protocols, whose folder is
 sides_of() {  # EMBEDDINGS DATA SET: fills `sides` with the options that say what the sides of a set's trials are
   sides=()
   [[ " ${enrolled-} " != *" $3 "* ]] || sides+=(--enroll-spk2utt "$2/$3/enroll.spk2utt")
-  [ -z "$cut" ] || sides+=(--enrol-embeddings "$1/$3")
+  [ -z "$cut" ] || [[ ",$test_protocols," == *",$cut,"* ]] || sides+=(--enrol-embeddings "$1/$3")
 }
 
 score_trials() { each_cut score_cut "$@"; }
+
+score_whole() {
+  local cut=
+  score_cut "$@"
+}
 
 score_cut() {
   local set named sides

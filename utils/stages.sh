@@ -8,7 +8,7 @@
 #   run COMMAND...         one process
 #   run $trainer -m ...    training, in as many processes as asked for
 #   $cmd JOB=1:$nj LOG COMMAND...   an array of processes, here or on a cluster
-#   train_backends, score_trials, score_systems, evaluate_systems   stages 5 to 7: utils/scoring.sh
+#   extract_embeddings, train_backends, score_trials, score_systems, evaluate_systems   stages 4 to 7: utils/scoring.sh
 # The script is gone through twice: first only to write down the commands (the plan: what is done, stale or missing), then to run those that are needed.
 
 # Options of every recipe: name=default  # meaning
@@ -25,6 +25,7 @@ split=false     # make every stretch of speech of train an utterance of its own 
 augmentation=   # path: what happens to training crops, as in conf/augmentation/, instead of the YAML's section
 copies=         # path: policy of augmented copies of train for the back end, as in conf/augmentation/
 backend=        # paths: back ends, joined by commas, of conf/backends/*.yaml; default: cosine after subtraction of the mean
+test_protocols= # besides whole utterances, joined by commas: names of conf/protocols/*.yaml, for both sides of dev and test trials
 score_norm=none # one of none, z_norm, t_norm, s_norm, as_norm1, as_norm2: of scores, by a cohort of the means of the training speakers
 top_k=          # members of the cohort that adaptive norms take; default: 300, or a quarter of a smaller cohort
 calibrate=false # one of false, true, quality: scores become log-likelihood ratios, as dev trials teach; quality: by durations and norms too
@@ -111,6 +112,7 @@ case $name in *[!A-Za-z0-9._-]*) fail_usage "--name is part of a folder's name: 
 for option in config vad augmentation copies backend; do
   while IFS= read -r -d , file; do [ -z "$file" ] || [ -f "$file" ] || fail_usage "--$option $file: no such file"; done <<<"${!option:-},"
 done
+for protocol_name in ${test_protocols//,/ }; do [ -f "conf/protocols/$protocol_name.yaml" ] || fail_usage "--test-protocols $protocol_name: no such file in conf/protocols/"; done
 case " $launchers" in *" $cmd "*) ;; *) fail_usage "--cmd is one of: $launchers; not '$cmd'" ;; esac
 : "${workdir:=$(dirname "$script")}"
 [ "$submit_all" = false ] || [ "$cmd" = slurm ] || fail_usage "--submit-all needs --cmd slurm"

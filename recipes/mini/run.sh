@@ -58,16 +58,8 @@ if at_stage 3 "train the network"; then
 fi
 
 if at_stage 4 "extract embeddings"; then
-  $cmd JOB=1:"$nj" "$exp/log/extract.JOB.log" \
-    python3 -m steps.extract "$exp" "$packed" "$exp/embeddings" --sets "[$enlarged, dev, test]" --device "$device" --job "JOB/$nj"
-  for set in "$enlarged" dev test; do
-    run python3 -m steps.collect_embeddings "$packed/$set" "$exp/embeddings/$set" --jobs "$nj"
-  done
-  $cmd JOB=1:"$nj" "$untrained/log/extract.JOB.log" \
-    python3 -m steps.extract "$exp" "$packed" "$untrained/embeddings" --sets "[dev, test]" --checkpoint step-0000000 --device "$device" --job "JOB/$nj"
-  for set in dev test; do  # what the trained network has to beat
-    run python3 -m steps.collect_embeddings "$packed/$set" "$untrained/embeddings/$set" --jobs "$nj"
-  done
+  extract_embeddings "$exp" "$exp" "$packed" "$enlarged" dev,test
+  extract_whole "$exp" "$untrained" "$packed" dev,test --checkpoint step-0000000  # what the trained network has to beat
   run python3 -m steps.extract_mfcc_stats "$packed" "$mfcc/embeddings" --sets "[dev, test]"
   run python3 -m steps.extract_channel_stats "$data" "$channel/embeddings" --sets "[dev, test]"
 fi
@@ -83,7 +75,7 @@ fi
 if at_stage 6 "score dev and test trials"; then
   score_systems "$exp" "$enlarged" "$packed" dev test
   for baseline in "$untrained" "$mfcc" "$channel"; do
-    score_trials "$baseline/backend/cosine" "$baseline" "$packed" dev test
+    score_whole "$baseline/backend/cosine" "$baseline" "$packed" dev test
   done
 fi
 

@@ -68,13 +68,8 @@ if at_stage 3 "train the network"; then
 fi
 
 if at_stage 4 "extract embeddings"; then
-  for system in "$exp" "$untrained"; do  # the second is what the first has to beat
-    $cmd JOB=1:"$nj" "$system/log/extract.JOB.log" python3 -m steps.extract "$exp" "$tested" "$system/embeddings" --sets "[${sets/ /, }]" \
-      --checkpoint "$([ "$system" = "$exp" ] && echo average || echo step-0000000)" --device "$device" --job "JOB/$nj"
-    for set in $sets; do
-      run python3 -m steps.collect_embeddings "$tested/$set" "$system/embeddings/$set" --jobs "$nj"
-    done
-  done
+  extract_embeddings "$exp" "$exp" "$tested" "" "${sets/ /,}"
+  extract_whole "$exp" "$untrained" "$tested" "${sets/ /,}" --checkpoint step-0000000  # what the trained network has to beat
   run python3 -m steps.extract_mfcc_stats "$tested" "$mfcc/embeddings" --sets "[${sets/ /, }]"
 fi
 
@@ -85,8 +80,9 @@ if at_stage 5 "train the back end"; then
 fi
 
 if at_stage 6 "score dev and test trials"; then
-  for system in "$exp" "$untrained" "$mfcc"; do
-    score_trials "$system/backend/cosine" "$system" "$tested" "${sets/ /,}"
+  score_trials "$exp/backend/cosine" "$exp" "$tested" "${sets/ /,}"
+  for system in "$untrained" "$mfcc"; do
+    score_whole "$system/backend/cosine" "$system" "$tested" "${sets/ /,}"
   done
 fi
 

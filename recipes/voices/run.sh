@@ -54,12 +54,7 @@ if at_stage 3 "train the network: empty, see --model"; then
 fi
 
 if at_stage 4 "extract embeddings"; then
-  $cmd JOB=1:"$nj" "$exp/log/extract.JOB.log" \
-    python3 -m steps.extract "$model" "$packed/$test" "$embeddings" --device "$device" --job "JOB/$nj"
-  run python3 -m steps.collect_embeddings "$packed/$test" "$embeddings" --jobs "$nj"
-  [ -z "$cut" ] || $cmd JOB=1:"$nj" "$exp/log/extract_$cut.JOB.log" \
-    python3 -m steps.extract "$model" "$packed/$test" "$embeddings/$cut" --protocol "$cut" --device "$device" --job "JOB/$nj"
-  [ -z "$cut" ] || run python3 -m steps.collect_embeddings "$packed/$test" "$embeddings/$cut" --jobs "$nj"
+  extract_embeddings "$model" "$exp" "$packed" "" "$test"
 fi
 
 if at_stage 5 "train the back end without --backend-dir"; then

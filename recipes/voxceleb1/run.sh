@@ -37,6 +37,10 @@ policy=${copies:+_$(basename "$copies" .yaml)} enlarged=train$policy  # what the
 cuts=whole${test_cuts:+,$test_cuts}  # what is scored
 drawing=(${bank:+--bank "$bank"} --seed "$seed" ${augmentation:+--augmentation "$augmentation"})  # of what happens to training crops
 
+select_tests() {  # the embeddings of each list, out of those of all files
+  run python3 -m steps.select_embeddings "$exp/embeddings/$heard" "$data/tests" "$exp/embeddings" --sets "[${tests//,/, }]" ${cut:+--protocol "$cut"}
+}
+
 if at_stage 0 "prepare data directories"; then
   run python3 -m local.prepare_voxceleb "$voxceleb1" "$data" ${voxceleb2:+--voxceleb2 "$voxceleb2"} --training "$training" ${lists:+--lists "$lists"} \
     --tests "[${tests//,/, }]" --test-set "$heard" ${train_list:+--train-list "$train_list"} ${dev_speakers:+--dev-speakers "$dev_speakers"} \
@@ -69,14 +73,8 @@ if at_stage 3 "train the network"; then
 fi
 
 if at_stage 4 "extract embeddings"; then
-  for protocol in "" ${test_cuts//,/ }; do  # whole utterances first
-    $cmd JOB=1:"$nj" "$exp/log/extract$protocol.JOB.log" python3 -m steps.extract "$exp" "$packed" "$exp/embeddings" \
-      --sets "[$([ -n "$protocol" ] || echo "$enlarged, ")${dev:+$dev, }$heard]" ${protocol:+--protocol "$protocol"} --device "$device" --job "JOB/$nj"
-    for set in $([ -n "$protocol" ] || echo "$enlarged") $dev $heard; do
-      run python3 -m steps.collect_embeddings "$packed/$set" "$exp/embeddings/$set${protocol:+/$protocol}" --jobs "$nj"
-    done
-    run python3 -m steps.select_embeddings "$exp/embeddings/$heard" "$data/tests" "$exp/embeddings" --sets "[${tests//,/, }]" ${protocol:+--protocol "$protocol"}
-  done
+  extract_embeddings "$exp" "$exp" "$packed" "$enlarged" "${dev:+$dev,}$heard"
+  each_cut select_tests
 fi
 
 if at_stage 5 "train the back end"; then

@@ -1,4 +1,4 @@
-"""What stages 5 to 7 of every recipe have in common: the commands that options ask for, seen in the plan that run.sh writes first."""
+"""What stages 4 to 7 of every recipe have in common: the commands that options ask for, seen in the plan that run.sh writes first."""
 
 import os
 import shlex
@@ -15,11 +15,16 @@ cd {root} && . ./path.sh
 size=full   # one of full, tiny: of nothing
 . utils/stages.sh "$@"
 {names}
+if at_stage 4 "extract embeddings"; then
+  extract_embeddings exp exp data train dev,test
+  [ -z "${{baseline-}}" ] || extract_whole exp other data test --checkpoint step-0000000
+fi
 if at_stage 5 "train the back end"; then
   train_backends exp/embeddings/train data/train/utt2spk exp/backend --adaptation exp/embeddings/dev
 fi
 if at_stage 6 "score"; then
   score_systems exp train data {dev} {test}
+  [ -z "${{baseline-}}" ] || score_whole other/backend/cosine other data {test}
 fi
 if at_stage 7 "report"; then
   evaluate_systems exp data data/train "{dev}" other
@@ -45,8 +50,8 @@ def plan(tmp_path):
         commands = {}
         for line in written.read_text().splitlines():
             kind, *words = shlex.split(line)
-            if kind == "run":
-                commands.setdefault(words[2].removeprefix("steps."), []).append(words[3:])
+            words = words[words.index("-m") + 1:] if kind in ("run", "launch") else [""]
+            commands.setdefault(words[0].removeprefix("steps."), []).append(words[1:])
         return commands
 
     return planned
@@ -66,7 +71,20 @@ def test_without_options_there_is_one_cosine(plan):
     assert evaluate[:4] == ["exp", "data", "--others", "[other]"]
     assert [option(evaluate, name) for name in ("--train", "--dev", "--backend-training", "--cohort", "--calibration", "--allow-leakage")] == [
         "[data/train]", "[dev]", "[data/train]", None, None, "false"]
-    assert set(found) == {"train_backend", "score", "evaluate"}
+    assert found["extract"] == [["exp", "data", "exp/embeddings", "--sets", "[train, dev, test]", "--device", "cpu", "--job", "JOB/2"]]
+    assert [words[1] for words in found["collect_embeddings"]] == [f"exp/embeddings/{name}" for name in ("train", "dev", "test")]
+    assert set(found) == {"", "extract", "collect_embeddings", "train_backend", "score", "evaluate"}
+
+
+def test_a_test_protocol_is_of_both_sides_and_a_cut_of_one(plan):
+    found = plan("--test-protocols", "crops_10x4s_rows,whole_reversed", names="cuts=whole,centre_2s baseline=yes", dev="")
+    cuts = ["", "centre_2s", "crops_10x4s_rows", "whole_reversed"]
+    assert [(option(words, "--protocol") or "", option(words, "--sets")) for words in found["extract"]] == [
+        (cut, "[dev, test]" if cut else "[train, dev, test]") for cut in cuts] + [("", "[test]")]
+    assert found["extract"][-1][2:] == ["other/embeddings", "--sets", "[test]", "--device", "cpu", "--job", "JOB/2", "--checkpoint", "step-0000000"]
+    assert [words[1].removeprefix("exp/embeddings/test").lstrip("/") for words in found["score"][:-1]] == cuts
+    assert [option(words, "--enrol-embeddings") for words in found["score"]] == [None, "exp/embeddings/test", None, None, None]
+    assert found["score"][-1][1] == "other/embeddings/test"
 
 
 def test_every_option_has_its_commands(plan):

@@ -167,6 +167,14 @@ def test_scores_of_matrices_by_hand(work):
     assert scores_of(work, "crops", "euclidean", compare="paired") == pytest.approx([-near / 2, -near])
 
 
+def test_pairs_are_compared_as_the_protocol_says(work):
+    facts = work / "exp" / "embeddings" / "test" / "crops" / "provenance.json"
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"compare": "paired"}))
+    assert scores_of(work, "crops") == pytest.approx([0.5, 0.0])
+    shutil.rmtree(work / "exp" / "scores")
+    assert scores_of(work, "crops", compare="all") == pytest.approx([0.5, -0.5])
+
+
 def test_enrolment_may_be_whole_where_tests_are_cut(work, capsys):
     whole = work / "exp" / "embeddings" / "test"
     assert scores_of(work, "centre_2s", enrol_embeddings=whole) == pytest.approx([1.0, -1.0])  # (1, 0) against (1, 0) and (-1, 0)
