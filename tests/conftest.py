@@ -8,8 +8,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# A busy machine is no failure; a failing draw can be replayed.
-hypothesis.settings.register_profile("project", deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+# A busy machine is no failure; a failing draw can be replayed.  Continuous integration draws the same every time: what fails, the change broke.
+hypothesis.settings.register_profile("project", deadline=None, print_blob=True, derandomize="CI" in os.environ,
+                                     suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("project")
 
 ROOT = Path(__file__).resolve().parent.parent
