@@ -35,7 +35,8 @@ allow_leakage=false  # go on though speakers of a test were heard before, and ma
 operating_points=  # further ones of the costs, joined by commas: prior of a target (0.001), or prior:cost of a miss:cost of a false alarm
 sample_rate_hz=16000  # of the packed audio: the network's, which most often is this
 steps=          # length of the training instead of the YAML's
-processes=1     # training processes (torchrun)
+processes=1     # training processes (torchrun), on each host
+nodes=1         # hosts of the training; more than one: with --cmd slurm
 num_threads=2   # threads of the training; sums depend on it
 device=cpu      # one of cpu, cuda: of training and extraction
 name=           # suffix of the experiment's folder
@@ -102,7 +103,7 @@ for option in stage stop_stage accept; do
   case ${!option} in [0-7]) ;; '') [ "$option" = accept ] || fail_usage "--$option needs a number" ;; *) fail_usage "--${option//_/-} is a stage from 0 to 7, not '${!option}'" ;; esac
 done
 [ "$stage" -le "$stop_stage" ] || fail_usage "--stage $stage is behind --stop-stage $stop_stage"
-for option in nj steps processes num_threads sample_rate_hz fold top_k; do
+for option in nj steps processes nodes num_threads sample_rate_hz fold top_k; do
   case ${!option-1} in [1-9] | [1-9][0-9]*) ;; '') [ "$option" = steps ] || [ "$option" = top_k ] || fail_usage "--${option//_/-} needs a number" ;; *) bad=$option ;; esac
   case ${!option-1} in *[!0-9]*) bad=$option ;; esac
   [ -z "${bad:-}" ] || fail_usage "--${bad//_/-} is a whole number from 1 on, not '${!bad}'"
@@ -118,8 +119,11 @@ case " $launchers" in *" $cmd "*) ;; *) fail_usage "--cmd is one of: $launchers;
 [ "$submit_all" = false ] || [ "$cmd" = slurm ] || fail_usage "--submit-all needs --cmd slurm"
 [ -z "$cluster_conf" ] || [ -f "$cluster_conf" ] || fail_usage "--cluster-conf $cluster_conf: no such file"
 
+[ "$nodes" = 1 ] || [ "$cmd" = slurm ] || fail_usage "--nodes $nodes needs --cmd slurm"
+
 launcher=$cmd cmd=launch trainer=python3
 [ "$processes" = 1 ] || trainer="torchrun --standalone --nproc-per-node $processes"
+[ "$nodes" = 1 ] || trainer="python3 -m utils.launchers.nodes $nodes $processes"
 [ "$launcher" = local ] || trainer="on_cluster $trainer"
 [ "$force" = false ] || export SV_FORCE=1
 
@@ -142,9 +146,10 @@ launch() {  # [--num-threads N] [--mem G] [--gpu N] [--time H:MM:SS] JOB=1:N LOG
 }
 
 on_cluster() {  # COMMAND...: the training as a job, which is queued again when its time is over
-  local gpus=()
-  [ "$device" = cpu ] || gpus=(--gpu "$processes")
-  SV_REQUEUE=1 launch --num-threads "$((processes * num_threads))" ${gpus[@]+"${gpus[@]}"} JOB=1:1 "${exp:-$workdir}/log/train.JOB.log" "$@"
+  local resources=()
+  [ "$device" = cpu ] || resources=(--gpu "$processes")
+  [ "$nodes" = 1 ] || resources+=(--nodes "$nodes")
+  SV_REQUEUE=1 launch --num-threads "$((processes * num_threads))" ${resources[@]+"${resources[@]}"} JOB=1:1 "${exp:-$workdir}/log/train.JOB.log" "$@"
 }
 
 . utils/scoring.sh

@@ -16,7 +16,7 @@ from utils.launchers.failures import Failure, show, still_unfinished, unfinished
 from utils.launchers.record import read_record
 from utils.launchers.site import memory, read_site
 
-RESOURCES = ("num-threads", "mem", "gpu", "time", "max", "conf")
+RESOURCES = ("num-threads", "mem", "gpu", "time", "nodes", "max", "conf")
 LOCAL = "local"
 
 
@@ -28,8 +28,8 @@ def launch(launcher: str, words: Sequence[str]) -> None:
     launcher : str
         Name of a module of utils/launchers.
     words : sequence of str
-        ``[--num-threads N] [--mem 4G] [--gpu N] [--time H:MM:SS] [--max N] [--conf FILE] JOB=1:N[%M] LOG COMMAND...``; the file is the site's,
-        by default conf/cluster/<launcher>.conf.
+        ``[--num-threads N] [--mem 4G] [--gpu N] [--time H:MM:SS] [--nodes N] [--max N] [--conf FILE] JOB=1:N[%M] LOG COMMAND...``;
+        FILE is the site's, by default conf/cluster/<launcher>.conf.
 
     Raises
     ------

@@ -37,7 +37,7 @@ class Array:
     jobs : list of int
         Numbers of the tasks that are to run.
     resources : dict of str to str
-        ``num-threads``, ``mem``, ``gpu``, ``time``; ``max``: tasks at once at most.
+        ``num-threads``, ``mem``, ``gpu``, ``time``, ``nodes``; ``max``: tasks at once at most.
     site : Site or None
         Of a cluster.
     """

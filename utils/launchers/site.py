@@ -12,7 +12,7 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.files import read_lines
 
-NAMES = ("num-threads", "mem", "gpu", "time")  # of resources; how many tasks run at once is said by JOB=1:N%M
+NAMES = ("num-threads", "mem", "gpu", "time", "nodes")  # of resources; how many tasks run at once is said by JOB=1:N%M
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 CHOICES = {"on_interrupt": ("cancel", "leave"), "on_hangup": ("cancel", "leave")}
 
