@@ -39,6 +39,7 @@ processes=1     # training processes (torchrun)
 num_threads=2   # threads of the training; sums depend on it
 device=cpu      # one of cpu, cuda: of training and extraction
 name=           # suffix of the experiment's folder
+doctor=false    # look whether this machine is fit: software, GPU, memory, disk, scheduler; install and run nothing
 status=false    # show each stage: done, stale because ..., partly done, never run; run nothing
 dry_run=false   # show what would run, what is missing and how much disk it takes; run nothing
 verify=false    # read all outputs again and compare them with their checksums; run nothing
@@ -98,6 +99,8 @@ while [ $# -gt 0 ]; do
     *) fail_usage "unexpected argument '$1'; options are --name value" ;;
   esac
 done
+[ "$doctor" = false ] ||
+  exec python3 -m utils.doctor --workdir "${workdir:-$(dirname "$script")}" --cmd "$cmd" --cluster-conf "$cluster_conf" --device "$device"
 for option in stage stop_stage accept; do
   case ${!option} in [0-7]) ;; '') [ "$option" = accept ] || fail_usage "--$option needs a number" ;; *) fail_usage "--${option//_/-} is a stage from 0 to 7, not '${!option}'" ;; esac
 done
