@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from utils.findings import BAD, OK, WARNING, Finding, ask_program, first_line, g
 from utils.requirements import PYTHON
 
 SUBMITS = {"slurm": "sbatch", "sge": "qsub"}
-ANSWERS = {"slurm": ["squeue", "--noheader", "--user"], "sge": ["qstat", "-u"]}  # and the user's name
+ANSWERS = {"slurm": ["sinfo", "--noheader"], "sge": ["qstat"]}
 WOULD_TAKE = {"slurm": ["--test-only", "--wrap=true"], "sge": ["-w", "v", "-b", "y", "true"]}  # nothing is submitted
 PAGE = "see conf/cluster/README.md"
 
@@ -45,7 +44,7 @@ def answers(cmd: str) -> Finding:
     cmd : str
         ``slurm`` or ``sge``.
     """
-    words = [*ANSWERS[cmd], getpass.getuser()]
+    words = ANSWERS[cmd]
     missing = [program for program in (SUBMITS[cmd], words[0]) if not shutil.which(program)]
     if missing:
         return Finding("scheduler", BAD, f"{' and '.join(missing)} not on PATH", "start from a login node, or load its module; or --cmd local")

@@ -17,7 +17,7 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.files import atomic_write, move_aside, sha256_of
 from utils.receipt_contents import fingerprint, first_bad_output, read_receipt
-from utils.run_facts import commit, core_seconds
+from utils.run_facts import commit, core_seconds, peak_memory_bytes
 
 DEAR_CORE_SECONDS = 600  # DESIGN.md section 4: what took more than 10 minutes of core time is never redone without leave
 
@@ -182,6 +182,7 @@ class Task:
             "inputs": {label: {"path": str(path), "content": fingerprint(path)} for label, path in self.inputs.items()},
             "outputs": dict(sorted(written.items())), "counts": self.counts,
             "seconds": round(time.time() - self.started, 2), "core_seconds": round(core_seconds() - self.started_core, 2),
+            "peak_memory_bytes": peak_memory_bytes(),
             "command": sys.argv, "commit": commit(),
         }
         self._write(receipt)

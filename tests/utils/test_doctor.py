@@ -74,7 +74,7 @@ def test_run_sh_asks_the_doctor_before_there_is_an_environment(checkout, words):
     assert verdicts(done.stdout)["locale"] == OK
     assert "pip" not in (checkout / "asked").read_text()
     assert not (checkout / ".venv").exists()
-    assert ("sbatch and squeue not on PATH" in done.stdout) == ("slurm" in words)
+    assert ("sbatch and sinfo not on PATH" in done.stdout) == ("slurm" in words)
 
 
 def test_run_sh_without_any_python_says_so(checkout):
@@ -147,7 +147,7 @@ def test_formats_that_libsndfile_lacks_are_named(monkeypatch):
     assert finding.found.endswith("reads wav; not mp4")
 
 
-ANSWERING = {"slurm": {"squeue": "exit 0", "sbatch": 'echo "$@" >>"$ASKED"'}, "sge": {"qstat": "exit 0", "qsub": 'echo "$@" >>"$ASKED"'}}
+ANSWERING = {"slurm": {"sinfo": "exit 0", "sbatch": 'echo "$@" >>"$ASKED"'}, "sge": {"qstat": "exit 0", "qsub": 'echo "$@" >>"$ASKED"'}}
 
 
 @pytest.mark.parametrize(("cmd", "asks"), [("slurm", "--test-only --wrap=true"), ("sge", "-w v -b y true")])
@@ -170,11 +170,10 @@ def test_schedulers_that_are_not_there_do_not_answer_or_refuse(tmp_path, monkeyp
         return list(doctor_cluster.check_scheduler("slurm", conf, "cpu"))
 
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setenv("USER", "somebody")
     assert next(doctor_cluster.check_scheduler("local", "", "cpu")).found == "none asked for, and none here"
     absent, untried = found()
     assert (absent.verdict, untried.verdict) == (BAD, WARNING)
-    program(tmp_path / "bin", "squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
+    program(tmp_path / "bin", "sinfo", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
     program(tmp_path / "bin", "sbatch", "echo 'sbatch: error: invalid partition specified: cpu' >&2; exit 1")
     silent, refused = found()
     assert (silent.verdict, refused.verdict) == (BAD, BAD)
