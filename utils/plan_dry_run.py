@@ -75,7 +75,7 @@ def plan_dry_run(plan: Path, named: list[str], *, first: int = 0, last: int = 7,
     missing += too_little("disk", total.disk.value, free, "free some, or --workdir DIR on another disk")
     if cmd == "local" and Path("/proc/meminfo").exists():
         missing += too_little("memory", total.memory.value, usable_memory()[0], "fewer --nj, or another machine")
-    print(f"disk: about {size(total.disk)}; free: {free / 1e6:,.0f} MB")
+    print(f"disk: about {size(total.disk)}, of what is known; free: {free / 1e6:,.0f} MB")
     end(missing)
 
 
@@ -111,7 +111,7 @@ def show_needs(stages: list[Stage], workdir: Path, audio: AudioOfPlan, cmd: str,
     rates = Rates([workdir / "data", workdir / "exp"], audio)
     row = "{:5} {:>16} {:>14} {:>16} {:>14} {:>16}"
     print(row.format("stage", "utterances", "audio", "disk", "memory", "time"))
-    total = Need(Amount(), Amount(), Amount())
+    total, whole = Need(Amount(), Amount(), Amount()), True
     for stage in (stage for stage in stages if stage.state != DONE and stage.commands):
         folders = {folder for status in stage.statuses if status.state != DONE for folder in data_folders(status.task.inputs.values())}
         heard = sum(map(audio.of, folders), Audio())
@@ -120,9 +120,10 @@ def show_needs(stages: list[Stage], workdir: Path, audio: AudioOfPlan, cmd: str,
         counted = [told(f"{heard.utterances:,.0f}", heard.guess), told(f"{heard.hours:,.1f} h", heard.guess)] if heard.utterances else ["-", "-"]
         cells = [*counted, size(need.disk), size(need.memory), duration(need.seconds)]
         if folders and not heard.utterances:  # nothing tells yet
-            cells = ["unknown", "unknown", "unknown", size(need.memory), "unknown"] if stage.number != TRAINING else ["unknown", "unknown", *cells[2:]]
+            cells = ["unknown", "unknown", *(cells[2:] if stage.number == TRAINING else ["unknown", cells[3], "unknown"])]
+            whole = False
         print(row.format(stage.number, *cells))
-    print(row.format("all", "", "", size(total.disk), size(total.memory), duration(total.seconds)))
+    print(row.format("all" if whole else "known", "", "", size(total.disk), size(total.memory), duration(total.seconds)))
     return total
 
 
