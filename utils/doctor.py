@@ -33,7 +33,7 @@ def examine_machine(workdir: Path, cmd: str, cluster_conf: str, device: str) -> 
     device : str
         ``cpu`` or ``cuda``.
     """
-    yield from check_software(device)
+    yield from check_software(device if cmd == "local" else "cpu")  # on a cluster the nodes have the GPUs
     yield from check_machine()
     yield from check_disk(workdir)
     yield from check_scheduler(cmd, cluster_conf, device)

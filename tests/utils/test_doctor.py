@@ -66,6 +66,7 @@ def checkout(tmp_path):
 @pytest.mark.parametrize("words", [["run.sh", "--doctor"], ["recipes/voices/run.sh", "--doctor", "true", "--cmd", "slurm"]], ids=" ".join)
 def test_run_sh_asks_the_doctor_before_there_is_an_environment(checkout, words):
     """Nothing is installed, and options that the recipe needs are not asked for."""
+    program(checkout / "bin", "sinfo", "echo 'Unable to contact slurm controller' >&2; exit 1")
     path = f"{checkout / 'bin'}:/usr/bin:/bin"
     done = subprocess.run([checkout / words[0], *words[1:]], cwd="/", env={"PATH": path}, capture_output=True, text=True, check=False)
     print(done.stdout, done.stderr)
@@ -74,7 +75,7 @@ def test_run_sh_asks_the_doctor_before_there_is_an_environment(checkout, words):
     assert verdicts(done.stdout)["locale"] == OK
     assert "pip" not in (checkout / "asked").read_text()
     assert not (checkout / ".venv").exists()
-    assert ("sbatch and sinfo not on PATH" in done.stdout) == ("slurm" in words)
+    assert (verdicts(done.stdout)["scheduler"] == BAD) == ("slurm" in words)
 
 
 def test_run_sh_without_any_python_says_so(checkout):
@@ -85,6 +86,14 @@ def test_run_sh_without_any_python_says_so(checkout):
     done = subprocess.run([checkout / "run.sh", "--doctor"], env={"PATH": str(bare)}, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stdout.startswith("bad      Python           no python3 on PATH")
+
+
+def test_the_login_node_of_a_cluster_needs_no_gpu(command, tmp_path, monkeypatch):
+    program(tmp_path / "bin", "nvidia-smi", "exit 18")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    words = ["utils.doctor", "--workdir", tmp_path, "--device", "cuda", "--cmd"]
+    here, elsewhere = (verdicts(command(*words, cmd).stdout)["GPU"] for cmd in ("local", "slurm"))
+    assert (here, elsewhere) == (BAD, WARNING)
 
 
 def test_an_unknown_option_is_2(command):

@@ -66,7 +66,7 @@ def test_counts_disk_and_time_by_hand(work, command):
     # 20 s for the hour, shared by two jobs, and 10 s for each start; then the lists: 1 s and 10 s
     assert table["2"][4] == "0.5 min guess"
     assert table["3"] == ["2 guess", "1.0 h guess", "600.0 MB guess", "4.3 GB guess", "0.2 min guess"], "12 steps of a second"
-    assert re.fullmatch(r"disk: about 715.3 MB guess, of what is known; free: [\d,]+ MB", done.stdout.splitlines()[-2])
+    assert re.fullmatch(r"disk: about 715.3 MB guess, of what is known; free: [\d,]+ MB", done.stdout.splitlines()[-1])
     assert "--job JOB/2" in done.stdout
     assert "--job 1/2" not in done.stdout, "an array is one line"
     assert not (work / "data" / "packed").exists()
