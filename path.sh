@@ -5,23 +5,16 @@
 export LC_ALL=C PYTHONUTF8=1 PYTHONPATH=$PWD OMP_WAIT_POLICY=passive  # threads that wait sleep: spinning ones stall a shared machine
 
 has_packages() {  # python requirements...: true if that Python is recent enough and finds every package at the version asked for, or a newer one
-  "$1" - "${@:2}" 2>/dev/null <<'PYTHON'
-import re, sys
-from importlib.metadata import version
-
-def numbers(text):
-    return [int(n) for n in re.findall(r"\d+", text.split("+")[0])[:3]]
-
-wanted = [line.split("#")[0].strip() for path in sys.argv[1:] for line in open(path)]
-pairs = [re.split(r"(?:\[.*\])?==", line) for line in wanted if line]
-sys.exit(sys.version_info < (3, 11) or any(numbers(version(name)) < numbers(least) for name, least in pairs))
-PYTHON
+  "$1" -m utils.requirements "${@:2}" 2>/dev/null
 }
 
-use_environment() {  # requirements...: put a fitting python3 first on PATH; install what is missing into .venv, saying so
+find_environment() {  # requirements...: put a fitting python3 first on PATH; false if neither the caller's nor that of .venv is one
+  has_packages python3 "$@" || { has_packages "$PWD/.venv/bin/python3" "$@" && PATH=$PWD/.venv/bin:$PATH; }
+}
+
+use_environment() {  # requirements...: the same; what is missing is installed into .venv, saying so
   local python venv=$PWD/.venv
-  if has_packages python3 "$@"; then return; fi
-  if ! has_packages "$venv/bin/python3" "$@"; then
+  if ! find_environment "$@"; then
     for python in python3 python3.13 python3.12 python3.11 ""; do
       if "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then break; fi
     done
@@ -29,9 +22,12 @@ use_environment() {  # requirements...: put a fitting python3 first on PATH; ins
     echo "== installing $* into .venv ($("$python" --version); about 2 GB, minutes on the first run)" >&2
     [ -x "$venv/bin/pip" ] || "$python" -m venv --clear "$venv" || { echo "path.sh: cannot make .venv (Debian: apt install python3-venv)" >&2; exit 1; }
     "$venv/bin/pip" install --quiet --disable-pip-version-check "${@/#/-r}" || { echo "path.sh: pip could not install $*; its words are above" >&2; exit 1; }
-    has_packages "$venv/bin/python3" "$@" || { echo "path.sh: .venv still lacks packages of $*; remove .venv and try again" >&2; exit 1; }
+    find_environment "$@" || { echo "path.sh: .venv still lacks packages of $*; remove .venv and try again" >&2; exit 1; }
   fi
-  PATH=$venv/bin:$PATH
 }
 
-use_environment requirements.txt
+case " $* " in
+  *" --doctor "* | *" --doctor=true "*) find_environment requirements.txt || command -v python3 >/dev/null ||  # the doctor says what is missing, and installs nothing
+    { echo "bad      Python           no python3 on PATH"; echo "         -> install Python 3.11, 3.12 or 3.13, or activate an environment that has it"; exit 1; } ;;
+  *) use_environment requirements.txt ;;
+esac

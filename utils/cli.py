@@ -13,7 +13,8 @@ from typing import get_args, get_origin, get_type_hints
 
 from utils.errors import UserError
 
-DISK_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EMFILE, errno.EIO}
+DISK_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EMFILE, errno.EIO,
+               errno.ESTALE, errno.ETIMEDOUT, errno.EXDEV}
 
 
 def run(function: Callable) -> None:

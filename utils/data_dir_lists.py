@@ -12,7 +12,7 @@ import numpy as np
 from utils.data_dir_parse import ID, Fault, fault_of_line, format_of, line_faults, parse
 from utils.data_dir_values import class_faults, order_faults
 from utils.errors import UserError
-from utils.files import atomic_write
+from utils.files import atomic_write, make_folder
 
 
 def raise_first(path: Path, faults: Iterable[Fault]) -> None:
@@ -224,7 +224,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         Folder of a temporary name beside it, to write into.
     """
     refuse_existing(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()

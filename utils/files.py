@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -28,6 +30,60 @@ def naming(path: str | Path) -> Iterator[None]:
         raise
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are not there yet.
+
+    Parameters
+    ----------
+    folder : path
+        May be a link to one, on another mount too.
+
+    Raises
+    ------
+    UserError
+        It is something else, or a link to nowhere, as when a disk is not mounted on this host.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        there = Path(error.filename)
+        what = f"a link to {os.readlink(there)}, which is not there: see that its disk is mounted on this host" if there.is_symlink() else "no folder"
+        raise UserError(f"{there}: {what}") from None
+
+
+def look_anew(folder: Path) -> None:
+    """List a folder, so that files which another host has written are seen: NFS asks its server again about a folder that is opened.
+
+    Parameters
+    ----------
+    folder : path
+        May be missing.
+    """
+    if folder.is_dir():
+        os.listdir(folder)
+
+
+def wait_until_there(paths: Iterable[Path], seconds: float) -> None:
+    """Wait for files that a shared file system may show late.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Files that another host has written.
+    seconds : float
+        How long at most.
+    """
+    deadline = time.monotonic() + seconds
+    missing = [path for path in paths if not path.exists()]
+    if missing and seconds:
+        print(f"{missing[0]} is not to be seen: waiting up to {seconds:g} s for the file system", file=sys.stderr, flush=True)
+    while missing and time.monotonic() < deadline:
+        time.sleep(min(1.0, seconds / 10))
+        for folder in {path.parent for path in missing}:
+            look_anew(folder)
+        missing = [path for path in missing if not path.exists()]
+
+
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """Open a file that appears under its name only when the block ends without an exception.
@@ -45,7 +101,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
         Opened on ``.<name>.tmp`` in the same folder, so that the rename cannot cross a mount.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.tmp")
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
@@ -89,12 +145,21 @@ def move_aside(folder: Path, names: Iterable[str]) -> Path:
     -------
     path
         The folder that holds them now, under the same names.
+
+    Raises
+    ------
+    UserError
+        One of them lies on another mount, behind a link, so that no rename can move it; nothing was moved.
     """
+    present = [name for name in names if (folder / name).exists()]
+    elsewhere = next((folder / name for name in present if (folder / name).lstat().st_dev != folder.stat().st_dev), None)
+    if elsewhere:
+        raise UserError(f"{elsewhere}: lies on another mount than {folder} and cannot be renamed into it; move {elsewhere.parent} away yourself, put "
+                        "an empty folder or link in its place and run the same command again")
     aside = next(path for k in count(1) if not (path := folder / f"old.{k}").exists())
-    for name in names:
-        if (folder / name).exists():
-            (aside / name).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(folder / name, aside / name)
+    for name in present:
+        (aside / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(folder / name, aside / name)
     return aside
 
 

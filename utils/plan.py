@@ -5,7 +5,6 @@ run.sh writes its commands to a plan instead of running them; here each step is 
 
 import re
 import shlex
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -156,37 +155,6 @@ def status(plan: Path, *, first: int = 0, last: int = 7) -> None:
             print(stage.line())
 
 
-def dry_run(plan: Path, *, first: int = 0, last: int = 7) -> None:
-    """Show which commands would run, what is missing, and how much disk they take where that can be known.
-
-    Parameters
-    ----------
-    plan : path
-        Written by run.sh.
-    first, last : int
-        Stages to show.
-    """
-    needed, unknown = 0, 0
-    home = None
-    for stage in examine(plan, last):
-        if stage.number < first:
-            continue
-        print(stage.line())
-        for todo in (each for each in stage.statuses if each.state != DONE):
-            size = todo.task.expected_bytes() if todo.task.expected_bytes and all(p.exists() for p in todo.task.inputs.values()) else None
-            needed, unknown, home = needed + (size or 0), unknown + (size is None), todo.task.home
-            print(f"     {todo.task.path}: {todo.state}{': ' + todo.reason if todo.reason else ''}{f'; about {size / 1e6:,.1f} MB' if size else ''}")
-        for command in stage.commands if stage.state != DONE else []:
-            print("     $", shlex.join(command))
-    if home is None:
-        print("nothing to do")
-        return
-    while not home.exists():
-        home = home.parent
-    free = shutil.disk_usage(home).free
-    print(f"disk: about {needed / 1e6:,.1f} MB for the tasks whose inputs exist, {unknown} tasks not known yet; free: {free / 1e6:,.0f} MB")
-
-
 def verify(plan: Path, *, first: int = 0, last: int = 7) -> None:
     """Read every output of finished work again and compare it with the checksums that were taken while it was written.
 
@@ -259,4 +227,4 @@ def finished(plan: Path, *, first: int = 0, last: int = 7, script: str = "run.sh
 
 
 if __name__ == "__main__":
-    run_subcommands({"status": status, "dry-run": dry_run, "verify": verify, "accept": accept, "finished": finished})
+    run_subcommands({"status": status, "verify": verify, "accept": accept, "finished": finished})

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.files import atomic_write, move_aside, sha256_of
+from utils.files import atomic_write, look_anew, make_folder, move_aside, sha256_of, wait_until_there
 from utils.receipt_contents import fingerprint, first_bad_output, read_receipt
-from utils.run_facts import commit, core_seconds
+from utils.run_facts import commit, core_seconds, peak_memory_bytes
 
 DEAR_CORE_SECONDS = 600  # DESIGN.md section 4: what took more than 10 minutes of core time is never redone without leave
+VISIBLE_SECONDS = "SV_VISIBLE_SECONDS"  # in the jobs of a cluster: how long files that another host wrote may take to be seen
 
 DONE, STALE, UNFINISHED, NEVER = "done", "stale", "unfinished", "never run"
 
@@ -73,6 +74,8 @@ def data_dir_inputs(data: Path, *files: str) -> dict[str, Path]:
         Names of its files that matter, for example ``wav.scp``; those that do not exist are left out, but for wav.scp.
     """
     data = Path(data)
+    for folder in (data, data / "receipts"):
+        look_anew(folder)  # what is not seen yet would not be among the inputs
     wanted = {name: data / name for name in files if name == "wav.scp" or (data / name).exists()}
     made = data / "receipts" / "made.json"
     return wanted | ({"made": made} if made.exists() else {})
@@ -120,6 +123,8 @@ class Task:
         UserError
             An input is missing, or the output is stale and dear.
         """
+        if not MODE.checking:
+            wait_until_there(self.inputs.values(), float(os.environ.get(VISIBLE_SECONDS, 0)))
         status = self.status()
         if MODE.checking:
             MODE.collected.append(status)
@@ -182,6 +187,7 @@ class Task:
             "inputs": {label: {"path": str(path), "content": fingerprint(path)} for label, path in self.inputs.items()},
             "outputs": dict(sorted(written.items())), "counts": self.counts,
             "seconds": round(time.time() - self.started, 2), "core_seconds": round(core_seconds() - self.started_core, 2),
+            "peak_memory_bytes": peak_memory_bytes(),
             "command": sys.argv, "commit": commit(),
         }
         self._write(receipt)
@@ -204,7 +210,7 @@ class Task:
 
     def _lock(self) -> None:
         """Keep other processes from the same work for as long as this one lives; the kernel drops the lock of a dead process."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         self.lock = open(self.path.with_name(f".{self.path.stem}.lock"), "w")  # noqa: SIM115 - open for as long as the task
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -40,8 +40,9 @@ nodes=1         # hosts of the training; more than one: with --cmd slurm
 num_threads=2   # threads of the training; sums depend on it
 device=cpu      # one of cpu, cuda: of training and extraction
 name=           # suffix of the experiment's folder
+doctor=false    # look whether this machine is fit: software, GPU, memory, disk, scheduler; install and run nothing
 status=false    # show each stage: done, stale because ..., partly done, never run; run nothing
-dry_run=false   # show what would run, what is missing and how much disk it takes; run nothing
+dry_run=false   # show what would run, what is missing, and how much disk, memory and time it takes; run nothing
 verify=false    # read all outputs again and compare them with their checksums; run nothing
 force=false     # redo costly work that is stale (the old output is moved aside)
 accept=         # number of a stage whose stale outputs are declared good
@@ -99,6 +100,8 @@ while [ $# -gt 0 ]; do
     *) fail_usage "unexpected argument '$1'; options are --name value" ;;
   esac
 done
+[ "$doctor" = false ] ||
+  exec python3 -m utils.doctor --workdir "${workdir:-$(dirname "$script")}" --cmd "$cmd" --cluster-conf "$cluster_conf" --device "$device"
 for option in stage stop_stage accept; do
   case ${!option} in [0-7]) ;; '') [ "$option" = accept ] || fail_usage "--$option needs a number" ;; *) fail_usage "--${option//_/-} is a stage from 0 to 7, not '${!option}'" ;; esac
 done
@@ -159,7 +162,15 @@ if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
   trap 'rm -f "$plan"' EXIT
   case $script in /*) absolute_script=$script ;; *) absolute_script=$PWD/$script ;; esac
   (cd "$OLDPWD" && SV_PLAN=$plan bash "$absolute_script" ${given[@]+"${given[@]}"})
-  for question in status dry_run verify; do
+  if [ "$dry_run" = true ]; then
+    named=("workdir=$workdir")
+    while IFS= read -r option; do
+      [ "$option" = workdir ] || [ -z "${!option}" ] || named+=("$option=${!option}")
+    done < <(sed -n 's/^\([a-z0-9_]*\)=[^#]*# *paths\{0,1\}: .*/\1/p' <<<"$declared")
+    python3 -m utils.plan_dry_run "$plan" "${named[@]}" --first "$stage" --last "$stop_stage" --cmd "$launcher" --device "$device"
+    exit
+  fi
+  for question in status verify; do
     if [ "${!question}" = true ]; then python3 -m utils.plan "${question//_/-}" "$plan" --first "$stage" --last "$stop_stage"; exit; fi
   done
   if [ -n "$accept" ]; then python3 -m utils.plan accept "$plan" --first "$accept" --last "$accept"; exit; fi

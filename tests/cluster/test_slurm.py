@@ -120,3 +120,17 @@ def test_ctrl_c_cancels_the_jobs_and_their_processes_end(launch, scontrol):
     wait_for(lambda: not scontrol("squeue", "--noheader", "--jobs", job).strip())
     left = ["pgrep", "-f", f"local.launched {launch.folder}"]
     wait_for(lambda: not subprocess.run(left, capture_output=True, text=True, check=False).stdout)
+
+
+def test_the_doctor_asks_whether_jobs_would_be_taken_and_submits_none(slurm_environment, scontrol, command, tmp_path):
+    words = ["utils.doctor", "--workdir", tmp_path, "--cmd", "slurm", "--cluster-conf", tmp_path / "site.conf"]
+    before = scontrol("squeue", "--noheader", "--states=all")
+    for partition, verdict in (("all", "ok"), ("nowhere", "bad")):
+        (tmp_path / "site.conf").write_text(f"command sbatch --partition={partition}\noption num_threads=* --cpus-per-task=$0\n")
+        lines = command(*words, env=slurm_environment).stdout.splitlines()
+        (line,) = [line for line in lines if "site's file" in line]
+        print(line)
+        assert line.split()[0] == verdict
+        assert "ok       scheduler        sinfo answers" in lines
+        assert ("invalid partition specified: nowhere" in line) == (verdict == "bad")
+    assert scontrol("squeue", "--noheader", "--states=all") == before

@@ -1,11 +1,10 @@
 """A disk that is full or cannot be written: one line, nothing half-made, and the same command ends with the same bytes when the disk is mended."""
 
-import os
 import shutil
-import subprocess
 
 import pytest
 
+from tests.mounts import mounted, small_disk
 from tests.recipes.runs import contents, difference, last_line
 
 pytestmark = pytest.mark.slow
@@ -13,20 +12,11 @@ FULL_AT_KILOBYTES = {"stage 0": 4_000, "stage 2": 14_000}  # data and packed aud
 ROOM_FOR_TRAINING = 128  # kilobytes; a checkpoint is larger
 
 
-def mounted(*words) -> bool:
-    """Whether mount took these words."""
-    return subprocess.run(["mount", *map(str, words)], capture_output=True, check=False).returncode == 0
-
-
 @pytest.fixture
 def disk(tmp_path):
     """A small disk of its own."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if os.geteuid() or not mounted("-t", "tmpfs", "-o", "size=1M", "tmpfs", place):
-        pytest.skip("only root can mount a small tmpfs here: the full disk is not tried")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with small_disk(tmp_path / "disk", "1M") as place:
+        yield place
 
 
 def fails_on_a_full_disk(runs, disk, kilobytes, where):
@@ -55,3 +45,23 @@ def test_full_and_read_only_disks(runs, disk):
     assert difference(contents(runs.whole("mini")), contents(disk / "work")) == []
     mounted("-o", "remount,ro", disk)
     assert "report:" in runs.run("mini", disk / "work"), "finished work is shown from a disk that cannot be written"
+
+
+def test_outputs_on_two_disks_and_temporary_files_on_a_third(runs, tmp_path):
+    """data/ here, exp/ behind a link to another mount, a TMPDIR of one megabyte: the same bytes, and no file of ours went through TMPDIR."""
+    work = tmp_path / "work"
+    work.mkdir()
+    with small_disk(tmp_path / "exp_disk", "100M") as exp, small_disk(tmp_path / "temporary", "1M") as temporary:
+        (work / "exp").symlink_to(exp)
+        environment = {"TMPDIR": str(temporary)}
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            runs.run("mini", work)
+        assert exp.stat().st_dev != work.stat().st_dev
+        assert list(exp.glob("*/report.html"))
+        assert list(temporary.iterdir()) == []
+        (tmp_path / "flat").mkdir()
+        shutil.copytree(work / "data", tmp_path / "flat" / "data")
+        shutil.copytree(exp, tmp_path / "flat" / "exp")
+        assert difference(contents(runs.whole("mini")), contents(tmp_path / "flat", copied_from=work)) == []

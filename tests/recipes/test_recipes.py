@@ -169,7 +169,9 @@ def test_scores_are_normalised_calibrated_and_fused_by_options(runs, recipe, tmp
     assert json.loads((experiment / "calibration" / "fused" / "calibration.json").read_text())["measures"] == ["dur", "norm"]
     assert "<h3>Calibration</h3>" in (experiment / "report.html").read_text()
     assert "nothing to do" in runs.run(recipe, workdir, *options, cwd=ROOT)
-    planned = runs.run(recipe, workdir, *options[:2], "--calibrate", "--fuse-with", tmp_path / "other", "--fuse", "--dry-run", cwd=ROOT)
+    planned = runs.run(recipe, workdir, *options[:2], "--calibrate", "--fuse-with", tmp_path / "other", "--fuse", "--dry-run", cwd=ROOT,
+                       code=1)
+    assert f"missing: --fuse-with {tmp_path}/other: no such file or folder" in planned
     assert f"{experiment}/scores/test/cosine_calibrated.scores" in planned
     assert f" {experiment}/scores/dev/tiny_plda.scores {tmp_path}/other/scores/dev/tiny_plda.scores " in planned
 

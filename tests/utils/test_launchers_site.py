@@ -80,3 +80,23 @@ def test_the_script_carries_the_environment_and_no_more(tmp_path, monkeypatch):
     assert read_log(tmp_path / "vad.7.log", "sv-1").code == 0
     assert read_log(tmp_path / "vad.7.log", "sv-2").code is None
     assert array.beside("jobs.json") == tmp_path / "vad.jobs.json"
+
+
+@pytest.mark.parametrize("path", [path for path in SITES if path.name.startswith("example_")], ids=lambda path: path.name)
+def test_a_complete_site_renders_its_jobs_and_their_script(path, tmp_path):
+    """Account or project, partition or queue by the GPU, memory, threads, time: all that the page on clusters promises."""
+    site = read_site(path)
+    packing, training = (" ".join(site.words(asked)) for asked in ({}, {"num-threads": "2", "gpu": "1"}))
+    print(packing, training, sep="\n")
+    wanted = {"example_slurm.conf": (("--account=speech", "--partition=cpu", "--mem=4G", "--cpus-per-task=1", "--time=12:00:00"),
+                                     ("--partition=gpu", "--gres=gpu:a100:1", "--cpus-per-task=2")),
+              "example_sge.conf": (("-P speech", "-q all.q", "mem_free=8G,h_vmem=8192M", "h_rt=12:00:00"),
+                                   ("-q gpu.q", "-l gpu=1", "-pe smp 2", "h_vmem=4096M"))}[path.name]
+    assert all(f" {words}" in packing or f",{words}" in packing or f"={words}" in packing for words in wanted[0])
+    assert all(words in training for words in wanted[1])
+    variable = "SLURM_ARRAY_TASK_ID" if "slurm" in path.name else "SGE_TASK_ID"
+    script = write_script(Array(f"{tmp_path}/vad.JOB.log", ["echo", "it's JOB"], [3, 4], {}, site), "sv-1", {1: 3, 2: 4}, variable)
+    assert subprocess.run(["shellcheck", "-s", "bash", script], capture_output=True, check=False).returncode == 0
+    done = subprocess.run(["bash", script], env={variable: "2", "HOME": "/", "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "vad.4.log").read_text().splitlines()[1] == "it's 4"

@@ -1,6 +1,5 @@
 """Tasks that ended without a receipt: whether to try them again, with more memory or not, and what the user is shown."""
 
-import os
 import re
 import signal
 import time
@@ -8,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.files import look_anew
 from utils.launchers.array import CANCELLED, Array, End, read_log, substitute
 from utils.plan import evaluate
 from utils.receipts import DONE
@@ -101,8 +101,7 @@ def still_unfinished(command: Sequence[str], ends: Mapping[int, End], jobs: Sequ
         time.sleep(min(LOOK_SECONDS, visible_seconds / 10))
         for job in late:
             for status in evaluate(substitute(command, job)):
-                if status.task.path.parent.is_dir():
-                    os.listdir(status.task.path.parent)  # NFS looks anew at a folder that is opened
+                look_anew(status.task.path.parent)
         missing = unfinished(command, list(missing))
     return missing
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.files import atomic_write
+from utils.files import atomic_write, make_folder
 
 
 @dataclass
@@ -101,7 +101,7 @@ def alone_at(path: Path) -> Iterator[None]:
     UserError
         Another launcher is at it; says which.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     lock = path.with_name(f".{path.name}.lock")
     with open(lock, "a+", encoding="utf-8") as file:
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from utils.files import atomic_write
 from utils.launchers.array import Array
+from utils.receipts import VISIBLE_SECONDS
 
 CARRIED = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONUTF8", "LC_ALL", "OMP_WAIT_POLICY", "VIRTUAL_ENV", "CONDA_PREFIX")  # and SV_*
 NOT_CARRIED = ("SV_STAGED", "SV_PLAN", "SV_RESUME")  # they belong to processes of this host
@@ -35,7 +36,7 @@ def write_script(array: Array, name: str, tasks: Mapping[int, int], variable: st
     """
     threads = array.site.asked(array.resources).get("num-threads", "1")
     carried = {key: value for key, value in os.environ.items() if key in CARRIED or (key.startswith("SV_") and key not in NOT_CARRIED)}
-    carried |= {"OMP_NUM_THREADS": threads, "SV_JOB_NAME": name}
+    carried |= {"OMP_NUM_THREADS": threads, "SV_JOB_NAME": name, VISIBLE_SECONDS: f"{array.site.visible_seconds:g}"}
     lines = ["#!/usr/bin/env bash", "# Written by utils/launchers: runs the task whose number the scheduler gives.",
              *(f"export {key}={shlex.quote(value)}" for key, value in sorted(carried.items())),
              f"unset {' '.join(NOT_CARRIED)}", f"cd {shlex.quote(os.getcwd())} || exit 1", f"case ${{{variable}:-}} in",

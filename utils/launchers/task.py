@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import IO
 
+from utils.files import make_folder
+
 TIME_IS_NEARLY_OVER = {signal.SIGUSR1, signal.SIGUSR2}  # sbatch --signal=B:USR1@120; qsub -notify
 GRID_ENGINE_QUEUES_AGAIN = 99  # man qsub
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)  # a file system without them; receipts have a lock of their own
@@ -32,7 +34,7 @@ def run_task(log: Path, command: list[str]) -> int:
     int
         The command's exit code; 128 + N where signal N ended it, or was passed on to it.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log.parent)
     with open(log, "a", encoding="utf-8") as file:
         wait_for_another_copy(file)
         file.truncate(0)
