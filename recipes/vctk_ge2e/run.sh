@@ -90,5 +90,5 @@ if at_stage 7 "report"; then
   evaluate_systems "$exp" "$tested" "$spoken/train" "$dev" "$untrained" "$mfcc"
   run python3 -m steps.similarity_matrix "$exp/scores/test/cosine.scores" "$tested/test" "$exp/similarity/test"
   run python3 -m steps.illustrate "$data/train" "$spoken/train" "$config" "$exp/pictures" "${drawing[@]}"
-  run python3 -m steps.report "$exp" "$data"
+  run python3 -m steps.report "$exp" "$data" --packed "$packed"
 fi
