@@ -135,7 +135,9 @@ def examine(path: Path, last: int = 7) -> list[Stage]:
         for command in stage.commands:
             stage.statuses += evaluate(command)
         for status in stage.statuses:
+            gathers = [folder.absolute() for folder in status.task.gathers]
             status.again = {path: to_be_made[path.absolute()] for path in status.task.inputs.values() if path.absolute() in to_be_made}
+            status.again |= {path: number for path, number in to_be_made.items() if any(path.is_relative_to(folder) for folder in gathers)}
             if status.state == DONE and status.again:
                 status.state, status.reason = STALE, f"stage {next(iter(status.again.values()))}, which it needs, has to run again"
             if status.state != DONE:

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,13 +104,15 @@ class Task:
         Forecast of the size of the outputs, for the dry run; called only when it is not done.
     leaves : tuple of str
         Patterns of files below home that the step may leave beside its outputs, or before its receipt: for `utils.plan_clean`.
+    gathers : sequence of path
+        Folders below which the step takes whatever is there: what is made there later is an input that it does not know yet.
     """
 
     def __init__(self, home: Path, name: str, *, format: int, inputs: Mapping[str, Path], options: Mapping, job: str | None = None,
-                 dear: bool = False, expected_bytes=None, leaves: tuple[str, ...] = ()):
+                 dear: bool = False, expected_bytes=None, leaves: tuple[str, ...] = (), gathers: Sequence[Path] = ()):
         self.home, self.name, self.job, self.dear, self.expected_bytes = Path(home), name, job, dear, expected_bytes
         part = "." + job.replace("/", "of") if job else ""
-        self.leaves = leaves
+        self.leaves, self.gathers = leaves, gathers
         self.path = self.home / "receipts" / f"{name}{part}.json"
         self.inputs = {label: Path(path) for label, path in inputs.items()}
         self.format = format

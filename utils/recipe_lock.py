@@ -53,7 +53,10 @@ def take(lock: Path, held_by: dict) -> None:
     UserError
         Another run holds it.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UserError(f"{lock.parent}: a file, expected a folder; move it away, or give another --workdir") from None
     mine = lock.with_name(f"{lock.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         with naming(mine), open(mine, "w", encoding="utf-8") as file:
