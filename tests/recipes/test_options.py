@@ -59,7 +59,8 @@ OF_RECIPE = {
     },
     "speechocean762": {
         "corpus": (f"--corpus {MOVED}/corpus", NEW_LISTS), "noise": (f"--noise {CORPORA}/rirs", SOURCES),
-        "rirs": (f"--rirs {CORPORA}/noise", SOURCES), "simulate_rooms": ("--simulate-rooms", "pdssssss"), "fold": ("--fold 2", VARIANT), "seed": ("--seed 2", VARIANT),
+        "rirs": (f"--rirs {CORPORA}/noise", SOURCES), "simulate_rooms": ("--simulate-rooms", "pdssssss"),
+        "fold": ("--fold 2", VARIANT), "seed": ("--seed 2", VARIANT),
         "config": ("--config conf/ecapa_512_cpu.yaml", EXPERIMENT),
     },
     "own": {
@@ -74,6 +75,7 @@ OF_RECIPE = {
         "mode": ("--mode ti", VARIANT), "protocol": ("--protocol seed", VARIANT), "mic": ("--mic 2", REFUSED), "top_db": ("--top-db 20", VARIANT),
         "dev_speakers": ("--dev-speakers 0", VARIANT), "allow_incomplete": ("--allow-incomplete", NEW_LISTS),
         "utterances": ("--utterances 1", "ddssssss"), "seed": ("--seed 2", VARIANT), "config": (f"--config {CORPORA}/tiny.yaml", EXPERIMENT),
+        "sample_rate_hz": ("--sample-rate-hz 16000", "ddnsssss"),  # the network's stands in its YAML, so that it would be another experiment's
         **{name: (SHARED[name][0], REFUSED) for name in ("trim", "split", "copies", "backend", "fuse", "score_norm", "calibrate")},
     },
     "voices": {
