@@ -39,6 +39,7 @@ SHARED = {
     "stage": ("--stage 3", NOTHING), "stop_stage": ("--stop-stage 3", NOTHING), "nj": ("--nj 3", NOTHING), "cmd": ("--cmd slurm", NOTHING),
     "submit_all": ("--submit-all --cmd slurm", NOTHING), "cluster_conf": ("--cluster-conf conf/cluster/slurm.conf", NOTHING),
     "workdir": (f"--workdir {RUNS}/nowhere", VARIANT),
+    "test_protocols": ("--test-protocols crops_10x4s_mean", "ddddpdps"),
     "vad": ("--vad conf/vad/energy.yaml", VARIANT), "trim": ("--trim true", CUT), "split": ("--split true", CUT),
     "sample_rate_hz": ("--sample-rate-hz 8000", CUT),
     "augmentation": (f"--augmentation {POLICY}", EXPERIMENT), "name": ("--name other", EXPERIMENT),
