@@ -65,7 +65,7 @@ def evaluate(experiment: Path, data: Path, *, others: list[Path] | None = None, 
     inputs = {f"{name}/{system}/{label_of(file, name)}": receipt_of(file) for name in sets for system, found in files[name].items() for file in found}
     inputs |= inputs_of_sets(data, sets)
     inputs |= {f"{role} {number}": folder / "utt2spk" for role, folders in roles.items() for number, folder in enumerate(folders or (), 1)}
-    task = Task(home=experiment, name="evaluate", format=FORMAT, inputs=inputs,
+    task = Task(home=experiment, name="evaluate", format=FORMAT, inputs=inputs, gathers=[system / "scores" for system in systems],
                 options={"systems": [system.name for system in systems], "replicates": replicates, "seed": seed,
                          "operating_points": list(drawing.points), **({"allow_leakage": True} if allow_leakage else {})})
     if task.is_done():

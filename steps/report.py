@@ -13,7 +13,7 @@ from utils.cli import run
 from utils.files import atomic_write
 from utils.receipt_contents import read_receipt
 from utils.receipts import MODE, Task
-from utils.report_ledger import ledger_section
+from utils.report_ledger import ledger_files, ledger_section, ledger_text
 from utils.report_page import learning_section, page, table
 from utils.report_results import cards, sections_of_sets, sound_folders
 from utils.report_similarity import similarity_receipts, similarity_section
@@ -21,12 +21,12 @@ from utils.report_sound import sound_section
 from utils.report_trials import Players, Sounds
 from utils.result_rows import markdown_table, read_entries, text_table
 
-FORMAT = 3
+FORMAT = 4
 SUBTITLE = "Speaker verification: error rates, scores, and what they were made with."
 
 
-def report(experiment: Path, data: Path, *, players: bool = True) -> dict:
-    """Write ``report.html``, ``results.md`` (a table for a RESULTS.md), and print the table of results.
+def report(experiment: Path, data: Path, *, packed: Path | None = None, players: bool = True) -> dict:
+    """Write ``report.html``, ``results.md`` (a table for a RESULTS.md), and print the table of results and the sum of the ledgers.
 
     Parameters
     ----------
@@ -34,6 +34,8 @@ def report(experiment: Path, data: Path, *, players: bool = True) -> dict:
         Folder with ``results.json`` and ``curves.json`` of ``steps.evaluate``; its configuration and training log are shown where it has them.
     data : path
         Folder whose ledgers are shown, and whose test sets lead to the sound of the worst trials.
+    packed : path or None
+        The folder of packed audio below ``data`` that this experiment heard; others are left out.
     players : bool
         Put sound of the worst trials into the page, as much as keeps it below about 1.5 MB.
 
@@ -43,22 +45,22 @@ def report(experiment: Path, data: Path, *, players: bool = True) -> dict:
         Number of ``test_sets`` and ``systems`` shown.
     """
     found = {path.relative_to(experiment).as_posix(): path for name in ("config.yaml", "log/history.jsonl") if (path := experiment / name).exists()}
-    ledgers = {f"ledger {path.parent.relative_to(data)}": path for path in sorted(data.rglob("ledger.json"))}
+    ledgers = {f"ledger {path.parent.relative_to(data)}": path for path in ledger_files(data, packed)}
     speech = {path.parents[2].relative_to(data).as_posix(): path for path in sorted(data.rglob("vad/receipts/collect_vad.json"))}
     drawn = experiment / "pictures" / "receipts" / "illustrate.json"
     inputs = {"results": experiment / "receipts" / "evaluate.json"} | found | ledgers | {f"speech {name}": path for name, path in speech.items()}
-    inputs |= {f"sound {folder.name}": folder / "wav.scp" for folder in sound_folders(data).values()}
+    inputs |= {f"sound {folder.name}": folder / "wav.scp" for folder in sound_folders(data, packed).values()}
     inputs |= {f"similarity {path.parents[1].name}": path for path in similarity_receipts(experiment)}
     inputs |= {"pictures": drawn} if drawn.parents[1].exists() else {}
     task = Task(home=experiment, name="report", format=FORMAT, inputs=inputs, options={} if players else {"players": False})
     if not task.is_done():
         rows, curves, history = (read_entries(experiment / name) for name in ("results.json", "curves.json", "log/history.jsonl"))
         sets = dict.fromkeys(row["test_set"] for row in rows)
-        sounds = {name: Sounds(folder) for name, folder in sound_folders(data).items()}
+        sounds = {name: Sounds(folder) for name, folder in sound_folders(data, packed).items()}
         sections = sections_of_sets(rows, curves, sounds, Players() if players else Players(0))
         counts_of = {name: read_receipt(path)["counts"] for name, path in speech.items()}
         sections += [similarity_section(experiment), learning_section(history), sound_section(counts_of, read_pictures(experiment / "pictures")),
-                     configuration_section(experiment / "config.yaml"), ledger_section(data)]
+                     configuration_section(experiment / "config.yaml"), ledger_section(data, packed, experiment)]
         timing = times_of([experiment, data])
         with atomic_write(experiment / "timing.json") as file:
             file.write("[\n" + ",\n".join(map(json.dumps, timing)) + "\n]\n")
@@ -70,7 +72,7 @@ def report(experiment: Path, data: Path, *, players: bool = True) -> dict:
         task.finish([experiment / name for name in ("report.html", "results.md", "timing.json")], counts)
     if not MODE.checking:
         print(text_table(read_entries(experiment / "results.json")))
-        print(f"report: {experiment / 'report.html'}")
+        print("\n".join([*filter(None, [ledger_text(data, packed, experiment)]), f"report: {experiment / 'report.html'}"]))
     return task.counts
 
 

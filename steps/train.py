@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 LISTS = ("wav.scp", "utt2spk", "utt2num_samples")
 NO_DEV = Path("none")
+LEAVES = ("begun.json", "config.yaml", "checkpoints/*", "log/history.jsonl", "tensorboard/*")  # of an unfinished training too
 
 
 def train(train_data: Path, dev_data: Path, config: Path, output: Path, *, bank: Path | None = None, augmentation: Path | None = None, seed: int = 1,
@@ -87,7 +88,7 @@ def train(train_data: Path, dev_data: Path, config: Path, output: Path, *, bank:
         data |= {name: folder / "receipts" / "train.json" for name, folder in earlier.items() if folder}
         is_last = home == output  # an earlier phase is done whatever becomes of the later ones' sections
         task = Task(home, "train", format=FORMAT, inputs=data | ({"config": config} if is_last else {}), dear=True,
-                    options=options if is_last else options | settings.sections)
+                    options=options if is_last else options | settings.sections, leaves=LEAVES)
         if task.is_done():
             counts = task.counts
         else:

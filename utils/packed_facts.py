@@ -1,6 +1,7 @@
 """What a packed data directory says of how its sound was made, for the provenance of embeddings."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from utils.files import atomic_write
@@ -104,3 +105,17 @@ def write_sound_facts(source: Path, output: Path, cut: str = "") -> Path:
         json.dump(facts, file, indent=1)
         file.write("\n")
     return output / SOUND
+
+
+def of_one_cut(paths: Iterable[Path], packed: Path | None) -> list[Path]:
+    """Files below a folder of data directories without those of other folders of packed audio than one.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        The files.
+    packed : path or None
+        ``data/full/packed_16000``: without what lies below ``data/full/packed_16000_trim``, for example; None: all.
+    """
+    others = [] if packed is None else [path for path in packed.parent.glob("packed_*") if path != packed]
+    return [path for path in paths if not any(path.is_relative_to(other) for other in others)]

@@ -14,8 +14,10 @@ from pathlib import Path
 
 from utils.cli import call, run_subcommands
 from utils.errors import UserError
+from utils.plan_places import places_to_write
 from utils.receipt_contents import read_receipt
 from utils.receipts import DONE, MODE, NEVER, STALE, UNFINISHED, Status
+from utils.recipe_lock import acquire, lock_of, locked
 
 REPORT = 7  # runs even when it is done: it shows the results
 
@@ -65,7 +67,7 @@ def read_plan(path: Path) -> list[Stage]:
     Parameters
     ----------
     path : path
-        Lines ``stage N title``, ``run COMMAND...``, ``launch [resources] JOB=1:N LOG COMMAND...``, quoted as a shell does.
+        Lines ``places FOLDER...``, ``stage N title``, ``run COMMAND...``, ``launch [resources] JOB=1:N LOG COMMAND...``, quoted as a shell does.
     """
     from utils.launchers.__main__ import parse
     from utils.launchers.array import substitute
@@ -73,6 +75,8 @@ def read_plan(path: Path) -> list[Stage]:
     stages: list[Stage] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         kind, _, rest = line.partition(" ")
+        if kind == "places":
+            continue
         if kind == "stage":
             number, _, title = rest.partition(" ")
             stages.append(Stage(int(number), title))
@@ -130,9 +134,11 @@ def examine(path: Path, last: int = 7) -> list[Stage]:
         for command in stage.commands:
             stage.statuses += evaluate(command)
         for status in stage.statuses:
-            source = next((to_be_made[p] for p in map(Path.absolute, status.task.inputs.values()) if p in to_be_made), None)
-            if status.state == DONE and source is not None:
-                status.state, status.reason = STALE, f"stage {source}, which it needs, has to run again"
+            gathers = [folder.absolute() for folder in status.task.gathers]
+            status.again = {path: to_be_made[path.absolute()] for path in status.task.inputs.values() if path.absolute() in to_be_made}
+            status.again |= {path: number for path, number in to_be_made.items() if any(path.is_relative_to(folder) for folder in gathers)}
+            if status.state == DONE and status.again:
+                status.state, status.reason = STALE, f"stage {next(iter(status.again.values()))}, which it needs, has to run again"
             if status.state != DONE:
                 receipt = read_receipt(status.task.path) or {"outputs": {}}
                 for made in [status.task.path, *(status.task.home / name for name in receipt["outputs"])]:
@@ -192,14 +198,14 @@ def accept(plan: Path, *, first: int = 0, last: int = 7) -> None:
     first, last : int
         Stages to bless.
     """
-    for stage in examine(plan, last):
-        for each in stage.statuses if stage.number >= first else []:
-            if each.state in (STALE, UNFINISHED):
-                each.task.accept()
-                print(f"accepted: {each.task.path} ({each.reason})")
+    stages = [stage for stage in examine(plan, last) if stage.number >= first]
+    with locked(places_to_write(plan, stages)):
+        for each in (each for stage in stages for each in stage.statuses if each.state in (STALE, UNFINISHED)):
+            each.task.accept()
+            print(f"accepted: {each.task.path} ({each.reason})")
 
 
-def finished(plan: Path, *, first: int = 0, last: int = 7, script: str = "run.sh") -> None:
+def finished(plan: Path, *, first: int = 0, last: int = 7, script: str = "run.sh", run: int = 0, command: str = "") -> None:
     """Print the numbers of the leading stages that are done, for run.sh; refuse to start behind unfinished or stale stages.
 
     Parameters
@@ -210,11 +216,14 @@ def finished(plan: Path, *, first: int = 0, last: int = 7, script: str = "run.sh
         Stages asked for.
     script : str
         Named in the message.
+    run, command : int and str
+        Number of the process that goes on with this work, which gets the locks of the places that it writes to, and its command line; each lock is a
+        line of output: the last stage that needs it, and its path.  0: none are taken.
 
     Raises
     ------
     UserError
-        A stage before the first is not done.
+        A stage before the first is not done, or another run is at the same places.
     """
     stages = examine(plan, last)
     for stage in stages:
@@ -223,7 +232,12 @@ def finished(plan: Path, *, first: int = 0, last: int = 7, script: str = "run.sh
     leading = list(takewhile(lambda stage: stage.state == DONE, (stage for stage in stages if stage.number >= first)))
     if leading and leading[-1] is stages[-1]:
         print("nothing to do: every stage asked for is done", file=sys.stderr)
+    needed = places_to_write(plan, [stage for stage in stages if stage.number >= first])
+    if run:
+        acquire(needed, run, command)
     print(" ".join(str(stage.number) for stage in leading if stage.number != REPORT))
+    for place, stage in needed.items() if run else ():
+        print(stage, lock_of(place))
 
 
 if __name__ == "__main__":

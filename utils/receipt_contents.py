@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from utils.errors import UserError
@@ -49,8 +50,78 @@ def fingerprint(path: Path) -> str:
     return sha256_of(path)
 
 
+@dataclass(frozen=True)
+class Change:
+    """One thing that differs between a receipt and today.
+
+    Attributes
+    ----------
+    phrase : str
+        In words, for the line of a stage.
+    detail : str
+        By name, with the old value and the new one: options as JSON, contents as the first digits of their checksums.
+    """
+
+    phrase: str
+    detail: str
+
+
+DIGITS = 12  # of a checksum that is shown
+
+
+def changed_input(label: str, recorded: Mapping | None, path: Path | None) -> Change | None:
+    """How an input differs from what a receipt says of it; None where it does not.
+
+    Parameters
+    ----------
+    label : str
+        What the step calls it.
+    recorded : mapping or None
+        ``path`` and ``content`` that the receipt gives; None where the receipt has no such input.
+    path : path or None
+        Today's; None where the step has no such input any more.
+    """
+    before = f"{recorded['content'][:DIGITS]} ({recorded['path']})" if recorded else "none"
+    if path is None:
+        return Change(f"input {label} ({recorded['path']}) was taken away", f"input {label}: {before} -> none")
+    now = fingerprint(path) if path.exists() else None
+    detail = f"input {label}: {before} -> {now[:DIGITS] if now else 'missing'} ({path})"
+    if recorded is None:
+        return Change(f"input {label} ({path}) was added", detail)
+    if now is None:
+        return Change(f"input {path} is missing", detail)
+    return None if now == recorded["content"] else Change(f"{path} changed", detail)
+
+
+def changed_values(kind: str, before: Mapping, now: Mapping) -> Iterator[Change]:
+    """The entries of two mappings that differ, by name.
+
+    Parameters
+    ----------
+    kind : str
+        What they are called, for example ``option``.
+    before, now : mapping
+        Name -> JSON value.
+    """
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            old, new = json.dumps(before.get(name)), json.dumps(now.get(name))
+            yield Change(f"{kind} {name} was {old}, is {new}", f"{kind} {name}: {old} -> {new}")
+
+
 def first_bad_output(home: Path, outputs: Mapping[str, Mapping], read_all: bool = False) -> str:
-    """The first output that is missing or altered, as a sentence; empty when all are whole.
+    """The first of `bad_outputs`; empty when all are whole.
+
+    Parameters
+    ----------
+    home, outputs, read_all : path, mapping and bool
+        As there.
+    """
+    return next(bad_outputs(home, outputs, read_all), "")
+
+
+def bad_outputs(home: Path, outputs: Mapping[str, Mapping], read_all: bool = False) -> Iterator[str]:
+    """Each output that is missing or altered, as a sentence.
 
     Parameters
     ----------
@@ -64,10 +135,10 @@ def first_bad_output(home: Path, outputs: Mapping[str, Mapping], read_all: bool 
     for name, facts in outputs.items():
         path = home / name
         if not path.exists():
-            return f"{path} is missing"
+            yield f"{path} is missing"
+            continue
         size = path.stat().st_size
         if size != facts["bytes"]:
-            return f"{path} has {size} bytes, {facts['bytes']} were written"
-        if (read_all or size <= SMALL_BYTES) and sha256_of(path) != facts["sha256"]:
-            return f"{path} is not what was written (checksum differs)"
-    return ""
+            yield f"{path} has {size} bytes, {facts['bytes']} were written"
+        elif (read_all or size <= SMALL_BYTES) and sha256_of(path) != facts["sha256"]:
+            yield f"{path} is not what was written (checksum differs)"

@@ -10,13 +10,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.errors import UserError
 from utils.files import atomic_write, look_anew, make_folder, move_aside, sha256_of, wait_until_there
-from utils.receipt_contents import fingerprint, first_bad_output, read_receipt
+from utils.receipt_contents import Change, changed_input, changed_values, fingerprint, first_bad_output, read_receipt
 from utils.run_facts import commit, core_seconds, peak_memory_bytes
 
 DEAR_CORE_SECONDS = 600  # DESIGN.md section 4: what took more than 10 minutes of core time is never redone without leave
@@ -37,11 +37,14 @@ class Status:
         What changed or is missing; empty when done.
     task : Task
         Whose status it is.
+    again : dict of path to int
+        Inputs that an earlier stage has to make again, and that stage; known where a whole plan was examined.
     """
 
     state: str
     reason: str
     task: "Task"
+    again: dict[Path, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -102,12 +105,17 @@ class Task:
         Costly: when stale it stops with the reason, instead of being redone (DESIGN.md section 4).
     expected_bytes : callable or None
         Forecast of the size of the outputs, for the dry run; called only when it is not done.
+    leaves : tuple of str
+        Patterns of files below home that the step may leave beside its outputs, or before its receipt: for `utils.plan_clean`.
+    gathers : sequence of path
+        Folders below which the step takes whatever is there: what is made there later is an input that it does not know yet.
     """
 
     def __init__(self, home: Path, name: str, *, format: int, inputs: Mapping[str, Path], options: Mapping, job: str | None = None,
-                 dear: bool = False, expected_bytes=None):
+                 dear: bool = False, expected_bytes=None, leaves: tuple[str, ...] = (), gathers: Sequence[Path] = ()):
         self.home, self.name, self.job, self.dear, self.expected_bytes = Path(home), name, job, dear, expected_bytes
         part = "." + job.replace("/", "of") if job else ""
+        self.leaves, self.gathers = leaves, gathers
         self.path = self.home / "receipts" / f"{name}{part}.json"
         self.inputs = {label: Path(path) for label, path in inputs.items()}
         self.format = format
@@ -157,8 +165,25 @@ class Task:
         fault = first_bad_output(self.home, receipt["outputs"])
         if fault:
             return Status(UNFINISHED, fault, self)
-        reason = self._difference(receipt)
-        return Status(STALE, reason, self) if reason else Status(DONE, "", self)
+        change = next(self.changes(receipt), None)
+        return Status(STALE, change.phrase, self) if change else Status(DONE, "", self)
+
+    def changes(self, receipt: Mapping) -> Iterator[Change]:
+        """What differs between a receipt and today: FORMAT, options, inputs.
+
+        Parameters
+        ----------
+        receipt : mapping
+            What the finished work was made with.
+        """
+        if receipt["format"] != self.format:
+            yield Change(f"{self.name} has FORMAT {self.format}, its output was made by FORMAT {receipt['format']}",
+                         f"FORMAT of {self.name}: {receipt['format']} -> {self.format}")
+        yield from changed_values("option", receipt["options"], self.options)
+        for label in sorted(receipt["inputs"].keys() | self.inputs.keys()):
+            change = changed_input(label, receipt["inputs"].get(label), self.inputs.get(label))
+            if change:
+                yield change
 
     def finish(self, outputs: Iterable, counts: Mapping | None = None) -> dict:
         """Write the receipt: the last thing that a step does.
@@ -228,23 +253,6 @@ class Task:
         options = {key: value for key, value in self.options.items() if key != "job"}
         return [Task(self.home, self.name, format=self.format, inputs=self.inputs, options=options, job=f"{job}/{jobs}")
                 for job in range(1, jobs + 1)]
-
-    def _difference(self, receipt: dict) -> str:
-        if receipt["format"] != self.format:
-            return f"{self.name} has FORMAT {self.format}, its output was made by FORMAT {receipt['format']}"
-        for key in sorted(receipt["options"].keys() | self.options.keys()):
-            before, now = receipt["options"].get(key), self.options.get(key)
-            if before != now:
-                return f"option {key} was {json.dumps(before)}, is {json.dumps(now)}"
-        for label in sorted(receipt["inputs"].keys() | self.inputs.keys()):
-            if label not in self.inputs or label not in receipt["inputs"]:
-                path, change = (self.inputs[label], "added") if label in self.inputs else (receipt["inputs"][label]["path"], "taken away")
-                return f"input {label} ({path}) was {change}"
-            if not self.inputs[label].exists():
-                return f"input {self.inputs[label]} is missing"
-            if receipt["inputs"][label]["content"] != fingerprint(self.inputs[label]):
-                return f"{self.inputs[label]} changed"
-        return ""
 
     def _is_dear(self) -> bool:
         return self.dear or read_receipt(self.path)["core_seconds"] > DEAR_CORE_SECONDS

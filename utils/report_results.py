@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from utils.packed_facts import of_one_cut
 from utils.report_page import rate, series_of, series_style, table
 from utils.report_plots import breakdown_plot, calibration_plot, det_plot, histogram_plot
 from utils.report_trials import Players, Sounds, worst_part
@@ -260,15 +261,18 @@ def sections_of_sets(rows: Sequence[dict], curves: Sequence[dict], sounds: Mappi
     return sections
 
 
-def sound_folders(data: Path) -> dict[str, Path]:
+def sound_folders(data: Path, packed: Path | None = None) -> dict[str, Path]:
     """Data directories with trials, by name; of two of one name the one nearer to the top.
 
     Parameters
     ----------
     data : path
         Folder of data directories.
+    packed : path or None
+        As of `of_one_cut`.
     """
-    found = sorted((path.parent for path in data.rglob("trials") if (path.parent / "wav.scp").exists()), key=lambda path: (-len(path.parts), path))
+    found = [path.parent for path in of_one_cut(data.rglob("trials"), packed) if (path.parent / "wav.scp").exists()]
+    found.sort(key=lambda path: (-len(path.parts), path))
     return {folder.name: folder for folder in found}
 
 

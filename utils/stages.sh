@@ -9,6 +9,7 @@
 #   run $trainer -m ...    training, in as many processes as asked for
 #   $cmd JOB=1:$nj LOG COMMAND...   an array of processes, here or on a cluster
 #   extract_embeddings, train_backends, score_trials, score_systems, evaluate_systems   stages 4 to 7: utils/scoring.sh
+# A run locks the folders of the recipe's $data, $packed, $exp and $untrained, each for as long as it has work in it: utils/locks.sh.
 # The script is gone through twice: first only to write down the commands (the plan: what is done, stale or missing), then to run those that are needed.
 
 # Options of every recipe: name=default  # meaning
@@ -46,6 +47,9 @@ dry_run=false   # show what would run, what is missing, and how much disk, memor
 verify=false    # read all outputs again and compare them with their checksums; run nothing
 force=false     # redo costly work that is stale (the old output is moved aside)
 accept=         # number of a stage whose stale outputs are declared good
+why=            # number of a stage: each of its outputs that is stale, and what changed, old -> new; run nothing
+clean=          # number of a stage: show what it left and how much that frees, and remove it when told so, or with --yes; run nothing
+yes=false       # remove what --clean shows without asking
 # End of options
 
 fail_usage() { echo "$script: $*" >&2; exit 2; }
@@ -102,8 +106,8 @@ while [ $# -gt 0 ]; do
 done
 [ "$doctor" = false ] ||
   exec python3 -m utils.doctor --workdir "${workdir:-$(dirname "$script")}" --cmd "$cmd" --cluster-conf "$cluster_conf" --device "$device"
-for option in stage stop_stage accept; do
-  case ${!option} in [0-7]) ;; '') [ "$option" = accept ] || fail_usage "--$option needs a number" ;; *) fail_usage "--${option//_/-} is a stage from 0 to 7, not '${!option}'" ;; esac
+for option in stage stop_stage accept why clean; do
+  case ${!option} in [0-7]) ;; '') [ "${option#*st}" = "$option" ] || fail_usage "--$option needs a number" ;; *) fail_usage "--${option//_/-} is a stage from 0 to 7, not '${!option}'" ;; esac
 done
 [ "$stage" -le "$stop_stage" ] || fail_usage "--stage $stage is behind --stop-stage $stop_stage"
 for option in nj steps processes nodes num_threads sample_rate_hz fold top_k; do
@@ -131,9 +135,10 @@ launcher=$cmd cmd=launch trainer=python3
 [ "$force" = false ] || export SV_FORCE=1
 
 at_stage() {  # number title
-  if [ -n "${SV_PLAN:-}" ]; then echo "stage $1 $2" >>"$SV_PLAN"; return; fi
+  if [ -n "${SV_PLAN:-}" ]; then name_places; echo "stage $1 $2" >>"$SV_PLAN"; return; fi
   if [ "$1" -lt "$stage" ] || [ "$1" -gt "$stop_stage" ]; then return 1; fi
   case " $done_stages " in *" $1 "*) echo "== stage $1: $2: done already" >&2; return 1 ;; esac
+  release_locks "$1"
   echo "== stage $1: $2 ($(date +%H:%M:%S))" >&2
 }
 
@@ -156,10 +161,11 @@ on_cluster() {  # COMMAND...: the training as a job, which is queued again when 
 }
 
 . utils/scoring.sh
+. utils/locks.sh
 
 if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
   plan=$(mktemp)
-  trap 'rm -f "$plan"' EXIT
+  trap 'rm -f "$plan"; release_locks' EXIT
   case $script in /*) absolute_script=$script ;; *) absolute_script=$PWD/$script ;; esac
   (cd "$OLDPWD" && SV_PLAN=$plan bash "$absolute_script" ${given[@]+"${given[@]}"})
   if [ "$dry_run" = true ]; then
@@ -174,9 +180,11 @@ if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
     if [ "${!question}" = true ]; then python3 -m utils.plan "${question//_/-}" "$plan" --first "$stage" --last "$stop_stage"; exit; fi
   done
   if [ -n "$accept" ]; then python3 -m utils.plan accept "$plan" --first "$accept" --last "$accept"; exit; fi
+  if [ -n "$why" ]; then python3 -m utils.plan_why "$plan" "$why"; exit; fi
+  if [ -n "$clean" ]; then python3 -m utils.plan_clean "$plan" "$clean" "$workdir" --yes "$yes"; exit; fi
   if [ "$submit_all" = true ]; then
     OLDPWD=$OLDPWD python3 -m utils.launchers.chain "$plan" "$workdir/log" "$cluster_conf" "$stage" "$stop_stage" "$absolute_script" ${given[@]+"${given[@]}"}
     exit
   fi
-  done_stages=$(python3 -m utils.plan finished "$plan" --first "$stage" --last "$stop_stage" --script "$script")
+  find_done
 fi

@@ -83,5 +83,5 @@ fi
 if at_stage 7 "report"; then
   evaluate_systems "$exp" "$packed" "$packed/train" "$packed/dev" "$untrained" "$mfcc"
   run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}"
-  run python3 -m steps.report "$exp" "$data"
+  run python3 -m steps.report "$exp" "$data" --packed "$packed"
 fi

@@ -22,6 +22,7 @@ config=                         # path: network, loss and regime; default: the s
 [ -n "$vctk" ] || fail_usage "--vctk is needed: the folder that holds wav48/ or wav48_silence_trimmed/ (see recipes/vctk_ge2e/README.md)"
 [ "$mode$noisy_vctk" != td ] || fail_usage "--noisy-vctk is needed in mode td: the folder that holds clean_testset_wav/ and noisy_testset_wav/"
 [ "$copies$backend$score_norm$calibrate$fuse" = nonefalsefalse ] || fail_usage "--copies, --backend, --score-norm, --calibrate and --fuse are not for this recipe: the plain cosine decides"
+[ "$trim$split" = falsefalse ] || fail_usage "--trim and --split are not for this recipe: --mode decides (td: trimmed, ti: split)"
 kind=$mode$([ "$mode" = ti ] || echo "-$protocol") own_vad=${vad:+-$(basename "$vad" .yaml)} cut=trim packing=(--trim true) lost=0.01 noises=1
 variant=$kind$([ "$mic" = 1 ] || echo "-mic$mic")${dev_speakers:+-dev$dev_speakers}${top_db:+-top$top_db}$([ "$seed" = 1 ] || echo "-seed$seed")$own_vad
 [ "$kind" != td-seed ] || packing=(--trim true --last-seconds 0.79) noises=$utterances  # as published: 80 frames, in so many noises
@@ -90,5 +91,5 @@ if at_stage 7 "report"; then
   evaluate_systems "$exp" "$tested" "$spoken/train" "$dev" "$untrained" "$mfcc"
   run python3 -m steps.similarity_matrix "$exp/scores/test/cosine.scores" "$tested/test" "$exp/similarity/test"
   run python3 -m steps.illustrate "$data/train" "$spoken/train" "$config" "$exp/pictures" "${drawing[@]}"
-  run python3 -m steps.report "$exp" "$data"
+  run python3 -m steps.report "$exp" "$data" --packed "$packed"
 fi

@@ -67,5 +67,5 @@ fi
 
 if at_stage 7 "report"; then
   evaluate_systems "$exp" "$packed" "" ""
-  run python3 -m steps.report "$exp" "$data"
+  run python3 -m steps.report "$exp" "$data" --packed "$packed"
 fi

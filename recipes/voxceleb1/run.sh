@@ -88,5 +88,5 @@ fi
 if at_stage 7 "report"; then
   evaluate_systems "$exp" "$data/tests" "$packed/train" "${dev:+$data/tests/dev}"
   run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}"
-  run python3 -m steps.report "$exp" "$data"
+  run python3 -m steps.report "$exp" "$data" --packed "$packed"
 fi

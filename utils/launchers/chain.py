@@ -14,7 +14,9 @@ from utils.launchers.record import Submission, alone_at, read_record, write_reco
 from utils.launchers.script import CARRIED, ask, words_of
 from utils.launchers.site import Site, read_site
 from utils.plan import Stage, examine
+from utils.plan_places import places_to_write
 from utils.receipts import DONE
+from utils.recipe_lock import locked
 
 NAME = "chain.jobs.json"
 
@@ -43,7 +45,7 @@ def chain_stages(plan: Path, folder: Path, conf: str, first: int, last: int, wor
     Raises
     ------
     UserError
-        An earlier chain still waits or runs; sbatch refused.
+        An earlier chain still waits or runs; another run is at work in the same places; sbatch refused.
     """
     site, record = read_site(Path(conf or "conf/cluster/slurm.conf")), folder / NAME
     stages = list(dropwhile(lambda stage: stage.state == DONE, (stage for stage in examine(plan, last) if stage.number >= first and stage.commands)))
@@ -51,6 +53,8 @@ def chain_stages(plan: Path, folder: Path, conf: str, first: int, last: int, wor
         alive = [each.job for each in read_record(record)[1] if ask(["squeue", "--noheader", f"--jobs={each.job}"]).stdout.strip()]
         if alive:
             raise UserError(f"{record}: jobs {', '.join(alive)} of an earlier chain still wait or run; wait for them, or scancel {' '.join(alive)}")
+        with locked(places_to_write(plan, stages)):
+            pass  # a run that is at work there would be in the way of the first job: each takes the locks for itself
         submissions: list[Submission] = []
         for stage in stages:
             submission = Submission("", {})

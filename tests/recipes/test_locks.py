@@ -1,0 +1,79 @@
+"""Two runs of a recipe: not in the same place, but beside each other where they write to different ones."""
+
+import os
+import signal
+
+import pytest
+
+from tests.recipes.runs import last_line
+from tests.recipes.test_recipes import kill, wait_for
+
+pytestmark = pytest.mark.slow
+
+
+def locks(workdir):
+    return sorted(str(path.relative_to(workdir)) for path in workdir.glob("*/**/.*.lock") if path.parent.name != "receipts")
+
+
+def test_a_second_run_is_refused_while_the_first_lives_and_takes_over_when_it_is_dead(runs, tmp_path):
+    process = runs.start("mini", tmp_path)
+    wait_for(tmp_path / "data" / ".tiny.lock", process)
+    refused = runs.run("mini", tmp_path, code=1)
+    print(refused)
+    assert len(refused.splitlines()) == 1
+    assert f"run.sh --size tiny --workdir {tmp_path} (process {process.pid} on host {os.uname().nodename}, user " in refused
+    assert refused.rstrip().endswith("; wait for it, or stop it")
+    runs.run("mini", tmp_path, "--clean", 0, "--yes", code=1)
+    for question in (["--status"], ["--dry-run"], ["--verify"], ["--why", 0], ["--clean", 0]):
+        runs.run("mini", tmp_path, *question)
+    kill(process)
+    assert "data/.tiny.lock" in locks(tmp_path), "nothing was left to release it"
+
+    process = runs.start("mini", tmp_path)  # in its training it does not hold the data any more
+    wait_for(tmp_path / "exp" / "ghostvlad_tiny-tiny" / "checkpoints" / "step-0000000.pt", process)
+    held = locks(tmp_path)
+    kill(process)
+    print(held)
+    assert held == ["exp/.ghostvlad_tiny-tiny-untrained.lock", "exp/.ghostvlad_tiny-tiny.lock"]
+    text = runs.run("mini", tmp_path, "--stop-stage", 3)
+    assert text.count(f": process {process.pid} is dead") == 1, "stages 0 to 3 do not need the untrained network's place"
+    assert locks(tmp_path) == ["exp/.ghostvlad_tiny-tiny-untrained.lock"]
+
+
+def test_experiments_of_the_same_data_run_beside_each_other(runs, tmp_path):
+    """Both have to train; the data are done, so that nobody locks them."""
+    workdir = runs.copy("mini", tmp_path)
+    first = runs.start("mini", workdir, "--name", "a")
+    wait_for(workdir / "exp" / ".ghostvlad_tiny-tiny-a.lock", first)
+    assert not [path for path in locks(workdir) if path.startswith("data")]
+    assert "another run is at work here" in last_line(runs.run("mini", workdir, "--name", "a", code=1))
+    runs.run("mini", workdir, "--name", "b", "--stop-stage", 3)
+    first.communicate()
+    assert first.returncode == 0
+    assert locks(workdir) == []
+    assert "nothing to do" in runs.run("mini", workdir, "--name", "a")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_stopped_leaves_no_lock(runs, tmp_path, number):
+    process = runs.start("mini", tmp_path)
+    wait_for(tmp_path / "data" / "tiny" / "train" / "wav.scp", process)
+    os.killpg(process.pid, number)
+    process.communicate()
+    assert process.returncode != 0
+    assert locks(tmp_path) == []
+
+
+def test_a_cleaned_stage_is_never_run_and_what_is_behind_it_is_not_done(runs, tmp_path):
+    workdir, options = runs.copy("mini", tmp_path), ("--stage", 3)
+    shown = runs.run("mini", workdir, "--clean", 4)
+    assert "nothing was removed: --clean 4 --yes removes it" in last_line(shown)
+    assert all(line.endswith("done") for line in runs.run("mini", workdir, "--status").splitlines())
+    print(runs.run("mini", workdir, "--clean", 4, "--yes"))
+    status = runs.run("mini", workdir, "--status", *options).splitlines()
+    print("\n".join(status))
+    assert status[0].endswith("done")
+    assert status[1].endswith("never run")
+    assert all("stale because" in line for line in status[2:])
+    assert "nothing to do" not in runs.run("mini", workdir)
+    assert all(line.endswith("done") for line in runs.run("mini", workdir, "--status").splitlines())

@@ -1,0 +1,35 @@
+"""Which folders a recipe is about to write to: those that its run has to lock."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from utils.receipts import DONE
+
+if TYPE_CHECKING:
+    from utils.plan import Stage
+
+
+def places_to_write(plan: Path, stages: Sequence["Stage"]) -> dict[Path, int]:
+    """The folders of a recipe that unfinished work of these stages writes to, each with the last stage that does.
+
+    What lies in none of them is small and shared by several experiments, like the statistics that networks have to beat: there the lock that
+    each task has (`Task.is_done`) is enough.
+
+    Parameters
+    ----------
+    plan : path
+        Written by run.sh; its line ``places`` names the folders.
+    stages : sequence of Stage
+        Examined.
+    """
+    lines = [line for line in plan.read_text(encoding="utf-8").splitlines() if line.startswith("places ")]
+    places = [Path(word).absolute() for line in lines for word in shlex.split(line)[1:]]
+    needed: dict[Path, int] = {}
+    for stage in stages:
+        for home in {each.task.home.absolute() for each in stage.statuses if each.state != DONE}:
+            inside = [place for place in places if home.is_relative_to(place)]
+            if inside:
+                needed[max(inside, key=lambda place: len(place.parts))] = stage.number
+    return dict(sorted(needed.items()))
