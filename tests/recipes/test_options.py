@@ -49,7 +49,7 @@ SHARED = {
     "top_k": ("--top-k 3", NOTHING), "fuse_with": (f"--fuse-with {RUNS}/x", NOTHING),  # without --score-norm and --fuse
     "allow_leakage": ("--allow-leakage", REPORT), "operating_points": ("--operating-points 0.001", REPORT),
     "steps": ("--steps 4", TRAINING), "num_threads": ("--num-threads 1", TRAINING),  # sums depend on the threads
-    "processes": ("--processes 2", NOTHING),
+    "processes": ("--processes 2", NOTHING), "nodes": ("--nodes 2 --cmd slurm", NOTHING),
     "device": ("--device cuda", EXTRACTION),  # a trained network is the same wherever it was trained; the bytes of embeddings are not
     "status": ("--status", NOTHING), "dry_run": ("--dry-run", NOTHING), "verify": ("--verify", NOTHING), "force": ("--force", NOTHING),
     "accept": ("--accept 3", NOTHING), "why": ("--why 3", NOTHING), "clean": ("--clean 3", NOTHING), "yes": ("--yes", NOTHING),
