@@ -139,7 +139,8 @@ class Chaos:
             begun = re.findall(r"^== (stage \d)", self.said(), re.M)
             outcome.killed_in.append("ended" if code is not None else begun[-1] if begun else "planning")
         code = self.attempt(outcome.first, outcome.last, (sys.maxsize, 0.0))
-        outcome.differs = difference(self.wanted[outcome.last], contents(self.workdir)) if code == 0 else [f"exit code {code}: {last_line(self.said())}"]
+        failed = [f"exit code {code}: {last_line(self.said())}"]
+        outcome.differs = failed if code else difference(self.wanted[outcome.last], contents(self.workdir))
         outcome.seconds = round(time.monotonic() - began, 1)
         return outcome
 
@@ -171,7 +172,8 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     try:
         chaos = Chaos(folder, *options)
-        print(f"undisturbed: {len(chaos.receipts)} receipts, {len(chaos.wanted[-1])} files compared, {chaos.starts[-1] - chaos.starts[0]:.0f} s", flush=True)
+        seconds = chaos.starts[-1] - chaos.starts[0]
+        print(f"undisturbed: {len(chaos.receipts)} receipts, {len(chaos.wanted[-1])} files compared, {seconds:.0f} s", flush=True)
         for seed in (seed for seed in seeds if seed not in known):
             outcome = chaos.run(chaos.draw(seed, given.stages))
             outcomes.append(asdict(outcome))

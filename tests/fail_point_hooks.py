@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 # In the order in which a file passes them; "half written" is the same moment as "before the sync", with half of the file lost.
-KINDS = ("begin", "half written", "before sync", "after sync", "before rename", "after rename", "after folder sync", "before removal", "after removal")
+WRITING = ("begin", "half written", "before sync", "after sync", "before rename", "after rename", "after folder sync")
+KINDS = (*WRITING, "before removal", "after removal")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Death at every point of every step: `python -m tests.fail_points` kills the tiny recipe at each of them, resumes it, and compares the bytes.
 
-    python -m tests.fail_points                      every point: see the README for how long that takes
+    python -m tests.fail_points                      every point: some 2,500
     python -m tests.fail_points --sample --seed 3  of each stage and kind of point one that the seed draws
 
-Each step is run once undisturbed, which gives its points (tests/fail_point_hooks.py) and the bytes that it has to leave behind.  Then, for each point,
-it starts from the same state, dies by SIGKILL with its whole process group, and the stage is run again.
+Each step is run once undisturbed, which gives its points (tests/fail_point_hooks.py) and the bytes that it has to leave behind.
+Then, for each point, it starts from the same state, dies by SIGKILL with its whole process group, and the stage is run again.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from tests.fail_point_hooks import KINDS, Point, recorded, watch
+from tests.fail_point_hooks import KINDS, WRITING, Point, recorded, watch
 from tests.forked_steps import ForkedRecipe, Step, import_everything, remember_recordings
 from tests.recipes.runs import difference
 
@@ -78,7 +78,7 @@ class Sweep:
         """One death, resumed and compared."""
         self.recipe.restore()
         status = self.recipe.run(step, lambda: watch(self.recipe.workdir, die_at=point))
-        assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, f"{step.module} never came to {point}: {self.recipe.log.read_text()}"
+        assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, f"{step.module} never came to {point}: {self.recipe.log.read_text()}"
         self.tried[step.stage] += 1
         status = self.recipe.resume(step)
         differing = difference(wanted, self.recipe.contents()) if status == 0 else [self.recipe.log.read_text()]
@@ -101,7 +101,7 @@ class Sweep:
     def uncounted(self) -> list[str]:
         """Stages and steps in which some act of writing was never seen: where nothing is tried nothing is proved."""
         return [f"stage {stage}, {step}: no point '{kind}'" for (stage, step), counts in sorted(self.found.items())
-                for kind in (*KINDS[:7], "of receipts") if not counts[kind]]
+                for kind in (*WRITING, "of receipts") if not counts[kind]]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A recipe's steps, each in a fork of a process that has imported everything: the same functions with the same words, without a second of starting each."""
+"""A recipe's steps, each in a fork of a process that has imported everything: the same functions with the same words, and no time to start them."""
 
 import json
 import os
