@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 
 from utils.compressed import SUFFIXES, compressed_format, compressed_info, decode, require_ffmpeg
-from utils.errors import UnreadableAudio, UserError
+from utils.errors import UnreadableAudio, UserError, is_of_the_machine
 from utils.file_parts import is_cut_ogg, missing_wave_bytes, plain_wave_info, window
 
 Channel = int | Literal["mean"]  # which one of a sound of several, from 0, or all of them averaged
@@ -150,6 +150,8 @@ def _opened(entry: str, allow_pipes: bool, root: str | Path | None) -> Iterator[
             file.seek(0)
             yield file, compressed
     except OSError as error:
+        if is_of_the_machine(error):  # or the step would drop sound that is whole
+            raise
         raise UnreadableAudio(entry, f"cannot be opened: {error.strerror or error}") from None
     except soundfile.LibsndfileError as error:
         raise UnreadableAudio(entry, f"cannot be read: {error.error_string}") from None

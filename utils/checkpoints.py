@@ -7,7 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from utils.errors import UserError
+from utils.errors import UserError, is_of_the_machine
 from utils.files import atomic_write
 
 
@@ -70,6 +70,8 @@ def load_checkpoint(path: Path) -> dict:
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint; train the network first (stage 3)") from None
     except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, ValueError, LookupError, TypeError, EOFError, OSError) as error:
+        if is_of_the_machine(error):  # or training would go back to an older one
+            raise
         reason = " ".join(str(error).split())[:120] or "it ends too early"
         raise UserError(f"{path}: not a whole checkpoint of tensors and plain values ({reason})") from None
 

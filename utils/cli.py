@@ -11,10 +11,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import get_args, get_origin, get_type_hints
 
-from utils.errors import UserError
+from utils.errors import MACHINE_LACKS, UserError, is_lack_of_memory
 
-DISK_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EMFILE, errno.EIO,
-               errno.ESTALE, errno.ETIMEDOUT, errno.EXDEV}
+DISK_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ESTALE,
+               errno.ETIMEDOUT, errno.EXDEV}
+TO_DO = {errno.ENOSPC: "make room", errno.EMFILE: "raise the limit (`ulimit -n`)", errno.ENOMEM: "give it more memory, or run fewer jobs at once"}
 
 
 def run(function: Callable) -> None:
@@ -88,9 +89,16 @@ def exit_with(work: Callable) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        if error.errno not in DISK_FAULTS:
+        if error.errno not in DISK_FAULTS | MACHINE_LACKS:
             raise
-        print(f"{program()}: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        to_do = f"; {TO_DO[error.errno]}, and run the same command again" if error.errno in TO_DO else ""
+        print(": ".join(filter(None, [program(), error.filename, error.strerror])) + to_do, file=sys.stderr)
+        sys.exit(1)
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not is_lack_of_memory(error):
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        print(f"{program()}: {os.strerror(errno.ENOMEM)}{f' ({reason})' if reason else ''}; {TO_DO[errno.ENOMEM]}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print(f"{program()}: interrupted", file=sys.stderr)

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -117,16 +117,17 @@ def make_corpora(folder: Path) -> None:
     (folder / "tiny_ge2e.yaml").write_text(TINY_GE2E)
 
 
-def start(recipe: str, *options: str, cwd: Path = ROOT, stdout: int = subprocess.DEVNULL) -> subprocess.Popen:
-    """Start run.sh in a process group of its own."""
+def start(recipe: str, *options: str, cwd: Path = ROOT, stdout: int = subprocess.DEVNULL,
+          under: Sequence[str] = ()) -> subprocess.Popen:
+    """Start run.sh in a process group of its own; ``under`` is a command that runs it, such as ``prlimit --nofile=16``."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SV_")}
-    words = [str(ROOT / "run.sh"), "--recipe", recipe, *map(str, options)]
+    words = [*under, str(ROOT / "run.sh"), "--recipe", recipe, *map(str, options)]
     return subprocess.Popen(words, cwd=cwd, env=clean, stdout=stdout, stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
 
-def run(recipe: str, *options: str, cwd: Path = ROOT, code: int = 0) -> str:
+def run(recipe: str, *options: str, cwd: Path = ROOT, code: int = 0, under: Sequence[str] = ()) -> str:
     """Run run.sh to its end, which has to be this exit code; gives what it printed, both streams."""
-    process = start(recipe, *options, cwd=cwd, stdout=subprocess.PIPE)
+    process = start(recipe, *options, cwd=cwd, stdout=subprocess.PIPE, under=under)
     text, _ = process.communicate(timeout=15 * MINUTES)
     assert process.returncode == code, f"exit code {process.returncode}, expected {code}:\n{text[-3000:]}"
     assert "Traceback" not in text, text[-3000:]

@@ -95,7 +95,6 @@ OF_RECIPE = {
         "training": ("--training both", REFUSED), "train_list": (f"--train-list {RUNS}/some.txt", VARIANT), "tests": ("--tests vox1_o", "pppdpdps"),
         "test_cuts": ("--test-cuts centre_2s", "ddddpdps"), "dev_speakers": ("--dev-speakers 1", VARIANT),
         "allow_incomplete": ("--allow-incomplete false", NEW_LISTS), "seed": ("--seed 2", VARIANT),
-        "test_protocols": ("--test-protocols crops_10x4s_mean", "ddddsdss"),  # scoring it compares all crops: an option of the extraction
         # no baselines, so that nothing of stages 4 to 7 is shared
         "config": ("--config conf/ecapa_512_cpu.yaml", "dddnnnnn"), "augmentation": (f"--augmentation {POLICY}", "dddnnnnn"),
         "name": ("--name other", "dddnnnnn"), "copies": (f"--copies {POLICY}", "ddpdpnns"), "backend": (f"--backend {PLDA}", "dddddnns"),

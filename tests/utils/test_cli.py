@@ -39,6 +39,14 @@ def step(data: Path, *, snr_db: float = 3.0, trim: bool = False, kind: str = "ok
         next(iter(DataLoader(Broken(), num_workers=1)))
     if kind == "bug":
         raise KeyError("bug")
+    if kind == "memory":
+        import numpy
+
+        numpy.zeros((1 << 20, 1 << 40), numpy.int8)
+    if kind == "torch":
+        import torch
+
+        torch.empty(1 << 60, dtype=torch.int8)
     if kind == "disk":
         open("/nonexistent/folder/file", "w")
     print(data, snr_db, trim)
@@ -100,3 +108,12 @@ def test_help_is_the_docstring(step):
     assert done.returncode == 0
     assert "Do it." in done.stdout
     assert "In dB." in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["memory", "torch"])
+def test_lack_of_memory_is_one_line(step, kind):
+    done = step("a", "--kind", kind)
+    print(done.stderr)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "Cannot allocate memory (" in done.stderr

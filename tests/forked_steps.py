@@ -1,0 +1,187 @@
+"""A recipe's steps, each in a fork of a process that has imported everything: the same functions with the same words, and no time to start them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from tests.conftest import ROOT
+from tests.recipes.runs import NOT_COMPARED, contents
+from tests.tree import LIBRARY
+from utils.cli import call
+from utils.plan import read_plan
+
+OF_THE_MOMENT = ("seconds", "core_seconds", "command", "commit")  # in receipts
+
+
+@dataclass
+class Step:
+    """One process of a recipe.
+
+    Attributes
+    ----------
+    stage : int
+        Its number.
+    module : str
+        ``steps.<name>`` or ``local.<name>``.
+    words : list of str
+        Its command line behind the module.
+    """
+
+    stage: int
+    module: str
+    words: list[str]
+
+    def call(self) -> None:
+        """Do it in this process."""
+        sys.argv = [self.module, *self.words]
+        call(getattr(import_module(self.module), self.module.rpartition(".")[2]), self.words, self.module)
+
+
+def import_everything() -> None:
+    """What the forks need not import again."""
+    for path in LIBRARY:
+        import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    import_module("torch.utils.tensorboard")
+
+
+def remember_recordings(size: str, seed: int) -> None:
+    """Make the recordings of the mini corpus once, so that its preparation in the forks only writes them."""
+    module = import_module("local.prepare_mini")
+    names = [name for names in module.plan(module.SIZES[size]).values() for name in names]
+    made = {name: module.make_recording(module.SIZES[size], seed, name) for name in names}
+
+    class Remembered:
+        """In place of the pool of processes."""
+
+        def __init__(self, *_):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def map(self, _, names, chunksize):
+            return map(made.__getitem__, names)
+
+    module.voices().close()
+    module.ProcessPoolExecutor = Remembered
+
+
+def mirror(source: Path, target: Path) -> None:
+    """Make a folder the same as another, touching only what differs by size or time of its last change."""
+    def facts(folder):
+        return {path.relative_to(folder): (path.is_dir() or (path.stat().st_size, path.stat().st_mtime_ns)) for path in folder.rglob("*")}
+
+    target.mkdir(exist_ok=True)
+    wanted, found = facts(source), facts(target)
+    for name in sorted(found.keys() - wanted.keys(), reverse=True):
+        (target / name).rmdir() if (target / name).is_dir() else (target / name).unlink()
+    for name, fact in sorted(wanted.items()):
+        if fact is True:
+            (target / name).mkdir(exist_ok=True)
+        elif found.get(name) != fact:
+            shutil.copy2(source / name, target / name)
+
+
+def in_a_fork(work: Callable[[], None], log: Path) -> int:
+    """Run something in a process group of its own; gives what `os.waitpid` says of its end.
+
+    Parameters
+    ----------
+    work : callable
+        Leaves by SystemExit; any other exception is printed and ends with 1.
+    log : path
+        Gets what it prints.
+    """
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1]
+    code = 1
+    try:
+        os.setsid()
+        opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for stream in (1, 2):
+            os.dup2(opened, stream)
+        work()
+        code = 0
+    except SystemExit as left:
+        code = left.code
+    finally:
+        if sys.exc_info()[0] not in (None, SystemExit):
+            sys.excepthook(*sys.exc_info())
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+class ForkedRecipe:
+    """A recipe whose steps run in forks, one after another.
+
+    Parameters
+    ----------
+    recipe : str
+        Its name.
+    workdir : path
+        Its data/ and exp/.
+    folder : path
+        For its plan, logs and copies of the workdir.
+    options : str
+        Of run.sh.
+    """
+
+    def __init__(self, recipe: str, workdir: Path, folder: Path, *options: str):
+        self.workdir, self.folder, self.kept, self.log = workdir, folder, folder / "kept", folder / "log"
+        plan = folder / "plan"
+        words = [str(ROOT / "recipes" / recipe / "run.sh"), *options, "--workdir", str(workdir)]
+        subprocess.run(words, check=True, env=os.environ | {"SV_PLAN": str(plan)})
+        self.steps = []
+        for stage in read_plan(plan):
+            for command in stage.commands:
+                place = command.index("-m") + 1
+                self.steps.append(Step(stage.number, command[place], command[place + 1:]))
+
+    def run(self, step: Step, prepare: Callable[[], None] = lambda: None) -> int:
+        """Run a step to its end or death; ``prepare`` is called first in its process."""
+        def work():
+            prepare()
+            step.call()
+
+        self.log.unlink(missing_ok=True)
+        return in_a_fork(work, self.log)
+
+    def resume(self, last: Step) -> int:
+        """Go through a stage again, here up to one of its steps, as run.sh does after a death; gives what `os.waitpid` says."""
+        def work():
+            for step in self.steps[: self.steps.index(last) + 1]:
+                if step.stage == last.stage:
+                    step.call()
+
+        self.log.unlink(missing_ok=True)
+        return in_a_fork(work, self.log)
+
+    def keep(self) -> None:
+        """Copy the workdir as it is now."""
+        mirror(self.workdir, self.kept)
+
+    def restore(self) -> None:
+        """Make the workdir what it was when it was kept."""
+        mirror(self.kept, self.workdir)
+
+    def contents(self) -> dict[str, str]:
+        """All that has to be the same after a death, receipts included but for their times."""
+        found = contents(self.workdir) if any(self.workdir.rglob("*.*")) else {}
+        for path in self.workdir.rglob("receipts/*.json"):
+            receipt = {key: value for key, value in json.loads(path.read_text()).items() if key not in OF_THE_MOMENT}
+            # what `contents` compares by its own measure, or not at all, is not compared by its checksum
+            receipt["outputs"] = {name: facts for name, facts in receipt["outputs"].items()
+                                  if not name.endswith(".pt") and not NOT_COMPARED & set(Path(name).parts)}
+            found[str(path.relative_to(self.workdir))] = json.dumps(receipt, sort_keys=True)
+        return found
