@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from local.prepare_folder import prepare_folder
 from tests.lookalike.own import make_kaldi, make_tree, write_table, write_voice
@@ -241,6 +242,21 @@ def test_wrong_roots_say_what_was_found_and_the_nearest(tmp_path, tree):
     assert f"one speaker: all 40 audio files lie in {above}; {above / 'train'} has 10 folders: is it the one, or give the table" in said
     (tmp_path / "notes.pdf").write_text("")
     assert "a file, but no table" in complaint(tmp_path / "notes.pdf", tmp_path / "out")
+
+
+def test_sound_of_any_kind_is_taken_and_folders_without_sound_are_said(tmp_path, capsys):
+    tree = make_tree(tmp_path / "tree", SPEAKERS, (), 2, seconds=0.3)
+    for number, (suffix, form) in enumerate({".mp3": "MP3", ".OPUS": "OGG", ".aiff": "AIFF", ".sph": "NIST"}.items()):
+        for take in range(2):
+            wave = tree / SPEAKERS[number] / f"{take}.wav"
+            samples, rate = soundfile.read(wave)
+            soundfile.write(wave.with_suffix(suffix), samples, rate, format=form, subtype="OPUS" if form == "OGG" else None)
+            wave.unlink()
+    (tree / "texts").mkdir()
+    (tree / "texts" / "s00.txt").write_text("words")
+    prepare_folder(tree, tmp_path / "out")
+    assert Counter(whole(tmp_path / "out", "utt2spk").values()) == dict.fromkeys(SPEAKERS, 2)
+    assert "1 folders without audio are no speakers: texts" in capsys.readouterr().out
 
 
 def test_two_files_or_speakers_of_one_id_are_refused(tmp_path):
