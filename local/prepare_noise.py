@@ -17,6 +17,7 @@ from utils.receipts import Task
 
 FORMAT = 1
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg"}
+NO_RESPONSES = "pointsource_noises/|real_rirs_isotropic_noises/[^/]*noise"  # in RIRS_NOISES beside the responses
 
 
 def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
@@ -68,6 +69,35 @@ def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
     counts = finish_data_dir(task, data, unreadable, {"types": len(set(utt2type.values())), "no_audio": len(files) - len(audio)})
     print(f"{output}: {counts['went_on']} of {counts['came_in']} audio files, {counts['types']} types; {counts['no_audio']} files are no audio")
     return counts
+
+
+def prepare_bank(output: Path, noise: Path | None, rirs: Path | None) -> dict:
+    """Make the data directories that augmentation draws from, as far as they are asked for.
+
+    Parameters
+    ----------
+    output : path
+        Gets ``noise`` and ``rirs``.
+    noise : path or None
+        Tree of noises; of MUSAN the folder that holds music/, noise/ and speech/, or the one above it.
+    rirs : path or None
+        Tree of room responses; of RIRS_NOISES the folder that holds simulated_rirs/, whose noises are left alone, or the one above it.
+
+    Returns
+    -------
+    dict
+        Data directory -> counts of `prepare_noise`.
+    """
+    counts = {"noise": prepare_noise(_inside(noise, "musan", "noise"), output / "noise")} if noise else {}
+    if rirs:
+        root = _inside(rirs, "RIRS_NOISES", "simulated_rirs")
+        counts["rirs"] = prepare_noise(root, output / "rirs", leave_out=NO_RESPONSES if (root / "simulated_rirs").is_dir() else "")
+    return counts
+
+
+def _inside(given: Path, name: str, sign: str) -> Path:
+    """The folder of a set, known by one that it holds, where the one above was given, as unpacked archives have it."""
+    return given / name if (given / name / sign).is_dir() else given
 
 
 def utterance_id(file: Path) -> str:

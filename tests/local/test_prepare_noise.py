@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from local.prepare_noise import prepare_noise, utterance_id
+from local.prepare_noise import prepare_bank, prepare_noise, utterance_id
 from utils.data_dir import read_map, validate_data_dir
 from utils.errors import UserError
 
@@ -30,6 +30,21 @@ def test_every_audio_file_is_listed_under_its_path_with_its_first_folder_as_type
 
 def test_names_become_plain_ids():
     assert [utterance_id(Path(name)) for name in ("a b/ü.wav", "st._m.wav", "x.v2")] == ["a_b-u", "st__m", "x_v2"]
+
+
+@pytest.mark.parametrize("above", ["", "unpacked/"])
+def test_the_published_sets_are_known_by_their_folders_and_noises_are_no_rooms(tmp_path, above):
+    """Given by their own folder or by the one above, which is what an archive unpacks to."""
+    write_tree(tmp_path, *(f"{above}musan/{name}/a.wav" for name in ("music", "noise", "speech")),
+               *(f"{above}RIRS_NOISES/{name}.wav" for name in (
+                   "simulated_rirs/smallroom/Room001/Room001-00001", "pointsource_noises/noise-free-sound-0001",
+                   "real_rirs_isotropic_noises/RVB2014_type1_rir_largeroom1_far_angla",
+                   "real_rirs_isotropic_noises/RVB2014_type1_noise_largeroom1_1")))
+    given = (tmp_path / "unpacked",) * 2 if above else (tmp_path / "musan", tmp_path / "RIRS_NOISES")
+    counts = prepare_bank(tmp_path / "out", *given)
+    assert set(read_map(tmp_path / "out" / "noise" / "utt2type").values()) == {"music", "noise", "speech"}
+    assert sorted(read_map(tmp_path / "out" / "rirs" / "utt2type").values()) == ["real_rirs_isotropic_noises", "simulated_rirs"]
+    assert {name: each["went_on"] for name, each in counts.items()} == {"noise": 3, "rirs": 2}
 
 
 def test_two_files_of_one_id_are_refused(tmp_path):
