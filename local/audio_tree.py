@@ -22,6 +22,7 @@ from utils.errors import UserError
 from utils.files import atomic_write, read_lines
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".m4a")
+ANY = ("",)  # ends of the names of all files
 FILES_PER_PART = 10_000  # measured in about a second, then kept
 FEW_FILES = 1_000  # are measured sooner than processes start
 ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # of names; the last range stands for bytes that are not UTF-8

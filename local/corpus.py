@@ -181,7 +181,7 @@ def finish_data_dir(task: Task, data: DataDir, unreadable: Mapping[str, str], co
             ledger.keep(utterance)
     for utterance in missing:
         ledger.drop(utterance, MISSING, "no file in the corpus")
-    ledger.check_limits()
+    ledger.check_limits(has_options=False)
     lists = dict(data.keyed)
     if ledger.dropped:
         names = {*ledger.kept, *(data.utt2spk[utterance] for utterance in ledger.kept)}

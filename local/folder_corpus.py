@@ -1,6 +1,8 @@
 """A corpus of one's own, whatever form it has: a tree of folders, a table, or Kaldi's data directories; what they have in common."""
 
+import functools
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +47,9 @@ class Corpus:
 
 
 def plain(name: str, extra: str = "") -> str:
-    """A name as part of an id: whatever is no ASCII letter, digit, ``_`` or ``.`` becomes ``_``.
+    """A name as part of an id, in ASCII as our data directories want it: blanks and signs other than ``_`` and ``.`` become ``_``.
+
+    Letters lose their accents; those of other scripts become ``u`` and their code point, so that names of one length stay apart.
 
     Utterance ids are ``<speaker>-...``.  The dash comes before all these characters, so that utterances in byte order are in the order of speakers
     too, as Kaldi wants it.
@@ -59,7 +63,18 @@ def plain(name: str, extra: str = "") -> str:
     """
     if name.isascii() and name.isalnum():  # most are
         return name
+    if not name.isascii():
+        name = "".join(map(_spelt, unicodedata.normalize("NFC", name)))
     return re.sub(f"[^A-Za-z0-9_.{re.escape(extra)}]", "_", name)
+
+
+@functools.cache
+def _spelt(character: str) -> str:
+    """One character in ASCII."""
+    base = "".join(each for each in unicodedata.normalize("NFKD", character) if not unicodedata.combining(each))
+    if character.isascii() or (base.isascii() and base.isalnum()):
+        return base or character
+    return f"u{ord(character):04x}" if unicodedata.category(character)[0] in "LMN" else "_"
 
 
 def speaker_ids(names: set[str], where: Path) -> dict[str, str]:

@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from local.audio_tree import SUFFIXES
 from local.corpus import path_from_checkout, read_protocol, require
 from local.folder_corpus import Corpus, plain, refuse_few_speakers, renamed_speakers, speaker_ids
 from utils.data_dir import DataDir
 from utils.errors import UserError
 
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph", ".m4a", ".aac", ".webm", ".wma", ".amr")  # of sound
 UNFINISHED = (".part", ".partial", ".crdownload", ".filepart", ".aria2")
 TOP = "top"  # session of files that lie in the speaker's folder itself, where others lie deeper
 
@@ -35,7 +35,7 @@ def read_tree(root: Path, files: Sequence[tuple[str, int]]) -> Corpus:
     folders = Counter(path.split("/")[0] for path in paths)
     if len(folders) < 2:
         refuse_few_speakers(len(folders), root, *_found_instead(root, files, paths))
-    refuse_empty_folders(root, set(folders))
+    silent = folders_without_audio(root, set(folders))
     ids = speaker_ids(set(folders), root)
     wav_scp, utt2spk, utt2session = {}, {}, {}
     base, before = path_from_checkout(root), None
@@ -53,6 +53,8 @@ def read_tree(root: Path, files: Sequence[tuple[str, int]]) -> Corpus:
     if (root / "spk2gender").exists():
         maps["spk2gender"] = _read_sexes(root / "spk2gender", ids)
     names, notes = renamed_speakers(ids)
+    if silent:
+        notes.append(f"{len(silent)} folders without audio are no speakers: {', '.join(silent[:5])}{', ...' if len(silent) > 5 else ''}")
     if loose := len(files) - len(paths):
         notes.append(f"{loose} audio files in {root} itself are nobody's and left aside")
     return Corpus("a tree of <speaker>/.../<file>", DataDir(root, wav_scp, utt2spk, None, maps | names), notes=notes)
@@ -98,18 +100,24 @@ def refuse_unfinished(root: Path) -> None:
             raise UserError(f"{root / name}: a download that has not ended; wait for it, or remove it")
 
 
-def refuse_empty_folders(root: Path, with_audio: set[str]) -> None:
-    """Refuse a tree in which folders were made and not filled, as a half-extracted archive leaves them.
+def folders_without_audio(root: Path, with_audio: set[str]) -> list[str]:
+    """Folders in a tree with other files only; those that were made and not filled, as a half-extracted archive leaves them, are refused.
 
     Parameters
     ----------
     root : path
         The tree.
     with_audio : set of str
-        Folders in it that are not empty.
+        Folders in it that are speakers'.
+
+    Raises
+    ------
+    UserError
+        Some are empty.
     """
-    empty = sorted(entry.name for entry in os.scandir(root)
-                   if entry.is_dir() and entry.name not in with_audio and not entry.name.startswith(".") and not any(Path(entry.path).rglob("*")))
+    others = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and entry.name not in with_audio and not entry.name.startswith("."))
+    empty = [name for name in others if not any((root / name).rglob("*"))]
     if empty:
         raise UserError(f"{root}: {len(empty)} of {len(with_audio) + len(empty)} folders are empty, first '{empty[0]}': "
                         "the archive is half extracted; extract it again, or remove them")
+    return others

@@ -17,8 +17,8 @@ from local.folder_kaldi import file_of, kaldi_folders, read_kaldi
 from local.folder_measure import Measured, measure_corpus, refuse_many_unreadable
 from local.folder_preview import describe, describe_first, describe_sets
 from local.folder_table import read_table
-from local.folder_tree import read_tree
-from local.prepare_noise import prepare_noise
+from local.folder_tree import SUFFIXES, read_tree
+from local.prepare_noise import prepare_bank
 from local.speaker_split import split_speakers
 from utils.cli import run
 from utils.data_dir import subset_data_dir, write_data_dir
@@ -77,7 +77,7 @@ def prepare_folder(
     """
     check_corpus(corpus)
     folders = {} if corpus.is_file() else kaldi_folders(corpus)
-    files = [] if folders or corpus.is_file() else list_audio(corpus)
+    files = [] if folders or corpus.is_file() else list_audio(corpus, SUFFIXES)
     inputs = {"table": corpus} if corpus.is_file() else {f"{name}/{file}".strip("/"): folder / file for name, folder in folders.items()
                                                          for file in lists_of(folder)}
     options = {"corpus": path_from_checkout(corpus), "root": root and path_from_checkout(root), "columns": columns or {}, "dev_share": dev_share,
@@ -98,7 +98,7 @@ def prepare_folder(
         print("\n".join(describe_sets(split(found), found.spk2sex, found.data.utt2spk)))
         if not MODE.checking:
             return {}
-    counts = {name: prepare_noise(tree, output / name) for name, tree in (("noise", noise), ("rirs", rirs)) if tree is not None}
+    counts = prepare_bank(output, noise, rirs)
     tasks = {name: Task(output / name, "made", format=FORMAT, inputs=inputs, options=options) for name in SETS}
     pending = [task for task in tasks.values() if not task.is_done()]
     if pending:

@@ -4,11 +4,12 @@
 """
 
 import hashlib
-import os
 import re
 from pathlib import Path
 
+from local.audio_tree import ANY, list_audio
 from local.corpus import finish_data_dir, measure, path_from_checkout
+from local.folder_corpus import plain
 from utils.cli import run
 from utils.data_dir import DataDir
 from utils.errors import UserError
@@ -16,10 +17,11 @@ from utils.receipts import Task
 
 FORMAT = 1
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg"}
+NO_RESPONSES = "pointsource_noises/|real_rirs_isotropic_noises/[^/]*noise"  # in RIRS_NOISES beside the responses
 
 
 def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
-    """List every audio file below a folder, whatever the folders are called.
+    """List every audio file below a folder, whatever the folders are called; links are followed, names that begin with a dot left alone.
 
     A file's utterance id is its path, and its type (``utt2type``) the first folder of it: of MUSAN music, noise or speech.
 
@@ -42,10 +44,9 @@ def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
     UserError
         There is no audio that can be read, two files would get one id, or too many files cannot be read.
     """
-    files = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
-    if leave_out:
-        files = [file for file in files if not re.match(leave_out, file.as_posix())]
-    sizes = "".join(f"{file} {os.path.getsize(source / file)}\n" for file in files)
+    bytes_of = {Path(path): size for path, size in list_audio(source, ANY) if not (leave_out and re.match(leave_out, path))}
+    files = sorted(bytes_of)
+    sizes = "".join(f"{file} {bytes_of[file]}\n" for file in files)
     options = {"source": path_from_checkout(source), "files": hashlib.sha256(sizes.encode()).hexdigest()}
     task = Task(output, "made", format=FORMAT, inputs={}, options=options)
     if task.is_done():
@@ -70,8 +71,37 @@ def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
     return counts
 
 
+def prepare_bank(output: Path, noise: Path | None, rirs: Path | None) -> dict:
+    """Make the data directories that augmentation draws from, as far as they are asked for.
+
+    Parameters
+    ----------
+    output : path
+        Gets ``noise`` and ``rirs``.
+    noise : path or None
+        Tree of noises; of MUSAN the folder that holds music/, noise/ and speech/, or the one above it.
+    rirs : path or None
+        Tree of room responses; of RIRS_NOISES the folder that holds simulated_rirs/, whose noises are left alone, or the one above it.
+
+    Returns
+    -------
+    dict
+        Data directory -> counts of `prepare_noise`.
+    """
+    counts = {"noise": prepare_noise(_inside(noise, "musan", "noise"), output / "noise")} if noise else {}
+    if rirs:
+        root = _inside(rirs, "RIRS_NOISES", "simulated_rirs")
+        counts["rirs"] = prepare_noise(root, output / "rirs", leave_out=NO_RESPONSES if (root / "simulated_rirs").is_dir() else "")
+    return counts
+
+
+def _inside(given: Path, name: str, sign: str) -> Path:
+    """The folder of a set, known by one that it holds, where the one above was given, as unpacked archives have it."""
+    return given / name if (given / name / sign).is_dir() else given
+
+
 def utterance_id(file: Path) -> str:
-    """A file's path as an utterance id: without suffix, folders joined by ``-``, what is no ASCII letter, digit, ``_`` or ``-`` replaced by ``_``.
+    """A file's path as an utterance id: without suffix, folders joined by ``-``, blanks and signs other than ``_`` and ``-`` replaced by ``_``.
 
     Parameters
     ----------
@@ -79,7 +109,7 @@ def utterance_id(file: Path) -> str:
         Relative to the folder that holds all of them.
     """
     suffix = file.suffix if file.suffix.lower() in AUDIO_SUFFIXES else ""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", "-".join(file.parts).removesuffix(suffix))
+    return plain("-".join(file.parts).removesuffix(suffix), "-").replace(".", "_")
 
 
 if __name__ == "__main__":

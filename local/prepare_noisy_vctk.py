@@ -7,6 +7,7 @@ what is enrolled, what is verified and what is trained on have different noises.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from utils.receipts import Task
 
 FORMAT = 1
 AUDIO_SUFFIXES = (".wav", ".flac")
-PARTS = {"test": ["testset"], "train": ["trainset_28spk", "trainset_56spk"]}  # what stands between clean_ and _wav in the published set's folders
+# What stands between clean_ and _wav in the published set's folders; DataShare 10283/1942, its first edition, calls the 28 speakers' part trainset.
+PARTS = {"test": ["testset"], "train": ["trainset_28spk", "trainset_56spk", "trainset"]}
 READ_AHEAD = 64  # pairs: some 40 MB at a time
 USES = ("train", "train", "train", "enrol", "verify")  # of every five noises in byte order
 
@@ -100,7 +102,7 @@ def prepare_noisy_vctk(noisy_vctk: Path, output: Path, *, part: Literal["found",
     Parameters
     ----------
     noisy_vctk : path
-        Holds clean_testset_wav/ and noisy_testset_wav/, or those of trainset_28spk and trainset_56spk, itself or in folders.
+        Holds clean_testset_wav/ and noisy_testset_wav/, or those of trainset_28spk, trainset_56spk or trainset, itself or in folders.
     output : path
         Gets the data directories ``noise`` and ``noise_test``, each with its noises in one archive, at the rate of the corpus.
     part : str
@@ -144,11 +146,12 @@ def find_pairs(given: Path, part: str) -> tuple[dict[str, Pair], list[str]]:
         folders.setdefault(folder.name, []).append(folder)
     pairs: dict[str, Pair] = {}
     sizes: list[str] = []
+    looked_for = "all" if part == "found" else part
     if part == "found":
         part = "test" if {f"{side}_{stem}_wav" for side in ("clean", "noisy") for stem in PARTS["test"]} & folders.keys() else "train"
     for stem in [stem for name, stems in PARTS.items() if part in (name, "all") for stem in stems]:
         sides = [{file.stem: file for folder in folders.get(f"{side}_{stem}_wav", []) for file in sorted(folder.iterdir())
-                  if file.suffix.lower() in AUDIO_SUFFIXES} for side in ("clean", "noisy")]
+                  if file.suffix.lower() in AUDIO_SUFFIXES and not file.name.startswith(".")} for side in ("clean", "noisy")]
         if any(sides) and not all(sides):
             raise UserError(f"{given}: {'clean' if sides[0] else 'noisy'}_{stem}_wav/ has files and its counterpart "
                             f"{'noisy' if sides[0] else 'clean'}_{stem}_wav/ has none, expected both; extract it too")
@@ -156,8 +159,10 @@ def find_pairs(given: Path, part: str) -> tuple[dict[str, Pair], list[str]]:
         pairs |= {f"{stem}-{name}": Pair(sides[0].get(name), sides[1].get(name)) for name in names}
         sizes += [f"{file.parent.name}/{file.name} {file.stat().st_size}" for side in sides for _, file in sorted(side.items())]
     if len(pairs) < len(USES):
-        wanted = " or ".join(f"clean_{stem}_wav/ with noisy_{stem}_wav/" for name, stems in PARTS.items() if part in (name, "all") for stem in stems)
+        wanted = " or ".join(f"clean_{stem}_wav/ with noisy_{stem}_wav/"
+                             for name, stems in PARTS.items() if looked_for in (name, "all") for stem in stems)
         there = ", ".join(sorted(name + "/" for name in folders)[:3]) or "no folders"
+        there += f" and is {given.name}/ itself: give the folder above it" if re.fullmatch("(clean|noisy)_.*_wav", given.name) else ""
         raise UserError(f"{given}: {len(pairs)} pairs of recordings, expected {len(USES)} or more in {wanted}; it holds {there}; "
                         "correct --noisy-vctk")
     return dict(sorted(pairs.items())), sizes
@@ -185,7 +190,7 @@ def write_noises(task: Task, pairs: Mapping[str, Pair], use_of: Mapping[str, str
     rate = rate_of(pairs)
     packer = Packer(Differences(pairs, jobs), Ledger(task.home), rate)
     written = packer.write(task.home / "noises", sorted(pairs))
-    packer.ledger.check_limits()
+    packer.ledger.check_limits(has_options=False)
     kept = packer.num_samples
     maps = {"utt2type": {name: use_of[name] for name in kept}, "utt2dur": {name: f"{number / rate:.4f}" for name, number in kept.items()}}
     data = DataDir(task.home, dict(read_scp(task.home / "noises.scp")), {name: name for name in kept}, None, maps)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.corpus import finish_data_dir, measure, path_from_checkout, read_protocol, require, require_files
-from local.prepare_noise import prepare_noise
+from local.prepare_noise import prepare_bank
 from local.trial_design import design_trials, stratified_order
 from utils.cli import run
 from utils.data_dir import DataDir
@@ -71,7 +71,7 @@ def prepare_speechocean762(
     """
     parts = parts_of(corpus)
     check_fold(fold, folds, corpus, parts)
-    counts = {name: prepare_noise(tree, output / name) for name, tree in (("noise", noise), ("rirs", rirs)) if tree is not None}
+    counts = prepare_bank(output, noise, rirs)
     inputs = {f"{part}/{name}": corpus / part / name for part in parts for name in LISTS}
     options = {"corpus": path_from_checkout(corpus), "seed": seed, **({"fold": fold, "folds": folds} if parts == ["train"] else {})}
     tasks = {name: Task(output / name, "made", format=FORMAT, inputs=inputs, options=options) for name in ("train", "dev", "test")}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from local.corpus import path_from_checkout
-from local.prepare_noise import prepare_noise
+from local.prepare_noise import prepare_bank
 from local.voxceleb_lists import LISTS, refuse_heard
 from local.voxceleb_meta import Speakers, find_file, read_speakers
 from local.voxceleb_trees import find_utterances, speaker_folders
@@ -19,7 +19,6 @@ from utils.errors import UserError
 from utils.receipts import Task
 
 FORMAT = 1
-NOISES = "pointsource_noises/|real_rirs_isotropic_noises/[^/]*noise"  # in RIRS_NOISES beside the responses
 TRAINING = {"vox2dev": ("voxceleb2",), "vox1dev": ("voxceleb1",), "both": ("voxceleb1", "voxceleb2")}
 
 
@@ -54,8 +53,7 @@ def prepare_voxceleb(
     seed : int
         Decides on dev speakers and their trials.
     musan, rirs : path or None
-        Trees of noises (of MUSAN: the folder that holds music/, noise/ and speech/, or the one above it) and of room responses (of RIRS_NOISES:
-        simulated_rirs/, or the folder that holds it, whose noises are left alone then).
+        Trees of noises (MUSAN) and of room responses (RIRS_NOISES); see `local.prepare_noise.prepare_bank`.
     allow_incomplete : bool
         Go on with a part of the corpora; trials whose files are missing are lost, which every result says.
     allow_leakage : bool
@@ -78,8 +76,7 @@ def prepare_voxceleb(
     _check(roots, training, tests, allow_leakage, seed)
     speakers = read_speakers([lists, voxceleb1, voxceleb2])
     paths = find_lists(tests, lists, voxceleb1, speakers, jobs)
-    counts = {"noise": prepare_noise(_musan_folder(musan), output / "noise")} if musan else {}
-    counts |= {"rirs": prepare_noise(rirs, output / "rirs", leave_out=NOISES if (rirs / "simulated_rirs").is_dir() else "")} if rirs else {}
+    counts = prepare_bank(output, musan, rirs)
     used = {corpus: roots[corpus] for corpus in dict.fromkeys(("voxceleb1", *TRAINING[training]))}
     options = {corpus: f"{path_from_checkout(root)} {_digest(root)}" for corpus, root in used.items()}
     options |= {"allow_incomplete": allow_incomplete, "seed": seed}
@@ -133,10 +130,6 @@ def _check(roots: dict[str, Path | None], training: str, tests: list[str], allow
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
     refuse_heard(tests, "voxceleb1" in TRAINING[training], f"--training {training}", allow_leakage)
-
-
-def _musan_folder(musan: Path) -> Path:
-    return musan / "musan" if (musan / "musan" / "noise").is_dir() else musan
 
 
 def _digest(root: Path) -> str:

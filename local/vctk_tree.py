@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.audio_tree import list_audio, listing_digest
+from local.audio_tree import ANY, list_audio, listing_digest
 from local.corpus import read_protocol
 from utils.errors import UserError
 
@@ -16,7 +16,6 @@ VERSIONS = {"wav48": ("0.80", 109), "wav48_silence_trimmed": ("0.92", 110)}
 RECORDING = re.compile(r"(?P<speaker>[ps]\d+)_(?P<number>\d{3})(_mic(?P<mic>[12]))?\.(wav|flac)", re.IGNORECASE)
 SPEAKER = re.compile(r"[ps]\d+")
 DEEPEST = 2  # folders below the one given in which a tree is looked for: archives unpack to VCTK-Corpus/, mirrors put that into another of its name
-ANY = ("",)  # ends of the names of all files
 SEXES = {"M": "m", "F": "f"}
 
 

@@ -80,7 +80,7 @@ def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> U
         There is none, a speaker is there twice, or names have no id.
     """
     listed = list_audio(root, jobs=max(8, jobs))
-    found, trees, folder_part, converted, other = Utterances(Path(root)), Counter(), {}, 0, []
+    found, trees, tree_of, folder_part, converted, other = Utterances(Path(root)), Counter(), {}, {}, 0, []
     names = _names_used(root, listed, speakers, corpus)
     for file in listed:
         path = file[0]
@@ -90,15 +90,19 @@ def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> U
             other.append(path)
             continue
         match = match or FIRST_RELEASE.fullmatch(path)
+        tree = match[1] or "."
+        part = "test" if {"test", "eval", "eval_wav"} & set(tree.split("/")) else "dev"
+        if tree_of.setdefault((speaker, _suffix(path)), tree) != tree or folder_part.setdefault(speaker, part) != part:
+            first = next(other for (who, _), other in tree_of.items() if who == speaker and other != tree)
+            raise UserError(_twice(root, speaker, first, tree))
         utterance = f"{speaker}-{match[3]}-{match[4][-5:]}"
         before = found.files.setdefault(utterance, file)
         if before is not file:
             found.files[utterance] = min(before, file, key=lambda either: _rank(either[0]))
             converted += 1
             if _rank(before[0]) == _rank(path):
-                raise UserError(_twice(root, speaker, before[0], path))
-        trees[match[1] or "."] += 1
-        folder_part[speaker] = "test" if {"test", "eval", "eval_wav"} & set((match[1] or "").split("/")) else "dev"
+                raise UserError(_twice(root, speaker, os.path.dirname(before[0]), os.path.dirname(path)))
+        trees[tree] += 1
     if not found.files:
         nearest = _nearest(root, corpus, listed)
         raise UserError(f"{root}: no {TITLES[corpus]} in it, looked for {LAYOUTS[corpus]} at any depth; {nearest}; correct the path")
@@ -158,8 +162,12 @@ def archives_in(root: Path) -> list[str]:
                   if path.is_file() and (path.suffix.lower() in ARCHIVES or re.search(r"_part[a-z]{2}$", path.name)))
 
 
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
 def _rank(path: str) -> int:
-    return PREFERRED[os.path.splitext(path)[1].lower()]
+    return PREFERRED[_suffix(path)]
 
 
 def _names_used(root: Path, listed: list[tuple[str, int]], speakers: Speakers, corpus: str) -> dict[str, str]:
@@ -175,9 +183,9 @@ def _names_used(root: Path, listed: list[tuple[str, int]], speakers: Speakers, c
     return {path: speakers.id_of[match[2]] for path, match in matches.items()}
 
 
-def _twice(root: Path, speaker: str, *paths: str) -> str:
-    folders = sorted(str(root / os.path.dirname(path)) for path in paths)
-    return f"{folders[0]} and {folders[1]}: speaker {speaker} is there twice, with the same utterances; move one tree away, or name the other alone"
+def _twice(root: Path, speaker: str, *trees: str) -> str:
+    folders = sorted(str(root / tree) for tree in trees)
+    return f"{folders[0]} and {folders[1]}: speaker {speaker} is there twice; move one tree away, or name the other alone"
 
 
 def _refuse_merged(root: Path, corpus: str, found: Utterances, speakers: Speakers) -> None:

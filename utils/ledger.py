@@ -98,7 +98,7 @@ class Ledger:
         return f"dropped {len(self.dropped):,} of {len(self.kept) + len(self.dropped):,} utterances{why}{pieces}"
 
     def check_limits(self, max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION, max_policy_fraction: float = MAX_POLICY_FRACTION,
-                     receipts: Path | None = None) -> None:
+                     receipts: Path | None = None, has_options: bool = True) -> None:
         """Refuse to go on where too much would be lost.
 
         Parameters
@@ -107,6 +107,8 @@ class Ledger:
             Of the utterances that came in; one is always allowed.
         receipts : path or None
             Folder of the receipts of jobs that are done and would not look at mended files again.
+        has_options : bool
+            The command has ``--max-unreadable-fraction`` and ``--max-policy-fraction``, which raise the limits.
 
         Raises
         ------
@@ -121,8 +123,8 @@ class Ledger:
                 first = min(of_kind)
                 raise UserError(
                     f"{self.where}: {len(of_kind):,} of {came_in:,} utterances dropped as {option}, at most {limit:,} may be; the first is '{first}' "
-                    f"({': '.join(of_kind[first])}); mend them{f', remove {receipts}' if receipts else ''} and run the stage again, "
-                    f"or raise --max-{option}-fraction")
+                    f"({': '.join(of_kind[first])}); mend them{f', remove {receipts}' if receipts else ''} and run the stage again"
+                    + (f", or raise --max-{option}-fraction" if has_options else ""))
 
     def write_part(self, path: Path) -> None:
         """Write the list of the dropped: one line each, ``<utterance> <reason> <detail>``, byte order; empty where nobody was.

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from local.prepare_folder import prepare_folder
 from tests.lookalike.own import make_kaldi, make_tree, write_table, write_voice
@@ -101,9 +102,20 @@ def test_same_seed_same_bytes_another_seed_others_and_a_second_run_does_nothing(
 def test_names_that_are_no_ids_are_changed_and_kept_beside(tmp_path, capsys):
     names = ["Zo\u00eb Smith", "a-b", "a", *SPEAKERS]
     prepare_folder(make_tree(tmp_path / "tree", names, (), seconds=0.2), tmp_path / "out")
-    assert {"Zo__Smith", "a_b", "a"} <= set(whole(tmp_path / "out", "utt2spk").values())
-    assert whole(tmp_path / "out", "spk2name")["Zo__Smith"] == "Zo\u00eb_Smith"
+    assert {"Zoe_Smith", "a_b", "a"} <= set(whole(tmp_path / "out", "utt2spk").values())
+    assert whole(tmp_path / "out", "spk2name")["Zoe_Smith"] == "Zo\u00eb_Smith"
     assert "ids of 2 speakers are not their names" in capsys.readouterr().out
+
+
+def test_names_of_any_script_stay_apart(tmp_path):
+    """Names of one length each; an accent by itself, as a Mac writes it, is none; the ideographic blank is one."""
+    names = ["\u0410\u043d", "\u041e\u043b", "\u5f20\u4f1f", "\u674e\u5a1c", "\u738b\u3000\u82b3", "Zoe\u0308"]
+    tree = make_tree(tmp_path / "tree", names, ("\u0434\u0435\u043d\u044c",), seconds=0.2)
+    prepare_folder(tree, tmp_path / "out")
+    for name in SETS:
+        validate_data_dir(tmp_path / "out" / name, audio=True)
+    assert set(whole(tmp_path / "out", "utt2spk").values()) == {"u0410u043d", "u041eu043b", "u5f20u4f1f", "u674eu5a1c", "u738b_u82b3", "Zoe"}
+    assert set(whole(tmp_path / "out", "utt2session").values()) == {"u0434u0435u043du044c"}
 
 
 @pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
@@ -230,6 +242,21 @@ def test_wrong_roots_say_what_was_found_and_the_nearest(tmp_path, tree):
     assert f"one speaker: all 40 audio files lie in {above}; {above / 'train'} has 10 folders: is it the one, or give the table" in said
     (tmp_path / "notes.pdf").write_text("")
     assert "a file, but no table" in complaint(tmp_path / "notes.pdf", tmp_path / "out")
+
+
+def test_sound_of_any_kind_is_taken_and_folders_without_sound_are_said(tmp_path, capsys):
+    tree = make_tree(tmp_path / "tree", SPEAKERS, (), 2, seconds=0.3)
+    for number, (suffix, form) in enumerate({".mp3": "MP3", ".OPUS": "OGG", ".aiff": "AIFF", ".sph": "NIST"}.items()):
+        for take in range(2):
+            wave = tree / SPEAKERS[number] / f"{take}.wav"
+            samples, rate = soundfile.read(wave)
+            soundfile.write(wave.with_suffix(suffix), samples, rate, format=form, subtype="OPUS" if form == "OGG" else None)
+            wave.unlink()
+    (tree / "texts").mkdir()
+    (tree / "texts" / "s00.txt").write_text("words")
+    prepare_folder(tree, tmp_path / "out")
+    assert Counter(whole(tmp_path / "out", "utt2spk").values()) == dict.fromkeys(SPEAKERS, 2)
+    assert "1 folders without audio are no speakers: texts" in capsys.readouterr().out
 
 
 def test_two_files_or_speakers_of_one_id_are_refused(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from local.prepare_noise import prepare_noise, utterance_id
+from local.prepare_noise import prepare_bank, prepare_noise, utterance_id
 from utils.data_dir import read_map, validate_data_dir
 from utils.errors import UserError
 
@@ -29,7 +29,22 @@ def test_every_audio_file_is_listed_under_its_path_with_its_first_folder_as_type
 
 
 def test_names_become_plain_ids():
-    assert [utterance_id(Path(name)) for name in ("a b/ü.wav", "st._m.wav", "x.v2")] == ["a_b-_", "st__m", "x_v2"]
+    assert [utterance_id(Path(name)) for name in ("a b/ü.wav", "st._m.wav", "x.v2")] == ["a_b-u", "st__m", "x_v2"]
+
+
+@pytest.mark.parametrize("above", ["", "unpacked/"])
+def test_the_published_sets_are_known_by_their_folders_and_noises_are_no_rooms(tmp_path, above):
+    """Given by their own folder or by the one above, which is what an archive unpacks to."""
+    write_tree(tmp_path, *(f"{above}musan/{name}/a.wav" for name in ("music", "noise", "speech")),
+               *(f"{above}RIRS_NOISES/{name}.wav" for name in (
+                   "simulated_rirs/smallroom/Room001/Room001-00001", "pointsource_noises/noise-free-sound-0001",
+                   "real_rirs_isotropic_noises/RVB2014_type1_rir_largeroom1_far_angla",
+                   "real_rirs_isotropic_noises/RVB2014_type1_noise_largeroom1_1")))
+    given = (tmp_path / "unpacked",) * 2 if above else (tmp_path / "musan", tmp_path / "RIRS_NOISES")
+    counts = prepare_bank(tmp_path / "out", *given)
+    assert set(read_map(tmp_path / "out" / "noise" / "utt2type").values()) == {"music", "noise", "speech"}
+    assert sorted(read_map(tmp_path / "out" / "rirs" / "utt2type").values()) == ["real_rirs_isotropic_noises", "simulated_rirs"]
+    assert {name: each["went_on"] for name, each in counts.items()} == {"noise": 3, "rirs": 2}
 
 
 def test_two_files_of_one_id_are_refused(tmp_path):
@@ -38,11 +53,24 @@ def test_two_files_of_one_id_are_refused(tmp_path):
         prepare_noise(tree, tmp_path / "out")
 
 
-@pytest.mark.parametrize("make", [lambda tree: None, lambda tree: tree.mkdir()], ids=["missing", "empty"])
-def test_a_tree_without_audio_is_refused(tmp_path, make):
-    make(tmp_path / "tree")
+def test_a_tree_without_audio_is_refused(tmp_path):
+    with pytest.raises(UserError, match="tree: no such folder; correct the path"):
+        prepare_noise(tmp_path / "tree", tmp_path / "out")
+    (tmp_path / "tree").mkdir()
     with pytest.raises(UserError, match="tree: no audio among 0 files, expected some of"):
         prepare_noise(tmp_path / "tree", tmp_path / "out")
+
+
+def test_links_are_followed_and_names_that_begin_with_a_dot_left_alone(tmp_path):
+    """As where MUSAN's folders lie on several disks, or went through a Mac, which puts a ``._`` file beside each."""
+    elsewhere = write_tree(tmp_path / "disk", "rock/a.wav", "rock/b.wav")
+    tree = write_tree(tmp_path / "tree", "noise/c.wav")
+    (tree / "music").symlink_to(elsewhere)
+    for name in ("._c.wav", "._d.wav"):
+        (tree / "noise" / name).write_bytes(bytes(100))
+    counts = prepare_noise(tree, tmp_path / "out")
+    assert (counts["came_in"], counts["went_on"], counts["types"]) == (3, 3, 2)
+    assert read_map(tmp_path / "out" / "utt2type") == {"music-rock-a": "music", "music-rock-b": "music", "noise-c": "noise"}
 
 
 def test_a_tree_of_which_nothing_can_be_read_is_refused(tmp_path):
@@ -59,7 +87,7 @@ def test_one_unreadable_file_is_entered_in_the_ledger_and_two_are_too_many(tmp_p
     assert prepare_noise(tree, tmp_path / "out")["went_on"] == 2
     assert (tmp_path / "out" / "dropped").read_text().startswith("b unreadable ")
     (tree / "c.wav").write_bytes(b"RIFF")
-    with pytest.raises(UserError, match="2 of 3 utterances dropped as unreadable"):
+    with pytest.raises(UserError, match="2 of 3 utterances dropped as unreadable.*run the stage again$"):  # no option raises the limit
         prepare_noise(tree, tmp_path / "out")
 
 

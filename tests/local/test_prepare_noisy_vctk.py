@@ -56,6 +56,27 @@ def test_the_part_is_chosen_by_an_option_or_by_what_is_there(corpus, tmp_path, p
     assert sum(each["came_in"] for each in counts.values()) == total
 
 
+def test_the_first_edition_calls_its_training_part_otherwise(corpus, tmp_path):
+    for side in ("clean", "noisy"):
+        (tmp_path / "old").mkdir(exist_ok=True)
+        (tmp_path / "old" / f"{side}_trainset_wav").symlink_to(corpus / f"{side}_trainset_28spk_wav")
+    counts = prepare_noisy_vctk(tmp_path / "old", tmp_path / "out")
+    assert counts["noise"]["came_in"] + counts["noise_test"]["came_in"] == 10
+    assert {name.partition("-")[0] for name in read_map(tmp_path / "out" / "noise" / "wav.scp")} == {"trainset"}
+
+
+@pytest.mark.parametrize("folder", ["__MACOSX/{}", "{}"])
+def test_what_a_mac_leaves_beside_recordings_is_no_recording(tmp_path, folder):
+    corpus = make_noisy_vctk(tmp_path / "corpus", 10, 0.2)
+    for name in ("clean_testset_wav", "noisy_testset_wav"):
+        beside = corpus / folder.format(name)
+        beside.mkdir(parents=True, exist_ok=True)
+        for file in list((corpus / name).iterdir()):
+            (beside / f"._{file.name}").write_bytes(bytes(100))
+    counts = prepare_noisy_vctk(corpus, tmp_path / "out")
+    assert {name: each["came_in"] for name, each in counts.items()} == {"noise": 6, "noise_test": 4}
+
+
 def test_a_second_run_has_nothing_to_do_and_the_corpus_is_left_alone(corpus, tmp_path, capsys):
     before = sorted((str(path), path.stat().st_mtime_ns) for path in corpus.rglob("*"))
     first = prepare_noisy_vctk(corpus, tmp_path)
@@ -82,7 +103,7 @@ def test_a_pair_that_does_not_match_goes_to_the_ledger(tmp_path, flaw, detail):
 def test_more_pairs_that_do_not_match_than_the_ledger_allows_are_refused(tmp_path):
     corpus = make_noisy_vctk(tmp_path / "corpus", 10, 0.3, flaws=["length"])
     (corpus / "noisy_testset_wav" / "p232_001.wav").write_bytes(b"")
-    with pytest.raises(UserError, match="2 of 6 utterances dropped as unreadable, at most 1 may be"):
+    with pytest.raises(UserError, match="2 of 6 utterances dropped as unreadable, at most 1 may be.*run the stage again$"):  # no option raises it
         prepare_noisy_vctk(corpus, tmp_path / "out")
     assert not (tmp_path / "out" / "noise" / "wav.scp").exists()
 
@@ -93,6 +114,8 @@ def test_a_missing_side_or_a_wrong_root_is_refused(tmp_path):
     for folder, part, complaint in ((corpus, "found", "noisy_testset_wav/ has files and its counterpart clean_testset_wav/ has none, expected both"),
                                     (corpus, "train", "0 pairs of recordings, expected 5 or more in clean_trainset_28spk_wav/ with"),
                                     (tmp_path / "VCTK-Corpus", "found", "0 pairs of recordings, .*; it holds no folders; correct --noisy-vctk"),
+                                    (tmp_path / "VCTK-Corpus", "found", "expected 5 or more in clean_testset_wav/ .* or clean_trainset_wav/ with"),
+                                    (corpus / "noisy_testset_wav", "found", "is noisy_testset_wav/ itself: give the folder above it"),
                                     (tmp_path / "none", "found", "no such folder; --noisy-vctk names")):
         with pytest.raises(UserError, match=complaint):
             prepare_noisy_vctk(folder, tmp_path / "out", part=part)

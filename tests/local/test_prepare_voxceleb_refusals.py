@@ -8,6 +8,7 @@ import pytest
 from local.prepare_voxceleb import prepare_voxceleb
 from local.voxceleb_lists import LISTS, check_version, read_training_list, read_trial_list
 from local.voxceleb_meta import COUNTS, Speakers, read_speakers
+from local.voxceleb_trees import find_utterances
 from tests.lookalike.voxceleb import META1, META2, VOXCELEB2, make_voxceleb1, make_voxceleb2, training_list
 from utils.errors import UserError
 
@@ -86,7 +87,28 @@ def test_a_half_extracted_archive_is_told_by_the_archive_beside(corpora, tmp_pat
 def test_speakers_in_two_trees_are_refused(corpora, tmp_path):
     folder = make_voxceleb1(tmp_path / "one", flaws=["duplicate_speaker"], **SHORT)
     text = complaint((folder, corpora[1]), tmp_path / "out")
-    assert has(text, f"{folder}/copy/id10001/", f"{folder}/dev/wav/id10001/", "speaker id10001 is there twice", "move one tree away"), text
+    assert has(text, f"{folder}/copy and {folder}/dev/wav: speaker id10001 is there twice", "move one tree away"), text
+
+
+@pytest.mark.parametrize(("first", "second"), [("wav/{}/00001.wav", "more/wav/{}/00001.wav"), ("dev/aac/{}/00001.m4a", "test/aac/{}/00001.wav")])
+def test_a_speaker_in_two_trees_is_refused_whatever_lies_there(tmp_path, first, second):
+    """Other videos of one speaker, under another folder or in the other part: who knows which of them are his."""
+    for path in (first.format("id00012/aaa"), second.format("id00012/bbb"), first.format("id00013/ccc")):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_bytes(b"RIFF")
+    with pytest.raises(UserError) as caught:
+        find_utterances(tmp_path, "voxceleb2", Speakers(), 1)
+    trees = sorted(str(tmp_path / path.partition("/{}")[0]) for path in (first, second))
+    assert str(caught.value).startswith(f"{trees[0]} and {trees[1]}: speaker id00012 is there twice; move one tree away")
+
+
+def test_a_conversion_beside_the_original_is_one_speaker(tmp_path):
+    for path in ("aac/id00012/aaa/00001.m4a", "wav/id00012/aaa/00001.wav", "aac/id00012/aaa/00002.m4a"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"RIFF")
+    found = find_utterances(tmp_path, "voxceleb2", Speakers(), 1)
+    assert {key: path for key, (path, _) in found.files.items()} == {
+        "id00012-aaa-00001": "wav/id00012/aaa/00001.wav", "id00012-aaa-00002": "aac/id00012/aaa/00002.m4a"}
 
 
 def test_missing_and_unreadable_test_files_are_refused(corpora, tmp_path, as_published, monkeypatch):
