@@ -56,6 +56,21 @@ def test_em_is_that_of_a_loop_over_speakers(corpus):
     assert (np.diff(psi) <= 0).all()
 
 
+def test_the_unit_of_a_dimension_changes_no_score():
+    """Dimensions a million times smaller than others are no noise: float32 holds them as well."""
+    rng = np.random.default_rng(3)
+    speakers = np.repeat(np.arange(30), 5)
+    vectors = rng.standard_normal((30, 4))[speakers] + rng.standard_normal((150, 4))
+    names, units = [f"spk{speaker}" for speaker in speakers], np.array([1e-6, 1.0, 1e3, 1e-3])
+    mean, within, between = slow_em(vectors * units, names, 10)
+    backend = Plda().fit(vectors * units, names)
+    ours, transform, psi = backend.parts()["plda"]
+    assert backend.report_["floored_eigenvalues"] == 0
+    assert ours == pytest.approx(mean)
+    assert transform @ within @ transform.T == pytest.approx(np.eye(4), abs=1e-6)
+    assert transform @ between @ transform.T == pytest.approx(np.diag(psi), rel=1e-6, abs=1e-6 * psi.max())
+
+
 @FEW
 @given(corpora(), st.sampled_from([{}, {"normalize_length": False}, {"simple_length_normalization": True}]))
 def test_scores_are_those_of_one_trial_after_the_other(corpus, options):
