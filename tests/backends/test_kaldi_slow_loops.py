@@ -98,6 +98,20 @@ def test_scores_are_those_of_one_trial_after_the_other(corpus, options):
     assert ours == pytest.approx(np.array(one_by_one), rel=1e-8, abs=1e-8)
 
 
+def test_scores_of_vectors_of_any_length_are_those_of_double_precision():
+    """Without length normalisation squares of 10 million cancel; Kaldi keeps rows in single precision and computes in double."""
+    backend = Plda(normalize_length=False).from_parts({"plda": (np.zeros(2), np.eye(2), np.array([0.5, 0.25]))})
+    rng = np.random.default_rng(5)
+    enrol, test = (rng.standard_normal((400, 2)).astype(np.float32) * 3000 for _ in range(2))
+    means, psi = enrol.astype(np.float64) * backend.psi_ / (1 + backend.psi_), backend.psi_
+    given = np.sum(np.log1p(psi / (1 + psi)) + (test - means) ** 2 / (1 + psi / (1 + psi)), axis=1)
+    alone = np.sum(np.log1p(psi) + test.astype(np.float64) ** 2 / (1 + psi), axis=1)
+    expected = (alone - given) / 2
+    ours = backend.score(backend.transform(enrol), backend.transform(test))
+    print(f"scores up to {np.abs(expected).max():.1e}, down to {np.abs(expected).min():.1e}, largest difference {np.abs(ours - expected).max():.1e}")
+    assert ours == pytest.approx(expected, rel=1e-6, abs=1e-3)
+
+
 @FEW
 @given(corpora(), st.sampled_from([0.0, 0.3, 1.0]))
 def test_lda_solves_the_generalised_eigenvalue_problem(corpus, factor):
