@@ -4,6 +4,7 @@ python -m steps.decide exp/x/scores/test/cosine_calibrated.scores exp/x/decision
 """
 
 from pathlib import Path
+from typing import NoReturn
 
 from utils.cli import run
 from utils.errors import UserError
@@ -40,6 +41,8 @@ def decide(scores: Path, output: Path, *, p_target: float = 0.01, c_miss: float 
     UserError
         The scores are not declared log-likelihood ratios, or the prior or a cost is out of range.
     """
+    if scores.exists() and not receipt_of(scores).exists():  # of Kaldi's, or of another program
+        refuse_uncalibrated(scores)
     task = Task(output.parent, f"decide_{output.stem}", format=FORMAT, inputs={"scores": receipt_of(scores)},
                 options={"p_target": p_target, "c_miss": c_miss, "c_fa": c_fa})
     if task.is_done():
@@ -48,8 +51,7 @@ def decide(scores: Path, output: Path, *, p_target: float = 0.01, c_miss: float 
 
     declared = read_receipt(receipt_of(scores))["counts"]
     if declared.get("llr") is not True:
-        raise UserError(f"{scores}: these scores are not calibrated, and without calibration no threshold follows from a prior and costs; run "
-                        "steps.calibrate on a dev list, then steps.apply_calibration")
+        refuse_uncalibrated(scores)
     try:
         threshold = bayes_threshold(p_target, c_miss, c_fa)
     except ValueError as error:
@@ -63,6 +65,23 @@ def decide(scores: Path, output: Path, *, p_target: float = 0.01, c_miss: float 
           f"c_miss {c_miss:g}, c_fa {c_fa:g}")
     return task.finish([output], {"trials": len(llr), "accepted": int(accepted.sum()), "threshold": threshold,
                                   "watermarks": declared.get("watermarks", [])})
+
+
+def refuse_uncalibrated(scores: Path) -> NoReturn:
+    """Say what scores need before anything can be decided by them.
+
+    Parameters
+    ----------
+    scores : path
+        Score file that no step declared calibrated.
+
+    Raises
+    ------
+    UserError
+        Always.
+    """
+    raise UserError(f"{scores}: these scores are not calibrated, and without calibration no threshold follows from a prior and costs; run "
+                    "steps.calibrate on a dev list, then steps.apply_calibration")
 
 
 if __name__ == "__main__":

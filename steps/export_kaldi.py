@@ -4,7 +4,6 @@ r"""Hand an experiment to Kaldi: embeddings, back end, trials and scores in fold
     cd kaldi && bash score.sh          # the same scores by Kaldi's own programs
 """
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -183,10 +182,10 @@ def write_back_end(trained: Path, output: Path, train_set: str, start: str, sets
         Kaldi has no program for the back end.
     """
     from steps.backends import FAMILIES
-    from utils.backend_files import read_backend
+    from utils.backend_files import read_backend, read_declared
     from utils.data_dir import read_trials
 
-    declared = json.loads((trained / "backend.json").read_text(encoding="utf-8"))
+    declared = read_declared(trained)
     options, folder = declared["options"], output / f"xvectors_{train_set}"
     if options["name"] not in IN_KALDI:
         raise UserError(f"{trained}: Kaldi has no program for back end '{options['name']}'; it has those of {' and '.join(IN_KALDI)}")

@@ -180,9 +180,9 @@ def import_backend(files: Mapping[str, Path], options: dict, output: Path, dimen
     readers = {"mean.vec": read_vector, "transform.mat": read_matrix, "plda": read_plda}
     parts = {name: readers[name](path) for name, path in files.items()}
     dimension = refuse_other_dimensions(files, parts, dimensions)
+    empty, resolved = build_backend(FAMILIES, options, str(output))
     if options.get("smoothing"):
         parts["plda"] = smoothed(*parts["plda"], options["smoothing"])
-    empty, resolved = build_backend(FAMILIES, options, str(output))
     try:
         learned = empty.from_parts(parts)
     except ValueError as error:

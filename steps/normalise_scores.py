@@ -98,7 +98,7 @@ def normalise_scores(scores: Path, backend: Path, embeddings: Path, data: Path, 
             print(difference)
     enrol, test, raw = read_scores(scores)
     members = cohort_members(cohort, cohort_of, cohort_list)
-    top_k = top_k or max(2, min(MOST_CLOSEST, len(members) // 4))
+    top_k = max(2, min(MOST_CLOSEST, len(members) // 4)) if top_k is None else top_k
     marks = refuse_shared_speakers(members, cohort_of, cohort_utt2spk, {*enrol, *test}, data, enroll_spk2utt, allow_leakage)
     sides = sides_of_trials(scores, enrol, test, embeddings, enroll_spk2utt, enrol_embeddings)
     normalised, statistics = normalised_scores(backend, embeddings, sides, raw, cohort, cohort_of, members, output.parent, method, top_k, device,

@@ -79,13 +79,20 @@ def head_archive(archive: Path, *, lines: int = 10) -> list[str]:
     archive : path
         A name ending in ``.scp`` is an scp file, any other an archive.
     lines : int
-        Number of entries.
+        Number of entries, at least 0.
 
     Returns
     -------
     list of str
         Keys of the entries that were printed.
+
+    Raises
+    ------
+    UserError
+        A negative number of lines, or an entry that cannot be read.
     """
+    if lines < 0:
+        raise UserError(f"--lines is {lines}, expected 0 or more")
     keys = []
     for key, array in islice(_entries(archive, allow_renamed=True), lines):
         values = " ".join(f"{value:.6g}" for value in array.reshape(-1)[:6])

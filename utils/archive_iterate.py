@@ -1,12 +1,13 @@
 """Kaldi archives and scp files from their first entry to their last."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from utils.archive_objects import MalformedObject, decode_object
+from utils.archive_objects import Buffer, MalformedObject, decode_integer, decode_object
 from utils.archive_read import KEY, located, map_file, read_object, read_scp, split_entry
 
 _REST = re.compile(rb"[ \t\r\n]*")
@@ -34,13 +35,31 @@ def iterate_archive(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
         yield key, array
 
 
-def iterate_places(path: str | Path) -> Iterator[tuple[str, np.ndarray, int]]:
+def read_integers(path: str | Path) -> dict[str, int]:
+    """A table of whole numbers such as ``num_utts.ark``, text or binary.
+
+    Parameters
+    ----------
+    path : path
+        Archive.
+
+    Raises
+    ------
+    UserError
+        As `iterate_archive`, and an entry that is no whole number.
+    """
+    return {key: value for key, value, _ in iterate_places(path, decode_integer)}
+
+
+def iterate_places(path: str | Path, decode: Callable[[Buffer, int], tuple[Any, int]] = decode_object) -> Iterator[tuple[str, Any, int]]:
     """Every entry of an archive, and the offset that an scp file would give it.
 
     Parameters
     ----------
     path : path
         Archive.
+    decode : callable
+        (buffer, start) -> (object, end), `decode_object` or its like.
 
     Yields
     ------
@@ -55,7 +74,7 @@ def iterate_places(path: str | Path) -> Iterator[tuple[str, np.ndarray, int]]:
         with located(path, match.end(), key, good):
             if key in seen:
                 raise MalformedObject("this key stands twice in the archive")
-            array, position = decode_object(buffer, match.end())
+            array, position = decode(buffer, match.end())
         seen.add(key)
         yield key, array, match.end()
     if _REST.match(buffer, position).end() != len(buffer):

@@ -65,6 +65,32 @@ def decode_object(buffer: Buffer, start: int) -> tuple[np.ndarray, int]:
     raise MalformedObject(f"unknown kind of object {token!r}, expected FV, DV, FM, DM, CM, CM2, CM3 or an int32 vector")
 
 
+def decode_integer(buffer: Buffer, start: int) -> tuple[int, int]:
+    """Read the whole number that begins at a position: in binary tables of numbers it looks like the head of an int32 vector.
+
+    Parameters
+    ----------
+    buffer, start : bytes or mmap, int
+        As of `decode_object`.
+
+    Returns
+    -------
+    value, end : int, int
+        ``end`` is the position behind it.
+
+    Raises
+    ------
+    MalformedObject
+        Something else stands there.
+    """
+    if buffer[start : start + 3] == b"\0B\4" and start + 7 <= len(buffer) and buffer[start + 7 : start + 8] != b"\4":
+        return struct.unpack_from("<i", buffer, start + 3)[0], start + 7
+    array, end = decode_object(buffer, start)  # text, or a vector of one number
+    if array.dtype != np.int32 or array.shape != (1,):
+        raise MalformedObject(f"found a {array.dtype} array of {' x '.join(map(str, array.shape))}, expected one whole number")
+    return int(array[0]), end
+
+
 def decode_wave(buffer: Buffer, start: int) -> tuple[np.ndarray, int, int]:
     """Read the 16-bit one-channel PCM wave that begins at a position.
 

@@ -108,7 +108,7 @@ def read_backend(folder: Path, families: Mapping[str, Mapping]) -> tuple[Any, in
     UserError
         A file is missing, damaged, of another type, or does not fit the others.
     """
-    declared = json.loads((folder / "backend.json").read_text(encoding="utf-8"))
+    declared = read_declared(folder)
     backend, _ = build_backend(families, declared["options"], str(folder / "backend.json"))
     parts = {name: _reader(name)(folder / name) for name in declared["parts"]}
     dimensions, (first, takes) = declared["dimensions"], sizes_taken(parts)
@@ -119,6 +119,31 @@ def read_backend(folder: Path, families: Mapping[str, Mapping]) -> tuple[Any, in
         return backend.from_parts(parts), dimensions
     except ValueError as error:
         raise UserError(f"{folder}: {error}; train the back end again") from None
+
+
+def read_declared(folder: Path) -> dict:
+    """What ``backend.json`` says: ``options``, ``dimensions`` and ``parts``.
+
+    Parameters
+    ----------
+    folder : path
+        From `write_backend`.
+
+    Raises
+    ------
+    UserError
+        It is missing or damaged.
+    """
+    path = folder / "backend.json"
+    try:
+        declared = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(declared, dict) or not declared.keys() >= {"options", "dimensions", "parts"}:
+            raise ValueError("incomplete")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; train the back end with steps.train_backend") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not a back end ({error}); train it again with steps.train_backend") from None
+    return declared
 
 
 def sizes_taken(parts: Mapping[str, Any]) -> tuple[str, list[int]]:

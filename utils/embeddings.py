@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.archive import iterate_archive, read_vectors
+from utils.archive import read_vectors
+from utils.archive_iterate import read_integers
 from utils.data_dir import read_map
 from utils.embedding_rows import read_embeddings
 from utils.errors import UserError
@@ -145,7 +146,7 @@ def speaker_counts(folder: Path, speakers: Sequence[str]) -> list[int]:
     path = folder / "num_utts.ark"
     if not path.exists():
         return [1] * len(speakers)
-    count_of = {key: int(value[0]) if value.shape == (1,) and value.dtype == np.int32 else 0 for key, value in iterate_archive(path)}
+    count_of = read_integers(path)
     for speaker in speakers:
         if count_of.get(speaker, 0) < 1:
             raise UserError(f"{path}: no number of utterances, from 1, for speaker '{speaker}' of {folder}/spk_xvector.scp; make both again")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.archive import ArchiveWriter, iterate_archive, iterate_scp, read_scp
-from utils.archive_iterate import iterate_entries
+from utils.archive import ArchiveWriter, iterate_scp, read_scp
+from utils.archive_iterate import iterate_entries, read_integers
 from utils.archive_read import describe
 from utils.archive_relocate import Paths, relocated
 from utils.errors import UserError
@@ -146,12 +146,12 @@ def copy_counts(source: Path, output: Path, speakers: list[str]) -> Path:
     UserError
         It does not say of each speaker how many utterances there are.
     """
-    count_of = {key: value for key, value in iterate_archive(source) if value.dtype == np.int32 and value.shape == (1,) and value[0] > 0}
-    missing = [speaker for speaker in speakers if speaker not in count_of]
+    count_of = read_integers(source)
+    missing = [speaker for speaker in speakers if count_of.get(speaker, 0) < 1]
     if missing:
         raise UserError(f"{source}: no number of utterances, from 1, for speaker '{missing[0]}'; {len(missing)} of {len(speakers)} lack one")
     with atomic_write(output) as file:
-        file.writelines(f"{speaker} {count_of[speaker][0]} \n" for speaker in speakers)
+        file.writelines(f"{speaker} {count_of[speaker]} \n" for speaker in speakers)
     return output
 
 

@@ -11,6 +11,7 @@ from utils.errors import UserError
 from utils.files import atomic_write
 
 OPENING, CLOSING = b"<Plda> ", b"</Plda> "
+ROUNDING = 1e-9
 
 
 class PldaFile(NamedTuple):
@@ -23,7 +24,7 @@ class PldaFile(NamedTuple):
     transform : (D, D) array
         Makes the within-speaker covariance unit and the between-speaker covariance diagonal.
     psi : (D,) array
-        That diagonal, not negative.
+        That diagonal, not negative but for the rounding of ivector-adapt-plda, which sets no floor.
     """
 
     mean: np.ndarray
@@ -91,7 +92,7 @@ def _decode(buffer: Buffer) -> PldaFile:
     mean, transform, psi = arrays
     if transform.shape != (len(mean), len(mean)) or len(psi) != len(mean) or not len(mean):
         raise MalformedObject(f"mean of {len(mean)}, transform of {' x '.join(map(str, transform.shape))} and psi of {len(psi)} do not fit together")
-    if not all(np.isfinite(array).all() for array in arrays) or (psi < 0).any():
+    if not all(np.isfinite(array).all() for array in arrays) or (psi < -ROUNDING * max(1.0, psi.max())).any():
         raise MalformedObject("values that are not finite, or a negative variance in psi")
     return PldaFile(mean, transform, psi)
 

@@ -88,7 +88,7 @@ class Chain:
         Raises
         ------
         ValueError
-            One is missing, or does not fit what comes before it.
+            One is missing, is not finite, or does not fit what comes before it.
         """
         self.parts_, dimensions = {}, 0
         for name, _ in self.stages:
@@ -97,6 +97,8 @@ class Chain:
             if name not in parts:
                 raise ValueError(f"no {name}")
             part = self.parts_[name] = np.asarray(parts[name], np.float64)
+            if not np.isfinite(part).all():
+                raise ValueError(f"{name} has values that are not finite")
             if dimensions and part.shape[1] not in (dimensions, dimensions + 1):
                 raise ValueError(f"{name} takes vectors of {part.shape[1]} dimensions, what comes before it leaves {dimensions}")
             dimensions = len(part)

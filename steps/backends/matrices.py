@@ -132,7 +132,11 @@ def diagonalise(within: np.ndarray, between: np.ndarray) -> tuple[np.ndarray, np
     transform, psi, num_raised : (D, D), (D,) float64 arrays, int
         ``transform @ within @ transform.T`` is unit, with ``between`` it is diagonal: psi, from the largest, at least 0.
     """
-    whitening, num_raised = whitening_rows(within)
+    variances = np.diag(within)
+    deviations = np.sqrt(np.where(variances > 0, variances, variances.max()))
+    deviations[deviations == 0] = 1.0  # nothing varies, which is said below
+    whitening, num_raised = whitening_rows(within / np.outer(deviations, deviations))
+    whitening = whitening / deviations
     psi, rotation = eigen_descending(whitening @ between @ whitening.T)
     transform = rotation.T @ whitening
     return transform * largest_signs(transform.T)[:, None], np.maximum(psi, 0.0), num_raised

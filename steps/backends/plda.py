@@ -94,11 +94,12 @@ class Plda:
         Returns
         -------
         (N, R + 2) float array
-            What `score` compares; of the type given.  The last columns are the log-density of the row by itself but for a constant, with the other
-            sign, which every score of it needs, and the number of utterances.
+            What `score` compares; of the type given, or float64 where lengths are not normalised.  The last columns are the log-density of the row
+            by itself but for a constant, with the other sign, which every score of it needs, and the number of utterances.
         """
         counts = np.ones(len(embeddings)) if num_utts is None or self.multi_session == "average" else np.asarray(num_utts, np.float64)
-        return in_blocks(embeddings, self._map_block, counts)
+        wide = embeddings if self.normalize_length else embeddings.astype(np.float64)  # squares of any size are to cancel in the scores
+        return in_blocks(wide, lambda block, counts: self._map_block(block, counts, embeddings.dtype), counts)
 
     def score(self, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
         """Log-likelihood ratio of each pair of rows.
@@ -178,8 +179,10 @@ class Plda:
         self.affine_ = np.column_stack([transform, -transform @ mean])
         return self
 
-    def _map_block(self, block, counts):
+    def _map_block(self, block, counts, kept):
         rows = affine(self.chain.map_block(block), self.affine_)
+        if not self.normalize_length:
+            rows = rows.astype(kept).astype(np.float64)  # Kaldi keeps rows in single precision, and computes in double
         squares = rows * rows
         alone = np.vecdot(squares, 0.5 / (1 + self.psi_))
         if self.normalize_length:

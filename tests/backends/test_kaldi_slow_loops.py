@@ -56,6 +56,21 @@ def test_em_is_that_of_a_loop_over_speakers(corpus):
     assert (np.diff(psi) <= 0).all()
 
 
+def test_the_unit_of_a_dimension_changes_no_score():
+    """Dimensions a million times smaller than others are no noise: float32 holds them as well."""
+    rng = np.random.default_rng(3)
+    speakers = np.repeat(np.arange(30), 5)
+    vectors = rng.standard_normal((30, 4))[speakers] + rng.standard_normal((150, 4))
+    names, units = [f"spk{speaker}" for speaker in speakers], np.array([1e-6, 1.0, 1e3, 1e-3])
+    mean, within, between = slow_em(vectors * units, names, 10)
+    backend = Plda().fit(vectors * units, names)
+    ours, transform, psi = backend.parts()["plda"]
+    assert backend.report_["floored_eigenvalues"] == 0
+    assert ours == pytest.approx(mean)
+    assert transform @ within @ transform.T == pytest.approx(np.eye(4), abs=1e-6)
+    assert transform @ between @ transform.T == pytest.approx(np.diag(psi), rel=1e-6, abs=1e-6 * psi.max())
+
+
 @FEW
 @given(corpora(), st.sampled_from([{}, {"normalize_length": False}, {"simple_length_normalization": True}]))
 def test_scores_are_those_of_one_trial_after_the_other(corpus, options):
@@ -81,6 +96,20 @@ def test_scores_are_those_of_one_trial_after_the_other(corpus, options):
         one_by_one.append(same - log_density(test, 0, 1 + psi))
     ours = backend.score(backend.transform(vectors[:-1], counts[:-1]), backend.transform(vectors[1:]))
     assert ours == pytest.approx(np.array(one_by_one), rel=1e-8, abs=1e-8)
+
+
+def test_scores_of_vectors_of_any_length_are_those_of_double_precision():
+    """Without length normalisation squares of 10 million cancel; Kaldi keeps rows in single precision and computes in double."""
+    backend = Plda(normalize_length=False).from_parts({"plda": (np.zeros(2), np.eye(2), np.array([0.5, 0.25]))})
+    rng = np.random.default_rng(5)
+    enrol, test = (rng.standard_normal((400, 2)).astype(np.float32) * 3000 for _ in range(2))
+    means, psi = enrol.astype(np.float64) * backend.psi_ / (1 + backend.psi_), backend.psi_
+    given = np.sum(np.log1p(psi / (1 + psi)) + (test - means) ** 2 / (1 + psi / (1 + psi)), axis=1)
+    alone = np.sum(np.log1p(psi) + test.astype(np.float64) ** 2 / (1 + psi), axis=1)
+    expected = (alone - given) / 2
+    ours = backend.score(backend.transform(enrol), backend.transform(test))
+    print(f"scores up to {np.abs(expected).max():.1e}, down to {np.abs(expected).min():.1e}, largest difference {np.abs(ours - expected).max():.1e}")
+    assert ours == pytest.approx(expected, rel=1e-6, abs=1e-3)
 
 
 @FEW

@@ -293,7 +293,7 @@ def test_a_decision_without_calibration_is_refused(work):
         decide(scores_path(work, "test"), work / "decisions")
     path = work / "foreign.scores"
     write_scores(path, ["a"], ["b"], np.ones(1))
-    with pytest.raises(UserError, match="is missing"):
+    with pytest.raises(UserError, match=r"foreign\.scores: these scores are not calibrated"):
         decide(path, work / "decisions")
 
 

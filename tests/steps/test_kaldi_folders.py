@@ -225,6 +225,8 @@ def broken(kaldi, case):
         (train / "transform.mat").unlink()
         (train / "plda").unlink()
         (train / "mean.vec").write_bytes(b"\0BFV \4" + np.int32(2).tobytes() + np.zeros(2, np.float32).tobytes())
+    elif case == "mean of nothing":
+        (train / "mean.vec").write_bytes(b"\0BFV \4" + np.int32(24).tobytes() + np.full(24, np.nan, np.float32).tobytes())
     elif case == "two back ends":
         shutil.copy(train / "plda", test / "plda")
     elif case == "matrices":
@@ -244,6 +246,7 @@ def broken(kaldi, case):
     ("cut archive", r"xvector\.ark:\d+: key 'tst119': truncated"), ("cut plda", r"train/plda: "), ("plda is a matrix", "expected Kaldi's <Plda>"),
     ("other plda", "plda takes vectors of 24 dimensions, what comes before it leaves 12"),
     ("other mean", "mean.vec: takes vectors of 2 dimensions, those of set test have 24"),
+    ("mean of nothing", "mean.vec has values that are not finite"),
     ("two back ends", "files in the folders of test, train; say which by --backend-set"),
     ("matrices", "key 'm0': found a float32 matrix of 25 x 13, expected a float vector"), ("pipe", "is a shell pipe"),
     ("no counts", r"num_utts\.ark: no number of utterances, from 1, for speaker 'spk001'; 19 of 20"), ("empty", "no entries"),
@@ -257,9 +260,10 @@ def test_a_bad_folder_of_kaldi_is_one_line(kaldi, tmp_path, case, words):
     assert not (tmp_path / "exp" / "backend" / "kaldi" / "receipts" / "train_backend.json").exists()
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning:steps.backends.plda")
 def test_sets_and_files_that_are_not_there_are_named(kaldi, experiment, tmp_path):
     for options, words in (({"sets": ["tset"]}, "no set 'tset'; there are test, train"), ({"backend_set": "dev"}, "no set 'dev'"),
-                           ({"plda": Path("none")}, "none: no such file")):
+                           ({"plda": Path("none")}, "none: no such file"), ({"smoothing": -1.0}, "smoothing from 0")):
         with pytest.raises(UserError, match=words):
             import_kaldi(kaldi, tmp_path / "x", root=kaldi.parents[1], **options)
     with pytest.raises(UserError, match=r"backend/plda/receipts/train_backend\.json is missing"):

@@ -174,7 +174,7 @@ def test_models_of_several_utterances_are_sides_whose_speakers_are_compared(work
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    ({"top_k": 13}, "top_k is 13, expected 2 to 12"), ({"top_k": 1}, "top_k is 1, expected 2"),
+    ({"top_k": 13}, "top_k is 13, expected 2 to 12"), ({"top_k": 1}, "top_k is 1, expected 2"), ({"top_k": 0}, "top_k is 0, expected 2"),
     ({"cohort_of": "utterances"}, "--cohort-utt2spk is missing"),
     ({"cohort_list": "one"}, "a cohort of 1 has no standard deviation"), ({"cohort_list": "unknown"}, "no embedding of 'c99'"),
     ({"cohort_list": "nobody", "method": "s_norm"}, "nobody: names no member"),

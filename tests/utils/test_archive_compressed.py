@@ -9,7 +9,7 @@ from hypothesis import given, strategies
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from tests.conftest import ROOT
-from utils.archive import ArchiveWriter, iterate_archive, read_scp
+from utils.archive import ArchiveWriter, iterate_archive, read_matrix, read_scp
 from utils.archive_compressed import encode_compressed
 from utils.archive_objects import decode_object
 
@@ -23,6 +23,13 @@ def test_kaldis_own_bytes_come_out_of_its_matrices():
     for key, matrix in matrices.items():
         offset, encoded = int(places[key].rpartition(":")[2]), encode_compressed(matrix)
         assert archive[offset:offset + len(encoded)] == encoded, key
+
+
+@pytest.mark.parametrize("lowest", [b"[abc", b"  [a", b"\0Bab"])
+def test_a_file_of_one_matrix_is_read_whatever_its_numbers_look_like(tmp_path, lowest):
+    """The lowest value of this one has the bytes with which the object of an archive begins."""
+    (tmp_path / "matrix").write_bytes(b"\0BCM2 " + lowest + np.float32(1).tobytes() + np.array([1, 1], "<i4").tobytes() + b"\0\0")
+    assert read_matrix(tmp_path / "matrix") == np.frombuffer(lowest, "<f4")[0]
 
 
 def kinds_of_matrices(rng):

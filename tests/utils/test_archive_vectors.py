@@ -1,13 +1,15 @@
-"""All vectors of an scp file as one array: order, speed, what makes no array."""
+"""All vectors of an scp file as one array: order, speed, what makes no array; and all numbers of a table."""
 
 import struct
 import time
 
+import kaldi_native_io
 import numpy as np
 import pytest
 
 from tests.utils.archive_cases import OBJECTS, VECTOR, same, write
 from utils.archive import ArchiveWriter, read_vectors
+from utils.archive_iterate import read_integers
 from utils.archive_objects import encode_object
 from utils.errors import UserError
 
@@ -71,3 +73,27 @@ def test_renamed_keys_are_a_wrong_offset_unless_allowed(tmp_path):
     with pytest.raises(UserError, match=rf"{ark}:\d+: key 'a': wrong offset: b'b ' stands before it"):
         read_vectors(scp)
     assert same(read_vectors(scp, allow_renamed=True)[1][0], 2 * VECTOR)
+
+
+@pytest.mark.parametrize("kind", ["ark", "ark,t"])
+def test_numbers_are_those_that_kaldis_table_has(tmp_path, kind):
+    """As ivector-mean writes num_utts.ark; 4 and 1 look like the head of an int32 vector."""
+    counts = {"a": 3, "b": 1, "c": 4, "d": 1000}
+    with kaldi_native_io.Int32Writer(f"{kind}:{tmp_path}/num_utts.ark") as writer:
+        for key, count in counts.items():
+            writer[key] = count
+    assert read_integers(tmp_path / "num_utts.ark") == counts
+    content = (tmp_path / "num_utts.ark").read_bytes()
+    (tmp_path / "num_utts.ark").write_bytes(content[:-3])
+    if kind == "ark":
+        with pytest.raises(UserError, match=r"num_utts.ark:\d+: key 'd': truncated"):
+            read_integers(tmp_path / "num_utts.ark")
+
+
+@pytest.mark.parametrize("array", [VECTOR, np.array([2, 3], np.int32)])
+def test_what_is_no_number_is_refused_by_key(tmp_path, array):
+    ark, _ = write(tmp_path, {"a": np.array([7], np.int32)})
+    assert read_integers(ark) == {"a": 7}  # a vector of one number, as other programs write it
+    ark, _ = write(tmp_path, {"a": array})
+    with pytest.raises(UserError, match=r"key 'a': .* expected one whole number"):
+        read_integers(ark)

@@ -78,6 +78,13 @@ def test_another_type_of_file_is_named(tmp_path, content, message):
         read_plda(tmp_path / "plda")
 
 
+def test_a_variance_of_rounding_below_zero_comes_back(tmp_path):
+    """ivector-adapt-plda writes eigenvalues as they come."""
+    plda = PldaFile(np.zeros(2), np.eye(2), np.array([3.0, -2e-16]))
+    write_plda(tmp_path / "plda", plda)
+    assert np.array_equal(read_plda(tmp_path / "plda").psi, plda.psi)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="no such regular file"):
         read_plda(tmp_path / "plda")
