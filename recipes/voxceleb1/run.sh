@@ -37,10 +37,6 @@ policy=${copies:+_$(basename "$copies" .yaml)} enlarged=train$policy  # what the
 cuts=whole${test_cuts:+,$test_cuts}  # what is scored
 drawing=(${bank:+--bank "$bank"} --seed "$seed" ${augmentation:+--augmentation "$augmentation"})  # of what happens to training crops
 
-select_tests() {  # the embeddings of each list, out of those of all files
-  run python3 -m steps.select_embeddings "$exp/embeddings/$heard" "$data/tests" "$exp/embeddings" --sets "[${tests//,/, }]" ${cut:+--protocol "$cut"}
-}
-
 if at_stage 0 "prepare data directories"; then
   run python3 -m local.prepare_voxceleb "$voxceleb1" "$data" ${voxceleb2:+--voxceleb2 "$voxceleb2"} --training "$training" ${lists:+--lists "$lists"} \
     --tests "[${tests//,/, }]" --test-set "$heard" ${train_list:+--train-list "$train_list"} ${dev_speakers:+--dev-speakers "$dev_speakers"} \
@@ -74,7 +70,9 @@ fi
 
 if at_stage 4 "extract embeddings"; then
   extract_embeddings "$exp" "$exp" "$packed" "$enlarged" "${dev:+$dev,}$heard"
-  each_cut select_tests
+  for protocol in "" ${test_cuts//,/ } ${test_protocols//,/ }; do  # the embeddings of each list, out of those of all files
+    run python3 -m steps.select_embeddings "$exp/embeddings/$heard" "$data/tests" "$exp/embeddings" --sets "[${tests//,/, }]" ${protocol:+--protocol "$protocol"}
+  done
 fi
 
 if at_stage 5 "train the back end"; then
