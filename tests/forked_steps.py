@@ -16,7 +16,7 @@ from tests.tree import LIBRARY
 from utils.cli import call
 from utils.plan import read_plan
 
-OF_THE_MOMENT = ("seconds", "core_seconds", "command", "commit")  # in receipts
+OF_THE_MOMENT = ("seconds", "core_seconds", "peak_memory_bytes", "command", "commit")  # in receipts
 
 
 @dataclass

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from utils.cli import call, run_subcommands
 from utils.errors import UserError
-from utils.plan_places import places_to_write
+from utils.plan_places import places_of, places_to_write
 from utils.receipt_contents import read_receipt
 from utils.receipts import DONE, MODE, NEVER, STALE, UNFINISHED, Status
-from utils.recipe_lock import acquire, lock_of, locked
+from utils.recipe_lock import acquire, clear, lock_of, locked
 
 REPORT = 7  # runs even when it is done: it shows the results
 
@@ -235,6 +235,7 @@ def finished(plan: Path, *, first: int = 0, last: int = 7, script: str = "run.sh
     needed = places_to_write(plan, [stage for stage in stages if stage.number >= first])
     if run:
         acquire(needed, run, command)
+        clear(place for place in places_of(plan) if place not in needed)
     print(" ".join(str(stage.number) for stage in leading if stage.number != REPORT))
     for place, stage in needed.items() if run else ():
         print(stage, lock_of(place))

@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from utils.plan import Stage
 
 
+def places_of(plan: Path) -> list[Path]:
+    """The folders that a recipe may lock, as its plan names them.
+
+    Parameters
+    ----------
+    plan : path
+        Written by run.sh.
+    """
+    lines = [line for line in plan.read_text(encoding="utf-8").splitlines() if line.startswith("places ")]
+    return [Path(word).absolute() for line in lines for word in shlex.split(line)[1:]]
+
+
 def places_to_write(plan: Path, stages: Sequence["Stage"]) -> dict[Path, int]:
     """The folders of a recipe that unfinished work of these stages writes to, each with the last stage that does.
 
@@ -20,12 +32,11 @@ def places_to_write(plan: Path, stages: Sequence["Stage"]) -> dict[Path, int]:
     Parameters
     ----------
     plan : path
-        Written by run.sh; its line ``places`` names the folders.
+        As of `places_of`.
     stages : sequence of Stage
         Examined.
     """
-    lines = [line for line in plan.read_text(encoding="utf-8").splitlines() if line.startswith("places ")]
-    places = [Path(word).absolute() for line in lines for word in shlex.split(line)[1:]]
+    places = places_of(plan)
     needed: dict[Path, int] = {}
     for stage in stages:
         for home in {each.task.home.absolute() for each in stage.statuses if each.state != DONE}:

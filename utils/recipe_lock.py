@@ -65,7 +65,7 @@ def take(lock: Path, held_by: dict) -> None:
             file.flush()
             os.fsync(file.fileno())
         while not put(mine, lock):
-            remove_dead(lock, mine)
+            remove_dead(lock, mine.stat().st_mtime)
     finally:
         mine.unlink(missing_ok=True)
 
@@ -95,15 +95,17 @@ def put(mine: Path, lock: Path) -> bool:
     return True
 
 
-def remove_dead(lock: Path, mine: Path) -> None:
+def remove_dead(lock: Path, now: float, said: str = "taken over from") -> None:
     """Remove the lock of a dead run; nothing where somebody else just did.
 
     Parameters
     ----------
     lock : path
         Its file.
-    mine : path
-        A file that was just written beside it: its time is the present one of that file system.
+    now : float
+        Seconds since 1970, of that file system where they can be had.
+    said : str
+        What becomes of it, in words.
 
     Raises
     ------
@@ -111,7 +113,7 @@ def remove_dead(lock: Path, mine: Path) -> None:
         The run is alive, or may be.
     """
     with suppress(FileNotFoundError):
-        text, silent_seconds = lock.read_text(encoding="utf-8"), mine.stat().st_mtime - lock.stat().st_mtime
+        text, silent_seconds = lock.read_text(encoding="utf-8"), now - lock.stat().st_mtime
         held = read_holder(lock, text, silent_seconds)
         dead = death(held, silent_seconds)
         if not dead:
@@ -121,7 +123,7 @@ def remove_dead(lock: Path, mine: Path) -> None:
             fcntl.flock(file, fcntl.LOCK_EX)  # of several runs that find it dead one removes it
             if os.path.samestat(os.fstat(file.fileno()), os.stat(lock)) and file.read() == text:
                 lock.unlink()
-                print(f"{lock}: taken over from {told(held)}: {dead}", file=sys.stderr)
+                print(f"{lock}: {said} {told(held)}: {dead}", file=sys.stderr)
 
 
 def acquire(places: Iterable[Path], run: int, command: str) -> None:
@@ -149,6 +151,20 @@ def acquire(places: Iterable[Path], run: int, command: str) -> None:
     except BaseException:
         release(run, taken)
         raise
+
+
+def clear(places: Iterable[Path]) -> None:
+    """Remove what dead runs left on folders in which nothing is left to be done; the locks of living ones stay, and those of other hosts.
+
+    Parameters
+    ----------
+    places : iterable of path
+        The folders.
+    """
+    for lock in map(lock_of, places):
+        if lock.exists() and os.access(lock.parent, os.W_OK):
+            with suppress(UserError):
+                remove_dead(lock, time.time(), "removed what was left by")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -122,7 +123,14 @@ def start(recipe: str, *options: str, cwd: Path = ROOT, stdout: int = subprocess
     """Start run.sh in a process group of its own; ``under`` is a command that runs it, such as ``prlimit --nofile=16``."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SV_")}
     words = [*under, str(ROOT / "run.sh"), "--recipe", recipe, *map(str, options)]
-    return subprocess.Popen(words, cwd=cwd, env=clean, stdout=stdout, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    return subprocess.Popen(words, cwd=cwd, env=clean, stdout=stdout, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                            preexec_fn=heed_signals)
+
+
+def heed_signals() -> None:
+    """Of a new process: a test that runs in the background, or under nohup, was started with these ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def run(recipe: str, *options: str, cwd: Path = ROOT, code: int = 0, under: Sequence[str] = ()) -> str:

@@ -43,7 +43,7 @@ def test_a_command_that_is_no_step_is_refused():
 
 
 def test_commands_of_the_plan(command, tmp_path):
-    (tmp_path / "plan2").write_text("stage 0 first\nrun python3 -m local.prepare_noise nowhere out\nstage 1 second\n")
+    (tmp_path / "plan2").write_text(f"stage 0 first\nrun python3 -m local.prepare_noise {tmp_path} out\nstage 1 second\n")
     done = command("utils.plan", "status", tmp_path / "plan2")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].split() == ["0", "first", "never", "run"]

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from utils import recipe_lock
 from utils.errors import UserError
 from utils.lock_holder import started
-from utils.recipe_lock import acquire, lock_of, locked, release
+from utils.recipe_lock import acquire, clear, lock_of, locked, release
 
 COMMAND = "recipes/mini/run.sh --size tiny"
 DAY = 86400
@@ -84,6 +84,18 @@ def test_the_lock_of_a_dead_process_is_taken_over_and_said(place, capsys):
     assert told.startswith(f"{lock_of(place)}: taken over from {COMMAND} (process {held['process']} on host")
     assert told.endswith(f": process {held['process']} is dead\n")
     assert said(place)["command"] == "another"
+
+
+def test_what_dead_runs_left_where_nothing_is_to_be_done_is_removed(place, tmp_path, capsys):
+    faraway = tmp_path / "faraway"
+    acquire([place], dead_process(), COMMAND)
+    change(place, started="12345")
+    acquire([faraway], os.getpid(), COMMAND)
+    change(faraway, host="faraway", process=1)
+    clear([place, faraway, tmp_path / "free"])
+    assert not lock_of(place).exists()
+    assert lock_of(faraway).exists()
+    assert f"{lock_of(place)}: removed what was left by {COMMAND}" in capsys.readouterr().err
 
 
 def test_another_process_of_the_same_number_is_not_the_holder(place):
