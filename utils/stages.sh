@@ -171,7 +171,7 @@ if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
   if [ "$dry_run" = true ]; then
     named=("workdir=$workdir")
     while IFS= read -r option; do
-      [ "$option" = workdir ] || [ -z "${!option}" ] || named+=("$option=${!option}")
+      [ "$option" = workdir ] || [ -z "${!option}" ] || named+=("${option//_/-}=${!option}")
     done < <(sed -n 's/^\([a-z0-9_]*\)=[^#]*# *paths\{0,1\}: .*/\1/p' <<<"$declared")
     python3 -m utils.plan_dry_run "$plan" "${named[@]}" --first "$stage" --last "$stop_stage" --cmd "$launcher" --device "$device"
     exit
