@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.trial_lists import is_regular, shared_columns
+from utils.trial_lists import columns_of_words, is_regular
 
 ID = r"[!-~]+"
 WORD = r"[^\x00-\x20\x7f]+"
@@ -130,7 +130,7 @@ def parse(file: str, content: bytes) -> list[list[str]] | None:
     count, width = content.count(b"\n"), len(format.columns)
     if is_regular(content, width):
         if file == "trials":
-            columns = shared_columns(content, width)
+            columns = columns_of_words(content, width)
         else:
             words = content.decode("ascii").split()
             columns = [words[column::width] for column in range(width)]

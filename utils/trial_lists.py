@@ -1,4 +1,4 @@
-"""Lists of millions of trials: every name is one string, however many lines have it, so that a trial costs three references.
+"""Lists of millions of trials: there every name is one string, however many lines have it, so that a trial costs three references.
 
 The lists name few sides many times over: 256 models x 15,648 tests are 4 million lines of 130 bytes, and 16 thousand names.
 """
@@ -10,6 +10,7 @@ import numpy as np
 
 TAB_TO_BLANK, PRINTABLE = bytes.maketrans(b"\t", b" "), bytes(range(0x21, 0x7F))
 BLOCK_BYTES = 1 << 24  # of a file, taken apart at a time
+SHARED_BYTES = 64 << 20  # a million trials: in shorter lists finding equal words costs more time than it is worth memory
 
 
 def is_regular(content: bytes, width: int) -> bool:
@@ -43,8 +44,8 @@ def blocks_of_words(content: bytes) -> Iterator[list[str]]:
         start = end
 
 
-def shared_columns(content: bytes, width: int) -> list[list[str]]:
-    """The columns of a regular file whose words come again and again; equal words are one object.
+def columns_of_words(content: bytes, width: int) -> list[list[str]]:
+    """The columns of a regular file; in a large one, whose words come again and again, equal words are one object.
 
     Parameters
     ----------
@@ -57,7 +58,8 @@ def shared_columns(content: bytes, width: int) -> list[list[str]]:
     known: dict[str, str] = {}
     for words in blocks_of_words(content):
         for column, into in enumerate(columns):
-            into += map(known.setdefault, words[column::width], words[column::width])
+            some = words[column::width]
+            into += some if len(content) < SHARED_BYTES else map(known.setdefault, some, some)
     return columns
 
 

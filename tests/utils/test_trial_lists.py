@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utils import trial_lists
 from utils.data_dir_parse import parse
 from utils.trial_lists import Trials, lines_left_out, some_pair_again
 
@@ -21,7 +22,8 @@ def test_trials_are_the_sequence_of_their_lines():
     assert len(Trials.of([])) == 0
 
 
-def test_equal_names_are_one_object_and_the_file_comes_back():
+def test_of_long_lists_equal_names_are_one_object_and_the_file_comes_back(monkeypatch):
+    monkeypatch.setattr(trial_lists, "SHARED_BYTES", 10)
     content = ("\n".join(LINES) + "\n").encode()
     trials = Trials(*parse("trials", content))
     assert trials.enrol[0] is trials.enrol[1]
