@@ -32,17 +32,20 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes().replace(bytes(folder), b"") for path in files}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_with_any_number_of_processes(corpus, tmp_path):
     expected = contents(corpus)
     assert {f"{name}/audio.ark" for name in SETS} <= expected.keys()
     assert contents(made(tmp_path / "again", "--jobs", "1")) == expected
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_speech_and_other_trials(corpus, tmp_path):
     first, second = contents(corpus), contents(made(tmp_path / "other", "--seed", "2"))
     assert [name for name in (*(f"{name}/audio.ark" for name in SETS), "test/text") if first[name] == second[name]] == []
 
 
+@pytest.mark.slow
 def test_a_second_run_does_nothing_and_a_lost_set_comes_back_with_the_same_bytes(corpus, tmp_path):
     folder = made(tmp_path / "corpus")
     before, archives = contents(folder), {name: (folder / name / "audio.ark").stat().st_ino for name in SETS}

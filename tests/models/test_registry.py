@@ -95,6 +95,7 @@ def test_cpu_yaml_keeps_front_end_loss_and_kind_of_optimizer(path):
     assert small["optimizer"]["name"] == full["optimizer"]["name"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_one_step_on_two_of_the_shortest_inputs_reaches_every_parameter(path):
     network = network_of(path)
@@ -123,6 +124,7 @@ def test_the_shortest_input_is_taken_and_a_shorter_one_refused(path):
         network(noise(1, shortest), torch.tensor([shortest - 1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_batch_mates_and_padding_change_nothing(path):
     network = network_of(path)
@@ -166,6 +168,7 @@ def test_same_seed_same_weights(path):
     assert not all(torch.equal(value, third.state_dict()[name]) for name, value in one.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CPU_CONFIGS, ids=lambda path: path.stem)
 def test_cpu_size_overfits_a_batch(path):
     network = network_of(path)

@@ -52,6 +52,7 @@ def test_a_mistyped_option_is_one_line_and_2_and_nothing_is_written(tmp_path, op
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @each_recipe
 def test_a_stage_whose_inputs_are_not_made_names_the_stage_to_run(runs, recipe, tmp_path):
     text = runs.run(recipe, tmp_path / "work", "--stage", 4, code=1)
@@ -61,6 +62,7 @@ def test_a_stage_whose_inputs_are_not_made_names_the_stage_to_run(runs, recipe, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @each_recipe
 def test_status_and_dry_run_write_nothing(runs, recipe, tmp_path):
     status = runs.run(recipe, tmp_path / "work", "--status").splitlines()

@@ -29,6 +29,7 @@ def test_vectors_of_several_archives_come_in_the_order_of_the_scp(tmp_path):
     assert same(vectors, data[order])
 
 
+@pytest.mark.slow
 def test_145116_vectors_of_256_dimensions_come_back_as_written(tmp_path):
     """The size of VoxCeleb1's test side; processor time, so that other programs on the machine do not matter."""
     count, dimension = 145_116, 256

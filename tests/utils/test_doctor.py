@@ -88,6 +88,7 @@ def test_run_sh_without_any_python_says_so(checkout):
     assert done.stdout.startswith("bad      Python           no python3 on PATH")
 
 
+@pytest.mark.slow
 def test_the_login_node_of_a_cluster_needs_no_gpu(command, tmp_path, monkeypatch):
     program(tmp_path / "bin", "nvidia-smi", "exit 18")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")

@@ -10,6 +10,7 @@ from tests.utils.feature_cases import GOLDEN, features_of, speechlike
 from utils.features import LibrosaLogMel, PsfFbank, Spectrogram
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:n_fft=")  # shorter than the window: the mirror is folded again
 @settings(max_examples=20)
 @given(st.integers(300, 4000), st.sampled_from([(512, 400, 160), (512, 512, 128), (400, 400, 200), (256, 201, 77)]), st.booleans())

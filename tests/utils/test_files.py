@@ -85,6 +85,7 @@ def late(tmp_path):
         thread.join()
 
 
+@pytest.mark.slow
 def test_files_that_are_seen_late_are_waited_for_and_no_longer(tmp_path, late, capsys):
     (tmp_path / "x").touch()
     late(tmp_path / "x")
@@ -100,6 +101,7 @@ def test_files_that_are_seen_late_are_waited_for_and_no_longer(tmp_path, late, c
     assert 0.5 <= time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("visible", "left"), [(20, set()), (0.5, {2})])
 def test_a_receipt_that_is_seen_three_seconds_late(tmp_path, late, monkeypatch, visible, left):
     """Of three finished tasks one has no visible receipt yet: it is waited for, as long as the site says."""

@@ -47,6 +47,7 @@ def test_no_calibration_beats_min_cllr_and_it_never_says_worse_than_nothing(targ
     assert -1e-12 <= min_cllr(target, nontarget) <= 1 + 1e-9
 
 
+@pytest.mark.slow
 @given(scores, scores)
 def test_the_hulls_eer_is_the_worst_best_error_rate_over_priors(target, nontarget):
     priors = np.linspace(0.0005, 0.9995, 2000)

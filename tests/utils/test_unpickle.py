@@ -130,6 +130,7 @@ def read_or_refused(path):
     return True
 
 
+@pytest.mark.slow
 @settings(max_examples=2000)
 @given(st.lists(st.one_of(WORDS, OPCODES, st.binary(max_size=12))).map(b"".join))
 def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory, content):
@@ -140,6 +141,7 @@ def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory, content):
     assert time.monotonic() - started < 10
 
 
+@pytest.mark.slow
 @settings(max_examples=1000)
 @given(st.integers(0, 2**32), st.integers(0, 5), st.binary(min_size=1, max_size=3))
 def test_a_pickle_with_some_bytes_changed_is_read_or_refused_in_one_line(tmp_path_factory, place, protocol, bytes_changed):
