@@ -13,7 +13,7 @@ from utils.provenance import compare_provenance, comparison_of, protocol_of
 from utils.receipts import Task
 from utils.scores import receipt_of, write_scores
 
-FORMAT = 2
+FORMAT = 3
 
 
 def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll_spk2utt: Path | None = None,

@@ -19,7 +19,7 @@ from utils.files import atomic_write
 from utils.provenance import compare_provenance, read_provenance
 from utils.receipts import Task
 
-FORMAT = 2
+FORMAT = 3
 NEEDED = {"utt2spk": "the speakers of the training embeddings", "adaptation": "a folder of embeddings of the domain of the trials"}
 
 

@@ -56,6 +56,7 @@ train_backends() {
 each_cut() {  # FUNCTION ARGUMENT...: for each of the protocols, whose folder is $cut, empty for whole utterances
   local cut all
   IFS=, read -ra all <<<"${cuts:-whole}${test_protocols:+,$test_protocols}"
+  [ -z "$(printf '%s\n' "${all[@]}" | sort | uniq -d)" ] || fail_usage "--test-protocols $test_protocols: each once, and none that cuts the test sides too"
   for cut in "${all[@]}"; do
     [ "$cut" != whole ] || cut=
     "$@"

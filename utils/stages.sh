@@ -107,7 +107,7 @@ done
 [ "$doctor" = false ] ||
   exec python3 -m utils.doctor --workdir "${workdir:-$(dirname "$script")}" --cmd "$cmd" --cluster-conf "$cluster_conf" --device "$device"
 for option in stage stop_stage accept why clean; do
-  case ${!option} in [0-7]) ;; '') [ "${option#*st}" = "$option" ] || fail_usage "--$option needs a number" ;; *) fail_usage "--${option//_/-} is a stage from 0 to 7, not '${!option}'" ;; esac
+  case ${!option} in [0-7]) ;; '') case $option in stage | stop_stage) fail_usage "--${option//_/-} needs a number" ;; esac ;; *) fail_usage "--${option//_/-} is a stage from 0 to 7, not '${!option}'" ;; esac
 done
 [ "$stage" -le "$stop_stage" ] || fail_usage "--stage $stage is behind --stop-stage $stop_stage"
 for option in nj steps processes nodes num_threads sample_rate_hz fold top_k; do
@@ -125,7 +125,6 @@ case " $launchers" in *" $cmd "*) ;; *) fail_usage "--cmd is one of: $launchers;
 : "${workdir:=$(dirname "$script")}"
 [ "$submit_all" = false ] || [ "$cmd" = slurm ] || fail_usage "--submit-all needs --cmd slurm"
 [ -z "$cluster_conf" ] || [ -f "$cluster_conf" ] || fail_usage "--cluster-conf $cluster_conf: no such file"
-
 [ "$nodes" = 1 ] || [ "$cmd" = slurm ] || fail_usage "--nodes $nodes needs --cmd slurm"
 
 launcher=$cmd cmd=launch trainer=python3

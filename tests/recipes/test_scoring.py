@@ -108,6 +108,14 @@ def test_every_option_has_its_commands(plan):
     assert [option(evaluate, name) for name in ("--cohort", "--calibration", "--operating-points")] == ["[data/train]", "[dev]", "0.001,0.1:2:1"]
 
 
+@pytest.mark.parametrize(("names", "protocols"), [("", "whole_reversed,whole_reversed"), ("cuts=whole,centre_2s", "centre_2s")])
+def test_a_protocol_that_would_be_scored_twice_in_one_place_is_refused(plan, tmp_path, names, protocols):
+    plan(names=names)
+    done = start(tmp_path / "run.sh", tmp_path / "plan", "--test-protocols", protocols)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert f"--test-protocols {protocols}: each once" in done.stderr
+
+
 def test_cut_sides_and_models_of_several_utterances(plan):
     found = plan("--score-norm", "s_norm", "--calibrate", "true", "--fuse-with", str(ROOT / "other"), "--fuse", "true",
                  names='cuts=whole,centre_2s enrolled="test"')

@@ -63,7 +63,7 @@ def main(nodes: int, processes: int, words: Sequence[str]) -> None:
         command = on_one_node(nodes, processes, words, os.environ)
     else:
         host = os.environ.get("SV_MASTER_ADDR") or socket.gethostname()
-        command, os.environ[MEETING] = on_all_nodes(nodes, sys.argv[1:], int(os.environ["SLURM_JOB_ID"]), host)
+        command, os.environ[MEETING] = on_all_nodes(nodes, [str(nodes), str(processes), *words], int(os.environ["SLURM_JOB_ID"]), host)
     os.execvp(command[0], command)
 
 
