@@ -15,9 +15,16 @@ def locks(workdir):
     return sorted(str(path.relative_to(workdir)) for path in workdir.glob("*/**/.*.lock") if path.parent.name != "receipts")
 
 
+def start_and_hold(runs, workdir, path, *options):
+    """A run of mini that stands still from the moment at which a path is there: alive, but no further however long the questions take."""
+    process = runs.start("mini", workdir, *options)
+    wait_for(path, process)
+    os.killpg(process.pid, signal.SIGSTOP)
+    return process
+
+
 def test_a_second_run_is_refused_while_the_first_lives_and_takes_over_when_it_is_dead(runs, tmp_path):
-    process = runs.start("mini", tmp_path)
-    wait_for(tmp_path / "data" / ".tiny.lock", process)
+    process = start_and_hold(runs, tmp_path, tmp_path / "data" / ".tiny.lock")
     refused = runs.run("mini", tmp_path, code=1)
     print(refused)
     assert len(refused.splitlines()) == 1
@@ -29,24 +36,27 @@ def test_a_second_run_is_refused_while_the_first_lives_and_takes_over_when_it_is
     kill(process)
     assert "data/.tiny.lock" in locks(tmp_path), "nothing was left to release it"
 
-    process = runs.start("mini", tmp_path)  # in its training it does not hold the data any more
-    wait_for(tmp_path / "exp" / "ghostvlad_tiny-tiny" / "checkpoints" / "step-0000000.pt", process)
+    process = start_and_hold(runs, tmp_path, tmp_path / "exp" / "ghostvlad_tiny-tiny" / "checkpoints" / "step-0000000.pt")
     held = locks(tmp_path)
     kill(process)
     print(held)
-    assert held == ["exp/.ghostvlad_tiny-tiny-untrained.lock", "exp/.ghostvlad_tiny-tiny.lock"]
+    assert held == ["exp/.ghostvlad_tiny-tiny-untrained.lock", "exp/.ghostvlad_tiny-tiny.lock"], "in its training it does not hold the data any more"
     text = runs.run("mini", tmp_path, "--stop-stage", 3)
-    assert text.count(f": process {process.pid} is dead") == 1, "stages 0 to 3 do not need the untrained network's place"
-    assert locks(tmp_path) == ["exp/.ghostvlad_tiny-tiny-untrained.lock"]
+    dead = [line for line in text.splitlines() if line.endswith(f": process {process.pid} is dead")]
+    print("\n".join(dead))
+    assert [line.partition(": ")[0] for line in dead] == [str(tmp_path / lock) for lock in reversed(held)]
+    assert ": taken over from " in dead[0], "stage 3 writes there"
+    assert ": removed what was left by " in dead[1], "stages 0 to 3 do not need the untrained network's place"
+    assert locks(tmp_path) == []
 
 
 def test_experiments_of_the_same_data_run_beside_each_other(runs, tmp_path):
     """Both have to train; the data are done, so that nobody locks them."""
     workdir = runs.copy("mini", tmp_path)
-    first = runs.start("mini", workdir, "--name", "a")
-    wait_for(workdir / "exp" / ".ghostvlad_tiny-tiny-a.lock", first)
+    first = start_and_hold(runs, workdir, workdir / "exp" / ".ghostvlad_tiny-tiny-a.lock", "--name", "a")
     assert not [path for path in locks(workdir) if path.startswith("data")]
     assert "another run is at work here" in last_line(runs.run("mini", workdir, "--name", "a", code=1))
+    os.killpg(first.pid, signal.SIGCONT)
     runs.run("mini", workdir, "--name", "b", "--stop-stage", 3)
     first.communicate()
     assert first.returncode == 0
