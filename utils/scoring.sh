@@ -4,11 +4,12 @@
 # --operating-points and --allow-leakage ask for happens here, so that no recipe says it again.
 #   extract_embeddings MODEL EXP DATA TRAIN TEST   DATA/<set> -> EXP/embeddings/<set>; of the sets TEST (joined by commas) by all protocols, too
 #   extract_whole MODEL EXP DATA SETS [OPTION...]  whole utterances alone; options are those of steps.extract
-#   train_backends EMBEDDINGS UTT2SPK OUTPUT [OPTION...]  each back end, as OUTPUT/<scorer>; options are those of steps.train_backend
+#   train_backends EMBEDDINGS UTT2SPK OUTPUT [OPTION...]  each back end, as OUTPUT/<scorer>; options are those of steps.train_backend; trained ones stay
 #   score_trials BACKEND EXP DATA SET...           one back end: EXP/embeddings/<set>, DATA/<set>/trials -> EXP/scores/<set>/<scorer>.scores
 #   score_whole BACKEND EXP DATA SET...            the same of whole utterances alone
-#   score_systems EXP COHORT DATA DEV TEST...      each back end of EXP, normalised by the speakers of EXP/embeddings/COHORT, calibrated and fused by the
-#                                                  trials of DEV; DEV may be empty where nothing is calibrated
+#   score_systems EXP COHORT DATA DEV TEST...      each back end of EXP, normalised by the speakers of COHORT (a folder of embeddings), calibrated and fused
+#                                                  by the trials of DEV; DEV may be empty where nothing is calibrated
+#   first_scorer                                   prints the name of the first back end's scores
 #   evaluate_systems EXP DATA TRAIN DEV [OTHER...] error rates of EXP and of other experiments; TRAIN and DEV: data directories, or empty
 # SET and TEST may be several, joined by commas.  A recipe may set above its stages:
 #   policy=_copies     name of the augmented copies behind the back ends: a scorer is called <back end><policy>
@@ -19,11 +20,19 @@ IFS=, read -ra backends <<<"$backend"
 [ ${#backends[@]} -gt 0 ] || backends=("")
 IFS=, read -ra fused_with <<<"$fuse_with"
 [ "$fuse" = false ] || [ $((${#backends[@]} * (1 + ${#fused_with[@]}))) -gt 1 ] || fail_usage "--fuse needs several systems: --backend A,B or --fuse-with EXP"
+[ -z "$fuse_with" ] || [ "$fuse" = true ] || fail_usage "--fuse-with needs --fuse true"
+[ -z "$top_k" ] || [ "${score_norm#as_}" != "$score_norm" ] || fail_usage "--top-k needs --score-norm as_norm1 or as_norm2: the other norms take the whole cohort"
 
-scorer_of() {  # [YAML]
+scorer_of() {  # [YAML or folder of a trained back end]
   local name=${1:-cosine}
   name=${name##*/}
-  echo "${name%.yaml}${policy-}"
+  if [ -d "${1:-}" ]; then echo "$name"; else echo "${name%.yaml}${policy-}"; fi
+}
+
+first_scorer() { scorer_of "${backends[0]}"; }
+
+trained_at() {  # EXP [YAML or folder of a trained back end]
+  if [ -d "${2:-}" ]; then echo "$2"; else echo "$1/backend/$(scorer_of "${2:-}")"; fi
 }
 
 extract_embeddings() {
@@ -49,7 +58,7 @@ extract_sets() {
 train_backends() {
   local file
   for file in "${backends[@]}"; do
-    run python3 -m steps.train_backend "$1" "$3/$(scorer_of "$file")" ${file:+--config "$file" --utt2spk "$2"} "${@:4}"
+    [ -d "$file" ] || run python3 -m steps.train_backend "$1" "$3/$(scorer_of "$file")" ${file:+--config "$file" --utt2spk "$2"} "${@:4}"
   done
 }
 
@@ -88,7 +97,8 @@ score_cut() {
 score_systems() {
   local file
   [ -n "$4" ] || [ "$calibrate$fuse" = falsefalse ] || fail_usage "--calibrate and --fuse learn from a dev set, and there is none"
-  for file in "${backends[@]}"; do score_trials "$1/backend/$(scorer_of "$file")" "$1" "$3" ${4:+"$4"} "${@:5}"; done
+  [ -z "$(for file in "${backends[@]}"; do scorer_of "$file"; done | sort | uniq -d)" ] || fail_usage "--backend $backend: two of them have one name"
+  for file in "${backends[@]}"; do score_trials "$(trained_at "$1" "$file")" "$1" "$3" ${4:+"$4"} "${@:5}"; done
   each_cut finish_cut "$@"
 }
 
@@ -98,7 +108,7 @@ finish_cut() {
   for file in "${backends[@]}"; do
     scorer=$(scorer_of "$file")
     if [ "$score_norm" != none ]; then
-      normalise_cut "$scorer" ${dev:+"$dev"} "${test_sets[@]}"
+      normalise_cut "$(trained_at "$exp" "$file")" ${dev:+"$dev"} "${test_sets[@]}"
       scorer=${scorer}_$score_norm
     fi
     scorers+=("$scorer")
@@ -114,12 +124,12 @@ finish_cut() {
   [ "$fuse" = false ] || calibrate_trials fused "${all[@]}"
 }
 
-normalise_cut() {  # SCORER SET...
+normalise_cut() {  # BACKEND SET...
   local set sides scores
   for set in "${@:2}"; do
-    scores=$exp/scores/$set/${cut:+$cut/}$1
+    scores=$exp/scores/$set/${cut:+$cut/}${1##*/}
     sides_of "$exp/embeddings" "$data" "$set"
-    run python3 -m steps.normalise_scores "$scores.scores" "$exp/backend/$1" "$exp/embeddings/$set${cut:+/$cut}" "$data/$set" "$exp/embeddings/$cohort" \
+    run python3 -m steps.normalise_scores "$scores.scores" "$1" "$exp/embeddings/$set${cut:+/$cut}" "$data/$set" "$cohort" \
       "${scores}_$score_norm.scores" --method "$score_norm" ${top_k:+--top-k "$top_k"} --allow-leakage "$allow_leakage" ${sides[@]+"${sides[@]}"}
   done
 }

@@ -25,7 +25,7 @@ trim=false      # cut silence out when packing
 split=false     # make every stretch of speech of train an utterance of its own when packing
 augmentation=   # path: what happens to training crops, as in conf/augmentation/, instead of the YAML's section
 copies=         # path: policy of augmented copies of train for the back end, as in conf/augmentation/
-backend=        # paths: back ends, joined by commas, of conf/backends/*.yaml; default: cosine after subtraction of the mean
+backend=        # paths: back ends, joined by commas, of conf/backends/*.yaml, or folders of trained ones; default: the recipe's cosine
 test_protocols= # besides whole utterances, joined by commas: names of conf/protocols/*.yaml, for both sides of dev and test trials
 score_norm=none # one of none, z_norm, t_norm, s_norm, as_norm1, as_norm2: of scores, by a cohort of the means of the training speakers
 top_k=          # members of the cohort that adaptive norms take; default: 300, or a quarter of a smaller cohort
@@ -118,7 +118,10 @@ done
 case ${seed-1} in '' | *[!0-9]*) fail_usage "--seed is a whole number from 0 on, not '$seed'" ;; esac
 case $name in *[!A-Za-z0-9._-]*) fail_usage "--name is part of a folder's name: letters, digits, dots, dashes and underscores, not '$name'" ;; esac
 for option in config vad augmentation copies backend; do
-  while IFS= read -r -d , file; do [ -z "$file" ] || [ -f "$file" ] || fail_usage "--$option $file: no such file"; done <<<"${!option:-},"
+  while IFS= read -r -d , file; do
+    [ -z "$file" ] || [ -f "$file" ] || { [ "$option" = backend ] && [ -f "$file/backend.json" ]; } || fail_usage "--$option $file: $(
+      if [ -d "$file" ]; then echo "a folder without backend.json, expected a YAML or a folder of steps.train_backend"; else echo "no such file"; fi)"
+  done <<<"${!option:-},"
 done
 for protocol_name in ${test_protocols//,/ }; do [ -f "conf/protocols/$protocol_name.yaml" ] || fail_usage "--test-protocols $protocol_name: no such file in conf/protocols/"; done
 case " $launchers" in *" $cmd "*) ;; *) fail_usage "--cmd is one of: $launchers; not '$cmd'" ;; esac

@@ -73,7 +73,7 @@ if at_stage 5 "train the back end"; then
 fi
 
 if at_stage 6 "score dev and test trials"; then
-  score_systems "$exp" "$enlarged" "$packed" dev test
+  score_systems "$exp" "$exp/embeddings/$enlarged" "$packed" dev test
   for baseline in "$untrained" "$mfcc" "$channel"; do
     score_whole "$baseline/backend/cosine" "$baseline" "$packed" dev test
   done

@@ -21,9 +21,10 @@ config=                         # path: network, loss and regime; default: the s
 . utils/stages.sh "$@"
 [ -n "$vctk" ] || fail_usage "--vctk is needed: the folder that holds wav48/ or wav48_silence_trimmed/ (see recipes/vctk_ge2e/README.md)"
 [ "$mode$noisy_vctk" != td ] || fail_usage "--noisy-vctk is needed in mode td: the folder that holds clean_testset_wav/ and noisy_testset_wav/"
-[ "$copies$backend$score_norm$calibrate$fuse" = nonefalsefalse ] || fail_usage "--copies, --backend, --score-norm, --calibrate and --fuse are not for this recipe: the plain cosine decides"
+[ -z "$copies" ] || [ -n "$noisy_vctk" ] || fail_usage "--copies needs --noisy-vctk: their noise is from there"
 [ "$trim$split" = falsefalse ] || fail_usage "--trim and --split are not for this recipe: --mode decides (td: trimmed, ti: split)"
-kind=$mode$([ "$mode" = ti ] || echo "-$protocol") own_vad=${vad:+-$(basename "$vad" .yaml)} cut=trim packing=(--trim true) lost=0.01 noises=1
+kind=$mode$([ "$mode" = ti ] || echo "-$protocol") own_vad=${vad:+-$(basename "$vad" .yaml)} cut=trim packing=(--trim true) lost=0.01 noises=1 plain=(--subtract-mean false)
+[ -z "$backend" ] || plain=()
 variant=$kind$([ "$mic" = 1 ] || echo "-mic$mic")${dev_speakers:+-dev$dev_speakers}${top_db:+-top$top_db}$([ "$seed" = 1 ] || echo "-seed$seed")$own_vad
 [ "$kind" != td-seed ] || packing=(--trim true --last-seconds 0.79) noises=$utterances  # as published: 80 frames, in so many noises
 [ "$mode" = td ] || cut=split packing=(--split true --min-seconds 1.825) lost=0.9  # as published: pieces of 180 frames; recordings without any are left out
@@ -34,7 +35,7 @@ data=$workdir/data/$variant packed=$workdir/data/$variant/packed_${sample_rate_h
 spoken=$packed/whole heard=$packed/$([ "$mode" = td ] && echo noisy || echo whole) tested=$packed/tested packing=("${packing[@]}" --sample-rate-hz "$sample_rate_hz")
 enrolled=test sets=$([ "$dev_speakers" = 0 ] || echo "dev ")test dev=$([ "$dev_speakers" = 0 ] || echo "$tested/dev") suffix=$([ "$variant" = td-prompted ] || echo "-$variant")
 exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
-untrained=$exp-untrained mfcc=$workdir/exp/mfcc_stats_$sample_rate_hz$suffix drawing=(${bank:+--bank "$bank"} --seed "$seed" ${augmentation:+--augmentation "$augmentation"})
+policy=${copies:+_$(basename "$copies" .yaml)} enlarged=train$policy untrained=$exp-untrained mfcc=$workdir/exp/mfcc_stats_$sample_rate_hz$suffix drawing=(${bank:+--bank "$bank"} --seed "$seed" ${augmentation:+--augmentation "$augmentation"})
 
 if at_stage 0 "prepare data directories"; then
   run python3 -m local.prepare_vctk "$vctk" "$data" --mode "$mode" --protocol "$protocol" --mic "$mic" --allow-incomplete "$allow_incomplete" \
@@ -54,6 +55,8 @@ if at_stage 2 "pack audio and prepare augmentation"; then
     run python3 -m steps.collect_packed "$data/$set" "$spoken/$set" --jobs "$nj" --max-policy-fraction "$lost"
   done
   [ -z "$bank" ] || run python3 -m steps.augment "$bank" --sample-rate-hz "$sample_rate_hz" --noise "$data/noise"
+  [ -z "$copies" ] || $cmd JOB=1:"$nj" "$spoken/$enlarged/log/copies.JOB.log" python3 -m steps.augment_copies "$spoken/train" "$bank" "$copies" "$spoken/$enlarged" --one-copy-per-transform --seed "$seed" --job "JOB/$nj"
+  [ -z "$copies" ] || run python3 -m steps.collect_copies "$spoken/train" "$spoken/$enlarged" --include-originals --jobs "$nj"
   [ "$mode" = ti ] || run python3 -m steps.augment "${bank}_test" --sample-rate-hz "$sample_rate_hz" --noise "$data/noise_test"
   for set in $sets; do
     [ "$mode" = ti ] || $cmd JOB=1:"$nj" "$heard/$set/log/copies.JOB.log" python3 -m steps.augment_copies "$spoken/$set" "${bank}_test" \
@@ -69,19 +72,21 @@ if at_stage 3 "train the network"; then
 fi
 
 if at_stage 4 "extract embeddings"; then
+  extract_whole "$exp" "$exp" "$spoken" "$enlarged"
   extract_embeddings "$exp" "$exp" "$tested" "" "${sets/ /,}"
   extract_whole "$exp" "$untrained" "$tested" "${sets/ /,}" --checkpoint step-0000000  # what the trained network has to beat
   run python3 -m steps.extract_mfcc_stats "$tested" "$mfcc/embeddings" --sets "[${sets/ /, }]"
 fi
 
 if at_stage 5 "train the back end"; then
-  for system in "$exp" "$untrained" "$mfcc"; do  # the plain cosine, which has nothing to learn
+  train_backends "$exp/embeddings/$enlarged" "$spoken/$enlarged/utt2spk" "$exp/backend" ${dev:+--adaptation "$exp/embeddings/dev"} ${plain[@]+"${plain[@]}"}
+  for system in "$untrained" "$mfcc"; do
     run python3 -m steps.train_backend "$system/embeddings/test" "$system/backend/cosine" --subtract-mean false
   done
 fi
 
 if at_stage 6 "score dev and test trials"; then
-  score_trials "$exp/backend/cosine" "$exp" "$tested" "${sets/ /,}"
+  score_systems "$exp" "$exp/embeddings/$enlarged" "$tested" "${dev:+dev}" test
   for system in "$untrained" "$mfcc"; do
     score_whole "$system/backend/cosine" "$system" "$tested" "${sets/ /,}"
   done
@@ -89,7 +94,7 @@ fi
 
 if at_stage 7 "report"; then
   evaluate_systems "$exp" "$tested" "$spoken/train" "$dev" "$untrained" "$mfcc"
-  run python3 -m steps.similarity_matrix "$exp/scores/test/cosine.scores" "$tested/test" "$exp/similarity/test"
+  run python3 -m steps.similarity_matrix "$exp/scores/test/$(first_scorer).scores" "$tested/test" "$exp/similarity/test"
   run python3 -m steps.illustrate "$data/train" "$spoken/train" "$config" "$exp/pictures" "${drawing[@]}"
   run python3 -m steps.report "$exp" "$data" --packed "$packed"
 fi

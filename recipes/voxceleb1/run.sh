@@ -80,7 +80,7 @@ if at_stage 5 "train the back end"; then
 fi
 
 if at_stage 6 "score dev and test trials"; then
-  score_systems "$exp" "$enlarged" "$data/tests" "$dev" "$tests"
+  score_systems "$exp" "$exp/embeddings/$enlarged" "$data/tests" "$dev" "$tests"
 fi
 
 if at_stage 7 "report"; then

@@ -65,7 +65,7 @@ def test_the_conditions_are_those_of_the_names(corpus, tmp_path):
     assert found == {"room": "rm2", "distractor": "babb", "mic": "lav", "place": "wlo", "angle": "000", "session": "ch100031"}
     prepare_voices(corpus, tmp_path, part="eval")
     rooms = read_map(tmp_path / "voices_eval" / "utt2room")
-    assert rooms["sp0039-VOiCES_2019_Challenge_SID_eval_003901"] == "rm4"
+    assert rooms["sp3039-VOiCES_2019_Challenge_SID_eval_303901"] == "rm4"
     assert Counter(rooms.values()) == {"rm3": 12, "rm4": 8}
 
 

@@ -47,10 +47,11 @@ def make_voices(folder: Path, part: str = "dev", num_speakers: int = 6, tests_pe
         The folder.
     """
     assert set(flaws) <= set(FLAWS), flaws
-    folder, speakers = Path(folder), [f"sp{32 + 7 * number:04d}" for number in range(num_speakers)]
+    first = {"dev": 32, "eval": 3032}[part]  # no speaker is in both sets
+    folder, speakers = Path(folder), [f"sp{first + 7 * number:04d}" for number in range(num_speakers)]
     enrolments, tests = [], []  # (speaker, name)
     for index, speaker in enumerate(speakers):
-        random = np.random.default_rng([seed, index])
+        random = np.random.default_rng([seed, index, *([1] if part == "eval" else [])])
         voice = draw_voice(random, "mf"[index % 2], False)
         for number in range(tests_per_speaker + 1):
             name = recording_name(part, speaker, index, number)

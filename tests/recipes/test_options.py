@@ -24,7 +24,7 @@ POLICY = "recipes/mini/conf/augmentation/copies.yaml"
 PLDA, CORPORA, MOVED, RUNS = "{runs}/corpora/tiny_plda.yaml", "{runs}/corpora", "{runs}/moved", "{runs}"
 
 REFUSED = "refused"
-NOTHING = "dddddddd"      # how it is run, or asked for without what it belongs to
+NOTHING = "dddddddd"      # how it is run
 VARIANT = "nnnnnnnn"      # other data
 CUT = "ddnnnnnn"          # the same recordings, cut or sampled otherwise
 EXPERIMENT = "dddnpppn"   # another network; the baselines' embeddings, back ends and scores are there
@@ -46,7 +46,7 @@ SHARED = {
     "copies": (f"--copies {POLICY}", "ddpdppps"),  # of train, for the back end alone
     "backend": (f"--backend {PLDA}", BACKEND), "fuse": (f"--fuse --backend conf/backends/cosine.yaml,{PLDA}", BACKEND),
     "score_norm": ("--score-norm s_norm", SCORES), "calibrate": ("--calibrate true", SCORES),
-    "top_k": ("--top-k 3", NOTHING), "fuse_with": (f"--fuse-with {RUNS}/x", NOTHING),  # without --score-norm and --fuse
+    "top_k": ("--top-k 3", REFUSED), "fuse_with": (f"--fuse-with {RUNS}/x", REFUSED),  # without --score-norm and --fuse
     "allow_leakage": ("--allow-leakage", REPORT), "operating_points": ("--operating-points 0.001", REPORT),
     "steps": ("--steps 4", TRAINING), "num_threads": ("--num-threads 1", TRAINING),  # sums depend on the threads
     "processes": ("--processes 2", NOTHING), "nodes": ("--nodes 2 --cmd slurm", NOTHING),
@@ -77,16 +77,19 @@ OF_RECIPE = {
         "dev_speakers": ("--dev-speakers 0", VARIANT), "allow_incomplete": ("--allow-incomplete", NEW_LISTS),
         "utterances": ("--utterances 1", "ddssssss"), "seed": ("--seed 2", VARIANT), "config": (f"--config {CORPORA}/tiny.yaml", EXPERIMENT),
         "sample_rate_hz": ("--sample-rate-hz 16000", "ddnsssss"),  # the network's stands in its YAML, so that it would be another experiment's
-        **{name: (SHARED[name][0], REFUSED) for name in ("trim", "split", "copies", "backend", "fuse", "score_norm", "calibrate")},
+        "copies": ("--copies recipes/vctk_ge2e/conf/augmentation/copies.yaml", "ddpdppps"),
+        "fuse": (f"--fuse --backend conf/backends/plain_cosine.yaml,{PLDA}", BACKEND),  # the name of cosine.yaml is that of the plain default here
+        **{name: (SHARED[name][0], REFUSED) for name in ("trim", "split")},
     },
     "voices": {
         "voices": (f"--voices {MOVED}/voices", NEW_LISTS), "set": ("--set eval", VARIANT),
         "model": (f"--model {RUNS}/mini/exp/ghostvlad_tiny-tiny", "dddnnnnn"), "name": ("--name other", "dddnnnnn"),
-        "backend_dir": (f"--backend-dir {RUNS}/speechocean762/exp/tiny/backend/cosine", "dddddess"),
+        "train_data": (f"--train-data {RUNS}/speechocean762/data/fold1/packed_16000/train", REPORT),
+        "backend": (f"--backend {RUNS}/speechocean762/exp/tiny/backend/cosine", "ddddddss"),
         "test_seconds": ("--test-seconds 1", "ddddpdns"), "allow_incomplete": ("--allow-incomplete", NEW_LISTS),
         "num_threads": ("--num-threads 1", NOTHING),
-        **{name: (SHARED[name][0], REFUSED) for name in ("split", "augmentation", "copies", "backend", "steps", "processes", "fuse", "score_norm",
-                                                         "calibrate")},
+        **{name: (SHARED[name][0], REFUSED) for name in ("split", "augmentation", "copies", "steps", "processes", "nodes", "fuse", "score_norm",
+                                                         "calibrate")},  # the last three: without --set both or --train-data
     },
     "voxceleb1": {
         "voxceleb1": (f"--voxceleb1 {MOVED}/voxceleb1", NEW_LISTS), "voxceleb2": (f"--voxceleb2 {MOVED}/voxceleb2", NEW_LISTS),
@@ -109,6 +112,8 @@ def stages_say(runs, recipe: str, words: str) -> str:
     moved, plan = runs.base / "moved", runs.base / f"{recipe}.plan"
     if not moved.exists():
         moved.symlink_to(runs.base / "corpora")
+    if "{runs}/mini/" in words:
+        runs.whole("mini")
     options = [*runs.options_of(recipe), "--workdir", runs.whole(recipe), *(word.format(runs=runs.base) for word in words.split())]
     plan.unlink(missing_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SV_")} | {"SV_PLAN": str(plan)}

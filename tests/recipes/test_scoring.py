@@ -23,7 +23,7 @@ if at_stage 5 "train the back end"; then
   train_backends exp/embeddings/train data/train/utt2spk exp/backend --adaptation exp/embeddings/dev
 fi
 if at_stage 6 "score"; then
-  score_systems exp train data {dev} {test}
+  score_systems exp exp/embeddings/train data {dev} {test}
   [ -z "${{baseline-}}" ] || score_whole other/backend/cosine other data {test}
 fi
 if at_stage 7 "report"; then
@@ -108,12 +108,38 @@ def test_every_option_has_its_commands(plan):
     assert [option(evaluate, name) for name in ("--cohort", "--calibration", "--operating-points")] == ["[data/train]", "[dev]", "0.001,0.1:2:1"]
 
 
+def test_a_back_end_that_is_trained_already_is_taken_as_it_is(plan, tmp_path):
+    trained = tmp_path / "elsewhere" / "plda"
+    trained.mkdir(parents=True)
+    (trained / "backend.json").write_text("{}")
+    found = plan("--backend", f"conf/backends/cosine.yaml,{trained}", "--score-norm", "s_norm", names="policy=_copies")
+    assert [words[1] for words in found["train_backend"]] == ["exp/backend/cosine_copies"]
+    assert [(words[0], words[3]) for words in found["score"][2:]] == [(str(trained), f"exp/scores/{name}/plda.scores") for name in ("dev", "test")]
+    assert found["normalise_scores"][3][:2] == ["exp/scores/test/plda.scores", str(trained)]
+    for given, complaint in ((tmp_path / "elsewhere", "a folder without backend.json"), (tmp_path / "none", "no such file"),
+                             (f"{trained},{trained}", "two of them have one name")):
+        done = start(tmp_path / "run.sh", tmp_path / "plan", "--backend", str(given))
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+        assert complaint in done.stderr
+
+
 @pytest.mark.parametrize(("names", "protocols"), [("", "whole_reversed,whole_reversed"), ("cuts=whole,centre_2s", "centre_2s")])
 def test_a_protocol_that_would_be_scored_twice_in_one_place_is_refused(plan, tmp_path, names, protocols):
     plan(names=names)
     done = start(tmp_path / "run.sh", tmp_path / "plan", "--test-protocols", protocols)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert f"--test-protocols {protocols}: each once" in done.stderr
+
+
+@pytest.mark.parametrize(("options", "complaint"), [
+    (["--top-k", "5"], "--top-k needs --score-norm as_norm1 or as_norm2"), (["--score-norm", "s_norm", "--top-k", "5"], "--top-k needs --score-norm"),
+    (["--fuse-with", "elsewhere"], "--fuse-with needs --fuse true"), (["--fuse"], "--fuse needs several systems"),
+], ids=str)
+def test_an_option_without_what_it_belongs_to_is_refused(plan, tmp_path, options, complaint):
+    plan()
+    done = start(tmp_path / "run.sh", tmp_path / "plan", *options)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert complaint in done.stderr
 
 
 def test_cut_sides_and_models_of_several_utterances(plan):

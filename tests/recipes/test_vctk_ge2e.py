@@ -52,6 +52,26 @@ def test_prompted_enrols_with_some_sentences_and_tests_others_and_the_ledger_cou
 
 
 @pytest.mark.slow
+def test_other_back_ends_with_noisy_copies_norms_calibration_and_fusion(runs, tmp_path):
+    """Models of several utterances on one side, single utterances on the other; dev, which teaches, has single ones on both."""
+    workdir, plda = runs.copy("vctk_ge2e", tmp_path), runs.base / "corpora" / "tiny_plda.yaml"
+    both = ["--backend", f"conf/backends/plain_cosine.yaml,{plda}", "--copies", "recipes/vctk_ge2e/conf/augmentation/copies.yaml",
+            "--score-norm", "s_norm"]
+    learnt = ["--calibrate", "true", "--fuse", "true", "--fuse-with", workdir / "exp" / "mfcc_stats_8000"]
+    for options in both, learnt:
+        print(runs.run("vctk_ge2e", workdir, *options))
+        assert "nothing to do" in runs.run("vctk_ge2e", workdir, *options)
+    rows = {(row["test_set"], row["backend"]): row for row in json.loads((workdir / "exp" / "tiny_ge2e" / "results.json").read_text())
+            if row["subset"] == "all" and row["system"] == "tiny_ge2e"}
+    scorers = {f"{name}_copies{norm}" for name in ("plain_cosine", "tiny_plda") for norm in ("", "_s_norm")} | {"cosine"}
+    assert {name for part, name in rows if part == "dev"} == scorers
+    assert {name for part, name in rows if part == "test"} == scorers | {"cosine_calibrated", "fused"}
+    same = {rows["test", name]["eer_percent"] for name in ("cosine", "plain_cosine_copies", "cosine_calibrated")}
+    assert len(same) == 1, "nothing is learnt from copies, and a calibration keeps the order"
+    assert all(row["watermarks"] == [PROMPTED] for row in rows.values())
+
+
+@pytest.mark.slow
 def test_seed_tests_the_recording_that_it_enrols_in_other_noise(runs, tmp_path):
     """On 0.92 with its second microphone; utterances are the last 80 frames of the one sentence."""
     corpus = make_vctk(tmp_path / "vctk", "0.92", num_speakers=14, sentences=2, seconds=1.3)
@@ -95,7 +115,8 @@ def test_ti_splits_at_silences_and_keeps_recordings_apart_and_works_without_dev(
 @pytest.mark.parametrize(("options", "complaint"), [
     ([], "--vctk is needed"), (["--vctk=."], "--noisy-vctk is needed in mode td"), (["--vctk=.", "--mode=tx"], "option --mode is one of td, ti"),
     (["--vctk=.", "--mic=3"], "option --mic is one of 1, 2"), (["--vctk=.", "--protocol=both"], "option --protocol is one of prompted, seed"),
-    (["--vctk=.", "--mode=ti", "--copies=conf/augmentation/vgg.yaml"], "--copies, --backend, --score-norm, --calibrate and --fuse are not for"),
+    (["--vctk=.", "--mode=ti", "--copies=conf/augmentation/vgg.yaml"], "--copies needs --noisy-vctk"),
+    (["--vctk=.", "--mode=ti", "--split"], "--trim and --split are not for this recipe"),
 ], ids=str)
 def test_a_wrong_command_line_is_one_line_and_2(tmp_path, options, complaint):
     text = run("vctk_ge2e", "--workdir", tmp_path / "work", *options, code=2)

@@ -1,14 +1,11 @@
-"""The voices recipe on its look-alike: conditions with their trials, short tests, the evaluation set by an adapted PLDA, lost files, refusals."""
+"""The voices recipe on its look-alike: conditions with their trials, short tests, both sets by an adapted PLDA, lost files, refusals."""
 
 import json
 import re
-import subprocess
-import sys
 
 import pytest
 
 from steps.import_model import import_model
-from tests.conftest import ROOT
 from tests.lookalike.voices import DEV_HOME, make_voices
 from tests.published_files import save_as
 from tests.published_weights import read_published
@@ -17,7 +14,7 @@ from tests.recipes.runs import last_line, run
 pytestmark = pytest.mark.slow
 ADAPTED_PLDA = """
 name: plda
-links: [{name: mean, of: adaptation}, {name: lda, dim: 4}, {name: length_norm}]
+links: [{name: mean, of: adaptation}, {name: whiten, dim: 6}, {name: length_norm}]
 adaptation: {name: kaldi, within_covar_scale: 0.75, between_covar_scale: 0.25}
 """
 
@@ -52,18 +49,29 @@ def test_short_tests_stand_beside_the_whole_ones_and_enrolment_stays_whole(runs,
     assert "nothing to do" in runs.run("voices", workdir, "--test-seconds", "1")
 
 
-def test_the_evaluation_set_by_a_plda_that_was_adapted_to_the_development_set(runs, tmp_path):
-    """Trained on what has speakers here, the evaluation set's own embeddings, adapted to the development set's: the mechanism, no result."""
-    runs.run("voices", tmp_path, "--set", "eval")
-    (tmp_path / "plda.yaml").write_text(ADAPTED_PLDA)
-    backend, dev = tmp_path / "plda_voices", runs.whole("voices")
-    train = ["steps.train_backend", tmp_path / "exp" / "tiny-eval" / "embeddings" / "voices_eval", backend, "--config", tmp_path / "plda.yaml",
-             "--utt2spk", tmp_path / "data" / "eval" / "voices_eval" / "utt2spk", "--adaptation", dev / "exp" / "tiny" / "embeddings" / "voices_dev"]
-    subprocess.run([sys.executable, "-m", *map(str, train)], cwd=ROOT, check=True, capture_output=True)
-    runs.run("voices", tmp_path, "--set", "eval", "--backend-dir", backend)
-    rows = [row for row in results(tmp_path, "tiny-eval") if row["subset"] == "all"]
-    assert {row["backend"] for row in rows} == {"cosine", "plda_voices"}
-    assert {row["test_set"] for row in rows} == {"voices_eval"}
+def everything(runs, tmp_path):
+    """Options that --set both makes possible: an adapted PLDA, a back end that the network's own recipe trained, and all that follows them."""
+    (tmp_path / "adapted.yaml").write_text(ADAPTED_PLDA)
+    trained = runs.whole("speechocean762")
+    (train_data,) = trained.glob("data/*/packed_16000/train")
+    return ["--set", "both", "--train-data", train_data, "--backend", f"{tmp_path / 'adapted.yaml'},{model_of(runs) / 'backend' / 'cosine'}",
+            "--score-norm", "as_norm1", "--calibrate", "true", "--fuse", "true"]
+
+
+def test_both_sets_dev_adapts_calibrates_and_fuses_and_eval_is_the_test(runs, tmp_path):
+    options = everything(runs, tmp_path)
+    print(runs.run("voices", tmp_path / "work", *options))
+    rows = {(row["test_set"], row["backend"]): row for row in results(tmp_path / "work", "tiny-both") if row["subset"] == "all"}
+    scorers = {f"{name}{ending}" for name in ("adapted", "cosine") for ending in ("", "_as_norm1")}
+    assert {name for part, name in rows if part == "voices_dev"} == scorers
+    assert {name for part, name in rows if part == "voices_eval"} == scorers | {"adapted_as_norm1_calibrated", "cosine_as_norm1_calibrated", "fused"}
+    calibrated = rows["voices_eval", "adapted_as_norm1_calibrated"]
+    assert calibrated["eer_percent"] == rows["voices_eval", "adapted_as_norm1"]["eer_percent"], "a calibration keeps the order"
+    assert (calibrated["targets"], calibrated["nontargets"]) == (24, 120)
+    receipt = tmp_path / "work" / "exp" / "tiny-both" / "backend" / "adapted" / "receipts" / "train_backend.json"
+    assert "adaptation" in json.loads(receipt.read_text())["inputs"]
+    assert not (tmp_path / "work" / "exp" / "tiny-both" / "backend" / "cosine").exists(), "it was trained elsewhere"
+    assert "nothing to do" in runs.run("voices", tmp_path / "work", *options)
 
 
 def test_lost_files_are_an_error_and_with_leave_a_watermark(runs, tmp_path):
@@ -75,12 +83,16 @@ def test_lost_files_are_an_error_and_with_leave_a_watermark(runs, tmp_path):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    (["--set", "test"], "--set is one of dev, eval, not 'test'"),
+    (["--set", "test"], "--set is one of dev, eval, both, not 'test'"),
     (["--test-seconds", "4"], "--test-seconds is one of 1, 2, 3, 5, not '4'"),
     (["--model", "."], "no config.yaml in it"),
-    (["--backend-dir", "."], "no backend.json in it"),
-    (["--steps", "3"], "nothing is trained here"),
-    (["--split"], "nothing is trained here"),
+    (["--backend", "."], "a folder without backend.json"),
+    (["--backend", "conf/backends/plda.yaml"], "--backend of a YAML needs --train-data"),
+    (["--train-data", "."], "no utt2spk in it"),
+    (["--score-norm", "s_norm"], "--score-norm needs --train-data"),
+    (["--calibrate"], "--calibrate and --fuse need --set both"),
+    (["--steps", "3"], "no network is trained here"),
+    (["--split"], "no network is trained here"),
 ])
 def test_a_wrong_command_line_is_refused_before_anything_runs(runs, tmp_path, options, message):
     given = ["--voices", runs.base / "corpora" / "voices", "--model", model_of(runs), "--workdir", tmp_path / "out"]
