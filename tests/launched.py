@@ -113,11 +113,11 @@ class Launching:
         """Let them go on."""
         (self.folder / "release").touch()
 
-    def begin(self, *resources: str) -> subprocess.Popen:
+    def begin(self, *resources: str, **how) -> subprocess.Popen:
         """Launch; what it says is in a file."""
         self.said = self.folder / f"said.{len(list(self.folder.glob('said.*')))}"
         with open(self.said, "w") as file:
-            return self.start(*resources, stderr=file)
+            return self.start(*resources, stderr=file, **how)
 
     def says(self, process: subprocess.Popen, words: str) -> str:
         """Wait until the launcher that was begun last has said what a regular expression finds; the words found."""

@@ -41,6 +41,7 @@ def test_a_chain_of_jobs_runs_the_stages_and_returns_at_once(slurm_environment, 
     print(f"returned after {time.monotonic() - began:.1f} s")
     jobs = re.findall(r"job (\d+);", text)
     assert len(jobs) == 8
+    assert "export SV_VISIBLE_SECONDS=30\n" in (recipe.workdir / "log" / "stage3.sh").read_text()
     wait_for(lambda: not recipe.ask("squeue", "--noheader", f"--jobs={','.join(jobs)}").strip())
     logs = "\n".join(path.read_text()[-500:] for path in sorted(recipe.workdir.glob("log/stage*.log")))
     assert recipe.run("--submit-all").startswith("nothing to do"), logs
