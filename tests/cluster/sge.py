@@ -102,7 +102,7 @@ def configure(folder: Path, environment: Mapping[str, str]) -> None:
         path.write_text(text)
         tell(environment, "qconf", option, path)
 
-    def changed(shown: str, **values: object) -> str:
+    def changed(shown: str, values: Mapping[str, object]) -> str:
         lines = [line.split(maxsplit=1) for line in shown.replace("\\\n", " ").splitlines()]
         return "".join(f"{name} {values.get(name, ' '.join(rest))}\n" for name, *rest in filter(None, lines))
 
@@ -111,11 +111,12 @@ def configure(folder: Path, environment: Mapping[str, str]) -> None:
     given("-Ae", HOST)
     given("-Ap", SMP)
     given("-Aprj", PROJECT)
-    given("-Msconf", changed(tell(environment, "qconf", "-ssconf"), schedule_interval="0:0:1", flush_submit_sec=1, flush_finish_sec=1,
-                             load_formula="slots"))
+    soon = {"schedule_interval": "0:0:1", "flush_submit_sec": 1, "flush_finish_sec": 1, "load_formula": "slots"}
+    given("-Msconf", changed(tell(environment, "qconf", "-ssconf"), soon))
     for name, slots in QUEUES.items():
-        given("-Aq", changed(tell(environment, "qconf", "-sq"), qname=name, hostlist="localhost", slots=slots, pe_list="smp",
-                             load_thresholds="NONE", shell="/bin/bash", notify="00:00:05"))
+        queue = {"qname": name, "hostlist": "localhost", "slots": slots, "pe_list": "smp", "load_thresholds": "NONE", "shell": "/bin/bash",
+                 "notify": "00:00:05"}
+        given("-Aq", changed(tell(environment, "qconf", "-sq"), queue))
 
 
 def tell(environment: Mapping[str, str], *words: object) -> str:

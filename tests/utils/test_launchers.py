@@ -11,7 +11,11 @@ import pytest
 from tests.cluster.daemons import wait_for
 from tests.launched import Launching
 from utils.errors import UserError
+from utils.launchers import follow
 from utils.launchers.__main__ import parse
+from utils.launchers.array import Array
+from utils.launchers.record import Submission, write_record
+from utils.launchers.site import Site
 
 
 @pytest.fixture
@@ -85,6 +89,27 @@ def test_no_more_tasks_run_at_once_than_cores_may_be_used(launch, tmp_path):
     launch.release()
     launch.finish(process)
     assert launch.runs() == ["1", "2", "3"]
+
+
+def test_tasks_that_ended_while_no_launcher_watched_are_looked_at_again_before_they_are_submitted(tmp_path, monkeypatch):
+    class Engine:
+        name = "slurm"
+
+        def look(self, job):
+            return {}
+
+        def numbers(self, jobs):
+            raise AssertionError(f"{jobs} would be submitted a second time")
+
+    array = Array(f"{tmp_path}/JOB.log", ["step", "JOB"], [1, 2], site=Site(tmp_path / "site.conf"))
+    write_record(array.beside("jobs.json"), "slurm", [Submission("", {1: 1, 2: 2}, job="7")])
+    monkeypatch.setattr(follow, "unfinished", lambda command, jobs: {})
+    assert follow.follow(Engine(), array) == {}
+    assert not array.beside("jobs.json").exists()
+    write_record(array.beside("jobs.json"), "slurm", [Submission("", {1: 1, 2: 2}, job="7")])
+    monkeypatch.setattr(follow, "unfinished", lambda command, jobs: {2: ""})
+    with pytest.raises(AssertionError, match=r"^\[2\] would"):
+        follow.follow(Engine(), array)
 
 
 def test_resources_and_limits_are_parsed():
