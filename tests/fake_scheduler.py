@@ -11,13 +11,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
 HOME = Path(os.environ.get("FAKE_CLUSTER", "."))
 COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "qsub", "qstat", "qacct", "qdel")
-LATE_SECONDS = 2.0
 
 
 def install(folder: Path) -> dict[str, str]:
@@ -106,8 +104,7 @@ def spoil(fault: str, real: str) -> None:
         os.truncate(work_folder / f"out.{real}", 0)
     if fault == "late":
         receipt = next(work_folder.glob(f"receipts/*.{real}of*.json"))
-        hidden = receipt.rename(HOME / receipt.name)
-        subprocess.Popen(["sh", "-c", f"sleep {LATE_SECONDS}; mv {hidden} {receipt}"], start_new_session=True)
+        receipt.rename(HOME / f"{receipt.name}.late")  # whoever tests brings it back
 
 
 def cancel(job: str) -> None:
@@ -188,5 +185,4 @@ def main(command: str, words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    started = time.monotonic()
     main(sys.argv[1], sys.argv[2:])

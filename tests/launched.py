@@ -1,10 +1,12 @@
 """A step for the tests of launchers, which goes wrong as files in its folder say, and how it is launched as an array of three."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.cluster.daemons import PATIENCE_SECONDS, wait_for
 from tests.conftest import ROOT
 
 STEP = '''"""A step that fails for the parts named in the file `fail`."""
@@ -93,11 +95,51 @@ class Launching:
         words = self.words(*resources, tasks=tasks, also=also)
         return subprocess.run(words, cwd=ROOT, env=self.environment, text=True, capture_output=True, check=False)
 
-    def start(self, **how) -> subprocess.Popen:
+    def start(self, *resources: str, **how) -> subprocess.Popen:
         """Launch."""
-        return subprocess.Popen(self.words(), cwd=ROOT, env=self.environment, text=True, **how)
+        return subprocess.Popen(self.words(*resources), cwd=ROOT, env=self.environment, text=True, **how)
 
     def runs(self) -> list[str]:
         """Parts that were worked on, each as often as it was."""
         path = self.folder / "runs"
         return sorted(word[0] for word in path.read_text().split()) if path.exists() else []
+
+    def hold(self, *parts: int) -> None:
+        """Have tasks wait for `release`."""
+        for part in parts:
+            (self.folder / f"fail.{part}").write_text("hold")
+
+    def release(self) -> None:
+        """Let them go on."""
+        (self.folder / "release").touch()
+
+    def begin(self, *resources: str, **how) -> subprocess.Popen:
+        """Launch; what it says is in a file."""
+        self.said = self.folder / f"said.{len(list(self.folder.glob('said.*')))}"
+        with open(self.said, "w") as file:
+            return self.start(*resources, stderr=file, **how)
+
+    def says(self, process: subprocess.Popen, words: str) -> str:
+        """Wait until the launcher that was begun last has said what a regular expression finds; the words found."""
+        def found():
+            ended = process.poll() is not None
+            return re.search(words, self.said.read_text()) or ended
+        match = wait_for(found, self.said.read_text)
+        assert match is not True, f"no '{words}' in:\n{self.said.read_text()}"
+        return match[0]
+
+    def job_of(self, process: subprocess.Popen) -> str:
+        """The scheduler's number of what the launcher that was begun last has submitted."""
+        return self.says(process, r"(?<=as job )\d+")
+
+    def finish(self, process: subprocess.Popen, code: int = 0) -> str:
+        """Wait for the end of the launcher that was begun last; what it said."""
+        process.wait(PATIENCE_SECONDS)
+        print(self.said.read_text())
+        assert process.returncode == code
+        return self.said.read_text()
+
+    def processes(self) -> str:
+        """Numbers of the step's processes."""
+        words = ["pgrep", "-f", f"local.launched {self.folder}"]
+        return subprocess.run(words, capture_output=True, text=True, check=False).stdout

@@ -12,7 +12,8 @@ from utils.requirements import PYTHON
 
 SUBMITS = {"slurm": "sbatch", "sge": "qsub"}
 ANSWERS = {"slurm": ["sinfo", "--noheader"], "sge": ["qstat"]}
-WOULD_TAKE = {"slurm": ["--test-only", "--wrap=true"], "sge": ["-w", "v", "-b", "y", "true"]}  # nothing is submitted
+# Nothing is submitted.  Grid Engine judges by an empty cluster (v), without what hosts report of themselves, as mem_free; or by that of now (p).
+WOULD_TAKE = {"slurm": [["--test-only", "--wrap=true"]], "sge": [["-w", "v", "-b", "y", "true"], ["-w", "p", "-b", "y", "true"]]}
 PAGE = "see conf/cluster/README.md"
 
 
@@ -92,9 +93,12 @@ def would_take(cmd: str, name: str, words: list[str]) -> Finding:
     words : list of str
         What submits it.
     """
-    done = ask_program([*words, *WOULD_TAKE[cmd]])
-    if done is None:
-        return Finding("", BAD, f"{words[0]} not found", PAGE)
-    if done.returncode:
+    for question in WOULD_TAKE[cmd]:
+        done = ask_program([*words, *question])
+        if done is None:
+            return Finding("", BAD, f"{words[0]} not found", PAGE)
+        if not done.returncode:
+            break
+    else:
         return Finding("", BAD, f"{name} is refused: {first_line(done)}", f"partition, account, queue or parallel environment of the file: {PAGE}")
     return Finding("", OK, f"{name} would be taken")

@@ -13,7 +13,7 @@ from utils.errors import UserError
 
 BEAT_SECONDS = 30
 SILENT_SECONDS = 10 * BEAT_SECONDS  # after which a run of this host, but of before its start, is dead
-ANSWER_SECONDS = 60  # for squeue
+ANSWER_SECONDS = 60  # for squeue and qstat
 
 
 def started(process: int) -> str:
@@ -56,7 +56,14 @@ def holder(run: int, command: str) -> dict:
         user = str(os.getuid())
     job = " ".join(filter(None, (os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_RESTART_COUNT"))))
     return {"command": command, "process": run, "started": started(run), "host": socket.gethostname(), "machine": machine(), "user": user,
-            "since": time.strftime("%Y-%m-%d %H:%M:%S"), "slurm_job": job}
+            "since": time.strftime("%Y-%m-%d %H:%M:%S"), "slurm_job": job, "grid_engine_job": grid_engine_job()}
+
+
+def grid_engine_job() -> str:
+    """Number of the job of Grid Engine that this process belongs to, whether it was queued again, and its cluster; empty where it is in none."""
+    if "SGE_TASK_ID" not in os.environ:  # JOB_ID alone means many things
+        return ""
+    return f"{os.environ.get('JOB_ID', '')} {os.environ.get('RESTARTED', '')} {os.environ.get('SGE_ROOT', '')} {os.environ.get('SGE_CELL', '')}"
 
 
 def is_the_same(one: dict, other: dict) -> bool:
@@ -84,7 +91,7 @@ def death(held: dict, silent_seconds: float) -> str:
         if is_near(held):
             return "" if held["started"] and started(held["process"]) == held["started"] else f"process {held['process']} is dead"
         return f"it is of before the last start, its heartbeat {age(silent_seconds)} old" if silent_seconds > SILENT_SECONDS else ""
-    return job_death(held["slurm_job"])
+    return job_death(held["slurm_job"]) or grid_engine_death(held["grid_engine_job"])
 
 
 def job_death(held: str) -> str:
@@ -103,6 +110,26 @@ def job_death(held: str) -> str:
     asked = subprocess.run(["squeue", "--noheader", f"--jobs={number}"], capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS)
     over = not asked.stdout.strip() if asked.returncode == 0 else "invalid job id" in asked.stderr.lower()
     return f"job {number} is over" if over else ""
+
+
+def grid_engine_death(held: str) -> str:
+    """`job_death` for Grid Engine: of an array the whole has to be over.
+
+    Parameters
+    ----------
+    held : str
+        As of `grid_engine_job`.
+    """
+    if not held or not shutil.which("qstat"):
+        return ""
+    number, life, *cluster = held.split(" ", 3)
+    own_number, own_life, *own_cluster = (grid_engine_job() or "   ").split(" ", 3)
+    if (number, cluster) == (own_number, own_cluster):
+        return f"job {number} was queued again" if life != own_life else ""
+    if any(os.environ.get(name, known) != known for name, known in zip(("SGE_ROOT", "SGE_CELL"), cluster, strict=True)):
+        return ""  # numbers of another cluster
+    asked = subprocess.run(["qstat", "-j", number], capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS)
+    return f"job {number} is over" if asked.returncode and "do not exist" in asked.stdout + asked.stderr else ""
 
 
 def age(seconds: float) -> str:
@@ -159,10 +186,10 @@ def read_holder(lock: Path, text: str, silent_seconds: float) -> dict:
         It is not a lock, or not all of one.
     """
     try:
-        held = json.loads(text)
+        held = {"grid_engine_job": ""} | json.loads(text)  # which older locks do not say
         if not holder(os.getpid(), "").keys() <= held.keys():
             raise ValueError("incomplete")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError):
         raise UserError(f"{lock}: not a lock of a recipe, or half written, {age(silent_seconds)} old; "
                         "see that no run is at work here and remove it") from None
     return held

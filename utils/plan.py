@@ -3,9 +3,11 @@
 run.sh writes its commands to a plan instead of running them; here each step is called in check mode, in which it goes no further than its receipts.
 """
 
+import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -14,9 +16,10 @@ from pathlib import Path
 
 from utils.cli import call, run_subcommands
 from utils.errors import UserError
+from utils.files import look_anew
 from utils.plan_places import places_of, places_to_write
 from utils.receipt_contents import read_receipt
-from utils.receipts import DONE, MODE, NEVER, STALE, UNFINISHED, Status
+from utils.receipts import DONE, MODE, NEVER, STALE, UNFINISHED, VISIBLE_SECONDS, Status
 from utils.recipe_lock import acquire, clear, lock_of, locked
 
 REPORT = 7  # runs even when it is done: it shows the results
@@ -146,6 +149,30 @@ def examine(path: Path, last: int = 7) -> list[Stage]:
     return stages
 
 
+def examine_what_is_late(plan: Path, first: int, last: int) -> list[Stage]:
+    """`examine`, where another host has just ended the stages before: their receipts are waited for as long as SV_VISIBLE_SECONDS says.
+
+    Parameters
+    ----------
+    plan : path
+        Written by run.sh.
+    first, last : int
+        Stages asked for.
+    """
+    visible_seconds, began, said = float(os.environ.get(VISIBLE_SECONDS, 0)), time.monotonic(), False
+    while True:
+        stages = examine(plan, last)
+        late = [stage for stage in stages if stage.number < first and stage.state not in (DONE, STALE)]
+        if not late or time.monotonic() - began >= visible_seconds:
+            return stages
+        if not said:
+            print(f"{late[0].line()}: waiting up to {visible_seconds:g} s for the file system", file=sys.stderr, flush=True)
+        said = True
+        time.sleep(min(1.0, visible_seconds / 10))
+        for status in (status for stage in late for status in stage.statuses):
+            look_anew(status.task.path.parent)
+
+
 def status(plan: Path, *, first: int = 0, last: int = 7) -> None:
     """Show each stage: done, stale because ..., partly done, never run.
 
@@ -225,7 +252,7 @@ def finished(plan: Path, *, first: int = 0, last: int = 7, script: str = "run.sh
     UserError
         A stage before the first is not done, or another run is at the same places.
     """
-    stages = examine(plan, last)
+    stages = examine_what_is_late(plan, first, last)
     for stage in stages:
         if stage.number < first and stage.state != DONE:
             raise UserError(f"--stage {first} needs stage {stage.number}, which is not done: {stage.line()}; run {script} --stage {stage.number}")

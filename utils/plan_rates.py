@@ -1,7 +1,6 @@
 """What a task will need of disk, memory and time: by the receipts of the same step where there are some, else by guesses that are called so."""
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from utils.config import read_yaml
+from utils.doctor_machine import usable_cores
 from utils.errors import UserError
 from utils.plan_audio import LISTS, Audio, AudioOfPlan
 from utils.receipt_contents import read_receipt
@@ -221,7 +221,7 @@ def at_once(cmd: str, jobs: int) -> int:
     jobs : int
         Tasks of the array.
     """
-    return min(jobs, os.cpu_count() or 1) if cmd == "local" else jobs
+    return min(jobs, max(1, int(usable_cores()))) if cmd == "local" else jobs
 
 
 def need_of_stage(tasks: Iterable[tuple[Task, str]], rates: Rates, device: str, cmd: str) -> Need:

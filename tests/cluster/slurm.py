@@ -1,14 +1,14 @@
 """A real Slurm with two nodes on this machine, in a private folder: no service, no user and no file of the system is touched."""
 
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.cluster.daemons import START_SECONDS, ask, free_ports, program, start, stopped, wait_for, words_of_logs
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
 CONF = """
@@ -32,14 +32,13 @@ JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 MpiDefault=none
-ReturnToService=2
+ReturnToService=0
 KillWait=5
 MinJobAge=600
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 RealMemory=4000
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 RealMemory=4000
 PartitionName=all Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 """
-START_SECONDS = 60
 
 
 def why_not() -> str:
@@ -50,69 +49,53 @@ def why_not() -> str:
     return "" if os.geteuid() == 0 else "slurmd needs root"
 
 
-def program(name: str) -> str:
-    """Path of a program, those of administrators included."""
-    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") or ""
-
-
 @contextmanager
 def running_slurm() -> Iterator[dict[str, str]]:
     """Start it; yields the environment in which its commands work, and stops it."""
-    folder = Path(tempfile.mkdtemp(prefix="slurm."))
-    (folder / "munge.key").write_bytes(os.urandom(1024))
-    (folder / "munge.key").chmod(0o400)
-    (folder / "state").mkdir()
-    with free_ports(3) as ports:
-        (folder / "slurm.conf").write_text(CONF.format(host=socket.gethostname().split(".")[0], folder=folder, ports=ports))
-    environment = {"SLURM_CONF": str(folder / "slurm.conf")}
-    munge = [f"--{name}={folder / file}" for name, file in (("key-file", "munge.key"), ("socket", "munge.socket"), ("pid-file", "munge.pid"),
-                                                          ("log-file", "munge.log"), ("seed-file", "munge.seed"))]
-    daemons = [[program("munged"), "--foreground", "--force", *munge], [program("slurmctld"), "-D", "-c"],
-               *([program("slurmd"), "-D", "-N", node] for node in ("n1", "n2"))]
-    with open(folder / "daemons.log", "w") as log:
-        processes = [start(words, environment, log, folder / "munge.socket") for words in daemons]
-    try:
-        wait_until_idle(environment, folder)
-        yield environment
-    finally:
-        for process in reversed(processes):
-            process.terminate()
-        for process in processes:
-            process.wait()
-        shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="slurm.", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        (folder / "munge.key").write_bytes(os.urandom(1024))
+        (folder / "munge.key").chmod(0o400)
+        (folder / "state").mkdir()
+        (folder / "slurm.conf").write_text(CONF.format(host=socket.gethostname().split(".")[0], folder=folder, ports=free_ports(3)))
+        environment = {"SLURM_CONF": str(folder / "slurm.conf")}
+        munge = [f"--{name}={folder / file}" for name, file in (("key-file", "munge.key"), ("socket", "munge.socket"), ("pid-file", "munge.pid"),
+                                                              ("log-file", "munge.log"), ("seed-file", "munge.seed"))]
+        with open(folder / "daemons.log", "w") as log, stopped(f"SLURM_CONF={folder}") as daemons:
+            daemons.append(start([program("munged"), "--foreground", "--force", *munge], environment, log))
+            wait_for((folder / "munge.socket").exists, lambda: words_of_logs(folder), START_SECONDS)
+            daemons.append(start([program("slurmctld"), "-D", "-c"], environment, log))
+            daemons += [start([program("slurmd"), "-D", "-N", node], environment, log) for node in ("n1", "n2")]
+            wait_for(lambda: states(environment) == ["idle", "idle"], lambda: words_of_logs(folder), START_SECONDS)
+            yield environment
+            ask(environment, "scancel", "--user=root")
 
 
-def start(words: list[str], environment: dict[str, str], log, socket_of_munge: Path) -> subprocess.Popen:
-    """Start a daemon; munged, the first, is waited for."""
-    process = subprocess.Popen(words, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-    deadline = time.monotonic() + START_SECONDS
-    while not socket_of_munge.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return process
+def states(environment: dict[str, str]) -> list[str]:
+    """What both nodes are at."""
+    return ask(environment, "sinfo", "--noheader", "--Node", "--format=%T").split()
 
 
-def wait_until_idle(environment: dict[str, str], folder: Path) -> None:
-    """Until both nodes wait for work; else what the daemons said."""
-    deadline = time.monotonic() + START_SECONDS
-    while ask(environment, "sinfo", "--noheader", "--Node", "--format=%T").split() != ["idle", "idle"]:
-        if time.monotonic() > deadline:
-            raise RuntimeError("\n".join(path.read_text(errors="replace")[-2000:] for path in folder.glob("*.log")))
-        time.sleep(0.2)
+def set_down(environment: dict[str, str], node: str) -> None:
+    """As if it had failed."""
+    ask(environment, "scontrol", "update", f"nodename={node}", "state=down", "reason=test")
 
 
-def ask(environment: dict[str, str], *words: str) -> str:
-    """What a command of Slurm prints."""
-    return subprocess.run(words, env=os.environ | environment, capture_output=True, text=True, check=False).stdout
+def set_up(environment: dict[str, str], node: str) -> None:
+    """Take it back; until both nodes wait for work."""
+    def tried():
+        ask(environment, "scontrol", "update", f"nodename={node}", "state=resume")
+        return states(environment) == ["idle", "idle"]
+    wait_for(tried)
 
 
-@contextmanager
-def free_ports(number: int) -> Iterator[list[int]]:
-    """Ports that nobody listens at."""
-    sockets = [socket.socket() for _ in range(number)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        yield [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+def let_start(environment: dict[str, str], process: subprocess.Popen, job: str) -> None:
+    """Have a job that was queued again start soon: Slurm holds it for two minutes.
+
+    Not at once, since a node refuses a job that was taken from it within the same second.
+    """
+    def shown():
+        return ask(environment, "scontrol", "--oneliner", "show", "job", job)
+    wait_for(lambda: "Restarts=1" in shown() or process.poll() is not None, shown)
+    wait_for(lambda: "JobState=COMPLETING" not in shown() or process.poll() is not None, shown)
+    ask(environment, "scontrol", "update", f"jobid={job}", "starttime=now+3")

@@ -1,19 +1,16 @@
 """The Slurm launcher on a real Slurm: arrays, failures, a node that goes down, requeued and cancelled jobs, a launcher that dies."""
 
-import json
 import signal
-import subprocess
-import time
 
 import pytest
 
-from tests.cluster.slurm import ask
+from tests.cluster.daemons import ask, wait_for
+from tests.cluster.slurm import let_start, set_down, set_up
 from tests.conftest import ROOT
 from tests.launched import Launching
 
-CONF = (ROOT / "conf" / "cluster" / "slurm.conf").read_text() + "default mem=500M\nset poll_seconds=0.5\nset visible_seconds=4\nset retries=1\n"
+CONF = (ROOT / "conf" / "cluster" / "slurm.conf").read_text() + "default mem=500M\nset poll_seconds=0.5\nset visible_seconds=30\nset retries=1\n"
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
-PATIENCE_SECONDS = 90
 
 
 @pytest.fixture
@@ -26,34 +23,6 @@ def launch(slurm_environment, tmp_path):
 def scontrol(slurm_environment):
     """Call scontrol, squeue or scancel."""
     return lambda *words: ask(slurm_environment, *words)
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return found
-
-
-def hold(launch, *parts):
-    for part in parts:
-        (launch.folder / f"fail.{part}").write_text("hold")
-
-
-def job_of(launch):
-    """Number of the submitted job, once the record holds it."""
-    def recorded():
-        paths = list(launch.folder.glob("log/*.jobs.json"))
-        return json.loads(paths[0].read_text())["submissions"][0]["job"] if paths else ""
-    return wait_for(recorded)
-
-
-def finish(process):
-    _, error = process.communicate(timeout=PATIENCE_SECONDS)
-    print(error)
-    assert process.returncode == 0
-    return error
 
 
 def test_an_array_runs_and_only_what_failed_runs_again(launch):
@@ -78,48 +47,63 @@ def test_a_killed_task_is_tried_again_with_more_memory(launch):
     assert launch.runs() == ["1", "2", "2", "3"]
 
 
-def test_a_node_set_down_in_the_middle_and_a_requeued_and_a_cancelled_job(launch, scontrol):
-    hold(launch, 1, 2, 3)
-    process = launch.start(stderr=subprocess.PIPE)
-    job = job_of(launch)
-    wait_for(lambda: len(launch.runs()) == 3)
-    scontrol("scontrol", "update", "nodename=n1", "state=down", "reason=test")
-    scontrol("scontrol", "requeue", f"{job}_2")
-    scontrol("scancel", f"{job}_3")
-    (launch.folder / "release").touch()
-    scontrol("scontrol", "update", "nodename=n1", "state=idle")
-    for task in (1, 2, 3):  # a requeued job is held for two minutes otherwise
-        scontrol("scontrol", "update", f"jobid={job}_{task}", "starttime=now")
-    finish(process)
+def test_a_node_set_down_and_a_requeued_job_are_waited_for(launch, scontrol, slurm_environment):
+    launch.hold(1, 2, 3)
+    process = launch.begin()
+    job = launch.job_of(process)
+    wait_for(lambda: len(launch.runs()) == 3, launch.runs)
+    where = dict(line.split() for line in scontrol("squeue", "--noheader", f"--jobs={job}", "--format=%K %N").splitlines())
+    (alone,) = [task for task, node in where.items() if list(where.values()).count(node) == 1]
+    set_down(slurm_environment, where[alone])
+    other = str(int(alone) % 3 + 1)
+    scontrol("scontrol", "requeue", f"{job}_{other}")
+    launch.release()
+    for task in (alone, other):
+        let_start(slurm_environment, process, f"{job}_{task}")
+    launch.finish(process)
+    set_up(slurm_environment, where[alone])
+    print(f"tasks {where}; {where[alone]} set down; begun: {launch.runs()}")
     assert {"1", "2", "3"} <= set(launch.runs())
     assert sorted(path.name for path in launch.folder.glob("receipts/*.json")) == [f"launched.{part}of3.json" for part in "123"]
 
 
+def test_a_cancelled_task_is_a_failure_that_the_same_command_mends(launch, scontrol):
+    launch.hold(2)
+    process = launch.begin()
+    job = launch.job_of(process)
+    wait_for(lambda: "2" in launch.runs(), launch.runs)
+    scontrol("scancel", f"{job}_2")
+    error = launch.finish(process, code=1)
+    assert "1 of 3 tasks failed: [2]" in error.splitlines()[-1]
+    assert "cancelled, exit code 143, no receipt" in error
+    launch.release()
+    assert launch().returncode == 0
+    assert launch.runs() == ["1", "2", "2", "3"]
+
+
 def test_a_killed_launcher_leaves_its_jobs_to_the_next_one(launch):
-    hold(launch, 2)
-    process = launch.start(stderr=subprocess.PIPE)
-    job = job_of(launch)
-    wait_for(lambda: "2" in launch.runs())
+    launch.hold(2)
+    process = launch.begin()
+    job = launch.job_of(process)
+    wait_for(lambda: "2" in launch.runs(), launch.runs)
     process.kill()
-    process.communicate()
-    again = launch.start(stderr=subprocess.PIPE)
-    time.sleep(3)
-    (launch.folder / "release").touch()
-    assert f"run already as job {job}" in finish(again)
+    process.wait()
+    again = launch.begin()
+    launch.says(again, f"run already as job {job}")
+    launch.release()
+    launch.finish(again)
     assert launch.runs() == ["1", "2", "3"]
 
 
 def test_ctrl_c_cancels_the_jobs_and_their_processes_end(launch, scontrol):
-    hold(launch, 2)
-    process = launch.start(stderr=subprocess.PIPE)
-    job = job_of(launch)
-    wait_for(lambda: "2" in launch.runs())
+    launch.hold(2)
+    process = launch.begin()
+    job = launch.job_of(process)
+    wait_for(lambda: "2" in launch.runs(), launch.runs)
     process.send_signal(signal.SIGINT)
-    assert f"cancelled job {job}" in process.communicate(timeout=PATIENCE_SECONDS)[1]
-    assert process.returncode == 130
+    assert f"cancelled job {job}" in launch.finish(process, code=130)
     wait_for(lambda: not scontrol("squeue", "--noheader", "--jobs", job).strip())
-    left = ["pgrep", "-f", f"local.launched {launch.folder}"]
-    wait_for(lambda: not subprocess.run(left, capture_output=True, text=True, check=False).stdout)
+    wait_for(lambda: not launch.processes(), launch.processes)
 
 
 def test_the_doctor_asks_whether_jobs_would_be_taken_and_submits_none(slurm_environment, scontrol, command, tmp_path):

@@ -175,6 +175,15 @@ def test_a_scheduler_that_answers_would_take_both_kinds_of_jobs(tmp_path, monkey
     assert {"slurm": "--gres=gpu:a100:1", "sge": "-l gpu=1"}[cmd] in gpu
 
 
+@pytest.mark.parametrize(("now", "verdict"), [("exit 0", OK), ("echo no suitable queues; exit 1", BAD)])
+def test_grid_engine_is_asked_about_the_cluster_of_now_where_an_empty_one_would_refuse(tmp_path, monkeypatch, now, verdict):
+    program(tmp_path / "bin", "qstat", "exit 0")
+    program(tmp_path / "bin", "qsub", f'case "$*" in *"-w p"*) {now} ;; *) echo no suitable queues; exit 1 ;; esac')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    _, site = doctor_cluster.check_scheduler("sge", "conf/cluster/example_sge.conf", "cpu")
+    assert site.verdict == verdict, site
+
+
 def test_schedulers_that_are_not_there_do_not_answer_or_refuse(tmp_path, monkeypatch):
     def found(conf=""):
         return list(doctor_cluster.check_scheduler("slurm", conf, "cpu"))

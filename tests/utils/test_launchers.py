@@ -1,14 +1,21 @@
 """The launcher's contract: arrays, log lines, the receipt decides, only what is missing runs again."""
 
+import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
+from tests.cluster.daemons import wait_for
 from tests.launched import Launching
 from utils.errors import UserError
+from utils.launchers import follow
 from utils.launchers.__main__ import parse
+from utils.launchers.array import Array
+from utils.launchers.record import Submission, write_record
+from utils.launchers.site import Site
 
 
 @pytest.fixture
@@ -55,6 +62,54 @@ def test_tasks_die_with_a_killed_launcher(launch, tmp_path):
     time.sleep(0.5)
     left = subprocess.run(["pgrep", "-f", f"local.launched {tmp_path}"], capture_output=True, text=True, check=False).stdout.split()
     assert left == []
+
+
+def test_warnings_that_reach_every_process_of_a_job_end_no_step(launch, tmp_path):
+    """As Grid Engine sends them before it suspends a job (-notify)."""
+    launch.hold(1)
+    step = [word.replace("JOB", "1") for word in launch.words(tasks=1)[-6:]]
+    process = subprocess.Popen([sys.executable, "-m", "utils.launchers.task", tmp_path / "log" / "1.log", *step], env=launch.environment,
+                               start_new_session=True)
+    wait_for(lambda: launch.runs() or process.poll() is not None)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        os.killpg(process.pid, number)
+    launch.release()
+    assert process.wait() == 0
+    assert len(list(tmp_path.glob("receipts/*.json"))) == 1, "the work is done"
+
+
+@pytest.mark.slow
+def test_no_more_tasks_run_at_once_than_cores_may_be_used(launch, tmp_path):
+    launch.hold(1, 2, 3)
+    core = min(os.sched_getaffinity(0))
+    process = launch.begin(preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+    wait_for(launch.runs)
+    time.sleep(1)
+    assert launch.runs() == ["1"], "the others wait, however many cores the machine has"
+    launch.release()
+    launch.finish(process)
+    assert launch.runs() == ["1", "2", "3"]
+
+
+def test_tasks_that_ended_while_no_launcher_watched_are_looked_at_again_before_they_are_submitted(tmp_path, monkeypatch):
+    class Engine:
+        name = "slurm"
+
+        def look(self, job):
+            return {}
+
+        def numbers(self, jobs):
+            raise AssertionError(f"{jobs} would be submitted a second time")
+
+    array = Array(f"{tmp_path}/JOB.log", ["step", "JOB"], [1, 2], site=Site(tmp_path / "site.conf"))
+    write_record(array.beside("jobs.json"), "slurm", [Submission("", {1: 1, 2: 2}, job="7")])
+    monkeypatch.setattr(follow, "unfinished", lambda command, jobs: {})
+    assert follow.follow(Engine(), array) == {}
+    assert not array.beside("jobs.json").exists()
+    write_record(array.beside("jobs.json"), "slurm", [Submission("", {1: 1, 2: 2}, job="7")])
+    monkeypatch.setattr(follow, "unfinished", lambda command, jobs: {2: ""})
+    with pytest.raises(AssertionError, match=r"^\[2\] would"):
+        follow.follow(Engine(), array)
 
 
 def test_resources_and_limits_are_parsed():

@@ -2,8 +2,9 @@
 
 import pytest
 
+from utils import plan
 from utils.errors import UserError
-from utils.plan import evaluate, examine, read_plan
+from utils.plan import evaluate, examine, finished, read_plan
 
 
 def states(path):
@@ -52,3 +53,19 @@ def test_commands_of_the_plan(command, tmp_path):
     assert refused.returncode == 1
     assert "--stage 1 needs stage 0, which is not done" in refused.stderr
     assert "run recipes/x/run.sh --stage 0" in refused.stderr
+
+
+def test_receipts_that_another_host_wrote_just_now_are_waited_for_in_a_chain_of_jobs(recipe, monkeypatch, capsys):
+    recipe.work(recipe.plan())
+    receipt = recipe.one / "receipts" / "planned_one.2of2.json"
+    hidden = receipt.rename(recipe.folder / "hidden")
+    with pytest.raises(UserError, match="--stage 1 needs stage 0, which is not done"):
+        finished(recipe.plan(), first=1)
+    monkeypatch.setattr(plan, "look_anew", lambda folder: hidden.rename(receipt) if hidden.exists() else None)  # the file system shows it
+    monkeypatch.setenv("SV_VISIBLE_SECONDS", "5")
+    finished(recipe.plan(), first=1)
+    assert "1 of 2 tasks: waiting up to 5 s for the file system" in capsys.readouterr().err
+    (recipe.folder / "in").write_text("b")
+    monkeypatch.setenv("SV_VISIBLE_SECONDS", "1000")
+    with pytest.raises(UserError, match="stale"):
+        finished(recipe.plan(), first=1)

@@ -87,7 +87,7 @@ def test_what_was_recorded_takes_the_place_of_guesses(work, command):
     assert (need.seconds, need.memory) == (Amount(90.0), Amount(200_000_000)), "half an hour of 180 s an hour"
     both = need_of_stage([(job, NEVER), (job, DONE)], rates, "cpu", "slurm")
     assert both.seconds == Amount(45.0), "two jobs at once"
-    assert need_of_stage([(job, NEVER)], rates, "cpu", "local").memory == Amount(200_000_000 * min(2, os.cpu_count()))
+    assert need_of_stage([(job, NEVER)], rates, "cpu", "local").memory == Amount(200_000_000 * min(2, len(os.sched_getaffinity(0))))
     done = command("utils.plan_dry_run", work / "plan", f"workdir={work}")
     print(done.stdout)
     assert rows(done.stdout)["3"][2:] == ["0.0 MB", "700.0 MB", "1.0 min"], "12 steps of 5 s; 1000 bytes were written"

@@ -151,6 +151,30 @@ def test_a_job_that_was_queued_again_knows_its_own_lock(place, tmp_path, monkeyp
     acquire([place], os.getpid(), "another")
 
 
+@pytest.mark.parametrize(("answer", "code", "taken"), [("Following jobs do not exist: 12", 1, True), ("job_number: 12", 0, False),
+                                                       ("error: unable to contact qmaster", 1, False)])
+def test_grid_engine_knows_which_of_its_jobs_are_over(place, tmp_path, monkeypatch, answer, code, taken):
+    (tmp_path / "qstat").write_text(f"#!/bin/sh\necho '{answer}' >&{1 + code}\nexit {code}\n")
+    (tmp_path / "qstat").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    job = {"JOB_ID": "12", "SGE_TASK_ID": "undefined", "RESTARTED": "0", "SGE_ROOT": "/sge", "SGE_CELL": "default"}
+    with monkeypatch.context() as inside:
+        for name, value in job.items():
+            inside.setenv(name, value)
+        acquire([place], os.getpid(), COMMAND)
+        change(place, host="node7")
+        assert "on host node7" in refusal(place), "two runs of one life of the job"
+        inside.setenv("SGE_CELL", "other")
+        assert "on host node7" in refusal(place), "the job of another cluster may have the same number"
+    if taken:
+        acquire([place], os.getpid(), "another")
+        return
+    assert "on host node7" in refusal(place)
+    for name, value in (job | {"RESTARTED": "1"}).items():
+        monkeypatch.setenv(name, value)
+    acquire([place], os.getpid(), "another")
+
+
 def test_of_many_that_find_a_dead_lock_one_gets_it(place):
     acquire([place], dead_process(), COMMAND)
     change(place, started="12345")

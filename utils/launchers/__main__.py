@@ -11,7 +11,7 @@ from pathlib import Path
 
 from utils.cli import die_with_parent, exit_with
 from utils.errors import UserError
-from utils.launchers.array import Array
+from utils.launchers.array import Array, End
 from utils.launchers.failures import Failure, show, still_unfinished, unfinished
 from utils.launchers.record import read_record
 from utils.launchers.site import memory, read_site
@@ -80,7 +80,7 @@ def attempt(array: Array, submit: Callable) -> tuple[list[Failure], dict[int, in
         for job in todo.jobs:
             attempts[job] += 1
         left = still_unfinished(array.command, ends, todo.jobs, array.site.visible_seconds if array.site else 0.0, say)
-        failed = [Failure(job, ends[job], reason, array.log_of(job)) for job, reason in left.items()]
+        failed = [Failure(job, ends.get(job, End()), reason, array.log_of(job)) for job, reason in left.items()]
         failures = {job: each for job, each in failures.items() if job not in todo.jobs} | {each.job: each for each in failed}
         again = [each for each in failed if not each.is_final]
         if not again or not array.site or tries == array.site.retries:

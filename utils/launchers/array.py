@@ -8,7 +8,8 @@ from pathlib import Path
 
 from utils.launchers.site import Site
 
-CANCELLED = "cancelled"  # the reason of a task that somebody cancelled
+CANCELLED, OVER_TIME = "cancelled", "over its time"  # reasons of ends: somebody cancelled the task; its scheduler ended it
+NOT_STARTED = "the scheduler could not start it"
 
 
 def substitute(command: Sequence[str], job: int) -> list[str]:

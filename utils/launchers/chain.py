@@ -11,11 +11,11 @@ from utils.cli import exit_with
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.launchers.record import Submission, alone_at, read_record, write_record
-from utils.launchers.script import CARRIED, ask, words_of
+from utils.launchers.script import ask, carried_ones, words_of
 from utils.launchers.site import Site, read_site
 from utils.plan import Stage, examine
 from utils.plan_places import places_to_write
-from utils.receipts import DONE
+from utils.receipts import DONE, VISIBLE_SECONDS
 from utils.recipe_lock import locked
 
 NAME = "chain.jobs.json"
@@ -85,7 +85,8 @@ def hand_over(site: Site, folder: Path, stage: Stage, name: str, before: str, wo
     words : sequence of str
         run.sh and its options.
     """
-    carried = sorted(f"export {key}={shlex.quote(os.environ[key])}" for key in CARRIED if key in os.environ)
+    late = {VISIBLE_SECONDS: f"{site.visible_seconds:g}"}  # the stage before ran on another host
+    carried = sorted(f"export {key}={shlex.quote(value)}" for key, value in (carried_ones() | late).items())
     command = [*words, "--submit-all", "false", "--stage", str(stage.number), "--stop-stage", str(stage.number)]
     script = folder / f"stage{stage.number}.sh"
     with atomic_write(script) as file:

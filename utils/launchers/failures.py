@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.files import look_anew
-from utils.launchers.array import CANCELLED, Array, End, read_log, substitute
+from utils.launchers.array import CANCELLED, NOT_STARTED, OVER_TIME, Array, End, read_log, substitute
 from utils.plan import evaluate
 from utils.receipts import DONE
 
@@ -42,6 +42,8 @@ class Failure:
     @property
     def lacks_memory(self) -> bool:
         """True where it was killed for memory, or complained about it."""
+        if self.end.reason == OVER_TIME:
+            return False
         return "memory" in self.end.reason or self.end.code == KILLED or any(NO_MEMORY.search(line) for line in read_log(self.log).lines)
 
     @property
@@ -94,7 +96,8 @@ def still_unfinished(command: Sequence[str], ends: Mapping[int, End], jobs: Sequ
     missing = unfinished(command, jobs)
     deadline = time.monotonic() + visible_seconds
     said = False
-    while (late := [job for job in missing if ends.get(job, End()).code in (0, None)]) and time.monotonic() < deadline:
+    ended_well = [job for job in jobs if (end := ends.get(job, End())).code in (0, None) and not end.reason.startswith(NOT_STARTED)]
+    while (late := [job for job in ended_well if job in missing]) and time.monotonic() < deadline:
         if not said:
             say(f"tasks {late} ended without an error, and their results are not to be seen: waiting up to {visible_seconds:g} s for the file system")
         said = True

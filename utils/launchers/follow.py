@@ -12,6 +12,7 @@ from typing import TypeVar
 from utils.errors import UserError
 from utils.launchers.array import Array, End, read_log
 from utils.launchers.engine import ENDED, RUNNING, WAITING, Engine, Seen
+from utils.launchers.failures import unfinished
 from utils.launchers.record import Submission, alone_at, read_record, write_record
 from utils.launchers.script import NoAnswer
 
@@ -99,12 +100,14 @@ class Watch:
         self.submissions: list[Submission] = []
         self.done: dict[int, End] = {}
         self.told = ""
+        self.ended: set[int] = set()  # tasks of an earlier launcher
 
     def adopt(self) -> None:
         """Find what an earlier launcher left running; what has ended is forgotten."""
         for submission in read_record(self.record)[1]:
             submission.job = submission.job or self.patiently(self.engine.find, submission.name)
             seen = self.patiently(self.engine.look, submission.job) if submission.job else {}
+            self.ended |= {job for number, job in submission.tasks.items() if seen.get(number, Seen(ENDED)).state == ENDED}
             submission.tasks = {number: job for number, job in submission.tasks.items() if seen.get(number, Seen(ENDED)).state != ENDED}
             if not submission.tasks:
                 continue
@@ -119,6 +122,8 @@ class Watch:
         """Submit the tasks that nobody runs."""
         running = {job for submission in self.submissions for job in submission.tasks.values()}
         jobs = [job for job in self.array.jobs if job not in running]
+        if self.ended & set(jobs):  # they may have ended since receipts were looked at
+            jobs = list(unfinished(self.array.command, jobs))
         if not jobs:
             return self.keep()
         submission = Submission(self.digest, self.engine.numbers(jobs))

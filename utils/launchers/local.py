@@ -5,13 +5,14 @@ import subprocess
 import sys
 import time
 
+from utils.doctor_machine import usable_cores
 from utils.launchers.array import Array, End
 
 POLL_SECONDS = 0.05
 
 
 def submit(array: Array) -> dict[int, End]:
-    """Run the tasks, as many at once as there are cores for.
+    """Run the tasks, as many at once as this process may use cores for.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ def submit(array: Array) -> dict[int, End]:
     """
     resources = array.resources
     num_threads = int(resources.get("num-threads", 1))
-    at_once = int(resources.get("max") or max(1, (os.cpu_count() or 1) // num_threads))
+    at_once = int(resources.get("max") or max(1, int(usable_cores()) // num_threads))
     environment = os.environ | {"OMP_NUM_THREADS": str(num_threads), "SV_STAGED": str(os.getpid())}
     waiting, running, ends = list(array.jobs), {}, {}
     try:

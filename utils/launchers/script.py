@@ -12,6 +12,7 @@ from utils.launchers.array import Array
 from utils.receipts import VISIBLE_SECONDS
 
 CARRIED = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONUTF8", "LC_ALL", "OMP_WAIT_POLICY", "VIRTUAL_ENV", "CONDA_PREFIX")  # and SV_*
+ARITHMETIC = ("ATEN_", "CUBLAS_", "CUDNN_", "DNNL_", "KMP_", "MKL_", "ONEDNN_", "OPENBLAS_", "TORCH_")  # beginnings of names: they change last digits
 NOT_CARRIED = ("SV_STAGED", "SV_PLAN", "SV_RESUME")  # they belong to processes of this host
 ANSWER_SECONDS = 120  # for one command of the scheduler
 
@@ -35,7 +36,7 @@ def write_script(array: Array, name: str, tasks: Mapping[int, int], variable: st
         Environment variable that holds the scheduler's number.
     """
     threads = array.site.asked(array.resources).get("num-threads", "1")
-    carried = {key: value for key, value in os.environ.items() if key in CARRIED or (key.startswith("SV_") and key not in NOT_CARRIED)}
+    carried = carried_ones() | {key: value for key, value in os.environ.items() if key.startswith("SV_") and key not in NOT_CARRIED}
     carried |= {"OMP_NUM_THREADS": threads, "SV_JOB_NAME": name, VISIBLE_SECONDS: f"{array.site.visible_seconds:g}"}
     lines = ["#!/usr/bin/env bash", "# Written by utils/launchers: runs the task whose number the scheduler gives.",
              *(f"export {key}={shlex.quote(value)}" for key, value in sorted(carried.items())),
@@ -46,6 +47,11 @@ def write_script(array: Array, name: str, tasks: Mapping[int, int], variable: st
     with atomic_write(script) as file:
         file.write("\n".join(lines) + "\n")
     return script
+
+
+def carried_ones() -> dict[str, str]:
+    """Variables of this process that a job gets too, whatever its scheduler passes on: where programs lie, and what decides how they compute."""
+    return {key: value for key, value in os.environ.items() if key in CARRIED or key.startswith(ARITHMETIC)}
 
 
 def ask(words: Sequence[str]) -> subprocess.CompletedProcess:

@@ -3,15 +3,17 @@
 import getpass
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
 
 from utils.errors import UserError
-from utils.launchers.array import Array, End
+from utils.launchers.array import CANCELLED, NOT_STARTED, OVER_TIME, Array, End
 from utils.launchers.engine import ENDED, RUNNING, WAITING, Seen
 from utils.launchers.follow import follow
 from utils.launchers.record import Submission
 from utils.launchers.script import NoAnswer, ask, spread, words_of, write_script
 
 PASSING = re.compile(r"unable to (contact|send|receive)|commlib|can't (connect|resolve)|got (send|select) error|timeout", re.I)
+OVER_A_LIMIT = "37 "  # qacct's number for h_rt, h_cpu and h_vmem alike
 UNKNOWN_JOB = re.compile(r"do(es)? not exist|not found|job id \d+", re.I)
 
 
@@ -35,6 +37,9 @@ class GridEngine:
     """Grid Engine's commands; see `utils.launchers.engine.Engine`."""
 
     name = "sge"
+
+    def __init__(self):
+        self.deleted: set[tuple[str, int]] = set()  # tasks that qstat showed on their way out; qacct does not tell
 
     def numbers(self, jobs: list[int]) -> dict[int, int]:
         """1, 2, ...: an array of Grid Engine is a range."""
@@ -64,12 +69,15 @@ class GridEngine:
         for each in (each for each in self._jobs() if each.findtext("JB_job_number") == job):
             letters, host = each.findtext("state", ""), each.findtext("queue_name", "").rpartition("@")[2]
             if "E" in letters:  # it would stay so for ever
+                why = re.search(r"^error reason .*?: +(?:[\d/]+ [\d:]+ \[\d+:\d+\]: )?(?:error: )?(.+)", ask(["qstat", "-j", job]).stdout, re.M)
                 self.cancel(f"{job}.{each.findtext('tasks', '')}")
-                told = Seen(ENDED, End(None, host, f"in error state {letters}: the scheduler could not start it"))
+                told = Seen(ENDED, End(None, host, f"{NOT_STARTED} ({letters}): {why[1].strip() if why else 'no reason given'}"))
             else:
                 running = set(letters) & set("rtsST") and "q" not in letters
                 told = Seen(RUNNING if running else WAITING, End(None, host, "" if running else letters))
-            seen |= dict.fromkeys(spread(each.findtext("tasks", "")), told)
+            tasks = spread(each.findtext("tasks", ""))
+            self.deleted |= {(job, task) for task in tasks if "d" in letters}
+            seen |= dict.fromkeys(tasks, told)
         return seen
 
     def ends(self, job: str) -> dict[int, End]:
@@ -78,8 +86,10 @@ class GridEngine:
         for entry in re.split(r"^=+$", ask(["qacct", "-j", job]).stdout, flags=re.M):
             facts = dict(re.findall(r"^(\w+) +(\S.*?) *$", entry, re.M))
             if facts.get("taskid", "").isdigit() and facts.get("exit_status", "").split(" ")[0].isdigit():
-                failed = facts.get("failed", "0")
-                ends[int(facts["taskid"])] = End(int(facts["exit_status"].split(" ")[0]), facts.get("hostname", ""), "" if failed == "0" else failed)
+                task, reason = int(facts["taskid"]), trouble(facts)
+                if (job, task) in self.deleted and not reason.startswith(OVER_TIME):
+                    reason = CANCELLED
+                ends[task] = End(int(facts["exit_status"].split(" ")[0]), facts.get("hostname", ""), reason)
         return ends
 
     def cancel(self, job: str) -> None:
@@ -96,3 +106,18 @@ class GridEngine:
             return list(ElementTree.fromstring(done.stdout).iter("job_list"))
         except ElementTree.ParseError as error:
             raise NoAnswer(f"qstat: {error}") from None
+
+
+def trouble(facts: Mapping[str, str]) -> str:
+    """What the scheduler says of an end beside the exit code; empty where nothing.
+
+    Parameters
+    ----------
+    facts : mapping of str to str
+        Of one task, from qacct.
+    """
+    failed = " ".join(facts.get("failed", "0").split())
+    if not failed.startswith(OVER_A_LIMIT):
+        return "" if failed == "0" else failed
+    asked, taken = re.search(r"h_rt=(\d+)\b", facts.get("category", "")), re.match(r"\d+", facts.get("ru_wallclock", ""))
+    return OVER_TIME if asked and taken and int(taken[0]) >= int(asked[1]) else f"{OVER_TIME} or memory"

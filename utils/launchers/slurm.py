@@ -3,14 +3,14 @@
 import re
 
 from utils.errors import UserError
-from utils.launchers.array import CANCELLED, Array, End
+from utils.launchers.array import CANCELLED, OVER_TIME, Array, End
 from utils.launchers.engine import ENDED, RUNNING, WAITING, Seen
 from utils.launchers.follow import follow
 from utils.launchers.record import Submission
 from utils.launchers.script import NoAnswer, ask, spread, words_of, write_script
 
 ENDS = {  # states that a task does not leave again -> what they mean; others wait or run
-    "COMPLETED": "", "FAILED": "", "CANCELLED": CANCELLED, "TIMEOUT": "over its time", "NODE_FAIL": "its node failed",
+    "COMPLETED": "", "FAILED": "", "CANCELLED": CANCELLED, "TIMEOUT": OVER_TIME, "NODE_FAIL": "its node failed",
     "OUT_OF_MEMORY": "killed for lack of memory", "PREEMPTED": "preempted", "BOOT_FAIL": "its node did not start", "DEADLINE": "over its deadline",
     "REVOKED": "revoked",
 }

@@ -42,6 +42,8 @@ def run_task(log: Path, command: list[str]) -> int:
         begun = f"# {shlex.join(command)} | host {socket.gethostname()} | started {time.strftime('%Y-%m-%d %H:%M:%S')} | job {name}"
         print(begun, file=file, flush=True)
         environment = os.environ | {"SV_STAGED": str(os.getpid())}
+        for number in TIME_IS_NEARLY_OVER:  # Grid Engine sends them to every process of the job; the command hears of them from here alone
+            signal.signal(number, signal.SIG_IGN)
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment)
         passed_on = pass_signals_on(process)
         code = process.wait()
