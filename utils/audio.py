@@ -291,7 +291,8 @@ class UtteranceReader:
 
 
 def _segment_samples(entry: str, start_seconds: float, end_seconds: float, total: int, rate: int) -> tuple[int, int]:
-    start, end = round(start_seconds * rate), total if end_seconds == -1 else round(end_seconds * rate)
+    start, end = (round(min(seconds * rate, UNKNOWN_FRAMES)) for seconds in (start_seconds, end_seconds))  # 1e308 s are infinitely many
+    end = total if end_seconds == -1 else end
     if start >= total or end > total + OVERSHOOT_SECONDS * rate:
         raise UnreadableAudio(entry, f"a segment from {start_seconds} to {end_seconds} s of a recording of {total / rate:.2f} s")
     return start, min(end, total) - start

@@ -22,7 +22,7 @@ MOST_VALUES = 100_000  # of a file, each counted as often as aliases name it: a 
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses repeated keys and merges of mappings, and reads 1e-3 as a number; what says it is a date or the like is none of ours."""
+    """Safe YAML that refuses repeated keys, and values of other kinds than settings have, such as dates; reads 1e-3 as a number."""
 
     yaml_constructors = {f"tag:yaml.org,2002:{tag}": yaml.SafeLoader.yaml_constructors[f"tag:yaml.org,2002:{tag}"]
                          for tag in ("null", "bool", "int", "float", "str", "seq")} | {None: yaml.SafeLoader.construct_undefined}
@@ -41,16 +41,15 @@ class _Loader(yaml.SafeLoader):
 def _mapping(loader, node):
     if not isinstance(node, yaml.MappingNode):
         raise yaml.constructor.ConstructorError(problem="expected a mapping", problem_mark=node.start_mark)
+    loader.flatten_mapping(node)
     seen = set()
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
             raise yaml.constructor.ConstructorError(problem="a key is not a plain word", problem_mark=key.start_mark)
-        if key.tag == "tag:yaml.org,2002:merge":
-            raise yaml.constructor.ConstructorError(problem="'<<' is not read; write the keys out", problem_mark=key.start_mark)
         if key.value in seen:
             raise yaml.constructor.ConstructorError(problem=f"key '{key.value}' is given twice", problem_mark=key.start_mark)
         seen.add(key.value)
-    return yaml.constructor.BaseConstructor.construct_mapping(loader, node, deep=True)
+    return loader.construct_mapping(node, deep=True)
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +139,7 @@ def bad_outputs(home: Path, outputs: Mapping[str, Mapping], read_all: bool = Fal
     """
     for name, facts in outputs.items():
         path = home / name
-        if not path.exists():
+        if not os.path.isfile(path):  # of a device or a pipe, the content may have no end
             yield f"{path} is missing"
             continue
         size = path.stat().st_size

@@ -49,17 +49,21 @@ def _seeds() -> list[Files]:
     lists = {"utt2spk": _lines(UTTERANCES), "spk2utt": _lines(speakers), "one.wav": WAVE}
     files = {"wav.scp": _lines(dict.fromkeys(UTTERANCES, "one.wav")), **lists}
     archive = {"wav.scp": _lines({key: f"wav.ark:{k * (len(waves) // 5) + 4}" for k, key in enumerate(UTTERANCES)}), "wav.ark": waves, **lists}
-    more = {"utt2dur": _lines(dict.fromkeys(UTTERANCES, "0.025")), "spk2gender": b"a m\nb f\nc f\n", "text": _lines(dict.fromkeys(UTTERANCES, "two words")),
-            "vad.scp": _lines(places), "vad.ark": ark, "trials": trials, "enroll.spk2utt": b"m a-1 a-2\nn b-1\n", "utt2num_frames": _lines(dict.fromkeys(UTTERANCES, 3)),
+    more = {"utt2dur": _lines(dict.fromkeys(UTTERANCES, "0.025")), "spk2gender": b"a m\nb f\nc f\n",
+            "text": _lines(dict.fromkeys(UTTERANCES, "two words")),
+            "vad.scp": _lines(places), "vad.ark": ark, "trials": trials, "enroll.spk2utt": b"m a-1 a-2\nn b-1\n",
+            "utt2num_frames": _lines(dict.fromkeys(UTTERANCES, 3)),
             "reco2file_and_channel": _lines({key: f"{key} A" for key in UTTERANCES}), "utt2session": _lines(dict.fromkeys(UTTERANCES, "s1"))}
-    segments = {"wav.scp": b"r1 one.wav\nr2 wav.ark:4\n", "segments": b"a-1 r1 0 0.01\na-2 r1 0.01 -1\nb-1 r2 0 0.02\nb-2 r2 0.005 0.024\nc-1 r1 0 0.3\n",
+    segments = {"wav.scp": b"r1 one.wav\nr2 wav.ark:4\n",
+                "segments": b"a-1 r1 0 0.01\na-2 r1 0.01 -1\nb-1 r2 0 0.02\nb-2 r2 0.005 0.024\nc-1 r1 0 0.3\n",
                 "reco2dur": b"r1 0.025\nr2 0.025\n", "wav.ark": waves, **lists}
-    hostile = {**files, "wav.scp": _lines({key: f"touch {MARKER}; cat one.wav |" for key in UTTERANCES})}
+    hostile = {**files, "wav.scp": _lines(dict.fromkeys(UTTERANCES, f"touch {MARKER}; cat one.wav |"))}
     dots = {f"{speaker}/../../../{key}": f"{speaker}/../.." for key, speaker in UTTERANCES.items()}
     outside = {"wav.scp": _lines(dict.fromkeys(dots, "one.wav")), "utt2spk": _lines(dots), "one.wav": WAVE,
                "spk2utt": _lines({f"{name}/../..": " ".join(key for key in dots if key[0] == name) for name in "abc"})}
     scores = {**files, "x.scores": b"a-1 a-2 1.5\na-1 b-1 -3e-1\n", "trials": trials}
-    table = b"path,speaker,start,end,set,sex,text,session\none.wav,Ann,0,0.01,train,f,a word,1\none.wav,Bob,0.01,0.02,dev,m,,2\nother.wav,Eve,0,1,test,f,c,3\n"
+    table = (b"path,speaker,start,end,set,sex,text,session\none.wav,Ann,0,0.01,train,f,a word,1\n"
+             b"one.wav,Bob,0.01,0.02,dev,m,,2\nother.wav,Eve,0,1,test,f,c,3\n")
     return [files, archive, {**files, **more}, segments, hostile, outside, scores, {**files, "table.csv": table},
             {**files, "table.csv": b"path\tspeaker\none.wav\tAnn\n../two.wav\tBob\n"}, {**files, "lines": b"\xef\xbb\xbfa one\r\nb two three\r\n"}]
 
@@ -114,8 +118,10 @@ def _table(place: Place) -> None:
     write_data_dir(corpus.data, place.output / "made")
 
 
-TOKENS = [b"a-1", b"a-2", b"b-1", b"a", b"b", b"../x", b"../../../x", b"/tmp/x", b"one.wav", b"wav.ark:4", b"wav.ark:0", b"wav.ark:99999999999999999999",
-          b"../pipe", b"/dev/zero", b"/dev/zero:0", b"/dev/stdin", b".", b"|", b"cat one.wav |", f"touch {MARKER} |".encode(), f"| touch {MARKER}".encode(),
+TOKENS = [b"a-1", b"a-2", b"b-1", b"a", b"b", b"../x", b"../../../x", b"/tmp/x", b"one.wav", b"wav.ark:4", b"wav.ark:0",
+          b"wav.ark:99999999999999999999",
+          b"../pipe", b"/dev/zero", b"/dev/zero:0", b"/dev/stdin", b".", b"|", b"cat one.wav |", f"touch {MARKER} |".encode(),
+          f"| touch {MARKER}".encode(),
           f"$(touch {MARKER})".encode(), b"target", b"nontarget", b"-1", b"0", b"0.3", b"1e9", b"1e308", b"m", b"f", b"a" * 5000, b"-", b"x\0y",
           b"\xff\xfe\x00", "é".encode(), "\u2028".encode(), "\u0661".encode(), b"file.m4a", b"x.wav\t", b"ark:-"]
 

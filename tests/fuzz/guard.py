@@ -11,10 +11,11 @@ from pathlib import Path
 
 CPU_SECONDS, BLOCKED_SECONDS = 5, 20  # of one input: at work, and by the clock (asleep on a pipe, say)
 MORE_BYTES = 500 << 20  # of memory than the process had before its first input
-MOST_FILE_BYTES = 64 << 20
+MOST_FILE_BYTES = 256 << 20
 PROCESSES = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "pty.spawn", "os.startfile"}
 OBJECTS = {"pickle.find_class", "socket.connect", "socket.bind", "urllib.Request"}
-CHANGES = {"os.mkdir": 1, "os.remove": 1, "os.rmdir": 1, "os.rename": 2, "os.link": 2, "os.symlink": 2, "os.truncate": 1, "os.chmod": 1, "os.chown": 1,
+CHANGES = {"os.mkdir": 1, "os.remove": 1, "os.rmdir": 1, "os.rename": 2, "os.link": 2, "os.symlink": 2, "os.truncate": 1, "os.chmod": 1,
+           "os.chown": 1,
            "os.utime": 1}  # how many of the first arguments are paths
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 

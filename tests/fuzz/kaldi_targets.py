@@ -36,8 +36,10 @@ def _objects() -> dict[str, bytes]:
     vector = matrix[0]
     return {"fv": encode_object(vector.astype(np.float32)), "dv": encode_object(vector), "fm": encode_object(matrix.astype(np.float32)),
             "dm": encode_object(matrix), "iv": encode_object(np.arange(6, dtype=np.int32)), "cm": encode_compressed(matrix.astype(np.float32)),
-            "cm2": encode_compressed(matrix[:3].astype(np.float32)), "cm3": b"\0BCM3 " + encode_compressed(matrix[:3].astype(np.float32))[6:22] + bytes(range(15)),
-            "tv": encode_object(vector, text=True), "tm": encode_object(matrix, text=True), "ti": encode_object(np.arange(4, dtype=np.int32), text=True),
+            "cm2": encode_compressed(matrix[:3].astype(np.float32)),
+            "cm3": b"\0BCM3 " + encode_compressed(matrix[:3].astype(np.float32))[6:22] + bytes(range(15)),
+            "tv": encode_object(vector, text=True), "tm": encode_object(matrix, text=True),
+            "ti": encode_object(np.arange(4, dtype=np.int32), text=True),
             "empty": encode_object(np.empty((0, 0), np.float32)), "wave": encode_wave(np.arange(-20, 20, dtype=np.int16), RATE_HZ)}
 
 
@@ -130,7 +132,8 @@ NUMBERS_IN_SCP = [b":0", b":3", b":-1", b":99999999999999999999", b":99999999999
                   b"x.ark:3", b"x.ark", b"x.scp", b"x.ark:03", b"x.ark:3:3", b"../x", b"../pipe", b"../pipe:0", b"/dev/zero:5", b"/dev/zero",
                   b"/proc/self/mem:4096", b"/proc/self/environ", b".", b"-", b"cat x.ark |", b"| cat", f"touch {MARKER} |".encode(),
                   f"$(touch {MARKER})".encode(), b"ark:x.ark", b"scp:x.scp", b"ark,t:-", b"b\0c", b"a" * 300, b"a/" * 3000, "\u00e9".encode()]
-IN_ARCHIVES = [b"\0B", b"\0BFM ", b"\0BDM ", b"\0BFV ", b"\0BDV ", b"\0BCM ", b"\0BCM2 ", b"\0BCM3 ", b"\0B\4", b"RIFF", b"WAVE", b"fmt ", b"data", b" [ ", b"]\n",
+IN_ARCHIVES = [b"\0B", b"\0BFM ", b"\0BDM ", b"\0BFV ", b"\0BDV ", b"\0BCM ", b"\0BCM2 ", b"\0BCM3 ", b"\0B\4", b"RIFF", b"WAVE", b"fmt ", b"data",
+               b" [ ", b"]\n",
                b" [\n", b"\4\xff\xff\xff\x7f", b"\4\0\0\0\0", b"\4\0\0\0\x80", b"\xff\xff\xff\x7f" * 2, b"\0\0\0\0" * 2, b"<Plda> ", b"</Plda> "]
 
 ARCHIVES = Target("archives", {

@@ -1,4 +1,4 @@
-"""Bytes changed at random: damage, lengths that lie, words that do not belong, and the same inside zip, gzip and tar, whose checksums are put right."""
+"""Bytes changed at random: damage, lengths that lie, words that do not belong; inside zip, gzip and tar too, whose checksums are put right."""
 
 import gzip
 import io

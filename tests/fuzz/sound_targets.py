@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 
 from local.corpus import measure
+from tests.fuzz.kept import kept_inputs
 from tests.fuzz.target import Files, Place, Target
 from utils.archive_objects import encode_wave
 from utils.audio import UtteranceReader, audio_info, read_audio
@@ -20,7 +21,9 @@ SAMPLES = (8000 * np.sin(np.arange(1600) / 7)).astype(np.int16)
 def _encoded(file_format: str, subtype: str, samples=SAMPLES, rate: int = RATE_HZ) -> bytes:
     made = io.BytesIO()
     soundfile.write(made, samples, rate, format=file_format, subtype=subtype)
-    return made.getvalue()
+    content = made.getvalue()
+    time = content.find(b"PEAK") + 12  # the hour of its making, which is another one each time
+    return content[:time] + bytes(4) + content[time + 4:] if time > 12 else content
 
 
 def _box(name: bytes, *contents: bytes) -> bytes:
@@ -51,9 +54,11 @@ def _seeds() -> list[Files]:
     streamed = bytearray(encode_wave(SAMPLES, RATE_HZ))
     streamed[4:8] = streamed[40:44] = b"\xff\xff\xff\xff"
     kinds = [("WAV", "PCM_16"), ("WAV", "PCM_U8"), ("WAV", "PCM_24"), ("WAV", "FLOAT"), ("WAV", "ULAW"), ("WAV", "IMA_ADPCM"), ("WAVEX", "PCM_16"),
-             ("RF64", "PCM_16"), ("W64", "PCM_16"), ("FLAC", "PCM_16"), ("FLAC", "PCM_24"), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("AIFF", "PCM_16"),
+             ("RF64", "PCM_16"), ("W64", "PCM_16"), ("FLAC", "PCM_16"), ("FLAC", "PCM_24"), ("AIFF", "PCM_16"),
              ("AU", "PCM_16"), ("NIST", "PCM_16"), ("CAF", "ALAC_16"), ("MP3", "MPEG_LAYER_III")]
-    files = [encode_wave(SAMPLES, RATE_HZ), bytes(streamed), _chunks(), _mp4(), _encoded("WAV", "PCM_16", stereo), _encoded("FLAC", "PCM_16", stereo),
+    oggs = [files["x"] for files in kept_inputs("sound").values()]  # kept, since an encoder draws the number of its stream
+    files = [*oggs, encode_wave(SAMPLES, RATE_HZ), bytes(streamed), _chunks(), _mp4(), _encoded("WAV", "PCM_16", stereo),
+             _encoded("FLAC", "PCM_16", stereo),
              *(_encoded(*kind) for kind in kinds)]
     # signatures of what ffmpeg would decode
     heads = [b"\x1a\x45\xdf\xa3" + bytes(60), b"#!AMR\n" + bytes(60), b"\xff\xf1" + bytes(60), b"FLV\1" + bytes(60), b""]
@@ -86,8 +91,8 @@ def _segments(place: Place) -> None:
 
 def _archive(place: Place) -> None:
     """The same bytes at an offset of an archive."""
+    audio_info(f"{place.given / 'x'}:0")
     read_audio(f"{place.given / 'x'}:0")
-    audio_info(f"{place.given / 'x'}:4")
 
 
 def _measured(place: Place) -> None:
@@ -97,8 +102,10 @@ def _measured(place: Place) -> None:
         raise UnreadableAudio("x", reason)
 
 
-WORDS = [b"RIFF", b"RF64", b"WAVE", b"fmt ", b"data", b"ds64", b"LIST", b"fLaC", b"OggS", b"FORM", b"AIFF", b"moov", b"mdat", b"trak", b"elst", b"stsd",
-         b"\xff\xff\xff\xff", b"\0\xf0\xff\x7f", b"\x10\0\0\0", b"\1\0\1\0", b"\xfe\xff", b"\3\0", b"\0\0\0\0", b"caff", b"riff", b"NIST_1A", b"ID3\4\0\0\xff\x7f\x7f\x7f"]
+WORDS = [b"RIFF", b"RF64", b"WAVE", b"fmt ", b"data", b"ds64", b"LIST", b"fLaC", b"OggS", b"FORM", b"AIFF", b"moov", b"mdat", b"trak", b"elst",
+         b"stsd",
+         b"\xff\xff\xff\xff", b"\0\xf0\xff\x7f", b"\x10\0\0\0", b"\1\0\1\0", b"\xfe\xff", b"\3\0", b"\0\0\0\0", b"caff", b"riff", b"NIST_1A",
+         b"ID3\4\0\0\xff\x7f\x7f\x7f"]
 
 WAV = Target("wav", {
     "utils.audio.audio_info": lambda place: audio_info(place.given / "x"),

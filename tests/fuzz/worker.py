@@ -218,5 +218,6 @@ def run_for(target: Target, seconds: float, first: int, most: int = OF_ONE_SEED)
 
 def write_record(path: Path, target: Target, tally: Tally, findings: Sequence[Finding], seconds: float) -> None:
     """Write what a run has done as JSON."""
-    record = {"target": target.name, "readers": list(target.readers), "seconds": round(seconds), **vars(tally), "findings": [vars(one) for one in findings]}
+    record = {"target": target.name, "readers": list(target.readers), "seconds": round(seconds), **vars(tally),
+              "findings": [vars(one) for one in findings]}
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
