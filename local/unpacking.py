@@ -23,7 +23,8 @@ MOST_HEADER_BYTES = 1 << 20  # of one member of a tar: its name, and what else i
 MOST_TIMES, SMALL_BYTES = 100, 64 << 20  # what is unpacked may be so many times larger than the archive, and this much in any case
 BAD_NAMES = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP, errno.ENOENT, errno.EILSEQ}
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-DAMAGE = (tarfile.ReadError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, struct.error, EOFError, ValueError, LookupError, RuntimeError)
+DAMAGE = (tarfile.ReadError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, struct.error, EOFError, ValueError, LookupError,
+          RuntimeError)
 
 
 def unpack(archive: Path, folder: Path) -> int:

@@ -21,11 +21,16 @@ from utils.errors import UserError
 MOST_VALUES = 100_000  # of a file, each counted as often as aliases name it: a few lines of aliases of aliases stand for millions
 
 
+def _refuse_kind(loader, node):
+    problem = f"a value of kind '{node.tag.removeprefix('tag:yaml.org,2002:')}', which no setting has; put text in quotes"
+    raise yaml.constructor.ConstructorError(problem=problem, problem_mark=node.start_mark)
+
+
 class _Loader(yaml.SafeLoader):
     """Safe YAML that refuses repeated keys, and values of other kinds than settings have, such as dates; reads 1e-3 as a number."""
 
     yaml_constructors = {f"tag:yaml.org,2002:{tag}": yaml.SafeLoader.yaml_constructors[f"tag:yaml.org,2002:{tag}"]
-                         for tag in ("null", "bool", "int", "float", "str", "seq")} | {None: yaml.SafeLoader.construct_undefined}
+                         for tag in ("null", "bool", "int", "float", "str", "seq")} | {None: _refuse_kind}
 
     def construct_object(self, node, deep=False):
         """The value of a node; one that its tag does not allow is an error of its line."""

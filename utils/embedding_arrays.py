@@ -95,7 +95,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         found = _read_npz(path) if kind == "npz" else _read_hdf5(path)
         facts = json.loads(str(found.pop("provenance", "{}")))
     if missing := [name for name in ("utterances", "embeddings") if name not in found]:
-        raise UserError(f"{path}: no array '{missing[0]}'; there are {', '.join(sorted(found)) or 'none'}")
+        raise UserError(f"{path}: no array '{missing[0]}'; there are {', '.join(sorted(map(str, found))) or 'none'}")
     for name, kind, sides, expected in (("utterances", "U", (1,), "a row of texts"), ("embeddings", "f", (2, 3), "floats for each utterance"),
                                         ("speakers", "U", (1,), "a row of texts")):
         array = found.get(name, found["utterances"])
@@ -143,7 +143,7 @@ def damaged(path: Path, kind: str) -> Iterator[None]:
             RuntimeError) as error:
         if isinstance(error, OSError) and error.errno is not None and not os.access(path, os.R_OK):
             raise
-        raise UserError(f"{path}: damaged, or no {kind} file of plain arrays: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path}: damaged, or no {kind} file of plain arrays: {' '.join(str(error).split())[:160]}") from None
 
 
 def _read_npz(path: Path) -> dict:
