@@ -91,7 +91,10 @@ def _read_sound(entry: str, file: IO[bytes], start_sample: int, num_samples: int
         if wanted < 0 or start_sample + wanted > sound.frames:
             raise ValueError(f"{entry}: samples {start_sample} to {start_sample + wanted} are not inside its {sound.frames}")
         sound.seek(start_sample)
-        samples = _read_channel(sound, wanted, channel)
+        try:
+            samples = _read_channel(sound, wanted, channel)
+        except ValueError as error:  # soundfile counts what is left of some damaged mp3 as less than nothing
+            raise UnreadableAudio(entry, f"cannot be read: {error}") from None
         if len(samples) < wanted:
             raise UnreadableAudio(entry, f"fewer samples than its header says: {start_sample + len(samples)} of {sound.frames}")
         return samples, sound.samplerate
@@ -291,8 +294,7 @@ class UtteranceReader:
 
 
 def _segment_samples(entry: str, start_seconds: float, end_seconds: float, total: int, rate: int) -> tuple[int, int]:
-    start, end = (round(min(seconds * rate, UNKNOWN_FRAMES)) for seconds in (start_seconds, end_seconds))  # 1e308 s are infinitely many
-    end = total if end_seconds == -1 else end
+    start, end = (round(min(seconds * rate, UNKNOWN_FRAMES)) for seconds in (start_seconds, total / rate if end_seconds == -1 else end_seconds))
     if start >= total or end > total + OVERSHOOT_SECONDS * rate:
         raise UnreadableAudio(entry, f"a segment from {start_seconds} to {end_seconds} s of a recording of {total / rate:.2f} s")
     return start, min(end, total) - start

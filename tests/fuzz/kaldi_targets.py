@@ -1,6 +1,7 @@
 """Targets: Kaldi's archives, the scp files that point into them, and back ends in Kaldi's formats."""
 
 import os
+import tempfile
 from itertools import islice
 from pathlib import Path
 
@@ -84,11 +85,11 @@ def _plda_seeds() -> list[Files]:
     rng = np.random.default_rng(2)
     found = []
     for text in (False, True):
-        place = Path(f"/dev/shm/sv_fuzz_plda.{os.getpid()}")
-        write_plda(place, (rng.normal(size=3), rng.normal(size=(3, 3)), np.array([3.0, 2.0, 1.0])), text=text)
-        found.append({"plda": place.read_bytes(), "mean.vec": encode_object(rng.normal(size=3).astype(np.float32), text=text),
+        with tempfile.TemporaryDirectory() as folder:
+            write_plda(Path(folder) / "plda", (rng.normal(size=3), rng.normal(size=(3, 3)), np.array([3.0, 2.0, 1.0])), text=text)
+            plda = (Path(folder) / "plda").read_bytes()
+        found.append({"plda": plda, "mean.vec": encode_object(rng.normal(size=3).astype(np.float32), text=text),
                       "transform.mat": encode_object(rng.normal(size=(2, 3)).astype(np.float32), text=text)})
-        place.unlink()
     kaldi = _golden("plda_lda", "plda_lda.txt", "plda_adapted.txt", most=8000)
     others = {"mean.vec": _golden("mean.vec")[0], "transform.mat": _golden("lda.mat")[0]}
     return [*found, *({"plda": content, **others} for content in kaldi)]

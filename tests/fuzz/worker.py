@@ -108,7 +108,7 @@ def try_inputs(target: Target, numbers: Sequence[int], tally: Tally, inputs: Seq
 
 def _work(target: Target, numbers, inputs, scratch: Path, told: mmap.mmap, log: Path) -> None:
     """The forked process, which never returns."""
-    code = 1
+    code, guard = 1, None
     try:
         with open(log, "a") as opened, open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
@@ -130,7 +130,8 @@ def _work(target: Target, numbers, inputs, scratch: Path, told: mmap.mmap, log: 
             os.truncate(2, 0)  # what readers print
         code = 0
     finally:
-        guard.armed = False
+        if guard:
+            guard.armed = False
         if sys.exc_info()[0]:
             traceback.print_exc(file=open(log, "a"))  # noqa: SIM115 - the process ends here
         os._exit(code)
