@@ -20,6 +20,7 @@ OTHER_NAMES = {
 }
 TAKEN = {"spk", "dur", "utt", "num_frames", "num_samples", "session", "gender", "sex", "name", "uniq", "original"}  # of maps that mean something else
 UNKNOWN = "unknown"
+MOST_LETTERS = 100  # of a column's name, which becomes that of a file
 
 
 @dataclass
@@ -97,7 +98,10 @@ def read_rows(path: Path, columns: Mapping[str, str]) -> tuple[list[Row], list[s
         raise UserError(f"{path}: empty, expected a line of column names and one line for each utterance")
     delimiter = max(DELIMITERS, key=lines[header].count)
     reader = csv.reader(lines[header:], delimiter=delimiter, quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL)
-    found = [name.strip() for name in next(reader)]
+    try:
+        found = [name.strip() for name in next(reader)]
+    except csv.Error as error:
+        raise UserError(f"{path}:{header + 1}: {error}; mend the line") from None
     names = _our_names(path, header + 1, found, columns)
     rows = []
     for number, fields in _numbered(path, header, reader):
@@ -127,6 +131,8 @@ def _our_names(path: Path, line: int, found: Sequence[str], columns: Mapping[str
         if name not in OTHER_NAMES or column not in found:
             raise UserError(f"{path}:{line}: --columns {name}: {column}: expected one of {', '.join(OTHER_NAMES)}, "
                             f"and a column of {', '.join(found)}")
+    if long := next((name for name in found if len(name) > MOST_LETTERS), None):
+        raise UserError(f"{path}:{line}: a column of {len(long)} letters, '{long[:40]}...', expected a name; is this line the header?")
     given = {column: name for name, column in columns.items()}
     names = [given.get(name) or (f"{plain(name)}_column" if ours.get(name.lower()) in columns else ours.get(name.lower(), plain(name)))
              for name in found]
@@ -149,7 +155,7 @@ def _utterance_of(fields: Mapping[str, str], speaker: str) -> str:
 
 
 def _is_number(text: str) -> bool:
-    return bool(re.fullmatch(r"\d+\.?\d*|\.\d+", text))
+    return bool(re.fullmatch(r"[0-9]{1,12}(\.[0-9]{0,12})?|\.[0-9]{1,12}", text))
 
 
 def _recordings(path: Path, lines: Mapping[str, Row], files: Mapping[str, str], with_times: bool) -> tuple[dict[str, str], dict[str, str] | None]:

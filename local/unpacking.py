@@ -1,18 +1,30 @@
-"""Archives from outside, unpacked so that nothing lands outside the folder that was meant."""
+"""Archives from outside, unpacked so that nothing lands outside the folder that was meant, and no small file fills the disk or the memory."""
 
+import bz2
+import errno
 import gzip
+import io
 import lzma
+import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from tqdm import tqdm
 
 from utils.errors import UserError
 
-DAMAGE = (tarfile.ReadError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError)
+COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+MOST_HEADER_BYTES = 1 << 20  # of one member of a tar: its name, and what else its writer said of it
+MOST_TIMES, SMALL_BYTES = 100, 64 << 20  # what is unpacked may be so many times larger than the archive, and this much in any case
+BAD_NAMES = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP, errno.ENOENT, errno.EILSEQ}
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+DAMAGE = (tarfile.ReadError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, struct.error, EOFError, ValueError, LookupError,
+          RuntimeError)
 
 
 def unpack(archive: Path, folder: Path) -> int:
@@ -33,7 +45,8 @@ def unpack(archive: Path, folder: Path) -> int:
     Raises
     ------
     UserError
-        It is neither, is damaged, or a member would lie or lead outside the folder, or is no file, folder or link.
+        It is neither, is damaged, unpacks to far more than its size, or a member would lie or lead outside the folder, is no file, folder or link,
+        or cannot have its name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -44,31 +57,72 @@ def unpack(archive: Path, folder: Path) -> int:
         raise UserError(f"{archive}: damaged, or no .zip or .tar ({error}); remove it and fetch it again") from None
     except tarfile.FilterError as error:
         raise UserError(f"{archive}: member '{error.tarinfo.name}' is refused: {error}; get the archive from elsewhere") from None
+    except OSError as error:
+        if error.errno is None:  # of bz2
+            raise UserError(f"{archive}: damaged ({error}); remove it and fetch it again") from None
+        if error.errno not in BAD_NAMES or not archive.is_file():
+            raise
+        name = str(error.filename)[:200]
+        raise UserError(f"{archive}: a member cannot have its name here ({error.strerror}): {name}; get the archive from elsewhere") from None
 
 
 def _unpack_tar(archive: Path, folder: Path) -> int:
     if not hasattr(tarfile, "data_filter"):
         raise UserError(f"{archive}: this Python cannot unpack it safely; install a newer one (3.11.4 or later, or any 3.12)")
-    number = 0
-    with tarfile.open(archive, "r:*") as file:
+    number, left = 0, _most_bytes(archive)
+    with _decompressed(archive) as content, tarfile.open(fileobj=content, mode="r:") as file:
         for member in tqdm(file, archive.name, unit=" files", disable=None):
-            _refuse_outside(archive, member.name)
+            left -= member.size + tarfile.BLOCKSIZE
+            _refuse(archive, member.name, left)
             file.extract(member, folder, filter="data")
             number += 1
     return number
 
 
+def _decompressed(archive: Path) -> IO[bytes]:
+    with open(archive, "rb") as file:
+        head = file.read(6)
+    return _Headers(next((opened for magic, opened in COMPRESSIONS.items() if head.startswith(magic)), open)(archive, "rb"))
+
+
+class _Headers(io.BufferedIOBase):
+    """A tar that is read in pieces; one header that asks for much at once is damaged, or means to fill the memory."""
+
+    def __init__(self, file: IO[bytes]):
+        self.file, self.seek, self.tell = file, file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MOST_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        return self.file.read(size)
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
 def _unpack_zip(archive: Path, folder: Path) -> int:
+    left = _most_bytes(archive)
     with zipfile.ZipFile(archive) as file:
         for member in tqdm(file.infolist(), archive.name, unit=" files", disable=None):
-            _refuse_outside(archive, member.filename)
+            left -= member.file_size
+            _refuse(archive, member.filename, left)
             if stat.S_ISLNK(member.external_attr >> 16):
                 raise UserError(f"{archive}: member '{member.filename}' is refused: a link; get the archive from elsewhere")
             file.extract(member, folder)
         return len(file.infolist())
 
 
-def _refuse_outside(archive: Path, name: str) -> None:
+def _most_bytes(archive: Path) -> int:
+    return MOST_TIMES * archive.stat().st_size + SMALL_BYTES
+
+
+def _refuse(archive: Path, name: str, left: int) -> None:
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
         raise UserError(f"{archive}: member '{name}' is refused: it would lie outside the folder; get the archive from elsewhere")
+    if not name or CONTROL.search(name):
+        raise UserError(f"{archive}: member {name[:200]!r} is refused: no name for a file; get the archive from elsewhere")
+    if left < 0:
+        raise UserError(f"{archive}: member '{name}' is refused: with it more than {MOST_TIMES} times the archive's size would be unpacked; get the "
+                        "archive from elsewhere, or unpack it yourself")

@@ -14,6 +14,7 @@ import numpy as np
 
 FEW_ROWS = 8  # up to so many rows the quartiles of columns cost more than they save: Kaldi's automatic choice
 CODES = {b"CM": np.dtype("u1"), b"CM2": np.dtype("<u2"), b"CM3": np.dtype("u1")}
+COLUMNS_AT_A_TIME = 1024  # each takes a table of kilobytes, and may have one byte of codes
 _PIECES = np.array([0, 64, 192, 255])  # codes of the quartiles: minimum, 25 %, 75 %, maximum
 _PIECE_OF = np.repeat([0, 1, 2], [65, 128, 63])  # of each code: between which two of them it lies,
 _BEYOND = (np.arange(256) - _PIECES[_PIECE_OF]).astype(np.float32)  # how many codes above the lower one,
@@ -54,6 +55,9 @@ def decode_quartiles(minimum: float, extent: float, quartiles_F4: np.ndarray, co
     -------
     (T, F) float32 array
     """
+    if len(codes_FT) > COLUMNS_AT_A_TIME:
+        some = [slice(start, start + COLUMNS_AT_A_TIME) for start in range(0, len(codes_FT), COLUMNS_AT_A_TIME)]
+        return np.concatenate([decode_quartiles(minimum, extent, quartiles_F4[part], codes_FT[part]) for part in some], axis=1)
     with np.errstate(over="ignore", invalid="ignore"):
         knots_F4 = _knots(minimum, extent, quartiles_F4)
         rise_F3 = knots_F4[:, 1:] - knots_F4[:, :-1]

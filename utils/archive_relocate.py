@@ -1,15 +1,12 @@
 """Paths in scp files written anew, after a folder was moved or copied: command ``relocate`` of utils/archive.py."""
 
 import os
-import re
 from pathlib import Path
 from typing import Literal
 
 from utils.archive_read import read_scp
 from utils.errors import UserError
 from utils.files import atomic_write
-
-ENTRY = re.compile(r"(.+?)((?::\d+)?(?:\[[^\]]*\])?)")
 
 Paths = Literal["kept", "absolute", "relative", "beside"]
 
@@ -52,7 +49,7 @@ def relocate_scp(scp: Path, output: Path, *, paths: Paths = "absolute", root: Pa
     for key, entry in entries.items():
         moved[key] = entry if is_pipe(entry) else relocated(entry, scp, paths, root, new_root, old, new)
     changed = sum(moved[key] != entry for key, entry in entries.items())
-    if old and not any(ENTRY.fullmatch(entry)[1].startswith(old.rstrip("/") + "/") for entry in entries.values() if not is_pipe(entry)):
+    if old and not any(path_and_place(entry)[0].startswith(old.rstrip("/") + "/") for entry in entries.values() if not is_pipe(entry)):
         raise UserError(f"{scp}: no path begins with '{old}/'; the first is '{next(iter(entries.values()), '')}'")
     if not allow_missing:
         refuse_missing(moved, scp, new_root if paths == "relative" else root if paths == "kept" else Path("."))
@@ -74,6 +71,21 @@ def is_pipe(entry: str) -> bool:
     return entry[:1] == "|" or entry[-1:] == "|"
 
 
+def path_and_place(entry: str) -> tuple[str, str]:
+    """The file of an entry, and the offset and range behind it; either may be missing.
+
+    Parameters
+    ----------
+    entry : str
+        Of an scp file, no pipe.
+    """
+    end = entry.rfind("[") if entry[-1:] == "]" else -1
+    end = end if end > 0 else len(entry)
+    path, _, digits = entry[:end].rpartition(":")
+    end = len(path) if path and digits.isascii() and digits.isdigit() else end
+    return entry[:end], entry[end:]
+
+
 def relocated(entry: str, scp: Path, paths: Paths, root: Path, new_root: Path, old: str | None, new: str | None) -> str:
     """An entry with another path.
 
@@ -84,7 +96,7 @@ def relocated(entry: str, scp: Path, paths: Paths, root: Path, new_root: Path, o
     scp, paths, root, new_root, old, new
         As of `relocate_scp`.
     """
-    path, place = ENTRY.fullmatch(entry).groups()
+    path, place = path_and_place(entry)
     if old is not None and path.startswith(old.rstrip("/") + "/"):
         path = new.rstrip("/") + path[len(old.rstrip("/")) :]
     if paths == "kept":
@@ -117,7 +129,7 @@ def refuse_missing(entries: dict[str, str], scp: Path, start: Path) -> None:
     file_of: dict[str, str] = {}
     for key, entry in entries.items():
         if not is_pipe(entry):
-            file_of.setdefault(ENTRY.fullmatch(entry)[1], key)
+            file_of.setdefault(path_and_place(entry)[0], key)
     missing = [path for path in file_of if not os.path.isfile(os.path.join(start, path))]
     if missing:
         raise UserError(f"{scp}: '{missing[0]}' of key '{file_of[missing[0]]}' would not be there ({len(missing):,} of {len(file_of):,} files); "

@@ -4,9 +4,11 @@ What is wrong with the sound itself raises `UnreadableAudio`, whose reason goes 
 ValueError.  Crops of packed archives are read by utils/packed.py.
 """
 
+import errno
 import io
 import os
 import re
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,9 +24,10 @@ from utils.file_parts import is_cut_ogg, missing_wave_bytes, plain_wave_info, wi
 
 Channel = int | Literal["mean"]  # which one of a sound of several, from 0, or all of them averaged
 
-ARCHIVE = re.compile(r"(.+):(\d+)")  # an entry of wav.scp: the archive and the place in it
+ARCHIVE = re.compile(r"(.+):([0-9]{1,18})")  # an entry of wav.scp: the archive and the place in it
 FULL_SCALE = 32768  # a 16-bit sample divided by this lies in [-1, 1)
 UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's count for a flac that was written into a pipe
+FIRST_VALUES = 1 << 24  # samples that memory is taken for because a header announces them; for more, as they are decoded
 BLOCK_VALUES = 1 << 20  # samples of all channels that are read at a time, so that hours of many channels fit into memory
 OVERSHOOT_SECONDS = 0.5  # Kaldi's extract-segments: a segment may end this much behind its recording, and is cut there
 
@@ -88,15 +91,20 @@ def _read_sound(entry: str, file: IO[bytes], start_sample: int, num_samples: int
         if wanted < 0 or start_sample + wanted > sound.frames:
             raise ValueError(f"{entry}: samples {start_sample} to {start_sample + wanted} are not inside its {sound.frames}")
         sound.seek(start_sample)
-        samples = _read_channel(sound, wanted, channel)
+        try:
+            samples = _read_channel(sound, wanted, channel)
+        except ValueError as error:  # soundfile counts what is left of some damaged mp3 as less than nothing
+            raise UnreadableAudio(entry, f"cannot be read: {error}") from None
         if len(samples) < wanted:
             raise UnreadableAudio(entry, f"fewer samples than its header says: {start_sample + len(samples)} of {sound.frames}")
         return samples, sound.samplerate
 
 
 def _read_channel(sound: soundfile.SoundFile, wanted: int, channel: Channel) -> np.ndarray:
-    samples, done, block_samples = np.empty(wanted, np.float32), 0, max(1, BLOCK_VALUES // sound.channels)
+    samples, done, block_samples = np.empty(min(wanted, FIRST_VALUES), np.float32), 0, max(1, BLOCK_VALUES // sound.channels)
     while done < wanted and len(block := sound.read(min(block_samples, wanted - done), dtype="float32", always_2d=True)):
+        if done + len(block) > len(samples):
+            samples.resize(min(wanted, 2 * len(samples)), refcheck=False)  # in place, where the system can move pages
         samples[done:done + len(block)] = block.mean(axis=1) if channel == "mean" else block[:, channel]
         done += len(block)
     return samples[:done]
@@ -130,7 +138,7 @@ def _plain_wave(entry: str, root: str | Path | None) -> tuple[int, int] | None:
     if entry.endswith("|") or ARCHIVE.fullmatch(entry):
         return None
     try:
-        with open(os.path.join(root or "", entry), "rb", buffering=0) as file:
+        with _open_file(os.path.join(root or "", entry), buffering=0) as file:
             return plain_wave_info(file.read(44), os.fstat(file.fileno()).st_size)
     except OSError:
         return None  # is said by the long way
@@ -164,7 +172,7 @@ def _opened_bytes(entry: str, allow_pipes: bool, root: str | Path | None) -> Ite
         return
     archive = ARCHIVE.fullmatch(entry)
     path = Path(root or "", archive[1] if archive else entry)
-    with open(path, "rb") as file:
+    with _open_file(path) as file:
         if not archive:
             yield file
             return
@@ -173,6 +181,17 @@ def _opened_bytes(entry: str, allow_pipes: bool, root: str | Path | None) -> Ite
         head = file.read(8)
         whole = int.from_bytes(head[4:], "little") + 8 if head[:4] == b"RIFF" else end
         yield window(file, start, max(0, min(whole, end - start)))
+
+
+def _open_file(path: str | Path, buffering: int = -1) -> IO[bytes]:
+    """Open a regular file; a pipe would be waited for, and a device may have no end."""
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, "a name with a NUL in it")
+    file = open(path, "rb", buffering, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115 - who calls closes it
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "no regular file")
+    return file
 
 
 def _output_of(entry: str, allow_pipes: bool) -> bytes:
@@ -275,7 +294,7 @@ class UtteranceReader:
 
 
 def _segment_samples(entry: str, start_seconds: float, end_seconds: float, total: int, rate: int) -> tuple[int, int]:
-    start, end = round(start_seconds * rate), total if end_seconds == -1 else round(end_seconds * rate)
+    start, end = (round(min(seconds * rate, UNKNOWN_FRAMES)) for seconds in (start_seconds, total / rate if end_seconds == -1 else end_seconds))
     if start >= total or end > total + OVERSHOOT_SECONDS * rate:
         raise UnreadableAudio(entry, f"a segment from {start_seconds} to {end_seconds} s of a recording of {total / rate:.2f} s")
     return start, min(end, total) - start

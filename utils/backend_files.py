@@ -13,7 +13,7 @@ import numpy as np
 from utils.archive import read_matrix, read_vector, write_matrix, write_vector
 from utils.config import build, parameters_of, resolved_options
 from utils.errors import UserError
-from utils.files import atomic_write
+from utils.files import atomic_write, read_json
 from utils.plda_file import PldaFile, read_plda, write_plda
 
 
@@ -136,7 +136,7 @@ def read_declared(folder: Path) -> dict:
     """
     path = folder / "backend.json"
     try:
-        declared = json.loads(path.read_text(encoding="utf-8"))
+        declared = read_json(path)
         if not isinstance(declared, dict) or not declared.keys() >= {"options", "dimensions", "parts"}:
             raise ValueError("incomplete")
     except FileNotFoundError:

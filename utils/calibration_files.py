@@ -1,6 +1,5 @@
 """Scores and quality measures of trials as features, aligned by the trials' names, and ``calibration.json``, which says what to make of them."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from utils.calibration import quality_features
 from utils.data_dir import read_map
 from utils.errors import UserError
+from utils.files import read_json
 from utils.receipt_contents import read_receipt
 from utils.scores import number_or_nan, read_scores, receipt_of, scores_of_trials
 
@@ -203,7 +203,7 @@ def read_calibration(folder: Path) -> dict:
     """
     path = folder / "calibration.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         if not isinstance(found, dict) or not found.keys() >= PARTS:
             raise ValueError("incomplete")
     except FileNotFoundError:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from utils.errors import UserError, is_of_the_machine
 from utils.files import atomic_write
+from utils.torch_files import FAULTS, load_plain
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -55,25 +56,36 @@ def load_checkpoint(path: Path) -> dict:
     UserError
         It is missing, damaged, or holds anything but tensors and plain values.
     """
-    import pickle
-
-    import torch
-
     try:
-        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
-            if damaged := archive.testzip():
-                raise ValueError(f"the checksum of {damaged} is wrong")
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with zipfile.ZipFile(path):  # and not of torch's older format
+            state = load_plain(path)
         if not isinstance(state, dict) or not {"step", "network"} <= state.keys():
             raise ValueError("it has no step and network")
+        if type(state["step"]) is not int or not isinstance(state["network"], dict) or not all(map(is_whole, state["network"].values())):
+            raise ValueError("its step is no number, or its network no tensors")
         return state
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint; train the network first (stage 3)") from None
-    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, ValueError, LookupError, TypeError, EOFError, OSError) as error:
+    except FAULTS as error:
         if is_of_the_machine(error):  # or training would go back to an older one
             raise
         reason = " ".join(str(error).split())[:120] or "it ends too early"
         raise UserError(f"{path}: not a whole checkpoint of tensors and plain values ({reason})") from None
+
+
+def is_whole(value: object) -> bool:
+    """Whether something is a tensor of which the numbers are there that its shape promises: a stride of 0 would make memory of nothing.
+
+    Parameters
+    ----------
+    value : object
+        From a file.
+    """
+    import torch
+
+    if not isinstance(value, torch.Tensor) or value.layout is not torch.strided or value.is_quantized or value.is_complex():
+        return False
+    return value.device.type == "cpu" and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def saved_steps(folder: Path) -> list[int]:
@@ -132,8 +144,10 @@ def weights_digest(weights: dict) -> str:
     weights : dict of str to tensor
         A state dictionary.
     """
+    import torch
+
     digest = hashlib.sha256()
     for name, tensor in sorted(weights.items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
     return digest.hexdigest()

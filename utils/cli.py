@@ -15,6 +15,7 @@ from utils.errors import MACHINE_LACKS, UserError, is_lack_of_memory
 
 DISK_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ESTALE,
                errno.ETIMEDOUT, errno.EXDEV}
+LONGEST_LINE = 2000  # letters of what a user is told
 TO_DO = {errno.ENOSPC: "make room", errno.EMFILE: "raise the limit (`ulimit -n`)", errno.ENOMEM: "give it more memory, or run fewer jobs at once"}
 
 
@@ -115,7 +116,8 @@ def the_line_of(error: UserError) -> str:
         Raised here or in a loader's process.
     """
     text = str(error)
-    return text.rstrip().rpartition(f"{type(error).__name__}: ")[2] if text.startswith("Caught ") else text
+    text = text.rstrip().rpartition(f"{type(error).__name__}: ")[2] if text.startswith("Caught ") else text
+    return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE - 203]}...{text[-200:]}"  # who quotes a damaged file may quote megabytes
 
 
 def call(function: Callable, words: Sequence[str], name: str = "") -> object:

@@ -4,7 +4,6 @@ Defaults live in the constructors' signatures only; a section of a YAML file say
 against: a name that it does not have, or a value of another type, is an error before anything is opened.
 """
 
-import difflib
 import inspect
 import math
 import re
@@ -16,17 +15,37 @@ from typing import Any
 
 import yaml
 
+from utils.config_words import found, spelled, suggestion
 from utils.errors import UserError
 
-TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", list: "a list", dict: "a mapping", Path: "a path",
-              types.NoneType: "nothing"}
+MOST_VALUES = 100_000  # of a file, each counted as often as aliases name it: a few lines of aliases of aliases stand for millions
+
+
+def _refuse_kind(loader, node):
+    problem = f"a value of kind '{node.tag.removeprefix('tag:yaml.org,2002:')}', which no setting has; put text in quotes"
+    raise yaml.constructor.ConstructorError(problem=problem, problem_mark=node.start_mark)
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses repeated keys and reads 1e-3 as a number."""
+    """Safe YAML that refuses repeated keys, and values of other kinds than settings have, such as dates; reads 1e-3 as a number."""
+
+    yaml_constructors = {f"tag:yaml.org,2002:{tag}": yaml.SafeLoader.yaml_constructors[f"tag:yaml.org,2002:{tag}"]
+                         for tag in ("null", "bool", "int", "float", "str", "seq")} | {None: _refuse_kind}
+
+    def construct_object(self, node, deep=False):
+        """The value of a node; one that its tag does not allow is an error of its line."""
+        try:
+            value = super().construct_object(node, deep)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise yaml.constructor.ConstructorError(problem=f"no value of its kind ({error})", problem_mark=node.start_mark) from None
+        if type(value) is int and abs(value) >= 1 << 64:
+            raise yaml.constructor.ConstructorError(problem="a whole number of more than 64 bits", problem_mark=node.start_mark)
+        return value
 
 
 def _mapping(loader, node):
+    if not isinstance(node, yaml.MappingNode):
+        raise yaml.constructor.ConstructorError(problem="expected a mapping", problem_mark=node.start_mark)
     loader.flatten_mapping(node)
     seen = set()
     for key, _ in node.value:
@@ -39,7 +58,7 @@ def _mapping(loader, node):
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789"))
 
 
 def read_yaml(path: str | Path) -> dict:
@@ -53,14 +72,18 @@ def read_yaml(path: str | Path) -> dict:
     Raises
     ------
     UserError
-        No such file, not UTF-8, wrong syntax, a key given twice, or something else than a mapping at the top.
+        No such file, not UTF-8, wrong syntax, a key given twice, something else than a mapping at the top, or more values than any of ours has.
     """
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+        if _num_values(content, {}) > MOST_VALUES:
+            raise UserError(f"{path}: more than {MOST_VALUES:,} values, with those that its aliases repeat; expected settings")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start} is not UTF-8") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply; expected settings") from None
     except yaml.MarkedYAMLError as error:
         raise UserError(f"{path}:{error.problem_mark.line + 1}: {error.problem}") from None
     except yaml.YAMLError as error:
@@ -68,8 +91,18 @@ def read_yaml(path: str | Path) -> dict:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise UserError(f"{path}:1: found {_found(content)}, expected a mapping 'section: ...'")
+        raise UserError(f"{path}:1: found {found(content)}, expected a mapping 'section: ...'")
     return content
+
+
+def _num_values(value: Any, known: dict[int, int]) -> int:
+    """How many values a value holds; one that aliases share is looked at once, and counted each time."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = MOST_VALUES  # for the case that it is in itself
+        known[id(value)] = 1 + sum(_num_values(item, known) for item in (value.values() if isinstance(value, dict) else value))
+    return known[id(value)]
 
 
 def build(family: Mapping[str, Callable], options: Any, where: str, **given: Any) -> Any:
@@ -92,10 +125,10 @@ def build(family: Mapping[str, Callable], options: Any, where: str, **given: Any
         No such name, or as :func:`make`.
     """
     if not isinstance(options, dict) or "name" not in options:
-        raise UserError(f"{where}: found {_found(options)}, expected a mapping with a 'name', one of {', '.join(sorted(family))}")
+        raise UserError(f"{where}: found {found(options)}, expected a mapping with a 'name', one of {', '.join(sorted(family))}")
     name = options["name"]
     if not isinstance(name, str) or name not in family:
-        raise UserError(f"{where}: name: no '{name}'{_suggestion(name, family)}")
+        raise UserError(f"{where}: name: no '{name}'{suggestion(name, family)}")
     return make(family[name], {key: value for key, value in options.items() if key != "name"}, where, **given)
 
 
@@ -147,11 +180,11 @@ def check_options(part: Callable, options: Any, where: str, given: Iterable[str]
     """
     options = {} if options is None else options
     if not isinstance(options, dict):
-        raise UserError(f"{where}: found {_found(options)}, expected a mapping 'key: value'")
+        raise UserError(f"{where}: found {found(options)}, expected a mapping 'key: value'")
     known = {name: parameter for name, parameter in parameters_of(part).items() if name not in given}
     for key in options:
         if key not in known:
-            raise UserError(f"{where}: unknown key '{key}'{_suggestion(key, known)}")
+            raise UserError(f"{where}: unknown key '{key}'{suggestion(key, known)}")
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in options:
             raise UserError(f"{where}: key '{name}' is missing")
@@ -160,7 +193,7 @@ def check_options(part: Callable, options: Any, where: str, given: Iterable[str]
         try:
             arguments[key] = _converted(value, known[key].annotation)
         except TypeError:
-            raise UserError(f"{where}: {key}: found {_found(value)}, expected {_spelled(known[key].annotation)}") from None
+            raise UserError(f"{where}: {key}: found {found(value)}, expected {spelled(known[key].annotation)}") from None
     return arguments
 
 
@@ -237,27 +270,6 @@ def _converted(value, hint):
     raise TypeError
 
 
-def _spelled(hint) -> str:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(_spelled(choice) for choice in arguments)
-    if origin is typing.Literal:
-        return "one of " + ", ".join(map(str, arguments))
-    if origin in (list, tuple):
-        if origin is tuple and arguments[-1] is not ...:
-            return f"a list of {len(arguments)}: " + ", ".join(_spelled(item) for item in arguments)
-        return f"a list, each {_spelled(arguments[0])}"
-    return TYPE_NAMES.get(origin or hint, str(hint))
-
-
-def _found(value) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return f"{str(value).lower() if isinstance(value, bool) else repr(value)} ({TYPE_NAMES.get(type(value), type(value).__name__)})"
-
-
 def _plain(value):
     """The value in YAML's own types."""
     if isinstance(value, dict):
@@ -265,8 +277,3 @@ def _plain(value):
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
-
-
-def _suggestion(key, known) -> str:
-    close = difflib.get_close_matches(str(key), list(known), n=1)
-    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known) or 'none'}"

@@ -4,17 +4,22 @@ Arrays ``utterances`` (N,) of text, ``embeddings`` (N, D) or (N, R, D), perhaps 
 """
 
 import json
+import math
 import os
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from utils.errors import UserError
 from utils.files import atomic_write
 
+MOST_TIMES = 1000  # what is compressed may be so many times larger
 NPZ, HDF5 = {".npz"}, {".h5", ".hdf5"}
 
 
@@ -90,7 +95,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         found = _read_npz(path) if kind == "npz" else _read_hdf5(path)
         facts = json.loads(str(found.pop("provenance", "{}")))
     if missing := [name for name in ("utterances", "embeddings") if name not in found]:
-        raise UserError(f"{path}: no array '{missing[0]}'; there are {', '.join(sorted(found)) or 'none'}")
+        raise UserError(f"{path}: no array '{missing[0]}'; there are {', '.join(sorted(map(str, found))) or 'none'}")
     for name, kind, sides, expected in (("utterances", "U", (1,), "a row of texts"), ("embeddings", "f", (2, 3), "floats for each utterance"),
                                         ("speakers", "U", (1,), "a row of texts")):
         array = found.get(name, found["utterances"])
@@ -134,22 +139,42 @@ def damaged(path: Path, kind: str) -> Iterator[None]:
     """
     try:
         yield
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, EOFError, OSError,
+            RuntimeError) as error:
         if isinstance(error, OSError) and error.errno is not None and not os.access(path, os.R_OK):
             raise
-        raise UserError(f"{path}: damaged, or no {kind} file of plain arrays: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path}: damaged, or no {kind} file of plain arrays: {' '.join(str(error).split())[:160]}") from None
 
 
 def _read_npz(path: Path) -> dict:
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as file:
+                _refuse_promises(member.filename, _announced_bytes(file), member.file_size)
     with np.load(path, allow_pickle=False) as content:
-        if not hasattr(content, "files"):
-            raise ValueError("one array alone")
         return {name: content[name] for name in content.files}
+
+
+def _announced_bytes(file: IO[bytes]) -> int:
+    """What the head of an array says of its size, before memory is taken for it."""
+    version = np.lib.format.read_magic(file)
+    shape, _, dtype = (np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0)(file)
+    return math.prod(shape) * dtype.itemsize
+
+
+def _refuse_promises(name: str, promised: int, there: int) -> None:
+    if promised > there:
+        raise ValueError(f"{name} is an array of {promised:,} bytes, of which {there:,} are there")
 
 
 def _read_hdf5(path: Path) -> dict:
     h5py = h5py_of(path)
     with h5py.File(path, "r") as content:
+        for name, dataset in content.items():
+            if isinstance(dataset, h5py.Dataset):
+                if dataset.external or dataset.is_virtual:
+                    raise ValueError(f"{name} is not in the file itself")
+                _refuse_promises(name, dataset.nbytes, MOST_TIMES * dataset.id.get_storage_size())
         found = {name: dataset.asstr()[()].astype(str) if h5py.check_string_dtype(dataset.dtype) else dataset[()]
                  for name, dataset in content.items() if isinstance(dataset, h5py.Dataset)}
         return found | {"provenance": content.attrs.get("provenance", "{}")}

@@ -57,6 +57,8 @@ class FeatureReader:
                  root: str | Path | None = None):
         self.num_bins, self.sample_rate_hz, self.root = num_bins, frames_per_second, Path(root or "")
         number_of: dict[str, int] = {}
+        if not feats_scp:
+            raise UserError("no features, expected utterances in feats.scp; make them (steps.make_feats)")
         places, ranges = zip(*(_place(entry, utterance) for utterance, entry in feats_scp.items()), strict=True)
         self.archive = np.array([number_of.setdefault(path, len(number_of)) for path, _ in places], np.int32)
         self.offset = np.array([offset for _, offset in places], np.int64)

@@ -1,6 +1,7 @@
 """Files that are whole or not there: written under a temporary name, synced, then renamed."""
 
 import hashlib
+import json
 import os
 import sys
 import time
@@ -8,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from utils.errors import UserError
 
@@ -196,3 +197,24 @@ def read_lines(path: str | Path) -> list[str]:
         raise UserError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start} is not UTF-8; lists are UTF-8 text") from None
+
+
+def read_json(path: str | Path) -> Any:
+    """The value that a JSON file holds.
+
+    Parameters
+    ----------
+    path : path
+        UTF-8 file.
+
+    Raises
+    ------
+    FileNotFoundError
+        It is missing.
+    ValueError
+        It is not UTF-8, no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

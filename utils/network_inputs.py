@@ -1,11 +1,11 @@
 """What a network is fed from: packed audio, or the features of a feats.scp where its front end is ``precomputed``."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.errors import UserError
+from utils.files import read_json
 from utils.receipts import data_dir_inputs
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def made_features(data: Path) -> dict | None:
     if not path.exists():
         return None
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = read_json(path)
         if not isinstance(facts, dict):
             raise ValueError("not an object")
     except ValueError as error:

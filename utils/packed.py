@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from utils.audio import FULL_SCALE
 from utils.errors import UserError
+
+MOST_BYTES = 1 << 60  # no file is larger, and no sum of two such numbers leaves 64 bits
 
 
 class PackedReader:
@@ -44,8 +47,13 @@ class PackedReader:
         places = [entry.rpartition(":") for entry in wav_scp.values()]
         number_of: dict[str, int] = {}
         self.archive = np.array([number_of.setdefault(path, len(number_of)) for path, _, _ in places], np.int32)
-        self.offset = np.array([offset for _, _, offset in places], np.int64)
-        self.num_samples = np.array([num_samples[utterance] for utterance in wav_scp], np.int64)
+        try:
+            self.offset = np.array([offset for _, _, offset in places], np.int64)
+            self.num_samples = np.array([num_samples[utterance] for utterance in wav_scp], np.int64)
+            if not places or min(self.offset.min(), self.num_samples.min()) < 0 or max(self.offset.max(), self.num_samples.max()) >= MOST_BYTES:
+                raise ValueError
+        except (ValueError, OverflowError, KeyError):
+            raise UserError(f"{_odd(wav_scp, num_samples)}; pack it anew") from None
         self.paths = [Path(root or "", path) for path in number_of]
         self._files: dict[int, io.FileIO] = {}
         rates = {self._checked_rate(number) for number in range(len(self.paths))}
@@ -56,6 +64,8 @@ class PackedReader:
     def _checked_rate(self, number: int) -> int:
         mine, path = self.archive == number, self.paths[number]
         end = int((self.offset[mine] + self.HEADER_BYTES + 2 * self.num_samples[mine]).max())
+        if os.path.exists(path) and not os.path.isfile(path) or "\0" in str(path):
+            raise UserError(f"{path}: no regular file; run stage 2 (pack)")
         try:
             with open(path, "rb") as file:
                 size = file.seek(0, io.SEEK_END)
@@ -119,3 +129,14 @@ class PackedReader:
             if os.preadv(self._files[number].fileno(), [row], place) != row.nbytes:
                 raise UserError(f"{self.paths[number]}: ends before byte {place + row.nbytes:,}; it was cut while in use")
         return np.multiply(crops, np.float32(1 / FULL_SCALE), dtype=np.float32)
+
+
+def _odd(wav_scp: Mapping[str, str], num_samples: Mapping[str, int | str]) -> str:
+    """The first entry of an index that is no place in an archive, or has no length."""
+    for utterance, entry in wav_scp.items():
+        place, length = entry.rpartition(":")[2], str(num_samples.get(utterance, "none"))
+        if not re.fullmatch("[0-9]{1,18}", place) or ":" not in entry:
+            return f"utterance '{utterance}': found '{entry[:200]}', expected <archive>:<offset>"
+        if not re.fullmatch("[0-9]{1,18}", length):
+            return f"utterance '{utterance}': {length[:50]} samples in utt2num_samples, expected their number"
+    return "no packed audio, expected utterances"

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.files import read_json
 
 MUST_AGREE = ("model", "front_end", "sample_rate_hz")  # vectors that differ here do not lie in one space
 
@@ -23,7 +24,7 @@ def read_provenance(folder: str | Path) -> dict | None:
     """
     path = Path(folder) / "provenance.json"
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = read_json(path)
         if not isinstance(facts, dict):
             raise ValueError("not an object")
     except FileNotFoundError:

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.files import sha256_of
+from utils.files import read_json, sha256_of
 
 SMALL_BYTES = 1 << 20  # outputs up to this size are compared by content each time, larger ones by size
 
@@ -26,9 +27,13 @@ def read_receipt(path: Path) -> dict | None:
         It is not what `Task.finish` writes.
     """
     try:
-        receipt = json.loads(Path(path).read_text(encoding="utf-8"))
+        receipt = read_json(path)
         if not {"format", "options", "inputs", "outputs", "counts", "core_seconds"} <= receipt.keys():
             raise ValueError("incomplete")
+        if not all(isinstance(receipt[name], dict) for name in ("options", "inputs", "outputs", "counts")):
+            raise ValueError("something else than a mapping")
+        if not all(isinstance(facts, dict) and {"bytes", "sha256"} <= facts.keys() for facts in receipt["outputs"].values()):
+            raise ValueError("an output without size and checksum")
     except FileNotFoundError:
         return None
     except (ValueError, AttributeError):
@@ -134,7 +139,7 @@ def bad_outputs(home: Path, outputs: Mapping[str, Mapping], read_all: bool = Fal
     """
     for name, facts in outputs.items():
         path = home / name
-        if not path.exists():
+        if not os.path.isfile(path):  # of a device or a pipe, the content may have no end
             yield f"{path} is missing"
             continue
         size = path.stat().st_size

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from utils.cli import run_subcommands
 from utils.errors import UserError
-from utils.files import atomic_write, read_lines
+from utils.files import atomic_write, read_json, read_lines
 from utils.report_page import rate, series_of
 
 LLR_COLUMNS = {"act_dcf_0.01": "actDCF 0.01", "cllr": "Cllr"}  # where scores are log-likelihood ratios
@@ -37,10 +37,21 @@ def read_entries(path: Path) -> list[dict]:
     ----------
     path : path
         ``.json`` or ``.jsonl``.
+
+    Raises
+    ------
+    UserError
+        It is no such list.
     """
     if not path.exists():
         return []
-    return [json.loads(line) for line in read_lines(path)] if path.suffix == ".jsonl" else json.loads(path.read_text(encoding="utf-8"))
+    try:
+        entries = [json.loads(line) for line in read_lines(path)] if path.suffix == ".jsonl" else read_json(path)
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ValueError("something else than objects")
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not a list of JSON objects ({error}); have the step that writes it do so again") from None
+    return entries
 
 
 def leaks_of(experiments: Sequence[Path], each: int) -> dict[tuple[str, str], list[str]]:

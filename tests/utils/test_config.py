@@ -75,7 +75,7 @@ def test_every_spelling_of_a_number_is_read_as_that_number(tmp_path_factory, val
     ("a: 1\n  b: 2\n", ":2: mapping values are not allowed here"),
     ("a:\n\t- 1\n", ":2: found character '\\t' that cannot start any token"),
     ("? [1, 2]\n: 3\n", ":1: a key is not a plain word"),
-    ("a: !!python/object/apply:os.getcwd []\n", ":1: could not determine a constructor"),
+    ("a: !!python/object/apply:os.getcwd []\n", ":1: a value of kind 'python/object/apply:os.getcwd', which no setting has"),
     (b"a: \xff\n", ": byte 3 is not UTF-8"),
     (b"a: \x00\n", ": "),
 ])

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.files import atomic_write, make_folder
+from utils.files import atomic_write, make_folder, read_json
 
 
 @dataclass
@@ -57,7 +57,7 @@ def read_record(path: Path) -> tuple[str, list[Submission]]:
         It is not what `write_record` writes.
     """
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_json(path)
         return said["launcher"], [Submission(each["digest"], {int(number): job for number, job in each["tasks"].items()}, each["name"], each["job"])
                                   for each in said["submissions"]]
     except FileNotFoundError:

@@ -1,15 +1,15 @@
 """State dictionaries that torch saved: tensors only, out of the wrappings that training programs put around them."""
 
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from utils.checkpoints import is_whole
 from utils.errors import UserError
+from utils.torch_files import FAULTS, load_plain
 
 if TYPE_CHECKING:
     import torch
@@ -34,14 +34,10 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
     import torch
 
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
-                if damaged := archive.testzip():
-                    raise ValueError(f"the checksum of {damaged} is wrong")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_plain(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError, OSError) as error:
+    except FAULTS as error:
         raise UserError(f"{path}: not a file of torch that holds tensors and plain values only ({_reason(error)})") from None
     for wrapping in WRAPPINGS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapping), Mapping):
@@ -50,7 +46,7 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: holds {type(content).__name__}, expected a dictionary of tensors, or one of them under {' or '.join(WRAPPINGS)}")
     if odd := [key for key, value in content.items() if not isinstance(value, torch.Tensor)]:
         raise UserError(f"{path}: '{odd[0]}' is no tensor; expected a dictionary of tensors, or one under {' or '.join(WRAPPINGS)}")
-    if odd := [key for key, value in content.items() if not _is_whole(value)]:
+    if odd := [key for key, value in content.items() if not is_whole(value)]:
         raise UserError(f"{path}: '{odd[0]}' is not stored whole, as numbers; expected what torch.save writes of a network's state_dict()")
     return _without_prefixes(path, {key: _numbers(value) for key, value in content.items()})
 
@@ -66,15 +62,6 @@ def _reason(error: Exception) -> str:
 
 def _numbers(tensor: "torch.Tensor") -> np.ndarray:
     return (tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor).detach().numpy()
-
-
-def _is_whole(tensor: "torch.Tensor") -> bool:
-    """Whether the numbers that the shape promises are there: a stride of 0 would make memory of nothing."""
-    import torch
-
-    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_complex():
-        return False
-    return tensor.device.type == "cpu" and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def _without_prefixes(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
