@@ -3,6 +3,7 @@
 Ten minutes of each are in README.md, with the command.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -66,6 +67,23 @@ def test_an_input_is_rebuilt_from_its_number_in_another_process():
             .stdout for seed in "12"]
     assert runs[0] == runs[1]
     assert len(runs[0]) > 64 * len(TARGETS)
+
+
+@pytest.mark.slow
+def test_the_command_draws_records_and_replays(command, tmp_path):
+    drawn = command("tests.fuzz", "plda", "--minutes", "0.02", "--seed", "3", "--record", tmp_path / "x.json")
+    record = json.loads((tmp_path / "x.json").read_text())
+    print(drawn.stdout)
+    assert drawn.returncode == 0, drawn.stdout + drawn.stderr
+    assert record["target"] == "plda"
+    assert record["inputs"] > 0
+    assert record["read"] + record["refused"] == 3 * record["inputs"]
+    record["findings"] = [{"number": 3 * OF_ONE_SEED + k} for k in range(5)]
+    (tmp_path / "x.json").write_text(json.dumps(record))
+    for replayed, inputs in (("kept", "0 inputs"), (str(3 * OF_ONE_SEED), "1 inputs"), (tmp_path / "x.json", "5 inputs")):
+        done = command("tests.fuzz", "plda", "--replay", replayed)
+        assert done.returncode == 0, done.stderr
+        assert f"plda: {inputs}," in done.stdout
 
 
 def _with(reader):
