@@ -36,8 +36,12 @@ def main() -> int:
             write_record(words.record, target, tally, found, seconds)
     else:
         kept = kept_inputs(target.name) if words.replay == "kept" else None
-        numbers = [0] * len(kept) if kept else [int(words.replay)] if words.replay.isdecimal() else [
-            one["number"] for one in json.loads(Path(words.replay).read_text(encoding="utf-8"))["findings"]]
+        if kept is not None:
+            numbers = [*range(len(kept))]
+        elif words.replay.isdecimal():
+            numbers = [int(words.replay)]
+        else:
+            numbers = [one["number"] for one in json.loads(Path(words.replay).read_text(encoding="utf-8"))["findings"]]
         if words.keep:
             keep(target.name, words.keep, target.input(numbers[0]))
         found = list(try_inputs(target, numbers, tally, kept and list(kept.values())))

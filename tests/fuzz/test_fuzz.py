@@ -3,6 +3,7 @@
 Ten minutes of each are in README.md, with the command.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -19,8 +20,8 @@ from tests.fuzz.worker import MARKER, Tally, run_for, try_inputs
 from tests.pickles import hostile, load_with_python
 from utils.errors import UserError
 
-FEW = {"yaml": 60, "data_dir": 150}  # inputs of those that take long; of the others: MANY
-MANY = 400
+FEW = {"yaml": 60, "data_dir": 100}  # inputs of those that take long; of the others: MANY
+MANY = 250
 
 
 def told(findings):
@@ -68,12 +69,29 @@ def test_an_input_is_rebuilt_from_its_number_in_another_process():
     assert len(runs[0]) > 64 * len(TARGETS)
 
 
-def _with(reader, **limits):
-    """Findings of 30 inputs, of which every third has an 'x' in it."""
+@pytest.mark.slow
+def test_the_command_draws_records_and_replays(command, tmp_path):
+    drawn = command("tests.fuzz", "plda", "--minutes", "0.02", "--seed", "3", "--record", tmp_path / "x.json")
+    record = json.loads((tmp_path / "x.json").read_text())
+    print(drawn.stdout)
+    assert drawn.returncode == 0, drawn.stdout + drawn.stderr
+    assert record["target"] == "plda"
+    assert record["inputs"] > 0
+    assert record["read"] + record["refused"] == 3 * record["inputs"]
+    record["findings"] = [{"number": 3 * OF_ONE_SEED + k} for k in range(5)]
+    (tmp_path / "x.json").write_text(json.dumps(record))
+    for replayed, inputs in (("kept", "0 inputs"), (str(3 * OF_ONE_SEED), "1 inputs"), (tmp_path / "x.json", "5 inputs")):
+        done = command("tests.fuzz", "plda", "--replay", replayed)
+        assert done.returncode == 0, done.stderr
+        assert f"plda: {inputs}," in done.stdout
+
+
+def _with(reader):
+    """Findings of 12 inputs, of which every third has an 'x' in it."""
     target = Target("bad", {"reader": reader}, lambda: [{"file": b"abc"}, {"file": b"axc"}, {"file": b"abc "}])
-    inputs = [target.seeds[k % 3] for k in range(30)]
+    inputs = [target.seeds[k % 3] for k in range(12)]
     tally = Tally()
-    return list(try_inputs(target, range(30), tally, inputs)), tally
+    return list(try_inputs(target, range(12), tally, inputs)), tally
 
 
 def _at_x(deed):
@@ -119,11 +137,11 @@ def test_a_bad_reader_is_found(deed, monkeypatch):
     monkeypatch.setattr(guard, "CPU_SECONDS", 0.1)
     monkeypatch.setattr(guard, "BLOCKED_SECONDS", 0.1 if "asleep" in DEEDS[deed][1] else 20)
     if "s of work" in DEEDS[deed][1] or "asleep" in DEEDS[deed][1]:
-        monkeypatch.setattr(worker, "AT_A_TIME", 7)  # and so that more than one process is at it
+        monkeypatch.setattr(worker, "AT_A_TIME", 5)  # and so that more than one process is at it
     found, tally = _with(_at_x(DEEDS[deed][0]))
-    assert [one.number for one in found] == list(range(1, 30, 3))
+    assert [one.number for one in found] == list(range(1, 12, 3))
     assert all(DEEDS[deed][1] in one.what for one in found), told(found)
-    assert (tally.inputs, tally.refused) == (30, 20)
+    assert (tally.inputs, tally.refused) == (12, 8)
     assert not MARKER.exists()
 
 
@@ -136,7 +154,7 @@ def test_a_file_that_c_code_writes_is_found():
         libc.close(libc.creat(str(place.output.parent / "out").encode(), 0o600))
 
     found, _ = _with(_at_x(write))
-    assert len(found) == 10
+    assert len(found) == 4
     assert "written outside" in found[0].what
 
 
@@ -148,7 +166,7 @@ def test_a_good_reader_may_read_and_write_in_its_folder():
 
     found, tally = _with(reader)
     assert not found, told(found)
-    assert tally.read == 30
+    assert tally.read == 12
 
 
 def test_a_planted_fault_is_found_by_drawn_inputs():
