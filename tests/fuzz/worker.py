@@ -115,7 +115,7 @@ def _work(target: Target, numbers, inputs, scratch: Path, told: mmap.mmap, log: 
             os.dup2(opened.fileno(), 2)
         faulthandler.enable()
         warnings.simplefilter("ignore")
-        sys.dont_write_bytecode = True
+        sys.dont_write_bytecode, os.environ["PATH"] = True, ""  # no program is to be found: ffmpeg is none of the readers
         place = Place(scratch / "a/b/given", scratch / "a/b/output")
         for folder in (place.given, place.output):
             folder.mkdir(parents=True)
