@@ -1,7 +1,10 @@
 """Death at every point of every step: `python -m tests.fail_points` kills the tiny recipe at each of them, resumes it, and compares the bytes.
 
     python -m tests.fail_points                      every point: some 2,500
-    python -m tests.fail_points --sample --seed 3  of each stage and kind of point one that the seed draws
+    python -m tests.fail_points --sample --seed 3    of each stage and kind of point one that the seed draws
+    python -m tests.fail_points --only steps.calibrate,steps.normalise_scores --backend A.yaml,B.yaml --score-norm s_norm --calibrate true
+    python -m tests.fail_points --recipe vctk_ge2e --only local.prepare_vctk,steps.make_enrolment
+                                                     steps that the tiny recipe runs by options only, and those of other recipes on their look-alikes
 
 Each step is run once undisturbed, which gives its points (tests/fail_point_hooks.py) and the bytes that it has to leave behind.
 Then, for each point, it starts from the same state, dies by SIGKILL with its whole process group, and the stage is run again.
@@ -16,11 +19,12 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from pathlib import Path
 
 from tests.fail_point_hooks import KINDS, WRITING, Point, recorded, watch
 from tests.forked_steps import ForkedRecipe, Step, import_everything, remember_recordings
-from tests.recipes.runs import difference
+from tests.recipes.runs import Runs, difference
 
 
 class Sweep:
@@ -34,10 +38,12 @@ class Sweep:
         Try one point of each stage and kind instead of all.
     seed : int
         Draws them.
+    only : collection of str
+        Steps that are tried, as ``steps.<name>``; empty: all.
     """
 
-    def __init__(self, recipe: ForkedRecipe, sample: bool, seed: int):
-        self.recipe, self.sample, self.seed, self.random = recipe, sample, seed, random.Random(seed)
+    def __init__(self, recipe: ForkedRecipe, sample: bool, seed: int, only: Collection[str] = ()):
+        self.recipe, self.sample, self.seed, self.only, self.random = recipe, sample, seed, only, random.Random(seed)
         self.found: dict[tuple, Counter] = defaultdict(Counter)  # (stage, step) -> kind of point -> number of points
         self.tried: Counter = Counter()  # stage -> deaths
         self.faults: list[str] = []
@@ -45,11 +51,12 @@ class Sweep:
     def run(self) -> None:
         """Go through the recipe."""
         for step in self.recipe.steps:
-            points, wanted = self.undisturbed(step)
-            for point in self.chosen(step, points):
-                self.die(step, point, wanted)
-            self.recipe.restore()
-            assert self.recipe.run(step) == 0
+            if not self.only or step.module in self.only:
+                points, wanted = self.undisturbed(step)
+                for point in self.chosen(step, points):
+                    self.die(step, point, wanted)
+                self.recipe.restore()
+            assert self.recipe.run(step) == 0, self.recipe.log.read_text()
 
     def undisturbed(self, step: Step) -> tuple[list[Point], dict[str, str]]:
         """Points of a step, and what it leaves behind."""
@@ -109,20 +116,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="tests.fail_points", description=__doc__.partition("\n")[0])
     parser.add_argument("--sample", action="store_true", help="one point of each stage and kind instead of all")
     parser.add_argument("--seed", type=int, default=1, help="draws the sample")
+    parser.add_argument("--recipe", default="mini")
+    parser.add_argument("--only", default="", help="steps that are tried, joined by commas: steps.<name>, local.<name>; default: all")
     given, options = parser.parse_known_args()
+    only = set(filter(None, given.only.split(",")))
     import_everything()
     remember_recordings("tiny", seed=1)
     folder = Path(tempfile.mkdtemp(prefix="fail_points-"))
     try:
         (folder / "work").mkdir()
         started = time.monotonic()
-        sweep = Sweep(ForkedRecipe("mini", folder / "work", folder, "--size", "tiny", *options), given.sample, given.seed)
+        needed = ["--size", "tiny"] if given.recipe == "mini" else Runs(folder / "runs").options_of(given.recipe)
+        sweep = Sweep(ForkedRecipe(given.recipe, folder / "work", folder, *needed, *options), given.sample, given.seed, only)
         sweep.run()
     finally:
         shutil.rmtree(folder)
     print(sweep.table())
     print(f"{sum(sweep.tried.values())} deaths, {len(sweep.faults)} of them left other bytes; {time.monotonic() - started:.0f} s")
-    faults = [*sweep.faults, *sweep.uncounted()]
+    never = sorted(only - {module for _, module in sweep.found})
+    faults = [*sweep.faults, *sweep.uncounted(), *(f"{module}: the recipe does not run it" for module in never)]
     if faults:
         sys.exit("\n".join(faults))
 
