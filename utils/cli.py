@@ -3,6 +3,7 @@
 Exit codes: 0 done; 2 the command line is wrong; 1 anything else.  What the user can mend is one line; a bug keeps its traceback.
 """
 
+import atexit
 import ctypes
 import errno
 import os
@@ -79,32 +80,49 @@ def exit_with(work: Callable) -> None:
     work : callable
         Takes no arguments.
     """
+    code = exit_code_of(work)
+    if "WORLD_SIZE" in os.environ:  # threads of gloo outlive a training, and one that stirs while Python winds up has it abort (pytorch #179291)
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def exit_code_of(work: Callable) -> int:
+    """Do the work; an error that a user can mend is one line.
+
+    Parameters
+    ----------
+    work : callable
+        Takes no arguments.
+    """
     try:
         work()
         sys.stdout.flush()
     except UserError as error:
         sys.stdout.flush()  # what was printed before comes before the error, in a pipe too
         print(f"{program()}: {the_line_of(error)}", file=sys.stderr)
-        sys.exit(1)
+        return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return 1
     except OSError as error:
         if error.errno not in DISK_FAULTS | MACHINE_LACKS:
             raise
         to_do = f"; {TO_DO[error.errno]}, and run the same command again" if error.errno in TO_DO else ""
         print(": ".join(filter(None, [program(), error.filename, error.strerror])) + to_do, file=sys.stderr)
-        sys.exit(1)
+        return 1
     except (MemoryError, RuntimeError, ImportError) as error:
         if not is_lack_of_memory(error):
             raise
         reason = str(error).strip().partition("\n")[0]
         print(f"{program()}: {os.strerror(errno.ENOMEM)}{f' ({reason})' if reason else ''}; {TO_DO[errno.ENOMEM]}", file=sys.stderr)
-        sys.exit(1)
+        return 1
     except KeyboardInterrupt:
         print(f"{program()}: interrupted", file=sys.stderr)
-        sys.exit(130)
-    sys.exit(0)
+        return 130
+    return 0
 
 
 def the_line_of(error: UserError) -> str:

@@ -1,5 +1,6 @@
 """The command wrapper: exit codes, one line for what the user can mend, a traceback for a bug."""
 
+import os
 import subprocess
 import sys
 
@@ -95,6 +96,26 @@ def test_a_fault_of_the_disk_is_one_line_that_names_the_file(step):
     assert done.returncode == 1
     assert "/nonexistent/folder/file: No such file or directory" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("kind", "code"), [("ok", 0), ("user", 1)])
+def test_one_of_several_training_processes_ends_before_python_winds_up(kind, code):
+    """But behind what waits for the end, and with all that it said; a thread of gloo that stirs later would abort it."""
+    ends = """
+import atexit
+atexit.register(print, "handlers")
+class Last:
+    def __del__(self, say=print):
+        say("wound up")
+last = Last()
+"""
+    for several, said in (({}, ["handlers", "wound up"]), ({"WORLD_SIZE": "2"}, ["handlers"])):
+        environment = {name: value for name, value in os.environ.items() if name != "WORLD_SIZE"} | several
+        done = subprocess.run([sys.executable, "-c", ends + STEP, "a", "--kind", kind], capture_output=True, text=True, check=False, env=environment)
+        print(several, done.stdout.splitlines(), done.stderr)
+        assert done.returncode == code
+        assert done.stdout.splitlines() == [*(["a 3.0 False"] if kind == "ok" else []), *said]
+        assert len(done.stderr.splitlines()) == code
 
 
 def test_a_bug_keeps_its_traceback(step):
