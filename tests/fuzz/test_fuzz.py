@@ -38,6 +38,7 @@ def test_what_was_once_a_finding_is_read_or_refused(name):
     assert tally.refused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_new_inputs_are_read_or_refused(name):
     tally, found, seconds = run_for(TARGETS[name], 60, 2 * OF_ONE_SEED, most=FEW.get(name, MANY))
