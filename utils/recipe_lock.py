@@ -9,6 +9,7 @@ the message says how old the heartbeat is and which file to remove.  Jobs of Slu
 
 import errno
 import fcntl
+import glob
 import json
 import os
 import shlex
@@ -22,7 +23,7 @@ from pathlib import Path
 from utils.cli import die_with_parent, exit_with
 from utils.errors import UserError
 from utils.files import naming
-from utils.lock_holder import BEAT_SECONDS, age, death, holder, is_near, is_the_same, read_holder, told
+from utils.lock_holder import BEAT_SECONDS, age, death, holder, is_near, is_the_same, read_holder, started, told
 
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # a file system without hard links
 
@@ -57,6 +58,7 @@ def take(lock: Path, held_by: dict) -> None:
         lock.parent.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise UserError(f"{lock.parent}: a file, expected a folder; move it away, or give another --workdir") from None
+    remove_half_written(lock)
     mine = lock.with_name(f"{lock.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         with naming(mine), open(mine, "w", encoding="utf-8") as file:
@@ -68,6 +70,20 @@ def take(lock: Path, held_by: dict) -> None:
             remove_dead(lock, mine.stat().st_mtime)
     finally:
         mine.unlink(missing_ok=True)
+
+
+def remove_half_written(lock: Path) -> None:
+    """Remove what processes of this host left that died while they wrote this lock.
+
+    Parameters
+    ----------
+    lock : path
+        Its file.
+    """
+    for path in lock.parent.glob(f"{glob.escape(lock.name)}.*.tmp"):
+        host, _, process = path.name[len(lock.name) + 1 : -len(".tmp")].rpartition(".")
+        if host == socket.gethostname() and process.isdigit() and not started(int(process)):
+            path.unlink(missing_ok=True)
 
 
 def put(mine: Path, lock: Path) -> bool:
@@ -162,9 +178,11 @@ def clear(places: Iterable[Path]) -> None:
         The folders.
     """
     for lock in map(lock_of, places):
-        if lock.exists() and os.access(lock.parent, os.W_OK):
-            with suppress(UserError):
-                remove_dead(lock, time.time(), "removed what was left by")
+        if os.access(lock.parent, os.W_OK):
+            remove_half_written(lock)
+            if lock.exists():
+                with suppress(UserError):
+                    remove_dead(lock, time.time(), "removed what was left by")
 
 
 @contextmanager

@@ -98,6 +98,24 @@ def test_what_dead_runs_left_where_nothing_is_to_be_done_is_removed(place, tmp_p
     assert f"{lock_of(place)}: removed what was left by {COMMAND}" in capsys.readouterr().err
 
 
+def take_and_release(places):
+    with locked(places):
+        pass
+
+
+@pytest.mark.parametrize("look", [clear, take_and_release])
+def test_what_a_run_left_that_died_while_it_wrote_its_lock_is_removed(place, look):
+    """Here alone: what a living process writes, or one of another host, stays."""
+    lock, dead = lock_of(place), dead_process()
+    lock.parent.mkdir(parents=True)
+    here = os.uname().nodename
+    names = [f"{lock.name}.{host}.{process}.tmp" for host, process in ((here, dead), (here, os.getppid()), ("b.c", dead))]
+    for name in names:
+        lock.with_name(name).write_text("{")
+    look([place])
+    assert sorted(path.name for path in lock.parent.glob(".*")) == sorted(names[1:])
+
+
 def test_another_process_of_the_same_number_is_not_the_holder(place):
     """This very process lives, but began at another time than the lock says."""
     acquire([place], os.getpid(), COMMAND)
