@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster.daemons import START_SECONDS, ask, free_ports, program, start, stopped, wait_for, words_of_logs
+from tests.conftest import ROOT
 
+# What the launcher is told of it: the project's own file, in haste.
+SITE = (ROOT / "conf" / "cluster" / "sge.conf").read_text() + "set poll_seconds=0.5\nset visible_seconds=30\nset retries=1\n"
 PROGRAMS = ("sge_qmaster", "sge_execd", "qsub", "qstat", "qacct", "qconf")
 INSTALLED = Path("/var/lib/gridengine")  # by Debian: links to the programs
 TOOLS = Path("/usr/lib/gridengine")

@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster.daemons import START_SECONDS, ask, free_ports, program, start, stopped, wait_for, words_of_logs
+from tests.conftest import ROOT
 
+# What the launcher is told of it: the project's own file, in haste.
+SITE = (ROOT / "conf" / "cluster" / "slurm.conf").read_text() + "default mem=500M\nset poll_seconds=0.5\nset visible_seconds=30\nset retries=1\n"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
 CONF = """
 ClusterName=test

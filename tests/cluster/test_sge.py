@@ -1,55 +1,30 @@
-"""The Grid Engine launcher on a real Grid Engine: arrays, failures, deleted jobs, resources, a launcher that dies; the tiny recipe whole."""
+"""The Grid Engine launcher on a real Grid Engine: memory, resources, time, the doctor, the tiny recipe; test_engines.py has the rest."""
 
 import os
 import re
-import signal
 
 import pytest
 
-from tests.cluster.daemons import ask, wait_for
+from tests.cluster.daemons import ask
 from tests.cluster.recipe import TRAINING, Recipe, unlike
+from tests.cluster.sge import SITE
 from tests.conftest import ROOT
 from tests.launched import Launching
 
-CONF = (ROOT / "conf" / "cluster" / "sge.conf").read_text() + "set poll_seconds=0.5\nset visible_seconds=30\nset retries=1\n"
 EXAMPLE = (ROOT / "conf" / "cluster" / "example_sge.conf").read_text().replace("mem=8G", "mem=4G")
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
-WHOLE = [f"launched.{part}of3.json" for part in "123"]
 
 
 @pytest.fixture
 def launch(grid_engine, tmp_path):
     """The step of tests/launched.py on Grid Engine."""
-    return Launching(tmp_path, "sge", CONF, grid_engine)
+    return Launching(tmp_path, "sge", SITE, grid_engine)
 
 
 @pytest.fixture
 def qtell(grid_engine):
     """Call qstat, qacct, qdel or qalter."""
     return lambda *words: ask(grid_engine, *words)
-
-
-def receipts(launch):
-    return sorted(path.name for path in launch.folder.glob("receipts/*.json"))
-
-
-def test_an_array_runs_and_only_what_failed_runs_again(launch, qtell):
-    (launch.folder / "fail.2").write_text("loud")
-    failed = launch("--num-threads", "2", "--max", "2")
-    print(failed.stderr)
-    assert failed.returncode == 1
-    assert "x.ark: No space left on device" in failed.stderr
-    assert "exit code 1, no receipt" in failed.stderr
-    assert receipts(launch) == [WHOLE[0], WHOLE[2]]
-    (launch.folder / "fail.2").unlink()
-    done = launch()
-    print(done.stderr)
-    assert done.returncode == 0
-    assert "2 of 3 tasks done already; running [2]" in done.stderr
-    assert launch.runs() == ["1", "2", "2", "3"]
-    assert receipts(launch) == WHOLE
-    assert not list(launch.folder.glob("log/*.jobs.json"))
-    assert not list(launch.folder.glob("log/*.out"))
 
 
 def test_a_killed_task_is_tried_again_with_more_memory(launch):
@@ -86,22 +61,8 @@ def test_a_task_over_its_time_is_said_to_be(launch):
     assert "over its time" in failed.stderr
 
 
-def test_a_deleted_task_is_a_failure_that_the_same_command_mends(launch, qtell):
-    launch.hold(2)
-    process = launch.begin()
-    job = launch.job_of(process)
-    wait_for(lambda: launch.runs() == ["1", "2", "3"], launch.runs)
-    qtell("qdel", job, "-t", "2")
-    error = launch.finish(process, code=1)
-    assert "1 of 3 tasks failed: [2]" in error.splitlines()[-1]
-    assert "cancelled" in error
-    launch.release()
-    assert launch().returncode == 0
-    assert launch.runs() == ["1", "2", "2", "3"]
-
-
 def test_a_task_that_cannot_start_is_a_failure_and_not_waited_for(launch, qtell):
-    (launch.folder / "site.conf").write_text(CONF + "command qsub -r y -i /no/such/file\n")
+    (launch.folder / "site.conf").write_text(SITE + "command qsub -r y -i /no/such/file\n")
     failed = launch()
     print(failed.stderr)
     assert failed.returncode == 1
@@ -109,31 +70,6 @@ def test_a_task_that_cannot_start_is_a_failure_and_not_waited_for(launch, qtell)
     assert "/no/such/file" in failed.stderr
     assert "waiting up to" not in failed.stderr
     assert qtell("qstat", "-u", "*") == ""
-
-
-def test_a_killed_launcher_leaves_its_jobs_to_the_next_one(launch):
-    launch.hold(2)
-    process = launch.begin()
-    job = launch.job_of(process)
-    wait_for(lambda: "2" in launch.runs(), launch.runs)
-    process.kill()
-    process.wait()
-    again = launch.begin()
-    launch.says(again, f"run already as job {job}")
-    launch.release()
-    launch.finish(again)
-    assert launch.runs() == ["1", "2", "3"]
-
-
-def test_ctrl_c_deletes_the_jobs_and_their_processes_end(launch, qtell):
-    launch.hold(2)
-    process = launch.begin()
-    job = launch.job_of(process)
-    wait_for(lambda: "2" in launch.runs(), launch.runs)
-    process.send_signal(signal.SIGINT)
-    assert f"cancelled job {job}" in launch.finish(process, code=130)
-    wait_for(lambda: not qtell("qstat", "-u", "*").strip())
-    wait_for(lambda: not launch.processes(), launch.processes)
 
 
 def test_the_doctor_asks_whether_jobs_would_be_taken_and_submits_none(grid_engine, command, tmp_path, qtell):
