@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from utils.errors import UserError
-from utils.files import atomic_write, publish
+from utils.files import atomic_write, publish, read_json_object
 
 BLOCK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 60
@@ -92,7 +92,7 @@ def _give_up(url: str, part: Path, error: Exception, failures: int) -> None:
 def _fetch_rest(url: str, part: Path, num_bytes: int | None) -> None:
     """Ask for what is missing, and append it; where the server knows no ranges, or the file has changed, all of it anew."""
     have = _size(part)
-    facts = json.loads(_facts(part).read_text(encoding="utf-8")) if have and _facts(part).exists() else {}
+    facts = read_json_object(_facts(part), mend=f"remove it and {part}") if have and _facts(part).exists() else {}
     if have and (have == num_bytes or have == facts.get("num_bytes")):
         return
     request = urllib.request.Request(url, headers={"Accept-Encoding": "identity", "User-Agent": "speaker-verification-recipes"})

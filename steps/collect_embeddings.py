@@ -3,12 +3,11 @@
     python -m steps.collect_embeddings data/full/packed_16000/test exp/ghostvlad_cpu/embeddings/test --jobs 2
 """
 
-import json
 from pathlib import Path
 
 from utils.cli import run
 from utils.errors import UserError
-from utils.files import atomic_write
+from utils.files import atomic_write, read_json_object
 from utils.parts import Parts, part_receipts
 from utils.receipts import Task, data_dir_inputs
 
@@ -77,7 +76,7 @@ def common_provenance(paths: list[Path]) -> dict:
     UserError
         The jobs embedded with different networks.
     """
-    facts = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    facts = [read_json_object(path) for path in paths]
     if any(other != facts[0] for other in facts):
         raise UserError(f"{paths[0].parent}: the jobs' provenance differs; remove the folder and extract again")
     return facts[0]

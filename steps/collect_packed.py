@@ -3,7 +3,6 @@
     python -m steps.collect_packed data/full/train data/full/packed_16000/train --jobs 4
 """
 
-import json
 from pathlib import Path
 
 from utils.cli import run
@@ -56,7 +55,7 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
         return task.counts
     from utils.data_dir import read_data_dir, subset_data_dir, write_data_dir
     from utils.files import atomic_write
-    from utils.ledger import FATES_OF_PIECES, Ledger, utterances_in_trials
+    from utils.ledger import FATES_OF_PIECES, Ledger, lost_trials_of, utterances_in_trials
     from utils.packing import packed_lists
     from utils.trial_lists import lines_left_out
 
@@ -69,7 +68,7 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
     ledger.check_limits(max_unreadable_fraction, max_policy_fraction, packed / "receipts")
     kept = subset_data_dir(source, utterances=ledger.kept)
     lost_trials = sorted(lines_left_out(source.trials or [], kept.trials or []))
-    ledger.lost_trials = len(lost_trials) + lost_before(data)
+    ledger.lost_trials = len(lost_trials) + lost_trials_of(data)
     rate = parts.options["sample_rate_hz"]
     shorter = bool(parts.options["trim"] or parts.options.get("last_seconds"))
     lists = packed_lists(kept, wav_scp, num_samples, rate, trimmed=shorter, original=original)
@@ -80,18 +79,6 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
     print(f"{packed}: {counts['hours']} hours packed; {ledger.summary}")
     written = [packed / name for name in lists_of(packed)]
     return task.finish([*written, packed / "lost_trials", *ledger.write(packed), parts], counts)
-
-
-def lost_before(data: Path) -> int:
-    """Trials that the data directory has lost already, when it was made.
-
-    Parameters
-    ----------
-    data : path
-        With ``ledger.json``, where it lost any.
-    """
-    path = data / "ledger.json"
-    return json.loads(path.read_text(encoding="utf-8")).get("lost_trials", 0) if path.exists() else 0
 
 
 if __name__ == "__main__":

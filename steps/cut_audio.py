@@ -11,6 +11,7 @@ from pathlib import Path
 
 from utils.cli import run
 from utils.errors import UserError
+from utils.ledger import lost_trials_of
 from utils.packed_facts import write_sound_facts
 from utils.receipts import Task, data_dir_inputs
 
@@ -72,7 +73,7 @@ def cut_audio(packed: Path, output: Path, *, seconds: float = 2.0, repeat_short:
             num_samples[utterance] = len(samples)
     source.maps.pop("text", None)  # of whole utterances
     write_data_dir(packed_lists(source, read_scp(output / "packed.1.scp"), num_samples, reader.sample_rate_hz, trimmed=True), output)
-    lost = json.loads((packed / "ledger.json").read_text(encoding="utf-8")).get("lost_trials", 0) if (packed / "ledger.json").exists() else 0
+    lost = lost_trials_of(packed)
     with atomic_write(output / "ledger.json") as file:
         json.dump({"came_in": len(num_samples), "went_on": len(num_samples), **({"lost_trials": lost} if lost else {})}, file, indent=1)
         file.write("\n")

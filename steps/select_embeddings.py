@@ -5,13 +5,12 @@
 The archives stay where they are; each new folder of embeddings points into them.
 """
 
-import json
 from pathlib import Path
 
 from utils.cli import run
 from utils.embeddings import embeddings_inputs
 from utils.errors import UserError
-from utils.files import atomic_write, read_lines
+from utils.files import atomic_write, read_json_object, read_lines
 from utils.receipts import Task
 
 FORMAT = 1
@@ -54,7 +53,7 @@ def select_embeddings(embeddings: Path, data: Path, output: Path, *, sets: list[
 
         keys, vectors = read_embeddings(source)
         row_of, lines = {key: row for row, key in enumerate(keys)}, read_lines(source / "xvector.scp")
-        provenance = json.loads((source / "provenance.json").read_text(encoding="utf-8"))
+        provenance = read_json_object(source / "provenance.json", mend="extract the embeddings again")
         for name, task in pending.items():
             utt2spk = read_map(data / name / "utt2spk")
             absent = [key for key in utt2spk if key not in row_of]

@@ -13,7 +13,7 @@ import numpy as np
 from utils.archive import read_matrix, read_vector, write_matrix, write_vector
 from utils.config import build, parameters_of, resolved_options
 from utils.errors import UserError
-from utils.files import atomic_write, read_json
+from utils.files import atomic_write, read_json_object
 from utils.plda_file import PldaFile, read_plda, write_plda
 
 
@@ -136,14 +136,10 @@ def read_declared(folder: Path) -> dict:
     """
     path = folder / "backend.json"
     try:
-        declared = read_json(path)
-        if not isinstance(declared, dict) or not declared.keys() >= {"options", "dimensions", "parts"}:
-            raise ValueError("incomplete")
+        return read_json_object(path, {"options": dict, "dimensions": object, "parts": object}, "a back end",
+                                "train it again with steps.train_backend")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; train the back end with steps.train_backend") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not a back end ({error}); train it again with steps.train_backend") from None
-    return declared
 
 
 def sizes_taken(parts: Mapping[str, Any]) -> tuple[str, list[int]]:

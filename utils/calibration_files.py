@@ -9,7 +9,7 @@ import numpy as np
 from utils.calibration import quality_features
 from utils.data_dir import read_map
 from utils.errors import UserError
-from utils.files import read_json
+from utils.files import read_json_object
 from utils.receipt_contents import read_receipt
 from utils.scores import number_or_nan, read_scores, receipt_of, scores_of_trials
 
@@ -203,11 +203,6 @@ def read_calibration(folder: Path) -> dict:
     """
     path = folder / "calibration.json"
     try:
-        found = read_json(path)
-        if not isinstance(found, dict) or not found.keys() >= PARTS:
-            raise ValueError("incomplete")
+        return read_json_object(path, dict.fromkeys(PARTS, object), "a calibration", "train it again with steps.calibrate")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; train it with steps.calibrate") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not a calibration ({error}); train it again with steps.calibrate") from None
-    return found

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -218,3 +218,35 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def read_json_object(path: str | Path, parts: Mapping[str, type | tuple[type, ...]] | None = None, what: str = "a JSON object",
+                     mend: str = "have the step that writes it do so again") -> dict:
+    """A JSON object that a step of ours has written.
+
+    Parameters
+    ----------
+    path : path
+        UTF-8 file.
+    parts : mapping of str to type or None
+        What it holds at least.
+    what, mend : str
+        What it is, and what to do where it is not, for the message.
+
+    Raises
+    ------
+    FileNotFoundError
+        It is missing.
+    UserError
+        It is something else.
+    """
+    try:
+        found = read_json(path)
+        if not isinstance(found, dict):
+            raise ValueError("something else than an object")
+        for name, kind in (parts or {}).items():
+            if not isinstance(found.get(name), kind) or (kind is int and isinstance(found[name], bool)):
+                raise ValueError(f"'{name}' is {json.dumps(found[name])[:40]}" if name in found else f"no '{name}'")
+    except ValueError as error:
+        raise UserError(f"{path}: not {what} ({error}); {mend}") from None
+    return found

@@ -6,11 +6,11 @@ limits.
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.files import atomic_write, read_lines
+from utils.files import atomic_write, read_json_object, read_lines
 
 UNREADABLE = "unreadable"  # cannot be opened, no samples, fewer samples than the header says, NaN or Inf
 POLICY = "policy:"         # + which rule: policy:short, policy:little_speech, policy:silent
@@ -157,8 +157,7 @@ class Ledger:
         self.kept += kept
         seen = set(self.kept)
         for path in paths:
-            for line in read_lines(path):
-                utterance, reason, detail = (line.split(" ", 2) + ["", ""])[:3]
+            for utterance, reason, detail in read_dropped(path):
                 if utterance in seen:
                     raise UserError(f"{path}: '{utterance}' is in two parts; run the jobs again")
                 seen.add(utterance)
@@ -185,6 +184,58 @@ class Ledger:
             json.dump(self.counts, file, indent=1)
             file.write("\n")
         return [Path(home) / "dropped", Path(home) / "ledger.json"]
+
+
+def read_dropped(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Utterance, reason and detail of each line of a list of the dropped.
+
+    Parameters
+    ----------
+    path : path
+        What `Ledger.write_part` wrote.
+
+    Raises
+    ------
+    UserError
+        It is missing, or a line has no reason.
+    """
+    for number, line in enumerate(read_lines(path), 1):
+        utterance, reason, detail = (line.split(" ", 2) + ["", ""])[:3]
+        if not reason:
+            raise UserError(f"{path}:{number}: '{line[:40]}', expected an utterance, the reason why it was dropped, and details; "
+                            "have the step that writes it do so again")
+        yield utterance, reason, detail
+
+
+def read_counts(path: Path) -> Counter[str]:
+    """The counts of a ``ledger.json``.
+
+    Parameters
+    ----------
+    path : path
+        What `Ledger.write` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        It is missing.
+    UserError
+        It is no ledger.
+    """
+    counts = read_json_object(path, {"came_in": int, "went_on": int}, "a ledger")
+    return Counter(read_json_object(path, dict.fromkeys(counts, int), "a ledger"))
+
+
+def lost_trials_of(data: Path) -> int:
+    """Trials that a data directory has lost, by its ledger; none where it has no ledger.
+
+    Parameters
+    ----------
+    data : path
+        Data directory.
+    """
+    path = Path(data) / "ledger.json"
+    return read_counts(path)["lost_trials"] if path.exists() else 0
 
 
 def utterances_in_trials(data: Path) -> set[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.errors import UserError
-from utils.files import read_json
+from utils.files import read_json_object
 from utils.receipts import data_dir_inputs
 
 if TYPE_CHECKING:
@@ -159,15 +159,7 @@ def made_features(data: Path) -> dict | None:
         The file is not a JSON object.
     """
     path = data / "feats.json"
-    if not path.exists():
-        return None
-    try:
-        facts = read_json(path)
-        if not isinstance(facts, dict):
-            raise ValueError("not an object")
-    except ValueError as error:
-        raise UserError(f"{path}: not a JSON object ({error}); run steps.collect_feats again") from None
-    return facts
+    return read_json_object(path, mend="run steps.collect_feats again") if path.exists() else None
 
 
 def compare_features(data: Path, trained_on: dict | None, where: Path) -> dict | None:

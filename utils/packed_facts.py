@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from utils.files import atomic_write
+from utils.files import atomic_write, read_json_object
 from utils.receipt_contents import read_receipt
 
 COPIES = "augmentation.json"  # what steps.collect_copies writes
@@ -23,7 +23,7 @@ def vad_of(data: Path) -> str:
     if (data / SOUND).exists():
         return sound_facts(data)["vad"]
     if (data / COPIES).exists():
-        return json.loads((data / COPIES).read_text(encoding="utf-8"))["vad"]
+        return copies_facts(data)["vad"]
     options = options_of_packing(data)
     if not options:
         return "unknown"
@@ -53,9 +53,9 @@ def augmentation_of(data: Path) -> str:
         return sound_facts(data)["augmentation"]
     if not (data / COPIES).exists():
         return "none"
-    facts = json.loads((data / COPIES).read_text(encoding="utf-8"))
+    facts = copies_facts(data)
     originals = "originals and " if facts["include_originals"] else ""
-    return f"{originals}copies {', '.join(facts['copies'])} by {facts['policy_name']}, seed {facts['seed']}"
+    return f"{originals}copies {', '.join(map(str, facts['copies']))} by {facts['policy_name']}, seed {facts['seed']}"
 
 
 def cut_of(data: Path) -> str:
@@ -69,7 +69,7 @@ def cut_of(data: Path) -> str:
     if (data / SOUND).exists():
         return sound_facts(data)["cut"]
     if (data / COPIES).exists():
-        return json.loads((data / COPIES).read_text(encoding="utf-8")).get("cut", "")
+        return copies_facts(data).get("cut", "")
     seconds = options_of_packing(data).get("last_seconds", 0)
     return f"cut to the last {seconds:g} s" if seconds else ""
 
@@ -82,7 +82,18 @@ def sound_facts(data: Path) -> dict:
     data : path
         Data directory that has one.
     """
-    return json.loads((data / SOUND).read_text(encoding="utf-8"))
+    return read_json_object(data / SOUND, {"vad": str, "augmentation": str, "cut": str})
+
+
+def copies_facts(data: Path) -> dict:
+    """What ``augmentation.json`` says.
+
+    Parameters
+    ----------
+    data : path
+        Data directory that has one.
+    """
+    return read_json_object(data / COPIES, {"vad": str, "include_originals": bool, "copies": list, "policy_name": str, "seed": int})
 
 
 def write_sound_facts(source: Path, output: Path, cut: str = "") -> Path:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.files import read_json
+from utils.files import read_json_object
 
 MUST_AGREE = ("model", "front_end", "sample_rate_hz")  # vectors that differ here do not lie in one space
 
@@ -22,16 +22,10 @@ def read_provenance(folder: str | Path) -> dict | None:
     UserError
         The file is not a JSON object.
     """
-    path = Path(folder) / "provenance.json"
     try:
-        facts = read_json(path)
-        if not isinstance(facts, dict):
-            raise ValueError("not an object")
+        return read_json_object(Path(folder) / "provenance.json", mend="extract the embeddings again")
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise UserError(f"{path}: not a JSON object ({error}); extract the embeddings again") from None
-    return facts
 
 
 def compare_provenance(backend: str | Path, embeddings: str | Path) -> list[str]:

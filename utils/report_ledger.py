@@ -1,13 +1,11 @@
 """The report's section on utterances: at each stage, how many came in, how many were kept, and why the others were not; and in all."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
 
-from utils.files import read_lines
-from utils.ledger import POLICY, UNREADABLE
+from utils.ledger import POLICY, UNREADABLE, read_counts, read_dropped
 from utils.packed_facts import of_one_cut
 from utils.receipt_contents import read_receipt
 
@@ -71,7 +69,7 @@ def stages_of(paths: list[Path], data: Path, experiment: Path | None = None) -> 
         stage, name = ("/".join(above) or "prepared", last) if is_set or not above else (last, "/".join(above))
         if stage == "prepared" and not (path.parent / "vad").exists():
             stage = SOURCES if is_set else "corpus"
-        stages.setdefault(stage, {})[name] = Counter(json.loads(path.read_text(encoding="utf-8")))
+        stages.setdefault(stage, {})[name] = read_counts(path)
     for path in sorted(experiment.glob("embeddings/*/receipts/collect_embeddings.json")) if experiment else []:
         number = read_receipt(path)["counts"]["utterances"]
         stages.setdefault(EMBEDDED, {})[path.parents[1].name] = Counter(came_in=number, went_on=number)
@@ -94,11 +92,11 @@ def total_of(paths: list[Path], data: Path) -> Counter:
         mine.sort(key=lambda path: (path.parent != prepared, path.parent.parent != prepared))
         fates = {}
         for ledger in reversed(mine):  # the first stage that lost an utterance says why
-            fates |= {line.split(" ", 2)[0]: line.split(" ", 2)[1] for line in read_lines(ledger.parent / "dropped")}
-        came_in = json.loads(mine[0].read_text(encoding="utf-8"))["came_in"]
+            fates |= {utterance: reason for utterance, reason, _ in read_dropped(ledger.parent / "dropped")}
+        came_in = read_counts(mine[0])["came_in"]
         total.update({"came_in": came_in, "went_on": came_in - len(fates), **Counter(fates.values())})
     if data / "ledger.json" in paths:  # of the corpus, before it was dealt out to the sets
-        corpus = json.loads((data / "ledger.json").read_text(encoding="utf-8"))
+        corpus = read_counts(data / "ledger.json")
         lost = corpus["came_in"] - corpus["went_on"]
         total.update({name: number for name, number in corpus.items() if name not in ("came_in", "went_on") and not name.startswith(BESIDE)})
         total["came_in"] += lost

@@ -1,12 +1,16 @@
 """The report's section on similarity matrices: picture, error rates over thresholds, and where the numbers are."""
 
-import json
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
+from utils.errors import UserError
+from utils.files import read_json_object, read_lines
 from utils.report_page import table
 
 SHOWN_RATE = 0.5  # thresholds at which both rates are higher than this in sum are left out of the page; thresholds.tsv has all
+SUMMARY = {"backend": str, "watermarks": list, "models": int, "tests": int, **dict.fromkeys(("eer_percent", "published_eer_percent",
+                                                                                            "published_threshold"), (int, float))}
 
 
 def similarity_section(experiment: Path) -> str:
@@ -20,10 +24,9 @@ def similarity_section(experiment: Path) -> str:
     parts = []
     for path in similarity_receipts(experiment):
         folder = path.parents[1]
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        lines = [line.split("\t") for line in (folder / "thresholds.tsv").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-        rows = [[threshold, f"{100 * float(far):.2f}", f"{100 * float(frr):.2f}"] for threshold, far, frr in lines[1:]
-                if float(far) + float(frr) < SHOWN_RATE]
+        summary = read_json_object(folder / "summary.json", SUMMARY)
+        rows = [[threshold, f"{100 * far:.2f}", f"{100 * frr:.2f}"] for threshold, far, frr in _rates(folder / "thresholds.tsv")
+                if far + frr < SHOWN_RATE]
         parts += [f"<h3>{escape(folder.name)}, {escape(summary['backend'])}</h3>"]
         parts += [f'<p class="watermark">{escape(mark)}</p>' for mark in summary["watermarks"]]
         parts += [f"<p>{summary['models']:,} models against {summary['tests']:,} tests.  EER {summary['eer_percent']:.2f} %; as the GE2E seed reads "
@@ -44,3 +47,14 @@ def similarity_receipts(experiment: Path) -> list[Path]:
         Its folder.
     """
     return sorted(experiment.glob("similarity/*/receipts/similarity_matrix.json"))
+
+
+def _rates(path: Path) -> Iterator[tuple[str, float, float]]:
+    """Thresholds and their two rates, behind the line that names the columns."""
+    lines = [line for line in enumerate(read_lines(path), 1) if not line[1].startswith("#")]
+    for number, line in lines[1:]:
+        try:
+            threshold, far, frr = line.split("\t")
+            yield threshold, float(far), float(frr)
+        except ValueError:
+            raise UserError(f"{path}:{number}: '{line[:40]}', expected a threshold and two rates; run steps.similarity_matrix again") from None

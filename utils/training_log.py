@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from utils.files import atomic_write
+from utils.result_rows import read_entries
 
 
 class TrainingLog:
@@ -33,7 +34,7 @@ class TrainingLog:
             from tqdm import tqdm
 
             if self.path.exists():
-                self.entries = [entry for line in self.path.read_text().splitlines() if (entry := json.loads(line))["step"] <= self.step]
+                self.entries = [entry for entry in read_entries(self.path) if entry["step"] <= self.step]
             self.writer = SummaryWriter(self.folder / "tensorboard", purge_step=self.step + 1)
             self.bar = tqdm(total=self.total_steps, initial=self.step, unit="step", mininterval=1 if sys.stderr.isatty() else 15)
         return self

@@ -1,6 +1,5 @@
 """Lists of trials, what is known of them, and the score files of systems."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from utils.data_dir import read_trials
 from utils.errors import UserError
 from utils.files import read_lines
+from utils.ledger import lost_trials_of
 from utils.packed_facts import WATERMARKS
 from utils.receipts import read_receipt
 from utils.scores import receipt_of, scores_of_trials
@@ -97,9 +97,8 @@ def watermarks_of(data: Path) -> list[str]:
     data : path
         Data directory; where its ledger counts lost trials, the list is not the published one; whoever made it may have left ``watermarks``.
     """
-    path = data / "ledger.json"
     said = read_lines(data / WATERMARKS) if (data / WATERMARKS).exists() else []
-    lost = json.loads(path.read_text(encoding="utf-8")).get("lost_trials", 0) if path.exists() else 0
+    lost = lost_trials_of(data)
     return [*said, *([f"{lost} trials are lost: their audio was dropped"] if lost else [])]
 
 

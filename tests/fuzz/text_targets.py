@@ -13,7 +13,9 @@ from utils.crop_options import CropOptions
 from utils.enrolment import TrialDesign
 from utils.errors import UserError
 from utils.launchers.record import read_record
+from utils.ledger import lost_trials_of, read_dropped
 from utils.network_inputs import made_features
+from utils.packed_facts import COPIES, SOUND, augmentation_of, cut_of, vad_of
 from utils.protocols import read_protocol
 from utils.provenance import read_provenance
 from utils.receipt_contents import bad_outputs, read_receipt
@@ -82,13 +84,18 @@ def _json_seeds() -> list[Files]:
              "calibration.json": dict.fromkeys(sorted(PARTS), 1.0),
              "provenance.json": {"model": "abc", "sample_rate_hz": 16000, "front_end": {"name": "fbank"}},
              "feats.json": {"front_end": {"num_bins": 80}},
+             "ledger.json": {"came_in": 3, "went_on": 2, "unreadable": 1, "lost_trials": 4},
+             SOUND: {"vad": "none", "augmentation": "none", "cut": ""},
+             COPIES: {"vad": "none", "include_originals": True, "copies": ["a", "b"], "policy_name": "x", "seed": 1, "cut": "cut to 2 s"},
              "results.json": [{"test_set": "x", "eer_percent": 1.0}, {"test_set": "y", "eer_percent": None}],
              "record.json": {"launcher": "slurm", "submissions": [{"name": "a", "job": "12", "digest": "0", "tasks": {"1": 2}}]}}
-    written = {name: (json.dumps(value) + "\n").encode() for name, value in files.items()} | {"one": b"abc"}
+    written = {name: (json.dumps(value) + "\n").encode() for name, value in files.items()}
+    written |= {"one": b"abc", "dropped": b"a unreadable no samples\nb policy:short 0.1 s\n"}
     lines = b'{"step": 1, "loss": 2.5}\n{"step": 2, "loss": 2.25}\n'
     outside = {**receipt, "outputs": receipt["outputs"] | {"../pipe": {"bytes": 0, "sha256": "0" * 64},
                                                            "/dev/zero": {"bytes": 0, "sha256": "0" * 64}}}
-    return [written, {**written, "history.jsonl": lines}, {**written, "receipt.json": json.dumps(outside).encode()},
+    copies = {name: content for name, content in written.items() if name != SOUND}
+    return [written, copies, {**written, "history.jsonl": lines}, {**written, "receipt.json": json.dumps(outside).encode()},
             {**written, "receipt.json": b"[" * 5000}, {**written, "provenance.json": b'{"a": ' * 5000}]
 
 
@@ -110,5 +117,7 @@ JSON = Target("json", {
     "utils.provenance.read_provenance": lambda place: _refusing_none(read_provenance(place.given)),
     "utils.network_inputs.made_features": lambda place: _refusing_none(made_features(place.given)),
     "utils.launchers.record.read_record": lambda place: read_record(place.given / "record.json"),
+    "utils.ledger.lost_trials_of, read_dropped": lambda place: [lost_trials_of(place.given), *read_dropped(place.given / "dropped")],
+    "utils.packed_facts.vad_of, augmentation_of, cut_of": lambda place: [tell(place.given) for tell in (vad_of, augmentation_of, cut_of)],
     "utils.result_rows.read_entries": lambda place: [read_entries(place.given / name) for name in ("results.json", "history.jsonl")],
 }, _json_seeds, JSON_WORDS, kept_whole=("one",))

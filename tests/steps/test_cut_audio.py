@@ -54,6 +54,9 @@ def test_the_cut_set_is_a_data_directory_with_the_same_trials_and_says_what_it_i
     assert (vad_of(tmp_path / "cut"), augmentation_of(tmp_path / "cut")) == ("unknown", "none")
     assert cut_of(tmp_path / "cut") == "cut to 0.5 s around the centre, short ones repeated"
     assert cut_of(packed) == ""
+    (tmp_path / "cut" / "sound.json").write_text('{"vad": "none", "augmentation": []')
+    with pytest.raises(UserError, match=r"sound\.json: not a JSON object \(Expecting.*\); have the step that writes it do so again"):
+        vad_of(tmp_path / "cut")
 
 
 def test_the_same_cut_is_done_already_and_gives_the_same_bytes(packed, tmp_path):

@@ -103,3 +103,8 @@ def test_matrix_rates_and_section_of_an_experiment(packed, tmp_path):
     section = similarity_section(tmp_path / "exp")
     assert all(words in section for words in ("texts differ", "<svg", "3 models against 6 tests", "similarity.npy"))
     assert similarity_section(tmp_path) == ""
+    for file, content, said in (("thresholds.tsv", "threshold\tfar\tfrr\n0.5\tx\n", r"thresholds\.tsv:2: '0\.5\tx', expected a threshold and"),
+                                ("summary.json", '{"backend": 3}', r"summary\.json: not a JSON object \('backend' is 3\)")):
+        (folder / file).write_text(content)
+        with pytest.raises(UserError, match=said):
+            similarity_section(tmp_path / "exp")

@@ -68,8 +68,8 @@ def test_warnings_that_reach_every_process_of_a_job_end_no_step(launch, tmp_path
     """As Grid Engine sends them before it suspends a job (-notify)."""
     launch.hold(1)
     step = [word.replace("JOB", "1") for word in launch.words(tasks=1)[-6:]]
-    process = subprocess.Popen([sys.executable, "-m", "utils.launchers.task", tmp_path / "log" / "1.log", *step], env=launch.environment,
-                               start_new_session=True)
+    process = subprocess.Popen([sys.executable, "-m", "utils.launchers.task", tmp_path / "log" / "1.log", *step],
+                               env=launch.environment | {"OMP_NUM_THREADS": "1"}, start_new_session=True)
     wait_for(lambda: launch.runs() or process.poll() is not None)
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         os.killpg(process.pid, number)

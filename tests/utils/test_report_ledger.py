@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+from utils.errors import UserError
 from utils.report_ledger import ledger_section, ledger_text, phrase
 
 
@@ -76,3 +79,16 @@ def test_embedded_utterances_are_counted_by_their_receipts(tmp_path):
     receipt.parent.mkdir(parents=True)
     receipt.write_text(json.dumps({"format": 1, "options": {}, "inputs": {}, "outputs": {}, "counts": {"utterances": 5}, "core_seconds": 0}))
     assert ledger_text(tmp_path, None, tmp_path / "exp").splitlines()[-1] == "   embedded: 5 in = 5 kept + 0 dropped"
+
+
+@pytest.mark.parametrize(("file", "content", "said"), [
+    ("ledger.json", "{", r"ledger\.json: not a ledger \(Expecting property name.*\); have the step that writes it do so again"),
+    ("ledger.json", "[3]", r"not a ledger \(something else than an object\)"),
+    ("ledger.json", '{"came_in": 3}', r"not a ledger \(no 'went_on'\)"),
+    ("ledger.json", '{"came_in": 3, "went_on": 2, "unreadable": true}', r"not a ledger \('unreadable' is true\)"),
+    ("dropped", "a unreadable x\nb\n", r"dropped:2: 'b', expected an utterance, the reason why it was dropped, and details")])
+def test_a_damaged_ledger_is_one_line(tmp_path, file, content, said):
+    make_data(tmp_path)
+    (tmp_path / "train" / file).write_text(content)
+    with pytest.raises(UserError, match=said):
+        ledger_text(tmp_path)
