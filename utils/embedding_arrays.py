@@ -12,12 +12,16 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from utils.errors import UserError
 from utils.files import atomic_write
+from utils.hdf5 import h5py_of, read_hdf5
+
+if TYPE_CHECKING:
+    import h5py
 
 MOST_TIMES = 1000  # what is compressed may be so many times larger
 NPZ, HDF5 = {".npz"}, {".h5", ".hdf5"}
@@ -92,7 +96,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     with damaged(path, kind):
-        found = _read_npz(path) if kind == "npz" else _read_hdf5(path)
+        found = _read_npz(path) if kind == "npz" else read_hdf5(path, _arrays_of)
         facts = json.loads(str(found.pop("provenance", "{}")))
     if missing := [name for name in ("utterances", "embeddings") if name not in found]:
         raise UserError(f"{path}: no array '{missing[0]}'; there are {', '.join(sorted(map(str, found))) or 'none'}")
@@ -104,26 +108,6 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         if len(array) != len(found["utterances"]):
             raise UserError(f"{path}: {len(found['utterances'])} utterances and {len(array)} {name}")
     return found, facts if isinstance(facts, dict) else {}
-
-
-def h5py_of(path: Path) -> object:
-    """The module h5py, or how to get it.
-
-    Parameters
-    ----------
-    path : path
-        For the message.
-
-    Raises
-    ------
-    UserError
-        It is not installed.
-    """
-    try:
-        import h5py
-    except ImportError:
-        raise UserError(f"{path}: HDF5 needs h5py: pip install -r requirements-optional.txt; or take a name that ends in .npz") from None
-    return h5py
 
 
 @contextmanager
@@ -167,14 +151,14 @@ def _refuse_promises(name: str, promised: int, there: int) -> None:
         raise ValueError(f"{name} is an array of {promised:,} bytes, of which {there:,} are there")
 
 
-def _read_hdf5(path: Path) -> dict:
-    h5py = h5py_of(path)
-    with h5py.File(path, "r") as content:
-        for name, dataset in content.items():
-            if isinstance(dataset, h5py.Dataset):
-                if dataset.external or dataset.is_virtual:
-                    raise ValueError(f"{name} is not in the file itself")
-                _refuse_promises(name, dataset.nbytes, MOST_TIMES * dataset.id.get_storage_size())
-        found = {name: dataset.asstr()[()].astype(str) if h5py.check_string_dtype(dataset.dtype) else dataset[()]
-                 for name, dataset in content.items() if isinstance(dataset, h5py.Dataset)}
-        return found | {"provenance": content.attrs.get("provenance", "{}")}
+def _arrays_of(content: "h5py.File") -> dict:
+    import h5py
+
+    for name, dataset in content.items():
+        if isinstance(dataset, h5py.Dataset):
+            if dataset.external or dataset.is_virtual:
+                raise ValueError(f"{name} is not in the file itself")
+            _refuse_promises(name, dataset.nbytes, MOST_TIMES * dataset.id.get_storage_size())
+    found = {name: dataset.asstr()[()].astype(str) if h5py.check_string_dtype(dataset.dtype) else dataset[()]
+             for name, dataset in content.items() if isinstance(dataset, h5py.Dataset)}
+    return found | {"provenance": content.attrs.get("provenance", "{}")}

@@ -71,7 +71,7 @@ def test_a_file_of_another_s_making_has_a_model_of_its_own(work):
 
 def test_h5py_missing_is_one_line(work, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(UserError, match=r"x\.h5: HDF5 needs h5py: pip install -r requirements-optional\.txt"):
+    with pytest.raises(UserError, match=r"x\.h5: h5py is needed for HDF5, and is not installed: pip install -r requirements-optional\.txt"):
         export_arrays(work / "test", work / "x.h5")
     assert not (work / "x.h5").exists()
 

@@ -1,4 +1,4 @@
-"""Weights that Keras 2 saved as HDF5: ``<layer>/<weight>`` -> array.  h5py is an optional extra (requirements-optional.txt)."""
+"""Weights that Keras 2 saved as HDF5: ``<layer>/<weight>`` -> array."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from utils.errors import UserError
+from utils.hdf5 import read_hdf5
 
 if TYPE_CHECKING:
     import h5py
@@ -30,17 +31,14 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
         h5py is not installed, or the file is missing, damaged, or none of Keras.
     """
     try:
-        import h5py
-    except ImportError:
-        raise UserError(f"{path}: h5py is needed to read it, and is not installed; pip install -r requirements-optional.txt") from None
-    try:
-        with h5py.File(path, "r") as file:
-            group = file.get("model_weights", file)
-            return {key: array for layer in _names(group, "layer_names") for key, array in _of_layer(group, layer)}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        return read_hdf5(path, _weights_of)
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise UserError(f"{path}: not a whole file of weights as Keras 2 saves them ({' '.join(str(error).split())[:160]})") from None
+
+
+def _weights_of(file: "h5py.File") -> dict[str, np.ndarray]:
+    group = file.get("model_weights", file)
+    return {key: array for layer in _names(group, "layer_names") for key, array in _of_layer(group, layer)}
 
 
 def _names(group: "h5py.Group", attribute: str) -> list[str]:
