@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import h5py
 
 MOST_TIMES = 1000  # what is compressed may be so many times larger
+SURROGATES, LAST_LETTER = 0xD800, 0x10FFFF  # of Unicode; the former are 2,048 numbers
 NPZ, HDF5 = {".npz"}, {".h5", ".hdf5"}
 
 
@@ -97,6 +98,8 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         raise UserError(f"{path}: no such file")
     with damaged(path, kind):
         found = _read_npz(path) if kind == "npz" else read_hdf5(path, _arrays_of)
+        for name, array in found.items():
+            _refuse_no_text(name, array)
         facts = json.loads(str(found.pop("provenance", "{}")))
     if missing := [name for name in ("utterances", "embeddings") if name not in found]:
         raise UserError(f"{path}: no array '{missing[0]}'; there are {', '.join(sorted(map(str, found))) or 'none'}")
@@ -149,6 +152,14 @@ def _announced_bytes(file: IO[bytes]) -> int:
 def _refuse_promises(name: str, promised: int, there: int) -> None:
     if promised > there:
         raise ValueError(f"{name} is an array of {promised:,} bytes, of which {there:,} are there")
+
+
+def _refuse_no_text(name: str, array: object) -> None:
+    """Python's own text may not hold such numbers, but numpy makes it of them."""
+    if isinstance(array, np.ndarray) and array.dtype.kind == "U" and array.nbytes:
+        letters = array.reshape(-1).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        if ((letters > LAST_LETTER) | (letters >> 11 == SURROGATES >> 11)).any():
+            raise ValueError(f"{name} holds numbers that are no letters")
 
 
 def _arrays_of(content: "h5py.File") -> dict:

@@ -84,6 +84,8 @@ def test_h5py_missing_is_one_line(work, monkeypatch):
     ({"utterances": ["ann-1", "ann-1"], "embeddings": np.eye(2)}, "an utterance stands twice"),
     ({"utterances": ["ann-1", "cat-1"], "embeddings": np.eye(2)}, "1 of 2 utterances are not in"),
     ({"utterances": ["ann-1", "bob-1"], "embeddings": np.eye(2) * np.nan}, "is NaN or Inf"),
+    ({"utterances": np.array([97, 0x110000], np.uint32).view("U1"), "embeddings": np.eye(2)}, "utterances holds numbers that are no letters"),
+    ({"utterances": ["a", "\ud800"], "embeddings": np.eye(2)}, "utterances holds numbers that are no letters"),
 ])
 def test_arrays_that_do_not_fit_are_one_line(work, arrays, words):
     np.savez(work / "x.npz", **{name: np.array(array) for name, array in arrays.items()})
