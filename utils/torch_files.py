@@ -43,6 +43,8 @@ def load_plain(path: Path) -> Any:
             raise ValueError("it is compressed, as torch's are not")
         if damaged := archive.testzip():  # torch itself does not look
             raise ValueError(f"the checksum of {damaged} is wrong")
+        if any(member.compress_size != member.file_size for member in archive.infolist()):  # the one is what is checked, the other what is read
+            raise ValueError("it says two sizes of what it holds")
         for name in archive.namelist():
             if name.endswith("data.pkl") and any(code.name in ("GLOBAL", "INST") and len(argument) > LONGEST_NAME
                                                  for code, argument, _ in pickletools.genops(archive.read(name))):
