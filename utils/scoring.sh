@@ -12,6 +12,7 @@
 #   first_scorer                                   prints the name of the first back end's scores
 #   evaluate_systems EXP DATA TRAIN DEV [OTHER...] error rates of EXP and of other experiments; TRAIN and DEV: data directories, or empty
 # SET and TEST may be several, joined by commas.  A recipe may set above its stages:
+#   own_backend=plain_cosine   name of what stage 5 trains without --backend, where it is no cosine
 #   policy=_copies     name of the augmented copies behind the back ends: a scorer is called <back end><policy>
 #   enrolled="test"    sets whose trials have models of enroll.spk2utt as enrolment sides
 #   cuts=whole,centre_2s   protocols of the test sides that are scored, by folders of their own; enrolment sides are whole
@@ -24,7 +25,7 @@ IFS=, read -ra fused_with <<<"$fuse_with"
 [ -z "$top_k" ] || [ "${score_norm#as_}" != "$score_norm" ] || fail_usage "--top-k needs --score-norm as_norm1 or as_norm2: the other norms take the whole cohort"
 
 scorer_of() {  # [YAML or folder of a trained back end]
-  local name=${1:-cosine}
+  local name=${1:-${own_backend:-cosine}}
   name=${name##*/}
   if [ -d "${1:-}" ]; then echo "$name"; else echo "${name%.yaml}${policy-}"; fi
 }

@@ -23,7 +23,7 @@ config=                         # path: network, loss and regime; default: the s
 [ "$mode$noisy_vctk" != td ] || fail_usage "--noisy-vctk is needed in mode td: the folder that holds clean_testset_wav/ and noisy_testset_wav/"
 [ -z "$copies" ] || [ -n "$noisy_vctk" ] || fail_usage "--copies needs --noisy-vctk: their noise is from there"
 [ "$trim$split" = falsefalse ] || fail_usage "--trim and --split are not for this recipe: --mode decides (td: trimmed, ti: split)"
-kind=$mode$([ "$mode" = ti ] || echo "-$protocol") own_vad=${vad:+-$(basename "$vad" .yaml)} cut=trim packing=(--trim true) lost=0.01 noises=1 plain=(--subtract-mean false)
+kind=$mode$([ "$mode" = ti ] || echo "-$protocol") own_vad=${vad:+-$(basename "$vad" .yaml)} cut=trim packing=(--trim true) lost=0.01 noises=1 own_backend=plain_cosine plain=(--subtract-mean false)
 [ -z "$backend" ] || plain=()
 variant=$kind$([ "$mic" = 1 ] || echo "-mic$mic")${dev_speakers:+-dev$dev_speakers}${top_db:+-top$top_db}$([ "$seed" = 1 ] || echo "-seed$seed")$own_vad
 [ "$kind" != td-seed ] || packing=(--trim true --last-seconds 0.79) noises=$utterances  # as published: 80 frames, in so many noises
@@ -81,14 +81,14 @@ fi
 if at_stage 5 "train the back end"; then
   train_backends "$exp/embeddings/$enlarged" "$spoken/$enlarged/utt2spk" "$exp/backend" ${dev:+--adaptation "$exp/embeddings/dev"} ${plain[@]+"${plain[@]}"}
   for system in "$untrained" "$mfcc"; do
-    run python3 -m steps.train_backend "$system/embeddings/test" "$system/backend/cosine" --subtract-mean false
+    run python3 -m steps.train_backend "$system/embeddings/test" "$system/backend/plain_cosine" --subtract-mean false
   done
 fi
 
 if at_stage 6 "score dev and test trials"; then
   score_systems "$exp" "$exp/embeddings/$enlarged" "$tested" "${dev:+dev}" test
   for system in "$untrained" "$mfcc"; do
-    score_whole "$system/backend/cosine" "$system" "$tested" "${sets/ /,}"
+    score_whole "$system/backend/plain_cosine" "$system" "$tested" "${sets/ /,}"
   done
 fi
 

@@ -32,7 +32,7 @@ heard=$model/embeddings/$(basename "$train_data")  # what back ends and cohorts 
 [ "$set" = both ] || [ "$calibrate$fuse" = falsefalse ] || fail_usage "--calibrate and --fuse need --set both: the development set teaches them"
 
 variant=$set${vad:+-$(basename "$vad" .yaml)}
-parts=${set/both/dev eval} dev=$([ "$set" != both ] || echo voices_dev) test=voices_${set/both/eval} enrolled="voices_dev voices_eval" cuts=${test_seconds:+centre_${test_seconds}s}
+own_backend=plain_cosine parts=${set/both/dev eval} dev=$([ "$set" != both ] || echo voices_dev) test=voices_${set/both/eval} enrolled="voices_dev voices_eval" cuts=${test_seconds:+centre_${test_seconds}s}
 data=$workdir/data/$variant
 packed=$data/packed_$sample_rate_hz$([ "$trim" = false ] || echo _trim)
 suffix=$([ "$variant" = dev ] || echo "-$variant")$([ "$trim" = false ] || echo -trim)$([ "$sample_rate_hz" = 16000 ] || echo "-$sample_rate_hz")

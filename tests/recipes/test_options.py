@@ -78,7 +78,6 @@ OF_RECIPE = {
         "utterances": ("--utterances 1", "ddssssss"), "seed": ("--seed 2", VARIANT), "config": (f"--config {CORPORA}/tiny.yaml", EXPERIMENT),
         "sample_rate_hz": ("--sample-rate-hz 16000", "ddnsssss"),  # the network's stands in its YAML, so that it would be another experiment's
         "copies": ("--copies recipes/vctk_ge2e/conf/augmentation/copies.yaml", "ddpdppps"),
-        "fuse": (f"--fuse --backend conf/backends/plain_cosine.yaml,{PLDA}", BACKEND),  # the name of cosine.yaml is that of the plain default here
         **{name: (SHARED[name][0], REFUSED) for name in ("trim", "split")},
     },
     "voices": {
