@@ -84,7 +84,7 @@ OF_RECIPE = {
         "voices": (f"--voices {MOVED}/voices", NEW_LISTS), "set": ("--set eval", VARIANT),
         "model": (f"--model {RUNS}/mini/exp/ghostvlad_tiny-tiny", "dddnnnnn"), "name": ("--name other", "dddnnnnn"),
         "train_data": (f"--train-data {RUNS}/speechocean762/data/fold1/packed_16000/train", REPORT),
-        "backend": (f"--backend {RUNS}/speechocean762/exp/tiny/backend/cosine", "ddddddss"),
+        "backend": (f"--backend {RUNS}/speechocean762/exp/tiny/backend/cosine", "ddddddns"),
         "test_seconds": ("--test-seconds 1", "ddddpdns"), "allow_incomplete": ("--allow-incomplete", NEW_LISTS),
         "num_threads": ("--num-threads 1", NOTHING),
         **{name: (SHARED[name][0], REFUSED) for name in ("split", "augmentation", "copies", "steps", "processes", "nodes", "fuse", "score_norm",
