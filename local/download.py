@@ -17,7 +17,7 @@ from local.fetching import fetch
 from local.unpacking import unpack
 from utils.cli import run
 from utils.errors import UserError
-from utils.files import atomic_write
+from utils.files import atomic_write, publish, read_json
 
 
 def download(name: Literal["musan", "rirs_noises", "vctk", "noisy_vctk", "speechocean762"], output: Path, *, url: str | None = None,
@@ -49,6 +49,7 @@ def download(name: Literal["musan", "rirs_noises", "vctk", "noisy_vctk", "speech
     """
     wanted, folder = DOWNLOADS[name], output / name
     if folder.exists():
+        remove_archives(output, name)  # which a run that died has left
         print(f"{folder}: is there already; remove it to fetch it again")
         return {}
     if sha256 and len(wanted.archives) > 1:
@@ -61,7 +62,7 @@ def download(name: Literal["musan", "rirs_noises", "vctk", "noisy_vctk", "speech
         address = f"{url.rstrip('/')}/{archive.file}" if url else archive.url
         path = output / "archives" / archive.file
         seen = fetch(address, path, archive.num_bytes, digest)
-        found[archive.file] = {"url": address, "bytes": os.path.getsize(path), "digest": seen, "is_verified": bool(digest),
+        found[archive.file] = {"url": address, "bytes": os.path.getsize(path), "digest": seen, "is_verified": bool(digest), "is_kept": keep_archives,
                                "source": "--sha256" if sha256 else archive.source}
         if not digest:
             print(f"{path}: unverified: no checksum is published that we know of; it has {seen}, and its archive format's own checks")
@@ -71,13 +72,25 @@ def download(name: Literal["musan", "rirs_noises", "vctk", "noisy_vctk", "speech
     with atomic_write(output / f"{name}.json") as file:
         json.dump(found, file, indent=1)
         file.write("\n")
-    os.replace(unpacked, folder)
-    if not keep_archives:
-        for archive in wanted.archives:
-            (output / "archives" / archive.file).unlink()
+    publish(unpacked, folder)
+    remove_archives(output, name)
     counts = {"archives": len(found), "bytes": sum(facts["bytes"] for facts in found.values()), "members": members}
     print(f"{folder}: {members:,} files and folders of {len(found)} archives, {counts['bytes']:,} bytes")
     return counts
+
+
+def remove_archives(output: Path, name: str) -> None:
+    """Remove what a set was unpacked from, but for archives that were to be kept.
+
+    Parameters
+    ----------
+    output, name : path, str
+        As of `download`, which has written ``OUTPUT/<name>.json``.
+    """
+    facts = output / f"{name}.json"
+    for file, said in (read_json(facts) if facts.exists() else {}).items():
+        if not said.get("is_kept", True):
+            (output / "archives" / file).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 LISTS = ("wav.scp", "utt2spk", "utt2num_samples")
 NO_DEV = Path("none")
-LEAVES = ("begun.json", "config.yaml", "checkpoints/*", "log/history.jsonl", "tensorboard/*")  # of an unfinished training too
+LEAVES = (".old.tmp", "begun.json", "config.yaml", "checkpoints/*", "log/history.jsonl", "tensorboard/*")  # of an unfinished training too
 
 
 def train(train_data: Path, dev_data: Path, config: Path, output: Path, *, bank: Path | None = None, augmentation: Path | None = None, seed: int = 1,

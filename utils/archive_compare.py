@@ -9,6 +9,7 @@ from utils.archive_objects import decode_object
 from utils.archive_read import describe, located, map_file, read_object, read_scp, split_entry
 from utils.archive_write import ArchiveWriter
 from utils.errors import UserError
+from utils.files import temporary_of
 
 SHOWN = 3  # keys named in a line
 
@@ -148,7 +149,7 @@ def merge_archives(archives: list[Path], output: Path) -> dict[str, int]:
     scp, origin, opened = output.with_suffix(".scp"), {}, OpenedArchive()
     if output.suffix == ".scp":
         raise UserError(f"{output}: is an scp file by its name; name the archive, the scp file comes beside it")
-    for path in (output, scp):
+    for path in (scp,) if temporary_of(scp).exists() else (output, scp):  # a merge that died between the two has left the archive
         if path.exists():
             raise UserError(f"{path}: exists already; choose another name or remove it")
     with ArchiveWriter(output, scp) as writer:

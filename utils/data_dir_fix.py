@@ -7,13 +7,13 @@ for the owner to decide: then nothing is written.  The originals of the lists th
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import compress, count
+from itertools import compress, count, takewhile
 from multiprocessing import get_context
 from operator import eq, not_, or_
 from pathlib import Path
 
 from utils.data_dir_io import file_faults, list_files
-from utils.data_dir_lists import as_bytes, problem, raise_first, write_contents
+from utils.data_dir_lists import as_bytes, new_folder, problem, raise_first, write_contents
 from utils.data_dir_mend import is_large_and_unsorted, line_number, mend_list, sorted_content
 from utils.data_dir_parse import Fault
 from utils.data_dir_rules import MAY_LACK_UTTERANCES, invert, key_kind, rule_faults
@@ -153,7 +153,7 @@ def with_original_line(path: Path, fault: Fault, tables: Mapping[str, list[list[
 
 
 def back_up(path: Path, files: Sequence[str]) -> None:
-    """Copy lists to the first of ``.backup``, ``.backup.2``, ... that does not exist.
+    """Copy lists to the first of ``.backup``, ``.backup.2``, ... that does not exist, unless one holds them already: that of a run that died.
 
     Parameters
     ----------
@@ -162,8 +162,12 @@ def back_up(path: Path, files: Sequence[str]) -> None:
     files : sequence of str
         Names of the lists; one that is made anew has nothing to copy.
     """
-    folder = next(folder for n in count(1) if not (folder := path / (".backup" if n == 1 else f".backup.{n}")).exists())
-    folder.mkdir()
-    for file in files:
-        if (path / file).exists():
-            shutil.copy2(path / file, folder / file)
+    folders = (path / (".backup" if n == 1 else f".backup.{n}") for n in count(1))
+    before = list(takewhile(Path.exists, folders))
+    originals = {file: (path / file).read_bytes() for file in files if (path / file).exists()}
+    if any(all((folder / file).is_file() and (folder / file).read_bytes() == content for file, content in originals.items()) for folder in before):
+        return
+    with new_folder(path / (f".backup.{len(before) + 1}" if before else ".backup")) as folder:
+        write_contents(originals, folder)
+        for file in originals:
+            shutil.copystat(path / file, folder / file)

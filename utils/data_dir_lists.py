@@ -1,6 +1,5 @@
 """One list of a data directory read and written, and folders that appear whole."""
 
-import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +11,7 @@ import numpy as np
 from utils.data_dir_parse import ID, Fault, fault_of_line, format_of, line_faults, parse
 from utils.data_dir_values import class_faults, order_faults
 from utils.errors import UserError
-from utils.files import atomic_write, make_folder
+from utils.files import atomic_write, make_folder, publish, temporary_of
 
 
 def raise_first(path: Path, faults: Iterable[Fault]) -> None:
@@ -225,12 +224,12 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     refuse_existing(path)
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = temporary_of(path)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
         yield temporary
-        os.rename(temporary, path)
+        publish(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

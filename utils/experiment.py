@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from utils.errors import UserError
-from utils.files import atomic_write, move_aside, read_json_object
+from utils.files import atomic_write, half_moved, move_aside, read_json_object
 from utils.receipt_contents import fingerprint
 
 BEGUN = "begun.json"
@@ -38,7 +38,7 @@ def begin_experiment(folder: Path, resolved: Mapping, inputs: Mapping[str, Path]
     """
     claim = {"config": dict(resolved), "inputs": {label: fingerprint(path) for label, path in inputs.items()}}
     begun = [name for name in OF_A_TRAINING if (folder / name).exists()]
-    if begun:
+    if begun or half_moved(folder).exists():
         before = read_json_object(folder / BEGUN, mend="choose another --name, or move the folder away") if BEGUN in begun else {}
         difference = first_difference(before, claim)
         if difference and os.environ.get("SV_FORCE") != "1":

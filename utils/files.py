@@ -1,5 +1,6 @@
 """Files that are whole or not there: written under a temporary name, synced, then renamed."""
 
+import errno
 import hashlib
 import json
 import os
@@ -85,6 +86,17 @@ def wait_until_there(paths: Iterable[Path], seconds: float) -> None:
         missing = [path for path in missing if not path.exists()]
 
 
+def temporary_of(path: Path) -> Path:
+    """Name that a file has while it is written.
+
+    Parameters
+    ----------
+    path : path
+        Its final name, in the same folder, so that the rename cannot cross a mount.
+    """
+    return path.with_name(f".{path.name}.tmp")
+
+
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """Open a file that appears under its name only when the block ends without an exception.
@@ -99,11 +111,11 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     Yields
     ------
     file object
-        Opened on ``.<name>.tmp`` in the same folder, so that the rename cannot cross a mount.
+        Opened on ``.<name>.tmp``.
     """
     path = Path(path)
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = temporary_of(path)
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
         with naming(path), open(temporary, mode, **text) as file:
@@ -132,8 +144,23 @@ def publish(temporary: Path, path: Path) -> None:
         os.close(folder)
 
 
-def move_aside(folder: Path, names: Iterable[str]) -> Path:
-    """Move old output out of the way, never over anything: into the first free ``old.K`` beside it.
+def half_moved(folder: Path, label: str = "") -> Path:
+    """Where `move_aside` gathers what it moves: there only while it is at it, or after its death.
+
+    Parameters
+    ----------
+    folder : path
+        Where the output lies.
+    label : str
+        Tells apart those who may be at work in one folder at the same time.
+    """
+    return folder / f".old{label}.tmp"
+
+
+def move_aside(folder: Path, names: Iterable[str], label: str = "") -> Path:
+    """Move old output out of the way, never over anything: into the first free ``old.K`` beside it, which appears whole.
+
+    What a death left in between is in `half_moved`: called again, it goes on there.
 
     Parameters
     ----------
@@ -141,6 +168,8 @@ def move_aside(folder: Path, names: Iterable[str]) -> Path:
         Where the output lies.
     names : iterable of str
         Files and folders, relative to it; those that are missing are passed over.
+    label : str
+        As of `half_moved`.
 
     Returns
     -------
@@ -157,11 +186,18 @@ def move_aside(folder: Path, names: Iterable[str]) -> Path:
     if elsewhere:
         raise UserError(f"{elsewhere}: lies on another mount than {folder} and cannot be renamed into it; move {elsewhere.parent} away yourself, put "
                         "an empty folder or link in its place and run the same command again")
-    aside = next(path for k in count(1) if not (path := folder / f"old.{k}").exists())
+    gathered = half_moved(folder, label)
     for name in present:
-        (aside / name).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(folder / name, aside / name)
-    return aside
+        (gathered / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(folder / name, gathered / name)
+    while True:
+        aside = next(path for k in count(1) if not (path := folder / f"old.{k}").exists())
+        try:
+            publish(gathered, aside)
+            return aside
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:  # else another job has taken that name just now
+                raise
 
 
 def sha256_of(path: str | Path) -> str:

@@ -1,7 +1,7 @@
 """Remove what a stage has made: `python -m utils.plan_clean PLAN STAGE WORKDIR [--yes true]`, for run.sh's --clean.
 
-A stage's outputs are what its receipts name, what --force moved aside of them (``old.N``), and what a step left half written.  A receipt goes
-before its outputs, so that a clean which is killed never leaves a receipt without them.
+A stage's outputs are what its receipts name, what --force moved aside of them (``old.N``), and what a step left half written.  A receipt is renamed
+before its outputs go, and goes after them: a clean which is killed leaves no receipt without outputs, and the next one knows what is left of them.
 """
 
 import os
@@ -21,6 +21,8 @@ from utils.plan_places import places_to_write
 from utils.receipt_contents import read_receipt
 from utils.receipts import Task
 from utils.recipe_lock import locked
+
+LAST = ".removed"  # behind the name of a receipt whose outputs are going
 
 
 @dataclass
@@ -106,15 +108,16 @@ def heaps_of_task(task: Task) -> Iterator[Heap]:
     task : Task
         Of the plan.
     """
-    is_receipt = re.compile(rf"{re.escape(task.name)}(\.\d+of\d+)?\.json").fullmatch
-    receipts = [path for path in sorted(task.path.parent.glob(f"{task.name}*.json")) if is_receipt(path.name)]
+    is_receipt = re.compile(rf"{re.escape(task.name)}(\.\d+of\d+)?\.json({re.escape(LAST)})?").fullmatch
+    receipts = [path for path in sorted(task.path.parent.glob(f"{task.name}*.json*")) if is_receipt(path.name)]
     outputs = {path for receipt in receipts for path in named(receipt)}
     yield from (Heap(receipt, named(receipt)[1:]) for receipt in receipts)
     for old in sorted(task.home.glob("old.*")):
         if re.fullmatch(r"old\.\d+", old.name) and any(is_receipt(path.name) for path in old.glob("receipts/*.json")):
             yield Heap(old)
+    is_of_others = re.compile(rf"\.old(?!\.{re.escape(task.name)}(\.\d+of\d+)?\.tmp).*").fullmatch  # half moved aside
     for folder in sorted({task.home, *(path.parent for path in outputs)}):
-        yield from map(Heap, sorted(folder.glob(".*.tmp")))
+        yield from (Heap(path) for path in sorted(folder.glob(".*.tmp")) if not is_of_others(path.name))
     yield from (Heap(path) for pattern in task.leaves for path in sorted(task.home.glob(pattern)) if path not in outputs)
 
 
@@ -180,7 +183,7 @@ def megabytes(size: int) -> str:
 
 
 def remove(heaps: list[Heap]) -> None:
-    """Remove each receipt, then what it alone names; then the folders that are left empty.
+    """Take each receipt out of the way, remove what it alone names, and it; then the folders that are left empty.
 
     Parameters
     ----------
@@ -190,14 +193,17 @@ def remove(heaps: list[Heap]) -> None:
     holders = Counter(path for heap in heaps for path in heap.outputs)
     folders = set()
     for heap in heaps:
-        if heap.first.is_dir() and not heap.first.is_symlink():
-            shutil.rmtree(heap.first)
-        else:
-            heap.first.unlink(missing_ok=True)
+        going = heap.first
+        if heap.outputs and going.suffix != LAST:
+            going = going.replace(f"{going}{LAST}")
         holders.subtract(heap.outputs)
         for path in heap.outputs:
             if holders[path] == 0:
                 path.unlink(missing_ok=True)
+        if going.is_dir() and not going.is_symlink():
+            shutil.rmtree(going)
+        else:
+            going.unlink(missing_ok=True)
         folders |= {path.parent for path in (heap.first, *heap.outputs)}
     for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
         with suppress(OSError):  # not empty

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.files import atomic_write, look_anew, make_folder, move_aside, sha256_of, wait_until_there
+from utils.files import atomic_write, half_moved, look_anew, make_folder, move_aside, sha256_of, wait_until_there
 from utils.receipt_contents import Change, changed_input, changed_values, fingerprint, first_bad_output, read_receipt
 from utils.run_facts import commit, core_seconds, peak_memory_bytes
 
@@ -147,7 +147,7 @@ class Task:
         if int(os.environ.get("RANK", 0)):  # of the processes that torchrun started the first one alone touches files
             return False
         self._lock()
-        if status.state == STALE:
+        if status.state == STALE or half_moved(self.home, f".{self.path.stem}").exists():
             self._replace_stale(status.reason)
         self.path.unlink(missing_ok=True)
         self.started, self.started_core = time.time(), core_seconds()
@@ -262,9 +262,10 @@ class Task:
             raise UserError(f"{self.path}: stale: {reason}; --force redoes it (the old output is moved aside), --accept STAGE keeps it")
 
     def _replace_stale(self, reason: str) -> None:
-        where = ""
-        if self._is_dear():
-            aside = move_aside(self.home, [*read_receipt(self.path)["outputs"], self.path.relative_to(self.home)])
+        where, label, receipt = "", f".{self.path.stem}", read_receipt(self.path)
+        if half_moved(self.home, label).exists() or self._is_dear():
+            outputs = receipt["outputs"] if receipt else ()
+            aside = move_aside(self.home, [*outputs, self.path.relative_to(self.home)], label)  # the receipt goes last: it names the others
             where = f" by --force; the old output is in {aside}"
         print(f"{self.path}: redone{where}: {reason}", file=sys.stderr)
 

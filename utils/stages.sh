@@ -166,8 +166,10 @@ on_cluster() {  # COMMAND...: the training as a job, which is queued again when 
 . utils/locks.sh
 
 if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
-  plan=$(mktemp)
-  trap 'rm -f "$plan"; release_locks' EXIT
+  written=$(mktemp) plan=$written
+  trap 'rm -f "$written"; release_locks' EXIT
+  exec 9<>"$plan"
+  if [ -e "/proc/$$/fd/9" ]; then rm "$plan"; plan=/proc/$$/fd/9; fi  # Linux: without a name, so that a killed run leaves nothing behind
   case $script in /*) absolute_script=$script ;; *) absolute_script=$PWD/$script ;; esac
   (cd "$OLDPWD" && SV_PLAN=$plan bash "$absolute_script" ${given[@]+"${given[@]}"})
   if [ "$dry_run" = true ]; then

@@ -163,6 +163,18 @@ def test_a_set_is_fetched_from_a_mirror_and_unpacked_whole(tmp_path, one_set, ca
     assert "is there already" in capsys.readouterr().out
 
 
+def test_archives_that_a_death_left_are_removed_and_those_that_were_to_be_kept_stay(tmp_path, one_set):
+    content = zip_of({"a": b"1"})
+    one_set("set.zip", md5(content))
+    with serving(Files({"/set.zip": content})) as address:
+        for name, options in (("left", {}), ("kept", {"keep_archives": True})):
+            download("musan", tmp_path / name, url=address, **options)
+            (tmp_path / name / "archives" / "set.zip").write_bytes(content)
+            download("musan", tmp_path / name, url=address)
+    assert not (tmp_path / "left" / "archives" / "set.zip").exists()
+    assert (tmp_path / "kept" / "archives" / "set.zip").exists()
+
+
 def test_where_no_checksum_is_published_it_is_said_and_written_down_or_given(tmp_path, one_set, capsys):
     content = zip_of({"a": b"1"})
     one_set("set.zip", "")

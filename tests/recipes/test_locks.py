@@ -23,7 +23,9 @@ def start_and_hold(runs, workdir, path, *options):
     return process
 
 
-def test_a_second_run_is_refused_while_the_first_lives_and_takes_over_when_it_is_dead(runs, tmp_path):
+def test_a_second_run_is_refused_while_the_first_lives_and_takes_over_when_it_is_dead(runs, tmp_path, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     process = start_and_hold(runs, tmp_path, tmp_path / "data" / ".tiny.lock")
     refused = runs.run("mini", tmp_path, code=1)
     print(refused)
@@ -48,6 +50,7 @@ def test_a_second_run_is_refused_while_the_first_lives_and_takes_over_when_it_is
     assert ": taken over from " in dead[0], "stage 3 writes there"
     assert ": removed what was left by " in dead[1], "stages 0 to 3 do not need the untrained network's place"
     assert locks(tmp_path) == []
+    assert not [path for path in (tmp_path / "tmp").iterdir() if path.is_file()], "the plan has no name"
 
 
 def test_experiments_of_the_same_data_run_beside_each_other(runs, tmp_path):

@@ -124,3 +124,16 @@ def test_the_commands_exit_with_1_and_one_line(tmp_path, command):
     done = command("utils.archive", "merge", first, second, tmp_path / "all.ark")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert command("utils.archive", "merge", first, tmp_path / "all.ark").returncode == 0
+
+
+def test_a_merge_that_died_between_the_archive_and_its_scp_file_is_made_again(tmp_path):
+    first, _ = folder_of(tmp_path / "a", {"a": VECTOR})
+    merge_archives([first], tmp_path / "all.ark")
+    whole = (tmp_path / "all.scp").read_bytes()
+    (tmp_path / "all.scp").unlink()
+    with pytest.raises(UserError, match="all.ark: exists already"):
+        merge_archives([first], tmp_path / "all.ark")
+    (tmp_path / ".all.scp.tmp").touch()
+    assert merge_archives([first], tmp_path / "all.ark") == {"entries": 1}
+    assert (tmp_path / "all.scp").read_bytes() == whole
+    assert not (tmp_path / ".all.scp.tmp").exists()

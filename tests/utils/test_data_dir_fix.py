@@ -113,12 +113,24 @@ def test_every_fix_keeps_its_own_originals(tmp_path):
     assert (data / ".backup.2" / "spk2utt").read_text() == "b b-1\n"
 
 
+def test_a_fix_that_died_between_two_lists_is_finished_without_a_second_backup(tmp_path):
+    data = write_lists(tmp_path / "d", GOOD, spk2utt="a a-1\n", utt2dur=GOOD["utt2dur"].replace("\n", "\r\n"))
+    before = contents(data)
+    fix_data_dir(data)
+    mended = contents(data)
+    (data / "spk2utt").write_bytes(before["spk2utt"])
+    fix_data_dir(data)
+    assert contents(data) == mended
+    assert contents(data / ".backup") == {file: before[file] for file in ("spk2utt", "utt2dur")}
+    assert not (data / ".backup.2").exists()
+
+
 def test_a_full_disk_leaves_every_list_as_it_was(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
     data = write_lists(tmp_path / "d", GOOD, spk2utt="a a-1\n")
     before = contents(data)
-    monkeypatch.setattr(data_dir_fix.shutil, "copy2", full)
+    monkeypatch.setattr(data_dir_fix, "write_contents", full)
     with pytest.raises(OSError, match="No space"):
         fix_data_dir(data)
     assert contents(data) == before

@@ -14,8 +14,9 @@ import soundfile
 from tests.conftest import ROOT
 from tests.launched import Launching
 from tests.mounts import small_disk
+from utils import files
 from utils.errors import UserError
-from utils.files import atomic_write, make_folder, move_aside, wait_until_there
+from utils.files import atomic_write, half_moved, make_folder, move_aside, publish, wait_until_there
 from utils.launchers.array import End
 from utils.launchers.failures import still_unfinished
 
@@ -54,6 +55,24 @@ def test_what_lies_on_another_mount_is_not_moved_aside_and_neither_is_the_rest(t
     (home / "checkpoints" / "step.pt").write_text("here")
     assert move_aside(home, ["config.yaml", "checkpoints/step.pt", "none"]) == home / "old.1"
     assert (home / "old.1" / "checkpoints" / "step.pt").read_text() == "here"
+
+
+def test_old_output_that_a_death_left_half_moved_is_moved_on(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    half_moved(tmp_path, ".mine").mkdir()
+    (tmp_path / "a").rename(half_moved(tmp_path, ".mine") / "a")
+    assert move_aside(tmp_path, ["a", "b"], ".mine") == tmp_path / "old.1"
+    assert [path.name for path in tmp_path.iterdir()] == ["old.1"]
+    assert {path.name: path.read_text() for path in (tmp_path / "old.1").iterdir()} == {"a": "a", "b": "b"}
+
+
+def test_two_who_move_aside_at_one_time_get_a_folder_each(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(files, "publish", lambda *names: (monkeypatch.undo(), move_aside(tmp_path, ["b"], ".other"), publish(*names)))
+    assert move_aside(tmp_path, ["a"], ".mine") == tmp_path / "old.2"
+    assert [(tmp_path / place).read_text() for place in ("old.1/b", "old.2/a")] == ["b", "a"]
 
 
 def test_a_link_to_a_disk_that_is_not_mounted_is_one_line(tmp_path):

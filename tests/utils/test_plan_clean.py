@@ -78,6 +78,24 @@ def test_a_receipt_goes_before_its_outputs(recipe, monkeypatch):
     clean(recipe.plan(), 0, recipe.folder, yes=True)
 
 
+def test_a_clean_that_died_behind_a_receipt_is_finished_by_the_next(recipe, monkeypatch):
+    recipe.work(recipe.plan())
+    unlink = Path.unlink
+
+    def die_at_an_output(path, *words, **options):
+        if path.name == "copy.1":
+            raise KeyboardInterrupt
+        unlink(path, *words, **options)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Path, "unlink", die_at_an_output)
+        with pytest.raises(KeyboardInterrupt):
+            clean(recipe.plan(), 0, recipe.folder, yes=True)
+    assert states(recipe.plan())[0] == "partly done"
+    clean(recipe.plan(), 0, recipe.folder, yes=True)
+    assert files(recipe.folder / "data") == []
+
+
 def test_it_refuses_while_a_run_holds_the_place(recipe):
     recipe.work(recipe.plan())
     before = files(recipe.folder / "data")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from utils.errors import UserError
-from utils.files import atomic_write
+from utils.files import atomic_write, half_moved
 from utils.receipts import DONE, NEVER, STALE, UNFINISHED, Task
 
 
@@ -91,6 +91,24 @@ def test_stale_and_dear_stops_and_force_moves_the_old_output_aside(work, tmp_pat
     do(dear=True)
     assert (tmp_path / "out" / "copy").read_text() == "b\n"
     assert (tmp_path / "out" / "old.1" / "copy").read_text() == "a\n"
+
+
+@pytest.mark.parametrize("moved", [["copy"], ["copy", "receipts/copy.json"]])
+def test_force_that_died_while_it_moved_the_old_output_leaves_it_in_one_place(work, tmp_path, moved, monkeypatch):
+    task, do = work
+    do(dear=True)
+    (tmp_path / "in").write_text("b\n")
+    monkeypatch.setenv("SV_FORCE", "1")
+    half = half_moved(tmp_path / "out", ".copy")
+    (half / "receipts").mkdir(parents=True)
+    for name in moved:
+        (tmp_path / "out" / name).rename(half / name)
+    do(dear=True)
+    assert (tmp_path / "out" / "copy").read_text() == "b\n"
+    old = tmp_path / "out" / "old.1"
+    assert (old / "copy").read_text() == "a\n"
+    assert (old / "receipts" / "copy.json").exists()
+    assert not half.exists()
 
 
 def test_what_took_long_is_dear_whatever_its_step(work, tmp_path):
