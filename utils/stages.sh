@@ -54,6 +54,17 @@ yes=false       # remove what --clean shows without asking
 
 fail_usage() { echo "$script: $*" >&2; exit 2; }
 
+quote="'" escaped_quote="'\\''"
+
+quoted() {  # WORD...: for a shell to read, and for Python's shlex, which does not know how printf %q writes other letters than ASCII
+  local word blank=
+  for word; do
+    case $word in '' | *[!A-Za-z0-9_@%+=:,./-]*) word=$quote${word//$quote/$escaped_quote}$quote ;; esac
+    printf '%s%s' "$blank" "$word"
+    blank=' '
+  done
+}
+
 callers_path() {  # a path as its caller wrote it -> relative to the root where it lies inside the checkout, else absolute
   python3 -c 'import os, sys; path = os.path.normpath(os.path.join(*sys.argv[1:3])); root = sys.argv[3] + "/"
 print(path[len(root):] if path.startswith(root) else path)' "$OLDPWD" "$1" "$PWD"
@@ -79,16 +90,19 @@ show_help() {
 }
 
 set_option() {  # name value
-  local line
+  local line value=$2
+  case $1 in *[!a-z0-9_]*) fail_usage "unknown option '--${1//_/-}'; --help lists them" ;; esac
   line=$(grep -m 1 "^$1=" <<<"$declared") || fail_usage "unknown option '--${1//_/-}'; --help lists them"
   case $line in
     *\#\ one\ of\ *) local choices=${line#*\# one of }; choices=${choices%%:*}
       case " ${choices//,/} " in *" $2 "*) ;; *) fail_usage "option --${1//_/-} is one of $choices, not '$2'" ;; esac ;;
     *=true*\#* | *=false*\#*) [ "$2" = true ] || [ "$2" = false ] || fail_usage "option --${1//_/-} is true or false, not '$2'" ;;
-    *"# path:"*) printf -v "$1" '%s' "$(callers_path "$2")"; return ;;
-    *"# paths:"*) local one all=; while IFS= read -r -d , one; do all+=,$(callers_path "$one"); done <<<"$2,"; printf -v "$1" '%s' "${all#,}"; return ;;
+    *"# path:"*) [ -n "$2" ] || fail_usage "option --${1//_/-} is a path, not ''"; value=$(callers_path "$2") ;;
+    *"# paths:"*) local one all=; while IFS= read -r -d , one; do all+=,$(callers_path "$one"); done <<<"$2,"; value=${all#,} ;;
   esac
-  printf -v "$1" '%s' "$2"
+  case $value in *JOB*) fail_usage "option --${1//_/-}: '$value' holds JOB, in whose place an array puts the number of a task; give it another name" ;; esac
+  case $value in *[[:cntrl:]]*) fail_usage "option --${1//_/-}: its value holds a line end or another control character" ;; esac
+  printf -v "$1" '%s' "$value"
 }
 
 given=("$@")
@@ -145,13 +159,13 @@ at_stage() {  # number title
 }
 
 run() {  # COMMAND...: one process of the present stage
-  if [ -n "${SV_PLAN:-}" ]; then { printf 'run '; printf '%q ' "$@"; echo; } >>"$SV_PLAN"; return; fi
+  if [ -n "${SV_PLAN:-}" ]; then echo "run $(quoted "$@")" >>"$SV_PLAN"; return; fi
   SV_STAGED=$$ "$@"
 }
 
 launch() {  # [--num-threads N] [--mem G] [--gpu N] [--time H:MM:SS] JOB=1:N LOG COMMAND...
-  if [ -n "${SV_PLAN:-}" ]; then { printf 'launch '; printf '%q ' "$@"; echo; } >>"$SV_PLAN"; return; fi
-  SV_STAGED=$$ SV_RESUME=$(printf '%q ' "$0" ${given[@]+"${given[@]}"}) \
+  if [ -n "${SV_PLAN:-}" ]; then echo "launch $(quoted "$@")" >>"$SV_PLAN"; return; fi
+  SV_STAGED=$$ SV_RESUME=$(quoted "$0" ${given[@]+"${given[@]}"}) \
     python3 -m utils.launchers "$launcher" ${cluster_conf:+--conf "$cluster_conf"} "$@"
 }
 
