@@ -123,6 +123,11 @@ done
 for option in stage stop_stage accept why clean; do
   case ${!option} in [0-7]) ;; '') case $option in stage | stop_stage) fail_usage "--${option//_/-} needs a number" ;; esac ;; *) fail_usage "--${option//_/-} is a stage from 0 to 7, not '${!option}'" ;; esac
 done
+asked=
+for option in status dry_run verify accept why clean; do
+  case ${!option} in '' | false) ;; *) asked+=" --${option//_/-}" ;; esac
+done
+case $asked in ' '*' '*) fail_usage "one at a time:$asked" ;; esac
 [ "$stage" -le "$stop_stage" ] || fail_usage "--stage $stage is behind --stop-stage $stop_stage"
 for option in nj steps processes nodes num_threads sample_rate_hz fold top_k; do
   case ${!option-1} in [1-9] | [1-9][0-9]*) ;; '') [ "$option" = steps ] || [ "$option" = top_k ] || fail_usage "--${option//_/-} needs a number" ;; *) bad=$option ;; esac
@@ -195,7 +200,7 @@ if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
   for question in status verify; do
     if [ "${!question}" = true ]; then python3 -m utils.plan "${question//_/-}" "$plan" --first "$stage" --last "$stop_stage"; exit; fi
   done
-  if [ -n "$accept" ]; then python3 -m utils.plan accept "$plan" --first "$accept" --last "$accept"; exit; fi
+  if [ -n "$accept" ]; then python3 -m utils.plan_accept "$plan" "$accept"; exit; fi
   if [ -n "$why" ]; then python3 -m utils.plan_why "$plan" "$why"; exit; fi
   if [ -n "$clean" ]; then python3 -m utils.plan_clean "$plan" "$clean" "$workdir" --yes "$yes"; exit; fi
   if [ "$submit_all" = true ]; then
