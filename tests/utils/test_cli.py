@@ -50,6 +50,8 @@ def step(data: Path, *, snr_db: float = 3.0, trim: bool = False, kind: str = "ok
         torch.empty(1 << 60, dtype=torch.int8)
     if kind == "disk":
         open("/nonexistent/folder/file", "w")
+    if kind == "locks":
+        raise OSError(37, "No locks available", "exp/x.lock")
     print(data, snr_db, trim)
 
 run(step)
@@ -96,6 +98,21 @@ def test_a_fault_of_the_disk_is_one_line_that_names_the_file(step):
     assert done.returncode == 1
     assert "/nonexistent/folder/file: No such file or directory" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_disk_without_locks_is_one_line_with_its_remedy(step):
+    done = step("a", "--kind", "locks")
+    assert done.returncode == 1
+    assert done.stderr.endswith(": exp/x.lock: No locks available; mount it with locks (NFS: not nolock; Lustre: -o flock), or give another "
+                                "--workdir, and run the same command again\n")
+
+
+@pytest.mark.parametrize(("kind", "code"), [("ok", 0), ("user", 1)])
+def test_nobody_may_listen(kind, code):
+    done = subprocess.run([sys.executable, "-c", STEP, "a", "--kind", kind], stderr=subprocess.PIPE, text=True, check=False,
+                          preexec_fn=lambda: os.close(1))
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(("kind", "code"), [("ok", 0), ("user", 1)])
