@@ -10,7 +10,7 @@ locks=()   # "last stage that needs it" "path", in turn
 heartbeat=
 
 name_places() {
-  grep -q '^places' "$SV_PLAN" 2>/dev/null || echo "places $(quoted ${data:+"$data"} ${packed:+"$packed"} ${exp:+"$exp"} ${untrained:+"$untrained"})" >>"$SV_PLAN"
+  grep -q '^places' "$SV_PLAN" 2>/dev/null || plan_line "places $(quoted ${data:+"$data"} ${packed:+"$packed"} ${exp:+"$exp"} ${untrained:+"$untrained"})"
 }
 
 find_done() {

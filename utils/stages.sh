@@ -155,8 +155,12 @@ launcher=$cmd cmd=launch trainer=python3
 [ "$launcher" = local ] || trainer="on_cluster $trainer"
 [ "$force" = false ] || export SV_FORCE=1
 
+plan_line() {  # WORDS: a line of the plan; where there is no room for it a recipe would look as if it had no stages
+  { echo "$1" >>"$SV_PLAN"; } 2>/dev/null || { echo "$script: $SV_PLAN: cannot be written; make room there, or export TMPDIR=DIR, another folder" >&2; exit 1; }
+}
+
 at_stage() {  # number title
-  if [ -n "${SV_PLAN:-}" ]; then name_places; echo "stage $1 $2" >>"$SV_PLAN"; return; fi
+  if [ -n "${SV_PLAN:-}" ]; then name_places; plan_line "stage $1 $2"; return; fi
   if [ "$1" -lt "$stage" ] || [ "$1" -gt "$stop_stage" ]; then return 1; fi
   case " $done_stages " in *" $1 "*) echo "== stage $1: $2: done already" >&2; return 1 ;; esac
   release_locks "$1"
@@ -164,12 +168,12 @@ at_stage() {  # number title
 }
 
 run() {  # COMMAND...: one process of the present stage
-  if [ -n "${SV_PLAN:-}" ]; then echo "run $(quoted "$@")" >>"$SV_PLAN"; return; fi
+  if [ -n "${SV_PLAN:-}" ]; then plan_line "run $(quoted "$@")"; return; fi
   SV_STAGED=$$ "$@"
 }
 
 launch() {  # [--num-threads N] [--mem G] [--gpu N] [--time H:MM:SS] JOB=1:N LOG COMMAND...
-  if [ -n "${SV_PLAN:-}" ]; then echo "launch $(quoted "$@")" >>"$SV_PLAN"; return; fi
+  if [ -n "${SV_PLAN:-}" ]; then plan_line "launch $(quoted "$@")"; return; fi
   SV_STAGED=$$ SV_RESUME=$(quoted "$0" ${given[@]+"${given[@]}"}) \
     python3 -m utils.launchers "$launcher" ${cluster_conf:+--conf "$cluster_conf"} "$@"
 }
