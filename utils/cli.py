@@ -15,9 +15,12 @@ from typing import get_args, get_origin, get_type_hints
 from utils.errors import MACHINE_LACKS, UserError, is_lack_of_memory
 
 DISK_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ESTALE,
-               errno.ETIMEDOUT, errno.EXDEV}
+               errno.ETIMEDOUT, errno.EXDEV, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOLCK, errno.ENOSYS, errno.EFBIG}
 LONGEST_LINE = 2000  # letters of what a user is told
-TO_DO = {errno.ENOSPC: "make room", errno.EMFILE: "raise the limit (`ulimit -n`)", errno.ENOMEM: "give it more memory, or run fewer jobs at once"}
+NO_LOCKS = "mount it with locks (NFS: not nolock; Lustre: -o flock), or give another --workdir"
+TO_DO = {errno.ENOSPC: "make room", errno.EMFILE: "raise the limit (`ulimit -n`)", errno.ENOMEM: "give it more memory, or run fewer jobs at once",
+         errno.EFBIG: "raise the limit (`ulimit -f`), or give a --workdir on a disk that takes larger files",
+         errno.ENOLCK: NO_LOCKS, errno.ENOSYS: NO_LOCKS}
 
 
 def run(function: Callable) -> None:
@@ -99,9 +102,9 @@ def exit_code_of(work: Callable) -> int:
     """
     try:
         work()
-        sys.stdout.flush()
+        print(end="", flush=True)  # unlike sys.stdout.flush, at home where standard output is closed
     except UserError as error:
-        sys.stdout.flush()  # what was printed before comes before the error, in a pipe too
+        print(end="", flush=True)  # what was printed before comes before the error, in a pipe too
         print(f"{program()}: {the_line_of(error)}", file=sys.stderr)
         return 1
     except BrokenPipeError:

@@ -32,6 +32,17 @@ def existing_parent(path: Path) -> Path:
     return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
 
 
+def nearest(path: Path) -> Path:
+    """The path itself, or the nearest one above it that is there: a folder, or what stands in the way of one.
+
+    Parameters
+    ----------
+    path : path
+        May not be made yet.
+    """
+    return next(there for there in (path.absolute(), *path.absolute().parents) if os.path.lexists(there))
+
+
 def check_disk(workdir: Path) -> Iterator[Finding]:
     """All of them, in a folder of its own in the workdir, which is deleted afterwards.
 
@@ -40,7 +51,11 @@ def check_disk(workdir: Path) -> Iterator[Finding]:
     workdir : path
         Where data/ and exp/ are or will be.
     """
-    home = existing_parent(workdir)
+    home, there = existing_parent(workdir), nearest(workdir)
+    if home != there:
+        yield Finding("disk", BAD, f"{there}: {'a link to nowhere' if there.is_symlink() else 'a file'}, expected a folder",
+                      "--workdir DIR: a folder, on a disk that is mounted on this host")
+        return
     yield from in_turn([("room on disk", lambda: check_room(home))])
     try:
         folder = Path(tempfile.mkdtemp(prefix=".doctor-", dir=home))

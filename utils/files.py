@@ -49,8 +49,20 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         there = Path(error.filename)
-        what = f"a link to {os.readlink(there)}, which is not there: see that its disk is mounted on this host" if there.is_symlink() else "no folder"
-        raise UserError(f"{there}: {what}") from None
+        raise UserError(f"{there}: {no_folder(there)}") from None
+
+
+def no_folder(there: Path) -> str:
+    """Why something that is there is not a folder, and what to do.
+
+    Parameters
+    ----------
+    there : path
+        A file, or a link to nowhere.
+    """
+    if there.is_symlink() and not there.exists():
+        return f"a link to {os.readlink(there)}, which is not there: see that its disk is mounted on this host"
+    return "a file, expected a folder; move it away, or give another --workdir"
 
 
 def look_anew(folder: Path) -> None:

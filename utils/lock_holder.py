@@ -67,14 +67,14 @@ def grid_engine_job() -> str:
 
 
 def is_the_same(one: dict, other: dict) -> bool:
-    """True when two locks are of the same run.
+    """True when two locks are of the same run; the host's name may have changed since, as that of a laptop does.
 
     Parameters
     ----------
     one, other : dict
         As of `holder`.
     """
-    return all(one.get(key) == other.get(key) for key in ("process", "started", "host", "machine"))
+    return all(one.get(key) == other.get(key) for key in ("process", "started", "machine"))
 
 
 def death(held: dict, silent_seconds: float) -> str:

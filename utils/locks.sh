@@ -10,13 +10,13 @@ locks=()   # "last stage that needs it" "path", in turn
 heartbeat=
 
 name_places() {
-  grep -q '^places' "$SV_PLAN" 2>/dev/null || printf 'places%s\n' "$(printf ' %q' ${data:+"$data"} ${packed:+"$packed"} ${exp:+"$exp"} ${untrained:+"$untrained"})" >>"$SV_PLAN"
+  grep -q '^places' "$SV_PLAN" 2>/dev/null || plan_line "places $(quoted ${data:+"$data"} ${packed:+"$packed"} ${exp:+"$exp"} ${untrained:+"$untrained"})"
 }
 
 find_done() {
   local answer last path paths=()
   answer=$(python3 -m utils.plan finished "$plan" --first "$stage" --last "$stop_stage" --script "$script" --run $$ \
-    --command "$0$(printf ' %q' ${given[@]+"${given[@]}"})")
+    --command "$(quoted "$0" ${given[@]+"${given[@]}"})")
   done_stages=${answer%%$'\n'*}
   while read -r last path; do [ -z "$path" ] || { locks+=("$last" "$path"); paths+=("$path"); }; done <<<"${answer#"$done_stages"}"
   [ ${#locks[@]} -gt 0 ] || return 0

@@ -19,8 +19,8 @@ from utils.errors import UserError
 from utils.files import look_anew
 from utils.plan_places import places_of, places_to_write
 from utils.receipt_contents import read_receipt
-from utils.receipts import DONE, MODE, NEVER, STALE, UNFINISHED, VISIBLE_SECONDS, Status
-from utils.recipe_lock import acquire, clear, lock_of, locked
+from utils.receipts import DONE, MODE, NEVER, STALE, VISIBLE_SECONDS, Status
+from utils.recipe_lock import acquire, clear, lock_of
 
 REPORT = 7  # runs even when it is done: it shows the results
 
@@ -206,30 +206,13 @@ def verify(plan: Path, *, first: int = 0, last: int = 7) -> None:
     faults, outputs = set(), set()  # a file may stand in two receipts: of the job that wrote it and of the step that collected the jobs
     for stage in examine(plan, last):
         for each in stage.statuses if stage.number >= first else []:
-            faults |= set(filter(None, [each.task.verify()]))
+            faults |= set(each.task.verify())
             outputs |= {each.task.home / name for name in (read_receipt(each.task.path) or {"outputs": ()})["outputs"]}
     for fault in sorted(faults):
         print(fault)
     if faults:
         raise UserError(f"{len(faults)} of {len(outputs)} outputs are not what was written; remove them and run their stage again")
     print(f"verified: {len(outputs)} outputs are what was written")
-
-
-def accept(plan: Path, *, first: int = 0, last: int = 7) -> None:
-    """Declare the stale outputs of a stage good: they count as made from today's options and inputs.
-
-    Parameters
-    ----------
-    plan : path
-        Written by run.sh.
-    first, last : int
-        Stages to bless.
-    """
-    stages = [stage for stage in examine(plan, last) if stage.number >= first]
-    with locked(places_to_write(plan, stages)):
-        for each in (each for stage in stages for each in stage.statuses if each.state in (STALE, UNFINISHED)):
-            each.task.accept()
-            print(f"accepted: {each.task.path} ({each.reason})")
 
 
 def finished(plan: Path, *, first: int = 0, last: int = 7, script: str = "run.sh", run: int = 0, command: str = "") -> None:
@@ -269,4 +252,4 @@ def finished(plan: Path, *, first: int = 0, last: int = 7, script: str = "run.sh
 
 
 if __name__ == "__main__":
-    run_subcommands({"status": status, "verify": verify, "accept": accept, "finished": finished})
+    run_subcommands({"status": status, "verify": verify, "finished": finished})

@@ -65,21 +65,36 @@ def clean(plan: Path, stage: int, workdir: Path, *, yes: bool = False) -> None:
     others = {path.absolute() for each in stages if each is not chosen for status in each.statuses for path in named(status.task.path)}
     for status in chosen.statuses:
         status.state = "to be removed"
-    with locked(places_to_write(plan, [chosen])) if yes or sys.stdin.isatty() else nullcontext():
+    with locked(places_to_write(plan, [chosen])) if yes or os.isatty(0) else nullcontext():
         heaps = list(heaps_of(chosen, others))
         check_inside(heaps, workdir)
         seen: set[Path] = set()
         sizes = [size_of(heap, seen) for heap in heaps]
         for heap, size in zip(heaps, sizes, strict=True):
-            print(f"{heap.first}{f' and {len(heap.outputs)} files that it names' if heap.outputs else ''}: {megabytes(size)}")
+            print(f"{heap.first}{f' and what it names ({len(heap.outputs)})' if heap.outputs else ''}: {megabytes(size)}")
         total = f"what stage {stage} left: {megabytes(sum(sizes))}"
         if not heaps:
             print(f"stage {stage} left nothing")
-        elif yes or (sys.stdin.isatty() and input(f"{total}; remove it? [y/N] ").strip().lower() in ("y", "yes")):
+        elif yes or may_remove(total):
             remove(heaps)
             print(f"removed {total}")
         else:
             print(f"{total}; nothing was removed: --clean {stage} --yes removes it")
+
+
+def may_remove(total: str) -> bool:
+    """Ask the user at the terminal; nobody there, and no answer, mean no.
+
+    Parameters
+    ----------
+    total : str
+        What would go.
+    """
+    try:
+        return os.isatty(0) and input(f"{total}; remove it? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False
 
 
 def heaps_of(stage: Stage, others: Collection[Path]) -> Iterator[Heap]:
@@ -134,7 +149,7 @@ def named(receipt: Path) -> list[Path]:
 
 
 def check_inside(heaps: list[Heap], workdir: Path) -> None:
-    """Refuse to go on where anything lies outside the workdir, through a link for example.
+    """Refuse to go on where anything lies outside data/ and exp/ of the workdir, through a link for example; these two may be links themselves.
 
     Parameters
     ----------
@@ -151,7 +166,7 @@ def check_inside(heaps: list[Heap], workdir: Path) -> None:
     roots = [(workdir / name).resolve() for name in ("data", "exp")]
     for path in (path for heap in heaps for path in (heap.first, *heap.outputs)):
         place = path.parent.resolve() / path.name
-        if not any(place.is_relative_to(root) and root.is_relative_to(workdir.resolve()) for root in roots):
+        if not any(place.is_relative_to(root) for root in roots):
             raise UserError(f"{path}: lies in {place.parent}, outside data/ and exp/ of {workdir}; nothing was removed; remove it by hand")
 
 

@@ -16,7 +16,7 @@ from utils.doctor_machine import usable_memory
 from utils.errors import UserError
 from utils.plan import Stage, examine
 from utils.plan_audio import NOISES, Audio, AudioOfPlan, count_corpus, data_folders
-from utils.plan_missing import missing_gpu, missing_inputs, missing_options, missing_programs, too_little
+from utils.plan_missing import missing_gpu, missing_inputs, missing_options, missing_places, missing_programs, too_little
 from utils.plan_rates import Amount, Need, Rates, need_of_stage
 from utils.receipts import DONE
 
@@ -69,13 +69,17 @@ def plan_dry_run(plan: Path, named: list[str], *, first: int = 0, last: int = 7,
     print("".join(f"corpus: {corpus.line()}\n" for corpus in corpora), end="")
     commands = [command for stage in stages if stage.state != DONE for command in stage.commands]
     missing += missing_inputs(tasks) + missing_programs(tasks, corpora, cmd) + missing_gpu(commands, cmd)
+    missing += missing_places(task.home for task, state in tasks if state != DONE)
     speech = sum((corpus.audio for corpus in corpora if corpus.option not in NOISES), Audio())
-    total = show_needs(stages, workdir, AudioOfPlan((task for task, _ in tasks), speech), cmd, device)
-    free = shutil.disk_usage(existing_parent(workdir)).free
-    missing += too_little("disk", total.disk.value, free, "free some, or --workdir DIR on another disk")
+    rates = Rates([workdir / "data", workdir / "exp"], AudioOfPlan((task for task, _ in tasks), speech))
+    total = show_needs(stages, rates, cmd, device)
+    disks = needs_of_disks(stages, rates, device)
+    for folder, needed in disks.items():
+        free, which = shutil.disk_usage(folder).free, f" of {folder}" if len(disks) > 1 else ""
+        missing += too_little(f"disk{which}", needed.value, free, "free some, or --workdir DIR on another disk")
+        print(f"disk{which}: about {size(needed)}, of what is known; free: {free / 1e6:,.0f} MB")
     if cmd == "local" and Path("/proc/meminfo").exists():
         missing += too_little("memory", total.memory.value, usable_memory()[0], "fewer --nj, or another machine")
-    print(f"disk: about {size(total.disk)}, of what is known; free: {free / 1e6:,.0f} MB")
     end(missing)
 
 
@@ -94,27 +98,24 @@ def show_commands(stages: list[Stage]) -> None:
             print("     $", line)
 
 
-def show_needs(stages: list[Stage], workdir: Path, audio: AudioOfPlan, cmd: str, device: str) -> Need:
+def show_needs(stages: list[Stage], rates: Rates, cmd: str, device: str) -> Need:
     """The table; what all stages need together.
 
     Parameters
     ----------
     stages : list of Stage
         Of the plan.
-    workdir : path
-        Where receipts tell what steps cost.
-    audio : AudioOfPlan
-        Of all stages.
+    rates : Rates
+        What steps cost.
     cmd, device : str
         As of `plan_dry_run`.
     """
-    rates = Rates([workdir / "data", workdir / "exp"], audio)
     row = "{:5} {:>16} {:>14} {:>16} {:>14} {:>16}"
     print(row.format("stage", "utterances", "audio", "disk", "memory", "time"))
     total, whole = Need(Amount(), Amount(), Amount()), True
     for stage in (stage for stage in stages if stage.state != DONE and stage.commands):
         folders = {folder for status in stage.statuses if status.state != DONE for folder in data_folders(status.task.inputs.values())}
-        heard = sum(map(audio.of, folders), Audio())
+        heard = sum(map(rates.audio.of, folders), Audio())
         need = need_of_stage([(status.task, status.state) for status in stage.statuses], rates, device, cmd)
         total = Need(total.disk + need.disk, max(total.memory, need.memory, key=lambda amount: amount.value), total.seconds + need.seconds)
         counted = [told(f"{heard.utterances:,.0f}", heard.guess), told(f"{heard.hours:,.1f} h", heard.guess)] if heard.utterances else ["-", "-"]
@@ -125,6 +126,25 @@ def show_needs(stages: list[Stage], workdir: Path, audio: AudioOfPlan, cmd: str,
         print(row.format(stage.number, *cells))
     print(row.format("all" if whole else "known", "", "", size(total.disk), size(total.memory), duration(total.seconds)))
     return total
+
+
+def needs_of_disks(stages: list[Stage], rates: Rates, device: str) -> dict[Path, Amount]:
+    """What each disk has to hold, by the first folder on it that is written to: data/ and exp/ may be links to two.
+
+    Parameters
+    ----------
+    stages : list of Stage
+        Of the plan.
+    rates, device : Rates and str
+        As of `show_needs`.
+    """
+    folders: dict[int, Path] = {}
+    needs: dict[Path, Amount] = {}
+    for task in (status.task for stage in stages for status in stage.statuses if status.state != DONE):
+        home = existing_parent(task.home)
+        folder = folders.setdefault(home.stat().st_dev, home)
+        needs[folder] = needs.get(folder, Amount()) + rates.need(task, device).disk
+    return needs
 
 
 def told(text: str, guess: bool) -> str:

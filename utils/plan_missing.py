@@ -1,5 +1,6 @@
 """What a plan lacks before its first hour: files that nobody will make, programs, packages, a GPU, disk and memory."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 from utils.compressed import MISSING as NO_FFMPEG
 from utils.compressed import SUFFIXES as NEED_FFMPEG
 from utils.doctor_cluster import SUBMITS
+from utils.doctor_disk import nearest
+from utils.files import no_folder
 from utils.plan_audio import Corpus, entries_of
 from utils.receipts import DONE, Task
 
@@ -37,6 +40,19 @@ def missing_inputs(tasks: Sequence[tuple[Task, str]]) -> list[str]:
     homes = {task.home.absolute() for task, state in tasks if state != DONE}
     paths = {path.absolute(): path for task, state in tasks if state != DONE for path in task.inputs.values() if not path.exists()}
     return [f"{path}: needed, and no stage of this recipe makes it" for whole, path in sorted(paths.items()) if not homes.intersection(whole.parents)]
+
+
+def missing_places(homes: Iterable[Path]) -> list[str]:
+    """Folders that cannot be made or written to, of those that outputs are to lie in.
+
+    Parameters
+    ----------
+    homes : iterable of path
+        Of the tasks that are not done.
+    """
+    places = sorted({nearest(home) for home in homes})
+    return [f"{place}: {no_folder(place)}" if not place.is_dir() else f"{place}: this user may not write there; --workdir DIR, a folder of their own"
+            for place in places if not place.is_dir() or not os.access(place, os.W_OK)]
 
 
 def missing_programs(tasks: Sequence[tuple[Task, str]], corpora: Iterable[Corpus], cmd: str) -> list[str]:

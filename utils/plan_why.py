@@ -1,7 +1,6 @@
 """Why the work of a stage is stale, output by output: `python -m utils.plan_why PLAN STAGE`, for run.sh's --why."""
 
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 
 from utils.cli import call, exit_with
@@ -36,9 +35,11 @@ def explain(stage: Stage) -> Iterator[str]:
         Examined.
     """
     yield stage.line()
-    told = [(each.task.home, each.task.name, "fresh" if each.state == DONE else each.state, list(reasons(each)), each) for each in stage.statuses]
-    for (home, name, state, lines), alike in groupby(told, key=lambda entry: entry[:4]):
-        statuses = [entry[-1] for entry in alike]
+    alike: dict[tuple, list[Status]] = {}
+    for each in stage.statuses:
+        said = each.task.home, each.task.name, "fresh" if each.state == DONE else each.state, tuple(reasons(each))
+        alike.setdefault(said, []).append(each)
+    for (home, name, state, lines), statuses in alike.items():
         receipts = f", {len(statuses)} receipts" if len(statuses) > 1 else ""
         yield f"   {home}: {name}{receipts}: {state}"
         yield from (f"      {line}" for line in lines)

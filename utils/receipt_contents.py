@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.files import read_json, sha256_of
 
+ENTRIES = {"step": str, "format": int, "options": dict, "inputs": dict, "outputs": dict, "counts": dict, "seconds": (int, float),
+           "core_seconds": (int, float)}
 SMALL_BYTES = 1 << 20  # outputs up to this size are compared by content each time, larger ones by size
 
 
@@ -28,17 +31,28 @@ def read_receipt(path: Path) -> dict | None:
     """
     try:
         receipt = read_json(path)
-        if not {"format", "options", "inputs", "outputs", "counts", "core_seconds"} <= receipt.keys():
-            raise ValueError("incomplete")
-        if not all(isinstance(receipt[name], dict) for name in ("options", "inputs", "outputs", "counts")):
-            raise ValueError("something else than a mapping")
-        if not all(isinstance(facts, dict) and {"bytes", "sha256"} <= facts.keys() for facts in receipt["outputs"].values()):
-            raise ValueError("an output without size and checksum")
     except FileNotFoundError:
         return None
-    except (ValueError, AttributeError):
-        raise UserError(f"{path}: not a receipt; remove it to have the work done again") from None
+    except ValueError:
+        receipt = None
+    parts = {"inputs": {"path": str, "content": str}, "outputs": {"bytes": int, "sha256": str}}
+    if not (has(receipt, ENTRIES) and all(has(part, entries) for name, entries in parts.items() for part in receipt[name].values())
+            and re.fullmatch(r"[1-9]\d*/[1-9]\d*", str(receipt["options"].get("job", "1/1")))):
+        raise UserError(f"{path}: not a receipt; remove it to have the work done again")
     return receipt
+
+
+def has(value: object, entries: Mapping[str, type | tuple[type, ...]]) -> bool:
+    """True of a mapping that has these entries, each of its type.
+
+    Parameters
+    ----------
+    value : object
+        Read from a JSON file.
+    entries : mapping of str to type
+        What is asked for.
+    """
+    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in entries.items())
 
 
 def fingerprint(path: Path) -> str:
@@ -114,15 +128,15 @@ def changed_values(kind: str, before: Mapping, now: Mapping) -> Iterator[Change]
             yield Change(f"{kind} {name} was {old}, is {new}", f"{kind} {name}: {old} -> {new}")
 
 
-def first_bad_output(home: Path, outputs: Mapping[str, Mapping], read_all: bool = False) -> str:
+def first_bad_output(home: Path, outputs: Mapping[str, Mapping]) -> str:
     """The first of `bad_outputs`; empty when all are whole.
 
     Parameters
     ----------
-    home, outputs, read_all : path, mapping and bool
+    home, outputs : path and mapping
         As there.
     """
-    return next(bad_outputs(home, outputs, read_all), "")
+    return next(bad_outputs(home, outputs), "")
 
 
 def bad_outputs(home: Path, outputs: Mapping[str, Mapping], read_all: bool = False) -> Iterator[str]:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.files import atomic_write, half_moved, look_anew, make_folder, move_aside, sha256_of, wait_until_there
-from utils.receipt_contents import Change, changed_input, changed_values, fingerprint, first_bad_output, read_receipt
+from utils.files import atomic_write, half_moved, look_anew, make_folder, move_aside, naming, sha256_of, wait_until_there
+from utils.receipt_contents import Change, bad_outputs, changed_input, changed_values, fingerprint, first_bad_output, read_receipt
 from utils.run_facts import commit, core_seconds, peak_memory_bytes
 
 DEAR_CORE_SECONDS = 600  # DESIGN.md section 4: what took more than 10 minutes of core time is never redone without leave
@@ -228,17 +228,18 @@ class Task:
                     "inputs": {label: {"path": str(path), "content": fingerprint(path)} for label, path in self.inputs.items()}}
         self._write(receipt)
 
-    def verify(self) -> str:
-        """First output whose bytes are not those that were written, as a sentence; empty when all are right."""
+    def verify(self) -> list[str]:
+        """A sentence for each output whose bytes are not those that were written."""
         receipt = read_receipt(self.path)
-        return first_bad_output(self.home, receipt["outputs"], read_all=True) if receipt else ""
+        return list(bad_outputs(self.home, receipt["outputs"], read_all=True)) if receipt else []
 
     def _lock(self) -> None:
         """Keep other processes from the same work for as long as this one lives; the kernel drops the lock of a dead process."""
         make_folder(self.path.parent)
         self.lock = open(self.path.with_name(f".{self.path.stem}.lock"), "w")  # noqa: SIM115 - open for as long as the task
         try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with naming(self.lock.name):
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{self.path}: another process is at this work; wait for it, or stop it and run the same command again") from None
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from utils.cli import die_with_parent, exit_with
 from utils.errors import UserError
-from utils.files import naming
+from utils.files import make_folder, naming
 from utils.lock_holder import BEAT_SECONDS, age, death, holder, is_near, is_the_same, read_holder, started, told
 
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # a file system without hard links
@@ -54,10 +54,7 @@ def take(lock: Path, held_by: dict) -> None:
     UserError
         Another run holds it.
     """
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise UserError(f"{lock.parent}: a file, expected a folder; move it away, or give another --workdir") from None
+    make_folder(lock.parent)
     remove_half_written(lock)
     mine = lock.with_name(f"{lock.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
@@ -135,7 +132,7 @@ def remove_dead(lock: Path, now: float, said: str = "taken over from") -> None:
         if not dead:
             mend = "wait for it, or stop it" if is_near(held) else f"wait for it, stop it, or, if it is dead, remove {lock}"
             raise UserError(f"{lock}: another run is at work here: {told(held)}; its heartbeat is {age(silent_seconds)} old; {mend}")
-        with open(lock, "r+", encoding="utf-8") as file:
+        with naming(lock), open(lock, "r+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # of several runs that find it dead one removes it
             if os.path.samestat(os.fstat(file.fileno()), os.stat(lock)) and file.read() == text:
                 lock.unlink()

@@ -71,6 +71,8 @@ def stages_of(paths: list[Path], data: Path, experiment: Path | None = None) -> 
             stage = SOURCES if is_set else "corpus"
         stages.setdefault(stage, {})[name] = read_counts(path)
     for path in sorted(experiment.glob("embeddings/*/receipts/collect_embeddings.json")) if experiment else []:
+        if not any(path.parent.glob("extract.*.json")):  # chosen out of another set's, where they are counted
+            continue
         number = read_receipt(path)["counts"]["utterances"]
         stages.setdefault(EMBEDDED, {})[path.parents[1].name] = Counter(came_in=number, went_on=number)
     place = {stage: number for number, stage in enumerate(ORDER)}

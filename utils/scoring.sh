@@ -146,19 +146,29 @@ calibrate_trials() {  # NAME SYSTEM...: a system is EXP/scores//SCORER
   done
 }
 
+list_of() {  # PATH...: a list as steps read it, which is JSON where a name needs it
+  local path list=
+  for path; do
+    case $path in *[!A-Za-z0-9_@%+=./-]*) path=${path//\\/\\\\}; path=\"${path//\"/\\\"}\" ;; esac
+    list+=", $path"
+  done
+  echo "[${list#, }]"
+}
+
 files_of() {  # SET SYSTEM...: fills `files` and `measures`
   local system
   files=() measures=()
   for system in "${@:2}"; do files+=("${system%%//*}/$1/${cut:+$cut/}${system##*//}.scores"); done
-  [ "$suffix" != quality ] || measures=(--measures "[$data/$1/utt2dur, $exp/measures/$1/utt2norm]")
+  [ "$suffix" != quality ] || measures=(--measures "$(list_of "$data/$1/utt2dur" "$exp/measures/$1/utt2norm")")
 }
 
 evaluate_systems() {
-  local exp=$1 data=$2 others learnt=(${3:+--train "[$3]" --backend-training "[$3]"} ${4:+--dev "[$4]"})
-  [ "$score_norm" = none ] || learnt+=(--cohort "[$3]")
-  [ "$calibrate$fuse" = falsefalse ] || learnt+=(--calibration "[$4]")
+  local exp=$1 data=$2 train dev learnt
+  train=$(list_of "$3") dev=$(list_of "$4")
+  learnt=(${3:+--train "$train" --backend-training "$train"} ${4:+--dev "$dev"})
+  [ "$score_norm" = none ] || learnt+=(--cohort "$train")
+  [ "$calibrate$fuse" = falsefalse ] || learnt+=(--calibration "$dev")
   shift 4
-  others=$(IFS=,; echo "$*")
-  run python3 -m steps.evaluate "$exp" "$data" ${others:+--others "[$others]"} ${learnt[@]+"${learnt[@]}"} --allow-leakage "$allow_leakage" \
+  run python3 -m steps.evaluate "$exp" "$data" ${1:+--others "$(list_of "$@")"} ${learnt[@]+"${learnt[@]}"} --allow-leakage "$allow_leakage" \
     ${operating_points:+--operating-points "$operating_points"}
 }

@@ -54,6 +54,17 @@ yes=false       # remove what --clean shows without asking
 
 fail_usage() { echo "$script: $*" >&2; exit 2; }
 
+quote="'" escaped_quote="'\\''"
+
+quoted() {  # WORD...: for a shell to read, and for Python's shlex, which does not know how printf %q writes other letters than ASCII
+  local word blank=
+  for word; do
+    case $word in '' | *[!A-Za-z0-9_@%+=:,./-]*) word=$quote${word//$quote/$escaped_quote}$quote ;; esac
+    printf '%s%s' "$blank" "$word"
+    blank=' '
+  done
+}
+
 callers_path() {  # a path as its caller wrote it -> relative to the root where it lies inside the checkout, else absolute
   python3 -c 'import os, sys; path = os.path.normpath(os.path.join(*sys.argv[1:3])); root = sys.argv[3] + "/"
 print(path[len(root):] if path.startswith(root) else path)' "$OLDPWD" "$1" "$PWD"
@@ -79,16 +90,19 @@ show_help() {
 }
 
 set_option() {  # name value
-  local line
+  local line value=$2
+  case $1 in *[!a-z0-9_]*) fail_usage "unknown option '--${1//_/-}'; --help lists them" ;; esac
   line=$(grep -m 1 "^$1=" <<<"$declared") || fail_usage "unknown option '--${1//_/-}'; --help lists them"
   case $line in
     *\#\ one\ of\ *) local choices=${line#*\# one of }; choices=${choices%%:*}
       case " ${choices//,/} " in *" $2 "*) ;; *) fail_usage "option --${1//_/-} is one of $choices, not '$2'" ;; esac ;;
     *=true*\#* | *=false*\#*) [ "$2" = true ] || [ "$2" = false ] || fail_usage "option --${1//_/-} is true or false, not '$2'" ;;
-    *"# path:"*) printf -v "$1" '%s' "$(callers_path "$2")"; return ;;
-    *"# paths:"*) local one all=; while IFS= read -r -d , one; do all+=,$(callers_path "$one"); done <<<"$2,"; printf -v "$1" '%s' "${all#,}"; return ;;
+    *"# path:"*) [ -n "$2" ] || fail_usage "option --${1//_/-} is a path, not ''"; value=$(callers_path "$2") ;;
+    *"# paths:"*) local one all=; while IFS= read -r -d , one; do all+=,$(callers_path "$one"); done <<<"$2,"; value=${all#,} ;;
   esac
-  printf -v "$1" '%s' "$2"
+  case $value in *JOB*) fail_usage "option --${1//_/-}: '$value' holds JOB, in whose place an array puts the number of a task; give it another name" ;; esac
+  case $value in *[[:cntrl:]]*) fail_usage "option --${1//_/-}: its value holds a line end or another control character" ;; esac
+  printf -v "$1" '%s' "$value"
 }
 
 given=("$@")
@@ -109,6 +123,11 @@ done
 for option in stage stop_stage accept why clean; do
   case ${!option} in [0-7]) ;; '') case $option in stage | stop_stage) fail_usage "--${option//_/-} needs a number" ;; esac ;; *) fail_usage "--${option//_/-} is a stage from 0 to 7, not '${!option}'" ;; esac
 done
+asked=
+for option in status dry_run verify accept why clean; do
+  case ${!option} in '' | false) ;; *) asked+=" --${option//_/-}" ;; esac
+done
+case $asked in ' '*' '*) fail_usage "one at a time:$asked" ;; esac
 [ "$stage" -le "$stop_stage" ] || fail_usage "--stage $stage is behind --stop-stage $stop_stage"
 for option in nj steps processes nodes num_threads sample_rate_hz fold top_k; do
   case ${!option-1} in [1-9] | [1-9][0-9]*) ;; '') [ "$option" = steps ] || [ "$option" = top_k ] || fail_usage "--${option//_/-} needs a number" ;; *) bad=$option ;; esac
@@ -136,8 +155,12 @@ launcher=$cmd cmd=launch trainer=python3
 [ "$launcher" = local ] || trainer="on_cluster $trainer"
 [ "$force" = false ] || export SV_FORCE=1
 
+plan_line() {  # WORDS: a line of the plan; where there is no room for it a recipe would look as if it had no stages
+  { echo "$1" >>"$SV_PLAN"; } 2>/dev/null || { echo "$script: $SV_PLAN: cannot be written; make room there, or export TMPDIR=DIR, another folder" >&2; exit 1; }
+}
+
 at_stage() {  # number title
-  if [ -n "${SV_PLAN:-}" ]; then name_places; echo "stage $1 $2" >>"$SV_PLAN"; return; fi
+  if [ -n "${SV_PLAN:-}" ]; then name_places; plan_line "stage $1 $2"; return; fi
   if [ "$1" -lt "$stage" ] || [ "$1" -gt "$stop_stage" ]; then return 1; fi
   case " $done_stages " in *" $1 "*) echo "== stage $1: $2: done already" >&2; return 1 ;; esac
   release_locks "$1"
@@ -145,13 +168,13 @@ at_stage() {  # number title
 }
 
 run() {  # COMMAND...: one process of the present stage
-  if [ -n "${SV_PLAN:-}" ]; then { printf 'run '; printf '%q ' "$@"; echo; } >>"$SV_PLAN"; return; fi
+  if [ -n "${SV_PLAN:-}" ]; then plan_line "run $(quoted "$@")"; return; fi
   SV_STAGED=$$ "$@"
 }
 
 launch() {  # [--num-threads N] [--mem G] [--gpu N] [--time H:MM:SS] JOB=1:N LOG COMMAND...
-  if [ -n "${SV_PLAN:-}" ]; then { printf 'launch '; printf '%q ' "$@"; echo; } >>"$SV_PLAN"; return; fi
-  SV_STAGED=$$ SV_RESUME=$(printf '%q ' "$0" ${given[@]+"${given[@]}"}) \
+  if [ -n "${SV_PLAN:-}" ]; then plan_line "launch $(quoted "$@")"; return; fi
+  SV_STAGED=$$ SV_RESUME=$(quoted "$0" ${given[@]+"${given[@]}"}) \
     python3 -m utils.launchers "$launcher" ${cluster_conf:+--conf "$cluster_conf"} "$@"
 }
 
@@ -183,7 +206,7 @@ if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
   for question in status verify; do
     if [ "${!question}" = true ]; then python3 -m utils.plan "${question//_/-}" "$plan" --first "$stage" --last "$stop_stage"; exit; fi
   done
-  if [ -n "$accept" ]; then python3 -m utils.plan accept "$plan" --first "$accept" --last "$accept"; exit; fi
+  if [ -n "$accept" ]; then python3 -m utils.plan_accept "$plan" "$accept"; exit; fi
   if [ -n "$why" ]; then python3 -m utils.plan_why "$plan" "$why"; exit; fi
   if [ -n "$clean" ]; then python3 -m utils.plan_clean "$plan" "$clean" "$workdir" --yes "$yes"; exit; fi
   if [ "$submit_all" = true ]; then

@@ -43,6 +43,8 @@ def test_help_names_every_stage_and_every_option(recipe):
     ["--seed", "one"], ["--steps", "many"], ["--device"], ["--recipe"], ["--recipe", "none"], ["--recipe=none"], ["--config", "none.yaml"],
     ["--score-norm", "b_norm"], ["--top-k", "0"], ["--calibrate", "maybe"], ["--fuse", "true"], ["--backend=conf/backends/cosine.yaml,none.yaml"],
     ["--vad", "none.yaml"], ["--augmentation=none.yaml"], ["--copies", "none.yaml"], ["--processes", "0"], ["--num-threads", "two"],
+    ["--st.ge", "3"], ["--st.ge=3"], ["--.*", "3"], ["--"], ["--config", ""], ["--vad="], ["--name", "JOBS"], ["--vad", "line\nend"],
+    ["--status", "--clean", "6", "--yes"], ["--accept", "3", "--why", "3"],
 ], ids=" ".join)
 def test_a_mistyped_option_is_one_line_and_2_and_nothing_is_written(tmp_path, options):
     text = run("mini", "--workdir", tmp_path / "work", "--size", "tiny", *options, code=2)
@@ -50,6 +52,19 @@ def test_a_mistyped_option_is_one_line_and_2_and_nothing_is_written(tmp_path, op
     assert len(text.splitlines()) == 1
     assert any(word in text for word in (options[0].partition("=")[0], options[0].partition("=")[2] or options[-1]))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_workdir_at_all_is_not_the_present_folder():
+    assert last_line(run("mini", "--workdir", "", "--status", code=2)) == "recipes/mini/run.sh: option --workdir is a path, not ''"
+
+
+@pytest.mark.slow
+@each_recipe
+def test_letters_blanks_quotes_and_brackets_in_a_workdir_are_nothing_special(runs, recipe, tmp_path):
+    measured = ["--calibrate", "quality"] if recipe not in TRAIN_NOTHING else []
+    status = runs.run(recipe, tmp_path / "Jürgen's \"work\" [a], $b: #c {d} \\e*", "--status", *measured).splitlines()
+    print("\n".join(status))
+    assert [line.split()[0] for line in status] == [str(stage) for stage in range(8)]
 
 
 @pytest.mark.slow

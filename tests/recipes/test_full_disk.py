@@ -47,6 +47,17 @@ def test_full_and_read_only_disks(runs, disk):
     assert "report:" in runs.run("mini", disk / "work"), "finished work is shown from a disk that cannot be written"
 
 
+def test_a_full_folder_of_temporary_files_is_one_line_and_not_a_recipe_without_stages(runs, tmp_path, monkeypatch):
+    with small_disk(tmp_path / "temporary", "64k") as temporary:
+        (temporary / "fill").write_bytes(bytes(64 * 1024))
+        monkeypatch.setenv("TMPDIR", str(temporary))
+        for question in ([], ["--status"], ["--clean", 3]):
+            text = runs.run("mini", tmp_path / "work", *question, code=1)
+            assert len(text.splitlines()) == 1, text
+            assert "cannot be written; make room there, or export TMPDIR=DIR" in text
+    assert not (tmp_path / "work").exists()
+
+
 def test_outputs_on_two_disks_and_temporary_files_on_a_third(runs, tmp_path):
     """data/ here, exp/ behind a link to another mount, a TMPDIR of one megabyte: the same bytes, and no file of ours went through TMPDIR."""
     work = tmp_path / "work"

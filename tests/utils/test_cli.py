@@ -1,5 +1,6 @@
 """The command wrapper: exit codes, one line for what the user can mend, a traceback for a bug."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -50,6 +51,10 @@ def step(data: Path, *, snr_db: float = 3.0, trim: bool = False, kind: str = "ok
         torch.empty(1 << 60, dtype=torch.int8)
     if kind == "disk":
         open("/nonexistent/folder/file", "w")
+    if kind.isdigit():
+        import os
+
+        raise OSError(int(kind), os.strerror(int(kind)), "exp/x")
     print(data, snr_db, trim)
 
 run(step)
@@ -96,6 +101,27 @@ def test_a_fault_of_the_disk_is_one_line_that_names_the_file(step):
     assert done.returncode == 1
     assert "/nonexistent/folder/file: No such file or directory" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("number", "said"), [
+    (errno.ENOLCK, "No locks available; mount it with locks (NFS: not nolock; Lustre: -o flock), or give another --workdir, and run the same"),
+    (errno.EFBIG, "File too large; raise the limit (`ulimit -f`), or give a --workdir on a disk that takes larger files, and run the same"),
+    (errno.ENAMETOOLONG, "File name too long"),
+    (errno.ELOOP, "Too many levels of symbolic links"),
+])
+def test_odd_faults_of_the_disk_are_one_line_too(step, number, said):
+    done = step("a", "--kind", str(number))
+    assert done.returncode == 1
+    assert f": exp/x: {said}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("kind", "code"), [("ok", 0), ("user", 1)])
+def test_nobody_may_listen(kind, code):
+    done = subprocess.run([sys.executable, "-c", STEP, "a", "--kind", kind], stderr=subprocess.PIPE, text=True, check=False,
+                          preexec_fn=lambda: os.close(1))
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(("kind", "code"), [("ok", 0), ("user", 1)])

@@ -115,6 +115,14 @@ def test_a_workdir_that_cannot_be_written_is_bad(tmp_path, monkeypatch):
     assert disk.found == f"{tmp_path}: cannot be written: Read-only file system"
 
 
+@pytest.mark.parametrize(("make", "found"), [(Path.touch, "a file"), (lambda path: path.symlink_to("not mounted"), "a link to nowhere")])
+def test_a_workdir_that_is_no_folder_is_bad(tmp_path, make, found):
+    make(tmp_path / "work")
+    finding, = doctor_disk.check_disk(tmp_path / "work" / "deep")
+    assert finding.verdict == BAD
+    assert finding.found == f"{tmp_path / 'work'}: {found}, expected a folder"
+
+
 @pytest.mark.parametrize(("seconds", "verdict"), [(0, OK), (-30, WARNING), (30, WARNING)])
 def test_a_file_server_with_another_time(tmp_path, monkeypatch, seconds, verdict):
     write = Path.write_text

@@ -82,7 +82,7 @@ def test_a_link_to_a_disk_that_is_not_mounted_is_one_line(tmp_path):
     with pytest.raises(UserError, match="exp: a link to"), atomic_write(tmp_path / "exp" / "x"):
         pass
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="file: no folder"):
+    with pytest.raises(UserError, match="file: a file, expected a folder"):
         make_folder(tmp_path / "file")
     make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()

@@ -1,5 +1,6 @@
 """`--clean`: what a stage left is shown with its size, and removed when told so: nothing else, and receipts first."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def test_without_leave_it_only_shows(recipe, capsys):
     clean(recipe.plan(), 0, recipe.folder)
     text = capsys.readouterr().out
     print(text)
-    assert f"{recipe.one}/receipts/planned_one.1of2.json and 1 files that it names: 0.00 MB" in text
+    assert f"{recipe.one}/receipts/planned_one.1of2.json and what it names (1): 0.00 MB" in text
     assert text.splitlines()[-1].endswith("nothing was removed: --clean 0 --yes removes it")
     assert files(recipe.folder) == before
 
@@ -107,6 +108,24 @@ def test_it_refuses_while_a_run_holds_the_place(recipe):
     assert files(recipe.folder / "data") == before
     clean(recipe.plan(), 0, recipe.folder, yes=True)
     assert files(recipe.folder / "data") == files(recipe.folder / "exp") == []
+
+
+def test_no_answer_at_the_terminal_is_a_no(recipe, monkeypatch, capsys):
+    recipe.work(recipe.plan())
+    monkeypatch.setattr(os, "isatty", lambda _: True)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    clean(recipe.plan(), 0, recipe.folder)
+    assert capsys.readouterr().out.endswith("nothing was removed: --clean 0 --yes removes it\n")
+    assert states(recipe.plan()) == ["done", "done", "done"]
+
+
+def test_data_and_exp_may_be_links_to_other_disks(recipe, tmp_path):
+    recipe.work(recipe.plan())
+    (tmp_path / "disk").mkdir()
+    (recipe.folder / "data").rename(tmp_path / "disk" / "data")
+    (recipe.folder / "data").symlink_to(tmp_path / "disk" / "data")
+    clean(recipe.plan(), 0, recipe.folder, yes=True)
+    assert files(tmp_path / "disk") == []
 
 
 def test_nothing_outside_the_workdir_is_removed(recipe, tmp_path):

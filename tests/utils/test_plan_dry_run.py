@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from tests.conftest import ROOT
+from tests.mounts import small_disk
 from utils import plan_audio, plan_dry_run, plan_missing, plan_rates
 from utils.errors import UserError
 from utils.plan_audio import Audio, AudioOfPlan, count_corpus
@@ -180,6 +181,28 @@ def test_too_little_disk_or_memory_is_missing(work, monkeypatch, capsys):
     monkeypatch.undo()
     with pytest.raises(UserError, match="missing: stage 2, which comes before --stage 3: never run"):
         plan_dry_run.plan_dry_run(work / "plan", [f"workdir={work}"], first=3)
+
+
+def test_data_and_exp_on_two_disks_are_weighed_apart(work, tmp_path, capsys):
+    """An hour of packed audio here, a training of 600 MB (a guess) on a disk of 1 MB."""
+    with small_disk(tmp_path / "other", "1M") as other:
+        (work / "exp").symlink_to(other)
+        with pytest.raises(UserError, match=f"missing: disk of {work / 'exp'}: 0.6 GB needed, 0.0 GB there"):
+            plan_dry_run.plan_dry_run(work / "plan", [f"workdir={work}"])
+        said = capsys.readouterr().out
+    assert re.search(rf"disk of {work / 'data'}: about 115\.\d MB", said), said
+    assert f"disk of {work / 'exp'}: about 600.0 MB guess, of what is known; free: 1 MB" in said
+
+
+def test_a_place_that_is_no_folder_or_not_this_users_is_missing(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("not mounted")
+    asked = [tmp_path / name / "data" for name in ("file", "file", "link", "new")]
+    assert plan_missing.missing_places(asked) == [
+        f"{tmp_path}/file: a file, expected a folder; move it away, or give another --workdir",
+        f"{tmp_path}/link: a link to not mounted, which is not there: see that its disk is mounted on this host"]
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert plan_missing.missing_places(asked[3:]) == [f"{tmp_path}: this user may not write there; --workdir DIR, a folder of their own"]
 
 
 def test_a_corpus_that_a_step_refuses_is_missing(command, tmp_path):

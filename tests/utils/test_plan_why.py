@@ -39,6 +39,16 @@ def test_every_change_is_named_with_its_old_and_new_value_and_the_outputs_concer
     assert lines[3] == "outputs: copy.1 (0.0 MB)"
 
 
+def test_tasks_of_an_array_are_told_together_whatever_lies_between_them(recipe, capsys):
+    """As in an extraction, where each task of the array works on several sets."""
+    plan = recipe.plan()
+    lines = plan.read_text().splitlines()
+    one, two = (next(line for line in lines if name in line) for name in ("planned_one ", "planned_two "))
+    plan.write_text("\n".join([lines[0], "stage 0 both", one.replace("JOB=1:2", "JOB=1:1").replace("JOB/2", "1/2"), two,
+                               one.replace("JOB=1:2", "JOB=1:1").replace("JOB/2", "2/2")]) + "\n")
+    assert told(capsys, plan, 0)[1:3] == [f"{recipe.one}: planned_one, 2 receipts: never run", f"{recipe.two}: planned_two: never run"]
+
+
 def test_a_changed_receipt_of_the_stage_before_is_named(recipe, capsys):
     """Stage 0 was redone by itself with another result: stage 1 says so with both checksums."""
     recipe.work(recipe.plan())

@@ -6,6 +6,7 @@ import pytest
 
 from utils.errors import UserError
 from utils.files import atomic_write, half_moved
+from utils.receipt_contents import read_receipt
 from utils.receipts import DONE, NEVER, STALE, UNFINISHED, Task
 
 
@@ -171,7 +172,19 @@ def test_verify_reads_large_outputs_too(work, tmp_path):
         file.seek(1 << 20)
         file.write(b"x")
     assert mine.status().state == DONE
-    assert "checksum differs" in mine.verify()
+    assert mine.verify() == [f"{big} is not what was written (checksum differs)"]
+
+
+def test_verify_names_every_output_that_is_not_what_was_written(work, tmp_path):
+    mine = Task(tmp_path / "out", "three", format=1, inputs={}, options={})
+    assert not mine.is_done()
+    files = [tmp_path / "out" / name for name in "abc"]
+    for file in files:
+        file.write_text("as it was")
+    mine.finish(files)
+    files[0].write_text("altered")
+    files[2].unlink()
+    assert mine.verify() == [f"{files[0]} has 7 bytes, 9 were written", f"{files[2]} is missing"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"step": 1}'])
@@ -181,6 +194,20 @@ def test_a_damaged_receipt_is_an_error_of_one_line(work, tmp_path, content):
     (tmp_path / "out" / "receipts" / "copy.json").write_text(content)
     with pytest.raises(UserError, match="not a receipt"):
         task().status()
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("step", None), ("format", "1"), ("seconds", None), ("core_seconds", "many"), ("inputs", {"list": 3}), ("inputs", {"list": {"path": "in"}}),
+    ("outputs", {"copy": {"bytes": "2", "sha256": ""}}), ("outputs", {"copy": {"bytes": 2}}), ("options", {"job": 3}), ("options", {"job": "1/none"}),
+])
+def test_a_receipt_with_an_altered_entry_is_an_error_of_one_line(work, tmp_path, name, value):
+    """Of whoever reads it: its own step, those that have it among their inputs, the dry run."""
+    _, do = work
+    do()
+    path = tmp_path / "out" / "receipts" / "copy.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    with pytest.raises(UserError, match=r"copy\.json: not a receipt; remove it to have the work done again"):
+        read_receipt(path)
 
 
 def test_another_number_of_jobs_is_no_reason_to_work_again(tmp_path):

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from utils import recipe_lock
 from utils.errors import UserError
 from utils.lock_holder import started
-from utils.recipe_lock import acquire, clear, lock_of, locked, release
+from utils.recipe_lock import acquire, clear, lock_of, locked, own, release
 
 COMMAND = "recipes/mini/run.sh --size tiny"
 DAY = 86400
@@ -232,10 +232,20 @@ def test_a_disk_that_cannot_be_written_is_one_line(place):
 
 def test_who_lost_a_lock_is_told_and_leaves_the_new_one(place, capsys):
     acquire([place], os.getpid(), COMMAND)
-    change(place, host="faraway")
+    change(place, process=1)
     release(os.getpid(), [lock_of(place)])
     assert "somebody removed this lock" in capsys.readouterr().err
     assert lock_of(place).exists()
+
+
+def test_the_host_of_a_run_may_be_called_otherwise_before_its_end(place, monkeypatch, capsys):
+    """As that of a laptop that comes home."""
+    acquire([place], os.getpid(), COMMAND)
+    monkeypatch.setattr(recipe_lock.socket, "gethostname", lambda: "elsewhere")
+    assert own(lock_of(place), os.getpid())
+    release(os.getpid(), [lock_of(place)])
+    assert not lock_of(place).exists()
+    assert capsys.readouterr().err == ""
 
 
 def test_the_heart_beats_as_long_as_the_run_lives_and_for_its_own_locks_alone(place, tmp_path):

@@ -75,9 +75,13 @@ def test_what_was_packed_otherwise_does_not_count(tmp_path):
 
 def test_embedded_utterances_are_counted_by_their_receipts(tmp_path):
     make_data(tmp_path)
-    receipt = tmp_path / "exp" / "embeddings" / "test" / "receipts" / "collect_embeddings.json"
-    receipt.parent.mkdir(parents=True)
-    receipt.write_text(json.dumps({"format": 1, "options": {}, "inputs": {}, "outputs": {}, "counts": {"utterances": 5}, "core_seconds": 0}))
+    for name, number in (("test", 5), ("test_list", 3)):
+        receipts = tmp_path / "exp" / "embeddings" / name / "receipts"
+        receipts.mkdir(parents=True)
+        receipt = {"step": "collect_embeddings", "format": 1, "options": {}, "inputs": {}, "outputs": {}, "counts": {"utterances": number},
+                   "seconds": 0, "core_seconds": 0}
+        (receipts / "collect_embeddings.json").write_text(json.dumps(receipt))
+    (tmp_path / "exp" / "embeddings" / "test" / "receipts" / "extract.1of1.json").touch()  # test_list was chosen out of test
     assert ledger_text(tmp_path, None, tmp_path / "exp").splitlines()[-1] == "   embedded: 5 in = 5 kept + 0 dropped"
 
 
