@@ -126,7 +126,8 @@ def option(words: list[str], name: str) -> str:
 def slurm(command: str, words: list[str]) -> str:
     """What Slurm's command prints."""
     if command == "sbatch":
-        numbers = [int(number) for number in option(words, "--array").partition("%")[0].split(",")]
+        ends = [part.split("-") for part in option(words, "--array").partition("%")[0].split(",")]
+        numbers = [number for first, *last in ends for number in range(int(first), int((last or [first])[0]) + 1)]
         return enter(words, option(words, "--job-name"), numbers, option(words, "--output"), "SLURM_ARRAY_TASK_ID")
     with state() as jobs:
         found = dict(jobs)
@@ -147,7 +148,8 @@ def slurm(command: str, words: list[str]) -> str:
 def grid_engine(command: str, words: list[str]) -> str:
     """What Grid Engine's command prints."""
     if command == "qsub":
-        return enter(words, option(words, "-N"), list(range(1, int(option(words, "-t")[2:]) + 1)), option(words, "-o"), "SGE_TASK_ID")
+        output = str(Path(option(words, "-wd"), option(words, "-o")))
+        return enter(words, option(words, "-N"), list(range(1, int(option(words, "-t")[2:]) + 1)), output, "SGE_TASK_ID")
     if command == "qdel":
         return cancel(words[0]) or ""
     with state() as jobs:

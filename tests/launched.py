@@ -60,7 +60,7 @@ if __name__ == "__main__":
 
 
 class Launching:
-    """Launches the step with its outputs in `folder`, its logs in `folder`/log.
+    """Launches the step with its outputs in `folder`, its logs in `logs`.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Launching:
     """
 
     def __init__(self, folder: Path, launcher: str = "local", conf: str = "", environment: dict | None = None):
-        self.folder, self.launcher = folder, launcher
+        self.folder, self.launcher, self.logs = folder, launcher, folder / "log"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "launched.py").write_text(STEP)
         (folder / "sitecustomize.py").write_text(f"import local; local.__path__.append({str(folder)!r})")
@@ -87,7 +87,7 @@ class Launching:
 
     def words(self, *resources: str, tasks: int = 3, also: tuple = ()) -> list[str]:
         """The command line of the launcher."""
-        return [sys.executable, "-m", "utils.launchers", self.launcher, *self.conf, *resources, f"JOB=1:{tasks}", f"{self.folder}/log/JOB.log",
+        return [sys.executable, "-m", "utils.launchers", self.launcher, *self.conf, *resources, f"JOB=1:{tasks}", f"{self.logs}/JOB.log",
                 sys.executable, "-m", "local.launched", str(self.folder), "--job", f"JOB/{tasks}", *also]
 
     def __call__(self, *resources: str, tasks: int = 3, also: tuple = ()) -> subprocess.CompletedProcess:

@@ -59,6 +59,27 @@ def test_an_array_runs_and_only_what_failed_runs_again(launch):
     assert not list(launch.folder.glob("log/*.jobs.json"))
 
 
+def test_a_folder_may_have_any_name(launch):
+    """Slurm reads %a and backslashes in names of files, Grid Engine $HOME, colons and commas; JOB is for us."""
+    good = launch.folder / "JOBS" / "50%a of größe, a:b 'c' \"d\""
+    launch.logs = good / {"slurm": "back\\slash", "sge": "$HOME"}[launch.launcher]
+    assert "in its name for logs; choose another --workdir" in launch().stderr.splitlines()[-1]
+    launch.logs = good
+    done = launch()
+    print(done.stderr)
+    assert done.returncode == 0
+    assert receipts(launch) == WHOLE
+    assert sorted(path.name for path in launch.logs.glob("*.log")) == ["1.log", "2.log", "3.log"]
+
+
+def test_no_more_tasks_run_at_once_than_the_array_says(launch):
+    launch.hold(1, 2, 3)
+    process = launch.begin("--max", "1")
+    wait_for(lambda: len(launch.runs()) == 1 and "1 running, 2 waiting" in launch.said.read_text(), launch.said.read_text)
+    launch.release()
+    assert "2 running" not in launch.finish(process)
+
+
 def test_a_cancelled_task_is_a_failure_that_the_same_command_mends(launch, tell):
     process, job = caught_at_it(launch)
     tell(CANCEL, job, 2)

@@ -30,6 +30,26 @@ def test_a_killed_task_is_tried_again_with_more_memory(launch):
     assert launch.runs() == ["1", "2", "2", "3"]
 
 
+def test_tasks_cancelled_while_they_wait_are_failures_at_once(launch, scontrol):
+    launch.hold(1)
+    process = launch.begin("--max", "1")
+    job = launch.job_of(process)
+    wait_for(launch.runs)
+    scontrol("scancel", job)
+    error = launch.finish(process, code=1)
+    assert "3 of 3 tasks failed: [1, 2, 3]" in error.splitlines()[-1]
+    assert error.count("cancelled, no receipt") == 2
+    assert "waiting up to" not in error, "there are no results to wait for"
+    assert launch.runs() == ["1"]
+
+
+def test_more_tasks_than_slurm_takes_are_refused_in_one_line(launch):
+    refused = launch(tasks=1001)
+    assert refused.returncode == 1
+    assert "--array=1-1001 " in refused.stderr.splitlines()[-1]
+    assert "refused: sbatch: error: Batch job submission failed: Invalid job array specification" in refused.stderr.splitlines()[-1]
+
+
 def test_a_node_set_down_and_a_requeued_job_are_waited_for(launch, scontrol, slurm_environment):
     launch.hold(1, 2, 3)
     process = launch.begin()

@@ -12,8 +12,8 @@ from tests.cluster.daemons import wait_for
 from tests.launched import Launching
 from utils.errors import UserError
 from utils.launchers import follow
-from utils.launchers.__main__ import parse
-from utils.launchers.array import Array
+from utils.launchers.__main__ import main, parse
+from utils.launchers.array import Array, substitute
 from utils.launchers.record import Submission, write_record
 from utils.launchers.site import Site
 
@@ -54,14 +54,10 @@ def test_tasks_die_with_a_killed_launcher(launch, tmp_path):
     for part in "123":
         (tmp_path / f"fail.{part}").write_text("sleep")
     process = launch.start()
-    deadline = time.monotonic() + 20
-    while not (tmp_path / "runs").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(launch.runs)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    time.sleep(0.5)
-    left = subprocess.run(["pgrep", "-f", f"local.launched {tmp_path}"], capture_output=True, text=True, check=False).stdout.split()
-    assert left == []
+    wait_for(lambda: not launch.processes(), launch.processes, seconds=50)  # they would sleep for 60
 
 
 def test_warnings_that_reach_every_process_of_a_job_end_no_step(launch, tmp_path):
@@ -119,7 +115,32 @@ def test_resources_and_limits_are_parsed():
     assert (log, command[-1]) == ("log.JOB", "JOB/8")
 
 
-@pytest.mark.parametrize("words", [["JOB=1:8"], ["JOB=8", "log", "x"], ["--memory", "4G", "JOB=1:2", "log", "x"], []])
+def test_a_number_takes_the_place_of_words_and_not_of_a_part_of_a_path():
+    words = ["/data/JOBS/JOB/x", "/data/JOB", "--name", "my-JOB", "--job", "JOB/8", "--part=JOB/8", "JOB", "JOB.yaml"]
+    assert substitute(words, 3) == ["/data/JOBS/JOB/x", "/data/JOB", "--name", "my-JOB", "--job", "3/8", "--part=3/8", "3", "JOB.yaml"]
+    array = Array("/data/JOB/log/vad.JOB.log", words, [3])
+    assert str(array.log_of(3)) == "/data/JOB/log/vad.3.log"
+    assert str(array.beside("sh")) == "/data/JOB/log/vad.sh"
+
+
+@pytest.mark.parametrize("words", [["JOB=1:8"], ["JOB=8", "log", "x"], ["--memory", "4G", "JOB=1:2", "log", "x"], [], ["JOB=1:0", "log", "x"],
+                                   ["JOB=1:8%0", "log", "x"], ["--max", "0", "JOB=1:8", "log", "x"], ["--mem", "4000", "JOB=1:8", "log", "x"]])
 def test_a_malformed_array_is_refused(words):
     with pytest.raises(UserError):
         parse(words)
+    assert main(["local", *words]) == 2
+
+
+def test_a_launcher_that_is_none_is_refused(capsys):
+    assert main(["slrum", "JOB=1:8", "log", "x"]) == 2
+    assert "expected one of local, sge, slurm, found 'slrum'" in capsys.readouterr().err
+
+
+def test_a_scheduler_that_is_not_installed_is_one_line(launch, tmp_path):
+    (tmp_path / "site.conf").write_text("command no-such-sbatch\noption num_threads=*\n")
+    launch.launcher, launch.conf = "slurm", ["--conf", str(tmp_path / "site.conf")]
+    launch.environment["PATH"] = str(tmp_path)
+    failed = launch()
+    assert failed.returncode == 1
+    assert "squeue: not found on PATH" in failed.stderr.splitlines()[-1]
+    assert "--cmd local" in failed.stderr.splitlines()[-1]

@@ -67,7 +67,7 @@ def test_an_array_is_submitted_once_with_its_resources_and_only_what_is_missing_
     done = cluster("--num-threads", "2", "--mem", "3G", "--max", "2", also=("--device", "cuda"))
     assert done.returncode == 0, done.stderr
     (words,) = cluster.started()
-    assert {"slurm": {"--partition=cpu", "--mem=3G", "--cpus-per-task=2", "--gres=gpu:1", "--array=1,2,3%2"},
+    assert {"slurm": {"--partition=cpu", "--mem=3G", "--cpus-per-task=2", "--gres=gpu:1", "--array=1-3%2"},
             "sge": {"-P", "h_vmem=1536M", "smp", "gpu=1", "-tc", "1-3"}}[cluster.launcher] <= set(words)
     assert receipts(cluster) == WHOLE
     assert (cluster.folder / "runs").read_text().split() == ["32", "22", "12"], "the fake one begins with the last; two threads each"

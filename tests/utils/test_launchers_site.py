@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import ROOT
 from utils.errors import UserError
 from utils.launchers.array import Array, read_log
-from utils.launchers.script import spread, write_script
+from utils.launchers.script import in_ranges, spread, write_script
 from utils.launchers.site import memory, read_site
 
 SITES = sorted((ROOT / "conf" / "cluster").glob("*.conf"))
@@ -39,7 +39,10 @@ def test_options_of_one_value_come_before_those_of_any(tmp_path):
 @pytest.mark.parametrize(("line", "words"), [
     ("option memory=* -l $0", "no resource 'memory'"), ("option max_jobs_run=* -tc $0", "JOB=1:N%M"), ("set retry=1", "no setting 'retry'"),
     ("set retries=many", "many"), ("set on_hangup=stay", "cancel or leave"), ("defaults mem=4G", "expected"), ("default mem=4G 5G", "expected"),
-    ("option 'mem=* x", "quotation"), ("", "what submits"),
+    ("option 'mem=* x", "quotation"), ("", "what submits"), ("set retries=-1", "whole number from 0 on"), ("set retries=1.5", "whole number from 0"),
+    ("set poll_seconds=0", "number from 0.1 on"), ("set poll_seconds=nan", "number from 0.1 on"), ("set memory_factor=0.5", "number from 1 on"),
+    ("default mem=4000", ":2: mem is a number and K, M, G or T"), ("default num_threads=two", "num-threads is a whole number from 1 on"),
+    ("default nodes=0", "nodes is a whole number from 1 on"), ("option gpu=a100:* --gres=gpu:$0", "stands for any value"),
 ])
 def test_a_line_that_is_none_is_refused_with_its_place(tmp_path, line, words):
     (tmp_path / "x.conf").write_text(f"# a site\n{line}\n")
@@ -49,7 +52,7 @@ def test_a_line_that_is_none_is_refused_with_its_place(tmp_path, line, words):
 
 def test_memory_by_a_factor_and_by_the_thread():
     assert (memory("4G"), memory("4G", 2), memory("1.5G"), memory("3G", 1 / 2), memory("512K")) == ("4096M", "8192M", "1536M", "1536M", "1M")
-    with pytest.raises(UserError, match="4000"):
+    with pytest.raises(ValueError, match="a number and K, M, G or T"):
         memory("4000")
 
 
@@ -58,6 +61,8 @@ def test_task_numbers_as_schedulers_write_them():
     assert spread("1,4-6%2") == [1, 4, 5, 6]
     assert spread("1-7:2") == [1, 3, 5, 7]
     assert spread("") == []
+    assert in_ranges([1, 2, 3, 5, 7, 8]) == "1-3,5,7-8"
+    assert in_ranges(range(1, 2001)) == "1-2000", "sbatch takes 4096 letters"
 
 
 def test_the_script_carries_the_environment_and_no_more(tmp_path, monkeypatch):
@@ -67,7 +72,7 @@ def test_the_script_carries_the_environment_and_no_more(tmp_path, monkeypatch):
     monkeypatch.setenv("SV_STAGED", "1")
     monkeypatch.setenv("SECRET", "x")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    array = Array(f"{tmp_path}/vad.JOB.log", ["bash", "-c", "echo $SV_FORCE $OMP_NUM_THREADS ${SECRET-none} $PWD 'a  JOB'"], [7],
+    array = Array(f"{tmp_path}/vad.JOB.log", ["bash", "-c", "echo $SV_FORCE $OMP_NUM_THREADS ${SECRET-none} $PWD $0", "JOB/8"], [7],
                   {"num-threads": "3"}, read_site(site))
     script = write_script(array, "sv-1", {2: 7}, "TASK")
     for number, code in (("2", 0), ("1", 2)):
@@ -75,7 +80,7 @@ def test_the_script_carries_the_environment_and_no_more(tmp_path, monkeypatch):
         done = subprocess.run(["bash", script], env=environment, cwd="/", capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stderr
     lines = Path(tmp_path / "vad.7.log").read_text().splitlines()
-    assert lines[1] == f"it's 1 3 none {ROOT} a  7"
+    assert lines[1] == f"it's 1 3 none {ROOT} 7/8"
     assert "| job sv-1" in lines[0]
     assert read_log(tmp_path / "vad.7.log", "sv-1").code == 0
     assert read_log(tmp_path / "vad.7.log", "sv-2").code is None
@@ -95,7 +100,7 @@ def test_a_complete_site_renders_its_jobs_and_their_script(path, tmp_path):
     assert all(f" {words}" in packing or f",{words}" in packing or f"={words}" in packing for words in wanted[0])
     assert all(words in training for words in wanted[1])
     variable = "SLURM_ARRAY_TASK_ID" if "slurm" in path.name else "SGE_TASK_ID"
-    script = write_script(Array(f"{tmp_path}/vad.JOB.log", ["echo", "it's JOB"], [3, 4], {}, site), "sv-1", {1: 3, 2: 4}, variable)
+    script = write_script(Array(f"{tmp_path}/vad.JOB.log", ["echo", "it's", "JOB"], [3, 4], {}, site), "sv-1", {1: 3, 2: 4}, variable)
     assert subprocess.run(["shellcheck", "-s", "bash", script], capture_output=True, check=False).returncode == 0
     done = subprocess.run(["bash", script], env={variable: "2", "HOME": "/", "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

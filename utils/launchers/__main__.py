@@ -9,15 +9,36 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from utils.cli import die_with_parent, exit_with
+from utils.cli import die_with_parent, exit_code_of, program
 from utils.errors import UserError
 from utils.launchers.array import Array, End
 from utils.launchers.failures import Failure, show, still_unfinished, unfinished
 from utils.launchers.record import read_record
-from utils.launchers.site import memory, read_site
+from utils.launchers.site import checked, memory, read_site
 
 RESOURCES = ("num-threads", "mem", "gpu", "time", "nodes", "max", "conf")
 LOCAL = "local"
+LAUNCHERS = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if "\ndef submit(" in path.read_text(encoding="utf-8"))
+
+
+def main(words: Sequence[str]) -> int:
+    """Launch, and give the exit code.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Name of the launcher, then what `launch` takes.
+    """
+    try:
+        if not words or words[0] not in LAUNCHERS:
+            raise UserError(f"expected one of {', '.join(LAUNCHERS)}, found '{' '.join(words[:1])}'")
+        parse(words[1:])
+    except UserError as error:
+        print(f"{program()}: {error}", file=sys.stderr)
+        return 2
+    # On a cluster, its site says what becomes of the jobs.
+    die_with_parent(signal.SIGKILL if words[0] == LOCAL else signal.SIGHUP)
+    return exit_code_of(lambda: launch(words[0], words[1:]))
 
 
 def launch(launcher: str, words: Sequence[str]) -> None:
@@ -151,9 +172,12 @@ def parse(words: Sequence[str]) -> tuple[dict[str, str], range, str, list[str]]:
     while words and words[0].startswith("--"):
         if words[0][2:] not in RESOURCES or len(words) < 2:
             raise UserError(f"unknown resource '{words[0]}'; there are {', '.join('--' + name for name in RESOURCES)}")
-        resources[words[0][2:]] = words[1]
+        try:
+            resources[words[0][2:]] = checked(words[0][2:], words[1])
+        except ValueError as error:
+            raise UserError(f"{words[0]} {words[1]}: {error}") from None
         words = words[2:]
-    array = re.fullmatch(r"JOB=1:(\d+)(?:%(\d+))?", words[0]) if len(words) >= 3 else None
+    array = re.fullmatch(r"JOB=1:([1-9]\d*)(?:%([1-9]\d*))?", words[0]) if len(words) >= 3 else None
     if not array:
         raise UserError(f"expected JOB=1:N LOG COMMAND..., found '{' '.join(words[:3])}'")
     if array[2]:
@@ -162,5 +186,4 @@ def parse(words: Sequence[str]) -> tuple[dict[str, str], range, str, list[str]]:
 
 
 if __name__ == "__main__":
-    die_with_parent(signal.SIGKILL if sys.argv[1] == LOCAL else signal.SIGHUP)  # on a cluster, its site says what becomes of the jobs
-    exit_with(lambda: launch(sys.argv[1], sys.argv[2:]))
+    sys.exit(main(sys.argv[1:]))

@@ -10,6 +10,8 @@ from utils.launchers.site import Site
 
 CANCELLED, OVER_TIME = "cancelled", "over its time"  # reasons of ends: somebody cancelled the task; its scheduler ended it
 NOT_STARTED = "the scheduler could not start it"
+GONE = "the scheduler no longer knows it"
+NUMBER_GOES_HERE = re.compile(r"(?<![^=])JOB(?=(/\d+)?$)")
 
 
 def substitute(command: Sequence[str], job: int) -> list[str]:
@@ -18,11 +20,11 @@ def substitute(command: Sequence[str], job: int) -> list[str]:
     Parameters
     ----------
     command : sequence of str
-        Words that hold JOB where the number goes.
+        The number goes where a word, or its part behind a ``=``, is JOB or JOB/N; the JOB of a path (/data/JOBS) is a name.
     job : int
         From 1 on.
     """
-    return [word.replace("JOB", str(job)) for word in command]
+    return [NUMBER_GOES_HERE.sub(str(job), word) for word in command]
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,9 @@ class Array:
     Attributes
     ----------
     log : str
-        Path of a task's log, with JOB where its number goes.
+        Path of a task's log, with JOB in the file's name where its number goes.
     command : list of str
-        Of the step, with JOB where the number goes.
+        Of the step; see `substitute`.
     jobs : list of int
         Numbers of the tasks that are to run.
     resources : dict of str to str
@@ -57,7 +59,8 @@ class Array:
         job : int
             Its number.
         """
-        return Path(self.log.replace("JOB", str(job)))
+        log = Path(self.log)
+        return log.with_name(log.name.replace("JOB", str(job)))
 
     def words(self, job: int) -> list[str]:
         """The command of one task, wrapped so that it writes its log.
@@ -77,8 +80,9 @@ class Array:
         suffix : str
             ``jobs.json`` gives ``vad.jobs.json`` for ``vad.JOB.log``.
         """
-        log = Path(self.log.replace("JOB.", "").replace("JOB", ""))
-        return log.with_name(f"{log.name.removesuffix('.log').strip('.') or 'array'}.{suffix}")
+        log = Path(self.log)
+        stem = log.name.replace("JOB.", "").replace("JOB", "").removesuffix(".log").strip(".")
+        return log.with_name(f"{stem or 'array'}.{suffix}")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.files import look_anew
-from utils.launchers.array import CANCELLED, NOT_STARTED, OVER_TIME, Array, End, read_log, substitute
+from utils.launchers.array import CANCELLED, GONE, OVER_TIME, Array, End, read_log, substitute
 from utils.plan import evaluate
 from utils.receipts import DONE
 
@@ -54,7 +54,7 @@ class Failure:
 
     def told(self) -> str:
         """The reason in words."""
-        code = "exit code unknown" if self.end.code is None else f"exit code {self.end.code}"
+        code = f"exit code {self.end.code}" if self.end.code is not None else "" if self.end.reason else "exit code unknown"
         return ", ".join(filter(None, [self.end.reason, code, self.reason or "no receipt"]))
 
 
@@ -85,7 +85,7 @@ def still_unfinished(command: Sequence[str], ends: Mapping[int, End], jobs: Sequ
     command : sequence of str
         Of a step, with JOB.
     ends : mapping of int to End
-        Only results of tasks that did not end with an error are waited for.
+        Only results of tasks that ended well, or of whose end nobody knows, are waited for.
     jobs : sequence of int
         Tasks to look at.
     visible_seconds : float
@@ -96,7 +96,7 @@ def still_unfinished(command: Sequence[str], ends: Mapping[int, End], jobs: Sequ
     missing = unfinished(command, jobs)
     deadline = time.monotonic() + visible_seconds
     said = False
-    ended_well = [job for job in jobs if (end := ends.get(job, End())).code in (0, None) and not end.reason.startswith(NOT_STARTED)]
+    ended_well = [job for job in jobs if (end := ends.get(job, End())).code in (0, None) and end.reason in ("", GONE)]
     while (late := [job for job in ended_well if job in missing]) and time.monotonic() < deadline:
         if not said:
             say(f"tasks {late} ended without an error, and their results are not to be seen: waiting up to {visible_seconds:g} s for the file system")

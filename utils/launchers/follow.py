@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from utils.errors import UserError
-from utils.launchers.array import Array, End, read_log
+from utils.launchers.array import GONE, Array, End, read_log
 from utils.launchers.engine import ENDED, RUNNING, WAITING, Engine, Seen
 from utils.launchers.failures import unfinished
 from utils.launchers.record import Submission, alone_at, read_record, write_record
@@ -174,7 +174,7 @@ class Watch:
         submission.unseen = {number: submission.unseen.get(number, 0) + 1 for number in submission.tasks if number not in seen}
         gone = [number for number, looks in submission.unseen.items() if looks >= LOOKS_UNTIL_GONE or not submission.job]
         accounts = self.patiently(self.engine.ends, submission.job) if gone and submission.job else {}
-        seen |= {number: Seen(ENDED, accounts.get(number, End(reason="the scheduler no longer knows it"))) for number in gone}
+        seen |= {number: Seen(ENDED, accounts.get(number, End(reason=GONE))) for number in gone}
         states = {}
         for number, job in list(submission.tasks.items()):
             if number not in seen:

@@ -4,9 +4,10 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from utils.errors import UserError
 from utils.files import atomic_write
 from utils.launchers.array import Array
 from utils.receipts import VISIBLE_SECONDS
@@ -66,6 +67,8 @@ def ask(words: Sequence[str]) -> subprocess.CompletedProcess:
     ------
     NoAnswer
         It hangs.
+    UserError
+        There is no such command.
     """
     environment = os.environ | {"SLURM_BITSTR_LEN": "0"}  # lists of task numbers unabridged
     try:
@@ -73,6 +76,8 @@ def ask(words: Sequence[str]) -> subprocess.CompletedProcess:
                               timeout=ANSWER_SECONDS, start_new_session=True)
     except subprocess.TimeoutExpired:
         raise NoAnswer(f"{words[0]} gave no answer within {ANSWER_SECONDS} s") from None
+    except FileNotFoundError:
+        raise UserError(f"{words[0]}: not found on PATH; start from a login node, or load the scheduler's module; or --cmd local") from None
 
 
 def words_of(done: subprocess.CompletedProcess) -> str:
@@ -84,6 +89,44 @@ def words_of(done: subprocess.CompletedProcess) -> str:
         Its end.
     """
     return " ".join((done.stderr or done.stdout).split())[:500] or f"exit code {done.returncode} and no word"
+
+
+def refuse_letter(letter: str, output: str, scheduler: str) -> None:
+    """Refuse a folder for logs that the scheduler would take for another one.
+
+    Parameters
+    ----------
+    letter : str
+        Which it reads a meaning into, with no way to write the letter itself.
+    output : str
+        Path for a task's output.
+    scheduler : str
+        Its name, for the message.
+
+    Raises
+    ------
+    UserError
+        The letter is in the path.
+    """
+    if letter in output:
+        raise UserError(f"{output}: {scheduler} takes no folder with '{letter}' in its name for logs; choose another --workdir")
+
+
+def in_ranges(numbers: Iterable[int]) -> str:
+    """Task numbers in the fewest words, since schedulers take no long ones: ``1,4-6``.
+
+    Parameters
+    ----------
+    numbers : iterable of int
+        Growing.
+    """
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
 
 
 def spread(numbers: str) -> list[int]:

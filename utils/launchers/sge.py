@@ -10,7 +10,7 @@ from utils.launchers.array import CANCELLED, NOT_STARTED, OVER_TIME, Array, End
 from utils.launchers.engine import ENDED, RUNNING, WAITING, Seen
 from utils.launchers.follow import follow
 from utils.launchers.record import Submission
-from utils.launchers.script import NoAnswer, ask, spread, words_of, write_script
+from utils.launchers.script import NoAnswer, ask, refuse_letter, spread, words_of, write_script
 
 PASSING = re.compile(r"unable to (contact|send|receive)|commlib|can't (connect|resolve)|got (send|select) error|timeout", re.I)
 OVER_A_LIMIT = "37 "  # qacct's number for h_rt, h_cpu and h_vmem alike
@@ -47,10 +47,12 @@ class GridEngine:
 
     def start(self, array: Array, submission: Submission) -> str:
         """Submit with qsub."""
+        output = array.beside(submission.name).absolute()  # its folder by itself: in -o a colon or a comma would part it
+        refuse_letter("$", str(output), "Grid Engine")
         script = write_script(array, submission.name, submission.tasks, "SGE_TASK_ID")
         limit = ["-tc", array.resources["max"]] if "max" in array.resources else []
-        words = [*array.site.words(array.resources), "-terse", "-N", submission.name, "-t", f"1-{len(submission.tasks)}", *limit, "-cwd",
-                 "-S", "/bin/bash", "-j", "y", "-o", f"{array.beside(submission.name).absolute()}.$TASK_ID.out", str(script)]
+        words = [*array.site.words(array.resources), "-terse", "-N", submission.name, "-t", f"1-{len(submission.tasks)}", *limit, "-wd",
+                 str(output.parent), "-S", "/bin/bash", "-j", "y", "-o", f"{output.name}.$TASK_ID.out", str(script)]
         done = ask(words)
         if done.returncode and PASSING.search(done.stderr):
             raise NoAnswer(words_of(done))

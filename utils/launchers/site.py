@@ -13,8 +13,10 @@ from utils.errors import UserError
 from utils.files import read_lines
 
 NAMES = ("num-threads", "mem", "gpu", "time", "nodes")  # of resources; how many tasks run at once is said by JOB=1:N%M
+MEMORY = re.compile(r"(\d+(?:\.\d+)?)([KMGT])")
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 CHOICES = {"on_interrupt": ("cancel", "leave"), "on_hangup": ("cancel", "leave")}
+LEAST = {"retries": 0, "memory_factor": 1.0, "poll_seconds": 0.1, "visible_seconds": 0.0, "answer_seconds": 0.0}
 
 
 @dataclass
@@ -106,12 +108,10 @@ def memory(value: str, factor: float = 1.0) -> str:
 
     Raises
     ------
-    UserError
+    ValueError
         It has no unit: schedulers differ in what they take it for.
     """
-    parts = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT])", value)
-    if not parts:
-        raise UserError(f"--mem {value}: expected a number and K, M, G or T, for example 4G")
+    parts = MEMORY.fullmatch(checked("mem", value))
     return f"{max(1, int(float(parts[1]) * UNITS[parts[2]] * factor) // UNITS['M'])}M"
 
 
@@ -168,12 +168,61 @@ def take(site: Site, words: list[str]) -> None:
             raise ValueError(f"no setting '{name}'; there are {', '.join(SETTINGS)}")
         if value not in CHOICES.get(name, (value,)):
             raise ValueError(f"{name} is {' or '.join(CHOICES[name])}")
-        setattr(site, name, SETTINGS[name](value))
+        setattr(site, name, number(name, value) if name in LEAST else value)
         return
     name = name.replace("_", "-")
     if name not in NAMES:
         raise ValueError(f"no resource '{name}'; there are {', '.join(NAMES)} (how many tasks run at once is said by JOB=1:N%M)")
     if kind == "option":
+        if "*" in value and value != "*":
+            raise ValueError("* stands for any value, and is no pattern")
         site.options[name, value] = rest[1:]
     else:
-        site.defaults[name] = value
+        site.defaults[name] = checked(name, value)
+
+
+def number(setting: str, value: str) -> float:
+    """The value of a setting that is a number.
+
+    Parameters
+    ----------
+    setting : str
+        Its name.
+    value : str
+        As the file has it.
+
+    Raises
+    ------
+    ValueError
+        It is none, or too small.
+    """
+    wanted = f"{setting} is a {'whole ' if SETTINGS[setting] is int else ''}number from {LEAST[setting]:g} on"
+    try:
+        said = SETTINGS[setting](value)
+    except ValueError:
+        raise ValueError(wanted) from None
+    if not said >= LEAST[setting]:  # nor is it "not a number"
+        raise ValueError(wanted)
+    return said
+
+
+def checked(resource: str, value: str) -> str:
+    """The value of a resource.
+
+    Parameters
+    ----------
+    resource : str
+        Its name, as in `NAMES`.
+    value : str
+        As the user wrote it.  What a scheduler alone can judge (times, kinds of GPUs) is left to it.
+
+    Raises
+    ------
+    ValueError
+        What was expected.
+    """
+    if resource == "mem" and not MEMORY.fullmatch(value):
+        raise ValueError("mem is a number and K, M, G or T, for example 4G")
+    if resource in ("num-threads", "nodes", "max") and not re.fullmatch(r"0*[1-9]\d*", value):
+        raise ValueError(f"{resource} is a whole number from 1 on")
+    return value

@@ -7,7 +7,7 @@ from utils.launchers.array import CANCELLED, OVER_TIME, Array, End
 from utils.launchers.engine import ENDED, RUNNING, WAITING, Seen
 from utils.launchers.follow import follow
 from utils.launchers.record import Submission
-from utils.launchers.script import NoAnswer, ask, spread, words_of, write_script
+from utils.launchers.script import NoAnswer, ask, in_ranges, refuse_letter, spread, words_of, write_script
 
 ENDS = {  # states that a task does not leave again -> what they mean; others wait or run
     "COMPLETED": "", "FAILED": "", "CANCELLED": CANCELLED, "TIMEOUT": OVER_TIME, "NODE_FAIL": "its node failed",
@@ -46,10 +46,12 @@ class Slurm:
 
     def start(self, array: Array, submission: Submission) -> str:
         """Submit with sbatch."""
+        output = str(array.beside(submission.name).absolute()).replace("%", "%%")
+        refuse_letter("\\", output, "Slurm")
         script = write_script(array, submission.name, submission.tasks, "SLURM_ARRAY_TASK_ID")
-        numbers = ",".join(map(str, submission.tasks)) + (f"%{array.resources['max']}" if "max" in array.resources else "")
+        numbers = in_ranges(submission.tasks) + (f"%{array.resources['max']}" if "max" in array.resources else "")
         words = [*array.site.words(array.resources), "--parsable", f"--job-name={submission.name}", f"--array={numbers}",
-                 f"--output={array.beside(submission.name)}.%a.out", str(script)]
+                 f"--output={output}.%a.out", str(script)]
         done = ask(words)
         if done.returncode and PASSING.search(done.stderr):
             raise NoAnswer(words_of(done))
@@ -72,7 +74,8 @@ class Slurm:
             code, _, number = facts.get("ExitCode", "0:0").partition(":")
             host = facts.get("NodeList", "").replace("(null)", "")
             if state in ENDS:
-                told = Seen(ENDED, End(128 + int(number) if int(number) else int(code), host, ENDS[state]))
+                ended_with = 128 + int(number) if int(number) else int(code)
+                told = Seen(ENDED, End(None if ENDS[state] and not ended_with else ended_with, host, ENDS[state]))
             else:
                 told = Seen(RUNNING if state in RUNS else WAITING, End(None, host, facts.get("Reason", "").replace("None", "")))
             seen |= dict.fromkeys(spread(facts.get("ArrayTaskId", "")), told)
