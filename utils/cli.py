@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import get_args, get_origin, get_type_hints
 
 from utils.errors import MACHINE_LACKS, UserError, is_lack_of_memory
+from utils.lock_holder import started
 
 DISK_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ESTALE,
                errno.ETIMEDOUT, errno.EXDEV, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOLCK, errno.ENOSYS, errno.EFBIG}
@@ -69,9 +70,7 @@ def die_with_parent(by: int = signal.SIGKILL) -> None:
         return
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, by)
-    try:
-        os.kill(int(os.environ.get("SV_STAGED", os.getpid())), 0)
-    except ProcessLookupError:
+    if not started(int(os.environ.get("SV_STAGED", os.getpid()))):
         sys.exit("the process that this work was for died")
 
 

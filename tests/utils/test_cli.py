@@ -150,6 +150,16 @@ def test_a_bug_keeps_its_traceback(step):
     assert "Traceback" in done.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="as the kernel of Linux does it")
+def test_a_step_whose_launcher_is_dead_does_nothing_also_before_the_dead_one_is_buried(step, monkeypatch):
+    dead = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+    monkeypatch.setenv("SV_STAGED", str(dead.pid))
+    done = step("a")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "the process that this work was for died\n")
+    dead.wait()
+
+
 def test_help_is_the_docstring(step):
     done = step("--help")
     assert done.returncode == 0
