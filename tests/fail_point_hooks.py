@@ -75,6 +75,7 @@ class Watch:
         if not path.startswith(self.workdir):
             return
         name = re.sub(r"(^|/)\.([^/]*)\.tmp(?=/|$)", r"\1\2", path.removeprefix(self.workdir))
+        name = re.sub(r"\.lock\.[^/]*\.\d+$", ".lock", name)  # without host and process
         self.passed[kind, name] += 1
         point = Point(kind, name, self.passed[kind, name])
         if self.log:

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from tests.conftest import ROOT
+from tests.fail_point_hooks import WRITING
 from tests.recipes.runs import NOT_COMPARED, contents
 from tests.tree import LIBRARY
 from utils.cli import call
@@ -25,17 +26,27 @@ class Step:
 
     Attributes
     ----------
-    stage : int
-        Its number.
+    stage : int or str
+        Its number, or what else it belongs to.
     module : str
         ``steps.<name>`` or ``local.<name>``.
     words : list of str
         Its command line behind the module.
     """
 
-    stage: int
+    stage: int | str
     module: str
     words: list[str]
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of points that it must have: where nothing is tried nothing is proved."""
+        return *WRITING, "of receipts"
+
+    @property
+    def name(self) -> str:
+        """Module, and the command in it where it has several."""
+        return f"{self.module} {self.words[0]}" if self.module.startswith("utils.") and self.words[0].isalpha() else self.module
 
     def call(self) -> None:
         """Do it in this process."""
@@ -122,6 +133,27 @@ def in_a_fork(work: Callable[[], None], log: Path) -> int:
         os._exit(code)
 
 
+def planned(recipe: str, workdir: Path, plan: Path, *options: str) -> list[Step]:
+    """The steps of a recipe.
+
+    Parameters
+    ----------
+    recipe, workdir, options
+        As of `ForkedRecipe`.
+    plan : path
+        Gets its plan.
+    """
+    words = [str(ROOT / "recipes" / recipe / "run.sh"), *options, "--workdir", str(workdir)]
+    plan.unlink(missing_ok=True)
+    subprocess.run(words, check=True, env=os.environ | {"SV_PLAN": str(plan)})
+    steps = []
+    for stage in read_plan(plan):
+        for command in stage.commands:
+            place = command.index("-m") + 1
+            steps.append(Step(stage.number, command[place], command[place + 1:]))
+    return steps
+
+
 class ForkedRecipe:
     """A recipe whose steps run in forks, one after another.
 
@@ -139,14 +171,7 @@ class ForkedRecipe:
 
     def __init__(self, recipe: str, workdir: Path, folder: Path, *options: str):
         self.workdir, self.folder, self.kept, self.log = workdir, folder, folder / "kept", folder / "log"
-        plan = folder / "plan"
-        words = [str(ROOT / "recipes" / recipe / "run.sh"), *options, "--workdir", str(workdir)]
-        subprocess.run(words, check=True, env=os.environ | {"SV_PLAN": str(plan)})
-        self.steps = []
-        for stage in read_plan(plan):
-            for command in stage.commands:
-                place = command.index("-m") + 1
-                self.steps.append(Step(stage.number, command[place], command[place + 1:]))
+        self.steps = planned(recipe, workdir, folder / "plan", *options)
 
     def run(self, step: Step, prepare: Callable[[], None] = lambda: None) -> int:
         """Run a step to its end or death; ``prepare`` is called first in its process."""
@@ -176,8 +201,9 @@ class ForkedRecipe:
         mirror(self.kept, self.workdir)
 
     def contents(self) -> dict[str, str]:
-        """All that has to be the same after a death, receipts included but for their times."""
+        """All that has to be the same after a death, receipts included but for their times, and what is left under a temporary name."""
         found = contents(self.workdir) if any(self.workdir.rglob("*.*")) else {}
+        found |= {str(path.relative_to(self.workdir)): "left over" for path in self.workdir.rglob(".*.tmp")}
         for path in self.workdir.rglob("receipts/*.json"):
             receipt = {key: value for key, value in json.loads(path.read_text()).items() if key not in OF_THE_MOMENT}
             # what `contents` compares by its own measure, or not at all, is not compared by its checksum

@@ -71,10 +71,10 @@ class Runs:
         self.test_sets = {"voices": {"voices_dev"}, "voxceleb1": {"dev", "vox1_o", "vox1_e_cleaned"}}
         self.systems = {"voices": 1, "voxceleb1": 1}
 
-    def options_of(self, recipe: str) -> list[str]:
-        """What a recipe needs on its command line; where it needs a trained network, the one that speechocean762 has trained."""
+    def options_of(self, recipe: str, model: Path | None = None) -> list[str]:
+        """What a recipe needs on its command line; where it needs a trained network, this one, or the one that speechocean762 has trained."""
         if recipe == "voices":
-            return ["--voices", str(self.base / "corpora" / "voices"), "--model", str(self.whole("speechocean762") / "exp" / "tiny")]
+            return ["--voices", str(self.base / "corpora" / "voices"), "--model", str(model or self.whole("speechocean762") / "exp" / "tiny")]
         return self.options[recipe]
 
     def run(self, recipe: str, workdir: Path, *options: str, **how) -> str:

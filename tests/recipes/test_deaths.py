@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from tests.alone import COMMANDS
+
 pytestmark = pytest.mark.slow
 SINGLE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 
@@ -28,6 +30,11 @@ def test_death_at_a_point_of_each_kind_in_each_stage(proof):
     counts = {int(stage): (int(points), int(deaths)) for stage, points, deaths in re.findall(r"^stage (\d): (\d+) points, (\d+) deaths", text, re.M)}
     assert set(counts) == set(range(8))
     assert all(points >= deaths >= 7 for points, deaths in counts.values()), "each stage writes, syncs and renames"
+
+
+def test_death_at_a_point_of_each_command_that_no_recipe_runs(proof):
+    text = proof("tests.fail_points", "--alone", "--sample", "--seed", "1")
+    assert int(re.search(r"^stage alone: \d+ points, (\d+) deaths", text, re.M)[1]) == len(COMMANDS.strip().splitlines())
 
 
 def test_chaos(proof):
