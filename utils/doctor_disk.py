@@ -238,5 +238,5 @@ def check_temporary(home: Path) -> Finding:
     free, elsewhere = shutil.disk_usage(place).free, place.stat().st_dev != home.stat().st_dev
     asked = os.environ.get("TMPDIR")
     return graded("temporary files", f"{place}, {free / GIB:.1f} GiB free{', another mount than the workdir, which is no harm' if elsewhere else ''}",
-                  (bool(asked) and Path(asked).absolute() != place.absolute(), WARNING, f"TMPDIR={asked} cannot be used; {mend}"),
+                  (bool(asked) and Path(asked).absolute() != place.absolute(), BAD, f"TMPDIR={asked} cannot be used; {mend}"),
                   (free < 100 * MIB, WARNING, mend))

@@ -92,5 +92,7 @@ def check_open_files() -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     told = ["no limit" if limit == resource.RLIM_INFINITY else str(limit) for limit in (soft, hard)]
     mend = f"ulimit -n {told[1] if hard != resource.RLIM_INFINITY else 65536}"
+    if 0 <= hard < 1024:
+        mend = "more than that root has to allow: nofile in /etc/security/limits.conf, docker run --ulimit nofile=65536"
     few = soft != resource.RLIM_INFINITY
     return graded("open files", f"{told[0]}, may be raised to {told[1]}", (few and soft < 256, BAD, mend), (few and soft < 1024, WARNING, mend))

@@ -71,8 +71,8 @@ class PackedReader:
                 size = file.seek(0, io.SEEK_END)
                 file.seek(int(self.offset[mine][0]))
                 head = file.read(self.HEADER_BYTES)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be opened: {error.strerror}; run stage 2 (pack)") from None
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file; where the workdir was moved, put a link to it at its old place; else run stage 2") from None
         if size < end:
             raise UserError(f"{path}: {size:,} bytes, its index needs {end:,}; pack it anew")
         if head[:4] != b"RIFF" or head[20:24] != b"\1\0\1\0" or head[34:40] != b"\x10\0data":

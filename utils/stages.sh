@@ -118,6 +118,7 @@ while [ $# -gt 0 ]; do
     *) fail_usage "unexpected argument '$1'; options are --name value" ;;
   esac
 done
+case " $launchers" in *" $cmd "*) ;; *) fail_usage "--cmd is one of: $launchers; not '$cmd'" ;; esac
 [ "$doctor" = false ] ||
   exec python3 -m utils.doctor --workdir "${workdir:-$(dirname "$script")}" --cmd "$cmd" --cluster-conf "$cluster_conf" --device "$device"
 for option in stage stop_stage accept why clean; do
@@ -143,7 +144,6 @@ for option in config vad augmentation copies backend; do
   done <<<"${!option:-},"
 done
 for protocol_name in ${test_protocols//,/ }; do [ -f "conf/protocols/$protocol_name.yaml" ] || fail_usage "--test-protocols $protocol_name: no such file in conf/protocols/"; done
-case " $launchers" in *" $cmd "*) ;; *) fail_usage "--cmd is one of: $launchers; not '$cmd'" ;; esac
 : "${workdir:=$(dirname "$script")}"
 [ "$submit_all" = false ] || [ "$cmd" = slurm ] || fail_usage "--submit-all needs --cmd slurm"
 [ -z "$cluster_conf" ] || [ -f "$cluster_conf" ] || fail_usage "--cluster-conf $cluster_conf: no such file"

@@ -44,7 +44,7 @@ def test_help_names_every_stage_and_every_option(recipe):
     ["--score-norm", "b_norm"], ["--top-k", "0"], ["--calibrate", "maybe"], ["--fuse", "true"], ["--backend=conf/backends/cosine.yaml,none.yaml"],
     ["--vad", "none.yaml"], ["--augmentation=none.yaml"], ["--copies", "none.yaml"], ["--processes", "0"], ["--num-threads", "two"],
     ["--st.ge", "3"], ["--st.ge=3"], ["--.*", "3"], ["--"], ["--config", ""], ["--vad="], ["--name", "JOBS"], ["--vad", "line\nend"],
-    ["--status", "--clean", "6", "--yes"], ["--accept", "3", "--why", "3"],
+    ["--doctor", "--cmd", "pbs"], ["--status", "--clean", "6", "--yes"], ["--accept", "3", "--why", "3"],
 ], ids=" ".join)
 def test_a_mistyped_option_is_one_line_and_2_and_nothing_is_written(tmp_path, options):
     text = run("mini", "--workdir", tmp_path / "work", "--size", "tiny", *options, code=2)

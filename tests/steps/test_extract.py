@@ -110,7 +110,8 @@ def test_provenance_names_the_model_and_how_the_audio_was_treated(corpus, experi
 def test_provenance_tells_whether_packing_trimmed(corpus, experiment, tmp_path, trim, vad):
     data = shutil.copytree(corpus / "dev", tmp_path / "dev")
     (data / "receipts").mkdir()
-    receipt = {"step": "pack_audio", "format": 1, "options": {"trim": trim}, "inputs": {}, "outputs": {}, "counts": {}, "core_seconds": 0}
+    receipt = {"step": "pack_audio", "format": 1, "options": {"trim": trim}, "inputs": {}, "outputs": {}, "counts": {}, "seconds": 0,
+               "core_seconds": 0}
     (data / "receipts" / "pack_audio.1of1.json").write_text(json.dumps(receipt))
     embed(experiment, data, tmp_path / "embeddings")
     assert json.loads((tmp_path / "embeddings" / "provenance.json").read_text())["vad"] == vad

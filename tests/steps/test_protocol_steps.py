@@ -130,7 +130,7 @@ def write_embeddings(folder, arrays, protocol):
             writer.write(key, np.asarray(array, np.float32))
     facts = {"model": "0f0f", "front_end": "Fbank", "sample_rate_hz": 16000, "crops": protocol, "protocol": protocol}
     (folder / "provenance.json").write_text(json.dumps(facts))
-    receipt = {"step": "collect_embeddings", "format": 1, "options": {}, "inputs": {}, "outputs": {}, "counts": {}, "core_seconds": 0}
+    receipt = {"step": "collect_embeddings", "format": 1, "options": {}, "inputs": {}, "outputs": {}, "counts": {}, "seconds": 0, "core_seconds": 0}
     (folder / "receipts").mkdir()
     (folder / "receipts" / "collect_embeddings.json").write_text(json.dumps(receipt))
     return folder

@@ -33,7 +33,7 @@ def write_embeddings(folder, vectors, name="xvector"):
 def say_where_from(folder, **changes):
     """Make embeddings ours: provenance, and the receipt of the step that made them."""
     (folder / "provenance.json").write_text(json.dumps(PROVENANCE | changes))
-    receipt = {"step": "collect_embeddings", "format": 1, "options": {}, "inputs": {}, "outputs": {}, "counts": {}, "core_seconds": 0}
+    receipt = {"step": "collect_embeddings", "format": 1, "options": {}, "inputs": {}, "outputs": {}, "counts": {}, "seconds": 0, "core_seconds": 0}
     (folder / "receipts").mkdir()
     (folder / "receipts" / "collect_embeddings.json").write_text(json.dumps(receipt))
 

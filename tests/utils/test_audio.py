@@ -237,5 +237,17 @@ def test_packed_audio_that_is_not_what_the_index_says_is_refused(packed, tmp_pat
     with pytest.raises(UserError, match=r"\[8000, 16000\]"):
         PackedReader(wav_scp | read_scp(tmp_path / "x.scp"), lengths | {"x": 1000})
     (tmp_path / "packed.1.ark").unlink()
-    with pytest.raises(UserError, match=r"packed.1.ark: cannot be opened"):
+    with pytest.raises(UserError, match=r"packed.1.ark: no such file; where the workdir was moved, put a link to it at its old place"):
         PackedReader(wav_scp, lengths)
+
+
+def test_what_keeps_packed_audio_from_being_opened_is_no_reason_to_pack_it_anew(packed, monkeypatch):
+    """Too few file handles, or a disk that does not answer: said in the system's own words."""
+    wav_scp, sounds = packed
+
+    def no_handle(*_, **__):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("builtins.open", no_handle)
+    with pytest.raises(OSError, match="Too many open files"):
+        PackedReader(wav_scp, {key: len(sound) for key, sound in sounds.items()})
