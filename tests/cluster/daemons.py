@@ -61,6 +61,13 @@ def stopped(mark: str) -> Iterator[list[subprocess.Popen]]:
                 daemon.wait()
 
 
+def all_live(daemons: list[subprocess.Popen]) -> bool:
+    """True; a daemon that has ended is an error at once, and its log tells why."""
+    dead = [daemon.args for daemon in daemons if daemon.poll() is not None]
+    assert not dead, f"ended: {dead}"
+    return True
+
+
 def kill_all(mark: str) -> bool:
     """Kill every process whose environment holds these words; true when there was none."""
     found = [process for process in Path("/proc").glob("[0-9]*") if has_in_environment(process, mark)]
@@ -81,10 +88,14 @@ def has_in_environment(process: Path, mark: str) -> bool:
 def wait_for(condition: Callable, told: Callable = str, seconds: float = PATIENCE_SECONDS):
     """Until something is true, which is returned; after too long the words of `told` are the error's."""
     deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not so within {seconds:g} s: {told()}")
-        time.sleep(0.1)
+    try:
+        while not (found := condition()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not so within {seconds:g} s")
+            time.sleep(0.1)
+    except (AssertionError, TimeoutError) as error:
+        error.add_note(told())
+        raise
     return found
 
 

@@ -74,8 +74,12 @@ class Recipe:
         """Until some steps are taken."""
         def taken():
             assert process.poll() is None, process.communicate()[0]
-            return any(CHECKPOINT.fullmatch(path.name) for path in self.workdir.glob("exp/*/checkpoints/step-*.pt"))
+            return self.has_trained()
         wait_for(taken)
+
+    def has_trained(self) -> bool:
+        """Some steps are taken."""
+        return any(CHECKPOINT.fullmatch(path.name) for path in self.workdir.glob("exp/*/checkpoints/step-*.pt"))
 
     def weights(self):
         """Fingerprint of the averaged weights."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cluster.daemons import START_SECONDS, ask, free_ports, program, start, stopped, wait_for, words_of_logs
+from tests.cluster.daemons import START_SECONDS, all_live, ask, free_ports, program, start, stopped, wait_for, words_of_logs
 from tests.conftest import ROOT
 
 # What the launcher is told of it: the project's own file, in haste.
@@ -62,10 +62,10 @@ def running_grid_engine() -> Iterator[dict[str, str]]:
         with open(folder / "daemons.log", "w") as log, stopped(f"SGE_ROOT={folder}") as daemons:
             prepare(folder, environment)
             daemons.append(start([program("sge_qmaster")], in_foreground, log))
-            wait_for(lambda: ask(environment, "qconf", "-sh").strip(), lambda: words_of_logs(folder), START_SECONDS)
+            wait_for(lambda: all_live(daemons) and ask(environment, "qconf", "-sh").strip(), lambda: words_of_logs(folder), START_SECONDS)
             configure(folder, environment)
             daemons.append(start([program("sge_execd")], in_foreground, log))
-            wait_for(lambda: has_reported(environment), lambda: words_of_logs(folder), START_SECONDS)
+            wait_for(lambda: all_live(daemons) and has_reported(environment), lambda: words_of_logs(folder), START_SECONDS)
             yield environment
             ask(environment, "qdel", "-u", "root")
 

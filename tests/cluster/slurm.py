@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cluster.daemons import START_SECONDS, ask, free_ports, program, start, stopped, wait_for, words_of_logs
+from tests.cluster.daemons import START_SECONDS, all_live, ask, free_ports, program, start, stopped, wait_for, words_of_logs
 from tests.conftest import ROOT
 
 # What the launcher is told of it: the project's own file, in haste.
@@ -38,10 +38,14 @@ MpiDefault=none
 ReturnToService=0
 KillWait=5
 MinJobAge=600
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 RealMemory=4000
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 RealMemory=4000
-PartitionName=all Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
+GresTypes=gpu
+NodeName=DEFAULT CPUs=2 RealMemory=4000 Gres=gpu:a100:2
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]}
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]}
+PartitionName=DEFAULT Nodes=n1,n2 MaxTime=INFINITE State=UP
+PartitionName=all Default=YES
 """
+PARTITIONS = ("cpu", "gpu", "gpu-large")  # of conf/cluster/example_slurm.conf
 
 
 def why_not() -> str:
@@ -60,23 +64,27 @@ def running_slurm() -> Iterator[dict[str, str]]:
         (folder / "munge.key").write_bytes(os.urandom(1024))
         (folder / "munge.key").chmod(0o400)
         (folder / "state").mkdir()
-        (folder / "slurm.conf").write_text(CONF.format(host=socket.gethostname().split(".")[0], folder=folder, ports=free_ports(3)))
+        conf = CONF.format(host=socket.gethostname().split(".")[0], folder=folder, ports=free_ports(3))
+        (folder / "slurm.conf").write_text(conf + "".join(f"PartitionName={partition}\n" for partition in PARTITIONS))
+        for number in range(2):
+            (folder / f"gpu{number}").touch()
+        (folder / "gres.conf").write_text(f"Name=gpu Type=a100 File={folder}/gpu[0-1]\n")
         environment = {"SLURM_CONF": str(folder / "slurm.conf")}
         munge = [f"--{name}={folder / file}" for name, file in (("key-file", "munge.key"), ("socket", "munge.socket"), ("pid-file", "munge.pid"),
                                                               ("log-file", "munge.log"), ("seed-file", "munge.seed"))]
         with open(folder / "daemons.log", "w") as log, stopped(f"SLURM_CONF={folder}") as daemons:
             daemons.append(start([program("munged"), "--foreground", "--force", *munge], environment, log))
-            wait_for((folder / "munge.socket").exists, lambda: words_of_logs(folder), START_SECONDS)
+            wait_for(lambda: all_live(daemons) and (folder / "munge.socket").exists(), lambda: words_of_logs(folder), START_SECONDS)
             daemons.append(start([program("slurmctld"), "-D", "-c"], environment, log))
             daemons += [start([program("slurmd"), "-D", "-N", node], environment, log) for node in ("n1", "n2")]
-            wait_for(lambda: states(environment) == ["idle", "idle"], lambda: words_of_logs(folder), START_SECONDS)
+            wait_for(lambda: all_live(daemons) and states(environment) == ["idle", "idle"], lambda: words_of_logs(folder), START_SECONDS)
             yield environment
             ask(environment, "scancel", "--user=root")
 
 
 def states(environment: dict[str, str]) -> list[str]:
     """What both nodes are at."""
-    return ask(environment, "sinfo", "--noheader", "--Node", "--format=%T").split()
+    return ask(environment, "sinfo", "--noheader", "--Node", "--partition=all", "--format=%T").split()
 
 
 def set_down(environment: dict[str, str], node: str) -> None:
@@ -92,13 +100,15 @@ def set_up(environment: dict[str, str], node: str) -> None:
     wait_for(tried)
 
 
-def let_start(environment: dict[str, str], process: subprocess.Popen, job: str) -> None:
-    """Have a job that was queued again start soon: Slurm holds it for two minutes.
+def let_start(environment: dict[str, str], process: subprocess.Popen | None, job: str) -> None:
+    """Have a job that was queued again start soon: Slurm holds it for two minutes.  A process that waits for it may end before.
 
     Not at once, since a node refuses a job that was taken from it within the same second.
     """
     def shown():
         return ask(environment, "scontrol", "--oneliner", "show", "job", job)
-    wait_for(lambda: "Restarts=1" in shown() or process.poll() is not None, shown)
-    wait_for(lambda: "JobState=COMPLETING" not in shown() or process.poll() is not None, shown)
+    def ended():
+        return process and process.poll() is not None
+    wait_for(lambda: "Restarts=1" in shown() or ended(), shown)
+    wait_for(lambda: "JobState=COMPLETING" not in shown() or ended(), shown)
     ask(environment, "scontrol", "update", f"jobid={job}", "starttime=now+3")

@@ -4,8 +4,10 @@ import pytest
 
 from tests.cluster.daemons import ask, wait_for
 from tests.cluster.slurm import SITE, let_start, set_down, set_up
+from tests.conftest import ROOT
 from tests.launched import Launching
 
+EXAMPLE = (ROOT / "conf" / "cluster" / "example_slurm.conf").read_text().replace("mem=4G", "mem=1G")
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 
@@ -28,6 +30,22 @@ def test_a_killed_task_is_tried_again_with_more_memory(launch):
     assert "exit code 137" in done.stderr
     assert "--mem 1000M" in done.stderr
     assert launch.runs() == ["1", "2", "2", "3"]
+
+
+@pytest.mark.parametrize(("gpus", "words"), [("0", ("Partition=cpu ", "OverSubscribe=OK ")),
+                                             ("1", ("Partition=gpu ", "TresPerNode=gres:gpu:a100:1 ", "OverSubscribe=OK ")),
+                                             ("2", ("Partition=gpu-large ", "TresPerNode=gres:gpu:a100:2 ", "OverSubscribe=NO "))])
+def test_resources_arrive_as_they_were_asked_for(launch, scontrol, gpus, words):
+    launch.hold(1, 2, 3)
+    (launch.folder / "site.conf").write_text(EXAMPLE + "set poll_seconds=0.5\n")
+    process = launch.begin("--mem", "500M", "--num-threads", "2", "--time", "0:30:00", "--gpu", gpus)
+    told = scontrol("scontrol", "--oneliner", "show", "job", launch.job_of(process))
+    print(told)
+    for each in ("Account=speech ", "CPUs/Task=2 ", "MinMemoryNode=500M ", "TimeLimit=00:30:00 ", "Requeue=1 ", *words):
+        assert each in told
+    launch.release()
+    launch.finish(process)
+    assert set((launch.folder / "runs").read_text().split()) == {"12", "22", "32"}
 
 
 def test_tasks_cancelled_while_they_wait_are_failures_at_once(launch, scontrol):
@@ -71,10 +89,10 @@ def test_a_node_set_down_and_a_requeued_job_are_waited_for(launch, scontrol, slu
 
 
 def test_the_doctor_asks_whether_jobs_would_be_taken_and_submits_none(slurm_environment, scontrol, command, tmp_path):
-    words = ["utils.doctor", "--workdir", tmp_path, "--cmd", "slurm", "--cluster-conf", tmp_path / "site.conf"]
+    words = ["utils.doctor", "--workdir", tmp_path, "--cmd", "slurm", "--cluster-conf", tmp_path / "site.conf", "--device", "cuda"]
     before = scontrol("squeue", "--noheader", "--states=all")
-    for partition, verdict in (("all", "ok"), ("nowhere", "bad")):
-        (tmp_path / "site.conf").write_text(f"command sbatch --partition={partition}\noption num_threads=* --cpus-per-task=$0\n")
+    for text, verdict in ((EXAMPLE, "ok"), (EXAMPLE.replace("--partition=cpu", "--partition=nowhere"), "bad")):
+        (tmp_path / "site.conf").write_text(text)
         lines = command(*words, env=slurm_environment).stdout.splitlines()
         (line,) = [line for line in lines if "site's file" in line]
         print(line)

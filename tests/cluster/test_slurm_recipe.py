@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.cluster.daemons import wait_for
+from tests.cluster.daemons import PATIENCE_SECONDS, wait_for
 from tests.cluster.recipe import TRAINING, Recipe, unlike
 from tests.cluster.slurm import let_start, set_down, set_up
 
@@ -33,7 +33,6 @@ def test_every_stage_on_slurm_gives_the_bytes_of_a_local_run(slurm_environment, 
     assert unlike(whole, recipe) == []
 
 
-@pytest.mark.long
 def test_a_chain_of_jobs_runs_the_stages_and_returns_at_once(slurm_environment, whole, tmp_path):
     recipe = Recipe(tmp_path / "work", "slurm", slurm_environment)
     began = time.monotonic()
@@ -42,10 +41,26 @@ def test_a_chain_of_jobs_runs_the_stages_and_returns_at_once(slurm_environment, 
     jobs = re.findall(r"job (\d+);", text)
     assert len(jobs) == 8
     assert "export SV_VISIBLE_SECONDS=30\n" in (recipe.workdir / "log" / "stage3.sh").read_text()
-    wait_for(lambda: not recipe.ask("squeue", "--noheader", f"--jobs={','.join(jobs)}").strip())
+    wait_for(lambda: not recipe.ask("squeue", "--noheader", f"--jobs={','.join(jobs)}").strip(), seconds=3 * PATIENCE_SECONDS)
     logs = "\n".join(path.read_text()[-500:] for path in sorted(recipe.workdir.glob("log/stage*.log")))
     assert recipe.run("--submit-all").startswith("nothing to do"), logs
     assert unlike(whole, recipe) == []
+
+
+def test_a_stage_of_a_chain_that_is_out_of_time_is_queued_again_and_its_training_goes_on(training):
+    recipe, weights = training
+    (stage,) = re.findall(r"job (\d+);", recipe.run(*TRAINING, "--submit-all"))
+    wait_for(recipe.has_trained)
+    (job,) = set(recipe.ask("squeue", "--noheader", "--states=running", "--format=%A").split()) - {stage}
+    recipe.ask("scancel", "--batch", "--signal=USR1", stage)  # what --signal=B:USR1@120 does
+    let_start(recipe.environment, None, stage)
+    wait_for(lambda: not recipe.ask("squeue", "--noheader", f"--jobs={stage},{job}").strip(), lambda: recipe.ask("squeue"))
+    told = [recipe.ask("scontrol", "--oneliner", "show", "job", each) for each in (stage, job)]
+    print(*told, (recipe.workdir / "log" / "stage3.log").read_text(), sep="\n")
+    assert ["JobState=COMPLETED" in each for each in told] == [True, True]
+    assert "Restarts=1" in told[0]
+    assert "Restarts=0" in told[1]
+    assert recipe.weights() == weights
 
 
 @pytest.mark.parametrize("how", ["requeued", "out of time", "its node set down"])

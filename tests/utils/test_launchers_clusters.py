@@ -14,7 +14,7 @@ CONF = {
     "sge": "command qsub -P speech\noption mem=* -l h_vmem=$per_thread\noption num_threads=* -pe smp $0\noption gpu=* -l gpu=$0\n",
 }
 SETTINGS = "default mem=2G\nset poll_seconds=0.2\nset visible_seconds=1\nset answer_seconds=300\nset retries=1\n"
-START, ASK = {"slurm": "sbatch", "sge": "qsub"}, {"slurm": "scontrol", "sge": "qstat"}
+START, ASK, CANCEL = {"slurm": "sbatch", "sge": "qsub"}, {"slurm": "scontrol", "sge": "qstat"}, {"slurm": "scancel", "sge": "qdel"}
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 
@@ -203,6 +203,17 @@ def test_ctrl_c_cancels_and_a_lost_login_leaves(cluster, number, cancelled):
     assert cluster().returncode == 0
     assert cluster.runs() == ["1", "2", "3"]
     assert len(cluster.started()) == 1 + cancelled
+
+
+def test_the_death_of_the_shell_does_not_keep_a_terminated_launcher_from_cancelling(cluster):
+    """A signal to the whole group ends the shell, and that comes as a hang-up behind it."""
+    cluster.wrong(commands={CANCEL[cluster.launcher]: ["down"] * 5}, _3=["hold"])
+    process = cluster.begin()
+    cluster.says(process, "1 running, 2 waiting")
+    process.send_signal(signal.SIGTERM)
+    cluster.says(process, "no answer yet")
+    process.send_signal(signal.SIGHUP)
+    assert "cancelled job" in cluster.finish(process, code=130)
 
 
 def test_two_launchers_at_once_and_another_kind_of_launcher_are_refused(cluster):

@@ -11,7 +11,7 @@ from utils.cli import exit_with
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.launchers.record import Submission, alone_at, read_record, write_record
-from utils.launchers.script import ask, carried_ones, words_of
+from utils.launchers.script import ask, carried_ones, refuse_letter, words_of
 from utils.launchers.site import Site, read_site
 from utils.plan import Stage, examine
 from utils.plan_places import places_to_write
@@ -19,6 +19,16 @@ from utils.receipts import DONE, VISIBLE_SECONDS
 from utils.recipe_lock import locked
 
 NAME = "chain.jobs.json"
+# A stage waits for its arrays, which may wait for days: its job is queued again before its time is over, and finds them.
+QUEUED_AGAIN = ["--requeue", "--open-mode=append", "--signal=B:USR1@120"]
+WATCHED = """trap 'over=yes; kill -USR1 "$run"' USR1  # dies, and its jobs are left
+{command} &
+run=$!
+wait "$run"
+code=$?
+[ -z "${{over:-}}" ] || {{ wait "$run"; scontrol requeue "$SLURM_JOB_ID"; }}
+exit "$code"
+"""
 
 
 def chain_stages(plan: Path, folder: Path, conf: str, first: int, last: int, words: Sequence[str]) -> list[str]:
@@ -91,9 +101,12 @@ def hand_over(site: Site, folder: Path, stage: Stage, name: str, before: str, wo
     script = folder / f"stage{stage.number}.sh"
     with atomic_write(script) as file:
         callers_folder = os.environ.get("OLDPWD", os.getcwd())  # options may name paths relative to it
-        file.write("\n".join(["#!/usr/bin/env bash", *carried, f"cd {shlex.quote(callers_folder)} || exit 1", f"exec {shlex.join(command)}"]) + "\n")
+        file.write("\n".join(["#!/usr/bin/env bash", *carried, f"cd {shlex.quote(callers_folder)} || exit 1",
+                              WATCHED.format(command=shlex.join(command))]))
     waits = [f"--dependency=afterok:{before}", "--kill-on-invalid-dep=yes"] if before else []
-    done = ask([*site.words({}), "--parsable", f"--job-name={name}", f"--output={folder.absolute()}/stage{stage.number}.log", *waits, str(script)])
+    log = str(folder.absolute() / f"stage{stage.number}.log").replace("%", "%%")
+    refuse_letter("\\", log, "Slurm")
+    done = ask([*site.words({}), *QUEUED_AGAIN, "--parsable", f"--job-name={name}", f"--output={log}", *waits, str(script)])
     job = done.stdout.strip().partition(";")[0]
     if done.returncode or not job.isdigit():
         submitted = f"job {before} and those before it wait or run" if before else "nothing was submitted"

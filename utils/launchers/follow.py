@@ -64,6 +64,8 @@ def follow(engine: Engine, array: Array) -> dict[int, End]:
             watch.start()
             watch.wait()
         except Stopped as stopped:
+            for number in (signal.SIGTERM, signal.SIGHUP):  # the death of the shell that it was sent to, too, comes as a hang-up
+                signal.signal(number, signal.SIG_IGN)
             watch.leave_or_cancel(stopped.number)
             raise
     return watch.done
