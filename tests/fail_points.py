@@ -63,13 +63,17 @@ class Sweep:
     def run(self) -> None:
         """Go through the recipe."""
         for step in self.recipe.steps:
-            if not self.only or {step.module, step.name} & set(self.only):
+            if self.is_tried(step):
                 points, wanted = self.undisturbed(step)
                 resumed = [self.die(step, point, wanted) for point in self.chosen(step, points)]
                 if resumed and resumed[-1]:
                     continue
                 self.recipe.restore()
             assert self.recipe.run(step) == 0, self.recipe.log.read_text()
+
+    def is_tried(self, step: Step) -> bool:
+        """Whether it is among those that were chosen."""
+        return not self.only or bool({step.module, step.name} & set(self.only))
 
     def undisturbed(self, step: Step) -> tuple[list[Point], dict[str, str]]:
         """Points of a step, and what it leaves behind."""
@@ -89,7 +93,7 @@ class Sweep:
         """The points that are tried: all, or for each kind one in one step of the stage, of a receipt or of another file in turn."""
         if not self.sample:
             return points
-        steps = [each for each in self.recipe.steps if each.stage == step.stage]
+        steps = [each for each in self.recipe.steps if each.stage == step.stage and self.is_tried(each)]
         turns = [(number, kind) for number, kind in enumerate(KINDS, self.seed) if steps[number % len(steps)] is step]
         groups = [([point for point in points if point.kind == kind], number % 2 == 0) for number, kind in turns]
         preferred = [[point for point in group if point.of_receipt == receipts] or group for group, receipts in groups]
