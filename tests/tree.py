@@ -14,7 +14,7 @@ def all_files(folder: Path) -> list[Path]:
     found = []
     for place, names, files in os.walk(folder):
         names[:] = [name for name in names if name not in NOT_OURS and Path(place, name) not in MADE]
-        found += [Path(place, file) for file in files]
+        found += [Path(place, file) for file in files if file not in NOT_OURS]  # of a worktree, .git is a file
     return sorted(found)
 
 
