@@ -1,10 +1,10 @@
-"""The tiny recipe in a folder, run here or on the cluster of the tests."""
+"""A recipe on its tiny corpus in a folder, run here or on the cluster of the tests."""
 
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,12 +32,18 @@ class Recipe:
         In which the scheduler's commands work.
     conf : str
         Text of the site's file; empty for the project's own.
+    name : str
+        Of the recipe.
+    options : list of str
+        What it needs on its command line.
     """
 
     workdir: Path
     cmd: str = "local"
     environment: Mapping[str, str] = field(default_factory=dict)
     conf: str = ""
+    name: str = "mini"
+    options: Sequence[str] = tuple(TINY)
 
     def copy(self, workdir: Path, **changed) -> "Recipe":
         """The same in a copy of the workdir."""
@@ -51,8 +57,9 @@ class Recipe:
             path.write_text((self.conf or (ROOT / "conf" / "cluster" / f"{self.cmd}.conf").read_text()) + SETTINGS)
             cluster = ["--cmd", self.cmd, "--cluster-conf", str(path)]
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("SV_", "OMP_"))}
-        return subprocess.Popen([str(ROOT / "recipes" / "mini" / "run.sh"), *TINY, "--workdir", str(self.workdir), *cluster, *options], text=True,
-                                env=clean | self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+        words = [str(ROOT / "recipes" / self.name / "run.sh"), *self.options, "--workdir", str(self.workdir), *cluster, *options]
+        return subprocess.Popen(words, text=True, env=clean | self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                start_new_session=True)
 
     def run(self, *options: str, code: int = 0) -> str:
         """Run it to its end."""

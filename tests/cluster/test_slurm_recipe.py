@@ -1,4 +1,4 @@
-"""Whole recipes on a real Slurm: the tiny one by arrays and as a chain of jobs; its training disturbed in every way, and over two nodes."""
+"""Whole recipes on a real Slurm: mini by arrays, voxceleb1 as a chain of jobs; a training disturbed in every way, and over two nodes."""
 
 import re
 import time
@@ -8,6 +8,7 @@ import pytest
 from tests.cluster.daemons import PATIENCE_SECONDS, wait_for
 from tests.cluster.recipe import TRAINING, Recipe, unlike
 from tests.cluster.slurm import let_start, set_down, set_up
+from tests.recipes.runs import Runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
@@ -33,8 +34,10 @@ def test_every_stage_on_slurm_gives_the_bytes_of_a_local_run(slurm_environment, 
     assert unlike(whole, recipe) == []
 
 
-def test_a_chain_of_jobs_runs_the_stages_and_returns_at_once(slurm_environment, whole, tmp_path):
-    recipe = Recipe(tmp_path / "work", "slurm", slurm_environment)
+def test_a_chain_of_jobs_runs_the_stages_and_returns_at_once(slurm_environment, tmp_path):
+    runs = Runs(tmp_path / "runs")
+    whole = Recipe(runs.whole("voxceleb1"))
+    recipe = Recipe(tmp_path / "work", "slurm", slurm_environment, name="voxceleb1", options=runs.options_of("voxceleb1"))
     began = time.monotonic()
     text = recipe.run("--submit-all")
     print(f"returned after {time.monotonic() - began:.1f} s")

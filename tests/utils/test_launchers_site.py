@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import ROOT
 from utils.errors import UserError
+from utils.launchers import script
 from utils.launchers.array import Array, read_log
 from utils.launchers.script import in_ranges, spread, write_script
 from utils.launchers.site import memory, read_site
@@ -85,6 +86,12 @@ def test_the_script_carries_the_environment_and_no_more(tmp_path, monkeypatch):
     assert read_log(tmp_path / "vad.7.log", "sv-1").code == 0
     assert read_log(tmp_path / "vad.7.log", "sv-2").code is None
     assert array.beside("jobs.json") == tmp_path / "vad.jobs.json"
+
+
+def test_what_a_command_said_before_it_hung_is_told(monkeypatch):
+    monkeypatch.setattr(script, "ANSWER_SECONDS", 0.5)
+    with pytest.raises(script.NoAnswer, match="bash gave no answer within 0.5 s: temporarily unable to accept job"):
+        script.ask(["bash", "-c", "echo temporarily unable to accept job >&2; exec sleep 60"])
 
 
 @pytest.mark.parametrize("path", [path for path in SITES if path.name.startswith("example_")], ids=lambda path: path.name)

@@ -74,8 +74,9 @@ def ask(words: Sequence[str]) -> subprocess.CompletedProcess:
     try:
         return subprocess.run(words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
                               timeout=ANSWER_SECONDS, start_new_session=True)
-    except subprocess.TimeoutExpired:
-        raise NoAnswer(f"{words[0]} gave no answer within {ANSWER_SECONDS} s") from None
+    except subprocess.TimeoutExpired as error:
+        said = " ".join(os.fsdecode(error.stderr or b"").split())  # sbatch says that Slurm has as many jobs as it takes, and goes on trying
+        raise NoAnswer(f"{words[0]} gave no answer within {ANSWER_SECONDS} s{said and f': {said[:500]}'}") from None
     except FileNotFoundError:
         raise UserError(f"{words[0]}: not found on PATH; start from a login node, or load the scheduler's module; or --cmd local") from None
 
