@@ -29,6 +29,8 @@ from utils.receipts import Task
 FORMAT = 1
 BABBLERS = range(901, 999)  # numbers of the people heard in babble, who are in no list
 NOISE_RMS = 0.1
+SECONDS_OF_A_SENTENCE = 4.5  # with the silence around it, over the 1,800 of seed 1
+BYTES_PER_SECOND = 2 * SAMPLE_RATE_HZ
 IMPOSTORS = ("one sex", "two sexes")
 
 
@@ -95,7 +97,11 @@ def prepare_mini(output: Path, *, size: str = "full", seed: int = 1, jobs: int =
     if seed < 0 or jobs < 1:
         raise UserError(f"--seed is {seed} and --jobs is {jobs}, expected a seed of 0 or more and 1 job or more")
     plans = plan(SIZES[size])
-    tasks = {name: Task(output / name, "made", format=FORMAT, inputs={}, options={"size": size, "seed": seed}) for name in plans}
+    tasks = {}
+    for name, recordings in plans.items():
+        hours = len(recordings) * expected_seconds(SIZES[size], name) / 3600
+        tasks[name] = Task(output / name, "made", format=FORMAT, inputs={}, options={"size": size, "seed": seed},
+                           expected_audio=(len(recordings), hours), expected_bytes=lambda hours=hours: int(3600 * hours * BYTES_PER_SECOND))
     pending = [name for name in plans if not tasks[name].is_done()]
     if pending:
         Espeak().close()  # a missing package is told here, in one line, and not by every process
@@ -124,6 +130,19 @@ def plan(size: Size) -> dict[str, list[str]]:
     plans["noise"] = [f"{kind}-{k + 1:02d}" for kind, count in counts.items() for k in range(count)]
     plans["rirs"] = [f"room-{k + 1:02d}" for k in range(size.rooms)]
     return {name: sorted(names) for name, names in plans.items()}
+
+
+def expected_seconds(size: Size, name: str) -> float:
+    """Length of a recording, on the average.
+
+    Parameters
+    ----------
+    size : Size
+        Says how long noises are.
+    name : str
+        Of the set.
+    """
+    return {"noise": size.noise_seconds, "rirs": 0.4}.get(name, SECONDS_OF_A_SENTENCE)
 
 
 @functools.cache

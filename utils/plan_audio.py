@@ -117,6 +117,17 @@ def data_folders(paths: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(path.parent for path in paths if path.name in LISTS))
 
 
+def heard_by(task: Task) -> list[Path]:
+    """Data directories that a task works on: those that it reads, or the one that it makes of nothing.
+
+    Parameters
+    ----------
+    task : Task
+        Of the plan.
+    """
+    return [task.home] if task.expected_audio else data_folders(task.inputs.values())
+
+
 class AudioOfPlan:
     """Knows the audio of every data directory of a plan.
 
@@ -131,14 +142,18 @@ class AudioOfPlan:
     def __init__(self, tasks: Iterable[Task], corpus: Audio = Audio()):
         self.sources: dict[Path, list[Path]] = {}
         folders: dict[Path, None] = {}
+        made = {}
         for task in tasks:
             read = data_folders(task.inputs.values())
+            if task.expected_audio and not (task.home / "utt2dur").exists():
+                made[task.home] = Audio(*task.expected_audio, guess=True)
             folders |= dict.fromkeys(read)
             made_from = [folder for folder in read if folder not in (task.home, task.home.parent)]
             if made_from:
                 self.sources.setdefault(task.home, made_from)
-        unknown = [folder for folder in folders if folder not in self.sources and not (folder / "utt2dur").exists() and folder.name not in NOISES]
-        self.known = {folder: corpus.share(len(unknown)) for folder in unknown} if corpus.utterances else {}
+        unknown = [folder for folder in folders if folder not in self.sources | made and not (folder / "utt2dur").exists()
+                   and folder.name not in NOISES]
+        self.known = made | ({folder: corpus.share(len(unknown)) for folder in unknown} if corpus.utterances else {})
 
     def of(self, folder: Path) -> Audio:
         """The audio of one directory; none where nothing tells of it.
@@ -166,7 +181,7 @@ class AudioOfPlan:
         task : Task
             Of the plan.
         """
-        whole = sum(map(self.of, data_folders(task.inputs.values())), Audio())
+        whole = sum(map(self.of, heard_by(task)), Audio())
         return whole.share(int(task.job.partition("/")[2])) if task.job else whole
 
 

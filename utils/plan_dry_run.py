@@ -15,7 +15,7 @@ from utils.doctor_disk import existing_parent
 from utils.doctor_machine import usable_memory
 from utils.errors import UserError
 from utils.plan import Stage, examine
-from utils.plan_audio import NOISES, Audio, AudioOfPlan, count_corpus, data_folders
+from utils.plan_audio import NOISES, Audio, AudioOfPlan, count_corpus, heard_by
 from utils.plan_missing import missing_gpu, missing_inputs, missing_options, missing_places, missing_programs, too_little
 from utils.plan_rates import Amount, Need, Rates, need_of_stage
 from utils.receipts import DONE
@@ -114,7 +114,7 @@ def show_needs(stages: list[Stage], rates: Rates, cmd: str, device: str) -> Need
     print(row.format("stage", "utterances", "audio", "disk", "memory", "time"))
     total, whole = Need(Amount(), Amount(), Amount()), True
     for stage in (stage for stage in stages if stage.state != DONE and stage.commands):
-        folders = {folder for status in stage.statuses if status.state != DONE for folder in data_folders(status.task.inputs.values())}
+        folders = {folder for status in stage.statuses if status.state != DONE for folder in heard_by(status.task)}
         heard = sum(map(rates.audio.of, folders), Audio())
         need = need_of_stage([(status.task, status.state) for status in stage.statuses], rates, device, cmd)
         total = Need(total.disk + need.disk, max(total.memory, need.memory, key=lambda amount: amount.value), total.seconds + need.seconds)

@@ -105,6 +105,8 @@ class Task:
         Costly: when stale it stops with the reason, instead of being redone (DESIGN.md section 4).
     expected_bytes : callable or None
         Forecast of the size of the outputs, for the dry run; called only when it is not done.
+    expected_audio : (int, float) or None
+        Forecast of the utterances and hours of a data directory that is made of nothing, for the dry run.
     leaves : tuple of str
         Patterns of files below home that the step may leave beside its outputs, or before its receipt: for `utils.plan_clean`.
     gathers : sequence of path
@@ -112,8 +114,10 @@ class Task:
     """
 
     def __init__(self, home: Path, name: str, *, format: int, inputs: Mapping[str, Path], options: Mapping, job: str | None = None,
-                 dear: bool = False, expected_bytes=None, leaves: tuple[str, ...] = (), gathers: Sequence[Path] = ()):
-        self.home, self.name, self.job, self.dear, self.expected_bytes = Path(home), name, job, dear, expected_bytes
+                 dear: bool = False, expected_bytes=None, expected_audio: tuple[int, float] | None = None, leaves: tuple[str, ...] = (),
+                 gathers: Sequence[Path] = ()):
+        self.home, self.name, self.job, self.dear = Path(home), name, job, dear
+        self.expected_bytes, self.expected_audio = expected_bytes, expected_audio
         part = "." + job.replace("/", "of") if job else ""
         self.leaves, self.gathers = leaves, gathers
         self.path = self.home / "receipts" / f"{name}{part}.json"

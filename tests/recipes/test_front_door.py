@@ -85,6 +85,7 @@ def test_status_and_dry_run_write_nothing(runs, recipe, tmp_path):
     assert all("never run" in line or line.endswith("empty in this recipe") for line in status)
     text = runs.run(recipe, tmp_path / "work", "--dry-run")
     assert ("-m steps.train " if recipe not in TRAIN_NOTHING else "-m steps.extract ") in text
+    assert "unknown" not in text.partition("stage       utterances")[2], "a number for every stage, before the first hour"
     assert re.search(r"disk: .* free: [\d,]+ MB", last_line(text))
     assert list(tmp_path.iterdir()) == []
 
