@@ -17,7 +17,7 @@ from pathlib import Path
 from utils.cli import call, run_subcommands
 from utils.errors import UserError
 from utils.files import look_anew
-from utils.plan_places import places_of, places_to_write
+from utils.plan_places import places_of, places_to_write, told_of_move
 from utils.receipt_contents import read_receipt
 from utils.receipts import DONE, MODE, NEVER, STALE, VISIBLE_SECONDS, Status
 from utils.recipe_lock import acquire, clear, lock_of
@@ -243,6 +243,8 @@ def finished(plan: Path, *, first: int = 0, last: int = 7, script: str = "run.sh
     if leading and leading[-1] is stages[-1]:
         print("nothing to do: every stage asked for is done", file=sys.stderr)
     needed = places_to_write(plan, [stage for stage in stages if stage.number >= first])
+    if needed and (moved := told_of_move(stages)):
+        print(f"note: {moved}", file=sys.stderr)
     if run:
         acquire(needed, run, command)
         clear(place for place in places_of(plan) if place not in needed)

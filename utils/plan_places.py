@@ -1,10 +1,12 @@
-"""Which folders a recipe is about to write to: those that its run has to lock."""
+"""Which folders a recipe is about to write to: those that its run has to lock; and whether they were moved."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.receipt_contents import read_receipt
 from utils.receipts import DONE
 
 if TYPE_CHECKING:
@@ -44,3 +46,23 @@ def places_to_write(plan: Path, stages: Sequence["Stage"]) -> dict[Path, int]:
             if inside:
                 needed[max(inside, key=lambda place: len(place.parts))] = stage.number
     return dict(sorted(needed.items()))
+
+
+def told_of_move(stages: Sequence["Stage"]) -> str:
+    """A sentence where finished work was made at another place, which its lists still name; empty where it was not, or a link stands there.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+        Examined.
+    """
+    for task in (each.task for stage in stages for each in stage.statuses if each.state == DONE):
+        for label, source in read_receipt(task.path)["inputs"].items():
+            old, new = Path(source["path"]), task.inputs.get(label, Path(source["path"]))
+            if old == new or not (old.is_absolute() and new.is_absolute()) or (old.exists() and os.path.samefile(old, new)):
+                continue
+            while old.name == new.name:
+                old, new = old.parent, new.parent
+            if task.home.is_relative_to(new):  # a corpus that was moved is another matter
+                return f"{new} was made as {old}, and its lists name files there: put a link in that place (ln -s {new} {old}), or move it back"
+    return ""

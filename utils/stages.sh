@@ -189,7 +189,8 @@ on_cluster() {  # COMMAND...: the training as a job, which is queued again when 
 . utils/locks.sh
 
 if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
-  written=$(mktemp) plan=$written
+  written=$(mktemp 2>/dev/null) || { echo "$script: ${TMPDIR:-/tmp}: no temporary file can be made there; make room, or export TMPDIR=DIR, another folder" >&2; exit 1; }
+  plan=$written
   trap 'rm -f "$written"; release_locks' EXIT
   exec 9<>"$plan"
   if [ -e "/proc/$$/fd/9" ]; then rm "$plan"; plan=/proc/$$/fd/9; fi  # Linux: without a name, so that a killed run leaves nothing behind

@@ -1,7 +1,11 @@
 """The plan of a recipe: what is done, what is stale because of what, what would run."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
+from tests.planned import PlannedRecipe
 from utils import plan
 from utils.errors import UserError
 from utils.plan import evaluate, examine, finished, read_plan
@@ -69,3 +73,16 @@ def test_receipts_that_another_host_wrote_just_now_are_waited_for_in_a_chain_of_
     monkeypatch.setenv("SV_VISIBLE_SECONDS", "1000")
     with pytest.raises(UserError, match="stale"):
         finished(recipe.plan(), first=1)
+
+
+def test_a_run_goes_on_in_a_copy_and_says_whose_files_its_lists_name(recipe, tmp_path_factory, capsys):
+    recipe.work(recipe.plan(), [0])
+    copy = PlannedRecipe(Path(shutil.copytree(recipe.folder, tmp_path_factory.mktemp("elsewhere") / "copy")))
+    finished(copy.plan())
+    said = capsys.readouterr().err
+    print(said)
+    assert f"note: {copy.folder} was made as {recipe.folder}, and its lists name files there: put a link in that place" in said
+    (recipe.folder / "in").unlink()
+    (recipe.folder / "in").symlink_to(copy.folder / "in")
+    finished(copy.plan())
+    assert "note:" not in capsys.readouterr().err
