@@ -94,22 +94,22 @@ def check_speed(folder: Path, size: int = TESTED_BYTES) -> Finding:
     size : int
         Bytes.
     """
-    path, block = folder / "speed", os.urandom(MIB)  # random: some disks compress
-    began = time.perf_counter()
-    with open(path, "wb") as file:
+    block = os.urandom(MIB)  # random: some disks compress
+    with tempfile.TemporaryFile(dir=folder) as file:  # without a name: a doctor that is killed leaves no room taken
+        began = time.perf_counter()
         for _ in range(size // MIB):
             file.write(block)
         file.flush()
         os.fsync(file.fileno())
-    written = size / (time.perf_counter() - began)
-    with open(path, "rb") as file:
+        written = size / (time.perf_counter() - began)
+        file.seek(0)
         uncached = hasattr(os, "posix_fadvise")
         if uncached:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         began = time.perf_counter()
         while file.read(MIB):
             pass
-    read = size / (time.perf_counter() - began)
+        read = size / (time.perf_counter() - began)
     cached = "" if uncached else ", perhaps out of the cache"
     told = f"writes {written / MIB:,.0f} MiB/s, synced; reads {read / MIB:,.0f} MiB/s{cached} ({size // MIB} MiB)"
     return graded("speed of disk", told, (min(written, read) < SLOW_BYTES_PER_SECOND, WARNING,
