@@ -25,6 +25,7 @@ BAD_NAMES = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errn
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 DAMAGE = (tarfile.ReadError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, struct.error, EOFError, ValueError, LookupError,
           RuntimeError)
+REFUSED = getattr(tarfile, "FilterError", ())  # by the filter for data, which Python has from 3.11.4 on
 
 
 def unpack(archive: Path, folder: Path) -> int:
@@ -55,7 +56,7 @@ def unpack(archive: Path, folder: Path) -> int:
         return _unpack_tar(archive, folder)
     except DAMAGE as error:
         raise UserError(f"{archive}: damaged, or no .zip or .tar ({error}); remove it and fetch it again") from None
-    except tarfile.FilterError as error:
+    except REFUSED as error:
         raise UserError(f"{archive}: member '{error.tarinfo.name}' is refused: {error}; get the archive from elsewhere") from None
     except OSError as error:
         if error.errno is None:  # of bz2
@@ -67,14 +68,17 @@ def unpack(archive: Path, folder: Path) -> int:
 
 
 def _unpack_tar(archive: Path, folder: Path) -> int:
-    if not hasattr(tarfile, "data_filter"):
-        raise UserError(f"{archive}: this Python cannot unpack it safely; install a newer one (3.11.4 or later, or any 3.12)")
     number, left = 0, _most_bytes(archive)
     with _decompressed(archive) as content, tarfile.open(fileobj=content, mode="r:") as file:
         for member in tqdm(file, archive.name, unit=" files", disable=None):
             left -= member.size + tarfile.BLOCKSIZE
             _refuse(archive, member.name, left)
-            file.extract(member, folder, filter="data")
+            if REFUSED:
+                file.extract(member, folder, filter="data")
+            elif member.isreg() or member.isdir():
+                file.extract(member, folder, set_attrs=False)
+            else:
+                raise UserError(f"{archive}: member '{member.name}' is refused: neither file nor folder; get the archive from elsewhere")
             number += 1
     return number
 

@@ -46,7 +46,7 @@ utils.archive relocate {exp}/embeddings/test/xvector.scp {new}/elsewhere.scp
 local.prepare_noise {made}/noise {new}/noise
 local.prepare_noisy_vctk {made}/noisy_vctk {new}/noisy_vctk
 local.download musan {new}/corpora --url {site}
-utils.plan accept {other_plan} --first 7 --last 7
+utils.plan_accept {other_plan} 7
 utils.plan_clean {plan} 7 {work} --yes true
 """
 # Those that leave no receipt: what they make appears whole, so that one that is asked again may answer that it is there.
@@ -59,6 +59,7 @@ NOTHING_TO_KILL = {
     **dict.fromkeys(("utils.launchers.task", "utils.launchers.chain", "utils.launchers.nodes"), "jobs of a cluster, which its tests kill"),
     "local.espeak": "speaks to the process that started it",
     "utils.doctor": "measures the disk by files in a folder that it removes",
+    "utils.hdf5": "reads, for the process that started it",
     "utils.requirements": "has pip install what is not there yet",
 }
 
@@ -69,7 +70,7 @@ class Command(Step):
     @property
     def leaves_receipt(self) -> bool:
         """Whether a receipt proves it done."""
-        return self.module == "utils.plan" or not self.module.startswith(WITHOUT_RECEIPT)
+        return self.module == "utils.plan_accept" or not self.module.startswith(WITHOUT_RECEIPT)
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Packed audio out: crops of 16-bit waves in large archives, read where they lie (DESIGN.md section 3, "Packed audio")."""
 
+import errno
 import io
 import os
 import re
@@ -11,6 +12,7 @@ import numpy as np
 from utils.audio import FULL_SCALE
 from utils.errors import UserError
 
+NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 MOST_BYTES = 1 << 60  # no file is larger, and no sum of two such numbers leaves 64 bits
 
 
@@ -71,7 +73,9 @@ class PackedReader:
                 size = file.seek(0, io.SEEK_END)
                 file.seek(int(self.offset[mine][0]))
                 head = file.read(self.HEADER_BYTES)
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in NOT_THERE:
+                raise
             raise UserError(f"{path}: no such file; where the workdir was moved, put a link to it at its old place; else run stage 2") from None
         if size < end:
             raise UserError(f"{path}: {size:,} bytes, its index needs {end:,}; pack it anew")
