@@ -40,13 +40,13 @@ steps.import_embeddings {new}/test.npz {new}/embeddings --kind arrays --utt2spk 
 steps.export_kaldi {exp} {packed} {new}/kaldi --sets "[train, test]" --backend cosine
 steps.import_kaldi {new}/kaldi {new}/from_kaldi --archives beside
 steps.import_model {made}/published {new}/imported --kind ge2e_tf
+utils.plan_accept {other_plan} 7
 steps.train {packed}/train {packed}/dev recipes/mini/conf/ghostvlad_tiny.yaml {exp} --bank {packed}/bank --num-threads 1 --steps 2 --seed 2 --force
 utils.archive merge {exp}/embeddings/dev/xvector.scp {exp}/embeddings/test/xvector.scp {new}/all.ark
 utils.archive relocate {exp}/embeddings/test/xvector.scp {new}/elsewhere.scp
 local.prepare_noise {made}/noise {new}/noise
 local.prepare_noisy_vctk {made}/noisy_vctk {new}/noisy_vctk
 local.download musan {new}/corpora --url {site}
-utils.plan_accept {other_plan} 7
 utils.plan_clean {plan} 7 {work} --yes true
 """
 # Those that leave no receipt: what they make appears whole, so that one that is asked again may answer that it is there.
