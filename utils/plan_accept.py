@@ -6,9 +6,9 @@ from pathlib import Path
 from utils.cli import call, exit_with
 from utils.errors import UserError
 from utils.plan import examine
-from utils.plan_places import places_to_write
+from utils.plan_places import places_of, places_to_write
 from utils.receipts import NEVER, STALE, UNFINISHED, Status
-from utils.recipe_lock import locked
+from utils.recipe_lock import clear, locked
 
 
 def accept(plan: Path, stage: int) -> None:
@@ -31,12 +31,13 @@ def accept(plan: Path, stage: int) -> None:
         raise UserError(f"--accept {stage}: there is nothing to keep: {chosen.line()}")
     stale = [each for each in chosen.statuses if each.state in (STALE, UNFINISHED)]
     if not stale:
+        clear(places_of(plan))
         print(f"nothing is stale: {chosen.line()}")
         return
     for each in stale:
         check(each, stage)
     with locked(places_to_write(plan, [chosen])):
-        for each in stale:
+        for each in reversed(stale):  # so that a death leaves stale what comes first, and the same command blesses the rest again
             each.task.accept()
             print(f"accepted: {each.task.path} ({each.reason})")
 

@@ -16,7 +16,7 @@ def test_what_is_stale_counts_as_made_from_todays_options(recipe, capsys):
     assert states(recipe.plan(x=2)) == ["stale", "stale", "done"]
     accept(recipe.plan(x=2), 0)
     assert capsys.readouterr().out.splitlines() == [
-        f"accepted: {recipe.one}/receipts/planned_one.{part}of2.json (option x was 1, is 2)" for part in (1, 2)]
+        f"accepted: {recipe.one}/receipts/planned_one.{part}of2.json (option x was 1, is 2)" for part in (2, 1)]
     assert states(recipe.plan(x=2)) == ["done", "done", "done"]
     accept(recipe.plan(x=2), 0)
     assert capsys.readouterr().out == "nothing is stale: 0  first                                      done\n"
