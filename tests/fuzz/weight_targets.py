@@ -34,8 +34,8 @@ def _saved(value, **options) -> bytes:
 def _legacy(value) -> bytes:
     """Torch's older format, in which the numbers of arrays are addresses: others each time, and here the same."""
     content = _saved(value, _use_new_zipfile_serialization=False)
-    places = {address: number for number, address in enumerate(dict.fromkeys(re.findall(rb"\d{12,}", content)))}
-    return re.sub(rb"X.\0\0\0(\d{12,})", lambda found: b"X\x0e\0\0\0%014d" % places[found[1]], content, flags=re.DOTALL)
+    places = {address: number for number, address in enumerate(dict.fromkeys(re.findall(rb"\d{6,}", content)))}
+    return re.sub(rb"X.\0\0\0(\d{6,})", lambda found: b"X\x0e\0\0\0%014d" % places[found[1]], content, flags=re.DOTALL)
 
 
 def _torch_seeds() -> list[bytes]:
