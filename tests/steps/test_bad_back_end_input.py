@@ -115,7 +115,7 @@ CASES = {
         scoring, lambda w: (w / "plda/plda").write_bytes((GOLDEN / "mean.vec").read_bytes()), "expected Kaldi's <Plda>"),
     "a backend.json that is cut": (
         scoring, lambda w: bytes_of(w / "plda/backend.json", lambda text: text[:20]), r"backend\.json: not a back end \(.*train it again"),
-    "a backend.json of something else": (scoring, lambda w: (w / "plda/backend.json").write_text("{}"), r"not a back end \(incomplete\)"),
+    "a backend.json of something else": (scoring, lambda w: (w / "plda/backend.json").write_text("{}"), r"not a back end \(no 'options'\)"),
     "a mean.vec of other dimensions": (
         scoring, lambda w: (w / "plda/mean.vec").write_bytes((GOLDEN / "mean.vec").read_bytes()), "takes vectors of 24 dimensions, .* of 5"),
     "a mean.vec of other dimensions before a cosine": (
