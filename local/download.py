@@ -17,7 +17,7 @@ from local.fetching import fetch
 from local.unpacking import unpack
 from utils.cli import run
 from utils.errors import UserError
-from utils.files import atomic_write, publish, read_json
+from utils.files import atomic_write, publish, read_json_object
 
 
 def download(name: Literal["musan", "rirs_noises", "vctk", "noisy_vctk", "speechocean762"], output: Path, *, url: str | None = None,
@@ -88,8 +88,8 @@ def remove_archives(output: Path, name: str) -> None:
         As of `download`, which has written ``OUTPUT/<name>.json``.
     """
     facts = output / f"{name}.json"
-    for file, said in (read_json(facts) if facts.exists() else {}).items():
-        if not said.get("is_kept", True):
+    for file, said in (read_json_object(facts, mend="remove it") if facts.exists() else {}).items():
+        if isinstance(said, dict) and not said.get("is_kept", True):
             (output / "archives" / file).unlink(missing_ok=True)
 
 

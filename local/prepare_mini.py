@@ -30,6 +30,7 @@ FORMAT = 1
 BABBLERS = range(901, 999)  # numbers of the people heard in babble, who are in no list
 NOISE_RMS = 0.1
 SECONDS_OF_A_SENTENCE = 4.5  # with the silence around it, over the 1,800 of seed 1
+SECONDS_OF_A_ROOM = 0.4  # of its response
 BYTES_PER_SECOND = 2 * SAMPLE_RATE_HZ
 IMPOSTORS = ("one sex", "two sexes")
 
@@ -133,7 +134,7 @@ def plan(size: Size) -> dict[str, list[str]]:
 
 
 def expected_seconds(size: Size, name: str) -> float:
-    """Length of a recording, on the average.
+    """Length of a recording, on the average, for the dry run.
 
     Parameters
     ----------
@@ -142,7 +143,7 @@ def expected_seconds(size: Size, name: str) -> float:
     name : str
         Of the set.
     """
-    return {"noise": size.noise_seconds, "rirs": 0.4}.get(name, SECONDS_OF_A_SENTENCE)
+    return {"noise": size.noise_seconds, "rirs": SECONDS_OF_A_ROOM}.get(name, SECONDS_OF_A_SENTENCE)
 
 
 @functools.cache

@@ -223,7 +223,7 @@ def read_counts(path: Path) -> Counter[str]:
         It is no ledger.
     """
     counts = read_json_object(path, {"came_in": int, "went_on": int}, "a ledger")
-    return Counter(read_json_object(path, dict.fromkeys(counts, int), "a ledger"))
+    return Counter(read_json_object(path, dict.fromkeys(counts, int), "a ledger"))  # the other names are its own
 
 
 def lost_trials_of(data: Path) -> int:
