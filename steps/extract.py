@@ -150,8 +150,10 @@ def load_network(experiment: Path, checkpoint: str) -> tuple["EmbeddingNetwork",
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(f"{path}: does not fit {experiment}/config.yaml: {str(error).splitlines()[1].strip()}") from None
-    return network.eval(), {"model": weights_digest(weights), "network": config["model"]["name"], "front_end": str(network.front_end),
-                            "sample_rate_hz": network.sample_rate_hz}
+    facts = {"model": weights_digest(weights), "network": config["model"]["name"], "front_end": str(network.front_end),
+             "sample_rate_hz": network.sample_rate_hz}
+    precision = config.get("training", {}).get("precision")
+    return network.eval(), facts | ({"training_precision": precision} if precision else {})
 
 
 def origin(data: Path, front_end: "FrontEnd", experiment: Path) -> dict:

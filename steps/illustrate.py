@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.audio import Channel
+from utils.augmentation import resolved_augmentation
 from utils.cli import run
+from utils.config import read_yaml
+from utils.crop_options import resolved_crops
 from utils.errors import UserError
+from utils.experiment import first_difference
 from utils.files import atomic_write
-from utils.receipts import MODE, Task, data_dir_inputs
-from utils.training_settings import read_settings
+from utils.receipts import MODE, Task, data_dir_inputs, read_receipt
+from utils.training_settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from utils.audio import UtteranceReader
@@ -81,7 +85,8 @@ def illustrate(data: Path, packed: Path, config: Path, output: Path, *, bank: Pa
     inputs |= {f"packed/{name}": path for name, path in data_dir_inputs(packed, "wav.scp", "utt2spk", "utt2num_samples").items()}
     inputs |= {"bank": bank / "receipts" / "augment.json"} if bank and settings.augmentation.uses_bank else {}
     task = Task(output, "illustrate", format=FORMAT, inputs=inputs,
-                options={"utterances": utterances, "seed": seed, "channel": channel, "root": root})
+                options={"utterances": utterances, "seed": seed, "channel": channel, "root": root},
+                says_the_same={"config": lambda recorded: drawn_as_today(settings, output.parent, recorded)})
     if task.is_done():
         return task.counts
     from utils.audio import UtteranceReader
@@ -111,6 +116,26 @@ def illustrate(data: Path, packed: Path, config: Path, output: Path, *, bank: Pa
         file.write("[\n" + ",\n".join(map(json.dumps, entries)) + "\n]\n")
     files = [output / name for name in ("pictures.json", *(entry["file"] for entry in entries))]
     return task.finish(files, {"utterances": len(chosen), "pictures": len(entries)})
+
+
+def drawn_as_today(settings: Settings, experiment: Path, recorded: str) -> bool:
+    """Whether the pictures beside a training were drawn with today's crops and augmentation: they are of its YAML, whose values it keeps.
+
+    Parameters
+    ----------
+    settings : Settings
+        Today's YAML.
+    experiment : path
+        Folder of the training.
+    recorded : str
+        Checksum of the YAML that the pictures were drawn with.
+    """
+    trained = read_receipt(experiment / "receipts" / "train.json")
+    if trained is None or trained["inputs"].get("config", {}).get("content") != recorded:
+        return False
+    kept = read_yaml(experiment / "config.yaml")
+    today = {"crops": resolved_crops(settings.sections["crops"]), "augmentation": resolved_augmentation(settings.sections.get("augmentation"))}
+    return not first_difference({section: kept.get(section) for section in today}, today)
 
 
 def choose(known: Sequence[int], crops: "PackedReader", speakers: Sequence[str], utterances: int, seed: int) -> list[int]:

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
 from utils.errors import UserError
+from utils.experiment import BEGUN, begin_experiment, first_difference, write_first_weights
+from utils.files import read_json_object
 from utils.network_inputs import network_inputs, takes_features
+from utils.precision import begun_precision, settle_precision
 from utils.receipts import Task
 from utils.training_settings import Settings, read_phases
 
@@ -86,9 +89,12 @@ def train(train_data: Path, dev_data: Path, config: Path, output: Path, *, bank:
         data |= {"augmentation": augmentation} if augmentation else {}
         earlier = {"previous": before, "teacher": settings.teacher_folder(before)}
         data |= {name: folder / "receipts" / "train.json" for name, folder in earlier.items() if folder}
+        if settings.auto_precision:
+            settings.set_precision(begun_precision(home) or "auto")
         is_last = home == output  # an earlier phase is done whatever becomes of the later ones' sections
         task = Task(home, "train", format=FORMAT, inputs=data | ({"config": config} if is_last else {}), dear=True,
-                    options=options if is_last else options | settings.sections, leaves=LEAVES)
+                    options=options if is_last else options | settings.sections, leaves=LEAVES,
+                    says_the_same={"config": lambda _, settings=settings, home=home: began_with(settings, home)})
         if task.is_done():
             counts = task.counts
         else:
@@ -121,7 +127,6 @@ def train_phase(settings: Settings, task: Task, data: dict[str, Path], train_dat
     """
     import torch
 
-    from utils.experiment import BEGUN, begin_experiment, write_first_weights
     from utils.processes import join_processes, rank_and_world, use_device
     from utils.trainer import Trainer
     from utils.training_start import length_of_training
@@ -129,6 +134,9 @@ def train_phase(settings: Settings, task: Task, data: dict[str, Path], train_dat
     use_device(device, num_threads)
     if not torch.distributed.is_initialized():
         join_processes(device)
+    settle_precision(settings, task.home, device)
+    if not settings.is_last:
+        task.options["training"] = settings.sections["training"]
     torch.manual_seed(seed)
     objective, dataset, validate, facts = assemble(settings, train_data, dev_data, bank, seed, device, root, before)
     try:
@@ -269,6 +277,30 @@ def resolved(settings: Settings, seed: int, num_speakers: int, train_data: Path)
 
     made = made_features(train_data) if takes_features(settings.sections["model"]) else None
     return settings.resolved(MODELS, LOSSES) | {"num_speakers": num_speakers, "seed": seed} | ({"features": made} if made else {})
+
+
+def began_with(settings: Settings, folder: Path) -> bool:
+    """Whether a training began with what the YAML says today, however it is written: values count, not comments or the order of lines.
+
+    Parameters
+    ----------
+    settings : Settings
+        Today's YAML, or a phase of it.
+    folder : path
+        Of the training.
+    """
+    if not (folder / BEGUN).exists():
+        return False
+    recorded = read_json_object(folder / BEGUN, mend="choose another --name, or move the folder away")["config"]
+    for section, options in settings.sections.items():
+        for key, value in (options or {}).items():
+            if not isinstance(value, dict | list) and recorded.get(section, {}).get(key) != value:
+                return False  # known without the registries, which import torch
+    from steps.losses import LOSSES
+    from steps.models import MODELS
+
+    now = settings.resolved(MODELS, LOSSES)
+    return not first_difference({section: recorded.get(section) for section in now}, now)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,8 @@ def compare_provenance(backend: str | Path, embeddings: str | Path) -> list[str]
         silent = backend if learned is None else embeddings
         raise UserError(f"{silent}/provenance.json is missing: nothing shows that {backend} was trained on embeddings like those of {embeddings}")
     learned, given = learned or {}, given or {}
-    facts = sorted((learned.keys() | given.keys()) - {"protocol", "compare"})  # the one is a name for what "crops" says in words
+    unlike = {"protocol", "compare", "training_precision"}  # the first names what "crops" says in words; the last is told by the digest of the model
+    facts = sorted((learned.keys() | given.keys()) - unlike)
     different = [key for key in facts if learned.get(key) != given.get(key)]
     for key in MUST_AGREE:
         if key in different:

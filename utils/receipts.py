@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,15 +111,17 @@ class Task:
         Patterns of files below home that the step may leave beside its outputs, or before its receipt: for `utils.plan_clean`.
     gathers : sequence of path
         Folders below which the step takes whatever is there: what is made there later is an input that it does not know yet.
+    says_the_same : mapping of str to callable
+        Of an input that has other bytes than the receipt records: called with the recorded content, tells whether it means the same all the same.
     """
 
     def __init__(self, home: Path, name: str, *, format: int, inputs: Mapping[str, Path], options: Mapping, job: str | None = None,
                  dear: bool = False, expected_bytes=None, expected_audio: tuple[int, float] | None = None, leaves: tuple[str, ...] = (),
-                 gathers: Sequence[Path] = ()):
+                 gathers: Sequence[Path] = (), says_the_same: Mapping[str, Callable[[str], bool]] | None = None):
         self.home, self.name, self.job, self.dear = Path(home), name, job, dear
         self.expected_bytes, self.expected_audio = expected_bytes, expected_audio
         part = "." + job.replace("/", "of") if job else ""
-        self.leaves, self.gathers = leaves, gathers
+        self.leaves, self.gathers, self.says_the_same = leaves, gathers, says_the_same or {}
         self.path = self.home / "receipts" / f"{name}{part}.json"
         self.inputs = {label: Path(path) for label, path in inputs.items()}
         self.format = format
@@ -185,8 +187,10 @@ class Task:
                          f"FORMAT of {self.name}: {receipt['format']} -> {self.format}")
         yield from changed_values("option", receipt["options"], self.options)
         for label in sorted(receipt["inputs"].keys() | self.inputs.keys()):
-            change = changed_input(label, receipt["inputs"].get(label), self.inputs.get(label))
-            if change:
+            recorded, path = receipt["inputs"].get(label), self.inputs.get(label)
+            change = changed_input(label, recorded, path)
+            can_be_asked = label in self.says_the_same and recorded and path and path.exists()
+            if change and not (can_be_asked and self.says_the_same[label](recorded["content"])):
                 yield change
 
     def finish(self, outputs: Iterable, counts: Mapping | None = None) -> dict:

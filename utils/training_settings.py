@@ -31,7 +31,8 @@ class TrainingOptions:
     average_checkpoints : int
         The final network is the mean of the weights of so many last checkpoints.
     precision : str
-        ``fp32``, or ``bf16`` for autocast (front ends and losses stay in float32).
+        ``fp32``; ``bf16`` for autocast (front ends and losses stay in float32); ``auto``: bf16 where the device multiplies it in hardware, else
+        fp32.  An experiment goes on in the one that it began with.
     """
 
     steps: int | None = None
@@ -40,7 +41,7 @@ class TrainingOptions:
     checkpoint_every_steps: int = 500
     log_every_steps: int = 10
     average_checkpoints: int = 1
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
 
     def __post_init__(self):
         if (self.steps is None) == (self.epochs is None):
@@ -130,6 +131,8 @@ class Settings:
         The file that stands in for the YAML's section.
     phase : Phase or None
         Which phase it is.
+    auto_precision : bool
+        Whether the YAML leaves the precision to the device.
     """
 
     path: Path
@@ -142,6 +145,21 @@ class Settings:
     teacher: TeacherOptions | None
     augmentation_path: Path | None = None
     phase: Phase | None = None
+    auto_precision: bool = False
+
+    def __post_init__(self):
+        self.auto_precision = self.training.precision == "auto"
+
+    def set_precision(self, precision: str) -> None:
+        """Put what ``auto`` stands for in its place.
+
+        Parameters
+        ----------
+        precision : str
+            ``fp32``, ``bf16``, or ``auto`` while it is not known.
+        """
+        self.training.precision = precision
+        self.sections["training"] = self.sections["training"] | {"precision": precision}
 
     def where(self, section: str) -> str:
         """File, phase and section, for messages."""

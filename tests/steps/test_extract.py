@@ -96,7 +96,7 @@ def test_provenance_names_the_model_and_how_the_audio_was_treated(corpus, experi
     facts = json.loads((embedded / "provenance.json").read_text())
     weights = load_checkpoint(experiment / "checkpoints" / "average.pt")["network"]
     assert facts == {"model": weights_digest(weights), "network": "ghostvlad", "sample_rate_hz": 16000, "crops": "whole utterances",
-                     "protocol": "whole",
+                     "protocol": "whole", "training_precision": "fp32",
                      "front_end": "Spectrogram(257 features, 16000 Hz, window 400, hop 160, normalisation frame)", "augmentation": "none",
                      "vad": "unknown"}
     embed(experiment, corpus / "dev", tmp_path / "untrained", checkpoint="step-0000000")
