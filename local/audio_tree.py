@@ -16,9 +16,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from utils.audio import UnreadableAudio, audio_info
+from utils.audio import audio_info
 from utils.cli import die_with_parent
-from utils.errors import UserError
+from utils.errors import UnreadableAudio, UserError
 from utils.files import atomic_write, read_lines
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".m4a")

@@ -4,14 +4,14 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from utils.audio import UnreadableAudio, audio_info
+from utils.audio import audio_info
 from utils.data_dir import DataDir, write_data_dir
-from utils.errors import UserError
+from utils.data_dir.ledger import UNREADABLE, Ledger
+from utils.errors import UnreadableAudio, UserError
 from utils.files import atomic_write
-from utils.ledger import UNREADABLE, Ledger
 from utils.receipts import Task
 
-MISSING = "missing"  # reason in the ledger, beside those of utils/ledger.py
+MISSING = "missing"  # reason in the ledger, beside those of utils/data_dir/ledger.py
 
 
 def read_protocol(path: Path) -> dict[str, str]:

@@ -12,19 +12,19 @@ from pathlib import Path
 
 from local.audio_tree import list_audio, listing_digest
 from local.corpus import path_from_checkout, require_files
-from local.folder_corpus import SETS, Corpus
-from local.folder_kaldi import file_of, kaldi_folders, read_kaldi
-from local.folder_measure import Measured, measure_corpus, refuse_many_unreadable
-from local.folder_preview import describe, describe_first, describe_sets
-from local.folder_table import read_table
-from local.folder_tree import SUFFIXES, read_tree
+from local.own.corpus import SETS, Corpus
+from local.own.kaldi import file_of, kaldi_folders, read_kaldi
+from local.own.measure import Measured, measure_corpus, refuse_many_unreadable
+from local.own.preview import describe, describe_first, describe_sets
+from local.own.table import read_table
+from local.own.tree import SUFFIXES, read_tree
 from local.prepare_noise import prepare_bank
 from local.speaker_split import split_speakers
 from utils.cli import run
 from utils.data_dir import subset_data_dir, write_data_dir
-from utils.data_dir_parse import lists_of
+from utils.data_dir.formats import lists_of
+from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION, Ledger
 from utils.errors import UserError
-from utils.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION, Ledger
 from utils.receipts import MODE, Task
 
 FORMAT = 1

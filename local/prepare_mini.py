@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from local import channels
-from local.espeak import Espeak
-from local.sentences import make_sentence
-from local.synthesis import SAMPLE_RATE_HZ, make_speakers, synthesise
+from local.mini import channels
+from local.mini.espeak import Espeak
+from local.mini.sentences import make_sentence
+from local.mini.synthesis import SAMPLE_RATE_HZ, make_speakers, synthesise
 from utils.archive import ArchiveWriter, read_scp
 from utils.audio import to_int16
 from utils.cli import die_with_parent, run

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local.audio_tree import ANY, list_audio
 from local.corpus import finish_data_dir, measure, path_from_checkout
-from local.folder_corpus import plain
+from local.own.corpus import plain
 from utils.cli import run
 from utils.data_dir import DataDir
 from utils.errors import UserError

@@ -17,10 +17,10 @@ from typing import Literal
 import numpy as np
 
 from local.corpus import path_from_checkout
-from local.vctk_tree import DEEPEST, folders_below
-from utils.audio import UnreadableAudio, audio_info, read_audio
+from local.vctk.tree import DEEPEST, folders_below
+from utils.audio import audio_info, read_audio
 from utils.cli import run
-from utils.errors import UserError
+from utils.errors import UnreadableAudio, UserError
 from utils.receipts import Task
 
 FORMAT = 1
@@ -184,8 +184,8 @@ def write_noises(task: Task, pairs: Mapping[str, Pair], use_of: Mapping[str, str
     """
     from utils.archive import read_scp
     from utils.data_dir import DataDir, write_data_dir
-    from utils.ledger import Ledger
-    from utils.packing import Packer
+    from utils.data_dir.ledger import Ledger
+    from utils.packed.packer import Packer
 
     rate = rate_of(pairs)
     packer = Packer(Differences(pairs, jobs), Ledger(task.home), rate)

@@ -12,8 +12,8 @@ from typing import Literal
 from local.audio_tree import durations
 from local.corpus import finish_data_dir, path_from_checkout
 from local.prepare_noisy_vctk import prepare_noisy_vctk
-from local.vctk_selection import Selection, choose
-from local.vctk_tree import Tree, read_speaker_info, read_tree
+from local.vctk.selection import Selection, choose
+from local.vctk.tree import Tree, read_speaker_info, read_tree
 from utils.cli import run
 from utils.data_dir import DataDir
 from utils.errors import UserError

@@ -9,16 +9,16 @@ from typing import Literal
 
 from local.audio_tree import durations, list_audio, listing_digest
 from local.corpus import path_from_checkout
-from local.voices_lists import Located, locate, read_keys
-from local.voices_names import CONDITIONS, stem_of
-from local.voices_protocol import Listed, read_listed, refuse_wrong_keys
+from local.voices.lists import Located, locate, read_keys
+from local.voices.names import CONDITIONS, stem_of
+from local.voices.protocol import Listed, read_listed, refuse_wrong_keys
 from utils.cli import run
 from utils.data_dir import DataDir, write_data_dir
+from utils.data_dir.ledger import UNREADABLE, Ledger
+from utils.data_dir.trial_list import Trials, lines_left_out
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.ledger import UNREADABLE, Ledger
 from utils.receipts import Task
-from utils.trial_lists import Trials, lines_left_out
 
 FORMAT = 1
 SUFFIXES = (".wav", ".flac")

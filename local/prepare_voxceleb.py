@@ -11,9 +11,9 @@ from typing import Literal
 
 from local.corpus import path_from_checkout
 from local.prepare_noise import prepare_bank
-from local.voxceleb_lists import LISTS, refuse_heard
-from local.voxceleb_meta import Speakers, find_file, read_speakers
-from local.voxceleb_trees import find_utterances, speaker_folders
+from local.voxceleb.lists import LISTS, refuse_heard
+from local.voxceleb.meta import Speakers, find_file, read_speakers
+from local.voxceleb.trees import find_utterances, speaker_folders
 from utils.cli import run
 from utils.errors import UserError
 from utils.receipts import Task
@@ -89,7 +89,7 @@ def prepare_voxceleb(
               for name, path in paths.items()}
     pending = {name: task for name, task in tasks.items() if not task.is_done()}
     if pending:
-        from local.voxceleb_making import Choice, make_sets
+        from local.voxceleb.directories import Choice, make_sets
 
         choice = Choice(TRAINING[training], train_list, dev_speakers, seed, allow_incomplete, allow_leakage, jobs)
         make_sets(pending, output, used, speakers, paths, choice)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from utils.trial_pairs import Pairs, Sides, sorted_trials
+from utils.trials.pairs import Pairs, Sides, sorted_trials
 
 IMPOSTORS_PER_TARGET = 10
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from utils.cli import run
 from utils.errors import UserError
 from utils.receipts import Task
-from utils.scores import receipt_of, write_scores
+from utils.scoring.score_files import receipt_of, write_scores
 
 FORMAT = 1
 
@@ -46,7 +46,7 @@ def apply_calibration(calibration: Path, scores: list[Path], data: Path, output:
     UserError
         Other systems or measures than it was trained with, or speakers that it was trained on.
     """
-    from utils.calibration_files import measures_of, systems_of
+    from utils.scoring.calibration_files import measures_of, systems_of
 
     systems, qualities, listed = systems_of(scores), measures_of(measures or []), enroll_spk2utt or data / "enroll.spk2utt"
     inputs = {"calibration": calibration / "receipts" / "calibrate.json", "utt2spk": data / "utt2spk"}
@@ -56,9 +56,9 @@ def apply_calibration(calibration: Path, scores: list[Path], data: Path, output:
     task = Task(output.parent, receipt_of(output).stem, format=FORMAT, inputs=inputs, options={"allow_leakage": allow_leakage})
     if task.is_done():
         return task.counts
-    from utils.calibration_files import facts_of, read_calibration, same_pairs, trial_features
-    from utils.leakage import refuse_leakage
-    from utils.trial_speakers import models_of, speakers_of_sides
+    from utils.scoring.calibration_files import facts_of, read_calibration, same_pairs, trial_features
+    from utils.trials.leakage import refuse_leakage
+    from utils.trials.speakers import models_of, speakers_of_sides
 
     learned = read_calibration(calibration)
     refuse_other_systems(calibration, learned, systems, qualities)
@@ -90,7 +90,7 @@ def refuse_other_systems(calibration: Path, learned: Mapping, systems: Mapping[s
     UserError
         Names differ, or scores were made by another back end or with other options.
     """
-    from utils.calibration_files import made_with
+    from utils.scoring.calibration_files import made_with
 
     for what, here in (("systems", systems), ("measures", measures)):
         if list(here) != learned[what]:

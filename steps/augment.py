@@ -6,8 +6,8 @@
 from pathlib import Path
 
 from utils.cli import run
+from utils.data_dir.ledger import MAX_UNREADABLE_FRACTION
 from utils.errors import UserError
-from utils.ledger import MAX_UNREADABLE_FRACTION
 from utils.receipts import Task, data_dir_inputs
 
 FORMAT = 1
@@ -55,10 +55,10 @@ def augment(bank: Path, *, noise: Path | None = None, rirs: Path | None = None, 
     if task.is_done():
         return task.counts
     from utils.audio import UtteranceReader
-    from utils.augmentation_signal import align_response
+    from utils.augmentation.signal import align_response
     from utils.data_dir import read_data_dir, write_map
-    from utils.ledger import Ledger
-    from utils.packing import Packer
+    from utils.data_dir.ledger import Ledger
+    from utils.packed.packer import Packer
 
     outputs, counts = [], {}
     for kind, source in sources.items():

@@ -8,7 +8,7 @@ The folder is a data directory when steps.collect_copies has merged the parts.  
 
 from pathlib import Path
 
-from utils.augmentation import Augmenter, resolved_augmentation
+from utils.augmentation.augmenter import Augmenter, resolved_augmentation
 from utils.cli import run
 from utils.config import make, read_yaml
 from utils.errors import UserError
@@ -72,12 +72,12 @@ def augment_copies(packed: Path, bank: Path, policy: Path, output: Path, *, copi
                 expected_bytes=lambda: forecast_bytes(packed, len(policies), job))
     if task.is_done():
         return task.counts
-    from utils.augmentation_record import NOTHING
-    from utils.augmented_copies import CopyMaker
+    from utils.augmentation.copies import CopyMaker
+    from utils.augmentation.record import NOTHING
     from utils.data_dir import job_utterances, read_map, write_map
-    from utils.ledger import Ledger
-    from utils.packed import PackedReader
-    from utils.packing import Packer
+    from utils.data_dir.ledger import Ledger
+    from utils.packed.packer import Packer
+    from utils.packed.reader import PackedReader
 
     wav_scp, utt2spk = read_map(packed / "wav.scp"), read_map(packed / "utt2spk")
     reader = PackedReader(wav_scp, read_map(packed / "utt2num_samples"))
@@ -108,7 +108,7 @@ def read_policies(policy: Path, copies: int, suffix: str, one_copy_per_transform
     UserError
         As of `augment_copies`.
     """
-    from utils.augmented_copies import policies_of_copies
+    from utils.augmentation.copies import policies_of_copies
 
     section = read_yaml(policy)
     make(Augmenter, section, str(policy))

@@ -15,7 +15,7 @@ from utils.cli import run
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import Task
-from utils.scores import receipt_of
+from utils.scoring.score_files import receipt_of
 
 FORMAT = 1
 FEW_SPEAKERS = 30  # of the trials: with fewer, the map depends on who they happen to be
@@ -55,7 +55,7 @@ def calibrate(scores: list[Path], data: Path, output: Path, *, trials: Path | No
     UserError
         Trials without scores, of one class, or of nobody; a system whose targets score lower than its non-targets.
     """
-    from utils.calibration_files import measures_of, systems_of
+    from utils.scoring.calibration_files import measures_of, systems_of
 
     trials, listed = trials or data / "trials", enroll_spk2utt or data / "enroll.spk2utt"
     systems, qualities, combine = systems_of(scores), measures_of(measures or []), list(combine or ["min", "max"])
@@ -65,9 +65,9 @@ def calibrate(scores: list[Path], data: Path, output: Path, *, trials: Path | No
     task = Task(output, "calibrate", format=FORMAT, inputs=inputs, options={"p_target": p_target, **({"combine": combine} if qualities else {})})
     if task.is_done():
         return task.counts
-    from utils.calibration_files import facts_of, made_with, trial_features
     from utils.data_dir import read_trials
-    from utils.trial_speakers import models_of, speakers_of_sides
+    from utils.scoring.calibration_files import facts_of, made_with, trial_features
+    from utils.trials.speakers import models_of, speakers_of_sides
 
     enrol, test, is_target = read_trials(trials)
     names, features = trial_features(systems, qualities, combine, enrol, test, models_of(data, enroll_spk2utt), trials)
@@ -110,8 +110,8 @@ def trained(names: list[str], features: np.ndarray, is_target: np.ndarray, p_tar
     UserError
         Nothing can be learned from them.
     """
-    from utils.calibration import cross_entropy, is_separable, train_calibration
-    from utils.metrics_llr import min_cllr
+    from utils.metrics.llr import min_cllr
+    from utils.scoring.calibration import cross_entropy, is_separable, train_calibration
 
     flat = np.flatnonzero(np.ptp(features, axis=0) == 0)
     if len(flat):

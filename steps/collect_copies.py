@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 
 from utils.cli import run
-from utils.data_dir_parse import lists_of
-from utils.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
-from utils.packed_facts import COPIES, cut_of, vad_of
-from utils.parts import Parts, part_receipts
+from utils.data_dir.formats import lists_of
+from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
+from utils.packed.facts import COPIES, cut_of, vad_of
 from utils.receipts import Task, data_dir_inputs, read_receipt
+from utils.receipts.job_parts import Parts, part_receipts
 
 FORMAT = 1
 
@@ -55,10 +55,10 @@ def collect_copies(packed: Path, output: Path, *, jobs: int = 1, include_origina
                          "max_policy_fraction": max_policy_fraction})
     if task.is_done():
         return task.counts
-    from utils.augmented_copies import copied_lists
+    from utils.augmentation.copies import copied_lists
     from utils.data_dir import read_data_dir, write_data_dir
+    from utils.data_dir.ledger import Ledger
     from utils.files import atomic_write
-    from utils.ledger import Ledger
 
     parts, source = Parts(output, receipts), read_data_dir(packed)
     ledger = Ledger(output)

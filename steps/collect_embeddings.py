@@ -8,8 +8,8 @@ from pathlib import Path
 from utils.cli import run
 from utils.errors import UserError
 from utils.files import atomic_write, read_json_object
-from utils.parts import Parts, part_receipts
 from utils.receipts import Task, data_dir_inputs
+from utils.receipts.job_parts import Parts, part_receipts
 
 FORMAT = 1
 
@@ -43,9 +43,9 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
     if task.is_done():
         return task.counts
     from utils.data_dir import read_map
-    from utils.embedding_output import finish_embeddings
-    from utils.embedding_rows import read_embeddings, vectors_of
-    from utils.embeddings import refuse_not_finite
+    from utils.embeddings.folders import refuse_not_finite
+    from utils.embeddings.output import finish_embeddings
+    from utils.embeddings.rows import read_embeddings, vectors_of
 
     parts = Parts(output, receipts)
     with atomic_write(output / "xvector.scp") as file:

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 from utils.cli import run
+from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
-from utils.parts import Parts, part_receipts
 from utils.receipts import Task, data_dir_inputs
+from utils.receipts.job_parts import Parts, part_receipts
 
 FORMAT = 1
 
@@ -52,7 +52,7 @@ def collect_feats(data: Path, *, jobs: int = 1, max_unreadable_fraction: float =
     if task.is_done():
         return task.counts
     from utils.data_dir import read_map, write_map
-    from utils.ledger import Ledger, utterances_in_trials
+    from utils.data_dir.ledger import Ledger, utterances_in_trials
 
     parts = Parts(home, receipts)
     feats_scp = parts.table("scp")

@@ -6,10 +6,10 @@
 from pathlib import Path
 
 from utils.cli import run
-from utils.data_dir_parse import lists_of
-from utils.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
-from utils.parts import Parts, part_receipts
+from utils.data_dir.formats import lists_of
+from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
 from utils.receipts import Task, data_dir_inputs
+from utils.receipts.job_parts import Parts, part_receipts
 
 FORMAT = 1
 
@@ -54,10 +54,10 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
     if task.is_done():
         return task.counts
     from utils.data_dir import read_data_dir, subset_data_dir, write_data_dir
+    from utils.data_dir.ledger import FATES_OF_PIECES, Ledger, lost_trials_of, utterances_in_trials
+    from utils.data_dir.trial_list import lines_left_out
     from utils.files import atomic_write
-    from utils.ledger import FATES_OF_PIECES, Ledger, lost_trials_of, utterances_in_trials
-    from utils.packing import packed_lists
-    from utils.trial_lists import lines_left_out
+    from utils.packed.packer import packed_lists
 
     parts, source = Parts(packed, receipts), read_data_dir(data, allow_pipes=True)
     wav_scp, num_samples = parts.table("scp"), {utterance: int(number) for utterance, number in parts.table("num_samples").items()}

@@ -6,9 +6,9 @@
 from pathlib import Path
 
 from utils.cli import run
-from utils.ledger import MAX_UNREADABLE_FRACTION
-from utils.parts import Parts, part_receipts
+from utils.data_dir.ledger import MAX_UNREADABLE_FRACTION
 from utils.receipts import Task, data_dir_inputs
+from utils.receipts.job_parts import Parts, part_receipts
 
 FORMAT = 2
 
@@ -48,8 +48,8 @@ def collect_vad(data: Path, *, jobs: int = 1, max_unreadable_fraction: float = M
     if task.is_done():
         return task.counts
     from utils.data_dir import read_map, write_map
-    from utils.ledger import Ledger, utterances_in_trials
-    from utils.vad_output import speech_summary, summary_lines
+    from utils.data_dir.ledger import Ledger, utterances_in_trials
+    from utils.vad.segments import speech_summary, summary_lines
 
     parts = Parts(home, receipts)
     decisions = parts.table("scp")

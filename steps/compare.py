@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from utils.cli import run
-from utils.comparison import SIGNIFICANT, differences_of, differences_part, sentence
 from utils.errors import UserError
-from utils.evaluation import Drawing, Figures, curves_of, drawing_of, rows_of
+from utils.evaluation.comparison import SIGNIFICANT, differences_of, differences_part, sentence
+from utils.evaluation.results import leaks_of, markdown_table, read_entries, text_table, write_json
+from utils.evaluation.rows import Drawing, Figures, curves_of, drawing_of, rows_of
+from utils.evaluation.sets import System, TrialSet, inputs_of_sets, label_of, pooled_set, read_system, read_test_set, score_files
 from utils.files import atomic_write
 from utils.receipts import MODE, Task
-from utils.report_page import page
-from utils.report_results import sections_of_sets, sound_folders
-from utils.report_trials import Players, Sounds
-from utils.result_rows import leaks_of, markdown_table, read_entries, text_table, write_json
-from utils.scores import receipt_of
-from utils.trial_sets import System, TrialSet, inputs_of_sets, label_of, pooled_set, read_system, read_test_set, score_files
+from utils.report.page import page
+from utils.report.results import sections_of_sets, sound_folders
+from utils.report.trials import Players, Sounds
+from utils.scoring.score_files import receipt_of
 
 FORMAT = 2
 SUBTITLE = "Speaker verification systems on the same trials: error rates, their intervals, and which differences are more than chance."

@@ -49,7 +49,8 @@ def compute_vad(data: Path, *, config: Path | None = None, top_db: float | None 
     UserError
         An utterance of the trials is unreadable, or the detector's package cannot be loaded.
     """
-    from utils.vad import make_vad, runs
+    from utils.vad.base import runs
+    from utils.vad.registry import make_vad
 
     detector, options = make_vad(config, {} if top_db is None else {"top_db": top_db})
     home, part = data / "vad", job.partition("/")[0]
@@ -60,11 +61,12 @@ def compute_vad(data: Path, *, config: Path | None = None, top_db: float | None 
     import numpy as np
 
     from utils.archive import ArchiveWriter
-    from utils.audio import UnreadableAudio, UtteranceReader
+    from utils.audio import UtteranceReader
     from utils.data_dir import job_utterances, read_data_dir, write_map
+    from utils.data_dir.ledger import UNREADABLE, Ledger, utterances_in_trials
+    from utils.errors import UnreadableAudio
     from utils.files import atomic_write
-    from utils.ledger import UNREADABLE, Ledger, utterances_in_trials
-    from utils.vad_output import segment_lines
+    from utils.vad.segments import segment_lines
 
     lists = read_data_dir(data, allow_pipes=allow_pipes)
     reader = UtteranceReader(lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel)

@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 
 from utils.cli import run
+from utils.data_dir.ledger import lost_trials_of
 from utils.errors import UserError
-from utils.ledger import lost_trials_of
-from utils.packed_facts import write_sound_facts
+from utils.packed.facts import write_sound_facts
 from utils.receipts import Task, data_dir_inputs
 
 FORMAT = 1
@@ -42,7 +42,7 @@ def cut_audio(packed: Path, output: Path, *, seconds: float = 2.0, repeat_short:
     UserError
         A length of no sample.
     """
-    from utils.data_dir_parse import lists_of
+    from utils.data_dir.formats import lists_of
 
     lists = lists_of(packed)
     task = Task(output, "made", format=FORMAT, inputs=data_dir_inputs(packed, "wav.scp", *lists), dear=True,
@@ -55,8 +55,8 @@ def cut_audio(packed: Path, output: Path, *, seconds: float = 2.0, repeat_short:
     from utils.audio import to_int16
     from utils.data_dir import read_data_dir, write_data_dir
     from utils.files import atomic_write
-    from utils.packed import PackedReader
-    from utils.packing import packed_lists
+    from utils.packed.packer import packed_lists
+    from utils.packed.reader import PackedReader
 
     source = read_data_dir(packed)
     reader = PackedReader(source.wav_scp, source.maps["utt2num_samples"])

@@ -10,7 +10,7 @@ from utils.cli import run
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import Task, read_receipt
-from utils.scores import read_scores, receipt_of
+from utils.scoring.score_files import read_scores, receipt_of
 
 FORMAT = 1
 
@@ -47,7 +47,7 @@ def decide(scores: Path, output: Path, *, p_target: float = 0.01, c_miss: float 
                 options={"p_target": p_target, "c_miss": c_miss, "c_fa": c_fa})
     if task.is_done():
         return task.counts
-    from utils.metrics_llr import bayes_threshold
+    from utils.metrics.llr import bayes_threshold
 
     declared = read_receipt(receipt_of(scores))["counts"]
     if declared.get("llr") is not True:

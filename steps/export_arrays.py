@@ -7,8 +7,8 @@
 from pathlib import Path
 
 from utils.cli import run
-from utils.embedding_arrays import kind_of
-from utils.embeddings import embeddings_inputs
+from utils.embeddings.export import kind_of
+from utils.embeddings.folders import embeddings_inputs
 from utils.receipts import Task
 
 FORMAT = 1
@@ -45,10 +45,10 @@ def export_arrays(embeddings: Path, output: Path, *, utt2spk: Path | None = None
         return task.counts
     import numpy as np
 
-    from utils.embedding_arrays import write_arrays
-    from utils.embedding_rows import read_embeddings
-    from utils.embeddings import speakers_of
-    from utils.provenance import read_provenance
+    from utils.embeddings.export import write_arrays
+    from utils.embeddings.folders import speakers_of
+    from utils.embeddings.provenance import read_provenance
+    from utils.embeddings.rows import read_embeddings
 
     keys, vectors = read_embeddings(embeddings)
     arrays = {"utterances": np.array(keys), "embeddings": vectors} | ({"speakers": np.array(speakers_of(keys, utt2spk))} if utt2spk else {})

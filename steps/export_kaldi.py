@@ -14,7 +14,7 @@ from utils.cli import run
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import MODE, Task
-from utils.scores import receipt_of
+from utils.scoring.score_files import receipt_of
 
 FORMAT = 1
 LISTS = ("utt2spk", "spk2utt", "trials", "enroll.spk2utt")
@@ -143,7 +143,7 @@ def write_set(folder: Path, output: Path, counts: dict, name: str, listed: str) 
     list
         What was written, for the receipt.
     """
-    from utils.kaldi_folders import copy_vectors, own_vectors
+    from utils.embeddings.kaldi_folders import copy_vectors, own_vectors
 
     written = []
     for kind in ("xvector", "spk_xvector"):
@@ -182,8 +182,8 @@ def write_back_end(trained: Path, output: Path, train_set: str, start: str, sets
         Kaldi has no program for the back end.
     """
     from steps.backends import FAMILIES
-    from utils.backend_files import read_backend, read_declared
     from utils.data_dir import read_trials
+    from utils.scoring.backend_files import read_backend, read_declared
 
     declared = read_declared(trained)
     options, folder = declared["options"], output / f"xvectors_{train_set}"
@@ -213,10 +213,10 @@ def scoring_lines(output: Path, name: str, train_set: str, start: str, enrol: se
     enrol : set of str
         Enrolment sides: utterances, speakers, or models of ``enroll.spk2utt``.
     options, stages
-        As of `utils.kaldi_commands.scoring_command`.
+        As of `utils.scoring.kaldi_commands.scoring_command`.
     """
     from utils.archive import read_scp
-    from utils.kaldi_commands import scoring_command
+    from utils.scoring.kaldi_commands import scoring_command
 
     folder, lists = os.path.join(start, f"xvectors_{name}"), os.path.join(start, "data", name)
     test, lines, num_utts = f"scp:{folder}/xvector.scp", [], None

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
 from utils.config import read_yaml
+from utils.embeddings.inputs import network_inputs
+from utils.embeddings.protocol_base import Protocol
+from utils.embeddings.protocols import natural_protocol, read_protocol
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.network_inputs import network_inputs
-from utils.packed_facts import augmentation_of, cut_of, vad_of
-from utils.protocols import Protocol, natural_protocol, read_protocol
+from utils.packed.facts import augmentation_of, cut_of, vad_of
 from utils.receipts import Task
 
 if TYPE_CHECKING:
     from steps.models import EmbeddingNetwork
-    from utils.features import FrontEnd
+    from utils.features.base import FrontEnd
 
 FORMAT = 1
 
@@ -99,9 +100,9 @@ def extract_set(experiment: Path, data: Path, output: Path, chosen: tuple[Protoc
 
     from utils.archive import ArchiveWriter
     from utils.data_dir import job_utterances
-    from utils.inference import embed_utterances
-    from utils.network_inputs import open_inputs
-    from utils.processes import use_device
+    from utils.embeddings.inference import embed_utterances
+    from utils.embeddings.inputs import open_inputs
+    from utils.torch_device import use_device
 
     use_device(device, num_threads)
     torch.backends.cudnn.allow_tf32 = False  # with its 10 bits the embedding of an utterance depends on its batch mates
@@ -139,8 +140,8 @@ def load_network(experiment: Path, checkpoint: str) -> tuple["EmbeddingNetwork",
         Weights and configuration do not fit.
     """
     from steps.models import MODELS
-    from utils.checkpoints import load_checkpoint, weights_digest
     from utils.config import build
+    from utils.training.checkpoints import load_checkpoint, weights_digest
 
     config = read_yaml(experiment / "config.yaml")
     network = build(MODELS, config["model"], f"{experiment}/config.yaml: model")
@@ -173,8 +174,8 @@ def origin(data: Path, front_end: "FrontEnd", experiment: Path) -> dict:
     UserError
         The features are others than those that the network was trained on.
     """
-    from utils.features import Precomputed
-    from utils.network_inputs import compare_features
+    from utils.embeddings.inputs import compare_features
+    from utils.features.precomputed import Precomputed
 
     if not isinstance(front_end, Precomputed):
         return {"vad": vad_of(data), "augmentation": augmentation_of(data)}

@@ -64,8 +64,8 @@ def channel_stats_of_set(data: Path, output: Path, margin_seconds: float) -> dic
     task = Task(output, "collect_embeddings", format=FORMAT, inputs=inputs, options={"embedding": "channel_stats", "margin_seconds": margin_seconds})
     if task.is_done():
         return task.counts
-    from utils.features import KaldiFbank
-    from utils.statistics import extract_statistics
+    from utils.embeddings.baselines import extract_statistics
+    from utils.features.kaldi import KaldiFbank
 
     front_end = KaldiFbank(sample_rate_hz=16000, num_mel_bins=30)
     provenance = {"model": "channel_stats", "front_end": "KaldiFbank: 30 mel bins", "sample_rate_hz": front_end.sample_rate_hz,

@@ -54,8 +54,8 @@ def mfcc_stats_of_set(data: Path, output: Path) -> dict:
     task = Task(output, "collect_embeddings", format=FORMAT, inputs=inputs, options={"embedding": "mfcc_stats"})
     if task.is_done():
         return task.counts
-    from utils.features import KaldiMfcc
-    from utils.statistics import extract_statistics
+    from utils.embeddings.baselines import extract_statistics
+    from utils.features.kaldi import KaldiMfcc
 
     front_end = KaldiMfcc(sample_rate_hz=16000, num_mel_bins=30, num_ceps=30, high_freq_hz=0.0, snip_edges=True)
     provenance = {"model": "mfcc_stats", "front_end": "KaldiMfcc: 30 mel bins, 30 coefficients", "sample_rate_hz": front_end.sample_rate_hz,

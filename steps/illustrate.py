@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.audio import Channel
-from utils.augmentation import resolved_augmentation
+from utils.augmentation.augmenter import resolved_augmentation
 from utils.cli import run
 from utils.config import read_yaml
-from utils.crop_options import resolved_crops
 from utils.errors import UserError
-from utils.experiment import first_difference
 from utils.files import atomic_write
 from utils.receipts import MODE, Task, data_dir_inputs, read_receipt
-from utils.training_settings import Settings, read_settings
+from utils.training.crops import resolved_crops
+from utils.training.experiment import first_difference
+from utils.training.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from utils.audio import UtteranceReader
-    from utils.augmentation import Augmenter
-    from utils.packed import PackedReader
+    from utils.augmentation.augmenter import Augmenter
+    from utils.packed.reader import PackedReader
 
 FORMAT = 1
 LONGEST_SECONDS = 30  # longer utterances make no legible picture: they are drawn only where all are longer
@@ -91,7 +91,7 @@ def illustrate(data: Path, packed: Path, config: Path, output: Path, *, bank: Pa
         return task.counts
     from utils.audio import UtteranceReader
     from utils.data_dir import read_data_dir
-    from utils.packed import PackedReader
+    from utils.packed.reader import PackedReader
 
     sources, lists = read_data_dir(data, allow_pipes=allow_pipes), read_data_dir(packed)
     reader = UtteranceReader(sources.wav_scp, sources.segments, allow_pipes=allow_pipes, root=root, channel=channel)
@@ -179,8 +179,8 @@ def draw_speech(reader: "UtteranceReader", utterance: str, decisions: str) -> tu
         Its entry in vad.scp.
     """
     from utils.archive import read_vector
-    from utils.pictures import speech_picture
-    from utils.vad_base import FRAMES_PER_SECOND
+    from utils.report.pictures import speech_picture
+    from utils.vad.base import FRAMES_PER_SECOND
 
     samples, sample_rate_hz = reader.read(utterance)
     speech = read_vector(decisions, key=utterance) > 0
@@ -209,8 +209,8 @@ def draw_crop(crops: "PackedReader", index: int, utterance: str, augmenter: "Aug
     """
     import numpy as np
 
-    from utils.augmentation_words import describe_all
-    from utils.pictures import spectrogram, spectrogram_picture
+    from utils.augmentation.words import describe_all
+    from utils.report.pictures import spectrogram, spectrogram_picture
 
     rng, rate, available = np.random.default_rng([seed, *utterance.encode()]), crops.sample_rate_hz, int(crops.num_samples[index])
     for _ in range(MOST_DRAWS):

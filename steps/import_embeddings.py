@@ -3,7 +3,7 @@
     python -m steps.import_embeddings TTA_vox1_eval.pk exp/rawnet2/embeddings/vox1_eval --kind rawnet2_tta --model rawnet2
     python -m steps.import_embeddings test.npz exp/y/embeddings/test --kind arrays --utt2spk data/full/test/utt2spk
 
-A pickle is read without running anything of it (utils/unpickle.py).
+A pickle is read without running anything of it (utils/foreign/unpickle.py).
 """
 
 from collections.abc import Mapping
@@ -81,10 +81,10 @@ def read_source(source: Path, kind: str) -> tuple[object, dict]:
         As of `import_embeddings`.
     """
     if kind != "arrays":
-        from utils.unpickle import unpickle
+        from utils.foreign.unpickle import unpickle
 
         return unpickle(source), {}
-    from utils.embedding_arrays import read_arrays
+    from utils.embeddings.export import read_arrays
 
     arrays, facts = read_arrays(source)
     keys = arrays["utterances"].tolist()
@@ -142,10 +142,10 @@ def write_folder(task: Task, vectors: Mapping, source: Path, kind: str, names: P
 
     from utils.archive import ArchiveWriter
     from utils.data_dir import read_map
-    from utils.embedding_output import finish_embeddings
-    from utils.embeddings import refuse_not_finite
+    from utils.embeddings.folders import refuse_not_finite
+    from utils.embeddings.output import finish_embeddings
     from utils.files import sha256_of
-    from utils.voxceleb_names import listed, read_meta, utterance_ids
+    from utils.trials.voxceleb_names import listed, read_meta, utterance_ids
 
     if kind in WITH_SPEAKERS:
         speakers = read_map(names)

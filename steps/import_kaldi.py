@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from utils.cli import run
+from utils.embeddings.kaldi_folders import backend_files, find_sets, model_of
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.kaldi_folders import backend_files, find_sets, model_of
 from utils.receipts import Task
 
 FORMAT = 1
@@ -106,7 +106,7 @@ def import_set(folder: Path, kind: str, output: Path, archives: str, root: Path,
     task = Task(output, "collect_embeddings", format=FORMAT, inputs=inputs, options=options)
     if task.is_done():
         return task
-    from utils.kaldi_folders import copy_counts, copy_vectors, listed_vectors
+    from utils.embeddings.kaldi_folders import copy_counts, copy_vectors, listed_vectors
 
     paths = "beside" if archives == "beside" else "kept"
     writer, vector, keys = copy_vectors(listed_vectors(folder / f"{kind}.scp", paths, root), output / "xvector.scp")
@@ -171,8 +171,8 @@ def import_backend(files: Mapping[str, Path], options: dict, output: Path, dimen
     from steps.backends import FAMILIES
     from steps.backends.plda import smoothed
     from utils.archive import read_matrix, read_vector
-    from utils.backend_files import build_backend, write_backend
-    from utils.plda_file import read_plda
+    from utils.archive.plda import read_plda
+    from utils.scoring.backend_files import build_backend, write_backend
 
     task = Task(output, "train_backend", format=FORMAT, inputs=files, options={"imported": "kaldi", **options, **facts})
     if task.is_done():
@@ -210,7 +210,7 @@ def refuse_other_dimensions(files: Mapping[str, Path], parts: Mapping, dimension
     UserError
         A set has others.
     """
-    from utils.backend_files import sizes_taken
+    from utils.scoring.backend_files import sizes_taken
 
     first, takes = sizes_taken(parts)
     for name, dimension in dimensions.items():

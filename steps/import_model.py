@@ -3,7 +3,7 @@
     python -m steps.import_model rawnet2_best_weights.pt exp/rawnet2_published --kind rawnet2_original
 
 Every tensor of the file is used, or the import fails and names the rest; the file is read without running anything of it.  Which tensor is which
-stands in utils/model_imports/<kind>.yaml.
+stands in utils/foreign/<kind>.yaml.
 """
 
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
 from utils.errors import UserError
-from utils.model_imports.tables import Kind, Table, kinds_of, read_table
-from utils.model_imports.tensor_bundle import bundle_files
+from utils.foreign.tables import Kind, Table, kinds_of, read_table
+from utils.foreign.tensorflow import bundle_files
 from utils.receipts import MODE, Task
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-    from utils.model_imports.state import Sorted
+    from utils.foreign.assign import Sorted
 
 FORMAT = 1
 
@@ -64,9 +64,9 @@ def import_model(source: Path, output: Path, *, kind: Kind, config: Path | None 
                 options={"imported": kind, "rows": rows})  # named as the step that else makes an experiment: steps.extract asks for its receipt
     if task.is_done():
         return task.counts
-    from utils.checkpoints import save_checkpoint
-    from utils.experiment import BEGUN, begin_experiment
     from utils.files import sha256_of
+    from utils.training.checkpoints import save_checkpoint
+    from utils.training.experiment import BEGUN, begin_experiment
 
     tensors = reader_of(container)(source)
     name, found = choose(tensors, tables, source)
@@ -92,9 +92,9 @@ def reader_of(container: str) -> "Callable[[Path], dict[str, np.ndarray]]":
     container : str
         ``torch``, ``keras`` or ``tensor_bundle``.
     """
-    from utils.model_imports.keras_file import read_keras
-    from utils.model_imports.tensor_bundle import read_bundle
-    from utils.model_imports.torch_file import read_torch
+    from utils.foreign.keras import read_keras
+    from utils.foreign.tensorflow import read_bundle
+    from utils.foreign.torch_state import read_torch
 
     return {"torch": read_torch, "keras": read_keras, "tensor_bundle": read_bundle}[container]
 
@@ -116,7 +116,7 @@ def choose(tensors: "dict[str, np.ndarray]", tables: dict[str, Table], source: P
     UserError
         It has keys of none of them.
     """
-    from utils.model_imports.state import sort_keys
+    from utils.foreign.assign import sort_keys
 
     found = {name: sort_keys(tensors, table, source) for name, table in tables.items()}
     name = min(found, key=lambda name: len(found[name].unknown))
@@ -154,7 +154,7 @@ def load(tensors: "dict[str, np.ndarray]", found: "Sorted", table: Table, config
 
     from steps.models import MODELS
     from utils.config import build, read_yaml, resolved_options
-    from utils.model_imports.state import translate
+    from utils.foreign.assign import translate
 
     given, where = read_yaml(config).get("model") if config else table.model, f"{config}: model"
     if not isinstance(given, dict) or given.get("name") != table.model["name"]:
@@ -187,7 +187,7 @@ def load_loss(tensors: "dict[str, np.ndarray]", found: "Sorted", embedding_dim: 
 
     from steps.losses import LOSSES
     from utils.config import build, resolved_options
-    from utils.model_imports.state import translate
+    from utils.foreign.assign import translate
 
     weights = [tensors[key] for key, match in found.loss.items() if any(name.endswith("weight_NE") for name in match.ours)]
     num_speakers = next((size for weight in weights for size in weight.shape if size != embedding_dim), embedding_dim) if weights else 0

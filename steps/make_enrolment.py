@@ -10,7 +10,7 @@ from pathlib import Path
 
 from utils.cli import run
 from utils.errors import UserError
-from utils.packed_facts import WATERMARKS, write_sound_facts
+from utils.packed.facts import WATERMARKS, write_sound_facts
 from utils.receipts import Task, data_dir_inputs
 
 FORMAT = 1
@@ -35,7 +35,7 @@ def make_enrolment(data: Path, output: Path, *, enrol_utterances: int = 5, test_
     seed : int
         Of the draws, 0 or more.
     design : path or None
-        YAML that says which utterances enrol and which test, and what has to be said beside every figure; see `utils.enrolment.TrialDesign`.
+        YAML that says which utterances enrol and which test, and what has to be said beside every figure; see `utils.trials.enrolment.TrialDesign`.
     single : bool
         Every utterance enrols by itself: trials that validation can score.
 
@@ -50,8 +50,8 @@ def make_enrolment(data: Path, output: Path, *, enrol_utterances: int = 5, test_
         Too few speakers have utterances enough.
     """
     from utils.config import make, read_yaml
-    from utils.data_dir_parse import lists_of
-    from utils.enrolment import TrialDesign
+    from utils.data_dir.formats import lists_of
+    from utils.trials.enrolment import TrialDesign
 
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
@@ -62,8 +62,8 @@ def make_enrolment(data: Path, output: Path, *, enrol_utterances: int = 5, test_
     if task.is_done():
         return task.counts
     from utils.data_dir import read_data_dir, subset_data_dir, write_data_dir
-    from utils.enrolment import enrol_and_verify, may_enrol_and_test, single_trials
     from utils.files import atomic_write
+    from utils.trials.enrolment import enrol_and_verify, may_enrol_and_test, single_trials
 
     source = read_data_dir(data)
     if chosen.apart_by and chosen.apart_by not in source.maps:

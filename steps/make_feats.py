@@ -65,11 +65,12 @@ def make_feats(data: Path, config: Path, *, compress: bool = False, device: Lite
     if task.is_done():
         return task.counts
     from utils.archive import ArchiveWriter
-    from utils.audio import UnreadableAudio, UtteranceReader
+    from utils.audio import UtteranceReader
     from utils.data_dir import job_utterances, read_data_dir, write_map
-    from utils.feature_making import build_fixed_front_end, features_of
-    from utils.ledger import POLICY, UNREADABLE, Ledger, utterances_in_trials
-    from utils.processes import use_device
+    from utils.data_dir.ledger import POLICY, UNREADABLE, Ledger, utterances_in_trials
+    from utils.errors import UnreadableAudio
+    from utils.features.offline import build_fixed_front_end, features_of
+    from utils.torch_device import use_device
 
     front_end, description = build_fixed_front_end(options, str(config))
     use_device(device, num_threads)

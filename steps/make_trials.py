@@ -11,9 +11,9 @@ from pathlib import Path
 
 from utils.cli import run
 from utils.errors import UserError
-from utils.receipt_contents import read_receipt
 from utils.receipts import Task, data_dir_inputs
-from utils.trial_pairs import Sessions
+from utils.receipts.contents import read_receipt
+from utils.trials.pairs import Sessions
 
 FORMAT = 1
 
@@ -69,7 +69,7 @@ def make_trials(data: Path, *, targets_per_speaker: int | None = None, same_sex:
         return task.counts
     from utils.data_dir import read_map
     from utils.files import atomic_write
-    from utils.trial_making import Design, make_pairs
+    from utils.trials.design import Design, make_pairs
 
     if came_with_the_corpus(data):
         lines = (data / "trials").read_text(encoding="utf-8").splitlines()

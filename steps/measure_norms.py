@@ -9,8 +9,8 @@ import numpy as np
 
 from utils.cli import run
 from utils.data_dir import write_map
-from utils.embedding_rows import read_embeddings, vectors_of
-from utils.embeddings import embeddings_inputs, refuse_not_finite
+from utils.embeddings.folders import embeddings_inputs, refuse_not_finite
+from utils.embeddings.rows import read_embeddings, vectors_of
 from utils.receipts import Task
 
 FORMAT = 1

@@ -11,12 +11,12 @@ from typing import Literal
 import numpy as np
 
 from utils.cli import run
-from utils.embeddings import TrialVectors, embeddings_inputs, read_trial_vectors
+from utils.embeddings.folders import TrialVectors, embeddings_inputs, read_trial_vectors
+from utils.embeddings.provenance import compare_provenance
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.provenance import compare_provenance
 from utils.receipts import Task
-from utils.scores import read_scores, receipt_of, write_scores
+from utils.scoring.score_files import read_scores, receipt_of, write_scores
 
 FORMAT = 1
 MOST_CLOSEST = 300  # usual where the cohort has some thousand speakers
@@ -90,7 +90,7 @@ def normalise_scores(scores: Path, backend: Path, embeddings: Path, data: Path, 
     task = Task(output.parent, receipt_of(output).stem, format=FORMAT, inputs=inputs, options=options)
     if task.is_done():
         return task.counts
-    from utils.cohort import cohort_members, refuse_other_scores, refuse_shared_speakers
+    from utils.scoring.cohort import cohort_members, refuse_other_scores, refuse_shared_speakers
 
     facts = refuse_other_scores(scores, inputs)
     for folder in filter(None, (enrol_embeddings, cohort, embeddings)):
@@ -124,7 +124,7 @@ def sides_of_trials(scores: Path, enrol: list[str], test: list[str], embeddings:
     embeddings, enroll_spk2utt, enrol_embeddings : path or None
         As for `normalise_scores`.
     """
-    from utils.embeddings import read_spk2utt
+    from utils.embeddings.folders import read_spk2utt
 
     sides = read_trial_vectors(embeddings, enrol, test, scores, read_spk2utt(enroll_spk2utt) if enroll_spk2utt else None, enrol_embeddings)
     used, rows = np.unique(np.concatenate([sides.enrol_rows, sides.test_rows]), return_inverse=True)
@@ -135,7 +135,7 @@ def sides_of_trials(scores: Path, enrol: list[str], test: list[str], embeddings:
 def normalised_scores(backend: Path, embeddings: Path, sides: TrialVectors, raw: np.ndarray, cohort: Path, cohort_of: str,
                       members: Mapping[str, str], scratch: Path, method: str, top_k: int, device: str, num_threads: int
                       ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
-    """What `utils.score_norm.normalise` gives for a trained back end.
+    """What `utils.scoring.normalise.normalise` gives for a trained back end.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def normalised_scores(backend: Path, embeddings: Path, sides: TrialVectors, raw:
     cohort, cohort_of : path, str
         As for `normalise_scores`.
     members : mapping of str to str
-        From `utils.cohort.cohort_members`.
+        From `utils.scoring.cohort.cohort_members`.
     scratch : path
         Folder with room for a large cohort.
     method, top_k, device, num_threads
@@ -160,11 +160,11 @@ def normalised_scores(backend: Path, embeddings: Path, sides: TrialVectors, raw:
         As `normalise_scores`.
     """
     from steps.backends import FAMILIES
-    from utils.backend_files import read_backend
-    from utils.backend_rows import rows_of_backend
-    from utils.cohort import cohort_rows
-    from utils.cohort_scores import NoSpread
-    from utils.score_norm import normalise
+    from utils.scoring.backend_files import read_backend
+    from utils.scoring.backend_rows import rows_of_backend
+    from utils.scoring.cohort import cohort_rows
+    from utils.scoring.cohort_scores import NoSpread
+    from utils.scoring.normalise import normalise
 
     scorer, dimensions = read_backend(backend, FAMILIES)
     if device != "cpu" and (type(scorer) is not FAMILIES["backends"]["cosine"] or method == "as_norm2"):
@@ -209,7 +209,7 @@ def write_cohort(folder: Path, members: list[str], names: list[str], statistics:
     names : list of N str
         The sides.
     statistics : (N,), (N,) float arrays or None
-        From `utils.score_norm.normalise`.
+        From `utils.scoring.normalise.normalise`.
     """
     lines = {"cohort": [f"{member}\n" for member in members]}
     for name, column in zip(("utt2cohort_mean", "utt2cohort_deviation"), statistics or (), strict=False):

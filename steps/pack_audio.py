@@ -76,8 +76,8 @@ def pack_audio(data: Path, packed: Path, *, sample_rate_hz: int = 16000, trim: b
     from utils.archive import read_scp
     from utils.audio import UtteranceReader
     from utils.data_dir import job_utterances, read_data_dir
-    from utils.ledger import Ledger, utterances_in_trials
-    from utils.packing import Packer, ending
+    from utils.data_dir.ledger import Ledger, utterances_in_trials
+    from utils.packed.packer import Packer, ending
 
     lists = read_data_dir(data, allow_pipes=allow_pipes)
     reader = UtteranceReader(lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel)

@@ -10,16 +10,16 @@ from html import escape
 from pathlib import Path
 
 from utils.cli import run
+from utils.evaluation.results import markdown_table, read_entries, text_table
 from utils.files import atomic_write
-from utils.receipt_contents import read_receipt
 from utils.receipts import MODE, Task
-from utils.report_ledger import ledger_files, ledger_section, ledger_text
-from utils.report_page import learning_section, page, table
-from utils.report_results import cards, sections_of_sets, sound_folders
-from utils.report_similarity import similarity_receipts, similarity_section
-from utils.report_sound import sound_section
-from utils.report_trials import Players, Sounds
-from utils.result_rows import markdown_table, read_entries, text_table
+from utils.receipts.contents import read_receipt
+from utils.report.ledger import ledger_files, ledger_section, ledger_text
+from utils.report.page import learning_section, page, table
+from utils.report.results import cards, sections_of_sets, sound_folders
+from utils.report.similarity import similarity_receipts, similarity_section
+from utils.report.sound import sound_section
+from utils.report.trials import Players, Sounds
 
 FORMAT = 4
 SUBTITLE = "Speaker verification: error rates, scores, and what they were made with."

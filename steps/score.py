@@ -7,11 +7,11 @@ from pathlib import Path
 
 from utils.cli import run
 from utils.data_dir import read_trials
-from utils.embedding_rows import Compare, score_pairs
-from utils.embeddings import embeddings_inputs, read_spk2utt, read_trial_vectors
-from utils.provenance import compare_provenance, comparison_of, protocol_of
+from utils.embeddings.folders import embeddings_inputs, read_spk2utt, read_trial_vectors
+from utils.embeddings.provenance import compare_provenance, comparison_of, protocol_of
+from utils.embeddings.rows import Compare, score_pairs
 from utils.receipts import Task
-from utils.scores import receipt_of, write_scores
+from utils.scoring.score_files import receipt_of, write_scores
 
 FORMAT = 3
 
@@ -56,8 +56,8 @@ def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll
     if task.is_done():
         return task.counts
     from steps.backends import FAMILIES
-    from utils.backend_files import read_backend
-    from utils.backend_rows import rows_of_backend
+    from utils.scoring.backend_files import read_backend
+    from utils.scoring.backend_rows import rows_of_backend
 
     for folder in filter(None, (enrol_embeddings, embeddings)):
         for difference in compare_provenance(backend, folder):

@@ -8,7 +8,7 @@ The archives stay where they are; each new folder of embeddings points into them
 from pathlib import Path
 
 from utils.cli import run
-from utils.embeddings import embeddings_inputs
+from utils.embeddings.folders import embeddings_inputs
 from utils.errors import UserError
 from utils.files import atomic_write, read_json_object, read_lines
 from utils.receipts import Task
@@ -48,8 +48,8 @@ def select_embeddings(embeddings: Path, data: Path, output: Path, *, sets: list[
     pending = {name: task for name, task in tasks.items() if not task.is_done()}
     if pending:
         from utils.data_dir import read_map
-        from utils.embedding_output import finish_embeddings
-        from utils.embedding_rows import read_embeddings, vectors_of
+        from utils.embeddings.output import finish_embeddings
+        from utils.embeddings.rows import read_embeddings, vectors_of
 
         keys, vectors = read_embeddings(source)
         row_of, lines = {key: row for row, key in enumerate(keys)}, read_lines(source / "xvector.scp")

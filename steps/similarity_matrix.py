@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from utils.cli import run
-from utils.packed_facts import WATERMARKS
+from utils.packed.facts import WATERMARKS
 from utils.receipts import Task
-from utils.scores import receipt_of
+from utils.scoring.score_files import receipt_of
 
 FORMAT = 1
 
@@ -44,12 +44,12 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
     if task.is_done():
         return task.counts
     from utils.data_dir import read_trials
+    from utils.evaluation.sets import watermarks_of
+    from utils.evaluation.subsets import trial_speakers
     from utils.files import atomic_write
-    from utils.metrics import equal_error_rate
-    from utils.scores import scores_of_trials
-    from utils.similarity import matrix_of, published_eer, rates_at, similarity_picture, thresholds_of
-    from utils.subsets import trial_speakers
-    from utils.trial_sets import watermarks_of
+    from utils.metrics.rates import equal_error_rate
+    from utils.report.similarity_matrix import matrix_of, published_eer, rates_at, similarity_picture, thresholds_of
+    from utils.scoring.score_files import scores_of_trials
 
     enrol, test, is_target = read_trials(data / "trials")
     values, note = scores_of_trials(scores, enrol, test, data / "trials"), "; ".join(watermarks_of(data))

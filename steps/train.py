@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
+from utils.embeddings.inputs import network_inputs, takes_features
 from utils.errors import UserError
-from utils.experiment import BEGUN, begin_experiment, first_difference, write_first_weights
 from utils.files import read_json_object
-from utils.network_inputs import network_inputs, takes_features
-from utils.precision import begun_precision, settle_precision
 from utils.receipts import Task
-from utils.training_settings import Settings, read_phases
+from utils.training.experiment import BEGUN, begin_experiment, first_difference, write_first_weights
+from utils.training.precision import begun_precision, settle_precision
+from utils.training.settings import Settings, read_phases
 
 if TYPE_CHECKING:
-    from utils.objective import Objective
-    from utils.sampling import CropDataset
+    from utils.training.objective import Objective
+    from utils.training.sampling import CropDataset
 
 FORMAT = 1
 LISTS = ("wav.scp", "utt2spk", "utt2num_samples")
@@ -127,9 +127,9 @@ def train_phase(settings: Settings, task: Task, data: dict[str, Path], train_dat
     """
     import torch
 
-    from utils.processes import join_processes, rank_and_world, use_device
-    from utils.trainer import Trainer
-    from utils.training_start import length_of_training
+    from utils.torch_device import join_processes, rank_and_world, use_device
+    from utils.training.setup import length_of_training
+    from utils.training.trainer import Trainer
 
     use_device(device, num_threads)
     if not torch.distributed.is_initialized():
@@ -190,10 +190,10 @@ def assemble(settings: Settings, train_data: Path, dev_data: Path, bank: Path | 
     """
     from steps.backends import BACKENDS
     from utils.data_dir import read_map
-    from utils.features import Precomputed
-    from utils.network_inputs import compare_features, made_features, open_inputs
-    from utils.sampling import CropDataset, Untouched
-    from utils.validation import dev_eer
+    from utils.embeddings.inputs import compare_features, made_features, open_inputs
+    from utils.features.precomputed import Precomputed
+    from utils.training.sampling import CropDataset, Untouched
+    from utils.training.validation import dev_eer
 
     utt2spk = read_map(train_data / "utt2spk")
     label_of = {speaker: label for label, speaker in enumerate(sorted(set(utt2spk.values())))}
@@ -246,8 +246,8 @@ def build_objective(settings: Settings, num_classes: int, before: Path | None, d
     from steps.losses import LOSSES
     from steps.models import MODELS
     from utils.config import build
-    from utils.objective import Objective
-    from utils.training_start import first_weights, fits_crops, taught
+    from utils.training.objective import Objective
+    from utils.training.setup import first_weights, fits_crops, taught
 
     network = build(MODELS, settings.sections["model"], settings.where("model"))
     loss = build(LOSSES, settings.sections["loss"], settings.where("loss"), embedding_dim=network.embedding_dim, num_speakers=num_classes)
@@ -273,7 +273,7 @@ def resolved(settings: Settings, seed: int, num_speakers: int, train_data: Path)
     """
     from steps.losses import LOSSES
     from steps.models import MODELS
-    from utils.network_inputs import made_features
+    from utils.embeddings.inputs import made_features
 
     made = made_features(train_data) if takes_features(settings.sections["model"]) else None
     return settings.resolved(MODELS, LOSSES) | {"num_speakers": num_speakers, "seed": seed} | ({"features": made} if made else {})

@@ -12,11 +12,11 @@ import numpy as np
 
 from utils.cli import run
 from utils.config import read_yaml
-from utils.embedding_rows import read_embeddings, vectors_of
-from utils.embeddings import embeddings_inputs, refuse_not_finite, speakers_of
+from utils.embeddings.folders import embeddings_inputs, refuse_not_finite, speakers_of
+from utils.embeddings.provenance import compare_provenance, read_provenance
+from utils.embeddings.rows import read_embeddings, vectors_of
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.provenance import compare_provenance, read_provenance
 from utils.receipts import Task
 
 FORMAT = 3
@@ -55,7 +55,7 @@ def train_backend(embeddings: Path, output: Path, *, config: Path | None = None,
         Unknown back end or wrong options, ``utt2spk`` or ``adaptation`` missing, or embeddings that nothing can be learned from.
     """
     from steps.backends import FAMILIES
-    from utils.backend_files import build_backend, write_backend
+    from utils.scoring.backend_files import build_backend, write_backend
 
     if config and (backend, subtract_mean) != ("cosine", True):
         raise UserError(f"{config}: the YAML says what the back end is; leave --backend and --subtract-mean out")
@@ -111,7 +111,7 @@ def fitted(untrained: object, keys: list[str], vectors: np.ndarray, speakers: li
         Nothing can be learned from these embeddings.
     """
     from steps.backends.matrices import BadVector
-    from utils.embedding_checks import count_duplicates
+    from utils.embeddings.checks import count_duplicates
 
     report = {"duplicates": count_duplicates(keys, vectors, embeddings)}
     try:
@@ -148,7 +148,7 @@ def training_vectors(folder: Path) -> tuple[list[str], np.ndarray]:
     folder : path
         Folder of embeddings.
     """
-    from utils.embedding_checks import refuse_zero
+    from utils.embeddings.checks import refuse_zero
 
     keys, rows = read_embeddings(folder)
     refuse_not_finite(keys, rows, folder)

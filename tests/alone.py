@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from local.download_table import DOWNLOADS, Archive, Download
+from local.download.table import DOWNLOADS, Archive, Download
 from tests.fail_point_hooks import WRITING
 from tests.forked_steps import ForkedRecipe, Step, planned
 from tests.lookalike.vctk import make_noisy_vctk
@@ -40,26 +40,26 @@ steps.import_embeddings {new}/test.npz {new}/embeddings --kind arrays --utt2spk 
 steps.export_kaldi {exp} {packed} {new}/kaldi --sets "[train, test]" --backend cosine
 steps.import_kaldi {new}/kaldi {new}/from_kaldi --archives beside
 steps.import_model {made}/published {new}/imported --kind ge2e_tf
-utils.plan_accept {other_plan} 7
+utils.plan.accept {other_plan} 7
 steps.train {packed}/train {packed}/dev recipes/mini/conf/ghostvlad_tiny.yaml {exp} --bank {packed}/bank --num-threads 1 --steps 2 --seed 2 --force
 utils.archive merge {exp}/embeddings/dev/xvector.scp {exp}/embeddings/test/xvector.scp {new}/all.ark
 utils.archive relocate {exp}/embeddings/test/xvector.scp {new}/elsewhere.scp
 local.prepare_noise {made}/noise {new}/noise
 local.prepare_noisy_vctk {made}/noisy_vctk {new}/noisy_vctk
 local.download musan {new}/corpora --url {site}
-utils.plan_clean {plan} 7 {work} --yes true
+utils.plan.clean {plan} 7 {work} --yes true
 """
 # Those that leave no receipt: what they make appears whole, so that one that is asked again may answer that it is there.
 WITHOUT_RECEIPT = ("utils.", "local.download")
 # Why the others are not killed one by one.
 NOTHING_TO_KILL = {
-    **dict.fromkeys(("utils.archive check", "utils.archive head", "utils.archive diff", "utils.data_dir validate", "utils.result_rows table",
-                     "utils.plan status", "utils.plan verify", "utils.plan_why", "utils.plan_dry_run"), "prints"),
-    **dict.fromkeys(("utils.plan finished", "utils.recipe_lock", "utils.launchers"), "locks and processes of a run, which tests.chaos kills"),
-    **dict.fromkeys(("utils.launchers.task", "utils.launchers.chain", "utils.launchers.nodes"), "jobs of a cluster, which its tests kill"),
-    "local.espeak": "speaks to the process that started it",
+    **dict.fromkeys(("utils.archive check", "utils.archive head", "utils.archive diff", "utils.data_dir validate", "utils.evaluation.results table",
+                     "utils.plan status", "utils.plan verify", "utils.plan.why", "utils.plan.dry_run"), "prints"),
+    **dict.fromkeys(("utils.plan finished", "utils.locks.run_lock", "utils.launchers"), "locks and processes of a run, which tests.chaos kills"),
+    **dict.fromkeys(("utils.launchers.task", "utils.plan.submit_all", "utils.launchers.nodes"), "jobs of a cluster, which its tests kill"),
+    "local.mini.espeak": "speaks to the process that started it",
     "utils.doctor": "measures the disk by files in a folder that it removes",
-    "utils.hdf5": "reads, for the process that started it",
+    "utils.foreign.hdf5": "reads, for the process that started it",
     "utils.requirements": "has pip install what is not there yet",
 }
 
@@ -70,12 +70,12 @@ class Command(Step):
     @property
     def leaves_receipt(self) -> bool:
         """Whether a receipt proves it done."""
-        return self.module == "utils.plan_accept" or not self.module.startswith(WITHOUT_RECEIPT)
+        return self.module == "utils.plan.accept" or not self.module.startswith(WITHOUT_RECEIPT)
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """As of `Step`."""
-        if self.module == "utils.plan_clean":
+        if self.module == "utils.plan.clean":
             return "before removal", "after removal"
         return super().kinds if self.leaves_receipt else WRITING
 

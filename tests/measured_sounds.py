@@ -6,7 +6,7 @@ import numpy as np
 
 from utils.archive import ArchiveWriter
 from utils.audio import to_int16
-from utils.augmentation_signal import PEAK_SECONDS, align_response
+from utils.augmentation.signal import PEAK_SECONDS, align_response
 from utils.data_dir import write_map
 
 RATE, N = 16000, 32000

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.model_imports.tensor_bundle import MAGIC, TYPES, masked_crc32c
+from utils.foreign.tensorflow import MAGIC, TYPES, masked_crc32c
 
 
 def save_as(path: Path, state: dict[str, np.ndarray], saved_as: str) -> Path:

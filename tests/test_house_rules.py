@@ -17,13 +17,10 @@ from tests.tree import LIBRARY, SHELL, TESTS, TREE, label
 
 STEPS = [path.stem for path in LIBRARY if path.parent == ROOT / "steps" and path.stem != "__init__"]
 COMMANDS = [path for path in LIBRARY if path.parent.name in ("steps", "local") and "\n    run(" in path.read_text()]
-# Ours that a package may import, the most particular first.  What is not ours is named in FOREIGN, where it is restricted.
-ARROWS = {"steps/models": ("steps.models", "utils.features"), "steps/losses": ("steps.losses",), "steps/backends": ("steps.backends",),
-          "steps": ("steps.models", "steps.losses", "steps.backends", "utils"), "local": ("local", "utils"), "utils": ("utils",)}
-FOREIGN = {"steps/models": {"torch"}, "steps/losses": {"torch"}, "steps/backends": {"numpy", "scipy", "sklearn", "torch"}}
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 50  # a function's docstring does not count: it has to name every parameter
 LONG = {}  # "path" or "path:function" -> why it may be longer
-PICKLES = {"tests/utils/test_audio.py": "a reader goes to the workers of a DataLoader that way", "tests/utils/test_checkpoints.py": "hostile ones",
+PICKLES = {"tests/utils/audio/test_read.py": "a reader goes to the workers of a DataLoader that way",
+           "tests/utils/training/test_checkpoints.py": "hostile ones",
            "tests/pickles.py": "what the restricted unpickler must read, and hostile ones that it must refuse"}
 
 library = pytest.mark.parametrize("path", LIBRARY, ids=label)
@@ -60,17 +57,6 @@ def documented(docstring):
     """Names in the Parameters section; `first, last : int` names two."""
     described = parse(docstring or "", DocstringStyle.NUMPYDOC).params
     return [name.strip().lstrip("*") for entry in described if entry.args[0] == "param" for name in entry.arg_name.split(",")]
-
-
-@library
-def test_imports_follow_the_arrows(path):
-    home = next(package for package in ARROWS if label(path).startswith(package + "/"))
-    for name in imported(path):
-        top = name.split(".")[0]
-        if top in ("local", "steps", "utils", "tests"):
-            assert any((name + ".").startswith(allowed) for allowed in ARROWS[home]), f"{label(path)}: {home} must not import {name}"
-        elif home in FOREIGN and top not in sys.stdlib_module_names:
-            assert top in FOREIGN[home], f"{label(path)}: {home} must not import {name}"
 
 
 @library
@@ -182,6 +168,15 @@ def test_what_is_said_to_run_exists():
     for path in [*MARKDOWN, *SHELL]:
         for module in re.findall(r"python3? -m ((?:steps|utils|local)(?:\.\w+)+)", path.read_text()):
             assert module in known, f"{label(path)}: no module {module}"
+
+
+def test_files_of_ours_that_are_named_exist():
+    """In docstrings, comments, shell and pages: a module that moves must not leave its old path there."""
+    named = re.compile(r"(?<![\w/.{*-])((?:utils|steps|local|tests)/[\w/.-]*\.py)\b")
+    pages = [path for path in TREE if path.suffix in (".py", ".sh", ".md", ".yaml", ".toml") and "seeds" not in path.parts]
+    missing = [f"{label(path)}: {file}" for path in pages for file in named.findall(path.read_text(errors="replace"))
+               if not ((ROOT / file).exists() or (ROOT / "tests" / file).exists())]
+    assert not missing, "\n".join(missing)
 
 
 def test_there_is_a_readme_for_the_project_and_for_every_recipe():

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from steps.train import train
-from utils.checkpoints import load_checkpoint, saved_steps
-from utils.sampling import CropDataset
+from utils.training.checkpoints import load_checkpoint, saved_steps
+from utils.training.sampling import CropDataset
 
 
 def variant(corpus: Path, folder: Path, *changes: tuple[str, str]) -> Path:

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from steps import train
-from utils.checkpoints import weights_digest
 from utils.cli import run
-from utils.sampling import CropDataset
-from utils.trainer import Trainer
+from utils.training.checkpoints import weights_digest
+from utils.training.sampling import CropDataset
+from utils.training.trainer import Trainer
 
 NOTES = Path(sys.argv.pop(1))
 crops = {}

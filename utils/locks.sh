@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # options, plan, script and given are of utils/stages.sh
-# Sourced by utils/stages.sh: the locks of a run (utils/recipe_lock.py), from the look at what is done to the end of the run or of the last stage that
+# Sourced by utils/stages.sh: the locks of a run (utils/locks/run_lock.py), from the look at what is done to the end of the run or of the last stage that
 # writes to the folder.
 #   name_places        first pass: the folders that a run may lock, into the plan
 #   find_done          done_stages=numbers; takes the locks of the places where work is left, and starts their heartbeat
@@ -20,7 +20,7 @@ find_done() {
   done_stages=${answer%%$'\n'*}
   while read -r last path; do [ -z "$path" ] || { locks+=("$last" "$path"); paths+=("$path"); }; done <<<"${answer#"$done_stages"}"
   [ ${#locks[@]} -gt 0 ] || return 0
-  SV_STAGED=$$ python3 -m utils.recipe_lock beat $$ "${paths[@]}" &
+  SV_STAGED=$$ python3 -m utils.locks.run_lock beat $$ "${paths[@]}" &
   heartbeat=$!
 }
 
@@ -31,5 +31,5 @@ release_locks() {
   done
   locks=(${left[@]+"${left[@]}"})
   if [ ${#locks[@]} = 0 ] && [ -n "$heartbeat" ]; then kill "$heartbeat" 2>/dev/null || :; heartbeat=; fi
-  [ ${#over[@]} = 0 ] || python3 -m utils.recipe_lock release $$ "${over[@]}"
+  [ ${#over[@]} = 0 ] || python3 -m utils.locks.run_lock release $$ "${over[@]}"
 }

@@ -201,17 +201,17 @@ if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
     while IFS= read -r option; do
       [ "$option" = workdir ] || [ -z "${!option}" ] || named+=("${option//_/-}=${!option}")
     done < <(sed -n 's/^\([a-z0-9_]*\)=[^#]*# *paths\{0,1\}: .*/\1/p' <<<"$declared")
-    python3 -m utils.plan_dry_run "$plan" "${named[@]}" --first "$stage" --last "$stop_stage" --cmd "$launcher" --device "$device"
+    python3 -m utils.plan.dry_run "$plan" "${named[@]}" --first "$stage" --last "$stop_stage" --cmd "$launcher" --device "$device"
     exit
   fi
   for question in status verify; do
     if [ "${!question}" = true ]; then python3 -m utils.plan "${question//_/-}" "$plan" --first "$stage" --last "$stop_stage"; exit; fi
   done
-  if [ -n "$accept" ]; then python3 -m utils.plan_accept "$plan" "$accept"; exit; fi
-  if [ -n "$why" ]; then python3 -m utils.plan_why "$plan" "$why"; exit; fi
-  if [ -n "$clean" ]; then python3 -m utils.plan_clean "$plan" "$clean" "$workdir" --yes "$yes"; exit; fi
+  if [ -n "$accept" ]; then python3 -m utils.plan.accept "$plan" "$accept"; exit; fi
+  if [ -n "$why" ]; then python3 -m utils.plan.why "$plan" "$why"; exit; fi
+  if [ -n "$clean" ]; then python3 -m utils.plan.clean "$plan" "$clean" "$workdir" --yes "$yes"; exit; fi
   if [ "$submit_all" = true ]; then
-    OLDPWD=$OLDPWD python3 -m utils.launchers.chain "$plan" "$workdir/log" "$cluster_conf" "$stage" "$stop_stage" "$absolute_script" ${given[@]+"${given[@]}"}
+    OLDPWD=$OLDPWD python3 -m utils.plan.submit_all "$plan" "$workdir/log" "$cluster_conf" "$stage" "$stop_stage" "$absolute_script" ${given[@]+"${given[@]}"}
     exit
   fi
   find_done

@@ -137,7 +137,7 @@ class _Gathered(torch.autograd.Function):
     def forward(ctx, x_B):
         parts = [torch.empty_like(x_B, memory_format=torch.contiguous_format) for _ in range(_rank_and_world()[1])]
         torch.distributed.all_gather(parts, x_B.contiguous())
-        return torch.stack(parts, dim=1).flatten(0, 1)  # draws are dealt in turn (utils/sampling.py)
+        return torch.stack(parts, dim=1).flatten(0, 1)  # draws are dealt in turn (utils/training/sampling.py)
 
     @staticmethod
     def backward(ctx, gradient_G):

@@ -43,10 +43,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from steps.models.layers import check_sizes, mean_over_frames, real_frames, to_length
-from steps.models.layers_maps import BasicBlock, masked
+from steps.models.layers.frames import check_sizes, mean_over_frames, real_frames, to_length
+from steps.models.layers.maps import BasicBlock, masked
 from steps.models.network import EmbeddingNetwork
-from utils.features import frame_mask, make_front_end, make_spec_augment
+from utils.features.normalisation import frame_mask
+from utils.features.registry import make_front_end, make_spec_augment
 
 FRONT_END = {"name": "psf_fbank", "normalisation": "utterance_mean"}
 LENGTH, NORM_OFFSET = 10.0, 1e-10  # of embeddings; added to the sum of squares

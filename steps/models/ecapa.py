@@ -27,12 +27,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from steps.models.layers import check_sizes, real_frames
-from steps.models.layers_conv import ConvReluNorm, SqueezeExcitation
-from steps.models.layers_pooling import AttentiveStatistics
-from steps.models.layers_res2 import Res2Convs
+from steps.models.layers.conv import ConvReluNorm, SqueezeExcitation
+from steps.models.layers.frames import check_sizes, real_frames
+from steps.models.layers.pooling import AttentiveStatistics
+from steps.models.layers.res2 import Res2Convs
 from steps.models.network import EmbeddingNetwork
-from utils.features import make_front_end, make_spec_augment
+from utils.features.registry import make_front_end, make_spec_augment
 
 FRONT_END = {"name": "kaldi_fbank", "num_mel_bins": 80, "normalisation": "utterance_mean"}
 

@@ -26,10 +26,10 @@ import warnings
 import torch
 from torch import nn
 
-from steps.models.layers import check_sizes, to_length
-from steps.models.layers_rawnet import last_frame
+from steps.models.layers.frames import check_sizes, to_length
+from steps.models.layers.rawnet import last_frame
 from steps.models.network import EmbeddingNetwork
-from utils.features import make_front_end, make_spec_augment
+from utils.features.registry import make_front_end, make_spec_augment
 
 FRONT_END = {"name": "librosa_log_mel"}
 NORM_OFFSET = 1e-6

@@ -36,7 +36,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from steps.models.network import EmbeddingNetwork
-from utils.features import frame_mask, make_front_end, make_spec_augment
+from utils.features.normalisation import frame_mask
+from utils.features.registry import make_front_end, make_spec_augment
 
 FRONT_END = {"name": "spectrogram", "normalisation": "frame"}
 

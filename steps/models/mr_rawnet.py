@@ -32,13 +32,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from steps.models.layers import check_sizes, mean_over_frames, real_frames, unused, without_padding
-from steps.models.layers_conv import ConvReluNorm
-from steps.models.layers_pooling import AttentiveStatistics
-from steps.models.layers_res2 import Res2Block
-from steps.models.layers_sinc import SincFeatures
+from steps.models.layers.conv import ConvReluNorm
+from steps.models.layers.frames import check_sizes, mean_over_frames, real_frames, unused, without_padding
+from steps.models.layers.pooling import AttentiveStatistics
+from steps.models.layers.res2 import Res2Block
+from steps.models.layers.sinc import SincFeatures
 from steps.models.network import EmbeddingNetwork
-from utils.features import AnalyticSincBank, Waveform, frame_mask, make_front_end
+from utils.features.normalisation import frame_mask
+from utils.features.registry import make_front_end
+from utils.features.sinc import AnalyticSincBank
+from utils.features.waveform import Waveform
 
 FRONT_END = {"name": "waveform", "preemphasis": 0.97, "preemphasis_edge": "mirror", "instance_norm": "fixed"}
 SAMPLES = 320  # of which every utterance has a multiple: two frames of the coarsest branch, which the coarsest path of the blocks makes one

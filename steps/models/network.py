@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from utils.features import FrontEnd, SpecAugment
+from utils.features.base import FrontEnd
+from utils.features.registry import SpecAugment
 
 
 class EmbeddingNetwork(nn.Module):

@@ -24,10 +24,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from steps.models.layers import check_sizes, max_pool, mean_over_frames, real_frames, without_padding
-from steps.models.layers_rawnet import LEAK, through_blocks
+from steps.models.layers.frames import check_sizes, max_pool, mean_over_frames, real_frames, without_padding
+from steps.models.layers.rawnet import LEAK, through_blocks
 from steps.models.network import EmbeddingNetwork
-from utils.features import make_front_end
+from utils.features.registry import make_front_end
 
 FRONT_END = {"name": "waveform", "scale": "int16", "preemphasis": 0.97}
 

@@ -26,10 +26,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from steps.models.layers import FeatureMapScaling, check_sizes, max_pool, mean_over_frames, real_frames, unused, variance_over_frames
-from steps.models.layers_rawnet import LEAK, GruEmbedding, PreActivationBlock, initialise, through_blocks
+from steps.models.layers.frames import FeatureMapScaling, check_sizes, max_pool, mean_over_frames, real_frames, unused, variance_over_frames
+from steps.models.layers.rawnet import LEAK, GruEmbedding, PreActivationBlock, initialise, through_blocks
 from steps.models.network import EmbeddingNetwork
-from utils.features import SincBank, make_front_end
+from utils.features.registry import make_front_end
+from utils.features.sinc import SincBank
 
 FRONT_END = {"name": "waveform", "scale": "peak"}
 

@@ -26,11 +26,11 @@ import torch
 from torch import nn
 from torch.nn.functional import leaky_relu
 
-from steps.models.layers import AlphaFeatureMapScaling, check_sizes, real_frames
-from steps.models.layers_pooling import AttentiveStatistics
-from steps.models.layers_rawnet import LEAK, PreActivationBlock, through_blocks
+from steps.models.layers.frames import AlphaFeatureMapScaling, check_sizes, real_frames
+from steps.models.layers.pooling import AttentiveStatistics
+from steps.models.layers.rawnet import LEAK, PreActivationBlock, through_blocks
 from steps.models.network import EmbeddingNetwork
-from utils.features import make_front_end
+from utils.features.registry import make_front_end
 
 FRONT_END = {"name": "waveform", "preemphasis": 0.97}
 

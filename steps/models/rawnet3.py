@@ -28,12 +28,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from steps.models.layers import check_sizes, max_pool, real_frames, unused
-from steps.models.layers_pooling import AttentiveStatistics
-from steps.models.layers_res2 import Res2Block
-from steps.models.layers_sinc import SincFeatures
+from steps.models.layers.frames import check_sizes, max_pool, real_frames, unused
+from steps.models.layers.pooling import AttentiveStatistics
+from steps.models.layers.res2 import Res2Block
+from steps.models.layers.sinc import SincFeatures
 from steps.models.network import EmbeddingNetwork
-from utils.features import AnalyticSincBank, make_front_end
+from utils.features.registry import make_front_end
+from utils.features.sinc import AnalyticSincBank
 
 FRONT_END = {"name": "waveform", "preemphasis": 0.97, "preemphasis_edge": "mirror", "instance_norm": "trained"}
 

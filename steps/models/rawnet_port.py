@@ -22,10 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from steps.models.layers import check_sizes, real_frames, unused
-from steps.models.layers_rawnet import LEAK, GruEmbedding, PreActivationBlock, initialise, through_blocks
+from steps.models.layers.frames import check_sizes, real_frames, unused
+from steps.models.layers.rawnet import LEAK, GruEmbedding, PreActivationBlock, initialise, through_blocks
 from steps.models.network import EmbeddingNetwork
-from utils.features import make_front_end
+from utils.features.registry import make_front_end
 
 FRONT_END = {"name": "waveform", "preemphasis": 0.97}
 

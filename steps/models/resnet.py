@@ -26,11 +26,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from steps.models.layers import check_sizes, real_frames
-from steps.models.layers_maps import BasicBlock, masked
-from steps.models.layers_pooling import statistics_over_frames
+from steps.models.layers.frames import check_sizes, real_frames
+from steps.models.layers.maps import BasicBlock, masked
+from steps.models.layers.pooling import statistics_over_frames
 from steps.models.network import EmbeddingNetwork
-from utils.features import frame_mask, make_front_end, make_spec_augment
+from utils.features.normalisation import frame_mask
+from utils.features.registry import make_front_end, make_spec_augment
 
 FRONT_END = {"name": "kaldi_fbank", "num_mel_bins": 80, "normalisation": "utterance_mean"}
 

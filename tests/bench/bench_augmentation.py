@@ -16,12 +16,12 @@ import torch
 
 from utils.archive import ArchiveWriter, read_scp
 from utils.audio import FULL_SCALE, to_int16
-from utils.augmentation import Augmenter
-from utils.augmentation_signal import align_response
+from utils.augmentation.augmenter import Augmenter
+from utils.augmentation.signal import align_response
 from utils.cli import run
 from utils.data_dir import write_map
-from utils.features import KaldiFbank
-from utils.packed import PackedReader
+from utils.features.kaldi import KaldiFbank
+from utils.packed.reader import PackedReader
 
 RATE, BATCH, ROUNDS = 16000, 64, 3
 SOUNDS = {"speech": (200, 8.0), "noise": (50, 30.0), "rirs": (50, 0.5)}  # how many, of how many seconds

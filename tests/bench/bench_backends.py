@@ -14,8 +14,8 @@ from steps.backends.plda_training import train_plda
 from steps.backends.speaker_statistics import SpeakerStatistics, speaker_statistics
 from tests.bench.bench_scoring import make_embeddings, timed
 from utils.archive import ArchiveWriter, read_vectors
+from utils.archive.plda import PldaFile, read_plda
 from utils.cli import run
-from utils.plda_file import PldaFile, read_plda
 
 KALDI_SECONDS = {"training": 4.3, "scoring": 10.2}  # ivector-compute-plda and ivector-plda-scoring on the same counts, two cores of another machine
 

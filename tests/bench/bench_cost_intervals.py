@@ -13,11 +13,11 @@ from statistics import NormalDist
 import numpy as np
 
 from tests.bench.bench_intervals import LEVELS, SPEAKERS, UTTERANCES, simulate
-from utils.bootstrap import drawn_weights, sort_trials, weighted_figures
-from utils.bootstrap_llr import weighted_llr_figures
-from utils.intervals import interval
-from utils.metrics import evaluate
-from utils.metrics_llr import LOG_2, bayes_threshold
+from utils.metrics.bootstrap import drawn_weights, sort_trials, weighted_figures
+from utils.metrics.bootstrap_llr import weighted_llr_figures
+from utils.metrics.intervals import interval
+from utils.metrics.llr import LOG_2, bayes_threshold
+from utils.metrics.rates import evaluate
 
 NORMAL = NormalDist()
 PRIORS = {"0.01": 0.01, "0.05": 0.05}

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from utils.archive import ArchiveWriter, read_scp
-from utils.archive_objects import encode_object
-from utils.feature_making import build_fixed_front_end, features_of
-from utils.feature_reader import FeatureReader
-from utils.packed import PackedReader
+from utils.archive.objects import encode_object
+from utils.features.offline import build_fixed_front_end, features_of
+from utils.features.reader import FeatureReader
+from utils.packed.reader import PackedReader
 
 UTTERANCES, SECONDS, RATE, CROPS = 100, 8, 16000, 1000
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from utils.cli import run
-from utils.features import AnalyticSincBank, SincBank, make_front_end
+from utils.features.registry import make_front_end
+from utils.features.sinc import AnalyticSincBank, SincBank
 
 RATE = 16000
 FRONT_ENDS = {

@@ -15,9 +15,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from utils.bootstrap import drawn_weights, sort_trials, weighted_figures
-from utils.intervals import interval, paired_difference
-from utils.metrics import equal_error_rate
+from utils.metrics.bootstrap import drawn_weights, sort_trials, weighted_figures
+from utils.metrics.intervals import interval, paired_difference
+from utils.metrics.rates import equal_error_rate
 
 UTTERANCES = 6
 SPEAKERS, LEVELS = (40, 100, 400), (0.02, 0.08, 0.18)

@@ -11,10 +11,10 @@ import time
 
 import numpy as np
 
-from utils.bootstrap import drawn_weights, sort_trials, speaker_rows, weighted_figures
-from utils.bootstrap_llr import weighted_llr_figures
-from utils.metrics import crossing, error_rates, evaluate, lowest_cost
-from utils.metrics_llr import cllr, min_cllr
+from utils.metrics.bootstrap import drawn_weights, sort_trials, speaker_rows, weighted_figures
+from utils.metrics.bootstrap_llr import weighted_llr_figures
+from utils.metrics.llr import cllr, min_cllr
+from utils.metrics.rates import crossing, error_rates, evaluate, lowest_cost
 
 TRIALS, SPEAKERS, LARGE = 579_818, 1251, 60_000_000
 

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from local.folder_tree import read_tree
+from local.own.tree import read_tree
 from local.speaker_split import split_speakers
 from steps.make_trials import make_trials
 from utils.cli import run

@@ -18,7 +18,7 @@ from tests.bench.bench_scoring import make_embeddings, timed
 from utils.archive import ArchiveWriter, read_vectors
 from utils.cli import run
 from utils.data_dir import read_trials
-from utils.scores import write_scores
+from utils.scoring.score_files import write_scores
 
 TARGET_SECONDS, TARGET_GIB = 25, 4
 

@@ -15,10 +15,10 @@ from steps.losses import LOSSES
 from steps.models import MODELS
 from utils.cli import run
 from utils.config import build
-from utils.objective import Objective
-from utils.processes import use_device
-from utils.trainer import Trainer
-from utils.training_settings import read_settings
+from utils.torch_device import use_device
+from utils.training.objective import Objective
+from utils.training.settings import read_settings
+from utils.training.trainer import Trainer
 
 CONFIGS = (Path("conf/ghostvlad.yaml"), Path("conf/ghostvlad_cpu.yaml"))
 
@@ -42,7 +42,7 @@ def bench_training(*, configs: tuple[Path, ...] = CONFIGS, device: Literal["cpu"
     num_speakers : int
         Classes of the loss.
     return_memory : bool
-        Leave glibc at its default, freed blocks back to the kernel, to see what utils.processes.keep_freed_memory is for.
+        Leave glibc at its default, freed blocks back to the kernel, to see what utils.torch_device.keep_freed_memory is for.
 
     Returns
     -------

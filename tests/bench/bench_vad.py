@@ -18,7 +18,7 @@ from tests.speechlike import RATE, silence, vowels
 from utils.cli import run
 from utils.data_dir import DataDir, write_data_dir
 from utils.errors import UserError
-from utils.vad import VADS
+from utils.vad.registry import VADS
 
 FILES, SECONDS = 40, 8.0
 GOAL = 1.8

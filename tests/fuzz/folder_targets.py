@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from local.corpus import measure, read_protocol
-from local.folder_table import read_table
+from local.own.table import read_table
 from tests.fuzz.target import Files, Place, Target
 from tests.fuzz.worker import MARKER
-from utils.archive_objects import encode_object, encode_wave
+from utils.archive.objects import encode_object, encode_wave
 from utils.audio import UtteranceReader
 from utils.data_dir import (
     combine_data_dirs,
@@ -26,9 +26,9 @@ from utils.data_dir import (
     subset_data_dir,
     write_data_dir,
 )
-from utils.embeddings import read_spk2utt
+from utils.embeddings.folders import read_spk2utt
 from utils.errors import UserError
-from utils.scores import read_scores
+from utils.scoring.score_files import read_scores
 
 RATE_HZ = 16_000
 UTTERANCES = {"a-1": "a", "a-2": "a", "b-1": "b", "b-2": "b", "c-1": "c"}
@@ -132,9 +132,9 @@ DATA_DIR = Target("data_dir", {
     "utils.data_dir.write_data_dir (subset, split, copy, combine)": _parts,
     "utils.data_dir.read_map": _maps,
     "utils.data_dir.read_trials": lambda place: read_trials(place.given / "trials"),
-    "utils.embeddings.read_spk2utt": lambda place: read_spk2utt(place.given / "spk2utt"),
+    "utils.embeddings.folders.read_spk2utt": lambda place: read_spk2utt(place.given / "spk2utt"),
     "utils.audio.UtteranceReader": _utterances,
-    "utils.scores.read_scores": lambda place: read_scores(place.given / ("x.scores" if (place.given / "x.scores").exists() else "utt2spk")),
+    "utils.scoring.score_files.read_scores": lambda place: read_scores(place.given / ("x.scores" if (place.given / "x.scores").exists() else "utt2spk")),
     "local.corpus.read_protocol": lambda place: read_protocol(place.given / ("lines" if (place.given / "lines").exists() else "utt2spk")),
-    "local.folder_table.read_table": _table,
+    "local.own.table.read_table": _table,
 }, _seeds, TOKENS, kept_whole=("one.wav",))

@@ -9,17 +9,18 @@ import numpy as np
 
 from tests.fuzz.target import Files, Place, Target
 from tests.fuzz.worker import MARKER
-from utils.archive import check_archive, head_archive, iterate_scp, read_matrix, read_object, read_scp, read_vector, read_vectors, read_wave
-from utils.archive_compare import diff_archives, merge_archives
-from utils.archive_compressed import encode_compressed
-from utils.archive_iterate import read_integers
-from utils.archive_objects import encode_object, encode_wave
-from utils.archive_relocate import relocate_scp
-from utils.archive_vectors import vector_blocks
-from utils.data_dir_lists import read_map
-from utils.feature_reader import FeatureReader
-from utils.packed import PackedReader
-from utils.plda_file import read_plda, write_plda
+from utils.archive import iterate_scp, read_matrix, read_object, read_scp, read_vector, read_vectors, read_wave
+from utils.archive.__main__ import check_archive, head_archive
+from utils.archive.bulk import vector_blocks
+from utils.archive.compare import diff_archives, merge_archives
+from utils.archive.compressed import encode_compressed
+from utils.archive.iterate import read_integers
+from utils.archive.objects import encode_object, encode_wave
+from utils.archive.plda import read_plda, write_plda
+from utils.archive.relocate import relocate_scp
+from utils.data_dir.lists import read_map
+from utils.features.reader import FeatureReader
+from utils.packed.reader import PackedReader
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = [ROOT / "tests/golden/kaldi", Path(os.environ.get("SV_SHARED", ROOT.parent / "shared")) / "golden/kaldi"]
@@ -143,8 +144,8 @@ ARCHIVES = Target("archives", {
     "utils.archive.read_object": lambda place: read_object(_x(place)),
     "utils.archive.read_matrix": lambda place: read_matrix(f"{_x(place)}:3"),
     "utils.archive.read_wave": lambda place: read_wave(_x(place)),
-    "utils.archive_iterate.read_integers": lambda place: read_integers(_x(place)),
-    "utils.archive_compare.merge_archives": lambda place: merge_archives([_x(place)], place.output / "all.ark"),
+    "utils.archive.iterate.read_integers": lambda place: read_integers(_x(place)),
+    "utils.archive.compare.merge_archives": lambda place: merge_archives([_x(place)], place.output / "all.ark"),
 }, _archive_seeds, IN_ARCHIVES)
 
 SCP = Target("scp", {
@@ -153,15 +154,15 @@ SCP = Target("scp", {
     "utils.archive.read_object": _each_entry,
     "utils.archive.read_wave": _waves,
     "utils.archive.read_vectors": lambda place: read_vectors(place.given / "x.scp"),
-    "utils.archive_vectors.vector_blocks": _blocks,
-    "utils.archive_compare.diff_archives": lambda place: diff_archives(place.given / "x.scp", place.given / "x.ark"),
-    "utils.archive_relocate.relocate_scp": lambda place: relocate_scp(place.given / "x.scp", place.output / "y.scp"),
-    "utils.feature_reader.FeatureReader": _features,
-    "utils.packed.PackedReader": _packed,
+    "utils.archive.bulk.vector_blocks": _blocks,
+    "utils.archive.compare.diff_archives": lambda place: diff_archives(place.given / "x.scp", place.given / "x.ark"),
+    "utils.archive.relocate.relocate_scp": lambda place: relocate_scp(place.given / "x.scp", place.output / "y.scp"),
+    "utils.features.reader.FeatureReader": _features,
+    "utils.packed.reader.PackedReader": _packed,
 }, _scp_seeds, NUMBERS_IN_SCP)
 
 PLDA = Target("plda", {
-    "utils.plda_file.read_plda": lambda place: read_plda(place.given / "plda"),
+    "utils.archive.plda.read_plda": lambda place: read_plda(place.given / "plda"),
     "utils.archive.read_vector (mean.vec)": lambda place: read_vector(place.given / "mean.vec"),
     "utils.archive.read_matrix (transform.mat)": lambda place: read_matrix(place.given / "transform.mat"),
 }, _plda_seeds, IN_ARCHIVES)

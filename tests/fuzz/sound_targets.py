@@ -10,7 +10,7 @@ import soundfile
 from local.corpus import measure
 from tests.fuzz.kept import kept_inputs
 from tests.fuzz.target import Files, Place, Target
-from utils.archive_objects import encode_wave
+from utils.archive.objects import encode_wave
 from utils.audio import UtteranceReader, audio_info, read_audio
 from utils.errors import UnreadableAudio, UserError
 

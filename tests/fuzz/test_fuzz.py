@@ -18,8 +18,8 @@ from tests.fuzz.target import OF_ONE_SEED, Target
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.worker import MARKER, Tally, run_for, try_inputs
 from tests.pickles import hostile, load_with_python
-from utils import hdf5
 from utils.errors import UserError
+from utils.foreign import hdf5
 
 FEW = {"yaml": 60, "data_dir": 100}  # inputs of those that take long; of the others: MANY
 MANY = 250

@@ -8,12 +8,12 @@ import h5py  # noqa: F401 - its first import is slow
 import numpy as np
 import pytest
 
-from local.unpacking import unpack
+from local.download.unpack import unpack
 from tests.fuzz.kept import kept_inputs
 from tests.fuzz.mutations import make_tar
 from tests.fuzz.target import Place, write_input
 from tests.fuzz.targets import TARGETS
-from utils.archive_compressed import decode_quartiles
+from utils.archive.compressed import decode_quartiles
 from utils.cli import the_line_of
 from utils.errors import UserError
 

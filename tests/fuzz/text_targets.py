@@ -6,22 +6,22 @@ from pathlib import Path
 
 from tests.fuzz.target import Files, Place, Target
 from tests.fuzz.worker import MARKER
-from utils.backend_files import read_declared
-from utils.calibration_files import PARTS, read_calibration
 from utils.config import make, read_yaml
-from utils.crop_options import CropOptions
-from utils.enrolment import TrialDesign
+from utils.data_dir.ledger import lost_trials_of, read_dropped
+from utils.embeddings.inputs import made_features
+from utils.embeddings.protocols import read_protocol
+from utils.embeddings.provenance import read_provenance
 from utils.errors import UserError
+from utils.evaluation.results import read_entries
 from utils.launchers.record import read_record
-from utils.ledger import lost_trials_of, read_dropped
-from utils.network_inputs import made_features
-from utils.packed_facts import COPIES, SOUND, augmentation_of, cut_of, vad_of
-from utils.protocols import read_protocol
-from utils.provenance import read_provenance
-from utils.receipt_contents import bad_outputs, read_receipt
-from utils.result_rows import read_entries
-from utils.training_settings import read_phases
-from utils.vad import make_vad
+from utils.packed.facts import COPIES, SOUND, augmentation_of, cut_of, vad_of
+from utils.receipts.contents import bad_outputs, read_receipt
+from utils.scoring.backend_files import read_declared
+from utils.scoring.calibration_files import PARTS, read_calibration
+from utils.training.crops import CropOptions
+from utils.training.settings import read_phases
+from utils.trials.enrolment import TrialDesign
+from utils.vad.registry import make_vad
 
 ROOT = Path(__file__).parents[2]
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(f"{after}: &{after} [{', '.join([f'*{before}'] * 10)}]\n"
@@ -66,10 +66,10 @@ def _refusing_none(found) -> None:
 
 YAML = Target("yaml", {
     "utils.config.read_yaml": lambda place: read_yaml(place.given / "x.yaml"),
-    "utils.training_settings.read_phases": lambda place: read_phases(place.given / "x.yaml"),
-    "utils.training_settings.read_phases (--augmentation)": lambda place: read_phases(ROOT / "conf/ghostvlad_cpu.yaml", 3, place.given / "x.yaml"),
-    "utils.vad.make_vad": lambda place: make_vad(place.given / "x.yaml"),
-    "utils.protocols.read_protocol": lambda place: read_protocol(str(place.given / "x.yaml")),
+    "utils.training.settings.read_phases": lambda place: read_phases(place.given / "x.yaml"),
+    "utils.training.settings.read_phases (--augmentation)": lambda place: read_phases(ROOT / "conf/ghostvlad_cpu.yaml", 3, place.given / "x.yaml"),
+    "utils.vad.registry.make_vad": lambda place: make_vad(place.given / "x.yaml"),
+    "utils.embeddings.protocols.read_protocol": lambda place: read_protocol(str(place.given / "x.yaml")),
     "utils.config.make (trial design)": lambda place: make(TrialDesign, read_yaml(place.given / "x.yaml"), "x"),
     "utils.config.make (crops)": lambda place: make(CropOptions, read_yaml(place.given / "x.yaml").get("crops"), "x"),
 }, _yaml_seeds, YAML_WORDS, most_bytes=10_000)
@@ -111,13 +111,13 @@ JSON_WORDS = [b"{", b"}", b"[", b"]", b"null", b"true", b"NaN", b"Infinity", b"-
               b'"bytes": ', b'"tasks": ', b'"a"', b",", b":", b"9" * 5000, b"-1", b"1.5", b"{}", b"[]", b'""', b"[" * 3000, b'{"a": ' * 3000]
 
 JSON = Target("json", {
-    "utils.receipt_contents.read_receipt, bad_outputs": _receipt,
-    "utils.backend_files.read_declared": lambda place: read_declared(place.given),
-    "utils.calibration_files.read_calibration": lambda place: read_calibration(place.given),
-    "utils.provenance.read_provenance": lambda place: _refusing_none(read_provenance(place.given)),
-    "utils.network_inputs.made_features": lambda place: _refusing_none(made_features(place.given)),
+    "utils.receipts.contents.read_receipt, bad_outputs": _receipt,
+    "utils.scoring.backend_files.read_declared": lambda place: read_declared(place.given),
+    "utils.scoring.calibration_files.read_calibration": lambda place: read_calibration(place.given),
+    "utils.embeddings.provenance.read_provenance": lambda place: _refusing_none(read_provenance(place.given)),
+    "utils.embeddings.inputs.made_features": lambda place: _refusing_none(made_features(place.given)),
     "utils.launchers.record.read_record": lambda place: read_record(place.given / "record.json"),
-    "utils.ledger.lost_trials_of, read_dropped": lambda place: [lost_trials_of(place.given), *read_dropped(place.given / "dropped")],
-    "utils.packed_facts.vad_of, augmentation_of, cut_of": lambda place: [tell(place.given) for tell in (vad_of, augmentation_of, cut_of)],
-    "utils.result_rows.read_entries": lambda place: [read_entries(place.given / name) for name in ("results.json", "history.jsonl")],
+    "utils.data_dir.ledger.lost_trials_of, read_dropped": lambda place: [lost_trials_of(place.given), *read_dropped(place.given / "dropped")],
+    "utils.packed.facts.vad_of, augmentation_of, cut_of": lambda place: [tell(place.given) for tell in (vad_of, augmentation_of, cut_of)],
+    "utils.evaluation.results.read_entries": lambda place: [read_entries(place.given / name) for name in ("results.json", "history.jsonl")],
 }, _json_seeds, JSON_WORDS, kept_whole=("one",))

@@ -7,7 +7,7 @@ import stat
 import tarfile
 import zipfile
 
-from local.unpacking import unpack
+from local.download.unpack import unpack
 from tests.fuzz.mutations import make_tar, make_zip
 from tests.fuzz.target import Files, Target
 from tests.fuzz.worker import MARKER
@@ -55,4 +55,4 @@ WORDS = [b"../out", b"/tmp/out", str(MARKER).encode(), b"..", b"./", b"a/", b"0"
          b"\x1f\x8b\x08", b"BZh9",
          b"GNU.sparse.size=9999999999999\n", b"size=-1\n"]
 
-TAR = Target("tar", {"local.unpacking.unpack": lambda place: unpack(place.given / "x.tar", place.output / "unpacked")}, _seeds, WORDS)
+TAR = Target("tar", {"local.download.unpack.unpack": lambda place: unpack(place.given / "x.tar", place.output / "unpacked")}, _seeds, WORDS)

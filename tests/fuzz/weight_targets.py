@@ -15,12 +15,12 @@ from tests.fuzz.mutations import make_zip
 from tests.fuzz.target import Files, Place, Target
 from tests.fuzz.worker import MARKER
 from tests.pickles import Calling, hostile, python2_dict
-from utils.checkpoints import average_weights, load_checkpoint, load_newest, weights_digest
-from utils.embedding_arrays import read_arrays, write_arrays
-from utils.model_imports.keras_file import read_keras
-from utils.model_imports.tensor_bundle import read_bundle
-from utils.model_imports.torch_file import read_torch
-from utils.unpickle import unpickle
+from utils.embeddings.export import read_arrays, write_arrays
+from utils.foreign.keras import read_keras
+from utils.foreign.tensorflow import read_bundle
+from utils.foreign.torch_state import read_torch
+from utils.foreign.unpickle import unpickle
+from utils.training.checkpoints import average_weights, load_checkpoint, load_newest, weights_digest
 
 GOLDEN = Path(__file__).parents[1] / "golden/models/written_by_tensorflow"
 
@@ -109,12 +109,12 @@ CALLS = [b"cposix\nsystem\n", b"cbuiltins\neval\n", b"ctorch._utils\n_rebuild_te
          b"PK\1\2", b"\x89HDF\r\n", b"descr", b"'<f4'", b"'|O'", b"(9999999999,)", b"fortran_order"]
 
 CHECKPOINTS = Target("checkpoints", {
-    "utils.checkpoints.load_checkpoint, average_weights": _checkpoint,
-    "utils.checkpoints.load_newest": lambda place: load_newest(place.given),
-    "utils.model_imports.torch_file.read_torch": lambda place: read_torch(_one(place, ".pt")),
-    "utils.unpickle.unpickle": lambda place: unpickle(_one(place, ".pkl")),
-    "utils.embedding_arrays.read_arrays (npz)": _arrays(".npz"),
-    "utils.model_imports.keras_file.read_keras": lambda place: read_keras(_one(place, ".h5")),
-    "utils.embedding_arrays.read_arrays (hdf5)": _arrays(".h5"),
-    "utils.model_imports.tensor_bundle.read_bundle": lambda place: read_bundle(place.given / "x.index"),
+    "utils.training.checkpoints.load_checkpoint, average_weights": _checkpoint,
+    "utils.training.checkpoints.load_newest": lambda place: load_newest(place.given),
+    "utils.foreign.torch_state.read_torch": lambda place: read_torch(_one(place, ".pt")),
+    "utils.foreign.unpickle.unpickle": lambda place: unpickle(_one(place, ".pkl")),
+    "utils.embeddings.export.read_arrays (npz)": _arrays(".npz"),
+    "utils.foreign.keras.read_keras": lambda place: read_keras(_one(place, ".h5")),
+    "utils.embeddings.export.read_arrays (hdf5)": _arrays(".h5"),
+    "utils.foreign.tensorflow.read_bundle": lambda place: read_bundle(place.given / "x.index"),
 }, _seeds, CALLS)

@@ -13,8 +13,8 @@ from tests.bench.bench_training import CONFIGS, assembled, timed
 from tests.training_runs import history, steps_on_disk, stop_after, variant
 from tests.voices import make_corpus
 from utils.archive import read_vectors
-from utils.checkpoints import load_checkpoint
 from utils.errors import UserError
+from utils.training.checkpoints import load_checkpoint
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

@@ -1,4 +1,4 @@
-"""Augmentation in the GPU's memory; skipped where there is none.  Each transform: tests/utils/test_augmentation_device.py."""
+"""Augmentation in the GPU's memory; skipped where there is none.  Each transform: tests/utils/augmentation/test_device.py."""
 
 import pytest
 import torch

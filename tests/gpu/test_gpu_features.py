@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from tests.utils.test_features import CASES, input_of, named
-from tests.utils.test_features_waveform import BANKS
-from utils.features import make_front_end
+from tests.utils.features.test_registry import CASES, input_of, named
+from tests.utils.features.test_waveform import BANKS
+from utils.features.registry import make_front_end
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

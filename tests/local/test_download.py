@@ -10,12 +10,12 @@ import zipfile
 
 import pytest
 
-from local import download as module
-from local import fetching
-from local.download import download
-from local.download_table import DOWNLOADS, Archive, Download
-from local.fetching import fetch
-from local.unpacking import unpack
+from local.download import __main__ as module
+from local.download import fetch as fetching
+from local.download.__main__ import download
+from local.download.fetch import fetch
+from local.download.table import DOWNLOADS, Archive, Download
+from local.download.unpack import unpack
 from tests.http_server import Files, serving
 from utils.errors import UserError
 

@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 
 from local.prepare_vctk import prepare_vctk
-from local.vctk_sentences import common_sentences, words_of
-from local.vctk_tree import read_speaker_info, read_tree
+from local.vctk.sentences import common_sentences, words_of
+from local.vctk.tree import read_speaker_info, read_tree
 from tests.lookalike.vctk import PASSAGES, SPEAKERS, make_vctk
 from utils.data_dir import read_map, validate_data_dir
 from utils.errors import UserError

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from local.prepare_voices import prepare_voices
-from local.voices_names import parse_name, stem_of, utterance_id
+from local.voices.names import parse_name, stem_of, utterance_id
 from tests.lookalike.voices import DEV_HOME, DEV_LISTS, EVAL_HOME, EVAL_KEYS, make_voices
 from utils.data_dir import read_map, read_trials, validate_data_dir
 from utils.errors import UserError

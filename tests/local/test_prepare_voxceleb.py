@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.prepare_voxceleb import prepare_voxceleb
-from local.voxceleb_sets import choose_dev_speakers, design_dev_trials
+from local.voxceleb.sets import choose_dev_speakers, design_dev_trials
 from tests.lookalike.voxceleb import DEV, VOXCELEB2, make_voxceleb1, make_voxceleb2, read_seconds, training_list
 from utils.data_dir import read_data_dir, read_map, read_trials, validate_data_dir
 from utils.errors import UserError
@@ -81,8 +81,8 @@ def test_the_test_set_has_every_file_that_a_list_names_once_and_every_trial(prep
 @pytest.mark.parametrize(("name", "file", "trials", "targets", "files"), [
     ("vox1_o", "veri_test.txt", 37_720, 18_860, 4_715), ("vox1_o_cleaned", "veri_test2.txt", 37_611, 18_802, 4_708)])
 def test_the_official_lists_have_their_published_counts(shared_data, name, file, trials, targets, files):
-    from local.voxceleb_lists import check_version, read_trial_list
-    from local.voxceleb_meta import Speakers
+    from local.voxceleb.lists import check_version, read_trial_list
+    from local.voxceleb.meta import Speakers
 
     path = shared_data / "lists" / file
     read, repeated = read_trial_list(path, Speakers())
@@ -121,7 +121,7 @@ def test_every_layout_gives_the_same_utterances(corpora, prepared, tmp_path, lay
 
 def test_m4a_is_taken_by_its_header_where_there_is_no_wave(corpora, tmp_path, monkeypatch, capsys):
     """As where somebody's conversion to wave is half done."""
-    monkeypatch.setattr("local.voxceleb_making.require_ffmpeg", lambda entries: list(entries))
+    monkeypatch.setattr("local.voxceleb.directories.require_ffmpeg", lambda entries: list(entries))
     folder = make_voxceleb2(tmp_path / "two", suffix=".m4a", header_only=True, seconds=3.25, with_test=True, with_meta=True)
     wave = corpora[1] / "dev" / "wav" / VOXCELEB2[0]
     for path in wave.rglob("*.wav"):
@@ -176,7 +176,7 @@ def test_a_killed_preparation_measures_only_the_rest(corpora, prepared, tmp_path
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("local.voxceleb_making.finish_data_dir", killed)
+        patch.setattr("local.voxceleb.directories.finish_data_dir", killed)
         with pytest.raises(KeyboardInterrupt):
             prepare(corpora, tmp_path)
     monkeypatch.setattr("local.audio_tree.audio_info", killed)

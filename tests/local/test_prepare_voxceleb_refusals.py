@@ -6,9 +6,9 @@ from itertools import count
 import pytest
 
 from local.prepare_voxceleb import prepare_voxceleb
-from local.voxceleb_lists import LISTS, check_version, read_training_list, read_trial_list
-from local.voxceleb_meta import COUNTS, Speakers, read_speakers
-from local.voxceleb_trees import find_utterances
+from local.voxceleb.lists import LISTS, check_version, read_training_list, read_trial_list
+from local.voxceleb.meta import COUNTS, Speakers, read_speakers
+from local.voxceleb.trees import find_utterances
 from tests.lookalike.voxceleb import META1, META2, VOXCELEB2, make_voxceleb1, make_voxceleb2, training_list
 from utils.errors import UserError
 

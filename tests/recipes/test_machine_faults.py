@@ -14,7 +14,7 @@ import pytest
 from tests.recipes.runs import contents, difference, last_line
 from tests.recipes.test_full_disk import mounted
 from tests.recipes.test_recipes import wait_for
-from utils.receipt_contents import SMALL_BYTES
+from utils.receipts.contents import SMALL_BYTES
 
 pytestmark = pytest.mark.slow
 EXPERIMENT = "exp/ghostvlad_tiny-tiny"

@@ -78,10 +78,10 @@ def test_every_section_of_a_yaml_can_be_built(path):
     from steps.losses import LOSSES
     from steps.models import MODELS
     from utils.config import build
-    from utils.objective import Objective
-    from utils.schedule_parts import Moment
-    from utils.training_settings import read_phases
-    from utils.training_start import fits_crops
+    from utils.training.objective import Objective
+    from utils.training.schedule_parts import Moment
+    from utils.training.settings import read_phases
+    from utils.training.setup import fits_crops
 
     for settings in read_phases(path):
         network = build(MODELS, settings.sections["model"], settings.where("model"))

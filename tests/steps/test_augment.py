@@ -8,7 +8,7 @@ from steps.augment import augment
 from tests.speechlike import RATE, babble
 from tests.steps.packing_cases import contents
 from utils.archive import iterate_archive
-from utils.augmentation import Augmenter
+from utils.augmentation.augmenter import Augmenter
 from utils.data_dir import DataDir, read_map, write_data_dir
 from utils.errors import UserError
 

@@ -10,7 +10,7 @@ from steps.calibrate import calibrate
 from steps.normalise_scores import normalise_scores
 from steps.score import score
 from steps.train_backend import train_backend
-from tests.backends.kaldi_golden import GOLDEN
+from tests.steps.backends.kaldi_golden import GOLDEN
 from tests.steps.test_normalise_scores import voices
 from tests.steps.test_score import say_where_from, write_embeddings
 from tests.steps.test_train_backend import write_embeddings as write_rows

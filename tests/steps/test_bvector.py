@@ -15,8 +15,8 @@ from steps.train_backend import train_backend
 from utils.archive import ArchiveWriter
 from utils.config import build
 from utils.errors import UserError
-from utils.metrics import equal_error_rate as interpolated_eer
-from utils.scores import read_scores
+from utils.metrics.rates import equal_error_rate as interpolated_eer
+from utils.scoring.score_files import read_scores
 
 SMALL = {"hidden_units": (64, 64), "pairs_per_kind": 20, "num_threads": 1, "validate_every_steps": 50}
 

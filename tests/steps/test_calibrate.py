@@ -12,9 +12,9 @@ from steps.measure_norms import measure_norms
 from tests.steps.test_score import write_embeddings
 from utils.data_dir import read_map
 from utils.errors import UserError
-from utils.metrics_llr import bayes_threshold, cllr, min_cllr
+from utils.metrics.llr import bayes_threshold, cllr, min_cllr
 from utils.receipts import Task, read_receipt
-from utils.scores import read_scores, receipt_of, write_scores
+from utils.scoring.score_files import read_scores, receipt_of, write_scores
 
 GAIN, SHIFT = 0.03, 0.4
 
@@ -159,7 +159,7 @@ def test_quality_measures_are_features_of_the_trial(work):
 
 
 def test_a_model_has_the_mean_of_its_utterances_measures(work):
-    from utils.calibration_files import read_measure
+    from utils.scoring.calibration_files import read_measure
 
     (work / "utt2norm").write_text("u1 2\nu2 4\n")
     assert read_measure(work / "utt2norm", ["m", "u1"], {"m": ["u1", "u2"]}).tolist() == [3, 2]

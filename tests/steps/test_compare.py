@@ -8,8 +8,8 @@ import pytest
 from steps.compare import compare
 from steps.evaluate import evaluate
 from tests.steps.test_report import make_system, write_data
-from utils.comparison import holm
 from utils.errors import UserError
+from utils.evaluation.comparison import holm
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from steps.compare import compare
 from tests.steps.test_report import finish_task
 from utils.data_dir import read_trials
 from utils.errors import UserError
-from utils.intervals import paired_difference
-from utils.metrics import equal_error_rate
-from utils.scores import read_scores, receipt_of, write_scores
+from utils.metrics.intervals import paired_difference
+from utils.metrics.rates import equal_error_rate
+from utils.scoring.score_files import read_scores, receipt_of, write_scores
 
 FOLDS = ("fold1", "fold2")
 

@@ -14,9 +14,10 @@ from utils.archive import read_scp, read_vector
 from utils.audio import read_audio
 from utils.data_dir import read_data_dir, read_map, validate_data_dir, write_data_dir
 from utils.errors import UserError
-from utils.receipt_contents import read_receipt
-from utils.vad import VADS, runs
-from utils.vad_output import speech_summary, summary_lines
+from utils.receipts.contents import read_receipt
+from utils.vad.base import runs
+from utils.vad.registry import VADS
+from utils.vad.segments import speech_summary, summary_lines
 
 
 def decisions_of(data):

@@ -9,10 +9,10 @@ from steps.cut_audio import cut_audio
 from steps.make_enrolment import make_enrolment
 from tests.voices import RATE, make_packed
 from utils.data_dir import read_data_dir, read_map, read_trials
-from utils.enrolment import enrol_and_verify
+from utils.embeddings.inference import open_packed
 from utils.errors import UserError
-from utils.inference import open_packed
-from utils.packed_facts import augmentation_of, cut_of, vad_of
+from utils.packed.facts import augmentation_of, cut_of, vad_of
+from utils.trials.enrolment import enrol_and_verify
 
 
 @pytest.fixture

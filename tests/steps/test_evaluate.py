@@ -12,7 +12,7 @@ from steps.report import report
 from tests.steps.test_report import UTT2SPK, finish_task, make_system, write_data
 from utils.errors import UserError
 from utils.receipts import read_receipt
-from utils.scores import read_scores, receipt_of
+from utils.scoring.score_files import read_scores, receipt_of
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from steps.export_arrays import export_arrays
 from steps.import_embeddings import import_embeddings
 from tests.steps.test_score import PROVENANCE, VECTORS, say_where_from, write_embeddings
 from utils.archive import read_vectors
+from utils.embeddings.provenance import read_provenance
 from utils.errors import UserError
-from utils.provenance import read_provenance
 
 UTT2SPK = "".join(f"{key} {key[:3]}\n" for key in VECTORS)
 

@@ -14,10 +14,10 @@ from steps.extract import extract, load_network
 from steps.train import train
 from tests.training_runs import variant
 from utils.archive import read_vectors
-from utils.checkpoints import load_checkpoint, save_checkpoint, weights_digest
 from utils.data_dir import read_map
+from utils.embeddings.inference import open_packed
 from utils.errors import UserError
-from utils.inference import open_packed
+from utils.training.checkpoints import load_checkpoint, save_checkpoint, weights_digest
 
 
 @pytest.fixture(scope="module")

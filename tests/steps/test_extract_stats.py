@@ -12,8 +12,8 @@ from steps.extract_channel_stats import extract_channel_stats
 from steps.extract_mfcc_stats import extract_mfcc_stats
 from utils.archive import read_vectors
 from utils.data_dir import DataDir, write_data_dir
+from utils.embeddings.baselines import frame_statistics, z_normalise
 from utils.errors import UserError
-from utils.statistics import frame_statistics, z_normalise
 
 RATE_HZ = 16000
 SPEAKERS = {"s1": 3, "s2": 2}

@@ -13,10 +13,10 @@ from steps.compute_vad import compute_vad
 from steps.illustrate import LONGEST_SECONDS, choose, draw_crop, illustrate
 from tests.voices import CONFIG, make_packed
 from utils.archive import read_vector
-from utils.augmentation import Augmenter
+from utils.augmentation.augmenter import Augmenter
 from utils.data_dir import read_map
 from utils.errors import UserError
-from utils.vad import runs
+from utils.vad.base import runs
 
 VOICES = {"a": 100, "b": 140, "c": 190, "d": 250}
 PLAIN = CONFIG.replace("augmentation: {speed_factors: [1.0, 1.1]}\n", "")
@@ -80,7 +80,7 @@ def test_the_caption_says_what_was_drawn_and_nothing_where_there_is_no_augmentat
 
 def test_the_caption_tells_of_the_draw_that_is_shown(work, tmp_path, monkeypatch):
     sounds = []
-    monkeypatch.setattr("utils.pictures.spectrogram", lambda samples, rate: sounds.append(samples) or np.zeros((1, 1)))
+    monkeypatch.setattr("utils.report.pictures.spectrogram", lambda samples, rate: sounds.append(samples) or np.zeros((1, 1)))
     (tmp_path / "config.yaml").write_text(PLAIN + "augmentation: {chain: [{name: volume, gain_db: [-20, -3]}]}\n")
     entries = drawn(work, tmp_path / "pictures", tmp_path / "config.yaml")
     captions = [entry["caption"] for entry in entries if entry["kind"] == "after"]

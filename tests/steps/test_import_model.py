@@ -14,9 +14,9 @@ from steps.losses import LOSSES
 from tests.published_files import save_as
 from tests.published_weights import GOLDEN, draw, read_published
 from utils.archive import iterate_scp, read_vectors
-from utils.checkpoints import load_checkpoint
 from utils.config import build, read_yaml
 from utils.errors import UserError
+from utils.training.checkpoints import load_checkpoint
 
 TABLES = sorted(path.stem for path in GOLDEN.glob("*.json"))
 LARGEST_DIFFERENCE = 1e-4  # relative, of the embedding

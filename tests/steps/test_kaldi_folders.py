@@ -10,14 +10,14 @@ from steps.export_kaldi import export_kaldi
 from steps.import_kaldi import import_kaldi
 from steps.score import score
 from steps.train_backend import train_backend
-from tests.backends.kaldi_golden import GOLDEN, vectors_of
+from tests.steps.backends.kaldi_golden import GOLDEN, vectors_of
 from tests.steps.test_score import say_where_from, write_embeddings
 from utils.archive import iterate_archive, read_matrix, read_scp, read_vector, read_vectors
+from utils.archive.plda import read_plda
+from utils.embeddings.provenance import read_provenance
 from utils.errors import UserError
-from utils.kaldi_commands import chain_of, scoring_command
-from utils.plda_file import read_plda
-from utils.provenance import read_provenance
-from utils.scores import read_scores
+from utils.scoring.kaldi_commands import chain_of, scoring_command
+from utils.scoring.score_files import read_scores
 
 CHAIN = "name: plda\nlinks: [{name: mean}, {name: lda, dim: 12}, {name: length_norm}]\n"
 

@@ -15,9 +15,9 @@ from tests.conftest import ROOT
 from tests.voices import RATE, make_packed
 from utils.archive import ArchiveWriter, iterate_archive, iterate_scp, read_scp
 from utils.data_dir import DataDir, read_map, write_data_dir
+from utils.embeddings.inputs import open_inputs
 from utils.errors import UserError
-from utils.features import Precomputed
-from utils.network_inputs import open_inputs
+from utils.features.precomputed import Precomputed
 
 GOLDEN = ROOT / "tests" / "golden" / "kaldi"
 KALDIS_TEXT = {"fbank80": "fbank80.txt", "fbank40_nosnip": "fbank40_nosnip.txt", "mfcc30_voxceleb": "mfcc30_voxceleb.txt",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from steps.make_trials import make_trials
 from utils.data_dir import DataDir, read_map, read_trials, validate_data_dir, write_data_dir
 from utils.errors import UserError
-from utils.trial_making import Design, make_pairs
+from utils.trials.design import Design, make_pairs
 
 
 def directory(folder, speakers="abcd", sessions=("home", "office"), utterances=2, sexes=True):

@@ -13,7 +13,7 @@ from utils.archive import read_vectors
 from utils.data_dir import read_map
 from utils.errors import UserError
 from utils.receipts import read_receipt
-from utils.scores import read_scores, receipt_of
+from utils.scoring.score_files import read_scores, receipt_of
 
 SPEAKERS, UTTERANCES, DIMENSIONS = 6, 4, 5
 
@@ -117,7 +117,7 @@ def test_plda_is_normalised_through_the_same_door(work):
     folder = normalised(work, "plda", method="s_norm").with_suffix("")
     mean = float(read_map(folder / "utt2cohort_mean")["t0-0"])
     from steps.backends import FAMILIES
-    from utils.backend_files import read_backend
+    from utils.scoring.backend_files import read_backend
     plda = read_backend(work / "backend" / "plda", FAMILIES)[0]
     side = plda.transform(read_vectors(work / "emb" / "test" / "xvector.scp")[1][:1])
     members = plda.transform(read_vectors(work / "emb" / "train" / "spk_xvector.scp")[1])

@@ -15,8 +15,8 @@ from utils.archive import read_scp, read_vector
 from utils.audio import read_audio, to_int16
 from utils.data_dir import DataDir, read_data_dir, read_map, validate_data_dir, write_data_dir
 from utils.errors import UserError
-from utils.packed import PackedReader
-from utils.packed_facts import cut_of
+from utils.packed.facts import cut_of
+from utils.packed.reader import PackedReader
 
 
 def test_a_data_directory_becomes_packed_audio_of_one_rate(data, tmp_path):

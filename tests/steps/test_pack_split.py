@@ -14,7 +14,7 @@ from utils.archive import ArchiveWriter
 from utils.audio import read_audio
 from utils.data_dir import DataDir, read_data_dir, read_map, validate_data_dir, write_data_dir, write_map
 from utils.errors import UserError
-from utils.packed import PackedReader
+from utils.packed.reader import PackedReader
 
 # One sign is 0.1 s.
 SPEECH = {"a-1": ".####.#...###.", "a-2": "##########", "b-1": "#.#.......", "b-2": "..........", "b-3": ".####....."}

@@ -15,11 +15,11 @@ from steps.score import score
 from steps.train import train
 from steps.train_backend import train_backend
 from utils.archive import ArchiveWriter, read_vectors
-from utils.embedding_rows import read_embeddings
+from utils.embeddings.inference import open_packed
+from utils.embeddings.rows import read_embeddings
 from utils.errors import UserError
-from utils.inference import open_packed
-from utils.report_page import series_of
-from utils.scores import read_scores
+from utils.report.page import series_of
+from utils.scoring.score_files import read_scores
 
 CROPS = "name: crops\nnum_crops: 3\ncrop_seconds: 0.4\nkeep: rows\n"
 

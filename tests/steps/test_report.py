@@ -14,9 +14,9 @@ from steps.score import score
 from steps.train_backend import train_backend
 from tests.steps.test_score import write_embeddings
 from utils.errors import UserError
-from utils.metrics import equal_error_rate
+from utils.metrics.rates import equal_error_rate
 from utils.receipts import Task
-from utils.scores import read_scores, write_scores
+from utils.scoring.score_files import read_scores, write_scores
 
 SPEAKERS = {f"spk{k:02d}": "fm"[k % 2] for k in range(12)}
 UTT2SPK = {f"{speaker}-{condition}{k}": speaker for speaker in SPEAKERS for condition in ("near", "far") for k in range(2)}

@@ -12,7 +12,7 @@ from steps.score import score
 from steps.train_backend import train_backend
 from utils.archive import ArchiveWriter, read_vector
 from utils.errors import UserError
-from utils.scores import read_scores
+from utils.scoring.score_files import read_scores
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "kaldi"

@@ -8,10 +8,10 @@ from steps.select_embeddings import select_embeddings
 from steps.train_backend import train_backend
 from utils.archive import ArchiveWriter, read_vectors
 from utils.data_dir import DataDir, write_data_dir
-from utils.embedding_output import finish_embeddings
+from utils.embeddings.output import finish_embeddings
 from utils.errors import UserError
 from utils.receipts import Task
-from utils.scores import read_scores
+from utils.scoring.score_files import read_scores
 
 UTTERANCES = [f"s{s}-{n}" for s in range(4) for n in range(3)]
 FACTS = {"model": "m", "front_end": "f", "sample_rate_hz": 16000, "vad": "none", "crops": "whole utterances", "augmentation": "none"}

@@ -9,12 +9,12 @@ from steps.make_enrolment import make_enrolment
 from steps.similarity_matrix import similarity_matrix
 from tests.voices import make_packed
 from utils.data_dir import read_data_dir, read_map, read_trials, write_map
-from utils.embeddings import read_spk2utt
+from utils.embeddings.folders import read_spk2utt
 from utils.errors import UserError
+from utils.evaluation.sets import watermarks_of
 from utils.receipts import Task
-from utils.report_similarity import similarity_section
-from utils.scores import receipt_of, write_scores
-from utils.trial_sets import watermarks_of
+from utils.report.similarity import similarity_section
+from utils.scoring.score_files import receipt_of, write_scores
 
 DESIGN = 'apart_by: utt2prompt\nwatermark: "texts differ"\n'
 

@@ -16,13 +16,13 @@ from steps.backends import BACKENDS
 from steps.extract import load_network
 from steps.train import train
 from tests.training_runs import assert_same_end, history, steps_on_disk, stop_after, train_tiny, variant
-from utils.checkpoints import load_checkpoint
 from utils.config import build, read_yaml
+from utils.embeddings.inference import embed_utterances, open_packed
 from utils.errors import UserError
-from utils.inference import embed_utterances, open_packed
-from utils.metrics import equal_error_rate
-from utils.sampling import CropDataset
-from utils.validation import dev_eer
+from utils.metrics.rates import equal_error_rate
+from utils.training.checkpoints import load_checkpoint
+from utils.training.sampling import CropDataset
+from utils.training.validation import dev_eer
 
 
 @pytest.fixture(scope="module")

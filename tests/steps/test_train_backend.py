@@ -8,12 +8,12 @@ import pytest
 
 from steps.score import score
 from steps.train_backend import train_backend
-from tests.backends.kaldi_golden import GOLDEN, training, vectors_of
 from tests.conftest import ROOT
+from tests.steps.backends.kaldi_golden import GOLDEN, training, vectors_of
 from utils.archive import ArchiveWriter, read_matrix, write_text_vectors
+from utils.archive.plda import read_plda
 from utils.errors import UserError
-from utils.plda_file import read_plda
-from utils.scores import read_scores
+from utils.scoring.score_files import read_scores
 
 CHAIN = "name: plda\nlinks: [{name: mean}, {name: lda, dim: 12}, {name: length_norm}]\n"
 CONFIGS = sorted((ROOT / "conf" / "backends").glob("*.yaml"))

@@ -9,13 +9,13 @@ from torch import nn
 from steps.train import train
 from tests.training_runs import history, train_tiny, variant
 from tests.voices import CONFIG
-from utils.checkpoints import load_checkpoint
 from utils.config import read_yaml
 from utils.errors import UserError
-from utils.objective import Objective
-from utils.sampling import CropDataset
-from utils.training_settings import read_settings
-from utils.training_start import fits_crops
+from utils.training.checkpoints import load_checkpoint
+from utils.training.objective import Objective
+from utils.training.sampling import CropDataset
+from utils.training.settings import read_settings
+from utils.training.setup import fits_crops
 
 BATCHES = ("crops: {crop_seconds: 0.5, batch_size: 6}", "crops: {crop_seconds: [0.3, 0.6], batches: {speakers: 3, utterances: 2}}")
 GE2E = ("loss: {name: softmax}", "loss: {name: ge2e}")

@@ -13,7 +13,7 @@ import pytest
 from steps.train import train
 from tests.conftest import ROOT
 from tests.training_runs import assert_same_end, history, steps_on_disk, variant
-from utils.sampling import CropDataset
+from utils.training.sampling import CropDataset
 
 pytestmark = pytest.mark.slow
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "PYTHONPATH": str(ROOT)}

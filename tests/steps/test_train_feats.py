@@ -19,10 +19,10 @@ from tests.training_runs import assert_same_end, history, stop_after
 from tests.voices import CONFIG
 from utils.archive import ArchiveWriter, iterate_scp, read_vectors
 from utils.data_dir import read_map
+from utils.embeddings.inputs import open_inputs
 from utils.errors import UserError
-from utils.features import make_front_end
-from utils.network_inputs import open_inputs
-from utils.sampling import CropDataset, Untouched
+from utils.features.registry import make_front_end
+from utils.training.sampling import CropDataset, Untouched
 
 FBANK = {"name": "kaldi_fbank", "num_mel_bins": 40, "high_freq_hz": -400, "snip_edges": False}
 PRECOMPUTED = {"name": "precomputed", "num_bins": 40, "description": "fbank of 40 filters, not snipped", "normalisation": "utterance_mean"}
@@ -126,7 +126,7 @@ def test_embeddings_from_features_are_those_from_audio_with_the_same_front_end(f
 def test_neither_jobs_nor_batch_mates_matter(featured, experiment, tmp_path, monkeypatch):
     together = embed(experiment, featured / "dev", tmp_path / "one")
     three = embed(experiment, featured / "dev", tmp_path / "three", jobs=3)
-    monkeypatch.setattr("utils.inference.BATCH_SECONDS", 0.01)
+    monkeypatch.setattr("utils.embeddings.inference.BATCH_SECONDS", 0.01)
     alone = embed(experiment, featured / "dev", tmp_path / "alone")
     assert max(np.abs(together - alone).max(), np.abs(together - three).max()) <= 1e-5
     assert (tmp_path / "three" / "provenance.json").read_bytes() == (tmp_path / "one" / "provenance.json").read_bytes()

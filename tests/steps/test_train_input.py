@@ -48,7 +48,7 @@ BAD_YAML_OF_NETWORKS = [
 @pytest.mark.parametrize(("change", "message"), BAD_YAML + BAD_YAML_OF_NETWORKS, ids=lambda value: value[1][:30] if isinstance(value, tuple) else "")
 def test_a_wrong_yaml_is_named_before_audio_is_opened(corpus, tmp_path, monkeypatch, change, message):
     config = variant(corpus, tmp_path, change)
-    monkeypatch.setattr("utils.packed.PackedReader.__init__", None)
+    monkeypatch.setattr("utils.packed.reader.PackedReader.__init__", None)
     if (change, message) in BAD_YAML:
         monkeypatch.setattr("steps.train.assemble", None)  # where torch comes in
     with pytest.raises(UserError, match=message):
@@ -89,7 +89,7 @@ def test_epochs_that_fill_no_batch_are_refused(corpus, tmp_path):
 
 @pytest.mark.parametrize("batch_size", [7, 2])
 def test_a_batch_that_the_processes_cannot_share_is_refused(corpus, tmp_path, monkeypatch, batch_size):
-    monkeypatch.setattr("utils.training_start.rank_and_world", lambda: (0, 2))
+    monkeypatch.setattr("utils.training.setup.rank_and_world", lambda: (0, 2))
     config = variant(corpus, tmp_path, ("batch_size: 6", f"batch_size: {batch_size}"))
     with pytest.raises(UserError, match=f"config.yaml: crops: batch_size {batch_size} gives 2 processes no equal shares of 2 or more"):
         train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)

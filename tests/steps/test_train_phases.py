@@ -9,11 +9,11 @@ import torch
 from steps.extract import load_network
 from steps.train import train
 from tests.training_runs import assert_same_end, history, steps_on_disk, stop_after, variant
-from utils.checkpoints import load_checkpoint
 from utils.config import read_yaml
 from utils.errors import UserError
 from utils.receipts import MODE
-from utils.trainer import Trainer
+from utils.training.checkpoints import load_checkpoint
+from utils.training.trainer import Trainer
 
 STEPS = ("steps: 40, validate_every_steps: 20, checkpoint_every_steps: 10", "steps: 8, validate_every_steps: 8, checkpoint_every_steps: 4")
 PHASES = """\

@@ -10,8 +10,8 @@ from steps.train import train
 from tests.training_runs import assert_same_end, stop_after, variant
 from utils.config import read_yaml
 from utils.errors import UserError
-from utils.processes import multiplies_bf16
 from utils.receipts import MODE
+from utils.torch_device import multiplies_bf16
 
 SHORT = ("steps: 40, validate_every_steps: 20, checkpoint_every_steps: 10", "steps: 6, validate_every_steps: 6, checkpoint_every_steps: 2")
 AUTO = ("validate_every_steps: 6", "validate_every_steps: 6, precision: auto")

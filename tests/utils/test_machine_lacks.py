@@ -11,7 +11,7 @@ import soundfile
 import torch
 
 from utils.audio import read_audio
-from utils.checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
+from utils.training.checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from utils.files import look_anew
 from utils.launchers.array import CANCELLED, GONE, OVER_TIME, Array, End, read_log, substitute
-from utils.plan import evaluate
+from utils.plan.__main__ import evaluate
 from utils.receipts import DONE
 
 KILLED = 128 + signal.SIGKILL

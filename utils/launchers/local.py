@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from utils.doctor_machine import usable_cores
+from utils.doctor.machine import usable_cores
 from utils.launchers.array import Array, End
 
 POLL_SECONDS = 0.05

@@ -1,0 +1,149 @@
+"""Speech from espeak-ng's library: the same bytes for the same request, whatever was said before and by however many processes.
+
+espeak-ng carries state from one utterance to the next.  So a helper process (``python -m local.mini.espeak``: standard library only, one thread)
+initialises the library and never speaks itself: it forks one child per request, which sets the library's random seed, speaks and exits.
+
+Why espeak-ng, and not a source-filter model of our own: it brings pronunciation, coarticulation, prosody and eight English accents for any text,
+its voice files set just what speakers differ in (formants, pitch, roughness, breath ...), and an utterance takes 20 ms.  A model of our own would
+have to invent all that to be as varied.  espeak-ng is under the GPL, version 3 or later; the wheel espeakng-loader ships its library and data, which
+are used at run time, by a separate process: nothing of them is in this repository.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from utils.errors import UserError
+
+SAMPLE_RATE_HZ = 22050
+DATA_NAMES = ("phontab", "phonindex", "phondata", "phondata-manifest", "intonations", "en_dict", "lang")  # what English needs of its data
+VOICE = "speaker"  # the one voice file of the helper process
+SYNCHRONOUS, DONT_EXIT, RATE, UTF8 = 2, 0x8000, 1, 1  # AUDIO_OUTPUT_SYNCHRONOUS, espeakINITIALIZE_DONT_EXIT, espeakRATE, espeakCHARS_UTF8
+
+
+class Espeak:
+    """A running helper process; a context manager.
+
+    Raises
+    ------
+    UserError
+        The package espeakng-loader is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import espeakng_loader
+        except ModuleNotFoundError:
+            raise UserError("local.mini.espeak: no package 'espeakng_loader', which speaks the generated corpus; pip install espeakng-loader") from None
+        command = [sys.executable, "-m", "local.mini.espeak", espeakng_loader.get_library_path(), espeakng_loader.get_data_path()]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+
+    def speak(self, text: str, *, accent: str, voice: str, words_per_minute: int, seed: int) -> bytes:
+        """Say a text.
+
+        Parameters
+        ----------
+        text : str
+            English.
+        accent : str
+            A file of espeak-ng's ``lang``, such as ``gmw/en-US``.
+        voice : str
+            Content of a voice variant file: ``formant``, ``pitch``, ``breath`` ... lines.
+        words_per_minute : int
+            Speaking rate, in [80, 450].
+        seed : int
+            Of flutter and breath noise, in [0, 2**31).
+
+        Returns
+        -------
+        bytes
+            Little-endian 16-bit samples at `SAMPLE_RATE_HZ`.
+        """
+        request = {"text": text, "accent": accent, "voice": voice, "words_per_minute": words_per_minute, "seed": seed}
+        self._process.stdin.write(json.dumps(request).encode() + b"\n")
+        self._process.stdin.flush()
+        header = self._process.stdout.read(4)
+        num_bytes = struct.unpack("<i", header)[0] if len(header) == 4 else 0
+        if not num_bytes:
+            raise RuntimeError(f"espeak-ng said nothing for {request}")
+        return self._process.stdout.read(num_bytes)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
+
+    def __enter__(self) -> "Espeak":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def serve(library_path: str, data_path: str) -> None:
+    """Answer requests, one JSON object a line on stdin, until its end; the answer is the number of bytes (int32) and the samples.
+
+    Parameters
+    ----------
+    library_path, data_path : str
+        espeak-ng's shared library and its data folder.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end of stdin is what ends this process
+    with tempfile.TemporaryDirectory(prefix="espeak-") as folder:
+        data = Path(folder, "espeak-ng-data")
+        voice_file = data / "voices" / "!v" / VOICE
+        voice_file.parent.mkdir(parents=True)
+        for name in DATA_NAMES:
+            (data / name).symlink_to(Path(data_path).absolute() / name)
+        library = ctypes.CDLL(library_path)
+        if library.espeak_Initialize(SYNCHRONOUS, 500, folder.encode(), DONT_EXIT) != SAMPLE_RATE_HZ:
+            raise RuntimeError(f"espeak-ng cannot be initialised from {data_path}")
+        for line in sys.stdin:
+            request = json.loads(line)
+            voice_file.write_text(request["voice"], encoding="ascii")
+            child = os.fork()
+            if child == 0:
+                answer(library, request)
+            if os.waitpid(child, 0)[1] != 0:
+                raise RuntimeError(f"espeak-ng's process crashed on {request}")
+
+
+def answer(library: ctypes.CDLL, request: dict) -> None:
+    """Speak, write the samples to stdout and end the process: what a forked child does.
+
+    Parameters
+    ----------
+    library : ctypes.CDLL
+        Initialised; has never spoken.
+    request : dict
+        The arguments of `Espeak.speak`.
+    """
+    chunks = []
+
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+    def collect(samples, num_samples, events):
+        if samples and num_samples > 0:
+            chunks.append(ctypes.string_at(samples, 2 * num_samples))
+        return 0
+
+    library.espeak_SetSynthCallback(collect)
+    if library.espeak_SetVoiceByName(f"{request['accent']}+{VOICE}".encode()) == 0:
+        library.espeak_SetParameter(RATE, request["words_per_minute"], 0)
+        library.espeak_ng_SetRandSeed(ctypes.c_long(request["seed"]))
+        text = request["text"].encode() + b"\0"
+        library.espeak_Synth(text, ctypes.c_size_t(len(text)), 0, 0, 0, UTF8, None, None)
+    samples = b"".join(chunks)
+    with open(1, "wb", closefd=False) as stdout:
+        stdout.write(struct.pack("<i", len(samples)) + samples)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])

@@ -1,0 +1,186 @@
+"""Speakers who differ as people do, and what they say: the voices of the generated corpora.
+
+A speaker is a set of numbers (vocal tract, pitch, voice quality, manner, accent) that becomes a voice of espeak-ng's.  Each utterance is a session
+of its own: a little higher or lower, faster or slower, hoarser or clearer than the last.  All is drawn from seeds; `synthesise` is a pure function.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from local.mini.espeak import SAMPLE_RATE_HZ as ESPEAK_RATE_HZ
+from local.mini.espeak import Espeak
+from utils.audio import resample
+
+SAMPLE_RATE_HZ = 16000
+SPEECH_RMS = 0.05
+ACCENTS = ("en-US", "en", "en-GB-scotland", "en-GB-x-rp", "en-GB-x-gbclan", "en-GB-x-gbcwmd", "en-029", "en-US-nyc")
+
+PITCH_HZ = {"m": 88.0, "f": 158.0}  # median of the lowest pitch
+TRACT_SCALE = {"m": 1.0, "f": 1.14}  # mean of the formants, relative to espeak-ng's own voice: women's vocal tracts are shorter
+# Relative standard deviations from speaker to speaker, and from utterance to utterance of one speaker.
+SPEAKER_SPREAD = {"pitch": 0.14, "rate": 0.12, "tract": 0.05, "formant": 0.05, "strength": 0.2, "tone": 0.3, "voicing": 0.15, "consonants": 0.25}
+SESSION_SPREAD = {"pitch": 0.06, "rate": 0.08, "tract": 0.01, "tone": 0.12, "breath": 0.35}
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A person's voice.
+
+    Parameters
+    ----------
+    name : str
+        Identity in the lists.
+    sex : str
+        ``"m"`` or ``"f"``.
+    accent : str
+        One of `ACCENTS`.
+    formant_scale, formant_strength, formant_width : tuples of 6 floats
+        Frequency, level and bandwidth of formants 0 to 5, relative to espeak-ng's own voice.
+    pitch_hz, pitch_range : float
+        Lowest pitch, and highest divided by lowest.
+    rate : float
+        Words per minute.
+    roughness, flutter, breath : float
+        Uneven voice periods in [0, 7], wavering of the pitch, noise at the formants, in espeak-ng's units.
+    tone : tuple of 4 floats
+        Level of voiced sounds at 0.5, 1.2, 2.2 and 3.5 kHz, relative.
+    voicing, consonants : float
+        Level of voiced sounds and of consonants' noise, relative.
+    """
+
+    name: str
+    sex: str
+    accent: str
+    formant_scale: tuple[float, ...]
+    formant_strength: tuple[float, ...]
+    formant_width: tuple[float, ...]
+    pitch_hz: float
+    pitch_range: float
+    rate: float
+    roughness: float
+    flutter: float
+    breath: float
+    tone: tuple[float, ...]
+    voicing: float
+    consonants: float
+
+
+def make_speakers(count: int, seed: int, *, first: int = 1) -> list[Speaker]:
+    """Draw people, as many women as men.
+
+    Parameters
+    ----------
+    count : int
+        Number of speakers; every other one is a woman.
+    seed : int
+        A speaker depends on the seed and its own number alone.
+    first : int
+        Number of the first speaker, which names it: ``f001``, ``m002`` ...
+    """
+    return [draw_speaker(number, seed) for number in range(first, first + count)]
+
+
+def draw_speaker(number: int, seed: int) -> Speaker:
+    """One of the people of `make_speakers`.
+
+    Parameters
+    ----------
+    number, seed : int
+        What the speaker depends on.
+    """
+    rng = np.random.default_rng([seed, number])
+    sex = "f" if number % 2 else "m"
+    tract = TRACT_SCALE[sex] * varied(SPEAKER_SPREAD["tract"], rng)
+    return Speaker(
+        name=f"{sex}{number:03d}",
+        sex=sex,
+        accent=ACCENTS[rng.integers(len(ACCENTS))],
+        formant_scale=tuple(tract * varied(SPEAKER_SPREAD["formant"], rng, 6)),
+        formant_strength=tuple(varied(SPEAKER_SPREAD["strength"], rng, 6)),
+        formant_width=tuple(varied(SPEAKER_SPREAD["strength"], rng, 6)),
+        pitch_hz=PITCH_HZ[sex] * varied(SPEAKER_SPREAD["pitch"], rng),
+        pitch_range=rng.uniform(1.2, 1.8),
+        rate=175 * varied(SPEAKER_SPREAD["rate"], rng),
+        roughness=rng.uniform(0, 5),
+        flutter=rng.uniform(0, 12),
+        breath=max(0.0, rng.normal(4, 8)),
+        tone=tuple(varied(SPEAKER_SPREAD["tone"], rng, 4)),
+        voicing=varied(SPEAKER_SPREAD["voicing"], rng),
+        consonants=varied(SPEAKER_SPREAD["consonants"], rng),
+    )
+
+
+def varied(spread: float, rng: np.random.Generator, count: int | None = None) -> float | np.ndarray:
+    """Factors around 1, log-normal: one number, or an array of them.
+
+    Parameters
+    ----------
+    spread : float
+        Standard deviation of the logarithm.
+    rng : numpy.random.Generator
+        Draws them.
+    count : int or None
+        How many.
+    """
+    return np.exp(spread * rng.standard_normal(count))
+
+
+def voice_file(speaker: Speaker, rng: np.random.Generator) -> str:
+    """espeak-ng's voice variant of a speaker in one session.
+
+    Parameters
+    ----------
+    speaker : Speaker
+        Whose voice.
+    rng : numpy.random.Generator
+        Draws the session.
+    """
+    pitch_hz = speaker.pitch_hz * varied(SESSION_SPREAD["pitch"], rng)
+    tract = varied(SESSION_SPREAD["tract"], rng)
+    tone = np.array(speaker.tone) * varied(SESSION_SPREAD["tone"], rng, 4)
+    levels = np.clip(np.array([170, 135, 110, 110]) * tone, 10, 255)  # of 255; espeak-ng's own: 170, 135, 110
+    breath = speaker.breath * varied(SESSION_SPREAD["breath"], rng)
+    lines = [
+        "language variant",
+        "name speaker",
+        f"pitch {pitch_hz:.0f} {pitch_hz * speaker.pitch_range:.0f}",
+        f"roughness {np.clip(speaker.roughness + rng.standard_normal(), 0, 7):.0f}",
+        f"flutter {speaker.flutter:.0f}",
+        "breath 0" + 6 * f" {breath:.0f}",
+        "tone" + "".join(f" {hz} {level:.0f}" for hz, level in zip((500, 1200, 2200, 3500), levels, strict=True)),
+        f"voicing {100 * speaker.voicing:.0f}",
+        f"consonants {100 * speaker.consonants:.0f} {100 * speaker.consonants:.0f}",
+    ]
+    formants = zip(speaker.formant_scale, speaker.formant_strength, speaker.formant_width, strict=True)
+    lines += [f"formant {n} {100 * scale * tract:.0f} {100 * strength:.0f} {100 * width:.0f}" for n, (scale, strength, width) in enumerate(formants)]
+    return "\n".join(lines) + "\n"
+
+
+def synthesise(espeak: Espeak, speaker: Speaker, text: str, seed: int) -> np.ndarray:
+    """A speaker says a text, in a room without echo, in front of a perfect microphone.
+
+    Parameters
+    ----------
+    espeak : Espeak
+        A running helper process.
+    speaker : Speaker
+        Who speaks.
+    text : str
+        English.
+    seed : int
+        Of the session.
+
+    Returns
+    -------
+    (n,) float32 array
+        Samples at `SAMPLE_RATE_HZ` without silence at the ends, of root mean square `SPEECH_RMS`.
+    """
+    rng = np.random.default_rng(seed)
+    voice = voice_file(speaker, rng)
+    words_per_minute = int(np.clip(speaker.rate * varied(SESSION_SPREAD["rate"], rng), 90, 300))
+    said = espeak.speak(text, accent=f"gmw/{speaker.accent}", voice=voice, words_per_minute=words_per_minute, seed=int(rng.integers(2**31)))
+    samples = resample(np.frombuffer(said, "<i2").astype(np.float32), ESPEAK_RATE_HZ, SAMPLE_RATE_HZ)
+    loud = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max())
+    samples = samples[loud[0] : loud[-1] + 1]
+    return samples * np.float32(SPEECH_RMS / np.sqrt(np.mean(samples**2)))

@@ -1,0 +1,142 @@
+"""What the headers of a corpus' files say, and which utterances cannot be used."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.audio_tree import headers
+from local.own.kaldi import file_of
+from utils.audio import OVERSHOOT_SECONDS, audio_info
+from utils.data_dir import DataDir
+from utils.data_dir.ledger import POLICY, UNREADABLE
+from utils.errors import UnreadableAudio, UserError
+from utils.files import atomic_write
+
+LOW_RATE = POLICY + "sample_rate"
+CUT = ("fewer samples", "no samples", "is missing")  # words of what a half-extracted archive leaves
+
+
+@dataclass
+class Measured:
+    """Durations of the utterances that can be used, and why the others cannot.
+
+    Attributes
+    ----------
+    utt2dur : dict of str to str
+        Seconds, four decimals.
+    faults : dict of str to (str, str)
+        Utterance -> reason of the ledger, detail.
+    rates : Counter of int
+        Sample rate in Hz -> recordings.
+    """
+
+    utt2dur: dict[str, str]
+    faults: dict[str, tuple[str, str]]
+    rates: Counter
+
+
+def measure_corpus(data: DataDir, min_sample_rate_hz: int, jobs: int, cache: Path, allow_pipes: bool) -> Measured:
+    """Look at the header of each recording; commands are run, where they are allowed.
+
+    Parameters
+    ----------
+    data : DataDir
+        Its recordings, and segments where it has them.
+    min_sample_rate_hz : int
+        Recordings of a lower rate are not used.
+    jobs : int
+        Processes.
+    cache : path
+        Folder of what has been measured already.
+    allow_pipes : bool
+        Leave to run commands.
+
+    Raises
+    ------
+    UserError
+        A segment lies behind the end of its recording.
+    """
+    found, wrong = _read_headers(data.wav_scp, jobs, cache, allow_pipes)
+    faults = {recording: (UNREADABLE, reason) for recording, reason in wrong.items()}
+    faults |= {recording: (LOW_RATE, f"{rate} Hz, expected {min_sample_rate_hz} or more")
+               for recording, (_, rate) in found.items() if rate < min_sample_rate_hz}
+    utt2dur, of_utterances = {}, {}
+    for utterance in data.utt2spk:
+        recording = data.segments[utterance].split()[0] if data.segments else utterance
+        if recording in faults:
+            of_utterances[utterance] = faults[recording]
+        else:
+            utt2dur[utterance] = f"{_seconds(data, utterance, found[recording][0]):.4f}"
+    return Measured(utt2dur, of_utterances, Counter(rate for _, rate in found.values()))
+
+
+def _read_headers(wav_scp: Mapping[str, str], jobs: int, cache: Path, allow_pipes: bool) -> tuple[dict[str, tuple[float, int]], dict[str, str]]:
+    """Recording -> seconds and rate, or what is wrong with it."""
+    absolute = {recording: os.path.abspath(entry) for recording, entry in wav_scp.items() if file_of(entry)}
+    sized = [(entry, os.path.getsize(file_of(entry))) for entry in dict.fromkeys(absolute.values())]
+    read, unreadable = headers(Path("/"), sized, jobs, cache)
+    found = {recording: (float(read[entry][0]), read[entry][1]) for recording, entry in absolute.items() if entry in read}
+    wrong = {recording: unreadable[entry] for recording, entry in absolute.items() if entry in unreadable}
+    for recording in wav_scp.keys() - absolute.keys():
+        try:
+            num_samples, rate = audio_info(wav_scp[recording], allow_pipes=allow_pipes)
+            found[recording] = (num_samples / rate, rate)
+        except UnreadableAudio as error:
+            wrong[recording] = str(error)
+    return found, wrong
+
+
+def _seconds(data: DataDir, utterance: str, recording_seconds: float) -> float:
+    if not data.segments:
+        return recording_seconds
+    recording, start, end = data.segments[utterance].split()
+    last = recording_seconds if float(end) < 0 else float(end)
+    if last > recording_seconds + OVERSHOOT_SECONDS or float(start) >= recording_seconds:
+        raise UserError(f"{data.path}: '{utterance}' is from {start} to {last:g} s, expected a part of the {recording_seconds:.3f} s of "
+                        f"'{recording}'; correct it")
+    return min(last, recording_seconds) - float(start)
+
+
+def refuse_many_unreadable(where: Path, measured: Measured, max_fraction: float, listing: Path) -> None:
+    """Refuse a corpus of which too much cannot be opened.
+
+    Parameters
+    ----------
+    where : path
+        The corpus.
+    measured : Measured
+        Of all its utterances.
+    max_fraction : float
+        As of the ledger: one may always be lost.
+    listing : path
+        Where they are written down, if they are too many.
+
+    Raises
+    ------
+    UserError
+        Says how many, names the first and the listing.
+    """
+    unreadable = {utterance: detail for utterance, (reason, detail) in measured.faults.items() if reason == UNREADABLE}
+    total = len(measured.utt2dur) + len(measured.faults)
+    if len(unreadable) <= max(1, int(max_fraction * total + 1e-9)):
+        listing.unlink(missing_ok=True)
+        return
+    with atomic_write(listing) as file:
+        file.writelines(f"{utterance} {detail}\n" for utterance, detail in sorted(unreadable.items()))
+    cut = count_cut(unreadable)
+    hint = f"{cut} are empty or cut short: is the archive extracted whole? " if cut else ""
+    raise UserError(f"{where}: {len(unreadable)} of {total} utterances cannot be read, first {min(unreadable.values())} (list: {listing}); {hint}"
+                    "mend them, or raise --max-unreadable-fraction")
+
+
+def count_cut(unreadable: Mapping[str, str]) -> int:
+    """How many files end too early.
+
+    Parameters
+    ----------
+    unreadable : mapping of str to str
+        Utterance -> what is wrong.
+    """
+    return sum(any(words in detail for words in CUT) for detail in unreadable.values())

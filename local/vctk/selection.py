@@ -1,0 +1,72 @@
+"""Which recordings of VCTK are used: all of them, or the sentences that all speakers read."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.vctk.sentences import common_sentences, sentence_of
+from local.vctk.tree import Tree, read_text
+from utils.data_dir.ledger import Ledger
+from utils.errors import UserError
+
+
+@dataclass
+class Selection:
+    """What is taken of the corpus.
+
+    Attributes
+    ----------
+    utterances : dict of str to (str, int)
+        To be used: path below the folder of the recordings, and bytes.
+    texts : dict of str to str
+        Of the utterances that have one.
+    sentence : dict of str to str
+        Utterance -> number of its sentence; text-dependent only.
+    ledger : Ledger
+        Recordings that are left out, with reasons.
+    other_sentences : int
+        Recordings of other sentences than those asked for; they are many, and not listed.
+    """
+
+    ledger: Ledger
+    utterances: dict[str, tuple[str, int]] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    sentence: dict[str, str] = field(default_factory=dict)
+    other_sentences: int = 0
+
+
+def choose(tree: Tree, mode: str, protocol: str, output: Path) -> Selection:
+    """The recordings of a mode.
+
+    Parameters
+    ----------
+    tree : Tree
+        The corpus.
+    mode, protocol : str
+        As of `prepare_vctk`.
+    output : path
+        For the ledger's messages.
+
+    Raises
+    ------
+    UserError
+        Text-dependent, and there is no sentence that all speakers read.
+    """
+    chosen = Selection(Ledger(output))
+    chosen.texts = {utterance: text for utterance, path in sorted(tree.texts.items()) if utterance in tree.recordings and (text := read_text(path))}
+    sentences = common_sentences(chosen.texts) if mode == "td" else {}
+    if mode == "td" and not sentences:
+        raise UserError(f"{tree.root}/txt: of {len(chosen.texts)} texts none is read by all speakers, expected one of the same number and text, as "
+                        "'Please call Stella.'; extract the corpus again")
+    if protocol == "seed":
+        sentences = dict([next(iter(sentences.items()))]) if sentences else {}
+    for utterance, file in sorted(tree.recordings.items()):
+        number = sentence_of(utterance, chosen.texts.get(utterance, ""), sentences)
+        if mode == "td" and utterance not in chosen.texts:
+            chosen.ledger.drop(utterance, "no_text", "nothing says whether it is one of the sentences that all speakers read")
+        elif mode == "td" and number is None:
+            chosen.other_sentences += 1
+        else:
+            chosen.ledger.keep(utterance)
+            chosen.utterances[utterance] = file
+            chosen.sentence |= {utterance: number} if number else {}
+    return chosen

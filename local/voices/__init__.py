@@ -1,0 +1,1 @@
+"""VOiCES: lists, file names, protocol.  For local.prepare_voices."""

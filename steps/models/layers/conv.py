@@ -1,0 +1,60 @@
+"""Convolutions over frames and the scaling of their channels.  Shapes and ``num_frames_B`` as in steps/models/layers/frames.py."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from steps.models.layers.frames import mean_over_frames, without_padding
+
+
+class ConvReluNorm(nn.Module):
+    """Convolution, ReLU, batch normalisation; with stride 1 as many frames come out as go in.
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel : int
+        Of the convolution; the kernel is odd.
+    stride : int
+        T frames become T / stride, rounded up.
+
+    Raises
+    ------
+    ValueError
+        An even kernel.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, *, stride: int = 1) -> None:
+        super().__init__()
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel is {kernel}, expected an odd number")
+        self.conv = nn.Conv1d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2)
+        self.norm = nn.BatchNorm1d(out_channels)
+
+    def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
+        """Features; what stands in the padding means nothing."""
+        if self.conv.kernel_size != (1,):
+            x_BCT = without_padding(x_BCT, num_frames_B)
+        return self.norm(F.relu(self.conv(x_BCT)))
+
+
+class SqueezeExcitation(nn.Module):
+    """One scale per channel, the sigmoid of two linear layers over the channels' means.
+
+    Parameters
+    ----------
+    channels, hidden_channels : int
+        C; size between the two layers.
+
+    References
+    ----------
+    Hu et al., "Squeeze-and-excitation networks", CVPR 2018.
+    """
+
+    def __init__(self, channels: int, hidden_channels: int) -> None:
+        super().__init__()
+        self.reduce, self.increase = nn.Linear(channels, hidden_channels), nn.Linear(hidden_channels, channels)
+
+    def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
+        """The scaled features; what stands in the padding means nothing."""
+        scale_BC = self.increase(F.relu(self.reduce(mean_over_frames(x_BCT, num_frames_B)[..., 0]))).sigmoid()
+        return x_BCT * scale_BC[..., None]

@@ -1,0 +1,43 @@
+"""Kaldi's own back-end files as arrays, for tests that hold ours against them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from utils.archive import iterate_archive
+from utils.scoring.score_files import read_scores
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "kaldi"
+
+
+def vectors_of(name):
+    """Keys and vectors of an archive."""
+    items = list(iterate_archive(GOLDEN / f"{name}.ark"))
+    return [key for key, _ in items], np.stack([vector for _, vector in items])
+
+
+def training():
+    """Vectors and speakers that Kaldi trained on."""
+    keys, vectors = vectors_of("train")
+    speaker_of = dict(line.split() for line in (GOLDEN / "train.utt2spk").read_text().splitlines())
+    return vectors, [speaker_of[key] for key in keys]
+
+
+def num_utts():
+    """Utterances behind each row of enroll_mean.ark."""
+    count_of = dict(line.split() for line in (GOLDEN / "enroll_num_utts.txt").read_text().splitlines())
+    return np.array([int(count_of[key]) for key in vectors_of("enroll_mean")[0]])
+
+
+def scores_beside_kaldi(backend, name, counts=None):
+    """Ours, pairwise and all at once, and Kaldi's scores of the golden trials."""
+    enrol, test, theirs = read_scores(GOLDEN / name)
+    (models, means), (tests, vectors) = vectors_of("enroll_mean"), vectors_of("test")
+    left, right = backend.transform(means, counts), backend.transform(vectors)
+    rows, columns = [models.index(key) for key in enrol], [tests.index(key) for key in test]
+    return backend.score(left[rows], right[columns]), backend.score_matrices(left, right)[rows, columns], theirs
+
+
+def same_signs(rows, theirs):
+    """Rows of a matrix turned so that each points the way of theirs: the sign of an eigenvector is the solver's choice."""
+    return rows * np.sign(np.sum(rows * theirs, axis=1))[:, None]

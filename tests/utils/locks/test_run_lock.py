@@ -1,0 +1,275 @@
+"""Locks: one run at a time, who holds it, and that only the dead lose theirs."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import ROOT
+from utils.errors import UserError
+from utils.locks import run_lock as recipe_lock
+from utils.locks.holder import started
+from utils.locks.run_lock import acquire, clear, lock_of, locked, own, release
+
+COMMAND = "recipes/mini/run.sh --size tiny"
+DAY = 86400
+TAKE = ("import os, sys; from pathlib import Path; from utils.locks.run_lock import acquire; "
+        "acquire([Path(sys.argv[1])], os.getpid(), 'x'); print('got it', flush=True)")
+
+
+@pytest.fixture
+def place(tmp_path):
+    return tmp_path / "data" / "full"
+
+
+def said(place):
+    return json.loads(lock_of(place).read_text())
+
+
+def change(place, silent_seconds=0.0, **facts):
+    """Make a lock say something else, with a heartbeat that is so old."""
+    lock_of(place).write_text(json.dumps(said(place) | facts))
+    then = time.time() - silent_seconds
+    os.utime(lock_of(place), (then, then))
+
+
+def refusal(place):
+    with pytest.raises(UserError) as error:
+        acquire([place], os.getpid(), "another")
+    print(error.value)
+    return str(error.value)
+
+
+def dead_process():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_the_second_run_is_told_who_holds_it(place):
+    acquire([place], os.getppid(), COMMAND)
+    text = refusal(place)
+    assert text.startswith(f"{lock_of(place)}: another run is at work here: {COMMAND} (process {os.getppid()} on host {os.uname().nodename}, user ")
+    assert text.endswith("its heartbeat is 0 s old; wait for it, or stop it")
+    assert len(text.splitlines()) == 1
+    assert said(place)["since"] in text
+    release(os.getppid(), [lock_of(place)])
+    acquire([place], os.getpid(), "another")
+    assert said(place)["command"] == "another"
+    assert [path.name for path in place.parent.iterdir()] == [".full.lock"]
+
+
+def test_of_several_places_all_are_locked_or_none(place, tmp_path):
+    places = [tmp_path / name for name in ("a", "b", "c")]
+    acquire([places[1]], os.getppid(), COMMAND)
+    with pytest.raises(UserError, match="another run"):
+        acquire(places, os.getpid(), "another")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".b.lock"]
+    with locked([places[0], places[2]]):
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".a.lock", ".b.lock", ".c.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".b.lock"]
+
+
+def test_the_lock_of_a_dead_process_is_taken_over_and_said(place, capsys):
+    acquire([place], dead_process(), COMMAND)
+    change(place, started="12345")
+    held = said(place)
+    acquire([place], os.getpid(), "another")
+    told = capsys.readouterr().err
+    print(told)
+    assert told.startswith(f"{lock_of(place)}: taken over from {COMMAND} (process {held['process']} on host")
+    assert told.endswith(f": process {held['process']} is dead\n")
+    assert said(place)["command"] == "another"
+
+
+def test_what_dead_runs_left_where_nothing_is_to_be_done_is_removed(place, tmp_path, capsys):
+    faraway = tmp_path / "faraway"
+    acquire([place], dead_process(), COMMAND)
+    change(place, started="12345")
+    acquire([faraway], os.getpid(), COMMAND)
+    change(faraway, host="faraway", process=1)
+    clear([place, faraway, tmp_path / "free"])
+    assert not lock_of(place).exists()
+    assert lock_of(faraway).exists()
+    assert f"{lock_of(place)}: removed what was left by {COMMAND}" in capsys.readouterr().err
+
+
+def take_and_release(places):
+    with locked(places):
+        pass
+
+
+@pytest.mark.parametrize("look", [clear, take_and_release])
+def test_what_a_run_left_that_died_while_it_wrote_its_lock_is_removed(place, look):
+    """Here alone: what a living process writes, or one of another host, stays."""
+    lock, dead = lock_of(place), dead_process()
+    lock.parent.mkdir(parents=True)
+    here = os.uname().nodename
+    names = [f"{lock.name}.{host}.{process}.tmp" for host, process in ((here, dead), (here, os.getppid()), ("b.c", dead))]
+    for name in names:
+        lock.with_name(name).write_text("{")
+    look([place])
+    assert sorted(path.name for path in lock.parent.glob(".*")) == sorted(names[1:])
+
+
+def test_another_process_of_the_same_number_is_not_the_holder(place):
+    """This very process lives, but began at another time than the lock says."""
+    acquire([place], os.getpid(), COMMAND)
+    change(place, started="1")
+    acquire([place], os.getpid(), "another")
+    assert said(place)["command"] == "another"
+
+
+def test_what_another_host_holds_is_never_taken(place):
+    acquire([place], os.getpid(), COMMAND)
+    change(place, silent_seconds=3 * DAY, host="faraway", process=1)
+    text = refusal(place)
+    assert "process 1 on host faraway" in text
+    assert text.endswith(f"its heartbeat is 3 days old; wait for it, stop it, or, if it is dead, remove {lock_of(place)}")
+    assert said(place)["host"] == "faraway"
+
+
+def test_a_run_of_before_the_machines_last_start_is_dead_once_it_is_silent(place):
+    """Containers may share the name of a host, so that a beating heart counts, whatever its process number."""
+    acquire([place], os.getpid(), COMMAND)
+    change(place, silent_seconds=60, machine="another start", process=dead_process())
+    assert refusal(place).endswith(f"its heartbeat is 60 s old; wait for it, stop it, or, if it is dead, remove {lock_of(place)}")
+    change(place, silent_seconds=600)
+    acquire([place], os.getpid(), "another")
+
+
+@pytest.mark.parametrize(("answer", "code", "taken"), [("", 0, True), ("slurm_load_jobs error: Invalid job id specified", 1, True),
+                                                       ("12 cpu sv-x R", 0, False), ("Unable to contact slurm controller", 1, False)])
+def test_slurm_knows_which_of_its_jobs_are_over(place, tmp_path, monkeypatch, answer, code, taken):
+    acquire([place], os.getpid(), COMMAND)
+    change(place, host="node7", slurm_job="12")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "squeue").write_text(f"#!/bin/sh\necho '{answer}' >&{1 + code}\nexit {code}\n" if answer else "#!/bin/sh\n")
+    (tmp_path / "bin" / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    if taken:
+        acquire([place], os.getpid(), "another")
+    else:
+        assert "on host node7" in refusal(place)
+
+
+def test_a_job_that_was_queued_again_knows_its_own_lock(place, tmp_path, monkeypatch):
+    acquire([place], os.getpid(), COMMAND)
+    change(place, host="node7", slurm_job="12")
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho 12 R\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    assert "on host node7" in refusal(place), "two runs of one life of the job"
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    acquire([place], os.getpid(), "another")
+
+
+@pytest.mark.parametrize(("answer", "code", "taken"), [("Following jobs do not exist: 12", 1, True), ("job_number: 12", 0, False),
+                                                       ("error: unable to contact qmaster", 1, False)])
+def test_grid_engine_knows_which_of_its_jobs_are_over(place, tmp_path, monkeypatch, answer, code, taken):
+    (tmp_path / "qstat").write_text(f"#!/bin/sh\necho '{answer}' >&{1 + code}\nexit {code}\n")
+    (tmp_path / "qstat").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    job = {"JOB_ID": "12", "SGE_TASK_ID": "undefined", "RESTARTED": "0", "SGE_ROOT": "/sge", "SGE_CELL": "default"}
+    with monkeypatch.context() as inside:
+        for name, value in job.items():
+            inside.setenv(name, value)
+        acquire([place], os.getpid(), COMMAND)
+        change(place, host="node7")
+        assert "on host node7" in refusal(place), "two runs of one life of the job"
+        inside.setenv("SGE_CELL", "other")
+        assert "on host node7" in refusal(place), "the job of another cluster may have the same number"
+    if taken:
+        acquire([place], os.getpid(), "another")
+        return
+    assert "on host node7" in refusal(place)
+    for name, value in (job | {"RESTARTED": "1"}).items():
+        monkeypatch.setenv(name, value)
+    acquire([place], os.getpid(), "another")
+
+
+def test_of_many_that_find_a_dead_lock_one_gets_it(place):
+    acquire([place], dead_process(), COMMAND)
+    change(place, started="12345")
+    words = [sys.executable, "-c", TAKE + "; sys.stdin.read()", str(place)]
+    runs = [subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(6)]
+    lines = [process.stdout.readline() for process in runs]
+    errors = [process.communicate()[1] for process in runs]
+    print(lines)
+    assert sorted(lines) == [""] * 5 + ["got it\n"]
+    assert sum("another run is at work here" in error for error in errors) == 5
+    assert sum("taken over" in error for error in errors) == 1
+
+
+def test_a_lock_without_hard_links_is_one_too(place, monkeypatch):
+    def no_links(*_):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(recipe_lock.os, "link", no_links)
+    acquire([place], os.getppid(), COMMAND)
+    assert COMMAND in refusal(place)
+
+
+def test_a_half_written_lock_is_not_judged(place):
+    place.parent.mkdir()
+    lock_of(place).write_text('{"command": ')
+    assert refusal(place).startswith(f"{lock_of(place)}: not a lock of a recipe, or half written, 0 s old")
+
+
+def test_a_disk_that_cannot_be_written_is_one_line(place):
+    """Where the folder should be is a file."""
+    place.parent.write_text("")
+    done = subprocess.run([sys.executable, "-c", "from utils.cli import exit_with\nfrom pathlib import Path\nfrom utils.locks.run_lock import acquire\n"
+                          f"exit_with(lambda: acquire([Path({str(place)!r})], 1, 'x'))"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert str(place.parent) in done.stderr
+
+
+def test_who_lost_a_lock_is_told_and_leaves_the_new_one(place, capsys):
+    acquire([place], os.getpid(), COMMAND)
+    change(place, process=1)
+    release(os.getpid(), [lock_of(place)])
+    assert "somebody removed this lock" in capsys.readouterr().err
+    assert lock_of(place).exists()
+
+
+def test_the_host_of_a_run_may_be_called_otherwise_before_its_end(place, monkeypatch, capsys):
+    """As that of a laptop that comes home."""
+    acquire([place], os.getpid(), COMMAND)
+    monkeypatch.setattr(recipe_lock.socket, "gethostname", lambda: "elsewhere")
+    assert own(lock_of(place), os.getpid())
+    release(os.getpid(), [lock_of(place)])
+    assert not lock_of(place).exists()
+    assert capsys.readouterr().err == ""
+
+
+def test_the_heart_beats_as_long_as_the_run_lives_and_for_its_own_locks_alone(place, tmp_path):
+    """The run is a process that starts the heart and is then killed."""
+    locks = f"[Path({str(lock_of(place))!r}), Path({str(lock_of(tmp_path / 'other'))!r})]"
+    beat = ("import os; from pathlib import Path; from utils.locks import run_lock as recipe_lock; from utils.cli import die_with_parent; die_with_parent(); "
+            f"recipe_lock.BEAT_SECONDS = 0.05; recipe_lock.beat(os.getppid(), {locks})")
+    run = (TAKE
+           + f"; import subprocess; print(subprocess.Popen([sys.executable, '-c', {beat!r}]).pid, flush=True); sys.stdin.read()")
+    acquire([tmp_path / "other"], os.getpid(), COMMAND)
+    change(tmp_path / "other", silent_seconds=DAY)
+    process = subprocess.Popen([sys.executable, "-c", run, str(place)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "got it\n"
+    heart = int(process.stdout.readline())
+    os.utime(lock_of(place), (0, 0))
+    wait_until(lambda: lock_of(place).stat().st_mtime > time.time() - DAY)
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not started(heart))
+    assert lock_of(tmp_path / "other").stat().st_mtime < time.time() - DAY / 2
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,0 +1,9 @@
+"""Sound in: files, wave archives and (on explicit leave) shell pipes become float samples.
+
+`read` opens whatever libsndfile reads; `ffmpeg` decodes m4a and the like; `containers` and `mp4` look at the bytes of headers.  The names below are for
+other packages.
+"""
+
+from utils.audio.read import FULL_SCALE, OVERSHOOT_SECONDS, Channel, UtteranceReader, audio_info, read_audio, resample, to_int16
+
+__all__ = ["Channel", "FULL_SCALE", "OVERSHOOT_SECONDS", "UtteranceReader", "audio_info", "read_audio", "resample", "to_int16"]

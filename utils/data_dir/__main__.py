@@ -1,0 +1,217 @@
+"""Data directories: Kaldi's lists of recordings, utterances and speakers, read, checked, mended, cut and joined.
+
+As a library, everything is imported from here.  As a command:
+
+    python -m utils.data_dir validate recipes/mini/data/generated/train --audio
+    python -m utils.data_dir fix data/train --dry-run
+    python -m utils.data_dir subset data/train data/train_small --per-speaker 5
+    python -m utils.data_dir split data/train data/train_split --parts 8 --by-speaker
+    python -m utils.data_dir combine data/train data/dev data/both
+    python -m utils.data_dir copy data/train data/train_noisy --utt-prefix noisy- --spk-prefix noisy-
+
+Each list is UTF-8 text with LF line ends, one blank or tab between fields, one line per id, in byte order (LC_ALL=C); ids are printable ASCII.
+The rules between lists stand at the head of utils/data_dir/rules.py.
+"""
+
+import gc
+import sys
+from pathlib import Path
+
+from utils.data_dir.combine import combine_data_dirs, copy_data_dir
+from utils.data_dir.derive import job_utterances, split_data_dir, subset_data_dir
+from utils.data_dir.directory import DataDir, data_dir_problems, read_data_dir, validate_data_dir, write_data_dir
+from utils.data_dir.formats import is_list
+from utils.data_dir.lists import new_folder, read_map, read_trials, refuse_existing, write_map
+from utils.data_dir.repair import fix_data_dir
+from utils.errors import UserError
+
+__all__ = ["DataDir", "combine_data_dirs", "copy_data_dir", "data_dir_problems", "fix_data_dir", "is_list", "job_utterances", "read_data_dir",
+           "read_map", "read_trials", "split_data_dir", "subset_data_dir", "validate_data_dir", "write_data_dir", "write_map"]
+
+
+def validate(data: Path, *, audio: bool = False, allow_pipes: bool = False, root: Path | None = None) -> None:
+    """Name what is wrong with a data directory, up to 20 lines; exit code 1 if anything is.
+
+    Parameters
+    ----------
+    data : path
+        Data directory.
+    audio : bool
+        Read every recording too.
+    allow_pipes : bool
+        Accept entries of wav.scp that run a command.
+    root : path
+        Where relative paths of wav.scp start; default: the current folder.
+    """
+    problems = data_dir_problems(data, audio, allow_pipes, root)
+    for line in problems[:-1]:
+        print(line, file=sys.stderr)
+    for line in problems[-1:]:
+        raise UserError(line)
+    print(f"{data}: good")
+
+
+def summary(utt2spk: dict[str, str]) -> str:
+    """How many utterances and speakers, in words.
+
+    Parameters
+    ----------
+    utt2spk : dict
+        Utterance -> speaker.
+    """
+    return f"{len(utt2spk):,} utterances of {len(set(utt2spk.values())):,} speakers"
+
+
+def fix(data: Path, *, dry_run: bool = False, allow_pipes: bool = False) -> None:
+    """Mend line ends, blanks, order, repeated lines and ids that are not in every list; originals go to .backup.
+
+    Parameters
+    ----------
+    data : path
+        Data directory.
+    dry_run : bool
+        Say what would change, and change nothing.
+    allow_pipes : bool
+        Accept entries of wav.scp that run a command.
+    """
+    changes = fix_data_dir(data, dry_run=dry_run, allow_pipes=allow_pipes)
+    print("\n".join(changes) or f"{data}: nothing to mend")
+
+
+def subset(data: Path, out: Path, *, utterances: Path | None = None, speakers: Path | None = None, first: int | None = None,
+           per_speaker: int | None = None, seed: int = 0, allow_pipes: bool = False) -> None:
+    """Write some of the utterances as a new data directory; choose by exactly one of the first four options.
+
+    Parameters
+    ----------
+    data : path
+        Data directory.
+    out : path
+        New folder.
+    utterances : path
+        File whose first column names the utterances to keep.
+    speakers : path
+        File whose first column names the speakers to keep.
+    first : int
+        Keep this many from the start of the list.
+    per_speaker : int
+        Draw this many of each speaker.
+    seed : int
+        Of the draw.
+    allow_pipes : bool
+        Accept entries of wav.scp that run a command.
+    """
+    whole = read_data_dir(data, allow_pipes=allow_pipes)
+    chosen = subset_data_dir(whole, utterances=first_column(utterances), speakers=first_column(speakers), first=first,
+                             per_speaker=per_speaker, seed=seed)
+    write_new(chosen, out, [whole])
+
+
+def first_column(path: Path | None) -> list[str] | None:
+    """The first field of each line of a file; None for no file.
+
+    Parameters
+    ----------
+    path : path or None
+        Text file: ids alone, or any list.
+    """
+    if path is None:
+        return None
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, expected one id per line; correct the path")
+    return [line.split()[0].decode("utf-8", "replace") for line in path.read_bytes().splitlines() if line.strip()]
+
+
+def write_new(data: DataDir, out: Path, sources: list[DataDir]) -> None:
+    """Write a data directory as a new folder and say what it holds, and which lists did not come along.
+
+    Parameters
+    ----------
+    data : DataDir
+        What to write.
+    out : path
+        Must not exist.
+    sources : list of DataDir
+        What it was made from.
+    """
+    refuse_existing(out)
+    write_data_dir(data, out)
+    lost = lists_of(*sources) - lists_of(data)
+    print(f"{out}: {summary(data.utt2spk)}" + (f"; without {', '.join(sorted(lost))}: nothing to hold there, or not in every source" if lost else ""))
+
+
+def lists_of(*directories: DataDir) -> set[str]:
+    """Names of all lists that any of these has.
+
+    Parameters
+    ----------
+    *directories : DataDir
+        Where to look.
+    """
+    return {file for data in directories for file in [*data.keyed, *(["trials"] if data.trials is not None else [])]}
+
+
+def split(data: Path, out: Path, *, parts: int, by_speaker: bool = False, allow_pipes: bool = False) -> None:
+    """Write contiguous parts of a data directory as OUT/1, OUT/2, ...
+
+    Parameters
+    ----------
+    data : path
+        Data directory.
+    out : path
+        New folder.
+    parts : int
+        How many.
+    by_speaker : bool
+        Keep the utterances of a speaker together.
+    allow_pipes : bool
+        Accept entries of wav.scp that run a command.
+    """
+    whole = read_data_dir(data, allow_pipes=allow_pipes)
+    with new_folder(out) as folder:
+        for number, part in enumerate(split_data_dir(whole, parts, by_speaker=by_speaker), start=1):
+            write_data_dir(part, folder / str(number))
+    print(f"{out}: {parts} parts of {summary(whole.utt2spk)}")
+
+
+def combine(data: list[Path], out: Path, *, allow_pipes: bool = False) -> None:
+    """Write all utterances of several data directories as a new one.
+
+    Parameters
+    ----------
+    data : list of paths
+        Data directories.
+    out : path
+        New folder.
+    allow_pipes : bool
+        Accept entries of wav.scp that run a command.
+    """
+    sources = [read_data_dir(path, allow_pipes=allow_pipes) for path in data]
+    write_new(combine_data_dirs(sources), out, sources)
+
+
+def copy(data: Path, out: Path, *, utt_prefix: str = "", spk_prefix: str = "", allow_pipes: bool = False) -> None:
+    """Write a data directory again, with other ids if wanted.
+
+    Parameters
+    ----------
+    data : path
+        Data directory.
+    out : path
+        New folder.
+    utt_prefix : str
+        Put before every utterance id; begin it with the speakers' prefix.
+    spk_prefix : str
+        Put before every speaker id and enrolment model.
+    allow_pipes : bool
+        Accept entries of wav.scp that run a command.
+    """
+    whole = read_data_dir(data, allow_pipes=allow_pipes)
+    write_new(copy_data_dir(whole, utt_prefix=utt_prefix, spk_prefix=spk_prefix), out, [whole])
+
+
+if __name__ == "__main__":
+    from utils.cli import run_subcommands
+
+    gc.disable()  # each collection would walk lists of millions of strings, among which there is no garbage
+    run_subcommands({"validate": validate, "fix": fix, "subset": subset, "split": split, "combine": combine, "copy": copy})

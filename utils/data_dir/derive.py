@@ -1,0 +1,205 @@
+"""Parts of a data directory: subsets, splits, and what one job of several works on."""
+
+import random
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from utils.data_dir.directory import DataDir, from_lists
+from utils.data_dir.rules import key_kind
+from utils.data_dir.trial_list import Trials
+from utils.errors import UserError
+
+
+def subset_data_dir(data: DataDir, *, utterances: Iterable[str] | None = None, speakers: Iterable[str] | None = None, first: int | None = None,
+                    per_speaker: int | None = None, seed: int = 0) -> DataDir:
+    """Some of the utterances, chosen in one of four ways.
+
+    Every list is filtered with them.  A trial is kept when both its sides are, an enrolment model when all its utterances are; trials of which
+    only one class is left are dropped whole.
+
+    Parameters
+    ----------
+    data : DataDir
+        Where to choose from.
+    utterances, speakers : iterables of str or None
+        Those to keep; all have to be known.
+    first : int or None
+        How many utterances to keep from the start of the list.
+    per_speaker : int or None
+        How many utterances to draw of each speaker (all, where there are fewer).
+    seed : int
+        Of the draw, which depends on seed and speaker only.
+
+    Returns
+    -------
+    DataDir
+        At least one utterance.
+
+    Raises
+    ------
+    UserError
+        None or several ways given, an unknown id, or nothing kept.
+    """
+    if sum(way is not None for way in (utterances, speakers, first, per_speaker)) != 1:
+        raise UserError(f"{data.path}: a subset is chosen in exactly one way: utterances, speakers, first or per_speaker")
+    if any(count is not None and count < 1 for count in (first, per_speaker)):
+        raise UserError(f"{data.path}: {first if per_speaker is None else per_speaker} utterances asked for, expected a number from 1")
+    if utterances is not None:
+        kept = known(data.path, "utterance", utterances, data.utt2spk)
+    elif speakers is not None:
+        wanted = known(data.path, "speaker", speakers, set(data.utt2spk.values()))
+        kept = {utterance for utterance, speaker in data.utt2spk.items() if speaker in wanted}
+    elif first is not None:
+        kept = set(sorted(data.utt2spk)[:first])
+    else:
+        kept = {utterance for speaker, members in data.spk2utt.items() for utterance in draw(members, per_speaker, f"{seed} {speaker}")}
+    return restrict(data, kept)
+
+
+def known(path: Path, kind: str, wanted: Iterable[str], there: Collection[str]) -> set[str]:
+    """The wanted ids as a set.
+
+    Parameters
+    ----------
+    path : path
+        Data directory, for the message.
+    kind : str
+        What the ids name, for the message.
+    wanted : iterable of str
+        Ids asked for.
+    there : collection of str
+        Ids that exist.
+    """
+    wanted = set(wanted)
+    unknown = sorted(wanted.difference(there))
+    if unknown:
+        raise UserError(f"{path}/utt2spk: no {kind} '{unknown[0]}' ({len(unknown)} of {len(wanted)} are unknown), expected none; correct the list")
+    return wanted
+
+
+def draw(members: Sequence[str], count: int, seed: str) -> list[str]:
+    """Some of a list, at random without repetition; all when there are no more.
+
+    Parameters
+    ----------
+    members : sequence of str
+        To draw from.
+    count : int
+        How many.
+    seed : str
+        Same seed, same choice.
+    """
+    return random.Random(seed).sample(members, min(count, len(members)))
+
+
+def restrict(data: DataDir, kept: set[str]) -> DataDir:
+    """A data directory with these of its utterances; lists of which nothing is left go.
+
+    Parameters
+    ----------
+    data : DataDir
+        Whole.
+    kept : set of str
+        Utterances.
+    """
+    if not kept:
+        raise UserError(f"{data.path}: no utterance would be left, expected at least one; choose others")
+    utt2spk = {utterance: speaker for utterance, speaker in data.utt2spk.items() if utterance in kept}
+    keep = {"utterance": kept, "speaker": set(utt2spk.values())}
+    if data.segments is not None:
+        keep["recording"] = {segment.split()[0] for utterance, segment in data.segments.items() if utterance in kept}
+    lists = {}
+    for file, mapping in data.keyed.items():
+        kind = key_kind(file, data.keyed)
+        if kind == "model":
+            lists[file] = {model: members for model, members in mapping.items() if kept.issuperset(members.split())}
+        else:
+            lists[file] = {key: value for key, value in mapping.items() if key in keep[kind]}
+    return from_lists(data.path, lists, data.trials and restrict_trials(data, keep, lists.get("enroll.spk2utt", {})))
+
+
+def restrict_trials(data: DataDir, keep: Mapping[str, set[str]], models: Mapping[str, str]) -> Trials | None:
+    """The trials whose two sides are kept; None unless both classes are left.
+
+    Parameters
+    ----------
+    data : DataDir
+        Whole.
+    keep : mapping of str to sets
+        Utterances and speakers kept.
+    models : mapping of str
+        Models kept; one that lost an utterance must not pass for a speaker of the same name.
+    """
+    sides = (keep["utterance"] | keep["speaker"]) - data.maps.get("enroll.spk2utt", {}).keys() | models.keys()
+    trials = Trials.of(data.trials).restricted(sides, keep["utterance"])
+    return trials if len(set(trials.kinds)) == 2 else None
+
+
+def split_data_dir(data: DataDir, parts: int, *, by_speaker: bool = False) -> list[DataDir]:
+    """Contiguous parts of a data directory, as equal as can be.
+
+    Parameters
+    ----------
+    data : DataDir
+        Whole.
+    parts : int
+        How many.
+    by_speaker : bool
+        Cut between speakers only: parts are then equal in speakers, not in utterances.
+
+    Returns
+    -------
+    list of DataDir
+        In order; together they hold every utterance once.  Trials stay where both their sides are in one part (see `subset_data_dir`).
+
+    Raises
+    ------
+    UserError
+        Fewer utterances (or speakers) than parts.
+    """
+    spk2utt = data.spk2utt
+    units = sorted(spk2utt) if by_speaker else sorted(data.utt2spk)
+    if not 1 <= parts <= len(units):
+        kind = "speakers" if by_speaker else "utterances"
+        raise UserError(f"{data.path}: {parts} parts of {len(units)} {kind} asked for, expected 1 to {len(units)}; ask for other parts")
+    cut = (part_of(units, part, parts) for part in range(1, parts + 1))
+    return [restrict(data, {utterance for speaker in part for utterance in spk2utt[speaker]} if by_speaker else set(part)) for part in cut]
+
+
+def part_of(items: Sequence[str], part: int, parts: int) -> Sequence[str]:
+    """One of several contiguous parts whose sizes differ by at most one.
+
+    Parameters
+    ----------
+    items : sequence of str
+        Whole list.
+    part, parts : int
+        Which (from 1), of how many.
+    """
+    return items[len(items) * (part - 1) // parts : len(items) * part // parts]
+
+
+def job_utterances(keys: Iterable[str], job: str) -> list[str]:
+    """What one job of several works on.
+
+    Parameters
+    ----------
+    keys : iterable of str
+        Utterances, in any order.
+    job : str
+        ``3/8``: the third of eight.
+
+    Returns
+    -------
+    list of str
+        Contiguous part of the keys in byte order; empty when there are more jobs than keys.
+
+    Raises
+    ------
+    UserError
+        Not of the form J/N with 1 <= J <= N.
+    """
+    part, _, parts = job.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise UserError(f"--job: '{job}', expected J/N with 1 <= J <= N, for example 3/8; correct it")
+    return list(part_of(sorted(keys), int(part), int(parts)))

@@ -1,0 +1,286 @@
+"""A whole data directory in memory: read, checked, written."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+
+from utils.data_dir.formats import Fault, is_list, line_faults, lists_of, parse
+from utils.data_dir.lists import as_map, map_bytes, new_folder, problem, raise_first, write_contents
+from utils.data_dir.rules import Tables, invert, rule_faults
+from utils.data_dir.trial_list import Trials
+from utils.errors import UserError
+
+REQUIRED = ("wav.scp", "utt2spk", "spk2utt")
+MOST_PROBLEMS = 20
+
+
+@dataclass
+class DataDir:
+    """The lists of a data directory: plain dicts in byte order of their keys.
+
+    Attributes
+    ----------
+    path : path
+        Where it was read from.
+    wav_scp : dict
+        Recording (without segments: utterance) -> path, ``archive:offset`` or pipe.
+    utt2spk : dict
+        Utterance -> speaker.
+    segments : dict or None
+        Utterance -> ``"<recording> <start seconds> <end seconds>"``.
+    maps : dict of dicts
+        Every other list by its file name (``utt2dur``, ``spk2gender``, ``vad.scp``, ``enroll.spk2utt``, ...): key -> rest of the line.
+    trials : sequence of str or None
+        Lines ``"<enrol> <test> target|nontarget"`` in the file's order; where it was read from one, `Trials`.
+    """
+
+    path: Path
+    wav_scp: dict[str, str]
+    utt2spk: dict[str, str]
+    segments: dict[str, str] | None = None
+    maps: dict[str, dict[str, str]] = field(default_factory=dict)
+    trials: Sequence[str] | None = None
+
+    @property
+    def spk2utt(self) -> dict[str, list[str]]:
+        """Speaker -> utterances, both in byte order."""
+        utterances = sorted(self.utt2spk)
+        return invert(utterances, [self.utt2spk[utterance] for utterance in utterances])
+
+    @property
+    def keyed(self) -> dict[str, dict[str, str]]:
+        """Every list that has one line per key, by its file name; spk2utt, which is derived, is not among them."""
+        segments = {} if self.segments is None else {"segments": self.segments}
+        return {"wav.scp": self.wav_scp, "utt2spk": self.utt2spk, **segments, **self.maps}
+
+
+def read_data_dir(path: str | Path, *, check: bool = True, allow_pipes: bool = False) -> DataDir:
+    """Read a data directory.
+
+    Parameters
+    ----------
+    path : path
+        Its folder; files that are not lists are left alone.
+    check : bool
+        Hold it to all the rules; otherwise every line still has to be well formed, but lists are not compared.
+    allow_pipes : bool
+        Accept entries of wav.scp that run a command.
+
+    Returns
+    -------
+    DataDir
+        Its lists.
+
+    Raises
+    ------
+    UserError
+        The first thing that is wrong: file, line, found, expected, what to do.
+    """
+    path = Path(path)
+    tables = read_tables(path)
+    raise_first(path, file_faults(path, tables))
+    if check:
+        raise_first(path, rule_faults(tables, allow_pipes))
+    trials = tables.pop("trials", None)
+    tables.pop("spk2utt", None)
+    return from_lists(path, {file: as_map(columns) for file, columns in tables.items()}, trials and Trials(*trials))
+
+
+def from_lists(path: Path, lists: Mapping[str, dict[str, str]], trials: Sequence[str] | None) -> DataDir:
+    """A data directory from its lists by file name; empty ones are left out.
+
+    Parameters
+    ----------
+    path : path
+        Where its content comes from.
+    lists : mapping of str to mappings
+        As `DataDir.keyed`.
+    trials : sequence of str or None
+        Lines.
+    """
+    maps = {file: mapping for file, mapping in lists.items() if mapping}
+    return DataDir(path, maps.pop("wav.scp", {}), maps.pop("utt2spk", {}), maps.pop("segments", None), maps, trials)
+
+
+def list_files(path: Path) -> list[str]:
+    """Names of the lists in a folder.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    """
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder, expected a data directory (wav.scp, utt2spk, spk2utt); make it, or correct the path")
+    return lists_of(path)
+
+
+def read_tables(path: Path) -> Tables:
+    """All lists of a folder.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+
+    Returns
+    -------
+    dict of str to columns or None
+        Name of each list -> its columns; None where a line is malformed.
+    """
+    return {file: parse(file, (path / file).read_bytes()) for file in list_files(path)}
+
+
+def file_faults(path: Path, tables: Tables) -> Iterator[Fault]:
+    """Lists that are missing, and malformed lines.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    tables : mapping of str to columns or None
+        As `read_tables` gives them.
+    """
+    for file in REQUIRED:
+        if file not in tables:
+            yield Fault(file, 0, f"no such file, expected {', '.join(REQUIRED)} in every data directory; is this one, and is it finished?")
+    for file, columns in tables.items():
+        if columns is None:
+            yield from line_faults(file, (path / file).read_bytes())
+
+
+def data_dir_problems(path: str | Path, audio: bool = False, allow_pipes: bool = False, root: str | Path | None = None) -> list[str]:
+    """The first problems of a data directory, up to 20, one line each; empty when it is good.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    audio : bool
+        Read every recording too, once the lists are good.
+    allow_pipes : bool
+        Accept entries of wav.scp that run a command.
+    root : path or None
+        Where relative paths of wav.scp start; None: the current folder.
+    """
+    path = Path(path)
+    tables = read_tables(path)
+    faults = list(islice(chain(file_faults(path, tables), rule_faults(tables, allow_pipes)), MOST_PROBLEMS))
+    if audio and not faults:
+        faults = list(islice(audio_faults(tables, allow_pipes, root), MOST_PROBLEMS))
+    return [problem(path, fault) for fault in faults]
+
+
+def validate_data_dir(path: str | Path, audio: bool = False, allow_pipes: bool = False, root: str | Path | None = None) -> None:
+    """Refuse a bad data directory.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    audio : bool
+        Read every recording too, once the lists are good.
+    allow_pipes : bool
+        Accept entries of wav.scp that run a command.
+    root : path or None
+        Where relative paths of wav.scp start; None: the current folder.
+
+    Raises
+    ------
+    UserError
+        The first problem.
+    """
+    for line in data_dir_problems(path, audio, allow_pipes, root)[:1]:
+        raise UserError(line)
+
+
+def audio_faults(tables: Tables, allow_pipes: bool, root: str | Path | None) -> Iterator[Fault]:
+    """Recordings that cannot be read, and segments that end after their recording.
+
+    Parameters
+    ----------
+    tables : mapping of str to columns
+        Lists without faults.
+    allow_pipes : bool
+        Run the commands of wav.scp.
+    root : path or None
+        Where relative paths start; None: the current folder.
+    """
+    from tqdm import tqdm
+
+    from utils.audio import OVERSHOOT_SECONDS, read_audio
+    from utils.errors import UnreadableAudio
+
+    seconds = {}
+    for number, (recording, entry) in enumerate(tqdm(list(zip(*tables["wav.scp"], strict=True)), "recordings", disable=None), start=1):
+        try:
+            samples, sample_rate_hz = read_audio(entry, allow_pipes=allow_pipes, root=root)
+        except UnreadableAudio as error:
+            remedy = f"mend the file, correct --root, or drop '{recording}'"
+            yield Fault("wav.scp", number, f"'{entry}' cannot be read: {error.reason}; expected sound: {remedy}")
+        else:
+            seconds[recording] = len(samples) / sample_rate_hz
+    for number, (utterance, recording, _, end) in enumerate(zip(*tables.get("segments", [[]] * 4), strict=True), start=1):
+        if float(end) > seconds.get(recording, float(end)) + OVERSHOOT_SECONDS:
+            length = f"the {seconds[recording]:.3f} s of '{recording}'"
+            yield Fault("segments", number, f"'{utterance}' ends at {end} s, expected at most {length}; correct it")
+
+
+def write_data_dir(data: DataDir, path: str | Path) -> None:
+    """Write a data directory that keeps all the rules; spk2utt is derived.
+
+    A new folder appears whole or not at all.  In one that exists each list is replaced whole, and a list that ``data`` has not is removed.
+
+    Parameters
+    ----------
+    data : DataDir
+        Keys in any order; pipes are accepted, since whoever made or read ``data`` has allowed them.
+    path : path
+        Folder.
+
+    Raises
+    ------
+    UserError
+        The lists break a rule: nothing is written.
+    """
+    path = Path(path)
+    contents = render(data, path)
+    tables = {file: parse(file, content) for file, content in contents.items()}
+    for file in (file for file, columns in tables.items() if columns is None):
+        raise_first(path, line_faults(file, contents[file]))
+    raise_first(path, rule_faults(tables, allow_pipes=True))
+    if not path.exists():
+        with new_folder(path) as folder:
+            write_contents(contents, folder)
+        return
+    write_contents(contents, path)
+    for file in list(path.iterdir()):
+        if is_list(file.name) and file.name not in contents:
+            file.unlink()
+
+
+def render(data: DataDir, path: Path) -> dict[str, bytes]:
+    """Every list of a data directory as the bytes of its file, spk2utt included.
+
+    Parameters
+    ----------
+    data : DataDir
+        Keys in any order.
+    path : path
+        Where it will stand, for messages.
+    """
+    files = data.keyed | {"spk2utt": {speaker: " ".join(members) for speaker, members in data.spk2utt.items()}}
+    contents = {file: map_bytes(path / file, mapping) for file, mapping in files.items()}
+    return contents if data.trials is None else contents | {"trials": trials_content(data.trials)}
+
+
+def trials_content(trials: Sequence[str]) -> bytes:
+    """The file of a list of trials.
+
+    Parameters
+    ----------
+    trials : sequence of str
+        Lines.
+    """
+    return trials.content() if isinstance(trials, Trials) else "".join(f"{trial}\n" for trial in trials).encode()

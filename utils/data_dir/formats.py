@@ -1,0 +1,206 @@
+"""One list of a data directory: which lists there are, what a line of each looks like, and what is wrong with a line.
+
+A good file is parsed without a step of Python per line: once its printable characters are deleted, what is left has to be the same blanks and line
+end for every line.  Only a file that fails this is walked, to name the line.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from utils.data_dir.trial_list import columns_of_words, is_regular
+
+ID = r"[!-~]+"
+WORD = r"[^\x00-\x20\x7f]+"
+IDS = rf"{ID}(?:[ \t]{ID})*"
+REST = r"[^\x00-\x20\x7f](?:[^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?"
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+MAP = re.compile(r"(utt|spk|reco)2[A-Za-z0-9_]+")
+FIX = "`python -m utils.data_dir fix` mends it"
+
+
+class Format(NamedTuple):
+    """What a line of one list looks like.
+
+    Attributes
+    ----------
+    shape : str
+        The line as messages show it.
+    columns : tuple of str
+        One regular expression per column; the key comes first.
+    """
+
+    shape: str
+    columns: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """Regular expression of a whole line, one group per column."""
+        return "[ \t]".join(f"({column})" for column in self.columns)
+
+    @property
+    def expected(self) -> str:
+        """The shape, after the number of fields where that is fixed."""
+        return self.shape if self.columns[-1] in (IDS, REST) else f"{len(self.columns)}: {self.shape}"
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong with a data directory.
+
+    Attributes
+    ----------
+    file : str
+        Name of the list.
+    line : int
+        Line number from 1; 0 for the file as a whole.
+    text : str
+        What was found, what was expected, what to do.
+    """
+
+    file: str
+    line: int
+    text: str
+
+
+FORMATS = {
+    "wav.scp": Format("<recording> <path, archive:offset or pipe>", (ID, REST)),
+    "vad.scp": Format("<utterance> <archive:offset>", (ID, REST)),
+    "feats.scp": Format("<utterance> <archive:offset>", (ID, REST)),
+    "cmvn.scp": Format("<speaker> <archive:offset>", (ID, REST)),
+    "text": Format("<utterance> <words>", (ID, REST)),
+    "utt2spk": Format("<utterance> <speaker>", (ID, ID)),
+    "spk2utt": Format("<speaker> <utterance> ...", (ID, IDS)),
+    "enroll.spk2utt": Format("<model> <utterance> ...", (ID, IDS)),
+    "segments": Format("<utterance> <recording> <start seconds> <end seconds>", (ID, ID, ID, ID)),
+    "trials": Format("<enrol> <test> target|nontarget", (ID, ID, ID)),
+    "reco2file_and_channel": Format("<recording> <file> <channel>", (ID, ID, ID)),
+}
+
+
+def is_list(file: str) -> bool:
+    """Whether a file of this name is one of a data directory's lists.
+
+    Parameters
+    ----------
+    file : str
+        Name without folder.
+    """
+    return file in FORMATS or MAP.fullmatch(file) is not None
+
+
+def lists_of(folder: Path) -> list[str]:
+    """Names of the lists that a folder has, in byte order.
+
+    Parameters
+    ----------
+    folder : path
+        Data directory; one that is not there yet has none.
+    """
+    return sorted(path.name for path in folder.glob("*") if is_list(path.name))
+
+
+def format_of(file: str) -> Format:
+    """The format of a list; a name that is not known is a map of two columns.
+
+    Parameters
+    ----------
+    file : str
+        Name without folder.
+    """
+    return FORMATS.get(file, Format("<id> <value>", (ID, WORD)))
+
+
+def parse(file: str, content: bytes) -> list[list[str]] | None:
+    """The columns of a list.
+
+    Parameters
+    ----------
+    file : str
+        Name without folder, which decides the format.
+    content : bytes
+        The whole file.
+
+    Returns
+    -------
+    list of lists of str, or None
+        One list per column, in the file's order; None when a line is malformed: `line_faults` says which.
+    """
+    format = format_of(file)
+    count, width = content.count(b"\n"), len(format.columns)
+    if is_regular(content, width):
+        if file == "trials":
+            columns = columns_of_words(content, width)
+        else:
+            words = content.decode("ascii").split()
+            columns = [words[column::width] for column in range(width)]
+        if all(len(column) == count for column in columns):
+            return columns
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    rows = re.findall(f"^{format.line}$", text, re.MULTILINE)
+    if len(rows) != count or not text.endswith("\n"):
+        return None
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def line_faults(file: str, content: bytes) -> Iterator[Fault]:
+    """What is wrong with the lines of a list that does not parse.
+
+    Parameters
+    ----------
+    file : str
+        Name without folder.
+    content : bytes
+        The whole file.
+
+    Yields
+    ------
+    Fault
+        At least one for a file that `parse` refuses, in the order of its lines.
+    """
+    if not content:
+        yield Fault(file, 0, f"empty, expected lines '{format_of(file).shape}'; write them, or remove the file if this directory needs none")
+        return
+    format, lines = format_of(file), content.split(b"\n")
+    unfinished = lines.pop()
+    for number, line in enumerate([*lines, unfinished] if unfinished else lines, start=1):
+        if fault := fault_of_line(line, format):
+            yield Fault(file, number, fault)
+    if unfinished:
+        yield Fault(file, len(lines) + 1, f"no line end after the last line, expected LF: the file may be cut short; if it is whole, {FIX}")
+
+
+def fault_of_line(line: bytes, format: Format) -> str:
+    """What is wrong with one line, or an empty string.
+
+    Parameters
+    ----------
+    line : bytes
+        Without its line end.
+    format : Format
+        What it should look like.
+    """
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return f"byte {line[error.start]:#04x} in {line!r}, expected UTF-8; convert the file, for example with iconv"
+    if re.fullmatch(format.line, text):
+        return ""
+    if text.endswith("\r"):
+        return f"CR LF at the end of the line, expected LF alone; {FIX}"
+    if not text.strip(" \t"):
+        return f"empty line, expected '{format.shape}'; {FIX}"
+    if found := CONTROL.search(text):
+        return f"control character {found[0]!r} in {text!r}, expected printable text; remove it"
+    if text != text.strip(" \t"):
+        return f"blank at the start or end of '{text}', expected none; {FIX}"
+    fields = re.split("[ \t]", text)
+    if "" in fields:
+        return f"two blanks in a row in '{text}', expected one between fields; {FIX}"
+    for field in fields[: len(format.columns)]:
+        if not re.fullmatch(ID, field):
+            return f"id '{field}' has characters other than printable ASCII, expected '{format.shape}'; rename it"
+    return f"{len(fields)} fields '{text}', expected {format.expected}; add what is missing, or take the blanks out of the ids"

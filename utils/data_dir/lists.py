@@ -1,0 +1,246 @@
+"""One list of a data directory read and written, and folders that appear whole."""
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from utils.data_dir.formats import ID, Fault, fault_of_line, format_of, line_faults, parse
+from utils.data_dir.values import class_faults, order_faults
+from utils.errors import UserError
+from utils.files import atomic_write, make_folder, publish, temporary_of
+
+
+def raise_first(path: Path, faults: Iterable[Fault]) -> None:
+    """Raise the first fault there is.
+
+    Parameters
+    ----------
+    path : path
+        Data directory, for the message.
+    faults : iterable of Fault
+        Looked at only as far as the first.
+    """
+    for fault in faults:
+        raise UserError(problem(path, fault))
+
+
+def problem(path: Path, fault: Fault) -> str:
+    """A fault as one line.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    fault : Fault
+        What is wrong in it.
+    """
+    return f"{path / fault.file}:{fault.line}: {fault.text}" if fault.line else f"{path / fault.file}: {fault.text}"
+
+
+def read_map(path: str | Path) -> dict[str, str]:
+    """Read one list with one line per key, in byte order: a map of two columns, or any list whose format its name tells.
+
+    Parameters
+    ----------
+    path : path
+        For example ``data/train/utt2dur``.
+
+    Returns
+    -------
+    dict
+        First column -> rest of the line.
+
+    Raises
+    ------
+    UserError
+        It is missing or malformed, out of order, or an id stands twice.
+    """
+    path = Path(path)
+    columns = read_columns(path)
+    raise_first(path.parent, order_faults(path.name, columns[0]))
+    return as_map(columns)
+
+
+def read_columns(path: Path) -> list[list[str]]:
+    """The columns of one list.
+
+    Parameters
+    ----------
+    path : path
+        Its name tells its format.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, expected a list; is the step that makes it finished?")
+    content = path.read_bytes()
+    columns = parse(path.name, content)
+    if columns is None:
+        raise_first(path.parent, line_faults(path.name, content))
+    return columns
+
+
+def write_map(path: str | Path, mapping: Mapping[str, object]) -> None:
+    """Write one list, sorted in byte order, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        File.
+    mapping : mapping of str
+        Key -> value, written as ``str`` does.
+
+    Raises
+    ------
+    UserError
+        A key or value would break the format (blanks, line ends, other than ASCII in an id): nothing is written.
+    """
+    path = Path(path)
+    write_contents({path.name: map_bytes(path, mapping)}, path.parent)
+
+
+def read_trials(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
+    """Read a list of trials.
+
+    Parameters
+    ----------
+    path : path
+        Lines ``<enrol> <test> target|nontarget``, in any order; the file may have any name.
+
+    Returns
+    -------
+    enrol, test : lists of str
+        The two sides, in the file's order.
+    is_target : (T,) bool array
+        Whether the two sides are the same speaker.
+
+    Raises
+    ------
+    UserError
+        It is missing or malformed, or has one class only.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, expected a list of trials; is the step that makes it finished?")
+    content = path.read_bytes()
+    columns = parse("trials", content)
+    faults = line_faults("trials", content) if columns is None else class_faults("trials", columns[2])
+    raise_first(path.parent, (fault._replace(file=path.name) for fault in faults))
+    return columns[0], columns[1], np.fromiter(map("target".__eq__, columns[2]), bool, len(columns[2]))
+
+
+def map_bytes(path: Path, mapping: Mapping[str, object]) -> bytes:
+    """The file of a map, in byte order: Python's order of strings is that of their UTF-8 bytes.
+
+    Parameters
+    ----------
+    path : path
+        Where it will stand, which decides its format.
+    mapping : mapping of str
+        Key -> value.
+
+    Raises
+    ------
+    UserError
+        A key or value would not be read back as it is: an id with blanks or other than ASCII, a value with a line end.
+    """
+    ordered = sorted(mapping.items())
+    content = "".join([f"{key} {value}\n" for key, value in ordered]).encode()
+    columns = parse(path.name, content)
+    if mapping and (columns is None or columns[0] != [key for key, _ in ordered]):
+        for key, value in ordered:
+            if not re.fullmatch(ID, key):
+                raise UserError(f"{path}: id '{key}', expected printable ASCII without blanks; rename it")
+            if fault := fault_of_line(f"{key} {value}".encode(), format_of(path.name)):
+                raise UserError(f"{path}: {fault}")
+    return content
+
+
+def as_map(columns: list[list[str]]) -> dict[str, str]:
+    """First column -> rest of the line.
+
+    Parameters
+    ----------
+    columns : list of columns
+        As parsed.
+    """
+    values = columns[1] if len(columns) == 2 else map(" ".join, zip(*columns[1:], strict=True))
+    return dict(zip(columns[0], values, strict=True))
+
+
+def as_lines(columns: list[list[str]]) -> list[str]:
+    """Lines with one blank between fields.
+
+    Parameters
+    ----------
+    columns : list of columns
+        As parsed.
+    """
+    return list(map(" ".join, zip(*columns, strict=True)))
+
+
+def as_bytes(columns: list[list[str]]) -> bytes:
+    """The file of a list.
+
+    Parameters
+    ----------
+    columns : list of columns
+        In the order wanted.
+    """
+    lines = columns[0] if len(columns) == 1 else as_lines(columns)
+    return ("\n".join(lines) + "\n").encode()
+
+
+def write_contents(contents: Mapping[str, bytes], folder: Path) -> None:
+    """Write files, each whole or not at all.
+
+    Parameters
+    ----------
+    contents : mapping of str to bytes
+        Name -> content.
+    folder : path
+        Made if missing.
+    """
+    for file, content in contents.items():
+        with atomic_write(folder / file, "wb") as opened:
+            opened.write(content)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder that appears under its name only when the block ends without an exception.
+
+    Parameters
+    ----------
+    path : path
+        Must not exist.
+
+    Yields
+    ------
+    path
+        Folder of a temporary name beside it, to write into.
+    """
+    refuse_existing(path)
+    make_folder(path.parent)
+    temporary = temporary_of(path)
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        publish(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise when a file or folder is there already.
+
+    Parameters
+    ----------
+    path : path
+        Where a new folder is to be.
+    """
+    if path.exists():
+        raise UserError(f"{path}: exists already, expected a new folder; choose another name or remove it")

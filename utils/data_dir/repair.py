@@ -1,0 +1,173 @@
+"""Mending a data directory: what can be mended without deciding anything for its owner.
+
+Line ends, blanks, order, repeated lines, and ids that are not in every list.  Two different lines of one id, or a trial whose side would go, are
+for the owner to decide: then nothing is written.  The originals of the lists that change go to ``.backup``.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import compress, count, takewhile
+from multiprocessing import get_context
+from operator import eq, not_, or_
+from pathlib import Path
+
+from utils.data_dir.directory import file_faults, list_files
+from utils.data_dir.formats import Fault
+from utils.data_dir.lists import as_bytes, new_folder, problem, raise_first, write_contents
+from utils.data_dir.mend import is_large_and_unsorted, line_number, mend_list, sorted_content
+from utils.data_dir.rules import MAY_LACK_UTTERANCES, invert, key_kind, rule_faults
+from utils.errors import UserError
+
+
+def fix_data_dir(path: str | Path, *, dry_run: bool = False, allow_pipes: bool = False) -> list[str]:
+    """Mend a data directory in place.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    dry_run : bool
+        Say what would change, and change nothing.
+    allow_pipes : bool
+        Accept entries of wav.scp that run a command.
+
+    Returns
+    -------
+    list of str
+        What changed, one line per list and kind of change, with counts; empty when there was nothing to mend.
+
+    Raises
+    ------
+    UserError
+        Something that its owner has to decide; nothing is written.
+    """
+    path = Path(path)
+    changes = {file: [] for file in list_files(path) if file != "spk2utt"}
+    with ProcessPoolExecutor(2, get_context("fork")) as pool:  # sorting is what takes time; starts nothing when no list is large
+        ordered = {file: pool.submit(sorted_content, path / file) for file in changes if is_large_and_unsorted(path / file)}
+        tables = {file: mend_list(path, file, changes[file], ordered[file].result() if file in ordered else None) for file in changes}
+    raise_first(path, (fault for fault in file_faults(path, tables) if fault.file != "spk2utt"))
+    keep_common(path, tables, changes)
+    members = invert(*tables["utt2spk"])
+    tables["spk2utt"] = [list(members), list(map(" ".join, members.values()))]
+    same = (path / "spk2utt").exists() and (path / "spk2utt").read_bytes().replace(b"\t", b" ") == as_bytes(tables["spk2utt"])
+    changes["spk2utt"] = [] if same else ["made again from utt2spk"]
+    for fault in rule_faults(tables, allow_pipes):
+        raise UserError(problem(path, with_original_line(path, fault, tables)))
+    changed = [file for file in tables if changes[file]]
+    if changed and not dry_run:
+        back_up(path, changed)
+        write_contents({file: as_bytes(tables[file]) for file in changed}, path)
+    return [f"{path / file}: {change}" for file in changed for change in changes[file]]
+
+
+def keep_common(path: Path, tables: dict[str, list[list[str]]], changes: Mapping[str, list[str]]) -> None:
+    """Remove, in place, ids that are not in every list that has to have them.
+
+    Parameters
+    ----------
+    path : path
+        Data directory, for messages.
+    tables : dict of str to columns
+        All lists but spk2utt, in byte order.
+    changes : mapping of str to lists of str
+        What was done is added here.
+    """
+    files = {kind: [file for file in tables if key_kind(file, tables) == kind] for kind in ("utterance", "speaker", "recording")}
+    owners = {"speaker": "utt2spk", "recording": "segments"}
+    dropped = set()
+    for file in files["utterance"]:
+        if file not in MAY_LACK_UTTERANCES:
+            dropped |= in_one_only(tables["utt2spk"][0], tables[file][0])
+    for kind, owner in owners.items():
+        for file in files[kind]:
+            known = set(tables[file][0])
+            if not known.issuperset(tables[owner][1]):
+                dropped |= {utterance for utterance, name, *_ in zip(*tables[owner], strict=True) if name not in known}
+    if dropped.issuperset(tables["utt2spk"][0]):
+        sizes = ", ".join(f"{len(tables[file][0])} in {file}" for file in sum(files.values(), []))
+        raise UserError(f"{path}: no utterance is in every list ({sizes}), expected at least one; are these lists of one data directory?")
+    for file in MAY_LACK_UTTERANCES & tables.keys():
+        dropped |= set(tables[file][0]).difference(tables["utt2spk"][0])
+        if dropped.issuperset(tables[file][0]):
+            raise UserError(f"{path / file}: none of its {len(tables[file][0])} utterances is in the other lists, expected some; remove the list")
+    for file in files["utterance"]:
+        tables[file] = without(dropped, tables[file], changes[file])
+    for kind, owner in owners.items():
+        for file in files[kind]:
+            tables[file] = without(set(tables[file][0]).difference(tables[owner][1]), tables[file], changes[file])
+
+
+def in_one_only(some: list[str], others: list[str]) -> set[str]:
+    """The ids that one of two lists lacks.
+
+    Parameters
+    ----------
+    some, others : lists of str
+        Each in byte order, without repetition: then sorting them together is one merge, and what both have stands side by side.
+    """
+    if some == others:
+        return set()
+    merged = sorted(some + others)
+    twin_follows = list(map(eq, merged, merged[1:]))
+    paired = map(or_, [*twin_follows, False], [False, *twin_follows])
+    return set(compress(merged, map(not_, paired)))
+
+
+def without(dropped: set[str], columns: list[list[str]], changes: list[str]) -> list[list[str]]:
+    """The rows whose keys are not dropped.
+
+    Parameters
+    ----------
+    dropped : set of str
+        Keys.
+    columns : list of columns
+        One list.
+    changes : list of str
+        What was done is added here.
+    """
+    if dropped.isdisjoint(columns[0]):
+        return columns
+    kept = [key not in dropped for key in columns[0]]
+    changes.append(f"{kept.count(False)} of {len(kept)} lines removed, since another list lacks their ids")
+    return [list(compress(column, kept)) for column in columns]
+
+
+def with_original_line(path: Path, fault: Fault, tables: Mapping[str, list[list[str]]]) -> Fault:
+    """A fault of the mended lists with the number that its line has in the file as it stands.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    fault : Fault
+        Its line counts in the mended list.
+    tables : mapping of str to columns
+        Mended lists.
+    """
+    if not fault.line:
+        return fault
+    line = " ".join(column[fault.line - 1] for column in tables[fault.file])
+    return fault._replace(line=line_number(path / fault.file, line.encode()))
+
+
+def back_up(path: Path, files: Sequence[str]) -> None:
+    """Copy lists to the first of ``.backup``, ``.backup.2``, ... that does not exist, unless one holds them already: that of a run that died.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    files : sequence of str
+        Names of the lists; one that is made anew has nothing to copy.
+    """
+    folders = (path / (".backup" if n == 1 else f".backup.{n}") for n in count(1))
+    before = list(takewhile(Path.exists, folders))
+    originals = {file: (path / file).read_bytes() for file in files if (path / file).exists()}
+    if any(all((folder / file).is_file() and (folder / file).read_bytes() == content for file, content in originals.items()) for folder in before):
+        return
+    with new_folder(path / (f".backup.{len(before) + 1}" if before else ".backup")) as folder:
+        write_contents(originals, folder)
+        for file in originals:
+            shutil.copystat(path / file, folder / file)

@@ -1,0 +1,202 @@
+"""The rules between the lists of a data directory: coverage, speakers, trials.
+
+They are those of Kaldi's validate_data_dir.sh, so that its tools read what passes here: every list in byte order with one line per id; every
+list that is keyed by utterance, speaker or recording covers exactly the utterances of utt2spk, their speakers, or the recordings of segments;
+utt2spk in the order of its speakers too.  Three differences: text and feats.scp are not required; vad.scp, feats.scp and utt2num_frames may lack
+utterances, since the steps that make them drop unreadable ones by a ledger (packing then drops those from every list); and trials,
+enroll.spk2utt, every utt2* and spk2* list, pipes and the plainness of numbers are checked, which Kaldi leaves alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress, pairwise
+from operator import ne
+
+from utils.data_dir.formats import FIX, Fault
+from utils.data_dir.trial_list import some_pair_again
+from utils.data_dir.values import class_faults, order_faults, value_faults
+
+Tables = Mapping[str, list[list[str]] | None]
+
+MAY_LACK_UTTERANCES = {"vad.scp", "feats.scp", "utt2num_frames"}
+
+
+def key_kind(file: str, files: Iterable[str]) -> str:
+    """What the first column of a list names: ``utterance``, ``speaker``, ``recording``, ``model`` or ``trial``.
+
+    Parameters
+    ----------
+    file : str
+        Name of the list.
+    files : iterable of str
+        Names of all lists of the directory: wav.scp names utterances where there is no segments.
+    """
+    if file == "trials":
+        return "trial"
+    if file == "enroll.spk2utt":
+        return "model"
+    if file.startswith("reco2") or file == "wav.scp":
+        return "recording" if "segments" in files else "utterance"
+    return "speaker" if file.startswith("spk2") or file == "cmvn.scp" else "utterance"
+
+
+def rule_faults(tables: Tables, allow_pipes: bool) -> Iterator[Fault]:
+    """What is wrong with a data directory whose lines are well formed.
+
+    Parameters
+    ----------
+    tables : mapping of str to columns or None
+        Name of each list -> its columns; None for one whose lines are not: what concerns it is left out.
+    allow_pipes : bool
+        Accept entries of wav.scp that run a command.
+
+    Yields
+    ------
+    Fault
+        Rules within one list first, then those between lists.
+    """
+    good = {file: columns for file, columns in tables.items() if columns}
+    for file, columns in good.items():
+        if file != "trials":
+            yield from order_faults(file, columns[0])
+        yield from value_faults(file, columns, allow_pipes)
+    if "utt2spk" in good:
+        yield from coverage_faults(good)
+        yield from speaker_faults(good)
+        yield from trial_faults(good)
+
+
+def coverage_faults(tables: Tables) -> Iterator[Fault]:
+    """Ids that one list has and another lacks.
+
+    Parameters
+    ----------
+    tables : mapping of str to columns
+        Lists that parse, utt2spk among them.
+    """
+    utterances = tables["utt2spk"][0]
+    for file in tables:
+        if file != "utt2spk" and key_kind(file, tables) == "utterance":
+            yield from difference("utterance", "utt2spk", utterances, file, tables[file][0], may_lack=file in MAY_LACK_UTTERANCES)
+        if file != "spk2utt" and key_kind(file, tables) == "speaker":
+            yield from difference("speaker", "utt2spk", tables["utt2spk"][1], file, tables[file][0])
+        if "segments" in tables and key_kind(file, tables) == "recording":
+            yield from difference("recording", "segments", tables["segments"][1], file, tables[file][0])
+
+
+def difference(kind: str, source: str, wanted: Sequence[str], file: str, found: Sequence[str], may_lack: bool = False) -> Iterator[Fault]:
+    """Ids that only one of two lists has.
+
+    Parameters
+    ----------
+    kind : str
+        What the ids name, for the message.
+    source : str
+        Name of the list that says which ids there are.
+    wanted : sequence of str
+        Its ids, line by line.
+    file : str
+        Name of the list compared with it.
+    found : sequence of str
+        Its ids, line by line.
+    may_lack : bool
+        ``file`` may lack ids.
+    """
+    if wanted == found:
+        return
+    for number, key in only_in(wanted, wanted if may_lack else found):
+        yield Fault(source, number, f"{kind} '{key}' is not in {file}, expected the same {kind}s in both; add it there or remove it here ({FIX})")
+    for number, key in only_in(found, wanted):
+        yield Fault(file, number, f"{kind} '{key}' is not in {source}, expected the same {kind}s in both; add it there or remove it here ({FIX})")
+
+
+def only_in(keys: Sequence[str], others: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Line number and id of each key that is not among the others, once.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        Line by line.
+    others : iterable of str
+        Known ids.
+    """
+    unknown = set(keys).difference(others)
+    if unknown:
+        for number, key in enumerate(keys, start=1):
+            if key in unknown:
+                unknown.remove(key)
+                yield number, key
+
+
+def speaker_faults(tables: Tables) -> Iterator[Fault]:
+    """Speakers of utt2spk out of order, and a spk2utt that is not its inverse.
+
+    Parameters
+    ----------
+    tables : mapping of str to columns
+        Lists that parse, utt2spk among them.
+    """
+    utterances, speakers = tables["utt2spk"]
+    if speakers != sorted(speakers) and utterances == sorted(utterances):
+        number = next(n for n in range(2, len(speakers) + 1) if speakers[n - 1] < speakers[n - 2])
+        yield Fault("utt2spk", number, f"speaker '{speakers[number - 1]}' after '{speakers[number - 2]}', expected speakers in byte order too, "
+                                       "since Kaldi's tools need it; begin every utterance id with its speaker id")
+    if "spk2utt" not in tables:
+        return
+    expected = {speaker: " ".join(members) for speaker, members in invert(utterances, speakers).items()}
+    found = dict(zip(tables["spk2utt"][0], (members.replace("\t", " ") for members in tables["spk2utt"][1]), strict=True))
+    if found == expected:
+        return
+    yield from difference("speaker", "utt2spk", speakers, "spk2utt", tables["spk2utt"][0])
+    for number, speaker in enumerate(tables["spk2utt"][0], start=1):
+        if speaker in expected and found[speaker] != expected[speaker]:
+            odd = sorted(set(found[speaker].split()) ^ set(expected[speaker].split()))
+            what = f"'{odd[0]}' is in only one of them" if odd else "the order or number differs"
+            yield Fault("spk2utt", number, f"utterances of speaker '{speaker}' are not those of utt2spk ({what}), expected its inverse; {FIX}")
+
+
+def invert(utterances: Sequence[str], speakers: Sequence[str]) -> dict[str, list[str]]:
+    """The utterances of each speaker, speakers in byte order, utterances as they come.
+
+    Parameters
+    ----------
+    utterances, speakers : sequences of str
+        The two columns of utt2spk.
+    """
+    members = defaultdict(list)
+    changes = compress(range(1, len(speakers)), map(ne, speakers, speakers[1:]))
+    for start, end in pairwise(sorted({0, *changes, len(speakers)})):
+        members[speakers[start]] += utterances[start:end]
+    return dict(sorted(members.items()))
+
+
+def trial_faults(tables: Tables) -> Iterator[Fault]:
+    """Trials of the wrong class, twice, or with a side that no list knows; enrolment models of unknown utterances.
+
+    Parameters
+    ----------
+    tables : mapping of str to columns
+        Lists that parse, utt2spk among them.
+    """
+    models = tables.get("enroll.spk2utt", [[], []])
+    if not models[0] and "trials" not in tables:
+        return
+    utterances, speakers = map(set, tables["utt2spk"])
+    for number, members in enumerate(models[1], start=1):
+        for member in members.split():
+            if member not in utterances:
+                yield Fault("enroll.spk2utt", number, f"utterance '{member}' is not in utt2spk, expected a known one; add it or remove the model")
+    if "trials" not in tables:
+        return
+    enrol, test, classes = tables["trials"]
+    yield from class_faults("trials", classes)
+    for number, side in only_in(enrol, utterances | speakers | set(models[0])):
+        yield Fault("trials", number, f"enrolment side '{side}' is not in enroll.spk2utt or utt2spk, expected a model, speaker or utterance; "
+                                      "add it there or remove the trial")
+    for number, side in only_in(test, utterances):
+        yield Fault("trials", number, f"test side '{side}' is not in utt2spk, expected an utterance; add it there or remove the trial")
+    if some_pair_again(enrol, test):
+        first = {}
+        for number, pair in enumerate(zip(enrol, test, strict=True), start=1):
+            if first.setdefault(pair, number) != number:
+                yield Fault("trials", number, f"trial '{' '.join(pair)}' again, expected each once (first: line {first[pair]}); remove one of them")

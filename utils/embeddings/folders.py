@@ -1,0 +1,259 @@
+"""Folders of embeddings: ``xvector.scp`` (utterances), ``spk_xvector.scp`` (speaker means), ``provenance.json``."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+
+from utils.archive import read_vectors
+from utils.archive.iterate import read_integers
+from utils.data_dir import read_map
+from utils.embeddings.rows import read_embeddings
+from utils.errors import UserError
+from utils.files import read_lines
+
+
+@dataclass
+class TrialVectors:
+    """The vectors that trials compare.
+
+    Attributes
+    ----------
+    names : list of N str
+        Utterances, then models where the trials name any.
+    vectors : (N, D) or (N, R, D) float array
+        Their vectors, or their matrices of R rows.
+    enrol_rows, test_rows : (T,) int arrays
+        Row of each side of each trial.
+    num_utts : (N,) int array
+        Of how many utterances each is the mean: 1, but for models and speakers.
+    """
+
+    names: list[str]
+    vectors: np.ndarray
+    enrol_rows: np.ndarray
+    test_rows: np.ndarray
+    num_utts: np.ndarray
+
+
+def embeddings_inputs(folder: Path) -> dict[str, Path]:
+    """What a step that reads embeddings depends on: the receipt of whoever made them, or the list itself where it came from outside.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of embeddings.
+    """
+    receipt = folder / "receipts" / "collect_embeddings.json"
+    is_foreign = (folder / "xvector.scp").exists() and not (folder / "provenance.json").exists()
+    return {"embeddings": folder / "xvector.scp" if is_foreign else receipt}
+
+
+def read_trial_vectors(folder: Path, enrol: Sequence[str], test: Sequence[str], trials: Path,
+                       models: Mapping[str, Sequence[str]] | None = None, enrol_folder: Path | None = None) -> TrialVectors:
+    """Vectors of both sides of trials.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of embeddings.
+    enrol, test : sequences of T str
+        Names of the two sides.
+    trials : path
+        Where they are from, for messages.
+    models : mapping of str to sequence of str, optional
+        Enrolment side -> its utterances, whose mean is its vector.  Without it, an enrolment side is an utterance, or else a
+        speaker of ``spk_xvector.scp``.
+    enrol_folder : path, optional
+        Where the embeddings of enrolment sides are, where those of ``folder`` are for the test sides alone.
+
+    Raises
+    ------
+    UserError
+        A side has no embedding, or vectors or matrices have several sizes.
+    """
+    names, vectors = read_embeddings(folder)
+    test_rows = rows_of(test, dict(zip(names, range(len(names)), strict=True)))
+    enrol_folder = enrol_folder or folder
+    enrol_names, enrol_vectors = (names, vectors) if enrol_folder == folder else read_embeddings(enrol_folder)
+    row_of = dict(zip(enrol_names, range(len(enrol_names)), strict=True))
+    enrol_rows = rows_of(enrol, {} if models else row_of)
+    num_utts = np.ones(len(enrol_names), np.int64)
+    speakers = enrol_folder / "spk_xvector.scp"
+    if models or (speakers.exists() and (enrol_rows < 0).any()):
+        more, means = (list(models), model_means(enrol_vectors, row_of, models, enrol_folder)) if models else read_vectors(speakers)
+        counts = [len(keys) for keys in models.values()] if models else speaker_counts(enrol_folder, more)
+        refuse_other_sizes(enrol_vectors, enrol_folder / "xvector.scp", means, enrol_folder / "enroll.spk2utt" if models else speakers)
+        enrol_rows = np.where(enrol_rows >= 0, enrol_rows, rows_of(enrol, {name: row for row, name in enumerate(more, len(enrol_names))}))
+        num_utts = np.concatenate([num_utts, np.array(counts, np.int64)])
+        enrol_names, enrol_vectors = enrol_names + more, np.concatenate([enrol_vectors, means])
+    missing = np.flatnonzero((enrol_rows < 0) | (test_rows < 0))
+    if len(missing):
+        k = int(missing[0])
+        side, name, where = ("enrolment", enrol[k], enrol_folder) if enrol_rows[k] < 0 else ("test", test[k], folder)
+        raise UserError(f"{trials}:{k + 1}: {side} side '{name}' of trial '{enrol[k]} {test[k]}' has no embedding in {where}; "
+                        f"{len(missing)} of {len(enrol)} trials lack one: extract it, or take the trial off the list")
+    if enrol_folder == folder:
+        return TrialVectors(enrol_names, enrol_vectors, enrol_rows, test_rows, num_utts)
+    refuse_other_sizes(vectors, folder / "xvector.scp", enrol_vectors, enrol_folder / "xvector.scp")
+    return TrialVectors(names + enrol_names, np.concatenate([vectors, enrol_vectors]), enrol_rows + len(names), test_rows,
+                        np.concatenate([np.ones(len(names), np.int64), num_utts]))
+
+
+def refuse_other_sizes(vectors: np.ndarray, where: Path, others: np.ndarray, others_where: Path) -> None:
+    """Hold embeddings against others that they are to be compared with.
+
+    Parameters
+    ----------
+    vectors : (N, D) or (N, R, D) float array
+        Embeddings.
+    where : path
+        What they are from, for messages.
+    others : (M, D) or (M, R, D) float array
+        The others.
+    others_where : path
+        What those are from.
+
+    Raises
+    ------
+    UserError
+        Vectors on one side and matrices on the other, or other numbers of dimensions or rows.
+    """
+    if vectors.shape[1:] != others.shape[1:]:
+        found, expected = (" x ".join(map(str, array.shape[1:])) for array in (others, vectors))
+        kind = {1: "vectors of {} dimensions", 2: "matrices of {}"}
+        raise UserError(f"{others_where}: {kind[others.ndim - 1].format(found)}, those of {where} are {kind[vectors.ndim - 1].format(expected)}; "
+                        "embed both sides alike")
+
+
+def speaker_counts(folder: Path, speakers: Sequence[str]) -> list[int]:
+    """Of how many utterances each speaker's vector is the mean.
+
+    Parameters
+    ----------
+    folder : path
+        With ``num_utts.ark``; without it, as in Kaldi without --num-utts, each counts as one utterance.
+    speakers : sequence of str
+        As in ``spk_xvector.scp``.
+
+    Raises
+    ------
+    UserError
+        A speaker has no number there, or none from 1.
+    """
+    path = folder / "num_utts.ark"
+    if not path.exists():
+        return [1] * len(speakers)
+    count_of = read_integers(path)
+    for speaker in speakers:
+        if count_of.get(speaker, 0) < 1:
+            raise UserError(f"{path}: no number of utterances, from 1, for speaker '{speaker}' of {folder}/spk_xvector.scp; make both again")
+    return [count_of[speaker] for speaker in speakers]
+
+
+def rows_of(names: Sequence[str], row_of: Mapping[str, int]) -> np.ndarray:
+    """Row of each name, -1 where there is none.
+
+    Parameters
+    ----------
+    names : sequence of T str
+        What is looked up.
+    row_of : mapping of str to int
+        Where.
+    """
+    return np.fromiter(map(row_of.get, names, repeat(-1)), np.int64, len(names))
+
+
+def model_means(vectors: np.ndarray, row_of_utterance: Mapping[str, int], spk2utt: Mapping[str, Sequence[str]], folder: Path) -> np.ndarray:
+    """Mean of the utterances of each model, as Kaldi's ivector-mean computes it.
+
+    Parameters
+    ----------
+    vectors : (N, D) or (N, R, D) float array
+        Embeddings of utterances; of matrices the mean is taken row by row.
+    row_of_utterance : mapping of str to int
+        Row of each utterance.
+    spk2utt : mapping of str to sequence of str
+        Model -> utterances.
+    folder : path
+        For messages.
+
+    Returns
+    -------
+    (M, D) or (M, R, D) float array
+        Of the type of ``vectors``, summed in float64.
+    """
+    missing = [(model, key) for model, keys in spk2utt.items() for key in keys if key not in row_of_utterance]
+    if missing:
+        raise UserError(f"{folder}/xvector.scp: no embedding of '{missing[0][1]}', which model '{missing[0][0]}' enrols; {len(missing)} are missing")
+    means = [vectors[[row_of_utterance[key] for key in keys]].mean(axis=0, dtype=np.float64) for keys in spk2utt.values()]
+    return np.array(means, vectors.dtype)
+
+
+def read_spk2utt(path: Path) -> dict[str, list[str]]:
+    """Models and their utterances.
+
+    Parameters
+    ----------
+    path : path
+        ``<model> <utterance> ...`` on each line.
+
+    Raises
+    ------
+    UserError
+        A model without utterances.
+    """
+    rows = [line.split() for line in read_lines(path)]
+    for number, row in enumerate(rows, 1):
+        if len(row) < 2:
+            raise UserError(f"{path}:{number}: {len(row)} fields, expected 2 or more: <model> <utterance> ...")
+    return {row[0]: row[1:] for row in rows}
+
+
+def refuse_not_finite(keys: Sequence[str], vectors: np.ndarray, folder: Path, meaning: str = "NaN or Inf") -> None:
+    """Name the first row that holds a NaN or an Inf.
+
+    Parameters
+    ----------
+    keys : sequence of N str
+        Names of the rows.
+    vectors : (N, D) or (N, R, D) float array
+        What is checked.
+    folder : path
+        For messages.
+    meaning : str
+        What such a row says about the embedding.
+
+    Raises
+    ------
+    UserError
+        There is one.
+    """
+    sums = vectors.reshape(len(vectors), -1).sum(axis=1)  # finite when all terms are; spares a boolean array of the same size
+    bad = np.flatnonzero(~np.isfinite(sums))
+    if len(bad):
+        raise UserError(f"{folder}: the embedding of '{keys[bad[0]]}' is {meaning}; {len(bad)} of {len(keys)} are; extract them again")
+
+
+def speakers_of(keys: list[str], utt2spk: Path) -> list[str]:
+    """Speaker of each utterance.
+
+    Parameters
+    ----------
+    keys : list of N str
+        Utterances.
+    utt2spk : path
+        ``<utterance> <speaker>`` on each line.
+
+    Raises
+    ------
+    UserError
+        An utterance has none.
+    """
+    speaker_of = read_map(utt2spk)
+    unknown = [key for key in keys if key not in speaker_of]
+    if unknown:
+        raise UserError(f"{utt2spk}: no speaker for '{unknown[0]}'; {len(unknown)} of {len(keys)} embedded utterances lack one")
+    return [speaker_of[key] for key in keys]

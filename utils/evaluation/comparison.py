@@ -1,0 +1,122 @@
+"""Whether differences between systems are more than chance: paired tests of all pairs on the same draws of the speakers."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import combinations
+
+import numpy as np
+
+from utils.evaluation.rows import Figures
+from utils.metrics.intervals import paired_difference
+from utils.report.page import series_of, table
+
+SIGNIFICANT = 0.05
+EXPLANATION = ("Row minus column, in points of EER, with its 95 % interval: both systems get the same draws of the speakers.  In bold: p below 0.05 "
+               "after Holm's correction for all pairs.  Where a difference is not clear, the number of speakers that would show one of its size.")
+
+
+def differences_of(wholes: Sequence[tuple[Mapping, Figures]]) -> list[dict]:
+    """Every pair of systems on one set, or on the mean of folds.
+
+    Parameters
+    ----------
+    wholes : sequence of (mapping, Figures)
+        Row of results.json of the whole list, and its figures with their draws; of at least two speakers.
+
+    Returns
+    -------
+    list of dict
+        Of differences.json: ``first``, ``second``, ``speakers``, a `Difference` for each figure that both have, and ``p_corrected`` of the EER.
+    """
+    found = []
+    for (row, one), (other_row, other) in combinations(wholes, 2):
+        size = row["speakers"]
+        entry = {"test_set": row["test_set"], "first": series_of(row), "second": series_of(other_row), "speakers": size}
+        for figure in (figure for figure in one.draws if figure in other.draws):
+            difference = paired_difference(row[figure] - other_row[figure], one.draws[figure] - other.draws[figure], size)
+            entry |= {figure: difference.rounded(6)}
+        found.append(entry)
+    corrected = holm([entry["eer_percent"]["p"] for entry in found])
+    return [entry | {"p_corrected": round(p, 6)} for entry, p in zip(found, corrected, strict=True)]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Probabilities corrected for the number of tests made.
+
+    Parameters
+    ----------
+    p_values : sequence of float
+        One for each test.
+
+    References
+    ----------
+    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979.
+    """
+    order = np.argsort(p_values, kind="stable")
+    raised = np.maximum.accumulate(np.asarray(p_values)[order] * np.arange(len(order), 0, -1)).clip(max=1)
+    corrected = np.empty(len(order))
+    corrected[order] = raised
+    return corrected.tolist()
+
+
+def sentence(entry: Mapping) -> str:
+    """A pair in words.
+
+    Parameters
+    ----------
+    entry : mapping
+        Of differences.json.
+    """
+    found = entry["eer_percent"]
+    clear = "" if entry["p_corrected"] < SIGNIFICANT else "; inconclusive" + needed(found)
+    return (f"{entry['test_set']}: {entry['first']} - {entry['second']}: EER {found['difference']:+.2f} points, 95 % interval {found['low']:+.2f} to "
+            f"{found['high']:+.2f}, {probability(entry['p_corrected'])}{clear}")
+
+
+def probability(p: float) -> str:
+    """A probability in words.
+
+    Parameters
+    ----------
+    p : float
+        In [0, 1].
+    """
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def needed(found: Mapping) -> str:
+    """How many speakers would do, as the end of a sentence.
+
+    Parameters
+    ----------
+    found : mapping
+        Of a `Difference`.
+    """
+    return f", would need about {found['speakers_needed']:,} speakers" if found["speakers_needed"] else ", no difference"
+
+
+def differences_part(differences: Sequence[Mapping]) -> str:
+    """The comparison as a part of the page; empty without a pair.
+
+    Parameters
+    ----------
+    differences : sequence of mappings
+        Of differences.json, those of one set.
+    """
+    if not differences:
+        return ""
+    names = list(dict.fromkeys(name for one in differences for name in (one["first"], one["second"])))
+    cells = {}
+    for one in differences:
+        found, clear = one["eer_percent"], one["p_corrected"] < SIGNIFICANT
+        hint = probability(one["p_corrected"]) + ("" if clear else needed(found))
+        for first, second, sign in ((one["first"], one["second"], 1), (one["second"], one["first"], -1)):
+            low, high = sorted((sign * found["low"], sign * found["high"]))
+            number = f"{sign * found['difference']:+.2f}"
+            shown = f"<b>{number}</b>" if clear else number
+            cells[first, second] = f'<span title="{escape(hint)}">{shown}<small>[{low:+.2f}, {high:+.2f}]</small></span>'
+    rows = [[f"{number}. {escape(first)}", *(cells.get((first, second), "") for second in names)] for number, first in enumerate(names, 1)]
+    head = ["EER points", *(f"{number}." for number in range(1, len(names) + 1))]  # names would be wider than the figures
+    listed = "".join(f"<li>{escape(sentence(one).partition(': ')[2])}</li>" for one in differences)
+    return (f"<h3>Differences</h3><p>{escape(EXPLANATION)}</p>{table(head, rows)}"
+            f"<details><summary>in words</summary><ul>{listed}</ul></details>")

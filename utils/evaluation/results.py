@@ -1,0 +1,159 @@
+"""Rows of results.json: written, read, and as tables of plain text.
+
+    python -m utils.evaluation.results table exp/x/results.json --test-set test --subsets "[all, 'sex: f', 'sex: m']"      rows for a RESULTS.md
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from utils.cli import run_subcommands
+from utils.errors import UserError
+from utils.files import atomic_write, read_json, read_lines
+from utils.report.page import rate, series_of
+
+LLR_COLUMNS = {"act_dcf_0.01": "actDCF 0.01", "cllr": "Cllr"}  # where scores are log-likelihood ratios
+CHOSEN_SUBSET = "across conditions, same sex"  # the hardest trials: shown beside the whole list on the screen
+
+
+def write_json(path: Path, rows: Iterable[dict]) -> None:
+    """Write a list of objects, one on each line.
+
+    Parameters
+    ----------
+    path : path
+        Output.
+    rows : iterable of dict
+        JSON values.
+    """
+    with atomic_write(path) as file:
+        file.write("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+
+
+def read_entries(path: Path) -> list[dict]:
+    """Objects of a JSON list, or of a file with one on each line; none where the file is missing.
+
+    Parameters
+    ----------
+    path : path
+        ``.json`` or ``.jsonl``.
+
+    Raises
+    ------
+    UserError
+        It is no such list.
+    """
+    if not path.exists():
+        return []
+    try:
+        entries = [json.loads(line) for line in read_lines(path)] if path.suffix == ".jsonl" else read_json(path)
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ValueError("something else than objects")
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not a list of JSON objects ({error}); have the step that writes it do so again") from None
+    return entries
+
+
+def leaks_of(experiments: Sequence[Path], each: int) -> dict[tuple[str, str], list[str]]:
+    """What evaluations found of speakers that leak and was allowed, so that it stands beside these figures wherever they are shown again.
+
+    Parameters
+    ----------
+    experiments : sequence of path
+        Their ``results.json`` are read, where they have one; of several folds those of the first fold first.
+    each : int
+        Number of experiments of a fold.
+
+    Returns
+    -------
+    dict of (system, test set) to list of str
+        By the system's name in the first fold.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    rows = [row for folder in experiments for row in read_entries(folder / "results.json")]
+    for number, folder in enumerate(experiments):
+        for row in (row for row in rows if row["system"] == folder.name):
+            marks = found.setdefault((experiments[number % each].name, row["test_set"]), [])
+            marks += [mark for mark in row["watermarks"] if mark.startswith("leakage") and mark not in marks]
+    return found
+
+
+def text_table(rows: Sequence[dict]) -> str:
+    """Results for a terminal.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of results.json.
+    """
+    chosen = {(series_of(row), row["test_set"]): row["eer_percent"] for row in rows if row["subset"] == CHOSEN_SUBSET}
+    ratios = LLR_COLUMNS if any(row["cllr"] is not None for row in rows) else {}
+    head = ["test set", "system", "EER %", "minDCF 0.01", "minDCF 0.05", *ratios.values(), *([f"EER % {CHOSEN_SUBSET}"] if chosen else [])]
+    cells = [[row["test_set"], series_of(row), rate(row["eer_percent"]), *(rate(row[name], 3) for name in ("min_dcf_0.01", "min_dcf_0.05", *ratios)),
+              *([rate(chosen.get((series_of(row), row["test_set"])))] if chosen else [])] for row in rows if row["subset"] == "all"]
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+    lines = ["  ".join(cell.ljust(width) if k < 2 else cell.rjust(width) for k, (cell, width) in enumerate(zip(line, widths, strict=True)))
+             for line in [head, *cells]]
+    marks = dict.fromkeys(f"{row['test_set']}: {mark}" for row in rows for mark in row["watermarks"])
+    return "\n".join([*lines, *marks])
+
+
+def markdown_table(rows: Sequence[dict], subsets: Sequence[str] = ("all",)) -> str:
+    """Results as a table for a RESULTS.md, with intervals.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of results.json.
+    subsets : sequence of str
+        Of the trials; more than one, or another than the whole list, has a column of its own.
+    """
+    chosen = [row for row in rows if row["subset"] in subsets]
+    several = list(subsets) != ["all"]
+    columns = {"eer_percent": ("EER %", 2), "min_dcf_0.01": ("minDCF 0.01", 3), "min_dcf_0.05": ("minDCF 0.05", 3)}
+    columns |= {name: (title, 3) for name, title in LLR_COLUMNS.items() if any(row[name] is not None for row in chosen)}
+    head = ["test set", "system", *(["trials of"] if several else []), *(title for title, _ in columns.values()), "trials", "speakers"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in chosen:
+        cells = [row["test_set"], series_of(row), *([row["subset"]] if several else [])]
+        for name, (_, digits) in columns.items():
+            ends = row.get(f"{name}_interval")
+            cells.append(rate(row[name], digits) + (f" [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]" if ends else ""))
+        lines.append("| " + " | ".join([*cells, f"{row['targets'] + row['nontargets']:,}", f"{row['speakers']:,}"]) + " |")
+    return "\n".join([*lines, *(f"\n{mark}" for mark in dict.fromkeys(mark for row in chosen for mark in row["watermarks"]))]) + "\n"
+
+
+def table(results: list[Path], *, test_set: str | None = None, scorers: list[str] | None = None, subsets: list[str] | None = None) -> None:
+    """Print rows of results.json as a Markdown table, for a RESULTS.md.
+
+    Parameters
+    ----------
+    results : list of path
+        Written by ``steps.evaluate`` or ``steps.compare``.
+    test_set : str, optional
+        One test set; None: all.
+    scorers : list of str, optional
+        Names of score files; None: all.
+    subsets : list of str, optional
+        Subsets of the trials, such as ``all`` or ``sex: f``; None: the whole list.
+
+    Raises
+    ------
+    UserError
+        There is no such file or row.
+    """
+    missing = next((path for path in results if not path.exists()), None)
+    if missing:
+        raise UserError(f"{missing}: no such file; steps.evaluate and steps.compare write results.json")
+    rows = [row for path in results for row in read_entries(path)
+            if test_set in (None, row["test_set"]) and (not scorers or row["backend"] in scorers)]
+    wanted = subsets or ["all"]
+    absent = next((subset for subset in wanted if subset not in {row["subset"] for row in rows}), None)
+    if absent:
+        known = ", ".join(dict.fromkeys(row["subset"] for row in rows)) or "no row at all"
+        raise UserError(f"{results[0]}: no row of subset '{absent}' among those asked for; there is {known}")
+    print(markdown_table(rows, wanted), end="")
+
+
+if __name__ == "__main__":
+    run_subcommands({"table": table})

@@ -1,0 +1,84 @@
+"""The raw waveform as features, with the scaling and pre-emphasis of each system that starts from it.
+
+Shapes as in utils/features/base.py.
+"""
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from utils.features.base import FrontEnd
+from utils.features.normalisation import NormalisationOption, frame_mask
+
+INSTANCE_EPSILON = 1e-4  # added to the variance (RawNet3)
+
+
+class Waveform(FrontEnd):
+    """A feature of one number per sample.
+
+    What the published systems take::
+
+        RawNet             {name: waveform, scale: int16, preemphasis: 0.97}
+        RawNet2            {name: waveform, scale: peak}
+        RawNet2_modified   {name: waveform, preemphasis: 0.97}
+        RawNet3            {name: waveform, preemphasis: 0.97, preemphasis_edge: mirror, instance_norm: trained}
+        MR-RawNet          {name: waveform, preemphasis: 0.97, preemphasis_edge: mirror, instance_norm: fixed}
+
+    Parameters
+    ----------
+    sample_rate_hz : int
+        Rate of the waveforms.
+    scale : str
+        ``unit``: samples stay in [-1, 1]; ``int16``: times 32768; ``peak``: divided by the utterance's largest magnitude (silence stays silence).
+    preemphasis : float
+        Coefficient in [0, 1]: y[t] = x[t] - coefficient x[t - 1]; 0: none.
+    preemphasis_edge : str
+        What becomes of the first sample: ``drop``: it goes, features are one shorter; ``mirror``: x[1] stands before it, and the length is kept.
+    instance_norm : str
+        ``none``; ``trained``: mean 0 and variance 1 over the utterance, then a gain and an offset that are learnt; ``fixed``: the network has these
+        two parameters but no gradient reaches them.
+    normalisation : str or mapping
+        As :func:`utils.features.normalisation.make_normalisation`; comes last.
+    """
+
+    def __init__(self, *, sample_rate_hz: int = 16000, scale: Literal["unit", "int16", "peak"] = "unit", preemphasis: float = 0.0,
+                 preemphasis_edge: Literal["drop", "mirror"] = "drop", instance_norm: Literal["none", "trained", "fixed"] = "none",
+                 normalisation: NormalisationOption = "none") -> None:
+        if not 0 <= preemphasis <= 1:
+            raise ValueError(f"preemphasis is {preemphasis}, expected 0 to 1")
+        super().__init__(sample_rate_hz=sample_rate_hz, num_bins=1, normalisation=normalisation)
+        self.scale, self.preemphasis, self.preemphasis_edge, self.instance_norm = scale, preemphasis, preemphasis_edge, instance_norm
+        self.dropped = int(preemphasis > 0 and preemphasis_edge == "drop")
+        if instance_norm != "none":
+            self.gain, self.offset = nn.Parameter(torch.ones(1)), nn.Parameter(torch.zeros(1))
+
+    def num_frames(self, num_samples: int | torch.Tensor) -> int | torch.Tensor:
+        """Features of an utterance of so many samples."""
+        return num_samples - self.dropped
+
+    def min_samples(self, num_frames: int) -> int:
+        """The fewest samples that give so many features."""
+        return num_frames + self.dropped
+
+    def _features(self, waveforms_BS, lengths_B):
+        longest, lengths_B1 = int(lengths_B.max()), lengths_B.to(waveforms_BS.device)[:, None]
+        x_BS = waveforms_BS[:, :longest].masked_fill(~frame_mask(lengths_B, longest, waveforms_BS.device), 0.0)
+        if self.scale == "int16":
+            x_BS = x_BS * 32768
+        elif self.scale == "peak":
+            x_BS = x_BS / x_BS.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+        if self.preemphasis:
+            before_BS = x_BS[:, :-1] if self.dropped else torch.cat([x_BS.gather(1, (lengths_B1 - 1).clamp(max=1)), x_BS[:, :-1]], dim=1)
+            x_BS = x_BS[:, self.dropped:] - self.preemphasis * before_BS
+        if self.instance_norm != "none":
+            x_BS = self._instance_normalised(x_BS, lengths_B1 - self.dropped)
+        return x_BS[..., None]
+
+    def _instance_normalised(self, x_BS, counts_B1):
+        mask_BS = frame_mask(counts_B1[:, 0], x_BS.shape[1], x_BS.device)
+        mean_B1 = (x_BS * mask_BS).sum(dim=1, keepdim=True, dtype=torch.float64) / counts_B1  # float32 sums would differ with the padding's length
+        deviation_BS = ((x_BS - mean_B1) * mask_BS).float()
+        variance_B1 = deviation_BS.square().sum(dim=1, keepdim=True, dtype=torch.float64) / counts_B1
+        gain, offset = (self.gain, self.offset) if self.instance_norm == "trained" else (self.gain.detach(), self.offset.detach())
+        return deviation_BS / (variance_B1 + INSTANCE_EPSILON).sqrt().float() * gain + offset

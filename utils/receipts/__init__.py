@@ -1,0 +1,10 @@
+"""Receipts: the proof that a piece of work is done, and with what.
+
+`task` is a unit of work with its receipt; `contents` says what a receipt records and what differs from it; `job_parts` are the parts of a job array.  The
+names below are for other packages.
+"""
+
+from utils.receipts.contents import read_receipt
+from utils.receipts.task import DONE, MODE, NEVER, STALE, UNFINISHED, VISIBLE_SECONDS, Status, Task, data_dir_inputs
+
+__all__ = ["DONE", "MODE", "NEVER", "STALE", "Status", "Task", "UNFINISHED", "VISIBLE_SECONDS", "data_dir_inputs", "read_receipt"]

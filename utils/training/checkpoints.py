@@ -1,0 +1,153 @@
+"""Checkpoints of training: whole or not there, the newest whole one is found again, and nothing but tensors and plain values is ever loaded."""
+
+import hashlib
+import io
+import re
+import sys
+import zipfile
+from pathlib import Path
+
+from utils.errors import UserError, is_of_the_machine
+from utils.files import atomic_write
+from utils.foreign.torch_load import FAULTS, load_plain
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Where the checkpoint after a number of steps lies.
+
+    Parameters
+    ----------
+    folder : path
+        ``exp/<name>/checkpoints``.
+    step : int
+        Steps done.
+    """
+    return Path(folder) / f"step-{step:07d}.pt"
+
+
+def save_checkpoint(path: Path, state: dict) -> None:
+    """Write a checkpoint under its final name only when it is whole and synced.
+
+    Parameters
+    ----------
+    path : path
+        See `checkpoint_path`.
+    state : dict
+        Tensors, numbers, strings, lists and dicts of them.
+    """
+    import torch
+
+    buffer = io.BytesIO()  # not the file itself: of a full disk torch tells in an error of its own
+    torch.save(state, buffer)
+    with atomic_write(path, "wb") as file:
+        file.write(buffer.getbuffer())
+
+
+def load_checkpoint(path: Path) -> dict:
+    """Read a checkpoint onto the CPU.
+
+    Parameters
+    ----------
+    path : path
+        Checkpoint file.
+
+    Raises
+    ------
+    UserError
+        It is missing, damaged, or holds anything but tensors and plain values.
+    """
+    try:
+        with zipfile.ZipFile(path):  # and not of torch's older format
+            state = load_plain(path)
+        if not isinstance(state, dict) or not {"step", "network"} <= state.keys():
+            raise ValueError("it has no step and network")
+        if type(state["step"]) is not int or not isinstance(state["network"], dict) or not all(map(is_whole, state["network"].values())):
+            raise ValueError("its step is no number, or its network no tensors")
+        return state
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such checkpoint; train the network first (stage 3)") from None
+    except FAULTS as error:
+        if is_of_the_machine(error):  # or training would go back to an older one
+            raise
+        reason = " ".join(str(error).split())[:120] or "it ends too early"
+        raise UserError(f"{path}: not a whole checkpoint of tensors and plain values ({reason})") from None
+
+
+def is_whole(value: object) -> bool:
+    """Whether something is a tensor of which the numbers are there that its shape promises: a stride of 0 would make memory of nothing.
+
+    Parameters
+    ----------
+    value : object
+        From a file.
+    """
+    import torch
+
+    if not isinstance(value, torch.Tensor) or value.layout is not torch.strided or value.is_quantized or value.is_complex():
+        return False
+    return value.device.type == "cpu" and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+
+
+def saved_steps(folder: Path) -> list[int]:
+    """Steps of the checkpoints in a folder, ascending.
+
+    Parameters
+    ----------
+    folder : path
+        ``exp/<name>/checkpoints``.
+    """
+    return sorted(int(found[1]) for path in Path(folder).glob("step-*.pt") if (found := re.fullmatch(r"step-(\d{7,})\.pt", path.name)))
+
+
+def load_newest(folder: Path) -> dict | None:
+    """The newest whole checkpoint, None where there never was one; a damaged one is named and passed over for an older one.
+
+    Parameters
+    ----------
+    folder : path
+        ``exp/<name>/checkpoints``.
+
+    Raises
+    ------
+    UserError
+        All are damaged.
+    """
+    steps = saved_steps(folder)
+    for step in reversed(steps):
+        try:
+            return load_checkpoint(checkpoint_path(folder, step))
+        except UserError as error:
+            print(f"WARNING: {error}; going back to the one before", file=sys.stderr)
+    if steps:
+        raise UserError(f"{folder}: none of {len(steps)} checkpoints can be read; remove the folder to train from the beginning")
+    return None
+
+
+def average_weights(paths: list[Path]) -> dict:
+    """Mean of the network weights of several checkpoints, in float64; integer buffers are the last one's.
+
+    Parameters
+    ----------
+    paths : list of path
+        Oldest first.
+    """
+    states = [load_checkpoint(path)["network"] for path in paths]
+    return {name: sum(state[name].double() for state in states).div(len(states)).to(last.dtype) if last.is_floating_point() else last
+            for name, last in states[-1].items()}
+
+
+def weights_digest(weights: dict) -> str:
+    """SHA-256 over names and values of a network's weights.
+
+    Parameters
+    ----------
+    weights : dict of str to tensor
+        A state dictionary.
+    """
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
+    return digest.hexdigest()

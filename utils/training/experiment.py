@@ -1,0 +1,89 @@
+"""An experiment folder belongs to one configuration and its data from the first step on: no other training ever goes on in it."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from utils.errors import UserError
+from utils.files import atomic_write, half_moved, move_aside, read_json_object
+from utils.receipts.contents import fingerprint
+
+BEGUN = "begun.json"
+FIRST_WEIGHTS = "first_weights.json"
+OF_A_TRAINING = (BEGUN, "config.yaml", FIRST_WEIGHTS, "checkpoints", "log/history.jsonl", "tensorboard")
+
+
+def begin_experiment(folder: Path, resolved: Mapping, inputs: Mapping[str, Path]) -> None:
+    """Claim a folder for a training, or find it claimed by the same one; writes ``config.yaml``.
+
+    With ``--force`` (SV_FORCE=1) the files of another training are moved aside.
+
+    Parameters
+    ----------
+    folder : path
+        ``exp/<name>``.
+    resolved : mapping
+        The resolved configuration: plain values.
+    inputs : mapping of str to path
+        What the training depends on besides, by label.
+
+    Raises
+    ------
+    UserError
+        It holds an unfinished training of another configuration or of other data.
+    """
+    claim = {"config": dict(resolved), "inputs": {label: fingerprint(path) for label, path in inputs.items()}}
+    begun = [name for name in OF_A_TRAINING if (folder / name).exists()]
+    if begun or half_moved(folder).exists():
+        before = read_json_object(folder / BEGUN, mend="choose another --name, or move the folder away") if BEGUN in begun else {}
+        difference = first_difference(before, claim)
+        if difference and os.environ.get("SV_FORCE") != "1":
+            raise UserError(f"{folder}: holds an unfinished training of another configuration: {difference}; choose another --name, "
+                            "or --force to begin anew (the old files are moved aside)")
+        if difference:
+            print(f"{folder}: {difference}: begun anew by --force; the old files are in {move_aside(folder, begun)}", file=sys.stderr)
+    with atomic_write(folder / BEGUN) as file:
+        json.dump(claim, file, indent=1)
+    with atomic_write(folder / "config.yaml") as file:
+        yaml.safe_dump(dict(resolved), file, sort_keys=False)
+
+
+def write_first_weights(folder: Path, said: Mapping) -> list[Path]:
+    """Write which first weights a training has from elsewhere; returns what was written.
+
+    Parameters
+    ----------
+    folder : path
+        ``exp/<name>``.
+    said : mapping
+        Of network and loss, names of what was taken, new and left; empty: nothing is written.
+    """
+    if not said:
+        return []
+    with atomic_write(folder / FIRST_WEIGHTS) as file:
+        json.dump(dict(said), file, indent=1)
+    return [folder / FIRST_WEIGHTS]
+
+
+def first_difference(before: object, now: object, name: str = "") -> str:
+    """Where two nested mappings part first, as a phrase; empty when they do not.
+
+    Parameters
+    ----------
+    before, now : JSON values
+        Compared as JSON: a tuple is a list.
+    name : str
+        Path of keys that led here.
+    """
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys([*before, *now]):
+            difference = first_difference(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
+            if difference:
+                return difference
+        return ""
+    before, now = json.dumps(before), json.dumps(now)
+    return f"{name} was {before[:40]}, is {now[:40]}" if before != now else ""

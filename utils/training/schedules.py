@@ -1,0 +1,255 @@
+"""Learning rate and margin as pure functions of the training step: no state to save, so a resumed run cannot part from an undisturbed one."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+from utils.training.schedule_parts import Moment, Span, check_fractions, interval
+
+
+class Schedule:
+    """What all schedules share: a linear warm-up of the learning rate, and the rise of a margin.  Without a subclass' ``decay`` the rate is constant.
+
+    Parameters
+    ----------
+    warmup_fraction, warmup_epochs, warmup_steps : float, float or None, int or None
+        Length of the warm-up: part of all steps, in [0, 1); or, in its place, epochs or steps.
+    warmup_from : float
+        Part of the rate at the beginning of the warm-up, in [0, 1].
+    margin_start_fraction, margin_start_epochs, margin_start_steps : float, float or None, int or None
+        When a margin loss' margin begins to rise from 0, in one of these three.
+    margin_warmup_fraction, margin_warmup_epochs, margin_warmup_steps : float, float or None, int or None
+        How long it rises; 0: it is whole from the beginning of the training on, whatever the start.
+    margin_growth : {"linear", "exponential"}
+        ``exponential``: what is missing falls to a thousandth over the rise, most of it at first.
+    """
+
+    def __init__(self, *, warmup_fraction: float = 0.0, warmup_epochs: float | None = None, warmup_steps: int | None = None, warmup_from: float = 0.0,
+                 margin_start_fraction: float = 0.0, margin_start_epochs: float | None = None, margin_start_steps: int | None = None,
+                 margin_warmup_fraction: float = 0.0, margin_warmup_epochs: float | None = None, margin_warmup_steps: int | None = None,
+                 margin_growth: Literal["linear", "exponential"] = "linear"):
+        check_fractions(warmup_from=warmup_from)
+        self.warmup = Span("warmup", warmup_fraction, warmup_epochs, warmup_steps)
+        if warmup_fraction == 1:
+            raise ValueError("warmup_fraction is 1: nothing is left to train at the peak")
+        self.margin_start = Span("margin_start", margin_start_fraction, margin_start_epochs, margin_start_steps)
+        self.margin_warmup = Span("margin_warmup", margin_warmup_fraction, margin_warmup_epochs, margin_warmup_steps)
+        self.warmup_from, self.margin_growth = warmup_from, margin_growth
+
+    def rate(self, at: Moment) -> float:
+        """Factor of the peak learning rate.
+
+        Parameters
+        ----------
+        at : Moment
+            Steps done.
+        """
+        warm = self.warmup.fraction(at)
+        if at.fraction < warm:
+            return (self.warmup_from + (1 - self.warmup_from) * (at.fraction / warm)) * self.decay(at)
+        return self.decay(at)
+
+    def decay(self, at: Moment) -> float:
+        """The factor apart from the warm-up: 1.
+
+        Parameters
+        ----------
+        at : Moment
+            Steps done.
+        """
+        return 1.0
+
+    def margin(self, at: Moment) -> float:
+        """Factor of the loss' margin.
+
+        Parameters
+        ----------
+        at : Moment
+            Steps done.
+        """
+        length = self.margin_warmup.fraction(at)
+        if not length:
+            return 1.0
+        done = min(1.0, max(0.0, at.fraction - self.margin_start.fraction(at)) / length)
+        return done if self.margin_growth == "linear" or done in (0, 1) else 1 - 0.001 ** done
+
+
+class Cosine(Schedule):
+    """Linear warm-up, then half a cosine down to a fraction of the peak.
+
+    Parameters
+    ----------
+    warmup_fraction : float
+        See `Schedule`.
+    final_fraction : float
+        Learning rate at the last step, as a fraction of the peak, in [0, 1].
+    **options
+        See `Schedule`.
+    """
+
+    def __init__(self, *, warmup_fraction: float = 0.05, final_fraction: float = 0.01, **options: object):
+        super().__init__(warmup_fraction=warmup_fraction, **options)
+        check_fractions(final_fraction=final_fraction)
+        self.final_fraction = final_fraction
+
+    def decay(self, at: Moment) -> float:
+        """Half a cosine from the end of the warm-up to the end of the training."""
+        warm = self.warmup.fraction(at)
+        if at.fraction < warm:
+            return 1.0
+        done = (at.fraction - warm) / (1 - warm)
+        return self.final_fraction + (1 - self.final_fraction) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+class CosineRestarts(Schedule):
+    """Cycles of a linear warm-up to the cycle's peak and a fall from it, from and to the same lowest rate.
+
+    Parameters
+    ----------
+    cycle_epochs, cycle_steps : float or None, int or None
+        Length of the first cycle, its warm-up included: one of the two.
+    cycle_growth : float
+        How many times as long as the one before a cycle is, without its warm-up; 1 or more.
+    peak_factor : float
+        Peak of a cycle as part of that of the one before, in [0, 1].
+    final_fraction : float
+        Where each cycle begins and ends, as a fraction of the first peak, in [0, 1].
+    fall : {"cosine", "linear"}
+        Half a cosine, or a straight line: with a warm-up of half the cycle, triangles.
+    **options
+        See `Schedule`; ``warmup_from`` has no say here.
+
+    References
+    ----------
+    Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017; warm-up and falling peaks as MR-RawNet was trained with.
+    """
+
+    def __init__(self, *, cycle_epochs: float | None = None, cycle_steps: int | None = None, cycle_growth: float = 1.0, peak_factor: float = 1.0,
+                 final_fraction: float = 0.0, fall: Literal["cosine", "linear"] = "cosine", **options: object):
+        super().__init__(**options)
+        check_fractions(peak_factor=peak_factor, final_fraction=final_fraction)
+        if cycle_growth < 1:
+            raise ValueError(f"cycle_growth is {cycle_growth}, expected 1 or more")
+        self.cycle = interval("cycle", cycle_epochs, cycle_steps)
+        self.cycle_growth, self.peak_factor, self.final_fraction = cycle_growth, peak_factor, final_fraction
+        self.fall = fall
+
+    def rate(self, at: Moment) -> float:
+        """Factor of the first peak."""
+        length, warm, begin, peak = self.cycle.steps(at), self.warmup.steps(at), 0.0, 1.0
+        if warm >= length:
+            raise ValueError(f"a cycle of {length:g} steps is not longer than its warm-up of {warm:g}")
+        while at.step - begin >= length - 1e-6:  # the first step of an epoch may lie a rounding error before it
+            begin, length, peak = begin + length, warm + (length - warm) * self.cycle_growth, peak * self.peak_factor
+        done, height = max(0.0, at.step - begin), max(0.0, peak - self.final_fraction)
+        if done < warm:
+            return self.final_fraction + height * done / warm
+        fallen = (done - warm) / (length - warm)
+        return self.final_fraction + height * (1 - fallen if self.fall == "linear" else 0.5 * (1 + math.cos(math.pi * fallen)))
+
+
+class TimeDecay(Schedule):
+    """1 / (1 + decay_per_step * steps), as Keras' optimisers had it.
+
+    Parameters
+    ----------
+    decay_per_step : float
+        Above 0.
+    **options
+        See `Schedule`.
+    """
+
+    def __init__(self, *, decay_per_step: float, **options: object):
+        super().__init__(**options)
+        if decay_per_step <= 0:
+            raise ValueError(f"decay_per_step is {decay_per_step}, expected more than 0")
+        self.decay_per_step = decay_per_step
+
+    def decay(self, at: Moment) -> float:
+        """By steps since the beginning."""
+        return 1 / (1 + self.decay_per_step * at.step)
+
+
+class StepDecay(Schedule):
+    """Times a factor after every so many steps or epochs.
+
+    Parameters
+    ----------
+    every_epochs, every_steps : float or None, int or None
+        One of the two, above 0; counted from the beginning.
+    factor : float
+        In [0, 1].
+    **options
+        See `Schedule`.
+    """
+
+    def __init__(self, *, every_epochs: float | None = None, every_steps: int | None = None, factor: float = 0.5, **options: object):
+        super().__init__(**options)
+        check_fractions(factor=factor)
+        self.every, self.factor = interval("every", every_epochs, every_steps), factor
+
+    def decay(self, at: Moment) -> float:
+        """The factor to the power of the intervals that are over."""
+        return self.factor ** math.floor(at.step / self.every.steps(at) + 1e-9)
+
+
+class Exponential(Schedule):
+    """From 1 to a fraction of the peak, by the same factor in each step.
+
+    Parameters
+    ----------
+    final_fraction : float
+        Learning rate at the end, as a fraction of the peak, above 0 and at most 1.
+    **options
+        See `Schedule`; the rate falls during the warm-up, too.
+    """
+
+    def __init__(self, *, final_fraction: float = 0.001, **options: object):
+        super().__init__(**options)
+        if not 0 < final_fraction <= 1:
+            raise ValueError(f"final_fraction is {final_fraction}, expected above 0 and at most 1")
+        self.final_fraction = final_fraction
+
+    def decay(self, at: Moment) -> float:
+        """A power of the last value."""
+        return self.final_fraction ** at.fraction
+
+
+class VggRestart(Schedule):
+    """Xie et al.'s steps: a short warm-up, then 1, 0.1 and 0.01 of the peak, falling at 0.5 and 0.8 of the first half; the second half repeats them.
+
+    Parameters
+    ----------
+    warmup_factor : float
+        Part of the peak in the warm-up, in [0, 1] (``warmup_ratio`` of the published command).
+    warmup_epochs : int
+        Length of the warm-up, 0 or more.
+    epochs : int
+        Number of epochs that the milestones are rounded to, as the published code does.
+
+    References
+    ----------
+    Xie et al., "Utterance-level aggregation for speaker recognition in the wild", ICASSP 2019; its training code.
+    """
+
+    def __init__(self, *, warmup_factor: float = 0.1, warmup_epochs: int = 2, epochs: int = 128):
+        super().__init__()
+        check_fractions(warmup_factor=warmup_factor)
+        if epochs < 10:
+            raise ValueError(f"epochs is {epochs}; the milestones of this schedule need 10 or more")
+        half = epochs // 2
+        first, second = int(0.5 * half), int(0.8 * half)
+        if not 0 <= warmup_epochs <= first:
+            raise ValueError(f"warmup_epochs is {warmup_epochs}, expected from 0 to {first}, where the rate falls first")
+        self.epochs = epochs
+        self.milestones = [(warmup_epochs, warmup_factor), (first, 1.0), (second, 0.1), (half, 0.01), (half + first, 1.0), (half + second, 0.1),
+                           (epochs, 0.01)]
+
+    def decay(self, at: Moment) -> float:
+        """The factor of the last milestone."""
+        epoch = at.fraction * self.epochs + 1e-9  # the division in the fraction may leave the first step of an epoch just before it
+        return next((factor for end, factor in self.milestones if epoch < end), self.milestones[-1][1])
+
+
+SCHEDULES: dict[str, Callable] = {"constant": Schedule, "cosine": Cosine, "cosine_restarts": CosineRestarts, "exponential": Exponential,
+                                  "step_decay": StepDecay, "time_decay": TimeDecay, "vgg_restart": VggRestart}

@@ -1,0 +1,247 @@
+"""The training loop: steps, checkpoints, validation, log.  Any network, any loss; which ones is steps/train.py's business.
+
+Everything that a step depends on is the weights, the optimiser's state and the step's number, all three in the checkpoint: a run that was killed and
+resumed ends with the same weights as an undisturbed one, bit for bit on a CPU.
+"""
+
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from utils.errors import UserError
+from utils.torch_device import rank_and_world
+from utils.training.checkpoints import average_weights, checkpoint_path, load_checkpoint, load_newest, save_checkpoint, saved_steps
+from utils.training.log import TrainingLog
+from utils.training.objective import Objective, distributed
+from utils.training.sampling import CropDataset, DealtDraws
+from utils.training.schedule_parts import Moment
+from utils.training.schedules import Schedule
+from utils.training.settings import TrainingOptions
+
+KEPT_CHECKPOINTS = 2  # the newest ones, beside step 0 and those that the average needs
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class Trainer:
+    """Train an objective on the draws of a dataset.
+
+    Parameters
+    ----------
+    objective : Objective
+        On its device.
+    optimizer : torch.optim.Optimizer
+        Its learning rate is the schedule's peak.
+    schedule : Schedule
+        Learning rate and margin at a step.
+    dataset : utils.training.sampling.CropDataset
+        Crops by draw index.
+    batch_size : int
+        Of the global batch, a multiple of the number of processes.
+    total_steps : int
+        Length of the training.
+    options : TrainingOptions
+        The section `training` of the YAML.
+    folder : path
+        ``exp/<name>``.
+    validate : callable or None
+        Network -> EER in percent on the dev trials; called in all processes at once.
+    clip_norm : float or None
+        Largest norm of the gradient.
+    num_workers : int
+        Processes that make crops; 0: this one.
+    """
+
+    def __init__(self, objective: Objective, optimizer: torch.optim.Optimizer, schedule: Schedule, dataset: CropDataset, *, batch_size: int,
+                 total_steps: int, options: TrainingOptions, folder: Path, validate: Callable[[nn.Module], float] | None, clip_norm: float | None,
+                 num_workers: int):
+        self.objective, self.optimizer, self.schedule, self.dataset = objective, optimizer, schedule, dataset
+        self.batch_size, self.total_steps, self.options, self.validate = batch_size, total_steps, options, validate
+        self.folder, self.checkpoints = Path(folder), Path(folder) / "checkpoints"
+        self.clip_norm, self.num_workers = clip_norm, num_workers
+        self.rank, self.world = rank_and_world()
+        self.device = next(objective.parameters()).device
+        self.peaks = [group["lr"] for group in optimizer.param_groups]
+        self.margin = getattr(objective.loss, "margin", None)
+        self.scaled_gradients = objective.scaled_gradients()
+        self.step = 0
+        self.stop_signal = 0
+        self.augment = dataset.augment.on(self.device) if dataset.augment.device else None
+        self.model = distributed(objective) if self.world > 1 else objective
+
+    def run(self) -> dict:
+        """Train to the end, from the newest checkpoint on; returns what was counted.
+
+        Raises
+        ------
+        UserError
+            The loss is not finite, or a signal asked to stop (the state is saved: the same command goes on).
+        """
+        self._restore()
+        if self.step == 0 and self.rank == 0:
+            self._save()
+        loader = torch.utils.data.DataLoader(
+            self.dataset, num_workers=self.num_workers, worker_init_fn=outlive_stop_signals, pin_memory=self.device.type == "cuda",
+            batch_sampler=DealtDraws(self.batch_size, self.rank, self.world, self.step, self.total_steps))
+        with self._signals_noted(), TrainingLog(self.folder, self.step, self.total_steps, active=self.rank == 0) as log:
+            before = time.perf_counter()
+            for batch in loader:
+                waited = time.perf_counter() - before
+                entry = self._train_step(*batch)
+                self._after_step(entry, log, waited / (time.perf_counter() - before))
+                before = time.perf_counter()
+        if self.rank == 0:
+            self._save_average()
+        left_out = self.dataset.draws.speakers_left_out
+        return {"steps": self.step, "draws": self.step * self.batch_size, "classes": self.dataset.num_classes, "utterances": len(self.dataset.labels),
+                "processes": self.world, "device": self.device.type} | ({"speakers_left_out": left_out} if left_out else {})
+
+    def _train_step(self, waveforms_BS, labels_B, seeds_B, *drawn_BW) -> dict:
+        now = Moment(self.step, self.total_steps, self.dataset.epoch_size / self.batch_size)
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * self.schedule.rate(now)
+        if self.margin is not None:
+            self.objective.loss.margin = self.margin * self.schedule.margin(now)
+        torch.manual_seed(int(seeds_B[0]))  # dropout, too, follows from the draws alone
+        self.model.train()
+        lengths_B = torch.full((len(waveforms_BS),), waveforms_BS.shape[1])  # on the host, as the seeds: reading them costs no synchronisation
+        waveforms_BS, labels_B = waveforms_BS.to(self.device, non_blocking=True), labels_B.to(self.device, non_blocking=True)
+        if self.augment:
+            waveforms_BS = self.augment(waveforms_BS, *drawn_BW)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
+            loss, num_correct = self.model(waveforms_BS, lengths_B, labels_B, seeds_B)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.clip_norm:
+            nn.utils.clip_grad_norm_(self.objective.parameters(), self.clip_norm)
+        for parameter, factor in self.scaled_gradients:
+            parameter.grad.mul_(factor)
+        self.optimizer.step()
+        self.step += 1
+        return {"loss": loss.detach(), "accuracy": num_correct / len(labels_B), "learning_rate": self.optimizer.param_groups[0]["lr"]}
+
+    def _after_step(self, entry: dict, log: TrainingLog, wait_fraction: float) -> None:
+        options, stop = self.options, self.stop_signal if self.world == 1 else 0
+        if self._is_due(options.log_every_steps) or self._is_due(options.checkpoint_every_steps):
+            entry, stop = self._over_processes(entry)
+        if self._is_due(options.log_every_steps):
+            log.add({"step": self.step} | entry, wait_fraction)
+        if self.validate and self._is_due(options.validate_every_steps):
+            self._share_statistics()
+            log.add({"step": self.step, "dev_eer_percent": self.validate(self.objective.network)})
+        if self.rank == 0 and (stop or self._is_due(options.checkpoint_every_steps)):
+            log.flush()
+            self._save()
+        log.advance()
+        if stop and self.step < self.total_steps:
+            if self.world > 1:
+                torch.distributed.barrier()  # a process that leaves has torchrun end the others: not before the state is saved
+            name = signal.Signals(self.stop_signal).name if self.stop_signal else "a signal to another process"
+            raise UserError(f"{self.folder}: stopped by {name} after step {self.step}; the state is saved: the same command goes on")
+
+    def _is_due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.total_steps
+
+    def _over_processes(self, entry: dict) -> tuple[dict, bool]:
+        """The entry as plain numbers, loss and accuracy over the global batch; and whether any process was told to stop."""
+        numbers = torch.stack([entry["loss"], entry["accuracy"], torch.tensor(float(self.stop_signal), device=self.device)])
+        if self.world > 1:
+            torch.distributed.all_reduce(numbers)
+        loss, accuracy, stop = (numbers / self.world).tolist()
+        if not math.isfinite(loss):
+            raise UserError(f"{self.folder}: the loss is {loss} at step {self.step}; lower optimizer.learning_rate, "
+                            "set optimizer.clip_norm, or train in fp32")
+        return entry | {"loss": loss, "accuracy": accuracy}, bool(stop)
+
+    def _share_statistics(self) -> None:
+        """Rank 0's running statistics for all, which the next step would do: each process validates a part, and all with one network."""
+        if self.world > 1:
+            for buffer in self.objective.buffers():
+                torch.distributed.broadcast(buffer, 0)
+
+    @contextmanager
+    def _signals_noted(self):
+        """Let SIGTERM and SIGUSR1 wait for the end of the step."""
+        def note(number, _):
+            self.stop_signal = number
+
+        before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _restore(self) -> None:
+        """Take up the newest whole checkpoint; rank 0 says which, since others may see an older state of a shared file system."""
+        state = load_newest(self.checkpoints) if self.rank == 0 else None
+        if self.world > 1:
+            said = [state and state["step"]]
+            torch.distributed.broadcast_object_list(said, 0)
+            if self.rank and said[0] is not None:
+                state = load_checkpoint(checkpoint_path(self.checkpoints, said[0]))
+        if state is None:
+            return
+        try:
+            self.objective.network.load_state_dict(state["network"])
+            self.objective.loss.load_state_dict(state["loss"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise UserError(f"{checkpoint_path(self.checkpoints, state['step'])}: does not fit this network ({' '.join(str(error).split())[:120]}); "
+                            "choose another --name, or remove the experiment") from None
+        self.step = state["step"]
+        if self.rank == 0 and self.step:
+            print(f"   going on from step {self.step} of {self.total_steps}", file=sys.stderr)
+
+    def _save(self) -> None:
+        save_checkpoint(checkpoint_path(self.checkpoints, self.step), {
+            "step": self.step, "network": self.objective.network.state_dict(), "loss": self.objective.loss.state_dict(),
+            "optimizer": self.optimizer.state_dict()})
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Keep step 0, the last regular checkpoints and the newest one: a run that was stopped or killed ends with the same files as any other."""
+        kept = {0, self.step, *self._regular_steps()[-max(KEPT_CHECKPOINTS, self.options.average_checkpoints):]}
+        for step in set(saved_steps(self.checkpoints)) - kept:
+            checkpoint_path(self.checkpoints, step).unlink()
+        for half_written in self.checkpoints.glob(".*.tmp"):
+            half_written.unlink()
+
+    def _regular_steps(self) -> list[int]:
+        every = self.options.checkpoint_every_steps
+        return [step for step in saved_steps(self.checkpoints) if 0 < step <= self.step and (step % every == 0 or step == self.total_steps)]
+
+    def _save_average(self) -> None:
+        self._tidy()
+        steps = self._regular_steps()[-self.options.average_checkpoints:]
+        weights = average_weights([checkpoint_path(self.checkpoints, step) for step in steps])
+        save_checkpoint(self.checkpoints / "average.pt", {"step": self.step, "averaged_steps": steps, "network": weights})
+
+
+def outlive_stop_signals(_: int) -> None:
+    """Keep a loader's worker alive when all processes of a job are told to stop, so that the trainer can finish its step; its parent may end it.
+
+    Parameters
+    ----------
+    _ : int
+        Number of the worker.
+    """
+    if sys.platform != "linux":
+        return
+    trainer = os.getppid()
+
+    def wait():
+        while signal.sigwaitinfo(STOP_SIGNALS).si_pid != trainer:
+            pass
+        os._exit(0)
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    threading.Thread(target=wait, daemon=True).start()

@@ -1,0 +1,109 @@
+"""Kaldi's energy-based voice activity decisions (compute-vad)."""
+
+import numpy as np
+
+from utils.audio import FULL_SCALE, resample
+from utils.vad.base import FRAMES_PER_SECOND, VoiceActivityDetector, check_range, num_frames
+
+MAX_RATE_HZ = 16000  # the energy of a frame grows with its number of samples; thresholds are those of Kaldi's recipes, at 8 and 16 kHz
+FRAME_SECONDS = 0.025
+BLOCK_FRAMES = 6000  # whose windows are in memory at once, so that hours fit
+FLOAT_EPSILON = np.finfo(np.float32).eps
+
+
+class EnergyVad(VoiceActivityDetector):
+    """Kaldi's rule: speech is where enough of the frames around have an energy above a threshold that moves with the utterance's mean.
+
+    Choose it to repeat a Kaldi recipe: the decisions are those of compute-vad on the C0 of compute-mfcc-feats with raw energy,
+    dither 0 and snip-edges false.  It knows nothing of speech: noise as loud as the voice passes, and in a recording of one level nearly
+    everything or nothing does.  Rates above 16 kHz are brought to 16 kHz, since the energy is a sum over samples.
+
+    Parameters
+    ----------
+    energy_threshold : float
+        Of the natural logarithm of a 25 ms frame's energy, at 16-bit scale.
+    energy_mean_scale : float
+        This times the utterance's mean log energy is added to the threshold; 0: a fixed threshold.
+    frames_context : int
+        Frames looked at on each side of a frame.
+    proportion_threshold : float
+        Speech where at least this part of them lies above the threshold, in (0, 1).
+    min_silence_seconds, min_speech_seconds, padding_seconds : float
+        As for `VoiceActivityDetector`; Kaldi has none of it.
+
+    References
+    ----------
+    Kaldi, src/ivector/voice-activity-detection.cc; the defaults are those of egs/voxceleb/v2/conf/vad.conf.
+    """
+
+    def __init__(self, *, energy_threshold: float = 5.5, energy_mean_scale: float = 0.5, frames_context: int = 2, proportion_threshold: float = 0.12,
+                 min_silence_seconds: float = 0.0, min_speech_seconds: float = 0.0, padding_seconds: float = 0.0) -> None:
+        super().__init__(min_silence_seconds=min_silence_seconds, min_speech_seconds=min_speech_seconds, padding_seconds=padding_seconds)
+        check_range("energy_mean_scale", energy_mean_scale, 0, float("inf"))
+        check_range("frames_context", frames_context, 0, float("inf"))
+        if not 0 < proportion_threshold < 1:
+            raise ValueError(f"proportion_threshold: {proportion_threshold}, expected a number between 0 and 1")
+        self.rule = {"energy_threshold": energy_threshold, "energy_mean_scale": energy_mean_scale, "frames_context": frames_context,
+                     "proportion_threshold": proportion_threshold}
+
+    def _raw_decisions(self, samples: np.ndarray, sample_rate_hz: int, total: int) -> np.ndarray:
+        rate_hz = min(sample_rate_hz, MAX_RATE_HZ)
+        return energy_decisions(log_energies(resample(samples, sample_rate_hz, rate_hz), rate_hz, total), **self.rule)
+
+
+def log_energies(samples: np.ndarray, sample_rate_hz: int, total: int | None = None) -> np.ndarray:
+    """Log energy of 25 ms frames, 10 ms apart and centred on Kaldi's frames, the sound mirrored at its ends: Kaldi's raw energy without dither.
+
+    Parameters
+    ----------
+    samples : (n,) float32 array
+        Full scale is [-1, 1].
+    sample_rate_hz : int
+        Its rate.
+    total : int or None
+        Number of frames; None: `num_frames` of the sound.
+
+    Returns
+    -------
+    (T,) float64 array
+        Natural logarithm, at 16-bit scale, after the frame's mean is taken away; at least that of float32's epsilon.
+    """
+    total = num_frames(len(samples), sample_rate_hz) if total is None else total
+    length, shift = int(sample_rate_hz * FRAME_SECONDS), sample_rate_hz // FRAMES_PER_SECOND
+    before = length // 2 - shift // 2
+    starts = np.arange(total) * sample_rate_hz // FRAMES_PER_SECOND
+    if not total:
+        return np.zeros(0)
+    padded = np.pad(samples, (before, max(0, int(starts[-1]) + length - before - len(samples))), mode="symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, length)
+    energies = np.empty(total)
+    for first in range(0, total, BLOCK_FRAMES):
+        frames = windows[starts[first:first + BLOCK_FRAMES]] * float(FULL_SCALE)
+        frames -= frames.mean(axis=1, keepdims=True)
+        energies[first:first + BLOCK_FRAMES] = np.square(frames).sum(axis=1)
+    return np.log(np.maximum(energies, FLOAT_EPSILON))
+
+
+def energy_decisions(log_energy: np.ndarray, *, energy_threshold: float, energy_mean_scale: float, frames_context: int,
+                     proportion_threshold: float) -> np.ndarray:
+    """Kaldi's decisions from the log energies of an utterance's frames.
+
+    Parameters
+    ----------
+    log_energy : (T,) float array
+        For instance the first column of Kaldi's MFCC.
+    energy_threshold, energy_mean_scale, frames_context, proportion_threshold
+        As for `EnergyVad`.
+
+    Returns
+    -------
+    (T,) bool array
+        Speech or not.
+    """
+    if not len(log_energy):
+        return np.zeros(0, bool)
+    is_loud = log_energy > energy_threshold + energy_mean_scale * np.mean(log_energy, dtype=np.float64)
+    loud_before = np.concatenate([[0], np.cumsum(is_loud)])
+    frames = np.arange(len(log_energy))
+    first, end = np.maximum(frames - frames_context, 0), np.minimum(frames + frames_context + 1, len(frames))
+    return loud_before[end] - loud_before[first] >= np.float32(proportion_threshold) * (end - first).astype(np.float32)
