@@ -43,8 +43,7 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
     if task.is_done():
         return task.counts
     from utils.data_dir import read_map
-    from utils.embeddings.folders import refuse_not_finite
-    from utils.embeddings.output import finish_embeddings
+    from utils.embeddings.folders import finish_embeddings, refuse_not_finite
     from utils.embeddings.rows import read_embeddings, vectors_of
 
     parts = Parts(output, receipts)

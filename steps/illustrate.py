@@ -209,7 +209,7 @@ def draw_crop(crops: "PackedReader", index: int, utterance: str, augmenter: "Aug
     """
     import numpy as np
 
-    from utils.augmentation.words import describe_all
+    from utils.augmentation.record import describe_all
     from utils.report.pictures import spectrogram, spectrogram_picture
 
     rng, rate, available = np.random.default_rng([seed, *utterance.encode()]), crops.sample_rate_hz, int(crops.num_samples[index])

@@ -3,7 +3,7 @@
     python -m steps.import_embeddings TTA_vox1_eval.pk exp/rawnet2/embeddings/vox1_eval --kind rawnet2_tta --model rawnet2
     python -m steps.import_embeddings test.npz exp/y/embeddings/test --kind arrays --utt2spk data/full/test/utt2spk
 
-A pickle is read without running anything of it (utils/foreign/unpickle.py).
+A pickle is read without running anything of it (utils/foreign/pickles.py).
 """
 
 from collections.abc import Mapping
@@ -81,7 +81,7 @@ def read_source(source: Path, kind: str) -> tuple[object, dict]:
         As of `import_embeddings`.
     """
     if kind != "arrays":
-        from utils.foreign.unpickle import unpickle
+        from utils.foreign.pickles import unpickle
 
         return unpickle(source), {}
     from utils.embeddings.export import read_arrays
@@ -142,8 +142,7 @@ def write_folder(task: Task, vectors: Mapping, source: Path, kind: str, names: P
 
     from utils.archive import ArchiveWriter
     from utils.data_dir import read_map
-    from utils.embeddings.folders import refuse_not_finite
-    from utils.embeddings.output import finish_embeddings
+    from utils.embeddings.folders import finish_embeddings, refuse_not_finite
     from utils.files import sha256_of
     from utils.trials.voxceleb_names import listed, read_meta, utterance_ids
 

@@ -160,8 +160,7 @@ def normalised_scores(backend: Path, embeddings: Path, sides: TrialVectors, raw:
         As `normalise_scores`.
     """
     from steps.backends import FAMILIES
-    from utils.scoring.backend_files import read_backend
-    from utils.scoring.backend_rows import rows_of_backend
+    from utils.scoring.backend_files import read_backend, rows_of_backend
     from utils.scoring.cohort import cohort_rows
     from utils.scoring.cohort_scores import NoSpread
     from utils.scoring.normalise import normalise

@@ -56,8 +56,7 @@ def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll
     if task.is_done():
         return task.counts
     from steps.backends import FAMILIES
-    from utils.scoring.backend_files import read_backend
-    from utils.scoring.backend_rows import rows_of_backend
+    from utils.scoring.backend_files import read_backend, rows_of_backend
 
     for folder in filter(None, (enrol_embeddings, embeddings)):
         for difference in compare_provenance(backend, folder):

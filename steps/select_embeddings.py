@@ -48,7 +48,7 @@ def select_embeddings(embeddings: Path, data: Path, output: Path, *, sets: list[
     pending = {name: task for name, task in tasks.items() if not task.is_done()}
     if pending:
         from utils.data_dir import read_map
-        from utils.embeddings.output import finish_embeddings
+        from utils.embeddings.folders import finish_embeddings
         from utils.embeddings.rows import read_embeddings, vectors_of
 
         keys, vectors = read_embeddings(source)

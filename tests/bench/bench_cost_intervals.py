@@ -13,8 +13,7 @@ from statistics import NormalDist
 import numpy as np
 
 from tests.bench.bench_intervals import LEVELS, SPEAKERS, UTTERANCES, simulate
-from utils.metrics.bootstrap import drawn_weights, sort_trials, weighted_figures
-from utils.metrics.bootstrap_llr import weighted_llr_figures
+from utils.metrics.bootstrap import drawn_weights, sort_trials, weighted_figures, weighted_llr_figures
 from utils.metrics.intervals import interval
 from utils.metrics.llr import LOG_2, bayes_threshold
 from utils.metrics.rates import evaluate

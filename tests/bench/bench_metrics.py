@@ -11,8 +11,7 @@ import time
 
 import numpy as np
 
-from utils.metrics.bootstrap import drawn_weights, sort_trials, speaker_rows, weighted_figures
-from utils.metrics.bootstrap_llr import weighted_llr_figures
+from utils.metrics.bootstrap import drawn_weights, sort_trials, speaker_rows, weighted_figures, weighted_llr_figures
 from utils.metrics.llr import cllr, min_cllr
 from utils.metrics.rates import crossing, error_rates, evaluate, lowest_cost
 

@@ -17,9 +17,9 @@ from tests.fuzz.worker import MARKER
 from tests.pickles import Calling, hostile, python2_dict
 from utils.embeddings.export import read_arrays, write_arrays
 from utils.foreign.keras import read_keras
+from utils.foreign.pickles import unpickle
 from utils.foreign.tensorflow import read_bundle
 from utils.foreign.torch_state import read_torch
-from utils.foreign.unpickle import unpickle
 from utils.training.checkpoints import average_weights, load_checkpoint, load_newest, weights_digest
 
 GOLDEN = Path(__file__).parents[1] / "golden/models/written_by_tensorflow"
@@ -112,7 +112,7 @@ CHECKPOINTS = Target("checkpoints", {
     "utils.training.checkpoints.load_checkpoint, average_weights": _checkpoint,
     "utils.training.checkpoints.load_newest": lambda place: load_newest(place.given),
     "utils.foreign.torch_state.read_torch": lambda place: read_torch(_one(place, ".pt")),
-    "utils.foreign.unpickle.unpickle": lambda place: unpickle(_one(place, ".pkl")),
+    "utils.foreign.pickles.unpickle": lambda place: unpickle(_one(place, ".pkl")),
     "utils.embeddings.export.read_arrays (npz)": _arrays(".npz"),
     "utils.foreign.keras.read_keras": lambda place: read_keras(_one(place, ".h5")),
     "utils.embeddings.export.read_arrays (hdf5)": _arrays(".h5"),

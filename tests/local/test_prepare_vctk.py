@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from local.prepare_vctk import prepare_vctk
-from local.vctk.sentences import common_sentences, words_of
+from local.vctk.selection import common_sentences, words_of
 from local.vctk.tree import read_speaker_info, read_tree
 from tests.lookalike.vctk import PASSAGES, SPEAKERS, make_vctk
 from utils.data_dir import read_map, validate_data_dir

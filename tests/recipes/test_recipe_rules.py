@@ -79,7 +79,7 @@ def test_every_section_of_a_yaml_can_be_built(path):
     from steps.models import MODELS
     from utils.config import build
     from utils.training.objective import Objective
-    from utils.training.schedule_parts import Moment
+    from utils.training.schedules import Moment
     from utils.training.settings import read_phases
     from utils.training.setup import fits_crops
 

@@ -8,7 +8,7 @@ from steps.select_embeddings import select_embeddings
 from steps.train_backend import train_backend
 from utils.archive import ArchiveWriter, read_vectors
 from utils.data_dir import DataDir, write_data_dir
-from utils.embeddings.output import finish_embeddings
+from utils.embeddings.folders import finish_embeddings
 from utils.errors import UserError
 from utils.receipts import Task
 from utils.scoring.score_files import read_scores

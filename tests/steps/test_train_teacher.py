@@ -13,9 +13,8 @@ from tests.training_runs import assert_same_end, history, variant
 from utils.config import build, read_yaml
 from utils.errors import UserError
 from utils.training.checkpoints import load_checkpoint, weights_digest
-from utils.training.objective import Objective
+from utils.training.objective import Objective, TaughtObjective, load_teacher, speaker_logits
 from utils.training.settings import TeacherOptions
-from utils.training.teacher import TaughtObjective, load_teacher, speaker_logits
 
 STEPS = ("steps: 40, validate_every_steps: 20", "steps: 12, validate_every_steps: 12")
 PHASES = """\

@@ -3,14 +3,26 @@
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from utils.archive.compressed import CODES
 from utils.archive.iterate import iterate_entries
-from utils.archive.objects import DTYPES
+from utils.archive.objects import DTYPES, Buffer
 from utils.archive.read import describe, map_file, read_scp, split_entry
 from utils.errors import UserError
+
+TOKENS = (b"FM", b"DM", b"CM", b"CM2", b"CM3")
+ITEMS = tuple(CODES[token] if token in CODES else DTYPES[token[:1]] for token in TOKENS)
+CM = TOKENS.index(b"CM")  # plain kinds come before it
+UNKNOWN, CUT = len(TOKENS), len(TOKENS) + 1
+# where the values begin, counted from the first byte of the object
+BODY = tuple(2 + len(token) + 1 + (16 if token in CODES else 10) for token in TOKENS)
+HEAD_BYTES = max(BODY)
+
+
 
 BATCH = 1024  # vectors copied at a time: no second copy of all of them in memory
 _VECTOR_HEADER = re.compile(rb"\x00B([FD])V \x04(....)", re.DOTALL)
@@ -117,3 +129,50 @@ def _stack(entries: Mapping[str, str], items: Iterator[tuple[str, np.ndarray]]) 
             raise UserError(f"{entries[key]}: key '{key}': found {describe(array)}, expected {expected}")
         arrays.append(array)
     return np.stack(arrays)
+
+
+@dataclass
+class MatrixHeaders:
+    """What the headers of N matrices say.
+
+    Attributes
+    ----------
+    kind : (N,) uint8 array
+        Place in TOKENS; UNKNOWN: something else stands there; CUT: the file ends before a header.
+    rows, columns, ends : (N,) int64 arrays
+        Sizes, and the positions behind the matrices; 0 where the kind is UNKNOWN or CUT.
+    """
+
+    kind: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    ends: np.ndarray
+
+
+def read_matrix_headers(buffer: Buffer, offsets: np.ndarray) -> MatrixHeaders:
+    """Read the headers of matrices by a few operations on all of them.
+
+    Parameters
+    ----------
+    buffer : bytes or mmap
+        Whole content of an archive.
+    offsets : (N,) int64 array
+        Where the matrices begin: behind the key and one blank.
+    """
+    inside = offsets + HEAD_BYTES <= len(buffer)
+    heads = np.zeros((len(offsets), HEAD_BYTES), np.uint8)
+    if inside.any():  # a header may begin at every byte of the file: overlapping items, of which only the wanted ones are copied
+        windows = np.ndarray(len(buffer) - HEAD_BYTES + 1, f"V{HEAD_BYTES}", buffer, strides=1)
+        heads[inside] = windows[offsets[inside]].view(np.uint8).reshape(-1, HEAD_BYTES)
+    found = MatrixHeaders(np.where(inside, UNKNOWN, CUT).astype(np.uint8), *(np.zeros(len(offsets), np.int64) for _ in range(3)))
+    for kind, (token, item, body) in enumerate(zip(TOKENS, ITEMS, BODY, strict=True)):
+        start = np.frombuffer(b"\0B" + token + b" ", np.uint8)
+        here = (heads[:, :len(start)] == start).all(axis=1)
+        rows, columns = (_int32(heads[here], at) for at in (body - (9 if kind < CM else 8), body - 4))  # a plain matrix has \4 before each size
+        found.kind[here], found.rows[here], found.columns[here] = kind, rows, columns
+        found.ends[here] = offsets[here] + body + rows * columns * item.itemsize + (8 * columns if kind == CM else 0)
+    return found
+
+
+def _int32(heads, at):
+    return np.ascontiguousarray(heads[:, at:at + 4]).view("<i4")[:, 0].astype(np.int64)

@@ -15,7 +15,7 @@ from utils.augmentation.record import NOTHING, Recorder
 from utils.augmentation.signal import change_speed, turn_down
 from utils.config import make
 from utils.data_dir import DataDir
-from utils.data_dir.combine import combine_data_dirs
+from utils.data_dir.derive import combine_data_dirs
 from utils.data_dir.rules import key_kind
 from utils.errors import UserError
 from utils.packed.packer import OF_THE_SOURCE_SOUND

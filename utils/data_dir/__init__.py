@@ -4,8 +4,7 @@
 dropped; `trial_list` holds millions of trials.  The names below are for other packages; the command is ``python -m utils.data_dir``.
 """
 
-from utils.data_dir.combine import combine_data_dirs, copy_data_dir
-from utils.data_dir.derive import job_utterances, split_data_dir, subset_data_dir
+from utils.data_dir.derive import combine_data_dirs, copy_data_dir, job_utterances, split_data_dir, subset_data_dir
 from utils.data_dir.directory import DataDir, data_dir_problems, read_data_dir, validate_data_dir, write_data_dir
 from utils.data_dir.formats import is_list
 from utils.data_dir.lists import read_map, read_trials, write_map

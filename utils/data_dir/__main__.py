@@ -17,8 +17,7 @@ import gc
 import sys
 from pathlib import Path
 
-from utils.data_dir.combine import combine_data_dirs, copy_data_dir
-from utils.data_dir.derive import job_utterances, split_data_dir, subset_data_dir
+from utils.data_dir.derive import combine_data_dirs, copy_data_dir, job_utterances, split_data_dir, subset_data_dir
 from utils.data_dir.directory import DataDir, data_dir_problems, read_data_dir, validate_data_dir, write_data_dir
 from utils.data_dir.formats import is_list
 from utils.data_dir.lists import new_folder, read_map, read_trials, refuse_existing, write_map

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.data_dir.formats import ID, Fault, fault_of_line, format_of, line_faults, parse
-from utils.data_dir.values import class_faults, order_faults
+from utils.data_dir.rules import class_faults, order_faults
 from utils.errors import UserError
 from utils.files import atomic_write, make_folder, publish, temporary_of
 

@@ -8,7 +8,7 @@ import numpy as np
 from utils.archive import ArchiveWriter
 from utils.audio import UtteranceReader, resample
 from utils.data_dir import read_data_dir
-from utils.embeddings.output import finish_embeddings
+from utils.embeddings.folders import finish_embeddings
 from utils.errors import UserError
 from utils.files import atomic_write
 

@@ -1,5 +1,6 @@
 """Folders of embeddings: ``xvector.scp`` (utterances), ``spk_xvector.scp`` (speaker means), ``provenance.json``."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -7,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.archive import read_vectors
+from utils.archive import ArchiveWriter, read_vectors, write_text_vectors
 from utils.archive.iterate import read_integers
 from utils.data_dir import read_map
 from utils.embeddings.rows import read_embeddings
 from utils.errors import UserError
-from utils.files import read_lines
+from utils.files import atomic_write, read_lines
 
 
 @dataclass
@@ -257,3 +258,46 @@ def speakers_of(keys: list[str], utt2spk: Path) -> list[str]:
     if unknown:
         raise UserError(f"{utt2spk}: no speaker for '{unknown[0]}'; {len(unknown)} of {len(keys)} embedded utterances lack one")
     return [speaker_of[key] for key in keys]
+
+
+def finish_embeddings(output: Path, keys: Sequence[str], embeddings_ND: np.ndarray, utt2spk: Mapping[str, str], provenance: Mapping) -> list:
+    """Write ``spk_xvector.{ark,scp}``, ``num_utts.ark`` and ``provenance.json``.
+
+    Parameters
+    ----------
+    output : path
+        Folder of the embeddings.
+    keys : sequence of N str
+        Utterances.
+    embeddings_ND : (N, D) float array
+        Their embeddings; a speaker's mean is theirs as they are, without length normalisation, as Kaldi's ivector-mean computes it.
+    utt2spk : mapping of str to str
+        Utterance -> speaker; may name more utterances.
+    provenance : mapping
+        Facts that decide which embeddings may be compared: model, front_end, sample_rate_hz, vad, crops, augmentation.
+
+    Returns
+    -------
+    list
+        What was written, for the receipt.
+
+    Raises
+    ------
+    UserError
+        An utterance has no speaker.
+    """
+    unknown = [key for key in keys if key not in utt2spk]
+    if unknown:
+        raise UserError(f"{output}: utterance '{unknown[0]}' is not in utt2spk; {len(unknown)} are missing")
+    spk2utt: dict[str, list[str]] = {speaker: [] for speaker in sorted({utt2spk[key] for key in keys})}
+    for key in keys:
+        spk2utt[utt2spk[key]].append(key)
+    means_SD = model_means(embeddings_ND, {key: row for row, key in enumerate(keys)}, spk2utt, output)
+    with ArchiveWriter(output / "spk_xvector.ark", output / "spk_xvector.scp") as writer:
+        for speaker, mean_D in zip(spk2utt, means_SD, strict=True):
+            writer.write(speaker, mean_D)
+    write_text_vectors(output / "num_utts.ark", {speaker: len(utterances) for speaker, utterances in spk2utt.items()})
+    with atomic_write(output / "provenance.json") as file:
+        json.dump(dict(provenance), file, indent=1)
+        file.write("\n")
+    return [writer, output / "num_utts.ark", output / "provenance.json"]

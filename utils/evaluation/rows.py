@@ -8,8 +8,7 @@ import numpy as np
 
 from utils.errors import UserError
 from utils.evaluation.sets import System, TrialSet
-from utils.metrics.bootstrap import drawn_weights, sort_trials, speaker_rows, weighted_figures, weighted_rates
-from utils.metrics.bootstrap_llr import weighted_llr_figures
+from utils.metrics.bootstrap import drawn_weights, sort_trials, speaker_rows, weighted_figures, weighted_llr_figures, weighted_rates
 from utils.metrics.curves import det_positions, histogram, miss_band, rate_table
 from utils.metrics.intervals import interval
 from utils.metrics.llr import calibration_points

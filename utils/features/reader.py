@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.archive.bulk import BODY, CM, CUT, ITEMS, UNKNOWN, read_matrix_headers
 from utils.archive.compressed import decode_even, decode_quartiles
-from utils.archive.headers import BODY, CM, CUT, ITEMS, UNKNOWN, read_matrix_headers
 from utils.archive.read import map_file, read_vector, split_entry
 from utils.errors import UserError
 

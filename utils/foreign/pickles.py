@@ -1,14 +1,18 @@
-"""The machine that a pickle is a program for, with every opcode that could run something taken out: see utils/foreign/unpickle.py."""
+"""The machine that a pickle is a program for, with every opcode that could run something taken out: see utils/foreign/pickles.py."""
 
 import codecs
 import math
 import mmap
 import pickletools
 import re
+import struct
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from utils.errors import UserError
 
 HIGHEST_PROTOCOL = 5
 NUMERIC = re.compile(r"[<>=|]?(b1|\?|[iu][1248]|f[248]|c8|c16)")
@@ -284,3 +288,34 @@ METHODS = dict.fromkeys(VALUES, _Machine.push) | {
     "REDUCE": lambda machine, _: machine.call(),
     "BUILD": lambda machine, _: machine.build(),
 }
+
+
+def unpickle(path: Path) -> Any:
+    """Read a pickle of protocols 0 to 5, also one written by Python 2, whose byte strings become text by latin-1.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    object
+        None, numbers, text, bytes, and dicts, lists, tuples and sets of them; arrays and NumPy's numbers as read-only arrays.
+
+    Raises
+    ------
+    UserError
+        The file is missing, damaged, or asks for anything else: names what it asks for.
+    """
+    try:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return execute(content)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except Refused as refusal:
+        raise UserError(f"{path}: the pickle asks for {refusal}; only arrays of numbers, dicts, lists, tuples, sets, text and numbers are read "
+                        "(nothing of it was run)") from None
+    except (ValueError, LookupError, TypeError, OverflowError, struct.error) as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise UserError(f"{path}: not a whole pickle of protocols 0 to {HIGHEST_PROTOCOL} ({reason})") from None

@@ -8,10 +8,10 @@ from torch import nn
 
 from utils.errors import UserError
 from utils.torch_device import rank_and_world
-from utils.training.schedule_parts import Moment
+from utils.training.checkpoints import take_weights, trained_weights
+from utils.training.objective import TaughtObjective, load_teacher
+from utils.training.schedules import Moment
 from utils.training.settings import Settings
-from utils.training.teacher import TaughtObjective, load_teacher
-from utils.training.weight_transfer import take_weights, trained_weights
 
 
 def fits_crops(settings: Settings, network: nn.Module, loss: nn.Module) -> None:

@@ -23,8 +23,7 @@ from utils.training.checkpoints import average_weights, checkpoint_path, load_ch
 from utils.training.log import TrainingLog
 from utils.training.objective import Objective, distributed
 from utils.training.sampling import CropDataset, DealtDraws
-from utils.training.schedule_parts import Moment
-from utils.training.schedules import Schedule
+from utils.training.schedules import Moment, Schedule
 from utils.training.settings import TrainingOptions
 
 KEPT_CHECKPOINTS = 2  # the newest ones, beside step 0 and those that the average needs

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.trials.enrolment import MODEL
-from utils.trials.enrolment_models import draw_models
+from utils.trials.enrolment import MODEL, draw_models
 from utils.trials.pairs import Pairs, Sessions, Sides, sorted_trials
 
 IMPOSTORS = {"same_sex": "same_group", "cross_sex": "cross_group", "random": "random"}

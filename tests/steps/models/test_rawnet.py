@@ -13,8 +13,8 @@ from steps.models import MODELS
 from steps.models.rawnet import HardSigmoidGru, RawNet, RawNetPretraining, hard_sigmoid
 from tests.steps.models.test_registry import CONF, count, network_of
 from utils.config import build, read_yaml
+from utils.training.checkpoints import take_weights
 from utils.training.settings import read_phases
-from utils.training.weight_transfer import take_weights
 
 SMALL = {"conv_channels": 4, "block_channels": (4, 4, 6, 6, 6, 6)}
 

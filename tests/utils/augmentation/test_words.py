@@ -7,7 +7,7 @@ import pytest
 
 from utils.augmentation.augmenter import Augmenter
 from utils.augmentation.chain import TRANSFORMS, build_chain
-from utils.augmentation.words import describe, describe_all
+from utils.augmentation.record import describe, describe_all
 
 BANK = SimpleNamespace(noise_types=np.array(["hum", "music"]), rooms=[None] * 60)
 CASES = [

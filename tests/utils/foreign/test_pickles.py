@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.pickles import Calling, dump, hostile, load_with_python, python2_array, python2_dict
 from utils.errors import UserError
-from utils.foreign.unpickle import unpickle
+from utils.foreign.pickles import unpickle
 
 TYPES = ["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"]
 PLAIN = {"a": [1, -2**70, 2.5, 1j, True, None, "é\n"], "b": (b"\xff", b"", bytearray(b"x")), "c": {1, 2}, "d": {"e": {}}, "f": (), 5: -1}

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.metrics.bootstrap import drawn_weights, speaker_rows
-from utils.metrics.bootstrap_llr import weighted_llr_figures, weighted_means
+from utils.metrics.bootstrap import drawn_weights, speaker_rows, weighted_llr_figures, weighted_means
 from utils.metrics.intervals import interval
 from utils.metrics.llr import actual_cost, cllr
 

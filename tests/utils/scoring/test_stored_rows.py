@@ -7,7 +7,7 @@ from tests.steps.test_normalise_scores import normalised, scored, work  # noqa: 
 from utils.archive import read_scp
 from utils.archive.bulk import vector_blocks
 from utils.scoring import cohort
-from utils.scoring.stored_rows import StoredRows
+from utils.scoring.cohort import StoredRows
 
 
 def test_rows_come_back_in_any_slices(tmp_path):

@@ -6,8 +6,7 @@ import pytest
 
 from utils.config import build
 from utils.errors import UserError
-from utils.training.schedule_parts import Moment
-from utils.training.schedules import SCHEDULES, Cosine, CosineRestarts, Exponential, Schedule, StepDecay, TimeDecay, VggRestart
+from utils.training.schedules import SCHEDULES, Cosine, CosineRestarts, Exponential, Moment, Schedule, StepDecay, TimeDecay, VggRestart
 
 
 def at(fraction):
