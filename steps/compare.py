@@ -12,12 +12,13 @@ import numpy as np
 
 from utils.cli import run
 from utils.errors import UserError
-from utils.evaluation.comparison import SIGNIFICANT, differences_of, differences_part, sentence
-from utils.evaluation.results import leaks_of, markdown_table, read_entries, text_table, write_json
+from utils.evaluation.comparison import SIGNIFICANT, differences_of, sentence
+from utils.evaluation.results import leaks_of, markdown_table, text_table
 from utils.evaluation.rows import Drawing, Figures, curves_of, drawing_of, rows_of
 from utils.evaluation.sets import System, TrialSet, inputs_of_sets, label_of, pooled_set, read_system, read_test_set, score_files
-from utils.files import atomic_write
+from utils.files import atomic_write, read_entries, write_json
 from utils.receipts import MODE, Task
+from utils.report.comparison import differences_part
 from utils.report.page import page
 from utils.report.results import sections_of_sets, sound_folders
 from utils.report.trials import Players, Sounds

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from utils.cli import run
 from utils.errors import UserError
-from utils.evaluation.results import write_json
 from utils.evaluation.rows import curves_of, drawing_of, rows_of
 from utils.evaluation.sets import inputs_of_sets, label_of, read_system, read_test_set, score_files
+from utils.files import write_json
 from utils.receipts import Task
 from utils.scoring.score_files import receipt_of
 from utils.trials.leakage import refuse_leakage, speakers_of

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 from utils.audio import Channel
 from utils.augmentation.augmenter import resolved_augmentation
 from utils.cli import run
-from utils.config import read_yaml
+from utils.config import first_difference, read_yaml
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import MODE, Task, data_dir_inputs, read_receipt
 from utils.training.crops import resolved_crops
-from utils.training.experiment import first_difference
 from utils.training.settings import Settings, read_settings
 
 if TYPE_CHECKING:

@@ -124,7 +124,7 @@ def sides_of_trials(scores: Path, enrol: list[str], test: list[str], embeddings:
     embeddings, enroll_spk2utt, enrol_embeddings : path or None
         As for `normalise_scores`.
     """
-    from utils.embeddings.folders import read_spk2utt
+    from utils.data_dir.lists import read_spk2utt
 
     sides = read_trial_vectors(embeddings, enrol, test, scores, read_spk2utt(enroll_spk2utt) if enroll_spk2utt else None, enrol_embeddings)
     used, rows = np.unique(np.concatenate([sides.enrol_rows, sides.test_rows]), return_inverse=True)

@@ -10,8 +10,8 @@ from html import escape
 from pathlib import Path
 
 from utils.cli import run
-from utils.evaluation.results import markdown_table, read_entries, text_table
-from utils.files import atomic_write
+from utils.evaluation.results import markdown_table, text_table
+from utils.files import atomic_write, read_entries
 from utils.receipts import MODE, Task
 from utils.receipts.contents import read_receipt
 from utils.report.ledger import ledger_files, ledger_section, ledger_text

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from utils.cli import run
 from utils.data_dir import read_trials
-from utils.embeddings.folders import embeddings_inputs, read_spk2utt, read_trial_vectors
+from utils.data_dir.lists import read_spk2utt
+from utils.embeddings.folders import embeddings_inputs, read_trial_vectors
 from utils.embeddings.provenance import compare_provenance, comparison_of, protocol_of
 from utils.embeddings.rows import Compare, score_pairs
 from utils.receipts import Task

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
+from utils.config import first_difference
 from utils.embeddings.inputs import network_inputs, takes_features
 from utils.errors import UserError
 from utils.files import read_json_object
 from utils.receipts import Task
-from utils.training.experiment import BEGUN, begin_experiment, first_difference, write_first_weights
+from utils.training.experiment import BEGUN, begin_experiment, write_first_weights
 from utils.training.precision import begun_precision, settle_precision
 from utils.training.settings import Settings, read_phases
 

@@ -15,7 +15,7 @@ from tests.fail_point_hooks import WRITING
 from tests.recipes.runs import NOT_COMPARED, contents
 from tests.tree import LIBRARY
 from utils.cli import call
-from utils.plan.__main__ import read_plan
+from utils.plan.stages import read_plan
 
 OF_THE_MOMENT = ("seconds", "core_seconds", "peak_memory_bytes", "command", "commit")  # in receipts
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils.cli import call
-from utils.plan.__main__ import read_plan
+from utils.plan.stages import read_plan
 
 STEPS = '''"""Steps of a recipe of two stages."""
 from pathlib import Path

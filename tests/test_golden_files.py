@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 from utils.archive import iterate_archive, read_scp
 from utils.audio import audio_info
 from utils.data_dir import read_map, read_trials
-from utils.embeddings.folders import read_spk2utt
+from utils.data_dir.lists import read_spk2utt
 
 GOLDEN = ROOT / "tests" / "golden" / "kaldi"
 BACK_ENDS, ARCHIVE = "steps/backends/test_kaldi_back_ends.py", "utils/archive/test_archive.py"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import get_args, get_origin, get_type_hints
 
 from utils.errors import MACHINE_LACKS, UserError, is_lack_of_memory
-from utils.locks.holder import started
+from utils.machine import started
 
 DISK_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ESTALE,
                errno.ETIMEDOUT, errno.EXDEV, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOLCK, errno.ENOSYS, errno.EFBIG}

@@ -6,6 +6,7 @@ against: a name that it does not have, or a value of another type, is an error b
 
 import difflib
 import inspect
+import json
 import math
 import re
 import reprlib
@@ -334,3 +335,23 @@ def suggestion(key: Any, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(str(key), list(known), n=1)
     return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known) or 'none'}"
+
+
+def first_difference(before: object, now: object, name: str = "") -> str:
+    """Where two nested mappings part first, as a phrase; empty when they do not.
+
+    Parameters
+    ----------
+    before, now : JSON values
+        Compared as JSON: a tuple is a list.
+    name : str
+        Path of keys that led here.
+    """
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys([*before, *now]):
+            difference = first_difference(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
+            if difference:
+                return difference
+        return ""
+    before, now = json.dumps(before), json.dumps(now)
+    return f"{name} was {before[:40]}, is {now[:40]}" if before != now else ""

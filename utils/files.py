@@ -298,3 +298,41 @@ def read_json_object(path: str | Path, parts: Mapping[str, type | tuple[type, ..
     except ValueError as error:
         raise UserError(f"{path}: not {what} ({error}); {mend}") from None
     return found
+
+
+def write_json(path: Path, rows: Iterable[dict]) -> None:
+    """Write a list of objects, one on each line.
+
+    Parameters
+    ----------
+    path : path
+        Output.
+    rows : iterable of dict
+        JSON values.
+    """
+    with atomic_write(path) as file:
+        file.write("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+
+
+def read_entries(path: Path) -> list[dict]:
+    """Objects of a JSON list, or of a file with one on each line; none where the file is missing.
+
+    Parameters
+    ----------
+    path : path
+        ``.json`` or ``.jsonl``.
+
+    Raises
+    ------
+    UserError
+        It is no such list.
+    """
+    if not path.exists():
+        return []
+    try:
+        entries = [json.loads(line) for line in read_lines(path)] if path.suffix == ".jsonl" else read_json(path)
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ValueError("something else than objects")
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not a list of JSON objects ({error}); have the step that writes it do so again") from None
+    return entries

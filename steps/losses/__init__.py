@@ -6,13 +6,7 @@ batch have to be N speakers x M utterances; ``gradient_scales``, factors of the 
 
 from torch import nn
 
-from steps.losses.center import Center
-from steps.losses.classification import AdditiveAngularMarginSoftmax, AdditiveMarginSoftmax, Softmax
-from steps.losses.ge2e import GeneralizedEndToEnd
-from steps.losses.prototypical import AngularPrototypical, Prototypical
-from steps.losses.triplet import Triplet
+from steps.losses.parts import PARTS
 from steps.losses.weighted_sum import WeightedSum
 
-LOSSES: dict[str, type[nn.Module]] = {
-    "softmax": Softmax, "am_softmax": AdditiveMarginSoftmax, "aam_softmax": AdditiveAngularMarginSoftmax, "center": Center, "triplet": Triplet,
-    "ge2e": GeneralizedEndToEnd, "prototypical": Prototypical, "angular_prototypical": AngularPrototypical, "weighted_sum": WeightedSum}
+LOSSES: dict[str, type[nn.Module]] = PARTS | {"weighted_sum": WeightedSum}

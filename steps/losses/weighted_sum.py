@@ -5,6 +5,8 @@ import inspect
 import torch
 from torch import nn
 
+from steps.losses.parts import PARTS
+
 
 class WeightedSum(nn.Module):
     """The sum of other losses, each times its weight; the first one's right answers count.
@@ -78,14 +80,12 @@ class WeightedSum(nn.Module):
 
 def _part(options: dict, embedding_dim: int, num_speakers: int) -> nn.Module:
     """One loss from its options, every one of which it must know, of the kind of its default."""
-    from steps.losses import LOSSES  # which names this module's class
-
     name = options.pop("name", None)
-    known = sorted(set(LOSSES) - {"weighted_sum"})
+    known = sorted(PARTS)
     if name not in known:
         raise ValueError(f"parts: name: found {name!r}, expected one of {', '.join(known)}")
     defaults = {}
-    for base in LOSSES[name].__mro__:
+    for base in PARTS[name].__mro__:
         if issubclass(base, nn.Module) and base is not nn.Module and "__init__" in vars(base):
             own = {option.name: option.default for option in inspect.signature(base).parameters.values() if option.kind is option.KEYWORD_ONLY}
             defaults = own | defaults  # a base class has no default where its subclasses choose one
@@ -98,6 +98,6 @@ def _part(options: dict, embedding_dim: int, num_speakers: int) -> nn.Module:
         if not isinstance(value, (int, float) if kind is float else kind) or (isinstance(value, bool) and kind is not bool):
             raise ValueError(f"parts: {name}: {key}: found {value!r}, expected {kind.__name__}")
     try:
-        return LOSSES[name](embedding_dim, num_speakers, **options)
+        return PARTS[name](embedding_dim, num_speakers, **options)
     except ValueError as error:
         raise ValueError(f"parts: {name}: {error}") from None

@@ -16,7 +16,7 @@ from tests.bench.bench_intervals import LEVELS, SPEAKERS, UTTERANCES, simulate
 from utils.metrics.bootstrap import drawn_weights, sort_trials, weighted_figures, weighted_llr_figures
 from utils.metrics.intervals import interval
 from utils.metrics.llr import LOG_2, bayes_threshold
-from utils.metrics.rates import evaluate
+from utils.metrics.summary import evaluate
 
 NORMAL = NormalDist()
 PRIORS = {"0.01": 0.01, "0.05": 0.05}

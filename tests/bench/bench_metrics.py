@@ -13,7 +13,8 @@ import numpy as np
 
 from utils.metrics.bootstrap import drawn_weights, sort_trials, speaker_rows, weighted_figures, weighted_llr_figures
 from utils.metrics.llr import cllr, min_cllr
-from utils.metrics.rates import crossing, error_rates, evaluate, lowest_cost
+from utils.metrics.rates import crossing, error_rates, lowest_cost
+from utils.metrics.summary import evaluate
 
 TRIALS, SPEAKERS, LARGE = 579_818, 1251, 60_000_000
 

@@ -26,7 +26,7 @@ from utils.data_dir import (
     subset_data_dir,
     write_data_dir,
 )
-from utils.embeddings.folders import read_spk2utt
+from utils.data_dir.lists import read_spk2utt
 from utils.errors import UserError
 from utils.scoring.score_files import read_scores
 
@@ -132,7 +132,7 @@ DATA_DIR = Target("data_dir", {
     "utils.data_dir.write_data_dir (subset, split, copy, combine)": _parts,
     "utils.data_dir.read_map": _maps,
     "utils.data_dir.read_trials": lambda place: read_trials(place.given / "trials"),
-    "utils.embeddings.folders.read_spk2utt": lambda place: read_spk2utt(place.given / "spk2utt"),
+    "utils.data_dir.lists.read_spk2utt": lambda place: read_spk2utt(place.given / "spk2utt"),
     "utils.audio.UtteranceReader": _utterances,
     "utils.scoring.score_files.read_scores": lambda place: read_scores(place.given / ("x.scores" if (place.given / "x.scores").exists() else "utt2spk")),
     "local.corpus.read_protocol": lambda place: read_protocol(place.given / ("lines" if (place.given / "lines").exists() else "utt2spk")),

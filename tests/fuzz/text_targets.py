@@ -12,7 +12,7 @@ from utils.embeddings.inputs import made_features
 from utils.embeddings.protocols import read_protocol
 from utils.embeddings.provenance import read_provenance
 from utils.errors import UserError
-from utils.evaluation.results import read_entries
+from utils.files import read_entries
 from utils.launchers.record import read_record
 from utils.packed.facts import COPIES, SOUND, augmentation_of, cut_of, vad_of
 from utils.receipts.contents import bad_outputs, read_receipt
@@ -119,5 +119,5 @@ JSON = Target("json", {
     "utils.launchers.record.read_record": lambda place: read_record(place.given / "record.json"),
     "utils.data_dir.ledger.lost_trials_of, read_dropped": lambda place: [lost_trials_of(place.given), *read_dropped(place.given / "dropped")],
     "utils.packed.facts.vad_of, augmentation_of, cut_of": lambda place: [tell(place.given) for tell in (vad_of, augmentation_of, cut_of)],
-    "utils.evaluation.results.read_entries": lambda place: [read_entries(place.given / name) for name in ("results.json", "history.jsonl")],
+    "utils.files.read_entries": lambda place: [read_entries(place.given / name) for name in ("results.json", "history.jsonl")],
 }, _json_seeds, JSON_WORDS, kept_whole=("one",))

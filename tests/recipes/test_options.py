@@ -16,7 +16,7 @@ from tests.recipes.runs import TRAIN_NOTHING
 from tests.recipes.test_front_door import options_of
 from tests.tree import RECIPES
 from utils.errors import UserError
-from utils.plan.__main__ import examine
+from utils.plan.stages import examine
 
 NAMES = [path.parent.name for path in RECIPES]
 LETTERS = {"done": "d", "stale": "s", "partly done": "p", "never run": "n"}

@@ -8,7 +8,7 @@ import pytest
 from tests.lookalike.vctk import make_vctk
 from tests.recipes.runs import last_line, run
 from utils.data_dir import read_map, read_trials
-from utils.embeddings.folders import read_spk2utt
+from utils.data_dir.lists import read_spk2utt
 
 PROMPTED = "prompted, texts differ between enrolment and test"
 SEED = "same recording, other noise"

@@ -18,7 +18,7 @@ from utils.archive import ArchiveWriter, read_vectors
 from utils.embeddings.inference import open_packed
 from utils.embeddings.rows import read_embeddings
 from utils.errors import UserError
-from utils.report.page import series_of
+from utils.evaluation.results import series_of
 from utils.scoring.score_files import read_scores
 
 CROPS = "name: crops\nnum_crops: 3\ncrop_seconds: 0.4\nkeep: rows\n"

@@ -9,7 +9,7 @@ from steps.make_enrolment import make_enrolment
 from steps.similarity_matrix import similarity_matrix
 from tests.voices import make_packed
 from utils.data_dir import read_data_dir, read_map, read_trials, write_map
-from utils.embeddings.folders import read_spk2utt
+from utils.data_dir.lists import read_spk2utt
 from utils.errors import UserError
 from utils.evaluation.sets import watermarks_of
 from utils.receipts import Task

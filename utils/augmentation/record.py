@@ -2,7 +2,7 @@
 
     speed(0.9)+reverb(small-03-1)+noise(rain-2,start=81920,snr_db=7.31264)
 
-For a reader's eye there is utils/augmentation/record.py.
+The functions at the end say the same for a reader.
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ import numpy as np
 from utils.data_dir.formats import ID, Fault, fault_of_line, format_of, line_faults, parse
 from utils.data_dir.rules import class_faults, order_faults
 from utils.errors import UserError
-from utils.files import atomic_write, make_folder, publish, temporary_of
+from utils.files import atomic_write, make_folder, publish, read_lines, temporary_of
 
 
 def raise_first(path: Path, faults: Iterable[Fault]) -> None:
@@ -244,3 +244,23 @@ def refuse_existing(path: Path) -> None:
     """
     if path.exists():
         raise UserError(f"{path}: exists already, expected a new folder; choose another name or remove it")
+
+
+def read_spk2utt(path: Path) -> dict[str, list[str]]:
+    """Models and their utterances.
+
+    Parameters
+    ----------
+    path : path
+        ``<model> <utterance> ...`` on each line.
+
+    Raises
+    ------
+    UserError
+        A model without utterances.
+    """
+    rows = [line.split() for line in read_lines(path)]
+    for number, row in enumerate(rows, 1):
+        if len(row) < 2:
+            raise UserError(f"{path}:{number}: {len(row)} fields, expected 2 or more: <model> <utterance> ...")
+    return {row[0]: row[1:] for row in rows}

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from utils.doctor.findings import BAD, OK, WARNING, Finding, graded, in_turn, joined
+from utils.machine import existing_parent, nearest
 
 GIB, MIB = 2**30, 2**20
 TESTED_BYTES = 64 * MIB
@@ -21,26 +22,8 @@ CLOCK_SECONDS = 2.0
 LOCKER = "import fcntl, sys\nwith open(sys.argv[1], 'a') as file: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)"
 
 
-def existing_parent(path: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists.
-
-    Parameters
-    ----------
-    path : path
-        May not be made yet.
-    """
-    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
 
 
-def nearest(path: Path) -> Path:
-    """The path itself, or the nearest one above it that is there: a folder, or what stands in the way of one.
-
-    Parameters
-    ----------
-    path : path
-        May not be made yet.
-    """
-    return next(there for there in (path.absolute(), *path.absolute().parents) if os.path.lexists(there))
 
 
 def check_disk(workdir: Path) -> Iterator[Finding]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from utils.doctor.findings import BAD, WARNING, Finding, graded, in_turn
+from utils.machine import usable_cores, usable_memory
 
 GIB = 2**30
-CGROUPS = Path("/sys/fs/cgroup")
 SHARED = Path("/dev/shm")
 
 
@@ -20,41 +20,10 @@ def check_machine() -> Iterator[Finding]:
     yield from in_turn([("cores", check_cores), ("memory", check_memory), ("shared memory", check_shared_memory), ("open files", check_open_files)])
 
 
-def cgroup_limits(names: tuple[str, ...], place: Path = CGROUPS, membership: Path = Path("/proc/self/cgroup")) -> list[str]:
-    """What the control groups of this process say, of the innermost first.
-
-    Parameters
-    ----------
-    names : tuple of str
-        Files of a group, of version 2 and 1: ``memory.max``, ``memory.limit_in_bytes``.
-    place : path
-        Where they are mounted.
-    membership : path
-        Names this process' groups.
-    """
-    own = [line.split(":", 2)[2].lstrip("/") for line in membership.read_text().splitlines()] if membership.exists() else []
-    folders = dict.fromkeys(folder for base in (place, place / "memory", place / "cpu") for name in [*own, ""]
-                            for folder in ((base / name), *(base / name).parents) if folder.is_relative_to(place))
-    return [(folder / name).read_text().strip() for folder in folders for name in names if (folder / name).is_file()]
 
 
-def usable_cores() -> float:
-    """Cores that this process may use: those of its affinity, within the quota of its control groups."""
-    cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    for words in map(str.split, cgroup_limits(("cpu.max",))):
-        if words[0] != "max":
-            cores = min(cores, int(words[0]) / int(words[1]))
-    quotas, periods = cgroup_limits(("cpu.cfs_quota_us",)), cgroup_limits(("cpu.cfs_period_us",))
-    return min([cores, *(int(quota) / int(period) for quota, period in zip(quotas, periods) if int(quota) > 0)])  # noqa: B905 - Python 3.9
 
 
-def usable_memory() -> tuple[int, int]:
-    """Bytes that this process may use in all, and those that are free now, both within its control groups."""
-    known = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    total, free = (int(known[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
-    limits = [int(text) for text in cgroup_limits(("memory.max", "memory.limit_in_bytes")) if text != "max"]
-    total = min([total, *limits])
-    return total, min(free, total)
 
 
 def check_cores() -> Finding:

@@ -13,7 +13,7 @@ from utils.archive.iterate import read_integers
 from utils.data_dir import read_map
 from utils.embeddings.rows import read_embeddings
 from utils.errors import UserError
-from utils.files import atomic_write, read_lines
+from utils.files import atomic_write
 
 
 @dataclass
@@ -193,24 +193,6 @@ def model_means(vectors: np.ndarray, row_of_utterance: Mapping[str, int], spk2ut
     return np.array(means, vectors.dtype)
 
 
-def read_spk2utt(path: Path) -> dict[str, list[str]]:
-    """Models and their utterances.
-
-    Parameters
-    ----------
-    path : path
-        ``<model> <utterance> ...`` on each line.
-
-    Raises
-    ------
-    UserError
-        A model without utterances.
-    """
-    rows = [line.split() for line in read_lines(path)]
-    for number, row in enumerate(rows, 1):
-        if len(row) < 2:
-            raise UserError(f"{path}:{number}: {len(row)} fields, expected 2 or more: <model> <utterance> ...")
-    return {row[0]: row[1:] for row in rows}
 
 
 def refuse_not_finite(keys: Sequence[str], vectors: np.ndarray, folder: Path, meaning: str = "NaN or Inf") -> None:

@@ -185,7 +185,7 @@ def compare_features(data: Path, trained_on: dict | None, where: Path) -> dict |
     UserError
         Both are known and differ: names the first option.
     """
-    from utils.training.experiment import first_difference
+    from utils.config import first_difference
 
     made = made_features(data)
     if made and trained_on and (difference := first_difference(trained_on.get("front_end"), made.get("front_end"))):

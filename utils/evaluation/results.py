@@ -3,55 +3,19 @@
     python -m utils.evaluation.results table exp/x/results.json --test-set test --subsets "[all, 'sex: f', 'sex: m']"      rows for a RESULTS.md
 """
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from utils.cli import run_subcommands
 from utils.errors import UserError
-from utils.files import atomic_write, read_json, read_lines
-from utils.report.page import rate, series_of
+from utils.files import read_entries
 
 LLR_COLUMNS = {"act_dcf_0.01": "actDCF 0.01", "cllr": "Cllr"}  # where scores are log-likelihood ratios
 CHOSEN_SUBSET = "across conditions, same sex"  # the hardest trials: shown beside the whole list on the screen
 
 
-def write_json(path: Path, rows: Iterable[dict]) -> None:
-    """Write a list of objects, one on each line.
-
-    Parameters
-    ----------
-    path : path
-        Output.
-    rows : iterable of dict
-        JSON values.
-    """
-    with atomic_write(path) as file:
-        file.write("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 
-def read_entries(path: Path) -> list[dict]:
-    """Objects of a JSON list, or of a file with one on each line; none where the file is missing.
-
-    Parameters
-    ----------
-    path : path
-        ``.json`` or ``.jsonl``.
-
-    Raises
-    ------
-    UserError
-        It is no such list.
-    """
-    if not path.exists():
-        return []
-    try:
-        entries = [json.loads(line) for line in read_lines(path)] if path.suffix == ".jsonl" else read_json(path)
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise ValueError("something else than objects")
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not a list of JSON objects ({error}); have the step that writes it do so again") from None
-    return entries
 
 
 def leaks_of(experiments: Sequence[Path], each: int) -> dict[tuple[str, str], list[str]]:
@@ -153,6 +117,31 @@ def table(results: list[Path], *, test_set: str | None = None, scorers: list[str
         known = ", ".join(dict.fromkeys(row["subset"] for row in rows)) or "no row at all"
         raise UserError(f"{results[0]}: no row of subset '{absent}' among those asked for; there is {known}")
     print(markdown_table(rows, wanted), end="")
+
+
+def rate(value: float | None, digits: int = 2) -> str:
+    """A figure, or a dash where there is none.
+
+    Parameters
+    ----------
+    value : float or None
+        The figure.
+    digits : int
+        After the point.
+    """
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def series_of(row: Mapping) -> str:
+    """Name of one curve: the system, its back end where that is not the cosine, and the protocol where utterances were not embedded whole.
+
+    Parameters
+    ----------
+    row : mapping
+        Of results.json or curves.json.
+    """
+    return ", ".join([row["system"], *([row["backend"]] if row["backend"] != "cosine" else []),
+                      *([row["protocol"]] if row["protocol"] != "whole" else [])])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from utils.metrics.intervals import interval
 from utils.metrics.llr import calibration_points
 from utils.metrics.operating_points import USUAL, operating_points
 from utils.metrics.rates import counts_below, sorted_scores
-from utils.metrics.rates import evaluate as figures_of
+from utils.metrics.summary import evaluate as figures_of
 
 REPLICATES_OF_SUBSETS = 200  # a standard deviation needs no more
 REPLICATES_OF_BANDS = 200
@@ -122,7 +122,7 @@ def figures_of_subsets(folds: Sequence[TrialSet], scores: Sequence[np.ndarray], 
     Returns
     -------
     dict of str to Figures
-        Subset -> `utils.metrics.rates.evaluate`'s figures, ``speakers``, ``<figure>_interval``: [low, high] or None.  A subset with trials of
+        Subset -> `utils.metrics.summary.evaluate`'s figures, ``speakers``, ``<figure>_interval``: [low, high] or None.  A subset with trials of
         one class only has its counts and no figures.
     """
     found: dict[str, Figures] = {}

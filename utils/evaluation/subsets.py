@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from utils.data_dir import read_map
-from utils.embeddings.folders import read_spk2utt, rows_of
+from utils.data_dir.lists import read_spk2utt
+from utils.embeddings.folders import rows_of
 from utils.errors import UserError
 
 WORDS = {"gender": "sex"}  # of a map's name, where the page has a better one

@@ -1,4 +1,9 @@
-"""The machine that a pickle is a program for, with every opcode that could run something taken out: see utils/foreign/pickles.py."""
+"""Pickles from outside, read without running anything of theirs: arrays of numbers, plain containers, text and numbers.
+
+Python's own unpickler calls whatever a file names.  This one is a machine of its own over the same opcodes: the few names that arrays need stand for
+methods of ours, every other name is refused, and no object is asked to set its own state.  What a file declares never decides how much memory is
+taken: an array is a view of bytes that are in the file, and all copies together are no larger than the file.
+"""
 
 import codecs
 import math

@@ -7,7 +7,11 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
+
 
 FAULTS = (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError, EOFError,
           OSError, struct.error, zlib.error)  # of what is damaged, or is something else
@@ -50,3 +54,18 @@ def load_plain(path: Path) -> Any:
                                                  for code, argument, _ in pickletools.genops(archive.read(name))):
                 raise ValueError("a name in it is too long")
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def is_whole(value: object) -> bool:
+    """Whether something is a tensor of which the numbers are there that its shape promises: a stride of 0 would make memory of nothing.
+
+    Parameters
+    ----------
+    value : object
+        From a file.
+    """
+    import torch
+
+    if not isinstance(value, torch.Tensor) or value.layout is not torch.strided or value.is_quantized or value.is_complex():
+        return False
+    return value.device.type == "cpu" and value.numel() * value.element_size() <= value.untyped_storage().nbytes()

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from utils.errors import UserError
-from utils.foreign.torch_load import FAULTS, load_plain
-from utils.training.checkpoints import is_whole
+from utils.foreign.torch_load import FAULTS, is_whole, load_plain
 
 if TYPE_CHECKING:
     import torch

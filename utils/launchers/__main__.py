@@ -1,7 +1,6 @@
 """The command of the launchers: see utils/launchers/__init__.py."""
 
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -11,12 +10,12 @@ from pathlib import Path
 
 from utils.cli import die_with_parent, exit_code_of, program
 from utils.errors import UserError
+from utils.launchers.arguments import parse
 from utils.launchers.array import Array, End
 from utils.launchers.failures import Failure, show, still_unfinished, unfinished
 from utils.launchers.record import read_record
-from utils.launchers.site import checked, memory, read_site
+from utils.launchers.site import memory, read_site
 
-RESOURCES = ("num-threads", "mem", "gpu", "time", "nodes", "max", "conf")
 LOCAL = "local"
 LAUNCHERS = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if "\ndef submit(" in path.read_text(encoding="utf-8"))
 
@@ -160,29 +159,6 @@ def say(words: str) -> None:
     print(f"   {words}", file=sys.stderr)
 
 
-def parse(words: Sequence[str]) -> tuple[dict[str, str], range, str, list[str]]:
-    """Resources, task numbers, log and command of an array.
-
-    Parameters
-    ----------
-    words : sequence of str
-        See `launch`.
-    """
-    words, resources = list(words), {}
-    while words and words[0].startswith("--"):
-        if words[0][2:] not in RESOURCES or len(words) < 2:
-            raise UserError(f"unknown resource '{words[0]}'; there are {', '.join('--' + name for name in RESOURCES)}")
-        try:
-            resources[words[0][2:]] = checked(words[0][2:], words[1])
-        except ValueError as error:
-            raise UserError(f"{words[0]} {words[1]}: {error}") from None
-        words = words[2:]
-    array = re.fullmatch(r"JOB=1:([1-9]\d*)(?:%([1-9]\d*))?", words[0]) if len(words) >= 3 else None
-    if not array:
-        raise UserError(f"expected JOB=1:N LOG COMMAND..., found '{' '.join(words[:3])}'")
-    if array[2]:
-        resources["max"] = array[2]
-    return resources, range(1, int(array[1]) + 1), words[1], words[2:]
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from utils.files import look_anew
 from utils.launchers.array import CANCELLED, GONE, OVER_TIME, Array, End, read_log, substitute
-from utils.plan.__main__ import evaluate
 from utils.receipts import DONE
+from utils.receipts.check import evaluate
 
 KILLED = 128 + signal.SIGKILL
 NO_MEMORY = re.compile(r"\bMemoryError\b|Cannot allocate memory|oom[-_ ]kill|Unable to allocate", re.I)  # of the host: a GPU's is not meant

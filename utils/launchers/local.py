@@ -5,8 +5,8 @@ import subprocess
 import sys
 import time
 
-from utils.doctor.machine import usable_cores
 from utils.launchers.array import Array, End
+from utils.machine import usable_cores
 
 POLL_SECONDS = 0.05
 

@@ -10,28 +10,13 @@ import time
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.machine import started
 
 BEAT_SECONDS = 30
 SILENT_SECONDS = 10 * BEAT_SECONDS  # after which a run of this host, but of before its start, is dead
 ANSWER_SECONDS = 60  # for squeue and qstat
 
 
-def started(process: int) -> str:
-    """When a process began, in words that no later one of the same number has; empty where there is no such process.
-
-    Parameters
-    ----------
-    process : int
-        Its number.
-    """
-    stat = Path(f"/proc/{process}/stat")
-    if not Path("/proc/self/stat").exists():
-        return subprocess.run(["ps", "-o", "lstart=", "-p", str(process)], capture_output=True, text=True, check=False).stdout.strip()
-    try:
-        state, *fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(") ")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    return "" if state in "ZX" else fields[18]  # clock ticks since the start of the machine
 
 
 def machine() -> str:

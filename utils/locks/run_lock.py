@@ -23,7 +23,8 @@ from pathlib import Path
 from utils.cli import die_with_parent, exit_with
 from utils.errors import UserError
 from utils.files import make_folder, naming
-from utils.locks.holder import BEAT_SECONDS, age, death, holder, is_near, is_the_same, read_holder, started, told
+from utils.locks.holder import BEAT_SECONDS, age, death, holder, is_near, is_the_same, read_holder, told
+from utils.machine import started
 
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # a file system without hard links
 

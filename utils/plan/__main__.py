@@ -4,149 +4,29 @@ run.sh writes its commands to a plan instead of running them; here each step is 
 """
 
 import os
-import re
-import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
 
-from utils.cli import call, run_subcommands
+from utils.cli import run_subcommands
 from utils.errors import UserError
 from utils.files import look_anew
 from utils.locks.run_lock import acquire, clear, lock_of
+from utils.plan.stages import Stage, examine
 from utils.plan.written_folders import places_of, places_to_write, told_of_move
-from utils.receipts import DONE, MODE, NEVER, STALE, VISIBLE_SECONDS, Status
+from utils.receipts import DONE, STALE, VISIBLE_SECONDS
 from utils.receipts.contents import read_receipt
 
 REPORT = 7  # runs even when it is done: it shows the results
 
 
-@dataclass
-class Stage:
-    """One stage of a plan.
-
-    Attributes
-    ----------
-    number, title : int and str
-        As in ``at_stage``.
-    commands : list of list of str
-        One for each process; an array is spread out.
-    statuses : list of Status
-        One for each task of these processes.
-    """
-
-    number: int
-    title: str
-    commands: list[list[str]] = field(default_factory=list)
-    statuses: list[Status] = field(default_factory=list)
-
-    @property
-    def state(self) -> str:
-        """One word or two for the stage: done, stale, partly done or never run."""
-        states = {status.state for status in self.statuses}
-        if states <= {DONE}:
-            return DONE
-        if STALE in states:
-            return STALE
-        return NEVER if states == {NEVER} else "partly done"
-
-    def line(self) -> str:
-        """The stage in one line: number, title, state, reason."""
-        done = sum(status.state == DONE for status in self.statuses)
-        reason = next((status.reason for status in self.statuses if status.state == STALE), "") or next(
-            (status.reason for status in self.statuses if status.state != DONE), "")
-        partly = f": {done} of {len(self.statuses)} tasks" + (f"; {reason}" if reason else "")
-        told = {DONE: "", NEVER: "", STALE: f" because {reason}", "partly done": partly}
-        return f"{self.number}  {self.title:42} {self.state + told[self.state] if self.commands else 'empty in this recipe'}"
 
 
-def read_plan(path: Path) -> list[Stage]:
-    """The stages that a recipe wrote down.
-
-    Parameters
-    ----------
-    path : path
-        Lines ``places FOLDER...``, ``stage N title``, ``run COMMAND...``, ``launch [resources] JOB=1:N LOG COMMAND...``, quoted as a shell does.
-    """
-    from utils.launchers.__main__ import parse
-    from utils.launchers.array import substitute
-
-    stages: list[Stage] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        kind, _, rest = line.partition(" ")
-        if kind == "places":
-            continue
-        if kind == "stage":
-            number, _, title = rest.partition(" ")
-            stages.append(Stage(int(number), title))
-            continue
-        words = shlex.split(rest)
-        if kind == "run":
-            stages[-1].commands.append(words)
-        else:
-            _, jobs, _, command = parse(words)
-            stages[-1].commands += [substitute(command, job) for job in jobs]
-    return stages
 
 
-def evaluate(command: Sequence[str]) -> list[Status]:
-    """Statuses of the tasks of one command, without running it.
-
-    Parameters
-    ----------
-    command : sequence of str
-        ``... -m steps.<name> arguments`` or ``-m local.<name>``.
-
-    Raises
-    ------
-    UserError
-        The command is no step, so that nothing could prove it done.
-    """
-    words = list(command)
-    place = next((k for k, word in enumerate(words[:-1]) if word == "-m" and re.fullmatch(r"(steps|local)\.\w+", words[k + 1])), None)
-    if place is None:
-        raise UserError(f"'{shlex.join(words)}' is no step: stages run `python3 -m steps.<name>` or `python3 -m local.<name>`, whose receipts "
-                        "prove them done")
-    module = words[place + 1]
-    function: Callable = getattr(import_module(module), module.split(".")[1])
-    MODE.checking, MODE.collected = True, []
-    try:
-        call(function, words[place + 2:], module)
-    finally:
-        MODE.checking = False
-    return MODE.collected
 
 
-def examine(path: Path, last: int = 7) -> list[Stage]:
-    """The stages of a plan with the statuses of their tasks; what depends on stale or unfinished work is not done either.
-
-    Parameters
-    ----------
-    path : path
-        The plan.
-    last : int
-        Later stages are not looked at.
-    """
-    stages = [stage for stage in read_plan(path) if stage.number <= last]
-    to_be_made: dict[Path, int] = {}
-    for stage in stages:
-        for command in stage.commands:
-            stage.statuses += evaluate(command)
-        for status in stage.statuses:
-            gathers = [folder.absolute() for folder in status.task.gathers]
-            status.again = {path: to_be_made[path.absolute()] for path in status.task.inputs.values() if path.absolute() in to_be_made}
-            status.again |= {path: number for path, number in to_be_made.items() if any(path.is_relative_to(folder) for folder in gathers)}
-            if status.state == DONE and status.again:
-                status.state, status.reason = STALE, f"stage {next(iter(status.again.values()))}, which it needs, has to run again"
-            if status.state != DONE:
-                receipt = read_receipt(status.task.path) or {"outputs": {}}
-                for made in [status.task.path, *(status.task.home / name for name in receipt["outputs"])]:
-                    to_be_made.setdefault(made.absolute(), stage.number)
-    return stages
 
 
 def examine_what_is_late(plan: Path, first: int, last: int) -> list[Stage]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from utils.cli import call, exit_with
 from utils.errors import UserError
 from utils.locks.run_lock import clear, locked
-from utils.plan.__main__ import examine
+from utils.plan.stages import examine
 from utils.plan.written_folders import places_of, places_to_write
 from utils.receipts import NEVER, STALE, UNFINISHED, Status
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from utils.cli import call, exit_with
 from utils.errors import UserError
 from utils.locks.run_lock import locked
-from utils.plan.__main__ import Stage, examine
+from utils.plan.stages import Stage, examine
 from utils.plan.written_folders import places_to_write
 from utils.receipts import Task
 from utils.receipts.contents import read_receipt

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 from utils.cli import run
-from utils.doctor.disk import existing_parent
-from utils.doctor.machine import usable_memory
 from utils.errors import UserError
-from utils.plan.__main__ import Stage, examine
+from utils.machine import existing_parent, usable_memory
 from utils.plan.audio_counts import NOISES, Audio, AudioOfPlan, count_corpus, heard_by
 from utils.plan.forecast import Amount, Need, Rates, need_of_stage
 from utils.plan.missing import missing_gpu, missing_inputs, missing_options, missing_places, missing_programs, too_little
+from utils.plan.stages import Stage, examine
 from utils.receipts import DONE
 
 WORKDIR = "workdir"

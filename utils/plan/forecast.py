@@ -8,8 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from utils.config import read_yaml
-from utils.doctor.machine import usable_cores
 from utils.errors import UserError
+from utils.machine import usable_cores
 from utils.plan.audio_counts import LISTS, Audio, AudioOfPlan
 from utils.receipts import DONE, Task
 from utils.receipts.contents import read_receipt

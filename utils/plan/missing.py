@@ -11,8 +11,8 @@ from pathlib import Path
 from utils.audio.ffmpeg import MISSING as NO_FFMPEG
 from utils.audio.ffmpeg import SUFFIXES as NEED_FFMPEG
 from utils.doctor.cluster import SUBMITS
-from utils.doctor.disk import nearest
 from utils.files import no_folder
+from utils.machine import nearest
 from utils.plan.audio_counts import Corpus, entries_of
 from utils.receipts import DONE, Task
 

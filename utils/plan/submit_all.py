@@ -14,7 +14,7 @@ from utils.launchers.record import Submission, alone_at, read_record, write_reco
 from utils.launchers.script import ask, carried_ones, refuse_letter, words_of
 from utils.launchers.site import Site, read_site
 from utils.locks.run_lock import locked
-from utils.plan.__main__ import Stage, examine
+from utils.plan.stages import Stage, examine
 from utils.plan.written_folders import places_to_write
 from utils.receipts import DONE, VISIBLE_SECONDS
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from utils.cli import call, exit_with
-from utils.plan.__main__ import Stage, examine
+from utils.plan.stages import Stage, examine
 from utils.receipts import DONE, NEVER, Status
 from utils.receipts.contents import bad_outputs, read_receipt
 

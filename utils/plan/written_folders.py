@@ -10,7 +10,7 @@ from utils.receipts import DONE
 from utils.receipts.contents import read_receipt
 
 if TYPE_CHECKING:
-    from utils.plan.__main__ import Stage
+    from utils.plan.stages import Stage
 
 
 def places_of(plan: Path) -> list[Path]:

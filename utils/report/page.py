@@ -92,29 +92,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], style: str = "") -
     return f'<div class="scroll {style}"><table>' + "\n".join(lines) + "</table></div>"
 
 
-def rate(value: float | None, digits: int = 2) -> str:
-    """A figure, or a dash where there is none.
-
-    Parameters
-    ----------
-    value : float or None
-        The figure.
-    digits : int
-        After the point.
-    """
-    return "–" if value is None else f"{value:.{digits}f}"
 
 
-def series_of(row: Mapping) -> str:
-    """Name of one curve: the system, its back end where that is not the cosine, and the protocol where utterances were not embedded whole.
-
-    Parameters
-    ----------
-    row : mapping
-        Of results.json or curves.json.
-    """
-    return ", ".join([row["system"], *([row["backend"]] if row["backend"] != "cosine" else []),
-                      *([row["protocol"]] if row["protocol"] != "whole" else [])])
 
 
 def learning_section(history: Sequence[Mapping]) -> str:

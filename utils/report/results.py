@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from utils.evaluation.results import rate, series_of
 from utils.packed.facts import of_one_cut
-from utils.report.page import rate, series_of, series_style, table
+from utils.report.page import series_style, table
 from utils.report.plots import breakdown_plot, calibration_plot, det_plot, histogram_plot
 from utils.report.trials import Players, Sounds, worst_part
 

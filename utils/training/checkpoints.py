@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from utils.errors import UserError, is_of_the_machine
 from utils.files import atomic_write
-from utils.foreign.torch_load import FAULTS, load_plain
+from utils.foreign.torch_load import FAULTS, is_whole, load_plain
 
 if TYPE_CHECKING:
     import torch
@@ -78,19 +78,6 @@ def load_checkpoint(path: Path) -> dict:
         raise UserError(f"{path}: not a whole checkpoint of tensors and plain values ({reason})") from None
 
 
-def is_whole(value: object) -> bool:
-    """Whether something is a tensor of which the numbers are there that its shape promises: a stride of 0 would make memory of nothing.
-
-    Parameters
-    ----------
-    value : object
-        From a file.
-    """
-    import torch
-
-    if not isinstance(value, torch.Tensor) or value.layout is not torch.strided or value.is_quantized or value.is_complex():
-        return False
-    return value.device.type == "cpu" and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def saved_steps(folder: Path) -> list[int]:

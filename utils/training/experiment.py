@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from utils.config import first_difference
 from utils.errors import UserError
 from utils.files import atomic_write, half_moved, move_aside, read_json_object
 from utils.receipts.contents import fingerprint
@@ -69,21 +70,3 @@ def write_first_weights(folder: Path, said: Mapping) -> list[Path]:
     return [folder / FIRST_WEIGHTS]
 
 
-def first_difference(before: object, now: object, name: str = "") -> str:
-    """Where two nested mappings part first, as a phrase; empty when they do not.
-
-    Parameters
-    ----------
-    before, now : JSON values
-        Compared as JSON: a tuple is a list.
-    name : str
-        Path of keys that led here.
-    """
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        for key in dict.fromkeys([*before, *now]):
-            difference = first_difference(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
-            if difference:
-                return difference
-        return ""
-    before, now = json.dumps(before), json.dumps(now)
-    return f"{name} was {before[:40]}, is {now[:40]}" if before != now else ""

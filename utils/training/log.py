@@ -4,8 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from utils.evaluation.results import read_entries
-from utils.files import atomic_write
+from utils.files import atomic_write, read_entries
 
 
 class TrainingLog:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from utils.data_dir import read_map
-from utils.embeddings.folders import read_spk2utt
+from utils.data_dir.lists import read_spk2utt
 from utils.errors import UserError
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from utils import machine
 from utils.doctor import disk as doctor_disk
 from utils.doctor import machine as doctor_machine
 from utils.doctor.findings import BAD, OK, WARNING
-from utils.doctor.machine import GIB, cgroup_limits
+from utils.doctor.machine import GIB
+from utils.machine import cgroup_limits
 
 FULL = shutil._ntuple_diskusage
 
@@ -26,7 +28,7 @@ def test_limits_of_the_innermost_control_group_and_those_around_it(tmp_path, mon
     (tmp_path / "own").write_text("0::/job/step\n")
     assert cgroup_limits(("memory.max",), tmp_path, tmp_path / "own") == ["max", str(3 * GIB)]
     limits = {"cpu.max": ["150000 100000"], "memory.max": [str(3 * GIB)]}
-    monkeypatch.setattr(doctor_machine, "cgroup_limits", lambda names: limits.get(names[0], []))
+    monkeypatch.setattr(machine, "cgroup_limits", lambda names: limits.get(names[0], []))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
     monkeypatch.setattr(os, "cpu_count", lambda: 16)
     assert doctor_machine.usable_cores() == 1.5

@@ -12,7 +12,8 @@ from tests.cluster.daemons import wait_for
 from tests.launched import Launching
 from utils.errors import UserError
 from utils.launchers import follow
-from utils.launchers.__main__ import main, parse
+from utils.launchers.__main__ import main
+from utils.launchers.arguments import parse
 from utils.launchers.array import Array, substitute
 from utils.launchers.record import Submission, write_record
 from utils.launchers.site import Site

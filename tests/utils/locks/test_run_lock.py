@@ -11,8 +11,8 @@ import pytest
 from tests.conftest import ROOT
 from utils.errors import UserError
 from utils.locks import run_lock as recipe_lock
-from utils.locks.holder import started
 from utils.locks.run_lock import acquire, clear, lock_of, locked, own, release
+from utils.machine import started
 
 COMMAND = "recipes/mini/run.sh --size tiny"
 DAY = 86400

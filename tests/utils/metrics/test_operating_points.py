@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from utils.errors import UserError
 from utils.metrics.llr import actual_cost
 from utils.metrics.operating_points import effective_prior, operating_points
-from utils.metrics.rates import evaluate, min_detection_cost
+from utils.metrics.rates import min_detection_cost
+from utils.metrics.summary import evaluate
 
 COSTS = st.floats(0.1, 20)
 

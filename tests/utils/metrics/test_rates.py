@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.metrics.curves import det_points, histogram, miss_band
-from utils.metrics.rates import best_accuracy, equal_error_rate, error_rates, evaluate, kaldi_error_rate, min_detection_cost, tpr_at
+from utils.metrics.rates import best_accuracy, equal_error_rate, error_rates, kaldi_error_rate, min_detection_cost, tpr_at
+from utils.metrics.summary import evaluate
 from utils.scoring.score_files import read_scores
 
 scores = st.lists(st.integers(-50, 50), min_size=1, max_size=40).map(np.array)  # integers: many ties

@@ -3,8 +3,8 @@
 import pytest
 
 from utils.errors import UserError
-from utils.plan.__main__ import examine
 from utils.plan.accept import accept
+from utils.plan.stages import examine
 
 
 def states(plan):

@@ -9,8 +9,8 @@ import pytest
 
 from utils.errors import UserError
 from utils.locks.run_lock import acquire, lock_of, release
-from utils.plan.__main__ import examine
 from utils.plan.clean import clean
+from utils.plan.stages import examine
 
 
 def files(folder):

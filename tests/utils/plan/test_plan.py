@@ -8,7 +8,9 @@ import pytest
 from tests.planned import PlannedRecipe
 from utils.errors import UserError
 from utils.plan import __main__ as plan
-from utils.plan.__main__ import evaluate, examine, finished, read_plan
+from utils.plan.__main__ import finished
+from utils.plan.stages import examine, read_plan
+from utils.receipts.check import evaluate
 
 
 def states(path):

@@ -1,0 +1,105 @@
+"""The stages of a plan, with the statuses of their tasks."""
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from utils.receipts import DONE, NEVER, STALE, Status
+from utils.receipts.check import evaluate
+from utils.receipts.contents import read_receipt
+
+
+@dataclass
+class Stage:
+    """One stage of a plan.
+
+    Attributes
+    ----------
+    number, title : int and str
+        As in ``at_stage``.
+    commands : list of list of str
+        One for each process; an array is spread out.
+    statuses : list of Status
+        One for each task of these processes.
+    """
+
+    number: int
+    title: str
+    commands: list[list[str]] = field(default_factory=list)
+    statuses: list[Status] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """One word or two for the stage: done, stale, partly done or never run."""
+        states = {status.state for status in self.statuses}
+        if states <= {DONE}:
+            return DONE
+        if STALE in states:
+            return STALE
+        return NEVER if states == {NEVER} else "partly done"
+
+    def line(self) -> str:
+        """The stage in one line: number, title, state, reason."""
+        done = sum(status.state == DONE for status in self.statuses)
+        reason = next((status.reason for status in self.statuses if status.state == STALE), "") or next(
+            (status.reason for status in self.statuses if status.state != DONE), "")
+        partly = f": {done} of {len(self.statuses)} tasks" + (f"; {reason}" if reason else "")
+        told = {DONE: "", NEVER: "", STALE: f" because {reason}", "partly done": partly}
+        return f"{self.number}  {self.title:42} {self.state + told[self.state] if self.commands else 'empty in this recipe'}"
+
+
+def read_plan(path: Path) -> list[Stage]:
+    """The stages that a recipe wrote down.
+
+    Parameters
+    ----------
+    path : path
+        Lines ``places FOLDER...``, ``stage N title``, ``run COMMAND...``, ``launch [resources] JOB=1:N LOG COMMAND...``, quoted as a shell does.
+    """
+    from utils.launchers.arguments import parse
+    from utils.launchers.array import substitute
+
+    stages: list[Stage] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind == "places":
+            continue
+        if kind == "stage":
+            number, _, title = rest.partition(" ")
+            stages.append(Stage(int(number), title))
+            continue
+        words = shlex.split(rest)
+        if kind == "run":
+            stages[-1].commands.append(words)
+        else:
+            _, jobs, _, command = parse(words)
+            stages[-1].commands += [substitute(command, job) for job in jobs]
+    return stages
+
+
+def examine(path: Path, last: int = 7) -> list[Stage]:
+    """The stages of a plan with the statuses of their tasks; what depends on stale or unfinished work is not done either.
+
+    Parameters
+    ----------
+    path : path
+        The plan.
+    last : int
+        Later stages are not looked at.
+    """
+    stages = [stage for stage in read_plan(path) if stage.number <= last]
+    to_be_made: dict[Path, int] = {}
+    for stage in stages:
+        for command in stage.commands:
+            stage.statuses += evaluate(command)
+        for status in stage.statuses:
+            gathers = [folder.absolute() for folder in status.task.gathers]
+            status.again = {path: to_be_made[path.absolute()] for path in status.task.inputs.values() if path.absolute() in to_be_made}
+            status.again |= {path: number for path, number in to_be_made.items() if any(path.is_relative_to(folder) for folder in gathers)}
+            if status.state == DONE and status.again:
+                status.state, status.reason = STALE, f"stage {next(iter(status.again.values()))}, which it needs, has to run again"
+            if status.state != DONE:
+                receipt = read_receipt(status.task.path) or {"outputs": {}}
+                for made in [status.task.path, *(status.task.home / name for name in receipt["outputs"])]:
+                    to_be_made.setdefault(made.absolute(), stage.number)
+    return stages
