@@ -25,13 +25,19 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".m4a")
 ANY = ("",)  # ends of the names of all files
 FILES_PER_PART = 10_000  # measured in about a second, then kept
 FEW_FILES = 1_000  # are measured sooner than processes start
-ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # of names; the last range stands for bytes that are not UTF-8
+ODD = re.compile(
+    r"[\x00-\x1f\x7f\ud800-\udfff]"
+)  # of names; the last range stands for bytes that are not UTF-8
 
 Files = Sequence[tuple[str, int]]  # path below the root with slashes, bytes
-Measured = tuple[list[str], dict[str, str]]  # seconds and Hz of each file, empty for one that cannot be opened; path -> what is wrong with it
+Measured = tuple[
+    list[str], dict[str, str]
+]  # seconds and Hz of each file, empty for one that cannot be opened; path -> what is wrong with it
 
 
-def list_audio(root: Path, suffixes: Sequence[str] = SUFFIXES, jobs: int = 8) -> list[tuple[str, int]]:
+def list_audio(
+    root: Path, suffixes: Sequence[str] = SUFFIXES, jobs: int = 8
+) -> list[tuple[str, int]]:
     """All audio files below a folder; links are followed, names that begin with a dot are left alone.
 
     Parameters
@@ -59,8 +65,10 @@ def list_audio(root: Path, suffixes: Sequence[str] = SUFFIXES, jobs: int = 8) ->
     files, folders = [], [""]
     with ThreadPoolExecutor(jobs) as pool:
         while folders:
-            shares = [folders[job::4 * jobs] for job in range(4 * jobs)]
-            found = list(pool.map(functools.partial(_list_folders, str(root), tuple(suffixes)), shares))
+            shares = [folders[job :: 4 * jobs] for job in range(4 * jobs)]
+            found = list(
+                pool.map(functools.partial(_list_folders, str(root), tuple(suffixes)), shares)
+            )
             files += chain.from_iterable(audio for audio, _ in found)
             folders = list(chain.from_iterable(below for _, below in found))
     files.sort()
@@ -68,7 +76,9 @@ def list_audio(root: Path, suffixes: Sequence[str] = SUFFIXES, jobs: int = 8) ->
     return files
 
 
-def _list_folders(root: str, suffixes: tuple[str, ...], folders: Iterable[str]) -> tuple[list[tuple[str, int]], list[str]]:
+def _list_folders(
+    root: str, suffixes: tuple[str, ...], folders: Iterable[str]
+) -> tuple[list[tuple[str, int]], list[str]]:
     """Audio files of some folders, and the folders in them."""
     audio, below = [], []
     for folder in folders:
@@ -84,7 +94,9 @@ def _list_folders(root: str, suffixes: tuple[str, ...], folders: Iterable[str]) 
                     elif entry.name.lower().endswith(suffixes):
                         audio.append((path, _num_bytes(entry)))
         except OSError as error:
-            raise UserError(f"{os.path.join(root, folder)}: cannot be listed: {error.strerror}; mend it, since files may be missing") from None
+            raise UserError(
+                f"{os.path.join(root, folder)}: cannot be listed: {error.strerror}; mend it, since files may be missing"
+            ) from None
     return audio, below
 
 
@@ -105,7 +117,9 @@ def _refuse_loop(entry: os.DirEntry) -> None:
 def _refuse_odd_names(root: Path, files: Files) -> None:
     if ODD.search("/".join([path for path, _ in files])):
         odd = next(path for path, _ in files if ODD.search(path))
-        raise UserError(f"{root}: the name {os.fsencode(odd)!r} is not UTF-8 or has a control character in it; rename the file or folder")
+        raise UserError(
+            f"{root}: the name {os.fsencode(odd)!r} is not UTF-8 or has a control character in it; rename the file or folder"
+        )
 
 
 def listing_digest(files: Files) -> str:
@@ -116,10 +130,14 @@ def listing_digest(files: Files) -> str:
     files : sequence of (str, int)
         From `list_audio`.
     """
-    return hashlib.sha256("".join([f"{path} {num_bytes}\n" for path, num_bytes in files]).encode()).hexdigest()
+    return hashlib.sha256(
+        "".join([f"{path} {num_bytes}\n" for path, num_bytes in files]).encode()
+    ).hexdigest()
 
 
-def durations(root: Path, files: Files, jobs: int, cache: Path) -> tuple[dict[str, str], dict[str, str]]:
+def durations(
+    root: Path, files: Files, jobs: int, cache: Path
+) -> tuple[dict[str, str], dict[str, str]]:
     """Durations as the files' headers say; nothing is decoded that has a header.
 
     Parameters
@@ -147,7 +165,9 @@ def durations(root: Path, files: Files, jobs: int, cache: Path) -> tuple[dict[st
     return words, unreadable
 
 
-def headers(root: Path, files: Files, jobs: int, cache: Path) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
+def headers(
+    root: Path, files: Files, jobs: int, cache: Path
+) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
     """Durations and sample rates as the files' headers say.
 
     Parameters
@@ -163,23 +183,38 @@ def headers(root: Path, files: Files, jobs: int, cache: Path) -> tuple[dict[str,
         Path -> what is wrong with each of the others.
     """
     words, unreadable = _measured_words(root, files, jobs, cache)
-    return {path: (seconds, int(rate)) for path, (seconds, rate) in ((path, length.split()) for path, length in words.items())}, unreadable
+    return {
+        path: (seconds, int(rate))
+        for path, (seconds, rate) in ((path, length.split()) for path, length in words.items())
+    }, unreadable
 
 
-def _measured_words(root: Path, files: Files, jobs: int, cache: Path) -> tuple[dict[str, str], dict[str, str]]:
+def _measured_words(
+    root: Path, files: Files, jobs: int, cache: Path
+) -> tuple[dict[str, str], dict[str, str]]:
     """Path -> seconds and sample rate, a blank between them; what is wrong with the others."""
     known = _read_cache(cache)
-    words = {path: known[path, num_bytes] for path, num_bytes in files if (path, num_bytes) in known}
+    words = {
+        path: known[path, num_bytes] for path, num_bytes in files if (path, num_bytes) in known
+    }
     pending = [file for file in files if file not in known]
     known.clear()  # of a million files, every list of them is 200 MB
     unreadable: dict[str, str] = {}
-    parts = [pending[start:start + FILES_PER_PART] for start in range(0, len(pending), FILES_PER_PART)]
+    parts = [
+        pending[start : start + FILES_PER_PART] for start in range(0, len(pending), FILES_PER_PART)
+    ]
     names = (path for number in count(1) if not (path := cache / f"part.{number:05d}").exists())
     for part, (lengths, faults) in zip(parts, _measure_all(str(root), parts, jobs), strict=True):
-        rows = [(path, num_bytes, sys.intern(length)) for (path, num_bytes), length in zip(part, lengths, strict=True) if length]
+        rows = [
+            (path, num_bytes, sys.intern(length))
+            for (path, num_bytes), length in zip(part, lengths, strict=True)
+            if length
+        ]
         if rows:
             with atomic_write(next(names)) as file:
-                file.writelines([f"{num_bytes}\t{length}\t{path}\n" for path, num_bytes, length in rows])
+                file.writelines(
+                    [f"{num_bytes}\t{length}\t{path}\n" for path, num_bytes, length in rows]
+                )
         words |= {path: length for path, _, length in rows}
         unreadable |= faults
     return words, unreadable
@@ -204,7 +239,9 @@ def _measure(root: str, files: Files) -> Measured:
             faults[path], num_samples, sample_rate_hz = str(error), 0, 1
         if not num_samples:
             faults.setdefault(path, f"{entry}: no samples")
-        lengths.append(f"{num_samples / sample_rate_hz:.4f} {sample_rate_hz}" if num_samples else "")
+        lengths.append(
+            f"{num_samples / sample_rate_hz:.4f} {sample_rate_hz}" if num_samples else ""
+        )
     return lengths, faults
 
 

@@ -42,7 +42,9 @@ def read_protocol(path: Path) -> dict[str, str]:
     for number, line in enumerate(lines, start=1):
         fields = line.split(maxsplit=1)
         if len(fields) == 1:
-            raise UserError(f"{path}:{number}: found '{fields[0]}' alone, expected a name and its value")
+            raise UserError(
+                f"{path}:{number}: found '{fields[0]}' alone, expected a name and its value"
+            )
         if fields and fields[0] in content:
             raise UserError(f"{path}:{number}: '{fields[0]}' is there twice")
         if fields:
@@ -73,7 +75,9 @@ def require(wanted: Collection[str], source: Path, found: Collection[str], path:
     """
     missing = sorted(set(wanted).difference(found))
     if missing:
-        raise UserError(f"{path}: {len(missing)} of {len(wanted)} in {source} are missing, first '{missing[0]}'; fetch the corpus again")
+        raise UserError(
+            f"{path}: {len(missing)} of {len(wanted)} in {source} are missing, first '{missing[0]}'; fetch the corpus again"
+        )
 
 
 def require_files(paths: Mapping[str, Path], source: Path, listing: Path) -> None:
@@ -99,7 +103,9 @@ def require_files(paths: Mapping[str, Path], source: Path, listing: Path) -> Non
         return
     with atomic_write(listing) as file:
         file.writelines(f"{path}\n" for path in missing)
-    raise UserError(f"{source}: {len(missing)} of its {len(paths)} files are missing, first {missing[0]} (list: {listing}); fetch them again")
+    raise UserError(
+        f"{source}: {len(missing)} of its {len(paths)} files are missing, first {missing[0]} (list: {listing}); fetch them again"
+    )
 
 
 def measure(paths: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, str]]:
@@ -140,11 +146,20 @@ def path_from_checkout(path: Path) -> str:
         Relative to the current folder, or absolute.
     """
     absolute, checkout = os.path.abspath(path), os.getcwd()
-    return os.path.relpath(absolute, checkout) if absolute.startswith(checkout + os.sep) else absolute
+    return (
+        os.path.relpath(absolute, checkout) if absolute.startswith(checkout + os.sep) else absolute
+    )
 
 
-def finish_data_dir(task: Task, data: DataDir, unreadable: Mapping[str, str], counts: Mapping | None = None, *,
-                    missing: Collection[str] = (), lost_trials: int = 0) -> dict:
+def finish_data_dir(
+    task: Task,
+    data: DataDir,
+    unreadable: Mapping[str, str],
+    counts: Mapping | None = None,
+    *,
+    missing: Collection[str] = (),
+    lost_trials: int = 0,
+) -> dict:
     """Write a data directory without what cannot be read, its ledger and its receipt.
 
     Parameters
@@ -185,8 +200,16 @@ def finish_data_dir(task: Task, data: DataDir, unreadable: Mapping[str, str], co
     lists = dict(data.keyed)
     if ledger.dropped:
         names = {*ledger.kept, *(data.utt2spk[utterance] for utterance in ledger.kept)}
-        lists = {name: {key: value for key, value in mapping.items() if key in names} for name, mapping in lists.items()}
+        lists = {
+            name: {key: value for key, value in mapping.items() if key in names}
+            for name, mapping in lists.items()
+        }
     kept = DataDir(data.path, lists.pop("wav.scp"), lists.pop("utt2spk"), None, lists, data.trials)
     write_data_dir(kept, data.path)
-    files = [data.path / name for name in [*kept.keyed, "spk2utt", *(["trials"] if kept.trials else [])]]
-    return task.finish([*files, *ledger.write(data.path)], {**ledger.counts, "speakers": len(kept.spk2utt), **(counts or {})})
+    files = [
+        data.path / name for name in [*kept.keyed, "spk2utt", *(["trials"] if kept.trials else [])]
+    ]
+    return task.finish(
+        [*files, *ledger.write(data.path)],
+        {**ledger.counts, "speakers": len(kept.spk2utt), **(counts or {})},
+    )

@@ -14,13 +14,21 @@ De Sena, Antonello, Moonen and van Waterschoot, "On the modeling of rectangular 
 import numpy as np
 
 SOUND_METRES_PER_SECOND = 343.0  # in air of 20 degrees Celsius
-OVERSAMPLING = 8                 # arrivals are entered at this many times the rate: a sixteenth of a sample wrong at most
-DISPLACEMENT_METRES = 0.08       # De Sena et al.: what walls are out of true; without it the images of a perfect box sound as a sweep
+OVERSAMPLING = (
+    8  # arrivals are entered at this many times the rate: a sixteenth of a sample wrong at most
+)
+DISPLACEMENT_METRES = 0.08  # De Sena et al.: what walls are out of true; without it the images of a perfect box sound as a sweep
 REFLECTION_BOUNDS = (0.01, 0.9999)
 
 
-def room_response(room_metres: np.ndarray, source_metres: np.ndarray, microphone_metres: np.ndarray, rt60_seconds: float, sample_rate_hz: int,
-                  rng: np.random.Generator) -> np.ndarray:
+def room_response(
+    room_metres: np.ndarray,
+    source_metres: np.ndarray,
+    microphone_metres: np.ndarray,
+    rt60_seconds: float,
+    sample_rate_hz: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """Impulse response from a source to a microphone.
 
     Parameters
@@ -47,17 +55,31 @@ def room_response(room_metres: np.ndarray, source_metres: np.ndarray, microphone
         No wall, dead or hard, gives this room this reverberation time.
     """
     direct_metres = float(np.linalg.norm(np.subtract(source_metres, microphone_metres)))
-    metres, bounces = image_sources(room_metres, source_metres, microphone_metres, direct_metres + SOUND_METRES_PER_SECOND * rt60_seconds)
+    metres, bounces = image_sources(
+        room_metres,
+        source_metres,
+        microphone_metres,
+        direct_metres + SOUND_METRES_PER_SECOND * rt60_seconds,
+    )
     reflection = wall_reflection(metres, bounces, rt60_seconds)
     # each wall turns the sign (Lehmann and Johansson): pulses of one sign sum to a low rumble that decays too slowly
     pressure = (-reflection) ** bounces * (direct_metres / metres)
-    displaced = metres + np.where(bounces, rng.uniform(-DISPLACEMENT_METRES, DISPLACEMENT_METRES, len(metres)), 0)
-    arrivals = np.rint(np.maximum(displaced, direct_metres) * (OVERSAMPLING * sample_rate_hz / SOUND_METRES_PER_SECOND)).astype(np.int64)
+    displaced = metres + np.where(
+        bounces, rng.uniform(-DISPLACEMENT_METRES, DISPLACEMENT_METRES, len(metres)), 0
+    )
+    arrivals = np.rint(
+        np.maximum(displaced, direct_metres)
+        * (OVERSAMPLING * sample_rate_hz / SOUND_METRES_PER_SECOND)
+    ).astype(np.int64)
     return sampled(np.bincount(arrivals, pressure), sample_rate_hz)
 
 
-def image_sources(room_metres: np.ndarray, source_metres: np.ndarray, microphone_metres: np.ndarray,
-                  max_metres: float) -> tuple[np.ndarray, np.ndarray]:
+def image_sources(
+    room_metres: np.ndarray,
+    source_metres: np.ndarray,
+    microphone_metres: np.ndarray,
+    max_metres: float,
+) -> tuple[np.ndarray, np.ndarray]:
     """The images of a source in the walls of a room.
 
     Parameters
@@ -75,15 +97,28 @@ def image_sources(room_metres: np.ndarray, source_metres: np.ndarray, microphone
         Walls that its sound has been reflected by; 0 for the source itself.
     """
     axes = []
-    for length, source, microphone in zip(room_metres, source_metres, microphone_metres, strict=True):
+    for length, source, microphone in zip(
+        room_metres, source_metres, microphone_metres, strict=True
+    ):
         periods = np.arange(-int(max_metres / (2 * length)) - 1, int(max_metres / (2 * length)) + 2)
-        offset = np.concatenate([2 * periods * length + source, 2 * periods * length - source]) - microphone
+        offset = (
+            np.concatenate([2 * periods * length + source, 2 * periods * length - source])
+            - microphone
+        )
         walls = np.concatenate([np.abs(2 * periods), np.abs(2 * periods - 1)])
-        axes.append((offset[np.abs(offset) <= max_metres] ** 2, walls[np.abs(offset) <= max_metres].astype(np.int16)))
+        axes.append(
+            (
+                offset[np.abs(offset) <= max_metres] ** 2,
+                walls[np.abs(offset) <= max_metres].astype(np.int16),
+            )
+        )
     squares, bounces = axes[0]
     for more_squares, more_bounces in axes[1:]:
-        squares, bounces = np.add.outer(squares, more_squares).ravel(), np.add.outer(bounces, more_bounces).ravel()
-        near = squares <= max_metres ** 2
+        squares, bounces = (
+            np.add.outer(squares, more_squares).ravel(),
+            np.add.outer(bounces, more_bounces).ravel(),
+        )
+        near = squares <= max_metres**2
         squares, bounces = squares[near], bounces[near]
     return np.sqrt(squares), bounces
 
@@ -110,14 +145,18 @@ def wall_reflection(metres: np.ndarray, bounces: np.ndarray, rt60_seconds: float
     bin_seconds = 0.001
     bins = (metres / (SOUND_METRES_PER_SECOND * bin_seconds)).astype(np.int64)
     width = int(bins.max()) + 1
-    energies = np.bincount(bounces.astype(np.int64) * width + bins, metres ** -2.0, (int(bounces.max()) + 1) * width).reshape(-1, width)
+    energies = np.bincount(
+        bounces.astype(np.int64) * width + bins, metres**-2.0, (int(bounces.max()) + 1) * width
+    ).reshape(-1, width)
     powers = 2.0 * np.arange(len(energies))
 
     def excess_seconds(reflection: float) -> float:
-        return decay_seconds(reflection ** powers @ energies, 1 / bin_seconds) - rt60_seconds
+        return decay_seconds(reflection**powers @ energies, 1 / bin_seconds) - rt60_seconds
 
     if excess_seconds(REFLECTION_BOUNDS[0]) > 0 or excess_seconds(REFLECTION_BOUNDS[1]) < 0:
-        raise ValueError(f"rt60_seconds: no walls give this room a reverberation time of {rt60_seconds} s")
+        raise ValueError(
+            f"rt60_seconds: no walls give this room a reverberation time of {rt60_seconds} s"
+        )
     return brentq(excess_seconds, *REFLECTION_BOUNDS, xtol=1e-5)
 
 

@@ -31,9 +31,22 @@ FORMAT = 1
 
 
 def prepare_folder(
-    corpus: Path, output: Path, *, root: Path | None = None, columns: dict[str, str] | None = None, dev_share: float = 0.1, test_share: float = 0.2,
-    min_sample_rate_hz: int = 8000, max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION, max_policy_fraction: float = MAX_POLICY_FRACTION,
-    allow_pipes: bool = False, seed: int = 1, jobs: int = 2, preview: int | None = None, noise: Path | None = None, rirs: Path | None = None,
+    corpus: Path,
+    output: Path,
+    *,
+    root: Path | None = None,
+    columns: dict[str, str] | None = None,
+    dev_share: float = 0.1,
+    test_share: float = 0.2,
+    min_sample_rate_hz: int = 8000,
+    max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
+    max_policy_fraction: float = MAX_POLICY_FRACTION,
+    allow_pipes: bool = False,
+    seed: int = 1,
+    jobs: int = 2,
+    preview: int | None = None,
+    noise: Path | None = None,
+    rirs: Path | None = None,
 ) -> dict:
     """Read a corpus, deal its speakers to three sets, and write the data directory of each; nothing is written into the corpus.
 
@@ -78,11 +91,28 @@ def prepare_folder(
     check_corpus(corpus)
     folders = {} if corpus.is_file() else kaldi_folders(corpus)
     files = [] if folders or corpus.is_file() else list_audio(corpus, SUFFIXES)
-    inputs = {"table": corpus} if corpus.is_file() else {f"{name}/{file}".strip("/"): folder / file for name, folder in folders.items()
-                                                         for file in lists_of(folder)}
-    options = {"corpus": path_from_checkout(corpus), "root": root and path_from_checkout(root), "columns": columns or {}, "dev_share": dev_share,
-               "test_share": test_share, "min_sample_rate_hz": min_sample_rate_hz, "max_unreadable_fraction": max_unreadable_fraction,
-               "max_policy_fraction": max_policy_fraction, "allow_pipes": allow_pipes, "seed": seed, "files": listing_digest(files)}
+    inputs = (
+        {"table": corpus}
+        if corpus.is_file()
+        else {
+            f"{name}/{file}".strip("/"): folder / file
+            for name, folder in folders.items()
+            for file in lists_of(folder)
+        }
+    )
+    options = {
+        "corpus": path_from_checkout(corpus),
+        "root": root and path_from_checkout(root),
+        "columns": columns or {},
+        "dev_share": dev_share,
+        "test_share": test_share,
+        "min_sample_rate_hz": min_sample_rate_hz,
+        "max_unreadable_fraction": max_unreadable_fraction,
+        "max_policy_fraction": max_policy_fraction,
+        "allow_pipes": allow_pipes,
+        "seed": seed,
+        "files": listing_digest(files),
+    }
 
     def read() -> Corpus:
         if corpus.is_file():
@@ -94,23 +124,48 @@ def prepare_folder(
 
     if preview is not None:
         found = read()
-        print("\n".join([*describe(found, corpus), *describe_first(found, preview, min_sample_rate_hz, allow_pipes)]))
+        print(
+            "\n".join(
+                [
+                    *describe(found, corpus),
+                    *describe_first(found, preview, min_sample_rate_hz, allow_pipes),
+                ]
+            )
+        )
         print("\n".join(describe_sets(split(found), found.spk2sex, found.data.utt2spk)))
         if not MODE.checking:
             return {}
     counts = prepare_bank(output, noise, rirs)
-    tasks = {name: Task(output / name, "made", format=FORMAT, inputs=inputs, options=options) for name in SETS}
+    tasks = {
+        name: Task(output / name, "made", format=FORMAT, inputs=inputs, options=options)
+        for name in SETS
+    }
     pending = [task for task in tasks.values() if not task.is_done()]
     if pending:
         found = read()
         sets = split(found)
-        named = {recording: Path(file_of(entry)) for recording, entry in found.data.wav_scp.items() if file_of(entry)}
+        named = {
+            recording: Path(file_of(entry))
+            for recording, entry in found.data.wav_scp.items()
+            if file_of(entry)
+        }
         require_files(named, corpus, output / "missing_files")
-        measured = measure_corpus(found.data, min_sample_rate_hz, jobs, output / "measured", allow_pipes)
-        refuse_many_unreadable(corpus, measured, max_unreadable_fraction, output / "unreadable_files")
+        measured = measure_corpus(
+            found.data, min_sample_rate_hz, jobs, output / "measured", allow_pipes
+        )
+        refuse_many_unreadable(
+            corpus, measured, max_unreadable_fraction, output / "unreadable_files"
+        )
         print("\n".join(describe(found, corpus)))
         for task in pending:
-            write_set(task, found, sets[task.home.name], measured, max_unreadable_fraction, max_policy_fraction)
+            write_set(
+                task,
+                found,
+                sets[task.home.name],
+                measured,
+                max_unreadable_fraction,
+                max_policy_fraction,
+            )
     return {**counts, **{name: task.counts for name, task in tasks.items()}}
 
 
@@ -129,8 +184,14 @@ def check_corpus(corpus: Path) -> None:
         raise UserError(f"{corpus}: a file, but no table; {expected}")
 
 
-def write_set(task: Task, found: Corpus, speakers: Sequence[str], measured: Measured, max_unreadable_fraction: float,
-              max_policy_fraction: float) -> None:
+def write_set(
+    task: Task,
+    found: Corpus,
+    speakers: Sequence[str],
+    measured: Measured,
+    max_unreadable_fraction: float,
+    max_policy_fraction: float,
+) -> None:
     """Write one data directory, its ledger and its receipt.
 
     Parameters
@@ -149,9 +210,18 @@ def write_set(task: Task, found: Corpus, speakers: Sequence[str], measured: Meas
     name = task.home.name
     data = subset_data_dir(found.data, speakers=speakers)
     data.trials = found.trials.get(name)
-    data.maps |= {"utt2dur": measured.utt2dur} | ({"enroll.spk2utt": found.models[name]} if found.models.get(name) else {})
-    models = {model: members.split() for model, members in data.maps.get("enroll.spk2utt", {}).items()}
-    in_trials = {utterance for trial in data.trials or [] for side in trial.split()[:2] for utterance in models.get(side, [side])}
+    data.maps |= {"utt2dur": measured.utt2dur} | (
+        {"enroll.spk2utt": found.models[name]} if found.models.get(name) else {}
+    )
+    models = {
+        model: members.split() for model, members in data.maps.get("enroll.spk2utt", {}).items()
+    }
+    in_trials = {
+        utterance
+        for trial in data.trials or []
+        for side in trial.split()[:2]
+        for utterance in models.get(side, [side])
+    }
     ledger = Ledger(task.home, in_trials)
     for utterance in sorted(data.utt2spk):
         if utterance in measured.faults:
@@ -162,9 +232,13 @@ def write_set(task: Task, found: Corpus, speakers: Sequence[str], measured: Meas
     write_data_dir(subset_data_dir(data, utterances=ledger.kept), task.home)
     written = [task.home / file for file in lists_of(task.home)]
     num_speakers = len({data.utt2spk[utterance] for utterance in ledger.kept})
-    counts = task.finish([*written, *ledger.write(task.home)], {**ledger.counts, "speakers": num_speakers})
+    counts = task.finish(
+        [*written, *ledger.write(task.home)], {**ledger.counts, "speakers": num_speakers}
+    )
     hours = sum(float(measured.utt2dur[utterance]) for utterance in ledger.kept) / 3600
-    print(f"{task.home}: {counts['went_on']:,} of {counts['came_in']:,} utterances, {counts['speakers']:,} speakers, {hours:.2f} hours")
+    print(
+        f"{task.home}: {counts['went_on']:,} of {counts['came_in']:,} utterances, {counts['speakers']:,} speakers, {hours:.2f} hours"
+    )
 
 
 if __name__ == "__main__":

@@ -63,8 +63,28 @@ class Size:
 
 
 SIZES = {
-    "full": Size(train=100, dev=10, test=40, utterances=6, noises=40, babbles=20, musics=20, rooms=60, noise_seconds=8),
-    "tiny": Size(train=6, dev=4, test=4, utterances=2, noises=3, babbles=2, musics=2, rooms=4, noise_seconds=3),
+    "full": Size(
+        train=100,
+        dev=10,
+        test=40,
+        utterances=6,
+        noises=40,
+        babbles=20,
+        musics=20,
+        rooms=60,
+        noise_seconds=8,
+    ),
+    "tiny": Size(
+        train=6,
+        dev=4,
+        test=4,
+        utterances=2,
+        noises=3,
+        babbles=2,
+        musics=2,
+        rooms=4,
+        noise_seconds=3,
+    ),
 }
 Recording = tuple[np.ndarray, str]  # 16-bit samples, text
 
@@ -96,20 +116,33 @@ def prepare_mini(output: Path, *, size: str = "full", seed: int = 1, jobs: int =
     if size not in SIZES:
         raise UserError(f"--size is '{size}', expected {' or '.join(SIZES)}")
     if seed < 0 or jobs < 1:
-        raise UserError(f"--seed is {seed} and --jobs is {jobs}, expected a seed of 0 or more and 1 job or more")
+        raise UserError(
+            f"--seed is {seed} and --jobs is {jobs}, expected a seed of 0 or more and 1 job or more"
+        )
     plans = plan(SIZES[size])
     tasks = {}
     for name, recordings in plans.items():
         hours = len(recordings) * expected_seconds(SIZES[size], name) / 3600
-        tasks[name] = Task(output / name, "made", format=FORMAT, inputs={}, options={"size": size, "seed": seed},
-                           expected_audio=(len(recordings), hours), expected_bytes=lambda hours=hours: int(3600 * hours * BYTES_PER_SECOND))
+        tasks[name] = Task(
+            output / name,
+            "made",
+            format=FORMAT,
+            inputs={},
+            options={"size": size, "seed": seed},
+            expected_audio=(len(recordings), hours),
+            expected_bytes=lambda hours=hours: int(3600 * hours * BYTES_PER_SECOND),
+        )
     pending = [name for name in plans if not tasks[name].is_done()]
     if pending:
         Espeak().close()  # a missing package is told here, in one line, and not by every process
-        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), die_with_parent) as pool:
+        with ProcessPoolExecutor(
+            jobs, multiprocessing.get_context("spawn"), die_with_parent
+        ) as pool:
             for name in pending:
                 print(f"{output / name}: {len(plans[name])} recordings", flush=True)
-                recordings = pool.map(functools.partial(make_recording, SIZES[size], seed), plans[name], chunksize=4)
+                recordings = pool.map(
+                    functools.partial(make_recording, SIZES[size], seed), plans[name], chunksize=4
+                )
                 write_set(tasks[name], dict(zip(plans[name], recordings, strict=True)), seed)
     return {name: task.counts for name, task in tasks.items()}
 
@@ -126,7 +159,12 @@ def plan(size: Size) -> dict[str, list[str]]:
     for name in ("train", "dev", "test"):
         speakers = [speaker.name for speaker in make_speakers(getattr(size, name), 0, first=first)]
         first += len(speakers)
-        plans[name] = [f"{speaker}-{condition}-{k + 1}" for speaker in speakers for condition in channels.CONDITIONS for k in range(size.utterances)]
+        plans[name] = [
+            f"{speaker}-{condition}-{k + 1}"
+            for speaker in speakers
+            for condition in channels.CONDITIONS
+            for k in range(size.utterances)
+        ]
     counts = {"noise": size.noises, "babble": size.babbles, "music": size.musics}
     plans["noise"] = [f"{kind}-{k + 1:02d}" for kind, count in counts.items() for k in range(count)]
     plans["rirs"] = [f"room-{k + 1:02d}" for k in range(size.rooms)]
@@ -175,13 +213,18 @@ def make_recording(size: Size, seed: int, name: str) -> Recording:
     kind, *rest = name.split("-")
     num_samples = int(size.noise_seconds * SAMPLE_RATE_HZ)
     if kind == "room":
-        return to_int16(0.5 * channels.room_response(rng.uniform(0.1, 0.7), rng.uniform(-3, 15), rng)), ""
+        return to_int16(
+            0.5 * channels.room_response(rng.uniform(0.1, 0.7), rng.uniform(-3, 15), rng)
+        ), ""
     if kind == "noise":
         return to_int16(NOISE_RMS * channels.make_noise(num_samples, rng)), ""
     if kind == "music":
         return to_int16(NOISE_RMS * channels.make_music(num_samples, rng)), ""
     if kind == "babble":
-        talkers = [say(number, seed, rng)[0] for number in rng.choice(BABBLERS, rng.integers(3, 7), replace=False)]
+        talkers = [
+            say(number, seed, rng)[0]
+            for number in rng.choice(BABBLERS, rng.integers(3, 7), replace=False)
+        ]
         return to_int16(NOISE_RMS * channels.make_babble(talkers, num_samples, rng)), ""
     speech, text = say(int(kind[1:]), seed, rng)
     return channels.record(speech, channels.CONDITIONS[rest[0]], rng), text
@@ -226,8 +269,15 @@ def write_set(task: Task, recordings: Mapping[str, Recording], seed: int) -> Non
         for utterance, (samples, _) in recordings.items():
             writer.write_wave(utterance, samples, SAMPLE_RATE_HZ)
     is_speech = name in ("train", "dev", "test")
-    utt2spk = {utterance: utterance.split("-")[0] if is_speech else utterance for utterance in recordings}
-    maps = {"utt2dur": {utterance: f"{len(samples) / SAMPLE_RATE_HZ:.4f}" for utterance, (samples, _) in recordings.items()}}
+    utt2spk = {
+        utterance: utterance.split("-")[0] if is_speech else utterance for utterance in recordings
+    }
+    maps = {
+        "utt2dur": {
+            utterance: f"{len(samples) / SAMPLE_RATE_HZ:.4f}"
+            for utterance, (samples, _) in recordings.items()
+        }
+    }
     if is_speech:
         maps["spk2gender"] = {speaker: speaker[0] for speaker in utt2spk.values()}
         maps["utt2condition"] = {utterance: utterance.split("-")[1] for utterance in recordings}
@@ -241,11 +291,20 @@ def write_set(task: Task, recordings: Mapping[str, Recording], seed: int) -> Non
         targets = sum(trial.endswith(" target") for trial in data.trials)
         counts |= {"targets": targets, "nontargets": len(data.trials) - targets}
     write_data_dir(data, home)
-    lists = [home / file for file in [*data.keyed, "spk2utt", *(["trials"] if data.trials else [])] if file != "wav.scp"]
+    lists = [
+        home / file
+        for file in [*data.keyed, "spk2utt", *(["trials"] if data.trials else [])]
+        if file != "wav.scp"
+    ]
     task.finish([writer, *lists], counts)
 
 
-def design_trials(utt2spk: Mapping[str, str], spk2gender: Mapping[str, str], utt2condition: Mapping[str, str], seed: int) -> list[str]:
+def design_trials(
+    utt2spk: Mapping[str, str],
+    spk2gender: Mapping[str, str],
+    utt2condition: Mapping[str, str],
+    seed: int,
+) -> list[str]:
     """All target pairs; for each of them, within the same pair of conditions, two impostor pairs of one sex and two of two sexes.
 
     So the conditions of a trial say nothing of its class.  Across conditions the enrolment is the one whose condition comes first in byte order.
@@ -267,18 +326,33 @@ def design_trials(utt2spk: Mapping[str, str], spk2gender: Mapping[str, str], utt
     pairs: dict[tuple[str, str, str], list[str]] = {}
     for index, enrol in enumerate(utterances):
         for test in utterances[index + 1 :]:
-            same_speaker, same_sex = utt2spk[enrol] == utt2spk[test], spk2gender[utt2spk[enrol]] == spk2gender[utt2spk[test]]
+            same_speaker, same_sex = (
+                utt2spk[enrol] == utt2spk[test],
+                spk2gender[utt2spk[enrol]] == spk2gender[utt2spk[test]],
+            )
             kind = "target" if same_speaker else IMPOSTORS[0] if same_sex else IMPOSTORS[1]
-            pairs.setdefault((utt2condition[enrol], utt2condition[test], kind), []).append(f"{enrol} {test}")
+            pairs.setdefault((utt2condition[enrol], utt2condition[test], kind), []).append(
+                f"{enrol} {test}"
+            )
     conditions = sorted({key[:2] for key in pairs})
-    ratio = min(2, *(len(pairs[*both, kind]) // len(pairs[*both, "target"]) for both in conditions for kind in IMPOSTORS))
+    ratio = min(
+        2,
+        *(
+            len(pairs[*both, kind]) // len(pairs[*both, "target"])
+            for both in conditions
+            for kind in IMPOSTORS
+        ),
+    )
     rng = np.random.default_rng(seed)
     trials = []
     for both in conditions:
         targets = pairs[*both, "target"]
         trials += [f"{pair} target" for pair in targets]
         for kind in IMPOSTORS:
-            trials += [f"{pair} nontarget" for pair in rng.choice(pairs[*both, kind], ratio * len(targets), replace=False)]
+            trials += [
+                f"{pair} nontarget"
+                for pair in rng.choice(pairs[*both, kind], ratio * len(targets), replace=False)
+            ]
     return sorted(trials)
 
 

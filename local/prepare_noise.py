@@ -1,6 +1,6 @@
 """Make a data directory of any tree of noises or room responses.
 
-    python -m local.prepare_noise corpora/musan data/noise
+python -m local.prepare_noise corpora/musan data/noise
 """
 
 import hashlib
@@ -44,30 +44,61 @@ def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
     UserError
         There is no audio that can be read, two files would get one id, or too many files cannot be read.
     """
-    bytes_of = {Path(path): size for path, size in list_audio(source, ANY) if not (leave_out and re.match(leave_out, path))}
+    bytes_of = {
+        Path(path): size
+        for path, size in list_audio(source, ANY)
+        if not (leave_out and re.match(leave_out, path))
+    }
     files = sorted(bytes_of)
     sizes = "".join(f"{file} {bytes_of[file]}\n" for file in files)
-    options = {"source": path_from_checkout(source), "files": hashlib.sha256(sizes.encode()).hexdigest()}
+    options = {
+        "source": path_from_checkout(source),
+        "files": hashlib.sha256(sizes.encode()).hexdigest(),
+    }
     task = Task(output, "made", format=FORMAT, inputs={}, options=options)
     if task.is_done():
         return task.counts
     audio = [file for file in files if file.suffix.lower() in AUDIO_SUFFIXES]
     if not audio:
-        raise UserError(f"{source}: no audio among {len(files)} files, expected some of {', '.join(sorted(AUDIO_SUFFIXES))}; correct the path")
+        raise UserError(
+            f"{source}: no audio among {len(files)} files, expected some of {', '.join(sorted(AUDIO_SUFFIXES))}; correct the path"
+        )
     names: dict[str, Path] = {}
     for file in audio:
         other = names.setdefault(utterance_id(file), file)
         if other != file:
-            raise UserError(f"{source}: {other} and {file} would both be called '{utterance_id(file)}'; rename one")
-    utt2type = {name: utterance_id(Path(file.parts[0])) if len(file.parts) > 1 else utterance_id(Path(source.name)) for name, file in names.items()}
+            raise UserError(
+                f"{source}: {other} and {file} would both be called '{utterance_id(file)}'; rename one"
+            )
+    utt2type = {
+        name: utterance_id(Path(file.parts[0]))
+        if len(file.parts) > 1
+        else utterance_id(Path(source.name))
+        for name, file in names.items()
+    }
     paths = {name: path_from_checkout(source / file) for name, file in names.items()}
     utt2dur, unreadable = measure(paths)
     if not utt2dur:
         example = next(iter(unreadable.values()))
-        raise UserError(f"{source}: none of {len(paths)} audio files can be read, expected some ({example}); correct the path")
-    data = DataDir(output, paths, {name: name for name in names}, None, {"utt2dur": utt2dur, "utt2type": utt2type})
-    counts = finish_data_dir(task, data, unreadable, {"types": len(set(utt2type.values())), "no_audio": len(files) - len(audio)})
-    print(f"{output}: {counts['went_on']} of {counts['came_in']} audio files, {counts['types']} types; {counts['no_audio']} files are no audio")
+        raise UserError(
+            f"{source}: none of {len(paths)} audio files can be read, expected some ({example}); correct the path"
+        )
+    data = DataDir(
+        output,
+        paths,
+        {name: name for name in names},
+        None,
+        {"utt2dur": utt2dur, "utt2type": utt2type},
+    )
+    counts = finish_data_dir(
+        task,
+        data,
+        unreadable,
+        {"types": len(set(utt2type.values())), "no_audio": len(files) - len(audio)},
+    )
+    print(
+        f"{output}: {counts['went_on']} of {counts['came_in']} audio files, {counts['types']} types; {counts['no_audio']} files are no audio"
+    )
     return counts
 
 
@@ -88,10 +119,18 @@ def prepare_bank(output: Path, noise: Path | None, rirs: Path | None) -> dict:
     dict
         Data directory -> counts of `prepare_noise`.
     """
-    counts = {"noise": prepare_noise(_inside(noise, "musan", "noise"), output / "noise")} if noise else {}
+    counts = (
+        {"noise": prepare_noise(_inside(noise, "musan", "noise"), output / "noise")}
+        if noise
+        else {}
+    )
     if rirs:
         root = _inside(rirs, "RIRS_NOISES", "simulated_rirs")
-        counts["rirs"] = prepare_noise(root, output / "rirs", leave_out=NO_RESPONSES if (root / "simulated_rirs").is_dir() else "")
+        counts["rirs"] = prepare_noise(
+            root,
+            output / "rirs",
+            leave_out=NO_RESPONSES if (root / "simulated_rirs").is_dir() else "",
+        )
     return counts
 
 

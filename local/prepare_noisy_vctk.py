@@ -75,7 +75,7 @@ class Differences:
         """
         if name not in self.ahead:
             first = self.names.index(name)
-            block = self.names[first:first + READ_AHEAD]
+            block = self.names[first : first + READ_AHEAD]
             with ThreadPoolExecutor(self.threads) as pool:
                 self.ahead = dict(zip(block, pool.map(self._read, block), strict=True))
         found = self.ahead.pop(name)
@@ -86,17 +86,32 @@ class Differences:
     def _read(self, name):
         pair = self.pairs[name]
         if not (pair.clean and pair.noisy):
-            return UnreadableAudio(str(pair.clean or pair.noisy), f"has no {'noisy' if pair.clean else 'clean'} counterpart")
+            return UnreadableAudio(
+                str(pair.clean or pair.noisy),
+                f"has no {'noisy' if pair.clean else 'clean'} counterpart",
+            )
         try:
-            (clean, clean_rate), (noisy, rate) = read_audio(str(pair.clean)), read_audio(str(pair.noisy))
+            (clean, clean_rate), (noisy, rate) = (
+                read_audio(str(pair.clean)),
+                read_audio(str(pair.noisy)),
+            )
         except UnreadableAudio as fault:
             return fault
         if rate != clean_rate or len(noisy) != len(clean):
-            return UnreadableAudio(str(pair.noisy), f"{len(noisy)} samples at {rate} Hz, the clean one has {len(clean)} at {clean_rate}")
+            return UnreadableAudio(
+                str(pair.noisy),
+                f"{len(noisy)} samples at {rate} Hz, the clean one has {len(clean)} at {clean_rate}",
+            )
         return noisy - clean, rate
 
 
-def prepare_noisy_vctk(noisy_vctk: Path, output: Path, *, part: Literal["found", "test", "train", "all"] = "found", jobs: int = 2) -> dict:
+def prepare_noisy_vctk(
+    noisy_vctk: Path,
+    output: Path,
+    *,
+    part: Literal["found", "test", "train", "all"] = "found",
+    jobs: int = 2,
+) -> dict:
     """Subtract the clean recordings from the noisy ones.
 
     Parameters
@@ -121,12 +136,21 @@ def prepare_noisy_vctk(noisy_vctk: Path, output: Path, *, part: Literal["found",
         This is not the corpus, a part of it is missing, or too many pairs do not match or cannot be read.
     """
     pairs, sizes = find_pairs(noisy_vctk, part)
-    options = {"corpus": path_from_checkout(noisy_vctk), "files": hashlib.sha256("\n".join(sizes).encode()).hexdigest(), "part": part}
+    options = {
+        "corpus": path_from_checkout(noisy_vctk),
+        "files": hashlib.sha256("\n".join(sizes).encode()).hexdigest(),
+        "part": part,
+    }
     use_of = {name: USES[number % len(USES)] for number, name in enumerate(pairs)}
-    tasks = {name: Task(output / name, "made", format=FORMAT, inputs={}, options=options) for name in ("noise", "noise_test")}
+    tasks = {
+        name: Task(output / name, "made", format=FORMAT, inputs={}, options=options)
+        for name in ("noise", "noise_test")
+    }
     for home, task in tasks.items():
         if not task.is_done():
-            wanted = {name: use for name, use in use_of.items() if (use == "train") == (home == "noise")}
+            wanted = {
+                name: use for name, use in use_of.items() if (use == "train") == (home == "noise")
+            }
             write_noises(task, {name: pairs[name] for name in wanted}, wanted, jobs)
     return {name: task.counts for name, task in tasks.items()}
 
@@ -140,35 +164,69 @@ def find_pairs(given: Path, part: str) -> tuple[dict[str, Pair], list[str]]:
         As of `prepare_noisy_vctk`.
     """
     if not given.is_dir():
-        raise UserError(f"{given}: no such folder; --noisy-vctk names the one that holds clean_testset_wav/ and noisy_testset_wav/")
+        raise UserError(
+            f"{given}: no such folder; --noisy-vctk names the one that holds clean_testset_wav/ and noisy_testset_wav/"
+        )
     folders: dict[str, list[Path]] = {}
-    for folder in folders_below(given, DEEPEST):  # some archives hold a folder in a folder of the same name
+    for folder in folders_below(
+        given, DEEPEST
+    ):  # some archives hold a folder in a folder of the same name
         folders.setdefault(folder.name, []).append(folder)
     pairs: dict[str, Pair] = {}
     sizes: list[str] = []
     looked_for = "all" if part == "found" else part
     if part == "found":
-        part = "test" if {f"{side}_{stem}_wav" for side in ("clean", "noisy") for stem in PARTS["test"]} & folders.keys() else "train"
+        part = (
+            "test"
+            if {f"{side}_{stem}_wav" for side in ("clean", "noisy") for stem in PARTS["test"]}
+            & folders.keys()
+            else "train"
+        )
     for stem in [stem for name, stems in PARTS.items() if part in (name, "all") for stem in stems]:
-        sides = [{file.stem: file for folder in folders.get(f"{side}_{stem}_wav", []) for file in sorted(folder.iterdir())
-                  if file.suffix.lower() in AUDIO_SUFFIXES and not file.name.startswith(".")} for side in ("clean", "noisy")]
+        sides = [
+            {
+                file.stem: file
+                for folder in folders.get(f"{side}_{stem}_wav", [])
+                for file in sorted(folder.iterdir())
+                if file.suffix.lower() in AUDIO_SUFFIXES and not file.name.startswith(".")
+            }
+            for side in ("clean", "noisy")
+        ]
         if any(sides) and not all(sides):
-            raise UserError(f"{given}: {'clean' if sides[0] else 'noisy'}_{stem}_wav/ has files and its counterpart "
-                            f"{'noisy' if sides[0] else 'clean'}_{stem}_wav/ has none, expected both; extract it too")
+            raise UserError(
+                f"{given}: {'clean' if sides[0] else 'noisy'}_{stem}_wav/ has files and its counterpart "
+                f"{'noisy' if sides[0] else 'clean'}_{stem}_wav/ has none, expected both; extract it too"
+            )
         names = sorted(sides[0].keys() | sides[1].keys())
         pairs |= {f"{stem}-{name}": Pair(sides[0].get(name), sides[1].get(name)) for name in names}
-        sizes += [f"{file.parent.name}/{file.name} {file.stat().st_size}" for side in sides for _, file in sorted(side.items())]
+        sizes += [
+            f"{file.parent.name}/{file.name} {file.stat().st_size}"
+            for side in sides
+            for _, file in sorted(side.items())
+        ]
     if len(pairs) < len(USES):
-        wanted = " or ".join(f"clean_{stem}_wav/ with noisy_{stem}_wav/"
-                             for name, stems in PARTS.items() if looked_for in (name, "all") for stem in stems)
+        wanted = " or ".join(
+            f"clean_{stem}_wav/ with noisy_{stem}_wav/"
+            for name, stems in PARTS.items()
+            if looked_for in (name, "all")
+            for stem in stems
+        )
         there = ", ".join(sorted(name + "/" for name in folders)[:3]) or "no folders"
-        there += f" and is {given.name}/ itself: give the folder above it" if re.fullmatch("(clean|noisy)_.*_wav", given.name) else ""
-        raise UserError(f"{given}: {len(pairs)} pairs of recordings, expected {len(USES)} or more in {wanted}; it holds {there}; "
-                        "correct --noisy-vctk")
+        there += (
+            f" and is {given.name}/ itself: give the folder above it"
+            if re.fullmatch("(clean|noisy)_.*_wav", given.name)
+            else ""
+        )
+        raise UserError(
+            f"{given}: {len(pairs)} pairs of recordings, expected {len(USES)} or more in {wanted}; it holds {there}; "
+            "correct --noisy-vctk"
+        )
     return dict(sorted(pairs.items())), sizes
 
 
-def write_noises(task: Task, pairs: Mapping[str, Pair], use_of: Mapping[str, str], jobs: int) -> None:
+def write_noises(
+    task: Task, pairs: Mapping[str, Pair], use_of: Mapping[str, str], jobs: int
+) -> None:
     """Write one data directory and its archive.
 
     Parameters
@@ -192,8 +250,17 @@ def write_noises(task: Task, pairs: Mapping[str, Pair], use_of: Mapping[str, str
     written = packer.write(task.home / "noises", sorted(pairs))
     packer.ledger.check_limits(has_options=False)
     kept = packer.num_samples
-    maps = {"utt2type": {name: use_of[name] for name in kept}, "utt2dur": {name: f"{number / rate:.4f}" for name, number in kept.items()}}
-    data = DataDir(task.home, dict(read_scp(task.home / "noises.scp")), {name: name for name in kept}, None, maps)
+    maps = {
+        "utt2type": {name: use_of[name] for name in kept},
+        "utt2dur": {name: f"{number / rate:.4f}" for name, number in kept.items()},
+    }
+    data = DataDir(
+        task.home,
+        dict(read_scp(task.home / "noises.scp")),
+        {name: name for name in kept},
+        None,
+        maps,
+    )
     write_data_dir(data, task.home)
     lists = [task.home / name for name in [*data.keyed, "spk2utt"]]
     counts = task.finish([*written, *lists, *packer.ledger.write(task.home)], packer.counts)
@@ -215,7 +282,9 @@ def rate_of(pairs: Mapping[str, Pair]) -> int:
                 return audio_info(str(pair.clean))[1]
         except UnreadableAudio as error:
             fault = str(error)
-    raise UserError(f"none of {len(pairs)} clean recordings can be read ({fault}); extract the noisy VCTK again")
+    raise UserError(
+        f"none of {len(pairs)} clean recordings can be read ({fault}); extract the noisy VCTK again"
+    )
 
 
 if __name__ == "__main__":

@@ -27,8 +27,18 @@ MAX_MISSING_FRACTION = 0.01  # of the texts: those without a recording; the publ
 SHOWN = 5
 
 
-def prepare_vctk(vctk: Path, output: Path, *, mode: Literal["td", "ti"] = "td", protocol: Literal["prompted", "seed"] = "prompted", mic: int = 1,
-                 dev_speakers: int | None = None, allow_incomplete: bool = False, noisy_vctk: Path | None = None, jobs: int = 2) -> dict:
+def prepare_vctk(
+    vctk: Path,
+    output: Path,
+    *,
+    mode: Literal["td", "ti"] = "td",
+    protocol: Literal["prompted", "seed"] = "prompted",
+    mic: int = 1,
+    dev_speakers: int | None = None,
+    allow_incomplete: bool = False,
+    noisy_vctk: Path | None = None,
+    jobs: int = 2,
+) -> dict:
     """Choose recordings, divide the speakers, and write the data directories train, dev and test.
 
     Parameters
@@ -65,17 +75,32 @@ def prepare_vctk(vctk: Path, output: Path, *, mode: Literal["td", "ti"] = "td", 
     tree = read_tree(vctk, mic)
     speakers = split_speakers(tree, dev_speakers)
     info = tree.root / "speaker-info.txt"
-    options = {"corpus": path_from_checkout(tree.root), "files": tree.digest, "mode": mode,
-               "protocol": protocol if mode == "td" else "", "mic": mic, "dev_speakers": dev_speakers, "allow_incomplete": allow_incomplete}
+    options = {
+        "corpus": path_from_checkout(tree.root),
+        "files": tree.digest,
+        "mode": mode,
+        "protocol": protocol if mode == "td" else "",
+        "mic": mic,
+        "dev_speakers": dev_speakers,
+        "allow_incomplete": allow_incomplete,
+    }
     inputs = {"speaker-info.txt": info} if info.exists() else {}
-    tasks = {name: Task(output / name, "made", format=FORMAT, inputs=inputs, options=options) for name in speakers}
+    tasks = {
+        name: Task(output / name, "made", format=FORMAT, inputs=inputs, options=options)
+        for name in speakers
+    }
     whole = Task(output, "prepare_vctk", format=FORMAT, inputs=inputs, options=options)
-    pending, is_counted = [name for name, task in tasks.items() if not task.is_done()], whole.is_done()
+    pending, is_counted = (
+        [name for name, task in tasks.items() if not task.is_done()],
+        whole.is_done(),
+    )
     if pending or not is_counted:
         maps = read_speaker_info(info) if inputs else {}
         missing = refuse_incomplete(tree, next(iter(maps.values()), {}), output, allow_incomplete)
         chosen = choose(tree, mode, protocol, output)
-        report_corpus(tree, chosen, {name: len(members) for name, members in speakers.items()}, maps, missing)
+        report_corpus(
+            tree, chosen, {name: len(members) for name, members in speakers.items()}, maps, missing
+        )
         for name in pending:
             write_set(tasks[name], tree, chosen, speakers[name], maps, jobs)
         if not is_counted:
@@ -101,14 +126,25 @@ def split_speakers(tree: Tree, dev_speakers: int | None) -> dict[str, list[str]]
     """
     learnt = TRAIN_PERCENT * len(tree.speakers) // 100
     wanted = max(LEAST_DEV, learnt // 10) if dev_speakers is None else dev_speakers
-    if wanted not in (0, *range(LEAST_DEV, learnt - LEAST_SPEAKERS + 1)) or len(tree.speakers) - learnt < LEAST_SPEAKERS:
-        raise UserError(f"{tree.root}: {len(tree.speakers)} speakers leave {learnt} to learn from, {wanted} of them for dev, and "
-                        f"{len(tree.speakers) - learnt} for test; expected 2 or more in each; give another --dev-speakers or the whole corpus")
-    sets = {"train": tree.speakers[:learnt - wanted], "dev": tree.speakers[learnt - wanted:learnt], "test": tree.speakers[learnt:]}
+    if (
+        wanted not in (0, *range(LEAST_DEV, learnt - LEAST_SPEAKERS + 1))
+        or len(tree.speakers) - learnt < LEAST_SPEAKERS
+    ):
+        raise UserError(
+            f"{tree.root}: {len(tree.speakers)} speakers leave {learnt} to learn from, {wanted} of them for dev, and "
+            f"{len(tree.speakers) - learnt} for test; expected 2 or more in each; give another --dev-speakers or the whole corpus"
+        )
+    sets = {
+        "train": tree.speakers[: learnt - wanted],
+        "dev": tree.speakers[learnt - wanted : learnt],
+        "test": tree.speakers[learnt:],
+    }
     return {name: members for name, members in sets.items() if members}
 
 
-def refuse_incomplete(tree: Tree, known: dict[str, str], output: Path, allow_incomplete: bool) -> list[str]:
+def refuse_incomplete(
+    tree: Tree, known: dict[str, str], output: Path, allow_incomplete: bool
+) -> list[str]:
     """What other lists name and is not there; more than a few are refused.
 
     Parameters
@@ -130,20 +166,38 @@ def refuse_incomplete(tree: Tree, known: dict[str, str], output: Path, allow_inc
     recorded = {utterance.partition("_")[0] for utterance in tree.recordings}
     with_text = {utterance.partition("_")[0] for utterance in tree.texts}
     absent = sorted((known.keys() | with_text | set(tree.empty)) - set(tree.speakers))
-    missing = sorted(utterance for utterance in tree.texts.keys() - tree.recordings.keys() if utterance.partition("_")[0] in recorded)
+    missing = sorted(
+        utterance
+        for utterance in tree.texts.keys() - tree.recordings.keys()
+        if utterance.partition("_")[0] in recorded
+    )
     with atomic_write(output / "missing") as file:
         file.writelines(f"{name}\n" for name in [*absent, *missing])
     limit = max(1, int(MAX_MISSING_FRACTION * len(tree.texts)))
     if (absent or len(missing) > limit) and not allow_incomplete:
         said = len(known.keys() | set(tree.speakers) | set(absent))
-        parts = [f"{len(absent)} of {said} speakers have no recordings, first {absent[0]}"] if absent else []
-        parts += [f"{len(missing):,} of {len(tree.texts):,} texts have none, first {missing[0]}, limit {limit:,}"] if len(missing) > limit else []
-        raise UserError(f"{tree.root}: {'; '.join(parts)} (list: {output / 'missing'}), expected the whole of VCTK {tree.version}: half-extracted; "
-                        "extract it again, or give --allow-incomplete")
+        parts = (
+            [f"{len(absent)} of {said} speakers have no recordings, first {absent[0]}"]
+            if absent
+            else []
+        )
+        parts += (
+            [
+                f"{len(missing):,} of {len(tree.texts):,} texts have none, first {missing[0]}, limit {limit:,}"
+            ]
+            if len(missing) > limit
+            else []
+        )
+        raise UserError(
+            f"{tree.root}: {'; '.join(parts)} (list: {output / 'missing'}), expected the whole of VCTK {tree.version}: half-extracted; "
+            "extract it again, or give --allow-incomplete"
+        )
     return missing
 
 
-def report_corpus(tree: Tree, chosen: Selection, sizes: dict[str, int], maps: dict, missing: list[str]) -> None:
+def report_corpus(
+    tree: Tree, chosen: Selection, sizes: dict[str, int], maps: dict, missing: list[str]
+) -> None:
     """Say what was found, where it differs from the published corpus, and what of it is used.
 
     Parameters
@@ -159,18 +213,32 @@ def report_corpus(tree: Tree, chosen: Selection, sizes: dict[str, int], maps: di
     missing : list of str
         Texts without recordings.
     """
-    as_published = "as published" if len(tree.speakers) == tree.published_speakers else f"the published one has {tree.published_speakers}"
-    print(f"{tree.root}: VCTK {tree.version}, {len(tree.speakers)} speakers ({as_published}), {len(tree.recordings):,} recordings, "
-          f"{len(tree.texts):,} texts; {tree.other_files} other files among the recordings")
+    as_published = (
+        "as published"
+        if len(tree.speakers) == tree.published_speakers
+        else f"the published one has {tree.published_speakers}"
+    )
+    print(
+        f"{tree.root}: VCTK {tree.version}, {len(tree.speakers)} speakers ({as_published}), {len(tree.recordings):,} recordings, "
+        f"{len(tree.texts):,} texts; {tree.other_files} other files among the recordings"
+    )
     if missing:
         print(f"{tree.root}: {len(missing)} texts have no recording: {some(missing)}")
     if numbers := sorted(set(chosen.sentence.values())):
-        print(f"{tree.root}: read by all speakers, by number and text: {', '.join(numbers)}; left out: {len(chosen.ledger.dropped)} recordings "
-              f"without a text, {chosen.other_sentences:,} of other sentences")
-    if unused := sorted(set(tree.speakers) - {utterance.partition("_")[0] for utterance in chosen.utterances}):
-        print(f"{tree.root}: nothing to use of {some(unused)}: no recordings of this microphone{', or no texts' if numbers else ''}")
+        print(
+            f"{tree.root}: read by all speakers, by number and text: {', '.join(numbers)}; left out: {len(chosen.ledger.dropped)} recordings "
+            f"without a text, {chosen.other_sentences:,} of other sentences"
+        )
+    if unused := sorted(
+        set(tree.speakers) - {utterance.partition("_")[0] for utterance in chosen.utterances}
+    ):
+        print(
+            f"{tree.root}: nothing to use of {some(unused)}: no recordings of this microphone{', or no texts' if numbers else ''}"
+        )
     if unknown := sorted(set(tree.speakers) - next(iter(maps.values()), {}).keys()):
-        print(f"{tree.root}/speaker-info.txt: nothing on {some(unknown)}: their sets have no spk2gender, spk2age and spk2accent")
+        print(
+            f"{tree.root}/speaker-info.txt: nothing on {some(unknown)}: their sets have no spk2gender, spk2age and spk2accent"
+        )
     no_dev = "" if "dev" in sizes else "; no dev: the last checkpoint is used"
     print(f"speakers: {', '.join(f'{name} {size}' for name, size in sizes.items())}{no_dev}")
 
@@ -186,7 +254,14 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
-def write_set(task: Task, tree: Tree, chosen: Selection, speakers: list[str], maps: dict[str, dict[str, str]], jobs: int) -> None:
+def write_set(
+    task: Task,
+    tree: Tree,
+    chosen: Selection,
+    speakers: list[str],
+    maps: dict[str, dict[str, str]],
+    jobs: int,
+) -> None:
     """Write one data directory.
 
     Parameters
@@ -205,22 +280,48 @@ def write_set(task: Task, tree: Tree, chosen: Selection, speakers: list[str], ma
         Processes that read headers.
     """
     members = set(speakers)
-    utt2spk = {utterance: speaker for utterance in chosen.utterances if (speaker := utterance.partition("_")[0]) in members}
+    utt2spk = {
+        utterance: speaker
+        for utterance in chosen.utterances
+        if (speaker := utterance.partition("_")[0]) in members
+    }
     spoken = set(utt2spk.values())
     if len(spoken) < LEAST_SPEAKERS:
-        raise UserError(f"{tree.root}: {len(spoken)} of {len(speakers)} speakers of {task.home.name} have recordings to use, expected 2 or more; "
-                        "give another --mic or --mode, or the whole corpus")
+        raise UserError(
+            f"{tree.root}: {len(spoken)} of {len(speakers)} speakers of {task.home.name} have recordings to use, expected 2 or more; "
+            "give another --mic or --mode, or the whole corpus"
+        )
     path_of = {utterance: chosen.utterances[utterance][0] for utterance in utt2spk}
     files = [chosen.utterances[utterance] for utterance in utt2spk]
-    seconds, faults = durations(tree.audio, files, jobs, task.home.parent / "measured" / task.home.name)
-    utt2dur, unreadable = ({key: found[path] for key, path in path_of.items() if path in found} for found in (seconds, faults))
-    paths = {utterance: path_from_checkout(tree.audio / path) for utterance, path in path_of.items()}
+    seconds, faults = durations(
+        tree.audio, files, jobs, task.home.parent / "measured" / task.home.name
+    )
+    utt2dur, unreadable = (
+        {key: found[path] for key, path in path_of.items() if path in found}
+        for found in (seconds, faults)
+    )
+    paths = {
+        utterance: path_from_checkout(tree.audio / path) for utterance, path in path_of.items()
+    }
     lists = {"utt2dur": utt2dur, "text": chosen.texts, "utt2prompt": chosen.sentence}
-    lists = {name: {utterance: mapping[utterance] for utterance in utt2spk if utterance in mapping} for name, mapping in lists.items()}
-    lists = {name: mapping for name, mapping in lists.items() if name == "utt2dur" or mapping.keys() == utt2spk.keys()}
-    lists |= {name: {speaker: mapping[speaker] for speaker in spoken} for name, mapping in maps.items() if mapping.keys() >= spoken}
+    lists = {
+        name: {utterance: mapping[utterance] for utterance in utt2spk if utterance in mapping}
+        for name, mapping in lists.items()
+    }
+    lists = {
+        name: mapping
+        for name, mapping in lists.items()
+        if name == "utt2dur" or mapping.keys() == utt2spk.keys()
+    }
+    lists |= {
+        name: {speaker: mapping[speaker] for speaker in spoken}
+        for name, mapping in maps.items()
+        if mapping.keys() >= spoken
+    }
     counts = finish_data_dir(task, DataDir(task.home, paths, utt2spk, None, lists), unreadable)
-    print(f"{task.home}: {counts['went_on']} of {counts['came_in']} utterances, {counts['speakers']} speakers")
+    print(
+        f"{task.home}: {counts['went_on']} of {counts['came_in']} utterances, {counts['speakers']} speakers"
+    )
 
 
 def finish_corpus(task: Task, chosen: Selection, missing: list[str]) -> None:

@@ -1,6 +1,6 @@
 """Make the data directory of VOiCES 2019, development or evaluation set: far-field recordings, their conditions, the challenge's 4 million trials.
 
-    python -m local.prepare_voices corpora/VOiCES data/dev --part dev
+python -m local.prepare_voices corpora/VOiCES data/dev --part dev
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,10 +22,20 @@ from utils.receipts import Task
 
 FORMAT = 1
 SUFFIXES = (".wav", ".flac")
-PUBLISHED = {"dev": "15,904 recordings of 196 speakers", "eval": "no counts"}  # the challenge's evaluation plan, version 6, section 2.2
+PUBLISHED = {
+    "dev": "15,904 recordings of 196 speakers",
+    "eval": "no counts",
+}  # the challenge's evaluation plan, version 6, section 2.2
 
 
-def prepare_voices(voices: Path, output: Path, *, part: Literal["dev", "eval"] = "dev", jobs: int = 2, allow_incomplete: bool = False) -> dict:
+def prepare_voices(
+    voices: Path,
+    output: Path,
+    *,
+    part: Literal["dev", "eval"] = "dev",
+    jobs: int = 2,
+    allow_incomplete: bool = False,
+) -> dict:
     """List the recordings that enrolment and test list name, their conditions as maps, and the keys as trials.
 
     Enrolment sides of the trials are models (``enroll.spk2utt``) of the list's own names, so that a breakdown by the maps ``utt2room``,
@@ -57,24 +67,43 @@ def prepare_voices(voices: Path, output: Path, *, part: Literal["dev", "eval"] =
     found = locate(voices, part)
     files = list_audio(found.audio, SUFFIXES)
     home = output / f"voices_{part}"
-    options = {"audio": path_from_checkout(found.audio), "files": listing_digest(files), **({"allow_incomplete": True} if allow_incomplete else {})}
+    options = {
+        "audio": path_from_checkout(found.audio),
+        "files": listing_digest(files),
+        **({"allow_incomplete": True} if allow_incomplete else {}),
+    }
     task = Task(home, "made", format=FORMAT, inputs=found.lists, options=options)
     if task.is_done():
         return task.counts
     listed = read_listed(found, part)
     paths = paths_of(found.audio, files)
-    missing = {stem: f"{found.audio}: no file of this name" for stem in listed.utterances if stem not in paths}
+    missing = {
+        stem: f"{found.audio}: no file of this name"
+        for stem in listed.utterances
+        if stem not in paths
+    }
     wanted = {paths[stem][0]: stem for stem in listed.utterances if stem in paths}
-    seconds, unreadable = durations(found.audio, [file for file in files if file[0] in wanted], jobs, output / "durations" / part)
+    seconds, unreadable = durations(
+        found.audio,
+        [file for file in files if file[0] in wanted],
+        jobs,
+        output / "durations" / part,
+    )
     lost = missing | {wanted[path]: reason for path, reason in unreadable.items()}
     refuse_lost(found, lost, len(listed.utterances), home, allow_incomplete)
-    trials = read_keys(found.lists["keys"], {model: model for model in listed.models}, listed.utterances)
+    trials = read_keys(
+        found.lists["keys"], {model: model for model in listed.models}, listed.utterances
+    )
     refuse_wrong_keys(found.lists["keys"], trials, listed)
-    data = data_of(home, listed, {wanted[path]: (found.audio / path, value) for path, value in seconds.items()})
+    data = data_of(
+        home, listed, {wanted[path]: (found.audio / path, value) for path, value in seconds.items()}
+    )
     counts = finish(task, data, trials, listed, lost, allow_incomplete)
     others = len(files) - len(wanted)
-    print(f"{home}: {counts['went_on']:,} recordings of {counts['speakers']:,} speakers, {counts['models']:,} enrolments, "
-          f"{counts['targets']:,} target and {counts['nontargets']:,} impostor trials; published: {PUBLISHED[part]}; {others:,} files are on no list")
+    print(
+        f"{home}: {counts['went_on']:,} recordings of {counts['speakers']:,} speakers, {counts['models']:,} enrolments, "
+        f"{counts['targets']:,} target and {counts['nontargets']:,} impostor trials; published: {PUBLISHED[part]}; {others:,} files are on no list"
+    )
     return counts
 
 
@@ -97,11 +126,15 @@ def paths_of(audio: Path, files: Sequence[tuple[str, int]]) -> dict[str, tuple[s
     for file in files:
         other = paths.setdefault(stem_of(file[0]), file)
         if other is not file:
-            raise UserError(f"{audio}: {other[0]} and {file[0]} have one name, expected each recording once; remove the copy")
+            raise UserError(
+                f"{audio}: {other[0]} and {file[0]} have one name, expected each recording once; remove the copy"
+            )
     return paths
 
 
-def refuse_lost(found: Located, lost: Mapping[str, str], num_listed: int, home: Path, allow_incomplete: bool) -> None:
+def refuse_lost(
+    found: Located, lost: Mapping[str, str], num_listed: int, home: Path, allow_incomplete: bool
+) -> None:
     """Write down which files are lost, and refuse to go on without leave.
 
     Parameters
@@ -129,12 +162,16 @@ def refuse_lost(found: Located, lost: Mapping[str, str], num_listed: int, home: 
     with atomic_write(listing) as file:
         file.writelines(f"{stem} {reason}\n" for stem, reason in sorted(lost.items()))
     first = min(lost)
-    said = (f"{found.audio}: {len(lost):,} of {num_listed:,} listed files are missing or cannot be read, first '{first}' ({lost[first]}; "
-            f"list: {listing})")
+    said = (
+        f"{found.audio}: {len(lost):,} of {num_listed:,} listed files are missing or cannot be read, first '{first}' ({lost[first]}; "
+        f"list: {listing})"
+    )
     if len(lost) == num_listed:
         raise UserError(f"{said}; audio and lists are of different sets: correct --voices")
     if not allow_incomplete:
-        raise UserError(f"{said}; unpack the archive again, or give --allow-incomplete to lose their trials")
+        raise UserError(
+            f"{said}; unpack the archive again, or give --allow-incomplete to lose their trials"
+        )
     print(said)
 
 
@@ -154,13 +191,33 @@ def data_of(home: Path, listed: Listed, measured: Mapping[str, tuple[Path, str]]
     whole = set(kept.values())
     maps = {"utt2dur": {utterance: measured[stem][1] for stem, utterance in kept.items()}}
     for condition in CONDITIONS:
-        maps[f"utt2{condition}"] = {utterance: getattr(listed.recordings[stem], condition) for stem, utterance in kept.items()}
-    maps["enroll.spk2utt"] = {model: " ".join(sorted(members)) for model, members in listed.models.items() if whole.issuperset(members)}
+        maps[f"utt2{condition}"] = {
+            utterance: getattr(listed.recordings[stem], condition)
+            for stem, utterance in kept.items()
+        }
+    maps["enroll.spk2utt"] = {
+        model: " ".join(sorted(members))
+        for model, members in listed.models.items()
+        if whole.issuperset(members)
+    }
     wav_scp = {utterance: path_from_checkout(measured[stem][0]) for stem, utterance in kept.items()}
-    return DataDir(home, wav_scp, {utterance: listed.recordings[stem].speaker for stem, utterance in kept.items()}, None, maps)
+    return DataDir(
+        home,
+        wav_scp,
+        {utterance: listed.recordings[stem].speaker for stem, utterance in kept.items()},
+        None,
+        maps,
+    )
 
 
-def finish(task: Task, data: DataDir, trials: Trials, listed: Listed, lost: Mapping[str, str], allow_incomplete: bool) -> dict:
+def finish(
+    task: Task,
+    data: DataDir,
+    trials: Trials,
+    listed: Listed,
+    lost: Mapping[str, str],
+    allow_incomplete: bool,
+) -> dict:
     """Write the data directory, its ledger and its receipt.
 
     Parameters
@@ -189,13 +246,28 @@ def finish(task: Task, data: DataDir, trials: Trials, listed: Listed, lost: Mapp
             ledger.drop(utterance, UNREADABLE, lost[stem])
         else:
             ledger.keep(utterance)
-    data.trials = trials.restricted(data.maps["enroll.spk2utt"].keys(), data.utt2spk.keys()) if lost else trials
+    data.trials = (
+        trials.restricted(data.maps["enroll.spk2utt"].keys(), data.utt2spk.keys())
+        if lost
+        else trials
+    )
     ledger.lost_trials = len(lines_left_out(trials, data.trials))
     write_data_dir(data, data.path)
     targets = data.trials.kinds.count("target")
-    counts = {**ledger.counts, "speakers": len(data.spk2utt), "models": len(data.maps["enroll.spk2utt"]), "targets": targets,
-              "nontargets": len(data.trials) - targets}
-    return task.finish([*(data.path / name for name in [*data.keyed, "spk2utt", "trials"]), *ledger.write(data.path)], counts)
+    counts = {
+        **ledger.counts,
+        "speakers": len(data.spk2utt),
+        "models": len(data.maps["enroll.spk2utt"]),
+        "targets": targets,
+        "nontargets": len(data.trials) - targets,
+    }
+    return task.finish(
+        [
+            *(data.path / name for name in [*data.keyed, "spk2utt", "trials"]),
+            *ledger.write(data.path),
+        ],
+        counts,
+    )
 
 
 if __name__ == "__main__":

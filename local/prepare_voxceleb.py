@@ -19,14 +19,30 @@ from utils.errors import UserError
 from utils.receipts import Task
 
 FORMAT = 1
-TRAINING = {"vox2dev": ("voxceleb2",), "vox1dev": ("voxceleb1",), "both": ("voxceleb1", "voxceleb2")}
+TRAINING = {
+    "vox2dev": ("voxceleb2",),
+    "vox1dev": ("voxceleb1",),
+    "both": ("voxceleb1", "voxceleb2"),
+}
 
 
 def prepare_voxceleb(
-    voxceleb1: Path, output: Path, *, voxceleb2: Path | None = None, training: Literal["vox2dev", "vox1dev", "both"] = "vox2dev",
-    train_list: Path | None = None, tests: list[str] | None = None, test_set: str = "test", lists: Path | None = None,
-    dev_speakers: int | None = None, seed: int = 1, musan: Path | None = None, rirs: Path | None = None, allow_incomplete: bool = False,
-    allow_leakage: bool = False, jobs: int = 2
+    voxceleb1: Path,
+    output: Path,
+    *,
+    voxceleb2: Path | None = None,
+    training: Literal["vox2dev", "vox1dev", "both"] = "vox2dev",
+    train_list: Path | None = None,
+    tests: list[str] | None = None,
+    test_set: str = "test",
+    lists: Path | None = None,
+    dev_speakers: int | None = None,
+    seed: int = 1,
+    musan: Path | None = None,
+    rirs: Path | None = None,
+    allow_incomplete: bool = False,
+    allow_leakage: bool = False,
+    jobs: int = 2,
 ) -> dict:
     """Find the files of both corpora, hold out dev speakers, and read the lists of trials.
 
@@ -71,32 +87,67 @@ def prepare_voxceleb(
     UserError
         A corpus is not there or incomplete, a list is another one or missing, speakers of the test would be trained on.
     """
-    tests = list(tests or [name for name, published in LISTS.items() if training == "vox2dev" or not published.draws_on_dev])
+    tests = list(
+        tests
+        or [
+            name
+            for name, published in LISTS.items()
+            if training == "vox2dev" or not published.draws_on_dev
+        ]
+    )
     roots = {"voxceleb1": voxceleb1, "voxceleb2": voxceleb2}
     _check(roots, training, tests, allow_leakage, seed)
     speakers = read_speakers([lists, voxceleb1, voxceleb2])
     paths = find_lists(tests, lists, voxceleb1, speakers, jobs)
     counts = prepare_bank(output, musan, rirs)
     used = {corpus: roots[corpus] for corpus in dict.fromkeys(("voxceleb1", *TRAINING[training]))}
-    options = {corpus: f"{path_from_checkout(root)} {_digest(root)}" for corpus, root in used.items()}
+    options = {
+        corpus: f"{path_from_checkout(root)} {_digest(root)}" for corpus, root in used.items()
+    }
     options |= {"allow_incomplete": allow_incomplete, "seed": seed}
     trained = options | {"training": training, "dev_speakers": dev_speakers}
     heard = dict(speakers.files) | ({"train_list": train_list} if train_list else {})
-    tasks = {name: Task(output / name, "made", format=FORMAT, inputs=heard, options=trained)
-             for name in ("train", *(() if dev_speakers == 0 else ("dev", "tests/dev")))}
-    tasks[test_set] = Task(output / test_set, "made", format=FORMAT, inputs=dict(speakers.files) | paths, options=options | {"tests": tests})
-    tasks |= {f"tests/{name}": Task(output / "tests" / name, "made", format=FORMAT, inputs=dict(speakers.files) | {name: path}, options=options)
-              for name, path in paths.items()}
+    tasks = {
+        name: Task(output / name, "made", format=FORMAT, inputs=heard, options=trained)
+        for name in ("train", *(() if dev_speakers == 0 else ("dev", "tests/dev")))
+    }
+    tasks[test_set] = Task(
+        output / test_set,
+        "made",
+        format=FORMAT,
+        inputs=dict(speakers.files) | paths,
+        options=options | {"tests": tests},
+    )
+    tasks |= {
+        f"tests/{name}": Task(
+            output / "tests" / name,
+            "made",
+            format=FORMAT,
+            inputs=dict(speakers.files) | {name: path},
+            options=options,
+        )
+        for name, path in paths.items()
+    }
     pending = {name: task for name, task in tasks.items() if not task.is_done()}
     if pending:
         from local.voxceleb.directories import Choice, make_sets
 
-        choice = Choice(TRAINING[training], train_list, dev_speakers, seed, allow_incomplete, allow_leakage, jobs)
+        choice = Choice(
+            TRAINING[training],
+            train_list,
+            dev_speakers,
+            seed,
+            allow_incomplete,
+            allow_leakage,
+            jobs,
+        )
         make_sets(pending, output, used, speakers, paths, choice)
     return counts | {name: task.counts for name, task in tasks.items()}
 
 
-def find_lists(tests: list[str], lists: Path | None, voxceleb1: Path, speakers: Speakers, jobs: int) -> dict[str, Path]:
+def find_lists(
+    tests: list[str], lists: Path | None, voxceleb1: Path, speakers: Speakers, jobs: int
+) -> dict[str, Path]:
     """The files of the lists of trials.
 
     Parameters
@@ -116,17 +167,25 @@ def find_lists(tests: list[str], lists: Path | None, voxceleb1: Path, speakers: 
     paths = {name: find_file(LISTS[name].names, [lists, voxceleb1]) for name in tests}
     for name in (name for name, path in paths.items() if path is None):
         find_utterances(voxceleb1, "voxceleb1", speakers, jobs)
-        raise UserError(f"{lists or voxceleb1}: no {LISTS[name].names[0]}, which has the trials of {name}; fetch it from VoxCeleb's site and name "
-                        "its folder with --lists, or leave that list out of --tests")
+        raise UserError(
+            f"{lists or voxceleb1}: no {LISTS[name].names[0]}, which has the trials of {name}; fetch it from VoxCeleb's site and name "
+            "its folder with --lists, or leave that list out of --tests"
+        )
     return paths
 
 
-def _check(roots: dict[str, Path | None], training: str, tests: list[str], allow_leakage: bool, seed: int) -> None:
+def _check(
+    roots: dict[str, Path | None], training: str, tests: list[str], allow_leakage: bool, seed: int
+) -> None:
     unknown = [name for name in tests if name not in LISTS]
     if unknown or len(set(tests)) < len(tests):
-        raise UserError(f"--tests: '{(unknown or tests)[0]}', expected some of {', '.join(LISTS)}, each once")
+        raise UserError(
+            f"--tests: '{(unknown or tests)[0]}', expected some of {', '.join(LISTS)}, each once"
+        )
     if "voxceleb2" in TRAINING[training] and roots["voxceleb2"] is None:
-        raise UserError(f"--training is {training}, but --voxceleb2 is not given; give it, or --training vox1dev")
+        raise UserError(
+            f"--training is {training}, but --voxceleb2 is not given; give it, or --training vox1dev"
+        )
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
     refuse_heard(tests, "voxceleb1" in TRAINING[training], f"--training {training}", allow_leakage)

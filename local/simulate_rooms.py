@@ -17,12 +17,12 @@ from utils.receipts import Task
 
 FORMAT = 1
 HEIGHT_METRES = (2.0, 5.0)
-WALL_METRES = 0.3             # nobody speaks or listens nearer to a wall
-ABSORPTION = (0.1, 0.8)       # of energy by the walls, on the average: from bare to padded
-RT60_TOLERANCE = 0.1          # a response whose slope is farther from the room's is drawn anew
-CROSSINGS = 7                 # a room that dies away before its sound has crossed it so often has single echoes and no reverberation time
-MOST_DRAWS = 1000             # before a wish is called impossible
-PEAK = 0.5                    # of full scale
+WALL_METRES = 0.3  # nobody speaks or listens nearer to a wall
+ABSORPTION = (0.1, 0.8)  # of energy by the walls, on the average: from bare to padded
+RT60_TOLERANCE = 0.1  # a response whose slope is farther from the room's is drawn anew
+CROSSINGS = 7  # a room that dies away before its sound has crossed it so often has single echoes and no reverberation time
+MOST_DRAWS = 1000  # before a wish is called impossible
+PEAK = 0.5  # of full scale
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,19 @@ class Room:
     rt60_seconds: float
 
 
-def simulate_rooms(output: Path, *, rooms: int = 60, responses_per_room: int = 5, small_metres: tuple[float, float] | None = (2.0, 10.0),
-                   medium_metres: tuple[float, float] | None = (10.0, 30.0), large_metres: tuple[float, float] | None = None,
-                   rt60_seconds: tuple[float, float] = (0.1, 1.0), distance_metres: tuple[float, float] = (0.5, 5.0),
-                   sample_rate_hz: int = 16000, seed: int = 1) -> dict:
+def simulate_rooms(
+    output: Path,
+    *,
+    rooms: int = 60,
+    responses_per_room: int = 5,
+    small_metres: tuple[float, float] | None = (2.0, 10.0),
+    medium_metres: tuple[float, float] | None = (10.0, 30.0),
+    large_metres: tuple[float, float] | None = None,
+    rt60_seconds: tuple[float, float] = (0.1, 1.0),
+    distance_metres: tuple[float, float] = (0.5, 5.0),
+    sample_rate_hz: int = 16000,
+    seed: int = 1,
+) -> dict:
     """Write responses of rectangular rooms by the method of image sources (local/image_sources.py) as 16-bit waves in one archive.
 
     ``rirs.ark``, ``wav.scp``, ``utt2spk`` (response -> room), ``utt2dur``, and of each response ``utt2room`` (``<length>x<width>x<height>`` in
@@ -87,10 +96,25 @@ def simulate_rooms(output: Path, *, rooms: int = 60, responses_per_room: int = 5
     ----------
     Ko et al., "A study on data augmentation of reverberant speech for robust speech recognition", ICASSP 2017: the sizes.
     """
-    sizes = {name: bounds for name, bounds in (("small", small_metres), ("medium", medium_metres), ("large", large_metres)) if bounds}
+    sizes = {
+        name: bounds
+        for name, bounds in (
+            ("small", small_metres),
+            ("medium", medium_metres),
+            ("large", large_metres),
+        )
+        if bounds
+    }
     check(sizes, rooms, responses_per_room, rt60_seconds, distance_metres, sample_rate_hz, seed)
-    options = {"rooms": rooms, "responses_per_room": responses_per_room, "sizes": sizes, "rt60_seconds": rt60_seconds,
-               "distance_metres": distance_metres, "sample_rate_hz": sample_rate_hz, "seed": seed}
+    options = {
+        "rooms": rooms,
+        "responses_per_room": responses_per_room,
+        "sizes": sizes,
+        "rt60_seconds": rt60_seconds,
+        "distance_metres": distance_metres,
+        "sample_rate_hz": sample_rate_hz,
+        "seed": seed,
+    }
     task = Task(output, "made", format=FORMAT, inputs={}, options=options)
     if task.is_done():
         return task.counts
@@ -98,7 +122,9 @@ def simulate_rooms(output: Path, *, rooms: int = 60, responses_per_room: int = 5
     from utils.audio import to_int16
     from utils.data_dir import DataDir, write_data_dir
 
-    maps: dict[str, dict[str, str]] = {name: {} for name in ("utt2dur", "utt2room", "utt2rt60", "utt2distance")}
+    maps: dict[str, dict[str, str]] = {
+        name: {} for name in ("utt2dur", "utt2room", "utt2rt60", "utt2distance")
+    }
     utt2spk = {}
     with ArchiveWriter(output / "rirs.ark", output / "wav.scp") as writer:
         for name, size in sorted(room_names(rooms, list(sizes)).items()):
@@ -107,7 +133,9 @@ def simulate_rooms(output: Path, *, rooms: int = 60, responses_per_room: int = 5
             for number in range(1, responses_per_room + 1):
                 response, metres = draw_response(room, distance_metres, sample_rate_hz, rng)
                 key = f"{name}-{number:0{len(str(responses_per_room))}d}"
-                writer.write_wave(key, to_int16(response * (PEAK / np.abs(response).max())), sample_rate_hz)
+                writer.write_wave(
+                    key, to_int16(response * (PEAK / np.abs(response).max())), sample_rate_hz
+                )
                 utt2spk[key] = name
                 maps["utt2dur"][key] = f"{len(response) / sample_rate_hz:.4f}"
                 maps["utt2room"][key] = "x".join(f"{side:.2f}" for side in room.metres)
@@ -120,8 +148,15 @@ def simulate_rooms(output: Path, *, rooms: int = 60, responses_per_room: int = 5
     return task.finish([writer, *lists], {"responses": len(utt2spk), "rooms": rooms})
 
 
-def check(sizes: dict, rooms: int, responses_per_room: int, rt60_seconds: tuple[float, float], distance_metres: tuple[float, float],
-          sample_rate_hz: int, seed: int) -> None:
+def check(
+    sizes: dict,
+    rooms: int,
+    responses_per_room: int,
+    rt60_seconds: tuple[float, float],
+    distance_metres: tuple[float, float],
+    sample_rate_hz: int,
+    seed: int,
+) -> None:
     """Refuse what makes no sense, before anything is made.
 
     Parameters
@@ -137,14 +172,26 @@ def check(sizes: dict, rooms: int, responses_per_room: int, rt60_seconds: tuple[
         Names the option.
     """
     ranges = {f"--{name}-metres": bounds for name, bounds in sizes.items()}
-    for option, (low, high) in {**ranges, "--rt60-seconds": rt60_seconds, "--distance-metres": distance_metres}.items():
+    for option, (low, high) in {
+        **ranges,
+        "--rt60-seconds": rt60_seconds,
+        "--distance-metres": distance_metres,
+    }.items():
         if not 0 < low <= high:
-            raise UserError(f"{option}: from {low} to {high}, expected two positive numbers, the lower one first")
-    for option, number in {"--rooms": rooms, "--responses-per-room": responses_per_room, "--sample-rate-hz": sample_rate_hz}.items():
+            raise UserError(
+                f"{option}: from {low} to {high}, expected two positive numbers, the lower one first"
+            )
+    for option, number in {
+        "--rooms": rooms,
+        "--responses-per-room": responses_per_room,
+        "--sample-rate-hz": sample_rate_hz,
+    }.items():
         if number < 1:
             raise UserError(f"{option}: {number}, expected 1 or more")
     if seed < 0 or not sizes:
-        raise UserError(f"--seed is {seed} and there are {len(sizes)} sizes of rooms, expected a seed of 0 or more and one size or more")
+        raise UserError(
+            f"--seed is {seed} and there are {len(sizes)} sizes of rooms, expected a seed of 0 or more and one size or more"
+        )
 
 
 def room_names(rooms: int, sizes: list[str]) -> dict[str, str]:
@@ -161,7 +208,13 @@ def room_names(rooms: int, sizes: list[str]) -> dict[str, str]:
     return {f"{size}-{number:0{len(str(rooms))}d}": size for size, number in turns}
 
 
-def draw_room(size: str, metres: tuple[float, float], rt60_seconds: tuple[float, float], nearest_metres: float, rng: np.random.Generator) -> Room:
+def draw_room(
+    size: str,
+    metres: tuple[float, float],
+    rt60_seconds: tuple[float, float],
+    nearest_metres: float,
+    rng: np.random.Generator,
+) -> Room:
     """A room that can have a reverberation time in the range asked for, and that time, drawn from those it can have.
 
     Parameters
@@ -189,15 +242,24 @@ def draw_room(size: str, metres: tuple[float, float], rt60_seconds: tuple[float,
     for _ in range(MOST_DRAWS):
         sides = np.array([*rng.uniform(*metres, 2), rng.uniform(*HEIGHT_METRES)])
         surface = 2 * (sides[0] * sides[1] + sides[0] * sides[2] + sides[1] * sides[2])
-        longest, dead = (0.161 * sides.prod() / (-surface * np.log(1 - absorption)) for absorption in ABSORPTION)
-        low, high = max(rt60_seconds[0], dead, CROSSINGS * sides.max() / SOUND_METRES_PER_SECOND), min(rt60_seconds[1], longest)
+        longest, dead = (
+            0.161 * sides.prod() / (-surface * np.log(1 - absorption)) for absorption in ABSORPTION
+        )
+        low, high = (
+            max(rt60_seconds[0], dead, CROSSINGS * sides.max() / SOUND_METRES_PER_SECOND),
+            min(rt60_seconds[1], longest),
+        )
         if low <= high and np.linalg.norm(sides - 2 * WALL_METRES) > 1.5 * nearest_metres:
             return Room(sides, float(rng.uniform(low, high)))
-    raise UserError(f"--rt60-seconds: no {size} room ({metres[0]} to {metres[1]} m) found with a reverberation time of {rt60_seconds[0]} to "
-                    f"{rt60_seconds[1]} s and places {nearest_metres} m apart; change it, --{size}-metres or --distance-metres")
+    raise UserError(
+        f"--rt60-seconds: no {size} room ({metres[0]} to {metres[1]} m) found with a reverberation time of {rt60_seconds[0]} to "
+        f"{rt60_seconds[1]} s and places {nearest_metres} m apart; change it, --{size}-metres or --distance-metres"
+    )
 
 
-def draw_response(room: Room, distance_metres: tuple[float, float], sample_rate_hz: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+def draw_response(
+    room: Room, distance_metres: tuple[float, float], sample_rate_hz: int, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
     """Response between two places in a room, evenly drawn among those so far apart that measure the room's reverberation time.
 
     Where the direct sound is so strong that single echoes make the slope, in large rooms for the most part, they do not.
@@ -230,13 +292,24 @@ def draw_response(room: Room, distance_metres: tuple[float, float], sample_rate_
         metres = float(np.linalg.norm(source - microphone))
         if distance_metres[0] <= metres <= distance_metres[1]:
             try:
-                response = room_response(room.metres, source, microphone, room.rt60_seconds, sample_rate_hz, rng)
+                response = room_response(
+                    room.metres, source, microphone, room.rt60_seconds, sample_rate_hz, rng
+                )
             except ValueError:  # between these two no walls give the room's reverberation time
                 continue
-            if abs(decay_seconds(response.astype(np.float64) ** 2, sample_rate_hz) / room.rt60_seconds - 1) <= RT60_TOLERANCE:
+            if (
+                abs(
+                    decay_seconds(response.astype(np.float64) ** 2, sample_rate_hz)
+                    / room.rt60_seconds
+                    - 1
+                )
+                <= RT60_TOLERANCE
+            ):
                 return response, metres
-    raise UserError(f"--distance-metres: no places {distance_metres[0]} to {distance_metres[1]} m apart found in a room of "
-                    f"{'x'.join(f'{side:.1f}' for side in room.metres)} m; widen the range")
+    raise UserError(
+        f"--distance-metres: no places {distance_metres[0]} to {distance_metres[1]} m apart found in a room of "
+        f"{'x'.join(f'{side:.1f}' for side in room.metres)} m; widen the range"
+    )
 
 
 if __name__ == "__main__":

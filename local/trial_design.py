@@ -9,7 +9,9 @@ from utils.trials.pairs import Pairs, Sides, sorted_trials
 IMPOSTORS_PER_TARGET = 10
 
 
-def design_trials(utt2spk: Mapping[str, str], spk2group: Mapping[str, str], seed: int) -> tuple[list[tuple[str, str, bool]], str]:
+def design_trials(
+    utt2spk: Mapping[str, str], spk2group: Mapping[str, str], seed: int
+) -> tuple[list[tuple[str, str, bool]], str]:
     """All target pairs, and ten impostor pairs for each of them: five within a group of similar speakers, five across groups.
 
     Pairs are unordered and distinct, drawn from all that there are; where one kind has fewer than asked for, all of it is taken.
@@ -32,7 +34,9 @@ def design_trials(utt2spk: Mapping[str, str], spk2group: Mapping[str, str], seed
     """
     utterances = np.array(sorted(utt2spk, key=str.encode))
     speakers = [utt2spk[key] for key in utterances]
-    sides = Sides.of_utterances(speaker=speakers, group=[spk2group[speaker] for speaker in speakers])
+    sides = Sides.of_utterances(
+        speaker=speakers, group=[spk2group[speaker] for speaker in speakers]
+    )
     targets = Pairs(sides, "target")
     wanted = IMPOSTORS_PER_TARGET // 2 * len(targets)
     chosen, shortages = [targets.at(np.arange(len(targets)))], []
@@ -41,9 +45,13 @@ def design_trials(utt2spk: Mapping[str, str], spk2group: Mapping[str, str], seed
         impostors = Pairs(sides, kind)
         chosen.append(impostors.at(impostors.draw(wanted, random)))
         if len(impostors) < wanted:
-            shortages.append(f"{wanted} impostor trials of the {name} sex and age group wanted, there are {len(impostors)}")
+            shortages.append(
+                f"{wanted} impostor trials of the {name} sex and age group wanted, there are {len(impostors)}"
+            )
     enrol, test, is_target = sorted_trials(chosen, [True, False, False])
-    trials = zip(utterances[enrol].tolist(), utterances[test].tolist(), is_target.tolist(), strict=True)
+    trials = zip(
+        utterances[enrol].tolist(), utterances[test].tolist(), is_target.tolist(), strict=True
+    )
     return list(trials), "; ".join(shortages)
 
 

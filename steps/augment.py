@@ -1,6 +1,6 @@
 """Prepare augmentation: pack noises and room responses into a bank that training reads crops from.
 
-    python -m steps.augment data/full/packed_16000/bank --noise data/full/noise --rirs data/full/rirs
+python -m steps.augment data/full/packed_16000/bank --noise data/full/noise --rirs data/full/rirs
 """
 
 from pathlib import Path
@@ -13,8 +13,16 @@ from utils.receipts import Task, data_dir_inputs
 FORMAT = 1
 
 
-def augment(bank: Path, *, noise: Path | None = None, rirs: Path | None = None, sample_rate_hz: int = 16000, allow_pipes: bool = False,
-            root: Path | None = None, max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION) -> dict:
+def augment(
+    bank: Path,
+    *,
+    noise: Path | None = None,
+    rirs: Path | None = None,
+    sample_rate_hz: int = 16000,
+    allow_pipes: bool = False,
+    root: Path | None = None,
+    max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
+) -> dict:
     """Write the bank: ``noise.{ark,scp,num_samples}``, ``noise.utt2type``, ``rirs.{ark,scp,num_samples}`` and what was ``dropped`` of each.
 
     Room responses have their peak at 10 ms and half of full scale.  What is silent is dropped by policy.
@@ -46,12 +54,26 @@ def augment(bank: Path, *, noise: Path | None = None, rirs: Path | None = None, 
     UserError
         Nothing to pack, or too much is unreadable.
     """
-    sources = {kind: source for kind, source in (("noise", noise), ("rirs", rirs)) if source is not None}
+    sources = {
+        kind: source for kind, source in (("noise", noise), ("rirs", rirs)) if source is not None
+    }
     if not sources:
         raise UserError(f"{bank}: nothing to put into the bank; give --noise, --rirs or both")
-    inputs = {f"{kind} {label}": path for kind, source in sources.items()
-              for label, path in data_dir_inputs(source, "wav.scp", "segments", "utt2type", "utt2condition").items()}
-    task = Task(bank, "augment", format=FORMAT, inputs=inputs, options={"sample_rate_hz": sample_rate_hz, "root": root}, dear=True)
+    inputs = {
+        f"{kind} {label}": path
+        for kind, source in sources.items()
+        for label, path in data_dir_inputs(
+            source, "wav.scp", "segments", "utt2type", "utt2condition"
+        ).items()
+    }
+    task = Task(
+        bank,
+        "augment",
+        format=FORMAT,
+        inputs=inputs,
+        options={"sample_rate_hz": sample_rate_hz, "root": root},
+        dear=True,
+    )
     if task.is_done():
         return task.counts
     from utils.audio import UtteranceReader
@@ -64,15 +86,25 @@ def augment(bank: Path, *, noise: Path | None = None, rirs: Path | None = None, 
     for kind, source in sources.items():
         lists = read_data_dir(source, allow_pipes=allow_pipes)
         reader = UtteranceReader(lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root)
-        packer = Packer(reader, Ledger(source), sample_rate_hz, transform=align_response if kind == "rirs" else None)
+        packer = Packer(
+            reader,
+            Ledger(source),
+            sample_rate_hz,
+            transform=align_response if kind == "rirs" else None,
+        )
         outputs += packer.write(bank / kind, sorted(lists.utt2spk))
         if not packer.num_samples:
-            raise UserError(f"{source}: no {kind} left to put into the bank; see {bank / kind}.dropped")
+            raise UserError(
+                f"{source}: no {kind} left to put into the bank; see {bank / kind}.dropped"
+            )
         packer.ledger.check_limits(max_unreadable_fraction)
         counts[kind] = packer.counts
         if kind == "noise":
             types = lists.maps.get("utt2type") or lists.maps.get("utt2condition") or {}
-            write_map(bank / "noise.utt2type", {utterance: types.get(utterance, "noise") for utterance in packer.num_samples})
+            write_map(
+                bank / "noise.utt2type",
+                {utterance: types.get(utterance, "noise") for utterance in packer.num_samples},
+            )
             outputs.append(bank / "noise.utt2type")
     return task.finish(outputs, counts)
 

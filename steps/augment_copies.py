@@ -17,8 +17,19 @@ from utils.receipts import Task, data_dir_inputs
 FORMAT = 1
 
 
-def augment_copies(packed: Path, bank: Path, policy: Path, output: Path, *, copies: int = 1, suffix: str = "aug",
-                   one_copy_per_transform: bool = False, seed: int = 1, allow_trials: bool = False, job: str = "1/1") -> dict:
+def augment_copies(
+    packed: Path,
+    bank: Path,
+    policy: Path,
+    output: Path,
+    *,
+    copies: int = 1,
+    suffix: str = "aug",
+    one_copy_per_transform: bool = False,
+    seed: int = 1,
+    allow_trials: bool = False,
+    job: str = "1/1",
+) -> dict:
     """Write augmented copies of one job's utterances as 16-bit waves.
 
     A copy is called ``<utterance>-<suffix><number>``; one that is played at another speed as another speaker, ``sp0.9-<utterance>-<suffix><number>``,
@@ -61,15 +72,32 @@ def augment_copies(packed: Path, bank: Path, policy: Path, output: Path, *, copi
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
     if (packed / "trials").exists() and not allow_trials:
-        raise UserError(f"{packed}/trials: its audio is for tests, and trials name no copies; give --allow-trials to copy it nevertheless")
+        raise UserError(
+            f"{packed}/trials: its audio is for tests, and trials name no copies; give --allow-trials to copy it nevertheless"
+        )
     inputs = data_dir_inputs(packed, "wav.scp", "utt2spk", "utt2num_samples")
     if make(Augmenter, section, str(policy)).uses_bank:
         inputs["bank"] = bank / "receipts" / "augment.json"
-    resolved = {key: value for key, value in resolved_augmentation(section).items() if key != "device"}  # where it runs changes nothing
-    options = {"policy": resolved, "policy_name": policy.stem, "suffixes": [end for end, _ in policies],
-               "one_copy_per_transform": one_copy_per_transform, "seed": seed}
-    task = Task(output, "augment_copies", job=job, format=FORMAT, inputs=inputs, options=options, dear=True,
-                expected_bytes=lambda: forecast_bytes(packed, len(policies), job))
+    resolved = {
+        key: value for key, value in resolved_augmentation(section).items() if key != "device"
+    }  # where it runs changes nothing
+    options = {
+        "policy": resolved,
+        "policy_name": policy.stem,
+        "suffixes": [end for end, _ in policies],
+        "one_copy_per_transform": one_copy_per_transform,
+        "seed": seed,
+    }
+    task = Task(
+        output,
+        "augment_copies",
+        job=job,
+        format=FORMAT,
+        inputs=inputs,
+        options=options,
+        dear=True,
+        expected_bytes=lambda: forecast_bytes(packed, len(policies), job),
+    )
     if task.is_done():
         return task.counts
     from utils.augmentation.copies import CopyMaker
@@ -86,16 +114,29 @@ def augment_copies(packed: Path, bank: Path, policy: Path, output: Path, *, copi
     packer = Packer(maker, Ledger(packed), reader.sample_rate_hz)
     stem = output / f"packed.{job.partition('/')[0]}"
     outputs = packer.write(stem, sorted(planned))
-    maps = {"utt2dur": {name: f"{number / reader.sample_rate_hz:.4f}" for name, number in packer.num_samples.items()},
-            "utt2uniq": {name: copy.original for name, copy in planned.items()},
-            "utt2spk": {name: f"{copy.prefix}{utt2spk[copy.original]}" for name, copy in planned.items()}, "utt2augmentation": maker.records}
+    maps = {
+        "utt2dur": {
+            name: f"{number / reader.sample_rate_hz:.4f}"
+            for name, number in packer.num_samples.items()
+        },
+        "utt2uniq": {name: copy.original for name, copy in planned.items()},
+        "utt2spk": {
+            name: f"{copy.prefix}{utt2spk[copy.original]}" for name, copy in planned.items()
+        },
+        "utt2augmentation": maker.records,
+    }
     for name, mapping in maps.items():
         write_map(Path(f"{stem}.{name}"), mapping)
     unchanged = sum(maker.records[name] == NOTHING for name in packer.num_samples)
-    return task.finish([*outputs, *(f"{stem}.{name}" for name in maps)], {**packer.counts, "unchanged_copies": unchanged})
+    return task.finish(
+        [*outputs, *(f"{stem}.{name}" for name in maps)],
+        {**packer.counts, "unchanged_copies": unchanged},
+    )
 
 
-def read_policies(policy: Path, copies: int, suffix: str, one_copy_per_transform: bool) -> tuple[dict, list[tuple[str, dict]]]:
+def read_policies(
+    policy: Path, copies: int, suffix: str, one_copy_per_transform: bool
+) -> tuple[dict, list[tuple[str, dict]]]:
     """A policy as it is written, and the suffix and policy of each copy.
 
     Parameters
@@ -135,7 +176,11 @@ def forecast_bytes(packed: Path, copies: int, job: str) -> int | None:
     if not (packed / "utt2num_samples").exists():
         return None
     num_samples = read_map(packed / "utt2num_samples")
-    return 2 * copies * sum(int(num_samples[utterance]) for utterance in job_utterances(num_samples, job))
+    return (
+        2
+        * copies
+        * sum(int(num_samples[utterance]) for utterance in job_utterances(num_samples, job))
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 r"""Train a calibration, or a fusion of several systems, on trials of speakers who are in no test.
 
-    python -m steps.calibrate exp/x/scores/dev/cosine.scores data/full/dev exp/x/calibration/cosine
-    python -m steps.calibrate exp/x/scores/dev/cosine.scores exp/x/scores/dev/plda.scores data/full/dev exp/x/calibration/fused
-    python -m steps.calibrate exp/x/scores/dev/cosine.scores data/full/dev exp/x/calibration/cosine_qmf --measures "[data/full/dev/utt2dur]"
+python -m steps.calibrate exp/x/scores/dev/cosine.scores data/full/dev exp/x/calibration/cosine
+python -m steps.calibrate exp/x/scores/dev/cosine.scores exp/x/scores/dev/plda.scores data/full/dev exp/x/calibration/fused
+python -m steps.calibrate exp/x/scores/dev/cosine.scores data/full/dev exp/x/calibration/cosine_qmf --measures "[data/full/dev/utt2dur]"
 """
 
 import json
@@ -21,8 +21,17 @@ FORMAT = 1
 FEW_SPEAKERS = 30  # of the trials: with fewer, the map depends on who they happen to be
 
 
-def calibrate(scores: list[Path], data: Path, output: Path, *, trials: Path | None = None, enroll_spk2utt: Path | None = None, p_target: float = 0.5,
-              measures: list[Path] | None = None, combine: list[Literal["min", "max", "difference"]] | None = None) -> dict:
+def calibrate(
+    scores: list[Path],
+    data: Path,
+    output: Path,
+    *,
+    trials: Path | None = None,
+    enroll_spk2utt: Path | None = None,
+    p_target: float = 0.5,
+    measures: list[Path] | None = None,
+    combine: list[Literal["min", "max", "difference"]] | None = None,
+) -> dict:
     """Learn the affine map from scores, and quality measures, to log-likelihood ratios.
 
     Parameters
@@ -58,11 +67,26 @@ def calibrate(scores: list[Path], data: Path, output: Path, *, trials: Path | No
     from utils.scoring.calibration_files import measures_of, systems_of
 
     trials, listed = trials or data / "trials", enroll_spk2utt or data / "enroll.spk2utt"
-    systems, qualities, combine = systems_of(scores), measures_of(measures or []), list(combine or ["min", "max"])
-    inputs = {f"scores {name}": receipt_of(path) if receipt_of(path).exists() else path for name, path in systems.items()}
-    inputs |= {"trials": trials, "utt2spk": data / "utt2spk"} | {f"measure {name}": path for name, path in qualities.items()}
+    systems, qualities, combine = (
+        systems_of(scores),
+        measures_of(measures or []),
+        list(combine or ["min", "max"]),
+    )
+    inputs = {
+        f"scores {name}": receipt_of(path) if receipt_of(path).exists() else path
+        for name, path in systems.items()
+    }
+    inputs |= {"trials": trials, "utt2spk": data / "utt2spk"} | {
+        f"measure {name}": path for name, path in qualities.items()
+    }
     inputs |= {"enroll_spk2utt": listed} if enroll_spk2utt or listed.exists() else {}
-    task = Task(output, "calibrate", format=FORMAT, inputs=inputs, options={"p_target": p_target, **({"combine": combine} if qualities else {})})
+    task = Task(
+        output,
+        "calibrate",
+        format=FORMAT,
+        inputs=inputs,
+        options={"p_target": p_target, **({"combine": combine} if qualities else {})},
+    )
     if task.is_done():
         return task.counts
     from utils.data_dir import read_trials
@@ -70,26 +94,45 @@ def calibrate(scores: list[Path], data: Path, output: Path, *, trials: Path | No
     from utils.trials.speakers import models_of, speakers_of_sides
 
     enrol, test, is_target = read_trials(trials)
-    names, features = trial_features(systems, qualities, combine, enrol, test, models_of(data, enroll_spk2utt), trials)
+    names, features = trial_features(
+        systems, qualities, combine, enrol, test, models_of(data, enroll_spk2utt), trials
+    )
     weights, offset, facts = trained(names, features, is_target, p_target, trials)
     speakers = speakers_of_sides({*enrol, *test}, data, enroll_spk2utt)
-    found = {"systems": list(systems), "measures": list(qualities), "combine": combine, "weights": dict(zip(names, weights, strict=True)),
-             "offset": offset, "p_target": p_target, **facts, "watermarks": facts_of(systems)[1],
-             "made_with": {name: made_with(path) for name, path in systems.items()}, "speakers": sorted(speakers)}
+    found = {
+        "systems": list(systems),
+        "measures": list(qualities),
+        "combine": combine,
+        "weights": dict(zip(names, weights, strict=True)),
+        "offset": offset,
+        "p_target": p_target,
+        **facts,
+        "watermarks": facts_of(systems)[1],
+        "made_with": {name: made_with(path) for name, path in systems.items()},
+        "speakers": sorted(speakers),
+    }
     with atomic_write(output / "calibration.json") as file:
         file.write(json.dumps(found, indent=1) + "\n")
     told = " + ".join(f"{weight:.4g} x {name}" for name, weight in zip(names, weights, strict=True))
-    print(f"{output}: llr = {offset:.4g} + {told}; cross-entropy {facts['cross_entropy']:.4f} at {p_target:g}, minCllr {facts['min_cllr']:.4f}")
+    print(
+        f"{output}: llr = {offset:.4g} + {told}; cross-entropy {facts['cross_entropy']:.4f} at {p_target:g}, minCllr {facts['min_cllr']:.4f}"
+    )
     if len(speakers) < FEW_SPEAKERS:
-        print(f"{output}: {trials} has {len(speakers)} speakers only: on others the ratios may be well off, and actual costs above the lowest; "
-              "a larger list is better")
+        print(
+            f"{output}: {trials} has {len(speakers)} speakers only: on others the ratios may be well off, and actual costs above the lowest; "
+            "a larger list is better"
+        )
     if facts["separable"]:
-        print(f"{output}: no trial of {trials} is wrong at the best threshold: the ridge says how large the weights are, not the data; "
-              "take a harder list")
+        print(
+            f"{output}: no trial of {trials} is wrong at the best threshold: the ridge says how large the weights are, not the data; "
+            "take a harder list"
+        )
     return task.finish([output / "calibration.json"], facts | {"speakers": len(speakers)})
 
 
-def trained(names: list[str], features: np.ndarray, is_target: np.ndarray, p_target: float, trials: Path) -> tuple[list[float], float, dict]:
+def trained(
+    names: list[str], features: np.ndarray, is_target: np.ndarray, p_target: float, trials: Path
+) -> tuple[list[float], float, dict]:
     """Weights, offset, and what they make of the trials that they were trained on.
 
     Parameters
@@ -115,16 +158,25 @@ def trained(names: list[str], features: np.ndarray, is_target: np.ndarray, p_tar
 
     flat = np.flatnonzero(np.ptp(features, axis=0) == 0)
     if len(flat):
-        raise UserError(f"{trials}: '{names[flat[0]]}' is {features[0, flat[0]]:g} in all trials: nothing to learn from; leave it out")
+        raise UserError(
+            f"{trials}: '{names[flat[0]]}' is {features[0, flat[0]]:g} in all trials: nothing to learn from; leave it out"
+        )
     try:
         weights, offset = train_calibration(features, is_target, p_target)
     except ValueError as error:
         raise UserError(f"{trials}: {error}") from None
     if len(names) == 1 and not weights[0] > 0:
-        raise UserError(f"{trials}: targets of '{names[0]}' score lower than nontargets on the whole; are they distances, or the labels swapped?")
+        raise UserError(
+            f"{trials}: targets of '{names[0]}' score lower than nontargets on the whole; are they distances, or the labels swapped?"
+        )
     llr = features @ weights + offset
-    facts = {"trials": len(llr), "targets": int(is_target.sum()), "cross_entropy": round(cross_entropy(llr, is_target, p_target), 6),
-             "min_cllr": round(min_cllr(llr[is_target], llr[~is_target]), 6), "separable": is_separable(llr, is_target)}
+    facts = {
+        "trials": len(llr),
+        "targets": int(is_target.sum()),
+        "cross_entropy": round(cross_entropy(llr, is_target, p_target), 6),
+        "min_cllr": round(min_cllr(llr[is_target], llr[~is_target]), 6),
+        "separable": is_separable(llr, is_target),
+    }
     return weights.tolist(), offset, facts
 
 

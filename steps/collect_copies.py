@@ -1,6 +1,6 @@
 """Make a data directory of the augmented copies that an array of jobs has written, with or without their originals.
 
-    python -m steps.collect_copies data/packed_16000/train data/packed_16000/train_copies --include-originals true --jobs 4
+python -m steps.collect_copies data/packed_16000/train data/packed_16000/train_copies --include-originals true --jobs 4
 """
 
 import hashlib
@@ -17,8 +17,15 @@ from utils.receipts.job_parts import Parts, part_receipts
 FORMAT = 1
 
 
-def collect_copies(packed: Path, output: Path, *, jobs: int = 1, include_originals: bool = False,
-                   max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION, max_policy_fraction: float = MAX_POLICY_FRACTION) -> dict:
+def collect_copies(
+    packed: Path,
+    output: Path,
+    *,
+    jobs: int = 1,
+    include_originals: bool = False,
+    max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
+    max_policy_fraction: float = MAX_POLICY_FRACTION,
+) -> dict:
     """Write the lists of the copies, the ledger, and ``augmentation.json``: policy, seed, and which bank.
 
     ``utt2uniq`` names each copy's original, as in Kaldi, and ``utt2augmentation`` what happened to it.  Lists of utterances and of speakers say of a
@@ -50,9 +57,17 @@ def collect_copies(packed: Path, output: Path, *, jobs: int = 1, include_origina
         A job is missing, or too much is lost.
     """
     receipts = part_receipts(output, "augment_copies", jobs)
-    task = Task(output, "made", format=FORMAT, inputs={**data_dir_inputs(packed, *lists_of(packed)), **receipts},
-                options={"include_originals": include_originals, "max_unreadable_fraction": max_unreadable_fraction,
-                         "max_policy_fraction": max_policy_fraction})
+    task = Task(
+        output,
+        "made",
+        format=FORMAT,
+        inputs={**data_dir_inputs(packed, *lists_of(packed)), **receipts},
+        options={
+            "include_originals": include_originals,
+            "max_unreadable_fraction": max_unreadable_fraction,
+            "max_policy_fraction": max_policy_fraction,
+        },
+    )
     if task.is_done():
         return task.counts
     from utils.augmentation.copies import copied_lists
@@ -64,16 +79,30 @@ def collect_copies(packed: Path, output: Path, *, jobs: int = 1, include_origina
     ledger = Ledger(output)
     ledger.read_parts(parts.files("dropped"), parts.table("scp"), parts.table("utt2uniq"))
     ledger.check_limits(max_unreadable_fraction, max_policy_fraction, output / "receipts")
-    tables = {name: parts.table(name) for name in ("scp", "num_samples", "utt2dur", "utt2uniq", "utt2spk", "utt2augmentation")}
+    tables = {
+        name: parts.table(name)
+        for name in ("scp", "num_samples", "utt2dur", "utt2uniq", "utt2spk", "utt2augmentation")
+    }
     lists = copied_lists(source, tables, parts.options["policy"], include_originals)
     write_data_dir(lists, output)
     with atomic_write(output / COPIES) as file:
-        json.dump(facts_of_copies(packed, parts, next(iter(receipts.values())), include_originals), file, indent=1)
+        json.dump(
+            facts_of_copies(packed, parts, next(iter(receipts.values())), include_originals),
+            file,
+            indent=1,
+        )
         file.write("\n")
-    counts = {**ledger.counts, "unchanged_copies": parts.total("unchanged_copies"), "utterances": len(lists.utt2spk), "speakers": len(lists.spk2utt),
-              "hours_of_copies": round(sum(map(float, tables["utt2dur"].values())) / 3600, 4)}
-    print(f"{output}: {counts['utterances']:,} utterances; {counts['hours_of_copies']} hours of copies: {ledger.summary}, "
-          f"{counts['unchanged_copies']:,} as their originals")
+    counts = {
+        **ledger.counts,
+        "unchanged_copies": parts.total("unchanged_copies"),
+        "utterances": len(lists.utt2spk),
+        "speakers": len(lists.spk2utt),
+        "hours_of_copies": round(sum(map(float, tables["utt2dur"].values())) / 3600, 4),
+    }
+    print(
+        f"{output}: {counts['utterances']:,} utterances; {counts['hours_of_copies']} hours of copies: {ledger.summary}, "
+        f"{counts['unchanged_copies']:,} as their originals"
+    )
     written = [output / name for name in lists_of(output)]
     return task.finish([*written, output / COPIES, *ledger.write(output), parts], counts)
 
@@ -98,11 +127,20 @@ def facts_of_copies(packed: Path, parts: Parts, receipt: Path, include_originals
         ``copies`` (their suffixes), ``policy_name``, the resolved ``policy``, ``seed``, a digest of the ``bank``'s sound, ``include_originals``, what
         ``vad`` did to the originals and, where they were, how they were ``cut``.
     """
-    facts = {key: parts.options[key] for key in ("policy_name", "policy", "one_copy_per_transform", "seed")}
+    facts = {
+        key: parts.options[key]
+        for key in ("policy_name", "policy", "one_copy_per_transform", "seed")
+    }
     bank = read_receipt(receipt)["inputs"].get("bank")
     bank = bank and sound_digest(Path(bank["path"]))
-    return {"copies": parts.options["suffixes"], "include_originals": include_originals, "vad": vad_of(packed), "bank": bank, **facts,
-            **({"cut": cut} if (cut := cut_of(packed)) else {})}
+    return {
+        "copies": parts.options["suffixes"],
+        "include_originals": include_originals,
+        "vad": vad_of(packed),
+        "bank": bank,
+        **facts,
+        **({"cut": cut} if (cut := cut_of(packed)) else {}),
+    }
 
 
 def sound_digest(receipt: Path) -> str | None:
@@ -115,7 +153,11 @@ def sound_digest(receipt: Path) -> str | None:
     """
     outputs = (read_receipt(receipt) or {"outputs": {}})["outputs"]
     archives = {name: facts["sha256"] for name, facts in outputs.items() if name.endswith(".ark")}
-    return hashlib.sha256(json.dumps(archives, sort_keys=True).encode()).hexdigest() if archives else None
+    return (
+        hashlib.sha256(json.dumps(archives, sort_keys=True).encode()).hexdigest()
+        if archives
+        else None
+    )
 
 
 if __name__ == "__main__":

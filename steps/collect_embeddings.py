@@ -1,6 +1,6 @@
 """Merge the embeddings of an array of jobs: every utterance once, speaker means, numbers of utterances, provenance.
 
-    python -m steps.collect_embeddings data/full/packed_16000/test exp/ghostvlad_cpu/embeddings/test --jobs 2
+python -m steps.collect_embeddings data/full/packed_16000/test exp/ghostvlad_cpu/embeddings/test --jobs 2
 """
 
 from pathlib import Path
@@ -39,7 +39,13 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
         The embedded utterances are not exactly those of the data directory, or an embedding is not finite.
     """
     receipts = part_receipts(output, "extract", jobs)
-    task = Task(output, "collect_embeddings", format=FORMAT, inputs=receipts | data_dir_inputs(data, "utt2spk"), options={})
+    task = Task(
+        output,
+        "collect_embeddings",
+        format=FORMAT,
+        inputs=receipts | data_dir_inputs(data, "utt2spk"),
+        options={},
+    )
     if task.is_done():
         return task.counts
     from utils.data_dir import read_map
@@ -53,11 +59,19 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
     utt2spk = read_map(data / "utt2spk")
     if keys != list(utt2spk):
         differing = sorted(set(keys) ^ utt2spk.keys()) or keys
-        raise UserError(f"{output}/xvector.scp: {len(keys)} embeddings for {len(utt2spk)} utterances of {data}; the first that differs is "
-                        f"'{differing[0]}'; remove the folder and extract again")
+        raise UserError(
+            f"{output}/xvector.scp: {len(keys)} embeddings for {len(utt2spk)} utterances of {data}; the first that differs is "
+            f"'{differing[0]}'; remove the folder and extract again"
+        )
     refuse_not_finite(keys, embeddings, output)
-    written = finish_embeddings(output, keys, vectors_of(embeddings), utt2spk, common_provenance(parts.files("json")))
-    counts = {"utterances": len(keys), "speakers": len(set(utt2spk.values())), "dimension": embeddings.shape[-1]}
+    written = finish_embeddings(
+        output, keys, vectors_of(embeddings), utt2spk, common_provenance(parts.files("json"))
+    )
+    counts = {
+        "utterances": len(keys),
+        "speakers": len(set(utt2spk.values())),
+        "dimension": embeddings.shape[-1],
+    }
     counts |= {"rows": embeddings.shape[1]} if embeddings.ndim == 3 else {}
     return task.finish([parts, output / "xvector.scp", *written], counts)
 
@@ -77,7 +91,9 @@ def common_provenance(paths: list[Path]) -> dict:
     """
     facts = [read_json_object(path) for path in paths]
     if any(other != facts[0] for other in facts):
-        raise UserError(f"{paths[0].parent}: the jobs' provenance differs; remove the folder and extract again")
+        raise UserError(
+            f"{paths[0].parent}: the jobs' provenance differs; remove the folder and extract again"
+        )
     return facts[0]
 
 

@@ -1,6 +1,6 @@
 """Merge the features of an array of jobs: feats.scp, utt2num_frames and what made them; judge the losses.
 
-    python -m steps.collect_feats data/full/packed_16000/train --jobs 4
+python -m steps.collect_feats data/full/packed_16000/train --jobs 4
 """
 
 import json
@@ -16,8 +16,14 @@ from utils.receipts.job_parts import Parts, part_receipts
 FORMAT = 1
 
 
-def collect_feats(data: Path, *, jobs: int = 1, max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
-                  max_policy_fraction: float = MAX_POLICY_FRACTION, allow_missing_trials: bool = False) -> dict:
+def collect_feats(
+    data: Path,
+    *,
+    jobs: int = 1,
+    max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
+    max_policy_fraction: float = MAX_POLICY_FRACTION,
+    allow_missing_trials: bool = False,
+) -> dict:
     """Write ``feats.scp``, ``utt2num_frames``, ``frame_shift`` (seconds), ``feats.json`` (the front end), and the ledger in ``feats/``.
 
     Parameters
@@ -45,9 +51,17 @@ def collect_feats(data: Path, *, jobs: int = 1, max_unreadable_fraction: float =
     """
     home = data / "feats"
     receipts = part_receipts(home, "make_feats", jobs)
-    task = Task(home, "collect_feats", format=FORMAT, inputs={**data_dir_inputs(data, "utt2spk", "trials"), **receipts},
-                options={"max_unreadable_fraction": max_unreadable_fraction, "max_policy_fraction": max_policy_fraction,
-                         "allow_missing_trials": allow_missing_trials})
+    task = Task(
+        home,
+        "collect_feats",
+        format=FORMAT,
+        inputs={**data_dir_inputs(data, "utt2spk", "trials"), **receipts},
+        options={
+            "max_unreadable_fraction": max_unreadable_fraction,
+            "max_policy_fraction": max_policy_fraction,
+            "allow_missing_trials": allow_missing_trials,
+        },
+    )
     refuse_foreign(data, task)
     if task.is_done():
         return task.counts
@@ -61,15 +75,22 @@ def collect_feats(data: Path, *, jobs: int = 1, max_unreadable_fraction: float =
     ledger.check_limits(max_unreadable_fraction, max_policy_fraction, home / "receipts")
     described = [path.read_text(encoding="utf-8") for path in parts.files("json")]
     if len(set(described)) > 1:
-        raise UserError(f"{home}: the jobs made features of different kinds; remove the folder and run the jobs again")
+        raise UserError(
+            f"{home}: the jobs made features of different kinds; remove the folder and run the jobs again"
+        )
     write_map(data / "feats.scp", feats_scp)
     write_map(data / "utt2num_frames", parts.table("num_frames"))
-    for name, text in {"feats.json": described[0], "frame_shift": f"{json.loads(described[0])['frame_shift_seconds']:g}"}.items():
+    for name, text in {
+        "feats.json": described[0],
+        "frame_shift": f"{json.loads(described[0])['frame_shift_seconds']:g}",
+    }.items():
         with atomic_write(data / name) as file:
             file.write(text + "\n")
     print(f"{data}: {parts.total('frames'):,} frames; {ledger.summary}")
     written = [data / name for name in ("feats.scp", "utt2num_frames", "feats.json", "frame_shift")]
-    return task.finish([*written, *ledger.write(home), parts], {**ledger.counts, "frames": parts.total("frames")})
+    return task.finish(
+        [*written, *ledger.write(home), parts], {**ledger.counts, "frames": parts.total("frames")}
+    )
 
 
 def refuse_foreign(data: Path, task: Task) -> None:
@@ -91,8 +112,12 @@ def refuse_foreign(data: Path, task: Task) -> None:
     if not lists.exists() or task.path.exists():
         return
     with open(lists, encoding="utf-8") as file:
-        if f" {data / 'feats' / 'feats.'}" not in file.readline():  # ours, from a run that was killed before its receipt
-            raise UserError(f"{lists}: these features were made elsewhere; move the list away, or make features in a copy of the data directory")
+        if (
+            f" {data / 'feats' / 'feats.'}" not in file.readline()
+        ):  # ours, from a run that was killed before its receipt
+            raise UserError(
+                f"{lists}: these features were made elsewhere; move the list away, or make features in a copy of the data directory"
+            )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Make a data directory of the archives that an array of jobs has packed, and judge its losses.
 
-    python -m steps.collect_packed data/full/train data/full/packed_16000/train --jobs 4
+python -m steps.collect_packed data/full/train data/full/packed_16000/train --jobs 4
 """
 
 from pathlib import Path
@@ -14,8 +14,15 @@ from utils.receipts.job_parts import Parts, part_receipts
 FORMAT = 1
 
 
-def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
-                   max_policy_fraction: float = MAX_POLICY_FRACTION, allow_missing_trials: bool = False) -> dict:
+def collect_packed(
+    data: Path,
+    packed: Path,
+    *,
+    jobs: int = 1,
+    max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
+    max_policy_fraction: float = MAX_POLICY_FRACTION,
+    allow_missing_trials: bool = False,
+) -> dict:
     """Write the lists of the packed data directory and the ledger of stage 2.
 
     ``wav.scp`` with offsets, ``utt2dur``, ``utt2num_samples``, and every list of the source that still holds, without the utterances that were
@@ -48,9 +55,17 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
         A job is missing, or too much is lost.
     """
     receipts = part_receipts(packed, "pack_audio", jobs)
-    task = Task(packed, "made", format=FORMAT, inputs={**data_dir_inputs(data, *lists_of(data)), **receipts},
-                options={"max_unreadable_fraction": max_unreadable_fraction, "max_policy_fraction": max_policy_fraction,
-                         "allow_missing_trials": allow_missing_trials})
+    task = Task(
+        packed,
+        "made",
+        format=FORMAT,
+        inputs={**data_dir_inputs(data, *lists_of(data)), **receipts},
+        options={
+            "max_unreadable_fraction": max_unreadable_fraction,
+            "max_policy_fraction": max_policy_fraction,
+            "allow_missing_trials": allow_missing_trials,
+        },
+    )
     if task.is_done():
         return task.counts
     from utils.data_dir import read_data_dir, subset_data_dir, write_data_dir
@@ -60,11 +75,18 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
     from utils.packed.packer import packed_lists
 
     parts, source = Parts(packed, receipts), read_data_dir(data, allow_pipes=True)
-    wav_scp, num_samples = parts.table("scp"), {utterance: int(number) for utterance, number in parts.table("num_samples").items()}
+    wav_scp, num_samples = (
+        parts.table("scp"),
+        {utterance: int(number) for utterance, number in parts.table("num_samples").items()},
+    )
     ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
     original = parts.table("utt2original") if parts.options["split"] else None
     ledger.pieces.update({fate: parts.total(f"pieces:{fate}") for fate in FATES_OF_PIECES})
-    ledger.read_parts(parts.files("dropped"), wav_scp if original is None else sorted(set(original.values())), source.utt2spk)
+    ledger.read_parts(
+        parts.files("dropped"),
+        wav_scp if original is None else sorted(set(original.values())),
+        source.utt2spk,
+    )
     ledger.check_limits(max_unreadable_fraction, max_policy_fraction, packed / "receipts")
     kept = subset_data_dir(source, utterances=ledger.kept)
     lost_trials = sorted(lines_left_out(source.trials or [], kept.trials or []))
@@ -75,7 +97,11 @@ def collect_packed(data: Path, packed: Path, *, jobs: int = 1, max_unreadable_fr
     write_data_dir(lists, packed)
     with atomic_write(packed / "lost_trials") as file:
         file.writelines(f"{trial}\n" for trial in lost_trials)
-    counts = {**ledger.counts, "hours": round(sum(num_samples.values()) / rate / 3600, 4), "clipped_utterances": parts.total("clipped_utterances")}
+    counts = {
+        **ledger.counts,
+        "hours": round(sum(num_samples.values()) / rate / 3600, 4),
+        "clipped_utterances": parts.total("clipped_utterances"),
+    }
     print(f"{packed}: {counts['hours']} hours packed; {ledger.summary}")
     written = [packed / name for name in lists_of(packed)]
     return task.finish([*written, packed / "lost_trials", *ledger.write(packed), parts], counts)

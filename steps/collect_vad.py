@@ -1,6 +1,6 @@
 """Merge the voice activity decisions of an array of jobs, and judge its losses.
 
-    python -m steps.collect_vad data/full/train --jobs 4
+python -m steps.collect_vad data/full/train --jobs 4
 """
 
 from pathlib import Path
@@ -13,7 +13,13 @@ from utils.receipts.job_parts import Parts, part_receipts
 FORMAT = 2
 
 
-def collect_vad(data: Path, *, jobs: int = 1, max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION, allow_missing_trials: bool = False) -> dict:
+def collect_vad(
+    data: Path,
+    *,
+    jobs: int = 1,
+    max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
+    allow_missing_trials: bool = False,
+) -> dict:
     """Write ``vad.scp``, ``vad/segments``, and the ledger of stage 1 (``vad/dropped`` and ``vad/ledger.json``); say how much speech was found.
 
     ``vad/segments`` holds the stretches of speech as Kaldi's segments, ``<utterance>-<start>-<end> <recording> <start> <end>``: in the names
@@ -43,8 +49,16 @@ def collect_vad(data: Path, *, jobs: int = 1, max_unreadable_fraction: float = M
     """
     home = data / "vad"
     receipts = part_receipts(home, "compute_vad", jobs)
-    task = Task(home, "collect_vad", format=FORMAT, inputs={**data_dir_inputs(data, "wav.scp", "utt2spk", "trials"), **receipts},
-                options={"max_unreadable_fraction": max_unreadable_fraction, "allow_missing_trials": allow_missing_trials})
+    task = Task(
+        home,
+        "collect_vad",
+        format=FORMAT,
+        inputs={**data_dir_inputs(data, "wav.scp", "utt2spk", "trials"), **receipts},
+        options={
+            "max_unreadable_fraction": max_unreadable_fraction,
+            "allow_missing_trials": allow_missing_trials,
+        },
+    )
     if task.is_done():
         return task.counts
     from utils.data_dir import read_map, write_map
@@ -58,10 +72,16 @@ def collect_vad(data: Path, *, jobs: int = 1, max_unreadable_fraction: float = M
     ledger.check_limits(max_unreadable_fraction, receipts=home / "receipts")
     write_map(data / "vad.scp", decisions)
     write_map(home / "segments", parts.table("segments"))
-    num_frames, num_speech = ({utterance: int(number) for utterance, number in parts.table(kind).items()} for kind in ("num_frames", "num_speech"))
+    num_frames, num_speech = (
+        {utterance: int(number) for utterance, number in parts.table(kind).items()}
+        for kind in ("num_frames", "num_speech")
+    )
     summary = speech_summary(num_frames, num_speech)
     print("\n".join([*summary_lines(str(data), num_speech, summary), f"{data}: {ledger.summary}"]))
-    return task.finish([data / "vad.scp", home / "segments", *ledger.write(home), parts], {**ledger.counts, **summary})
+    return task.finish(
+        [data / "vad.scp", home / "segments", *ledger.write(home), parts],
+        {**ledger.counts, **summary},
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,16 @@ from utils.errors import UserError
 from utils.evaluation.comparison import SIGNIFICANT, differences_of, sentence
 from utils.evaluation.results import leaks_of, markdown_table, text_table
 from utils.evaluation.rows import Drawing, Figures, curves_of, drawing_of, rows_of
-from utils.evaluation.sets import System, TrialSet, inputs_of_sets, label_of, pooled_set, read_system, read_test_set, score_files
+from utils.evaluation.sets import (
+    System,
+    TrialSet,
+    inputs_of_sets,
+    label_of,
+    pooled_set,
+    read_system,
+    read_test_set,
+    score_files,
+)
 from utils.files import atomic_write, read_entries, write_json
 from utils.receipts import MODE, Task
 from utils.report.comparison import differences_part
@@ -29,8 +38,18 @@ SUBTITLE = "Speaker verification systems on the same trials: error rates, their 
 WRITTEN = ("results.json", "curves.json", "differences.json", "results.md", "report.html")
 
 
-def compare(data: list[Path], output: Path, *, experiments: list[Path], sets: list[str] | None = None, scorers: list[str] | None = None,
-            replicates: int = 1000, seed: int = 0, operating_points: str | None = None, players: bool = True) -> dict:
+def compare(
+    data: list[Path],
+    output: Path,
+    *,
+    experiments: list[Path],
+    sets: list[str] | None = None,
+    scorers: list[str] | None = None,
+    replicates: int = 1000,
+    seed: int = 0,
+    operating_points: str | None = None,
+    players: bool = True,
+) -> dict:
     """Write ``results.json``, ``curves.json``, ``differences.json``, ``results.md`` and ``report.html`` about the score files of several experiments.
 
     Of several folds every figure is the mean over the folds, of which each was scored by a system of its own; log-likelihood ratios, which
@@ -70,32 +89,71 @@ def compare(data: list[Path], output: Path, *, experiments: list[Path], sets: li
     drawing = drawing_of(replicates, seed, operating_points, least=2)
     names = sets or sorted(trials.parent.name for trials in data[0].glob("*/trials"))
     files = {name: files_of_systems(data, name, experiments, scorers) for name in names}
-    inputs = {f"fold {fold}/{name}/{system}/{label_of(path, name)}": receipt_of(path) for name, systems in files.items() for (system, _), paths
-              in systems.items() for fold, path in enumerate(paths, 1)}
+    inputs = {
+        f"fold {fold}/{name}/{system}/{label_of(path, name)}": receipt_of(path)
+        for name, systems in files.items()
+        for (system, _), paths in systems.items()
+        for fold, path in enumerate(paths, 1)
+    }
     for fold, folder in enumerate(data, 1):
-        inputs |= {f"fold {fold}/{label}": path for label, path in inputs_of_sets(folder, names).items()}
-    inputs |= {f"results {folder.name}": path for folder in experiments if (path := folder / "receipts" / "evaluate.json").exists()}
-    options = {"experiments": [folder.name for folder in experiments], "replicates": replicates, "seed": seed,
-               "operating_points": list(drawing.points), **({} if players else {"players": False})}
+        inputs |= {
+            f"fold {fold}/{label}": path for label, path in inputs_of_sets(folder, names).items()
+        }
+    inputs |= {
+        f"results {folder.name}": path
+        for folder in experiments
+        if (path := folder / "receipts" / "evaluate.json").exists()
+    }
+    options = {
+        "experiments": [folder.name for folder in experiments],
+        "replicates": replicates,
+        "seed": seed,
+        "operating_points": list(drawing.points),
+        **({} if players else {"players": False}),
+    }
     task = Task(home=output, name="compare", format=FORMAT, inputs=inputs, options=options)
     if not task.is_done():
         if not names:
-            raise UserError(f"{data[0]}: no <set>/trials in it, so that nothing is compared; name the folder of packed data directories")
+            raise UserError(
+                f"{data[0]}: no <set>/trials in it, so that nothing is compared; name the folder of packed data directories"
+            )
         leaks = leaks_of(experiments, len(experiments) // len(data))
-        parts = [part for name in names for part in compared_sets(data, name, files[name], leaks, drawing)]
-        rows, curves, differences = ([entry for part in parts for entry in part[kind]] for kind in range(3))
+        parts = [
+            part
+            for name in names
+            for part in compared_sets(data, name, files[name], leaks, drawing)
+        ]
+        rows, curves, differences = (
+            [entry for part in parts for entry in part[kind]] for kind in range(3)
+        )
         told = {part[0][0]["test_set"]: differences_part(part[2]) for part in parts}
-        lie = {name: Sounds(*filter(None, (sound_folders(folder).get(name) for folder in data))) for name in names}
+        lie = {
+            name: Sounds(*filter(None, (sound_folders(folder).get(name) for folder in data)))
+            for name in names
+        }
         sounds = {test_set: lie[test_set.partition(", ")[0]] for test_set in told}
         for file, entries in zip(WRITTEN, (rows, curves, differences), strict=False):
             write_json(output / file, entries)
-        sections = sections_of_sets(rows, curves, sounds, Players() if players else Players(0), told)
+        sections = sections_of_sets(
+            rows, curves, sounds, Players() if players else Players(0), told
+        )
         title = " · ".join(folder.name for folder in experiments[: len(experiments) // len(data)])
-        for file, text in (("results.md", markdown_table(rows)), ("report.html", page(title, SUBTITLE, sections))):
+        for file, text in (
+            ("results.md", markdown_table(rows)),
+            ("report.html", page(title, SUBTITLE, sections)),
+        ):
             with atomic_write(output / file) as opened:
                 opened.write(text)
-        counts = {"systems": len(experiments) // len(data), "folds": len(data), "test_sets": len(names), "pairs": len(differences)}
-        task.finish([output / name for name in WRITTEN], counts | {"clear": sum(one["p_corrected"] < SIGNIFICANT for one in differences)})
+        counts = {
+            "systems": len(experiments) // len(data),
+            "folds": len(data),
+            "test_sets": len(names),
+            "pairs": len(differences),
+        }
+        task.finish(
+            [output / name for name in WRITTEN],
+            counts | {"clear": sum(one["p_corrected"] < SIGNIFICANT for one in differences)},
+        )
     if not MODE.checking:
         print(text_table(read_entries(output / "results.json")))
         print("\n".join(map(sentence, read_entries(output / "differences.json"))))
@@ -103,8 +161,9 @@ def compare(data: list[Path], output: Path, *, experiments: list[Path], sets: li
     return task.counts
 
 
-def files_of_systems(data: Sequence[Path], name: str, experiments: Sequence[Path], scorers: Sequence[str] | None
-                     ) -> dict[tuple[str, str], list[Path]]:
+def files_of_systems(
+    data: Sequence[Path], name: str, experiments: Sequence[Path], scorers: Sequence[str] | None
+) -> dict[tuple[str, str], list[Path]]:
     """Score files of one set: (experiment of the first fold, label) -> the file of each fold.
 
     Parameters
@@ -123,27 +182,45 @@ def files_of_systems(data: Sequence[Path], name: str, experiments: Sequence[Path
     """
     each, rest = divmod(len(experiments), len(data))
     if rest or not each:
-        raise UserError(f"--experiments: {len(experiments)} for {len(data)} folds; name as many for every fold, those of the first fold first")
+        raise UserError(
+            f"--experiments: {len(experiments)} for {len(data)} folds; name as many for every fold, those of the first fold first"
+        )
     for fold in range(len(data)):
         folders = experiments[fold * each : (fold + 1) * each]
         if len({folder.name for folder in folders}) < each:
-            raise UserError(f"two systems have the name of the same folder: {', '.join(map(str, folders))}")
+            raise UserError(
+                f"two systems have the name of the same folder: {', '.join(map(str, folders))}"
+            )
     found: dict[tuple[str, str], list[Path]] = {}
     for number, folder in enumerate(experiments):
-        paths = [path for path in score_files(folder / "scores" / name) if scorers is None or path.stem in scorers or path.stem == "*"]
-        labels = {label_of(path, name): path for path in paths or [folder / "scores" / name / f"{(scorers or ['*'])[0]}.scores"]}
+        paths = [
+            path
+            for path in score_files(folder / "scores" / name)
+            if scorers is None or path.stem in scorers or path.stem == "*"
+        ]
+        labels = {
+            label_of(path, name): path
+            for path in paths or [folder / "scores" / name / f"{(scorers or ['*'])[0]}.scores"]
+        }
         system = experiments[number % each].name
         expected = [label for known, label in found if known == system]
         if number >= each and expected != list(labels):
             lone = min({*expected} ^ {*labels})
-            raise UserError(f"{folder}/scores/{name}: '{lone}' was not scored in every fold; score it, or say by --scorers which are compared")
+            raise UserError(
+                f"{folder}/scores/{name}: '{lone}' was not scored in every fold; score it, or say by --scorers which are compared"
+            )
         for label, path in labels.items():
             found.setdefault((system, label), []).append(path)
     return found
 
 
-def compared_sets(data: Sequence[Path], name: str, files: dict[tuple[str, str], list[Path]], leaks: dict, drawing: Drawing
-                  ) -> list[tuple[list[dict], list[dict], list[dict]]]:
+def compared_sets(
+    data: Sequence[Path],
+    name: str,
+    files: dict[tuple[str, str], list[Path]],
+    leaks: dict,
+    drawing: Drawing,
+) -> list[tuple[list[dict], list[dict], list[dict]]]:
     """Rows, curves and differences of a set; of folds those of their mean, and those of log-likelihood ratios as one list.
 
     Parameters
@@ -161,22 +238,38 @@ def compared_sets(data: Sequence[Path], name: str, files: dict[tuple[str, str], 
         There is one score file only, or one speaker.
     """
     folds = [read_test_set(folder / name) for folder in data]
-    systems = [read_system(system, paths, folds, [folder / name for folder in data]) for (system, _), paths in files.items()]
+    systems = [
+        read_system(system, paths, folds, [folder / name for folder in data])
+        for (system, _), paths in files.items()
+    ]
     for system in systems:
-        system.watermarks = list(dict.fromkeys([*system.watermarks, *leaks.get((system.head["system"], name), ())]))
+        system.watermarks = list(
+            dict.fromkeys([*system.watermarks, *leaks.get((system.head["system"], name), ())])
+        )
     if len(data) == 1:
         return [compared_systems(systems, folds, drawing, folds[0])]
     pooled, found = pooled_set(folds, f"{name}, {len(data)} folds pooled"), []
     for system in systems:
         system.head["test_set"] = f"{name}, mean of {len(data)} folds"
     found.append(compared_systems(systems, folds, drawing, None))
-    ratios = [System(system.head | {"test_set": pooled.name}, [np.concatenate(system.scores)], True, system.watermarks)
-              for system in systems if system.llr]
-    return found + ([compared_systems(ratios, [pooled], drawing, pooled)] if len(ratios) > 1 else [])
+    ratios = [
+        System(
+            system.head | {"test_set": pooled.name},
+            [np.concatenate(system.scores)],
+            True,
+            system.watermarks,
+        )
+        for system in systems
+        if system.llr
+    ]
+    return found + (
+        [compared_systems(ratios, [pooled], drawing, pooled)] if len(ratios) > 1 else []
+    )
 
 
-def compared_systems(systems: Sequence[System], folds: Sequence[TrialSet], drawing: Drawing, drawn: TrialSet | None
-                     ) -> tuple[list[dict], list[dict], list[dict]]:
+def compared_systems(
+    systems: Sequence[System], folds: Sequence[TrialSet], drawing: Drawing, drawn: TrialSet | None
+) -> tuple[list[dict], list[dict], list[dict]]:
     """Rows, curves and differences of systems on the same trials.
 
     Parameters
@@ -201,7 +294,9 @@ def compared_systems(systems: Sequence[System], folds: Sequence[TrialSet], drawi
             curves.append(system.head | curves_of(drawn, system.scores[0], system.llr, drawing))
     speakers = min((row["speakers"] for row, _ in wholes), default=0)
     if len(wholes) < 2 or speakers < 2:
-        raise UserError(f"{folds[0].name}: {len(wholes)} systems and {speakers} speakers, expected at least two of each to compare")
+        raise UserError(
+            f"{folds[0].name}: {len(wholes)} systems and {speakers} speakers, expected at least two of each to compare"
+        )
     return rows, curves, differences_of(wholes)
 
 

@@ -15,8 +15,17 @@ from utils.receipts import Task, data_dir_inputs
 FORMAT = 2
 
 
-def compute_vad(data: Path, *, config: Path | None = None, top_db: float | None = None, channel: Channel = 0, allow_pipes: bool = False,
-                root: Path | None = None, allow_missing_trials: bool = False, job: str = "1/1") -> dict:
+def compute_vad(
+    data: Path,
+    *,
+    config: Path | None = None,
+    top_db: float | None = None,
+    channel: Channel = 0,
+    allow_pipes: bool = False,
+    root: Path | None = None,
+    allow_missing_trials: bool = False,
+    job: str = "1/1",
+) -> dict:
     """Write the voice activity decisions of one job's utterances as Kaldi vectors of 0 and 1, and their stretches of speech as segments.
 
     Parameters
@@ -54,8 +63,14 @@ def compute_vad(data: Path, *, config: Path | None = None, top_db: float | None 
 
     detector, options = make_vad(config, {} if top_db is None else {"top_db": top_db})
     home, part = data / "vad", job.partition("/")[0]
-    task = Task(home, "compute_vad", job=job, format=FORMAT, inputs=data_dir_inputs(data, "wav.scp", "utt2spk", "segments"),
-                options={"detector": options, "channel": channel, "root": root})
+    task = Task(
+        home,
+        "compute_vad",
+        job=job,
+        format=FORMAT,
+        inputs=data_dir_inputs(data, "wav.scp", "utt2spk", "segments"),
+        options={"detector": options, "channel": channel, "root": root},
+    )
     if task.is_done():
         return task.counts
     import numpy as np
@@ -69,7 +84,9 @@ def compute_vad(data: Path, *, config: Path | None = None, top_db: float | None 
     from utils.vad.segments import segment_lines
 
     lists = read_data_dir(data, allow_pipes=allow_pipes)
-    reader = UtteranceReader(lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel)
+    reader = UtteranceReader(
+        lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel
+    )
     ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
     num_frames, num_speech, segments = {}, {}, []
     with ArchiveWriter(home / f"vad.{part}.ark", home / f"vad.{part}.scp") as writer:
@@ -89,8 +106,17 @@ def compute_vad(data: Path, *, config: Path | None = None, top_db: float | None 
     with atomic_write(home / f"vad.{part}.segments") as file:
         file.writelines(segments)
     ledger.write_part(home / f"vad.{part}.dropped")
-    written = [home / f"vad.{part}.{kind}" for kind in ("num_frames", "num_speech", "segments", "dropped")]
-    return task.finish([writer, *written], {**ledger.counts, "frames": sum(num_frames.values()), "speech_frames": sum(num_speech.values())})
+    written = [
+        home / f"vad.{part}.{kind}" for kind in ("num_frames", "num_speech", "segments", "dropped")
+    ]
+    return task.finish(
+        [writer, *written],
+        {
+            **ledger.counts,
+            "frames": sum(num_frames.values()),
+            "speech_frames": sum(num_speech.values()),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ from utils.receipts import Task, data_dir_inputs
 FORMAT = 1
 
 
-def cut_audio(packed: Path, output: Path, *, seconds: float = 2.0, repeat_short: bool = True) -> dict:
+def cut_audio(
+    packed: Path, output: Path, *, seconds: float = 2.0, repeat_short: bool = True
+) -> dict:
     """Write a packed data directory of the same utterances, cut; lists, trials and enrolment models stay.
 
     Parameters
@@ -45,8 +47,14 @@ def cut_audio(packed: Path, output: Path, *, seconds: float = 2.0, repeat_short:
     from utils.data_dir.formats import lists_of
 
     lists = lists_of(packed)
-    task = Task(output, "made", format=FORMAT, inputs=data_dir_inputs(packed, "wav.scp", *lists), dear=True,
-                options={"seconds": seconds, "repeat_short": repeat_short})
+    task = Task(
+        output,
+        "made",
+        format=FORMAT,
+        inputs=data_dir_inputs(packed, "wav.scp", *lists),
+        dear=True,
+        options={"seconds": seconds, "repeat_short": repeat_short},
+    )
     if task.is_done():
         return task.counts
     import numpy as np
@@ -62,25 +70,52 @@ def cut_audio(packed: Path, output: Path, *, seconds: float = 2.0, repeat_short:
     reader = PackedReader(source.wav_scp, source.maps["utt2num_samples"])
     wanted = round(seconds * reader.sample_rate_hz)
     if wanted < 1:
-        raise UserError(f"--seconds: {seconds}, expected at least one sample at {reader.sample_rate_hz} Hz")
+        raise UserError(
+            f"--seconds: {seconds}, expected at least one sample at {reader.sample_rate_hz} Hz"
+        )
     num_samples: dict[str, int] = {}
     with ArchiveWriter(output / "packed.1.ark", output / "packed.1.scp") as writer:
         for index, utterance in enumerate(source.wav_scp):
             available = int(reader.num_samples[index])
-            samples = to_int16(reader.read(index, max(0, available - wanted) // 2, min(wanted, available)))
+            samples = to_int16(
+                reader.read(index, max(0, available - wanted) // 2, min(wanted, available))
+            )
             samples = np.resize(samples, wanted) if repeat_short else samples
             writer.write_wave(utterance, samples, reader.sample_rate_hz)
             num_samples[utterance] = len(samples)
     source.maps.pop("text", None)  # of whole utterances
-    write_data_dir(packed_lists(source, read_scp(output / "packed.1.scp"), num_samples, reader.sample_rate_hz, trimmed=True), output)
+    write_data_dir(
+        packed_lists(
+            source,
+            read_scp(output / "packed.1.scp"),
+            num_samples,
+            reader.sample_rate_hz,
+            trimmed=True,
+        ),
+        output,
+    )
     lost = lost_trials_of(packed)
     with atomic_write(output / "ledger.json") as file:
-        json.dump({"came_in": len(num_samples), "went_on": len(num_samples), **({"lost_trials": lost} if lost else {})}, file, indent=1)
+        json.dump(
+            {
+                "came_in": len(num_samples),
+                "went_on": len(num_samples),
+                **({"lost_trials": lost} if lost else {}),
+            },
+            file,
+            indent=1,
+        )
         file.write("\n")
-    facts = write_sound_facts(packed, output, f"cut to {seconds:g} s around the centre{', short ones repeated' if repeat_short else ''}")
+    facts = write_sound_facts(
+        packed,
+        output,
+        f"cut to {seconds:g} s around the centre{', short ones repeated' if repeat_short else ''}",
+    )
     written = [output / name for name in lists_of(output)]
     counts = {"utterances": len(num_samples), "shorter": int((reader.num_samples < wanted).sum())}
-    print(f"{output}: {counts['utterances']:,} utterances of {seconds:g} s; {counts['shorter']:,} were shorter")
+    print(
+        f"{output}: {counts['utterances']:,} utterances of {seconds:g} s; {counts['shorter']:,} were shorter"
+    )
     return task.finish([writer, *written, output / "ledger.json", facts], counts)
 
 

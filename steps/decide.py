@@ -15,7 +15,9 @@ from utils.scoring.score_files import read_scores, receipt_of
 FORMAT = 1
 
 
-def decide(scores: Path, output: Path, *, p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0) -> dict:
+def decide(
+    scores: Path, output: Path, *, p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0
+) -> dict:
     """Write ``<enrol> <test> accept|reject`` of each trial, by Bayes' threshold on its log-likelihood ratio.
 
     Parameters
@@ -43,8 +45,13 @@ def decide(scores: Path, output: Path, *, p_target: float = 0.01, c_miss: float 
     """
     if scores.exists() and not receipt_of(scores).exists():  # of Kaldi's, or of another program
         refuse_uncalibrated(scores)
-    task = Task(output.parent, f"decide_{output.stem}", format=FORMAT, inputs={"scores": receipt_of(scores)},
-                options={"p_target": p_target, "c_miss": c_miss, "c_fa": c_fa})
+    task = Task(
+        output.parent,
+        f"decide_{output.stem}",
+        format=FORMAT,
+        inputs={"scores": receipt_of(scores)},
+        options={"p_target": p_target, "c_miss": c_miss, "c_fa": c_fa},
+    )
     if task.is_done():
         return task.counts
     from utils.metrics.llr import bayes_threshold
@@ -61,10 +68,19 @@ def decide(scores: Path, output: Path, *, p_target: float = 0.01, c_miss: float 
     with atomic_write(output) as file:
         words = ("accept" if is_accepted else "reject" for is_accepted in accepted.tolist())
         file.writelines(f"{a} {b} {word}\n" for a, b, word in zip(enrol, test, words, strict=True))
-    print(f"{output}: {accepted.sum():,} of {len(llr):,} trials accepted, those from {threshold:.4f} on: the threshold for p_target {p_target:g}, "
-          f"c_miss {c_miss:g}, c_fa {c_fa:g}")
-    return task.finish([output], {"trials": len(llr), "accepted": int(accepted.sum()), "threshold": threshold,
-                                  "watermarks": declared.get("watermarks", [])})
+    print(
+        f"{output}: {accepted.sum():,} of {len(llr):,} trials accepted, those from {threshold:.4f} on: the threshold for p_target {p_target:g}, "
+        f"c_miss {c_miss:g}, c_fa {c_fa:g}"
+    )
+    return task.finish(
+        [output],
+        {
+            "trials": len(llr),
+            "accepted": int(accepted.sum()),
+            "threshold": threshold,
+            "watermarks": declared.get("watermarks", []),
+        },
+    )
 
 
 def refuse_uncalibrated(scores: Path) -> NoReturn:
@@ -80,8 +96,10 @@ def refuse_uncalibrated(scores: Path) -> NoReturn:
     UserError
         Always.
     """
-    raise UserError(f"{scores}: these scores are not calibrated, and without calibration no threshold follows from a prior and costs; run "
-                    "steps.calibrate on a dev list, then steps.apply_calibration")
+    raise UserError(
+        f"{scores}: these scores are not calibrated, and without calibration no threshold follows from a prior and costs; run "
+        "steps.calibrate on a dev list, then steps.apply_calibration"
+    )
 
 
 if __name__ == "__main__":

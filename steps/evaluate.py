@@ -17,10 +17,21 @@ from utils.trials.leakage import refuse_leakage, speakers_of
 FORMAT = 3
 
 
-def evaluate(experiment: Path, data: Path, *, others: list[Path] | None = None, replicates: int = 1000, seed: int = 0,
-             operating_points: str | None = None, train: list[Path] | None = None, dev: list[Path] | None = None,
-             calibration: list[Path] | None = None, cohort: list[Path] | None = None, backend_training: list[Path] | None = None,
-             allow_leakage: bool = False) -> dict:
+def evaluate(
+    experiment: Path,
+    data: Path,
+    *,
+    others: list[Path] | None = None,
+    replicates: int = 1000,
+    seed: int = 0,
+    operating_points: str | None = None,
+    train: list[Path] | None = None,
+    dev: list[Path] | None = None,
+    calibration: list[Path] | None = None,
+    cohort: list[Path] | None = None,
+    backend_training: list[Path] | None = None,
+    allow_leakage: bool = False,
+) -> dict:
     """Write ``results.json``, one row for each system, test set, back end and subset of trials, and what the report draws, ``curves.json``.
 
     Parameters
@@ -58,28 +69,65 @@ def evaluate(experiment: Path, data: Path, *, others: list[Path] | None = None, 
     systems = [experiment, *(others or [])]
     drawing = drawing_of(replicates, seed, operating_points)
     if len({system.name for system in systems}) < len(systems):
-        raise UserError(f"{experiment}: two systems have the name of the same folder: {', '.join(map(str, systems))}")
+        raise UserError(
+            f"{experiment}: two systems have the name of the same folder: {', '.join(map(str, systems))}"
+        )
     sets = sorted(trials.parent.name for trials in data.glob("*/trials"))
-    files = {name: {system.name: score_files(system / "scores" / name) for system in systems} for name in sets}
-    roles = {"train": train, "dev": dev, "calibration": calibration, "cohort": cohort, "backend": backend_training}
-    inputs = {f"{name}/{system}/{label_of(file, name)}": receipt_of(file) for name in sets for system, found in files[name].items() for file in found}
+    files = {
+        name: {system.name: score_files(system / "scores" / name) for system in systems}
+        for name in sets
+    }
+    roles = {
+        "train": train,
+        "dev": dev,
+        "calibration": calibration,
+        "cohort": cohort,
+        "backend": backend_training,
+    }
+    inputs = {
+        f"{name}/{system}/{label_of(file, name)}": receipt_of(file)
+        for name in sets
+        for system, found in files[name].items()
+        for file in found
+    }
     inputs |= inputs_of_sets(data, sets)
-    inputs |= {f"{role} {number}": folder / "utt2spk" for role, folders in roles.items() for number, folder in enumerate(folders or (), 1)}
-    task = Task(home=experiment, name="evaluate", format=FORMAT, inputs=inputs, gathers=[system / "scores" for system in systems],
-                options={"systems": [system.name for system in systems], "replicates": replicates, "seed": seed,
-                         "operating_points": list(drawing.points), **({"allow_leakage": True} if allow_leakage else {})})
+    inputs |= {
+        f"{role} {number}": folder / "utt2spk"
+        for role, folders in roles.items()
+        for number, folder in enumerate(folders or (), 1)
+    }
+    task = Task(
+        home=experiment,
+        name="evaluate",
+        format=FORMAT,
+        inputs=inputs,
+        gathers=[system / "scores" for system in systems],
+        options={
+            "systems": [system.name for system in systems],
+            "replicates": replicates,
+            "seed": seed,
+            "operating_points": list(drawing.points),
+            **({"allow_leakage": True} if allow_leakage else {}),
+        },
+    )
     if task.is_done():
         return task.counts
     if not sets:
-        raise UserError(f"{data}: no <set>/trials in it, so that nothing is tested; run the stage that packs the data")
+        raise UserError(
+            f"{data}: no <set>/trials in it, so that nothing is tested; run the stage that packs the data"
+        )
     learnt = {role: speakers_of(folders) for role, folders in roles.items() if folders}
     tuned = {folder.resolve() for folder in [*(dev or ()), *(calibration or ())]}
-    tests = {name: speakers_of([data / name]) for name in sets if (data / name).resolve() not in tuned}
+    tests = {
+        name: speakers_of([data / name]) for name in sets if (data / name).resolve() not in tuned
+    }
     watermarks = refuse_leakage(tests, learnt, allow=allow_leakage)
     rows, curves = [], []
     for name in sets:
         tests = read_test_set(data / name, watermarks)
-        for system, path in ((system, path) for system, paths in files[name].items() for path in paths):
+        for system, path in (
+            (system, path) for system, paths in files[name].items() for path in paths
+        ):
             found = read_system(system, [path], [tests], [data / name])
             rows += rows_of(found, [tests], drawing)[0]
             curves.append(found.head | curves_of(tests, found.scores[0], found.llr, drawing))

@@ -1,7 +1,7 @@
 """Write a folder of embeddings as one npz or HDF5 file.
 
-    python -m steps.export_arrays exp/x/embeddings/test test.npz --utt2spk data/full/test/utt2spk
-    python -m steps.import_embeddings test.npz exp/y/embeddings/test --kind arrays --utt2spk data/full/test/utt2spk
+python -m steps.export_arrays exp/x/embeddings/test test.npz --utt2spk data/full/test/utt2spk
+python -m steps.import_embeddings test.npz exp/y/embeddings/test --kind arrays --utt2spk data/full/test/utt2spk
 """
 
 from pathlib import Path
@@ -40,7 +40,9 @@ def export_arrays(embeddings: Path, output: Path, *, utt2spk: Path | None = None
     """
     kind_of(output)
     inputs = embeddings_inputs(embeddings) | ({"utt2spk": utt2spk} if utt2spk else {})
-    task = Task(output.parent, f"export_arrays_{output.name}", format=FORMAT, inputs=inputs, options={})
+    task = Task(
+        output.parent, f"export_arrays_{output.name}", format=FORMAT, inputs=inputs, options={}
+    )
     if task.is_done():
         return task.counts
     import numpy as np
@@ -51,7 +53,9 @@ def export_arrays(embeddings: Path, output: Path, *, utt2spk: Path | None = None
     from utils.embeddings.rows import read_embeddings
 
     keys, vectors = read_embeddings(embeddings)
-    arrays = {"utterances": np.array(keys), "embeddings": vectors} | ({"speakers": np.array(speakers_of(keys, utt2spk))} if utt2spk else {})
+    arrays = {"utterances": np.array(keys), "embeddings": vectors} | (
+        {"speakers": np.array(speakers_of(keys, utt2spk))} if utt2spk else {}
+    )
     write_arrays(output, arrays, read_provenance(embeddings) or {})
     print(f"{output}: {len(keys):,} embeddings of {vectors.shape[-1]} dimensions")
     return task.finish([output], {"utterances": len(keys), "dimensions": vectors.shape[-1]})

@@ -1,7 +1,7 @@
 r"""Hand an experiment to Kaldi: embeddings, back end, trials and scores in folders as its scripts leave and expect them.
 
-    python -m steps.export_kaldi exp/x data/full/packed_16000 kaldi --sets "[train, test]" --backend lda_plda
-    cd kaldi && bash score.sh          # the same scores by Kaldi's own programs
+python -m steps.export_kaldi exp/x data/full/packed_16000 kaldi --sets "[train, test]" --backend lda_plda
+cd kaldi && bash score.sh          # the same scores by Kaldi's own programs
 """
 
 import os
@@ -21,9 +21,18 @@ LISTS = ("utt2spk", "spk2utt", "trials", "enroll.spk2utt")
 IN_KALDI = ("cosine", "plda")  # back ends of which Kaldi has programs
 
 
-def export_kaldi(experiment: Path, data: Path, output: Path, *, sets: list[str] | None = None, protocol: str | None = None,
-                 backend: str | None = None, train_set: str = "train", paths: Literal["relative", "absolute"] = "relative",
-                 root: Path | None = None) -> dict:
+def export_kaldi(
+    experiment: Path,
+    data: Path,
+    output: Path,
+    *,
+    sets: list[str] | None = None,
+    protocol: str | None = None,
+    backend: str | None = None,
+    train_set: str = "train",
+    paths: Literal["relative", "absolute"] = "relative",
+    root: Path | None = None,
+) -> dict:
     """Write ``xvectors_<set>/`` for each set, the back end's files, ``data/<set>/``, ``scores_<set>``, and ``score.sh`` with Kaldi's commands.
 
     ``xvectors_<set>``: ``xvector.{ark,scp}``, ``spk_xvector.{ark,scp}``, ``num_utts.ark``; of the training set also ``mean.vec``, ``transform.mat``
@@ -61,29 +70,77 @@ def export_kaldi(experiment: Path, data: Path, output: Path, *, sets: list[str] 
     UserError
         No such set or back end, one that Kaldi has no program for, or embeddings that are matrices.
     """
-    embeddings = {name: experiment / "embeddings" / name / (protocol or "") for name in sets or sets_of(experiment, protocol)}
-    known = {name: path for name, folder in embeddings.items() for path in (data / name,) if path.is_dir()}
-    inputs = {f"embeddings {name}": folder / "receipts" / "collect_embeddings.json" for name, folder in embeddings.items()}
-    inputs |= {f"{file} {name}": folder / file for name, folder in known.items() for file in LISTS if (folder / file).exists()}
+    embeddings = {
+        name: experiment / "embeddings" / name / (protocol or "")
+        for name in sets or sets_of(experiment, protocol)
+    }
+    known = {
+        name: path
+        for name, folder in embeddings.items()
+        for path in (data / name,)
+        if path.is_dir()
+    }
+    inputs = {
+        f"embeddings {name}": folder / "receipts" / "collect_embeddings.json"
+        for name, folder in embeddings.items()
+    }
+    inputs |= {
+        f"{file} {name}": folder / file
+        for name, folder in known.items()
+        for file in LISTS
+        if (folder / file).exists()
+    }
     trained = experiment / "backend" / backend if backend else None
     inputs |= {"backend": trained / "receipts" / "train_backend.json"} if trained else {}
-    scores = {name: path for name in embeddings if (path := experiment / "scores" / name / (protocol or "") / f"{backend}.scores").exists()}
-    inputs |= {f"scores {name}": receipt_of(path) if receipt_of(path).exists() else path for name, path in scores.items()}
-    where = {"paths": paths, "root": root, "protocol": protocol, "train_set": train_set, "backend": backend}
+    scores = {
+        name: path
+        for name in embeddings
+        if (path := experiment / "scores" / name / (protocol or "") / f"{backend}.scores").exists()
+    }
+    inputs |= {
+        f"scores {name}": receipt_of(path) if receipt_of(path).exists() else path
+        for name, path in scores.items()
+    }
+    where = {
+        "paths": paths,
+        "root": root,
+        "protocol": protocol,
+        "train_set": train_set,
+        "backend": backend,
+    }
     task = Task(output, "export_kaldi", format=FORMAT, inputs=inputs, options=where)
     if task.is_done():
         return task.counts
-    start = "" if root is None and paths == "relative" else os.path.abspath(output) if paths == "absolute" else os.path.relpath(output, root)
+    start = (
+        ""
+        if root is None and paths == "relative"
+        else os.path.abspath(output)
+        if paths == "absolute"
+        else os.path.relpath(output, root)
+    )
     counts, written = {}, []
     for name, folder in embeddings.items():
-        written += write_set(folder, output / f"xvectors_{name}", counts, name, os.path.join(start, f"xvectors_{name}"))
+        written += write_set(
+            folder,
+            output / f"xvectors_{name}",
+            counts,
+            name,
+            os.path.join(start, f"xvectors_{name}"),
+        )
         lists = [file for file in LISTS if name in known and (known[name] / file).exists()]
         written += copy_files({output / "data" / name / file: known[name] / file for file in lists})
     written += copy_files({output / f"scores_{name}": path for name, path in scores.items()})
     if trained:
         written += write_back_end(trained, output, train_set, start, list(embeddings))
-    print(f"{output}: " + ", ".join(f"{count:,} embeddings of {name}" for name, count in counts.items())
-          + (f"; back end {backend} in xvectors_{train_set}, scores of {', '.join(scores) or 'no set'}" if backend else ""))
+    print(
+        f"{output}: "
+        + ", ".join(f"{count:,} embeddings of {name}" for name, count in counts.items())
+        + (
+            f"; back end {backend} in xvectors_{train_set}, scores of {', '.join(scores) or 'no set'}"
+            if backend
+            else ""
+        )
+    )
     return task.finish(written, {"utterances": counts, "scores": list(scores)})
 
 
@@ -102,9 +159,15 @@ def sets_of(experiment: Path, protocol: str | None) -> list[str]:
     UserError
         None has.
     """
-    found = sorted(path.name for path in (experiment / "embeddings").glob("*") if (path / (protocol or "") / "xvector.scp").exists())
+    found = sorted(
+        path.name
+        for path in (experiment / "embeddings").glob("*")
+        if (path / (protocol or "") / "xvector.scp").exists()
+    )
     if not found and not MODE.checking:
-        raise UserError(f"{experiment}/embeddings: no set with {protocol + '/' if protocol else ''}xvector.scp; extract embeddings first")
+        raise UserError(
+            f"{experiment}/embeddings: no set with {protocol + '/' if protocol else ''}xvector.scp; extract embeddings first"
+        )
     return found
 
 
@@ -148,7 +211,9 @@ def write_set(folder: Path, output: Path, counts: dict, name: str, listed: str) 
     written = []
     for kind in ("xvector", "spk_xvector"):
         if (folder / f"{kind}.scp").exists():
-            writer, _, keys = copy_vectors(own_vectors(folder / f"{kind}.scp"), output / f"{kind}.scp")
+            writer, _, keys = copy_vectors(
+                own_vectors(folder / f"{kind}.scp"), output / f"{kind}.scp"
+            )
             counts.setdefault(name, len(keys))
             scp = output / f"{kind}.scp"
             lines = scp.read_text(encoding="utf-8").replace(f" {output}/", f" {listed}/")
@@ -160,7 +225,9 @@ def write_set(folder: Path, output: Path, counts: dict, name: str, listed: str) 
     return written + (copy_files({output / "num_utts.ark": counted}) if counted.exists() else [])
 
 
-def write_back_end(trained: Path, output: Path, train_set: str, start: str, sets: list[str]) -> list[Path]:
+def write_back_end(
+    trained: Path, output: Path, train_set: str, start: str, sets: list[str]
+) -> list[Path]:
     """Copy mean.vec, transform.mat and plda, and write ``score.sh``.
 
     Parameters
@@ -188,22 +255,41 @@ def write_back_end(trained: Path, output: Path, train_set: str, start: str, sets
     declared = read_declared(trained)
     options, folder = declared["options"], output / f"xvectors_{train_set}"
     if options["name"] not in IN_KALDI:
-        raise UserError(f"{trained}: Kaldi has no program for back end '{options['name']}'; it has those of {' and '.join(IN_KALDI)}")
-    stages = [name for name, _ in read_backend(trained, FAMILIES)[0].chain.stages]  # read, so that a damaged file goes nowhere
+        raise UserError(
+            f"{trained}: Kaldi has no program for back end '{options['name']}'; it has those of {' and '.join(IN_KALDI)}"
+        )
+    stages = [
+        name for name, _ in read_backend(trained, FAMILIES)[0].chain.stages
+    ]  # read, so that a damaged file goes nowhere
     written = copy_files({folder / name: trained / name for name in declared["parts"]})
-    lines = ["#!/usr/bin/env bash", "# Kaldi's own programs score these trials; scores_<set> holds what was scored before.", "set -euo pipefail"]
+    lines = [
+        "#!/usr/bin/env bash",
+        "# Kaldi's own programs score these trials; scores_<set> holds what was scored before.",
+        "set -euo pipefail",
+    ]
     lines += ['cd "$(dirname "$0")"'] if not start else []
     for name in sets:
         trials = output / "data" / name / "trials"
         if trials.exists():
             enrol, _, _ = read_trials(trials)
-            lines += ["", *scoring_lines(output, name, train_set, start, set(enrol), options, stages)]
+            lines += [
+                "",
+                *scoring_lines(output, name, train_set, start, set(enrol), options, stages),
+            ]
     with atomic_write(output / "score.sh") as file:
         file.write("\n".join(lines) + "\n")
     return [*written, output / "score.sh"]
 
 
-def scoring_lines(output: Path, name: str, train_set: str, start: str, enrol: set[str], options: Mapping, stages: list[str]) -> list[str]:
+def scoring_lines(
+    output: Path,
+    name: str,
+    train_set: str,
+    start: str,
+    enrol: set[str],
+    options: Mapping,
+    stages: list[str],
+) -> list[str]:
     """Kaldi's commands for the trials of a set.
 
     Parameters
@@ -223,11 +309,25 @@ def scoring_lines(output: Path, name: str, train_set: str, start: str, enrol: se
     side = test
     if (output / "data" / name / "enroll.spk2utt").exists():
         side, num_utts = f"scp:{folder}/enroll.scp", f"ark:{folder}/enroll_num_utts.ark"
-        lines = [f"ivector-mean ark:{lists}/enroll.spk2utt {test} ark,scp:{folder}/enroll.ark,{folder}/enroll.scp ark,t:{folder}/enroll_num_utts.ark"]
+        lines = [
+            f"ivector-mean ark:{lists}/enroll.spk2utt {test} ark,scp:{folder}/enroll.ark,{folder}/enroll.scp ark,t:{folder}/enroll_num_utts.ark"
+        ]
     elif not enrol <= read_scp(output / f"xvectors_{name}" / "xvector.scp").keys():
         side, num_utts = f"scp:{folder}/spk_xvector.scp", f"ark:{folder}/num_utts.ark"
     backend = os.path.join(start, f"xvectors_{train_set}")
-    return [*lines, scoring_command(options, stages, backend, side, num_utts, test, f"{lists}/trials", os.path.join(start, f"kaldi_scores_{name}"))]
+    return [
+        *lines,
+        scoring_command(
+            options,
+            stages,
+            backend,
+            side,
+            num_utts,
+            test,
+            f"{lists}/trials",
+            os.path.join(start, f"kaldi_scores_{name}"),
+        ),
+    ]
 
 
 if __name__ == "__main__":

@@ -27,8 +27,19 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 
-def extract(experiment: Path, data: Path, output: Path, *, sets: list[str] | None = None, protocol: str | None = None, checkpoint: str = "average",
-            device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 1, root: Path | None = None, job: str = "1/1") -> dict:
+def extract(
+    experiment: Path,
+    data: Path,
+    output: Path,
+    *,
+    sets: list[str] | None = None,
+    protocol: str | None = None,
+    checkpoint: str = "average",
+    device: Literal["cpu", "cuda"] = "cpu",
+    num_threads: int = 1,
+    root: Path | None = None,
+    job: str = "1/1",
+) -> dict:
     """Embed the utterances of one job and write them as Kaldi archives.
 
     Parameters
@@ -66,13 +77,29 @@ def extract(experiment: Path, data: Path, output: Path, *, sets: list[str] | Non
         The experiment is unfinished, or its network does not take the data.
     """
     chosen = read_protocol(protocol) if protocol else None
-    folders = [(data / name, output / name / (chosen[0].name if chosen else "")) for name in sets] if sets else [(data, output)]
-    totals = [extract_set(experiment, *pair, chosen, checkpoint, device, num_threads, root, job) for pair in folders]
+    folders = (
+        [(data / name, output / name / (chosen[0].name if chosen else "")) for name in sets]
+        if sets
+        else [(data, output)]
+    )
+    totals = [
+        extract_set(experiment, *pair, chosen, checkpoint, device, num_threads, root, job)
+        for pair in folders
+    ]
     return {"utterances": sum(counts.get("utterances", 0) for counts in totals)}
 
 
-def extract_set(experiment: Path, data: Path, output: Path, chosen: tuple[Protocol, dict] | None, checkpoint: str, device: str, num_threads: int,
-                root: Path | None, job: str) -> dict:
+def extract_set(
+    experiment: Path,
+    data: Path,
+    output: Path,
+    chosen: tuple[Protocol, dict] | None,
+    checkpoint: str,
+    device: str,
+    num_threads: int,
+    root: Path | None,
+    job: str,
+) -> dict:
     """Embed one data directory's part.
 
     Parameters
@@ -89,11 +116,31 @@ def extract_set(experiment: Path, data: Path, output: Path, chosen: tuple[Protoc
     dict
         Number of utterances.
     """
-    model = read_yaml(experiment / "config.yaml")["model"] if (experiment / "config.yaml").exists() else {}  # a plan may come before the training
-    inputs = {"model": experiment / "receipts" / "train.json", **network_inputs(data, model, "wav.scp", "utt2num_samples")}
+    model = (
+        read_yaml(experiment / "config.yaml")["model"]
+        if (experiment / "config.yaml").exists()
+        else {}
+    )  # a plan may come before the training
+    inputs = {
+        "model": experiment / "receipts" / "train.json",
+        **network_inputs(data, model, "wav.scp", "utt2num_samples"),
+    }
     part = job.partition("/")[0]
-    task = Task(output, "extract", job=job, format=FORMAT, inputs=inputs, dear=True,
-                options={"checkpoint": checkpoint, "device": device, "num_threads": num_threads, "root": root} | (chosen[1] if chosen else {}))
+    task = Task(
+        output,
+        "extract",
+        job=job,
+        format=FORMAT,
+        inputs=inputs,
+        dear=True,
+        options={
+            "checkpoint": checkpoint,
+            "device": device,
+            "num_threads": num_threads,
+            "root": root,
+        }
+        | (chosen[1] if chosen else {}),
+    )
     if task.is_done():
         return task.counts
     import torch
@@ -105,16 +152,22 @@ def extract_set(experiment: Path, data: Path, output: Path, chosen: tuple[Protoc
     from utils.torch_device import use_device
 
     use_device(device, num_threads)
-    torch.backends.cudnn.allow_tf32 = False  # with its 10 bits the embedding of an utterance depends on its batch mates
+    torch.backends.cudnn.allow_tf32 = (
+        False  # with its 10 bits the embedding of an utterance depends on its batch mates
+    )
     network, facts = load_network(experiment, checkpoint)
     protocol = chosen[0] if chosen else natural_protocol(network)
     crops = ", utterances ".join(filter(None, (str(protocol), cut_of(data))))
     facts |= {"compare": protocol.compare} if protocol.compare != "all" else {}
-    facts |= {"protocol": protocol.name, "crops": crops} | origin(data, network.front_end, experiment)
+    facts |= {"protocol": protocol.name, "crops": crops} | origin(
+        data, network.front_end, experiment
+    )
     keys, reader = open_inputs(data, network.front_end, root)
     mine = job_utterances(keys, job)
     place = {key: row for row, key in enumerate(keys)}
-    embeddings = embed_utterances(network.to(device), reader, [place[key] for key in mine], protocol=protocol, keys=mine)
+    embeddings = embed_utterances(
+        network.to(device), reader, [place[key] for key in mine], protocol=protocol, keys=mine
+    )
     with ArchiveWriter(output / f"xvector.{part}.ark", output / f"xvector.{part}.scp") as writer:
         for key, embedding in zip(mine, embeddings, strict=True):
             writer.write(key, embedding)
@@ -150,9 +203,15 @@ def load_network(experiment: Path, checkpoint: str) -> tuple["EmbeddingNetwork",
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise UserError(f"{path}: does not fit {experiment}/config.yaml: {str(error).splitlines()[1].strip()}") from None
-    facts = {"model": weights_digest(weights), "network": config["model"]["name"], "front_end": str(network.front_end),
-             "sample_rate_hz": network.sample_rate_hz}
+        raise UserError(
+            f"{path}: does not fit {experiment}/config.yaml: {str(error).splitlines()[1].strip()}"
+        ) from None
+    facts = {
+        "model": weights_digest(weights),
+        "network": config["model"]["name"],
+        "front_end": str(network.front_end),
+        "sample_rate_hz": network.sample_rate_hz,
+    }
     precision = config.get("training", {}).get("precision")
     return network.eval(), facts | ({"training_precision": precision} if precision else {})
 
@@ -181,7 +240,9 @@ def origin(data: Path, front_end: "FrontEnd", experiment: Path) -> dict:
         return {"vad": vad_of(data), "augmentation": augmentation_of(data)}
     made = compare_features(data, read_yaml(experiment / "config.yaml").get("features"), experiment)
     vad = "frames of speech selected from the features" if front_end.select_voiced else vad_of(data)
-    return {"vad": vad, "augmentation": augmentation_of(data)} | ({"features": made} if made else {})
+    return {"vad": vad, "augmentation": augmentation_of(data)} | (
+        {"features": made} if made else {}
+    )
 
 
 if __name__ == "__main__":

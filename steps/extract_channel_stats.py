@@ -14,7 +14,9 @@ from utils.receipts import Task, data_dir_inputs
 FORMAT = 1
 
 
-def extract_channel_stats(data: Path, output: Path, *, sets: list[str] | None = None, margin_seconds: float = 0.2) -> dict:
+def extract_channel_stats(
+    data: Path, output: Path, *, sets: list[str] | None = None, margin_seconds: float = 0.2
+) -> dict:
     """Write z-normalised means and deviations of 30 log-mel energies over the first and last moments of each utterance.
 
     Parameters
@@ -42,7 +44,11 @@ def extract_channel_stats(data: Path, output: Path, *, sets: list[str] | None = 
     if margin_seconds < 0.025:
         raise UserError(f"--margin-seconds is {margin_seconds}, expected 0.025 (one frame) or more")
     folders = [(data / name, output / name) for name in sets] if sets else [(data, output)]
-    return {"utterances": sum(channel_stats_of_set(*pair, margin_seconds).get("utterances", 0) for pair in folders)}
+    return {
+        "utterances": sum(
+            channel_stats_of_set(*pair, margin_seconds).get("utterances", 0) for pair in folders
+        )
+    }
 
 
 def channel_stats_of_set(data: Path, output: Path, margin_seconds: float) -> dict:
@@ -61,16 +67,29 @@ def channel_stats_of_set(data: Path, output: Path, margin_seconds: float) -> dic
         Number of utterances.
     """
     inputs = data_dir_inputs(data, "wav.scp", "segments", "utt2spk")
-    task = Task(output, "collect_embeddings", format=FORMAT, inputs=inputs, options={"embedding": "channel_stats", "margin_seconds": margin_seconds})
+    task = Task(
+        output,
+        "collect_embeddings",
+        format=FORMAT,
+        inputs=inputs,
+        options={"embedding": "channel_stats", "margin_seconds": margin_seconds},
+    )
     if task.is_done():
         return task.counts
     from utils.embeddings.baselines import extract_statistics
     from utils.features.kaldi import KaldiFbank
 
     front_end = KaldiFbank(sample_rate_hz=16000, num_mel_bins=30)
-    provenance = {"model": "channel_stats", "front_end": "KaldiFbank: 30 mel bins", "sample_rate_hz": front_end.sample_rate_hz,
-                  "crops": f"the first and last {margin_seconds} s", "augmentation": "none"}
-    outputs, num_utterances = extract_statistics(data, output, front_end, provenance, margin_seconds)
+    provenance = {
+        "model": "channel_stats",
+        "front_end": "KaldiFbank: 30 mel bins",
+        "sample_rate_hz": front_end.sample_rate_hz,
+        "crops": f"the first and last {margin_seconds} s",
+        "augmentation": "none",
+    }
+    outputs, num_utterances = extract_statistics(
+        data, output, front_end, provenance, margin_seconds
+    )
     return task.finish(outputs, {"utterances": num_utterances})
 
 

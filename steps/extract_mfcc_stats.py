@@ -1,6 +1,6 @@
 """The baseline without learning: mean and standard deviation of Kaldi's MFCC as the embedding of an utterance.
 
-    python -m steps.extract_mfcc_stats data/fold1/test exp/mfcc_stats/embeddings/test
+python -m steps.extract_mfcc_stats data/fold1/test exp/mfcc_stats/embeddings/test
 """
 
 from pathlib import Path
@@ -51,15 +51,28 @@ def mfcc_stats_of_set(data: Path, output: Path) -> dict:
         Number of utterances.
     """
     inputs = data_dir_inputs(data, "wav.scp", "segments", "utt2spk")
-    task = Task(output, "collect_embeddings", format=FORMAT, inputs=inputs, options={"embedding": "mfcc_stats"})
+    task = Task(
+        output,
+        "collect_embeddings",
+        format=FORMAT,
+        inputs=inputs,
+        options={"embedding": "mfcc_stats"},
+    )
     if task.is_done():
         return task.counts
     from utils.embeddings.baselines import extract_statistics
     from utils.features.kaldi import KaldiMfcc
 
-    front_end = KaldiMfcc(sample_rate_hz=16000, num_mel_bins=30, num_ceps=30, high_freq_hz=0.0, snip_edges=True)
-    provenance = {"model": "mfcc_stats", "front_end": "KaldiMfcc: 30 mel bins, 30 coefficients", "sample_rate_hz": front_end.sample_rate_hz,
-                  "crops": "whole utterances", "augmentation": "none"}
+    front_end = KaldiMfcc(
+        sample_rate_hz=16000, num_mel_bins=30, num_ceps=30, high_freq_hz=0.0, snip_edges=True
+    )
+    provenance = {
+        "model": "mfcc_stats",
+        "front_end": "KaldiMfcc: 30 mel bins, 30 coefficients",
+        "sample_rate_hz": front_end.sample_rate_hz,
+        "crops": "whole utterances",
+        "augmentation": "none",
+    }
     outputs, num_utterances = extract_statistics(data, output, front_end, provenance)
     return task.finish(outputs, {"utterances": num_utterances})
 

@@ -28,13 +28,29 @@ if TYPE_CHECKING:
     from utils.packed.reader import PackedReader
 
 FORMAT = 1
-LONGEST_SECONDS = 30  # longer utterances make no legible picture: they are drawn only where all are longer
+LONGEST_SECONDS = (
+    30  # longer utterances make no legible picture: they are drawn only where all are longer
+)
 MOST_DRAWS = 100  # of augmentation for one utterance, until one changes it
-PIECE = re.compile(r"-\d{7}-\d{7}$")  # end of the name that packing with --split gives to a stretch of an utterance
+PIECE = re.compile(
+    r"-\d{7}-\d{7}$"
+)  # end of the name that packing with --split gives to a stretch of an utterance
 
 
-def illustrate(data: Path, packed: Path, config: Path, output: Path, *, bank: Path | None = None, augmentation: Path | None = None,
-               utterances: int = 4, seed: int = 1, channel: Channel = 0, allow_pipes: bool = False, root: Path | None = None) -> dict:
+def illustrate(
+    data: Path,
+    packed: Path,
+    config: Path,
+    output: Path,
+    *,
+    bank: Path | None = None,
+    augmentation: Path | None = None,
+    utterances: int = 4,
+    seed: int = 1,
+    channel: Channel = 0,
+    allow_pipes: bool = False,
+    root: Path | None = None,
+) -> dict:
     """Write ``pictures.json`` and the pictures that it lists, an SVG file each.
 
     Parameters
@@ -78,14 +94,35 @@ def illustrate(data: Path, packed: Path, config: Path, output: Path, *, bank: Pa
     settings = read_settings(config, augmentation=augmentation)
     decided = data / "vad" / "receipts" / "collect_vad.json"
     if not (MODE.checking or decided.exists()):
-        raise UserError(f"{data}: no voice activity decisions (vad.scp), expected those of stage 1; run stage 1")
-    inputs = {"vad": decided, "config": config} | ({"augmentation": augmentation} if augmentation else {})
-    inputs |= {f"data/{name}": path for name, path in data_dir_inputs(data, "wav.scp", "utt2spk", "segments").items()}
-    inputs |= {f"packed/{name}": path for name, path in data_dir_inputs(packed, "wav.scp", "utt2spk", "utt2num_samples").items()}
-    inputs |= {"bank": bank / "receipts" / "augment.json"} if bank and settings.augmentation.uses_bank else {}
-    task = Task(output, "illustrate", format=FORMAT, inputs=inputs,
-                options={"utterances": utterances, "seed": seed, "channel": channel, "root": root},
-                says_the_same={"config": lambda recorded: drawn_as_today(settings, output.parent, recorded)})
+        raise UserError(
+            f"{data}: no voice activity decisions (vad.scp), expected those of stage 1; run stage 1"
+        )
+    inputs = {"vad": decided, "config": config} | (
+        {"augmentation": augmentation} if augmentation else {}
+    )
+    inputs |= {
+        f"data/{name}": path
+        for name, path in data_dir_inputs(data, "wav.scp", "utt2spk", "segments").items()
+    }
+    inputs |= {
+        f"packed/{name}": path
+        for name, path in data_dir_inputs(packed, "wav.scp", "utt2spk", "utt2num_samples").items()
+    }
+    inputs |= (
+        {"bank": bank / "receipts" / "augment.json"}
+        if bank and settings.augmentation.uses_bank
+        else {}
+    )
+    task = Task(
+        output,
+        "illustrate",
+        format=FORMAT,
+        inputs=inputs,
+        options={"utterances": utterances, "seed": seed, "channel": channel, "root": root},
+        says_the_same={
+            "config": lambda recorded: drawn_as_today(settings, output.parent, recorded)
+        },
+    )
     if task.is_done():
         return task.counts
     from utils.audio import UtteranceReader
@@ -93,22 +130,45 @@ def illustrate(data: Path, packed: Path, config: Path, output: Path, *, bank: Pa
     from utils.packed.reader import PackedReader
 
     sources, lists = read_data_dir(data, allow_pipes=allow_pipes), read_data_dir(packed)
-    reader = UtteranceReader(sources.wav_scp, sources.segments, allow_pipes=allow_pipes, root=root, channel=channel)
-    crops, decisions = PackedReader(lists.wav_scp, lists.maps["utt2num_samples"]), sources.maps["vad.scp"]
+    reader = UtteranceReader(
+        sources.wav_scp, sources.segments, allow_pipes=allow_pipes, root=root, channel=channel
+    )
+    crops, decisions = (
+        PackedReader(lists.wav_scp, lists.maps["utt2num_samples"]),
+        sources.maps["vad.scp"],
+    )
     augmenter = settings.open_augmentation(bank, crops.sample_rate_hz)
     source_of = [name if name in decisions else PIECE.sub("", name) for name in lists.wav_scp]
     known = [index for index, source in enumerate(source_of) if source in decisions]
     if not known:
-        raise UserError(f"{packed}: has none of the utterances of {data}/vad.scp, expected the same set, packed; run stage 2")
-    entries, chosen = [], choose(known, crops, [sources.utt2spk.get(source) for source in source_of], utterances, seed)
+        raise UserError(
+            f"{packed}: has none of the utterances of {data}/vad.scp, expected the same set, packed; run stage 2"
+        )
+    entries, chosen = (
+        [],
+        choose(
+            known, crops, [sources.utt2spk.get(source) for source in source_of], utterances, seed
+        ),
+    )
     for old in output.glob("*.svg"):
         old.unlink()
     for number, index in enumerate(chosen, start=1):
         name = source_of[index]
-        drawn = [draw_speech(reader, name, decisions[name]), *draw_crop(crops, index, name, augmenter, settings.crops.longest_seconds, seed)]
+        drawn = [
+            draw_speech(reader, name, decisions[name]),
+            *draw_crop(crops, index, name, augmenter, settings.crops.longest_seconds, seed),
+        ]
         for kind, caption, svg in drawn:
-            entries.append({"set": data.name, "utterance": name, "speaker": sources.utt2spk[name], "kind": kind, "caption": caption,
-                            "file": f"{number}_{kind}.svg"})
+            entries.append(
+                {
+                    "set": data.name,
+                    "utterance": name,
+                    "speaker": sources.utt2spk[name],
+                    "kind": kind,
+                    "caption": caption,
+                    "file": f"{number}_{kind}.svg",
+                }
+            )
             with atomic_write(output / entries[-1]["file"]) as file:
                 file.write(svg)
     with atomic_write(output / "pictures.json") as file:
@@ -133,11 +193,16 @@ def drawn_as_today(settings: Settings, experiment: Path, recorded: str) -> bool:
     if trained is None or trained["inputs"].get("config", {}).get("content") != recorded:
         return False
     kept = read_yaml(experiment / "config.yaml")
-    today = {"crops": resolved_crops(settings.sections["crops"]), "augmentation": resolved_augmentation(settings.sections.get("augmentation"))}
+    today = {
+        "crops": resolved_crops(settings.sections["crops"]),
+        "augmentation": resolved_augmentation(settings.sections.get("augmentation")),
+    }
     return not first_difference({section: kept.get(section) for section in today}, today)
 
 
-def choose(known: Sequence[int], crops: "PackedReader", speakers: Sequence[str], utterances: int, seed: int) -> list[int]:
+def choose(
+    known: Sequence[int], crops: "PackedReader", speakers: Sequence[str], utterances: int, seed: int
+) -> list[int]:
     """Utterances to draw: one at random of the shortest, one of the next longer ones, and so on.
 
     Parameters
@@ -159,7 +224,9 @@ def choose(known: Sequence[int], crops: "PackedReader", speakers: Sequence[str],
     legible = known[crops.num_samples[known] <= LONGEST_SECONDS * crops.sample_rate_hz]
     known = legible if len(legible) else known
     chosen: list[int] = []
-    for band in np.array_split(known[np.argsort(crops.num_samples[known], kind="stable")], utterances):
+    for band in np.array_split(
+        known[np.argsort(crops.num_samples[known], kind="stable")], utterances
+    ):
         drawn, seen = rng.permutation(band).tolist(), {speakers[index] for index in chosen}
         chosen += [index for index in drawn if speakers[index] not in seen][:1] or drawn[:1]
     return chosen
@@ -184,11 +251,21 @@ def draw_speech(reader: "UtteranceReader", utterance: str, decisions: str) -> tu
     samples, sample_rate_hz = reader.read(utterance)
     speech = read_vector(decisions, key=utterance) > 0
     share = f"{speech.sum() / FRAMES_PER_SECOND:.2f} of {len(samples) / sample_rate_hz:.2f} s are speech"
-    return "vad", share, speech_picture(samples, sample_rate_hz, speech, f"Waveform of {utterance}: {share}")
+    return (
+        "vad",
+        share,
+        speech_picture(samples, sample_rate_hz, speech, f"Waveform of {utterance}: {share}"),
+    )
 
 
-def draw_crop(crops: "PackedReader", index: int, utterance: str, augmenter: "Augmenter", crop_seconds: float,
-              seed: int) -> list[tuple[str, str, str]]:
+def draw_crop(
+    crops: "PackedReader",
+    index: int,
+    utterance: str,
+    augmenter: "Augmenter",
+    crop_seconds: float,
+    seed: int,
+) -> list[tuple[str, str, str]]:
     """Kinds, captions and pictures of a training crop, ``before`` augmentation and, where there is any, ``after`` it.
 
     Parameters
@@ -211,11 +288,17 @@ def draw_crop(crops: "PackedReader", index: int, utterance: str, augmenter: "Aug
     from utils.augmentation.record import describe_all
     from utils.report.pictures import spectrogram, spectrogram_picture
 
-    rng, rate, available = np.random.default_rng([seed, *utterance.encode()]), crops.sample_rate_hz, int(crops.num_samples[index])
+    rng, rate, available = (
+        np.random.default_rng([seed, *utterance.encode()]),
+        crops.sample_rate_hz,
+        int(crops.num_samples[index]),
+    )
     for _ in range(MOST_DRAWS):
         speed = augmenter.speed_factors[rng.integers(len(augmenter.speed_factors))]
         num_samples = min(round(crop_seconds * rate), int(available / speed))
-        wanted = min(available, math.ceil(num_samples * speed))  # in floating point 10 * 1.1 is more than 11
+        wanted = min(
+            available, math.ceil(num_samples * speed)
+        )  # in floating point 10 * 1.1 is more than 11
         start = int(rng.integers(available - wanted + 1))
         same_draws = copy.deepcopy(rng)
         if done := describe_all(augmenter, speed, augmenter.draw(num_samples, rng)):
@@ -227,8 +310,16 @@ def draw_crop(crops: "PackedReader", index: int, utterance: str, augmenter: "Aug
     levels_db = [spectrogram(samples, rate) for *_, samples in sounds]
     top_db = max(levels.max() for levels in levels_db)
     label = f"Spectrogram of {utterance}"
-    return [(kind, caption, spectrogram_picture(levels, rate, len(samples) / rate, top_db, f"{label} {kind} augmentation: {caption}"))
-            for (kind, caption, samples), levels in zip(sounds, levels_db, strict=True)]
+    return [
+        (
+            kind,
+            caption,
+            spectrogram_picture(
+                levels, rate, len(samples) / rate, top_db, f"{label} {kind} augmentation: {caption}"
+            ),
+        )
+        for (kind, caption, samples), levels in zip(sounds, levels_db, strict=True)
+    ]
 
 
 if __name__ == "__main__":

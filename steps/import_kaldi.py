@@ -19,10 +19,24 @@ from utils.receipts import Task
 FORMAT = 1
 
 
-def import_kaldi(source: Path, output: Path, *, sets: list[str] | None = None, root: Path = Path("."),
-                 archives: Literal["listed", "beside"] = "listed", backend_set: str | None = None, backend: str = "kaldi", mean: Path | None = None,
-                 transform: Path | None = None, plda: Path | None = None, length_norm: bool = True, normalize_length: bool = True,
-                 simple_length_normalization: bool = False, smoothing: float = 0.0, model: str | None = None) -> dict:
+def import_kaldi(
+    source: Path,
+    output: Path,
+    *,
+    sets: list[str] | None = None,
+    root: Path = Path("."),
+    archives: Literal["listed", "beside"] = "listed",
+    backend_set: str | None = None,
+    backend: str = "kaldi",
+    mean: Path | None = None,
+    transform: Path | None = None,
+    plda: Path | None = None,
+    length_norm: bool = True,
+    normalize_length: bool = True,
+    simple_length_normalization: bool = False,
+    smoothing: float = 0.0,
+    model: str | None = None,
+) -> dict:
     """Write ``embeddings/<set>`` and ``backend/<name>`` as steps.extract, steps.collect_embeddings and steps.train_backend leave them.
 
     A back end is made of the files that there are: ``mean.vec`` is subtracted, ``transform.mat`` applied, the length normalised, then ``plda``
@@ -70,23 +84,42 @@ def import_kaldi(source: Path, output: Path, *, sets: list[str] | None = None, r
     chosen = {name: found[name] for name in sets or found if name in found}
     if unknown := sorted(set(sets or ()) - found.keys()):
         raise UserError(f"{source}: no set '{unknown[0]}'; there are {', '.join(found)}")
-    facts = {"model": model or model_of(source, found), "front_end": "foreign: Kaldi's", "sample_rate_hz": "unknown", "vad": "unknown",
-             "augmentation": "unknown", "crops": "unknown", "origin": "Kaldi"}
+    facts = {
+        "model": model or model_of(source, found),
+        "front_end": "foreign: Kaldi's",
+        "sample_rate_hz": "unknown",
+        "vad": "unknown",
+        "augmentation": "unknown",
+        "crops": "unknown",
+        "origin": "Kaldi",
+    }
     counts, dimensions = {}, {}
     for name, (folder, kind) in chosen.items():
         task = import_set(folder, kind, output / "embeddings" / name, archives, root, facts)
-        counts[name], dimensions[name] = task.counts.get("utterances", 0), task.counts.get("dimension", 0)
+        counts[name], dimensions[name] = (
+            task.counts.get("utterances", 0),
+            task.counts.get("dimension", 0),
+        )
     given = {"mean.vec": mean, "transform.mat": transform, "plda": plda}
-    files = backend_files(source, found, backend_set, {name: path for name, path in given.items() if path})
+    files = backend_files(
+        source, found, backend_set, {name: path for name, path in given.items() if path}
+    )
     if files:
-        options = backend_options(files, length_norm, normalize_length, simple_length_normalization, smoothing)
+        options = backend_options(
+            files, length_norm, normalize_length, simple_length_normalization, smoothing
+        )
         import_backend(files, options, output / "backend" / backend, dimensions, facts)
-    print(f"{output}: " + ", ".join(f"{count:,} of {name}" for name, count in counts.items())
-          + (f"; back end {backend}: {', '.join(files)}" if files else "; no back end"))
+    print(
+        f"{output}: "
+        + ", ".join(f"{count:,} of {name}" for name, count in counts.items())
+        + (f"; back end {backend}: {', '.join(files)}" if files else "; no back end")
+    )
     return {"utterances": counts, "backend": list(files)}
 
 
-def import_set(folder: Path, kind: str, output: Path, archives: str, root: Path, facts: Mapping) -> Task:
+def import_set(
+    folder: Path, kind: str, output: Path, archives: str, root: Path, facts: Mapping
+) -> Task:
     """Copy the vectors of one set.
 
     Parameters
@@ -101,7 +134,9 @@ def import_set(folder: Path, kind: str, output: Path, archives: str, root: Path,
         Provenance.
     """
     speakers, counts = folder / f"spk_{kind}.scp", folder / "num_utts.ark"
-    inputs = {"utterances": folder / f"{kind}.scp"} | {path.name: path for path in (speakers, counts) if path.exists()}
+    inputs = {"utterances": folder / f"{kind}.scp"} | {
+        path.name: path for path in (speakers, counts) if path.exists()
+    }
     options = {"imported": "kaldi", "archives": archives, "root": root, **facts}
     task = Task(output, "collect_embeddings", format=FORMAT, inputs=inputs, options=options)
     if task.is_done():
@@ -109,15 +144,23 @@ def import_set(folder: Path, kind: str, output: Path, archives: str, root: Path,
     from utils.embeddings.kaldi_folders import copy_counts, copy_vectors, listed_vectors
 
     paths = "beside" if archives == "beside" else "kept"
-    writer, vector, keys = copy_vectors(listed_vectors(folder / f"{kind}.scp", paths, root), output / "xvector.scp")
+    writer, vector, keys = copy_vectors(
+        listed_vectors(folder / f"{kind}.scp", paths, root), output / "xvector.scp"
+    )
     written, report = [writer], {"utterances": len(keys), "dimension": len(vector)}
     for old in ("spk_xvector.ark", "spk_xvector.scp", "num_utts.ark"):
         (output / old).unlink(missing_ok=True)
     if speakers.exists():
-        means, mean, names = copy_vectors(listed_vectors(speakers, paths, root), output / "spk_xvector.scp")
+        means, mean, names = copy_vectors(
+            listed_vectors(speakers, paths, root), output / "spk_xvector.scp"
+        )
         if len(mean) != len(vector):
-            raise UserError(f"{speakers}: vectors of {len(mean)} dimensions, those of {folder}/{kind}.scp have {len(vector)}")
-        written += [means] + ([copy_counts(counts, output / "num_utts.ark", names)] if counts.exists() else [])
+            raise UserError(
+                f"{speakers}: vectors of {len(mean)} dimensions, those of {folder}/{kind}.scp have {len(vector)}"
+            )
+        written += [means] + (
+            [copy_counts(counts, output / "num_utts.ark", names)] if counts.exists() else []
+        )
         report["speakers"] = len(names)
     with atomic_write(output / "provenance.json") as file:
         file.write(json.dumps(dict(facts), indent=1, sort_keys=True) + "\n")
@@ -125,8 +168,13 @@ def import_set(folder: Path, kind: str, output: Path, archives: str, root: Path,
     return task
 
 
-def backend_options(files: Mapping[str, Path], length_norm: bool, normalize_length: bool, simple_length_normalization: bool,
-                    smoothing: float) -> dict:
+def backend_options(
+    files: Mapping[str, Path],
+    length_norm: bool,
+    normalize_length: bool,
+    simple_length_normalization: bool,
+    smoothing: float,
+) -> dict:
     """Options of the back end that those files make, as a YAML of conf/backends has them.
 
     Parameters
@@ -139,15 +187,30 @@ def backend_options(files: Mapping[str, Path], length_norm: bool, normalize_leng
     from utils.archive import read_matrix
 
     links: list[dict] = [{"name": "mean"}] if "mean.vec" in files else []
-    links += [{"name": "lda", "dim": len(read_matrix(files["transform.mat"]))}] if "transform.mat" in files else []
+    links += (
+        [{"name": "lda", "dim": len(read_matrix(files["transform.mat"]))}]
+        if "transform.mat" in files
+        else []
+    )
     if "plda" not in files:
         return {"name": "cosine", "subtract_mean": False, "links": links}
     links += [{"name": "length_norm"}] if length_norm else []
-    return {"name": "plda", "links": links, "normalize_length": normalize_length, "simple_length_normalization": simple_length_normalization,
-            "smoothing": smoothing}
+    return {
+        "name": "plda",
+        "links": links,
+        "normalize_length": normalize_length,
+        "simple_length_normalization": simple_length_normalization,
+        "smoothing": smoothing,
+    }
 
 
-def import_backend(files: Mapping[str, Path], options: dict, output: Path, dimensions: Mapping[str, int], facts: Mapping) -> None:
+def import_backend(
+    files: Mapping[str, Path],
+    options: dict,
+    output: Path,
+    dimensions: Mapping[str, int],
+    facts: Mapping,
+) -> None:
     """Write a back end's folder.
 
     Parameters
@@ -174,7 +237,13 @@ def import_backend(files: Mapping[str, Path], options: dict, output: Path, dimen
     from utils.archive.plda import read_plda
     from utils.scoring.backend_files import build_backend, write_backend
 
-    task = Task(output, "train_backend", format=FORMAT, inputs=files, options={"imported": "kaldi", **options, **facts})
+    task = Task(
+        output,
+        "train_backend",
+        format=FORMAT,
+        inputs=files,
+        options={"imported": "kaldi", **options, **facts},
+    )
     if task.is_done():
         return
     readers = {"mean.vec": read_vector, "transform.mat": read_matrix, "plda": read_plda}
@@ -193,7 +262,9 @@ def import_backend(files: Mapping[str, Path], options: dict, output: Path, dimen
     task.finish([*written, output / "provenance.json"], {"embeddings": 0, "dimensions": dimension})
 
 
-def refuse_other_dimensions(files: Mapping[str, Path], parts: Mapping, dimensions: Mapping[str, int]) -> int:
+def refuse_other_dimensions(
+    files: Mapping[str, Path], parts: Mapping, dimensions: Mapping[str, int]
+) -> int:
     """Size of the vectors that a back end takes.
 
     Parameters
@@ -216,7 +287,9 @@ def refuse_other_dimensions(files: Mapping[str, Path], parts: Mapping, dimension
     for name, dimension in dimensions.items():
         if dimension and dimension not in takes:
             expected = " or ".join(map(str, takes))
-            raise UserError(f"{files[first]}: takes vectors of {expected} dimensions, those of set {name} have {dimension}")
+            raise UserError(
+                f"{files[first]}: takes vectors of {expected} dimensions, those of set {name} have {dimension}"
+            )
     return max([*dimensions.values(), 0]) or takes[-1]
 
 

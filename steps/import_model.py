@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 
-def import_model(source: Path, output: Path, *, kind: Kind, config: Path | None = None, rows: Literal["features", "frames"] | None = None) -> dict:
+def import_model(
+    source: Path,
+    output: Path,
+    *,
+    kind: Kind,
+    config: Path | None = None,
+    rows: Literal["features", "frames"] | None = None,
+) -> dict:
     """Write config.yaml and checkpoints/average.pt from a published file of weights.
 
     Parameters
@@ -55,13 +62,26 @@ def import_model(source: Path, output: Path, *, kind: Kind, config: Path | None 
     """
     tables = {name: read_table(name) for name in kinds_of(kind)}
     if (rows is None) == any(table.rows for table in tables.values()):
-        raise UserError(f"--rows: kind {kind} " + ("needs it: features or frames (see --help)" if rows is None else "has no such option"))
+        raise UserError(
+            f"--rows: kind {kind} "
+            + (
+                "needs it: features or frames (see --help)"
+                if rows is None
+                else "has no such option"
+            )
+        )
     container = next(iter(tables.values())).container
     files = bundle_files(source) if container == "tensor_bundle" else {"source": source}
     if not MODE.checking and (missing := [path for path in files.values() if not path.exists()]):
         raise UserError(f"{missing[0]}: no such file")
-    task = Task(output, "train", format=FORMAT, inputs=files | ({"config": config} if config else {}), dear=True,
-                options={"imported": kind, "rows": rows})  # named as the step that else makes an experiment: steps.extract asks for its receipt
+    task = Task(
+        output,
+        "train",
+        format=FORMAT,
+        inputs=files | ({"config": config} if config else {}),
+        dear=True,
+        options={"imported": kind, "rows": rows},
+    )  # named as the step that else makes an experiment: steps.extract asks for its receipt
     if task.is_done():
         return task.counts
     from utils.files import sha256_of
@@ -73,15 +93,28 @@ def import_model(source: Path, output: Path, *, kind: Kind, config: Path | None 
     table = tables[name]
     network, model = load(tensors, found, table, config, source, table.rows.get(rows, ""))
     loss, resolved_loss = load_loss(tensors, found, network.embedding_dim, source)
-    resolved = {"model": model, **resolved_loss, "imported": {"kind": name, "sha256": {label: sha256_of(path) for label, path in files.items()}}}
+    resolved = {
+        "model": model,
+        **resolved_loss,
+        "imported": {
+            "kind": name,
+            "sha256": {label: sha256_of(path) for label, path in files.items()},
+        },
+    }
     begin_experiment(output, resolved, files)
     weights = {"network": network.state_dict()} | ({"loss": loss.state_dict()} if loss else {})
     save_checkpoint(output / "checkpoints" / "average.pt", {"step": 0} | weights)
     for key, meaning in found.left_out.items():
         print(f"left out: {key} ({meaning})")
-    return task.finish([output / BEGUN, output / "config.yaml", output / "checkpoints" / "average.pt"], {
-        "tensors": len(tensors), "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "loss": found.head.loss["name"] if found.head else None, "left_out": sorted(found.left_out)})
+    return task.finish(
+        [output / BEGUN, output / "config.yaml", output / "checkpoints" / "average.pt"],
+        {
+            "tensors": len(tensors),
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "loss": found.head.loss["name"] if found.head else None,
+            "left_out": sorted(found.left_out),
+        },
+    )
 
 
 def reader_of(container: str) -> "Callable[[Path], dict[str, np.ndarray]]":
@@ -99,7 +132,9 @@ def reader_of(container: str) -> "Callable[[Path], dict[str, np.ndarray]]":
     return {"torch": read_torch, "keras": read_keras, "tensor_bundle": read_bundle}[container]
 
 
-def choose(tensors: "dict[str, np.ndarray]", tables: dict[str, Table], source: Path) -> "tuple[str, Sorted]":
+def choose(
+    tensors: "dict[str, np.ndarray]", tables: dict[str, Table], source: Path
+) -> "tuple[str, Sorted]":
     """The kind whose keys are those of the file.
 
     Parameters
@@ -121,13 +156,21 @@ def choose(tensors: "dict[str, np.ndarray]", tables: dict[str, Table], source: P
     found = {name: sort_keys(tensors, table, source) for name, table in tables.items()}
     name = min(found, key=lambda name: len(found[name].unknown))
     if unknown := found[name].unknown:
-        raise UserError(f"{source}: {len(unknown)} of {len(tensors)} keys are none of {name}'s: {', '.join(unknown[:20])}"
-                        f"{', ...' if unknown[20:] else ''}; is --kind right?")
+        raise UserError(
+            f"{source}: {len(unknown)} of {len(tensors)} keys are none of {name}'s: {', '.join(unknown[:20])}"
+            f"{', ...' if unknown[20:] else ''}; is --kind right?"
+        )
     return name, found[name]
 
 
-def load(tensors: "dict[str, np.ndarray]", found: "Sorted", table: Table, config: Path | None, source: Path,
-         by_rows: str) -> "tuple[nn.Module, dict]":
+def load(
+    tensors: "dict[str, np.ndarray]",
+    found: "Sorted",
+    table: Table,
+    config: Path | None,
+    source: Path,
+    by_rows: str,
+) -> "tuple[nn.Module, dict]":
     """The network with the weights of the file, and its resolved configuration.
 
     Parameters
@@ -158,16 +201,26 @@ def load(tensors: "dict[str, np.ndarray]", found: "Sorted", table: Table, config
 
     given, where = read_yaml(config).get("model") if config else table.model, f"{config}: model"
     if not isinstance(given, dict) or given.get("name") != table.model["name"]:
-        raise UserError(f"{where}: expected a network '{table.model['name']}', which files of this kind hold")
+        raise UserError(
+            f"{where}: expected a network '{table.model['name']}', which files of this kind hold"
+        )
     options = given | table.model
     network = build(MODELS, options, where)
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    ours = translate(tensors, found.network, {name: tuple(tensor.shape) for name, tensor in state.items()}, source, by_rows)
+    ours = translate(
+        tensors,
+        found.network,
+        {name: tuple(tensor.shape) for name, tensor in state.items()},
+        source,
+        by_rows,
+    )
     network.load_state_dict(state | {name: torch.from_numpy(array) for name, array in ours.items()})
     return network.eval(), resolved_options(MODELS, options)
 
 
-def load_loss(tensors: "dict[str, np.ndarray]", found: "Sorted", embedding_dim: int, source: Path) -> "tuple[nn.Module | None, dict]":
+def load_loss(
+    tensors: "dict[str, np.ndarray]", found: "Sorted", embedding_dim: int, source: Path
+) -> "tuple[nn.Module | None, dict]":
     """The loss with the weights of the file, and its resolved configuration; None and nothing where the file has none of them.
 
     Parameters
@@ -189,13 +242,33 @@ def load_loss(tensors: "dict[str, np.ndarray]", found: "Sorted", embedding_dim: 
     from utils.config import build, resolved_options
     from utils.foreign.assign import translate
 
-    weights = [tensors[key] for key, match in found.loss.items() if any(name.endswith("weight_NE") for name in match.ours)]
-    num_speakers = next((size for weight in weights for size in weight.shape if size != embedding_dim), embedding_dim) if weights else 0
-    loss = build(LOSSES, found.head.loss, f"{source}: loss", embedding_dim=embedding_dim, num_speakers=num_speakers)
+    weights = [
+        tensors[key]
+        for key, match in found.loss.items()
+        if any(name.endswith("weight_NE") for name in match.ours)
+    ]
+    num_speakers = (
+        next(
+            (size for weight in weights for size in weight.shape if size != embedding_dim),
+            embedding_dim,
+        )
+        if weights
+        else 0
+    )
+    loss = build(
+        LOSSES,
+        found.head.loss,
+        f"{source}: loss",
+        embedding_dim=embedding_dim,
+        num_speakers=num_speakers,
+    )
     shapes = {name: tuple(tensor.shape) for name, tensor in loss.state_dict().items()}
     ours = translate(tensors, found.loss, shapes, source)
     loss.load_state_dict({name: torch.from_numpy(array) for name, array in ours.items()})
-    return loss, {"loss": resolved_options(LOSSES, found.head.loss, ("embedding_dim", "num_speakers")), "num_speakers": num_speakers}
+    return loss, {
+        "loss": resolved_options(LOSSES, found.head.loss, ("embedding_dim", "num_speakers")),
+        "num_speakers": num_speakers,
+    }
 
 
 if __name__ == "__main__":

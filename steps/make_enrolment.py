@@ -16,8 +16,17 @@ from utils.receipts import Task, data_dir_inputs
 FORMAT = 1
 
 
-def make_enrolment(data: Path, output: Path, *, enrol_utterances: int = 5, test_utterances: int = 5, speakers: int | None = None,
-                   seed: int = 0, design: Path | None = None, single: bool = False) -> dict:
+def make_enrolment(
+    data: Path,
+    output: Path,
+    *,
+    enrol_utterances: int = 5,
+    test_utterances: int = 5,
+    speakers: int | None = None,
+    seed: int = 0,
+    design: Path | None = None,
+    single: bool = False,
+) -> dict:
     """Write a data directory of the drawn utterances, whose sound stays where it is, with ``enroll.spk2utt`` and ``trials``.
 
     Parameters
@@ -55,10 +64,24 @@ def make_enrolment(data: Path, output: Path, *, enrol_utterances: int = 5, test_
 
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
-    lists, chosen = lists_of(data), make(TrialDesign, read_yaml(design) if design else None, str(design))
-    task = Task(output, "made", format=FORMAT, inputs=data_dir_inputs(data, "wav.scp", *lists),
-                options={"enrol_utterances": enrol_utterances, "test_utterances": test_utterances, "speakers": speakers, "seed": seed,
-                         **({"design": vars(chosen)} if design else {}), **({"single": True} if single else {})})
+    lists, chosen = (
+        lists_of(data),
+        make(TrialDesign, read_yaml(design) if design else None, str(design)),
+    )
+    task = Task(
+        output,
+        "made",
+        format=FORMAT,
+        inputs=data_dir_inputs(data, "wav.scp", *lists),
+        options={
+            "enrol_utterances": enrol_utterances,
+            "test_utterances": test_utterances,
+            "speakers": speakers,
+            "seed": seed,
+            **({"design": vars(chosen)} if design else {}),
+            **({"single": True} if single else {}),
+        },
+    )
     if task.is_done():
         return task.counts
     from utils.data_dir import read_data_dir, subset_data_dir, write_data_dir
@@ -67,29 +90,49 @@ def make_enrolment(data: Path, output: Path, *, enrol_utterances: int = 5, test_
 
     source = read_data_dir(data)
     if chosen.apart_by and chosen.apart_by not in source.maps:
-        raise UserError(f"{data}: no {chosen.apart_by}, which {design} names; it has {', '.join(lists)}")
+        raise UserError(
+            f"{data}: no {chosen.apart_by}, which {design} names; it has {', '.join(lists)}"
+        )
     try:
         pools = may_enrol_and_test(source.utt2spk, chosen, source.maps.get(chosen.apart_by), seed)
-        models, trials, left_out = enrol_and_verify(source.spk2utt, enrol_utterances, test_utterances, speakers, seed, *pools)
+        models, trials, left_out = enrol_and_verify(
+            source.spk2utt, enrol_utterances, test_utterances, speakers, seed, *pools
+        )
     except ValueError as error:
         raise UserError(f"{data}/utt2spk: {error}") from None
     source.trials = None
     source.maps.pop("enroll.spk2utt", None)
-    drawn = {utterance for members in models.values() for utterance in members} | {trial.split()[1] for trial in trials}
+    drawn = {utterance for members in models.values() for utterance in members} | {
+        trial.split()[1] for trial in trials
+    }
     kept = subset_data_dir(source, utterances=drawn)
-    kept.maps |= {} if single else {"enroll.spk2utt": {model: " ".join(members) for model, members in models.items()}}
+    kept.maps |= (
+        {}
+        if single
+        else {"enroll.spk2utt": {model: " ".join(members) for model, members in models.items()}}
+    )
     kept.trials = single_trials(models, trials) if single else trials
     write_data_dir(kept, output)
     with atomic_write(output / WATERMARKS) as file:
         file.write(f"{chosen.watermark}\n" if chosen.watermark else "")
     with atomic_write(output / "ledger.json") as file:
-        json.dump({"came_in": len(source.utt2spk), "went_on": len(drawn), "not_drawn": len(source.utt2spk) - len(drawn)}, file, indent=1)
+        json.dump(
+            {
+                "came_in": len(source.utt2spk),
+                "went_on": len(drawn),
+                "not_drawn": len(source.utt2spk) - len(drawn),
+            },
+            file,
+            indent=1,
+        )
         file.write("\n")
     facts = write_sound_facts(data, output)
     written = [output / name for name in lists_of(output)]
     counts = {"models": len(models), "trials": len(kept.trials), "left_out": len(left_out)}
-    print(f"{output}: {counts['models']:,} models of {enrol_utterances} utterances, {counts['trials']:,} trials; {counts['left_out']:,} speakers "
-          f"have fewer than {enrol_utterances + test_utterances} utterances")
+    print(
+        f"{output}: {counts['models']:,} models of {enrol_utterances} utterances, {counts['trials']:,} trials; {counts['left_out']:,} speakers "
+        f"have fewer than {enrol_utterances + test_utterances} utterances"
+    )
     return task.finish([*written, output / "ledger.json", output / WATERMARKS, facts], counts)
 
 

@@ -21,9 +21,19 @@ FORMAT = 1
 LISTS = ("wav.scp", "utt2spk", "segments")
 
 
-def make_feats(data: Path, config: Path, *, compress: bool = False, device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 1,
-               channel: Channel = 0, allow_pipes: bool = False, root: Path | None = None, allow_missing_trials: bool = False,
-               job: str = "1/1") -> dict:
+def make_feats(
+    data: Path,
+    config: Path,
+    *,
+    compress: bool = False,
+    device: Literal["cpu", "cuda"] = "cpu",
+    num_threads: int = 1,
+    channel: Channel = 0,
+    allow_pipes: bool = False,
+    root: Path | None = None,
+    allow_missing_trials: bool = False,
+    job: str = "1/1",
+) -> dict:
     """Write the features of one job's utterances, whole and in full: no voice activity decisions are applied.
 
     Parameters
@@ -60,8 +70,22 @@ def make_feats(data: Path, config: Path, *, compress: bool = False, device: Lite
         The YAML is wrong, the sound has another rate than the front end, or an utterance of the trials is unreadable.
     """
     home, part, options = data / "feats", job.partition("/")[0], read_yaml(config)
-    task = Task(home, "make_feats", job=job, format=FORMAT, inputs=data_dir_inputs(data, *LISTS), dear=True,
-                options={"front_end": options, "compress": compress, "device": device, "num_threads": num_threads, "channel": channel, "root": root})
+    task = Task(
+        home,
+        "make_feats",
+        job=job,
+        format=FORMAT,
+        inputs=data_dir_inputs(data, *LISTS),
+        dear=True,
+        options={
+            "front_end": options,
+            "compress": compress,
+            "device": device,
+            "num_threads": num_threads,
+            "channel": channel,
+            "root": root,
+        },
+    )
     if task.is_done():
         return task.counts
     from utils.archive import ArchiveWriter
@@ -76,7 +100,9 @@ def make_feats(data: Path, config: Path, *, compress: bool = False, device: Lite
     use_device(device, num_threads)
     front_end.to(device)
     lists = read_data_dir(data, allow_pipes=allow_pipes)
-    reader = UtteranceReader(lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel)
+    reader = UtteranceReader(
+        lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel
+    )
     ledger, num_frames = Ledger(data, utterances_in_trials(data), allow_missing_trials), {}
     with ArchiveWriter(home / f"feats.{part}.ark", home / f"feats.{part}.scp") as writer:
         write = writer.write_compressed if compress else writer.write
@@ -89,7 +115,11 @@ def make_feats(data: Path, config: Path, *, compress: bool = False, device: Lite
             refuse_rate(data, utterance, rate, front_end.sample_rate_hz)
             features = features_of(front_end, samples, device)
             if not len(features):
-                ledger.drop(utterance, POLICY + "short", f"{len(samples) / rate:.2f} s are too short for a frame")
+                ledger.drop(
+                    utterance,
+                    POLICY + "short",
+                    f"{len(samples) / rate:.2f} s are too short for a frame",
+                )
                 continue
             write(utterance, features)
             ledger.keep(utterance)
@@ -98,7 +128,10 @@ def make_feats(data: Path, config: Path, *, compress: bool = False, device: Lite
     ledger.write_part(home / f"feats.{part}.dropped")
     with atomic_write(home / f"feats.{part}.json") as file:
         json.dump(description | {"compressed": compress}, file, indent=1)
-    written = [writer, *(home / f"feats.{part}.{suffix}" for suffix in ("num_frames", "dropped", "json"))]
+    written = [
+        writer,
+        *(home / f"feats.{part}.{suffix}" for suffix in ("num_frames", "dropped", "json")),
+    ]
     return task.finish(written, {**ledger.counts, "frames": sum(num_frames.values())})
 
 
@@ -120,8 +153,10 @@ def refuse_rate(data: Path, utterance: str, found_hz: int, expected_hz: int) -> 
         They differ.
     """
     if found_hz != expected_hz:
-        raise UserError(f"{data}: '{utterance}' has a rate of {found_hz} Hz, the front end takes {expected_hz} Hz; "
-                        "pack the audio at that rate (stage 2), or set sample_rate_hz in the YAML")
+        raise UserError(
+            f"{data}: '{utterance}' has a rate of {found_hz} Hz, the front end takes {expected_hz} Hz; "
+            "pack the audio at that rate (stage 2), or set sample_rate_hz in the YAML"
+        )
 
 
 if __name__ == "__main__":

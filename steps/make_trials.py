@@ -18,9 +18,19 @@ from utils.trials.pairs import Sessions
 FORMAT = 1
 
 
-def make_trials(data: Path, *, targets_per_speaker: int | None = None, same_sex: int | None = None, cross_sex: int | None = None,
-                random: int | None = None, sessions: Sessions = "any", session_map: str = "utt2session", enrol_utterances: int = 1,
-                enrol_sessions: int | None = None, seed: int = 1) -> dict:
+def make_trials(
+    data: Path,
+    *,
+    targets_per_speaker: int | None = None,
+    same_sex: int | None = None,
+    cross_sex: int | None = None,
+    random: int | None = None,
+    sessions: Sessions = "any",
+    session_map: str = "utt2session",
+    enrol_utterances: int = 1,
+    enrol_sessions: int | None = None,
+    seed: int = 1,
+) -> dict:
     """Write ``trials`` and ``trials.json`` (how many of each kind were wanted, there and drawn), and ``enroll.spk2utt`` where models are asked for.
 
     Pairs are drawn from all of their kind without repetition, in memory that grows with the utterances and the trials, not with the pairs.
@@ -55,16 +65,41 @@ def make_trials(data: Path, *, targets_per_speaker: int | None = None, same_sex:
     UserError
         The directory has trials of other origin, lacks a list that the design asks for, or has no trial of a class.
     """
-    check_numbers({"targets_per_speaker": targets_per_speaker, "enrol_utterances": enrol_utterances, "enrol_sessions": enrol_sessions}, 1)
+    check_numbers(
+        {
+            "targets_per_speaker": targets_per_speaker,
+            "enrol_utterances": enrol_utterances,
+            "enrol_sessions": enrol_sessions,
+        },
+        1,
+    )
     check_numbers({"same_sex": same_sex, "cross_sex": cross_sex, "random": random, "seed": seed}, 0)
     if enrol_sessions is not None and not enrol_sessions <= enrol_utterances:
-        raise UserError(f"--enrol-sessions is {enrol_sessions}, expected at most the {enrol_utterances} of --enrol-utterances")
+        raise UserError(
+            f"--enrol-sessions is {enrol_sessions}, expected at most the {enrol_utterances} of --enrol-utterances"
+        )
     if enrol_sessions is None and enrol_utterances > 1 and sessions != "any":
         enrol_sessions = 1
-    given = {kind: number for kind, number in (("same_sex", same_sex), ("cross_sex", cross_sex), ("random", random)) if number is not None}
-    task = Task(data, "make_trials", format=FORMAT, inputs={"utt2spk": data / "utt2spk"} | data_dir_inputs(data, "spk2gender", session_map),
-                options={"targets_per_speaker": targets_per_speaker, "impostors": given, "sessions": sessions, "session_map": session_map,
-                         "enrol_utterances": enrol_utterances, "enrol_sessions": enrol_sessions, "seed": seed})
+    given = {
+        kind: number
+        for kind, number in (("same_sex", same_sex), ("cross_sex", cross_sex), ("random", random))
+        if number is not None
+    }
+    task = Task(
+        data,
+        "make_trials",
+        format=FORMAT,
+        inputs={"utt2spk": data / "utt2spk"} | data_dir_inputs(data, "spk2gender", session_map),
+        options={
+            "targets_per_speaker": targets_per_speaker,
+            "impostors": given,
+            "sessions": sessions,
+            "session_map": session_map,
+            "enrol_utterances": enrol_utterances,
+            "enrol_sessions": enrol_sessions,
+            "seed": seed,
+        },
+    )
     if task.is_done():
         return task.counts
     from utils.data_dir import read_map
@@ -75,29 +110,59 @@ def make_trials(data: Path, *, targets_per_speaker: int | None = None, same_sex:
         lines = (data / "trials").read_text(encoding="utf-8").splitlines()
         print(f"{data}: keeps the {len(lines):,} trials that came with the corpus")
         return task.finish([data / "trials"], count(lines, {}))
-    utt2spk, spk2sex = read_map(data / "utt2spk"), read_map(data / "spk2gender") if (data / "spk2gender").exists() else {}
-    impostors = {kind: number for kind, number in (given or ({"same_sex": 5, "cross_sex": 5} if spk2sex else {"random": 10})).items() if number}
+    utt2spk, spk2sex = (
+        read_map(data / "utt2spk"),
+        read_map(data / "spk2gender") if (data / "spk2gender").exists() else {},
+    )
+    impostors = {
+        kind: number
+        for kind, number in (
+            given or ({"same_sex": 5, "cross_sex": 5} if spk2sex else {"random": 10})
+        ).items()
+        if number
+    }
     if not spk2sex and impostors.keys() & {"same_sex", "cross_sex"}:
-        raise UserError(f"{data}/spk2gender: no such file, but impostors are asked for by sex; write it, or ask for --random ones")
+        raise UserError(
+            f"{data}/spk2gender: no such file, but impostors are asked for by sex; write it, or ask for --random ones"
+        )
     needs_sessions = sessions != "any" or enrol_sessions is not None
     utt2session = read_sessions(data / session_map) if needs_sessions else {}
     spk2utt: dict[str, list[str]] = {}
     for utterance, speaker in utt2spk.items():
         spk2utt.setdefault(speaker, []).append(utterance)
-    trials = make_pairs(spk2utt, spk2sex, utt2session, Design(targets_per_speaker, impostors, sessions, enrol_utterances, enrol_sessions, seed))
+    trials = make_pairs(
+        spk2utt,
+        spk2sex,
+        utt2session,
+        Design(targets_per_speaker, impostors, sessions, enrol_utterances, enrol_sessions, seed),
+    )
     counts = count(trials.lines, trials.models)
     if not counts["targets"] or not counts["nontargets"]:
-        raise UserError(f"{data}: the design has {counts['targets']} target and {counts['nontargets']} impostor trials, expected some of both "
-                        f"({'; '.join(trials.shortages) or 'no impostors were asked for'}); ask for another design, or add speakers or utterances")
-    with atomic_write(data / "trials.json") as file:  # first: whoever finds it knows that the trials are this step's
-        json.dump({"kinds": trials.counts, "models": len(trials.models), "shortages": trials.shortages}, file, indent=1)
+        raise UserError(
+            f"{data}: the design has {counts['targets']} target and {counts['nontargets']} impostor trials, expected some of both "
+            f"({'; '.join(trials.shortages) or 'no impostors were asked for'}); ask for another design, or add speakers or utterances"
+        )
+    with atomic_write(
+        data / "trials.json"
+    ) as file:  # first: whoever finds it knows that the trials are this step's
+        json.dump(
+            {"kinds": trials.counts, "models": len(trials.models), "shortages": trials.shortages},
+            file,
+            indent=1,
+        )
         file.write("\n")
     write_models(data / "enroll.spk2utt", trials.models)
     with atomic_write(data / "trials") as file:
         file.writelines(f"{line}\n" for line in trials.lines)
     said = f"{counts['targets']:,} target and {counts['nontargets']:,} impostor trials, {counts['models']:,} models"
     print(f"{data}: {'; '.join([said, *trials.shortages])}")
-    return task.finish([data / name for name in ("trials", "trials.json", *(["enroll.spk2utt"] if trials.models else []))], counts)
+    return task.finish(
+        [
+            data / name
+            for name in ("trials", "trials.json", *(["enroll.spk2utt"] if trials.models else []))
+        ],
+        counts,
+    )
 
 
 def check_numbers(options: dict[str, int | None], least: int) -> None:
@@ -128,7 +193,9 @@ def came_with_the_corpus(data: Path) -> bool:
         return True
     foreign = [name for name in ("trials", "enroll.spk2utt") if (data / name).exists()]
     if foreign and not (data / "trials.json").exists():
-        raise UserError(f"{data / foreign[0]}: is there already and was not made here; move it away to have trials designed")
+        raise UserError(
+            f"{data / foreign[0]}: is there already and was not made here; move it away to have trials designed"
+        )
     return False
 
 
@@ -143,7 +210,9 @@ def read_sessions(path: Path) -> dict[str, str]:
     from utils.data_dir import read_map
 
     if not path.exists():
-        raise UserError(f"{path}: no such file, but the design asks for sessions; write it, name another --session-map, or take --sessions any")
+        raise UserError(
+            f"{path}: no such file, but the design asks for sessions; write it, name another --session-map, or take --sessions any"
+        )
     return read_map(path)
 
 

@@ -36,13 +36,18 @@ def measure_norms(embeddings: Path, output: Path) -> dict:
     UserError
         One is not finite.
     """
-    task = Task(output, "measure_norms", format=FORMAT, inputs=embeddings_inputs(embeddings), options={})
+    task = Task(
+        output, "measure_norms", format=FORMAT, inputs=embeddings_inputs(embeddings), options={}
+    )
     if task.is_done():
         return task.counts
     keys, rows = read_embeddings(embeddings)
     refuse_not_finite(keys, rows, embeddings)
     lengths = np.linalg.norm(vectors_of(rows).astype(np.float64), axis=1)
-    write_map(output / "utt2norm", {key: f"{length:.7g}" for key, length in sorted(zip(keys, lengths.tolist(), strict=True))})
+    write_map(
+        output / "utt2norm",
+        {key: f"{length:.7g}" for key, length in sorted(zip(keys, lengths.tolist(), strict=True))},
+    )
     return task.finish([output / "utt2norm"], {"embeddings": len(keys)})
 
 

@@ -16,9 +16,22 @@ from utils.receipts import Task, data_dir_inputs
 FORMAT = 1
 
 
-def pack_audio(data: Path, packed: Path, *, sample_rate_hz: int = 16000, trim: bool = False, split: bool = False,
-               min_seconds: float = 0.3, min_speech_seconds: float = 0.1, last_seconds: float = 0.0, channel: Channel = 0,
-               allow_pipes: bool = False, root: Path | None = None, allow_missing_trials: bool = False, job: str = "1/1") -> dict:
+def pack_audio(
+    data: Path,
+    packed: Path,
+    *,
+    sample_rate_hz: int = 16000,
+    trim: bool = False,
+    split: bool = False,
+    min_seconds: float = 0.3,
+    min_speech_seconds: float = 0.1,
+    last_seconds: float = 0.0,
+    channel: Channel = 0,
+    allow_pipes: bool = False,
+    root: Path | None = None,
+    allow_missing_trials: bool = False,
+    job: str = "1/1",
+) -> dict:
     """Read, trim or split, resample and pack one job's utterances; drop those that are unreadable, too short, or hold too little speech.
 
     Parameters
@@ -62,15 +75,39 @@ def pack_audio(data: Path, packed: Path, *, sample_rate_hz: int = 16000, trim: b
         An utterance of the trials would be dropped, one has no decisions, or trials name what was to be split.
     """
     if trim and split:
-        raise UserError("--trim and --split: both were given; either the speech is put together, or every stretch of it becomes an utterance")
+        raise UserError(
+            "--trim and --split: both were given; either the speech is put together, or every stretch of it becomes an utterance"
+        )
     named = [name for name in ("trials", "enroll.spk2utt") if split and (data / name).exists()]
     if named:
-        raise UserError(f"{data / named[0]}: names utterances, which --split would take to pieces; pack this set without it")
-    vad = {"vad": data / "vad" / "receipts" / "collect_vad.json"} if trim or split or min_speech_seconds > 0 else {}
-    options = {"sample_rate_hz": sample_rate_hz, "trim": trim, "split": split, "min_seconds": min_seconds,
-               "min_speech_seconds": min_speech_seconds, "channel": channel, "root": root, **({"last_seconds": last_seconds} if last_seconds else {})}
-    task = Task(packed, "pack_audio", job=job, format=FORMAT, inputs=data_dir_inputs(data, "wav.scp", "utt2spk", "segments") | vad, dear=True,
-                options=options, expected_bytes=lambda: forecast_bytes(data, sample_rate_hz, job))
+        raise UserError(
+            f"{data / named[0]}: names utterances, which --split would take to pieces; pack this set without it"
+        )
+    vad = (
+        {"vad": data / "vad" / "receipts" / "collect_vad.json"}
+        if trim or split or min_speech_seconds > 0
+        else {}
+    )
+    options = {
+        "sample_rate_hz": sample_rate_hz,
+        "trim": trim,
+        "split": split,
+        "min_seconds": min_seconds,
+        "min_speech_seconds": min_speech_seconds,
+        "channel": channel,
+        "root": root,
+        **({"last_seconds": last_seconds} if last_seconds else {}),
+    }
+    task = Task(
+        packed,
+        "pack_audio",
+        job=job,
+        format=FORMAT,
+        inputs=data_dir_inputs(data, "wav.scp", "utt2spk", "segments") | vad,
+        dear=True,
+        options=options,
+        expected_bytes=lambda: forecast_bytes(data, sample_rate_hz, job),
+    )
     if task.is_done():
         return task.counts
     from utils.archive import read_scp
@@ -80,11 +117,24 @@ def pack_audio(data: Path, packed: Path, *, sample_rate_hz: int = 16000, trim: b
     from utils.packed.packer import Packer, ending
 
     lists = read_data_dir(data, allow_pipes=allow_pipes)
-    reader = UtteranceReader(lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel)
+    reader = UtteranceReader(
+        lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel
+    )
     ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
-    packer = Packer(reader, ledger, sample_rate_hz, decisions=read_scp(data / "vad.scp") if vad else None, trim=trim, split=split,
-                    min_seconds=min_seconds, min_speech_seconds=min_speech_seconds, transform=ending(last_seconds))
-    outputs = packer.write(packed / f"packed.{job.partition('/')[0]}", job_utterances(lists.utt2spk, job))
+    packer = Packer(
+        reader,
+        ledger,
+        sample_rate_hz,
+        decisions=read_scp(data / "vad.scp") if vad else None,
+        trim=trim,
+        split=split,
+        min_seconds=min_seconds,
+        min_speech_seconds=min_speech_seconds,
+        transform=ending(last_seconds),
+    )
+    outputs = packer.write(
+        packed / f"packed.{job.partition('/')[0]}", job_utterances(lists.utt2spk, job)
+    )
     return task.finish(outputs, packer.counts)
 
 
@@ -105,7 +155,12 @@ def forecast_bytes(data: Path, sample_rate_hz: int, job: str) -> int | None:
     if not (data / "utt2dur").exists():
         return None
     seconds = read_map(data / "utt2dur")
-    return round(sum(2 * sample_rate_hz * float(seconds[utterance]) for utterance in job_utterances(seconds, job)))
+    return round(
+        sum(
+            2 * sample_rate_hz * float(seconds[utterance])
+            for utterance in job_utterances(seconds, job)
+        )
+    )
 
 
 if __name__ == "__main__":

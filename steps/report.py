@@ -25,7 +25,9 @@ FORMAT = 4
 SUBTITLE = "Speaker verification: error rates, scores, and what they were made with."
 
 
-def report(experiment: Path, data: Path, *, packed: Path | None = None, players: bool = True) -> dict:
+def report(
+    experiment: Path, data: Path, *, packed: Path | None = None, players: bool = True
+) -> dict:
     """Write ``report.html``, ``results.md`` (a table for a RESULTS.md), and print the table of results and the sum of the ledgers.
 
     Parameters
@@ -44,35 +46,79 @@ def report(experiment: Path, data: Path, *, packed: Path | None = None, players:
     dict
         Number of ``test_sets`` and ``systems`` shown.
     """
-    found = {path.relative_to(experiment).as_posix(): path for name in ("config.yaml", "log/history.jsonl") if (path := experiment / name).exists()}
-    ledgers = {f"ledger {path.parent.relative_to(data)}": path for path in ledger_files(data, packed)}
-    speech = {path.parents[2].relative_to(data).as_posix(): path for path in sorted(data.rglob("vad/receipts/collect_vad.json"))}
+    found = {
+        path.relative_to(experiment).as_posix(): path
+        for name in ("config.yaml", "log/history.jsonl")
+        if (path := experiment / name).exists()
+    }
+    ledgers = {
+        f"ledger {path.parent.relative_to(data)}": path for path in ledger_files(data, packed)
+    }
+    speech = {
+        path.parents[2].relative_to(data).as_posix(): path
+        for path in sorted(data.rglob("vad/receipts/collect_vad.json"))
+    }
     drawn = experiment / "pictures" / "receipts" / "illustrate.json"
-    inputs = {"results": experiment / "receipts" / "evaluate.json"} | found | ledgers | {f"speech {name}": path for name, path in speech.items()}
-    inputs |= {f"sound {folder.name}": folder / "wav.scp" for folder in sound_folders(data, packed).values()}
-    inputs |= {f"similarity {path.parents[1].name}": path for path in similarity_receipts(experiment)}
+    inputs = (
+        {"results": experiment / "receipts" / "evaluate.json"}
+        | found
+        | ledgers
+        | {f"speech {name}": path for name, path in speech.items()}
+    )
+    inputs |= {
+        f"sound {folder.name}": folder / "wav.scp"
+        for folder in sound_folders(data, packed).values()
+    }
+    inputs |= {
+        f"similarity {path.parents[1].name}": path for path in similarity_receipts(experiment)
+    }
     inputs |= {"pictures": drawn} if drawn.parents[1].exists() else {}
-    task = Task(home=experiment, name="report", format=FORMAT, inputs=inputs, options={} if players else {"players": False})
+    task = Task(
+        home=experiment,
+        name="report",
+        format=FORMAT,
+        inputs=inputs,
+        options={} if players else {"players": False},
+    )
     if not task.is_done():
-        rows, curves, history = (read_entries(experiment / name) for name in ("results.json", "curves.json", "log/history.jsonl"))
+        rows, curves, history = (
+            read_entries(experiment / name)
+            for name in ("results.json", "curves.json", "log/history.jsonl")
+        )
         sets = dict.fromkeys(row["test_set"] for row in rows)
         sounds = {name: Sounds(folder) for name, folder in sound_folders(data, packed).items()}
         sections = sections_of_sets(rows, curves, sounds, Players() if players else Players(0))
         counts_of = {name: read_receipt(path)["counts"] for name, path in speech.items()}
-        sections += [similarity_section(experiment), learning_section(history), sound_section(counts_of, read_pictures(experiment / "pictures")),
-                     configuration_section(experiment / "config.yaml"), ledger_section(data, packed, experiment)]
+        sections += [
+            similarity_section(experiment),
+            learning_section(history),
+            sound_section(counts_of, read_pictures(experiment / "pictures")),
+            configuration_section(experiment / "config.yaml"),
+            ledger_section(data, packed, experiment),
+        ]
         timing = times_of([experiment, data])
         with atomic_write(experiment / "timing.json") as file:
             file.write("[\n" + ",\n".join(map(json.dumps, timing)) + "\n]\n")
         with atomic_write(experiment / "report.html") as file:
-            file.write(page(experiment.name, SUBTITLE, [*sections, timing_section(timing)], cards(rows)))
+            file.write(
+                page(experiment.name, SUBTITLE, [*sections, timing_section(timing)], cards(rows))
+            )
         with atomic_write(experiment / "results.md") as file:
             file.write(markdown_table(rows))
         counts = {"test_sets": len(sets), "systems": len({row["system"] for row in rows})}
-        task.finish([experiment / name for name in ("report.html", "results.md", "timing.json")], counts)
+        task.finish(
+            [experiment / name for name in ("report.html", "results.md", "timing.json")], counts
+        )
     if not MODE.checking:
         print(text_table(read_entries(experiment / "results.json")))
-        print("\n".join([*filter(None, [ledger_text(data, packed, experiment)]), f"report: {experiment / 'report.html'}"]))
+        print(
+            "\n".join(
+                [
+                    *filter(None, [ledger_text(data, packed, experiment)]),
+                    f"report: {experiment / 'report.html'}",
+                ]
+            )
+        )
     return task.counts
 
 
@@ -84,7 +130,10 @@ def read_pictures(folder: Path) -> list[dict]:
     folder : path
         Its output; it may be missing.
     """
-    return [entry | {"svg": (folder / entry["file"]).read_text(encoding="utf-8")} for entry in read_entries(folder / "pictures.json")]
+    return [
+        entry | {"svg": (folder / entry["file"]).read_text(encoding="utf-8")}
+        for entry in read_entries(folder / "pictures.json")
+    ]
 
 
 def configuration_section(path: Path) -> str:
@@ -115,9 +164,22 @@ def times_of(folders: Sequence[Path]) -> list[dict]:
     """
     times: dict[tuple[str, str], dict] = {}
     for folder in folders:
-        for path in sorted(path for path in folder.rglob("receipts/*.json") if not re.search(r"/old\.\d+/", str(path))):
-            receipt, where = read_receipt(path), (Path(folder.name) / path.parent.parent.relative_to(folder)).as_posix()
-            nothing = {"folder": where, "step": receipt["step"], "jobs": 0, "seconds": 0.0, "core_seconds": 0.0}
+        for path in sorted(
+            path
+            for path in folder.rglob("receipts/*.json")
+            if not re.search(r"/old\.\d+/", str(path))
+        ):
+            receipt, where = (
+                read_receipt(path),
+                (Path(folder.name) / path.parent.parent.relative_to(folder)).as_posix(),
+            )
+            nothing = {
+                "folder": where,
+                "step": receipt["step"],
+                "jobs": 0,
+                "seconds": 0.0,
+                "core_seconds": 0.0,
+            }
             entry = times.setdefault((where, receipt["step"]), nothing)
             entry["jobs"] += 1
             for unit in ("seconds", "core_seconds"):
@@ -133,8 +195,16 @@ def timing_section(timing: Sequence[dict]) -> str:
     timing : sequence of dict
         Its entries.
     """
-    rows = [[escape(entry["folder"]), escape(entry["step"]), str(entry["jobs"]), f"{entry['seconds']:,.1f}", f"{entry['core_seconds']:,.1f}"]
-            for entry in timing]
+    rows = [
+        [
+            escape(entry["folder"]),
+            escape(entry["step"]),
+            str(entry["jobs"]),
+            f"{entry['seconds']:,.1f}",
+            f"{entry['core_seconds']:,.1f}",
+        ]
+        for entry in timing
+    ]
     columns = table(["folder", "step", "jobs", "seconds", "core seconds"], rows)
     return f"<h2>Time</h2><details><summary>seconds of each step</summary>{columns}</details>"
 

@@ -17,8 +17,16 @@ from utils.scoring.score_files import receipt_of, write_scores
 FORMAT = 3
 
 
-def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll_spk2utt: Path | None = None,
-          enrol_embeddings: Path | None = None, compare: Compare | None = None) -> dict:
+def score(
+    backend: Path,
+    embeddings: Path,
+    trials: Path,
+    output: Path,
+    *,
+    enroll_spk2utt: Path | None = None,
+    enrol_embeddings: Path | None = None,
+    compare: Compare | None = None,
+) -> dict:
     """Score every trial of a list, in its order.
 
     Parameters
@@ -51,9 +59,23 @@ def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll
     """
     compare = compare or comparison_of(embeddings)
     enrolment = {"enroll_spk2utt": enroll_spk2utt} if enroll_spk2utt else {}
-    enrolment |= {"enrol_embeddings": embeddings_inputs(enrol_embeddings)["embeddings"]} if enrol_embeddings else {}
-    task = Task(home=output.parent, name=receipt_of(output).stem, format=FORMAT, options={"compare": compare} if compare != "all" else {},
-                inputs={"backend": backend / "receipts" / "train_backend.json", **embeddings_inputs(embeddings), "trials": trials, **enrolment})
+    enrolment |= (
+        {"enrol_embeddings": embeddings_inputs(enrol_embeddings)["embeddings"]}
+        if enrol_embeddings
+        else {}
+    )
+    task = Task(
+        home=output.parent,
+        name=receipt_of(output).stem,
+        format=FORMAT,
+        options={"compare": compare} if compare != "all" else {},
+        inputs={
+            "backend": backend / "receipts" / "train_backend.json",
+            **embeddings_inputs(embeddings),
+            "trials": trials,
+            **enrolment,
+        },
+    )
     if task.is_done():
         return task.counts
     from steps.backends import FAMILIES
@@ -63,12 +85,23 @@ def score(backend: Path, embeddings: Path, trials: Path, output: Path, *, enroll
         for difference in compare_provenance(backend, folder):
             print(difference)
     enrol, test, _ = read_trials(trials)
-    sides = read_trial_vectors(embeddings, enrol, test, trials, read_spk2utt(enroll_spk2utt) if enroll_spk2utt else None, enrol_embeddings)
+    sides = read_trial_vectors(
+        embeddings,
+        enrol,
+        test,
+        trials,
+        read_spk2utt(enroll_spk2utt) if enroll_spk2utt else None,
+        enrol_embeddings,
+    )
     scorer, expected = read_backend(backend, FAMILIES)
-    rows = rows_of_backend(scorer, expected, sides.names, sides.vectors, sides.num_utts, embeddings, backend)
+    rows = rows_of_backend(
+        scorer, expected, sides.names, sides.vectors, sides.num_utts, embeddings, backend
+    )
     scores = score_pairs(scorer, rows, sides.enrol_rows, sides.test_rows, compare)
     write_scores(output, enrol, test, scores)
-    return task.finish([output], {"trials": len(scores), "protocol": protocol_of(embeddings, enrol_embeddings)})
+    return task.finish(
+        [output], {"trials": len(scores), "protocol": protocol_of(embeddings, enrol_embeddings)}
+    )
 
 
 if __name__ == "__main__":

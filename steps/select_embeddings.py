@@ -16,7 +16,9 @@ from utils.receipts import Task
 FORMAT = 1
 
 
-def select_embeddings(embeddings: Path, data: Path, output: Path, *, sets: list[str], protocol: str | None = None) -> dict:
+def select_embeddings(
+    embeddings: Path, data: Path, output: Path, *, sets: list[str], protocol: str | None = None
+) -> dict:
     """Write ``xvector.scp``, ``spk_xvector.{ark,scp}``, ``num_utts.ark`` and ``provenance.json`` for each set.
 
     Parameters
@@ -43,8 +45,16 @@ def select_embeddings(embeddings: Path, data: Path, output: Path, *, sets: list[
         An utterance has no embedding.
     """
     source = embeddings / (protocol or "")
-    tasks = {name: Task(output / name / (protocol or ""), "collect_embeddings", format=FORMAT, options={},
-                        inputs={**embeddings_inputs(source), "utt2spk": data / name / "utt2spk"}) for name in sets}
+    tasks = {
+        name: Task(
+            output / name / (protocol or ""),
+            "collect_embeddings",
+            format=FORMAT,
+            options={},
+            inputs={**embeddings_inputs(source), "utt2spk": data / name / "utt2spk"},
+        )
+        for name in sets
+    }
     pending = {name: task for name, task in tasks.items() if not task.is_done()}
     if pending:
         from utils.data_dir import read_map
@@ -52,17 +62,26 @@ def select_embeddings(embeddings: Path, data: Path, output: Path, *, sets: list[
         from utils.embeddings.rows import read_embeddings, vectors_of
 
         keys, vectors = read_embeddings(source)
-        row_of, lines = {key: row for row, key in enumerate(keys)}, read_lines(source / "xvector.scp")
-        provenance = read_json_object(source / "provenance.json", mend="extract the embeddings again")
+        row_of, lines = (
+            {key: row for row, key in enumerate(keys)},
+            read_lines(source / "xvector.scp"),
+        )
+        provenance = read_json_object(
+            source / "provenance.json", mend="extract the embeddings again"
+        )
         for name, task in pending.items():
             utt2spk = read_map(data / name / "utt2spk")
             absent = [key for key in utt2spk if key not in row_of]
             if absent:
-                raise UserError(f"{source}: no embedding of '{absent[0]}' of {data / name}/utt2spk, {len(absent):,} are missing; extract them")
+                raise UserError(
+                    f"{source}: no embedding of '{absent[0]}' of {data / name}/utt2spk, {len(absent):,} are missing; extract them"
+                )
             rows = [row_of[key] for key in utt2spk]
             with atomic_write(task.home / "xvector.scp") as file:
                 file.writelines(f"{lines[row]}\n" for row in rows)
-            written = finish_embeddings(task.home, list(utt2spk), vectors_of(vectors[rows]), utt2spk, provenance)
+            written = finish_embeddings(
+                task.home, list(utt2spk), vectors_of(vectors[rows]), utt2spk, provenance
+            )
             task.finish([task.home / "xvector.scp", *written], {"utterances": len(utt2spk)})
     return {name: task.counts["utterances"] for name, task in tasks.items() if task.counts}
 

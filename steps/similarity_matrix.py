@@ -1,6 +1,6 @@
 """Scores of all models against all tests as a matrix and a picture, and false acceptance and rejection over thresholds.
 
-    python -m steps.similarity_matrix exp/ge2e_td/scores/test/cosine.scores data/td-prompted/packed_8000/tested/test exp/ge2e_td/similarity/test
+python -m steps.similarity_matrix exp/ge2e_td/scores/test/cosine.scores data/td-prompted/packed_8000/tested/test exp/ge2e_td/similarity/test
 """
 
 import json
@@ -39,8 +39,14 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
         A trial has no score, or a side no speaker.
     """
     lists = ("trials", "utt2spk", "enroll.spk2utt", WATERMARKS)
-    task = Task(output, "similarity_matrix", format=FORMAT, options={"backend": scores.stem},
-                inputs={"scores": receipt_of(scores)} | {name: data / name for name in lists if name == "trials" or (data / name).exists()})
+    task = Task(
+        output,
+        "similarity_matrix",
+        format=FORMAT,
+        options={"backend": scores.stem},
+        inputs={"scores": receipt_of(scores)}
+        | {name: data / name for name in lists if name == "trials" or (data / name).exists()},
+    )
     if task.is_done():
         return task.counts
     from utils.data_dir import read_trials
@@ -48,11 +54,20 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
     from utils.evaluation.subsets import trial_speakers
     from utils.files import atomic_write
     from utils.metrics.rates import equal_error_rate
-    from utils.report.similarity_matrix import matrix_of, published_eer, rates_at, similarity_picture, thresholds_of
+    from utils.report.similarity_matrix import (
+        matrix_of,
+        published_eer,
+        rates_at,
+        similarity_picture,
+        thresholds_of,
+    )
     from utils.scoring.score_files import scores_of_trials
 
     enrol, test, is_target = read_trials(data / "trials")
-    values, note = scores_of_trials(scores, enrol, test, data / "trials"), "; ".join(watermarks_of(data))
+    values, note = (
+        scores_of_trials(scores, enrol, test, data / "trials"),
+        "; ".join(watermarks_of(data)),
+    )
     names = sorted({*enrol, *test})
     speaker_of = dict(zip(names, trial_speakers(data, names), strict=True))
     rows, columns, matrix = matrix_of(enrol, test, values, speaker_of)
@@ -61,12 +76,28 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
     rates = zip(thresholds, *rates_at(thresholds, target, nontarget), strict=True)
     table = [f"{threshold:.6g}\t{far:.6f}\t{frr:.6f}\n" for threshold, far, frr in rates]
     published, at = published_eer(target, nontarget)
-    counts = {"models": len(rows), "tests": len(columns), "eer_percent": round(100 * equal_error_rate(target, nontarget), 4),
-              "published_eer_percent": round(100 * published, 4), "published_threshold": at}
-    picture = similarity_picture(matrix, [speaker_of[name] for name in rows], [speaker_of[name] for name in columns], note)
-    texts = {"rows": "".join(f"{name}\n" for name in rows), "columns": "".join(f"{name}\n" for name in columns), "similarity.svg": picture,
-             "thresholds.tsv": (f"# {note}\n" if note else "") + "threshold\tfar\tfrr\n" + "".join(table),
-             "summary.json": json.dumps({"backend": scores.stem, **counts, "watermarks": watermarks_of(data)}, indent=1) + "\n"}
+    counts = {
+        "models": len(rows),
+        "tests": len(columns),
+        "eer_percent": round(100 * equal_error_rate(target, nontarget), 4),
+        "published_eer_percent": round(100 * published, 4),
+        "published_threshold": at,
+    }
+    picture = similarity_picture(
+        matrix, [speaker_of[name] for name in rows], [speaker_of[name] for name in columns], note
+    )
+    texts = {
+        "rows": "".join(f"{name}\n" for name in rows),
+        "columns": "".join(f"{name}\n" for name in columns),
+        "similarity.svg": picture,
+        "thresholds.tsv": (f"# {note}\n" if note else "")
+        + "threshold\tfar\tfrr\n"
+        + "".join(table),
+        "summary.json": json.dumps(
+            {"backend": scores.stem, **counts, "watermarks": watermarks_of(data)}, indent=1
+        )
+        + "\n",
+    }
     for name, text in texts.items():
         with atomic_write(output / name) as file:
             file.write(text)

@@ -26,12 +26,31 @@ if TYPE_CHECKING:
 FORMAT = 1
 LISTS = ("wav.scp", "utt2spk", "utt2num_samples")
 NO_DEV = Path("none")
-LEAVES = (".old.tmp", "begun.json", "config.yaml", "checkpoints/*", "log/history.jsonl", "tensorboard/*")  # of an unfinished training too
+LEAVES = (
+    ".old.tmp",
+    "begun.json",
+    "config.yaml",
+    "checkpoints/*",
+    "log/history.jsonl",
+    "tensorboard/*",
+)  # of an unfinished training too
 
 
-def train(train_data: Path, dev_data: Path, config: Path, output: Path, *, bank: Path | None = None, augmentation: Path | None = None, seed: int = 1,
-          steps: int | None = None, device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 2, num_workers: int = 0,
-          root: Path | None = None) -> dict:
+def train(
+    train_data: Path,
+    dev_data: Path,
+    config: Path,
+    output: Path,
+    *,
+    bank: Path | None = None,
+    augmentation: Path | None = None,
+    seed: int = 1,
+    steps: int | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
+    num_threads: int = 2,
+    num_workers: int = 0,
+    root: Path | None = None,
+) -> dict:
     """Train the network that a YAML describes, from the beginning or from its newest checkpoint.
 
     Parameters
@@ -77,35 +96,91 @@ def train(train_data: Path, dev_data: Path, config: Path, output: Path, *, bank:
     phases = read_phases(config, steps, augmentation)
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
-    options, counts, before = {"seed": seed, "steps": steps, "num_threads": num_threads, "root": root}, {}, None
+    options, counts, before = (
+        {"seed": seed, "steps": steps, "num_threads": num_threads, "root": root},
+        {},
+        None,
+    )
     for settings in phases:
         model, home = settings.sections["model"], settings.folder(output)
         if takes_features(model) and settings.sections.get("augmentation"):
-            raise UserError(f"{settings.where('augmentation')}: it is for waveforms, and this network is fed from feats.scp; take the section out "
-                            "(spec_augment of the network is for features), or augment copies before the features are made")
-        data = {f"train/{name}": path for name, path in network_inputs(train_data, model, *LISTS).items()}
+            raise UserError(
+                f"{settings.where('augmentation')}: it is for waveforms, and this network is fed from feats.scp; take the section out "
+                "(spec_augment of the network is for features), or augment copies before the features are made"
+            )
+        data = {
+            f"train/{name}": path
+            for name, path in network_inputs(train_data, model, *LISTS).items()
+        }
         if dev_data != NO_DEV:
-            data |= {f"dev/{name}": path for name, path in network_inputs(dev_data, model, *LISTS, others=("trials",)).items()}
-        data |= {"bank": bank / "receipts" / "augment.json"} if bank and settings.augmentation.uses_bank else {}
+            data |= {
+                f"dev/{name}": path
+                for name, path in network_inputs(
+                    dev_data, model, *LISTS, others=("trials",)
+                ).items()
+            }
+        data |= (
+            {"bank": bank / "receipts" / "augment.json"}
+            if bank and settings.augmentation.uses_bank
+            else {}
+        )
         data |= {"augmentation": augmentation} if augmentation else {}
         earlier = {"previous": before, "teacher": settings.teacher_folder(before)}
-        data |= {name: folder / "receipts" / "train.json" for name, folder in earlier.items() if folder}
+        data |= {
+            name: folder / "receipts" / "train.json" for name, folder in earlier.items() if folder
+        }
         if settings.auto_precision:
             settings.set_precision(begun_precision(home) or "auto")
-        is_last = home == output  # an earlier phase is done whatever becomes of the later ones' sections
-        task = Task(home, "train", format=FORMAT, inputs=data | ({"config": config} if is_last else {}), dear=True,
-                    options=options if is_last else options | settings.sections, leaves=LEAVES,
-                    says_the_same={"config": lambda _, settings=settings, home=home: began_with(settings, home)})
+        is_last = (
+            home == output
+        )  # an earlier phase is done whatever becomes of the later ones' sections
+        task = Task(
+            home,
+            "train",
+            format=FORMAT,
+            inputs=data | ({"config": config} if is_last else {}),
+            dear=True,
+            options=options if is_last else options | settings.sections,
+            leaves=LEAVES,
+            says_the_same={
+                "config": lambda _, settings=settings, home=home: began_with(settings, home)
+            },
+        )
         if task.is_done():
             counts = task.counts
         else:
-            counts = train_phase(settings, task, data, train_data, dev_data, bank, seed, device, num_threads, num_workers, root, before)
+            counts = train_phase(
+                settings,
+                task,
+                data,
+                train_data,
+                dev_data,
+                bank,
+                seed,
+                device,
+                num_threads,
+                num_workers,
+                root,
+                before,
+            )
         before = home
     return counts
 
 
-def train_phase(settings: Settings, task: Task, data: dict[str, Path], train_data: Path, dev_data: Path, bank: Path | None, seed: int, device: str,
-                num_threads: int, num_workers: int, root: Path | None, before: Path | None) -> dict:
+def train_phase(
+    settings: Settings,
+    task: Task,
+    data: dict[str, Path],
+    train_data: Path,
+    dev_data: Path,
+    bank: Path | None,
+    seed: int,
+    device: str,
+    num_threads: int,
+    num_workers: int,
+    root: Path | None,
+    before: Path | None,
+) -> dict:
     """One training from its YAML to its receipt.
 
     Parameters
@@ -139,7 +214,9 @@ def train_phase(settings: Settings, task: Task, data: dict[str, Path], train_dat
     if not settings.is_last:
         task.options["training"] = settings.sections["training"]
     torch.manual_seed(seed)
-    objective, dataset, validate, facts = assemble(settings, train_data, dev_data, bank, seed, device, root, before)
+    objective, dataset, validate, facts = assemble(
+        settings, train_data, dev_data, bank, seed, device, root, before
+    )
     try:
         optimizer = settings.optimizer.make(objective)
     except ValueError as error:
@@ -148,14 +225,29 @@ def train_phase(settings: Settings, task: Task, data: dict[str, Path], train_dat
     written = [output / BEGUN, output / "config.yaml"]
     if rank_and_world()[0] == 0:
         first_weights = facts.pop("first_weights")
-        begin_experiment(output, resolved(settings, seed, dataset.num_speakers, train_data) | facts, data)
+        begin_experiment(
+            output, resolved(settings, seed, dataset.num_speakers, train_data) | facts, data
+        )
         written += write_first_weights(output, first_weights)
-    trainer = Trainer(objective, optimizer, settings.schedule, dataset, batch_size=settings.crops.batch_size,
-                      total_steps=total_steps, options=settings.training, folder=output, validate=validate, clip_norm=settings.optimizer.clip_norm,
-                      num_workers=num_workers)
+    trainer = Trainer(
+        objective,
+        optimizer,
+        settings.schedule,
+        dataset,
+        batch_size=settings.crops.batch_size,
+        total_steps=total_steps,
+        options=settings.training,
+        folder=output,
+        validate=validate,
+        clip_norm=settings.optimizer.clip_norm,
+        num_workers=num_workers,
+    )
     counts = trainer.run()
     if trainer.rank == 0:
-        task.finish([*written, output / "log" / "history.jsonl", *sorted(trainer.checkpoints.glob("*.pt"))], counts)
+        task.finish(
+            [*written, output / "log" / "history.jsonl", *sorted(trainer.checkpoints.glob("*.pt"))],
+            counts,
+        )
     if trainer.world > 1:
         torch.distributed.barrier()  # a later phase begins with what rank 0 has written
     if trainer.world > 1 and settings.is_last:
@@ -163,8 +255,16 @@ def train_phase(settings: Settings, task: Task, data: dict[str, Path], train_dat
     return counts
 
 
-def assemble(settings: Settings, train_data: Path, dev_data: Path, bank: Path | None, seed: int, device: str, root: Path | None,
-             before: Path | None) -> tuple["Objective", "CropDataset", Callable | None, dict]:
+def assemble(
+    settings: Settings,
+    train_data: Path,
+    dev_data: Path,
+    bank: Path | None,
+    seed: int,
+    device: str,
+    root: Path | None,
+    before: Path | None,
+) -> tuple["Objective", "CropDataset", Callable | None, dict]:
     """Build every part, those that the YAML can spoil first, then those that open audio.
 
     Parameters
@@ -199,7 +299,9 @@ def assemble(settings: Settings, train_data: Path, dev_data: Path, bank: Path | 
     utt2spk = read_map(train_data / "utt2spk")
     label_of = {speaker: label for label, speaker in enumerate(sorted(set(utt2spk.values())))}
     labels, crops = [label_of[speaker] for speaker in utt2spk.values()], settings.crops
-    objective, facts = build_objective(settings, len(label_of) * settings.augmentation.classes_per_speaker, before, device)
+    objective, facts = build_objective(
+        settings, len(label_of) * settings.augmentation.classes_per_speaker, before, device
+    )
     network = objective.network
     try:
         order = crops.order(labels, seed)
@@ -213,14 +315,30 @@ def assemble(settings: Settings, train_data: Path, dev_data: Path, bank: Path | 
         augment = settings.open_augmentation(bank, network.sample_rate_hz)
     keys, reader = open_inputs(train_data, network.front_end, root)
     if keys != list(utt2spk):
-        raise UserError(f"{train_data}: wav.scp and utt2spk name different utterances; check it with python -m utils.data_dir validate")
-    dataset = CropDataset(reader, labels, crops.lengths(network.sample_rate_hz), augment, seed, order=order, batch_size=crops.batch_size,
-                          short_crops=crops.shorter_lengths(network.sample_rate_hz))
-    validate = None if dev_data == NO_DEV else dev_eer(dev_data, network.front_end, BACKENDS["cosine"], root)
+        raise UserError(
+            f"{train_data}: wav.scp and utt2spk name different utterances; check it with python -m utils.data_dir validate"
+        )
+    dataset = CropDataset(
+        reader,
+        labels,
+        crops.lengths(network.sample_rate_hz),
+        augment,
+        seed,
+        order=order,
+        batch_size=crops.batch_size,
+        short_crops=crops.shorter_lengths(network.sample_rate_hz),
+    )
+    validate = (
+        None
+        if dev_data == NO_DEV
+        else dev_eer(dev_data, network.front_end, BACKENDS["cosine"], root)
+    )
     return objective.to(device), dataset, validate, facts
 
 
-def build_objective(settings: Settings, num_classes: int, before: Path | None, device: str) -> tuple["Objective", dict]:
+def build_objective(
+    settings: Settings, num_classes: int, before: Path | None, device: str
+) -> tuple["Objective", dict]:
     """Network and loss with their first weights, and the teacher, where there is one.
 
     Parameters
@@ -251,12 +369,20 @@ def build_objective(settings: Settings, num_classes: int, before: Path | None, d
     from utils.training.setup import first_weights, fits_crops, taught
 
     network = build(MODELS, settings.sections["model"], settings.where("model"))
-    loss = build(LOSSES, settings.sections["loss"], settings.where("loss"), embedding_dim=network.embedding_dim, num_speakers=num_classes)
+    loss = build(
+        LOSSES,
+        settings.sections["loss"],
+        settings.where("loss"),
+        embedding_dim=network.embedding_dim,
+        num_speakers=num_classes,
+    )
     fits_crops(settings, network, loss)
     facts = {"first_weights": first_weights(settings, network, loss, before)}
     if not settings.teacher:
         return Objective(network, loss), facts
-    objective, digest = taught(settings, network, loss, settings.teacher_folder(before), device, (MODELS, LOSSES))
+    objective, digest = taught(
+        settings, network, loss, settings.teacher_folder(before), device, (MODELS, LOSSES)
+    )
     return objective, facts | {"teacher_weights": digest}
 
 
@@ -277,7 +403,11 @@ def resolved(settings: Settings, seed: int, num_speakers: int, train_data: Path)
     from utils.embeddings.inputs import made_features
 
     made = made_features(train_data) if takes_features(settings.sections["model"]) else None
-    return settings.resolved(MODELS, LOSSES) | {"num_speakers": num_speakers, "seed": seed} | ({"features": made} if made else {})
+    return (
+        settings.resolved(MODELS, LOSSES)
+        | {"num_speakers": num_speakers, "seed": seed}
+        | ({"features": made} if made else {})
+    )
 
 
 def began_with(settings: Settings, folder: Path) -> bool:
@@ -292,7 +422,9 @@ def began_with(settings: Settings, folder: Path) -> bool:
     """
     if not (folder / BEGUN).exists():
         return False
-    recorded = read_json_object(folder / BEGUN, mend="choose another --name, or move the folder away")["config"]
+    recorded = read_json_object(
+        folder / BEGUN, mend="choose another --name, or move the folder away"
+    )["config"]
     for section, options in settings.sections.items():
         for key, value in (options or {}).items():
             if not isinstance(value, dict | list) and recorded.get(section, {}).get(key) != value:

@@ -20,11 +20,22 @@ from utils.files import atomic_write
 from utils.receipts import Task
 
 FORMAT = 3
-NEEDED = {"utt2spk": "the speakers of the training embeddings", "adaptation": "a folder of embeddings of the domain of the trials"}
+NEEDED = {
+    "utt2spk": "the speakers of the training embeddings",
+    "adaptation": "a folder of embeddings of the domain of the trials",
+}
 
 
-def train_backend(embeddings: Path, output: Path, *, config: Path | None = None, backend: str = "cosine", subtract_mean: bool = True,
-                  utt2spk: Path | None = None, adaptation: Path | None = None) -> dict:
+def train_backend(
+    embeddings: Path,
+    output: Path,
+    *,
+    config: Path | None = None,
+    backend: str = "cosine",
+    subtract_mean: bool = True,
+    utt2spk: Path | None = None,
+    adaptation: Path | None = None,
+) -> dict:
     """Learn what a back end needs from training embeddings, and write it in Kaldi's files.
 
     Parameters
@@ -58,22 +69,37 @@ def train_backend(embeddings: Path, output: Path, *, config: Path | None = None,
     from utils.scoring.backend_files import build_backend, write_backend
 
     if config and (backend, subtract_mean) != ("cosine", True):
-        raise UserError(f"{config}: the YAML says what the back end is; leave --backend and --subtract-mean out")
+        raise UserError(
+            f"{config}: the YAML says what the back end is; leave --backend and --subtract-mean out"
+        )
     chosen = read_yaml(config) if config else {"name": backend, "subtract_mean": subtract_mean}
     untrained, options = build_backend(FAMILIES, chosen, str(config or "options"))
-    wanted = {"utt2spk": (untrained.needs_speakers, utt2spk), "adaptation": (untrained.needs_adaptation, adaptation)}
+    wanted = {
+        "utt2spk": (untrained.needs_speakers, utt2spk),
+        "adaptation": (untrained.needs_adaptation, adaptation),
+    }
     for option, (is_needed, given) in wanted.items():
         if is_needed and given is None:
-            raise UserError(f"{config or backend}: this back end needs --{option}: {NEEDED[option]}")
+            raise UserError(
+                f"{config or backend}: this back end needs --{option}: {NEEDED[option]}"
+            )
     inputs = embeddings_inputs(embeddings)
     inputs |= {"utt2spk": utt2spk} if untrained.needs_speakers else {}
-    inputs |= {"adaptation": embeddings_inputs(adaptation)["embeddings"]} if untrained.needs_adaptation else {}
+    inputs |= (
+        {"adaptation": embeddings_inputs(adaptation)["embeddings"]}
+        if untrained.needs_adaptation
+        else {}
+    )
     task = Task(home=output, name="train_backend", format=FORMAT, inputs=inputs, options=options)
     if task.is_done():
         return task.counts
     keys, vectors = training_vectors(embeddings)
     speakers = speakers_of(keys, utt2spk) if untrained.needs_speakers else None
-    others = adaptation_vectors(embeddings, adaptation, vectors.shape[1]) if untrained.needs_adaptation else None
+    others = (
+        adaptation_vectors(embeddings, adaptation, vectors.shape[1])
+        if untrained.needs_adaptation
+        else None
+    )
     learned, report = fitted(untrained, keys, vectors, speakers, others, embeddings)
     written = write_backend(output, learned, options, vectors.shape[1])
     facts = read_provenance(embeddings)
@@ -86,8 +112,14 @@ def train_backend(embeddings: Path, output: Path, *, config: Path | None = None,
     return task.finish(written, {"embeddings": len(keys), "dimensions": vectors.shape[1]})
 
 
-def fitted(untrained: object, keys: list[str], vectors: np.ndarray, speakers: list[str] | None, others: np.ndarray | None,
-           embeddings: Path) -> tuple[object, dict]:
+def fitted(
+    untrained: object,
+    keys: list[str],
+    vectors: np.ndarray,
+    speakers: list[str] | None,
+    others: np.ndarray | None,
+    embeddings: Path,
+) -> tuple[object, dict]:
     """The trained back end, and how the training went.
 
     Parameters
@@ -117,7 +149,9 @@ def fitted(untrained: object, keys: list[str], vectors: np.ndarray, speakers: li
     try:
         learned = untrained.fit(vectors, speakers, others)
     except BadVector as error:
-        raise UserError(f"{embeddings}: the embedding of '{keys[error.row]}' {error.reason}; extract it again, or take it off the list") from None
+        raise UserError(
+            f"{embeddings}: the embedding of '{keys[error.row]}' {error.reason}; extract it again, or take it off the list"
+        ) from None
     except ValueError as error:
         if untrained.report_:  # what a failed training was given says why
             print(in_words(embeddings, report | untrained.report_))
@@ -137,7 +171,9 @@ def in_words(embeddings: Path, report: dict) -> str:
     report : dict
         Of `fitted`.
     """
-    return f"{embeddings}: " + ", ".join(f"{name} {value}" for name, value in report.items() if not isinstance(value, list))
+    return f"{embeddings}: " + ", ".join(
+        f"{name} {value}" for name, value in report.items() if not isinstance(value, list)
+    )
 
 
 def training_vectors(folder: Path) -> tuple[list[str], np.ndarray]:
@@ -176,7 +212,9 @@ def adaptation_vectors(embeddings: Path, adaptation: Path, dimensions: int) -> n
         print(difference)
     _, vectors = training_vectors(adaptation)
     if vectors.shape[1] != dimensions:
-        raise UserError(f"{adaptation}: embeddings of {vectors.shape[1]} dimensions, those of {embeddings} have {dimensions}")
+        raise UserError(
+            f"{adaptation}: embeddings of {vectors.shape[1]} dimensions, those of {embeddings} have {dimensions}"
+        )
     return vectors
 
 

@@ -19,7 +19,14 @@ from tests.lookalike.vctk import make_noisy_vctk
 from tests.published_files import save_as
 from tests.published_weights import read_published
 
-OPTIONS = ("--size", "tiny", "--calibrate", "true", "--num-threads", "1")  # of the recipe that runs first
+OPTIONS = (
+    "--size",
+    "tiny",
+    "--calibrate",
+    "true",
+    "--num-threads",
+    "1",
+)  # of the recipe that runs first
 # In this order, since some take what others have made.  {packed}, {exp}, {untrained}: of the recipe; {made}: of `make_inputs`; {new}: of its own.
 COMMANDS = """
 utils.data_dir copy {packed}/dev {new}/dev --utt-prefix x- --spk-prefix x-
@@ -53,10 +60,28 @@ utils.plan.clean {plan} 7 {work} --yes true
 WITHOUT_RECEIPT = ("utils.", "local.download")
 # Why the others are not killed one by one.
 NOTHING_TO_KILL = {
-    **dict.fromkeys(("utils.archive check", "utils.archive head", "utils.archive diff", "utils.data_dir validate", "utils.evaluation.results table",
-                     "utils.plan status", "utils.plan verify", "utils.plan.why", "utils.plan.dry_run"), "prints"),
-    **dict.fromkeys(("utils.plan finished", "utils.locks.run_lock", "utils.launchers"), "locks and processes of a run, which tests.chaos kills"),
-    **dict.fromkeys(("utils.launchers.task", "utils.plan.submit_all", "utils.launchers.nodes"), "jobs of a cluster, which its tests kill"),
+    **dict.fromkeys(
+        (
+            "utils.archive check",
+            "utils.archive head",
+            "utils.archive diff",
+            "utils.data_dir validate",
+            "utils.evaluation.results table",
+            "utils.plan status",
+            "utils.plan verify",
+            "utils.plan.why",
+            "utils.plan.dry_run",
+        ),
+        "prints",
+    ),
+    **dict.fromkeys(
+        ("utils.plan finished", "utils.locks.run_lock", "utils.launchers"),
+        "locks and processes of a run, which tests.chaos kills",
+    ),
+    **dict.fromkeys(
+        ("utils.launchers.task", "utils.plan.submit_all", "utils.launchers.nodes"),
+        "jobs of a cluster, which its tests kill",
+    ),
     "local.mini.espeak": "speaks to the process that started it",
     "utils.doctor": "measures the disk by files in a folder that it removes",
     "utils.foreign.hdf5": "reads, for the process that started it",
@@ -101,9 +126,17 @@ class ForkedCommands(ForkedRecipe):
         super().__init__("mini", workdir, folder, *OPTIONS)
         for step in self.steps:
             assert self.run(step) == 0, self.log.read_text()
-        names = {"packed": workdir / "data" / "tiny" / "packed_16000", "exp": workdir / "exp" / "ghostvlad_tiny-tiny", "made": folder / "made",
-                 "untrained": workdir / "exp" / "ghostvlad_tiny-tiny-untrained", "new": workdir / "data" / "new", "work": workdir, "site": site,
-                 "plan": folder / "plan", "other_plan": folder / "other_plan"}
+        names = {
+            "packed": workdir / "data" / "tiny" / "packed_16000",
+            "exp": workdir / "exp" / "ghostvlad_tiny-tiny",
+            "made": folder / "made",
+            "untrained": workdir / "exp" / "ghostvlad_tiny-tiny-untrained",
+            "new": workdir / "data" / "new",
+            "work": workdir,
+            "site": site,
+            "plan": folder / "plan",
+            "other_plan": folder / "other_plan",
+        }
         make_inputs(names["made"], names["packed"] / "test", names["new"])
         planned("mini", workdir, names["other_plan"], *OPTIONS, "--operating-points", "0.001")
         lines = [shlex.split(line.format(**names)) for line in COMMANDS.strip().splitlines()]
@@ -136,7 +169,9 @@ def make_inputs(made: Path, packed: Path, new: Path) -> None:
     (new / "broken").mkdir(parents=True)
     for name in ("wav.scp", "utt2spk", "utt2dur", "spk2utt"):
         lines = (packed / name).read_text().splitlines()
-        (new / "broken" / name).write_text("\r\n".join(reversed(lines)) + "\r\n" if name != "spk2utt" else lines[0] + "\n")
+        (new / "broken" / name).write_text(
+            "\r\n".join(reversed(lines)) + "\r\n" if name != "spk2utt" else lines[0] + "\n"
+        )
     shutil.make_archive(str(made / "site" / "noise"), "zip", made / "noise")
 
 
@@ -150,11 +185,26 @@ def served(folder: Path) -> Iterator[str]:
         Of `make_inputs`.
     """
     (folder / "site").mkdir(parents=True)
-    words = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(folder / "site")]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+    words = [
+        sys.executable,
+        "-u",
+        "-m",
+        "http.server",
+        "0",
+        "--bind",
+        "127.0.0.1",
+        "--directory",
+        str(folder / "site"),
+    ]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
         address = f"http://127.0.0.1:{server.stdout.readline().split()[5]}"
         archive = Archive("noise.zip", address, None, "", "these tests")
-        plain, DOWNLOADS["musan"] = DOWNLOADS["musan"], Download("made here", "page", "free", (archive,))
+        plain, DOWNLOADS["musan"] = (
+            DOWNLOADS["musan"],
+            Download("made here", "page", "free", (archive,)),
+        )
         try:
             yield address
         finally:

@@ -71,7 +71,11 @@ class Chaos:
     """
 
     def __init__(self, folder: Path, *options: str):
-        self.folder, self.workdir, self.options = folder, folder / "work", ["--size", "tiny", *options]
+        self.folder, self.workdir, self.options = (
+            folder,
+            folder / "work",
+            ["--size", "tiny", *options],
+        )
         self.receipts: list[float] = []  # second at which each appeared
         self.starts: list[float] = []  # second at which each stage began
         self.wanted: list[dict[str, str]] = []  # contents after each stage
@@ -94,17 +98,34 @@ class Chaos:
 
     def count(self) -> int:
         """Number of receipts in the workdir."""
-        return sum(name.endswith(".json") for place, _, names in os.walk(self.workdir) if place.endswith("/receipts") for name in names)
+        return sum(
+            name.endswith(".json")
+            for place, _, names in os.walk(self.workdir)
+            if place.endswith("/receipts")
+            for name in names
+        )
 
     def attempt(self, first: int, last: int, moment: tuple[int, float] | None) -> int | None:
         """Run some stages to their end, or to a moment at which all dies; gives the exit code, None after death."""
         with open(self.folder / "printed", "w") as printed:
-            process = start("mini", *self.options, "--workdir", self.workdir, "--stage", str(first), "--stop-stage", str(last), stdout=printed)
+            process = start(
+                "mini",
+                *self.options,
+                "--workdir",
+                self.workdir,
+                "--stage",
+                str(first),
+                "--stop-stage",
+                str(last),
+                stdout=printed,
+            )
         deadline = time.monotonic() + GIVE_UP_SECONDS
         reached = None
         while process.poll() is None:
             now, present = time.monotonic(), self.count()
-            assert now < deadline, f"a run takes more than {GIVE_UP_SECONDS} s: {self.said()[-2000:]}"
+            assert now < deadline, (
+                f"a run takes more than {GIVE_UP_SECONDS} s: {self.said()[-2000:]}"
+            )
             if moment is None:
                 self.receipts += [now] * (present - len(self.receipts))
             elif present >= moment[0]:
@@ -123,7 +144,10 @@ class Chaos:
         drawn = random.Random(f"chaos {seed}")
         first, last = (seed % 8, seed % 8) if stages else (0, 7)
         moments = []
-        for second in sorted(drawn.uniform(self.starts[first], self.starts[last + 1]) for _ in range(drawn.randint(*KILLS))):
+        for second in sorted(
+            drawn.uniform(self.starts[first], self.starts[last + 1])
+            for _ in range(drawn.randint(*KILLS))
+        ):
             earlier = [appeared for appeared in self.receipts if appeared <= second]
             begun = max([self.starts[first], *earlier])
             moments.append((len(earlier), round(second - begun, 3)))
@@ -137,10 +161,14 @@ class Chaos:
         for moment in outcome.moments:
             code = self.attempt(outcome.first, outcome.last, moment)
             begun = re.findall(r"^== (stage \d)", self.said(), re.M)
-            outcome.killed_in.append("ended" if code is not None else begun[-1] if begun else "planning")
+            outcome.killed_in.append(
+                "ended" if code is not None else begun[-1] if begun else "planning"
+            )
         code = self.attempt(outcome.first, outcome.last, (sys.maxsize, 0.0))
         failed = [f"exit code {code}: {last_line(self.said())}"]
-        outcome.differs = failed if code else difference(self.wanted[outcome.last], contents(self.workdir))
+        outcome.differs = (
+            failed if code else difference(self.wanted[outcome.last], contents(self.workdir))
+        )
         outcome.seconds = round(time.monotonic() - began, 1)
         return outcome
 
@@ -150,22 +178,33 @@ def summary(outcomes: list[dict]) -> str:
     where = Counter(place for outcome in outcomes for place in outcome["killed_in"])
     failed = [outcome["seed"] for outcome in outcomes if outcome["differs"]]
     seconds = sum(outcome["seconds"] for outcome in outcomes)
-    return "\n".join([
-        f"{len(outcomes)} runs, {sum(where.values()) - where['ended']} kills, {seconds / max(1, len(outcomes)):.0f} s a run",
-        "killed in: " + ", ".join(f"{place} {where[place]}" for place in sorted(where)),
-        f"other bytes or no end: seeds {failed}; --replay SEED does it again" if failed else "all ended with the bytes of the undisturbed run"])
+    return "\n".join(
+        [
+            f"{len(outcomes)} runs, {sum(where.values()) - where['ended']} kills, {seconds / max(1, len(outcomes)):.0f} s a run",
+            "killed in: " + ", ".join(f"{place} {where[place]}" for place in sorted(where)),
+            f"other bytes or no end: seeds {failed}; --replay SEED does it again"
+            if failed
+            else "all ended with the bytes of the undisturbed run",
+        ]
+    )
 
 
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="tests.chaos", description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=1, help="of the first run; the next one has the next")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the first run; the next one has the next"
+    )
     parser.add_argument("--replay", type=int, help="just this seed, whatever the record says")
     parser.add_argument("--record", type=Path, help="file that gets a line of JSON for each run")
-    parser.add_argument("--stages", action="store_true", help="runs of one stage each instead of whole ones")
+    parser.add_argument(
+        "--stages", action="store_true", help="runs of one stage each instead of whole ones"
+    )
     given, options = parser.parse_known_args()
-    seeds = [given.replay] if given.replay is not None else range(given.seed, given.seed + given.runs)
+    seeds = (
+        [given.replay] if given.replay is not None else range(given.seed, given.seed + given.runs)
+    )
     lines = given.record.read_text().splitlines() if given.record and given.record.exists() else []
     outcomes = [json.loads(line) for line in lines]
     known = {outcome["seed"] for outcome in outcomes} if given.replay is None else set()
@@ -173,7 +212,10 @@ def main() -> None:
     try:
         chaos = Chaos(folder, *options)
         seconds = chaos.starts[-1] - chaos.starts[0]
-        print(f"undisturbed: {len(chaos.receipts)} receipts, {len(chaos.wanted[-1])} files compared, {seconds:.0f} s", flush=True)
+        print(
+            f"undisturbed: {len(chaos.receipts)} receipts, {len(chaos.wanted[-1])} files compared, {seconds:.0f} s",
+            flush=True,
+        )
         for seed in (seed for seed in seeds if seed not in known):
             outcome = chaos.run(chaos.draw(seed, given.stages))
             outcomes.append(asdict(outcome))

@@ -9,8 +9,13 @@ import hypothesis
 import pytest
 
 # A busy machine is no failure; a failing draw can be replayed.  Continuous integration draws the same every time: what fails, the change broke.
-hypothesis.settings.register_profile("project", deadline=None, print_blob=True, derandomize="CI" in os.environ,
-                                     suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile(
+    "project",
+    deadline=None,
+    print_blob=True,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("project")
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,6 +39,15 @@ def shared_data() -> Path:
 @pytest.fixture
 def command():
     """Run ``python -m MODULE ARGUMENTS``; returns the finished process with its text."""
+
     def call(*words, **options):
-        return subprocess.run([sys.executable, "-m", *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False, **options)
+        return subprocess.run(
+            [sys.executable, "-m", *map(str, words)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            **options,
+        )
+
     return call

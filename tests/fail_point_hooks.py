@@ -14,7 +14,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 # In the order in which a file passes them; "half written" is the same moment as "before the sync", with half of the file lost.
-WRITING = ("begin", "half written", "before sync", "after sync", "before rename", "after rename", "after folder sync")
+WRITING = (
+    "begin",
+    "half written",
+    "before sync",
+    "after sync",
+    "before rename",
+    "after rename",
+    "after folder sync",
+)
 KINDS = (*WRITING, "before removal", "after removal")
 
 
@@ -50,7 +58,9 @@ def recorded(log: Path) -> list[Point]:
     log : path
         Written by `watch`.
     """
-    return [Point(**json.loads(line)) for line in log.read_text().splitlines()] if log.exists() else []
+    return (
+        [Point(**json.loads(line)) for line in log.read_text().splitlines()] if log.exists() else []
+    )
 
 
 class Watch:
@@ -96,14 +106,23 @@ def watch(workdir: Path, log: Path | None = None, die_at: Point | None = None) -
         As in `Watch`.
     """
     at = Watch(workdir, log, die_at)
-    plain_open, plain_fsync, plain_replace, plain_unlink = builtins.open, os.fsync, os.replace, os.unlink
+    plain_open, plain_fsync, plain_replace, plain_unlink = (
+        builtins.open,
+        os.fsync,
+        os.replace,
+        os.unlink,
+    )
     renamed = [""]
 
     def full(path) -> str:
         return os.path.abspath(os.fsdecode(path))
 
     def opened(file, mode="r", *more, **options):
-        if isinstance(file, (str, os.PathLike)) and set(mode) & set("wx") and os.fspath(file).endswith(".tmp"):
+        if (
+            isinstance(file, (str, os.PathLike))
+            and set(mode) & set("wx")
+            and os.fspath(file).endswith(".tmp")
+        ):
             at.reach("begin", full(file))
         return plain_open(file, mode, *more, **options)
 
@@ -130,4 +149,11 @@ def watch(workdir: Path, log: Path | None = None, die_at: Point | None = None) -
         plain_unlink(path, **options)
         at.reach("after removal", full(path))
 
-    builtins.open, os.fsync, os.replace, os.rename, os.unlink, os.remove = opened, synced, moved, moved, removed, removed
+    builtins.open, os.fsync, os.replace, os.rename, os.unlink, os.remove = (
+        opened,
+        synced,
+        moved,
+        moved,
+        removed,
+        removed,
+    )

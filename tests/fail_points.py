@@ -33,9 +33,17 @@ from tests.recipes.runs import Runs, difference
 # Recipes and options by which every step of a recipe is run; each is killed in the first of them that runs it.  {corpora}: of tests/recipes/runs.py.
 SWEEPS = (
     ("mini", ""),
-    ("mini", "--copies recipes/mini/conf/augmentation/copies.yaml --backend conf/backends/cosine.yaml,{corpora}/tiny_plda.yaml --score-norm s_norm "
-             "--calibrate quality --fuse"),
-    ("own", "--simulate-rooms"), ("speechocean762", ""), ("vctk_ge2e", ""), ("voices", ""), ("voxceleb1", ""))
+    (
+        "mini",
+        "--copies recipes/mini/conf/augmentation/copies.yaml --backend conf/backends/cosine.yaml,{corpora}/tiny_plda.yaml --score-norm s_norm "
+        "--calibrate quality --fuse",
+    ),
+    ("own", "--simulate-rooms"),
+    ("speechocean762", ""),
+    ("vctk_ge2e", ""),
+    ("voices", ""),
+    ("voxceleb1", ""),
+)
 
 
 class Sweep:
@@ -54,8 +62,16 @@ class Sweep:
     """
 
     def __init__(self, recipe: ForkedRecipe, sample: bool, seed: int, only: Collection[str] = ()):
-        self.recipe, self.sample, self.seed, self.only, self.random = recipe, sample, seed, only, random.Random(seed)
-        self.found: dict[tuple, Counter] = defaultdict(Counter)  # (stage, step) -> kind of point -> number of points
+        self.recipe, self.sample, self.seed, self.only, self.random = (
+            recipe,
+            sample,
+            seed,
+            only,
+            random.Random(seed),
+        )
+        self.found: dict[tuple, Counter] = defaultdict(
+            Counter
+        )  # (stage, step) -> kind of point -> number of points
         self.kinds: dict[tuple, tuple[str, ...]] = {}  # (stage, step) -> those that it must have
         self.tried: Counter = Counter()  # stage -> deaths
         self.faults: list[str] = []
@@ -93,42 +109,81 @@ class Sweep:
         """The points that are tried: all, or for each kind one in one step of the stage, of a receipt or of another file in turn."""
         if not self.sample:
             return points
-        steps = [each for each in self.recipe.steps if each.stage == step.stage and self.is_tried(each)]
-        turns = [(number, kind) for number, kind in enumerate(KINDS, self.seed) if steps[number % len(steps)] is step]
-        groups = [([point for point in points if point.kind == kind], number % 2 == 0) for number, kind in turns]
-        preferred = [[point for point in group if point.of_receipt == receipts] or group for group, receipts in groups]
+        steps = [
+            each for each in self.recipe.steps if each.stage == step.stage and self.is_tried(each)
+        ]
+        turns = [
+            (number, kind)
+            for number, kind in enumerate(KINDS, self.seed)
+            if steps[number % len(steps)] is step
+        ]
+        groups = [
+            ([point for point in points if point.kind == kind], number % 2 == 0)
+            for number, kind in turns
+        ]
+        preferred = [
+            [point for point in group if point.of_receipt == receipts] or group
+            for group, receipts in groups
+        ]
         return [self.random.choice(group) for group in preferred if group]
 
     def die(self, step: Step, point: Point, wanted: dict[str, str]) -> bool:
         """One death, resumed and compared: True where it left the bytes that it had to."""
         self.recipe.restore()
         status = self.recipe.run(step, lambda: watch(self.recipe.workdir, die_at=point))
-        assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, f"{step.module} never came to {point}: {self.recipe.log.read_text()}"
+        assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, (
+            f"{step.module} never came to {point}: {self.recipe.log.read_text()}"
+        )
         self.tried[step.stage] += 1
         status = self.recipe.resume(step)
-        differing = difference(wanted, self.recipe.contents()) if status == 0 else [self.recipe.log.read_text()]
+        differing = (
+            difference(wanted, self.recipe.contents())
+            if status == 0
+            else [self.recipe.log.read_text()]
+        )
         if differing:
-            self.faults.append(f"stage {step.stage}, {step.module} {' '.join(step.words)}\n  killed at {point}\n  differs: {differing}")
+            self.faults.append(
+                f"stage {step.stage}, {step.module} {' '.join(step.words)}\n  killed at {point}\n  differs: {differing}"
+            )
             print(self.faults[-1], file=sys.stderr, flush=True)
         return not differing
 
     def table(self) -> str:
         """Points of each stage and step, and how many were tried."""
-        head = f"{'stage':6}{'step':32}" + "".join(f"{kind:>19}" for kind in (*KINDS, "of receipts")) + f"{'all':>7}"
+        head = (
+            f"{'stage':6}{'step':32}"
+            + "".join(f"{kind:>19}" for kind in (*KINDS, "of receipts"))
+            + f"{'all':>7}"
+        )
         lines = [head]
         for (stage, step), counts in sorted(self.found.items()):
-            lines.append(f"{stage:<6}{step:32}" + "".join(f"{counts[kind]:19}" for kind in (*KINDS, "of receipts"))
-                         + f"{sum(counts[kind] for kind in KINDS):7}")
+            lines.append(
+                f"{stage:<6}{step:32}"
+                + "".join(f"{counts[kind]:19}" for kind in (*KINDS, "of receipts"))
+                + f"{sum(counts[kind] for kind in KINDS):7}"
+            )
         for stage, deaths in sorted(self.tried.items()):
-            points = sum(counts[kind] for (number, _), counts in self.found.items() if number == stage for kind in KINDS)
+            points = sum(
+                counts[kind]
+                for (number, _), counts in self.found.items()
+                if number == stage
+                for kind in KINDS
+            )
             lines.append(f"stage {stage}: {points} points, {deaths} deaths, each resumed")
         return "\n".join(lines)
 
     def uncounted(self) -> list[str]:
         """Steps in which some act was never seen that they must have, and chosen ones that the recipe does not run."""
-        never = sorted(set(self.only) - {part for _, name in self.found for part in (name, name.partition(" ")[0])})
-        return [f"stage {stage}, {step}: no point '{kind}'" for (stage, step), counts in sorted(self.found.items())
-                for kind in self.kinds[stage, step] if not counts[kind]] + [f"{name}: not among the steps" for name in never]
+        never = sorted(
+            set(self.only)
+            - {part for _, name in self.found for part in (name, name.partition(" ")[0])}
+        )
+        return [
+            f"stage {stage}, {step}: no point '{kind}'"
+            for (stage, step), counts in sorted(self.found.items())
+            for kind in self.kinds[stage, step]
+            if not counts[kind]
+        ] + [f"{name}: not among the steps" for name in never]
 
 
 class SweepAlone(Sweep):
@@ -165,7 +220,9 @@ def everything(folder: Path) -> Iterator[tuple[ForkedRecipe, set[str]]]:
     """
     seen: set[str] = set()
     for recipe, options in SWEEPS:
-        forked = recipe_in(folder, recipe, *options.format(corpora=Runs(folder / "runs").base / "corpora").split())
+        forked = recipe_in(
+            folder, recipe, *options.format(corpora=Runs(folder / "runs").base / "corpora").split()
+        )
         new = {step.module for step in forked.steps} - seen
         seen |= new
         yield forked, new
@@ -173,13 +230,27 @@ def everything(folder: Path) -> Iterator[tuple[ForkedRecipe, set[str]]]:
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser(prog="tests.fail_points", description=__doc__.partition("\n")[0])
-    parser.add_argument("--sample", action="store_true", help="one point of each stage and kind, or of each command, instead of all")
+    parser = argparse.ArgumentParser(
+        prog="tests.fail_points", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument(
+        "--sample",
+        action="store_true",
+        help="one point of each stage and kind, or of each command, instead of all",
+    )
     parser.add_argument("--seed", type=int, default=1, help="draws the sample")
     parser.add_argument("--recipe", default="mini")
-    parser.add_argument("--only", default="", help="steps that are tried, joined by commas: steps.<name>, local.<name>; default: all")
-    parser.add_argument("--alone", action="store_true", help="the commands that no recipe runs, instead of a recipe")
-    parser.add_argument("--everything", action="store_true", help="all steps of all recipes, and those commands")
+    parser.add_argument(
+        "--only",
+        default="",
+        help="steps that are tried, joined by commas: steps.<name>, local.<name>; default: all",
+    )
+    parser.add_argument(
+        "--alone", action="store_true", help="the commands that no recipe runs, instead of a recipe"
+    )
+    parser.add_argument(
+        "--everything", action="store_true", help="all steps of all recipes, and those commands"
+    )
     given, options = parser.parse_known_args()
     how, only = (given.sample, given.seed), set(filter(None, given.only.split(",")))
     import_everything()
@@ -202,8 +273,13 @@ def main() -> None:
             sweep(Sweep, recipe_in(folder, given.recipe, *options), only)
     finally:
         shutil.rmtree(folder)
-    deaths, faults = sum(sum(each.tried.values()) for each in sweeps), [fault for each in sweeps for fault in each.faults]
-    print(f"{deaths} deaths, {len(faults)} of them left other bytes; {time.monotonic() - started:.0f} s")
+    deaths, faults = (
+        sum(sum(each.tried.values()) for each in sweeps),
+        [fault for each in sweeps for fault in each.faults],
+    )
+    print(
+        f"{deaths} deaths, {len(faults)} of them left other bytes; {time.monotonic() - started:.0f} s"
+    )
     if faults := faults + [line for each in sweeps for line in each.uncounted()]:
         sys.exit("\n".join(faults))
 

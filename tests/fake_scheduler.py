@@ -22,7 +22,9 @@ def install(folder: Path) -> dict[str, str]:
     """Put the commands into a folder; returns the environment that finds them."""
     (folder / "bin").mkdir(parents=True)
     for name in COMMANDS:
-        (folder / "bin" / name).write_text(f'#!/bin/sh\nexec {sys.executable} -S {Path(__file__).resolve()} {name} "$@"\n')
+        (folder / "bin" / name).write_text(
+            f'#!/bin/sh\nexec {sys.executable} -S {Path(__file__).resolve()} {name} "$@"\n'
+        )
         (folder / "bin" / name).chmod(0o755)
     return {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "FAKE_CLUSTER": str(folder)}
 
@@ -55,10 +57,21 @@ def enter(words: list[str], name: str, numbers: list[int], output: str, variable
     """Take a job, and run it in a process that nobody waits for."""
     with state() as jobs:
         job = str(len(jobs) + 1)
-        jobs[job] = {"name": name, "words": words, "output": output, "variable": variable, "script": Path(words[-1]).read_text(),
-                     "tasks": {str(number): {"state": "PENDING", "code": 0, "pid": 0} for number in numbers}}
-    subprocess.Popen([sys.executable, "-S", __file__, "work", job], start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                     stderr=subprocess.DEVNULL)
+        jobs[job] = {
+            "name": name,
+            "words": words,
+            "output": output,
+            "variable": variable,
+            "script": Path(words[-1]).read_text(),
+            "tasks": {str(number): {"state": "PENDING", "code": 0, "pid": 0} for number in numbers},
+        }
+    subprocess.Popen(
+        [sys.executable, "-S", __file__, "work", job],
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     return job
 
 
@@ -83,10 +96,18 @@ def work(job: str) -> None:
         if fault == "memory":
             words = ["bash", "-c", "kill -KILL $$"]
         if fault == "hold":
-            words = ["bash", "-c", f"while [ ! -e {HOME}/release ]; do sleep 0.05; done; " + facts["script"]]
+            words = [
+                "bash",
+                "-c",
+                f"while [ ! -e {HOME}/release ]; do sleep 0.05; done; " + facts["script"],
+            ]
         with open(Path(re.sub(r"%a|\$TASK_ID", number, facts["output"])), "a") as output:
-            processes = [subprocess.Popen(words, env=environment, stdout=output, stderr=output, start_new_session=True)
-                         for _ in range(2 if fault == "twice" else 1)]
+            processes = [
+                subprocess.Popen(
+                    words, env=environment, stdout=output, stderr=output, start_new_session=True
+                )
+                for _ in range(2 if fault == "twice" else 1)
+            ]
         with state() as jobs:
             jobs[job]["tasks"][number] |= {"state": "RUNNING", "pid": processes[0].pid}
         code = [process.wait() for process in processes][-1]
@@ -127,19 +148,33 @@ def slurm(command: str, words: list[str]) -> str:
     """What Slurm's command prints."""
     if command == "sbatch":
         ends = [part.split("-") for part in option(words, "--array").partition("%")[0].split(",")]
-        numbers = [number for first, *last in ends for number in range(int(first), int((last or [first])[0]) + 1)]
-        return enter(words, option(words, "--job-name"), numbers, option(words, "--output"), "SLURM_ARRAY_TASK_ID")
+        numbers = [
+            number
+            for first, *last in ends
+            for number in range(int(first), int((last or [first])[0]) + 1)
+        ]
+        return enter(
+            words,
+            option(words, "--job-name"),
+            numbers,
+            option(words, "--output"),
+            "SLURM_ARRAY_TASK_ID",
+        )
     with state() as jobs:
         found = dict(jobs)
     if command == "squeue":
-        return "\n".join(job for job, facts in found.items() if facts["name"] == option(words, "--name"))
+        return "\n".join(
+            job for job, facts in found.items() if facts["name"] == option(words, "--name")
+        )
     if command == "scancel":
         return cancel(words[0]) or ""
     lines = []
     for number, task in found.get(words[-1], {"tasks": {}})["tasks"].items():
         code = f"{max(task['code'], 0)}:{max(-task['code'], 0)}"
-        lines.append(f"JobId={words[-1]}{number} ArrayJobId={words[-1]} ArrayTaskId={number} JobState={task['state']} Reason=None ExitCode={code} "
-                     "NodeList=n1")
+        lines.append(
+            f"JobId={words[-1]}{number} ArrayJobId={words[-1]} ArrayTaskId={number} JobState={task['state']} Reason=None ExitCode={code} "
+            "NodeList=n1"
+        )
     if not lines:
         sys.exit("slurm_load_jobs error: Invalid job id specified")
     return "\n".join(lines)
@@ -149,22 +184,43 @@ def grid_engine(command: str, words: list[str]) -> str:
     """What Grid Engine's command prints."""
     if command == "qsub":
         output = str(Path(option(words, "-wd"), option(words, "-o")))
-        return enter(words, option(words, "-N"), list(range(1, int(option(words, "-t")[2:]) + 1)), output, "SGE_TASK_ID")
+        return enter(
+            words,
+            option(words, "-N"),
+            list(range(1, int(option(words, "-t")[2:]) + 1)),
+            output,
+            "SGE_TASK_ID",
+        )
     if command == "qdel":
         return cancel(words[0]) or ""
     with state() as jobs:
         found = dict(jobs)
     if command == "qstat":
-        live = [(job, facts["name"], number, task) for job, facts in found.items() for number, task in facts["tasks"].items()
-                if task["state"] in ("RUNNING", "PENDING")]
-        lists = [f"<job_list><JB_job_number>{job}</JB_job_number><JB_name>{name}</JB_name>"
-                 f"<state>{'r' if task['state'] == 'RUNNING' else 'qw'}</state>"
-                 f"<queue_name>all.q@n1</queue_name><tasks>{number}</tasks></job_list>" for job, name, number, task in live]
-        return f"<?xml version='1.0'?><job_info><queue_info>{''.join(lists)}</queue_info></job_info>"
+        live = [
+            (job, facts["name"], number, task)
+            for job, facts in found.items()
+            for number, task in facts["tasks"].items()
+            if task["state"] in ("RUNNING", "PENDING")
+        ]
+        lists = [
+            f"<job_list><JB_job_number>{job}</JB_job_number><JB_name>{name}</JB_name>"
+            f"<state>{'r' if task['state'] == 'RUNNING' else 'qw'}</state>"
+            f"<queue_name>all.q@n1</queue_name><tasks>{number}</tasks></job_list>"
+            for job, name, number, task in live
+        ]
+        return (
+            f"<?xml version='1.0'?><job_info><queue_info>{''.join(lists)}</queue_info></job_info>"
+        )
     tasks = found.get(words[-1], {"tasks": {}})["tasks"]
-    ended = {number: task["code"] for number, task in tasks.items() if task["state"] not in ("RUNNING", "PENDING")}
-    return "".join(f"{'=' * 62}\nhostname     n1\ntaskid       {number}\nfailed       0\nexit_status  {code if code >= 0 else 128 - code}\n"
-                   for number, code in ended.items())
+    ended = {
+        number: task["code"]
+        for number, task in tasks.items()
+        if task["state"] not in ("RUNNING", "PENDING")
+    }
+    return "".join(
+        f"{'=' * 62}\nhostname     n1\ntaskid       {number}\nfailed       0\nexit_status  {code if code >= 0 else 128 - code}\n"
+        for number, code in ended.items()
+    )
 
 
 def main(command: str, words: list[str]) -> None:
@@ -178,7 +234,9 @@ def main(command: str, words: list[str]) -> None:
         sys.exit("error: invalid partition specified: nowhere")
     text = (grid_engine if command.startswith("q") else slurm)(command, words)
     if fault == "timeout":
-        sys.exit("error: Batch job submission failed: Socket timed out on send/recv operation, unable to contact")
+        sys.exit(
+            "error: Batch job submission failed: Socket timed out on send/recv operation, unable to contact"
+        )
     with open(HOME / "calls", "a") as calls:
         print(command, *words, file=calls)
     if fault != "mute":

@@ -46,12 +46,20 @@ class Step:
     @property
     def name(self) -> str:
         """Module, and the command in it where it has several."""
-        return f"{self.module} {self.words[0]}" if self.module.startswith("utils.") and self.words[0].isalpha() else self.module
+        return (
+            f"{self.module} {self.words[0]}"
+            if self.module.startswith("utils.") and self.words[0].isalpha()
+            else self.module
+        )
 
     def call(self) -> None:
         """Do it in this process."""
         sys.argv = [self.module, *self.words]
-        call(getattr(import_module(self.module), self.module.rpartition(".")[2]), self.words, self.module)
+        call(
+            getattr(import_module(self.module), self.module.rpartition(".")[2]),
+            self.words,
+            self.module,
+        )
 
 
 def import_everything() -> None:
@@ -88,8 +96,14 @@ def remember_recordings(size: str, seed: int) -> None:
 
 def mirror(source: Path, target: Path) -> None:
     """Make a folder the same as another, touching only what differs by size or time of its last change."""
+
     def facts(folder):
-        return {path.relative_to(folder): (path.is_dir() or (path.stat().st_size, path.stat().st_mtime_ns)) for path in folder.rglob("*")}
+        return {
+            path.relative_to(folder): (
+                path.is_dir() or (path.stat().st_size, path.stat().st_mtime_ns)
+            )
+            for path in folder.rglob("*")
+        }
 
     target.mkdir(exist_ok=True)
     wanted, found = facts(source), facts(target)
@@ -150,7 +164,7 @@ def planned(recipe: str, workdir: Path, plan: Path, *options: str) -> list[Step]
     for stage in read_plan(plan):
         for command in stage.commands:
             place = command.index("-m") + 1
-            steps.append(Step(stage.number, command[place], command[place + 1:]))
+            steps.append(Step(stage.number, command[place], command[place + 1 :]))
     return steps
 
 
@@ -170,11 +184,17 @@ class ForkedRecipe:
     """
 
     def __init__(self, recipe: str, workdir: Path, folder: Path, *options: str):
-        self.workdir, self.folder, self.kept, self.log = workdir, folder, folder / "kept", folder / "log"
+        self.workdir, self.folder, self.kept, self.log = (
+            workdir,
+            folder,
+            folder / "kept",
+            folder / "log",
+        )
         self.steps = planned(recipe, workdir, folder / "plan", *options)
 
     def run(self, step: Step, prepare: Callable[[], None] = lambda: None) -> int:
         """Run a step to its end or death; ``prepare`` is called first in its process."""
+
         def work():
             prepare()
             step.call()
@@ -184,6 +204,7 @@ class ForkedRecipe:
 
     def resume(self, last: Step) -> int:
         """Go through a stage again, here up to one of its steps, as run.sh does after a death; gives what `os.waitpid` says."""
+
         def work():
             for step in self.steps[: self.steps.index(last) + 1]:
                 if step.stage == last.stage:
@@ -203,11 +224,21 @@ class ForkedRecipe:
     def contents(self) -> dict[str, str]:
         """All that has to be the same after a death, receipts included but for their times, and what is left under a temporary name."""
         found = contents(self.workdir) if any(self.workdir.rglob("*.*")) else {}
-        found |= {str(path.relative_to(self.workdir)): "left over" for path in self.workdir.rglob(".*.tmp")}
+        found |= {
+            str(path.relative_to(self.workdir)): "left over"
+            for path in self.workdir.rglob(".*.tmp")
+        }
         for path in self.workdir.rglob("receipts/*.json"):
-            receipt = {key: value for key, value in json.loads(path.read_text()).items() if key not in OF_THE_MOMENT}
+            receipt = {
+                key: value
+                for key, value in json.loads(path.read_text()).items()
+                if key not in OF_THE_MOMENT
+            }
             # what `contents` compares by its own measure, or not at all, is not compared by its checksum
-            receipt["outputs"] = {name: facts for name, facts in receipt["outputs"].items()
-                                  if not name.endswith(".pt") and not NOT_COMPARED & set(Path(name).parts)}
+            receipt["outputs"] = {
+                name: facts
+                for name, facts in receipt["outputs"].items()
+                if not name.endswith(".pt") and not NOT_COMPARED & set(Path(name).parts)
+            }
             found[str(path.relative_to(self.workdir))] = json.dumps(receipt, sort_keys=True)
         return found

@@ -33,6 +33,7 @@ class Files:
 @contextmanager
 def serving(files: Files) -> Iterator[str]:
     """Serve them; gives the address."""
+
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *words):
             pass
@@ -44,19 +45,27 @@ def serving(files: Files) -> Iterator[str]:
             if content is None:
                 self.send_error(404)
                 return
-            is_part = asked and files.has_ranges and self.headers.get("If-Range", files.version) == files.version
+            is_part = (
+                asked
+                and files.has_ranges
+                and self.headers.get("If-Range", files.version) == files.version
+            )
             start = int(re.match(r"bytes=(\d+)-", asked)[1]) if is_part else 0
             self.send_response(206 if is_part else 200)
             self.send_header("Content-Length", str(len(content) - start))
             if files.has_ranges:
                 self.send_header("ETag", files.version)
             if is_part:
-                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+                self.send_header(
+                    "Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}"
+                )
             self.end_headers()
             self.wfile.write(content[start:][: files.cut_after.pop(0) if files.cut_after else None])
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+    )
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -74,11 +74,15 @@ class Launching:
         Variables beside those of the tests.
     """
 
-    def __init__(self, folder: Path, launcher: str = "local", conf: str = "", environment: dict | None = None):
+    def __init__(
+        self, folder: Path, launcher: str = "local", conf: str = "", environment: dict | None = None
+    ):
         self.folder, self.launcher, self.logs = folder, launcher, folder / "log"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "launched.py").write_text(STEP)
-        (folder / "sitecustomize.py").write_text(f"import local; local.__path__.append({str(folder)!r})")
+        (folder / "sitecustomize.py").write_text(
+            f"import local; local.__path__.append({str(folder)!r})"
+        )
         self.environment = os.environ | {"PYTHONPATH": f"{ROOT}:{folder}"} | (environment or {})
         self.conf = []
         if conf:
@@ -87,17 +91,38 @@ class Launching:
 
     def words(self, *resources: str, tasks: int = 3, also: tuple = ()) -> list[str]:
         """The command line of the launcher."""
-        return [sys.executable, "-m", "utils.launchers", self.launcher, *self.conf, *resources, f"JOB=1:{tasks}", f"{self.logs}/JOB.log",
-                sys.executable, "-m", "local.launched", str(self.folder), "--job", f"JOB/{tasks}", *also]
+        return [
+            sys.executable,
+            "-m",
+            "utils.launchers",
+            self.launcher,
+            *self.conf,
+            *resources,
+            f"JOB=1:{tasks}",
+            f"{self.logs}/JOB.log",
+            sys.executable,
+            "-m",
+            "local.launched",
+            str(self.folder),
+            "--job",
+            f"JOB/{tasks}",
+            *also,
+        ]
 
-    def __call__(self, *resources: str, tasks: int = 3, also: tuple = ()) -> subprocess.CompletedProcess:
+    def __call__(
+        self, *resources: str, tasks: int = 3, also: tuple = ()
+    ) -> subprocess.CompletedProcess:
         """Launch, and wait for the end."""
         words = self.words(*resources, tasks=tasks, also=also)
-        return subprocess.run(words, cwd=ROOT, env=self.environment, text=True, capture_output=True, check=False)
+        return subprocess.run(
+            words, cwd=ROOT, env=self.environment, text=True, capture_output=True, check=False
+        )
 
     def start(self, *resources: str, **how) -> subprocess.Popen:
         """Launch."""
-        return subprocess.Popen(self.words(*resources), cwd=ROOT, env=self.environment, text=True, **how)
+        return subprocess.Popen(
+            self.words(*resources), cwd=ROOT, env=self.environment, text=True, **how
+        )
 
     def runs(self) -> list[str]:
         """Parts that were worked on, each as often as it was."""
@@ -121,9 +146,11 @@ class Launching:
 
     def says(self, process: subprocess.Popen, words: str) -> str:
         """Wait until the launcher that was begun last has said what a regular expression finds; the words found."""
+
         def found():
             ended = process.poll() is not None
             return re.search(words, self.said.read_text()) or ended
+
         match = wait_for(found, self.said.read_text)
         assert match is not True, f"no '{words}' in:\n{self.said.read_text()}"
         return match[0]

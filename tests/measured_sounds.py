@@ -28,7 +28,10 @@ def tone(hz: float, n: int = N) -> np.ndarray:
 
 def band_db(samples: np.ndarray, low_hz: float, high_hz: float) -> float:
     """Energy between two frequencies."""
-    hertz, power = np.fft.rfftfreq(len(samples), 1 / RATE), np.abs(np.fft.rfft(samples.astype(np.float64))) ** 2
+    hertz, power = (
+        np.fft.rfftfreq(len(samples), 1 / RATE),
+        np.abs(np.fft.rfft(samples.astype(np.float64))) ** 2,
+    )
     return 10 * np.log10(power[(low_hz <= hertz) & (hertz <= high_hz)].sum())
 
 
@@ -45,19 +48,35 @@ def room(delay: int = 0, rt60: float = 0.3, seed: int = 0, n: int = 8000) -> np.
     return np.concatenate([np.zeros(delay), [1.0], tail]).astype(np.float32)
 
 
-def make_bank(folder: Path, noises: dict[str, np.ndarray] | None = None, types: dict[str, str] | None = None, rate: int = RATE) -> Path:
+def make_bank(
+    folder: Path,
+    noises: dict[str, np.ndarray] | None = None,
+    types: dict[str, str] | None = None,
+    rate: int = RATE,
+) -> Path:
     """A bank's files; without noises: hum (shorter than a crop), rain, song and five speakers, who are tones; two rooms."""
     rng = np.random.default_rng(7)
     if noises is None:
-        noises = {"hum": 0.1 * np.sin(np.arange(N // 4) / 5), "rain": rng.normal(0, 0.05, 2 * N), "song": rng.normal(0, 0.2, N)}
+        noises = {
+            "hum": 0.1 * np.sin(np.arange(N // 4) / 5),
+            "rain": rng.normal(0, 0.05, 2 * N),
+            "song": rng.normal(0, 0.2, N),
+        }
         noises |= {f"speaker{k}": 0.1 * tone(300 + 200 * k, N + 1000 * k) for k in range(5)}
         types = {"hum": "noise", "rain": "noise", "song": "music"}
-    rooms = {"hall": align_response(room(500, 0.8, 1), RATE), "study": align_response(room(0, 0.2, 2), RATE)}
+    rooms = {
+        "hall": align_response(room(500, 0.8, 1), RATE),
+        "study": align_response(room(0, 0.2, 2), RATE),
+    }
     folder.mkdir(parents=True, exist_ok=True)
     for kind, named in {"noise": noises, "rirs": rooms}.items():
         with ArchiveWriter(folder / f"{kind}.ark", folder / f"{kind}.scp") as writer:
             for name, samples in named.items():
                 writer.write_wave(name, to_int16(samples), rate)
-        write_map(folder / f"{kind}.num_samples", {name: len(samples) for name, samples in named.items()})
-    write_map(folder / "noise.utt2type", {name: (types or {}).get(name, "speech") for name in noises})
+        write_map(
+            folder / f"{kind}.num_samples", {name: len(samples) for name, samples in named.items()}
+        )
+    write_map(
+        folder / "noise.utt2type", {name: (types or {}).get(name, "speech") for name in noises}
+    )
     return folder

@@ -11,7 +11,10 @@ import pytest
 
 def mounted(*words) -> bool:
     """Whether mount took these words."""
-    return subprocess.run(["mount", *map(str, words)], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run(["mount", *map(str, words)], capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 @contextmanager
@@ -19,7 +22,9 @@ def small_disk(place: Path, size: str) -> Iterator[Path]:
     """A tmpfs; the test is skipped where this user may not mount one."""
     place.mkdir()
     if os.geteuid() or not mounted("-t", "tmpfs", "-o", f"size={size}", "tmpfs", place):
-        pytest.skip("only root can mount a small tmpfs here: what happens on another disk is not tried")
+        pytest.skip(
+            "only root can mount a small tmpfs here: what happens on another disk is not tried"
+        )
     try:
         yield place
     finally:

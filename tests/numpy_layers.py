@@ -11,7 +11,11 @@ KERAS_EPSILON = 1e-3
 
 def weights_of(state: dict[str, np.ndarray], layer: str) -> dict[str, np.ndarray]:
     """The weights of one layer, by their last word."""
-    return {key.removeprefix(layer + "/"): array.astype(np.float64) for key, array in state.items() if key.rpartition("/")[0] == layer}
+    return {
+        key.removeprefix(layer + "/"): array.astype(np.float64)
+        for key, array in state.items()
+        if key.rpartition("/")[0] == layer
+    }
 
 
 def convolution(x: np.ndarray, weights: dict, *, stride: int = 1, same: bool = True) -> np.ndarray:
@@ -23,13 +27,17 @@ def convolution(x: np.ndarray, weights: dict, *, stride: int = 1, same: bool = T
     windows = np.lib.stride_tricks.sliding_window_view(x, sizes, axis=tuple(range(len(sizes))))
     windows = windows[(slice(None, None, stride),) * len(sizes)]  # (places..., C, window...)
     axes = list(range(len(sizes)))
-    output = np.tensordot(windows, kernel, (list(range(len(sizes), 2 * len(sizes) + 1)), [len(sizes), *axes]))
+    output = np.tensordot(
+        windows, kernel, (list(range(len(sizes), 2 * len(sizes) + 1)), [len(sizes), *axes])
+    )
     return output + weights.get("bias", 0.0)
 
 
 def batch_norm(x: np.ndarray, weights: dict) -> np.ndarray:
     """With the running statistics."""
-    return (x - weights["moving_mean"]) / np.sqrt(weights["moving_variance"] + KERAS_EPSILON) * weights["gamma"] + weights["beta"]
+    return (x - weights["moving_mean"]) / np.sqrt(
+        weights["moving_variance"] + KERAS_EPSILON
+    ) * weights["gamma"] + weights["beta"]
 
 
 def leaky_relu(x: np.ndarray) -> np.ndarray:
@@ -45,7 +53,9 @@ def relu(x: np.ndarray) -> np.ndarray:
 def max_pool(x: np.ndarray, sizes: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
     """The largest value of each whole window."""
     windows = np.lib.stride_tricks.sliding_window_view(x, sizes, axis=tuple(range(len(sizes))))
-    return windows[tuple(slice(None, None, stride) for stride in strides)].max(axis=tuple(range(-len(sizes), 0)))
+    return windows[tuple(slice(None, None, stride) for stride in strides)].max(
+        axis=tuple(range(-len(sizes), 0))
+    )
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -56,11 +66,18 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 def gru_last_state(x_TC: np.ndarray, weights: dict) -> np.ndarray:
     """Keras' GRU of before 2.3: update, reset and candidate; hard sigmoids; the reset gate comes before the recurrent product."""
+
     def hard_sigmoid(value):
         return np.clip(0.2 * value + 0.5, 0, 1)
 
-    update, reset, candidate = (np.split(weights[name], 3, axis=-1) for name in ("kernel", "recurrent_kernel", "bias"))
-    (update_x, reset_x, candidate_x), (update_h, reset_h, candidate_h), (update_b, reset_b, candidate_b) = update, reset, candidate
+    update, reset, candidate = (
+        np.split(weights[name], 3, axis=-1) for name in ("kernel", "recurrent_kernel", "bias")
+    )
+    (
+        (update_x, reset_x, candidate_x),
+        (update_h, reset_h, candidate_h),
+        (update_b, reset_b, candidate_b),
+    ) = update, reset, candidate
     state = np.zeros(len(weights["recurrent_kernel"]))
     for x in x_TC:
         z = hard_sigmoid(x @ update_x + update_b + state @ update_h)
@@ -70,8 +87,11 @@ def gru_last_state(x_TC: np.ndarray, weights: dict) -> np.ndarray:
     return state
 
 
-def lstm(x_TC: np.ndarray, kernel: np.ndarray, bias: np.ndarray, projection: np.ndarray) -> np.ndarray:
+def lstm(
+    x_TC: np.ndarray, kernel: np.ndarray, bias: np.ndarray, projection: np.ndarray
+) -> np.ndarray:
     """TensorFlow's LSTMCell with a projection: input, candidate, forget and output gates; 1 is added to the forget gate."""
+
     def sigmoid(value):
         return 1 / (1 + np.exp(-value))
 
@@ -84,8 +104,16 @@ def lstm(x_TC: np.ndarray, kernel: np.ndarray, bias: np.ndarray, projection: np.
     return np.array(outputs)
 
 
-def vlad(frames_TD: np.ndarray, scores_TK: np.ndarray, centres_KD: np.ndarray, clusters: int) -> np.ndarray:
+def vlad(
+    frames_TD: np.ndarray, scores_TK: np.ndarray, centres_KD: np.ndarray, clusters: int
+) -> np.ndarray:
     """Sums over frames of weighted differences from each centre, each of unit length; the centres after the first ``clusters`` are dropped."""
     weights_TK = softmax(scores_TK)
-    sums = [sum(weight * (frame - centre) for weight, frame in zip(weights_TK[:, k], frames_TD, strict=True)) for k, centre in enumerate(centres_KD)]
+    sums = [
+        sum(
+            weight * (frame - centre)
+            for weight, frame in zip(weights_TK[:, k], frames_TD, strict=True)
+        )
+        for k, centre in enumerate(centres_KD)
+    ]
     return np.concatenate([each / np.linalg.norm(each) for each in sums[:clusters]])

@@ -27,26 +27,54 @@ class Calling:
 
 def python2_array(array: np.ndarray, protocol: int) -> bytes:
     """An array as Python 2 and its NumPy wrote it: byte strings where Python 3 has text and bytes."""
+
     def string(value):
         if protocol == 0:
-            return b"S'" + "".join(chr(byte) if 32 <= byte < 127 and byte not in b"\\'" else f"\\x{byte:02x}" for byte in value).encode() + b"'\n"
-        return (b"U" + bytes([len(value)]) if len(value) < 256 else b"T" + struct.pack("<i", len(value))) + value
+            return (
+                b"S'"
+                + "".join(
+                    chr(byte) if 32 <= byte < 127 and byte not in b"\\'" else f"\\x{byte:02x}"
+                    for byte in value
+                ).encode()
+                + b"'\n"
+            )
+        return (
+            b"U" + bytes([len(value)]) if len(value) < 256 else b"T" + struct.pack("<i", len(value))
+        ) + value
 
     def number(value):
         return b"I%d\n" % value if protocol == 0 else b"J" + struct.pack("<i", value)
 
     shape = b"(" + b"".join(map(number, array.shape)) + b"t"
-    dtype = b"cnumpy\ndtype\n(" + string(array.dtype.str[1:].encode()) + number(0) + number(1) + b"tR"
+    dtype = (
+        b"cnumpy\ndtype\n(" + string(array.dtype.str[1:].encode()) + number(0) + number(1) + b"tR"
+    )
     dtype += b"(" + number(3) + string(b"<") + b"NNN" + number(-1) + number(-1) + number(0) + b"tb"
-    created = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(" + number(0) + b"t" + string(b"b") + b"tR"
+    created = (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n("
+        + number(0)
+        + b"t"
+        + string(b"b")
+        + b"tR"
+    )
     return created + b"(" + number(1) + shape + dtype + b"I00\n" + string(array.tobytes()) + b"tb"
 
 
 def python2_dict(arrays: dict[str, np.ndarray], protocol: int) -> bytes:
     """A dictionary of arrays, as Python 2 pickled it."""
     start = b"(d" if protocol == 0 else b"\x80\x02}"
-    keys = (b"S'%s'\n" % key.encode() if protocol == 0 else b"U" + bytes([len(key)]) + key.encode() for key in arrays)
-    return start + b"".join(key + python2_array(array, protocol) + b"s" for key, array in zip(keys, arrays.values(), strict=True)) + b"."
+    keys = (
+        b"S'%s'\n" % key.encode() if protocol == 0 else b"U" + bytes([len(key)]) + key.encode()
+        for key in arrays
+    )
+    return (
+        start
+        + b"".join(
+            key + python2_array(array, protocol) + b"s"
+            for key, array in zip(keys, arrays.values(), strict=True)
+        )
+        + b"."
+    )
 
 
 def hostile(touched: Path) -> dict[str, bytes]:
@@ -83,8 +111,12 @@ def hostile(touched: Path) -> dict[str, bytes]:
         "a call of numpy.ndarray": b"cnumpy\nndarray\n(I1000000000000\ntR.",
         "a state for a dict": b"}(I1\ntb.",
         "an array of objects": array.replace(b"U" + bytes([8]) + bytes(8), b"]") + b".",
-        "copies that are together larger": b"\x80\x02](c_codecs\nencode\nq\x00X" + struct.pack("<I", 9999) + bytes(9999) + b"U\x06latin1\x86q\x01R"
-                                           + b"h\x00h\x01R" * 99 + b"e.",
+        "copies that are together larger": b"\x80\x02](c_codecs\nencode\nq\x00X"
+        + struct.pack("<I", 9999)
+        + bytes(9999)
+        + b"U\x06latin1\x86q\x01R"
+        + b"h\x00h\x01R" * 99
+        + b"e.",
     }
 
 

@@ -51,10 +51,33 @@ class PlannedRecipe:
 
     def plan(self, x: int = 1) -> Path:
         """The plan, with an option of the first step."""
-        one = ["python3", "-m", "local.planned_one", f"{self.folder}/in", str(self.one), "--x", str(x), "--job", "JOB/2"]
-        two = ["python3", "-m", "local.planned_two", f"{self.one}/receipts/planned_one.1of2.json", str(self.two)]
+        one = [
+            "python3",
+            "-m",
+            "local.planned_one",
+            f"{self.folder}/in",
+            str(self.one),
+            "--x",
+            str(x),
+            "--job",
+            "JOB/2",
+        ]
+        two = [
+            "python3",
+            "-m",
+            "local.planned_two",
+            f"{self.one}/receipts/planned_one.1of2.json",
+            str(self.two),
+        ]
         array = "launch --num-threads 1 JOB=1:2 log.JOB " + shlex.join(one)
-        lines = [f"places {self.one} {self.two}", "stage 0 first", array, "stage 1 second", "run " + shlex.join(two), "stage 2 nothing"]
+        lines = [
+            f"places {self.one} {self.two}",
+            "stage 0 first",
+            array,
+            "stage 1 second",
+            "run " + shlex.join(two),
+            "stage 2 nothing",
+        ]
         (self.folder / "plan").write_text("\n".join(lines) + "\n")
         return self.folder / "plan"
 

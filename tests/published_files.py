@@ -23,7 +23,13 @@ def save_as(path: Path, state: dict[str, np.ndarray], saved_as: str) -> Path:
         optimizer = torch.optim.Adagrad([torch.nn.Parameter(torch.ones(2))], lr=0.1).state_dict()
         torch.save({"epoch": 3, "state_dict": tensors, "optimizer": optimizer}, path)
     elif saved_as == "with __S__.":
-        torch.save({key if key.startswith("__L__.") else "__S__." + key: tensor for key, tensor in tensors.items()}, path)
+        torch.save(
+            {
+                key if key.startswith("__L__.") else "__S__." + key: tensor
+                for key, tensor in tensors.items()
+            },
+            path,
+        )
     elif saved_as == "with module.":
         torch.save({"module." + key: tensor for key, tensor in tensors.items()}, path)
     else:
@@ -62,13 +68,19 @@ def save_bundle(prefix: Path, state: dict[str, np.ndarray], block_entries: int =
         array = np.asarray(array)
         content = array.tobytes()
         dims = b"".join(field(2, field(1, size)) for size in array.shape)
-        value = (field(1, numbers[array.dtype.str.replace("|b1", "?")]) + field(2, dims) + (field(4, len(data)) if data else b"")
-                 + field(5, len(content)) + b"\x35" + struct.pack("<I", masked_crc32c(content)))
+        value = (
+            field(1, numbers[array.dtype.str.replace("|b1", "?")])
+            + field(2, dims)
+            + (field(4, len(data)) if data else b"")
+            + field(5, len(content))
+            + b"\x35"
+            + struct.pack("<I", masked_crc32c(content))
+        )
         entries.append((key.encode(), value))
         data += content
     index, handles = b"", []
     for start in range(0, len(entries), block_entries):
-        part = entries[start:start + block_entries]
+        part = entries[start : start + block_entries]
         block = table_block(part)
         handles.append((part[-1][0] + b"~", varint(len(index)) + varint(len(block) - 5)))
         index += block
@@ -87,8 +99,13 @@ def table_block(entries: list[tuple[bytes, bytes]]) -> bytes:
     """Entries, one restart, and the trailer: no compression, checksum."""
     content, before = b"", b""
     for key, value in entries:
-        shared = next((k for k in range(min(len(key), len(before))) if key[k] != before[k]), min(len(key), len(before)))
-        content += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        shared = next(
+            (k for k in range(min(len(key), len(before))) if key[k] != before[k]),
+            min(len(key), len(before)),
+        )
+        content += (
+            varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        )
         before = key
     content += struct.pack("<II", 0, 1) + b"\0"
     return content + struct.pack("<I", masked_crc32c(content))
@@ -96,7 +113,11 @@ def table_block(entries: list[tuple[bytes, bytes]]) -> bytes:
 
 def field(number: int, value: int | bytes) -> bytes:
     """A field of a protocol buffer."""
-    return varint(number << 3) + varint(value) if isinstance(value, int) else varint(number << 3 | 2) + varint(len(value)) + value
+    return (
+        varint(number << 3) + varint(value)
+        if isinstance(value, int)
+        else varint(number << 3 | 2) + varint(len(value)) + value
+    )
 
 
 def varint(value: int) -> bytes:

@@ -28,7 +28,10 @@ class Published:
     def state(self) -> dict[str, np.ndarray]:
         """The published file's tensors."""
         scale = self.facts.get("scale_of_weights", 1)
-        return {key: draw(key, tuple(shape), self.facts["seed"], scale) for key, shape in self.facts["keys"].items()}
+        return {
+            key: draw(key, tuple(shape), self.facts["seed"], scale)
+            for key, shape in self.facts["keys"].items()
+        }
 
     def input(self, length: int) -> np.ndarray:
         """What the reference embedding was computed from: samples, or frames of features."""
@@ -40,7 +43,11 @@ class Published:
 def read_published(name: str) -> Published:
     """A table and its embeddings."""
     with np.load(GOLDEN / f"{name}.npz") as embeddings:
-        return Published(name, json.loads((GOLDEN / f"{name}.json").read_text()), {int(length): embeddings[length] for length in embeddings})
+        return Published(
+            name,
+            json.loads((GOLDEN / f"{name}.json").read_text()),
+            {int(length): embeddings[length] for length in embeddings},
+        )
 
 
 def draw(name: str, shape: tuple[int, ...], seed: int, scale: float = 1.0) -> np.ndarray:
@@ -62,7 +69,9 @@ def limits(last: str, shape: tuple[int, ...]) -> tuple[float, float]:
         return 0, 3000
     if last == "band_hz_":
         return 20, 2000
-    if last in ("running_var", "moving_variance", "gamma", "alpha") or (last == "weight" and len(shape) == 1):
+    if last in ("running_var", "moving_variance", "gamma", "alpha") or (
+        last == "weight" and len(shape) == 1
+    ):
         return 0.5, 1.5
     if len(shape) < 2:
         return -0.1, 0.1
@@ -74,16 +83,26 @@ def limits(last: str, shape: tuple[int, ...]) -> tuple[float, float]:
 CONSTANTS = {  # what a class computes when it is made, and saves with its weights
     "num_batches_tracked": lambda shape: np.full(shape, COUNT, np.int64),
     "flipped_filter": lambda shape: np.array([-0.97, 1], np.float32).reshape(shape),
-    "window_": lambda shape: np.hamming(2 * shape[-1] + 1)[:shape[-1]].astype(np.float32),
-    "n_": lambda shape: (2 * np.pi * np.arange(-shape[-1], 0) / 16000).astype(np.float32).reshape(shape),
+    "window_": lambda shape: np.hamming(2 * shape[-1] + 1)[: shape[-1]].astype(np.float32),
+    "n_": lambda shape: (
+        (2 * np.pi * np.arange(-shape[-1], 0) / 16000).astype(np.float32).reshape(shape)
+    ),
 }
 
 
 def waveform(num_samples: int, seed: int) -> np.ndarray:
     """Samples in [-0.5, 0.5)."""
-    return np.random.default_rng([seed, num_samples]).uniform(-0.5, 0.5, size=num_samples).astype(np.float32)
+    return (
+        np.random.default_rng([seed, num_samples])
+        .uniform(-0.5, 0.5, size=num_samples)
+        .astype(np.float32)
+    )
 
 
 def features(num_frames: int, num_features: int, seed: int) -> np.ndarray:
     """Features in [-3, 3), (frames, features)."""
-    return np.random.default_rng([seed, num_frames, num_features]).uniform(-3, 3, size=(num_frames, num_features)).astype(np.float32)
+    return (
+        np.random.default_rng([seed, num_frames, num_features])
+        .uniform(-3, 3, size=(num_frames, num_features))
+        .astype(np.float32)
+    )

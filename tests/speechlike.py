@@ -9,8 +9,11 @@ FORMANTS_HZ = (500, 1500, 2500)
 def voiced(seconds, rate=RATE, hz=120):
     """A steady voice of that pitch through three formants."""
     times = np.arange(round(seconds * rate)) / rate
-    return 0.1 * sum(np.cos(2 * np.pi * hz * k * times) * sum(np.exp(-((hz * k - formant) / 150) ** 2) for formant in FORMANTS_HZ)
-                     for k in range(1, int(3500 / hz)))
+    return 0.1 * sum(
+        np.cos(2 * np.pi * hz * k * times)
+        * sum(np.exp(-(((hz * k - formant) / 150) ** 2)) for formant in FORMANTS_HZ)
+        for k in range(1, int(3500 / hz))
+    )
 
 
 def vowels(seconds, rate=RATE):
@@ -26,4 +29,6 @@ def silence(seconds, rate=RATE):
 
 def babble(seconds, rate=RATE, hz=120, pause=0.3):
     """Silence, a voiced sound of that pitch, silence."""
-    return np.concatenate([silence(pause, rate), voiced(seconds, rate, hz), silence(pause, rate)]).astype(np.float32)
+    return np.concatenate(
+        [silence(pause, rate), voiced(seconds, rate, hz), silence(pause, rate)]
+    ).astype(np.float32)

@@ -16,7 +16,7 @@ BACK_ENDS, ARCHIVE = "steps/backends/test_kaldi_back_ends.py", "utils/archive/te
 MATCHED = {  # test -> files that it holds ours against
     f"{ARCHIVE}::test_binary_vectors_equal_their_text_twin": "train.scp train.txt enroll.scp enroll.txt adapt.scp adapt.txt test.scp test.txt",
     f"{ARCHIVE}::test_rewritten_archive_and_scp_are_kaldis_bytes": "train.ark enroll.ark adapt.ark test.ark enroll_mean.ark enroll_mean.scp mats.ark "
-                                                                   "mats.scp wav_copy.ark wav_copy.scp",
+    "mats.scp wav_copy.ark wav_copy.scp",
     f"{ARCHIVE}::test_both_flavours_hold_the_test_vectors": "flavour_binary.ark",
     f"{ARCHIVE}::test_rewritten_files_are_kaldis_bytes": "flavour_text.ark lda.mat lda.txt mean.vec enroll_num_utts.txt",
     f"{ARCHIVE}::test_matrices_equal_their_text_twin": "mats.txt",
@@ -25,11 +25,10 @@ MATCHED = {  # test -> files that it holds ours against
     f"{ARCHIVE}::test_enrolment_means_and_counts": "enroll.spk2utt",
     f"{ARCHIVE}::test_wave_archives_hold_the_samples_of_the_files": "segments segments_wav.ark wav.scp",
     "utils/archive/test_compressed.py::test_kaldis_own_bytes_come_out_of_its_matrices": "mats_compressed.ark mats_compressed.scp",
-    "utils/archive/test_plda.py::test_a_file_of_kaldi_has_the_same_bytes_after_a_round_trip":
-        "plda_raw plda_lda plda_adapted plda_raw.txt plda_lda.txt plda_adapted.txt plda_raw_smoothed.txt plda_lda_smoothed.txt",
+    "utils/archive/test_plda.py::test_a_file_of_kaldi_has_the_same_bytes_after_a_round_trip": "plda_raw plda_lda plda_adapted plda_raw.txt plda_lda.txt plda_adapted.txt plda_raw_smoothed.txt plda_lda_smoothed.txt",
     f"{BACK_ENDS}::test_length_normalisation_is_that_of_kaldi": "test_length_normalized.txt test_unit_norm.txt",
     f"{BACK_ENDS}::test_scores_are_those_of_kaldi": "scores_plda_raw scores_plda_raw_nonorm scores_plda_raw_simple scores_plda_lda "
-                                                    "scores_plda_lda_single scores_plda_adapted",
+    "scores_plda_lda_single scores_plda_adapted",
     "steps/test_score.py::test_cosine_without_mean_equals_kaldi_on_the_golden_set": "scores_cosine trials",
     "utils/metrics/test_rates.py::test_kaldis_rule_gives_what_kaldi_gave": "compute_eer.txt",
     "utils/features/test_kaldi.py::test_kaldi_agrees": "fbank80.txt fbank40_nosnip.txt mfcc30_voxceleb.txt",
@@ -61,13 +60,21 @@ def test_the_test_is_there_and_names_its_files(test):
 @pytest.mark.parametrize("name", ["train", "enroll", "adapt"])
 def test_lists_of_speakers_agree(name):
     """Names such as "train.utt2spk", "enroll.utt2spk", "adapt.utt2spk"."""
-    speaker_of, members = read_map(GOLDEN / f"{name}.utt2spk"), read_spk2utt(GOLDEN / f"{name}.spk2utt")
+    speaker_of, members = (
+        read_map(GOLDEN / f"{name}.utt2spk"),
+        read_spk2utt(GOLDEN / f"{name}.spk2utt"),
+    )
     assert list(speaker_of) == list(read_scp(GOLDEN / f"{name}.scp"))
-    assert {utterance: speaker for speaker, utterances in members.items() for utterance in utterances} == speaker_of
+    assert {
+        utterance: speaker for speaker, utterances in members.items() for utterance in utterances
+    } == speaker_of
 
 
 def test_durations_are_kaldis():
-    durations = {key: float(value) for key, value in map(str.split, (GOLDEN / "utt2dur.txt").read_text().splitlines())}
+    durations = {
+        key: float(value)
+        for key, value in map(str.split, (GOLDEN / "utt2dur.txt").read_text().splitlines())
+    }
     for key, entry in read_scp(GOLDEN / "wav.scp").items():
         samples, rate = audio_info(entry, root=GOLDEN)
         assert samples / rate == pytest.approx(durations[key], abs=1e-6)

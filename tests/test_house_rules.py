@@ -16,12 +16,21 @@ from tests.conftest import ROOT
 from tests.tree import LIBRARY, SHELL, TESTS, TREE, label
 
 STEPS = [path.stem for path in LIBRARY if path.parent == ROOT / "steps" and path.stem != "__init__"]
-COMMANDS = [path for path in LIBRARY if path.parent.name in ("steps", "local") and "\n    run(" in path.read_text()]
-MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 50  # a function's docstring does not count: it has to name every parameter
+COMMANDS = [
+    path
+    for path in LIBRARY
+    if path.parent.name in ("steps", "local") and "\n    run(" in path.read_text()
+]
+MAX_FILE_LINES, MAX_FUNCTION_LINES = (
+    300,
+    50,
+)  # a function's docstring does not count: it has to name every parameter
 LONG = {}  # "path" or "path:function" -> why it may be longer
-PICKLES = {"tests/utils/audio/test_read.py": "a reader goes to the workers of a DataLoader that way",
-           "tests/utils/training/test_checkpoints.py": "hostile ones",
-           "tests/pickles.py": "what the restricted unpickler must read, and hostile ones that it must refuse"}
+PICKLES = {
+    "tests/utils/audio/test_read.py": "a reader goes to the workers of a DataLoader that way",
+    "tests/utils/training/test_checkpoints.py": "hostile ones",
+    "tests/pickles.py": "what the restricted unpickler must read, and hostile ones that it must refuse",
+}
 
 library = pytest.mark.parametrize("path", LIBRARY, ids=label)
 
@@ -33,8 +42,15 @@ def functions_of(path):
         if isinstance(node, ast.FunctionDef):
             found.append((node.name, node, not node.name.startswith("_")))
         if isinstance(node, ast.ClassDef):
-            found += [(f"{node.name}.{inner.name}", inner, not node.name.startswith("_") and not inner.name.startswith("_"))
-                      for inner in node.body if isinstance(inner, ast.FunctionDef)]
+            found += [
+                (
+                    f"{node.name}.{inner.name}",
+                    inner,
+                    not node.name.startswith("_") and not inner.name.startswith("_"),
+                )
+                for inner in node.body
+                if isinstance(inner, ast.FunctionDef)
+            ]
     return found
 
 
@@ -49,14 +65,25 @@ def imported(path):
 
 
 def parameters_of(node):
-    every = [*node.args.posonlyargs, *node.args.args, *filter(None, [node.args.vararg]), *node.args.kwonlyargs, *filter(None, [node.args.kwarg])]
+    every = [
+        *node.args.posonlyargs,
+        *node.args.args,
+        *filter(None, [node.args.vararg]),
+        *node.args.kwonlyargs,
+        *filter(None, [node.args.kwarg]),
+    ]
     return [argument for argument in every if argument.arg not in ("self", "cls")]
 
 
 def documented(docstring):
     """Names in the Parameters section; `first, last : int` names two."""
     described = parse(docstring or "", DocstringStyle.NUMPYDOC).params
-    return [name.strip().lstrip("*") for entry in described if entry.args[0] == "param" for name in entry.arg_name.split(",")]
+    return [
+        name.strip().lstrip("*")
+        for entry in described
+        if entry.args[0] == "param"
+        for name in entry.arg_name.split(",")
+    ]
 
 
 @library
@@ -64,10 +91,15 @@ def test_public_functions_have_hints_and_docstrings_that_name_their_parameters(p
     faults = []
     for name, node, is_public in functions_of(path):
         parameters = parameters_of(node)
-        names, written = [argument.arg for argument in parameters], documented(ast.get_docstring(node))
+        names, written = (
+            [argument.arg for argument in parameters],
+            documented(ast.get_docstring(node)),
+        )
         if is_public and not ast.get_docstring(node):
             faults.append(f"{name}: no docstring")
-        if is_public and (bare := [argument.arg for argument in parameters if argument.annotation is None]):
+        if is_public and (
+            bare := [argument.arg for argument in parameters if argument.annotation is None]
+        ):
             faults.append(f"{name}: no type hint for {', '.join(bare)}")
         if written and written != names:
             faults.append(f"{name}: has parameters {names}, its docstring describes {written}")
@@ -80,18 +112,30 @@ def test_a_step_is_module_function_and_command_of_one_name(step):
     function = getattr(module, step)
     parameters = inspect.signature(function).parameters
     assert documented(function.__doc__) == list(parameters)
-    assert f"python -m steps.{step} " in module.__doc__, "the module's head shows a real command line"
+    assert f"python -m steps.{step} " in module.__doc__, (
+        "the module's head shows a real command line"
+    )
     assert isinstance(module.FORMAT, int)
     for parameter in parameters.values():
         if parameter.kind is not parameter.KEYWORD_ONLY:
-            assert parameter.annotation in (Path, list[Path]), f"{parameter.name}: inputs and outputs are paths; options are keyword-only"
+            assert parameter.annotation in (Path, list[Path]), (
+                f"{parameter.name}: inputs and outputs are paths; options are keyword-only"
+            )
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=label)
 def test_commands_answer_help_with_0_and_an_unknown_option_with_one_line_and_2(path):
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    calls = [subprocess.Popen([sys.executable, "-m", module, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-             for words in (["--help"], ["--no-such-option", "1"])]
+    calls = [
+        subprocess.Popen(
+            [sys.executable, "-m", module, *words],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for words in (["--help"], ["--no-such-option", "1"])
+    ]
     (shown, _), (_, complaint) = [call.communicate() for call in calls]
     assert [call.returncode for call in calls] == [0, 2], complaint
     assert shown.startswith("usage: ")
@@ -104,21 +148,38 @@ def test_files_and_functions_are_short(path):
     assert length <= MAX_FILE_LINES or label(path) in LONG, f"{label(path)} has {length} lines"
     for name, node, _ in functions_of(path):
         docstring = node.body[0] if ast.get_docstring(node) else None
-        lines = node.end_lineno - node.lineno + 1 - (docstring.end_lineno - docstring.lineno + 1 if docstring else 0)
-        assert lines <= MAX_FUNCTION_LINES or f"{label(path)}:{name}" in LONG, f"{label(path)}: {name} has {lines} lines"
+        lines = (
+            node.end_lineno
+            - node.lineno
+            + 1
+            - (docstring.end_lineno - docstring.lineno + 1 if docstring else 0)
+        )
+        assert lines <= MAX_FUNCTION_LINES or f"{label(path)}:{name}" in LONG, (
+            f"{label(path)}: {name} has {lines} lines"
+        )
 
 
 def test_no_module_is_called_by_what_it_is_not():
-    vague = [label(path) for path in LIBRARY if re.fullmatch(r"(utils?|misc|common|helpers?|tools?|lib|new|old|.*_deprecated)\.py", path.name)]
+    vague = [
+        label(path)
+        for path in LIBRARY
+        if re.fullmatch(
+            r"(utils?|misc|common|helpers?|tools?|lib|new|old|.*_deprecated)\.py", path.name
+        )
+    ]
     assert vague == []
 
 
 def test_no_file_is_a_copy_or_a_link():
     seen = {}
     for path in TREE:
-        assert not path.is_symlink(), f"{label(path)}: share code by importing it, not by linking it"
+        assert not path.is_symlink(), (
+            f"{label(path)}: share code by importing it, not by linking it"
+        )
         digest = hashlib.sha256(path.read_bytes()).digest()
-        assert path.stat().st_size == 0 or "golden" in path.parts or digest not in seen, f"{label(path)} is a copy of {seen.get(digest)}"
+        assert path.stat().st_size == 0 or "golden" in path.parts or digest not in seen, (
+            f"{label(path)} is a copy of {seen.get(digest)}"
+        )
         seen[digest] = label(path)
 
 
@@ -128,27 +189,53 @@ def test_no_bare_except_pickle_shell_or_xfail_without_a_reason(path):
         place = f"{label(path)}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.ExceptHandler):
             caught = ast.unparse(node.type) if node.type else "everything"
-            raises_again = any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node))
-            assert caught not in ("everything", "Exception", "BaseException") or raises_again, f"{place}: catches {caught}"
+            raises_again = any(
+                isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node)
+            )
+            assert caught not in ("everything", "Exception", "BaseException") or raises_again, (
+                f"{place}: catches {caught}"
+            )
         if isinstance(node, ast.Call):
-            called, keywords = ast.unparse(node.func), {word.arg: ast.unparse(word.value) for word in node.keywords}
+            called, keywords = (
+                ast.unparse(node.func),
+                {word.arg: ast.unparse(word.value) for word in node.keywords},
+            )
             assert keywords.get("shell", "False") == "False", f"{place}: no shell"
-            safe = called != "torch.load" or keywords.get("weights_only") == "True" or label(path) in PICKLES
+            safe = (
+                called != "torch.load"
+                or keywords.get("weights_only") == "True"
+                or label(path) in PICKLES
+            )
             assert safe, f"{place}: torch.load needs weights_only=True"
-            assert not called.endswith(".xfail") or "raises" in keywords, f"{place}: xfail needs raises="
+            assert not called.endswith(".xfail") or "raises" in keywords, (
+                f"{place}: xfail needs raises="
+            )
             assert called not in ("os.system", "os.popen", "exec", "eval"), f"{place}: {called}"
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "pickle":
             assert node.attr == "UnpicklingError" or label(path) in PICKLES, f"{place}: no pickle"
-    assert not re.search(r"mark\.xfail(?!\()", path.read_text()), f"{label(path)}: xfail needs raises="
-    assert not {name.split(".")[0] for name in imported(path)} & {"dill", "cloudpickle", "joblib", "pkg_resources"}, label(path)
+    assert not re.search(r"mark\.xfail(?!\()", path.read_text()), (
+        f"{label(path)}: xfail needs raises="
+    )
+    assert not {name.split(".")[0] for name in imported(path)} & {
+        "dill",
+        "cloudpickle",
+        "joblib",
+        "pkg_resources",
+    }, label(path)
 
 
 def test_nothing_names_the_machine_it_was_written_on():
     lab = re.compile(r"(?<![\w.\-/*$}])/(root|work|opt|mnt|srv|scratch|Users|home)/\w")
     found = []
-    for path in (path for path in TREE if "golden" not in path.parts and path.name != Path(__file__).name):
+    for path in (
+        path for path in TREE if "golden" not in path.parts and path.name != Path(__file__).name
+    ):
         lines = path.read_text(errors="replace").splitlines()
-        found += [f"{label(path)}:{number}: {line.strip()}" for number, line in enumerate(lines, 1) if lab.search(line)]
+        found += [
+            f"{label(path)}:{number}: {line.strip()}"
+            for number, line in enumerate(lines, 1)
+            if lab.search(line)
+        ]
     assert not found, "\n".join(found)
 
 
@@ -164,21 +251,38 @@ def test_links_in_markdown_exist(path):
 
 def test_what_is_said_to_run_exists():
     """Commands and files that the READMEs name: a renamed step must not live on there."""
-    known = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in LIBRARY}
+    known = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in LIBRARY
+    }
     for path in [*MARKDOWN, *SHELL]:
-        for module in re.findall(r"python3? -m ((?:steps|utils|local)(?:\.\w+)+)", path.read_text()):
+        for module in re.findall(
+            r"python3? -m ((?:steps|utils|local)(?:\.\w+)+)", path.read_text()
+        ):
             assert module in known, f"{label(path)}: no module {module}"
 
 
 def test_files_of_ours_that_are_named_exist():
     """In docstrings, comments, shell and pages: a module that moves must not leave its old path there."""
     named = re.compile(r"(?<![\w/.{*-])((?:utils|steps|local|tests)/[\w/.-]*\.py)\b")
-    pages = [path for path in TREE if path.suffix in (".py", ".sh", ".md", ".yaml", ".toml") and "seeds" not in path.parts]
-    missing = [f"{label(path)}: {file}" for path in pages for file in named.findall(path.read_text(errors="replace"))
-               if not ((ROOT / file).exists() or (ROOT / "tests" / file).exists())]
+    pages = [
+        path
+        for path in TREE
+        if path.suffix in (".py", ".sh", ".md", ".yaml", ".toml") and "seeds" not in path.parts
+    ]
+    missing = [
+        f"{label(path)}: {file}"
+        for path in pages
+        for file in named.findall(path.read_text(errors="replace"))
+        if not ((ROOT / file).exists() or (ROOT / "tests" / file).exists())
+    ]
     assert not missing, "\n".join(missing)
 
 
 def test_there_is_a_readme_for_the_project_and_for_every_recipe():
-    missing = [label(folder / "README.md") for folder in (ROOT, *sorted((ROOT / "recipes").iterdir())) if not (folder / "README.md").exists()]
+    missing = [
+        label(folder / "README.md")
+        for folder in (ROOT, *sorted((ROOT / "recipes").iterdir()))
+        if not (folder / "README.md").exists()
+    ]
     assert missing == []

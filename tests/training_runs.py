@@ -24,18 +24,24 @@ def variant(corpus: Path, folder: Path, *changes: tuple[str, str]) -> Path:
 
 def train_tiny(corpus: Path, output: Path, config: str = "config.yaml", **options) -> dict:
     """Train on the tiny corpus, in this process."""
-    return train(corpus / "train", corpus / "dev", corpus / config, output, num_threads=1, **options)
+    return train(
+        corpus / "train", corpus / "dev", corpus / config, output, num_threads=1, **options
+    )
 
 
 def history(experiment: Path) -> list[dict]:
-    return [json.loads(line) for line in (experiment / "log" / "history.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line) for line in (experiment / "log" / "history.jsonl").read_text().splitlines()
+    ]
 
 
 def steps_on_disk(experiment: Path) -> list[int]:
     return saved_steps(experiment / "checkpoints")
 
 
-def stop_after(step: int, monkeypatch: pytest.MonkeyPatch, number: int, batch_size: int = 6) -> None:
+def stop_after(
+    step: int, monkeypatch: pytest.MonkeyPatch, number: int, batch_size: int = 6
+) -> None:
     """Have this process get a signal while it makes the last crop of a step."""
     plain = CropDataset.__getitem__
 
@@ -49,12 +55,17 @@ def stop_after(step: int, monkeypatch: pytest.MonkeyPatch, number: int, batch_si
 
 def assert_same_end(one: Path, other: Path) -> None:
     """Same checkpoints on disk, equal tensors in all of them, the same history and the same configuration, byte for byte."""
-    assert (one / "log" / "history.jsonl").read_text() == (other / "log" / "history.jsonl").read_text()
+    assert (one / "log" / "history.jsonl").read_text() == (
+        other / "log" / "history.jsonl"
+    ).read_text()
     assert (one / "config.yaml").read_text() == (other / "config.yaml").read_text()
     names = sorted(path.name for path in (one / "checkpoints").iterdir())
     assert names == sorted(path.name for path in (other / "checkpoints").iterdir())
     for name in names:
-        assert_equal(*(load_checkpoint(experiment / "checkpoints" / name) for experiment in (one, other)), name)
+        assert_equal(
+            *(load_checkpoint(experiment / "checkpoints" / name) for experiment in (one, other)),
+            name,
+        )
 
 
 def assert_equal(one: object, other: object, where: str) -> None:

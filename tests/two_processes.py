@@ -27,7 +27,11 @@ def noting_crop(plain):
 def noting_end(plain):
     def run_and_note(self):
         counts = plain(self)
-        (NOTES / f"rank{self.rank}.json").write_text(json.dumps({"crops": crops, "weights": weights_digest(dict(self.objective.named_parameters()))}))
+        (NOTES / f"rank{self.rank}.json").write_text(
+            json.dumps(
+                {"crops": crops, "weights": weights_digest(dict(self.objective.named_parameters()))}
+            )
+        )
         return counts
 
     return run_and_note

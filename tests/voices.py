@@ -35,8 +35,13 @@ def voice(hz: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
     """A buzz of that pitch with two formants above it, and some noise, as 16-bit samples."""
     times = np.arange(round(seconds * RATE)) / RATE
     harmonics = np.arange(1, int(3000 / hz)) * hz
-    loudness = np.exp(-((harmonics - 4 * hz) / 400) ** 2) + 0.5 * np.exp(-((harmonics - 9 * hz) / 400) ** 2)
-    tone = (loudness[:, None] * np.sin(2 * np.pi * harmonics[:, None] * times + rng.uniform(0, 6, (len(harmonics), 1)))).sum(axis=0)
+    loudness = np.exp(-(((harmonics - 4 * hz) / 400) ** 2)) + 0.5 * np.exp(
+        -(((harmonics - 9 * hz) / 400) ** 2)
+    )
+    tone = (
+        loudness[:, None]
+        * np.sin(2 * np.pi * harmonics[:, None] * times + rng.uniform(0, 6, (len(harmonics), 1)))
+    ).sum(axis=0)
     return np.int16(3000 * tone + rng.normal(0, 300, len(times)))
 
 
@@ -47,13 +52,22 @@ def make_packed(folder: Path, pitches_hz: dict[str, float], utterances: int, see
     with ArchiveWriter(folder / "packed.1.ark", folder / "packed.1.scp") as writer:
         for speaker, hz in pitches_hz.items():
             for number in range(utterances):
-                key, samples = f"{speaker}-{number}", voice(hz * rng.uniform(0.97, 1.03), rng.uniform(0.3, 1.1), rng)
+                key, samples = (
+                    f"{speaker}-{number}",
+                    voice(hz * rng.uniform(0.97, 1.03), rng.uniform(0.3, 1.1), rng),
+                )
                 writer.write_wave(key, samples, RATE)
                 utt2spk[key], num_samples[key] = speaker, str(len(samples))
     wav_scp = dict(line.split(" ") for line in (folder / "packed.1.scp").read_text().splitlines())
     first = [f"{speaker}-{number}" for speaker in pitches_hz for number in range(2)]
-    trials = [f"{a} {b} {'target' if a[0] == b[0] else 'nontarget'}" for k, a in enumerate(first) for b in first[k + 1:]]
-    write_data_dir(DataDir(folder, wav_scp, utt2spk, None, {"utt2num_samples": num_samples}, trials), folder)
+    trials = [
+        f"{a} {b} {'target' if a[0] == b[0] else 'nontarget'}"
+        for k, a in enumerate(first)
+        for b in first[k + 1 :]
+    ]
+    write_data_dir(
+        DataDir(folder, wav_scp, utt2spk, None, {"utt2num_samples": num_samples}, trials), folder
+    )
     return folder
 
 

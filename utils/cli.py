@@ -15,13 +15,35 @@ from typing import get_args, get_origin, get_type_hints
 from utils.errors import MACHINE_LACKS, UserError, is_lack_of_memory
 from utils.machine import started
 
-DISK_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ESTALE,
-               errno.ETIMEDOUT, errno.EXDEV, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOLCK, errno.ENOSYS, errno.EFBIG}
+DISK_FAULTS = {
+    errno.ENOSPC,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EDQUOT,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.EXDEV,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOLCK,
+    errno.ENOSYS,
+    errno.EFBIG,
+}
 LONGEST_LINE = 2000  # letters of what a user is told
 NO_LOCKS = "mount it with locks (NFS: not nolock; Lustre: -o flock), or give another --workdir"
-TO_DO = {errno.ENOSPC: "make room", errno.EMFILE: "raise the limit (`ulimit -n`)", errno.ENOMEM: "give it more memory, or run fewer jobs at once",
-         errno.EFBIG: "raise the limit (`ulimit -f`), or give a --workdir on a disk that takes larger files",
-         errno.ENOLCK: NO_LOCKS, errno.ENOSYS: NO_LOCKS}
+TO_DO = {
+    errno.ENOSPC: "make room",
+    errno.EMFILE: "raise the limit (`ulimit -n`)",
+    errno.ENOMEM: "give it more memory, or run fewer jobs at once",
+    errno.EFBIG: "raise the limit (`ulimit -f`), or give a --workdir on a disk that takes larger files",
+    errno.ENOLCK: NO_LOCKS,
+    errno.ENOSYS: NO_LOCKS,
+}
 
 
 def run(function: Callable) -> None:
@@ -47,11 +69,24 @@ def run_subcommands(functions: Mapping[str, Callable]) -> None:
     """
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help"):
-        summaries = {name: (function.__doc__ or "").strip().splitlines()[0] for name, function in functions.items()}
-        print("\n".join(["commands (each with --help):", *(f"  {name:10} {summary}" for name, summary in summaries.items())]))
+        summaries = {
+            name: (function.__doc__ or "").strip().splitlines()[0]
+            for name, function in functions.items()
+        }
+        print(
+            "\n".join(
+                [
+                    "commands (each with --help):",
+                    *(f"  {name:10} {summary}" for name, summary in summaries.items()),
+                ]
+            )
+        )
         sys.exit(0 if words else 2)
     if words[0] not in functions:
-        print(f"{program()}: no command '{words[0]}'; there are {', '.join(functions)}", file=sys.stderr)
+        print(
+            f"{program()}: no command '{words[0]}'; there are {', '.join(functions)}",
+            file=sys.stderr,
+        )
         sys.exit(2)
     exit_with(lambda: call(functions[words[0]], words[1:], f"{program()} {words[0]}"))
 
@@ -83,7 +118,9 @@ def exit_with(work: Callable) -> None:
         Takes no arguments.
     """
     code = exit_code_of(work)
-    if "WORLD_SIZE" in os.environ:  # threads of gloo outlive a training, and one that stirs while Python winds up has it abort (pytorch #179291)
+    if (
+        "WORLD_SIZE" in os.environ
+    ):  # threads of gloo outlive a training, and one that stirs while Python winds up has it abort (pytorch #179291)
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -101,7 +138,9 @@ def exit_code_of(work: Callable) -> int:
     """
     try:
         work()
-        print(end="", flush=True)  # unlike sys.stdout.flush, at home where standard output is closed
+        print(
+            end="", flush=True
+        )  # unlike sys.stdout.flush, at home where standard output is closed
     except UserError as error:
         print(end="", flush=True)  # what was printed before comes before the error, in a pipe too
         print(f"{program()}: {the_line_of(error)}", file=sys.stderr)
@@ -112,14 +151,24 @@ def exit_code_of(work: Callable) -> int:
     except OSError as error:
         if error.errno not in DISK_FAULTS | MACHINE_LACKS:
             raise
-        to_do = f"; {TO_DO[error.errno]}, and run the same command again" if error.errno in TO_DO else ""
-        print(": ".join(filter(None, [program(), error.filename, error.strerror])) + to_do, file=sys.stderr)
+        to_do = (
+            f"; {TO_DO[error.errno]}, and run the same command again"
+            if error.errno in TO_DO
+            else ""
+        )
+        print(
+            ": ".join(filter(None, [program(), error.filename, error.strerror])) + to_do,
+            file=sys.stderr,
+        )
         return 1
     except (MemoryError, RuntimeError, ImportError) as error:
         if not is_lack_of_memory(error):
             raise
         reason = str(error).strip().partition("\n")[0]
-        print(f"{program()}: {os.strerror(errno.ENOMEM)}{f' ({reason})' if reason else ''}; {TO_DO[errno.ENOMEM]}", file=sys.stderr)
+        print(
+            f"{program()}: {os.strerror(errno.ENOMEM)}{f' ({reason})' if reason else ''}; {TO_DO[errno.ENOMEM]}",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print(f"{program()}: interrupted", file=sys.stderr)
@@ -136,8 +185,14 @@ def the_line_of(error: UserError) -> str:
         Raised here or in a loader's process.
     """
     text = str(error)
-    text = text.rstrip().rpartition(f"{type(error).__name__}: ")[2] if text.startswith("Caught ") else text
-    return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE - 203]}...{text[-200:]}"  # who quotes a damaged file may quote megabytes
+    text = (
+        text.rstrip().rpartition(f"{type(error).__name__}: ")[2]
+        if text.startswith("Caught ")
+        else text
+    )
+    return (
+        text if len(text) <= LONGEST_LINE else f"{text[: LONGEST_LINE - 203]}...{text[-200:]}"
+    )  # who quotes a damaged file may quote megabytes
 
 
 def call(function: Callable, words: Sequence[str], name: str = "") -> object:
@@ -168,11 +223,20 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
     parser.add_function_arguments(function, as_positional=True, as_group=False)
     for action in parser._actions:  # a list among the positional parameters takes several words, which jsonargparse does not offer
         if not action.option_strings and get_origin(getattr(action, "_typehint", None)) is list:
-            action.nargs, action.metavar, (action._typehint,) = "+", action.dest.upper(), get_args(action._typehint)
+            action.nargs, action.metavar, (action._typehint,) = (
+                "+",
+                action.dest.upper(),
+                get_args(action._typehint),
+            )
     words = [dashes_to_underscores(word) for word in words]
     flags = {f"--{name}" for name, hint in get_type_hints(function).items() if hint is bool}
-    bare = [word in flags and after not in ("true", "false") for word, after in zip(words, [*words[1:], ""], strict=False)]
-    given = parser.parse_args([f"{word}=true" if is_bare else word for word, is_bare in zip(words, bare, strict=True)])
+    bare = [
+        word in flags and after not in ("true", "false")
+        for word, after in zip(words, [*words[1:], ""], strict=False)
+    ]
+    given = parser.parse_args(
+        [f"{word}=true" if is_bare else word for word, is_bare in zip(words, bare, strict=True)]
+    )
     return function(**parser.instantiate(given).as_dict())
 
 

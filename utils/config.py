@@ -20,11 +20,18 @@ import yaml
 
 from utils.errors import UserError
 
-TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", list: "a list", dict: "a mapping", Path: "a path",
-              types.NoneType: "nothing"}
+TYPE_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    list: "a list",
+    dict: "a mapping",
+    Path: "a path",
+    types.NoneType: "nothing",
+}
 _SHORT = reprlib.Repr()  # of what a user wrote, in a message of one line
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
-
 
 
 MOST_VALUES = 100_000  # of a file, each counted as often as aliases name it: a few lines of aliases of aliases stand for millions
@@ -38,36 +45,52 @@ def _refuse_kind(loader, node):
 class _Loader(yaml.SafeLoader):
     """Safe YAML that refuses repeated keys, and values of other kinds than settings have, such as dates; reads 1e-3 as a number."""
 
-    yaml_constructors = {f"tag:yaml.org,2002:{tag}": yaml.SafeLoader.yaml_constructors[f"tag:yaml.org,2002:{tag}"]
-                         for tag in ("null", "bool", "int", "float", "str", "seq")} | {None: _refuse_kind}
+    yaml_constructors = {
+        f"tag:yaml.org,2002:{tag}": yaml.SafeLoader.yaml_constructors[f"tag:yaml.org,2002:{tag}"]
+        for tag in ("null", "bool", "int", "float", "str", "seq")
+    } | {None: _refuse_kind}
 
     def construct_object(self, node, deep=False):
         """The value of a node; one that its tag does not allow is an error of its line."""
         try:
             value = super().construct_object(node, deep)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise yaml.constructor.ConstructorError(problem=f"no value of its kind ({error})", problem_mark=node.start_mark) from None
+            raise yaml.constructor.ConstructorError(
+                problem=f"no value of its kind ({error})", problem_mark=node.start_mark
+            ) from None
         if type(value) is int and abs(value) >= 1 << 64:
-            raise yaml.constructor.ConstructorError(problem="a whole number of more than 64 bits", problem_mark=node.start_mark)
+            raise yaml.constructor.ConstructorError(
+                problem="a whole number of more than 64 bits", problem_mark=node.start_mark
+            )
         return value
 
 
 def _mapping(loader, node):
     if not isinstance(node, yaml.MappingNode):
-        raise yaml.constructor.ConstructorError(problem="expected a mapping", problem_mark=node.start_mark)
+        raise yaml.constructor.ConstructorError(
+            problem="expected a mapping", problem_mark=node.start_mark
+        )
     loader.flatten_mapping(node)
     seen = set()
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            raise yaml.constructor.ConstructorError(problem="a key is not a plain word", problem_mark=key.start_mark)
+            raise yaml.constructor.ConstructorError(
+                problem="a key is not a plain word", problem_mark=key.start_mark
+            )
         if key.value in seen:
-            raise yaml.constructor.ConstructorError(problem=f"key '{key.value}' is given twice", problem_mark=key.start_mark)
+            raise yaml.constructor.ConstructorError(
+                problem=f"key '{key.value}' is given twice", problem_mark=key.start_mark
+            )
         seen.add(key.value)
     return loader.construct_mapping(node, deep=True)
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
 
 
 def read_yaml(path: str | Path) -> dict:
@@ -86,7 +109,9 @@ def read_yaml(path: str | Path) -> dict:
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
         if _num_values(content, {}) > MOST_VALUES:
-            raise UserError(f"{path}: more than {MOST_VALUES:,} values, with those that its aliases repeat; expected settings")
+            raise UserError(
+                f"{path}: more than {MOST_VALUES:,} values, with those that its aliases repeat; expected settings"
+            )
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
@@ -110,7 +135,10 @@ def _num_values(value: Any, known: dict[int, int]) -> int:
         return 1
     if id(value) not in known:
         known[id(value)] = MOST_VALUES  # for the case that it is in itself
-        known[id(value)] = 1 + sum(_num_values(item, known) for item in (value.values() if isinstance(value, dict) else value))
+        known[id(value)] = 1 + sum(
+            _num_values(item, known)
+            for item in (value.values() if isinstance(value, dict) else value)
+        )
     return known[id(value)]
 
 
@@ -134,11 +162,18 @@ def build(family: Mapping[str, Callable], options: Any, where: str, **given: Any
         No such name, or as :func:`make`.
     """
     if not isinstance(options, dict) or "name" not in options:
-        raise UserError(f"{where}: found {found(options)}, expected a mapping with a 'name', one of {', '.join(sorted(family))}")
+        raise UserError(
+            f"{where}: found {found(options)}, expected a mapping with a 'name', one of {', '.join(sorted(family))}"
+        )
     name = options["name"]
     if not isinstance(name, str) or name not in family:
         raise UserError(f"{where}: name: no '{name}'{suggestion(name, family)}")
-    return make(family[name], {key: value for key, value in options.items() if key != "name"}, where, **given)
+    return make(
+        family[name],
+        {key: value for key, value in options.items() if key != "name"},
+        where,
+        **given,
+    )
 
 
 def make(part: Callable, options: Any, where: str, **given: Any) -> Any:
@@ -190,7 +225,9 @@ def check_options(part: Callable, options: Any, where: str, given: Iterable[str]
     options = {} if options is None else options
     if not isinstance(options, dict):
         raise UserError(f"{where}: found {found(options)}, expected a mapping 'key: value'")
-    known = {name: parameter for name, parameter in parameters_of(part).items() if name not in given}
+    known = {
+        name: parameter for name, parameter in parameters_of(part).items() if name not in given
+    }
     for key in options:
         if key not in known:
             raise UserError(f"{where}: unknown key '{key}'{suggestion(key, known)}")
@@ -202,11 +239,15 @@ def check_options(part: Callable, options: Any, where: str, given: Iterable[str]
         try:
             arguments[key] = _converted(value, known[key].annotation)
         except TypeError:
-            raise UserError(f"{where}: {key}: found {found(value)}, expected {spelled(known[key].annotation)}") from None
+            raise UserError(
+                f"{where}: {key}: found {found(value)}, expected {spelled(known[key].annotation)}"
+            ) from None
     return arguments
 
 
-def resolved_options(part: Callable | Mapping[str, Callable], options: dict | None, given: Iterable[str] = ()) -> dict:
+def resolved_options(
+    part: Callable | Mapping[str, Callable], options: dict | None, given: Iterable[str] = ()
+) -> dict:
     """A section with the defaults filled in, as plain YAML values: enough to build the same part again.
 
     Parameters
@@ -221,8 +262,16 @@ def resolved_options(part: Callable | Mapping[str, Callable], options: dict | No
     options = {} if options is None else options
     named = {"name": options["name"]} if isinstance(part, Mapping) else {}
     chosen = part[options["name"]] if isinstance(part, Mapping) else part
-    defaults = {name: parameter.default for name, parameter in parameters_of(chosen).items() if parameter.default is not parameter.empty}
-    return {name: _plain(value) for name, value in (named | defaults | options).items() if name not in given}
+    defaults = {
+        name: parameter.default
+        for name, parameter in parameters_of(chosen).items()
+        if parameter.default is not parameter.empty
+    }
+    return {
+        name: _plain(value)
+        for name, value in (named | defaults | options).items()
+        if name not in given
+    }
 
 
 def parameters_of(part: Callable) -> dict[str, inspect.Parameter]:
@@ -234,14 +283,22 @@ def parameters_of(part: Callable) -> dict[str, inspect.Parameter]:
         A class whose constructor takes ``**options`` hands them to its base class.
     """
     found = {}
-    functions = [base.__init__ for base in part.__mro__ if "__init__" in vars(base)] if inspect.isclass(part) else [part]
+    functions = (
+        [base.__init__ for base in part.__mro__ if "__init__" in vars(base)]
+        if inspect.isclass(part)
+        else [part]
+    )
     for function in functions:
         hints, passes_on = typing.get_type_hints(function), False
-        for parameter in list(inspect.signature(function).parameters.values())[inspect.isclass(part):]:
+        for parameter in list(inspect.signature(function).parameters.values())[
+            inspect.isclass(part) :
+        ]:
             if parameter.kind is parameter.VAR_KEYWORD:
                 passes_on = True
             else:
-                found.setdefault(parameter.name, parameter.replace(annotation=hints.get(parameter.name, Any)))
+                found.setdefault(
+                    parameter.name, parameter.replace(annotation=hints.get(parameter.name, Any))
+                )
         if not passes_on:
             break
     return found
@@ -268,12 +325,23 @@ def _converted(value, hint):
         if isinstance(value, str):
             return Path(value)
     elif origin in (list, tuple):
-        if isinstance(value, list | tuple) and (origin is list or arguments[-1] is ... or len(value) == len(arguments)):
-            hints = arguments if origin is tuple and arguments[-1] is not ... else [arguments[0]] * len(value)
-            return origin(_converted(item, item_hint) for item, item_hint in zip(value, hints, strict=True))
+        if isinstance(value, list | tuple) and (
+            origin is list or arguments[-1] is ... or len(value) == len(arguments)
+        ):
+            hints = (
+                arguments
+                if origin is tuple and arguments[-1] is not ...
+                else [arguments[0]] * len(value)
+            )
+            return origin(
+                _converted(item, item_hint) for item, item_hint in zip(value, hints, strict=True)
+            )
     elif origin is dict:
         if isinstance(value, dict):
-            return {_converted(key, arguments[0]): _converted(item, arguments[1]) for key, item in value.items()}
+            return {
+                _converted(key, arguments[0]): _converted(item, arguments[1])
+                for key, item in value.items()
+            }
     elif isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     raise TypeError
@@ -349,7 +417,9 @@ def first_difference(before: object, now: object, name: str = "") -> str:
     """
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for key in dict.fromkeys([*before, *now]):
-            difference = first_difference(before.get(key), now.get(key), f"{name}.{key}" if name else str(key))
+            difference = first_difference(
+                before.get(key), now.get(key), f"{name}.{key}" if name else str(key)
+            )
             if difference:
                 return difference
         return ""

@@ -14,7 +14,11 @@ def is_lack_of_memory(error: Exception) -> bool:
     error : Exception
         What was raised.
     """
-    return isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM or any(said in str(error) for said in NO_MEMORY_FOR_TORCH)
+    return (
+        isinstance(error, MemoryError)
+        or getattr(error, "errno", None) == errno.ENOMEM
+        or any(said in str(error) for said in NO_MEMORY_FOR_TORCH)
+    )
 
 
 def is_of_the_machine(error: Exception) -> bool:

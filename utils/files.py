@@ -90,7 +90,11 @@ def wait_until_there(paths: Iterable[Path], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     missing = [path for path in paths if not path.exists()]
     if missing and seconds:
-        print(f"{missing[0]} is not to be seen: waiting up to {seconds:g} s for the file system", file=sys.stderr, flush=True)
+        print(
+            f"{missing[0]} is not to be seen: waiting up to {seconds:g} s for the file system",
+            file=sys.stderr,
+            flush=True,
+        )
     while missing and time.monotonic() < deadline:
         time.sleep(min(1.0, seconds / 10))
         for folder in {path.parent for path in missing}:
@@ -194,10 +198,19 @@ def move_aside(folder: Path, names: Iterable[str], label: str = "") -> Path:
         One of them lies on another mount, behind a link, so that no rename can move it; nothing was moved.
     """
     present = [name for name in names if (folder / name).exists()]
-    elsewhere = next((folder / name for name in present if (folder / name).lstat().st_dev != folder.stat().st_dev), None)
+    elsewhere = next(
+        (
+            folder / name
+            for name in present
+            if (folder / name).lstat().st_dev != folder.stat().st_dev
+        ),
+        None,
+    )
     if elsewhere:
-        raise UserError(f"{elsewhere}: lies on another mount than {folder} and cannot be renamed into it; move {elsewhere.parent} away yourself, put "
-                        "an empty folder or link in its place and run the same command again")
+        raise UserError(
+            f"{elsewhere}: lies on another mount than {folder} and cannot be renamed into it; move {elsewhere.parent} away yourself, put "
+            "an empty folder or link in its place and run the same command again"
+        )
     gathered = half_moved(folder, label)
     for name in present:
         (gathered / name).parent.mkdir(parents=True, exist_ok=True)
@@ -268,8 +281,12 @@ def read_json(path: str | Path) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def read_json_object(path: str | Path, parts: Mapping[str, type | tuple[type, ...]] | None = None, what: str = "a JSON object",
-                     mend: str = "have the step that writes it do so again") -> dict:
+def read_json_object(
+    path: str | Path,
+    parts: Mapping[str, type | tuple[type, ...]] | None = None,
+    what: str = "a JSON object",
+    mend: str = "have the step that writes it do so again",
+) -> dict:
     """A JSON object that a step of ours has written.
 
     Parameters
@@ -293,8 +310,14 @@ def read_json_object(path: str | Path, parts: Mapping[str, type | tuple[type, ..
         if not isinstance(found, dict):
             raise ValueError("something else than an object")
         for name, kind in (parts or {}).items():
-            if not isinstance(found.get(name), kind) or (kind is int and isinstance(found[name], bool)):
-                raise ValueError(f"'{name}' is {json.dumps(found[name])[:40]}" if name in found else f"no '{name}'")
+            if not isinstance(found.get(name), kind) or (
+                kind is int and isinstance(found[name], bool)
+            ):
+                raise ValueError(
+                    f"'{name}' is {json.dumps(found[name])[:40]}"
+                    if name in found
+                    else f"no '{name}'"
+                )
     except ValueError as error:
         raise UserError(f"{path}: not {what} ({error}); {mend}") from None
     return found
@@ -330,9 +353,15 @@ def read_entries(path: Path) -> list[dict]:
     if not path.exists():
         return []
     try:
-        entries = [json.loads(line) for line in read_lines(path)] if path.suffix == ".jsonl" else read_json(path)
+        entries = (
+            [json.loads(line) for line in read_lines(path)]
+            if path.suffix == ".jsonl"
+            else read_json(path)
+        )
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ValueError("something else than objects")
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not a list of JSON objects ({error}); have the step that writes it do so again") from None
+        raise UserError(
+            f"{path}: not a list of JSON objects ({error}); have the step that writes it do so again"
+        ) from None
     return entries

@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PYTHON, TOO_NEW = (3, 11), (3, 14)  # the first that the code runs on; the first that packages of requirements.txt have no wheels for
+PYTHON, TOO_NEW = (
+    (3, 11),
+    (3, 14),
+)  # the first that the code runs on; the first that packages of requirements.txt have no wheels for
 
 
 def read_pins(path: str | Path) -> dict[str, str]:
@@ -22,7 +25,9 @@ def read_pins(path: str | Path) -> dict[str, str]:
     path : path
         A requirements file.
     """
-    lines = (line.split("#")[0].strip() for line in Path(path).read_text(encoding="utf-8").splitlines())
+    lines = (
+        line.split("#")[0].strip() for line in Path(path).read_text(encoding="utf-8").splitlines()
+    )
     return dict(re.split(r"(?:\[.*\])?==", line) for line in lines if line)
 
 

@@ -10,7 +10,15 @@ import torch
 from utils.errors import UserError
 
 # Values of ONEDNN_MAX_CPU_ISA that keep the matrix library from a processor's bf16 units: with one of them any processor does as an older one does.
-WITHOUT_BF16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
+WITHOUT_BF16 = {
+    "SSE41",
+    "AVX",
+    "AVX2",
+    "AVX2_VNNI",
+    "AVX2_VNNI_2",
+    "AVX512_CORE",
+    "AVX512_CORE_VNNI",
+}
 
 
 def use_device(device: str, num_threads: int) -> None:
@@ -29,12 +37,16 @@ def use_device(device: str, num_threads: int) -> None:
         There is no such device.
     """
     if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: no CUDA device is visible, or this torch is built without CUDA; choose --device cpu")
+        raise UserError(
+            "--device cuda: no CUDA device is visible, or this torch is built without CUDA; choose --device cpu"
+        )
     torch.set_num_threads(num_threads)
     keep_freed_memory()
     # On GPUs some layers have no deterministic form.  torch.use_deterministic_algorithms would import the compiler: a second in each process.
     torch.set_deterministic_debug_mode("error" if device == "cpu" else "default")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a net for bugs of operators; it costs 5 % of a step
+    torch.utils.deterministic.fill_uninitialized_memory = (
+        False  # a net for bugs of operators; it costs 5 % of a step
+    )
 
 
 def keep_freed_memory() -> None:

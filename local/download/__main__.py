@@ -20,8 +20,14 @@ from utils.errors import UserError
 from utils.files import atomic_write, publish, read_json_object
 
 
-def download(name: Literal["musan", "rirs_noises", "vctk", "noisy_vctk", "speechocean762"], output: Path, *, url: str | None = None,
-             sha256: str | None = None, keep_archives: bool = False) -> dict:
+def download(
+    name: Literal["musan", "rirs_noises", "vctk", "noisy_vctk", "speechocean762"],
+    output: Path,
+    *,
+    url: str | None = None,
+    sha256: str | None = None,
+    keep_archives: bool = False,
+) -> dict:
     """Fetch the archives of a set into ``OUTPUT/archives`` and unpack them into ``OUTPUT/<name>``.
 
     Parameters
@@ -53,7 +59,9 @@ def download(name: Literal["musan", "rirs_noises", "vctk", "noisy_vctk", "speech
         print(f"{folder}: is there already; remove it to fetch it again")
         return {}
     if sha256 and len(wanted.archives) > 1:
-        raise UserError(f"--sha256 is of one archive, {name} has {len(wanted.archives)}; the table has their checksums")
+        raise UserError(
+            f"--sha256 is of one archive, {name} has {len(wanted.archives)}; the table has their checksums"
+        )
     print(f"{name}: {wanted.what}; {wanted.licence}, see {wanted.page}")
     found, members = {}, 0
     unpacked = output / f".{name}.unpacking"
@@ -62,10 +70,18 @@ def download(name: Literal["musan", "rirs_noises", "vctk", "noisy_vctk", "speech
         address = f"{url.rstrip('/')}/{archive.file}" if url else archive.url
         path = output / "archives" / archive.file
         seen = fetch(address, path, archive.num_bytes, digest)
-        found[archive.file] = {"url": address, "bytes": os.path.getsize(path), "digest": seen, "is_verified": bool(digest), "is_kept": keep_archives,
-                               "source": "--sha256" if sha256 else archive.source}
+        found[archive.file] = {
+            "url": address,
+            "bytes": os.path.getsize(path),
+            "digest": seen,
+            "is_verified": bool(digest),
+            "is_kept": keep_archives,
+            "source": "--sha256" if sha256 else archive.source,
+        }
         if not digest:
-            print(f"{path}: unverified: no checksum is published that we know of; it has {seen}, and its archive format's own checks")
+            print(
+                f"{path}: unverified: no checksum is published that we know of; it has {seen}, and its archive format's own checks"
+            )
     shutil.rmtree(unpacked, ignore_errors=True)
     for archive in wanted.archives:
         members += unpack(output / "archives" / archive.file, unpacked)
@@ -74,8 +90,14 @@ def download(name: Literal["musan", "rirs_noises", "vctk", "noisy_vctk", "speech
         file.write("\n")
     publish(unpacked, folder)
     remove_archives(output, name)
-    counts = {"archives": len(found), "bytes": sum(facts["bytes"] for facts in found.values()), "members": members}
-    print(f"{folder}: {members:,} files and folders of {len(found)} archives, {counts['bytes']:,} bytes")
+    counts = {
+        "archives": len(found),
+        "bytes": sum(facts["bytes"] for facts in found.values()),
+        "members": members,
+    }
+    print(
+        f"{folder}: {members:,} files and folders of {len(found)} archives, {counts['bytes']:,} bytes"
+    )
     return counts
 
 

@@ -61,7 +61,13 @@ def fetch(url: str, path: Path, num_bytes: int | None = None, digest: str = "") 
             try:
                 _fetch_rest(url, part, num_bytes)
                 break
-            except (ConnectionCut, TimeoutError, ConnectionError, http.client.HTTPException, urllib.error.URLError) as error:
+            except (
+                ConnectionCut,
+                TimeoutError,
+                ConnectionError,
+                http.client.HTTPException,
+                urllib.error.URLError,
+            ) as error:
                 failures = 0 if _size(part) > before else failures + 1
                 _give_up(url, part, error, failures)
                 time.sleep(PAUSE_SECONDS * (failures + 1))
@@ -72,8 +78,10 @@ def fetch(url: str, path: Path, num_bytes: int | None = None, digest: str = "") 
         os.replace(present, wrong)
         _facts(part).unlink(missing_ok=True)
         size = "" if num_bytes is None else f" and {num_bytes:,} bytes"
-        raise UserError(f"{url}: fetched {_size(wrong):,} bytes with {found}, expected {digest or 'any checksum'}{size}; it is another file, or "
-                        f"damaged: moved to {wrong}; run the command again, or give another --url")
+        raise UserError(
+            f"{url}: fetched {_size(wrong):,} bytes with {found}, expected {digest or 'any checksum'}{size}; it is another file, or "
+            f"damaged: moved to {wrong}; run the command again, or give another --url"
+        )
     if present is part:
         publish(part, path)
     _facts(part).unlink(missing_ok=True)
@@ -82,34 +90,59 @@ def fetch(url: str, path: Path, num_bytes: int | None = None, digest: str = "") 
 
 def _give_up(url: str, part: Path, error: Exception, failures: int) -> None:
     if isinstance(error, urllib.error.HTTPError):
-        raise UserError(f"{url}: the server answers {error.code} {error.reason}; the file may have moved: give a mirror by --url") from None
+        raise UserError(
+            f"{url}: the server answers {error.code} {error.reason}; the file may have moved: give a mirror by --url"
+        ) from None
     if failures >= ATTEMPTS:
         reason = getattr(error, "reason", error)
-        raise UserError(f"{url}: {reason or type(error).__name__}, {failures} times; {_size(part):,} bytes are kept in {part}: run the same command "
-                        "again to go on, or give another --url") from None
+        raise UserError(
+            f"{url}: {reason or type(error).__name__}, {failures} times; {_size(part):,} bytes are kept in {part}: run the same command "
+            "again to go on, or give another --url"
+        ) from None
 
 
 def _fetch_rest(url: str, part: Path, num_bytes: int | None) -> None:
     """Ask for what is missing, and append it; where the server knows no ranges, or the file has changed, all of it anew."""
     have = _size(part)
-    facts = read_json_object(_facts(part), mend=f"remove it and {part}") if have and _facts(part).exists() else {}
+    facts = (
+        read_json_object(_facts(part), mend=f"remove it and {part}")
+        if have and _facts(part).exists()
+        else {}
+    )
     if have and (have == num_bytes or have == facts.get("num_bytes")):
         return
-    request = urllib.request.Request(url, headers={"Accept-Encoding": "identity", "User-Agent": "speaker-verification-recipes"})
+    request = urllib.request.Request(
+        url, headers={"Accept-Encoding": "identity", "User-Agent": "speaker-verification-recipes"}
+    )
     if have and facts.get("version"):
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", facts["version"])
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-        is_rest = answer.status == http.client.PARTIAL_CONTENT and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        is_rest = answer.status == http.client.PARTIAL_CONTENT and answer.headers.get(
+            "Content-Range", ""
+        ).startswith(f"bytes {have}-")
         if have and not is_rest:
-            print(f"{url}: the server sends the whole file again: {have:,} bytes are fetched anew", flush=True)
+            print(
+                f"{url}: the server sends the whole file again: {have:,} bytes are fetched anew",
+                flush=True,
+            )
         first = have if is_rest else 0
         length = answer.headers.get("Content-Length")
         total = first + int(length) if length else num_bytes
         _refuse_small_disk(part, (total or 0) - first)
         with atomic_write(_facts(part)) as file:
-            json.dump({"url": url, "version": answer.headers.get("ETag") or answer.headers.get("Last-Modified"), "num_bytes": total}, file)
-        with open(part, "ab" if is_rest else "wb") as file, tqdm(total=total, initial=first, unit="B", unit_scale=True, disable=None) as bar:
+            json.dump(
+                {
+                    "url": url,
+                    "version": answer.headers.get("ETag") or answer.headers.get("Last-Modified"),
+                    "num_bytes": total,
+                },
+                file,
+            )
+        with (
+            open(part, "ab" if is_rest else "wb") as file,
+            tqdm(total=total, initial=first, unit="B", unit_scale=True, disable=None) as bar,
+        ):
             while block := answer.read(BLOCK_BYTES):
                 file.write(block)
                 bar.update(len(block))
@@ -122,7 +155,9 @@ def _fetch_rest(url: str, part: Path, num_bytes: int | None) -> None:
 def _refuse_small_disk(part: Path, needed: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if needed > free:
-        raise UserError(f"{part.parent}: {needed:,} bytes are still to come, {free:,} are free; make room, or choose another folder")
+        raise UserError(
+            f"{part.parent}: {needed:,} bytes are still to come, {free:,} are free; make room, or choose another folder"
+        )
 
 
 def _facts(part: Path) -> Path:

@@ -20,12 +20,36 @@ from utils.errors import UserError
 
 COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 MOST_HEADER_BYTES = 1 << 20  # of one member of a tar: its name, and what else its writer said of it
-MOST_TIMES, SMALL_BYTES = 100, 64 << 20  # what is unpacked may be so many times larger than the archive, and this much in any case
-BAD_NAMES = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP, errno.ENOENT, errno.EILSEQ}
+MOST_TIMES, SMALL_BYTES = (
+    100,
+    64 << 20,
+)  # what is unpacked may be so many times larger than the archive, and this much in any case
+BAD_NAMES = {
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.ELOOP,
+    errno.ENOENT,
+    errno.EILSEQ,
+}
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-DAMAGE = (tarfile.ReadError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, struct.error, EOFError, ValueError, LookupError,
-          RuntimeError)
-REFUSED = getattr(tarfile, "FilterError", ())  # by the filter for data, which Python has from 3.11.4 on
+DAMAGE = (
+    tarfile.ReadError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    LookupError,
+    RuntimeError,
+)
+REFUSED = getattr(
+    tarfile, "FilterError", ()
+)  # by the filter for data, which Python has from 3.11.4 on
 
 
 def unpack(archive: Path, folder: Path) -> int:
@@ -55,16 +79,22 @@ def unpack(archive: Path, folder: Path) -> int:
             return _unpack_zip(archive, folder)
         return _unpack_tar(archive, folder)
     except DAMAGE as error:
-        raise UserError(f"{archive}: damaged, or no .zip or .tar ({error}); remove it and fetch it again") from None
+        raise UserError(
+            f"{archive}: damaged, or no .zip or .tar ({error}); remove it and fetch it again"
+        ) from None
     except REFUSED as error:
-        raise UserError(f"{archive}: member '{error.tarinfo.name}' is refused: {error}; get the archive from elsewhere") from None
+        raise UserError(
+            f"{archive}: member '{error.tarinfo.name}' is refused: {error}; get the archive from elsewhere"
+        ) from None
     except OSError as error:
         if error.errno is None:  # of bz2
             raise UserError(f"{archive}: damaged ({error}); remove it and fetch it again") from None
         if error.errno not in BAD_NAMES or not archive.is_file():
             raise
         name = str(error.filename)[:200]
-        raise UserError(f"{archive}: a member cannot have its name here ({error.strerror}): {name}; get the archive from elsewhere") from None
+        raise UserError(
+            f"{archive}: a member cannot have its name here ({error.strerror}): {name}; get the archive from elsewhere"
+        ) from None
 
 
 def _unpack_tar(archive: Path, folder: Path) -> int:
@@ -78,7 +108,9 @@ def _unpack_tar(archive: Path, folder: Path) -> int:
             elif member.isreg() or member.isdir():
                 file.extract(member, folder, set_attrs=False)
             else:
-                raise UserError(f"{archive}: member '{member.name}' is refused: neither file nor folder; get the archive from elsewhere")
+                raise UserError(
+                    f"{archive}: member '{member.name}' is refused: neither file nor folder; get the archive from elsewhere"
+                )
             number += 1
     return number
 
@@ -86,7 +118,11 @@ def _unpack_tar(archive: Path, folder: Path) -> int:
 def _decompressed(archive: Path) -> IO[bytes]:
     with open(archive, "rb") as file:
         head = file.read(6)
-    return _Headers(next((opened for magic, opened in COMPRESSIONS.items() if head.startswith(magic)), open)(archive, "rb"))
+    return _Headers(
+        next((opened for magic, opened in COMPRESSIONS.items() if head.startswith(magic)), open)(
+            archive, "rb"
+        )
+    )
 
 
 class _Headers(io.BufferedIOBase):
@@ -112,7 +148,9 @@ def _unpack_zip(archive: Path, folder: Path) -> int:
             left -= member.file_size
             _refuse(archive, member.filename, left)
             if stat.S_ISLNK(member.external_attr >> 16):
-                raise UserError(f"{archive}: member '{member.filename}' is refused: a link; get the archive from elsewhere")
+                raise UserError(
+                    f"{archive}: member '{member.filename}' is refused: a link; get the archive from elsewhere"
+                )
             file.extract(member, folder)
         return len(file.infolist())
 
@@ -124,9 +162,15 @@ def _most_bytes(archive: Path) -> int:
 def _refuse(archive: Path, name: str, left: int) -> None:
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
-        raise UserError(f"{archive}: member '{name}' is refused: it would lie outside the folder; get the archive from elsewhere")
+        raise UserError(
+            f"{archive}: member '{name}' is refused: it would lie outside the folder; get the archive from elsewhere"
+        )
     if not name or CONTROL.search(name):
-        raise UserError(f"{archive}: member {name[:200]!r} is refused: no name for a file; get the archive from elsewhere")
+        raise UserError(
+            f"{archive}: member {name[:200]!r} is refused: no name for a file; get the archive from elsewhere"
+        )
     if left < 0:
-        raise UserError(f"{archive}: member '{name}' is refused: with it more than {MOST_TIMES} times the archive's size would be unpacked; get the "
-                        "archive from elsewhere, or unpack it yourself")
+        raise UserError(
+            f"{archive}: member '{name}' is refused: with it more than {MOST_TIMES} times the archive's size would be unpacked; get the "
+            "archive from elsewhere, or unpack it yourself"
+        )

@@ -11,7 +11,9 @@ import numpy as np
 from local.mini.synthesis import SAMPLE_RATE_HZ, SPEECH_RMS
 from utils.audio import to_int16
 
-KNOTS_HZ = np.array([60.0, 150, 300, 600, 1200, 2400, 4800, 8000])  # where a random frequency response is drawn
+KNOTS_HZ = np.array(
+    [60.0, 150, 300, 600, 1200, 2400, 4800, 8000]
+)  # where a random frequency response is drawn
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,18 @@ class Condition:
 
 
 CONDITIONS = {
-    "close": Condition((15, 35), 4.0, (50, 120), (6000, 8000), (0.1, 0.2), (10, 20)),  # a microphone at the mouth, in a quiet place
-    "far": Condition((4, 18), 6.0, (80, 300), (3400, 7500), (0.2, 0.6), (-3, 8)),  # across a room, at times over a telephone's band
+    "close": Condition(
+        (15, 35), 4.0, (50, 120), (6000, 8000), (0.1, 0.2), (10, 20)
+    ),  # a microphone at the mouth, in a quiet place
+    "far": Condition(
+        (4, 18), 6.0, (80, 300), (3400, 7500), (0.2, 0.6), (-3, 8)
+    ),  # across a room, at times over a telephone's band
 }
 
 
-def filtered(samples: np.ndarray, response_db: np.ndarray, low_hz: float = 20.0, high_hz: float = 8000.0) -> np.ndarray:
+def filtered(
+    samples: np.ndarray, response_db: np.ndarray, low_hz: float = 20.0, high_hz: float = 8000.0
+) -> np.ndarray:
     """Filter by a smooth frequency response, with linear phase and no delay.
 
     Parameters
@@ -62,7 +70,9 @@ def filtered(samples: np.ndarray, response_db: np.ndarray, low_hz: float = 20.0,
     hz = np.maximum(np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ), 1.0)
     gain_db = np.interp(np.log(hz), np.log(KNOTS_HZ), response_db)
     gain_db -= 36 * (np.maximum(np.log2(low_hz / hz), 0) + np.maximum(np.log2(hz / high_hz), 0))
-    return np.fft.irfft(np.fft.rfft(samples, size) * 10 ** (np.maximum(gain_db, -80) / 20), size)[: len(samples)].astype(np.float32)
+    return np.fft.irfft(np.fft.rfft(samples, size) * 10 ** (np.maximum(gain_db, -80) / 20), size)[
+        : len(samples)
+    ].astype(np.float32)
 
 
 def room_response(rt60_seconds: float, direct_db: float, rng: np.random.Generator) -> np.ndarray:
@@ -86,8 +96,12 @@ def room_response(rt60_seconds: float, direct_db: float, rng: np.random.Generato
     low, high = rng.standard_normal((2, len(seconds)))
     low = np.convolve(low, np.ones(8) / 8**0.5, "same")
     start_seconds = rng.uniform(0.002, 0.008)
-    echo = low * 10 ** (-3 * seconds / rt60_seconds) + high * 10 ** (-3 * seconds / (0.6 * rt60_seconds))
-    early = rng.random(len(seconds)) < 0.004  # single reflections stand out before they run together
+    echo = low * 10 ** (-3 * seconds / rt60_seconds) + high * 10 ** (
+        -3 * seconds / (0.6 * rt60_seconds)
+    )
+    early = (
+        rng.random(len(seconds)) < 0.004
+    )  # single reflections stand out before they run together
     echo *= np.where(early & (seconds < 0.05), 6.0, 1.0) * (seconds > start_seconds)
     echo *= 10 ** (-direct_db / 20) / np.sqrt(np.sum(echo**2))
     echo[0] = 1.0
@@ -103,7 +117,9 @@ def convolved(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
         Wave and impulse response.
     """
     size = 1 << int(np.ceil(np.log2(len(samples) + len(response))))
-    return np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)].astype(np.float32)
+    return np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[
+        : len(samples)
+    ].astype(np.float32)
 
 
 def make_noise(num_samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -116,14 +132,20 @@ def make_noise(num_samples: int, rng: np.random.Generator) -> np.ndarray:
     rng : numpy.random.Generator
         Draws colour, swell, hum and the noise itself.
     """
-    colour_db = rng.uniform(-8, 0) * np.log2(KNOTS_HZ / KNOTS_HZ[0]) + 4 * rng.standard_normal(len(KNOTS_HZ))
+    colour_db = rng.uniform(-8, 0) * np.log2(KNOTS_HZ / KNOTS_HZ[0]) + 4 * rng.standard_normal(
+        len(KNOTS_HZ)
+    )
     noise = filtered(rng.standard_normal(num_samples), colour_db)
     seconds = np.arange(num_samples) / SAMPLE_RATE_HZ
-    noise *= 1 + rng.uniform(0, 0.6) * np.sin(2 * np.pi * (rng.uniform(0.2, 4) * seconds + rng.random()))
+    noise *= 1 + rng.uniform(0, 0.6) * np.sin(
+        2 * np.pi * (rng.uniform(0.2, 4) * seconds + rng.random())
+    )
     noise /= np.sqrt(np.mean(noise**2))
     if rng.random() < 0.3:
         hum_hz = rng.choice([50, 60, 100, 120])
-        hum = sum(np.sin(2 * np.pi * (k * hum_hz * seconds + rng.random())) / k for k in range(1, 6))
+        hum = sum(
+            np.sin(2 * np.pi * (k * hum_hz * seconds + rng.random())) / k for k in range(1, 6)
+        )
         noise += rng.uniform(0.2, 0.8) * hum
     return (noise / np.sqrt(np.mean(noise**2))).astype(np.float32)
 
@@ -165,9 +187,16 @@ def make_music(num_samples: int, rng: np.random.Generator) -> np.ndarray:
     drum = rng.standard_normal(beat) * np.exp(-np.arange(beat) / SAMPLE_RATE_HZ * 30)
     music = np.zeros(num_samples + 2 * beat, np.float32)
     for start in range(0, num_samples, beat):
-        chord = rng.choice([0, 5, 7, 9]) + np.array([0, rng.choice([3, 4]), 7, rng.choice([10, 12])])
+        chord = rng.choice([0, 5, 7, 9]) + np.array(
+            [0, rng.choice([3, 4]), 7, rng.choice([10, 12])]
+        )
         notes_hz = root_hz * 2 ** (np.append(chord, chord[0] - 12) / 12)
-        tones = sum(np.sin(2 * np.pi * k * hz * seconds) * amplitude for hz in notes_hz for k, amplitude in enumerate(partials, 1) if k * hz < 7500)
+        tones = sum(
+            np.sin(2 * np.pi * k * hz * seconds) * amplitude
+            for hz in notes_hz
+            for k, amplitude in enumerate(partials, 1)
+            if k * hz < 7500
+        )
         music[start : start + 2 * beat] += decay * tones
         music[start : start + beat] += rng.uniform(0, 1.5) * drum
     music = music[:num_samples]
@@ -193,8 +222,16 @@ def record(speech: np.ndarray, condition: Condition, rng: np.random.Generator) -
     """
     before, after = (rng.uniform([0.3, 0.5], [0.5, 0.7]) * SAMPLE_RATE_HZ).astype(int)
     wave = np.pad(speech, (before, after))
-    wave = convolved(wave, room_response(rng.uniform(*condition.rt60_seconds), rng.uniform(*condition.direct_db), rng))
+    wave = convolved(
+        wave,
+        room_response(rng.uniform(*condition.rt60_seconds), rng.uniform(*condition.direct_db), rng),
+    )
     wave += SPEECH_RMS * 10 ** (-rng.uniform(*condition.snr_db) / 20) * make_noise(len(wave), rng)
     response_db = condition.response_db * rng.standard_normal(len(KNOTS_HZ))
-    wave = filtered(wave, response_db - response_db[1:6].mean(), rng.uniform(*condition.low_hz), rng.uniform(*condition.high_hz))
+    wave = filtered(
+        wave,
+        response_db - response_db[1:6].mean(),
+        rng.uniform(*condition.low_hz),
+        rng.uniform(*condition.high_hz),
+    )
     return to_int16(wave * 10 ** (rng.uniform(-14, -2) / 20))

@@ -22,9 +22,22 @@ from pathlib import Path
 from utils.errors import UserError
 
 SAMPLE_RATE_HZ = 22050
-DATA_NAMES = ("phontab", "phonindex", "phondata", "phondata-manifest", "intonations", "en_dict", "lang")  # what English needs of its data
+DATA_NAMES = (
+    "phontab",
+    "phonindex",
+    "phondata",
+    "phondata-manifest",
+    "intonations",
+    "en_dict",
+    "lang",
+)  # what English needs of its data
 VOICE = "speaker"  # the one voice file of the helper process
-SYNCHRONOUS, DONT_EXIT, RATE, UTF8 = 2, 0x8000, 1, 1  # AUDIO_OUTPUT_SYNCHRONOUS, espeakINITIALIZE_DONT_EXIT, espeakRATE, espeakCHARS_UTF8
+SYNCHRONOUS, DONT_EXIT, RATE, UTF8 = (
+    2,
+    0x8000,
+    1,
+    1,
+)  # AUDIO_OUTPUT_SYNCHRONOUS, espeakINITIALIZE_DONT_EXIT, espeakRATE, espeakCHARS_UTF8
 
 
 class Espeak:
@@ -40,11 +53,23 @@ class Espeak:
         try:
             import espeakng_loader
         except ModuleNotFoundError:
-            raise UserError("local.mini.espeak: no package 'espeakng_loader', which speaks the generated corpus; pip install espeakng-loader") from None
-        command = [sys.executable, "-m", "local.mini.espeak", espeakng_loader.get_library_path(), espeakng_loader.get_data_path()]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+            raise UserError(
+                "local.mini.espeak: no package 'espeakng_loader', which speaks the generated corpus; pip install espeakng-loader"
+            ) from None
+        command = [
+            sys.executable,
+            "-m",
+            "local.mini.espeak",
+            espeakng_loader.get_library_path(),
+            espeakng_loader.get_data_path(),
+        ]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+        )
 
-    def speak(self, text: str, *, accent: str, voice: str, words_per_minute: int, seed: int) -> bytes:
+    def speak(
+        self, text: str, *, accent: str, voice: str, words_per_minute: int, seed: int
+    ) -> bytes:
         """Say a text.
 
         Parameters
@@ -65,7 +90,13 @@ class Espeak:
         bytes
             Little-endian 16-bit samples at `SAMPLE_RATE_HZ`.
         """
-        request = {"text": text, "accent": accent, "voice": voice, "words_per_minute": words_per_minute, "seed": seed}
+        request = {
+            "text": text,
+            "accent": accent,
+            "voice": voice,
+            "words_per_minute": words_per_minute,
+            "seed": seed,
+        }
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         self._process.stdin.flush()
         header = self._process.stdout.read(4)
@@ -103,7 +134,10 @@ def serve(library_path: str, data_path: str) -> None:
         for name in DATA_NAMES:
             (data / name).symlink_to(Path(data_path).absolute() / name)
         library = ctypes.CDLL(library_path)
-        if library.espeak_Initialize(SYNCHRONOUS, 500, folder.encode(), DONT_EXIT) != SAMPLE_RATE_HZ:
+        if (
+            library.espeak_Initialize(SYNCHRONOUS, 500, folder.encode(), DONT_EXIT)
+            != SAMPLE_RATE_HZ
+        ):
             raise RuntimeError(f"espeak-ng cannot be initialised from {data_path}")
         for line in sys.stdin:
             request = json.loads(line)

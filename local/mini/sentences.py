@@ -4,18 +4,18 @@ import numpy as np
 
 WORDS = {
     "adjective": "little old quiet yellow clever heavy early gentle broken silver hungry narrow purple friendly distant careful "
-        "wooden brave thirsty modern",
+    "wooden brave thirsty modern",
     "person": "farmer teacher sailor neighbour doctor painter baker cousin driver singer lawyer gardener pilot student "
-        "stranger uncle judge waiter",
+    "stranger uncle judge waiter",
     "verb": "carried followed noticed painted borrowed measured answered visited remembered hid bought lifted described "
-        "ignored washed pulled chose found",
+    "ignored washed pulled chose found",
     "thing": "basket window river letter kitchen mountain engine garden blanket ticket mirror hammer bicycle orchard puzzle "
-        "suitcase lantern bottle chair piano",
+    "suitcase lantern bottle chair piano",
     "place": "bridge station harbour church valley market forest hospital airport theatre village island school meadow tower "
-        "courtyard beach castle",
+    "courtyard beach castle",
     "preposition": "behind near under beyond above beside around before towards inside past outside",
     "time": "yesterday today tonight again slowly on_Monday in_August every_morning at_noon last_winter after_dinner "
-        "for_an_hour twice_a_week in_the_evening",
+    "for_an_hour twice_a_week in_the_evening",
     "number": "two three four five six seven eight nine ten eleven twelve fifteen twenty forty ninety",
 }
 PATTERNS = (
@@ -41,5 +41,7 @@ def make_sentence(rng: np.random.Generator) -> str:
         kind = slot.removesuffix("s")
         choices = WORDS.get(kind, "").split()
         plural = "s" if slot != kind else ""
-        words.append(choices[rng.integers(len(choices))].replace("_", " ") + plural if choices else slot)
+        words.append(
+            choices[rng.integers(len(choices))].replace("_", " ") + plural if choices else slot
+        )
     return " ".join(words).capitalize() + "."

@@ -14,12 +14,33 @@ from utils.audio import resample
 
 SAMPLE_RATE_HZ = 16000
 SPEECH_RMS = 0.05
-ACCENTS = ("en-US", "en", "en-GB-scotland", "en-GB-x-rp", "en-GB-x-gbclan", "en-GB-x-gbcwmd", "en-029", "en-US-nyc")
+ACCENTS = (
+    "en-US",
+    "en",
+    "en-GB-scotland",
+    "en-GB-x-rp",
+    "en-GB-x-gbclan",
+    "en-GB-x-gbcwmd",
+    "en-029",
+    "en-US-nyc",
+)
 
 PITCH_HZ = {"m": 88.0, "f": 158.0}  # median of the lowest pitch
-TRACT_SCALE = {"m": 1.0, "f": 1.14}  # mean of the formants, relative to espeak-ng's own voice: women's vocal tracts are shorter
+TRACT_SCALE = {
+    "m": 1.0,
+    "f": 1.14,
+}  # mean of the formants, relative to espeak-ng's own voice: women's vocal tracts are shorter
 # Relative standard deviations from speaker to speaker, and from utterance to utterance of one speaker.
-SPEAKER_SPREAD = {"pitch": 0.14, "rate": 0.12, "tract": 0.05, "formant": 0.05, "strength": 0.2, "tone": 0.3, "voicing": 0.15, "consonants": 0.25}
+SPEAKER_SPREAD = {
+    "pitch": 0.14,
+    "rate": 0.12,
+    "tract": 0.05,
+    "formant": 0.05,
+    "strength": 0.2,
+    "tone": 0.3,
+    "voicing": 0.15,
+    "consonants": 0.25,
+}
 SESSION_SPREAD = {"pitch": 0.06, "rate": 0.08, "tract": 0.01, "tone": 0.12, "breath": 0.35}
 
 
@@ -139,7 +160,9 @@ def voice_file(speaker: Speaker, rng: np.random.Generator) -> str:
     pitch_hz = speaker.pitch_hz * varied(SESSION_SPREAD["pitch"], rng)
     tract = varied(SESSION_SPREAD["tract"], rng)
     tone = np.array(speaker.tone) * varied(SESSION_SPREAD["tone"], rng, 4)
-    levels = np.clip(np.array([170, 135, 110, 110]) * tone, 10, 255)  # of 255; espeak-ng's own: 170, 135, 110
+    levels = np.clip(
+        np.array([170, 135, 110, 110]) * tone, 10, 255
+    )  # of 255; espeak-ng's own: 170, 135, 110
     breath = speaker.breath * varied(SESSION_SPREAD["breath"], rng)
     lines = [
         "language variant",
@@ -148,12 +171,20 @@ def voice_file(speaker: Speaker, rng: np.random.Generator) -> str:
         f"roughness {np.clip(speaker.roughness + rng.standard_normal(), 0, 7):.0f}",
         f"flutter {speaker.flutter:.0f}",
         "breath 0" + 6 * f" {breath:.0f}",
-        "tone" + "".join(f" {hz} {level:.0f}" for hz, level in zip((500, 1200, 2200, 3500), levels, strict=True)),
+        "tone"
+        + "".join(
+            f" {hz} {level:.0f}" for hz, level in zip((500, 1200, 2200, 3500), levels, strict=True)
+        ),
         f"voicing {100 * speaker.voicing:.0f}",
         f"consonants {100 * speaker.consonants:.0f} {100 * speaker.consonants:.0f}",
     ]
-    formants = zip(speaker.formant_scale, speaker.formant_strength, speaker.formant_width, strict=True)
-    lines += [f"formant {n} {100 * scale * tract:.0f} {100 * strength:.0f} {100 * width:.0f}" for n, (scale, strength, width) in enumerate(formants)]
+    formants = zip(
+        speaker.formant_scale, speaker.formant_strength, speaker.formant_width, strict=True
+    )
+    lines += [
+        f"formant {n} {100 * scale * tract:.0f} {100 * strength:.0f} {100 * width:.0f}"
+        for n, (scale, strength, width) in enumerate(formants)
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -179,8 +210,16 @@ def synthesise(espeak: Espeak, speaker: Speaker, text: str, seed: int) -> np.nda
     rng = np.random.default_rng(seed)
     voice = voice_file(speaker, rng)
     words_per_minute = int(np.clip(speaker.rate * varied(SESSION_SPREAD["rate"], rng), 90, 300))
-    said = espeak.speak(text, accent=f"gmw/{speaker.accent}", voice=voice, words_per_minute=words_per_minute, seed=int(rng.integers(2**31)))
-    samples = resample(np.frombuffer(said, "<i2").astype(np.float32), ESPEAK_RATE_HZ, SAMPLE_RATE_HZ)
+    said = espeak.speak(
+        text,
+        accent=f"gmw/{speaker.accent}",
+        voice=voice,
+        words_per_minute=words_per_minute,
+        seed=int(rng.integers(2**31)),
+    )
+    samples = resample(
+        np.frombuffer(said, "<i2").astype(np.float32), ESPEAK_RATE_HZ, SAMPLE_RATE_HZ
+    )
     loud = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max())
     samples = samples[loud[0] : loud[-1] + 1]
     return samples * np.float32(SPEECH_RMS / np.sqrt(np.mean(samples**2)))

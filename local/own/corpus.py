@@ -43,7 +43,11 @@ class Corpus:
     def spk2sex(self) -> dict[str, str]:
         """Speaker -> sex, ``unknown`` where the corpus does not say."""
         maps = self.data.maps
-        return dict.fromkeys(self.data.utt2spk.values(), "unknown") | maps.get("spk2sex", {}) | maps.get("spk2gender", {})
+        return (
+            dict.fromkeys(self.data.utt2spk.values(), "unknown")
+            | maps.get("spk2sex", {})
+            | maps.get("spk2gender", {})
+        )
 
 
 def plain(name: str, extra: str = "") -> str:
@@ -71,7 +75,9 @@ def plain(name: str, extra: str = "") -> str:
 @functools.cache
 def _spelt(character: str) -> str:
     """One character in ASCII."""
-    base = "".join(each for each in unicodedata.normalize("NFKD", character) if not unicodedata.combining(each))
+    base = "".join(
+        each for each in unicodedata.normalize("NFKD", character) if not unicodedata.combining(each)
+    )
     if character.isascii() or (base.isascii() and base.isalnum()):
         return base or character
     return f"u{ord(character):04x}" if unicodedata.category(character)[0] in "LMN" else "_"
@@ -96,7 +102,9 @@ def speaker_ids(names: set[str], where: Path) -> dict[str, str]:
     for name in sorted(names):
         other = ids.setdefault(plain(name), name)
         if other != name:
-            raise UserError(f"{where}: speakers '{other}' and '{name}' would both be called '{plain(name)}'; rename one")
+            raise UserError(
+                f"{where}: speakers '{other}' and '{name}' would both be called '{plain(name)}'; rename one"
+            )
     return {name: key for key, name in ids.items()}
 
 
@@ -112,7 +120,9 @@ def renamed_speakers(ids: dict[str, str]) -> tuple[dict[str, dict[str, str]], li
     if not changed:
         return {}, []
     note = f"ids of {len(changed)} speakers are not their names, which have blanks or other signs: '{changed[0]}' is {ids[changed[0]]}"
-    return {"spk2name": {key: re.sub(r"[\x00-\x20\x7f]+", "_", name) for name, key in ids.items()}}, [note]
+    return {
+        "spk2name": {key: re.sub(r"[\x00-\x20\x7f]+", "_", name) for name, key in ids.items()}
+    }, [note]
 
 
 def refuse_few_speakers(num_speakers: int, where: Path, found: str, remedy: str) -> None:
@@ -130,4 +140,6 @@ def refuse_few_speakers(num_speakers: int, where: Path, found: str, remedy: str)
         What to do.
     """
     if num_speakers < 2:
-        raise UserError(f"{where}: {'no speakers' if num_speakers == 0 else 'one speaker'}: {found}; {remedy}")
+        raise UserError(
+            f"{where}: {'no speakers' if num_speakers == 0 else 'one speaker'}: {found}; {remedy}"
+        )

@@ -43,10 +43,17 @@ def read_kaldi(corpus: Path, root: Path | None, allow_pipes: bool) -> Corpus:
         A directory is bad, two share an utterance or a speaker, or there are too few speakers.
     """
     folders = kaldi_folders(corpus)
-    read = {name: read_data_dir(folder, allow_pipes=allow_pipes) for name, folder in folders.items()}
+    read = {
+        name: read_data_dir(folder, allow_pipes=allow_pipes) for name, folder in folders.items()
+    }
     for data in read.values():
-        data.wav_scp = {recording: resolve(entry, root) for recording, entry in data.wav_scp.items()}
-    found = Corpus("Kaldi directories " + ", ".join(read) if "" not in read else "a Kaldi directory", DataDir(corpus, {}, {}))
+        data.wav_scp = {
+            recording: resolve(entry, root) for recording, entry in data.wav_scp.items()
+        }
+    found = Corpus(
+        "Kaldi directories " + ", ".join(read) if "" not in read else "a Kaldi directory",
+        DataDir(corpus, {}, {}),
+    )
     lost: set[str] = set()
     for name, data in read.items():
         lost |= MADE_AGAIN & data.maps.keys()
@@ -54,18 +61,32 @@ def read_kaldi(corpus: Path, root: Path | None, allow_pipes: bool) -> Corpus:
         if name in ("dev", "test") and data.trials:
             found.trials[name], found.models[name] = data.trials, models
         elif data.trials:
-            found.notes.append(f"{data.path}/trials is left aside: speakers are dealt to sets anew, or are for training")
-        data.trials, data.maps = None, {file: mapping for file, mapping in data.maps.items() if file not in MADE_AGAIN}
+            found.notes.append(
+                f"{data.path}/trials is left aside: speakers are dealt to sets anew, or are for training"
+            )
+        data.trials, data.maps = (
+            None,
+            {file: mapping for file, mapping in data.maps.items() if file not in MADE_AGAIN},
+        )
         for speaker in data.utt2spk.values():
             other = found.spk2set.setdefault(speaker, name)
             if other != name:
-                raise UserError(f"{data.path}/utt2spk: speaker '{speaker}' is in {corpus / other} too; a speaker is in one set; remove one of them")
-    found.data = combine_data_dirs(list(read.values())) if len(read) > 1 else next(iter(read.values()))
+                raise UserError(
+                    f"{data.path}/utt2spk: speaker '{speaker}' is in {corpus / other} too; a speaker is in one set; remove one of them"
+                )
+    found.data = (
+        combine_data_dirs(list(read.values())) if len(read) > 1 else next(iter(read.values()))
+    )
     found.data.path = corpus
     partly = sorted({file for data in read.values() for file in data.maps} - found.data.maps.keys())
     found.notes += [f"{', '.join(partly)}: not in every directory, left aside"] if partly else []
     found.spk2set = {speaker: name for speaker, name in found.spk2set.items() if name}
-    refuse_few_speakers(len(set(found.data.utt2spk.values())), corpus, f"{len(found.data.utt2spk)} utterances", "expected several in utt2spk")
+    refuse_few_speakers(
+        len(set(found.data.utt2spk.values())),
+        corpus,
+        f"{len(found.data.utt2spk)} utterances",
+        "expected several in utt2spk",
+    )
     if lost:
         found.notes.append(f"{', '.join(sorted(lost))}: made again by this recipe, not taken over")
     return found

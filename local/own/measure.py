@@ -37,7 +37,9 @@ class Measured:
     rates: Counter
 
 
-def measure_corpus(data: DataDir, min_sample_rate_hz: int, jobs: int, cache: Path, allow_pipes: bool) -> Measured:
+def measure_corpus(
+    data: DataDir, min_sample_rate_hz: int, jobs: int, cache: Path, allow_pipes: bool
+) -> Measured:
     """Look at the header of each recording; commands are run, where they are allowed.
 
     Parameters
@@ -60,8 +62,11 @@ def measure_corpus(data: DataDir, min_sample_rate_hz: int, jobs: int, cache: Pat
     """
     found, wrong = _read_headers(data.wav_scp, jobs, cache, allow_pipes)
     faults = {recording: (UNREADABLE, reason) for recording, reason in wrong.items()}
-    faults |= {recording: (LOW_RATE, f"{rate} Hz, expected {min_sample_rate_hz} or more")
-               for recording, (_, rate) in found.items() if rate < min_sample_rate_hz}
+    faults |= {
+        recording: (LOW_RATE, f"{rate} Hz, expected {min_sample_rate_hz} or more")
+        for recording, (_, rate) in found.items()
+        if rate < min_sample_rate_hz
+    }
     utt2dur, of_utterances = {}, {}
     for utterance in data.utt2spk:
         recording = data.segments[utterance].split()[0] if data.segments else utterance
@@ -72,13 +77,23 @@ def measure_corpus(data: DataDir, min_sample_rate_hz: int, jobs: int, cache: Pat
     return Measured(utt2dur, of_utterances, Counter(rate for _, rate in found.values()))
 
 
-def _read_headers(wav_scp: Mapping[str, str], jobs: int, cache: Path, allow_pipes: bool) -> tuple[dict[str, tuple[float, int]], dict[str, str]]:
+def _read_headers(
+    wav_scp: Mapping[str, str], jobs: int, cache: Path, allow_pipes: bool
+) -> tuple[dict[str, tuple[float, int]], dict[str, str]]:
     """Recording -> seconds and rate, or what is wrong with it."""
-    absolute = {recording: os.path.abspath(entry) for recording, entry in wav_scp.items() if file_of(entry)}
+    absolute = {
+        recording: os.path.abspath(entry) for recording, entry in wav_scp.items() if file_of(entry)
+    }
     sized = [(entry, os.path.getsize(file_of(entry))) for entry in dict.fromkeys(absolute.values())]
     read, unreadable = headers(Path("/"), sized, jobs, cache)
-    found = {recording: (float(read[entry][0]), read[entry][1]) for recording, entry in absolute.items() if entry in read}
-    wrong = {recording: unreadable[entry] for recording, entry in absolute.items() if entry in unreadable}
+    found = {
+        recording: (float(read[entry][0]), read[entry][1])
+        for recording, entry in absolute.items()
+        if entry in read
+    }
+    wrong = {
+        recording: unreadable[entry] for recording, entry in absolute.items() if entry in unreadable
+    }
     for recording in wav_scp.keys() - absolute.keys():
         try:
             num_samples, rate = audio_info(wav_scp[recording], allow_pipes=allow_pipes)
@@ -94,12 +109,16 @@ def _seconds(data: DataDir, utterance: str, recording_seconds: float) -> float:
     recording, start, end = data.segments[utterance].split()
     last = recording_seconds if float(end) < 0 else float(end)
     if last > recording_seconds + OVERSHOOT_SECONDS or float(start) >= recording_seconds:
-        raise UserError(f"{data.path}: '{utterance}' is from {start} to {last:g} s, expected a part of the {recording_seconds:.3f} s of "
-                        f"'{recording}'; correct it")
+        raise UserError(
+            f"{data.path}: '{utterance}' is from {start} to {last:g} s, expected a part of the {recording_seconds:.3f} s of "
+            f"'{recording}'; correct it"
+        )
     return min(last, recording_seconds) - float(start)
 
 
-def refuse_many_unreadable(where: Path, measured: Measured, max_fraction: float, listing: Path) -> None:
+def refuse_many_unreadable(
+    where: Path, measured: Measured, max_fraction: float, listing: Path
+) -> None:
     """Refuse a corpus of which too much cannot be opened.
 
     Parameters
@@ -118,17 +137,25 @@ def refuse_many_unreadable(where: Path, measured: Measured, max_fraction: float,
     UserError
         Says how many, names the first and the listing.
     """
-    unreadable = {utterance: detail for utterance, (reason, detail) in measured.faults.items() if reason == UNREADABLE}
+    unreadable = {
+        utterance: detail
+        for utterance, (reason, detail) in measured.faults.items()
+        if reason == UNREADABLE
+    }
     total = len(measured.utt2dur) + len(measured.faults)
     if len(unreadable) <= max(1, int(max_fraction * total + 1e-9)):
         listing.unlink(missing_ok=True)
         return
     with atomic_write(listing) as file:
-        file.writelines(f"{utterance} {detail}\n" for utterance, detail in sorted(unreadable.items()))
+        file.writelines(
+            f"{utterance} {detail}\n" for utterance, detail in sorted(unreadable.items())
+        )
     cut = count_cut(unreadable)
     hint = f"{cut} are empty or cut short: is the archive extracted whole? " if cut else ""
-    raise UserError(f"{where}: {len(unreadable)} of {total} utterances cannot be read, first {min(unreadable.values())} (list: {listing}); {hint}"
-                    "mend them, or raise --max-unreadable-fraction")
+    raise UserError(
+        f"{where}: {len(unreadable)} of {total} utterances cannot be read, first {min(unreadable.values())} (list: {listing}); {hint}"
+        "mend them, or raise --max-unreadable-fraction"
+    )
 
 
 def count_cut(unreadable: Mapping[str, str]) -> int:

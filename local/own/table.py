@@ -14,11 +14,29 @@ from utils.errors import UserError
 
 DELIMITERS = "\t,;|"
 OTHER_NAMES = {
-    "path": ("file", "filename", "file_name", "filepath", "wav", "audio", "audio_path"), "speaker": ("speaker_id", "spk", "spk_id", "client_id"),
-    "utterance": ("utterance_id", "utt", "utt_id"), "sex": ("gender",), "session": ("session_id",), "text": ("sentence", "transcript"),
-    "set": ("split", "subset"), "start": ("start_seconds",), "end": ("end_seconds",),
+    "path": ("file", "filename", "file_name", "filepath", "wav", "audio", "audio_path"),
+    "speaker": ("speaker_id", "spk", "spk_id", "client_id"),
+    "utterance": ("utterance_id", "utt", "utt_id"),
+    "sex": ("gender",),
+    "session": ("session_id",),
+    "text": ("sentence", "transcript"),
+    "set": ("split", "subset"),
+    "start": ("start_seconds",),
+    "end": ("end_seconds",),
 }
-TAKEN = {"spk", "dur", "utt", "num_frames", "num_samples", "session", "gender", "sex", "name", "uniq", "original"}  # of maps that mean something else
+TAKEN = {
+    "spk",
+    "dur",
+    "utt",
+    "num_frames",
+    "num_samples",
+    "session",
+    "gender",
+    "sex",
+    "name",
+    "uniq",
+    "original",
+}  # of maps that mean something else
 UNKNOWN = "unknown"
 MOST_LETTERS = 100  # of a column's name, which becomes that of a file
 
@@ -57,20 +75,43 @@ def read_table(path: Path, columns: Mapping[str, str], root: Path | None) -> Cor
         A column is missing, a line is malformed, an utterance or a file comes twice, or there are too few speakers.
     """
     rows, names = read_rows(path, columns)
-    refuse_few_speakers(len({row.fields["speaker"] for row in rows}), path, f"{len(rows)} lines", "expected several in the column 'speaker'")
+    refuse_few_speakers(
+        len({row.fields["speaker"] for row in rows}),
+        path,
+        f"{len(rows)} lines",
+        "expected several in the column 'speaker'",
+    )
     ids = speaker_ids({row.fields["speaker"] for row in rows}, path)
     lines: dict[str, Row] = {}
     for row in rows:
         utterance = _utterance_of(row.fields, ids[row.fields["speaker"]])
         first = lines.setdefault(utterance, row)
         if first is not row:
-            raise UserError(f"{path}:{row.number}: utterance '{utterance}' again (first: line {first.number}), expected each once; remove one line")
+            raise UserError(
+                f"{path}:{row.number}: utterance '{utterance}' again (first: line {first.number}), expected each once; remove one line"
+            )
     utt2spk = {utterance: ids[row.fields["speaker"]] for utterance, row in lines.items()}
-    files = {utterance: path_from_checkout((root or path.parent) / row.fields["path"]) for utterance, row in lines.items()}
+    files = {
+        utterance: path_from_checkout((root or path.parent) / row.fields["path"])
+        for utterance, row in lines.items()
+    }
     wav_scp, segments = _recordings(path, lines, files, "start" in names or "end" in names)
-    maps, notes = _maps(path, lines, utt2spk, [name for name in names if name not in ("path", "speaker", "utterance", "start", "end", "set")])
+    maps, notes = _maps(
+        path,
+        lines,
+        utt2spk,
+        [
+            name
+            for name in names
+            if name not in ("path", "speaker", "utterance", "start", "end", "set")
+        ],
+    )
     spoken, renamed = renamed_speakers(ids)
-    corpus = Corpus("a table", DataDir(path, wav_scp, utt2spk, segments, maps | spoken), notes=[*notes, *renamed])
+    corpus = Corpus(
+        "a table",
+        DataDir(path, wav_scp, utt2spk, segments, maps | spoken),
+        notes=[*notes, *renamed],
+    )
     if "set" in names:
         corpus.spk2set = _sets(path, lines, utt2spk)
     return corpus
@@ -92,12 +133,23 @@ def read_rows(path: Path, columns: Mapping[str, str]) -> tuple[list[Row], list[s
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: byte {error.start} is not UTF-8; convert the table, for example with iconv") from None
-    header = next((number for number, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
+        raise UserError(
+            f"{path}: byte {error.start} is not UTF-8; convert the table, for example with iconv"
+        ) from None
+    header = next(
+        (number for number, line in enumerate(lines) if line.strip() and not line.startswith("#")),
+        None,
+    )
     if header is None:
-        raise UserError(f"{path}: empty, expected a line of column names and one line for each utterance")
+        raise UserError(
+            f"{path}: empty, expected a line of column names and one line for each utterance"
+        )
     delimiter = max(DELIMITERS, key=lines[header].count)
-    reader = csv.reader(lines[header:], delimiter=delimiter, quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL)
+    reader = csv.reader(
+        lines[header:],
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL,
+    )
     try:
         found = [name.strip() for name in next(reader)]
     except csv.Error as error:
@@ -106,16 +158,22 @@ def read_rows(path: Path, columns: Mapping[str, str]) -> tuple[list[Row], list[s
     rows = []
     for number, fields in _numbered(path, header, reader):
         if len(fields) != len(found):
-            raise UserError(f"{path}:{number}: {len(fields)} fields, expected the {len(found)} of the header ({', '.join(found)}); mend the line")
+            raise UserError(
+                f"{path}:{number}: {len(fields)} fields, expected the {len(found)} of the header ({', '.join(found)}); mend the line"
+            )
         row = Row(number, dict(zip(names, map(str.strip, fields), strict=True)))
         for name in ("path", "speaker"):
             if not row.fields[name]:
-                raise UserError(f"{path}:{number}: no {name}, expected one in each line; add it, or remove the line")
+                raise UserError(
+                    f"{path}:{number}: no {name}, expected one in each line; add it, or remove the line"
+                )
         rows.append(row)
     return rows, names
 
 
-def _numbered(path: Path, header: int, reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+def _numbered(
+    path: Path, header: int, reader: Iterator[list[str]]
+) -> Iterator[tuple[int, list[str]]]:
     """Lines that are not empty, each with its number in the file."""
     try:
         for fields in reader:
@@ -125,32 +183,59 @@ def _numbered(path: Path, header: int, reader: Iterator[list[str]]) -> Iterator[
         raise UserError(f"{path}:{header + reader.line_num}: {error}; mend the line") from None
 
 
-def _our_names(path: Path, line: int, found: Sequence[str], columns: Mapping[str, str]) -> list[str]:
+def _our_names(
+    path: Path, line: int, found: Sequence[str], columns: Mapping[str, str]
+) -> list[str]:
     ours = {other: name for name, others in OTHER_NAMES.items() for other in (*others, name)}
     for name, column in columns.items():
         if name not in OTHER_NAMES or column not in found:
-            raise UserError(f"{path}:{line}: --columns {name}: {column}: expected one of {', '.join(OTHER_NAMES)}, "
-                            f"and a column of {', '.join(found)}")
+            raise UserError(
+                f"{path}:{line}: --columns {name}: {column}: expected one of {', '.join(OTHER_NAMES)}, "
+                f"and a column of {', '.join(found)}"
+            )
     if long := next((name for name in found if len(name) > MOST_LETTERS), None):
-        raise UserError(f"{path}:{line}: a column of {len(long)} letters, '{long[:40]}...', expected a name; is this line the header?")
+        raise UserError(
+            f"{path}:{line}: a column of {len(long)} letters, '{long[:40]}...', expected a name; is this line the header?"
+        )
     given = {column: name for name, column in columns.items()}
-    names = [given.get(name) or (f"{plain(name)}_column" if ours.get(name.lower()) in columns else ours.get(name.lower(), plain(name)))
-             for name in found]
+    names = [
+        given.get(name)
+        or (
+            f"{plain(name)}_column"
+            if ours.get(name.lower()) in columns
+            else ours.get(name.lower(), plain(name))
+        )
+        for name in found
+    ]
     missing = [name for name in ("path", "speaker") if name not in names]
     if missing:
-        raise UserError(f"{path}:{line}: columns found: {', '.join(found)}; expected path and speaker among them, without {' and '.join(missing)} "
-                        f"it cannot be read; name them: --columns \"{{{missing[0]}: {found[0]}}}\"")
+        raise UserError(
+            f"{path}:{line}: columns found: {', '.join(found)}; expected path and speaker among them, without {' and '.join(missing)} "
+            f'it cannot be read; name them: --columns "{{{missing[0]}: {found[0]}}}"'
+        )
     doubled = next((name for name in names if name and names.count(name) > 1), None)
     if doubled:
-        raise UserError(f"{path}:{line}: two columns for {doubled} among {', '.join(found)}; choose: --columns \"{{{doubled}: ...}}\"")
+        raise UserError(
+            f'{path}:{line}: two columns for {doubled} among {", ".join(found)}; choose: --columns "{{{doubled}: ...}}"'
+        )
     return names
 
 
 def _utterance_of(fields: Mapping[str, str], speaker: str) -> str:
     """The utterance's id: that of the table or its path, behind the speaker's."""
     given = fields.get("utterance")
-    name = plain(given or re.sub(r"\.[A-Za-z0-9]+$", "", fields["path"].strip("./")).replace("/", "-"), "-")
-    times = "" if given else "".join(f"-{round(100 * float(fields[end])):07d}" for end in ("start", "end") if _is_number(fields.get(end, "")))
+    name = plain(
+        given or re.sub(r"\.[A-Za-z0-9]+$", "", fields["path"].strip("./")).replace("/", "-"), "-"
+    )
+    times = (
+        ""
+        if given
+        else "".join(
+            f"-{round(100 * float(fields[end])):07d}"
+            for end in ("start", "end")
+            if _is_number(fields.get(end, ""))
+        )
+    )
     return (name if name.startswith(f"{speaker}-") else f"{speaker}-{name}") + times
 
 
@@ -158,65 +243,114 @@ def _is_number(text: str) -> bool:
     return bool(re.fullmatch(r"[0-9]{1,12}(\.[0-9]{0,12})?|\.[0-9]{1,12}", text))
 
 
-def _recordings(path: Path, lines: Mapping[str, Row], files: Mapping[str, str], with_times: bool) -> tuple[dict[str, str], dict[str, str] | None]:
+def _recordings(
+    path: Path, lines: Mapping[str, Row], files: Mapping[str, str], with_times: bool
+) -> tuple[dict[str, str], dict[str, str] | None]:
     """wav.scp, and segments where lines have times; without them a file may come once only."""
     if not with_times:
         first: dict[str, str] = {}
         for utterance, file in files.items():
             other = first.setdefault(file, utterance)
             if other != utterance:
-                raise UserError(f"{path}:{lines[utterance].number}: {file} again (first: line {lines[other].number}), expected each file once, or "
-                                "columns start and end; remove one of the lines")
+                raise UserError(
+                    f"{path}:{lines[utterance].number}: {file} again (first: line {lines[other].number}), expected each file once, or "
+                    "columns start and end; remove one of the lines"
+                )
         return dict(files), None
     wav_scp: dict[str, str] = {}
     segments = {}
     for utterance, row in lines.items():
         recording = plain(os.path.normpath(row.fields["path"]).strip("./").replace("/", "-"), "-")
         if wav_scp.setdefault(recording, files[utterance]) != files[utterance]:
-            raise UserError(f"{path}:{row.number}: {wav_scp[recording]} and {files[utterance]} would both be called '{recording}'; rename one")
+            raise UserError(
+                f"{path}:{row.number}: {wav_scp[recording]} and {files[utterance]} would both be called '{recording}'; rename one"
+            )
         start, end = row.fields.get("start") or "0", row.fields.get("end") or "-1"
-        if not _is_number(start) or not (end == "-1" or (_is_number(end) and float(end) > float(start))):
-            raise UserError(f"{path}:{row.number}: start '{start}' and end '{end}', expected seconds with 0 <= start < end; mend the line")
+        if not _is_number(start) or not (
+            end == "-1" or (_is_number(end) and float(end) > float(start))
+        ):
+            raise UserError(
+                f"{path}:{row.number}: start '{start}' and end '{end}', expected seconds with 0 <= start < end; mend the line"
+            )
         segments[utterance] = f"{recording} {start} {end}"
     return wav_scp, segments
 
 
 def _sets(path: Path, lines: Mapping[str, Row], utt2spk: Mapping[str, str]) -> dict[str, str]:
     """Speaker -> set, of those who have one."""
-    other_names = {"dev": ("valid", "validation"), "test": ("eval", "evaluation"), "train": ("training",)}
+    other_names = {
+        "dev": ("valid", "validation"),
+        "test": ("eval", "evaluation"),
+        "train": ("training",),
+    }
     ours = {other: name for name in SETS for other in (*other_names[name], name)}
     spk2set: dict[str, str] = {}
     for utterance, row in lines.items():
         given = row.fields["set"]
         if given and given.lower() not in ours:
-            raise UserError(f"{path}:{row.number}: set '{given}', expected {', '.join(SETS)} or nothing; correct it")
+            raise UserError(
+                f"{path}:{row.number}: set '{given}', expected {', '.join(SETS)} or nothing; correct it"
+            )
         first = spk2set.setdefault(utt2spk[utterance], ours[given.lower()] if given else "")
         if first != (ours[given.lower()] if given else ""):
-            raise UserError(f"{path}:{row.number}: speaker '{row.fields['speaker']}' is in {given or 'no set'}, but in {first or 'no set'} above; a "
-                            "speaker is in one set, or the test would be of voices heard in training; correct it, or leave the column out")
+            raise UserError(
+                f"{path}:{row.number}: speaker '{row.fields['speaker']}' is in {given or 'no set'}, but in {first or 'no set'} above; a "
+                "speaker is in one set, or the test would be of voices heard in training; correct it, or leave the column out"
+            )
     return {speaker: name for speaker, name in spk2set.items() if name}
 
 
-def _maps(path: Path, lines: Mapping[str, Row], utt2spk: Mapping[str, str], names: Sequence[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
+def _maps(
+    path: Path, lines: Mapping[str, Row], utt2spk: Mapping[str, str], names: Sequence[str]
+) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Lists of a data directory from the other columns: of speakers where all lines of each say the same, else of utterances."""
     maps, notes = {}, []
     for name in names:
         values = {utterance: row.fields[name] for utterance, row in lines.items()}
         if name == "text":
             empty = sum(not value for value in values.values())
-            notes += [f"{empty} of {len(values)} lines have no text: the list is left out"] if empty else []
-            maps |= {} if empty else {"text": {utterance: " ".join(value.split()) for utterance, value in values.items()}}
+            notes += (
+                [f"{empty} of {len(values)} lines have no text: the list is left out"]
+                if empty
+                else []
+            )
+            maps |= (
+                {}
+                if empty
+                else {
+                    "text": {
+                        utterance: " ".join(value.split()) for utterance, value in values.items()
+                    }
+                }
+            )
             continue
-        words = {utterance: _sex(value) if name == "sex" else re.sub(r"[\x00-\x20\x7f]+", "_", value) or UNKNOWN
-                 for utterance, value in values.items()}
+        words = {
+            utterance: _sex(value)
+            if name == "sex"
+            else re.sub(r"[\x00-\x20\x7f]+", "_", value) or UNKNOWN
+            for utterance, value in values.items()
+        }
         of_speaker: dict[str, str] = {}
-        differing = next((utterance for utterance in words if of_speaker.setdefault(utt2spk[utterance], words[utterance]) != words[utterance]), None)
+        differing = next(
+            (
+                utterance
+                for utterance in words
+                if of_speaker.setdefault(utt2spk[utterance], words[utterance]) != words[utterance]
+            ),
+            None,
+        )
         if name == "sex":
             if differing:
-                raise UserError(f"{path}:{lines[differing].number}: speaker '{utt2spk[differing]}' has two sexes; correct one")
+                raise UserError(
+                    f"{path}:{lines[differing].number}: speaker '{utt2spk[differing]}' has two sexes; correct one"
+                )
             known = sum(sex != UNKNOWN for sex in of_speaker.values())
             maps["spk2gender" if known == len(of_speaker) else "spk2sex"] = of_speaker
-            notes += [f"the sex of {len(of_speaker) - known} of {len(of_speaker)} speakers is unknown"] if known < len(of_speaker) else []
+            notes += (
+                [f"the sex of {len(of_speaker) - known} of {len(of_speaker)} speakers is unknown"]
+                if known < len(of_speaker)
+                else []
+            )
         elif name == "session":
             maps["utt2session"] = words
         elif name:
@@ -228,4 +362,10 @@ def _maps(path: Path, lines: Mapping[str, Row], utt2spk: Mapping[str, str], name
 def _sex(value: str) -> str:
     """m or f of the usual words; anything else is unknown."""
     word = value.lower()
-    return "f" if word in ("f", "w", "woman") or word.startswith("female") else "m" if word in ("m", "man") or word.startswith("male") else UNKNOWN
+    return (
+        "f"
+        if word in ("f", "w", "woman") or word.startswith("female")
+        else "m"
+        if word in ("m", "man") or word.startswith("male")
+        else UNKNOWN
+    )

@@ -10,7 +10,22 @@ from local.own.corpus import Corpus, plain, refuse_few_speakers, renamed_speaker
 from utils.data_dir import DataDir
 from utils.errors import UserError
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph", ".m4a", ".aac", ".webm", ".wma", ".amr")  # of sound
+SUFFIXES = (
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".opus",
+    ".mp3",
+    ".aif",
+    ".aiff",
+    ".au",
+    ".sph",
+    ".m4a",
+    ".aac",
+    ".webm",
+    ".wma",
+    ".amr",
+)  # of sound
 UNFINISHED = (".part", ".partial", ".crdownload", ".filepart", ".aria2")
 TOP = "top"  # session of files that lie in the speaker's folder itself, where others lie deeper
 
@@ -47,17 +62,29 @@ def read_tree(root: Path, files: Sequence[tuple[str, int]]) -> Corpus:
             prefix = "-".join(filter(None, (speaker, session)))
         utterance = f"{prefix}-{_plain_part(name.rpartition('.')[0])}"
         if utterance in wav_scp:
-            raise UserError(f"{root}: {os.path.relpath(wav_scp[utterance], base)} and {path} would both be called '{utterance}'; rename one")
-        wav_scp[utterance], utt2spk[utterance], utt2session[utterance] = f"{base}/{path}", speaker, session or TOP
+            raise UserError(
+                f"{root}: {os.path.relpath(wav_scp[utterance], base)} and {path} would both be called '{utterance}'; rename one"
+            )
+        wav_scp[utterance], utt2spk[utterance], utt2session[utterance] = (
+            f"{base}/{path}",
+            speaker,
+            session or TOP,
+        )
     maps = {"utt2session": utt2session} if set(utt2session.values()) != {TOP} else {}
     if (root / "spk2gender").exists():
         maps["spk2gender"] = _read_sexes(root / "spk2gender", ids)
     names, notes = renamed_speakers(ids)
     if silent:
-        notes.append(f"{len(silent)} folders without audio are no speakers: {', '.join(silent[:5])}{', ...' if len(silent) > 5 else ''}")
+        notes.append(
+            f"{len(silent)} folders without audio are no speakers: {', '.join(silent[:5])}{', ...' if len(silent) > 5 else ''}"
+        )
     if loose := len(files) - len(paths):
         notes.append(f"{loose} audio files in {root} itself are nobody's and left aside")
-    return Corpus("a tree of <speaker>/.../<file>", DataDir(root, wav_scp, utt2spk, None, maps | names), notes=notes)
+    return Corpus(
+        "a tree of <speaker>/.../<file>",
+        DataDir(root, wav_scp, utt2spk, None, maps | names),
+        notes=notes,
+    )
 
 
 def _plain_part(name: str) -> str:
@@ -70,21 +97,35 @@ def _read_sexes(path: Path, ids: dict[str, str]) -> dict[str, str]:
     return {ids[name]: sexes[name] for name in ids}
 
 
-def _found_instead(root: Path, files: Sequence[tuple[str, int]], paths: Sequence[str]) -> tuple[str, str]:
+def _found_instead(
+    root: Path, files: Sequence[tuple[str, int]], paths: Sequence[str]
+) -> tuple[str, str]:
     """What was found in place of folders of speakers, and what to do."""
     expected = f"expected {root}/<speaker>/.../<file> with files that end in {', '.join(SUFFIXES)}"
     tables = sorted(path.name for path in root.iterdir() if path.suffix.lower() in (".csv", ".tsv"))
     hint = f", or give the table {root / tables[0]}" if tables else ""
     if not paths:
-        found = f"{len(files)} audio files lie in it without a folder of their speaker" if files else f"no audio in it, {expected}"
+        found = (
+            f"{len(files)} audio files lie in it without a folder of their speaker"
+            if files
+            else f"no audio in it, {expected}"
+        )
         return found, f"{expected}{hint}" if files else f"correct the path{hint}"
-    folder, below = paths[0].split("/")[0], {path.split("/")[1] for path in paths if path.count("/") > 1}
+    folder, below = (
+        paths[0].split("/")[0],
+        {path.split("/")[1] for path in paths if path.count("/") > 1},
+    )
     while len(below) == 1:
         folder = f"{folder}/{next(iter(below))}"
         depth = folder.count("/") + 1
         below = {path.split("/")[depth] for path in paths if path.count("/") > depth}
-    nearest = f"{root / folder} has {len(below)} folders: is it the one" if len(below) > 1 else expected
-    return f"all {len(paths)} audio files lie in {root / paths[0].split('/')[0]}", f"{nearest}{hint}"
+    nearest = (
+        f"{root / folder} has {len(below)} folders: is it the one" if len(below) > 1 else expected
+    )
+    return (
+        f"all {len(paths)} audio files lie in {root / paths[0].split('/')[0]}",
+        f"{nearest}{hint}",
+    )
 
 
 def refuse_unfinished(root: Path) -> None:
@@ -97,7 +138,9 @@ def refuse_unfinished(root: Path) -> None:
     """
     for name in sorted(os.listdir(root)):
         if name.lower().endswith(UNFINISHED):
-            raise UserError(f"{root / name}: a download that has not ended; wait for it, or remove it")
+            raise UserError(
+                f"{root / name}: a download that has not ended; wait for it, or remove it"
+            )
 
 
 def folders_without_audio(root: Path, with_audio: set[str]) -> list[str]:
@@ -115,9 +158,15 @@ def folders_without_audio(root: Path, with_audio: set[str]) -> list[str]:
     UserError
         Some are empty.
     """
-    others = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and entry.name not in with_audio and not entry.name.startswith("."))
+    others = sorted(
+        entry.name
+        for entry in os.scandir(root)
+        if entry.is_dir() and entry.name not in with_audio and not entry.name.startswith(".")
+    )
     empty = [name for name in others if not any((root / name).rglob("*"))]
     if empty:
-        raise UserError(f"{root}: {len(empty)} of {len(with_audio) + len(empty)} folders are empty, first '{empty[0]}': "
-                        "the archive is half extracted; extract it again, or remove them")
+        raise UserError(
+            f"{root}: {len(empty)} of {len(with_audio) + len(empty)} folders are empty, first '{empty[0]}': "
+            "the archive is half extracted; extract it again, or remove them"
+        )
     return others

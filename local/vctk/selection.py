@@ -13,8 +13,6 @@ from utils.errors import UserError
 LEAST_SHARE = 0.9  # of the speakers that have texts: some of the real corpus lack a recording or two of the passages
 
 
-
-
 @dataclass
 class Selection:
     """What is taken of the corpus.
@@ -58,17 +56,27 @@ def choose(tree: Tree, mode: str, protocol: str, output: Path) -> Selection:
         Text-dependent, and there is no sentence that all speakers read.
     """
     chosen = Selection(Ledger(output))
-    chosen.texts = {utterance: text for utterance, path in sorted(tree.texts.items()) if utterance in tree.recordings and (text := read_text(path))}
+    chosen.texts = {
+        utterance: text
+        for utterance, path in sorted(tree.texts.items())
+        if utterance in tree.recordings and (text := read_text(path))
+    }
     sentences = common_sentences(chosen.texts) if mode == "td" else {}
     if mode == "td" and not sentences:
-        raise UserError(f"{tree.root}/txt: of {len(chosen.texts)} texts none is read by all speakers, expected one of the same number and text, as "
-                        "'Please call Stella.'; extract the corpus again")
+        raise UserError(
+            f"{tree.root}/txt: of {len(chosen.texts)} texts none is read by all speakers, expected one of the same number and text, as "
+            "'Please call Stella.'; extract the corpus again"
+        )
     if protocol == "seed":
         sentences = dict([next(iter(sentences.items()))]) if sentences else {}
     for utterance, file in sorted(tree.recordings.items()):
         number = sentence_of(utterance, chosen.texts.get(utterance, ""), sentences)
         if mode == "td" and utterance not in chosen.texts:
-            chosen.ledger.drop(utterance, "no_text", "nothing says whether it is one of the sentences that all speakers read")
+            chosen.ledger.drop(
+                utterance,
+                "no_text",
+                "nothing says whether it is one of the sentences that all speakers read",
+            )
         elif mode == "td" and number is None:
             chosen.other_sentences += 1
         else:
@@ -107,7 +115,11 @@ def common_sentences(texts: Mapping[str, str]) -> dict[str, str]:
         spoken[utterance.rpartition("_")[2]][words_of(text)] += 1
     num_speakers = len({utterance.rpartition("_")[0] for utterance in texts})
     most = {number: counts.most_common(1)[0] for number, counts in sorted(spoken.items())}
-    return {number: words for number, (words, count) in most.items() if words and count >= LEAST_SHARE * num_speakers}
+    return {
+        number: words
+        for number, (words, count) in most.items()
+        if words and count >= LEAST_SHARE * num_speakers
+    }
 
 
 def sentence_of(utterance: str, text: str, sentences: Mapping[str, str]) -> str | None:

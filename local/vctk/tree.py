@@ -13,7 +13,9 @@ from utils.errors import UserError
 # Folder of the recordings -> version and its number of speakers.
 # Source: README of either version; in 0.92 p280 and p315 have no recordings of microphone 2, in both p315 has no texts.
 VERSIONS = {"wav48": ("0.80", 109), "wav48_silence_trimmed": ("0.92", 110)}
-RECORDING = re.compile(r"(?P<speaker>[ps]\d+)_(?P<number>\d{3})(_mic(?P<mic>[12]))?\.(wav|flac)", re.IGNORECASE)
+RECORDING = re.compile(
+    r"(?P<speaker>[ps]\d+)_(?P<number>\d{3})(_mic(?P<mic>[12]))?\.(wav|flac)", re.IGNORECASE
+)
 SPEAKER = re.compile(r"[ps]\d+")
 DEEPEST = 2  # folders below the one given in which a tree is looked for: archives unpack to VCTK-Corpus/, mirrors put that into another of its name
 SEXES = {"M": "m", "F": "f"}
@@ -82,15 +84,30 @@ def read_tree(given: Path, mic: int = 1) -> Tree:
     """
     tree = Tree(find_audio(given))
     if mic not in (1, 2) or (mic == 2 and tree.version == "0.80"):
-        known = " or 2" if tree.version == "0.92" else f": {tree.audio} is of version 0.80, which has one microphone"
+        known = (
+            " or 2"
+            if tree.version == "0.92"
+            else f": {tree.audio} is of version 0.80, which has one microphone"
+        )
         raise UserError(f"--mic is {mic}, expected 1{known}")
-    sound, words = list_audio(tree.audio, ANY), list_audio(tree.root / "txt", (".txt",)) if (tree.root / "txt").is_dir() else []
+    sound, words = (
+        list_audio(tree.audio, ANY),
+        list_audio(tree.root / "txt", (".txt",)) if (tree.root / "txt").is_dir() else [],
+    )
     tree.digest = listing_digest([*sound, *((f"txt/{path}", size) for path, size in words)])
-    tree.speakers = sorted({path.partition("/")[0] for path, size in sound if add_recording(tree, path, size, mic)})
-    tree.empty = [folder.name for folder in folders_in(tree.audio) if SPEAKER.fullmatch(folder.name) and folder.name not in tree.speakers]
+    tree.speakers = sorted(
+        {path.partition("/")[0] for path, size in sound if add_recording(tree, path, size, mic)}
+    )
+    tree.empty = [
+        folder.name
+        for folder in folders_in(tree.audio)
+        if SPEAKER.fullmatch(folder.name) and folder.name not in tree.speakers
+    ]
     if not tree.speakers:
         expected = "p225/p225_001.wav" if tree.version == "0.80" else "p225/p225_001_mic1.flac"
-        raise UserError(f"{tree.audio}: no recordings in it, expected some such as {expected}; extract the corpus again")
+        raise UserError(
+            f"{tree.audio}: no recordings in it, expected some such as {expected}; extract the corpus again"
+        )
     tree.texts = {Path(path).stem: tree.root / "txt" / path for path, _ in words}
     return tree
 
@@ -104,13 +121,19 @@ def find_audio(given: Path) -> Path:
         As of `read_tree`.
     """
     if not given.is_dir():
-        raise UserError(f"{given}: no such folder; --vctk names the one that holds {' (0.80) or '.join(VERSIONS)} (0.92)")
+        raise UserError(
+            f"{given}: no such folder; --vctk names the one that holds {' (0.80) or '.join(VERSIONS)} (0.92)"
+        )
     found = [folder for folder in folders_below(given, DEEPEST) if folder.name in VERSIONS]
     if len(found) > 1:
-        raise UserError(f"{given}: holds {' and '.join(map(str, found))}, expected one VCTK; name the folder above the one that is meant")
+        raise UserError(
+            f"{given}: holds {' and '.join(map(str, found))}, expected one VCTK; name the folder above the one that is meant"
+        )
     if not found:
-        raise UserError(f"{given}: neither wav48/ (VCTK 0.80) nor wav48_silence_trimmed/ (0.92) in it or two folders below; {nearest(given)}; "
-                        "correct --vctk")
+        raise UserError(
+            f"{given}: neither wav48/ (VCTK 0.80) nor wav48_silence_trimmed/ (0.92) in it or two folders below; {nearest(given)}; "
+            "correct --vctk"
+        )
     return found[0]
 
 
@@ -154,13 +177,17 @@ def add_recording(tree: Tree, path: str, size: int, mic: int) -> bool:
         tree.other_files += 1
         return False
     if found["speaker"] != folder:
-        raise UserError(f"{tree.audio / path}: a recording of {found['speaker']} in the folder of {folder}, expected one speaker in each; "
-                        "remove it or extract the corpus again")
+        raise UserError(
+            f"{tree.audio / path}: a recording of {found['speaker']} in the folder of {folder}, expected one speaker in each; "
+            "remove it or extract the corpus again"
+        )
     if int(found["mic"] or mic) == mic:
         utterance = f"{found['speaker']}_{found['number']}"
         other, _ = tree.recordings.setdefault(utterance, (path, size))
         if other != path:
-            raise UserError(f"{tree.audio / path}: {other} is the same utterance {utterance}, expected one file for each; remove one")
+            raise UserError(
+                f"{tree.audio / path}: {other} is the same utterance {utterance}, expected one file for each; remove one"
+            )
     return True
 
 
@@ -172,7 +199,14 @@ def folders_in(folder: Path) -> list[Path]:
     folder : path
         Where to look.
     """
-    return sorted((Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()), key=lambda each: each.name) if folder.is_dir() else []
+    return (
+        sorted(
+            (Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()),
+            key=lambda each: each.name,
+        )
+        if folder.is_dir()
+        else []
+    )
 
 
 def folders_below(folder: Path, deepest: int) -> Iterator[Path]:
@@ -202,7 +236,9 @@ def read_text(path: Path) -> str:
     try:
         return " ".join(path.read_text(encoding="utf-8-sig").split())
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: byte {error.start} is not UTF-8; extract the corpus again") from None
+        raise UserError(
+            f"{path}: byte {error.start} is not UTF-8; extract the corpus again"
+        ) from None
 
 
 def read_speaker_info(path: Path) -> dict[str, dict[str, str]]:
@@ -230,6 +266,12 @@ def read_speaker_info(path: Path) -> dict[str, dict[str, str]]:
         if speaker in found["spk2age"]:
             raise UserError(f"{path}: speaker {speaker} is there twice; fetch the file again")
         if len(fields) < 3 or not fields[0].isdigit() or fields[1].upper() not in SEXES:
-            raise UserError(f"{path}: '{name} {rest}', expected ID, age, M or F, accent, region; fetch the file again")
-        found["spk2age"][speaker], found["spk2gender"][speaker], found["spk2accent"][speaker] = fields[0], SEXES[fields[1].upper()], fields[2]
+            raise UserError(
+                f"{path}: '{name} {rest}', expected ID, age, M or F, accent, region; fetch the file again"
+            )
+        found["spk2age"][speaker], found["spk2gender"][speaker], found["spk2accent"][speaker] = (
+            fields[0],
+            SEXES[fields[1].upper()],
+            fields[2],
+        )
     return found

@@ -15,13 +15,24 @@ from utils.data_dir.trial_list import Trials
 from utils.errors import UserError
 
 LISTS = {  # what it is -> names that it goes by
-    "dev": {"enrol": ("dev-enroll.lst",), "test": ("dev-test.lst",), "keys": ("dev-trial-keys.lst", "dev-trial-keys.txt")},
-    "eval": {"enrol": ("eval-enroll.lst",), "test": ("eval-test.lst",),
-             "keys": ("VOiCES_challenge_2019_eval.SID.trial-keys.lst", "eval-trial-keys.lst"), "map": ("VOiCES_challenge_2019_eval.SID.map",)},
+    "dev": {
+        "enrol": ("dev-enroll.lst",),
+        "test": ("dev-test.lst",),
+        "keys": ("dev-trial-keys.lst", "dev-trial-keys.txt"),
+    },
+    "eval": {
+        "enrol": ("eval-enroll.lst",),
+        "test": ("eval-test.lst",),
+        "keys": ("VOiCES_challenge_2019_eval.SID.trial-keys.lst", "eval-trial-keys.lst"),
+        "map": ("VOiCES_challenge_2019_eval.SID.map",),
+    },
 }
 MAY_BE_MISSING = ("map",)
 TREES = {"dev": "sid_dev", "eval": "sid_eval"}
-HOMES = {"dev": "Development_Data/Speaker_Recognition/sid_dev/spNNNN/", "eval": "Evaluation_Data/Speaker_Recognition/sid_eval/"}
+HOMES = {
+    "dev": "Development_Data/Speaker_Recognition/sid_dev/spNNNN/",
+    "eval": "Evaluation_Data/Speaker_Recognition/sid_eval/",
+}
 DEEPEST = 6  # folders below the one that is given
 KINDS = {"tgt": "target", "imp": "nontarget"}
 BLOCK_CHARACTERS = 1 << 24
@@ -77,9 +88,13 @@ def locate(root: Path, part: str) -> Located:
     for kind, known in LISTS[part].items():
         found = [path for name in known for path in named.get(name, [])]
         if len(found) > 1:
-            raise UserError(f"{root}: {found[0]} and {found[1]} are both the {part} set's list of {kind}, expected one; give the folder of one")
+            raise UserError(
+                f"{root}: {found[0]} and {found[1]} are both the {part} set's list of {kind}, expected one; give the folder of one"
+            )
         if not found and kind not in MAY_BE_MISSING:
-            raise UserError(f"{root}: no {known[0]} below it, expected it beside {audio[0]}, in {TREES[part]}_lists_and_keys; unpack that folder too")
+            raise UserError(
+                f"{root}: no {known[0]} below it, expected it beside {audio[0]}, in {TREES[part]}_lists_and_keys; unpack that folder too"
+            )
         lists |= {kind: found[0]} if found else {}
     return Located(audio[0], lists)
 
@@ -96,11 +111,21 @@ def walk(start: Path) -> Iterator[tuple[Path, list[str]]]:
         path = Path(folder)
         is_audio = path.name in TREES.values()
         depth = len(path.relative_to(start).parts)
-        folders[:] = [] if is_audio or depth >= DEEPEST else sorted(name for name in folders if not re.fullmatch(r"\..*|sp\d+", name))
+        folders[:] = (
+            []
+            if is_audio or depth >= DEEPEST
+            else sorted(name for name in folders if not re.fullmatch(r"\..*|sp\d+", name))
+        )
         yield path, [] if is_audio else sorted(files)
 
 
-def wrong_root(root: Path, part: str, audio: Sequence[Path], trees: Mapping[str, Sequence[Path]], below: Sequence[Path]) -> str:
+def wrong_root(
+    root: Path,
+    part: str,
+    audio: Sequence[Path],
+    trees: Mapping[str, Sequence[Path]],
+    below: Sequence[Path],
+) -> str:
     """Why a folder will not do, in one line.
 
     Parameters
@@ -122,11 +147,22 @@ def wrong_root(root: Path, part: str, audio: Sequence[Path], trees: Mapping[str,
     for other, tree in TREES.items():
         if trees[tree]:
             return f"{wanted}; found {trees[tree][0]}, the other set: give --set {other}, or unpack the {part} set"
-    above = next((folder for folder in root.absolute().parents if folder.name in TREES.values()), None)
+    above = next(
+        (folder for folder in root.absolute().parents if folder.name in TREES.values()), None
+    )
     if above:
         return f"{wanted}; it lies in {above}: give that folder, or one above it"
-    known = ("Development_Data", "Evaluation_Data", "Training_Data", "Speaker_Recognition", "Automatic_Speech_Recognition", "distant-16k")
-    nearest = next((folder for folder in below if folder.name in known), below[0] if below else None)
+    known = (
+        "Development_Data",
+        "Evaluation_Data",
+        "Training_Data",
+        "Speaker_Recognition",
+        "Automatic_Speech_Recognition",
+        "distant-16k",
+    )
+    nearest = next(
+        (folder for folder in below if folder.name in known), below[0] if below else None
+    )
     return f"{wanted}; the nearest is {nearest or 'an empty folder'}: correct --voices, or unpack the whole archive"
 
 
@@ -153,7 +189,9 @@ def read_rows(path: Path, width: int, more: bool = False) -> list[list[str]]:
         raise UserError(f"{path}: byte {error.start} is not UTF-8; fetch the list again") from None
     for number, row in enumerate(rows, 1):
         if len(row) not in (0, width) and not (more and len(row) > width):
-            raise UserError(f"{path}:{number}: {len(row)} words '{' '.join(row)[:120]}', expected {width}; is it another list?")
+            raise UserError(
+                f"{path}:{number}: {len(row)} words '{' '.join(row)[:120]}', expected {width}; is it another list?"
+            )
     if not any(rows):
         raise UserError(f"{path}: empty; fetch the list again")
     return [row[:width] for row in rows if row]
@@ -183,9 +221,15 @@ def read_keys(path: Path, models: Mapping[str, str], utterances: Mapping[str, st
         while lines := file.readlines(BLOCK_CHARACTERS):
             words = "".join(lines).split()
             sides = [words[place::3] for place in range(3)]
-            known |= {side: utterances[stem_of(side)] for side in set(sides[1]).difference(known) if stem_of(side) in utterances}
+            known |= {
+                side: utterances[stem_of(side)]
+                for side in set(sides[1]).difference(known)
+                if stem_of(side) in utterances
+            }
             tables = (models, known, KINDS)
-            if len(words) != 3 * len(lines) or any(not table.keys() >= set(side) for table, side in zip(tables, sides, strict=True)):
+            if len(words) != 3 * len(lines) or any(
+                not table.keys() >= set(side) for table, side in zip(tables, sides, strict=True)
+            ):
                 refuse_bad_line(path, lines, before, tables)
             for column, table, side in zip(columns, tables, sides, strict=True):
                 column += map(table.__getitem__, side)
@@ -193,7 +237,9 @@ def read_keys(path: Path, models: Mapping[str, str], utterances: Mapping[str, st
     return Trials(*columns)
 
 
-def refuse_bad_line(path: Path, lines: Sequence[str], before: int, tables: Sequence[Mapping[str, str]]) -> None:
+def refuse_bad_line(
+    path: Path, lines: Sequence[str], before: int, tables: Sequence[Mapping[str, str]]
+) -> None:
     """Name the first line of the keys that cannot be taken; lines without words are passed over.
 
     Parameters
@@ -216,9 +262,13 @@ def refuse_bad_line(path: Path, lines: Sequence[str], before: int, tables: Seque
     for number, line in enumerate(lines, before + 1):
         words = line.split()
         if len(words) not in (0, 3):
-            raise UserError(f"{path}:{number}: {len(words)} words '{line.strip()[:120]}', expected 3: <enrolment> <test file> tgt|imp; "
-                            "a list without keys, or one cut short?")
+            raise UserError(
+                f"{path}:{number}: {len(words)} words '{line.strip()[:120]}', expected 3: <enrolment> <test file> tgt|imp; "
+                "a list without keys, or one cut short?"
+            )
         for word, table, what in zip(words, tables, expected, strict=False):
             if word not in table:
-                raise UserError(f"{path}:{number}: found '{word}', expected {what}; keys and lists are of different sets or versions: "
-                                "fetch both again")
+                raise UserError(
+                    f"{path}:{number}: found '{word}', expected {what}; keys and lists are of different sets or versions: "
+                    "fetch both again"
+                )

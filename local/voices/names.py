@@ -13,9 +13,13 @@ import re
 from typing import NamedTuple
 
 SOURCE = "src"
-PLAYED = re.compile(r"(?:Lab41-SRI-VOiCES-)?(rm\d+)-([a-z]+)-(sp\d+)-(ch\d+)-(?:sg|seg)(\d+)-(mc\d+)-([a-z]+)-([a-z]+)-dg(\d+)")
+PLAYED = re.compile(
+    r"(?:Lab41-SRI-VOiCES-)?(rm\d+)-([a-z]+)-(sp\d+)-(ch\d+)-(?:sg|seg)(\d+)-(mc\d+)-([a-z]+)-([a-z]+)-dg(\d+)"
+)
 SOURCE_NAME = re.compile(r"(?:Lab41-SRI-VOiCES-)?(?:src|scr)-(sp\d+)-(ch\d+)-(?:sg|seg)(\d+)")
-SHAPE = "Lab41-SRI-VOiCES-<room>-<distractor>-sp<NNNN>-ch<NNNNNN>-sg<NNNN>-mc<NN>-<mic>-<place>-dg<NNN>"
+SHAPE = (
+    "Lab41-SRI-VOiCES-<room>-<distractor>-sp<NNNN>-ch<NNNNNN>-sg<NNNN>-mc<NN>-<mic>-<place>-dg<NNN>"
+)
 
 
 class Recording(NamedTuple):
@@ -40,7 +44,14 @@ class Recording(NamedTuple):
     session: str
 
 
-CONDITIONS = ("room", "distractor", "mic", "place", "angle", "session")  # each becomes a map utt2<condition>
+CONDITIONS = (
+    "room",
+    "distractor",
+    "mic",
+    "place",
+    "angle",
+    "session",
+)  # each becomes a map utt2<condition>
 
 
 def stem_of(path: str) -> str:

@@ -45,22 +45,32 @@ def read_listed(found: Located, part: str) -> Listed:
     UserError
         A list is malformed, names a file that says nothing of itself, or a recording twice.
     """
-    names = {stem_of(stem): stem_of(name) for stem, name in read_rows(found.lists["map"], 2, more=True)} if "map" in found.lists else {}
+    names = (
+        {stem_of(stem): stem_of(name) for stem, name in read_rows(found.lists["map"], 2, more=True)}
+        if "map" in found.lists
+        else {}
+    )
     listed = Listed({}, {}, {})
     enrolments = read_rows(found.lists["enrol"], 2)
     tests = [row[0] for row in read_rows(found.lists["test"], 1)]
     for kind, sides in (("enrol", [path for _, path in enrolments]), ("test", tests)):
         stems = [stem_of(path) for path in sides]
-        again = next((stem for stem, number in Counter(stems).items() if number > 1 and kind == "test"), None)
+        again = next(
+            (stem for stem, number in Counter(stems).items() if number > 1 and kind == "test"), None
+        )
         if again:
-            raise UserError(f"{found.lists[kind]}: '{again}' is there twice, expected each file once; fetch the list again")
+            raise UserError(
+                f"{found.lists[kind]}: '{again}' is there twice, expected each file once; fetch the list again"
+            )
         for stem, path in zip(stems, sides, strict=True):
             recording = parse_name(names.get(stem, stem))
             if recording is None:
                 raise UserError(unknown_name(found, part, kind, path))
             folder = path.rpartition("/")[0].rpartition("/")[2]
             if re.fullmatch(r"sp\d+", folder) and folder != recording.speaker:
-                raise UserError(f"{found.lists[kind]}: '{path}' lies in the folder of {folder} and names {recording.speaker}; fetch the list again")
+                raise UserError(
+                    f"{found.lists[kind]}: '{path}' lies in the folder of {folder} and names {recording.speaker}; fetch the list again"
+                )
             listed.recordings[stem] = recording
             listed.utterances[stem] = utterance_id(stem, recording.speaker)
     for model, path in enrolments:
@@ -83,9 +93,15 @@ def unknown_name(found: Located, part: str, kind: str, path: str) -> str:
         As it stands in that list.
     """
     if part == "eval" and "map" not in found.lists:
-        return (f"{found.lists[kind]}: '{path}' is anonymous, and no VOiCES_challenge_2019_eval.SID.map is there to say who speaks where; "
-                "it came with the keys, in VOiCES_challenge_2019_post-eval-release: put it below the same folder")
-    where = f"has no line in {found.lists['map']}" if "map" in found.lists else "is no name of the corpus"
+        return (
+            f"{found.lists[kind]}: '{path}' is anonymous, and no VOiCES_challenge_2019_eval.SID.map is there to say who speaks where; "
+            "it came with the keys, in VOiCES_challenge_2019_post-eval-release: put it below the same folder"
+        )
+    where = (
+        f"has no line in {found.lists['map']}"
+        if "map" in found.lists
+        else "is no name of the corpus"
+    )
     return f"{found.lists[kind]}: '{path}' {where}, expected {SHAPE}; is it a list of another set?"
 
 
@@ -106,10 +122,26 @@ def refuse_wrong_keys(keys: Path, trials: Trials, listed: Listed) -> None:
     UserError
         A line says tgt of two speakers, or imp of one.
     """
-    speaker_of = {utterance: listed.recordings[stem].speaker for stem, utterance in listed.utterances.items()}
+    speaker_of = {
+        utterance: listed.recordings[stem].speaker for stem, utterance in listed.utterances.items()
+    }
     enrolled = {model: speaker_of[utterances[0]] for model, utterances in listed.models.items()}
-    sides = zip(map(enrolled.__getitem__, trials.enrol), map(speaker_of.__getitem__, trials.test), trials.kinds, strict=True)
-    wrong = next((number for number, (enrol, test, kind) in enumerate(sides, 1) if (enrol == test) != (kind == "target")), None)
+    sides = zip(
+        map(enrolled.__getitem__, trials.enrol),
+        map(speaker_of.__getitem__, trials.test),
+        trials.kinds,
+        strict=True,
+    )
+    wrong = next(
+        (
+            number
+            for number, (enrol, test, kind) in enumerate(sides, 1)
+            if (enrol == test) != (kind == "target")
+        ),
+        None,
+    )
     if wrong:
         speakers = f"{enrolled[trials.enrol[wrong - 1]]} and {speaker_of[trials.test[wrong - 1]]}"
-        raise UserError(f"{keys}: trial {wrong}, '{trials[wrong - 1]}', is of {speakers}; keys and lists are of different versions: fetch both again")
+        raise UserError(
+            f"{keys}: trial {wrong}, '{trials[wrong - 1]}', is of {speakers}; keys and lists are of different versions: fetch both again"
+        )

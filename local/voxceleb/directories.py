@@ -7,7 +7,14 @@ from pathlib import Path
 
 from local.audio_tree import durations
 from local.corpus import finish_data_dir, path_from_checkout
-from local.voxceleb.lists import LISTS, Trial, check_version, read_training_list, read_trial_list, refuse_heard
+from local.voxceleb.lists import (
+    LISTS,
+    Trial,
+    check_version,
+    read_training_list,
+    read_trial_list,
+    refuse_heard,
+)
 from local.voxceleb.meta import Speakers, corpus_of, is_voxceleb1
 from local.voxceleb.missing import refuse_incomplete, report_part, write_missing
 from local.voxceleb.sets import choose_dev_speakers, design_dev_trials, part_of_map
@@ -74,8 +81,14 @@ class Sounds:
         return f"{self.prefix[corpus]}/{self.found[corpus].files[utterance][0]}"
 
 
-def make_sets(tasks: Mapping[str, Task], output: Path, roots: Mapping[str, Path], speakers: Speakers, paths: Mapping[str, Path], choice: Choice
-              ) -> None:
+def make_sets(
+    tasks: Mapping[str, Task],
+    output: Path,
+    roots: Mapping[str, Path],
+    speakers: Speakers,
+    paths: Mapping[str, Path],
+    choice: Choice,
+) -> None:
     """Find, check, measure and write all data directories that are to be made.
 
     Parameters
@@ -98,32 +111,71 @@ def make_sets(tasks: Mapping[str, Task], output: Path, roots: Mapping[str, Path]
     UserError
         Something is missing, wrong or unreadable.
     """
-    found = {corpus: find_utterances(root, corpus, speakers, choice.jobs) for corpus, root in roots.items()}
+    found = {
+        corpus: find_utterances(root, corpus, speakers, choice.jobs)
+        for corpus, root in roots.items()
+    }
     print("\n".join(line for each in found.values() for line in each.said))
-    trials = {name: _trials_of(name, path, speakers, choice.allow_incomplete) for name, path in paths.items()}
+    trials = {
+        name: _trials_of(name, path, speakers, choice.allow_incomplete)
+        for name, path in paths.items()
+    }
     pool, complaints = _training_pool(found, speakers, output, choice, paths)
     complaints += _incomplete_parts(found, speakers, output, choice, paths)
-    named = sorted({utterance for of_list in trials.values() for trial in of_list for utterance in trial[:2]})
+    named = sorted(
+        {utterance for of_list in trials.values() for trial in of_list for utterance in trial[:2]}
+    )
     sounds = Sounds(found)
-    complaints.append(write_missing(output / "missing" / "test_files", [key for key in named if key not in sounds], "files of the trials"))
+    complaints.append(
+        write_missing(
+            output / "missing" / "test_files",
+            [key for key in named if key not in sounds],
+            "files of the trials",
+        )
+    )
     refuse_incomplete(complaints, choice.allow_incomplete)
-    groups = {speaker: f"{corpus_of(speaker)} {speakers.sex.get(speaker, '')}" for speaker in {utterance[:7] for utterance in pool}}
-    dev, said = (set(), "dev: none, as asked for") if choice.dev_speakers == 0 else choose_dev_speakers(groups, choice.dev_speakers, choice.seed)
+    groups = {
+        speaker: f"{corpus_of(speaker)} {speakers.sex.get(speaker, '')}"
+        for speaker in {utterance[:7] for utterance in pool}
+    }
+    dev, said = (
+        (set(), "dev: none, as asked for")
+        if choice.dev_speakers == 0
+        else choose_dev_speakers(groups, choice.dev_speakers, choice.seed)
+    )
     print(said)
-    here, gone = ([utterance for utterance in pool if (utterance in sounds) == there] for there in (True, False))
+    here, gone = (
+        [utterance for utterance in pool if (utterance in sounds) == there]
+        for there in (True, False)
+    )
     _measure(sounds, sorted({*here, *(key for key in named if key in sounds)}), output, choice.jobs)
     _refuse_unreadable(named, sounds, choice.allow_incomplete)
     if "train" in tasks:
         utterances, missing = ([key for key in keys if key[:7] not in dev] for keys in (here, gone))
         _write(tasks["train"], utterances, sounds, speakers, missing=missing)
     of_dev = [utterance for utterance in here if utterance[:7] in dev]
-    readable = {utterance: utterance[:7] for utterance in of_dev if utterance not in sounds.unreadable}
-    dev_trials = design_dev_trials(readable, {key: key[8:-6] for key in readable}, groups, choice.seed) if readable else None
+    readable = {
+        utterance: utterance[:7] for utterance in of_dev if utterance not in sounds.unreadable
+    }
+    dev_trials = (
+        design_dev_trials(readable, {key: key[8:-6] for key in readable}, groups, choice.seed)
+        if readable
+        else None
+    )
     for name in sorted(tasks.keys() & {"dev", "tests/dev"}):
-        _write(tasks[name], of_dev, sounds, speakers, dev_trials, missing=[key for key in gone if key[:7] in dev])
+        _write(
+            tasks[name],
+            of_dev,
+            sounds,
+            speakers,
+            dev_trials,
+            missing=[key for key in gone if key[:7] in dev],
+        )
     for name in sorted(tasks.keys() - {"train", "dev", "tests/dev"}):
         every = dict.fromkeys(trial for of_list in trials.values() for trial in of_list)
-        _write_test(tasks[name], trials.get(name.removeprefix("tests/"), list(every)), sounds, speakers)
+        _write_test(
+            tasks[name], trials.get(name.removeprefix("tests/"), list(every)), sounds, speakers
+        )
 
 
 def _trials_of(name: str, path: Path, speakers: Speakers, allow_incomplete: bool) -> list[Trial]:
@@ -132,8 +184,13 @@ def _trials_of(name: str, path: Path, speakers: Speakers, allow_incomplete: bool
     return trials
 
 
-def _training_pool(found: Mapping[str, Utterances], speakers: Speakers, output: Path, choice: Choice, tests: Collection[str]
-                   ) -> tuple[list[str], list[str]]:
+def _training_pool(
+    found: Mapping[str, Utterances],
+    speakers: Speakers,
+    output: Path,
+    choice: Choice,
+    tests: Collection[str],
+) -> tuple[list[str], list[str]]:
     """Utterances to train on, dev's among them, in byte order; and what is wrong with them."""
     if choice.train_list is None:
         return sorted(key for corpus in choice.corpora for key in found[corpus].of_part("dev")), []
@@ -142,22 +199,45 @@ def _training_pool(found: Mapping[str, Utterances], speakers: Speakers, output: 
         corpus = corpus_of(speaker)
         part = found[corpus].part.get(speaker) if corpus in found else None
         if corpus not in choice.corpora or (part or part_of(speaker, speakers)) == "test":
-            raise UserError(f"{choice.train_list}: speaker {speaker} is of {corpus} {part or part_of(speaker, speakers)}, expected speakers of "
-                            f"{' and '.join(f'{corpus} dev' for corpus in choice.corpora)}; take another list or --training")
-    refuse_heard(tests, any(map(is_voxceleb1, {utterance[:7] for utterance in pool})), str(choice.train_list), choice.allow_leakage)
+            raise UserError(
+                f"{choice.train_list}: speaker {speaker} is of {corpus} {part or part_of(speaker, speakers)}, expected speakers of "
+                f"{' and '.join(f'{corpus} dev' for corpus in choice.corpora)}; take another list or --training"
+            )
+    refuse_heard(
+        tests,
+        any(map(is_voxceleb1, {utterance[:7] for utterance in pool})),
+        str(choice.train_list),
+        choice.allow_leakage,
+    )
     there = {key for corpus in choice.corpora for key in found[corpus].files}
-    return pool, [write_missing(output / "missing" / "train_files", [key for key in pool if key not in there], f"files of {choice.train_list}")]
+    return pool, [
+        write_missing(
+            output / "missing" / "train_files",
+            [key for key in pool if key not in there],
+            f"files of {choice.train_list}",
+        )
+    ]
 
 
-def _incomplete_parts(found: Mapping[str, Utterances], speakers: Speakers, output: Path, choice: Choice, tests: Collection[str]) -> list[str]:
+def _incomplete_parts(
+    found: Mapping[str, Utterances],
+    speakers: Speakers,
+    output: Path,
+    choice: Choice,
+    tests: Collection[str],
+) -> list[str]:
     """What is missing of the parts that are needed; counts of all parts are printed."""
-    needed = {("voxceleb1", "test")} | ({("voxceleb1", "dev")} if any(LISTS[name].draws_on_dev for name in tests) else set())
+    needed = {("voxceleb1", "test")} | (
+        {("voxceleb1", "dev")} if any(LISTS[name].draws_on_dev for name in tests) else set()
+    )
     needed |= {(corpus, "dev") for corpus in choice.corpora if choice.train_list is None}
     complaints = []
     for corpus, part in ((corpus, part) for corpus in found for part in ("dev", "test")):
         line, complaint = report_part(found[corpus], corpus, part, speakers, output)
         print(line + ("" if (corpus, part) in needed else " (not needed)"))
-        complaints += [f"{found[corpus].root}: {complaint}"] if complaint and (corpus, part) in needed else []
+        complaints += (
+            [f"{found[corpus].root}: {complaint}"] if complaint and (corpus, part) in needed else []
+        )
     return complaints
 
 
@@ -167,7 +247,12 @@ def _measure(sounds: Sounds, utterances: list[str], output: Path, jobs: int) -> 
         key_of = {each.files[key][0]: key for key in utterances if corpus_of(key[:7]) == corpus}
         prefix = sounds.prefix[corpus]
         require_ffmpeg(f"{prefix}/{path}" for path in key_of)
-        seconds, unreadable = durations(Path(prefix), [each.files[key] for key in key_of.values()], jobs, output / "durations" / corpus)
+        seconds, unreadable = durations(
+            Path(prefix),
+            [each.files[key] for key in key_of.values()],
+            jobs,
+            output / "durations" / corpus,
+        )
         sounds.seconds |= {key_of[path]: length for path, length in seconds.items()}
         sounds.unreadable |= {key_of[path]: fault for path, fault in unreadable.items()}
 
@@ -175,33 +260,59 @@ def _measure(sounds: Sounds, utterances: list[str], output: Path, jobs: int) -> 
 def _refuse_unreadable(named: list[str], sounds: Sounds, allow_incomplete: bool) -> None:
     bad = [utterance for utterance in named if utterance in sounds.unreadable]
     if bad and not allow_incomplete:
-        raise UserError(f"{sounds.unreadable[bad[0]]}; the trials name {len(bad):,} files that cannot be read: fetch them again, or give "
-                        "--allow-incomplete, with which their trials are lost and every result says so")
+        raise UserError(
+            f"{sounds.unreadable[bad[0]]}; the trials name {len(bad):,} files that cannot be read: fetch them again, or give "
+            "--allow-incomplete, with which their trials are lost and every result says so"
+        )
 
 
 def _write_test(task: Task, trials: list[Trial], sounds: Sounds, speakers: Speakers) -> None:
     """A set of the files that trials name; those of missing and unreadable files are lost, and counted."""
     named = sorted({utterance for trial in trials for utterance in trial[:2]})
     kept = [trial for trial in trials if trial[0] in sounds.seconds and trial[1] in sounds.seconds]
-    lines = [f"{enrol} {test} {'target' if is_target else 'nontarget'}" for enrol, test, is_target in kept]
+    lines = [
+        f"{enrol} {test} {'target' if is_target else 'nontarget'}"
+        for enrol, test, is_target in kept
+    ]
     here, missing = ([key for key in named if (key in sounds) == there] for there in (True, False))
-    _write(task, here, sounds, speakers, lines, missing=missing, lost_trials=len(trials) - len(kept))
+    _write(
+        task, here, sounds, speakers, lines, missing=missing, lost_trials=len(trials) - len(kept)
+    )
 
 
-def _write(task: Task, utterances: list[str], sounds: Sounds, speakers: Speakers, trials: list[str] | None = None, *, missing: list[str],
-           lost_trials: int = 0) -> None:
+def _write(
+    task: Task,
+    utterances: list[str],
+    sounds: Sounds,
+    speakers: Speakers,
+    trials: list[str] | None = None,
+    *,
+    missing: list[str],
+    lost_trials: int = 0,
+) -> None:
     """Write one data directory and say what is in it."""
     utt2spk = {utterance: sys.intern(utterance[:7]) for utterance in utterances}
     names = set(utt2spk.values())
     seconds = {key: sounds.seconds[key] for key in utterances if key in sounds.seconds}
-    of_speakers = {"spk2gender": part_of_map(speakers.sex, names), "spk2nationality": part_of_map(speakers.nationality, names)}
+    of_speakers = {
+        "spk2gender": part_of_map(speakers.sex, names),
+        "spk2nationality": part_of_map(speakers.nationality, names),
+    }
     maps = {"utt2dur": seconds, "utt2session": {key: sys.intern(key[8:-6]) for key in utterances}}
     maps |= {name: each for name, each in of_speakers.items() if each}
-    data = DataDir(task.home, {key: sounds.entry(key) for key in utterances}, utt2spk, None, maps, trials)
+    data = DataDir(
+        task.home, {key: sounds.entry(key) for key in utterances}, utt2spk, None, maps, trials
+    )
     unreadable = {key: sounds.unreadable[key] for key in utterances if key in sounds.unreadable}
     targets = sum(line.endswith(" target") for line in trials or ())
-    counts = finish_data_dir(task, data, unreadable, {"targets": targets, "nontargets": len(trials) - targets} if trials else None,
-                             missing=missing, lost_trials=lost_trials)
+    counts = finish_data_dir(
+        task,
+        data,
+        unreadable,
+        {"targets": targets, "nontargets": len(trials) - targets} if trials else None,
+        missing=missing,
+        lost_trials=lost_trials,
+    )
     said = f"{counts['went_on']:,} of {counts['came_in']:,} utterances, {counts['speakers']:,} speakers"
     said += f", {targets:,} target and {len(trials) - targets:,} impostor trials" if trials else ""
     said += f"; {lost_trials:,} trials are lost" if lost_trials else ""

@@ -37,14 +37,24 @@ class Published(NamedTuple):
 
 
 LISTS = {
-    "vox1_o": Published(("veri_test.txt", "voxceleb1_veri_test.txt"), 37_720, digest="7a82ec7fa9503b33"),
-    "vox1_o_cleaned": Published(("veri_test2.txt", "voxceleb1_veri_test_fixed.txt"), 37_611, digest="3c46150e621b9d5e"),
+    "vox1_o": Published(
+        ("veri_test.txt", "voxceleb1_veri_test.txt"), 37_720, digest="7a82ec7fa9503b33"
+    ),
+    "vox1_o_cleaned": Published(
+        ("veri_test2.txt", "voxceleb1_veri_test_fixed.txt"), 37_611, digest="3c46150e621b9d5e"
+    ),
     "vox1_e": Published(("list_test_all.txt", "voxceleb1_veri_test_extended.txt"), 581_480, True),
-    "vox1_e_cleaned": Published(("list_test_all2.txt", "voxceleb1_veri_test_extended_fixed.txt"), 579_818, True),
+    "vox1_e_cleaned": Published(
+        ("list_test_all2.txt", "voxceleb1_veri_test_extended_fixed.txt"), 579_818, True
+    ),
     "vox1_h": Published(("list_test_hard.txt", "voxceleb1_veri_test_hard.txt"), 552_536, True),
-    "vox1_h_cleaned": Published(("list_test_hard2.txt", "voxceleb1_veri_test_hard_fixed.txt"), 550_894, True),
+    "vox1_h_cleaned": Published(
+        ("list_test_hard2.txt", "voxceleb1_veri_test_hard_fixed.txt"), 550_894, True
+    ),
 }
-Trial = tuple[str, str, bool]  # enrolment utterance, test utterance, whether both are of one speaker
+Trial = tuple[
+    str, str, bool
+]  # enrolment utterance, test utterance, whether both are of one speaker
 
 
 def utterance_of(key: str, id_of: Mapping[str, str]) -> str | None:
@@ -93,18 +103,24 @@ def read_trial_list(path: Path, speakers: Speakers) -> tuple[list[Trial], int]:
             continue
         names = [utterance_of(key, speakers.id_of) for key in fields[1:]]
         if len(fields) != 3 or fields[0] not in ("0", "1") or None in names:
-            raise UserError(f"{path}:{number}: '{line.strip()[:100]}', expected '1 id10270/<video>/00001.wav id10270/<video>/00002.wav', "
-                            "0 where they are two speakers")
+            raise UserError(
+                f"{path}:{number}: '{line.strip()[:100]}', expected '1 id10270/<video>/00001.wav id10270/<video>/00002.wav', "
+                "0 where they are two speakers"
+            )
         trial = names[0], names[1], fields[0] == "1"
         if (names[0][:7] == names[1][:7]) != trial[2]:
-            raise UserError(f"{path}:{number}: label {fields[0]} for {names[0][:7]} and {names[1][:7]}, expected 1 for one speaker, 0 for two; "
-                            "fetch it again")
+            raise UserError(
+                f"{path}:{number}: label {fields[0]} for {names[0][:7]} and {names[1][:7]}, expected 1 for one speaker, 0 for two; "
+                "fetch it again"
+            )
         trials[trial] = None
         lines += 1
     return list(trials), lines - len(trials)
 
 
-def check_version(name: str, path: Path, trials: list[Trial], repeated: int, allow_incomplete: bool) -> str:
+def check_version(
+    name: str, path: Path, trials: list[Trial], repeated: int, allow_incomplete: bool
+) -> str:
     """Refuse a list that is not the one that its name says.
 
     Parameters
@@ -131,18 +147,34 @@ def check_version(name: str, path: Path, trials: list[Trial], repeated: int, all
     expected, found = LISTS[name], len(trials) + repeated
     other = next((other for other, published in LISTS.items() if published.trials == found), name)
     if other != name:
-        raise UserError(f"{path}: {found:,} trials: this is {other} ({LISTS[other].names[0]}), expected the {expected.trials:,} of {name} "
-                        f"({expected.names[0]}); put the right file there")
+        raise UserError(
+            f"{path}: {found:,} trials: this is {other} ({LISTS[other].names[0]}), expected the {expected.trials:,} of {name} "
+            f"({expected.names[0]}); put the right file there"
+        )
     if found == expected.trials and expected.digest not in ("", digest(trials)):
-        raise UserError(f"{path}: as many trials as {name} has, {found:,}, but others; fetch {expected.names[0]} again")
-    has_dev = {utterance[:7] for trial in trials for utterance in trial[:2]} - set(Speakers().known("voxceleb1", "test"))
+        raise UserError(
+            f"{path}: as many trials as {name} has, {found:,}, but others; fetch {expected.names[0]} again"
+        )
+    has_dev = {utterance[:7] for trial in trials for utterance in trial[:2]} - set(
+        Speakers().known("voxceleb1", "test")
+    )
     if has_dev and not expected.draws_on_dev:
-        raise UserError(f"{path}: {len(has_dev):,} speakers are not among the 40 of {name}, first {min(has_dev)}; put {expected.names[0]} there")
+        raise UserError(
+            f"{path}: {len(has_dev):,} speakers are not among the 40 of {name}, first {min(has_dev)}; put {expected.names[0]} there"
+        )
     if found != expected.trials and not allow_incomplete:
-        raise UserError(f"{path}: {found:,} trials, expected the {expected.trials:,} of {name} ({expected.names[0]}); fetch it again, "
-                        "or give --allow-incomplete for a list of another length")
-    compared = "as published" if found == expected.trials else f"the published list has {expected.trials:,}"
-    return f"{path}: {found:,} trials of {name} ({compared})" + (f"; {repeated:,} stand there twice and count once" if repeated else "")
+        raise UserError(
+            f"{path}: {found:,} trials, expected the {expected.trials:,} of {name} ({expected.names[0]}); fetch it again, "
+            "or give --allow-incomplete for a list of another length"
+        )
+    compared = (
+        "as published"
+        if found == expected.trials
+        else f"the published list has {expected.trials:,}"
+    )
+    return f"{path}: {found:,} trials of {name} ({compared})" + (
+        f"; {repeated:,} stand there twice and count once" if repeated else ""
+    )
 
 
 def digest(trials: Iterable[Trial]) -> str:
@@ -185,12 +217,20 @@ def read_training_list(path: Path, speakers: Speakers) -> list[str]:
             continue
         keys = [utterance_of(field, speakers.id_of) for field in fields]
         if len(fields) != 2 or (keys[0] is None) == (keys[1] is None):
-            raise UserError(f"{path}:{number}: '{line.strip()[:100]}', expected 'id00012 id00012/<video>/00001.wav' or 'id00012/<video>/00001.wav 0'")
+            raise UserError(
+                f"{path}:{number}: '{line.strip()[:100]}', expected 'id00012 id00012/<video>/00001.wav' or 'id00012/<video>/00001.wav 0'"
+            )
         utterance, label = (keys[1], fields[0]) if keys[0] is None else (keys[0], fields[1])
-        if label_of.setdefault(label, utterance[:7]) != utterance[:7] or (label.startswith("id") and label != utterance[:7]):
-            raise UserError(f"{path}:{number}: '{label}' for {utterance[:7]}, expected {label_of[label]}; each label is one speaker")
+        if label_of.setdefault(label, utterance[:7]) != utterance[:7] or (
+            label.startswith("id") and label != utterance[:7]
+        ):
+            raise UserError(
+                f"{path}:{number}: '{label}' for {utterance[:7]}, expected {label_of[label]}; each label is one speaker"
+            )
         if utterances.setdefault(utterance, number) != number:
-            raise UserError(f"{path}:{number}: the file of line {utterances[utterance]} again; remove one of them")
+            raise UserError(
+                f"{path}:{number}: the file of line {utterances[utterance]} again; remove one of them"
+            )
     if not utterances:
         raise UserError(f"{path}: empty, expected a list of training files")
     return sorted(utterances)
@@ -217,5 +257,7 @@ def refuse_heard(tests: Iterable[str], is_heard: bool, source: str, allow_leakag
     """
     drawing = [name for name in tests if LISTS[name].draws_on_dev]
     if is_heard and drawing and not allow_leakage:
-        raise UserError(f"{source} trains on speakers of VoxCeleb1 dev, and the trials of {', '.join(drawing)} are theirs: figures would flatter; "
-                        "take lists O alone, train on vox2dev, or say --allow-leakage, which marks every result")
+        raise UserError(
+            f"{source} trains on speakers of VoxCeleb1 dev, and the trials of {', '.join(drawing)} are theirs: figures would flatter; "
+            "take lists O alone, train on vox2dev, or say --allow-leakage, which marks every result"
+        )

@@ -11,7 +11,10 @@ from utils.files import read_lines
 from utils.trials.voxceleb_names import read_meta
 
 FILES = {"voxceleb1": "vox1_meta.csv", "voxceleb2": "vox2_meta.csv"}
-TITLES = {"voxceleb1": ["VoxCeleb1 ID", "VGGFace1 ID", "Gender", "Nationality", "Set"], "voxceleb2": ["VoxCeleb2 ID", "VGGFace2 ID", "Gender", "Set"]}
+TITLES = {
+    "voxceleb1": ["VoxCeleb1 ID", "VGGFace1 ID", "Gender", "Nationality", "Set"],
+    "voxceleb2": ["VoxCeleb2 ID", "VGGFace2 ID", "Gender", "Set"],
+}
 VOXCELEB1_IDS = range(10001, 11252)
 VOXCELEB1_TEST_IDS = range(10270, 10310)  # in the first release the names that begin with E
 
@@ -29,8 +32,12 @@ class Published(NamedTuple):
     utterances: int
 
 
-COUNTS = {("voxceleb1", "dev"): Published(1_211, 148_642), ("voxceleb1", "test"): Published(40, 4_874),
-          ("voxceleb2", "dev"): Published(5_994, 1_092_009), ("voxceleb2", "test"): Published(118, 36_237)}
+COUNTS = {
+    ("voxceleb1", "dev"): Published(1_211, 148_642),
+    ("voxceleb1", "test"): Published(40, 4_874),
+    ("voxceleb2", "dev"): Published(5_994, 1_092_009),
+    ("voxceleb2", "test"): Published(118, 36_237),
+}
 
 
 @dataclass
@@ -64,8 +71,16 @@ class Speakers:
             ``dev`` or ``test``.
         """
         if corpus == "voxceleb1":
-            return [f"id{number}" for number in VOXCELEB1_IDS if (number in VOXCELEB1_TEST_IDS) == (part == "test")]
-        return sorted(speaker for speaker, its_part in self.part.items() if its_part == part and not is_voxceleb1(speaker))
+            return [
+                f"id{number}"
+                for number in VOXCELEB1_IDS
+                if (number in VOXCELEB1_TEST_IDS) == (part == "test")
+            ]
+        return sorted(
+            speaker
+            for speaker, its_part in self.part.items()
+            if its_part == part and not is_voxceleb1(speaker)
+        )
 
 
 def is_voxceleb1(speaker: str) -> bool:
@@ -130,8 +145,15 @@ def read_speakers(folders: Iterable[Path | None]) -> Speakers:
         speakers.id_of |= read_meta(path) if corpus == "voxceleb1" else {}
         for number, row in _rows(path, TITLES[corpus]):
             speaker, sex, part = row["ID"], row["Gender"], row["Set"]
-            if not re.fullmatch(r"id\d{5}", speaker) or corpus_of(speaker) != corpus or sex not in ("m", "f") or part not in ("dev", "test"):
-                raise UserError(f"{path}:{number}: found {list(row.values())}, expected an id of {corpus}, m or f, and dev or test; fetch it again")
+            if (
+                not re.fullmatch(r"id\d{5}", speaker)
+                or corpus_of(speaker) != corpus
+                or sex not in ("m", "f")
+                or part not in ("dev", "test")
+            ):
+                raise UserError(
+                    f"{path}:{number}: found {list(row.values())}, expected an id of {corpus}, m or f, and dev or test; fetch it again"
+                )
             speakers.sex[speaker], speakers.part[speaker] = sex, part
             if "Nationality" in row:
                 speakers.nationality[speaker] = row["Nationality"].replace(" ", "_")
@@ -141,9 +163,11 @@ def read_speakers(folders: Iterable[Path | None]) -> Speakers:
 def _rows(path: Path, titles: list[str]) -> Iterable[tuple[int, dict[str, str]]]:
     """Number and fields of each line; columns are separated by tabs (VoxCeleb1) or commas (VoxCeleb2), with blanks around them."""
     lines = [[field.strip() for field in re.split(r"[\t,]", line)] for line in read_lines(path)]
-    if not lines or [title.lstrip("\ufeff") for title in lines[0]][:len(titles)] != titles:
+    if not lines or [title.lstrip("\ufeff") for title in lines[0]][: len(titles)] != titles:
         raise UserError(f"{path}:1: expected the titles {', '.join(titles)}; fetch the file again")
     for number, fields in enumerate(lines[1:], 2):
         if len(fields) < len(titles):
-            raise UserError(f"{path}:{number}: {len(fields)} fields, expected {len(titles)}; fetch the file again")
+            raise UserError(
+                f"{path}:{number}: {len(fields)} fields, expected {len(titles)}; fetch the file again"
+            )
         yield number, dict(zip(["ID", *titles[1:]], fields, strict=False))

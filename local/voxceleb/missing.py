@@ -11,7 +11,9 @@ from utils.files import atomic_write
 SHOWN = 10  # of what is missing, in the log; all of it is written down
 
 
-def report_part(found: Utterances, corpus: str, part: str, speakers: Speakers, output: Path) -> tuple[str, str]:
+def report_part(
+    found: Utterances, corpus: str, part: str, speakers: Speakers, output: Path
+) -> tuple[str, str]:
     """Compare one part with the published counts.
 
     Parameters
@@ -40,7 +42,11 @@ def report_part(found: Utterances, corpus: str, part: str, speakers: Speakers, o
     if len(there) >= published.speakers and len(utterances) >= published.utterances:
         return line, ""
     archives = archives_in(found.root)
-    hint = f"; beside it lie the archives {', '.join(archives[:3])}: extracted whole?" if archives else ""
+    hint = (
+        f"; beside it lie the archives {', '.join(archives[:3])}: extracted whole?"
+        if archives
+        else ""
+    )
     return line, f"{line}{'; ' + listed if listed else ''}{hint}"
 
 
@@ -86,8 +92,14 @@ def refuse_incomplete(complaints: Iterable[str], allow_incomplete: bool) -> None
     """
     complaints = [complaint for complaint in complaints if complaint]
     if complaints and not allow_incomplete:
-        more = f" (and {len(complaints) - 1} more: {'; '.join(complaints[1:])})" if complaints[1:] else ""
-        raise UserError(f"incomplete: {complaints[0]}{more}; extract or fetch the rest, or give --allow-incomplete, with which trials of missing "
-                        "files are lost and every result says so")
+        more = (
+            f" (and {len(complaints) - 1} more: {'; '.join(complaints[1:])})"
+            if complaints[1:]
+            else ""
+        )
+        raise UserError(
+            f"incomplete: {complaints[0]}{more}; extract or fetch the rest, or give --allow-incomplete, with which trials of missing "
+            "files are lost and every result says so"
+        )
     for complaint in complaints:
         print(f"incomplete: {complaint}")

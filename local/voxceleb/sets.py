@@ -12,7 +12,9 @@ FEW_SPEAKERS = 400  # below, a tenth is dev
 TARGETS_PER_SPEAKER = 500  # 40 dev speakers then have as many trials as list O
 
 
-def choose_dev_speakers(spk2group: Mapping[str, str], wanted: int | None, seed: int) -> tuple[set[str], str]:
+def choose_dev_speakers(
+    spk2group: Mapping[str, str], wanted: int | None, seed: int
+) -> tuple[set[str], str]:
     """Draw the speakers that are kept out of the training.
 
     Parameters
@@ -37,15 +39,36 @@ def choose_dev_speakers(spk2group: Mapping[str, str], wanted: int | None, seed: 
         Too few are left to train on, or one alone would be dev.
     """
     total = len(spk2group)
-    number = wanted if wanted is not None else DEV_SPEAKERS if total >= FEW_SPEAKERS else max(2, total // 10)
+    number = (
+        wanted
+        if wanted is not None
+        else DEV_SPEAKERS
+        if total >= FEW_SPEAKERS
+        else max(2, total // 10)
+    )
     if number == 1 or number < 0 or (number and total - number < 2):
-        raise UserError(f"{number} of {total} training speakers for dev, expected 2 or more, and 2 or more others; 0: none; correct --dev-speakers")
+        raise UserError(
+            f"{number} of {total} training speakers for dev, expected 2 or more, and 2 or more others; 0: none; correct --dev-speakers"
+        )
     order = stratified_order(spk2group, seed)
-    why = "as asked for" if wanted is not None else f"a tenth of fewer than {FEW_SPEAKERS}" if total < FEW_SPEAKERS else "drawn with the seed"
-    return {order[index * total // number] for index in range(number)}, f"dev: {number} of {total:,} training speakers, {why}"
+    why = (
+        "as asked for"
+        if wanted is not None
+        else f"a tenth of fewer than {FEW_SPEAKERS}"
+        if total < FEW_SPEAKERS
+        else "drawn with the seed"
+    )
+    return {
+        order[index * total // number] for index in range(number)
+    }, f"dev: {number} of {total:,} training speakers, {why}"
 
 
-def design_dev_trials(utt2spk: Mapping[str, str], utt2session: Mapping[str, str], spk2group: Mapping[str, str], seed: int) -> list[str]:
+def design_dev_trials(
+    utt2spk: Mapping[str, str],
+    utt2session: Mapping[str, str],
+    spk2group: Mapping[str, str],
+    seed: int,
+) -> list[str]:
     """Trials of many utterances: up to 500 target pairs of each speaker, across sessions where there are several, and as many impostor pairs.
 
     Half of the impostor pairs are within a group of similar speakers, as far as there are so many.  Pairs are unordered and distinct.
@@ -74,12 +97,21 @@ def design_dev_trials(utt2spk: Mapping[str, str], utt2session: Mapping[str, str]
     session = np.unique([utt2session[key] for key in utterances], return_inverse=True)[1]
     group = np.unique([spk2group[utt2spk[key]] for key in utterances], return_inverse=True)[1]
     random = np.random.default_rng(seed)
-    targets = np.concatenate([_target_pairs(np.flatnonzero(speaker == number), session, random) for number in range(speaker.max() + 1)])
+    targets = np.concatenate(
+        [
+            _target_pairs(np.flatnonzero(speaker == number), session, random)
+            for number in range(speaker.max() + 1)
+        ]
+    )
     if not len(targets):
         raise UserError("dev: no speaker has two utterances, expected some; raise --dev-speakers")
     impostors = _impostor_pairs(len(targets), speaker, group, random)
     named = [(pairs, word) for pairs, word in ((targets, "target"), (impostors, "nontarget"))]
-    return sorted(f"{utterances[first]} {utterances[second]} {word}" for pairs, word in named for first, second in pairs)
+    return sorted(
+        f"{utterances[first]} {utterances[second]} {word}"
+        for pairs, word in named
+        for first, second in pairs
+    )
 
 
 def _target_pairs(rows: np.ndarray, session: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -91,14 +123,16 @@ def _target_pairs(rows: np.ndarray, session: np.ndarray, random: np.random.Gener
     return np.stack([first[chosen], second[chosen]], axis=1)
 
 
-def _impostor_pairs(wanted: int, speaker: np.ndarray, group: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _impostor_pairs(
+    wanted: int, speaker: np.ndarray, group: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
     """(n, 2) rows of pairs of two speakers, drawn 20 times as often as wanted, without those that come again."""
     drawn = np.sort(random.integers(len(speaker), size=(20 * wanted + 1000, 2)), axis=1)
     drawn = drawn[speaker[drawn[:, 0]] != speaker[drawn[:, 1]]]
     drawn = drawn[np.sort(np.unique(drawn @ [len(speaker), 1], return_index=True)[1])]
     alike = group[drawn[:, 0]] == group[drawn[:, 1]]
     similar = drawn[alike][: wanted // 2]
-    return np.concatenate([similar, drawn[~alike], drawn[alike][len(similar):]])[:wanted]
+    return np.concatenate([similar, drawn[~alike], drawn[alike][len(similar) :]])[:wanted]
 
 
 def part_of_map(mapping: Mapping[str, str], names: Sequence[str] | set[str]) -> dict[str, str]:

@@ -21,10 +21,17 @@ from utils.errors import UserError
 WITH_IDS = re.compile(r"(?:(.*)/)?(id\d{5})/([^/\s]+)/(\d{5})\.\w+")
 FIRST_RELEASE = re.compile(r"(?:(.*)/)?([^/\s]+)/([^/\s]+)_(\d{7})\.\w+")
 TITLES = {"voxceleb1": "VoxCeleb1", "voxceleb2": "VoxCeleb2"}
-LAYOUTS = {"voxceleb1": "[dev/|test/][wav/]id10001/<video>/00001.wav or First_Last/<video>_0000001.wav",
-           "voxceleb2": "[dev/|test/][aac/|wav/]id00012/<video>/00001.m4a or .wav"}
+LAYOUTS = {
+    "voxceleb1": "[dev/|test/][wav/]id10001/<video>/00001.wav or First_Last/<video>_0000001.wav",
+    "voxceleb2": "[dev/|test/][aac/|wav/]id00012/<video>/00001.m4a or .wav",
+}
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".rar", ".7z")
-PREFERRED = {".wav": 0, ".flac": 1, ".ogg": 2, ".m4a": 3}  # where an utterance is there in several formats
+PREFERRED = {
+    ".wav": 0,
+    ".flac": 1,
+    ".ogg": 2,
+    ".m4a": 3,
+}  # where an utterance is there in several formats
 MOST_DEPTH = 5  # of the speakers' folders
 
 
@@ -80,7 +87,14 @@ def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> U
         There is none, a speaker is there twice, or names have no id.
     """
     listed = list_audio(root, jobs=max(8, jobs))
-    found, trees, tree_of, folder_part, converted, other = Utterances(Path(root)), Counter(), {}, {}, 0, []
+    found, trees, tree_of, folder_part, converted, other = (
+        Utterances(Path(root)),
+        Counter(),
+        {},
+        {},
+        0,
+        [],
+    )
     names = _names_used(root, listed, speakers, corpus)
     for file in listed:
         path = file[0]
@@ -92,8 +106,13 @@ def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> U
         match = match or FIRST_RELEASE.fullmatch(path)
         tree = match[1] or "."
         part = "test" if {"test", "eval", "eval_wav"} & set(tree.split("/")) else "dev"
-        if tree_of.setdefault((speaker, _suffix(path)), tree) != tree or folder_part.setdefault(speaker, part) != part:
-            first = next(other for (who, _), other in tree_of.items() if who == speaker and other != tree)
+        if (
+            tree_of.setdefault((speaker, _suffix(path)), tree) != tree
+            or folder_part.setdefault(speaker, part) != part
+        ):
+            first = next(
+                other for (who, _), other in tree_of.items() if who == speaker and other != tree
+            )
             raise UserError(_twice(root, speaker, first, tree))
         utterance = f"{speaker}-{match[3]}-{match[4][-5:]}"
         before = found.files.setdefault(utterance, file)
@@ -101,16 +120,35 @@ def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> U
             found.files[utterance] = min(before, file, key=lambda either: _rank(either[0]))
             converted += 1
             if _rank(before[0]) == _rank(path):
-                raise UserError(_twice(root, speaker, os.path.dirname(before[0]), os.path.dirname(path)))
+                raise UserError(
+                    _twice(root, speaker, os.path.dirname(before[0]), os.path.dirname(path))
+                )
         trees[tree] += 1
     if not found.files:
         nearest = _nearest(root, corpus, listed)
-        raise UserError(f"{root}: no {TITLES[corpus]} in it, looked for {LAYOUTS[corpus]} at any depth; {nearest}; correct the path")
-    found.part = {speaker: part_of(speaker, speakers, folder) for speaker, folder in folder_part.items()}
+        raise UserError(
+            f"{root}: no {TITLES[corpus]} in it, looked for {LAYOUTS[corpus]} at any depth; {nearest}; correct the path"
+        )
+    found.part = {
+        speaker: part_of(speaker, speakers, folder) for speaker, folder in folder_part.items()
+    }
     _refuse_merged(root, corpus, found, speakers)
-    found.said = [f"{root / tree}: {number:,} files of {TITLES[corpus]}" for tree, number in sorted(trees.items())]
-    found.said += [f"{root}: {converted:,} utterances are there in two formats: the one that needs no ffmpeg is taken"] if converted else []
-    found.said += [f"{root}: {len(other):,} other audio files are left alone, first {other[0]}"] if other else []
+    found.said = [
+        f"{root / tree}: {number:,} files of {TITLES[corpus]}"
+        for tree, number in sorted(trees.items())
+    ]
+    found.said += (
+        [
+            f"{root}: {converted:,} utterances are there in two formats: the one that needs no ffmpeg is taken"
+        ]
+        if converted
+        else []
+    )
+    found.said += (
+        [f"{root}: {len(other):,} other audio files are left alone, first {other[0]}"]
+        if other
+        else []
+    )
     return found
 
 
@@ -158,8 +196,13 @@ def archives_in(root: Path) -> list[str]:
     root : path
         Where to look.
     """
-    return sorted(path.name for pattern in ("*", "*/*") for path in root.glob(pattern)
-                  if path.is_file() and (path.suffix.lower() in ARCHIVES or re.search(r"_part[a-z]{2}$", path.name)))
+    return sorted(
+        path.name
+        for pattern in ("*", "*/*")
+        for path in root.glob(pattern)
+        if path.is_file()
+        and (path.suffix.lower() in ARCHIVES or re.search(r"_part[a-z]{2}$", path.name))
+    )
 
 
 def _suffix(path: str) -> str:
@@ -170,16 +213,26 @@ def _rank(path: str) -> int:
     return PREFERRED[_suffix(path)]
 
 
-def _names_used(root: Path, listed: list[tuple[str, int]], speakers: Speakers, corpus: str) -> dict[str, str]:
+def _names_used(
+    root: Path, listed: list[tuple[str, int]], speakers: Speakers, corpus: str
+) -> dict[str, str]:
     """Path -> id of the files of VoxCeleb1's first release."""
-    matches = {} if corpus == "voxceleb2" else {path: match for path, _ in listed if (match := FIRST_RELEASE.fullmatch(path))}
+    matches = (
+        {}
+        if corpus == "voxceleb2"
+        else {path: match for path, _ in listed if (match := FIRST_RELEASE.fullmatch(path))}
+    )
     if matches and not speakers.id_of:
-        raise UserError(f"{root}: {len(matches):,} files have names of speakers as in VoxCeleb1's first release, like {next(iter(matches))}, and "
-                        "vox1_meta.csv, which says whose ids these are, is missing; put it into that folder, or name its folder with --lists")
+        raise UserError(
+            f"{root}: {len(matches):,} files have names of speakers as in VoxCeleb1's first release, like {next(iter(matches))}, and "
+            "vox1_meta.csv, which says whose ids these are, is missing; put it into that folder, or name its folder with --lists"
+        )
     unknown = sorted({match[2] for match in matches.values()} - speakers.id_of.keys())
     if unknown:
-        raise UserError(f"{root}: {len(unknown):,} speakers are not in {speakers.files['voxceleb1']}, first '{unknown[0]}'; "
-                        "rename or remove their folders")
+        raise UserError(
+            f"{root}: {len(unknown):,} speakers are not in {speakers.files['voxceleb1']}, first '{unknown[0]}'; "
+            "rename or remove their folders"
+        )
     return {path: speakers.id_of[match[2]] for path, match in matches.items()}
 
 
@@ -190,9 +243,15 @@ def _twice(root: Path, speaker: str, *trees: str) -> str:
 
 def _refuse_merged(root: Path, corpus: str, found: Utterances, speakers: Speakers) -> None:
     most = COUNTS[corpus, "dev"].speakers
-    if corpus == "voxceleb2" and corpus not in speakers.files and (number := list(found.part.values()).count("dev")) > most:
-        raise UserError(f"{root}: {number:,} speakers of VoxCeleb2, expected at most {most:,} of dev: test is among them, and who that is stands in "
-                        "vox2_meta.csv; put it into that folder, or name its folder with --lists")
+    if (
+        corpus == "voxceleb2"
+        and corpus not in speakers.files
+        and (number := list(found.part.values()).count("dev")) > most
+    ):
+        raise UserError(
+            f"{root}: {number:,} speakers of VoxCeleb2, expected at most {most:,} of dev: test is among them, and who that is stands in "
+            "vox2_meta.csv; put it into that folder, or name its folder with --lists"
+        )
 
 
 def _nearest(root: Path, corpus: str, listed: list[tuple[str, int]]) -> str:
@@ -207,4 +266,6 @@ def _nearest(root: Path, corpus: str, listed: list[tuple[str, int]]) -> str:
     if archives := archives_in(root):
         return f"it holds archives that are not extracted: {', '.join(archives[:3])}"
     folders = sorted(path.name for path in root.iterdir() if path.is_dir())
-    return f"it has no audio, only the folders {', '.join(folders[:5])}" if folders else "it is empty"
+    return (
+        f"it has no audio, only the folders {', '.join(folders[:5])}" if folders else "it is empty"
+    )

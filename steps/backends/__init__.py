@@ -15,5 +15,12 @@ from steps.backends.links import LengthNorm, Mean
 from steps.backends.plda import Plda
 
 BACKENDS = {"bvector": BVector, "cosine": Cosine, "euclidean": Euclidean, "plda": Plda}
-LINKS = {"mean": Mean, "lda": Lda, "whiten": Whiten, "length_norm": LengthNorm, "wccn": Wccn, "coral": Coral}
+LINKS = {
+    "mean": Mean,
+    "lda": Lda,
+    "whiten": Whiten,
+    "length_norm": LengthNorm,
+    "wccn": Wccn,
+    "coral": Coral,
+}
 FAMILIES = {"backends": BACKENDS, "links": LINKS, "adaptation": ADAPTATIONS}

@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from steps.backends.matrices import check_adaptation, covariance_of, diagonalise, eigen_descending, symmetric_power
+from steps.backends.matrices import (
+    check_adaptation,
+    covariance_of,
+    diagonalise,
+    eigen_descending,
+    symmetric_power,
+)
 
 
 class KaldiAdaptation:
@@ -16,12 +22,23 @@ class KaldiAdaptation:
         How much of the difference of the two means counts as variance.
     """
 
-    def __init__(self, within_covar_scale: float = 0.3, between_covar_scale: float = 0.7, mean_diff_scale: float = 1.0):
+    def __init__(
+        self,
+        within_covar_scale: float = 0.3,
+        between_covar_scale: float = 0.7,
+        mean_diff_scale: float = 1.0,
+    ):
         if min(within_covar_scale, between_covar_scale, mean_diff_scale) < 0:
             raise ValueError("a scale is negative")
-        self.within_covar_scale, self.between_covar_scale, self.mean_diff_scale = within_covar_scale, between_covar_scale, mean_diff_scale
+        self.within_covar_scale, self.between_covar_scale, self.mean_diff_scale = (
+            within_covar_scale,
+            between_covar_scale,
+            mean_diff_scale,
+        )
 
-    def __call__(self, mean: np.ndarray, transform: np.ndarray, psi: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def __call__(
+        self, mean: np.ndarray, transform: np.ndarray, psi: np.ndarray, vectors: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Adapt the parameters of a ``<Plda>``.
 
         Parameters
@@ -40,7 +57,9 @@ class KaldiAdaptation:
         new_mean, covariance = covariance_of(vectors)
         shift = new_mean - mean
         covariance += self.mean_diff_scale * np.outer(shift, shift)
-        to_unit = transform / np.sqrt(1 + psi)[:, None]  # where the model's total covariance is unit
+        to_unit = (
+            transform / np.sqrt(1 + psi)[:, None]
+        )  # where the model's total covariance is unit
         variances, axes = eigen_descending(to_unit @ covariance @ to_unit.T)
         excess = np.maximum(variances - 1, 0)
         within = (axes.T / (1 + psi)) @ axes + np.diag(self.within_covar_scale * excess)
@@ -65,10 +84,14 @@ class CoralPlus:
 
     def __init__(self, within_scale: float = 0.8, between_scale: float = 0.8):
         if not (0 <= within_scale <= 1 and 0 <= between_scale <= 1):
-            raise ValueError(f"found scales {within_scale} and {between_scale}, expected numbers in [0, 1]")
+            raise ValueError(
+                f"found scales {within_scale} and {between_scale}, expected numbers in [0, 1]"
+            )
         self.within_scale, self.between_scale = within_scale, between_scale
 
-    def __call__(self, mean: np.ndarray, transform: np.ndarray, psi: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def __call__(
+        self, mean: np.ndarray, transform: np.ndarray, psi: np.ndarray, vectors: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Adapt the parameters of a ``<Plda>``.
 
         Parameters
@@ -88,7 +111,10 @@ class CoralPlus:
         back = np.linalg.inv(transform)
         within, between = back @ back.T, (back * psi) @ back.T
         recolour = symmetric_power(covariance, 0.5) @ symmetric_power(within + between, -0.5)
-        grown = [grow(old, recolour @ old @ recolour.T, scale) for old, scale in ((within, self.within_scale), (between, self.between_scale))]
+        grown = [
+            grow(old, recolour @ old @ recolour.T, scale)
+            for old, scale in ((within, self.within_scale), (between, self.between_scale))
+        ]
         return new_mean, *diagonalise(*grown)[:2]
 
 

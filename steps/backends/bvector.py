@@ -59,28 +59,61 @@ class BVector:
     needs_speakers = True
     needs_adaptation = False
 
-    def __init__(self, hidden_units: tuple[int, ...] = (1024, 1024, 1024, 1024), input_dropout: float = 0.2, hidden_dropout: float = 0.5,
-                 leaky_slope: float = 0.3, pairs_per_kind: int = 60, steps: int = 5000, validate_every_steps: int = 1000,
-                 validation_share: float = 0.1, symmetric: bool = True, seed: int = 0, num_threads: int = 2,
-                 device: Literal["cpu", "cuda"] = "cpu"):
+    def __init__(
+        self,
+        hidden_units: tuple[int, ...] = (1024, 1024, 1024, 1024),
+        input_dropout: float = 0.2,
+        hidden_dropout: float = 0.5,
+        leaky_slope: float = 0.3,
+        pairs_per_kind: int = 60,
+        steps: int = 5000,
+        validate_every_steps: int = 1000,
+        validation_share: float = 0.1,
+        symmetric: bool = True,
+        seed: int = 0,
+        num_threads: int = 2,
+        device: Literal["cpu", "cuda"] = "cpu",
+    ):
         self.report_: dict = {}
-        counts = {"pairs_per_kind": pairs_per_kind, "steps": steps, "validate_every_steps": validate_every_steps, "num_threads": num_threads}
+        counts = {
+            "pairs_per_kind": pairs_per_kind,
+            "steps": steps,
+            "validate_every_steps": validate_every_steps,
+            "num_threads": num_threads,
+        }
         for name, count in counts.items():
             if count < 1:
                 raise ValueError(f"{name} is {count}, expected 1 or more")
-        for name, part in {"input_dropout": input_dropout, "hidden_dropout": hidden_dropout, "validation_share": validation_share}.items():
+        for name, part in {
+            "input_dropout": input_dropout,
+            "hidden_dropout": hidden_dropout,
+            "validation_share": validation_share,
+        }.items():
             if not 0 <= part < 1:
                 raise ValueError(f"{name} is {part}, expected a part in [0, 1)")
         if not hidden_units or min(hidden_units) < 1:
-            raise ValueError(f"hidden_units is {list(hidden_units)}, expected the width of one layer or more, each 1 or more")
+            raise ValueError(
+                f"hidden_units is {list(hidden_units)}, expected the width of one layer or more, each 1 or more"
+            )
         if seed < 0:
             raise ValueError(f"seed is {seed}, expected 0 or more")
         self.network_options = (tuple(hidden_units), input_dropout, hidden_dropout, leaky_slope)
         self.pairs_per_kind, self.steps, self.validate_every_steps, self.validation_share = (
-            pairs_per_kind, steps, validate_every_steps, validation_share)
-        self.symmetric, self.seed, self.num_threads, self.device = symmetric, seed, num_threads, device
+            pairs_per_kind,
+            steps,
+            validate_every_steps,
+            validation_share,
+        )
+        self.symmetric, self.seed, self.num_threads, self.device = (
+            symmetric,
+            seed,
+            num_threads,
+            device,
+        )
 
-    def fit(self, embeddings: np.ndarray, speakers: Sequence[str], adaptation: np.ndarray | None = None) -> "BVector":
+    def fit(
+        self, embeddings: np.ndarray, speakers: Sequence[str], adaptation: np.ndarray | None = None
+    ) -> "BVector":
         """Learn statistics and weights.
 
         Parameters
@@ -109,15 +142,32 @@ class BVector:
 
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device is cuda, no CUDA device is visible; choose cpu")
-        self.mean_, deviation = embeddings.mean(axis=0, dtype=np.float64), embeddings.std(axis=0, dtype=np.float64)
-        self.deviation_ = np.where(deviation > 0, deviation, 1)  # a dimension that never changes becomes 0
+        self.mean_, deviation = (
+            embeddings.mean(axis=0, dtype=np.float64),
+            embeddings.std(axis=0, dtype=np.float64),
+        )
+        self.deviation_ = np.where(
+            deviation > 0, deviation, 1
+        )  # a dimension that never changes becomes 0
         rows = torch.from_numpy(self.transform(embeddings).astype(np.float32)).to(self.device)
         training, held_out = SpeakerPairs.split(speakers, self.validation_share, self.seed)
-        with torch_threads(self.num_threads), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        with (
+            torch_threads(self.num_threads),
+            torch.random.fork_rng(devices=range(torch.cuda.device_count())),
+        ):
             torch.manual_seed(self.seed)
             network = PairNetwork(embeddings.shape[1], *self.network_options).to(self.device)
-            history = train_pair_network(network, rows, training, held_out, pairs_per_kind=self.pairs_per_kind, steps=self.steps,
-                                         validate_every_steps=self.validate_every_steps, symmetric=self.symmetric, seed=self.seed)
+            history = train_pair_network(
+                network,
+                rows,
+                training,
+                held_out,
+                pairs_per_kind=self.pairs_per_kind,
+                steps=self.steps,
+                validate_every_steps=self.validate_every_steps,
+                symmetric=self.symmetric,
+                seed=self.seed,
+            )
         self.network_, self.report_ = network.cpu(), {"evaluations": history}
         return self
 
@@ -173,13 +223,22 @@ class BVector:
         (..., R, S) float32 array
         """
         others = test.reshape(-1, test.shape[-1])
-        scores = [self.score(np.broadcast_to(enrol[..., row, None, :], test.shape).reshape(others.shape), others) for row in range(enrol.shape[-2])]
+        scores = [
+            self.score(
+                np.broadcast_to(enrol[..., row, None, :], test.shape).reshape(others.shape), others
+            )
+            for row in range(enrol.shape[-2])
+        ]
         return np.stack([of_row.reshape(test.shape[:-1]) for of_row in scores], axis=-2)
 
     def parts(self) -> dict[str, np.ndarray]:
         """What was learned: statistics, and each dense layer as an affine map, (out, in + 1), whose last column is added."""
-        layers = {f"dense{number}.mat": np.column_stack([layer.weight.detach().numpy(), layer.bias.detach().numpy()])
-                  for number, layer in enumerate(self.network_.dense)}
+        layers = {
+            f"dense{number}.mat": np.column_stack(
+                [layer.weight.detach().numpy(), layer.bias.detach().numpy()]
+            )
+            for number, layer in enumerate(self.network_.dense)
+        }
         return {"mean.vec": self.mean_, "deviation.vec": self.deviation_, **layers}
 
     def from_parts(self, parts: Mapping[str, np.ndarray]) -> "BVector":
@@ -199,7 +258,11 @@ class BVector:
 
         from steps.backends.pair_network import PairNetwork
 
-        names = ["mean.vec", "deviation.vec", *(f"dense{number}.mat" for number in range(len(self.network_options[0]) + 1))]
+        names = [
+            "mean.vec",
+            "deviation.vec",
+            *(f"dense{number}.mat" for number in range(len(self.network_options[0]) + 1)),
+        ]
         if missing := [name for name in names if name not in parts]:
             raise ValueError(f"no {missing[0]}")
         self.mean_, self.deviation_ = (np.asarray(parts[name], np.float64) for name in names[:2])
@@ -208,7 +271,9 @@ class BVector:
             matrix = torch.from_numpy(np.array(parts[name], np.float32))
             expected = (layer.out_features, layer.in_features + 1)
             if matrix.shape != expected:
-                raise ValueError(f"{name} is {matrix.shape[0]} x {matrix.shape[-1]}, expected {expected[0]} x {expected[1]}")
+                raise ValueError(
+                    f"{name} is {matrix.shape[0]} x {matrix.shape[-1]}, expected {expected[0]} x {expected[1]}"
+                )
             with torch.no_grad():
                 layer.weight.copy_(matrix[:, :-1])
                 layer.bias.copy_(matrix[:, -1])

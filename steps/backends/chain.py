@@ -25,7 +25,9 @@ class Chain:
         self.needs_speakers = any(link.needs_speakers for link in links)
         self.needs_adaptation = any(link.needs_adaptation for link in links)
         self.stages: list[tuple[str, list[Link]]] = []
-        names = iter(["transform.mat", *(f"transform{number}.mat" for number in range(2, len(links) + 1))])
+        names = iter(
+            ["transform.mat", *(f"transform{number}.mat" for number in range(2, len(links) + 1))]
+        )
         for link in filter(lambda link: link.acts_on_trials, links):
             if isinstance(link, LengthNorm):
                 self.stages.append(("", [link]))
@@ -36,7 +38,9 @@ class Chain:
             else:
                 self.stages.append((next(names), [link]))
 
-    def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    def fit(
+        self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Fit each link on what the links before leave.
 
         Parameters
@@ -57,7 +61,11 @@ class Chain:
             link.fit(rows, speakers, adaptation)
             rows = link.transform_training(rows)
             adaptation = None if adaptation is None else link.transform(adaptation)
-        self.parts_ = {name: links[0].mean_ if name == "mean.vec" else product(links) for name, links in self.stages if name}
+        self.parts_ = {
+            name: links[0].mean_ if name == "mean.vec" else product(links)
+            for name, links in self.stages
+            if name
+        }
         return rows, adaptation
 
     def map_block(self, block: np.ndarray) -> np.ndarray:
@@ -100,7 +108,9 @@ class Chain:
             if not np.isfinite(part).all():
                 raise ValueError(f"{name} has values that are not finite")
             if dimensions and part.shape[1] not in (dimensions, dimensions + 1):
-                raise ValueError(f"{name} takes vectors of {part.shape[1]} dimensions, what comes before it leaves {dimensions}")
+                raise ValueError(
+                    f"{name} takes vectors of {part.shape[1]} dimensions, what comes before it leaves {dimensions}"
+                )
             dimensions = len(part)
         return self
 

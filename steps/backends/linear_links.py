@@ -32,13 +32,23 @@ class Lda(Link):
 
     needs_speakers = True
 
-    def __init__(self, dim: int, total_covariance_factor: float = 0.0, covariance_floor: float = 1e-6):
+    def __init__(
+        self, dim: int, total_covariance_factor: float = 0.0, covariance_floor: float = 1e-6
+    ):
         if dim < 1 or not 0 <= total_covariance_factor <= 1 or not 0 < covariance_floor < 1:
-            raise ValueError(f"found dim {dim}, total_covariance_factor {total_covariance_factor}, covariance_floor {covariance_floor}; "
-                             "expected dim from 1, a factor in [0, 1], a floor above 0 and below 1")
-        self.dim, self.total_covariance_factor, self.covariance_floor = dim, total_covariance_factor, covariance_floor
+            raise ValueError(
+                f"found dim {dim}, total_covariance_factor {total_covariance_factor}, covariance_floor {covariance_floor}; "
+                "expected dim from 1, a factor in [0, 1], a floor above 0 and below 1"
+            )
+        self.dim, self.total_covariance_factor, self.covariance_floor = (
+            dim,
+            total_covariance_factor,
+            covariance_floor,
+        )
 
-    def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> "Lda":
+    def fit(
+        self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
+    ) -> "Lda":
         """Learn ``matrix_``, (dim, D + 1): the last column takes the mean away.
 
         Parameters
@@ -52,14 +62,20 @@ class Lda(Link):
             More dimensions are to stay than there are, or as `speaker_statistics`.
         """
         if self.dim > rows.shape[1]:
-            raise ValueError(f"lda: dim {self.dim} is more than the {rows.shape[1]} dimensions of the vectors")
+            raise ValueError(
+                f"lda: dim {self.dim} is more than the {rows.shape[1]} dimensions of the vectors"
+            )
         statistics = speaker_statistics(rows, speakers)
         within, between = statistics.within_covariance(), statistics.between_covariance()
-        whitening, _ = whitening_rows(within + self.total_covariance_factor * between, self.covariance_floor)
+        whitening, _ = whitening_rows(
+            within + self.total_covariance_factor * between, self.covariance_floor
+        )
         _, rotation = eigen_descending(whitening @ between @ whitening.T)
         linear = rotation[:, : self.dim].T @ whitening
         linear *= largest_signs(linear.T)[:, None]
-        self.matrix_ = np.column_stack([linear, -linear @ (statistics.counts @ statistics.means / len(rows))])
+        self.matrix_ = np.column_stack(
+            [linear, -linear @ (statistics.counts @ statistics.means / len(rows))]
+        )
         return self
 
 
@@ -77,7 +93,9 @@ class Whiten(Link):
             raise ValueError(f"found dim {dim}, expected 1 or more")
         self.dim = dim
 
-    def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> "Whiten":
+    def fit(
+        self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
+    ) -> "Whiten":
         """Learn ``matrix_``, which takes the mean away too.
 
         Parameters
@@ -93,7 +111,9 @@ class Whiten(Link):
         mean, covariance = covariance_of(rows)
         num_axes = len(mean) - raise_eigenvalues(eigen_descending(covariance)[0])[1]
         if self.dim is not None and self.dim > num_axes:
-            raise ValueError(f"whiten: dim {self.dim} is more than the {num_axes} directions in which the vectors vary")
+            raise ValueError(
+                f"whiten: dim {self.dim} is more than the {num_axes} directions in which the vectors vary"
+            )
         linear = whitening_rows(covariance)[0][: self.dim]
         self.matrix_ = np.column_stack([linear, -linear @ mean])
         return self
@@ -119,7 +139,9 @@ class Wccn(Link):
             raise ValueError(f"found shrinkage {shrinkage}, expected a number in [0, 1]")
         self.shrinkage = shrinkage
 
-    def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> "Wccn":
+    def fit(
+        self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
+    ) -> "Wccn":
         """Learn ``matrix_``, the inverse root of the covariance.
 
         Parameters
@@ -127,7 +149,9 @@ class Wccn(Link):
         rows, speakers, adaptation : arrays and names
             As of `Link.fit`.
         """
-        linear = symmetric_power(speaker_statistics(rows, speakers).shrunk(self.shrinkage).within_covariance(), -0.5)
+        linear = symmetric_power(
+            speaker_statistics(rows, speakers).shrunk(self.shrinkage).within_covariance(), -0.5
+        )
         self.matrix_ = np.column_stack([linear, np.zeros(len(linear))])
         return self
 
@@ -153,7 +177,9 @@ class Coral(Link):
             raise ValueError(f"found ridge {ridge}, expected 0 or more")
         self.ridge = ridge
 
-    def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> "Coral":
+    def fit(
+        self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
+    ) -> "Coral":
         """Learn ``matrix_``, for training vectors.
 
         Parameters

@@ -22,7 +22,9 @@ class Link(ABC):
     acts_on_trials = True
 
     @abstractmethod
-    def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> "Link":
+    def fit(
+        self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
+    ) -> "Link":
         """Learn ``matrix_``.
 
         Parameters
@@ -84,7 +86,9 @@ class Mean(Link):
     def __init__(self, of: Literal["train", "adaptation"] = "train"):
         self.of, self.needs_adaptation = of, of == "adaptation"
 
-    def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> "Mean":
+    def fit(
+        self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
+    ) -> "Mean":
         """Learn ``mean_``.
 
         Parameters
@@ -93,7 +97,11 @@ class Mean(Link):
             As of `Link.fit`.
         """
         self.training_mean_ = rows.mean(axis=0, dtype=np.float64)
-        self.mean_ = adaptation.mean(axis=0, dtype=np.float64) if self.needs_adaptation else self.training_mean_
+        self.mean_ = (
+            adaptation.mean(axis=0, dtype=np.float64)
+            if self.needs_adaptation
+            else self.training_mean_
+        )
         self.matrix_ = np.column_stack([np.eye(len(self.mean_)), -self.mean_])
         return self
 
@@ -130,7 +138,9 @@ class LengthNorm(Link):
     def __init__(self, scaleup: bool = True):
         self.scaleup = scaleup
 
-    def fit(self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None) -> "LengthNorm":
+    def fit(
+        self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
+    ) -> "LengthNorm":
         """Nothing to learn.
 
         Parameters

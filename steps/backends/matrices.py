@@ -59,7 +59,9 @@ def largest_signs(vectors: np.ndarray) -> np.ndarray:
     return np.where(largest < 0, -1.0, 1.0)
 
 
-def raise_eigenvalues(values: np.ndarray, floor: float = EIGENVALUE_FLOOR) -> tuple[np.ndarray, int]:
+def raise_eigenvalues(
+    values: np.ndarray, floor: float = EIGENVALUE_FLOOR
+) -> tuple[np.ndarray, int]:
     """Eigenvalues that a covariance can be inverted with.
 
     Parameters
@@ -99,7 +101,9 @@ def symmetric_power(matrix: np.ndarray, power: float) -> np.ndarray:
     return (vectors * raise_eigenvalues(values)[0] ** power) @ vectors.T
 
 
-def whitening_rows(covariance: np.ndarray, floor: float = EIGENVALUE_FLOOR) -> tuple[np.ndarray, int]:
+def whitening_rows(
+    covariance: np.ndarray, floor: float = EIGENVALUE_FLOOR
+) -> tuple[np.ndarray, int]:
     """Matrix that makes a covariance unit, its strongest direction first.
 
     Parameters
@@ -142,7 +146,9 @@ def diagonalise(within: np.ndarray, between: np.ndarray) -> tuple[np.ndarray, np
     return transform * largest_signs(transform.T)[:, None], np.maximum(psi, 0.0), num_raised
 
 
-def in_blocks(rows: np.ndarray, function: Callable[..., np.ndarray], *columns: np.ndarray) -> np.ndarray:
+def in_blocks(
+    rows: np.ndarray, function: Callable[..., np.ndarray], *columns: np.ndarray
+) -> np.ndarray:
     """Do something to every row, so many at a time that they stay in the processor's cache.
 
     Every block has the same number of rows (the last one is filled up): then the result of a row does not depend, by rounding, on how many there are.
@@ -167,9 +173,14 @@ def in_blocks(rows: np.ndarray, function: Callable[..., np.ndarray], *columns: n
             here = slice(start, start + ROWS_AT_A_TIME)
             some = rows[here]
             block[: len(some)] = some
-            filled = [np.pad(column[here], (0, ROWS_AT_A_TIME - len(some)), mode="edge") for column in columns]
+            filled = [
+                np.pad(column[here], (0, ROWS_AT_A_TIME - len(some)), mode="edge")
+                for column in columns
+            ]
             result = function(block, *filled)
-            mapped = np.empty((len(rows), result.shape[1]), rows.dtype) if mapped is None else mapped
+            mapped = (
+                np.empty((len(rows), result.shape[1]), rows.dtype) if mapped is None else mapped
+            )
             mapped[here] = result[: len(some)]
     return mapped
 
@@ -218,10 +229,14 @@ def check_adaptation(rows: np.ndarray) -> None:
         Fewer vectors than dimensions, or one that has no length where it is normalised.
     """
     if len(rows) < rows.shape[1]:
-        raise ValueError(f"found {len(rows)} vectors of {rows.shape[1]} dimensions to adapt to, expected more vectors than dimensions; give more, or "
-                         "reduce the dimensions first")
+        raise ValueError(
+            f"found {len(rows)} vectors of {rows.shape[1]} dimensions to adapt to, expected more vectors than dimensions; give more, or "
+            "reduce the dimensions first"
+        )
     if not np.isfinite(rows).all():
-        raise ValueError("a vector to adapt to is zero where its length is normalised; take it off the list")
+        raise ValueError(
+            "a vector to adapt to is zero where its length is normalised; take it off the list"
+        )
 
 
 def covariance_of(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

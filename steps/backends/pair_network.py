@@ -32,11 +32,20 @@ class PairNetwork(nn.Module):
         Of LeakyReLU.
     """
 
-    def __init__(self, dimensions: int, hidden_units: Sequence[int], input_dropout: float, hidden_dropout: float, leaky_slope: float):
+    def __init__(
+        self,
+        dimensions: int,
+        hidden_units: Sequence[int],
+        input_dropout: float,
+        hidden_dropout: float,
+        leaky_slope: float,
+    ):
         super().__init__()
         self.input_dropout = nn.Dropout(input_dropout)
         widths = [3 * dimensions, *hidden_units, 2]
-        self.dense = nn.ModuleList(nn.Linear(*pair) for pair in zip(widths, widths[1:], strict=False))
+        self.dense = nn.ModuleList(
+            nn.Linear(*pair) for pair in zip(widths, widths[1:], strict=False)
+        )
         self.between = nn.Sequential(nn.Dropout(hidden_dropout), nn.LeakyReLU(leaky_slope))
         for layer in self.dense:
             nn.init.uniform_(layer.weight, -FIRST_WEIGHTS, FIRST_WEIGHTS)
@@ -51,14 +60,26 @@ class PairNetwork(nn.Module):
             z-normalised embeddings.
         """
         enrol_BD, test_BD = self.input_dropout(enrol_BD), self.input_dropout(test_BD)
-        x = self.dense[0](torch.cat([enrol_BD + test_BD, enrol_BD - test_BD, enrol_BD * test_BD], dim=1))
+        x = self.dense[0](
+            torch.cat([enrol_BD + test_BD, enrol_BD - test_BD, enrol_BD * test_BD], dim=1)
+        )
         for layer in self.dense[1:]:
             x = layer(self.between(x))
         return x
 
 
-def train_pair_network(network: PairNetwork, rows_ND: torch.Tensor, training: SpeakerPairs, held_out: SpeakerPairs | None, *, pairs_per_kind: int,
-                       steps: int, validate_every_steps: int, symmetric: bool, seed: int) -> list[dict]:
+def train_pair_network(
+    network: PairNetwork,
+    rows_ND: torch.Tensor,
+    training: SpeakerPairs,
+    held_out: SpeakerPairs | None,
+    *,
+    pairs_per_kind: int,
+    steps: int,
+    validate_every_steps: int,
+    symmetric: bool,
+    seed: int,
+) -> list[dict]:
     """Train a network; it ends with the weights of its best evaluation.
 
     Parameters
@@ -77,31 +98,53 @@ def train_pair_network(network: PairNetwork, rows_ND: torch.Tensor, training: Sp
     list of dict
         Of each evaluation ``step``, mean ``loss`` since the one before, and ``validation_eer_percent``, None without held-out speakers.
     """
-    weights = {"params": [layer.weight for layer in network.dense], "weight_decay": 2 * WEIGHT_L2}  # the gradient of an L2 term
+    weights = {
+        "params": [layer.weight for layer in network.dense],
+        "weight_decay": 2 * WEIGHT_L2,
+    }  # the gradient of an L2 term
     offsets = {"params": [layer.bias for layer in network.dense], "weight_decay": 0.0}
-    optimizer = torch.optim.Adam([weights, offsets], lr=LEARNING_RATE, eps=ADAM_EPSILON, amsgrad=True)
+    optimizer = torch.optim.Adam(
+        [weights, offsets], lr=LEARNING_RATE, eps=ADAM_EPSILON, amsgrad=True
+    )
     best_eer, best, history, losses = np.inf, {}, [], []
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE / (1 + LEARNING_RATE_DECAY * step)
         enrol, test, is_target = training.draw(pairs_per_kind, [seed, step])
         logits = network.train()(rows_ND[enrol], rows_ND[test])
-        loss = nn.functional.cross_entropy(logits, torch.from_numpy(is_target.astype(np.int64)).to(logits.device))
+        loss = nn.functional.cross_entropy(
+            logits, torch.from_numpy(is_target.astype(np.int64)).to(logits.device)
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.detach())
         if (step + 1) % validate_every_steps == 0 or step + 1 == steps:
             eer = validation_eer(network, rows_ND, held_out, symmetric, seed)
-            history.append({"step": step + 1, "loss": float(torch.stack(losses).mean()), "validation_eer_percent": eer})
+            history.append(
+                {
+                    "step": step + 1,
+                    "loss": float(torch.stack(losses).mean()),
+                    "validation_eer_percent": eer,
+                }
+            )
             losses.clear()
             if eer is None or eer < best_eer:
-                best_eer, best = eer, {name: value.clone() for name, value in network.state_dict().items()}
+                best_eer, best = (
+                    eer,
+                    {name: value.clone() for name, value in network.state_dict().items()},
+                )
     network.load_state_dict(best)
     return history
 
 
-def validation_eer(network: PairNetwork, rows_ND: torch.Tensor, held_out: SpeakerPairs | None, symmetric: bool, seed: int) -> float | None:
+def validation_eer(
+    network: PairNetwork,
+    rows_ND: torch.Tensor,
+    held_out: SpeakerPairs | None,
+    symmetric: bool,
+    seed: int,
+) -> float | None:
     """Equal error rate in percent on pairs of speakers that are held out; None without any.
 
     Parameters
@@ -117,7 +160,9 @@ def validation_eer(network: PairNetwork, rows_ND: torch.Tensor, held_out: Speake
 
 
 @torch.no_grad()
-def log_odds(network: PairNetwork, enrol_BD: torch.Tensor, test_BD: torch.Tensor, symmetric: bool) -> np.ndarray:
+def log_odds(
+    network: PairNetwork, enrol_BD: torch.Tensor, test_BD: torch.Tensor, symmetric: bool
+) -> np.ndarray:
     """Log odds of "same".
 
     Parameters
@@ -134,7 +179,7 @@ def log_odds(network: PairNetwork, enrol_BD: torch.Tensor, test_BD: torch.Tensor
     (B,) float32 array
     """
     network.eval()
-    orders = [(enrol_BD, test_BD), (test_BD, enrol_BD)][:1 + symmetric]
+    orders = [(enrol_BD, test_BD), (test_BD, enrol_BD)][: 1 + symmetric]
     outputs = [network(*order) for order in orders]
     return (sum(output[:, 1] - output[:, 0] for output in outputs) / len(outputs)).cpu().numpy()
 

@@ -42,19 +42,44 @@ class Plda:
     Ioffe, "Probabilistic linear discriminant analysis", ECCV 2006.
     """
 
-    def __init__(self, links: Sequence[Link] = (), iterations: int = 10, rank: int | None = None, shrinkage: float = 0.0,
-                 adaptation: KaldiAdaptation | CoralPlus | None = None, smoothing: float = 0.0, normalize_length: bool = True,
-                 simple_length_normalization: bool = False, multi_session: Literal["by_the_book", "average"] = "by_the_book"):
+    def __init__(
+        self,
+        links: Sequence[Link] = (),
+        iterations: int = 10,
+        rank: int | None = None,
+        shrinkage: float = 0.0,
+        adaptation: KaldiAdaptation | CoralPlus | None = None,
+        smoothing: float = 0.0,
+        normalize_length: bool = True,
+        simple_length_normalization: bool = False,
+        multi_session: Literal["by_the_book", "average"] = "by_the_book",
+    ):
         if iterations < 1 or smoothing < 0 or not 0 <= shrinkage <= 1:
-            raise ValueError(f"found iterations {iterations}, smoothing {smoothing}, shrinkage {shrinkage}; "
-                             "expected iterations from 1, smoothing from 0, shrinkage in [0, 1]")
-        self.chain, self.iterations, self.rank, self.shrinkage = Chain(links), iterations, rank, shrinkage
+            raise ValueError(
+                f"found iterations {iterations}, smoothing {smoothing}, shrinkage {shrinkage}; "
+                "expected iterations from 1, smoothing from 0, shrinkage in [0, 1]"
+            )
+        self.chain, self.iterations, self.rank, self.shrinkage = (
+            Chain(links),
+            iterations,
+            rank,
+            shrinkage,
+        )
         self.adaptation, self.smoothing = adaptation, smoothing
-        self.normalize_length, self.simple_length_normalization, self.multi_session = normalize_length, simple_length_normalization, multi_session
-        self.needs_speakers, self.needs_adaptation = True, self.chain.needs_adaptation or adaptation is not None
+        self.normalize_length, self.simple_length_normalization, self.multi_session = (
+            normalize_length,
+            simple_length_normalization,
+            multi_session,
+        )
+        self.needs_speakers, self.needs_adaptation = (
+            True,
+            self.chain.needs_adaptation or adaptation is not None,
+        )
         self.report_: dict = {}
 
-    def fit(self, embeddings: np.ndarray, speakers: Sequence[str], adaptation: np.ndarray | None = None) -> "Plda":
+    def fit(
+        self, embeddings: np.ndarray, speakers: Sequence[str], adaptation: np.ndarray | None = None
+    ) -> "Plda":
         """Learn the chain and the model.
 
         Parameters
@@ -75,7 +100,10 @@ class Plda:
         statistics = speaker_statistics(rows, speakers)
         self.report_ = preflight(statistics)  # stays where the training fails: it says why
         trained = train_plda(statistics.shrunk(self.shrinkage), self.iterations, self.rank)
-        self.report_ |= {"floored_eigenvalues": trained.num_floored, "log_likelihood_per_vector": trained.log_likelihoods}
+        self.report_ |= {
+            "floored_eigenvalues": trained.num_floored,
+            "log_likelihood_per_vector": trained.log_likelihoods,
+        }
         model = trained.mean, trained.transform, trained.psi
         if self.adaptation is not None:
             model = self.adaptation(*model, adaptation)
@@ -97,9 +125,17 @@ class Plda:
             What `score` compares; of the type given, or float64 where lengths are not normalised.  The last columns are the log-density of the row
             by itself but for a constant, with the other sign, which every score of it needs, and the number of utterances.
         """
-        counts = np.ones(len(embeddings)) if num_utts is None or self.multi_session == "average" else np.asarray(num_utts, np.float64)
-        wide = embeddings if self.normalize_length else embeddings.astype(np.float64)  # squares of any size are to cancel in the scores
-        return in_blocks(wide, lambda block, counts: self._map_block(block, counts, embeddings.dtype), counts)
+        counts = (
+            np.ones(len(embeddings))
+            if num_utts is None or self.multi_session == "average"
+            else np.asarray(num_utts, np.float64)
+        )
+        wide = (
+            embeddings if self.normalize_length else embeddings.astype(np.float64)
+        )  # squares of any size are to cancel in the scores
+        return in_blocks(
+            wide, lambda block, counts: self._map_block(block, counts, embeddings.dtype), counts
+        )
 
     def score(self, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
         """Log-likelihood ratio of each pair of rows.
@@ -139,13 +175,21 @@ class Plda:
         counts, distinct = enrol[..., -1], np.unique(enrol[..., -1])
         enrol, test = enrol[..., :-2].astype(np.float64), test[..., :-2].astype(np.float64)
         squares, alone = test * test, 0.5 / (1 + self.psi_)
-        gain, precision, constant = (table[np.searchsorted(distinct, counts)] for table in self._given(distinct, np.float64))
+        gain, precision, constant = (
+            table[np.searchsorted(distinct, counts)] for table in self._given(distinct, np.float64)
+        )
         means = gain * enrol
         own = constant - np.vecdot(means * means, precision)
-        of_test = [squares @ (alone - half) for half in self._given(distinct, np.float64)[1]]  # for each number of utterances
+        of_test = [
+            squares @ (alone - half) for half in self._given(distinct, np.float64)[1]
+        ]  # for each number of utterances
         scores = (2 * precision * means) @ test.swapaxes(-1, -2) + own[..., None]
         for count, term in zip(distinct, of_test, strict=True):
-            scores += np.where((counts == count)[..., None], term[..., None, :], 0) if len(distinct) > 1 else term[..., None, :]
+            scores += (
+                np.where((counts == count)[..., None], term[..., None, :], 0)
+                if len(distinct) > 1
+                else term[..., None, :]
+            )
         return scores
 
     def parts(self) -> dict[str, Any]:
@@ -171,7 +215,9 @@ class Plda:
         self._take(*(np.asarray(part, np.float64) for part in parts["plda"]))
         leaves = self.chain.leaves()
         if leaves and leaves != len(self.mean_):
-            raise ValueError(f"plda takes vectors of {len(self.mean_)} dimensions, what comes before it leaves {leaves}")
+            raise ValueError(
+                f"plda takes vectors of {len(self.mean_)} dimensions, what comes before it leaves {leaves}"
+            )
         return self
 
     def _take(self, mean, transform, psi):
@@ -182,14 +228,18 @@ class Plda:
     def _map_block(self, block, counts, kept):
         rows = affine(self.chain.map_block(block), self.affine_)
         if not self.normalize_length:
-            rows = rows.astype(kept).astype(np.float64)  # Kaldi keeps rows in single precision, and computes in double
+            rows = rows.astype(kept).astype(
+                np.float64
+            )  # Kaldi keeps rows in single precision, and computes in double
         squares = rows * rows
         alone = np.vecdot(squares, 0.5 / (1 + self.psi_))
         if self.normalize_length:
             if self.simple_length_normalization:
                 expected = np.ones((1, rows.shape[1]))
             else:  # the mean of n utterances has the covariance psi + 1 / n
-                expected = self.psi_ + 1 / (counts[:1] if (counts == counts[0]).all() else counts)[:, None]
+                expected = (
+                    self.psi_ + 1 / (counts[:1] if (counts == counts[0]).all() else counts)[:, None]
+                )
             gain = rows.shape[1] / np.vecdot(squares, 1 / expected)
             rows *= np.sqrt(gain)[:, None]
             alone *= gain
@@ -200,10 +250,16 @@ class Plda:
         spread = 1 + counts[:, None] * self.psi_
         variance = 1 + self.psi_ / spread
         constant = 0.5 * (np.log1p(self.psi_).sum() - np.log(variance).sum(axis=1))
-        return (counts[:, None] * self.psi_ / spread).astype(dtype), (0.5 / variance).astype(dtype), constant
+        return (
+            (counts[:, None] * self.psi_ / spread).astype(dtype),
+            (0.5 / variance).astype(dtype),
+            constant,
+        )
 
 
-def smoothed(mean: np.ndarray, transform: np.ndarray, psi: np.ndarray, smoothing: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def smoothed(
+    mean: np.ndarray, transform: np.ndarray, psi: np.ndarray, smoothing: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Add a part of the covariance between speakers to that within, as ivector-copy-plda --smoothing does.
 
     Parameters
@@ -213,5 +269,7 @@ def smoothed(mean: np.ndarray, transform: np.ndarray, psi: np.ndarray, smoothing
     smoothing : float
         At least 0, which changes nothing.
     """
-    within = 1 + float(np.float32(smoothing)) * psi  # float32 as in Kaldi, where it shows in the last digit of a text file
+    within = (
+        1 + float(np.float32(smoothing)) * psi
+    )  # float32 as in Kaldi, where it shows in the last digit of a text file
     return mean, transform / np.sqrt(within)[:, None], psi / within

@@ -75,11 +75,20 @@ def condense(counts: np.ndarray, centred: np.ndarray) -> Means:
     """
     distinct, num_speakers = np.unique(counts, return_counts=True)
     groups = [centred[counts == count] for count in distinct]
-    groups = [np.linalg.qr(group, mode="r") if len(group) > group.shape[1] else group for group in groups]
-    return Means(np.repeat(distinct, [len(group) for group in groups]), np.concatenate(groups), distinct, num_speakers)
+    groups = [
+        np.linalg.qr(group, mode="r") if len(group) > group.shape[1] else group for group in groups
+    ]
+    return Means(
+        np.repeat(distinct, [len(group) for group in groups]),
+        np.concatenate(groups),
+        distinct,
+        num_speakers,
+    )
 
 
-def train_plda(statistics: SpeakerStatistics, iterations: int = 10, rank: int | None = None) -> TrainedPlda:
+def train_plda(
+    statistics: SpeakerStatistics, iterations: int = 10, rank: int | None = None
+) -> TrainedPlda:
     """Estimate W and B by EM.
 
     Parameters
@@ -103,11 +112,15 @@ def train_plda(statistics: SpeakerStatistics, iterations: int = 10, rank: int | 
     """
     num_speakers, dimensions = statistics.means.shape
     if rank is not None and not 1 <= rank <= min(dimensions, num_speakers - 1):
-        raise ValueError(f"rank {rank} is not between 1 and {min(dimensions, num_speakers - 1)}, "
-                         f"which {num_speakers} speakers and {dimensions} dimensions allow")
+        raise ValueError(
+            f"rank {rank} is not between 1 and {min(dimensions, num_speakers - 1)}, "
+            f"which {num_speakers} speakers and {dimensions} dimensions allow"
+        )
     mean = statistics.means.mean(axis=0)  # as Kaldi: each speaker counts once
     centred = statistics.means - mean
-    within, between = (np.eye(dimensions),) * 2 if rank is None else first_guess(statistics, centred, rank)
+    within, between = (
+        (np.eye(dimensions),) * 2 if rank is None else first_guess(statistics, centred, rank)
+    )
     means = condense(statistics.counts, centred)
     trained = TrainedPlda(mean, np.eye(dimensions), np.ones(dimensions))
     for iteration in range(iterations + 1):
@@ -125,7 +138,9 @@ def train_plda(statistics: SpeakerStatistics, iterations: int = 10, rank: int | 
     return trained
 
 
-def maximise(means: Means, projected: np.ndarray, scatter: np.ndarray, psi: np.ndarray, rank: int | None) -> tuple[np.ndarray, np.ndarray]:
+def maximise(
+    means: Means, projected: np.ndarray, scatter: np.ndarray, psi: np.ndarray, rank: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     """One EM step where W is unit and B is diagonal.
 
     Parameters
@@ -148,24 +163,35 @@ def maximise(means: Means, projected: np.ndarray, scatter: np.ndarray, psi: np.n
     """
     n, num_vectors = means.counts[:, None], means.num_speakers @ means.distinct
     spread = 1 + means.distinct[:, None] * psi[:rank]
-    each, weighted = means.num_speakers @ (1 / spread), (means.num_speakers * means.distinct) @ (1 / spread)  # sums over speakers
+    each, weighted = (
+        means.num_speakers @ (1 / spread),
+        (means.num_speakers * means.distinct) @ (1 / spread),
+    )  # sums over speakers
     if rank is None:
-        speaker = n * psi / (1 + n * psi) * projected  # posterior mean of y, whose variance is psi / (1 + n psi)
+        speaker = (
+            n * psi / (1 + n * psi) * projected
+        )  # posterior mean of y, whose variance is psi / (1 + n psi)
         own = projected - speaker
         between = (speaker.T @ speaker + np.diag(psi * each)) / means.num_speakers.sum()
         within = scatter + (own.T * means.counts) @ own + np.diag(psi * weighted)
         return within / num_vectors, between
-    loading = np.sqrt(psi[:rank])  # y = loading * h with h ~ N(0, I), whose posterior variance is 1 / (1 + n psi)
+    loading = np.sqrt(
+        psi[:rank]
+    )  # y = loading * h with h ~ N(0, I), whose posterior variance is 1 / (1 + n psi)
     hidden = n * loading / (1 + n * psi[:rank]) * projected[:, :rank]
     cross = (projected.T * means.counts) @ hidden
     moment = np.diag(weighted) + (hidden.T * means.counts) @ hidden
     loadings = np.linalg.solve(moment, cross.T).T
     within = scatter + (projected.T * means.counts) @ projected - loadings @ cross.T
-    unit = (np.diag(each) + hidden.T @ hidden) / means.num_speakers.sum()  # minimum divergence: h has unit covariance again
+    unit = (
+        np.diag(each) + hidden.T @ hidden
+    ) / means.num_speakers.sum()  # minimum divergence: h has unit covariance again
     return within / num_vectors, loadings @ unit @ loadings.T
 
 
-def first_guess(statistics: SpeakerStatistics, centred: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+def first_guess(
+    statistics: SpeakerStatistics, centred: np.ndarray, rank: int
+) -> tuple[np.ndarray, np.ndarray]:
     """W and B of lower rank to start from: moments of the statistics.
 
     Parameters
@@ -187,11 +213,15 @@ def first_guess(statistics: SpeakerStatistics, centred: np.ndarray, rank: int) -
     whitening, _ = whitening_rows(within)
     of_means = whitening @ (centred.T @ centred / len(counts)) @ whitening.T
     values, vectors = eigen_descending(of_means - np.eye(len(within)) * np.mean(1 / counts))
-    loadings = np.linalg.solve(whitening, vectors[:, :rank] * np.sqrt(np.maximum(values[:rank], FIRST_VARIANCE)))
+    loadings = np.linalg.solve(
+        whitening, vectors[:, :rank] * np.sqrt(np.maximum(values[:rank], FIRST_VARIANCE))
+    )
     return within, loadings @ loadings.T
 
 
-def add_likelihood(trained: TrainedPlda, means: Means, projected: np.ndarray, scatter: np.ndarray) -> None:
+def add_likelihood(
+    trained: TrainedPlda, means: Means, projected: np.ndarray, scatter: np.ndarray
+) -> None:
     """Append the log-likelihood of the training vectors, and refuse one that fell.
 
     Parameters
@@ -208,14 +238,26 @@ def add_likelihood(trained: TrainedPlda, means: Means, projected: np.ndarray, sc
     ValueError
         The likelihood fell by more than rounding, and no eigenvalue was floored, which may lower it.
     """
-    dimensions, n, num_vectors = projected.shape[1], means.counts[:, None], means.num_speakers @ means.distinct
+    dimensions, n, num_vectors = (
+        projected.shape[1],
+        means.counts[:, None],
+        means.num_speakers @ means.distinct,
+    )
     _, log_volume = np.linalg.slogdet(trained.transform)
-    total = num_vectors * (log_volume - 0.5 * dimensions * np.log(2 * np.pi)) - 0.5 * np.trace(scatter)
+    total = num_vectors * (log_volume - 0.5 * dimensions * np.log(2 * np.pi)) - 0.5 * np.trace(
+        scatter
+    )
     total -= 0.5 * (means.num_speakers @ np.log1p(means.distinct[:, None] * trained.psi)).sum()
     total -= 0.5 * (n * projected**2 / (1 + n * trained.psi)).sum()
     value, history = float(total / num_vectors), trained.log_likelihoods
-    if history and not value >= history[-1] - ROUNDING * max(1.0, abs(history[-1])) and not trained.num_floored:
-        raise ValueError(f"the log-likelihood of PLDA fell from {history[-1]:.9g} to {value:.9g} in iteration {len(history)} "
-                         f"({means.num_speakers.sum()} speakers, {dimensions} dimensions): the vectors are too badly conditioned; "
-                         "reduce the dimensions first, or add shrinkage")
+    if (
+        history
+        and not value >= history[-1] - ROUNDING * max(1.0, abs(history[-1]))
+        and not trained.num_floored
+    ):
+        raise ValueError(
+            f"the log-likelihood of PLDA fell from {history[-1]:.9g} to {value:.9g} in iteration {len(history)} "
+            f"({means.num_speakers.sum()} speakers, {dimensions} dimensions): the vectors are too badly conditioned; "
+            "reduce the dimensions first, or add shrinkage"
+        )
     history.append(value)

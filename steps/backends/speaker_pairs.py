@@ -23,11 +23,15 @@ class SpeakerPairs:
         self.rows_of = rows_of
         self.repeated = [rows for rows in rows_of if len(rows) > 1]
         if len(rows_of) < 2 or not self.repeated:
-            raise ValueError(f"{len(rows_of)} speakers, {len(self.repeated)} of them with two utterances or more; "
-                             "pairs need two speakers, one of them with two utterances")
+            raise ValueError(
+                f"{len(rows_of)} speakers, {len(self.repeated)} of them with two utterances or more; "
+                "pairs need two speakers, one of them with two utterances"
+            )
 
     @classmethod
-    def split(cls, speakers: Sequence[str], share: float, seed: int) -> tuple["SpeakerPairs", "SpeakerPairs | None"]:
+    def split(
+        cls, speakers: Sequence[str], share: float, seed: int
+    ) -> tuple["SpeakerPairs", "SpeakerPairs | None"]:
         """Pairs to train on, and of a part of the speakers to evaluate on.
 
         Parameters
@@ -50,9 +54,15 @@ class SpeakerPairs:
         whole = cls(rows_of)
         if not share:
             return whole, None
-        chosen = set(np.random.default_rng(seed).permutation(len(rows_of))[:max(2, round(share * len(rows_of)))].tolist())
-        return (cls([rows for speaker, rows in enumerate(rows_of) if speaker not in chosen]),
-                cls([rows for speaker, rows in enumerate(rows_of) if speaker in chosen]))
+        chosen = set(
+            np.random.default_rng(seed)
+            .permutation(len(rows_of))[: max(2, round(share * len(rows_of)))]
+            .tolist()
+        )
+        return (
+            cls([rows for speaker, rows in enumerate(rows_of) if speaker not in chosen]),
+            cls([rows for speaker, rows in enumerate(rows_of) if speaker in chosen]),
+        )
 
     def draw(self, number: int, seed: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """One batch.
@@ -71,10 +81,15 @@ class SpeakerPairs:
         """
         rng = np.random.default_rng(seed)
         number = min(number, len(self.repeated))
-        targets = [rng.choice(self.repeated[speaker], 2, replace=False) for speaker in rng.permutation(len(self.repeated))[:number]]
+        targets = [
+            rng.choice(self.repeated[speaker], 2, replace=False)
+            for speaker in rng.permutation(len(self.repeated))[:number]
+        ]
         return self._pairs(targets, rng)
 
-    def draw_evenly(self, number: int, seed: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def draw_evenly(
+        self, number: int, seed: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Pairs to evaluate on: as many target pairs of each speaker as can be, and as many non-target pairs.
 
         Parameters
@@ -90,7 +105,10 @@ class SpeakerPairs:
             Rows of both sides.
         """
         rng = np.random.default_rng(seed)
-        targets = [rng.choice(self.repeated[pair % len(self.repeated)], 2, replace=False) for pair in range(number)]
+        targets = [
+            rng.choice(self.repeated[pair % len(self.repeated)], 2, replace=False)
+            for pair in range(number)
+        ]
         return self._pairs(targets, rng)
 
     def _pairs(self, targets, rng):

@@ -50,8 +50,14 @@ class SpeakerStatistics:
         shrinkage : float
             In [0, 1]; 0 changes nothing, 1 leaves the ball.
         """
-        ball = np.eye(len(self.within_scatter)) * np.trace(self.within_scatter) / len(self.within_scatter)
-        return SpeakerStatistics(self.counts, self.means, (1 - shrinkage) * self.within_scatter + shrinkage * ball)
+        ball = (
+            np.eye(len(self.within_scatter))
+            * np.trace(self.within_scatter)
+            / len(self.within_scatter)
+        )
+        return SpeakerStatistics(
+            self.counts, self.means, (1 - shrinkage) * self.within_scatter + shrinkage * ball
+        )
 
 
 def speaker_statistics(vectors: np.ndarray, speakers: Sequence[str]) -> SpeakerStatistics:
@@ -78,14 +84,20 @@ def speaker_statistics(vectors: np.ndarray, speakers: Sequence[str]) -> SpeakerS
     order = np.argsort(codes, kind="stable")
     is_sorted = bool((np.diff(codes) >= 0).all())
     ends = np.cumsum(counts)
-    means, scatter = np.empty((len(counts), vectors.shape[1])), np.zeros((vectors.shape[1], vectors.shape[1]))
+    means, scatter = (
+        np.empty((len(counts), vectors.shape[1])),
+        np.zeros((vectors.shape[1], vectors.shape[1])),
+    )
     first = 0
     while first < len(counts):  # whole speakers, about so many rows
         start = ends[first] - counts[first]
         last = max(int(np.searchsorted(ends, start + ROWS_AT_A_TIME, "right")), first + 1)
         rows = slice(start, ends[last - 1])
         block = (vectors[rows] if is_sorted else vectors[order[rows]]).astype(np.float64)
-        means[first:last] = np.add.reduceat(block, ends[first:last] - counts[first:last] - start, axis=0) / counts[first:last, None]
+        means[first:last] = (
+            np.add.reduceat(block, ends[first:last] - counts[first:last] - start, axis=0)
+            / counts[first:last, None]
+        )
         block -= np.repeat(means[first:last], counts[first:last], axis=0)
         scatter += block.T @ block
         first = last
@@ -110,11 +122,15 @@ def refuse_too_few(counts: np.ndarray, dimensions: int) -> None:
     if len(counts) == 1:
         raise ValueError("found 1 speaker, expected several: nothing shows how speakers differ")
     if counts.max() == 1:
-        raise ValueError(f"each of the {len(counts)} speakers has one utterance: nothing shows how utterances of a speaker differ; "
-                         "give speakers with several")
+        raise ValueError(
+            f"each of the {len(counts)} speakers has one utterance: nothing shows how utterances of a speaker differ; "
+            "give speakers with several"
+        )
     if counts.sum() < dimensions:
-        raise ValueError(f"found {counts.sum()} vectors of {dimensions} dimensions, expected more vectors than dimensions; "
-                         "reduce the dimensions first (a link `whiten` with `dim`), or give more vectors")
+        raise ValueError(
+            f"found {counts.sum()} vectors of {dimensions} dimensions, expected more vectors than dimensions; "
+            "reduce the dimensions first (a link `whiten` with `dim`), or give more vectors"
+        )
 
 
 def preflight(statistics: SpeakerStatistics) -> dict:
@@ -133,12 +149,26 @@ def preflight(statistics: SpeakerStatistics) -> dict:
         within speakers, of the directions that have any.
     """
     counts = statistics.counts
-    within, between = (np.linalg.eigvalsh(covariance)[::-1] for covariance in (statistics.within_covariance(), statistics.between_covariance()))
-    within_rank, between_rank = (int((values > EIGENVALUE_FLOOR * max(values[0], 0)).sum()) for values in (within, between))
+    within, between = (
+        np.linalg.eigvalsh(covariance)[::-1]
+        for covariance in (statistics.within_covariance(), statistics.between_covariance())
+    )
+    within_rank, between_rank = (
+        int((values > EIGENVALUE_FLOOR * max(values[0], 0)).sum()) for values in (within, between)
+    )
     return {
-        "vectors": statistics.num_vectors, "dimensions": statistics.means.shape[1], "speakers": len(counts),
+        "vectors": statistics.num_vectors,
+        "dimensions": statistics.means.shape[1],
+        "speakers": len(counts),
         "speakers_with_one_vector": int((counts == 1).sum()),
-        "vectors_per_speaker": {"smallest": int(counts.min()), "median": float(np.median(counts)), "largest": int(counts.max())},
-        "within_rank": within_rank, "between_rank": between_rank,
-        "within_condition": float(f"{within[0] / within[within_rank - 1]:.3g}") if within_rank else 0.0,
+        "vectors_per_speaker": {
+            "smallest": int(counts.min()),
+            "median": float(np.median(counts)),
+            "largest": int(counts.max()),
+        },
+        "within_rank": within_rank,
+        "between_rank": between_rank,
+        "within_condition": float(f"{within[0] / within[within_rank - 1]:.3g}")
+        if within_rank
+        else 0.0,
     }

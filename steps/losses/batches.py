@@ -67,12 +67,16 @@ def speakers_by_utterances(labels_G: torch.Tensor) -> tuple[torch.Tensor, int]:
     _, speaker_G, count_N = labels_G.unique(return_inverse=True, return_counts=True)
     counts = count_N.tolist()
     if len(counts) < 2 or min(counts) < 2 or min(counts) != max(counts):
-        raise ValueError(f"a batch of {len(labels_G)} rows has {len(counts)} speakers with {min(counts, default=0)} to {max(counts, default=0)} "
-                         "utterances each, expected 2 or more speakers with equally many each, 2 or more: compose batches as speakers x utterances")
+        raise ValueError(
+            f"a batch of {len(labels_G)} rows has {len(counts)} speakers with {min(counts, default=0)} to {max(counts, default=0)} "
+            "utterances each, expected 2 or more speakers with equally many each, 2 or more: compose batches as speakers x utterances"
+        )
     return speaker_G, counts[0]
 
 
-def leave_one_out_centroids(x_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int) -> tuple[torch.Tensor, torch.Tensor]:
+def leave_one_out_centroids(
+    x_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Means of all utterances of each speaker; and for each utterance, the mean of its speaker's others.
 
     Parameters
@@ -88,7 +92,9 @@ def leave_one_out_centroids(x_GE: torch.Tensor, speaker_G: torch.Tensor, num_utt
     -------
     centroid_NE, others_GE : (N, E) and (G, E) float tensors
     """
-    sum_NE = x_GE.new_zeros(len(x_GE) // num_utterances, x_GE.shape[1]).index_add(0, speaker_G, x_GE)
+    sum_NE = x_GE.new_zeros(len(x_GE) // num_utterances, x_GE.shape[1]).index_add(
+        0, speaker_G, x_GE
+    )
     return sum_NE / num_utterances, (sum_NE[speaker_G] - x_GE) / (num_utterances - 1)
 
 
@@ -106,7 +112,9 @@ class BatchLoss(nn.Module):
     def __init__(self, embedding_dim: int, num_speakers: int) -> None:
         super().__init__()
 
-    def forward(self, embedding_BE: torch.Tensor, labels_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, embedding_BE: torch.Tensor, labels_B: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss of the global batch, and how many utterances of this process are nearest to their own speaker, as the subclass says.
 
         Parameters
@@ -128,16 +136,23 @@ class BatchLoss(nn.Module):
         """
         with torch.autocast(embedding_BE.device.type, enabled=False):
             embedding_GE = of_all_processes(full_precision(embedding_BE))
-            loss, is_correct_G = self.compare(embedding_GE, *speakers_by_utterances(of_all_processes(labels_B)))
+            loss, is_correct_G = self.compare(
+                embedding_GE, *speakers_by_utterances(of_all_processes(labels_B))
+            )
         return loss, own_rows(is_correct_G).sum()
 
 
 class _Gathered(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x_B):
-        parts = [torch.empty_like(x_B, memory_format=torch.contiguous_format) for _ in range(_rank_and_world()[1])]
+        parts = [
+            torch.empty_like(x_B, memory_format=torch.contiguous_format)
+            for _ in range(_rank_and_world()[1])
+        ]
         torch.distributed.all_gather(parts, x_B.contiguous())
-        return torch.stack(parts, dim=1).flatten(0, 1)  # draws are dealt in turn (utils/training/sampling.py)
+        return torch.stack(parts, dim=1).flatten(
+            0, 1
+        )  # draws are dealt in turn (utils/training/sampling.py)
 
     @staticmethod
     def backward(ctx, gradient_G):

@@ -33,9 +33,13 @@ class Center(nn.Module):
         if not 0 < update_rate <= 1:
             raise ValueError(f"update_rate is {update_rate}, expected above 0 and at most 1")
         self.update_rate = update_rate
-        self.register_buffer("center_NE", torch.empty(num_speakers, embedding_dim).uniform_(-0.05, 0.05))  # RawNet's published code
+        self.register_buffer(
+            "center_NE", torch.empty(num_speakers, embedding_dim).uniform_(-0.05, 0.05)
+        )  # RawNet's published code
 
-    def forward(self, embedding_BE: torch.Tensor, labels_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, embedding_BE: torch.Tensor, labels_B: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss, and how many utterances of this process are nearer to their own speaker's centre than to any other.
 
         Parameters
@@ -51,11 +55,18 @@ class Center(nn.Module):
         num_correct : () int64 tensor
         """
         with torch.autocast(embedding_BE.device.type, enabled=False):
-            embedding_GE, labels_G = of_all_processes(full_precision(embedding_BE)), of_all_processes(labels_B)
+            embedding_GE, labels_G = (
+                of_all_processes(full_precision(embedding_BE)),
+                of_all_processes(labels_B),
+            )
             offset_GE = embedding_GE - self.center_NE[labels_G]
             with torch.no_grad():
                 nearest_B = torch.cdist(own_rows(embedding_GE), self.center_NE).argmin(dim=1)
                 if self.training:
                     count_G = (1 + labels_G.bincount(minlength=len(self.center_NE)))[labels_G]
-                    self.center_NE.index_add_(0, labels_G, (self.update_rate * offset_GE / count_G[:, None]).to(self.center_NE.dtype))
+                    self.center_NE.index_add_(
+                        0,
+                        labels_G,
+                        (self.update_rate * offset_GE / count_G[:, None]).to(self.center_NE.dtype),
+                    )
         return 0.5 * offset_GE.square().sum(), (nearest_B == labels_B).sum()

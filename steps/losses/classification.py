@@ -12,8 +12,14 @@ from torch import nn
 
 from steps.losses.batches import full_precision, of_all_processes
 
-INITIALIZERS = {"orthogonal": nn.init.orthogonal_, "he_normal": nn.init.kaiming_normal_, "xavier_uniform": nn.init.xavier_uniform_,
-                "uniform": lambda weight_NE: nn.init.uniform_(weight_NE, -(weight_NE.shape[1] ** -0.5), weight_NE.shape[1] ** -0.5)}
+INITIALIZERS = {
+    "orthogonal": nn.init.orthogonal_,
+    "he_normal": nn.init.kaiming_normal_,
+    "xavier_uniform": nn.init.xavier_uniform_,
+    "uniform": lambda weight_NE: nn.init.uniform_(
+        weight_NE, -(weight_NE.shape[1] ** -0.5), weight_NE.shape[1] ** -0.5
+    ),
+}
 
 
 class Classification(nn.Module):
@@ -35,7 +41,9 @@ class Classification(nn.Module):
         self.ohem_keep = ohem_keep
         self.weight_NE = nn.Parameter(torch.empty(num_speakers, embedding_dim))
 
-    def forward(self, embedding_BE: torch.Tensor, labels_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, embedding_BE: torch.Tensor, labels_B: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean loss, and how many utterances score highest for their own speaker (without the margin).
 
         Parameters
@@ -52,7 +60,12 @@ class Classification(nn.Module):
         """
         with torch.autocast(embedding_BE.device.type, enabled=False):
             scores_BN = self.scores(full_precision(embedding_BE))
-            loss = self.mean(F.cross_entropy(self.logits(scores_BN, labels_B), labels_B, reduction="none")) + self.penalty()
+            loss = (
+                self.mean(
+                    F.cross_entropy(self.logits(scores_BN, labels_B), labels_B, reduction="none")
+                )
+                + self.penalty()
+            )
         return loss, (scores_BN.argmax(dim=1) == labels_B).sum()
 
     def mean(self, loss_B: torch.Tensor) -> torch.Tensor:
@@ -103,19 +116,36 @@ class Softmax(Classification):
     verification", Interspeech 2019; Jung et al., RawNet, Interspeech 2019.
     """
 
-    def __init__(self, embedding_dim: int, num_speakers: int, *, bias: bool = False, embedding_norm: float | None = None,
-                 initializer: Literal["orthogonal", "he_normal", "xavier_uniform", "uniform"] = "orthogonal", speaker_basis_weight: float = 0.0,
-                 speaker_basis_form: Literal["code", "paper"] = "code", **options: float) -> None:
+    def __init__(
+        self,
+        embedding_dim: int,
+        num_speakers: int,
+        *,
+        bias: bool = False,
+        embedding_norm: float | None = None,
+        initializer: Literal["orthogonal", "he_normal", "xavier_uniform", "uniform"] = "orthogonal",
+        speaker_basis_weight: float = 0.0,
+        speaker_basis_form: Literal["code", "paper"] = "code",
+        **options: float,
+    ) -> None:
         super().__init__(embedding_dim, num_speakers, **options)
         if embedding_norm is not None and embedding_norm <= 0:
             raise ValueError(f"embedding_norm is {embedding_norm}, expected above 0")
         if initializer not in INITIALIZERS:
-            raise ValueError(f"initializer is '{initializer}', expected one of {', '.join(INITIALIZERS)}")
+            raise ValueError(
+                f"initializer is '{initializer}', expected one of {', '.join(INITIALIZERS)}"
+            )
         if speaker_basis_weight < 0:
             raise ValueError(f"speaker_basis_weight is {speaker_basis_weight}, expected 0 or more")
         if speaker_basis_form not in ("code", "paper"):
-            raise ValueError(f"speaker_basis_form is '{speaker_basis_form}', expected code or paper")
-        self.embedding_norm, self.speaker_basis_weight, self.speaker_basis_form = embedding_norm, speaker_basis_weight, speaker_basis_form
+            raise ValueError(
+                f"speaker_basis_form is '{speaker_basis_form}', expected code or paper"
+            )
+        self.embedding_norm, self.speaker_basis_weight, self.speaker_basis_form = (
+            embedding_norm,
+            speaker_basis_weight,
+            speaker_basis_form,
+        )
         INITIALIZERS[initializer](self.weight_NE)
         self.bias_N = nn.Parameter(torch.zeros(num_speakers)) if bias else None
 
@@ -134,11 +164,15 @@ class Softmax(Classification):
         if not self.speaker_basis_weight:
             return 0.0
         if self.speaker_basis_form == "code":
-            basis_NE = self.weight_NE / (self.weight_NE.norm(dim=1, keepdim=True) / math.sqrt(5) + 1e-4)
+            basis_NE = self.weight_NE / (
+                self.weight_NE.norm(dim=1, keepdim=True) / math.sqrt(5) + 1e-4
+            )
             factor = self.speaker_basis_weight / len(basis_NE) ** 2
         else:
             basis_NE, factor = F.normalize(self.weight_NE), self.speaker_basis_weight
-        return factor * (basis_NE.sum(dim=0).square().sum() - basis_NE.square().sum())  # of all pairs, less each with itself: no N x N matrix
+        return factor * (
+            basis_NE.sum(dim=0).square().sum() - basis_NE.square().sum()
+        )  # of all pairs, less each with itself: no N x N matrix
 
 
 class CosineMargin(Classification):
@@ -156,7 +190,15 @@ class CosineMargin(Classification):
         As :class:`Classification`.
     """
 
-    def __init__(self, embedding_dim: int, num_speakers: int, *, scale: float, margin: float, **options: float) -> None:
+    def __init__(
+        self,
+        embedding_dim: int,
+        num_speakers: int,
+        *,
+        scale: float,
+        margin: float,
+        **options: float,
+    ) -> None:
         super().__init__(embedding_dim, num_speakers, **options)
         if scale <= 0:
             raise ValueError(f"scale is {scale}, expected above 0")
@@ -172,7 +214,9 @@ class CosineMargin(Classification):
     def logits(self, scores_BN: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
         """Scaled cosines, the labelled one with the margin."""
         own_B1 = labels_B[:, None]
-        return self.scale * scores_BN.scatter(1, own_B1, self.with_margin(scores_BN.gather(1, own_B1)))
+        return self.scale * scores_BN.scatter(
+            1, own_B1, self.with_margin(scores_BN.gather(1, own_B1))
+        )
 
 
 class AdditiveMarginSoftmax(CosineMargin):
@@ -192,7 +236,15 @@ class AdditiveMarginSoftmax(CosineMargin):
     Wang et al., "Additive margin softmax for face verification", IEEE SPL 2018; scale and margin of Xie et al., ICASSP 2019.
     """
 
-    def __init__(self, embedding_dim: int, num_speakers: int, *, scale: float = 30.0, margin: float = 0.35, **options: float) -> None:
+    def __init__(
+        self,
+        embedding_dim: int,
+        num_speakers: int,
+        *,
+        scale: float = 30.0,
+        margin: float = 0.35,
+        **options: float,
+    ) -> None:
         super().__init__(embedding_dim, num_speakers, scale=scale, margin=margin, **options)
 
     def with_margin(self, cosine_B1: torch.Tensor) -> torch.Tensor:
@@ -222,11 +274,22 @@ class AdditiveAngularMarginSoftmax(CosineMargin):
     Deng et al., "ArcFace: additive angular margin loss for deep face recognition", CVPR 2019; "Sub-center ArcFace", ECCV 2020.
     """
 
-    def __init__(self, embedding_dim: int, num_speakers: int, *, scale: float = 30.0, margin: float = 0.2, easy_margin: bool = False,
-                 sub_centers: int = 1, **options: float) -> None:
+    def __init__(
+        self,
+        embedding_dim: int,
+        num_speakers: int,
+        *,
+        scale: float = 30.0,
+        margin: float = 0.2,
+        easy_margin: bool = False,
+        sub_centers: int = 1,
+        **options: float,
+    ) -> None:
         if sub_centers < 1:
             raise ValueError(f"sub_centers is {sub_centers}, expected 1 or more")
-        super().__init__(embedding_dim, num_speakers * sub_centers, scale=scale, margin=margin, **options)
+        super().__init__(
+            embedding_dim, num_speakers * sub_centers, scale=scale, margin=margin, **options
+        )
         self.easy_margin, self.sub_centers = easy_margin, sub_centers
 
     def scores(self, embedding_BE: torch.Tensor) -> torch.Tensor:
@@ -235,8 +298,14 @@ class AdditiveAngularMarginSoftmax(CosineMargin):
 
     def with_margin(self, cosine_B1: torch.Tensor) -> torch.Tensor:
         """cos(angle + margin), continued so that it falls with the angle."""
-        sine_B1 = (1 - cosine_B1.square()).clamp(min=1e-7).sqrt()  # at 0 its gradient would be infinite
+        sine_B1 = (
+            (1 - cosine_B1.square()).clamp(min=1e-7).sqrt()
+        )  # at 0 its gradient would be infinite
         harder_B1 = cosine_B1 * math.cos(self.margin) - sine_B1 * math.sin(self.margin)
         if self.easy_margin:
             return torch.where(cosine_B1 > 0, harder_B1, cosine_B1)
-        return torch.where(cosine_B1 > -math.cos(self.margin), harder_B1, cosine_B1 - self.margin * math.sin(self.margin))
+        return torch.where(
+            cosine_B1 > -math.cos(self.margin),
+            harder_B1,
+            cosine_B1 - self.margin * math.sin(self.margin),
+        )

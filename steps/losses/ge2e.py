@@ -11,7 +11,9 @@ from torch import nn
 
 from steps.losses.batches import BatchLoss, leave_one_out_centroids
 
-SMALLEST_NORM = 1e-6  # below, vectors are not stretched to length 1: gradients stay finite where vectors cancel
+SMALLEST_NORM = (
+    1e-6  # below, vectors are not stretched to length 1: gradients stay finite where vectors cancel
+)
 
 
 class LearnedSimilarity(BatchLoss):
@@ -28,11 +30,21 @@ class LearnedSimilarity(BatchLoss):
         w, above 0, and b of the papers.
     """
 
-    def __init__(self, embedding_dim: int, num_speakers: int, *, initial_scale: float = 10.0, initial_offset: float = -5.0) -> None:
+    def __init__(
+        self,
+        embedding_dim: int,
+        num_speakers: int,
+        *,
+        initial_scale: float = 10.0,
+        initial_offset: float = -5.0,
+    ) -> None:
         super().__init__(embedding_dim, num_speakers)
         if initial_scale <= 0:
             raise ValueError(f"initial_scale is {initial_scale}, expected above 0")
-        self.scale, self.offset = nn.Parameter(torch.tensor(initial_scale)), nn.Parameter(torch.tensor(initial_offset))
+        self.scale, self.offset = (
+            nn.Parameter(torch.tensor(initial_scale)),
+            nn.Parameter(torch.tensor(initial_offset)),
+        )
 
     def similarity(self, cosine: torch.Tensor) -> torch.Tensor:
         """|scale| * cosine + offset.
@@ -67,8 +79,15 @@ class GeneralizedEndToEnd(LearnedSimilarity):
     TensorFlow code adds 1e-6 inside its logarithm.
     """
 
-    def __init__(self, embedding_dim: int, num_speakers: int, *, form: Literal["softmax", "contrast"] = "softmax", gradient_scale: float = 0.01,
-                 **options: float) -> None:
+    def __init__(
+        self,
+        embedding_dim: int,
+        num_speakers: int,
+        *,
+        form: Literal["softmax", "contrast"] = "softmax",
+        gradient_scale: float = 0.01,
+        **options: float,
+    ) -> None:
         super().__init__(embedding_dim, num_speakers, **options)
         if form not in ("softmax", "contrast"):
             raise ValueError(f"form is '{form}', expected softmax or contrast")
@@ -76,7 +95,9 @@ class GeneralizedEndToEnd(LearnedSimilarity):
             raise ValueError(f"gradient_scale is {gradient_scale}, expected above 0")
         self.form, self.gradient_scales = form, {"scale": gradient_scale, "offset": gradient_scale}
 
-    def compare(self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def compare(
+        self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss, and which utterances are right."""
         cosine_GN = centroid_cosines(embedding_GE, speaker_G, num_utterances)
         similarity_GN = self.similarity(cosine_GN)
@@ -84,11 +105,17 @@ class GeneralizedEndToEnd(LearnedSimilarity):
             loss = F.cross_entropy(similarity_GN, speaker_G, reduction="sum")
         else:
             likeness_GN, own_G1 = similarity_GN.sigmoid(), speaker_G[:, None]
-            loss = (1 - likeness_GN.gather(1, own_G1)[:, 0] + likeness_GN.scatter(1, own_G1, -1.0).amax(dim=1)).sum()
+            loss = (
+                1
+                - likeness_GN.gather(1, own_G1)[:, 0]
+                + likeness_GN.scatter(1, own_G1, -1.0).amax(dim=1)
+            ).sum()
         return loss, cosine_GN.argmax(dim=1) == speaker_G
 
 
-def centroid_cosines(embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int) -> torch.Tensor:
+def centroid_cosines(
+    embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
+) -> torch.Tensor:
     """Cosines between utterances and centroids of length-normalised utterances, the own speaker's taken without the utterance, (G, N).
 
     Parameters

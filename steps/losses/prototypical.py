@@ -27,14 +27,20 @@ class Prototypical(BatchLoss):
     recognition", Interspeech 2020, whose distances are here taken over the embedding's axis, whatever the version of torch.
     """
 
-    def compare(self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def compare(
+        self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss, and which utterances are right."""
         query_NE, prototype_NE = queries_and_prototypes(embedding_GE, speaker_G, num_utterances)
         loss = cross_entropy_of_queries(-squared_distances(query_NE, prototype_NE))
         with torch.no_grad():
-            centroid_NE, others_GE = leave_one_out_centroids(embedding_GE, speaker_G, num_utterances)
+            centroid_NE, others_GE = leave_one_out_centroids(
+                embedding_GE, speaker_G, num_utterances
+            )
             own_G1 = (embedding_GE - others_GE).square().sum(dim=1, keepdim=True)
-            distance_GN = squared_distances(embedding_GE, centroid_NE).scatter(1, speaker_G[:, None], own_G1)
+            distance_GN = squared_distances(embedding_GE, centroid_NE).scatter(
+                1, speaker_G[:, None], own_G1
+            )
         return loss, distance_GN.argmin(dim=1) == speaker_G
 
 
@@ -55,16 +61,22 @@ class AngularPrototypical(LearnedSimilarity):
     Chung et al., "In defence of metric learning for speaker recognition", Interspeech 2020.
     """
 
-    def compare(self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def compare(
+        self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss, and which utterances are right."""
         query_NE, prototype_NE = queries_and_prototypes(embedding_GE, speaker_G, num_utterances)
         loss = cross_entropy_of_queries(self.similarity(unit(query_NE) @ unit(prototype_NE).T))
         with torch.no_grad():
-            is_correct_G = centroid_cosines(embedding_GE, speaker_G, num_utterances).argmax(dim=1) == speaker_G
+            is_correct_G = (
+                centroid_cosines(embedding_GE, speaker_G, num_utterances).argmax(dim=1) == speaker_G
+            )
         return loss, is_correct_G
 
 
-def queries_and_prototypes(embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int) -> tuple[torch.Tensor, torch.Tensor]:
+def queries_and_prototypes(
+    embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The first utterance of each speaker, and the mean of the speaker's others, both (N, E).
 
     Parameters
@@ -89,7 +101,9 @@ def squared_distances(x_XE: torch.Tensor, y_YE: torch.Tensor) -> torch.Tensor:
     x_XE, y_YE : (X, E) and (Y, E) float tensors
         Vectors.
     """
-    return torch.cdist(x_XE, y_YE, compute_mode="donot_use_mm_for_euclid_dist").square()  # products would lose small distances
+    return torch.cdist(
+        x_XE, y_YE, compute_mode="donot_use_mm_for_euclid_dist"
+    ).square()  # products would lose small distances
 
 
 def cross_entropy_of_queries(score_NN: torch.Tensor) -> torch.Tensor:

@@ -38,8 +38,16 @@ class Triplet(BatchLoss):
     Li et al., "Deep Speaker: an end-to-end neural speaker embedding system", 2017 (cosine, 0.1); Schroff et al., "FaceNet", CVPR 2015 (semi-hard).
     """
 
-    def __init__(self, embedding_dim: int, num_speakers: int, *, distance: Literal["cosine", "euclidean"] = "cosine",
-                 mining: Literal["semi_hard", "hard", "all"] = "semi_hard", margin: float = 0.1, embedding_norm: float | None = None) -> None:
+    def __init__(
+        self,
+        embedding_dim: int,
+        num_speakers: int,
+        *,
+        distance: Literal["cosine", "euclidean"] = "cosine",
+        mining: Literal["semi_hard", "hard", "all"] = "semi_hard",
+        margin: float = 0.1,
+        embedding_norm: float | None = None,
+    ) -> None:
         super().__init__(embedding_dim, num_speakers)
         if distance not in ("cosine", "euclidean"):
             raise ValueError(f"distance is '{distance}', expected cosine or euclidean")
@@ -48,16 +56,27 @@ class Triplet(BatchLoss):
         if margin <= 0:
             raise ValueError(f"margin is {margin}, expected above 0")
         if embedding_norm is not None and (embedding_norm <= 0 or distance == "cosine"):
-            raise ValueError(f"embedding_norm is {embedding_norm}, expected above 0, and with the euclidean distance only")
-        self.distance, self.mining, self.margin, self.embedding_norm = distance, mining, margin, embedding_norm
+            raise ValueError(
+                f"embedding_norm is {embedding_norm}, expected above 0, and with the euclidean distance only"
+            )
+        self.distance, self.mining, self.margin, self.embedding_norm = (
+            distance,
+            mining,
+            margin,
+            embedding_norm,
+        )
 
-    def compare(self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def compare(
+        self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss, and which utterances are right."""
         distance_GG = self.distances(embedding_GE)
         is_same_GG = speaker_G[:, None] == speaker_G
         is_self_GG = torch.eye(len(speaker_G), dtype=torch.bool, device=speaker_G.device)
         anchor_P, positive_P = (is_same_GG & ~is_self_GG).nonzero(as_tuple=True)
-        harder_PG = distance_GG[anchor_P, positive_P][:, None] - distance_GG[anchor_P]  # how much nearer the negative is than the positive
+        harder_PG = (
+            distance_GG[anchor_P, positive_P][:, None] - distance_GG[anchor_P]
+        )  # how much nearer the negative is than the positive
         loss = self.mined(harder_PG, ~is_same_GG[anchor_P])
         nearest_G = distance_GG.detach().masked_fill(is_self_GG, torch.inf).argmin(dim=1)
         return loss, speaker_G[nearest_G] == speaker_G
@@ -92,5 +111,8 @@ class Triplet(BatchLoss):
         is_candidate_PG = is_negative_PG
         if self.mining == "semi_hard":
             is_candidate_PG = is_negative_PG & (harder_PG < 0) & (harder_PG > -self.margin)
-        hardest_P, found_P = harder_PG.masked_fill(~is_candidate_PG, -torch.inf).amax(dim=1), is_candidate_PG.any(dim=1)
+        hardest_P, found_P = (
+            harder_PG.masked_fill(~is_candidate_PG, -torch.inf).amax(dim=1),
+            is_candidate_PG.any(dim=1),
+        )
         return F.relu(self.margin + hardest_P[found_P]).sum() / found_P.sum().clamp(min=1)

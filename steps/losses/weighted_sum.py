@@ -29,13 +29,22 @@ class WeightedSum(nn.Module):
         for options in parts:
             options = dict(options)
             weight = options.pop("weight", 1.0)
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
-                raise ValueError(f"parts: {options.get('name')}: weight is {weight!r}, expected a number above 0")
+            if (
+                isinstance(weight, bool)
+                or not isinstance(weight, int | float)
+                or not 0 < weight < float("inf")
+            ):
+                raise ValueError(
+                    f"parts: {options.get('name')}: weight is {weight!r}, expected a number above 0"
+                )
             self.parts.append(_part(options, embedding_dim, num_speakers))
             self.weights.append(weight)
         self.margins = [getattr(part, "margin", None) for part in self.parts]
-        self.gradient_scales = {f"parts.{number}.{name}": factor for number, part in enumerate(self.parts)
-                                for name, factor in getattr(part, "gradient_scales", {}).items()}
+        self.gradient_scales = {
+            f"parts.{number}.{name}": factor
+            for number, part in enumerate(self.parts)
+            for name, factor in getattr(part, "gradient_scales", {}).items()
+        }
         if shapes := [part.batch_shape for part in self.parts if hasattr(part, "batch_shape")]:
             self.batch_shape = shapes[0]
         self._margin = 1.0
@@ -59,7 +68,9 @@ class WeightedSum(nn.Module):
             if margin is not None:
                 part.margin = margin * value
 
-    def forward(self, embedding_BE: torch.Tensor, labels_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, embedding_BE: torch.Tensor, labels_B: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The weighted sum, and the first loss's number of right answers.
 
         Parameters
@@ -75,7 +86,9 @@ class WeightedSum(nn.Module):
         num_correct : () int64 tensor
         """
         results = [part(embedding_BE, labels_B) for part in self.parts]
-        return sum(weight * loss for weight, (loss, _) in zip(self.weights, results, strict=True)), results[0][1]
+        return sum(
+            weight * loss for weight, (loss, _) in zip(self.weights, results, strict=True)
+        ), results[0][1]
 
 
 def _part(options: dict, embedding_dim: int, num_speakers: int) -> nn.Module:
@@ -87,15 +100,23 @@ def _part(options: dict, embedding_dim: int, num_speakers: int) -> nn.Module:
     defaults = {}
     for base in PARTS[name].__mro__:
         if issubclass(base, nn.Module) and base is not nn.Module and "__init__" in vars(base):
-            own = {option.name: option.default for option in inspect.signature(base).parameters.values() if option.kind is option.KEYWORD_ONLY}
+            own = {
+                option.name: option.default
+                for option in inspect.signature(base).parameters.values()
+                if option.kind is option.KEYWORD_ONLY
+            }
             defaults = own | defaults  # a base class has no default where its subclasses choose one
     for key, value in options.items():
         if key not in defaults:
-            raise ValueError(f"parts: {name}: unknown key '{key}'; known: {', '.join(defaults) or 'none'}")
+            raise ValueError(
+                f"parts: {name}: unknown key '{key}'; known: {', '.join(defaults) or 'none'}"
+            )
         kind = float if defaults[key] is None else type(defaults[key])
         if value is None and defaults[key] is None:
             continue
-        if not isinstance(value, (int, float) if kind is float else kind) or (isinstance(value, bool) and kind is not bool):
+        if not isinstance(value, (int, float) if kind is float else kind) or (
+            isinstance(value, bool) and kind is not bool
+        ):
             raise ValueError(f"parts: {name}: {key}: found {value!r}, expected {kind.__name__}")
     try:
         return PARTS[name](embedding_dim, num_speakers, **options)

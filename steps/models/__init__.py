@@ -15,7 +15,16 @@ from steps.models.resnet import ResNet34
 
 MODELS: dict[str, type[EmbeddingNetwork]] = {
     "ghostvlad": ThinResNet34GhostVlad,
-    "ge2e_lstm": Ge2eLstm, "deep_speaker": DeepSpeaker, "deep_speaker_gru": DeepSpeakerGru,
-    "rawnet": RawNet, "rawnet_pretraining": RawNetPretraining, "rawnet_port": RawNetPort,
-    "rawnet2": RawNet2, "rawnet2_modified": RawNet2Modified, "rawnet3": RawNet3,
-    "mr_rawnet": MrRawNet, "ecapa": EcapaTdnn, "resnet34": ResNet34}
+    "ge2e_lstm": Ge2eLstm,
+    "deep_speaker": DeepSpeaker,
+    "deep_speaker_gru": DeepSpeakerGru,
+    "rawnet": RawNet,
+    "rawnet_pretraining": RawNetPretraining,
+    "rawnet_port": RawNetPort,
+    "rawnet2": RawNet2,
+    "rawnet2_modified": RawNet2Modified,
+    "rawnet3": RawNet3,
+    "mr_rawnet": MrRawNet,
+    "ecapa": EcapaTdnn,
+    "resnet34": ResNet34,
+}

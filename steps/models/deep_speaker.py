@@ -71,13 +71,26 @@ class DeepSpeaker(EmbeddingNetwork):
         Options of SpecAugment; None (as published): none.
     """
 
-    def __init__(self, *, channels: tuple[int, ...] = (64, 128, 256, 512), blocks: tuple[int, ...] = (1, 1, 1, 1), embedding_dim: int = 512,
-                 front_end: dict | None = None, spec_augment: dict | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        channels: tuple[int, ...] = (64, 128, 256, 512),
+        blocks: tuple[int, ...] = (1, 1, 1, 1),
+        embedding_dim: int = 512,
+        front_end: dict | None = None,
+        spec_augment: dict | None = None,
+    ) -> None:
         check_sizes(channels=channels, blocks=blocks, embedding_dim=embedding_dim)
         if len(channels) != len(blocks):
-            raise ValueError(f"channels {list(channels)} and blocks {list(blocks)} differ in length, expected one value per stage in each")
-        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=make_spec_augment(spec_augment),
-                         embedding_dim=embedding_dim, min_frames=MIN_FRAMES)
+            raise ValueError(
+                f"channels {list(channels)} and blocks {list(blocks)} differ in length, expected one value per stage in each"
+            )
+        super().__init__(
+            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            spec_augment=make_spec_augment(spec_augment),
+            embedding_dim=embedding_dim,
+            min_frames=MIN_FRAMES,
+        )
         self.stages, height = nn.ModuleList(), self.front_end.num_bins
         for before, after, count in zip((1, *channels), channels, blocks, strict=False):
             self.stages.append(Stage(before, after, count))
@@ -101,7 +114,9 @@ class DeepSpeaker(EmbeddingNetwork):
         (B, E) float32 tensor
             Of length 10.
         """
-        num_frames_B = real_frames(num_frames_B, features_BTF.shape[1], features_BTF.device, self.training)
+        num_frames_B = real_frames(
+            num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
+        )
         x_BCFT = features_BTF.transpose(1, 2)[:, None]
         for stage in self.stages:
             x_BCFT, num_frames_B = stage(x_BCFT, num_frames_B)
@@ -122,19 +137,35 @@ class DeepSpeakerGru(EmbeddingNetwork):
         As :class:`DeepSpeaker`.
     """
 
-    def __init__(self, *, channels: int = 64, states: int = 1024, layers: int = 3, embedding_dim: int = 512, front_end: dict | None = None,
-                 spec_augment: dict | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        channels: int = 64,
+        states: int = 1024,
+        layers: int = 3,
+        embedding_dim: int = 512,
+        front_end: dict | None = None,
+        spec_augment: dict | None = None,
+    ) -> None:
         check_sizes(channels=channels, states=states, layers=layers, embedding_dim=embedding_dim)
-        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=make_spec_augment(spec_augment),
-                         embedding_dim=embedding_dim, min_frames=MIN_FRAMES)
+        super().__init__(
+            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            spec_augment=make_spec_augment(spec_augment),
+            embedding_dim=embedding_dim,
+            min_frames=MIN_FRAMES,
+        )
         self.conv = Stage(1, channels, 0)
-        self.gru = nn.GRU(channels * -(-self.front_end.num_bins // 2), states, layers, batch_first=True)
+        self.gru = nn.GRU(
+            channels * -(-self.front_end.num_bins // 2), states, layers, batch_first=True
+        )
         self.embedding = nn.Linear(states, embedding_dim)
         self.apply(_initialise)
 
     def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
         """Features to embeddings: as :meth:`DeepSpeaker.trunk`."""
-        num_frames_B = real_frames(num_frames_B, features_BTF.shape[1], features_BTF.device, self.training)
+        num_frames_B = real_frames(
+            num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
+        )
         x_BCFT, num_frames_B = self.conv(features_BTF.transpose(1, 2)[:, None], num_frames_B)
         states_BTH, _ = self.gru(x_BCFT.flatten(1, 2).transpose(1, 2))
         mean_BH = mean_over_frames(states_BTH.transpose(1, 2).float(), num_frames_B)[..., 0]
@@ -154,14 +185,25 @@ class Stage(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, blocks: int) -> None:
         super().__init__()
-        self.conv, self.norm = nn.Conv2d(in_channels, out_channels, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(out_channels)
-        self.blocks = nn.ModuleList(BasicBlock(out_channels, out_channels, activation=clipped_relu) for _ in range(blocks))
+        self.conv, self.norm = (
+            nn.Conv2d(in_channels, out_channels, 5, stride=2, padding=2, bias=False),
+            nn.BatchNorm2d(out_channels),
+        )
+        self.blocks = nn.ModuleList(
+            BasicBlock(out_channels, out_channels, activation=clipped_relu) for _ in range(blocks)
+        )
 
-    def forward(self, x_BCFT: torch.Tensor, num_frames_B: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def forward(
+        self, x_BCFT: torch.Tensor, num_frames_B: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The stage's output, zero in the padding as its input is, and its numbers of frames: half of them, rounded up."""
         x_BCFT = clipped_relu(self.norm(self.conv(x_BCFT)))
         num_frames_B = None if num_frames_B is None else (num_frames_B + 1) // 2
-        mask_BT = None if num_frames_B is None else frame_mask(num_frames_B, x_BCFT.shape[3], x_BCFT.device)
+        mask_BT = (
+            None
+            if num_frames_B is None
+            else frame_mask(num_frames_B, x_BCFT.shape[3], x_BCFT.device)
+        )
         x_BCFT = masked(x_BCFT, mask_BT)
         for block in self.blocks:
             x_BCFT = block(x_BCFT, mask_BT)

@@ -60,18 +60,48 @@ class EcapaTdnn(EmbeddingNetwork):
         Options of SpecAugment; None: none.
     """
 
-    def __init__(self, *, channels: int = 512, groups: int = 8, dilations: tuple[int, ...] = (2, 3, 4), squeeze_channels: int = 128,
-                 attention_channels: int = 128, frame_channels: int = 1536, embedding_dim: int = 192, global_context: bool = True,
-                 front_end: dict | None = None, spec_augment: dict | None = None) -> None:
-        check_sizes(channels=channels, groups=groups, dilations=dilations, squeeze_channels=squeeze_channels, attention_channels=attention_channels,
-                    frame_channels=frame_channels, embedding_dim=embedding_dim)
-        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=make_spec_augment(spec_augment),
-                         embedding_dim=embedding_dim, min_frames=2)
+    def __init__(
+        self,
+        *,
+        channels: int = 512,
+        groups: int = 8,
+        dilations: tuple[int, ...] = (2, 3, 4),
+        squeeze_channels: int = 128,
+        attention_channels: int = 128,
+        frame_channels: int = 1536,
+        embedding_dim: int = 192,
+        global_context: bool = True,
+        front_end: dict | None = None,
+        spec_augment: dict | None = None,
+    ) -> None:
+        check_sizes(
+            channels=channels,
+            groups=groups,
+            dilations=dilations,
+            squeeze_channels=squeeze_channels,
+            attention_channels=attention_channels,
+            frame_channels=frame_channels,
+            embedding_dim=embedding_dim,
+        )
+        super().__init__(
+            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            spec_augment=make_spec_augment(spec_augment),
+            embedding_dim=embedding_dim,
+            min_frames=2,
+        )
         self.first = ConvReluNorm(self.front_end.num_bins, channels, 5)
-        self.blocks = nn.ModuleList(SqueezeRes2Block(channels, groups, dilation, squeeze_channels) for dilation in dilations)
+        self.blocks = nn.ModuleList(
+            SqueezeRes2Block(channels, groups, dilation, squeeze_channels) for dilation in dilations
+        )
         self.frames = nn.Conv1d(len(dilations) * channels, frame_channels, 1)
-        self.pooling = AttentiveStatistics(frame_channels, attention_channels, between=[nn.Tanh()], context=global_context, least_variance=1e-7,
-                                           largest_variance=None)
+        self.pooling = AttentiveStatistics(
+            frame_channels,
+            attention_channels,
+            between=[nn.Tanh()],
+            context=global_context,
+            least_variance=1e-7,
+            largest_variance=None,
+        )
         self.norm = nn.BatchNorm1d(2 * frame_channels)
         self.embedding = nn.Linear(2 * frame_channels, embedding_dim)
 
@@ -90,7 +120,9 @@ class EcapaTdnn(EmbeddingNetwork):
         (B, E) float32 tensor
             Not length-normalised.
         """
-        num_frames_B = real_frames(num_frames_B, features_BTF.shape[1], features_BTF.device, self.training)
+        num_frames_B = real_frames(
+            num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
+        )
         x_BCT = self.first(features_BTF.transpose(1, 2), num_frames_B)
         outputs = []
         for block in self.blocks:

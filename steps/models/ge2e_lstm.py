@@ -56,15 +56,29 @@ class Ge2eLstm(EmbeddingNetwork):
         Options of SpecAugment; None (as published): none.
     """
 
-    def __init__(self, *, cells: int = 128, embedding_dim: int = 64, layers: int = 3, window_frames: int | None = None,
-                 front_end: dict | None = None, spec_augment: dict | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        cells: int = 128,
+        embedding_dim: int = 64,
+        layers: int = 3,
+        window_frames: int | None = None,
+        front_end: dict | None = None,
+        spec_augment: dict | None = None,
+    ) -> None:
         check_sizes(cells=cells, embedding_dim=embedding_dim, layers=layers)
         if embedding_dim >= cells:
-            raise ValueError(f"embedding_dim is {embedding_dim}, expected less than cells ({cells})")
+            raise ValueError(
+                f"embedding_dim is {embedding_dim}, expected less than cells ({cells})"
+            )
         if window_frames is not None and window_frames < 2:
             raise ValueError(f"window_frames is {window_frames}, expected 2 or more")
-        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=make_spec_augment(spec_augment),
-                         embedding_dim=embedding_dim, min_frames=1)
+        super().__init__(
+            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            spec_augment=make_spec_augment(spec_augment),
+            embedding_dim=embedding_dim,
+            min_frames=1,
+        )
         self.window_frames = window_frames
         self.lstm = OneBiasLstm(self.front_end.num_bins, cells, layers, embedding_dim)
 
@@ -84,13 +98,23 @@ class Ge2eLstm(EmbeddingNetwork):
             Of length 1; the mean of several windows is shorter.
         """
         num_frames_B = num_frames_B.to(features_BTF.device)
-        if self.training or self.window_frames is None or features_BTF.shape[1] <= self.window_frames:
+        if (
+            self.training
+            or self.window_frames is None
+            or features_BTF.shape[1] <= self.window_frames
+        ):
             return self._of_last_frames(features_BTF, num_frames_B)
         utterance_W, first_W = windows(num_frames_B, self.window_frames, self.window_frames // 2)
         frame_WT = first_W[:, None] + torch.arange(self.window_frames, device=first_W.device)
-        windows_WTF = features_BTF[utterance_W[:, None], frame_WT.clamp(max=features_BTF.shape[1] - 1)]
-        embedding_WE = self._of_last_frames(windows_WTF, num_frames_B[utterance_W].clamp(max=self.window_frames))
-        sum_BE = embedding_WE.new_zeros(len(num_frames_B), self.embedding_dim).index_add(0, utterance_W, embedding_WE)
+        windows_WTF = features_BTF[
+            utterance_W[:, None], frame_WT.clamp(max=features_BTF.shape[1] - 1)
+        ]
+        embedding_WE = self._of_last_frames(
+            windows_WTF, num_frames_B[utterance_W].clamp(max=self.window_frames)
+        )
+        sum_BE = embedding_WE.new_zeros(len(num_frames_B), self.embedding_dim).index_add(
+            0, utterance_W, embedding_WE
+        )
         return sum_BE / utterance_W.bincount(minlength=len(num_frames_B))[:, None]
 
     def _of_last_frames(self, features_BTF, num_frames_B):
@@ -98,7 +122,9 @@ class Ge2eLstm(EmbeddingNetwork):
         return to_length(last_frame(output_BTE, num_frames_B).float(), offset=NORM_OFFSET)
 
 
-def windows(num_frames_B: torch.Tensor, window_frames: int, hop_frames: int) -> tuple[torch.Tensor, torch.Tensor]:
+def windows(
+    num_frames_B: torch.Tensor, window_frames: int, hop_frames: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Windows over each utterance, the last one ending with it.
 
     Parameters
@@ -115,8 +141,13 @@ def windows(num_frames_B: torch.Tensor, window_frames: int, hop_frames: int) -> 
     """
     last_B = (num_frames_B - window_frames).clamp(min=0)  # where the last one begins
     count_B = (last_B + hop_frames - 1) // hop_frames + 1
-    utterance_W = torch.arange(len(num_frames_B), device=num_frames_B.device).repeat_interleave(count_B)
-    number_W = torch.arange(len(utterance_W), device=num_frames_B.device) - (count_B.cumsum(0) - count_B)[utterance_W]
+    utterance_W = torch.arange(len(num_frames_B), device=num_frames_B.device).repeat_interleave(
+        count_B
+    )
+    number_W = (
+        torch.arange(len(utterance_W), device=num_frames_B.device)
+        - (count_B.cumsum(0) - count_B)[utterance_W]
+    )
     return utterance_W, torch.minimum(number_W * hop_frames, last_B[utterance_W])
 
 
@@ -142,11 +173,16 @@ class OneBiasLstm(nn.LSTM):
     def reset_parameters(self) -> None:
         """First weights as published."""
         for layer in range(self.num_layers):
-            of_inputs, of_projections = getattr(self, f"weight_ih_l{layer}"), getattr(self, f"weight_hh_l{layer}")
-            limit = (6 / (of_inputs.shape[1] + of_projections.shape[1] + len(of_inputs))) ** 0.5  # TensorFlow has both in one matrix
+            of_inputs, of_projections = (
+                getattr(self, f"weight_ih_l{layer}"),
+                getattr(self, f"weight_hh_l{layer}"),
+            )
+            limit = (
+                6 / (of_inputs.shape[1] + of_projections.shape[1] + len(of_inputs))
+            ) ** 0.5  # TensorFlow has both in one matrix
             for weight in (of_inputs, of_projections):
                 nn.init.uniform_(weight, -limit, limit)
             nn.init.xavier_uniform_(getattr(self, f"weight_hr_l{layer}"))
             bias = getattr(self, f"bias_ih_l{layer}")
             bias.zero_()
-            bias[self.hidden_size:2 * self.hidden_size] = 1.0  # the forget gate, second of four
+            bias[self.hidden_size : 2 * self.hidden_size] = 1.0  # the forget gate, second of four

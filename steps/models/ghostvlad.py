@@ -72,26 +72,63 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
         way at first).
     """
 
-    def __init__(self, *, conv_channels: int = 64, bottleneck_channels: tuple[int, ...] = (48, 96, 128, 256),
-                 stage_channels: tuple[int, ...] = (96, 128, 256, 512), blocks: tuple[int, ...] = (2, 3, 3, 3),
-                 strides: tuple[int, ...] = (1, 2, 2, 2), conv_stride: int = 1,
-                 pooling: Literal["vlad", "average"] = "vlad", clusters: int = 8, ghosts: int = 2, frame_channels: int = 512,
-                 embedding_dim: int = 512, front_end: dict | None = None, spec_augment: dict | None = None, bn_momentum: float = 0.01,
-                 last_max_pooling: bool = True,
-                 embedding_output: Literal["relu", "batch_norm"] = "relu") -> None:
-        _check_sizes(conv_channels=conv_channels, conv_stride=conv_stride, clusters=clusters, ghosts=ghosts, frame_channels=frame_channels,
-                     embedding_dim=embedding_dim, bottleneck_channels=bottleneck_channels, stage_channels=stage_channels, blocks=blocks,
-                     strides=strides)
+    def __init__(
+        self,
+        *,
+        conv_channels: int = 64,
+        bottleneck_channels: tuple[int, ...] = (48, 96, 128, 256),
+        stage_channels: tuple[int, ...] = (96, 128, 256, 512),
+        blocks: tuple[int, ...] = (2, 3, 3, 3),
+        strides: tuple[int, ...] = (1, 2, 2, 2),
+        conv_stride: int = 1,
+        pooling: Literal["vlad", "average"] = "vlad",
+        clusters: int = 8,
+        ghosts: int = 2,
+        frame_channels: int = 512,
+        embedding_dim: int = 512,
+        front_end: dict | None = None,
+        spec_augment: dict | None = None,
+        bn_momentum: float = 0.01,
+        last_max_pooling: bool = True,
+        embedding_output: Literal["relu", "batch_norm"] = "relu",
+    ) -> None:
+        _check_sizes(
+            conv_channels=conv_channels,
+            conv_stride=conv_stride,
+            clusters=clusters,
+            ghosts=ghosts,
+            frame_channels=frame_channels,
+            embedding_dim=embedding_dim,
+            bottleneck_channels=bottleneck_channels,
+            stage_channels=stage_channels,
+            blocks=blocks,
+            strides=strides,
+        )
         if not 0 < bn_momentum <= 1:
             raise ValueError(f"bn_momentum is {bn_momentum}, expected above 0 and at most 1")
-        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=make_spec_augment(spec_augment),
-                         embedding_dim=embedding_dim, min_frames=conv_stride + 1)
+        super().__init__(
+            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            spec_augment=make_spec_augment(spec_augment),
+            embedding_dim=embedding_dim,
+            min_frames=conv_stride + 1,
+        )
         self.conv = ConvNorm(1, conv_channels, 7, stride=conv_stride, bn_momentum=bn_momentum)
         self.blocks = nn.ModuleList()
         channels = conv_channels
-        for inner, outer, count, stride in zip(bottleneck_channels, stage_channels, blocks, strides, strict=True):
+        for inner, outer, count, stride in zip(
+            bottleneck_channels, stage_channels, blocks, strides, strict=True
+        ):
             for block in range(count):
-                self.blocks.append(Bottleneck(channels, inner, outer, stride=1 if block else stride, project=block == 0, bn_momentum=bn_momentum))
+                self.blocks.append(
+                    Bottleneck(
+                        channels,
+                        inner,
+                        outer,
+                        stride=1 if block else stride,
+                        project=block == 0,
+                        bn_momentum=bn_momentum,
+                    )
+                )
                 channels = outer
         self.conv_stride, self.last_max_pooling = conv_stride, last_max_pooling
         height = self._height_of_frames(conv_stride, strides)
@@ -102,9 +139,15 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
         else:
             self.pooling = AveragePooling(frame_channels)
         self.embedding = nn.Linear(self.pooling.output_dim, embedding_dim)
-        self.embedding_output = nn.ReLU() if embedding_output == "relu" else nn.BatchNorm1d(embedding_dim, eps=1e-3, momentum=bn_momentum)
+        self.embedding_output = (
+            nn.ReLU()
+            if embedding_output == "relu"
+            else nn.BatchNorm1d(embedding_dim, eps=1e-3, momentum=bn_momentum)
+        )
         self.apply(_initialise)
-        self.to(memory_format=torch.channels_last)  # several times as fast as the other layout, on CPUs in bfloat16 above all
+        self.to(
+            memory_format=torch.channels_last
+        )  # several times as fast as the other layout, on CPUs in bfloat16 above all
 
     def _height_of_frames(self, conv_stride, strides):
         height = -(-self.front_end.num_bins // conv_stride) // 2
@@ -113,7 +156,9 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
         if not self.last_max_pooling:
             return height
         if height < 3:
-            raise ValueError(f"front_end gives {self.front_end.num_bins} features: {height} are left for the last max pooling, which needs 3")
+            raise ValueError(
+                f"front_end gives {self.front_end.num_bins} features: {height} are left for the last max pooling, which needs 3"
+            )
         return (height - 3) // 2 + 1
 
     def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
@@ -139,7 +184,15 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
         num_frames_B = (num_frames_B + self.conv_stride - 1) // self.conv_stride // 2
         for block in self.blocks:
             num_frames_B = (num_frames_B + block.stride - 1) // block.stride
-            mask_BT = frame_mask(num_frames_B, (x_BCFT.shape[3] + block.stride - 1) // block.stride, x_BCFT.device) if ragged else None
+            mask_BT = (
+                frame_mask(
+                    num_frames_B,
+                    (x_BCFT.shape[3] + block.stride - 1) // block.stride,
+                    x_BCFT.device,
+                )
+                if ragged
+                else None
+            )
             x_BCFT = block(x_BCFT, mask_BT)
         if self.last_max_pooling:
             x_BCFT = F.max_pool2d(x_BCFT, (3, 1), stride=(2, 1))
@@ -160,9 +213,21 @@ class ConvNorm(nn.Sequential):
         Share of a batch in the running statistics.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, bn_momentum: float) -> None:
-        super().__init__(nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False),
-                         nn.BatchNorm2d(out_channels, eps=1e-3, momentum=bn_momentum))  # Keras' eps; 1e-5 moves the embeddings by 4 %
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        bn_momentum: float,
+    ) -> None:
+        super().__init__(
+            nn.Conv2d(
+                in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False
+            ),
+            nn.BatchNorm2d(out_channels, eps=1e-3, momentum=bn_momentum),
+        )  # Keras' eps; 1e-5 moves the embeddings by 4 %
 
 
 class Bottleneck(nn.Module):
@@ -180,20 +245,37 @@ class Bottleneck(nn.Module):
         Share of a batch in the running statistics.
     """
 
-    def __init__(self, in_channels: int, inner_channels: int, out_channels: int, *, stride: int, project: bool, bn_momentum: float) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        inner_channels: int,
+        out_channels: int,
+        *,
+        stride: int,
+        project: bool,
+        bn_momentum: float,
+    ) -> None:
         super().__init__()
         self.stride = stride
         self.reduce = ConvNorm(in_channels, inner_channels, 1, bn_momentum=bn_momentum)
         self.conv = ConvNorm(inner_channels, inner_channels, 3, bn_momentum=bn_momentum)
         self.increase = ConvNorm(inner_channels, out_channels, 1, bn_momentum=bn_momentum)
-        self.shortcut = ConvNorm(in_channels, out_channels, 1, bn_momentum=bn_momentum) if project else nn.Identity()
+        self.shortcut = (
+            ConvNorm(in_channels, out_channels, 1, bn_momentum=bn_momentum)
+            if project
+            else nn.Identity()
+        )
 
     def forward(self, x_BCFT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
         """The block's output, whose frames ``mask_BT`` tells (None: all are real)."""
         # a 1x1 convolution with a stride, written so: oneDNN's own overruns its memory for channels-last maps of fewer than 16 channels (torch 2.13)
-        x_BCFT = x_BCFT[:, :, ::self.stride, ::self.stride].contiguous(memory_format=torch.channels_last)
+        x_BCFT = x_BCFT[:, :, :: self.stride, :: self.stride].contiguous(
+            memory_format=torch.channels_last
+        )
         y_BCFT = F.relu(self.reduce(x_BCFT))
-        if mask_BT is not None:  # the 3x3 is the one layer that sees neighbours: after the end it must see zeros
+        if (
+            mask_BT is not None
+        ):  # the 3x3 is the one layer that sees neighbours: after the end it must see zeros
             y_BCFT = y_BCFT * mask_BT[:, None, None]
         return F.relu(self.increase(F.relu(self.conv(y_BCFT))) + self.shortcut(x_BCFT))
 
@@ -211,24 +293,36 @@ class VladPooling(nn.Module):
         Centres kept, and centres that only take part in the softmax: theirs are weights that the published network has and never uses.
     """
 
-    def __init__(self, in_channels: int, height: int, frame_channels: int, clusters: int, ghosts: int) -> None:
+    def __init__(
+        self, in_channels: int, height: int, frame_channels: int, clusters: int, ghosts: int
+    ) -> None:
         super().__init__()
         self.output_dim = clusters * frame_channels
         self.weights = nn.Conv2d(in_channels, clusters + ghosts, (height, 1))
         self.centres_KD = nn.Parameter(torch.empty(clusters, frame_channels))
-        self.ghost_centres_GD = nn.Parameter(torch.empty(ghosts, frame_channels), requires_grad=False)
+        self.ghost_centres_GD = nn.Parameter(
+            torch.empty(ghosts, frame_channels), requires_grad=False
+        )
         # the centres of both kinds are rows of one orthogonal matrix, as published
         centres_ND = nn.init.orthogonal_(torch.empty(clusters + ghosts, frame_channels))
-        self.centres_KD.data, self.ghost_centres_GD.data = centres_ND[:clusters].clone(), centres_ND[clusters:].clone()
+        self.centres_KD.data, self.ghost_centres_GD.data = (
+            centres_ND[:clusters].clone(),
+            centres_ND[clusters:].clone(),
+        )
 
-    def forward(self, x_BCFT: torch.Tensor, frames_BD1T: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
+    def forward(
+        self, x_BCFT: torch.Tensor, frames_BD1T: torch.Tensor, mask_BT: torch.Tensor | None
+    ) -> torch.Tensor:
         """One vector of K * D per utterance, centre after centre."""
         weights_BNT = self.weights(x_BCFT).squeeze(2).float().softmax(dim=1)
         with torch.autocast(x_BCFT.device.type, enabled=False):  # differences of sums over frames
-            weights_BKT = weights_BNT[:, :len(self.centres_KD)]
+            weights_BKT = weights_BNT[:, : len(self.centres_KD)]
             if mask_BT is not None:
                 weights_BKT = weights_BKT * mask_BT[:, None]
-            residuals_BKD = weights_BKT @ frames_BD1T.squeeze(2).float().transpose(1, 2) - weights_BKT.sum(dim=2, keepdim=True) * self.centres_KD
+            residuals_BKD = (
+                weights_BKT @ frames_BD1T.squeeze(2).float().transpose(1, 2)
+                - weights_BKT.sum(dim=2, keepdim=True) * self.centres_KD
+            )
             return F.normalize(residuals_BKD, dim=2).flatten(1)
 
 
@@ -245,7 +339,9 @@ class AveragePooling(nn.Module):
         super().__init__()
         self.output_dim = frame_channels
 
-    def forward(self, x_BCFT: torch.Tensor, frames_BD1T: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
+    def forward(
+        self, x_BCFT: torch.Tensor, frames_BD1T: torch.Tensor, mask_BT: torch.Tensor | None
+    ) -> torch.Tensor:
         """One vector of D per utterance."""
         frames_BDT = frames_BD1T.squeeze(2).float()
         if mask_BT is None:
@@ -262,7 +358,9 @@ def _initialise(module):
 
 def _check_sizes(*, ghosts, **sizes):
     """Raise ValueError, naming the option, for sizes that no network can have."""
-    per_stage = {name: list(values) for name, values in sizes.items() if not isinstance(values, int)}
+    per_stage = {
+        name: list(values) for name, values in sizes.items() if not isinstance(values, int)
+    }
     for name, value in sizes.items():
         if name not in per_stage and value < 1:
             raise ValueError(f"{name} is {value}, expected 1 or more")
@@ -270,7 +368,14 @@ def _check_sizes(*, ghosts, **sizes):
         raise ValueError(f"ghosts is {ghosts}, expected 0 or more")
     for name, values in per_stage.items():
         if not values or min(values) < 1:
-            raise ValueError(f"{name} is {values}, expected whole numbers of 1 or more, one per stage")
+            raise ValueError(
+                f"{name} is {values}, expected whole numbers of 1 or more, one per stage"
+            )
     if len({len(values) for values in per_stage.values()}) > 1:
-        blocks, *others = (f"{name} {per_stage[name]}" for name in ("blocks", "bottleneck_channels", "stage_channels", "strides"))
-        raise ValueError(f"{', '.join([blocks, *others[:-1]])} and {others[-1]} differ in length, expected one value per stage in each")
+        blocks, *others = (
+            f"{name} {per_stage[name]}"
+            for name in ("blocks", "bottleneck_channels", "stage_channels", "strides")
+        )
+        raise ValueError(
+            f"{', '.join([blocks, *others[:-1]])} and {others[-1]} differ in length, expected one value per stage in each"
+        )

@@ -33,7 +33,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from steps.models.layers.conv import ConvReluNorm
-from steps.models.layers.frames import check_sizes, mean_over_frames, real_frames, unused, without_padding
+from steps.models.layers.frames import (
+    check_sizes,
+    mean_over_frames,
+    real_frames,
+    unused,
+    without_padding,
+)
 from steps.models.layers.pooling import AttentiveStatistics
 from steps.models.layers.res2 import Res2Block
 from steps.models.layers.sinc import SincFeatures
@@ -43,7 +49,12 @@ from utils.features.registry import make_front_end
 from utils.features.sinc import AnalyticSincBank
 from utils.features.waveform import Waveform
 
-FRONT_END = {"name": "waveform", "preemphasis": 0.97, "preemphasis_edge": "mirror", "instance_norm": "fixed"}
+FRONT_END = {
+    "name": "waveform",
+    "preemphasis": 0.97,
+    "preemphasis_edge": "mirror",
+    "instance_norm": "fixed",
+}
 SAMPLES = 320  # of which every utterance has a multiple: two frames of the coarsest branch, which the coarsest path of the blocks makes one
 NUM_BRANCHES = 4
 DILATIONS = (1, 2, 4, 8)
@@ -75,23 +86,58 @@ class MrRawNet(EmbeddingNetwork):
         Sizes that no network can have, or a front end that gives no waveform.
     """
 
-    def __init__(self, *, filters: int = 256, branch_channels: int = 128, hidden_channels: int = 96, repeats: int = 3, channels: int = 256,
-                 groups: int = 4, stage_blocks: int = 3, frame_channels: int = 1536, attention_channels: int = 256, embedding_dim: int = 256,
-                 front_end: dict | None = None) -> None:
-        check_sizes(filters=filters, branch_channels=branch_channels, hidden_channels=hidden_channels, repeats=repeats, channels=channels,
-                    groups=groups, stage_blocks=stage_blocks, frame_channels=frame_channels, attention_channels=attention_channels,
-                    embedding_dim=embedding_dim)
-        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=None, embedding_dim=embedding_dim,
-                         min_frames=SAMPLES)
+    def __init__(
+        self,
+        *,
+        filters: int = 256,
+        branch_channels: int = 128,
+        hidden_channels: int = 96,
+        repeats: int = 3,
+        channels: int = 256,
+        groups: int = 4,
+        stage_blocks: int = 3,
+        frame_channels: int = 1536,
+        attention_channels: int = 256,
+        embedding_dim: int = 256,
+        front_end: dict | None = None,
+    ) -> None:
+        check_sizes(
+            filters=filters,
+            branch_channels=branch_channels,
+            hidden_channels=hidden_channels,
+            repeats=repeats,
+            channels=channels,
+            groups=groups,
+            stage_blocks=stage_blocks,
+            frame_channels=frame_channels,
+            attention_channels=attention_channels,
+            embedding_dim=embedding_dim,
+        )
+        super().__init__(
+            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            spec_augment=None,
+            embedding_dim=embedding_dim,
+            min_frames=SAMPLES,
+        )
         if not isinstance(self.front_end, Waveform):
             raise ValueError("front_end gives features, expected 'waveform'")
         self.front_end.requires_grad_(self.front_end.instance_norm != "fixed")
-        self.branches = nn.ModuleList(Branch(i, filters, branch_channels, hidden_channels, repeats, self.sample_rate_hz) for i in range(NUM_BRANCHES))
+        self.branches = nn.ModuleList(
+            Branch(i, filters, branch_channels, hidden_channels, repeats, self.sample_rate_hz)
+            for i in range(NUM_BRANCHES)
+        )
         self.join = ConvReluNorm(NUM_BRANCHES * branch_channels, channels, 5)
-        self.stages = nn.ModuleList(nn.ModuleList(MultiResolutionAttention(channels, groups) for _ in range(stage_blocks)) for _ in range(3))
+        self.stages = nn.ModuleList(
+            nn.ModuleList(MultiResolutionAttention(channels, groups) for _ in range(stage_blocks))
+            for _ in range(3)
+        )
         self.frames = nn.Conv1d(3 * channels, frame_channels, 1)
-        self.pooling = AttentiveStatistics(frame_channels, attention_channels, context=True,
-                                           between=[nn.ReLU(), nn.BatchNorm1d(attention_channels), nn.Tanh()])
+        self.pooling = AttentiveStatistics(
+            frame_channels,
+            attention_channels,
+            context=True,
+            between=[nn.ReLU(), nn.BatchNorm1d(attention_channels), nn.Tanh()],
+        )
         self.norm = nn.BatchNorm1d(2 * frame_channels)
         self.embedding = nn.Linear(2 * frame_channels, embedding_dim)
         self.embedding_norm = nn.BatchNorm1d(embedding_dim)
@@ -113,8 +159,12 @@ class MrRawNet(EmbeddingNetwork):
         (B, E) float32 tensor
             Not length-normalised.
         """
-        waveforms_BS, num_samples_B = wrapped_to_multiple(features_BTF[..., 0], num_frames_B, SAMPLES)
-        num_samples_B = real_frames(num_samples_B, waveforms_BS.shape[1], waveforms_BS.device, self.training)
+        waveforms_BS, num_samples_B = wrapped_to_multiple(
+            features_BTF[..., 0], num_frames_B, SAMPLES
+        )
+        num_samples_B = real_frames(
+            num_samples_B, waveforms_BS.shape[1], waveforms_BS.device, self.training
+        )
         aligned, finer_BCT = [], None
         for branch in self.branches:
             finer_BCT, aligned_BCT = branch(waveforms_BS, num_samples_B, finer_BCT)
@@ -124,7 +174,9 @@ class MrRawNet(EmbeddingNetwork):
         second_BCT = self._stage(1, first_BCT, num_frames_B)
         third_BCT = self._stage(2, first_BCT + second_BCT, num_frames_B)
         x_BCT = F.relu(self.frames(torch.cat([first_BCT, second_BCT, third_BCT], dim=1)))
-        return self.embedding_norm(self.embedding(self.norm(self.pooling(x_BCT, num_frames_B)))).float()
+        return self.embedding_norm(
+            self.embedding(self.norm(self.pooling(x_BCT, num_frames_B)))
+        ).float()
 
     def _stage(self, number, x_BCT, num_frames_B):
         for block in self.stages[number]:
@@ -132,7 +184,9 @@ class MrRawNet(EmbeddingNetwork):
         return x_BCT
 
 
-def wrapped_to_multiple(waveforms_BS: torch.Tensor, num_samples_B: torch.Tensor, multiple: int) -> tuple[torch.Tensor, torch.Tensor]:
+def wrapped_to_multiple(
+    waveforms_BS: torch.Tensor, num_samples_B: torch.Tensor, multiple: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Each utterance followed by its own beginning, up to the next multiple; zeros after that.
 
     Parameters
@@ -156,7 +210,9 @@ def wrapped_to_multiple(waveforms_BS: torch.Tensor, num_samples_B: torch.Tensor,
     if bool((num_samples_B == longest).all()):
         return waveforms_BS[:, :longest], whole_B
     source_BS = torch.arange(longest, device=device) % num_samples_B.to(device)[:, None]
-    return waveforms_BS.gather(1, source_BS).masked_fill(~frame_mask(whole_B, longest, device), 0.0), whole_B
+    return waveforms_BS.gather(1, source_BS).masked_fill(
+        ~frame_mask(whole_B, longest, device), 0.0
+    ), whole_B
 
 
 class Branch(nn.Module):
@@ -174,17 +230,40 @@ class Branch(nn.Module):
         Rate of the waveforms.
     """
 
-    def __init__(self, index: int, filters: int, channels: int, hidden_channels: int, repeats: int, sample_rate_hz: int) -> None:
+    def __init__(
+        self,
+        index: int,
+        filters: int,
+        channels: int,
+        hidden_channels: int,
+        repeats: int,
+        sample_rate_hz: int,
+    ) -> None:
         super().__init__()
-        factor, stride = 2 ** index, 2 ** (NUM_BRANCHES - 1 - index)
-        self.features = SincFeatures(AnalyticSincBank(num_filters=filters, kernel_samples=50 * factor + 1, stride_samples=20 * factor,
-                                                      padding_samples=25 * factor, sample_rate_hz=sample_rate_hz))
+        factor, stride = 2**index, 2 ** (NUM_BRANCHES - 1 - index)
+        self.features = SincFeatures(
+            AnalyticSincBank(
+                num_filters=filters,
+                kernel_samples=50 * factor + 1,
+                stride_samples=20 * factor,
+                padding_samples=25 * factor,
+                sample_rate_hz=sample_rate_hz,
+            )
+        )
         self.conv = nn.Conv1d(filters, channels, 1, bias=False)
-        self.blocks = nn.ModuleList(TemporalBlock(channels, hidden_channels, dilation) for _ in range(repeats) for dilation in DILATIONS)
+        self.blocks = nn.ModuleList(
+            TemporalBlock(channels, hidden_channels, dilation)
+            for _ in range(repeats)
+            for dilation in DILATIONS
+        )
         self.align = ConvReluNorm(channels, channels, 2 * stride + 1, stride=stride)
 
-    def forward(self, waveforms_BS: torch.Tensor, num_samples_B: torch.Tensor | None,
-                finer_BCT: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self,
+        waveforms_BS: torch.Tensor,
+        num_samples_B: torch.Tensor | None,
+        finer_BCT: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """What the next branch takes as ``finer_BCT``, and the aligned features."""
         x_BCT, num_frames_B = self.features(waveforms_BS, num_samples_B)
         x_BCT = self.conv(x_BCT)
@@ -212,15 +291,28 @@ class TemporalBlock(nn.Module):
 
     def __init__(self, channels: int, hidden_channels: int, dilation: int) -> None:
         super().__init__()
-        self.reduce, self.increase = nn.Conv1d(channels, hidden_channels, 1, bias=False), nn.Conv1d(hidden_channels, channels, 1, bias=False)
-        self.conv = nn.Conv1d(hidden_channels, hidden_channels, 3, padding=dilation, dilation=dilation, groups=hidden_channels, bias=False)
+        self.reduce, self.increase = (
+            nn.Conv1d(channels, hidden_channels, 1, bias=False),
+            nn.Conv1d(hidden_channels, channels, 1, bias=False),
+        )
+        self.conv = nn.Conv1d(
+            hidden_channels,
+            hidden_channels,
+            3,
+            padding=dilation,
+            dilation=dilation,
+            groups=hidden_channels,
+            bias=False,
+        )
         self.activation1, self.activation2 = nn.PReLU(), nn.PReLU()
         self.norm1, self.norm2 = GlobalNorm(hidden_channels), GlobalNorm(hidden_channels)
 
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """As many channels and frames."""
         y_BCT = self.norm1(self.activation1(self.reduce(x_BCT)), num_frames_B)
-        y_BCT = self.norm2(self.activation2(self.conv(without_padding(y_BCT, num_frames_B))), num_frames_B)
+        y_BCT = self.norm2(
+            self.activation2(self.conv(without_padding(y_BCT, num_frames_B))), num_frames_B
+        )
         return self.increase(y_BCT) + x_BCT
 
 
@@ -235,13 +327,18 @@ class GlobalNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.gain_1C1, self.offset_1C1 = nn.Parameter(torch.ones(1, channels, 1)), nn.Parameter(torch.zeros(1, channels, 1))
+        self.gain_1C1, self.offset_1C1 = (
+            nn.Parameter(torch.ones(1, channels, 1)),
+            nn.Parameter(torch.zeros(1, channels, 1)),
+        )
 
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """The normalised features; what stands in the padding means nothing."""
         x_BCT = x_BCT.float()
         deviation_BCT = x_BCT - mean_over_frames(x_BCT, num_frames_B).mean(dim=1, keepdim=True)
-        variance_B11 = mean_over_frames(deviation_BCT.square(), num_frames_B).mean(dim=1, keepdim=True)
+        variance_B11 = mean_over_frames(deviation_BCT.square(), num_frames_B).mean(
+            dim=1, keepdim=True
+        )
         return self.gain_1C1 * deviation_BCT / (variance_B11 + 1e-8).sqrt() + self.offset_1C1
 
 
@@ -256,17 +353,25 @@ class MultiResolutionAttention(nn.Module):
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
-        self.same, self.finer, self.coarser = (Res2Block(channels, channels, groups, dilation=2) for _ in range(3))
-        self.to_finer, self.from_coarser = (nn.ConvTranspose1d(channels, channels, 2, stride=2) for _ in range(2))
+        self.same, self.finer, self.coarser = (
+            Res2Block(channels, channels, groups, dilation=2) for _ in range(3)
+        )
+        self.to_finer, self.from_coarser = (
+            nn.ConvTranspose1d(channels, channels, 2, stride=2) for _ in range(2)
+        )
         self.gate = PathGate(channels)
 
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """As many channels and frames; utterances have an even number."""
-        twice_B, half_B = (None, None) if num_frames_B is None else (2 * num_frames_B, num_frames_B // 2)
+        twice_B, half_B = (
+            (None, None) if num_frames_B is None else (2 * num_frames_B, num_frames_B // 2)
+        )
         same_BCT, _ = self.same(x_BCT, num_frames_B)
         finer_BCT, _ = self.finer(self.to_finer(x_BCT), twice_B)
         coarser_BCT, _ = self.coarser(F.avg_pool1d(x_BCT, 2), half_B)
-        return x_BCT + self.gate([same_BCT, F.avg_pool1d(finer_BCT, 2), self.from_coarser(coarser_BCT)], num_frames_B)
+        return x_BCT + self.gate(
+            [same_BCT, F.avg_pool1d(finer_BCT, 2), self.from_coarser(coarser_BCT)], num_frames_B
+        )
 
 
 class PathGate(nn.Module):
@@ -280,13 +385,21 @@ class PathGate(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.weights = nn.Sequential(nn.Conv1d(channels, channels // 2, 1), nn.ReLU(), nn.BatchNorm1d(channels // 2),
-                                     nn.Conv1d(channels // 2, channels, 1))
-        self.weights[-1].bias.requires_grad_(False)  # the same for all paths: the softmax takes it away again
+        self.weights = nn.Sequential(
+            nn.Conv1d(channels, channels // 2, 1),
+            nn.ReLU(),
+            nn.BatchNorm1d(channels // 2),
+            nn.Conv1d(channels // 2, channels, 1),
+        )
+        self.weights[-1].bias.requires_grad_(
+            False
+        )  # the same for all paths: the softmax takes it away again
 
     def forward(self, paths: list[torch.Tensor], num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """(B, C, T), as each of the paths."""
-        mean_BN = torch.cat([mean_over_frames(path_BCT, num_frames_B) for path_BCT in paths], dim=1)[..., 0]
+        mean_BN = torch.cat(
+            [mean_over_frames(path_BCT, num_frames_B) for path_BCT in paths], dim=1
+        )[..., 0]
         # as published: three channels that follow one another stand where one channel's three paths would
         weights_BCK = self.weights(mean_BN.reshape(len(mean_BN), -1, len(paths))).softmax(dim=2)
         return sum(weights_BCK[:, :, k, None] * path_BCT for k, path_BCT in enumerate(paths))

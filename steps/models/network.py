@@ -39,13 +39,25 @@ class EmbeddingNetwork(nn.Module):
     batching = "masked"
     without_gradient: tuple[str, ...] = ()
 
-    def __init__(self, *, front_end: FrontEnd, spec_augment: SpecAugment | None, embedding_dim: int, min_frames: int) -> None:
+    def __init__(
+        self,
+        *,
+        front_end: FrontEnd,
+        spec_augment: SpecAugment | None,
+        embedding_dim: int,
+        min_frames: int,
+    ) -> None:
         super().__init__()
         self.front_end, self.spec_augment = front_end, spec_augment
         self.embedding_dim, self.sample_rate_hz = embedding_dim, front_end.sample_rate_hz
         self.min_samples = front_end.min_samples(min_frames)
 
-    def forward(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor, augment_seeds: Sequence[int] | None = None) -> torch.Tensor:
+    def forward(
+        self,
+        waveforms_BS: torch.Tensor,
+        lengths_B: torch.Tensor,
+        augment_seeds: Sequence[int] | None = None,
+    ) -> torch.Tensor:
         """Embeddings of a padded batch.
 
         Parameters
@@ -62,10 +74,14 @@ class EmbeddingNetwork(nn.Module):
         (B, E) float tensor
         """
         if int(lengths_B.min()) < self.min_samples:
-            raise ValueError(f"an utterance of {int(lengths_B.min())} samples; this network takes {self.min_samples} or more")
+            raise ValueError(
+                f"an utterance of {int(lengths_B.min())} samples; this network takes {self.min_samples} or more"
+            )
         features_BTF, num_frames_B = self.front_end(waveforms_BS, lengths_B)
         if self.training and self.spec_augment is not None:
             if augment_seeds is None:
-                raise ValueError("this network has SpecAugment: training needs a seed per utterance")
+                raise ValueError(
+                    "this network has SpecAugment: training needs a seed per utterance"
+                )
             features_BTF = self.spec_augment(features_BTF, augment_seeds)
         return self.trunk(features_BTF, num_frames_B)

@@ -24,7 +24,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from steps.models.layers.frames import check_sizes, max_pool, mean_over_frames, real_frames, without_padding
+from steps.models.layers.frames import (
+    check_sizes,
+    max_pool,
+    mean_over_frames,
+    real_frames,
+    without_padding,
+)
 from steps.models.layers.rawnet import LEAK, through_blocks
 from steps.models.network import EmbeddingNetwork
 from utils.features.registry import make_front_end
@@ -51,13 +57,33 @@ class RawNet(EmbeddingNetwork):
         A front end's name and options, one feature per sample; None: the waveform as 16-bit integers, with pre-emphasis of 0.97.
     """
 
-    def __init__(self, *, conv_channels: int = 128, block_channels: tuple[int, ...] = (128, 128, 256, 256, 256, 256), gru_states: int = 1024,
-                 embedding_dim: int = 128, recurrent_dropout: float = 0.3, bn_momentum: float = 0.01, front_end: dict | None = None) -> None:
-        check_sizes(conv_channels=conv_channels, block_channels=block_channels, gru_states=gru_states, embedding_dim=embedding_dim)
-        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=None,
-                         embedding_dim=embedding_dim, min_frames=3 ** (1 + len(block_channels)))
+    def __init__(
+        self,
+        *,
+        conv_channels: int = 128,
+        block_channels: tuple[int, ...] = (128, 128, 256, 256, 256, 256),
+        gru_states: int = 1024,
+        embedding_dim: int = 128,
+        recurrent_dropout: float = 0.3,
+        bn_momentum: float = 0.01,
+        front_end: dict | None = None,
+    ) -> None:
+        check_sizes(
+            conv_channels=conv_channels,
+            block_channels=block_channels,
+            gru_states=gru_states,
+            embedding_dim=embedding_dim,
+        )
+        super().__init__(
+            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            spec_augment=None,
+            embedding_dim=embedding_dim,
+            min_frames=3 ** (1 + len(block_channels)),
+        )
         self.frames = ConvBlocks(conv_channels, block_channels, bn_momentum=bn_momentum)
-        self.gru = HardSigmoidGru(block_channels[-1], gru_states, recurrent_dropout=recurrent_dropout)
+        self.gru = HardSigmoidGru(
+            block_channels[-1], gru_states, recurrent_dropout=recurrent_dropout
+        )
         self.embedding = nn.Linear(gru_states, embedding_dim)
         self.norm = _norm(embedding_dim, bn_momentum)
         self.apply(_initialise)
@@ -78,9 +104,13 @@ class RawNet(EmbeddingNetwork):
         (B, E) float32 tensor
             Not length-normalised.
         """
-        num_frames_B = real_frames(num_frames_B, features_BTF.shape[1], features_BTF.device, self.training)
+        num_frames_B = real_frames(
+            num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
+        )
         x_BCT, num_frames_B = self.frames(features_BTF.transpose(1, 2), num_frames_B)
-        return F.leaky_relu(self.norm(self.embedding(self.gru(x_BCT.transpose(1, 2), num_frames_B)).float()), LEAK)
+        return F.leaky_relu(
+            self.norm(self.embedding(self.gru(x_BCT.transpose(1, 2), num_frames_B)).float()), LEAK
+        )
 
 
 class RawNetPretraining(EmbeddingNetwork):
@@ -106,27 +136,60 @@ class RawNetPretraining(EmbeddingNetwork):
         As RawNet's.
     """
 
-    def __init__(self, *, conv_channels: int = 128, block_channels: tuple[int, ...] = (128, 128, 256, 256, 256, 256), last_block_channels: int = 256,
-                 last_conv_channels: int = 256, embedding_dim: int = 128, dropout: float = 0.5, bn_momentum: float = 0.01,
-                 front_end: dict | None = None) -> None:
-        check_sizes(conv_channels=conv_channels, block_channels=block_channels, last_block_channels=last_block_channels,
-                    last_conv_channels=last_conv_channels, embedding_dim=embedding_dim)
+    def __init__(
+        self,
+        *,
+        conv_channels: int = 128,
+        block_channels: tuple[int, ...] = (128, 128, 256, 256, 256, 256),
+        last_block_channels: int = 256,
+        last_conv_channels: int = 256,
+        embedding_dim: int = 128,
+        dropout: float = 0.5,
+        bn_momentum: float = 0.01,
+        front_end: dict | None = None,
+    ) -> None:
+        check_sizes(
+            conv_channels=conv_channels,
+            block_channels=block_channels,
+            last_block_channels=last_block_channels,
+            last_conv_channels=last_conv_channels,
+            embedding_dim=embedding_dim,
+        )
         _check_dropout(dropout=dropout)
-        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=None,
-                         embedding_dim=embedding_dim, min_frames=3 ** (2 + len(block_channels)))
+        super().__init__(
+            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            spec_augment=None,
+            embedding_dim=embedding_dim,
+            min_frames=3 ** (2 + len(block_channels)),
+        )
         self.frames = ConvBlocks(conv_channels, block_channels, bn_momentum=bn_momentum)
-        self.last_block = PostActivationBlock(block_channels[-1], last_block_channels, bn_momentum=bn_momentum)
-        self.last_conv, self.last_norm = nn.Conv1d(last_block_channels, last_conv_channels, 1), _norm(last_conv_channels, bn_momentum)
+        self.last_block = PostActivationBlock(
+            block_channels[-1], last_block_channels, bn_momentum=bn_momentum
+        )
+        self.last_conv, self.last_norm = (
+            nn.Conv1d(last_block_channels, last_conv_channels, 1),
+            _norm(last_conv_channels, bn_momentum),
+        )
         self.dropout = nn.Dropout(dropout)
-        self.linear, self.linear_norm = nn.Linear(last_conv_channels, embedding_dim), _norm(embedding_dim, bn_momentum)
+        self.linear, self.linear_norm = (
+            nn.Linear(last_conv_channels, embedding_dim),
+            _norm(embedding_dim, bn_momentum),
+        )
         self.apply(_initialise)
 
     def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
         """Waveforms to embeddings: as :meth:`RawNet.trunk`."""
-        num_frames_B = real_frames(num_frames_B, features_BTF.shape[1], features_BTF.device, self.training)
-        x_BCT, num_frames_B = self.last_block(*self.frames(features_BTF.transpose(1, 2), num_frames_B))
+        num_frames_B = real_frames(
+            num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
+        )
+        x_BCT, num_frames_B = self.last_block(
+            *self.frames(features_BTF.transpose(1, 2), num_frames_B)
+        )
         x_BCT = self.dropout(F.leaky_relu(self.last_norm(self.last_conv(x_BCT)), LEAK))
-        return F.leaky_relu(self.linear_norm(self.linear(mean_over_frames(x_BCT, num_frames_B)[..., 0]).float()), LEAK)
+        return F.leaky_relu(
+            self.linear_norm(self.linear(mean_over_frames(x_BCT, num_frames_B)[..., 0]).float()),
+            LEAK,
+        )
 
 
 class ConvBlocks(nn.Module):
@@ -142,16 +205,27 @@ class ConvBlocks(nn.Module):
         Share of a batch in the running statistics.
     """
 
-    def __init__(self, conv_channels: int, block_channels: tuple[int, ...], *, bn_momentum: float) -> None:
+    def __init__(
+        self, conv_channels: int, block_channels: tuple[int, ...], *, bn_momentum: float
+    ) -> None:
         super().__init__()
-        self.conv, self.norm = nn.Conv1d(1, conv_channels, 3, stride=3), _norm(conv_channels, bn_momentum)
-        self.blocks = nn.ModuleList(PostActivationBlock(before, after, bn_momentum=bn_momentum)
-                                    for before, after in zip((conv_channels, *block_channels), block_channels, strict=False))
+        self.conv, self.norm = (
+            nn.Conv1d(1, conv_channels, 3, stride=3),
+            _norm(conv_channels, bn_momentum),
+        )
+        self.blocks = nn.ModuleList(
+            PostActivationBlock(before, after, bn_momentum=bn_momentum)
+            for before, after in zip((conv_channels, *block_channels), block_channels, strict=False)
+        )
 
-    def forward(self, x_B1T: torch.Tensor, num_frames_B: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def forward(
+        self, x_B1T: torch.Tensor, num_frames_B: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Features and numbers of frames, from samples and their numbers."""
         x_BCT = F.leaky_relu(self.norm(self.conv(x_B1T)), LEAK)
-        return through_blocks(self.blocks, x_BCT, None if num_frames_B is None else num_frames_B // 3)
+        return through_blocks(
+            self.blocks, x_BCT, None if num_frames_B is None else num_frames_B // 3
+        )
 
 
 class PostActivationBlock(nn.Module):
@@ -167,13 +241,23 @@ class PostActivationBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, bn_momentum: float) -> None:
         super().__init__()
-        self.conv1, self.norm1 = nn.Conv1d(in_channels, out_channels, 3, padding=1), _norm(out_channels, bn_momentum)
-        self.conv2, self.norm2 = nn.Conv1d(out_channels, out_channels, 3, padding=1), _norm(out_channels, bn_momentum)
+        self.conv1, self.norm1 = (
+            nn.Conv1d(in_channels, out_channels, 3, padding=1),
+            _norm(out_channels, bn_momentum),
+        )
+        self.conv2, self.norm2 = (
+            nn.Conv1d(out_channels, out_channels, 3, padding=1),
+            _norm(out_channels, bn_momentum),
+        )
         self.shortcut = nn.Identity()
         if in_channels != out_channels:
-            self.shortcut = nn.Sequential(nn.Conv1d(in_channels, out_channels, 1), _norm(out_channels, bn_momentum))
+            self.shortcut = nn.Sequential(
+                nn.Conv1d(in_channels, out_channels, 1), _norm(out_channels, bn_momentum)
+            )
 
-    def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def forward(
+        self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The block's output and its numbers of frames."""
         y_BCT = F.leaky_relu(self.norm1(self.conv1(without_padding(x_BCT, num_frames_B))), LEAK)
         y_BCT = self.norm2(self.conv2(without_padding(y_BCT, num_frames_B)))
@@ -197,7 +281,10 @@ class HardSigmoidGru(nn.Module):
         super().__init__()
         _check_dropout(recurrent_dropout=recurrent_dropout)
         self.states, self.recurrent_dropout = states, recurrent_dropout
-        self.input, self.recurrent = nn.Linear(channels, 3 * states), nn.Linear(states, 3 * states, bias=False)
+        self.input, self.recurrent = (
+            nn.Linear(channels, 3 * states),
+            nn.Linear(states, 3 * states, bias=False),
+        )
 
     def initialise(self) -> None:
         """First weights as published."""
@@ -207,15 +294,25 @@ class HardSigmoidGru(nn.Module):
     def forward(self, x_BTC: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """The last states, in float32."""
         state_BH = x_BTC.new_zeros(len(x_BTC), self.states, dtype=torch.float32)
-        kept_3BH = F.dropout(state_BH.new_ones(3, *state_BH.shape), self.recurrent_dropout) if self.training and self.recurrent_dropout else [1.0] * 3
+        kept_3BH = (
+            F.dropout(state_BH.new_ones(3, *state_BH.shape), self.recurrent_dropout)
+            if self.training and self.recurrent_dropout
+            else [1.0] * 3
+        )
         update_HH, reset_HH, candidate_HH = self.recurrent.weight.chunk(3)
         for frame, inputs_BG in enumerate(self.input(x_BTC).float().unbind(dim=1)):
             to_update_BH, to_reset_BH, to_candidate_BH = inputs_BG.chunk(3, dim=1)
             update_BH = hard_sigmoid(to_update_BH + F.linear(state_BH * kept_3BH[0], update_HH))
             reset_BH = hard_sigmoid(to_reset_BH + F.linear(state_BH * kept_3BH[1], reset_HH))
-            candidate_BH = torch.tanh(to_candidate_BH + F.linear(reset_BH * state_BH * kept_3BH[2], candidate_HH))
+            candidate_BH = torch.tanh(
+                to_candidate_BH + F.linear(reset_BH * state_BH * kept_3BH[2], candidate_HH)
+            )
             next_BH = update_BH * state_BH + (1 - update_BH) * candidate_BH
-            state_BH = next_BH if num_frames_B is None else torch.where((frame < num_frames_B)[:, None], next_BH, state_BH)
+            state_BH = (
+                next_BH
+                if num_frames_B is None
+                else torch.where((frame < num_frames_B)[:, None], next_BH, state_BH)
+            )
         return state_BH
 
 

@@ -26,8 +26,22 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from steps.models.layers.frames import FeatureMapScaling, check_sizes, max_pool, mean_over_frames, real_frames, unused, variance_over_frames
-from steps.models.layers.rawnet import LEAK, GruEmbedding, PreActivationBlock, initialise, through_blocks
+from steps.models.layers.frames import (
+    FeatureMapScaling,
+    check_sizes,
+    max_pool,
+    mean_over_frames,
+    real_frames,
+    unused,
+    variance_over_frames,
+)
+from steps.models.layers.rawnet import (
+    LEAK,
+    GruEmbedding,
+    PreActivationBlock,
+    initialise,
+    through_blocks,
+)
 from steps.models.network import EmbeddingNetwork
 from utils.features.registry import make_front_end
 from utils.features.sinc import SincBank
@@ -59,24 +73,59 @@ class RawNet2(EmbeddingNetwork):
         As given; then ``batching`` is ``fixed_samples``, else ``masked``.
     """
 
-    def __init__(self, *, fixed_samples: int | None = 59049, sinc_filters: int = 128, sinc_samples: int = 251,
-                 block_channels: tuple[int, ...] = (128, 128, 256, 256, 256, 256), gru_states: int = 1024, embedding_dim: int = 1024,
-                 unused_first_norms: bool = False, front_end: dict | None = None) -> None:
-        check_sizes(sinc_filters=sinc_filters, sinc_samples=sinc_samples, block_channels=block_channels, gru_states=gru_states,
-                    embedding_dim=embedding_dim)
+    def __init__(
+        self,
+        *,
+        fixed_samples: int | None = 59049,
+        sinc_filters: int = 128,
+        sinc_samples: int = 251,
+        block_channels: tuple[int, ...] = (128, 128, 256, 256, 256, 256),
+        gru_states: int = 1024,
+        embedding_dim: int = 1024,
+        unused_first_norms: bool = False,
+        front_end: dict | None = None,
+    ) -> None:
+        check_sizes(
+            sinc_filters=sinc_filters,
+            sinc_samples=sinc_samples,
+            block_channels=block_channels,
+            gru_states=gru_states,
+            embedding_dim=embedding_dim,
+        )
         fewest = sinc_samples - 1 + 3 ** (1 + len(block_channels))
         if fixed_samples is not None and fixed_samples < fewest:
-            raise ValueError(f"fixed_samples is {fixed_samples}; {len(block_channels)} blocks after filters of {sinc_samples} need {fewest} or more")
-        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=None,
-                         embedding_dim=embedding_dim, min_frames=fixed_samples or fewest)
-        self.fixed_samples, self.batching = fixed_samples, "masked" if fixed_samples is None else "fixed_samples"
+            raise ValueError(
+                f"fixed_samples is {fixed_samples}; {len(block_channels)} blocks after filters of {sinc_samples} need {fewest} or more"
+            )
+        super().__init__(
+            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            spec_augment=None,
+            embedding_dim=embedding_dim,
+            min_frames=fixed_samples or fewest,
+        )
+        self.fixed_samples, self.batching = (
+            fixed_samples,
+            "masked" if fixed_samples is None else "fixed_samples",
+        )
         self.waveform_norm = WaveformNorm(fixed_samples)
-        self.sinc = SincBank(num_filters=sinc_filters, kernel_samples=sinc_samples, sample_rate_hz=self.sample_rate_hz)
+        self.sinc = SincBank(
+            num_filters=sinc_filters,
+            kernel_samples=sinc_samples,
+            sample_rate_hz=self.sample_rate_hz,
+        )
         self.norm = nn.BatchNorm1d(sinc_filters)
         first_norm = "unused" if unused_first_norms else "used"
         self.blocks = nn.ModuleList(
-            PreActivationBlock(before, after, first_norm=first_norm if number else "none", scaling=FeatureMapScaling(after))
-            for number, (before, after) in enumerate(zip((sinc_filters, *block_channels), block_channels, strict=False)))
+            PreActivationBlock(
+                before,
+                after,
+                first_norm=first_norm if number else "none",
+                scaling=FeatureMapScaling(after),
+            )
+            for number, (before, after) in enumerate(
+                zip((sinc_filters, *block_channels), block_channels, strict=False)
+            )
+        )
         self.embedding = GruEmbedding(block_channels[-1], gru_states, embedding_dim)
         self.without_gradient = unused(self)
         self.apply(initialise)
@@ -102,12 +151,18 @@ class RawNet2(EmbeddingNetwork):
             Utterances that are not of the fixed length.
         """
         if self.fixed_samples is not None and bool((num_frames_B != self.fixed_samples).any()):
-            raise ValueError(f"utterances of {int(num_frames_B.min())} to {int(num_frames_B.max())} samples; this network takes {self.fixed_samples}")
-        num_frames_B = real_frames(num_frames_B, features_BTF.shape[1], features_BTF.device, self.training)
+            raise ValueError(
+                f"utterances of {int(num_frames_B.min())} to {int(num_frames_B.max())} samples; this network takes {self.fixed_samples}"
+            )
+        num_frames_B = real_frames(
+            num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
+        )
         x_BS = self.waveform_norm(features_BTF[..., 0], num_frames_B)
         num_frames_B = None if num_frames_B is None else self.sinc.num_frames(num_frames_B)
         x_BCT, num_frames_B = max_pool(self.sinc(x_BS).abs(), num_frames_B, 3)
-        return self.embedding(*through_blocks(self.blocks, F.leaky_relu(self.norm(x_BCT), LEAK), num_frames_B))
+        return self.embedding(
+            *through_blocks(self.blocks, F.leaky_relu(self.norm(x_BCT), LEAK), num_frames_B)
+        )
 
 
 class WaveformNorm(nn.Module):
@@ -123,12 +178,18 @@ class WaveformNorm(nn.Module):
         super().__init__()
         self.fixed_samples = fixed_samples
         if fixed_samples is not None:
-            self.gain_S, self.offset_S = nn.Parameter(torch.ones(fixed_samples)), nn.Parameter(torch.zeros(fixed_samples))
+            self.gain_S, self.offset_S = (
+                nn.Parameter(torch.ones(fixed_samples)),
+                nn.Parameter(torch.zeros(fixed_samples)),
+            )
 
     def forward(self, x_BS: torch.Tensor, num_samples_B: torch.Tensor | None) -> torch.Tensor:
         """The normalised waveforms, of as many samples."""
         with torch.autocast(x_BS.device.type, enabled=False):
             x_B1S = x_BS[:, None].double()  # float32 sums would differ with the padding's length
-            mean_B11, deviation_B11 = mean_over_frames(x_B1S, num_samples_B), variance_over_frames(x_B1S, num_samples_B).sqrt() + 1e-6
+            mean_B11, deviation_B11 = (
+                mean_over_frames(x_B1S, num_samples_B),
+                variance_over_frames(x_B1S, num_samples_B).sqrt() + 1e-6,
+            )
             x_BS = ((x_B1S - mean_B11) / deviation_B11)[:, 0].float()
             return x_BS if self.fixed_samples is None else x_BS * self.gain_S + self.offset_S

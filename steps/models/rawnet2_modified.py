@@ -48,24 +48,56 @@ class RawNet2Modified(EmbeddingNetwork):
         A front end's name and options, one feature per sample; None: the waveform with pre-emphasis of 0.97.
     """
 
-    def __init__(self, *, stage_channels: tuple[int, ...] = (128, 128, 256, 256, 512, 512), blocks: tuple[int, ...] = (1, 1, 1, 2, 1, 2),
-                 attention_channels: int = 128, embedding_dim: int = 512, front_end: dict | None = None) -> None:
-        check_sizes(stage_channels=stage_channels, blocks=blocks, attention_channels=attention_channels, embedding_dim=embedding_dim)
+    def __init__(
+        self,
+        *,
+        stage_channels: tuple[int, ...] = (128, 128, 256, 256, 512, 512),
+        blocks: tuple[int, ...] = (1, 1, 1, 2, 1, 2),
+        attention_channels: int = 128,
+        embedding_dim: int = 512,
+        front_end: dict | None = None,
+    ) -> None:
+        check_sizes(
+            stage_channels=stage_channels,
+            blocks=blocks,
+            attention_channels=attention_channels,
+            embedding_dim=embedding_dim,
+        )
         if len(stage_channels) != len(blocks):
-            raise ValueError(f"stage_channels has {len(stage_channels)} stages and blocks {len(blocks)}, expected as many")
-        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=None,
-                         embedding_dim=embedding_dim, min_frames=3 ** (1 + len(blocks)))
+            raise ValueError(
+                f"stage_channels has {len(stage_channels)} stages and blocks {len(blocks)}, expected as many"
+            )
+        super().__init__(
+            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            spec_augment=None,
+            embedding_dim=embedding_dim,
+            min_frames=3 ** (1 + len(blocks)),
+        )
         self.conv = nn.Conv1d(1, stage_channels[0], 3, stride=3)
         self.blocks = nn.ModuleList()
         channels = stage_channels[0]
         for after, count in zip(stage_channels, blocks, strict=True):
             for block in range(count):
-                self.blocks.append(PreActivationBlock(channels, after, activated_shortcut=True, bias=False, pool=3 if block == count - 1 else 1,
-                                                      scaling=AlphaFeatureMapScaling(after)))
+                self.blocks.append(
+                    PreActivationBlock(
+                        channels,
+                        after,
+                        activated_shortcut=True,
+                        bias=False,
+                        pool=3 if block == count - 1 else 1,
+                        scaling=AlphaFeatureMapScaling(after),
+                    )
+                )
                 channels = after
         self.norm = nn.BatchNorm1d(channels)
-        self.statistics = AttentiveStatistics(channels, attention_channels, between=[nn.LeakyReLU(0.01), nn.BatchNorm1d(attention_channels)],
-                                              context=False, least_variance=1e-5, largest_variance=None)
+        self.statistics = AttentiveStatistics(
+            channels,
+            attention_channels,
+            between=[nn.LeakyReLU(0.01), nn.BatchNorm1d(attention_channels)],
+            context=False,
+            least_variance=1e-5,
+            largest_variance=None,
+        )
         self.embedding = nn.Linear(2 * channels, embedding_dim)
         self.apply(_initialise)
 
@@ -84,10 +116,16 @@ class RawNet2Modified(EmbeddingNetwork):
         (B, E) float32 tensor
             Not length-normalised.
         """
-        num_frames_B = real_frames(num_frames_B, features_BTF.shape[1], features_BTF.device, self.training)
+        num_frames_B = real_frames(
+            num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
+        )
         x_BCT = self.conv(features_BTF.transpose(1, 2))
-        x_BCT, num_frames_B = through_blocks(self.blocks, x_BCT, None if num_frames_B is None else num_frames_B // 3)
-        return self.embedding(self.statistics(leaky_relu(self.norm(x_BCT), LEAK), num_frames_B)).float()
+        x_BCT, num_frames_B = through_blocks(
+            self.blocks, x_BCT, None if num_frames_B is None else num_frames_B // 3
+        )
+        return self.embedding(
+            self.statistics(leaky_relu(self.norm(x_BCT), LEAK), num_frames_B)
+        ).float()
 
 
 def _initialise(module):

@@ -36,7 +36,12 @@ from steps.models.network import EmbeddingNetwork
 from utils.features.registry import make_front_end
 from utils.features.sinc import AnalyticSincBank
 
-FRONT_END = {"name": "waveform", "preemphasis": 0.97, "preemphasis_edge": "mirror", "instance_norm": "trained"}
+FRONT_END = {
+    "name": "waveform",
+    "preemphasis": 0.97,
+    "preemphasis_edge": "mirror",
+    "instance_norm": "trained",
+}
 
 
 class RawNet3(EmbeddingNetwork):
@@ -66,17 +71,47 @@ class RawNet3(EmbeddingNetwork):
         A front end's name and options, one feature per sample; None: the published pre-emphasis and normalisation.
     """
 
-    def __init__(self, *, channels: int = 1024, groups: int = 8, conv_channels: int = 1536, attention_channels: int = 128, embedding_dim: int = 256,
-                 sinc_stride: int = 10, log_sinc: bool = True, norm_sinc: Literal["mean", "mean_std", "none"] = "mean", summed: bool = True,
-                 context: bool = True, encoder_type: Literal["ECA", "ASP"] = "ECA", out_norm: bool = False, front_end: dict | None = None) -> None:
-        check_sizes(channels=channels, groups=groups, conv_channels=conv_channels, attention_channels=attention_channels,
-                    embedding_dim=embedding_dim, sinc_stride=sinc_stride)
+    def __init__(
+        self,
+        *,
+        channels: int = 1024,
+        groups: int = 8,
+        conv_channels: int = 1536,
+        attention_channels: int = 128,
+        embedding_dim: int = 256,
+        sinc_stride: int = 10,
+        log_sinc: bool = True,
+        norm_sinc: Literal["mean", "mean_std", "none"] = "mean",
+        summed: bool = True,
+        context: bool = True,
+        encoder_type: Literal["ECA", "ASP"] = "ECA",
+        out_norm: bool = False,
+        front_end: dict | None = None,
+    ) -> None:
+        check_sizes(
+            channels=channels,
+            groups=groups,
+            conv_channels=conv_channels,
+            attention_channels=attention_channels,
+            embedding_dim=embedding_dim,
+            sinc_stride=sinc_stride,
+        )
         if channels % 8:
-            raise ValueError(f"channels is {channels}, expected a multiple of 8: a quarter of them are pairs of filters")
+            raise ValueError(
+                f"channels is {channels}, expected a multiple of 8: a quarter of them are pairs of filters"
+            )
         waveform = make_front_end(FRONT_END if front_end is None else front_end)
-        bank = AnalyticSincBank(num_filters=channels // 4, stride_samples=sinc_stride, sample_rate_hz=waveform.sample_rate_hz)
-        super().__init__(front_end=waveform, spec_augment=None, embedding_dim=embedding_dim,
-                         min_frames=bank.kernel_samples + (2 * 3 * 5 - 1) * sinc_stride)
+        bank = AnalyticSincBank(
+            num_filters=channels // 4,
+            stride_samples=sinc_stride,
+            sample_rate_hz=waveform.sample_rate_hz,
+        )
+        super().__init__(
+            front_end=waveform,
+            spec_augment=None,
+            embedding_dim=embedding_dim,
+            min_frames=bank.kernel_samples + (2 * 3 * 5 - 1) * sinc_stride,
+        )
         self.summed, self.out_norm = summed, out_norm
         self.sinc = SincFeatures(bank, logarithm=log_sinc, normalisation=norm_sinc)
         self.sinc_norm = nn.BatchNorm1d(channels // 4).requires_grad_(False)
@@ -84,8 +119,13 @@ class RawNet3(EmbeddingNetwork):
         self.block2 = Res2Block(channels, channels, groups, dilation=3, pool=3)
         self.block3 = Res2Block(channels, channels, groups, dilation=4)
         self.conv = nn.Conv1d(3 * channels, conv_channels, 1)
-        self.statistics = AttentiveStatistics(conv_channels, attention_channels, between=[nn.ReLU(), nn.BatchNorm1d(attention_channels)],
-                                              context=context, one_weight=encoder_type == "ASP")
+        self.statistics = AttentiveStatistics(
+            conv_channels,
+            attention_channels,
+            between=[nn.ReLU(), nn.BatchNorm1d(attention_channels)],
+            context=context,
+            one_weight=encoder_type == "ASP",
+        )
         self.statistics_norm = nn.BatchNorm1d(2 * conv_channels)
         self.embedding = nn.Linear(2 * conv_channels, embedding_dim)
         self.embedding_norm = nn.BatchNorm1d(embedding_dim).requires_grad_(out_norm)
@@ -106,11 +146,17 @@ class RawNet3(EmbeddingNetwork):
         (B, E) float32 tensor
             Not length-normalised.
         """
-        num_samples_B = real_frames(num_frames_B, features_BTF.shape[1], features_BTF.device, self.training)
+        num_samples_B = real_frames(
+            num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
+        )
         first_BCT, num_frames_B = self.block1(*self.sinc(features_BTF[..., 0], num_samples_B))
         second_BCT, num_second_B = self.block2(first_BCT, num_frames_B)
         pooled_BCT, _ = max_pool(first_BCT, num_frames_B, 3)
-        third_BCT, _ = self.block3(pooled_BCT + second_BCT if self.summed else second_BCT, num_second_B)
+        third_BCT, _ = self.block3(
+            pooled_BCT + second_BCT if self.summed else second_BCT, num_second_B
+        )
         x_BCT = F.relu(self.conv(torch.cat([pooled_BCT, second_BCT, third_BCT], dim=1)))
-        embedding_BE = self.embedding(self.statistics_norm(self.statistics(x_BCT, num_second_B))).float()
+        embedding_BE = self.embedding(
+            self.statistics_norm(self.statistics(x_BCT, num_second_B))
+        ).float()
         return self.embedding_norm(embedding_BE) if self.out_norm else embedding_BE

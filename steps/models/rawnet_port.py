@@ -23,7 +23,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from steps.models.layers.frames import check_sizes, real_frames, unused
-from steps.models.layers.rawnet import LEAK, GruEmbedding, PreActivationBlock, initialise, through_blocks
+from steps.models.layers.rawnet import (
+    LEAK,
+    GruEmbedding,
+    PreActivationBlock,
+    initialise,
+    through_blocks,
+)
 from steps.models.network import EmbeddingNetwork
 from utils.features.registry import make_front_end
 
@@ -45,15 +51,37 @@ class RawNetPort(EmbeddingNetwork):
         A front end's name and options, one feature per sample; None: the waveform with pre-emphasis of 0.97.
     """
 
-    def __init__(self, *, conv_channels: int = 128, block_channels: tuple[int, ...] = (128, 128, 256, 256, 256, 256), gru_states: int = 1024,
-                 embedding_dim: int = 1024, front_end: dict | None = None) -> None:
-        check_sizes(conv_channels=conv_channels, block_channels=block_channels, gru_states=gru_states, embedding_dim=embedding_dim)
-        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=None,
-                         embedding_dim=embedding_dim, min_frames=3 ** (1 + len(block_channels)))
-        self.conv, self.norm = nn.Conv1d(1, conv_channels, 3, stride=3), nn.BatchNorm1d(conv_channels)
+    def __init__(
+        self,
+        *,
+        conv_channels: int = 128,
+        block_channels: tuple[int, ...] = (128, 128, 256, 256, 256, 256),
+        gru_states: int = 1024,
+        embedding_dim: int = 1024,
+        front_end: dict | None = None,
+    ) -> None:
+        check_sizes(
+            conv_channels=conv_channels,
+            block_channels=block_channels,
+            gru_states=gru_states,
+            embedding_dim=embedding_dim,
+        )
+        super().__init__(
+            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            spec_augment=None,
+            embedding_dim=embedding_dim,
+            min_frames=3 ** (1 + len(block_channels)),
+        )
+        self.conv, self.norm = (
+            nn.Conv1d(1, conv_channels, 3, stride=3),
+            nn.BatchNorm1d(conv_channels),
+        )
         self.blocks = nn.ModuleList(
             PreActivationBlock(before, after, first_norm="unused" if number else "none")
-            for number, (before, after) in enumerate(zip((conv_channels, *block_channels), block_channels, strict=False)))
+            for number, (before, after) in enumerate(
+                zip((conv_channels, *block_channels), block_channels, strict=False)
+            )
+        )
         self.embedding = GruEmbedding(block_channels[-1], gru_states, embedding_dim)
         self.without_gradient = unused(self)
         self.apply(initialise)
@@ -73,6 +101,10 @@ class RawNetPort(EmbeddingNetwork):
         (B, E) float32 tensor
             Not length-normalised.
         """
-        num_frames_B = real_frames(num_frames_B, features_BTF.shape[1], features_BTF.device, self.training)
+        num_frames_B = real_frames(
+            num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
+        )
         x_BCT = F.leaky_relu(self.norm(self.conv(features_BTF.transpose(1, 2))), LEAK)
-        return self.embedding(*through_blocks(self.blocks, x_BCT, None if num_frames_B is None else num_frames_B // 3))
+        return self.embedding(
+            *through_blocks(self.blocks, x_BCT, None if num_frames_B is None else num_frames_B // 3)
+        )

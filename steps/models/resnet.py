@@ -53,16 +53,30 @@ class ResNet34(EmbeddingNetwork):
         Options of SpecAugment; None: none.
     """
 
-    def __init__(self, *, channels: int = 32, blocks: tuple[int, ...] = (3, 4, 6, 3), embedding_dim: int = 256, front_end: dict | None = None,
-                 spec_augment: dict | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        channels: int = 32,
+        blocks: tuple[int, ...] = (3, 4, 6, 3),
+        embedding_dim: int = 256,
+        front_end: dict | None = None,
+        spec_augment: dict | None = None,
+    ) -> None:
         check_sizes(channels=channels, blocks=blocks, embedding_dim=embedding_dim)
-        super().__init__(front_end=make_front_end(FRONT_END if front_end is None else front_end), spec_augment=make_spec_augment(spec_augment),
-                         embedding_dim=embedding_dim, min_frames=2 ** (len(blocks) - 1) + 1)  # two are left for the standard deviation
-        self.conv, self.norm = nn.Conv2d(1, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
+        super().__init__(
+            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            spec_augment=make_spec_augment(spec_augment),
+            embedding_dim=embedding_dim,
+            min_frames=2 ** (len(blocks) - 1) + 1,
+        )  # two are left for the standard deviation
+        self.conv, self.norm = (
+            nn.Conv2d(1, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
         self.blocks, height = nn.ModuleList(), self.front_end.num_bins
         in_channels = channels
         for stage, count in enumerate(blocks):
-            out_channels = channels * 2 ** stage
+            out_channels = channels * 2**stage
             for block in range(count):
                 stride = 2 if stage > 0 and block == 0 else 1
                 self.blocks.append(BasicBlock(in_channels, out_channels, stride=stride))
@@ -85,16 +99,24 @@ class ResNet34(EmbeddingNetwork):
         (B, E) float32 tensor
             Not length-normalised.
         """
-        num_frames_B = real_frames(num_frames_B, features_BTF.shape[1], features_BTF.device, self.training)
+        num_frames_B = real_frames(
+            num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
+        )
         mask_BT = _mask(num_frames_B, features_BTF.shape[1])
-        x_BCFT = masked(F.relu(self.norm(self.conv(features_BTF.transpose(1, 2)[:, None]))), mask_BT)
+        x_BCFT = masked(
+            F.relu(self.norm(self.conv(features_BTF.transpose(1, 2)[:, None]))), mask_BT
+        )
         for block in self.blocks:
             if num_frames_B is not None and block.stride > 1:
                 num_frames_B = (num_frames_B + block.stride - 1) // block.stride
                 mask_BT = _mask(num_frames_B, -(-x_BCFT.shape[3] // block.stride))
             x_BCFT = block(x_BCFT, mask_BT)
-        return self.embedding(statistics_over_frames(x_BCFT.flatten(1, 2), num_frames_B, variance_offset=1e-7)).float()
+        return self.embedding(
+            statistics_over_frames(x_BCFT.flatten(1, 2), num_frames_B, variance_offset=1e-7)
+        ).float()
 
 
 def _mask(num_frames_B, max_frames):
-    return None if num_frames_B is None else frame_mask(num_frames_B, max_frames, num_frames_B.device)
+    return (
+        None if num_frames_B is None else frame_mask(num_frames_B, max_frames, num_frames_B.device)
+    )

@@ -24,12 +24,21 @@ from utils.features.kaldi import KaldiFbank
 from utils.packed.reader import PackedReader
 
 RATE, BATCH, ROUNDS = 16000, 64, 3
-SOUNDS = {"speech": (200, 8.0), "noise": (50, 30.0), "rirs": (50, 0.5)}  # how many, of how many seconds
+SOUNDS = {
+    "speech": (200, 8.0),
+    "noise": (50, 30.0),
+    "rirs": (50, 0.5),
+}  # how many, of how many seconds
 ROOM, NOISE = {"name": "reverb"}, {"name": "noise"}
 GOAL_RATIO, GOAL_CROPS_PER_SECOND = 2.0, 256
 
 
-def bench_augmentation(*, crop_seconds: float = 2.0, num_crops: int = 512, device: Literal["none", "cpu", "cuda"] = "none") -> dict:
+def bench_augmentation(
+    *,
+    crop_seconds: float = 2.0,
+    num_crops: int = 512,
+    device: Literal["none", "cpu", "cuda"] = "none",
+) -> dict:
     """Print milliseconds of core time per crop, and the ratio to kaldi-native-fbank; or crops per second on a device.
 
     Parameters
@@ -70,26 +79,47 @@ def on_one_core(reader: PackedReader, bank: Path, num_samples: int, batches: int
         Length of crops; how many batches of them.
     """
     front_end, rows = KaldiFbank(num_mel_bins=80), {}
-    parts = {"reading": {}, "reading, speed 1.1": {"speed_factors": (1.1,)}, "reading, noise": {"chain": (NOISE,)},
-             "reading, room": {"chain": (ROOM,)}, "reading, all three": {"speed_factors": (1.1,), "chain": (ROOM, NOISE)}}
+    parts = {
+        "reading": {},
+        "reading, speed 1.1": {"speed_factors": (1.1,)},
+        "reading, noise": {"chain": (NOISE,)},
+        "reading, room": {"chain": (ROOM,)},
+        "reading, all three": {"speed_factors": (1.1,), "chain": (ROOM, NOISE)},
+    }
     for label, options in parts.items():
         augmenter = Augmenter(**options).open(bank, RATE)
-        rows[label] = timed(lambda batch, augmenter=augmenter: crops_of(reader, augmenter, num_samples, batch), batches)
+        rows[label] = timed(
+            lambda batch, augmenter=augmenter: crops_of(reader, augmenter, num_samples, batch),
+            batches,
+        )
     crops = np.stack(crops_of(reader, augmenter, num_samples, 0))
     rows["filterbank, batches of 64"] = timed(lambda _: features_of(front_end, crops), batches)
     rows["reading, all three, filterbank"] = timed(
-        lambda batch: features_of(front_end, np.stack(crops_of(reader, augmenter, num_samples, batch))), batches)
-    options, lists = kaldi_options(), [(crop * FULL_SCALE).tolist() for crop in crops]  # its fastest input; making the lists is not counted
-    rows["kaldi-native-fbank alone"] = timed(lambda _: [kaldi_fbank(samples, options) for samples in lists], batches)
+        lambda batch: features_of(
+            front_end, np.stack(crops_of(reader, augmenter, num_samples, batch))
+        ),
+        batches,
+    )
+    options, lists = (
+        kaldi_options(),
+        [(crop * FULL_SCALE).tolist() for crop in crops],
+    )  # its fastest input; making the lists is not counted
+    rows["kaldi-native-fbank alone"] = timed(
+        lambda _: [kaldi_fbank(samples, options) for samples in lists], batches
+    )
     ratio = rows["reading, all three, filterbank"] / rows["kaldi-native-fbank alone"]
-    print(f"{batches * BATCH} crops of {num_samples / RATE} s, rooms of {SOUNDS['rirs'][1]} s, one core; the fastest of {ROUNDS} rounds")
+    print(
+        f"{batches * BATCH} crops of {num_samples / RATE} s, rooms of {SOUNDS['rirs'][1]} s, one core; the fastest of {ROUNDS} rounds"
+    )
     for label, milliseconds in rows.items():
         print(f"{label:40}{milliseconds:10.3f} ms a crop")
     print(f"ratio of the last two: {ratio:.2f} (goal: at most {GOAL_RATIO})")
     return rows | {"ratio": ratio}
 
 
-def on_device(reader: PackedReader, bank: Path, num_samples: int, batches: int, device: str) -> dict:
+def on_device(
+    reader: PackedReader, bank: Path, num_samples: int, batches: int, device: str
+) -> dict:
     """Chain and filterbank on the device; what the loader does (reading, speed, drawing) is done before.
 
     Parameters
@@ -101,8 +131,12 @@ def on_device(reader: PackedReader, bank: Path, num_samples: int, batches: int, 
     """
     augmenter = Augmenter(chain=(ROOM, NOISE), device=True).open(bank, RATE)
     finish, front_end = augmenter.on(torch.device(device)), KaldiFbank(num_mel_bins=80).to(device)
-    begun = [augmenter.begin(crop, 1.0, num_samples, np.random.default_rng(number))
-             for number, crop in enumerate(crops_of(reader, Augmenter().open(None, RATE), num_samples, 0, 256))]
+    begun = [
+        augmenter.begin(crop, 1.0, num_samples, np.random.default_rng(number))
+        for number, crop in enumerate(
+            crops_of(reader, Augmenter().open(None, RATE), num_samples, 0, 256)
+        )
+    ]
     crops, drawn = (torch.from_numpy(np.stack(parts)) for parts in zip(*begun, strict=True))
     crops = crops.pin_memory() if device == "cuda" else crops
 
@@ -116,12 +150,16 @@ def on_device(reader: PackedReader, bank: Path, num_samples: int, batches: int, 
 
     work()
     per_second = max(work() for _ in range(ROUNDS))
-    print(f"{device}: room, noise and filterbank of {per_second:,.0f} crops of {num_samples / RATE} s per second, in batches of 256, "
-          f"from host memory (goal: {GOAL_CROPS_PER_SECOND})")
+    print(
+        f"{device}: room, noise and filterbank of {per_second:,.0f} crops of {num_samples / RATE} s per second, in batches of 256, "
+        f"from host memory (goal: {GOAL_CROPS_PER_SECOND})"
+    )
     return {"crops_per_second": per_second}
 
 
-def crops_of(reader: PackedReader, augmenter: Augmenter, num_samples: int, batch: int, size: int = BATCH) -> list[np.ndarray]:
+def crops_of(
+    reader: PackedReader, augmenter: Augmenter, num_samples: int, batch: int, size: int = BATCH
+) -> list[np.ndarray]:
     """Read and augment a batch of crops, as training does.
 
     Parameters
@@ -193,6 +231,7 @@ def timed(work: Callable[[int], object], batches: int) -> float:
     batches : int
         In a round.
     """
+
     def seconds() -> Iterator[float]:
         for _ in range(ROUNDS):
             start = time.process_time()
@@ -217,8 +256,12 @@ def make_sounds(bank: Path) -> None:
         length, num_samples = round(seconds * RATE), {}
         with ArchiveWriter(bank / f"{kind}.ark", bank / f"{kind}.scp") as writer:
             for number in range(count):
-                samples = rng.normal(0, 0.1, length) * (10 ** (-3 * np.arange(length) / length) if kind == "rirs" else 1)
-                samples = align_response(samples.astype(np.float32), RATE) if kind == "rirs" else samples
+                samples = rng.normal(0, 0.1, length) * (
+                    10 ** (-3 * np.arange(length) / length) if kind == "rirs" else 1
+                )
+                samples = (
+                    align_response(samples.astype(np.float32), RATE) if kind == "rirs" else samples
+                )
                 writer.write_wave(f"{kind}{number:03}", to_int16(samples), RATE)
                 num_samples[f"{kind}{number:03}"] = len(samples)
         write_map(bank / f"{kind}.num_samples", num_samples)

@@ -17,11 +17,22 @@ from utils.archive import ArchiveWriter, read_vectors
 from utils.archive.plda import PldaFile, read_plda
 from utils.cli import run
 
-KALDI_SECONDS = {"training": 4.3, "scoring": 10.2}  # ivector-compute-plda and ivector-plda-scoring on the same counts, two cores of another machine
+KALDI_SECONDS = {
+    "training": 4.3,
+    "scoring": 10.2,
+}  # ivector-compute-plda and ivector-plda-scoring on the same counts, two cores of another machine
 
 
-def bench_backends(*, num_speakers: int = 5_994, num_utts: int = 20, dimensions: int = 256, num_embeddings: int = 145_116, num_trials: int = 579_818,
-                   config: Path = Path("conf/backends/plda.yaml"), naive_trials: int = 5_000) -> dict:
+def bench_backends(
+    *,
+    num_speakers: int = 5_994,
+    num_utts: int = 20,
+    dimensions: int = 256,
+    num_embeddings: int = 145_116,
+    num_trials: int = 579_818,
+    config: Path = Path("conf/backends/plda.yaml"),
+    naive_trials: int = 5_000,
+) -> dict:
     """Make embeddings and trials, train PLDA, score, and print a table.
 
     Parameters
@@ -44,10 +55,26 @@ def bench_backends(*, num_speakers: int = 5_994, num_utts: int = 20, dimensions:
         folder = Path(name)
         make_training(folder, num_speakers, num_utts, dimensions)
         make_embeddings(folder / "test", num_embeddings, dimensions, num_trials)
-        train = ["steps.train_backend", folder / "train", folder / "plda", "--config", config, "--utt2spk", folder / "utt2spk"]
-        score = ["steps.score", folder / "plda", folder / "test", folder / "test" / "trials", folder / "test.scores"]
+        train = [
+            "steps.train_backend",
+            folder / "train",
+            folder / "plda",
+            "--config",
+            config,
+            "--utt2spk",
+            folder / "utt2spk",
+        ]
+        score = [
+            "steps.score",
+            folder / "plda",
+            folder / "test",
+            folder / "test" / "trials",
+            folder / "test.scores",
+        ]
         seconds = {}
-        print(f"{num_speakers:,} x {num_utts} vectors, {num_trials:,} trials over {num_embeddings:,}; {dimensions} dimensions, {config.stem}")
+        print(
+            f"{num_speakers:,} x {num_utts} vectors, {num_trials:,} trials over {num_embeddings:,}; {dimensions} dimensions, {config.stem}"
+        )
         print(f"{'':60}{'wall s':>10}{'core s':>10}{'peak GiB':>10}")
         for words in (train, score):
             wall, core, memory = timed([sys.executable, "-m", *map(str, words)])
@@ -57,13 +84,23 @@ def bench_backends(*, num_speakers: int = 5_994, num_utts: int = 20, dimensions:
         statistics = speaker_statistics(vectors, np.repeat(np.arange(num_speakers), num_utts))
         seconds["naive training"] = 10 * naive_iteration(statistics)
         _, vectors = read_vectors(folder / "test" / "xvector.scp")
-        seconds["naive scoring"] = naive_scoring(read_plda(folder / "plda" / "plda"), vectors, naive_trials) * num_trials / naive_trials
+        seconds["naive scoring"] = (
+            naive_scoring(read_plda(folder / "plda" / "plda"), vectors, naive_trials)
+            * num_trials
+            / naive_trials
+        )
     ours = {"training": seconds["steps.train_backend"], "scoring": seconds["steps.score"]}
     for task, wall in ours.items():
         slower = seconds[f"naive {task}"]
-        how = "10 iterations with an inverse per speaker (scaled up)" if task == "training" else "one trial after the other in NumPy (scaled up)"
+        how = (
+            "10 iterations with an inverse per speaker (scaled up)"
+            if task == "training"
+            else "one trial after the other in NumPy (scaled up)"
+        )
         print(f"{how:60}{slower:10.2f}   {slower / wall:.1f} x ours, reading and writing left out")
-        print(f"{'Kaldi, ' + task:60}{KALDI_SECONDS[task]:10.2f}   {KALDI_SECONDS[task] / wall:.1f} x ours")
+        print(
+            f"{'Kaldi, ' + task:60}{KALDI_SECONDS[task]:10.2f}   {KALDI_SECONDS[task] / wall:.1f} x ours"
+        )
     return seconds
 
 
@@ -79,10 +116,14 @@ def make_training(folder: Path, num_speakers: int, num_utts: int, dimensions: in
     """
     rng = np.random.default_rng(0)
     spread, lines = np.linspace(2, 0.1, dimensions), []
-    with ArchiveWriter(folder / "train" / "xvector.ark", folder / "train" / "xvector.scp") as writer:
+    with ArchiveWriter(
+        folder / "train" / "xvector.ark", folder / "train" / "xvector.scp"
+    ) as writer:
         for speaker in range(num_speakers):
             centre = spread * rng.standard_normal(dimensions)
-            for utterance, vector in enumerate(centre + rng.standard_normal((num_utts, dimensions))):
+            for utterance, vector in enumerate(
+                centre + rng.standard_normal((num_utts, dimensions))
+            ):
                 key = f"id{10000 + speaker}-{utterance:05d}"
                 writer.write(key, vector.astype(np.float32))
                 lines.append(f"{key} id{10000 + speaker}\n")
@@ -104,7 +145,9 @@ def naive_iteration(statistics: SpeakerStatistics, num_speakers: int = 100) -> f
     within, between = back @ back.T, (back * trained.psi) @ back.T
     start, stats = time.perf_counter(), np.zeros_like(within)
     within_inverse, between_inverse = np.linalg.inv(within), np.linalg.inv(between)
-    for count, mean in zip(statistics.counts[:num_speakers], statistics.means - trained.mean, strict=False):
+    for count, mean in zip(
+        statistics.counts[:num_speakers], statistics.means - trained.mean, strict=False
+    ):
         mixed = np.linalg.inv(between_inverse + count * within_inverse)
         posterior = mixed @ (count * within_inverse @ mean)
         stats += mixed + np.outer(posterior, posterior)
@@ -126,8 +169,13 @@ def naive_scoring(plda: PldaFile, vectors: np.ndarray, num_trials: int) -> float
     start = time.perf_counter()
     gain, variance = plda.psi / (plda.psi + 1), 1 + plda.psi / (plda.psi + 1)
     for row in range(num_trials):
-        enrol, test = (plda.transform @ (vector.astype(np.float64) - plda.mean) for vector in (vectors[row], vectors[row + 1]))
-        enrol, test = (side * np.sqrt(len(side) / (side**2 / (plda.psi + 1)).sum()) for side in (enrol, test))
+        enrol, test = (
+            plda.transform @ (vector.astype(np.float64) - plda.mean)
+            for vector in (vectors[row], vectors[row + 1])
+        )
+        enrol, test = (
+            side * np.sqrt(len(side) / (side**2 / (plda.psi + 1)).sum()) for side in (enrol, test)
+        )
         given = np.log(variance).sum() + ((test - gain * enrol) ** 2 / variance).sum()
         _ = 0.5 * (np.log1p(plda.psi).sum() + (test**2 / (1 + plda.psi)).sum() - given)
     return time.perf_counter() - start

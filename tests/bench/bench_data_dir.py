@@ -19,7 +19,9 @@ TRIALS = 580_000
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
-def make_data_dir(folder: Path, utterances: int, *, missing: bool = False, shuffled: bool = False) -> None:
+def make_data_dir(
+    folder: Path, utterances: int, *, missing: bool = False, shuffled: bool = False
+) -> None:
     """Write lists shaped like VoxCeleb's: wav.scp, utt2spk, utt2dur, spk2gender, spk2utt.
 
     Parameters
@@ -46,7 +48,10 @@ def make_data_dir(folder: Path, utterances: int, *, missing: bool = False, shuff
         members.setdefault(speaker, []).append(utterance)
     lists = {
         "utt2spk": [f"{utterance} {speaker}\n" for utterance, speaker in ids.items()],
-        "wav.scp": [f"{utterance} /data/voxceleb/dev/aac/{utterance.replace('-', '/')}.m4a\n" for utterance in ids],
+        "wav.scp": [
+            f"{utterance} /data/voxceleb/dev/aac/{utterance.replace('-', '/')}.m4a\n"
+            for utterance in ids
+        ],
         "utt2dur": [f"{utterance} {draw.uniform(4, 20):.2f}\n" for utterance in ids],
         "spk2gender": [f"{speaker} {'mf'[n % 2]}\n" for n, speaker in enumerate(members)],
         "spk2utt": [f"{speaker} {' '.join(names)}\n" for speaker, names in members.items()],
@@ -69,7 +74,10 @@ def make_trials(path: Path) -> None:
     """
     with open(path, "w", encoding="ascii") as file:
         for n in range(TRIALS):
-            sides = (f"id{10_001 + (n + k * n) % 1251}-x6uYqmx31kE-{n * 7 % 145_000:06d}{k}" for k in range(2))
+            sides = (
+                f"id{10_001 + (n + k * n) % 1251}-x6uYqmx31kE-{n * 7 % 145_000:06d}{k}"
+                for k in range(2)
+            )
             file.write(f"{' '.join(sides)} {'target' if n % 2 else 'nontarget'}\n")
 
 
@@ -84,12 +92,17 @@ def measure(name: str, *command: str) -> None:
         Arguments of Python.
     """
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(
+        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     said = process.stdout.read().decode().strip().splitlines()
     _, status, usage = os.wait4(process.pid, 0)
     seconds, cpu_seconds = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
-    print(f"{name:28} {seconds:6.2f} s {cpu_seconds:6.2f} s of CPU {usage.ru_maxrss / 2**20:6.2f} GiB  exit {os.WEXITSTATUS(status)}"
-          f"  {said[-1][-70:] if said else ''}", flush=True)
+    print(
+        f"{name:28} {seconds:6.2f} s {cpu_seconds:6.2f} s of CPU {usage.ru_maxrss / 2**20:6.2f} GiB  exit {os.WEXITSTATUS(status)}"
+        f"  {said[-1][-70:] if said else ''}",
+        flush=True,
+    )
 
 
 def bench_data_dir(utterances: int = 1_200_000) -> None:
@@ -115,8 +128,20 @@ def bench_data_dir(utterances: int = 1_200_000) -> None:
         measure("fix, nothing to do", *module, "fix", str(folder / "good"))
         measure("fix, lines missing", *module, "fix", str(folder / "gaps"))
         measure("fix, missing and shuffled", *module, "fix", str(folder / "bad"))
-        measure("read_data_dir(check=False)", "-c", f"{library}read_data_dir({str(folder / 'good')!r}, check=False)")
-        measure("subset --per-speaker 5", *module, "subset", str(folder / "good"), str(folder / "subset"), "--per-speaker", "5")
+        measure(
+            "read_data_dir(check=False)",
+            "-c",
+            f"{library}read_data_dir({str(folder / 'good')!r}, check=False)",
+        )
+        measure(
+            "subset --per-speaker 5",
+            *module,
+            "subset",
+            str(folder / "good"),
+            str(folder / "subset"),
+            "--per-speaker",
+            "5",
+        )
         measure("read_trials", "-c", f"{library}read_trials({str(folder / 'trials')!r})")
     finally:
         shutil.rmtree(folder)

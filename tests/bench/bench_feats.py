@@ -35,30 +35,53 @@ def timed(call: Callable, repeats: int) -> float:
 def main(indexed: int) -> None:
     """Print the table."""
     torch.set_num_threads(1)
-    rng, front_end = np.random.default_rng(0), build_fixed_front_end({"name": "kaldi_fbank"}, "bench")[0]
+    rng, front_end = (
+        np.random.default_rng(0),
+        build_fixed_front_end({"name": "kaldi_fbank"}, "bench")[0],
+    )
     waves = rng.uniform(-0.5, 0.5, (UTTERANCES, SECONDS * RATE)).astype(np.float32)
-    print(f"features of {SECONDS} s: {1e3 * timed(lambda k: features_of(front_end, waves[k % UTTERANCES]), UTTERANCES):.2f} ms")
+    print(
+        f"features of {SECONDS} s: {1e3 * timed(lambda k: features_of(front_end, waves[k % UTTERANCES]), UTTERANCES):.2f} ms"
+    )
     with tempfile.TemporaryDirectory() as folder:
-        writers = {kind: ArchiveWriter(Path(folder, f"{kind}.ark"), Path(folder, f"{kind}.scp")) for kind in ("plain", "compressed", "audio")}
+        writers = {
+            kind: ArchiveWriter(Path(folder, f"{kind}.ark"), Path(folder, f"{kind}.scp"))
+            for kind in ("plain", "compressed", "audio")
+        }
         for kind, writer in writers.items():
             with writer:
                 for number, wave in enumerate(waves):
                     if kind == "audio":
                         writer.write_wave(f"u{number}", np.int16(wave * 32767), RATE)
                     else:
-                        (writer.write if kind == "plain" else writer.write_compressed)(f"u{number}", features_of(front_end, wave))
-        audio = PackedReader(read_scp(Path(folder, "audio.scp")), {f"u{number}": SECONDS * RATE for number in range(UTTERANCES)})
+                        (writer.write if kind == "plain" else writer.write_compressed)(
+                            f"u{number}", features_of(front_end, wave)
+                        )
+        audio = PackedReader(
+            read_scp(Path(folder, "audio.scp")),
+            {f"u{number}": SECONDS * RATE for number in range(UTTERANCES)},
+        )
         places = rng.integers([UTTERANCES, 599], size=(CROPS, 2)).tolist()
         for kind in ("plain", "compressed"):
             reader = FeatureReader(read_scp(Path(folder, f"{kind}.scp")), 80, 100)
             each = timed(lambda k, reader=reader: reader.read(*places[k], 200), CROPS)
-            print(f"crop of stored features, {kind}: {1e6 * each:.0f} us, {Path(folder, f'{kind}.ark').stat().st_size / 1e6:.0f} MB")
+            print(
+                f"crop of stored features, {kind}: {1e6 * each:.0f} us, {Path(folder, f'{kind}.ark').stat().st_size / 1e6:.0f} MB"
+            )
         read = timed(lambda k: audio.read(places[k][0], 160 * places[k][1], 2 * RATE), CROPS)
-        made = timed(lambda k: features_of(front_end, audio.read(places[k][0], 160 * places[k][1], 2 * RATE)), CROPS)
+        made = timed(
+            lambda k: features_of(
+                front_end, audio.read(places[k][0], 160 * places[k][1], 2 * RATE)
+            ),
+            CROPS,
+        )
         print(f"crop of packed audio: {1e6 * read:.0f} us; with its features: {1e6 * made:.0f} us")
         entry = b"u " + encode_object(np.zeros((3, 2), np.float32))
         Path(folder, "many.ark").write_bytes(entry * indexed)
-        scp = {f"u{number}": f"{folder}/many.ark:{len(entry) * number + 2}" for number in range(indexed)}
+        scp = {
+            f"u{number}": f"{folder}/many.ark:{len(entry) * number + 2}"
+            for number in range(indexed)
+        }
         start = time.perf_counter()
         FeatureReader(scp, 2, 100)
         print(f"index of {indexed:,} utterances: {time.perf_counter() - start:.1f} s")

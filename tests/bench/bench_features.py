@@ -16,17 +16,34 @@ from utils.features.sinc import AnalyticSincBank, SincBank
 
 RATE = 16000
 FRONT_ENDS = {
-    "kaldi_fbank 80": {"name": "kaldi_fbank"}, "kaldi_fbank 80, utterance mean": {"name": "kaldi_fbank", "normalisation": "utterance_mean"},
+    "kaldi_fbank 80": {"name": "kaldi_fbank"},
+    "kaldi_fbank 80, utterance mean": {"name": "kaldi_fbank", "normalisation": "utterance_mean"},
     "kaldi_fbank 80, sliding mean": {"name": "kaldi_fbank", "normalisation": "sliding"},
-    "kaldi_mfcc 30, no snipped edges": {"name": "kaldi_mfcc"}, "spectrogram, frame": {"name": "spectrogram", "normalisation": "frame"},
-    "librosa_log_mel 40, 16 kHz": {"name": "librosa_log_mel", "sample_rate_hz": RATE, "window_samples": 400, "hop_samples": 160},
+    "kaldi_mfcc 30, no snipped edges": {"name": "kaldi_mfcc"},
+    "spectrogram, frame": {"name": "spectrogram", "normalisation": "frame"},
+    "librosa_log_mel 40, 16 kHz": {
+        "name": "librosa_log_mel",
+        "sample_rate_hz": RATE,
+        "window_samples": 400,
+        "hop_samples": 160,
+    },
     "psf_fbank 64": {"name": "psf_fbank"},
-    "waveform of RawNet3": {"name": "waveform", "preemphasis": 0.97, "preemphasis_edge": "mirror", "instance_norm": "trained"},
+    "waveform of RawNet3": {
+        "name": "waveform",
+        "preemphasis": 0.97,
+        "preemphasis_edge": "mirror",
+        "instance_norm": "trained",
+    },
 }
-BANKS = {"sinc bank of RawNet2": SincBank, "analytic sinc bank of RawNet3": lambda: AnalyticSincBank(stride_samples=10)}
+BANKS = {
+    "sinc bank of RawNet2": SincBank,
+    "analytic sinc bank of RawNet3": lambda: AnalyticSincBank(stride_samples=10),
+}
 
 
-def bench_features(*, crop_seconds: float = 2.0, num_crops: int = 200, device: str = "cpu", batch: int = 256) -> dict:
+def bench_features(
+    *, crop_seconds: float = 2.0, num_crops: int = 200, device: str = "cpu", batch: int = 256
+) -> dict:
     """Print the time of every front end.
 
     Parameters
@@ -47,7 +64,11 @@ def bench_features(*, crop_seconds: float = 2.0, num_crops: int = 200, device: s
     """
     torch.set_num_threads(1)
     rows = 1 if device == "cpu" else batch
-    crops_BS = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, (rows, round(crop_seconds * RATE))).astype(np.float32))
+    crops_BS = torch.from_numpy(
+        np.random.default_rng(0)
+        .normal(0, 0.1, (rows, round(crop_seconds * RATE)))
+        .astype(np.float32)
+    )
     lengths_B = torch.full((rows,), crops_BS.shape[1])
     others = yardsticks(crops_BS[0].numpy())
     milliseconds = {name: timed(work, min(num_crops, 50)) for name, work in others.items()}
@@ -55,15 +76,32 @@ def bench_features(*, crop_seconds: float = 2.0, num_crops: int = 200, device: s
     with torch.no_grad():
         for name, options in FRONT_ENDS.items():
             front_end = make_front_end(options).to(device)
-            milliseconds[name] = timed(lambda front_end=front_end: front_end(on_device_BS, lengths_B), num_crops, device) / rows
+            milliseconds[name] = (
+                timed(
+                    lambda front_end=front_end: front_end(on_device_BS, lengths_B),
+                    num_crops,
+                    device,
+                )
+                / rows
+            )
         for name, kind in BANKS.items():
             bank = kind().to(device)
-            milliseconds[name] = timed(lambda bank=bank: bank(on_device_BS), num_crops, device) / rows
+            milliseconds[name] = (
+                timed(lambda bank=bank: bank(on_device_BS), num_crops, device) / rows
+            )
     kaldi = milliseconds["kaldi-native-fbank 80"]
-    where = "one core" if device == "cpu" else f"{torch.cuda.get_device_name() if 'cuda' in device else device}, batches of {batch}"
-    print(f"{f'crops of {crop_seconds} s, {where}':60}{'ms a crop':>12}{'crops a second':>16}{'of kaldi-native-fbank':>24}")
+    where = (
+        "one core"
+        if device == "cpu"
+        else f"{torch.cuda.get_device_name() if 'cuda' in device else device}, batches of {batch}"
+    )
+    print(
+        f"{f'crops of {crop_seconds} s, {where}':60}{'ms a crop':>12}{'crops a second':>16}{'of kaldi-native-fbank':>24}"
+    )
     for name, value in milliseconds.items():
-        print(f"{name + (' (one core)' if name in others and device != 'cpu' else ''):60}{value:12.4f}{1000 / value:16,.0f}{value / kaldi:24.3f}")
+        print(
+            f"{name + (' (one core)' if name in others and device != 'cpu' else ''):60}{value:12.4f}{1000 / value:16,.0f}{value / kaldi:24.3f}"
+        )
     return milliseconds
 
 
@@ -89,8 +127,13 @@ def yardsticks(samples: np.ndarray) -> dict[str, Callable]:
         return np.stack([computer.get_frame(k) for k in range(computer.num_frames_ready)])
 
     sizes = {"n_fft": 512, "win_length": 400, "hop_length": 160, "pad_mode": "reflect"}
-    return {"kaldi-native-fbank 80": fbank, "librosa, magnitudes of stft": lambda: np.abs(librosa.stft(samples, **sizes)),
-            "librosa, log mel 40": lambda: np.log10(librosa.feature.melspectrogram(y=samples, sr=RATE, n_mels=40, **sizes) + 1e-6)}
+    return {
+        "kaldi-native-fbank 80": fbank,
+        "librosa, magnitudes of stft": lambda: np.abs(librosa.stft(samples, **sizes)),
+        "librosa, log mel 40": lambda: np.log10(
+            librosa.feature.melspectrogram(y=samples, sr=RATE, n_mels=40, **sizes) + 1e-6
+        ),
+    }
 
 
 def timed(work: Callable[[], object], count: int, device: str = "cpu") -> float:

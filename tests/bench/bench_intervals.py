@@ -31,43 +31,80 @@ def simulate(rng, num_speakers, eer):
     left, right = (first + i).ravel(), (first + j).ravel()
     num_targets, num_utterances = len(left), num_speakers * UTTERANCES
     others = rng.integers(num_utterances, size=2 * num_targets)
-    speakers = (others // UTTERANCES + rng.integers(1, num_speakers, size=len(others))) % num_speakers
+    speakers = (
+        others // UTTERANCES + rng.integers(1, num_speakers, size=len(others))
+    ) % num_speakers
     left = np.concatenate([left, others])
-    right = np.concatenate([right, speakers * UTTERANCES + rng.integers(UTTERANCES, size=len(others))])
+    right = np.concatenate(
+        [right, speakers * UTTERANCES + rng.integers(UTTERANCES, size=len(others))]
+    )
     is_target = np.arange(len(left)) < num_targets
-    goat, wolf, utterance = (rng.normal(0, variance**0.5, size) for variance, size in
-                             ((0.3, num_speakers), (0.15, num_speakers), (0.1, num_utterances)))
+    goat, wolf, utterance = (
+        rng.normal(0, variance**0.5, size)
+        for variance, size in ((0.3, num_speakers), (0.15, num_speakers), (0.1, num_utterances))
+    )
     common = utterance[left] + utterance[right] - 2 * NORMAL.inv_cdf(eer) * is_target
     wolves = wolf[left // UTTERANCES] + wolf[right // UTTERANCES]
     own = goat[left // UTTERANCES]
-    shared, *private = rng.normal(0, 0.5, (3, len(left)))  # half of the noise is shared by the systems
+    shared, *private = rng.normal(
+        0, 0.5, (3, len(left))
+    )  # half of the noise is shared by the systems
     second_goat = 0.8 * goat + 0.6 * rng.normal(0, 0.3**0.5, num_speakers)
-    return ([common + np.where(is_target, own, wolves) + shared + private[0],
-             common + np.where(is_target, second_goat[left // UTTERANCES], wolves) + shared + private[1]], is_target, left, right)
+    return (
+        [
+            common + np.where(is_target, own, wolves) + shared + private[0],
+            common
+            + np.where(is_target, second_goat[left // UTTERANCES], wolves)
+            + shared
+            + private[1],
+        ],
+        is_target,
+        left,
+        right,
+    )
 
 
 def replicates_of(scores, is_target, left, right, weights):
     """EERs under weights."""
-    return weighted_figures(sort_trials(scores, is_target, left, right), weights, {})["eer_percent"] / 100
+    return (
+        weighted_figures(sort_trials(scores, is_target, left, right), weights, {})["eer_percent"]
+        / 100
+    )
 
 
 def layers(rng, is_target, left, right, num_speakers, replicates):
     """Weights and their rows for each way of drawing: speakers, utterances within speakers too, trials alone."""
     speaker = drawn_weights(num_speakers, replicates, int(rng.integers(2**31)))
-    yield "speakers", speaker, left // UTTERANCES, np.where(is_target, num_speakers, right // UTTERANCES)
+    yield (
+        "speakers",
+        speaker,
+        left // UTTERANCES,
+        np.where(is_target, num_speakers, right // UTTERANCES),
+    )
     num_utterances = num_speakers * UTTERANCES
-    drawn = rng.integers(UTTERANCES, size=(replicates, num_speakers, UTTERANCES)) + np.arange(num_speakers)[:, None] * UTTERANCES
-    inside = np.stack([np.bincount(draw.ravel(), minlength=num_utterances) for draw in drawn], axis=1).astype(np.float32)
+    drawn = (
+        rng.integers(UTTERANCES, size=(replicates, num_speakers, UTTERANCES))
+        + np.arange(num_speakers)[:, None] * UTTERANCES
+    )
+    inside = np.stack(
+        [np.bincount(draw.ravel(), minlength=num_utterances) for draw in drawn], axis=1
+    ).astype(np.float32)
     both = np.concatenate([np.repeat(speaker[:-1], UTTERANCES, axis=0) * inside, inside])
     yield "speakers and utterances", both, left, np.where(is_target, num_utterances + right, right)
-    trials = np.concatenate([rng.poisson(1, (len(left), replicates)), np.ones((1, replicates))]).astype(np.float32)
+    trials = np.concatenate(
+        [rng.poisson(1, (len(left), replicates)), np.ones((1, replicates))]
+    ).astype(np.float32)
     yield "trials", trials, np.arange(len(left)), np.full(len(left), len(left))
 
 
 def intervals_of(value, drawn, num_speakers, floor):
     """The chosen interval and two others."""
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return {"log-odds t": interval(value, drawn, num_speakers, floor=floor), "percentile": (low, high), "basic": (2 * value - high, 2 * value - low)}
+    return {
+        "log-odds t": interval(value, drawn, num_speakers, floor=floor),
+        "percentile": (low, high),
+        "basic": (2 * value - high, 2 * value - low),
+    }
 
 
 def one_list(task):
@@ -79,12 +116,17 @@ def one_list(task):
     found = {}
     for layer, weights, *rows in layers(rng, is_target, left, right, num_speakers, replicates):
         first = replicates_of(systems[0], is_target, *rows, weights)
-        for kind, (low, high) in intervals_of(values[0], first, num_speakers, 0.5 / is_target.sum()).items():
+        for kind, (low, high) in intervals_of(
+            values[0], first, num_speakers, 0.5 / is_target.sum()
+        ).items():
             found[layer, kind] = (low <= eer <= high, high - low)
         if layer == "speakers":
             second = replicates_of(systems[1], is_target, *rows, weights)
             compared = paired_difference(values[0] - values[1], first - second, num_speakers)
-            found["paired", "t"] = (compared.low <= 0 <= compared.high, compared.high - compared.low)
+            found["paired", "t"] = (
+                compared.low <= 0 <= compared.high,
+                compared.high - compared.low,
+            )
         if not all_layers:
             break
     return found
@@ -107,22 +149,43 @@ def coverage(num_speakers, eer, lists, replicates, compared, jobs=1):
 
 def main():
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--lists", type=int, default=1000, help="simulated lists per size and EER")
-    parser.add_argument("--compared", type=int, default=200, help="of them, those on which all layers are tried")
+    parser.add_argument(
+        "--compared", type=int, default=200, help="of them, those on which all layers are tried"
+    )
     parser.add_argument("--replicates", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
-    columns = [("speakers", "log-odds t"), ("paired", "t"), ("speakers", "percentile"), ("speakers", "basic"),
-               ("speakers and utterances", "log-odds t"), ("speakers and utterances", "percentile"), ("trials", "log-odds t")]
+    columns = [
+        ("speakers", "log-odds t"),
+        ("paired", "t"),
+        ("speakers", "percentile"),
+        ("speakers", "basic"),
+        ("speakers and utterances", "log-odds t"),
+        ("speakers and utterances", "percentile"),
+        ("trials", "log-odds t"),
+    ]
     print("# Coverage of 95 % intervals of the EER\n")
-    print(f"`python -m tests.bench.bench_intervals --lists {options.lists} --compared {options.compared} --replicates {options.replicates}`: "
-          f"per cent of lists whose interval holds the truth (mean width in points).  Drawing speakers alone: {options.lists} lists; the "
-          f"other layers: {options.compared}.\n")
-    print("| speakers | EER % | " + " | ".join(f"{layer}: {kind}" for layer, kind in columns) + " |\n|" + "---|" * (2 + len(columns)), flush=True)
+    print(
+        f"`python -m tests.bench.bench_intervals --lists {options.lists} --compared {options.compared} --replicates {options.replicates}`: "
+        f"per cent of lists whose interval holds the truth (mean width in points).  Drawing speakers alone: {options.lists} lists; the "
+        f"other layers: {options.compared}.\n"
+    )
+    print(
+        "| speakers | EER % | "
+        + " | ".join(f"{layer}: {kind}" for layer, kind in columns)
+        + " |\n|"
+        + "---|" * (2 + len(columns)),
+        flush=True,
+    )
     for num_speakers in SPEAKERS:
         for eer in LEVELS:
-            found = coverage(num_speakers, eer, options.lists, options.replicates, options.compared, options.jobs)
+            found = coverage(
+                num_speakers, eer, options.lists, options.replicates, options.compared, options.jobs
+            )
             cells = [f"{found[name][1]:.1f} ({found[name][2]:.2f})" for name in columns]
             print(f"| {num_speakers} | {100 * eer:g} | " + " | ".join(cells) + " |", flush=True)
 

@@ -11,7 +11,13 @@ import time
 
 import numpy as np
 
-from utils.metrics.bootstrap import drawn_weights, sort_trials, speaker_rows, weighted_figures, weighted_llr_figures
+from utils.metrics.bootstrap import (
+    drawn_weights,
+    sort_trials,
+    speaker_rows,
+    weighted_figures,
+    weighted_llr_figures,
+)
 from utils.metrics.llr import cllr, min_cllr
 from utils.metrics.rates import crossing, error_rates, lowest_cost
 from utils.metrics.summary import evaluate
@@ -34,13 +40,21 @@ def scores_of(trials, kind):
     """Half targets, half non-targets, normal."""
     rng = np.random.default_rng(0)
     halves = (rng.standard_normal(trials // 2, dtype=np.float32) for _ in range(2))
-    return [(2 * scores + shift).astype(kind, copy=False) for scores, shift in zip(halves, (2, -2), strict=True)]
+    return [
+        (2 * scores + shift).astype(kind, copy=False)
+        for scores, shift in zip(halves, (2, -2), strict=True)
+    ]
 
 
 def four_figures(target, nontarget):
     """EER, minDCF, Cllr, minCllr."""
     _, miss, false_alarm = error_rates(target, nontarget)
-    return crossing(miss, false_alarm), lowest_cost(miss, false_alarm, 0.01), cllr(target, nontarget), min_cllr(target, nontarget)
+    return (
+        crossing(miss, false_alarm),
+        lowest_cost(miss, false_alarm, 0.01),
+        cllr(target, nontarget),
+        min_cllr(target, nontarget),
+    )
 
 
 def main():
@@ -51,7 +65,9 @@ def main():
     options = parser.parse_args()
     target, nontarget = scores_of(TRIALS, np.float64)
     min_cllr(target[:10], nontarget[:10])  # scipy is loaded once
-    timed(f"EER, minDCF, Cllr, minCllr of {TRIALS:,} scores", lambda: four_figures(target, nontarget))
+    timed(
+        f"EER, minDCF, Cllr, minCllr of {TRIALS:,} scores", lambda: four_figures(target, nontarget)
+    )
     timed("every figure of a row of results.json", lambda: evaluate(target, nontarget, llr=True))
     rng = np.random.default_rng(1)
     is_target = np.arange(TRIALS) < TRIALS // 2
@@ -60,15 +76,30 @@ def main():
 
     def replicates():
         size, left, right = speaker_rows(enrol, test, is_target)
-        weighted_figures(sort_trials(np.concatenate([target, nontarget]), is_target, left, right), drawn_weights(size, options.replicates, 0))
+        weighted_figures(
+            sort_trials(np.concatenate([target, nontarget]), is_target, left, right),
+            drawn_weights(size, options.replicates, 0),
+        )
 
-    timed(f"EER and two minDCF of {options.replicates:,} draws of {SPEAKERS:,} speakers", replicates, times=1)
+    timed(
+        f"EER and two minDCF of {options.replicates:,} draws of {SPEAKERS:,} speakers",
+        replicates,
+        times=1,
+    )
     size, left, right = speaker_rows(enrol, test, is_target)
     both, weights = np.concatenate([target, nontarget]), drawn_weights(size, options.replicates, 0)
-    timed(f"Cllr and two actDCF of {options.replicates:,} draws", lambda: weighted_llr_figures(both, is_target, left, right, weights), times=1)
+    timed(
+        f"Cllr and two actDCF of {options.replicates:,} draws",
+        lambda: weighted_llr_figures(both, is_target, left, right, weights),
+        times=1,
+    )
     if options.large:
         target, nontarget = scores_of(LARGE, np.float32)
-        timed(f"EER, minDCF, Cllr, minCllr of {LARGE:,} float32 scores", lambda: four_figures(target, nontarget), times=1)
+        timed(
+            f"EER, minDCF, Cllr, minCllr of {LARGE:,} float32 scores",
+            lambda: four_figures(target, nontarget),
+            times=1,
+        )
 
 
 if __name__ == "__main__":

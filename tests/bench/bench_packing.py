@@ -26,7 +26,14 @@ RATE = 16000
 NUM_FILES, SECONDS = 200, 8.0  # different files, each of which is named many times
 
 
-def bench_packing(*, hours: float = 100.0, naive_hours: float = 5.0, jobs: int = 2, source_rate_hz: int = RATE, folder: Path | None = None) -> dict:
+def bench_packing(
+    *,
+    hours: float = 100.0,
+    naive_hours: float = 5.0,
+    jobs: int = 2,
+    source_rate_hz: int = RATE,
+    folder: Path | None = None,
+) -> dict:
     """Print how many times as fast as real time hours of flac are packed.
 
     Parameters
@@ -51,18 +58,28 @@ def bench_packing(*, hours: float = 100.0, naive_hours: float = 5.0, jobs: int =
     with tempfile.TemporaryDirectory(dir=folder) as name:
         data, packed = Path(name) / "data", Path(name) / "packed"
         read_bytes = make_data(Path(name) / "flac", data, num_utterances, source_rate_hz)
-        print(f"{num_utterances:,} utterances of {SECONDS:.0f} s, {NUM_FILES} different ones: {hours:.1f} hours at {source_rate_hz} Hz")
+        print(
+            f"{num_utterances:,} utterances of {SECONDS:.0f} s, {NUM_FILES} different ones: {hours:.1f} hours at {source_rate_hz} Hz"
+        )
         start = time.perf_counter()
         for process in start_jobs(data, packed, jobs):
             expect_success(process)
-        rows = {f"pack_audio, {jobs} jobs": report(f"pack_audio, {jobs} jobs", hours, time.perf_counter() - start, read_bytes)}
+        rows = {
+            f"pack_audio, {jobs} jobs": report(
+                f"pack_audio, {jobs} jobs", hours, time.perf_counter() - start, read_bytes
+            )
+        }
         collect(data, packed, jobs)
         undisturbed = digests(packed)
         most = max(1, min(num_utterances, round(naive_hours * 3600 / SECONDS)))
         start = time.perf_counter()
         pack_naively(data, Path(name) / "naive", most)
-        rows["naive, 1 process"] = report("naive, 1 process", hours * most / num_utterances, time.perf_counter() - start,
-                                          read_bytes * most / num_utterances)
+        rows["naive, 1 process"] = report(
+            "naive, 1 process",
+            hours * most / num_utterances,
+            time.perf_counter() - start,
+            read_bytes * most / num_utterances,
+        )
         print(f"{rows[f'pack_audio, {jobs} jobs'] / rows['naive, 1 process']:.2f} times as fast")
         for path in (*packed.rglob("*"), *Path(name).glob("naive*")):
             if path.is_file():
@@ -70,8 +87,12 @@ def bench_packing(*, hours: float = 100.0, naive_hours: float = 5.0, jobs: int =
         seconds = pack_with_a_kill(data, packed, jobs)
         collect(data, packed, jobs)
         if digests(packed) != undisturbed:
-            raise UserError("after a kill and a second run the bytes differ from those of an undisturbed run")
-        print(f"one job killed half-way, then all started again: done after another {seconds:.1f} s, {len(undisturbed)} files, the same bytes")
+            raise UserError(
+                "after a kill and a second run the bytes differ from those of an undisturbed run"
+            )
+        print(
+            f"one job killed half-way, then all started again: done after another {seconds:.1f} s, {len(undisturbed)} files, the same bytes"
+        )
     return rows
 
 
@@ -97,13 +118,31 @@ def make_data(sounds: Path, data: Path, num_utterances: int, rate: int) -> float
     times = np.arange(round(SECONDS * rate)) / rate
     for number in range(NUM_FILES):
         pitch_hz = rng.uniform(80, 250)
-        phase = 2 * np.pi * pitch_hz * (times + 0.01 * np.sin(2 * np.pi * rng.uniform(0.2, 0.6) * times))
-        voice = sum(np.sin(k * phase) / k for k in range(1, 12)) * np.clip(np.sin(2 * np.pi * rng.uniform(1, 3) * times), 0, None)
+        phase = (
+            2
+            * np.pi
+            * pitch_hz
+            * (times + 0.01 * np.sin(2 * np.pi * rng.uniform(0.2, 0.6) * times))
+        )
+        voice = sum(np.sin(k * phase) / k for k in range(1, 12)) * np.clip(
+            np.sin(2 * np.pi * rng.uniform(1, 3) * times), 0, None
+        )
         paths.append(sounds / f"{number:03}.flac")
-        soundfile.write(paths[-1], 0.1 * voice + rng.normal(0, 2e-3, len(times)), rate, subtype="PCM_16")
+        soundfile.write(
+            paths[-1], 0.1 * voice + rng.normal(0, 2e-3, len(times)), rate, subtype="PCM_16"
+        )
     names = [f"s{number % 100:02}-{number:07}" for number in range(num_utterances)]
     wav_scp = {key: str(paths[number % NUM_FILES]) for number, key in enumerate(names)}
-    write_data_dir(DataDir(data, wav_scp, {key: key[:3] for key in names}, None, {"utt2dur": dict.fromkeys(names, f"{SECONDS:.4f}")}), data)
+    write_data_dir(
+        DataDir(
+            data,
+            wav_scp,
+            {key: key[:3] for key in names},
+            None,
+            {"utt2dur": dict.fromkeys(names, f"{SECONDS:.4f}")},
+        ),
+        data,
+    )
     return sum(path.stat().st_size for path in paths) * num_utterances / NUM_FILES
 
 
@@ -117,7 +156,16 @@ def start_jobs(data: Path, packed: Path, jobs: int) -> list[subprocess.Popen]:
     jobs : int
         How many.
     """
-    command = [sys.executable, "-m", "steps.pack_audio", str(data), str(packed), "--min-speech-seconds", "0", "--job"]
+    command = [
+        sys.executable,
+        "-m",
+        "steps.pack_audio",
+        str(data),
+        str(packed),
+        "--min-speech-seconds",
+        "0",
+        "--job",
+    ]
     return [subprocess.Popen([*command, f"{job}/{jobs}"]) for job in range(1, jobs + 1)]
 
 
@@ -141,7 +189,19 @@ def collect(data: Path, packed: Path, jobs: int) -> None:
     data, packed, jobs
         As `start_jobs` takes them.
     """
-    expect_success(subprocess.Popen([sys.executable, "-m", "steps.collect_packed", str(data), str(packed), "--jobs", str(jobs)]))
+    expect_success(
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "steps.collect_packed",
+                str(data),
+                str(packed),
+                "--jobs",
+                str(jobs),
+            ]
+        )
+    )
 
 
 def pack_with_a_kill(data: Path, packed: Path, jobs: int) -> float:
@@ -157,7 +217,9 @@ def pack_with_a_kill(data: Path, packed: Path, jobs: int) -> float:
     float
         Seconds that the second start took.
     """
-    half = sum(float(seconds) for seconds in read_map(data / "utt2dur").values()) * 2 * RATE / jobs / 2
+    half = (
+        sum(float(seconds) for seconds in read_map(data / "utt2dur").values()) * 2 * RATE / jobs / 2
+    )
     victim, *others = start_jobs(data, packed, jobs)
     written = packed / ".packed.1.ark.tmp"
     while not written.exists() or written.stat().st_size < half:
@@ -215,8 +277,11 @@ def report(name: str, hours: float, seconds: float, read_bytes: float) -> float:
         Times real time.
     """
     speed = hours * 3600 / seconds
-    print(f"{name:24}{hours:8.2f} hours in {seconds:8.1f} s: {speed:8,.0f} x real time, {read_bytes / seconds / 1e6:7.1f} MB/s of flac in, "
-          f"{hours * 3600 * 2 * RATE / seconds / 1e6:7.1f} MB/s of samples out", flush=True)
+    print(
+        f"{name:24}{hours:8.2f} hours in {seconds:8.1f} s: {speed:8,.0f} x real time, {read_bytes / seconds / 1e6:7.1f} MB/s of flac in, "
+        f"{hours * 3600 * 2 * RATE / seconds / 1e6:7.1f} MB/s of samples out",
+        flush=True,
+    )
     return speed
 
 
@@ -232,7 +297,9 @@ def digests(packed: Path) -> dict[str, str]:
     for path in sorted(packed.rglob("*")):
         if path.is_file() and "receipts" not in path.parts:
             with open(path, "rb") as file:
-                found[str(path.relative_to(packed))] = hashlib.file_digest(file, "sha256").hexdigest()
+                found[str(path.relative_to(packed))] = hashlib.file_digest(
+                    file, "sha256"
+                ).hexdigest()
     return found
 
 

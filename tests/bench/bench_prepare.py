@@ -65,7 +65,9 @@ def measure(name: str, words: list[str]) -> None:
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, f"{name}: exit code {process.returncode}"
     core = usage.ru_utime + usage.ru_stime
-    print(f"{name:34} {time.perf_counter() - started:8.1f} s {core:8.1f} s of core time {usage.ru_maxrss / 1024:8.0f} MiB")
+    print(
+        f"{name:34} {time.perf_counter() - started:8.1f} s {core:8.1f} s of core time {usage.ru_maxrss / 1024:8.0f} MiB"
+    )
 
 
 def main() -> None:
@@ -78,8 +80,20 @@ def main() -> None:
         started = time.perf_counter()
         make_tree(base / "two", utterances)
         print(f"{utterances:,} links made in {time.perf_counter() - started:.0f} s; {jobs} jobs")
-        words = ["-m", "local.prepare_voxceleb", str(one), str(base / "out"), "--voxceleb2", str(base / "two"), "--tests", "[vox1_o]",
-                 "--allow-incomplete", "true", "--jobs", jobs]
+        words = [
+            "-m",
+            "local.prepare_voxceleb",
+            str(one),
+            str(base / "out"),
+            "--voxceleb2",
+            str(base / "two"),
+            "--tests",
+            "[vox1_o]",
+            "--allow-incomplete",
+            "true",
+            "--jobs",
+            jobs,
+        ]
         measure("first: list, headers, lists", words)
         for made in (base / "out").rglob("receipts/made.json"):
             made.unlink()

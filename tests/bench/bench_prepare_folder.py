@@ -25,7 +25,11 @@ def bench_prepare_folder(*, speakers: int = 6000, files: int = 180) -> None:
     files : int
         Of each, ten to a session.
     """
-    listing = [(f"id{speaker:05d}/session{file // 10:03d}/{file % 10:05d}.wav", 32044) for speaker in range(speakers) for file in range(files)]
+    listing = [
+        (f"id{speaker:05d}/session{file // 10:03d}/{file % 10:05d}.wav", 32044)
+        for speaker in range(speakers)
+        for file in range(files)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
         found = read_tree(Path(folder), listing)
@@ -37,7 +41,9 @@ def bench_prepare_folder(*, speakers: int = 6000, files: int = 180) -> None:
         print(f"sets written after {time.monotonic() - started:.1f} s")
         make_trials(Path(folder) / "test", targets_per_speaker=20, sessions="across")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-        print(f"trials after {time.monotonic() - started:.1f} s; peak {peak:.2f} GiB (goals: 120 s and 2 GiB)")
+        print(
+            f"trials after {time.monotonic() - started:.1f} s; peak {peak:.2f} GiB (goals: 120 s and 2 GiB)"
+        )
 
 
 if __name__ == "__main__":

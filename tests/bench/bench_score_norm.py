@@ -23,8 +23,17 @@ from utils.scoring.score_files import write_scores
 TARGET_SECONDS, TARGET_GIB = 25, 4
 
 
-def bench_score_norm(*, num_embeddings: int = 145_116, dimensions: int = 256, num_trials: int = 579_818, cohort: int = 5_994, top_k: int = 300,
-                     naive_trials: int = 200, methods: list[str] | None = None, device: str = "cpu") -> dict:
+def bench_score_norm(
+    *,
+    num_embeddings: int = 145_116,
+    dimensions: int = 256,
+    num_trials: int = 579_818,
+    cohort: int = 5_994,
+    top_k: int = 300,
+    naive_trials: int = 200,
+    methods: list[str] | None = None,
+    device: str = "cpu",
+) -> dict:
     """Make embeddings, trials and a cohort, score, normalise, calibrate and decide, and print a table.
 
     Parameters
@@ -51,29 +60,56 @@ def bench_score_norm(*, num_embeddings: int = 145_116, dimensions: int = 256, nu
         folder = Path(name)
         make_embeddings(folder / "test", num_embeddings, dimensions, num_trials)
         rows = [line.split() for line in (folder / "test" / "xvector.scp").read_text().splitlines()]
-        (folder / "test" / "utt2spk").write_text("".join(f"{key} {key[:7]}\n" for key, _ in sorted(rows)))
+        (folder / "test" / "utt2spk").write_text(
+            "".join(f"{key} {key[:7]}\n" for key, _ in sorted(rows))
+        )
         make_cohort(folder / "train", cohort, dimensions)
         scores = folder / "scores" / "test"
         raw = [folder / "backend", folder / "test"]
-        commands = {"train_backend": [folder / "test", folder / "backend"], "score": [*raw, folder / "test" / "trials", scores / "raw.scores"]}
+        commands = {
+            "train_backend": [folder / "test", folder / "backend"],
+            "score": [*raw, folder / "test" / "trials", scores / "raw.scores"],
+        }
         for method in methods or ["s_norm", "as_norm1", "as_norm2"]:
-            commands[f"normalise_scores {method}"] = [scores / "raw.scores", *raw, folder / "test", folder / "train", scores / f"{method}.scores",
-                                                      "--method", method, "--top-k", top_k,
-                                                      "--device", device if method != "as_norm2" else "cpu"]
+            commands[f"normalise_scores {method}"] = [
+                scores / "raw.scores",
+                *raw,
+                folder / "test",
+                folder / "train",
+                scores / f"{method}.scores",
+                "--method",
+                method,
+                "--top-k",
+                top_k,
+                "--device",
+                device if method != "as_norm2" else "cpu",
+            ]
         make_scores(folder / "test" / "trials", known := scores / "known.scores")
         commands["calibrate"] = [known, folder / "test", folder / "calibration"]
-        commands["apply_calibration"] = [folder / "calibration", known, folder / "test", scores / "llr.scores", "--allow-leakage"]
+        commands["apply_calibration"] = [
+            folder / "calibration",
+            known,
+            folder / "test",
+            scores / "llr.scores",
+            "--allow-leakage",
+        ]
         commands["decide"] = [scores / "llr.scores", folder / "decisions"]
         seconds = {}
-        print(f"{num_trials:,} trials over {num_embeddings:,} embeddings of {dimensions} dimensions, cohort of {cohort:,}")
+        print(
+            f"{num_trials:,} trials over {num_embeddings:,} embeddings of {dimensions} dimensions, cohort of {cohort:,}"
+        )
         print(f"{'':60}{'wall s':>10}{'core s':>10}{'peak GiB':>10}")
         for step, words in commands.items():
-            wall, core, memory = timed([sys.executable, "-m", f"steps.{step.split()[0]}", *map(str, words)])
+            wall, core, memory = timed(
+                [sys.executable, "-m", f"steps.{step.split()[0]}", *map(str, words)]
+            )
             seconds[step] = wall
             print(f"{step:60}{wall:10.2f}{core:10.2f}{memory:10.2f}", flush=True)
         naive = normalise_naively(folder, naive_trials, top_k) * num_trials / naive_trials
     print(f"{'as_norm1, one trial after the other (scaled up)':60}{naive:10.0f}")
-    print(f"wanted: normalise_scores as_norm1 in {TARGET_SECONDS} s, any cohort in {TARGET_GIB} GiB")
+    print(
+        f"wanted: normalise_scores as_norm1 in {TARGET_SECONDS} s, any cohort in {TARGET_GIB} GiB"
+    )
     return seconds | {"naive": naive}
 
 

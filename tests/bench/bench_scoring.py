@@ -19,7 +19,13 @@ ROOT = Path(__file__).parents[2]
 KALDI_SECONDS = 4.9  # ivector-compute-dot-products on the same counts, two cores of another machine
 
 
-def bench_scoring(*, num_embeddings: int = 145_116, dimensions: int = 256, num_trials: int = 579_818, naive_trials: int = 10_000) -> dict:
+def bench_scoring(
+    *,
+    num_embeddings: int = 145_116,
+    dimensions: int = 256,
+    num_trials: int = 579_818,
+    naive_trials: int = 10_000,
+) -> dict:
     """Make embeddings and trials, score them, and print a table.
 
     Parameters
@@ -38,9 +44,17 @@ def bench_scoring(*, num_embeddings: int = 145_116, dimensions: int = 256, num_t
         folder = Path(name)
         make_embeddings(folder / "test", num_embeddings, dimensions, num_trials)
         train = ["steps.train_backend", folder / "test", folder / "cosine"]
-        score = ["steps.score", folder / "cosine", folder / "test", folder / "test" / "trials", folder / "test.scores"]
+        score = [
+            "steps.score",
+            folder / "cosine",
+            folder / "test",
+            folder / "test" / "trials",
+            folder / "test.scores",
+        ]
         seconds = {}
-        print(f"{num_trials:,} trials over {num_embeddings:,} embeddings of {dimensions} dimensions{'wall s':>12}{'core s':>10}{'peak GiB':>10}")
+        print(
+            f"{num_trials:,} trials over {num_embeddings:,} embeddings of {dimensions} dimensions{'wall s':>12}{'core s':>10}{'peak GiB':>10}"
+        )
         for words in (train, score):
             wall, core, memory = timed([sys.executable, "-m", *map(str, words)])
             seconds[words[0]] = wall
@@ -49,8 +63,12 @@ def bench_scoring(*, num_embeddings: int = 145_116, dimensions: int = 256, num_t
         score_naively(folder / "test", naive_trials)
         seconds["naive"] = (time.perf_counter() - start) * num_trials / naive_trials
     slower = seconds["naive"] / seconds["steps.score"]
-    print(f"{'one trial after the other (scaled up)':60}{seconds['naive']:10.2f}   {slower:.0f} x steps.score")
-    print(f"{'Kaldi, ivector-compute-dot-products':60}{KALDI_SECONDS:10.2f}   {KALDI_SECONDS / seconds['steps.score']:.1f} x steps.score")
+    print(
+        f"{'one trial after the other (scaled up)':60}{seconds['naive']:10.2f}   {slower:.0f} x steps.score"
+    )
+    print(
+        f"{'Kaldi, ivector-compute-dot-products':60}{KALDI_SECONDS:10.2f}   {KALDI_SECONDS / seconds['steps.score']:.1f} x steps.score"
+    )
     return seconds
 
 
@@ -73,7 +91,10 @@ def make_embeddings(folder: Path, num_embeddings: int, dimensions: int, num_tria
     enrol, test = rng.integers(num_embeddings, size=(2, num_trials))
     enrol.sort()  # as published lists are: the trials of one enrolment side stand together
     pairs = zip(enrol.tolist(), test.tolist(), strict=True)
-    lines = [f"{keys[a]} {keys[b]} {'target' if k % 2 else 'nontarget'}\n" for k, (a, b) in enumerate(pairs)]
+    lines = [
+        f"{keys[a]} {keys[b]} {'target' if k % 2 else 'nontarget'}\n"
+        for k, (a, b) in enumerate(pairs)
+    ]
     (folder / "trials").write_text("".join(lines))
 
 
@@ -108,7 +129,9 @@ def score_naively(folder: Path, num_trials: int) -> list[str]:
         for line, _ in zip(trials, range(num_trials), strict=False):
             enrol, test, _ = line.split()
             left, right = read_vector(entries[enrol]), read_vector(entries[test])
-            lines.append(f"{enrol} {test} {left @ right / np.linalg.norm(left) / np.linalg.norm(right):.7g}\n")
+            lines.append(
+                f"{enrol} {test} {left @ right / np.linalg.norm(left) / np.linalg.norm(right):.7g}\n"
+            )
     return lines
 
 

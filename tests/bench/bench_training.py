@@ -23,8 +23,16 @@ from utils.training.trainer import Trainer
 CONFIGS = (Path("conf/ghostvlad.yaml"), Path("conf/ghostvlad_cpu.yaml"))
 
 
-def bench_training(*, configs: tuple[Path, ...] = CONFIGS, device: Literal["cpu", "cuda"] = "cpu", num_threads: int = 2,
-                   batch_size: int | None = None, steps: int = 10, num_speakers: int = 5994, return_memory: bool = False) -> dict:
+def bench_training(
+    *,
+    configs: tuple[Path, ...] = CONFIGS,
+    device: Literal["cpu", "cuda"] = "cpu",
+    num_threads: int = 2,
+    batch_size: int | None = None,
+    steps: int = 10,
+    num_speakers: int = 5994,
+    return_memory: bool = False,
+) -> dict:
     """Print utterances per second, the mean over the steps behind the first two.
 
     Parameters
@@ -62,13 +70,19 @@ def bench_training(*, configs: tuple[Path, ...] = CONFIGS, device: Literal["cpu"
             trainer, batch = assembled(config, precision, device, batch_size, num_speakers)
             seconds = timed(trainer, batch, steps)
             rates[config.stem, precision] = len(batch[0]) / seconds
-            memory = f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if device == "cuda" else ""
-            print(f"{config.stem + ' ' + precision:28}{len(batch[0]):8}{batch[0].shape[1] / 16000:8.2f} s{1000 * seconds:12.1f}"
-                  f"{rates[config.stem, precision]:15.1f}{memory:>13}")
+            memory = (
+                f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if device == "cuda" else ""
+            )
+            print(
+                f"{config.stem + ' ' + precision:28}{len(batch[0]):8}{batch[0].shape[1] / 16000:8.2f} s{1000 * seconds:12.1f}"
+                f"{rates[config.stem, precision]:15.1f}{memory:>13}"
+            )
     return rates
 
 
-def assembled(config: Path, precision: str, device: str, batch_size: int | None, num_speakers: int) -> tuple[Trainer, tuple]:
+def assembled(
+    config: Path, precision: str, device: str, batch_size: int | None, num_speakers: int
+) -> tuple[Trainer, tuple]:
     """A trainer and one batch of noise for it.
 
     Parameters
@@ -88,12 +102,31 @@ def assembled(config: Path, precision: str, device: str, batch_size: int | None,
     settings.training.precision = precision
     torch.manual_seed(1)
     network = build(MODELS, settings.sections["model"], settings.where("model"))
-    loss = build(LOSSES, settings.sections["loss"], settings.where("loss"), embedding_dim=network.embedding_dim, num_speakers=num_speakers)
+    loss = build(
+        LOSSES,
+        settings.sections["loss"],
+        settings.where("loss"),
+        embedding_dim=network.embedding_dim,
+        num_speakers=num_speakers,
+    )
     objective, size = Objective(network, loss).to(device), batch_size or settings.crops.batch_size
     draws = SimpleNamespace(augment=SimpleNamespace(device=False), epoch_size=10**6)
-    trainer = Trainer(objective, settings.optimizer.make(objective), settings.schedule, draws, batch_size=size, total_steps=10**6,
-                      options=settings.training, folder=Path(), validate=lambda _: 0.0, clip_norm=settings.optimizer.clip_norm, num_workers=0)
-    waveforms_BS = 0.1 * torch.randn(size, round(settings.crops.longest_seconds * network.sample_rate_hz))
+    trainer = Trainer(
+        objective,
+        settings.optimizer.make(objective),
+        settings.schedule,
+        draws,
+        batch_size=size,
+        total_steps=10**6,
+        options=settings.training,
+        folder=Path(),
+        validate=lambda _: 0.0,
+        clip_norm=settings.optimizer.clip_norm,
+        num_workers=0,
+    )
+    waveforms_BS = 0.1 * torch.randn(
+        size, round(settings.crops.longest_seconds * network.sample_rate_hz)
+    )
     batch = waveforms_BS, torch.arange(size) % num_speakers, torch.arange(size)
     return trainer, tuple(part.pin_memory() for part in batch) if device == "cuda" else batch
 
@@ -110,6 +143,7 @@ def timed(trainer: Trainer, batch: tuple[torch.Tensor, ...], steps: int) -> floa
     steps : int
         How many are timed, after two to warm up.
     """
+
     def wait():
         if trainer.device.type == "cuda":
             torch.cuda.synchronize()

@@ -48,12 +48,19 @@ def bench_vad(*, hours: float = 30.0, rounds: int = 3, detector_minutes: float =
         for number in range(1, rounds + 1):
             one, two = seconds_of(data, 1), seconds_of(data, 2)
             ratios.append(one / two)
-            print(f"round {number}: {hours:g} hours by 1 process {one:.2f} s ({hours * 3600 / one:,.0f} x real time), by 2 {two:.2f} s: "
-                  f"{one / two:.2f} x", flush=True)
-        print(f"two processes: {np.median(ratios):.2f} x one (median of {rounds}; goal {GOAL} on two idle cores)")
+            print(
+                f"round {number}: {hours:g} hours by 1 process {one:.2f} s ({hours * 3600 / one:,.0f} x real time), by 2 {two:.2f} s: "
+                f"{one / two:.2f} x",
+                flush=True,
+            )
+        print(
+            f"two processes: {np.median(ratios):.2f} x one (median of {rounds}; goal {GOAL} on two idle cores)"
+        )
         speeds = {kind: detector_speed(kind, sounds, detector_minutes) for kind in VADS}
     for kind, speed in speeds.items():
-        print(f"{kind:15}{f'{speed:10,.0f} x real time, one core' if speed else '   its package is not installed'}")
+        print(
+            f"{kind:15}{f'{speed:10,.0f} x real time, one core' if speed else '   its package is not installed'}"
+        )
     return {"ratio": float(np.median(ratios)), **speeds}
 
 
@@ -68,7 +75,9 @@ def make_sounds(folder: Path) -> list[Path]:
     paths = []
     for number in range(FILES):
         pause = 0.5 + number / FILES
-        sound = np.concatenate([silence(pause), vowels(3.0), silence(1.0), vowels(SECONDS - 4.0 - pause)])
+        sound = np.concatenate(
+            [silence(pause), vowels(3.0), silence(1.0), vowels(SECONDS - 4.0 - pause)]
+        )
         paths.append(folder / f"{number}.wav")
         soundfile.write(paths[-1], sound, RATE, subtype="PCM_16")
     return paths
@@ -102,11 +111,25 @@ def seconds_of(data: Path, processes: int) -> float:
         Jobs, all at once.
     """
     shutil.rmtree(data / "vad", ignore_errors=True)
-    words = ["--max", str(processes), f"JOB=1:{processes}", str(data / "log" / "vad.JOB.log"), sys.executable, "-m", "steps.compute_vad", str(data),
-             "--job", f"JOB/{processes}"]
+    words = [
+        "--max",
+        str(processes),
+        f"JOB=1:{processes}",
+        str(data / "log" / "vad.JOB.log"),
+        sys.executable,
+        "-m",
+        "steps.compute_vad",
+        str(data),
+        "--job",
+        f"JOB/{processes}",
+    ]
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "utils.launchers", "local", *words], check=True, stderr=subprocess.DEVNULL,
-                   env=os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"})
+    subprocess.run(
+        [sys.executable, "-m", "utils.launchers", "local", *words],
+        check=True,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"},
+    )
     return time.perf_counter() - start
 
 

@@ -12,7 +12,15 @@ import numpy as np
 import soundfile
 
 from tests.bench.bench_scoring import timed
-from tests.lookalike.voices import DEGREES, DEV_HOME, DEV_LISTS, DISTRACTORS, MICROPHONES, PREFIX, ROOMS
+from tests.lookalike.voices import (
+    DEGREES,
+    DEV_HOME,
+    DEV_LISTS,
+    DISTRACTORS,
+    MICROPHONES,
+    PREFIX,
+    ROOMS,
+)
 from utils.archive import ArchiveWriter
 from utils.cli import run
 from utils.data_dir import read_map
@@ -20,7 +28,14 @@ from utils.data_dir import read_map
 MEMORY_GIB = 2.0  # what the issue allows
 
 
-def bench_voices(*, enrolments: int = 256, tests: int = 15_648, speakers: int = 196, dimensions: int = 256, replicates: int = 1000) -> dict:
+def bench_voices(
+    *,
+    enrolments: int = 256,
+    tests: int = 15_648,
+    speakers: int = 196,
+    dimensions: int = 256,
+    replicates: int = 1000,
+) -> dict:
     """Make a tree of that size with files of 10 ms and random embeddings, run the steps, and print a table.
 
     Parameters
@@ -45,14 +60,33 @@ def bench_voices(*, enrolments: int = 256, tests: int = 15_648, speakers: int = 
         found["validate"] = measure("validate", ["utils.data_dir", "validate", data])
         make_embeddings(exp / "embeddings", read_map(data / "utt2spk"), dimensions)
         for backend in ("cosine", "plda"):
-            train = ["steps.train_backend", exp / "embeddings", exp / "backend" / backend, "--config", f"conf/backends/{backend}.yaml"]
+            train = [
+                "steps.train_backend",
+                exp / "embeddings",
+                exp / "backend" / backend,
+                "--config",
+                f"conf/backends/{backend}.yaml",
+            ]
             measure(f"train {backend}", [*train, "--utt2spk", data / "utt2spk"])
-            score = ["steps.score", exp / "backend" / backend, exp / "embeddings", data / "trials", exp / "scores" / data.name / f"{backend}.scores"]
-            found[f"score {backend}"] = measure(f"score {backend}", [*score, "--enroll-spk2utt", data / "enroll.spk2utt"])
+            score = [
+                "steps.score",
+                exp / "backend" / backend,
+                exp / "embeddings",
+                data / "trials",
+                exp / "scores" / data.name / f"{backend}.scores",
+            ]
+            found[f"score {backend}"] = measure(
+                f"score {backend}", [*score, "--enroll-spk2utt", data / "enroll.spk2utt"]
+            )
         (exp / "scores" / data.name / "plda.scores").unlink()
-        found["evaluate"] = measure("evaluate one back end", ["steps.evaluate", exp, folder / "data", "--replicates", replicates])
+        found["evaluate"] = measure(
+            "evaluate one back end",
+            ["steps.evaluate", exp, folder / "data", "--replicates", replicates],
+        )
     highest = max(memory for _, memory in found.values())
-    print(f"highest peak {highest:.2f} GiB, {'within' if highest <= MEMORY_GIB else 'above'} {MEMORY_GIB:g}")
+    print(
+        f"highest peak {highest:.2f} GiB, {'within' if highest <= MEMORY_GIB else 'above'} {MEMORY_GIB:g}"
+    )
     return found
 
 
@@ -86,8 +120,17 @@ def make_tree(folder: Path, enrolments: int, tests: int, speakers: int) -> None:
     for number in range(enrolments + tests):
         speaker = f"sp{number % speakers:04d}"
         turn = rng.integers(1000, size=4)
-        words = [PREFIX, ROOMS["dev"][turn[0] % 2], DISTRACTORS[turn[1] % 4], speaker, f"ch{number:06d}", f"sg{number % 60:04d}"]
-        paths.append(f"sid_dev/{speaker}/{'-'.join([*words, *MICROPHONES[turn[2] % 4]])}-dg{DEGREES[turn[3] % 4]}.wav")
+        words = [
+            PREFIX,
+            ROOMS["dev"][turn[0] % 2],
+            DISTRACTORS[turn[1] % 4],
+            speaker,
+            f"ch{number:06d}",
+            f"sg{number % 60:04d}",
+        ]
+        paths.append(
+            f"sid_dev/{speaker}/{'-'.join([*words, *MICROPHONES[turn[2] % 4]])}-dg{DEGREES[turn[3] % 4]}.wav"
+        )
     for path in paths:
         whole = (folder / DEV_HOME).parent / path
         whole.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +143,10 @@ def make_tree(folder: Path, enrolments: int, tests: int, speakers: int) -> None:
     with open(lists / "dev-trial-keys.lst", "w") as file:
         for model, path in models:
             own = path.split("/")[1]
-            file.writelines(f"{model} {side} {'tgt' if side.split('/')[1] == own else 'imp'}\n" for side in sides)
+            file.writelines(
+                f"{model} {side} {'tgt' if side.split('/')[1] == own else 'imp'}\n"
+                for side in sides
+            )
 
 
 def make_embeddings(folder: Path, utt2spk: dict[str, str], dimensions: int) -> None:
@@ -119,7 +165,9 @@ def make_embeddings(folder: Path, utt2spk: dict[str, str], dimensions: int) -> N
     means = {speaker: rng.standard_normal(dimensions) for speaker in sorted(set(utt2spk.values()))}
     with ArchiveWriter(folder / "xvector.ark", folder / "xvector.scp") as writer:
         for utterance, speaker in utt2spk.items():
-            writer.write(utterance, (means[speaker] + 3 * rng.standard_normal(dimensions)).astype(np.float32))
+            writer.write(
+                utterance, (means[speaker] + 3 * rng.standard_normal(dimensions)).astype(np.float32)
+            )
 
 
 if __name__ == "__main__":

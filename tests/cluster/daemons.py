@@ -17,7 +17,9 @@ from pathlib import Path
 
 START_SECONDS, STOP_SECONDS = 300, 60
 PATIENCE_SECONDS = 600  # for whatever a test waits for: a busy machine is no failure
-BELOW_THOSE_OF_THE_SYSTEM = range(10_000, 20_000)  # which it hands out by itself between our look and a daemon's start
+BELOW_THOSE_OF_THE_SYSTEM = range(
+    10_000, 20_000
+)  # which it hands out by itself between our look and a daemon's start
 
 
 def program(name: str) -> str:
@@ -27,7 +29,9 @@ def program(name: str) -> str:
 
 def free_ports(number: int) -> list[int]:
     """Ports that nobody listens at."""
-    return [port for port in random.sample(BELOW_THOSE_OF_THE_SYSTEM, 50 * number) if is_free(port)][:number]
+    return [
+        port for port in random.sample(BELOW_THOSE_OF_THE_SYSTEM, 50 * number) if is_free(port)
+    ][:number]
 
 
 def is_free(port: int) -> bool:
@@ -38,8 +42,17 @@ def is_free(port: int) -> bool:
 
 def start(words: list[str], environment: Mapping[str, str], log) -> subprocess.Popen:
     """Start a daemon in the foreground; its jobs see nothing of the environment of the tests."""
-    clean = {name: os.environ[name] for name in ("HOME", "LANG", "PATH") if name in os.environ} | {"USER": "root"}
-    return subprocess.Popen(words, env=clean | environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    clean = {name: os.environ[name] for name in ("HOME", "LANG", "PATH") if name in os.environ} | {
+        "USER": "root"
+    }
+    return subprocess.Popen(
+        words,
+        env=clean | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
 
 
 @contextmanager
@@ -70,7 +83,9 @@ def all_live(daemons: list[subprocess.Popen]) -> bool:
 
 def kill_all(mark: str) -> bool:
     """Kill every process whose environment holds these words; true when there was none."""
-    found = [process for process in Path("/proc").glob("[0-9]*") if has_in_environment(process, mark)]
+    found = [
+        process for process in Path("/proc").glob("[0-9]*") if has_in_environment(process, mark)
+    ]
     for process in found:
         with suppress(ProcessLookupError):
             os.kill(int(process.name), signal.SIGKILL)
@@ -101,12 +116,17 @@ def wait_for(condition: Callable, told: Callable = str, seconds: float = PATIENC
 
 def words_of_logs(folder: Path) -> str:
     """The ends of what daemons wrote."""
-    return "\n".join(f"{path}:\n{path.read_text(errors='replace')[-3000:]}" for path in [*folder.rglob("*.log"), *folder.rglob("messages")])
+    return "\n".join(
+        f"{path}:\n{path.read_text(errors='replace')[-3000:]}"
+        for path in [*folder.rglob("*.log"), *folder.rglob("messages")]
+    )
 
 
 def ask(environment: Mapping[str, str], *words: str) -> str:
     """What a scheduler's command prints."""
-    return subprocess.run(words, env=os.environ | environment, capture_output=True, text=True, check=False).stdout
+    return subprocess.run(
+        words, env=os.environ | environment, capture_output=True, text=True, check=False
+    ).stdout
 
 
 if __name__ == "__main__":

@@ -54,12 +54,32 @@ class Recipe:
         cluster = []
         if self.cmd != "local":
             path = self.workdir.with_suffix(".conf")
-            path.write_text((self.conf or (ROOT / "conf" / "cluster" / f"{self.cmd}.conf").read_text()) + SETTINGS)
+            path.write_text(
+                (self.conf or (ROOT / "conf" / "cluster" / f"{self.cmd}.conf").read_text())
+                + SETTINGS
+            )
             cluster = ["--cmd", self.cmd, "--cluster-conf", str(path)]
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("SV_", "OMP_"))}
-        words = [str(ROOT / "recipes" / self.name / "run.sh"), *self.options, "--workdir", str(self.workdir), *cluster, *options]
-        return subprocess.Popen(words, text=True, env=clean | self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                start_new_session=True)
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("SV_", "OMP_"))
+        }
+        words = [
+            str(ROOT / "recipes" / self.name / "run.sh"),
+            *self.options,
+            "--workdir",
+            str(self.workdir),
+            *cluster,
+            *options,
+        ]
+        return subprocess.Popen(
+            words,
+            text=True,
+            env=clean | self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
     def run(self, *options: str, code: int = 0) -> str:
         """Run it to its end."""
@@ -79,14 +99,19 @@ class Recipe:
 
     def wait_until_training(self, process: subprocess.Popen) -> None:
         """Until some steps are taken."""
+
         def taken():
             assert process.poll() is None, process.communicate()[0]
             return self.has_trained()
+
         wait_for(taken)
 
     def has_trained(self) -> bool:
         """Some steps are taken."""
-        return any(CHECKPOINT.fullmatch(path.name) for path in self.workdir.glob("exp/*/checkpoints/step-*.pt"))
+        return any(
+            CHECKPOINT.fullmatch(path.name)
+            for path in self.workdir.glob("exp/*/checkpoints/step-*.pt")
+        )
 
     def weights(self):
         """Fingerprint of the averaged weights."""
@@ -96,6 +121,13 @@ class Recipe:
 
 def unlike(one: Recipe, other: Recipe) -> list[str]:
     """Files that differ; the locks of arrays are left out."""
-    sides = [{name: value for name, value in contents(recipe.workdir).items() if not name.endswith("jobs.lock")} for recipe in (one, other)]
+    sides = [
+        {
+            name: value
+            for name, value in contents(recipe.workdir).items()
+            if not name.endswith("jobs.lock")
+        }
+        for recipe in (one, other)
+    ]
     print(f"{len(sides[0])} files compared")
     return difference(*sides)

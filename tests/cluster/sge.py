@@ -8,11 +8,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cluster.daemons import START_SECONDS, all_live, ask, free_ports, program, start, stopped, wait_for, words_of_logs
+from tests.cluster.daemons import (
+    START_SECONDS,
+    all_live,
+    ask,
+    free_ports,
+    program,
+    start,
+    stopped,
+    wait_for,
+    words_of_logs,
+)
 from tests.conftest import ROOT
 
 # What the launcher is told of it: the project's own file, in haste.
-SITE = (ROOT / "conf" / "cluster" / "sge.conf").read_text() + "set poll_seconds=0.5\nset visible_seconds=30\nset retries=1\n"
+SITE = (
+    ROOT / "conf" / "cluster" / "sge.conf"
+).read_text() + "set poll_seconds=0.5\nset visible_seconds=30\nset retries=1\n"
 PROGRAMS = ("sge_qmaster", "sge_execd", "qsub", "qstat", "qacct", "qconf")
 INSTALLED = Path("/var/lib/gridengine")  # by Debian: links to the programs
 TOOLS = Path("/usr/lib/gridengine")
@@ -30,14 +42,24 @@ listener_threads 2
 worker_threads 2
 scheduler_threads 1
 """
-CHANGED = {"execd_spool_dir": "{folder}/execd", "min_uid": "0", "min_gid": "0", "load_report_time": "00:00:02", "max_unheard": "00:01:00",
-           "mailer": "/bin/true",
-           "reporting_params": "accounting=true reporting=false flush_time=00:00:01 accounting_flush_time=00:00:00 joblog=false sharelog=00:00:00"}
-SMP = "pe_name smp\nslots 999\nuser_lists NONE\nxuser_lists NONE\nstart_proc_args NONE\nstop_proc_args NONE\nallocation_rule $pe_slots\n" \
-      "control_slaves FALSE\njob_is_first_task TRUE\nurgency_slots min\naccounting_summary FALSE\nqsort_args NONE\n"
+CHANGED = {
+    "execd_spool_dir": "{folder}/execd",
+    "min_uid": "0",
+    "min_gid": "0",
+    "load_report_time": "00:00:02",
+    "max_unheard": "00:01:00",
+    "mailer": "/bin/true",
+    "reporting_params": "accounting=true reporting=false flush_time=00:00:01 accounting_flush_time=00:00:00 joblog=false sharelog=00:00:00",
+}
+SMP = (
+    "pe_name smp\nslots 999\nuser_lists NONE\nxuser_lists NONE\nstart_proc_args NONE\nstop_proc_args NONE\nallocation_rule $pe_slots\n"
+    "control_slaves FALSE\njob_is_first_task TRUE\nurgency_slots min\naccounting_summary FALSE\nqsort_args NONE\n"
+)
 PROJECT = "name speech\noticket 0\nfshare 0\nacl NONE\nxacl NONE\n"
-HOST = "hostname localhost\nload_scaling NONE\ncomplex_values gpu=2\nuser_lists NONE\nxuser_lists NONE\nprojects NONE\nxprojects NONE\n" \
-       "usage_scaling NONE\nreport_variables NONE\n"
+HOST = (
+    "hostname localhost\nload_scaling NONE\ncomplex_values gpu=2\nuser_lists NONE\nxuser_lists NONE\nprojects NONE\nxprojects NONE\n"
+    "usage_scaling NONE\nreport_variables NONE\n"
+)
 GPU = "gpu gpu INT <= YES YES 0 0\n"
 QUEUES = {"all.q": 4, "gpu.q": 2}  # slots
 
@@ -57,15 +79,28 @@ def running_grid_engine() -> Iterator[dict[str, str]]:
         folder = Path(name)
         folder.chmod(0o755)
         ports = free_ports(2)
-        environment = {"SGE_ROOT": str(folder), "SGE_CELL": "default", "SGE_QMASTER_PORT": str(ports[0]), "SGE_EXECD_PORT": str(ports[1])}
+        environment = {
+            "SGE_ROOT": str(folder),
+            "SGE_CELL": "default",
+            "SGE_QMASTER_PORT": str(ports[0]),
+            "SGE_EXECD_PORT": str(ports[1]),
+        }
         in_foreground = environment | {"SGE_ND": "1"}
         with open(folder / "daemons.log", "w") as log, stopped(f"SGE_ROOT={folder}") as daemons:
             prepare(folder, environment)
             daemons.append(start([program("sge_qmaster")], in_foreground, log))
-            wait_for(lambda: all_live(daemons) and ask(environment, "qconf", "-sh").strip(), lambda: words_of_logs(folder), START_SECONDS)
+            wait_for(
+                lambda: all_live(daemons) and ask(environment, "qconf", "-sh").strip(),
+                lambda: words_of_logs(folder),
+                START_SECONDS,
+            )
             configure(folder, environment)
             daemons.append(start([program("sge_execd")], in_foreground, log))
-            wait_for(lambda: all_live(daemons) and has_reported(environment), lambda: words_of_logs(folder), START_SECONDS)
+            wait_for(
+                lambda: all_live(daemons) and has_reported(environment),
+                lambda: words_of_logs(folder),
+                START_SECONDS,
+            )
             yield environment
             ask(environment, "qdel", "-u", "root")
 
@@ -93,13 +128,18 @@ def prepare(folder: Path, environment: Mapping[str, str]) -> None:
         lines.append(f"{name} {CHANGED[name].format(folder=folder)}" if name in CHANGED else line)
     (folder / "configuration").write_text("\n".join(lines) + "\n")
     tell(environment, TOOLS / "spoolinit", "berkeleydb", "libspoolb", folder / "spool", "init")
-    for what, where in (("configuration", folder / "configuration"), ("complexes", DEFAULTS / "util" / "resources" / "centry"),
-                        ("usersets", DEFAULTS / "util" / "resources" / "usersets"), ("managers", "root")):
+    for what, where in (
+        ("configuration", folder / "configuration"),
+        ("complexes", DEFAULTS / "util" / "resources" / "centry"),
+        ("usersets", DEFAULTS / "util" / "resources" / "usersets"),
+        ("managers", "root"),
+    ):
         tell(environment, TOOLS / "spooldefaults", what, where)
 
 
 def configure(folder: Path, environment: Mapping[str, str]) -> None:
     """Hosts, queues, the parallel environment, a project and a resource, as conf/cluster/example_sge.conf has them."""
+
     def given(option: str, text: str) -> None:
         path = folder / "given"
         path.write_text(text)
@@ -107,23 +147,43 @@ def configure(folder: Path, environment: Mapping[str, str]) -> None:
 
     def changed(shown: str, values: Mapping[str, object]) -> str:
         lines = [line.split(maxsplit=1) for line in shown.replace("\\\n", " ").splitlines()]
-        return "".join(f"{name} {values.get(name, ' '.join(rest))}\n" for name, *rest in filter(None, lines))
+        return "".join(
+            f"{name} {values.get(name, ' '.join(rest))}\n" for name, *rest in filter(None, lines)
+        )
 
     tell(environment, "qconf", "-as", "localhost")
     given("-Mc", tell(environment, "qconf", "-sc") + GPU)
     given("-Ae", HOST)
     given("-Ap", SMP)
     given("-Aprj", PROJECT)
-    soon = {"schedule_interval": "0:0:1", "flush_submit_sec": 1, "flush_finish_sec": 1, "load_formula": "slots"}
+    soon = {
+        "schedule_interval": "0:0:1",
+        "flush_submit_sec": 1,
+        "flush_finish_sec": 1,
+        "load_formula": "slots",
+    }
     given("-Msconf", changed(tell(environment, "qconf", "-ssconf"), soon))
     for name, slots in QUEUES.items():
-        queue = {"qname": name, "hostlist": "localhost", "slots": slots, "pe_list": "smp", "load_thresholds": "NONE", "shell": "/bin/bash",
-                 "notify": "00:00:05"}
+        queue = {
+            "qname": name,
+            "hostlist": "localhost",
+            "slots": slots,
+            "pe_list": "smp",
+            "load_thresholds": "NONE",
+            "shell": "/bin/bash",
+            "notify": "00:00:05",
+        }
         given("-Aq", changed(tell(environment, "qconf", "-sq"), queue))
 
 
 def tell(environment: Mapping[str, str], *words: object) -> str:
     """Call a command that has to do what it is told; what it prints."""
-    done = subprocess.run([str(word) for word in words], env=os.environ | environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(word) for word in words],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
     return done.stdout

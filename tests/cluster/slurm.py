@@ -8,11 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cluster.daemons import START_SECONDS, all_live, ask, free_ports, program, start, stopped, wait_for, words_of_logs
+from tests.cluster.daemons import (
+    START_SECONDS,
+    all_live,
+    ask,
+    free_ports,
+    program,
+    start,
+    stopped,
+    wait_for,
+    words_of_logs,
+)
 from tests.conftest import ROOT
 
 # What the launcher is told of it: the project's own file, in haste.
-SITE = (ROOT / "conf" / "cluster" / "slurm.conf").read_text() + "default mem=500M\nset poll_seconds=0.5\nset visible_seconds=30\nset retries=1\n"
+SITE = (
+    ROOT / "conf" / "cluster" / "slurm.conf"
+).read_text() + "default mem=500M\nset poll_seconds=0.5\nset visible_seconds=30\nset retries=1\n"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
 CONF = """
 ClusterName=test
@@ -64,27 +76,54 @@ def running_slurm() -> Iterator[dict[str, str]]:
         (folder / "munge.key").write_bytes(os.urandom(1024))
         (folder / "munge.key").chmod(0o400)
         (folder / "state").mkdir()
-        conf = CONF.format(host=socket.gethostname().split(".")[0], folder=folder, ports=free_ports(3))
-        (folder / "slurm.conf").write_text(conf + "".join(f"PartitionName={partition}\n" for partition in PARTITIONS))
+        conf = CONF.format(
+            host=socket.gethostname().split(".")[0], folder=folder, ports=free_ports(3)
+        )
+        (folder / "slurm.conf").write_text(
+            conf + "".join(f"PartitionName={partition}\n" for partition in PARTITIONS)
+        )
         for number in range(2):
             (folder / f"gpu{number}").touch()
         (folder / "gres.conf").write_text(f"Name=gpu Type=a100 File={folder}/gpu[0-1]\n")
         environment = {"SLURM_CONF": str(folder / "slurm.conf")}
-        munge = [f"--{name}={folder / file}" for name, file in (("key-file", "munge.key"), ("socket", "munge.socket"), ("pid-file", "munge.pid"),
-                                                              ("log-file", "munge.log"), ("seed-file", "munge.seed"))]
+        munge = [
+            f"--{name}={folder / file}"
+            for name, file in (
+                ("key-file", "munge.key"),
+                ("socket", "munge.socket"),
+                ("pid-file", "munge.pid"),
+                ("log-file", "munge.log"),
+                ("seed-file", "munge.seed"),
+            )
+        ]
         with open(folder / "daemons.log", "w") as log, stopped(f"SLURM_CONF={folder}") as daemons:
-            daemons.append(start([program("munged"), "--foreground", "--force", *munge], environment, log))
-            wait_for(lambda: all_live(daemons) and (folder / "munge.socket").exists(), lambda: words_of_logs(folder), START_SECONDS)
+            daemons.append(
+                start([program("munged"), "--foreground", "--force", *munge], environment, log)
+            )
+            wait_for(
+                lambda: all_live(daemons) and (folder / "munge.socket").exists(),
+                lambda: words_of_logs(folder),
+                START_SECONDS,
+            )
             daemons.append(start([program("slurmctld"), "-D", "-c"], environment, log))
-            daemons += [start([program("slurmd"), "-D", "-N", node], environment, log) for node in ("n1", "n2")]
-            wait_for(lambda: all_live(daemons) and states(environment) == ["idle", "idle"], lambda: words_of_logs(folder), START_SECONDS)
+            daemons += [
+                start([program("slurmd"), "-D", "-N", node], environment, log)
+                for node in ("n1", "n2")
+            ]
+            wait_for(
+                lambda: all_live(daemons) and states(environment) == ["idle", "idle"],
+                lambda: words_of_logs(folder),
+                START_SECONDS,
+            )
             yield environment
             ask(environment, "scancel", "--user=root")
 
 
 def states(environment: dict[str, str]) -> list[str]:
     """What both nodes are at."""
-    return ask(environment, "sinfo", "--noheader", "--Node", "--partition=all", "--format=%T").split()
+    return ask(
+        environment, "sinfo", "--noheader", "--Node", "--partition=all", "--format=%T"
+    ).split()
 
 
 def set_down(environment: dict[str, str], node: str) -> None:
@@ -94,9 +133,11 @@ def set_down(environment: dict[str, str], node: str) -> None:
 
 def set_up(environment: dict[str, str], node: str) -> None:
     """Take it back; until both nodes wait for work."""
+
     def tried():
         ask(environment, "scontrol", "update", f"nodename={node}", "state=resume")
         return states(environment) == ["idle", "idle"]
+
     wait_for(tried)
 
 
@@ -105,10 +146,13 @@ def let_start(environment: dict[str, str], process: subprocess.Popen | None, job
 
     Not at once, since a node refuses a job that was taken from it within the same second.
     """
+
     def shown():
         return ask(environment, "scontrol", "--oneliner", "show", "job", job)
+
     def ended():
         return process and process.poll() is not None
+
     wait_for(lambda: "Restarts=1" in shown() or ended(), shown)
     wait_for(lambda: "JobState=COMPLETING" not in shown() or ended(), shown)
     ask(environment, "scontrol", "update", f"jobid={job}", "starttime=now+3")

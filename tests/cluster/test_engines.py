@@ -8,7 +8,10 @@ from tests.cluster import sge, slurm
 from tests.cluster.daemons import ask, wait_for
 from tests.launched import Launching
 
-CLUSTERS = {"slurm": (slurm.SITE, "slurm_environment"), "sge": (sge.SITE, "grid_engine")}  # the site's file, and the fixture that starts it
+CLUSTERS = {
+    "slurm": (slurm.SITE, "slurm_environment"),
+    "sge": (sge.SITE, "grid_engine"),
+}  # the site's file, and the fixture that starts it
 CANCEL = {"slurm": ("scancel", "{job}_{task}"), "sge": ("qdel", "{job}", "-t", "{task}")}
 LEFT = {"slurm": ("squeue", "--noheader", "--jobs", "{job}"), "sge": ("qstat", "-u", "*")}
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -25,7 +28,9 @@ def launch(request, tmp_path):
 @pytest.fixture
 def tell(launch):
     """Call a command of the scheduler about a job and one of its tasks."""
-    return lambda words, job, task="": ask(launch.environment, *(word.format(job=job, task=task) for word in words[launch.launcher]))
+    return lambda words, job, task="": ask(
+        launch.environment, *(word.format(job=job, task=task) for word in words[launch.launcher])
+    )
 
 
 def receipts(launch):
@@ -75,7 +80,10 @@ def test_a_folder_may_have_any_name(launch):
 def test_no_more_tasks_run_at_once_than_the_array_says(launch):
     launch.hold(1, 2, 3)
     process = launch.begin("--max", "1")
-    wait_for(lambda: len(launch.runs()) == 1 and "1 running, 2 waiting" in launch.said.read_text(), launch.said.read_text)
+    wait_for(
+        lambda: len(launch.runs()) == 1 and "1 running, 2 waiting" in launch.said.read_text(),
+        launch.said.read_text,
+    )
     launch.release()
     assert "2 running" not in launch.finish(process)
 

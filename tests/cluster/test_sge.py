@@ -44,12 +44,22 @@ def test_resources_arrive_as_they_were_asked_for(launch, qtell):
     process = launch.begin("--mem", "3G", "--num-threads", "2", "--time", "0:30:00", "--gpu", "1")
     told = qtell("qstat", "-j", launch.job_of(process))
     print(told)
-    assert "mem_free=3G,h_vmem=1536M" in told.replace("h_vmem=1536M,mem_free=3G", "mem_free=3G,h_vmem=1536M")
-    for words in ("gpu=1", "h_rt=1800", "smp range: 2", "gpu.q", "project:                    speech"):
+    assert "mem_free=3G,h_vmem=1536M" in told.replace(
+        "h_vmem=1536M,mem_free=3G", "mem_free=3G,h_vmem=1536M"
+    )
+    for words in (
+        "gpu=1",
+        "h_rt=1800",
+        "smp range: 2",
+        "gpu.q",
+        "project:                    speech",
+    ):
         assert words in told
     launch.release()
     launch.finish(process)
-    assert (launch.folder / "runs").read_text().split() == ["12", "22", "32"], "one GPU of two, two slots of two: one task at a time"
+    assert (launch.folder / "runs").read_text().split() == ["12", "22", "32"], (
+        "one GPU of two, two slots of two: one task at a time"
+    )
 
 
 def test_a_task_over_its_time_is_said_to_be(launch):
@@ -74,10 +84,20 @@ def test_a_task_that_cannot_start_is_a_failure_and_not_waited_for(launch, qtell)
     assert qtell("qstat", "-u", "*") == ""
 
 
-def test_the_doctor_asks_whether_jobs_would_be_taken_and_submits_none(grid_engine, command, tmp_path, qtell):
+def test_the_doctor_asks_whether_jobs_would_be_taken_and_submits_none(
+    grid_engine, command, tmp_path, qtell
+):
     for text, verdict in ((EXAMPLE, "ok"), (EXAMPLE.replace("-q all.q", "-q nowhere.q"), "bad")):
         (tmp_path / "site.conf").write_text(text)
-        words = ["utils.doctor", "--workdir", tmp_path, "--cmd", "sge", "--cluster-conf", tmp_path / "site.conf"]
+        words = [
+            "utils.doctor",
+            "--workdir",
+            tmp_path,
+            "--cmd",
+            "sge",
+            "--cluster-conf",
+            tmp_path / "site.conf",
+        ]
         lines = command(*words, env=os.environ | grid_engine).stdout.splitlines()
         (line,) = [line for line in lines if "site's file" in line]
         print(line)
@@ -103,7 +123,9 @@ def caught_at_it(recipe):
 def test_every_stage_on_grid_engine_gives_the_bytes_of_a_local_run(grid_engine, whole, tmp_path):
     recipe = Recipe(tmp_path / "work", "sge", grid_engine)
     text = recipe.run()
-    assert text.count("submitted") == 3 * 2 + 1 + 2, "VAD and packing of three sets, the training, embeddings of two systems"
+    assert text.count("submitted") == 3 * 2 + 1 + 2, (
+        "VAD and packing of three sets, the training, embeddings of two systems"
+    )
     assert unlike(whole, recipe) == []
 
 

@@ -32,16 +32,30 @@ def test_a_killed_task_is_tried_again_with_more_memory(launch):
     assert launch.runs() == ["1", "2", "2", "3"]
 
 
-@pytest.mark.parametrize(("gpus", "words"), [("0", ("Partition=cpu ", "OverSubscribe=OK ")),
-                                             ("1", ("Partition=gpu ", "TresPerNode=gres:gpu:a100:1 ", "OverSubscribe=OK ")),
-                                             ("2", ("Partition=gpu-large ", "TresPerNode=gres:gpu:a100:2 ", "OverSubscribe=NO "))])
+@pytest.mark.parametrize(
+    ("gpus", "words"),
+    [
+        ("0", ("Partition=cpu ", "OverSubscribe=OK ")),
+        ("1", ("Partition=gpu ", "TresPerNode=gres:gpu:a100:1 ", "OverSubscribe=OK ")),
+        ("2", ("Partition=gpu-large ", "TresPerNode=gres:gpu:a100:2 ", "OverSubscribe=NO ")),
+    ],
+)
 def test_resources_arrive_as_they_were_asked_for(launch, scontrol, gpus, words):
     launch.hold(1, 2, 3)
     (launch.folder / "site.conf").write_text(EXAMPLE + "set poll_seconds=0.5\n")
-    process = launch.begin("--mem", "500M", "--num-threads", "2", "--time", "0:30:00", "--gpu", gpus)
+    process = launch.begin(
+        "--mem", "500M", "--num-threads", "2", "--time", "0:30:00", "--gpu", gpus
+    )
     told = scontrol("scontrol", "--oneliner", "show", "job", launch.job_of(process))
     print(told)
-    for each in ("Account=speech ", "CPUs/Task=2 ", "MinMemoryNode=500M ", "TimeLimit=00:30:00 ", "Requeue=1 ", *words):
+    for each in (
+        "Account=speech ",
+        "CPUs/Task=2 ",
+        "MinMemoryNode=500M ",
+        "TimeLimit=00:30:00 ",
+        "Requeue=1 ",
+        *words,
+    ):
         assert each in told
     launch.release()
     launch.finish(process)
@@ -65,7 +79,10 @@ def test_more_tasks_than_slurm_takes_are_refused_in_one_line(launch):
     refused = launch(tasks=1001)
     assert refused.returncode == 1
     assert "--array=1-1001 " in refused.stderr.splitlines()[-1]
-    assert "refused: sbatch: error: Batch job submission failed: Invalid job array specification" in refused.stderr.splitlines()[-1]
+    assert (
+        "refused: sbatch: error: Batch job submission failed: Invalid job array specification"
+        in refused.stderr.splitlines()[-1]
+    )
 
 
 def test_a_node_set_down_and_a_requeued_job_are_waited_for(launch, scontrol, slurm_environment):
@@ -73,7 +90,10 @@ def test_a_node_set_down_and_a_requeued_job_are_waited_for(launch, scontrol, slu
     process = launch.begin()
     job = launch.job_of(process)
     wait_for(lambda: len(launch.runs()) == 3, launch.runs)
-    where = dict(line.split() for line in scontrol("squeue", "--noheader", f"--jobs={job}", "--format=%K %N").splitlines())
+    where = dict(
+        line.split()
+        for line in scontrol("squeue", "--noheader", f"--jobs={job}", "--format=%K %N").splitlines()
+    )
     (alone,) = [task for task, node in where.items() if list(where.values()).count(node) == 1]
     set_down(slurm_environment, where[alone])
     other = str(int(alone) % 3 + 1)
@@ -85,13 +105,30 @@ def test_a_node_set_down_and_a_requeued_job_are_waited_for(launch, scontrol, slu
     set_up(slurm_environment, where[alone])
     print(f"tasks {where}; {where[alone]} set down; begun: {launch.runs()}")
     assert {"1", "2", "3"} <= set(launch.runs())
-    assert sorted(path.name for path in launch.folder.glob("receipts/*.json")) == [f"launched.{part}of3.json" for part in "123"]
+    assert sorted(path.name for path in launch.folder.glob("receipts/*.json")) == [
+        f"launched.{part}of3.json" for part in "123"
+    ]
 
 
-def test_the_doctor_asks_whether_jobs_would_be_taken_and_submits_none(slurm_environment, scontrol, command, tmp_path):
-    words = ["utils.doctor", "--workdir", tmp_path, "--cmd", "slurm", "--cluster-conf", tmp_path / "site.conf", "--device", "cuda"]
+def test_the_doctor_asks_whether_jobs_would_be_taken_and_submits_none(
+    slurm_environment, scontrol, command, tmp_path
+):
+    words = [
+        "utils.doctor",
+        "--workdir",
+        tmp_path,
+        "--cmd",
+        "slurm",
+        "--cluster-conf",
+        tmp_path / "site.conf",
+        "--device",
+        "cuda",
+    ]
     before = scontrol("squeue", "--noheader", "--states=all")
-    for text, verdict in ((EXAMPLE, "ok"), (EXAMPLE.replace("--partition=cpu", "--partition=nowhere"), "bad")):
+    for text, verdict in (
+        (EXAMPLE, "ok"),
+        (EXAMPLE.replace("--partition=cpu", "--partition=nowhere"), "bad"),
+    ):
         (tmp_path / "site.conf").write_text(text)
         lines = command(*words, env=slurm_environment).stdout.splitlines()
         (line,) = [line for line in lines if "site's file" in line]

@@ -16,7 +16,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 @pytest.fixture
 def training(slurm_environment, prepared, tmp_path):
     """A copy on Slurm whose next stage is the training, and the weights that it has to end with."""
-    return prepared[0].copy(tmp_path / "work", cmd="slurm", environment=slurm_environment), prepared[1]
+    return prepared[0].copy(
+        tmp_path / "work", cmd="slurm", environment=slurm_environment
+    ), prepared[1]
 
 
 def caught_at_it(recipe):
@@ -30,22 +32,35 @@ def caught_at_it(recipe):
 def test_every_stage_on_slurm_gives_the_bytes_of_a_local_run(slurm_environment, whole, tmp_path):
     recipe = Recipe(tmp_path / "work", "slurm", slurm_environment)
     text = recipe.run()
-    assert text.count("submitted") == 3 * 2 + 1 + 2, "VAD and packing of three sets, the training, embeddings of two systems"
+    assert text.count("submitted") == 3 * 2 + 1 + 2, (
+        "VAD and packing of three sets, the training, embeddings of two systems"
+    )
     assert unlike(whole, recipe) == []
 
 
 def test_a_chain_of_jobs_runs_the_stages_and_returns_at_once(slurm_environment, tmp_path):
     runs = Runs(tmp_path / "runs")
     whole = Recipe(runs.whole("voxceleb1"))
-    recipe = Recipe(tmp_path / "work", "slurm", slurm_environment, name="voxceleb1", options=runs.options_of("voxceleb1"))
+    recipe = Recipe(
+        tmp_path / "work",
+        "slurm",
+        slurm_environment,
+        name="voxceleb1",
+        options=runs.options_of("voxceleb1"),
+    )
     began = time.monotonic()
     text = recipe.run("--submit-all")
     print(f"returned after {time.monotonic() - began:.1f} s")
     jobs = re.findall(r"job (\d+);", text)
     assert len(jobs) == 8
     assert "export SV_VISIBLE_SECONDS=30\n" in (recipe.workdir / "log" / "stage3.sh").read_text()
-    wait_for(lambda: not recipe.ask("squeue", "--noheader", f"--jobs={','.join(jobs)}").strip(), seconds=3 * PATIENCE_SECONDS)
-    logs = "\n".join(path.read_text()[-500:] for path in sorted(recipe.workdir.glob("log/stage*.log")))
+    wait_for(
+        lambda: not recipe.ask("squeue", "--noheader", f"--jobs={','.join(jobs)}").strip(),
+        seconds=3 * PATIENCE_SECONDS,
+    )
+    logs = "\n".join(
+        path.read_text()[-500:] for path in sorted(recipe.workdir.glob("log/stage*.log"))
+    )
     assert recipe.run("--submit-all").startswith("nothing to do"), logs
     assert unlike(whole, recipe) == []
 
@@ -54,10 +69,15 @@ def test_a_stage_of_a_chain_that_is_out_of_time_is_queued_again_and_its_training
     recipe, weights = training
     (stage,) = re.findall(r"job (\d+);", recipe.run(*TRAINING, "--submit-all"))
     wait_for(recipe.has_trained)
-    (job,) = set(recipe.ask("squeue", "--noheader", "--states=running", "--format=%A").split()) - {stage}
+    (job,) = set(recipe.ask("squeue", "--noheader", "--states=running", "--format=%A").split()) - {
+        stage
+    }
     recipe.ask("scancel", "--batch", "--signal=USR1", stage)  # what --signal=B:USR1@120 does
     let_start(recipe.environment, None, stage)
-    wait_for(lambda: not recipe.ask("squeue", "--noheader", f"--jobs={stage},{job}").strip(), lambda: recipe.ask("squeue"))
+    wait_for(
+        lambda: not recipe.ask("squeue", "--noheader", f"--jobs={stage},{job}").strip(),
+        lambda: recipe.ask("squeue"),
+    )
     told = [recipe.ask("scontrol", "--oneliner", "show", "job", each) for each in (stage, job)]
     print(*told, (recipe.workdir / "log" / "stage3.log").read_text(), sep="\n")
     assert ["JobState=COMPLETED" in each for each in told] == [True, True]
@@ -79,7 +99,9 @@ def test_training_that_is_queued_again_goes_on_by_itself(training, how):
         set_down(recipe.environment, node)
     let_start(recipe.environment, process, job)
     recipe.finish(process)
-    restarts, last = re.search(r"Restarts=(\d+).* NodeList=(\w+)", recipe.ask("scontrol", "--oneliner", "show", "job", job)).groups()
+    restarts, last = re.search(
+        r"Restarts=(\d+).* NodeList=(\w+)", recipe.ask("scontrol", "--oneliner", "show", "job", job)
+    ).groups()
     print(f"training {how}: begun on {node}, ended on {last}, queued again {restarts} times")
     assert restarts == "1"
     if how == "its node set down":
@@ -101,7 +123,9 @@ def test_cancelled_training_is_a_failure_that_the_same_command_mends(training):
     assert recipe.weights() == weights
 
 
-def test_training_over_two_nodes_gives_the_weights_of_two_processes_on_one(training, prepared, tmp_path):
+def test_training_over_two_nodes_gives_the_weights_of_two_processes_on_one(
+    training, prepared, tmp_path
+):
     recipe, _ = training
     recipe.environment = recipe.environment | {"SV_MASTER_ADDR": "127.0.0.1"}
     text = recipe.run(*TRAINING, "--nodes", "2")

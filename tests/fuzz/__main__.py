@@ -21,13 +21,20 @@ from tests.fuzz.worker import Tally, run_for, try_inputs, write_record
 
 def main() -> int:
     """Do what the command line says."""
-    parser = argparse.ArgumentParser(prog="tests.fuzz", description="Fuzz the readers of files from outside.")
+    parser = argparse.ArgumentParser(
+        prog="tests.fuzz", description="Fuzz the readers of files from outside."
+    )
     parser.add_argument("target", choices=[*TARGETS])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=1, help="of the inputs that are drawn")
     parser.add_argument("--record", type=Path, help="JSON file for counts and findings")
-    parser.add_argument("--replay", help="number of an input, the record of a run, or 'kept': all of tests/fuzz/seeds")
-    parser.add_argument("--keep", help="name under which the replayed input is kept in tests/fuzz/seeds")
+    parser.add_argument(
+        "--replay",
+        help="number of an input, the record of a run, or 'kept': all of tests/fuzz/seeds",
+    )
+    parser.add_argument(
+        "--keep", help="name under which the replayed input is kept in tests/fuzz/seeds"
+    )
     words = parser.parse_args()
     target, tally = TARGETS[words.target], Tally()
     if words.replay is None:
@@ -41,13 +48,18 @@ def main() -> int:
         elif words.replay.isdecimal():
             numbers = [int(words.replay)]
         else:
-            numbers = [one["number"] for one in json.loads(Path(words.replay).read_text(encoding="utf-8"))["findings"]]
+            numbers = [
+                one["number"]
+                for one in json.loads(Path(words.replay).read_text(encoding="utf-8"))["findings"]
+            ]
         if words.keep:
             keep(target.name, words.keep, target.input(numbers[0]))
         found = list(try_inputs(target, numbers, tally, kept and list(kept.values())))
         print(*(one.text for one in found), sep="\n")
-    print(f"{target.name}: {tally.inputs:,} inputs, {tally.read:,} read, {tally.refused:,} refused, {len(found)} findings written down "
-          f"of {len({one.kind for one in found})} kinds")
+    print(
+        f"{target.name}: {tally.inputs:,} inputs, {tally.read:,} read, {tally.refused:,} refused, {len(found)} findings written down "
+        f"of {len({one.kind for one in found})} kinds"
+    )
     return min(1, len(found))
 
 

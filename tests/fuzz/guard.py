@@ -9,15 +9,40 @@ import signal
 import sys
 from pathlib import Path
 
-CPU_SECONDS, BLOCKED_SECONDS = 5, 20  # of one input: at work, and by the clock (asleep on a pipe, say)
+CPU_SECONDS, BLOCKED_SECONDS = (
+    5,
+    20,
+)  # of one input: at work, and by the clock (asleep on a pipe, say)
 MORE_BYTES = 500 << 20  # of memory than the process had before its first input
 MOST_FILE_BYTES = 256 << 20
-ALLOWED = ["-m", "utils.foreign.hdf5"]  # a Python that reads what may have no end, itself under a limit
-PROCESSES = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "pty.spawn", "os.startfile"}
+ALLOWED = [
+    "-m",
+    "utils.foreign.hdf5",
+]  # a Python that reads what may have no end, itself under a limit
+PROCESSES = {
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.fork",
+    "os.forkpty",
+    "pty.spawn",
+    "os.startfile",
+}
 OBJECTS = {"pickle.find_class", "socket.connect", "socket.bind", "urllib.Request"}
-CHANGES = {"os.mkdir": 1, "os.remove": 1, "os.rmdir": 1, "os.rename": 2, "os.link": 2, "os.symlink": 2, "os.truncate": 1, "os.chmod": 1,
-           "os.chown": 1,
-           "os.utime": 1}  # how many of the first arguments are paths
+CHANGES = {
+    "os.mkdir": 1,
+    "os.remove": 1,
+    "os.rmdir": 1,
+    "os.rename": 2,
+    "os.link": 2,
+    "os.symlink": 2,
+    "os.truncate": 1,
+    "os.chmod": 1,
+    "os.chown": 1,
+    "os.utime": 1,
+}  # how many of the first arguments are paths
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -40,7 +65,9 @@ class Guard:
 
     def arm(self) -> None:
         """From here on, within the limits of one input."""
-        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)  # their signals end the process, as nobody handles them
+        signal.setitimer(
+            signal.ITIMER_PROF, CPU_SECONDS
+        )  # their signals end the process, as nobody handles them
         signal.setitimer(signal.ITIMER_REAL, BLOCKED_SECONDS)
         self.armed = True
 
@@ -55,21 +82,33 @@ class Guard:
     def _see(self, event: str, arguments: tuple) -> None:
         if not self.armed:
             return
-        if event == "subprocess.Popen" and arguments[0] == sys.executable and list(arguments[1][1:3]) == ALLOWED:
+        if (
+            event == "subprocess.Popen"
+            and arguments[0] == sys.executable
+            and list(arguments[1][1:3]) == ALLOWED
+        ):
             return
         if event in PROCESSES or event in OBJECTS:
             self._forbid(f"{event}{arguments!r:.200}")
         elif event == "open":
             path, mode, flags = arguments
-            writes = any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool(flags & WRITING)
+            writes = (
+                any(letter in mode for letter in "wax+")
+                if isinstance(mode, str)
+                else bool(flags & WRITING)
+            )
             if writes and not isinstance(path, int):
                 self._see_change(event, path, -1)
         elif event in CHANGES:
             for place in range(CHANGES[event]):
                 if event == "os.symlink" and place == 0:
                     continue  # what a link says is not written to
-                folders = [value for value in arguments[CHANGES[event]:] if isinstance(value, int)]
-                self._see_change(event, arguments[place], folders[-1] if event not in ("os.utime", "os.truncate") and folders else -1)
+                folders = [value for value in arguments[CHANGES[event] :] if isinstance(value, int)]
+                self._see_change(
+                    event,
+                    arguments[place],
+                    folders[-1] if event not in ("os.utime", "os.truncate") and folders else -1,
+                )
 
     def _see_change(self, event: str, path, folder: int) -> None:
         if isinstance(path, int):
@@ -78,8 +117,16 @@ class Guard:
         name = os.fsdecode(path)
         base = f"/proc/self/fd/{folder}" if folder >= 0 else ""
         whole = os.path.join(base, name)
-        real = os.path.realpath(whole) if event == "open" else os.path.join(os.path.realpath(os.path.dirname(whole) or "."), os.path.basename(whole))
-        inside = os.path.normpath(real) == self.output or os.path.normpath(real).startswith(self.output + os.sep)
+        real = (
+            os.path.realpath(whole)
+            if event == "open"
+            else os.path.join(
+                os.path.realpath(os.path.dirname(whole) or "."), os.path.basename(whole)
+            )
+        )
+        inside = os.path.normpath(real) == self.output or os.path.normpath(real).startswith(
+            self.output + os.sep
+        )
         self.armed = True
         if not inside and real != os.devnull:
             self._forbid(f"{event} of {name!r:.200}")

@@ -9,7 +9,15 @@ import numpy as np
 
 from tests.fuzz.target import Files, Place, Target
 from tests.fuzz.worker import MARKER
-from utils.archive import iterate_scp, read_matrix, read_object, read_scp, read_vector, read_vectors, read_wave
+from utils.archive import (
+    iterate_scp,
+    read_matrix,
+    read_object,
+    read_scp,
+    read_vector,
+    read_vectors,
+    read_wave,
+)
 from utils.archive.__main__ import check_archive, head_archive
 from utils.archive.bulk import vector_blocks
 from utils.archive.compare import diff_archives, merge_archives
@@ -23,26 +31,46 @@ from utils.features.reader import FeatureReader
 from utils.packed.reader import PackedReader
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = [ROOT / "tests/golden/kaldi", Path(os.environ.get("SV_SHARED", ROOT.parent / "shared")) / "golden/kaldi"]
+GOLDEN = [
+    ROOT / "tests/golden/kaldi",
+    Path(os.environ.get("SV_SHARED", ROOT.parent / "shared")) / "golden/kaldi",
+]
 COLUMNS, RATE_HZ = 5, 16_000
 
 
 def _golden(*names: str, most: int = 3000) -> list[bytes]:
     """Beginnings of files that Kaldi wrote, each once."""
-    return list(dict.fromkeys((folder / name).read_bytes()[:most] for folder in GOLDEN for name in names if (folder / name).is_file()))
+    return list(
+        dict.fromkeys(
+            (folder / name).read_bytes()[:most]
+            for folder in GOLDEN
+            for name in names
+            if (folder / name).is_file()
+        )
+    )
 
 
 def _objects() -> dict[str, bytes]:
     rng = np.random.default_rng(1)
     matrix = rng.normal(size=(12, COLUMNS))
     vector = matrix[0]
-    return {"fv": encode_object(vector.astype(np.float32)), "dv": encode_object(vector), "fm": encode_object(matrix.astype(np.float32)),
-            "dm": encode_object(matrix), "iv": encode_object(np.arange(6, dtype=np.int32)), "cm": encode_compressed(matrix.astype(np.float32)),
-            "cm2": encode_compressed(matrix[:3].astype(np.float32)),
-            "cm3": b"\0BCM3 " + encode_compressed(matrix[:3].astype(np.float32))[6:22] + bytes(range(15)),
-            "tv": encode_object(vector, text=True), "tm": encode_object(matrix, text=True),
-            "ti": encode_object(np.arange(4, dtype=np.int32), text=True),
-            "empty": encode_object(np.empty((0, 0), np.float32)), "wave": encode_wave(np.arange(-20, 20, dtype=np.int16), RATE_HZ)}
+    return {
+        "fv": encode_object(vector.astype(np.float32)),
+        "dv": encode_object(vector),
+        "fm": encode_object(matrix.astype(np.float32)),
+        "dm": encode_object(matrix),
+        "iv": encode_object(np.arange(6, dtype=np.int32)),
+        "cm": encode_compressed(matrix.astype(np.float32)),
+        "cm2": encode_compressed(matrix[:3].astype(np.float32)),
+        "cm3": b"\0BCM3 "
+        + encode_compressed(matrix[:3].astype(np.float32))[6:22]
+        + bytes(range(15)),
+        "tv": encode_object(vector, text=True),
+        "tm": encode_object(matrix, text=True),
+        "ti": encode_object(np.arange(4, dtype=np.int32), text=True),
+        "empty": encode_object(np.empty((0, 0), np.float32)),
+        "wave": encode_wave(np.arange(-20, 20, dtype=np.int16), RATE_HZ),
+    }
 
 
 def _archive(keys) -> tuple[bytes, dict[str, int]]:
@@ -58,9 +86,25 @@ def _archive_seeds() -> list[Files]:
     whole, _ = _archive(_objects())
     counts = b"a 3\nb 4\n", b"a \0B\4\3\0\0\0b \0B\4\4\0\0\0"
     alone = [{"x.ark": content} for content in _objects().values()]
-    kaldi = [{"x.ark": content} for content in _golden("flavour_binary.ark", "flavour_text.ark", "mats.ark", "mats_compressed.ark", "wav_copy.ark",
-                                                       "train.ark", "enroll_num_utts.txt", "mean.vec", "lda.mat", "vad.txt")]
-    each = [{"x.ark": _archive([key, other])[0]} for key, other in zip(_objects(), list(_objects())[1:], strict=False)]
+    kaldi = [
+        {"x.ark": content}
+        for content in _golden(
+            "flavour_binary.ark",
+            "flavour_text.ark",
+            "mats.ark",
+            "mats_compressed.ark",
+            "wav_copy.ark",
+            "train.ark",
+            "enroll_num_utts.txt",
+            "mean.vec",
+            "lda.mat",
+            "vad.txt",
+        )
+    ]
+    each = [
+        {"x.ark": _archive([key, other])[0]}
+        for key, other in zip(_objects(), list(_objects())[1:], strict=False)
+    ]
     return [{"x.ark": whole}, *({"x.ark": content} for content in counts), *alone, *each, *kaldi]
 
 
@@ -72,14 +116,22 @@ def _scp_seeds() -> list[Files]:
     mixed = "".join(f"{key} x.ark:{place}\n" for key, place in at.items())
     same = b"".join(b"u%d " % k + _objects()["fv"] for k in range(4))
     step = len(same) // 4
-    packed = b"".join(b"w%d " % k + encode_wave(np.arange(30, dtype=np.int16), RATE_HZ) for k in range(3))
+    packed = b"".join(
+        b"w%d " % k + encode_wave(np.arange(30, dtype=np.int16), RATE_HZ) for k in range(3)
+    )
     waves = "".join(f"w{k} x.ark:{len(packed) // 3 * k + 3}\n" for k in range(3)).encode()
     lengths = {"utt2num_samples": b"w0 30\nw1 30\nw2 30\n"}
     ranges = rows.replace("\n", "[2:3]\n", 1)
-    return [{"x.scp": rows.encode(), "x.ark": matrices}, {"x.scp": mixed.encode(), "x.ark": vectors}, {"x.scp": ranges.encode(), "x.ark": matrices},
-            {"x.scp": b"".join(b"u%d x.ark:%d\n" % (k, step * k + 3) for k in range(4)), "x.ark": same},
-            {"x.scp": waves, "x.ark": packed, **lengths}, {"x.scp": b"m mean.vec\n", "mean.vec": _objects()["fv"], "x.ark": same},
-            {"x.scp": f"u0 touch {MARKER} |\n".encode(), "x.ark": same}, {"x.scp": b"u0 x.ark:3\nu1 x.ark:3 \n", "x.ark": same}]
+    return [
+        {"x.scp": rows.encode(), "x.ark": matrices},
+        {"x.scp": mixed.encode(), "x.ark": vectors},
+        {"x.scp": ranges.encode(), "x.ark": matrices},
+        {"x.scp": b"".join(b"u%d x.ark:%d\n" % (k, step * k + 3) for k in range(4)), "x.ark": same},
+        {"x.scp": waves, "x.ark": packed, **lengths},
+        {"x.scp": b"m mean.vec\n", "mean.vec": _objects()["fv"], "x.ark": same},
+        {"x.scp": f"u0 touch {MARKER} |\n".encode(), "x.ark": same},
+        {"x.scp": b"u0 x.ark:3\nu1 x.ark:3 \n", "x.ark": same},
+    ]
 
 
 def _plda_seeds() -> list[Files]:
@@ -87,10 +139,21 @@ def _plda_seeds() -> list[Files]:
     found = []
     for text in (False, True):
         with tempfile.TemporaryDirectory() as folder:
-            write_plda(Path(folder) / "plda", (rng.normal(size=3), rng.normal(size=(3, 3)), np.array([3.0, 2.0, 1.0])), text=text)
+            write_plda(
+                Path(folder) / "plda",
+                (rng.normal(size=3), rng.normal(size=(3, 3)), np.array([3.0, 2.0, 1.0])),
+                text=text,
+            )
             plda = (Path(folder) / "plda").read_bytes()
-        found.append({"plda": plda, "mean.vec": encode_object(rng.normal(size=3).astype(np.float32), text=text),
-                      "transform.mat": encode_object(rng.normal(size=(2, 3)).astype(np.float32), text=text)})
+        found.append(
+            {
+                "plda": plda,
+                "mean.vec": encode_object(rng.normal(size=3).astype(np.float32), text=text),
+                "transform.mat": encode_object(
+                    rng.normal(size=(2, 3)).astype(np.float32), text=text
+                ),
+            }
+        )
     kaldi = _golden("plda_lda", "plda_lda.txt", "plda_adapted.txt", most=8000)
     others = {"mean.vec": _golden("mean.vec")[0], "transform.mat": _golden("lda.mat")[0]}
     return [*found, *({"plda": content, **others} for content in kaldi)]
@@ -109,7 +172,9 @@ def _features(place: Place) -> None:
 
 
 def _packed(place: Place) -> None:
-    reader = PackedReader(read_scp(place.given / "x.scp"), read_map(place.given / "utt2num_samples"))
+    reader = PackedReader(
+        read_scp(place.given / "x.scp"), read_map(place.given / "utt2num_samples")
+    )
     for k in range(min(20, len(reader))):
         reader.read(k)
 
@@ -130,39 +195,119 @@ def _waves(place: Place) -> None:
         read_wave(entry, key=key)
 
 
-NUMBERS_IN_SCP = [b":0", b":3", b":-1", b":99999999999999999999", b":999999999999999999", b"[0:1]", b"[1:0]", b"[0:999999999]", b"[:,0:1]", b"[5:6]",
-                  b"x.ark:3", b"x.ark", b"x.scp", b"x.ark:03", b"x.ark:3:3", b"../x", b"../pipe", b"../pipe:0", b"/dev/zero:5", b"/dev/zero",
-                  b"/proc/self/mem:4096", b"/proc/self/environ", b".", b"-", b"cat x.ark |", b"| cat", f"touch {MARKER} |".encode(),
-                  f"$(touch {MARKER})".encode(), b"ark:x.ark", b"scp:x.scp", b"ark,t:-", b"b\0c", b"a" * 300, b"a/" * 3000, "\u00e9".encode()]
-IN_ARCHIVES = [b"\0B", b"\0BFM ", b"\0BDM ", b"\0BFV ", b"\0BDV ", b"\0BCM ", b"\0BCM2 ", b"\0BCM3 ", b"\0B\4", b"RIFF", b"WAVE", b"fmt ", b"data",
-               b" [ ", b"]\n",
-               b" [\n", b"\4\xff\xff\xff\x7f", b"\4\0\0\0\0", b"\4\0\0\0\x80", b"\xff\xff\xff\x7f" * 2, b"\0\0\0\0" * 2, b"<Plda> ", b"</Plda> "]
+NUMBERS_IN_SCP = [
+    b":0",
+    b":3",
+    b":-1",
+    b":99999999999999999999",
+    b":999999999999999999",
+    b"[0:1]",
+    b"[1:0]",
+    b"[0:999999999]",
+    b"[:,0:1]",
+    b"[5:6]",
+    b"x.ark:3",
+    b"x.ark",
+    b"x.scp",
+    b"x.ark:03",
+    b"x.ark:3:3",
+    b"../x",
+    b"../pipe",
+    b"../pipe:0",
+    b"/dev/zero:5",
+    b"/dev/zero",
+    b"/proc/self/mem:4096",
+    b"/proc/self/environ",
+    b".",
+    b"-",
+    b"cat x.ark |",
+    b"| cat",
+    f"touch {MARKER} |".encode(),
+    f"$(touch {MARKER})".encode(),
+    b"ark:x.ark",
+    b"scp:x.scp",
+    b"ark,t:-",
+    b"b\0c",
+    b"a" * 300,
+    b"a/" * 3000,
+    "\u00e9".encode(),
+]
+IN_ARCHIVES = [
+    b"\0B",
+    b"\0BFM ",
+    b"\0BDM ",
+    b"\0BFV ",
+    b"\0BDV ",
+    b"\0BCM ",
+    b"\0BCM2 ",
+    b"\0BCM3 ",
+    b"\0B\4",
+    b"RIFF",
+    b"WAVE",
+    b"fmt ",
+    b"data",
+    b" [ ",
+    b"]\n",
+    b" [\n",
+    b"\4\xff\xff\xff\x7f",
+    b"\4\0\0\0\0",
+    b"\4\0\0\0\x80",
+    b"\xff\xff\xff\x7f" * 2,
+    b"\0\0\0\0" * 2,
+    b"<Plda> ",
+    b"</Plda> ",
+]
 
-ARCHIVES = Target("archives", {
-    "utils.archive.check_archive": lambda place: check_archive([_x(place)]),
-    "utils.archive.head_archive": lambda place: head_archive(_x(place)),
-    "utils.archive.read_object": lambda place: read_object(_x(place)),
-    "utils.archive.read_matrix": lambda place: read_matrix(f"{_x(place)}:3"),
-    "utils.archive.read_wave": lambda place: read_wave(_x(place)),
-    "utils.archive.iterate.read_integers": lambda place: read_integers(_x(place)),
-    "utils.archive.compare.merge_archives": lambda place: merge_archives([_x(place)], place.output / "all.ark"),
-}, _archive_seeds, IN_ARCHIVES)
+ARCHIVES = Target(
+    "archives",
+    {
+        "utils.archive.check_archive": lambda place: check_archive([_x(place)]),
+        "utils.archive.head_archive": lambda place: head_archive(_x(place)),
+        "utils.archive.read_object": lambda place: read_object(_x(place)),
+        "utils.archive.read_matrix": lambda place: read_matrix(f"{_x(place)}:3"),
+        "utils.archive.read_wave": lambda place: read_wave(_x(place)),
+        "utils.archive.iterate.read_integers": lambda place: read_integers(_x(place)),
+        "utils.archive.compare.merge_archives": lambda place: merge_archives(
+            [_x(place)], place.output / "all.ark"
+        ),
+    },
+    _archive_seeds,
+    IN_ARCHIVES,
+)
 
-SCP = Target("scp", {
-    "utils.archive.iterate_scp": lambda place: list(iterate_scp(place.given / "x.scp")),
-    "utils.archive.check_archive": lambda place: check_archive([place.given / "x.scp"], allow_renamed=True),
-    "utils.archive.read_object": _each_entry,
-    "utils.archive.read_wave": _waves,
-    "utils.archive.read_vectors": lambda place: read_vectors(place.given / "x.scp"),
-    "utils.archive.bulk.vector_blocks": _blocks,
-    "utils.archive.compare.diff_archives": lambda place: diff_archives(place.given / "x.scp", place.given / "x.ark"),
-    "utils.archive.relocate.relocate_scp": lambda place: relocate_scp(place.given / "x.scp", place.output / "y.scp"),
-    "utils.features.reader.FeatureReader": _features,
-    "utils.packed.reader.PackedReader": _packed,
-}, _scp_seeds, NUMBERS_IN_SCP)
+SCP = Target(
+    "scp",
+    {
+        "utils.archive.iterate_scp": lambda place: list(iterate_scp(place.given / "x.scp")),
+        "utils.archive.check_archive": lambda place: check_archive(
+            [place.given / "x.scp"], allow_renamed=True
+        ),
+        "utils.archive.read_object": _each_entry,
+        "utils.archive.read_wave": _waves,
+        "utils.archive.read_vectors": lambda place: read_vectors(place.given / "x.scp"),
+        "utils.archive.bulk.vector_blocks": _blocks,
+        "utils.archive.compare.diff_archives": lambda place: diff_archives(
+            place.given / "x.scp", place.given / "x.ark"
+        ),
+        "utils.archive.relocate.relocate_scp": lambda place: relocate_scp(
+            place.given / "x.scp", place.output / "y.scp"
+        ),
+        "utils.features.reader.FeatureReader": _features,
+        "utils.packed.reader.PackedReader": _packed,
+    },
+    _scp_seeds,
+    NUMBERS_IN_SCP,
+)
 
-PLDA = Target("plda", {
-    "utils.archive.plda.read_plda": lambda place: read_plda(place.given / "plda"),
-    "utils.archive.read_vector (mean.vec)": lambda place: read_vector(place.given / "mean.vec"),
-    "utils.archive.read_matrix (transform.mat)": lambda place: read_matrix(place.given / "transform.mat"),
-}, _plda_seeds, IN_ARCHIVES)
+PLDA = Target(
+    "plda",
+    {
+        "utils.archive.plda.read_plda": lambda place: read_plda(place.given / "plda"),
+        "utils.archive.read_vector (mean.vec)": lambda place: read_vector(place.given / "mean.vec"),
+        "utils.archive.read_matrix (transform.mat)": lambda place: read_matrix(
+            place.given / "transform.mat"
+        ),
+    },
+    _plda_seeds,
+    IN_ARCHIVES,
+)

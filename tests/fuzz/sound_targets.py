@@ -23,7 +23,7 @@ def _encoded(file_format: str, subtype: str, samples=SAMPLES, rate: int = RATE_H
     soundfile.write(made, samples, rate, format=file_format, subtype=subtype)
     content = made.getvalue()
     time = content.find(b"PEAK") + 12  # the hour of its making, which is another one each time
-    return content[:time] + bytes(4) + content[time + 4:] if time > 12 else content
+    return content[:time] + bytes(4) + content[time + 4 :] if time > 12 else content
 
 
 def _box(name: bytes, *contents: bytes) -> bytes:
@@ -34,11 +34,24 @@ def _box(name: bytes, *contents: bytes) -> bytes:
 def _mp4() -> bytes:
     """The boxes that our reader looks at, with no sound behind them."""
     clock = struct.pack(">IIIII", 0, 0, 0, 1000, 3000)
-    sound = _box(b"stsd", struct.pack(">II", 0, 1), _box(b"mp4a", bytes(24), struct.pack(">HH", 16000, 0)))
-    track = _box(b"trak", _box(b"edts", _box(b"elst", struct.pack(">IIIiI", 0, 1, 3000, 1024, 65536))),
-                 _box(b"mdia", _box(b"mdhd", struct.pack(">IIIII", 0, 0, 0, 16000, 48000)), _box(b"hdlr", struct.pack(">II4s", 0, 0, b"soun")),
-                      _box(b"minf", _box(b"stbl", sound))))
-    return _box(b"ftyp", b"M4A \0\0\0\0") + _box(b"moov", _box(b"mvhd", clock), track) + _box(b"mdat", bytes(100))
+    sound = _box(
+        b"stsd", struct.pack(">II", 0, 1), _box(b"mp4a", bytes(24), struct.pack(">HH", 16000, 0))
+    )
+    track = _box(
+        b"trak",
+        _box(b"edts", _box(b"elst", struct.pack(">IIIiI", 0, 1, 3000, 1024, 65536))),
+        _box(
+            b"mdia",
+            _box(b"mdhd", struct.pack(">IIIII", 0, 0, 0, 16000, 48000)),
+            _box(b"hdlr", struct.pack(">II4s", 0, 0, b"soun")),
+            _box(b"minf", _box(b"stbl", sound)),
+        ),
+    )
+    return (
+        _box(b"ftyp", b"M4A \0\0\0\0")
+        + _box(b"moov", _box(b"mvhd", clock), track)
+        + _box(b"mdat", bytes(100))
+    )
 
 
 def _chunks() -> bytes:
@@ -53,15 +66,45 @@ def _seeds() -> list[Files]:
     stereo = np.stack([SAMPLES, SAMPLES // 2], axis=1)
     streamed = bytearray(encode_wave(SAMPLES, RATE_HZ))
     streamed[4:8] = streamed[40:44] = b"\xff\xff\xff\xff"
-    kinds = [("WAV", "PCM_16"), ("WAV", "PCM_U8"), ("WAV", "PCM_24"), ("WAV", "FLOAT"), ("WAV", "ULAW"), ("WAV", "IMA_ADPCM"), ("WAVEX", "PCM_16"),
-             ("RF64", "PCM_16"), ("W64", "PCM_16"), ("FLAC", "PCM_16"), ("FLAC", "PCM_24"), ("AIFF", "PCM_16"),
-             ("AU", "PCM_16"), ("NIST", "PCM_16"), ("CAF", "ALAC_16"), ("MP3", "MPEG_LAYER_III")]
-    oggs = [files["x"] for files in kept_inputs("sound").values()]  # kept, since an encoder draws the number of its stream
-    files = [*oggs, encode_wave(SAMPLES, RATE_HZ), bytes(streamed), _chunks(), _mp4(), _encoded("WAV", "PCM_16", stereo),
-             _encoded("FLAC", "PCM_16", stereo),
-             *(_encoded(*kind) for kind in kinds)]
+    kinds = [
+        ("WAV", "PCM_16"),
+        ("WAV", "PCM_U8"),
+        ("WAV", "PCM_24"),
+        ("WAV", "FLOAT"),
+        ("WAV", "ULAW"),
+        ("WAV", "IMA_ADPCM"),
+        ("WAVEX", "PCM_16"),
+        ("RF64", "PCM_16"),
+        ("W64", "PCM_16"),
+        ("FLAC", "PCM_16"),
+        ("FLAC", "PCM_24"),
+        ("AIFF", "PCM_16"),
+        ("AU", "PCM_16"),
+        ("NIST", "PCM_16"),
+        ("CAF", "ALAC_16"),
+        ("MP3", "MPEG_LAYER_III"),
+    ]
+    oggs = [
+        files["x"] for files in kept_inputs("sound").values()
+    ]  # kept, since an encoder draws the number of its stream
+    files = [
+        *oggs,
+        encode_wave(SAMPLES, RATE_HZ),
+        bytes(streamed),
+        _chunks(),
+        _mp4(),
+        _encoded("WAV", "PCM_16", stereo),
+        _encoded("FLAC", "PCM_16", stereo),
+        *(_encoded(*kind) for kind in kinds),
+    ]
     # signatures of what ffmpeg would decode
-    heads = [b"\x1a\x45\xdf\xa3" + bytes(60), b"#!AMR\n" + bytes(60), b"\xff\xf1" + bytes(60), b"FLV\1" + bytes(60), b""]
+    heads = [
+        b"\x1a\x45\xdf\xa3" + bytes(60),
+        b"#!AMR\n" + bytes(60),
+        b"\xff\xf1" + bytes(60),
+        b"FLV\1" + bytes(60),
+        b"",
+    ]
     return [{"x": content} for content in [*files, *heads]]
 
 
@@ -102,17 +145,47 @@ def _measured(place: Place) -> None:
         raise UnreadableAudio("x", reason)
 
 
-WORDS = [b"RIFF", b"RF64", b"WAVE", b"fmt ", b"data", b"ds64", b"LIST", b"fLaC", b"OggS", b"FORM", b"AIFF", b"moov", b"mdat", b"trak", b"elst",
-         b"stsd",
-         b"\xff\xff\xff\xff", b"\0\xf0\xff\x7f", b"\x10\0\0\0", b"\1\0\1\0", b"\xfe\xff", b"\3\0", b"\0\0\0\0", b"caff", b"riff", b"NIST_1A",
-         b"ID3\4\0\0\xff\x7f\x7f\x7f"]
+WORDS = [
+    b"RIFF",
+    b"RF64",
+    b"WAVE",
+    b"fmt ",
+    b"data",
+    b"ds64",
+    b"LIST",
+    b"fLaC",
+    b"OggS",
+    b"FORM",
+    b"AIFF",
+    b"moov",
+    b"mdat",
+    b"trak",
+    b"elst",
+    b"stsd",
+    b"\xff\xff\xff\xff",
+    b"\0\xf0\xff\x7f",
+    b"\x10\0\0\0",
+    b"\1\0\1\0",
+    b"\xfe\xff",
+    b"\3\0",
+    b"\0\0\0\0",
+    b"caff",
+    b"riff",
+    b"NIST_1A",
+    b"ID3\4\0\0\xff\x7f\x7f\x7f",
+]
 
-WAV = Target("wav", {
-    "utils.audio.audio_info": lambda place: audio_info(place.given / "x"),
-    "utils.audio.read_audio": _audio,
-    "utils.audio.read_audio (all channels)": lambda place: _audio(place, channel="mean"),
-    "utils.audio.read_audio (parts)": _parts,
-    "utils.audio.read_audio (in an archive)": _archive,
-    "utils.audio.UtteranceReader (segments)": _segments,
-    "local.corpus.measure": _measured,
-}, _seeds, WORDS)
+WAV = Target(
+    "wav",
+    {
+        "utils.audio.audio_info": lambda place: audio_info(place.given / "x"),
+        "utils.audio.read_audio": _audio,
+        "utils.audio.read_audio (all channels)": lambda place: _audio(place, channel="mean"),
+        "utils.audio.read_audio (parts)": _parts,
+        "utils.audio.read_audio (in an archive)": _archive,
+        "utils.audio.UtteranceReader (segments)": _segments,
+        "local.corpus.measure": _measured,
+    },
+    _seeds,
+    WORDS,
+)

@@ -9,7 +9,9 @@ from pathlib import Path
 from tests.fuzz.mutations import MOST_BYTES, mutate
 
 Files = dict[str, bytes]  # name in the input folder -> content
-OF_ONE_SEED = 10**9  # inputs that a run may draw: the n-th of seed s has the number s * OF_ONE_SEED + n
+OF_ONE_SEED = (
+    10**9
+)  # inputs that a run may draw: the n-th of seed s has the number s * OF_ONE_SEED + n
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Target:
         names = [name for name in files if name not in self.kept_whole]
         for name in rng.sample(names, min(len(names), rng.choice((1, 1, 1, 2, 3)))):
             others = [other[name] for other in self.seeds if name in other]
-            files[name] = mutate(rng, files[name], others, self.tokens)[:self.most_bytes]
+            files[name] = mutate(rng, files[name], others, self.tokens)[: self.most_bytes]
         return files
 
 

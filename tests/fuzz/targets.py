@@ -7,4 +7,7 @@ from tests.fuzz.text_targets import JSON, YAML
 from tests.fuzz.unpacking_targets import TAR
 from tests.fuzz.weight_targets import CHECKPOINTS
 
-TARGETS = {target.name: target for target in (ARCHIVES, SCP, DATA_DIR, PLDA, YAML, WAV, CHECKPOINTS, TAR, JSON)}
+TARGETS = {
+    target.name: target
+    for target in (ARCHIVES, SCP, DATA_DIR, PLDA, YAML, WAV, CHECKPOINTS, TAR, JSON)
+}

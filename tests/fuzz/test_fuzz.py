@@ -44,7 +44,9 @@ def test_what_was_once_a_finding_is_read_or_refused(name, monkeypatch):
 @pytest.mark.parametrize("name", TARGETS)
 def test_new_inputs_are_read_or_refused(name):
     tally, found, seconds = run_for(TARGETS[name], 60, 2 * OF_ONE_SEED, most=FEW.get(name, MANY))
-    print(f"{name}: {tally.inputs} inputs, {tally.read} calls read, {tally.refused} refused in {seconds:.1f} s")
+    print(
+        f"{name}: {tally.inputs} inputs, {tally.read} calls read, {tally.refused} refused in {seconds:.1f} s"
+    )
     assert not found, told(found)
     assert tally.inputs == FEW.get(name, MANY)
     assert tally.read, "nothing was read: the inputs do not reach the readers"
@@ -64,17 +66,29 @@ def test_the_first_input_is_read_as_it_stands(name):
 
 @pytest.mark.slow
 def test_an_input_is_rebuilt_from_its_number_in_another_process():
-    program = ("import hashlib\nfrom tests.fuzz.targets import TARGETS\nfor name, target in TARGETS.items():\n"
-               "    print(name, hashlib.sha256(repr([target.input(n) for n in range(10**9, 10**9 + 150)]).encode()).hexdigest())")
-    runs = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ | {"PYTHONHASHSEED": seed})
-            .stdout for seed in "12"]
+    program = (
+        "import hashlib\nfrom tests.fuzz.targets import TARGETS\nfor name, target in TARGETS.items():\n"
+        "    print(name, hashlib.sha256(repr([target.input(n) for n in range(10**9, 10**9 + 150)]).encode()).hexdigest())"
+    )
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in "12"
+    ]
     assert runs[0] == runs[1]
     assert len(runs[0]) > 64 * len(TARGETS)
 
 
 @pytest.mark.slow
 def test_the_command_draws_records_and_replays(command, tmp_path):
-    drawn = command("tests.fuzz", "plda", "--minutes", "0.02", "--seed", "3", "--record", tmp_path / "x.json")
+    drawn = command(
+        "tests.fuzz", "plda", "--minutes", "0.02", "--seed", "3", "--record", tmp_path / "x.json"
+    )
     record = json.loads((tmp_path / "x.json").read_text())
     print(drawn.stdout)
     assert drawn.returncode == 0, drawn.stdout + drawn.stderr
@@ -83,7 +97,11 @@ def test_the_command_draws_records_and_replays(command, tmp_path):
     assert record["read"] + record["refused"] == 3 * record["inputs"]
     record["findings"] = [{"number": 3 * OF_ONE_SEED + k} for k in range(5)]
     (tmp_path / "x.json").write_text(json.dumps(record))
-    for replayed, inputs in (("kept", "0 inputs"), (str(3 * OF_ONE_SEED), "1 inputs"), (tmp_path / "x.json", "5 inputs")):
+    for replayed, inputs in (
+        ("kept", "0 inputs"),
+        (str(3 * OF_ONE_SEED), "1 inputs"),
+        (tmp_path / "x.json", "5 inputs"),
+    ):
         done = command("tests.fuzz", "plda", "--replay", replayed)
         assert done.returncode == 0, done.stderr
         assert f"plda: {inputs}," in done.stdout
@@ -91,7 +109,9 @@ def test_the_command_draws_records_and_replays(command, tmp_path):
 
 def _with(reader):
     """Findings of 12 inputs, of which every third has an 'x' in it."""
-    target = Target("bad", {"reader": reader}, lambda: [{"file": b"abc"}, {"file": b"axc"}, {"file": b"abc "}])
+    target = Target(
+        "bad", {"reader": reader}, lambda: [{"file": b"abc"}, {"file": b"axc"}, {"file": b"abc "}]
+    )
     inputs = [target.seeds[k % 3] for k in range(12)]
     tally = Tally()
     return list(try_inputs(target, range(12), tally, inputs)), tally
@@ -102,6 +122,7 @@ def _at_x(deed):
         if b"x" in (place.given / "file").read_bytes():
             deed(place)
         raise UserError("not read")
+
     return reader
 
 
@@ -125,13 +146,28 @@ DEEDS = {
     "work without end": (lambda place: [None for _ in iter(int, 1)], "s of work"),
     "sleep": (lambda place: time.sleep(60), "asleep"),
     "a pipe that nobody writes": (lambda place: open(place.given.parent / "pipe", "rb"), "asleep"),  # noqa: SIM115
-    "a file beside the output": (lambda place: (place.output.parent / "out").write_text("x"), "Forbidden"),
+    "a file beside the output": (
+        lambda place: (place.output.parent / "out").write_text("x"),
+        "Forbidden",
+    ),
     "a file by ../": (lambda place: (place.output / "../../out").write_text("x"), "Forbidden"),
-    "a file through a link": (lambda place: [(place.output / "a").symlink_to(".."), (place.output / "a/out").write_text("x")], "Forbidden"),
+    "a file through a link": (
+        lambda place: [
+            (place.output / "a").symlink_to(".."),
+            (place.output / "a/out").write_text("x"),
+        ],
+        "Forbidden",
+    ),
     "a file whose fault is caught": (_caught, "Forbidden"),
     "an input changed": (lambda place: (place.given / "file").unlink(), "Forbidden"),
-    "a command": (lambda place: subprocess.run(["touch", MARKER], check=False), "Forbidden: subprocess.Popen"),
-    "a pickle": (lambda place: load_with_python(hostile(MARKER)["posix.system"]), "Forbidden: pickle.find_class"),
+    "a command": (
+        lambda place: subprocess.run(["touch", MARKER], check=False),
+        "Forbidden: subprocess.Popen",
+    ),
+    "a pickle": (
+        lambda place: load_with_python(hostile(MARKER)["posix.system"]),
+        "Forbidden: pickle.find_class",
+    ),
 }
 
 
@@ -174,6 +210,7 @@ def test_a_good_reader_may_read_and_write_in_its_folder():
 
 def test_a_planted_fault_is_found_by_drawn_inputs():
     """A reader that trusts a length: the mutations find it within some dozen inputs."""
+
     def reader(place):
         content = (place.given / "file").read_bytes()
         if content[:4] != b"HEAD":

@@ -24,39 +24,126 @@ from utils.trials.enrolment import TrialDesign
 from utils.vad.registry import make_vad
 
 ROOT = Path(__file__).parents[2]
-LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(f"{after}: &{after} [{', '.join([f'*{before}'] * 10)}]\n"
-                                                           for before, after in zip("abcdefgh", "bcdefghi", strict=True))
-HOSTILE = [f"!!python/object/apply:os.system ['touch {MARKER}']", f"!!python/object/new:subprocess.Popen [[touch, {MARKER}]]",
-           f"!!python/object/apply:builtins.eval [\"open('{MARKER}', 'w')\"]", "!!python/name:os.system", "!!python/module:os",
-           "!!python/tuple [1, 2]",
-           f"!!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path ['{MARKER}']]"]
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{after}: &{after} [{', '.join([f'*{before}'] * 10)}]\n"
+    for before, after in zip("abcdefgh", "bcdefghi", strict=True)
+)
+HOSTILE = [
+    f"!!python/object/apply:os.system ['touch {MARKER}']",
+    f"!!python/object/new:subprocess.Popen [[touch, {MARKER}]]",
+    f"!!python/object/apply:builtins.eval [\"open('{MARKER}', 'w')\"]",
+    "!!python/name:os.system",
+    "!!python/module:os",
+    "!!python/tuple [1, 2]",
+    f"!!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path ['{MARKER}']]",
+]
 
 
 def _yaml_seeds() -> list[Files]:
-    chosen = ["ghostvlad_cpu", "ge2e_td", "rawnet", "resnet34", "ecapa_512_cpu", "vad/energy", "vad/librosa_trim", "feats/fbank80",
-              "protocols/crops_10x4s"]
+    chosen = [
+        "ghostvlad_cpu",
+        "ge2e_td",
+        "rawnet",
+        "resnet34",
+        "ecapa_512_cpu",
+        "vad/energy",
+        "vad/librosa_trim",
+        "feats/fbank80",
+        "protocols/crops_10x4s",
+    ]
     paths = [ROOT / "conf" / f"{name}.yaml" for name in chosen]
     paths = [path for path in paths if path.exists()]
-    paths += [path for folder in ("augmentation", "protocols") for path in sorted((ROOT / "conf" / folder).glob("*.yaml"))[:2]]
-    phases = ("model: {name: rawnet}\nloss: {name: softmax}\noptimizer: {name: adam}\nschedule: {name: constant}\ncrops: {}\ntraining: {steps: 10}\n"
-              "phases:\n- {name: one, training: {epochs: 2}}\n- {name: two, weights_from: previous, loss: {name: triplet}}\n")
-    texts = ["enrol_names: 'a*'\ntest_names: b\n", "base: &b {name: x, rate: 1e-3}\nother: {<<: *b, rate: 2}\nlist: [*b, *b]\n", LAUGHS, phases,
-             "when: 2001-12-14 21:59:43.10\nday: 2002-12-14\nbase: 190:20:30\noctal: 0o14\nhex: 0x1F\nset: !!set {a, b}\n"
-             "pairs: !!omap [a: 1]\nbinary: !!binary aGk=\n"
-             "text: |\n  two\n  lines\nfolded: >-\n  a\n  b\nnothing: ~\nyes: on\n? complex\n: value\n",
-             *(f"model:\n  name: {said}\n" for said in HOSTILE), *(f"- {said}\n" for said in HOSTILE[:2])]
-    return [{"x.yaml": path.read_bytes()} for path in paths] + [{"x.yaml": text.encode()} for text in texts]
+    paths += [
+        path
+        for folder in ("augmentation", "protocols")
+        for path in sorted((ROOT / "conf" / folder).glob("*.yaml"))[:2]
+    ]
+    phases = (
+        "model: {name: rawnet}\nloss: {name: softmax}\noptimizer: {name: adam}\nschedule: {name: constant}\ncrops: {}\ntraining: {steps: 10}\n"
+        "phases:\n- {name: one, training: {epochs: 2}}\n- {name: two, weights_from: previous, loss: {name: triplet}}\n"
+    )
+    texts = [
+        "enrol_names: 'a*'\ntest_names: b\n",
+        "base: &b {name: x, rate: 1e-3}\nother: {<<: *b, rate: 2}\nlist: [*b, *b]\n",
+        LAUGHS,
+        phases,
+        "when: 2001-12-14 21:59:43.10\nday: 2002-12-14\nbase: 190:20:30\noctal: 0o14\nhex: 0x1F\nset: !!set {a, b}\n"
+        "pairs: !!omap [a: 1]\nbinary: !!binary aGk=\n"
+        "text: |\n  two\n  lines\nfolded: >-\n  a\n  b\nnothing: ~\nyes: on\n? complex\n: value\n",
+        *(f"model:\n  name: {said}\n" for said in HOSTILE),
+        *(f"- {said}\n" for said in HOSTILE[:2]),
+    ]
+    return [{"x.yaml": path.read_bytes()} for path in paths] + [
+        {"x.yaml": text.encode()} for text in texts
+    ]
 
 
-YAML_WORDS = [*(said.encode() for said in HOSTILE), LAUGHS.encode(), b"&a ", b"*a", b"*a, ", b"<<: *a\n", b"<<: [*a, *a]\n", b"<<: 3", b"!!int ",
-              b"!!float ", b"!!bool ",
-              b"!!timestamp ", b"!!binary ", b"!!set ", b"!!omap ", b"!!pairs ", b"!!map ", b"!!seq ", b"!!str ", b"!!null ", b"!!merge ", b"!x ",
-              b"! ", b"%YAML 9.9\n",
-              b"%TAG ! tag:yaml.org,2002:\n", b"---\n", b"...\n", b"? ", b": ", b"- ", b"{", b"}", b"[", b"]", b"'", b'"', b"|\n", b">\n", b"@",
-              b"`", b".inf", b".nan",
-              b"2001-99-99", b"2001-12-14t99:99:99Z", b"0b2", b"0x", b"190:99:99", b"1" + b":59" * 400, b"0b" + b"1" * 20_000, b"9" * 5000,
-              b"1e99999", b"~", b"null", b"true", b"name: ",
-              b"\\x", b'"\\ud800"', b"\xc2\x85", b"=", b"a: 1\na: 2\n", b"a: {b: 1}\n", b"[" * 3000, b"{a: " * 3000, b"- " * 3000]
+YAML_WORDS = [
+    *(said.encode() for said in HOSTILE),
+    LAUGHS.encode(),
+    b"&a ",
+    b"*a",
+    b"*a, ",
+    b"<<: *a\n",
+    b"<<: [*a, *a]\n",
+    b"<<: 3",
+    b"!!int ",
+    b"!!float ",
+    b"!!bool ",
+    b"!!timestamp ",
+    b"!!binary ",
+    b"!!set ",
+    b"!!omap ",
+    b"!!pairs ",
+    b"!!map ",
+    b"!!seq ",
+    b"!!str ",
+    b"!!null ",
+    b"!!merge ",
+    b"!x ",
+    b"! ",
+    b"%YAML 9.9\n",
+    b"%TAG ! tag:yaml.org,2002:\n",
+    b"---\n",
+    b"...\n",
+    b"? ",
+    b": ",
+    b"- ",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"'",
+    b'"',
+    b"|\n",
+    b">\n",
+    b"@",
+    b"`",
+    b".inf",
+    b".nan",
+    b"2001-99-99",
+    b"2001-12-14t99:99:99Z",
+    b"0b2",
+    b"0x",
+    b"190:99:99",
+    b"1" + b":59" * 400,
+    b"0b" + b"1" * 20_000,
+    b"9" * 5000,
+    b"1e99999",
+    b"~",
+    b"null",
+    b"true",
+    b"name: ",
+    b"\\x",
+    b'"\\ud800"',
+    b"\xc2\x85",
+    b"=",
+    b"a: 1\na: 2\n",
+    b"a: {b: 1}\n",
+    b"[" * 3000,
+    b"{a: " * 3000,
+    b"- " * 3000,
+]
 
 
 def _refusing_none(found) -> None:
@@ -64,39 +151,93 @@ def _refusing_none(found) -> None:
         raise UserError("nothing there")
 
 
-YAML = Target("yaml", {
-    "utils.config.read_yaml": lambda place: read_yaml(place.given / "x.yaml"),
-    "utils.training.settings.read_phases": lambda place: read_phases(place.given / "x.yaml"),
-    "utils.training.settings.read_phases (--augmentation)": lambda place: read_phases(ROOT / "conf/ghostvlad_cpu.yaml", 3, place.given / "x.yaml"),
-    "utils.vad.registry.make_vad": lambda place: make_vad(place.given / "x.yaml"),
-    "utils.embeddings.protocols.read_protocol": lambda place: read_protocol(str(place.given / "x.yaml")),
-    "utils.config.make (trial design)": lambda place: make(TrialDesign, read_yaml(place.given / "x.yaml"), "x"),
-    "utils.config.make (crops)": lambda place: make(CropOptions, read_yaml(place.given / "x.yaml").get("crops"), "x"),
-}, _yaml_seeds, YAML_WORDS, most_bytes=10_000)
+YAML = Target(
+    "yaml",
+    {
+        "utils.config.read_yaml": lambda place: read_yaml(place.given / "x.yaml"),
+        "utils.training.settings.read_phases": lambda place: read_phases(place.given / "x.yaml"),
+        "utils.training.settings.read_phases (--augmentation)": lambda place: read_phases(
+            ROOT / "conf/ghostvlad_cpu.yaml", 3, place.given / "x.yaml"
+        ),
+        "utils.vad.registry.make_vad": lambda place: make_vad(place.given / "x.yaml"),
+        "utils.embeddings.protocols.read_protocol": lambda place: read_protocol(
+            str(place.given / "x.yaml")
+        ),
+        "utils.config.make (trial design)": lambda place: make(
+            TrialDesign, read_yaml(place.given / "x.yaml"), "x"
+        ),
+        "utils.config.make (crops)": lambda place: make(
+            CropOptions, read_yaml(place.given / "x.yaml").get("crops"), "x"
+        ),
+    },
+    _yaml_seeds,
+    YAML_WORDS,
+    most_bytes=10_000,
+)
 
 
 def _json_seeds() -> list[Files]:
-    receipt = {"step": "train", "format": 1, "command": "x", "commit": "", "options": {"seed": 1, "name": "a"},
-               "inputs": {"data": {"path": "data/x", "content": "0" * 64}},
-               "outputs": {"one": {"bytes": 3, "sha256": hashlib.sha256(b"abc").hexdigest()}}, "counts": {"utterances": 3}, "core_seconds": 1.5,
-               "seconds": 2.5}
-    files = {"receipt.json": receipt, "backend.json": {"options": {"name": "cosine"}, "dimensions": 3, "parts": ["mean.vec"]},
-             "calibration.json": dict.fromkeys(sorted(PARTS), 1.0),
-             "provenance.json": {"model": "abc", "sample_rate_hz": 16000, "front_end": {"name": "fbank"}},
-             "feats.json": {"front_end": {"num_bins": 80}},
-             "ledger.json": {"came_in": 3, "went_on": 2, "unreadable": 1, "lost_trials": 4},
-             SOUND: {"vad": "none", "augmentation": "none", "cut": ""},
-             COPIES: {"vad": "none", "include_originals": True, "copies": ["a", "b"], "policy_name": "x", "seed": 1, "cut": "cut to 2 s"},
-             "results.json": [{"test_set": "x", "eer_percent": 1.0}, {"test_set": "y", "eer_percent": None}],
-             "record.json": {"launcher": "slurm", "submissions": [{"name": "a", "job": "12", "digest": "0", "tasks": {"1": 2}}]}}
+    receipt = {
+        "step": "train",
+        "format": 1,
+        "command": "x",
+        "commit": "",
+        "options": {"seed": 1, "name": "a"},
+        "inputs": {"data": {"path": "data/x", "content": "0" * 64}},
+        "outputs": {"one": {"bytes": 3, "sha256": hashlib.sha256(b"abc").hexdigest()}},
+        "counts": {"utterances": 3},
+        "core_seconds": 1.5,
+        "seconds": 2.5,
+    }
+    files = {
+        "receipt.json": receipt,
+        "backend.json": {"options": {"name": "cosine"}, "dimensions": 3, "parts": ["mean.vec"]},
+        "calibration.json": dict.fromkeys(sorted(PARTS), 1.0),
+        "provenance.json": {
+            "model": "abc",
+            "sample_rate_hz": 16000,
+            "front_end": {"name": "fbank"},
+        },
+        "feats.json": {"front_end": {"num_bins": 80}},
+        "ledger.json": {"came_in": 3, "went_on": 2, "unreadable": 1, "lost_trials": 4},
+        SOUND: {"vad": "none", "augmentation": "none", "cut": ""},
+        COPIES: {
+            "vad": "none",
+            "include_originals": True,
+            "copies": ["a", "b"],
+            "policy_name": "x",
+            "seed": 1,
+            "cut": "cut to 2 s",
+        },
+        "results.json": [
+            {"test_set": "x", "eer_percent": 1.0},
+            {"test_set": "y", "eer_percent": None},
+        ],
+        "record.json": {
+            "launcher": "slurm",
+            "submissions": [{"name": "a", "job": "12", "digest": "0", "tasks": {"1": 2}}],
+        },
+    }
     written = {name: (json.dumps(value) + "\n").encode() for name, value in files.items()}
     written |= {"one": b"abc", "dropped": b"a unreadable no samples\nb policy:short 0.1 s\n"}
     lines = b'{"step": 1, "loss": 2.5}\n{"step": 2, "loss": 2.25}\n'
-    outside = {**receipt, "outputs": receipt["outputs"] | {"../pipe": {"bytes": 0, "sha256": "0" * 64},
-                                                           "/dev/zero": {"bytes": 0, "sha256": "0" * 64}}}
+    outside = {
+        **receipt,
+        "outputs": receipt["outputs"]
+        | {
+            "../pipe": {"bytes": 0, "sha256": "0" * 64},
+            "/dev/zero": {"bytes": 0, "sha256": "0" * 64},
+        },
+    }
     copies = {name: content for name, content in written.items() if name != SOUND}
-    return [written, copies, {**written, "history.jsonl": lines}, {**written, "receipt.json": json.dumps(outside).encode()},
-            {**written, "receipt.json": b"[" * 5000}, {**written, "provenance.json": b'{"a": ' * 5000}]
+    return [
+        written,
+        copies,
+        {**written, "history.jsonl": lines},
+        {**written, "receipt.json": json.dumps(outside).encode()},
+        {**written, "receipt.json": b"[" * 5000},
+        {**written, "provenance.json": b'{"a": ' * 5000},
+    ]
 
 
 def _receipt(place: Place) -> None:
@@ -106,18 +247,66 @@ def _receipt(place: Place) -> None:
         raise UserError(sentence)
 
 
-JSON_WORDS = [b"{", b"}", b"[", b"]", b"null", b"true", b"NaN", b"Infinity", b"-Infinity", b"1e999", b'"\\ud800"', b'"../../x"', b'"/etc/hostname"',
-              b'"outputs": ', b'"options": ',
-              b'"bytes": ', b'"tasks": ', b'"a"', b",", b":", b"9" * 5000, b"-1", b"1.5", b"{}", b"[]", b'""', b"[" * 3000, b'{"a": ' * 3000]
+JSON_WORDS = [
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"null",
+    b"true",
+    b"NaN",
+    b"Infinity",
+    b"-Infinity",
+    b"1e999",
+    b'"\\ud800"',
+    b'"../../x"',
+    b'"/etc/hostname"',
+    b'"outputs": ',
+    b'"options": ',
+    b'"bytes": ',
+    b'"tasks": ',
+    b'"a"',
+    b",",
+    b":",
+    b"9" * 5000,
+    b"-1",
+    b"1.5",
+    b"{}",
+    b"[]",
+    b'""',
+    b"[" * 3000,
+    b'{"a": ' * 3000,
+]
 
-JSON = Target("json", {
-    "utils.receipts.contents.read_receipt, bad_outputs": _receipt,
-    "utils.scoring.backend_files.read_declared": lambda place: read_declared(place.given),
-    "utils.scoring.calibration_files.read_calibration": lambda place: read_calibration(place.given),
-    "utils.embeddings.provenance.read_provenance": lambda place: _refusing_none(read_provenance(place.given)),
-    "utils.embeddings.inputs.made_features": lambda place: _refusing_none(made_features(place.given)),
-    "utils.launchers.record.read_record": lambda place: read_record(place.given / "record.json"),
-    "utils.data_dir.ledger.lost_trials_of, read_dropped": lambda place: [lost_trials_of(place.given), *read_dropped(place.given / "dropped")],
-    "utils.packed.facts.vad_of, augmentation_of, cut_of": lambda place: [tell(place.given) for tell in (vad_of, augmentation_of, cut_of)],
-    "utils.files.read_entries": lambda place: [read_entries(place.given / name) for name in ("results.json", "history.jsonl")],
-}, _json_seeds, JSON_WORDS, kept_whole=("one",))
+JSON = Target(
+    "json",
+    {
+        "utils.receipts.contents.read_receipt, bad_outputs": _receipt,
+        "utils.scoring.backend_files.read_declared": lambda place: read_declared(place.given),
+        "utils.scoring.calibration_files.read_calibration": lambda place: read_calibration(
+            place.given
+        ),
+        "utils.embeddings.provenance.read_provenance": lambda place: _refusing_none(
+            read_provenance(place.given)
+        ),
+        "utils.embeddings.inputs.made_features": lambda place: _refusing_none(
+            made_features(place.given)
+        ),
+        "utils.launchers.record.read_record": lambda place: read_record(
+            place.given / "record.json"
+        ),
+        "utils.data_dir.ledger.lost_trials_of, read_dropped": lambda place: [
+            lost_trials_of(place.given),
+            *read_dropped(place.given / "dropped"),
+        ],
+        "utils.packed.facts.vad_of, augmentation_of, cut_of": lambda place: [
+            tell(place.given) for tell in (vad_of, augmentation_of, cut_of)
+        ],
+        "utils.files.read_entries": lambda place: [
+            read_entries(place.given / name) for name in ("results.json", "history.jsonl")
+        ],
+    },
+    _json_seeds,
+    JSON_WORDS,
+    kept_whole=("one",),
+)

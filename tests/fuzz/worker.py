@@ -24,8 +24,13 @@ from tests.fuzz.target import OF_ONE_SEED, Files, Place, Target, write_input
 from utils.errors import UserError
 
 AT_A_TIME = 250  # inputs of one process
-MARKER = Path(tempfile.gettempdir()) / "sv_fuzz_was_here"  # what planted commands and pickles would make
-SIGNALS = {signal.SIGPROF: f"more than {CPU_SECONDS} s of work", signal.SIGALRM: f"asleep for {BLOCKED_SECONDS} s"}
+MARKER = (
+    Path(tempfile.gettempdir()) / "sv_fuzz_was_here"
+)  # what planted commands and pickles would make
+SIGNALS = {
+    signal.SIGPROF: f"more than {CPU_SECONDS} s of work",
+    signal.SIGALRM: f"asleep for {BLOCKED_SECONDS} s",
+}
 CURRENT, READ, REFUSED = range(3)  # what a process tells while it works
 
 
@@ -65,7 +70,9 @@ class Tally:
     refused: int = 0
 
 
-def try_inputs(target: Target, numbers: Sequence[int], tally: Tally, inputs: Sequence[Files] | None = None) -> Iterator[Finding]:
+def try_inputs(
+    target: Target, numbers: Sequence[int], tally: Tally, inputs: Sequence[Files] | None = None
+) -> Iterator[Finding]:
     """Give inputs to the readers of a target.
 
     Parameters
@@ -88,12 +95,21 @@ def try_inputs(target: Target, numbers: Sequence[int], tally: Tally, inputs: Seq
     done = 0
     while done < len(numbers):
         some = range(done, min(done + AT_A_TIME, len(numbers)))
-        with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None, prefix="sv_fuzz.") as scratch:
+        with tempfile.TemporaryDirectory(
+            dir="/dev/shm" if os.path.isdir("/dev/shm") else None, prefix="sv_fuzz."
+        ) as scratch:
             told = mmap.mmap(-1, 24)
             log = Path(scratch) / "log"
             child = os.fork()
             if not child:
-                _work(target, [numbers[k] for k in some], inputs and [inputs[k] for k in some], Path(scratch), told, log)
+                _work(
+                    target,
+                    [numbers[k] for k in some],
+                    inputs and [inputs[k] for k in some],
+                    Path(scratch),
+                    told,
+                    log,
+                )
             status = os.waitpid(child, 0)[1]
             current, read, refused = np.frombuffer(told, np.int64).tolist()
             tally.read, tally.refused = tally.read + read, tally.refused + refused
@@ -115,7 +131,10 @@ def _work(target: Target, numbers, inputs, scratch: Path, told: mmap.mmap, log: 
             os.dup2(opened.fileno(), 2)
         faulthandler.enable()
         warnings.simplefilter("ignore")
-        sys.dont_write_bytecode, os.environ["PATH"] = True, ""  # no program is to be found: ffmpeg is none of the readers
+        sys.dont_write_bytecode, os.environ["PATH"] = (
+            True,
+            "",
+        )  # no program is to be found: ffmpeg is none of the readers
         place = Place(scratch / "a/b/given", scratch / "a/b/output")
         for folder in (place.given, place.output):
             folder.mkdir(parents=True)
@@ -126,7 +145,10 @@ def _work(target: Target, numbers, inputs, scratch: Path, told: mmap.mmap, log: 
         for k, number in enumerate(numbers):
             progress[CURRENT] = k
             read = _reads(target, inputs[k] if inputs else target.input(number), place, guard)
-            progress[READ], progress[REFUSED] = progress[READ] + read, progress[REFUSED] + len(target.readers) - read
+            progress[READ], progress[REFUSED] = (
+                progress[READ] + read,
+                progress[REFUSED] + len(target.readers) - read,
+            )
             os.truncate(2, 0)  # what readers print
         code = 0
     finally:
@@ -160,7 +182,11 @@ def _listing(folder: Path, but: Path) -> set[tuple[str, int]]:
     found = set()
     for here, names, files in os.walk(folder):
         names[:] = [name for name in names if os.path.join(here, name) != str(but)]
-        found |= {(os.path.join(here, name), os.lstat(os.path.join(here, name)).st_size) for name in files if name != "log"}
+        found |= {
+            (os.path.join(here, name), os.lstat(os.path.join(here, name)).st_size)
+            for name in files
+            if name != "log"
+        }
         found |= {(os.path.join(here, name), -1) for name in names}
     return found
 
@@ -174,7 +200,12 @@ def _finding(number: int, status: int, text: str) -> Finding:
     MARKER.unlink(missing_ok=True)
     if os.WIFSIGNALED(status):
         by = os.WTERMSIG(status)
-        return Finding(number, SIGNALS.get(by, f"killed by {signal.Signals(by).name}"), _where(text), text[-4000:])
+        return Finding(
+            number,
+            SIGNALS.get(by, f"killed by {signal.Signals(by).name}"),
+            _where(text),
+            text[-4000:],
+        )
     lines = [line for line in text.splitlines() if re.match(r"[\w.]+(:|$)", line)] or ["?"]
     return Finding(number, lines[-1][:300], _where(text), text[-4000:])
 
@@ -185,7 +216,9 @@ def _where(text: str) -> str:
     return ":".join(ours[-1]) if ours else "-"
 
 
-def run_for(target: Target, seconds: float, first: int, most: int = OF_ONE_SEED) -> tuple[Tally, list[Finding], float]:
+def run_for(
+    target: Target, seconds: float, first: int, most: int = OF_ONE_SEED
+) -> tuple[Tally, list[Finding], float]:
     """Draw inputs for some time.
 
     Parameters
@@ -211,14 +244,23 @@ def run_for(target: Target, seconds: float, first: int, most: int = OF_ONE_SEED)
             seen[finding.kind] = seen.get(finding.kind, 0) + 1
             if seen[finding.kind] <= 5:
                 found.append(finding)
-                print(f"{target.name} {finding.number}: {finding.what} at {finding.where}", flush=True)
+                print(
+                    f"{target.name} {finding.number}: {finding.what} at {finding.where}", flush=True
+                )
             if time.monotonic() - start >= seconds:
                 break
     return tally, found, time.monotonic() - start
 
 
-def write_record(path: Path, target: Target, tally: Tally, findings: Sequence[Finding], seconds: float) -> None:
+def write_record(
+    path: Path, target: Target, tally: Tally, findings: Sequence[Finding], seconds: float
+) -> None:
     """Write what a run has done as JSON."""
-    record = {"target": target.name, "readers": list(target.readers), "seconds": round(seconds), **vars(tally),
-              "findings": [vars(one) for one in findings]}
+    record = {
+        "target": target.name,
+        "readers": list(target.readers),
+        "seconds": round(seconds),
+        **vars(tally),
+        "findings": [vars(one) for one in findings],
+    }
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

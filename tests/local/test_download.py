@@ -62,9 +62,13 @@ def zip_of(members):
 @pytest.fixture
 def one_set(monkeypatch):
     """A set of one archive in place of those of the table; gives a function that says which."""
+
     def choose(file, digest, num_bytes=None):
         archives = (Archive(file, "http://127.0.0.1:9/nowhere", num_bytes, digest, "this test"),)
-        monkeypatch.setattr(module, "DOWNLOADS", {"musan": Download("a test", "page", "free", archives)})
+        monkeypatch.setattr(
+            module, "DOWNLOADS", {"musan": Download("a test", "page", "free", archives)}
+        )
+
     return choose
 
 
@@ -79,7 +83,9 @@ def test_the_table_names_no_checksum_that_could_not_be_one():
 
 def test_a_file_is_fetched_checked_and_there_under_its_name_only(tmp_path, files):
     with serving(files) as address:
-        assert fetch(f"{address}/a.bin", tmp_path / "in" / "a.bin", len(SOUND), md5(SOUND)) == md5(SOUND)
+        assert fetch(f"{address}/a.bin", tmp_path / "in" / "a.bin", len(SOUND), md5(SOUND)) == md5(
+            SOUND
+        )
         fetch(f"{address}/a.bin", tmp_path / "in" / "a.bin", len(SOUND), md5(SOUND))
     assert (tmp_path / "in" / "a.bin").read_bytes() == SOUND
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["a.bin"]
@@ -97,7 +103,10 @@ def test_a_cut_connection_is_gone_on_with_where_it_ended(tmp_path, files):
 def test_a_killed_download_is_gone_on_with_by_the_next_command(tmp_path, files, monkeypatch):
     files.cut_after = [40_000] + [0] * fetching.ATTEMPTS
     with serving(files) as address:
-        with pytest.raises(UserError, match="the connection ended after 40,000 of 102,400 bytes, 5 times; 40,000 bytes are kept in") as caught:
+        with pytest.raises(
+            UserError,
+            match="the connection ended after 40,000 of 102,400 bytes, 5 times; 40,000 bytes are kept in",
+        ) as caught:
             fetch(f"{address}/a.bin", tmp_path / "a.bin", None, md5(SOUND))
         assert "\n" not in str(caught.value)
         assert not (tmp_path / "a.bin").exists()
@@ -111,7 +120,10 @@ def test_a_server_without_ranges_sends_it_all_again(tmp_path, files, capsys):
     with serving(files) as address:
         fetch(f"{address}/a.bin", tmp_path / "a.bin", len(SOUND), md5(SOUND))
     assert (tmp_path / "a.bin").read_bytes() == SOUND
-    assert "the server sends the whole file again: 30,000 bytes are fetched anew" in capsys.readouterr().out
+    assert (
+        "the server sends the whole file again: 30,000 bytes are fetched anew"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_file_that_changed_in_between_is_not_put_together_of_two(tmp_path, files):
@@ -125,18 +137,29 @@ def test_a_file_that_changed_in_between_is_not_put_together_of_two(tmp_path, fil
     assert (tmp_path / "a.bin").read_bytes() == other
 
 
-@pytest.mark.parametrize(("num_bytes", "digest"), [(len(SOUND), md5(b"other")), (7, ""), (None, "sha256:" + "0" * 64)])
+@pytest.mark.parametrize(
+    ("num_bytes", "digest"), [(len(SOUND), md5(b"other")), (7, ""), (None, "sha256:" + "0" * 64)]
+)
 def test_another_file_than_expected_is_moved_aside(tmp_path, files, num_bytes, digest):
-    with serving(files) as address, pytest.raises(UserError, match="fetched 102,400 bytes with .* it is another file, or damaged") as caught:
+    with (
+        serving(files) as address,
+        pytest.raises(
+            UserError, match="fetched 102,400 bytes with .* it is another file, or damaged"
+        ) as caught,
+    ):
         fetch(f"{address}/a.bin", tmp_path / "a.bin", num_bytes, digest)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin.wrong"]
 
 
-@pytest.mark.parametrize(("url", "message"), [
-    ("{}/none.bin", "the server answers 404"), ("file:///etc/hosts", "expected an address that begins with http"),
-    ("http://127.0.0.1:9/a.bin", "Connection refused.* 5 times"),
-])
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("{}/none.bin", "the server answers 404"),
+        ("file:///etc/hosts", "expected an address that begins with http"),
+        ("http://127.0.0.1:9/a.bin", "Connection refused.* 5 times"),
+    ],
+)
 def test_an_address_of_nothing_is_one_line(tmp_path, files, url, message):
     with serving(files) as address, pytest.raises(UserError, match=message):
         fetch(url.format(address), tmp_path / "a.bin")
@@ -144,18 +167,34 @@ def test_an_address_of_nothing_is_one_line(tmp_path, files, url, message):
 
 
 def test_a_full_disk_is_told_before_anything_is_fetched(tmp_path, files, monkeypatch):
-    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 10}))
-    with serving(files) as address, pytest.raises(UserError, match="102,400 bytes are still to come, 10 are free"):
+    monkeypatch.setattr(
+        fetching.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 10})
+    )
+    with (
+        serving(files) as address,
+        pytest.raises(UserError, match="102,400 bytes are still to come, 10 are free"),
+    ):
         fetch(f"{address}/a.bin", tmp_path / "a.bin")
 
 
-@pytest.mark.parametrize(("file", "content"), [("set.tar.gz", tar_of({"set/a.wav": SOUND, "set/b/c.wav": b"x"})),
-                                               ("set.zip", zip_of({"set/a.wav": SOUND, "set/b/c.wav": b"x"}))])
-def test_a_set_is_fetched_from_a_mirror_and_unpacked_whole(tmp_path, one_set, capsys, file, content):
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("set.tar.gz", tar_of({"set/a.wav": SOUND, "set/b/c.wav": b"x"})),
+        ("set.zip", zip_of({"set/a.wav": SOUND, "set/b/c.wav": b"x"})),
+    ],
+)
+def test_a_set_is_fetched_from_a_mirror_and_unpacked_whole(
+    tmp_path, one_set, capsys, file, content
+):
     one_set(file, md5(content), len(content))
     files = Files({f"/mirror/{file}": content})
     with serving(files) as address:
-        assert download("musan", tmp_path, url=f"{address}/mirror/") == {"archives": 1, "bytes": len(content), "members": 2}
+        assert download("musan", tmp_path, url=f"{address}/mirror/") == {
+            "archives": 1,
+            "bytes": len(content),
+            "members": 2,
+        }
         assert download("musan", tmp_path, url=address) == {}
     assert (tmp_path / "musan" / "set" / "a.wav").read_bytes() == SOUND
     assert json.loads((tmp_path / "musan.json").read_text())[file]["is_verified"] is True
@@ -163,7 +202,9 @@ def test_a_set_is_fetched_from_a_mirror_and_unpacked_whole(tmp_path, one_set, ca
     assert "is there already" in capsys.readouterr().out
 
 
-def test_archives_that_a_death_left_are_removed_and_those_that_were_to_be_kept_stay(tmp_path, one_set):
+def test_archives_that_a_death_left_are_removed_and_those_that_were_to_be_kept_stay(
+    tmp_path, one_set
+):
     content = zip_of({"a": b"1"})
     one_set("set.zip", md5(content))
     with serving(Files({"/set.zip": content})) as address:
@@ -175,7 +216,9 @@ def test_archives_that_a_death_left_are_removed_and_those_that_were_to_be_kept_s
     assert (tmp_path / "kept" / "archives" / "set.zip").exists()
 
 
-def test_where_no_checksum_is_published_it_is_said_and_written_down_or_given(tmp_path, one_set, capsys):
+def test_where_no_checksum_is_published_it_is_said_and_written_down_or_given(
+    tmp_path, one_set, capsys
+):
     content = zip_of({"a": b"1"})
     one_set("set.zip", "")
     sha256 = hashlib.sha256(content).hexdigest()
@@ -194,12 +237,18 @@ def test_where_no_checksum_is_published_it_is_said_and_written_down_or_given(tmp
 
 
 HOSTILE = {
-    "parent.tar": {"../out": b"x"}, "absolute.tar": {"/out": b"x"}, "deep.tar": {"a/../../out": b"x"},
-    "link.tar": {"a": {"type": tarfile.SYMTYPE, "linkname": "../out"}}, "hard.tar": {"a": {"type": tarfile.LNKTYPE, "linkname": "../../out"}},
-    "absolute_link.tar": {"a": {"type": tarfile.SYMTYPE, "linkname": "/out"}}, "device.tar": {"a": {"type": tarfile.CHRTYPE}},
+    "parent.tar": {"../out": b"x"},
+    "absolute.tar": {"/out": b"x"},
+    "deep.tar": {"a/../../out": b"x"},
+    "link.tar": {"a": {"type": tarfile.SYMTYPE, "linkname": "../out"}},
+    "hard.tar": {"a": {"type": tarfile.LNKTYPE, "linkname": "../../out"}},
+    "absolute_link.tar": {"a": {"type": tarfile.SYMTYPE, "linkname": "/out"}},
+    "device.tar": {"a": {"type": tarfile.CHRTYPE}},
     "fifo.tar": {"a": {"type": tarfile.FIFOTYPE}},
     "through.tar": {"a": {"type": tarfile.SYMTYPE, "linkname": ".."}, "a/out": b"x"},
-    "parent.zip": {"../out": b"x"}, "absolute.zip": {"/out": b"x"}, "windows.zip": {"..\\out": b"x"},
+    "parent.zip": {"../out": b"x"},
+    "absolute.zip": {"/out": b"x"},
+    "windows.zip": {"..\\out": b"x"},
 }
 
 
@@ -228,7 +277,10 @@ def test_a_link_in_a_zip_is_refused(tmp_path):
 @pytest.mark.parametrize("content", [b"no archive", tar_of({"a": SOUND})[:-300], b""])
 def test_a_damaged_archive_is_one_line_and_the_set_is_not_there(tmp_path, one_set, content):
     one_set("set.tar.gz", "")
-    with serving(Files({"/set.tar.gz": content})) as address, pytest.raises(UserError, match="damaged, or no .zip or .tar"):
+    with (
+        serving(Files({"/set.tar.gz": content})) as address,
+        pytest.raises(UserError, match="damaged, or no .zip or .tar"),
+    ):
         download("musan", tmp_path, url=address)
     assert not (tmp_path / "musan").exists()
 
@@ -245,5 +297,7 @@ def test_killed_while_unpacking_it_begins_with_the_archive_again(tmp_path, one_s
 
 def test_the_command_lists_the_sets_and_refuses_others(command):
     shown = command("local.download", "--help").stdout
-    assert "musan,rirs_noises,vctk,noisy_vctk,speechocean762" in shown.replace(" ", "").replace("\n", "")
+    assert "musan,rirs_noises,vctk,noisy_vctk,speechocean762" in shown.replace(" ", "").replace(
+        "\n", ""
+    )
     assert command("local.download", "voxceleb", "somewhere").returncode == 2

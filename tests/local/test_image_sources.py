@@ -4,15 +4,28 @@ import numpy as np
 import pytest
 import soundfile
 
-from local.image_sources import SOUND_METRES_PER_SECOND, decay_seconds, image_sources, room_response, sampled, wall_reflection
+from local.image_sources import (
+    SOUND_METRES_PER_SECOND,
+    decay_seconds,
+    image_sources,
+    room_response,
+    sampled,
+    wall_reflection,
+)
 
 RATE = 16000
-ROOM, SOURCE, MICROPHONE = np.array([5.0, 4.0, 3.0]), np.array([1.0, 1.0, 1.5]), np.array([3.5, 2.7, 1.2])
+ROOM, SOURCE, MICROPHONE = (
+    np.array([5.0, 4.0, 3.0]),
+    np.array([1.0, 1.0, 1.5]),
+    np.array([3.5, 2.7, 1.2]),
+)
 
 
 def in_a_room(metres, rt60_seconds, source=0.2, microphone=0.6, seed=0):
     room = np.array(metres, float)
-    return room_response(room, source * room, microphone * room, rt60_seconds, RATE, np.random.default_rng(seed))
+    return room_response(
+        room, source * room, microphone * room, rt60_seconds, RATE, np.random.default_rng(seed)
+    )
 
 
 def test_the_first_images_of_a_source_in_the_middle_of_a_cube_are_those_behind_its_six_walls():
@@ -41,22 +54,37 @@ def test_there_is_one_image_per_room_in_the_mirrored_space():
 
 @pytest.mark.parametrize("distance_metres", [0.5, 2.0, 3.43])
 def test_the_direct_sound_is_1_and_comes_when_sound_has_travelled_the_distance(distance_metres):
-    response = room_response(np.array([9.0, 8.0, 4.0]), np.array([4.0, 4, 2]), np.array([4.0 + distance_metres, 4, 2]), 0.3, RATE,
-                             np.random.default_rng(0))
+    response = room_response(
+        np.array([9.0, 8.0, 4.0]),
+        np.array([4.0, 4, 2]),
+        np.array([4.0 + distance_metres, 4, 2]),
+        0.3,
+        RATE,
+        np.random.default_rng(0),
+    )
     arrival = distance_metres / SOUND_METRES_PER_SECOND * RATE
     assert abs(np.argmax(np.abs(response)) - arrival) <= 0.5 + 1 / 16
-    assert np.sum(response[: int(arrival) + 12]) == pytest.approx(1, abs=0.03), "all of the pulse, wherever it lies between two samples"
+    assert np.sum(response[: int(arrival) + 12]) == pytest.approx(1, abs=0.03), (
+        "all of the pulse, wherever it lies between two samples"
+    )
     assert np.abs(response[: int(arrival) - 12]).max(initial=0) < 1e-3
 
 
-@pytest.mark.parametrize(("metres", "rt60_seconds"), [((3, 4, 2.5), 0.2), ((6, 5, 3), 0.3), ((6, 5, 3), 0.6), ((9, 7, 3), 0.9), ((20, 15, 4), 0.8)])
-def test_the_reverberation_time_is_the_one_asked_for_within_5_percent_and_the_decay_is_exponential(metres, rt60_seconds):
+@pytest.mark.parametrize(
+    ("metres", "rt60_seconds"),
+    [((3, 4, 2.5), 0.2), ((6, 5, 3), 0.3), ((6, 5, 3), 0.6), ((9, 7, 3), 0.9), ((20, 15, 4), 0.8)],
+)
+def test_the_reverberation_time_is_the_one_asked_for_within_5_percent_and_the_decay_is_exponential(
+    metres, rt60_seconds
+):
     energy = in_a_room(metres, rt60_seconds).astype(float) ** 2
     measured = decay_seconds(energy, RATE)
     left_db = 10 * np.log10(np.cumsum(energy[::-1])[::-1] / energy.sum())
     slope = np.flatnonzero((left_db <= -5) & (left_db >= -35))
     off_db = np.abs(left_db[slope] - np.polyval(np.polyfit(slope, left_db[slope], 1), slope)).max()
-    print(f"{metres} m: asked for {rt60_seconds} s, measured {measured:.3f} s; at most {off_db:.1f} dB off a straight line")
+    print(
+        f"{metres} m: asked for {rt60_seconds} s, measured {measured:.3f} s; at most {off_db:.1f} dB off a straight line"
+    )
     assert measured == pytest.approx(rt60_seconds, rel=0.05)
     assert off_db < 3
 
@@ -87,8 +115,13 @@ def test_the_reverberation_time_of_an_exponential_is_its_own(seconds):
 
 
 def test_a_real_room_measures_what_its_makers_say(shared_data):
-    measured = [decay_seconds(soundfile.read(path)[0] ** 2, RATE) for path in sorted((shared_data / "rirs" / "surrey_room_a").glob("*.wav"))]
-    print(f"Surrey's room A, about 0.28 s: {min(measured):.3f} to {max(measured):.3f} s in {len(measured)} directions")
+    measured = [
+        decay_seconds(soundfile.read(path)[0] ** 2, RATE)
+        for path in sorted((shared_data / "rirs" / "surrey_room_a").glob("*.wav"))
+    ]
+    print(
+        f"Surrey's room A, about 0.28 s: {min(measured):.3f} to {max(measured):.3f} s in {len(measured)} directions"
+    )
     assert np.mean(measured) == pytest.approx(0.29, abs=0.03)
 
 

@@ -33,13 +33,21 @@ def audio(tmp_path_factory):
 
 def rows_of(**columns):
     """Lines of a table: path and speaker, and what is given of each line's number."""
-    return [{"path": f"clip{number:02d}.wav", "speaker": SPEAKERS[number % 10]} | {name: make(number) for name, make in columns.items()}
-            for number in range(20)]
+    return [
+        {"path": f"clip{number:02d}.wav", "speaker": SPEAKERS[number % 10]}
+        | {name: make(number) for name, make in columns.items()}
+        for number in range(20)
+    ]
 
 
 def whole(output, name):
     """One list of all three sets."""
-    return {key: value for part in SETS if (output / part / name).exists() for key, value in read_map(output / part / name).items()}
+    return {
+        key: value
+        for part in SETS
+        if (output / part / name).exists()
+        for key, value in read_map(output / part / name).items()
+    }
 
 
 def speakers_of(output, name):
@@ -47,13 +55,18 @@ def speakers_of(output, name):
 
 
 def bytes_below(folder):
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in Path(folder).rglob("*") if path.is_file() and "receipts" not in path.parts}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in Path(folder).rglob("*")
+        if path.is_file() and "receipts" not in path.parts
+    }
 
 
 def complaint(corpus, output, **options):
     """The one line that a corpus is refused with; nothing that looks like a set is left."""
-    output = output / f"refused{len(list(output.glob('refused*')))}"  # a caught error keeps its locks
+    output = (
+        output / f"refused{len(list(output.glob('refused*')))}"
+    )  # a caught error keeps its locks
     output.mkdir(parents=True)
     with pytest.raises(UserError) as caught:
         prepare_folder(corpus, output, **options)
@@ -85,10 +98,15 @@ def test_files_of_one_folder_have_no_session_and_those_of_mixed_depth_have(tmp_p
     assert whole(tmp_path / "one", "utt2session") == {}
     write_voice(flat / "s01" / "a" / "b" / "x.wav", "s01", 9, 0.2)
     prepare_folder(flat, tmp_path / "two")
-    assert {whole(tmp_path / "two", "utt2session")[name] for name in ("s01-a-b-x", "s01-0")} == {"a-b", "top"}
+    assert {whole(tmp_path / "two", "utt2session")[name] for name in ("s01-a-b-x", "s01-0")} == {
+        "a-b",
+        "top",
+    }
 
 
-def test_same_seed_same_bytes_another_seed_others_and_a_second_run_does_nothing(tree, tmp_path, capsys):
+def test_same_seed_same_bytes_another_seed_others_and_a_second_run_does_nothing(
+    tree, tmp_path, capsys
+):
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
         prepare_folder(tree, tmp_path / name, seed=seed)
     one, again, other = (bytes_below(tmp_path / name) for name in ("one", "again", "other"))
@@ -109,28 +127,56 @@ def test_names_that_are_no_ids_are_changed_and_kept_beside(tmp_path, capsys):
 
 def test_names_of_any_script_stay_apart(tmp_path):
     """Names of one length each; an accent by itself, as a Mac writes it, is none; the ideographic blank is one."""
-    names = ["\u0410\u043d", "\u041e\u043b", "\u5f20\u4f1f", "\u674e\u5a1c", "\u738b\u3000\u82b3", "Zoe\u0308"]
+    names = [
+        "\u0410\u043d",
+        "\u041e\u043b",
+        "\u5f20\u4f1f",
+        "\u674e\u5a1c",
+        "\u738b\u3000\u82b3",
+        "Zoe\u0308",
+    ]
     tree = make_tree(tmp_path / "tree", names, ("\u0434\u0435\u043d\u044c",), seconds=0.2)
     prepare_folder(tree, tmp_path / "out")
     for name in SETS:
         validate_data_dir(tmp_path / "out" / name, audio=True)
-    assert set(whole(tmp_path / "out", "utt2spk").values()) == {"u0410u043d", "u041eu043b", "u5f20u4f1f", "u674eu5a1c", "u738b_u82b3", "Zoe"}
+    assert set(whole(tmp_path / "out", "utt2spk").values()) == {
+        "u0410u043d",
+        "u041eu043b",
+        "u5f20u4f1f",
+        "u674eu5a1c",
+        "u738b_u82b3",
+        "Zoe",
+    }
     assert set(whole(tmp_path / "out", "utt2session").values()) == {"u0434u0435u043du044c"}
 
 
 @pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
 def test_a_table_is_read_whatever_its_delimiter(audio, tmp_path, delimiter):
-    rows = rows_of(Gender=lambda n: "Female" if n % 2 else "man", session=lambda n: f"day {n // 10}", Accent=lambda n: f"acc{n % 10 % 3}",
-                   device=lambda n: f"phone {n // 10}", sentence=lambda n: f"number, {n}" if delimiter == ";" else f"number {n}")
-    table = write_table(audio / f"list{ord(delimiter)}.csv", rows, delimiter, "\ufeff# made by hand\n\n" if delimiter == ";" else "")
+    rows = rows_of(
+        Gender=lambda n: "Female" if n % 2 else "man",
+        session=lambda n: f"day {n // 10}",
+        Accent=lambda n: f"acc{n % 10 % 3}",
+        device=lambda n: f"phone {n // 10}",
+        sentence=lambda n: f"number, {n}" if delimiter == ";" else f"number {n}",
+    )
+    table = write_table(
+        audio / f"list{ord(delimiter)}.csv",
+        rows,
+        delimiter,
+        "\ufeff# made by hand\n\n" if delimiter == ";" else "",
+    )
     prepare_folder(table, tmp_path)
     for name in SETS:
         validate_data_dir(tmp_path / name, audio=True)
-    assert whole(tmp_path, "spk2gender") == {speaker: "mf"[number % 2] for number, speaker in enumerate(SPEAKERS)}
+    assert whole(tmp_path, "spk2gender") == {
+        speaker: "mf"[number % 2] for number, speaker in enumerate(SPEAKERS)
+    }
     assert whole(tmp_path, "utt2session")["s03-clip13"] == "day_1"
     assert whole(tmp_path, "spk2Accent")["s04"] == "acc1"
     assert whole(tmp_path, "utt2device")["s04-clip14"] == "phone_1"
-    assert whole(tmp_path, "text")["s04-clip14"] == ("number, 14" if delimiter == ";" else "number 14")
+    assert whole(tmp_path, "text")["s04-clip14"] == (
+        "number, 14" if delimiter == ";" else "number 14"
+    )
 
 
 def test_sets_have_both_sexes_in_proportion(tmp_path, audio):
@@ -141,7 +187,9 @@ def test_sets_have_both_sexes_in_proportion(tmp_path, audio):
 
 
 def test_a_column_of_sets_is_respected_and_what_it_lacks_is_drawn_from_train(tmp_path, audio):
-    table = write_table(audio / "sets.csv", rows_of(split=lambda n: "Test" if n % 10 in (7, 8, 9) else "train"))
+    table = write_table(
+        audio / "sets.csv", rows_of(split=lambda n: "Test" if n % 10 in (7, 8, 9) else "train")
+    )
     prepare_folder(table, tmp_path)
     assert speakers_of(tmp_path, "test") == {"s07", "s08", "s09"}
     assert len(speakers_of(tmp_path, "dev")) == 2
@@ -149,15 +197,24 @@ def test_a_column_of_sets_is_respected_and_what_it_lacks_is_drawn_from_train(tmp
 
 
 def test_times_become_segments_and_a_file_may_come_again(tmp_path, audio):
-    rows = [row | {"start": start, "end": end} for row in rows_of() for start, end in (("0", "0.15"), ("0.15", ""))]
+    rows = [
+        row | {"start": start, "end": end}
+        for row in rows_of()
+        for start, end in (("0", "0.15"), ("0.15", ""))
+    ]
     prepare_folder(write_table(audio / "times.tsv", rows, "\t"), tmp_path)
     for name in SETS:
         validate_data_dir(tmp_path / name, audio=True)
     seconds = whole(tmp_path, "utt2dur")
     assert len(seconds) == 40
     recordings = (tmp_path / "train" / "wav.scp").read_text().split()[::2]
-    assert set(recordings) <= {f"clip{number:02d}.wav" for number in range(20)}, "no id holds a folder of this machine"
-    assert (seconds["s03-clip13-0000000-0000015"], seconds["s03-clip13-0000015"]) == ("0.1500", "0.2500")
+    assert set(recordings) <= {f"clip{number:02d}.wav" for number in range(20)}, (
+        "no id holds a folder of this machine"
+    )
+    assert (seconds["s03-clip13-0000000-0000015"], seconds["s03-clip13-0000015"]) == (
+        "0.1500",
+        "0.2500",
+    )
 
 
 def test_columns_of_other_names_are_named_by_an_option(tmp_path, audio):
@@ -172,44 +229,74 @@ LINES_OF_ONE_NAME = [{"path": f"{n}.wav", "speaker": "s00", "utterance": "x"} fo
 TABLE_FAULTS = {
     "columns found: file_of, person; expected path and speaker": [{"file_of": "a", "person": "b"}],
     ":2: no speaker, expected one in each line": [{"path": "clip00.wav", "speaker": ""}],
-    ":23: utterance 's00-x' again \\(first: line 22\\)": [*rows_of(utterance=lambda n: f"u{n}"), *LINES_OF_ONE_NAME],
-    ":22: .*clip03.wav again \\(first: line 5\\)": [*rows_of(utterance=lambda n: f"u{n}"), LINES_OF_ONE_NAME[0] | {"path": "clip03.wav"}],
+    ":23: utterance 's00-x' again \\(first: line 22\\)": [
+        *rows_of(utterance=lambda n: f"u{n}"),
+        *LINES_OF_ONE_NAME,
+    ],
+    ":22: .*clip03.wav again \\(first: line 5\\)": [
+        *rows_of(utterance=lambda n: f"u{n}"),
+        LINES_OF_ONE_NAME[0] | {"path": "clip03.wav"},
+    ],
     ":2: set 'exam', expected train, dev, test or nothing": rows_of(set=lambda n: "exam"),
-    "speaker 's00' is in test, but in train above": rows_of(set=lambda n: "train" if n < 10 else "test"),
+    "speaker 's00' is in test, but in train above": rows_of(
+        set=lambda n: "train" if n < 10 else "test"
+    ),
     "speaker 's00' has two sexes": rows_of(sex=lambda n: "fm"[n // 10]),
-    ":2: start '2' and end '1', expected seconds with 0 <= start < end": rows_of(start=lambda n: "2", end=lambda n: "1"),
-    "is from 3 to 9 s, expected a part of the 0.400 s": rows_of(start=lambda n: "3", end=lambda n: "9"),
-    "one speaker: 20 lines; expected several in the column 'speaker'": [row | {"speaker": "me"} for row in rows_of()],
-    "4 of its 24 files are missing, first .*gone0.wav \\(list: .*missing_files\\)": [*rows_of(), *[{"path": f"gone{n}.wav", "speaker": "s00"}
-                                                                                                 for n in range(4)]],
+    ":2: start '2' and end '1', expected seconds with 0 <= start < end": rows_of(
+        start=lambda n: "2", end=lambda n: "1"
+    ),
+    "is from 3 to 9 s, expected a part of the 0.400 s": rows_of(
+        start=lambda n: "3", end=lambda n: "9"
+    ),
+    "one speaker: 20 lines; expected several in the column 'speaker'": [
+        row | {"speaker": "me"} for row in rows_of()
+    ],
+    "4 of its 24 files are missing, first .*gone0.wav \\(list: .*missing_files\\)": [
+        *rows_of(),
+        *[{"path": f"gone{n}.wav", "speaker": "s00"} for n in range(4)],
+    ],
 }
 
 
 @pytest.mark.parametrize("message", TABLE_FAULTS)
 def test_a_faulty_table_is_one_line(tmp_path, audio, message):
-    table = write_table(audio / f"fault{list(TABLE_FAULTS).index(message)}.csv", TABLE_FAULTS[message])
+    table = write_table(
+        audio / f"fault{list(TABLE_FAULTS).index(message)}.csv", TABLE_FAULTS[message]
+    )
     assert re.search(message, complaint(table, tmp_path))
 
 
 def test_a_line_with_too_many_fields_and_a_table_of_nothing_are_refused(tmp_path, audio):
     (audio / "wide.csv").write_text("path,speaker\nclip00.wav,s00\nclip01.wav,s01,more\n")
-    assert "wide.csv:3: 3 fields, expected the 2 of the header (path, speaker)" in complaint(audio / "wide.csv", tmp_path)
+    assert "wide.csv:3: 3 fields, expected the 2 of the header (path, speaker)" in complaint(
+        audio / "wide.csv", tmp_path
+    )
     (audio / "nothing.tsv").write_text("\n# none\n")
     assert "empty, expected a line of column names" in complaint(audio / "nothing.tsv", tmp_path)
     (audio / "latin.csv").write_bytes(b"path,speaker\n\xe9.wav,s\n")
     assert "is not UTF-8" in complaint(audio / "latin.csv", tmp_path)
 
 
-@pytest.mark.parametrize(("flaw", "message"), [
-    ("empty_folder", "1 of 11 folders are empty, first 'zz_last': the archive is half extracted"),
-    ("unfinished_download", "rest.zip.part: a download that has not ended"),
-])
+@pytest.mark.parametrize(
+    ("flaw", "message"),
+    [
+        (
+            "empty_folder",
+            "1 of 11 folders are empty, first 'zz_last': the archive is half extracted",
+        ),
+        ("unfinished_download", "rest.zip.part: a download that has not ended"),
+    ],
+)
 def test_a_tree_that_is_not_whole_is_refused(tmp_path, flaw, message):
-    assert message in complaint(make_tree(tmp_path / "tree", SPEAKERS, (), seconds=0.1, flaws=[flaw]), tmp_path / "out")
+    assert message in complaint(
+        make_tree(tmp_path / "tree", SPEAKERS, (), seconds=0.1, flaws=[flaw]), tmp_path / "out"
+    )
 
 
 def test_one_file_that_cannot_be_used_is_entered_in_the_ledger_and_two_are_too_many(tmp_path):
-    tree = make_tree(tmp_path / "tree", SPEAKERS, ("a",), 3, seconds=0.2, flaws=["empty_file", "no_audio"])
+    tree = make_tree(
+        tmp_path / "tree", SPEAKERS, ("a",), 3, seconds=0.2, flaws=["empty_file", "no_audio"]
+    )
     prepare_folder(tree, tmp_path / "out")
     dropped = "".join((tmp_path / "out" / name / "dropped").read_text() for name in SETS)
     assert dropped.startswith("s00-a-0 unreadable ")
@@ -224,33 +311,54 @@ def test_one_file_that_cannot_be_used_is_entered_in_the_ledger_and_two_are_too_m
 def test_a_rate_that_is_too_low_is_dropped_by_policy(tmp_path):
     tree = make_tree(tmp_path / "tree", SPEAKERS, (), seconds=0.2, flaws=["low_rate"])
     prepare_folder(tree, tmp_path / "out")
-    assert "s00-0 policy:sample_rate 4000 Hz, expected 8000 or more" in "".join((tmp_path / "out" / name / "dropped").read_text() for name in SETS)
-    assert "utterances dropped as policy" in str(pytest.raises(UserError, prepare_folder, tree, tmp_path / "high", min_sample_rate_hz=44100).value)
+    assert "s00-0 policy:sample_rate 4000 Hz, expected 8000 or more" in "".join(
+        (tmp_path / "out" / name / "dropped").read_text() for name in SETS
+    )
+    assert "utterances dropped as policy" in str(
+        pytest.raises(
+            UserError, prepare_folder, tree, tmp_path / "high", min_sample_rate_hz=44100
+        ).value
+    )
 
 
 def test_wrong_roots_say_what_was_found_and_the_nearest(tmp_path, tree):
-    assert "no such folder or file; expected a folder of <speaker>" in complaint(tmp_path / "nowhere", tmp_path / "out")
+    assert "no such folder or file; expected a folder of <speaker>" in complaint(
+        tmp_path / "nowhere", tmp_path / "out"
+    )
     (tmp_path / "empty").mkdir()
     assert "no speakers: no audio in it" in complaint(tmp_path / "empty", tmp_path / "out")
     write_voice(tmp_path / "loose" / "a.wav", "a", 0, 0.1)
-    assert "no speakers: 1 audio files lie in it without a folder of their speaker" in complaint(tmp_path / "loose", tmp_path / "out")
+    assert "no speakers: 1 audio files lie in it without a folder of their speaker" in complaint(
+        tmp_path / "loose", tmp_path / "out"
+    )
     above = tmp_path / "above" / "wav"
     above.mkdir(parents=True)
     (above / "train").symlink_to(tree)
     (tmp_path / "above" / "list.csv").write_text("path,speaker\n")
     said = complaint(tmp_path / "above", tmp_path / "out")
-    assert f"one speaker: all 40 audio files lie in {above}; {above / 'train'} has 10 folders: is it the one, or give the table" in said
+    assert (
+        f"one speaker: all 40 audio files lie in {above}; {above / 'train'} has 10 folders: is it the one, or give the table"
+        in said
+    )
     (tmp_path / "notes.pdf").write_text("")
     assert "a file, but no table" in complaint(tmp_path / "notes.pdf", tmp_path / "out")
 
 
 def test_sound_of_any_kind_is_taken_and_folders_without_sound_are_said(tmp_path, capsys):
     tree = make_tree(tmp_path / "tree", SPEAKERS, (), 2, seconds=0.3)
-    for number, (suffix, form) in enumerate({".mp3": "MP3", ".OPUS": "OGG", ".aiff": "AIFF", ".sph": "NIST"}.items()):
+    for number, (suffix, form) in enumerate(
+        {".mp3": "MP3", ".OPUS": "OGG", ".aiff": "AIFF", ".sph": "NIST"}.items()
+    ):
         for take in range(2):
             wave = tree / SPEAKERS[number] / f"{take}.wav"
             samples, rate = soundfile.read(wave)
-            soundfile.write(wave.with_suffix(suffix), samples, rate, format=form, subtype="OPUS" if form == "OGG" else None)
+            soundfile.write(
+                wave.with_suffix(suffix),
+                samples,
+                rate,
+                format=form,
+                subtype="OPUS" if form == "OGG" else None,
+            )
             wave.unlink()
     (tree / "texts").mkdir()
     (tree / "texts" / "s00.txt").write_text("words")
@@ -262,10 +370,14 @@ def test_sound_of_any_kind_is_taken_and_folders_without_sound_are_said(tmp_path,
 def test_two_files_or_speakers_of_one_id_are_refused(tmp_path):
     tree = make_tree(tmp_path / "tree", SPEAKERS, (), seconds=0.1)
     write_voice(tree / "s00" / "0.flac", "s00", 9, 0.1)
-    assert "s00/0.flac and s00/0.wav would both be called 's00-0'" in complaint(tree, tmp_path / "out")
+    assert "s00/0.flac and s00/0.wav would both be called 's00-0'" in complaint(
+        tree, tmp_path / "out"
+    )
     (tree / "s00" / "0.flac").unlink()
     make_tree(tree, ["s-1", "s 1"], (), seconds=0.1)
-    assert "speakers 's 1' and 's-1' would both be called 's_1'" in complaint(tree, tmp_path / "out")
+    assert "speakers 's 1' and 's-1' would both be called 's_1'" in complaint(
+        tree, tmp_path / "out"
+    )
 
 
 def test_a_kaldi_directory_is_dealt_anew_with_paths_against_the_root(tmp_path, capsys):
@@ -298,7 +410,10 @@ def test_kaldi_directories_called_train_and_test_stay_as_they_are_with_their_tri
 
 def test_pipes_need_leave(tmp_path):
     data = make_kaldi(tmp_path / "kaldi", SPEAKERS)
-    lines = [f"{name} cat {path} |" for name, path in (line.split() for line in (data / "wav.scp").read_text().splitlines())]
+    lines = [
+        f"{name} cat {path} |"
+        for name, path in (line.split() for line in (data / "wav.scp").read_text().splitlines())
+    ]
     (data / "wav.scp").write_text("".join(f"{line}\n" for line in lines))
     assert "--allow-pipes if you trust them" in complaint(data, tmp_path / "out")
     prepare_folder(data, tmp_path / "out", allow_pipes=True)

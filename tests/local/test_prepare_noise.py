@@ -24,26 +24,51 @@ def test_every_audio_file_is_listed_under_its_path_with_its_first_folder_as_type
     counts = prepare_noise(tree, tmp_path / "noise")
     validate_data_dir(tmp_path / "noise", audio=True)
     assert counts == {"came_in": 3, "went_on": 3, "speakers": 3, "types": 3, "no_audio": 1}
-    assert read_map(tmp_path / "noise" / "utt2type") == {"music-rock-a_1": "music", "noise-b": "noise", "top_level": "tree"}
+    assert read_map(tmp_path / "noise" / "utt2type") == {
+        "music-rock-a_1": "music",
+        "noise-b": "noise",
+        "top_level": "tree",
+    }
     assert set(read_map(tmp_path / "noise" / "utt2dur").values()) == {"0.1000"}
 
 
 def test_names_become_plain_ids():
-    assert [utterance_id(Path(name)) for name in ("a b/ü.wav", "st._m.wav", "x.v2")] == ["a_b-u", "st__m", "x_v2"]
+    assert [utterance_id(Path(name)) for name in ("a b/ü.wav", "st._m.wav", "x.v2")] == [
+        "a_b-u",
+        "st__m",
+        "x_v2",
+    ]
 
 
 @pytest.mark.parametrize("above", ["", "unpacked/"])
 def test_the_published_sets_are_known_by_their_folders_and_noises_are_no_rooms(tmp_path, above):
     """Given by their own folder or by the one above, which is what an archive unpacks to."""
-    write_tree(tmp_path, *(f"{above}musan/{name}/a.wav" for name in ("music", "noise", "speech")),
-               *(f"{above}RIRS_NOISES/{name}.wav" for name in (
-                   "simulated_rirs/smallroom/Room001/Room001-00001", "pointsource_noises/noise-free-sound-0001",
-                   "real_rirs_isotropic_noises/RVB2014_type1_rir_largeroom1_far_angla",
-                   "real_rirs_isotropic_noises/RVB2014_type1_noise_largeroom1_1")))
-    given = (tmp_path / "unpacked",) * 2 if above else (tmp_path / "musan", tmp_path / "RIRS_NOISES")
+    write_tree(
+        tmp_path,
+        *(f"{above}musan/{name}/a.wav" for name in ("music", "noise", "speech")),
+        *(
+            f"{above}RIRS_NOISES/{name}.wav"
+            for name in (
+                "simulated_rirs/smallroom/Room001/Room001-00001",
+                "pointsource_noises/noise-free-sound-0001",
+                "real_rirs_isotropic_noises/RVB2014_type1_rir_largeroom1_far_angla",
+                "real_rirs_isotropic_noises/RVB2014_type1_noise_largeroom1_1",
+            )
+        ),
+    )
+    given = (
+        (tmp_path / "unpacked",) * 2 if above else (tmp_path / "musan", tmp_path / "RIRS_NOISES")
+    )
     counts = prepare_bank(tmp_path / "out", *given)
-    assert set(read_map(tmp_path / "out" / "noise" / "utt2type").values()) == {"music", "noise", "speech"}
-    assert sorted(read_map(tmp_path / "out" / "rirs" / "utt2type").values()) == ["real_rirs_isotropic_noises", "simulated_rirs"]
+    assert set(read_map(tmp_path / "out" / "noise" / "utt2type").values()) == {
+        "music",
+        "noise",
+        "speech",
+    }
+    assert sorted(read_map(tmp_path / "out" / "rirs" / "utt2type").values()) == [
+        "real_rirs_isotropic_noises",
+        "simulated_rirs",
+    ]
     assert {name: each["went_on"] for name, each in counts.items()} == {"noise": 3, "rirs": 2}
 
 
@@ -70,13 +95,20 @@ def test_links_are_followed_and_names_that_begin_with_a_dot_left_alone(tmp_path)
         (tree / "noise" / name).write_bytes(bytes(100))
     counts = prepare_noise(tree, tmp_path / "out")
     assert (counts["came_in"], counts["went_on"], counts["types"]) == (3, 3, 2)
-    assert read_map(tmp_path / "out" / "utt2type") == {"music-rock-a": "music", "music-rock-b": "music", "noise-c": "noise"}
+    assert read_map(tmp_path / "out" / "utt2type") == {
+        "music-rock-a": "music",
+        "music-rock-b": "music",
+        "noise-c": "noise",
+    }
 
 
 def test_a_tree_of_which_nothing_can_be_read_is_refused(tmp_path):
     (tmp_path / "noise").mkdir()
     (tmp_path / "noise" / "a.wav").write_bytes(bytes(100))
-    with pytest.raises(UserError, match=r"none of 1 audio files can be read, expected some \(.*a.wav: cannot be read"):
+    with pytest.raises(
+        UserError,
+        match=r"none of 1 audio files can be read, expected some \(.*a.wav: cannot be read",
+    ):
         prepare_noise(tmp_path / "noise", tmp_path / "data")
     assert not (tmp_path / "data" / "wav.scp").exists()
 
@@ -87,7 +119,9 @@ def test_one_unreadable_file_is_entered_in_the_ledger_and_two_are_too_many(tmp_p
     assert prepare_noise(tree, tmp_path / "out")["went_on"] == 2
     assert (tmp_path / "out" / "dropped").read_text().startswith("b unreadable ")
     (tree / "c.wav").write_bytes(b"RIFF")
-    with pytest.raises(UserError, match="2 of 3 utterances dropped as unreadable.*run the stage again$"):  # no option raises the limit
+    with pytest.raises(
+        UserError, match="2 of 3 utterances dropped as unreadable.*run the stage again$"
+    ):  # no option raises the limit
         prepare_noise(tree, tmp_path / "out")
 
 

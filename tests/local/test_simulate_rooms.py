@@ -18,18 +18,35 @@ RATE = 16000
 @pytest.fixture(scope="module")
 def rooms(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("rooms") / "rirs"
-    simulate_rooms(folder, rooms=6, responses_per_room=3, large_metres=(30, 40), rt60_seconds=(0.15, 1.0), seed=3)
+    simulate_rooms(
+        folder,
+        rooms=6,
+        responses_per_room=3,
+        large_metres=(30, 40),
+        rt60_seconds=(0.15, 1.0),
+        seed=3,
+    )
     return folder
 
 
 def responses(folder: Path) -> dict[str, np.ndarray]:
-    return {key: np.asarray(read_wave(entry)[0], float).ravel() for key, entry in read_scp(folder / "wav.scp").items()}
+    return {
+        key: np.asarray(read_wave(entry)[0], float).ravel()
+        for key, entry in read_scp(folder / "wav.scp").items()
+    }
 
 
 def test_it_is_a_data_directory_of_sizes_that_take_turns(rooms):
     validate_data_dir(rooms, audio=True)
     utt2spk = read_map(rooms / "utt2spk")
-    assert sorted(set(utt2spk.values())) == ["large-1", "large-2", "medium-1", "medium-2", "small-1", "small-2"]
+    assert sorted(set(utt2spk.values())) == [
+        "large-1",
+        "large-2",
+        "medium-1",
+        "medium-2",
+        "small-1",
+        "small-2",
+    ]
     assert len(utt2spk) == 18
     assert all(key == f"{utt2spk[key]}-{key[-1]}" for key in utt2spk)
 
@@ -49,8 +66,12 @@ def test_responses_measure_the_reverberation_time_that_their_map_says(rooms):
     asked, errors = read_map(rooms / "utt2rt60"), []
     for key, response in responses(rooms).items():
         errors.append(decay_seconds(response**2, RATE) / float(asked[key]) - 1)
-    print(f"measured reverberation times are off by {100 * np.mean(errors):.1f} % on the average, {100 * np.abs(errors).max():.1f} % at most")
-    assert np.abs(errors).max() <= RT60_TOLERANCE + 0.005, "16 bits change it by less than half a percent"
+    print(
+        f"measured reverberation times are off by {100 * np.mean(errors):.1f} % on the average, {100 * np.abs(errors).max():.1f} % at most"
+    )
+    assert np.abs(errors).max() <= RT60_TOLERANCE + 0.005, (
+        "16 bits change it by less than half a percent"
+    )
 
 
 def test_the_direct_sound_comes_at_its_distance(rooms):
@@ -62,9 +83,17 @@ def test_the_direct_sound_comes_at_its_distance(rooms):
 
 def test_same_seed_same_bytes_and_another_seed_other_rooms(tmp_path):
     for name, seed in (("one", 1), ("same", 1), ("other", 2)):
-        simulate_rooms(tmp_path / name, rooms=2, responses_per_room=1, rt60_seconds=(0.1, 0.7), seed=seed)
-    one, same, other = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir() if path.is_file() and path.name != "wav.scp"}
-                        for name in ("one", "same", "other"))
+        simulate_rooms(
+            tmp_path / name, rooms=2, responses_per_room=1, rt60_seconds=(0.1, 0.7), seed=seed
+        )
+    one, same, other = (
+        {
+            path.name: path.read_bytes()
+            for path in (tmp_path / name).iterdir()
+            if path.is_file() and path.name != "wav.scp"
+        }
+        for name in ("one", "same", "other")
+    )
     assert one == same
     assert one["rirs.ark"] != other["rirs.ark"]
     assert one["utt2room"] != other["utt2room"]
@@ -72,7 +101,9 @@ def test_same_seed_same_bytes_and_another_seed_other_rooms(tmp_path):
 
 def test_more_rooms_leave_the_rooms_that_were_there_as_they_were(tmp_path):
     for name, rooms, each in (("few", 2, 1), ("more", 4, 2)):
-        simulate_rooms(tmp_path / name, rooms=rooms, responses_per_room=each, rt60_seconds=(0.1, 0.7))
+        simulate_rooms(
+            tmp_path / name, rooms=rooms, responses_per_room=each, rt60_seconds=(0.1, 0.7)
+        )
     few, more = responses(tmp_path / "few"), responses(tmp_path / "more")
     assert set(few) < set(more)
     assert all(np.array_equal(few[key], more[key]) for key in few)
@@ -84,22 +115,38 @@ def test_the_bank_takes_them(rooms, tmp_path):
 
 def test_what_is_done_is_not_done_again(rooms):
     before = (rooms / "rirs.ark").stat().st_mtime_ns
-    counts = simulate_rooms(rooms, rooms=6, responses_per_room=3, large_metres=(30, 40), rt60_seconds=(0.15, 1.0), seed=3)
+    counts = simulate_rooms(
+        rooms,
+        rooms=6,
+        responses_per_room=3,
+        large_metres=(30, 40),
+        rt60_seconds=(0.15, 1.0),
+        seed=3,
+    )
     assert counts == {"responses": 18, "rooms": 6}
     assert (rooms / "rirs.ark").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize(("options", "complaint"), [
-    ({"rooms": 0}, "--rooms: 0, expected 1 or more"),
-    ({"responses_per_room": 0}, "--responses-per-room: 0, expected"),
-    ({"sample_rate_hz": 0}, "--sample-rate-hz: 0, expected"),
-    ({"seed": -1}, "--seed is -1"),
-    ({"small_metres": None, "medium_metres": None}, "there are 0 sizes of rooms"),
-    ({"small_metres": (10, 2)}, "--small-metres: from 10 to 2, expected two positive numbers, the lower one first"),
-    ({"rt60_seconds": (0.0, 0.5)}, "--rt60-seconds: from 0.0 to 0.5"),
-    ({"rt60_seconds": (5.0, 6.0)}, r"no medium room \(10.0 to 30.0 m\) found with a reverberation time of 5.0 to 6.0 s"),
-    ({"distance_metres": (50, 60)}, "places 50 m apart"),
-])
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"rooms": 0}, "--rooms: 0, expected 1 or more"),
+        ({"responses_per_room": 0}, "--responses-per-room: 0, expected"),
+        ({"sample_rate_hz": 0}, "--sample-rate-hz: 0, expected"),
+        ({"seed": -1}, "--seed is -1"),
+        ({"small_metres": None, "medium_metres": None}, "there are 0 sizes of rooms"),
+        (
+            {"small_metres": (10, 2)},
+            "--small-metres: from 10 to 2, expected two positive numbers, the lower one first",
+        ),
+        ({"rt60_seconds": (0.0, 0.5)}, "--rt60-seconds: from 0.0 to 0.5"),
+        (
+            {"rt60_seconds": (5.0, 6.0)},
+            r"no medium room \(10.0 to 30.0 m\) found with a reverberation time of 5.0 to 6.0 s",
+        ),
+        ({"distance_metres": (50, 60)}, "places 50 m apart"),
+    ],
+)
 def test_what_makes_no_sense_is_refused_and_nothing_is_made(tmp_path, options, complaint):
     with pytest.raises(UserError, match=complaint):
         simulate_rooms(tmp_path / "rirs", **options)

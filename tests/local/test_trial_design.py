@@ -12,9 +12,16 @@ def test_where_pairs_are_few_all_of_them_are_trials():
     """Four speakers of two utterances: 4 target pairs, 2 x 4 impostor pairs within groups, 16 across; 20 of each were wanted."""
     trials, shortage = design_trials(UTT2SPK, SPK2GROUP, seed=1)
     assert len(trials) == len({(enrol, test) for enrol, test, _ in trials}) == 4 + 8 + 16
-    assert [(enrol, test) for enrol, test, is_target in trials if is_target] == [("a1", "a2"), ("b1", "b2"), ("c1", "c2"), ("d1", "d2")]
-    assert shortage == ("20 impostor trials of the same sex and age group wanted, there are 8; "
-                        "20 impostor trials of the different sex and age group wanted, there are 16")
+    assert [(enrol, test) for enrol, test, is_target in trials if is_target] == [
+        ("a1", "a2"),
+        ("b1", "b2"),
+        ("c1", "c2"),
+        ("d1", "d2"),
+    ]
+    assert shortage == (
+        "20 impostor trials of the same sex and age group wanted, there are 8; "
+        "20 impostor trials of the different sex and age group wanted, there are 16"
+    )
 
 
 def test_trials_are_in_byte_order_whatever_the_order_of_the_utterances():

@@ -13,7 +13,9 @@ from tests.lookalike.speechocean762 import draw_voice, speak
 FLAWS = ("low_rate", "empty_file", "cut_file", "no_audio", "empty_folder", "unfinished_download")
 
 
-def write_voice(path: Path, speaker: str, number: int, seconds: float = 1.2, sample_rate_hz: int = 16000) -> None:
+def write_voice(
+    path: Path, speaker: str, number: int, seconds: float = 1.2, sample_rate_hz: int = 16000
+) -> None:
     """One utterance of a speaker whose voice follows from the name.
 
     Parameters
@@ -32,11 +34,20 @@ def write_voice(path: Path, speaker: str, number: int, seconds: float = 1.2, sam
     path.parent.mkdir(parents=True, exist_ok=True)
     seed = zlib.crc32(speaker.encode())
     voice = draw_voice(np.random.default_rng(seed), "mf"[seed % 2], False)
-    soundfile.write(path, speak(np.random.default_rng([seed, number]), voice, seconds), sample_rate_hz)
+    soundfile.write(
+        path, speak(np.random.default_rng([seed, number]), voice, seconds), sample_rate_hz
+    )
 
 
-def make_tree(folder: Path, speakers: Sequence[str], sessions: Sequence[str] = ("monday", "tuesday"), utterances: int = 2, *,
-              flaws: Sequence[str] = (), seconds: float = 1.2) -> Path:
+def make_tree(
+    folder: Path,
+    speakers: Sequence[str],
+    sessions: Sequence[str] = ("monday", "tuesday"),
+    utterances: int = 2,
+    *,
+    flaws: Sequence[str] = (),
+    seconds: float = 1.2,
+) -> Path:
     """``<speaker>/<session>/<n>.wav``, every other session as flac; no sessions: ``<speaker>/<n>.wav``.
 
     Parameters
@@ -56,8 +67,16 @@ def make_tree(folder: Path, speakers: Sequence[str], sessions: Sequence[str] = (
     for speaker in speakers:
         for place, session in enumerate(sessions or [""]):
             for number in range(utterances):
-                write_voice(folder / speaker / session / f"{number}.{'flac' if place % 2 else 'wav'}", speaker, 10 * place + number, seconds)
-    first = [folder / speakers[0] / (sessions or [""])[0] / f"{number}.wav" for number in range(utterances)]
+                write_voice(
+                    folder / speaker / session / f"{number}.{'flac' if place % 2 else 'wav'}",
+                    speaker,
+                    10 * place + number,
+                    seconds,
+                )
+    first = [
+        folder / speakers[0] / (sessions or [""])[0] / f"{number}.wav"
+        for number in range(utterances)
+    ]
     if "low_rate" in flaws:
         write_voice(first[0], speakers[0], 0, seconds, 4000)
     if "empty_file" in flaws:
@@ -75,7 +94,9 @@ def make_tree(folder: Path, speakers: Sequence[str], sessions: Sequence[str] = (
     return folder
 
 
-def write_table(path: Path, rows: Sequence[dict[str, str]], delimiter: str = ",", before: str = "") -> Path:
+def write_table(
+    path: Path, rows: Sequence[dict[str, str]], delimiter: str = ",", before: str = ""
+) -> Path:
     """A table of these rows, whose keys are the columns.
 
     Parameters
@@ -98,7 +119,14 @@ def write_table(path: Path, rows: Sequence[dict[str, str]], delimiter: str = ","
     return path
 
 
-def make_kaldi(folder: Path, speakers: Sequence[str], utterances: int = 2, *, relative_to: Path | None = None, seconds: float = 0.5) -> Path:
+def make_kaldi(
+    folder: Path,
+    speakers: Sequence[str],
+    utterances: int = 2,
+    *,
+    relative_to: Path | None = None,
+    seconds: float = 0.5,
+) -> Path:
     """A Kaldi directory with its audio beside it, half of the speakers women.
 
     Parameters
@@ -120,7 +148,9 @@ def make_kaldi(folder: Path, speakers: Sequence[str], utterances: int = 2, *, re
         for number, name in enumerate(names):
             path = folder / "audio" / f"{name}.wav"
             write_voice(path, speaker, number, seconds)
-            lists["wav.scp"].append(f"{name} {path.relative_to(relative_to) if relative_to else path}")
+            lists["wav.scp"].append(
+                f"{name} {path.relative_to(relative_to) if relative_to else path}"
+            )
             lists["utt2spk"].append(f"{name} {speaker}")
             lists["utt2session"].append(f"{name} day{number % 2}")
         lists["spk2utt"].append(" ".join([speaker, *names]))

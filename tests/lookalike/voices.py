@@ -13,17 +13,55 @@ import soundfile
 from tests.lookalike.speechocean762 import SAMPLE_RATE_HZ, draw_voice, speak
 
 PREFIX = "Lab41-SRI-VOiCES"
-MICROPHONES = [("mc01", "stu", "clo"), ("mc06", "lav", "far"), ("mc12", "lav", "wlo"), ("mc05", "stu", "far")]  # of the corpus' twelve
-ROOMS, DISTRACTORS, DEGREES = {"dev": ("rm1", "rm2"), "eval": ("rm3", "rm4")}, ("none", "babb", "musi", "tele"), ("000", "010", "090", "180")
-DEV_HOME, DEV_LISTS = "Development_Data/Speaker_Recognition/sid_dev", "Development_Data/Speaker_Recognition/sid_dev_lists_and_keys"
-EVAL_HOME, EVAL_LISTS = "Evaluation_Data/Speaker_Recognition/sid_eval", "Evaluation_Data/Speaker_Recognition/sid_eval_lists"
+MICROPHONES = [
+    ("mc01", "stu", "clo"),
+    ("mc06", "lav", "far"),
+    ("mc12", "lav", "wlo"),
+    ("mc05", "stu", "far"),
+]  # of the corpus' twelve
+ROOMS, DISTRACTORS, DEGREES = (
+    {"dev": ("rm1", "rm2"), "eval": ("rm3", "rm4")},
+    ("none", "babb", "musi", "tele"),
+    ("000", "010", "090", "180"),
+)
+DEV_HOME, DEV_LISTS = (
+    "Development_Data/Speaker_Recognition/sid_dev",
+    "Development_Data/Speaker_Recognition/sid_dev_lists_and_keys",
+)
+EVAL_HOME, EVAL_LISTS = (
+    "Evaluation_Data/Speaker_Recognition/sid_eval",
+    "Evaluation_Data/Speaker_Recognition/sid_eval_lists",
+)
 EVAL_KEYS = "VOiCES_challenge_2019_post-eval-release"
-FLAWS = ("missing_file", "unreadable_file", "truncated_file", "unknown_in_keys", "unknown_enrolment", "wrong_speaker_in_keys", "no_keys", "no_map",
-         "copied_file", "crlf", "no_final_newline", "listed_twice", "keys_without_kind", "odd_name", "other_folder")
+FLAWS = (
+    "missing_file",
+    "unreadable_file",
+    "truncated_file",
+    "unknown_in_keys",
+    "unknown_enrolment",
+    "wrong_speaker_in_keys",
+    "no_keys",
+    "no_map",
+    "copied_file",
+    "crlf",
+    "no_final_newline",
+    "listed_twice",
+    "keys_without_kind",
+    "odd_name",
+    "other_folder",
+)
 
 
-def make_voices(folder: Path, part: str = "dev", num_speakers: int = 6, tests_per_speaker: int = 4, seed: int = 1, *, seconds: float = 1.2,
-                flaws: Sequence[str] = ()) -> Path:
+def make_voices(
+    folder: Path,
+    part: str = "dev",
+    num_speakers: int = 6,
+    tests_per_speaker: int = 4,
+    seed: int = 1,
+    *,
+    seconds: float = 1.2,
+    flaws: Sequence[str] = (),
+) -> Path:
     """Make the look-alike: an enrolment per speaker, tests in turn over rooms, distractors, microphones and angles, keys of all pairs.
 
     Parameters
@@ -48,7 +86,10 @@ def make_voices(folder: Path, part: str = "dev", num_speakers: int = 6, tests_pe
     """
     assert set(flaws) <= set(FLAWS), flaws
     first = {"dev": 32, "eval": 3032}[part]  # no speaker is in both sets
-    folder, speakers = Path(folder), [f"sp{first + 7 * number:04d}" for number in range(num_speakers)]
+    folder, speakers = (
+        Path(folder),
+        [f"sp{first + 7 * number:04d}" for number in range(num_speakers)],
+    )
     enrolments, tests = [], []  # (speaker, name)
     for index, speaker in enumerate(speakers):
         random = np.random.default_rng([seed, index, *([1] if part == "eval" else [])])
@@ -56,14 +97,22 @@ def make_voices(folder: Path, part: str = "dev", num_speakers: int = 6, tests_pe
         for number in range(tests_per_speaker + 1):
             name = recording_name(part, speaker, index, number)
             (tests if number else enrolments).append((speaker, name))
-            write_recording(folder, part, speaker, name, far_field(random, speak(random, voice, seconds * random.uniform(0.9, 1.1)), number))
+            write_recording(
+                folder,
+                part,
+                speaker,
+                name,
+                far_field(random, speak(random, voice, seconds * random.uniform(0.9, 1.1)), number),
+            )
     lists = dev_lists(enrolments, tests) if part == "dev" else eval_lists(enrolments, tests)
     spoil_lists(lists, flaws)
     spoil_files(folder, part, tests[0], flaws)
     end = "\r\n" if "crlf" in flaws else "\n"
     for path, lines in lists.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes((end.join(lines) + ("" if "no_final_newline" in flaws else end)).encode())
+        (folder / path).write_bytes(
+            (end.join(lines) + ("" if "no_final_newline" in flaws else end)).encode()
+        )
     return folder
 
 
@@ -90,7 +139,9 @@ def path_of(part: str, speaker: str, name: str) -> str:
 
 def write_recording(folder: Path, part: str, speaker: str, name: str, samples: np.ndarray) -> None:
     """One file, where the set has it."""
-    path = (folder / (DEV_HOME if part == "dev" else EVAL_HOME)).parent / path_of(part, speaker, name)
+    path = (folder / (DEV_HOME if part == "dev" else EVAL_HOME)).parent / path_of(
+        part, speaker, name
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples, SAMPLE_RATE_HZ, subtype="PCM_16")
 
@@ -99,36 +150,60 @@ def far_field(random: np.random.Generator, speech: np.ndarray, number: int) -> n
     """Speech with a tail of 0.1 s and noise, more of both in later recordings."""
     tail = 0.05 * number * random.standard_normal(1600) * np.exp(-np.arange(1600) / 400)
     tail[0] = 1.0
-    signal = np.convolve(speech, tail)[: len(speech)] + 0.002 * number * random.standard_normal(len(speech))
+    signal = np.convolve(speech, tail)[: len(speech)] + 0.002 * number * random.standard_normal(
+        len(speech)
+    )
     return 0.4 * signal / np.abs(signal).max()
 
 
-def dev_lists(enrolments: Sequence[tuple[str, str]], tests: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+def dev_lists(
+    enrolments: Sequence[tuple[str, str]], tests: Sequence[tuple[str, str]]
+) -> dict[str, list[str]]:
     """The three lists of the development set: path -> lines."""
-    pairs = [(model, test, "tgt" if one == other else "imp") for one, model in enrolments for other, test in
-             [(speaker, path_of("dev", speaker, name)) for speaker, name in tests]]
+    pairs = [
+        (model, test, "tgt" if one == other else "imp")
+        for one, model in enrolments
+        for other, test in [(speaker, path_of("dev", speaker, name)) for speaker, name in tests]
+    ]
     return {
-        f"{DEV_LISTS}/dev-enroll.lst": [f"{name} {path_of('dev', speaker, name)}" for speaker, name in enrolments],
+        f"{DEV_LISTS}/dev-enroll.lst": [
+            f"{name} {path_of('dev', speaker, name)}" for speaker, name in enrolments
+        ],
         f"{DEV_LISTS}/dev-test.lst": [path_of("dev", speaker, name) for speaker, name in tests],
         f"{DEV_LISTS}/dev-trial-keys.lst": [" ".join(pair) for pair in pairs],
     }
 
 
-def eval_lists(enrolments: Sequence[tuple[str, str]], tests: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+def eval_lists(
+    enrolments: Sequence[tuple[str, str]], tests: Sequence[tuple[str, str]]
+) -> dict[str, list[str]]:
     """The lists of the evaluation set, and what was released afterwards: keys that name files without folder, and the map of names."""
-    pairs = [f"{anonymous(model)} {anonymous(test)}.wav {'tgt' if one == other else 'imp'}" for one, model in enrolments for other, test in tests]
+    pairs = [
+        f"{anonymous(model)} {anonymous(test)}.wav {'tgt' if one == other else 'imp'}"
+        for one, model in enrolments
+        for other, test in tests
+    ]
     return {
-        f"{EVAL_LISTS}/eval-enroll.lst": [f"{anonymous(name)} {path_of('eval', speaker, name)}" for speaker, name in enrolments],
+        f"{EVAL_LISTS}/eval-enroll.lst": [
+            f"{anonymous(name)} {path_of('eval', speaker, name)}" for speaker, name in enrolments
+        ],
         f"{EVAL_LISTS}/eval-test.lst": [path_of("eval", speaker, name) for speaker, name in tests],
-        f"{EVAL_LISTS}/eval-trial.lst": [" ".join([pair.split()[0], "sid_eval/" + pair.split()[1]]) for pair in pairs],
+        f"{EVAL_LISTS}/eval-trial.lst": [
+            " ".join([pair.split()[0], "sid_eval/" + pair.split()[1]]) for pair in pairs
+        ],
         f"{EVAL_KEYS}/VOiCES_challenge_2019_eval.SID.trial-keys.lst": pairs,
-        f"{EVAL_KEYS}/VOiCES_challenge_2019_eval.SID.map": [f"{anonymous(name)} {name}.wav" for _, name in [*enrolments, *tests]],
+        f"{EVAL_KEYS}/VOiCES_challenge_2019_eval.SID.map": [
+            f"{anonymous(name)} {name}.wav" for _, name in [*enrolments, *tests]
+        ],
     }
 
 
 def spoil_lists(lists: dict[str, list[str]], flaws: Sequence[str]) -> None:
     """Put the faults of lists that were asked for into them."""
-    by_kind = {kind: next(lines for path, lines in lists.items() if kind in path.rpartition("/")[2]) for kind in ("enroll", "test", "keys")}
+    by_kind = {
+        kind: next(lines for path, lines in lists.items() if kind in path.rpartition("/")[2])
+        for kind in ("enroll", "test", "keys")
+    }
     keys = by_kind["keys"]
     enrol, test, kind = keys[3].split()
     if "unknown_in_keys" in flaws:

@@ -15,11 +15,18 @@ import soundfile
 from tests.lookalike.speechocean762 import SAMPLE_RATE_HZ, draw_voice, speak
 
 # Names as the corpora have them.  The first speakers of VoxCeleb1 dev, and what vox1_meta.csv says of them; of test there are the ids 10270 to 10309.
-DEV = [("id10001", "A.J._Buckley", "m", "Ireland", "1zcIwhmdeo4"), ("id10002", "A.R._Rahman", "m", "India", "0_laIeN-Q44"),
-       ("id10003", "Aamir_Khan", "m", "India", "5ablueV_1tw"), ("id10004", "Aaron_Tveit", "m", "USA", "6WxS8rpNjmk"),
-       ("id10005", "Aaron_Yoo", "m", "USA", "3ceM_-EyoRo"), ("id10006", "Abbie_Cornish", "f", "Australia", "2Onl6s0OHuo"),
-       ("id10007", "Abigail_Breslin", "f", "USA", "7yFGIbEnVM4"), ("id10008", "Abigail_Spencer", "f", "USA", "2BfvGD2fvS8"),
-       ("id10009", "Adam_Beach", "m", "Canada", "7hpSiT9_gCE"), ("id10010", "Adam_Brody", "m", "USA", "3n9yFoJQmTg")]
+DEV = [
+    ("id10001", "A.J._Buckley", "m", "Ireland", "1zcIwhmdeo4"),
+    ("id10002", "A.R._Rahman", "m", "India", "0_laIeN-Q44"),
+    ("id10003", "Aamir_Khan", "m", "India", "5ablueV_1tw"),
+    ("id10004", "Aaron_Tveit", "m", "USA", "6WxS8rpNjmk"),
+    ("id10005", "Aaron_Yoo", "m", "USA", "3ceM_-EyoRo"),
+    ("id10006", "Abbie_Cornish", "f", "Australia", "2Onl6s0OHuo"),
+    ("id10007", "Abigail_Breslin", "f", "USA", "7yFGIbEnVM4"),
+    ("id10008", "Abigail_Spencer", "f", "USA", "2BfvGD2fvS8"),
+    ("id10009", "Adam_Beach", "m", "Canada", "7hpSiT9_gCE"),
+    ("id10010", "Adam_Brody", "m", "USA", "3n9yFoJQmTg"),
+]
 VOXCELEB2 = [f"id{number:05d}" for number in (12, 15, 16, 18, 19, 20, 22, 24, 25, 26, 27, 28)]
 VOXCELEB2_TEST = ["id00017", "id00061"]
 VIDEOS2 = ("21Uxsk56VDQ", "2DLq_Kkc1r8")
@@ -45,13 +52,21 @@ class Voices:
 
     def __init__(self, seconds: float, num_voices: int = 12, seed: int = 1):
         self.seconds, self.random = seconds, np.random.default_rng(seed)
-        self.sounds = [speak(self.random, draw_voice(self.random, "mf"[number % 2], False), seconds + 1) for number in range(num_voices)]
+        self.sounds = [
+            speak(self.random, draw_voice(self.random, "mf"[number % 2], False), seconds + 1)
+            for number in range(num_voices)
+        ]
 
     def write(self, path: Path, voice: int) -> None:
         """One file, of a speaker's voice."""
         start, length = self.random.integers(SAMPLE_RATE_HZ), round(self.seconds * SAMPLE_RATE_HZ)
-        samples = self.sounds[voice % len(self.sounds)][start:start + length]
-        samples = samples + self.random.uniform(-1, 1) * 1e-3 * self.sounds[(voice + 1) % len(self.sounds)][:len(samples)]
+        samples = self.sounds[voice % len(self.sounds)][start : start + length]
+        samples = (
+            samples
+            + self.random.uniform(-1, 1)
+            * 1e-3
+            * self.sounds[(voice + 1) % len(self.sounds)][: len(samples)]
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".m4a":
             write_m4a(path, samples)
@@ -62,34 +77,76 @@ class Voices:
 def write_wave(path: Path, samples: np.ndarray) -> None:
     """A wave file of 16 bits, by its 44 bytes of header and the samples: a hundred times as fast as a library."""
     data = (samples * 32767).astype("<i2").tobytes()
-    path.write_bytes(struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, 1, SAMPLE_RATE_HZ, 2 * SAMPLE_RATE_HZ, 2, 16,
-                                 b"data", len(data)) + data)
+    path.write_bytes(
+        struct.pack(
+            "<4sI4s4sIHHIIHH4sI",
+            b"RIFF",
+            36 + len(data),
+            b"WAVE",
+            b"fmt ",
+            16,
+            1,
+            1,
+            SAMPLE_RATE_HZ,
+            2 * SAMPLE_RATE_HZ,
+            2,
+            16,
+            b"data",
+            len(data),
+        )
+        + data
+    )
 
 
 def write_m4a(path: Path, samples: np.ndarray) -> None:
     """AAC by ffmpeg; a test that asks for it skips where there is none."""
     source = path.with_suffix(".source.wav")
     write_wave(source, samples)
-    subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-i", source, "-c:a", "aac", f"file:{path}"], check=True)
+    subprocess.run(
+        ["ffmpeg", "-nostdin", "-v", "error", "-i", source, "-c:a", "aac", f"file:{path}"],
+        check=True,
+    )
     source.unlink()
 
 
 def write_m4a_header(path: Path, seconds: float) -> None:
     """The boxes of an m4a of that length, and noise for its sound: enough for whoever reads headers alone."""
+
     def box(name, *contents):
         return struct.pack(">I4s", 8 + sum(map(len, contents)), name) + b"".join(contents)
 
     ticks = round(seconds * SAMPLE_RATE_HZ)
-    description = box(b"stsd", struct.pack(">II", 0, 1), box(b"mp4a", bytes(24), struct.pack(">HH", SAMPLE_RATE_HZ, 0)))
-    media = box(b"mdia", box(b"mdhd", struct.pack(">IIIII", 0, 0, 0, SAMPLE_RATE_HZ, ticks)), box(b"hdlr", bytes(8), b"soun", bytes(13)),
-                box(b"minf", box(b"stbl", description)))
-    movie = box(b"moov", box(b"mvhd", struct.pack(">IIIII", 0, 0, 0, 1000, round(1000 * seconds)), bytes(80)), box(b"trak", media))
+    description = box(
+        b"stsd",
+        struct.pack(">II", 0, 1),
+        box(b"mp4a", bytes(24), struct.pack(">HH", SAMPLE_RATE_HZ, 0)),
+    )
+    media = box(
+        b"mdia",
+        box(b"mdhd", struct.pack(">IIIII", 0, 0, 0, SAMPLE_RATE_HZ, ticks)),
+        box(b"hdlr", bytes(8), b"soun", bytes(13)),
+        box(b"minf", box(b"stbl", description)),
+    )
+    movie = box(
+        b"moov",
+        box(b"mvhd", struct.pack(">IIIII", 0, 0, 0, 1000, round(1000 * seconds)), bytes(80)),
+        box(b"trak", media),
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(box(b"ftyp", b"M4A ") + movie + box(b"mdat", bytes(500)))
 
 
-def make_voxceleb1(folder: Path, *, official: Sequence[Path] = (), layout: str = "apart", dev_speakers: int = 10, utterances: int = 4,
-                   seconds: float = 0.6, seed: int = 1, flaws: Sequence[str] = ()) -> Path:
+def make_voxceleb1(
+    folder: Path,
+    *,
+    official: Sequence[Path] = (),
+    layout: str = "apart",
+    dev_speakers: int = 10,
+    utterances: int = 4,
+    seconds: float = 0.6,
+    seed: int = 1,
+    flaws: Sequence[str] = (),
+) -> Path:
     """Make VoxCeleb1 with its lists and vox1_meta.csv.
 
     Parameters
@@ -118,13 +175,30 @@ def make_voxceleb1(folder: Path, *, official: Sequence[Path] = (), layout: str =
     """
     assert set(flaws) <= set(FLAWS)
     folder, voices = Path(folder), Voices(seconds, seed=seed)
-    names = {speaker: name for speaker, name, *_ in DEV} | {f"id{number}": f"Ed_Speaker{number}" for number in range(10270, 10310)}
-    of_dev = [f"{speaker}/{video if n < utterances / 2 else video[::-1]}/{n + 1:05d}.wav"
-              for speaker, _, _, _, video in DEV[:dev_speakers] for n in range(utterances)]
-    of_test = sorted({path for file in official for line in file.read_text().split("\n") for path in line.split()[1:]}) or [
-        f"id{10270 + s}/x6uYqmx31k{'EF'[n % 2]}/{n + 1:05d}.wav" for s in range(6) for n in range(utterances)]
+    names = {speaker: name for speaker, name, *_ in DEV} | {
+        f"id{number}": f"Ed_Speaker{number}" for number in range(10270, 10310)
+    }
+    of_dev = [
+        f"{speaker}/{video if n < utterances / 2 else video[::-1]}/{n + 1:05d}.wav"
+        for speaker, _, _, _, video in DEV[:dev_speakers]
+        for n in range(utterances)
+    ]
+    of_test = sorted(
+        {
+            path
+            for file in official
+            for line in file.read_text().split("\n")
+            for path in line.split()[1:]
+        }
+    ) or [
+        f"id{10270 + s}/x6uYqmx31k{'EF'[n % 2]}/{n + 1:05d}.wav"
+        for s in range(6)
+        for n in range(utterances)
+    ]
     for path in of_dev + of_test:
-        voices.write(folder / place(path, layout, path in of_dev[:len(of_dev)], names), int(path[2:7]))
+        voices.write(
+            folder / place(path, layout, path in of_dev[: len(of_dev)], names), int(path[2:7])
+        )
     write_lists1(folder, of_dev, of_test, official)
     write_meta1(folder, names)
     spoil(folder, [place(path, layout, True, names) for path in of_dev], flaws)
@@ -135,38 +209,81 @@ def place(path: str, layout: str, is_dev: bool, names: dict[str, str]) -> str:
     """Where a file lies: ``id10001/<video>/00001.wav`` in a layout."""
     speaker, video, segment = path.split("/")
     part = "dev" if is_dev else "test"
-    return {"apart": f"{part}/wav/{path}", "merged": f"wav/{path}", "ids": path,
-            "names": f"voxceleb1_wav/{names[speaker]}/{video}_00{segment}"}[layout]
+    return {
+        "apart": f"{part}/wav/{path}",
+        "merged": f"wav/{path}",
+        "ids": path,
+        "names": f"voxceleb1_wav/{names[speaker]}/{video}_00{segment}",
+    }[layout]
 
 
-def write_lists1(folder: Path, of_dev: Sequence[str], of_test: Sequence[str], official: Sequence[Path]) -> None:
+def write_lists1(
+    folder: Path, of_dev: Sequence[str], of_test: Sequence[str], official: Sequence[Path]
+) -> None:
     """The six lists of trials: CR LF, or no last line end, or no endings of names, as they are met."""
     for path in official:
         (folder / path.name).write_bytes(path.read_bytes())
     trials = [] if official else pairs(of_test)
     everybody = pairs([*of_dev, *of_test[:24]])
-    for names, lines in ((() if official else O_NAMES, trials), (E_NAMES, everybody), (H_NAMES, everybody[::2] + everybody[1:4:2])):
+    for names, lines in (
+        (() if official else O_NAMES, trials),
+        (E_NAMES, everybody),
+        (H_NAMES, everybody[::2] + everybody[1:4:2]),
+    ):
         for name, chosen, end in zip(names, (lines, lines[3:]), ("\r\n", "\n"), strict=False):
             text = end.join(chosen) + (end if name in H_NAMES else "")
-            (folder / name).write_bytes((text.replace(".wav", "") if name == "list_test_all2.txt" else text).encode())
+            (folder / name).write_bytes(
+                (text.replace(".wav", "") if name == "list_test_all2.txt" else text).encode()
+            )
 
 
 def pairs(files: Sequence[str]) -> list[str]:
     """Trials of each file with the five behind it, and with two that are far away."""
-    found = [(files[n], files[(n + step) % len(files)]) for n in range(len(files)) for step in (1, 2, len(files) // 2, len(files) // 2 + 1)]
-    return [f"{int(one[:7] == other[:7])} {one} {other}" for one, other in dict.fromkeys(found) if one != other]
+    found = [
+        (files[n], files[(n + step) % len(files)])
+        for n in range(len(files))
+        for step in (1, 2, len(files) // 2, len(files) // 2 + 1)
+    ]
+    return [
+        f"{int(one[:7] == other[:7])} {one} {other}"
+        for one, other in dict.fromkeys(found)
+        if one != other
+    ]
 
 
 def write_meta1(folder: Path, names: dict[str, str]) -> None:
     """vox1_meta.csv, of the speakers of the look-alike."""
     facts = {speaker: (sex, country) for speaker, _, sex, country, _ in DEV}
-    rows = [[speaker, name, *facts.get(speaker, ("mf"[int(speaker[-1]) % 2], ("USA", "New Zealand")[int(speaker[-2]) % 2])),
-             "dev" if speaker in facts else "test"] for speaker, name in names.items()]
-    (folder / "vox1_meta.csv").write_text("".join("\t".join(row) + "\n" for row in [META1.split("\t"), *rows]))
+    rows = [
+        [
+            speaker,
+            name,
+            *facts.get(
+                speaker, ("mf"[int(speaker[-1]) % 2], ("USA", "New Zealand")[int(speaker[-2]) % 2])
+            ),
+            "dev" if speaker in facts else "test",
+        ]
+        for speaker, name in names.items()
+    ]
+    (folder / "vox1_meta.csv").write_text(
+        "".join("\t".join(row) + "\n" for row in [META1.split("\t"), *rows])
+    )
 
 
-def make_voxceleb2(folder: Path, *, suffix: str = ".wav", layout: str = "apart", speakers: int = 12, utterances: int = 4, seconds: float = 0.6,
-                   seed: int = 2, with_test: bool = False, with_meta: bool = False, header_only: bool = False, flaws: Sequence[str] = ()) -> Path:
+def make_voxceleb2(
+    folder: Path,
+    *,
+    suffix: str = ".wav",
+    layout: str = "apart",
+    speakers: int = 12,
+    utterances: int = 4,
+    seconds: float = 0.6,
+    seed: int = 2,
+    with_test: bool = False,
+    with_meta: bool = False,
+    header_only: bool = False,
+    flaws: Sequence[str] = (),
+) -> Path:
     """Make VoxCeleb2.
 
     Parameters
@@ -206,9 +323,14 @@ def make_voxceleb2(folder: Path, *, suffix: str = ".wav", layout: str = "apart",
                 else:
                     voices.write(folder / path, int(speaker[2:]))
     if with_meta:
-        rows = [f"{speaker} ,n{number:06d} ,{'mf'[number % 2]} ,{part} " for part, ids in (("dev", VOXCELEB2), ("test", VOXCELEB2_TEST))
-                for number, speaker in enumerate(ids, 1)]
-        (folder / "vox2_meta.csv").write_text("".join(f"{row}\n" for row in ["\ufeff" + META2, *rows]), encoding="utf-8")
+        rows = [
+            f"{speaker} ,n{number:06d} ,{'mf'[number % 2]} ,{part} "
+            for part, ids in (("dev", VOXCELEB2), ("test", VOXCELEB2_TEST))
+            for number, speaker in enumerate(ids, 1)
+        ]
+        (folder / "vox2_meta.csv").write_text(
+            "".join(f"{row}\n" for row in ["\ufeff" + META2, *rows]), encoding="utf-8"
+        )
     spoil(folder, made, flaws)
     return folder
 
@@ -216,7 +338,10 @@ def make_voxceleb2(folder: Path, *, suffix: str = ".wav", layout: str = "apart",
 def training_list(style: str, files: Iterable[str]) -> str:
     """A list in the format of ``voxceleb_trainer`` or of ``vgg``, of files like id00012/21Uxsk56VDQ/00001.wav."""
     label = {speaker: number for number, speaker in enumerate(sorted({file[:7] for file in files}))}
-    return "".join(f"{file[:7]} {file}\n" if style == "voxceleb_trainer" else f"{file} {label[file[:7]]}\n" for file in files)
+    return "".join(
+        f"{file[:7]} {file}\n" if style == "voxceleb_trainer" else f"{file} {label[file[:7]]}\n"
+        for file in files
+    )
 
 
 def spoil(folder: Path, files: Sequence[str], flaws: Sequence[str]) -> None:

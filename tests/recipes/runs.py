@@ -61,20 +61,43 @@ class Runs:
         made = once(base / "corpora", make_corpora)
         trees = [f"--{name}={made / name}" for name in ("corpus", "noise", "rirs")]
         tiny = ["--config", str(made / "tiny.yaml")]
-        voxceleb = [f"--voxceleb1={made / 'voxceleb1'}", f"--voxceleb2={made / 'voxceleb2'}", f"--musan={made / 'noise'}", f"--rirs={made / 'rirs'}",
-                    "--tests=vox1_o,vox1_e_cleaned", "--test-cuts=centre_1s", "--allow-incomplete"]
-        self.options = {"mini": ["--size", "tiny"], "speechocean762": [*trees, *tiny], "own": [f"--corpus={made / 'my corpus'}", *trees[1:], *tiny],
-                        "voxceleb1": [*voxceleb, *tiny],
-                        "vctk_ge2e": [f"--vctk={made / 'vctk'}", f"--noisy-vctk={made / 'noisy_vctk'}", f"--config={made / 'tiny_ge2e.yaml'}",
-                                      "--utterances=2"]}
+        voxceleb = [
+            f"--voxceleb1={made / 'voxceleb1'}",
+            f"--voxceleb2={made / 'voxceleb2'}",
+            f"--musan={made / 'noise'}",
+            f"--rirs={made / 'rirs'}",
+            "--tests=vox1_o,vox1_e_cleaned",
+            "--test-cuts=centre_1s",
+            "--allow-incomplete",
+        ]
+        self.options = {
+            "mini": ["--size", "tiny"],
+            "speechocean762": [*trees, *tiny],
+            "own": [f"--corpus={made / 'my corpus'}", *trees[1:], *tiny],
+            "voxceleb1": [*voxceleb, *tiny],
+            "vctk_ge2e": [
+                f"--vctk={made / 'vctk'}",
+                f"--noisy-vctk={made / 'noisy_vctk'}",
+                f"--config={made / 'tiny_ge2e.yaml'}",
+                "--utterances=2",
+            ],
+        }
         # Of recipes with other names than dev and test, and of those without baselines.
-        self.test_sets = {"voices": {"voices_dev"}, "voxceleb1": {"dev", "vox1_o", "vox1_e_cleaned"}}
+        self.test_sets = {
+            "voices": {"voices_dev"},
+            "voxceleb1": {"dev", "vox1_o", "vox1_e_cleaned"},
+        }
         self.systems = {"voices": 1, "voxceleb1": 1}
 
     def options_of(self, recipe: str, model: Path | None = None) -> list[str]:
         """What a recipe needs on its command line; where it needs a trained network, this one, or the one that speechocean762 has trained."""
         if recipe == "voices":
-            return ["--voices", str(self.base / "corpora" / "voices"), "--model", str(model or self.whole("speechocean762") / "exp" / "tiny")]
+            return [
+                "--voices",
+                str(self.base / "corpora" / "voices"),
+                "--model",
+                str(model or self.whole("speechocean762") / "exp" / "tiny"),
+            ]
         return self.options[recipe]
 
     def run(self, recipe: str, workdir: Path, *options: str, **how) -> str:
@@ -113,18 +136,37 @@ def make_corpora(folder: Path) -> None:
         soundfile.write(folder / name, 0.1 * random.standard_normal(16000), 16000)
     (folder / "tiny.yaml").write_text(TINY_YAML)
     (folder / "tiny_plda.yaml").write_text(TINY_PLDA_YAML)
-    make_vctk(folder / "vctk", num_speakers=14, sentences=6, seconds=1.3, flaws=["missing_text", "raw_file"])
+    make_vctk(
+        folder / "vctk",
+        num_speakers=14,
+        sentences=6,
+        seconds=1.3,
+        flaws=["missing_text", "raw_file"],
+    )
     make_noisy_vctk(folder / "noisy_vctk", seconds=1.0, flaws=["length"])
     (folder / "tiny_ge2e.yaml").write_text(TINY_GE2E)
 
 
-def start(recipe: str, *options: str, cwd: Path = ROOT, stdout: int = subprocess.DEVNULL,
-          under: Sequence[str] = ()) -> subprocess.Popen:
+def start(
+    recipe: str,
+    *options: str,
+    cwd: Path = ROOT,
+    stdout: int = subprocess.DEVNULL,
+    under: Sequence[str] = (),
+) -> subprocess.Popen:
     """Start run.sh in a process group of its own; ``under`` is a command that runs it, such as ``prlimit --nofile=16``."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SV_")}
     words = [*under, str(ROOT / "run.sh"), "--recipe", recipe, *map(str, options)]
-    return subprocess.Popen(words, cwd=cwd, env=clean, stdout=stdout, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-                            preexec_fn=heed_signals)
+    return subprocess.Popen(
+        words,
+        cwd=cwd,
+        env=clean,
+        stdout=stdout,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heed_signals,
+    )
 
 
 def heed_signals() -> None:
@@ -133,11 +175,15 @@ def heed_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def run(recipe: str, *options: str, cwd: Path = ROOT, code: int = 0, under: Sequence[str] = ()) -> str:
+def run(
+    recipe: str, *options: str, cwd: Path = ROOT, code: int = 0, under: Sequence[str] = ()
+) -> str:
     """Run run.sh to its end, which has to be this exit code; gives what it printed, both streams."""
     process = start(recipe, *options, cwd=cwd, stdout=subprocess.PIPE, under=under)
     text, _ = process.communicate(timeout=15 * MINUTES)
-    assert process.returncode == code, f"exit code {process.returncode}, expected {code}:\n{text[-3000:]}"
+    assert process.returncode == code, (
+        f"exit code {process.returncode}, expected {code}:\n{text[-3000:]}"
+    )
     assert "Traceback" not in text, text[-3000:]
     return text
 
@@ -149,6 +195,7 @@ def last_line(text: str) -> str:
 
 def contents(workdir: Path, copied_from: Path | None = None) -> dict[str, str]:
     """What has to be the same in two runs: path -> digest of the bytes, with the workdir's own name taken out of the lists; weights by tensors."""
+
     def mapped(content):
         for root in filter(None, (workdir, copied_from)):
             content = content.replace(f"{root}/".encode(), b"<workdir>/")
@@ -184,7 +231,9 @@ def tensors(path: Path) -> str:
         else:
             yield f"{name} {value!r}"
 
-    return digest("\n".join(words(torch.load(path, map_location="cpu", weights_only=True), "")).encode())
+    return digest(
+        "\n".join(words(torch.load(path, map_location="cpu", weights_only=True), "")).encode()
+    )
 
 
 def difference(one: dict[str, str], other: dict[str, str]) -> list[str]:

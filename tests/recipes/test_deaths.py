@@ -14,6 +14,7 @@ SINGLE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 @pytest.fixture
 def proof(command, monkeypatch, tmp_path):
     """Run one of the two commands in a folder of its own; gives what it printed."""
+
     def call(*words):
         for name, value in {**SINGLE_THREAD, "TMPDIR": str(tmp_path)}.items():
             monkeypatch.setenv(name, value)
@@ -22,19 +23,29 @@ def proof(command, monkeypatch, tmp_path):
         print(done.stdout + f"{' '.join(words)}: {time.monotonic() - started:.0f} s")
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
+
     return call
 
 
 def test_death_at_a_point_of_each_kind_in_each_stage(proof):
     text = proof("tests.fail_points", "--sample", "--seed", "1", "--num-threads", "1")
-    counts = {int(stage): (int(points), int(deaths)) for stage, points, deaths in re.findall(r"^stage (\d): (\d+) points, (\d+) deaths", text, re.M)}
+    counts = {
+        int(stage): (int(points), int(deaths))
+        for stage, points, deaths in re.findall(
+            r"^stage (\d): (\d+) points, (\d+) deaths", text, re.M
+        )
+    }
     assert set(counts) == set(range(8))
-    assert all(points >= deaths >= 7 for points, deaths in counts.values()), "each stage writes, syncs and renames"
+    assert all(points >= deaths >= 7 for points, deaths in counts.values()), (
+        "each stage writes, syncs and renames"
+    )
 
 
 def test_death_at_a_point_of_each_command_that_no_recipe_runs(proof):
     text = proof("tests.fail_points", "--alone", "--sample", "--seed", "1")
-    assert int(re.search(r"^stage alone: \d+ points, (\d+) deaths", text, re.M)[1]) == len(COMMANDS.strip().splitlines())
+    assert int(re.search(r"^stage alone: \d+ points, (\d+) deaths", text, re.M)[1]) == len(
+        COMMANDS.strip().splitlines()
+    )
 
 
 def test_chaos(proof):

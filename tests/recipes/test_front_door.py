@@ -19,7 +19,11 @@ each_recipe = pytest.mark.parametrize("recipe", NAMES)
 
 def options_of(script):
     """Names of the options that a script declares."""
-    return re.findall(r"^([a-z]\w*)=.*?  ?# ", script.read_text().partition("# Options")[2].partition("\n.")[0].partition("# End")[0], re.M)
+    return re.findall(
+        r"^([a-z]\w*)=.*?  ?# ",
+        script.read_text().partition("# Options")[2].partition("\n.")[0].partition("# End")[0],
+        re.M,
+    )
 
 
 def test_list_shows_every_recipe():
@@ -30,39 +34,104 @@ def test_list_shows_every_recipe():
 @each_recipe
 def test_help_names_every_stage_and_every_option(recipe):
     text = run(recipe, "--help")
-    declared = options_of(ROOT / "recipes" / recipe / "run.sh") + options_of(ROOT / "utils" / "stages.sh")
+    declared = options_of(ROOT / "recipes" / recipe / "run.sh") + options_of(
+        ROOT / "utils" / "stages.sh"
+    )
     of_training = {"config", "seed"} if recipe not in TRAIN_NOTHING else set()
-    assert of_training | {"stage", "stop_stage", "workdir", "nj", "cmd", "force", "accept", "status", "dry_run", "verify"} <= set(declared)
-    assert re.findall(r"^  --([\w-]+) ", text, re.M) == [name.replace("_", "-") for name in declared]
+    assert of_training | {
+        "stage",
+        "stop_stage",
+        "workdir",
+        "nj",
+        "cmd",
+        "force",
+        "accept",
+        "status",
+        "dry_run",
+        "verify",
+    } <= set(declared)
+    assert re.findall(r"^  --([\w-]+) ", text, re.M) == [
+        name.replace("_", "-") for name in declared
+    ]
     assert [int(number) for number in re.findall(r"^  (\d)  \w", text, re.M)] == list(range(8))
 
 
-@pytest.mark.parametrize("options", [
-    ["--stage", "9"], ["--stage", "-1"], ["--stage"], ["--stage="], ["--stage", "5", "--stop-stage", "3"], ["--stop_stage", "8"], ["--accept", "x"],
-    ["--stagee", "3"], ["--verbose"], ["3"], ["--nj", "0"], ["--nj", "many"], ["--cmd", "pbs"], ["--trim", "perhaps"], ["--status", "maybe"],
-    ["--seed", "one"], ["--steps", "many"], ["--device"], ["--recipe"], ["--recipe", "none"], ["--recipe=none"], ["--config", "none.yaml"],
-    ["--score-norm", "b_norm"], ["--top-k", "0"], ["--calibrate", "maybe"], ["--fuse", "true"], ["--backend=conf/backends/cosine.yaml,none.yaml"],
-    ["--vad", "none.yaml"], ["--augmentation=none.yaml"], ["--copies", "none.yaml"], ["--processes", "0"], ["--num-threads", "two"],
-    ["--st.ge", "3"], ["--st.ge=3"], ["--.*", "3"], ["--"], ["--config", ""], ["--vad="], ["--name", "JOBS"], ["--vad", "line\nend"],
-    ["--doctor", "--cmd", "pbs"], ["--status", "--clean", "6", "--yes"], ["--accept", "3", "--why", "3"],
-], ids=" ".join)
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--stage", "9"],
+        ["--stage", "-1"],
+        ["--stage"],
+        ["--stage="],
+        ["--stage", "5", "--stop-stage", "3"],
+        ["--stop_stage", "8"],
+        ["--accept", "x"],
+        ["--stagee", "3"],
+        ["--verbose"],
+        ["3"],
+        ["--nj", "0"],
+        ["--nj", "many"],
+        ["--cmd", "pbs"],
+        ["--trim", "perhaps"],
+        ["--status", "maybe"],
+        ["--seed", "one"],
+        ["--steps", "many"],
+        ["--device"],
+        ["--recipe"],
+        ["--recipe", "none"],
+        ["--recipe=none"],
+        ["--config", "none.yaml"],
+        ["--score-norm", "b_norm"],
+        ["--top-k", "0"],
+        ["--calibrate", "maybe"],
+        ["--fuse", "true"],
+        ["--backend=conf/backends/cosine.yaml,none.yaml"],
+        ["--vad", "none.yaml"],
+        ["--augmentation=none.yaml"],
+        ["--copies", "none.yaml"],
+        ["--processes", "0"],
+        ["--num-threads", "two"],
+        ["--st.ge", "3"],
+        ["--st.ge=3"],
+        ["--.*", "3"],
+        ["--"],
+        ["--config", ""],
+        ["--vad="],
+        ["--name", "JOBS"],
+        ["--vad", "line\nend"],
+        ["--doctor", "--cmd", "pbs"],
+        ["--status", "--clean", "6", "--yes"],
+        ["--accept", "3", "--why", "3"],
+    ],
+    ids=" ".join,
+)
 def test_a_mistyped_option_is_one_line_and_2_and_nothing_is_written(tmp_path, options):
     text = run("mini", "--workdir", tmp_path / "work", "--size", "tiny", *options, code=2)
     print(text)
     assert len(text.splitlines()) == 1
-    assert any(word in text for word in (options[0].partition("=")[0], options[0].partition("=")[2] or options[-1]))
+    assert any(
+        word in text
+        for word in (options[0].partition("=")[0], options[0].partition("=")[2] or options[-1])
+    )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_workdir_at_all_is_not_the_present_folder():
-    assert last_line(run("mini", "--workdir", "", "--status", code=2)) == "recipes/mini/run.sh: option --workdir is a path, not ''"
+    assert (
+        last_line(run("mini", "--workdir", "", "--status", code=2))
+        == "recipes/mini/run.sh: option --workdir is a path, not ''"
+    )
 
 
 @pytest.mark.slow
 @each_recipe
-def test_letters_blanks_quotes_and_brackets_in_a_workdir_are_nothing_special(runs, recipe, tmp_path):
+def test_letters_blanks_quotes_and_brackets_in_a_workdir_are_nothing_special(
+    runs, recipe, tmp_path
+):
     measured = ["--calibrate", "quality"] if recipe not in TRAIN_NOTHING else []
-    status = runs.run(recipe, tmp_path / "Jürgen's \"work\" [a], $b: #c {d} \\e*", "--status", *measured).splitlines()
+    status = runs.run(
+        recipe, tmp_path / 'Jürgen\'s "work" [a], $b: #c {d} \\e*', "--status", *measured
+    ).splitlines()
     print("\n".join(status))
     assert [line.split()[0] for line in status] == [str(stage) for stage in range(8)]
 
@@ -85,7 +154,9 @@ def test_status_and_dry_run_write_nothing(runs, recipe, tmp_path):
     assert all("never run" in line or line.endswith("empty in this recipe") for line in status)
     text = runs.run(recipe, tmp_path / "work", "--dry-run")
     assert ("-m steps.train " if recipe not in TRAIN_NOTHING else "-m steps.extract ") in text
-    assert "unknown" not in text.partition("stage       utterances")[2], "a number for every stage, before the first hour"
+    assert "unknown" not in text.partition("stage       utterances")[2], (
+        "a number for every stage, before the first hour"
+    )
     assert re.search(r"disk: .* free: [\d,]+ MB", last_line(text))
     assert list(tmp_path.iterdir()) == []
 
@@ -93,7 +164,9 @@ def test_status_and_dry_run_write_nothing(runs, recipe, tmp_path):
 def test_a_missing_or_empty_corpus_is_one_line(runs, tmp_path):
     (tmp_path / "empty").mkdir()
     for corpus, code in (("nowhere", 1), ("empty", 1)):
-        text = runs.run("speechocean762", tmp_path / "work", "--corpus", tmp_path / corpus, code=code)
+        text = runs.run(
+            "speechocean762", tmp_path / "work", "--corpus", tmp_path / corpus, code=code
+        )
         print(last_line(text))
         assert str(tmp_path / corpus) in last_line(text)
         assert not list(tmp_path.rglob("wav.scp"))
@@ -122,7 +195,9 @@ def test_one_flipped_byte_of_a_big_archive_is_found_by_verify(runs, tmp_path):
         byte = file.read(1)
         file.seek(1234567)
         file.write(bytes([byte[0] ^ 1]))
-    assert all(line.endswith("done") for line in runs.run("mini", workdir, "--status").splitlines()), "big archives are not read for the status"
+    assert all(
+        line.endswith("done") for line in runs.run("mini", workdir, "--status").splitlines()
+    ), "big archives are not read for the status"
     text = runs.run("mini", workdir, "--verify", code=1)
     assert f"{archive} is not what was written" in text
     assert "1 of " in last_line(text)
@@ -133,7 +208,9 @@ def test_a_spoilt_list_is_made_again_with_the_same_bytes(runs, tmp_path):
     workdir = runs.copy("speechocean762", tmp_path)
     scores = next(workdir.glob("exp/tiny/scores/test/*.scores"))
     scores.write_text(scores.read_text()[:-20])
-    assert re.search(r"^6 .*partly done.*bytes", runs.run("speechocean762", workdir, "--status"), re.M)
+    assert re.search(
+        r"^6 .*partly done.*bytes", runs.run("speechocean762", workdir, "--status"), re.M
+    )
     runs.run("speechocean762", workdir)
     whole = runs.whole("speechocean762")
     assert difference(contents(whole), contents(workdir, copied_from=whole)) == []
@@ -145,9 +222,13 @@ def test_a_changed_option_makes_stale_what_depends_on_it_and_dear_work_stops(run
     workdir = runs.copy("speechocean762", tmp_path)
     before = contents(workdir)
     status = runs.run("speechocean762", workdir, "--steps", 4, "--status").splitlines()
-    assert [("done" in line, "stale because" in line) for line in status] == [(True, False)] * 3 + [(False, True)] * 5, status
+    assert [("done" in line, "stale because" in line) for line in status] == [(True, False)] * 3 + [
+        (False, True)
+    ] * 5, status
     assert "option steps was null, is 4" in status[3]
-    assert all(re.search(r"stage \d, which it needs, has to run again", line) for line in status[4:])
+    assert all(
+        re.search(r"stage \d, which it needs, has to run again", line) for line in status[4:]
+    )
     stopped = last_line(runs.run("speechocean762", workdir, "--steps", 4, code=1))
     assert all(words in stopped for words in ("option steps was null, is 4", "--force", "--accept"))
     assert difference(before, contents(workdir)) == []
@@ -162,11 +243,17 @@ def test_force_redoes_dear_work_and_moves_the_old_output_aside(runs, tmp_path):
     workdir = runs.copy("speechocean762", tmp_path)
     kept = contents(workdir / "exp" / "tiny" / "checkpoints")
     text = runs.run("speechocean762", workdir, "--steps", 4, "--force")
-    assert re.search(r"redone by --force; the old output is in \S+: option steps was null, is 4", text)
+    assert re.search(
+        r"redone by --force; the old output is in \S+: option steps was null, is 4", text
+    )
     assert contents(workdir / "exp" / "tiny" / "old.1" / "checkpoints") == kept
     fresh = tmp_path / "fresh"
     runs.run("speechocean762", fresh, "--steps", 4)
-    again = {name: seen for name, seen in contents(workdir, copied_from=runs.whole("speechocean762")).items() if "/old." not in name}
+    again = {
+        name: seen
+        for name, seen in contents(workdir, copied_from=runs.whole("speechocean762")).items()
+        if "/old." not in name
+    }
     assert difference(again, contents(fresh)) == []
 
 
@@ -177,9 +264,21 @@ def test_trials_that_cannot_be_scored_are_named(runs, tmp_path):
 
     def score(lines):
         (tmp_path / "trials").write_text("".join(line + "\n" for line in lines))
-        words = ["steps.score", "exp/tiny/backend/cosine", "exp/tiny/embeddings/test", tmp_path / "trials", tmp_path / "out" / "cosine.scores"]
+        words = [
+            "steps.score",
+            "exp/tiny/backend/cosine",
+            "exp/tiny/embeddings/test",
+            tmp_path / "trials",
+            tmp_path / "out" / "cosine.scores",
+        ]
         words[1:3] = [workdir / word for word in words[1:3]]
-        return subprocess.run([sys.executable, "-m", *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, "-m", *map(str, words)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     lost = score([*trials[:3], "nobody " + trials[0].split(" ", 1)[1], *trials[3:]])
     print(lost.stderr)
@@ -199,8 +298,19 @@ def test_trials_of_one_class_are_named(runs, tmp_path):
     lines = (packed / "trials").read_text().splitlines(keepends=True)
     shutil.copy(packed / "utt2spk", data)
     (data / "trials").write_text("".join(line for line in lines if line.endswith(" target\n")))
-    done = subprocess.run([sys.executable, "-m", "steps.evaluate", str(workdir / "exp" / "tiny"), str(tmp_path / "sets")], cwd=ROOT,
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "steps.evaluate",
+            str(workdir / "exp" / "tiny"),
+            str(tmp_path / "sets"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     print(done.stderr)
     assert done.returncode == 1
     assert str(data / "trials") in last_line(done.stderr)

@@ -8,7 +8,10 @@ from tests.mounts import mounted, small_disk
 from tests.recipes.runs import contents, difference, last_line
 
 pytestmark = pytest.mark.slow
-FULL_AT_KILOBYTES = {"stage 0": 4_000, "stage 2": 14_000}  # data and packed audio are about 20 megabytes
+FULL_AT_KILOBYTES = {
+    "stage 0": 4_000,
+    "stage 2": 14_000,
+}  # data and packed audio are about 20 megabytes
 ROOM_FOR_TRAINING = 128  # kilobytes; a checkpoint is larger
 
 
@@ -39,15 +42,21 @@ def test_full_and_read_only_disks(runs, disk):
         fails_on_a_full_disk(runs, disk, kilobytes, where)
     mounted("-o", "remount,size=100M", disk)
     runs.run("mini", disk / "work", "--stop-stage", 2)
-    fails_on_a_full_disk(runs, disk, shutil.disk_usage(disk).used // 1024 + ROOM_FOR_TRAINING, "stage 3")
+    fails_on_a_full_disk(
+        runs, disk, shutil.disk_usage(disk).used // 1024 + ROOM_FOR_TRAINING, "stage 3"
+    )
     mounted("-o", "remount,size=100M", disk)
     runs.run("mini", disk / "work")
     assert difference(contents(runs.whole("mini")), contents(disk / "work")) == []
     mounted("-o", "remount,ro", disk)
-    assert "report:" in runs.run("mini", disk / "work"), "finished work is shown from a disk that cannot be written"
+    assert "report:" in runs.run("mini", disk / "work"), (
+        "finished work is shown from a disk that cannot be written"
+    )
 
 
-def test_a_full_folder_of_temporary_files_is_one_line_and_not_a_recipe_without_stages(runs, tmp_path, monkeypatch):
+def test_a_full_folder_of_temporary_files_is_one_line_and_not_a_recipe_without_stages(
+    runs, tmp_path, monkeypatch
+):
     with small_disk(tmp_path / "temporary", "64k") as temporary:
         (temporary / "fill").write_bytes(bytes(64 * 1024))
         monkeypatch.setenv("TMPDIR", str(temporary))
@@ -62,7 +71,10 @@ def test_outputs_on_two_disks_and_temporary_files_on_a_third(runs, tmp_path):
     """data/ here, exp/ behind a link to another mount, a TMPDIR of one megabyte: the same bytes, and no file of ours went through TMPDIR."""
     work = tmp_path / "work"
     work.mkdir()
-    with small_disk(tmp_path / "exp_disk", "100M") as exp, small_disk(tmp_path / "temporary", "1M") as temporary:
+    with (
+        small_disk(tmp_path / "exp_disk", "100M") as exp,
+        small_disk(tmp_path / "temporary", "1M") as temporary,
+    ):
         (work / "exp").symlink_to(exp)
         environment = {"TMPDIR": str(temporary)}
         with pytest.MonkeyPatch.context() as patch:
@@ -75,4 +87,7 @@ def test_outputs_on_two_disks_and_temporary_files_on_a_third(runs, tmp_path):
         (tmp_path / "flat").mkdir()
         shutil.copytree(work / "data", tmp_path / "flat" / "data")
         shutil.copytree(exp, tmp_path / "flat" / "exp")
-        assert difference(contents(runs.whole("mini")), contents(tmp_path / "flat", copied_from=work)) == []
+        assert (
+            difference(contents(runs.whole("mini")), contents(tmp_path / "flat", copied_from=work))
+            == []
+        )

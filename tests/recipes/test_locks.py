@@ -12,7 +12,11 @@ pytestmark = pytest.mark.slow
 
 
 def locks(workdir):
-    return sorted(str(path.relative_to(workdir)) for path in workdir.glob("*/**/.*.lock") if path.parent.name != "receipts")
+    return sorted(
+        str(path.relative_to(workdir))
+        for path in workdir.glob("*/**/.*.lock")
+        if path.parent.name != "receipts"
+    )
 
 
 def start_and_hold(runs, workdir, path, *options):
@@ -23,14 +27,19 @@ def start_and_hold(runs, workdir, path, *options):
     return process
 
 
-def test_a_second_run_is_refused_while_the_first_lives_and_takes_over_when_it_is_dead(runs, tmp_path, monkeypatch):
+def test_a_second_run_is_refused_while_the_first_lives_and_takes_over_when_it_is_dead(
+    runs, tmp_path, monkeypatch
+):
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     process = start_and_hold(runs, tmp_path, tmp_path / "data" / ".tiny.lock")
     refused = runs.run("mini", tmp_path, code=1)
     print(refused)
     assert len(refused.splitlines()) == 1
-    assert f"run.sh --size tiny --workdir {tmp_path} (process {process.pid} on host {os.uname().nodename}, user " in refused
+    assert (
+        f"run.sh --size tiny --workdir {tmp_path} (process {process.pid} on host {os.uname().nodename}, user "
+        in refused
+    )
     assert refused.rstrip().endswith("; wait for it, or stop it")
     runs.run("mini", tmp_path, "--clean", 0, "--yes", code=1)
     for question in (["--status"], ["--dry-run"], ["--verify"], ["--why", 0], ["--clean", 0]):
@@ -38,27 +47,41 @@ def test_a_second_run_is_refused_while_the_first_lives_and_takes_over_when_it_is
     kill(process)
     assert "data/.tiny.lock" in locks(tmp_path), "nothing was left to release it"
 
-    process = start_and_hold(runs, tmp_path, tmp_path / "exp" / "ghostvlad_tiny-tiny" / "checkpoints" / "step-0000000.pt")
+    process = start_and_hold(
+        runs, tmp_path, tmp_path / "exp" / "ghostvlad_tiny-tiny" / "checkpoints" / "step-0000000.pt"
+    )
     held = locks(tmp_path)
     kill(process)
     print(held)
-    assert held == ["exp/.ghostvlad_tiny-tiny-untrained.lock", "exp/.ghostvlad_tiny-tiny.lock"], "in its training it does not hold the data any more"
+    assert held == ["exp/.ghostvlad_tiny-tiny-untrained.lock", "exp/.ghostvlad_tiny-tiny.lock"], (
+        "in its training it does not hold the data any more"
+    )
     text = runs.run("mini", tmp_path, "--stop-stage", 3)
     dead = [line for line in text.splitlines() if line.endswith(f": process {process.pid} is dead")]
     print("\n".join(dead))
-    assert [line.partition(": ")[0] for line in dead] == [str(tmp_path / lock) for lock in reversed(held)]
+    assert [line.partition(": ")[0] for line in dead] == [
+        str(tmp_path / lock) for lock in reversed(held)
+    ]
     assert ": taken over from " in dead[0], "stage 3 writes there"
-    assert ": removed what was left by " in dead[1], "stages 0 to 3 do not need the untrained network's place"
+    assert ": removed what was left by " in dead[1], (
+        "stages 0 to 3 do not need the untrained network's place"
+    )
     assert locks(tmp_path) == []
-    assert not [path for path in (tmp_path / "tmp").iterdir() if path.is_file()], "the plan has no name"
+    assert not [path for path in (tmp_path / "tmp").iterdir() if path.is_file()], (
+        "the plan has no name"
+    )
 
 
 def test_experiments_of_the_same_data_run_beside_each_other(runs, tmp_path):
     """Both have to train; the data are done, so that nobody locks them."""
     workdir = runs.copy("mini", tmp_path)
-    first = start_and_hold(runs, workdir, workdir / "exp" / ".ghostvlad_tiny-tiny-a.lock", "--name", "a")
+    first = start_and_hold(
+        runs, workdir, workdir / "exp" / ".ghostvlad_tiny-tiny-a.lock", "--name", "a"
+    )
     assert not [path for path in locks(workdir) if path.startswith("data")]
-    assert "another run is at work here" in last_line(runs.run("mini", workdir, "--name", "a", code=1))
+    assert "another run is at work here" in last_line(
+        runs.run("mini", workdir, "--name", "a", code=1)
+    )
     os.killpg(first.pid, signal.SIGCONT)
     runs.run("mini", workdir, "--name", "b", "--stop-stage", 3)
     first.communicate()

@@ -30,7 +30,10 @@ def same_as_whole(runs, workdir, below=""):
     """Files that differ from those of the undisturbed run, in one of its folders."""
     whole = runs.whole("mini")
     wanted, found = contents(whole), contents(workdir, copied_from=whole)
-    chosen = [{name: digest for name, digest in side.items() if name.startswith(below)} for side in (wanted, found)]
+    chosen = [
+        {name: digest for name, digest in side.items() if name.startswith(below)}
+        for side in (wanted, found)
+    ]
     assert chosen[0], f"nothing below {below}"
     return difference(*chosen) == []
 
@@ -45,16 +48,31 @@ def flip_a_byte(path):
 def test_too_few_file_handles(runs, tmp_path):
     text = runs.run("mini", tmp_path, "--stop-stage", "0", code=1, under=["prlimit", "--nofile=16"])
     print(last_line(text))
-    assert last_line(text).endswith("Too many open files; raise the limit (`ulimit -n`), and run the same command again")
+    assert last_line(text).endswith(
+        "Too many open files; raise the limit (`ulimit -n`), and run the same command again"
+    )
     runs.run("mini", tmp_path, "--stop-stage", "0")
-    names = [f"data/tiny/{name}/{file}" for name in ("train", "rirs") for file in ("audio.ark", "utt2spk")]
+    names = [
+        f"data/tiny/{name}/{file}"
+        for name in ("train", "rirs")
+        for file in ("audio.ark", "utt2spk")
+    ]
     whole, found = contents(runs.whole("mini")), contents(tmp_path)
     assert [whole[name] for name in names] == [found[name] for name in names]
 
 
 def test_too_little_memory(runs, copy):
     (copy / EXPERIMENT / "embeddings" / "test" / "receipts" / "extract.1of2.json").unlink()
-    text = runs.run("mini", copy, "--stage", "4", "--stop-stage", "4", code=1, under=["prlimit", "--as=400000000"])
+    text = runs.run(
+        "mini",
+        copy,
+        "--stage",
+        "4",
+        "--stop-stage",
+        "4",
+        code=1,
+        under=["prlimit", "--as=400000000"],
+    )
     said = [line.strip() for line in text.splitlines() if "Cannot allocate memory" in line]
     print(said)
     assert said
@@ -122,7 +140,9 @@ def test_an_altered_byte_of_a_small_archive_is_seen_at_once_and_the_archive_made
     assert same_as_whole(runs, copy)
 
 
-def test_an_altered_byte_of_a_large_archive_is_found_by_verify_and_the_archive_made_again(runs, tmp_path):
+def test_an_altered_byte_of_a_large_archive_is_found_by_verify_and_the_archive_made_again(
+    runs, tmp_path
+):
     """In a run of its own: the lists of a copy name the original's audio."""
     copy = tmp_path / "own"
     runs.run("mini", copy)
@@ -134,26 +154,40 @@ def test_an_altered_byte_of_a_large_archive_is_found_by_verify_and_the_archive_m
     text = runs.run("mini", copy, "--verify", code=1)
     print(text)
     assert f"{archive} is not what was written (checksum differs)" in text
-    assert last_line(text).endswith("outputs are not what was written; remove them and run their stage again")
+    assert last_line(text).endswith(
+        "outputs are not what was written; remove them and run their stage again"
+    )
     trained = (copy / EXPERIMENT / "receipts" / "train.json").read_bytes()
     archive.unlink()
     runs.run("mini", copy)
-    assert (copy / EXPERIMENT / "receipts" / "train.json").read_bytes() == trained, "the same bytes again make nothing stale"
+    assert (copy / EXPERIMENT / "receipts" / "train.json").read_bytes() == trained, (
+        "the same bytes again make nothing stale"
+    )
     assert same_as_whole(runs, copy)
 
 
 def test_a_large_archive_whose_header_is_destroyed_is_named_by_the_step_that_reads_it(runs, copy):
     """In a copy the lists go on naming the original's archive: here they are made to name the copy's."""
     packed, whole = copy / "data" / "tiny" / "packed_16000" / "test", runs.whole("mini")
-    command = ["-m", "steps.extract", copy / EXPERIMENT, packed.parent, copy / "again", "--sets", "[test]"]
+    command = [
+        "-m",
+        "steps.extract",
+        copy / EXPERIMENT,
+        packed.parent,
+        copy / "again",
+        "--sets",
+        "[test]",
+    ]
     scp = packed / "wav.scp"
     scp.write_text(scp.read_text().replace(str(whole), str(copy)))
     archive = packed / "packed.1.ark"
     content = bytearray(archive.read_bytes())
     place = content.index(b"RIFF")
-    content[place: place + 4] = b"????"
+    content[place : place + 4] = b"????"
     archive.write_bytes(content)
-    done = subprocess.run(["python3", *map(str, command)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["python3", *map(str, command)], capture_output=True, text=True, check=False
+    )
     print(last_line(done.stderr))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

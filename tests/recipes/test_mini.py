@@ -18,7 +18,9 @@ BUDGET_SECONDS = 360  # on two idle cores; printed, since a test cannot know how
 def workdir(tmp_path_factory):
     place, started = tmp_path_factory.mktemp("mini"), time.monotonic()
     text = run("mini", "--workdir", place)
-    print(f"\nmini, whole: {time.monotonic() - started:.0f} s of {BUDGET_SECONDS}\n{text.partition('== stage 7')[2]}")
+    print(
+        f"\nmini, whole: {time.monotonic() - started:.0f} s of {BUDGET_SECONDS}\n{text.partition('== stage 7')[2]}"
+    )
     return place
 
 
@@ -28,7 +30,10 @@ def experiment(workdir):
 
 
 def test_the_corpus_has_speakers_enough_and_no_speaker_in_two_sets(workdir):
-    sets = {name: set(read_map(workdir / "data" / "full" / name / "utt2spk").values()) for name in ("train", "dev", "test")}
+    sets = {
+        name: set(read_map(workdir / "data" / "full" / name / "utt2spk").values())
+        for name in ("train", "dev", "test")
+    }
     counts = {name: len(speakers) for name, speakers in sets.items()}
     print(counts)
     assert sum(counts.values()) == len(set.union(*sets.values())) >= 100
@@ -37,12 +42,22 @@ def test_the_corpus_has_speakers_enough_and_no_speaker_in_two_sets(workdir):
 
 
 def test_error_rates_mean_something(experiment):
-    rows = [row for row in json.loads((experiment / "results.json").read_text()) if row["test_set"] == "test"]
+    rows = [
+        row
+        for row in json.loads((experiment / "results.json").read_text())
+        if row["test_set"] == "test"
+    ]
     eer = {row["system"]: row["eer_percent"] for row in rows if row["subset"] == "all"}
-    hardest = {row["system"]: row["eer_percent"] for row in rows if row["subset"] == "across conditions, same sex"}
+    hardest = {
+        row["system"]: row["eer_percent"]
+        for row in rows
+        if row["subset"] == "across conditions, same sex"
+    }
     print(f"EER on test in percent: {eer}; across conditions, same sex: {hardest}")
     name = experiment.name
-    assert eer.keys() == hardest.keys() == {name, f"{name}-untrained", "mfcc_stats", "channel_stats"}
+    assert (
+        eer.keys() == hardest.keys() == {name, f"{name}-untrained", "mfcc_stats", "channel_stats"}
+    )
     assert 10 <= eer["mfcc_stats"] <= 30
     assert eer[f"{name}-untrained"] >= eer["mfcc_stats"]
     assert 45 <= eer["channel_stats"] <= 55
@@ -64,7 +79,9 @@ def test_embeddings_are_read_by_us_and_by_an_independent_reader(workdir, experim
         keys, vectors = read_vectors(experiment / "embeddings" / name / "xvector.scp")
         assert keys == sorted(read_map(workdir / "data" / "full" / name / "utt2spk"))
         assert np.isfinite(vectors).all()
-        with kaldi.SequentialFloatVectorReader(f"scp:{experiment}/embeddings/{name}/xvector.scp") as reader:
+        with kaldi.SequentialFloatVectorReader(
+            f"scp:{experiment}/embeddings/{name}/xvector.scp"
+        ) as reader:
             theirs = {key: np.array(vector) for key, vector in reader}
         assert list(theirs) == keys
         np.testing.assert_array_equal(np.stack(list(theirs.values())), vectors)

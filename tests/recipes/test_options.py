@@ -21,86 +21,164 @@ from utils.plan.stages import examine
 NAMES = [path.parent.name for path in RECIPES]
 LETTERS = {"done": "d", "stale": "s", "partly done": "p", "never run": "n"}
 POLICY = "recipes/mini/conf/augmentation/copies.yaml"
-PLDA, CORPORA, MOVED, RUNS = "{runs}/corpora/tiny_plda.yaml", "{runs}/corpora", "{runs}/moved", "{runs}"
+PLDA, CORPORA, MOVED, RUNS = (
+    "{runs}/corpora/tiny_plda.yaml",
+    "{runs}/corpora",
+    "{runs}/moved",
+    "{runs}",
+)
 
 REFUSED = "refused"
-NOTHING = "dddddddd"      # how it is run
-VARIANT = "nnnnnnnn"      # other data
-CUT = "ddnnnnnn"          # the same recordings, cut or sampled otherwise
-EXPERIMENT = "dddnpppn"   # another network; the baselines' embeddings, back ends and scores are there
-NEW_LISTS = "ssssssss"    # the data directories are made again
-SOURCES = "sdssssss"      # noise and rooms: nothing that VAD listens to
+NOTHING = "dddddddd"  # how it is run
+VARIANT = "nnnnnnnn"  # other data
+CUT = "ddnnnnnn"  # the same recordings, cut or sampled otherwise
+EXPERIMENT = (
+    "dddnpppn"  # another network; the baselines' embeddings, back ends and scores are there
+)
+NEW_LISTS = "ssssssss"  # the data directories are made again
+SOURCES = "sdssssss"  # noise and rooms: nothing that VAD listens to
 TRAINING, EXTRACTION, REPORT = "dddsssss", "ddddssss", "ddddddds"
-BACKEND = "dddddpps"      # another back end beside the one that is there
-SCORES = "ddddddps"       # other scores beside those that are there
+BACKEND = "dddddpps"  # another back end beside the one that is there
+SCORES = "ddddddps"  # other scores beside those that are there
 
 # Option -> what stands on the command line, and what it makes of a finished run.
 SHARED = {
-    "stage": ("--stage 3", NOTHING), "stop_stage": ("--stop-stage 3", NOTHING), "nj": ("--nj 3", NOTHING), "cmd": ("--cmd slurm", NOTHING),
-    "submit_all": ("--submit-all --cmd slurm", NOTHING), "cluster_conf": ("--cluster-conf conf/cluster/slurm.conf", NOTHING),
+    "stage": ("--stage 3", NOTHING),
+    "stop_stage": ("--stop-stage 3", NOTHING),
+    "nj": ("--nj 3", NOTHING),
+    "cmd": ("--cmd slurm", NOTHING),
+    "submit_all": ("--submit-all --cmd slurm", NOTHING),
+    "cluster_conf": ("--cluster-conf conf/cluster/slurm.conf", NOTHING),
     "workdir": (f"--workdir {RUNS}/nowhere", VARIANT),
     "test_protocols": ("--test-protocols crops_10x4s_mean", "ddddpdps"),
-    "vad": ("--vad conf/vad/energy.yaml", VARIANT), "trim": ("--trim true", CUT), "split": ("--split true", CUT),
+    "vad": ("--vad conf/vad/energy.yaml", VARIANT),
+    "trim": ("--trim true", CUT),
+    "split": ("--split true", CUT),
     "sample_rate_hz": ("--sample-rate-hz 8000", CUT),
-    "augmentation": (f"--augmentation {POLICY}", EXPERIMENT), "name": ("--name other", EXPERIMENT),
+    "augmentation": (f"--augmentation {POLICY}", EXPERIMENT),
+    "name": ("--name other", EXPERIMENT),
     "copies": (f"--copies {POLICY}", "ddpdppps"),  # of train, for the back end alone
-    "backend": (f"--backend {PLDA}", BACKEND), "fuse": (f"--fuse --backend conf/backends/cosine.yaml,{PLDA}", BACKEND),
-    "score_norm": ("--score-norm s_norm", SCORES), "calibrate": ("--calibrate true", SCORES),
-    "top_k": ("--top-k 3", REFUSED), "fuse_with": (f"--fuse-with {RUNS}/x", REFUSED),  # without --score-norm and --fuse
-    "allow_leakage": ("--allow-leakage", REPORT), "operating_points": ("--operating-points 0.001", REPORT),
-    "steps": ("--steps 4", TRAINING), "num_threads": ("--num-threads 1", TRAINING),  # sums depend on the threads
-    "processes": ("--processes 2", NOTHING), "nodes": ("--nodes 2 --cmd slurm", NOTHING),
-    "device": ("--device cuda", EXTRACTION),  # a trained network is the same wherever it was trained; the bytes of embeddings are not
-    "status": ("--status", NOTHING), "dry_run": ("--dry-run", NOTHING), "verify": ("--verify", NOTHING), "force": ("--force", NOTHING),
-    "accept": ("--accept 3", NOTHING), "why": ("--why 3", NOTHING), "clean": ("--clean 3", NOTHING), "yes": ("--yes", NOTHING),
+    "backend": (f"--backend {PLDA}", BACKEND),
+    "fuse": (f"--fuse --backend conf/backends/cosine.yaml,{PLDA}", BACKEND),
+    "score_norm": ("--score-norm s_norm", SCORES),
+    "calibrate": ("--calibrate true", SCORES),
+    "top_k": ("--top-k 3", REFUSED),
+    "fuse_with": (f"--fuse-with {RUNS}/x", REFUSED),  # without --score-norm and --fuse
+    "allow_leakage": ("--allow-leakage", REPORT),
+    "operating_points": ("--operating-points 0.001", REPORT),
+    "steps": ("--steps 4", TRAINING),
+    "num_threads": ("--num-threads 1", TRAINING),  # sums depend on the threads
+    "processes": ("--processes 2", NOTHING),
+    "nodes": ("--nodes 2 --cmd slurm", NOTHING),
+    "device": (
+        "--device cuda",
+        EXTRACTION,
+    ),  # a trained network is the same wherever it was trained; the bytes of embeddings are not
+    "status": ("--status", NOTHING),
+    "dry_run": ("--dry-run", NOTHING),
+    "verify": ("--verify", NOTHING),
+    "force": ("--force", NOTHING),
+    "accept": ("--accept 3", NOTHING),
+    "why": ("--why 3", NOTHING),
+    "clean": ("--clean 3", NOTHING),
+    "yes": ("--yes", NOTHING),
 }
 OF_RECIPE = {
     "mini": {
-        "size": ("--size full", VARIANT), "seed": ("--seed 2", VARIANT), "config": ("--config conf/ecapa_512_cpu.yaml", EXPERIMENT),
+        "size": ("--size full", VARIANT),
+        "seed": ("--seed 2", VARIANT),
+        "config": ("--config conf/ecapa_512_cpu.yaml", EXPERIMENT),
     },
     "speechocean762": {
-        "corpus": (f"--corpus {MOVED}/corpus", NEW_LISTS), "noise": (f"--noise {CORPORA}/rirs", SOURCES),
-        "rirs": (f"--rirs {CORPORA}/noise", SOURCES), "simulate_rooms": ("--simulate-rooms", "pdssssss"),
-        "fold": ("--fold 2", VARIANT), "seed": ("--seed 2", VARIANT),
+        "corpus": (f"--corpus {MOVED}/corpus", NEW_LISTS),
+        "noise": (f"--noise {CORPORA}/rirs", SOURCES),
+        "rirs": (f"--rirs {CORPORA}/noise", SOURCES),
+        "simulate_rooms": ("--simulate-rooms", "pdssssss"),
+        "fold": ("--fold 2", VARIANT),
+        "seed": ("--seed 2", VARIANT),
         "config": ("--config conf/ecapa_512_cpu.yaml", EXPERIMENT),
     },
     "own": {
-        "corpus": (f"--corpus {CORPORA}/corpus", VARIANT), "root": (f"--root {CORPORA}", NEW_LISTS), "allow_pipes": ("--allow-pipes true", NEW_LISTS),
-        "dev_share": ("--dev-share 0.2", VARIANT), "test_share": ("--test-share 0.3", VARIANT), "sessions": ("--sessions across", VARIANT),
-        "enrol_utterances": ("--enrol-utterances 2", VARIANT), "targets_per_speaker": ("--targets-per-speaker 2", VARIANT),
-        "noise": (f"--noise {CORPORA}/rirs", SOURCES), "rirs": (f"--rirs {CORPORA}/noise", SOURCES),
-        "simulate_rooms": ("--simulate-rooms", "pdssssss"), "seed": ("--seed 2", VARIANT), "config": ("--config conf/ecapa_512_cpu.yaml", EXPERIMENT),
+        "corpus": (f"--corpus {CORPORA}/corpus", VARIANT),
+        "root": (f"--root {CORPORA}", NEW_LISTS),
+        "allow_pipes": ("--allow-pipes true", NEW_LISTS),
+        "dev_share": ("--dev-share 0.2", VARIANT),
+        "test_share": ("--test-share 0.3", VARIANT),
+        "sessions": ("--sessions across", VARIANT),
+        "enrol_utterances": ("--enrol-utterances 2", VARIANT),
+        "targets_per_speaker": ("--targets-per-speaker 2", VARIANT),
+        "noise": (f"--noise {CORPORA}/rirs", SOURCES),
+        "rirs": (f"--rirs {CORPORA}/noise", SOURCES),
+        "simulate_rooms": ("--simulate-rooms", "pdssssss"),
+        "seed": ("--seed 2", VARIANT),
+        "config": ("--config conf/ecapa_512_cpu.yaml", EXPERIMENT),
     },
     "vctk_ge2e": {
-        "vctk": (f"--vctk {MOVED}/vctk", NEW_LISTS), "noisy_vctk": (f"--noisy-vctk {MOVED}/noisy_vctk", SOURCES),
-        "mode": ("--mode ti", VARIANT), "protocol": ("--protocol seed", VARIANT), "mic": ("--mic 2", REFUSED), "top_db": ("--top-db 20", VARIANT),
-        "dev_speakers": ("--dev-speakers 0", VARIANT), "allow_incomplete": ("--allow-incomplete", NEW_LISTS),
-        "utterances": ("--utterances 1", "ddssssss"), "seed": ("--seed 2", VARIANT), "config": (f"--config {CORPORA}/tiny.yaml", EXPERIMENT),
-        "sample_rate_hz": ("--sample-rate-hz 16000", "ddnsssss"),  # the network's stands in its YAML, so that it would be another experiment's
+        "vctk": (f"--vctk {MOVED}/vctk", NEW_LISTS),
+        "noisy_vctk": (f"--noisy-vctk {MOVED}/noisy_vctk", SOURCES),
+        "mode": ("--mode ti", VARIANT),
+        "protocol": ("--protocol seed", VARIANT),
+        "mic": ("--mic 2", REFUSED),
+        "top_db": ("--top-db 20", VARIANT),
+        "dev_speakers": ("--dev-speakers 0", VARIANT),
+        "allow_incomplete": ("--allow-incomplete", NEW_LISTS),
+        "utterances": ("--utterances 1", "ddssssss"),
+        "seed": ("--seed 2", VARIANT),
+        "config": (f"--config {CORPORA}/tiny.yaml", EXPERIMENT),
+        "sample_rate_hz": (
+            "--sample-rate-hz 16000",
+            "ddnsssss",
+        ),  # the network's stands in its YAML, so that it would be another experiment's
         "copies": ("--copies recipes/vctk_ge2e/conf/augmentation/copies.yaml", "ddpdppps"),
         **{name: (SHARED[name][0], REFUSED) for name in ("trim", "split")},
     },
     "voices": {
-        "voices": (f"--voices {MOVED}/voices", NEW_LISTS), "set": ("--set eval", VARIANT),
-        "model": (f"--model {RUNS}/mini/exp/ghostvlad_tiny-tiny", "dddnnnnn"), "name": ("--name other", "dddnnnnn"),
+        "voices": (f"--voices {MOVED}/voices", NEW_LISTS),
+        "set": ("--set eval", VARIANT),
+        "model": (f"--model {RUNS}/mini/exp/ghostvlad_tiny-tiny", "dddnnnnn"),
+        "name": ("--name other", "dddnnnnn"),
         "train_data": (f"--train-data {RUNS}/speechocean762/data/fold1/packed_16000/train", REPORT),
         "backend": (f"--backend {RUNS}/speechocean762/exp/tiny/backend/cosine", "ddddddns"),
-        "test_seconds": ("--test-seconds 1", "ddddpdns"), "allow_incomplete": ("--allow-incomplete", NEW_LISTS),
+        "test_seconds": ("--test-seconds 1", "ddddpdns"),
+        "allow_incomplete": ("--allow-incomplete", NEW_LISTS),
         "num_threads": ("--num-threads 1", NOTHING),
-        **{name: (SHARED[name][0], REFUSED) for name in ("split", "augmentation", "copies", "steps", "processes", "nodes", "fuse", "score_norm",
-                                                         "calibrate")},  # the last three: without --set both or --train-data
+        **{
+            name: (SHARED[name][0], REFUSED)
+            for name in (
+                "split",
+                "augmentation",
+                "copies",
+                "steps",
+                "processes",
+                "nodes",
+                "fuse",
+                "score_norm",
+                "calibrate",
+            )
+        },  # the last three: without --set both or --train-data
     },
     "voxceleb1": {
-        "voxceleb1": (f"--voxceleb1 {MOVED}/voxceleb1", NEW_LISTS), "voxceleb2": (f"--voxceleb2 {MOVED}/voxceleb2", NEW_LISTS),
-        "lists": (f"--lists {CORPORA}/voxceleb1", NOTHING), "musan": (f"--musan {CORPORA}/rirs", SOURCES),
+        "voxceleb1": (f"--voxceleb1 {MOVED}/voxceleb1", NEW_LISTS),
+        "voxceleb2": (f"--voxceleb2 {MOVED}/voxceleb2", NEW_LISTS),
+        "lists": (f"--lists {CORPORA}/voxceleb1", NOTHING),
+        "musan": (f"--musan {CORPORA}/rirs", SOURCES),
         "rirs": (f"--rirs {CORPORA}/noise", SOURCES),
-        "training": ("--training both", REFUSED), "train_list": (f"--train-list {RUNS}/some.txt", VARIANT),
-        "tests": ("--tests vox1_o", "pppdsdss"),  # the embeddings of a list come from those of all files, now of fewer
-        "test_cuts": ("--test-cuts centre_2s", "ddddpdps"), "dev_speakers": ("--dev-speakers 1", VARIANT),
-        "allow_incomplete": ("--allow-incomplete false", NEW_LISTS), "seed": ("--seed 2", VARIANT),
+        "training": ("--training both", REFUSED),
+        "train_list": (f"--train-list {RUNS}/some.txt", VARIANT),
+        "tests": (
+            "--tests vox1_o",
+            "pppdsdss",
+        ),  # the embeddings of a list come from those of all files, now of fewer
+        "test_cuts": ("--test-cuts centre_2s", "ddddpdps"),
+        "dev_speakers": ("--dev-speakers 1", VARIANT),
+        "allow_incomplete": ("--allow-incomplete false", NEW_LISTS),
+        "seed": ("--seed 2", VARIANT),
         # no baselines, so that nothing of stages 4 to 7 is shared
-        "config": ("--config conf/ecapa_512_cpu.yaml", "dddnnnnn"), "augmentation": (f"--augmentation {POLICY}", "dddnnnnn"),
-        "name": ("--name other", "dddnnnnn"), "copies": (f"--copies {POLICY}", "ddpdpnns"), "backend": (f"--backend {PLDA}", "dddddnns"),
+        "config": ("--config conf/ecapa_512_cpu.yaml", "dddnnnnn"),
+        "augmentation": (f"--augmentation {POLICY}", "dddnnnnn"),
+        "name": ("--name other", "dddnnnnn"),
+        "copies": (f"--copies {POLICY}", "ddpdpnns"),
+        "backend": (f"--backend {PLDA}", "dddddnns"),
     },
 }
 TABLE = {recipe: SHARED | OF_RECIPE[recipe] for recipe in NAMES}
@@ -113,11 +191,25 @@ def stages_say(runs, recipe: str, words: str) -> str:
         moved.symlink_to(runs.base / "corpora")
     if "{runs}/mini/" in words:
         runs.whole("mini")
-    options = [*runs.options_of(recipe), "--workdir", runs.whole(recipe), *(word.format(runs=runs.base) for word in words.split())]
+    options = [
+        *runs.options_of(recipe),
+        "--workdir",
+        runs.whole(recipe),
+        *(word.format(runs=runs.base) for word in words.split()),
+    ]
     plan.unlink(missing_ok=True)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SV_")} | {"SV_PLAN": str(plan)}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("SV_")
+    } | {"SV_PLAN": str(plan)}
     script = ROOT / "recipes" / recipe / "run.sh"
-    done = subprocess.run([script, *map(str, options)], cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
+    done = subprocess.run(
+        [script, *map(str, options)],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     try:
         stages = examine(plan) if done.returncode == 0 else []
     except UserError as error:
@@ -135,9 +227,13 @@ def test_every_option_is_in_the_table(path):
     table = TABLE[path.parent.name]
     print(sorted(declared))
     assert len(declared) > 30
-    assert sorted(set(declared) - table.keys()) == ["doctor"], "add the option, a value, and what it makes of a finished run"
+    assert sorted(set(declared) - table.keys()) == ["doctor"], (
+        "add the option, a value, and what it makes of a finished run"
+    )
     assert sorted(table.keys() - set(declared)) == []
-    assert all(words.split()[0] == "--" + option.replace("_", "-") for option, (words, _) in table.items())
+    assert all(
+        words.split()[0] == "--" + option.replace("_", "-") for option, (words, _) in table.items()
+    )
 
 
 @pytest.mark.slow
@@ -148,7 +244,9 @@ def test_a_changed_option_makes_stale_exactly_what_depends_on_it(runs, recipe):
         told = stages_say(runs, recipe, words)
         empty = [place for place, letter in enumerate(told) if letter == "-"]
         if told != REFUSED:
-            expected = "".join("-" if place in empty else letter for place, letter in enumerate(expected))
+            expected = "".join(
+                "-" if place in empty else letter for place, letter in enumerate(expected)
+            )
             assert empty in ([], [3], [3, 5]) if recipe in TRAIN_NOTHING else not empty
         if told != expected:
             wrong[words] = f"expected {expected}, --status says {told}"

@@ -23,14 +23,19 @@ def test_the_dry_run_says_what_was_found_and_what_would_be_refused(runs, tmp_pat
 def test_a_corpus_that_is_none_is_one_line(tmp_path):
     assert "--corpus is needed" in run("own", "--workdir", tmp_path / "work", code=2)
     text = run("own", "--corpus", tmp_path, "--workdir", tmp_path / "work", code=1)
-    assert f"{tmp_path}: no speakers: no audio in it, expected {tmp_path}/<speaker>/.../<file>" in last_line(text)
+    assert (
+        f"{tmp_path}: no speakers: no audio in it, expected {tmp_path}/<speaker>/.../<file>"
+        in last_line(text)
+    )
     assert not list(tmp_path.rglob("wav.scp"))
 
 
 @pytest.mark.slow
 def test_the_ledgers_count_what_was_planted(runs):
     data = runs.whole("own") / "data" / "my_corpus"
-    ledgers = [json.loads((data / name / "ledger.json").read_text()) for name in ("train", "dev", "test")]
+    ledgers = [
+        json.loads((data / name / "ledger.json").read_text()) for name in ("train", "dev", "test")
+    ]
     assert sum(ledger["came_in"] for ledger in ledgers) == 4 * len(OWN_SPEAKERS)
     assert sum(ledger["went_on"] for ledger in ledgers) == 4 * len(OWN_SPEAKERS) - 1
     assert sum(ledger.get("unreadable", 0) for ledger in ledgers) == 1
@@ -42,12 +47,34 @@ def test_the_ledgers_count_what_was_planted(runs):
 def test_a_table_and_models_of_several_utterances_run_whole(runs, tmp_path):
     """The same files by a table with sexes and sets; test trials of models of two utterances, of other sessions than the tests."""
     corpus = runs.base / "corpora" / "my corpus"
-    rows = [{"path": f"{speaker}/{session}/{number}.{suffix}", "speaker": speaker, "session": session, "sex": "fm"[place % 2],
-             "set": "test" if place < 4 else "dev" if place < 6 else "train"}
-            for place, speaker in enumerate(OWN_SPEAKERS[1:]) for session, suffix in (("monday", "wav"), ("tuesday", "flac")) for number in range(2)]
+    rows = [
+        {
+            "path": f"{speaker}/{session}/{number}.{suffix}",
+            "speaker": speaker,
+            "session": session,
+            "sex": "fm"[place % 2],
+            "set": "test" if place < 4 else "dev" if place < 6 else "train",
+        }
+        for place, speaker in enumerate(OWN_SPEAKERS[1:])
+        for session, suffix in (("monday", "wav"), ("tuesday", "flac"))
+        for number in range(2)
+    ]
     table = write_table(tmp_path / "mine.tsv", rows, "\t")
     options = [option for option in runs.options["own"] if not option.startswith("--corpus")]
-    text = run("own", "--corpus", table, "--root", corpus, *options, "--workdir", tmp_path / "work", "--sessions", "across", "--enrol-utterances", 2)
+    text = run(
+        "own",
+        "--corpus",
+        table,
+        "--root",
+        corpus,
+        *options,
+        "--workdir",
+        tmp_path / "work",
+        "--sessions",
+        "across",
+        "--enrol-utterances",
+        2,
+    )
     assert "report:" in text
     test = tmp_path / "work" / "data" / "mine.tsv-across-models2" / "test"
     assert len((test / "enroll.spk2utt").read_text().splitlines()) == 4
@@ -58,7 +85,10 @@ def test_a_table_and_models_of_several_utterances_run_whole(runs, tmp_path):
 @pytest.mark.slow
 def test_a_kaldi_directory_with_pipes_is_packed_with_leave(runs, tmp_path):
     data = make_kaldi(tmp_path / "kaldi", [f"s{number}" for number in range(8)])
-    lines = [f"{name} cat {path} |" for name, path in (line.split() for line in (data / "wav.scp").read_text().splitlines())]
+    lines = [
+        f"{name} cat {path} |"
+        for name, path in (line.split() for line in (data / "wav.scp").read_text().splitlines())
+    ]
     (data / "wav.scp").write_text("".join(f"{line}\n" for line in lines))
     words = ["--corpus", data, "--workdir", tmp_path / "work", "--stop-stage", 2]
     assert "--allow-pipes if you trust them" in last_line(run("own", *words, code=1))

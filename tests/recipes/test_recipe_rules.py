@@ -10,11 +10,24 @@ import yaml
 from tests.conftest import ROOT
 from tests.tree import RECIPES, SHELL, YAMLS, label
 
-STAGES = ["prepare", "VAD", "pack", "train", "extract", "train", "score", "report"]  # first words of the titles: they mean the same in every recipe
+STAGES = [
+    "prepare",
+    "VAD",
+    "pack",
+    "train",
+    "extract",
+    "train",
+    "score",
+    "report",
+]  # first words of the titles: they mean the same in every recipe
 MAX_RECIPE_LINES = 100
-SHARED = "|".join(re.findall(r"^(\w+)\(\) \{", (ROOT / "utils" / "scoring.sh").read_text(), re.M))  # what stages 5 to 7 have in common
+SHARED = "|".join(
+    re.findall(r"^(\w+)\(\) \{", (ROOT / "utils" / "scoring.sh").read_text(), re.M)
+)  # what stages 5 to 7 have in common
 COMMAND = rf"(({SHARED}) .*|(run|\$cmd JOB=1:\S+ \S+) .*-m (steps|local)\.\w+ .*)"
-IN_A_STAGE = re.compile(rf"(#.*|:|for \w+ in .*; do|done|if .*; then|else|fi|(\[ .* \] (&&|\|\|) )?{COMMAND})")
+IN_A_STAGE = re.compile(
+    rf"(#.*|:|for \w+ in .*; do|done|if .*; then|else|fi|(\[ .* \] (&&|\|\|) )?{COMMAND})"
+)
 
 recipe = pytest.mark.parametrize("path", RECIPES, ids=label)
 
@@ -23,20 +36,30 @@ def stages_of(path):
     """(number, title, lines) of each stage; continued lines are joined, comments at their ends cut off."""
     text = re.sub(r"  # .*", "", re.sub(r" *\\\n *", " ", path.read_text()))
     found = re.findall(r'^if at_stage (\d+) "(.*)"; then.*\n((?:[ #].*\n|\n)*)fi$', text, re.M)
-    return [(int(number), title, [line.strip() for line in body.splitlines() if line.strip()]) for number, title, body in found]
+    return [
+        (int(number), title, [line.strip() for line in body.splitlines() if line.strip()])
+        for number, title, body in found
+    ]
 
 
 @recipe
 def test_a_recipe_is_one_screen_of_options_and_one_of_stages(path):
     assert len(path.read_text().splitlines()) <= MAX_RECIPE_LINES
     numbers, titles = zip(*[(number, title) for number, title, _ in stages_of(path)], strict=True)
-    assert list(numbers) == list(range(8)), f"{label(path)}: stages {numbers}; one that is empty says so and is not left out"
+    assert list(numbers) == list(range(8)), (
+        f"{label(path)}: stages {numbers}; one that is empty says so and is not left out"
+    )
     assert [title.split()[0] for title in titles] == STAGES
 
 
 @recipe
 def test_stages_only_run_steps(path):
-    logic = [f"stage {number}: {line}" for number, _, lines in stages_of(path) for line in lines if not IN_A_STAGE.fullmatch(line)]
+    logic = [
+        f"stage {number}: {line}"
+        for number, _, lines in stages_of(path)
+        for line in lines
+        if not IN_A_STAGE.fullmatch(line)
+    ]
     assert not logic, f"{label(path)}: data logic belongs in a step: {logic}"
 
 
@@ -44,7 +67,7 @@ def test_stages_only_run_steps(path):
 def test_nothing_works_outside_the_gates(path):
     """Between the options and stage 0, and behind the stages, are names only."""
     text = re.sub(r" *\\\n *", " ", path.read_text()).partition('. utils/stages.sh "$@"\n')[2]
-    outside = re.sub(r'^if at_stage .*\n((?:[ #].*\n|\n)*)fi$', "", text, flags=re.M)
+    outside = re.sub(r"^if at_stage .*\n((?:[ #].*\n|\n)*)fi$", "", text, flags=re.M)
     allowed = r"(\w+=\S.*|\[ .* \] \|\| (fail_usage|: |\w+=).*|#.*|)"
     assert [line for line in outside.splitlines() if not re.fullmatch(allowed, line)] == []
 
@@ -52,18 +75,24 @@ def test_nothing_works_outside_the_gates(path):
 @recipe
 def test_a_name_used_in_two_stages_is_set_above_the_first(path):
     """Loop variables live in their stage; anything else that a stage reads was set before stage 0."""
-    above = path.read_text().partition("if at_stage 0 ")[0] + (ROOT / "utils" / "stages.sh").read_text()
+    above = (
+        path.read_text().partition("if at_stage 0 ")[0] + (ROOT / "utils" / "stages.sh").read_text()
+    )
     known = set(re.findall(r"(?:^|[ ;])(\w+)=", above, re.M))
     for number, _, lines in stages_of(path):
         looped = set(re.findall(r"for (\w+) in", " ".join(lines)))
         used = set(re.findall(r"\$\{?(\w+)", " ".join(lines)))
-        assert used <= known | looped, f"{label(path)}: stage {number} reads {used - known - looped}, set nowhere that --stage {number} passes"
+        assert used <= known | looped, (
+            f"{label(path)}: stage {number} reads {used - known - looped}, set nowhere that --stage {number} passes"
+        )
 
 
 @pytest.mark.parametrize("path", SHELL, ids=label)
 def test_shell_is_clean(path):
     assert shutil.which("shellcheck"), "shellcheck is in requirements-test.txt"
-    done = subprocess.run(["shellcheck", "-x", label(path)], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["shellcheck", "-x", label(path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
     assert path.read_text().startswith(("#!/usr/bin/env bash\n", "# shellcheck shell=bash\n"))
 
@@ -85,7 +114,13 @@ def test_every_section_of_a_yaml_can_be_built(path):
 
     for settings in read_phases(path):
         network = build(MODELS, settings.sections["model"], settings.where("model"))
-        loss = build(LOSSES, settings.sections["loss"], settings.where("loss"), embedding_dim=network.embedding_dim, num_speakers=7)
+        loss = build(
+            LOSSES,
+            settings.sections["loss"],
+            settings.where("loss"),
+            embedding_dim=network.embedding_dim,
+            num_speakers=7,
+        )
         settings.optimizer.make(Objective(network, loss))
         fits_crops(settings, network, loss)
         assert settings.schedule.rate(Moment(500, 10**6, 10)) > 0
@@ -93,12 +128,22 @@ def test_every_section_of_a_yaml_can_be_built(path):
 
 @pytest.mark.parametrize("path", [path for path in YAMLS if path.stem.endswith("_cpu")], ids=label)
 def test_the_head_of_a_cpu_yaml_lists_what_differs_and_loss_and_optimizer_stay(path):
-    full, small = (yaml.safe_load(each.read_text()) for each in (path.with_name(path.name.replace("_cpu", "")), path))
+    full, small = (
+        yaml.safe_load(each.read_text())
+        for each in (path.with_name(path.name.replace("_cpu", "")), path)
+    )
     head = "".join(line for line in path.read_text().splitlines() if line.startswith("#"))
     of_batch_size = {"learning_rate": None}  # which some papers tie to it
-    assert (full["loss"], full["optimizer"] | of_batch_size) == (small["loss"], small["optimizer"] | of_batch_size)
+    assert (full["loss"], full["optimizer"] | of_batch_size) == (
+        small["loss"],
+        small["optimizer"] | of_batch_size,
+    )
     for section in ("model", "crops", "augmentation", "training", "schedule"):
         before, now = full.get(section) or {}, small.get(section) or {}
-        differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        differing = sorted(
+            key for key in before.keys() | now.keys() if before.get(key) != now.get(key)
+        )
         silent = [key for key in differing if key not in head and section + " " not in head]
-        assert not silent, f"{label(path)}: {section}: {silent} differ from {path.stem.removesuffix('_cpu')}.yaml and are not listed in the head"
+        assert not silent, (
+            f"{label(path)}: {section}: {silent} differ from {path.stem.removesuffix('_cpu')}.yaml and are not listed in the head"
+        )

@@ -35,12 +35,19 @@ fi
 def start(script, plan, *options):
     """Write the plan of a recipe."""
     environment = {**os.environ, "SV_PLAN": str(plan)}
-    return subprocess.run(["bash", str(script), *options], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["bash", str(script), *options],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture
 def plan(tmp_path):
     """A function that gives the commands of a recipe by step, as lists of words."""
+
     def planned(*options, names="", dev="dev", test="test"):
         script, written = tmp_path / "run.sh", tmp_path / "plan"
         script.write_text(RECIPE.format(root=ROOT, names=names, dev=dev or '""', test=test))
@@ -50,7 +57,7 @@ def plan(tmp_path):
         commands = {}
         for line in written.read_text().splitlines():
             kind, *words = shlex.split(line)
-            words = words[words.index("-m") + 1:] if kind in ("run", "launch") else [""]
+            words = words[words.index("-m") + 1 :] if kind in ("run", "launch") else [""]
             commands.setdefault(words[0].removeprefix("steps."), []).append(words[1:])
         return commands
 
@@ -64,77 +71,198 @@ def option(words, name):
 
 def test_without_options_there_is_one_cosine(plan):
     found = plan()
-    assert found["train_backend"] == [["exp/embeddings/train", "exp/backend/cosine", "--adaptation", "exp/embeddings/dev"]]
-    assert found["score"] == [["exp/backend/cosine", f"exp/embeddings/{name}", f"data/{name}/trials", f"exp/scores/{name}/cosine.scores"]
-                              for name in ("dev", "test")]
+    assert found["train_backend"] == [
+        ["exp/embeddings/train", "exp/backend/cosine", "--adaptation", "exp/embeddings/dev"]
+    ]
+    assert found["score"] == [
+        [
+            "exp/backend/cosine",
+            f"exp/embeddings/{name}",
+            f"data/{name}/trials",
+            f"exp/scores/{name}/cosine.scores",
+        ]
+        for name in ("dev", "test")
+    ]
     (evaluate,) = found["evaluate"]
     assert evaluate[:4] == ["exp", "data", "--others", "[other]"]
-    assert [option(evaluate, name) for name in ("--train", "--dev", "--backend-training", "--cohort", "--calibration", "--allow-leakage")] == [
-        "[data/train]", "[dev]", "[data/train]", None, None, "false"]
-    assert found["extract"] == [["exp", "data", "exp/embeddings", "--sets", "[train, dev, test]", "--device", "cpu", "--job", "JOB/2"]]
-    assert [words[1] for words in found["collect_embeddings"]] == [f"exp/embeddings/{name}" for name in ("train", "dev", "test")]
+    assert [
+        option(evaluate, name)
+        for name in (
+            "--train",
+            "--dev",
+            "--backend-training",
+            "--cohort",
+            "--calibration",
+            "--allow-leakage",
+        )
+    ] == ["[data/train]", "[dev]", "[data/train]", None, None, "false"]
+    assert found["extract"] == [
+        [
+            "exp",
+            "data",
+            "exp/embeddings",
+            "--sets",
+            "[train, dev, test]",
+            "--device",
+            "cpu",
+            "--job",
+            "JOB/2",
+        ]
+    ]
+    assert [words[1] for words in found["collect_embeddings"]] == [
+        f"exp/embeddings/{name}" for name in ("train", "dev", "test")
+    ]
     assert set(found) == {"", "extract", "collect_embeddings", "train_backend", "score", "evaluate"}
 
 
 def test_a_test_protocol_is_of_both_sides_and_a_cut_of_one(plan):
-    found = plan("--test-protocols", "crops_10x4s_rows,whole_reversed", names="cuts=whole,centre_2s baseline=yes", dev="")
+    found = plan(
+        "--test-protocols",
+        "crops_10x4s_rows,whole_reversed",
+        names="cuts=whole,centre_2s baseline=yes",
+        dev="",
+    )
     cuts = ["", "centre_2s", "crops_10x4s_rows", "whole_reversed"]
-    assert [(option(words, "--protocol") or "", option(words, "--sets")) for words in found["extract"]] == [
-        (cut, "[dev, test]" if cut else "[train, dev, test]") for cut in cuts] + [("", "[test]")]
-    assert found["extract"][-1][2:] == ["other/embeddings", "--sets", "[test]", "--device", "cpu", "--job", "JOB/2", "--checkpoint", "step-0000000"]
-    assert [words[1].removeprefix("exp/embeddings/test").lstrip("/") for words in found["score"][:-1]] == cuts
-    assert [option(words, "--enrol-embeddings") for words in found["score"]] == [None, "exp/embeddings/test", None, None, None]
+    assert [
+        (option(words, "--protocol") or "", option(words, "--sets")) for words in found["extract"]
+    ] == [(cut, "[dev, test]" if cut else "[train, dev, test]") for cut in cuts] + [("", "[test]")]
+    assert found["extract"][-1][2:] == [
+        "other/embeddings",
+        "--sets",
+        "[test]",
+        "--device",
+        "cpu",
+        "--job",
+        "JOB/2",
+        "--checkpoint",
+        "step-0000000",
+    ]
+    assert [
+        words[1].removeprefix("exp/embeddings/test").lstrip("/") for words in found["score"][:-1]
+    ] == cuts
+    assert [option(words, "--enrol-embeddings") for words in found["score"]] == [
+        None,
+        "exp/embeddings/test",
+        None,
+        None,
+        None,
+    ]
     assert found["score"][-1][1] == "other/embeddings/test"
 
 
 def test_every_option_has_its_commands(plan):
-    found = plan("--backend", "conf/backends/cosine.yaml,conf/backends/plda.yaml", "--score-norm", "as_norm1", "--top-k", "5",
-                 "--calibrate", "quality", "--fuse", "true", "--operating-points", "0.001,0.1:2:1", "--allow-leakage", "true", names="policy=_copies")
-    assert [words[1] for words in found["train_backend"]] == ["exp/backend/cosine_copies", "exp/backend/plda_copies"]
-    assert [option(words, "--config") for words in found["train_backend"]] == [f"conf/backends/{name}.yaml" for name in ("cosine", "plda")]
+    found = plan(
+        "--backend",
+        "conf/backends/cosine.yaml,conf/backends/plda.yaml",
+        "--score-norm",
+        "as_norm1",
+        "--top-k",
+        "5",
+        "--calibrate",
+        "quality",
+        "--fuse",
+        "true",
+        "--operating-points",
+        "0.001,0.1:2:1",
+        "--allow-leakage",
+        "true",
+        names="policy=_copies",
+    )
+    assert [words[1] for words in found["train_backend"]] == [
+        "exp/backend/cosine_copies",
+        "exp/backend/plda_copies",
+    ]
+    assert [option(words, "--config") for words in found["train_backend"]] == [
+        f"conf/backends/{name}.yaml" for name in ("cosine", "plda")
+    ]
     assert len(found["score"]) == len(found["normalise_scores"]) == 4
     norm = found["normalise_scores"][-1]
-    assert norm[:6] == ["exp/scores/test/plda_copies.scores", "exp/backend/plda_copies", "exp/embeddings/test", "data/test", "exp/embeddings/train",
-                        "exp/scores/test/plda_copies_as_norm1.scores"]
+    assert norm[:6] == [
+        "exp/scores/test/plda_copies.scores",
+        "exp/backend/plda_copies",
+        "exp/embeddings/test",
+        "data/test",
+        "exp/embeddings/train",
+        "exp/scores/test/plda_copies_as_norm1.scores",
+    ]
     assert (option(norm, "--top-k"), option(norm, "--allow-leakage")) == ("5", "true")
-    assert [words[-3] for words in found["calibrate"]] == [f"exp/calibration/{name}" for name in
-                                                           ("cosine_copies_as_norm1_quality", "plda_copies_as_norm1_quality", "fused")]
-    assert found["calibrate"][2][:2] == ["exp/scores/dev/cosine_copies_as_norm1.scores", "exp/scores/dev/plda_copies_as_norm1.scores"]
-    assert found["apply_calibration"][2][:5] == ["exp/calibration/fused", "exp/scores/test/cosine_copies_as_norm1.scores",
-                                                 "exp/scores/test/plda_copies_as_norm1.scores", "data/test", "exp/scores/test/fused.scores"]
-    assert option(found["apply_calibration"][2], "--measures") == "[data/test/utt2dur, exp/measures/test/utt2norm]"
-    assert found["measure_norms"] == [[f"exp/embeddings/{name}", f"exp/measures/{name}"] for name in ("dev", "test")]
+    assert [words[-3] for words in found["calibrate"]] == [
+        f"exp/calibration/{name}"
+        for name in ("cosine_copies_as_norm1_quality", "plda_copies_as_norm1_quality", "fused")
+    ]
+    assert found["calibrate"][2][:2] == [
+        "exp/scores/dev/cosine_copies_as_norm1.scores",
+        "exp/scores/dev/plda_copies_as_norm1.scores",
+    ]
+    assert found["apply_calibration"][2][:5] == [
+        "exp/calibration/fused",
+        "exp/scores/test/cosine_copies_as_norm1.scores",
+        "exp/scores/test/plda_copies_as_norm1.scores",
+        "data/test",
+        "exp/scores/test/fused.scores",
+    ]
+    assert (
+        option(found["apply_calibration"][2], "--measures")
+        == "[data/test/utt2dur, exp/measures/test/utt2norm]"
+    )
+    assert found["measure_norms"] == [
+        [f"exp/embeddings/{name}", f"exp/measures/{name}"] for name in ("dev", "test")
+    ]
     (evaluate,) = found["evaluate"]
-    assert [option(evaluate, name) for name in ("--cohort", "--calibration", "--operating-points")] == ["[data/train]", "[dev]", "0.001,0.1:2:1"]
+    assert [
+        option(evaluate, name) for name in ("--cohort", "--calibration", "--operating-points")
+    ] == ["[data/train]", "[dev]", "0.001,0.1:2:1"]
 
 
 def test_a_back_end_that_is_trained_already_is_taken_as_it_is(plan, tmp_path):
     trained = tmp_path / "elsewhere" / "plda"
     trained.mkdir(parents=True)
     (trained / "backend.json").write_text("{}")
-    found = plan("--backend", f"conf/backends/cosine.yaml,{trained}", "--score-norm", "s_norm", names="policy=_copies")
+    found = plan(
+        "--backend",
+        f"conf/backends/cosine.yaml,{trained}",
+        "--score-norm",
+        "s_norm",
+        names="policy=_copies",
+    )
     assert [words[1] for words in found["train_backend"]] == ["exp/backend/cosine_copies"]
-    assert [(words[0], words[3]) for words in found["score"][2:]] == [(str(trained), f"exp/scores/{name}/plda.scores") for name in ("dev", "test")]
+    assert [(words[0], words[3]) for words in found["score"][2:]] == [
+        (str(trained), f"exp/scores/{name}/plda.scores") for name in ("dev", "test")
+    ]
     assert found["normalise_scores"][3][:2] == ["exp/scores/test/plda.scores", str(trained)]
-    for given, complaint in ((tmp_path / "elsewhere", "a folder without backend.json"), (tmp_path / "none", "no such file"),
-                             (f"{trained},{trained}", "two of them have one name")):
+    for given, complaint in (
+        (tmp_path / "elsewhere", "a folder without backend.json"),
+        (tmp_path / "none", "no such file"),
+        (f"{trained},{trained}", "two of them have one name"),
+    ):
         done = start(tmp_path / "run.sh", tmp_path / "plan", "--backend", str(given))
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
         assert complaint in done.stderr
 
 
-@pytest.mark.parametrize(("names", "protocols"), [("", "whole_reversed,whole_reversed"), ("cuts=whole,centre_2s", "centre_2s")])
-def test_a_protocol_that_would_be_scored_twice_in_one_place_is_refused(plan, tmp_path, names, protocols):
+@pytest.mark.parametrize(
+    ("names", "protocols"),
+    [("", "whole_reversed,whole_reversed"), ("cuts=whole,centre_2s", "centre_2s")],
+)
+def test_a_protocol_that_would_be_scored_twice_in_one_place_is_refused(
+    plan, tmp_path, names, protocols
+):
     plan(names=names)
     done = start(tmp_path / "run.sh", tmp_path / "plan", "--test-protocols", protocols)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert f"--test-protocols {protocols}: each once" in done.stderr
 
 
-@pytest.mark.parametrize(("options", "complaint"), [
-    (["--top-k", "5"], "--top-k needs --score-norm as_norm1 or as_norm2"), (["--score-norm", "s_norm", "--top-k", "5"], "--top-k needs --score-norm"),
-    (["--fuse-with", "elsewhere"], "--fuse-with needs --fuse true"), (["--fuse"], "--fuse needs several systems"),
-], ids=str)
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--top-k", "5"], "--top-k needs --score-norm as_norm1 or as_norm2"),
+        (["--score-norm", "s_norm", "--top-k", "5"], "--top-k needs --score-norm"),
+        (["--fuse-with", "elsewhere"], "--fuse-with needs --fuse true"),
+        (["--fuse"], "--fuse needs several systems"),
+    ],
+    ids=str,
+)
 def test_an_option_without_what_it_belongs_to_is_refused(plan, tmp_path, options, complaint):
     plan()
     done = start(tmp_path / "run.sh", tmp_path / "plan", *options)
@@ -143,24 +271,48 @@ def test_an_option_without_what_it_belongs_to_is_refused(plan, tmp_path, options
 
 
 def test_cut_sides_and_models_of_several_utterances(plan):
-    found = plan("--score-norm", "s_norm", "--calibrate", "true", "--fuse-with", str(ROOT / "other"), "--fuse", "true",
-                 names='cuts=whole,centre_2s enrolled="test"')
+    found = plan(
+        "--score-norm",
+        "s_norm",
+        "--calibrate",
+        "true",
+        "--fuse-with",
+        str(ROOT / "other"),
+        "--fuse",
+        "true",
+        names='cuts=whole,centre_2s enrolled="test"',
+    )
     whole, cut = found["score"][1], found["score"][3]
     assert whole[4:] == ["--enroll-spk2utt", "data/test/enroll.spk2utt"]
-    assert cut == ["exp/backend/cosine", "exp/embeddings/test/centre_2s", "data/test/trials", "exp/scores/test/centre_2s/cosine.scores",
-                   "--enroll-spk2utt", "data/test/enroll.spk2utt", "--enrol-embeddings", "exp/embeddings/test"]
+    assert cut == [
+        "exp/backend/cosine",
+        "exp/embeddings/test/centre_2s",
+        "data/test/trials",
+        "exp/scores/test/centre_2s/cosine.scores",
+        "--enroll-spk2utt",
+        "data/test/enroll.spk2utt",
+        "--enrol-embeddings",
+        "exp/embeddings/test",
+    ]
     assert "--enroll-spk2utt" not in found["score"][2]
     assert found["normalise_scores"][3][2] == "exp/embeddings/test/centre_2s"
     assert [words[:2] for words in found["calibrate"][2:]] == [
         ["exp/scores/dev/centre_2s/cosine_s_norm.scores", "data/dev"],
-        ["exp/scores/dev/centre_2s/cosine_s_norm.scores", "other/scores/dev/centre_2s/cosine_s_norm.scores"]]
+        [
+            "exp/scores/dev/centre_2s/cosine_s_norm.scores",
+            "other/scores/dev/centre_2s/cosine_s_norm.scores",
+        ],
+    ]
     assert found["apply_calibration"][3][-3] == "exp/scores/test/centre_2s/fused.scores"
 
 
 def test_without_a_dev_set_there_is_no_calibration(plan, tmp_path):
     assert [words[1] for words in plan(dev="")["score"]] == ["exp/embeddings/test"]
     several = plan(dev="", names="tests=vox1_o,vox1_e", test='"$tests"')
-    assert [words[1] for words in several["score"]] == ["exp/embeddings/vox1_o", "exp/embeddings/vox1_e"]
+    assert [words[1] for words in several["score"]] == [
+        "exp/embeddings/vox1_o",
+        "exp/embeddings/vox1_e",
+    ]
     assert option(plan(dev="")["evaluate"][0], "--dev") is None
     done = start(tmp_path / "run.sh", tmp_path / "plan", "--calibrate")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)

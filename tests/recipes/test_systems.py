@@ -16,7 +16,12 @@ CONFIGS = sorted((ROOT / "conf").glob("*_cpu.yaml"))
 
 def test_no_network_of_the_registry_is_left_out():
     networks = {yaml.safe_load(path.read_text())["model"]["name"] for path in CONFIGS}
-    phases = {phase["model"]["name"] for path in CONFIGS for phase in yaml.safe_load(path.read_text()).get("phases", []) if "model" in phase}
+    phases = {
+        phase["model"]["name"]
+        for path in CONFIGS
+        for phase in yaml.safe_load(path.read_text()).get("phases", [])
+        if "model" in phase
+    }
     assert networks | phases == set(MODELS)
 
 
@@ -25,13 +30,35 @@ def test_a_cpu_yaml_ends_with_error_rates(path, tmp_path):
     options = yaml.safe_load(path.read_text())
     rate = build(MODELS, options["model"], path.name).sample_rate_hz
     for section in (options, *options.get("phases", [])):
-        if "batches" in section.get("crops", {}):  # the tiny corpus has six speakers with four utterances
-            section["crops"]["batches"] = {name: min(number, 4) for name, number in section["crops"]["batches"].items()}
+        if "batches" in section.get(
+            "crops", {}
+        ):  # the tiny corpus has six speakers with four utterances
+            section["crops"]["batches"] = {
+                name: min(number, 4) for name, number in section["crops"]["batches"].items()
+            }
     config = tmp_path / path.name
     config.write_text(yaml.safe_dump(options))
-    run("mini", "--size", "tiny", "--workdir", tmp_path, "--config", config, "--steps", 2, "--num-threads", 1, "--sample-rate-hz", rate)
+    run(
+        "mini",
+        "--size",
+        "tiny",
+        "--workdir",
+        tmp_path,
+        "--config",
+        config,
+        "--steps",
+        2,
+        "--num-threads",
+        1,
+        "--sample-rate-hz",
+        rate,
+    )
     results = json.loads(next(tmp_path.glob(f"exp/{path.stem}-tiny*/results.json")).read_text())
-    rates = {row["test_set"]: row["eer_percent"] for row in results if row["system"].startswith(path.stem) and "untrained" not in row["system"]}
+    rates = {
+        row["test_set"]: row["eer_percent"]
+        for row in results
+        if row["system"].startswith(path.stem) and "untrained" not in row["system"]
+    }
     print(f"{path.stem}: {rates}")
     assert set(rates) == {"dev", "test"}
     assert all(0 < rate_percent < 100 for rate_percent in rates.values())

@@ -54,48 +54,96 @@ def everything(runs, tmp_path):
     (tmp_path / "adapted.yaml").write_text(ADAPTED_PLDA)
     trained = runs.whole("speechocean762")
     (train_data,) = trained.glob("data/*/packed_16000/train")
-    return ["--set", "both", "--train-data", train_data, "--backend", f"{tmp_path / 'adapted.yaml'},{model_of(runs) / 'backend' / 'cosine'}",
-            "--score-norm", "as_norm1", "--calibrate", "true", "--fuse", "true"]
+    return [
+        "--set",
+        "both",
+        "--train-data",
+        train_data,
+        "--backend",
+        f"{tmp_path / 'adapted.yaml'},{model_of(runs) / 'backend' / 'cosine'}",
+        "--score-norm",
+        "as_norm1",
+        "--calibrate",
+        "true",
+        "--fuse",
+        "true",
+    ]
 
 
 def test_both_sets_dev_adapts_calibrates_and_fuses_and_eval_is_the_test(runs, tmp_path):
     options = everything(runs, tmp_path)
     print(runs.run("voices", tmp_path / "work", *options))
-    rows = {(row["test_set"], row["backend"]): row for row in results(tmp_path / "work", "tiny-both") if row["subset"] == "all"}
+    rows = {
+        (row["test_set"], row["backend"]): row
+        for row in results(tmp_path / "work", "tiny-both")
+        if row["subset"] == "all"
+    }
     scorers = {f"{name}{ending}" for name in ("adapted", "cosine") for ending in ("", "_as_norm1")}
     assert {name for part, name in rows if part == "voices_dev"} == scorers
-    assert {name for part, name in rows if part == "voices_eval"} == scorers | {"adapted_as_norm1_calibrated", "cosine_as_norm1_calibrated", "fused"}
+    assert {name for part, name in rows if part == "voices_eval"} == scorers | {
+        "adapted_as_norm1_calibrated",
+        "cosine_as_norm1_calibrated",
+        "fused",
+    }
     calibrated = rows["voices_eval", "adapted_as_norm1_calibrated"]
-    assert calibrated["eer_percent"] == rows["voices_eval", "adapted_as_norm1"]["eer_percent"], "a calibration keeps the order"
+    assert calibrated["eer_percent"] == rows["voices_eval", "adapted_as_norm1"]["eer_percent"], (
+        "a calibration keeps the order"
+    )
     assert (calibrated["targets"], calibrated["nontargets"]) == (24, 120)
-    receipt = tmp_path / "work" / "exp" / "tiny-both" / "backend" / "adapted" / "receipts" / "train_backend.json"
+    receipt = (
+        tmp_path
+        / "work"
+        / "exp"
+        / "tiny-both"
+        / "backend"
+        / "adapted"
+        / "receipts"
+        / "train_backend.json"
+    )
     assert "adaptation" in json.loads(receipt.read_text())["inputs"]
-    assert not (tmp_path / "work" / "exp" / "tiny-both" / "backend" / "cosine").exists(), "it was trained elsewhere"
+    assert not (tmp_path / "work" / "exp" / "tiny-both" / "backend" / "cosine").exists(), (
+        "it was trained elsewhere"
+    )
     assert "nothing to do" in runs.run("voices", tmp_path / "work", *options)
 
 
 def test_lost_files_are_an_error_and_with_leave_a_watermark(runs, tmp_path):
-    root = make_voices(tmp_path / "corpus", num_speakers=3, tests_per_speaker=3, flaws=["missing_file"])
+    root = make_voices(
+        tmp_path / "corpus", num_speakers=3, tests_per_speaker=3, flaws=["missing_file"]
+    )
     options = ["--voices", root, "--model", model_of(runs), "--workdir", tmp_path / "out"]
     assert "1 of 12 listed files are missing" in last_line(run("voices", *options, code=1))
     run("voices", *options, "--allow-incomplete", "true")
-    assert all(row["watermarks"] == ["3 trials are lost: their audio was dropped"] for row in results(tmp_path / "out"))
+    assert all(
+        row["watermarks"] == ["3 trials are lost: their audio was dropped"]
+        for row in results(tmp_path / "out")
+    )
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    (["--set", "test"], "--set is one of dev, eval, both, not 'test'"),
-    (["--test-seconds", "4"], "--test-seconds is one of 1, 2, 3, 5, not '4'"),
-    (["--model", "."], "no config.yaml in it"),
-    (["--backend", "."], "a folder without backend.json"),
-    (["--backend", "conf/backends/plda.yaml"], "--backend of a YAML needs --train-data"),
-    (["--train-data", "."], "no utt2spk in it"),
-    (["--score-norm", "s_norm"], "--score-norm needs --train-data"),
-    (["--calibrate"], "--calibrate and --fuse need --set both"),
-    (["--steps", "3"], "no network is trained here"),
-    (["--split"], "no network is trained here"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "test"], "--set is one of dev, eval, both, not 'test'"),
+        (["--test-seconds", "4"], "--test-seconds is one of 1, 2, 3, 5, not '4'"),
+        (["--model", "."], "no config.yaml in it"),
+        (["--backend", "."], "a folder without backend.json"),
+        (["--backend", "conf/backends/plda.yaml"], "--backend of a YAML needs --train-data"),
+        (["--train-data", "."], "no utt2spk in it"),
+        (["--score-norm", "s_norm"], "--score-norm needs --train-data"),
+        (["--calibrate"], "--calibrate and --fuse need --set both"),
+        (["--steps", "3"], "no network is trained here"),
+        (["--split"], "no network is trained here"),
+    ],
+)
 def test_a_wrong_command_line_is_refused_before_anything_runs(runs, tmp_path, options, message):
-    given = ["--voices", runs.base / "corpora" / "voices", "--model", model_of(runs), "--workdir", tmp_path / "out"]
+    given = [
+        "--voices",
+        runs.base / "corpora" / "voices",
+        "--model",
+        model_of(runs),
+        "--workdir",
+        tmp_path / "out",
+    ]
     text = run("voices", *given, *options, code=2)
     assert message in text
     assert not (tmp_path / "out").exists()
@@ -103,14 +151,30 @@ def test_a_wrong_command_line_is_refused_before_anything_runs(runs, tmp_path, op
 
 def test_a_wrong_root_is_one_line(runs, tmp_path):
     wrong = runs.base / "corpora" / "voices" / DEV_HOME / "sp0032"
-    text = run("voices", "--voices", wrong, "--model", model_of(runs), "--workdir", tmp_path, code=1)
-    assert re.search(r"no folder sid_dev below it, expected .*; it lies in .*sid_dev: give that folder", last_line(text))
+    text = run(
+        "voices", "--voices", wrong, "--model", model_of(runs), "--workdir", tmp_path, code=1
+    )
+    assert re.search(
+        r"no folder sid_dev below it, expected .*; it lies in .*sid_dev: give that folder",
+        last_line(text),
+    )
 
 
 def test_an_imported_network_of_another_rate(runs, tmp_path):
     """GE2E's weights as TensorFlow saved them; its rate is 8 kHz, and audio packed at 16 kHz is refused by name."""
-    import_model(save_as(tmp_path / "model.ckpt-1", read_published("ge2e_tf").state(), "tensor bundle"), tmp_path / "ge2e", kind="ge2e_tf")
-    options = ["--voices", runs.base / "corpora" / "voices", "--model", tmp_path / "ge2e", "--workdir", tmp_path / "out"]
+    import_model(
+        save_as(tmp_path / "model.ckpt-1", read_published("ge2e_tf").state(), "tensor bundle"),
+        tmp_path / "ge2e",
+        kind="ge2e_tf",
+    )
+    options = [
+        "--voices",
+        runs.base / "corpora" / "voices",
+        "--model",
+        tmp_path / "ge2e",
+        "--workdir",
+        tmp_path / "out",
+    ]
     assert "8000" in run("voices", *options, code=1)
     run("voices", *options, "--sample-rate-hz", 8000)
     rows = results(tmp_path / "out", "ge2e-8000")

@@ -28,15 +28,28 @@ def make_set(folder, name, prefix, seed, num_speakers=12):
     (data / "utt2dur").write_text("".join(f"{key} {rng.uniform(2, 9):.2f}\n" for key in keys))
     pairs = [(a, b) for at, a in enumerate(keys) for b in keys[at + 1 :]]
     is_target = np.array([a[:3] == b[:3] for a, b in pairs])
-    (data / "trials").write_text("".join(f"{a} {b} {'target' if yes else 'nontarget'}\n" for (a, b), yes in zip(pairs, is_target, strict=True)))
+    (data / "trials").write_text(
+        "".join(
+            f"{a} {b} {'target' if yes else 'nontarget'}\n"
+            for (a, b), yes in zip(pairs, is_target, strict=True)
+        )
+    )
     return data, pairs, is_target, rng.normal(np.where(is_target, 2.0, -2.0), 2.0)
 
 
-def write_system(folder, experiment, name, pairs, scores, *, backend="b1", system="cosine", **counts):
+def write_system(
+    folder, experiment, name, pairs, scores, *, backend="b1", system="cosine", **counts
+):
     """A score file with the receipt of a step that made it by a back end."""
     path = folder / "exp" / experiment / "scores" / name / f"{system}.scores"
     (folder / backend).write_text(backend)
-    task = Task(path.parent, receipt_of(path).stem, format=1, inputs={"backend": folder / backend}, options={})
+    task = Task(
+        path.parent,
+        receipt_of(path).stem,
+        format=1,
+        inputs={"backend": folder / backend},
+        options={},
+    )
     task.is_done()
     write_scores(path, [a for a, _ in pairs], [b for _, b in pairs], scores)
     task.finish([path], {"trials": len(pairs), "protocol": "whole", **counts})
@@ -59,28 +72,44 @@ def scores_path(work, name, experiment="a", system="cosine"):
 
 def learned(work, *systems, output="calibration", **options):
     """`calibrate` on dev; returns its folder."""
-    calibrate(list(systems) or [scores_path(work, "dev")], work / "data" / "dev", work / output, **options)
+    calibrate(
+        list(systems) or [scores_path(work, "dev")], work / "data" / "dev", work / output, **options
+    )
     return work / output
 
 
 def applied(work, calibration, *systems, output="calibrated", **options):
     """`apply_calibration` on test; returns the score file."""
     path = work / "out" / f"{output}.scores"
-    apply_calibration(calibration, list(systems) or [scores_path(work, "test")], work / "data" / "test", path, **options)
+    apply_calibration(
+        calibration,
+        list(systems) or [scores_path(work, "test")],
+        work / "data" / "test",
+        path,
+        **options,
+    )
     return path
 
 
 def classes_of(work, name):
     """Whether each trial of a set is a target."""
-    return np.array([line.endswith(" target") for line in (work / "data" / name / "trials").read_text().splitlines()])
+    return np.array(
+        [
+            line.endswith(" target")
+            for line in (work / "data" / name / "trials").read_text().splitlines()
+        ]
+    )
 
 
 def test_scores_become_log_likelihood_ratios_of_new_speakers(work):
     path, is_target = applied(work, learned(work)), classes_of(work, "test")
     raw, llr = read_scores(scores_path(work, "test")), read_scores(path)
     assert llr[:2] == raw[:2]
-    before, after, least = (cllr(raw[2][is_target], raw[2][~is_target]), cllr(llr[2][is_target], llr[2][~is_target]),
-                            min_cllr(raw[2][is_target], raw[2][~is_target]))
+    before, after, least = (
+        cllr(raw[2][is_target], raw[2][~is_target]),
+        cllr(llr[2][is_target], llr[2][~is_target]),
+        min_cllr(raw[2][is_target], raw[2][~is_target]),
+    )
     print(f"Cllr {before:.3f} -> {after:.3f}, minCllr {least:.3f}")
     assert before > 0.9
     assert after < least + 0.08
@@ -94,7 +123,12 @@ def test_what_was_learned_is_small_json_that_says_from_what(work):
     assert found["systems"] == ["a/cosine"]
     assert list(found["weights"]) == ["a/cosine"]
     assert found["weights"]["a/cosine"] * GAIN == pytest.approx(1, abs=0.4)
-    assert (found["p_target"], found["trials"], found["targets"], found["separable"]) == (0.05, 630, 36, False)
+    assert (found["p_target"], found["trials"], found["targets"], found["separable"]) == (
+        0.05,
+        630,
+        36,
+        False,
+    )
     assert found["speakers"] == [f"d{k:02d}" for k in range(12)]
     assert len(found["made_with"]["a/cosine"]["backend"]) == 64
     assert str(work) not in json.dumps(found)
@@ -121,7 +155,9 @@ def second_system(work, rng_seed=5, experiment="b"):
 
 def test_fusion_does_not_depend_on_the_order_of_systems_nor_of_lines(work):
     second_system(work)
-    dev, test = ([scores_path(work, name), scores_path(work, name, "b")] for name in ("dev", "test"))
+    dev, test = (
+        [scores_path(work, name), scores_path(work, name, "b")] for name in ("dev", "test")
+    )
     one, two = learned(work, *dev), learned(work, *reversed(dev), output="reversed")
     assert (one / "calibration.json").read_bytes() == (two / "calibration.json").read_bytes()
     fused = applied(work, one, *test)
@@ -135,11 +171,24 @@ def test_fusion_does_not_depend_on_the_order_of_systems_nor_of_lines(work):
 
 def test_fusion_of_independent_systems_is_better_than_either(work):
     second_system(work)
-    dev, test = ([scores_path(work, name), scores_path(work, name, "b")] for name in ("dev", "test"))
+    dev, test = (
+        [scores_path(work, name), scores_path(work, name, "b")] for name in ("dev", "test")
+    )
     is_target = classes_of(work, "test")
-    costs = [cllr(llr[is_target], llr[~is_target]) for llr in (
-        read_scores(applied(work, learned(work, *(dev[k] for k in chosen), output=f"c{chosen}"), *(test[k] for k in chosen), output=f"o{chosen}"))[2]
-        for chosen in ([0], [1], [0, 1]))]
+    costs = [
+        cllr(llr[is_target], llr[~is_target])
+        for llr in (
+            read_scores(
+                applied(
+                    work,
+                    learned(work, *(dev[k] for k in chosen), output=f"c{chosen}"),
+                    *(test[k] for k in chosen),
+                    output=f"o{chosen}",
+                )
+            )[2]
+            for chosen in ([0], [1], [0, 1])
+        )
+    ]
     print(f"Cllr {costs}")
     assert costs[2] < 0.8 * min(costs[:2])
 
@@ -151,10 +200,18 @@ def test_quality_measures_are_features_of_the_trial(work):
     assert list(found["weights"]) == ["a/cosine", "dur_min", "dur_difference"]
     path = applied(work, folder, measures=[work / "data" / "test" / "utt2dur"])
     enrol, test, raw = read_scores(scores_path(work, "test"))
-    dur = {key: np.log(float(value)) for key, value in read_map(work / "data" / "test" / "utt2dur").items()}
+    dur = {
+        key: np.log(float(value))
+        for key, value in read_map(work / "data" / "test" / "utt2dur").items()
+    }
     low, high = sorted((dur[enrol[7]], dur[test[7]]))
     weights = found["weights"]
-    expected = weights["a/cosine"] * raw[7] + weights["dur_min"] * low + weights["dur_difference"] * (high - low) + found["offset"]
+    expected = (
+        weights["a/cosine"] * raw[7]
+        + weights["dur_min"] * low
+        + weights["dur_difference"] * (high - low)
+        + found["offset"]
+    )
     assert read_scores(path)[2][7] == pytest.approx(expected, rel=1e-5)
 
 
@@ -175,25 +232,39 @@ def test_calibration_speakers_in_the_test_are_refused_by_name_or_watermarked(wor
     folder = learned(work)
     utt2spk = work / "data" / "test" / "utt2spk"
     utt2spk.write_text(utt2spk.read_text().replace(" t05\n", " d05\n"))
-    with pytest.raises(UserError, match=r"1 of 12 speakers of test set test are in calibration \(d05\)"):
+    with pytest.raises(
+        UserError, match=r"1 of 12 speakers of test set test are in calibration \(d05\)"
+    ):
         applied(work, folder)
     path = applied(work, folder, allow_leakage=True)
-    assert read_receipt(receipt_of(path))["counts"]["watermarks"] == ["leakage: 1 of 12 speakers of test set test are in calibration (d05)"]
+    assert read_receipt(receipt_of(path))["counts"]["watermarks"] == [
+        "leakage: 1 of 12 speakers of test set test are in calibration (d05)"
+    ]
 
 
 def test_watermarks_of_scores_go_on(work):
-    pairs = [tuple(line.split()[:2]) for line in (work / "data" / "dev" / "trials").read_text().splitlines()]
-    write_system(work, "m", "dev", pairs, read_scores(scores_path(work, "dev"))[2], watermarks=["forced"])
+    pairs = [
+        tuple(line.split()[:2])
+        for line in (work / "data" / "dev" / "trials").read_text().splitlines()
+    ]
+    write_system(
+        work, "m", "dev", pairs, read_scores(scores_path(work, "dev"))[2], watermarks=["forced"]
+    )
     pairs = list(zip(*read_scores(scores_path(work, "test"))[:2], strict=True))
     write_system(work, "m", "test", pairs, read_scores(scores_path(work, "test"))[2])
-    path = applied(work, learned(work, scores_path(work, "dev", "m")), scores_path(work, "test", "m"))
+    path = applied(
+        work, learned(work, scores_path(work, "dev", "m")), scores_path(work, "test", "m")
+    )
     assert read_receipt(receipt_of(path))["counts"]["watermarks"] == ["forced"]
 
 
 def test_scores_of_another_back_end_are_refused(work):
     folder, (enrol, test, raw) = learned(work), read_scores(scores_path(work, "test"))
     write_system(work, "a", "test", list(zip(enrol, test, strict=True)), raw, backend="b2")
-    with pytest.raises(UserError, match="the backend of its scores is not that of the scores that .*calibration was trained on"):
+    with pytest.raises(
+        UserError,
+        match="the backend of its scores is not that of the scores that .*calibration was trained on",
+    ):
         applied(work, folder)
 
 
@@ -210,12 +281,17 @@ def test_other_systems_or_measures_than_trained_with_are_refused(work):
 
 def test_systems_that_scored_other_trials_are_refused(work):
     second_system(work)
-    dev, test = ([scores_path(work, name), scores_path(work, name, "b")] for name in ("dev", "test"))
+    dev, test = (
+        [scores_path(work, name), scores_path(work, name, "b")] for name in ("dev", "test")
+    )
     folder = learned(work, *dev)
     lines = test[1].read_text().splitlines(keepends=True)
     test[1].write_text("".join(lines[1:]))
     found = json.loads((folder / "calibration.json").read_text())
-    with pytest.raises(UserError, match=r"cosine.scores: trial 't00-0 t00-1' has no score in .*b/scores/test/cosine.scores"):
+    with pytest.raises(
+        UserError,
+        match=r"cosine.scores: trial 't00-0 t00-1' has no score in .*b/scores/test/cosine.scores",
+    ):
         applied(work, folder, *test)
     assert found["systems"] == ["a/cosine", "b/cosine"]
 
@@ -228,11 +304,17 @@ def replace_scores(work, change):
     receipt_of(path).unlink()
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    (lambda scores: -scores, "targets of 'a/cosine' score lower than nontargets"),
-    (lambda scores: 0 * scores + 3, "'a/cosine' is 3 in all trials: nothing to learn from"),
-    (lambda scores: np.where(np.arange(len(scores)) == 5, np.nan, scores), "cosine.scores:6: score 'nan' is not a finite number"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda scores: -scores, "targets of 'a/cosine' score lower than nontargets"),
+        (lambda scores: 0 * scores + 3, "'a/cosine' is 3 in all trials: nothing to learn from"),
+        (
+            lambda scores: np.where(np.arange(len(scores)) == 5, np.nan, scores),
+            "cosine.scores:6: score 'nan' is not a finite number",
+        ),
+    ],
+)
 def test_scores_that_teach_nothing_are_refused(work, change, words):
     replace_scores(work, change)
     with pytest.raises(UserError, match=words) as refused:
@@ -266,7 +348,9 @@ def test_trials_of_one_class_missing_scores_and_missing_measures_are_refused(wor
         learned(work)
     trials.write_text(whole)
     (work / "utt2dur").write_text("d00-0 0\n")
-    with pytest.raises(UserError, match="'0' for 'd00-0', a side of the trials; expected a positive number"):
+    with pytest.raises(
+        UserError, match="'0' for 'd00-0', a side of the trials; expected a positive number"
+    ):
         learned(work, measures=[work / "utt2dur"])
     (work / "utt2norm").write_text("d00-0 1\n")
     with pytest.raises(UserError, match="no value for 'd00-1'"):
@@ -297,7 +381,9 @@ def test_a_decision_without_calibration_is_refused(work):
         decide(path, work / "decisions")
 
 
-@pytest.mark.parametrize("options", [{"p_target": 0.0}, {"p_target": 1.0}, {"c_miss": 0.0}, {"c_fa": -1.0}])
+@pytest.mark.parametrize(
+    "options", [{"p_target": 0.0}, {"p_target": 1.0}, {"c_miss": 0.0}, {"c_fa": -1.0}]
+)
 def test_a_prior_or_cost_out_of_range_is_refused(work, options):
     with pytest.raises(UserError, match="need 0 < p_target < 1 and positive costs"):
         decide(applied(work, learned(work)), work / "decisions", **options)
@@ -307,7 +393,9 @@ def test_calibrated_scores_can_be_calibrated_again_without_change(work):
     """A fusion of calibrated systems is a usual thing; of one, it is nearly the identity."""
     dev = work / "exp" / "a" / "scores" / "dev" / "calibrated.scores"
     folder = learned(work)
-    apply_calibration(folder, [scores_path(work, "dev")], work / "data" / "dev", dev, allow_leakage=True)
+    apply_calibration(
+        folder, [scores_path(work, "dev")], work / "data" / "dev", dev, allow_leakage=True
+    )
     found = json.loads((learned(work, dev, output="twice") / "calibration.json").read_text())
     assert found["weights"]["a/calibrated"] == pytest.approx(1, abs=1e-3)
     assert found["offset"] == pytest.approx(0, abs=1e-3)
@@ -315,9 +403,17 @@ def test_calibrated_scores_can_be_calibrated_again_without_change(work):
 
 def test_commands_take_several_systems(work, command):
     second_system(work)
-    dev, test = ([scores_path(work, name), scores_path(work, name, "b")] for name in ("dev", "test"))
+    dev, test = (
+        [scores_path(work, name), scores_path(work, name, "b")] for name in ("dev", "test")
+    )
     assert command("steps.calibrate", *dev, work / "data" / "dev", work / "fused").returncode == 0
-    done = command("steps.apply_calibration", work / "fused", *test, work / "data" / "test", work / "out" / "fused.scores")
+    done = command(
+        "steps.apply_calibration",
+        work / "fused",
+        *test,
+        work / "data" / "test",
+        work / "out" / "fused.scores",
+    )
     assert done.returncode == 0, done.stderr
     refused = command("steps.decide", test[0], work / "decisions")
     assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)

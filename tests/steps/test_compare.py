@@ -23,7 +23,12 @@ def work(tmp_path):
 
 def compared(work, *names, **options):
     """Entries of differences.json by pair."""
-    compare([work / "data"], work / "compared", experiments=[work / "exp" / name for name in names], **{"replicates": 100, **options})
+    compare(
+        [work / "data"],
+        work / "compared",
+        experiments=[work / "exp" / name for name in names],
+        **{"replicates": 100, **options},
+    )
     entries = json.loads((work / "compared" / "differences.json").read_text())
     return {(one["first"], one["second"]): one for one in entries}
 
@@ -33,17 +38,38 @@ def test_all_pairs_are_tested_and_what_is_clear_is_told_from_what_is_not(work, c
     assert list(found) == [("good", "twin"), ("good", "bad"), ("twin", "bad")]
     assert found["good", "bad"]["p_corrected"] < 0.05 < found["good", "twin"]["p_corrected"]
     assert found["good", "bad"]["eer_percent"]["high"] < 0
-    assert set(found["good", "bad"]) == {"test_set", "first", "second", "speakers", "eer_percent", "min_dcf_0.01", "min_dcf_0.05", "p_corrected"}
+    assert set(found["good", "bad"]) == {
+        "test_set",
+        "first",
+        "second",
+        "speakers",
+        "eer_percent",
+        "min_dcf_0.01",
+        "min_dcf_0.05",
+        "p_corrected",
+    }
     lines = capsys.readouterr().out.splitlines()
     print("\n".join(lines))
-    assert re.fullmatch(r"test: good - bad: EER -\d+\.\d\d points, 95 % interval -\d+\.\d\d to -\d+\.\d\d, p [=<] 0\.\d{3}", lines[5])
-    assert re.search(r"good - twin: .*; inconclusive, (would need about [\d,]+ speakers|no difference)$", lines[4])
+    assert re.fullmatch(
+        r"test: good - bad: EER -\d+\.\d\d points, 95 % interval -\d+\.\d\d to -\d+\.\d\d, p [=<] 0\.\d{3}",
+        lines[5],
+    )
+    assert re.search(
+        r"good - twin: .*; inconclusive, (would need about [\d,]+ speakers|no difference)$",
+        lines[4],
+    )
 
 
 def test_the_order_turns_the_sign_and_a_system_equals_itself_on_the_same_scores(work):
-    one, other = compared(work, "good", "bad")["good", "bad"], compared(work, "bad", "good")["bad", "good"]
+    one, other = (
+        compared(work, "good", "bad")["good", "bad"],
+        compared(work, "bad", "good")["bad", "good"],
+    )
     assert other["eer_percent"]["difference"] == -one["eer_percent"]["difference"]
-    assert (other["eer_percent"]["low"], other["eer_percent"]["high"]) == (-one["eer_percent"]["high"], -one["eer_percent"]["low"])
+    assert (other["eer_percent"]["low"], other["eer_percent"]["high"]) == (
+        -one["eer_percent"]["high"],
+        -one["eer_percent"]["low"],
+    )
     assert other["p_corrected"] == one["p_corrected"]
 
 
@@ -51,7 +77,9 @@ def test_the_page_has_the_figures_of_evaluate_and_the_differences(work):
     compared(work, "good", "bad")
     evaluate(work / "exp" / "good", work / "data", others=[work / "exp" / "bad"], replicates=100)
     for name in ("results.json", "curves.json"):
-        assert (work / "compared" / name).read_bytes() == (work / "exp" / "good" / name).read_bytes()
+        assert (work / "compared" / name).read_bytes() == (
+            work / "exp" / "good" / name
+        ).read_bytes()
     text = (work / "compared" / "report.html").read_text()
     assert "<h3>Differences</h3>" in text
     assert text.count("<svg") == 1 + 2 + 1  # DET, histograms, breakdown
@@ -62,7 +90,10 @@ def test_repeating_does_nothing_again_and_prints_the_same(work, capsys):
     compared(work, "good", "bad")
     made, shown = (work / "compared" / "report.html").stat().st_mtime_ns, capsys.readouterr().out
     compared(work, "good", "bad")
-    assert ((work / "compared" / "report.html").stat().st_mtime_ns, capsys.readouterr().out) == (made, shown)
+    assert ((work / "compared" / "report.html").stat().st_mtime_ns, capsys.readouterr().out) == (
+        made,
+        shown,
+    )
 
 
 def test_holms_correction_by_hand():
@@ -79,6 +110,12 @@ def test_what_cannot_be_compared_is_refused_in_one_line(work, command):
         compared(work, "good", "good")
     path = work / "exp" / "bad" / "scores" / "test" / "cosine.scores"
     path.write_text("".join(path.read_text().splitlines(True)[7:]))  # another list of trials
-    done = command("steps.compare", work / "data", work / "other", "--experiments", f"[{work / 'exp' / 'good'}, {work / 'exp' / 'bad'}]")
+    done = command(
+        "steps.compare",
+        work / "data",
+        work / "other",
+        "--experiments",
+        f"[{work / 'exp' / 'good'}, {work / 'exp' / 'bad'}]",
+    )
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "has no score in" in done.stderr

@@ -26,7 +26,10 @@ def work(tmp_path):
 def rows_of(work, **options):
     """Rows of results.json by subset."""
     evaluate(work / "exp" / "good", work / "data", **{"replicates": 50, **options})
-    return {row["subset"]: row for row in json.loads((work / "exp" / "good" / "results.json").read_text())}
+    return {
+        row["subset"]: row
+        for row in json.loads((work / "exp" / "good" / "results.json").read_text())
+    }
 
 
 def curves_of(work):
@@ -37,7 +40,9 @@ def curves_of(work):
 def write_speakers(folder, *speakers):
     """A data directory that knows speakers only."""
     folder.mkdir()
-    (folder / "utt2spk").write_text("".join(f"{speaker}-u {speaker}\n" for speaker in sorted(speakers)))
+    (folder / "utt2spk").write_text(
+        "".join(f"{speaker}-u {speaker}\n" for speaker in sorted(speakers))
+    )
     return folder
 
 
@@ -61,24 +66,40 @@ def test_further_priors_are_given_and_bad_options_named(work, command):
     row = rows_of(work, operating_points="0.5,0.01:10:1")["all"]
     assert row["min_dcf_0.5"] <= 1
     assert row["min_dcf_0.5_interval"] is not None
-    for option, value in (("--operating-points", "1.5"), ("--operating-points", "0.1:1"), ("--replicates", "1")):
+    for option, value in (
+        ("--operating-points", "1.5"),
+        ("--operating-points", "0.1:1"),
+        ("--replicates", "1"),
+    ):
         done = command("steps.evaluate", work / "exp" / "good", work / "data", option, value)
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
         assert option in done.stderr
 
 
 def test_speakers_that_leak_are_refused_and_when_allowed_said_beside_every_figure(work, capsys):
-    train, clean = write_speakers(work / "train", "spk03", "other"), write_speakers(work / "clean", "other")
-    with pytest.raises(UserError, match=r"^1 of 12 speakers of test set test are in the network's training \(spk03\): .*--allow-leakage"):
+    train, clean = (
+        write_speakers(work / "train", "spk03", "other"),
+        write_speakers(work / "clean", "other"),
+    )
+    with pytest.raises(
+        UserError,
+        match=r"^1 of 12 speakers of test set test are in the network's training \(spk03\): .*--allow-leakage",
+    ):
         rows_of(work, train=[clean, train])
     assert not (work / "exp" / "good" / "results.json").exists()
     rows = rows_of(work, train=[clean, train], allow_leakage=True)
     assert all("leakage: 1 of 12 speakers" in row["watermarks"][0] for row in rows.values())
     report(work / "exp" / "good", work / "data")
     assert "test: leakage: 1 of 12 speakers" in capsys.readouterr().out
-    assert '<p class="watermark">leakage: 1 of 12' in (work / "exp" / "good" / "report.html").read_text()
+    assert (
+        '<p class="watermark">leakage: 1 of 12'
+        in (work / "exp" / "good" / "report.html").read_text()
+    )
     assert rows_of(work, train=[clean], cohort=[clean])["all"]["watermarks"] == []
-    assert "1 of 1 speakers of the cohort are in the network's training, as is usual" in capsys.readouterr().out
+    assert (
+        "1 of 1 speakers of the cohort are in the network's training, as is usual"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_dev_list_that_is_evaluated_is_no_test_of_itself(work):
@@ -113,7 +134,9 @@ def test_the_band_holds_the_curve(work):
     band = zip(curve["band_false_alarm"], curve["band_low"], curve["band_high"], strict=True)
     held = [(low, points[x], high) for x, low, high in band if x in points]
     assert len(curve["band_low"]) > 10
-    assert sum(low <= miss <= high or miss == max(points.values()) for low, miss, high in held) >= 0.8 * len(held)
+    assert sum(
+        low <= miss <= high or miss == max(points.values()) for low, miss, high in held
+    ) >= 0.8 * len(held)
 
 
 def test_the_worst_trials_are_the_extreme_ones_and_lead_to_their_sound(work):
@@ -122,17 +145,27 @@ def test_the_worst_trials_are_the_extreme_ones_and_lead_to_their_sound(work):
     rng = np.random.default_rng(0)
     for key in UTT2SPK:
         soundfile.write(sounds / f"{key}.wav", 0.1 * rng.standard_normal(8000), 16_000)
-    (work / "data" / "test" / "wav.scp").write_text("".join(f"{key} {sounds}/{key}.wav\n" for key in sorted(UTT2SPK)))
+    (work / "data" / "test" / "wav.scp").write_text(
+        "".join(f"{key} {sounds}/{key}.wav\n" for key in sorted(UTT2SPK))
+    )
     rows_of(work)
     enrol, test, values = read_scores(work / "exp" / "good" / "scores" / "test" / "cosine.scores")
     is_target = np.array([UTT2SPK[a] == UTT2SPK[b] for a, b in zip(enrol, test, strict=True)])
     worst = curves_of(work)["worst"]
-    assert [score for *_, score in worst["targets"]] == pytest.approx(np.sort(values[is_target])[:20], rel=1e-5)
-    assert [score for *_, score in worst["nontargets"]] == pytest.approx(np.sort(values[~is_target])[::-1][:20], rel=1e-5)
+    assert [score for *_, score in worst["targets"]] == pytest.approx(
+        np.sort(values[is_target])[:20], rel=1e-5
+    )
+    assert [score for *_, score in worst["nontargets"]] == pytest.approx(
+        np.sort(values[~is_target])[::-1][:20], rel=1e-5
+    )
     report(work / "exp" / "good", work / "data")
     text = (work / "exp" / "good" / "report.html").read_text()
     print(f"page of {len(text):,} bytes with {text.count('<audio')} players")
-    assert 10 < text.count('<audio controls preload="none" src="data:audio/mpeg;base64,') == len(set(re.findall('base64,([^"]{200,})"', text)))
+    assert (
+        10
+        < text.count('<audio controls preload="none" src="data:audio/mpeg;base64,')
+        == len(set(re.findall('base64,([^"]{200,})"', text)))
+    )
     assert len(text) < 1_500_000
     assert f"{worst['targets'][0][0]} <audio" in text
     assert f"<small>{sounds}/{worst['targets'][0][0]}.wav</small>" in text
@@ -141,7 +174,11 @@ def test_the_worst_trials_are_the_extreme_ones_and_lead_to_their_sound(work):
 
 
 def test_sound_that_cannot_be_read_or_is_a_command_has_no_player(work):
-    (work / "data" / "test" / "wav.scp").write_text("".join(f"{key} {'touch ran |' if 'far' in key else 'gone.wav'}\n" for key in sorted(UTT2SPK)))
+    (work / "data" / "test" / "wav.scp").write_text(
+        "".join(
+            f"{key} {'touch ran |' if 'far' in key else 'gone.wav'}\n" for key in sorted(UTT2SPK)
+        )
+    )
     rows_of(work)
     report(work / "exp" / "good", work / "data")
     text = (work / "exp" / "good" / "report.html").read_text()
@@ -151,8 +188,17 @@ def test_sound_that_cannot_be_read_or_is_a_command_has_no_player(work):
 
 def test_pictures_and_receipts_of_other_steps_stay(work):
     rows_of(work)
-    finish_task(work / "data" / "test" / "vad", "collect_vad", {}, {"frames": 100, "speech_frames": 50, "speech_fraction": [0, 0, 0.5, 1, 1],
-                                                                      "without_speech": 1})
+    finish_task(
+        work / "data" / "test" / "vad",
+        "collect_vad",
+        {},
+        {
+            "frames": 100,
+            "speech_frames": 50,
+            "speech_fraction": [0, 0, 0.5, 1, 1],
+            "without_speech": 1,
+        },
+    )
     report(work / "exp" / "good", work / "data")
     assert 'id="Sound"' in (work / "exp" / "good" / "report.html").read_text()
 
@@ -162,5 +208,7 @@ def test_a_table_for_results_md_comes_from_the_same_rows(work):
     report(work / "exp" / "good", work / "data")
     line = (work / "exp" / "good" / "results.md").read_text().splitlines()[2]
     low, high = row["eer_percent_interval"]
-    assert line.startswith(f"| test | good | {row['eer_percent']:.2f} [{low:.2f}, {high:.2f}] | {row['min_dcf_0.01']:.3f} [")
+    assert line.startswith(
+        f"| test | good | {row['eer_percent']:.2f} [{low:.2f}, {high:.2f}] | {row['min_dcf_0.01']:.3f} ["
+    )
     assert line.endswith("] | 1,128 | 12 |")

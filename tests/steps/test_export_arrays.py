@@ -28,12 +28,20 @@ def read_as_others_do(path):
     if path.suffix == ".npz":
         return dict(np.load(path))
     with h5py.File(path) as content:
-        return {name: np.array([text.decode() for text in array[()]]) if array.dtype.kind == "O" else array[()] for name, array in content.items()}
+        return {
+            name: np.array([text.decode() for text in array[()]])
+            if array.dtype.kind == "O"
+            else array[()]
+            for name, array in content.items()
+        }
 
 
 @pytest.mark.parametrize("name", ["x.npz", "x.h5", "x.hdf5"])
 def test_others_read_the_file_and_it_comes_back(work, name):
-    assert export_arrays(work / "test", work / name, utt2spk=work / "utt2spk") == {"utterances": 4, "dimensions": 2}
+    assert export_arrays(work / "test", work / name, utt2spk=work / "utt2spk") == {
+        "utterances": 4,
+        "dimensions": 2,
+    }
     found = read_as_others_do(work / name)
     assert found["utterances"].tolist() == list(VECTORS)
     assert found["speakers"].tolist() == ["ann", "ann", "bob", "bob"]
@@ -64,29 +72,53 @@ def test_a_file_of_another_s_making_has_a_model_of_its_own(work):
     np.savez(work / "x.npz", utterances=np.array(["bob-1", "ann-1"]), embeddings=np.eye(2))
     import_embeddings(work / "x.npz", work / "back", kind="arrays", utt2spk=work / "utt2spk")
     assert len(read_provenance(work / "back")["model"]) == 64
-    import_embeddings(work / "x.npz", work / "named", kind="arrays", utt2spk=work / "utt2spk", model="mine")
+    import_embeddings(
+        work / "x.npz", work / "named", kind="arrays", utt2spk=work / "utt2spk", model="mine"
+    )
     assert read_provenance(work / "named")["model"] == "mine"
     assert read_vectors(work / "named" / "xvector.scp")[0] == ["ann-1", "bob-1"]
 
 
 def test_h5py_missing_is_one_line(work, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(UserError, match=r"x\.h5: h5py is needed for HDF5, and is not installed: pip install -r requirements-optional\.txt"):
+    with pytest.raises(
+        UserError,
+        match=r"x\.h5: h5py is needed for HDF5, and is not installed: pip install -r requirements-optional\.txt",
+    ):
         export_arrays(work / "test", work / "x.h5")
     assert not (work / "x.h5").exists()
 
 
-@pytest.mark.parametrize(("arrays", "words"), [
-    ({"utterances": ["a"]}, r"no array 'embeddings'; there are utterances"), ({"embeddings": np.eye(2)}, "no array 'utterances'"),
-    ({"utterances": ["a"], "embeddings": np.eye(2)}, "1 utterances and 2 embeddings"),
-    ({"utterances": [1, 2], "embeddings": np.eye(2)}, "'utterances' is an array of int64 of shape"),
-    ({"utterances": ["a", "b"], "embeddings": np.ones(2)}, "'embeddings' is an array of float64 of shape"),
-    ({"utterances": ["ann-1", "ann-1"], "embeddings": np.eye(2)}, "an utterance stands twice"),
-    ({"utterances": ["ann-1", "cat-1"], "embeddings": np.eye(2)}, "1 of 2 utterances are not in"),
-    ({"utterances": ["ann-1", "bob-1"], "embeddings": np.eye(2) * np.nan}, "is NaN or Inf"),
-    ({"utterances": np.array([97, 0x110000], np.uint32).view("U1"), "embeddings": np.eye(2)}, "utterances holds numbers that are no letters"),
-    ({"utterances": ["a", "\ud800"], "embeddings": np.eye(2)}, "utterances holds numbers that are no letters"),
-])
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"utterances": ["a"]}, r"no array 'embeddings'; there are utterances"),
+        ({"embeddings": np.eye(2)}, "no array 'utterances'"),
+        ({"utterances": ["a"], "embeddings": np.eye(2)}, "1 utterances and 2 embeddings"),
+        (
+            {"utterances": [1, 2], "embeddings": np.eye(2)},
+            "'utterances' is an array of int64 of shape",
+        ),
+        (
+            {"utterances": ["a", "b"], "embeddings": np.ones(2)},
+            "'embeddings' is an array of float64 of shape",
+        ),
+        ({"utterances": ["ann-1", "ann-1"], "embeddings": np.eye(2)}, "an utterance stands twice"),
+        (
+            {"utterances": ["ann-1", "cat-1"], "embeddings": np.eye(2)},
+            "1 of 2 utterances are not in",
+        ),
+        ({"utterances": ["ann-1", "bob-1"], "embeddings": np.eye(2) * np.nan}, "is NaN or Inf"),
+        (
+            {"utterances": np.array([97, 0x110000], np.uint32).view("U1"), "embeddings": np.eye(2)},
+            "utterances holds numbers that are no letters",
+        ),
+        (
+            {"utterances": ["a", "\ud800"], "embeddings": np.eye(2)},
+            "utterances holds numbers that are no letters",
+        ),
+    ],
+)
 def test_arrays_that_do_not_fit_are_one_line(work, arrays, words):
     np.savez(work / "x.npz", **{name: np.array(array) for name, array in arrays.items()})
     with pytest.raises(UserError, match=words) as refused:
@@ -104,7 +136,15 @@ def test_another_type_of_file_is_one_line(work, command, name, content):
 
 def test_objects_in_an_npz_file_are_never_unpickled(work, command):
     np.savez(work / "x.npz", utterances=np.array(["a", {}], object), embeddings=np.eye(2))
-    done = command("steps.import_embeddings", work / "x.npz", work / "back", "--kind", "arrays", "--utt2spk", work / "utt2spk")
+    done = command(
+        "steps.import_embeddings",
+        work / "x.npz",
+        work / "back",
+        "--kind",
+        "arrays",
+        "--utt2spk",
+        work / "utt2spk",
+    )
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "allow_pickle=False" in done.stderr
 

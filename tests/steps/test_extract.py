@@ -42,22 +42,40 @@ def unit(embeddings):
 def embedded(corpus, experiment, tmp_path_factory):
     """Embeddings of the dev set, by one job."""
     output = tmp_path_factory.mktemp("embeddings") / "dev"
-    assert embed(experiment, corpus / "dev", output) == {"utterances": 12, "speakers": 3, "dimension": 16}
+    assert embed(experiment, corpus / "dev", output) == {
+        "utterances": 12,
+        "speakers": 3,
+        "dimension": 16,
+    }
     return output
 
 
 def test_three_jobs_give_the_vectors_of_one(corpus, experiment, embedded, tmp_path):
-    assert embed(experiment, corpus / "dev", tmp_path / "dev", jobs=3) == {"utterances": 12, "speakers": 3, "dimension": 16}
+    assert embed(experiment, corpus / "dev", tmp_path / "dev", jobs=3) == {
+        "utterances": 12,
+        "speakers": 3,
+        "dimension": 16,
+    }
     keys, one = read_vectors(embedded / "xvector.scp")
     other_keys, other = read_vectors(tmp_path / "dev" / "xvector.scp")
     assert keys == other_keys == sorted(read_map(corpus / "dev" / "utt2spk"))
     largest = np.abs(unit(one) - unit(other)).max()
     print(f"largest difference between one job and three: {largest:.1e}")
     assert largest <= 1e-5
-    assert np.abs(unit(one)[0] - unit(one)[1:]).max(axis=1).min() > 1e-4, "embeddings that differ at all"
-    assert sorted(path.name for path in (tmp_path / "dev").glob("xvector.*.ark")) == ["xvector.1.ark", "xvector.2.ark", "xvector.3.ark"]
-    assert (tmp_path / "dev" / "provenance.json").read_bytes() == (embedded / "provenance.json").read_bytes()
-    assert (tmp_path / "dev" / "num_utts.ark").read_bytes() == (embedded / "num_utts.ark").read_bytes()
+    assert np.abs(unit(one)[0] - unit(one)[1:]).max(axis=1).min() > 1e-4, (
+        "embeddings that differ at all"
+    )
+    assert sorted(path.name for path in (tmp_path / "dev").glob("xvector.*.ark")) == [
+        "xvector.1.ark",
+        "xvector.2.ark",
+        "xvector.3.ark",
+    ]
+    assert (tmp_path / "dev" / "provenance.json").read_bytes() == (
+        embedded / "provenance.json"
+    ).read_bytes()
+    assert (tmp_path / "dev" / "num_utts.ark").read_bytes() == (
+        embedded / "num_utts.ark"
+    ).read_bytes()
 
 
 def test_the_same_command_gives_the_same_bytes(corpus, experiment, embedded, tmp_path):
@@ -72,8 +90,11 @@ def test_a_vector_is_the_networks_for_that_utterance(corpus, experiment, embedde
     _, embeddings = read_vectors(embedded / "xvector.scp")
     for row in (0, 7):
         with torch.no_grad():
-            alone = network(torch.from_numpy(reader.read(row))[None], torch.tensor([int(reader.num_samples[row])])).numpy()
-        assert np.abs(unit(alone) - unit(embeddings[row:row + 1])).max() <= 1e-5, keys[row]
+            alone = network(
+                torch.from_numpy(reader.read(row))[None],
+                torch.tensor([int(reader.num_samples[row])]),
+            ).numpy()
+        assert np.abs(unit(alone) - unit(embeddings[row : row + 1])).max() <= 1e-5, keys[row]
 
 
 def test_another_reader_of_kaldi_files_reads_all_of_them(corpus, embedded):
@@ -82,7 +103,9 @@ def test_another_reader_of_kaldi_files_reads_all_of_them(corpus, embedded):
         theirs = {key: np.array(vector) for key, vector in vectors}
     assert list(theirs) == keys
     assert np.array_equal(np.stack(list(theirs.values())), embeddings)
-    speakers = {key: [row for row, utterance in enumerate(keys) if utterance[0] == key] for key in "efg"}
+    speakers = {
+        key: [row for row, utterance in enumerate(keys) if utterance[0] == key] for key in "efg"
+    }
     with kaldi_native_io.SequentialFloatVectorReader(f"scp:{embedded}/spk_xvector.scp") as vectors:
         means = {key: np.array(vector) for key, vector in vectors}
     assert list(means) == list(speakers)
@@ -92,13 +115,22 @@ def test_another_reader_of_kaldi_files_reads_all_of_them(corpus, embedded):
         assert dict(counts) == {"e": 4, "f": 4, "g": 4}
 
 
-def test_provenance_names_the_model_and_how_the_audio_was_treated(corpus, experiment, embedded, tmp_path):
+def test_provenance_names_the_model_and_how_the_audio_was_treated(
+    corpus, experiment, embedded, tmp_path
+):
     facts = json.loads((embedded / "provenance.json").read_text())
     weights = load_checkpoint(experiment / "checkpoints" / "average.pt")["network"]
-    assert facts == {"model": weights_digest(weights), "network": "ghostvlad", "sample_rate_hz": 16000, "crops": "whole utterances",
-                     "protocol": "whole", "training_precision": "fp32",
-                     "front_end": "Spectrogram(257 features, 16000 Hz, window 400, hop 160, normalisation frame)", "augmentation": "none",
-                     "vad": "unknown"}
+    assert facts == {
+        "model": weights_digest(weights),
+        "network": "ghostvlad",
+        "sample_rate_hz": 16000,
+        "crops": "whole utterances",
+        "protocol": "whole",
+        "training_precision": "fp32",
+        "front_end": "Spectrogram(257 features, 16000 Hz, window 400, hop 160, normalisation frame)",
+        "augmentation": "none",
+        "vad": "unknown",
+    }
     embed(experiment, corpus / "dev", tmp_path / "untrained", checkpoint="step-0000000")
     untrained = json.loads((tmp_path / "untrained" / "provenance.json").read_text())
     assert untrained["model"] != facts["model"]
@@ -110,8 +142,16 @@ def test_provenance_names_the_model_and_how_the_audio_was_treated(corpus, experi
 def test_provenance_tells_whether_packing_trimmed(corpus, experiment, tmp_path, trim, vad):
     data = shutil.copytree(corpus / "dev", tmp_path / "dev")
     (data / "receipts").mkdir()
-    receipt = {"step": "pack_audio", "format": 1, "options": {"trim": trim}, "inputs": {}, "outputs": {}, "counts": {}, "seconds": 0,
-               "core_seconds": 0}
+    receipt = {
+        "step": "pack_audio",
+        "format": 1,
+        "options": {"trim": trim},
+        "inputs": {},
+        "outputs": {},
+        "counts": {},
+        "seconds": 0,
+        "core_seconds": 0,
+    }
     (data / "receipts" / "pack_audio.1of1.json").write_text(json.dumps(receipt))
     embed(experiment, data, tmp_path / "embeddings")
     assert json.loads((tmp_path / "embeddings" / "provenance.json").read_text())["vad"] == vad
@@ -120,7 +160,9 @@ def test_provenance_tells_whether_packing_trimmed(corpus, experiment, tmp_path, 
 def test_an_unfinished_experiment_is_refused(corpus, experiment, tmp_path):
     unfinished = shutil.copytree(experiment, tmp_path / "exp")
     (unfinished / "receipts" / "train.json").unlink()
-    with pytest.raises(UserError, match="extract: .*train.json is missing: the step that makes it has not finished"):
+    with pytest.raises(
+        UserError, match="extract: .*train.json is missing: the step that makes it has not finished"
+    ):
         extract(unfinished, corpus / "dev", tmp_path / "dev")
     assert not (tmp_path / "dev").exists()
 
@@ -138,8 +180,14 @@ def test_a_checkpoint_that_is_not_there_or_does_not_fit_is_named(corpus, experim
     other = tmp_path / "other"
     config = variant(corpus, tmp_path, ("embedding_dim: 16", "embedding_dim: 24"))
     train(corpus / "train", corpus / "dev", config, other, num_threads=1, steps=1)
-    save_checkpoint(other / "checkpoints" / "foreign.pt", load_checkpoint(experiment / "checkpoints" / "average.pt"))
-    with pytest.raises(UserError, match=r"foreign.pt: does not fit .*other/config.yaml: size mismatch for embedding.weight"):
+    save_checkpoint(
+        other / "checkpoints" / "foreign.pt",
+        load_checkpoint(experiment / "checkpoints" / "average.pt"),
+    )
+    with pytest.raises(
+        UserError,
+        match=r"foreign.pt: does not fit .*other/config.yaml: size mismatch for embedding.weight",
+    ):
         extract(other, corpus / "dev", tmp_path / "dev", checkpoint="foreign")
 
 
@@ -147,9 +195,11 @@ def test_audio_at_another_rate_is_refused(corpus, experiment, tmp_path):
     data = shutil.copytree(corpus / "dev", tmp_path / "dev")
     text = bytearray((data / "packed.1.ark").read_bytes())
     for start in (int(entry.rpartition(":")[2]) for entry in read_map(data / "wav.scp").values()):
-        text[start + 24:start + 28] = (8000).to_bytes(4, "little")
+        text[start + 24 : start + 28] = (8000).to_bytes(4, "little")
     (data / "packed.1.ark").write_bytes(text)
-    (data / "wav.scp").write_text((data / "wav.scp").read_text().replace(str(corpus / "dev"), str(data)))
+    (data / "wav.scp").write_text(
+        (data / "wav.scp").read_text().replace(str(corpus / "dev"), str(data))
+    )
     with pytest.raises(UserError, match="packed at 8000 Hz, the network takes 16000 Hz"):
         extract(experiment, data, tmp_path / "embeddings")
 

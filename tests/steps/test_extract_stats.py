@@ -25,14 +25,21 @@ def write_set(folder, waves, rate_hz=RATE_HZ):
     for name, samples in waves.items():
         soundfile.write(folder / f"{name}.wav", samples, rate_hz, subtype="FLOAT")
     utt2spk = {name: name.split("-")[0] for name in waves}
-    write_data_dir(DataDir(folder / "data", {name: str(folder / f"{name}.wav") for name in waves}, utt2spk), folder / "data")
+    write_data_dir(
+        DataDir(folder / "data", {name: str(folder / f"{name}.wav") for name in waves}, utt2spk),
+        folder / "data",
+    )
     return folder / "data"
 
 
 def draw_waves(seed=0, seconds=1.0):
     random = np.random.default_rng(seed)
-    return {f"{speaker}-{number}": 0.1 * np.cumsum(random.standard_normal(int(seconds * RATE_HZ)) * random.uniform(0.01, 0.1))
-            for speaker, count in SPEAKERS.items() for number in range(count)}
+    return {
+        f"{speaker}-{number}": 0.1
+        * np.cumsum(random.standard_normal(int(seconds * RATE_HZ)) * random.uniform(0.01, 0.1))
+        for speaker, count in SPEAKERS.items()
+        for number in range(count)
+    }
 
 
 def kaldi_mfcc(samples):
@@ -61,13 +68,17 @@ def test_mfcc_stats_are_those_of_an_independent_implementation(tmp_path, rate_hz
 
 def test_each_dimension_is_z_normalised_over_the_set():
     random = np.random.default_rng(0)
-    vectors = z_normalise(np.column_stack([random.normal(3, 5, 50), random.normal(-1, 0.01, 50), np.full(50, 7.0)]))
+    vectors = z_normalise(
+        np.column_stack([random.normal(3, 5, 50), random.normal(-1, 0.01, 50), np.full(50, 7.0)])
+    )
     np.testing.assert_allclose(vectors.mean(0), 0, atol=1e-12)
     np.testing.assert_allclose(vectors.std(0), [1, 1, 0], atol=1e-12)
 
 
 def test_frame_statistics_by_hand():
-    np.testing.assert_array_equal(frame_statistics(np.array([[1.0, 4.0], [3.0, 4.0]], np.float32)), [2, 4, 1, 0])
+    np.testing.assert_array_equal(
+        frame_statistics(np.array([[1.0, 4.0], [3.0, 4.0]], np.float32)), [2, 4, 1, 0]
+    )
 
 
 def test_the_folder_has_speaker_means_numbers_and_provenance(tmp_path):
@@ -77,7 +88,9 @@ def test_the_folder_has_speaker_means_numbers_and_provenance(tmp_path):
     assert counts == {"utterances": 5}
     assert speakers == list(SPEAKERS)
     np.testing.assert_allclose(means, [embeddings[:3].mean(0), embeddings[3:].mean(0)], atol=1e-6)
-    assert [line.split() for line in (tmp_path / "out" / "num_utts.ark").read_text().splitlines()] == [["s1", "3"], ["s2", "2"]]
+    assert [
+        line.split() for line in (tmp_path / "out" / "num_utts.ark").read_text().splitlines()
+    ] == [["s1", "3"], ["s2", "2"]]
     assert json.loads((tmp_path / "out" / "provenance.json").read_text())["model"] == "mfcc_stats"
     assert (tmp_path / "out" / "receipts" / "collect_embeddings.json").exists()
 
@@ -88,10 +101,15 @@ def test_channel_stats_do_not_hear_what_is_between_the_margins(tmp_path):
     spoken = {name: samples.copy() for name, samples in waves.items()}
     for samples in spoken.values():
         samples[margin:-margin] += 0.3 * np.sin(np.arange(len(samples) - 2 * margin))
-    other_margins = {name: samples + 0.01 * (name == "s1-0") * np.sin(np.arange(len(samples))) for name, samples in waves.items()}
+    other_margins = {
+        name: samples + 0.01 * (name == "s1-0") * np.sin(np.arange(len(samples)))
+        for name, samples in waves.items()
+    }
     embeddings = {}
     for name, case in {"plain": waves, "spoken": spoken, "margins": other_margins}.items():
-        extract_channel_stats(write_set(tmp_path / name, case), tmp_path / name / "out", margin_seconds=0.2)
+        extract_channel_stats(
+            write_set(tmp_path / name, case), tmp_path / name / "out", margin_seconds=0.2
+        )
         embeddings[name] = read_vectors(tmp_path / name / "out" / "xvector.scp")[1]
     assert embeddings["plain"].shape == (5, 60)
     np.testing.assert_array_equal(embeddings["spoken"], embeddings["plain"])
@@ -103,7 +121,10 @@ def test_same_input_same_bytes_and_a_second_run_does_nothing(tmp_path, extract):
     data = write_set(tmp_path, draw_waves())
     extract(data, tmp_path / "out")
     files = [path for path in (tmp_path / "out").iterdir() if path.is_file()]
-    contents, times = [path.read_bytes() for path in files], [path.stat().st_mtime_ns for path in files]
+    contents, times = (
+        [path.read_bytes() for path in files],
+        [path.stat().st_mtime_ns for path in files],
+    )
     assert len(files) == 7
     assert extract(data, tmp_path / "out") == {"utterances": 5}
     assert [path.stat().st_mtime_ns for path in files] == times
@@ -113,10 +134,17 @@ def test_same_input_same_bytes_and_a_second_run_does_nothing(tmp_path, extract):
     assert [path.stat().st_mtime_ns for path in files] != times
 
 
-@pytest.mark.parametrize(("extract", "seconds", "complaint"), [
-    (extract_mfcc_stats, 0.01, "utterance 's1-0': 0.010 s are too short for a frame"),
-    (extract_channel_stats, 0.3, "utterance 's1-0': 0.300 s are too short for two margins of 0.2 s"),
-])
+@pytest.mark.parametrize(
+    ("extract", "seconds", "complaint"),
+    [
+        (extract_mfcc_stats, 0.01, "utterance 's1-0': 0.010 s are too short for a frame"),
+        (
+            extract_channel_stats,
+            0.3,
+            "utterance 's1-0': 0.300 s are too short for two margins of 0.2 s",
+        ),
+    ],
+)
 def test_an_utterance_that_is_too_short_is_named(tmp_path, extract, seconds, complaint):
     with pytest.raises(UserError, match=complaint):
         extract(write_set(tmp_path, draw_waves(seconds=seconds)), tmp_path / "out")
@@ -138,5 +166,7 @@ def test_several_sets_in_one_process_give_what_each_gives_alone(tmp_path):
     assert extract_mfcc_stats(sets, tmp_path / "out", sets=["one", "two"]) == {"utterances": 10}
     for name in ("one", "two"):
         extract_mfcc_stats(sets / name, tmp_path / "alone" / name)
-        together, alone = (read_vectors(tmp_path / folder / name / "xvector.scp")[1] for folder in ("out", "alone"))
+        together, alone = (
+            read_vectors(tmp_path / folder / name / "xvector.scp")[1] for folder in ("out", "alone")
+        )
         np.testing.assert_array_equal(together, alone)

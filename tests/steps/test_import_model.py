@@ -54,13 +54,15 @@ def test_an_imported_file_gives_the_embeddings_of_the_published_class(tmp_path, 
     for length, reference in published.embeddings.items():
         found = embed(network, published, length)
         worst = max(worst, np.linalg.norm(found - reference) / np.linalg.norm(reference))
-    print(f"{name}: {counts['parameters']:,} parameters, {len(published.embeddings)} lengths, worst relative difference {worst:.1e}")
+    print(
+        f"{name}: {counts['parameters']:,} parameters, {len(published.embeddings)} lengths, worst relative difference {worst:.1e}"
+    )
     assert worst < LARGEST_DIFFERENCE
     assert facts["network"] == read_yaml(tmp_path / "exp" / "config.yaml")["model"]["name"]
 
 
 def test_the_two_definitions_of_rawnet2_differ_by_far_more_than_an_import_may():
-    (length, original), = read_published("rawnet2_original").embeddings.items()
+    ((length, original),) = read_published("rawnet2_original").embeddings.items()
     other = read_published("rawnet2").embeddings[length]
     assert np.linalg.norm(original - other) > 1000 * LARGEST_DIFFERENCE * np.linalg.norm(original)
 
@@ -74,23 +76,43 @@ def tiny(tmp_path):
     shapes = {}
     for stage in (1, 2):
         shapes[f"model.conv{stage}.weight"] = (CHANNELS, 1 if stage == 1 else CHANNELS, 5, 5)
-        norms = {f"model.bn{stage}": CHANNELS, **{f"model.layer{stage}.0.bn{k}": CHANNELS for k in (1, 2)}}
-        shapes |= {f"{norm}.{word}": (size,) for norm, size in norms.items() for word in ("weight", "bias", "running_mean", "running_var")}
-        shapes |= {f"model.layer{stage}.0.conv{k}.weight": (CHANNELS, CHANNELS, 3, 3) for k in (1, 2)}
+        norms = {
+            f"model.bn{stage}": CHANNELS,
+            **{f"model.layer{stage}.0.bn{k}": CHANNELS for k in (1, 2)},
+        }
+        shapes |= {
+            f"{norm}.{word}": (size,)
+            for norm, size in norms.items()
+            for word in ("weight", "bias", "running_mean", "running_var")
+        }
+        shapes |= {
+            f"model.layer{stage}.0.conv{k}.weight": (CHANNELS, CHANNELS, 3, 3) for k in (1, 2)
+        }
     shapes |= {"model.fc.weight": (EMBEDDING, 16 * CHANNELS), "model.fc.bias": (EMBEDDING,)}
-    shapes |= {"model.classifier.weight": (SPEAKERS, EMBEDDING), "model.classifier.bias": (SPEAKERS,)}
+    shapes |= {
+        "model.classifier.weight": (SPEAKERS, EMBEDDING),
+        "model.classifier.bias": (SPEAKERS,),
+    }
     config = tmp_path / "tiny.yaml"
-    config.write_text(f"model: {{name: deep_speaker, channels: [{CHANNELS}, {CHANNELS}], blocks: [1, 1], embedding_dim: {EMBEDDING}}}\n")
+    config.write_text(
+        f"model: {{name: deep_speaker, channels: [{CHANNELS}, {CHANNELS}], blocks: [1, 1], embedding_dim: {EMBEDDING}}}\n"
+    )
     return {key: draw(key, shape, 1) for key, shape in shapes.items()}, config
 
 
 def bring_in(folder, state, config=None, saved_as="under state_dict", **options):
     """Save and import it, with features in rows unless told otherwise."""
     source = save_as(folder / "tiny.pth", state, saved_as)
-    return import_model(source, folder / "exp", **{"kind": "deep_speaker", "rows": "features", "config": config} | options)
+    return import_model(
+        source,
+        folder / "exp",
+        **{"kind": "deep_speaker", "rows": "features", "config": config} | options,
+    )
 
 
-@pytest.mark.parametrize("saved_as", ["state_dict", "under model", "under state_dict", "with module.", "with __S__."])
+@pytest.mark.parametrize(
+    "saved_as", ["state_dict", "under model", "under state_dict", "with module.", "with __S__."]
+)
 def test_the_wrappings_of_training_programs_come_off(tmp_path, tiny, saved_as):
     counts = bring_in(tmp_path, *tiny, saved_as)
     assert counts["tensors"] == len(tiny[0])
@@ -111,7 +133,9 @@ def test_a_head_is_imported_as_the_weights_of_the_loss(tmp_path, tiny):
 
 def test_a_file_without_a_head_or_without_counts_of_batches_is_whole(tmp_path, tiny):
     state, config = tiny
-    counts = bring_in(tmp_path, {key: array for key, array in state.items() if "classifier" not in key}, config)
+    counts = bring_in(
+        tmp_path, {key: array for key, array in state.items() if "classifier" not in key}, config
+    )
     assert counts["loss"] is None
     assert "loss" not in load_checkpoint(tmp_path / "exp" / "checkpoints" / "average.pt")
 
@@ -121,11 +145,17 @@ def test_the_heads_of_published_files_are_imported(tmp_path, name):
     published = read_published(name)
     counts = import_published(published, tmp_path)
     weights = load_checkpoint(tmp_path / "exp" / "checkpoints" / "average.pt")["loss"]
-    head = {"rawnet_port": ("fc2_gru.weight", "weight_NE", False), "rawnet2_modified": ("class_head.W", "weight_NE", True),
-            "rawnet_keras": ("gru_s_bs_loss/kernel", "parts.0.weight_NE", True), "ge2e_tf": ("w", "scale", False)}[name]
+    head = {
+        "rawnet_port": ("fc2_gru.weight", "weight_NE", False),
+        "rawnet2_modified": ("class_head.W", "weight_NE", True),
+        "rawnet_keras": ("gru_s_bs_loss/kernel", "parts.0.weight_NE", True),
+        "ge2e_tf": ("w", "scale", False),
+    }[name]
     key, ours, is_transposed = head
     expected = published.state()[key]
-    np.testing.assert_array_equal(weights[ours], (expected.T if is_transposed else expected).reshape(weights[ours].shape))
+    np.testing.assert_array_equal(
+        weights[ours], (expected.T if is_transposed else expected).reshape(weights[ours].shape)
+    )
     print(f"{name}: {counts['loss']} {sorted(weights)}")
 
 
@@ -133,22 +163,31 @@ def test_rows_of_frames_are_kernels_transposed(tmp_path, tiny):
     state, config = tiny
     bring_in(tmp_path, state, config, rows="frames")
     weights = load_checkpoint(tmp_path / "exp" / "checkpoints" / "average.pt")["network"]
-    np.testing.assert_array_equal(weights["stages.0.blocks.0.conv1.weight"], state["model.layer1.0.conv1.weight"].swapaxes(2, 3))
+    np.testing.assert_array_equal(
+        weights["stages.0.blocks.0.conv1.weight"],
+        state["model.layer1.0.conv1.weight"].swapaxes(2, 3),
+    )
 
 
 def test_a_trainers_file_may_hold_rawnet3_or_mr_rawnet_and_its_loss(tmp_path):
     published = read_published("rawnet3")
     head = draw("__L__.weight", (5, 256), 1)
-    source = save_as(tmp_path / "model000000001.model", published.state() | {"__L__.weight": head}, "with __S__.")
+    source = save_as(
+        tmp_path / "model000000001.model", published.state() | {"__L__.weight": head}, "with __S__."
+    )
     counts = import_model(source, tmp_path / "exp", kind="voxceleb_trainer")
     assert counts["loss"] == "aam_softmax"
     assert read_yaml(tmp_path / "exp" / "config.yaml")["imported"]["kind"] == "rawnet3"
-    np.testing.assert_array_equal(load_checkpoint(tmp_path / "exp" / "checkpoints" / "average.pt")["loss"]["weight_NE"], head)
+    np.testing.assert_array_equal(
+        load_checkpoint(tmp_path / "exp" / "checkpoints" / "average.pt")["loss"]["weight_NE"], head
+    )
 
 
 def test_weights_of_a_loss_that_is_not_ours_are_reported_as_left_out(tmp_path, capsys):
     state = read_published("rawnet3").state() | {"__L__.w": np.ones(1, np.float32)}
-    counts = import_model(save_as(tmp_path / "x.model", state, "with __S__."), tmp_path / "exp", kind="rawnet3")
+    counts = import_model(
+        save_as(tmp_path / "x.model", state, "with __S__."), tmp_path / "exp", kind="rawnet3"
+    )
     assert counts["left_out"] == ["__L__.w"]
     assert "left out: __L__.w" in capsys.readouterr().out
 
@@ -167,22 +206,57 @@ def test_extraction_takes_an_imported_network(tmp_path, tiny, corpus):
     waves = dict(iterate_scp(corpus / "dev" / "wav.scp"))
     samples = torch.from_numpy(waves[keys[0]].astype(np.float32).ravel() / 32768)[None]
     with torch.no_grad():
-        np.testing.assert_allclose(embeddings[0], network(samples, torch.tensor([samples.shape[1]]))[0], rtol=1e-3, atol=1e-4)
-    assert json.loads((tmp_path / "embeddings" / "provenance.json").read_text())["model"] == facts["model"]
+        np.testing.assert_allclose(
+            embeddings[0],
+            network(samples, torch.tensor([samples.shape[1]]))[0],
+            rtol=1e-3,
+            atol=1e-4,
+        )
+    assert (
+        json.loads((tmp_path / "embeddings" / "provenance.json").read_text())["model"]
+        == facts["model"]
+    )
 
 
 REFUSED = {
-    "a key too many": (lambda state: state | {"model.extra": np.ones(1, np.float32)}, {}, "1 of 35 keys are none of deep_speaker's: model.extra"),
-    "a key too few": (lambda state: without(state, "model.bn1.bias"), {}, "has no stages.0.norm.bias: 1 of 38"),
-    "another shape": (lambda state: state | {"model.fc.bias": np.ones(7, np.float32)}, {},
-                      r"model.fc.bias has shape \(7,\), expected \(6,\), that of embedding.bias"),
-    "half a head": (lambda state: without(state, "model.classifier.bias"), {}, "model.classifier.weight"),
-    "NaN": (lambda state: state | {"model.fc.bias": np.full(6, np.nan, np.float32)}, {}, "model.fc.bias holds NaN or Inf"),
-    "a stage too many": (lambda state: state | {"model.conv3.weight": state["model.conv2.weight"]}, {}, "model.conv3.weight would be stages.2.conv"),
+    "a key too many": (
+        lambda state: state | {"model.extra": np.ones(1, np.float32)},
+        {},
+        "1 of 35 keys are none of deep_speaker's: model.extra",
+    ),
+    "a key too few": (
+        lambda state: without(state, "model.bn1.bias"),
+        {},
+        "has no stages.0.norm.bias: 1 of 38",
+    ),
+    "another shape": (
+        lambda state: state | {"model.fc.bias": np.ones(7, np.float32)},
+        {},
+        r"model.fc.bias has shape \(7,\), expected \(6,\), that of embedding.bias",
+    ),
+    "half a head": (
+        lambda state: without(state, "model.classifier.bias"),
+        {},
+        "model.classifier.weight",
+    ),
+    "NaN": (
+        lambda state: state | {"model.fc.bias": np.full(6, np.nan, np.float32)},
+        {},
+        "model.fc.bias holds NaN or Inf",
+    ),
+    "a stage too many": (
+        lambda state: state | {"model.conv3.weight": state["model.conv2.weight"]},
+        {},
+        "model.conv3.weight would be stages.2.conv",
+    ),
     "another kind": (dict, {"kind": "rawnet3", "rows": None, "config": None}, "is --kind right"),
     "no rows": (dict, {"rows": None}, "--rows: kind deep_speaker needs it"),
     "rows for nothing": (dict, {"kind": "rawnet3"}, "--rows: kind rawnet3 has no such option"),
-    "the published sizes": (dict, {"config": None}, r"has shape \(4, 1, 5, 5\), expected \(64, 1, 5, 5\)"),
+    "the published sizes": (
+        dict,
+        {"config": None},
+        r"has shape \(4, 1, 5, 5\), expected \(64, 1, 5, 5\)",
+    ),
 }
 
 
@@ -207,7 +281,9 @@ def test_a_constant_of_another_network_is_refused(tmp_path):
     state = read_published("rawnet3").state()
     state["conv1.filterbank.n_"] = state["conv1.filterbank.n_"] * 2  # 8 kHz
     with pytest.raises(UserError, match="conv1.filterbank.n_ is not sinc_times of 16 kHz"):
-        import_model(save_as(tmp_path / "x.pt", state, "under model"), tmp_path / "exp", kind="rawnet3")
+        import_model(
+            save_as(tmp_path / "x.pt", state, "under model"), tmp_path / "exp", kind="rawnet3"
+        )
 
 
 def test_a_second_import_does_nothing_and_another_file_is_refused(tmp_path, tiny, monkeypatch):

@@ -20,8 +20,12 @@ from utils.errors import UserError
 from utils.features.precomputed import Precomputed
 
 GOLDEN = ROOT / "tests" / "golden" / "kaldi"
-KALDIS_TEXT = {"fbank80": "fbank80.txt", "fbank40_nosnip": "fbank40_nosnip.txt", "mfcc30_voxceleb": "mfcc30_voxceleb.txt",
-               "mfcc30_voxceleb_cmvn": "mfcc30_cmvn_sliding.txt"}
+KALDIS_TEXT = {
+    "fbank80": "fbank80.txt",
+    "fbank40_nosnip": "fbank40_nosnip.txt",
+    "mfcc30_voxceleb": "mfcc30_voxceleb.txt",
+    "mfcc30_voxceleb_cmvn": "mfcc30_cmvn_sliding.txt",
+}
 
 
 def conf(stem):
@@ -30,7 +34,10 @@ def conf(stem):
 
 def golden_data(folder: Path) -> Path:
     """The golden waves as a data directory."""
-    waves = {path.stem: f"tests/golden/kaldi/wav/{path.name}" for path in sorted((GOLDEN / "wav").glob("*.wav"))}
+    waves = {
+        path.stem: f"tests/golden/kaldi/wav/{path.name}"
+        for path in sorted((GOLDEN / "wav").glob("*.wav"))
+    }
     folder.mkdir()
     write_data_dir(DataDir(folder, waves, {key: key for key in waves}, None, {}, None), folder)
     return folder
@@ -63,10 +70,16 @@ def test_features_are_kaldis(tmp_path, stem):
         off = np.abs(matrix - kaldi[key]) / np.maximum(1, np.abs(kaldi[key]))
         print(f"{stem} {key}: {matrix.shape}, largest difference {off.max():.1e}")
         assert off.max() <= 1e-3
-    assert read_map(data / "utt2num_frames") == {key: str(len(matrix)) for key, matrix in kaldi.items()}
+    assert read_map(data / "utt2num_frames") == {
+        key: str(len(matrix)) for key, matrix in kaldi.items()
+    }
     assert (data / "frame_shift").read_text() == "0.01\n"
     facts = json.loads((data / "feats.json").read_text())
-    assert (facts["num_bins"], facts["compressed"], facts["front_end"]["dither"]) == (kaldi["w0"].shape[1], False, 0)
+    assert (facts["num_bins"], facts["compressed"], facts["front_end"]["dither"]) == (
+        kaldi["w0"].shape[1],
+        False,
+        0,
+    )
 
 
 def test_another_reader_reads_them_compressed_or_not(tmp_path):
@@ -99,7 +112,9 @@ def test_frames_of_speech_are_those_of_kaldis_pipe(tmp_path):
     front_end = Precomputed(num_bins=30, description="Kaldi's", select_voiced=True)
     keys, reader = open_inputs(data, front_end)
     for index, key in enumerate(keys):
-        expected = dict(iterate_archive(GOLDEN / KALDIS_TEXT["mfcc30_voxceleb_cmvn"]))[key][speech[key] > 0]
+        expected = dict(iterate_archive(GOLDEN / KALDIS_TEXT["mfcc30_voxceleb_cmvn"]))[key][
+            speech[key] > 0
+        ]
         assert 0 < len(expected) < len(speech[key])
         assert reader.read(index) == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
@@ -110,7 +125,9 @@ def packed_copy(packed, folder):
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
-    return make_packed(tmp_path_factory.mktemp("packed") / "dev", {"a": 100, "b": 140, "c": 190}, utterances=3)
+    return make_packed(
+        tmp_path_factory.mktemp("packed") / "dev", {"a": 100, "b": 140, "c": 190}, utterances=3
+    )
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -119,7 +136,9 @@ def test_the_number_of_jobs_changes_nothing(packed, tmp_path, compress):
     for data, jobs in ((one, 1), (three, 3)):
         assert made(data, conf("mfcc30_voxceleb_cmvn"), jobs, compress=compress)["went_on"] == 9
     assert len(list((three / "feats").glob("feats.*.ark"))) == 3
-    for (key, matrix), (other_key, other) in zip(stored(one).items(), stored(three).items(), strict=True):
+    for (key, matrix), (other_key, other) in zip(
+        stored(one).items(), stored(three).items(), strict=True
+    ):
         assert key == other_key
         assert np.array_equal(matrix, other), key
     for name in ("utt2num_frames", "feats.json", "frame_shift", "feats/ledger.json"):
@@ -128,7 +147,9 @@ def test_the_number_of_jobs_changes_nothing(packed, tmp_path, compress):
 
 
 def test_a_killed_run_is_repeated_to_the_same_bytes(packed, tmp_path, monkeypatch):
-    undisturbed, killed = (packed_copy(packed, tmp_path / name / "data") for name in ("one", "other"))
+    undisturbed, killed = (
+        packed_copy(packed, tmp_path / name / "data") for name in ("one", "other")
+    )
     monkeypatch.chdir(tmp_path / "one")
     made(Path("data"), conf("fbank80"), 2)
     monkeypatch.chdir(tmp_path / "other")
@@ -149,8 +170,16 @@ def test_a_killed_run_is_repeated_to_the_same_bytes(packed, tmp_path, monkeypatc
     assert not (killed / "feats.scp").exists()
     monkeypatch.setattr(ArchiveWriter, "write", plain)
     made(Path("data"), conf("fbank80"), 2)
-    names = sorted(str(path.relative_to(killed)) for path in killed.rglob("*") if path.is_file() and "receipts" not in path.parts)
-    assert names == sorted(str(path.relative_to(undisturbed)) for path in undisturbed.rglob("*") if path.is_file() and "receipts" not in path.parts)
+    names = sorted(
+        str(path.relative_to(killed))
+        for path in killed.rglob("*")
+        if path.is_file() and "receipts" not in path.parts
+    )
+    assert names == sorted(
+        str(path.relative_to(undisturbed))
+        for path in undisturbed.rglob("*")
+        if path.is_file() and "receipts" not in path.parts
+    )
     for name in names:
         assert (killed / name).read_bytes() == (undisturbed / name).read_bytes(), name
 
@@ -167,7 +196,9 @@ def test_features_from_elsewhere_are_not_overwritten(packed, tmp_path):
     data = packed_copy(packed, tmp_path / "data")
     (data / "feats.scp").write_text("a-0 raw_mfcc.1.ark:4\n")
     make_feats(data, conf("fbank80"))
-    with pytest.raises(UserError, match=r"feats.scp: these features were made elsewhere; move the list away"):
+    with pytest.raises(
+        UserError, match=r"feats.scp: these features were made elsewhere; move the list away"
+    ):
         collect_feats(data)
     assert (data / "feats.scp").read_text() == "a-0 raw_mfcc.1.ark:4\n"
 
@@ -176,9 +207,20 @@ def test_an_utterance_that_is_too_short_for_a_frame_stands_in_the_ledger(packed,
     data = packed_copy(packed, tmp_path / "data")
     with ArchiveWriter(data / "short.ark", data / "short.scp") as writer:
         writer.write_wave("c-2", np.full(399, 1000, np.int16), RATE)
-    (data / "wav.scp").write_text((data / "wav.scp").read_text().replace(read_map(data / "wav.scp")["c-2"], read_scp(data / "short.scp")["c-2"]))
-    assert made(data, conf("fbank80")) == {"came_in": 9, "went_on": 8, "policy:short": 1, "frames": sum(map(len, stored(data).values()))}
-    assert (data / "feats" / "dropped").read_text() == "c-2 policy:short 0.02 s are too short for a frame\n"
+    (data / "wav.scp").write_text(
+        (data / "wav.scp")
+        .read_text()
+        .replace(read_map(data / "wav.scp")["c-2"], read_scp(data / "short.scp")["c-2"])
+    )
+    assert made(data, conf("fbank80")) == {
+        "came_in": 9,
+        "went_on": 8,
+        "policy:short": 1,
+        "frames": sum(map(len, stored(data).values())),
+    }
+    assert (
+        data / "feats" / "dropped"
+    ).read_text() == "c-2 policy:short 0.02 s are too short for a frame\n"
     assert "c-2" not in read_scp(data / "feats.scp")
     other = packed_copy(data, tmp_path / "other")
     shutil.rmtree(other / "feats")
@@ -187,13 +229,25 @@ def test_an_utterance_that_is_too_short_for_a_frame_stands_in_the_ledger(packed,
         make_feats(other, conf("fbank80"))
 
 
-@pytest.mark.parametrize(("text", "found"), [
-    ("name: kaldi_fbnk\n", r"x.yaml: name: no 'kaldi_fbnk'; did you mean 'kaldi_fbank'\?"),
-    ("num_mel_bins: 80\n", r"x.yaml: found .*expected a mapping with a 'name'"),
-    ("name: kaldi_fbank\nnum_mels: 80\n", r"x.yaml: unknown key 'num_mels'; did you mean 'num_mel_bins'\?"),
-    ("name: precomputed\nnum_bins: 80\ndescription: x\n", r"x.yaml: name: 'precomputed' is fed from stored features itself"),
-    ("name: kaldi_fbank\nsample_rate_hz: 8000\n", r"'a-0' has a rate of 16000 Hz, the front end takes 8000 Hz; pack the audio at that rate"),
-])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("name: kaldi_fbnk\n", r"x.yaml: name: no 'kaldi_fbnk'; did you mean 'kaldi_fbank'\?"),
+        ("num_mel_bins: 80\n", r"x.yaml: found .*expected a mapping with a 'name'"),
+        (
+            "name: kaldi_fbank\nnum_mels: 80\n",
+            r"x.yaml: unknown key 'num_mels'; did you mean 'num_mel_bins'\?",
+        ),
+        (
+            "name: precomputed\nnum_bins: 80\ndescription: x\n",
+            r"x.yaml: name: 'precomputed' is fed from stored features itself",
+        ),
+        (
+            "name: kaldi_fbank\nsample_rate_hz: 8000\n",
+            r"'a-0' has a rate of 16000 Hz, the front end takes 8000 Hz; pack the audio at that rate",
+        ),
+    ],
+)
 def test_what_cannot_be_computed_is_one_line(packed, tmp_path, text, found):
     data = packed_copy(packed, tmp_path / "data")
     (tmp_path / "x.yaml").write_text(text)
@@ -205,6 +259,14 @@ def test_what_cannot_be_computed_is_one_line(packed, tmp_path, text, found):
 
 def test_the_command_works(packed, tmp_path, command):
     data = packed_copy(packed, tmp_path / "data")
-    assert command("steps.make_feats", data, "conf/feats/fbank80.yaml", "--compress", "true").returncode == 0
+    assert (
+        command(
+            "steps.make_feats", data, "conf/feats/fbank80.yaml", "--compress", "true"
+        ).returncode
+        == 0
+    )
     done = command("steps.collect_feats", data)
-    assert (done.returncode, done.stdout.splitlines()[0][-33:]) == (0, "frames; dropped 0 of 9 utterances")
+    assert (done.returncode, done.stdout.splitlines()[0][-33:]) == (
+        0,
+        "frames; dropped 0 of 9 utterances",
+    )

@@ -16,10 +16,16 @@ from utils.archive import read_scp
 from utils.data_dir import read_map, validate_data_dir
 from utils.errors import UserError
 
-LOSSES = [("truncated", "unreadable fewer samples than its header says: 5,000 bytes are missing"), ("empty", "unreadable cannot be read"),
-          ("missing", "unreadable cannot be opened: No such file"), ("no samples", "unreadable no samples"),
-          ("NaN", "unreadable NaN or Inf at sample 5"), ("silent", "policy:little_speech 0.00 s of speech in 1.60 s"),
-          ("short", "policy:short 0.20 s"), ("very short", "policy:little_speech 0.00 s of speech in 0.00 s")]
+LOSSES = [
+    ("truncated", "unreadable fewer samples than its header says: 5,000 bytes are missing"),
+    ("empty", "unreadable cannot be read"),
+    ("missing", "unreadable cannot be opened: No such file"),
+    ("no samples", "unreadable no samples"),
+    ("NaN", "unreadable NaN or Inf at sample 5"),
+    ("silent", "policy:little_speech 0.00 s of speech in 1.60 s"),
+    ("short", "policy:short 0.20 s"),
+    ("very short", "policy:little_speech 0.00 s of speech in 0.00 s"),
+]
 
 
 @pytest.mark.parametrize(("kind", "line"), LOSSES)
@@ -32,7 +38,11 @@ def test_each_fault_is_in_the_ledger_by_name_and_reason(data, tmp_path, kind, li
     assert counts["went_on"] == 9
     assert counts[reason] == 1
     assert (packed / "dropped").read_text().startswith(f"b-5 {line}")
-    assert json.loads((packed / "ledger.json").read_text()) == {"came_in": 10, "went_on": 9, reason: 1}
+    assert json.loads((packed / "ledger.json").read_text()) == {
+        "came_in": 10,
+        "went_on": 9,
+        reason: 1,
+    }
     assert "b-5" not in read_map(packed / "utt2condition")
     assert ("b-5" in read_scp(data / "vad.scp")) == reason.startswith("policy")
     validate_data_dir(packed, audio=True)
@@ -44,7 +54,10 @@ def test_more_losses_than_the_limit_stop_the_stage(data, tmp_path, kind, option)
         replace_sound(data, utterance, damaged(kind))
     decide(data)
     pack_audio(data, tmp_path / "packed")
-    with pytest.raises(UserError, match=rf"2 of 10 utterances dropped as {option}, at most 1 may be; the first is 'a-6'"):
+    with pytest.raises(
+        UserError,
+        match=rf"2 of 10 utterances dropped as {option}, at most 1 may be; the first is 'a-6'",
+    ):
         collect_packed(data, tmp_path / "packed")
     assert not (tmp_path / "packed" / "wav.scp").exists()
     assert collect_packed(data, tmp_path / "packed", **LENIENT)["went_on"] == 8
@@ -90,5 +103,8 @@ def test_sound_that_changed_after_its_decisions_is_noticed(data, tmp_path):
     replace_sound(data, "b-5", damaged("truncated"))
     decide(data)
     replace_sound(data, "b-5", lambda path: soundfile.write(path, babble(1.0), RATE))
-    with pytest.raises(UserError, match="'b-5' can be read but has no voice activity decisions; remove .*/train/vad/receipts and run stage 1 again"):
+    with pytest.raises(
+        UserError,
+        match="'b-5' can be read but has no voice activity decisions; remove .*/train/vad/receipts and run stage 1 again",
+    ):
         pack_audio(data, tmp_path / "packed")

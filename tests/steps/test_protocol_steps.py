@@ -45,7 +45,9 @@ def embed(experiment, data, output, jobs=1, **options):
     return collect_embeddings(data, output, jobs=jobs)
 
 
-def test_crops_become_rows_of_matrices_whatever_the_number_of_jobs(corpus, experiment, crops, tmp_path):
+def test_crops_become_rows_of_matrices_whatever_the_number_of_jobs(
+    corpus, experiment, crops, tmp_path
+):
     counts = embed(experiment, corpus / "dev", tmp_path / "one", protocol=crops)
     assert counts == {"utterances": 12, "speakers": 3, "dimension": 16, "rows": 3}
     embed(experiment, corpus / "dev", tmp_path / "three", jobs=3, protocol=crops)
@@ -62,7 +64,9 @@ def test_crops_become_rows_of_matrices_whatever_the_number_of_jobs(corpus, exper
             samples = np.resize(reader.read(row), max(length, 6400))
             start = (len(samples) - 6400) * crop // 2
             with torch.no_grad():
-                alone = network(torch.from_numpy(samples[start:start + 6400])[None], torch.tensor([6400])).numpy()[0]
+                alone = network(
+                    torch.from_numpy(samples[start : start + 6400])[None], torch.tensor([6400])
+                ).numpy()[0]
             assert one[row, crop] == pytest.approx(alone, rel=1e-4, abs=1e-5)
     with kaldi_native_io.SequentialFloatMatrixReader(f"scp:{tmp_path}/one/xvector.scp") as matrices:
         theirs = {key: np.array(matrix) for key, matrix in matrices}
@@ -73,27 +77,43 @@ def test_crops_become_rows_of_matrices_whatever_the_number_of_jobs(corpus, exper
     assert means[0] == pytest.approx(one[:4].mean(axis=(0, 1)), rel=1e-5, abs=1e-6)
 
 
-def test_a_protocol_has_a_folder_of_its_own_below_each_set_and_says_what_it_is(corpus, experiment, crops, tmp_path):
+def test_a_protocol_has_a_folder_of_its_own_below_each_set_and_says_what_it_is(
+    corpus, experiment, crops, tmp_path
+):
     extract(experiment, corpus, tmp_path / "embeddings", sets=["dev"], protocol=crops)
     extract(experiment, corpus, tmp_path / "embeddings", sets=["dev"])
-    for folder, facts in (("dev/crops_3x0.4s", ("crops_3x0.4s", "a row for each of 3 evenly spaced crops of 0.4 s")),
-                          ("dev", ("whole", "whole utterances"))):
+    for folder, facts in (
+        ("dev/crops_3x0.4s", ("crops_3x0.4s", "a row for each of 3 evenly spaced crops of 0.4 s")),
+        ("dev", ("whole", "whole utterances")),
+    ):
         collect_embeddings(corpus / "dev", tmp_path / "embeddings" / folder)
         provenance = json.loads((tmp_path / "embeddings" / folder / "provenance.json").read_text())
         assert (provenance["protocol"], provenance["crops"]) == facts
 
 
-def test_a_back_end_trained_on_crops_scores_whole_utterances_and_says_so(corpus, experiment, tmp_path, capsys):
+def test_a_back_end_trained_on_crops_scores_whole_utterances_and_says_so(
+    corpus, experiment, tmp_path, capsys
+):
     """Whether PLDA should learn from whole utterances or from crops of 2 s is asked with these commands."""
     extract(experiment, corpus, tmp_path / "embeddings", sets=["train", "dev"])
     extract(experiment, corpus, tmp_path / "embeddings", sets=["train"], protocol="random_2s")
-    (tmp_path / "plda.yaml").write_text("name: plda\nlinks: [{name: mean}, {name: lda, dim: 3}, {name: length_norm}]\n")
+    (tmp_path / "plda.yaml").write_text(
+        "name: plda\nlinks: [{name: mean}, {name: lda, dim: 3}, {name: length_norm}]\n"
+    )
     collect_embeddings(corpus / "dev", tmp_path / "embeddings" / "dev")
     found = {}
     for name, folder in (("plda", "train"), ("plda_random_2s", "train/random_2s")):
         collect_embeddings(corpus / "train", tmp_path / "embeddings" / folder)
-        backend, scores = tmp_path / "backend" / name, tmp_path / "scores" / "dev" / f"{name}.scores"
-        train_backend(tmp_path / "embeddings" / folder, backend, config=tmp_path / "plda.yaml", utt2spk=corpus / "train" / "utt2spk")
+        backend, scores = (
+            tmp_path / "backend" / name,
+            tmp_path / "scores" / "dev" / f"{name}.scores",
+        )
+        train_backend(
+            tmp_path / "embeddings" / folder,
+            backend,
+            config=tmp_path / "plda.yaml",
+            utt2spk=corpus / "train" / "utt2spk",
+        )
         capsys.readouterr()
         score(backend, tmp_path / "embeddings" / "dev", corpus / "dev" / "trials", scores)
         found[name] = capsys.readouterr().out, read_scores(scores)[2]
@@ -112,9 +132,14 @@ def test_a_changed_protocol_is_not_taken_for_done(corpus, experiment, crops, tmp
         extract(experiment, corpus / "dev", tmp_path / "dev", protocol=crops)
 
 
-def test_what_the_network_does_not_take_is_refused_before_anything_is_written(corpus, experiment, tmp_path):
+def test_what_the_network_does_not_take_is_refused_before_anything_is_written(
+    corpus, experiment, tmp_path
+):
     (tmp_path / "short.yaml").write_text("name: crops\ncrop_samples: 100\n")
-    with pytest.raises(UserError, match="protocol 'short' gives pieces of 100 samples, ThinResNet34GhostVlad takes .* or more"):
+    with pytest.raises(
+        UserError,
+        match="protocol 'short' gives pieces of 100 samples, ThinResNet34GhostVlad takes .* or more",
+    ):
         extract(experiment, corpus / "dev", tmp_path / "dev", protocol=str(tmp_path / "short.yaml"))
     assert not list((tmp_path / "dev").glob("xvector*"))
 
@@ -128,9 +153,24 @@ def write_embeddings(folder, arrays, protocol):
     with ArchiveWriter(folder / "xvector.ark", folder / "xvector.scp") as writer:
         for key, array in arrays.items():
             writer.write(key, np.asarray(array, np.float32))
-    facts = {"model": "0f0f", "front_end": "Fbank", "sample_rate_hz": 16000, "crops": protocol, "protocol": protocol}
+    facts = {
+        "model": "0f0f",
+        "front_end": "Fbank",
+        "sample_rate_hz": 16000,
+        "crops": protocol,
+        "protocol": protocol,
+    }
     (folder / "provenance.json").write_text(json.dumps(facts))
-    receipt = {"step": "collect_embeddings", "format": 1, "options": {}, "inputs": {}, "outputs": {}, "counts": {}, "seconds": 0, "core_seconds": 0}
+    receipt = {
+        "step": "collect_embeddings",
+        "format": 1,
+        "options": {},
+        "inputs": {},
+        "outputs": {},
+        "counts": {},
+        "seconds": 0,
+        "core_seconds": 0,
+    }
     (folder / "receipts").mkdir()
     (folder / "receipts" / "collect_embeddings.json").write_text(json.dumps(receipt))
     return folder
@@ -143,17 +183,34 @@ def work(tmp_path):
     data.mkdir(parents=True)
     (data / "trials").write_text(TRIALS)
     (data / "utt2spk").write_text("ann-1 ann\nann-2 ann\nbob-1 bob\n")
-    write_embeddings(exp / "embeddings" / "test", {key: rows[0] for key, rows in VECTORS.items()}, "whole")
-    write_embeddings(exp / "embeddings" / "test" / "centre_2s", {key: rows[1] for key, rows in VECTORS.items()}, "centre_2s")
+    write_embeddings(
+        exp / "embeddings" / "test", {key: rows[0] for key, rows in VECTORS.items()}, "whole"
+    )
+    write_embeddings(
+        exp / "embeddings" / "test" / "centre_2s",
+        {key: rows[1] for key, rows in VECTORS.items()},
+        "centre_2s",
+    )
     write_embeddings(exp / "embeddings" / "test" / "crops", VECTORS, "crops")
     for backend in ("cosine", "euclidean"):
-        train_backend(exp / "embeddings" / "test", exp / "backend" / backend, backend=backend, subtract_mean=False)
+        train_backend(
+            exp / "embeddings" / "test",
+            exp / "backend" / backend,
+            backend=backend,
+            subtract_mean=False,
+        )
     return tmp_path
 
 
 def scores_of(work, folder, backend="cosine", **options):
     exp, output = work / "exp", work / "exp" / "scores" / "test" / folder / f"{backend}.scores"
-    score(exp / "backend" / backend, exp / "embeddings" / "test" / folder, work / "data" / "test" / "trials", output, **options)
+    score(
+        exp / "backend" / backend,
+        exp / "embeddings" / "test" / folder,
+        work / "data" / "test" / "trials",
+        output,
+        **options,
+    )
     return read_scores(output)[2]
 
 
@@ -164,7 +221,9 @@ def test_scores_of_matrices_by_hand(work):
     assert scores_of(work, "crops", "euclidean") == pytest.approx([-near / 2, -(near + far) / 2])
     shutil.rmtree(work / "exp" / "scores")
     assert scores_of(work, "crops", compare="paired") == pytest.approx([0.5, 0.0])
-    assert scores_of(work, "crops", "euclidean", compare="paired") == pytest.approx([-near / 2, -near])
+    assert scores_of(work, "crops", "euclidean", compare="paired") == pytest.approx(
+        [-near / 2, -near]
+    )
 
 
 def test_pairs_are_compared_as_the_protocol_says(work):
@@ -177,12 +236,20 @@ def test_pairs_are_compared_as_the_protocol_says(work):
 
 def test_enrolment_may_be_whole_where_tests_are_cut(work, capsys):
     whole = work / "exp" / "embeddings" / "test"
-    assert scores_of(work, "centre_2s", enrol_embeddings=whole) == pytest.approx([1.0, -1.0])  # (1, 0) against (1, 0) and (-1, 0)
-    assert 'crops: ' in capsys.readouterr().out
-    receipt = json.loads((work / "exp" / "scores" / "test" / "centre_2s" / "receipts" / "score_cosine.json").read_text())
+    assert scores_of(work, "centre_2s", enrol_embeddings=whole) == pytest.approx(
+        [1.0, -1.0]
+    )  # (1, 0) against (1, 0) and (-1, 0)
+    assert "crops: " in capsys.readouterr().out
+    receipt = json.loads(
+        (
+            work / "exp" / "scores" / "test" / "centre_2s" / "receipts" / "score_cosine.json"
+        ).read_text()
+    )
     assert receipt["counts"] == {"trials": 2, "protocol": "whole-centre_2s"}
     shutil.rmtree(work / "exp" / "scores")
-    assert scores_of(work, "centre_2s") == pytest.approx([0.0, 0.0])  # cut on both sides: (0, 1) against them
+    assert scores_of(work, "centre_2s") == pytest.approx(
+        [0.0, 0.0]
+    )  # cut on both sides: (0, 1) against them
 
 
 def test_results_name_the_protocol_of_each_score_file(work):
@@ -190,8 +257,16 @@ def test_results_name_the_protocol_of_each_score_file(work):
     scores_of(work, "crops")
     scores_of(work, "centre_2s", enrol_embeddings=work / "exp" / "embeddings" / "test")
     evaluate(work / "exp", work / "data")
-    rows = [row for row in json.loads((work / "exp" / "results.json").read_text()) if row["subset"] == "all"]
-    assert [(row["protocol"], row["backend"]) for row in rows] == [("whole", "cosine"), ("whole-centre_2s", "cosine"), ("crops", "cosine")]
+    rows = [
+        row
+        for row in json.loads((work / "exp" / "results.json").read_text())
+        if row["subset"] == "all"
+    ]
+    assert [(row["protocol"], row["backend"]) for row in rows] == [
+        ("whole", "cosine"),
+        ("whole-centre_2s", "cosine"),
+        ("crops", "cosine"),
+    ]
     assert [series_of(row) for row in rows] == ["exp", "exp, whole-centre_2s", "exp, crops"]
     assert series_of(rows[2] | {"backend": "bvector"}) == "exp, bvector, crops"
 
@@ -206,7 +281,10 @@ def test_models_of_matrices_are_means_row_by_row(work):
 
 def test_vectors_are_not_compared_with_matrices_nor_other_networks(work):
     embeddings = work / "exp" / "embeddings" / "test"
-    with pytest.raises(UserError, match="matrices of 2 x 2, those of .*centre_2s/xvector.scp are vectors of 2 dimensions; embed both sides alike"):
+    with pytest.raises(
+        UserError,
+        match="matrices of 2 x 2, those of .*centre_2s/xvector.scp are vectors of 2 dimensions; embed both sides alike",
+    ):
         scores_of(work, "centre_2s", enrol_embeddings=embeddings / "crops")
     facts = json.loads((embeddings / "crops" / "provenance.json").read_text())
     (embeddings / "crops" / "provenance.json").write_text(json.dumps(facts | {"model": "eeee"}))
@@ -222,5 +300,8 @@ def test_a_side_without_embedding_is_named_with_the_folder_where_it_should_be(wo
     write_embeddings(embeddings / "centre_2s", {"ann-2": [1, 0], "bob-1": [0, 1]}, "centre_2s")
     assert len(scores_of(work, "centre_2s", enrol_embeddings=embeddings)) == 2
     shutil.rmtree(work / "exp" / "scores")
-    with pytest.raises(UserError, match="trials:1: enrolment side 'ann-1' of trial 'ann-1 ann-2' has no embedding in .*centre_2s; 2 of 2"):
+    with pytest.raises(
+        UserError,
+        match="trials:1: enrolment side 'ann-1' of trial 'ann-1 ann-2' has no embedding in .*centre_2s; 2 of 2",
+    ):
         scores_of(work, "centre_2s")

@@ -19,20 +19,61 @@ from utils.receipts import Task
 from utils.scoring.score_files import read_scores, write_scores
 
 SPEAKERS = {f"spk{k:02d}": "fm"[k % 2] for k in range(12)}
-UTT2SPK = {f"{speaker}-{condition}{k}": speaker for speaker in SPEAKERS for condition in ("near", "far") for k in range(2)}
-FIGURES = {"system", "test_set", "protocol", "backend", "subset", "eer_percent", "min_dcf", "min_dcf_0.01", "min_dcf_0.05", "targets", "nontargets",
-           "watermarks", "speakers", "eer_percent_interval", "min_dcf_0.01_interval", "min_dcf_0.05_interval", "act_dcf_0.01", "act_dcf_0.05", "cllr",
-           "act_dcf_0.01_interval", "act_dcf_0.05_interval", "cllr_interval",
-           "min_cllr", "eer_hull_percent", "eer_kaldi_percent", "tpr_at_far_0.001", "tpr_at_far_0.01", "tpr_at_far_0.1", "best_accuracy"}
+UTT2SPK = {
+    f"{speaker}-{condition}{k}": speaker
+    for speaker in SPEAKERS
+    for condition in ("near", "far")
+    for k in range(2)
+}
+FIGURES = {
+    "system",
+    "test_set",
+    "protocol",
+    "backend",
+    "subset",
+    "eer_percent",
+    "min_dcf",
+    "min_dcf_0.01",
+    "min_dcf_0.05",
+    "targets",
+    "nontargets",
+    "watermarks",
+    "speakers",
+    "eer_percent_interval",
+    "min_dcf_0.01_interval",
+    "min_dcf_0.05_interval",
+    "act_dcf_0.01",
+    "act_dcf_0.05",
+    "cllr",
+    "act_dcf_0.01_interval",
+    "act_dcf_0.05_interval",
+    "cllr_interval",
+    "min_cllr",
+    "eer_hull_percent",
+    "eer_kaldi_percent",
+    "tpr_at_far_0.001",
+    "tpr_at_far_0.01",
+    "tpr_at_far_0.1",
+    "best_accuracy",
+}
 
 
 def write_data(folder):
     """A test set of 12 speakers, half of them of each sex, two utterances in each of two conditions; all pairs are trials."""
     folder.mkdir(parents=True)
-    lists = {"utt2spk": UTT2SPK, "spk2gender": SPEAKERS, "utt2condition": {key: re.sub(r".*-|\d", "", key) for key in UTT2SPK}}
+    lists = {
+        "utt2spk": UTT2SPK,
+        "spk2gender": SPEAKERS,
+        "utt2condition": {key: re.sub(r".*-|\d", "", key) for key in UTT2SPK},
+    }
     for name, mapping in lists.items():
-        (folder / name).write_text("".join(f"{key} {value}\n" for key, value in sorted(mapping.items())))
-    trials = [(a, b, "target" if UTT2SPK[a] == UTT2SPK[b] else "nontarget") for a, b in combinations(sorted(UTT2SPK), 2)]
+        (folder / name).write_text(
+            "".join(f"{key} {value}\n" for key, value in sorted(mapping.items()))
+        )
+    trials = [
+        (a, b, "target" if UTT2SPK[a] == UTT2SPK[b] else "nontarget")
+        for a, b in combinations(sorted(UTT2SPK), 2)
+    ]
     (folder / "trials").write_text("".join(" ".join(trial) + "\n" for trial in trials))
 
 
@@ -41,7 +82,13 @@ def make_system(folder, noise, seed):
     rng = np.random.default_rng(seed)
     points = dict(zip(SPEAKERS, rng.standard_normal((12, 8)), strict=True))
     for name in ("train", "test"):
-        write_embeddings(folder / "embeddings" / name, {key: points[spk] + noise * rng.standard_normal(8) for key, spk in sorted(UTT2SPK.items())})
+        write_embeddings(
+            folder / "embeddings" / name,
+            {
+                key: points[spk] + noise * rng.standard_normal(8)
+                for key, spk in sorted(UTT2SPK.items())
+            },
+        )
     train_backend(folder / "embeddings" / "train", folder / "backend" / "cosine")
     score_system(folder)
 
@@ -49,7 +96,12 @@ def make_system(folder, noise, seed):
 def score_system(folder):
     """The scores of an experiment on its test set."""
     data = folder.parents[1] / "data" / "test"
-    score(folder / "backend" / "cosine", folder / "embeddings" / "test", data / "trials", folder / "scores" / "test" / "cosine.scores")
+    score(
+        folder / "backend" / "cosine",
+        folder / "embeddings" / "test",
+        data / "trials",
+        folder / "scores" / "test" / "cosine.scores",
+    )
 
 
 @pytest.fixture
@@ -73,37 +125,58 @@ def test_every_row_is_made_from_scores_and_trials(work):
     by_name, rows = evaluated(work)
     assert len(by_name) == len(rows) == 3 * 10
     assert all(row.keys() == FIGURES for row in rows)
-    enrol, test, values = read_scores(work / "exp" / "middling" / "scores" / "test" / "cosine.scores")
+    enrol, test, values = read_scores(
+        work / "exp" / "middling" / "scores" / "test" / "cosine.scores"
+    )
     for subset, member in {
         "all": lambda a, b: True,
         "same sex": lambda a, b: SPEAKERS[UTT2SPK[a]] == SPEAKERS[UTT2SPK[b]],
         "within condition": lambda a, b: ("near" in a) == ("near" in b),
         "across conditions": lambda a, b: ("near" in a) != ("near" in b),
-        "within condition, same sex": lambda a, b: ("near" in a) == ("near" in b) and SPEAKERS[UTT2SPK[a]] == SPEAKERS[UTT2SPK[b]],
-        "across conditions, same sex": lambda a, b: ("near" in a) != ("near" in b) and SPEAKERS[UTT2SPK[a]] == SPEAKERS[UTT2SPK[b]],
+        "within condition, same sex": lambda a, b: (
+            ("near" in a) == ("near" in b) and SPEAKERS[UTT2SPK[a]] == SPEAKERS[UTT2SPK[b]]
+        ),
+        "across conditions, same sex": lambda a, b: (
+            ("near" in a) != ("near" in b) and SPEAKERS[UTT2SPK[a]] == SPEAKERS[UTT2SPK[b]]
+        ),
     }.items():
-        chosen = [(UTT2SPK[a] == UTT2SPK[b], value) for a, b, value in zip(enrol, test, values, strict=True) if member(a, b)]
-        target, nontarget = [value for same, value in chosen if same], [value for same, value in chosen if not same]
+        chosen = [
+            (UTT2SPK[a] == UTT2SPK[b], value)
+            for a, b, value in zip(enrol, test, values, strict=True)
+            if member(a, b)
+        ]
+        target, nontarget = (
+            [value for same, value in chosen if same],
+            [value for same, value in chosen if not same],
+        )
         row = by_name["middling", subset]
         assert (row["targets"], row["nontargets"]) == (len(target), len(nontarget))
-        assert row["eer_percent"] == pytest.approx(100 * equal_error_rate(target, nontarget), abs=1e-4)
+        assert row["eer_percent"] == pytest.approx(
+            100 * equal_error_rate(target, nontarget), abs=1e-4
+        )
 
 
 def test_systems_come_out_in_the_order_of_their_quality(work):
     rows, _ = evaluated(work)
-    good, middling, chance = (rows[name, "all"]["eer_percent"] for name in ("good", "middling", "chance"))
+    good, middling, chance = (
+        rows[name, "all"]["eer_percent"] for name in ("good", "middling", "chance")
+    )
     print(f"EER % good {good}, middling {middling}, chance {chance}")
     assert 0 < good < 15 < middling < 42 < chance < 60
 
 
 def test_results_are_the_same_bytes_wherever_and_whenever_they_are_made(work):
     evaluated(work)
-    first = [(work / "exp" / "good" / name).read_bytes() for name in ("results.json", "curves.json")]
+    first = [
+        (work / "exp" / "good" / name).read_bytes() for name in ("results.json", "curves.json")
+    ]
     (work / "exp" / "good" / "results.json").unlink()
     moved = work.with_name("elsewhere")
     work.rename(moved)
     evaluated(moved)
-    assert [(moved / "exp" / "good" / name).read_bytes() for name in ("results.json", "curves.json")] == first
+    assert [
+        (moved / "exp" / "good" / name).read_bytes() for name in ("results.json", "curves.json")
+    ] == first
     assert str(work).encode() not in first[0] + first[1]
 
 
@@ -120,13 +193,21 @@ def test_a_trial_without_score_is_named(work):
     path = work / "exp" / "good" / "scores" / "test" / "cosine.scores"
     enrol, test, values = read_scores(path)
     write_scores(path, enrol[5:], test[5:], values[5:])
-    with pytest.raises(UserError, match=rf"trials:1: trial '{enrol[0]} {test[0]}' has no score in .*cosine\.scores; 5 of {len(enrol)} trials"):
+    with pytest.raises(
+        UserError,
+        match=rf"trials:1: trial '{enrol[0]} {test[0]}' has no score in .*cosine\.scores; 5 of {len(enrol)} trials",
+    ):
         evaluated(work)
 
 
-@pytest.mark.parametrize(("line", "message"), [
-    ("a b", "2: 2 fields, expected 3"), ("a b nan", "2: score 'nan' is not a finite number"), ("a b high", "2: score 'high' is not a finite number"),
-])
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a b", "2: 2 fields, expected 3"),
+        ("a b nan", "2: score 'nan' is not a finite number"),
+        ("a b high", "2: score 'high' is not a finite number"),
+    ],
+)
 def test_a_bad_score_file_is_named(work, line, message):
     path = work / "exp" / "good" / "scores" / "test" / "cosine.scores"
     path.write_text(f"a a 1.0\n{line}\n")
@@ -136,7 +217,9 @@ def test_a_bad_score_file_is_named(work, line, message):
 
 def test_trials_of_one_class_have_no_error_rate(work, command):
     trials = work / "data" / "test" / "trials"
-    trials.write_text("".join(line for line in trials.read_text().splitlines(True) if line.endswith(" target\n")))
+    trials.write_text(
+        "".join(line for line in trials.read_text().splitlines(True) if line.endswith(" target\n"))
+    )
     done = command("steps.evaluate", work / "exp" / "good", work / "data")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "trials" in done.stderr
@@ -146,7 +229,9 @@ def test_trials_of_one_class_have_no_error_rate(work, command):
 
 def test_a_subset_with_one_class_has_counts_and_no_rate(work):
     data = work / "data" / "test"
-    data.joinpath("utt2condition").write_text("".join(f"{key} {UTT2SPK[key]}\n" for key in sorted(UTT2SPK)))
+    data.joinpath("utt2condition").write_text(
+        "".join(f"{key} {UTT2SPK[key]}\n" for key in sorted(UTT2SPK))
+    )
     rows, _ = evaluated(work)
     assert rows["good", "within condition"]["nontargets"] == 0
     assert rows["good", "within condition"]["eer_percent"] is None
@@ -164,9 +249,13 @@ def test_without_maps_there_is_the_whole_list_only(work):
 
 
 def test_lost_trials_watermark_every_row_and_the_page(work, capsys):
-    (work / "data" / "test" / "ledger.json").write_text('{"came_in": 49, "went_on": 48, "unreadable": 1, "lost_trials": 7}')
+    (work / "data" / "test" / "ledger.json").write_text(
+        '{"came_in": 49, "went_on": 48, "unreadable": 1, "lost_trials": 7}'
+    )
     rows, _ = evaluated(work)
-    assert all(row["watermarks"] == ["7 trials are lost: their audio was dropped"] for row in rows.values())
+    assert all(
+        row["watermarks"] == ["7 trials are lost: their audio was dropped"] for row in rows.values()
+    )
     report(work / "exp" / "good", work / "data")
     assert "test: 7 trials are lost" in capsys.readouterr().out
     assert "7 trials are lost" in (work / "exp" / "good" / "report.html").read_text()
@@ -181,7 +270,10 @@ def test_every_set_with_trials_has_to_be_scored(work):
 
 
 def test_experiments_without_scores_or_of_one_name_are_refused(work):
-    with pytest.raises(UserError, match=r"none/scores/test/receipts/score_\*\.json is missing: .* run the earlier stage"):
+    with pytest.raises(
+        UserError,
+        match=r"none/scores/test/receipts/score_\*\.json is missing: .* run the earlier stage",
+    ):
         evaluate(work / "exp" / "good", work / "data", others=[work / "exp" / "none"])
     with pytest.raises(UserError, match="name of the same folder"):
         evaluate(work / "exp" / "good", work / "data", others=[work / "exp" / "good"])
@@ -195,7 +287,9 @@ class Page(HTMLParser):
         self.links, self.counts, self.open = [], {}, []
 
     def handle_starttag(self, tag, attributes):
-        self.links += [value for name, value in attributes if name in ("src", "href", "srcset", "data")]
+        self.links += [
+            value for name, value in attributes if name in ("src", "href", "srcset", "data")
+        ]
         self.counts[tag] = self.counts.get(tag, 0) + 1
         if tag not in ("meta", "br", "input"):
             self.open.append(tag)
@@ -210,10 +304,16 @@ class Page(HTMLParser):
 def test_the_page_is_one_file_with_every_figure(work, capsys):
     folder = work / "exp" / "good"
     (folder / "log").mkdir()
-    history = [{"step": k, "loss": 3 / k, "accuracy": k / 20, "learning_rate": 0.001} for k in range(1, 20)] + [{"step": 19, "dev_eer_percent": 7.5}]
-    (folder / "log" / "history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in history))
+    history = [
+        {"step": k, "loss": 3 / k, "accuracy": k / 20, "learning_rate": 0.001} for k in range(1, 20)
+    ] + [{"step": 19, "dev_eer_percent": 7.5}]
+    (folder / "log" / "history.jsonl").write_text(
+        "".join(json.dumps(entry) + "\n" for entry in history)
+    )
     (folder / "config.yaml").write_text("model: {name: ghostvlad}  # <b>not bold</b>\n")
-    (work / "data" / "test" / "ledger.json").write_text('{"came_in": 49, "went_on": 48, "unreadable": 1}')
+    (work / "data" / "test" / "ledger.json").write_text(
+        '{"came_in": 49, "went_on": 48, "unreadable": 1}'
+    )
     rows, _ = evaluated(work)
     report(folder, work / "data")
     page = Page()
@@ -223,7 +323,9 @@ def test_the_page_is_one_file_with_every_figure(work, capsys):
     assert page.links == ["#test", "#Learning-curve", "#Configuration", "#Utterances", "#Time"]
     assert "@import" not in text
     assert "url(" not in text
-    assert page.counts["svg"] == 1 + 3 + 1 + 4  # DET, a histogram for each system, breakdown, four learning curves
+    assert (
+        page.counts["svg"] == 1 + 3 + 1 + 4
+    )  # DET, a histogram for each system, breakdown, four learning curves
     assert "&lt;b&gt;not bold" in text
     assert "prefers-color-scheme: dark" in text
     for (name, _), row in rows.items():
@@ -232,7 +334,11 @@ def test_the_page_is_one_file_with_every_figure(work, capsys):
     out = capsys.readouterr().out.splitlines()
     print("\n".join(out))
     assert out[-1] == f"report: {folder / 'report.html'}"
-    assert re.search(r"^test +middling +\d+\.\d\d +\d\.\d{3} +\d\.\d{3} +\d+\.\d\d$", "\n".join(out), re.MULTILINE)
+    assert re.search(
+        r"^test +middling +\d+\.\d\d +\d\.\d{3} +\d\.\d{3} +\d+\.\d\d$",
+        "\n".join(out),
+        re.MULTILINE,
+    )
     timing = json.loads((folder / "timing.json").read_text())
     assert {entry["step"] for entry in timing} == {"train_backend", "score_cosine", "evaluate"}
 
@@ -248,10 +354,25 @@ def finish_task(home, name, files, counts):
 
 def draw_pictures(folder, **changes):
     """Pictures of one utterance, as steps.illustrate leaves them."""
-    entries = [{"set": "train", "utterance": "u<1>", "speaker": "s1", "kind": kind, "caption": f"caption & {kind}", "file": f"1_{kind}.svg"} | changes
-               for kind in ("vad", "before", "after")]
-    files = {entry["file"]: f'<svg id="{entry["kind"]}"><image href="data:image/png;base64,AA=="/></svg>' for entry in entries}
-    finish_task(folder / "pictures", "illustrate", files | {"pictures.json": json.dumps(entries)}, {})
+    entries = [
+        {
+            "set": "train",
+            "utterance": "u<1>",
+            "speaker": "s1",
+            "kind": kind,
+            "caption": f"caption & {kind}",
+            "file": f"1_{kind}.svg",
+        }
+        | changes
+        for kind in ("vad", "before", "after")
+    ]
+    files = {
+        entry["file"]: f'<svg id="{entry["kind"]}"><image href="data:image/png;base64,AA=="/></svg>'
+        for entry in entries
+    }
+    finish_task(
+        folder / "pictures", "illustrate", files | {"pictures.json": json.dumps(entries)}, {}
+    )
 
 
 def test_the_page_shows_sound_where_there_is_some_and_how_much_of_it_is_speech(work):
@@ -259,18 +380,31 @@ def test_the_page_shows_sound_where_there_is_some_and_how_much_of_it_is_speech(w
     evaluated(work)
     report(folder, work / "data")
     assert ">Sound</h2>" not in (folder / "report.html").read_text()
-    counts = {"frames": 720_000, "speech_frames": 540_000, "speech_fraction": [0.1, 0.6, 0.75, 0.8, 1.0], "without_speech": 7}
+    counts = {
+        "frames": 720_000,
+        "speech_frames": 540_000,
+        "speech_fraction": [0.1, 0.6, 0.75, 0.8, 1.0],
+        "without_speech": 7,
+    }
     finish_task(work / "data" / "test" / "vad", "collect_vad", {}, counts)
     report(folder, work / "data")
     text = (folder / "report.html").read_text()
-    assert "".join(f"<td>{cell}</td>" for cell in ("test", "2.00", "1.50", "75.0", "10.0 / 60.0 / 75.0 / 80.0 / 100.0", "7")) in text
+    assert (
+        "".join(
+            f"<td>{cell}</td>"
+            for cell in ("test", "2.00", "1.50", "75.0", "10.0 / 60.0 / 75.0 / 80.0 / 100.0", "7")
+        )
+        in text
+    )
     draw_pictures(folder)
     report(folder, work / "data")
     page, text = Page(), (folder / "report.html").read_text()
     page.feed(text)
     assert page.open == []
     assert all(link.startswith(("data:image/png;base64,", "#")) for link in page.links)
-    assert page.counts["svg"] == 1 + 3 + 1 + 1 + 3  # DET, histograms, breakdown, colour scale, one utterance
+    assert (
+        page.counts["svg"] == 1 + 3 + 1 + 1 + 3
+    )  # DET, histograms, breakdown, colour scale, one utterance
     assert [f'<svg id="{kind}">' in text for kind in ("vad", "before", "after")] == [True] * 3
     assert "u&lt;1&gt; (speaker s1, train)" in text
     assert "after: caption &amp; after" in text
@@ -293,7 +427,10 @@ def test_new_pictures_make_the_page_anew(work, capsys):
 def test_the_table_is_shown_again_and_the_page_left_alone(work, capsys):
     evaluated(work)
     report(work / "exp" / "good", work / "data")
-    made, shown = (work / "exp" / "good" / "report.html").stat().st_mtime_ns, capsys.readouterr().out
+    made, shown = (
+        (work / "exp" / "good" / "report.html").stat().st_mtime_ns,
+        capsys.readouterr().out,
+    )
     report(work / "exp" / "good", work / "data")
     assert (work / "exp" / "good" / "report.html").stat().st_mtime_ns == made
     assert capsys.readouterr().out == shown
@@ -303,7 +440,11 @@ def test_new_scores_are_evaluated_and_reported_again(work):
     rows, _ = evaluated(work)
     report(work / "exp" / "good", work / "data")
     before = (work / "exp" / "good" / "report.html").read_text()
-    train_backend(work / "exp" / "good" / "embeddings" / "train", work / "exp" / "good" / "backend" / "cosine", subtract_mean=False)
+    train_backend(
+        work / "exp" / "good" / "embeddings" / "train",
+        work / "exp" / "good" / "backend" / "cosine",
+        subtract_mean=False,
+    )
     score_system(work / "exp" / "good")
     assert evaluated(work)[0] != rows
     report(work / "exp" / "good", work / "data")
@@ -312,7 +453,13 @@ def test_new_scores_are_evaluated_and_reported_again(work):
 
 def test_both_steps_are_commands(work, command):
     exp = work / "exp"
-    done = command("steps.evaluate", exp / "good", work / "data", "--others", f"[{exp / 'middling'}, {exp / 'chance'}]")
+    done = command(
+        "steps.evaluate",
+        exp / "good",
+        work / "data",
+        "--others",
+        f"[{exp / 'middling'}, {exp / 'chance'}]",
+    )
     assert (done.returncode, done.stderr) == (0, "")
     done = command("steps.report", exp / "good", work / "data")
     assert (done.returncode, done.stderr) == (0, "")

@@ -10,10 +10,26 @@ import pytest
 from steps.compare import compare
 from tests.steps.test_report import make_system, write_data
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-           "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--enable-logging=stderr", "--window-size=1280,2600"]
-pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"), pytest.mark.slow]
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--enable-logging=stderr",
+    "--window-size=1280,2600",
+]
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+    pytest.mark.slow,
+]
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +39,24 @@ def page(tmp_path_factory):
     write_data(work / "data" / "test")
     for name, noise, seed in (("good", 0.7, 0), ("bad", 5.0, 1)):
         make_system(work / "exp" / name, noise, seed)
-    compare([work / "data"], work / "compared", experiments=[work / "exp" / "good", work / "exp" / "bad"], replicates=50)
+    compare(
+        [work / "data"],
+        work / "compared",
+        experiments=[work / "exp" / "good", work / "exp" / "bad"],
+        replicates=50,
+    )
     return work / "compared" / "report.html"
 
 
 def browse(page, *options):
     """Open the page; what the browser says of it."""
     profile = f"--user-data-dir={page.parent / 'profile'}"
-    done = subprocess.run([CHROMIUM, *OPTIONS, profile, *options, page.as_uri()], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [CHROMIUM, *OPTIONS, profile, *options, page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -41,10 +67,17 @@ def close_to(pixels, colour):
     return (np.abs(pixels[..., :3] - wanted).max(axis=-1) < 0.04).mean()
 
 
-@pytest.mark.parametrize(("mode", "back", "first", "second"), [("1", "#ffffff", "#0072b2", "#d55e00"), ("0", "#11161d", "#56b4e9", "#ff8c42")],
-                         ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("mode", "back", "first", "second"),
+    [("1", "#ffffff", "#0072b2", "#d55e00"), ("0", "#11161d", "#56b4e9", "#ff8c42")],
+    ids=["light", "dark"],
+)
 def test_figures_are_drawn_and_the_console_stays_silent(page, tmp_path, mode, back, first, second):
-    said = browse(page, f"--blink-settings=preferredColorScheme={mode}", f"--screenshot={tmp_path / 'page.png'}")
+    said = browse(
+        page,
+        f"--blink-settings=preferredColorScheme={mode}",
+        f"--screenshot={tmp_path / 'page.png'}",
+    )
     assert "CONSOLE" not in said
     pixels = matplotlib.image.imread(tmp_path / "page.png")
     shares = [close_to(pixels, colour) for colour in (back, first, second)]
@@ -62,7 +95,11 @@ def test_a_curve_is_switched_off_without_a_script(page, tmp_path):
     assert text.count(f"{box} checked>") == 1
     for number, content in enumerate((text, text.replace(f"{box} checked>", f"{box}>"))):
         (tmp_path / "page.html").write_text(content)
-        browse(tmp_path / "page.html", "--blink-settings=preferredColorScheme=1", f"--screenshot={tmp_path / f'{number}.png'}")
+        browse(
+            tmp_path / "page.html",
+            "--blink-settings=preferredColorScheme=1",
+            f"--screenshot={tmp_path / f'{number}.png'}",
+        )
         shares.append(close_to(matplotlib.image.imread(tmp_path / f"{number}.png"), "#0072b2"))
     print("share of the first series' colour, shown and switched off:", shares)
     assert shares[1] < 0.9 * shares[0]

@@ -17,8 +17,15 @@ from utils.scoring.score_files import read_scores
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "kaldi"
 VECTORS = {"ann-1": [4.0, 0.0], "ann-2": [4.0, 3.0], "bob-1": [0.0, 4.0], "bob-2": [1.0, 5.0]}
-PROVENANCE = {"model": "0f0f", "front_end": {"name": "KaldiFbank", "num_bins": 80}, "sample_rate_hz": 16000, "augmentation": "none"}
-QUICK = {"bvector": {"hidden_units": (32, 32), "steps": 5, "num_threads": 1}}  # options of back ends whose training is long
+PROVENANCE = {
+    "model": "0f0f",
+    "front_end": {"name": "KaldiFbank", "num_bins": 80},
+    "sample_rate_hz": 16000,
+    "augmentation": "none",
+}
+QUICK = {
+    "bvector": {"hidden_units": (32, 32), "steps": 5, "num_threads": 1}
+}  # options of back ends whose training is long
 TRIALS = "ann-1 ann-2 target\nann-1 bob-1 nontarget\nbob-2 bob-1 target\n"
 
 
@@ -33,7 +40,16 @@ def write_embeddings(folder, vectors, name="xvector"):
 def say_where_from(folder, **changes):
     """Make embeddings ours: provenance, and the receipt of the step that made them."""
     (folder / "provenance.json").write_text(json.dumps(PROVENANCE | changes))
-    receipt = {"step": "collect_embeddings", "format": 1, "options": {}, "inputs": {}, "outputs": {}, "counts": {}, "seconds": 0, "core_seconds": 0}
+    receipt = {
+        "step": "collect_embeddings",
+        "format": 1,
+        "options": {},
+        "inputs": {},
+        "outputs": {},
+        "counts": {},
+        "seconds": 0,
+        "core_seconds": 0,
+    }
     (folder / "receipts").mkdir()
     (folder / "receipts" / "collect_embeddings.json").write_text(json.dumps(receipt))
 
@@ -50,7 +66,13 @@ def work(tmp_path):
 def scores_of(work, **options):
     """Train, score, and read the scores."""
     train_backend(work / "train", work / "cosine")
-    score(work / "cosine", work / "test", work / "trials", work / "scores" / "cosine.scores", **options)
+    score(
+        work / "cosine",
+        work / "test",
+        work / "trials",
+        work / "scores" / "cosine.scores",
+        **options,
+    )
     return read_scores(work / "scores" / "cosine.scores")
 
 
@@ -62,16 +84,27 @@ def files_in(folder):
 def test_scores_by_hand(work):
     """The mean is (2.25, 3): centred vectors (1.75, -3), (1.75, 0), (-2.25, 1), (-1.25, 2)."""
     enrol, test, values = scores_of(work)
-    assert list(zip(enrol, test, strict=True)) == [("ann-1", "ann-2"), ("ann-1", "bob-1"), ("bob-2", "bob-1")]
+    assert list(zip(enrol, test, strict=True)) == [
+        ("ann-1", "ann-2"),
+        ("ann-1", "bob-1"),
+        ("bob-2", "bob-1"),
+    ]
     length = np.hypot(1.75, 3)
-    across, bobs = (-2.25 * 1.75 - 3) / length / np.hypot(2.25, 1), (1.25 * 2.25 + 2) / np.hypot(1.25, 2) / np.hypot(2.25, 1)
+    across, bobs = (
+        (-2.25 * 1.75 - 3) / length / np.hypot(2.25, 1),
+        (1.25 * 2.25 + 2) / np.hypot(1.25, 2) / np.hypot(2.25, 1),
+    )
     assert values == pytest.approx([1.75 / length, across, bobs])
-    assert (work / "scores" / "cosine.scores").read_text().splitlines()[0] == f"ann-1 ann-2 {1.75 / length:.7g}"
+    assert (work / "scores" / "cosine.scores").read_text().splitlines()[
+        0
+    ] == f"ann-1 ann-2 {1.75 / length:.7g}"
 
 
 def test_mean_is_written_as_kaldi_writes_it(work):
     train_backend(work / "train", work / "cosine")
-    assert (work / "cosine" / "mean.vec").read_bytes() == b"\0BFV \4" + np.int32(2).tobytes() + np.array([2.25, 3], np.float32).tobytes()
+    assert (work / "cosine" / "mean.vec").read_bytes() == b"\0BFV \4" + np.int32(
+        2
+    ).tobytes() + np.array([2.25, 3], np.float32).tobytes()
 
 
 def test_mean_of_golden_training_vectors_is_that_of_kaldi(tmp_path, monkeypatch):
@@ -87,7 +120,13 @@ def test_cosine_without_mean_equals_kaldi_on_the_golden_set(tmp_path, monkeypatc
     monkeypatch.chdir(GOLDEN)
     folder = golden_folder(tmp_path / "test", "enroll", "test")
     train_backend(folder, tmp_path / "cosine", subtract_mean=False)
-    score(tmp_path / "cosine", folder, GOLDEN / "trials", tmp_path / "cosine.scores", enroll_spk2utt=GOLDEN / "enroll.spk2utt")
+    score(
+        tmp_path / "cosine",
+        folder,
+        GOLDEN / "trials",
+        tmp_path / "cosine.scores",
+        enroll_spk2utt=GOLDEN / "enroll.spk2utt",
+    )
     ours, theirs = read_scores(tmp_path / "cosine.scores"), read_scores(GOLDEN / "scores_cosine")
     assert ours[:2] == theirs[:2]
     print(f"{len(ours[2])} trials, largest difference {np.abs(ours[2] - theirs[2]).max():.2e}")
@@ -98,7 +137,9 @@ def test_cosine_without_mean_equals_kaldi_on_the_golden_set(tmp_path, monkeypatc
 def golden_folder(folder, *names):
     """A folder whose xvector.scp lists Kaldi's archives."""
     folder.mkdir()
-    (folder / "xvector.scp").write_text("".join((GOLDEN / f"{name}.scp").read_text() for name in names))
+    (folder / "xvector.scp").write_text(
+        "".join((GOLDEN / f"{name}.scp").read_text() for name in names)
+    )
     return folder
 
 
@@ -122,7 +163,10 @@ def test_models_are_means_of_their_utterances(work):
 def test_a_test_side_is_no_speaker(work):
     write_embeddings(work / "test", {"ann": [4.0, 1.5]}, "spk_xvector")
     (work / "trials").write_text("ann bob-1 nontarget\nann-1 ann target\n")
-    with pytest.raises(UserError, match=r"trials:2: test side 'ann' of trial 'ann-1 ann' has no embedding in .*; 1 of 2 trials"):
+    with pytest.raises(
+        UserError,
+        match=r"trials:2: test side 'ann' of trial 'ann-1 ann' has no embedding in .*; 1 of 2 trials",
+    ):
         scores_of(work)
 
 
@@ -145,22 +189,35 @@ def test_another_back_end_has_the_scores_made_again(work, capsys):
     assert not np.allclose(first, read_scores(work / "scores" / "cosine.scores")[2])
 
 
-@pytest.mark.parametrize(("trials", "message"), [
-    ("ann-1 ann-2 target\ncat-1 bob-1 nontarget\nann-1 dog-1 nontarget\n",
-     "trials:2: enrolment side 'cat-1' of trial 'cat-1 bob-1' has no embedding in .*test; 2 of 3 trials lack one"),
-    ("ann-1 ann-2 target\n", "trials"),
-    ("ann-1 ann-2 target\nann-1 bob-1\n", "trials:2"),
-])
+@pytest.mark.parametrize(
+    ("trials", "message"),
+    [
+        (
+            "ann-1 ann-2 target\ncat-1 bob-1 nontarget\nann-1 dog-1 nontarget\n",
+            "trials:2: enrolment side 'cat-1' of trial 'cat-1 bob-1' has no embedding in .*test; 2 of 3 trials lack one",
+        ),
+        ("ann-1 ann-2 target\n", "trials"),
+        ("ann-1 ann-2 target\nann-1 bob-1\n", "trials:2"),
+    ],
+)
 def test_bad_trials_are_one_line_and_leave_nothing(work, command, trials, message):
     (work / "trials").write_text(trials)
     train_backend(work / "train", work / "cosine")
-    done = command("steps.score", work / "cosine", work / "test", work / "trials", work / "scores" / "cosine.scores")
+    done = command(
+        "steps.score",
+        work / "cosine",
+        work / "test",
+        work / "trials",
+        work / "scores" / "cosine.scores",
+    )
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
     assert re.search(message, done.stderr)
     assert files_in(work / "scores") == []
 
 
-@pytest.mark.parametrize("change", [{"model": "beef"}, {"front_end": {"name": "KaldiMfcc"}}, {"sample_rate_hz": 8000}])
+@pytest.mark.parametrize(
+    "change", [{"model": "beef"}, {"front_end": {"name": "KaldiMfcc"}}, {"sample_rate_hz": 8000}]
+)
 def test_embeddings_of_another_origin_are_refused(work, change):
     say_where_from(work / "train")
     say_where_from(work / "test", **change)
@@ -222,9 +279,13 @@ def test_an_unknown_back_end_is_refused_by_the_command(work, command):
 def test_a_back_end_survives_its_files(name):
     rng = np.random.default_rng(0)
     train, enrol, test = (rng.standard_normal((50, 8)).astype(np.float32) for _ in range(3))
-    learned = BACKENDS[name](**QUICK.get(name, {})).fit(train, [f"speaker{k % 10}" for k in range(50)])
+    learned = BACKENDS[name](**QUICK.get(name, {})).fit(
+        train, [f"speaker{k % 10}" for k in range(50)]
+    )
     again = BACKENDS[name](**QUICK.get(name, {})).from_parts(learned.parts())
-    first, second = (one.score(one.transform(enrol), one.transform(test)) for one in (learned, again))
+    first, second = (
+        one.score(one.transform(enrol), one.transform(test)) for one in (learned, again)
+    )
     assert first.shape == (50,)
     assert np.array_equal(first, second)
 
@@ -233,8 +294,15 @@ def test_a_back_end_survives_its_files(name):
 def test_a_score_depends_on_its_own_trial_only(name):
     rng = np.random.default_rng(1)
     enrol, test = (rng.standard_normal((3000, 16)).astype(np.float32) for _ in range(2))
-    backend = BACKENDS[name](**QUICK.get(name, {})).fit(enrol, [f"speaker{k % 100}" for k in range(3000)])
+    backend = BACKENDS[name](**QUICK.get(name, {})).fit(
+        enrol, [f"speaker{k % 100}" for k in range(3000)]
+    )
     together = backend.score(backend.transform(enrol), backend.transform(test))
-    alone = [backend.score(backend.transform(enrol[k : k + 1]), backend.transform(test[k : k + 1]))[0] for k in (0, 1023, 1024, 2999)]
+    alone = [
+        backend.score(backend.transform(enrol[k : k + 1]), backend.transform(test[k : k + 1]))[0]
+        for k in (0, 1023, 1024, 2999)
+    ]
     expected = together[[0, 1023, 1024, 2999]].tolist()
-    assert alone == (pytest.approx(expected, rel=1e-4, abs=1e-5) if name == "bvector" else expected)  # a network: by float32 rounding it does
+    assert alone == (
+        pytest.approx(expected, rel=1e-4, abs=1e-5) if name == "bvector" else expected
+    )  # a network: by float32 rounding it does

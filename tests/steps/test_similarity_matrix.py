@@ -30,18 +30,30 @@ def packed(tmp_path):
 
 def designed(packed, tmp_path, text, name="made", **options):
     (tmp_path / "design.yaml").write_text(text)
-    return make_enrolment(packed, tmp_path / name, enrol_utterances=2, test_utterances=2, design=tmp_path / "design.yaml", **options)
+    return make_enrolment(
+        packed,
+        tmp_path / name,
+        enrol_utterances=2,
+        test_utterances=2,
+        design=tmp_path / "design.yaml",
+        **options,
+    )
 
 
 def test_sentences_that_enrol_are_never_tested_whoever_speaks_them(packed, tmp_path):
     designed(packed, tmp_path, DESIGN)
-    models, (_, test, _) = read_spk2utt(tmp_path / "made" / "enroll.spk2utt"), read_trials(tmp_path / "made" / "trials")
+    models, (_, test, _) = (
+        read_spk2utt(tmp_path / "made" / "enroll.spk2utt"),
+        read_trials(tmp_path / "made" / "trials"),
+    )
     enrolled = {key[-1] for members in models.values() for key in members}
     assert len(enrolled) == 2
     assert enrolled.isdisjoint({key[-1] for key in test})
     assert watermarks_of(tmp_path / "made") == ["texts differ"]
     designed(packed, tmp_path, DESIGN, "other", seed=1)
-    assert (tmp_path / "made" / "trials").read_bytes() != (tmp_path / "other" / "trials").read_bytes()
+    assert (tmp_path / "made" / "trials").read_bytes() != (
+        tmp_path / "other" / "trials"
+    ).read_bytes()
 
 
 def test_values_of_one_speaker_are_divided_among_his_own(packed, tmp_path):
@@ -66,11 +78,17 @@ def test_single_utterances_enrol_for_validation(packed, tmp_path):
     assert sum(trial.endswith(" target") for trial in made.trials) == 3 * 2 * 2
 
 
-@pytest.mark.parametrize(("text", "complaint"), [
-    ("apart_by: utt2room", "test: no utt2room, which .*design.yaml names; it has .*utt2prompt"),
-    ("apart: utt2prompt", "design.yaml: unknown key 'apart'"),
-    ('enrol_names: "*-0"', "0 of 3 speakers have the 4 utterances that enrolment and test need"),
-])
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("apart_by: utt2room", "test: no utt2room, which .*design.yaml names; it has .*utt2prompt"),
+        ("apart: utt2prompt", "design.yaml: unknown key 'apart'"),
+        (
+            'enrol_names: "*-0"',
+            "0 of 3 speakers have the 4 utterances that enrolment and test need",
+        ),
+    ],
+)
 def test_designs_that_cannot_be_are_refused(packed, tmp_path, text, complaint):
     with pytest.raises(UserError, match=complaint):
         designed(packed, tmp_path, text)
@@ -81,7 +99,10 @@ def test_matrix_rates_and_section_of_an_experiment(packed, tmp_path):
     """All target scores are 0.8 and all others 0.1, but for one impostor of 0.9: at every threshold between them FAR is one in twelve."""
     designed(packed, tmp_path, DESIGN)
     enrol, test, is_target = read_trials(tmp_path / "made" / "trials")
-    scores, values = tmp_path / "exp" / "scores" / "test" / "cosine.scores", np.where(is_target, 0.8, 0.1)
+    scores, values = (
+        tmp_path / "exp" / "scores" / "test" / "cosine.scores",
+        np.where(is_target, 0.8, 0.1),
+    )
     values[np.flatnonzero(~is_target)[0]] = 0.9
     write_scores(scores, enrol, test, values)
     task = Task(scores.parent, receipt_of(scores).stem, format=1, inputs={}, options={})
@@ -101,10 +122,19 @@ def test_matrix_rates_and_section_of_an_experiment(packed, tmp_path):
     assert counts["published_eer_percent"] == pytest.approx(100 / 24, abs=1e-3)
     assert json.loads((folder / "summary.json").read_text())["watermarks"] == ["texts differ"]
     section = similarity_section(tmp_path / "exp")
-    assert all(words in section for words in ("texts differ", "<svg", "3 models against 6 tests", "similarity.npy"))
+    assert all(
+        words in section
+        for words in ("texts differ", "<svg", "3 models against 6 tests", "similarity.npy")
+    )
     assert similarity_section(tmp_path) == ""
-    for file, content, said in (("thresholds.tsv", "threshold\tfar\tfrr\n0.5\tx\n", r"thresholds\.tsv:2: '0\.5\tx', expected a threshold and"),
-                                ("summary.json", '{"backend": 3}', r"summary\.json: not a JSON object \('backend' is 3\)")):
+    for file, content, said in (
+        (
+            "thresholds.tsv",
+            "threshold\tfar\tfrr\n0.5\tx\n",
+            r"thresholds\.tsv:2: '0\.5\tx', expected a threshold and",
+        ),
+        ("summary.json", '{"backend": 3}', r"summary\.json: not a JSON object \('backend' is 3\)"),
+    ):
         (folder / file).write_text(content)
         with pytest.raises(UserError, match=said):
             similarity_section(tmp_path / "exp")

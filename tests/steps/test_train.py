@@ -15,7 +15,14 @@ import torch
 from steps.backends import BACKENDS
 from steps.extract import load_network
 from steps.train import train
-from tests.training_runs import assert_same_end, history, steps_on_disk, stop_after, train_tiny, variant
+from tests.training_runs import (
+    assert_same_end,
+    history,
+    steps_on_disk,
+    stop_after,
+    train_tiny,
+    variant,
+)
 from utils.config import build, read_yaml
 from utils.embeddings.inference import embed_utterances, open_packed
 from utils.errors import UserError
@@ -44,23 +51,43 @@ def scalars(experiment):
 
     events = EventAccumulator(str(experiment / "tensorboard"))
     events.Reload()
-    return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
+    return {
+        name: [(event.step, event.value) for event in events.Scalars(name)]
+        for name in events.Tags()["scalars"]
+    }
 
 
 def test_the_loss_falls(corpus, tmp_path):
-    config = variant(corpus, tmp_path, ("speed_factors: [1.0, 1.1]", ""), ("  spec_augment: {max_freq_bins: 8, max_time_frames: 4}\n", ""))
+    config = variant(
+        corpus,
+        tmp_path,
+        ("speed_factors: [1.0, 1.1]", ""),
+        ("  spec_augment: {max_freq_bins: 8, max_time_frames: 4}\n", ""),
+    )
     counts = train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
-    assert counts == {"steps": 40, "draws": 240, "classes": 4, "utterances": 32, "processes": 1, "device": "cpu"}
+    assert counts == {
+        "steps": 40,
+        "draws": 240,
+        "classes": 4,
+        "utterances": 32,
+        "processes": 1,
+        "device": "cpu",
+    }
     losses = [entry["loss"] for entry in history(tmp_path / "exp") if "loss" in entry]
     first, last = sum(losses[:10]) / 10, sum(losses[-10:]) / 10
     print(f"mean loss of the first ten steps {first:.2f}, of the last ten {last:.2f}")
     assert last < 0.85 * first
 
 
-def test_without_dev_nothing_is_validated_and_the_weights_are_the_same(corpus, undisturbed, tmp_path):
+def test_without_dev_nothing_is_validated_and_the_weights_are_the_same(
+    corpus, undisturbed, tmp_path
+):
     train(corpus / "train", Path("none"), corpus / "config.yaml", tmp_path / "exp", num_threads=1)
     assert not any("dev_eer_percent" in entry for entry in history(tmp_path / "exp"))
-    ours, theirs = (load_checkpoint(folder / "checkpoints" / "average.pt")["network"] for folder in (tmp_path / "exp", undisturbed))
+    ours, theirs = (
+        load_checkpoint(folder / "checkpoints" / "average.pt")["network"]
+        for folder in (tmp_path / "exp", undisturbed)
+    )
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
@@ -70,16 +97,30 @@ def test_history_and_tensorboard_tell_loss_accuracy_and_eer(undisturbed):
     assert [entry["step"] for entry in entries if "dev_eer_percent" in entry] == [20, 40]
     curves = scalars(undisturbed)
     for name in ("loss", "accuracy", "learning_rate", "dev_eer_percent"):
-        assert curves[name] == [(entry["step"], pytest.approx(entry[name])) for entry in entries if name in entry]
-    assert all(0 <= entry.get("dev_eer_percent", 0) <= 100 and 0 <= entry.get("accuracy", 0) <= 1 for entry in entries)
+        assert curves[name] == [
+            (entry["step"], pytest.approx(entry[name])) for entry in entries if name in entry
+        ]
+    assert all(
+        0 <= entry.get("dev_eer_percent", 0) <= 100 and 0 <= entry.get("accuracy", 0) <= 1
+        for entry in entries
+    )
 
 
-def test_the_average_is_that_of_the_last_checkpoints_and_step_0_is_the_untrained_network(undisturbed):
+def test_the_average_is_that_of_the_last_checkpoints_and_step_0_is_the_untrained_network(
+    undisturbed,
+):
     assert steps_on_disk(undisturbed) == [0, 30, 40]
-    average, thirty, forty = (load_checkpoint(undisturbed / "checkpoints" / f"{name}.pt") for name in ("average", "step-0000030", "step-0000040"))
+    average, thirty, forty = (
+        load_checkpoint(undisturbed / "checkpoints" / f"{name}.pt")
+        for name in ("average", "step-0000030", "step-0000040")
+    )
     assert average["averaged_steps"] == [30, 40]
     for name, value in average["network"].items():
-        mean = (thirty["network"][name].double() + forty["network"][name].double()) / 2 if value.is_floating_point() else forty["network"][name]
+        mean = (
+            (thirty["network"][name].double() + forty["network"][name].double()) / 2
+            if value.is_floating_point()
+            else forty["network"][name]
+        )
         assert torch.equal(value, mean.to(value.dtype)), name
     from steps.models import MODELS
 
@@ -97,10 +138,14 @@ def test_finished_it_does_nothing_more(corpus, undisturbed, monkeypatch):
 
 
 @pytest.mark.parametrize(("step", "number"), [(13, signal.SIGTERM), (35, signal.SIGUSR1)])
-def test_stopped_by_a_signal_it_goes_on_to_the_same_weights(corpus, undisturbed, tmp_path, monkeypatch, step, number):
+def test_stopped_by_a_signal_it_goes_on_to_the_same_weights(
+    corpus, undisturbed, tmp_path, monkeypatch, step, number
+):
     before = signal.getsignal(number)
     stop_after(step, monkeypatch, number)
-    with pytest.raises(UserError, match=f"stopped by {number.name} after step {step}; the state is saved"):
+    with pytest.raises(
+        UserError, match=f"stopped by {number.name} after step {step}; the state is saved"
+    ):
         train_tiny(corpus, tmp_path / "exp")
     assert signal.getsignal(number) == before
     assert steps_on_disk(tmp_path / "exp")[-1] == step
@@ -112,12 +157,16 @@ def test_stopped_by_a_signal_it_goes_on_to_the_same_weights(corpus, undisturbed,
     assert [step for step, _ in scalars(tmp_path / "exp")["loss"]] == list(range(1, 41))
 
 
-def test_what_was_logged_behind_the_last_checkpoint_is_forgotten(corpus, undisturbed, tmp_path, monkeypatch):
+def test_what_was_logged_behind_the_last_checkpoint_is_forgotten(
+    corpus, undisturbed, tmp_path, monkeypatch
+):
     stop_after(13, monkeypatch, signal.SIGTERM)
     with pytest.raises(UserError, match="stopped"):
         train_tiny(corpus, tmp_path / "exp")
     monkeypatch.undo()
-    (tmp_path / "exp" / "checkpoints" / "step-0000013.pt").unlink()  # as if it had died before this one was whole
+    (
+        tmp_path / "exp" / "checkpoints" / "step-0000013.pt"
+    ).unlink()  # as if it had died before this one was whole
     assert history(tmp_path / "exp")[-1]["step"] == 13
     wait_for_the_next_second()
     train_tiny(corpus, tmp_path / "exp")
@@ -125,7 +174,9 @@ def test_what_was_logged_behind_the_last_checkpoint_is_forgotten(corpus, undistu
     assert [step for step, _ in scalars(tmp_path / "exp")["loss"]] == list(range(1, 41))
 
 
-def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_taken(corpus, undisturbed, tmp_path, monkeypatch, capfd):
+def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_taken(
+    corpus, undisturbed, tmp_path, monkeypatch, capfd
+):
     stop_after(23, monkeypatch, signal.SIGTERM)
     with pytest.raises(UserError, match="stopped"):
         train_tiny(corpus, tmp_path / "exp")
@@ -134,7 +185,9 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_taken(corpus, u
     train_tiny(corpus, tmp_path / "exp")
     assert_same_end(tmp_path / "exp", undisturbed)
     said = capfd.readouterr().err
-    assert re.search(r"WARNING: .*step-0000023.pt: not a whole checkpoint.*going back to the one before", said)
+    assert re.search(
+        r"WARNING: .*step-0000023.pt: not a whole checkpoint.*going back to the one before", said
+    )
     assert "going on from step 20 of 40" in said
 
 
@@ -145,7 +198,10 @@ def test_the_number_of_workers_changes_nothing(corpus, undisturbed, tmp_path):
 
 def test_another_seed_gives_other_weights_and_other_draws(corpus, undisturbed, tmp_path):
     train_tiny(corpus, tmp_path / "exp", seed=2, steps=2)
-    one, other = (load_checkpoint(path / "checkpoints" / "step-0000000.pt")["network"] for path in (undisturbed, tmp_path / "exp"))
+    one, other = (
+        load_checkpoint(path / "checkpoints" / "step-0000000.pt")["network"]
+        for path in (undisturbed, tmp_path / "exp")
+    )
     assert not all(torch.equal(value, other[name]) for name, value in one.items())
 
 
@@ -164,10 +220,15 @@ def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_another_configuration_does_not_go_on_in_an_unfinished_experiment(corpus, unfinished, tmp_path):
+def test_another_configuration_does_not_go_on_in_an_unfinished_experiment(
+    corpus, unfinished, tmp_path
+):
     before = contents(unfinished)
     config = variant(corpus, tmp_path, ("embedding_dim: 16", "embedding_dim: 24"))
-    with pytest.raises(UserError, match="unfinished training of another configuration: config.model.embedding_dim was 16, is 24; choose"):
+    with pytest.raises(
+        UserError,
+        match="unfinished training of another configuration: config.model.embedding_dim was 16, is 24; choose",
+    ):
         train(corpus / "train", corpus / "dev", config, unfinished, num_threads=1)
     assert contents(unfinished) == before
     with pytest.raises(UserError, match="config.seed was 1, is 2"):
@@ -176,12 +237,16 @@ def test_another_configuration_does_not_go_on_in_an_unfinished_experiment(corpus
 
 def test_other_data_do_not_go_on_in_an_unfinished_experiment(corpus, unfinished, tmp_path):
     dev = shutil.copytree(corpus / "dev", tmp_path / "dev")
-    (dev / "trials").write_text("".join((dev / "trials").read_text().splitlines(keepends=True)[:-1]))
+    (dev / "trials").write_text(
+        "".join((dev / "trials").read_text().splitlines(keepends=True)[:-1])
+    )
     with pytest.raises(UserError, match="another configuration: inputs.dev/trials was"):
         train(corpus / "train", dev, corpus / "config.yaml", unfinished, num_threads=1)
 
 
-def test_force_moves_the_unfinished_experiment_aside_and_begins_anew(corpus, unfinished, tmp_path, monkeypatch):
+def test_force_moves_the_unfinished_experiment_aside_and_begins_anew(
+    corpus, unfinished, tmp_path, monkeypatch
+):
     old = load_checkpoint(unfinished / "checkpoints" / "step-0000005.pt")
     config = variant(corpus, tmp_path, ("embedding_dim: 16", "embedding_dim: 24"))
     monkeypatch.setenv("SV_FORCE", "1")
@@ -205,7 +270,12 @@ def test_force_moves_a_finished_experiment_aside_with_its_receipt(corpus, tmp_pa
     assert train_tiny(corpus, tmp_path / "exp", steps=2)["steps"] == 2
     assert steps_on_disk(tmp_path / "exp") == [0, 2]
     assert steps_on_disk(tmp_path / "exp" / "old.1") == [0, 1]
-    assert json.loads((tmp_path / "exp" / "old.1" / "receipts" / "train.json").read_text())["options"]["steps"] == 1
+    assert (
+        json.loads((tmp_path / "exp" / "old.1" / "receipts" / "train.json").read_text())["options"][
+            "steps"
+        ]
+        == 1
+    )
 
 
 def test_validation_is_the_eer_of_centred_cosines(corpus, undisturbed):
@@ -215,30 +285,60 @@ def test_validation_is_the_eer_of_centred_cosines(corpus, undisturbed):
     keys, reader = open_packed(corpus / "dev", 16000)
     embeddings = embed_utterances(network, reader, range(len(keys))).astype(np.float64)
     trials = [line.split() for line in (corpus / "dev" / "trials").read_text().splitlines()]
-    plain, centred = ({key: vector / np.linalg.norm(vector) for key, vector in zip(keys, vectors, strict=True)}
-                      for vectors in (embeddings, embeddings - embeddings.mean(axis=0)))
-    cosines = [[vectors[enrol] @ vectors[test] for enrol, test, _ in trials] for vectors in (plain, centred)]
+    plain, centred = (
+        {key: vector / np.linalg.norm(vector) for key, vector in zip(keys, vectors, strict=True)}
+        for vectors in (embeddings, embeddings - embeddings.mean(axis=0))
+    )
+    cosines = [
+        [vectors[enrol] @ vectors[test] for enrol, test, _ in trials]
+        for vectors in (plain, centred)
+    ]
     assert np.abs(np.subtract(*cosines)).max() > 0.1, "centring shows"
-    scores = {kind: [score for score, trial in zip(cosines[1], trials, strict=True) if (trial[2] == "target") is kind] for kind in (True, False)}
-    assert found == pytest.approx(100 * equal_error_rate(np.array(scores[True]), np.array(scores[False])))
+    scores = {
+        kind: [
+            score
+            for score, trial in zip(cosines[1], trials, strict=True)
+            if (trial[2] == "target") is kind
+        ]
+        for kind in (True, False)
+    }
+    assert found == pytest.approx(
+        100 * equal_error_rate(np.array(scores[True]), np.array(scores[False]))
+    )
 
 
 def test_steps_on_the_command_line_replace_the_epochs_of_the_yaml(corpus, tmp_path):
     config = variant(corpus, tmp_path, ("steps: 40", "epochs: 3"))
-    assert train(corpus / "train", corpus / "dev", config, tmp_path / "three", num_threads=1)["steps"] == 3 * 32 // 6
-    assert train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1, steps=2)["steps"] == 2
+    assert (
+        train(corpus / "train", corpus / "dev", config, tmp_path / "three", num_threads=1)["steps"]
+        == 3 * 32 // 6
+    )
+    assert (
+        train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1, steps=2)[
+            "steps"
+        ]
+        == 2
+    )
     options = read_yaml(tmp_path / "exp" / "config.yaml")["training"]
     assert (options["steps"], options["epochs"]) == (2, None)
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(corpus, tmp_path):
-    config = variant(corpus, tmp_path, ("learning_rate: 1e-2", "learning_rate: 1e30"), (", clip_norm: 5.0", ""))
-    with pytest.raises(UserError, match=r"exp: the loss is (nan|inf) at step \d+; lower optimizer.learning_rate"):
+    config = variant(
+        corpus, tmp_path, ("learning_rate: 1e-2", "learning_rate: 1e30"), (", clip_norm: 5.0", "")
+    )
+    with pytest.raises(
+        UserError, match=r"exp: the loss is (nan|inf) at step \d+; lower optimizer.learning_rate"
+    ):
         train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
-    assert all("loss" not in entry or entry["loss"] < float("inf") for entry in history(tmp_path / "exp"))
+    assert all(
+        "loss" not in entry or entry["loss"] < float("inf") for entry in history(tmp_path / "exp")
+    )
 
 
-def test_a_margin_loss_gets_the_margin_of_the_schedule_and_bf16_trains(corpus, tmp_path, monkeypatch):
+def test_a_margin_loss_gets_the_margin_of_the_schedule_and_bf16_trains(
+    corpus, tmp_path, monkeypatch
+):
     from steps.losses import LOSSES
 
     margins, plain = [], LOSSES["am_softmax"].with_margin
@@ -248,8 +348,13 @@ def test_a_margin_loss_gets_the_margin_of_the_schedule_and_bf16_trains(corpus, t
         return plain(self, cosine_B1)
 
     monkeypatch.setattr(LOSSES["am_softmax"], "with_margin", noting)
-    config = variant(corpus, tmp_path, ("name: softmax", "name: am_softmax, margin: 0.2"), ("steps: 40", "steps: 4, precision: bf16"),
-                     ("name: cosine", "name: cosine, margin_warmup_fraction: 0.5"))
+    config = variant(
+        corpus,
+        tmp_path,
+        ("name: softmax", "name: am_softmax, margin: 0.2"),
+        ("steps: 40", "steps: 4, precision: bf16"),
+        ("name: cosine", "name: cosine, margin_warmup_fraction: 0.5"),
+    )
     train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
     assert margins == pytest.approx([0, 0.1, 0.2, 0.2])
     weights = load_checkpoint(tmp_path / "exp" / "checkpoints" / "average.pt")["network"].values()
@@ -260,13 +365,27 @@ def test_a_bank_that_the_yaml_does_not_use_makes_no_difference(corpus, tmp_path)
     train_tiny(corpus, tmp_path / "exp", steps=1, bank=tmp_path / "no bank")
     receipt = json.loads((tmp_path / "exp" / "receipts" / "train.json").read_text())
     assert "bank" not in receipt["inputs"]
-    config = variant(corpus, tmp_path, ("speed_factors: [1.0, 1.1]", "chain: [{name: noise, probability: 0.5}]"))
-    with pytest.raises(UserError, match="no bank/receipts/augment.json is missing: the step that makes it has not finished"):
-        train(corpus / "train", corpus / "dev", config, tmp_path / "other", num_threads=1, bank=tmp_path / "no bank")
+    config = variant(
+        corpus, tmp_path, ("speed_factors: [1.0, 1.1]", "chain: [{name: noise, probability: 0.5}]")
+    )
+    with pytest.raises(
+        UserError,
+        match="no bank/receipts/augment.json is missing: the step that makes it has not finished",
+    ):
+        train(
+            corpus / "train",
+            corpus / "dev",
+            config,
+            tmp_path / "other",
+            num_threads=1,
+            bank=tmp_path / "no bank",
+        )
 
 
 def test_every_draw_is_taken_once_and_in_order(corpus, tmp_path, monkeypatch):
     draws, plain = [], CropDataset.__getitem__
-    monkeypatch.setattr(CropDataset, "__getitem__", lambda self, draw: draws.append(draw) or plain(self, draw))
+    monkeypatch.setattr(
+        CropDataset, "__getitem__", lambda self, draw: draws.append(draw) or plain(self, draw)
+    )
     train_tiny(corpus, tmp_path / "exp", steps=6)
     assert draws == list(range(36))

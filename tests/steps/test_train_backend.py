@@ -39,7 +39,13 @@ def work(tmp_path):
 
 def trained(work, yaml, name="plda", **options):
     (work / f"{name}.yaml").write_text(yaml)
-    train_backend(work / "train", work / name, config=work / f"{name}.yaml", utt2spk=GOLDEN / "train.utt2spk", **options)
+    train_backend(
+        work / "train",
+        work / name,
+        config=work / f"{name}.yaml",
+        utt2spk=GOLDEN / "train.utt2spk",
+        **options,
+    )
     return work / name
 
 
@@ -48,14 +54,20 @@ def scores_of(work, backend, **options):
     return read_scores(work / "scores" / "x.scores")
 
 
-@pytest.mark.parametrize(("yaml", "name"), [
-    ("name: plda\n", "scores_plda_raw"),
-    ("name: plda\nnormalize_length: false\n", "scores_plda_raw_nonorm"),
-    ("name: plda\nsimple_length_normalization: true\n", "scores_plda_raw_simple"),
-    (CHAIN, "scores_plda_lda"),
-    (CHAIN + "multi_session: average\n", "scores_plda_lda_single"),
-    ("name: plda\nadaptation: {name: kaldi, within_covar_scale: 0.75, between_covar_scale: 0.25}\n", "scores_plda_adapted"),
-])
+@pytest.mark.parametrize(
+    ("yaml", "name"),
+    [
+        ("name: plda\n", "scores_plda_raw"),
+        ("name: plda\nnormalize_length: false\n", "scores_plda_raw_nonorm"),
+        ("name: plda\nsimple_length_normalization: true\n", "scores_plda_raw_simple"),
+        (CHAIN, "scores_plda_lda"),
+        (CHAIN + "multi_session: average\n", "scores_plda_lda_single"),
+        (
+            "name: plda\nadaptation: {name: kaldi, within_covar_scale: 0.75, between_covar_scale: 0.25}\n",
+            "scores_plda_adapted",
+        ),
+    ],
+)
 def test_from_embeddings_to_the_scores_of_kaldi(work, yaml, name):
     backend = trained(work, yaml, adaptation=work / "adapt" if "adaptation" in yaml else None)
     enrol, test, ours = scores_of(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")
@@ -70,7 +82,9 @@ def test_the_files_are_those_of_kaldi(work):
     names = {path.name for path in backend.iterdir() if path.is_file()}
     assert names == {"backend.json", "mean.vec", "transform.mat", "plda", "training.json"}
     assert read_matrix(backend / "transform.mat").shape == (12, 25)
-    assert read_plda(backend / "plda").psi == pytest.approx(read_plda(GOLDEN / "plda_lda").psi, abs=1e-5)
+    assert read_plda(backend / "plda").psi == pytest.approx(
+        read_plda(GOLDEN / "plda_lda").psi, abs=1e-5
+    )
     for name, golden in (("transform.mat", "lda.mat"), ("plda", "plda_lda")):
         assert (backend / name).stat().st_size == (GOLDEN / golden).stat().st_size
 
@@ -82,18 +96,32 @@ def test_the_order_of_lists_changes_no_score(work):
     enrol, test, ours = scores_of(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")
     for path in (work / "train" / "xvector.scp", work / "test" / "xvector.scp"):
         path.write_text("".join(rng.permutation(path.read_text().splitlines(keepends=True))))
-    (work / "trials").write_text("".join(rng.permutation((GOLDEN / "trials").read_text().splitlines(keepends=True))))
+    (work / "trials").write_text(
+        "".join(rng.permutation((GOLDEN / "trials").read_text().splitlines(keepends=True)))
+    )
     again = trained(work, CHAIN, "again")
-    score(again, work / "test", work / "trials", work / "again.scores", enroll_spk2utt=GOLDEN / "enroll.spk2utt")
+    score(
+        again,
+        work / "test",
+        work / "trials",
+        work / "again.scores",
+        enroll_spk2utt=GOLDEN / "enroll.spk2utt",
+    )
     known = dict(zip(zip(enrol, test, strict=True), ours, strict=True))
     others = read_scores(work / "again.scores")
     assert others[:2] != (enrol, test)
-    assert others[2] == pytest.approx([known[pair] for pair in zip(*others[:2], strict=True)], abs=1e-4)
+    assert others[2] == pytest.approx(
+        [known[pair] for pair in zip(*others[:2], strict=True)], abs=1e-4
+    )
 
 
 def test_files_of_kaldi_in_place_of_ours_are_scored(work):
     backend = trained(work, CHAIN)
-    for name, golden in (("mean.vec", "mean.vec"), ("transform.mat", "lda.mat"), ("plda", "plda_lda")):
+    for name, golden in (
+        ("mean.vec", "mean.vec"),
+        ("transform.mat", "lda.mat"),
+        ("plda", "plda_lda"),
+    ):
         (backend / name).write_bytes((GOLDEN / golden).read_bytes())
     ours = scores_of(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")[2]
     assert ours == pytest.approx(read_scores(GOLDEN / "scores_plda_lda")[2], abs=5e-5)
@@ -103,19 +131,29 @@ def test_speakers_of_an_archive_count_as_many_utterances_as_num_utts_says(work):
     backend = trained(work, CHAIN)
     models, means = vectors_of("enroll_mean")
     write_embeddings(work / "test", models, means, "spk_xvector")
-    count_of = dict(line.split() for line in (GOLDEN / "enroll_num_utts.txt").read_text().splitlines())
-    write_text_vectors(work / "test" / "num_utts.ark", {model: int(count_of[model]) for model in models})
-    assert scores_of(work, backend)[2] == pytest.approx(read_scores(GOLDEN / "scores_plda_lda")[2], abs=5e-5)
+    count_of = dict(
+        line.split() for line in (GOLDEN / "enroll_num_utts.txt").read_text().splitlines()
+    )
+    write_text_vectors(
+        work / "test" / "num_utts.ark", {model: int(count_of[model]) for model in models}
+    )
+    assert scores_of(work, backend)[2] == pytest.approx(
+        read_scores(GOLDEN / "scores_plda_lda")[2], abs=5e-5
+    )
     (work / "scores" / "x.scores").unlink()
     (work / "test" / "num_utts.ark").unlink()
-    assert scores_of(work, backend)[2] == pytest.approx(read_scores(GOLDEN / "scores_plda_lda_single")[2], abs=5e-5)
+    assert scores_of(work, backend)[2] == pytest.approx(
+        read_scores(GOLDEN / "scores_plda_lda_single")[2], abs=5e-5
+    )
 
 
 def test_a_speaker_without_a_number_is_named(work):
     backend = trained(work, CHAIN)
     write_embeddings(work / "test", *vectors_of("enroll_mean"), "spk_xvector")
     (work / "test" / "num_utts.ark").write_text("spk000 3\n")
-    with pytest.raises(UserError, match=r"num_utts\.ark: no number of utterances, from 1, for speaker 'spk001'"):
+    with pytest.raises(
+        UserError, match=r"num_utts\.ark: no number of utterances, from 1, for speaker 'spk001'"
+    ):
         scores_of(work, backend)
 
 
@@ -124,12 +162,22 @@ def test_the_training_is_told_and_recorded(work, capsys):
     said, report = capsys.readouterr().out, json.loads((backend / "training.json").read_text())
     assert "duplicates 0, vectors 473, dimensions 12, speakers 80" in said
     assert len(report["log_likelihood_per_vector"]) == 11
-    assert (report["within_rank"], report["between_rank"], report["speakers_with_one_vector"]) == (12, 12, 0)
+    assert (report["within_rank"], report["between_rank"], report["speakers_with_one_vector"]) == (
+        12,
+        12,
+        0,
+    )
 
 
 def test_repeating_gives_the_same_bytes(work):
-    first = {path.name: path.read_bytes() for path in trained(work, CHAIN).iterdir() if path.is_file()}
-    again = {path.name: path.read_bytes() for path in trained(work, CHAIN, "again").iterdir() if path.is_file()}
+    first = {
+        path.name: path.read_bytes() for path in trained(work, CHAIN).iterdir() if path.is_file()
+    }
+    again = {
+        path.name: path.read_bytes()
+        for path in trained(work, CHAIN, "again").iterdir()
+        if path.is_file()
+    }
     assert first == again
 
 
@@ -140,27 +188,52 @@ def test_another_yaml_has_the_back_end_made_again(work, capsys):
     assert not (backend / "transform.mat").exists()
 
 
-@pytest.mark.parametrize("path", [path for path in CONFIGS if path.stem != "bvector"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in CONFIGS if path.stem != "bvector"], ids=lambda path: path.stem
+)
 def test_every_yaml_trains_and_scores(work, path):
     """With dimensions cut down to the golden vectors', which have 24; the b-vector has test_bvector.py."""
-    yaml = path.read_text().replace("dim: 200", "dim: 12").replace("dim: 60", "dim: 12").replace("dim: 150", "dim: 12")
+    yaml = (
+        path.read_text()
+        .replace("dim: 200", "dim: 12")
+        .replace("dim: 60", "dim: 12")
+        .replace("dim: 150", "dim: 12")
+    )
     backend = trained(work, yaml, path.stem, adaptation=work / "adapt")
     values = scores_of(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")[2]
     assert np.isfinite(values).all()
     assert values.std() > 0
 
 
-@pytest.mark.parametrize(("yaml", "message"), [
-    ("name: plda\nlinks: [{name: lda}]\n", r"x\.yaml: links\[0\]: key 'dim' is missing"),
-    ("name: plda\nlinks: [{name: lba, dim: 3}]\n", r"x\.yaml: links\[0\]: name: no 'lba'; did you mean 'lda'\?"),
-    ("name: plda\nlinks: lda\n", r"x\.yaml: links: found 'lda', expected a list"),
-    ("name: plda\nadaptation: {name: kaldi, within_scale: 1}\n", r"x\.yaml: adaptation: unknown key 'within_scale'"),
-    ("name: plda\niteration: 3\n", r"x\.yaml: unknown key 'iteration'; did you mean 'iterations'\?"),
-    ("name: plda\nsmoothing: -1\n", r"x\.yaml: found iterations 10, smoothing -1\.0"),
-    ("name: plda\nlinks: [{name: lda, dim: 30}]\n", r"train: lda: dim 30 is more than the 24 dimensions"),
-    ("name: plda\nrank: 24\nlinks: [{name: lda, dim: 12}]\n", r"train: rank 24 is not between 1 and 12"),
-    ("name: plda\nadaptation: {name: kaldi}\n", r"x\.yaml: this back end needs --adaptation"),
-])
+@pytest.mark.parametrize(
+    ("yaml", "message"),
+    [
+        ("name: plda\nlinks: [{name: lda}]\n", r"x\.yaml: links\[0\]: key 'dim' is missing"),
+        (
+            "name: plda\nlinks: [{name: lba, dim: 3}]\n",
+            r"x\.yaml: links\[0\]: name: no 'lba'; did you mean 'lda'\?",
+        ),
+        ("name: plda\nlinks: lda\n", r"x\.yaml: links: found 'lda', expected a list"),
+        (
+            "name: plda\nadaptation: {name: kaldi, within_scale: 1}\n",
+            r"x\.yaml: adaptation: unknown key 'within_scale'",
+        ),
+        (
+            "name: plda\niteration: 3\n",
+            r"x\.yaml: unknown key 'iteration'; did you mean 'iterations'\?",
+        ),
+        ("name: plda\nsmoothing: -1\n", r"x\.yaml: found iterations 10, smoothing -1\.0"),
+        (
+            "name: plda\nlinks: [{name: lda, dim: 30}]\n",
+            r"train: lda: dim 30 is more than the 24 dimensions",
+        ),
+        (
+            "name: plda\nrank: 24\nlinks: [{name: lda, dim: 12}]\n",
+            r"train: rank 24 is not between 1 and 12",
+        ),
+        ("name: plda\nadaptation: {name: kaldi}\n", r"x\.yaml: this back end needs --adaptation"),
+    ],
+)
 def test_a_wrong_yaml_is_one_line(work, yaml, message):
     with pytest.raises(UserError, match=message) as error:
         trained(work, yaml, "x")
@@ -198,21 +271,37 @@ def bad_training(case):
     return keys, vectors, dict(zip(keys, speakers, strict=False))
 
 
-@pytest.mark.parametrize(("case", "message"), [
-    ("one_speaker", "found 1 speaker, expected several"),
-    ("one_utterance_each", "each of the 473 speakers has one utterance"),
-    ("fewer_than_dimensions", "found 20 vectors of 24 dimensions"),
-    ("duplicates", "the embeddings of 'trn000-utt04' and 'trn000-utt05' are the same; 3 of 473"),
-    ("nan", "the embedding of 'trn001-utt01' is NaN or Inf; 1 of 473"),
-    ("zero", "the embedding of 'trn001-utt01' is zero; 1 of 473"),
-    ("without_speaker", "no speaker for 'trn079-utt..'; 1 of 473"),
-])
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("one_speaker", "found 1 speaker, expected several"),
+        ("one_utterance_each", "each of the 473 speakers has one utterance"),
+        ("fewer_than_dimensions", "found 20 vectors of 24 dimensions"),
+        (
+            "duplicates",
+            "the embeddings of 'trn000-utt04' and 'trn000-utt05' are the same; 3 of 473",
+        ),
+        ("nan", "the embedding of 'trn001-utt01' is NaN or Inf; 1 of 473"),
+        ("zero", "the embedding of 'trn001-utt01' is zero; 1 of 473"),
+        ("without_speaker", "no speaker for 'trn079-utt..'; 1 of 473"),
+    ],
+)
 def test_bad_training_material_is_one_line_and_leaves_nothing(tmp_path, command, case, message):
     keys, vectors, speaker_of = bad_training(case)
     write_embeddings(tmp_path / "train", keys, vectors)
-    (tmp_path / "utt2spk").write_text("".join(f"{key} {speaker}\n" for key, speaker in speaker_of.items()))
+    (tmp_path / "utt2spk").write_text(
+        "".join(f"{key} {speaker}\n" for key, speaker in speaker_of.items())
+    )
     (tmp_path / "x.yaml").write_text("name: plda\n")
-    done = command("steps.train_backend", tmp_path / "train", tmp_path / "x", "--config", tmp_path / "x.yaml", "--utt2spk", tmp_path / "utt2spk")
+    done = command(
+        "steps.train_backend",
+        tmp_path / "train",
+        tmp_path / "x",
+        "--config",
+        tmp_path / "x.yaml",
+        "--utt2spk",
+        tmp_path / "utt2spk",
+    )
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
     assert re.search(message, done.stderr), done.stderr
     assert not (tmp_path / "x" / "plda").exists()
@@ -225,14 +314,25 @@ def test_one_copy_is_counted_and_no_error(work):
     assert json.loads((trained(work, CHAIN) / "training.json").read_text())["duplicates"] == 1
 
 
-@pytest.mark.parametrize(("name", "content", "message"), [
-    ("plda", (GOLDEN / "plda_lda").read_bytes()[:700], "psi of <Plda>|transform of <Plda>|truncated"),
-    ("plda", (GOLDEN / "plda_raw").read_bytes(), "plda takes vectors of 24 dimensions, what comes before it leaves 12"),
-    ("plda", (GOLDEN / "mean.vec").read_bytes(), "expected Kaldi's <Plda>"),
-    ("transform.mat", (GOLDEN / "mean.vec").read_bytes(), "expected a matrix"),
-    ("transform.mat", (GOLDEN / "lda.mat").read_bytes()[:500], "truncated or damaged"),
-    ("mean.vec", (GOLDEN / "lda.mat").read_bytes(), "expected a vector"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "plda",
+            (GOLDEN / "plda_lda").read_bytes()[:700],
+            "psi of <Plda>|transform of <Plda>|truncated",
+        ),
+        (
+            "plda",
+            (GOLDEN / "plda_raw").read_bytes(),
+            "plda takes vectors of 24 dimensions, what comes before it leaves 12",
+        ),
+        ("plda", (GOLDEN / "mean.vec").read_bytes(), "expected Kaldi's <Plda>"),
+        ("transform.mat", (GOLDEN / "mean.vec").read_bytes(), "expected a matrix"),
+        ("transform.mat", (GOLDEN / "lda.mat").read_bytes()[:500], "truncated or damaged"),
+        ("mean.vec", (GOLDEN / "lda.mat").read_bytes(), "expected a vector"),
+    ],
+)
 def test_a_file_that_is_cut_or_of_another_type_is_named(work, name, content, message):
     backend = trained(work, CHAIN)
     (backend / name).write_bytes(content)
@@ -254,5 +354,7 @@ def test_a_zero_test_vector_is_named(work):
 def test_adaptation_vectors_of_other_dimensions_are_refused(work):
     keys, vectors = vectors_of("adapt")
     write_embeddings(work / "adapt", keys, vectors[:, :20])
-    with pytest.raises(UserError, match="adapt: embeddings of 20 dimensions, those of .*train have 24"):
+    with pytest.raises(
+        UserError, match="adapt: embeddings of 20 dimensions, those of .*train have 24"
+    ):
         trained(work, "name: plda\nadaptation: {name: kaldi}\n", adaptation=work / "adapt")

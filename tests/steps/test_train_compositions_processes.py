@@ -16,12 +16,24 @@ from tests.training_runs import assert_same_end, history, steps_on_disk, variant
 from utils.training.sampling import CropDataset
 
 pytestmark = pytest.mark.slow
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "PYTHONPATH": str(ROOT)}
+ENVIRONMENT = os.environ | {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",
+    "PYTHONPATH": str(ROOT),
+}
 PATIENCE_SECONDS = 180
-CHANGES = [("speed_factors: [1.0, 1.1]", ""),
-           ("  spec_augment: {max_freq_bins: 8, max_time_frames: 4}\n", ""),
-           ("crops: {crop_seconds: 0.5, batch_size: 6}", "crops: {crop_seconds: [0.4, 0.6], batches: {speakers: 4, utterances: 2}}"),
-           ("steps: 40, validate_every_steps: 20, checkpoint_every_steps: 10", "steps: 6, validate_every_steps: 6, checkpoint_every_steps: 2")]
+CHANGES = [
+    ("speed_factors: [1.0, 1.1]", ""),
+    ("  spec_augment: {max_freq_bins: 8, max_time_frames: 4}\n", ""),
+    (
+        "crops: {crop_seconds: 0.5, batch_size: 6}",
+        "crops: {crop_seconds: [0.4, 0.6], batches: {speakers: 4, utterances: 2}}",
+    ),
+    (
+        "steps: 40, validate_every_steps: 20, checkpoint_every_steps: 10",
+        "steps: 6, validate_every_steps: 6, checkpoint_every_steps: 2",
+    ),
+]
 PHASES = """\
 phases:
   - name: ge2e
@@ -41,12 +53,25 @@ def config(corpus, tmp_path):
 
 
 def words_of(corpus, config, output, *before):
-    places = [str(word) for word in (corpus / "train", corpus / "dev", config, output, "--num-threads", 1)]
-    return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *before, *places]
+    places = [
+        str(word) for word in (corpus / "train", corpus / "dev", config, output, "--num-threads", 1)
+    ]
+    return [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        *before,
+        *places,
+    ]
 
 
 def start(words):
-    return subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        words, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def finish(process):
@@ -57,7 +82,9 @@ def finish(process):
 
 def test_two_processes_draw_as_one_and_go_on_when_killed(corpus, config, tmp_path, monkeypatch):
     (tmp_path / "notes").mkdir()
-    words = words_of(corpus, config, tmp_path / "undisturbed", "tests/two_processes.py", str(tmp_path / "notes"))
+    words = words_of(
+        corpus, config, tmp_path / "undisturbed", "tests/two_processes.py", str(tmp_path / "notes")
+    )
     finish(start(words))
     ranks = [json.loads((tmp_path / "notes" / f"rank{rank}.json").read_text()) for rank in (0, 1)]
     assert ranks[0]["weights"] == ranks[1]["weights"]
@@ -72,15 +99,22 @@ def test_two_processes_draw_as_one_and_go_on_when_killed(corpus, config, tmp_pat
     monkeypatch.setattr(CropDataset, "__getitem__", noting)
     train(corpus / "train", corpus / "dev", config, tmp_path / "alone", num_threads=1)
     assert ranks[0]["crops"] | ranks[1]["crops"] == alone
-    for folder in ("phases/1_ge2e", "."):  # statistics of batch normalisation are those of each process's share, so weights are others
+    for folder in (
+        "phases/1_ge2e",
+        ".",
+    ):  # statistics of batch normalisation are those of each process's share, so weights are others
         together, one = (history(tmp_path / name / folder) for name in ("undisturbed", "alone"))
         assert [entry["step"] for entry in together] == [entry["step"] for entry in one]
-        print(f"{folder}: losses {[round(entry['loss'], 2) for entry in together if 'loss' in entry]}, "
-              f"of one process {[round(entry['loss'], 2) for entry in one if 'loss' in entry]}")
+        print(
+            f"{folder}: losses {[round(entry['loss'], 2) for entry in together if 'loss' in entry]}, "
+            f"of one process {[round(entry['loss'], 2) for entry in one if 'loss' in entry]}"
+        )
 
     process = start(words_of(corpus, config, tmp_path / "exp", "-m", "steps.train"))
     end = time.monotonic() + PATIENCE_SECONDS
-    while not (tmp_path / "exp" / "checkpoints" / "step-0000002.pt").exists():  # in the second phase
+    while not (
+        tmp_path / "exp" / "checkpoints" / "step-0000002.pt"
+    ).exists():  # in the second phase
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -89,4 +123,6 @@ def test_two_processes_draw_as_one_and_go_on_when_killed(corpus, config, tmp_pat
     print(f"killed with checkpoints {steps_on_disk(tmp_path / 'exp')}")
     finish(start(words_of(corpus, config, tmp_path / "exp", "-m", "steps.train")))
     assert_same_end(tmp_path / "exp", tmp_path / "undisturbed")
-    assert_same_end(tmp_path / "exp" / "phases" / "1_ge2e", tmp_path / "undisturbed" / "phases" / "1_ge2e")
+    assert_same_end(
+        tmp_path / "exp" / "phases" / "1_ge2e", tmp_path / "undisturbed" / "phases" / "1_ge2e"
+    )

@@ -25,7 +25,12 @@ from utils.features.registry import make_front_end
 from utils.training.sampling import CropDataset, Untouched
 
 FBANK = {"name": "kaldi_fbank", "num_mel_bins": 40, "high_freq_hz": -400, "snip_edges": False}
-PRECOMPUTED = {"name": "precomputed", "num_bins": 40, "description": "fbank of 40 filters, not snipped", "normalisation": "utterance_mean"}
+PRECOMPUTED = {
+    "name": "precomputed",
+    "num_bins": 40,
+    "description": "fbank of 40 filters, not snipped",
+    "normalisation": "utterance_mean",
+}
 
 
 def config(folder, name="feats.yaml", front_end=None, **sections):
@@ -63,7 +68,14 @@ def experiment(featured, tmp_path_factory):
     """A finished experiment fed from features."""
     output = tmp_path_factory.mktemp("experiment") / "exp"
     counts = train_on(featured, output, config(featured))
-    assert counts == {"steps": 40, "draws": 240, "classes": 4, "utterances": 32, "processes": 1, "device": "cpu"}
+    assert counts == {
+        "steps": 40,
+        "draws": 240,
+        "classes": 4,
+        "utterances": 32,
+        "processes": 1,
+        "device": "cpu",
+    }
     return output
 
 
@@ -107,11 +119,16 @@ def test_crops_are_stretches_of_the_stored_features_and_short_ones_are_repeated(
         lengths.append(len(whole))
         repeated = np.concatenate([whole, whole, whole]) if len(whole) < 60 else whole
         assert crop.shape == (60, 40)
-        assert any(np.array_equal(crop, repeated[start:start + 60]) for start in range(1 if len(whole) < 60 else len(whole) - 59)), keys[label]
+        assert any(
+            np.array_equal(crop, repeated[start : start + 60])
+            for start in range(1 if len(whole) < 60 else len(whole) - 59)
+        ), keys[label]
     assert min(lengths) < 60 < max(lengths)
 
 
-def test_embeddings_from_features_are_those_from_audio_with_the_same_front_end(featured, experiment, tmp_path):
+def test_embeddings_from_features_are_those_from_audio_with_the_same_front_end(
+    featured, experiment, tmp_path
+):
     twin = shutil.copytree(experiment, tmp_path / "exp")
     written = yaml.safe_load((twin / "config.yaml").read_text())
     written["model"]["front_end"] = FBANK | {"normalisation": "utterance_mean"}
@@ -120,7 +137,9 @@ def test_embeddings_from_features_are_those_from_audio_with_the_same_front_end(f
     from_audio = embed(twin, featured / "dev", tmp_path / "audio")
     print(f"largest difference {np.abs(from_features - from_audio).max():.1e}")
     assert np.abs(from_features - from_audio).max() <= 1e-4
-    assert np.abs(from_features[0] - from_features[1:]).max(axis=1).min() > 1e-3, "embeddings that differ at all"
+    assert np.abs(from_features[0] - from_features[1:]).max(axis=1).min() > 1e-3, (
+        "embeddings that differ at all"
+    )
 
 
 def test_neither_jobs_nor_batch_mates_matter(featured, experiment, tmp_path, monkeypatch):
@@ -129,14 +148,20 @@ def test_neither_jobs_nor_batch_mates_matter(featured, experiment, tmp_path, mon
     monkeypatch.setattr("utils.embeddings.inference.BATCH_SECONDS", 0.01)
     alone = embed(experiment, featured / "dev", tmp_path / "alone")
     assert max(np.abs(together - alone).max(), np.abs(together - three).max()) <= 1e-5
-    assert (tmp_path / "three" / "provenance.json").read_bytes() == (tmp_path / "one" / "provenance.json").read_bytes()
+    assert (tmp_path / "three" / "provenance.json").read_bytes() == (
+        tmp_path / "one" / "provenance.json"
+    ).read_bytes()
 
 
-def test_provenance_states_the_declared_front_end_and_what_made_the_features(featured, experiment, tmp_path):
+def test_provenance_states_the_declared_front_end_and_what_made_the_features(
+    featured, experiment, tmp_path
+):
     embed(experiment, featured / "dev", tmp_path / "dev")
     facts = json.loads((tmp_path / "dev" / "provenance.json").read_text())
-    assert facts["front_end"] == ("Precomputed(40 features, 100 frames per second, fbank of 40 filters, not snipped, "
-                                  "normalisation utterance_mean)")
+    assert facts["front_end"] == (
+        "Precomputed(40 features, 100 frames per second, fbank of 40 filters, not snipped, "
+        "normalisation utterance_mean)"
+    )
     assert facts["sample_rate_hz"] == 100
     assert facts["features"] == json.loads((featured / "dev" / "feats.json").read_text())
     assert facts["features"]["front_end"]["num_mel_bins"] == 40
@@ -149,7 +174,9 @@ def kaldis(data, folder, compressed=True):
     for name in ("utt2spk", "spk2utt", "trials", "utt2num_frames", "vad.scp"):
         if (data / name).exists():
             shutil.copy(data / name, folder / name)
-    writer = kaldi_native_io.CompressedMatrixWriter if compressed else kaldi_native_io.FloatMatrixWriter
+    writer = (
+        kaldi_native_io.CompressedMatrixWriter if compressed else kaldi_native_io.FloatMatrixWriter
+    )
     with writer(f"ark,scp:{folder}/raw_fbank.ark,{folder}/feats.scp") as archive:
         for key, matrix in iterate_scp(data / "feats.scp"):
             if compressed:
@@ -160,15 +187,26 @@ def kaldis(data, folder, compressed=True):
     return folder
 
 
-def test_a_directory_from_kaldi_without_audio_is_trained_on_and_embedded(featured, experiment, tmp_path):
+def test_a_directory_from_kaldi_without_audio_is_trained_on_and_embedded(
+    featured, experiment, tmp_path
+):
     for name in ("train", "dev"):
         kaldis(featured / name, tmp_path / name, compressed=False)
     for name in ("train", "dev"):  # one root for both: where Kaldi ran
         text = (tmp_path / name / "feats.scp").read_text()
         (tmp_path / name / "feats.scp").write_text(text.replace(" raw_fbank", f" {name}/raw_fbank"))
-    train(tmp_path / "train", tmp_path / "dev", config(featured), tmp_path / "exp", num_threads=1, root=tmp_path)
+    train(
+        tmp_path / "train",
+        tmp_path / "dev",
+        config(featured),
+        tmp_path / "exp",
+        num_threads=1,
+        root=tmp_path,
+    )
     ours, theirs = history(experiment), history(tmp_path / "exp")
-    assert [entry.get("loss") for entry in ours] == pytest.approx([entry.get("loss") for entry in theirs])
+    assert [entry.get("loss") for entry in ours] == pytest.approx(
+        [entry.get("loss") for entry in theirs]
+    )
     found = embed(tmp_path / "exp", tmp_path / "dev", tmp_path / "embeddings", root=tmp_path)
     assert np.abs(found - embed(experiment, featured / "dev", tmp_path / "ours")).max() <= 1e-5
     facts = json.loads((tmp_path / "embeddings" / "provenance.json").read_text())
@@ -187,7 +225,12 @@ def test_compressed_features_give_nearly_the_same_embeddings(featured, experimen
 
 def test_frames_of_speech_alone_are_trained_on_and_embedded(featured, tmp_path):
     output = tmp_path / "exp"
-    train_on(featured, output, config(featured, "voiced.yaml", front_end={"select_voiced": True}), steps=2)
+    train_on(
+        featured,
+        output,
+        config(featured, "voiced.yaml", front_end={"select_voiced": True}),
+        steps=2,
+    )
     vectors = embed(output, featured / "dev", tmp_path / "dev")
     facts = json.loads((tmp_path / "dev" / "provenance.json").read_text())
     assert facts["vad"] == "frames of speech selected from the features"
@@ -195,9 +238,12 @@ def test_frames_of_speech_alone_are_trained_on_and_embedded(featured, tmp_path):
     data = Path(shutil.copytree(featured / "dev", tmp_path / "cut"))
     (data / "utt2num_frames").unlink()
     (data / "feats.scp").unlink()
-    with ArchiveWriter(data / "cut.ark", data / "feats.scp") as writer, ArchiveWriter(data / "all.ark", data / "vad.scp") as vad:
+    with (
+        ArchiveWriter(data / "cut.ark", data / "feats.scp") as writer,
+        ArchiveWriter(data / "all.ark", data / "vad.scp") as vad,
+    ):
         for key, matrix in iterate_scp(featured / "dev" / "feats.scp"):
-            writer.write(key, matrix[len(matrix) // 5:])
+            writer.write(key, matrix[len(matrix) // 5 :])
             vad.write(key, np.ones(len(matrix) - len(matrix) // 5, np.float32))
     shutil.rmtree(data / "feats")
     assert np.abs(embed(output, data, tmp_path / "selected") - vectors).max() <= 1e-6
@@ -211,23 +257,45 @@ def changed_list(data, name, change):
 
 SPOILED = [
     (lambda data: (data / "feats.scp").unlink(), r"feats.scp.* missing"),
-    (lambda data: (data / "frame_shift").write_text("0.0125\n"), r"frame_shift: a frame every 0.0125 s, .* declares 100 frames per second"),
-    (lambda data: (data / "frame_shift").write_text("10 ms\n"), r"frame_shift: expected the distance of frames in seconds"),
-    (lambda data: changed_list(data, "feats.scp", lambda lines: lines[1:]), r"1 utterances are in feats.scp or in utt2spk only; the first, 'e-0', "
-     r"is not in feats.scp; those with features make a data directory: python -m utils.data_dir subset"),
-    (lambda data: changed_list(data, "utt2num_frames", lambda lines: ["e-0 7", *lines[1:]]), r"utt2num_frames: 'e-0' has 7 frames there, \d+ in"),
-    (lambda data: (data / "feats.json").write_text((data / "feats.json").read_text().replace('"snip_edges": false', '"snip_edges": true')),
-     r"feats.json: .* has other features: snip_edges was false, is true"),
+    (
+        lambda data: (data / "frame_shift").write_text("0.0125\n"),
+        r"frame_shift: a frame every 0.0125 s, .* declares 100 frames per second",
+    ),
+    (
+        lambda data: (data / "frame_shift").write_text("10 ms\n"),
+        r"frame_shift: expected the distance of frames in seconds",
+    ),
+    (
+        lambda data: changed_list(data, "feats.scp", lambda lines: lines[1:]),
+        r"1 utterances are in feats.scp or in utt2spk only; the first, 'e-0', "
+        r"is not in feats.scp; those with features make a data directory: python -m utils.data_dir subset",
+    ),
+    (
+        lambda data: changed_list(data, "utt2num_frames", lambda lines: ["e-0 7", *lines[1:]]),
+        r"utt2num_frames: 'e-0' has 7 frames there, \d+ in",
+    ),
+    (
+        lambda data: (data / "feats.json").write_text(
+            (data / "feats.json").read_text().replace('"snip_edges": false', '"snip_edges": true')
+        ),
+        r"feats.json: .* has other features: snip_edges was false, is true",
+    ),
     (lambda data: (data / "feats.json").write_text("[]"), r"feats.json: not a JSON object"),
 ]
 
 
-@pytest.mark.parametrize(("spoil", "found"), SPOILED, ids=lambda value: value[:20] if isinstance(value, str) else "")
-def test_a_data_directory_that_does_not_fit_is_refused(featured, experiment, tmp_path, spoil, found):
+@pytest.mark.parametrize(
+    ("spoil", "found"), SPOILED, ids=lambda value: value[:20] if isinstance(value, str) else ""
+)
+def test_a_data_directory_that_does_not_fit_is_refused(
+    featured, experiment, tmp_path, spoil, found
+):
     data = Path(shutil.copytree(featured / "dev", tmp_path / "dev"))
     spoil(data)
-    for work in (lambda: extract(experiment, data, tmp_path / "embeddings"),
-                 lambda: train(featured / "train", data, config(featured), tmp_path / "exp", num_threads=1)):
+    for work in (
+        lambda: extract(experiment, data, tmp_path / "embeddings"),
+        lambda: train(featured / "train", data, config(featured), tmp_path / "exp", num_threads=1),
+    ):
         with pytest.raises(UserError, match=found) as error:
             work()
         assert len(str(error.value).splitlines()) == 1
@@ -235,25 +303,52 @@ def test_a_data_directory_that_does_not_fit_is_refused(featured, experiment, tmp
 
 
 def test_features_of_another_dimension_are_refused(featured, tmp_path):
-    with pytest.raises(UserError, match=r"found \d+ frames of 40 features, expected frames of 80 \(num_bins of the front end\)"):
-        train_on(featured, tmp_path / "exp", config(featured, "other.yaml", front_end={"num_bins": 80}))
+    with pytest.raises(
+        UserError,
+        match=r"found \d+ frames of 40 features, expected frames of 80 \(num_bins of the front end\)",
+    ):
+        train_on(
+            featured, tmp_path / "exp", config(featured, "other.yaml", front_end={"num_bins": 80})
+        )
 
 
 def test_missing_decisions_are_refused(featured, tmp_path):
     data = Path(shutil.copytree(featured / "train", tmp_path / "train"))
     (data / "vad.scp").unlink()
     with pytest.raises(UserError, match=r"vad.scp: missing; select_voiced asks for it"):
-        train(data, featured / "dev", config(featured, "voiced.yaml", front_end={"select_voiced": True}), tmp_path / "exp", num_threads=1)
+        train(
+            data,
+            featured / "dev",
+            config(featured, "voiced.yaml", front_end={"select_voiced": True}),
+            tmp_path / "exp",
+            num_threads=1,
+        )
 
 
-def test_augmentation_of_waveforms_is_refused_before_anything_is_opened(featured, tmp_path, monkeypatch):
+def test_augmentation_of_waveforms_is_refused_before_anything_is_opened(
+    featured, tmp_path, monkeypatch
+):
     monkeypatch.setattr("steps.train.assemble", None)
-    with pytest.raises(UserError, match=r"augmented.yaml: augmentation: it is for waveforms, and this network is fed from feats.scp"):
-        train_on(featured, tmp_path / "exp", config(featured, "augmented.yaml", augmentation={"speed_factors": [1.0, 1.1]}))
+    with pytest.raises(
+        UserError,
+        match=r"augmented.yaml: augmentation: it is for waveforms, and this network is fed from feats.scp",
+    ):
+        train_on(
+            featured,
+            tmp_path / "exp",
+            config(featured, "augmented.yaml", augmentation={"speed_factors": [1.0, 1.1]}),
+        )
 
 
 def test_a_network_for_audio_keeps_to_packed_audio(corpus, featured, tmp_path):
     """feats.scp in the directory changes nothing for it."""
     for name, data in (("plain", corpus), ("featured", featured)):
-        train(data / "train", data / "dev", corpus / "config.yaml", tmp_path / name, num_threads=1, steps=2)
+        train(
+            data / "train",
+            data / "dev",
+            corpus / "config.yaml",
+            tmp_path / name,
+            num_threads=1,
+            steps=2,
+        )
     assert_same_end(tmp_path / "plain", tmp_path / "featured")

@@ -15,7 +15,10 @@ from utils.receipts import MODE
 from utils.training.checkpoints import load_checkpoint
 from utils.training.trainer import Trainer
 
-STEPS = ("steps: 40, validate_every_steps: 20, checkpoint_every_steps: 10", "steps: 8, validate_every_steps: 8, checkpoint_every_steps: 4")
+STEPS = (
+    "steps: 40, validate_every_steps: 20, checkpoint_every_steps: 10",
+    "steps: 8, validate_every_steps: 8, checkpoint_every_steps: 4",
+)
 PHASES = """\
 phases:
   - name: softmax
@@ -55,50 +58,90 @@ def test_each_phase_is_a_training_and_the_last_is_the_experiment(undisturbed):
     exp, _ = undisturbed
     assert steps_on_disk(phase_of(exp)) == [0, 4, 6]
     assert steps_on_disk(exp) == [0, 4, 8]
-    assert [entry["step"] for entry in history(phase_of(exp)) if "loss" in entry] == list(range(1, 7))
+    assert [entry["step"] for entry in history(phase_of(exp)) if "loss" in entry] == list(
+        range(1, 7)
+    )
     configs = [read_yaml(folder / "config.yaml") for folder in (phase_of(exp), exp)]
     assert [config["loss"]["name"] for config in configs] == ["softmax", "am_softmax"]
-    assert configs[1]["phase"] == {"number": 2, "is_last": True, "name": "margin", "weights_from": "previous"}
-    receipts = [json.loads((folder / "receipts" / "train.json").read_text()) for folder in (phase_of(exp), exp)]
+    assert configs[1]["phase"] == {
+        "number": 2,
+        "is_last": True,
+        "name": "margin",
+        "weights_from": "previous",
+    }
+    receipts = [
+        json.loads((folder / "receipts" / "train.json").read_text())
+        for folder in (phase_of(exp), exp)
+    ]
     assert [receipt["counts"]["steps"] for receipt in receipts] == [6, 8]
-    assert receipts[1]["inputs"]["previous"]["path"].endswith("phases/1_softmax/receipts/train.json")
+    assert receipts[1]["inputs"]["previous"]["path"].endswith(
+        "phases/1_softmax/receipts/train.json"
+    )
     network, _ = load_network(exp, "average")
-    assert all(torch.equal(value, checkpoint(exp, "average")["network"][name]) for name, value in network.state_dict().items())
+    assert all(
+        torch.equal(value, checkpoint(exp, "average")["network"][name])
+        for name, value in network.state_dict().items()
+    )
 
 
 def test_a_phase_begins_with_the_network_of_the_one_before_and_says_so(undisturbed):
     exp, _ = undisturbed
-    before, begun = checkpoint(phase_of(exp), "average")["network"], checkpoint(exp, "step-0000000")["network"]
+    before, begun = (
+        checkpoint(phase_of(exp), "average")["network"],
+        checkpoint(exp, "step-0000000")["network"],
+    )
     assert begun.keys() == before.keys()
     assert all(torch.equal(value, begun[name]) for name, value in before.items())
     said = json.loads((exp / "first_weights.json").read_text())
     assert said["network"] == {"taken": list(before), "new": [], "left": []}
     assert said["loss"] == {"taken": [], "new": ["weight_NE"], "left": ["weight_NE"]}
-    old, new = checkpoint(phase_of(exp), "step-0000006")["loss"]["weight_NE"], checkpoint(exp, "step-0000000")["loss"]["weight_NE"]
+    old, new = (
+        checkpoint(phase_of(exp), "step-0000006")["loss"]["weight_NE"],
+        checkpoint(exp, "step-0000000")["loss"]["weight_NE"],
+    )
     assert not torch.equal(old, new)
     assert not (phase_of(exp) / "first_weights.json").exists()
 
 
 def test_the_loss_too_where_that_is_asked_for(corpus, tmp_path):
-    config = in_phases(corpus, tmp_path, PHASES.replace("from: previous", "from: previous_with_loss"))
+    config = in_phases(
+        corpus, tmp_path, PHASES.replace("from: previous", "from: previous_with_loss")
+    )
     train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1, steps=1)
-    old, new = checkpoint(phase_of(tmp_path / "exp"), "step-0000001")["loss"], checkpoint(tmp_path / "exp", "step-0000000")["loss"]
+    old, new = (
+        checkpoint(phase_of(tmp_path / "exp"), "step-0000001")["loss"],
+        checkpoint(tmp_path / "exp", "step-0000000")["loss"],
+    )
     assert torch.equal(old["weight_NE"], new["weight_NE"])
-    assert json.loads((tmp_path / "exp" / "first_weights.json").read_text())["loss"] == {"taken": ["weight_NE"], "new": [], "left": []}
+    assert json.loads((tmp_path / "exp" / "first_weights.json").read_text())["loss"] == {
+        "taken": ["weight_NE"],
+        "new": [],
+        "left": [],
+    }
 
 
-def test_another_network_takes_what_has_the_same_name_and_the_rest_is_listed(corpus, tmp_path, capfd):
-    phases = PHASES.replace("    weights_from", "    model: {embedding_output: batch_norm}\n    weights_from")
+def test_another_network_takes_what_has_the_same_name_and_the_rest_is_listed(
+    corpus, tmp_path, capfd
+):
+    phases = PHASES.replace(
+        "    weights_from", "    model: {embedding_output: batch_norm}\n    weights_from"
+    )
     config = in_phases(corpus, tmp_path, phases)
     train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1, steps=1)
     said = json.loads((tmp_path / "exp" / "first_weights.json").read_text())["network"]
-    before, begun = checkpoint(phase_of(tmp_path / "exp"), "average")["network"], checkpoint(tmp_path / "exp", "step-0000000")["network"]
+    before, begun = (
+        checkpoint(phase_of(tmp_path / "exp"), "average")["network"],
+        checkpoint(tmp_path / "exp", "step-0000000")["network"],
+    )
     print({kind: len(names) for kind, names in said.items()}, said["new"], said["left"])
     assert sorted(said["taken"] + said["new"]) == sorted(begun)
     assert sorted(said["taken"] + said["left"]) == sorted(before)
     assert said["new"]
     assert all(torch.equal(before[name], begun[name]) for name in said["taken"])
-    assert f"phase 2 (margin): network: {len(said['taken'])} taken; {len(said['new'])} new; {len(said['left'])} left" in capfd.readouterr().err
+    assert (
+        f"phase 2 (margin): network: {len(said['taken'])} taken; {len(said['new'])} new; {len(said['left'])} left"
+        in capfd.readouterr().err
+    )
 
 
 def stop_in(folder, step, patch):
@@ -114,20 +157,28 @@ def stop_in(folder, step, patch):
 
 
 @pytest.mark.parametrize("stops", [[(1, 3)], [(2, 5)], [(1, 2), (2, 1), (2, 7)]], ids=str)
-def test_stopped_anywhere_the_same_command_goes_on_to_the_same_weights(corpus, undisturbed, tmp_path, monkeypatch, stops):
+def test_stopped_anywhere_the_same_command_goes_on_to_the_same_weights(
+    corpus, undisturbed, tmp_path, monkeypatch, stops
+):
     exp, config = undisturbed
     for phase, step in stops:
         with monkeypatch.context() as patch:
             stop_in({1: phase_of(tmp_path / "exp"), 2: tmp_path / "exp"}[phase], step, patch)
-            with pytest.raises(UserError, match=f"stopped by SIGTERM after step {step}; the state is saved"):
+            with pytest.raises(
+                UserError, match=f"stopped by SIGTERM after step {step}; the state is saved"
+            ):
                 train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
     train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
     assert_same_end(tmp_path / "exp", exp)
     assert_same_end(phase_of(tmp_path / "exp"), phase_of(exp))
-    assert (tmp_path / "exp" / "first_weights.json").read_text() == (exp / "first_weights.json").read_text()
+    assert (tmp_path / "exp" / "first_weights.json").read_text() == (
+        exp / "first_weights.json"
+    ).read_text()
 
 
-def test_finished_phases_are_skipped_and_a_changed_later_phase_leaves_earlier_ones_done(corpus, undisturbed, tmp_path, monkeypatch):
+def test_finished_phases_are_skipped_and_a_changed_later_phase_leaves_earlier_ones_done(
+    corpus, undisturbed, tmp_path, monkeypatch
+):
     exp, config = undisturbed
     with monkeypatch.context() as patch:
         patch.setattr("steps.train.assemble", None)
@@ -142,21 +193,31 @@ def test_finished_phases_are_skipped_and_a_changed_later_phase_leaves_earlier_on
         train(corpus / "train", corpus / "dev", other, tmp_path / "exp", num_threads=1)
     monkeypatch.setenv("SV_FORCE", "1")
     train(corpus / "train", corpus / "dev", other, tmp_path / "exp", num_threads=1)
-    assert {path: path.stat().st_mtime_ns for path in phase_of(tmp_path / "exp").rglob("*")} == first
+    assert {
+        path: path.stat().st_mtime_ns for path in phase_of(tmp_path / "exp").rglob("*")
+    } == first
     assert (tmp_path / "exp" / "old.1" / "first_weights.json").exists()
 
 
 def test_a_changed_earlier_phase_is_stale(corpus, undisturbed, tmp_path, monkeypatch):
     exp, _ = undisturbed
     monkeypatch.delenv("SV_FORCE", raising=False)
-    other = in_phases(corpus, tmp_path, PHASES.replace("training: {steps: 6", "training: {steps: 7"))
-    with pytest.raises(UserError, match=r"1_softmax/receipts/train.json: stale: option training was .*\"steps\": 6.*is .*\"steps\": 7"):
+    other = in_phases(
+        corpus, tmp_path, PHASES.replace("training: {steps: 6", "training: {steps: 7")
+    )
+    with pytest.raises(
+        UserError,
+        match=r"1_softmax/receipts/train.json: stale: option training was .*\"steps\": 6.*is .*\"steps\": 7",
+    ):
         train(corpus / "train", corpus / "dev", other, exp, num_threads=1)
 
 
 def test_a_plan_sees_every_phase(corpus, undisturbed, tmp_path, monkeypatch):
     exp, config = undisturbed
-    for experiment, states in ((exp, ["done", "done"]), (tmp_path / "none", ["never run", "never run"])):
+    for experiment, states in (
+        (exp, ["done", "done"]),
+        (tmp_path / "none", ["never run", "never run"]),
+    ):
         monkeypatch.setattr(MODE, "checking", True)
         monkeypatch.setattr(MODE, "collected", [])
         train(corpus / "train", corpus / "dev", config, experiment, num_threads=1)

@@ -13,7 +13,10 @@ from utils.errors import UserError
 from utils.receipts import MODE
 from utils.torch_device import multiplies_bf16
 
-SHORT = ("steps: 40, validate_every_steps: 20, checkpoint_every_steps: 10", "steps: 6, validate_every_steps: 6, checkpoint_every_steps: 2")
+SHORT = (
+    "steps: 40, validate_every_steps: 20, checkpoint_every_steps: 10",
+    "steps: 6, validate_every_steps: 6, checkpoint_every_steps: 2",
+)
 AUTO = ("validate_every_steps: 6", "validate_every_steps: 6, precision: auto")
 PHASES = """
 phases:
@@ -44,8 +47,18 @@ def states(corpus, config, output):
         MODE.checking = False
 
 
-@pytest.mark.parametrize(("units", "expected"), [(["amx_bf16"], "bf16"), (["avx512_bf16"], "bf16"), (["avx2", "avx512_f"], "fp32"), ([], "fp32")])
-def test_auto_is_what_the_processor_multiplies_in_hardware(corpus, tmp_path, monkeypatch, capsys, units, expected):
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [
+        (["amx_bf16"], "bf16"),
+        (["avx512_bf16"], "bf16"),
+        (["avx2", "avx512_f"], "fp32"),
+        ([], "fp32"),
+    ],
+)
+def test_auto_is_what_the_processor_multiplies_in_hardware(
+    corpus, tmp_path, monkeypatch, capsys, units, expected
+):
     on_a_processor(monkeypatch, *units)
     assert multiplies_bf16("cpu") == (expected == "bf16")
     config = variant(corpus, tmp_path, SHORT, AUTO)
@@ -61,7 +74,9 @@ def test_units_that_the_matrix_library_is_kept_from_do_not_count(monkeypatch):
 
 
 @pytest.mark.parametrize(("first", "then"), [("amx_bf16", "avx2"), ("avx2", "amx_bf16")])
-def test_an_experiment_goes_on_in_the_precision_that_it_began_with(corpus, tmp_path, monkeypatch, capsys, first, then):
+def test_an_experiment_goes_on_in_the_precision_that_it_began_with(
+    corpus, tmp_path, monkeypatch, capsys, first, then
+):
     config = variant(corpus, tmp_path, SHORT, AUTO)
     on_a_processor(monkeypatch, first)
     run(corpus, config, tmp_path / "whole")
@@ -78,9 +93,16 @@ def test_an_experiment_goes_on_in_the_precision_that_it_began_with(corpus, tmp_p
     assert all("goes on in it" in line and "another --name" in line for line in said)
 
 
-def test_a_bf16_that_is_emulated_is_said_once_with_what_to_do(corpus, tmp_path, monkeypatch, capsys):
+def test_a_bf16_that_is_emulated_is_said_once_with_what_to_do(
+    corpus, tmp_path, monkeypatch, capsys
+):
     on_a_processor(monkeypatch, "avx2")
-    config = variant(corpus, tmp_path, SHORT, ("validate_every_steps: 6", "validate_every_steps: 6, precision: bf16"))
+    config = variant(
+        corpus,
+        tmp_path,
+        SHORT,
+        ("validate_every_steps: 6", "validate_every_steps: 6, precision: bf16"),
+    )
     run(corpus, config, tmp_path / "exp")
     said = [line for line in capsys.readouterr().err.splitlines() if "bf16" in line]
     assert len(said) == 1
@@ -93,11 +115,18 @@ def test_a_bf16_that_is_emulated_is_said_once_with_what_to_do(corpus, tmp_path, 
 
 @pytest.mark.parametrize("phases", ["", PHASES], ids=["one training", "two phases"])
 def test_a_workdir_of_before_stays_done(corpus, tmp_path, monkeypatch, phases):
-    config = variant(corpus, tmp_path, SHORT, ("validate_every_steps: 6", "validate_every_steps: 6, precision: bf16"))
+    config = variant(
+        corpus,
+        tmp_path,
+        SHORT,
+        ("validate_every_steps: 6", "validate_every_steps: 6, precision: bf16"),
+    )
     config.write_text(config.read_text() + phases)
     run(corpus, config, tmp_path / "exp")
     on_a_processor(monkeypatch, "avx2")
-    config.write_text("# another head\n" + config.read_text().replace("precision: bf16", "precision: auto"))
+    config.write_text(
+        "# another head\n" + config.read_text().replace("precision: bf16", "precision: auto")
+    )
     assert {state for state, _ in states(corpus, config, tmp_path / "exp")} == {"done"}
     if not phases:
         config.write_text(config.read_text().replace("precision: auto", "precision: fp32"))
@@ -118,4 +147,9 @@ def test_the_provenance_says_it(corpus, tmp_path, monkeypatch):
     on_a_processor(monkeypatch, "amx_bf16")
     run(corpus, variant(corpus, tmp_path, SHORT, AUTO), tmp_path / "exp")
     extract(tmp_path / "exp", corpus / "dev", tmp_path / "embeddings")
-    assert json.loads((tmp_path / "embeddings" / "provenance.1.json").read_text())["training_precision"] == "bf16"
+    assert (
+        json.loads((tmp_path / "embeddings" / "provenance.1.json").read_text())[
+            "training_precision"
+        ]
+        == "bf16"
+    )

@@ -64,8 +64,12 @@ run(step)
 @pytest.fixture
 def step():
     """Run the step above with a command line."""
+
     def call(*words):
-        return subprocess.run([sys.executable, "-c", STEP, *words], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, "-c", STEP, *words], capture_output=True, text=True, check=False
+        )
+
     return call
 
 
@@ -74,7 +78,17 @@ def test_dashes_and_underscores_are_the_same(step):
         assert step(*words).stdout == "a 5.0 True\n"
 
 
-@pytest.mark.parametrize("words", [[], ["a", "b"], ["a", "--snr"], ["a", "--snr-db", "loud"], ["a", "--snrdb", "5"], ["a", "--trim", "perhaps"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["a", "b"],
+        ["a", "--snr"],
+        ["a", "--snr-db", "loud"],
+        ["a", "--snrdb", "5"],
+        ["a", "--trim", "perhaps"],
+    ],
+)
 def test_a_wrong_command_line_is_one_line_and_exit_code_2(step, words):
     done = step(*words)
     assert done.returncode == 2
@@ -103,12 +117,21 @@ def test_a_fault_of_the_disk_is_one_line_that_names_the_file(step):
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("number", "said"), [
-    (errno.ENOLCK, "No locks available; mount it with locks (NFS: not nolock; Lustre: -o flock), or give another --workdir, and run the same"),
-    (errno.EFBIG, "File too large; raise the limit (`ulimit -f`), or give a --workdir on a disk that takes larger files, and run the same"),
-    (errno.ENAMETOOLONG, "File name too long"),
-    (errno.ELOOP, "Too many levels of symbolic links"),
-])
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (
+            errno.ENOLCK,
+            "No locks available; mount it with locks (NFS: not nolock; Lustre: -o flock), or give another --workdir, and run the same",
+        ),
+        (
+            errno.EFBIG,
+            "File too large; raise the limit (`ulimit -f`), or give a --workdir on a disk that takes larger files, and run the same",
+        ),
+        (errno.ENAMETOOLONG, "File name too long"),
+        (errno.ELOOP, "Too many levels of symbolic links"),
+    ],
+)
 def test_odd_faults_of_the_disk_are_one_line_too(step, number, said):
     done = step("a", "--kind", str(number))
     assert done.returncode == 1
@@ -118,8 +141,13 @@ def test_odd_faults_of_the_disk_are_one_line_too(step, number, said):
 
 @pytest.mark.parametrize(("kind", "code"), [("ok", 0), ("user", 1)])
 def test_nobody_may_listen(kind, code):
-    done = subprocess.run([sys.executable, "-c", STEP, "a", "--kind", kind], stderr=subprocess.PIPE, text=True, check=False,
-                          preexec_fn=lambda: os.close(1))
+    done = subprocess.run(
+        [sys.executable, "-c", STEP, "a", "--kind", kind],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        preexec_fn=lambda: os.close(1),
+    )
     assert done.returncode == code
     assert "Traceback" not in done.stderr
 
@@ -136,8 +164,16 @@ class Last:
 last = Last()
 """
     for several, said in (({}, ["handlers", "wound up"]), ({"WORLD_SIZE": "2"}, ["handlers"])):
-        environment = {name: value for name, value in os.environ.items() if name != "WORLD_SIZE"} | several
-        done = subprocess.run([sys.executable, "-c", ends + STEP, "a", "--kind", kind], capture_output=True, text=True, check=False, env=environment)
+        environment = {
+            name: value for name, value in os.environ.items() if name != "WORLD_SIZE"
+        } | several
+        done = subprocess.run(
+            [sys.executable, "-c", ends + STEP, "a", "--kind", kind],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+        )
         print(several, done.stdout.splitlines(), done.stderr)
         assert done.returncode == code
         assert done.stdout.splitlines() == [*(["a 3.0 False"] if kind == "ok" else []), *said]
@@ -151,12 +187,18 @@ def test_a_bug_keeps_its_traceback(step):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="as the kernel of Linux does it")
-def test_a_step_whose_launcher_is_dead_does_nothing_also_before_the_dead_one_is_buried(step, monkeypatch):
+def test_a_step_whose_launcher_is_dead_does_nothing_also_before_the_dead_one_is_buried(
+    step, monkeypatch
+):
     dead = subprocess.Popen(["true"])
     os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
     monkeypatch.setenv("SV_STAGED", str(dead.pid))
     done = step("a")
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "the process that this work was for died\n")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1,
+        "",
+        "the process that this work was for died\n",
+    )
     dead.wait()
 
 

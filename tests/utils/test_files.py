@@ -29,24 +29,33 @@ def other_disk(tmp_path):
         yield place
 
 
-def test_a_file_behind_a_link_to_another_mount_appears_whole_and_at_once(tmp_path, other_disk, monkeypatch):
+def test_a_file_behind_a_link_to_another_mount_appears_whole_and_at_once(
+    tmp_path, other_disk, monkeypatch
+):
     (tmp_path / "exp").symlink_to(other_disk)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     for text in ("first", "second"):
         with atomic_write(tmp_path / "exp" / "a" / "x") as file:
             file.write(text)
-            assert [path.name for path in (other_disk / "a").glob(".*")] == [".x.tmp"], "beside the final name, on its disk"
+            assert [path.name for path in (other_disk / "a").glob(".*")] == [".x.tmp"], (
+                "beside the final name, on its disk"
+            )
     assert (other_disk / "a" / "x").read_text() == "second"
     assert [path.name for path in (other_disk / "a").iterdir()] == ["x"]
 
 
-def test_what_lies_on_another_mount_is_not_moved_aside_and_neither_is_the_rest(tmp_path, other_disk):
+def test_what_lies_on_another_mount_is_not_moved_aside_and_neither_is_the_rest(
+    tmp_path, other_disk
+):
     home = tmp_path / "exp"
     home.mkdir()
     (home / "checkpoints").symlink_to(other_disk)
     for name in ("config.yaml", "checkpoints/step.pt"):
         (home / name).write_text(name)
-    with pytest.raises(UserError, match=r"checkpoints/step.pt: lies on another mount than .*/exp and cannot be renamed"):
+    with pytest.raises(
+        UserError,
+        match=r"checkpoints/step.pt: lies on another mount than .*/exp and cannot be renamed",
+    ):
         move_aside(home, ["config.yaml", "checkpoints/step.pt"])
     assert (home / "config.yaml").read_text() == "config.yaml"
     assert not list(home.glob("old.*"))
@@ -64,20 +73,30 @@ def test_old_output_that_a_death_left_half_moved_is_moved_on(tmp_path):
     (tmp_path / "a").rename(half_moved(tmp_path, ".mine") / "a")
     assert move_aside(tmp_path, ["a", "b"], ".mine") == tmp_path / "old.1"
     assert [path.name for path in tmp_path.iterdir()] == ["old.1"]
-    assert {path.name: path.read_text() for path in (tmp_path / "old.1").iterdir()} == {"a": "a", "b": "b"}
+    assert {path.name: path.read_text() for path in (tmp_path / "old.1").iterdir()} == {
+        "a": "a",
+        "b": "b",
+    }
 
 
 def test_two_who_move_aside_at_one_time_get_a_folder_each(tmp_path, monkeypatch):
     for name in ("a", "b"):
         (tmp_path / name).write_text(name)
-    monkeypatch.setattr(files, "publish", lambda *names: (monkeypatch.undo(), move_aside(tmp_path, ["b"], ".other"), publish(*names)))
+    monkeypatch.setattr(
+        files,
+        "publish",
+        lambda *names: (monkeypatch.undo(), move_aside(tmp_path, ["b"], ".other"), publish(*names)),
+    )
     assert move_aside(tmp_path, ["a"], ".mine") == tmp_path / "old.2"
     assert [(tmp_path / place).read_text() for place in ("old.1/b", "old.2/a")] == ["b", "a"]
 
 
 def test_a_link_to_a_disk_that_is_not_mounted_is_one_line(tmp_path):
     (tmp_path / "exp").symlink_to(tmp_path / "not mounted")
-    with pytest.raises(UserError, match="exp: a link to .*not mounted, which is not there: see that its disk is mounted"):
+    with pytest.raises(
+        UserError,
+        match="exp: a link to .*not mounted, which is not there: see that its disk is mounted",
+    ):
         make_folder(tmp_path / "exp")
     with pytest.raises(UserError, match="exp: a link to"), atomic_write(tmp_path / "exp" / "x"):
         pass
@@ -130,13 +149,17 @@ def test_a_receipt_that_is_seen_three_seconds_late(tmp_path, late, monkeypatch, 
 
     monkeypatch.setattr(local, "__path__", [*local.__path__, str(launching.folder)])
     monkeypatch.delitem(sys.modules, "local.launched", raising=False)
-    command = launching.words()[launching.words().index("JOB=1:3") + 2:]
+    command = launching.words()[launching.words().index("JOB=1:3") + 2 :]
     late(launching.folder / "receipts" / "launched.2of3.json")
     said = []
-    missing = still_unfinished(command, {job: End(0) for job in (1, 2, 3)}, [1, 2, 3], visible, said.append)
+    missing = still_unfinished(
+        command, {job: End(0) for job in (1, 2, 3)}, [1, 2, 3], visible, said.append
+    )
     print(shlex.join(command), said)
     assert missing.keys() == left
-    assert said == [f"tasks [2] ended without an error, and their results are not to be seen: waiting up to {visible:g} s for the file system"]
+    assert said == [
+        f"tasks [2] ended without an error, and their results are not to be seen: waiting up to {visible:g} s for the file system"
+    ]
     began = time.monotonic()
     still_unfinished(command, {2: End(1)}, [2], 60, said.append)
     assert time.monotonic() - began < 30, "a task that failed is not waited for"
@@ -145,8 +168,12 @@ def test_a_receipt_that_is_seen_three_seconds_late(tmp_path, late, monkeypatch, 
 def start_a_job(data, visible, log):
     """A step in a job of a cluster, whose site says how late files may be."""
     with open(log, "w") as file:
-        return subprocess.Popen([sys.executable, "-m", "steps.compute_vad", str(data)], cwd=ROOT, env=os.environ | {"SV_VISIBLE_SECONDS": visible},
-                                stderr=file)
+        return subprocess.Popen(
+            [sys.executable, "-m", "steps.compute_vad", str(data)],
+            cwd=ROOT,
+            env=os.environ | {"SV_VISIBLE_SECONDS": visible},
+            stderr=file,
+        )
 
 
 def test_a_job_waits_for_inputs_that_its_node_sees_late(tmp_path):

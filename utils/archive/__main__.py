@@ -1,10 +1,10 @@
 """Kaldi archives, read and written.  This module has the names that others import, and the command:
 
-    python -m utils.archive check exp/x/embeddings/test/xvector.scp data/train/packed.1.ark
-    python -m utils.archive head exp/x/embeddings/test/xvector.scp --lines 3
-    python -m utils.archive diff exp/x/embeddings/test/xvector.scp exp/y/embeddings/test/xvector.scp --tolerance 1e-5
-    python -m utils.archive merge xvector.1.ark xvector.2.ark all.ark
-    python -m utils.archive relocate exp/x/embeddings/test/xvector.scp elsewhere.scp --paths absolute
+python -m utils.archive check exp/x/embeddings/test/xvector.scp data/train/packed.1.ark
+python -m utils.archive head exp/x/embeddings/test/xvector.scp --lines 3
+python -m utils.archive diff exp/x/embeddings/test/xvector.scp exp/y/embeddings/test/xvector.scp --tolerance 1e-5
+python -m utils.archive merge xvector.1.ark xvector.2.ark all.ark
+python -m utils.archive relocate exp/x/embeddings/test/xvector.scp elsewhere.scp --paths absolute
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,15 @@ import numpy as np
 
 from utils.archive.bulk import read_vectors
 from utils.archive.iterate import iterate_archive, iterate_scp
-from utils.archive.read import describe, read_matrix, read_object, read_scp, read_vector, read_wave, split_entry
+from utils.archive.read import (
+    describe,
+    read_matrix,
+    read_object,
+    read_scp,
+    read_vector,
+    read_wave,
+    split_entry,
+)
 from utils.archive.write import ArchiveWriter, write_matrix, write_text_vectors, write_vector
 from utils.cli import run_subcommands
 from utils.errors import UserError
@@ -102,12 +110,19 @@ def head_archive(archive: Path, *, lines: int = 10) -> list[str]:
 
 
 def _entries(path: Path, allow_renamed: bool) -> Iterator[tuple[str, np.ndarray]]:
-    return iterate_scp(path, allow_renamed=allow_renamed) if Path(path).suffix == ".scp" else iterate_archive(path)
+    return (
+        iterate_scp(path, allow_renamed=allow_renamed)
+        if Path(path).suffix == ".scp"
+        else iterate_archive(path)
+    )
 
 
 def _summary(dtype: str, ndim: int, shapes: list[tuple[int, ...]]) -> str:
     """Such as ``2 float32 matrices of 20..25 x 13``."""
-    sizes = " x ".join(f"{min(side)}" if min(side) == max(side) else f"{min(side)}..{max(side)}" for side in zip(*shapes, strict=True))
+    sizes = " x ".join(
+        f"{min(side)}" if min(side) == max(side) else f"{min(side)}..{max(side)}"
+        for side in zip(*shapes, strict=True)
+    )
     many = len(shapes) > 1
     if dtype == "int16":
         return f"{len(shapes):,} wave{'s' * many} of {sizes} samples"
@@ -119,4 +134,12 @@ if __name__ == "__main__":
     from utils.archive.compare import diff_archives, merge_archives
     from utils.archive.relocate import relocate_scp
 
-    run_subcommands({"check": check_archive, "head": head_archive, "diff": diff_archives, "merge": merge_archives, "relocate": relocate_scp})
+    run_subcommands(
+        {
+            "check": check_archive,
+            "head": head_archive,
+            "diff": diff_archives,
+            "merge": merge_archives,
+            "relocate": relocate_scp,
+        }
+    )

@@ -23,7 +23,6 @@ BODY = tuple(2 + len(token) + 1 + (16 if token in CODES else 10) for token in TO
 HEAD_BYTES = max(BODY)
 
 
-
 BATCH = 1024  # vectors copied at a time: no second copy of all of them in memory
 _VECTOR_HEADER = re.compile(rb"\x00B([FD])V \x04(....)", re.DOTALL)
 
@@ -50,11 +49,15 @@ def read_vectors(scp: str | Path, *, allow_renamed: bool = False) -> tuple[list[
     """
     entries = read_scp(scp)
     if not entries:
-        raise UserError(f"{scp}: no entries, expected vectors; is the step that writes it finished?")
+        raise UserError(
+            f"{scp}: no entries, expected vectors; is the step that writes it finished?"
+        )
     return list(entries), _vectors(entries, allow_renamed)
 
 
-def vector_blocks(entries: Mapping[str, str], keys: Sequence[str], at_a_time: int) -> Iterator[tuple[Sequence[str], np.ndarray]]:
+def vector_blocks(
+    entries: Mapping[str, str], keys: Sequence[str], at_a_time: int
+) -> Iterator[tuple[Sequence[str], np.ndarray]]:
     """Vectors of an scp file, so many at a time, for lists whose vectors do not fit into memory.
 
     Parameters
@@ -108,7 +111,10 @@ def _gather(entries: Mapping[str, str], allow_renamed: bool) -> np.ndarray | Non
         row_bytes = dimension * DTYPES[match[1]].itemsize if match else 0
         if dimension <= 0 or max(offsets) + 10 + row_bytes > len(buffer):
             return None
-        if any(buffer[offset - len(prefix) : offset + 10] != prefix + header for offset, prefix in zip(offsets, prefixes, strict=True)):
+        if any(
+            buffer[offset - len(prefix) : offset + 10] != prefix + header
+            for offset, prefix in zip(offsets, prefixes, strict=True)
+        ):
             return None
     vectors = np.empty((len(entries), dimension), DTYPES[match[1]])
     for buffer, positions, offsets in files.values():
@@ -116,7 +122,9 @@ def _gather(entries: Mapping[str, str], allow_renamed: bool) -> np.ndarray | Non
         rows = np.ndarray(len(buffer) - row_bytes + 1, f"V{row_bytes}", buffer, strides=1)
         for begin in range(0, len(offsets), BATCH):
             batch = rows[np.array(offsets[begin : begin + BATCH]) + 10]
-            vectors[positions[begin : begin + BATCH]] = batch.view(vectors.dtype).reshape(-1, dimension)
+            vectors[positions[begin : begin + BATCH]] = batch.view(vectors.dtype).reshape(
+                -1, dimension
+            )
     return vectors
 
 
@@ -124,9 +132,16 @@ def _stack(entries: Mapping[str, str], items: Iterator[tuple[str, np.ndarray]]) 
     arrays = []
     for key, array in items:
         first = arrays[0] if arrays else array
-        if array.ndim != 1 or array.dtype.kind != "f" or len(array) != len(first) or array.dtype != first.dtype:
+        if (
+            array.ndim != 1
+            or array.dtype.kind != "f"
+            or len(array) != len(first)
+            or array.dtype != first.dtype
+        ):
             expected = f"{describe(first)} like the first" if arrays else "a float vector"
-            raise UserError(f"{entries[key]}: key '{key}': found {describe(array)}, expected {expected}")
+            raise UserError(
+                f"{entries[key]}: key '{key}': found {describe(array)}, expected {expected}"
+            )
         arrays.append(array)
     return np.stack(arrays)
 
@@ -164,15 +179,25 @@ def read_matrix_headers(buffer: Buffer, offsets: np.ndarray) -> MatrixHeaders:
     if inside.any():  # a header may begin at every byte of the file: overlapping items, of which only the wanted ones are copied
         windows = np.ndarray(len(buffer) - HEAD_BYTES + 1, f"V{HEAD_BYTES}", buffer, strides=1)
         heads[inside] = windows[offsets[inside]].view(np.uint8).reshape(-1, HEAD_BYTES)
-    found = MatrixHeaders(np.where(inside, UNKNOWN, CUT).astype(np.uint8), *(np.zeros(len(offsets), np.int64) for _ in range(3)))
+    found = MatrixHeaders(
+        np.where(inside, UNKNOWN, CUT).astype(np.uint8),
+        *(np.zeros(len(offsets), np.int64) for _ in range(3)),
+    )
     for kind, (token, item, body) in enumerate(zip(TOKENS, ITEMS, BODY, strict=True)):
         start = np.frombuffer(b"\0B" + token + b" ", np.uint8)
-        here = (heads[:, :len(start)] == start).all(axis=1)
-        rows, columns = (_int32(heads[here], at) for at in (body - (9 if kind < CM else 8), body - 4))  # a plain matrix has \4 before each size
+        here = (heads[:, : len(start)] == start).all(axis=1)
+        rows, columns = (
+            _int32(heads[here], at) for at in (body - (9 if kind < CM else 8), body - 4)
+        )  # a plain matrix has \4 before each size
         found.kind[here], found.rows[here], found.columns[here] = kind, rows, columns
-        found.ends[here] = offsets[here] + body + rows * columns * item.itemsize + (8 * columns if kind == CM else 0)
+        found.ends[here] = (
+            offsets[here]
+            + body
+            + rows * columns * item.itemsize
+            + (8 * columns if kind == CM else 0)
+        )
     return found
 
 
 def _int32(heads, at):
-    return np.ascontiguousarray(heads[:, at:at + 4]).view("<i4")[:, 0].astype(np.int64)
+    return np.ascontiguousarray(heads[:, at : at + 4]).view("<i4")[:, 0].astype(np.int64)

@@ -38,7 +38,11 @@ def diff_archives(first: Path, second: Path, *, tolerance: float = 0.0) -> dict[
         raise UserError(f"--tolerance is {tolerance}, expected 0 or more")
     place_of, seen, same, opened = places_of(second), set(), 0, OpenedArchive()
     lone, alien, far = [], [], {}
-    for key, ours in iterate_scp(first, allow_renamed=True) if first.suffix == ".scp" else ((key, array) for key, array, _ in iterate_places(first)):
+    for key, ours in (
+        iterate_scp(first, allow_renamed=True)
+        if first.suffix == ".scp"
+        else ((key, array) for key, array, _ in iterate_places(first))
+    ):
         seen.add(key)
         if key not in place_of:
             lone.append(key)
@@ -52,13 +56,25 @@ def diff_archives(first: Path, second: Path, *, tolerance: float = 0.0) -> dict[
         same += not is_far
     missing = [key for key in place_of if key not in seen]
     largest = max(far, key=far.get) if far else ""
-    found = [f"{len(keys):,} {what}: {', '.join(keys[:SHOWN])}{', ...' if len(keys) > SHOWN else ''}" for what, keys in (
-        (f"only in {first}", lone), (f"only in {second}", missing), ("of another kind or size", alien), ("of other values", list(far))) if keys]
-    print("\n".join([f"{same:,} the same" + (f" within {tolerance:g}" if tolerance else ""), *found]))
+    found = [
+        f"{len(keys):,} {what}: {', '.join(keys[:SHOWN])}{', ...' if len(keys) > SHOWN else ''}"
+        for what, keys in (
+            (f"only in {first}", lone),
+            (f"only in {second}", missing),
+            ("of another kind or size", alien),
+            ("of other values", list(far)),
+        )
+        if keys
+    ]
+    print(
+        "\n".join([f"{same:,} the same" + (f" within {tolerance:g}" if tolerance else ""), *found])
+    )
     if found:
         more = f", by {far[largest]:.3g} at most ('{largest}')" if far else ""
-        raise UserError(f"{first} and {second} differ: {len(lone) + len(missing):,} keys in one of them only, {len(alien):,} of another kind or "
-                        f"size, {len(far):,} of other values{more}")
+        raise UserError(
+            f"{first} and {second} differ: {len(lone) + len(missing):,} keys in one of them only, {len(alien):,} of another kind or "
+            f"size, {len(far):,} of other values{more}"
+        )
     return {"same": same}
 
 
@@ -101,7 +117,11 @@ def places_of(path: Path) -> dict[str, str]:
     path : path
         A name ending in ``.scp`` is an scp file, any other an archive.
     """
-    return read_scp(path) if path.suffix == ".scp" else {key: f"{path}:{offset}" for key, _, offset in iterate_places(path)}
+    return (
+        read_scp(path)
+        if path.suffix == ".scp"
+        else {key: f"{path}:{offset}" for key, _, offset in iterate_places(path)}
+    )
 
 
 def compare_values(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> tuple[float, bool]:
@@ -116,7 +136,10 @@ def compare_values(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> tu
     """
     if ours.dtype.kind == "f":
         coarser = min(ours.dtype, theirs.dtype, key=lambda dtype: dtype.itemsize)
-        ours, theirs = ours.astype(coarser).astype(np.float64), theirs.astype(coarser).astype(np.float64)
+        ours, theirs = (
+            ours.astype(coarser).astype(np.float64),
+            theirs.astype(coarser).astype(np.float64),
+        )
     else:
         ours, theirs = ours.astype(np.int64), theirs.astype(np.int64)
     is_same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
@@ -148,15 +171,21 @@ def merge_archives(archives: list[Path], output: Path) -> dict[str, int]:
     """
     scp, origin, opened = output.with_suffix(".scp"), {}, OpenedArchive()
     if output.suffix == ".scp":
-        raise UserError(f"{output}: is an scp file by its name; name the archive, the scp file comes beside it")
-    for path in (scp,) if temporary_of(scp).exists() else (output, scp):  # a merge that died between the two has left the archive
+        raise UserError(
+            f"{output}: is an scp file by its name; name the archive, the scp file comes beside it"
+        )
+    for path in (
+        (scp,) if temporary_of(scp).exists() else (output, scp)
+    ):  # a merge that died between the two has left the archive
         if path.exists():
             raise UserError(f"{path}: exists already; choose another name or remove it")
     with ArchiveWriter(output, scp) as writer:
         for archive in archives:
             for key, place in places_of(archive).items():
                 if key in origin:
-                    raise UserError(f"{archive}: key '{key}' is in {origin[key]} too; a merged archive has each key once")
+                    raise UserError(
+                        f"{archive}: key '{key}' is in {origin[key]} too; a merged archive has each key once"
+                    )
                 origin[key] = archive
                 writer.write_encoded(key, opened.object_at(place, key)[1])
     print(f"{output}: {len(origin):,} entries of {len(archives):,} files")

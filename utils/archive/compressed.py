@@ -17,8 +17,12 @@ CODES = {b"CM": np.dtype("u1"), b"CM2": np.dtype("<u2"), b"CM3": np.dtype("u1")}
 COLUMNS_AT_A_TIME = 1024  # each takes a table of kilobytes, and may have one byte of codes
 _PIECES = np.array([0, 64, 192, 255])  # codes of the quartiles: minimum, 25 %, 75 %, maximum
 _PIECE_OF = np.repeat([0, 1, 2], [65, 128, 63])  # of each code: between which two of them it lies,
-_BEYOND = (np.arange(256) - _PIECES[_PIECE_OF]).astype(np.float32)  # how many codes above the lower one,
-_SHARE = 1 / np.diff(_PIECES)[_PIECE_OF]  # and which share of the way a code is; float64, as Kaldi's constants
+_BEYOND = (np.arange(256) - _PIECES[_PIECE_OF]).astype(
+    np.float32
+)  # how many codes above the lower one,
+_SHARE = (
+    1 / np.diff(_PIECES)[_PIECE_OF]
+)  # and which share of the way a code is; float64, as Kaldi's constants
 
 
 def decode_even(minimum: float, extent: float, codes_TF: np.ndarray) -> np.ndarray:
@@ -36,10 +40,14 @@ def decode_even(minimum: float, extent: float, codes_TF: np.ndarray) -> np.ndarr
     (T, F) float32 array
     """
     with np.errstate(over="ignore", invalid="ignore"):  # an infinite range is data, as NaN is
-        return np.float32(minimum) + codes_TF.astype(np.float32) * np.float32(extent * (1.0 / np.iinfo(codes_TF.dtype).max))
+        return np.float32(minimum) + codes_TF.astype(np.float32) * np.float32(
+            extent * (1.0 / np.iinfo(codes_TF.dtype).max)
+        )
 
 
-def decode_quartiles(minimum: float, extent: float, quartiles_F4: np.ndarray, codes_FT: np.ndarray) -> np.ndarray:
+def decode_quartiles(
+    minimum: float, extent: float, quartiles_F4: np.ndarray, codes_FT: np.ndarray
+) -> np.ndarray:
     """Values of codes that are spread between the quartiles of each column (``CM``).
 
     Parameters
@@ -56,12 +64,23 @@ def decode_quartiles(minimum: float, extent: float, quartiles_F4: np.ndarray, co
     (T, F) float32 array
     """
     if len(codes_FT) > COLUMNS_AT_A_TIME:
-        some = [slice(start, start + COLUMNS_AT_A_TIME) for start in range(0, len(codes_FT), COLUMNS_AT_A_TIME)]
-        return np.concatenate([decode_quartiles(minimum, extent, quartiles_F4[part], codes_FT[part]) for part in some], axis=1)
+        some = [
+            slice(start, start + COLUMNS_AT_A_TIME)
+            for start in range(0, len(codes_FT), COLUMNS_AT_A_TIME)
+        ]
+        return np.concatenate(
+            [
+                decode_quartiles(minimum, extent, quartiles_F4[part], codes_FT[part])
+                for part in some
+            ],
+            axis=1,
+        )
     with np.errstate(over="ignore", invalid="ignore"):
         knots_F4 = _knots(minimum, extent, quartiles_F4)
         rise_F3 = knots_F4[:, 1:] - knots_F4[:, :-1]
-        table_FC = (knots_F4[:, _PIECE_OF] + rise_F3[:, _PIECE_OF] * _BEYOND * _SHARE).astype(np.float32)  # of all 256 codes of each column
+        table_FC = (knots_F4[:, _PIECE_OF] + rise_F3[:, _PIECE_OF] * _BEYOND * _SHARE).astype(
+            np.float32
+        )  # of all 256 codes of each column
     return table_FC.reshape(-1)[codes_FT.T + 256 * np.arange(len(codes_FT))]
 
 
@@ -83,8 +102,15 @@ def encode_compressed(matrix_TF: np.ndarray) -> bytes:
     ValueError
         No such matrix: Kaldi's format has no code for NaN and Inf.
     """
-    if matrix_TF.ndim != 2 or matrix_TF.dtype != np.float32 or not matrix_TF.size or not np.isfinite(matrix_TF).all():
-        raise ValueError(f"found a {matrix_TF.dtype} array of {' x '.join(map(str, matrix_TF.shape))}, expected a float32 matrix of finite values")
+    if (
+        matrix_TF.ndim != 2
+        or matrix_TF.dtype != np.float32
+        or not matrix_TF.size
+        or not np.isfinite(matrix_TF).all()
+    ):
+        raise ValueError(
+            f"found a {matrix_TF.dtype} array of {' x '.join(map(str, matrix_TF.shape))}, expected a float32 matrix of finite values"
+        )
     minimum = matrix_TF.min()
     extent = matrix_TF.max() - minimum
     if extent == 0:  # a constant matrix
@@ -98,19 +124,25 @@ def encode_compressed(matrix_TF: np.ndarray) -> bytes:
 
 
 def _knots(minimum, extent, quartiles_F4):
-    return np.float32(minimum) + np.float32(extent) * np.float32(1 / 65535) * quartiles_F4.astype(np.float32)
+    return np.float32(minimum) + np.float32(extent) * np.float32(1 / 65535) * quartiles_F4.astype(
+        np.float32
+    )
 
 
 def _over_range(minimum, extent, values):
     share = ((values - minimum) / extent).clip(0, 1)
-    return (np.multiply(share, 65535, dtype=np.float32).astype(np.float64) + 0.499).astype(np.int64)  # Kaldi adds in double precision
+    return (np.multiply(share, 65535, dtype=np.float32).astype(np.float64) + 0.499).astype(
+        np.int64
+    )  # Kaldi adds in double precision
 
 
 def _quartiles(minimum, extent, matrix_TF):
     """Codes of four values of each column, in strictly rising order."""
     rows = len(matrix_TF)
     sorted_TF = np.sort(matrix_TF, axis=0)
-    lowest_F, low_F, high_F, highest_F = _over_range(minimum, extent, sorted_TF[[0, rows // 4, 3 * (rows // 4), rows - 1]])
+    lowest_F, low_F, high_F, highest_F = _over_range(
+        minimum, extent, sorted_TF[[0, rows // 4, 3 * (rows // 4), rows - 1]]
+    )
     lowest_F = lowest_F.clip(max=65532)
     low_F = np.maximum(low_F, lowest_F + 1).clip(max=65533)
     high_F = np.maximum(high_F, low_F + 1).clip(max=65534)
@@ -119,9 +151,14 @@ def _quartiles(minimum, extent, matrix_TF):
 
 def _between_quartiles(knots_F4, values_FT):
     piece_FT = (values_FT >= knots_F4[:, 1:2]).astype(int) + (values_FT >= knots_F4[:, 2:3])
-    left_FT, right_FT = np.take_along_axis(knots_F4, piece_FT, 1), np.take_along_axis(knots_F4, piece_FT + 1, 1)
+    left_FT, right_FT = (
+        np.take_along_axis(knots_F4, piece_FT, 1),
+        np.take_along_axis(knots_F4, piece_FT + 1, 1),
+    )
     first_FT, last_FT = _PIECES[piece_FT], _PIECES[piece_FT + 1]
-    with np.errstate(divide="ignore", invalid="ignore"):  # quartiles may be one and the same float where the range is narrow beside the values
+    with np.errstate(
+        divide="ignore", invalid="ignore"
+    ):  # quartiles may be one and the same float where the range is narrow beside the values
         share_FT = np.nan_to_num((values_FT - left_FT) / (right_FT - left_FT)).clip(0, 1)
     beyond_FT = np.multiply(share_FT, last_FT - first_FT, dtype=np.float32).astype(np.float64)
     return (first_FT + (beyond_FT + 0.5).astype(int)).astype(np.uint8)

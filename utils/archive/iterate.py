@@ -51,7 +51,9 @@ def read_integers(path: str | Path) -> dict[str, int]:
     return {key: value for key, value, _ in iterate_places(path, decode_integer)}
 
 
-def iterate_places(path: str | Path, decode: Callable[[Buffer, int], tuple[Any, int]] = decode_object) -> Iterator[tuple[str, Any, int]]:
+def iterate_places(
+    path: str | Path, decode: Callable[[Buffer, int], tuple[Any, int]] = decode_object
+) -> Iterator[tuple[str, Any, int]]:
     """Every entry of an archive, and the offset that an scp file would give it.
 
     Parameters
@@ -79,10 +81,14 @@ def iterate_places(path: str | Path, decode: Callable[[Buffer, int], tuple[Any, 
         yield key, array, match.end()
     if _REST.match(buffer, position).end() != len(buffer):
         with located(path, position, "", key):
-            raise MalformedObject(f"truncated or damaged: found {buffer[position : position + 20]!r}, expected a key and a blank")
+            raise MalformedObject(
+                f"truncated or damaged: found {buffer[position : position + 20]!r}, expected a key and a blank"
+            )
 
 
-def iterate_scp(path: str | Path, *, allow_renamed: bool = False) -> Iterator[tuple[str, np.ndarray]]:
+def iterate_scp(
+    path: str | Path, *, allow_renamed: bool = False
+) -> Iterator[tuple[str, np.ndarray]]:
     """Every entry that an scp file lists, in its order.
 
     Parameters
@@ -105,7 +111,9 @@ def iterate_scp(path: str | Path, *, allow_renamed: bool = False) -> Iterator[tu
     yield from iterate_entries(read_scp(path), allow_renamed=allow_renamed)
 
 
-def iterate_entries(entries: Mapping[str, str], *, allow_renamed: bool = False) -> Iterator[tuple[str, np.ndarray]]:
+def iterate_entries(
+    entries: Mapping[str, str], *, allow_renamed: bool = False
+) -> Iterator[tuple[str, np.ndarray]]:
     """As `iterate_scp`, of some entries of an scp file.
 
     Parameters
@@ -128,7 +136,9 @@ def iterate_entries(entries: Mapping[str, str], *, allow_renamed: bool = False) 
             name = key.encode()
             before = buffer[max(0, offset - len(name) - 1) : offset]
             if offset and not allow_renamed and before not in (name + b" ", name + b"\t"):
-                raise MalformedObject(f"wrong offset: {before!r} stands before it in the archive, expected the key and a blank")
+                raise MalformedObject(
+                    f"wrong offset: {before!r} stands before it in the archive, expected the key and a blank"
+                )
         good = key
         yield key, array
 
@@ -136,6 +146,10 @@ def iterate_entries(entries: Mapping[str, str], *, allow_renamed: bool = False) 
 def _readable(key: bytes, previous: str) -> str:
     text = key.decode("utf-8", "replace")
     if "\ufffd" in text or not text.isprintable():
-        damaged = f"the entry of '{previous}' or what follows it is damaged" if previous else "this is no archive"
+        damaged = (
+            f"the entry of '{previous}' or what follows it is damaged"
+            if previous
+            else "this is no archive"
+        )
         raise MalformedObject(f"found {key[:20]!r}, expected a key and a blank; {damaged}")
     return text

@@ -14,7 +14,9 @@ from utils.archive.compressed import CODES, decode_even, decode_quartiles
 
 Buffer = bytes | mmap.mmap
 
-INT32_ITEM = np.dtype([("size", "u1"), ("value", "<i4")])  # how Kaldi writes each element of a vector<int32> in a table
+INT32_ITEM = np.dtype(
+    [("size", "u1"), ("value", "<i4")]
+)  # how Kaldi writes each element of a vector<int32> in a table
 DTYPES = {b"F": np.dtype("<f4"), b"D": np.dtype("<f8")}
 MAX_WAVE_BYTES = 2**32 - 1 - 36  # RIFF sizes have 32 bits
 
@@ -62,7 +64,9 @@ def decode_object(buffer: Buffer, start: int) -> tuple[np.ndarray, int]:
         return _decode_plain(buffer, start + 3, DTYPES[token[:1]], token[1:])
     if blank and token in (b"CM", b"CM2", b"CM3"):
         return _decode_compressed(buffer, start + len(token) + 1, token)
-    raise MalformedObject(f"unknown kind of object {token!r}, expected FV, DV, FM, DM, CM, CM2, CM3 or an int32 vector")
+    raise MalformedObject(
+        f"unknown kind of object {token!r}, expected FV, DV, FM, DM, CM, CM2, CM3 or an int32 vector"
+    )
 
 
 def decode_integer(buffer: Buffer, start: int) -> tuple[int, int]:
@@ -83,11 +87,17 @@ def decode_integer(buffer: Buffer, start: int) -> tuple[int, int]:
     MalformedObject
         Something else stands there.
     """
-    if buffer[start : start + 3] == b"\0B\4" and start + 7 <= len(buffer) and buffer[start + 7 : start + 8] != b"\4":
+    if (
+        buffer[start : start + 3] == b"\0B\4"
+        and start + 7 <= len(buffer)
+        and buffer[start + 7 : start + 8] != b"\4"
+    ):
         return struct.unpack_from("<i", buffer, start + 3)[0], start + 7
     array, end = decode_object(buffer, start)  # text, or a vector of one number
     if array.dtype != np.int32 or array.shape != (1,):
-        raise MalformedObject(f"found a {array.dtype} array of {' x '.join(map(str, array.shape))}, expected one whole number")
+        raise MalformedObject(
+            f"found a {array.dtype} array of {' x '.join(map(str, array.shape))}, expected one whole number"
+        )
     return int(array[0]), end
 
 
@@ -115,18 +125,26 @@ def decode_wave(buffer: Buffer, start: int) -> tuple[np.ndarray, int, int]:
         raise MalformedObject(f"found {buffer[start : start + 12]!r}, expected a RIFF WAVE header")
     end = start + 8 + struct.unpack_from("<I", buffer, start + 4)[0]
     if end > len(buffer):
-        raise MalformedObject(f"truncated wave: its header announces {end - start:,} bytes, {len(buffer) - start:,} are left in the file")
+        raise MalformedObject(
+            f"truncated wave: its header announces {end - start:,} bytes, {len(buffer) - start:,} are left in the file"
+        )
     sample_rate_hz = 0
     position = start + 12
     while position + 8 <= end:
         name, size = struct.unpack_from("<4sI", buffer, position)
         body, position = position + 8, position + 8 + size + size % 2
         if body + size > end:
-            raise MalformedObject(f"damaged wave: chunk {name!r} of {size:,} bytes goes beyond the wave")
+            raise MalformedObject(
+                f"damaged wave: chunk {name!r} of {size:,} bytes goes beyond the wave"
+            )
         if name == b"fmt " and size >= 16:
-            encoding, channels, sample_rate_hz, _, _, bits = struct.unpack_from("<HHIIHH", buffer, body)
+            encoding, channels, sample_rate_hz, _, _, bits = struct.unpack_from(
+                "<HHIIHH", buffer, body
+            )
             if (encoding, channels, bits) != (1, 1, 16):
-                raise MalformedObject(f"wave of encoding {encoding}, {channels} channels, {bits} bits; expected 16-bit PCM, one channel")
+                raise MalformedObject(
+                    f"wave of encoding {encoding}, {channels} channels, {bits} bits; expected 16-bit PCM, one channel"
+                )
         elif name == b"data" and sample_rate_hz and size % 2 == 0:
             return _take(buffer, body, np.dtype("<i2"), size // 2)[0], sample_rate_hz, end
     raise MalformedObject("damaged wave: no format and data chunk")
@@ -149,7 +167,9 @@ def encode_object(array: np.ndarray, *, text: bool = False) -> bytes:
     """
     kind = f"{array.dtype.kind}{array.dtype.itemsize}"
     if (kind, array.ndim) not in {("f4", 1), ("f8", 1), ("f4", 2), ("f8", 2), ("i4", 1)}:
-        raise ValueError(f"found {array.dtype} of {array.ndim} dimensions, expected a float32 or float64 vector or matrix, or an int32 vector")
+        raise ValueError(
+            f"found {array.dtype} of {array.ndim} dimensions, expected a float32 or float64 vector or matrix, or an int32 vector"
+        )
     if array.ndim == 2 and (array.shape[0] == 0) != (array.shape[1] == 0):
         raise ValueError(f"Kaldi has no matrix of {array.shape[0]} x {array.shape[1]}")
     if text:
@@ -174,12 +194,20 @@ def encode_wave(samples: np.ndarray, sample_rate_hz: int) -> bytes:
         Samples per second.
     """
     if samples.dtype.kind != "i" or samples.dtype.itemsize != 2 or samples.ndim != 1:
-        raise ValueError(f"found {samples.dtype} of {samples.ndim} dimensions, expected int16 samples of one channel")
+        raise ValueError(
+            f"found {samples.dtype} of {samples.ndim} dimensions, expected int16 samples of one channel"
+        )
     size = 2 * len(samples)
     if size > MAX_WAVE_BYTES:
         raise ValueError(f"{len(samples):,} samples are too many for a wave")
-    wave_format = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate_hz, 2 * sample_rate_hz, 2, 16)
-    header = struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + wave_format + struct.pack("<4sI", b"data", size)
+    wave_format = struct.pack(
+        "<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate_hz, 2 * sample_rate_hz, 2, 16
+    )
+    header = (
+        struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE")
+        + wave_format
+        + struct.pack("<4sI", b"data", size)
+    )
     return header + samples.astype("<i2", copy=False).tobytes()
 
 
@@ -187,7 +215,9 @@ def _take(buffer: Buffer, start: int, dtype: np.dtype, count: int) -> tuple[np.n
     """``count`` items from ``start``, and the position behind them."""
     needed, left = count * dtype.itemsize, max(0, len(buffer) - start)
     if needed > left:
-        raise MalformedObject(f"truncated or damaged: its header announces {count:,} values ({needed:,} bytes), {left:,} bytes are left in the file")
+        raise MalformedObject(
+            f"truncated or damaged: its header announces {count:,} values ({needed:,} bytes), {left:,} bytes are left in the file"
+        )
     if count == 0:
         return np.empty(0, dtype), start
     return np.frombuffer(buffer, dtype, count, start).copy(), start + needed
@@ -197,11 +227,15 @@ def _take_sizes(buffer: Buffer, start: int, count: int) -> tuple[list[int], int]
     """``count`` sizes, each written as \\4 and an int32."""
     items, end = _take(buffer, start, INT32_ITEM, count)
     if (items["size"] != 4).any() or (items["value"] < 0).any():
-        raise MalformedObject(f"damaged header {buffer[start:end]!r}, expected {count} sizes, each \\x04 and a whole number from 0")
+        raise MalformedObject(
+            f"damaged header {buffer[start:end]!r}, expected {count} sizes, each \\x04 and a whole number from 0"
+        )
     return items["value"].tolist(), end
 
 
-def _decode_plain(buffer: Buffer, start: int, dtype: np.dtype, shape: bytes) -> tuple[np.ndarray, int]:
+def _decode_plain(
+    buffer: Buffer, start: int, dtype: np.dtype, shape: bytes
+) -> tuple[np.ndarray, int]:
     sizes, start = _take_sizes(buffer, start, 1 if shape == b"V" else 2)
     if len(sizes) == 2 and (sizes[0] == 0) != (sizes[1] == 0):
         raise MalformedObject(f"damaged header: a matrix of {sizes[0]} x {sizes[1]}")
@@ -223,10 +257,14 @@ def _decode_compressed(buffer: Buffer, start: int, token: bytes) -> tuple[np.nda
     minimum, extent, rows, columns = struct.unpack_from("<ffii", buffer, start)
     if min(rows, columns) < 0 or (rows == 0) != (columns == 0):
         raise MalformedObject(f"damaged header: a compressed matrix of {rows} x {columns}")
-    quartiles, start = _take(buffer, start + 16, np.dtype("<u2"), 4 * columns if token == b"CM" else 0)
+    quartiles, start = _take(
+        buffer, start + 16, np.dtype("<u2"), 4 * columns if token == b"CM" else 0
+    )
     codes, end = _take(buffer, start, CODES[token], rows * columns)
     if token == b"CM":
-        return decode_quartiles(minimum, extent, quartiles.reshape(columns, 4), codes.reshape(columns, rows)), end
+        return decode_quartiles(
+            minimum, extent, quartiles.reshape(columns, 4), codes.reshape(columns, rows)
+        ), end
     return decode_even(minimum, extent, codes.reshape(rows, columns)), end
 
 
@@ -240,7 +278,9 @@ def _decode_text(buffer: Buffer, start: int) -> tuple[np.ndarray, int]:
         raise MalformedObject("truncated or damaged text: no ']' at the end of a line closes it")
     body = buffer[opening + 1 : closing]
     rows = [line.split() for line in body.split(b"\n") if line.strip()]
-    if len({len(row) for row in rows}) > 1 or b"_" in body:  # Python's float() takes 1_0 for a number
+    if (
+        len({len(row) for row in rows}) > 1 or b"_" in body
+    ):  # Python's float() takes 1_0 for a number
         raise MalformedObject("damaged text: not a vector, nor a matrix with rows of one length")
     try:
         values = np.array([[float(value) for value in row] for row in rows])
@@ -260,14 +300,19 @@ def _decode_bare_integers(buffer: Buffer, start: int) -> tuple[np.ndarray, int]:
         values = np.array([int(value) for value in line.split()], np.int32)
     except (ValueError, OverflowError):
         found = buffer[start : start + 12]
-        raise MalformedObject(f"no Kaldi object begins here: found {found!r}, expected binary, '[ numbers ]', int32 numbers or a wave") from None
+        raise MalformedObject(
+            f"no Kaldi object begins here: found {found!r}, expected binary, '[ numbers ]', int32 numbers or a wave"
+        ) from None
     if newline < 0:
         raise MalformedObject("truncated text: the last line has no end")
     return values, newline + 1
 
 
 def _encode_text(array: np.ndarray) -> bytes:
-    rows = [" ".join([value.removesuffix(".0") for value in row]) for row in np.atleast_2d(array.astype(str))]
+    rows = [
+        " ".join([value.removesuffix(".0") for value in row])
+        for row in np.atleast_2d(array.astype(str))
+    ]
     if array.dtype.kind == "i":
         return f"{rows[0]} \n".encode()
     if array.ndim == 1 or array.size == 0:

@@ -67,13 +67,20 @@ def write_plda(path: str | Path, plda: PldaFile, *, text: bool = False) -> None:
     if text:
         content = OPENING + b"".join(_text(np.asarray(array)) for array in plda) + CLOSING
     else:
-        content = b"\0B" + OPENING + b"".join(encode_object(np.asarray(array))[2:] for array in plda) + CLOSING
+        content = (
+            b"\0B"
+            + OPENING
+            + b"".join(encode_object(np.asarray(array))[2:] for array in plda)
+            + CLOSING
+        )
     with atomic_write(path, "wb") as file:
         file.write(content)
 
 
 def _decode(buffer: Buffer) -> PldaFile:
-    mark = b"\0B" if buffer[:2] == b"\0B" else b""  # binary: it stands once at the start, and not before each array
+    mark = (
+        b"\0B" if buffer[:2] == b"\0B" else b""
+    )  # binary: it stands once at the start, and not before each array
     start = len(mark)
     if buffer[start : start + len(OPENING)] != OPENING:
         raise MalformedObject(f"found {buffer[:20]!r}, expected Kaldi's <Plda>")
@@ -84,15 +91,24 @@ def _decode(buffer: Buffer) -> PldaFile:
         except MalformedObject as fault:
             raise MalformedObject(f"{name} of <Plda>: {fault}") from None
         if array.ndim != ndim or array.dtype.kind != "f":
-            raise MalformedObject(f"{name} of <Plda> is {describe(array)}, expected a {'vector' if ndim == 1 else 'matrix'}")
+            raise MalformedObject(
+                f"{name} of <Plda> is {describe(array)}, expected a {'vector' if ndim == 1 else 'matrix'}"
+            )
         arrays.append(array)
         position += end - len(mark)
     if buffer[position:].strip() != CLOSING.strip():
-        raise MalformedObject(f"truncated or damaged: found {buffer[position : position + 20]!r}, expected </Plda> at the end")
+        raise MalformedObject(
+            f"truncated or damaged: found {buffer[position : position + 20]!r}, expected </Plda> at the end"
+        )
     mean, transform, psi = arrays
     if transform.shape != (len(mean), len(mean)) or len(psi) != len(mean) or not len(mean):
-        raise MalformedObject(f"mean of {len(mean)}, transform of {' x '.join(map(str, transform.shape))} and psi of {len(psi)} do not fit together")
-    if not all(np.isfinite(array).all() for array in arrays) or (psi < -ROUNDING * max(1.0, psi.max())).any():
+        raise MalformedObject(
+            f"mean of {len(mean)}, transform of {' x '.join(map(str, transform.shape))} and psi of {len(psi)} do not fit together"
+        )
+    if (
+        not all(np.isfinite(array).all() for array in arrays)
+        or (psi < -ROUNDING * max(1.0, psi.max())).any()
+    ):
         raise MalformedObject("values that are not finite, or a negative variance in psi")
     return PldaFile(mean, transform, psi)
 

@@ -41,13 +41,19 @@ def read_scp(path: str | Path) -> dict[str, str]:
         try:
             key, entry = fields[0].decode(), fields[1].rstrip(b" \t").decode()
         except IndexError:
-            raise UserError(f"{path}:{number}: found {line[:80]!r}, expected 2 fields: <key> <file>:<offset>") from None
+            raise UserError(
+                f"{path}:{number}: found {line[:80]!r}, expected 2 fields: <key> <file>:<offset>"
+            ) from None
         except UnicodeDecodeError:
             raise UserError(f"{path}:{number}: found {line[:80]!r}, expected UTF-8 text") from None
         if entry.endswith("\r"):
-            raise UserError(f"{path}:{number}: the line ends with CR LF, expected LF; convert the file (sed -i 's/\\r$//')")
+            raise UserError(
+                f"{path}:{number}: the line ends with CR LF, expected LF; convert the file (sed -i 's/\\r$//')"
+            )
         if key in entries:
-            raise UserError(f"{path}:{number}: key '{key}' stands twice: with '{entries[key]}' and '{entry}'; keep one")
+            raise UserError(
+                f"{path}:{number}: key '{key}' stands twice: with '{entries[key]}' and '{entry}'; keep one"
+            )
         entries[key] = entry
     return entries
 
@@ -78,7 +84,9 @@ def read_object(entry: str | Path, *, key: str = "") -> np.ndarray:
         _refuse_archive(buffer, offset, path)
         array, end = decode_object(buffer, offset or 0)
         if offset is None and end != len(buffer):
-            raise MalformedObject(f"{len(buffer) - end:,} bytes follow the object, expected the end of the file; an archive needs its offset")
+            raise MalformedObject(
+                f"{len(buffer) - end:,} bytes follow the object, expected the end of the file; an archive needs its offset"
+            )
     return array
 
 
@@ -103,7 +111,11 @@ def read_matrix(entry: str | Path, *, key: str = "") -> np.ndarray:
     """
     array = read_object(entry, key=key)
     # text writes an empty matrix as it does an empty vector
-    return np.empty((0, 0)) if array.shape == (0,) and array.dtype == np.float64 else _expect(array, 2, entry, key)
+    return (
+        np.empty((0, 0))
+        if array.shape == (0,) and array.dtype == np.float64
+        else _expect(array, 2, entry, key)
+    )
 
 
 def read_wave(entry: str | Path, *, key: str = "") -> tuple[np.ndarray, int]:
@@ -143,9 +155,13 @@ def split_entry(entry: str | Path, key: str = "") -> tuple[str, int | None]:
     """
     entry = str(entry)
     if entry[-1:] == "|" or entry[:1] == "|":
-        raise UserError(f"{_name(key)}'{entry}' is a shell pipe and pipes are not run here; write its output to a file first")
+        raise UserError(
+            f"{_name(key)}'{entry}' is a shell pipe and pipes are not run here; write its output to a file first"
+        )
     if entry[-1:] == "]":
-        raise UserError(f"{_name(key)}'{entry}' has a range specifier, which is not supported; copy the rows that you want")
+        raise UserError(
+            f"{_name(key)}'{entry}' has a range specifier, which is not supported; copy the rows that you want"
+        )
     path, colon, digits = entry.rpartition(":")
     if colon and digits.isascii() and digits.isdigit() and len(digits) < 19:
         return path, int(digits)
@@ -163,10 +179,16 @@ def map_file(path: str | Path, key: str = "") -> Buffer:
         Named in errors.
     """
     if not os.path.isfile(path):
-        raise UserError(f"{path}: {_name(key)}no such regular file; relative paths start at the folder where the command runs")
+        raise UserError(
+            f"{path}: {_name(key)}no such regular file; relative paths start at the folder where the command runs"
+        )
     try:
         with open(path, "rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if os.fstat(file.fileno()).st_size else b""
+            return (
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                if os.fstat(file.fileno()).st_size
+                else b""
+            )
     except OSError as error:
         raise UserError(f"{path}: {_name(key)}{error.strerror}") from None
 
@@ -189,15 +211,21 @@ def located(path: str | Path, offset: int, key: str, last_good: str = "") -> Ite
     try:
         yield
     except MalformedObject as fault:
-        raise UserError(f"{path}:{offset}: {_name(key)}{fault}{f'; the last good entry is {last_good!r}' if last_good else ''}") from None
+        raise UserError(
+            f"{path}:{offset}: {_name(key)}{fault}{f'; the last good entry is {last_good!r}' if last_good else ''}"
+        ) from None
 
 
 def _refuse_archive(buffer: Buffer, offset: int | None, path: str) -> None:
     """Say what is wrong with an scp entry that has lost its offset."""
-    match = KEY.match(buffer) if offset is None and buffer[:2] != b"\0B" else None  # a binary object has any bytes in it
+    match = (
+        KEY.match(buffer) if offset is None and buffer[:2] != b"\0B" else None
+    )  # a binary object has any bytes in it
     if match and _OBJECT.match(buffer, match.end()):
-        raise MalformedObject("this is an archive, and the entry has no offset in it, expected <file>:<offset>; make an scp file that has them: "
-                              f"python -m utils.archive merge {path} NEW.ark")
+        raise MalformedObject(
+            "this is an archive, and the entry has no offset in it, expected <file>:<offset>; make an scp file that has them: "
+            f"python -m utils.archive merge {path} NEW.ark"
+        )
 
 
 def _name(key: str) -> str:
@@ -219,5 +247,7 @@ def describe(array: np.ndarray) -> str:
 
 def _expect(array: np.ndarray, ndim: int, entry: str | Path, key: str) -> np.ndarray:
     if array.ndim != ndim or array.dtype == np.int16:
-        raise UserError(f"{entry}: {_name(key)}found {describe(array)}, expected a {'vector' if ndim == 1 else 'matrix'}")
+        raise UserError(
+            f"{entry}: {_name(key)}found {describe(array)}, expected a {'vector' if ndim == 1 else 'matrix'}"
+        )
     return array

@@ -11,8 +11,17 @@ from utils.files import atomic_write
 Paths = Literal["kept", "absolute", "relative", "beside"]
 
 
-def relocate_scp(scp: Path, output: Path, *, paths: Paths = "absolute", root: Path = Path("."), new_root: Path = Path("."), old: str | None = None,
-                 new: str | None = None, allow_missing: bool = False) -> dict[str, int]:
+def relocate_scp(
+    scp: Path,
+    output: Path,
+    *,
+    paths: Paths = "absolute",
+    root: Path = Path("."),
+    new_root: Path = Path("."),
+    old: str | None = None,
+    new: str | None = None,
+    allow_missing: bool = False,
+) -> dict[str, int]:
     """Write an scp file again with other paths: of archives, of waves, of any files; offsets, ranges and pipes stay.
 
     Parameters
@@ -44,19 +53,34 @@ def relocate_scp(scp: Path, output: Path, *, paths: Paths = "absolute", root: Pa
         A file is not where the new path says, or no path begins with ``old``.
     """
     if (old is None) != (new is None):
-        raise UserError("--old and --new go together: what paths begin with, and what they are to begin with")
+        raise UserError(
+            "--old and --new go together: what paths begin with, and what they are to begin with"
+        )
     entries, moved = read_scp(scp), {}
     for key, entry in entries.items():
-        moved[key] = entry if is_pipe(entry) else relocated(entry, scp, paths, root, new_root, old, new)
+        moved[key] = (
+            entry if is_pipe(entry) else relocated(entry, scp, paths, root, new_root, old, new)
+        )
     changed = sum(moved[key] != entry for key, entry in entries.items())
-    if old and not any(path_and_place(entry)[0].startswith(old.rstrip("/") + "/") for entry in entries.values() if not is_pipe(entry)):
-        raise UserError(f"{scp}: no path begins with '{old}/'; the first is '{next(iter(entries.values()), '')}'")
+    if old and not any(
+        path_and_place(entry)[0].startswith(old.rstrip("/") + "/")
+        for entry in entries.values()
+        if not is_pipe(entry)
+    ):
+        raise UserError(
+            f"{scp}: no path begins with '{old}/'; the first is '{next(iter(entries.values()), '')}'"
+        )
     if not allow_missing:
-        refuse_missing(moved, scp, new_root if paths == "relative" else root if paths == "kept" else Path("."))
+        refuse_missing(
+            moved, scp, new_root if paths == "relative" else root if paths == "kept" else Path(".")
+        )
     with atomic_write(output) as file:
         file.writelines(f"{key} {entry}\n" for key, entry in moved.items())
     pipes = sum(map(is_pipe, entries.values()))
-    print(f"{output}: {len(moved):,} entries, {changed:,} with another path" + (f"; {pipes:,} pipes stay as they are" if pipes else ""))
+    print(
+        f"{output}: {len(moved):,} entries, {changed:,} with another path"
+        + (f"; {pipes:,} pipes stay as they are" if pipes else "")
+    )
     return {"entries": len(moved), "changed": changed, "pipes": pipes}
 
 
@@ -86,7 +110,15 @@ def path_and_place(entry: str) -> tuple[str, str]:
     return entry[:end], entry[end:]
 
 
-def relocated(entry: str, scp: Path, paths: Paths, root: Path, new_root: Path, old: str | None, new: str | None) -> str:
+def relocated(
+    entry: str,
+    scp: Path,
+    paths: Paths,
+    root: Path,
+    new_root: Path,
+    old: str | None,
+    new: str | None,
+) -> str:
     """An entry with another path.
 
     Parameters
@@ -101,7 +133,11 @@ def relocated(entry: str, scp: Path, paths: Paths, root: Path, new_root: Path, o
         path = new.rstrip("/") + path[len(old.rstrip("/")) :]
     if paths == "kept":
         return path + place
-    here = os.path.join(scp.parent, os.path.basename(path)) if paths == "beside" else os.path.join(root, path)
+    here = (
+        os.path.join(scp.parent, os.path.basename(path))
+        if paths == "beside"
+        else os.path.join(root, path)
+    )
     if paths == "absolute":
         here = os.path.abspath(here)
     elif paths == "relative":
@@ -132,5 +168,7 @@ def refuse_missing(entries: dict[str, str], scp: Path, start: Path) -> None:
             file_of.setdefault(path_and_place(entry)[0], key)
     missing = [path for path in file_of if not os.path.isfile(os.path.join(start, path))]
     if missing:
-        raise UserError(f"{scp}: '{missing[0]}' of key '{file_of[missing[0]]}' would not be there ({len(missing):,} of {len(file_of):,} files); "
-                        "correct --root, --old and --new, or say --allow-missing")
+        raise UserError(
+            f"{scp}: '{missing[0]}' of key '{file_of[missing[0]]}' would not be there ({len(missing):,} of {len(file_of):,} files); "
+            "correct --root, --old and --new, or say --allow-missing"
+        )

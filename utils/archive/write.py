@@ -41,14 +41,20 @@ class ArchiveWriter:
     def __enter__(self) -> "ArchiveWriter":
         with ExitStack() as stack:
             # published in reverse: the ark before the scp that points into it
-            scp, ark = (_Hashed(stack.enter_context(atomic_write(path, "wb"))) for path in (self.scp_path, self.ark_path))
+            scp, ark = (
+                _Hashed(stack.enter_context(atomic_write(path, "wb")))
+                for path in (self.scp_path, self.ark_path)
+            )
             self._scp, self._ark, self._files = scp, ark, stack.pop_all()
         return self
 
     def __exit__(self, *exception) -> None:
         self._files.__exit__(*exception)
         if exception[0] is None:
-            self.outputs = {path: file.summary() for path, file in ((self.ark_path, self._ark), (self.scp_path, self._scp))}
+            self.outputs = {
+                path: file.summary()
+                for path, file in ((self.ark_path, self._ark), (self.scp_path, self._scp))
+            }
 
     def write(self, key: str, array: np.ndarray) -> None:
         """Add a vector or a matrix.

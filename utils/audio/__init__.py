@@ -4,6 +4,24 @@
 other packages.
 """
 
-from utils.audio.read import FULL_SCALE, OVERSHOOT_SECONDS, Channel, UtteranceReader, audio_info, read_audio, resample, to_int16
+from utils.audio.read import (
+    FULL_SCALE,
+    OVERSHOOT_SECONDS,
+    Channel,
+    UtteranceReader,
+    audio_info,
+    read_audio,
+    resample,
+    to_int16,
+)
 
-__all__ = ["Channel", "FULL_SCALE", "OVERSHOOT_SECONDS", "UtteranceReader", "audio_info", "read_audio", "resample", "to_int16"]
+__all__ = [
+    "Channel",
+    "FULL_SCALE",
+    "OVERSHOOT_SECONDS",
+    "UtteranceReader",
+    "audio_info",
+    "read_audio",
+    "resample",
+    "to_int16",
+]

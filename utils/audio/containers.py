@@ -30,12 +30,14 @@ class _Window(io.RawIOBase):
     def readinto(self, buffer) -> int:
         self.file.seek(self.start + self.place)
         data = self.file.read(max(0, min(len(buffer), self.length - self.place)))
-        buffer[:len(data)] = data
+        buffer[: len(data)] = data
         self.place += len(data)
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self.place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.place, io.SEEK_END: self.length}[whence]
+        self.place = (
+            offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.place, io.SEEK_END: self.length}[whence]
+        )
         return self.place
 
     def tell(self) -> int:
@@ -66,7 +68,13 @@ def missing_wave_bytes(file: IO[bytes]) -> int:
         if chunk[:4] == b"ds64":  # lengths for which 32 bits are too few
             long_length = int.from_bytes(file.read(16)[8:], "little")
         if chunk[:4] == b"data":
-            length = long_length if long_length and length == 0xFFFFFFFF else 0 if length >= STREAMED_BYTES else length
+            length = (
+                long_length
+                if long_length and length == 0xFFFFFFFF
+                else 0
+                if length >= STREAMED_BYTES
+                else length
+            )
             return max(0, length - (size - start))
         file.seek(start + length + length % 2)
     return 0
@@ -89,11 +97,24 @@ def plain_wave_info(head: bytes, file_bytes: int) -> tuple[int, int] | None:
     """
     if len(head) < 44:
         return None
-    riff, wave, chunk, chunk_bytes, kind, channels, rate_hz, frame_bytes, bits, data, data_bytes = struct.unpack("<4s4x4s4sIHHI4xHH4sI", head[:44])
-    if (riff, wave, chunk, chunk_bytes, kind, data) != (b"RIFF", b"WAVE", b"fmt ", 16, 1, b"data") or bits not in (16, 24, 32):
+    riff, wave, chunk, chunk_bytes, kind, channels, rate_hz, frame_bytes, bits, data, data_bytes = (
+        struct.unpack("<4s4x4s4sIHHI4xHH4sI", head[:44])
+    )
+    if (riff, wave, chunk, chunk_bytes, kind, data) != (
+        b"RIFF",
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        b"data",
+    ) or bits not in (16, 24, 32):
         return None
     sound = 0 < channels <= 256 and 0 < rate_hz < 1 << 31 and frame_bytes == channels * bits // 8
-    if not sound or data_bytes % frame_bytes or not 0 < data_bytes <= min(STREAMED_BYTES - 1, file_bytes - 44):
+    if (
+        not sound
+        or data_bytes % frame_bytes
+        or not 0 < data_bytes <= min(STREAMED_BYTES - 1, file_bytes - 44)
+    ):
         return None
     return data_bytes // frame_bytes, rate_hz
 
@@ -119,5 +140,9 @@ def is_cut_ogg(file: IO[bytes]) -> bool:
         tail = file.read()
         if (start := tail.rfind(b"OggS")) >= 0:
             page = tail[start:]
-            return len(page) < 27 or not page[5] & LAST_PAGE or len(page) < 27 + page[26] + sum(page[27:27 + page[26]])
+            return (
+                len(page) < 27
+                or not page[5] & LAST_PAGE
+                or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
+            )
     return True

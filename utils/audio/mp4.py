@@ -43,7 +43,9 @@ def read_mp4_header(file: IO[bytes]) -> Mp4Sound:
     size, header = file.seek(0, io.SEEK_END), None
     for name, start, end in _boxes(file, 0, size):
         if name in (b"moov", b"mdat", b"moof") and end > size:
-            raise ValueError(f"fewer samples than its header says: {end - size:,} bytes are missing")
+            raise ValueError(
+                f"fewer samples than its header says: {end - size:,} bytes are missing"
+            )
         if name == b"moov" and end - start <= MOST_HEADER_BYTES:
             file.seek(start)
             header = file.read(end - start)
@@ -62,14 +64,20 @@ def _first_sound(header: bytes) -> Mp4Sound:
         if name != b"trak" or _content(movie, start, end, b"mdia", b"hdlr")[8:12] != b"soun":
             continue
         clock_hz, ticks = _clock_and_duration(_content(movie, start, end, b"mdia", b"mdhd"))
-        stated_hz = struct.unpack_from(">H", _content(movie, start, end, b"mdia", b"minf", b"stbl", b"stsd"), 40)[0]
-        rate = stated_hz if stated_hz > 1 else clock_hz  # 16 bits cannot hold 96 kHz: 0; QuickTime's second version puts 1
+        stated_hz = struct.unpack_from(
+            ">H", _content(movie, start, end, b"mdia", b"minf", b"stbl", b"stsd"), 40
+        )[0]
+        rate = (
+            stated_hz if stated_hz > 1 else clock_hz
+        )  # 16 bits cannot hold 96 kHz: 0; QuickTime's second version puts 1
         if not clock_hz or not movie_clock_hz:
             raise struct.error
         if any(name == b"mvex" for name, _, _ in _boxes(movie, 0, len(header))):
             return Mp4Sound(None, rate)
         with suppress(StopIteration):  # without a list of edits, all of it is played
-            ticks = _edited(_content(movie, start, end, b"edts", b"elst"), ticks, clock_hz / movie_clock_hz)
+            ticks = _edited(
+                _content(movie, start, end, b"edts", b"elst"), ticks, clock_hz / movie_clock_hz
+            )
         return Mp4Sound(round(ticks * rate / clock_hz), rate)
     raise ValueError("no sound in it")
 
@@ -87,13 +95,19 @@ def _edited(edits: bytes, ticks: int, ticks_per_movie_tick: float) -> float:
 
 
 def _clock_and_duration(content: bytes) -> tuple[int, int]:
-    return struct.unpack_from(">IQ", content, 20) if content[:1] == b"\1" else struct.unpack_from(">II", content, 12)
+    return (
+        struct.unpack_from(">IQ", content, 20)
+        if content[:1] == b"\1"
+        else struct.unpack_from(">II", content, 12)
+    )
 
 
 def _content(file: IO[bytes], start: int, end: int, *names: bytes) -> bytes:
     """Content of the first box of that name, of the first box of that name, ...; StopIteration where there is none."""
     for name in names:
-        start, end = next((first, last) for found, first, last in _boxes(file, start, end) if found == name)
+        start, end = next(
+            (first, last) for found, first, last in _boxes(file, start, end) if found == name
+        )
     file.seek(start)
     return file.read(end - start)
 

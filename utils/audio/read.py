@@ -27,13 +27,24 @@ Channel = int | Literal["mean"]  # which one of a sound of several, from 0, or a
 ARCHIVE = re.compile(r"(.+):([0-9]{1,18})")  # an entry of wav.scp: the archive and the place in it
 FULL_SCALE = 32768  # a 16-bit sample divided by this lies in [-1, 1)
 UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's count for a flac that was written into a pipe
-FIRST_VALUES = 1 << 24  # samples that memory is taken for because a header announces them; for more, as they are decoded
-BLOCK_VALUES = 1 << 20  # samples of all channels that are read at a time, so that hours of many channels fit into memory
+FIRST_VALUES = (
+    1 << 24
+)  # samples that memory is taken for because a header announces them; for more, as they are decoded
+BLOCK_VALUES = (
+    1 << 20
+)  # samples of all channels that are read at a time, so that hours of many channels fit into memory
 OVERSHOOT_SECONDS = 0.5  # Kaldi's extract-segments: a segment may end this much behind its recording, and is cut there
 
 
-def read_audio(entry: str | Path, *, allow_pipes: bool = False, start_sample: int = 0, num_samples: int | None = None,
-               root: str | Path | None = None, channel: Channel = 0) -> tuple[np.ndarray, int]:
+def read_audio(
+    entry: str | Path,
+    *,
+    allow_pipes: bool = False,
+    start_sample: int = 0,
+    num_samples: int | None = None,
+    root: str | Path | None = None,
+    channel: Channel = 0,
+) -> tuple[np.ndarray, int]:
     """Read one channel of a sound, or a part of it; of what libsndfile reads no more than the part is read.
 
     Parameters
@@ -66,51 +77,89 @@ def read_audio(entry: str | Path, *, allow_pipes: bool = False, start_sample: in
     """
     entry = str(entry)
     if start_sample < 0 or (num_samples or 0) < 0 or (channel != "mean" and channel < 0):
-        raise ValueError(f"{entry}: samples from {start_sample}, {num_samples} of them, of channel {channel}: expected none below 0")
+        raise ValueError(
+            f"{entry}: samples from {start_sample}, {num_samples} of them, of channel {channel}: expected none below 0"
+        )
     with _opened(entry, allow_pipes, root) as (file, compressed):
         if compressed:
-            samples, rate = decode(entry, file.name, compressed, channel=channel, start_sample=start_sample, num_samples=num_samples)
+            samples, rate = decode(
+                entry,
+                file.name,
+                compressed,
+                channel=channel,
+                start_sample=start_sample,
+                num_samples=num_samples,
+            )
         else:
             samples, rate = _read_sound(entry, file, start_sample, num_samples, channel)
     if not len(samples) and num_samples != 0:
         raise UnreadableAudio(entry, "no samples")
-    if len(samples) and not np.isfinite([samples.min(), samples.max()]).all():  # NaN is the extreme of anything; no array as long as the sound
-        raise UnreadableAudio(entry, f"NaN or Inf at sample {start_sample + int(np.argmin(np.isfinite(samples)))}")
+    if (
+        len(samples) and not np.isfinite([samples.min(), samples.max()]).all()
+    ):  # NaN is the extreme of anything; no array as long as the sound
+        raise UnreadableAudio(
+            entry, f"NaN or Inf at sample {start_sample + int(np.argmin(np.isfinite(samples)))}"
+        )
     return samples, rate
 
 
-def _read_sound(entry: str, file: IO[bytes], start_sample: int, num_samples: int | None, channel: Channel) -> tuple[np.ndarray, int]:
+def _read_sound(
+    entry: str, file: IO[bytes], start_sample: int, num_samples: int | None, channel: Channel
+) -> tuple[np.ndarray, int]:
     with soundfile.SoundFile(file) as sound:
         if sound.frames == 0:
             raise UnreadableAudio(entry, "no samples")
         if sound.frames == UNKNOWN_FRAMES:
-            raise UnreadableAudio(entry, "its header does not say how many samples it has; write it anew")
+            raise UnreadableAudio(
+                entry, "its header does not say how many samples it has; write it anew"
+            )
         if channel != "mean" and channel >= sound.channels:
-            raise UnreadableAudio(entry, f"channel {channel} was asked for, it has {sound.channels} (counted from 0)")
+            raise UnreadableAudio(
+                entry, f"channel {channel} was asked for, it has {sound.channels} (counted from 0)"
+            )
         wanted = sound.frames - start_sample if num_samples is None else num_samples
         if wanted < 0 or start_sample + wanted > sound.frames:
-            raise ValueError(f"{entry}: samples {start_sample} to {start_sample + wanted} are not inside its {sound.frames}")
+            raise ValueError(
+                f"{entry}: samples {start_sample} to {start_sample + wanted} are not inside its {sound.frames}"
+            )
         sound.seek(start_sample)
         try:
             samples = _read_channel(sound, wanted, channel)
-        except ValueError as error:  # soundfile counts what is left of some damaged mp3 as less than nothing
+        except (
+            ValueError
+        ) as error:  # soundfile counts what is left of some damaged mp3 as less than nothing
             raise UnreadableAudio(entry, f"cannot be read: {error}") from None
         if len(samples) < wanted:
-            raise UnreadableAudio(entry, f"fewer samples than its header says: {start_sample + len(samples)} of {sound.frames}")
+            raise UnreadableAudio(
+                entry,
+                f"fewer samples than its header says: {start_sample + len(samples)} of {sound.frames}",
+            )
         return samples, sound.samplerate
 
 
 def _read_channel(sound: soundfile.SoundFile, wanted: int, channel: Channel) -> np.ndarray:
-    samples, done, block_samples = np.empty(min(wanted, FIRST_VALUES), np.float32), 0, max(1, BLOCK_VALUES // sound.channels)
-    while done < wanted and len(block := sound.read(min(block_samples, wanted - done), dtype="float32", always_2d=True)):
+    samples, done, block_samples = (
+        np.empty(min(wanted, FIRST_VALUES), np.float32),
+        0,
+        max(1, BLOCK_VALUES // sound.channels),
+    )
+    while done < wanted and len(
+        block := sound.read(min(block_samples, wanted - done), dtype="float32", always_2d=True)
+    ):
         if done + len(block) > len(samples):
-            samples.resize(min(wanted, 2 * len(samples)), refcheck=False)  # in place, where the system can move pages
-        samples[done:done + len(block)] = block.mean(axis=1) if channel == "mean" else block[:, channel]
+            samples.resize(
+                min(wanted, 2 * len(samples)), refcheck=False
+            )  # in place, where the system can move pages
+        samples[done : done + len(block)] = (
+            block.mean(axis=1) if channel == "mean" else block[:, channel]
+        )
         done += len(block)
     return samples[:done]
 
 
-def audio_info(entry: str | Path, *, allow_pipes: bool = False, root: str | Path | None = None) -> tuple[int, int]:
+def audio_info(
+    entry: str | Path, *, allow_pipes: bool = False, root: str | Path | None = None
+) -> tuple[int, int]:
     """Number of samples (of one channel) and sample rate in Hz, from the header; a pipe is run for it, and webm and its like are decoded.
 
     Parameters
@@ -145,16 +194,24 @@ def _plain_wave(entry: str, root: str | Path | None) -> tuple[int, int] | None:
 
 
 @contextmanager
-def _opened(entry: str, allow_pipes: bool, root: str | Path | None) -> Iterator[tuple[IO[bytes], str | None]]:
+def _opened(
+    entry: str, allow_pipes: bool, root: str | Path | None
+) -> Iterator[tuple[IO[bytes], str | None]]:
     """The file, and its format where ffmpeg has to decode it."""
     try:
         with _opened_bytes(entry, allow_pipes, root) as file:
-            compressed = compressed_format(file) if hasattr(file, "name") else None  # ffmpeg wants a file of its own
+            compressed = (
+                compressed_format(file) if hasattr(file, "name") else None
+            )  # ffmpeg wants a file of its own
             missing = 0 if compressed else missing_wave_bytes(file)
             if missing:
-                raise UnreadableAudio(entry, f"fewer samples than its header says: {missing:,} bytes are missing")
+                raise UnreadableAudio(
+                    entry, f"fewer samples than its header says: {missing:,} bytes are missing"
+                )
             if not compressed and is_cut_ogg(file):
-                raise UnreadableAudio(entry, "its last page, which says that the sound ends there, is missing")
+                raise UnreadableAudio(
+                    entry, "its last page, which says that the sound ends there, is missing"
+                )
             file.seek(0)
             yield file, compressed
     except OSError as error:
@@ -187,7 +244,9 @@ def _open_file(path: str | Path, buffering: int = -1) -> IO[bytes]:
     """Open a regular file; a pipe would be waited for, and a device may have no end."""
     if "\0" in str(path):
         raise OSError(errno.EINVAL, "a name with a NUL in it")
-    file = open(path, "rb", buffering, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115 - who calls closes it
+    file = open(
+        path, "rb", buffering, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
+    )  # noqa: SIM115 - who calls closes it
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "no regular file")
@@ -196,11 +255,18 @@ def _open_file(path: str | Path, buffering: int = -1) -> IO[bytes]:
 
 def _output_of(entry: str, allow_pipes: bool) -> bytes:
     if not allow_pipes:
-        raise UserError(f"'{entry}' runs a command of whoever wrote the list; give --allow-pipes if you trust it")
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", entry[:-1]], capture_output=True, check=False)
+        raise UserError(
+            f"'{entry}' runs a command of whoever wrote the list; give --allow-pipes if you trust it"
+        )
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", entry[:-1]], capture_output=True, check=False
+    )
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise UnreadableAudio(entry, f"the command ended with exit code {done.returncode}{': ' + said[-1] if said else ''}")
+        raise UnreadableAudio(
+            entry,
+            f"the command ended with exit code {done.returncode}{': ' + said[-1] if said else ''}",
+        )
     return done.stdout
 
 
@@ -257,12 +323,17 @@ class UtteranceReader:
         Some of it is for ffmpeg, and there is none; the channel is negative.
     """
 
-    def __init__(self, wav_scp: Mapping[str, str], segments: Mapping[str, str] | None = None, **options):
+    def __init__(
+        self, wav_scp: Mapping[str, str], segments: Mapping[str, str] | None = None, **options
+    ):
         require_ffmpeg(wav_scp.values())
         if options.get("channel", 0) != "mean" and options.get("channel", 0) < 0:
             raise UserError(f"--channel: {options['channel']}, expected 0 or more, or mean")
         self.wav_scp, self.segments, self.options = wav_scp, segments, options
-        self.latest: tuple[str, tuple[np.ndarray, int] | None] = ("", None)  # sound that took a process: its segments follow one another
+        self.latest: tuple[str, tuple[np.ndarray, int] | None] = (
+            "",
+            None,
+        )  # sound that took a process: its segments follow one another
 
     def read(self, utterance: str) -> tuple[np.ndarray, int]:
         """Samples and rate of one utterance, as `read_audio` gives them.
@@ -287,14 +358,22 @@ class UtteranceReader:
                 self.latest = entry, read_audio(entry, **self.options)
             whole, rate = self.latest[1]
             start, num = _segment_samples(entry, start_seconds, end_seconds, len(whole), rate)
-            return whole[start:start + num], rate
+            return whole[start : start + num], rate
         total, rate = audio_info(entry, root=self.options.get("root"))
         start, num = _segment_samples(entry, start_seconds, end_seconds, total, rate)
         return read_audio(entry, start_sample=start, num_samples=num, **self.options)
 
 
-def _segment_samples(entry: str, start_seconds: float, end_seconds: float, total: int, rate: int) -> tuple[int, int]:
-    start, end = (round(min(seconds * rate, UNKNOWN_FRAMES)) for seconds in (start_seconds, total / rate if end_seconds == -1 else end_seconds))
+def _segment_samples(
+    entry: str, start_seconds: float, end_seconds: float, total: int, rate: int
+) -> tuple[int, int]:
+    start, end = (
+        round(min(seconds * rate, UNKNOWN_FRAMES))
+        for seconds in (start_seconds, total / rate if end_seconds == -1 else end_seconds)
+    )
     if start >= total or end > total + OVERSHOOT_SECONDS * rate:
-        raise UnreadableAudio(entry, f"a segment from {start_seconds} to {end_seconds} s of a recording of {total / rate:.2f} s")
+        raise UnreadableAudio(
+            entry,
+            f"a segment from {start_seconds} to {end_seconds} s of a recording of {total / rate:.2f} s",
+        )
     return start, min(end, total) - start

@@ -33,13 +33,36 @@ class Augmenter:
         Whether the training device does what stands behind the last transform that cannot run there, from a bank in its memory.
     """
 
-    def __init__(self, *, speed_factors: tuple[float, ...] = (1.0,), speed_is_new_speaker: bool = True, chain: tuple[dict, ...] = (),
-                 device: bool = False):
-        if not speed_factors or len(set(speed_factors)) < len(speed_factors) or not all(0.5 <= factor <= 2 for factor in speed_factors):
-            raise ValueError(f"speed_factors: {list(speed_factors)}, expected different numbers from 0.5 to 2")
-        self.speed_factors, self.speed_is_new_speaker, self.device = tuple(speed_factors), speed_is_new_speaker, device
+    def __init__(
+        self,
+        *,
+        speed_factors: tuple[float, ...] = (1.0,),
+        speed_is_new_speaker: bool = True,
+        chain: tuple[dict, ...] = (),
+        device: bool = False,
+    ):
+        if (
+            not speed_factors
+            or len(set(speed_factors)) < len(speed_factors)
+            or not all(0.5 <= factor <= 2 for factor in speed_factors)
+        ):
+            raise ValueError(
+                f"speed_factors: {list(speed_factors)}, expected different numbers from 0.5 to 2"
+            )
+        self.speed_factors, self.speed_is_new_speaker, self.device = (
+            tuple(speed_factors),
+            speed_is_new_speaker,
+            device,
+        )
         self.transforms = build_chain(chain, "chain")
-        hosted = max((number for number, transform in enumerate(self.transforms, 1) if not transform.on_device), default=0)
+        hosted = max(
+            (
+                number
+                for number, transform in enumerate(self.transforms, 1)
+                if not transform.on_device
+            ),
+            default=0,
+        )
         self.num_hosted = hosted if device else len(self.transforms)
         self.bank: Bank | None = None
 
@@ -56,7 +79,7 @@ class Augmenter:
     @property
     def device_transforms(self) -> list:
         """The end of the chain that the training device does."""
-        return self.transforms[self.num_hosted:]
+        return self.transforms[self.num_hosted :]
 
     def open(self, bank: Path | None, sample_rate_hz: int) -> "Augmenter":
         """Open the bank; returns the augmenter.
@@ -108,7 +131,9 @@ class Augmenter:
             samples = samples if numbers is None else transform.apply(samples, numbers)
         return samples
 
-    def __call__(self, samples: np.ndarray, speed_factor: float, num_samples: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(
+        self, samples: np.ndarray, speed_factor: float, num_samples: int, rng: np.random.Generator
+    ) -> np.ndarray:
         """Augment one crop: speed, then the whole chain; turned down as a whole where its peak would exceed full scale.
 
         Parameters
@@ -127,9 +152,15 @@ class Augmenter:
         (num_samples,) float32 array
             In [-1, 1].
         """
-        return turn_down(self.apply(change_speed(samples, speed_factor, num_samples), self.draw(num_samples, rng)))
+        return turn_down(
+            self.apply(
+                change_speed(samples, speed_factor, num_samples), self.draw(num_samples, rng)
+            )
+        )
 
-    def begin(self, samples: np.ndarray, speed_factor: float, num_samples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def begin(
+        self, samples: np.ndarray, speed_factor: float, num_samples: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The loader's share where the device does the rest.
 
         Parameters
@@ -145,8 +176,10 @@ class Augmenter:
             What the device is to do, as `utils.augmentation.base.pack` packs it; empty where it has nothing to do.
         """
         drawn = self.draw(num_samples, rng)
-        samples = self.apply(change_speed(samples, speed_factor, num_samples), drawn[:self.num_hosted])
-        return samples, np.array(pack(self.device_transforms, drawn[self.num_hosted:]), np.float64)
+        samples = self.apply(
+            change_speed(samples, speed_factor, num_samples), drawn[: self.num_hosted]
+        )
+        return samples, np.array(pack(self.device_transforms, drawn[self.num_hosted :]), np.float64)
 
     def on(self, device: "torch.device") -> "DeviceChain":
         """The end of the chain on a device: a function of the crops that `begin` began and of what was drawn.

@@ -11,7 +11,9 @@ from utils.augmentation.signal import PEAK_SECONDS, room_spectrum
 from utils.errors import UserError
 from utils.packed.reader import PackedReader
 
-KEPT_SPECTRA_BYTES = 64 << 20  # of room responses, in each process: a bank of some hundred rooms is transformed once
+KEPT_SPECTRA_BYTES = (
+    64 << 20
+)  # of room responses, in each process: a bank of some hundred rooms is transformed once
 
 
 class Bank:
@@ -69,8 +71,10 @@ class Bank:
             The bank has none of a type.
         """
         if self.noises and (unknown := sorted(set(wanted) - set(self.noise_types))):
-            raise UserError(f"no noise of type {', '.join(unknown)} in {self.folder}; there is {', '.join(sorted(set(self.noise_types)))}; "
-                            "name those in the YAML, or make the bank of noises whose utt2type says so")
+            raise UserError(
+                f"no noise of type {', '.join(unknown)} in {self.folder}; there is {', '.join(sorted(set(self.noise_types)))}; "
+                "name those in the YAML, or make the bank of noises whose utt2type says so"
+            )
         return [np.flatnonzero(self.noise_types == kind) for kind in wanted]
 
     def draw_start(self, noise: int, num_samples: int, rng: np.random.Generator) -> int:
@@ -86,7 +90,9 @@ class Bank:
             The source.
         """
         available = int(self.noises.num_samples[noise])
-        return int(rng.integers(available - num_samples + 1 if available >= num_samples else available))
+        return int(
+            rng.integers(available - num_samples + 1 if available >= num_samples else available)
+        )
 
     def noise(self, noise: int, start: int, num_samples: int) -> np.ndarray:
         """A part of a noise; one that is too short is repeated.
@@ -115,7 +121,9 @@ class Bank:
         """
         response, spectrum = self.rooms.read(room), self._spectra.get((room, num_samples))
         if spectrum is None:
-            spectrum = self._spectra[room, num_samples] = room_spectrum(response, num_samples, self.peak)
+            spectrum = self._spectra[room, num_samples] = room_spectrum(
+                response, num_samples, self.peak
+            )
             self._spectra_bytes += spectrum.nbytes
             while self._spectra_bytes > KEPT_SPECTRA_BYTES:
                 self._spectra_bytes -= self._spectra.popitem(last=False)[1].nbytes
@@ -130,9 +138,13 @@ class Bank:
             raise UserError(f"{kind}: asked for, but {has}: make it with steps.augment (stage 2)")
         entries = read_scp(self.folder / f"{kind}.scp")
         if not entries:
-            raise UserError(f"{self.folder}/{kind}.scp: found nothing, expected one sound or more; make the bank anew with steps.augment (stage 2)")
+            raise UserError(
+                f"{self.folder}/{kind}.scp: found nothing, expected one sound or more; make the bank anew with steps.augment (stage 2)"
+            )
         reader = PackedReader(entries, read_map(self.folder / f"{kind}.num_samples"))
         if reader.sample_rate_hz != self.sample_rate_hz:
-            raise UserError(f"{self.folder}: sound of {reader.sample_rate_hz} Hz, expected {self.sample_rate_hz} Hz; "
-                            "make the bank anew with --sample-rate-hz")
+            raise UserError(
+                f"{self.folder}: sound of {reader.sample_rate_hz} Hz, expected {self.sample_rate_hz} Hz; "
+                "make the bank anew with --sample-rate-hz"
+            )
         return reader

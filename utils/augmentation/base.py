@@ -108,8 +108,11 @@ def pack(transforms: Sequence[Transform], drawn: Sequence[Drawn | None]) -> Draw
     tuple of numbers
         As many for each as its width; NaN where there is none.
     """
-    return tuple(number for transform, numbers in zip(transforms, drawn, strict=True)
-                 for number in (*(numbers or ()), *(math.nan,) * (transform.width - len(numbers or ()))))
+    return tuple(
+        number
+        for transform, numbers in zip(transforms, drawn, strict=True)
+        for number in (*(numbers or ()), *(math.nan,) * (transform.width - len(numbers or ())))
+    )
 
 
 def unpack(transforms: Sequence[Transform], row: Sequence[float]) -> list[Drawn | None]:
@@ -124,7 +127,7 @@ def unpack(transforms: Sequence[Transform], row: Sequence[float]) -> list[Drawn 
     """
     drawn, place = [], 0
     for transform in transforms:
-        numbers = list(row[place:place + transform.width])
+        numbers = list(row[place : place + transform.width])
         while numbers and math.isnan(numbers[-1]):
             numbers.pop()
         drawn.append(tuple(numbers) or None)
@@ -132,7 +135,9 @@ def unpack(transforms: Sequence[Transform], row: Sequence[float]) -> list[Drawn 
     return drawn
 
 
-def check_range(name: str, bounds: tuple[float, float], lowest: float = -np.inf, highest: float = np.inf) -> None:
+def check_range(
+    name: str, bounds: tuple[float, float], lowest: float = -np.inf, highest: float = np.inf
+) -> None:
     """Refuse a range that is none.
 
     Parameters
@@ -153,5 +158,7 @@ def check_range(name: str, bounds: tuple[float, float], lowest: float = -np.inf,
     if low > high:
         raise ValueError(f"{name}: from {low} to {high}, expected the lower bound first")
     if low < lowest or high > highest:
-        expected = f"{lowest} or more" if highest == np.inf else f"numbers from {lowest} to {highest}"
+        expected = (
+            f"{lowest} or more" if highest == np.inf else f"numbers from {lowest} to {highest}"
+        )
         raise ValueError(f"{name}: from {low} to {high}, expected {expected}")

@@ -58,7 +58,9 @@ class OneOf(Group):
         super().__init__(**options)
         weights = (1.0,) * len(self.of) if weights is None else weights
         if len(weights) != len(self.of) or min(weights) < 0 or not sum(weights):
-            raise ValueError(f"weights: {list(weights)}, expected {len(self.of)} numbers, none below 0 and not all 0")
+            raise ValueError(
+                f"weights: {list(weights)}, expected {len(self.of)} numbers, none below 0 and not all 0"
+            )
         self.limits = np.cumsum(weights) / sum(weights)
         self.width = 1 + max(transform.width for transform in self.of)
 
@@ -105,8 +107,17 @@ class AllOf(Group):
         return samples
 
 
-TRANSFORMS = {"reverb": Reverb, "noise": Noise, "babble": Babble, "volume": Volume, "band_limit": BandLimit, "codec": Codec, "reverse": Reverse,
-              "one_of": OneOf, "all_of": AllOf}
+TRANSFORMS = {
+    "reverb": Reverb,
+    "noise": Noise,
+    "babble": Babble,
+    "volume": Volume,
+    "band_limit": BandLimit,
+    "codec": Codec,
+    "reverse": Reverse,
+    "one_of": OneOf,
+    "all_of": AllOf,
+}
 
 
 def build_chain(chain: Sequence[dict], where: str) -> list[Transform]:
@@ -124,7 +135,10 @@ def build_chain(chain: Sequence[dict], where: str) -> list[Transform]:
     UserError
         An unknown name or key, a wrong type, an impossible value.
     """
-    return [build(TRANSFORMS, options, place(where, number, options)) for number, options in enumerate(chain, 1)]
+    return [
+        build(TRANSFORMS, options, place(where, number, options))
+        for number, options in enumerate(chain, 1)
+    ]
 
 
 def open_chain(transforms: Sequence[Transform], bank: Bank, where: str) -> None:
@@ -145,7 +159,9 @@ def open_chain(transforms: Sequence[Transform], bank: Bank, where: str) -> None:
             if transform.probability:
                 transform.open(bank)
         except UserError as error:
-            raise UserError(f"{place(where, number, {'name': names[type(transform)]})}: {error}") from None
+            raise UserError(
+                f"{place(where, number, {'name': names[type(transform)]})}: {error}"
+            ) from None
 
 
 def place(where: str, number: int, options: object) -> str:

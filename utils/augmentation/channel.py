@@ -50,17 +50,29 @@ class BandLimit(Transform):
 
     width = 2
 
-    def __init__(self, *, probability: float = 1.0, low_hz: Range | None = (200.0, 400.0), high_hz: Range | None = (3000.0, 3800.0),
-                 slope_db_per_octave: float = 48.0):
+    def __init__(
+        self,
+        *,
+        probability: float = 1.0,
+        low_hz: Range | None = (200.0, 400.0),
+        high_hz: Range | None = (3000.0, 3800.0),
+        slope_db_per_octave: float = 48.0,
+    ):
         super().__init__(probability=probability)
         for name, bounds in (("low_hz", low_hz), ("high_hz", high_hz)):
             if bounds is not None:
                 check_range(name, bounds, lowest=1)
         if low_hz and high_hz and low_hz[1] >= high_hz[0]:
-            raise ValueError(f"low_hz goes up to {low_hz[1]} and high_hz begins at {high_hz[0]}, expected a band between them")
+            raise ValueError(
+                f"low_hz goes up to {low_hz[1]} and high_hz begins at {high_hz[0]}, expected a band between them"
+            )
         if slope_db_per_octave <= 0:
             raise ValueError(f"slope_db_per_octave: {slope_db_per_octave}, expected more than 0")
-        self.low_hz, self.high_hz, self.order = low_hz, high_hz, slope_db_per_octave / DECIBELS_PER_OCTAVE
+        self.low_hz, self.high_hz, self.order = (
+            low_hz,
+            high_hz,
+            slope_db_per_octave / DECIBELS_PER_OCTAVE,
+        )
 
     def open(self, bank: Bank) -> None:
         """Check the band against the rate.
@@ -72,7 +84,9 @@ class BandLimit(Transform):
         """
         super().open(bank)
         if self.high_hz and self.high_hz[1] > bank.sample_rate_hz / 2:
-            raise UserError(f"high_hz goes up to {self.high_hz[1]}, expected at most half of the sample rate, {bank.sample_rate_hz / 2}")
+            raise UserError(
+                f"high_hz goes up to {self.high_hz[1]}, expected at most half of the sample rate, {bank.sample_rate_hz / 2}"
+            )
 
     def _draw(self, rng, num_samples):
         return rng.uniform(*self.low_hz or (0, 0)), rng.uniform(*self.high_hz or (0, 0))
@@ -87,7 +101,9 @@ class BandLimit(Transform):
         """
         from scipy import fft
 
-        return fft.next_fast_len(num_samples + round(PADDING_SECONDS * self.bank.sample_rate_hz), real=True)
+        return fft.next_fast_len(
+            num_samples + round(PADDING_SECONDS * self.bank.sample_rate_hz), real=True
+        )
 
     def response(self, size: int, low_hz: float, high_hz: float) -> np.ndarray:
         """Factor of each frequency.
@@ -116,7 +132,9 @@ class BandLimit(Transform):
         from scipy import fft
 
         size = self.transform_samples(len(samples))
-        return fft.irfft(fft.rfft(samples, size) * self.response(size, *drawn), size)[:len(samples)]
+        return fft.irfft(fft.rfft(samples, size) * self.response(size, *drawn), size)[
+            : len(samples)
+        ]
 
 
 class Codec(Transform):
@@ -134,13 +152,23 @@ class Codec(Transform):
 
     on_device, width = False, 2
 
-    def __init__(self, *, probability: float = 1.0, codecs: tuple[str, ...] = ("mu_law", "a_law", "gsm"), compression: Range = (0.0, 1.0)):
+    def __init__(
+        self,
+        *,
+        probability: float = 1.0,
+        codecs: tuple[str, ...] = ("mu_law", "a_law", "gsm"),
+        compression: Range = (0.0, 1.0),
+    ):
         super().__init__(probability=probability)
         check_range("compression", compression, lowest=0, highest=1)
         if not codecs or (unknown := sorted(set(codecs) - set(CODECS))):
-            raise ValueError(f"codecs: found {', '.join(unknown) if codecs else 'none'}, expected some of {', '.join(sorted(CODECS))}")
+            raise ValueError(
+                f"codecs: found {', '.join(unknown) if codecs else 'none'}, expected some of {', '.join(sorted(CODECS))}"
+            )
         if absent := [codec for codec in codecs if not is_available(codec)]:
-            raise UserError(f"codecs: this machine's libsndfile has no {', '.join(absent)}; take them out, or install a newer soundfile")
+            raise UserError(
+                f"codecs: this machine's libsndfile has no {', '.join(absent)}; take them out, or install a newer soundfile"
+            )
         self.codecs, self.compression = codecs, compression
 
     def _draw(self, rng, num_samples):

@@ -24,10 +24,22 @@ class Format(NamedTuple):
 
 
 CODECS = {
-    "mu_law": Format("WAV", "ULAW"), "a_law": Format("WAV", "ALAW"), "gsm": Format("WAV", "GSM610"), "g721": Format("AU", "G721_32"),
-    "g723_24": Format("AU", "G723_24"), "vox_adpcm": Format("RAW", "VOX_ADPCM"), "ima_adpcm": Format("WAV", "IMA_ADPCM", ()),
-    "opus": Format("OGG", "OPUS", (8000, 12000, 16000, 24000, 48000), True), "vorbis": Format("OGG", "VORBIS", (), True),
-    "mp3": Format("MP3", "MPEG_LAYER_III", (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000), True)}
+    "mu_law": Format("WAV", "ULAW"),
+    "a_law": Format("WAV", "ALAW"),
+    "gsm": Format("WAV", "GSM610"),
+    "g721": Format("AU", "G721_32"),
+    "g723_24": Format("AU", "G723_24"),
+    "vox_adpcm": Format("RAW", "VOX_ADPCM"),
+    "ima_adpcm": Format("WAV", "IMA_ADPCM", ()),
+    "opus": Format("OGG", "OPUS", (8000, 12000, 16000, 24000, 48000), True),
+    "vorbis": Format("OGG", "VORBIS", (), True),
+    "mp3": Format(
+        "MP3",
+        "MPEG_LAYER_III",
+        (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
+        True,
+    ),
+}
 
 
 def is_available(codec: str) -> bool:
@@ -45,7 +57,9 @@ def is_available(codec: str) -> bool:
     return True
 
 
-def transcode(samples: np.ndarray, sample_rate_hz: int, codec: str, compression: float = 0.5) -> np.ndarray:
+def transcode(
+    samples: np.ndarray, sample_rate_hz: int, codec: str, compression: float = 0.5
+) -> np.ndarray:
     """What a codec leaves of a sound.
 
     Parameters
@@ -66,8 +80,10 @@ def transcode(samples: np.ndarray, sample_rate_hz: int, codec: str, compression:
     """
     rates_hz = CODECS[codec].rates_hz or (sample_rate_hz,)
     coded_hz = min((rate for rate in rates_hz if rate >= sample_rate_hz), default=max(rates_hz))
-    coded = _through(resample(turn_down(samples), sample_rate_hz, coded_hz), coded_hz, codec, compression)[_delay(codec, coded_hz):]
-    decoded = resample(coded, coded_hz, sample_rate_hz)[:len(samples)]
+    coded = _through(
+        resample(turn_down(samples), sample_rate_hz, coded_hz), coded_hz, codec, compression
+    )[_delay(codec, coded_hz) :]
+    decoded = resample(coded, coded_hz, sample_rate_hz)[: len(samples)]
     return np.pad(decoded, (0, len(samples) - len(decoded)))
 
 
@@ -76,7 +92,9 @@ def _through(samples: np.ndarray, rate_hz: int, codec: str, compression: float) 
     container, subtype, _, has_compression = CODECS[codec]
     layout = {"samplerate": rate_hz, "channels": 1, "subtype": subtype, "format": container}
     file = io.BytesIO()
-    with soundfile.SoundFile(file, "w", **layout, compression_level=compression if has_compression else None) as sound:
+    with soundfile.SoundFile(
+        file, "w", **layout, compression_level=compression if has_compression else None
+    ) as sound:
         sound.write(samples)
     file.seek(0)
     with soundfile.SoundFile(file, **(layout if container == "RAW" else {})) as sound:

@@ -52,7 +52,9 @@ class Copy:
         return f"{self.prefix}{self.original}-{self.suffix}"
 
 
-def policies_of_copies(section: dict, copies: int, suffix: str, one_copy_per_transform: bool) -> list[tuple[str, dict]]:
+def policies_of_copies(
+    section: dict, copies: int, suffix: str, one_copy_per_transform: bool
+) -> list[tuple[str, dict]]:
     """Suffix and policy of each copy of an utterance; the first is copy number 1.
 
     Parameters
@@ -81,14 +83,25 @@ def policies_of_copies(section: dict, copies: int, suffix: str, one_copy_per_tra
     chain = section.get("chain", [])
     choices = [place for place, link in enumerate(chain) if link["name"] == "one_of"]
     if len(choices) != 1:
-        raise ValueError(f"chain: has {len(choices)} one_of, expected one for --one-copy-per-transform")
+        raise ValueError(
+            f"chain: has {len(choices)} one_of, expected one for --one-copy-per-transform"
+        )
     members = chain[choices[0]]["of"]
     labels = [label_of(member) for member in members]
     if len(set(labels)) < len(labels):
-        raise ValueError(f"one_of: its transforms would be called {', '.join(labels)}, expected different names for --one-copy-per-transform")
-    sections = [section | {"chain": [*chain[:choices[0]], member, *chain[choices[0] + 1:]]} for member in members]
+        raise ValueError(
+            f"one_of: its transforms would be called {', '.join(labels)}, expected different names for --one-copy-per-transform"
+        )
+    sections = [
+        section | {"chain": [*chain[: choices[0]], member, *chain[choices[0] + 1 :]]}
+        for member in members
+    ]
     ends = [""] if copies == 1 else range(1, copies + 1)
-    return [(f"{label}{end}", each) for label, each in zip(labels, sections, strict=True) for end in ends]
+    return [
+        (f"{label}{end}", each)
+        for label, each in zip(labels, sections, strict=True)
+        for end in ends
+    ]
 
 
 def label_of(transform: dict) -> str:
@@ -99,7 +112,9 @@ def label_of(transform: dict) -> str:
     transform : dict
         Name and options.
     """
-    types = transform.get("types") or (transform["snr_db"] if isinstance(transform.get("snr_db"), dict) else ())
+    types = transform.get("types") or (
+        transform["snr_db"] if isinstance(transform.get("snr_db"), dict) else ()
+    )
     return next(iter(types)) if len(types) == 1 else transform["name"]
 
 
@@ -132,10 +147,24 @@ class CopyMaker:
         The bank has not what the policy wants.
     """
 
-    def __init__(self, policies: Sequence[tuple[str, dict]], where: str, keys: Iterable[str], reader: PackedReader, bank: Path, seed: int):
-        self.row_of, self.reader, self.seed = {key: row for row, key in enumerate(keys)}, reader, seed
+    def __init__(
+        self,
+        policies: Sequence[tuple[str, dict]],
+        where: str,
+        keys: Iterable[str],
+        reader: PackedReader,
+        bank: Path,
+        seed: int,
+    ):
+        self.row_of, self.reader, self.seed = (
+            {key: row for row, key in enumerate(keys)},
+            reader,
+            seed,
+        )
         self.suffixes, sections = zip(*policies, strict=True)
-        distinct = [section for place, section in enumerate(sections) if section not in sections[:place]]
+        distinct = [
+            section for place, section in enumerate(sections) if section not in sections[:place]
+        ]
         made = [make(Augmenter, section, where) for section in distinct]
         try:
             for augmenter in made:
@@ -158,10 +187,14 @@ class CopyMaker:
         UserError
             A copy would be called as one of the utterances is.
         """
-        self.planned = {copy.name: copy for utterance in utterances for copy in self._copies(utterance)}
+        self.planned = {
+            copy.name: copy for utterance in utterances for copy in self._copies(utterance)
+        }
         clash = next((name for name in self.planned if name in self.row_of), None)
         if clash:
-            raise UserError(f"'{clash}' is the name of an utterance and of a copy of '{self.planned[clash].original}'; give another --suffix")
+            raise UserError(
+                f"'{clash}' is the name of an utterance and of a copy of '{self.planned[clash].original}'; give another --suffix"
+            )
         return self.planned
 
     def read(self, name: str) -> tuple[np.ndarray, int]:
@@ -189,10 +222,14 @@ class CopyMaker:
         return turn_down(augmenter.apply(samples, drawn)), self.reader.sample_rate_hz
 
     def _copies(self, utterance: str) -> Iterator[Copy]:
-        for number, (suffix, augmenter) in enumerate(zip(self.suffixes, self.augmenters, strict=True), start=1):
+        for number, (suffix, augmenter) in enumerate(
+            zip(self.suffixes, self.augmenters, strict=True), start=1
+        ):
             factor = self._draw_speed(augmenter, self._rng(utterance, number))
             renamed = factor != 1 and augmenter.speed_is_new_speaker
-            yield Copy(utterance, number, suffix, factor, f"sp{factor:g}-" if renamed else "")  # Kaldi's prefix for voices of another speed
+            yield Copy(
+                utterance, number, suffix, factor, f"sp{factor:g}-" if renamed else ""
+            )  # Kaldi's prefix for voices of another speed
 
     def _rng(self, utterance: str, number: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, number, *utterance.encode()])
@@ -213,7 +250,9 @@ def names_in(chain: Sequence[Mapping]) -> set[str]:
     return {name for link in chain for name in (link["name"], *names_in(link.get("of", ())))}
 
 
-def copied_lists(source: DataDir, tables: Mapping[str, Mapping[str, str]], policy: dict, include_originals: bool) -> DataDir:
+def copied_lists(
+    source: DataDir, tables: Mapping[str, Mapping[str, str]], policy: dict, include_originals: bool
+) -> DataDir:
     """The lists of copies.
 
     Parameters
@@ -233,22 +272,45 @@ def copied_lists(source: DataDir, tables: Mapping[str, Mapping[str, str]], polic
         Lists of utterances and of speakers say of a copy what they say of its original.
     """
     wav_scp = dict(tables["scp"])
-    uniq, utt2spk = ({name: tables[table][name] for name in wav_scp} for table in ("utt2uniq", "utt2spk"))
+    uniq, utt2spk = (
+        {name: tables[table][name] for name in wav_scp} for table in ("utt2uniq", "utt2spk")
+    )
     speaker = {utt2spk[name]: source.utt2spk[original] for name, original in uniq.items()}
-    in_step = {name: original for name, original in uniq.items() if tables["num_samples"][name] == source.maps["utt2num_samples"][original]}
+    in_step = {
+        name: original
+        for name, original in uniq.items()
+        if tables["num_samples"][name] == source.maps["utt2num_samples"][original]
+    }
     maps = {}
     for file, mapping in source.maps.items():
         kind = key_kind(file, source.maps)
         if file == "vad.scp" and "reverse" not in names_in(policy["chain"]):
-            maps[file] = {name: mapping[original] for name, original in in_step.items() if original in mapping}
+            maps[file] = {
+                name: mapping[original] for name, original in in_step.items() if original in mapping
+            }
         elif kind == "speaker":
             maps[file] = {name: mapping[original] for name, original in speaker.items()}
         elif kind == "utterance" and file not in OF_THE_SOURCE_SOUND | {"vad.scp"}:
             maps[file] = {name: mapping[original] for name, original in uniq.items()}
-    maps |= {"utt2num_samples": dict(tables["num_samples"]), "utt2uniq": uniq,
-             **{file: {name: tables[file][name] for name in wav_scp} for file in ("utt2dur", "utt2augmentation")}}
-    copies = DataDir(source.path, wav_scp, utt2spk, None, {file: mapping for file, mapping in maps.items() if mapping})
+    maps |= {
+        "utt2num_samples": dict(tables["num_samples"]),
+        "utt2uniq": uniq,
+        **{
+            file: {name: tables[file][name] for name in wav_scp}
+            for file in ("utt2dur", "utt2augmentation")
+        },
+    }
+    copies = DataDir(
+        source.path,
+        wav_scp,
+        utt2spk,
+        None,
+        {file: mapping for file, mapping in maps.items() if mapping},
+    )
     if not include_originals:
         return copies
-    itself = {"utt2uniq": {name: name for name in source.utt2spk}, "utt2augmentation": dict.fromkeys(source.utt2spk, NOTHING)}
+    itself = {
+        "utt2uniq": {name: name for name in source.utt2spk},
+        "utt2augmentation": dict.fromkeys(source.utt2spk, NOTHING),
+    }
     return combine_data_dirs([replace(source, maps=source.maps | itself), copies])

@@ -37,16 +37,20 @@ class Sounds:
         lengths = np.asarray(reader.num_samples)
         whole = np.empty(lengths.sum(), np.int16)
         for number, end in enumerate(np.cumsum(lengths)):
-            whole[end - lengths[number]:end] = to_int16(reader.read(number))
+            whole[end - lengths[number] : end] = to_int16(reader.read(number))
         try:
             self.samples = torch.from_numpy(whole).to(device)
         except torch.OutOfMemoryError:
-            raise UserError(f"device: {reader.paths[0]}: {whole.nbytes:,} bytes do not fit into the device's memory; take a smaller bank, "
-                            "or augment in the loader (device: false)") from None
+            raise UserError(
+                f"device: {reader.paths[0]}: {whole.nbytes:,} bytes do not fit into the device's memory; take a smaller bank, "
+                "or augment in the loader (device: false)"
+            ) from None
         self.starts_K = torch.from_numpy(np.cumsum(lengths) - lengths).to(device)
         self.lengths_K = torch.from_numpy(lengths).to(device)
 
-    def windows(self, numbers: Sequence[float], starts: Sequence[float], num_samples: int) -> torch.Tensor:
+    def windows(
+        self, numbers: Sequence[float], starts: Sequence[float], num_samples: int
+    ) -> torch.Tensor:
         """Parts of sounds, repeated where they are too short.
 
         Parameters
@@ -61,7 +65,10 @@ class Sounds:
         (R, num_samples) float32 tensor
             In [-1, 1).
         """
-        numbers_R, place_RS = self._numbers(numbers), self._numbers(starts)[:, None] + torch.arange(num_samples, device=self.samples.device)
+        numbers_R, place_RS = (
+            self._numbers(numbers),
+            self._numbers(starts)[:, None] + torch.arange(num_samples, device=self.samples.device),
+        )
         return self._at(self.starts_K[numbers_R, None] + place_RS % self.lengths_K[numbers_R, None])
 
     def padded(self, numbers: Sequence[float], longest: int) -> torch.Tensor:
@@ -81,9 +88,14 @@ class Sounds:
         """
         numbers_R = self._numbers(numbers)
         lengths_R = self.lengths_K[numbers_R].clamp(max=longest)
-        place_RS = torch.arange(int(lengths_R.max()), device=self.samples.device).expand(len(numbers_R), -1)
+        place_RS = torch.arange(int(lengths_R.max()), device=self.samples.device).expand(
+            len(numbers_R), -1
+        )
         inside_RS = place_RS < lengths_R[:, None]
-        return self._at(torch.where(inside_RS, self.starts_K[numbers_R, None] + place_RS, 0)) * inside_RS
+        return (
+            self._at(torch.where(inside_RS, self.starts_K[numbers_R, None] + place_RS, 0))
+            * inside_RS
+        )
 
     def _numbers(self, values: Sequence[float]) -> torch.Tensor:
         return torch.tensor([int(value) for value in values], device=self.samples.device)
@@ -130,7 +142,9 @@ class DeviceChain:
             waveforms_BS = self.apply(transform, waveforms_BS, [row[number] for row in drawn])
         return waveforms_BS / waveforms_BS.abs().amax(dim=1, keepdim=True).clamp(min=1)
 
-    def apply(self, transform: Transform, waveforms_BS: torch.Tensor, drawn: Sequence[Drawn | None]) -> torch.Tensor:
+    def apply(
+        self, transform: Transform, waveforms_BS: torch.Tensor, drawn: Sequence[Drawn | None]
+    ) -> torch.Tensor:
         """One transform, on those crops for which something was drawn.
 
         Parameters
@@ -146,7 +160,11 @@ class DeviceChain:
         if not rows:
             return waveforms_BS
         rows_R = torch.tensor(rows, device=waveforms_BS.device)
-        return waveforms_BS.index_copy(0, rows_R, apply_batch(transform, waveforms_BS[rows_R], [drawn[row] for row in rows], self))
+        return waveforms_BS.index_copy(
+            0,
+            rows_R,
+            apply_batch(transform, waveforms_BS[rows_R], [drawn[row] for row in rows], self),
+        )
 
     def sounds(self, kind: str) -> Sounds:
         """The bank's ``noises`` or ``rooms`` on the device.
@@ -162,7 +180,9 @@ class DeviceChain:
 
 
 @singledispatch
-def apply_batch(transform: Transform, waveforms_RS: torch.Tensor, drawn: Sequence[Drawn], chain: DeviceChain) -> torch.Tensor:
+def apply_batch(
+    transform: Transform, waveforms_RS: torch.Tensor, drawn: Sequence[Drawn], chain: DeviceChain
+) -> torch.Tensor:
     """Do to each crop what was drawn, as `transform.apply` does to one.
 
     Parameters
@@ -187,9 +207,11 @@ def apply_batch(transform: Transform, waveforms_RS: torch.Tensor, drawn: Sequenc
 @apply_batch.register
 def _(transform: Reverb, waveforms_RS, drawn, chain):
     num_samples, peak = waveforms_RS.shape[1], chain.bank.peak
-    response_RS = chain.sounds("rooms").padded([room for room, in drawn], num_samples + peak)
+    response_RS = chain.sounds("rooms").padded([room for (room,) in drawn], num_samples + peak)
     size = fft.next_fast_len(num_samples + response_RS.shape[1] - 1, real=True)
-    wet_RS = torch.fft.irfft(torch.fft.rfft(waveforms_RS, size) * torch.fft.rfft(response_RS, size), size)[:, peak:peak + num_samples]
+    wet_RS = torch.fft.irfft(
+        torch.fft.rfft(waveforms_RS, size) * torch.fft.rfft(response_RS, size), size
+    )[:, peak : peak + num_samples]
     before_R1, after_R1 = _energy(waveforms_RS), _energy(wet_RS)
     return torch.where(after_R1 > 0, wet_RS * (before_R1 / after_R1).sqrt(), waveforms_RS)
 
@@ -197,8 +219,15 @@ def _(transform: Reverb, waveforms_RS, drawn, chain):
 @apply_batch.register
 def _(transform: Noise, waveforms_RS, drawn, chain):
     numbers, starts, levels = zip(*drawn, strict=True)
-    noise_RS, level_R1 = chain.sounds("noises").windows(numbers, starts, waveforms_RS.shape[1]), _column(levels, waveforms_RS)
-    return waveforms_RS + noise_RS * (level_R1 if transform.snr_db == "recorded" else _noise_gain(waveforms_RS, noise_RS, level_R1))
+    noise_RS, level_R1 = (
+        chain.sounds("noises").windows(numbers, starts, waveforms_RS.shape[1]),
+        _column(levels, waveforms_RS),
+    )
+    return waveforms_RS + noise_RS * (
+        level_R1
+        if transform.snr_db == "recorded"
+        else _noise_gain(waveforms_RS, noise_RS, level_R1)
+    )
 
 
 @apply_batch.register
@@ -206,19 +235,32 @@ def _(transform: Babble, waveforms_RS, drawn, chain):
     together_RS = torch.zeros_like(waveforms_RS)
     for place in range(0, max(map(len, drawn)), 3):
         speaking = [row for row, numbers in enumerate(drawn) if len(numbers) > place]
-        numbers, starts, levels = zip(*(drawn[row][place:place + 3] for row in speaking), strict=True)
-        speaker_RS, rows_R = chain.sounds("noises").windows(numbers, starts, waveforms_RS.shape[1]), torch.tensor(speaking, device=chain.device)
-        gain_R1 = (_noise_gain(waveforms_RS[rows_R], speaker_RS, _column(levels, waveforms_RS)) if transform.level == "each"
-                   else speaker_RS.square().mean(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny).rsqrt())
+        numbers, starts, levels = zip(
+            *(drawn[row][place : place + 3] for row in speaking), strict=True
+        )
+        speaker_RS, rows_R = (
+            chain.sounds("noises").windows(numbers, starts, waveforms_RS.shape[1]),
+            torch.tensor(speaking, device=chain.device),
+        )
+        gain_R1 = (
+            _noise_gain(waveforms_RS[rows_R], speaker_RS, _column(levels, waveforms_RS))
+            if transform.level == "each"
+            else speaker_RS.square()
+            .mean(dim=1, keepdim=True)
+            .clamp(min=torch.finfo(torch.float32).tiny)
+            .rsqrt()
+        )
         together_RS = together_RS.index_add(0, rows_R, speaker_RS * gain_R1)
     if transform.level == "each":
         return waveforms_RS + together_RS
-    return waveforms_RS + together_RS * _noise_gain(waveforms_RS, together_RS, _column([numbers[2] for numbers in drawn], waveforms_RS))
+    return waveforms_RS + together_RS * _noise_gain(
+        waveforms_RS, together_RS, _column([numbers[2] for numbers in drawn], waveforms_RS)
+    )
 
 
 @apply_batch.register
 def _(transform: Volume, waveforms_RS, drawn, chain):
-    return waveforms_RS * 10 ** (_column([gain_db for gain_db, in drawn], waveforms_RS) / 20)
+    return waveforms_RS * 10 ** (_column([gain_db for (gain_db,) in drawn], waveforms_RS) / 20)
 
 
 @apply_batch.register
@@ -231,7 +273,9 @@ def _(transform: BandLimit, waveforms_RS, drawn, chain):
         power_RF = power_RF / (1 + (low_R1 / hertz_F.clamp(min=1e-3)) ** (2 * transform.order))
     if transform.high_hz:
         power_RF = power_RF / (1 + (hertz_F / high_R1) ** (2 * transform.order))
-    return torch.fft.irfft(torch.fft.rfft(waveforms_RS, size) * power_RF.sqrt(), size)[:, :waveforms_RS.shape[1]]
+    return torch.fft.irfft(torch.fft.rfft(waveforms_RS, size) * power_RF.sqrt(), size)[
+        :, : waveforms_RS.shape[1]
+    ]
 
 
 @apply_batch.register
@@ -242,7 +286,11 @@ def _(transform: Reverse, waveforms_RS, drawn, chain):
 @apply_batch.register
 def _(transform: OneOf, waveforms_RS, drawn, chain):
     for choice, inner in enumerate(transform.of):
-        waveforms_RS = chain.apply(inner, waveforms_RS, [numbers[1:] if numbers[0] == choice else None for numbers in drawn])
+        waveforms_RS = chain.apply(
+            inner,
+            waveforms_RS,
+            [numbers[1:] if numbers[0] == choice else None for numbers in drawn],
+        )
     return waveforms_RS
 
 
@@ -254,7 +302,9 @@ def _(transform: AllOf, waveforms_RS, drawn, chain):
     return waveforms_RS
 
 
-def _noise_gain(waveforms_RS: torch.Tensor, noise_RS: torch.Tensor, snr_db_R1: torch.Tensor) -> torch.Tensor:
+def _noise_gain(
+    waveforms_RS: torch.Tensor, noise_RS: torch.Tensor, snr_db_R1: torch.Tensor
+) -> torch.Tensor:
     """What noise is multiplied with; 0 where there is no such ratio."""
     signal_R1, noise_R1 = _energy(waveforms_RS), _energy(noise_RS)
     return torch.where(noise_R1 > 0, signal_R1 / noise_R1 / 10 ** (snr_db_R1 / 10), 0).sqrt()

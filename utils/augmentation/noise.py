@@ -57,13 +57,21 @@ class Noise(Transform):
 
     width, uses_bank = 3, True
 
-    def __init__(self, *, probability: float = 1.0, types: tuple[str, ...] | None = None,
-                 snr_db: Range | dict[str, Range] | Literal["recorded"] = (5.0, 20.0), gain: float = 1.0):
+    def __init__(
+        self,
+        *,
+        probability: float = 1.0,
+        types: tuple[str, ...] | None = None,
+        snr_db: Range | dict[str, Range] | Literal["recorded"] = (5.0, 20.0),
+        gain: float = 1.0,
+    ):
         super().__init__(probability=probability)
         if snr_db == {} or types == ():
             raise ValueError("types and snr_db: found an empty one, expected one type or more")
         if isinstance(snr_db, dict) and types is not None and set(types) != set(snr_db):
-            raise ValueError(f"types are {', '.join(sorted(types))}, snr_db has ranges of {', '.join(sorted(snr_db))}; expected the same or no types")
+            raise ValueError(
+                f"types are {', '.join(sorted(types))}, snr_db has ranges of {', '.join(sorted(snr_db))}; expected the same or no types"
+            )
         if gain != 1 and snr_db != "recorded":
             raise ValueError(f"gain: {gain} goes with snr_db: recorded only")
         if snr_db != "recorded":
@@ -80,19 +88,40 @@ class Noise(Transform):
             Must have some of each.
         """
         super().open(bank)
-        by_type = self.snr_db if isinstance(self.snr_db, dict) else dict.fromkeys(self.types or (), self.snr_db)
+        by_type = (
+            self.snr_db
+            if isinstance(self.snr_db, dict)
+            else dict.fromkeys(self.types or (), self.snr_db)
+        )
         every = [(np.arange(len(bank.noises)), self.snr_db)]
-        self.choices = list(zip(bank.numbers_of(sorted(by_type)), (by_type[kind] for kind in sorted(by_type)), strict=True)) or every
+        self.choices = (
+            list(
+                zip(
+                    bank.numbers_of(sorted(by_type)),
+                    (by_type[kind] for kind in sorted(by_type)),
+                    strict=True,
+                )
+            )
+            or every
+        )
 
     def _draw(self, rng, num_samples):
         numbers, bounds = self.choices[rng.integers(len(self.choices))]
         noise = int(numbers[rng.integers(len(numbers))])
-        return noise, self.bank.draw_start(noise, num_samples, rng), self.gain if bounds == "recorded" else rng.uniform(*bounds)
+        return (
+            noise,
+            self.bank.draw_start(noise, num_samples, rng),
+            self.gain if bounds == "recorded" else rng.uniform(*bounds),
+        )
 
     def apply(self, samples: np.ndarray, drawn: Drawn) -> np.ndarray:
         """Add the noise that was drawn."""
         noise = self.bank.noise(int(drawn[0]), int(drawn[1]), len(samples))
-        return samples + noise * np.float32(drawn[2]) if self.snr_db == "recorded" else add_noise(samples, noise, drawn[2])
+        return (
+            samples + noise * np.float32(drawn[2])
+            if self.snr_db == "recorded"
+            else add_noise(samples, noise, drawn[2])
+        )
 
 
 class Babble(Transform):
@@ -114,8 +143,15 @@ class Babble(Transform):
 
     uses_bank = True
 
-    def __init__(self, *, probability: float = 1.0, num_speakers: tuple[int, int] = (3, 7), snr_db: Range = (13.0, 20.0),
-                 level: Literal["sum", "each"] = "sum", type: str = "speech"):
+    def __init__(
+        self,
+        *,
+        probability: float = 1.0,
+        num_speakers: tuple[int, int] = (3, 7),
+        snr_db: Range = (13.0, 20.0),
+        level: Literal["sum", "each"] = "sum",
+        type: str = "speech",
+    ):
         super().__init__(probability=probability)
         check_range("num_speakers", num_speakers, lowest=1)
         check_range("snr_db", snr_db)
@@ -137,7 +173,11 @@ class Babble(Transform):
         count = int(rng.integers(self.num_speakers[0], self.num_speakers[1] + 1))
         snr_db, drawn = rng.uniform(*self.snr_db), []
         for sound in rng.choice(self.numbers, count, replace=count > len(self.numbers)):
-            drawn += [int(sound), self.bank.draw_start(int(sound), num_samples, rng), rng.uniform(*self.snr_db) if self.level == "each" else snr_db]
+            drawn += [
+                int(sound),
+                self.bank.draw_start(int(sound), num_samples, rng),
+                rng.uniform(*self.snr_db) if self.level == "each" else snr_db,
+            ]
         return tuple(drawn)
 
     def apply(self, samples: np.ndarray, drawn: Drawn) -> np.ndarray:
@@ -150,4 +190,6 @@ class Babble(Transform):
                 together += add_noise(samples, speaker, snr_db) - samples
             elif power > 0:
                 together += speaker / np.sqrt(power)
-        return samples + together if self.level == "each" else add_noise(samples, together, drawn[2])
+        return (
+            samples + together if self.level == "each" else add_noise(samples, together, drawn[2])
+        )

@@ -40,7 +40,9 @@ class Recorder:
         """Names of the bank's rooms, by number."""
         return self._names("rirs")
 
-    def record(self, speed_factor: float, transforms: Sequence[Transform], drawn: Sequence[Drawn | None]) -> str:
+    def record(
+        self, speed_factor: float, transforms: Sequence[Transform], drawn: Sequence[Drawn | None]
+    ) -> str:
         """All that happened, in its order; `NOTHING` where nothing did.
 
         Parameters
@@ -74,11 +76,15 @@ class Recorder:
 
     @link.register
     def _(self, transform: Noise, drawn):
-        return f"noise({self._sound(drawn, 'gain' if transform.snr_db == 'recorded' else 'snr_db')})"
+        return (
+            f"noise({self._sound(drawn, 'gain' if transform.snr_db == 'recorded' else 'snr_db')})"
+        )
 
     @link.register
     def _(self, transform: Babble, drawn):
-        speakers = [self._sound(drawn[place:place + 3], "snr_db") for place in range(0, len(drawn), 3)]
+        speakers = [
+            self._sound(drawn[place : place + 3], "snr_db") for place in range(0, len(drawn), 3)
+        ]
         return f"babble_{transform.level}({';'.join(speakers)})"
 
     @link.register
@@ -107,7 +113,11 @@ class Recorder:
         return "+".join(self._links(transform.of, transform.split(drawn)))
 
     def _links(self, transforms: Sequence[Transform], drawn: Sequence[Drawn | None]) -> list[str]:
-        return [link for transform, numbers in zip(transforms, drawn, strict=True) if numbers is not None and (link := self.link(transform, numbers))]
+        return [
+            link
+            for transform, numbers in zip(transforms, drawn, strict=True)
+            if numbers is not None and (link := self.link(transform, numbers))
+        ]
 
     def _sound(self, drawn: Drawn, level: str) -> str:
         return f"{self.noises[int(drawn[0])]},start={int(drawn[1])},{level}={drawn[2]:.6g}"
@@ -156,13 +166,21 @@ def _(transform: Reverb, drawn):
 @describe.register
 def _(transform: Noise, drawn):
     kind = transform.bank.noise_types[int(drawn[0])]
-    return f"{kind} as loud as recorded, times {drawn[2]:g}" if transform.snr_db == "recorded" else f"{kind} at {drawn[2]:.1f} dB"
+    return (
+        f"{kind} as loud as recorded, times {drawn[2]:g}"
+        if transform.snr_db == "recorded"
+        else f"{kind} at {drawn[2]:.1f} dB"
+    )
 
 
 @describe.register
 def _(transform: Babble, drawn):
     levels_db = drawn[2::3]
-    level = f"{levels_db[0]:.1f} dB" if transform.level == "sum" else f"{min(levels_db):.1f} to {max(levels_db):.1f} dB each"
+    level = (
+        f"{levels_db[0]:.1f} dB"
+        if transform.level == "sum"
+        else f"{min(levels_db):.1f} to {max(levels_db):.1f} dB each"
+    )
     return f"babble of {len(levels_db)} speakers at {level}"
 
 
@@ -173,7 +191,11 @@ def _(transform: Volume, drawn):
 
 @describe.register
 def _(transform: BandLimit, drawn):
-    ends = [f"{word} {hertz:.0f} Hz" for word, hertz in zip(("above", "below"), drawn, strict=True) if hertz]
+    ends = [
+        f"{word} {hertz:.0f} Hz"
+        for word, hertz in zip(("above", "below"), drawn, strict=True)
+        if hertz
+    ]
     return f"band {' and '.join(ends)}"
 
 
@@ -199,4 +221,8 @@ def _(transform: AllOf, drawn):
 
 
 def _words(transforms: Sequence[Transform], drawn: Sequence[Drawn | None]) -> list[str]:
-    return [words for transform, numbers in zip(transforms, drawn, strict=True) if numbers is not None and (words := describe(transform, numbers))]
+    return [
+        words
+        for transform, numbers in zip(transforms, drawn, strict=True)
+        if numbers is not None and (words := describe(transform, numbers))
+    ]

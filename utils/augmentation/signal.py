@@ -51,11 +51,13 @@ def room_spectrum(response: np.ndarray, num_samples: int, peak: int) -> np.ndarr
     """
     from scipy import fft
 
-    response = response[:num_samples + peak]
+    response = response[: num_samples + peak]
     return fft.rfft(response, fft.next_fast_len(num_samples + len(response) - 1, real=True))
 
 
-def reverberate(samples: np.ndarray, response: np.ndarray, peak: int, spectrum: np.ndarray | None = None) -> np.ndarray:
+def reverberate(
+    samples: np.ndarray, response: np.ndarray, peak: int, spectrum: np.ndarray | None = None
+) -> np.ndarray:
     """Play a sound in a room: as loud as before, and not later.
 
     Parameters
@@ -78,7 +80,7 @@ def reverberate(samples: np.ndarray, response: np.ndarray, peak: int, spectrum: 
 
     size = fft.next_fast_len(len(samples) + min(len(response), len(samples) + peak) - 1, real=True)
     spectrum = room_spectrum(response, len(samples), peak) if spectrum is None else spectrum
-    wet = fft.irfft(fft.rfft(samples, size) * spectrum, size)[peak:peak + len(samples)]
+    wet = fft.irfft(fft.rfft(samples, size) * spectrum, size)[peak : peak + len(samples)]
     energy = np.dot(wet, wet)
     return wet * np.sqrt(np.dot(samples, samples) / energy) if energy > 0 else samples
 
@@ -101,7 +103,9 @@ def add_noise(samples: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarr
     signal_energy, noise_energy = np.dot(samples, samples), np.dot(noise, noise)
     if not (signal_energy > 0 and noise_energy > 0):
         return samples
-    return samples + noise * np.sqrt(signal_energy / noise_energy / 10 ** (snr_db / 10), dtype=np.float32)
+    return samples + noise * np.sqrt(
+        signal_energy / noise_energy / 10 ** (snr_db / 10), dtype=np.float32
+    )
 
 
 def turn_down(samples: np.ndarray) -> np.ndarray:
@@ -132,5 +136,7 @@ def align_response(response: np.ndarray, sample_rate_hz: int) -> np.ndarray:
         Earlier sound (a delay, noise) is cut off, or silence put in front.
     """
     peak, lead = int(np.argmax(np.abs(response))), round(PEAK_SECONDS * sample_rate_hz)
-    aligned = np.concatenate([np.zeros(max(0, lead - peak), np.float32), response[max(0, peak - lead):]])
+    aligned = np.concatenate(
+        [np.zeros(max(0, lead - peak), np.float32), response[max(0, peak - lead) :]]
+    )
     return aligned / (2 * np.abs(response[peak]))

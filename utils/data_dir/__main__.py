@@ -17,18 +17,47 @@ import gc
 import sys
 from pathlib import Path
 
-from utils.data_dir.derive import combine_data_dirs, copy_data_dir, job_utterances, split_data_dir, subset_data_dir
-from utils.data_dir.directory import DataDir, data_dir_problems, read_data_dir, validate_data_dir, write_data_dir
+from utils.data_dir.derive import (
+    combine_data_dirs,
+    copy_data_dir,
+    job_utterances,
+    split_data_dir,
+    subset_data_dir,
+)
+from utils.data_dir.directory import (
+    DataDir,
+    data_dir_problems,
+    read_data_dir,
+    validate_data_dir,
+    write_data_dir,
+)
 from utils.data_dir.formats import is_list
 from utils.data_dir.lists import new_folder, read_map, read_trials, refuse_existing, write_map
 from utils.data_dir.repair import fix_data_dir
 from utils.errors import UserError
 
-__all__ = ["DataDir", "combine_data_dirs", "copy_data_dir", "data_dir_problems", "fix_data_dir", "is_list", "job_utterances", "read_data_dir",
-           "read_map", "read_trials", "split_data_dir", "subset_data_dir", "validate_data_dir", "write_data_dir", "write_map"]
+__all__ = [
+    "DataDir",
+    "combine_data_dirs",
+    "copy_data_dir",
+    "data_dir_problems",
+    "fix_data_dir",
+    "is_list",
+    "job_utterances",
+    "read_data_dir",
+    "read_map",
+    "read_trials",
+    "split_data_dir",
+    "subset_data_dir",
+    "validate_data_dir",
+    "write_data_dir",
+    "write_map",
+]
 
 
-def validate(data: Path, *, audio: bool = False, allow_pipes: bool = False, root: Path | None = None) -> None:
+def validate(
+    data: Path, *, audio: bool = False, allow_pipes: bool = False, root: Path | None = None
+) -> None:
     """Name what is wrong with a data directory, up to 20 lines; exit code 1 if anything is.
 
     Parameters
@@ -77,8 +106,17 @@ def fix(data: Path, *, dry_run: bool = False, allow_pipes: bool = False) -> None
     print("\n".join(changes) or f"{data}: nothing to mend")
 
 
-def subset(data: Path, out: Path, *, utterances: Path | None = None, speakers: Path | None = None, first: int | None = None,
-           per_speaker: int | None = None, seed: int = 0, allow_pipes: bool = False) -> None:
+def subset(
+    data: Path,
+    out: Path,
+    *,
+    utterances: Path | None = None,
+    speakers: Path | None = None,
+    first: int | None = None,
+    per_speaker: int | None = None,
+    seed: int = 0,
+    allow_pipes: bool = False,
+) -> None:
     """Write some of the utterances as a new data directory; choose by exactly one of the first four options.
 
     Parameters
@@ -101,8 +139,14 @@ def subset(data: Path, out: Path, *, utterances: Path | None = None, speakers: P
         Accept entries of wav.scp that run a command.
     """
     whole = read_data_dir(data, allow_pipes=allow_pipes)
-    chosen = subset_data_dir(whole, utterances=first_column(utterances), speakers=first_column(speakers), first=first,
-                             per_speaker=per_speaker, seed=seed)
+    chosen = subset_data_dir(
+        whole,
+        utterances=first_column(utterances),
+        speakers=first_column(speakers),
+        first=first,
+        per_speaker=per_speaker,
+        seed=seed,
+    )
     write_new(chosen, out, [whole])
 
 
@@ -118,7 +162,11 @@ def first_column(path: Path | None) -> list[str] | None:
         return None
     if not path.is_file():
         raise UserError(f"{path}: no such file, expected one id per line; correct the path")
-    return [line.split()[0].decode("utf-8", "replace") for line in path.read_bytes().splitlines() if line.strip()]
+    return [
+        line.split()[0].decode("utf-8", "replace")
+        for line in path.read_bytes().splitlines()
+        if line.strip()
+    ]
 
 
 def write_new(data: DataDir, out: Path, sources: list[DataDir]) -> None:
@@ -136,7 +184,14 @@ def write_new(data: DataDir, out: Path, sources: list[DataDir]) -> None:
     refuse_existing(out)
     write_data_dir(data, out)
     lost = lists_of(*sources) - lists_of(data)
-    print(f"{out}: {summary(data.utt2spk)}" + (f"; without {', '.join(sorted(lost))}: nothing to hold there, or not in every source" if lost else ""))
+    print(
+        f"{out}: {summary(data.utt2spk)}"
+        + (
+            f"; without {', '.join(sorted(lost))}: nothing to hold there, or not in every source"
+            if lost
+            else ""
+        )
+    )
 
 
 def lists_of(*directories: DataDir) -> set[str]:
@@ -147,10 +202,16 @@ def lists_of(*directories: DataDir) -> set[str]:
     *directories : DataDir
         Where to look.
     """
-    return {file for data in directories for file in [*data.keyed, *(["trials"] if data.trials is not None else [])]}
+    return {
+        file
+        for data in directories
+        for file in [*data.keyed, *(["trials"] if data.trials is not None else [])]
+    }
 
 
-def split(data: Path, out: Path, *, parts: int, by_speaker: bool = False, allow_pipes: bool = False) -> None:
+def split(
+    data: Path, out: Path, *, parts: int, by_speaker: bool = False, allow_pipes: bool = False
+) -> None:
     """Write contiguous parts of a data directory as OUT/1, OUT/2, ...
 
     Parameters
@@ -189,7 +250,9 @@ def combine(data: list[Path], out: Path, *, allow_pipes: bool = False) -> None:
     write_new(combine_data_dirs(sources), out, sources)
 
 
-def copy(data: Path, out: Path, *, utt_prefix: str = "", spk_prefix: str = "", allow_pipes: bool = False) -> None:
+def copy(
+    data: Path, out: Path, *, utt_prefix: str = "", spk_prefix: str = "", allow_pipes: bool = False
+) -> None:
     """Write a data directory again, with other ids if wanted.
 
     Parameters
@@ -213,4 +276,13 @@ if __name__ == "__main__":
     from utils.cli import run_subcommands
 
     gc.disable()  # each collection would walk lists of millions of strings, among which there is no garbage
-    run_subcommands({"validate": validate, "fix": fix, "subset": subset, "split": split, "combine": combine, "copy": copy})
+    run_subcommands(
+        {
+            "validate": validate,
+            "fix": fix,
+            "subset": subset,
+            "split": split,
+            "combine": combine,
+            "copy": copy,
+        }
+    )

@@ -10,8 +10,15 @@ from utils.data_dir.trial_list import Trials
 from utils.errors import UserError
 
 
-def subset_data_dir(data: DataDir, *, utterances: Iterable[str] | None = None, speakers: Iterable[str] | None = None, first: int | None = None,
-                    per_speaker: int | None = None, seed: int = 0) -> DataDir:
+def subset_data_dir(
+    data: DataDir,
+    *,
+    utterances: Iterable[str] | None = None,
+    speakers: Iterable[str] | None = None,
+    first: int | None = None,
+    per_speaker: int | None = None,
+    seed: int = 0,
+) -> DataDir:
     """Some of the utterances, chosen in one of four ways.
 
     Every list is filtered with them.  A trial is kept when both its sides are, an enrolment model when all its utterances are; trials of which
@@ -41,9 +48,13 @@ def subset_data_dir(data: DataDir, *, utterances: Iterable[str] | None = None, s
         None or several ways given, an unknown id, or nothing kept.
     """
     if sum(way is not None for way in (utterances, speakers, first, per_speaker)) != 1:
-        raise UserError(f"{data.path}: a subset is chosen in exactly one way: utterances, speakers, first or per_speaker")
+        raise UserError(
+            f"{data.path}: a subset is chosen in exactly one way: utterances, speakers, first or per_speaker"
+        )
     if any(count is not None and count < 1 for count in (first, per_speaker)):
-        raise UserError(f"{data.path}: {first if per_speaker is None else per_speaker} utterances asked for, expected a number from 1")
+        raise UserError(
+            f"{data.path}: {first if per_speaker is None else per_speaker} utterances asked for, expected a number from 1"
+        )
     if utterances is not None:
         kept = known(data.path, "utterance", utterances, data.utt2spk)
     elif speakers is not None:
@@ -52,7 +63,11 @@ def subset_data_dir(data: DataDir, *, utterances: Iterable[str] | None = None, s
     elif first is not None:
         kept = set(sorted(data.utt2spk)[:first])
     else:
-        kept = {utterance for speaker, members in data.spk2utt.items() for utterance in draw(members, per_speaker, f"{seed} {speaker}")}
+        kept = {
+            utterance
+            for speaker, members in data.spk2utt.items()
+            for utterance in draw(members, per_speaker, f"{seed} {speaker}")
+        }
     return restrict(data, kept)
 
 
@@ -73,7 +88,9 @@ def known(path: Path, kind: str, wanted: Iterable[str], there: Collection[str]) 
     wanted = set(wanted)
     unknown = sorted(wanted.difference(there))
     if unknown:
-        raise UserError(f"{path}/utt2spk: no {kind} '{unknown[0]}' ({len(unknown)} of {len(wanted)} are unknown), expected none; correct the list")
+        raise UserError(
+            f"{path}/utt2spk: no {kind} '{unknown[0]}' ({len(unknown)} of {len(wanted)} are unknown), expected none; correct the list"
+        )
     return wanted
 
 
@@ -103,22 +120,38 @@ def restrict(data: DataDir, kept: set[str]) -> DataDir:
         Utterances.
     """
     if not kept:
-        raise UserError(f"{data.path}: no utterance would be left, expected at least one; choose others")
-    utt2spk = {utterance: speaker for utterance, speaker in data.utt2spk.items() if utterance in kept}
+        raise UserError(
+            f"{data.path}: no utterance would be left, expected at least one; choose others"
+        )
+    utt2spk = {
+        utterance: speaker for utterance, speaker in data.utt2spk.items() if utterance in kept
+    }
     keep = {"utterance": kept, "speaker": set(utt2spk.values())}
     if data.segments is not None:
-        keep["recording"] = {segment.split()[0] for utterance, segment in data.segments.items() if utterance in kept}
+        keep["recording"] = {
+            segment.split()[0] for utterance, segment in data.segments.items() if utterance in kept
+        }
     lists = {}
     for file, mapping in data.keyed.items():
         kind = key_kind(file, data.keyed)
         if kind == "model":
-            lists[file] = {model: members for model, members in mapping.items() if kept.issuperset(members.split())}
+            lists[file] = {
+                model: members
+                for model, members in mapping.items()
+                if kept.issuperset(members.split())
+            }
         else:
             lists[file] = {key: value for key, value in mapping.items() if key in keep[kind]}
-    return from_lists(data.path, lists, data.trials and restrict_trials(data, keep, lists.get("enroll.spk2utt", {})))
+    return from_lists(
+        data.path,
+        lists,
+        data.trials and restrict_trials(data, keep, lists.get("enroll.spk2utt", {})),
+    )
 
 
-def restrict_trials(data: DataDir, keep: Mapping[str, set[str]], models: Mapping[str, str]) -> Trials | None:
+def restrict_trials(
+    data: DataDir, keep: Mapping[str, set[str]], models: Mapping[str, str]
+) -> Trials | None:
     """The trials whose two sides are kept; None unless both classes are left.
 
     Parameters
@@ -130,7 +163,9 @@ def restrict_trials(data: DataDir, keep: Mapping[str, set[str]], models: Mapping
     models : mapping of str
         Models kept; one that lost an utterance must not pass for a speaker of the same name.
     """
-    sides = (keep["utterance"] | keep["speaker"]) - data.maps.get("enroll.spk2utt", {}).keys() | models.keys()
+    sides = (keep["utterance"] | keep["speaker"]) - data.maps.get(
+        "enroll.spk2utt", {}
+    ).keys() | models.keys()
     trials = Trials.of(data.trials).restricted(sides, keep["utterance"])
     return trials if len(set(trials.kinds)) == 2 else None
 
@@ -161,9 +196,19 @@ def split_data_dir(data: DataDir, parts: int, *, by_speaker: bool = False) -> li
     units = sorted(spk2utt) if by_speaker else sorted(data.utt2spk)
     if not 1 <= parts <= len(units):
         kind = "speakers" if by_speaker else "utterances"
-        raise UserError(f"{data.path}: {parts} parts of {len(units)} {kind} asked for, expected 1 to {len(units)}; ask for other parts")
+        raise UserError(
+            f"{data.path}: {parts} parts of {len(units)} {kind} asked for, expected 1 to {len(units)}; ask for other parts"
+        )
     cut = (part_of(units, part, parts) for part in range(1, parts + 1))
-    return [restrict(data, {utterance for speaker in part for utterance in spk2utt[speaker]} if by_speaker else set(part)) for part in cut]
+    return [
+        restrict(
+            data,
+            {utterance for speaker in part for utterance in spk2utt[speaker]}
+            if by_speaker
+            else set(part),
+        )
+        for part in cut
+    ]
 
 
 def part_of(items: Sequence[str], part: int, parts: int) -> Sequence[str]:
@@ -201,7 +246,9 @@ def job_utterances(keys: Iterable[str], job: str) -> list[str]:
     """
     part, _, parts = job.partition("/")
     if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        raise UserError(f"--job: '{job}', expected J/N with 1 <= J <= N, for example 3/8; correct it")
+        raise UserError(
+            f"--job: '{job}', expected J/N with 1 <= J <= N, for example 3/8; correct it"
+        )
     return list(part_of(sorted(keys), int(part), int(parts)))
 
 
@@ -229,7 +276,9 @@ def combine_data_dirs(sources: Sequence[DataDir]) -> DataDir:
     whole = [source for source in sources if source.segments is None]
     if 0 < len(whole) < len(sources):
         cut = next(source for source in sources if source.segments is not None)
-        raise UserError(f"{cut.path}/segments: found, but {whole[0].path} has none, expected all or none to have it; write segments for the others")
+        raise UserError(
+            f"{cut.path}/segments: found, but {whole[0].path} has none, expected all or none to have it; write segments for the others"
+        )
     lists = {}
     for file in sorted({file for source in sources for file in source.keyed}):
         having = [source for source in sources if file in source.keyed]
@@ -257,8 +306,10 @@ def union(file: str, sources: Sequence[DataDir], may_repeat: bool) -> dict[str, 
         mapping = source.keyed[file]
         for key in sorted(joined.keys() & mapping.keys()):
             if not may_repeat or joined[key] != mapping[key]:
-                raise UserError(f"{source.path}/{file}: '{key}' is in {origin[key]}/{file} too, expected ids of one directory only; "
-                                "copy one of them with --utt-prefix and --spk-prefix")
+                raise UserError(
+                    f"{source.path}/{file}: '{key}' is in {origin[key]}/{file} too, expected ids of one directory only; "
+                    "copy one of them with --utt-prefix and --spk-prefix"
+                )
         joined |= mapping
         origin |= dict.fromkeys(mapping, source.path)
     return dict(sorted(joined.items()))
@@ -277,12 +328,22 @@ def copy_data_dir(data: DataDir, *, utt_prefix: str = "", spk_prefix: str = "") 
         Put before every speaker id and enrolment model.
     """
     prefix = {"utterance": utt_prefix, "speaker": spk_prefix, "model": spk_prefix, "recording": ""}
-    lists = {file: {prefix[key_kind(file, data.keyed)] + key: value for key, value in mapping.items()} for file, mapping in data.keyed.items()}
-    lists["utt2spk"] = {utterance: spk_prefix + speaker for utterance, speaker in lists["utt2spk"].items()}
+    lists = {
+        file: {prefix[key_kind(file, data.keyed)] + key: value for key, value in mapping.items()}
+        for file, mapping in data.keyed.items()
+    }
+    lists["utt2spk"] = {
+        utterance: spk_prefix + speaker for utterance, speaker in lists["utt2spk"].items()
+    }
     models = data.maps.get("enroll.spk2utt", {})
     if models:
-        lists["enroll.spk2utt"] = {spk_prefix + model: utt_prefix + members.replace(" ", f" {utt_prefix}") for model, members in models.items()}
+        lists["enroll.spk2utt"] = {
+            spk_prefix + model: utt_prefix + members.replace(" ", f" {utt_prefix}")
+            for model, members in models.items()
+        }
     named = models.keys() | set(data.utt2spk.values())
-    trials = data.trials and [f"{spk_prefix if enrol in named else utt_prefix}{enrol} {utt_prefix}{test} {kind}"
-                              for enrol, test, kind in map(str.split, data.trials)]
+    trials = data.trials and [
+        f"{spk_prefix if enrol in named else utt_prefix}{enrol} {utt_prefix}{test} {kind}"
+        for enrol, test, kind in map(str.split, data.trials)
+    ]
     return from_lists(data.path, lists, trials)

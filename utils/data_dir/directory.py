@@ -84,10 +84,16 @@ def read_data_dir(path: str | Path, *, check: bool = True, allow_pipes: bool = F
         raise_first(path, rule_faults(tables, allow_pipes))
     trials = tables.pop("trials", None)
     tables.pop("spk2utt", None)
-    return from_lists(path, {file: as_map(columns) for file, columns in tables.items()}, trials and Trials(*trials))
+    return from_lists(
+        path,
+        {file: as_map(columns) for file, columns in tables.items()},
+        trials and Trials(*trials),
+    )
 
 
-def from_lists(path: Path, lists: Mapping[str, dict[str, str]], trials: Sequence[str] | None) -> DataDir:
+def from_lists(
+    path: Path, lists: Mapping[str, dict[str, str]], trials: Sequence[str] | None
+) -> DataDir:
     """A data directory from its lists by file name; empty ones are left out.
 
     Parameters
@@ -100,7 +106,14 @@ def from_lists(path: Path, lists: Mapping[str, dict[str, str]], trials: Sequence
         Lines.
     """
     maps = {file: mapping for file, mapping in lists.items() if mapping}
-    return DataDir(path, maps.pop("wav.scp", {}), maps.pop("utt2spk", {}), maps.pop("segments", None), maps, trials)
+    return DataDir(
+        path,
+        maps.pop("wav.scp", {}),
+        maps.pop("utt2spk", {}),
+        maps.pop("segments", None),
+        maps,
+        trials,
+    )
 
 
 def list_files(path: Path) -> list[str]:
@@ -112,7 +125,9 @@ def list_files(path: Path) -> list[str]:
         Data directory.
     """
     if not path.is_dir():
-        raise UserError(f"{path}: no such folder, expected a data directory (wav.scp, utt2spk, spk2utt); make it, or correct the path")
+        raise UserError(
+            f"{path}: no such folder, expected a data directory (wav.scp, utt2spk, spk2utt); make it, or correct the path"
+        )
     return lists_of(path)
 
 
@@ -144,13 +159,19 @@ def file_faults(path: Path, tables: Tables) -> Iterator[Fault]:
     """
     for file in REQUIRED:
         if file not in tables:
-            yield Fault(file, 0, f"no such file, expected {', '.join(REQUIRED)} in every data directory; is this one, and is it finished?")
+            yield Fault(
+                file,
+                0,
+                f"no such file, expected {', '.join(REQUIRED)} in every data directory; is this one, and is it finished?",
+            )
     for file, columns in tables.items():
         if columns is None:
             yield from line_faults(file, (path / file).read_bytes())
 
 
-def data_dir_problems(path: str | Path, audio: bool = False, allow_pipes: bool = False, root: str | Path | None = None) -> list[str]:
+def data_dir_problems(
+    path: str | Path, audio: bool = False, allow_pipes: bool = False, root: str | Path | None = None
+) -> list[str]:
     """The first problems of a data directory, up to 20, one line each; empty when it is good.
 
     Parameters
@@ -166,13 +187,17 @@ def data_dir_problems(path: str | Path, audio: bool = False, allow_pipes: bool =
     """
     path = Path(path)
     tables = read_tables(path)
-    faults = list(islice(chain(file_faults(path, tables), rule_faults(tables, allow_pipes)), MOST_PROBLEMS))
+    faults = list(
+        islice(chain(file_faults(path, tables), rule_faults(tables, allow_pipes)), MOST_PROBLEMS)
+    )
     if audio and not faults:
         faults = list(islice(audio_faults(tables, allow_pipes, root), MOST_PROBLEMS))
     return [problem(path, fault) for fault in faults]
 
 
-def validate_data_dir(path: str | Path, audio: bool = False, allow_pipes: bool = False, root: str | Path | None = None) -> None:
+def validate_data_dir(
+    path: str | Path, audio: bool = False, allow_pipes: bool = False, root: str | Path | None = None
+) -> None:
     """Refuse a bad data directory.
 
     Parameters
@@ -213,18 +238,30 @@ def audio_faults(tables: Tables, allow_pipes: bool, root: str | Path | None) -> 
     from utils.errors import UnreadableAudio
 
     seconds = {}
-    for number, (recording, entry) in enumerate(tqdm(list(zip(*tables["wav.scp"], strict=True)), "recordings", disable=None), start=1):
+    for number, (recording, entry) in enumerate(
+        tqdm(list(zip(*tables["wav.scp"], strict=True)), "recordings", disable=None), start=1
+    ):
         try:
             samples, sample_rate_hz = read_audio(entry, allow_pipes=allow_pipes, root=root)
         except UnreadableAudio as error:
             remedy = f"mend the file, correct --root, or drop '{recording}'"
-            yield Fault("wav.scp", number, f"'{entry}' cannot be read: {error.reason}; expected sound: {remedy}")
+            yield Fault(
+                "wav.scp",
+                number,
+                f"'{entry}' cannot be read: {error.reason}; expected sound: {remedy}",
+            )
         else:
             seconds[recording] = len(samples) / sample_rate_hz
-    for number, (utterance, recording, _, end) in enumerate(zip(*tables.get("segments", [[]] * 4), strict=True), start=1):
+    for number, (utterance, recording, _, end) in enumerate(
+        zip(*tables.get("segments", [[]] * 4), strict=True), start=1
+    ):
         if float(end) > seconds.get(recording, float(end)) + OVERSHOOT_SECONDS:
             length = f"the {seconds[recording]:.3f} s of '{recording}'"
-            yield Fault("segments", number, f"'{utterance}' ends at {end} s, expected at most {length}; correct it")
+            yield Fault(
+                "segments",
+                number,
+                f"'{utterance}' ends at {end} s, expected at most {length}; correct it",
+            )
 
 
 def write_data_dir(data: DataDir, path: str | Path) -> None:
@@ -270,7 +307,9 @@ def render(data: DataDir, path: Path) -> dict[str, bytes]:
     path : path
         Where it will stand, for messages.
     """
-    files = data.keyed | {"spk2utt": {speaker: " ".join(members) for speaker, members in data.spk2utt.items()}}
+    files = data.keyed | {
+        "spk2utt": {speaker: " ".join(members) for speaker, members in data.spk2utt.items()}
+    }
     contents = {file: map_bytes(path / file, mapping) for file, mapping in files.items()}
     return contents if data.trials is None else contents | {"trials": trials_content(data.trials)}
 
@@ -283,4 +322,8 @@ def trials_content(trials: Sequence[str]) -> bytes:
     trials : sequence of str
         Lines.
     """
-    return trials.content() if isinstance(trials, Trials) else "".join(f"{trial}\n" for trial in trials).encode()
+    return (
+        trials.content()
+        if isinstance(trials, Trials)
+        else "".join(f"{trial}\n" for trial in trials).encode()
+    )

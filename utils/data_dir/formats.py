@@ -42,7 +42,9 @@ class Format(NamedTuple):
     @property
     def expected(self) -> str:
         """The shape, after the number of fields where that is fixed."""
-        return self.shape if self.columns[-1] in (IDS, REST) else f"{len(self.columns)}: {self.shape}"
+        return (
+            self.shape if self.columns[-1] in (IDS, REST) else f"{len(self.columns)}: {self.shape}"
+        )
 
 
 class Fault(NamedTuple):
@@ -162,7 +164,11 @@ def line_faults(file: str, content: bytes) -> Iterator[Fault]:
         At least one for a file that `parse` refuses, in the order of its lines.
     """
     if not content:
-        yield Fault(file, 0, f"empty, expected lines '{format_of(file).shape}'; write them, or remove the file if this directory needs none")
+        yield Fault(
+            file,
+            0,
+            f"empty, expected lines '{format_of(file).shape}'; write them, or remove the file if this directory needs none",
+        )
         return
     format, lines = format_of(file), content.split(b"\n")
     unfinished = lines.pop()
@@ -170,7 +176,11 @@ def line_faults(file: str, content: bytes) -> Iterator[Fault]:
         if fault := fault_of_line(line, format):
             yield Fault(file, number, fault)
     if unfinished:
-        yield Fault(file, len(lines) + 1, f"no line end after the last line, expected LF: the file may be cut short; if it is whole, {FIX}")
+        yield Fault(
+            file,
+            len(lines) + 1,
+            f"no line end after the last line, expected LF: the file may be cut short; if it is whole, {FIX}",
+        )
 
 
 def fault_of_line(line: bytes, format: Format) -> str:

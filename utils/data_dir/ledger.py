@@ -12,10 +12,15 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.files import atomic_write, read_json_object, read_lines
 
-UNREADABLE = "unreadable"  # cannot be opened, no samples, fewer samples than the header says, NaN or Inf
-POLICY = "policy:"         # + which rule: policy:short, policy:little_speech, policy:silent
+UNREADABLE = (
+    "unreadable"  # cannot be opened, no samples, fewer samples than the header says, NaN or Inf
+)
+POLICY = "policy:"  # + which rule: policy:short, policy:little_speech, policy:silent
 FATES_OF_PIECES = ("packed", "short", "silent")
-MAX_UNREADABLE_FRACTION, MAX_POLICY_FRACTION = 0.001, 0.01  # defaults of the steps; one utterance is always allowed
+MAX_UNREADABLE_FRACTION, MAX_POLICY_FRACTION = (
+    0.001,
+    0.01,
+)  # defaults of the steps; one utterance is always allowed
 
 
 class Ledger:
@@ -42,8 +47,14 @@ class Ledger:
         Where utterances are split: how many pieces met which of `FATES_OF_PIECES`.
     """
 
-    def __init__(self, where: str | Path, in_trials: Collection[str] = (), allow_missing_trials: bool = False):
-        self.where, self.in_trials, self.allow_missing_trials = str(where), in_trials, allow_missing_trials
+    def __init__(
+        self, where: str | Path, in_trials: Collection[str] = (), allow_missing_trials: bool = False
+    ):
+        self.where, self.in_trials, self.allow_missing_trials = (
+            str(where),
+            in_trials,
+            allow_missing_trials,
+        )
         self.kept: list[str] = []
         self.dropped: dict[str, tuple[str, str]] = {}
         self.lost_trials = 0
@@ -77,8 +88,10 @@ class Ledger:
             Trials name it, and there is no leave to lose them.
         """
         if utterance in self.in_trials and not self.allow_missing_trials:
-            raise UserError(f"{self.where}: utterance '{utterance}' is named in trials and would be dropped ({reason}: {detail}); "
-                            "mend it, or give --allow-missing-trials to lose its trials")
+            raise UserError(
+                f"{self.where}: utterance '{utterance}' is named in trials and would be dropped ({reason}: {detail}); "
+                "mend it, or give --allow-missing-trials to lose its trials"
+            )
         self.dropped[utterance] = reason, " ".join(detail.split())
 
     @property
@@ -86,19 +99,40 @@ class Ledger:
         """``came_in``, ``went_on``, one number per reason that occurred, and ``lost_trials`` and ``pieces:...`` where there are any."""
         reasons = Counter(reason for reason, _ in self.dropped.values())
         lost = {"lost_trials": self.lost_trials} if self.lost_trials else {}
-        pieces = {f"pieces:{fate}": number for fate, number in sorted(self.pieces.items()) if number}
-        return {"came_in": len(self.kept) + len(self.dropped), "went_on": len(self.kept), **dict(sorted(reasons.items())), **lost, **pieces}
+        pieces = {
+            f"pieces:{fate}": number for fate, number in sorted(self.pieces.items()) if number
+        }
+        return {
+            "came_in": len(self.kept) + len(self.dropped),
+            "went_on": len(self.kept),
+            **dict(sorted(reasons.items())),
+            **lost,
+            **pieces,
+        }
 
     @property
     def summary(self) -> str:
         """The counts as a phrase: ``dropped 2 of 148,642 utterances (2 unreadable)``."""
         reasons = Counter(reason for reason, _ in self.dropped.values())
-        why = f" ({', '.join(f'{number:,} {reason}' for reason, number in sorted(reasons.items()))})" if reasons else ""
-        pieces = f"; pieces: {', '.join(f'{number:,} {fate}' for fate, number in sorted(self.pieces.items()))}" if self.pieces.total() else ""
+        why = (
+            f" ({', '.join(f'{number:,} {reason}' for reason, number in sorted(reasons.items()))})"
+            if reasons
+            else ""
+        )
+        pieces = (
+            f"; pieces: {', '.join(f'{number:,} {fate}' for fate, number in sorted(self.pieces.items()))}"
+            if self.pieces.total()
+            else ""
+        )
         return f"dropped {len(self.dropped):,} of {len(self.kept) + len(self.dropped):,} utterances{why}{pieces}"
 
-    def check_limits(self, max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION, max_policy_fraction: float = MAX_POLICY_FRACTION,
-                     receipts: Path | None = None, has_options: bool = True) -> None:
+    def check_limits(
+        self,
+        max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
+        max_policy_fraction: float = MAX_POLICY_FRACTION,
+        receipts: Path | None = None,
+        has_options: bool = True,
+    ) -> None:
         """Refuse to go on where too much would be lost.
 
         Parameters
@@ -116,15 +150,21 @@ class Ledger:
             A limit is exceeded: says by how many, and names the first of them.
         """
         came_in = len(self.kept) + len(self.dropped)
-        for option, kind, fraction in (("unreadable", UNREADABLE, max_unreadable_fraction), ("policy", POLICY, max_policy_fraction)):
-            of_kind = {utterance: why for utterance, why in self.dropped.items() if why[0].startswith(kind)}
+        for option, kind, fraction in (
+            ("unreadable", UNREADABLE, max_unreadable_fraction),
+            ("policy", POLICY, max_policy_fraction),
+        ):
+            of_kind = {
+                utterance: why for utterance, why in self.dropped.items() if why[0].startswith(kind)
+            }
             limit = max(1, int(fraction * came_in + 1e-9))
             if len(of_kind) > limit:
                 first = min(of_kind)
                 raise UserError(
                     f"{self.where}: {len(of_kind):,} of {came_in:,} utterances dropped as {option}, at most {limit:,} may be; the first is '{first}' "
                     f"({': '.join(of_kind[first])}); mend them{f', remove {receipts}' if receipts else ''} and run the stage again"
-                    + (f", or raise --max-{option}-fraction" if has_options else ""))
+                    + (f", or raise --max-{option}-fraction" if has_options else "")
+                )
 
     def write_part(self, path: Path) -> None:
         """Write the list of the dropped: one line each, ``<utterance> <reason> <detail>``, byte order; empty where nobody was.
@@ -135,9 +175,14 @@ class Ledger:
             ``dropped`` of a data directory, or ``<name>.J.dropped`` of a job.
         """
         with atomic_write(path) as file:
-            file.writelines(f"{utterance} {reason} {detail}\n" for utterance, (reason, detail) in sorted(self.dropped.items()))
+            file.writelines(
+                f"{utterance} {reason} {detail}\n"
+                for utterance, (reason, detail) in sorted(self.dropped.items())
+            )
 
-    def read_parts(self, paths: Iterable[Path], kept: Iterable[str], expected: Collection[str]) -> None:
+    def read_parts(
+        self, paths: Iterable[Path], kept: Iterable[str], expected: Collection[str]
+    ) -> None:
         """Take in what the jobs of an array dropped and kept.
 
         Parameters
@@ -164,7 +209,9 @@ class Ledger:
                 self.drop(utterance, reason, detail)
         odd = seen.symmetric_difference(expected)
         if odd:
-            raise UserError(f"{self.where}: {len(odd):,} utterances are in the list or in the jobs' outputs only ('{min(odd)}'); run the jobs again")
+            raise UserError(
+                f"{self.where}: {len(odd):,} utterances are in the list or in the jobs' outputs only ('{min(odd)}'); run the jobs again"
+            )
 
     def write(self, home: Path) -> list[Path]:
         """Write ``dropped`` and ``ledger.json`` (the counts).
@@ -202,8 +249,10 @@ def read_dropped(path: Path) -> Iterator[tuple[str, str, str]]:
     for number, line in enumerate(read_lines(path), 1):
         utterance, reason, detail = (line.split(" ", 2) + ["", ""])[:3]
         if not reason:
-            raise UserError(f"{path}:{number}: '{line[:40]}', expected an utterance, the reason why it was dropped, and details; "
-                            "have the step that writes it do so again")
+            raise UserError(
+                f"{path}:{number}: '{line[:40]}', expected an utterance, the reason why it was dropped, and details; "
+                "have the step that writes it do so again"
+            )
         yield utterance, reason, detail
 
 
@@ -223,7 +272,9 @@ def read_counts(path: Path) -> Counter[str]:
         It is no ledger.
     """
     counts = read_json_object(path, {"came_in": int, "went_on": int}, "a ledger")
-    return Counter(read_json_object(path, dict.fromkeys(counts, int), "a ledger"))  # the other names are its own
+    return Counter(
+        read_json_object(path, dict.fromkeys(counts, int), "a ledger")
+    )  # the other names are its own
 
 
 def lost_trials_of(data: Path) -> int:
@@ -252,5 +303,9 @@ def utterances_in_trials(data: Path) -> set[str]:
     with open(trials, encoding="utf-8") as file:
         names = {name for line in file for name in line.split()[:2]}
     enrolment = Path(data) / "enroll.spk2utt"
-    models = {model: utterances for model, *utterances in map(str.split, read_lines(enrolment))} if enrolment.exists() else {}
+    models = (
+        {model: utterances for model, *utterances in map(str.split, read_lines(enrolment))}
+        if enrolment.exists()
+        else {}
+    )
     return {utterance for name in names for utterance in models.get(name, [name])}

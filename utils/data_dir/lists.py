@@ -38,7 +38,11 @@ def problem(path: Path, fault: Fault) -> str:
     fault : Fault
         What is wrong in it.
     """
-    return f"{path / fault.file}:{fault.line}: {fault.text}" if fault.line else f"{path / fault.file}: {fault.text}"
+    return (
+        f"{path / fault.file}:{fault.line}: {fault.text}"
+        if fault.line
+        else f"{path / fault.file}: {fault.text}"
+    )
 
 
 def read_map(path: str | Path) -> dict[str, str]:
@@ -74,7 +78,9 @@ def read_columns(path: Path) -> list[list[str]]:
         Its name tells its format.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file, expected a list; is the step that makes it finished?")
+        raise UserError(
+            f"{path}: no such file, expected a list; is the step that makes it finished?"
+        )
     content = path.read_bytes()
     columns = parse(path.name, content)
     if columns is None:
@@ -123,12 +129,20 @@ def read_trials(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file, expected a list of trials; is the step that makes it finished?")
+        raise UserError(
+            f"{path}: no such file, expected a list of trials; is the step that makes it finished?"
+        )
     content = path.read_bytes()
     columns = parse("trials", content)
-    faults = line_faults("trials", content) if columns is None else class_faults("trials", columns[2])
+    faults = (
+        line_faults("trials", content) if columns is None else class_faults("trials", columns[2])
+    )
     raise_first(path.parent, (fault._replace(file=path.name) for fault in faults))
-    return columns[0], columns[1], np.fromiter(map("target".__eq__, columns[2]), bool, len(columns[2]))
+    return (
+        columns[0],
+        columns[1],
+        np.fromiter(map("target".__eq__, columns[2]), bool, len(columns[2])),
+    )
 
 
 def map_bytes(path: Path, mapping: Mapping[str, object]) -> bytes:
@@ -152,7 +166,9 @@ def map_bytes(path: Path, mapping: Mapping[str, object]) -> bytes:
     if mapping and (columns is None or columns[0] != [key for key, _ in ordered]):
         for key, value in ordered:
             if not re.fullmatch(ID, key):
-                raise UserError(f"{path}: id '{key}', expected printable ASCII without blanks; rename it")
+                raise UserError(
+                    f"{path}: id '{key}', expected printable ASCII without blanks; rename it"
+                )
             if fault := fault_of_line(f"{key} {value}".encode(), format_of(path.name)):
                 raise UserError(f"{path}: {fault}")
     return content
@@ -243,7 +259,9 @@ def refuse_existing(path: Path) -> None:
         Where a new folder is to be.
     """
     if path.exists():
-        raise UserError(f"{path}: exists already, expected a new folder; choose another name or remove it")
+        raise UserError(
+            f"{path}: exists already, expected a new folder; choose another name or remove it"
+        )
 
 
 def read_spk2utt(path: Path) -> dict[str, list[str]]:
@@ -262,5 +280,7 @@ def read_spk2utt(path: Path) -> dict[str, list[str]]:
     rows = [line.split() for line in read_lines(path)]
     for number, row in enumerate(rows, 1):
         if len(row) < 2:
-            raise UserError(f"{path}:{number}: {len(row)} fields, expected 2 or more: <model> <utterance> ...")
+            raise UserError(
+                f"{path}:{number}: {len(row)} fields, expected 2 or more: <model> <utterance> ..."
+            )
     return {row[0]: row[1:] for row in rows}

@@ -23,9 +23,9 @@ SAMPLE_BYTES = 1 << 16
 LARGE_BYTES = 1 << 23
 
 
-
-
-def fix_data_dir(path: str | Path, *, dry_run: bool = False, allow_pipes: bool = False) -> list[str]:
+def fix_data_dir(
+    path: str | Path, *, dry_run: bool = False, allow_pipes: bool = False
+) -> list[str]:
     """Mend a data directory in place.
 
     Parameters
@@ -49,14 +49,27 @@ def fix_data_dir(path: str | Path, *, dry_run: bool = False, allow_pipes: bool =
     """
     path = Path(path)
     changes = {file: [] for file in list_files(path) if file != "spk2utt"}
-    with ProcessPoolExecutor(2, get_context("fork")) as pool:  # sorting is what takes time; starts nothing when no list is large
-        ordered = {file: pool.submit(sorted_content, path / file) for file in changes if is_large_and_unsorted(path / file)}
-        tables = {file: mend_list(path, file, changes[file], ordered[file].result() if file in ordered else None) for file in changes}
+    with ProcessPoolExecutor(
+        2, get_context("fork")
+    ) as pool:  # sorting is what takes time; starts nothing when no list is large
+        ordered = {
+            file: pool.submit(sorted_content, path / file)
+            for file in changes
+            if is_large_and_unsorted(path / file)
+        }
+        tables = {
+            file: mend_list(
+                path, file, changes[file], ordered[file].result() if file in ordered else None
+            )
+            for file in changes
+        }
     raise_first(path, (fault for fault in file_faults(path, tables) if fault.file != "spk2utt"))
     keep_common(path, tables, changes)
     members = invert(*tables["utt2spk"])
     tables["spk2utt"] = [list(members), list(map(" ".join, members.values()))]
-    same = (path / "spk2utt").exists() and (path / "spk2utt").read_bytes().replace(b"\t", b" ") == as_bytes(tables["spk2utt"])
+    same = (path / "spk2utt").exists() and (path / "spk2utt").read_bytes().replace(
+        b"\t", b" "
+    ) == as_bytes(tables["spk2utt"])
     changes["spk2utt"] = [] if same else ["made again from utt2spk"]
     for fault in rule_faults(tables, allow_pipes):
         raise UserError(problem(path, with_original_line(path, fault, tables)))
@@ -67,7 +80,9 @@ def fix_data_dir(path: str | Path, *, dry_run: bool = False, allow_pipes: bool =
     return [f"{path / file}: {change}" for file in changed for change in changes[file]]
 
 
-def keep_common(path: Path, tables: dict[str, list[list[str]]], changes: Mapping[str, list[str]]) -> None:
+def keep_common(
+    path: Path, tables: dict[str, list[list[str]]], changes: Mapping[str, list[str]]
+) -> None:
     """Remove, in place, ids that are not in every list that has to have them.
 
     Parameters
@@ -79,7 +94,10 @@ def keep_common(path: Path, tables: dict[str, list[list[str]]], changes: Mapping
     changes : mapping of str to lists of str
         What was done is added here.
     """
-    files = {kind: [file for file in tables if key_kind(file, tables) == kind] for kind in ("utterance", "speaker", "recording")}
+    files = {
+        kind: [file for file in tables if key_kind(file, tables) == kind]
+        for kind in ("utterance", "speaker", "recording")
+    }
     owners = {"speaker": "utt2spk", "recording": "segments"}
     dropped = set()
     for file in files["utterance"]:
@@ -89,19 +107,29 @@ def keep_common(path: Path, tables: dict[str, list[list[str]]], changes: Mapping
         for file in files[kind]:
             known = set(tables[file][0])
             if not known.issuperset(tables[owner][1]):
-                dropped |= {utterance for utterance, name, *_ in zip(*tables[owner], strict=True) if name not in known}
+                dropped |= {
+                    utterance
+                    for utterance, name, *_ in zip(*tables[owner], strict=True)
+                    if name not in known
+                }
     if dropped.issuperset(tables["utt2spk"][0]):
         sizes = ", ".join(f"{len(tables[file][0])} in {file}" for file in sum(files.values(), []))
-        raise UserError(f"{path}: no utterance is in every list ({sizes}), expected at least one; are these lists of one data directory?")
+        raise UserError(
+            f"{path}: no utterance is in every list ({sizes}), expected at least one; are these lists of one data directory?"
+        )
     for file in MAY_LACK_UTTERANCES & tables.keys():
         dropped |= set(tables[file][0]).difference(tables["utt2spk"][0])
         if dropped.issuperset(tables[file][0]):
-            raise UserError(f"{path / file}: none of its {len(tables[file][0])} utterances is in the other lists, expected some; remove the list")
+            raise UserError(
+                f"{path / file}: none of its {len(tables[file][0])} utterances is in the other lists, expected some; remove the list"
+            )
     for file in files["utterance"]:
         tables[file] = without(dropped, tables[file], changes[file])
     for kind, owner in owners.items():
         for file in files[kind]:
-            tables[file] = without(set(tables[file][0]).difference(tables[owner][1]), tables[file], changes[file])
+            tables[file] = without(
+                set(tables[file][0]).difference(tables[owner][1]), tables[file], changes[file]
+            )
 
 
 def in_one_only(some: list[str], others: list[str]) -> set[str]:
@@ -135,7 +163,9 @@ def without(dropped: set[str], columns: list[list[str]], changes: list[str]) -> 
     if dropped.isdisjoint(columns[0]):
         return columns
     kept = [key not in dropped for key in columns[0]]
-    changes.append(f"{kept.count(False)} of {len(kept)} lines removed, since another list lacks their ids")
+    changes.append(
+        f"{kept.count(False)} of {len(kept)} lines removed, since another list lacks their ids"
+    )
     return [list(compress(column, kept)) for column in columns]
 
 
@@ -170,7 +200,13 @@ def back_up(path: Path, files: Sequence[str]) -> None:
     folders = (path / (".backup" if n == 1 else f".backup.{n}") for n in count(1))
     before = list(takewhile(Path.exists, folders))
     originals = {file: (path / file).read_bytes() for file in files if (path / file).exists()}
-    if any(all((folder / file).is_file() and (folder / file).read_bytes() == content for file, content in originals.items()) for folder in before):
+    if any(
+        all(
+            (folder / file).is_file() and (folder / file).read_bytes() == content
+            for file, content in originals.items()
+        )
+        for folder in before
+    ):
         return
     with new_folder(path / (f".backup.{len(before) + 1}" if before else ".backup")) as folder:
         write_contents(originals, folder)
@@ -207,7 +243,9 @@ def sorted_content(file: Path) -> bytes | None:
     return ("\n".join(sorted(lines)) + "\n").encode("ascii")
 
 
-def mend_list(path: Path, file: str, changes: list[str], ordered: bytes | None = None) -> list[list[str]]:
+def mend_list(
+    path: Path, file: str, changes: list[str], ordered: bytes | None = None
+) -> list[list[str]]:
     """The columns of one list: well formed, in byte order (trials: in their order), without repeated lines.
 
     Parameters
@@ -235,10 +273,16 @@ def mend_list(path: Path, file: str, changes: list[str], ordered: bytes | None =
     if columns and file != "trials" and all(map(lt, columns[0], columns[0][1:])):
         return columns
     columns = in_byte_order(path, file, content, changes)
-    return in_byte_order(path, file, tidy_lines(path, file, content, changes), changes) if columns is None else columns
+    return (
+        in_byte_order(path, file, tidy_lines(path, file, content, changes), changes)
+        if columns is None
+        else columns
+    )
 
 
-def in_byte_order(path: Path, file: str, content: bytes, changes: list[str]) -> list[list[str]] | None:
+def in_byte_order(
+    path: Path, file: str, content: bytes, changes: list[str]
+) -> list[list[str]] | None:
     """The columns of a list in byte order (trials: in their order) without repeated lines; None when a line is malformed.
 
     Parameters
@@ -271,7 +315,9 @@ def in_byte_order(path: Path, file: str, content: bytes, changes: list[str]) -> 
     return without_repeated_lines(path, file, columns, changes)
 
 
-def without_repeated_lines(path: Path, file: str, columns: list[list[str]], changes: list[str]) -> list[list[str]]:
+def without_repeated_lines(
+    path: Path, file: str, columns: list[list[str]], changes: list[str]
+) -> list[list[str]]:
     """The rows of a list, each once.
 
     Parameters
@@ -301,7 +347,9 @@ def without_repeated_lines(path: Path, file: str, columns: list[list[str]], chan
         if one[0] == other[0]:
             one, other = " ".join(one), " ".join(other)
             found = f"'{other}', but also '{one}'"
-            raise UserError(f"{path / file}:{line_number(path / file, other.encode())}: {found}, expected one line per id; remove the wrong one")
+            raise UserError(
+                f"{path / file}:{line_number(path / file, other.encode())}: {found}, expected one line per id; remove the wrong one"
+            )
     return list(map(list, zip(*unique, strict=True)))
 
 
@@ -320,7 +368,12 @@ def tidy_lines(path: Path, file: str, content: bytes, changes: list[str]) -> byt
         What was done is added here.
     """
     format, most = format_of(file), int(format_of(file).columns[-1] == REST)
-    mended, counts = [], dict.fromkeys(("CR LF line ends made LF", "empty lines removed", "lines rid of extra blanks"), 0)
+    mended, counts = (
+        [],
+        dict.fromkeys(
+            ("CR LF line ends made LF", "empty lines removed", "lines rid of extra blanks"), 0
+        ),
+    )
     ends = content.count(b"\n")
     for number, raw in enumerate(content.split(b"\n"), start=1):
         line = raw.removesuffix(b"\r")
@@ -351,4 +404,11 @@ def line_number(path: Path, line: bytes) -> int:
         As it was mended.
     """
     words = line.split()
-    return next((number for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1) if raw.split() == words), 0)
+    return next(
+        (
+            number
+            for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1)
+            if raw.split() == words
+        ),
+        0,
+    )

@@ -23,7 +23,6 @@ PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 TO_THE_END = -1  # of the recording, as Kaldi's extract-segments reads the end of a segment
 
 
-
 Tables = Mapping[str, list[list[str]] | None]
 
 MAY_LACK_UTTERANCES = {"vad.scp", "feats.scp", "utt2num_frames"}
@@ -85,14 +84,30 @@ def coverage_faults(tables: Tables) -> Iterator[Fault]:
     utterances = tables["utt2spk"][0]
     for file in tables:
         if file != "utt2spk" and key_kind(file, tables) == "utterance":
-            yield from difference("utterance", "utt2spk", utterances, file, tables[file][0], may_lack=file in MAY_LACK_UTTERANCES)
+            yield from difference(
+                "utterance",
+                "utt2spk",
+                utterances,
+                file,
+                tables[file][0],
+                may_lack=file in MAY_LACK_UTTERANCES,
+            )
         if file != "spk2utt" and key_kind(file, tables) == "speaker":
             yield from difference("speaker", "utt2spk", tables["utt2spk"][1], file, tables[file][0])
         if "segments" in tables and key_kind(file, tables) == "recording":
-            yield from difference("recording", "segments", tables["segments"][1], file, tables[file][0])
+            yield from difference(
+                "recording", "segments", tables["segments"][1], file, tables[file][0]
+            )
 
 
-def difference(kind: str, source: str, wanted: Sequence[str], file: str, found: Sequence[str], may_lack: bool = False) -> Iterator[Fault]:
+def difference(
+    kind: str,
+    source: str,
+    wanted: Sequence[str],
+    file: str,
+    found: Sequence[str],
+    may_lack: bool = False,
+) -> Iterator[Fault]:
     """Ids that only one of two lists has.
 
     Parameters
@@ -113,9 +128,17 @@ def difference(kind: str, source: str, wanted: Sequence[str], file: str, found: 
     if wanted == found:
         return
     for number, key in only_in(wanted, wanted if may_lack else found):
-        yield Fault(source, number, f"{kind} '{key}' is not in {file}, expected the same {kind}s in both; add it there or remove it here ({FIX})")
+        yield Fault(
+            source,
+            number,
+            f"{kind} '{key}' is not in {file}, expected the same {kind}s in both; add it there or remove it here ({FIX})",
+        )
     for number, key in only_in(found, wanted):
-        yield Fault(file, number, f"{kind} '{key}' is not in {source}, expected the same {kind}s in both; add it there or remove it here ({FIX})")
+        yield Fault(
+            file,
+            number,
+            f"{kind} '{key}' is not in {source}, expected the same {kind}s in both; add it there or remove it here ({FIX})",
+        )
 
 
 def only_in(keys: Sequence[str], others: Iterable[str]) -> Iterator[tuple[int, str]]:
@@ -147,12 +170,24 @@ def speaker_faults(tables: Tables) -> Iterator[Fault]:
     utterances, speakers = tables["utt2spk"]
     if speakers != sorted(speakers) and utterances == sorted(utterances):
         number = next(n for n in range(2, len(speakers) + 1) if speakers[n - 1] < speakers[n - 2])
-        yield Fault("utt2spk", number, f"speaker '{speakers[number - 1]}' after '{speakers[number - 2]}', expected speakers in byte order too, "
-                                       "since Kaldi's tools need it; begin every utterance id with its speaker id")
+        yield Fault(
+            "utt2spk",
+            number,
+            f"speaker '{speakers[number - 1]}' after '{speakers[number - 2]}', expected speakers in byte order too, "
+            "since Kaldi's tools need it; begin every utterance id with its speaker id",
+        )
     if "spk2utt" not in tables:
         return
-    expected = {speaker: " ".join(members) for speaker, members in invert(utterances, speakers).items()}
-    found = dict(zip(tables["spk2utt"][0], (members.replace("\t", " ") for members in tables["spk2utt"][1]), strict=True))
+    expected = {
+        speaker: " ".join(members) for speaker, members in invert(utterances, speakers).items()
+    }
+    found = dict(
+        zip(
+            tables["spk2utt"][0],
+            (members.replace("\t", " ") for members in tables["spk2utt"][1]),
+            strict=True,
+        )
+    )
     if found == expected:
         return
     yield from difference("speaker", "utt2spk", speakers, "spk2utt", tables["spk2utt"][0])
@@ -160,7 +195,11 @@ def speaker_faults(tables: Tables) -> Iterator[Fault]:
         if speaker in expected and found[speaker] != expected[speaker]:
             odd = sorted(set(found[speaker].split()) ^ set(expected[speaker].split()))
             what = f"'{odd[0]}' is in only one of them" if odd else "the order or number differs"
-            yield Fault("spk2utt", number, f"utterances of speaker '{speaker}' are not those of utt2spk ({what}), expected its inverse; {FIX}")
+            yield Fault(
+                "spk2utt",
+                number,
+                f"utterances of speaker '{speaker}' are not those of utt2spk ({what}), expected its inverse; {FIX}",
+            )
 
 
 def invert(utterances: Sequence[str], speakers: Sequence[str]) -> dict[str, list[str]]:
@@ -193,21 +232,37 @@ def trial_faults(tables: Tables) -> Iterator[Fault]:
     for number, members in enumerate(models[1], start=1):
         for member in members.split():
             if member not in utterances:
-                yield Fault("enroll.spk2utt", number, f"utterance '{member}' is not in utt2spk, expected a known one; add it or remove the model")
+                yield Fault(
+                    "enroll.spk2utt",
+                    number,
+                    f"utterance '{member}' is not in utt2spk, expected a known one; add it or remove the model",
+                )
     if "trials" not in tables:
         return
     enrol, test, classes = tables["trials"]
     yield from class_faults("trials", classes)
     for number, side in only_in(enrol, utterances | speakers | set(models[0])):
-        yield Fault("trials", number, f"enrolment side '{side}' is not in enroll.spk2utt or utt2spk, expected a model, speaker or utterance; "
-                                      "add it there or remove the trial")
+        yield Fault(
+            "trials",
+            number,
+            f"enrolment side '{side}' is not in enroll.spk2utt or utt2spk, expected a model, speaker or utterance; "
+            "add it there or remove the trial",
+        )
     for number, side in only_in(test, utterances):
-        yield Fault("trials", number, f"test side '{side}' is not in utt2spk, expected an utterance; add it there or remove the trial")
+        yield Fault(
+            "trials",
+            number,
+            f"test side '{side}' is not in utt2spk, expected an utterance; add it there or remove the trial",
+        )
     if some_pair_again(enrol, test):
         first = {}
         for number, pair in enumerate(zip(enrol, test, strict=True), start=1):
             if first.setdefault(pair, number) != number:
-                yield Fault("trials", number, f"trial '{' '.join(pair)}' again, expected each once (first: line {first[pair]}); remove one of them")
+                yield Fault(
+                    "trials",
+                    number,
+                    f"trial '{' '.join(pair)}' again, expected each once (first: line {first[pair]}); remove one of them",
+                )
 
 
 def order_faults(file: str, keys: Sequence[str]) -> Iterator[Fault]:
@@ -223,12 +278,20 @@ def order_faults(file: str, keys: Sequence[str]) -> Iterator[Fault]:
     if all(map(lt, keys, keys[1:])):
         return
     for number in (n for n in range(2, len(keys) + 1) if keys[n - 1] < keys[n - 2]):
-        yield Fault(file, number, f"'{keys[number - 1]}' after '{keys[number - 2]}', expected byte order (LC_ALL=C sort); {FIX}")
+        yield Fault(
+            file,
+            number,
+            f"'{keys[number - 1]}' after '{keys[number - 2]}', expected byte order (LC_ALL=C sort); {FIX}",
+        )
         break
     first = {}
     for number, key in enumerate(keys, start=1):
         if first.setdefault(key, number) != number:
-            yield Fault(file, number, f"'{key}' again, expected one line per id (the first is line {first[key]}); remove one of them")
+            yield Fault(
+                file,
+                number,
+                f"'{key}' again, expected one line per id (the first is line {first[key]}); remove one of them",
+            )
 
 
 def value_faults(file: str, columns: Sequence[Sequence[str]], allow_pipes: bool) -> Iterator[Fault]:
@@ -246,23 +309,44 @@ def value_faults(file: str, columns: Sequence[Sequence[str]], allow_pipes: bool)
     values = columns[1]
     if file in POSITIVE:
         amounts = numbers(values)
-        for row in np.flatnonzero(~((amounts > 0) & (amounts < np.inf)) | ((file == "utt2num_frames") & (amounts != np.floor(amounts)))):
-            yield Fault(file, row + 1, f"'{values[row]}' {POSITIVE[file]}, expected a positive number; correct it or remove the utterance")
+        for row in np.flatnonzero(
+            ~((amounts > 0) & (amounts < np.inf))
+            | ((file == "utt2num_frames") & (amounts != np.floor(amounts)))
+        ):
+            yield Fault(
+                file,
+                row + 1,
+                f"'{values[row]}' {POSITIVE[file]}, expected a positive number; correct it or remove the utterance",
+            )
     elif file == "segments":
         starts, ends = numbers(columns[2]), numbers(columns[3])
-        for row in np.flatnonzero(~((starts >= 0) & ((starts < ends) & (ends < np.inf) | (ends == TO_THE_END)))):
-            yield Fault(file, row + 1, f"start '{columns[2][row]}' and end '{columns[3][row]}', expected seconds with 0 <= start < end, "
-                                       "or an end of -1; correct the segment or remove it")
+        for row in np.flatnonzero(
+            ~((starts >= 0) & ((starts < ends) & (ends < np.inf) | (ends == TO_THE_END)))
+        ):
+            yield Fault(
+                file,
+                row + 1,
+                f"start '{columns[2][row]}' and end '{columns[3][row]}', expected seconds with 0 <= start < end, "
+                "or an end of -1; correct the segment or remove it",
+            )
     elif file == "spk2gender" and not set(values) <= {"m", "f"}:
         for number in (n for n, value in enumerate(values, start=1) if value not in ("m", "f")):
             yield Fault(file, number, f"'{values[number - 1]}', expected m or f; correct it")
     elif file == "wav.scp":
         for number, value in enumerate(values, start=1):
             if value[-1] == "|" and not allow_pipes:
-                yield Fault(file, number, f"pipe '{value}', expected a path or archive:offset; it runs a command of whoever wrote the list: "
-                                          "--allow-pipes if you trust them")
+                yield Fault(
+                    file,
+                    number,
+                    f"pipe '{value}', expected a path or archive:offset; it runs a command of whoever wrote the list: "
+                    "--allow-pipes if you trust them",
+                )
             elif value[0] in "~|":
-                yield Fault(file, number, f"'{value}', expected a path that opens as it stands, without a shell; write it out")
+                yield Fault(
+                    file,
+                    number,
+                    f"'{value}', expected a path that opens as it stands, without a shell; write it out",
+                )
 
 
 def numbers(words: Sequence[str]) -> np.ndarray:
@@ -301,7 +385,15 @@ def class_faults(file: str, classes: Sequence[str]) -> Iterator[Fault]:
     if not present <= {"target", "nontarget"}:
         for number, word in enumerate(classes, start=1):
             if word not in ("target", "nontarget"):
-                yield Fault(file, number, f"class '{word}', expected target or nontarget; write the list as '<enrol> <test> target|nontarget'")
+                yield Fault(
+                    file,
+                    number,
+                    f"class '{word}', expected target or nontarget; write the list as '<enrol> <test> target|nontarget'",
+                )
     elif len(present) == 1:
-        yield Fault(file, 0, f"all {len(classes)} trials are {classes[0]}, expected both target and nontarget: one class alone has no error rate; "
-                             "add trials of the other")
+        yield Fault(
+            file,
+            0,
+            f"all {len(classes)} trials are {classes[0]}, expected both target and nontarget: one class alone has no error rate; "
+            "add trials of the other",
+        )

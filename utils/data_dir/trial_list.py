@@ -10,7 +10,9 @@ import numpy as np
 
 TAB_TO_BLANK, PRINTABLE = bytes.maketrans(b"\t", b" "), bytes(range(0x21, 0x7F))
 BLOCK_BYTES = 1 << 24  # of a file, taken apart at a time
-SHARED_BYTES = 64 << 20  # a million trials: in shorter lists finding equal words costs more time than it is worth memory
+SHARED_BYTES = (
+    64 << 20
+)  # a million trials: in shorter lists finding equal words costs more time than it is worth memory
 
 
 def is_regular(content: bytes, width: int) -> bool:
@@ -26,7 +28,10 @@ def is_regular(content: bytes, width: int) -> bool:
         Words of a line.
     """
     count = content.count(b"\n")
-    return count > 0 and content.translate(TAB_TO_BLANK, PRINTABLE) == (b" " * (width - 1) + b"\n") * count
+    return (
+        count > 0
+        and content.translate(TAB_TO_BLANK, PRINTABLE) == (b" " * (width - 1) + b"\n") * count
+    )
 
 
 def blocks_of_words(content: bytes) -> Iterator[list[str]]:
@@ -103,7 +108,9 @@ class Trials(Sequence[str]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (Trials, list)):
             return NotImplemented
-        return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
+        return len(self) == len(other) and all(
+            mine == its for mine, its in zip(self, other, strict=True)
+        )
 
     __hash__ = None
 
@@ -115,15 +122,21 @@ class Trials(Sequence[str]):
         enrol, test : collections of str
             Sides to keep.
         """
-        keep = [one in enrol and other in test for one, other in zip(self.enrol, self.test, strict=True)]
-        return Trials(*(list(compress(column, keep)) for column in (self.enrol, self.test, self.kinds)))
+        keep = [
+            one in enrol and other in test for one, other in zip(self.enrol, self.test, strict=True)
+        ]
+        return Trials(
+            *(list(compress(column, keep)) for column in (self.enrol, self.test, self.kinds))
+        )
 
     def content(self) -> bytes:
         """The file of the list."""
         columns, pieces, at_a_time = (self.enrol, self.test, self.kinds), [], BLOCK_BYTES // 128
         for start in range(0, len(self), at_a_time):
-            words: list = [None] * (3 * len(self.enrol[start:start + at_a_time]))
-            words[0::3], words[1::3], words[2::3] = (column[start:start + at_a_time] for column in columns)
+            words: list = [None] * (3 * len(self.enrol[start : start + at_a_time]))
+            words[0::3], words[1::3], words[2::3] = (
+                column[start : start + at_a_time] for column in columns
+            )
             pieces.append(("%s %s %s\n" * (len(words) // 3) % tuple(words)).encode())
         return b"".join(pieces)
 
@@ -162,7 +175,9 @@ def places_of(names: Iterable[str]) -> dict[str, int]:
     return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
-def pair_codes(places: Sequence[Mapping[str, int]], enrol: Sequence[str], test: Sequence[str]) -> np.ndarray:
+def pair_codes(
+    places: Sequence[Mapping[str, int]], enrol: Sequence[str], test: Sequence[str]
+) -> np.ndarray:
     """One whole number for each pair of names.
 
     Parameters
@@ -177,7 +192,10 @@ def pair_codes(places: Sequence[Mapping[str, int]], enrol: Sequence[str], test: 
     (N,) int array
         -1 where a name is not known.
     """
-    left, right = (np.fromiter(map(known.get, side, repeat(-1)), np.int64, len(side)) for known, side in zip(places, (enrol, test), strict=True))
+    left, right = (
+        np.fromiter(map(known.get, side, repeat(-1)), np.int64, len(side))
+        for known, side in zip(places, (enrol, test), strict=True)
+    )
     return np.where((left < 0) | (right < 0), -1, left * max(len(places[1]), 1) + right)
 
 

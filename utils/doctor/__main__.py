@@ -4,7 +4,9 @@ One line for each thing: ok, warning or bad, what was found, and what mends it. 
 missing is what it is for.  What a recipe needs of disk and time is said by --dry-run.
 """
 
-from __future__ import annotations  # an old Python has to get as far as being told that it is too old
+from __future__ import (
+    annotations,
+)  # an old Python has to get as far as being told that it is too old
 
 import argparse
 import signal
@@ -33,7 +35,9 @@ def examine_machine(workdir: Path, cmd: str, cluster_conf: str, device: str) -> 
     device : str
         ``cpu`` or ``cuda``.
     """
-    yield from check_software(device if cmd == "local" else "cpu")  # on a cluster the nodes have the GPUs
+    yield from check_software(
+        device if cmd == "local" else "cpu"
+    )  # on a cluster the nodes have the GPUs
     yield from check_machine()
     yield from check_disk(workdir)
     yield from check_scheduler(cmd, cluster_conf, device)
@@ -41,18 +45,34 @@ def examine_machine(workdir: Path, cmd: str, cluster_conf: str, device: str) -> 
 
 def main() -> int:
     """Print the findings; 1 where something is bad, else 0."""
-    parser = argparse.ArgumentParser(prog="utils.doctor", description="Whether this machine is fit for a recipe; installs and leaves nothing.")
-    parser.add_argument("--workdir", type=Path, default=Path("."), help="where data/ and exp/ are or will be")
-    parser.add_argument("--cmd", choices=("local", "slurm", "sge"), default="local", help="what is to run the arrays")
-    parser.add_argument("--cluster-conf", default="", help="the site's file; default: conf/cluster/<cmd>.conf")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of training and extraction")
+    parser = argparse.ArgumentParser(
+        prog="utils.doctor",
+        description="Whether this machine is fit for a recipe; installs and leaves nothing.",
+    )
+    parser.add_argument(
+        "--workdir", type=Path, default=Path("."), help="where data/ and exp/ are or will be"
+    )
+    parser.add_argument(
+        "--cmd",
+        choices=("local", "slurm", "sge"),
+        default="local",
+        help="what is to run the arrays",
+    )
+    parser.add_argument(
+        "--cluster-conf", default="", help="the site's file; default: conf/cluster/<cmd>.conf"
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="of training and extraction"
+    )
     given = parser.parse_args()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it
     verdicts = []
     for finding in examine_machine(given.workdir, given.cmd, given.cluster_conf, given.device):
         verdicts.append(finding.verdict)
         print(finding.lines(), flush=True)
-    print(f"{verdicts.count(BAD)} bad, {verdicts.count(WARNING)} warnings; with --dry-run a recipe says what it needs of disk, memory and time")
+    print(
+        f"{verdicts.count(BAD)} bad, {verdicts.count(WARNING)} warnings; with --dry-run a recipe says what it needs of disk, memory and time"
+    )
     return int(BAD in verdicts)
 
 

@@ -13,7 +13,10 @@ from utils.requirements import PYTHON
 SUBMITS = {"slurm": "sbatch", "sge": "qsub"}
 ANSWERS = {"slurm": ["sinfo", "--noheader"], "sge": ["qstat"]}
 # Nothing is submitted.  Grid Engine judges by an empty cluster (v), without what hosts report of themselves, as mem_free; or by that of now (p).
-WOULD_TAKE = {"slurm": [["--test-only", "--wrap=true"]], "sge": [["-w", "v", "-b", "y", "true"], ["-w", "p", "-b", "y", "true"]]}
+WOULD_TAKE = {
+    "slurm": [["--test-only", "--wrap=true"]],
+    "sge": [["-w", "v", "-b", "y", "true"], ["-w", "p", "-b", "y", "true"]],
+}
 PAGE = "see conf/cluster/README.md"
 
 
@@ -31,7 +34,13 @@ def check_scheduler(cmd: str, conf: str, device: str) -> Iterator[Finding]:
     """
     if cmd not in SUBMITS:
         there = [f"--cmd {name}" for name, program in SUBMITS.items() if shutil.which(program)]
-        yield Finding("scheduler", OK, f"none asked for ({' or '.join(there)} is possible here)" if there else "none asked for, and none here")
+        yield Finding(
+            "scheduler",
+            OK,
+            f"none asked for ({' or '.join(there)} is possible here)"
+            if there
+            else "none asked for, and none here",
+        )
         return
     yield answers(cmd)
     yield site_file(cmd, Path(conf or f"conf/cluster/{cmd}.conf"), device)
@@ -48,10 +57,22 @@ def answers(cmd: str) -> Finding:
     words = ANSWERS[cmd]
     missing = [program for program in (SUBMITS[cmd], words[0]) if not shutil.which(program)]
     if missing:
-        return Finding("scheduler", BAD, f"{' and '.join(missing)} not on PATH", "start from a login node, or load its module; or --cmd local")
+        return Finding(
+            "scheduler",
+            BAD,
+            f"{' and '.join(missing)} not on PATH",
+            "start from a login node, or load its module; or --cmd local",
+        )
     done = ask_program(words)
-    return graded("scheduler", f"{words[0]} answers" if not done.returncode else f"{words[0]}: {first_line(done)}",
-                  (done.returncode != 0, BAD, f"its server does not answer; try {words[0]} by hand, ask the site"))
+    return graded(
+        "scheduler",
+        f"{words[0]} answers" if not done.returncode else f"{words[0]}: {first_line(done)}",
+        (
+            done.returncode != 0,
+            BAD,
+            f"its server does not answer; try {words[0]} by hand, ask the site",
+        ),
+    )
 
 
 def site_file(cmd: str, conf: Path, device: str) -> Finding:
@@ -73,12 +94,25 @@ def site_file(cmd: str, conf: Path, device: str) -> Finding:
 
     try:
         site = read_site(conf)
-        jobs = {"a job": site.words({"num-threads": "1"})} | ({"a job with a GPU": site.words({"gpu": "1"})} if device == "cuda" else {})
+        jobs = {"a job": site.words({"num-threads": "1"})} | (
+            {"a job with a GPU": site.words({"gpu": "1"})} if device == "cuda" else {}
+        )
     except UserError as error:
         return Finding("site's file", BAD, str(error), PAGE)
     if not shutil.which(SUBMITS[cmd]):
-        return Finding("site's file", WARNING, f"{conf}: well formed; not tried", f"{SUBMITS[cmd]} is needed to try it")
-    return joined("site's file", [Finding("", OK, str(conf)), *(would_take(cmd, name, words) for name, words in jobs.items())])
+        return Finding(
+            "site's file",
+            WARNING,
+            f"{conf}: well formed; not tried",
+            f"{SUBMITS[cmd]} is needed to try it",
+        )
+    return joined(
+        "site's file",
+        [
+            Finding("", OK, str(conf)),
+            *(would_take(cmd, name, words) for name, words in jobs.items()),
+        ],
+    )
 
 
 def would_take(cmd: str, name: str, words: list[str]) -> Finding:
@@ -100,5 +134,10 @@ def would_take(cmd: str, name: str, words: list[str]) -> Finding:
         if not done.returncode:
             break
     else:
-        return Finding("", BAD, f"{name} is refused: {first_line(done)}", f"partition, account, queue or parallel environment of the file: {PAGE}")
+        return Finding(
+            "",
+            BAD,
+            f"{name} is refused: {first_line(done)}",
+            f"partition, account, queue or parallel environment of the file: {PAGE}",
+        )
     return Finding("", OK, f"{name} would be taken")

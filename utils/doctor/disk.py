@@ -22,10 +22,6 @@ CLOCK_SECONDS = 2.0
 LOCKER = "import fcntl, sys\nwith open(sys.argv[1], 'a') as file: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)"
 
 
-
-
-
-
 def check_disk(workdir: Path) -> Iterator[Finding]:
     """All of them, in a folder of its own in the workdir, which is deleted afterwards.
 
@@ -36,18 +32,33 @@ def check_disk(workdir: Path) -> Iterator[Finding]:
     """
     home, there = existing_parent(workdir), nearest(workdir)
     if home != there:
-        yield Finding("disk", BAD, f"{there}: {'a link to nowhere' if there.is_symlink() else 'a file'}, expected a folder",
-                      "--workdir DIR: a folder, on a disk that is mounted on this host")
+        yield Finding(
+            "disk",
+            BAD,
+            f"{there}: {'a link to nowhere' if there.is_symlink() else 'a file'}, expected a folder",
+            "--workdir DIR: a folder, on a disk that is mounted on this host",
+        )
         return
     yield from in_turn([("room on disk", lambda: check_room(home))])
     try:
         folder = Path(tempfile.mkdtemp(prefix=".doctor-", dir=home))
     except OSError as error:
-        yield Finding("disk", BAD, f"{home}: cannot be written: {error.strerror}", "--workdir DIR: a folder that this user may write to")
+        yield Finding(
+            "disk",
+            BAD,
+            f"{home}: cannot be written: {error.strerror}",
+            "--workdir DIR: a folder that this user may write to",
+        )
         return
     try:
-        yield from in_turn([("speed of disk", lambda: check_speed(folder)), ("file system", lambda: check_behaviour(folder)),
-                            ("clock", lambda: check_clock(folder)), ("temporary files", lambda: check_temporary(home))])
+        yield from in_turn(
+            [
+                ("speed of disk", lambda: check_speed(folder)),
+                ("file system", lambda: check_behaviour(folder)),
+                ("clock", lambda: check_clock(folder)),
+                ("temporary files", lambda: check_temporary(home)),
+            ]
+        )
     finally:
         shutil.rmtree(folder)
 
@@ -62,9 +73,20 @@ def check_room(home: Path) -> Finding:
     """
     usage, inodes = shutil.disk_usage(home), os.statvfs(home)
     few = inodes.f_files > 0 and inodes.f_favail < FEW_INODES  # some file systems count none
-    return graded("room on disk", f"{usage.free / GIB:.1f} GiB free of {usage.total / GIB:.1f} at {home}; {inodes.f_favail:,} more files",
-                  (usage.free < GIB, BAD, "free some, or --workdir DIR on another disk; --dry-run says how much a recipe takes"),
-                  (usage.free < 10 * GIB or few, WARNING, "--dry-run says how much a recipe takes; quotas: quota -s, lfs quota"))
+    return graded(
+        "room on disk",
+        f"{usage.free / GIB:.1f} GiB free of {usage.total / GIB:.1f} at {home}; {inodes.f_favail:,} more files",
+        (
+            usage.free < GIB,
+            BAD,
+            "free some, or --workdir DIR on another disk; --dry-run says how much a recipe takes",
+        ),
+        (
+            usage.free < 10 * GIB or few,
+            WARNING,
+            "--dry-run says how much a recipe takes; quotas: quota -s, lfs quota",
+        ),
+    )
 
 
 def check_speed(folder: Path, size: int = TESTED_BYTES) -> Finding:
@@ -78,7 +100,9 @@ def check_speed(folder: Path, size: int = TESTED_BYTES) -> Finding:
         Bytes.
     """
     block = os.urandom(MIB)  # random: some disks compress
-    with tempfile.TemporaryFile(dir=folder) as file:  # without a name: a doctor that is killed leaves no room taken
+    with tempfile.TemporaryFile(
+        dir=folder
+    ) as file:  # without a name: a doctor that is killed leaves no room taken
         began = time.perf_counter()
         for _ in range(size // MIB):
             file.write(block)
@@ -95,8 +119,15 @@ def check_speed(folder: Path, size: int = TESTED_BYTES) -> Finding:
         read = size / (time.perf_counter() - began)
     cached = "" if uncached else ", perhaps out of the cache"
     told = f"writes {written / MIB:,.0f} MiB/s, synced; reads {read / MIB:,.0f} MiB/s{cached} ({size // MIB} MiB)"
-    return graded("speed of disk", told, (min(written, read) < SLOW_BYTES_PER_SECOND, WARNING,
-                                          "training may wait for it: --workdir DIR on a local disk, or a copy of packed_* there"))
+    return graded(
+        "speed of disk",
+        told,
+        (
+            min(written, read) < SLOW_BYTES_PER_SECOND,
+            WARNING,
+            "training may wait for it: --workdir DIR on a local disk, or a copy of packed_* there",
+        ),
+    )
 
 
 def check_behaviour(folder: Path) -> Finding:
@@ -110,7 +141,9 @@ def check_behaviour(folder: Path) -> Finding:
     old, new, linked = folder / "old", folder / "new", folder / "linked"
     for path in (old, new):
         path.write_text(path.name)
-    return joined("file system", [replaces(new, old), syncs(folder), links(old, linked), locks(old)])
+    return joined(
+        "file system", [replaces(new, old), syncs(folder), links(old, linked), locks(old)]
+    )
 
 
 def replaces(new: Path, old: Path) -> Finding:
@@ -125,8 +158,17 @@ def replaces(new: Path, old: Path) -> Finding:
         os.replace(new, old)
         whole = old.read_text() == new.name and not new.exists()
     except OSError as error:
-        return Finding("", BAD, f"a rename fails: {error.strerror}", "--workdir DIR on another file system: every output is renamed into place")
-    return graded("", "renames replace" if whole else "a renamed file is not seen", (not whole, BAD, "--workdir DIR on another file system"))
+        return Finding(
+            "",
+            BAD,
+            f"a rename fails: {error.strerror}",
+            "--workdir DIR on another file system: every output is renamed into place",
+        )
+    return graded(
+        "",
+        "renames replace" if whole else "a renamed file is not seen",
+        (not whole, BAD, "--workdir DIR on another file system"),
+    )
 
 
 def syncs(folder: Path) -> Finding:
@@ -141,7 +183,12 @@ def syncs(folder: Path) -> Finding:
     try:
         os.fsync(handle)
     except OSError as error:
-        return Finding("", BAD, f"folders cannot be synced: {error.strerror}", "--workdir DIR on another file system: outputs are synced")
+        return Finding(
+            "",
+            BAD,
+            f"folders cannot be synced: {error.strerror}",
+            "--workdir DIR on another file system: outputs are synced",
+        )
     finally:
         os.close(handle)
     return Finding("", OK, "folders sync")
@@ -176,10 +223,24 @@ def locks(path: Path) -> Finding:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            return Finding("", BAD, f"no locks: {error.strerror}", "mount it with locks (NFS: not nolock; Lustre: -o flock), or --workdir DIR")
-        other = subprocess.run([sys.executable, "-c", LOCKER, str(path)], capture_output=True, check=False)
-    return graded("", "locks keep others out" if other.returncode else "locks do not keep other processes out",
-                  (not other.returncode, WARNING, "never start one recipe twice at once here; or mount it with locks (Lustre: -o flock)"))
+            return Finding(
+                "",
+                BAD,
+                f"no locks: {error.strerror}",
+                "mount it with locks (NFS: not nolock; Lustre: -o flock), or --workdir DIR",
+            )
+        other = subprocess.run(
+            [sys.executable, "-c", LOCKER, str(path)], capture_output=True, check=False
+        )
+    return graded(
+        "",
+        "locks keep others out" if other.returncode else "locks do not keep other processes out",
+        (
+            not other.returncode,
+            WARNING,
+            "never start one recipe twice at once here; or mount it with locks (Lustre: -o flock)",
+        ),
+    )
 
 
 def check_clock(folder: Path) -> Finding:
@@ -196,11 +257,23 @@ def check_clock(folder: Path) -> Finding:
     path = folder / "clock"
     path.write_text("now")
     ahead = path.stat().st_mtime - time.time()
-    return graded("clock", f"the file system is {abs(ahead):.2f} s {'ahead of' if ahead > 0 else 'behind'} this host; no step backwards"
-                  if not back else "the monotonic clock went backwards",
-                  (back, BAD, "restart the machine, or its virtual clock (clocksource)"),
-                  (jumped > CLOCK_SECONDS, WARNING, f"the clock was set by {jumped:.1f} s meanwhile: let ntp or chrony run"),
-                  (abs(ahead) > CLOCK_SECONDS, WARNING, "let ntp or chrony run on both hosts (times in logs differ; receipts look at none)"))
+    return graded(
+        "clock",
+        f"the file system is {abs(ahead):.2f} s {'ahead of' if ahead > 0 else 'behind'} this host; no step backwards"
+        if not back
+        else "the monotonic clock went backwards",
+        (back, BAD, "restart the machine, or its virtual clock (clocksource)"),
+        (
+            jumped > CLOCK_SECONDS,
+            WARNING,
+            f"the clock was set by {jumped:.1f} s meanwhile: let ntp or chrony run",
+        ),
+        (
+            abs(ahead) > CLOCK_SECONDS,
+            WARNING,
+            "let ntp or chrony run on both hosts (times in logs differ; receipts look at none)",
+        ),
+    )
 
 
 def check_temporary(home: Path) -> Finding:
@@ -220,6 +293,13 @@ def check_temporary(home: Path) -> Finding:
         return Finding("temporary files", BAD, str(error), mend)
     free, elsewhere = shutil.disk_usage(place).free, place.stat().st_dev != home.stat().st_dev
     asked = os.environ.get("TMPDIR")
-    return graded("temporary files", f"{place}, {free / GIB:.1f} GiB free{', another mount than the workdir, which is no harm' if elsewhere else ''}",
-                  (bool(asked) and Path(asked).absolute() != place.absolute(), BAD, f"TMPDIR={asked} cannot be used; {mend}"),
-                  (free < 100 * MIB, WARNING, mend))
+    return graded(
+        "temporary files",
+        f"{place}, {free / GIB:.1f} GiB free{', another mount than the workdir, which is no harm' if elsewhere else ''}",
+        (
+            bool(asked) and Path(asked).absolute() != place.absolute(),
+            BAD,
+            f"TMPDIR={asked} cannot be used; {mend}",
+        ),
+        (free < 100 * MIB, WARNING, mend),
+    )

@@ -1,6 +1,8 @@
 """What the doctor found about one thing: a verdict, the facts, and the line that mends it."""
 
-from __future__ import annotations  # an old Python has to get as far as being told that it is too old
+from __future__ import (
+    annotations,
+)  # an old Python has to get as far as being told that it is too old
 
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -64,7 +66,9 @@ def joined(name: str, findings: Iterable[Finding]) -> Finding:
     parts = list(findings)
     worst = max((part.verdict for part in parts), key=(OK, WARNING, BAD).index)
     mends = dict.fromkeys(part.mend for part in parts if part.mend)
-    return Finding(name, worst, "; ".join(part.found for part in parts if part.found), "; ".join(mends))
+    return Finding(
+        name, worst, "; ".join(part.found for part in parts if part.found), "; ".join(mends)
+    )
 
 
 def ask_program(words: Sequence[str]) -> subprocess.CompletedProcess | None:
@@ -81,7 +85,15 @@ def ask_program(words: Sequence[str]) -> subprocess.CompletedProcess | None:
         With its texts; None where there is no such program.  Silence for `ANSWER_SECONDS` counts as exit code 124.
     """
     try:
-        return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False, timeout=ANSWER_SECONDS)
+        return subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=ANSWER_SECONDS,
+        )
     except (FileNotFoundError, PermissionError):
         return None
     except subprocess.TimeoutExpired:
@@ -97,7 +109,10 @@ def first_line(done: subprocess.CompletedProcess) -> str:
         Its end.
     """
     texts = (done.stderr, done.stdout) if done.returncode else (done.stdout, done.stderr)
-    return next((line.strip() for text in texts for line in text.splitlines() if line.strip()), f"exit code {done.returncode} and no word")
+    return next(
+        (line.strip() for text in texts for line in text.splitlines() if line.strip()),
+        f"exit code {done.returncode} and no word",
+    )
 
 
 def in_turn(checks: Sequence[tuple[str, Callable[[], Finding]]]) -> Iterator[Finding]:
@@ -112,4 +127,9 @@ def in_turn(checks: Sequence[tuple[str, Callable[[], Finding]]]) -> Iterator[Fin
         try:
             yield check()
         except OSError as error:
-            yield Finding(name, BAD, f"cannot be looked at: {error}", "see that this user may read and write there")
+            yield Finding(
+                name,
+                BAD,
+                f"cannot be looked at: {error}",
+                "see that this user may read and write there",
+            )

@@ -26,7 +26,9 @@ def frame_statistics(frames_TF: np.ndarray) -> np.ndarray:
     (2 F,) float64 array
         Means, then deviations (divided by T).
     """
-    return np.concatenate([frames_TF.mean(axis=0, dtype=np.float64), frames_TF.std(axis=0, dtype=np.float64)])
+    return np.concatenate(
+        [frames_TF.mean(axis=0, dtype=np.float64), frames_TF.std(axis=0, dtype=np.float64)]
+    )
 
 
 def z_normalise(vectors_ND: np.ndarray) -> np.ndarray:
@@ -46,7 +48,9 @@ def z_normalise(vectors_ND: np.ndarray) -> np.ndarray:
     return centred_ND / np.where(deviation_D > 0, deviation_D, 1)
 
 
-def compute_frames(front_end: Callable, samples: np.ndarray, margin_seconds: float = 0.0) -> np.ndarray:
+def compute_frames(
+    front_end: Callable, samples: np.ndarray, margin_seconds: float = 0.0
+) -> np.ndarray:
     """Frames of one utterance.
 
     Parameters
@@ -74,11 +78,20 @@ def compute_frames(front_end: Callable, samples: np.ndarray, margin_seconds: flo
     pieces = [samples[:margin], samples[-margin:]] if margin else [samples]
     if len(samples) < 2 * margin or front_end.num_frames(len(pieces[0])) < 1:
         wanted = f"two margins of {margin_seconds} s" if margin else "a frame"
-        raise ValueError(f"{len(samples) / front_end.sample_rate_hz:.3f} s are too short for {wanted}")
-    return np.concatenate([front_end(torch.from_numpy(piece)[None], torch.tensor([len(piece)]))[0][0].numpy() for piece in pieces])
+        raise ValueError(
+            f"{len(samples) / front_end.sample_rate_hz:.3f} s are too short for {wanted}"
+        )
+    return np.concatenate(
+        [
+            front_end(torch.from_numpy(piece)[None], torch.tensor([len(piece)]))[0][0].numpy()
+            for piece in pieces
+        ]
+    )
 
 
-def extract_statistics(data: Path, output: Path, front_end: Callable, provenance: Mapping, margin_seconds: float = 0.0) -> tuple[list, int]:
+def extract_statistics(
+    data: Path, output: Path, front_end: Callable, provenance: Mapping, margin_seconds: float = 0.0
+) -> tuple[list, int]:
     """Write the z-normalised frame statistics of every utterance of a data directory as its embeddings.
 
     Parameters
@@ -112,7 +125,9 @@ def extract_statistics(data: Path, output: Path, front_end: Callable, provenance
     for key in keys:
         samples, rate_hz = reader.read(key)
         try:
-            frames_TF = compute_frames(front_end, resample(samples, rate_hz, front_end.sample_rate_hz), margin_seconds)
+            frames_TF = compute_frames(
+                front_end, resample(samples, rate_hz, front_end.sample_rate_hz), margin_seconds
+            )
         except ValueError as error:
             raise UserError(f"{data}: utterance '{key}': {error}; leave it out") from None
         rows.append(frame_statistics(frames_TF))
@@ -120,7 +135,14 @@ def extract_statistics(data: Path, output: Path, front_end: Callable, provenance
     with ArchiveWriter(output / "xvector.1.ark", output / "xvector.1.scp") as writer:
         for key, embedding_D in zip(keys, embeddings_ND, strict=True):
             writer.write(key, embedding_D)
-    with open(output / "xvector.1.scp", "rb") as part, atomic_write(output / "xvector.scp", "wb") as whole:
+    with (
+        open(output / "xvector.1.scp", "rb") as part,
+        atomic_write(output / "xvector.scp", "wb") as whole,
+    ):
         whole.write(part.read())
-    outputs = [writer, output / "xvector.scp", *finish_embeddings(output, keys, embeddings_ND, directory.utt2spk, provenance)]
+    outputs = [
+        writer,
+        output / "xvector.scp",
+        *finish_embeddings(output, keys, embeddings_ND, directory.utt2spk, provenance),
+    ]
     return outputs, len(keys)

@@ -28,10 +28,14 @@ def refuse_zero(keys: Sequence[str], vectors: np.ndarray, folder: Path) -> None:
         There is one.
     """
     with np.errstate(over="ignore"):  # the square of something huge is not 0 either
-        candidates = np.flatnonzero(np.vecdot(vectors, vectors) == 0)  # that of something tiny may be
+        candidates = np.flatnonzero(
+            np.vecdot(vectors, vectors) == 0
+        )  # that of something tiny may be
     bad = candidates[~vectors[candidates].any(axis=1)]
     if len(bad):
-        raise UserError(f"{folder}: the embedding of '{keys[bad[0]]}' is zero; {len(bad)} of {len(keys)} are; extract them again")
+        raise UserError(
+            f"{folder}: the embedding of '{keys[bad[0]]}' is zero; {len(bad)} of {len(keys)} are; extract them again"
+        )
 
 
 def count_duplicates(keys: Sequence[str], vectors: np.ndarray, folder: Path) -> int:
@@ -59,6 +63,8 @@ def count_duplicates(keys: Sequence[str], vectors: np.ndarray, folder: Path) -> 
             copies.append((first, row))
     if len(copies) > max(1, DUPLICATES_ALLOWED * len(keys)):
         first, row = copies[0]
-        raise UserError(f"{folder}: the embeddings of '{keys[first]}' and '{keys[row]}' are the same; {len(copies)} of {len(keys)} repeat an earlier "
-                        "one: take the copies off the list")
+        raise UserError(
+            f"{folder}: the embeddings of '{keys[first]}' and '{keys[row]}' are the same; {len(copies)} of {len(keys)} repeat an earlier "
+            "one: take the copies off the list"
+        )
     return len(copies)

@@ -69,9 +69,15 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], provenance: Mappi
         if open_hdf5 is None:
             np.savez(file, **arrays, provenance=np.array(facts))
             return
-        with open_hdf5(file.name, "w") as content:  # the same file by its name: h5py also reads what it writes
+        with open_hdf5(
+            file.name, "w"
+        ) as content:  # the same file by its name: h5py also reads what it writes
             for name, array in arrays.items():
-                content.create_dataset(name, data=array.tolist() if array.dtype.kind == "U" else array, track_times=False)
+                content.create_dataset(
+                    name,
+                    data=array.tolist() if array.dtype.kind == "U" else array,
+                    track_times=False,
+                )
             content.attrs["provenance"] = facts
 
 
@@ -102,14 +108,23 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
             _refuse_no_text(name, array)
         facts = json.loads(str(found.pop("provenance", "{}")))
     if missing := [name for name in ("utterances", "embeddings") if name not in found]:
-        raise UserError(f"{path}: no array '{missing[0]}'; there are {', '.join(sorted(map(str, found))) or 'none'}")
-    for name, kind, sides, expected in (("utterances", "U", (1,), "a row of texts"), ("embeddings", "f", (2, 3), "floats for each utterance"),
-                                        ("speakers", "U", (1,), "a row of texts")):
+        raise UserError(
+            f"{path}: no array '{missing[0]}'; there are {', '.join(sorted(map(str, found))) or 'none'}"
+        )
+    for name, kind, sides, expected in (
+        ("utterances", "U", (1,), "a row of texts"),
+        ("embeddings", "f", (2, 3), "floats for each utterance"),
+        ("speakers", "U", (1,), "a row of texts"),
+    ):
         array = found.get(name, found["utterances"])
         if array.dtype.kind != kind or array.ndim not in sides:
-            raise UserError(f"{path}: '{name}' is an array of {array.dtype} of shape {array.shape}, expected {expected}")
+            raise UserError(
+                f"{path}: '{name}' is an array of {array.dtype} of shape {array.shape}, expected {expected}"
+            )
         if len(array) != len(found["utterances"]):
-            raise UserError(f"{path}: {len(found['utterances'])} utterances and {len(array)} {name}")
+            raise UserError(
+                f"{path}: {len(found['utterances'])} utterances and {len(array)} {name}"
+            )
     return found, facts if isinstance(facts, dict) else {}
 
 
@@ -126,11 +141,24 @@ def damaged(path: Path, kind: str) -> Iterator[None]:
     """
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, EOFError, OSError,
-            RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        tokenize.TokenError,
+        SyntaxError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        OSError,
+        RuntimeError,
+    ) as error:
         if isinstance(error, OSError) and error.errno is not None and not os.access(path, os.R_OK):
             raise
-        raise UserError(f"{path}: damaged, or no {kind} file of plain arrays: {' '.join(str(error).split())[:160]}") from None
+        raise UserError(
+            f"{path}: damaged, or no {kind} file of plain arrays: {' '.join(str(error).split())[:160]}"
+        ) from None
 
 
 def _read_npz(path: Path) -> dict:
@@ -145,7 +173,11 @@ def _read_npz(path: Path) -> dict:
 def _announced_bytes(file: IO[bytes]) -> int:
     """What the head of an array says of its size, before memory is taken for it."""
     version = np.lib.format.read_magic(file)
-    shape, _, dtype = (np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0)(file)
+    shape, _, dtype = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )(file)
     return math.prod(shape) * dtype.itemsize
 
 
@@ -170,6 +202,11 @@ def _arrays_of(content: "h5py.File") -> dict:
             if dataset.external or dataset.is_virtual:
                 raise ValueError(f"{name} is not in the file itself")
             _refuse_promises(name, dataset.nbytes, MOST_TIMES * dataset.id.get_storage_size())
-    found = {name: dataset.asstr()[()].astype(str) if h5py.check_string_dtype(dataset.dtype) else dataset[()]
-             for name, dataset in content.items() if isinstance(dataset, h5py.Dataset)}
+    found = {
+        name: dataset.asstr()[()].astype(str)
+        if h5py.check_string_dtype(dataset.dtype)
+        else dataset[()]
+        for name, dataset in content.items()
+        if isinstance(dataset, h5py.Dataset)
+    }
     return found | {"provenance": content.attrs.get("provenance", "{}")}

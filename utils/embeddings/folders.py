@@ -52,8 +52,14 @@ def embeddings_inputs(folder: Path) -> dict[str, Path]:
     return {"embeddings": folder / "xvector.scp" if is_foreign else receipt}
 
 
-def read_trial_vectors(folder: Path, enrol: Sequence[str], test: Sequence[str], trials: Path,
-                       models: Mapping[str, Sequence[str]] | None = None, enrol_folder: Path | None = None) -> TrialVectors:
+def read_trial_vectors(
+    folder: Path,
+    enrol: Sequence[str],
+    test: Sequence[str],
+    trials: Path,
+    models: Mapping[str, Sequence[str]] | None = None,
+    enrol_folder: Path | None = None,
+) -> TrialVectors:
     """Vectors of both sides of trials.
 
     Parameters
@@ -78,32 +84,64 @@ def read_trial_vectors(folder: Path, enrol: Sequence[str], test: Sequence[str], 
     names, vectors = read_embeddings(folder)
     test_rows = rows_of(test, dict(zip(names, range(len(names)), strict=True)))
     enrol_folder = enrol_folder or folder
-    enrol_names, enrol_vectors = (names, vectors) if enrol_folder == folder else read_embeddings(enrol_folder)
+    enrol_names, enrol_vectors = (
+        (names, vectors) if enrol_folder == folder else read_embeddings(enrol_folder)
+    )
     row_of = dict(zip(enrol_names, range(len(enrol_names)), strict=True))
     enrol_rows = rows_of(enrol, {} if models else row_of)
     num_utts = np.ones(len(enrol_names), np.int64)
     speakers = enrol_folder / "spk_xvector.scp"
     if models or (speakers.exists() and (enrol_rows < 0).any()):
-        more, means = (list(models), model_means(enrol_vectors, row_of, models, enrol_folder)) if models else read_vectors(speakers)
-        counts = [len(keys) for keys in models.values()] if models else speaker_counts(enrol_folder, more)
-        refuse_other_sizes(enrol_vectors, enrol_folder / "xvector.scp", means, enrol_folder / "enroll.spk2utt" if models else speakers)
-        enrol_rows = np.where(enrol_rows >= 0, enrol_rows, rows_of(enrol, {name: row for row, name in enumerate(more, len(enrol_names))}))
+        more, means = (
+            (list(models), model_means(enrol_vectors, row_of, models, enrol_folder))
+            if models
+            else read_vectors(speakers)
+        )
+        counts = (
+            [len(keys) for keys in models.values()]
+            if models
+            else speaker_counts(enrol_folder, more)
+        )
+        refuse_other_sizes(
+            enrol_vectors,
+            enrol_folder / "xvector.scp",
+            means,
+            enrol_folder / "enroll.spk2utt" if models else speakers,
+        )
+        enrol_rows = np.where(
+            enrol_rows >= 0,
+            enrol_rows,
+            rows_of(enrol, {name: row for row, name in enumerate(more, len(enrol_names))}),
+        )
         num_utts = np.concatenate([num_utts, np.array(counts, np.int64)])
         enrol_names, enrol_vectors = enrol_names + more, np.concatenate([enrol_vectors, means])
     missing = np.flatnonzero((enrol_rows < 0) | (test_rows < 0))
     if len(missing):
         k = int(missing[0])
-        side, name, where = ("enrolment", enrol[k], enrol_folder) if enrol_rows[k] < 0 else ("test", test[k], folder)
-        raise UserError(f"{trials}:{k + 1}: {side} side '{name}' of trial '{enrol[k]} {test[k]}' has no embedding in {where}; "
-                        f"{len(missing)} of {len(enrol)} trials lack one: extract it, or take the trial off the list")
+        side, name, where = (
+            ("enrolment", enrol[k], enrol_folder)
+            if enrol_rows[k] < 0
+            else ("test", test[k], folder)
+        )
+        raise UserError(
+            f"{trials}:{k + 1}: {side} side '{name}' of trial '{enrol[k]} {test[k]}' has no embedding in {where}; "
+            f"{len(missing)} of {len(enrol)} trials lack one: extract it, or take the trial off the list"
+        )
     if enrol_folder == folder:
         return TrialVectors(enrol_names, enrol_vectors, enrol_rows, test_rows, num_utts)
     refuse_other_sizes(vectors, folder / "xvector.scp", enrol_vectors, enrol_folder / "xvector.scp")
-    return TrialVectors(names + enrol_names, np.concatenate([vectors, enrol_vectors]), enrol_rows + len(names), test_rows,
-                        np.concatenate([np.ones(len(names), np.int64), num_utts]))
+    return TrialVectors(
+        names + enrol_names,
+        np.concatenate([vectors, enrol_vectors]),
+        enrol_rows + len(names),
+        test_rows,
+        np.concatenate([np.ones(len(names), np.int64), num_utts]),
+    )
 
 
-def refuse_other_sizes(vectors: np.ndarray, where: Path, others: np.ndarray, others_where: Path) -> None:
+def refuse_other_sizes(
+    vectors: np.ndarray, where: Path, others: np.ndarray, others_where: Path
+) -> None:
     """Hold embeddings against others that they are to be compared with.
 
     Parameters
@@ -125,8 +163,10 @@ def refuse_other_sizes(vectors: np.ndarray, where: Path, others: np.ndarray, oth
     if vectors.shape[1:] != others.shape[1:]:
         found, expected = (" x ".join(map(str, array.shape[1:])) for array in (others, vectors))
         kind = {1: "vectors of {} dimensions", 2: "matrices of {}"}
-        raise UserError(f"{others_where}: {kind[others.ndim - 1].format(found)}, those of {where} are {kind[vectors.ndim - 1].format(expected)}; "
-                        "embed both sides alike")
+        raise UserError(
+            f"{others_where}: {kind[others.ndim - 1].format(found)}, those of {where} are {kind[vectors.ndim - 1].format(expected)}; "
+            "embed both sides alike"
+        )
 
 
 def speaker_counts(folder: Path, speakers: Sequence[str]) -> list[int]:
@@ -150,7 +190,9 @@ def speaker_counts(folder: Path, speakers: Sequence[str]) -> list[int]:
     count_of = read_integers(path)
     for speaker in speakers:
         if count_of.get(speaker, 0) < 1:
-            raise UserError(f"{path}: no number of utterances, from 1, for speaker '{speaker}' of {folder}/spk_xvector.scp; make both again")
+            raise UserError(
+                f"{path}: no number of utterances, from 1, for speaker '{speaker}' of {folder}/spk_xvector.scp; make both again"
+            )
     return [count_of[speaker] for speaker in speakers]
 
 
@@ -167,7 +209,12 @@ def rows_of(names: Sequence[str], row_of: Mapping[str, int]) -> np.ndarray:
     return np.fromiter(map(row_of.get, names, repeat(-1)), np.int64, len(names))
 
 
-def model_means(vectors: np.ndarray, row_of_utterance: Mapping[str, int], spk2utt: Mapping[str, Sequence[str]], folder: Path) -> np.ndarray:
+def model_means(
+    vectors: np.ndarray,
+    row_of_utterance: Mapping[str, int],
+    spk2utt: Mapping[str, Sequence[str]],
+    folder: Path,
+) -> np.ndarray:
     """Mean of the utterances of each model, as Kaldi's ivector-mean computes it.
 
     Parameters
@@ -186,16 +233,26 @@ def model_means(vectors: np.ndarray, row_of_utterance: Mapping[str, int], spk2ut
     (M, D) or (M, R, D) float array
         Of the type of ``vectors``, summed in float64.
     """
-    missing = [(model, key) for model, keys in spk2utt.items() for key in keys if key not in row_of_utterance]
+    missing = [
+        (model, key)
+        for model, keys in spk2utt.items()
+        for key in keys
+        if key not in row_of_utterance
+    ]
     if missing:
-        raise UserError(f"{folder}/xvector.scp: no embedding of '{missing[0][1]}', which model '{missing[0][0]}' enrols; {len(missing)} are missing")
-    means = [vectors[[row_of_utterance[key] for key in keys]].mean(axis=0, dtype=np.float64) for keys in spk2utt.values()]
+        raise UserError(
+            f"{folder}/xvector.scp: no embedding of '{missing[0][1]}', which model '{missing[0][0]}' enrols; {len(missing)} are missing"
+        )
+    means = [
+        vectors[[row_of_utterance[key] for key in keys]].mean(axis=0, dtype=np.float64)
+        for keys in spk2utt.values()
+    ]
     return np.array(means, vectors.dtype)
 
 
-
-
-def refuse_not_finite(keys: Sequence[str], vectors: np.ndarray, folder: Path, meaning: str = "NaN or Inf") -> None:
+def refuse_not_finite(
+    keys: Sequence[str], vectors: np.ndarray, folder: Path, meaning: str = "NaN or Inf"
+) -> None:
     """Name the first row that holds a NaN or an Inf.
 
     Parameters
@@ -214,10 +271,14 @@ def refuse_not_finite(keys: Sequence[str], vectors: np.ndarray, folder: Path, me
     UserError
         There is one.
     """
-    sums = vectors.reshape(len(vectors), -1).sum(axis=1)  # finite when all terms are; spares a boolean array of the same size
+    sums = vectors.reshape(len(vectors), -1).sum(
+        axis=1
+    )  # finite when all terms are; spares a boolean array of the same size
     bad = np.flatnonzero(~np.isfinite(sums))
     if len(bad):
-        raise UserError(f"{folder}: the embedding of '{keys[bad[0]]}' is {meaning}; {len(bad)} of {len(keys)} are; extract them again")
+        raise UserError(
+            f"{folder}: the embedding of '{keys[bad[0]]}' is {meaning}; {len(bad)} of {len(keys)} are; extract them again"
+        )
 
 
 def speakers_of(keys: list[str], utt2spk: Path) -> list[str]:
@@ -238,11 +299,19 @@ def speakers_of(keys: list[str], utt2spk: Path) -> list[str]:
     speaker_of = read_map(utt2spk)
     unknown = [key for key in keys if key not in speaker_of]
     if unknown:
-        raise UserError(f"{utt2spk}: no speaker for '{unknown[0]}'; {len(unknown)} of {len(keys)} embedded utterances lack one")
+        raise UserError(
+            f"{utt2spk}: no speaker for '{unknown[0]}'; {len(unknown)} of {len(keys)} embedded utterances lack one"
+        )
     return [speaker_of[key] for key in keys]
 
 
-def finish_embeddings(output: Path, keys: Sequence[str], embeddings_ND: np.ndarray, utt2spk: Mapping[str, str], provenance: Mapping) -> list:
+def finish_embeddings(
+    output: Path,
+    keys: Sequence[str],
+    embeddings_ND: np.ndarray,
+    utt2spk: Mapping[str, str],
+    provenance: Mapping,
+) -> list:
     """Write ``spk_xvector.{ark,scp}``, ``num_utts.ark`` and ``provenance.json``.
 
     Parameters
@@ -270,15 +339,24 @@ def finish_embeddings(output: Path, keys: Sequence[str], embeddings_ND: np.ndarr
     """
     unknown = [key for key in keys if key not in utt2spk]
     if unknown:
-        raise UserError(f"{output}: utterance '{unknown[0]}' is not in utt2spk; {len(unknown)} are missing")
-    spk2utt: dict[str, list[str]] = {speaker: [] for speaker in sorted({utt2spk[key] for key in keys})}
+        raise UserError(
+            f"{output}: utterance '{unknown[0]}' is not in utt2spk; {len(unknown)} are missing"
+        )
+    spk2utt: dict[str, list[str]] = {
+        speaker: [] for speaker in sorted({utt2spk[key] for key in keys})
+    }
     for key in keys:
         spk2utt[utt2spk[key]].append(key)
-    means_SD = model_means(embeddings_ND, {key: row for row, key in enumerate(keys)}, spk2utt, output)
+    means_SD = model_means(
+        embeddings_ND, {key: row for row, key in enumerate(keys)}, spk2utt, output
+    )
     with ArchiveWriter(output / "spk_xvector.ark", output / "spk_xvector.scp") as writer:
         for speaker, mean_D in zip(spk2utt, means_SD, strict=True):
             writer.write(speaker, mean_D)
-    write_text_vectors(output / "num_utts.ark", {speaker: len(utterances) for speaker, utterances in spk2utt.items()})
+    write_text_vectors(
+        output / "num_utts.ark",
+        {speaker: len(utterances) for speaker, utterances in spk2utt.items()},
+    )
     with atomic_write(output / "provenance.json") as file:
         json.dump(dict(provenance), file, indent=1)
         file.write("\n")

@@ -38,7 +38,9 @@ def open_packed(data: Path, sample_rate_hz: int) -> tuple[list[str], PackedReade
     wav_scp = read_map(data / "wav.scp")
     reader = PackedReader(wav_scp, read_map(data / "utt2num_samples"))
     if reader.sample_rate_hz != sample_rate_hz:
-        raise UserError(f"{data}: packed at {reader.sample_rate_hz} Hz, the network takes {sample_rate_hz} Hz; pack at that rate (stage 2)")
+        raise UserError(
+            f"{data}: packed at {reader.sample_rate_hz} Hz, the network takes {sample_rate_hz} Hz; pack at that rate (stage 2)"
+        )
     return list(wav_scp), reader
 
 
@@ -62,7 +64,10 @@ def batches(num_samples: Sequence[int], batching: str, max_samples: int) -> Iter
     batch: list[int] = []
     for position in sorted(range(len(num_samples)), key=lambda k: (num_samples[k], k)):
         longest = num_samples[position]
-        if batch and ((len(batch) + 1) * longest > max_samples or (batching != "masked" and num_samples[batch[0]] != longest)):
+        if batch and (
+            (len(batch) + 1) * longest > max_samples
+            or (batching != "masked" and num_samples[batch[0]] != longest)
+        ):
             yield batch
             batch = []
         batch.append(position)
@@ -71,8 +76,14 @@ def batches(num_samples: Sequence[int], batching: str, max_samples: int) -> Iter
 
 
 @torch.no_grad()
-def embed_utterances(network: torch.nn.Module, reader: "PackedReader | FeatureReader", indices: Sequence[int],
-                     share: tuple[int, int] = (0, 1), protocol: Protocol | None = None, keys: Sequence[str] | None = None) -> np.ndarray:
+def embed_utterances(
+    network: torch.nn.Module,
+    reader: "PackedReader | FeatureReader",
+    indices: Sequence[int],
+    share: tuple[int, int] = (0, 1),
+    protocol: Protocol | None = None,
+    keys: Sequence[str] | None = None,
+) -> np.ndarray:
     """Embed utterances.
 
     Parameters
@@ -106,15 +117,33 @@ def embed_utterances(network: torch.nn.Module, reader: "PackedReader | FeatureRe
     was_training = network.training
     network.eval()
     times = 2 if protocol.append_reversed else 1
-    plans = [protocol.pieces(times * int(reader.num_samples[index]), network, keys[k] if keys else str(index)) for k, index in enumerate(indices)]
-    places = [(index, size, start) for index, (size, starts) in zip(indices, plans, strict=True) for start in starts]
+    plans = [
+        protocol.pieces(
+            times * int(reader.num_samples[index]), network, keys[k] if keys else str(index)
+        )
+        for k, index in enumerate(indices)
+    ]
+    places = [
+        (index, size, start)
+        for index, (size, starts) in zip(indices, plans, strict=True)
+        for start in starts
+    ]
     pieces_PE = np.zeros((len(places), network.embedding_dim), np.float32)
     max_samples = round(BATCH_SECONDS * network.sample_rate_hz)
-    for batch in islice(batches([size for _, size, _ in places], network.batching, max_samples), share[0], None, share[1]):
-        pieces_PE[batch] = embed_pieces(network, [read_piece(reader, *places[k], protocol.append_reversed) for k in batch])
+    for batch in islice(
+        batches([size for _, size, _ in places], network.batching, max_samples),
+        share[0],
+        None,
+        share[1],
+    ):
+        pieces_PE[batch] = embed_pieces(
+            network, [read_piece(reader, *places[k], protocol.append_reversed) for k in batch]
+        )
     network.train(was_training)
     ends = np.cumsum([len(starts) for _, starts in plans]).tolist()
-    combined = [protocol.combine(pieces_PE[first:end]) for first, end in zip([0, *ends], ends, strict=False)]
+    combined = [
+        protocol.combine(pieces_PE[first:end]) for first, end in zip([0, *ends], ends, strict=False)
+    ]
     return np.stack(combined) if combined else pieces_PE
 
 
@@ -134,12 +163,18 @@ def embed_pieces(network: torch.nn.Module, pieces: Sequence[np.ndarray]) -> np.n
     """
     waveforms_BS = np.zeros((len(pieces), max(map(len, pieces)), *pieces[0].shape[1:]), np.float32)
     for row, samples in zip(waveforms_BS, pieces, strict=True):
-        row[:len(samples)] = samples
+        row[: len(samples)] = samples
     inputs = torch.from_numpy(waveforms_BS).to(next(network.parameters()).device)
     return network(inputs, torch.tensor(list(map(len, pieces)))).float().cpu().numpy()
 
 
-def read_piece(reader: "PackedReader | FeatureReader", index: int, size: int, start: int, append_reversed: bool = False) -> np.ndarray:
+def read_piece(
+    reader: "PackedReader | FeatureReader",
+    index: int,
+    size: int,
+    start: int,
+    append_reversed: bool = False,
+) -> np.ndarray:
     """A piece of an utterance.
 
     Parameters
@@ -159,4 +194,8 @@ def read_piece(reader: "PackedReader | FeatureReader", index: int, size: int, st
         return reader.read(index, start, size)
     samples = reader.read(index)
     samples = np.concatenate([samples, samples[::-1]]) if append_reversed else samples
-    return np.resize(samples, (size, *samples.shape[1:])) if size > len(samples) else samples[start:start + size]
+    return (
+        np.resize(samples, (size, *samples.shape[1:]))
+        if size > len(samples)
+        else samples[start : start + size]
+    )

@@ -29,7 +29,9 @@ def takes_features(model: Mapping) -> bool:
     return isinstance(front_end, Mapping) and front_end.get("name") == "precomputed"
 
 
-def network_inputs(data: Path, model: Mapping, *audio_lists: str, others: tuple[str, ...] = ()) -> dict[str, Path]:
+def network_inputs(
+    data: Path, model: Mapping, *audio_lists: str, others: tuple[str, ...] = ()
+) -> dict[str, Path]:
     """Files of a data directory that the work of a network depends on, for its `Task`.
 
     Parameters
@@ -45,12 +47,25 @@ def network_inputs(data: Path, model: Mapping, *audio_lists: str, others: tuple[
     """
     if not takes_features(model):
         return data_dir_inputs(data, *audio_lists, *others)
-    lists = ("utt2spk", "utt2num_frames", "feats.json", *(["vad.scp"] if model["front_end"].get("select_voiced") else []))
-    made = data / "feats" / "receipts" / "collect_feats.json"  # stands for the archives, where they are ours
-    return data_dir_inputs(data, *lists, *others) | {"feats.scp": data / "feats.scp"} | ({"feats": made} if made.exists() else {})
+    lists = (
+        "utt2spk",
+        "utt2num_frames",
+        "feats.json",
+        *(["vad.scp"] if model["front_end"].get("select_voiced") else []),
+    )
+    made = (
+        data / "feats" / "receipts" / "collect_feats.json"
+    )  # stands for the archives, where they are ours
+    return (
+        data_dir_inputs(data, *lists, *others)
+        | {"feats.scp": data / "feats.scp"}
+        | ({"feats": made} if made.exists() else {})
+    )
 
 
-def open_inputs(data: Path, front_end: "FrontEnd", root: Path | None = None) -> tuple[list[str], "PackedReader | FeatureReader"]:
+def open_inputs(
+    data: Path, front_end: "FrontEnd", root: Path | None = None
+) -> tuple[list[str], "PackedReader | FeatureReader"]:
     """Utterances of a data directory and the reader of what a front end takes.
 
     Parameters
@@ -70,10 +85,16 @@ def open_inputs(data: Path, front_end: "FrontEnd", root: Path | None = None) -> 
     from utils.embeddings.inference import open_packed
     from utils.features.precomputed import Precomputed
 
-    return open_features(data, front_end, root) if isinstance(front_end, Precomputed) else open_packed(data, front_end.sample_rate_hz)
+    return (
+        open_features(data, front_end, root)
+        if isinstance(front_end, Precomputed)
+        else open_packed(data, front_end.sample_rate_hz)
+    )
 
 
-def open_features(data: Path, front_end: "Precomputed", root: Path | None = None) -> tuple[list[str], "FeatureReader"]:
+def open_features(
+    data: Path, front_end: "Precomputed", root: Path | None = None
+) -> tuple[list[str], "FeatureReader"]:
     """Utterances of a data directory with feats.scp, in the order of utt2spk, and the reader of their features.
 
     Parameters
@@ -94,28 +115,43 @@ def open_features(data: Path, front_end: "Precomputed", root: Path | None = None
     from utils.data_dir import read_map
     from utils.features.reader import FeatureReader
 
-    wanted = {"feats.scp": "make it with steps.make_feats and steps.collect_feats, or bring Kaldi's", "utt2spk": "a data directory has one"}
+    wanted = {
+        "feats.scp": "make it with steps.make_feats and steps.collect_feats, or bring Kaldi's",
+        "utt2spk": "a data directory has one",
+    }
     if front_end.select_voiced:
-        wanted["vad.scp"] = "select_voiced asks for it: compute it with steps.compute_vad and steps.collect_vad, or bring Kaldi's"
+        wanted["vad.scp"] = (
+            "select_voiced asks for it: compute it with steps.compute_vad and steps.collect_vad, or bring Kaldi's"
+        )
     for name, remedy in wanted.items():
         if not (data / name).exists():
             raise UserError(f"{data}/{name}: missing; {remedy}")
     feats_scp, utterances = read_scp(data / "feats.scp"), list(read_map(data / "utt2spk"))
     if odd := sorted(feats_scp.keys() ^ set(utterances)):
         where = "utt2spk" if odd[0] in feats_scp else "feats.scp"
-        raise UserError(f"{data}: {len(odd):,} utterances are in feats.scp or in utt2spk only; the first, '{odd[0]}', is not in {where}; those with "
-                        f"features make a data directory: python -m utils.data_dir subset {data} NEW --utterances {data}/feats.scp")
+        raise UserError(
+            f"{data}: {len(odd):,} utterances are in feats.scp or in utt2spk only; the first, '{odd[0]}', is not in {where}; those with "
+            f"features make a data directory: python -m utils.data_dir subset {data} NEW --utterances {data}/feats.scp"
+        )
     if not utterances:
         raise UserError(f"{data}/feats.scp: empty, expected features")
     check_frame_rate(data, front_end.sample_rate_hz)
     vad_scp = read_scp(data / "vad.scp") if front_end.select_voiced else None
-    reader = FeatureReader({key: feats_scp[key] for key in utterances}, front_end.num_bins, front_end.sample_rate_hz, vad_scp=vad_scp, root=root)
+    reader = FeatureReader(
+        {key: feats_scp[key] for key in utterances},
+        front_end.num_bins,
+        front_end.sample_rate_hz,
+        vad_scp=vad_scp,
+        root=root,
+    )
     if (data / "utt2num_frames").exists():
         announced = read_map(data / "utt2num_frames")
         for key, number in zip(utterances, reader.num_frames.tolist(), strict=True):
             if announced.get(key) != str(number):
-                raise UserError(f"{data}/utt2num_frames: '{key}' has {announced.get(key, 'no')} frames there, {number} in {feats_scp[key]}; "
-                                "one of the two is old: make the features again")
+                raise UserError(
+                    f"{data}/utt2num_frames: '{key}' has {announced.get(key, 'no')} frames there, {number} in {feats_scp[key]}; "
+                    "one of the two is old: make the features again"
+                )
     return utterances, reader
 
 
@@ -140,10 +176,14 @@ def check_frame_rate(data: Path, frames_per_second: int) -> None:
     try:
         shift_seconds = float(path.read_text(encoding="utf-8"))
     except ValueError:
-        raise UserError(f"{path}: expected the distance of frames in seconds, such as 0.01") from None
+        raise UserError(
+            f"{path}: expected the distance of frames in seconds, such as 0.01"
+        ) from None
     if not abs(shift_seconds * frames_per_second - 1) <= RATE_TOLERANCE:
-        raise UserError(f"{path}: a frame every {shift_seconds:g} s, the network's front end declares {frames_per_second} frames per second; "
-                        "give it features of that rate")
+        raise UserError(
+            f"{path}: a frame every {shift_seconds:g} s, the network's front end declares {frames_per_second} frames per second; "
+            "give it features of that rate"
+        )
 
 
 def made_features(data: Path) -> dict | None:
@@ -188,6 +228,12 @@ def compare_features(data: Path, trained_on: dict | None, where: Path) -> dict |
     from utils.config import first_difference
 
     made = made_features(data)
-    if made and trained_on and (difference := first_difference(trained_on.get("front_end"), made.get("front_end"))):
-        raise UserError(f"{data}/feats.json: {where} has other features: {difference}; make these as those were made")
+    if (
+        made
+        and trained_on
+        and (difference := first_difference(trained_on.get("front_end"), made.get("front_end")))
+    ):
+        raise UserError(
+            f"{data}/feats.json: {where} has other features: {difference}; make these as those were made"
+        )
     return made

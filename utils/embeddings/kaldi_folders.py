@@ -41,14 +41,20 @@ def find_sets(source: Path) -> dict[str, tuple[Path, str]]:
         for folder in sorted(folder for folder in folders if (folder / f"{kind}.scp").is_file()):
             name = folder.name.partition("_")[2] if folder.name.startswith(f"{kind}s_") else "all"
             if name in found:
-                raise UserError(f"{folder}: a second set '{name}', the first is {found[name][0]}; import them one by one")
+                raise UserError(
+                    f"{folder}: a second set '{name}', the first is {found[name][0]}; import them one by one"
+                )
             found[name] = folder, kind
     if not found:
-        raise UserError(f"{source}: no xvectors_<set>/xvector.scp and no ivectors_<set>/ivector.scp, expected what Kaldi's sid/ scripts make")
+        raise UserError(
+            f"{source}: no xvectors_<set>/xvector.scp and no ivectors_<set>/ivector.scp, expected what Kaldi's sid/ scripts make"
+        )
     return dict(sorted(found.items()))
 
 
-def listed_vectors(scp: Path, paths: Paths = "kept", root: Path = Path(".")) -> Iterator[tuple[str, np.ndarray]]:
+def listed_vectors(
+    scp: Path, paths: Paths = "kept", root: Path = Path(".")
+) -> Iterator[tuple[str, np.ndarray]]:
     """Vectors of an scp file of Kaldi's, as float32.
 
     Parameters
@@ -69,17 +75,26 @@ def listed_vectors(scp: Path, paths: Paths = "kept", root: Path = Path(".")) -> 
     if not entries:
         raise UserError(f"{scp}: no entries, expected vectors")
     here: Paths = "beside" if paths == "beside" else "relative"
-    places = {key: entry if entry[-1] in "|]" else relocated(entry, scp, here, root, Path("."), None, None) for key, entry in entries.items()}
+    places = {
+        key: entry
+        if entry[-1] in "|]"
+        else relocated(entry, scp, here, root, Path("."), None, None)
+        for key, entry in entries.items()
+    }
     first = None
     for key, vector in iterate_entries(places):
         first = vector if first is None else first
         if vector.ndim != 1 or vector.dtype.kind != "f" or len(vector) != len(first):
             size = f" of {len(first)}" if first.ndim == 1 else ""
-            raise UserError(f"{places[key]}: key '{key}': found {describe(vector)}, expected a float vector{size}")
+            raise UserError(
+                f"{places[key]}: key '{key}': found {describe(vector)}, expected a float vector{size}"
+            )
         yield key, vector.astype(np.float32)
 
 
-def copy_vectors(vectors: Iterator[tuple[str, np.ndarray]], scp: Path) -> tuple[ArchiveWriter, np.ndarray, list[str]]:
+def copy_vectors(
+    vectors: Iterator[tuple[str, np.ndarray]], scp: Path
+) -> tuple[ArchiveWriter, np.ndarray, list[str]]:
     """Write vectors as an archive and its scp file, and refuse those that no back end can use.
 
     Parameters
@@ -103,7 +118,9 @@ def copy_vectors(vectors: Iterator[tuple[str, np.ndarray]], scp: Path) -> tuple[
     with ArchiveWriter(scp.with_suffix(".ark"), scp) as writer:
         for key, vector in vectors:
             if not np.isfinite(vector).all():
-                raise UserError(f"{scp.parent}: the embedding of '{key}' is NaN or Inf; extract it again")
+                raise UserError(
+                    f"{scp.parent}: the embedding of '{key}' is NaN or Inf; extract it again"
+                )
             writer.write(key, vector)
             keys.append(key)
     return writer, vector, keys
@@ -124,8 +141,10 @@ def own_vectors(scp: Path) -> Iterator[tuple[str, np.ndarray]]:
     """
     for key, vector in iterate_scp(scp):
         if vector.ndim != 1 or vector.dtype.kind != "f":
-            raise UserError(f"{scp}: key '{key}': found {describe(vector)}; Kaldi's back ends take a vector for each utterance: export whole "
-                            "utterances, or a protocol that keeps the mean")
+            raise UserError(
+                f"{scp}: key '{key}': found {describe(vector)}; Kaldi's back ends take a vector for each utterance: export whole "
+                "utterances, or a protocol that keeps the mean"
+            )
         yield key, vector.astype(np.float32)
 
 
@@ -149,7 +168,9 @@ def copy_counts(source: Path, output: Path, speakers: list[str]) -> Path:
     count_of = read_integers(source)
     missing = [speaker for speaker in speakers if count_of.get(speaker, 0) < 1]
     if missing:
-        raise UserError(f"{source}: no number of utterances, from 1, for speaker '{missing[0]}'; {len(missing)} of {len(speakers)} lack one")
+        raise UserError(
+            f"{source}: no number of utterances, from 1, for speaker '{missing[0]}'; {len(missing)} of {len(speakers)} lack one"
+        )
     with atomic_write(output) as file:
         file.writelines(f"{speaker} {count_of[speaker]} \n" for speaker in speakers)
     return output
@@ -167,10 +188,17 @@ def model_of(source: Path, found: Mapping[str, tuple[Path, str]]) -> str:
     """
     if (source / "final.raw").is_file():
         return sha256_of(source / "final.raw")
-    return hashlib.sha256("".join(sha256_of(folder / f"{kind}.scp") for folder, kind in found.values()).encode()).hexdigest()
+    return hashlib.sha256(
+        "".join(sha256_of(folder / f"{kind}.scp") for folder, kind in found.values()).encode()
+    ).hexdigest()
 
 
-def backend_files(source: Path, found: Mapping[str, tuple[Path, str]], backend_set: str | None, given: Mapping[str, Path]) -> dict[str, Path]:
+def backend_files(
+    source: Path,
+    found: Mapping[str, tuple[Path, str]],
+    backend_set: str | None,
+    given: Mapping[str, Path],
+) -> dict[str, Path]:
     """Which files make the back end.
 
     Parameters
@@ -193,10 +221,15 @@ def backend_files(source: Path, found: Mapping[str, tuple[Path, str]], backend_s
         raise UserError(f"{source}: no set '{backend_set}'; there are {', '.join(found)}")
     if missing := [path for path in given.values() if not path.is_file()]:
         raise UserError(f"{missing[0]}: no such file")
-    having = {name: {file: folder / file for file in BACKEND_FILES if (folder / file).is_file()} for name, (folder, _) in found.items()}
+    having = {
+        name: {file: folder / file for file in BACKEND_FILES if (folder / file).is_file()}
+        for name, (folder, _) in found.items()
+    }
     candidates = [backend_set] if backend_set else [name for name, files in having.items() if files]
     if len(candidates) > 1:
-        raise UserError(f"{source}: back ends' files in the folders of {', '.join(candidates)}; say which by --backend-set, and --mean, --transform "
-                        "and --plda for files of another")
+        raise UserError(
+            f"{source}: back ends' files in the folders of {', '.join(candidates)}; say which by --backend-set, and --mean, --transform "
+            "and --plda for files of another"
+        )
     files = (having[candidates[0]] if candidates else {}) | dict(given)
     return {name: files[name] for name in BACKEND_FILES if name in files}

@@ -46,10 +46,16 @@ class Length:
     """
 
     def __init__(self, what: str, seconds: float | None, samples: int | None, frames: int | None):
-        given = {unit: value for unit, value in {"seconds": seconds, "samples": samples, "frames": frames}.items() if value is not None}
+        given = {
+            unit: value
+            for unit, value in {"seconds": seconds, "samples": samples, "frames": frames}.items()
+            if value is not None
+        }
         if len(given) != 1:
-            raise ValueError(f"{what}_seconds, {what}_samples, {what}_frames: {len(given)} of them are given, expected one")
-        (self.unit, self.number), = given.items()
+            raise ValueError(
+                f"{what}_seconds, {what}_samples, {what}_frames: {len(given)} of them are given, expected one"
+            )
+        ((self.unit, self.number),) = given.items()
         if self.number <= 0:
             raise ValueError(f"{what}_{self.unit} is {self.number}, expected more than 0")
 
@@ -74,9 +80,15 @@ class Length:
         if self.unit == "seconds":
             return round(self.number * network.sample_rate_hz * share)
         if self.unit == "frames":
-            return samples_of(network.front_end, self.number) if share == 1 else round(self.number * share) * network.front_end.hop_samples
+            return (
+                samples_of(network.front_end, self.number)
+                if share == 1
+                else round(self.number * share) * network.front_end.hop_samples
+            )
         if reads_features(network):
-            raise UserError(f"a protocol of {self} is for audio, {type(network).__name__} reads stored features; give seconds or frames")
+            raise UserError(
+                f"a protocol of {self} is for audio, {type(network).__name__} reads stored features; give seconds or frames"
+            )
         return round(self.number * share)
 
 
@@ -155,12 +167,18 @@ class Protocol:
         size, network_name, fewest = self.size(network), type(network).__name__, network.min_samples
         if network.batching == "fixed_samples" and size != fewest:
             given = "whole utterances" if size is None else f"pieces of {size:,} samples"
-            raise UserError(f"protocol '{self.name}' gives {given}, {network_name} has batching 'fixed_samples' and takes {fewest:,}; "
-                            "choose a protocol of that length")
+            raise UserError(
+                f"protocol '{self.name}' gives {given}, {network_name} has batching 'fixed_samples' and takes {fewest:,}; "
+                "choose a protocol of that length"
+            )
         if size is not None and size < fewest:
-            raise UserError(f"protocol '{self.name}' gives pieces of {size:,} samples, {network_name} takes {fewest:,} or more; choose longer ones")
+            raise UserError(
+                f"protocol '{self.name}' gives pieces of {size:,} samples, {network_name} takes {fewest:,} or more; choose longer ones"
+            )
         if self.append_reversed and reads_features(network):
-            raise UserError(f"protocol '{self.name}' appends the reversed waveform, {network_name} reads stored features; choose another")
+            raise UserError(
+                f"protocol '{self.name}' appends the reversed waveform, {network_name} reads stored features; choose another"
+            )
 
     def combine(self, embeddings_NE: np.ndarray) -> np.ndarray:
         """The utterance's vector or matrix.
@@ -182,7 +200,13 @@ class Protocol:
         return np.repeat(embeddings_NE, self.num_pieces // len(embeddings_NE), axis=0)
 
     def __str__(self) -> str:
-        how = "a row for each of " if self.keep == "rows" else "" if self.num_pieces == 1 else "mean over "
+        how = (
+            "a row for each of "
+            if self.keep == "rows"
+            else ""
+            if self.num_pieces == 1
+            else "mean over "
+        )
         return f"{how}{self._pieces()}{', brought to length 1' if self.length_normalise else ''}"
 
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from torch.nn import Module as Network
 
 READY_MADE = Path(__file__).parents[2] / "conf" / "protocols"
-OVERLAP_OF_FIXED = 0.2  # RawNet2's, for a network that takes one length only and is given no protocol
+OVERLAP_OF_FIXED = (
+    0.2  # RawNet2's, for a network that takes one length only and is given no protocol
+)
 
 
 class WholeUtterance(Protocol):
@@ -70,9 +72,18 @@ class Crops(Protocol):
         As of `Protocol`.
     """
 
-    def __init__(self, num_crops: int = 10, crop_seconds: float | None = None, crop_samples: int | None = None, crop_frames: int | None = None,
-                 placing: Literal["even", "random"] = "even", seed: int = 0, keep: Literal["mean", "rows"] = "mean",
-                 length_normalise: bool = False, compare: Literal["all", "paired"] = "all"):
+    def __init__(
+        self,
+        num_crops: int = 10,
+        crop_seconds: float | None = None,
+        crop_samples: int | None = None,
+        crop_frames: int | None = None,
+        placing: Literal["even", "random"] = "even",
+        seed: int = 0,
+        keep: Literal["mean", "rows"] = "mean",
+        length_normalise: bool = False,
+        compare: Literal["all", "paired"] = "all",
+    ):
         super().__init__(keep, length_normalise)
         if num_crops < 1:
             raise ValueError(f"num_crops is {num_crops}, expected 1 or more")
@@ -92,14 +103,20 @@ class Crops(Protocol):
         if room <= 0:
             return size, [0]
         if self.placing == "random":
-            return size, np.random.default_rng([self.seed, *utterance.encode()]).integers(room + 1, size=self.num_pieces).tolist()
+            return size, np.random.default_rng([self.seed, *utterance.encode()]).integers(
+                room + 1, size=self.num_pieces
+            ).tolist()
         if self.num_pieces == 1:
             return size, [room // 2]
         return size, [room * crop // (self.num_pieces - 1) for crop in range(self.num_pieces)]
 
     def _pieces(self):
         if self.num_pieces == 1:
-            return f"{self.length} around the centre" if self.placing == "even" else f"a random crop of {self.length}"
+            return (
+                f"{self.length} around the centre"
+                if self.placing == "even"
+                else f"a random crop of {self.length}"
+            )
         return f"{self.num_pieces} {'evenly spaced' if self.placing == 'even' else 'random'} crops of {self.length}"
 
 
@@ -120,12 +137,22 @@ class Windows(Protocol):
 
     num_pieces = None
 
-    def __init__(self, window_seconds: float | None = None, window_samples: int | None = None, window_frames: int | None = None,
-                 overlap: float = 0.5, count_exact_end_twice: bool = False, length_normalise: bool = False):
+    def __init__(
+        self,
+        window_seconds: float | None = None,
+        window_samples: int | None = None,
+        window_frames: int | None = None,
+        overlap: float = 0.5,
+        count_exact_end_twice: bool = False,
+        length_normalise: bool = False,
+    ):
         super().__init__("mean", length_normalise)
         if not 0 <= overlap < 1:
             raise ValueError(f"overlap is {overlap}, expected a part in [0, 1)")
-        self.length, self.overlap = Length("window", window_seconds, window_samples, window_frames), overlap
+        self.length, self.overlap = (
+            Length("window", window_seconds, window_samples, window_frames),
+            overlap,
+        )
         self.count_exact_end_twice = count_exact_end_twice
 
     def size(self, network: "Network") -> int:
@@ -158,7 +185,11 @@ def natural_protocol(network: "Network") -> Protocol:
         Its ``batching`` decides.
     """
     fixed = network.batching == "fixed_samples"
-    protocol = Windows(window_samples=network.min_samples, overlap=OVERLAP_OF_FIXED) if fixed else WholeUtterance()
+    protocol = (
+        Windows(window_samples=network.min_samples, overlap=OVERLAP_OF_FIXED)
+        if fixed
+        else WholeUtterance()
+    )
     protocol.name = "windows" if fixed else "whole"
     return protocol
 
@@ -183,7 +214,9 @@ def read_protocol(chosen: str) -> tuple[Protocol, dict]:
     """
     path = Path(chosen) if chosen.endswith(".yaml") else READY_MADE / f"{chosen}.yaml"
     if not path.exists():
-        raise UserError(f"--protocol: no '{chosen}'; there are {', '.join(ready_made())}, or give the path of a YAML")
+        raise UserError(
+            f"--protocol: no '{chosen}'; there are {', '.join(ready_made())}, or give the path of a YAML"
+        )
     options = read_yaml(path)
     protocol = build(PROTOCOLS, options, str(path))
     protocol.name = path.stem

@@ -6,7 +6,11 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.files import read_json_object
 
-MUST_AGREE = ("model", "front_end", "sample_rate_hz")  # vectors that differ here do not lie in one space
+MUST_AGREE = (
+    "model",
+    "front_end",
+    "sample_rate_hz",
+)  # vectors that differ here do not lie in one space
 
 
 def read_provenance(folder: str | Path) -> dict | None:
@@ -23,7 +27,9 @@ def read_provenance(folder: str | Path) -> dict | None:
         The file is not a JSON object.
     """
     try:
-        return read_json_object(Path(folder) / "provenance.json", mend="extract the embeddings again")
+        return read_json_object(
+            Path(folder) / "provenance.json", mend="extract the embeddings again"
+        )
     except FileNotFoundError:
         return None
 
@@ -49,16 +55,27 @@ def compare_provenance(backend: str | Path, embeddings: str | Path) -> list[str]
     learned, given = read_provenance(backend), read_provenance(embeddings)
     if (learned is None) != (given is None):
         silent = backend if learned is None else embeddings
-        raise UserError(f"{silent}/provenance.json is missing: nothing shows that {backend} was trained on embeddings like those of {embeddings}")
+        raise UserError(
+            f"{silent}/provenance.json is missing: nothing shows that {backend} was trained on embeddings like those of {embeddings}"
+        )
     learned, given = learned or {}, given or {}
-    unlike = {"protocol", "compare", "training_precision"}  # the first names what "crops" says in words; the last is told by the digest of the model
+    unlike = {
+        "protocol",
+        "compare",
+        "training_precision",
+    }  # the first names what "crops" says in words; the last is told by the digest of the model
     facts = sorted((learned.keys() | given.keys()) - unlike)
     different = [key for key in facts if learned.get(key) != given.get(key)]
     for key in MUST_AGREE:
         if key in different:
-            raise UserError(f"{embeddings}: {key} is {shown(given.get(key))}, {backend} was trained on {key} {shown(learned.get(key))}; "
-                            "train the back end on embeddings of the same network")
-    return [f"{key}: {backend} was trained on {shown(learned.get(key))}, {embeddings} has {shown(given.get(key))}" for key in different]
+            raise UserError(
+                f"{embeddings}: {key} is {shown(given.get(key))}, {backend} was trained on {key} {shown(learned.get(key))}; "
+                "train the back end on embeddings of the same network"
+            )
+    return [
+        f"{key}: {backend} was trained on {shown(learned.get(key))}, {embeddings} has {shown(given.get(key))}"
+        for key in different
+    ]
 
 
 def protocol_of(embeddings: str | Path, enrol_embeddings: str | Path | None = None) -> str:
@@ -76,7 +93,10 @@ def protocol_of(embeddings: str | Path, enrol_embeddings: str | Path | None = No
     str
         ``whole`` where nothing is said.
     """
-    names = [(read_provenance(folder) or {}).get("protocol", "whole") for folder in (enrol_embeddings or embeddings, embeddings)]
+    names = [
+        (read_provenance(folder) or {}).get("protocol", "whole")
+        for folder in (enrol_embeddings or embeddings, embeddings)
+    ]
     return "-".join(dict.fromkeys(names))
 
 

@@ -13,7 +13,10 @@ from utils.archive.read import describe
 from utils.errors import UserError
 
 PAIRS_AT_A_TIME = 1024  # two blocks of rows that stay in the processor's cache
-CELLS_AT_A_TIME, COLUMNS_AT_A_TIME = 1 << 22, 1 << 12  # of a grid: 32 MB of scores, made from so many test sides at a time
+CELLS_AT_A_TIME, COLUMNS_AT_A_TIME = (
+    1 << 22,
+    1 << 12,
+)  # of a grid: 32 MB of scores, made from so many test sides at a time
 
 Compare = Literal["all", "paired"]
 
@@ -55,8 +58,10 @@ def read_embeddings(folder: Path) -> tuple[list[str], np.ndarray]:
     matrices = np.empty((len(entries), *shape), first[1].dtype)
     for row, (key, matrix) in enumerate(iterate_scp(scp)):
         if matrix.shape != shape or matrix.dtype != matrices.dtype or matrix.dtype.kind != "f":
-            raise UserError(f"{entries[key]}: key '{key}': found {describe(matrix)}, expected {describe(first[1])} like the first; "
-                            "extract them again")
+            raise UserError(
+                f"{entries[key]}: key '{key}': found {describe(matrix)}, expected {describe(first[1])} like the first; "
+                "extract them again"
+            )
         matrices[row] = matrix
     return list(entries), matrices
 
@@ -90,7 +95,13 @@ def transform_rows(transform: object, embeddings: np.ndarray) -> np.ndarray:
     return rows.reshape(*embeddings.shape[:-1], -1)
 
 
-def score_pairs(scorer: Scorer, rows: np.ndarray, enrol_rows: np.ndarray, test_rows: np.ndarray, compare: Compare = "all") -> np.ndarray:
+def score_pairs(
+    scorer: Scorer,
+    rows: np.ndarray,
+    enrol_rows: np.ndarray,
+    test_rows: np.ndarray,
+    compare: Compare = "all",
+) -> np.ndarray:
     """Scores of pairs of utterances.
 
     Parameters
@@ -111,7 +122,11 @@ def score_pairs(scorer: Scorer, rows: np.ndarray, enrol_rows: np.ndarray, test_r
     if rows.ndim == 2 and is_grid(enrol_rows, test_rows):
         return score_grid(scorer, rows, enrol_rows, test_rows)
     at_a_time = max(1, PAIRS_AT_A_TIME // (rows.shape[1] if rows.ndim == 3 else 1))
-    score = scorer.score if rows.ndim == 2 else lambda enrol, test: score_matrices(scorer, enrol, test, compare)
+    score = (
+        scorer.score
+        if rows.ndim == 2
+        else lambda enrol, test: score_matrices(scorer, enrol, test, compare)
+    )
     scores = np.empty(len(enrol_rows))
     for start in range(0, len(scores), at_a_time):
         block = slice(start, start + at_a_time)
@@ -130,7 +145,9 @@ def is_grid(enrol_rows: np.ndarray, test_rows: np.ndarray) -> bool:
     return len(np.unique(enrol_rows)) * len(np.unique(test_rows)) <= 2 * len(enrol_rows)
 
 
-def score_grid(scorer: Scorer, rows: np.ndarray, enrol_rows: np.ndarray, test_rows: np.ndarray) -> np.ndarray:
+def score_grid(
+    scorer: Scorer, rows: np.ndarray, enrol_rows: np.ndarray, test_rows: np.ndarray
+) -> np.ndarray:
     """Scores of pairs that are most of a grid, from matrix products in float64.
 
     Parameters
@@ -142,11 +159,13 @@ def score_grid(scorer: Scorer, rows: np.ndarray, enrol_rows: np.ndarray, test_ro
     -------
     (P,) float array
     """
-    (left, place), (right, column) = (np.unique(side, return_inverse=True) for side in (enrol_rows, test_rows))
+    (left, place), (right, column) = (
+        np.unique(side, return_inverse=True) for side in (enrol_rows, test_rows)
+    )
     order = np.argsort(place, kind="stable")
     scores, height = np.empty(len(order)), max(1, CELLS_AT_A_TIME // len(right))
     for start in range(0, len(left), height):
-        enrol = rows[left[start:start + height]].astype(np.float64)
+        enrol = rows[left[start : start + height]].astype(np.float64)
         strip = np.empty((len(enrol), len(right)))
         for first in range(0, len(right), COLUMNS_AT_A_TIME):
             block = slice(first, first + COLUMNS_AT_A_TIME)
@@ -156,7 +175,9 @@ def score_grid(scorer: Scorer, rows: np.ndarray, enrol_rows: np.ndarray, test_ro
     return scores
 
 
-def score_matrices(scorer: Scorer, enrol_PRD: np.ndarray, test_PSD: np.ndarray, compare: Compare) -> np.ndarray:
+def score_matrices(
+    scorer: Scorer, enrol_PRD: np.ndarray, test_PSD: np.ndarray, compare: Compare
+) -> np.ndarray:
     """Mean score of the rows of pairs of matrices.
 
     Parameters
@@ -175,7 +196,11 @@ def score_matrices(scorer: Scorer, enrol_PRD: np.ndarray, test_PSD: np.ndarray, 
     if compare == "all":
         return scorer.score_matrices(enrol_PRD, test_PSD).mean(axis=(1, 2), dtype=np.float64)
     pairs, rows, dimensions = enrol_PRD.shape
-    return scorer.score(enrol_PRD.reshape(-1, dimensions), test_PSD.reshape(-1, dimensions)).reshape(pairs, rows).mean(axis=1, dtype=np.float64)
+    return (
+        scorer.score(enrol_PRD.reshape(-1, dimensions), test_PSD.reshape(-1, dimensions))
+        .reshape(pairs, rows)
+        .mean(axis=1, dtype=np.float64)
+    )
 
 
 def vectors_of(embeddings: np.ndarray) -> np.ndarray:

@@ -10,8 +10,10 @@ from utils.evaluation.rows import Figures
 from utils.metrics.intervals import paired_difference
 
 SIGNIFICANT = 0.05
-EXPLANATION = ("Row minus column, in points of EER, with its 95 % interval: both systems get the same draws of the speakers.  In bold: p below 0.05 "
-               "after Holm's correction for all pairs.  Where a difference is not clear, the number of speakers that would show one of its size.")
+EXPLANATION = (
+    "Row minus column, in points of EER, with its 95 % interval: both systems get the same draws of the speakers.  In bold: p below 0.05 "
+    "after Holm's correction for all pairs.  Where a difference is not clear, the number of speakers that would show one of its size."
+)
 
 
 def differences_of(wholes: Sequence[tuple[Mapping, Figures]]) -> list[dict]:
@@ -30,9 +32,16 @@ def differences_of(wholes: Sequence[tuple[Mapping, Figures]]) -> list[dict]:
     found = []
     for (row, one), (other_row, other) in combinations(wholes, 2):
         size = row["speakers"]
-        entry = {"test_set": row["test_set"], "first": series_of(row), "second": series_of(other_row), "speakers": size}
+        entry = {
+            "test_set": row["test_set"],
+            "first": series_of(row),
+            "second": series_of(other_row),
+            "speakers": size,
+        }
         for figure in (figure for figure in one.draws if figure in other.draws):
-            difference = paired_difference(row[figure] - other_row[figure], one.draws[figure] - other.draws[figure], size)
+            difference = paired_difference(
+                row[figure] - other_row[figure], one.draws[figure] - other.draws[figure], size
+            )
             entry |= {figure: difference.rounded(6)}
         found.append(entry)
     corrected = holm([entry["eer_percent"]["p"] for entry in found])
@@ -52,7 +61,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979.
     """
     order = np.argsort(p_values, kind="stable")
-    raised = np.maximum.accumulate(np.asarray(p_values)[order] * np.arange(len(order), 0, -1)).clip(max=1)
+    raised = np.maximum.accumulate(np.asarray(p_values)[order] * np.arange(len(order), 0, -1)).clip(
+        max=1
+    )
     corrected = np.empty(len(order))
     corrected[order] = raised
     return corrected.tolist()
@@ -68,8 +79,10 @@ def sentence(entry: Mapping) -> str:
     """
     found = entry["eer_percent"]
     clear = "" if entry["p_corrected"] < SIGNIFICANT else "; inconclusive" + needed(found)
-    return (f"{entry['test_set']}: {entry['first']} - {entry['second']}: EER {found['difference']:+.2f} points, 95 % interval {found['low']:+.2f} to "
-            f"{found['high']:+.2f}, {probability(entry['p_corrected'])}{clear}")
+    return (
+        f"{entry['test_set']}: {entry['first']} - {entry['second']}: EER {found['difference']:+.2f} points, 95 % interval {found['low']:+.2f} to "
+        f"{found['high']:+.2f}, {probability(entry['p_corrected'])}{clear}"
+    )
 
 
 def probability(p: float) -> str:
@@ -91,6 +104,8 @@ def needed(found: Mapping) -> str:
     found : mapping
         Of a `Difference`.
     """
-    return f", would need about {found['speakers_needed']:,} speakers" if found["speakers_needed"] else ", no difference"
-
-
+    return (
+        f", would need about {found['speakers_needed']:,} speakers"
+        if found["speakers_needed"]
+        else ", no difference"
+    )

@@ -1,6 +1,6 @@
 """Rows of results.json: written, read, and as tables of plain text.
 
-    python -m utils.evaluation.results table exp/x/results.json --test-set test --subsets "[all, 'sex: f', 'sex: m']"      rows for a RESULTS.md
+python -m utils.evaluation.results table exp/x/results.json --test-set test --subsets "[all, 'sex: f', 'sex: m']"      rows for a RESULTS.md
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,13 @@ from utils.cli import run_subcommands
 from utils.errors import UserError
 from utils.files import read_entries
 
-LLR_COLUMNS = {"act_dcf_0.01": "actDCF 0.01", "cllr": "Cllr"}  # where scores are log-likelihood ratios
-CHOSEN_SUBSET = "across conditions, same sex"  # the hardest trials: shown beside the whole list on the screen
-
-
-
-
+LLR_COLUMNS = {
+    "act_dcf_0.01": "actDCF 0.01",
+    "cllr": "Cllr",
+}  # where scores are log-likelihood ratios
+CHOSEN_SUBSET = (
+    "across conditions, same sex"  # the hardest trials: shown beside the whole list on the screen
+)
 
 
 def leaks_of(experiments: Sequence[Path], each: int) -> dict[tuple[str, str], list[str]]:
@@ -38,7 +39,11 @@ def leaks_of(experiments: Sequence[Path], each: int) -> dict[tuple[str, str], li
     for number, folder in enumerate(experiments):
         for row in (row for row in rows if row["system"] == folder.name):
             marks = found.setdefault((experiments[number % each].name, row["test_set"]), [])
-            marks += [mark for mark in row["watermarks"] if mark.startswith("leakage") and mark not in marks]
+            marks += [
+                mark
+                for mark in row["watermarks"]
+                if mark.startswith("leakage") and mark not in marks
+            ]
     return found
 
 
@@ -50,15 +55,43 @@ def text_table(rows: Sequence[dict]) -> str:
     rows : sequence of dict
         Of results.json.
     """
-    chosen = {(series_of(row), row["test_set"]): row["eer_percent"] for row in rows if row["subset"] == CHOSEN_SUBSET}
+    chosen = {
+        (series_of(row), row["test_set"]): row["eer_percent"]
+        for row in rows
+        if row["subset"] == CHOSEN_SUBSET
+    }
     ratios = LLR_COLUMNS if any(row["cllr"] is not None for row in rows) else {}
-    head = ["test set", "system", "EER %", "minDCF 0.01", "minDCF 0.05", *ratios.values(), *([f"EER % {CHOSEN_SUBSET}"] if chosen else [])]
-    cells = [[row["test_set"], series_of(row), rate(row["eer_percent"]), *(rate(row[name], 3) for name in ("min_dcf_0.01", "min_dcf_0.05", *ratios)),
-              *([rate(chosen.get((series_of(row), row["test_set"])))] if chosen else [])] for row in rows if row["subset"] == "all"]
+    head = [
+        "test set",
+        "system",
+        "EER %",
+        "minDCF 0.01",
+        "minDCF 0.05",
+        *ratios.values(),
+        *([f"EER % {CHOSEN_SUBSET}"] if chosen else []),
+    ]
+    cells = [
+        [
+            row["test_set"],
+            series_of(row),
+            rate(row["eer_percent"]),
+            *(rate(row[name], 3) for name in ("min_dcf_0.01", "min_dcf_0.05", *ratios)),
+            *([rate(chosen.get((series_of(row), row["test_set"])))] if chosen else []),
+        ]
+        for row in rows
+        if row["subset"] == "all"
+    ]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    lines = ["  ".join(cell.ljust(width) if k < 2 else cell.rjust(width) for k, (cell, width) in enumerate(zip(line, widths, strict=True)))
-             for line in [head, *cells]]
-    marks = dict.fromkeys(f"{row['test_set']}: {mark}" for row in rows for mark in row["watermarks"])
+    lines = [
+        "  ".join(
+            cell.ljust(width) if k < 2 else cell.rjust(width)
+            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in [head, *cells]
+    ]
+    marks = dict.fromkeys(
+        f"{row['test_set']}: {mark}" for row in rows for mark in row["watermarks"]
+    )
     return "\n".join([*lines, *marks])
 
 
@@ -74,20 +107,61 @@ def markdown_table(rows: Sequence[dict], subsets: Sequence[str] = ("all",)) -> s
     """
     chosen = [row for row in rows if row["subset"] in subsets]
     several = list(subsets) != ["all"]
-    columns = {"eer_percent": ("EER %", 2), "min_dcf_0.01": ("minDCF 0.01", 3), "min_dcf_0.05": ("minDCF 0.05", 3)}
-    columns |= {name: (title, 3) for name, title in LLR_COLUMNS.items() if any(row[name] is not None for row in chosen)}
-    head = ["test set", "system", *(["trials of"] if several else []), *(title for title, _ in columns.values()), "trials", "speakers"]
+    columns = {
+        "eer_percent": ("EER %", 2),
+        "min_dcf_0.01": ("minDCF 0.01", 3),
+        "min_dcf_0.05": ("minDCF 0.05", 3),
+    }
+    columns |= {
+        name: (title, 3)
+        for name, title in LLR_COLUMNS.items()
+        if any(row[name] is not None for row in chosen)
+    }
+    head = [
+        "test set",
+        "system",
+        *(["trials of"] if several else []),
+        *(title for title, _ in columns.values()),
+        "trials",
+        "speakers",
+    ]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in chosen:
         cells = [row["test_set"], series_of(row), *([row["subset"]] if several else [])]
         for name, (_, digits) in columns.items():
             ends = row.get(f"{name}_interval")
-            cells.append(rate(row[name], digits) + (f" [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]" if ends else ""))
-        lines.append("| " + " | ".join([*cells, f"{row['targets'] + row['nontargets']:,}", f"{row['speakers']:,}"]) + " |")
-    return "\n".join([*lines, *(f"\n{mark}" for mark in dict.fromkeys(mark for row in chosen for mark in row["watermarks"]))]) + "\n"
+            cells.append(
+                rate(row[name], digits)
+                + (f" [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]" if ends else "")
+            )
+        lines.append(
+            "| "
+            + " | ".join(
+                [*cells, f"{row['targets'] + row['nontargets']:,}", f"{row['speakers']:,}"]
+            )
+            + " |"
+        )
+    return (
+        "\n".join(
+            [
+                *lines,
+                *(
+                    f"\n{mark}"
+                    for mark in dict.fromkeys(mark for row in chosen for mark in row["watermarks"])
+                ),
+            ]
+        )
+        + "\n"
+    )
 
 
-def table(results: list[Path], *, test_set: str | None = None, scorers: list[str] | None = None, subsets: list[str] | None = None) -> None:
+def table(
+    results: list[Path],
+    *,
+    test_set: str | None = None,
+    scorers: list[str] | None = None,
+    subsets: list[str] | None = None,
+) -> None:
     """Print rows of results.json as a Markdown table, for a RESULTS.md.
 
     Parameters
@@ -108,14 +182,24 @@ def table(results: list[Path], *, test_set: str | None = None, scorers: list[str
     """
     missing = next((path for path in results if not path.exists()), None)
     if missing:
-        raise UserError(f"{missing}: no such file; steps.evaluate and steps.compare write results.json")
-    rows = [row for path in results for row in read_entries(path)
-            if test_set in (None, row["test_set"]) and (not scorers or row["backend"] in scorers)]
+        raise UserError(
+            f"{missing}: no such file; steps.evaluate and steps.compare write results.json"
+        )
+    rows = [
+        row
+        for path in results
+        for row in read_entries(path)
+        if test_set in (None, row["test_set"]) and (not scorers or row["backend"] in scorers)
+    ]
     wanted = subsets or ["all"]
-    absent = next((subset for subset in wanted if subset not in {row["subset"] for row in rows}), None)
+    absent = next(
+        (subset for subset in wanted if subset not in {row["subset"] for row in rows}), None
+    )
     if absent:
         known = ", ".join(dict.fromkeys(row["subset"] for row in rows)) or "no row at all"
-        raise UserError(f"{results[0]}: no row of subset '{absent}' among those asked for; there is {known}")
+        raise UserError(
+            f"{results[0]}: no row of subset '{absent}' among those asked for; there is {known}"
+        )
     print(markdown_table(rows, wanted), end="")
 
 
@@ -140,8 +224,13 @@ def series_of(row: Mapping) -> str:
     row : mapping
         Of results.json or curves.json.
     """
-    return ", ".join([row["system"], *([row["backend"]] if row["backend"] != "cosine" else []),
-                      *([row["protocol"]] if row["protocol"] != "whole" else [])])
+    return ", ".join(
+        [
+            row["system"],
+            *([row["backend"]] if row["backend"] != "cosine" else []),
+            *([row["protocol"]] if row["protocol"] != "whole" else []),
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,14 @@ import numpy as np
 
 from utils.errors import UserError
 from utils.evaluation.sets import System, TrialSet
-from utils.metrics.bootstrap import drawn_weights, sort_trials, speaker_rows, weighted_figures, weighted_llr_figures, weighted_rates
+from utils.metrics.bootstrap import (
+    drawn_weights,
+    sort_trials,
+    speaker_rows,
+    weighted_figures,
+    weighted_llr_figures,
+    weighted_rates,
+)
 from utils.metrics.curves import det_positions, histogram, miss_band, rate_table
 from utils.metrics.intervals import interval
 from utils.metrics.llr import calibration_points
@@ -20,7 +27,11 @@ REPLICATES_OF_SUBSETS = 200  # a standard deviation needs no more
 REPLICATES_OF_BANDS = 200
 BAND_POINTS = 60
 WORST_TRIALS = 20
-DIGITS = {"eer_percent": 4, "eer_hull_percent": 4, "eer_kaldi_percent": 4}  # of figures and of intervals' ends, after the point; of others 6
+DIGITS = {
+    "eer_percent": 4,
+    "eer_hull_percent": 4,
+    "eer_kaldi_percent": 4,
+}  # of figures and of intervals' ends, after the point; of others 6
 
 
 @dataclass(frozen=True)
@@ -84,11 +95,15 @@ def drawing_of(replicates: int, seed: int, points: str | None, least: int = 0) -
         The number of draws is too low, or an operating point is none.
     """
     if replicates < least or replicates < 0 or replicates == 1:
-        raise UserError(f"--replicates: {replicates}, expected {'' if least else '0 (no intervals) or '}at least 2 draws")
+        raise UserError(
+            f"--replicates: {replicates}, expected {'' if least else '0 (no intervals) or '}at least 2 draws"
+        )
     return Drawing(replicates, seed, operating_points(points))
 
 
-def rows_of(system: System, folds: Sequence[TrialSet], drawing: Drawing) -> tuple[list[dict], Figures]:
+def rows_of(
+    system: System, folds: Sequence[TrialSet], drawing: Drawing
+) -> tuple[list[dict], Figures]:
     """Rows of results.json of one system on one set, or on the mean of folds, and the figures of the whole list.
 
     Parameters
@@ -101,11 +116,16 @@ def rows_of(system: System, folds: Sequence[TrialSet], drawing: Drawing) -> tupl
         How intervals are made.
     """
     found = figures_of_subsets(folds, system.scores, system.llr, drawing)
-    rows = [{**system.head, "subset": subset, **figures.values, "watermarks": system.watermarks} for subset, figures in found.items()]
+    rows = [
+        {**system.head, "subset": subset, **figures.values, "watermarks": system.watermarks}
+        for subset, figures in found.items()
+    ]
     return rows, found["all"]
 
 
-def figures_of_subsets(folds: Sequence[TrialSet], scores: Sequence[np.ndarray], llr: bool, drawing: Drawing) -> dict[str, Figures]:
+def figures_of_subsets(
+    folds: Sequence[TrialSet], scores: Sequence[np.ndarray], llr: bool, drawing: Drawing
+) -> dict[str, Figures]:
     """Figures and intervals of each subset of the trials.
 
     Parameters
@@ -130,14 +150,27 @@ def figures_of_subsets(folds: Sequence[TrialSet], scores: Sequence[np.ndarray], 
         parts = []
         for number, (fold, values) in enumerate(zip(folds, scores, strict=True)):
             member = fold.subsets.get(subset, np.zeros(len(values), bool))
-            parts.append(Part(values[member], fold.is_target[member], *(side[member] for side in fold.speakers), drawing.seed + number))
-        replicates = drawing.replicates if subset == "all" else min(drawing.replicates, REPLICATES_OF_SUBSETS)
+            parts.append(
+                Part(
+                    values[member],
+                    fold.is_target[member],
+                    *(side[member] for side in fold.speakers),
+                    drawing.seed + number,
+                )
+            )
+        replicates = (
+            drawing.replicates
+            if subset == "all"
+            else min(drawing.replicates, REPLICATES_OF_SUBSETS)
+        )
         empty = dict.fromkeys(found["all"].values) if found else {}
         found[subset] = mean_figures(parts, llr, replicates, drawing.points, empty)
     return found
 
 
-def mean_figures(parts: Sequence[Part], llr: bool, replicates: int, points: Mapping[str, float], empty: Mapping) -> Figures:
+def mean_figures(
+    parts: Sequence[Part], llr: bool, replicates: int, points: Mapping[str, float], empty: Mapping
+) -> Figures:
     """Figures of some lists of trials, averaged over those that have both classes.
 
     Parameters
@@ -154,21 +187,37 @@ def mean_figures(parts: Sequence[Part], llr: bool, replicates: int, points: Mapp
         A row without figures, for where there are none.
     """
     used = [part for part in parts if 0 < part.is_target.sum() < len(part.is_target)]
-    each = [figures_of(part.scores[part.is_target], part.scores[~part.is_target], llr=llr, points=points) for part in used]
+    each = [
+        figures_of(
+            part.scores[part.is_target], part.scores[~part.is_target], llr=llr, points=points
+        )
+        for part in used
+    ]
     draws = [draws_of(part, llr, replicates, points) for part in used]
-    drawn = {name: np.mean([found[name] for found in draws], axis=0) for name in draws[0]} if draws and all(draws) else {}
+    drawn = (
+        {name: np.mean([found[name] for found in draws], axis=0) for name in draws[0]}
+        if draws and all(draws)
+        else {}
+    )
     values: dict = dict(empty)
     for name in each[0] if each else ():
         column = [figures[name] for figures in each]
-        values[name] = None if None in column else round(float(np.mean(column)), DIGITS.get(name, 6))
+        values[name] = (
+            None if None in column else round(float(np.mean(column)), DIGITS.get(name, 6))
+        )
     counted = used or parts
-    targets, trials = sum(int(part.is_target.sum()) for part in counted), sum(len(part.is_target) for part in counted)
+    targets, trials = (
+        sum(int(part.is_target.sum()) for part in counted),
+        sum(len(part.is_target) for part in counted),
+    )
     speakers = sum(len(np.unique(np.concatenate([part.enrol, part.test]))) for part in counted)
     values |= {"targets": targets, "nontargets": trials - targets, "speakers": speakers}
     return Figures(values | (intervals_of(values, drawn, points) if used else {}), drawn)
 
 
-def draws_of(part: Part, llr: bool, replicates: int, points: Mapping[str, float]) -> dict[str, np.ndarray]:
+def draws_of(
+    part: Part, llr: bool, replicates: int, points: Mapping[str, float]
+) -> dict[str, np.ndarray]:
     """Figures under draws of the speakers; empty where there are none to draw, or one speaker only.
 
     Parameters
@@ -183,10 +232,16 @@ def draws_of(part: Part, llr: bool, replicates: int, points: Mapping[str, float]
         return {}
     weights = drawn_weights(size, replicates, part.seed)
     found = weighted_figures(sort_trials(part.scores, part.is_target, left, right), weights, points)
-    return found | (weighted_llr_figures(part.scores, part.is_target, left, right, weights, points) if llr else {})
+    return found | (
+        weighted_llr_figures(part.scores, part.is_target, left, right, weights, points)
+        if llr
+        else {}
+    )
 
 
-def intervals_of(values: Mapping, drawn: Mapping[str, np.ndarray], points: Mapping[str, float]) -> dict[str, list[float] | None]:
+def intervals_of(
+    values: Mapping, drawn: Mapping[str, np.ndarray], points: Mapping[str, float]
+) -> dict[str, list[float] | None]:
     """Intervals of the figures that have one; None where they were not drawn.
 
     Parameters
@@ -199,12 +254,29 @@ def intervals_of(values: Mapping, drawn: Mapping[str, np.ndarray], points: Mappi
         As in `Drawing`.
     """
     found: dict[str, list[float] | None] = {}
-    for name in ("eer_percent", *(f"min_dcf_{point}" for point in points), *(f"act_dcf_{point}" for point in points), "cllr"):
-        unit, bounded, ends = 100 if name == "eer_percent" else 1, not name.startswith(("cllr", "act_dcf")), None
+    for name in (
+        "eer_percent",
+        *(f"min_dcf_{point}" for point in points),
+        *(f"act_dcf_{point}" for point in points),
+        "cllr",
+    ):
+        unit, bounded, ends = (
+            100 if name == "eer_percent" else 1,
+            not name.startswith(("cllr", "act_dcf")),
+            None,
+        )
         if name in drawn:
             value = min(values[name] / unit, 1) if bounded else values[name]
-            ends = interval(value, drawn[name] / unit, values["speakers"], floor=0.5 / values["targets"], bounded=bounded)
-        found[f"{name}_interval"] = ends and [round(unit * end, DIGITS.get(name, 6)) for end in ends]
+            ends = interval(
+                value,
+                drawn[name] / unit,
+                values["speakers"],
+                floor=0.5 / values["targets"],
+                bounded=bounded,
+            )
+        found[f"{name}_interval"] = ends and [
+            round(unit * end, DIGITS.get(name, 6)) for end in ends
+        ]
     return found
 
 
@@ -227,20 +299,39 @@ def curves_of(tests: TrialSet, scores: np.ndarray, llr: bool, drawing: Drawing) 
     miss, false_alarm = targets / targets[-1], 1 - nontargets / nontargets[-1]
     fine, coarse = (det_positions(miss, false_alarm, points) for points in (300, BAND_POINTS))
     edges, target_share, nontarget_share = histogram(target, nontarget)
-    columns = {"miss": miss[fine], "false_alarm": false_alarm[fine], "edges": edges, "target_share": target_share, "nontarget_share": nontarget_share}
+    columns = {
+        "miss": miss[fine],
+        "false_alarm": false_alarm[fine],
+        "edges": edges,
+        "target_share": target_share,
+        "nontarget_share": nontarget_share,
+    }
     size, left, right = speaker_rows(*tests.speakers, tests.is_target)
     if drawing.replicates and size > 1 and len(coarse) > 1:
         from scipy.special import stdtrit
 
-        drawn = weighted_rates(sort_trials(scores, tests.is_target, left, right),
-                               drawn_weights(size, min(drawing.replicates, REPLICATES_OF_BANDS), drawing.seed), (targets + nontargets)[coarse])
-        low, high = miss_band(miss[coarse], false_alarm[coarse], *drawn, stdtrit(size - 1, 0.975), 0.5 / min(len(target), len(nontarget)))
+        drawn = weighted_rates(
+            sort_trials(scores, tests.is_target, left, right),
+            drawn_weights(size, min(drawing.replicates, REPLICATES_OF_BANDS), drawing.seed),
+            (targets + nontargets)[coarse],
+        )
+        low, high = miss_band(
+            miss[coarse],
+            false_alarm[coarse],
+            *drawn,
+            stdtrit(size - 1, 0.975),
+            0.5 / min(len(target), len(nontarget)),
+        )
         columns |= {"band_false_alarm": false_alarm[coarse], "band_low": low, "band_high": high}
     if llr:
         columns["said"], columns["found"] = calibration_points(target, nontarget)
-    rates = [[float(f"{value:.6g}") for value in row] for row in rate_table(thresholds, miss, false_alarm)]
-    return ({name: [float(f"{value:.6g}") for value in values] for name, values in columns.items()}
-            | {"rates": rates, "worst": worst_trials(tests, scores)})
+    rates = [
+        [float(f"{value:.6g}") for value in row]
+        for row in rate_table(thresholds, miss, false_alarm)
+    ]
+    return {
+        name: [float(f"{value:.6g}") for value in values] for name, values in columns.items()
+    } | {"rates": rates, "worst": worst_trials(tests, scores)}
 
 
 def worst_trials(tests: TrialSet, scores: np.ndarray) -> dict[str, list]:
@@ -254,8 +345,13 @@ def worst_trials(tests: TrialSet, scores: np.ndarray) -> dict[str, list]:
         One per trial.
     """
     worst = {}
-    for kind, chosen, sign in (("targets", tests.is_target, 1), ("nontargets", ~tests.is_target, -1)):
+    for kind, chosen, sign in (
+        ("targets", tests.is_target, 1),
+        ("nontargets", ~tests.is_target, -1),
+    ):
         rows = np.flatnonzero(chosen)
         first = rows[np.argsort(sign * scores[rows], kind="stable")[:WORST_TRIALS]]
-        worst[kind] = [[tests.enrol[row], tests.test[row], float(f"{scores[row]:.6g}")] for row in first]
+        worst[kind] = [
+            [tests.enrol[row], tests.test[row], float(f"{scores[row]:.6g}")] for row in first
+        ]
     return worst

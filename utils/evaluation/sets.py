@@ -84,9 +84,20 @@ def read_test_set(data: Path, watermarks: Sequence[str] = ()) -> TrialSet:
     sides = trial_speakers(data, enrol), trial_speakers(data, test)
     names = sorted(set().union(*sides))
     place = {speaker: number for number, speaker in enumerate(names)}
-    speakers = tuple(np.fromiter(map(place.__getitem__, side), np.int32, len(side)) for side in sides)
+    speakers = tuple(
+        np.fromiter(map(place.__getitem__, side), np.int32, len(side)) for side in sides
+    )
     marks = [*watermarks_of(data), *watermarks]
-    return TrialSet(data.name, enrol, test, speakers, names, np.asarray(is_target), trial_subsets(data, enrol, test), marks)
+    return TrialSet(
+        data.name,
+        enrol,
+        test,
+        speakers,
+        names,
+        np.asarray(is_target),
+        trial_subsets(data, enrol, test),
+        marks,
+    )
 
 
 def watermarks_of(data: Path) -> list[str]:
@@ -121,18 +132,46 @@ def pooled_set(folds: Sequence[TrialSet], name: str) -> TrialSet:
     for number, fold in enumerate(folds, 1):
         for speaker in fold.speaker_names:
             if seen.setdefault(speaker, number) != number:
-                raise UserError(f"speaker '{speaker}' of test set {fold.name} is tested in fold {seen[speaker]} and in fold {number}; "
-                                "folds share no speaker")
-    subsets = {subset: np.concatenate([fold.subsets.get(subset, np.zeros(len(fold.enrol), bool)) for fold in folds])
-               for subset in dict.fromkeys(subset for fold in folds for subset in fold.subsets)}
+                raise UserError(
+                    f"speaker '{speaker}' of test set {fold.name} is tested in fold {seen[speaker]} and in fold {number}; "
+                    "folds share no speaker"
+                )
+    subsets = {
+        subset: np.concatenate(
+            [fold.subsets.get(subset, np.zeros(len(fold.enrol), bool)) for fold in folds]
+        )
+        for subset in dict.fromkeys(subset for fold in folds for subset in fold.subsets)
+    }
     first_places = np.cumsum([0, *(len(fold.speaker_names) for fold in folds)])
-    speakers = tuple(np.concatenate([fold.speakers[side] + first for fold, first in zip(folds, first_places[:-1], strict=True)]) for side in (0, 1))
+    speakers = tuple(
+        np.concatenate(
+            [
+                fold.speakers[side] + first
+                for fold, first in zip(folds, first_places[:-1], strict=True)
+            ]
+        )
+        for side in (0, 1)
+    )
     marks = list(dict.fromkeys(mark for fold in folds for mark in fold.watermarks))
-    enrol, test, names = ([key for fold in folds for key in getattr(fold, part)] for part in ("enrol", "test", "speaker_names"))
-    return TrialSet(name, enrol, test, speakers, names, np.concatenate([fold.is_target for fold in folds]), subsets, marks)
+    enrol, test, names = (
+        [key for fold in folds for key in getattr(fold, part)]
+        for part in ("enrol", "test", "speaker_names")
+    )
+    return TrialSet(
+        name,
+        enrol,
+        test,
+        speakers,
+        names,
+        np.concatenate([fold.is_target for fold in folds]),
+        subsets,
+        marks,
+    )
 
 
-def read_system(name: str, paths: Sequence[Path], folds: Sequence[TrialSet], data: Sequence[Path]) -> System:
+def read_system(
+    name: str, paths: Sequence[Path], folds: Sequence[TrialSet], data: Sequence[Path]
+) -> System:
     """Scores of one system.
 
     Parameters
@@ -147,9 +186,21 @@ def read_system(name: str, paths: Sequence[Path], folds: Sequence[TrialSet], dat
         Data directory of each.
     """
     counts = [read_receipt(receipt_of(path))["counts"] for path in paths]
-    scores = [scores_of_trials(path, fold.enrol, fold.test, folder / "trials") for path, fold, folder in zip(paths, folds, data, strict=True)]
-    marks = dict.fromkeys(mark for fold, found in zip(folds, counts, strict=True) for mark in [*fold.watermarks, *found.get("watermarks", [])])
-    head = {"system": name, "test_set": folds[0].name, "protocol": counts[0].get("protocol", "whole"), "backend": paths[0].stem}
+    scores = [
+        scores_of_trials(path, fold.enrol, fold.test, folder / "trials")
+        for path, fold, folder in zip(paths, folds, data, strict=True)
+    ]
+    marks = dict.fromkeys(
+        mark
+        for fold, found in zip(folds, counts, strict=True)
+        for mark in [*fold.watermarks, *found.get("watermarks", [])]
+    )
+    head = {
+        "system": name,
+        "test_set": folds[0].name,
+        "protocol": counts[0].get("protocol", "whole"),
+        "backend": paths[0].stem,
+    }
     return System(head, scores, all(bool(found.get("llr", False)) for found in counts), list(marks))
 
 
@@ -164,7 +215,9 @@ def score_files(folder: Path) -> list[Path]:
         ``scores/<set>``.
     """
     found = [*folder.glob("*.scores"), *folder.glob("*/*.scores")]
-    return sorted(found, key=lambda path: (path != folder / "cosine.scores", path)) or [folder / "*.scores"]
+    return sorted(found, key=lambda path: (path != folder / "cosine.scores", path)) or [
+        folder / "*.scores"
+    ]
 
 
 def label_of(scores: Path, test_set: str) -> str:
@@ -191,5 +244,9 @@ def inputs_of_sets(data: Path, sets: Iterable[str]) -> dict[str, Path]:
         Names of those with trials.
     """
     inputs = {f"{name}/trials": data / name / "trials" for name in sets}
-    return inputs | {f"{name}/{part}": data / name / part for name in sets for part in (*subset_files(data / name), "ledger.json", WATERMARKS)
-                     if (data / name / part).exists()}
+    return inputs | {
+        f"{name}/{part}": data / name / part
+        for name in sets
+        for part in (*subset_files(data / name), "ledger.json", WATERMARKS)
+        if (data / name / part).exists()
+    }

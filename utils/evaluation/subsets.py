@@ -16,10 +16,24 @@ from utils.embeddings.folders import rows_of
 from utils.errors import UserError
 
 WORDS = {"gender": "sex"}  # of a map's name, where the page has a better one
-NOT_VALUES = ("spk2utt", "utt2spk", "utt2dur", "utt2num_samples", "utt2num_frames", "utt2uniq", "utt2max_frames", "utt2original",
-              "utt2augmentation")
-MOST_VALUES, MOST_SHOWN = 64, 20  # values of a map by which trials are broken down, and how many, the most frequent, are shown
-MOST_NUMBERS = 5  # of speakers: more numbers than these are measurements (ages in years), not groups
+NOT_VALUES = (
+    "spk2utt",
+    "utt2spk",
+    "utt2dur",
+    "utt2num_samples",
+    "utt2num_frames",
+    "utt2uniq",
+    "utt2max_frames",
+    "utt2original",
+    "utt2augmentation",
+)
+MOST_VALUES, MOST_SHOWN = (
+    64,
+    20,
+)  # values of a map by which trials are broken down, and how many, the most frequent, are shown
+MOST_NUMBERS = (
+    5  # of speakers: more numbers than these are measurements (ages in years), not groups
+)
 DURATION_EDGES_SECONDS = (2.0, 4.0, 8.0, 16.0)
 
 
@@ -31,8 +45,13 @@ def subset_files(data: Path) -> list[str]:
     data : path
         Data directory.
     """
-    found = sorted({path.name for pattern in ("spk2*", "utt2*") for path in data.glob(pattern)} - set(NOT_VALUES))
-    return [name for name in ("utt2spk", "enroll.spk2utt", "utt2dur") if (data / name).exists()] + found
+    found = sorted(
+        {path.name for pattern in ("spk2*", "utt2*") for path in data.glob(pattern)}
+        - set(NOT_VALUES)
+    )
+    return [
+        name for name in ("utt2spk", "enroll.spk2utt", "utt2dur") if (data / name).exists()
+    ] + found
 
 
 def read_values(data: Path, kind: str) -> dict[str, dict[str, str]]:
@@ -71,8 +90,13 @@ def is_grouping(values: set[str], kind: str) -> bool:
         ``spk`` or ``utt``.
     """
     if kind == "utt":
-        return not all("." in value and value.replace(".", "", 1).removeprefix("-").isdigit() for value in values)
-    return len(values) <= MOST_VALUES and not (len(values) > MOST_NUMBERS and all(value.isdigit() for value in values))
+        return not all(
+            "." in value and value.replace(".", "", 1).removeprefix("-").isdigit()
+            for value in values
+        )
+    return len(values) <= MOST_VALUES and not (
+        len(values) > MOST_NUMBERS and all(value.isdigit() for value in values)
+    )
 
 
 def trial_speakers(data: Path, names: Sequence[str]) -> list[str]:
@@ -98,10 +122,15 @@ def trial_speakers(data: Path, names: Sequence[str]) -> list[str]:
     utt2spk = read_map(data / "utt2spk")
     speaker_of = {speaker: speaker for speaker in utt2spk.values()} | utt2spk
     if (data / "enroll.spk2utt").exists():
-        speaker_of |= {model: utt2spk.get(keys[0], model) for model, keys in read_spk2utt(data / "enroll.spk2utt").items()}
+        speaker_of |= {
+            model: utt2spk.get(keys[0], model)
+            for model, keys in read_spk2utt(data / "enroll.spk2utt").items()
+        }
     unknown = next((name for name in names if name not in speaker_of), None)
     if unknown is not None:
-        raise UserError(f"{data}/trials: '{unknown}' is neither an utterance nor a speaker of {data}/utt2spk")
+        raise UserError(
+            f"{data}/trials: '{unknown}' is neither an utterance nor a speaker of {data}/utt2spk"
+        )
     return [speaker_of[name] for name in names]
 
 
@@ -137,7 +166,10 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
     for word, value_of in by_utterance.items():
         left, right, values = sides_of(value_of, enrol, test)
         known, same = (left >= 0) & (right >= 0), left == right
-        found = {f"within {word}": known & same, f"across {word}s": known & ~same}  # neither where models of several utterances enrol
+        found = {
+            f"within {word}": known & same,
+            f"across {word}s": known & ~same,
+        }  # neither where models of several utterances enrol
         recorded |= {name: member for name, member in found.items() if member.any()}
         if (left < 0).all():
             left = right
@@ -146,7 +178,9 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
     return subsets | alike | recorded | both | single | duration_bands(data, enrol, test)
 
 
-def sides_of(value_of: Mapping[str, str], enrol: Sequence[str], test: Sequence[str]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def sides_of(
+    value_of: Mapping[str, str], enrol: Sequence[str], test: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Value of each side of the trials, as its place among the values from the most frequent down; -1 where there is none.
 
     Parameters
@@ -163,14 +197,21 @@ def sides_of(value_of: Mapping[str, str], enrol: Sequence[str], test: Sequence[s
     values : list of str
         The values.
     """
-    values = [value for value, _ in sorted(Counter(value_of.values()).items(), key=lambda item: (-item[1], item[0]))]
+    values = [
+        value
+        for value, _ in sorted(
+            Counter(value_of.values()).items(), key=lambda item: (-item[1], item[0])
+        )
+    ]
     place = {value: number for number, value in enumerate(values)}
     of_name = {name: place[value] for name, value in value_of.items()}
     left, right = rows_of(enrol, of_name), rows_of(test, of_name)
     return left, right, values
 
 
-def of_each_value(word: str, left: np.ndarray, right: np.ndarray, values: Sequence[str]) -> dict[str, np.ndarray]:
+def of_each_value(
+    word: str, left: np.ndarray, right: np.ndarray, values: Sequence[str]
+) -> dict[str, np.ndarray]:
     """Trials both of whose sides have a value, for the most frequent values that have any; nothing where there is one value only, or far too many.
 
     Parameters
@@ -183,7 +224,10 @@ def of_each_value(word: str, left: np.ndarray, right: np.ndarray, values: Sequen
         From `sides_of`.
     """
     shown = range(min(len(values), MOST_SHOWN)) if 1 < len(values) <= MOST_VALUES else ()
-    members = {f"{word}: {values[number]}": (left == number) & (right == number) for number in sorted(shown, key=lambda number: values[number])}
+    members = {
+        f"{word}: {values[number]}": (left == number) & (right == number)
+        for number in sorted(shown, key=lambda number: values[number])
+    }
     return {name: member for name, member in members.items() if member.any()}
 
 
@@ -200,11 +244,20 @@ def duration_bands(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dic
     if not (data / "utt2dur").exists():
         return {}
     seconds = {name: float(value) for name, value in read_map(data / "utt2dur").items()}
-    left, right = (np.fromiter(map(seconds.get, names, repeat(np.inf)), float, len(names)) for names in (enrol, test))
+    left, right = (
+        np.fromiter(map(seconds.get, names, repeat(np.inf)), float, len(names))
+        for names in (enrol, test)
+    )
     shorter, edges = np.minimum(left, right), (0.0, *DURATION_EDGES_SECONDS, np.inf)
     bands = {}
     for low, high in zip(edges, edges[1:], strict=False):
-        name = f"under {high:g}" if low == 0 else f"{low:g} and more" if high == np.inf else f"{low:g} to {high:g}"
+        name = (
+            f"under {high:g}"
+            if low == 0
+            else f"{low:g} and more"
+            if high == np.inf
+            else f"{low:g} to {high:g}"
+        )
         bands[f"seconds: {name}"] = (shorter >= low) & (shorter < high)
     filled = {name: member for name, member in bands.items() if member.any()}
     return filled if len(filled) > 1 else {}

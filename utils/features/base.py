@@ -15,8 +15,18 @@ from torch.nn.utils.rnn import pad_sequence
 from utils.config import parameters_of
 from utils.features.normalisation import NormalisationOption, make_normalisation, normalise
 
-TOLD = {"sample_rate_hz", "num_bins", "hop_samples", "window_samples", "frame_length_ms", "frame_shift_ms", "normalisation",
-        "frames_per_second", "description", "select_voiced"}  # options that every description tells in its own words
+TOLD = {
+    "sample_rate_hz",
+    "num_bins",
+    "hop_samples",
+    "window_samples",
+    "frame_length_ms",
+    "frame_shift_ms",
+    "normalisation",
+    "frames_per_second",
+    "description",
+    "select_voiced",
+}  # options that every description tells in its own words
 CACHED_FRAMES = 256  # of one utterance, computed at a time on the host: whole batches leave the core's cache and take four times as long
 
 
@@ -35,9 +45,20 @@ class FrontEnd(nn.Module):
         As :func:`utils.features.normalisation.make_normalisation`.
     """
 
-    def __init__(self, *, sample_rate_hz: int, num_bins: int, hop_samples: int = 1, normalisation: NormalisationOption = "none") -> None:
+    def __init__(
+        self,
+        *,
+        sample_rate_hz: int,
+        num_bins: int,
+        hop_samples: int = 1,
+        normalisation: NormalisationOption = "none",
+    ) -> None:
         super().__init__()
-        for name, value in {"sample_rate_hz": sample_rate_hz, "num_bins": num_bins, "hop_samples": hop_samples}.items():
+        for name, value in {
+            "sample_rate_hz": sample_rate_hz,
+            "num_bins": num_bins,
+            "hop_samples": hop_samples,
+        }.items():
             if value < 1:
                 raise ValueError(f"{name} is {value}, expected 1 or more")
         self.sample_rate_hz, self.num_bins, self.hop_samples = sample_rate_hz, num_bins, hop_samples
@@ -54,14 +75,29 @@ class FrontEnd(nn.Module):
 
         Sizes and normalisation, and of the other options those that differ from their defaults.
         """
-        defaults = {name: parameter.default for name, parameter in parameters_of(type(self)).items()}
-        others = [f"{name} {value}" for name, value in sorted(self.options.items()) if name not in TOLD and value != defaults[name]]
-        return ", ".join([f"{self.num_bins} features", self._input(), *others, f"normalisation {self.normalisation}"])
+        defaults = {
+            name: parameter.default for name, parameter in parameters_of(type(self)).items()
+        }
+        others = [
+            f"{name} {value}"
+            for name, value in sorted(self.options.items())
+            if name not in TOLD and value != defaults[name]
+        ]
+        return ", ".join(
+            [
+                f"{self.num_bins} features",
+                self._input(),
+                *others,
+                f"normalisation {self.normalisation}",
+            ]
+        )
 
     def _input(self):
         return f"{self.sample_rate_hz} Hz"
 
-    def forward(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Features of a padded batch.
 
         Parameters
@@ -79,8 +115,12 @@ class FrontEnd(nn.Module):
             On the device of ``lengths_B``.
         """
         num_frames_B = self.num_frames(lengths_B)
-        with torch.autocast(waveforms_BS.device.type, enabled=False):  # spectra and logarithms do not survive bfloat16
-            return normalise(self._features(waveforms_BS.float(), lengths_B), num_frames_B, self.normalisation), num_frames_B
+        with torch.autocast(
+            waveforms_BS.device.type, enabled=False
+        ):  # spectra and logarithms do not survive bfloat16
+            return normalise(
+                self._features(waveforms_BS.float(), lengths_B), num_frames_B, self.normalisation
+            ), num_frames_B
 
     def num_frames(self, num_samples: int | torch.Tensor) -> int | torch.Tensor:
         """Frames of an utterance of so many samples."""
@@ -107,7 +147,14 @@ class FramedFrontEnd(FrontEnd):
         As :class:`FrontEnd`.
     """
 
-    def __init__(self, *, window_samples: int, first_sample: int, edge: Literal["doubled", "mirrored", "zeros"], **options) -> None:
+    def __init__(
+        self,
+        *,
+        window_samples: int,
+        first_sample: int,
+        edge: Literal["doubled", "mirrored", "zeros"],
+        **options,
+    ) -> None:
         super().__init__(**options)
         self.window_samples, self.first_sample, self.edge = window_samples, first_sample, edge
 
@@ -116,22 +163,36 @@ class FramedFrontEnd(FrontEnd):
 
     def min_samples(self, num_frames: int) -> int:
         """The fewest samples that give so many frames."""
-        return next(n for n in range(1, self.window_samples + (num_frames + 1) * self.hop_samples) if self.num_frames(n) >= num_frames)
+        return next(
+            n
+            for n in range(1, self.window_samples + (num_frames + 1) * self.hop_samples)
+            if self.num_frames(n) >= num_frames
+        )
 
     def _features(self, waveforms_BS, lengths_B):
         if waveforms_BS.device.type != "cpu":
             return self._features_of_frames(self._frames(waveforms_BS, lengths_B))
-        rows = [self._in_pieces(*one) for one in zip(waveforms_BS.split(1), lengths_B.split(1), strict=True)]
+        rows = [
+            self._in_pieces(*one)
+            for one in zip(waveforms_BS.split(1), lengths_B.split(1), strict=True)
+        ]
         return rows[0][None] if len(rows) == 1 else pad_sequence(rows, batch_first=True)
 
     def _in_pieces(self, waveform_1S, length_1):
         frames_1TL = self._frames(waveform_1S, length_1)
-        return torch.cat([self._features_of_frames(piece_1TL)[0] for piece_1TL in frames_1TL.split(CACHED_FRAMES, dim=1)])
+        return torch.cat(
+            [
+                self._features_of_frames(piece_1TL)[0]
+                for piece_1TL in frames_1TL.split(CACHED_FRAMES, dim=1)
+            ]
+        )
 
     def _frames(self, waveforms_BS, lengths_B):
         num_frames = max(1, int(self.num_frames(lengths_B.max())))
         end_sample = self.first_sample + self.window_samples + (num_frames - 1) * self.hop_samples
-        return self._extended(waveforms_BS, lengths_B, end_sample).unfold(1, self.window_samples, self.hop_samples)
+        return self._extended(waveforms_BS, lengths_B, end_sample).unfold(
+            1, self.window_samples, self.hop_samples
+        )
 
     def _extended(self, waveforms_BS, lengths_B, end_sample):
         """Samples from ``first_sample`` to ``end_sample``, whichever of them the utterances have."""
@@ -141,12 +202,25 @@ class FramedFrontEnd(FrontEnd):
         lengths_B1 = lengths_B.to(device)[:, None]
         if self.edge == "zeros":
             if ragged:
-                waveforms_BS = waveforms_BS.masked_fill(torch.arange(longest, device=device) >= lengths_B1, 0.0)
+                waveforms_BS = waveforms_BS.masked_fill(
+                    torch.arange(longest, device=device) >= lengths_B1, 0.0
+                )
             return pad(waveforms_BS, (-self.first_sample, end_sample - longest))
-        skipped, before, after = int(self.edge == "mirrored"), -self.first_sample, max(0, end_sample - longest)
-        if not ragged and before >= 0 and max(before, after) + skipped <= longest:  # the common case, without an index for every sample
-            first_BS, last_BS = waveforms_BS[:, skipped:skipped + before], waveforms_BS[:, longest - skipped - after:longest - skipped]
-            return torch.cat([first_BS.flip(1), waveforms_BS[:, :end_sample], last_BS.flip(1)], dim=1)
+        skipped, before, after = (
+            int(self.edge == "mirrored"),
+            -self.first_sample,
+            max(0, end_sample - longest),
+        )
+        if (
+            not ragged and before >= 0 and max(before, after) + skipped <= longest
+        ):  # the common case, without an index for every sample
+            first_BS, last_BS = (
+                waveforms_BS[:, skipped : skipped + before],
+                waveforms_BS[:, longest - skipped - after : longest - skipped],
+            )
+            return torch.cat(
+                [first_BS.flip(1), waveforms_BS[:, :end_sample], last_BS.flip(1)], dim=1
+            )
         period_B1 = (2 * (lengths_B1 - skipped)).clamp(min=1)
         phase_BS = torch.arange(self.first_sample, end_sample, device=device) % period_B1
         return waveforms_BS.gather(1, torch.minimum(phase_BS, period_B1 - 1 + skipped - phase_BS))

@@ -65,28 +65,76 @@ class KaldiFrontEnd(FramedFrontEnd):
     Kaldi, src/feat/feature-window.cc and mel-computations.cc.
     """
 
-    def __init__(self, *, num_mel_bins: int = 23, sample_rate_hz: int = 16000, low_freq_hz: float = 20.0, high_freq_hz: float = 0.0,
-                 frame_length_ms: float = 25.0, frame_shift_ms: float = 10.0, snip_edges: bool = True, dither: float = 0.0, dither_seed: int = 0,
-                 preemphasis: float = 0.97, remove_dc_offset: bool = True, window: WindowName = "povey", blackman_coefficient: float = 0.42,
-                 round_to_power_of_two: bool = True, use_energy: bool = False, raw_energy: bool = True, energy_floor: float = 0.0,
-                 htk_compat: bool = False, full_scale: float = FULL_SCALE, normalisation: NormalisationOption = "none") -> None:
-        length, shift = int(sample_rate_hz * 0.001 * frame_length_ms), int(sample_rate_hz * 0.001 * frame_shift_ms)
+    def __init__(
+        self,
+        *,
+        num_mel_bins: int = 23,
+        sample_rate_hz: int = 16000,
+        low_freq_hz: float = 20.0,
+        high_freq_hz: float = 0.0,
+        frame_length_ms: float = 25.0,
+        frame_shift_ms: float = 10.0,
+        snip_edges: bool = True,
+        dither: float = 0.0,
+        dither_seed: int = 0,
+        preemphasis: float = 0.97,
+        remove_dc_offset: bool = True,
+        window: WindowName = "povey",
+        blackman_coefficient: float = 0.42,
+        round_to_power_of_two: bool = True,
+        use_energy: bool = False,
+        raw_energy: bool = True,
+        energy_floor: float = 0.0,
+        htk_compat: bool = False,
+        full_scale: float = FULL_SCALE,
+        normalisation: NormalisationOption = "none",
+    ) -> None:
+        length, shift = (
+            int(sample_rate_hz * 0.001 * frame_length_ms),
+            int(sample_rate_hz * 0.001 * frame_shift_ms),
+        )
         if length < 2 or shift < 1:
-            raise ValueError(f"frame_length_ms {frame_length_ms} and frame_shift_ms {frame_shift_ms} give frames of {length} samples every {shift}")
+            raise ValueError(
+                f"frame_length_ms {frame_length_ms} and frame_shift_ms {frame_shift_ms} give frames of {length} samples every {shift}"
+            )
         if not 0 <= preemphasis <= 1:
             raise ValueError(f"preemphasis is {preemphasis}, expected 0 to 1")
         if dither < 0 or energy_floor < 0 or full_scale <= 0:
-            raise ValueError(f"dither {dither} and energy_floor {energy_floor} must be 0 or more, full_scale {full_scale} more than 0")
-        super().__init__(sample_rate_hz=sample_rate_hz, window_samples=length, hop_samples=shift, edge="doubled", num_bins=num_mel_bins,
-                         first_sample=0 if snip_edges else shift // 2 - length // 2, normalisation=normalisation)
+            raise ValueError(
+                f"dither {dither} and energy_floor {energy_floor} must be 0 or more, full_scale {full_scale} more than 0"
+            )
+        super().__init__(
+            sample_rate_hz=sample_rate_hz,
+            window_samples=length,
+            hop_samples=shift,
+            edge="doubled",
+            num_bins=num_mel_bins,
+            first_sample=0 if snip_edges else shift // 2 - length // 2,
+            normalisation=normalisation,
+        )
         self.snip_edges, self.dither, self.dither_seed = snip_edges, dither, dither_seed
-        self.preemphasis, self.remove_dc_offset, self.full_scale = preemphasis, remove_dc_offset, full_scale
-        self.use_energy, self.raw_energy, self.energy_floor, self.htk_compat = use_energy, raw_energy, energy_floor, htk_compat
+        self.preemphasis, self.remove_dc_offset, self.full_scale = (
+            preemphasis,
+            remove_dc_offset,
+            full_scale,
+        )
+        self.use_energy, self.raw_energy, self.energy_floor, self.htk_compat = (
+            use_energy,
+            raw_energy,
+            energy_floor,
+            htk_compat,
+        )
         self.fft_samples = 1 << (length - 1).bit_length() if round_to_power_of_two else length
-        filters_FM = kaldi_filters(num_mel_bins, self.fft_samples, sample_rate_hz, low_freq_hz, high_freq_hz)
+        filters_FM = kaldi_filters(
+            num_mel_bins, self.fft_samples, sample_rate_hz, low_freq_hz, high_freq_hz
+        )
         window_L = window_function(window, length, blackman_coefficient)
-        self.register_buffer("window_L", torch.tensor(window_L * full_scale, dtype=torch.float32), persistent=False)
-        self.register_buffer("filters_FM", torch.tensor(filters_FM, dtype=torch.float32), persistent=False)
+        self.register_buffer(
+            "window_L", torch.tensor(window_L * full_scale, dtype=torch.float32), persistent=False
+        )
+        self.register_buffer(
+            "filters_FM", torch.tensor(filters_FM, dtype=torch.float32), persistent=False
+        )
 
     def num_frames(self, num_samples: int | torch.Tensor) -> int | torch.Tensor:
         """Frames of an utterance of so many samples."""
@@ -97,8 +145,12 @@ class KaldiFrontEnd(FramedFrontEnd):
 
     def _features(self, waveforms_BS, lengths_B):
         if self.dither:  # one tape for every utterance, from its first sample on: features stay a function of the utterance's own samples
-            tape_S = np.random.default_rng(self.dither_seed).standard_normal(waveforms_BS.shape[1], np.float32)
-            waveforms_BS = waveforms_BS + torch.from_numpy(tape_S * (self.dither / self.full_scale)).float().to(waveforms_BS.device)
+            tape_S = np.random.default_rng(self.dither_seed).standard_normal(
+                waveforms_BS.shape[1], np.float32
+            )
+            waveforms_BS = waveforms_BS + torch.from_numpy(
+                tape_S * (self.dither / self.full_scale)
+            ).float().to(waveforms_BS.device)
         return super()._features(waveforms_BS, lengths_B)
 
     def _power_and_energy(self, frames_BTL):
@@ -110,7 +162,12 @@ class KaldiFrontEnd(FramedFrontEnd):
         energy_BT1 = None
         if self.use_energy:
             measured_BTL = frames_BTL * self.full_scale if self.raw_energy else windowed_BTL
-            energy_BT1 = measured_BTL.square().sum(dim=-1, keepdim=True).clamp(min=max(FLOAT_EPSILON, self.energy_floor)).log()
+            energy_BT1 = (
+                measured_BTL.square()
+                .sum(dim=-1, keepdim=True)
+                .clamp(min=max(FLOAT_EPSILON, self.energy_floor))
+                .log()
+            )
         return squared_magnitude(torch.fft.rfft(windowed_BTL, n=self.fft_samples)), energy_BT1
 
 
@@ -127,7 +184,14 @@ class KaldiFbank(KaldiFrontEnd):
         As :class:`KaldiFrontEnd`.
     """
 
-    def __init__(self, *, num_mel_bins: int = 80, use_power: bool = True, use_log_fbank: bool = True, **options) -> None:
+    def __init__(
+        self,
+        *,
+        num_mel_bins: int = 80,
+        use_power: bool = True,
+        use_log_fbank: bool = True,
+        **options,
+    ) -> None:
         super().__init__(num_mel_bins=num_mel_bins, **options)
         self.use_power, self.use_log_fbank = use_power, use_log_fbank
         self.num_bins = num_mel_bins + self.use_energy
@@ -139,7 +203,9 @@ class KaldiFbank(KaldiFrontEnd):
             mel_BTM = mel_BTM.clamp(min=FLOAT_EPSILON).log()
         if not self.use_energy:
             return mel_BTM
-        return torch.cat([mel_BTM, energy_BT1] if self.htk_compat else [energy_BT1, mel_BTM], dim=-1)
+        return torch.cat(
+            [mel_BTM, energy_BT1] if self.htk_compat else [energy_BT1, mel_BTM], dim=-1
+        )
 
 
 class KaldiMfcc(KaldiFrontEnd):
@@ -155,28 +221,56 @@ class KaldiMfcc(KaldiFrontEnd):
         As :class:`KaldiFrontEnd`.
     """
 
-    def __init__(self, *, num_ceps: int = 30, cepstral_lifter: float = 22.0, num_mel_bins: int = 30, high_freq_hz: float = 7600.0,
-                 snip_edges: bool = False, use_energy: bool = True, **options) -> None:
-        super().__init__(num_mel_bins=num_mel_bins, high_freq_hz=high_freq_hz, snip_edges=snip_edges, use_energy=use_energy, **options)
+    def __init__(
+        self,
+        *,
+        num_ceps: int = 30,
+        cepstral_lifter: float = 22.0,
+        num_mel_bins: int = 30,
+        high_freq_hz: float = 7600.0,
+        snip_edges: bool = False,
+        use_energy: bool = True,
+        **options,
+    ) -> None:
+        super().__init__(
+            num_mel_bins=num_mel_bins,
+            high_freq_hz=high_freq_hz,
+            snip_edges=snip_edges,
+            use_energy=use_energy,
+            **options,
+        )
         if not 1 <= num_ceps <= num_mel_bins:
             raise ValueError(f"num_ceps is {num_ceps}, expected 1 to num_mel_bins ({num_mel_bins})")
         self.num_bins = num_ceps
         order_C, centre_M1 = np.arange(num_ceps), np.arange(num_mel_bins)[:, None] + 0.5
-        transform_MC = np.cos(np.pi / num_mel_bins * centre_M1 * order_C) * np.sqrt(np.where(order_C == 0, 1, 2) / num_mel_bins)
+        transform_MC = np.cos(np.pi / num_mel_bins * centre_M1 * order_C) * np.sqrt(
+            np.where(order_C == 0, 1, 2) / num_mel_bins
+        )
         if cepstral_lifter:
             transform_MC *= 1 + 0.5 * cepstral_lifter * np.sin(np.pi * order_C / cepstral_lifter)
-        self.register_buffer("transform_MC", torch.tensor(transform_MC, dtype=torch.float32), persistent=False)
+        self.register_buffer(
+            "transform_MC", torch.tensor(transform_MC, dtype=torch.float32), persistent=False
+        )
 
     def _features_of_frames(self, frames_BTL):
         power_BTF, energy_BT1 = self._power_and_energy(frames_BTL)
-        cepstra_BTC = (power_BTF @ self.filters_FM).clamp(min=FLOAT_EPSILON).log() @ self.transform_MC
-        first_BT1, rest_BTC = energy_BT1 if self.use_energy else cepstra_BTC[..., :1], cepstra_BTC[..., 1:]
+        cepstra_BTC = (power_BTF @ self.filters_FM).clamp(
+            min=FLOAT_EPSILON
+        ).log() @ self.transform_MC
+        first_BT1, rest_BTC = (
+            energy_BT1 if self.use_energy else cepstra_BTC[..., :1],
+            cepstra_BTC[..., 1:],
+        )
         if not self.htk_compat:
             return torch.cat([first_BT1, rest_BTC], dim=-1)
-        return torch.cat([rest_BTC, first_BT1 if self.use_energy else first_BT1 * math.sqrt(2)], dim=-1)
+        return torch.cat(
+            [rest_BTC, first_BT1 if self.use_energy else first_BT1 * math.sqrt(2)], dim=-1
+        )
 
 
-def window_function(name: WindowName, length: int, blackman_coefficient: float = 0.42) -> np.ndarray:
+def window_function(
+    name: WindowName, length: int, blackman_coefficient: float = 0.42
+) -> np.ndarray:
     """Kaldi's window functions (symmetric).
 
     Parameters
@@ -194,6 +288,16 @@ def window_function(name: WindowName, length: int, blackman_coefficient: float =
     """
     angle_L = 2 * np.pi * np.arange(length) / (length - 1)
     hanning_L = 0.5 - 0.5 * np.cos(angle_L)
-    blackman_L = blackman_coefficient - 0.5 * np.cos(angle_L) + (0.5 - blackman_coefficient) * np.cos(2 * angle_L)
-    return {"povey": hanning_L ** 0.85, "hanning": hanning_L, "hamming": 0.54 - 0.46 * np.cos(angle_L), "sine": np.sin(angle_L / 2),
-            "blackman": blackman_L, "rectangular": np.ones(length)}[name]
+    blackman_L = (
+        blackman_coefficient
+        - 0.5 * np.cos(angle_L)
+        + (0.5 - blackman_coefficient) * np.cos(2 * angle_L)
+    )
+    return {
+        "povey": hanning_L**0.85,
+        "hanning": hanning_L,
+        "hamming": 0.54 - 0.46 * np.cos(angle_L),
+        "sine": np.sin(angle_L / 2),
+        "blackman": blackman_L,
+        "rectangular": np.ones(length),
+    }[name]

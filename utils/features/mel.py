@@ -20,7 +20,9 @@ def squared_magnitude(spectrum: torch.Tensor) -> torch.Tensor:
     return parts[..., 0] + parts[..., 1]
 
 
-def frequency_range(low_freq_hz: float, high_freq_hz: float, sample_rate_hz: int) -> tuple[float, float]:
+def frequency_range(
+    low_freq_hz: float, high_freq_hz: float, sample_rate_hz: int
+) -> tuple[float, float]:
     """Lowest and highest frequency of a filterbank.
 
     Parameters
@@ -38,11 +40,19 @@ def frequency_range(low_freq_hz: float, high_freq_hz: float, sample_rate_hz: int
     nyquist_hz = sample_rate_hz / 2
     top_hz = high_freq_hz + nyquist_hz if high_freq_hz <= 0 else high_freq_hz
     if not 0 <= low_freq_hz < top_hz <= nyquist_hz:
-        raise ValueError(f"low_freq_hz {low_freq_hz} and high_freq_hz {high_freq_hz} are no range within 0 to {nyquist_hz:g} Hz")
+        raise ValueError(
+            f"low_freq_hz {low_freq_hz} and high_freq_hz {high_freq_hz} are no range within 0 to {nyquist_hz:g} Hz"
+        )
     return low_freq_hz, top_hz
 
 
-def kaldi_filters(num_mel_bins: int, fft_samples: int, sample_rate_hz: int, low_freq_hz: float, high_freq_hz: float) -> np.ndarray:
+def kaldi_filters(
+    num_mel_bins: int,
+    fft_samples: int,
+    sample_rate_hz: int,
+    low_freq_hz: float,
+    high_freq_hz: float,
+) -> np.ndarray:
     """Triangles on Kaldi's mel scale; the highest bin of the spectrum is in none of them.
 
     Parameters
@@ -63,17 +73,27 @@ def kaldi_filters(num_mel_bins: int, fft_samples: int, sample_rate_hz: int, low_
     """
     low_hz, top_hz = frequency_range(low_freq_hz, high_freq_hz, sample_rate_hz)
     if num_mel_bins < 3 or fft_samples % 2:
-        raise ValueError(f"num_mel_bins is {num_mel_bins}, expected 3 or more, over a transform of an even length, not {fft_samples}")
+        raise ValueError(
+            f"num_mel_bins is {num_mel_bins}, expected 3 or more, over a transform of an even length, not {fft_samples}"
+        )
 
     def mel(frequency_hz):
         return 1127.0 * np.log(1 + frequency_hz / 700.0)
 
     bins_F1 = mel(np.arange(fft_samples // 2) * sample_rate_hz / fft_samples)[:, None]
-    filters_FM = _triangles(bins_F1, np.linspace(mel(low_hz), mel(top_hz), num_mel_bins + 2), fft_samples)
+    filters_FM = _triangles(
+        bins_F1, np.linspace(mel(low_hz), mel(top_hz), num_mel_bins + 2), fft_samples
+    )
     return np.concatenate([filters_FM, np.zeros((1, num_mel_bins))])
 
 
-def slaney_filters(num_mel_bins: int, fft_samples: int, sample_rate_hz: int, low_freq_hz: float, high_freq_hz: float) -> np.ndarray:
+def slaney_filters(
+    num_mel_bins: int,
+    fft_samples: int,
+    sample_rate_hz: int,
+    low_freq_hz: float,
+    high_freq_hz: float,
+) -> np.ndarray:
     """Triangles of unit area on Slaney's mel scale, linear below 1 kHz: librosa.filters.mel.
 
     Parameters
@@ -92,18 +112,38 @@ def slaney_filters(num_mel_bins: int, fft_samples: int, sample_rate_hz: int, low
     ValueError
         The range is empty or a filter holds no bin.
     """
-    corner_hz, step_hz, log_step = 1000.0, 200 / 3, np.log(6.4) / 27  # mel 15 is 1 kHz, mel 42 is 6.4 kHz
+    corner_hz, step_hz, log_step = (
+        1000.0,
+        200 / 3,
+        np.log(6.4) / 27,
+    )  # mel 15 is 1 kHz, mel 42 is 6.4 kHz
 
     def mel(frequency_hz):
-        return frequency_hz / step_hz if frequency_hz < corner_hz else corner_hz / step_hz + np.log(frequency_hz / corner_hz) / log_step
+        return (
+            frequency_hz / step_hz
+            if frequency_hz < corner_hz
+            else corner_hz / step_hz + np.log(frequency_hz / corner_hz) / log_step
+        )
 
-    mels = np.linspace(*map(mel, frequency_range(low_freq_hz, high_freq_hz, sample_rate_hz)), num_mel_bins + 2)
-    edges_hz = np.where(mels < corner_hz / step_hz, mels * step_hz, corner_hz * np.exp(log_step * (mels - corner_hz / step_hz)))
+    mels = np.linspace(
+        *map(mel, frequency_range(low_freq_hz, high_freq_hz, sample_rate_hz)), num_mel_bins + 2
+    )
+    edges_hz = np.where(
+        mels < corner_hz / step_hz,
+        mels * step_hz,
+        corner_hz * np.exp(log_step * (mels - corner_hz / step_hz)),
+    )
     bins_F1 = (np.arange(fft_samples // 2 + 1) * sample_rate_hz / fft_samples)[:, None]
     return _triangles(bins_F1, edges_hz, fft_samples) * 2 / (edges_hz[2:] - edges_hz[:-2])
 
 
-def bin_filters(num_mel_bins: int, fft_samples: int, sample_rate_hz: int, low_freq_hz: float, high_freq_hz: float) -> np.ndarray:
+def bin_filters(
+    num_mel_bins: int,
+    fft_samples: int,
+    sample_rate_hz: int,
+    low_freq_hz: float,
+    high_freq_hz: float,
+) -> np.ndarray:
     """Triangles with their corners at bins of the spectrum, spaced on the mel scale: python_speech_features.get_filterbanks.
 
     Parameters
@@ -130,14 +170,21 @@ def bin_filters(num_mel_bins: int, fft_samples: int, sample_rate_hz: int, low_fr
     left_M, centre_M, right_M = corners[:-2], corners[1:-1], corners[2:]
     rising_FM = (bins_F1 - left_M) / np.maximum(centre_M - left_M, 1)
     falling_FM = (right_M - bins_F1) / np.maximum(right_M - centre_M, 1)
-    rises_FM, falls_FM = (left_M <= bins_F1) & (bins_F1 < centre_M), (centre_M <= bins_F1) & (bins_F1 < right_M)
+    rises_FM, falls_FM = (
+        (left_M <= bins_F1) & (bins_F1 < centre_M),
+        (centre_M <= bins_F1) & (bins_F1 < right_M),
+    )
     return np.where(rises_FM, rising_FM, np.where(falls_FM, falling_FM, 0))
 
 
 def _triangles(bins_F1, edges, fft_samples):
     """A triangle over every three neighbouring edges; each must hold a bin."""
     left_M, centre_M, right_M = edges[:-2], edges[1:-1], edges[2:]
-    filters_FM = np.minimum((bins_F1 - left_M) / (centre_M - left_M), (right_M - bins_F1) / (right_M - centre_M)).clip(min=0)
+    filters_FM = np.minimum(
+        (bins_F1 - left_M) / (centre_M - left_M), (right_M - bins_F1) / (right_M - centre_M)
+    ).clip(min=0)
     if not filters_FM.any(axis=0).all():
-        raise ValueError(f"num_mel_bins is {filters_FM.shape[1]}: too many for a transform of {fft_samples} samples, some filters hold no bin")
+        raise ValueError(
+            f"num_mel_bins is {filters_FM.shape[1]}: too many for a transform of {fft_samples} samples, some filters hold no bin"
+        )
     return filters_FM

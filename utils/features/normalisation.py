@@ -59,7 +59,9 @@ class SlidingWindow:
         return f"sliding over {self.window_frames} frames {place}, {'mean and variance' if self.norm_variance else 'mean'}"
 
 
-def make_normalisation(option: NormalisationOption | SlidingWindow) -> NormalisationName | SlidingWindow:
+def make_normalisation(
+    option: NormalisationOption | SlidingWindow,
+) -> NormalisationName | SlidingWindow:
     """What :func:`normalise` takes, from the value of an option.
 
     Parameters
@@ -74,10 +76,16 @@ def make_normalisation(option: NormalisationOption | SlidingWindow) -> Normalisa
     """
     if option == "sliding":
         return SlidingWindow()
-    return build({"sliding": SlidingWindow}, option, "normalisation") if isinstance(option, dict) else option
+    return (
+        build({"sliding": SlidingWindow}, option, "normalisation")
+        if isinstance(option, dict)
+        else option
+    )
 
 
-def frame_mask(num_frames_B: torch.Tensor, max_frames: int, device: torch.device | str) -> torch.Tensor:
+def frame_mask(
+    num_frames_B: torch.Tensor, max_frames: int, device: torch.device | str
+) -> torch.Tensor:
     """True for the frames of each utterance, False for its padding.
 
     Parameters
@@ -96,7 +104,9 @@ def frame_mask(num_frames_B: torch.Tensor, max_frames: int, device: torch.device
     return torch.arange(max_frames, device=device) < num_frames_B.to(device)[:, None]
 
 
-def normalise(features_BTF: torch.Tensor, num_frames_B: torch.Tensor, kind: NormalisationName | SlidingWindow) -> torch.Tensor:
+def normalise(
+    features_BTF: torch.Tensor, num_frames_B: torch.Tensor, kind: NormalisationName | SlidingWindow
+) -> torch.Tensor:
     """Normalise the features of a padded batch and set those of the padding to zero.
 
     Parameters
@@ -120,15 +130,21 @@ def normalise(features_BTF: torch.Tensor, num_frames_B: torch.Tensor, kind: Norm
         return features_BTF
     if kind == "frame":
         deviation_BTF = features_BTF - features_BTF.mean(dim=-1, keepdim=True)
-        return deviation_BTF / (deviation_BTF.square().mean(dim=-1, keepdim=True).sqrt() + NEARLY_ZERO)
+        return deviation_BTF / (
+            deviation_BTF.square().mean(dim=-1, keepdim=True).sqrt() + NEARLY_ZERO
+        )
     if isinstance(kind, SlidingWindow):
         return (_over_windows(features_BTF, num_frames_B, kind) * mask_BT1).to(features_BTF.dtype)
     num_frames_B11 = num_frames_B.to(features_BTF.device)[:, None, None]
-    mean_B1F = features_BTF.sum(dim=1, keepdim=True, dtype=torch.float64) / num_frames_B11  # float32 sums would differ with the padding's length
+    mean_B1F = (
+        features_BTF.sum(dim=1, keepdim=True, dtype=torch.float64) / num_frames_B11
+    )  # float32 sums would differ with the padding's length
     deviation_BTF = ((features_BTF - mean_B1F) * mask_BT1).to(features_BTF.dtype)
     if kind == "utterance_mean":
         return deviation_BTF
-    variance_B1F = deviation_BTF.square().sum(dim=1, keepdim=True, dtype=torch.float64) / num_frames_B11
+    variance_B1F = (
+        deviation_BTF.square().sum(dim=1, keepdim=True, dtype=torch.float64) / num_frames_B11
+    )
     return (deviation_BTF / (variance_B1F.sqrt() + NEARLY_ZERO)).to(features_BTF.dtype)
 
 
@@ -146,17 +162,23 @@ def _window_ends(num_frames_B, max_frames, window, device):
 
 
 def _over_windows(features_BTF, num_frames_B, window):
-    start_BT, end_BT = _window_ends(num_frames_B, features_BTF.shape[1], window, features_BTF.device)
+    start_BT, end_BT = _window_ends(
+        num_frames_B, features_BTF.shape[1], window, features_BTF.device
+    )
     features_BTF = features_BTF.double()  # differences of running sums
 
     def window_mean(values_BTF):
         running_BTF = torch.nn.functional.pad(values_BTF.cumsum(dim=1), (0, 0, 1, 0))
-        start_BTF, end_BTF = (at_BT[..., None].expand_as(values_BTF) for at_BT in (start_BT, end_BT))
+        start_BTF, end_BTF = (
+            at_BT[..., None].expand_as(values_BTF) for at_BT in (start_BT, end_BT)
+        )
         return (running_BTF.gather(1, end_BTF) - running_BTF.gather(1, start_BTF)) / count_BT1
 
     count_BT1 = (end_BT - start_BT).clamp(min=1)[..., None]  # 1 or more but in the padding
     mean_BTF = window_mean(features_BTF)
     if not window.norm_variance:
         return features_BTF - mean_BTF
-    variance_BTF = (window_mean(features_BTF.square()) - mean_BTF.square()).clamp(min=LEAST_VARIANCE)
+    variance_BTF = (window_mean(features_BTF.square()) - mean_BTF.square()).clamp(
+        min=LEAST_VARIANCE
+    )
     return (features_BTF - mean_BTF) * (count_BT1 > 1) / variance_BTF.sqrt()

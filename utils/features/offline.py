@@ -38,12 +38,28 @@ def build_fixed_front_end(options: dict, where: str) -> tuple[FrontEnd, dict]:
     """
     front_end = build(FRONT_ENDS, options, where)
     if isinstance(front_end, Precomputed) or any(True for _ in front_end.parameters()):
-        reason = "is fed from stored features itself" if isinstance(front_end, Precomputed) else "learns its filters with the network"
-        raise UserError(f"{where}: name: '{options['name']}' {reason}; choose a front end that computes features of waveforms")
-    checked = check_options(FRONT_ENDS[options["name"]], {key: value for key, value in options.items() if key != "name"}, where)
-    resolved = resolved_options(FRONT_ENDS, {"name": options["name"]} | checked) | {"normalisation": str(front_end.normalisation)}
-    return front_end.eval(), {"front_end": resolved, "description": str(front_end), "num_bins": front_end.num_bins,
-                              "frame_shift_seconds": front_end.hop_samples / front_end.sample_rate_hz}
+        reason = (
+            "is fed from stored features itself"
+            if isinstance(front_end, Precomputed)
+            else "learns its filters with the network"
+        )
+        raise UserError(
+            f"{where}: name: '{options['name']}' {reason}; choose a front end that computes features of waveforms"
+        )
+    checked = check_options(
+        FRONT_ENDS[options["name"]],
+        {key: value for key, value in options.items() if key != "name"},
+        where,
+    )
+    resolved = resolved_options(FRONT_ENDS, {"name": options["name"]} | checked) | {
+        "normalisation": str(front_end.normalisation)
+    }
+    return front_end.eval(), {
+        "front_end": resolved,
+        "description": str(front_end),
+        "num_bins": front_end.num_bins,
+        "frame_shift_seconds": front_end.hop_samples / front_end.sample_rate_hz,
+    }
 
 
 @torch.no_grad()
@@ -71,13 +87,25 @@ def features_of(front_end: FrontEnd, samples_S: np.ndarray, device: str = "cpu")
     if num_frames <= PIECE_FRAMES or not isinstance(front_end, FramedFrontEnd):
         features_BTF, _ = front_end(waveforms_BS, torch.tensor([len(samples_S)]))
         return features_BTF[0].cpu().numpy()
-    margin = -(-front_end.window_samples // front_end.hop_samples) + 1  # frames that the mirrored ends of a piece may spoil
+    margin = (
+        -(-front_end.window_samples // front_end.hop_samples) + 1
+    )  # frames that the mirrored ends of a piece may spoil
     pieces, normalisation = [], front_end.normalisation
     front_end.normalisation = "none"
     for first in range(0, num_frames, PIECE_FRAMES):
         before, end = max(0, first - margin), min(num_frames, first + PIECE_FRAMES)
-        last_sample = len(samples_S) if end == num_frames else (end + margin) * front_end.hop_samples
-        piece_BS = waveforms_BS[:, before * front_end.hop_samples:last_sample]
-        pieces.append(front_end(piece_BS, torch.tensor([piece_BS.shape[1]]))[0][:, first - before:end - before])
+        last_sample = (
+            len(samples_S) if end == num_frames else (end + margin) * front_end.hop_samples
+        )
+        piece_BS = waveforms_BS[:, before * front_end.hop_samples : last_sample]
+        pieces.append(
+            front_end(piece_BS, torch.tensor([piece_BS.shape[1]]))[0][
+                :, first - before : end - before
+            ]
+        )
     front_end.normalisation = normalisation
-    return normalise(torch.cat(pieces, dim=1), torch.tensor([num_frames]), normalisation)[0].cpu().numpy()
+    return (
+        normalise(torch.cat(pieces, dim=1), torch.tensor([num_frames]), normalisation)[0]
+        .cpu()
+        .numpy()
+    )

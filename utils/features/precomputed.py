@@ -25,13 +25,24 @@ class Precomputed(FrontEnd):
         (Kaldi's order) belongs into the stored features.
     """
 
-    def __init__(self, *, num_bins: int, description: str, frames_per_second: int = 100, normalisation: NormalisationOption = "none",
-                 select_voiced: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        num_bins: int,
+        description: str,
+        frames_per_second: int = 100,
+        normalisation: NormalisationOption = "none",
+        select_voiced: bool = False,
+    ) -> None:
         if not description.strip() or len(description.splitlines()) > 1:
-            raise ValueError(f"description is {description!r}, expected one line that says what made the features")
+            raise ValueError(
+                f"description is {description!r}, expected one line that says what made the features"
+            )
         if frames_per_second < 1:
             raise ValueError(f"frames_per_second is {frames_per_second}, expected 1 or more")
-        super().__init__(sample_rate_hz=frames_per_second, num_bins=num_bins, normalisation=normalisation)
+        super().__init__(
+            sample_rate_hz=frames_per_second, num_bins=num_bins, normalisation=normalisation
+        )
         self.description, self.select_voiced = description.strip(), select_voiced
 
     def _input(self):
@@ -40,5 +51,7 @@ class Precomputed(FrontEnd):
 
     def _features(self, features_BTF, lengths_B):
         if features_BTF.ndim != 3 or features_BTF.shape[-1] != self.num_bins:
-            raise ValueError(f"found features of shape {tuple(features_BTF.shape)}, expected (utterances, frames, {self.num_bins})")
-        return features_BTF[:, :int(lengths_B.max())]
+            raise ValueError(
+                f"found features of shape {tuple(features_BTF.shape)}, expected (utterances, frames, {self.num_bins})"
+            )
+        return features_BTF[:, : int(lengths_B.max())]

@@ -32,11 +32,34 @@ from utils.features.sinc import AnalyticSincBank, SincBank
 from utils.features.spectra import LibrosaLogMel, PsfFbank, Spectrogram
 from utils.features.waveform import Waveform
 
-__all__ = ["FRONT_ENDS", "AnalyticSincBank", "FrontEnd", "KaldiFbank", "KaldiMfcc", "LibrosaLogMel", "Precomputed", "PsfFbank", "SincBank",
-           "SpecAugment", "Spectrogram", "Waveform", "frame_mask", "make_front_end", "make_spec_augment", "normalise"]
+__all__ = [
+    "FRONT_ENDS",
+    "AnalyticSincBank",
+    "FrontEnd",
+    "KaldiFbank",
+    "KaldiMfcc",
+    "LibrosaLogMel",
+    "Precomputed",
+    "PsfFbank",
+    "SincBank",
+    "SpecAugment",
+    "Spectrogram",
+    "Waveform",
+    "frame_mask",
+    "make_front_end",
+    "make_spec_augment",
+    "normalise",
+]
 
-FRONT_ENDS = {"kaldi_fbank": KaldiFbank, "kaldi_mfcc": KaldiMfcc, "spectrogram": Spectrogram, "librosa_log_mel": LibrosaLogMel,
-              "psf_fbank": PsfFbank, "waveform": Waveform, "precomputed": Precomputed}
+FRONT_ENDS = {
+    "kaldi_fbank": KaldiFbank,
+    "kaldi_mfcc": KaldiMfcc,
+    "spectrogram": Spectrogram,
+    "librosa_log_mel": LibrosaLogMel,
+    "psf_fbank": PsfFbank,
+    "waveform": Waveform,
+    "precomputed": Precomputed,
+}
 
 
 def make_front_end(options: dict) -> FrontEnd:
@@ -86,10 +109,21 @@ class SpecAugment(nn.Module):
     Park et al., "SpecAugment: a simple data augmentation method for automatic speech recognition", Interspeech 2019; no time warping.
     """
 
-    def __init__(self, *, num_freq_masks: int = 1, max_freq_bins: int = 10, num_time_masks: int = 1, max_time_frames: int = 5) -> None:
+    def __init__(
+        self,
+        *,
+        num_freq_masks: int = 1,
+        max_freq_bins: int = 10,
+        num_time_masks: int = 1,
+        max_time_frames: int = 5,
+    ) -> None:
         super().__init__()
-        for name, value in {"num_freq_masks": num_freq_masks, "max_freq_bins": max_freq_bins, "num_time_masks": num_time_masks,
-                            "max_time_frames": max_time_frames}.items():
+        for name, value in {
+            "num_freq_masks": num_freq_masks,
+            "max_freq_bins": max_freq_bins,
+            "num_time_masks": num_time_masks,
+            "max_time_frames": max_time_frames,
+        }.items():
             if value < 0:
                 raise ValueError(f"{name} is {value}, expected 0 or more")
         self.num_freq_masks, self.max_freq_bins = num_freq_masks, max_freq_bins
@@ -110,17 +144,24 @@ class SpecAugment(nn.Module):
         (B, T, F) float tensor
         """
         _, num_frames, num_bins = features_BTF.shape
-        keep_BT, keep_BF = np.ones((len(seeds), num_frames, 1), bool), np.ones((len(seeds), 1, num_bins), bool)
+        keep_BT, keep_BF = (
+            np.ones((len(seeds), num_frames, 1), bool),
+            np.ones((len(seeds), 1, num_bins), bool),
+        )
         for row, seed in enumerate(seeds):
             draw = np.random.default_rng(int(seed))
             _mask(keep_BF[row, 0], self.num_freq_masks, self.max_freq_bins, draw)
             _mask(keep_BT[row, :, 0], self.num_time_masks, self.max_time_frames, draw)
         device = features_BTF.device
-        return features_BTF * torch.from_numpy(keep_BT).to(device) * torch.from_numpy(keep_BF).to(device)
+        return (
+            features_BTF
+            * torch.from_numpy(keep_BT).to(device)
+            * torch.from_numpy(keep_BF).to(device)
+        )
 
 
 def _mask(keep, count, max_width, draw):
     for _ in range(count):
         width = draw.integers(min(max_width, len(keep)) + 1)
         start = draw.integers(len(keep) - width + 1)
-        keep[start:start + width] = False
+        keep[start : start + width] = False

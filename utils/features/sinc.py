@@ -39,27 +39,58 @@ class SincBank(nn.Module):
 
     filters_per_band = 1
 
-    def __init__(self, *, num_filters: int = 128, kernel_samples: int = 251, stride_samples: int = 1, padding_samples: int = 0,
-                 sample_rate_hz: int = 16000, min_low_hz: float = 50.0, min_band_hz: float = 50.0) -> None:
+    def __init__(
+        self,
+        *,
+        num_filters: int = 128,
+        kernel_samples: int = 251,
+        stride_samples: int = 1,
+        padding_samples: int = 0,
+        sample_rate_hz: int = 16000,
+        min_low_hz: float = 50.0,
+        min_band_hz: float = 50.0,
+    ) -> None:
         super().__init__()
         highest_hz = sample_rate_hz / 2 - min_low_hz - min_band_hz
         if num_filters < 1 or num_filters % self.filters_per_band:
-            raise ValueError(f"num_filters is {num_filters}, expected a positive multiple of {self.filters_per_band}")
+            raise ValueError(
+                f"num_filters is {num_filters}, expected a positive multiple of {self.filters_per_band}"
+            )
         if kernel_samples < 3 or kernel_samples % 2 == 0:
-            raise ValueError(f"kernel_samples is {kernel_samples}, expected an odd number, 3 or more")
+            raise ValueError(
+                f"kernel_samples is {kernel_samples}, expected an odd number, 3 or more"
+            )
         if stride_samples < 1 or padding_samples < 0:
-            raise ValueError(f"stride_samples is {stride_samples} and padding_samples {padding_samples}, expected 1 or more and 0 or more")
+            raise ValueError(
+                f"stride_samples is {stride_samples} and padding_samples {padding_samples}, expected 1 or more and 0 or more"
+            )
         if min(min_low_hz, min_band_hz) < 0 or highest_hz <= LOWEST_HZ:
-            raise ValueError(f"sample_rate_hz {sample_rate_hz} leaves no band above {LOWEST_HZ:g} + {min_low_hz:g} + {min_band_hz:g} Hz")
-        self.num_filters, self.kernel_samples, self.sample_rate_hz = num_filters, kernel_samples, sample_rate_hz
-        self.stride_samples, self.padding_samples, self.min_low_hz, self.min_band_hz = stride_samples, padding_samples, min_low_hz, min_band_hz
-        mels = np.linspace(*(2595 * np.log10(1 + np.array([LOWEST_HZ, highest_hz]) / 700)), num_filters // self.filters_per_band + 1)
+            raise ValueError(
+                f"sample_rate_hz {sample_rate_hz} leaves no band above {LOWEST_HZ:g} + {min_low_hz:g} + {min_band_hz:g} Hz"
+            )
+        self.num_filters, self.kernel_samples, self.sample_rate_hz = (
+            num_filters,
+            kernel_samples,
+            sample_rate_hz,
+        )
+        self.stride_samples, self.padding_samples, self.min_low_hz, self.min_band_hz = (
+            stride_samples,
+            padding_samples,
+            min_low_hz,
+            min_band_hz,
+        )
+        mels = np.linspace(
+            *(2595 * np.log10(1 + np.array([LOWEST_HZ, highest_hz]) / 700)),
+            num_filters // self.filters_per_band + 1,
+        )
         edges_hz = 700 * (10 ** (mels / 2595) - 1)
         self.low_hz = nn.Parameter(torch.tensor(edges_hz[:-1, None], dtype=torch.float32))
         self.band_hz = nn.Parameter(torch.tensor(np.diff(edges_hz)[:, None], dtype=torch.float32))
         time_H = 2 * np.pi * np.arange(-(kernel_samples // 2), 0) / sample_rate_hz
         self.register_buffer("time_H", torch.tensor(time_H, dtype=torch.float32), persistent=False)
-        self.register_buffer("window_H", torch.tensor(self._half_window(), dtype=torch.float32), persistent=False)
+        self.register_buffer(
+            "window_H", torch.tensor(self._half_window(), dtype=torch.float32), persistent=False
+        )
 
     def extra_repr(self) -> str:
         """What stands between the brackets of ``str(bank)``."""
@@ -68,25 +99,35 @@ class SincBank(nn.Module):
     def _half_window(self):
         """Hamming window of even symmetry around L / 2, at points that are spread a little too widely: so published."""
         half = self.kernel_samples // 2
-        return 0.54 - 0.46 * np.cos(2 * np.pi * np.linspace(0, self.kernel_samples / 2 - 1, half) / self.kernel_samples)
+        return 0.54 - 0.46 * np.cos(
+            2 * np.pi * np.linspace(0, self.kernel_samples / 2 - 1, half) / self.kernel_samples
+        )
 
     def cut_offs_hz(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Lower and upper cut-off frequencies, (K, 1) each."""
         low_K1 = self.min_low_hz + self.low_hz.abs()
-        return low_K1, (low_K1 + self.min_band_hz + self.band_hz.abs()).clamp(self.min_low_hz, self.sample_rate_hz / 2)
+        return low_K1, (low_K1 + self.min_band_hz + self.band_hz.abs()).clamp(
+            self.min_low_hz, self.sample_rate_hz / 2
+        )
 
     def filters(self) -> torch.Tensor:
         """The filters as they stand, (C, L)."""
         return self._even(*self.cut_offs_hz())
 
     def _even(self, low_K1, high_K1):
-        half_KH = ((high_K1 * self.time_H).sin() - (low_K1 * self.time_H).sin()) / (self.time_H / 2) * self.window_H
+        half_KH = (
+            ((high_K1 * self.time_H).sin() - (low_K1 * self.time_H).sin())
+            / (self.time_H / 2)
+            * self.window_H
+        )
         band_K1 = 2 * (high_K1 - low_K1)
         return torch.cat([half_KH, band_K1, half_KH.flip(1)], dim=1) / band_K1
 
     def num_frames(self, num_samples: int | torch.Tensor) -> int | torch.Tensor:
         """Frames of a waveform of so many samples."""
-        return (num_samples + 2 * self.padding_samples - self.kernel_samples) // self.stride_samples + 1
+        return (
+            num_samples + 2 * self.padding_samples - self.kernel_samples
+        ) // self.stride_samples + 1
 
     def forward(self, waveforms_BS: torch.Tensor) -> torch.Tensor:
         """Filter waveforms; in float32 under autocast.
@@ -101,7 +142,12 @@ class SincBank(nn.Module):
         (B, C, T) float32 tensor
         """
         with torch.autocast(waveforms_BS.device.type, enabled=False):
-            return conv1d(waveforms_BS.float()[:, None], self.filters()[:, None], stride=self.stride_samples, padding=self.padding_samples)
+            return conv1d(
+                waveforms_BS.float()[:, None],
+                self.filters()[:, None],
+                stride=self.stride_samples,
+                padding=self.padding_samples,
+            )
 
 
 class AnalyticSincBank(SincBank):
@@ -125,12 +171,16 @@ class AnalyticSincBank(SincBank):
         super().__init__(num_filters=num_filters, **options)
 
     def _half_window(self):
-        return np.hamming(self.kernel_samples)[:self.kernel_samples // 2]
+        return np.hamming(self.kernel_samples)[: self.kernel_samples // 2]
 
     def filters(self) -> torch.Tensor:
         """The filters as they stand, (C, L)."""
         low_K1, high_K1 = self.cut_offs_hz()
-        half_KH = ((low_K1 * self.time_H).cos() - (high_K1 * self.time_H).cos()) / (self.time_H / 2) * self.window_H
+        half_KH = (
+            ((low_K1 * self.time_H).cos() - (high_K1 * self.time_H).cos())
+            / (self.time_H / 2)
+            * self.window_H
+        )
         band_K1 = 2 * (high_K1 - low_K1)
         odd_KL = torch.cat([half_KH, torch.zeros_like(band_K1), -half_KH.flip(1)], dim=1) / band_K1
         return torch.cat([self._even(low_K1, high_K1), odd_KL], dim=0)

@@ -30,25 +30,53 @@ class Spectrogram(FramedFrontEnd):
         As :func:`utils.features.normalisation.make_normalisation`.
     """
 
-    def __init__(self, *, sample_rate_hz: int = 16000, fft_samples: int = 512, window_samples: int = 400, hop_samples: int = 160,
-                 use_power: bool = False, use_log: bool = False, log_offset: float = 1e-6, normalisation: NormalisationOption = "none") -> None:
+    def __init__(
+        self,
+        *,
+        sample_rate_hz: int = 16000,
+        fft_samples: int = 512,
+        window_samples: int = 400,
+        hop_samples: int = 160,
+        use_power: bool = False,
+        use_log: bool = False,
+        log_offset: float = 1e-6,
+        normalisation: NormalisationOption = "none",
+    ) -> None:
         if not 2 <= window_samples <= fft_samples:
-            raise ValueError(f"window_samples is {window_samples}, expected 2 to fft_samples ({fft_samples})")
+            raise ValueError(
+                f"window_samples is {window_samples}, expected 2 to fft_samples ({fft_samples})"
+            )
         if log_offset <= 0:
             raise ValueError(f"log_offset is {log_offset}, expected more than 0")
         # the zeros that centre the window within the transform change phases only: they are left out
         first_sample = (fft_samples - window_samples) // 2 - fft_samples // 2
-        super().__init__(sample_rate_hz=sample_rate_hz, window_samples=window_samples, hop_samples=hop_samples, first_sample=first_sample,
-                         edge="mirrored", num_bins=fft_samples // 2 + 1, normalisation=normalisation)
-        self.fft_samples, self.use_power, self.use_log, self.log_offset = fft_samples, use_power, use_log, log_offset
-        self.register_buffer("window_L", torch.hann_window(window_samples, periodic=True), persistent=False)
+        super().__init__(
+            sample_rate_hz=sample_rate_hz,
+            window_samples=window_samples,
+            hop_samples=hop_samples,
+            first_sample=first_sample,
+            edge="mirrored",
+            num_bins=fft_samples // 2 + 1,
+            normalisation=normalisation,
+        )
+        self.fft_samples, self.use_power, self.use_log, self.log_offset = (
+            fft_samples,
+            use_power,
+            use_log,
+            log_offset,
+        )
+        self.register_buffer(
+            "window_L", torch.hann_window(window_samples, periodic=True), persistent=False
+        )
 
     def num_frames(self, num_samples: int | torch.Tensor) -> int | torch.Tensor:
         """Frames of an utterance of so many samples."""
         return num_samples // self.hop_samples + 1
 
     def _features_of_frames(self, frames_BTL):
-        power_BTF = squared_magnitude(torch.fft.rfft(frames_BTL * self.window_L, n=self.fft_samples))
+        power_BTF = squared_magnitude(
+            torch.fft.rfft(frames_BTL * self.window_L, n=self.fft_samples)
+        )
         spectrum_BTF = power_BTF if self.use_power else power_BTF.sqrt()
         return (spectrum_BTF + self.log_offset).log() if self.use_log else spectrum_BTF
 
@@ -66,13 +94,33 @@ class LibrosaLogMel(Spectrogram):
         As :class:`Spectrogram`.
     """
 
-    def __init__(self, *, num_mel_bins: int = 40, sample_rate_hz: int = 8000, fft_samples: int = 512, window_samples: int = 200,
-                 hop_samples: int = 80, low_freq_hz: float = 0.0, high_freq_hz: float = 0.0, normalisation: NormalisationOption = "none") -> None:
-        super().__init__(sample_rate_hz=sample_rate_hz, fft_samples=fft_samples, window_samples=window_samples, hop_samples=hop_samples,
-                         use_power=True, normalisation=normalisation)
+    def __init__(
+        self,
+        *,
+        num_mel_bins: int = 40,
+        sample_rate_hz: int = 8000,
+        fft_samples: int = 512,
+        window_samples: int = 200,
+        hop_samples: int = 80,
+        low_freq_hz: float = 0.0,
+        high_freq_hz: float = 0.0,
+        normalisation: NormalisationOption = "none",
+    ) -> None:
+        super().__init__(
+            sample_rate_hz=sample_rate_hz,
+            fft_samples=fft_samples,
+            window_samples=window_samples,
+            hop_samples=hop_samples,
+            use_power=True,
+            normalisation=normalisation,
+        )
         self.num_bins = num_mel_bins
-        filters_FM = slaney_filters(num_mel_bins, fft_samples, sample_rate_hz, low_freq_hz, high_freq_hz)
-        self.register_buffer("filters_FM", torch.tensor(filters_FM, dtype=torch.float32), persistent=False)
+        filters_FM = slaney_filters(
+            num_mel_bins, fft_samples, sample_rate_hz, low_freq_hz, high_freq_hz
+        )
+        self.register_buffer(
+            "filters_FM", torch.tensor(filters_FM, dtype=torch.float32), persistent=False
+        )
 
     def _features_of_frames(self, frames_BTL):
         return (super()._features_of_frames(frames_BTL) @ self.filters_FM + self.log_offset).log10()
@@ -102,19 +150,46 @@ class PsfFbank(FramedFrontEnd):
         As :func:`utils.features.normalisation.make_normalisation`; the system's is ``utterance_mean``.
     """
 
-    def __init__(self, *, num_mel_bins: int = 64, sample_rate_hz: int = 16000, frame_length_ms: float = 25.0, frame_shift_ms: float = 10.0,
-                 fft_samples: int = 512, low_freq_hz: float = 0.0, high_freq_hz: float = 0.0, preemphasis: float = 0.97,
-                 normalisation: NormalisationOption = "none") -> None:
-        length, shift = (int(sample_rate_hz * 0.001 * duration_ms + 0.5) for duration_ms in (frame_length_ms, frame_shift_ms))
+    def __init__(
+        self,
+        *,
+        num_mel_bins: int = 64,
+        sample_rate_hz: int = 16000,
+        frame_length_ms: float = 25.0,
+        frame_shift_ms: float = 10.0,
+        fft_samples: int = 512,
+        low_freq_hz: float = 0.0,
+        high_freq_hz: float = 0.0,
+        preemphasis: float = 0.97,
+        normalisation: NormalisationOption = "none",
+    ) -> None:
+        length, shift = (
+            int(sample_rate_hz * 0.001 * duration_ms + 0.5)
+            for duration_ms in (frame_length_ms, frame_shift_ms)
+        )
         if not 2 <= length <= fft_samples or shift < 1:
-            raise ValueError(f"frames of {length} samples every {shift}, expected 2 to fft_samples ({fft_samples}), every 1 or more")
+            raise ValueError(
+                f"frames of {length} samples every {shift}, expected 2 to fft_samples ({fft_samples}), every 1 or more"
+            )
         if not 0 <= preemphasis <= 1:
             raise ValueError(f"preemphasis is {preemphasis}, expected 0 to 1")
-        super().__init__(sample_rate_hz=sample_rate_hz, window_samples=length, hop_samples=shift, first_sample=0, edge="zeros", num_bins=num_mel_bins,
-                         normalisation=normalisation)
+        super().__init__(
+            sample_rate_hz=sample_rate_hz,
+            window_samples=length,
+            hop_samples=shift,
+            first_sample=0,
+            edge="zeros",
+            num_bins=num_mel_bins,
+            normalisation=normalisation,
+        )
         self.fft_samples, self.preemphasis = fft_samples, preemphasis
-        filters_FM = bin_filters(num_mel_bins, fft_samples, sample_rate_hz, low_freq_hz, high_freq_hz) / fft_samples
-        self.register_buffer("filters_FM", torch.tensor(filters_FM, dtype=torch.float32), persistent=False)
+        filters_FM = (
+            bin_filters(num_mel_bins, fft_samples, sample_rate_hz, low_freq_hz, high_freq_hz)
+            / fft_samples
+        )
+        self.register_buffer(
+            "filters_FM", torch.tensor(filters_FM, dtype=torch.float32), persistent=False
+        )
 
     def num_frames(self, num_samples: int | torch.Tensor) -> int | torch.Tensor:
         """Frames of an utterance of so many samples."""
@@ -122,8 +197,12 @@ class PsfFbank(FramedFrontEnd):
         return 1 + (further + self.hop_samples - 1) // self.hop_samples * (further > 0)
 
     def _features(self, waveforms_BS, lengths_B):
-        return super()._features(waveforms_BS - self.preemphasis * pad(waveforms_BS[:, :-1], (1, 0)), lengths_B)
+        return super()._features(
+            waveforms_BS - self.preemphasis * pad(waveforms_BS[:, :-1], (1, 0)), lengths_B
+        )
 
     def _features_of_frames(self, frames_BTL):
-        energy_BTM = squared_magnitude(torch.fft.rfft(frames_BTL, n=self.fft_samples)) @ self.filters_FM
+        energy_BTM = (
+            squared_magnitude(torch.fft.rfft(frames_BTL, n=self.fft_samples)) @ self.filters_FM
+        )
         return 20 * energy_BTM.clamp(min=1e-5).log10()

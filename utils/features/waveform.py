@@ -42,13 +42,25 @@ class Waveform(FrontEnd):
         As :func:`utils.features.normalisation.make_normalisation`; comes last.
     """
 
-    def __init__(self, *, sample_rate_hz: int = 16000, scale: Literal["unit", "int16", "peak"] = "unit", preemphasis: float = 0.0,
-                 preemphasis_edge: Literal["drop", "mirror"] = "drop", instance_norm: Literal["none", "trained", "fixed"] = "none",
-                 normalisation: NormalisationOption = "none") -> None:
+    def __init__(
+        self,
+        *,
+        sample_rate_hz: int = 16000,
+        scale: Literal["unit", "int16", "peak"] = "unit",
+        preemphasis: float = 0.0,
+        preemphasis_edge: Literal["drop", "mirror"] = "drop",
+        instance_norm: Literal["none", "trained", "fixed"] = "none",
+        normalisation: NormalisationOption = "none",
+    ) -> None:
         if not 0 <= preemphasis <= 1:
             raise ValueError(f"preemphasis is {preemphasis}, expected 0 to 1")
         super().__init__(sample_rate_hz=sample_rate_hz, num_bins=1, normalisation=normalisation)
-        self.scale, self.preemphasis, self.preemphasis_edge, self.instance_norm = scale, preemphasis, preemphasis_edge, instance_norm
+        self.scale, self.preemphasis, self.preemphasis_edge, self.instance_norm = (
+            scale,
+            preemphasis,
+            preemphasis_edge,
+            instance_norm,
+        )
         self.dropped = int(preemphasis > 0 and preemphasis_edge == "drop")
         if instance_norm != "none":
             self.gain, self.offset = nn.Parameter(torch.ones(1)), nn.Parameter(torch.zeros(1))
@@ -63,22 +75,38 @@ class Waveform(FrontEnd):
 
     def _features(self, waveforms_BS, lengths_B):
         longest, lengths_B1 = int(lengths_B.max()), lengths_B.to(waveforms_BS.device)[:, None]
-        x_BS = waveforms_BS[:, :longest].masked_fill(~frame_mask(lengths_B, longest, waveforms_BS.device), 0.0)
+        x_BS = waveforms_BS[:, :longest].masked_fill(
+            ~frame_mask(lengths_B, longest, waveforms_BS.device), 0.0
+        )
         if self.scale == "int16":
             x_BS = x_BS * 32768
         elif self.scale == "peak":
-            x_BS = x_BS / x_BS.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+            x_BS = x_BS / x_BS.abs().amax(dim=1, keepdim=True).clamp(
+                min=torch.finfo(torch.float32).tiny
+            )
         if self.preemphasis:
-            before_BS = x_BS[:, :-1] if self.dropped else torch.cat([x_BS.gather(1, (lengths_B1 - 1).clamp(max=1)), x_BS[:, :-1]], dim=1)
-            x_BS = x_BS[:, self.dropped:] - self.preemphasis * before_BS
+            before_BS = (
+                x_BS[:, :-1]
+                if self.dropped
+                else torch.cat([x_BS.gather(1, (lengths_B1 - 1).clamp(max=1)), x_BS[:, :-1]], dim=1)
+            )
+            x_BS = x_BS[:, self.dropped :] - self.preemphasis * before_BS
         if self.instance_norm != "none":
             x_BS = self._instance_normalised(x_BS, lengths_B1 - self.dropped)
         return x_BS[..., None]
 
     def _instance_normalised(self, x_BS, counts_B1):
         mask_BS = frame_mask(counts_B1[:, 0], x_BS.shape[1], x_BS.device)
-        mean_B1 = (x_BS * mask_BS).sum(dim=1, keepdim=True, dtype=torch.float64) / counts_B1  # float32 sums would differ with the padding's length
+        mean_B1 = (x_BS * mask_BS).sum(
+            dim=1, keepdim=True, dtype=torch.float64
+        ) / counts_B1  # float32 sums would differ with the padding's length
         deviation_BS = ((x_BS - mean_B1) * mask_BS).float()
-        variance_B1 = deviation_BS.square().sum(dim=1, keepdim=True, dtype=torch.float64) / counts_B1
-        gain, offset = (self.gain, self.offset) if self.instance_norm == "trained" else (self.gain.detach(), self.offset.detach())
+        variance_B1 = (
+            deviation_BS.square().sum(dim=1, keepdim=True, dtype=torch.float64) / counts_B1
+        )
+        gain, offset = (
+            (self.gain, self.offset)
+            if self.instance_norm == "trained"
+            else (self.gain.detach(), self.offset.detach())
+        )
         return deviation_BS / (variance_B1 + INSTANCE_EPSILON).sqrt().float() * gain + offset

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     import h5py
 
 Content = TypeVar("Content")
-LEAST_SECONDS, BYTES_PER_SECOND = 10, 2 << 20  # what the first reading may take: from a slow disk, too
+LEAST_SECONDS, BYTES_PER_SECOND = (
+    10,
+    2 << 20,
+)  # what the first reading may take: from a slow disk, too
 
 
 def h5py_of(path: Path) -> ModuleType:
@@ -38,7 +41,9 @@ def h5py_of(path: Path) -> ModuleType:
     try:
         import h5py
     except ImportError:
-        raise UserError(f"{path}: h5py is needed for HDF5, and is not installed: pip install -r requirements-optional.txt") from None
+        raise UserError(
+            f"{path}: h5py is needed for HDF5, and is not installed: pip install -r requirements-optional.txt"
+        ) from None
     return h5py
 
 
@@ -65,11 +70,29 @@ def read_hdf5(path: Path, read: Callable[["h5py.File"], Content]) -> Content:
     with h5py.File(path, "r"):
         pass  # most of what is no HDF5 ends here, without a process
     seconds = LEAST_SECONDS + path.stat().st_size // BYTES_PER_SECOND
-    command = [sys.executable, "-m", "utils.foreign.hdf5", path.absolute(), read.__module__, read.__name__, str(seconds)]
-    code = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                          env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}).returncode
+    command = [
+        sys.executable,
+        "-m",
+        "utils.foreign.hdf5",
+        path.absolute(),
+        read.__module__,
+        read.__name__,
+        str(seconds),
+    ]
+    code = subprocess.run(
+        command,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    ).returncode
     if code < 0:  # where it says what is wrong, this process will say the same
-        how = f"not read through in {seconds} s" if code == -signal.SIGALRM else f"HDF5's library dies in it by {signal.Signals(-code).name}"
+        how = (
+            f"not read through in {seconds} s"
+            if code == -signal.SIGALRM
+            else f"HDF5's library dies in it by {signal.Signals(-code).name}"
+        )
         raise UserError(f"{path}: damaged: {how}; get it again")
     with h5py.File(path, "r") as file:
         return read(file)

@@ -33,20 +33,34 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
     try:
         return read_hdf5(path, _weights_of)
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{path}: not a whole file of weights as Keras 2 saves them ({' '.join(str(error).split())[:160]})") from None
+        raise UserError(
+            f"{path}: not a whole file of weights as Keras 2 saves them ({' '.join(str(error).split())[:160]})"
+        ) from None
 
 
 def _weights_of(file: "h5py.File") -> dict[str, np.ndarray]:
     group = file.get("model_weights", file)
-    return {key: array for layer in _names(group, "layer_names") for key, array in _of_layer(group, layer)}
+    return {
+        key: array
+        for layer in _names(group, "layer_names")
+        for key, array in _of_layer(group, layer)
+    }
 
 
 def _names(group: "h5py.Group", attribute: str) -> list[str]:
     """A list of names, which Keras divides among attributes with a number where it is long."""
-    parts = [attribute] if attribute in group.attrs else [name for k in range(len(group.attrs)) if (name := f"{attribute}{k}") in group.attrs]
+    parts = (
+        [attribute]
+        if attribute in group.attrs
+        else [name for k in range(len(group.attrs)) if (name := f"{attribute}{k}") in group.attrs]
+    )
     if not parts:
         raise KeyError(f"no attribute {attribute}")
-    return [name.decode() if isinstance(name, bytes) else str(name) for part in parts for name in group.attrs[part]]
+    return [
+        name.decode() if isinstance(name, bytes) else str(name)
+        for part in parts
+        for name in group.attrs[part]
+    ]
 
 
 def _of_layer(group: "h5py.Group", layer: str) -> list[tuple[str, np.ndarray]]:
@@ -54,7 +68,12 @@ def _of_layer(group: "h5py.Group", layer: str) -> list[tuple[str, np.ndarray]]:
     for name in _names(_inside(group, layer), "weight_names"):
         dataset = _inside(_inside(group, layer), name)
         # read before its shape is looked at, so it must not be larger than what the file holds
-        if dataset.external or dataset.is_virtual or dataset.chunks or dataset.id.get_storage_size() != dataset.nbytes:
+        if (
+            dataset.external
+            or dataset.is_virtual
+            or dataset.chunks
+            or dataset.id.get_storage_size() != dataset.nbytes
+        ):
             raise ValueError(f"{name} is not stored whole")
         weights.append((f"{layer}/{name.split('/')[-1].partition(':')[0]}", dataset[()]))
     return weights

@@ -85,7 +85,9 @@ class _Machine:
         """Execute the opcodes up to STOP and return what is then on the stack."""
         while (code := self.content.read(1)) != b".":
             if code not in OPCODES:
-                raise ValueError(f"byte {self.content.tell()} is no opcode" if code else "it ends without STOP")
+                raise ValueError(
+                    f"byte {self.content.tell()} is no opcode" if code else "it ends without STOP"
+                )
             name, reader = OPCODES[code]
             if name not in METHODS:
                 raise Refused(f"opcode {name}")
@@ -166,9 +168,13 @@ class _Machine:
             raise Refused(f"an array of class {kind.name}")
         return _Unfilled()
 
-    def array(self, content: bytes, dtype: _Dtype, shape: tuple = (), order: str = "C") -> np.ndarray:
+    def array(
+        self, content: bytes, dtype: _Dtype, shape: tuple = (), order: str = "C"
+    ) -> np.ndarray:
         content, dtype = self.bytes_of(content), _expect(dtype, _Dtype).dtype
-        if any(type(size) is not int or size < 0 for size in _expect(shape, tuple)) or math.prod(shape) * dtype.itemsize != len(content):
+        if any(type(size) is not int or size < 0 for size in _expect(shape, tuple)) or math.prod(
+            shape
+        ) * dtype.itemsize != len(content):
             raise ValueError(f"an array of another size than its {len(content)} bytes")
         array = np.ndarray(shape, dtype, content, order=_expect(order, str))
         array.flags.writeable = False
@@ -197,7 +203,9 @@ class _Machine:
 def _expect(value: Any, kind: type) -> Any:
     """The value, which must be of a type."""
     if type(value) is not kind:
-        raise ValueError(f"a {type(value).__name__.lstrip('_')} where a {kind.__name__.lstrip('_')} belongs")
+        raise ValueError(
+            f"a {type(value).__name__.lstrip('_')} where a {kind.__name__.lstrip('_')} belongs"
+        )
     return value
 
 
@@ -223,7 +231,9 @@ def _refuse_other_types(result: Any) -> None:
         if kind in LEAVES:
             continue
         if kind not in (dict, list, tuple, set):
-            raise Refused(f"a {value.name if kind is _Global else kind.__name__.lstrip('_')} as a value")
+            raise Refused(
+                f"a {value.name if kind is _Global else kind.__name__.lstrip('_')} as a value"
+            )
         if id(value) not in seen:
             seen.add(id(value))
             waiting += value.values() if kind is dict else value
@@ -251,14 +261,45 @@ def _old_and_new_numpy(method: Callable, name: str) -> dict[str, Callable]:
     return {f"numpy.{core}.{name}": method for core in ("core", "_core")}
 
 
-CALLS = {"numpy.dtype": _Machine.make_dtype, "_codecs.encode": _Machine.bytes_of,
-         **_old_and_new_numpy(_Machine.reconstruct, "multiarray._reconstruct"), **_old_and_new_numpy(_Machine.scalar, "multiarray.scalar"),
-         **_old_and_new_numpy(_Machine.array, "numeric._frombuffer"), **_python2_and_3(_Machine.bytes_of, "bytes", "bytearray"),
-         **_python2_and_3(_Machine.make_complex, "complex"), **_python2_and_3(_Machine.make_set, "set", "frozenset")}
-OPCODES = {opcode.code.encode("latin-1"): (opcode.name, _quoted if opcode.name == "STRING" else opcode.arg and opcode.arg.reader)
-           for opcode in pickletools.opcodes}
-VALUES = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES",
-          "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8")
+CALLS = {
+    "numpy.dtype": _Machine.make_dtype,
+    "_codecs.encode": _Machine.bytes_of,
+    **_old_and_new_numpy(_Machine.reconstruct, "multiarray._reconstruct"),
+    **_old_and_new_numpy(_Machine.scalar, "multiarray.scalar"),
+    **_old_and_new_numpy(_Machine.array, "numeric._frombuffer"),
+    **_python2_and_3(_Machine.bytes_of, "bytes", "bytearray"),
+    **_python2_and_3(_Machine.make_complex, "complex"),
+    **_python2_and_3(_Machine.make_set, "set", "frozenset"),
+}
+OPCODES = {
+    opcode.code.encode("latin-1"): (
+        opcode.name,
+        _quoted if opcode.name == "STRING" else opcode.arg and opcode.arg.reader,
+    )
+    for opcode in pickletools.opcodes
+}
+VALUES = (
+    "INT",
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "LONG",
+    "LONG1",
+    "LONG4",
+    "FLOAT",
+    "BINFLOAT",
+    "STRING",
+    "BINSTRING",
+    "SHORT_BINSTRING",
+    "BINBYTES",
+    "SHORT_BINBYTES",
+    "BINBYTES8",
+    "BYTEARRAY8",
+    "UNICODE",
+    "BINUNICODE",
+    "SHORT_BINUNICODE",
+    "BINUNICODE8",
+)
 METHODS = dict.fromkeys(VALUES, _Machine.push) | {
     "PROTO": lambda machine, protocol: _expect_protocol(protocol),
     "FRAME": lambda machine, size: None,
@@ -278,18 +319,34 @@ METHODS = dict.fromkeys(VALUES, _Machine.push) | {
     "TUPLE3": lambda machine, _: machine.push(machine.last(3)),
     "TUPLE": lambda machine, _: machine.push(tuple(machine.close_mark())),
     "LIST": lambda machine, _: machine.push(machine.close_mark()),
-    "DICT": lambda machine, _: (items := machine.close_mark(), machine.push({}), machine.set_items(items)),
-    "FROZENSET": lambda machine, _: (items := machine.close_mark(), machine.push(machine.make_set(items))),
+    "DICT": lambda machine, _: (
+        items := machine.close_mark(),
+        machine.push({}),
+        machine.set_items(items),
+    ),
+    "FROZENSET": lambda machine, _: (
+        items := machine.close_mark(),
+        machine.push(machine.make_set(items)),
+    ),
     "APPEND": lambda machine, _: machine.extend(machine.last(1)),
     "APPENDS": lambda machine, _: machine.extend(machine.close_mark()),
     "SETITEM": lambda machine, _: machine.set_items(machine.last(2)),
     "SETITEMS": lambda machine, _: machine.set_items(machine.close_mark()),
-    "ADDITEMS": lambda machine, _: (items := _hashable(machine.close_mark()), _expect(machine.stack[-1], set).update(items)),
+    "ADDITEMS": lambda machine, _: (
+        items := _hashable(machine.close_mark()),
+        _expect(machine.stack[-1], set).update(items),
+    ),
     "MEMOIZE": lambda machine, _: machine.remember(len(machine.memo)),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.remember),
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda machine, key: machine.push(machine.memo[key])),
-    **dict.fromkeys(("GLOBAL", "INST"), lambda machine, name: machine.push(_Global(".".join(name.split(" "))))),
-    "STACK_GLOBAL": lambda machine, _: machine.push(_Global(".".join(_expect(part, str) for part in machine.last(2)))),
+    **dict.fromkeys(
+        ("GET", "BINGET", "LONG_BINGET"), lambda machine, key: machine.push(machine.memo[key])
+    ),
+    **dict.fromkeys(
+        ("GLOBAL", "INST"), lambda machine, name: machine.push(_Global(".".join(name.split(" "))))
+    ),
+    "STACK_GLOBAL": lambda machine, _: machine.push(
+        _Global(".".join(_expect(part, str) for part in machine.last(2)))
+    ),
     "REDUCE": lambda machine, _: machine.call(),
     "BUILD": lambda machine, _: machine.build(),
 }
@@ -314,13 +371,20 @@ def unpickle(path: Path) -> Any:
         The file is missing, damaged, or asks for anything else: names what it asks for.
     """
     try:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with (
+            open(path, "rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
             return execute(content)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except Refused as refusal:
-        raise UserError(f"{path}: the pickle asks for {refusal}; only arrays of numbers, dicts, lists, tuples, sets, text and numbers are read "
-                        "(nothing of it was run)") from None
+        raise UserError(
+            f"{path}: the pickle asks for {refusal}; only arrays of numbers, dicts, lists, tuples, sets, text and numbers are read "
+            "(nothing of it was run)"
+        ) from None
     except (ValueError, LookupError, TypeError, OverflowError, struct.error) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise UserError(f"{path}: not a whole pickle of protocols 0 to {HIGHEST_PROTOCOL} ({reason})") from None
+        raise UserError(
+            f"{path}: not a whole pickle of protocols 0 to {HIGHEST_PROTOCOL} ({reason})"
+        ) from None

@@ -14,8 +14,21 @@ from typing import Any, Literal
 
 from utils.config import make, read_yaml
 
-Kind = Literal["deep_speaker", "ge2e_tf", "mr_rawnet", "rawnet2", "rawnet2_modified", "rawnet2_original", "rawnet3", "rawnet_keras",
-               "rawnet_port", "vgg_keras", "voxceleb_trainer", "wespeaker_ecapa", "wespeaker_resnet34"]
+Kind = Literal[
+    "deep_speaker",
+    "ge2e_tf",
+    "mr_rawnet",
+    "rawnet2",
+    "rawnet2_modified",
+    "rawnet2_original",
+    "rawnet3",
+    "rawnet_keras",
+    "rawnet_port",
+    "vgg_keras",
+    "voxceleb_trainer",
+    "wespeaker_ecapa",
+    "wespeaker_resnet34",
+]
 
 
 @dataclass
@@ -109,7 +122,9 @@ def kinds_of(kind: Kind) -> tuple[Kind, ...]:
     return ("rawnet3", "mr_rawnet") if kind == "voxceleb_trainer" else (kind,)
 
 
-def match_keys(published: Iterable[str], rules: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, Match]:
+def match_keys(
+    published: Iterable[str], rules: Mapping[str, Any], words: Mapping[str, str]
+) -> dict[str, Match]:
     """Find for each published key the rule that it fits.
 
     Parameters
@@ -130,7 +145,12 @@ def match_keys(published: Iterable[str], rules: Mapping[str, Any], words: Mappin
         for key, groups in keys_like(pattern, published).items():
             names = targets if isinstance(targets, list) else [targets]
             last = words.get(groups.get("last", ""), groups.get("last", ""))
-            found[key] = Match(tuple(_filled(name, groups, pattern, published).replace("*", last) for name in names), transform)
+            found[key] = Match(
+                tuple(
+                    _filled(name, groups, pattern, published).replace("*", last) for name in names
+                ),
+                transform,
+            )
     return {key: found[key] for key in published if key in found}
 
 
@@ -155,21 +175,27 @@ def _expression(pattern: str) -> str:
     return expression.replace(r"\*\*", ".+").replace(r"\*", "(?P<last>[^./]+)")
 
 
-def _filled(target: str, groups: Mapping[str, str], pattern: str, published: tuple[str, ...]) -> str:
+def _filled(
+    target: str, groups: Mapping[str, str], pattern: str, published: tuple[str, ...]
+) -> str:
     """Our name, with what was found in place of its braces."""
+
     def value(hit):
         if hit[1].startswith("#"):
             names = tuple(hit[1][1:].split("."))
             return str(_blocks(pattern, names, published).index(_numbers(names, groups)))
         name, plus = hit[1][:1], hit[1][1:]
         return str(int(groups[name]) + int(plus or 0))
+
     return re.sub(r"\{([^}]+)\}", value, target)
 
 
 @cache
 def _blocks(pattern: str, names: tuple[str, ...], published: tuple[str, ...]) -> list[tuple]:
     """What these names stand for in all keys that begin as the pattern does up to the last of them, sorted."""
-    prefix = re.compile(_expression(pattern[:max(pattern.index(f"{{{name}}}") for name in names) + 3]))
+    prefix = re.compile(
+        _expression(pattern[: max(pattern.index(f"{{{name}}}") for name in names) + 3])
+    )
     return sorted({_numbers(names, hit) for key in published if (hit := prefix.match(key))})
 
 

@@ -59,21 +59,31 @@ def read_bundle(path: Path) -> dict[str, np.ndarray]:
     try:
         index, data = (file.read_bytes() for file in files.values())
     except FileNotFoundError as error:
-        raise UserError(f"{error.filename}: no such file; a TensorFlow checkpoint is {files['index'].name} and {files['data'].name} (the format "
-                        "of one file, older, has to be saved again)") from None
+        raise UserError(
+            f"{error.filename}: no such file; a TensorFlow checkpoint is {files['index'].name} and {files['data'].name} (the format "
+            "of one file, older, has to be saved again)"
+        ) from None
     try:
         return {key: _tensor(key, _fields(value), data) for key, value in _table(index) if key}
     except (ValueError, LookupError, TypeError, struct.error) as error:
-        raise UserError(f"{files['index']}: not a whole TensorFlow checkpoint ({' '.join(str(error).split())[:160]})") from None
+        raise UserError(
+            f"{files['index']}: not a whole TensorFlow checkpoint ({' '.join(str(error).split())[:160]})"
+        ) from None
 
 
 def _tensor(key: str, entry: dict[int, list], data: bytes) -> np.ndarray:
     """The array that a BundleEntryProto describes."""
     kind, (offset,), (size,) = entry.get(1, [0])[0], entry.get(4, [0]), entry.get(5, [0])
     if kind not in TYPES:
-        raise ValueError(f"{key} is of TensorFlow's type {kind}; numbers of 32 and 64 bits are read")
-    shape = tuple(_fields(dim).get(1, [0])[0] for shape in entry.get(2, []) for dim in _fields(shape).get(2, []))
-    content = data[offset:offset + size]
+        raise ValueError(
+            f"{key} is of TensorFlow's type {kind}; numbers of 32 and 64 bits are read"
+        )
+    shape = tuple(
+        _fields(dim).get(1, [0])[0]
+        for shape in entry.get(2, [])
+        for dim in _fields(shape).get(2, [])
+    )
+    content = data[offset : offset + size]
     if entry.get(3, [0]) != [0] or 7 in entry:
         raise ValueError(f"{key} is divided among files")
     if len(content) != size or size != math.prod(shape) * np.dtype(TYPES[kind]).itemsize:
@@ -103,18 +113,18 @@ def _block(index: bytes, handle: bytes) -> Iterator[tuple[bytes, bytes]]:
     kind, checksum = struct.unpack_from("<BI", index, offset + size)
     if kind != 0:
         raise ValueError("a block is compressed")
-    if masked_crc32c(index[offset:offset + size + 1]) != checksum:
+    if masked_crc32c(index[offset : offset + size + 1]) != checksum:
         raise ValueError("the checksum of a block is wrong")
-    block = index[offset:offset + size]
+    block = index[offset : offset + size]
     end = len(block) - 4 - 4 * struct.unpack("<I", block[-4:])[0]
     place, key = 0, b""
     while place < end:
         shared, place = _varint(block, place)
         unshared, place = _varint(block, place)
         length, place = _varint(block, place)
-        key = key[:shared] + block[place:place + unshared]
+        key = key[:shared] + block[place : place + unshared]
         place += unshared + length
-        yield key, block[place - length:place]
+        yield key, block[place - length : place]
 
 
 def _fields(message: bytes) -> dict[int, list]:
@@ -126,7 +136,7 @@ def _fields(message: bytes) -> dict[int, list]:
             value, place = _varint(message, place)
         elif tag & 7 == 2:
             length, place = _varint(message, place)
-            value, place = message[place:place + length], place + length
+            value, place = message[place : place + length], place + length
         elif tag & 7 == 5:
             (value,), place = struct.unpack_from("<I", message, place), place + 4
         else:

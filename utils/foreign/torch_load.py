@@ -13,8 +13,20 @@ if TYPE_CHECKING:
     pass
 
 
-FAULTS = (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError, EOFError,
-          OSError, struct.error, zlib.error)  # of what is damaged, or is something else
+FAULTS = (
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    EOFError,
+    OSError,
+    struct.error,
+    zlib.error,
+)  # of what is damaged, or is something else
 LONGEST_NAME = 500  # of a class or function; torch looks for one of a megabyte for minutes before it refuses it
 
 
@@ -41,17 +53,23 @@ def load_plain(path: Path) -> Any:
     import torch
 
     if not zipfile.is_zipfile(path):
-        return torch.load(_ShortLines(Path(path).read_bytes()), map_location="cpu", weights_only=True)
+        return torch.load(
+            _ShortLines(Path(path).read_bytes()), map_location="cpu", weights_only=True
+        )
     with zipfile.ZipFile(path) as archive:
         if any(member.compress_type for member in archive.infolist()):
             raise ValueError("it is compressed, as torch's are not")
         if damaged := archive.testzip():  # torch itself does not look
             raise ValueError(f"the checksum of {damaged} is wrong")
-        if any(member.compress_size != member.file_size for member in archive.infolist()):  # the one is what is checked, the other what is read
+        if any(
+            member.compress_size != member.file_size for member in archive.infolist()
+        ):  # the one is what is checked, the other what is read
             raise ValueError("it says two sizes of what it holds")
         for name in archive.namelist():
-            if name.endswith("data.pkl") and any(code.name in ("GLOBAL", "INST") and len(argument) > LONGEST_NAME
-                                                 for code, argument, _ in pickletools.genops(archive.read(name))):
+            if name.endswith("data.pkl") and any(
+                code.name in ("GLOBAL", "INST") and len(argument) > LONGEST_NAME
+                for code, argument, _ in pickletools.genops(archive.read(name))
+            ):
                 raise ValueError("a name in it is too long")
     return torch.load(path, map_location="cpu", weights_only=True)
 
@@ -66,6 +84,14 @@ def is_whole(value: object) -> bool:
     """
     import torch
 
-    if not isinstance(value, torch.Tensor) or value.layout is not torch.strided or value.is_quantized or value.is_complex():
+    if (
+        not isinstance(value, torch.Tensor)
+        or value.layout is not torch.strided
+        or value.is_quantized
+        or value.is_complex()
+    ):
         return False
-    return value.device.type == "cpu" and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    return (
+        value.device.type == "cpu"
+        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    )

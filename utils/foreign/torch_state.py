@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     import torch
 
 WRAPPINGS = ("model", "state_dict")
-PREFIXES = ("module.", "__S__.")  # of DataParallel, and of the network beside the loss (``__L__.``) in voxceleb_trainer
+PREFIXES = (
+    "module.",
+    "__S__.",
+)  # of DataParallel, and of the network beside the loss (``__L__.``) in voxceleb_trainer
 
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:
@@ -37,16 +40,28 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except FAULTS as error:
-        raise UserError(f"{path}: not a file of torch that holds tensors and plain values only ({_reason(error)})") from None
+        raise UserError(
+            f"{path}: not a file of torch that holds tensors and plain values only ({_reason(error)})"
+        ) from None
     for wrapping in WRAPPINGS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapping), Mapping):
             content = content[wrapping]
-    if not isinstance(content, Mapping) or not content or not all(isinstance(key, str) for key in content):
-        raise UserError(f"{path}: holds {type(content).__name__}, expected a dictionary of tensors, or one of them under {' or '.join(WRAPPINGS)}")
+    if (
+        not isinstance(content, Mapping)
+        or not content
+        or not all(isinstance(key, str) for key in content)
+    ):
+        raise UserError(
+            f"{path}: holds {type(content).__name__}, expected a dictionary of tensors, or one of them under {' or '.join(WRAPPINGS)}"
+        )
     if odd := [key for key, value in content.items() if not isinstance(value, torch.Tensor)]:
-        raise UserError(f"{path}: '{odd[0]}' is no tensor; expected a dictionary of tensors, or one under {' or '.join(WRAPPINGS)}")
+        raise UserError(
+            f"{path}: '{odd[0]}' is no tensor; expected a dictionary of tensors, or one under {' or '.join(WRAPPINGS)}"
+        )
     if odd := [key for key, value in content.items() if not is_whole(value)]:
-        raise UserError(f"{path}: '{odd[0]}' is not stored whole, as numbers; expected what torch.save writes of a network's state_dict()")
+        raise UserError(
+            f"{path}: '{odd[0]}' is not stored whole, as numbers; expected what torch.save writes of a network's state_dict()"
+        )
     return _without_prefixes(path, {key: _numbers(value) for key, value in content.items()})
 
 
@@ -60,7 +75,11 @@ def _reason(error: Exception) -> str:
 
 
 def _numbers(tensor: "torch.Tensor") -> np.ndarray:
-    return (tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor).detach().numpy()
+    return (
+        (tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor)
+        .detach()
+        .numpy()
+    )
 
 
 def _without_prefixes(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -70,6 +89,8 @@ def _without_prefixes(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, np
         while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), ""):
             name = name.removeprefix(prefix)
         if name in plain:
-            raise UserError(f"{path}: '{key}' is there twice, with and without {' or '.join(PREFIXES)}")
+            raise UserError(
+                f"{path}: '{key}' is there twice, with and without {' or '.join(PREFIXES)}"
+            )
         plain[name] = array
     return plain

@@ -104,7 +104,7 @@ def half_hamming_window(shape: tuple[int, ...]) -> np.ndarray:
     shape : tuple of int
         (K // 2,).
     """
-    return np.hamming(2 * math.prod(shape) + 1)[:math.prod(shape)].reshape(shape)
+    return np.hamming(2 * math.prod(shape) + 1)[: math.prod(shape)].reshape(shape)
 
 
 def sinc_times(shape: tuple[int, ...]) -> np.ndarray:
@@ -119,7 +119,16 @@ def sinc_times(shape: tuple[int, ...]) -> np.ndarray:
 
 
 TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "as_is": as_is, "keras_kernel": keras_kernel, "transposed": transposed, "swapped_axes": swapped_axes, "tf_lstm_kernel": tf_lstm_kernel,
-    "tf_lstm_bias": tf_lstm_bias, "scalar": scalar}
+    "as_is": as_is,
+    "keras_kernel": keras_kernel,
+    "transposed": transposed,
+    "swapped_axes": swapped_axes,
+    "tf_lstm_kernel": tf_lstm_kernel,
+    "tf_lstm_bias": tf_lstm_bias,
+    "scalar": scalar,
+}
 CONSTANTS: dict[str, Callable[[tuple[int, ...]], np.ndarray]] = {
-    "preemphasis_filter": preemphasis_filter, "half_hamming_window": half_hamming_window, "sinc_times": sinc_times}
+    "preemphasis_filter": preemphasis_filter,
+    "half_hamming_window": half_hamming_window,
+    "sinc_times": sinc_times,
+}

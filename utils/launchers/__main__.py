@@ -17,7 +17,11 @@ from utils.launchers.record import read_record
 from utils.launchers.site import memory, read_site
 
 LOCAL = "local"
-LAUNCHERS = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if "\ndef submit(" in path.read_text(encoding="utf-8"))
+LAUNCHERS = sorted(
+    path.stem
+    for path in Path(__file__).parent.glob("*.py")
+    if "\ndef submit(" in path.read_text(encoding="utf-8")
+)
 
 
 def main(words: Sequence[str]) -> int:
@@ -30,7 +34,9 @@ def main(words: Sequence[str]) -> int:
     """
     try:
         if not words or words[0] not in LAUNCHERS:
-            raise UserError(f"expected one of {', '.join(LAUNCHERS)}, found '{' '.join(words[:1])}'")
+            raise UserError(
+                f"expected one of {', '.join(LAUNCHERS)}, found '{' '.join(words[:1])}'"
+            )
         parse(words[1:])
     except UserError as error:
         print(f"{program()}: {error}", file=sys.stderr)
@@ -69,14 +75,18 @@ def launch(launcher: str, words: Sequence[str]) -> None:
         resources.setdefault("gpu", "1")
     array = Array(log, command, missing, resources, site)
     if (other := read_record(array.beside("jobs.json"))[0]) not in ("", launcher):
-        raise UserError(f"{array.beside('jobs.json')}: tasks of this array were submitted with --cmd {other} and may still run; "
-                        f"use --cmd {other} again, or see that none runs and remove that file")
+        raise UserError(
+            f"{array.beside('jobs.json')}: tasks of this array were submitted with --cmd {other} and may still run; "
+            f"use --cmd {other} again, or see that none runs and remove that file"
+        )
     failures, attempts = attempt(array, import_module(f"utils.launchers.{launcher}").submit)
     if failures:
         print(show(array, failures, attempts), file=sys.stderr)
         again = f"; again: {os.environ['SV_RESUME'].strip()}" if os.environ.get("SV_RESUME") else ""
-        raise UserError(f"{len(failures)} of {len(jobs)} tasks failed: {[each.job for each in failures]}; mend the cause and run the same command "
-                        f"again: only they are run{again}")
+        raise UserError(
+            f"{len(failures)} of {len(jobs)} tasks failed: {[each.job for each in failures]}; mend the cause and run the same command "
+            f"again: only they are run{again}"
+        )
 
 
 def attempt(array: Array, submit: Callable) -> tuple[list[Failure], dict[int, int]]:
@@ -99,14 +109,23 @@ def attempt(array: Array, submit: Callable) -> tuple[list[Failure], dict[int, in
         ends = submit(todo)
         for job in todo.jobs:
             attempts[job] += 1
-        left = still_unfinished(array.command, ends, todo.jobs, array.site.visible_seconds if array.site else 0.0, say)
-        failed = [Failure(job, ends.get(job, End()), reason, array.log_of(job)) for job, reason in left.items()]
-        failures = {job: each for job, each in failures.items() if job not in todo.jobs} | {each.job: each for each in failed}
+        left = still_unfinished(
+            array.command, ends, todo.jobs, array.site.visible_seconds if array.site else 0.0, say
+        )
+        failed = [
+            Failure(job, ends.get(job, End()), reason, array.log_of(job))
+            for job, reason in left.items()
+        ]
+        failures = {job: each for job, each in failures.items() if job not in todo.jobs} | {
+            each.job: each for each in failed
+        }
         again = [each for each in failed if not each.is_final]
         if not again or not array.site or tries == array.site.retries:
             break
         todo = replace(todo, jobs=[each.job for each in again], resources=with_memory(todo, again))
-        say(f"trying again: {todo.jobs}: {'; '.join(sorted({each.told() for each in again}))}{mem_told(todo)}")
+        say(
+            f"trying again: {todo.jobs}: {'; '.join(sorted({each.told() for each in again}))}{mem_told(todo)}"
+        )
     return [failures[job] for job in sorted(failures)], attempts
 
 
@@ -145,7 +164,9 @@ def is_for_gpu(command: Sequence[str]) -> bool:
     command : sequence of str
         Of the step.
     """
-    return "--device=cuda" in command or ("--device", "cuda") in zip(command, command[1:], strict=False)
+    return "--device=cuda" in command or ("--device", "cuda") in zip(
+        command, command[1:], strict=False
+    )
 
 
 def say(words: str) -> None:
@@ -157,8 +178,6 @@ def say(words: str) -> None:
         The line.
     """
     print(f"   {words}", file=sys.stderr)
-
-
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from utils.launchers.site import checked
 RESOURCES = ("num-threads", "mem", "gpu", "time", "nodes", "max", "conf")
 
 
-
 def parse(words: Sequence[str]) -> tuple[dict[str, str], range, str, list[str]]:
     """Resources, task numbers, log and command of an array.
 
@@ -21,7 +20,9 @@ def parse(words: Sequence[str]) -> tuple[dict[str, str], range, str, list[str]]:
     words, resources = list(words), {}
     while words and words[0].startswith("--"):
         if words[0][2:] not in RESOURCES or len(words) < 2:
-            raise UserError(f"unknown resource '{words[0]}'; there are {', '.join('--' + name for name in RESOURCES)}")
+            raise UserError(
+                f"unknown resource '{words[0]}'; there are {', '.join('--' + name for name in RESOURCES)}"
+            )
         try:
             resources[words[0][2:]] = checked(words[0][2:], words[1])
         except ValueError as error:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from utils.launchers.site import Site
 
-CANCELLED, OVER_TIME = "cancelled", "over its time"  # reasons of ends: somebody cancelled the task; its scheduler ended it
+CANCELLED, OVER_TIME = (
+    "cancelled",
+    "over its time",
+)  # reasons of ends: somebody cancelled the task; its scheduler ended it
 NOT_STARTED = "the scheduler could not start it"
 GONE = "the scheduler no longer knows it"
 NUMBER_GOES_HERE = re.compile(r"(?<![^=])JOB(?=(/\d+)?$)")
@@ -70,7 +73,13 @@ class Array:
         job : int
             Its number.
         """
-        return [sys.executable, "-m", "utils.launchers.task", str(self.log_of(job)), *substitute(self.command, job)]
+        return [
+            sys.executable,
+            "-m",
+            "utils.launchers.task",
+            str(self.log_of(job)),
+            *substitute(self.command, job),
+        ]
 
     def beside(self, suffix: str) -> Path:
         """A file of the array beside its logs.

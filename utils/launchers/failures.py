@@ -13,7 +13,9 @@ from utils.receipts import DONE
 from utils.receipts.check import evaluate
 
 KILLED = 128 + signal.SIGKILL
-NO_MEMORY = re.compile(r"\bMemoryError\b|Cannot allocate memory|oom[-_ ]kill|Unable to allocate", re.I)  # of the host: a GPU's is not meant
+NO_MEMORY = re.compile(
+    r"\bMemoryError\b|Cannot allocate memory|oom[-_ ]kill|Unable to allocate", re.I
+)  # of the host: a GPU's is not meant
 TAILS_SHOWN, LINES_SHOWN = 10, 8
 LOOK_SECONDS = 1.0
 
@@ -44,17 +46,35 @@ class Failure:
         """True where it was killed for memory, or complained about it."""
         if self.end.reason == OVER_TIME:
             return False
-        return "memory" in self.end.reason or self.end.code == KILLED or any(NO_MEMORY.search(line) for line in read_log(self.log).lines)
+        return (
+            "memory" in self.end.reason
+            or self.end.code == KILLED
+            or any(NO_MEMORY.search(line) for line in read_log(self.log).lines)
+        )
 
     @property
     def is_final(self) -> bool:
         """True where somebody cancelled it, or the step said in a line what the user has to mend: trying again would say it again."""
-        return self.end.reason == CANCELLED or self.end.code in (1, 2) and not self.end.reason and not self.lacks_memory and not any(
-            line.startswith("Traceback") for line in read_log(self.log, lines=1000).lines) and len(read_log(self.log).lines) > 2
+        return (
+            self.end.reason == CANCELLED
+            or self.end.code in (1, 2)
+            and not self.end.reason
+            and not self.lacks_memory
+            and not any(
+                line.startswith("Traceback") for line in read_log(self.log, lines=1000).lines
+            )
+            and len(read_log(self.log).lines) > 2
+        )
 
     def told(self) -> str:
         """The reason in words."""
-        code = f"exit code {self.end.code}" if self.end.code is not None else "" if self.end.reason else "exit code unknown"
+        code = (
+            f"exit code {self.end.code}"
+            if self.end.code is not None
+            else ""
+            if self.end.reason
+            else "exit code unknown"
+        )
         return ", ".join(filter(None, [self.end.reason, code, self.reason or "no receipt"]))
 
 
@@ -76,8 +96,13 @@ def unfinished(command: Sequence[str], jobs: Sequence[int]) -> dict[int, str]:
     return missing
 
 
-def still_unfinished(command: Sequence[str], ends: Mapping[int, End], jobs: Sequence[int], visible_seconds: float,
-                     say: Callable[[str], object]) -> dict[int, str]:
+def still_unfinished(
+    command: Sequence[str],
+    ends: Mapping[int, End],
+    jobs: Sequence[int],
+    visible_seconds: float,
+    say: Callable[[str], object],
+) -> dict[int, str]:
     """`unfinished`, after waiting for results that a shared file system shows late.
 
     Parameters
@@ -96,10 +121,16 @@ def still_unfinished(command: Sequence[str], ends: Mapping[int, End], jobs: Sequ
     missing = unfinished(command, jobs)
     deadline = time.monotonic() + visible_seconds
     said = False
-    ended_well = [job for job in jobs if (end := ends.get(job, End())).code in (0, None) and end.reason in ("", GONE)]
+    ended_well = [
+        job
+        for job in jobs
+        if (end := ends.get(job, End())).code in (0, None) and end.reason in ("", GONE)
+    ]
     while (late := [job for job in ended_well if job in missing]) and time.monotonic() < deadline:
         if not said:
-            say(f"tasks {late} ended without an error, and their results are not to be seen: waiting up to {visible_seconds:g} s for the file system")
+            say(
+                f"tasks {late} ended without an error, and their results are not to be seen: waiting up to {visible_seconds:g} s for the file system"
+            )
         said = True
         time.sleep(min(LOOK_SECONDS, visible_seconds / 10))
         for job in late:
@@ -121,15 +152,39 @@ def show(array: Array, failures: Sequence[Failure], attempts: Mapping[int, int])
     attempts : mapping of int to int
         JOB -> how often it was run.
     """
-    rows = [("task", "host", "tries", "reason"),
-            *((str(each.job), each.end.host or read_log(each.log).host or "-", str(attempts[each.job]), each.told()) for each in failures)]
+    rows = [
+        ("task", "host", "tries", "reason"),
+        *(
+            (
+                str(each.job),
+                each.end.host or read_log(each.log).host or "-",
+                str(attempts[each.job]),
+                each.told(),
+            )
+            for each in failures
+        ),
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = ["   " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
+    lines = [
+        "   "
+        + "  ".join(
+            [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]
+        )
+        for row in rows
+    ]
     for each in failures[:TAILS_SHOWN]:
-        lines += [f"-- task {each.job}: the end of {each.log}:", *("   " + line for line in read_log(each.log).lines)]
+        lines += [
+            f"-- task {each.job}: the end of {each.log}:",
+            *("   " + line for line in read_log(each.log).lines),
+        ]
         if each.end.output:
-            kept = each.end.output.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES_SHOWN:]
-            lines += [f"   {each.end.output}, which the scheduler kept:", *("   " + line for line in kept)]
+            kept = each.end.output.read_text(encoding="utf-8", errors="replace").splitlines()[
+                -LINES_SHOWN:
+            ]
+            lines += [
+                f"   {each.end.output}, which the scheduler kept:",
+                *("   " + line for line in kept),
+            ]
     if len(failures) > TAILS_SHOWN:
         lines.append(f"-- {len(failures) - TAILS_SHOWN} more failed; their logs: {array.log}")
     return "\n".join(lines)

@@ -64,7 +64,10 @@ def follow(engine: Engine, array: Array) -> dict[int, End]:
             watch.start()
             watch.wait()
         except Stopped as stopped:
-            for number in (signal.SIGTERM, signal.SIGHUP):  # the death of the shell that it was sent to, too, comes as a hang-up
+            for number in (
+                signal.SIGTERM,
+                signal.SIGHUP,
+            ):  # the death of the shell that it was sent to, too, comes as a hang-up
                 signal.signal(number, signal.SIG_IGN)
             watch.leave_or_cancel(stopped.number)
             raise
@@ -74,6 +77,7 @@ def follow(engine: Engine, array: Array) -> dict[int, End]:
 @contextmanager
 def signals_raised() -> Iterator[None]:
     """Let Ctrl-C, SIGTERM and SIGHUP raise `Stopped`."""
+
     def stop(number: int, _) -> None:
         raise Stopped(number)
 
@@ -97,8 +101,15 @@ class Watch:
     """
 
     def __init__(self, engine: Engine, array: Array):
-        self.engine, self.array, self.site, self.record = engine, array, array.site, array.beside("jobs.json")
-        self.digest = hashlib.sha256(json.dumps([array.log, *array.command]).encode()).hexdigest()[:16]
+        self.engine, self.array, self.site, self.record = (
+            engine,
+            array,
+            array.site,
+            array.beside("jobs.json"),
+        )
+        self.digest = hashlib.sha256(json.dumps([array.log, *array.command]).encode()).hexdigest()[
+            :16
+        ]
         self.submissions: list[Submission] = []
         self.done: dict[int, End] = {}
         self.told = ""
@@ -109,15 +120,28 @@ class Watch:
         for submission in read_record(self.record)[1]:
             submission.job = submission.job or self.patiently(self.engine.find, submission.name)
             seen = self.patiently(self.engine.look, submission.job) if submission.job else {}
-            self.ended |= {job for number, job in submission.tasks.items() if seen.get(number, Seen(ENDED)).state == ENDED}
-            submission.tasks = {number: job for number, job in submission.tasks.items() if seen.get(number, Seen(ENDED)).state != ENDED}
+            self.ended |= {
+                job
+                for number, job in submission.tasks.items()
+                if seen.get(number, Seen(ENDED)).state == ENDED
+            }
+            submission.tasks = {
+                number: job
+                for number, job in submission.tasks.items()
+                if seen.get(number, Seen(ENDED)).state != ENDED
+            }
             if not submission.tasks:
                 continue
             if submission.digest != self.digest:
-                raise UserError(f"{self.record}: job {submission.job} of an earlier command still works on the same outputs; "
-                                "wait for it, or cancel it")
+                raise UserError(
+                    f"{self.record}: job {submission.job} of an earlier command still works on the same outputs; "
+                    "wait for it, or cancel it"
+                )
             jobs = sorted(submission.tasks.values())
-            print(f"   tasks {jobs} run already as job {submission.job}: waiting for them", file=sys.stderr)
+            print(
+                f"   tasks {jobs} run already as job {submission.job}: waiting for them",
+                file=sys.stderr,
+            )
             self.submissions.append(submission)
 
     def start(self) -> None:
@@ -134,7 +158,10 @@ class Watch:
         submission.job = self.patiently(self.submit, submission)
         self.keep()
         if submission.job:
-            print(f"   submitted {len(jobs)} tasks as job {submission.job} ({submission.name})", file=sys.stderr)
+            print(
+                f"   submitted {len(jobs)} tasks as job {submission.job} ({submission.name})",
+                file=sys.stderr,
+            )
         return None
 
     def submit(self, submission: Submission) -> str:
@@ -145,24 +172,40 @@ class Watch:
         submission : Submission
             Not known to the scheduler as far as we know.
         """
-        return self.engine.find(submission.name) or self.engine.start(self.array, submission) or self.engine.find(submission.name)
+        return (
+            self.engine.find(submission.name)
+            or self.engine.start(self.array, submission)
+            or self.engine.find(submission.name)
+        )
 
     def wait(self) -> None:
         """Ask the scheduler until every task has ended."""
         began = time.monotonic()
         while self.submissions:
-            states = {job: seen for submission in self.submissions for job, seen in self.states(submission).items()}
+            states = {
+                job: seen
+                for submission in self.submissions
+                for job, seen in self.states(submission).items()
+            }
             for job, seen in states.items():
                 if seen.state == ENDED:
                     self.done[job] = seen.end
                     code = "no known exit code" if seen.end.code is None else seen.end.code
                     place = f" on {seen.end.host}" if seen.end.host else ""
-                    print(f"   task {job} ended with {code}{place}; {len(self.done)} of {len(self.array.jobs)}", file=sys.stderr)
+                    print(
+                        f"   task {job} ended with {code}{place}; {len(self.done)} of {len(self.array.jobs)}",
+                        file=sys.stderr,
+                    )
             self.submissions = [submission for submission in self.submissions if submission.tasks]
             self.keep()
             self.tell([seen for seen in states.values() if seen.state != ENDED])
             if self.submissions:
-                time.sleep(min(self.site.poll_seconds, SHORTEST_POLL_SECONDS + SHARE_OF_TIME_WAITED * (time.monotonic() - began)))
+                time.sleep(
+                    min(
+                        self.site.poll_seconds,
+                        SHORTEST_POLL_SECONDS + SHARE_OF_TIME_WAITED * (time.monotonic() - began),
+                    )
+                )
 
     def states(self, submission: Submission) -> dict[int, Seen]:
         """JOB -> state of the tasks of a submission that had not ended; those that have are taken out of it.
@@ -173,9 +216,19 @@ class Watch:
             Changed.
         """
         seen = self.patiently(self.engine.look, submission.job) if submission.job else {}
-        submission.unseen = {number: submission.unseen.get(number, 0) + 1 for number in submission.tasks if number not in seen}
-        gone = [number for number, looks in submission.unseen.items() if looks >= LOOKS_UNTIL_GONE or not submission.job]
-        accounts = self.patiently(self.engine.ends, submission.job) if gone and submission.job else {}
+        submission.unseen = {
+            number: submission.unseen.get(number, 0) + 1
+            for number in submission.tasks
+            if number not in seen
+        }
+        gone = [
+            number
+            for number, looks in submission.unseen.items()
+            if looks >= LOOKS_UNTIL_GONE or not submission.job
+        ]
+        accounts = (
+            self.patiently(self.engine.ends, submission.job) if gone and submission.job else {}
+        )
         seen |= {number: Seen(ENDED, accounts.get(number, End(reason=GONE))) for number in gone}
         states = {}
         for number, job in list(submission.tasks.items()):
@@ -184,7 +237,9 @@ class Watch:
             states[job] = seen[number]
             if seen[number].state == ENDED:
                 del submission.tasks[number]
-                states[job] = Seen(ENDED, self.completed(seen[number].end, job, submission.name, number))
+                states[job] = Seen(
+                    ENDED, self.completed(seen[number].end, job, submission.name, number)
+                )
         return states
 
     def completed(self, end: End, job: int, name: str, number: int) -> End:
@@ -201,10 +256,18 @@ class Watch:
         number : int
             The scheduler's of the task.
         """
-        log, output = read_log(self.array.log_of(job), name), self.array.beside(f"{name}.{number}.out")
+        log, output = (
+            read_log(self.array.log_of(job), name),
+            self.array.beside(f"{name}.{number}.out"),
+        )
         if output.exists() and not output.stat().st_size:
             output.unlink()
-        return End(log.code if end.code is None else end.code, log.host or end.host, end.reason, output if output.exists() else None)
+        return End(
+            log.code if end.code is None else end.code,
+            log.host or end.host,
+            end.reason,
+            output if output.exists() else None,
+        )
 
     def patiently(self, question: Callable[..., Answer], *words: object) -> Answer:
         """Ask the scheduler, again where it gives no answer, for as long as the site says.
@@ -227,8 +290,10 @@ class Watch:
                 return question(*words)
             except NoAnswer as error:
                 if time.monotonic() - began > self.site.answer_seconds:
-                    raise UserError(f"the scheduler gives no answer for {self.site.answer_seconds:g} s: {error}; the jobs in {self.record} are left "
-                                    "as they are; run the same command again: it finds those that run") from None
+                    raise UserError(
+                        f"the scheduler gives no answer for {self.site.answer_seconds:g} s: {error}; the jobs in {self.record} are left "
+                        "as they are; run the same command again: it finds those that run"
+                    ) from None
                 self.say(f"no answer yet: {error}")
                 time.sleep(min(self.site.poll_seconds, 1.0))
 
@@ -241,8 +306,12 @@ class Watch:
             The signal.
         """
         with suppress(OSError):  # a lost login leaves nowhere to write to
-            if (self.site.on_hangup if number == signal.SIGHUP else self.site.on_interrupt) == "leave":
-                jobs = ", ".join(submission.job or submission.name for submission in self.submissions)
+            if (
+                self.site.on_hangup if number == signal.SIGHUP else self.site.on_interrupt
+            ) == "leave":
+                jobs = ", ".join(
+                    submission.job or submission.name for submission in self.submissions
+                )
                 print(f"   left running: {jobs}; the same command finds them", file=sys.stderr)
                 return
         for submission in self.submissions:
@@ -265,9 +334,13 @@ class Watch:
             Of tasks that have not ended.
         """
         counts = {state: sum(each.state == state for each in seen) for state in (WAITING, RUNNING)}
-        reasons = sorted({each.end.reason for each in seen if each.state == WAITING and each.end.reason})
+        reasons = sorted(
+            {each.end.reason for each in seen if each.state == WAITING and each.end.reason}
+        )
         if seen:
-            self.say(f"{counts[RUNNING]} running, {counts[WAITING]} waiting{f' ({chr(44).join(reasons)})' if reasons else ''}")
+            self.say(
+                f"{counts[RUNNING]} running, {counts[WAITING]} waiting{f' ({chr(44).join(reasons)})' if reasons else ''}"
+            )
 
     def say(self, words: str) -> None:
         """Print what was not the last thing said.

@@ -33,10 +33,15 @@ def submit(array: Array) -> dict[int, End]:
         while waiting or running:
             while waiting and len(running) < at_once:
                 job = waiting.pop(0)
-                running[job] = subprocess.Popen(array.words(job), env=environment, stdin=subprocess.DEVNULL)
+                running[job] = subprocess.Popen(
+                    array.words(job), env=environment, stdin=subprocess.DEVNULL
+                )
             for job in [job for job, process in running.items() if process.poll() is not None]:
                 ends[job] = End(running.pop(job).returncode)
-                print(f"   task {job} ended with {ends[job].code}; {len(ends)} of {len(array.jobs)}", file=sys.stderr)
+                print(
+                    f"   task {job} ended with {ends[job].code}; {len(ends)} of {len(array.jobs)}",
+                    file=sys.stderr,
+                )
             time.sleep(POLL_SECONDS)
     finally:
         for process in running.values():

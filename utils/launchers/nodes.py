@@ -27,11 +27,25 @@ def on_all_nodes(nodes: int, words: Sequence[str], job: int, host: str) -> tuple
     host : str
         Of the first node.
     """
-    srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
-    return [*srun, sys.executable, "-m", "utils.launchers.nodes", *words], f"{host}:{FIRST_PORT + job % PORTS}"
+    srun = [
+        "srun",
+        f"--nodes={nodes}",
+        f"--ntasks={nodes}",
+        "--ntasks-per-node=1",
+        "--kill-on-bad-exit=1",
+    ]
+    return [
+        *srun,
+        sys.executable,
+        "-m",
+        "utils.launchers.nodes",
+        *words,
+    ], f"{host}:{FIRST_PORT + job % PORTS}"
 
 
-def on_one_node(nodes: int, processes: int, words: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+def on_one_node(
+    nodes: int, processes: int, words: Sequence[str], environment: Mapping[str, str]
+) -> list[str]:
     """The command of one node.
 
     Parameters
@@ -44,8 +58,17 @@ def on_one_node(nodes: int, processes: int, words: Sequence[str], environment: M
         Slurm's, with the meeting place.
     """
     host, port = environment[MEETING].rsplit(":", 1)
-    return [sys.executable, "-m", "torch.distributed.run", f"--nnodes={nodes}", f"--nproc-per-node={processes}",
-            f"--node-rank={environment['SLURM_PROCID']}", f"--master-addr={host}", f"--master-port={port}", *words]
+    return [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        f"--nnodes={nodes}",
+        f"--nproc-per-node={processes}",
+        f"--node-rank={environment['SLURM_PROCID']}",
+        f"--master-addr={host}",
+        f"--master-port={port}",
+        *words,
+    ]
 
 
 def main(nodes: int, processes: int, words: Sequence[str]) -> None:
@@ -63,7 +86,9 @@ def main(nodes: int, processes: int, words: Sequence[str]) -> None:
         command = on_one_node(nodes, processes, words, os.environ)
     else:
         host = os.environ.get("SV_MASTER_ADDR") or socket.gethostname()
-        command, os.environ[MEETING] = on_all_nodes(nodes, [str(nodes), str(processes), *words], int(os.environ["SLURM_JOB_ID"]), host)
+        command, os.environ[MEETING] = on_all_nodes(
+            nodes, [str(nodes), str(processes), *words], int(os.environ["SLURM_JOB_ID"]), host
+        )
     os.execvp(command[0], command)
 
 

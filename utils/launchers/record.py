@@ -58,12 +58,21 @@ def read_record(path: Path) -> tuple[str, list[Submission]]:
     """
     try:
         said = read_json(path)
-        return said["launcher"], [Submission(each["digest"], {int(number): job for number, job in each["tasks"].items()}, each["name"], each["job"])
-                                  for each in said["submissions"]]
+        return said["launcher"], [
+            Submission(
+                each["digest"],
+                {int(number): job for number, job in each["tasks"].items()},
+                each["name"],
+                each["job"],
+            )
+            for each in said["submissions"]
+        ]
     except FileNotFoundError:
         return "", []
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{path}: not a record of submitted jobs; see whether any of them still run, cancel them and remove it") from None
+        raise UserError(
+            f"{path}: not a record of submitted jobs; see whether any of them still run, cancel them and remove it"
+        ) from None
 
 
 def write_record(path: Path, launcher: str, submissions: Sequence[Submission]) -> None:
@@ -81,7 +90,10 @@ def write_record(path: Path, launcher: str, submissions: Sequence[Submission]) -
     if not submissions:
         path.unlink(missing_ok=True)
         return
-    told = [{"name": each.name, "job": each.job, "digest": each.digest, "tasks": each.tasks} for each in submissions]
+    told = [
+        {"name": each.name, "job": each.job, "digest": each.digest, "tasks": each.tasks}
+        for each in submissions
+    ]
     with atomic_write(path) as file:
         json.dump({"launcher": launcher, "submissions": told}, file, indent=1)
         file.write("\n")
@@ -108,7 +120,9 @@ def alone_at(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise UserError(f"{path}: another launcher is at this array ({file.read().strip()}); wait for it, or stop it") from None
+            raise UserError(
+                f"{path}: another launcher is at this array ({file.read().strip()}); wait for it, or stop it"
+            ) from None
         file.truncate(0)
         print(f"process {os.getpid()} on host {socket.gethostname()}", file=file, flush=True)
         yield

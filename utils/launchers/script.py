@@ -12,8 +12,27 @@ from utils.files import atomic_write
 from utils.launchers.array import Array
 from utils.receipts import VISIBLE_SECONDS
 
-CARRIED = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONUTF8", "LC_ALL", "OMP_WAIT_POLICY", "VIRTUAL_ENV", "CONDA_PREFIX")  # and SV_*
-ARITHMETIC = ("ATEN_", "CUBLAS_", "CUDNN_", "DNNL_", "KMP_", "MKL_", "ONEDNN_", "OPENBLAS_", "TORCH_")  # beginnings of names: they change last digits
+CARRIED = (
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "PYTHONPATH",
+    "PYTHONUTF8",
+    "LC_ALL",
+    "OMP_WAIT_POLICY",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+)  # and SV_*
+ARITHMETIC = (
+    "ATEN_",
+    "CUBLAS_",
+    "CUDNN_",
+    "DNNL_",
+    "KMP_",
+    "MKL_",
+    "ONEDNN_",
+    "OPENBLAS_",
+    "TORCH_",
+)  # beginnings of names: they change last digits
 NOT_CARRIED = ("SV_STAGED", "SV_PLAN", "SV_RESUME")  # they belong to processes of this host
 ANSWER_SECONDS = 120  # for one command of the scheduler
 
@@ -37,13 +56,27 @@ def write_script(array: Array, name: str, tasks: Mapping[int, int], variable: st
         Environment variable that holds the scheduler's number.
     """
     threads = array.site.asked(array.resources).get("num-threads", "1")
-    carried = carried_ones() | {key: value for key, value in os.environ.items() if key.startswith("SV_") and key not in NOT_CARRIED}
-    carried |= {"OMP_NUM_THREADS": threads, "SV_JOB_NAME": name, VISIBLE_SECONDS: f"{array.site.visible_seconds:g}"}
-    lines = ["#!/usr/bin/env bash", "# Written by utils/launchers: runs the task whose number the scheduler gives.",
-             *(f"export {key}={shlex.quote(value)}" for key, value in sorted(carried.items())),
-             f"unset {' '.join(NOT_CARRIED)}", f"cd {shlex.quote(os.getcwd())} || exit 1", f"case ${{{variable}:-}} in",
-             *(f"{number}) exec {shlex.join(array.words(job))} ;;" for number, job in tasks.items()),
-             f'*) echo "no task ${{{variable}:-}}" >&2; exit 2 ;;', "esac"]
+    carried = carried_ones() | {
+        key: value
+        for key, value in os.environ.items()
+        if key.startswith("SV_") and key not in NOT_CARRIED
+    }
+    carried |= {
+        "OMP_NUM_THREADS": threads,
+        "SV_JOB_NAME": name,
+        VISIBLE_SECONDS: f"{array.site.visible_seconds:g}",
+    }
+    lines = [
+        "#!/usr/bin/env bash",
+        "# Written by utils/launchers: runs the task whose number the scheduler gives.",
+        *(f"export {key}={shlex.quote(value)}" for key, value in sorted(carried.items())),
+        f"unset {' '.join(NOT_CARRIED)}",
+        f"cd {shlex.quote(os.getcwd())} || exit 1",
+        f"case ${{{variable}:-}} in",
+        *(f"{number}) exec {shlex.join(array.words(job))} ;;" for number, job in tasks.items()),
+        f'*) echo "no task ${{{variable}:-}}" >&2; exit 2 ;;',
+        "esac",
+    ]
     script = array.beside("sh")
     with atomic_write(script) as file:
         file.write("\n".join(lines) + "\n")
@@ -52,7 +85,11 @@ def write_script(array: Array, name: str, tasks: Mapping[int, int], variable: st
 
 def carried_ones() -> dict[str, str]:
     """Variables of this process that a job gets too, whatever its scheduler passes on: where programs lie, and what decides how they compute."""
-    return {key: value for key, value in os.environ.items() if key in CARRIED or key.startswith(ARITHMETIC)}
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if key in CARRIED or key.startswith(ARITHMETIC)
+    }
 
 
 def ask(words: Sequence[str]) -> subprocess.CompletedProcess:
@@ -72,13 +109,27 @@ def ask(words: Sequence[str]) -> subprocess.CompletedProcess:
     """
     environment = os.environ | {"SLURM_BITSTR_LEN": "0"}  # lists of task numbers unabridged
     try:
-        return subprocess.run(words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-                              timeout=ANSWER_SECONDS, start_new_session=True)
+        return subprocess.run(
+            words,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=ANSWER_SECONDS,
+            start_new_session=True,
+        )
     except subprocess.TimeoutExpired as error:
-        said = " ".join(os.fsdecode(error.stderr or b"").split())  # sbatch says that Slurm has as many jobs as it takes, and goes on trying
-        raise NoAnswer(f"{words[0]} gave no answer within {ANSWER_SECONDS} s{said and f': {said[:500]}'}") from None
+        said = " ".join(
+            os.fsdecode(error.stderr or b"").split()
+        )  # sbatch says that Slurm has as many jobs as it takes, and goes on trying
+        raise NoAnswer(
+            f"{words[0]} gave no answer within {ANSWER_SECONDS} s{said and f': {said[:500]}'}"
+        ) from None
     except FileNotFoundError:
-        raise UserError(f"{words[0]}: not found on PATH; start from a login node, or load the scheduler's module; or --cmd local") from None
+        raise UserError(
+            f"{words[0]}: not found on PATH; start from a login node, or load the scheduler's module; or --cmd local"
+        ) from None
 
 
 def words_of(done: subprocess.CompletedProcess) -> str:
@@ -89,7 +140,10 @@ def words_of(done: subprocess.CompletedProcess) -> str:
     done : CompletedProcess
         Its end.
     """
-    return " ".join((done.stderr or done.stdout).split())[:500] or f"exit code {done.returncode} and no word"
+    return (
+        " ".join((done.stderr or done.stdout).split())[:500]
+        or f"exit code {done.returncode} and no word"
+    )
 
 
 def refuse_letter(letter: str, output: str, scheduler: str) -> None:
@@ -110,7 +164,9 @@ def refuse_letter(letter: str, output: str, scheduler: str) -> None:
         The letter is in the path.
     """
     if letter in output:
-        raise UserError(f"{output}: {scheduler} takes no folder with '{letter}' in its name for logs; choose another --workdir")
+        raise UserError(
+            f"{output}: {scheduler} takes no folder with '{letter}' in its name for logs; choose another --workdir"
+        )
 
 
 def in_ranges(numbers: Iterable[int]) -> str:

@@ -12,7 +12,10 @@ from utils.launchers.follow import follow
 from utils.launchers.record import Submission
 from utils.launchers.script import NoAnswer, ask, refuse_letter, spread, words_of, write_script
 
-PASSING = re.compile(r"unable to (contact|send|receive)|commlib|can't (connect|resolve)|got (send|select) error|timeout", re.I)
+PASSING = re.compile(
+    r"unable to (contact|send|receive)|commlib|can't (connect|resolve)|got (send|select) error|timeout",
+    re.I,
+)
 OVER_A_LIMIT = "37 "  # qacct's number for h_rt, h_cpu and h_vmem alike
 UNKNOWN_JOB = re.compile(r"do(es)? not exist|not found|job id \d+", re.I)
 
@@ -39,7 +42,9 @@ class GridEngine:
     name = "sge"
 
     def __init__(self):
-        self.deleted: set[tuple[str, int]] = set()  # tasks that qstat showed on their way out; qacct does not tell
+        self.deleted: set[tuple[str, int]] = (
+            set()
+        )  # tasks that qstat showed on their way out; qacct does not tell
 
     def numbers(self, jobs: list[int]) -> dict[int, int]:
         """1, 2, ...: an array of Grid Engine is a range."""
@@ -47,12 +52,30 @@ class GridEngine:
 
     def start(self, array: Array, submission: Submission) -> str:
         """Submit with qsub."""
-        output = array.beside(submission.name).absolute()  # its folder by itself: in -o a colon or a comma would part it
+        output = array.beside(
+            submission.name
+        ).absolute()  # its folder by itself: in -o a colon or a comma would part it
         refuse_letter("$", str(output), "Grid Engine")
         script = write_script(array, submission.name, submission.tasks, "SGE_TASK_ID")
         limit = ["-tc", array.resources["max"]] if "max" in array.resources else []
-        words = [*array.site.words(array.resources), "-terse", "-N", submission.name, "-t", f"1-{len(submission.tasks)}", *limit, "-wd",
-                 str(output.parent), "-S", "/bin/bash", "-j", "y", "-o", f"{output.name}.$TASK_ID.out", str(script)]
+        words = [
+            *array.site.words(array.resources),
+            "-terse",
+            "-N",
+            submission.name,
+            "-t",
+            f"1-{len(submission.tasks)}",
+            *limit,
+            "-wd",
+            str(output.parent),
+            "-S",
+            "/bin/bash",
+            "-j",
+            "y",
+            "-o",
+            f"{output.name}.$TASK_ID.out",
+            str(script),
+        ]
         done = ask(words)
         if done.returncode and PASSING.search(done.stderr):
             raise NoAnswer(words_of(done))
@@ -63,20 +86,43 @@ class GridEngine:
 
     def find(self, name: str) -> str:
         """Look for the name among the jobs of this user."""
-        return next((job.findtext("JB_job_number", "") for job in self._jobs() if job.findtext("JB_name") == name), "")
+        return next(
+            (
+                job.findtext("JB_job_number", "")
+                for job in self._jobs()
+                if job.findtext("JB_name") == name
+            ),
+            "",
+        )
 
     def look(self, job: str) -> dict[int, Seen]:
         """Read qstat: one entry for each task."""
         seen = {}
         for each in (each for each in self._jobs() if each.findtext("JB_job_number") == job):
-            letters, host = each.findtext("state", ""), each.findtext("queue_name", "").rpartition("@")[2]
+            letters, host = (
+                each.findtext("state", ""),
+                each.findtext("queue_name", "").rpartition("@")[2],
+            )
             if "E" in letters:  # it would stay so for ever
-                why = re.search(r"^error reason .*?: +(?:[\d/]+ [\d:]+ \[\d+:\d+\]: )?(?:error: )?(.+)", ask(["qstat", "-j", job]).stdout, re.M)
+                why = re.search(
+                    r"^error reason .*?: +(?:[\d/]+ [\d:]+ \[\d+:\d+\]: )?(?:error: )?(.+)",
+                    ask(["qstat", "-j", job]).stdout,
+                    re.M,
+                )
                 self.cancel(f"{job}.{each.findtext('tasks', '')}")
-                told = Seen(ENDED, End(None, host, f"{NOT_STARTED} ({letters}): {why[1].strip() if why else 'no reason given'}"))
+                told = Seen(
+                    ENDED,
+                    End(
+                        None,
+                        host,
+                        f"{NOT_STARTED} ({letters}): {why[1].strip() if why else 'no reason given'}",
+                    ),
+                )
             else:
                 running = set(letters) & set("rtsST") and "q" not in letters
-                told = Seen(RUNNING if running else WAITING, End(None, host, "" if running else letters))
+                told = Seen(
+                    RUNNING if running else WAITING, End(None, host, "" if running else letters)
+                )
             tasks = spread(each.findtext("tasks", ""))
             self.deleted |= {(job, task) for task in tasks if "d" in letters}
             seen |= dict.fromkeys(tasks, told)
@@ -87,11 +133,16 @@ class GridEngine:
         ends = {}
         for entry in re.split(r"^=+$", ask(["qacct", "-j", job]).stdout, flags=re.M):
             facts = dict(re.findall(r"^(\w+) +(\S.*?) *$", entry, re.M))
-            if facts.get("taskid", "").isdigit() and facts.get("exit_status", "").split(" ")[0].isdigit():
+            if (
+                facts.get("taskid", "").isdigit()
+                and facts.get("exit_status", "").split(" ")[0].isdigit()
+            ):
                 task, reason = int(facts["taskid"]), trouble(facts)
                 if (job, task) in self.deleted and not reason.startswith(OVER_TIME):
                     reason = CANCELLED
-                ends[task] = End(int(facts["exit_status"].split(" ")[0]), facts.get("hostname", ""), reason)
+                ends[task] = End(
+                    int(facts["exit_status"].split(" ")[0]), facts.get("hostname", ""), reason
+                )
         return ends
 
     def cancel(self, job: str) -> None:
@@ -121,5 +172,12 @@ def trouble(facts: Mapping[str, str]) -> str:
     failed = " ".join(facts.get("failed", "0").split())
     if not failed.startswith(OVER_A_LIMIT):
         return "" if failed == "0" else failed
-    asked, taken = re.search(r"h_rt=(\d+)\b", facts.get("category", "")), re.match(r"\d+", facts.get("ru_wallclock", ""))
-    return OVER_TIME if asked and taken and int(taken[0]) >= int(asked[1]) else f"{OVER_TIME} or memory"
+    asked, taken = (
+        re.search(r"h_rt=(\d+)\b", facts.get("category", "")),
+        re.match(r"\d+", facts.get("ru_wallclock", "")),
+    )
+    return (
+        OVER_TIME
+        if asked and taken and int(taken[0]) >= int(asked[1])
+        else f"{OVER_TIME} or memory"
+    )

@@ -12,11 +12,23 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.files import read_lines
 
-NAMES = ("num-threads", "mem", "gpu", "time", "nodes")  # of resources; how many tasks run at once is said by JOB=1:N%M
+NAMES = (
+    "num-threads",
+    "mem",
+    "gpu",
+    "time",
+    "nodes",
+)  # of resources; how many tasks run at once is said by JOB=1:N%M
 MEMORY = re.compile(r"(\d+(?:\.\d+)?)([KMGT])")
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 CHOICES = {"on_interrupt": ("cancel", "leave"), "on_hangup": ("cancel", "leave")}
-LEAST = {"retries": 0, "memory_factor": 1.0, "poll_seconds": 0.1, "visible_seconds": 0.0, "answer_seconds": 0.0}
+LEAST = {
+    "retries": 0,
+    "memory_factor": 1.0,
+    "poll_seconds": 0.1,
+    "visible_seconds": 0.0,
+    "answer_seconds": 0.0,
+}
 
 
 @dataclass
@@ -87,7 +99,9 @@ class Site:
             value = asked[name]
             template = self.options.get((name, value), self.options.get((name, "*")))
             if template is None:
-                raise UserError(f"{self.path}: --{name} {value} is asked for, and no line 'option {name}=* ...' says how (without words: not at all)")
+                raise UserError(
+                    f"{self.path}: --{name} {value} is asked for, and no line 'option {name}=* ...' says how (without words: not at all)"
+                )
             share = memory(value, 1 / int(asked.get("num-threads", 1))) if name == "mem" else value
             words += [word.replace("$per_thread", share).replace("$0", value) for word in template]
         return words
@@ -135,7 +149,9 @@ def read_site(path: Path) -> Site:
         except ValueError as error:
             raise UserError(f"{path}:{number}: {error}: '{line.strip()}'") from None
     if not site.command:
-        raise UserError(f"{path}: no line 'command ...' says what submits, for example 'command sbatch'")
+        raise UserError(
+            f"{path}: no line 'command ...' says what submits, for example 'command sbatch'"
+        )
     return site
 
 
@@ -160,8 +176,15 @@ def take(site: Site, words: list[str]) -> None:
     if kind == "command" and rest:
         site.command = rest
         return
-    if kind not in ("option", "default", "set") or not rest or "=" not in rest[0] or (kind != "option" and len(rest) > 1):
-        raise ValueError("expected 'command WORDS', 'option NAME=VALUE WORDS', 'default NAME=VALUE' or 'set NAME=VALUE'")
+    if (
+        kind not in ("option", "default", "set")
+        or not rest
+        or "=" not in rest[0]
+        or (kind != "option" and len(rest) > 1)
+    ):
+        raise ValueError(
+            "expected 'command WORDS', 'option NAME=VALUE WORDS', 'default NAME=VALUE' or 'set NAME=VALUE'"
+        )
     name, _, value = rest[0].partition("=")
     if kind == "set":
         if name not in SETTINGS:
@@ -172,7 +195,9 @@ def take(site: Site, words: list[str]) -> None:
         return
     name = name.replace("_", "-")
     if name not in NAMES:
-        raise ValueError(f"no resource '{name}'; there are {', '.join(NAMES)} (how many tasks run at once is said by JOB=1:N%M)")
+        raise ValueError(
+            f"no resource '{name}'; there are {', '.join(NAMES)} (how many tasks run at once is said by JOB=1:N%M)"
+        )
     if kind == "option":
         if "*" in value and value != "*":
             raise ValueError("* stands for any value, and is no pattern")

@@ -7,15 +7,33 @@ from utils.launchers.array import CANCELLED, OVER_TIME, Array, End
 from utils.launchers.engine import ENDED, RUNNING, WAITING, Seen
 from utils.launchers.follow import follow
 from utils.launchers.record import Submission
-from utils.launchers.script import NoAnswer, ask, in_ranges, refuse_letter, spread, words_of, write_script
+from utils.launchers.script import (
+    NoAnswer,
+    ask,
+    in_ranges,
+    refuse_letter,
+    spread,
+    words_of,
+    write_script,
+)
 
 ENDS = {  # states that a task does not leave again -> what they mean; others wait or run
-    "COMPLETED": "", "FAILED": "", "CANCELLED": CANCELLED, "TIMEOUT": OVER_TIME, "NODE_FAIL": "its node failed",
-    "OUT_OF_MEMORY": "killed for lack of memory", "PREEMPTED": "preempted", "BOOT_FAIL": "its node did not start", "DEADLINE": "over its deadline",
+    "COMPLETED": "",
+    "FAILED": "",
+    "CANCELLED": CANCELLED,
+    "TIMEOUT": OVER_TIME,
+    "NODE_FAIL": "its node failed",
+    "OUT_OF_MEMORY": "killed for lack of memory",
+    "PREEMPTED": "preempted",
+    "BOOT_FAIL": "its node did not start",
+    "DEADLINE": "over its deadline",
     "REVOKED": "revoked",
 }
 RUNS = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING")
-PASSING = re.compile(r"socket timed out|unable to contact|connect failure|temporarily|try again|zero bytes|communication|transport", re.I)
+PASSING = re.compile(
+    r"socket timed out|unable to contact|connect failure|temporarily|try again|zero bytes|communication|transport",
+    re.I,
+)
 UNKNOWN_JOB = re.compile(r"invalid job id", re.I)
 
 
@@ -49,9 +67,17 @@ class Slurm:
         output = str(array.beside(submission.name).absolute()).replace("%", "%%")
         refuse_letter("\\", output, "Slurm")
         script = write_script(array, submission.name, submission.tasks, "SLURM_ARRAY_TASK_ID")
-        numbers = in_ranges(submission.tasks) + (f"%{array.resources['max']}" if "max" in array.resources else "")
-        words = [*array.site.words(array.resources), "--parsable", f"--job-name={submission.name}", f"--array={numbers}",
-                 f"--output={output}.%a.out", str(script)]
+        numbers = in_ranges(submission.tasks) + (
+            f"%{array.resources['max']}" if "max" in array.resources else ""
+        )
+        words = [
+            *array.site.words(array.resources),
+            "--parsable",
+            f"--job-name={submission.name}",
+            f"--array={numbers}",
+            f"--output={output}.%a.out",
+            str(script),
+        ]
         done = ask(words)
         if done.returncode and PASSING.search(done.stderr):
             raise NoAnswer(words_of(done))
@@ -62,7 +88,9 @@ class Slurm:
 
     def find(self, name: str) -> str:
         """Ask squeue for the name."""
-        found = self._answer(["squeue", "--noheader", "--states=all", f"--name={name}", "--format=%F"]).split()
+        found = self._answer(
+            ["squeue", "--noheader", "--states=all", f"--name={name}", "--format=%F"]
+        ).split()
         return found[0] if found else ""
 
     def look(self, job: str) -> dict[int, Seen]:
@@ -75,9 +103,15 @@ class Slurm:
             host = facts.get("NodeList", "").replace("(null)", "")
             if state in ENDS:
                 ended_with = 128 + int(number) if int(number) else int(code)
-                told = Seen(ENDED, End(None if ENDS[state] and not ended_with else ended_with, host, ENDS[state]))
+                told = Seen(
+                    ENDED,
+                    End(None if ENDS[state] and not ended_with else ended_with, host, ENDS[state]),
+                )
             else:
-                told = Seen(RUNNING if state in RUNS else WAITING, End(None, host, facts.get("Reason", "").replace("None", "")))
+                told = Seen(
+                    RUNNING if state in RUNS else WAITING,
+                    End(None, host, facts.get("Reason", "").replace("None", "")),
+                )
             seen |= dict.fromkeys(spread(facts.get("ArrayTaskId", "")), told)
         return seen
 

@@ -16,7 +16,10 @@ from utils.files import make_folder
 
 TIME_IS_NEARLY_OVER = {signal.SIGUSR1, signal.SIGUSR2}  # sbatch --signal=B:USR1@120; qsub -notify
 GRID_ENGINE_QUEUES_AGAIN = 99  # man qsub
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)  # a file system without them; receipts have a lock of their own
+NO_LOCKS = (
+    errno.ENOLCK,
+    errno.EOPNOTSUPP,
+)  # a file system without them; receipts have a lock of their own
 
 
 def run_task(log: Path, command: list[str]) -> int:
@@ -44,12 +47,24 @@ def run_task(log: Path, command: list[str]) -> int:
         environment = os.environ | {"SV_STAGED": str(os.getpid())}
         for number in TIME_IS_NEARLY_OVER:  # Grid Engine sends them to every process of the job; the command hears of them from here alone
             signal.signal(number, signal.SIG_IGN)
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment)
+        process = subprocess.Popen(
+            command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+        )
         passed_on = pass_signals_on(process)
         code = process.wait()
-        goes_on = code == 1 and bool(set(passed_on) & TIME_IS_NEARLY_OVER)  # it said that its state is saved
+        goes_on = code == 1 and bool(
+            set(passed_on) & TIME_IS_NEARLY_OVER
+        )  # it said that its state is saved
         code = 128 - code if code < 0 else 128 + passed_on[0] if code and passed_on else code
-        print(f"# exit code {code} | {time.time() - started:.1f} s{' | queued again' if goes_on else ''}", file=file, flush=True)
+        print(
+            f"# exit code {code} | {time.time() - started:.1f} s{' | queued again' if goes_on else ''}",
+            file=file,
+            flush=True,
+        )
         return queue_again(code) if goes_on else code
 
 
@@ -112,7 +127,11 @@ def wait_for_another_copy(file: IO) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{file.name}: another copy of this task runs; waiting for its end", file=sys.stderr, flush=True)
+            print(
+                f"{file.name}: another copy of this task runs; waiting for its end",
+                file=sys.stderr,
+                flush=True,
+            )
             fcntl.flock(file, fcntl.LOCK_EX)
     except OSError as error:
         if error.errno not in NO_LOCKS:

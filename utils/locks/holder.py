@@ -13,16 +13,20 @@ from utils.errors import UserError
 from utils.machine import started
 
 BEAT_SECONDS = 30
-SILENT_SECONDS = 10 * BEAT_SECONDS  # after which a run of this host, but of before its start, is dead
+SILENT_SECONDS = (
+    10 * BEAT_SECONDS
+)  # after which a run of this host, but of before its start, is dead
 ANSWER_SECONDS = 60  # for squeue and qstat
-
-
 
 
 def machine() -> str:
     """Which start of which machine or container this is: process numbers of another one mean nothing here."""
     boot, names = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
-    return f"{boot.read_text().strip()} {os.readlink(names)}" if boot.exists() and names.exists() else ""
+    return (
+        f"{boot.read_text().strip()} {os.readlink(names)}"
+        if boot.exists() and names.exists()
+        else ""
+    )
 
 
 def holder(run: int, command: str) -> dict:
@@ -39,9 +43,20 @@ def holder(run: int, command: str) -> dict:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = str(os.getuid())
-    job = " ".join(filter(None, (os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_RESTART_COUNT"))))
-    return {"command": command, "process": run, "started": started(run), "host": socket.gethostname(), "machine": machine(), "user": user,
-            "since": time.strftime("%Y-%m-%d %H:%M:%S"), "slurm_job": job, "grid_engine_job": grid_engine_job()}
+    job = " ".join(
+        filter(None, (os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_RESTART_COUNT")))
+    )
+    return {
+        "command": command,
+        "process": run,
+        "started": started(run),
+        "host": socket.gethostname(),
+        "machine": machine(),
+        "user": user,
+        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "slurm_job": job,
+        "grid_engine_job": grid_engine_job(),
+    }
 
 
 def grid_engine_job() -> str:
@@ -74,8 +89,16 @@ def death(held: dict, silent_seconds: float) -> str:
     """
     if held["host"] == socket.gethostname():
         if is_near(held):
-            return "" if held["started"] and started(held["process"]) == held["started"] else f"process {held['process']} is dead"
-        return f"it is of before the last start, its heartbeat {age(silent_seconds)} old" if silent_seconds > SILENT_SECONDS else ""
+            return (
+                ""
+                if held["started"] and started(held["process"]) == held["started"]
+                else f"process {held['process']} is dead"
+            )
+        return (
+            f"it is of before the last start, its heartbeat {age(silent_seconds)} old"
+            if silent_seconds > SILENT_SECONDS
+            else ""
+        )
     return job_death(held["slurm_job"]) or grid_engine_death(held["grid_engine_job"])
 
 
@@ -91,9 +114,23 @@ def job_death(held: str) -> str:
     if not number or not shutil.which("squeue"):
         return ""
     if number == os.environ.get("SLURM_JOB_ID"):
-        return f"job {number} was queued again" if life != os.environ.get("SLURM_RESTART_COUNT", "") else ""
-    asked = subprocess.run(["squeue", "--noheader", f"--jobs={number}"], capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS)
-    over = not asked.stdout.strip() if asked.returncode == 0 else "invalid job id" in asked.stderr.lower()
+        return (
+            f"job {number} was queued again"
+            if life != os.environ.get("SLURM_RESTART_COUNT", "")
+            else ""
+        )
+    asked = subprocess.run(
+        ["squeue", "--noheader", f"--jobs={number}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=ANSWER_SECONDS,
+    )
+    over = (
+        not asked.stdout.strip()
+        if asked.returncode == 0
+        else "invalid job id" in asked.stderr.lower()
+    )
     return f"job {number} is over" if over else ""
 
 
@@ -111,10 +148,19 @@ def grid_engine_death(held: str) -> str:
     own_number, own_life, *own_cluster = (grid_engine_job() or "   ").split(" ", 3)
     if (number, cluster) == (own_number, own_cluster):
         return f"job {number} was queued again" if life != own_life else ""
-    if any(os.environ.get(name, known) != known for name, known in zip(("SGE_ROOT", "SGE_CELL"), cluster, strict=True)):
+    if any(
+        os.environ.get(name, known) != known
+        for name, known in zip(("SGE_ROOT", "SGE_CELL"), cluster, strict=True)
+    ):
         return ""  # numbers of another cluster
-    asked = subprocess.run(["qstat", "-j", number], capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS)
-    return f"job {number} is over" if asked.returncode and "do not exist" in asked.stdout + asked.stderr else ""
+    asked = subprocess.run(
+        ["qstat", "-j", number], capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS
+    )
+    return (
+        f"job {number} is over"
+        if asked.returncode and "do not exist" in asked.stdout + asked.stderr
+        else ""
+    )
 
 
 def age(seconds: float) -> str:
@@ -175,6 +221,8 @@ def read_holder(lock: Path, text: str, silent_seconds: float) -> dict:
         if not holder(os.getpid(), "").keys() <= held.keys():
             raise ValueError("incomplete")
     except (ValueError, AttributeError, TypeError):
-        raise UserError(f"{lock}: not a lock of a recipe, or half written, {age(silent_seconds)} old; "
-                        "see that no run is at work here and remove it") from None
+        raise UserError(
+            f"{lock}: not a lock of a recipe, or half written, {age(silent_seconds)} old; "
+            "see that no run is at work here and remove it"
+        ) from None
     return held

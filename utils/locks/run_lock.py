@@ -23,10 +23,24 @@ from pathlib import Path
 from utils.cli import die_with_parent, exit_with
 from utils.errors import UserError
 from utils.files import make_folder, naming
-from utils.locks.holder import BEAT_SECONDS, age, death, holder, is_near, is_the_same, read_holder, told
+from utils.locks.holder import (
+    BEAT_SECONDS,
+    age,
+    death,
+    holder,
+    is_near,
+    is_the_same,
+    read_holder,
+    told,
+)
 from utils.machine import started
 
-NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # a file system without hard links
+NO_LINKS = (
+    errno.EPERM,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+    errno.EMLINK,
+)  # a file system without hard links
 
 
 def lock_of(place: Path) -> Path:
@@ -131,8 +145,14 @@ def remove_dead(lock: Path, now: float, said: str = "taken over from") -> None:
         held = read_holder(lock, text, silent_seconds)
         dead = death(held, silent_seconds)
         if not dead:
-            mend = "wait for it, or stop it" if is_near(held) else f"wait for it, stop it, or, if it is dead, remove {lock}"
-            raise UserError(f"{lock}: another run is at work here: {told(held)}; its heartbeat is {age(silent_seconds)} old; {mend}")
+            mend = (
+                "wait for it, or stop it"
+                if is_near(held)
+                else f"wait for it, stop it, or, if it is dead, remove {lock}"
+            )
+            raise UserError(
+                f"{lock}: another run is at work here: {told(held)}; its heartbeat is {age(silent_seconds)} old; {mend}"
+            )
         with naming(lock), open(lock, "r+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # of several runs that find it dead one removes it
             if os.path.samestat(os.fstat(file.fileno()), os.stat(lock)) and file.read() == text:
@@ -230,7 +250,10 @@ def release(run: int, locks: Iterable[Path]) -> None:
         if own(lock, run):
             lock.unlink()
         else:
-            print(f"{lock}: somebody removed this lock while process {run} held it: another run may have worked in the same place", file=sys.stderr)
+            print(
+                f"{lock}: somebody removed this lock while process {run} held it: another run may have worked in the same place",
+                file=sys.stderr,
+            )
 
 
 def beat(run: int, locks: list[Path]) -> None:

@@ -45,7 +45,9 @@ class SortedTrials:
     right: np.ndarray
 
 
-def sort_trials(scores: np.ndarray, is_target: np.ndarray, left: np.ndarray, right: np.ndarray) -> SortedTrials:
+def sort_trials(
+    scores: np.ndarray, is_target: np.ndarray, left: np.ndarray, right: np.ndarray
+) -> SortedTrials:
     """Bring trials into the order of their scores.
 
     Parameters
@@ -59,10 +61,17 @@ def sort_trials(scores: np.ndarray, is_target: np.ndarray, left: np.ndarray, rig
     """
     order = np.argsort(scores, kind="stable")
     ordered = np.asarray(scores)[order]
-    return SortedTrials(np.asarray(is_target)[order], np.append(ordered[1:] != ordered[:-1], True), np.asarray(left)[order], np.asarray(right)[order])
+    return SortedTrials(
+        np.asarray(is_target)[order],
+        np.append(ordered[1:] != ordered[:-1], True),
+        np.asarray(left)[order],
+        np.asarray(right)[order],
+    )
 
 
-def speaker_rows(enrol_speakers: Sequence[str], test_speakers: Sequence[str], is_target: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+def speaker_rows(
+    enrol_speakers: Sequence[str], test_speakers: Sequence[str], is_target: np.ndarray
+) -> tuple[int, np.ndarray, np.ndarray]:
     """Number of speakers S, and the weight's two rows of each trial: of a target trial its speaker's and row S, which is always 1.
 
     Parameters
@@ -72,9 +81,15 @@ def speaker_rows(enrol_speakers: Sequence[str], test_speakers: Sequence[str], is
     is_target : (N,) bool array
         Whether both sides are the same speaker.
     """
-    speakers, index = np.unique(np.concatenate([enrol_speakers, test_speakers]), return_inverse=True)
+    speakers, index = np.unique(
+        np.concatenate([enrol_speakers, test_speakers]), return_inverse=True
+    )
     half = len(index) // 2
-    return len(speakers), index[:half].astype(np.int32), np.where(is_target, len(speakers), index[half:]).astype(np.int32)
+    return (
+        len(speakers),
+        index[:half].astype(np.int32),
+        np.where(is_target, len(speakers), index[half:]).astype(np.int32),
+    )
 
 
 def drawn_weights(num_speakers: int, replicates: int, seed: int) -> np.ndarray:
@@ -97,11 +112,15 @@ def drawn_weights(num_speakers: int, replicates: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     weights = np.ones((num_speakers + 1, replicates), np.float32)
     for replicate in range(replicates):
-        weights[:-1, replicate] = np.bincount(rng.integers(num_speakers, size=num_speakers), minlength=num_speakers)
+        weights[:-1, replicate] = np.bincount(
+            rng.integers(num_speakers, size=num_speakers), minlength=num_speakers
+        )
     return weights
 
 
-def weighted_figures(trials: SortedTrials, weights: np.ndarray, points: Mapping[str, float] = USUAL) -> dict[str, np.ndarray]:
+def weighted_figures(
+    trials: SortedTrials, weights: np.ndarray, points: Mapping[str, float] = USUAL
+) -> dict[str, np.ndarray]:
     """EER and minDCF of each replicate.
 
     Parameters
@@ -118,16 +137,23 @@ def weighted_figures(trials: SortedTrials, weights: np.ndarray, points: Mapping[
     dict of str to (R,) float array
         ``eer_percent`` and ``min_dcf_<point>``; NaN where a class has no weight.
     """
-    found = {name: np.full(weights.shape[1], np.nan) for name in ("eer_percent", *(f"min_dcf_{point}" for point in points))}
+    found = {
+        name: np.full(weights.shape[1], np.nan)
+        for name in ("eer_percent", *(f"min_dcf_{point}" for point in points))
+    }
     for start in range(0, weights.shape[1], REPLICATES_AT_A_TIME):
         block = slice(start, start + REPLICATES_AT_A_TIME)
-        figures = block_figures(trials, np.ascontiguousarray(weights[:, block]), list(points.values()))
+        figures = block_figures(
+            trials, np.ascontiguousarray(weights[:, block]), list(points.values())
+        )
         for name, values in zip(found, figures, strict=True):
             found[name][block] = values
     return found
 
 
-def block_figures(trials: SortedTrials, weights: np.ndarray, p_targets: Sequence[float]) -> list[np.ndarray]:
+def block_figures(
+    trials: SortedTrials, weights: np.ndarray, p_targets: Sequence[float]
+) -> list[np.ndarray]:
     """EER in percent, and minDCF of each prior, of so few replicates that a block of trials times them stays in the processor's cache.
 
     Parameters
@@ -139,18 +165,30 @@ def block_figures(trials: SortedTrials, weights: np.ndarray, p_targets: Sequence
     p_targets : sequence of float
         Effective priors.
     """
-    pieces = [slice(start, start + TRIALS_AT_A_TIME) for start in range(0, len(trials.left), TRIALS_AT_A_TIME)]
+    pieces = [
+        slice(start, start + TRIALS_AT_A_TIME)
+        for start in range(0, len(trials.left), TRIALS_AT_A_TIME)
+    ]
     totals = np.zeros((2, weights.shape[1]))  # of targets, of non-targets
     for piece in pieces:
         each = weights[trials.left[piece]] * weights[trials.right[piece]]
-        both, target = each.sum(axis=0, dtype=np.float32), trials.is_target[piece].astype(np.float32) @ each
+        both, target = (
+            each.sum(axis=0, dtype=np.float32),
+            trials.is_target[piece].astype(np.float32) @ each,
+        )
         totals += target, both - target
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(totals.min(axis=0) > 0, 1 / totals, np.nan).astype(np.float32)
     passed = np.zeros_like(totals)  # shares of both classes below the present block
     point = np.zeros_like(totals)  # and below the last threshold
     limits = [min(p, 1 - p) for p in p_targets]
-    eer, costs = np.full(weights.shape[1], np.nan), [np.full(weights.shape[1], (1 - p) / limit) for p, limit in zip(p_targets, limits, strict=True)]
+    eer, costs = (
+        np.full(weights.shape[1], np.nan),
+        [
+            np.full(weights.shape[1], (1 - p) / limit)
+            for p, limit in zip(p_targets, limits, strict=True)
+        ],
+    )
     for piece in pieces:
         each = weights[trials.left[piece]] * weights[trials.right[piece]]
         target = running_sums(each * trials.is_target[piece, None])
@@ -166,7 +204,11 @@ def block_figures(trials: SortedTrials, weights: np.ndarray, p_targets: Sequence
         if len(target):
             for k, p in enumerate(p_targets):
                 lowest = (np.float32(p) * target - np.float32(1 - p) * nontarget).min(axis=0)
-                np.minimum(costs[k], (p * passed[0] + (1 - p) * (1 - passed[1]) + lowest) / limits[k], out=costs[k])
+                np.minimum(
+                    costs[k],
+                    (p * passed[0] + (1 - p) * (1 - passed[1]) + lowest) / limits[k],
+                    out=costs[k],
+                )
             last = passed + (target[-1], nontarget[-1])
             crossed = np.isnan(eer) & (last.sum(axis=0) >= 1)
             if crossed.any():
@@ -176,7 +218,13 @@ def block_figures(trials: SortedTrials, weights: np.ndarray, p_targets: Sequence
     return [100 * eer, *(np.where(np.isnan(eer), np.nan, cost) for cost in costs)]
 
 
-def crossing_in_block(target: np.ndarray, nontarget: np.ndarray, passed: np.ndarray, point: np.ndarray, crossed: np.ndarray) -> np.ndarray:
+def crossing_in_block(
+    target: np.ndarray,
+    nontarget: np.ndarray,
+    passed: np.ndarray,
+    point: np.ndarray,
+    crossed: np.ndarray,
+) -> np.ndarray:
     """Equal error rates of the replicates whose ROC meets miss = false alarm inside a block.
 
     Parameters
@@ -188,16 +236,24 @@ def crossing_in_block(target: np.ndarray, nontarget: np.ndarray, passed: np.ndar
     crossed : (B,) bool array
         For which replicates.
     """
-    miss, rejected = passed[0, crossed] + target[:, crossed], passed[1, crossed] + nontarget[:, crossed]
+    miss, rejected = (
+        passed[0, crossed] + target[:, crossed],
+        passed[1, crossed] + nontarget[:, crossed],
+    )
     miss, rejected = np.vstack([point[0, crossed], miss]), np.vstack([point[1, crossed], rejected])
     after = np.argmax(miss + rejected >= 1, axis=0)
     rows = np.arange(len(after))
     before_miss, after_miss = miss[after - 1, rows], miss[after, rows]
-    gap_before, gap_after = 1 - before_miss - rejected[after - 1, rows], after_miss + rejected[after, rows] - 1
+    gap_before, gap_after = (
+        1 - before_miss - rejected[after - 1, rows],
+        after_miss + rejected[after, rows] - 1,
+    )
     return before_miss + gap_before / (gap_before + gap_after) * (after_miss - before_miss)
 
 
-def weighted_rates(trials: SortedTrials, weights: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def weighted_rates(
+    trials: SortedTrials, weights: np.ndarray, positions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Miss and false-alarm rates of each replicate at some thresholds.
 
     Parameters
@@ -214,7 +270,9 @@ def weighted_rates(trials: SortedTrials, weights: np.ndarray, positions: np.ndar
     miss, false_alarm : (P, R) float arrays
         NaN where a class has no weight.
     """
-    place = np.searchsorted(positions, np.arange(len(trials.left)), "right")  # below how many thresholds each trial does not lie
+    place = np.searchsorted(
+        positions, np.arange(len(trials.left)), "right"
+    )  # below how many thresholds each trial does not lie
     sums = np.zeros((2, len(positions) + 1, weights.shape[1]))
     for start in range(0, len(trials.left), TRIALS_AT_A_TIME):
         piece = slice(start, start + TRIALS_AT_A_TIME)
@@ -249,8 +307,14 @@ def running_sums(values: np.ndarray) -> np.ndarray:
     return sums
 
 
-def weighted_llr_figures(scores: np.ndarray, is_target: np.ndarray, left: np.ndarray, right: np.ndarray, weights: np.ndarray,
-                         points: Mapping[str, float] = USUAL) -> dict[str, np.ndarray]:
+def weighted_llr_figures(
+    scores: np.ndarray,
+    is_target: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    weights: np.ndarray,
+    points: Mapping[str, float] = USUAL,
+) -> dict[str, np.ndarray]:
     """Cllr and actual costs of each replicate.
 
     Parameters
@@ -275,16 +339,22 @@ def weighted_llr_figures(scores: np.ndarray, is_target: np.ndarray, left: np.nda
     means = []
     for member, sign in ((is_target, -1), (~is_target, 1)):
         here = np.asarray(scores, np.float64)[member]
-        wrong = [(here >= threshold) == (sign > 0) for threshold in thresholds]  # targets rejected, non-targets accepted
+        wrong = [
+            (here >= threshold) == (sign > 0) for threshold in thresholds
+        ]  # targets rejected, non-targets accepted
         columns = np.stack([np.logaddexp(0, sign * here), *wrong], axis=1)
         means.append(weighted_means(columns, left[member], right[member], weights))
     cllr, *errors = zip(*means, strict=True)
-    costs = {f"act_dcf_{point}": (prior * miss + (1 - prior) * false_alarm) / min(prior, 1 - prior)
-             for (point, prior), (miss, false_alarm) in zip(points.items(), errors, strict=True)}
+    costs = {
+        f"act_dcf_{point}": (prior * miss + (1 - prior) * false_alarm) / min(prior, 1 - prior)
+        for (point, prior), (miss, false_alarm) in zip(points.items(), errors, strict=True)
+    }
     return {"cllr": (cllr[0] + cllr[1]) / (2 * LOG_2), **costs}
 
 
-def weighted_means(values: np.ndarray, left: np.ndarray, right: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
+def weighted_means(
+    values: np.ndarray, left: np.ndarray, right: np.ndarray, weights: np.ndarray
+) -> list[np.ndarray]:
     """Means of some columns over trials, in each replicate.
 
     Parameters
@@ -306,7 +376,9 @@ def weighted_means(values: np.ndarray, left: np.ndarray, right: np.ndarray, weig
     size, weights = len(weights), weights.astype(np.float64)
 
     def total(column: np.ndarray) -> np.ndarray:
-        return ((coo_array((column, (left, right)), shape=(size, size)).tocsr() @ weights) * weights).sum(axis=0)
+        return (
+            (coo_array((column, (left, right)), shape=(size, size)).tocsr() @ weights) * weights
+        ).sum(axis=0)
 
     whole = total(np.ones(len(left)))
     with np.errstate(divide="ignore", invalid="ignore"):

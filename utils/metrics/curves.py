@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-RATES = (0.0001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2)  # of one kind of error at which a table shows the other
+RATES = (
+    0.0001,
+    0.001,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+)  # of one kind of error at which a table shows the other
 
 
 def det_positions(miss: np.ndarray, false_alarm: np.ndarray, num_points: int = 300) -> np.ndarray:
@@ -34,7 +42,9 @@ def det_positions(miss: np.ndarray, false_alarm: np.ndarray, num_points: int = 3
     return inside[kept]
 
 
-def det_points(miss: np.ndarray, false_alarm: np.ndarray, num_points: int = 300) -> tuple[np.ndarray, np.ndarray]:
+def det_points(
+    miss: np.ndarray, false_alarm: np.ndarray, num_points: int = 300
+) -> tuple[np.ndarray, np.ndarray]:
     """Error rates at `det_positions`: miss, false_alarm : (P,) float arrays.
 
     Parameters
@@ -48,7 +58,12 @@ def det_points(miss: np.ndarray, false_alarm: np.ndarray, num_points: int = 300)
     return miss[kept], false_alarm[kept]
 
 
-def rate_table(thresholds: np.ndarray, miss: np.ndarray, false_alarm: np.ndarray, rates: Sequence[float] = RATES) -> list[tuple[float, float, float]]:
+def rate_table(
+    thresholds: np.ndarray,
+    miss: np.ndarray,
+    false_alarm: np.ndarray,
+    rates: Sequence[float] = RATES,
+) -> list[tuple[float, float, float]]:
     """Both error rates (FAR, FRR) where either is just within a round rate, and where they are equal or closest to it.
 
     Parameters
@@ -65,12 +80,24 @@ def rate_table(thresholds: np.ndarray, miss: np.ndarray, false_alarm: np.ndarray
     """
     lowest = np.searchsorted(-false_alarm, -np.asarray(rates), "left")
     highest = np.searchsorted(miss, rates, "right") - 1
-    places = sorted({*lowest.tolist(), *highest.tolist(), int(np.argmin(np.abs(miss - false_alarm)))})
-    return [(float(thresholds[k]), float(false_alarm[k]), float(miss[k])) for k in places if np.isfinite(thresholds[k])]
+    places = sorted(
+        {*lowest.tolist(), *highest.tolist(), int(np.argmin(np.abs(miss - false_alarm)))}
+    )
+    return [
+        (float(thresholds[k]), float(false_alarm[k]), float(miss[k]))
+        for k in places
+        if np.isfinite(thresholds[k])
+    ]
 
 
-def miss_band(miss: np.ndarray, false_alarm: np.ndarray, drawn_miss: np.ndarray, drawn_false_alarm: np.ndarray, reach: float,
-              floor: float = 1e-4) -> tuple[np.ndarray, np.ndarray]:
+def miss_band(
+    miss: np.ndarray,
+    false_alarm: np.ndarray,
+    drawn_miss: np.ndarray,
+    drawn_false_alarm: np.ndarray,
+    reach: float,
+    floor: float = 1e-4,
+) -> tuple[np.ndarray, np.ndarray]:
     """Band of a DET curve: at the false-alarm rate of each of its points, the interval of the miss rate.
 
     Parameters
@@ -89,14 +116,21 @@ def miss_band(miss: np.ndarray, false_alarm: np.ndarray, drawn_miss: np.ndarray,
     low, high : (P,) float arrays
         Miss rates.
     """
+
     def held(rate: np.ndarray) -> np.ndarray:
         return log_odds(np.clip(rate, floor, 1 - floor))
 
     there = np.isfinite(drawn_miss).all(axis=0)
     places, curves = held(false_alarm), []
-    for one_miss, one_false_alarm in zip(held(drawn_miss[:, there]).T, held(drawn_false_alarm[:, there]).T, strict=True):
-        curves.append(np.interp(places, one_false_alarm[::-1], one_miss[::-1]))  # false alarms fall along the curve
-    spread = reach * np.std(curves, axis=0, ddof=1) if len(curves) > 1 else np.full(len(miss), np.inf)
+    for one_miss, one_false_alarm in zip(
+        held(drawn_miss[:, there]).T, held(drawn_false_alarm[:, there]).T, strict=True
+    ):
+        curves.append(
+            np.interp(places, one_false_alarm[::-1], one_miss[::-1])
+        )  # false alarms fall along the curve
+    spread = (
+        reach * np.std(curves, axis=0, ddof=1) if len(curves) > 1 else np.full(len(miss), np.inf)
+    )
     low, high = (1 / (1 + np.exp(-(held(miss) + side * spread))) for side in (-1, 1))
     return low, high
 
@@ -112,7 +146,9 @@ def log_odds(rate: np.ndarray) -> np.ndarray:
     return np.log(rate) - np.log1p(-rate)
 
 
-def histogram(target_scores: np.ndarray, nontarget_scores: np.ndarray, num_bins: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def histogram(
+    target_scores: np.ndarray, nontarget_scores: np.ndarray, num_bins: int = 60
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Both score distributions in shared bins.
 
     Parameters
@@ -129,4 +165,8 @@ def histogram(target_scores: np.ndarray, nontarget_scores: np.ndarray, num_bins:
     """
     both = np.concatenate([target_scores, nontarget_scores])
     edges = np.histogram_bin_edges(both, num_bins)
-    return edges, np.histogram(target_scores, edges)[0] / len(target_scores), np.histogram(nontarget_scores, edges)[0] / len(nontarget_scores)
+    return (
+        edges,
+        np.histogram(target_scores, edges)[0] / len(target_scores),
+        np.histogram(nontarget_scores, edges)[0] / len(nontarget_scores),
+    )

@@ -13,8 +13,15 @@ LEAST_SHARE = 0.5  # of the replicates that must have both classes; a subset of 
 POWER = 0.8  # chance of finding a difference, for which speakers_needed is given
 
 
-def interval(value: float, replicates: np.ndarray, num_speakers: int, *, floor: float = 1e-4, level: float = 0.95, bounded: bool = True
-             ) -> tuple[float, float] | None:
+def interval(
+    value: float,
+    replicates: np.ndarray,
+    num_speakers: int,
+    *,
+    floor: float = 1e-4,
+    level: float = 0.95,
+    bounded: bool = True,
+) -> tuple[float, float] | None:
     """Interval of a share: an error rate, or a normalised cost; or, on the logarithmic scale, of a figure that may exceed 1 (actual costs, Cllr).
 
     Parameters
@@ -82,10 +89,15 @@ class Difference:
         digits : int
             After the point.
         """
-        return {name: round(value, digits) if isinstance(value, float) else value for name, value in asdict(self).items()}
+        return {
+            name: round(value, digits) if isinstance(value, float) else value
+            for name, value in asdict(self).items()
+        }
 
 
-def paired_difference(difference: float, replicates: np.ndarray, num_speakers: int, *, level: float = 0.95) -> Difference:
+def paired_difference(
+    difference: float, replicates: np.ndarray, num_speakers: int, *, level: float = 0.95
+) -> Difference:
     """Interval and p of the difference of two systems.
 
     Parameters
@@ -108,11 +120,27 @@ def paired_difference(difference: float, replicates: np.ndarray, num_speakers: i
 
     drawn = replicates[np.isfinite(replicates)]
     if num_speakers < 2 or len(drawn) < 2:
-        raise ValueError(f"need two speakers and two draws with trials of both classes, got {num_speakers} and {len(drawn)}")
+        raise ValueError(
+            f"need two speakers and two draws with trials of both classes, got {num_speakers} and {len(drawn)}"
+        )
     spread = float(drawn.std(ddof=1))
     reach = stdtrit(num_speakers - 1, (1 + level) / 2) * spread
-    p = 2 * float(stdtr(num_speakers - 1, -abs(difference) / spread)) if spread > 0 else float(difference == 0)
+    p = (
+        2 * float(stdtr(num_speakers - 1, -abs(difference) / spread))
+        if spread > 0
+        else float(difference == 0)
+    )
     needed = None
     if difference:
-        needed = max(2, int(np.ceil(num_speakers * ((ndtri((1 + level) / 2) + ndtri(POWER)) * spread / difference) ** 2)))
-    return Difference(float(difference), float(difference - reach), float(difference + reach), p, needed)
+        needed = max(
+            2,
+            int(
+                np.ceil(
+                    num_speakers
+                    * ((ndtri((1 + level) / 2) + ndtri(POWER)) * spread / difference) ** 2
+                )
+            ),
+        )
+    return Difference(
+        float(difference), float(difference - reach), float(difference + reach), p, needed
+    )

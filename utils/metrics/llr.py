@@ -34,11 +34,19 @@ def bayes_threshold(p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -> 
         The prior is outside (0, 1) or a cost is not positive.
     """
     if not (0 < p_target < 1 and c_miss > 0 and c_fa > 0):
-        raise ValueError(f"need 0 < p_target < 1 and positive costs, got p_target {p_target}, c_miss {c_miss}, c_fa {c_fa}")
+        raise ValueError(
+            f"need 0 < p_target < 1 and positive costs, got p_target {p_target}, c_miss {c_miss}, c_fa {c_fa}"
+        )
     return float(np.log(c_fa * (1 - p_target)) - np.log(c_miss * p_target))
 
 
-def actual_cost(target_scores: ArrayLike, nontarget_scores: ArrayLike, p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0) -> float:
+def actual_cost(
+    target_scores: ArrayLike,
+    nontarget_scores: ArrayLike,
+    p_target: float = 0.01,
+    c_miss: float = 1.0,
+    c_fa: float = 1.0,
+) -> float:
     """Detection cost (actDCF) of deciding by the threshold that the prior and the costs ask for, divided by that of the better trivial decision.
 
     Parameters
@@ -49,7 +57,10 @@ def actual_cost(target_scores: ArrayLike, nontarget_scores: ArrayLike, p_target:
         As for `bayes_threshold`.
     """
     threshold = bayes_threshold(p_target, c_miss, c_fa)
-    miss, false_alarm = np.mean(np.asarray(target_scores) < threshold), np.mean(np.asarray(nontarget_scores) >= threshold)
+    miss, false_alarm = (
+        np.mean(np.asarray(target_scores) < threshold),
+        np.mean(np.asarray(nontarget_scores) >= threshold),
+    )
     weight_miss, weight_fa = c_miss * p_target, c_fa * (1 - p_target)
     return float((weight_miss * miss + weight_fa * false_alarm) / min(weight_miss, weight_fa))
 
@@ -82,7 +93,9 @@ def mean_softplus(scores: ArrayLike, sign: int) -> float:
     return total / len(scores)
 
 
-def pav_blocks(targets: np.ndarray, nontargets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def pav_blocks(
+    targets: np.ndarray, nontargets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Neighbouring scores joined until the share of targets grows with the score.
 
     Parameters
@@ -101,9 +114,13 @@ def pav_blocks(targets: np.ndarray, nontargets: np.ndarray) -> tuple[np.ndarray,
 
     step_targets, step_nontargets = np.diff(targets), np.diff(nontargets)
     pure = np.where(step_nontargets == 0, 1, np.where(step_targets == 0, -1, 0))
-    keep = np.append((pure[1:] != pure[:-1]) | (pure[1:] == 0), True)  # runs of one class stay together: a quarter of the work
+    keep = np.append(
+        (pure[1:] != pure[:-1]) | (pure[1:] == 0), True
+    )  # runs of one class stay together: a quarter of the work
     ends = np.flatnonzero(keep) + 1
-    in_targets, in_all = (np.diff(np.append(0, counts[ends])) for counts in (targets, targets + nontargets))
+    in_targets, in_all = (
+        np.diff(np.append(0, counts[ends])) for counts in (targets, targets + nontargets)
+    )
     joined = isotonic_regression(in_targets / in_all, weights=in_all.astype(float)).blocks[1:] - 1
     ends = ends[joined]
     return ends, np.diff(np.append(0, targets[ends])), np.diff(np.append(0, nontargets[ends]))
@@ -117,7 +134,9 @@ def hull_error_rate(ends: np.ndarray, in_targets: np.ndarray, in_nontargets: np.
     ends, in_targets, in_nontargets : (B,) int arrays
         From `pav_blocks`.
     """
-    miss, rejected = (np.append(0, np.cumsum(counts)) / counts.sum() for counts in (in_targets, in_nontargets))
+    miss, rejected = (
+        np.append(0, np.cumsum(counts)) / counts.sum() for counts in (in_targets, in_nontargets)
+    )
     return crossing(miss, 1 - rejected)
 
 
@@ -129,7 +148,9 @@ def equal_error_rate_of_hull(target_scores: ArrayLike, nontarget_scores: ArrayLi
     target_scores, nontarget_scores : (T,) and (N,) float arrays
         Finite.
     """
-    return hull_error_rate(*pav_blocks(*counts_below(*sorted_scores(target_scores, nontarget_scores))[1:]))
+    return hull_error_rate(
+        *pav_blocks(*counts_below(*sorted_scores(target_scores, nontarget_scores))[1:])
+    )
 
 
 def lowest_cllr(ends: np.ndarray, in_targets: np.ndarray, in_nontargets: np.ndarray) -> float:
@@ -140,7 +161,10 @@ def lowest_cllr(ends: np.ndarray, in_targets: np.ndarray, in_nontargets: np.ndar
     ends, in_targets, in_nontargets : (B,) int arrays
         From `pav_blocks`.
     """
-    share_target, share_nontarget = in_targets / in_targets.sum(), in_nontargets / in_nontargets.sum()
+    share_target, share_nontarget = (
+        in_targets / in_targets.sum(),
+        in_nontargets / in_nontargets.sum(),
+    )
     cost = 0.0
     for own, other in ((share_target, share_nontarget), (share_nontarget, share_target)):
         there = own > 0
@@ -156,10 +180,14 @@ def min_cllr(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> float:
     target_scores, nontarget_scores : (T,) and (N,) float arrays
         Finite.
     """
-    return lowest_cllr(*pav_blocks(*counts_below(*sorted_scores(target_scores, nontarget_scores))[1:]))
+    return lowest_cllr(
+        *pav_blocks(*counts_below(*sorted_scores(target_scores, nontarget_scores))[1:])
+    )
 
 
-def calibration_points(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def calibration_points(
+    target_scores: ArrayLike, nontarget_scores: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
     """What scores say and what they should say: the mean score of each PAV block, and the log-likelihood ratio of its trials.
 
     Parameters
@@ -175,7 +203,10 @@ def calibration_points(target_scores: ArrayLike, nontarget_scores: ArrayLike) ->
     target, nontarget = sorted_scores(target_scores, nontarget_scores)
     thresholds, targets, nontargets = counts_below(target, nontarget)
     ends, in_targets, in_nontargets = pav_blocks(targets, nontargets)
-    below = sum(np.append(0.0, np.cumsum(scores, dtype=np.float64))[counts[ends]] for scores, counts in ((target, targets), (nontarget, nontargets)))
+    below = sum(
+        np.append(0.0, np.cumsum(scores, dtype=np.float64))[counts[ends]]
+        for scores, counts in ((target, targets), (nontarget, nontargets))
+    )
     said = np.diff(np.append(0.0, below)) / (in_targets + in_nontargets)
     both = (in_targets > 0) & (in_nontargets > 0)
     found = np.log(in_targets[both] / len(target)) - np.log(in_nontargets[both] / len(nontarget))

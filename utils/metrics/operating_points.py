@@ -12,7 +12,9 @@ from types import MappingProxyType
 
 from utils.errors import UserError
 
-USUAL: Mapping[str, float] = MappingProxyType({"0.01": 0.01, "0.05": 0.05})  # priors at which minDCF is reported: VoxCeleb's papers use both
+USUAL: Mapping[str, float] = MappingProxyType(
+    {"0.01": 0.01, "0.05": 0.05}
+)  # priors at which minDCF is reported: VoxCeleb's papers use both
 
 
 def effective_prior(p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -> float:
@@ -31,7 +33,9 @@ def effective_prior(p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -> 
         One is out of range.
     """
     if not (0 < p_target < 1 and 0 < c_miss < float("inf") and 0 < c_fa < float("inf")):
-        raise ValueError(f"need 0 < p_target < 1 and positive costs, got p_target {p_target:g}, c_miss {c_miss:g}, c_fa {c_fa:g}")
+        raise ValueError(
+            f"need 0 < p_target < 1 and positive costs, got p_target {p_target:g}, c_miss {c_miss:g}, c_fa {c_fa:g}"
+        )
     return p_target * c_miss / (p_target * c_miss + (1 - p_target) * c_fa)
 
 
@@ -56,7 +60,9 @@ def operating_points(further: str | None) -> dict[str, float]:
                 raise ValueError(f"{len(numbers)} numbers")
             prior = effective_prior(*numbers)
         except ValueError as error:
-            raise UserError(f"--operating-points: '{text}' ({error}), expected a prior such as 0.001, or prior:cost of a miss:cost of a false alarm "
-                            "such as 0.01:10:1") from None
+            raise UserError(
+                f"--operating-points: '{text}' ({error}), expected a prior such as 0.001, or prior:cost of a miss:cost of a false alarm "
+                "such as 0.01:10:1"
+            ) from None
         found[":".join(f"{number:g}" for number in numbers)] = prior
     return dict(sorted(found.items(), key=lambda point: (point[1], point[0])))

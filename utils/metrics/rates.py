@@ -28,7 +28,9 @@ from numpy.typing import ArrayLike
 FALSE_ALARM_RATES = (0.001, 0.01, 0.1)  # at which the share of targets found is reported
 
 
-def sorted_scores(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def sorted_scores(
+    target_scores: ArrayLike, nontarget_scores: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
     """Both classes, each sorted.
 
     Parameters
@@ -52,13 +54,19 @@ def sorted_scores(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> tupl
     kind = np.float32 if all(scores.dtype == np.float32 for scores in given) else np.float64
     target, nontarget = (np.sort(scores.astype(kind, copy=False)) for scores in given)
     if not (target.size and nontarget.size):
-        raise ValueError(f"need target and non-target scores, got {target.size} and {nontarget.size}")
-    if not np.isfinite([target[0], target[-1], nontarget[0], nontarget[-1]]).all():  # sorted: -inf stands first, inf and NaN last
+        raise ValueError(
+            f"need target and non-target scores, got {target.size} and {nontarget.size}"
+        )
+    if not np.isfinite(
+        [target[0], target[-1], nontarget[0], nontarget[-1]]
+    ).all():  # sorted: -inf stands first, inf and NaN last
         raise ValueError("scores must be finite, found NaN or Inf")
     return target, nontarget
 
 
-def counts_below(target: np.ndarray, nontarget: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def counts_below(
+    target: np.ndarray, nontarget: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Trials of each class below every threshold that separates distinct scores.
 
     Parameters
@@ -79,10 +87,16 @@ def counts_below(target: np.ndarray, nontarget: np.ndarray) -> tuple[np.ndarray,
     del order
     first = np.flatnonzero(np.append(True, both[1:] != both[:-1]))
     targets = np.append(0, np.cumsum(is_target, dtype=np.int32))[np.append(first, len(both))]
-    return np.append(both[first], both.dtype.type(np.inf)), targets, np.append(first, len(both)) - targets
+    return (
+        np.append(both[first], both.dtype.type(np.inf)),
+        targets,
+        np.append(first, len(both)) - targets,
+    )
 
 
-def error_rates(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def error_rates(
+    target_scores: ArrayLike, nontarget_scores: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Miss and false-alarm rates at every threshold that separates distinct scores.
 
     Parameters
@@ -128,11 +142,17 @@ def crossing(miss: np.ndarray, false_alarm: np.ndarray) -> float:
     after = int(np.searchsorted(miss - false_alarm, 0.0))
     before = after - 1
     gap_before, gap_after = false_alarm[before] - miss[before], miss[after] - false_alarm[after]
-    return float(miss[before] + gap_before / (gap_before + gap_after) * (miss[after] - miss[before]))
+    return float(
+        miss[before] + gap_before / (gap_before + gap_after) * (miss[after] - miss[before])
+    )
 
 
 def min_detection_cost(
-    target_scores: ArrayLike, nontarget_scores: ArrayLike, p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0
+    target_scores: ArrayLike,
+    nontarget_scores: ArrayLike,
+    p_target: float = 0.01,
+    c_miss: float = 1.0,
+    c_fa: float = 1.0,
 ) -> float:
     """Lowest detection cost over thresholds, divided by that of the better trivial decision.
 
@@ -148,7 +168,13 @@ def min_detection_cost(
     return lowest_cost(*error_rates(target_scores, nontarget_scores)[1:], p_target, c_miss, c_fa)
 
 
-def lowest_cost(miss: np.ndarray, false_alarm: np.ndarray, p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -> float:
+def lowest_cost(
+    miss: np.ndarray,
+    false_alarm: np.ndarray,
+    p_target: float,
+    c_miss: float = 1.0,
+    c_fa: float = 1.0,
+) -> float:
     """`min_detection_cost` of error rates that are known already.
 
     Parameters
@@ -164,7 +190,9 @@ def lowest_cost(miss: np.ndarray, false_alarm: np.ndarray, p_target: float, c_mi
         The prior is outside (0, 1) or a cost is not positive.
     """
     if not (0 < p_target < 1 and c_miss > 0 and c_fa > 0):
-        raise ValueError(f"need 0 < p_target < 1 and positive costs, got p_target {p_target}, c_miss {c_miss}, c_fa {c_fa}")
+        raise ValueError(
+            f"need 0 < p_target < 1 and positive costs, got p_target {p_target}, c_miss {c_miss}, c_fa {c_fa}"
+        )
     weight_miss, weight_fa = c_miss * p_target, c_fa * (1 - p_target)
     return float((weight_miss * miss + weight_fa * false_alarm).min() / min(weight_miss, weight_fa))
 
@@ -196,7 +224,9 @@ def kaldi_step(target: np.ndarray, nontarget: np.ndarray) -> float:
         From `sorted_scores`.
     """
     rank = np.arange(len(target))
-    opposite = np.maximum(len(nontarget) - 1 - (len(nontarget) * rank / len(target)).astype(np.int64), 0)
+    opposite = np.maximum(
+        len(nontarget) - 1 - (len(nontarget) * rank / len(target)).astype(np.int64), 0
+    )
     above = nontarget[opposite] < target
     above[-1] = True
     return float(np.argmax(above) / len(target))
@@ -224,7 +254,9 @@ def highest_accuracy(targets: np.ndarray, nontargets: np.ndarray) -> float:
     return float((nontargets - targets).max() + targets[-1]) / float(targets[-1] + nontargets[-1])
 
 
-def miss_at(miss: np.ndarray, false_alarm: np.ndarray, rates: Sequence[float] = FALSE_ALARM_RATES) -> np.ndarray:
+def miss_at(
+    miss: np.ndarray, false_alarm: np.ndarray, rates: Sequence[float] = FALSE_ALARM_RATES
+) -> np.ndarray:
     """Lowest miss rate whose false-alarm rate is at most a given one.
 
     Parameters
@@ -248,5 +280,3 @@ def tpr_at(target_scores: ArrayLike, nontarget_scores: ArrayLike, rate: float) -
         False-alarm rate, in [0, 1].
     """
     return 1 - float(miss_at(*error_rates(target_scores, nontarget_scores)[1:], [rate])[0])
-
-

@@ -18,8 +18,13 @@ from utils.metrics.rates import (
 )
 
 
-def evaluate(target_scores: ArrayLike, nontarget_scores: ArrayLike, *, llr: bool = False, points: Mapping[str, float] = USUAL
-             ) -> dict[str, float | int | None]:
+def evaluate(
+    target_scores: ArrayLike,
+    nontarget_scores: ArrayLike,
+    *,
+    llr: bool = False,
+    points: Mapping[str, float] = USUAL,
+) -> dict[str, float | int | None]:
     """The figures of one line of results.json, from one sort of the scores.
 
     Parameters
@@ -41,12 +46,29 @@ def evaluate(target_scores: ArrayLike, nontarget_scores: ArrayLike, *, llr: bool
     _, targets, nontargets = counts_below(target, nontarget)
     miss, false_alarm = targets / targets[-1], 1 - nontargets / nontargets[-1]
     blocks = pav_blocks(targets, nontargets)
-    costs = {f"min_dcf_{point}": round(lowest_cost(miss, false_alarm, prior), 6) for point, prior in points.items()}
-    actual = {f"act_dcf_{point}": round(actual_cost(target, nontarget, prior), 6) if llr else None for point, prior in points.items()}
-    found = {f"tpr_at_far_{rate}": round(1 - float(missed), 6) for rate, missed in zip(FALSE_ALARM_RATES, miss_at(miss, false_alarm), strict=True)}
+    costs = {
+        f"min_dcf_{point}": round(lowest_cost(miss, false_alarm, prior), 6)
+        for point, prior in points.items()
+    }
+    actual = {
+        f"act_dcf_{point}": round(actual_cost(target, nontarget, prior), 6) if llr else None
+        for point, prior in points.items()
+    }
+    found = {
+        f"tpr_at_far_{rate}": round(1 - float(missed), 6)
+        for rate, missed in zip(FALSE_ALARM_RATES, miss_at(miss, false_alarm), strict=True)
+    }
     return {
-        "eer_percent": round(100 * crossing(miss, false_alarm), 4), "min_dcf": costs["min_dcf_0.01"], **costs, **actual,
-        "cllr": round(cllr(target, nontarget), 6) if llr else None, "min_cllr": round(lowest_cllr(*blocks), 6),
-        "eer_hull_percent": round(100 * hull_error_rate(*blocks), 4), "eer_kaldi_percent": round(100 * kaldi_step(target, nontarget), 4),
-        **found, "best_accuracy": round(highest_accuracy(targets, nontargets), 6), "targets": len(target), "nontargets": len(nontarget),
+        "eer_percent": round(100 * crossing(miss, false_alarm), 4),
+        "min_dcf": costs["min_dcf_0.01"],
+        **costs,
+        **actual,
+        "cllr": round(cllr(target, nontarget), 6) if llr else None,
+        "min_cllr": round(lowest_cllr(*blocks), 6),
+        "eer_hull_percent": round(100 * hull_error_rate(*blocks), 4),
+        "eer_kaldi_percent": round(100 * kaldi_step(target, nontarget), 4),
+        **found,
+        "best_accuracy": round(highest_accuracy(targets, nontargets), 6),
+        "targets": len(target),
+        "nontargets": len(nontarget),
     }

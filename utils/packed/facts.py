@@ -27,7 +27,14 @@ def vad_of(data: Path) -> str:
     options = options_of_packing(data)
     if not options:
         return "unknown"
-    return next((f"{done} when packed" for option, done in (("trim", "trimmed"), ("split", "split")) if options.get(option)), "none")
+    return next(
+        (
+            f"{done} when packed"
+            for option, done in (("trim", "trimmed"), ("split", "split"))
+            if options.get(option)
+        ),
+        "none",
+    )
 
 
 def options_of_packing(data: Path) -> dict:
@@ -38,7 +45,13 @@ def options_of_packing(data: Path) -> dict:
     data : path
         Packed data directory.
     """
-    return next((read_receipt(path)["options"] for path in sorted((data / "receipts").glob("pack_audio.*.json"))), {})
+    return next(
+        (
+            read_receipt(path)["options"]
+            for path in sorted((data / "receipts").glob("pack_audio.*.json"))
+        ),
+        {},
+    )
 
 
 def augmentation_of(data: Path) -> str:
@@ -93,7 +106,10 @@ def copies_facts(data: Path) -> dict:
     data : path
         Data directory that has one.
     """
-    return read_json_object(data / COPIES, {"vad": str, "include_originals": bool, "copies": list, "policy_name": str, "seed": int})
+    return read_json_object(
+        data / COPIES,
+        {"vad": str, "include_originals": bool, "copies": list, "policy_name": str, "seed": int},
+    )
 
 
 def write_sound_facts(source: Path, output: Path, cut: str = "") -> Path:
@@ -111,7 +127,11 @@ def write_sound_facts(source: Path, output: Path, cut: str = "") -> Path:
     path
         What was written.
     """
-    facts = {"vad": vad_of(source), "augmentation": augmentation_of(source), "cut": cut or cut_of(source)}
+    facts = {
+        "vad": vad_of(source),
+        "augmentation": augmentation_of(source),
+        "cut": cut or cut_of(source),
+    }
     with atomic_write(output / SOUND) as file:
         json.dump(facts, file, indent=1)
         file.write("\n")
@@ -128,5 +148,9 @@ def of_one_cut(paths: Iterable[Path], packed: Path | None) -> list[Path]:
     packed : path or None
         ``data/full/packed_16000``: without what lies below ``data/full/packed_16000_trim``, for example; None: all.
     """
-    others = [] if packed is None else [path for path in packed.parent.glob("packed_*") if path != packed]
+    others = (
+        []
+        if packed is None
+        else [path for path in packed.parent.glob("packed_*") if path != packed]
+    )
     return [path for path in paths if not any(path.is_relative_to(other) for other in others)]

@@ -14,7 +14,13 @@ from utils.errors import UnreadableAudio, UserError
 from utils.vad.base import FRAMES_PER_SECOND, cut_speech, keep_speech, num_frames
 from utils.vad.segments import piece_name
 
-OF_THE_SOURCE_SOUND = {"utt2dur", "utt2num_frames", "utt2num_samples", "feats.scp", "cmvn.scp"}  # lists that do not hold for the packed sound
+OF_THE_SOURCE_SOUND = {
+    "utt2dur",
+    "utt2num_frames",
+    "utt2num_samples",
+    "feats.scp",
+    "cmvn.scp",
+}  # lists that do not hold for the packed sound
 OF_WHOLE_UTTERANCES = {"vad.scp", "text"}  # nor for pieces of it
 
 
@@ -42,12 +48,29 @@ class Packer:
         (samples, sample rate) -> samples, applied at the rate to pack at.
     """
 
-    def __init__(self, reader: UtteranceReader, ledger: Ledger, sample_rate_hz: int, *, decisions: Mapping[str, str] | None = None,
-                 trim: bool = False, split: bool = False, min_seconds: float = 0.0, min_speech_seconds: float = 0.0,
-                 transform: Callable[[np.ndarray, int], np.ndarray] | None = None):
+    def __init__(
+        self,
+        reader: UtteranceReader,
+        ledger: Ledger,
+        sample_rate_hz: int,
+        *,
+        decisions: Mapping[str, str] | None = None,
+        trim: bool = False,
+        split: bool = False,
+        min_seconds: float = 0.0,
+        min_speech_seconds: float = 0.0,
+        transform: Callable[[np.ndarray, int], np.ndarray] | None = None,
+    ):
         if sample_rate_hz < 1:
-            raise UserError(f"--sample-rate-hz: {sample_rate_hz}, expected a positive number of samples per second")
-        self.reader, self.ledger, self.sample_rate_hz, self.decisions = reader, ledger, sample_rate_hz, decisions
+            raise UserError(
+                f"--sample-rate-hz: {sample_rate_hz}, expected a positive number of samples per second"
+            )
+        self.reader, self.ledger, self.sample_rate_hz, self.decisions = (
+            reader,
+            ledger,
+            sample_rate_hz,
+            decisions,
+        )
         self.trim, self.split, self.transform = trim, split, transform
         self.min_seconds, self.min_speech_seconds = min_seconds, min_speech_seconds
         self.num_samples: dict[str, int] = {}
@@ -57,7 +80,11 @@ class Packer:
     @property
     def counts(self) -> dict[str, int]:
         """Those of the ledger, samples packed, and utterances (or pieces) that had to be clipped."""
-        return {**self.ledger.counts, "samples": sum(self.num_samples.values()), "clipped_utterances": self.clipped_utterances}
+        return {
+            **self.ledger.counts,
+            "samples": sum(self.num_samples.values()),
+            "clipped_utterances": self.clipped_utterances,
+        }
 
     def write(self, stem: Path, utterances: Iterable[str]) -> list:
         """Pack utterances into ``<stem>.ark`` and ``.scp``, with ``.num_samples`` and ``.dropped`` beside them, and ``.utt2original`` of pieces.
@@ -83,7 +110,12 @@ class Packer:
         self.ledger.write_part(Path(f"{stem}.dropped"))
         if self.split:
             write_map(Path(f"{stem}.utt2original"), self.original)
-        return [writer, f"{stem}.num_samples", f"{stem}.dropped", *([f"{stem}.utt2original"] if self.split else [])]
+        return [
+            writer,
+            f"{stem}.num_samples",
+            f"{stem}.dropped",
+            *([f"{stem}.utt2original"] if self.split else []),
+        ]
 
     def fit(self, utterance: str) -> dict[str, np.ndarray]:
         """What to pack of an utterance, which is entered in the ledger.
@@ -118,7 +150,9 @@ class Packer:
         elif unfit:
             longest, rule = max(unfit)
             of_pieces = f", the longest of {len(unfit)} pieces" if self.split else ""
-            self.ledger.drop(utterance, POLICY + rule, f"{longest / self.sample_rate_hz:.2f} s{of_pieces}")
+            self.ledger.drop(
+                utterance, POLICY + rule, f"{longest / self.sample_rate_hz:.2f} s{of_pieces}"
+            )
         return packed
 
     def _parts(self, utterance: str, samples: np.ndarray, rate: int) -> dict[str, np.ndarray]:
@@ -127,18 +161,27 @@ class Packer:
             return {utterance: samples}
         speech = self._speech(utterance, num_frames(len(samples), rate))
         if speech.sum() < max(self.split, self.min_speech_seconds * FRAMES_PER_SECOND):
-            found = f"{speech.sum() / FRAMES_PER_SECOND:.2f} s of speech in {len(samples) / rate:.2f} s"
+            found = (
+                f"{speech.sum() / FRAMES_PER_SECOND:.2f} s of speech in {len(samples) / rate:.2f} s"
+            )
             self.ledger.drop(utterance, POLICY + "little_speech", found)
             return {}
         if self.split:
-            return {piece_name(utterance, start, end): piece for start, end, piece in cut_speech(samples, rate, speech)}
+            return {
+                piece_name(utterance, start, end): piece
+                for start, end, piece in cut_speech(samples, rate, speech)
+            }
         return {utterance: keep_speech(samples, rate, speech) if self.trim else samples}
 
     def _judged(self, samples: np.ndarray) -> tuple[str, np.ndarray]:
         """The rule that forbids to pack them, or none, and the samples as they are packed."""
         if len(samples) < max(1, self.min_seconds * self.sample_rate_hz):
             return "short", to_int16(samples)
-        samples = self.transform(samples, self.sample_rate_hz) if self.transform and samples.any() else samples
+        samples = (
+            self.transform(samples, self.sample_rate_hz)
+            if self.transform and samples.any()
+            else samples
+        )
         sound = to_int16(samples)
         if not sound.any():
             return "silent", sound
@@ -147,17 +190,28 @@ class Packer:
 
     def _speech(self, utterance: str, expected: int) -> np.ndarray:
         if utterance not in self.decisions:
-            raise UserError(f"{self.ledger.where}: '{utterance}' can be read but has no voice activity decisions; "
-                            f"remove {self.ledger.where}/vad/receipts and run stage 1 again")
+            raise UserError(
+                f"{self.ledger.where}: '{utterance}' can be read but has no voice activity decisions; "
+                f"remove {self.ledger.where}/vad/receipts and run stage 1 again"
+            )
         speech = read_vector(self.decisions[utterance], key=utterance) > 0
         if len(speech) != expected:
-            raise UserError(f"{self.ledger.where}: '{utterance}' has {expected} frames but {len(speech)} decisions: the sound has changed; "
-                            f"remove {self.ledger.where}/vad/receipts and run stage 1 again")
+            raise UserError(
+                f"{self.ledger.where}: '{utterance}' has {expected} frames but {len(speech)} decisions: the sound has changed; "
+                f"remove {self.ledger.where}/vad/receipts and run stage 1 again"
+            )
         return speech
 
 
-def packed_lists(source: DataDir, wav_scp: Mapping[str, str], num_samples: Mapping[str, int], sample_rate_hz: int, *, trimmed: bool = False,
-                 original: Mapping[str, str] | None = None) -> DataDir:
+def packed_lists(
+    source: DataDir,
+    wav_scp: Mapping[str, str],
+    num_samples: Mapping[str, int],
+    sample_rate_hz: int,
+    *,
+    trimmed: bool = False,
+    original: Mapping[str, str] | None = None,
+) -> DataDir:
     """The lists of packed utterances: those of the source that still hold, and the facts of the packed sound.
 
     Parameters
@@ -178,14 +232,29 @@ def packed_lists(source: DataDir, wav_scp: Mapping[str, str], num_samples: Mappi
     DataDir
         Without segments: they have become utterances.
     """
-    gone = OF_THE_SOURCE_SOUND | ({"vad.scp"} if trimmed else set()) | (OF_WHOLE_UTTERANCES if original is not None else set())
-    maps = {name: mapping for name, mapping in source.maps.items() if name not in gone and not name.startswith("reco2")}
+    gone = (
+        OF_THE_SOURCE_SOUND
+        | ({"vad.scp"} if trimmed else set())
+        | (OF_WHOLE_UTTERANCES if original is not None else set())
+    )
+    maps = {
+        name: mapping
+        for name, mapping in source.maps.items()
+        if name not in gone and not name.startswith("reco2")
+    }
     utt2spk = source.utt2spk
     if original is not None:
         utt2spk = {piece: source.utt2spk[utterance] for piece, utterance in original.items()}
-        maps = {name: {piece: mapping[utterance] for piece, utterance in original.items()} if key_kind(name, maps) == "utterance" else mapping
-                for name, mapping in maps.items()} | {"utt2original": dict(original)}
-    maps |= {"utt2num_samples": dict(num_samples), "utt2dur": {key: f"{number / sample_rate_hz:.4f}" for key, number in num_samples.items()}}
+        maps = {
+            name: {piece: mapping[utterance] for piece, utterance in original.items()}
+            if key_kind(name, maps) == "utterance"
+            else mapping
+            for name, mapping in maps.items()
+        } | {"utt2original": dict(original)}
+    maps |= {
+        "utt2num_samples": dict(num_samples),
+        "utt2dur": {key: f"{number / sample_rate_hz:.4f}" for key, number in num_samples.items()},
+    }
     return DataDir(source.path, dict(wav_scp), utt2spk, None, maps, source.trials)
 
 
@@ -197,4 +266,8 @@ def ending(seconds: float) -> Callable[[np.ndarray, int], np.ndarray] | None:
     seconds : float
         How much of it; 0: all of it, and there is nothing to do.
     """
-    return (lambda samples, sample_rate_hz: samples[-max(1, round(seconds * sample_rate_hz)):]) if seconds else None
+    return (
+        (lambda samples, sample_rate_hz: samples[-max(1, round(seconds * sample_rate_hz)) :])
+        if seconds
+        else None
+    )

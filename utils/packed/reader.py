@@ -45,14 +45,25 @@ class PackedReader:
 
     HEADER_BYTES = 44
 
-    def __init__(self, wav_scp: Mapping[str, str], num_samples: Mapping[str, int | str], root: str | Path | None = None):
+    def __init__(
+        self,
+        wav_scp: Mapping[str, str],
+        num_samples: Mapping[str, int | str],
+        root: str | Path | None = None,
+    ):
         places = [entry.rpartition(":") for entry in wav_scp.values()]
         number_of: dict[str, int] = {}
-        self.archive = np.array([number_of.setdefault(path, len(number_of)) for path, _, _ in places], np.int32)
+        self.archive = np.array(
+            [number_of.setdefault(path, len(number_of)) for path, _, _ in places], np.int32
+        )
         try:
             self.offset = np.array([offset for _, _, offset in places], np.int64)
             self.num_samples = np.array([num_samples[utterance] for utterance in wav_scp], np.int64)
-            if not places or min(self.offset.min(), self.num_samples.min()) < 0 or max(self.offset.max(), self.num_samples.max()) >= MOST_BYTES:
+            if (
+                not places
+                or min(self.offset.min(), self.num_samples.min()) < 0
+                or max(self.offset.max(), self.num_samples.max()) >= MOST_BYTES
+            ):
                 raise ValueError
         except (ValueError, OverflowError, KeyError):
             raise UserError(f"{_odd(wav_scp, num_samples)}; pack it anew") from None
@@ -60,7 +71,9 @@ class PackedReader:
         self._files: dict[int, io.FileIO] = {}
         rates = {self._checked_rate(number) for number in range(len(self.paths))}
         if len(rates) != 1:
-            raise UserError(f"packed audio of the rates {sorted(rates)} in {list(map(str, self.paths))[:3]}, expected one rate; pack it anew")
+            raise UserError(
+                f"packed audio of the rates {sorted(rates)} in {list(map(str, self.paths))[:3]}, expected one rate; pack it anew"
+            )
         self.sample_rate_hz = rates.pop()
 
     def _checked_rate(self, number: int) -> int:
@@ -76,11 +89,15 @@ class PackedReader:
         except OSError as error:
             if error.errno not in NOT_THERE:
                 raise
-            raise UserError(f"{path}: no such file; where the workdir was moved, put a link to it at its old place; else run stage 2") from None
+            raise UserError(
+                f"{path}: no such file; where the workdir was moved, put a link to it at its old place; else run stage 2"
+            ) from None
         if size < end:
             raise UserError(f"{path}: {size:,} bytes, its index needs {end:,}; pack it anew")
         if head[:4] != b"RIFF" or head[20:24] != b"\1\0\1\0" or head[34:40] != b"\x10\0data":
-            raise UserError(f"{path}: no plain 16-bit mono wave at byte {int(self.offset[mine][0])}; run stage 2 (pack)")
+            raise UserError(
+                f"{path}: no plain 16-bit mono wave at byte {int(self.offset[mine][0])}; run stage 2 (pack)"
+            )
         return int.from_bytes(head[24:28], "little")
 
     def __len__(self) -> int:
@@ -107,7 +124,9 @@ class PackedReader:
         number = int(self.num_samples[index]) - start_sample if num_samples is None else num_samples
         return self.read_batch([index], [start_sample], number)[0]
 
-    def read_batch(self, indices: Sequence[int], starts: Sequence[int], num_samples: int) -> np.ndarray:
+    def read_batch(
+        self, indices: Sequence[int], starts: Sequence[int], num_samples: int
+    ) -> np.ndarray:
         """Crops of equal length.
 
         Parameters
@@ -125,13 +144,17 @@ class PackedReader:
         crops = np.empty((len(indices), num_samples), "<i2")
         for row, index, start in zip(crops, indices, starts, strict=True):
             if start < 0 or start + num_samples > self.num_samples[index]:
-                raise ValueError(f"samples {start} to {start + num_samples} are not inside the {self.num_samples[index]} of utterance number {index}")
+                raise ValueError(
+                    f"samples {start} to {start + num_samples} are not inside the {self.num_samples[index]} of utterance number {index}"
+                )
             number = int(self.archive[index])
             if number not in self._files:
                 self._files[number] = open(self.paths[number], "rb", buffering=0)  # noqa: SIM115 - kept open for the reader's life
             place = int(self.offset[index]) + self.HEADER_BYTES + 2 * int(start)
             if os.preadv(self._files[number].fileno(), [row], place) != row.nbytes:
-                raise UserError(f"{self.paths[number]}: ends before byte {place + row.nbytes:,}; it was cut while in use")
+                raise UserError(
+                    f"{self.paths[number]}: ends before byte {place + row.nbytes:,}; it was cut while in use"
+                )
         return np.multiply(crops, np.float32(1 / FULL_SCALE), dtype=np.float32)
 
 

@@ -21,14 +21,6 @@ from utils.receipts.contents import read_receipt
 REPORT = 7  # runs even when it is done: it shows the results
 
 
-
-
-
-
-
-
-
-
 def examine_what_is_late(plan: Path, first: int, last: int) -> list[Stage]:
     """`examine`, where another host has just ended the stages before: their receipts are waited for as long as SV_VISIBLE_SECONDS says.
 
@@ -39,14 +31,24 @@ def examine_what_is_late(plan: Path, first: int, last: int) -> list[Stage]:
     first, last : int
         Stages asked for.
     """
-    visible_seconds, began, said = float(os.environ.get(VISIBLE_SECONDS, 0)), time.monotonic(), False
+    visible_seconds, began, said = (
+        float(os.environ.get(VISIBLE_SECONDS, 0)),
+        time.monotonic(),
+        False,
+    )
     while True:
         stages = examine(plan, last)
-        late = [stage for stage in stages if stage.number < first and stage.state not in (DONE, STALE)]
+        late = [
+            stage for stage in stages if stage.number < first and stage.state not in (DONE, STALE)
+        ]
         if not late or time.monotonic() - began >= visible_seconds:
             return stages
         if not said:
-            print(f"{late[0].line()}: waiting up to {visible_seconds:g} s for the file system", file=sys.stderr, flush=True)
+            print(
+                f"{late[0].line()}: waiting up to {visible_seconds:g} s for the file system",
+                file=sys.stderr,
+                flush=True,
+            )
         said = True
         time.sleep(min(1.0, visible_seconds / 10))
         for status in (status for stage in late for status in stage.statuses):
@@ -83,19 +85,35 @@ def verify(plan: Path, *, first: int = 0, last: int = 7) -> None:
     UserError
         Some output is not what was written.
     """
-    faults, outputs = set(), set()  # a file may stand in two receipts: of the job that wrote it and of the step that collected the jobs
+    faults, outputs = (
+        set(),
+        set(),
+    )  # a file may stand in two receipts: of the job that wrote it and of the step that collected the jobs
     for stage in examine(plan, last):
         for each in stage.statuses if stage.number >= first else []:
             faults |= set(each.task.verify())
-            outputs |= {each.task.home / name for name in (read_receipt(each.task.path) or {"outputs": ()})["outputs"]}
+            outputs |= {
+                each.task.home / name
+                for name in (read_receipt(each.task.path) or {"outputs": ()})["outputs"]
+            }
     for fault in sorted(faults):
         print(fault)
     if faults:
-        raise UserError(f"{len(faults)} of {len(outputs)} outputs are not what was written; remove them and run their stage again")
+        raise UserError(
+            f"{len(faults)} of {len(outputs)} outputs are not what was written; remove them and run their stage again"
+        )
     print(f"verified: {len(outputs)} outputs are what was written")
 
 
-def finished(plan: Path, *, first: int = 0, last: int = 7, script: str = "run.sh", run: int = 0, command: str = "") -> None:
+def finished(
+    plan: Path,
+    *,
+    first: int = 0,
+    last: int = 7,
+    script: str = "run.sh",
+    run: int = 0,
+    command: str = "",
+) -> None:
     """Print the numbers of the leading stages that are done, for run.sh; refuse to start behind unfinished or stale stages.
 
     Parameters
@@ -118,8 +136,14 @@ def finished(plan: Path, *, first: int = 0, last: int = 7, script: str = "run.sh
     stages = examine_what_is_late(plan, first, last)
     for stage in stages:
         if stage.number < first and stage.state != DONE:
-            raise UserError(f"--stage {first} needs stage {stage.number}, which is not done: {stage.line()}; run {script} --stage {stage.number}")
-    leading = list(takewhile(lambda stage: stage.state == DONE, (stage for stage in stages if stage.number >= first)))
+            raise UserError(
+                f"--stage {first} needs stage {stage.number}, which is not done: {stage.line()}; run {script} --stage {stage.number}"
+            )
+    leading = list(
+        takewhile(
+            lambda stage: stage.state == DONE, (stage for stage in stages if stage.number >= first)
+        )
+    )
     if leading and leading[-1] is stages[-1]:
         print("nothing to do: every stage asked for is done", file=sys.stderr)
     needed = places_to_write(plan, [stage for stage in stages if stage.number >= first])

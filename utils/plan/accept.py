@@ -37,7 +37,9 @@ def accept(plan: Path, stage: int) -> None:
     for each in stale:
         check(each, stage)
     with locked(places_to_write(plan, [chosen])):
-        for each in reversed(stale):  # so that a death leaves stale what comes first, and the same command blesses the rest again
+        for each in reversed(
+            stale
+        ):  # so that a death leaves stale what comes first, and the same command blesses the rest again
             each.task.accept()
             print(f"accepted: {each.task.path} ({each.reason})")
 
@@ -58,10 +60,14 @@ def check(status: Status, stage: int) -> None:
         Outputs are not whole, or an earlier stage has to make its inputs again.
     """
     if status.state == UNFINISHED:
-        raise UserError(f"{status.task.path}: only finished work can be accepted, and {status.reason}; run stage {stage}")
+        raise UserError(
+            f"{status.task.path}: only finished work can be accepted, and {status.reason}; run stage {stage}"
+        )
     before = min((number for number in status.again.values() if number < stage), default=stage)
     if before < stage:
-        raise UserError(f"{status.task.path}: stage {before}, which it needs, has to run again: run that, or --accept {before}, first")
+        raise UserError(
+            f"{status.task.path}: stage {before}, which it needs, has to run again: run that, or --accept {before}, first"
+        )
 
 
 if __name__ == "__main__":

@@ -11,9 +11,19 @@ from utils.data_dir.lists import read_map
 from utils.receipts import Task
 
 LISTS = ("wav.scp", "feats.scp")  # an input of such a name lies in a data directory
-NOISES = ("musan", "noise", "rirs", "simulated_rooms")  # options and directories that hold no speech
+NOISES = (
+    "musan",
+    "noise",
+    "rirs",
+    "simulated_rooms",
+)  # options and directories that hold no speech
 # Bytes of a second, for a corpus that nobody has measured yet: 16-bit waves at 16 kHz, and what is usual for compressed speech.
-BYTES_PER_SECOND = {".wav": 32_000, ".flac": 17_000, ".opus": 4_000, **dict.fromkeys((".ogg", ".mp3", ".m4a", ".aac", ".webm", ".wma"), 8_000)}
+BYTES_PER_SECOND = {
+    ".wav": 32_000,
+    ".flac": 17_000,
+    ".opus": 4_000,
+    **dict.fromkeys((".ogg", ".mp3", ".m4a", ".aac", ".webm", ".wma"), 8_000),
+}
 COUNTING_SECONDS = 20.0
 
 
@@ -36,7 +46,9 @@ class Audio:
     guess: bool = False
 
     def __add__(self, other: "Audio") -> "Audio":
-        return Audio(self.utterances + other.utterances, self.hours + other.hours, self.guess or other.guess)
+        return Audio(
+            self.utterances + other.utterances, self.hours + other.hours, self.guess or other.guess
+        )
 
     def share(self, parts: int) -> "Audio":
         """One of several equal parts.
@@ -76,7 +88,9 @@ class Corpus:
 
     def line(self) -> str:
         """What was counted, in words."""
-        kinds = ", ".join(f"{number:,} {suffix[1:]}" for suffix, number in self.suffixes.most_common())
+        kinds = ", ".join(
+            f"{number:,} {suffix[1:]}" for suffix, number in self.suffixes.most_common()
+        )
         least = "" if self.whole else f"at least (counted for {COUNTING_SECONDS:g} s) "
         return f"--{self.option} {self.path}: {least}{kinds}; {self.bytes / 1e9:,.1f} GB; {self.audio.hours:,.1f} h (guess, by their sizes)"
 
@@ -103,7 +117,9 @@ def count_corpus(option: str, path: Path, seconds: float = COUNTING_SECONDS) -> 
                 number = os.stat(os.path.join(place, name)).st_size
                 suffixes[suffix] += 1
                 size, length = size + number, length + number / BYTES_PER_SECOND[suffix]
-    return Corpus(option, path, suffixes, size, Audio(suffixes.total(), length / 3600, guess=True), whole)
+    return Corpus(
+        option, path, suffixes, size, Audio(suffixes.total(), length / 3600, guess=True), whole
+    )
 
 
 def data_folders(paths: Iterable[Path]) -> list[Path]:
@@ -151,9 +167,16 @@ class AudioOfPlan:
             made_from = [folder for folder in read if folder not in (task.home, task.home.parent)]
             if made_from:
                 self.sources.setdefault(task.home, made_from)
-        unknown = [folder for folder in folders if folder not in self.sources | made and not (folder / "utt2dur").exists()
-                   and folder.name not in NOISES]
-        self.known = made | ({folder: corpus.share(len(unknown)) for folder in unknown} if corpus.utterances else {})
+        unknown = [
+            folder
+            for folder in folders
+            if folder not in self.sources | made
+            and not (folder / "utt2dur").exists()
+            and folder.name not in NOISES
+        ]
+        self.known = made | (
+            {folder: corpus.share(len(unknown)) for folder in unknown} if corpus.utterances else {}
+        )
 
     def of(self, folder: Path) -> Audio:
         """The audio of one directory; none where nothing tells of it.
@@ -193,5 +216,10 @@ def entries_of(tasks: Iterable[Task]) -> Iterator[str]:
     tasks : iterable of Task
         Of the plan.
     """
-    for path in {path for task in tasks for path in task.inputs.values() if path.name == "wav.scp" and path.exists()}:
+    for path in {
+        path
+        for task in tasks
+        for path in task.inputs.values()
+        if path.name == "wav.scp" and path.exists()
+    }:
         yield from read_map(path).values()

@@ -62,7 +62,13 @@ def clean(plan: Path, stage: int, workdir: Path, *, yes: bool = False) -> None:
     """
     stages = examine(plan)
     chosen = next(each for each in stages if each.number == stage)
-    others = {path.absolute() for each in stages if each is not chosen for status in each.statuses for path in named(status.task.path)}
+    others = {
+        path.absolute()
+        for each in stages
+        if each is not chosen
+        for status in each.statuses
+        for path in named(status.task.path)
+    }
     for status in chosen.statuses:
         status.state = "to be removed"
     with locked(places_to_write(plan, [chosen])) if yes or os.isatty(0) else nullcontext():
@@ -71,7 +77,9 @@ def clean(plan: Path, stage: int, workdir: Path, *, yes: bool = False) -> None:
         seen: set[Path] = set()
         sizes = [size_of(heap, seen) for heap in heaps]
         for heap, size in zip(heaps, sizes, strict=True):
-            print(f"{heap.first}{f' and what it names ({len(heap.outputs)})' if heap.outputs else ''}: {megabytes(size)}")
+            print(
+                f"{heap.first}{f' and what it names ({len(heap.outputs)})' if heap.outputs else ''}: {megabytes(size)}"
+            )
         total = f"what stage {stage} left: {megabytes(sum(sizes))}"
         if not heaps:
             print(f"stage {stage} left nothing")
@@ -112,7 +120,9 @@ def heaps_of(stage: Stage, others: Collection[Path]) -> Iterator[Heap]:
         for heap in heaps_of_task(status.task):
             if heap.first.absolute() not in seen:
                 seen.add(heap.first.absolute())
-                yield Heap(heap.first, [path for path in heap.outputs if path.absolute() not in others])
+                yield Heap(
+                    heap.first, [path for path in heap.outputs if path.absolute() not in others]
+                )
 
 
 def heaps_of_task(task: Task) -> Iterator[Heap]:
@@ -123,17 +133,34 @@ def heaps_of_task(task: Task) -> Iterator[Heap]:
     task : Task
         Of the plan.
     """
-    is_receipt = re.compile(rf"{re.escape(task.name)}(\.\d+of\d+)?\.json({re.escape(LAST)})?").fullmatch
-    receipts = [path for path in sorted(task.path.parent.glob(f"{task.name}*.json*")) if is_receipt(path.name)]
+    is_receipt = re.compile(
+        rf"{re.escape(task.name)}(\.\d+of\d+)?\.json({re.escape(LAST)})?"
+    ).fullmatch
+    receipts = [
+        path
+        for path in sorted(task.path.parent.glob(f"{task.name}*.json*"))
+        if is_receipt(path.name)
+    ]
     outputs = {path for receipt in receipts for path in named(receipt)}
     yield from (Heap(receipt, named(receipt)[1:]) for receipt in receipts)
     for old in sorted(task.home.glob("old.*")):
-        if re.fullmatch(r"old\.\d+", old.name) and any(is_receipt(path.name) for path in old.glob("receipts/*.json")):
+        if re.fullmatch(r"old\.\d+", old.name) and any(
+            is_receipt(path.name) for path in old.glob("receipts/*.json")
+        ):
             yield Heap(old)
-    is_of_others = re.compile(rf"\.old(?!\.{re.escape(task.name)}(\.\d+of\d+)?\.tmp).*").fullmatch  # half moved aside
+    is_of_others = re.compile(
+        rf"\.old(?!\.{re.escape(task.name)}(\.\d+of\d+)?\.tmp).*"
+    ).fullmatch  # half moved aside
     for folder in sorted({task.home, *(path.parent for path in outputs)}):
-        yield from (Heap(path) for path in sorted(folder.glob(".*.tmp")) if not is_of_others(path.name))
-    yield from (Heap(path) for pattern in task.leaves for path in sorted(task.home.glob(pattern)) if path not in outputs)
+        yield from (
+            Heap(path) for path in sorted(folder.glob(".*.tmp")) if not is_of_others(path.name)
+        )
+    yield from (
+        Heap(path)
+        for pattern in task.leaves
+        for path in sorted(task.home.glob(pattern))
+        if path not in outputs
+    )
 
 
 def named(receipt: Path) -> list[Path]:
@@ -145,7 +172,14 @@ def named(receipt: Path) -> list[Path]:
         It may be missing.
     """
     said = read_receipt(receipt)
-    return [] if said is None else [receipt, *(Path(os.path.normpath(receipt.parent.parent / name)) for name in said["outputs"])]
+    return (
+        []
+        if said is None
+        else [
+            receipt,
+            *(Path(os.path.normpath(receipt.parent.parent / name)) for name in said["outputs"]),
+        ]
+    )
 
 
 def check_inside(heaps: list[Heap], workdir: Path) -> None:
@@ -167,7 +201,9 @@ def check_inside(heaps: list[Heap], workdir: Path) -> None:
     for path in (path for heap in heaps for path in (heap.first, *heap.outputs)):
         place = path.parent.resolve() / path.name
         if not any(place.is_relative_to(root) for root in roots):
-            raise UserError(f"{path}: lies in {place.parent}, outside data/ and exp/ of {workdir}; nothing was removed; remove it by hand")
+            raise UserError(
+                f"{path}: lies in {place.parent}, outside data/ and exp/ of {workdir}; nothing was removed; remove it by hand"
+            )
 
 
 def size_of(heap: Heap, seen: set[Path]) -> int:
@@ -180,7 +216,11 @@ def size_of(heap: Heap, seen: set[Path]) -> int:
     seen : set of path
         Files that were counted before; grows.
     """
-    files = {path for top in (heap.first, *heap.outputs) for path in (top.rglob("*") if top.is_dir() and not top.is_symlink() else [top])}
+    files = {
+        path
+        for top in (heap.first, *heap.outputs)
+        for path in (top.rglob("*") if top.is_dir() and not top.is_symlink() else [top])
+    }
     new = {path for path in files - seen if path.is_file() and not path.is_symlink()}
     seen |= new
     return sum(path.stat().st_size for path in new)

@@ -15,7 +15,14 @@ from utils.errors import UserError
 from utils.machine import existing_parent, usable_memory
 from utils.plan.audio_counts import NOISES, Audio, AudioOfPlan, count_corpus, heard_by
 from utils.plan.forecast import Amount, Need, Rates, need_of_stage
-from utils.plan.missing import missing_gpu, missing_inputs, missing_options, missing_places, missing_programs, too_little
+from utils.plan.missing import (
+    missing_gpu,
+    missing_inputs,
+    missing_options,
+    missing_places,
+    missing_programs,
+    too_little,
+)
 from utils.plan.stages import Stage, examine
 from utils.receipts import DONE
 
@@ -23,8 +30,15 @@ WORKDIR = "workdir"
 TRAINING = 3  # the stage whose length its YAML says, whatever the audio
 
 
-def plan_dry_run(plan: Path, named: list[str], *, first: int = 0, last: int = 7, cmd: Literal["local", "slurm", "sge"] = "local",
-                 device: Literal["cpu", "cuda"] = "cpu") -> None:
+def plan_dry_run(
+    plan: Path,
+    named: list[str],
+    *,
+    first: int = 0,
+    last: int = 7,
+    cmd: Literal["local", "slurm", "sge"] = "local",
+    device: Literal["cpu", "cuda"] = "cpu",
+) -> None:
     """Show what would run, what it needs and what is missing; run nothing.
 
     Parameters
@@ -55,8 +69,11 @@ def plan_dry_run(plan: Path, named: list[str], *, first: int = 0, last: int = 7,
         end(missing or [str(error)])
         return
     stages = [stage for stage in every if stage.number >= first]
-    missing += [f"stage {stage.number}, which comes before --stage {first}: {stage.state}" for stage in every
-                if stage.number < first and stage.state != DONE]
+    missing += [
+        f"stage {stage.number}, which comes before --stage {first}: {stage.state}"
+        for stage in every
+        if stage.number < first and stage.state != DONE
+    ]
     show_commands(stages)
     if all(stage.state == DONE for stage in stages):
         print("nothing to do")
@@ -64,21 +81,37 @@ def plan_dry_run(plan: Path, named: list[str], *, first: int = 0, last: int = 7,
         return
     tasks = [(status.task, status.state) for stage in every for status in stage.statuses]
     prepared = all(stage.state == DONE for stage in every if stage.number == 0)
-    corpora = [] if prepared else [corpus for name, path in options if Path(path).is_dir() and (corpus := count_corpus(name, Path(path))).suffixes]
+    corpora = (
+        []
+        if prepared
+        else [
+            corpus
+            for name, path in options
+            if Path(path).is_dir() and (corpus := count_corpus(name, Path(path))).suffixes
+        ]
+    )
     print("".join(f"corpus: {corpus.line()}\n" for corpus in corpora), end="")
     commands = [command for stage in stages if stage.state != DONE for command in stage.commands]
-    missing += missing_inputs(tasks) + missing_programs(tasks, corpora, cmd) + missing_gpu(commands, cmd)
+    missing += (
+        missing_inputs(tasks) + missing_programs(tasks, corpora, cmd) + missing_gpu(commands, cmd)
+    )
     missing += missing_places(task.home for task, state in tasks if state != DONE)
     speech = sum((corpus.audio for corpus in corpora if corpus.option not in NOISES), Audio())
-    rates = Rates([workdir / "data", workdir / "exp"], AudioOfPlan((task for task, _ in tasks), speech))
+    rates = Rates(
+        [workdir / "data", workdir / "exp"], AudioOfPlan((task for task, _ in tasks), speech)
+    )
     total = show_needs(stages, rates, cmd, device)
     disks = needs_of_disks(stages, rates, device)
     for folder, needed in disks.items():
         free, which = shutil.disk_usage(folder).free, f" of {folder}" if len(disks) > 1 else ""
-        missing += too_little(f"disk{which}", needed.value, free, "free some, or --workdir DIR on another disk")
+        missing += too_little(
+            f"disk{which}", needed.value, free, "free some, or --workdir DIR on another disk"
+        )
         print(f"disk{which}: about {size(needed)}, of what is known; free: {free / 1e6:,.0f} MB")
     if cmd == "local" and Path("/proc/meminfo").exists():
-        missing += too_little("memory", total.memory.value, usable_memory()[0], "fewer --nj, or another machine")
+        missing += too_little(
+            "memory", total.memory.value, usable_memory()[0], "fewer --nj, or another machine"
+        )
     end(missing)
 
 
@@ -113,17 +146,48 @@ def show_needs(stages: list[Stage], rates: Rates, cmd: str, device: str) -> Need
     print(row.format("stage", "utterances", "audio", "disk", "memory", "time"))
     total, whole = Need(Amount(), Amount(), Amount()), True
     for stage in (stage for stage in stages if stage.state != DONE and stage.commands):
-        folders = {folder for status in stage.statuses if status.state != DONE for folder in heard_by(status.task)}
+        folders = {
+            folder
+            for status in stage.statuses
+            if status.state != DONE
+            for folder in heard_by(status.task)
+        }
         heard = sum(map(rates.audio.of, folders), Audio())
-        need = need_of_stage([(status.task, status.state) for status in stage.statuses], rates, device, cmd)
-        total = Need(total.disk + need.disk, max(total.memory, need.memory, key=lambda amount: amount.value), total.seconds + need.seconds)
-        counted = [told(f"{heard.utterances:,.0f}", heard.guess), told(f"{heard.hours:,.1f} h", heard.guess)] if heard.utterances else ["-", "-"]
+        need = need_of_stage(
+            [(status.task, status.state) for status in stage.statuses], rates, device, cmd
+        )
+        total = Need(
+            total.disk + need.disk,
+            max(total.memory, need.memory, key=lambda amount: amount.value),
+            total.seconds + need.seconds,
+        )
+        counted = (
+            [
+                told(f"{heard.utterances:,.0f}", heard.guess),
+                told(f"{heard.hours:,.1f} h", heard.guess),
+            ]
+            if heard.utterances
+            else ["-", "-"]
+        )
         cells = [*counted, size(need.disk), size(need.memory), duration(need.seconds)]
         if folders and not heard.utterances:  # nothing tells yet
-            cells = ["unknown", "unknown", *(cells[2:] if stage.number == TRAINING else ["unknown", cells[3], "unknown"])]
+            cells = [
+                "unknown",
+                "unknown",
+                *(cells[2:] if stage.number == TRAINING else ["unknown", cells[3], "unknown"]),
+            ]
             whole = False
         print(row.format(stage.number, *cells))
-    print(row.format("all" if whole else "known", "", "", size(total.disk), size(total.memory), duration(total.seconds)))
+    print(
+        row.format(
+            "all" if whole else "known",
+            "",
+            "",
+            size(total.disk),
+            size(total.memory),
+            duration(total.seconds),
+        )
+    )
     return total
 
 
@@ -139,7 +203,9 @@ def needs_of_disks(stages: list[Stage], rates: Rates, device: str) -> dict[Path,
     """
     folders: dict[int, Path] = {}
     needs: dict[Path, Amount] = {}
-    for task in (status.task for stage in stages for status in stage.statuses if status.state != DONE):
+    for task in (
+        status.task for stage in stages for status in stage.statuses if status.state != DONE
+    ):
         home = existing_parent(task.home)
         folder = folders.setdefault(home.stat().st_dev, home)
         needs[folder] = needs.get(folder, Amount()) + rates.need(task, device).disk
@@ -167,7 +233,10 @@ def size(amount: Amount) -> str:
     amount : Amount
         Bytes.
     """
-    return told(f"{amount.value / 1e9:,.1f} GB" if amount.value >= 1e9 else f"{amount.value / 1e6:,.1f} MB", amount.guess)
+    return told(
+        f"{amount.value / 1e9:,.1f} GB" if amount.value >= 1e9 else f"{amount.value / 1e6:,.1f} MB",
+        amount.guess,
+    )
 
 
 def duration(amount: Amount) -> str:
@@ -178,7 +247,12 @@ def duration(amount: Amount) -> str:
     amount : Amount
         Seconds.
     """
-    return told(f"{amount.value / 3600:,.1f} h" if amount.value >= 3600 else f"{amount.value / 60:,.1f} min", amount.guess)
+    return told(
+        f"{amount.value / 3600:,.1f} h"
+        if amount.value >= 3600
+        else f"{amount.value / 60:,.1f} min",
+        amount.guess,
+    )
 
 
 def end(missing: list[str]) -> None:
@@ -197,7 +271,9 @@ def end(missing: list[str]) -> None:
     for each in missing:
         print(f"missing: {each}")
     if missing:
-        raise UserError(f"missing: {len(missing)}, see above" if len(missing) > 1 else f"missing: {missing[0]}")
+        raise UserError(
+            f"missing: {len(missing)}, see above" if len(missing) > 1 else f"missing: {missing[0]}"
+        )
 
 
 if __name__ == "__main__":

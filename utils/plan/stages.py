@@ -41,8 +41,9 @@ class Stage:
     def line(self) -> str:
         """The stage in one line: number, title, state, reason."""
         done = sum(status.state == DONE for status in self.statuses)
-        reason = next((status.reason for status in self.statuses if status.state == STALE), "") or next(
-            (status.reason for status in self.statuses if status.state != DONE), "")
+        reason = next(
+            (status.reason for status in self.statuses if status.state == STALE), ""
+        ) or next((status.reason for status in self.statuses if status.state != DONE), "")
         partly = f": {done} of {len(self.statuses)} tasks" + (f"; {reason}" if reason else "")
         told = {DONE: "", NEVER: "", STALE: f" because {reason}", "partly done": partly}
         return f"{self.number}  {self.title:42} {self.state + told[self.state] if self.commands else 'empty in this recipe'}"
@@ -94,12 +95,26 @@ def examine(path: Path, last: int = 7) -> list[Stage]:
             stage.statuses += evaluate(command)
         for status in stage.statuses:
             gathers = [folder.absolute() for folder in status.task.gathers]
-            status.again = {path: to_be_made[path.absolute()] for path in status.task.inputs.values() if path.absolute() in to_be_made}
-            status.again |= {path: number for path, number in to_be_made.items() if any(path.is_relative_to(folder) for folder in gathers)}
+            status.again = {
+                path: to_be_made[path.absolute()]
+                for path in status.task.inputs.values()
+                if path.absolute() in to_be_made
+            }
+            status.again |= {
+                path: number
+                for path, number in to_be_made.items()
+                if any(path.is_relative_to(folder) for folder in gathers)
+            }
             if status.state == DONE and status.again:
-                status.state, status.reason = STALE, f"stage {next(iter(status.again.values()))}, which it needs, has to run again"
+                status.state, status.reason = (
+                    STALE,
+                    f"stage {next(iter(status.again.values()))}, which it needs, has to run again",
+                )
             if status.state != DONE:
                 receipt = read_receipt(status.task.path) or {"outputs": {}}
-                for made in [status.task.path, *(status.task.home / name for name in receipt["outputs"])]:
+                for made in [
+                    status.task.path,
+                    *(status.task.home / name for name in receipt["outputs"]),
+                ]:
                     to_be_made.setdefault(made.absolute(), stage.number)
     return stages

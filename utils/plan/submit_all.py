@@ -31,7 +31,9 @@ exit "$code"
 """
 
 
-def chain_stages(plan: Path, folder: Path, conf: str, first: int, last: int, words: Sequence[str]) -> list[str]:
+def chain_stages(
+    plan: Path, folder: Path, conf: str, first: int, last: int, words: Sequence[str]
+) -> list[str]:
     """Submit the stages that are not done; a stage's job runs run.sh for that stage, which submits its arrays.
 
     Parameters
@@ -58,26 +60,48 @@ def chain_stages(plan: Path, folder: Path, conf: str, first: int, last: int, wor
         An earlier chain still waits or runs; another run is at work in the same places; sbatch refused.
     """
     site, record = read_site(Path(conf or "conf/cluster/slurm.conf")), folder / NAME
-    stages = list(dropwhile(lambda stage: stage.state == DONE, (stage for stage in examine(plan, last) if stage.number >= first and stage.commands)))
+    stages = list(
+        dropwhile(
+            lambda stage: stage.state == DONE,
+            (stage for stage in examine(plan, last) if stage.number >= first and stage.commands),
+        )
+    )
     with alone_at(record):
-        alive = [each.job for each in read_record(record)[1] if ask(["squeue", "--noheader", f"--jobs={each.job}"]).stdout.strip()]
+        alive = [
+            each.job
+            for each in read_record(record)[1]
+            if ask(["squeue", "--noheader", f"--jobs={each.job}"]).stdout.strip()
+        ]
         if alive:
-            raise UserError(f"{record}: jobs {', '.join(alive)} of an earlier chain still wait or run; wait for them, or scancel {' '.join(alive)}")
+            raise UserError(
+                f"{record}: jobs {', '.join(alive)} of an earlier chain still wait or run; wait for them, or scancel {' '.join(alive)}"
+            )
         with locked(places_to_write(plan, stages)):
             pass  # a run that is at work there would be in the way of the first job: each takes the locks for itself
         submissions: list[Submission] = []
         for stage in stages:
             submission = Submission("", {})
-            submission.job = hand_over(site, folder, stage, submission.name, submissions[-1].job if submissions else "", words)
+            submission.job = hand_over(
+                site,
+                folder,
+                stage,
+                submission.name,
+                submissions[-1].job if submissions else "",
+                words,
+            )
             submissions.append(submission)
             write_record(record, "slurm", submissions)
-            print(f"stage {stage.number}: {stage.title}: job {submission.job}; log {folder}/stage{stage.number}.log")
+            print(
+                f"stage {stage.number}: {stage.title}: job {submission.job}; log {folder}/stage{stage.number}.log"
+            )
     if not stages:
         print("nothing to do: every stage asked for is done")
     return [submission.job for submission in submissions]
 
 
-def hand_over(site: Site, folder: Path, stage: Stage, name: str, before: str, words: Sequence[str]) -> str:
+def hand_over(
+    site: Site, folder: Path, stage: Stage, name: str, before: str, words: Sequence[str]
+) -> str:
     """Submit one stage; the number of its job.
 
     Parameters
@@ -96,24 +120,60 @@ def hand_over(site: Site, folder: Path, stage: Stage, name: str, before: str, wo
         run.sh and its options.
     """
     late = {VISIBLE_SECONDS: f"{site.visible_seconds:g}"}  # the stage before ran on another host
-    carried = sorted(f"export {key}={shlex.quote(value)}" for key, value in (carried_ones() | late).items())
-    command = [*words, "--submit-all", "false", "--stage", str(stage.number), "--stop-stage", str(stage.number)]
+    carried = sorted(
+        f"export {key}={shlex.quote(value)}" for key, value in (carried_ones() | late).items()
+    )
+    command = [
+        *words,
+        "--submit-all",
+        "false",
+        "--stage",
+        str(stage.number),
+        "--stop-stage",
+        str(stage.number),
+    ]
     script = folder / f"stage{stage.number}.sh"
     with atomic_write(script) as file:
-        callers_folder = os.environ.get("OLDPWD", os.getcwd())  # options may name paths relative to it
-        file.write("\n".join(["#!/usr/bin/env bash", *carried, f"cd {shlex.quote(callers_folder)} || exit 1",
-                              WATCHED.format(command=shlex.join(command))]))
+        callers_folder = os.environ.get(
+            "OLDPWD", os.getcwd()
+        )  # options may name paths relative to it
+        file.write(
+            "\n".join(
+                [
+                    "#!/usr/bin/env bash",
+                    *carried,
+                    f"cd {shlex.quote(callers_folder)} || exit 1",
+                    WATCHED.format(command=shlex.join(command)),
+                ]
+            )
+        )
     waits = [f"--dependency=afterok:{before}", "--kill-on-invalid-dep=yes"] if before else []
     log = str(folder.absolute() / f"stage{stage.number}.log").replace("%", "%%")
     refuse_letter("\\", log, "Slurm")
-    done = ask([*site.words({}), *QUEUED_AGAIN, "--parsable", f"--job-name={name}", f"--output={log}", *waits, str(script)])
+    done = ask(
+        [
+            *site.words({}),
+            *QUEUED_AGAIN,
+            "--parsable",
+            f"--job-name={name}",
+            f"--output={log}",
+            *waits,
+            str(script),
+        ]
+    )
     job = done.stdout.strip().partition(";")[0]
     if done.returncode or not job.isdigit():
-        submitted = f"job {before} and those before it wait or run" if before else "nothing was submitted"
-        raise UserError(f"{site.path}: sbatch did not take stage {stage.number}: {words_of(done)}; {submitted}")
+        submitted = (
+            f"job {before} and those before it wait or run" if before else "nothing was submitted"
+        )
+        raise UserError(
+            f"{site.path}: sbatch did not take stage {stage.number}: {words_of(done)}; {submitted}"
+        )
     return job
 
 
 if __name__ == "__main__":
     plan, folder, conf, first, last = sys.argv[1:6]
-    exit_with(lambda: chain_stages(Path(plan), Path(folder), conf, int(first), int(last), sys.argv[6:]))
+    exit_with(
+        lambda: chain_stages(Path(plan), Path(folder), conf, int(first), int(last), sys.argv[6:])
+    )

@@ -37,7 +37,12 @@ def explain(stage: Stage) -> Iterator[str]:
     yield stage.line()
     alike: dict[tuple, list[Status]] = {}
     for each in stage.statuses:
-        said = each.task.home, each.task.name, "fresh" if each.state == DONE else each.state, tuple(reasons(each))
+        said = (
+            each.task.home,
+            each.task.name,
+            "fresh" if each.state == DONE else each.state,
+            tuple(reasons(each)),
+        )
         alike.setdefault(said, []).append(each)
     for (home, name, state, lines), statuses in alike.items():
         receipts = f", {len(statuses)} receipts" if len(statuses) > 1 else ""
@@ -63,7 +68,10 @@ def reasons(status: Status) -> Iterator[str]:
     else:
         yield from bad_outputs(status.task.home, receipt["outputs"])
         yield from (change.detail for change in status.task.changes(receipt))
-        yield from (f"input {path}: stage {number} has to make it again" for path, number in status.again.items())
+        yield from (
+            f"input {path}: stage {number} has to make it again"
+            for path, number in status.again.items()
+        )
 
 
 def outputs_of(statuses: list[Status]) -> Iterator[str]:
@@ -76,7 +84,10 @@ def outputs_of(statuses: list[Status]) -> Iterator[str]:
     """
     facts: dict[str, int] = {}
     for status in statuses:
-        facts |= {name: each["bytes"] for name, each in (read_receipt(status.task.path) or {"outputs": {}})["outputs"].items()}
+        facts |= {
+            name: each["bytes"]
+            for name, each in (read_receipt(status.task.path) or {"outputs": {}})["outputs"].items()
+        }
     if facts:
         more = f" and {len(facts) - SHOWN} more" if len(facts) > SHOWN else ""
         yield f"outputs: {', '.join(list(facts)[:SHOWN])}{more} ({sum(facts.values()) / 1e6:,.1f} MB)"

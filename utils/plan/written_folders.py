@@ -21,7 +21,9 @@ def places_of(plan: Path) -> list[Path]:
     plan : path
         Written by run.sh.
     """
-    lines = [line for line in plan.read_text(encoding="utf-8").splitlines() if line.startswith("places ")]
+    lines = [
+        line for line in plan.read_text(encoding="utf-8").splitlines() if line.startswith("places ")
+    ]
     return [Path(word).absolute() for line in lines for word in shlex.split(line)[1:]]
 
 
@@ -59,7 +61,11 @@ def told_of_move(stages: Sequence["Stage"]) -> str:
     for task in (each.task for stage in stages for each in stage.statuses if each.state == DONE):
         for label, source in read_receipt(task.path)["inputs"].items():
             old, new = Path(source["path"]), task.inputs.get(label, Path(source["path"]))
-            if old == new or not (old.is_absolute() and new.is_absolute()) or (old.exists() and os.path.samefile(old, new)):
+            if (
+                old == new
+                or not (old.is_absolute() and new.is_absolute())
+                or (old.exists() and os.path.samefile(old, new))
+            ):
                 continue
             while old.name == new.name:
                 old, new = old.parent, new.parent

@@ -5,6 +5,27 @@ names below are for other packages.
 """
 
 from utils.receipts.contents import read_receipt
-from utils.receipts.task import DONE, MODE, NEVER, STALE, UNFINISHED, VISIBLE_SECONDS, Status, Task, data_dir_inputs
+from utils.receipts.task import (
+    DONE,
+    MODE,
+    NEVER,
+    STALE,
+    UNFINISHED,
+    VISIBLE_SECONDS,
+    Status,
+    Task,
+    data_dir_inputs,
+)
 
-__all__ = ["DONE", "MODE", "NEVER", "STALE", "Status", "Task", "UNFINISHED", "VISIBLE_SECONDS", "data_dir_inputs", "read_receipt"]
+__all__ = [
+    "DONE",
+    "MODE",
+    "NEVER",
+    "STALE",
+    "Status",
+    "Task",
+    "UNFINISHED",
+    "VISIBLE_SECONDS",
+    "data_dir_inputs",
+    "read_receipt",
+]

@@ -24,15 +24,24 @@ def evaluate(command: Sequence[str]) -> list[Status]:
         The command is no step, so that nothing could prove it done.
     """
     words = list(command)
-    place = next((k for k, word in enumerate(words[:-1]) if word == "-m" and re.fullmatch(r"(steps|local)\.\w+", words[k + 1])), None)
+    place = next(
+        (
+            k
+            for k, word in enumerate(words[:-1])
+            if word == "-m" and re.fullmatch(r"(steps|local)\.\w+", words[k + 1])
+        ),
+        None,
+    )
     if place is None:
-        raise UserError(f"'{shlex.join(words)}' is no step: stages run `python3 -m steps.<name>` or `python3 -m local.<name>`, whose receipts "
-                        "prove them done")
+        raise UserError(
+            f"'{shlex.join(words)}' is no step: stages run `python3 -m steps.<name>` or `python3 -m local.<name>`, whose receipts "
+            "prove them done"
+        )
     module = words[place + 1]
     function: Callable = getattr(import_module(module), module.split(".")[1])
     MODE.checking, MODE.collected = True, []
     try:
-        call(function, words[place + 2:], module)
+        call(function, words[place + 2 :], module)
     finally:
         MODE.checking = False
     return MODE.collected

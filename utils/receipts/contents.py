@@ -11,9 +11,19 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.files import read_json, sha256_of
 
-ENTRIES = {"step": str, "format": int, "options": dict, "inputs": dict, "outputs": dict, "counts": dict, "seconds": (int, float),
-           "core_seconds": (int, float)}
-SMALL_BYTES = 1 << 20  # outputs up to this size are compared by content each time, larger ones by size
+ENTRIES = {
+    "step": str,
+    "format": int,
+    "options": dict,
+    "inputs": dict,
+    "outputs": dict,
+    "counts": dict,
+    "seconds": (int, float),
+    "core_seconds": (int, float),
+}
+SMALL_BYTES = (
+    1 << 20
+)  # outputs up to this size are compared by content each time, larger ones by size
 
 
 def read_receipt(path: Path) -> dict | None:
@@ -36,8 +46,13 @@ def read_receipt(path: Path) -> dict | None:
     except ValueError:
         receipt = None
     parts = {"inputs": {"path": str, "content": str}, "outputs": {"bytes": int, "sha256": str}}
-    if not (has(receipt, ENTRIES) and all(has(part, entries) for name, entries in parts.items() for part in receipt[name].values())
-            and re.fullmatch(r"[1-9]\d*/[1-9]\d*", str(receipt["options"].get("job", "1/1")))):
+    if not (
+        has(receipt, ENTRIES)
+        and all(
+            has(part, entries) for name, entries in parts.items() for part in receipt[name].values()
+        )
+        and re.fullmatch(r"[1-9]\d*/[1-9]\d*", str(receipt["options"].get("job", "1/1")))
+    ):
         raise UserError(f"{path}: not a receipt; remove it to have the work done again")
     return receipt
 
@@ -52,7 +67,9 @@ def has(value: object, entries: Mapping[str, type | tuple[type, ...]]) -> bool:
     entries : mapping of str to type
         What is asked for.
     """
-    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in entries.items())
+    return isinstance(value, dict) and all(
+        isinstance(value.get(name), kind) for name, kind in entries.items()
+    )
 
 
 def fingerprint(path: Path) -> str:
@@ -65,7 +82,9 @@ def fingerprint(path: Path) -> str:
     """
     if path.parent.name == "receipts" and path.suffix == ".json":
         receipt = read_receipt(path)
-        return hashlib.sha256(json.dumps([receipt["step"], receipt["outputs"]], sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps([receipt["step"], receipt["outputs"]], sort_keys=True).encode()
+        ).hexdigest()
     return sha256_of(path)
 
 
@@ -102,7 +121,9 @@ def changed_input(label: str, recorded: Mapping | None, path: Path | None) -> Ch
     """
     before = f"{recorded['content'][:DIGITS]} ({recorded['path']})" if recorded else "none"
     if path is None:
-        return Change(f"input {label} ({recorded['path']}) was taken away", f"input {label}: {before} -> none")
+        return Change(
+            f"input {label} ({recorded['path']}) was taken away", f"input {label}: {before} -> none"
+        )
     now = fingerprint(path) if path.exists() else None
     detail = f"input {label}: {before} -> {now[:DIGITS] if now else 'missing'} ({path})"
     if recorded is None:
@@ -139,7 +160,9 @@ def first_bad_output(home: Path, outputs: Mapping[str, Mapping]) -> str:
     return next(bad_outputs(home, outputs), "")
 
 
-def bad_outputs(home: Path, outputs: Mapping[str, Mapping], read_all: bool = False) -> Iterator[str]:
+def bad_outputs(
+    home: Path, outputs: Mapping[str, Mapping], read_all: bool = False
+) -> Iterator[str]:
     """Each output that is missing or altered, as a sentence.
 
     Parameters

@@ -24,9 +24,20 @@ def part_receipts(home: Path, name: str, jobs: int) -> dict[str, Path]:
         ``job 3/8`` -> receipt, in order.
     """
     folder = Path(home) / "receipts"
-    splits = [jobs, *sorted(int(path.stem.rpartition("of")[2]) for path in folder.glob(f"{name}.1of*.json"))]
-    receipts = [{f"job {job}/{split}": folder / f"{name}.{job}of{split}.json" for job in range(1, split + 1)} for split in splits]
-    return next((found for found in receipts if all(path.exists() for path in found.values())), receipts[0])
+    splits = [
+        jobs,
+        *sorted(int(path.stem.rpartition("of")[2]) for path in folder.glob(f"{name}.1of*.json")),
+    ]
+    receipts = [
+        {
+            f"job {job}/{split}": folder / f"{name}.{job}of{split}.json"
+            for job in range(1, split + 1)
+        }
+        for split in splits
+    ]
+    return next(
+        (found for found in receipts if all(path.exists() for path in found.values())), receipts[0]
+    )
 
 
 class Parts:
@@ -49,7 +60,11 @@ class Parts:
 
     def __init__(self, home: Path, receipts: Mapping[str, Path]):
         contents = [read_receipt(path) for path in receipts.values()]
-        self.outputs = {Path(home) / name: facts for receipt in contents for name, facts in receipt["outputs"].items()}
+        self.outputs = {
+            Path(home) / name: facts
+            for receipt in contents
+            for name, facts in receipt["outputs"].items()
+        }
         self.options = contents[0]["options"]
         self._counts = [receipt["counts"] for receipt in contents]
 

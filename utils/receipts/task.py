@@ -15,9 +15,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.files import atomic_write, half_moved, look_anew, make_folder, move_aside, naming, sha256_of, wait_until_there
+from utils.files import (
+    atomic_write,
+    half_moved,
+    look_anew,
+    make_folder,
+    move_aside,
+    naming,
+    sha256_of,
+    wait_until_there,
+)
 from utils.machine import commit, core_seconds, peak_memory_bytes
-from utils.receipts.contents import Change, bad_outputs, changed_input, changed_values, fingerprint, first_bad_output, read_receipt
+from utils.receipts.contents import (
+    Change,
+    bad_outputs,
+    changed_input,
+    changed_values,
+    fingerprint,
+    first_bad_output,
+    read_receipt,
+)
 
 DEAR_CORE_SECONDS = 600  # DESIGN.md section 4: what took more than 10 minutes of core time is never redone without leave
 VISIBLE_SECONDS = "SV_VISIBLE_SECONDS"  # in the jobs of a cluster: how long files that another host wrote may take to be seen
@@ -115,9 +132,22 @@ class Task:
         Of an input that has other bytes than the receipt records: called with the recorded content, tells whether it means the same all the same.
     """
 
-    def __init__(self, home: Path, name: str, *, format: int, inputs: Mapping[str, Path], options: Mapping, job: str | None = None,
-                 dear: bool = False, expected_bytes=None, expected_audio: tuple[int, float] | None = None, leaves: tuple[str, ...] = (),
-                 gathers: Sequence[Path] = (), says_the_same: Mapping[str, Callable[[str], bool]] | None = None):
+    def __init__(
+        self,
+        home: Path,
+        name: str,
+        *,
+        format: int,
+        inputs: Mapping[str, Path],
+        options: Mapping,
+        job: str | None = None,
+        dear: bool = False,
+        expected_bytes=None,
+        expected_audio: tuple[int, float] | None = None,
+        leaves: tuple[str, ...] = (),
+        gathers: Sequence[Path] = (),
+        says_the_same: Mapping[str, Callable[[str], bool]] | None = None,
+    ):
         self.home, self.name, self.job, self.dear = Path(home), name, job, dear
         self.expected_bytes, self.expected_audio = expected_bytes, expected_audio
         part = "." + job.replace("/", "of") if job else ""
@@ -125,7 +155,9 @@ class Task:
         self.path = self.home / "receipts" / f"{name}{part}.json"
         self.inputs = {label: Path(path) for label, path in inputs.items()}
         self.format = format
-        self.options = json.loads(json.dumps({**options, **({"job": job} if job else {})}, default=str))
+        self.options = json.loads(
+            json.dumps({**options, **({"job": job} if job else {})}, default=str)
+        )
         self.started = time.time()
         self.counts: dict = {}
 
@@ -147,10 +179,14 @@ class Task:
             return True
         missing = [path for path in self.inputs.values() if not path.exists()]
         if missing:
-            raise UserError(f"{self.name}: {missing[0]} is missing: the step that makes it has not finished; run the earlier stage first")
+            raise UserError(
+                f"{self.name}: {missing[0]} is missing: the step that makes it has not finished; run the earlier stage first"
+            )
         if status.state == STALE and self._is_dear():
             self._refuse_without_force(status.reason)
-        if int(os.environ.get("RANK", 0)):  # of the processes that torchrun started the first one alone touches files
+        if int(
+            os.environ.get("RANK", 0)
+        ):  # of the processes that torchrun started the first one alone touches files
             return False
         self._lock()
         if status.state == STALE or half_moved(self.home, f".{self.path.stem}").exists():
@@ -183,8 +219,10 @@ class Task:
             What the finished work was made with.
         """
         if receipt["format"] != self.format:
-            yield Change(f"{self.name} has FORMAT {self.format}, its output was made by FORMAT {receipt['format']}",
-                         f"FORMAT of {self.name}: {receipt['format']} -> {self.format}")
+            yield Change(
+                f"{self.name} has FORMAT {self.format}, its output was made by FORMAT {receipt['format']}",
+                f"FORMAT of {self.name}: {receipt['format']} -> {self.format}",
+            )
         yield from changed_values("option", receipt["options"], self.options)
         for label in sorted(receipt["inputs"].keys() | self.inputs.keys()):
             recorded, path = receipt["inputs"].get(label), self.inputs.get(label)
@@ -212,16 +250,28 @@ class Task:
         for output in outputs:
             described = getattr(output, "outputs", None)
             if described is None:
-                described = {str(output): {"bytes": os.path.getsize(output), "sha256": sha256_of(output)}}
-            written |= {os.path.relpath(path, self.home): facts for path, facts in described.items()}
+                described = {
+                    str(output): {"bytes": os.path.getsize(output), "sha256": sha256_of(output)}
+                }
+            written |= {
+                os.path.relpath(path, self.home): facts for path, facts in described.items()
+            }
         self.counts = dict(counts or {})
         receipt = {
-            "step": self.name, "format": self.format, "options": self.options,
-            "inputs": {label: {"path": str(path), "content": fingerprint(path)} for label, path in self.inputs.items()},
-            "outputs": dict(sorted(written.items())), "counts": self.counts,
-            "seconds": round(time.time() - self.started, 2), "core_seconds": round(core_seconds() - self.started_core, 2),
+            "step": self.name,
+            "format": self.format,
+            "options": self.options,
+            "inputs": {
+                label: {"path": str(path), "content": fingerprint(path)}
+                for label, path in self.inputs.items()
+            },
+            "outputs": dict(sorted(written.items())),
+            "counts": self.counts,
+            "seconds": round(time.time() - self.started, 2),
+            "core_seconds": round(core_seconds() - self.started_core, 2),
             "peak_memory_bytes": peak_memory_bytes(),
-            "command": sys.argv, "commit": commit(),
+            "command": sys.argv,
+            "commit": commit(),
         }
         self._write(receipt)
         self.lock.close()
@@ -232,8 +282,15 @@ class Task:
         receipt = read_receipt(self.path)
         if receipt is None or first_bad_output(self.home, receipt["outputs"]):
             raise UserError(f"{self.path}: only finished work can be accepted; run its stage")
-        receipt |= {"format": self.format, "options": self.options, "accepted": True,
-                    "inputs": {label: {"path": str(path), "content": fingerprint(path)} for label, path in self.inputs.items()}}
+        receipt |= {
+            "format": self.format,
+            "options": self.options,
+            "accepted": True,
+            "inputs": {
+                label: {"path": str(path), "content": fingerprint(path)}
+                for label, path in self.inputs.items()
+            },
+        }
         self._write(receipt)
 
     def verify(self) -> list[str]:
@@ -249,32 +306,56 @@ class Task:
             with naming(self.lock.name):
                 fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{self.path}: another process is at this work; wait for it, or stop it and run the same command again") from None
+            raise UserError(
+                f"{self.path}: another process is at this work; wait for it, or stop it and run the same command again"
+            ) from None
 
     def _done_in_another_split(self) -> bool:
         """True when the whole array was finished with another number of jobs: that number changes nothing, so it is no reason to work again."""
         if self.job is None:
             return False
-        splits = {path.stem.rpartition("of")[2] for path in self.path.parent.glob(f"{self.name}.1of*.json")}
-        return any(all(task.path.exists() and task.status().state == DONE for task in self._split(int(jobs))) for jobs in splits)
+        splits = {
+            path.stem.rpartition("of")[2]
+            for path in self.path.parent.glob(f"{self.name}.1of*.json")
+        }
+        return any(
+            all(
+                task.path.exists() and task.status().state == DONE
+                for task in self._split(int(jobs))
+            )
+            for jobs in splits
+        )
 
     def _split(self, jobs: int) -> list["Task"]:
         options = {key: value for key, value in self.options.items() if key != "job"}
-        return [Task(self.home, self.name, format=self.format, inputs=self.inputs, options=options, job=f"{job}/{jobs}")
-                for job in range(1, jobs + 1)]
+        return [
+            Task(
+                self.home,
+                self.name,
+                format=self.format,
+                inputs=self.inputs,
+                options=options,
+                job=f"{job}/{jobs}",
+            )
+            for job in range(1, jobs + 1)
+        ]
 
     def _is_dear(self) -> bool:
         return self.dear or read_receipt(self.path)["core_seconds"] > DEAR_CORE_SECONDS
 
     def _refuse_without_force(self, reason: str) -> None:
         if os.environ.get("SV_FORCE") != "1":
-            raise UserError(f"{self.path}: stale: {reason}; --force redoes it (the old output is moved aside), --accept STAGE keeps it")
+            raise UserError(
+                f"{self.path}: stale: {reason}; --force redoes it (the old output is moved aside), --accept STAGE keeps it"
+            )
 
     def _replace_stale(self, reason: str) -> None:
         where, label, receipt = "", f".{self.path.stem}", read_receipt(self.path)
         if half_moved(self.home, label).exists() or self._is_dear():
             outputs = receipt["outputs"] if receipt else ()
-            aside = move_aside(self.home, [*outputs, self.path.relative_to(self.home)], label)  # the receipt goes last: it names the others
+            aside = move_aside(
+                self.home, [*outputs, self.path.relative_to(self.home)], label
+            )  # the receipt goes last: it names the others
             where = f" by --force; the old output is in {aside}"
         print(f"{self.path}: redone{where}: {reason}", file=sys.stderr)
 

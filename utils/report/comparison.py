@@ -17,18 +17,33 @@ def differences_part(differences: Sequence[Mapping]) -> str:
     """
     if not differences:
         return ""
-    names = list(dict.fromkeys(name for one in differences for name in (one["first"], one["second"])))
+    names = list(
+        dict.fromkeys(name for one in differences for name in (one["first"], one["second"]))
+    )
     cells = {}
     for one in differences:
         found, clear = one["eer_percent"], one["p_corrected"] < SIGNIFICANT
         hint = probability(one["p_corrected"]) + ("" if clear else needed(found))
-        for first, second, sign in ((one["first"], one["second"], 1), (one["second"], one["first"], -1)):
+        for first, second, sign in (
+            (one["first"], one["second"], 1),
+            (one["second"], one["first"], -1),
+        ):
             low, high = sorted((sign * found["low"], sign * found["high"]))
             number = f"{sign * found['difference']:+.2f}"
             shown = f"<b>{number}</b>" if clear else number
-            cells[first, second] = f'<span title="{escape(hint)}">{shown}<small>[{low:+.2f}, {high:+.2f}]</small></span>'
-    rows = [[f"{number}. {escape(first)}", *(cells.get((first, second), "") for second in names)] for number, first in enumerate(names, 1)]
-    head = ["EER points", *(f"{number}." for number in range(1, len(names) + 1))]  # names would be wider than the figures
+            cells[first, second] = (
+                f'<span title="{escape(hint)}">{shown}<small>[{low:+.2f}, {high:+.2f}]</small></span>'
+            )
+    rows = [
+        [f"{number}. {escape(first)}", *(cells.get((first, second), "") for second in names)]
+        for number, first in enumerate(names, 1)
+    ]
+    head = [
+        "EER points",
+        *(f"{number}." for number in range(1, len(names) + 1)),
+    ]  # names would be wider than the figures
     listed = "".join(f"<li>{escape(sentence(one).partition(': ')[2])}</li>" for one in differences)
-    return (f"<h3>Differences</h3><p>{escape(EXPLANATION)}</p>{table(head, rows)}"
-            f"<details><summary>in words</summary><ul>{listed}</ul></details>")
+    return (
+        f"<h3>Differences</h3><p>{escape(EXPLANATION)}</p>{table(head, rows)}"
+        f"<details><summary>in words</summary><ul>{listed}</ul></details>"
+    )

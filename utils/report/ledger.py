@@ -9,12 +9,21 @@ from utils.data_dir.ledger import POLICY, UNREADABLE, read_counts, read_dropped
 from utils.packed.facts import of_one_cut
 from utils.receipts.contents import read_receipt
 
-BESIDE = ("lost_trials", "pieces:", "texts_without_recording")  # counts of a ledger that are no utterances
+BESIDE = (
+    "lost_trials",
+    "pieces:",
+    "texts_without_recording",
+)  # counts of a ledger that are no utterances
 SOURCES = "noise and rooms"  # what is not spoken: it has no VAD decisions
 ORDER = ("corpus", "prepared", SOURCES, "vad")  # then the folders of packed audio, then
 EMBEDDED = "embedded"
-WORDS = {UNREADABLE: "unreadable", POLICY + "short": "too short", POLICY + "little_speech": "with too little speech", POLICY + "silent": "silent",
-         POLICY + "sample_rate": "of too low a sample rate"}
+WORDS = {
+    UNREADABLE: "unreadable",
+    POLICY + "short": "too short",
+    POLICY + "little_speech": "with too little speech",
+    POLICY + "silent": "silent",
+    POLICY + "sample_rate": "of too low a sample rate",
+}
 
 
 def phrase(counts: Mapping[str, int], min_seconds: float = 0.0) -> str:
@@ -29,12 +38,24 @@ def phrase(counts: Mapping[str, int], min_seconds: float = 0.0) -> str:
     """
     words = WORDS | ({POLICY + "short": f"shorter than {min_seconds:g} s"} if min_seconds else {})
     beside = {name: number for name, number in counts.items() if name.startswith(BESIDE)}
-    reasons = {name: number for name, number in counts.items() if name not in ("came_in", "went_on", *beside) and number}
-    why, more = (", ".join(f"{number:,} {words.get(name, name.replace('_', ' '))}" for name, number in sorted(found.items(), reverse=True))
-                 for found in (reasons, beside))
+    reasons = {
+        name: number
+        for name, number in counts.items()
+        if name not in ("came_in", "went_on", *beside) and number
+    }
+    why, more = (
+        ", ".join(
+            f"{number:,} {words.get(name, name.replace('_', ' '))}"
+            for name, number in sorted(found.items(), reverse=True)
+        )
+        for found in (reasons, beside)
+    )
     dropped = counts["came_in"] - counts["went_on"]
-    return (f"utterances: {counts['came_in']:,} in = {counts['went_on']:,} kept + {dropped:,} dropped" + (f" ({why})" if why else "")
-            + (f"; {more}" if more else ""))
+    return (
+        f"utterances: {counts['came_in']:,} in = {counts['went_on']:,} kept + {dropped:,} dropped"
+        + (f" ({why})" if why else "")
+        + (f"; {more}" if more else "")
+    )
 
 
 def ledger_files(data: Path, packed: Path | None = None) -> list[Path]:
@@ -50,7 +71,9 @@ def ledger_files(data: Path, packed: Path | None = None) -> list[Path]:
     return of_one_cut(sorted(data.rglob("ledger.json")), packed)
 
 
-def stages_of(paths: list[Path], data: Path, experiment: Path | None = None) -> dict[str, dict[str, Counter]]:
+def stages_of(
+    paths: list[Path], data: Path, experiment: Path | None = None
+) -> dict[str, dict[str, Counter]]:
     """Stage -> set -> counts, in the order of the work.
 
     Parameters
@@ -66,17 +89,34 @@ def stages_of(paths: list[Path], data: Path, experiment: Path | None = None) -> 
     for path in paths:
         *above, last = path.parent.relative_to(data).parts or (data.name,)
         is_set = (path.parent / "utt2spk").exists()
-        stage, name = ("/".join(above) or "prepared", last) if is_set or not above else (last, "/".join(above))
+        stage, name = (
+            ("/".join(above) or "prepared", last)
+            if is_set or not above
+            else (last, "/".join(above))
+        )
         if stage == "prepared" and not (path.parent / "vad").exists():
             stage = SOURCES if is_set else "corpus"
         stages.setdefault(stage, {})[name] = read_counts(path)
-    for path in sorted(experiment.glob("embeddings/*/receipts/collect_embeddings.json")) if experiment else []:
-        if not any(path.parent.glob("extract.*.json")):  # chosen out of another set's, where they are counted
+    for path in (
+        sorted(experiment.glob("embeddings/*/receipts/collect_embeddings.json"))
+        if experiment
+        else []
+    ):
+        if not any(
+            path.parent.glob("extract.*.json")
+        ):  # chosen out of another set's, where they are counted
             continue
         number = read_receipt(path)["counts"]["utterances"]
-        stages.setdefault(EMBEDDED, {})[path.parents[1].name] = Counter(came_in=number, went_on=number)
+        stages.setdefault(EMBEDDED, {})[path.parents[1].name] = Counter(
+            came_in=number, went_on=number
+        )
     place = {stage: number for number, stage in enumerate(ORDER)}
-    return dict(sorted(stages.items(), key=lambda item: (item[0] == EMBEDDED, place.get(item[0], len(ORDER)), item[0])))
+    return dict(
+        sorted(
+            stages.items(),
+            key=lambda item: (item[0] == EMBEDDED, place.get(item[0], len(ORDER)), item[0]),
+        )
+    )
 
 
 def total_of(paths: list[Path], data: Path) -> Counter:
@@ -89,18 +129,33 @@ def total_of(paths: list[Path], data: Path) -> Counter:
     """
     total: Counter[str] = Counter()
     for prepared in sorted({path.parents[1] for path in paths if path.parent.name == "vad"}):
-        mine = [path for path in paths if path.parent.name == prepared.name or prepared.name == path.parent.parent.name]
+        mine = [
+            path
+            for path in paths
+            if path.parent.name == prepared.name or prepared.name == path.parent.parent.name
+        ]
         mine = [path for path in mine if not is_remade(path.parent)]
         mine.sort(key=lambda path: (path.parent != prepared, path.parent.parent != prepared))
         fates = {}
         for ledger in reversed(mine):  # the first stage that lost an utterance says why
-            fates |= {utterance: reason for utterance, reason, _ in read_dropped(ledger.parent / "dropped")}
+            fates |= {
+                utterance: reason
+                for utterance, reason, _ in read_dropped(ledger.parent / "dropped")
+            }
         came_in = read_counts(mine[0])["came_in"]
-        total.update({"came_in": came_in, "went_on": came_in - len(fates), **Counter(fates.values())})
+        total.update(
+            {"came_in": came_in, "went_on": came_in - len(fates), **Counter(fates.values())}
+        )
     if data / "ledger.json" in paths:  # of the corpus, before it was dealt out to the sets
         corpus = read_counts(data / "ledger.json")
         lost = corpus["came_in"] - corpus["went_on"]
-        total.update({name: number for name, number in corpus.items() if name not in ("came_in", "went_on") and not name.startswith(BESIDE)})
+        total.update(
+            {
+                name: number
+                for name, number in corpus.items()
+                if name not in ("came_in", "went_on") and not name.startswith(BESIDE)
+            }
+        )
         total["came_in"] += lost
     return total
 
@@ -124,12 +179,19 @@ def shortest(data: Path, paths: list[Path]) -> float:
     data, paths : path and list of path
         As of `stages_of`.
     """
-    receipts = [receipt for path in paths if path.parent.parent != data for receipt in sorted(path.parent.glob("receipts/pack_audio*.json"))]
+    receipts = [
+        receipt
+        for path in paths
+        if path.parent.parent != data
+        for receipt in sorted(path.parent.glob("receipts/pack_audio*.json"))
+    ]
     limits = {read_receipt(receipt)["options"].get("min_seconds", 0.0) for receipt in receipts}
     return limits.pop() if len(limits) == 1 else 0.0
 
 
-def ledger_lines(data: Path, packed: Path | None = None, experiment: Path | None = None) -> Iterator[tuple[str, str, dict[str, str]]]:
+def ledger_lines(
+    data: Path, packed: Path | None = None, experiment: Path | None = None
+) -> Iterator[tuple[str, str, dict[str, str]]]:
     """Stage, its sum in words, and the words of each of its sets; first of all stages together, under the name "".
 
     Parameters
@@ -143,7 +205,11 @@ def ledger_lines(data: Path, packed: Path | None = None, experiment: Path | None
     if total:
         yield "", phrase(total, limit), {}
     for stage, sets in stages_of(paths, data, experiment).items():
-        yield stage, phrase(sum_of(sets), limit), {name: phrase(counts, limit) for name, counts in sets.items()}
+        yield (
+            stage,
+            phrase(sum_of(sets), limit),
+            {name: phrase(counts, limit) for name, counts in sets.items()},
+        )
 
 
 def sum_of(sets: Mapping[str, Counter]) -> Counter:
@@ -169,7 +235,10 @@ def ledger_text(data: Path, packed: Path | None = None, experiment: Path | None 
         As of `ledger_lines`.
     """
     lines = ledger_lines(data, packed, experiment)
-    return "\n".join(f"   {stage}: {words.removeprefix('utterances: ')}" if stage else words for stage, words, _ in lines)
+    return "\n".join(
+        f"   {stage}: {words.removeprefix('utterances: ')}" if stage else words
+        for stage, words, _ in lines
+    )
 
 
 def ledger_section(data: Path, packed: Path | None = None, experiment: Path | None = None) -> str:
@@ -182,7 +251,13 @@ def ledger_section(data: Path, packed: Path | None = None, experiment: Path | No
     """
     lines = []
     for stage, words, sets in ledger_lines(data, packed, experiment):
-        inside = "".join(f"<li>{escape(name)}: {escape(of_set)}</li>" for name, of_set in sets.items())
+        inside = "".join(
+            f"<li>{escape(name)}: {escape(of_set)}</li>" for name, of_set in sets.items()
+        )
         summary = f"<summary>{escape(stage)}: {escape(words)}</summary>"
-        lines.append(f'<details>{summary}<ul class="ledger">{inside}</ul></details>' if stage else f"<p>{escape(words)}</p>")
+        lines.append(
+            f'<details>{summary}<ul class="ledger">{inside}</ul></details>'
+            if stage
+            else f"<p>{escape(words)}</p>"
+        )
     return "\n".join(["<h2>Utterances</h2>", *lines]) if lines else ""

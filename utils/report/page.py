@@ -6,7 +6,10 @@ from html import escape, unescape
 
 from utils.report.plots import learning_plot
 
-SERIES, COLOURS = 24, 8  # systems that a page tells apart: by colour, then by dashes too; more share a style
+SERIES, COLOURS = (
+    24,
+    8,
+)  # systems that a page tells apart: by colour, then by dashes too; more share a style
 
 STYLE = """
 :root { color-scheme: light dark; --back: #fff; --text: #1c2430; --soft: #5b6675; --rule: #e1e5ea; --panel: #f6f8fa;
@@ -59,9 +62,12 @@ ul.ledger { margin: .3rem 0; padding-left: 1.2rem; font-variant-numeric: tabular
   .det input { display: none; }
   .det { grid-template-columns: minmax(0, 28rem) minmax(0, 1fr); } audio, details.long { display: none; }
   details::details-content { content-visibility: visible; } }
-""" + "".join(f".series-{k} {{ --c: var(--s{k % COLOURS}); }} .det:has(.series-{k} input:not(:checked)) svg .series-{k} {{ display: none; }}\n"
-              f".det:has(label.series-{k}:hover) .line.series-{k} {{ opacity: 1; }} .det:has(label.series-{k}:hover) .band.series-{k} "
-              "{ fill-opacity: .3; }\n" for k in range(SERIES))
+""" + "".join(
+    f".series-{k} {{ --c: var(--s{k % COLOURS}); }} .det:has(.series-{k} input:not(:checked)) svg .series-{k} {{ display: none; }}\n"
+    f".det:has(label.series-{k}:hover) .line.series-{k} {{ opacity: 1; }} .det:has(label.series-{k}:hover) .band.series-{k} "
+    "{ fill-opacity: .3; }\n"
+    for k in range(SERIES)
+)
 
 
 def series_style(number: int) -> str:
@@ -92,10 +98,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], style: str = "") -
     return f'<div class="scroll {style}"><table>' + "\n".join(lines) + "</table></div>"
 
 
-
-
-
-
 def learning_section(history: Sequence[Mapping]) -> str:
     """Learning curves; empty without a training log.
 
@@ -104,11 +106,24 @@ def learning_section(history: Sequence[Mapping]) -> str:
     history : sequence of mappings
         Entries of log/history.jsonl.
     """
-    wanted = [("loss", "training loss", "series-0", False), ("accuracy", "training accuracy", "series-2", True),
-              ("dev_eer_percent", "EER on dev trials (%)", "series-1", True), ("learning_rate", "learning rate", "series-7", True)]
-    drawn = [(title, learning_plot(history, key, title, style, zero)) for key, title, style, zero in wanted]
-    figures = [f"<figure><figcaption>{title}</figcaption>{plot}</figure>" for title, plot in drawn if plot]
-    return "\n".join(["<h2>Learning curve</h2>", '<div class="figures">', *figures, "</div>"]) if figures else ""
+    wanted = [
+        ("loss", "training loss", "series-0", False),
+        ("accuracy", "training accuracy", "series-2", True),
+        ("dev_eer_percent", "EER on dev trials (%)", "series-1", True),
+        ("learning_rate", "learning rate", "series-7", True),
+    ]
+    drawn = [
+        (title, learning_plot(history, key, title, style, zero))
+        for key, title, style, zero in wanted
+    ]
+    figures = [
+        f"<figure><figcaption>{title}</figcaption>{plot}</figure>" for title, plot in drawn if plot
+    ]
+    return (
+        "\n".join(["<h2>Learning curve</h2>", '<div class="figures">', *figures, "</div>"])
+        if figures
+        else ""
+    )
 
 
 def anchor(name: str) -> str:
@@ -134,10 +149,22 @@ def page(title: str, subtitle: str, sections: Sequence[str], top: str = "") -> s
     top : str
         HTML of what stands above them.
     """
-    head = (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>\n<h1>{escape(title)}</h1>\n<p>{escape(subtitle)}</p>\n")
+    head = (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>\n<h1>{escape(title)}</h1>\n<p>{escape(subtitle)}</p>\n"
+    )
     body = "\n".join(filter(None, sections))
     names = re.findall("<h2>(.*?)</h2>", body)
     links = "".join(f'<a href="#{anchor(unescape(name))}">{name}</a>' for name in names)
-    body = re.sub("<h2>(.*?)</h2>", lambda found: f'<h2 id="{anchor(unescape(found[1]))}">{found[1]}</h2>', body)
-    return head + (f"<nav>{links}</nav>\n" if len(names) > 1 else "") + top + body + "\n</body></html>\n"
+    body = re.sub(
+        "<h2>(.*?)</h2>",
+        lambda found: f'<h2 id="{anchor(unescape(found[1]))}">{found[1]}</h2>',
+        body,
+    )
+    return (
+        head
+        + (f"<nav>{links}</nav>\n" if len(names) > 1 else "")
+        + top
+        + body
+        + "\n</body></html>\n"
+    )

@@ -12,7 +12,10 @@ RANGE_DB = 70.0  # from the darkest to the brightest shade
 SHADES = 64  # steps of about 1 dB: finer ones are not seen, and make the file larger
 COLUMNS = 382  # of an envelope: the pixels that a plot is wide inside its margins
 WINDOW_SECONDS, HOP_SECONDS = 0.025, 0.01
-MOST_FRAMES, MOST_BANDS = 400, 256  # of a spectrogram: longer sound is drawn in longer hops, a higher rate in wider bands
+MOST_FRAMES, MOST_BANDS = (
+    400,
+    256,
+)  # of a spectrogram: longer sound is drawn in longer hops, a higher rate in wider bands
 SILENCE = 1e-14  # added to powers, so that they have a logarithm: far below the rounding of 16 bits
 
 # Holds only where a picture is opened by itself: inside the report the page is the root, and its own style applies.
@@ -24,7 +27,9 @@ svg:root { color-scheme: light dark; --soft: #5b6675; --rule: #e1e5ea; --s0: #00
 """
 
 
-def speech_picture(samples: np.ndarray, sample_rate_hz: int, decisions: np.ndarray, label: str) -> str:
+def speech_picture(
+    samples: np.ndarray, sample_rate_hz: int, decisions: np.ndarray, label: str
+) -> str:
     """A waveform, with the stretches that count as speech shaded.
 
     Parameters
@@ -39,14 +44,21 @@ def speech_picture(samples: np.ndarray, sample_rate_hz: int, decisions: np.ndarr
         What a screen reader says.
     """
     seconds, loudest = len(samples) / sample_rate_hz, max(float(np.abs(samples).max()), 1e-4)
-    y = Axis(low=-loudest, high=loudest, ticks=round_ticks(-loudest, loudest, 4), title="amplitude (1: full scale)")
+    y = Axis(
+        low=-loudest,
+        high=loudest,
+        ticks=round_ticks(-loudest, loudest, 4),
+        title="amplitude (1: full scale)",
+    )
     plot = Plot(x=time_axis(seconds), y=y, height=230, label=label)
     for start, end in (runs(decisions) / FRAMES_PER_SECOND).tolist():
         corners = [(start, -loudest), (start, loudest), (end, loudest), (end, -loudest)]
         plot.polygon(corners, "speech", f"speech from {start:.2f} to {end:.2f} s")
     lowest, highest = envelope(samples, COLUMNS)
     times = ((np.arange(len(lowest)) + 0.5) * seconds / len(lowest)).tolist()
-    plot.polygon([*zip(times, highest, strict=True), *zip(times[::-1], lowest[::-1], strict=True)], "wave")
+    plot.polygon(
+        [*zip(times, highest, strict=True), *zip(times[::-1], lowest[::-1], strict=True)], "wave"
+    )
     return alone(plot.svg())
 
 
@@ -67,7 +79,9 @@ def envelope(samples: np.ndarray, columns: int) -> tuple[list[float], list[float
     """
     columns = min(columns, len(samples))
     starts = np.arange(columns) * len(samples) // columns
-    return np.minimum.reduceat(samples, starts).tolist(), np.maximum.reduceat(samples, starts).tolist()
+    return np.minimum.reduceat(samples, starts).tolist(), np.maximum.reduceat(
+        samples, starts
+    ).tolist()
 
 
 def spectrogram(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
@@ -89,14 +103,18 @@ def spectrogram(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     hop = max(round(HOP_SECONDS * sample_rate_hz), -(-len(samples) // MOST_FRAMES))
     padded = np.pad(samples, len(window))
     middles = np.arange(max(1, round(len(samples) / hop))) * hop + hop // 2
-    frames = np.lib.stride_tricks.sliding_window_view(padded, len(window))[middles + len(window) - len(window) // 2]
+    frames = np.lib.stride_tricks.sliding_window_view(padded, len(window))[
+        middles + len(window) - len(window) // 2
+    ]
     size = 1 << (len(window) - 1).bit_length()
     power = np.abs(np.fft.rfft(frames * window, size)[:, :-1]) ** 2 / (window.sum() / 2) ** 2
     wide = max(1, power.shape[1] // MOST_BANDS)
     return 10 * np.log10(power.reshape(len(power), -1, wide).max(axis=2) + SILENCE)
 
 
-def spectrogram_picture(levels_db: np.ndarray, sample_rate_hz: int, seconds: float, top_db: float, label: str) -> str:
+def spectrogram_picture(
+    levels_db: np.ndarray, sample_rate_hz: int, seconds: float, top_db: float, label: str
+) -> str:
     """A spectrogram in colours of even steps, 70 dB from the darkest to the brightest.
 
     Parameters
@@ -115,7 +133,9 @@ def spectrogram_picture(levels_db: np.ndarray, sample_rate_hz: int, seconds: flo
     highest_khz = sample_rate_hz / 2000
     y = Axis(low=0, high=highest_khz, ticks=round_ticks(0, highest_khz, 4), title="kHz")
     plot = Plot(x=time_axis(seconds), y=y, height=230, label=label)
-    shades = np.clip(np.round((levels_db - top_db + RANGE_DB) * (SHADES - 1) / RANGE_DB), 0, SHADES - 1)
+    shades = np.clip(
+        np.round((levels_db - top_db + RANGE_DB) * (SHADES - 1) / RANGE_DB), 0, SHADES - 1
+    )
     plot.image(png(shades.T[::-1].astype(np.uint8), palette()))
     return alone(plot.svg())
 
@@ -134,8 +154,17 @@ def time_axis(seconds: float) -> Axis:
 def colour_scale() -> str:
     """The colours of a spectrogram and the levels that they stand for."""
     levels = [(-k * 10.0, f"{-k * 10}") for k in range(int(RANGE_DB) // 10, -1, -1)]
-    plot = Plot(x=Axis(low=-RANGE_DB, high=0, ticks=levels, title="dB, relative to the loudest place of the utterance"),
-                y=Axis(low=0, high=1, ticks=[], title=""), height=70, label=f"colour scale from -{RANGE_DB:g} to 0 dB")
+    plot = Plot(
+        x=Axis(
+            low=-RANGE_DB,
+            high=0,
+            ticks=levels,
+            title="dB, relative to the loudest place of the utterance",
+        ),
+        y=Axis(low=0, high=1, ticks=[], title=""),
+        height=70,
+        label=f"colour scale from -{RANGE_DB:g} to 0 dB",
+    )
     plot.image(png(np.arange(SHADES, dtype=np.uint8)[None], palette()))
     return alone(plot.svg())
 
@@ -166,14 +195,27 @@ def png(shades: np.ndarray, colours: np.ndarray) -> bytes:
     ----------
     ISO/IEC 15948, Portable Network Graphics.
     """
+
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
+        )
 
     height, width = shades.shape
     eight_bit_indexed = bytes([8, 3, 0, 0, 0])
-    rows = np.pad(shades, ((0, 0), (1, 0))).tobytes()  # each row begins with the number of its filter: 0, none
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">II", width, height) + eight_bit_indexed) + chunk(b"PLTE", colours.tobytes())
-            + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b""))
+    rows = np.pad(
+        shades, ((0, 0), (1, 0))
+    ).tobytes()  # each row begins with the number of its filter: 0, none
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">II", width, height) + eight_bit_indexed)
+        + chunk(b"PLTE", colours.tobytes())
+        + chunk(b"IDAT", zlib.compress(rows, 9))
+        + chunk(b"IEND", b"")
+    )
 
 
 def alone(svg: str) -> str:

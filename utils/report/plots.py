@@ -24,16 +24,47 @@ def det_plot(curves: Sequence[Mapping]) -> str:
     Martin et al., "The DET curve in assessment of detection task performance", Eurospeech 1997.
     """
     top = HIGHEST_PERCENT / 100
-    points = [[(100 * x, 100 * y) for x, y in zip(curve["false_alarm"], curve["miss"], strict=True) if max(x, y) <= top] for curve in curves]
-    smallest = min((rate for pairs in points for pair in pairs for rate in pair if rate > 0), default=1.0)
+    points = [
+        [
+            (100 * x, 100 * y)
+            for x, y in zip(curve["false_alarm"], curve["miss"], strict=True)
+            if max(x, y) <= top
+        ]
+        for curve in curves
+    ]
+    smallest = min(
+        (rate for pairs in points for pair in pairs for rate in pair if rate > 0), default=1.0
+    )
     lowest = max(min(0.8 * smallest, 0.5), RATE_TICKS_PERCENT[0])
-    ticks = [(tick, f"{tick:g}") for tick in RATE_TICKS_PERCENT if lowest <= tick <= HIGHEST_PERCENT]
-    sides = {"low": lowest, "high": HIGHEST_PERCENT, "ticks": ticks, "scale": lambda percent: NormalDist().inv_cdf(percent / 100)}
-    plot = Plot(x=Axis(title="false alarms (%)", **sides), y=Axis(title="misses (%)", **sides), width=560, height=560, label="DET curves")
+    ticks = [
+        (tick, f"{tick:g}") for tick in RATE_TICKS_PERCENT if lowest <= tick <= HIGHEST_PERCENT
+    ]
+    sides = {
+        "low": lowest,
+        "high": HIGHEST_PERCENT,
+        "ticks": ticks,
+        "scale": lambda percent: NormalDist().inv_cdf(percent / 100),
+    }
+    plot = Plot(
+        x=Axis(title="false alarms (%)", **sides),
+        y=Axis(title="misses (%)", **sides),
+        width=560,
+        height=560,
+        label="DET curves",
+    )
     plot.line([lowest, HIGHEST_PERCENT], [lowest, HIGHEST_PERCENT], "equal", "equal error rates")
     for curve in curves:
-        edge = list(zip(curve.get("band_false_alarm", ()), curve.get("band_low", ()), curve.get("band_high", ()), strict=True))
-        corners = [(100 * x, 100 * low) for x, low, _ in edge if x <= top] + [(100 * x, 100 * high) for x, _, high in reversed(edge) if x <= top]
+        edge = list(
+            zip(
+                curve.get("band_false_alarm", ()),
+                curve.get("band_low", ()),
+                curve.get("band_high", ()),
+                strict=True,
+            )
+        )
+        corners = [(100 * x, 100 * low) for x, low, _ in edge if x <= top] + [
+            (100 * x, 100 * high) for x, _, high in reversed(edge) if x <= top
+        ]
         if corners:
             plot.polygon(corners, f"band {curve['style']}")
     for curve, pairs in zip(curves, points, strict=True):
@@ -53,8 +84,12 @@ def histogram_plot(curve: Mapping) -> str:
     """
     edges, target, nontarget = curve["edges"], curve["target_share"], curve["nontarget_share"]
     top = 105 * max(*target, *nontarget)
-    plot = Plot(x=Axis(low=edges[0], high=edges[-1], ticks=round_ticks(edges[0], edges[-1]), title="score"),
-                y=Axis(low=0, high=top, ticks=round_ticks(0, top, 4), title="share of trials (%)"), height=230, label=f"scores of {curve['name']}")
+    plot = Plot(
+        x=Axis(low=edges[0], high=edges[-1], ticks=round_ticks(edges[0], edges[-1]), title="score"),
+        y=Axis(low=0, high=top, ticks=round_ticks(0, top, 4), title="share of trials (%)"),
+        height=230,
+        label=f"scores of {curve['name']}",
+    )
     plot.area(edges, [100 * share for share in nontarget], "area nontarget", "non-target trials")
     plot.area(edges, [100 * share for share in target], "area target", "target trials")
     return plot.svg()
@@ -72,9 +107,15 @@ def calibration_plot(curve: Mapping, style: str) -> str:
     """
     low, high = (chosen(*curve["said"], *curve["found"]) for chosen in (min, max))
     axis = {"low": low - 0.5, "high": high + 0.5, "ticks": round_ticks(low - 0.5, high + 0.5)}
-    plot = Plot(x=Axis(title="score (log-likelihood ratio)", **axis), y=Axis(title="borne out", **axis), height=300,
-                label=f"calibration of {curve['name']}")
-    plot.line([low - 0.5, high + 0.5], [low - 0.5, high + 0.5], "equal", "scores mean what they say")
+    plot = Plot(
+        x=Axis(title="score (log-likelihood ratio)", **axis),
+        y=Axis(title="borne out", **axis),
+        height=300,
+        label=f"calibration of {curve['name']}",
+    )
+    plot.line(
+        [low - 0.5, high + 0.5], [low - 0.5, high + 0.5], "equal", "scores mean what they say"
+    )
     plot.line(curve["said"], curve["found"], f"line {style}", curve["name"])
     return plot.svg()
 
@@ -92,30 +133,49 @@ def breakdown_plot(rows: Sequence[tuple[str, Sequence[tuple[str, str, Mapping]]]
     known = [row for _, marks in rows for _, _, row in marks if row["eer_percent"] is not None]
     highest = max([1.0, *(1.15 * row["eer_percent"] for row in known)])
     ends = [row["eer_percent_interval"][1] for row in known if row.get("eer_percent_interval")]
-    axis = Axis(low=0, high=min(max(highest, *ends, 1), max(60, highest)) if ends else highest, ticks=(), title="EER %")
+    axis = Axis(
+        low=0,
+        high=min(max(highest, *ends, 1), max(60, highest)) if ends else highest,
+        ticks=(),
+        title="EER %",
+    )
     axis.ticks = round_ticks(0, axis.high, 7)
     bottom = 8 + step * len(rows)
-    parts = [f'<svg viewBox="0 0 {width} {bottom + 40}" role="img" aria-label="EER by subset of the trials">']
+    parts = [
+        f'<svg viewBox="0 0 {width} {bottom + 40}" role="img" aria-label="EER by subset of the trials">'
+    ]
 
     def across(value: float) -> float:
         return left + axis.place(value) * (width - left - right)
 
     for value, label in axis.ticks:
-        parts.append(f'<line class="grid" x1="{across(value):.1f}" x2="{across(value):.1f}" y1="4" y2="{bottom}"/>'
-                     f'<text x="{across(value):.1f}" y="{bottom + 16}" text-anchor="middle">{label}</text>')
+        parts.append(
+            f'<line class="grid" x1="{across(value):.1f}" x2="{across(value):.1f}" y1="4" y2="{bottom}"/>'
+            f'<text x="{across(value):.1f}" y="{bottom + 16}" text-anchor="middle">{label}</text>'
+        )
     for number, (subset, marks) in enumerate(rows):
         top = 8 + step * number
         targets = marks[0][2]["targets"]
-        parts.append(f'<text class="label" x="{left - 12}" y="{top + step / 2:.1f}" text-anchor="end">{escape(subset)}</text>'
-                     f'<text x="{width - 4}" y="{top + step / 2:.1f}" text-anchor="end">{targets:,}</text>')
+        parts.append(
+            f'<text class="label" x="{left - 12}" y="{top + step / 2:.1f}" text-anchor="end">{escape(subset)}</text>'
+            f'<text x="{width - 4}" y="{top + step / 2:.1f}" text-anchor="end">{targets:,}</text>'
+        )
         for place, (style, series, row) in enumerate(marks):
-            parts.append(mark_with_interval(row, across, top + each * (place + 0.5), style, f"{series}, {subset}"))
-    parts.append(f'<text x="{(left + width - right) / 2}" y="{bottom + 34}" text-anchor="middle">EER %</text>'
-                 f'<text x="{width - 4}" y="{bottom + 16}" text-anchor="end">targets</text></svg>')
+            parts.append(
+                mark_with_interval(
+                    row, across, top + each * (place + 0.5), style, f"{series}, {subset}"
+                )
+            )
+    parts.append(
+        f'<text x="{(left + width - right) / 2}" y="{bottom + 34}" text-anchor="middle">EER %</text>'
+        f'<text x="{width - 4}" y="{bottom + 16}" text-anchor="end">targets</text></svg>'
+    )
     return "".join(parts)
 
 
-def mark_with_interval(row: Mapping, across: Callable[[float], float], y: float, style: str, name: str) -> str:
+def mark_with_interval(
+    row: Mapping, across: Callable[[float], float], y: float, style: str, name: str
+) -> str:
     """A dot and a whisker; nothing where a subset has no EER.
 
     Parameters
@@ -132,12 +192,22 @@ def mark_with_interval(row: Mapping, across: Callable[[float], float], y: float,
     value, ends = row["eer_percent"], row.get("eer_percent_interval")
     if value is None:
         return ""
-    title = f"<title>{escape(name)}: {value:.2f} %" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "") + "</title>"
-    whisker = f'<path class="whisker {style}" d="M{across(ends[0]):.1f} {y}H{across(ends[1]):.1f}"/>' if ends else ""
+    title = (
+        f"<title>{escape(name)}: {value:.2f} %"
+        + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")
+        + "</title>"
+    )
+    whisker = (
+        f'<path class="whisker {style}" d="M{across(ends[0]):.1f} {y}H{across(ends[1]):.1f}"/>'
+        if ends
+        else ""
+    )
     return f'<g>{title}{whisker}<circle class="dot {style}" cx="{across(value):.1f}" cy="{y}" r="4.5"/></g>'
 
 
-def learning_plot(history: Sequence[Mapping], key: str, title: str, style: str, zero: bool = True) -> str:
+def learning_plot(
+    history: Sequence[Mapping], key: str, title: str, style: str, zero: bool = True
+) -> str:
     """One figure of the training log over the steps; empty where the log has none.
 
     Parameters
@@ -160,8 +230,12 @@ def learning_plot(history: Sequence[Mapping], key: str, title: str, style: str, 
     low, high = min(values), max(values)
     low, high = (0 if zero else low), high + 0.05 * ((high - low) or abs(high) or 1)
     last = max(steps[-1], 1)
-    plot = Plot(x=Axis(low=0, high=last, ticks=round_ticks(0, last), title="step"),
-                y=Axis(low=low, high=high, ticks=round_ticks(low, high, 4), title=title), height=230, label=f"{title} over steps")
+    plot = Plot(
+        x=Axis(low=0, high=last, ticks=round_ticks(0, last), title="step"),
+        y=Axis(low=low, high=high, ticks=round_ticks(low, high, 4), title=title),
+        height=230,
+        label=f"{title} over steps",
+    )
     plot.line(steps, values, f"line {style}")
     if len(points) <= 30:
         for step, value in points:

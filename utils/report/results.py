@@ -10,8 +10,10 @@ from utils.report.page import series_style, table
 from utils.report.plots import breakdown_plot, calibration_plot, det_plot, histogram_plot
 from utils.report.trials import Players, Sounds, worst_part
 
-INTERVALS = ("In brackets and as bands: 95 % intervals, by drawing the test's speakers again.  Bands show the miss rate at a given false-alarm "
-             "rate.  Intervals of costs at a low prior rest on few false alarms: on short lists they are too narrow.")
+INTERVALS = (
+    "In brackets and as bands: 95 % intervals, by drawing the test's speakers again.  Bands show the miss rate at a given false-alarm "
+    "rate.  Intervals of costs at a low prior rest on few false alarms: on short lists they are too narrow."
+)
 BROKEN_DOWN = 3  # series in the breakdown's figure; its table has all of them
 CROWD = 5  # series from which bands are drawn faintly
 
@@ -29,13 +31,21 @@ def cards(rows: Sequence[Mapping]) -> str:
         row = next(row for row in rows if row["test_set"] == name and row["subset"] == "all")
         ends = row.get("eer_percent_interval")
         interval = f"<small>[{ends[0]:.2f}, {ends[1]:.2f}]</small>" if ends else ""
-        parts.append(f'<div class="card"><p>EER on {escape(name)}, %</p><b>{rate(row["eer_percent"])}{interval}</b>'
-                     f'<p>{escape(row["system"])}, {escape(row["backend"])}; {row["speakers"]:,} speakers, '
-                     f'{row["targets"] + row["nontargets"]:,} trials</p></div>')
+        parts.append(
+            f'<div class="card"><p>EER on {escape(name)}, %</p><b>{rate(row["eer_percent"])}{interval}</b>'
+            f"<p>{escape(row['system'])}, {escape(row['backend'])}; {row['speakers']:,} speakers, "
+            f"{row['targets'] + row['nontargets']:,} trials</p></div>"
+        )
     return f'<div class="cards">{"".join(parts)}</div>\n'
 
 
-def results_section(name: str, rows: Sequence[Mapping], curves: Sequence[Mapping], worst: str = "", compared: str = "") -> str:
+def results_section(
+    name: str,
+    rows: Sequence[Mapping],
+    curves: Sequence[Mapping],
+    worst: str = "",
+    compared: str = "",
+) -> str:
     """One test set.
 
     Parameters
@@ -50,14 +60,35 @@ def results_section(name: str, rows: Sequence[Mapping], curves: Sequence[Mapping
     whole = [row for row in rows if row["subset"] == "all"]
     series = {series_of(row): series_style(number) for number, row in enumerate(whole)}
     of_series = {(series_of(row), row["subset"]): row for row in rows}
-    drawn = [curve | {"name": key, "style": series[key], "eer_percent": of_series[key, "all"]["eer_percent"]}
-             for curve in curves for key in [series_of(curve)]]
+    drawn = [
+        curve
+        | {"name": key, "style": series[key], "eer_percent": of_series[key, "all"]["eer_percent"]}
+        for curve in curves
+        for key in [series_of(curve)]
+    ]
     counts = f"{whole[0]['targets']:,} target and {whole[0]['nontargets']:,} non-target trials of {whole[0]['speakers']:,} speakers."
-    parts = [f"<h2>{escape(name)}</h2>", f"<p>{counts} {INTERVALS if whole[0].get('eer_percent_interval') else ''}</p>"]
-    parts += [f'<p class="watermark">{escape(mark)}</p>' for mark in dict.fromkeys(mark for row in rows for mark in row["watermarks"])]
+    parts = [
+        f"<h2>{escape(name)}</h2>",
+        f"<p>{counts} {INTERVALS if whole[0].get('eer_percent_interval') else ''}</p>",
+    ]
+    parts += [
+        f'<p class="watermark">{escape(mark)}</p>'
+        for mark in dict.fromkeys(mark for row in rows for mark in row["watermarks"])
+    ]
     swatches = {key: swatch(style, key) for key, style in series.items()}
-    parts += [main_table(whole, swatches, series), compared, more_figures(whole, swatches), rates_part(drawn)]
-    parts += [det_part(drawn), scores_part(drawn), calibration_part(drawn), breakdown_part(of_series, series, swatches), worst]
+    parts += [
+        main_table(whole, swatches, series),
+        compared,
+        more_figures(whole, swatches),
+        rates_part(drawn),
+    ]
+    parts += [
+        det_part(drawn),
+        scores_part(drawn),
+        calibration_part(drawn),
+        breakdown_part(of_series, series, swatches),
+        worst,
+    ]
     return "\n".join(filter(None, parts))
 
 
@@ -87,10 +118,14 @@ def with_interval(row: Mapping, name: str, digits: int) -> str:
         After the point.
     """
     ends = row.get(f"{name}_interval")
-    return rate(row[name], digits) + (f"<small>[{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]</small>" if ends else "")
+    return rate(row[name], digits) + (
+        f"<small>[{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]</small>" if ends else ""
+    )
 
 
-def main_table(whole: Sequence[Mapping], swatches: Mapping[str, str], series: Mapping[str, str]) -> str:
+def main_table(
+    whole: Sequence[Mapping], swatches: Mapping[str, str], series: Mapping[str, str]
+) -> str:
     """The table that people look at first.
 
     Parameters
@@ -107,9 +142,19 @@ def main_table(whole: Sequence[Mapping], swatches: Mapping[str, str], series: Ma
         bar = f'<span class="bar {series[key]}"><i style="width:{min(100, 2 * row["eer_percent"]):.1f}%"></i></span>'
         cells = [swatches[key], with_interval(row, "eer_percent", 2), *([] if declared else [bar])]
         cells += [with_interval(row, f"min_dcf_{p}", 3) for p in ("0.01", "0.05")]
-        cells += [with_interval(row, "act_dcf_0.01", 3), with_interval(row, "cllr", 3), rate(row["min_cllr"], 3)] if declared else []
+        cells += (
+            [
+                with_interval(row, "act_dcf_0.01", 3),
+                with_interval(row, "cllr", 3),
+                rate(row["min_cllr"], 3),
+            ]
+            if declared
+            else []
+        )
         rows.append(cells)
-    bars, ratios = ([], ["actDCF 0.01", "Cllr", "minCllr"]) if declared else (["of 50 % (chance)"], [])
+    bars, ratios = (
+        ([], ["actDCF 0.01", "Cllr", "minCllr"]) if declared else (["of 50 % (chance)"], [])
+    )
     head = ["system", "EER %", *bars, "minDCF 0.01", "minDCF 0.05", *ratios]
     return table(head, rows)
 
@@ -124,13 +169,31 @@ def more_figures(whole: Sequence[Mapping], swatches: Mapping[str, str]) -> str:
     swatches : mapping of str to str
         HTML of each series' name.
     """
-    known = {"eer_hull_percent": ("EER % (convex hull)", 2), "eer_kaldi_percent": ("EER % (Kaldi)", 2), "min_cllr": ("minCllr, bits", 3),
-             "tpr_at_far_0.001": ("found at FAR 0.1 %", 3), "tpr_at_far_0.01": ("at FAR 1 %", 3), "tpr_at_far_0.1": ("at FAR 10 %", 3),
-             "best_accuracy": ("best accuracy", 3)}
-    known |= {name: (name.replace("_dcf_", "DCF "), 3) for name in whole[0] if name.startswith(("min_dcf_", "act_dcf_")) and "interval" not in name
-              and name not in ("min_dcf_0.01", "min_dcf_0.05", "act_dcf_0.01") and any(row[name] is not None for row in whole)}
+    known = {
+        "eer_hull_percent": ("EER % (convex hull)", 2),
+        "eer_kaldi_percent": ("EER % (Kaldi)", 2),
+        "min_cllr": ("minCllr, bits", 3),
+        "tpr_at_far_0.001": ("found at FAR 0.1 %", 3),
+        "tpr_at_far_0.01": ("at FAR 1 %", 3),
+        "tpr_at_far_0.1": ("at FAR 10 %", 3),
+        "best_accuracy": ("best accuracy", 3),
+    }
+    known |= {
+        name: (name.replace("_dcf_", "DCF "), 3)
+        for name in whole[0]
+        if name.startswith(("min_dcf_", "act_dcf_"))
+        and "interval" not in name
+        and name not in ("min_dcf_0.01", "min_dcf_0.05", "act_dcf_0.01")
+        and any(row[name] is not None for row in whole)
+    }
     known = {name: column for name, column in known.items() if name in whole[0]}
-    rows = [[swatches[series_of(row)], *(rate(row[name], digits) for name, (_, digits) in known.items())] for row in whole]
+    rows = [
+        [
+            swatches[series_of(row)],
+            *(rate(row[name], digits) for name, (_, digits) in known.items()),
+        ]
+        for row in whole
+    ]
     return f"<details><summary>more figures</summary>{table(['system', *(title for title, _ in known.values())], rows)}</details>"
 
 
@@ -144,8 +207,13 @@ def rates_part(drawn: Sequence[Mapping]) -> str:
     """
     tables = []
     for curve in drawn:
-        rows = [[f"{threshold:.4g}", f"{100 * false_alarm:.3g}", f"{100 * miss:.3g}"] for threshold, false_alarm, miss in curve.get("rates", ())]
-        tables.append(f"<figure><figcaption>{escape(curve['name'])}</figcaption>{table(['threshold', 'FAR %', 'FRR %'], rows)}</figure>")
+        rows = [
+            [f"{threshold:.4g}", f"{100 * false_alarm:.3g}", f"{100 * miss:.3g}"]
+            for threshold, false_alarm, miss in curve.get("rates", ())
+        ]
+        tables.append(
+            f"<figure><figcaption>{escape(curve['name'])}</figcaption>{table(['threshold', 'FAR %', 'FRR %'], rows)}</figure>"
+        )
     if not tables:
         return ""
     title = "false alarms (FAR) and misses (FRR) by threshold"
@@ -162,11 +230,16 @@ def det_part(drawn: Sequence[Mapping]) -> str:
     """
     if not drawn:
         return ""
-    keys = "".join(f'<label class="{curve["style"]}"><input type="checkbox" checked><span class="swatch"></span>{escape(curve["name"])}'
-                   f'<small>{curve["eer_percent"]:.2f} %</small></label>' for curve in drawn)
+    keys = "".join(
+        f'<label class="{curve["style"]}"><input type="checkbox" checked><span class="swatch"></span>{escape(curve["name"])}'
+        f"<small>{curve['eer_percent']:.2f} %</small></label>"
+        for curve in drawn
+    )
     crowded = " crowded" if len(drawn) >= CROWD else ""
-    return ("<h3>Detection error trade-off</h3>"
-            f'<figure class="det{crowded}">{det_plot(drawn)}<figcaption>{keys}</figcaption></figure>')
+    return (
+        "<h3>Detection error trade-off</h3>"
+        f'<figure class="det{crowded}">{det_plot(drawn)}<figcaption>{keys}</figcaption></figure>'
+    )
 
 
 def scores_part(drawn: Sequence[Mapping]) -> str:
@@ -180,8 +253,13 @@ def scores_part(drawn: Sequence[Mapping]) -> str:
     if not drawn:
         return ""
     classes = f"{swatch('target', 'target')} {swatch('nontarget', 'non-target')}"
-    figures = [f"<figure><figcaption>{escape(curve['name'])}</figcaption>{histogram_plot(curve)}</figure>" for curve in drawn]
-    return "\n".join(["<h3>Scores</h3>", f"<p>{classes}</p>", '<div class="figures">', *figures, "</div>"])
+    figures = [
+        f"<figure><figcaption>{escape(curve['name'])}</figcaption>{histogram_plot(curve)}</figure>"
+        for curve in drawn
+    ]
+    return "\n".join(
+        ["<h3>Scores</h3>", f"<p>{classes}</p>", '<div class="figures">', *figures, "</div>"]
+    )
 
 
 def calibration_part(drawn: Sequence[Mapping]) -> str:
@@ -192,13 +270,24 @@ def calibration_part(drawn: Sequence[Mapping]) -> str:
     drawn : sequence of mappings
         Of curves.json, with ``name``.
     """
-    figures = [f"<figure><figcaption>{escape(curve['name'])}</figcaption>{calibration_plot(curve, curve['style'])}</figure>"
-               for curve in drawn if len(curve.get("said", ())) > 1]
+    figures = [
+        f"<figure><figcaption>{escape(curve['name'])}</figcaption>{calibration_plot(curve, curve['style'])}</figure>"
+        for curve in drawn
+        if len(curve.get("said", ())) > 1
+    ]
     text = "<p>Log-likelihood ratios against those that the trials bear out (PAV): on the dashed line a score means what it says.</p>"
-    return "\n".join(["<h3>Calibration</h3>", text, '<div class="figures">', *figures, "</div>"]) if figures else ""
+    return (
+        "\n".join(["<h3>Calibration</h3>", text, '<div class="figures">', *figures, "</div>"])
+        if figures
+        else ""
+    )
 
 
-def breakdown_part(of_series: Mapping[tuple[str, str], Mapping], series: Mapping[str, str], swatches: Mapping[str, str]) -> str:
+def breakdown_part(
+    of_series: Mapping[tuple[str, str], Mapping],
+    series: Mapping[str, str],
+    swatches: Mapping[str, str],
+) -> str:
     """EER by subset of the trials; empty where there are no subsets.
 
     Parameters
@@ -212,14 +301,34 @@ def breakdown_part(of_series: Mapping[tuple[str, str], Mapping], series: Mapping
     if not subsets:
         return ""
     shown = chosen_series(of_series, list(series))
-    known = [subset for subset in ["all", *subsets] if any(of_series[key, subset]["eer_percent"] is not None for key in shown)]
-    figure = breakdown_plot([(subset, [(series[key], key, of_series[key, subset]) for key in shown]) for subset in known])
+    known = [
+        subset
+        for subset in ["all", *subsets]
+        if any(of_series[key, subset]["eer_percent"] is not None for key in shown)
+    ]
+    figure = breakdown_plot(
+        [
+            (subset, [(series[key], key, of_series[key, subset]) for key in shown])
+            for subset in known
+        ]
+    )
     first = next(iter(series))
-    cells = [[escape(subset), *(with_interval(of_series[key, subset], "eer_percent", 2) for key in series),
-              *(f"{of_series[first, subset][count]:,}" for count in ("targets", "nontargets", "speakers"))] for subset in subsets]
+    cells = [
+        [
+            escape(subset),
+            *(with_interval(of_series[key, subset], "eer_percent", 2) for key in series),
+            *(
+                f"{of_series[first, subset][count]:,}"
+                for count in ("targets", "nontargets", "speakers")
+            ),
+        ]
+        for subset in subsets
+    ]
     numbers = table(["trials", *series, "targets", "non-targets", "speakers"], cells)
-    return (f'<h3>EER % by subset of the trials</h3><figure class="wide">{figure}<figcaption>{" ".join(swatches[key] for key in shown)}'
-            f"</figcaption></figure><details><summary>as numbers</summary>{numbers}</details>")
+    return (
+        f'<h3>EER % by subset of the trials</h3><figure class="wide">{figure}<figcaption>{" ".join(swatches[key] for key in shown)}'
+        f"</figcaption></figure><details><summary>as numbers</summary>{numbers}</details>"
+    )
 
 
 def chosen_series(of_series: Mapping[tuple[str, str], Mapping], series: Sequence[str]) -> list[str]:
@@ -240,8 +349,13 @@ def chosen_series(of_series: Mapping[tuple[str, str], Mapping], series: Sequence
     return sorted(chosen, key=series.index)
 
 
-def sections_of_sets(rows: Sequence[dict], curves: Sequence[dict], sounds: Mapping[str, Sounds], players: Players,
-                     compared: Mapping[str, str] | None = None) -> list[str]:
+def sections_of_sets(
+    rows: Sequence[dict],
+    curves: Sequence[dict],
+    sounds: Mapping[str, Sounds],
+    players: Players,
+    compared: Mapping[str, str] | None = None,
+) -> list[str]:
     """One section for each test set.
 
     Parameters
@@ -258,7 +372,15 @@ def sections_of_sets(rows: Sequence[dict], curves: Sequence[dict], sounds: Mappi
     sections = []
     for name in dict.fromkeys(row["test_set"] for row in rows):
         worst = worst_part(of_set(curves, name), sounds.get(name, Sounds()), players)
-        sections.append(results_section(name, of_set(rows, name), of_set(curves, name), worst, (compared or {}).get(name, "")))
+        sections.append(
+            results_section(
+                name,
+                of_set(rows, name),
+                of_set(curves, name),
+                worst,
+                (compared or {}).get(name, ""),
+            )
+        )
     return sections
 
 
@@ -272,7 +394,11 @@ def sound_folders(data: Path, packed: Path | None = None) -> dict[str, Path]:
     packed : path or None
         As of `of_one_cut`.
     """
-    found = [path.parent for path in of_one_cut(data.rglob("trials"), packed) if (path.parent / "wav.scp").exists()]
+    found = [
+        path.parent
+        for path in of_one_cut(data.rglob("trials"), packed)
+        if (path.parent / "wav.scp").exists()
+    ]
     found.sort(key=lambda path: (-len(path.parts), path))
     return {folder.name: folder for folder in found}
 

@@ -9,8 +9,13 @@ from utils.files import read_json_object, read_lines
 from utils.report.page import table
 
 SHOWN_RATE = 0.5  # thresholds at which both rates are higher than this in sum are left out of the page; thresholds.tsv has all
-SUMMARY = {"backend": str, "watermarks": list, "models": int, "tests": int, **dict.fromkeys(("eer_percent", "published_eer_percent",
-                                                                                            "published_threshold"), (int, float))}
+SUMMARY = {
+    "backend": str,
+    "watermarks": list,
+    "models": int,
+    "tests": int,
+    **dict.fromkeys(("eer_percent", "published_eer_percent", "published_threshold"), (int, float)),
+}
 
 
 def similarity_section(experiment: Path) -> str:
@@ -25,16 +30,22 @@ def similarity_section(experiment: Path) -> str:
     for path in similarity_receipts(experiment):
         folder = path.parents[1]
         summary = read_json_object(folder / "summary.json", SUMMARY)
-        rows = [[threshold, f"{100 * far:.2f}", f"{100 * frr:.2f}"] for threshold, far, frr in _rates(folder / "thresholds.tsv")
-                if far + frr < SHOWN_RATE]
+        rows = [
+            [threshold, f"{100 * far:.2f}", f"{100 * frr:.2f}"]
+            for threshold, far, frr in _rates(folder / "thresholds.tsv")
+            if far + frr < SHOWN_RATE
+        ]
         parts += [f"<h3>{escape(folder.name)}, {escape(summary['backend'])}</h3>"]
         parts += [f'<p class="watermark">{escape(mark)}</p>' for mark in summary["watermarks"]]
-        parts += [f"<p>{summary['models']:,} models against {summary['tests']:,} tests.  EER {summary['eer_percent']:.2f} %; as the GE2E seed reads "
-                  f"it, at one of 50 thresholds ({summary['published_threshold']:.2f}): {summary['published_eer_percent']:.2f} %.  Numbers: "
-                  f"similarity/{escape(folder.name)}/similarity.npy and thresholds.tsv.</p>",
-                  f"<figure>{(folder / 'similarity.svg').read_text(encoding='utf-8')}</figure>",
-                  "<details><summary>false acceptance and rejection over thresholds</summary>",
-                  table(["threshold", "FAR %", "FRR %"], rows), "</details>"]
+        parts += [
+            f"<p>{summary['models']:,} models against {summary['tests']:,} tests.  EER {summary['eer_percent']:.2f} %; as the GE2E seed reads "
+            f"it, at one of 50 thresholds ({summary['published_threshold']:.2f}): {summary['published_eer_percent']:.2f} %.  Numbers: "
+            f"similarity/{escape(folder.name)}/similarity.npy and thresholds.tsv.</p>",
+            f"<figure>{(folder / 'similarity.svg').read_text(encoding='utf-8')}</figure>",
+            "<details><summary>false acceptance and rejection over thresholds</summary>",
+            table(["threshold", "FAR %", "FRR %"], rows),
+            "</details>",
+        ]
     return "\n".join(["<h2>Similarity</h2>", *parts]) if parts else ""
 
 
@@ -57,4 +68,6 @@ def _rates(path: Path) -> Iterator[tuple[str, float, float]]:
             threshold, far, frr = line.split("\t")
             yield threshold, float(far), float(frr)
         except ValueError:
-            raise UserError(f"{path}:{number}: '{line[:40]}', expected a threshold and two rates; run steps.similarity_matrix again") from None
+            raise UserError(
+                f"{path}:{number}: '{line[:40]}', expected a threshold and two rates; run steps.similarity_matrix again"
+            ) from None

@@ -16,7 +16,9 @@ MOST_TICKS = 24  # speakers named on an axis
 UNKNOWN = 0  # shade of a pair without a score
 
 
-def matrix_of(enrol: Sequence[str], test: Sequence[str], scores: np.ndarray, speaker_of: dict[str, str]) -> tuple[list[str], list[str], np.ndarray]:
+def matrix_of(
+    enrol: Sequence[str], test: Sequence[str], scores: np.ndarray, speaker_of: dict[str, str]
+) -> tuple[list[str], list[str], np.ndarray]:
     """Scores by the two sides of their trials.
 
     Parameters
@@ -33,8 +35,12 @@ def matrix_of(enrol: Sequence[str], test: Sequence[str], scores: np.ndarray, spe
     rows, columns, matrix : list of R str, list of C str, (R, C) float32 array
         NaN where two were not tried.
     """
-    rows, columns = (sorted(set(side), key=lambda name: (speaker_of[name], name)) for side in (enrol, test))
-    row_of, column_of = ({name: place for place, name in enumerate(names)} for names in (rows, columns))
+    rows, columns = (
+        sorted(set(side), key=lambda name: (speaker_of[name], name)) for side in (enrol, test)
+    )
+    row_of, column_of = (
+        {name: place for place, name in enumerate(names)} for names in (rows, columns)
+    )
     matrix = np.full((len(rows), len(columns)), np.nan, np.float32)
     matrix[[row_of[name] for name in enrol], [column_of[name] for name in test]] = scores
     return rows, columns, matrix
@@ -48,11 +54,15 @@ def thresholds_of(scores: np.ndarray) -> np.ndarray:
     scores : (N,) float array
         Of all trials.
     """
-    low, high = (-1.0, 1.0) if np.abs(scores).max() <= 1 else (float(scores.min()), float(scores.max()))
+    low, high = (
+        (-1.0, 1.0) if np.abs(scores).max() <= 1 else (float(scores.min()), float(scores.max()))
+    )
     return low + (high - low) * np.arange(STEPS + 1) / STEPS
 
 
-def rates_at(thresholds: np.ndarray, target: np.ndarray, nontarget: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def rates_at(
+    thresholds: np.ndarray, target: np.ndarray, nontarget: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """False acceptance and false rejection where scores above a threshold are accepted.
 
     Parameters
@@ -88,7 +98,9 @@ def published_eer(target: np.ndarray, nontarget: np.ndarray) -> tuple[float, flo
     return float(far[best] + frr[best]) / 2, float(PUBLISHED_THRESHOLDS[best])
 
 
-def similarity_picture(matrix: np.ndarray, row_speakers: Sequence[str], column_speakers: Sequence[str], note: str) -> str:
+def similarity_picture(
+    matrix: np.ndarray, row_speakers: Sequence[str], column_speakers: Sequence[str], note: str
+) -> str:
     """The matrix as an SVG file: brighter is more similar.
 
     Parameters
@@ -102,12 +114,27 @@ def similarity_picture(matrix: np.ndarray, row_speakers: Sequence[str], column_s
     """
     low, high = float(np.nanmin(matrix)), float(np.nanmax(matrix))
     shades = np.round(1 + (SHADES - 2) * (matrix - low) / max(high - low, 1e-9))
-    x = Axis(low=0, high=len(column_speakers), ticks=ticks_of(column_speakers), title=f"tests by speaker; {low:.2f} dark to {high:.2f} bright")
+    x = Axis(
+        low=0,
+        high=len(column_speakers),
+        ticks=ticks_of(column_speakers),
+        title=f"tests by speaker; {low:.2f} dark to {high:.2f} bright",
+    )
     from_top = [(len(row_speakers) - place, name) for place, name in ticks_of(row_speakers)]
-    y = Axis(low=0, high=len(row_speakers), ticks=from_top, title=f"models{f' ({note})' if note else ''}")
-    plot = Plot(x=x, y=y, width=720, height=560, label=f"Similarity of {len(row_speakers)} models and {len(column_speakers)} tests. {note}".strip())
+    y = Axis(
+        low=0, high=len(row_speakers), ticks=from_top, title=f"models{f' ({note})' if note else ''}"
+    )
+    plot = Plot(
+        x=x,
+        y=y,
+        width=720,
+        height=560,
+        label=f"Similarity of {len(row_speakers)} models and {len(column_speakers)} tests. {note}".strip(),
+    )
     plot.image(png(np.nan_to_num(shades, nan=UNKNOWN).astype(np.uint8), palette()))
-    return alone(plot.svg()).replace(STYLE, STYLE + "svg:root image { image-rendering: pixelated; }\n")
+    return alone(plot.svg()).replace(
+        STYLE, STYLE + "svg:root image { image-rendering: pixelated; }\n"
+    )
 
 
 def ticks_of(speakers: Sequence[str]) -> list[tuple[float, str]]:

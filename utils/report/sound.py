@@ -9,8 +9,10 @@ from utils.report.pictures import colour_scale
 from utils.vad.base import FRAMES_PER_SECOND
 
 KINDS = {"vad": "recorded", "before": "before", "after": "after"}
-EXPLANATION = ("Some utterances: as recorded, with what counts as speech shaded; a training crop of each, before augmentation and, where there is "
-               "any, after it.  The colours of both spectrograms of an utterance stand for the same levels.")
+EXPLANATION = (
+    "Some utterances: as recorded, with what counts as speech shaded; a training crop of each, before augmentation and, where there is "
+    "any, after it.  The colours of both spectrograms of an utterance stand for the same levels."
+)
 
 
 def sound_section(speech: Mapping[str, Mapping], pictures: Sequence[Mapping]) -> str:
@@ -25,16 +27,41 @@ def sound_section(speech: Mapping[str, Mapping], pictures: Sequence[Mapping]) ->
     """
     parts = ["<h2>Sound</h2>"] if speech or pictures else []
     if speech:
-        rows = [[escape(name), hours(counts["frames"]), hours(counts["speech_frames"]), percent(counts["speech_frames"] / max(1, counts["frames"])),
-                 " / ".join(map(percent, counts["speech_fraction"])), f"{counts['without_speech']:,}"] for name, counts in speech.items()]
-        head = ["data", "hours", "hours of speech", "% speech", "% of an utterance: minimum / quartiles / maximum", "utterances without"]
+        rows = [
+            [
+                escape(name),
+                hours(counts["frames"]),
+                hours(counts["speech_frames"]),
+                percent(counts["speech_frames"] / max(1, counts["frames"])),
+                " / ".join(map(percent, counts["speech_fraction"])),
+                f"{counts['without_speech']:,}",
+            ]
+            for name, counts in speech.items()
+        ]
+        head = [
+            "data",
+            "hours",
+            "hours of speech",
+            "% speech",
+            "% of an utterance: minimum / quartiles / maximum",
+            "utterances without",
+        ]
         parts += ["<p>Speech as voice activity detection found it.</p>", table(head, rows)]
     if pictures:
         parts += [f"<p>{EXPLANATION}</p>", f'<figure class="scale">{colour_scale()}</figure>']
-    for (name, utterance, speaker), group in groupby(pictures, lambda picture: (picture["set"], picture["utterance"], picture["speaker"])):
-        figures = [f"<figure>{picture['svg']}<figcaption>{KINDS[picture['kind']]}: {escape(picture['caption'])}</figcaption></figure>"
-                   for picture in group]
-        parts += [f"<h3>{escape(f'{utterance} (speaker {speaker}, {name})')}</h3>", '<div class="figures">', *figures, "</div>"]
+    for (name, utterance, speaker), group in groupby(
+        pictures, lambda picture: (picture["set"], picture["utterance"], picture["speaker"])
+    ):
+        figures = [
+            f"<figure>{picture['svg']}<figcaption>{KINDS[picture['kind']]}: {escape(picture['caption'])}</figcaption></figure>"
+            for picture in group
+        ]
+        parts += [
+            f"<h3>{escape(f'{utterance} (speaker {speaker}, {name})')}</h3>",
+            '<div class="figures">',
+            *figures,
+            "</div>",
+        ]
     return "\n".join(parts)
 
 

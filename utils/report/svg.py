@@ -77,8 +77,10 @@ class Plot:
         x, y : float
             In units of the data.
         """
-        return (f"{LEFT + self.x.place(x) * (self.width - LEFT - RIGHT):.1f},"
-                f"{self.height - BOTTOM - self.y.place(y) * (self.height - TOP - BOTTOM):.1f}")
+        return (
+            f"{LEFT + self.x.place(x) * (self.width - LEFT - RIGHT):.1f},"
+            f"{self.height - BOTTOM - self.y.place(y) * (self.height - TOP - BOTTOM):.1f}"
+        )
 
     def line(self, xs: Sequence[float], ys: Sequence[float], style: str, title: str = "") -> None:
         """Draw a line through points.
@@ -93,9 +95,13 @@ class Plot:
             Shown under the pointer.
         """
         points = " ".join(self.at(x, y) for x, y in zip(xs, ys, strict=True))
-        self.marks.append(f'<polyline class="{style}" points="{points}">{tooltip(title)}</polyline>')
+        self.marks.append(
+            f'<polyline class="{style}" points="{points}">{tooltip(title)}</polyline>'
+        )
 
-    def area(self, edges: Sequence[float], heights: Sequence[float], style: str, title: str = "") -> None:
+    def area(
+        self, edges: Sequence[float], heights: Sequence[float], style: str, title: str = ""
+    ) -> None:
         """Draw the filled steps of a histogram.
 
         Parameters
@@ -132,8 +138,10 @@ class Plot:
             Contents of the PNG file; they become part of the drawing.
         """
         data = b64encode(png).decode()
-        self.marks.append(f'<image x="{LEFT}" y="{TOP}" width="{self.width - LEFT - RIGHT}" height="{self.height - TOP - BOTTOM}" '
-                          f'preserveAspectRatio="none" href="data:image/png;base64,{data}"/>')
+        self.marks.append(
+            f'<image x="{LEFT}" y="{TOP}" width="{self.width - LEFT - RIGHT}" height="{self.height - TOP - BOTTOM}" '
+            f'preserveAspectRatio="none" href="data:image/png;base64,{data}"/>'
+        )
 
     def dot(self, x: float, y: float, style: str, title: str = "") -> None:
         """Draw a point.
@@ -146,24 +154,34 @@ class Plot:
             As for `line`.
         """
         px, py = self.at(x, y).split(",")
-        self.marks.append(f'<circle class="{style}" cx="{px}" cy="{py}" r="4">{tooltip(title)}</circle>')
+        self.marks.append(
+            f'<circle class="{style}" cx="{px}" cy="{py}" r="4">{tooltip(title)}</circle>'
+        )
 
     def svg(self) -> str:
         """The whole drawing as an ``<svg>`` element."""
         right, bottom = self.width - RIGHT, self.height - BOTTOM
-        parts = [f'<svg viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{escape(self.label, quote=True)}">']
+        parts = [
+            f'<svg viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{escape(self.label, quote=True)}">'
+        ]
         for value, label in self.x.ticks:
             px = self.at(value, self.y.low).split(",")[0]
-            parts.append(f'<line class="grid" x1="{px}" x2="{px}" y1="{TOP}" y2="{bottom}"/>'
-                         f'<text class="tick" x="{px}" y="{bottom + 15}" text-anchor="middle">{escape(label)}</text>')
+            parts.append(
+                f'<line class="grid" x1="{px}" x2="{px}" y1="{TOP}" y2="{bottom}"/>'
+                f'<text class="tick" x="{px}" y="{bottom + 15}" text-anchor="middle">{escape(label)}</text>'
+            )
         for value, label in self.y.ticks:
             py = self.at(self.x.low, value).split(",")[1]
-            parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{py}" y2="{py}"/>'
-                         f'<text class="tick" x="{LEFT - 6}" y="{float(py) + 3.5:.1f}" text-anchor="end">{escape(label)}</text>')
+            parts.append(
+                f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{py}" y2="{py}"/>'
+                f'<text class="tick" x="{LEFT - 6}" y="{float(py) + 3.5:.1f}" text-anchor="end">{escape(label)}</text>'
+            )
         middle_x, middle_y = (LEFT + right) / 2, (TOP + bottom) / 2
         parts += self.marks
-        parts.append(f'<text class="axis" x="{middle_x}" y="{self.height - 8}" text-anchor="middle">{escape(self.x.title)}</text>'
-                     f'<text class="axis" transform="translate(14 {middle_y}) rotate(-90)" text-anchor="middle">{escape(self.y.title)}</text></svg>')
+        parts.append(
+            f'<text class="axis" x="{middle_x}" y="{self.height - 8}" text-anchor="middle">{escape(self.x.title)}</text>'
+            f'<text class="axis" transform="translate(14 {middle_y}) rotate(-90)" text-anchor="middle">{escape(self.y.title)}</text></svg>'
+        )
         return "".join(parts)
 
 
@@ -188,8 +206,16 @@ def round_ticks(low: float, high: float, about: int = 5) -> list[tuple[float, st
     about : int
         How many ticks are wanted.
     """
-    step = next(step for power in range(-12, 13) for factor in (1, 2, 5) if (high - low) / (step := factor * 10.0**power) < about + 1)
-    first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)  # a bound that is a multiple counts, rounding or not
+    step = next(
+        step
+        for power in range(-12, 13)
+        for factor in (1, 2, 5)
+        if (high - low) / (step := factor * 10.0**power) < about + 1
+    )
+    first, last = (
+        ceil(low / step - 1e-9),
+        floor(high / step + 1e-9),
+    )  # a bound that is a multiple counts, rounding or not
     plain = [f"{k * step:.10g}" for k in range(first, last + 1)]
     if max(map(len, plain), default=0) > LONGEST_LABEL and max(abs(low), abs(high)) < 1:
         plain = [compact(k * step) for k in range(first, last + 1)]

@@ -13,7 +13,10 @@ from utils.report.page import table
 PLAYERS_BYTES = 700_000  # of sound in a page, encoded: the whole stays below about 1.5 MB
 LONGEST_SECONDS = 6.0  # of a player; the rest of an utterance is left out
 PLAYER_RATE_HZ = 16_000
-TITLES = {"targets": "Target trials of the lowest scores", "nontargets": "Non-target trials of the highest scores"}
+TITLES = {
+    "targets": "Target trials of the lowest scores",
+    "nontargets": "Non-target trials of the highest scores",
+}
 
 
 class Players:
@@ -67,11 +70,18 @@ def encoded(entry: str, seconds: tuple[float, float] | None) -> str:
     try:
         total, rate = audio_info(entry)
         start, end = (min(round(time * rate), total) for time in seconds or (0.0, LONGEST_SECONDS))
-        samples, rate = read_audio(entry, start_sample=start, num_samples=min(end - start, round(LONGEST_SECONDS * rate)))
+        samples, rate = read_audio(
+            entry, start_sample=start, num_samples=min(end - start, round(LONGEST_SECONDS * rate))
+        )
     except (UnreadableAudio, OSError):
         return ""
     file = io.BytesIO()
-    soundfile.write(file, resample(samples, rate, PLAYER_RATE_HZ) if rate != PLAYER_RATE_HZ else samples, PLAYER_RATE_HZ, format="MP3")
+    soundfile.write(
+        file,
+        resample(samples, rate, PLAYER_RATE_HZ) if rate != PLAYER_RATE_HZ else samples,
+        PLAYER_RATE_HZ,
+        format="MP3",
+    )
     return b64encode(file.getvalue()).decode()
 
 
@@ -118,18 +128,30 @@ def worst_part(curves: Sequence[Mapping], sounds: Sounds, players: Players) -> s
         Of the page.
     """
     parts, seen = [], set()
-    for number, curve in enumerate(curve for curve in curves if curve["system"] == curves[0]["system"]):
+    for number, curve in enumerate(
+        curve for curve in curves if curve["system"] == curves[0]["system"]
+    ):
         ranked = str([trial[:2] for trials in curve.get("worst", {}).values() for trial in trials])
         if ranked in seen:
             continue  # calibration alone: the same trials in the same order
         seen.add(ranked)
         for kind, title in TITLES.items():
-            rows = [[f"{score:.4g}", *(cell(name, sounds, players if number == 0 else Players(0)) for name in (enrol, test))]
-                    for enrol, test, score in curve.get("worst", {}).get(kind, ())]
+            rows = [
+                [
+                    f"{score:.4g}",
+                    *(
+                        cell(name, sounds, players if number == 0 else Players(0))
+                        for name in (enrol, test)
+                    ),
+                ]
+                for enrol, test, score in curve.get("worst", {}).get(kind, ())
+            ]
             if rows:
                 series = ", ".join(dict.fromkeys([curve["system"], curve["backend"]]))
                 columns = table(["score", "enrolment", "test"], rows, "left")
-                parts.append(f"<details{' class=long' if number else ''}><summary>{title}: {escape(series)}</summary>{columns}</details>")
+                parts.append(
+                    f"<details{' class=long' if number else ''}><summary>{title}: {escape(series)}</summary>{columns}</details>"
+                )
     return "\n".join(["<h3>Worst trials</h3>", *parts]) if parts else ""
 
 
@@ -147,4 +169,6 @@ def cell(name: str, sounds: Sounds, players: Players) -> str:
     """
     entry, seconds = sounds.of(name)
     where = entry + (f" {seconds[0]:g} to {seconds[1]:g} s" if seconds else "")
-    return f"{escape(name)} {players.player(entry, seconds)}" + (f"<br><small>{escape(where)}</small>" if where else "")
+    return f"{escape(name)} {players.player(entry, seconds)}" + (
+        f"<br><small>{escape(where)}</small>" if where else ""
+    )

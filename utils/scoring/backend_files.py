@@ -43,18 +43,29 @@ def build_backend(families: Mapping[str, Mapping], options: Any, where: str) -> 
     """
     options, parts, resolved = dict(options), {}, {}
     name = options.get("name")
-    takes = parameters_of(families["backends"][name]) if isinstance(name, str) and name in families["backends"] else {}
+    takes = (
+        parameters_of(families["backends"][name])
+        if isinstance(name, str) and name in families["backends"]
+        else {}
+    )
     if "links" in options and "links" in takes:
         sections = options.pop("links") or []
         if not isinstance(sections, list):
-            raise UserError(f"{where}: links: found {sections!r}, expected a list of mappings with a 'name' each")
-        parts["links"] = [build(families["links"], section, f"{where}: links[{number}]") for number, section in enumerate(sections)]
+            raise UserError(
+                f"{where}: links: found {sections!r}, expected a list of mappings with a 'name' each"
+            )
+        parts["links"] = [
+            build(families["links"], section, f"{where}: links[{number}]")
+            for number, section in enumerate(sections)
+        ]
         resolved["links"] = [resolved_options(families["links"], section) for section in sections]
     if options.get("adaptation") is not None and "adaptation" in takes:
         section = options.pop("adaptation")
         parts["adaptation"] = build(families["adaptation"], section, f"{where}: adaptation")
         resolved["adaptation"] = resolved_options(families["adaptation"], section)
-    return build(families["backends"], options, where, **parts), resolved_options(families["backends"], options, parts) | resolved
+    return build(families["backends"], options, where, **parts), resolved_options(
+        families["backends"], options, parts
+    ) | resolved
 
 
 def write_backend(folder: Path, learned: Any, options: Mapping, dimensions: int) -> list[Path]:
@@ -77,7 +88,11 @@ def write_backend(folder: Path, learned: Any, options: Mapping, dimensions: int)
         What was written.
     """
     parts = learned.parts()
-    for old in (*folder.glob("*.vec"), *folder.glob("*.mat"), folder / "plda"):  # of another back end: nobody may take them for this one's
+    for old in (
+        *folder.glob("*.vec"),
+        *folder.glob("*.mat"),
+        folder / "plda",
+    ):  # of another back end: nobody may take them for this one's
         old.unlink(missing_ok=True)
     for name, part in parts.items():
         if name == "plda":
@@ -86,7 +101,13 @@ def write_backend(folder: Path, learned: Any, options: Mapping, dimensions: int)
             write = write_vector if name.endswith(".vec") else write_matrix
             write(folder / name, part.astype(np.float32))  # as Kaldi's programs do
     with atomic_write(folder / "backend.json") as file:
-        file.write(json.dumps({"options": dict(options), "dimensions": dimensions, "parts": sorted(parts)}, indent=1) + "\n")
+        file.write(
+            json.dumps(
+                {"options": dict(options), "dimensions": dimensions, "parts": sorted(parts)},
+                indent=1,
+            )
+            + "\n"
+        )
     return [folder / name for name in (*parts, "backend.json")]
 
 
@@ -115,8 +136,10 @@ def read_backend(folder: Path, families: Mapping[str, Mapping]) -> tuple[Any, in
     parts = {name: _reader(name)(folder / name) for name in declared["parts"]}
     dimensions, (first, takes) = declared["dimensions"], sizes_taken(parts)
     if takes and dimensions not in takes:
-        raise UserError(f"{folder / first}: takes vectors of {' or '.join(map(str, takes))} dimensions, the back end those of {dimensions}; put the "
-                        "right file there, or train the back end again")
+        raise UserError(
+            f"{folder / first}: takes vectors of {' or '.join(map(str, takes))} dimensions, the back end those of {dimensions}; put the "
+            "right file there, or train the back end again"
+        )
     try:
         return backend.from_parts(parts), dimensions
     except ValueError as error:
@@ -138,10 +161,16 @@ def read_declared(folder: Path) -> dict:
     """
     path = folder / "backend.json"
     try:
-        return read_json_object(path, {"options": dict, "dimensions": object, "parts": object}, "a back end",
-                                "train it again with steps.train_backend")
+        return read_json_object(
+            path,
+            {"options": dict, "dimensions": object, "parts": object},
+            "a back end",
+            "train it again with steps.train_backend",
+        )
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; train the back end with steps.train_backend") from None
+        raise UserError(
+            f"{path}: no such file; train the back end with steps.train_backend"
+        ) from None
 
 
 def sizes_taken(parts: Mapping[str, Any]) -> tuple[str, list[int]]:
@@ -168,8 +197,15 @@ def _reader(name: str):
     return read_plda if name == "plda" else read_vector if name.endswith(".vec") else read_matrix
 
 
-def rows_of_backend(backend: Any, expected: int, names: Sequence[str], embeddings: np.ndarray, num_utts: np.ndarray, where: Path,
-                    trained: Path) -> np.ndarray:
+def rows_of_backend(
+    backend: Any,
+    expected: int,
+    names: Sequence[str],
+    embeddings: np.ndarray,
+    num_utts: np.ndarray,
+    where: Path,
+    trained: Path,
+) -> np.ndarray:
     """Transform embeddings.
 
     Parameters
@@ -202,7 +238,9 @@ def rows_of_backend(backend: Any, expected: int, names: Sequence[str], embedding
 
     dimensions = embeddings.shape[-1]
     if expected != dimensions:
-        raise UserError(f"{where}: embeddings of {dimensions} dimensions, {trained} was trained on {expected}")
+        raise UserError(
+            f"{where}: embeddings of {dimensions} dimensions, {trained} was trained on {expected}"
+        )
     refuse_zero(names, embeddings.reshape(len(names), -1), where)
     counts = np.repeat(num_utts, embeddings.size // (dimensions * len(names)))
     rows = transform_rows(lambda vectors: backend.transform(vectors, counts), embeddings)

@@ -21,7 +21,9 @@ RIDGE = 1e-6  # of the cross-entropy in bits: shifts the weights of ordinary dat
 LARGEST_GRADIENT = 1e-6
 
 
-def train_calibration(features: np.ndarray, is_target: np.ndarray, p_target: float = 0.5) -> tuple[np.ndarray, float]:
+def train_calibration(
+    features: np.ndarray, is_target: np.ndarray, p_target: float = 0.5
+) -> tuple[np.ndarray, float]:
     """Weights and offset of the affine map.
 
     Parameters
@@ -47,7 +49,9 @@ def train_calibration(features: np.ndarray, is_target: np.ndarray, p_target: flo
     features, is_target = np.asarray(features, np.float64), np.asarray(is_target, bool)
     check_training(features, is_target, p_target)
     share = np.where(is_target, p_target / is_target.sum(), (1 - p_target) / (~is_target).sum())
-    mean = share @ features  # weighted as the cost is: the result does not depend on the share of targets in the list
+    mean = (
+        share @ features
+    )  # weighted as the cost is: the result does not depend on the share of targets in the list
     spread = np.sqrt(share @ np.square(features - mean))
     standardised = np.column_stack([(features - mean) / spread, np.ones(len(features))])
     signs, prior = np.where(is_target, -1.0, 1.0), np.log(p_target) - np.log1p(-p_target)
@@ -55,12 +59,25 @@ def train_calibration(features: np.ndarray, is_target: np.ndarray, p_target: flo
 
     def cost(weights: np.ndarray) -> tuple[float, np.ndarray]:
         argument = signs * (standardised @ weights + prior)
-        decay = np.exp(-np.abs(argument))  # one exponential for log(1 + exp(argument)) and for its slope
-        losses, slopes = np.maximum(argument, 0) + np.log1p(decay), np.where(argument > 0, 1, decay) / (1 + decay)
+        decay = np.exp(
+            -np.abs(argument)
+        )  # one exponential for log(1 + exp(argument)) and for its slope
+        losses, slopes = (
+            np.maximum(argument, 0) + np.log1p(decay),
+            np.where(argument > 0, 1, decay) / (1 + decay),
+        )
         ridge = np.append(RIDGE * weights[:-1], 0.0)
-        return float(bits @ losses + ridge @ weights / 2), (bits * signs * slopes) @ standardised + ridge
+        return float(bits @ losses + ridge @ weights / 2), (
+            bits * signs * slopes
+        ) @ standardised + ridge
 
-    found = minimize(cost, np.zeros(standardised.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 2000, "ftol": 0.0, "gtol": 1e-10})
+    found = minimize(
+        cost,
+        np.zeros(standardised.shape[1]),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 2000, "ftol": 0.0, "gtol": 1e-10},
+    )
     if not np.abs(cost(found.x)[1]).max() < LARGEST_GRADIENT:
         raise ValueError(f"the weights did not settle: {found.message}")
     weights = found.x[:-1] / spread
@@ -87,7 +104,9 @@ def check_training(features: np.ndarray, is_target: np.ndarray, p_target: float)
     if not 0 < p_target < 1:
         raise ValueError(f"p_target is {p_target}, expected a prior in (0, 1)")
     if is_target.all() or not is_target.any():
-        raise ValueError(f"{is_target.sum()} target and {(~is_target).sum()} nontarget trials; calibration needs both")
+        raise ValueError(
+            f"{is_target.sum()} target and {(~is_target).sum()} nontarget trials; calibration needs both"
+        )
     if not np.isfinite(features).all():
         raise ValueError("a feature is not a finite number")
     flat = np.flatnonzero(np.ptp(features, axis=0) <= 1e-12 * np.abs(features).max(axis=0))
@@ -151,6 +170,9 @@ def quality_features(enrol: np.ndarray, test: np.ndarray, combine: Sequence[str]
     -------
     (N, len(combine)) float64 array
     """
-    low, high = np.minimum(enrol, test).astype(np.float64), np.maximum(enrol, test).astype(np.float64)
+    low, high = (
+        np.minimum(enrol, test).astype(np.float64),
+        np.maximum(enrol, test).astype(np.float64),
+    )
     table = {"min": low, "max": high, "difference": high - low}
     return np.stack([table[name] for name in combine], axis=1)

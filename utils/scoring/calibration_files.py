@@ -13,7 +13,17 @@ from utils.receipts.contents import read_receipt
 from utils.scoring.calibration import quality_features
 from utils.scoring.score_files import number_or_nan, read_scores, receipt_of, scores_of_trials
 
-PARTS = {"systems", "measures", "combine", "weights", "offset", "p_target", "speakers", "made_with", "watermarks"}
+PARTS = {
+    "systems",
+    "measures",
+    "combine",
+    "weights",
+    "offset",
+    "p_target",
+    "speakers",
+    "made_with",
+    "watermarks",
+}
 
 
 def systems_of(paths: Sequence[Path]) -> dict[str, Path]:
@@ -38,7 +48,9 @@ def systems_of(paths: Sequence[Path]) -> dict[str, Path]:
         at = len(parts) - 1 - parts[::-1].index("scores") if "scores" in parts[:-1] else 0
         name = "/".join([parts[at - 1], *parts[at + 2 :]]) if 0 < at < len(parts) - 2 else path.stem
         if name in named:
-            raise UserError(f"{path}: a second system '{name}', the first is {named[name]}; systems differ by experiment, protocol or back end")
+            raise UserError(
+                f"{path}: a second system '{name}', the first is {named[name]}; systems differ by experiment, protocol or back end"
+            )
         named[name] = path
     return dict(sorted(named.items()))
 
@@ -65,7 +77,9 @@ def measures_of(paths: Sequence[Path]) -> dict[str, Path]:
     return dict(sorted(named.items()))
 
 
-def read_measure(path: Path, sides: Sequence[str], models: Mapping[str, Sequence[str]]) -> np.ndarray:
+def read_measure(
+    path: Path, sides: Sequence[str], models: Mapping[str, Sequence[str]]
+) -> np.ndarray:
     """A quality measure of given sides.
 
     Parameters
@@ -95,7 +109,9 @@ def read_measure(path: Path, sides: Sequence[str], models: Mapping[str, Sequence
             if not math.isfinite(value) or (is_duration and value <= 0):
                 found = "no value" if text is None else f"'{text}'"
                 kind = "positive" if is_duration else "finite"
-                raise UserError(f"{path}: {found} for '{utterance}', a side of the trials; expected a {kind} number")
+                raise UserError(
+                    f"{path}: {found} for '{utterance}', a side of the trials; expected a {kind} number"
+                )
             values.append(math.log(value) if is_duration else value)
         value_of[side] = math.fsum(values) / len(values)
     return np.array([value_of[side] for side in sides])
@@ -122,12 +138,21 @@ def same_pairs(systems: Mapping[str, Path]) -> tuple[list[str], list[str]]:
         if here != pairs:
             lone = min(here ^ pairs)
             where, other = (path, first) if lone in here else (first, path)
-            raise UserError(f"{where}: trial '{lone[0]} {lone[1]}' has no score in {other}; score both systems on one list")
+            raise UserError(
+                f"{where}: trial '{lone[0]} {lone[1]}' has no score in {other}; score both systems on one list"
+            )
     return enrol, test
 
 
-def trial_features(systems: Mapping[str, Path], measures: Mapping[str, Path], combine: Sequence[str], enrol: Sequence[str], test: Sequence[str],
-                   models: Mapping[str, Sequence[str]], trials: Path) -> tuple[list[str], np.ndarray]:
+def trial_features(
+    systems: Mapping[str, Path],
+    measures: Mapping[str, Path],
+    combine: Sequence[str],
+    enrol: Sequence[str],
+    test: Sequence[str],
+    models: Mapping[str, Sequence[str]],
+    trials: Path,
+) -> tuple[list[str], np.ndarray]:
     """Features of trials, and their names.
 
     Parameters
@@ -147,7 +172,10 @@ def trial_features(systems: Mapping[str, Path], measures: Mapping[str, Path], co
     -------
     names, features : list of F str, (N, F) float64 array
     """
-    names, columns = list(systems), [scores_of_trials(path, enrol, test, trials)[:, None] for path in systems.values()]
+    names, columns = (
+        list(systems),
+        [scores_of_trials(path, enrol, test, trials)[:, None] for path in systems.values()],
+    )
     for name, path in measures.items():
         values = read_measure(path, [*enrol, *test], models)
         columns.append(quality_features(values[: len(enrol)], values[len(enrol) :], combine))
@@ -166,8 +194,17 @@ def made_with(scores: Path) -> dict | None:
     receipt = read_receipt(receipt_of(scores))
     if receipt is None:
         return None
-    inputs = {label: receipt["inputs"][label]["content"] for label in ("backend", "calibration", "cohort") if label in receipt["inputs"]}
-    return {"options": {name: value for name, value in receipt["options"].items() if name != "allow_leakage"}, **inputs}
+    inputs = {
+        label: receipt["inputs"][label]["content"]
+        for label in ("backend", "calibration", "cohort")
+        if label in receipt["inputs"]
+    }
+    return {
+        "options": {
+            name: value for name, value in receipt["options"].items() if name != "allow_leakage"
+        },
+        **inputs,
+    }
 
 
 def facts_of(systems: Mapping[str, Path]) -> tuple[str, list[str]]:
@@ -183,9 +220,13 @@ def facts_of(systems: Mapping[str, Path]) -> tuple[str, list[str]]:
     protocol, watermarks : str, list of str
         Names joined by ``+`` where there are several; each watermark once.
     """
-    counts = [(read_receipt(receipt_of(path)) or {"counts": {}})["counts"] for path in systems.values()]
+    counts = [
+        (read_receipt(receipt_of(path)) or {"counts": {}})["counts"] for path in systems.values()
+    ]
     protocols = sorted({found.get("protocol", "whole") for found in counts})
-    return "+".join(protocols), sorted({mark for found in counts for mark in found.get("watermarks", [])})
+    return "+".join(protocols), sorted(
+        {mark for found in counts for mark in found.get("watermarks", [])}
+    )
 
 
 def read_calibration(folder: Path) -> dict:
@@ -203,6 +244,11 @@ def read_calibration(folder: Path) -> dict:
     """
     path = folder / "calibration.json"
     try:
-        return read_json_object(path, dict.fromkeys(PARTS, object), "a calibration", "train it again with steps.calibrate")
+        return read_json_object(
+            path,
+            dict.fromkeys(PARTS, object),
+            "a calibration",
+            "train it again with steps.calibrate",
+        )
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; train it with steps.calibrate") from None

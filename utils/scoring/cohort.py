@@ -22,7 +22,11 @@ from utils.trials.speakers import speakers_of_sides
 LISTS = {"speakers": "spk_xvector.scp", "utterances": "xvector.scp"}
 VECTORS_AT_A_TIME = 1 << 16
 LARGE_BYTES = 1 << 29  # of transformed embeddings: more go to a file
-MAKER = {"backend": "back end", "embeddings": "embeddings", "enrol_embeddings": "embeddings of enrolment sides"}
+MAKER = {
+    "backend": "back end",
+    "embeddings": "embeddings",
+    "enrol_embeddings": "embeddings of enrolment sides",
+}
 
 
 class StoredRows:
@@ -47,7 +51,9 @@ class StoredRows:
             Of one size and type in all calls.
         """
         if self._rows and (rows.shape[1], rows.dtype) != (self._columns, self._dtype):
-            raise ValueError(f"rows of {rows.shape[1]} {rows.dtype}, those before are of {self._columns} {self._dtype}")
+            raise ValueError(
+                f"rows of {rows.shape[1]} {rows.dtype}, those before are of {self._columns} {self._dtype}"
+            )
         self._dtype, self._columns = rows.dtype, rows.shape[1]
         self._file.write(np.ascontiguousarray(rows).data)
         self._file.flush()
@@ -63,7 +69,9 @@ class StoredRows:
         count, row_bytes = max(0, stop - start), self._columns * self._dtype.itemsize
         buffer, done = bytearray(count * row_bytes), 0
         while done < len(buffer):  # one call gives 2 GiB at most
-            done += os.preadv(self._file.fileno(), [memoryview(buffer)[done:]], start * row_bytes + done)
+            done += os.preadv(
+                self._file.fileno(), [memoryview(buffer)[done:]], start * row_bytes + done
+            )
         return np.frombuffer(buffer, self._dtype).reshape(count, self._columns)
 
 
@@ -91,21 +99,32 @@ def cohort_members(folder: Path, cohort_of: str, cohort_list: Path | None = None
     """
     entries = read_scp(folder / LISTS[cohort_of])
     if not entries:
-        raise UserError(f"{folder / LISTS[cohort_of]}: no entries, expected vectors; is the step that writes it finished?")
+        raise UserError(
+            f"{folder / LISTS[cohort_of]}: no entries, expected vectors; is the step that writes it finished?"
+        )
     if cohort_list is None:
         return entries
-    wanted = list(dict.fromkeys(line.split()[0] for line in read_lines(cohort_list) if line.split()))
+    wanted = list(
+        dict.fromkeys(line.split()[0] for line in read_lines(cohort_list) if line.split())
+    )
     if not wanted:
         raise UserError(f"{cohort_list}: names no member; expected one at the head of each line")
     missing = [name for name in wanted if name not in entries]
     if missing:
-        raise UserError(f"{cohort_list}: no embedding of '{missing[0]}' in {folder}; {len(missing)} of {len(wanted)} lack one: "
-                        "extract them, or take them off the list")
+        raise UserError(
+            f"{cohort_list}: no embedding of '{missing[0]}' in {folder}; {len(missing)} of {len(wanted)} lack one: "
+            "extract them, or take them off the list"
+        )
     return {name: entries[name] for name in wanted}
 
 
-def cohort_rows(folder: Path, cohort_of: str, members: Mapping[str, str], transform: Callable[[Sequence[str], np.ndarray], np.ndarray],
-                scratch: Path) -> np.ndarray | StoredRows:
+def cohort_rows(
+    folder: Path,
+    cohort_of: str,
+    members: Mapping[str, str],
+    transform: Callable[[Sequence[str], np.ndarray], np.ndarray],
+    scratch: Path,
+) -> np.ndarray | StoredRows:
     """Transformed embeddings of a cohort; where they are many, in a file and not in memory.
 
     Parameters
@@ -131,14 +150,20 @@ def cohort_rows(folder: Path, cohort_of: str, members: Mapping[str, str], transf
     names = list(members)
     if has_matrices(folder / LISTS[cohort_of]):
         row_of = {name: row for row, name in enumerate(read_scp(folder / LISTS[cohort_of]))}
-        blocks = iter([(names, vectors_of(read_embeddings(folder)[1][[row_of[name] for name in names]]))])
+        blocks = iter(
+            [(names, vectors_of(read_embeddings(folder)[1][[row_of[name] for name in names]]))]
+        )
     else:
         blocks = vector_blocks(members, names, VECTORS_AT_A_TIME)
     stored, rows = None, []
     for some, vectors in blocks:
         refuse_not_finite(some, vectors, folder)
         rows.append(transform(some, vectors))
-        if stored is None and len(rows[0]) < len(names) and rows[0].nbytes / len(rows[0]) * len(names) > LARGE_BYTES:
+        if (
+            stored is None
+            and len(rows[0]) < len(names)
+            and rows[0].nbytes / len(rows[0]) * len(names) > LARGE_BYTES
+        ):
             scratch.mkdir(parents=True, exist_ok=True)
             stored = StoredRows(scratch)
         if stored is not None:
@@ -146,8 +171,15 @@ def cohort_rows(folder: Path, cohort_of: str, members: Mapping[str, str], transf
     return np.concatenate(rows) if stored is None else stored
 
 
-def refuse_shared_speakers(members: Iterable[str], cohort_of: str, cohort_utt2spk: Path | None, sides: Iterable[str], data: Path,
-                           enroll_spk2utt: Path | None, allow_leakage: bool) -> list[str]:
+def refuse_shared_speakers(
+    members: Iterable[str],
+    cohort_of: str,
+    cohort_utt2spk: Path | None,
+    sides: Iterable[str],
+    data: Path,
+    enroll_spk2utt: Path | None,
+    allow_leakage: bool,
+) -> list[str]:
     """Refuse a cohort that a speaker of the trials is in: normalised scores would be too good.
 
     Parameters
@@ -180,13 +212,21 @@ def refuse_shared_speakers(members: Iterable[str], cohort_of: str, cohort_utt2sp
     speakers = set(members)
     if cohort_of == "utterances":
         if cohort_utt2spk is None:
-            raise UserError("--cohort-utt2spk is missing: it says whose the cohort's utterances are, so that no speaker of the trials is among them")
+            raise UserError(
+                "--cohort-utt2spk is missing: it says whose the cohort's utterances are, so that no speaker of the trials is among them"
+            )
         speaker_of = read_map(cohort_utt2spk)
         unknown = sorted(speakers - speaker_of.keys())
         if unknown:
-            raise UserError(f"{cohort_utt2spk}: no speaker for '{unknown[0]}' of the cohort; {len(unknown)} of {len(speakers)} members lack one")
+            raise UserError(
+                f"{cohort_utt2spk}: no speaker for '{unknown[0]}' of the cohort; {len(unknown)} of {len(speakers)} members lack one"
+            )
         speakers = {speaker_of[member] for member in speakers}
-    return refuse_leakage({data.name: speakers_of_sides(sides, data, enroll_spk2utt)}, {"cohort": speakers}, allow=allow_leakage)
+    return refuse_leakage(
+        {data.name: speakers_of_sides(sides, data, enroll_spk2utt)},
+        {"cohort": speakers},
+        allow=allow_leakage,
+    )
 
 
 def refuse_other_scores(scores: Path, inputs: Mapping[str, Path]) -> dict:
@@ -215,6 +255,8 @@ def refuse_other_scores(scores: Path, inputs: Mapping[str, Path]) -> dict:
     for label, what in MAKER.items():
         made = receipt["inputs"].get(label)
         if made and (label not in inputs or made["content"] != fingerprint(inputs[label])):
-            raise UserError(f"{scores}: made with the {what} of {Path(made['path']).parent.parent}, this is {inputs.get(label, 'none')}; "
-                            "normalise with the same, or score again")
+            raise UserError(
+                f"{scores}: made with the {what} of {Path(made['path']).parent.parent}, this is {inputs.get(label, 'none')}; "
+                "normalise with the same, or score again"
+            )
     return receipt["counts"]

@@ -8,7 +8,9 @@ from utils.scoring.cohort_scores import blocks_of, check_cohort, checked_deviati
 SIDES_AT_A_TIME, MEMBERS_AT_A_TIME = 4096, 1 << 16  # 1 GiB of scores
 
 
-def cohort_statistics_on(device: str, sides: np.ndarray, cohort: np.ndarray, top_k: int | None) -> tuple[np.ndarray, np.ndarray]:
+def cohort_statistics_on(
+    device: str, sides: np.ndarray, cohort: np.ndarray, top_k: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each side's dot products with the cohort, or with its closest members.
 
     Parameters
@@ -37,7 +39,11 @@ def cohort_statistics_on(device: str, sides: np.ndarray, cohort: np.ndarray, top
     found = np.empty((3, len(sides)))
     for block in blocks_of(len(sides), SIDES_AT_A_TIME):
         some = sides[block] if sides.ndim == 2 else sides[block].mean(axis=1)
-        found[:, block] = block_moments(torch.from_numpy(np.ascontiguousarray(some)).to(device), cohort, top_k).cpu().numpy()
+        found[:, block] = (
+            block_moments(torch.from_numpy(np.ascontiguousarray(some)).to(device), cohort, top_k)
+            .cpu()
+            .numpy()
+        )
     return found[0], checked_deviations(*found)
 
 
@@ -53,17 +59,30 @@ def block_moments(sides: torch.Tensor, cohort: np.ndarray, top_k: int | None) ->
     top_k : int or None
         As above.
     """
-    blocks = (sides @ torch.from_numpy(cohort[members]).to(sides).T for members in blocks_of(len(cohort), MEMBERS_AT_A_TIME))
+    blocks = (
+        sides @ torch.from_numpy(cohort[members]).to(sides).T
+        for members in blocks_of(len(cohort), MEMBERS_AT_A_TIME)
+    )
     if top_k is not None:
         best = next(blocks)
         best = best.topk(min(top_k, best.shape[1])).values
         for block in blocks:
-            best = torch.cat([best, block], dim=1).topk(min(top_k, best.shape[1] + block.shape[1])).values
+            best = (
+                torch.cat([best, block], dim=1)
+                .topk(min(top_k, best.shape[1] + block.shape[1]))
+                .values
+            )
         best = best.double()
-        return torch.stack([best.mean(dim=1), best.std(dim=1, correction=0), best.abs().amax(dim=1)])
+        return torch.stack(
+            [best.mean(dim=1), best.std(dim=1, correction=0), best.abs().amax(dim=1)]
+        )
     total, square, largest = (sides.new_zeros(len(sides), dtype=torch.float64) for _ in range(3))
     for block in blocks:
         block = block.double()
-        total, square, largest = total + block.sum(dim=1), square + block.square().sum(dim=1), torch.maximum(largest, block.abs().amax(dim=1))
+        total, square, largest = (
+            total + block.sum(dim=1),
+            square + block.square().sum(dim=1),
+            torch.maximum(largest, block.abs().amax(dim=1)),
+        )
     mean = total / len(cohort)
     return torch.stack([mean, (square / len(cohort) - mean.square()).clamp(min=0).sqrt(), largest])

@@ -10,7 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-SIDES_AT_A_TIME, MEMBERS_AT_A_TIME = 512, 8192  # scores of a block stay in the processor's cache, or nearly
+SIDES_AT_A_TIME, MEMBERS_AT_A_TIME = (
+    512,
+    8192,
+)  # scores of a block stay in the processor's cache, or nearly
 SCORES_AT_A_TIME = 1 << 24  # where all scores of a side are needed at once
 GATHERED_AT_A_TIME = 1 << 21
 SMALLEST_SPREAD = 1e-6  # of the largest score: a smaller standard deviation is rounding
@@ -32,8 +35,13 @@ class NoSpread(ValueError):
         self.side = side
 
 
-def cohort_statistics(score_matrix: ScoreMatrix, sides: np.ndarray, cohort: np.ndarray, top_k: int | None = None, num_threads: int = 1
-                      ) -> tuple[np.ndarray, np.ndarray]:
+def cohort_statistics(
+    score_matrix: ScoreMatrix,
+    sides: np.ndarray,
+    cohort: np.ndarray,
+    top_k: int | None = None,
+    num_threads: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each side's scores against the cohort, or against its closest members.
 
     Parameters
@@ -66,7 +74,9 @@ def cohort_statistics(score_matrix: ScoreMatrix, sides: np.ndarray, cohort: np.n
         blocks = score_blocks(score_matrix, sides[block], cohort)
         return all_moments(blocks) if top_k is None else highest_moments(blocks, top_k)
 
-    found = np.concatenate(in_threads(statistics, blocks_of(len(sides), SIDES_AT_A_TIME), num_threads), axis=1)
+    found = np.concatenate(
+        in_threads(statistics, blocks_of(len(sides), SIDES_AT_A_TIME), num_threads), axis=1
+    )
     return found[0], checked_deviations(*found)
 
 
@@ -86,7 +96,9 @@ def check_cohort(num_members: int, top_k: int | None) -> None:
         Fewer than two would count, or more than there are.
     """
     if num_members < 2:
-        raise ValueError(f"a cohort of {num_members} has no standard deviation; expected 2 members or more")
+        raise ValueError(
+            f"a cohort of {num_members} has no standard deviation; expected 2 members or more"
+        )
     if top_k is not None and not 2 <= top_k <= num_members:
         raise ValueError(f"top_k is {top_k}, expected 2 to {num_members}, the size of the cohort")
 
@@ -122,7 +134,9 @@ def in_threads(work: Callable, items: Sequence, num_threads: int) -> list:
         return list(pool.map(work, items))
 
 
-def score_blocks(score_matrix: ScoreMatrix, sides: np.ndarray, cohort: np.ndarray) -> Iterator[np.ndarray]:
+def score_blocks(
+    score_matrix: ScoreMatrix, sides: np.ndarray, cohort: np.ndarray
+) -> Iterator[np.ndarray]:
     """Scores of some sides against one block of the cohort after the other.
 
     Parameters
@@ -134,7 +148,10 @@ def score_blocks(score_matrix: ScoreMatrix, sides: np.ndarray, cohort: np.ndarra
     cohort : (C, D) float array
         Transformed embeddings.
     """
-    return (score_matrix(sides, cohort[members]) for members in blocks_of(len(cohort), MEMBERS_AT_A_TIME))
+    return (
+        score_matrix(sides, cohort[members])
+        for members in blocks_of(len(cohort), MEMBERS_AT_A_TIME)
+    )
 
 
 def all_moments(blocks: Iterator[np.ndarray]) -> np.ndarray:
@@ -193,7 +210,9 @@ def moments(scores: np.ndarray) -> np.ndarray:
     return np.stack([scores.mean(axis=1), scores.std(axis=1), np.abs(scores).max(axis=1)])
 
 
-def checked_deviations(means: np.ndarray, deviations: np.ndarray, largest: np.ndarray) -> np.ndarray:
+def checked_deviations(
+    means: np.ndarray, deviations: np.ndarray, largest: np.ndarray
+) -> np.ndarray:
     """Standard deviations that can be divided by.
 
     Parameters
@@ -212,7 +231,13 @@ def checked_deviations(means: np.ndarray, deviations: np.ndarray, largest: np.nd
     return deviations
 
 
-def closest_members(score_matrix: ScoreMatrix, sides: np.ndarray, cohort: np.ndarray, top_k: int, num_threads: int = 1) -> np.ndarray:
+def closest_members(
+    score_matrix: ScoreMatrix,
+    sides: np.ndarray,
+    cohort: np.ndarray,
+    top_k: int,
+    num_threads: int = 1,
+) -> np.ndarray:
     """Which members of the cohort have the highest scores against each side.
 
     Parameters
@@ -237,20 +262,36 @@ def closest_members(score_matrix: ScoreMatrix, sides: np.ndarray, cohort: np.nda
 
     def closest(block: slice) -> np.ndarray:
         best, members = None, None
-        for start, scores in zip(range(0, len(cohort), MEMBERS_AT_A_TIME), score_blocks(score_matrix, sides[block], cohort), strict=True):
-            here = np.broadcast_to(np.arange(start, start + scores.shape[1], dtype=np.int32), scores.shape)
+        for start, scores in zip(
+            range(0, len(cohort), MEMBERS_AT_A_TIME),
+            score_blocks(score_matrix, sides[block], cohort),
+            strict=True,
+        ):
+            here = np.broadcast_to(
+                np.arange(start, start + scores.shape[1], dtype=np.int32), scores.shape
+            )
             best = scores if best is None else np.concatenate([best, scores], axis=1)
             members = here if members is None else np.concatenate([members, here], axis=1)
             if best.shape[1] > top_k:
                 kept = np.argpartition(best, best.shape[1] - top_k, axis=1)[:, -top_k:]
-                best, members = np.take_along_axis(best, kept, axis=1), np.take_along_axis(members, kept, axis=1)
+                best, members = (
+                    np.take_along_axis(best, kept, axis=1),
+                    np.take_along_axis(members, kept, axis=1),
+                )
         return np.ascontiguousarray(members)
 
     return np.concatenate(in_threads(closest, blocks_of(len(sides), SIDES_AT_A_TIME), num_threads))
 
 
-def statistics_by_others(score_matrix: ScoreMatrix, sides: np.ndarray, cohort: np.ndarray, members: np.ndarray, own: np.ndarray, other: np.ndarray,
-                         num_threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def statistics_by_others(
+    score_matrix: ScoreMatrix,
+    sides: np.ndarray,
+    cohort: np.ndarray,
+    members: np.ndarray,
+    own: np.ndarray,
+    other: np.ndarray,
+    num_threads: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
     """For each trial: statistics of one side's scores against those members of the cohort that are closest to the other side.
 
     Parameters
@@ -278,7 +319,10 @@ def statistics_by_others(score_matrix: ScoreMatrix, sides: np.ndarray, cohort: n
         Scores of a side do not differ.
     """
     order = np.argsort(own, kind="stable")
-    sorted_own, at_a_time = own[order], max(1, min(SIDES_AT_A_TIME, SCORES_AT_A_TIME // len(cohort)))
+    sorted_own, at_a_time = (
+        own[order],
+        max(1, min(SIDES_AT_A_TIME, SCORES_AT_A_TIME // len(cohort))),
+    )
     found = np.empty((3, len(own)))
 
     def statistics(block: slice) -> None:
@@ -288,7 +332,9 @@ def statistics_by_others(score_matrix: ScoreMatrix, sides: np.ndarray, cohort: n
         scores = np.concatenate(list(score_blocks(score_matrix, sides[block], cohort)), axis=1)
         for some in blocks_of(last - first, max(1, GATHERED_AT_A_TIME // members.shape[1])):
             trials = order[first:last][some]
-            found[:, trials] = moments(scores[(own[trials] - block.start)[:, None], members[other[trials]]])
+            found[:, trials] = moments(
+                scores[(own[trials] - block.start)[:, None], members[other[trials]]]
+            )
 
     in_threads(statistics, blocks_of(len(sides), at_a_time), num_threads)
     try:

@@ -24,15 +24,29 @@ def chain_of(source: str, stages: Sequence[str], folder: str, scaleups: Sequence
         elif name:
             programs.append(f"transform-vec {folder}/{name}")
         else:
-            programs.append("ivector-normalize-length" + ("" if next(lengths) else " --scaleup=false"))
+            programs.append(
+                "ivector-normalize-length" + ("" if next(lengths) else " --scaleup=false")
+            )
     if not programs:
         return source
     first, *others = programs
-    return "ark:" + " | ".join([f"{first} {source} ark:-", *(f"{program} ark:- ark:-" for program in others)]) + " |"
+    return (
+        "ark:"
+        + " | ".join([f"{first} {source} ark:-", *(f"{program} ark:- ark:-" for program in others)])
+        + " |"
+    )
 
 
-def scoring_command(options: Mapping, stages: Sequence[str], backend: str, enrol: str, num_utts: str | None, test: str, trials: str,
-                    scores: str) -> str:
+def scoring_command(
+    options: Mapping,
+    stages: Sequence[str],
+    backend: str,
+    enrol: str,
+    num_utts: str | None,
+    test: str,
+    trials: str,
+    scores: str,
+) -> str:
     """The command that scores a list of trials.
 
     Parameters
@@ -55,13 +69,21 @@ def scoring_command(options: Mapping, stages: Sequence[str], backend: str, enrol
         Output.
     """
     is_plda = options["name"] == "plda"
-    lengths = [bool(link.get("scaleup", True)) for link in options.get("links") or () if link["name"] == "length_norm"]
+    lengths = [
+        bool(link.get("scaleup", True))
+        for link in options.get("links") or ()
+        if link["name"] == "length_norm"
+    ]
     stages, lengths = (stages, lengths) if is_plda else ([*stages, ""], [*lengths, False])
     sides = [chain_of(source, stages, backend, lengths) for source in (enrol, test)]
     pairs = f"awk '{{print \\$1, \\$2}}' {trials} |"
     if not is_plda:
         return f"""ivector-compute-dot-products "{pairs}" \\\n  '{sides[0]}' \\\n  '{sides[1]}' \\\n  {scores}"""
     flags = [f"--normalize-length={str(bool(options['normalize_length'])).lower()}"]
-    flags += ["--simple-length-normalization=true"] if options["simple_length_normalization"] else []
-    flags += [f"--num-utts={num_utts}"] if num_utts and options["multi_session"] == "by_the_book" else []
+    flags += (
+        ["--simple-length-normalization=true"] if options["simple_length_normalization"] else []
+    )
+    flags += (
+        [f"--num-utts={num_utts}"] if num_utts and options["multi_session"] == "by_the_book" else []
+    )
     return f"""ivector-plda-scoring {" ".join(flags)} {backend}/plda \\\n  '{sides[0]}' \\\n  '{sides[1]}' \\\n  "{pairs}" {scores}"""

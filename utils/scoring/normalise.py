@@ -13,13 +13,29 @@ Matejka et al., "Analysis of score normalization in multilingual speaker recogni
 
 import numpy as np
 
-from utils.scoring.cohort_scores import NoSpread, ScoreMatrix, closest_members, cohort_statistics, statistics_by_others
+from utils.scoring.cohort_scores import (
+    NoSpread,
+    ScoreMatrix,
+    closest_members,
+    cohort_statistics,
+    statistics_by_others,
+)
 
 METHODS = ("z_norm", "t_norm", "s_norm", "as_norm1", "as_norm2")
 
 
-def normalise(scores: np.ndarray, score_matrix: ScoreMatrix, sides: np.ndarray, enrol_rows: np.ndarray, test_rows: np.ndarray, cohort: np.ndarray,
-              method: str, top_k: int, num_threads: int = 1, device: str = "cpu") -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
+def normalise(
+    scores: np.ndarray,
+    score_matrix: ScoreMatrix,
+    sides: np.ndarray,
+    enrol_rows: np.ndarray,
+    test_rows: np.ndarray,
+    cohort: np.ndarray,
+    method: str,
+    top_k: int,
+    num_threads: int = 1,
+    device: str = "cpu",
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
     """Normalised scores of trials.
 
     Parameters
@@ -59,9 +75,14 @@ def normalise(scores: np.ndarray, score_matrix: ScoreMatrix, sides: np.ndarray, 
     if method == "as_norm2":
         members = closest_members(score_matrix, sides, cohort, top_k, num_threads)
         pairs = (enrol_rows, test_rows), (test_rows, enrol_rows)
-        per_trial = [statistics_by_others(score_matrix, sides, cohort, members, own, other, num_threads) for own, other in pairs]
+        per_trial = [
+            statistics_by_others(score_matrix, sides, cohort, members, own, other, num_threads)
+            for own, other in pairs
+        ]
         return sum((scores - mean) / deviation for mean, deviation in per_trial) / 2, None
-    looked_at = {"z_norm": (enrol_rows,), "t_norm": (test_rows,)}.get(method, (enrol_rows, test_rows))
+    looked_at = {"z_norm": (enrol_rows,), "t_norm": (test_rows,)}.get(
+        method, (enrol_rows, test_rows)
+    )
     used = np.unique(np.concatenate(looked_at))
     means, deviations = np.full((2, len(sides)), np.nan)
     top_k = top_k if method == "as_norm1" else None
@@ -75,4 +96,7 @@ def normalise(scores: np.ndarray, score_matrix: ScoreMatrix, sides: np.ndarray, 
     except NoSpread as error:
         raise NoSpread(int(used[error.side])) from None
     means[used], deviations[used] = found
-    return sum((scores - means[rows]) / deviations[rows] for rows in looked_at) / len(looked_at), (means, deviations)
+    return sum((scores - means[rows]) / deviations[rows] for rows in looked_at) / len(looked_at), (
+        means,
+        deviations,
+    )

@@ -26,7 +26,9 @@ def receipt_of(scores: Path) -> Path:
     return scores.parent / "receipts" / f"score_{scores.stem}.json"
 
 
-def write_scores(path: str | Path, enrol: Sequence[str], test: Sequence[str], scores: np.ndarray) -> None:
+def write_scores(
+    path: str | Path, enrol: Sequence[str], test: Sequence[str], scores: np.ndarray
+) -> None:
     """Write a score file, whole or not at all.
 
     Parameters
@@ -43,8 +45,14 @@ def write_scores(path: str | Path, enrol: Sequence[str], test: Sequence[str], sc
         for start in range(0, len(scores), LINES_AT_A_TIME):
             block = slice(start, start + LINES_AT_A_TIME)
             columns: list = [None] * (3 * len(scores[block]))
-            columns[0::3], columns[1::3], columns[2::3] = enrol[block], test[block], scores[block].tolist()
-            file.write("%s %s %.7g\n" * (len(columns) // 3) % tuple(columns))  # one call of C per block: half the time of a format per line
+            columns[0::3], columns[1::3], columns[2::3] = (
+                enrol[block],
+                test[block],
+                scores[block].tolist(),
+            )
+            file.write(
+                "%s %s %.7g\n" * (len(columns) // 3) % tuple(columns)
+            )  # one call of C per block: half the time of a format per line
 
 
 def read_scores(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
@@ -73,7 +81,9 @@ def read_scores(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
     rows = [line.split() for line in read_lines(path)]
     for number, row in enumerate(rows, 1):
         if len(row) != 3:
-            raise UserError(f"{path}:{number}: {len(row)} fields, expected 3: <enrol> <test> <score>")
+            raise UserError(
+                f"{path}:{number}: {len(row)} fields, expected 3: <enrol> <test> <score>"
+            )
     columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
     scores = numbers(columns[2])
     bad = np.flatnonzero(~np.isfinite(scores))
@@ -128,7 +138,9 @@ def number_or_nan(field: str) -> float:
         return float("nan")
 
 
-def scores_of_trials(path: str | Path, enrol: Sequence[str], test: Sequence[str], trials: str | Path) -> np.ndarray:
+def scores_of_trials(
+    path: str | Path, enrol: Sequence[str], test: Sequence[str], trials: str | Path
+) -> np.ndarray:
     """Scores of given trials, in their order.
 
     Parameters
@@ -165,11 +177,15 @@ def scores_of_trials(path: str | Path, enrol: Sequence[str], test: Sequence[str]
         line = int(second.min())
         one, other = scores[line], scores[rows[np.searchsorted(codes, found[line])]]
         pair = f"{scored_enrol[line]} {scored_test[line]}"
-        raise UserError(f"{path}:{line + 1}: trial '{pair}' has a second score {one:g}, the first is {other:g}")
+        raise UserError(
+            f"{path}:{line + 1}: trial '{pair}' has a second score {one:g}, the first is {other:g}"
+        )
     place = np.searchsorted(codes, wanted)
     missing = np.flatnonzero(np.append(codes, -1)[place] != wanted)
     if len(missing):
         pair = f"{enrol[missing[0]]} {test[missing[0]]}"
-        raise UserError(f"{trials}:{missing[0] + 1}: trial '{pair}' has no score in {path}; {len(missing)} of {len(enrol)} trials lack one: "
-                        "score them again")
+        raise UserError(
+            f"{trials}:{missing[0] + 1}: trial '{pair}' has no score in {path}; {len(missing)} of {len(enrol)} trials lack one: "
+            "score them again"
+        )
     return scores[rows[place]]

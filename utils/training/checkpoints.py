@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import torch
 
 
-
 def checkpoint_path(folder: Path, step: int) -> Path:
     """Where the checkpoint after a number of steps lies.
 
@@ -66,7 +65,11 @@ def load_checkpoint(path: Path) -> dict:
             state = load_plain(path)
         if not isinstance(state, dict) or not {"step", "network"} <= state.keys():
             raise ValueError("it has no step and network")
-        if type(state["step"]) is not int or not isinstance(state["network"], dict) or not all(map(is_whole, state["network"].values())):
+        if (
+            type(state["step"]) is not int
+            or not isinstance(state["network"], dict)
+            or not all(map(is_whole, state["network"].values()))
+        ):
             raise ValueError("its step is no number, or its network no tensors")
         return state
     except FileNotFoundError:
@@ -75,9 +78,9 @@ def load_checkpoint(path: Path) -> dict:
         if is_of_the_machine(error):  # or training would go back to an older one
             raise
         reason = " ".join(str(error).split())[:120] or "it ends too early"
-        raise UserError(f"{path}: not a whole checkpoint of tensors and plain values ({reason})") from None
-
-
+        raise UserError(
+            f"{path}: not a whole checkpoint of tensors and plain values ({reason})"
+        ) from None
 
 
 def saved_steps(folder: Path) -> list[int]:
@@ -88,7 +91,11 @@ def saved_steps(folder: Path) -> list[int]:
     folder : path
         ``exp/<name>/checkpoints``.
     """
-    return sorted(int(found[1]) for path in Path(folder).glob("step-*.pt") if (found := re.fullmatch(r"step-(\d{7,})\.pt", path.name)))
+    return sorted(
+        int(found[1])
+        for path in Path(folder).glob("step-*.pt")
+        if (found := re.fullmatch(r"step-(\d{7,})\.pt", path.name))
+    )
 
 
 def load_newest(folder: Path) -> dict | None:
@@ -111,7 +118,9 @@ def load_newest(folder: Path) -> dict | None:
         except UserError as error:
             print(f"WARNING: {error}; going back to the one before", file=sys.stderr)
     if steps:
-        raise UserError(f"{folder}: none of {len(steps)} checkpoints can be read; remove the folder to train from the beginning")
+        raise UserError(
+            f"{folder}: none of {len(steps)} checkpoints can be read; remove the folder to train from the beginning"
+        )
     return None
 
 
@@ -124,8 +133,12 @@ def average_weights(paths: list[Path]) -> dict:
         Oldest first.
     """
     states = [load_checkpoint(path)["network"] for path in paths]
-    return {name: sum(state[name].double() for state in states).div(len(states)).to(last.dtype) if last.is_floating_point() else last
-            for name, last in states[-1].items()}
+    return {
+        name: sum(state[name].double() for state in states).div(len(states)).to(last.dtype)
+        if last.is_floating_point()
+        else last
+        for name, last in states[-1].items()
+    }
 
 
 def weights_digest(weights: dict) -> str:
@@ -141,7 +154,9 @@ def weights_digest(weights: dict) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(weights.items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
+        digest.update(
+            tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        )  # NumPy has no bfloat16
     return digest.hexdigest()
 
 
@@ -172,11 +187,19 @@ def take_weights(module: "torch.nn.Module", state: dict) -> dict[str, list[str]]
         taken = [name for name in own if name in state]
         for name in taken:
             if own[name].shape != state[name].shape:
-                raise ValueError(f"{name} is {tuple(state[name].shape)} there and {tuple(own[name].shape)} here")
+                raise ValueError(
+                    f"{name} is {tuple(state[name].shape)} there and {tuple(own[name].shape)} here"
+                )
         module.load_state_dict({name: state[name] for name in taken}, strict=False)
     if own and not taken:
-        raise ValueError(f"no name is the same: {next(iter(state), 'nothing')} there, {next(iter(own))} here")
-    return {"taken": taken, "new": [name for name in own if name not in taken], "left": [name for name in state if name not in taken]}
+        raise ValueError(
+            f"no name is the same: {next(iter(state), 'nothing')} there, {next(iter(own))} here"
+        )
+    return {
+        "taken": taken,
+        "new": [name for name in own if name not in taken],
+        "left": [name for name in state if name not in taken],
+    }
 
 
 def trained_weights(experiment: Path, checkpoint: str = "average") -> tuple[dict, dict]:
@@ -198,5 +221,9 @@ def trained_weights(experiment: Path, checkpoint: str = "average") -> tuple[dict
     state = load_checkpoint(folder / f"{checkpoint}.pt")
     steps = saved_steps(folder)
     if "loss" not in state and not steps:
-        raise UserError(f"{folder}: no step-*.pt, which the weights of the loss are in; train it again")
-    return state["network"], state["loss"] if "loss" in state else load_checkpoint(checkpoint_path(folder, steps[-1]))["loss"]
+        raise UserError(
+            f"{folder}: no step-*.pt, which the weights of the loss are in; train it again"
+        )
+    return state["network"], state["loss"] if "loss" in state else load_checkpoint(
+        checkpoint_path(folder, steps[-1])
+    )["loss"]

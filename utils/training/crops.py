@@ -91,11 +91,21 @@ class CropOptions:
         elif self.crop_seconds <= 0:
             raise ValueError(f"crop_seconds is {self.crop_seconds}, expected more than 0")
         if self.max_utterances_per_speaker is not None and self.max_utterances_per_speaker < 1:
-            raise ValueError(f"max_utterances_per_speaker is {self.max_utterances_per_speaker}, expected 1 or more")
+            raise ValueError(
+                f"max_utterances_per_speaker is {self.max_utterances_per_speaker}, expected 1 or more"
+            )
         if self.batches is not None and self.batch_size is not None:
-            raise ValueError("batch_size and batches: expected one of the two; with batches it is speakers * utterances * crops_per_utterance")
-        self.composition = None if self.batches is None else make(BatchOptions, self.batches, "batches")
-        self.shorter = None if self.short_crops is None else make(ShortCropOptions, self.short_crops, "short_crops")
+            raise ValueError(
+                "batch_size and batches: expected one of the two; with batches it is speakers * utterances * crops_per_utterance"
+            )
+        self.composition = (
+            None if self.batches is None else make(BatchOptions, self.batches, "batches")
+        )
+        self.shorter = (
+            None
+            if self.short_crops is None
+            else make(ShortCropOptions, self.short_crops, "short_crops")
+        )
         if self.composition:
             self.batch_size = self.composition.speakers * self.rows_per_speaker
         self.batch_size = 64 if self.batch_size is None else self.batch_size
@@ -115,7 +125,11 @@ class CropOptions:
     @property
     def rows_per_speaker(self) -> int:
         """Rows of a batch that each of its speakers has; 1 where that is left to chance."""
-        return self.composition.utterances * self.composition.crops_per_utterance if self.composition else 1
+        return (
+            self.composition.utterances * self.composition.crops_per_utterance
+            if self.composition
+            else 1
+        )
 
     def check_shares(self, world: int) -> None:
         """Refuse batches that processes cannot share.
@@ -131,7 +145,11 @@ class CropOptions:
             Not equal shares of 2 or more.
         """
         if self.batch_size % world or self.batch_size < 2 * world:
-            said = f"batches of {self.batch_size} rows give" if self.composition else f"batch_size {self.batch_size} gives"
+            said = (
+                f"batches of {self.batch_size} rows give"
+                if self.composition
+                else f"batch_size {self.batch_size} gives"
+            )
             raise ValueError(f"{said} {world} processes no equal shares of 2 or more")
 
     def lengths(self, sample_rate_hz: int) -> int | Sequence[int]:
@@ -142,8 +160,11 @@ class CropOptions:
         sample_rate_hz : int
             Of the audio, or frames per second.
         """
-        return lengths_between(self.crop_seconds, sample_rate_hz) if isinstance(self.crop_seconds, tuple) else round(
-            self.crop_seconds * sample_rate_hz)
+        return (
+            lengths_between(self.crop_seconds, sample_rate_hz)
+            if isinstance(self.crop_seconds, tuple)
+            else round(self.crop_seconds * sample_rate_hz)
+        )
 
     def shorter_lengths(self, sample_rate_hz: int) -> "ShortCrops | None":
         """How crops are shortened, if they are.
@@ -155,7 +176,9 @@ class CropOptions:
         """
         from utils.training.sampling import ShortCrops
 
-        return self.shorter and ShortCrops(self.shorter.probability, lengths_between(self.shorter.crop_seconds, sample_rate_hz))
+        return self.shorter and ShortCrops(
+            self.shorter.probability, lengths_between(self.shorter.crop_seconds, sample_rate_hz)
+        )
 
     def order(self, labels: Sequence[int], seed: int) -> "EveryUtterance | SpeakersByUtterances":
         """Which utterances an epoch draws.
@@ -176,7 +199,9 @@ class CropOptions:
 
         if self.composition is None:
             return EveryUtterance(labels, seed, self.max_utterances_per_speaker)
-        return SpeakersByUtterances(labels, seed, max_per_speaker=self.max_utterances_per_speaker, **vars(self.composition))
+        return SpeakersByUtterances(
+            labels, seed, max_per_speaker=self.max_utterances_per_speaker, **vars(self.composition)
+        )
 
 
 def resolved_crops(options: dict | None) -> dict:
@@ -189,7 +214,11 @@ def resolved_crops(options: dict | None) -> dict:
     """
     resolved = resolved_options(CropOptions, options)
     parts = {"batches": BatchOptions, "short_crops": ShortCropOptions}
-    return resolved | {name: resolved_options(part, resolved[name]) for name, part in parts.items() if resolved[name] is not None}
+    return resolved | {
+        name: resolved_options(part, resolved[name])
+        for name, part in parts.items()
+        if resolved[name] is not None
+    }
 
 
 def lengths_between(seconds: tuple[float, float], sample_rate_hz: int) -> range:

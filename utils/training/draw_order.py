@@ -84,15 +84,34 @@ class SpeakersByUtterances:
         Nobody has M utterances, there are fewer than N speakers, or the cap is below M.
     """
 
-    def __init__(self, labels: Sequence[int], seed: int, *, speakers: int, utterances: int = 1, crops_per_utterance: int = 1,
-                 when_fewer: Literal["repeat", "leave_out"] = "repeat", max_per_speaker: int | None = None):
-        self.labels, self.seed, self.speakers, self.utterances, self.crops = np.asarray(labels), seed, speakers, utterances, crops_per_utterance
+    def __init__(
+        self,
+        labels: Sequence[int],
+        seed: int,
+        *,
+        speakers: int,
+        utterances: int = 1,
+        crops_per_utterance: int = 1,
+        when_fewer: Literal["repeat", "leave_out"] = "repeat",
+        max_per_speaker: int | None = None,
+    ):
+        self.labels, self.seed, self.speakers, self.utterances, self.crops = (
+            np.asarray(labels),
+            seed,
+            speakers,
+            utterances,
+            crops_per_utterance,
+        )
         if max_per_speaker is not None and max_per_speaker < utterances:
-            raise ValueError(f"max_utterances_per_speaker is {max_per_speaker}, a batch wants {utterances} utterances of each")
+            raise ValueError(
+                f"max_utterances_per_speaker is {max_per_speaker}, a batch wants {utterances} utterances of each"
+            )
         self.count_S = np.bincount(self.labels)
         self.groups_S = capped(self.count_S, max_per_speaker) // utterances
         if not self.groups_S.any():
-            raise ValueError(f"utterances is {utterances}: no speaker has so many, the most is {self.count_S.max()}")
+            raise ValueError(
+                f"utterances is {utterances}: no speaker has so many, the most is {self.count_S.max()}"
+            )
         if when_fewer == "repeat":
             self.groups_S = np.maximum(self.groups_S, self.count_S > 0)
         there = int(np.count_nonzero(self.groups_S))
@@ -132,14 +151,21 @@ class SpeakersByUtterances:
             The only source of what is drawn.
         """
         groups_S = np.minimum(self.groups_S, self.num_batches)
-        wanted = rng.permutation(np.repeat(np.arange(len(groups_S)), groups_S))[:self.num_batches * self.speakers]
+        wanted = rng.permutation(np.repeat(np.arange(len(groups_S)), groups_S))[
+            : self.num_batches * self.speakers
+        ]
         left_S = np.bincount(wanted, minlength=len(groups_S))
-        batches, queue = np.empty((self.num_batches, self.speakers), np.int64), deque(wanted.tolist())
+        batches, queue = (
+            np.empty((self.num_batches, self.speakers), np.int64),
+            deque(wanted.tolist()),
+        )
         for number, batches_left in enumerate(range(self.num_batches, 0, -1)):
             if left_S.max() < batches_left:
                 batches[number] = next_different(queue, self.speakers)
             else:  # and in all batches that follow
-                batches[number] = drawn_by_weight(left_S, left_S == batches_left, self.speakers, rng)
+                batches[number] = drawn_by_weight(
+                    left_S, left_S == batches_left, self.speakers, rng
+                )
             left_S[batches[number]] -= 1
         return batches
 
@@ -165,7 +191,9 @@ def next_different(queue: deque, number: int) -> list[int]:
     return list(taken)
 
 
-def drawn_by_weight(weight_S: np.ndarray, is_certain_S: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+def drawn_by_weight(
+    weight_S: np.ndarray, is_certain_S: np.ndarray, number: int, rng: np.random.Generator
+) -> np.ndarray:
     """Different indices, each drawn in proportion to its weight; some are certain.
 
     Parameters
@@ -180,7 +208,9 @@ def drawn_by_weight(weight_S: np.ndarray, is_certain_S: np.ndarray, number: int,
         The only source of what is drawn.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        waiting_S = rng.standard_exponential(len(weight_S), dtype=np.float32) / weight_S  # the shortest ones of waiting times at these rates
+        waiting_S = (
+            rng.standard_exponential(len(weight_S), dtype=np.float32) / weight_S
+        )  # the shortest ones of waiting times at these rates
     waiting_S[is_certain_S] = -1
     return np.argpartition(waiting_S, number - 1)[:number]
 
@@ -198,7 +228,11 @@ def most_batches(groups_S: np.ndarray, speakers: int) -> int:
     low, high = 1, int(groups_S.sum()) // speakers
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if np.minimum(groups_S, middle).sum() >= middle * speakers else (low, middle - 1)
+        low, high = (
+            (middle, high)
+            if np.minimum(groups_S, middle).sum() >= middle * speakers
+            else (low, middle - 1)
+        )
     return low
 
 

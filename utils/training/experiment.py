@@ -15,7 +15,14 @@ from utils.receipts.contents import fingerprint
 
 BEGUN = "begun.json"
 FIRST_WEIGHTS = "first_weights.json"
-OF_A_TRAINING = (BEGUN, "config.yaml", FIRST_WEIGHTS, "checkpoints", "log/history.jsonl", "tensorboard")
+OF_A_TRAINING = (
+    BEGUN,
+    "config.yaml",
+    FIRST_WEIGHTS,
+    "checkpoints",
+    "log/history.jsonl",
+    "tensorboard",
+)
 
 
 def begin_experiment(folder: Path, resolved: Mapping, inputs: Mapping[str, Path]) -> None:
@@ -37,16 +44,28 @@ def begin_experiment(folder: Path, resolved: Mapping, inputs: Mapping[str, Path]
     UserError
         It holds an unfinished training of another configuration or of other data.
     """
-    claim = {"config": dict(resolved), "inputs": {label: fingerprint(path) for label, path in inputs.items()}}
+    claim = {
+        "config": dict(resolved),
+        "inputs": {label: fingerprint(path) for label, path in inputs.items()},
+    }
     begun = [name for name in OF_A_TRAINING if (folder / name).exists()]
     if begun or half_moved(folder).exists():
-        before = read_json_object(folder / BEGUN, mend="choose another --name, or move the folder away") if BEGUN in begun else {}
+        before = (
+            read_json_object(folder / BEGUN, mend="choose another --name, or move the folder away")
+            if BEGUN in begun
+            else {}
+        )
         difference = first_difference(before, claim)
         if difference and os.environ.get("SV_FORCE") != "1":
-            raise UserError(f"{folder}: holds an unfinished training of another configuration: {difference}; choose another --name, "
-                            "or --force to begin anew (the old files are moved aside)")
+            raise UserError(
+                f"{folder}: holds an unfinished training of another configuration: {difference}; choose another --name, "
+                "or --force to begin anew (the old files are moved aside)"
+            )
         if difference:
-            print(f"{folder}: {difference}: begun anew by --force; the old files are in {move_aside(folder, begun)}", file=sys.stderr)
+            print(
+                f"{folder}: {difference}: begun anew by --force; the old files are in {move_aside(folder, begun)}",
+                file=sys.stderr,
+            )
     with atomic_write(folder / BEGUN) as file:
         json.dump(claim, file, indent=1)
     with atomic_write(folder / "config.yaml") as file:
@@ -68,5 +87,3 @@ def write_first_weights(folder: Path, said: Mapping) -> list[Path]:
     with atomic_write(folder / FIRST_WEIGHTS) as file:
         json.dump(dict(said), file, indent=1)
     return [folder / FIRST_WEIGHTS]
-
-

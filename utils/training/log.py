@@ -33,9 +33,16 @@ class TrainingLog:
             from tqdm import tqdm
 
             if self.path.exists():
-                self.entries = [entry for entry in read_entries(self.path) if entry["step"] <= self.step]
+                self.entries = [
+                    entry for entry in read_entries(self.path) if entry["step"] <= self.step
+                ]
             self.writer = SummaryWriter(self.folder / "tensorboard", purge_step=self.step + 1)
-            self.bar = tqdm(total=self.total_steps, initial=self.step, unit="step", mininterval=1 if sys.stderr.isatty() else 15)
+            self.bar = tqdm(
+                total=self.total_steps,
+                initial=self.step,
+                unit="step",
+                mininterval=1 if sys.stderr.isatty() else 15,
+            )
         return self
 
     def __exit__(self, *_) -> None:
@@ -61,9 +68,15 @@ class TrainingLog:
             if name != "step":
                 self.writer.add_scalar(name, value, entry["step"])
         if wait_fraction is not None:
-            self.bar.set_postfix_str(f"loss {entry['loss']:.3f}, accuracy {entry['accuracy']:.2f}, data wait {wait_fraction:.0%}", refresh=False)
+            self.bar.set_postfix_str(
+                f"loss {entry['loss']:.3f}, accuracy {entry['accuracy']:.2f}, data wait {wait_fraction:.0%}",
+                refresh=False,
+            )
         else:
-            self.bar.write(f"   step {entry['step']}: dev EER {entry['dev_eer_percent']:.2f} %", file=sys.stderr)
+            self.bar.write(
+                f"   step {entry['step']}: dev EER {entry['dev_eer_percent']:.2f} %",
+                file=sys.stderr,
+            )
 
     def advance(self) -> None:
         """Move the progress bar by one step."""

@@ -27,7 +27,13 @@ class Objective(nn.Module):
         super().__init__()
         self.network, self.loss = network, loss
 
-    def forward(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor, labels_B: torch.Tensor, seeds_B: torch.Tensor) -> tuple:
+    def forward(
+        self,
+        waveforms_BS: torch.Tensor,
+        lengths_B: torch.Tensor,
+        labels_B: torch.Tensor,
+        seeds_B: torch.Tensor,
+    ) -> tuple:
         """Loss (mean over the batch) and number of utterances whose speaker has the highest score."""
         return self.loss(self.network(waveforms_BS, lengths_B, seeds_B), labels_B)
 
@@ -44,7 +50,9 @@ class Objective(nn.Module):
             own = dict(part.named_parameters())
             for name, factor in getattr(part, "gradient_scales", {}).items():
                 if name not in own:
-                    raise ValueError(f"{type(part).__name__} scales the gradient of {name}, which is none of its parameters")
+                    raise ValueError(
+                        f"{type(part).__name__} scales the gradient of {name}, which is none of its parameters"
+                    )
                 found += [(own[name], factor)] if own[name].requires_grad else []
         return found
 
@@ -57,7 +65,10 @@ def distributed(objective: Objective) -> DistributedDataParallel:
     objective : Objective
         Its network names the weights that no loss reaches in ``without_gradient``; looking for them costs time in every step.
     """
-    dead = any(parameter.requires_grad and name in objective.network.without_gradient for name, parameter in objective.network.named_parameters())
+    dead = any(
+        parameter.requires_grad and name in objective.network.without_gradient
+        for name, parameter in objective.network.named_parameters()
+    )
     return DistributedDataParallel(objective, find_unused_parameters=dead)
 
 
@@ -81,22 +92,44 @@ class TaughtObjective(Objective):
         The two have other embeddings or other speakers, or a loss has no scores of speakers, and these are compared.
     """
 
-    def __init__(self, network: nn.Module, loss: nn.Module, teacher: Objective, options: TeacherOptions, student_samples: int):
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: nn.Module,
+        teacher: Objective,
+        options: TeacherOptions,
+        student_samples: int,
+    ):
         super().__init__(network, loss)
         self.options, self.student_samples = options, student_samples
-        self._teacher = (teacher.eval(),)  # in a tuple: no submodule, so that it is neither trained nor saved
+        self._teacher = (
+            teacher.eval(),
+        )  # in a tuple: no submodule, so that it is neither trained nor saved
         sizes = [each.network.embedding_dim for each in (self, teacher)]
         if options.embedding_weight and sizes[0] != sizes[1]:
-            raise ValueError(f"embedding_weight: embeddings of {sizes[0]} numbers, the teacher's have {sizes[1]}; set it to 0, or embedding_dim")
+            raise ValueError(
+                f"embedding_weight: embeddings of {sizes[0]} numbers, the teacher's have {sizes[1]}; set it to 0, or embedding_dim"
+            )
         if options.output_weight:
-            scores = [speaker_logits(each.loss, torch.zeros(1, size)) for each, size in zip((self, teacher), sizes, strict=True)]
+            scores = [
+                speaker_logits(each.loss, torch.zeros(1, size))
+                for each, size in zip((self, teacher), sizes, strict=True)
+            ]
             if scores[0].shape != scores[1].shape:
-                raise ValueError(f"output_weight: {scores[0].shape[1]} speakers, the teacher has {scores[1].shape[1]}; train both on the same data, "
-                                 "or set it to 0")
+                raise ValueError(
+                    f"output_weight: {scores[0].shape[1]} speakers, the teacher has {scores[1].shape[1]}; train both on the same data, "
+                    "or set it to 0"
+                )
         elif not options.label_weight:
             loss.requires_grad_(False)  # nothing reaches it
 
-    def forward(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor, labels_B: torch.Tensor, seeds_B: torch.Tensor) -> tuple:
+    def forward(
+        self,
+        waveforms_BS: torch.Tensor,
+        lengths_B: torch.Tensor,
+        labels_B: torch.Tensor,
+        seeds_B: torch.Tensor,
+    ) -> tuple:
         """The weighted sum, and the number of utterances whose speaker has the student's highest score.
 
         Parameters
@@ -113,17 +146,25 @@ class TaughtObjective(Objective):
             shown_BE = teacher.network(waveforms_BS, lengths_B).float()
         slack = waveforms_BS.shape[1] - self.student_samples
         start = slack // 2 if options.part == "centre" else int(seeds_B[0]) % (slack + 1)
-        part_BS = waveforms_BS[:, start:start + self.student_samples]
-        embedding_BE = self.network(part_BS, torch.full_like(lengths_B, self.student_samples), seeds_B).float()
+        part_BS = waveforms_BS[:, start : start + self.student_samples]
+        embedding_BE = self.network(
+            part_BS, torch.full_like(lengths_B, self.student_samples), seeds_B
+        ).float()
         loss, num_correct = self.loss(embedding_BE, labels_B)
         loss = options.label_weight * loss
         if options.embedding_weight:
-            loss = loss + options.embedding_weight * (1 - F.cosine_similarity(embedding_BE, shown_BE)).mean()
+            loss = (
+                loss
+                + options.embedding_weight
+                * (1 - F.cosine_similarity(embedding_BE, shown_BE)).mean()
+            )
         if options.output_weight:
             with torch.no_grad():
                 target_BN = speaker_logits(teacher.loss, shown_BE).log_softmax(dim=1)
             said_BN = speaker_logits(self.loss, embedding_BE).log_softmax(dim=1)
-            loss = loss + options.output_weight * F.kl_div(said_BN, target_BN, reduction="batchmean", log_target=True)
+            loss = loss + options.output_weight * F.kl_div(
+                said_BN, target_BN, reduction="batchmean", log_target=True
+            )
         return loss, num_correct
 
 
@@ -142,14 +183,20 @@ def speaker_logits(loss: nn.Module, embedding_BE: torch.Tensor) -> torch.Tensor:
     ValueError
         It compares embeddings only.
     """
-    head = next((part for part in (loss, *getattr(loss, "parts", ())) if hasattr(part, "scores")), None)
+    head = next(
+        (part for part in (loss, *getattr(loss, "parts", ())) if hasattr(part, "scores")), None
+    )
     if head is None:
-        raise ValueError(f"output_weight: {type(loss).__name__} has no scores of speakers; set it to 0, or choose a classification loss")
+        raise ValueError(
+            f"output_weight: {type(loss).__name__} has no scores of speakers; set it to 0, or choose a classification loss"
+        )
     with torch.autocast(embedding_BE.device.type, enabled=False):
         return getattr(head, "scale", 1.0) * head.scores(embedding_BE)
 
 
-def load_teacher(folder: Path, checkpoint: str, models: dict, losses: dict) -> tuple[Objective, str]:
+def load_teacher(
+    folder: Path, checkpoint: str, models: dict, losses: dict
+) -> tuple[Objective, str]:
     """Network and loss of a finished training, and the digest of the network's weights.
 
     Parameters
@@ -168,12 +215,23 @@ def load_teacher(folder: Path, checkpoint: str, models: dict, losses: dict) -> t
     """
     config, where = read_yaml(folder / "config.yaml"), f"{folder}/config.yaml"
     network = build(models, config["model"], f"{where}: model")
-    classes = config["num_speakers"] * make(Augmenter, config["augmentation"], f"{where}: augmentation").classes_per_speaker
-    loss = build(losses, config["loss"], f"{where}: loss", embedding_dim=network.embedding_dim, num_speakers=classes)
+    classes = (
+        config["num_speakers"]
+        * make(Augmenter, config["augmentation"], f"{where}: augmentation").classes_per_speaker
+    )
+    loss = build(
+        losses,
+        config["loss"],
+        f"{where}: loss",
+        embedding_dim=network.embedding_dim,
+        num_speakers=classes,
+    )
     weights, loss_weights = trained_weights(folder, checkpoint)
     try:
         network.load_state_dict(weights)
         loss.load_state_dict(loss_weights)
     except RuntimeError as error:
-        raise UserError(f"{folder}/checkpoints: does not fit {where}: {str(error).splitlines()[1].strip()}") from None
+        raise UserError(
+            f"{folder}/checkpoints: does not fit {where}: {str(error).splitlines()[1].strip()}"
+        ) from None
     return Objective(network, loss).requires_grad_(False), weights_digest(weights)

@@ -27,22 +27,38 @@ class Optimizer:
 
     kind: str
 
-    def __init__(self, *, learning_rate: float, weight_decay: float = 0.0,
-                 without_decay: Literal["norms_and_biases", "norms", "nothing"] = "norms_and_biases",
-                 learning_rate_factors: dict[str, float] | None = None, weight_decay_factors: dict[str, float] | None = None,
-                 clip_norm: float | None = None):
+    def __init__(
+        self,
+        *,
+        learning_rate: float,
+        weight_decay: float = 0.0,
+        without_decay: Literal["norms_and_biases", "norms", "nothing"] = "norms_and_biases",
+        learning_rate_factors: dict[str, float] | None = None,
+        weight_decay_factors: dict[str, float] | None = None,
+        clip_norm: float | None = None,
+    ):
         if learning_rate <= 0:
             raise ValueError(f"learning_rate is {learning_rate}, expected more than 0")
         if weight_decay < 0:
             raise ValueError(f"weight_decay is {weight_decay}, expected 0 or more")
         if clip_norm is not None and clip_norm <= 0:
             raise ValueError(f"clip_norm is {clip_norm}, expected more than 0")
-        self.factors = {"learning_rate_factors": learning_rate_factors or {}, "weight_decay_factors": weight_decay_factors or {}}
+        self.factors = {
+            "learning_rate_factors": learning_rate_factors or {},
+            "weight_decay_factors": weight_decay_factors or {},
+        }
         for name, factors in self.factors.items():
             for prefix, factor in factors.items():
                 if factor < 0 or (factor == 0 and name == "learning_rate_factors"):
-                    raise ValueError(f"{name}: {prefix}: {factor}, expected {'more than 0' if name == 'learning_rate_factors' else '0 or more'}")
-        self.learning_rate, self.weight_decay, self.without_decay, self.clip_norm = learning_rate, weight_decay, without_decay, clip_norm
+                    raise ValueError(
+                        f"{name}: {prefix}: {factor}, expected {'more than 0' if name == 'learning_rate_factors' else '0 or more'}"
+                    )
+        self.learning_rate, self.weight_decay, self.without_decay, self.clip_norm = (
+            learning_rate,
+            weight_decay,
+            without_decay,
+            clip_norm,
+        )
 
     def options(self) -> dict:
         """Arguments of the class of torch.optim besides parameters and learning rate."""
@@ -63,7 +79,9 @@ class Optimizer:
         """
         import torch
 
-        return getattr(torch.optim, self.kind)(self.groups(objective), lr=self.learning_rate, **self.options())
+        return getattr(torch.optim, self.kind)(
+            self.groups(objective), lr=self.learning_rate, **self.options()
+        )
 
     def groups(self, objective: "torch.nn.Module") -> list[dict]:
         """Parameters with decay and those without; those whose learning rate has a factor in groups of their own.
@@ -75,14 +93,21 @@ class Optimizer:
         """
         spared, names = self._spared(objective), [name for name, _ in objective.named_parameters()]
         for option, factors in self.factors.items():
-            if unknown := [prefix for prefix in factors if not any(name.startswith(prefix) for name in names)]:
-                raise ValueError(f"{option}: no parameter's name begins with '{unknown[0]}'; names are like {names[0]} and {names[-1]}")
+            if unknown := [
+                prefix for prefix in factors if not any(name.startswith(prefix) for name in names)
+            ]:
+                raise ValueError(
+                    f"{option}: no parameter's name begins with '{unknown[0]}'; names are like {names[0]} and {names[-1]}"
+                )
         groups = {(1.0, 1.0): [], (1.0, 0.0): []}
         for name, parameter in objective.named_parameters():
             rate, decay = (factor_of(name, factors) for factors in self.factors.values())
             groups.setdefault((rate, 0.0 if name in spared else decay), []).append(parameter)
-        return [{"params": parameters, "weight_decay": decay * self.weight_decay} | ({"lr": rate * self.learning_rate} if rate != 1 else {})
-                for (rate, decay), parameters in groups.items()]
+        return [
+            {"params": parameters, "weight_decay": decay * self.weight_decay}
+            | ({"lr": rate * self.learning_rate} if rate != 1 else {})
+            for (rate, decay), parameters in groups.items()
+        ]
 
     def _spared(self, objective) -> set[str]:
         """Names of the parameters without decay."""
@@ -93,8 +118,12 @@ class Optimizer:
         from torch.nn import GroupNorm, LayerNorm
         from torch.nn.modules.batchnorm import _NormBase
 
-        return {f"{place}.{name}" for place, module in objective.named_modules() if isinstance(module, _NormBase | GroupNorm | LayerNorm)
-                for name, _ in module.named_parameters(recurse=False)}
+        return {
+            f"{place}.{name}"
+            for place, module in objective.named_modules()
+            if isinstance(module, _NormBase | GroupNorm | LayerNorm)
+            for name, _ in module.named_parameters(recurse=False)
+        }
 
 
 class Adam(Optimizer):
@@ -116,8 +145,15 @@ class Adam(Optimizer):
 
     kind = "Adam"
 
-    def __init__(self, *, learning_rate: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8, amsgrad: bool = False,
-                 **options: object):
+    def __init__(
+        self,
+        *,
+        learning_rate: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+        amsgrad: bool = False,
+        **options: object,
+    ):
         super().__init__(learning_rate=learning_rate, **options)
         if not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"betas are {list(betas)}, expected from 0 to below 1")
@@ -166,14 +202,28 @@ class Sgd(Optimizer):
 
     kind = "SGD"
 
-    def __init__(self, *, learning_rate: float = 0.1, momentum: float = 0.9, nesterov: bool = True, dampening: float = 0.0, **options: object):
+    def __init__(
+        self,
+        *,
+        learning_rate: float = 0.1,
+        momentum: float = 0.9,
+        nesterov: bool = True,
+        dampening: float = 0.0,
+        **options: object,
+    ):
         super().__init__(learning_rate=learning_rate, **options)
         for name, value in (("momentum", momentum), ("dampening", dampening)):
             if not 0 <= value < 1:
                 raise ValueError(f"{name} is {value}, expected from 0 to below 1")
         if dampening and nesterov:
-            raise ValueError(f"dampening is {dampening}, which Nesterov's momentum has not; set nesterov: false")
-        self.momentum, self.nesterov, self.dampening = momentum, nesterov and momentum > 0, dampening
+            raise ValueError(
+                f"dampening is {dampening}, which Nesterov's momentum has not; set nesterov: false"
+            )
+        self.momentum, self.nesterov, self.dampening = (
+            momentum,
+            nesterov and momentum > 0,
+            dampening,
+        )
 
     def options(self) -> dict:
         """Those of SGD."""
@@ -223,7 +273,14 @@ class RmsProp(Optimizer):
 
     kind = "RMSprop"
 
-    def __init__(self, *, learning_rate: float = 1e-3, smoothing: float = 0.9, momentum: float = 0.0, **options: object):
+    def __init__(
+        self,
+        *,
+        learning_rate: float = 1e-3,
+        smoothing: float = 0.9,
+        momentum: float = 0.0,
+        **options: object,
+    ):
         super().__init__(learning_rate=learning_rate, **options)
         for name, value in (("smoothing", smoothing), ("momentum", momentum)):
             if not 0 <= value < 1:
@@ -249,4 +306,10 @@ def factor_of(name: str, factors: dict[str, float]) -> float:
     return factors[max(found, key=len)] if found else 1.0
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"adagrad": Adagrad, "adam": Adam, "adamw": AdamW, "rmsprop": RmsProp, "sgd": Sgd}
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "adagrad": Adagrad,
+    "adam": Adam,
+    "adamw": AdamW,
+    "rmsprop": RmsProp,
+    "sgd": Sgd,
+}

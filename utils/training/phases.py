@@ -36,9 +36,13 @@ class Phase:
 
     def __post_init__(self):
         if not re.fullmatch(r"[a-z0-9_-]+", self.name):
-            raise ValueError(f"name is '{self.name}', expected small letters, digits, - and _: a folder is called so")
+            raise ValueError(
+                f"name is '{self.name}', expected small letters, digits, - and _: a folder is called so"
+            )
         if self.number == 1 and self.weights_from != "random":
-            raise ValueError(f"weights_from is {self.weights_from}, and no phase comes before the first")
+            raise ValueError(
+                f"weights_from is {self.weights_from}, and no phase comes before the first"
+            )
 
     @property
     def title(self) -> str:
@@ -63,27 +67,55 @@ def phases_of(written: Mapping, path: Path) -> Iterator[tuple[Phase | None, dict
     UserError
         There are none, two have one name, or one says what a phase cannot.
     """
-    common = {section: dict(options) if isinstance(options, dict) else options for section, options in written.items() if section != "phases"}
+    common = {
+        section: dict(options) if isinstance(options, dict) else options
+        for section, options in written.items()
+        if section != "phases"
+    }
     phases = written.get("phases")
     if phases is None:
         yield None, common
         return
     if not phases:
-        raise UserError(f"{path}: phases: the list is empty, expected one or more; without phases leave the section out")
+        raise UserError(
+            f"{path}: phases: the list is empty, expected one or more; without phases leave the section out"
+        )
     names = [said.get("name") for said in phases]
     if twice := next((name for name in names if name is not None and names.count(name) > 1), None):
         raise UserError(f"{path}: phases: two are called '{twice}'")
-    known = ("model", "loss", "optimizer", "schedule", "crops", "augmentation", "training", "teacher")
+    known = (
+        "model",
+        "loss",
+        "optimizer",
+        "schedule",
+        "crops",
+        "augmentation",
+        "training",
+        "teacher",
+    )
     for number, said in enumerate(phases, start=1):
         own = {key: value for key, value in said.items() if key not in known}
-        phase = make(Phase, own, f"{path}: phase {number}", number=number, is_last=number == len(phases))
+        phase = make(
+            Phase, own, f"{path}: phase {number}", number=number, is_last=number == len(phases)
+        )
         sections = {section: said[section] for section in known if section in said}
         for section, options in sections.items():
             if options is not None and not isinstance(options, dict):
-                raise UserError(f"{path}: {phase.title}: {section}: found {options!r}, expected a mapping 'key: value'")
+                raise UserError(
+                    f"{path}: {phase.title}: {section}: found {options!r}, expected a mapping 'key: value'"
+                )
             if options is None and section not in ("augmentation", "teacher"):
-                raise UserError(f"{path}: {phase.title}: {section}: found nothing, expected a mapping 'key: value'")
-        yield phase, common | {section: laid_over(common.get(section), options) for section, options in sections.items()}
+                raise UserError(
+                    f"{path}: {phase.title}: {section}: found nothing, expected a mapping 'key: value'"
+                )
+        yield (
+            phase,
+            common
+            | {
+                section: laid_over(common.get(section), options)
+                for section, options in sections.items()
+            },
+        )
 
 
 def laid_over(common: Mapping | None, options: Mapping | None) -> dict | None:

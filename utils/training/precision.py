@@ -19,7 +19,9 @@ def begun_precision(folder: Path) -> str | None:
     experiment = folder.parent.parent if folder.parent.name == "phases" else folder
     for home in (folder, *sorted((experiment / "phases").glob("*")), experiment):
         if (home / BEGUN).exists():
-            claim = read_json_object(home / BEGUN, mend="choose another --name, or move the folder away")
+            claim = read_json_object(
+                home / BEGUN, mend="choose another --name, or move the folder away"
+            )
             return claim["config"]["training"]["precision"]
     return None
 
@@ -45,7 +47,9 @@ def settle_precision(settings: Settings, folder: Path, device: str) -> None:
     if world > 1:
         in_hardware = [None] * world
         torch.distributed.all_gather_object(in_hardware, multiplies_bf16(device))
-        torch.distributed.broadcast_object_list(recorded, 0)  # others may see an older state of a shared file system
+        torch.distributed.broadcast_object_list(
+            recorded, 0
+        )  # others may see an older state of a shared file system
     if settings.auto_precision:
         settings.set_precision(recorded[0] or ("bf16" if all(in_hardware) else "fp32"))
     if settings.training.precision == "bf16" and not all(in_hardware) and rank == 0:

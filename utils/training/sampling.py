@@ -21,7 +21,9 @@ class Untouched:
 
     speed_factors, classes_per_speaker, device = (1.0,), 1, False
 
-    def __call__(self, samples: np.ndarray, speed_factor: float, num_samples: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(
+        self, samples: np.ndarray, speed_factor: float, num_samples: int, rng: np.random.Generator
+    ) -> np.ndarray:
         """The crop as it is."""
         return samples
 
@@ -49,10 +51,24 @@ class CropDataset:
         Whether some crops are taken shorter and repeated.
     """
 
-    def __init__(self, reader: "PackedReader | FeatureReader", labels: Sequence[int], crop_samples: int | Sequence[int],
-                 augment: "Augmenter | Untouched", seed: int, *, order: EveryUtterance | SpeakersByUtterances | None = None, batch_size: int = 1,
-                 short_crops: "ShortCrops | None" = None):
-        self.reader, self.labels, self.augment, self.seed = reader, np.asarray(labels), augment, seed
+    def __init__(
+        self,
+        reader: "PackedReader | FeatureReader",
+        labels: Sequence[int],
+        crop_samples: int | Sequence[int],
+        augment: "Augmenter | Untouched",
+        seed: int,
+        *,
+        order: EveryUtterance | SpeakersByUtterances | None = None,
+        batch_size: int = 1,
+        short_crops: "ShortCrops | None" = None,
+    ):
+        self.reader, self.labels, self.augment, self.seed = (
+            reader,
+            np.asarray(labels),
+            augment,
+            seed,
+        )
         self.crop_samples = [crop_samples] if isinstance(crop_samples, int) else crop_samples
         self.draws = order or EveryUtterance(self.labels, seed)
         self.batch_size, self.short_crops = batch_size, short_crops
@@ -123,8 +139,13 @@ class CropDataset:
         start = int(rng.integers(max(available - wanted, 0) + 1))
         samples = repeated(self.reader.read(utterance, start, min(wanted, available)), wanted)
         arguments = samples, self.augment.speed_factors[speed], taken, rng
-        samples, *drawn = self.augment.begin(*arguments) if self.augment.device else [self.augment(*arguments)]
-        label = int(self.labels[utterance]) + speed % self.augment.classes_per_speaker * self.num_speakers
+        samples, *drawn = (
+            self.augment.begin(*arguments) if self.augment.device else [self.augment(*arguments)]
+        )
+        label = (
+            int(self.labels[utterance])
+            + speed % self.augment.classes_per_speaker * self.num_speakers
+        )
         return repeated(samples, length), label, int(rng.integers(2**31)), *drawn
 
 
@@ -186,7 +207,13 @@ class DealtDraws:
     def __init__(self, batch_size: int, rank: int, world: int, first_step: int, last_step: int):
         if batch_size % world:
             raise ValueError(f"batch_size {batch_size} is not a multiple of the {world} processes")
-        self.batch_size, self.rank, self.world, self.first_step, self.last_step = batch_size, rank, world, first_step, last_step
+        self.batch_size, self.rank, self.world, self.first_step, self.last_step = (
+            batch_size,
+            rank,
+            world,
+            first_step,
+            last_step,
+        )
 
     def __len__(self) -> int:
         return self.last_step - self.first_step

@@ -60,7 +60,11 @@ class Span:
         """
         if self.num_steps is not None:
             return self.num_steps
-        return self.part * at.total_steps if self.num_epochs is None else self.num_epochs * at.steps_per_epoch
+        return (
+            self.part * at.total_steps
+            if self.num_epochs is None
+            else self.num_epochs * at.steps_per_epoch
+        )
 
     def fraction(self, at: Moment) -> float:
         """The length as a part of the whole training.
@@ -132,16 +136,31 @@ class Schedule:
         ``exponential``: what is missing falls to a thousandth over the rise, most of it at first.
     """
 
-    def __init__(self, *, warmup_fraction: float = 0.0, warmup_epochs: float | None = None, warmup_steps: int | None = None, warmup_from: float = 0.0,
-                 margin_start_fraction: float = 0.0, margin_start_epochs: float | None = None, margin_start_steps: int | None = None,
-                 margin_warmup_fraction: float = 0.0, margin_warmup_epochs: float | None = None, margin_warmup_steps: int | None = None,
-                 margin_growth: Literal["linear", "exponential"] = "linear"):
+    def __init__(
+        self,
+        *,
+        warmup_fraction: float = 0.0,
+        warmup_epochs: float | None = None,
+        warmup_steps: int | None = None,
+        warmup_from: float = 0.0,
+        margin_start_fraction: float = 0.0,
+        margin_start_epochs: float | None = None,
+        margin_start_steps: int | None = None,
+        margin_warmup_fraction: float = 0.0,
+        margin_warmup_epochs: float | None = None,
+        margin_warmup_steps: int | None = None,
+        margin_growth: Literal["linear", "exponential"] = "linear",
+    ):
         check_fractions(warmup_from=warmup_from)
         self.warmup = Span("warmup", warmup_fraction, warmup_epochs, warmup_steps)
         if warmup_fraction == 1:
             raise ValueError("warmup_fraction is 1: nothing is left to train at the peak")
-        self.margin_start = Span("margin_start", margin_start_fraction, margin_start_epochs, margin_start_steps)
-        self.margin_warmup = Span("margin_warmup", margin_warmup_fraction, margin_warmup_epochs, margin_warmup_steps)
+        self.margin_start = Span(
+            "margin_start", margin_start_fraction, margin_start_epochs, margin_start_steps
+        )
+        self.margin_warmup = Span(
+            "margin_warmup", margin_warmup_fraction, margin_warmup_epochs, margin_warmup_steps
+        )
         self.warmup_from, self.margin_growth = warmup_from, margin_growth
 
     def rate(self, at: Moment) -> float:
@@ -154,7 +173,9 @@ class Schedule:
         """
         warm = self.warmup.fraction(at)
         if at.fraction < warm:
-            return (self.warmup_from + (1 - self.warmup_from) * (at.fraction / warm)) * self.decay(at)
+            return (self.warmup_from + (1 - self.warmup_from) * (at.fraction / warm)) * self.decay(
+                at
+            )
         return self.decay(at)
 
     def decay(self, at: Moment) -> float:
@@ -179,7 +200,7 @@ class Schedule:
         if not length:
             return 1.0
         done = min(1.0, max(0.0, at.fraction - self.margin_start.fraction(at)) / length)
-        return done if self.margin_growth == "linear" or done in (0, 1) else 1 - 0.001 ** done
+        return done if self.margin_growth == "linear" or done in (0, 1) else 1 - 0.001**done
 
 
 class Cosine(Schedule):
@@ -195,7 +216,9 @@ class Cosine(Schedule):
         See `Schedule`.
     """
 
-    def __init__(self, *, warmup_fraction: float = 0.05, final_fraction: float = 0.01, **options: object):
+    def __init__(
+        self, *, warmup_fraction: float = 0.05, final_fraction: float = 0.01, **options: object
+    ):
         super().__init__(warmup_fraction=warmup_fraction, **options)
         check_fractions(final_fraction=final_fraction)
         self.final_fraction = final_fraction
@@ -206,7 +229,9 @@ class Cosine(Schedule):
         if at.fraction < warm:
             return 1.0
         done = (at.fraction - warm) / (1 - warm)
-        return self.final_fraction + (1 - self.final_fraction) * 0.5 * (1 + math.cos(math.pi * done))
+        return self.final_fraction + (1 - self.final_fraction) * 0.5 * (
+            1 + math.cos(math.pi * done)
+        )
 
 
 class CosineRestarts(Schedule):
@@ -232,28 +257,51 @@ class CosineRestarts(Schedule):
     Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017; warm-up and falling peaks as MR-RawNet was trained with.
     """
 
-    def __init__(self, *, cycle_epochs: float | None = None, cycle_steps: int | None = None, cycle_growth: float = 1.0, peak_factor: float = 1.0,
-                 final_fraction: float = 0.0, fall: Literal["cosine", "linear"] = "cosine", **options: object):
+    def __init__(
+        self,
+        *,
+        cycle_epochs: float | None = None,
+        cycle_steps: int | None = None,
+        cycle_growth: float = 1.0,
+        peak_factor: float = 1.0,
+        final_fraction: float = 0.0,
+        fall: Literal["cosine", "linear"] = "cosine",
+        **options: object,
+    ):
         super().__init__(**options)
         check_fractions(peak_factor=peak_factor, final_fraction=final_fraction)
         if cycle_growth < 1:
             raise ValueError(f"cycle_growth is {cycle_growth}, expected 1 or more")
         self.cycle = interval("cycle", cycle_epochs, cycle_steps)
-        self.cycle_growth, self.peak_factor, self.final_fraction = cycle_growth, peak_factor, final_fraction
+        self.cycle_growth, self.peak_factor, self.final_fraction = (
+            cycle_growth,
+            peak_factor,
+            final_fraction,
+        )
         self.fall = fall
 
     def rate(self, at: Moment) -> float:
         """Factor of the first peak."""
         length, warm, begin, peak = self.cycle.steps(at), self.warmup.steps(at), 0.0, 1.0
         if warm >= length:
-            raise ValueError(f"a cycle of {length:g} steps is not longer than its warm-up of {warm:g}")
-        while at.step - begin >= length - 1e-6:  # the first step of an epoch may lie a rounding error before it
-            begin, length, peak = begin + length, warm + (length - warm) * self.cycle_growth, peak * self.peak_factor
+            raise ValueError(
+                f"a cycle of {length:g} steps is not longer than its warm-up of {warm:g}"
+            )
+        while (
+            at.step - begin >= length - 1e-6
+        ):  # the first step of an epoch may lie a rounding error before it
+            begin, length, peak = (
+                begin + length,
+                warm + (length - warm) * self.cycle_growth,
+                peak * self.peak_factor,
+            )
         done, height = max(0.0, at.step - begin), max(0.0, peak - self.final_fraction)
         if done < warm:
             return self.final_fraction + height * done / warm
         fallen = (done - warm) / (length - warm)
-        return self.final_fraction + height * (1 - fallen if self.fall == "linear" else 0.5 * (1 + math.cos(math.pi * fallen)))
+        return self.final_fraction + height * (
+            1 - fallen if self.fall == "linear" else 0.5 * (1 + math.cos(math.pi * fallen))
+        )
 
 
 class TimeDecay(Schedule):
@@ -291,7 +339,14 @@ class StepDecay(Schedule):
         See `Schedule`.
     """
 
-    def __init__(self, *, every_epochs: float | None = None, every_steps: int | None = None, factor: float = 0.5, **options: object):
+    def __init__(
+        self,
+        *,
+        every_epochs: float | None = None,
+        every_steps: int | None = None,
+        factor: float = 0.5,
+        **options: object,
+    ):
         super().__init__(**options)
         check_fractions(factor=factor)
         self.every, self.factor = interval("every", every_epochs, every_steps), factor
@@ -320,7 +375,7 @@ class Exponential(Schedule):
 
     def decay(self, at: Moment) -> float:
         """A power of the last value."""
-        return self.final_fraction ** at.fraction
+        return self.final_fraction**at.fraction
 
 
 class VggRestart(Schedule):
@@ -348,16 +403,36 @@ class VggRestart(Schedule):
         half = epochs // 2
         first, second = int(0.5 * half), int(0.8 * half)
         if not 0 <= warmup_epochs <= first:
-            raise ValueError(f"warmup_epochs is {warmup_epochs}, expected from 0 to {first}, where the rate falls first")
+            raise ValueError(
+                f"warmup_epochs is {warmup_epochs}, expected from 0 to {first}, where the rate falls first"
+            )
         self.epochs = epochs
-        self.milestones = [(warmup_epochs, warmup_factor), (first, 1.0), (second, 0.1), (half, 0.01), (half + first, 1.0), (half + second, 0.1),
-                           (epochs, 0.01)]
+        self.milestones = [
+            (warmup_epochs, warmup_factor),
+            (first, 1.0),
+            (second, 0.1),
+            (half, 0.01),
+            (half + first, 1.0),
+            (half + second, 0.1),
+            (epochs, 0.01),
+        ]
 
     def decay(self, at: Moment) -> float:
         """The factor of the last milestone."""
-        epoch = at.fraction * self.epochs + 1e-9  # the division in the fraction may leave the first step of an epoch just before it
-        return next((factor for end, factor in self.milestones if epoch < end), self.milestones[-1][1])
+        epoch = (
+            at.fraction * self.epochs + 1e-9
+        )  # the division in the fraction may leave the first step of an epoch just before it
+        return next(
+            (factor for end, factor in self.milestones if epoch < end), self.milestones[-1][1]
+        )
 
 
-SCHEDULES: dict[str, Callable] = {"constant": Schedule, "cosine": Cosine, "cosine_restarts": CosineRestarts, "exponential": Exponential,
-                                  "step_decay": StepDecay, "time_decay": TimeDecay, "vgg_restart": VggRestart}
+SCHEDULES: dict[str, Callable] = {
+    "constant": Schedule,
+    "cosine": Cosine,
+    "cosine_restarts": CosineRestarts,
+    "exponential": Exponential,
+    "step_decay": StepDecay,
+    "time_decay": TimeDecay,
+    "vgg_restart": VggRestart,
+}

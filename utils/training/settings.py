@@ -65,7 +65,9 @@ class TrainingOptions:
         """
         steps = self.steps or self.epochs * epoch_size // batch_size
         if not steps:
-            raise ValueError(f"epochs is {self.epochs}: of {epoch_size} utterances they do not fill one batch of {batch_size}")
+            raise ValueError(
+                f"epochs is {self.epochs}: of {epoch_size} utterances they do not fill one batch of {batch_size}"
+            )
         return steps
 
 
@@ -108,7 +110,9 @@ class TeacherOptions:
             raise ValueError(f"student_seconds is {self.student_seconds}, expected more than 0")
         weights = (self.embedding_weight, self.output_weight, self.label_weight)
         if min(weights) < 0 or not any(weights):
-            raise ValueError(f"embedding_weight, output_weight, label_weight are {', '.join(map(str, weights))}; expected 0 or more, one above")
+            raise ValueError(
+                f"embedding_weight, output_weight, label_weight are {', '.join(map(str, weights))}; expected 0 or more, one above"
+            )
 
 
 @dataclass
@@ -190,7 +194,11 @@ class Settings:
         experiment : path
             ``exp/<name>``.
         """
-        return experiment if self.is_last else experiment / "phases" / f"{self.phase.number}_{self.phase.name}"
+        return (
+            experiment
+            if self.is_last
+            else experiment / "phases" / f"{self.phase.number}_{self.phase.name}"
+        )
 
     def open_augmentation(self, bank: Path | None, sample_rate_hz: int) -> Augmenter:
         """The augmentation with its bank.
@@ -220,14 +228,26 @@ class Settings:
         models, losses : dict
             The registries.
         """
-        parts = {"model": models, "loss": losses, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "crops": CropOptions, "augmentation": Augmenter,
-                 "training": TrainingOptions} | ({"teacher": TeacherOptions} if self.teacher else {})
+        parts = {
+            "model": models,
+            "loss": losses,
+            "optimizer": OPTIMIZERS,
+            "schedule": SCHEDULES,
+            "crops": CropOptions,
+            "augmentation": Augmenter,
+            "training": TrainingOptions,
+        } | ({"teacher": TeacherOptions} if self.teacher else {})
         own = {"augmentation": resolved_augmentation, "crops": resolved_crops}
-        sections = {name: own.get(name, partial(resolved_options, part))(self.sections.get(name)) for name, part in parts.items()}
+        sections = {
+            name: own.get(name, partial(resolved_options, part))(self.sections.get(name))
+            for name, part in parts.items()
+        }
         return sections | ({"phase": vars(self.phase)} if self.phase else {})
 
 
-def read_settings(path: Path, steps: int | None = None, augmentation: Path | None = None) -> Settings:
+def read_settings(
+    path: Path, steps: int | None = None, augmentation: Path | None = None
+) -> Settings:
     """Read and check a training YAML; of one with phases: the last, whose network the experiment ends with.
 
     Parameters
@@ -238,7 +258,9 @@ def read_settings(path: Path, steps: int | None = None, augmentation: Path | Non
     return read_phases(path, steps, augmentation)[-1]
 
 
-def read_phases(path: Path, steps: int | None = None, augmentation: Path | None = None) -> list[Settings]:
+def read_phases(
+    path: Path, steps: int | None = None, augmentation: Path | None = None
+) -> list[Settings]:
     """Read and check a training YAML, phase after phase; one without the section `phases` is one training.
 
     Parameters
@@ -263,31 +285,45 @@ def read_phases(path: Path, steps: int | None = None, augmentation: Path | None 
     found = []
     for phase, sections in phases_of(written, path):
         if steps is not None:
-            sections["training"] = {key: value for key, value in sections["training"].items() if key != "epochs"} | {"steps": steps}
+            sections["training"] = {
+                key: value for key, value in sections["training"].items() if key != "epochs"
+            } | {"steps": steps}
         if augmentation is not None:
             sections["augmentation"] = instead
         found.append(_settings(path, sections, augmentation, phase))
     return found
 
 
-def _settings(path: Path, sections: dict, augmentation: Path | None, phase: Phase | None) -> Settings:
+def _settings(
+    path: Path, sections: dict, augmentation: Path | None, phase: Phase | None
+) -> Settings:
     def where(section):
         return _where(path, augmentation, phase, section)
 
     settings = Settings(
-        path, sections, crops=make(CropOptions, sections["crops"], where("crops")),
+        path,
+        sections,
+        crops=make(CropOptions, sections["crops"], where("crops")),
         training=make(TrainingOptions, sections["training"], where("training")),
         schedule=build(SCHEDULES, sections["schedule"], where("schedule")),
         optimizer=build(OPTIMIZERS, sections["optimizer"], where("optimizer")),
         augmentation=make(Augmenter, sections.get("augmentation"), where("augmentation")),
-        teacher=make(TeacherOptions, sections["teacher"], where("teacher")) if sections.get("teacher") is not None else None,
-        augmentation_path=augmentation, phase=phase)
+        teacher=make(TeacherOptions, sections["teacher"], where("teacher"))
+        if sections.get("teacher") is not None
+        else None,
+        augmentation_path=augmentation,
+        phase=phase,
+    )
     teacher = settings.teacher
     if teacher and teacher.experiment == "previous" and (phase is None or phase.number == 1):
-        raise UserError(f"{where('teacher')}: experiment is previous, and no phase comes before; name the folder of a finished training")
+        raise UserError(
+            f"{where('teacher')}: experiment is previous, and no phase comes before; name the folder of a finished training"
+        )
     if teacher and teacher.student_seconds > settings.crops.shortest_seconds:
-        raise UserError(f"{where('teacher')}: student_seconds is {teacher.student_seconds}, longer than the crop of "
-                        f"{settings.crops.shortest_seconds} s that it is a part of")
+        raise UserError(
+            f"{where('teacher')}: student_seconds is {teacher.student_seconds}, longer than the crop of "
+            f"{settings.crops.shortest_seconds} s that it is a part of"
+        )
     return settings
 
 
@@ -297,6 +333,16 @@ def _where(path: Path, augmentation: Path | None, phase: Phase | None, section: 
     return f"{path}: {phase.title}: {section}" if phase else f"{path}: {section}"
 
 
-def _sections(*, model: dict, loss: dict, optimizer: dict, schedule: dict, crops: dict, augmentation: dict | None = None, training: dict,
-              teacher: dict | None = None, phases: list[dict] | None = None) -> None:
+def _sections(
+    *,
+    model: dict,
+    loss: dict,
+    optimizer: dict,
+    schedule: dict,
+    crops: dict,
+    augmentation: dict | None = None,
+    training: dict,
+    teacher: dict | None = None,
+    phases: list[dict] | None = None,
+) -> None:
     """What a training YAML holds; only the signature is used."""

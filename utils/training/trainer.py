@@ -19,7 +19,14 @@ from torch import nn
 
 from utils.errors import UserError
 from utils.torch_device import rank_and_world
-from utils.training.checkpoints import average_weights, checkpoint_path, load_checkpoint, load_newest, save_checkpoint, saved_steps
+from utils.training.checkpoints import (
+    average_weights,
+    checkpoint_path,
+    load_checkpoint,
+    load_newest,
+    save_checkpoint,
+    saved_steps,
+)
 from utils.training.log import TrainingLog
 from utils.training.objective import Objective, distributed
 from utils.training.sampling import CropDataset, DealtDraws
@@ -59,11 +66,33 @@ class Trainer:
         Processes that make crops; 0: this one.
     """
 
-    def __init__(self, objective: Objective, optimizer: torch.optim.Optimizer, schedule: Schedule, dataset: CropDataset, *, batch_size: int,
-                 total_steps: int, options: TrainingOptions, folder: Path, validate: Callable[[nn.Module], float] | None, clip_norm: float | None,
-                 num_workers: int):
-        self.objective, self.optimizer, self.schedule, self.dataset = objective, optimizer, schedule, dataset
-        self.batch_size, self.total_steps, self.options, self.validate = batch_size, total_steps, options, validate
+    def __init__(
+        self,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        dataset: CropDataset,
+        *,
+        batch_size: int,
+        total_steps: int,
+        options: TrainingOptions,
+        folder: Path,
+        validate: Callable[[nn.Module], float] | None,
+        clip_norm: float | None,
+        num_workers: int,
+    ):
+        self.objective, self.optimizer, self.schedule, self.dataset = (
+            objective,
+            optimizer,
+            schedule,
+            dataset,
+        )
+        self.batch_size, self.total_steps, self.options, self.validate = (
+            batch_size,
+            total_steps,
+            options,
+            validate,
+        )
         self.folder, self.checkpoints = Path(folder), Path(folder) / "checkpoints"
         self.clip_norm, self.num_workers = clip_norm, num_workers
         self.rank, self.world = rank_and_world()
@@ -88,9 +117,18 @@ class Trainer:
         if self.step == 0 and self.rank == 0:
             self._save()
         loader = torch.utils.data.DataLoader(
-            self.dataset, num_workers=self.num_workers, worker_init_fn=outlive_stop_signals, pin_memory=self.device.type == "cuda",
-            batch_sampler=DealtDraws(self.batch_size, self.rank, self.world, self.step, self.total_steps))
-        with self._signals_noted(), TrainingLog(self.folder, self.step, self.total_steps, active=self.rank == 0) as log:
+            self.dataset,
+            num_workers=self.num_workers,
+            worker_init_fn=outlive_stop_signals,
+            pin_memory=self.device.type == "cuda",
+            batch_sampler=DealtDraws(
+                self.batch_size, self.rank, self.world, self.step, self.total_steps
+            ),
+        )
+        with (
+            self._signals_noted(),
+            TrainingLog(self.folder, self.step, self.total_steps, active=self.rank == 0) as log,
+        ):
             before = time.perf_counter()
             for batch in loader:
                 waited = time.perf_counter() - before
@@ -100,8 +138,14 @@ class Trainer:
         if self.rank == 0:
             self._save_average()
         left_out = self.dataset.draws.speakers_left_out
-        return {"steps": self.step, "draws": self.step * self.batch_size, "classes": self.dataset.num_classes, "utterances": len(self.dataset.labels),
-                "processes": self.world, "device": self.device.type} | ({"speakers_left_out": left_out} if left_out else {})
+        return {
+            "steps": self.step,
+            "draws": self.step * self.batch_size,
+            "classes": self.dataset.num_classes,
+            "utterances": len(self.dataset.labels),
+            "processes": self.world,
+            "device": self.device.type,
+        } | ({"speakers_left_out": left_out} if left_out else {})
 
     def _train_step(self, waveforms_BS, labels_B, seeds_B, *drawn_BW) -> dict:
         now = Moment(self.step, self.total_steps, self.dataset.epoch_size / self.batch_size)
@@ -111,11 +155,18 @@ class Trainer:
             self.objective.loss.margin = self.margin * self.schedule.margin(now)
         torch.manual_seed(int(seeds_B[0]))  # dropout, too, follows from the draws alone
         self.model.train()
-        lengths_B = torch.full((len(waveforms_BS),), waveforms_BS.shape[1])  # on the host, as the seeds: reading them costs no synchronisation
-        waveforms_BS, labels_B = waveforms_BS.to(self.device, non_blocking=True), labels_B.to(self.device, non_blocking=True)
+        lengths_B = torch.full(
+            (len(waveforms_BS),), waveforms_BS.shape[1]
+        )  # on the host, as the seeds: reading them costs no synchronisation
+        waveforms_BS, labels_B = (
+            waveforms_BS.to(self.device, non_blocking=True),
+            labels_B.to(self.device, non_blocking=True),
+        )
         if self.augment:
             waveforms_BS = self.augment(waveforms_BS, *drawn_BW)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"
+        ):
             loss, num_correct = self.model(waveforms_BS, lengths_B, labels_B, seeds_B)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -125,7 +176,11 @@ class Trainer:
             parameter.grad.mul_(factor)
         self.optimizer.step()
         self.step += 1
-        return {"loss": loss.detach(), "accuracy": num_correct / len(labels_B), "learning_rate": self.optimizer.param_groups[0]["lr"]}
+        return {
+            "loss": loss.detach(),
+            "accuracy": num_correct / len(labels_B),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+        }
 
     def _after_step(self, entry: dict, log: TrainingLog, wait_fraction: float) -> None:
         options, stop = self.options, self.stop_signal if self.world == 1 else 0
@@ -143,21 +198,35 @@ class Trainer:
         if stop and self.step < self.total_steps:
             if self.world > 1:
                 torch.distributed.barrier()  # a process that leaves has torchrun end the others: not before the state is saved
-            name = signal.Signals(self.stop_signal).name if self.stop_signal else "a signal to another process"
-            raise UserError(f"{self.folder}: stopped by {name} after step {self.step}; the state is saved: the same command goes on")
+            name = (
+                signal.Signals(self.stop_signal).name
+                if self.stop_signal
+                else "a signal to another process"
+            )
+            raise UserError(
+                f"{self.folder}: stopped by {name} after step {self.step}; the state is saved: the same command goes on"
+            )
 
     def _is_due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.total_steps
 
     def _over_processes(self, entry: dict) -> tuple[dict, bool]:
         """The entry as plain numbers, loss and accuracy over the global batch; and whether any process was told to stop."""
-        numbers = torch.stack([entry["loss"], entry["accuracy"], torch.tensor(float(self.stop_signal), device=self.device)])
+        numbers = torch.stack(
+            [
+                entry["loss"],
+                entry["accuracy"],
+                torch.tensor(float(self.stop_signal), device=self.device),
+            ]
+        )
         if self.world > 1:
             torch.distributed.all_reduce(numbers)
         loss, accuracy, stop = (numbers / self.world).tolist()
         if not math.isfinite(loss):
-            raise UserError(f"{self.folder}: the loss is {loss} at step {self.step}; lower optimizer.learning_rate, "
-                            "set optimizer.clip_norm, or train in fp32")
+            raise UserError(
+                f"{self.folder}: the loss is {loss} at step {self.step}; lower optimizer.learning_rate, "
+                "set optimizer.clip_norm, or train in fp32"
+            )
         return entry | {"loss": loss, "accuracy": accuracy}, bool(stop)
 
     def _share_statistics(self) -> None:
@@ -169,6 +238,7 @@ class Trainer:
     @contextmanager
     def _signals_noted(self):
         """Let SIGTERM and SIGUSR1 wait for the end of the step."""
+
         def note(number, _):
             self.stop_signal = number
 
@@ -194,21 +264,33 @@ class Trainer:
             self.objective.loss.load_state_dict(state["loss"])
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError) as error:
-            raise UserError(f"{checkpoint_path(self.checkpoints, state['step'])}: does not fit this network ({' '.join(str(error).split())[:120]}); "
-                            "choose another --name, or remove the experiment") from None
+            raise UserError(
+                f"{checkpoint_path(self.checkpoints, state['step'])}: does not fit this network ({' '.join(str(error).split())[:120]}); "
+                "choose another --name, or remove the experiment"
+            ) from None
         self.step = state["step"]
         if self.rank == 0 and self.step:
             print(f"   going on from step {self.step} of {self.total_steps}", file=sys.stderr)
 
     def _save(self) -> None:
-        save_checkpoint(checkpoint_path(self.checkpoints, self.step), {
-            "step": self.step, "network": self.objective.network.state_dict(), "loss": self.objective.loss.state_dict(),
-            "optimizer": self.optimizer.state_dict()})
+        save_checkpoint(
+            checkpoint_path(self.checkpoints, self.step),
+            {
+                "step": self.step,
+                "network": self.objective.network.state_dict(),
+                "loss": self.objective.loss.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+            },
+        )
         self._tidy()
 
     def _tidy(self) -> None:
         """Keep step 0, the last regular checkpoints and the newest one: a run that was stopped or killed ends with the same files as any other."""
-        kept = {0, self.step, *self._regular_steps()[-max(KEPT_CHECKPOINTS, self.options.average_checkpoints):]}
+        kept = {
+            0,
+            self.step,
+            *self._regular_steps()[-max(KEPT_CHECKPOINTS, self.options.average_checkpoints) :],
+        }
         for step in set(saved_steps(self.checkpoints)) - kept:
             checkpoint_path(self.checkpoints, step).unlink()
         for half_written in self.checkpoints.glob(".*.tmp"):
@@ -216,13 +298,20 @@ class Trainer:
 
     def _regular_steps(self) -> list[int]:
         every = self.options.checkpoint_every_steps
-        return [step for step in saved_steps(self.checkpoints) if 0 < step <= self.step and (step % every == 0 or step == self.total_steps)]
+        return [
+            step
+            for step in saved_steps(self.checkpoints)
+            if 0 < step <= self.step and (step % every == 0 or step == self.total_steps)
+        ]
 
     def _save_average(self) -> None:
         self._tidy()
-        steps = self._regular_steps()[-self.options.average_checkpoints:]
+        steps = self._regular_steps()[-self.options.average_checkpoints :]
         weights = average_weights([checkpoint_path(self.checkpoints, step) for step in steps])
-        save_checkpoint(self.checkpoints / "average.pt", {"step": self.step, "averaged_steps": steps, "network": weights})
+        save_checkpoint(
+            self.checkpoints / "average.pt",
+            {"step": self.step, "averaged_steps": steps, "network": weights},
+        )
 
 
 def outlive_stop_signals(_: int) -> None:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from utils.features.base import FrontEnd
 
 
-def dev_eer(dev_data: Path, front_end: "FrontEnd", cosine: Callable, root: Path | None = None) -> "Callable[[torch.nn.Module], float]":
+def dev_eer(
+    dev_data: Path, front_end: "FrontEnd", cosine: Callable, root: Path | None = None
+) -> "Callable[[torch.nn.Module], float]":
     """A function of the network: its EER in percent.
 
     Parameters
@@ -43,17 +45,23 @@ def dev_eer(dev_data: Path, front_end: "FrontEnd", cosine: Callable, root: Path 
     place = {key: row for row, key in enumerate(keys)}
     for line, sides in enumerate(zip(enrol, test, strict=True), start=1):
         if absent := [key for key in sides if key not in place]:
-            raise UserError(f"{dev_data}/trials:{line}: '{absent[0]}' is not in {dev_data}/wav.scp; validation wants every side of the dev trials")
+            raise UserError(
+                f"{dev_data}/trials:{line}: '{absent[0]}' is not in {dev_data}/wav.scp; validation wants every side of the dev trials"
+            )
     enrol_rows, test_rows = ([place[key] for key in side] for side in (enrol, test))
 
     def validate(network) -> float:
         embeddings = embed_utterances(network, reader, range(len(keys)), share=rank_and_world())
         embeddings = sum_over_processes(embeddings, next(network.parameters()).device)
         if not np.isfinite(embeddings).all():
-            raise UserError(f"{dev_data}: the network's embeddings are not finite; lower optimizer.learning_rate, or train in fp32")
+            raise UserError(
+                f"{dev_data}: the network's embeddings are not finite; lower optimizer.learning_rate, or train in fp32"
+            )
         backend = cosine().fit(embeddings)
         unit = backend.transform(embeddings)
-        scores = np.nan_to_num(backend.score(unit[enrol_rows], unit[test_rows]))  # a row that is the mean itself has no direction: 0
+        scores = np.nan_to_num(
+            backend.score(unit[enrol_rows], unit[test_rows])
+        )  # a row that is the mean itself has no direction: 0
         return 100 * equal_error_rate(scores[is_target], scores[~is_target])
 
     return validate

@@ -33,9 +33,15 @@ class TrialDesign:
 MODEL = "-model"  # so that a model never passes for the speaker, whose mean would hold the test utterances too
 
 
-def enrol_and_verify(spk2utt: Mapping[str, list[str]], enrol_utterances: int, test_utterances: int, speakers: int | None = None,
-                     seed: int = 0, may_enrol: Collection[str] | None = None, may_test: Collection[str] | None = None
-                     ) -> tuple[dict[str, list[str]], list[str], list[str]]:
+def enrol_and_verify(
+    spk2utt: Mapping[str, list[str]],
+    enrol_utterances: int,
+    test_utterances: int,
+    speakers: int | None = None,
+    seed: int = 0,
+    may_enrol: Collection[str] | None = None,
+    may_test: Collection[str] | None = None,
+) -> tuple[dict[str, list[str]], list[str], list[str]]:
     """Draw disjoint utterances to enrol and to test speakers with.
 
     Parameters
@@ -61,26 +67,47 @@ def enrol_and_verify(spk2utt: Mapping[str, list[str]], enrol_utterances: int, te
     ValueError
         Fewer than two speakers are left, or fewer than asked for.
     """
-    for name, number in {"enrol_utterances": enrol_utterances, "test_utterances": test_utterances}.items():
+    for name, number in {
+        "enrol_utterances": enrol_utterances,
+        "test_utterances": test_utterances,
+    }.items():
         if number < 1:
             raise ValueError(f"{name} is {number}, expected 1 or more")
     needed, drawn = enrol_utterances + test_utterances, {}
     for speaker, utterances in spk2utt.items():
-        order = np.random.default_rng([seed, *speaker.encode()]).permutation(sorted(utterances)).tolist()
-        enrolled = [utterance for utterance in order if may_enrol is None or utterance in may_enrol][:enrol_utterances]
-        tested = [key for key in order if key not in enrolled and (may_test is None or key in may_test)][:test_utterances]
+        order = (
+            np.random.default_rng([seed, *speaker.encode()])
+            .permutation(sorted(utterances))
+            .tolist()
+        )
+        enrolled = [
+            utterance for utterance in order if may_enrol is None or utterance in may_enrol
+        ][:enrol_utterances]
+        tested = [
+            key for key in order if key not in enrolled and (may_test is None or key in may_test)
+        ][:test_utterances]
         drawn[speaker] = sorted(enrolled), sorted(tested)
-    fit = sorted(speaker for speaker, (enrolled, tested) in drawn.items() if len(enrolled) + len(tested) == needed)
+    fit = sorted(
+        speaker
+        for speaker, (enrolled, tested) in drawn.items()
+        if len(enrolled) + len(tested) == needed
+    )
     wanted = len(fit) if speakers is None else speakers
     if len(fit) < max(wanted, 2) or wanted < 2:
-        raise ValueError(f"{len(fit)} of {len(spk2utt)} speakers have the {needed} utterances that enrolment and test need; "
-                         f"{max(wanted, 2)} speakers are wanted")
+        raise ValueError(
+            f"{len(fit)} of {len(spk2utt)} speakers have the {needed} utterances that enrolment and test need; "
+            f"{max(wanted, 2)} speakers are wanted"
+        )
     chosen = sorted(np.random.default_rng(seed).permutation(fit)[:wanted].tolist())
     models, tests = {}, []
     for speaker in chosen:
         models[speaker + MODEL], tested = drawn[speaker]
         tests += [(utterance, speaker + MODEL) for utterance in tested]
-    trials = [f"{model} {utterance} {'target' if model == own else 'nontarget'}" for model in models for utterance, own in tests]
+    trials = [
+        f"{model} {utterance} {'target' if model == own else 'nontarget'}"
+        for model in models
+        for utterance, own in tests
+    ]
     return models, trials, sorted(spk2utt.keys() - set(fit))
 
 
@@ -92,11 +119,19 @@ def single_trials(models: Mapping[str, list[str]], trials: Iterable[str]) -> lis
     models, trials
         From `enrol_and_verify`.
     """
-    return [f"{utterance} {test} {kind}" for model, test, kind in map(str.split, trials) for utterance in models[model]]
+    return [
+        f"{utterance} {test} {kind}"
+        for model, test, kind in map(str.split, trials)
+        for utterance in models[model]
+    ]
 
 
-def may_enrol_and_test(utt2spk: Mapping[str, str], design: TrialDesign, value_of: Mapping[str, str] | None = None, seed: int = 0
-                       ) -> tuple[set[str], set[str]]:
+def may_enrol_and_test(
+    utt2spk: Mapping[str, str],
+    design: TrialDesign,
+    value_of: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> tuple[set[str], set[str]]:
     """Which utterances one may enrol with, and which test.
 
     Parameters
@@ -116,7 +151,10 @@ def may_enrol_and_test(utt2spk: Mapping[str, str], design: TrialDesign, value_of
     may_enrol, may_test : sets of str
         Utterances.
     """
-    enrol, test = ({key for key in utt2spk if fnmatchcase(key, pattern)} for pattern in (design.enrol_names, design.test_names))
+    enrol, test = (
+        {key for key in utt2spk if fnmatchcase(key, pattern)}
+        for pattern in (design.enrol_names, design.test_names)
+    )
     if value_of is None:
         return enrol, test
     first_speaker: dict[str, str] = {}
@@ -124,11 +162,19 @@ def may_enrol_and_test(utt2spk: Mapping[str, str], design: TrialDesign, value_of
         first_speaker.setdefault(value_of[key], utt2spk[key])
     drawn = np.random.default_rng(seed).permutation(sorted(first_speaker)).tolist()
     to_enrol = set(sorted(drawn, key=first_speaker.__getitem__)[::2])
-    return {key for key in enrol if value_of[key] in to_enrol}, {key for key in test if value_of[key] not in to_enrol}
+    return {key for key in enrol if value_of[key] in to_enrol}, {
+        key for key in test if value_of[key] not in to_enrol
+    }
 
 
-def draw_models(spk2utt: Mapping[str, Sequence[str]], utt2session: Mapping[str, str], enrol_utterances: int, enrol_sessions: int | None,
-                sessions: Sessions, seed: int) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+def draw_models(
+    spk2utt: Mapping[str, Sequence[str]],
+    utt2session: Mapping[str, str],
+    enrol_utterances: int,
+    enrol_sessions: int | None,
+    sessions: Sessions,
+    seed: int,
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """One model for each speaker who has utterances enough, and the utterances that he is tested with.
 
     Parameters
@@ -154,25 +200,55 @@ def draw_models(spk2utt: Mapping[str, Sequence[str]], utt2session: Mapping[str, 
     models, tests = {}, {}
     for speaker, utterances in sorted(spk2utt.items()):
         random = np.random.default_rng([seed, *speaker.encode()])
-        enrolled = _draw_utterances(random.permutation(sorted(utterances)).tolist(), utt2session, enrol_utterances, enrol_sessions, random)
+        enrolled = _draw_utterances(
+            random.permutation(sorted(utterances)).tolist(),
+            utt2session,
+            enrol_utterances,
+            enrol_sessions,
+            random,
+        )
         theirs = {utt2session.get(utterance) for utterance in enrolled}
-        rest = [utterance for utterance in sorted(utterances) if utterance not in set(enrolled)
-                and (sessions == "any" or (utt2session[utterance] in theirs) == (sessions == "within"))]
+        rest = [
+            utterance
+            for utterance in sorted(utterances)
+            if utterance not in set(enrolled)
+            and (sessions == "any" or (utt2session[utterance] in theirs) == (sessions == "within"))
+        ]
         if enrolled and rest:
             models[speaker + MODEL], tests[speaker] = sorted(enrolled), rest
     return models, tests
 
 
-def _draw_utterances(shuffled: list[str], utt2session: Mapping[str, str], enrol_utterances: int, enrol_sessions: int | None,
-                     random: np.random.Generator) -> list[str]:
+def _draw_utterances(
+    shuffled: list[str],
+    utt2session: Mapping[str, str],
+    enrol_utterances: int,
+    enrol_sessions: int | None,
+    random: np.random.Generator,
+) -> list[str]:
     """Utterances of a model, none where there are too few."""
     if enrol_sessions is None:
         return shuffled[:enrol_utterances] if len(shuffled) >= enrol_utterances else []
     by_session: dict[str, list[str]] = {}
     for utterance in shuffled:
         by_session.setdefault(utt2session[utterance], []).append(utterance)
-    shares = [(enrol_utterances + place) // enrol_sessions for place in reversed(range(enrol_sessions))]  # the largest first
-    order = sorted(random.permutation(sorted(by_session)).tolist(), key=lambda session: -min(len(by_session[session]), shares[0]))
+    shares = [
+        (enrol_utterances + place) // enrol_sessions for place in reversed(range(enrol_sessions))
+    ]  # the largest first
+    order = sorted(
+        random.permutation(sorted(by_session)).tolist(),
+        key=lambda session: -min(len(by_session[session]), shares[0]),
+    )
     chosen = order[:enrol_sessions]
-    fits = len(chosen) == enrol_sessions and all(len(by_session[session]) >= share for session, share in zip(chosen, shares, strict=True))
-    return [utterance for session, share in zip(chosen, shares, strict=True) for utterance in by_session[session][:share]] if fits else []
+    fits = len(chosen) == enrol_sessions and all(
+        len(by_session[session]) >= share for session, share in zip(chosen, shares, strict=True)
+    )
+    return (
+        [
+            utterance
+            for session, share in zip(chosen, shares, strict=True)
+            for utterance in by_session[session][:share]
+        ]
+        if fits
+        else []
+    )

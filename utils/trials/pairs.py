@@ -15,7 +15,10 @@ Term = tuple[int, tuple[str, ...]]  # sign, labels that both sides share
 
 KINDS: dict[str, tuple[Term, ...]] = {
     "target": ((1, ("speaker",)),),
-    "same_group": ((1, ("group",)), (-1, ("speaker",))),  # all of a speaker's utterances are of one group
+    "same_group": (
+        (1, ("group",)),
+        (-1, ("speaker",)),
+    ),  # all of a speaker's utterances are of one group
     "cross_group": ((1, ()), (-1, ("group",))),
     "random": ((1, ()), (-1, ("speaker",))),
 }
@@ -59,7 +62,9 @@ class Sides:
         """
         code = np.zeros(len(self.first_column) + len(self.columns["speaker"]), np.int64)
         for name in names:
-            label = np.unique(np.concatenate([self.rows[name], self.columns[name]]), return_inverse=True)[1]
+            label = np.unique(
+                np.concatenate([self.rows[name], self.columns[name]]), return_inverse=True
+            )[1]
             code = np.unique(code * (label.max() + 1) + label, return_inverse=True)[1]
         return code[: len(self.first_column)], code[len(self.first_column) :]
 
@@ -82,10 +87,18 @@ class Pairs:
         self.terms = []
         for sign, names in _terms_with_sessions(KINDS[kind], sessions):
             rows, columns = sides.codes(names)
-            self.terms.append((sign, rows * self.num_columns, np.sort(columns * self.num_columns + np.arange(self.num_columns))))
+            self.terms.append(
+                (
+                    sign,
+                    rows * self.num_columns,
+                    np.sort(columns * self.num_columns + np.arange(self.num_columns)),
+                )
+            )
         everyone = np.arange(len(self.first_column))
         self.before = self._related(everyone, self.first_column - 1)
-        self.per_row = self._related(everyone, np.full(len(everyone), self.num_columns - 1)) - self.before
+        self.per_row = (
+            self._related(everyone, np.full(len(everyone), self.num_columns - 1)) - self.before
+        )
         self.ends = np.cumsum(self.per_row)
 
     def __len__(self) -> int:
@@ -95,7 +108,10 @@ class Pairs:
         """How many columns up to the last one each row is paired with."""
         total = np.zeros(len(rows), np.int64)
         for sign, code, keys in self.terms:
-            total += sign * (np.searchsorted(keys, code[rows] + last_columns, "right") - np.searchsorted(keys, code[rows], "left"))
+            total += sign * (
+                np.searchsorted(keys, code[rows] + last_columns, "right")
+                - np.searchsorted(keys, code[rows], "left")
+            )
         return total
 
     def at(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -127,7 +143,9 @@ class Pairs:
         """
         return np.sort(random.choice(len(self), min(wanted, len(self)), replace=False))
 
-    def draw_of_each(self, owners: np.ndarray, most: int, random: np.random.Generator) -> np.ndarray:
+    def draw_of_each(
+        self, owners: np.ndarray, most: int, random: np.random.Generator
+    ) -> np.ndarray:
         """Places of at most so many distinct pairs of each owner.
 
         Parameters
@@ -142,7 +160,10 @@ class Pairs:
         last_rows = np.append(np.flatnonzero(owners[1:] != owners[:-1]), len(owners) - 1)
         ends = self.ends[last_rows]
         starts = np.append(0, ends[:-1])
-        drawn = [start + random.choice(end - start, min(most, end - start), replace=False) for start, end in zip(starts, ends, strict=True)]
+        drawn = [
+            start + random.choice(end - start, min(most, end - start), replace=False)
+            for start, end in zip(starts, ends, strict=True)
+        ]
         return np.sort(np.concatenate(drawn))
 
 
@@ -150,10 +171,16 @@ def _terms_with_sessions(terms: Sequence[Term], sessions: Sessions) -> list[Term
     within = [(sign, (*names, "session")) for sign, names in terms]
     if sessions == "within":
         return within
-    return [*terms, *[(-sign, names) for sign, names in within]] if sessions == "across" else list(terms)
+    return (
+        [*terms, *[(-sign, names) for sign, names in within]]
+        if sessions == "across"
+        else list(terms)
+    )
 
 
-def sorted_trials(groups: Sequence[tuple[np.ndarray, np.ndarray]], is_target: Sequence[bool]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def sorted_trials(
+    groups: Sequence[tuple[np.ndarray, np.ndarray]], is_target: Sequence[bool]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pairs of several kinds as one list, in order of rows, then columns.
 
     Parameters

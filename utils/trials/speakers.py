@@ -8,7 +8,9 @@ from utils.data_dir.lists import read_spk2utt
 from utils.errors import UserError
 
 
-def speakers_of_sides(sides: Iterable[str], data: Path, enroll_spk2utt: Path | None = None) -> set[str]:
+def speakers_of_sides(
+    sides: Iterable[str], data: Path, enroll_spk2utt: Path | None = None
+) -> set[str]:
     """Speakers of the sides of trials.
 
     Parameters
@@ -31,10 +33,14 @@ def speakers_of_sides(sides: Iterable[str], data: Path, enroll_spk2utt: Path | N
     for side in set(sides):
         members = [side] if side in utt2spk else models.get(side, [])
         if not members and side not in speakers:
-            raise UserError(f"{data}/utt2spk: no speaker for '{side}', a side of the trials; without it nobody knows whether its speaker is new")
+            raise UserError(
+                f"{data}/utt2spk: no speaker for '{side}', a side of the trials; without it nobody knows whether its speaker is new"
+            )
         for utterance in members:
             if utterance not in utt2spk:
-                raise UserError(f"{data}/utt2spk: no speaker for '{utterance}', which model '{side}' enrols")
+                raise UserError(
+                    f"{data}/utt2spk: no speaker for '{utterance}', which model '{side}' enrols"
+                )
         found |= {utt2spk[utterance] for utterance in members} or {side}
     return found
 

@@ -27,8 +27,18 @@ class VoiceActivityDetector:
         Added on each side of every stretch: soft onsets and endings.
     """
 
-    def __init__(self, *, min_silence_seconds: float = 0.0, min_speech_seconds: float = 0.0, padding_seconds: float = 0.0) -> None:
-        self.smoothing = {"min_silence_seconds": min_silence_seconds, "min_speech_seconds": min_speech_seconds, "padding_seconds": padding_seconds}
+    def __init__(
+        self,
+        *,
+        min_silence_seconds: float = 0.0,
+        min_speech_seconds: float = 0.0,
+        padding_seconds: float = 0.0,
+    ) -> None:
+        self.smoothing = {
+            "min_silence_seconds": min_silence_seconds,
+            "min_speech_seconds": min_speech_seconds,
+            "padding_seconds": padding_seconds,
+        }
         for option, seconds in self.smoothing.items():
             check_range(option, seconds, 0, float("inf"))
 
@@ -72,7 +82,9 @@ def check_range(option: str, value: float, low: float, high: float) -> None:
         What was given, and the range, ends included.
     """
     if not low <= value <= high:
-        raise ValueError(f"{option}: {value}, expected {f'{low:g} to {high:g}' if high < float('inf') else f'{low:g} or more'}")
+        raise ValueError(
+            f"{option}: {value}, expected {f'{low:g} to {high:g}' if high < float('inf') else f'{low:g} or more'}"
+        )
 
 
 def needed_package(module: str, requirement: str) -> ModuleType:
@@ -93,8 +105,10 @@ def needed_package(module: str, requirement: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise UserError(f"voice activity detection was asked for that needs the package {module}, which cannot be imported ({error}); "
-                        f"pip install {requirement}, or choose another of conf/vad") from None
+        raise UserError(
+            f"voice activity detection was asked for that needs the package {module}, which cannot be imported ({error}); "
+            f"pip install {requirement}, or choose another of conf/vad"
+        ) from None
 
 
 def num_frames(num_samples: int, sample_rate_hz: int) -> int:
@@ -108,7 +122,13 @@ def num_frames(num_samples: int, sample_rate_hz: int) -> int:
     return (2 * FRAMES_PER_SECOND * num_samples + sample_rate_hz) // (2 * sample_rate_hz)
 
 
-def smooth(decisions: np.ndarray, *, min_silence_seconds: float, min_speech_seconds: float, padding_seconds: float) -> np.ndarray:
+def smooth(
+    decisions: np.ndarray,
+    *,
+    min_silence_seconds: float,
+    min_speech_seconds: float,
+    padding_seconds: float,
+) -> np.ndarray:
     """Tidy raw decisions, in this order: close short gaps, drop short bursts, widen what is left.
 
     Parameters
@@ -132,7 +152,7 @@ def smooth(decisions: np.ndarray, *, min_silence_seconds: float, min_speech_seco
     padded = np.zeros_like(speech)
     for start, end in runs(speech):
         if end - start >= round(min_speech_seconds * FRAMES_PER_SECOND):
-            padded[max(0, start - padding):end + padding] = True
+            padded[max(0, start - padding) : end + padding] = True
     return padded
 
 
@@ -172,11 +192,13 @@ def frames_of(stretches: np.ndarray, sample_rate_hz: int, total: int) -> np.ndar
     """
     speech = np.zeros(total, bool)
     for start, end in np.asarray(stretches).reshape(-1, 2):
-        speech[num_frames(int(start), sample_rate_hz):num_frames(int(end), sample_rate_hz)] = True
+        speech[num_frames(int(start), sample_rate_hz) : num_frames(int(end), sample_rate_hz)] = True
     return speech
 
 
-def cut_speech(samples: np.ndarray, sample_rate_hz: int, decisions: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
+def cut_speech(
+    samples: np.ndarray, sample_rate_hz: int, decisions: np.ndarray
+) -> list[tuple[int, int, np.ndarray]]:
     """The stretches of speech one by one.
 
     Parameters
@@ -194,9 +216,21 @@ def cut_speech(samples: np.ndarray, sample_rate_hz: int, decisions: np.ndarray) 
         First frame, frame behind the last, and the samples between.
     """
     if len(decisions) != num_frames(len(samples), sample_rate_hz):
-        raise ValueError(f"{len(decisions)} decisions for {num_frames(len(samples), sample_rate_hz)} frames")
-    return [(int(start), int(end), samples[start * sample_rate_hz // FRAMES_PER_SECOND:end * sample_rate_hz // FRAMES_PER_SECOND])
-            for start, end in runs(np.asarray(decisions, bool))]
+        raise ValueError(
+            f"{len(decisions)} decisions for {num_frames(len(samples), sample_rate_hz)} frames"
+        )
+    return [
+        (
+            int(start),
+            int(end),
+            samples[
+                start * sample_rate_hz // FRAMES_PER_SECOND : end
+                * sample_rate_hz
+                // FRAMES_PER_SECOND
+            ],
+        )
+        for start, end in runs(np.asarray(decisions, bool))
+    ]
 
 
 def keep_speech(samples: np.ndarray, sample_rate_hz: int, decisions: np.ndarray) -> np.ndarray:
@@ -212,4 +246,6 @@ def keep_speech(samples: np.ndarray, sample_rate_hz: int, decisions: np.ndarray)
     (m,) array
         The frames of speech, put together.
     """
-    return np.concatenate([samples[:0], *(piece for _, _, piece in cut_speech(samples, sample_rate_hz, decisions))])
+    return np.concatenate(
+        [samples[:0], *(piece for _, _, piece in cut_speech(samples, sample_rate_hz, decisions))]
+    )

@@ -36,19 +36,40 @@ class EnergyVad(VoiceActivityDetector):
     Kaldi, src/ivector/voice-activity-detection.cc; the defaults are those of egs/voxceleb/v2/conf/vad.conf.
     """
 
-    def __init__(self, *, energy_threshold: float = 5.5, energy_mean_scale: float = 0.5, frames_context: int = 2, proportion_threshold: float = 0.12,
-                 min_silence_seconds: float = 0.0, min_speech_seconds: float = 0.0, padding_seconds: float = 0.0) -> None:
-        super().__init__(min_silence_seconds=min_silence_seconds, min_speech_seconds=min_speech_seconds, padding_seconds=padding_seconds)
+    def __init__(
+        self,
+        *,
+        energy_threshold: float = 5.5,
+        energy_mean_scale: float = 0.5,
+        frames_context: int = 2,
+        proportion_threshold: float = 0.12,
+        min_silence_seconds: float = 0.0,
+        min_speech_seconds: float = 0.0,
+        padding_seconds: float = 0.0,
+    ) -> None:
+        super().__init__(
+            min_silence_seconds=min_silence_seconds,
+            min_speech_seconds=min_speech_seconds,
+            padding_seconds=padding_seconds,
+        )
         check_range("energy_mean_scale", energy_mean_scale, 0, float("inf"))
         check_range("frames_context", frames_context, 0, float("inf"))
         if not 0 < proportion_threshold < 1:
-            raise ValueError(f"proportion_threshold: {proportion_threshold}, expected a number between 0 and 1")
-        self.rule = {"energy_threshold": energy_threshold, "energy_mean_scale": energy_mean_scale, "frames_context": frames_context,
-                     "proportion_threshold": proportion_threshold}
+            raise ValueError(
+                f"proportion_threshold: {proportion_threshold}, expected a number between 0 and 1"
+            )
+        self.rule = {
+            "energy_threshold": energy_threshold,
+            "energy_mean_scale": energy_mean_scale,
+            "frames_context": frames_context,
+            "proportion_threshold": proportion_threshold,
+        }
 
     def _raw_decisions(self, samples: np.ndarray, sample_rate_hz: int, total: int) -> np.ndarray:
         rate_hz = min(sample_rate_hz, MAX_RATE_HZ)
-        return energy_decisions(log_energies(resample(samples, sample_rate_hz, rate_hz), rate_hz, total), **self.rule)
+        return energy_decisions(
+            log_energies(resample(samples, sample_rate_hz, rate_hz), rate_hz, total), **self.rule
+        )
 
 
 def log_energies(samples: np.ndarray, sample_rate_hz: int, total: int | None = None) -> np.ndarray:
@@ -74,18 +95,28 @@ def log_energies(samples: np.ndarray, sample_rate_hz: int, total: int | None = N
     starts = np.arange(total) * sample_rate_hz // FRAMES_PER_SECOND
     if not total:
         return np.zeros(0)
-    padded = np.pad(samples, (before, max(0, int(starts[-1]) + length - before - len(samples))), mode="symmetric")
+    padded = np.pad(
+        samples,
+        (before, max(0, int(starts[-1]) + length - before - len(samples))),
+        mode="symmetric",
+    )
     windows = np.lib.stride_tricks.sliding_window_view(padded, length)
     energies = np.empty(total)
     for first in range(0, total, BLOCK_FRAMES):
-        frames = windows[starts[first:first + BLOCK_FRAMES]] * float(FULL_SCALE)
+        frames = windows[starts[first : first + BLOCK_FRAMES]] * float(FULL_SCALE)
         frames -= frames.mean(axis=1, keepdims=True)
-        energies[first:first + BLOCK_FRAMES] = np.square(frames).sum(axis=1)
+        energies[first : first + BLOCK_FRAMES] = np.square(frames).sum(axis=1)
     return np.log(np.maximum(energies, FLOAT_EPSILON))
 
 
-def energy_decisions(log_energy: np.ndarray, *, energy_threshold: float, energy_mean_scale: float, frames_context: int,
-                     proportion_threshold: float) -> np.ndarray:
+def energy_decisions(
+    log_energy: np.ndarray,
+    *,
+    energy_threshold: float,
+    energy_mean_scale: float,
+    frames_context: int,
+    proportion_threshold: float,
+) -> np.ndarray:
     """Kaldi's decisions from the log energies of an utterance's frames.
 
     Parameters
@@ -102,8 +133,15 @@ def energy_decisions(log_energy: np.ndarray, *, energy_threshold: float, energy_
     """
     if not len(log_energy):
         return np.zeros(0, bool)
-    is_loud = log_energy > energy_threshold + energy_mean_scale * np.mean(log_energy, dtype=np.float64)
+    is_loud = log_energy > energy_threshold + energy_mean_scale * np.mean(
+        log_energy, dtype=np.float64
+    )
     loud_before = np.concatenate([[0], np.cumsum(is_loud)])
     frames = np.arange(len(log_energy))
-    first, end = np.maximum(frames - frames_context, 0), np.minimum(frames + frames_context + 1, len(frames))
-    return loud_before[end] - loud_before[first] >= np.float32(proportion_threshold) * (end - first).astype(np.float32)
+    first, end = (
+        np.maximum(frames - frames_context, 0),
+        np.minimum(frames + frames_context + 1, len(frames)),
+    )
+    return loud_before[end] - loud_before[first] >= np.float32(proportion_threshold) * (
+        end - first
+    ).astype(np.float32)

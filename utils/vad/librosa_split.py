@@ -21,20 +21,38 @@ class _LibrosaVad(VoiceActivityDetector):
         As for `VoiceActivityDetector`; librosa has none of it.
     """
 
-    def __init__(self, *, top_db: float, frame_length: int = 2048, hop_length: int = 512, sample_rate_hz: int = 0,
-                 min_silence_seconds: float = 0.0, min_speech_seconds: float = 0.0, padding_seconds: float = 0.0) -> None:
-        super().__init__(min_silence_seconds=min_silence_seconds, min_speech_seconds=min_speech_seconds, padding_seconds=padding_seconds)
+    def __init__(
+        self,
+        *,
+        top_db: float,
+        frame_length: int = 2048,
+        hop_length: int = 512,
+        sample_rate_hz: int = 0,
+        min_silence_seconds: float = 0.0,
+        min_speech_seconds: float = 0.0,
+        padding_seconds: float = 0.0,
+    ) -> None:
+        super().__init__(
+            min_silence_seconds=min_silence_seconds,
+            min_speech_seconds=min_speech_seconds,
+            padding_seconds=padding_seconds,
+        )
         if top_db <= 0:
             raise ValueError(f"top_db: {top_db}, expected a positive number of dB")
         check_range("frame_length", frame_length, 1, float("inf"))
         check_range("hop_length", hop_length, 1, float("inf"))
         check_range("sample_rate_hz", sample_rate_hz, 0, float("inf"))
-        self.rule, self.sample_rate_hz = {"top_db": top_db, "frame_length": frame_length, "hop_length": hop_length}, sample_rate_hz
+        self.rule, self.sample_rate_hz = (
+            {"top_db": top_db, "frame_length": frame_length, "hop_length": hop_length},
+            sample_rate_hz,
+        )
 
     def _raw_decisions(self, samples: np.ndarray, sample_rate_hz: int, total: int) -> np.ndarray:
         rate_hz = self.sample_rate_hz or sample_rate_hz
         effects = needed_package("librosa.effects", "librosa")
-        return frames_of(self._stretches(effects, resample(samples, sample_rate_hz, rate_hz)), rate_hz, total)
+        return frames_of(
+            self._stretches(effects, resample(samples, sample_rate_hz, rate_hz)), rate_hz, total
+        )
 
     def _stretches(self, effects, sound: np.ndarray) -> np.ndarray:
         raise NotImplementedError

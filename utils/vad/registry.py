@@ -15,19 +15,45 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from utils.config import build, read_yaml, resolved_options
-from utils.vad.base import FRAMES_PER_SECOND, VoiceActivityDetector, cut_speech, keep_speech, num_frames, runs, smooth
+from utils.vad.base import (
+    FRAMES_PER_SECOND,
+    VoiceActivityDetector,
+    cut_speech,
+    keep_speech,
+    num_frames,
+    runs,
+    smooth,
+)
 from utils.vad.energy import EnergyVad
 from utils.vad.librosa_split import LibrosaSplitVad, LibrosaTrimVad
 from utils.vad.silero import SileroVad
 from utils.vad.webrtc import WebrtcVad
 
-__all__ = ["FRAMES_PER_SECOND", "VADS", "VoiceActivityDetector", "cut_speech", "keep_speech", "make_vad", "num_frames", "runs", "smooth"]
+__all__ = [
+    "FRAMES_PER_SECOND",
+    "VADS",
+    "VoiceActivityDetector",
+    "cut_speech",
+    "keep_speech",
+    "make_vad",
+    "num_frames",
+    "runs",
+    "smooth",
+]
 
-VADS = {"webrtc": WebrtcVad, "energy": EnergyVad, "silero": SileroVad, "librosa_trim": LibrosaTrimVad, "librosa_split": LibrosaSplitVad}
+VADS = {
+    "webrtc": WebrtcVad,
+    "energy": EnergyVad,
+    "silero": SileroVad,
+    "librosa_trim": LibrosaTrimVad,
+    "librosa_split": LibrosaSplitVad,
+}
 DEFAULT_VAD = {"name": "webrtc"}
 
 
-def make_vad(config: Path | None, instead: Mapping | None = None) -> tuple[VoiceActivityDetector, dict]:
+def make_vad(
+    config: Path | None, instead: Mapping | None = None
+) -> tuple[VoiceActivityDetector, dict]:
     """The detector that a YAML file asks for.
 
     Parameters

@@ -22,7 +22,9 @@ def piece_name(utterance: str, start: int, end: int) -> str:
     return f"{utterance}-{start:07}-{end:07}"
 
 
-def segment_lines(utterance: str, stretches: Iterable[tuple[int, int]], segments: Mapping[str, str] | None) -> list[str]:
+def segment_lines(
+    utterance: str, stretches: Iterable[tuple[int, int]], segments: Mapping[str, str] | None
+) -> list[str]:
     """Lines ``<piece> <recording> <start> <end>`` of a list of segments.
 
     Parameters
@@ -38,8 +40,11 @@ def segment_lines(utterance: str, stretches: Iterable[tuple[int, int]], segments
     if segments is not None:
         recording, text = segments[utterance].split()[:2]
         offset_seconds, digits = float(text), 4
-    return [f"{piece_name(utterance, start, end)} {recording} {offset_seconds + start / FRAMES_PER_SECOND:.{digits}f} "
-            f"{offset_seconds + end / FRAMES_PER_SECOND:.{digits}f}\n" for start, end in stretches]
+    return [
+        f"{piece_name(utterance, start, end)} {recording} {offset_seconds + start / FRAMES_PER_SECOND:.{digits}f} "
+        f"{offset_seconds + end / FRAMES_PER_SECOND:.{digits}f}\n"
+        for start, end in stretches
+    ]
 
 
 def speech_summary(num_frames: Mapping[str, int], num_speech: Mapping[str, int]) -> dict:
@@ -58,8 +63,12 @@ def speech_summary(num_frames: Mapping[str, int], num_speech: Mapping[str, int])
     """
     fractions = [num_speech[utterance] / max(1, frames) for utterance, frames in num_frames.items()]
     five = np.quantile(fractions, [0, 0.25, 0.5, 0.75, 1]) if fractions else np.zeros(5)
-    return {"frames": sum(num_frames.values()), "speech_frames": sum(num_speech.values()), "speech_fraction": [round(float(x), 4) for x in five],
-            "without_speech": sum(not number for number in num_speech.values())}
+    return {
+        "frames": sum(num_frames.values()),
+        "speech_frames": sum(num_speech.values()),
+        "speech_fraction": [round(float(x), 4) for x in five],
+        "without_speech": sum(not number for number in num_speech.values()),
+    }
 
 
 def summary_lines(where: str, num_speech: Mapping[str, int], summary: Mapping) -> list[str]:
@@ -74,12 +83,18 @@ def summary_lines(where: str, num_speech: Mapping[str, int], summary: Mapping) -
     summary : mapping
         From `speech_summary`.
     """
-    hours, total = (summary[kind] / FRAMES_PER_SECOND / 3600 for kind in ("speech_frames", "frames"))
+    hours, total = (
+        summary[kind] / FRAMES_PER_SECOND / 3600 for kind in ("speech_frames", "frames")
+    )
     five = " / ".join(f"{fraction:.0%}" for fraction in summary["speech_fraction"])
-    lines = [f"{where}: speech in {summary['speech_frames'] / max(1, summary['frames']):.1%} of {total:.2f} hours ({hours:.2f} hours); "
-             f"per utterance {five} (minimum, quartiles, maximum)"]
+    lines = [
+        f"{where}: speech in {summary['speech_frames'] / max(1, summary['frames']):.1%} of {total:.2f} hours ({hours:.2f} hours); "
+        f"per utterance {five} (minimum, quartiles, maximum)"
+    ]
     if summary["without_speech"]:
         silent = sorted(utterance for utterance, number in num_speech.items() if not number)
-        lines.append(f"{where}: no speech in {len(silent):,} of {len(num_speech):,} utterances: {', '.join(silent[:MOST_NAMED])}"
-                     + (", ..." if len(silent) > MOST_NAMED else ""))
+        lines.append(
+            f"{where}: no speech in {len(silent):,} of {len(num_speech):,} utterances: {', '.join(silent[:MOST_NAMED])}"
+            + (", ..." if len(silent) > MOST_NAMED else "")
+        )
     return lines

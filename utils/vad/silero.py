@@ -26,12 +26,26 @@ class SileroVad(VoiceActivityDetector):
         The package's min_silence_duration_ms, min_speech_duration_ms and speech_pad_ms, in whole milliseconds.
     """
 
-    def __init__(self, *, threshold: float = 0.5, min_silence_seconds: float = 0.1, min_speech_seconds: float = 0.25,
-                 padding_seconds: float = 0.03) -> None:
-        super().__init__(min_silence_seconds=min_silence_seconds, min_speech_seconds=min_speech_seconds, padding_seconds=padding_seconds)
+    def __init__(
+        self,
+        *,
+        threshold: float = 0.5,
+        min_silence_seconds: float = 0.1,
+        min_speech_seconds: float = 0.25,
+        padding_seconds: float = 0.03,
+    ) -> None:
+        super().__init__(
+            min_silence_seconds=min_silence_seconds,
+            min_speech_seconds=min_speech_seconds,
+            padding_seconds=padding_seconds,
+        )
         check_range("threshold", threshold, 0, 1)
-        self.rule = {"threshold": threshold, "min_silence_duration_ms": round(1000 * min_silence_seconds),
-                     "min_speech_duration_ms": round(1000 * min_speech_seconds), "speech_pad_ms": round(1000 * padding_seconds)}
+        self.rule = {
+            "threshold": threshold,
+            "min_silence_duration_ms": round(1000 * min_silence_seconds),
+            "min_speech_duration_ms": round(1000 * min_speech_seconds),
+            "speech_pad_ms": round(1000 * padding_seconds),
+        }
         self.smoothing = dict.fromkeys(self.smoothing, 0.0)  # the package has done it
 
     @cached_property
@@ -46,5 +60,11 @@ class SileroVad(VoiceActivityDetector):
         rate_hz = sample_rate_hz if sample_rate_hz in SILERO_RATES_HZ else max(SILERO_RATES_HZ)
         sound = torch.from_numpy(np.ascontiguousarray(resample(samples, sample_rate_hz, rate_hz)))
         with torch.inference_mode():
-            stretches = silero_vad.get_speech_timestamps(sound, network, sampling_rate=rate_hz, **self.rule)
-        return frames_of(np.array([(stretch["start"], stretch["end"]) for stretch in stretches], int), rate_hz, total)
+            stretches = silero_vad.get_speech_timestamps(
+                sound, network, sampling_rate=rate_hz, **self.rule
+            )
+        return frames_of(
+            np.array([(stretch["start"], stretch["end"]) for stretch in stretches], int),
+            rate_hz,
+            total,
+        )

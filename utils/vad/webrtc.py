@@ -26,20 +26,38 @@ class WebrtcVad(VoiceActivityDetector):
         As for `VoiceActivityDetector`; three zeros give WebRTC's own decisions.
     """
 
-    def __init__(self, *, aggressiveness: Literal[0, 1, 2, 3] = 2, window_ms: Literal[10, 20, 30] = 30, min_silence_seconds: float = 0.2,
-                 min_speech_seconds: float = 0.1, padding_seconds: float = 0.05) -> None:
-        super().__init__(min_silence_seconds=min_silence_seconds, min_speech_seconds=min_speech_seconds, padding_seconds=padding_seconds)
+    def __init__(
+        self,
+        *,
+        aggressiveness: Literal[0, 1, 2, 3] = 2,
+        window_ms: Literal[10, 20, 30] = 30,
+        min_silence_seconds: float = 0.2,
+        min_speech_seconds: float = 0.1,
+        padding_seconds: float = 0.05,
+    ) -> None:
+        super().__init__(
+            min_silence_seconds=min_silence_seconds,
+            min_speech_seconds=min_speech_seconds,
+            padding_seconds=padding_seconds,
+        )
         if window_ms not in (10, 20, 30) or aggressiveness not in (0, 1, 2, 3):
-            raise ValueError(f"window of {window_ms} ms and aggressiveness {aggressiveness}, expected 10, 20 or 30 ms and 0 to 3")
+            raise ValueError(
+                f"window of {window_ms} ms and aggressiveness {aggressiveness}, expected 10, 20 or 30 ms and 0 to 3"
+            )
         self.aggressiveness, self.window_ms = aggressiveness, window_ms
 
     def _raw_decisions(self, samples: np.ndarray, sample_rate_hz: int, total: int) -> np.ndarray:
-        webrtcvad = needed_package("webrtcvad", "webrtcvad-wheels")  # the package webrtcvad itself fails to import on Python 3.12 and later
+        webrtcvad = needed_package(
+            "webrtcvad", "webrtcvad-wheels"
+        )  # the package webrtcvad itself fails to import on Python 3.12 and later
         frames_per_window = self.window_ms * FRAMES_PER_SECOND // 1000
         sound = to_int16(resample(samples, sample_rate_hz, WEBRTC_RATE_HZ))
         window = frames_per_window * WEBRTC_RATE_HZ // FRAMES_PER_SECOND
         padded = np.zeros(-(-total // frames_per_window) * window, np.int16)
-        padded[:min(len(sound), len(padded))] = sound[:len(padded)]
+        padded[: min(len(sound), len(padded))] = sound[: len(padded)]
         detector, data = webrtcvad.Vad(self.aggressiveness), padded.tobytes()
-        decisions = [detector.is_speech(data[2 * start:2 * (start + window)], WEBRTC_RATE_HZ) for start in range(0, len(padded), window)]
+        decisions = [
+            detector.is_speech(data[2 * start : 2 * (start + window)], WEBRTC_RATE_HZ)
+            for start in range(0, len(padded), window)
+        ]
         return np.repeat(np.array(decisions, bool), frames_per_window)[:total]

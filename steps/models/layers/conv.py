@@ -23,7 +23,9 @@ class ConvReluNorm(nn.Module):
         An even kernel.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, *, stride: int = 1) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int = 1, *, stride: int = 1
+    ) -> None:
         super().__init__()
         if kernel % 2 == 0:
             raise ValueError(f"kernel is {kernel}, expected an odd number")
@@ -52,9 +54,14 @@ class SqueezeExcitation(nn.Module):
 
     def __init__(self, channels: int, hidden_channels: int) -> None:
         super().__init__()
-        self.reduce, self.increase = nn.Linear(channels, hidden_channels), nn.Linear(hidden_channels, channels)
+        self.reduce, self.increase = (
+            nn.Linear(channels, hidden_channels),
+            nn.Linear(hidden_channels, channels),
+        )
 
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """The scaled features; what stands in the padding means nothing."""
-        scale_BC = self.increase(F.relu(self.reduce(mean_over_frames(x_BCT, num_frames_B)[..., 0]))).sigmoid()
+        scale_BC = self.increase(
+            F.relu(self.reduce(mean_over_frames(x_BCT, num_frames_B)[..., 0]))
+        ).sigmoid()
         return x_BCT * scale_BC[..., None]

@@ -11,7 +11,9 @@ from torch import nn
 from utils.features.normalisation import frame_mask
 
 
-def real_frames(num_frames_B: torch.Tensor, max_frames: int, device: torch.device, training: bool) -> torch.Tensor | None:
+def real_frames(
+    num_frames_B: torch.Tensor, max_frames: int, device: torch.device, training: bool
+) -> torch.Tensor | None:
     """What the layers here take as ``num_frames_B``.
 
     Parameters
@@ -52,7 +54,13 @@ def without_padding(x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> t
     num_frames_B : (B,) int tensor or None
         Frames of each utterance.
     """
-    return x_BCT if num_frames_B is None else x_BCT.masked_fill(~frame_mask(num_frames_B, x_BCT.shape[2], x_BCT.device)[:, None], 0.0)
+    return (
+        x_BCT
+        if num_frames_B is None
+        else x_BCT.masked_fill(
+            ~frame_mask(num_frames_B, x_BCT.shape[2], x_BCT.device)[:, None], 0.0
+        )
+    )
 
 
 def mean_over_frames(x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
@@ -67,7 +75,9 @@ def mean_over_frames(x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> 
     """
     if num_frames_B is None:
         return x_BCT.mean(dim=2, keepdim=True)
-    return without_padding(x_BCT, num_frames_B).sum(dim=2, keepdim=True) / num_frames_B[:, None, None]
+    return (
+        without_padding(x_BCT, num_frames_B).sum(dim=2, keepdim=True) / num_frames_B[:, None, None]
+    )
 
 
 def variance_over_frames(x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
@@ -86,7 +96,9 @@ def variance_over_frames(x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None)
     return deviation_BCT.square().sum(dim=2, keepdim=True) / (num_frames_B - 1)[:, None, None]
 
 
-def max_pool(x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None, size: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+def max_pool(
+    x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None, size: int
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Largest value of every ``size`` frames; frames left over at an utterance's end are dropped.
 
     Parameters
@@ -173,7 +185,9 @@ def unused(network: nn.Module) -> tuple[str, ...]:
     network : module
         Whose unused parameters were frozen.
     """
-    return tuple(name for name, parameter in network.named_parameters() if not parameter.requires_grad)
+    return tuple(
+        name for name, parameter in network.named_parameters() if not parameter.requires_grad
+    )
 
 
 def check_sizes(**sizes: int | tuple[int, ...]) -> None:
@@ -192,4 +206,6 @@ def check_sizes(**sizes: int | tuple[int, ...]) -> None:
     for name, value in sizes.items():
         values = [value] if isinstance(value, int) else list(value)
         if not values or min(values) < 1:
-            raise ValueError(f"{name} is {value if isinstance(value, int) else values}, expected 1 or more")
+            raise ValueError(
+                f"{name} is {value if isinstance(value, int) else values}, expected 1 or more"
+            )

@@ -30,19 +30,40 @@ class BasicBlock(nn.Module):
     He et al., "Deep residual learning for image recognition", CVPR 2016.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, activation: Callable[[torch.Tensor], torch.Tensor] = F.relu) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int = 1,
+        activation: Callable[[torch.Tensor], torch.Tensor] = F.relu,
+    ) -> None:
         super().__init__()
         self.stride, self.activation = stride, activation
-        self.conv1, self.norm1 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(out_channels)
-        self.conv2, self.norm2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False), nn.BatchNorm2d(out_channels)
+        self.conv1, self.norm1 = (
+            nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+        )
+        self.conv2, self.norm2 = (
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+        )
         project = stride > 1 or in_channels != out_channels
-        self.shortcut = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)) if project else nn.Identity()
+        self.shortcut = (
+            nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)
+            )
+            if project
+            else nn.Identity()
+        )
 
     def forward(self, x_BCFT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
         """The block's output."""
         y_BCFT = masked(self.activation(self.norm1(self.conv1(x_BCFT))), mask_BT)
         x_BCFT = strided(x_BCFT, self.stride)
-        return masked(self.activation(self.norm2(self.conv2(y_BCFT)) + self.shortcut(x_BCFT)), mask_BT)
+        return masked(
+            self.activation(self.norm2(self.conv2(y_BCFT)) + self.shortcut(x_BCFT)), mask_BT
+        )
 
 
 def strided(x_BCFT: torch.Tensor, stride: int) -> torch.Tensor:
@@ -57,7 +78,11 @@ def strided(x_BCFT: torch.Tensor, stride: int) -> torch.Tensor:
     stride : int
         1: the map as it is.
     """
-    return x_BCFT if stride == 1 else x_BCFT[:, :, ::stride, ::stride].contiguous(memory_format=torch.channels_last)
+    return (
+        x_BCFT
+        if stride == 1
+        else x_BCFT[:, :, ::stride, ::stride].contiguous(memory_format=torch.channels_last)
+    )
 
 
 def masked(x_BCFT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:

@@ -32,8 +32,17 @@ class PreActivationBlock(nn.Module):
         Called with features and numbers of frames, comes last.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, first_norm: Literal["used", "none", "unused"] = "used",
-                 activated_shortcut: bool = False, bias: bool = True, pool: int = 3, scaling: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        first_norm: Literal["used", "none", "unused"] = "used",
+        activated_shortcut: bool = False,
+        bias: bool = True,
+        pool: int = 3,
+        scaling: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.pool, self.first_norm, self.activated_shortcut = pool, first_norm, activated_shortcut
         if first_norm != "none":
@@ -41,10 +50,16 @@ class PreActivationBlock(nn.Module):
         self.conv1 = nn.Conv1d(in_channels, out_channels, 3, padding=1, bias=bias)
         self.norm2 = nn.BatchNorm1d(out_channels)
         self.conv2 = nn.Conv1d(out_channels, out_channels, 3, padding=1, bias=bias)
-        self.shortcut = nn.Conv1d(in_channels, out_channels, 1, bias=bias) if in_channels != out_channels else None
+        self.shortcut = (
+            nn.Conv1d(in_channels, out_channels, 1, bias=bias)
+            if in_channels != out_channels
+            else None
+        )
         self.scaling = scaling
 
-    def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def forward(
+        self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The block's output and its numbers of frames."""
         y_BCT = F.leaky_relu(self.norm1(x_BCT), LEAK) if self.first_norm == "used" else x_BCT
         if self.shortcut is not None:
@@ -86,10 +101,16 @@ def last_frame(x_BTC: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.
     num_frames_B : (B,) int tensor or None
         Frames of each utterance; None: T.
     """
-    return x_BTC[:, -1] if num_frames_B is None else x_BTC[torch.arange(len(x_BTC), device=x_BTC.device), num_frames_B - 1]
+    return (
+        x_BTC[:, -1]
+        if num_frames_B is None
+        else x_BTC[torch.arange(len(x_BTC), device=x_BTC.device), num_frames_B - 1]
+    )
 
 
-def through_blocks(blocks: nn.ModuleList, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+def through_blocks(
+    blocks: nn.ModuleList, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Features through one block after the other.
 
     Parameters

@@ -25,9 +25,14 @@ class Res2Convs(nn.Module):
     def __init__(self, channels: int, groups: int, *, kernel: int = 3, dilation: int = 1) -> None:
         super().__init__()
         if groups < 2 or channels % groups:
-            raise ValueError(f"{channels} channels in {groups} groups, expected 2 groups or more that divide the channels")
+            raise ValueError(
+                f"{channels} channels in {groups} groups, expected 2 groups or more that divide the channels"
+            )
         width = channels // groups
-        self.convs = nn.ModuleList(nn.Conv1d(width, width, kernel, dilation=dilation, padding=kernel // 2 * dilation) for _ in range(groups - 1))
+        self.convs = nn.ModuleList(
+            nn.Conv1d(width, width, kernel, dilation=dilation, padding=kernel // 2 * dilation)
+            for _ in range(groups - 1)
+        )
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(groups - 1))
 
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
@@ -53,16 +58,37 @@ class Res2Block(nn.Module):
         Frames of which max pooling keeps one; 1: none.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, groups: int, *, kernel: int = 3, dilation: int = 1, pool: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        groups: int,
+        *,
+        kernel: int = 3,
+        dilation: int = 1,
+        pool: int = 1,
+    ) -> None:
         super().__init__()
         self.pool = pool
-        self.conv1, self.norm1 = nn.Conv1d(in_channels, out_channels, 1), nn.BatchNorm1d(out_channels)
+        self.conv1, self.norm1 = (
+            nn.Conv1d(in_channels, out_channels, 1),
+            nn.BatchNorm1d(out_channels),
+        )
         self.res2 = Res2Convs(out_channels, groups, kernel=kernel, dilation=dilation)
-        self.conv3, self.norm3 = nn.Conv1d(out_channels, out_channels, 1), nn.BatchNorm1d(out_channels)
-        self.shortcut = nn.Conv1d(in_channels, out_channels, 1, bias=False) if in_channels != out_channels else nn.Identity()
+        self.conv3, self.norm3 = (
+            nn.Conv1d(out_channels, out_channels, 1),
+            nn.BatchNorm1d(out_channels),
+        )
+        self.shortcut = (
+            nn.Conv1d(in_channels, out_channels, 1, bias=False)
+            if in_channels != out_channels
+            else nn.Identity()
+        )
         self.scaling = AlphaFeatureMapScaling(out_channels)
 
-    def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def forward(
+        self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The block's output and its numbers of frames."""
         y_BCT = self.res2(self.norm1(F.relu(self.conv1(x_BCT))), num_frames_B)
         y_BCT = self.norm3(F.relu(self.conv3(y_BCT))) + self.shortcut(x_BCT)

@@ -22,11 +22,19 @@ class SincFeatures(nn.Module):
         ``mean``: each channel gets mean 0 over the utterance; ``mean_std``: and standard deviation 1; ``none``.
     """
 
-    def __init__(self, bank: SincBank, *, logarithm: bool = True, normalisation: Literal["mean", "mean_std", "none"] = "mean") -> None:
+    def __init__(
+        self,
+        bank: SincBank,
+        *,
+        logarithm: bool = True,
+        normalisation: Literal["mean", "mean_std", "none"] = "mean",
+    ) -> None:
         super().__init__()
         self.bank, self.logarithm, self.normalisation = bank, logarithm, normalisation
 
-    def forward(self, waveforms_BS: torch.Tensor, num_samples_B: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def forward(
+        self, waveforms_BS: torch.Tensor, num_samples_B: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Features (B, C, T) and numbers of frames; in float32 under autocast.  The waveforms are zero in the padding."""
         num_frames_B = None if num_samples_B is None else self.bank.num_frames(num_samples_B)
         with torch.autocast(waveforms_BS.device.type, enabled=False):
@@ -38,4 +46,6 @@ class SincFeatures(nn.Module):
             deviation_BCT = x_BCT - mean_over_frames(x_BCT, num_frames_B)
             if self.normalisation == "mean":
                 return deviation_BCT, num_frames_B
-            return deviation_BCT / variance_over_frames(x_BCT, num_frames_B).sqrt().clamp(min=1e-3), num_frames_B
+            return deviation_BCT / variance_over_frames(x_BCT, num_frames_B).sqrt().clamp(
+                min=1e-3
+            ), num_frames_B

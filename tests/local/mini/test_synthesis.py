@@ -21,7 +21,10 @@ def espeak():
 @pytest.fixture(scope="module")
 def said(espeak):
     """Speaker -> three sessions of one text."""
-    return {speaker: [synthesise(espeak, speaker, TEXT, seed) for seed in range(3)] for speaker in make_speakers(12, seed=3)}
+    return {
+        speaker: [synthesise(espeak, speaker, TEXT, seed) for seed in range(3)]
+        for speaker in make_speakers(12, seed=3)
+    }
 
 
 def pitch_hz(samples):
@@ -44,7 +47,9 @@ def centre_hz(samples):
 def test_pitch_differs_more_between_speakers_than_between_sessions_and_women_speak_higher(said):
     pitch = np.array([[pitch_hz(samples) for samples in sessions] for sessions in said.values()])
     women = np.array([speaker.sex == "f" for speaker in said])
-    print(f"median pitch in Hz: women {np.median(pitch[women]):.0f}, men {np.median(pitch[~women]):.0f}")
+    print(
+        f"median pitch in Hz: women {np.median(pitch[women]):.0f}, men {np.median(pitch[~women]):.0f}"
+    )
     assert np.median(pitch[women]) > 1.4 * np.median(pitch[~women])
     for sex in (women, ~women):
         log_pitch = np.log(pitch[sex])
@@ -53,12 +58,17 @@ def test_pitch_differs_more_between_speakers_than_between_sessions_and_women_spe
 
 def test_formants_differ_more_between_speakers_than_between_sessions(said):
     centre = np.log([[centre_hz(samples) for samples in sessions] for sessions in said.values()])
-    print(f"spread of the spectrum's centre: {centre.mean(1).std():.3f} between speakers, {centre.std(1).mean():.3f} between sessions")
+    print(
+        f"spread of the spectrum's centre: {centre.mean(1).std():.3f} between speakers, {centre.std(1).mean():.3f} between sessions"
+    )
     assert centre.mean(1).std() > 2 * centre.std(1).mean()
 
 
 def test_speaking_rates_differ(said):
-    seconds = np.array([np.mean([len(samples) for samples in sessions]) for sessions in said.values()]) / SAMPLE_RATE_HZ
+    seconds = (
+        np.array([np.mean([len(samples) for samples in sessions]) for sessions in said.values()])
+        / SAMPLE_RATE_HZ
+    )
     assert seconds.max() > 1.25 * seconds.min()
 
 
@@ -89,7 +99,10 @@ def test_sentences_differ_and_are_made_of_words():
     rng = np.random.default_rng(0)
     sentences = [make_sentence(rng) for _ in range(300)]
     assert len(set(sentences)) == 300
-    assert all(sentence.isascii() and "_" not in sentence and 7 <= len(sentence.split()) <= 20 for sentence in sentences)
+    assert all(
+        sentence.isascii() and "_" not in sentence and 7 <= len(sentence.split()) <= 20
+        for sentence in sentences
+    )
 
 
 @pytest.mark.parametrize("condition", channels.CONDITIONS)
@@ -98,9 +111,14 @@ def test_the_channel_does_not_look_at_the_speech(said, condition):
     (first, *_), (second, *_) = list(said.values())[:2]
     num_samples = min(len(first), len(second))
     drawn = channels.CONDITIONS[condition]
-    waves = [channels.record(speech[:num_samples], drawn, np.random.default_rng(1)).astype(int) for speech in (first, second)]
+    waves = [
+        channels.record(speech[:num_samples], drawn, np.random.default_rng(1)).astype(int)
+        for speech in (first, second)
+    ]
     loud = np.abs(waves[0] - waves[1]).max()
-    before, after = (np.abs(waves[0] - waves[1])[part] for part in (slice(MARGIN), slice(-MARGIN, None)))
+    before, after = (
+        np.abs(waves[0] - waves[1])[part] for part in (slice(MARGIN), slice(-MARGIN, None))
+    )
     assert before.max() <= 1
     assert np.sqrt(np.mean(after**2)) < 0.5 * np.std(waves[0][-MARGIN:])
     assert loud > 100 * max(1, before.max())
@@ -108,7 +126,10 @@ def test_the_channel_does_not_look_at_the_speech(said, condition):
 
 def test_two_channels_differ():
     speech = SPEECH_RMS * np.ones(16000, np.float32)
-    noises = [channels.record(speech, channels.CONDITIONS["far"], np.random.default_rng(seed))[:MARGIN] for seed in (1, 2)]
+    noises = [
+        channels.record(speech, channels.CONDITIONS["far"], np.random.default_rng(seed))[:MARGIN]
+        for seed in (1, 2)
+    ]
     assert not np.array_equal(*noises)
 
 
@@ -124,7 +145,11 @@ def test_a_room_echoes_as_long_and_as_loud_as_asked(rt60_seconds):
 
 def test_noise_babble_and_music_have_unit_level_and_no_two_are_alike(said):
     voices = [sessions[0] for sessions in said.values()][:4]
-    for make in (channels.make_noise, channels.make_music, lambda n, rng: channels.make_babble(voices, n, rng)):
+    for make in (
+        channels.make_noise,
+        channels.make_music,
+        lambda n, rng: channels.make_babble(voices, n, rng),
+    ):
         first, second = (make(32000, np.random.default_rng(seed)) for seed in (1, 2))
         assert np.sqrt(np.mean(first**2)) == pytest.approx(1, rel=1e-3)
         assert len(first) == 32000
@@ -133,6 +158,12 @@ def test_noise_babble_and_music_have_unit_level_and_no_two_are_alike(said):
 
 def test_a_filter_passes_its_band_and_keeps_what_lies_outside_away():
     seconds = np.arange(16000) / SAMPLE_RATE_HZ
-    levels = [np.std(channels.filtered(np.sin(2 * np.pi * hz * seconds), np.zeros(8), 300, 3400)[2000:-2000]) / 0.5**0.5 for hz in (75, 1000, 6800)]
+    levels = [
+        np.std(
+            channels.filtered(np.sin(2 * np.pi * hz * seconds), np.zeros(8), 300, 3400)[2000:-2000]
+        )
+        / 0.5**0.5
+        for hz in (75, 1000, 6800)
+    ]
     assert levels[1] == pytest.approx(1, abs=0.01)
     assert max(levels[0], levels[2]) < 0.03

@@ -25,7 +25,9 @@ def training():
 
 def num_utts():
     """Utterances behind each row of enroll_mean.ark."""
-    count_of = dict(line.split() for line in (GOLDEN / "enroll_num_utts.txt").read_text().splitlines())
+    count_of = dict(
+        line.split() for line in (GOLDEN / "enroll_num_utts.txt").read_text().splitlines()
+    )
     return np.array([int(count_of[key]) for key in vectors_of("enroll_mean")[0]])
 
 
@@ -35,7 +37,11 @@ def scores_beside_kaldi(backend, name, counts=None):
     (models, means), (tests, vectors) = vectors_of("enroll_mean"), vectors_of("test")
     left, right = backend.transform(means, counts), backend.transform(vectors)
     rows, columns = [models.index(key) for key in enrol], [tests.index(key) for key in test]
-    return backend.score(left[rows], right[columns]), backend.score_matrices(left, right)[rows, columns], theirs
+    return (
+        backend.score(left[rows], right[columns]),
+        backend.score_matrices(left, right)[rows, columns],
+        theirs,
+    )
 
 
 def same_signs(rows, theirs):

@@ -7,7 +7,14 @@ from steps.backends import ADAPTATIONS, LINKS
 from steps.backends.linear_links import Lda
 from steps.backends.links import LengthNorm, Mean
 from steps.backends.plda import Plda, smoothed
-from tests.steps.backends.kaldi_golden import GOLDEN, num_utts, same_signs, scores_beside_kaldi, training, vectors_of
+from tests.steps.backends.kaldi_golden import (
+    GOLDEN,
+    num_utts,
+    same_signs,
+    scores_beside_kaldi,
+    training,
+    vectors_of,
+)
 from utils.archive import iterate_archive, read_matrix, read_vector
 from utils.archive.plda import read_plda
 
@@ -16,7 +23,11 @@ TOLERANCE = 1e-3  # of the contract: times the larger of 1 and the score
 
 def kaldi_chain(**options):
     """Mean, LDA, length normalisation and PLDA, as Kaldi wrote them."""
-    parts = {"mean.vec": read_vector(GOLDEN / "mean.vec"), "transform.mat": read_matrix(GOLDEN / "lda.mat"), "plda": read_plda(GOLDEN / "plda_lda")}
+    parts = {
+        "mean.vec": read_vector(GOLDEN / "mean.vec"),
+        "transform.mat": read_matrix(GOLDEN / "lda.mat"),
+        "plda": read_plda(GOLDEN / "plda_lda"),
+    }
     return Plda([Mean(), Lda(12), LengthNorm()], **options).from_parts(parts)
 
 
@@ -29,14 +40,20 @@ def our_chain():
 
 
 def our_adapted():
-    return Plda(adaptation=ADAPTATIONS["kaldi"](0.75, 0.25)).fit(*training(), vectors_of("adapt")[1])
+    return Plda(adaptation=ADAPTATIONS["kaldi"](0.75, 0.25)).fit(
+        *training(), vectors_of("adapt")[1]
+    )
 
 
 SCORES = [
     ("scores_plda_raw", lambda: kaldi_plda("plda_raw"), True),
     ("scores_plda_raw", lambda: Plda().fit(*training()), True),
     ("scores_plda_raw_nonorm", lambda: kaldi_plda("plda_raw", normalize_length=False), True),
-    ("scores_plda_raw_simple", lambda: kaldi_plda("plda_raw", simple_length_normalization=True), True),
+    (
+        "scores_plda_raw_simple",
+        lambda: kaldi_plda("plda_raw", simple_length_normalization=True),
+        True,
+    ),
     ("scores_plda_lda", kaldi_chain, True),
     ("scores_plda_lda", our_chain, True),
     ("scores_plda_lda_single", kaldi_chain, False),
@@ -48,8 +65,12 @@ SCORES = [
 
 @pytest.mark.parametrize(("name", "make", "by_the_book"), SCORES)
 def test_scores_are_those_of_kaldi(name, make, by_the_book):
-    pairwise, at_once, theirs = scores_beside_kaldi(make(), name, num_utts() if by_the_book else None)
-    print(f"{name}: {len(theirs)} trials, largest difference {np.abs(pairwise - theirs).max():.1e}, at once {np.abs(at_once - theirs).max():.1e}")
+    pairwise, at_once, theirs = scores_beside_kaldi(
+        make(), name, num_utts() if by_the_book else None
+    )
+    print(
+        f"{name}: {len(theirs)} trials, largest difference {np.abs(pairwise - theirs).max():.1e}, at once {np.abs(at_once - theirs).max():.1e}"
+    )
     assert len(theirs) > 500
     assert (np.abs(pairwise - theirs) <= TOLERANCE * np.maximum(1, np.abs(theirs))).all()
     assert np.abs(pairwise - theirs).max() < 5e-5  # Kaldi prints 7 digits
@@ -78,7 +99,9 @@ def test_enrolment_means_are_those_of_kaldi():
         assert means[models.index(model)] == pytest.approx(mean, abs=1e-6)
 
 
-@pytest.mark.parametrize(("scaleup", "name"), [(True, "test_length_normalized.txt"), (False, "test_unit_norm.txt")])
+@pytest.mark.parametrize(
+    ("scaleup", "name"), [(True, "test_length_normalized.txt"), (False, "test_unit_norm.txt")]
+)
 def test_length_normalisation_is_that_of_kaldi(scaleup, name):
     theirs = np.stack([vector for _, vector in iterate_archive(GOLDEN / name)])
     assert LengthNorm(scaleup).transform(vectors_of("test")[1]) == pytest.approx(theirs, abs=1e-6)
@@ -88,24 +111,43 @@ def test_length_normalisation_is_that_of_kaldi(scaleup, name):
 def test_lda_is_that_of_kaldi(name):
     """Kaldi centred the vectors first, so that its offset column is next to 0; the sign of a row is the solver's choice."""
     vectors, speakers = training()
-    ours, theirs = Lda(12).fit(Mean().fit(vectors, None, None).transform(vectors), speakers, None).matrix_, read_matrix(GOLDEN / name)
+    ours, theirs = (
+        Lda(12).fit(Mean().fit(vectors, None, None).transform(vectors), speakers, None).matrix_,
+        read_matrix(GOLDEN / name),
+    )
     print(f"largest difference {np.abs(same_signs(ours, theirs) - theirs).max():.1e}")
     assert same_signs(ours, theirs) == pytest.approx(theirs, abs=1e-6)
 
 
 def test_the_offset_column_of_lda_takes_the_mean_away():
     vectors, speakers = training()
-    raw, centred = Lda(12).fit(vectors, speakers, None), Lda(12).fit(vectors - vectors.mean(axis=0), speakers, None)
+    raw, centred = (
+        Lda(12).fit(vectors, speakers, None),
+        Lda(12).fit(vectors - vectors.mean(axis=0), speakers, None),
+    )
     assert raw.matrix_[:, :-1] == pytest.approx(centred.matrix_[:, :-1], abs=1e-5)
     assert raw.transform(vectors).mean(axis=0) == pytest.approx(np.zeros(12), abs=1e-6)
 
 
 def test_plda_has_the_parameters_of_kaldi():
-    for ours, name, tolerance in ((Plda().fit(*training()), "plda_raw", 1e-10), (our_adapted(), "plda_adapted", 1e-10)):
+    for ours, name, tolerance in (
+        (Plda().fit(*training()), "plda_raw", 1e-10),
+        (our_adapted(), "plda_adapted", 1e-10),
+    ):
         (mean, transform, psi), theirs = ours.parts()["plda"], read_plda(GOLDEN / name)
-        print(name, *(f"{np.abs(a - b).max():.1e}" for a, b in zip((mean, same_signs(transform, theirs.transform), psi), theirs, strict=True)))
+        print(
+            name,
+            *(
+                f"{np.abs(a - b).max():.1e}"
+                for a, b in zip(
+                    (mean, same_signs(transform, theirs.transform), psi), theirs, strict=True
+                )
+            ),
+        )
         assert mean == pytest.approx(theirs.mean, abs=tolerance)
-        assert same_signs(transform, theirs.transform) == pytest.approx(theirs.transform, abs=tolerance)
+        assert same_signs(transform, theirs.transform) == pytest.approx(
+            theirs.transform, abs=tolerance
+        )
         assert psi == pytest.approx(theirs.psi, abs=tolerance)
 
 
@@ -115,17 +157,25 @@ def test_plda_behind_lda_has_the_parameters_of_kaldi():
     signs = np.sign((parts["transform.mat"] * read_matrix(GOLDEN / "lda.mat")).sum(axis=1))
     mean, transform, psi = parts["plda"]
     assert mean * signs == pytest.approx(theirs.mean, abs=1e-5)
-    assert same_signs(transform * signs, theirs.transform) == pytest.approx(theirs.transform, abs=1e-5)
+    assert same_signs(transform * signs, theirs.transform) == pytest.approx(
+        theirs.transform, abs=1e-5
+    )
     assert psi == pytest.approx(theirs.psi, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["plda_raw", "plda_lda"])
 def test_smoothing_is_that_of_kaldi(name):
-    ours, theirs = smoothed(*read_plda(GOLDEN / name), 0.1), read_plda(GOLDEN / f"{name}_smoothed.txt")
+    ours, theirs = (
+        smoothed(*read_plda(GOLDEN / name), 0.1),
+        read_plda(GOLDEN / f"{name}_smoothed.txt"),
+    )
     for one, other in zip(ours, theirs, strict=True):
         assert one == pytest.approx(other, rel=1e-6, abs=1e-6)  # the text has 7 digits
 
 
 def test_chain_files_have_the_names_and_sizes_of_kaldi():
     parts = our_chain().parts()
-    assert {name: np.shape(part) for name, part in parts.items() if name != "plda"} == {"mean.vec": (24,), "transform.mat": (12, 25)}
+    assert {name: np.shape(part) for name, part in parts.items() if name != "plda"} == {
+        "mean.vec": (24,),
+        "transform.mat": (12, 25),
+    }

@@ -9,11 +9,19 @@ from hypothesis import strategies as st
 
 from steps.losses import LOSSES
 
-TRIPLETS = [{"distance": distance, "mining": mining, "margin": margin} for distance, margin in (("cosine", 0.3), ("euclidean", 0.8))
-            for mining in ("semi_hard", "hard", "all")]
-COMPARING = [("ge2e", {}), ("ge2e", {"form": "contrast", "initial_scale": 3.0, "initial_offset": 1.0}), ("prototypical", {}),
-             ("angular_prototypical", {}), *(("triplet", options) for options in TRIPLETS),
-             ("triplet", {"distance": "euclidean", "embedding_norm": 10.0, "mining": "all"})]
+TRIPLETS = [
+    {"distance": distance, "mining": mining, "margin": margin}
+    for distance, margin in (("cosine", 0.3), ("euclidean", 0.8))
+    for mining in ("semi_hard", "hard", "all")
+]
+COMPARING = [
+    ("ge2e", {}),
+    ("ge2e", {"form": "contrast", "initial_scale": 3.0, "initial_offset": 1.0}),
+    ("prototypical", {}),
+    ("angular_prototypical", {}),
+    *(("triplet", options) for options in TRIPLETS),
+    ("triplet", {"distance": "euclidean", "embedding_norm": 10.0, "mining": "all"}),
+]
 
 
 def spelled(value):
@@ -21,19 +29,27 @@ def spelled(value):
 
 
 comparing = pytest.mark.parametrize(("name", "options"), COMPARING, ids=spelled)
-batches = given(seed=st.integers(0, 10**6), num_speakers=st.integers(2, 4), num_utterances=st.integers(2, 4))
+batches = given(
+    seed=st.integers(0, 10**6), num_speakers=st.integers(2, 4), num_utterances=st.integers(2, 4)
+)
 
 
 def make_batch(seed, num_speakers, num_utterances, embedding_dim=3):
     """Embeddings with some order in them, rows and labels shuffled."""
     torch.manual_seed(seed)
-    speaker_B = torch.arange(num_speakers).repeat(num_utterances)[torch.randperm(num_speakers * num_utterances)]
+    speaker_B = torch.arange(num_speakers).repeat(num_utterances)[
+        torch.randperm(num_speakers * num_utterances)
+    ]
     labels_B = torch.randperm(50)[:num_speakers][speaker_B]
-    return torch.randn(num_speakers, embedding_dim).double()[speaker_B] + 0.7 * torch.randn(len(labels_B), embedding_dim).double(), labels_B
+    return torch.randn(num_speakers, embedding_dim).double()[speaker_B] + 0.7 * torch.randn(
+        len(labels_B), embedding_dim
+    ).double(), labels_B
 
 
 def cosine(a, b):
-    return sum(x * y for x, y in zip(a, b, strict=True)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+    return sum(x * y for x, y in zip(a, b, strict=True)) / math.sqrt(
+        sum(x * x for x in a) * sum(y * y for y in b)
+    )
 
 
 def squared(a, b):
@@ -51,13 +67,21 @@ def normalised(a, length=1.0):
 
 def centroids_without(rows, labels, index):
     """{label: mean of its rows but this one}."""
-    return {label: mean([row for other, row in enumerate(rows) if labels[other] == label and other != index]) for label in sorted(set(labels))}
+    return {
+        label: mean(
+            [row for other, row in enumerate(rows) if labels[other] == label and other != index]
+        )
+        for label in sorted(set(labels))
+    }
 
 
 def nearest_to_own(rows, labels, closeness):
     right = 0
     for index, row in enumerate(rows):
-        scores = {label: closeness(row, centroid) for label, centroid in centroids_without(rows, labels, index).items()}
+        scores = {
+            label: closeness(row, centroid)
+            for label, centroid in centroids_without(rows, labels, index).items()
+        }
         right += max(scores, key=scores.get) == labels[index]
     return right
 
@@ -66,37 +90,60 @@ def slow_ge2e(rows, labels, *, form="softmax", initial_scale=10.0, initial_offse
     rows, total = [normalised(row) for row in rows], 0.0
     for index, row in enumerate(rows):
         centroids = centroids_without(rows, labels, index)
-        similarity = {label: initial_scale * cosine(row, centroid) + initial_offset for label, centroid in centroids.items()}
+        similarity = {
+            label: initial_scale * cosine(row, centroid) + initial_offset
+            for label, centroid in centroids.items()
+        }
         own = similarity.pop(labels[index])
         if form == "softmax":
-            total += -own + math.log(math.exp(own) + sum(math.exp(value) for value in similarity.values()))
+            total += -own + math.log(
+                math.exp(own) + sum(math.exp(value) for value in similarity.values())
+            )
         else:
-            total += 1 - 1 / (1 + math.exp(-own)) + max(1 / (1 + math.exp(-value)) for value in similarity.values())
+            total += (
+                1
+                - 1 / (1 + math.exp(-own))
+                + max(1 / (1 + math.exp(-value)) for value in similarity.values())
+            )
     return total, nearest_to_own(rows, labels, cosine)
 
 
 def slow_prototypical(rows, labels, score, rows_to_count, closeness):
     order = sorted(set(labels))
     queries = {label: rows[labels.index(label)] for label in order}
-    prototypes = {label: centroids_without(rows, labels, labels.index(label))[label] for label in order}
+    prototypes = {
+        label: centroids_without(rows, labels, labels.index(label))[label] for label in order
+    }
     total = 0.0
     for label in order:
         scores = {other: score(queries[label], prototypes[other]) for other in order}
-        total += (math.log(sum(math.exp(value) for value in scores.values())) - scores[label]) / len(order)
+        total += (
+            math.log(sum(math.exp(value) for value in scores.values())) - scores[label]
+        ) / len(order)
     return total, nearest_to_own(rows_to_count, labels, closeness)
 
 
-def slow_triplet(rows, labels, *, distance="cosine", mining="semi_hard", margin=0.1, embedding_norm=None):
+def slow_triplet(
+    rows, labels, *, distance="cosine", mining="semi_hard", margin=0.1, embedding_norm=None
+):
     if embedding_norm:
         rows = [normalised(row, embedding_norm) for row in rows]
     everyone = range(len(rows))
-    far = [[-cosine(a, b) if distance == "cosine" else math.sqrt(squared(a, b) + 1e-4 / len(a)) for b in rows] for a in rows]
+    far = [
+        [
+            -cosine(a, b) if distance == "cosine" else math.sqrt(squared(a, b) + 1e-4 / len(a))
+            for b in rows
+        ]
+        for a in rows
+    ]
     losses = []
     for anchor in everyone:
         for positive in everyone:
             if anchor == positive or labels[anchor] != labels[positive]:
                 continue
-            negatives = [far[anchor][other] for other in everyone if labels[other] != labels[anchor]]
+            negatives = [
+                far[anchor][other] for other in everyone if labels[other] != labels[anchor]
+            ]
             own = far[anchor][positive]
             if mining == "semi_hard":
                 negatives = [value for value in negatives if own < value < own + margin]
@@ -105,7 +152,9 @@ def slow_triplet(rows, labels, *, distance="cosine", mining="semi_hard", margin=
             losses += [max(0.0, margin + own - value) for value in negatives]
     right = 0
     for index in everyone:
-        nearest = min((other for other in everyone if other != index), key=lambda other: far[index][other])
+        nearest = min(
+            (other for other in everyone if other != index), key=lambda other: far[index][other]
+        )
         right += labels[nearest] == labels[index]
     return sum(losses) / max(1, len(losses)), right
 
@@ -116,14 +165,20 @@ def slow(name, options, rows, labels):
     if name == "triplet":
         return slow_triplet(rows, labels, **options)
     if name == "prototypical":
-        return slow_prototypical(rows, labels, lambda a, b: -squared(a, b), rows, lambda a, b: -squared(a, b))
-    return slow_prototypical(rows, labels, lambda a, b: 10 * cosine(a, b) - 5, [normalised(row) for row in rows], cosine)
+        return slow_prototypical(
+            rows, labels, lambda a, b: -squared(a, b), rows, lambda a, b: -squared(a, b)
+        )
+    return slow_prototypical(
+        rows, labels, lambda a, b: 10 * cosine(a, b) - 5, [normalised(row) for row in rows], cosine
+    )
 
 
 @comparing
 @settings(max_examples=12, deadline=None)
 @batches
-def test_loss_and_count_equal_the_slow_computation(name, options, seed, num_speakers, num_utterances):
+def test_loss_and_count_equal_the_slow_computation(
+    name, options, seed, num_speakers, num_utterances
+):
     embedding_BE, labels_B = make_batch(seed, num_speakers, num_utterances)
     loss, num_correct = LOSSES[name](3, 50, **options)(embedding_BE, labels_B)
     expected, right = slow(name, options, embedding_BE.tolist(), labels_B.tolist())
@@ -138,19 +193,32 @@ def test_gradients_equal_finite_differences(name, options):
     names = [key for key, _ in loss.named_parameters()]
 
     def value(x_BE, *weights):
-        return torch.func.functional_call(loss, dict(zip(names, weights, strict=True)), (x_BE, labels_B))[0]
+        return torch.func.functional_call(
+            loss, dict(zip(names, weights, strict=True)), (x_BE, labels_B)
+        )[0]
 
     assert value(embedding_BE, *loss.parameters()) > 0  # a loss of 0 would pass
-    assert torch.autograd.gradcheck(value, (embedding_BE.requires_grad_(), *loss.parameters()), eps=1e-6, atol=1e-5)
+    assert torch.autograd.gradcheck(
+        value, (embedding_BE.requires_grad_(), *loss.parameters()), eps=1e-6, atol=1e-5
+    )
 
 
 @comparing
 @settings(max_examples=10, deadline=None)
 @batches
-def test_order_of_rows_and_names_of_speakers_change_nothing(name, options, seed, num_speakers, num_utterances):
+def test_order_of_rows_and_names_of_speakers_change_nothing(
+    name, options, seed, num_speakers, num_utterances
+):
     embedding_BE, labels_B = make_batch(seed, num_speakers, num_utterances)
-    if "prototypical" in name:  # whose queries are the first utterances: the order of one speaker's rows matters
-        order_B = torch.cat([(labels_B == label).nonzero()[:, 0] for label in labels_B.unique()[torch.randperm(num_speakers)]])
+    if (
+        "prototypical" in name
+    ):  # whose queries are the first utterances: the order of one speaker's rows matters
+        order_B = torch.cat(
+            [
+                (labels_B == label).nonzero()[:, 0]
+                for label in labels_B.unique()[torch.randperm(num_speakers)]
+            ]
+        )
     else:
         order_B = torch.randperm(len(labels_B))
     loss = LOSSES[name](3, 50, **options).double()
@@ -162,9 +230,13 @@ def test_order_of_rows_and_names_of_speakers_change_nothing(name, options, seed,
 
 @pytest.mark.parametrize("name", ["ge2e", "angular_prototypical", "triplet"])
 def test_losses_of_cosines_ignore_the_lengths_of_embeddings(name):
-    embedding_BE, labels_B = make_batch(1, 3, 2)  # a mean of 2 or more support utterances would weigh them by their length, as published
+    embedding_BE, labels_B = make_batch(
+        1, 3, 2
+    )  # a mean of 2 or more support utterances would weigh them by their length, as published
     loss = LOSSES[name](3, 50).double()
-    torch.testing.assert_close(loss(embedding_BE * torch.rand(6, 1).add(0.5), labels_B)[0], loss(embedding_BE, labels_B)[0])
+    torch.testing.assert_close(
+        loss(embedding_BE * torch.rand(6, 1).add(0.5), labels_B)[0], loss(embedding_BE, labels_B)[0]
+    )
 
 
 @pytest.mark.parametrize("options", TRIPLETS, ids=spelled)
@@ -172,7 +244,9 @@ def test_triplet_gradient_reaches_anchor_positive_and_negative(options):
     """A loss taken from detached copies, as Deep Speaker's published code has in its first epochs, trains nothing."""
     angles = torch.tensor([0.0, 0.6, 0.9, 1.5])  # two speakers, side by side on the circle
     embedding_BE = torch.stack([angles.cos(), angles.sin()], dim=1).double().requires_grad_()
-    loss, _ = LOSSES["triplet"](2, 2, **options | {"margin": 1.5})(embedding_BE, torch.tensor([0, 0, 1, 1]))
+    loss, _ = LOSSES["triplet"](2, 2, **options | {"margin": 1.5})(
+        embedding_BE, torch.tensor([0, 0, 1, 1])
+    )
     loss.backward()
     assert loss > 0
     assert (embedding_BE.grad.abs().sum(dim=1) > 1e-4).all()
@@ -215,29 +289,54 @@ def test_ge2e_names_the_factors_of_its_scalars_gradients():
     loss = LOSSES["ge2e"](64, 90)
     assert loss.gradient_scales == {"scale": 0.01, "offset": 0.01}
     assert set(loss.gradient_scales) == {key for key, _ in loss.named_parameters()}
-    assert sum(parameter.numel() for parameter in loss.parameters()) == 2  # of the published 210,434
+    assert (
+        sum(parameter.numel() for parameter in loss.parameters()) == 2
+    )  # of the published 210,434
 
 
 @comparing
-@pytest.mark.parametrize(("labels", "found"), [
-    ([0, 0, 0, 0], "1 speakers with 4 to 4"), ([0, 1, 2, 3], "4 speakers with 1 to 1"), ([0, 0, 1, 1, 1], "2 speakers with 2 to 3"),
-    ([0, 0, 1, 1, 2], "3 speakers with 1 to 2"), ([], "0 speakers with 0 to 0")])
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        ([0, 0, 0, 0], "1 speakers with 4 to 4"),
+        ([0, 1, 2, 3], "4 speakers with 1 to 1"),
+        ([0, 0, 1, 1, 1], "2 speakers with 2 to 3"),
+        ([0, 0, 1, 1, 2], "3 speakers with 1 to 2"),
+        ([], "0 speakers with 0 to 0"),
+    ],
+)
 def test_other_layouts_than_speakers_by_utterances_are_refused(name, options, labels, found):
     loss = LOSSES[name](3, 50, **options)
     assert loss.batch_shape == "speakers_x_utterances"
-    with pytest.raises(ValueError, match=f"{len(labels)} rows has {found} utterances each, expected 2 or more speakers") as error:
+    with pytest.raises(
+        ValueError,
+        match=f"{len(labels)} rows has {found} utterances each, expected 2 or more speakers",
+    ) as error:
         loss(torch.randn(len(labels), 3), torch.tensor(labels, dtype=torch.int64))
     assert "\n" not in str(error.value)
 
 
-EXTREMES = {"zero": torch.zeros(4, 3), "identical": torch.ones(4, 3), "opposite": torch.tensor([[1.0, 0, 0], [-1.0, 0, 0]]).repeat_interleave(2, 0),
-            "cancelling": torch.tensor([[1.0, 0, 0], [-1.0, 0, 0]]).repeat(2, 1), "large": 1e4 * torch.eye(4, 3), "one zero": torch.eye(4, 3),
-            "tiny": 1e-20 * torch.eye(4, 3)}
+EXTREMES = {
+    "zero": torch.zeros(4, 3),
+    "identical": torch.ones(4, 3),
+    "opposite": torch.tensor([[1.0, 0, 0], [-1.0, 0, 0]]).repeat_interleave(2, 0),
+    "cancelling": torch.tensor([[1.0, 0, 0], [-1.0, 0, 0]]).repeat(2, 1),
+    "large": 1e4 * torch.eye(4, 3),
+    "one zero": torch.eye(4, 3),
+    "tiny": 1e-20 * torch.eye(4, 3),
+}
 
 
 @pytest.mark.parametrize("kind", EXTREMES)
-@pytest.mark.parametrize(("name", "options"), [*COMPARING, ("center", {}), ("softmax", {"embedding_norm": 10.0, "speaker_basis_weight": 1.0})],
-                         ids=spelled)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *COMPARING,
+        ("center", {}),
+        ("softmax", {"embedding_norm": 10.0, "speaker_basis_weight": 1.0}),
+    ],
+    ids=spelled,
+)
 def test_extreme_embeddings_give_finite_losses_and_gradients(name, options, kind):
     loss = LOSSES[name](3, 2, **options)
     if name == "softmax":
@@ -274,12 +373,19 @@ def test_center_loss_and_the_path_of_its_centers_equal_the_slow_computation(seed
     for _ in range(3):
         embedding_BE, labels_B = torch.randn(7, 3).double(), torch.randint(4, (7,))
         rows, labels = embedding_BE.tolist(), labels_B.tolist()
-        expected = 0.5 * sum(squared(row, centers[label]) for row, label in zip(rows, labels, strict=True))
-        right = sum(min(range(4), key=lambda speaker: squared(row, centers[speaker])) == label for row, label in zip(rows, labels, strict=True))
+        expected = 0.5 * sum(
+            squared(row, centers[label]) for row, label in zip(rows, labels, strict=True)
+        )
+        right = sum(
+            min(range(4), key=lambda speaker: squared(row, centers[speaker])) == label
+            for row, label in zip(rows, labels, strict=True)
+        )
         moved = []
         for speaker, center in enumerate(centers):
             own = [row for row, label in zip(rows, labels, strict=True) if label == speaker]
-            pull = [sum(c - row[axis] for row in own) / (1 + len(own)) for axis, c in enumerate(center)]
+            pull = [
+                sum(c - row[axis] for row in own) / (1 + len(own)) for axis, c in enumerate(center)
+            ]
             moved.append([c - update_rate * p for c, p in zip(center, pull, strict=True)])
         value, num_correct = loss(embedding_BE, labels_B)
         assert value.item() == pytest.approx(expected)
@@ -312,7 +418,11 @@ def test_centers_stand_still_outside_training_and_belong_to_the_state():
 
 def test_weighted_sum_adds_its_parts_and_counts_as_the_first():
     torch.manual_seed(0)
-    parts = [{"name": "softmax", "speaker_basis_weight": 1.0}, {"name": "center", "weight": 1e-3}, {"name": "ge2e", "weight": 2}]
+    parts = [
+        {"name": "softmax", "speaker_basis_weight": 1.0},
+        {"name": "center", "weight": 1e-3},
+        {"name": "ge2e", "weight": 2},
+    ]
     loss = LOSSES["weighted_sum"](3, 50, parts=parts).eval()
     embedding_BE, labels_B = make_batch(0, 3, 2)
     embedding_BE = embedding_BE.float()
@@ -323,7 +433,10 @@ def test_weighted_sum_adds_its_parts_and_counts_as_the_first():
     assert loss.gradient_scales == {"parts.2.scale": 0.01, "parts.2.offset": 0.01}
     assert set(loss.gradient_scales) <= {key for key, _ in loss.named_parameters()}
     assert loss.batch_shape == "speakers_x_utterances"
-    assert parts[1] == {"name": "center", "weight": 1e-3}  # the options that were given are still the same
+    assert parts[1] == {
+        "name": "center",
+        "weight": 1e-3,
+    }  # the options that were given are still the same
 
 
 def test_weighted_sum_without_a_comparing_loss_takes_any_batch():
@@ -333,7 +446,15 @@ def test_weighted_sum_without_a_comparing_loss_takes_any_batch():
 
 
 def test_a_schedule_of_the_sum_s_margin_scales_those_of_its_parts():
-    loss = LOSSES["weighted_sum"](3, 5, parts=[{"name": "aam_softmax", "margin": 0.3}, {"name": "triplet", "margin": 0.1}, {"name": "center"}])
+    loss = LOSSES["weighted_sum"](
+        3,
+        5,
+        parts=[
+            {"name": "aam_softmax", "margin": 0.3},
+            {"name": "triplet", "margin": 0.1},
+            {"name": "center"},
+        ],
+    )
     assert loss.margin == 1.0
     loss.margin = 0.5
     assert [loss.parts[0].margin, loss.parts[1].margin] == [0.15, 0.05]

@@ -11,34 +11,57 @@ from steps.losses import LOSSES
 from utils.config import build
 from utils.errors import UserError
 
-OPTIONS = [{"name": "softmax"}, {"name": "am_softmax"}, {"name": "am_softmax", "scale": 12.0, "margin": 0.1}, {"name": "aam_softmax"},
-           {"name": "aam_softmax", "scale": 20.0, "margin": 0.5}, {"name": "aam_softmax", "margin": 0.5, "easy_margin": True},
-           {"name": "aam_softmax", "sub_centers": 3}, {"name": "softmax", "bias": True, "embedding_norm": 10.0, "initializer": "uniform"},
-           {"name": "softmax", "speaker_basis_weight": 1.0}, {"name": "softmax", "speaker_basis_weight": 0.1, "speaker_basis_form": "paper"},
-           {"name": "softmax", "ohem_keep": 0.5}, {"name": "am_softmax", "ohem_keep": 0.1}]
+OPTIONS = [
+    {"name": "softmax"},
+    {"name": "am_softmax"},
+    {"name": "am_softmax", "scale": 12.0, "margin": 0.1},
+    {"name": "aam_softmax"},
+    {"name": "aam_softmax", "scale": 20.0, "margin": 0.5},
+    {"name": "aam_softmax", "margin": 0.5, "easy_margin": True},
+    {"name": "aam_softmax", "sub_centers": 3},
+    {"name": "softmax", "bias": True, "embedding_norm": 10.0, "initializer": "uniform"},
+    {"name": "softmax", "speaker_basis_weight": 1.0},
+    {"name": "softmax", "speaker_basis_weight": 0.1, "speaker_basis_form": "paper"},
+    {"name": "softmax", "ohem_keep": 0.5},
+    {"name": "am_softmax", "ohem_keep": 0.1},
+]
 CLASSIFICATION = ["softmax", "am_softmax", "aam_softmax"]
 
 
 def one_of(name, embedding_dim, num_speakers):
-    parts = {"parts": [{"name": "softmax"}, {"name": "angular_prototypical", "weight": 0.5}, {"name": "center", "weight": 1e-3}]}
+    parts = {
+        "parts": [
+            {"name": "softmax"},
+            {"name": "angular_prototypical", "weight": 0.5},
+            {"name": "center", "weight": 1e-3},
+        ]
+    }
     return LOSSES[name](embedding_dim, num_speakers, **(parts if name == "weighted_sum" else {}))
 
 
 def cosine(a, b):
-    return sum(x * y for x, y in zip(a, b, strict=True)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+    return sum(x * y for x, y in zip(a, b, strict=True)) / math.sqrt(
+        sum(x * x for x in a) * sum(y * y for y in b)
+    )
 
 
 def slow_scores(loss, options, embedding):
     """One utterance's scores for all speakers, by plain arithmetic."""
     weights = loss.weight_NE.tolist()
     if options["name"] != "softmax":
-        cosines, centers = [cosine(embedding, row) for row in weights], options.get("sub_centers", 1)
-        return [max(cosines[first:first + centers]) for first in range(0, len(cosines), centers)]
+        cosines, centers = (
+            [cosine(embedding, row) for row in weights],
+            options.get("sub_centers", 1),
+        )
+        return [max(cosines[first : first + centers]) for first in range(0, len(cosines), centers)]
     if "embedding_norm" in options:
         length = math.sqrt(sum(x * x for x in embedding))
         embedding = [options["embedding_norm"] * x / length for x in embedding]
     biases = loss.bias_N.tolist() if options.get("bias") else [0.0] * len(weights)
-    return [sum(x * y for x, y in zip(embedding, row, strict=True)) + bias for row, bias in zip(weights, biases, strict=True)]
+    return [
+        sum(x * y for x, y in zip(embedding, row, strict=True)) + bias
+        for row, bias in zip(weights, biases, strict=True)
+    ]
 
 
 def slow_logits(loss, options, scores, label):
@@ -52,8 +75,14 @@ def slow_logits(loss, options, scores, label):
     elif options.get("easy_margin"):
         harder = math.cos(angle + margin) if own > 0 else own
     else:
-        harder = math.cos(angle + margin) if angle + margin < math.pi else own - margin * math.sin(margin)
-    return [loss.scale * (harder if speaker == label else score) for speaker, score in enumerate(scores)]
+        harder = (
+            math.cos(angle + margin)
+            if angle + margin < math.pi
+            else own - margin * math.sin(margin)
+        )
+    return [
+        loss.scale * (harder if speaker == label else score) for speaker, score in enumerate(scores)
+    ]
 
 
 def slow_speaker_basis(loss, options):
@@ -68,11 +97,17 @@ def slow_speaker_basis(loss, options):
         for j in range(len(weights)):
             if i != j:
                 product = sum(x * y for x, y in zip(scaled[i], scaled[j], strict=True))
-                total += cosine(weights[i], weights[j]) if options.get("speaker_basis_form") == "paper" else product / len(weights) ** 2
+                total += (
+                    cosine(weights[i], weights[j])
+                    if options.get("speaker_basis_form") == "paper"
+                    else product / len(weights) ** 2
+                )
     return options["speaker_basis_weight"] * total
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize(
+    "options", OPTIONS, ids=lambda options: "-".join(map(str, options.values()))
+)
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_loss_and_count_equal_the_slow_computation(options, seed):
@@ -87,10 +122,14 @@ def test_loss_and_count_equal_the_slow_computation(options, seed):
         logits = slow_logits(loss, options, scores, label)
         each.append(math.log(sum(math.exp(value) for value in logits)) - logits[label])
         correct += scores.index(max(scores)) == label
-    kept = sorted(each, reverse=True)[:max(1, round(options.get("ohem_keep", 1.0) * 6))]
-    expected = sum(kept) / len(kept) + (slow_speaker_basis(loss, options) if "speaker_basis_weight" in options else 0.0)
+    kept = sorted(each, reverse=True)[: max(1, round(options.get("ohem_keep", 1.0) * 6))]
+    expected = sum(kept) / len(kept) + (
+        slow_speaker_basis(loss, options) if "speaker_basis_weight" in options else 0.0
+    )
     found, num_correct = loss(embedding_BE, labels_B)
-    assert found.item() == pytest.approx(expected, abs=1e-9 if "aam" not in options["name"] else 1e-4)  # whose sine is at least 3e-4
+    assert found.item() == pytest.approx(
+        expected, abs=1e-9 if "aam" not in options["name"] else 1e-4
+    )  # whose sine is at least 3e-4
     assert num_correct.item() == correct
     found, num_correct = loss.float()(embedding_BE.float(), labels_B)
     assert found.dtype == torch.float32
@@ -124,7 +163,9 @@ def test_angular_margin_never_rewards_a_larger_angle(easy_margin):
     cosines = torch.linspace(-1, 1, 2001)[:, None]
     harder = loss.with_margin(cosines)
     assert (harder <= cosines + 1e-6).all()
-    within = harder[cosines > 0] if easy_margin else harder  # the easy margin jumps at 90 degrees, by design
+    within = (
+        harder[cosines > 0] if easy_margin else harder
+    )  # the easy margin jumps at 90 degrees, by design
     assert (within.diff(dim=0) >= -1e-6).all()
 
 
@@ -133,7 +174,9 @@ def test_gradients_are_finite_at_the_ends_of_the_range(name):
     loss = LOSSES[name](2, 2)
     with torch.no_grad():
         loss.weight_NE.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
-    embedding_BE = torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 0.0]], requires_grad=True)  # angles 0 and 180 degrees, and a dead embedding
+    embedding_BE = torch.tensor(
+        [[2.0, 0.0], [-2.0, 0.0], [0.0, 0.0]], requires_grad=True
+    )  # angles 0 and 180 degrees, and a dead embedding
     value, _ = loss(embedding_BE, torch.tensor([0, 0, 1]))
     value.backward()
     assert value.isfinite()
@@ -161,7 +204,9 @@ def test_loss_separates_embeddings_that_may_move(name):
     torch.manual_seed(0)
     loss = one_of(name, 8, 4)
     labels_B = torch.arange(4).repeat(8)
-    embedding_BE = (0.5 * torch.nn.functional.one_hot(labels_B, 8) + 0.5 * torch.randn(32, 8)).requires_grad_()
+    embedding_BE = (
+        0.5 * torch.nn.functional.one_hot(labels_B, 8) + 0.5 * torch.randn(32, 8)
+    ).requires_grad_()
     optimizer = torch.optim.Adam([embedding_BE, *loss.parameters()], lr=0.05)
     first, before = loss(embedding_BE, labels_B)
     for _ in range(100):
@@ -169,9 +214,13 @@ def test_loss_separates_embeddings_that_may_move(name):
         last, num_correct = loss(embedding_BE, labels_B)
         last.backward()
         optimizer.step()
-    print(f"{name}: loss {first.item():.2f} -> {last.item():.2f}, {before.item()} -> {num_correct.item()} of 32 right")
+    print(
+        f"{name}: loss {first.item():.2f} -> {last.item():.2f}, {before.item()} -> {num_correct.item()} of 32 right"
+    )
     assert last < 0.7 * first
-    assert num_correct >= 31  # prototypical losses move only the means of the utterances that are not queries
+    assert (
+        num_correct >= 31
+    )  # prototypical losses move only the means of the utterances that are not queries
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -182,44 +231,104 @@ def test_state_survives_a_round_trip_and_the_gradient_reaches_every_weight(name)
     value, _ = loss(embedding_BE, labels_B)
     if value.requires_grad:
         value.backward()
-    assert all(parameter.grad.abs().sum() > 0 for key, parameter in loss.named_parameters() if not key.endswith("offset"))  # which softmax ignores
+    assert all(
+        parameter.grad.abs().sum() > 0
+        for key, parameter in loss.named_parameters()
+        if not key.endswith("offset")
+    )  # which softmax ignores
     other.load_state_dict(loss.state_dict())
-    assert torch.equal(loss.eval()(embedding_BE, labels_B)[0], other.eval()(embedding_BE, labels_B)[0])
+    assert torch.equal(
+        loss.eval()(embedding_BE, labels_B)[0], other.eval()(embedding_BE, labels_B)[0]
+    )
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"name": "am_softmax", "scale": 0}, "loss: scale is 0.0"),
-    ({"name": "aam_softmax", "margin": 1.0}, "loss: margin is 1.0"),
-    ({"name": "aam_softmax", "margin": -0.1}, "loss: margin is -0.1"),
-    ({"name": "aam_softmax", "eazy_margin": True}, "loss: unknown key 'eazy_margin'; did you mean 'easy_margin'?"),
-    ({"name": "softmax", "num_speakers": 3}, "loss: unknown key 'num_speakers'"),
-    ({"name": "softmax", "ohem_keep": 0}, "loss: ohem_keep is 0.0"),
-    ({"name": "am_softmax", "ohem_keep": 1.5}, "loss: ohem_keep is 1.5"),
-    ({"name": "softmax", "embedding_norm": -10}, "loss: embedding_norm is -10.0"),
-    ({"name": "softmax", "initializer": "zeros"}, "loss: initializer: found 'zeros'"),
-    ({"name": "softmax", "speaker_basis_weight": -1}, "loss: speaker_basis_weight is -1.0"),
-    ({"name": "softmax", "speaker_basis_form": "thesis"}, "loss: speaker_basis_form: found 'thesis'"),
-    ({"name": "aam_softmax", "sub_centers": 0}, "loss: sub_centers is 0"),
-    ({"name": "center", "update_rate": 0}, "loss: update_rate is 0.0"),
-    ({"name": "triplet", "margin": 0}, "loss: margin is 0.0"),
-    ({"name": "triplet", "mining": "soft"}, "loss: mining: found 'soft'"),
-    ({"name": "triplet", "distance": "manhattan"}, "loss: distance: found 'manhattan'"),
-    ({"name": "triplet", "embedding_norm": 10}, "loss: embedding_norm is 10.0, expected above 0, and with the euclidean distance only"),
-    ({"name": "ge2e", "initial_scale": -10}, "loss: initial_scale is -10.0"),
-    ({"name": "ge2e", "gradient_scale": 0}, "loss: gradient_scale is 0.0"),
-    ({"name": "ge2e", "form": "triplet"}, "loss: form: found 'triplet'"),
-    ({"name": "angular_prototypical", "initial_scale": 0}, "loss: initial_scale is 0.0"),
-    ({"name": "weighted_sum"}, "loss: key 'parts' is missing"),
-    ({"name": "weighted_sum", "parts": [{"name": "softmax"}]}, "loss: parts has 1 losses, expected 2 or more"),
-    ({"name": "weighted_sum", "parts": [{"name": "softmax"}, {"name": "centre"}]}, "loss: parts: name: found 'centre', expected one of aam_softmax"),
-    ({"name": "weighted_sum", "parts": [{"name": "softmax"}, {"weight": 1.0}]}, "loss: parts: name: found None"),
-    ({"name": "weighted_sum", "parts": [{"name": "softmax"}, {"name": "weighted_sum", "parts": []}]}, "loss: parts: name: found 'weighted_sum'"),
-    ({"name": "weighted_sum", "parts": [{"name": "softmax"}, {"name": "center", "weight": 0}]}, "loss: parts: center: weight is 0"),
-    ({"name": "weighted_sum", "parts": [{"name": "softmax"}, {"name": "center", "wait": 1}]}, "loss: parts: center: unknown key 'wait'"),
-    ({"name": "weighted_sum", "parts": [{"name": "softmax", "bias": "no"}, {"name": "center"}]}, "loss: parts: softmax: bias: found 'no'"),
-    ({"name": "weighted_sum", "parts": [{"name": "softmax"}, {"name": "triplet", "margin": True}]}, "loss: parts: triplet: margin: found True"),
-    ({"name": "weighted_sum", "parts": [{"name": "softmax"}, {"name": "triplet", "margin": -1}]}, "loss: parts: triplet: margin is -1"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "am_softmax", "scale": 0}, "loss: scale is 0.0"),
+        ({"name": "aam_softmax", "margin": 1.0}, "loss: margin is 1.0"),
+        ({"name": "aam_softmax", "margin": -0.1}, "loss: margin is -0.1"),
+        (
+            {"name": "aam_softmax", "eazy_margin": True},
+            "loss: unknown key 'eazy_margin'; did you mean 'easy_margin'?",
+        ),
+        ({"name": "softmax", "num_speakers": 3}, "loss: unknown key 'num_speakers'"),
+        ({"name": "softmax", "ohem_keep": 0}, "loss: ohem_keep is 0.0"),
+        ({"name": "am_softmax", "ohem_keep": 1.5}, "loss: ohem_keep is 1.5"),
+        ({"name": "softmax", "embedding_norm": -10}, "loss: embedding_norm is -10.0"),
+        ({"name": "softmax", "initializer": "zeros"}, "loss: initializer: found 'zeros'"),
+        ({"name": "softmax", "speaker_basis_weight": -1}, "loss: speaker_basis_weight is -1.0"),
+        (
+            {"name": "softmax", "speaker_basis_form": "thesis"},
+            "loss: speaker_basis_form: found 'thesis'",
+        ),
+        ({"name": "aam_softmax", "sub_centers": 0}, "loss: sub_centers is 0"),
+        ({"name": "center", "update_rate": 0}, "loss: update_rate is 0.0"),
+        ({"name": "triplet", "margin": 0}, "loss: margin is 0.0"),
+        ({"name": "triplet", "mining": "soft"}, "loss: mining: found 'soft'"),
+        ({"name": "triplet", "distance": "manhattan"}, "loss: distance: found 'manhattan'"),
+        (
+            {"name": "triplet", "embedding_norm": 10},
+            "loss: embedding_norm is 10.0, expected above 0, and with the euclidean distance only",
+        ),
+        ({"name": "ge2e", "initial_scale": -10}, "loss: initial_scale is -10.0"),
+        ({"name": "ge2e", "gradient_scale": 0}, "loss: gradient_scale is 0.0"),
+        ({"name": "ge2e", "form": "triplet"}, "loss: form: found 'triplet'"),
+        ({"name": "angular_prototypical", "initial_scale": 0}, "loss: initial_scale is 0.0"),
+        ({"name": "weighted_sum"}, "loss: key 'parts' is missing"),
+        (
+            {"name": "weighted_sum", "parts": [{"name": "softmax"}]},
+            "loss: parts has 1 losses, expected 2 or more",
+        ),
+        (
+            {"name": "weighted_sum", "parts": [{"name": "softmax"}, {"name": "centre"}]},
+            "loss: parts: name: found 'centre', expected one of aam_softmax",
+        ),
+        (
+            {"name": "weighted_sum", "parts": [{"name": "softmax"}, {"weight": 1.0}]},
+            "loss: parts: name: found None",
+        ),
+        (
+            {
+                "name": "weighted_sum",
+                "parts": [{"name": "softmax"}, {"name": "weighted_sum", "parts": []}],
+            },
+            "loss: parts: name: found 'weighted_sum'",
+        ),
+        (
+            {
+                "name": "weighted_sum",
+                "parts": [{"name": "softmax"}, {"name": "center", "weight": 0}],
+            },
+            "loss: parts: center: weight is 0",
+        ),
+        (
+            {"name": "weighted_sum", "parts": [{"name": "softmax"}, {"name": "center", "wait": 1}]},
+            "loss: parts: center: unknown key 'wait'",
+        ),
+        (
+            {
+                "name": "weighted_sum",
+                "parts": [{"name": "softmax", "bias": "no"}, {"name": "center"}],
+            },
+            "loss: parts: softmax: bias: found 'no'",
+        ),
+        (
+            {
+                "name": "weighted_sum",
+                "parts": [{"name": "softmax"}, {"name": "triplet", "margin": True}],
+            },
+            "loss: parts: triplet: margin: found True",
+        ),
+        (
+            {
+                "name": "weighted_sum",
+                "parts": [{"name": "softmax"}, {"name": "triplet", "margin": -1}],
+            },
+            "loss: parts: triplet: margin is -1",
+        ),
+    ],
+)
 def test_impossible_options_are_refused(options, message):
     with pytest.raises(UserError) as error:
         build(LOSSES, options, "loss", embedding_dim=4, num_speakers=3)

@@ -12,15 +12,28 @@ from torch.nn.parallel import DistributedDataParallel
 from steps.losses import LOSSES
 
 NUM_SPEAKERS, NUM_UTTERANCES = 4, 3
-PARTS = {"parts": [{"name": "softmax", "ohem_keep": 0.5}, {"name": "center", "weight": 0.1}, {"name": "triplet", "mining": "all", "margin": 0.5}]}
-OPTIONS = {"weighted_sum": PARTS, "triplet": {"mining": "hard", "margin": 0.5}, "softmax": {"ohem_keep": 0.3, "speaker_basis_weight": 1.0}}
+PARTS = {
+    "parts": [
+        {"name": "softmax", "ohem_keep": 0.5},
+        {"name": "center", "weight": 0.1},
+        {"name": "triplet", "mining": "all", "margin": 0.5},
+    ]
+}
+OPTIONS = {
+    "weighted_sum": PARTS,
+    "triplet": {"mining": "hard", "margin": 0.5},
+    "softmax": {"ohem_keep": 0.3, "speaker_basis_weight": 1.0},
+}
 
 
 class NetworkAndLoss(nn.Module):
     def __init__(self, name):
         super().__init__()
         torch.manual_seed(1)
-        self.network, self.loss = nn.Linear(6, 5), LOSSES[name](5, NUM_SPEAKERS, **OPTIONS.get(name, {}))
+        self.network, self.loss = (
+            nn.Linear(6, 5),
+            LOSSES[name](5, NUM_SPEAKERS, **OPTIONS.get(name, {})),
+        )
 
     def forward(self, x_BF, labels_B):
         return self.loss(self.network(x_BF), labels_B)
@@ -32,21 +45,33 @@ def two_steps(name, rank, world):
     model = DistributedDataParallel(both) if world > 1 else both
     torch.manual_seed(2)
     for _ in range(2):
-        labels_B = torch.arange(NUM_SPEAKERS).repeat(NUM_UTTERANCES)[torch.randperm(NUM_SPEAKERS * NUM_UTTERANCES)]
+        labels_B = torch.arange(NUM_SPEAKERS).repeat(NUM_UTTERANCES)[
+            torch.randperm(NUM_SPEAKERS * NUM_UTTERANCES)
+        ]
         x_BF = torch.randn(NUM_SPEAKERS, 6)[labels_B] + 0.5 * torch.randn(len(labels_B), 6)
         model.zero_grad()
         value, num_correct = model(x_BF[rank::world], labels_B[rank::world])
         value.backward()
-    return {"loss": value.item(), "correct": num_correct.item(), "gradients": {key: p.grad.tolist() for key, p in both.named_parameters()},
-            "state": {key: value.tolist() for key, value in both.state_dict().items()}}
+    return {
+        "loss": value.item(),
+        "correct": num_correct.item(),
+        "gradients": {key: p.grad.tolist() for key, p in both.named_parameters()},
+        "state": {key: value.tolist() for key, value in both.state_dict().items()},
+    }
 
 
 def work(rank, folder):
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    (folder / f"{rank}.json").write_text(json.dumps({name: two_steps(name, rank, 2) for name in LOSSES}))
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
+    )
+    (folder / f"{rank}.json").write_text(
+        json.dumps({name: two_steps(name, rank, 2) for name in LOSSES})
+    )
     torch.distributed.barrier()  # nobody leaves whom another still needs
-    os._exit(0)  # as utils.cli does: threads of gloo that stir while Python winds up have it abort (pytorch #179291)
+    os._exit(
+        0
+    )  # as utils.cli does: threads of gloo that stir while Python winds up have it abort (pytorch #179291)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +84,13 @@ def results(tmp_path_factory):
 def close(found, expected):
     assert set(found) == set(expected)
     for key, value in expected.items():
-        torch.testing.assert_close(torch.tensor(found[key]), torch.tensor(value), rtol=1e-4, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}")
+        torch.testing.assert_close(
+            torch.tensor(found[key]),
+            torch.tensor(value),
+            rtol=1e-4,
+            atol=1e-5,
+            msg=lambda text, key=key: f"{key}: {text}",
+        )
 
 
 @pytest.mark.slow

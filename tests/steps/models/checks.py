@@ -6,8 +6,16 @@ import torch.nn.functional as F
 
 def unreached_parameters(network, waveforms_BS):
     """Names of the parameters that a training step on three or more utterances of one length gives no gradient."""
-    network(waveforms_BS, torch.full((len(waveforms_BS),), waveforms_BS.shape[1]), range(1, len(waveforms_BS) + 1)).square().sum().backward()
-    return {name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()}
+    network(
+        waveforms_BS,
+        torch.full((len(waveforms_BS),), waveforms_BS.shape[1]),
+        range(1, len(waveforms_BS) + 1),
+    ).square().sum().backward()
+    return {
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    }
 
 
 def assert_batch_mates_change_nothing(network, waveforms_BS, lengths_B, atol=1e-5):
@@ -15,7 +23,12 @@ def assert_batch_mates_change_nothing(network, waveforms_BS, lengths_B, atol=1e-
     network.eval()
     with torch.no_grad():
         together_BE = F.normalize(network(waveforms_BS, lengths_B))
-        alone_BE = torch.cat([F.normalize(network(waveforms_BS[row:row + 1, :n], lengths_B[row:row + 1])) for row, n in enumerate(lengths_B)])
+        alone_BE = torch.cat(
+            [
+                F.normalize(network(waveforms_BS[row : row + 1, :n], lengths_B[row : row + 1]))
+                for row, n in enumerate(lengths_B)
+            ]
+        )
     torch.testing.assert_close(together_BE, alone_BE, atol=atol, rtol=0)
 
 

@@ -9,7 +9,10 @@ from steps.models.deep_speaker import DeepSpeaker, DeepSpeakerGru, clipped_relu
 from utils.config import build
 from utils.errors import UserError
 
-SMALL = {DeepSpeaker: {"channels": (4, 6), "blocks": (2, 1), "embedding_dim": 8}, DeepSpeakerGru: {"channels": 3, "states": 6, "embedding_dim": 8}}
+SMALL = {
+    DeepSpeaker: {"channels": (4, 6), "blocks": (2, 1), "embedding_dim": 8},
+    DeepSpeakerGru: {"channels": 3, "states": 6, "embedding_dim": 8},
+}
 
 
 def count(module):
@@ -25,11 +28,23 @@ def settled(network):
     return network.eval()
 
 
-@pytest.mark.parametrize(("network", "options", "expected"), [
-    (DeepSpeaker, {}, 11_624_128),
-    (DeepSpeaker, {"blocks": (3, 3, 3, 3)}, 24_165_568),
-    (DeepSpeakerGru, {}, 64 * 25 + 2 * 64 + 3 * 1024 * (2048 + 1024 + 2) + 2 * 3 * 1024 * (2048 + 2) + 1024 * 512 + 512),
-])
+@pytest.mark.parametrize(
+    ("network", "options", "expected"),
+    [
+        (DeepSpeaker, {}, 11_624_128),
+        (DeepSpeaker, {"blocks": (3, 3, 3, 3)}, 24_165_568),
+        (
+            DeepSpeakerGru,
+            {},
+            64 * 25
+            + 2 * 64
+            + 3 * 1024 * (2048 + 1024 + 2)
+            + 2 * 3 * 1024 * (2048 + 2)
+            + 1024 * 512
+            + 512,
+        ),
+    ],
+)
 def test_parameters_are_the_published_ones(network, options, expected):
     assert count(network(**options)) == expected
 
@@ -39,23 +54,33 @@ def test_the_gru_networks_count_is_the_stated_one():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("num_samples", "frames"), [(5360, (32, 16, 8, 4, 2)), (16000, (99, 50, 25, 13, 7))])
+@pytest.mark.parametrize(
+    ("num_samples", "frames"), [(5360, (32, 16, 8, 4, 2)), (16000, (99, 50, 25, 13, 7))]
+)
 def test_maps_have_the_published_sizes(num_samples, frames):
     network, sizes = DeepSpeaker().eval(), []
     for stage in network.stages:
-        stage.register_forward_hook(lambda _, inputs, output: sizes.extend([tuple(inputs[0].shape[1:]), tuple(output[0].shape[1:])]))
+        stage.register_forward_hook(
+            lambda _, inputs, output: sizes.extend(
+                [tuple(inputs[0].shape[1:]), tuple(output[0].shape[1:])]
+            )
+        )
     assert network(0.1 * torch.randn(1, num_samples), torch.tensor([num_samples])).shape == (1, 512)
     features, channels = (64, 32, 16, 8, 4), (1, 64, 128, 256, 512)
     maps = list(zip(channels, features, frames, strict=True))
     assert sizes == [size for pair in zip(maps, maps[1:], strict=False) for size in pair]
     assert network.embedding.in_features == 512 * 4
-    assert network.min_samples == 5201  # the fewest that give 32 frames, the last one filled with zeros
+    assert (
+        network.min_samples == 5201
+    )  # the fewest that give 32 frames, the last one filled with zeros
 
 
 @torch.no_grad()
 def test_gru_network_has_the_published_sizes():
     network, sizes = DeepSpeakerGru().eval(), []
-    network.gru.register_forward_hook(lambda _, inputs, output: sizes.extend([tuple(inputs[0].shape), tuple(output[0].shape)]))
+    network.gru.register_forward_hook(
+        lambda _, inputs, output: sizes.extend([tuple(inputs[0].shape), tuple(output[0].shape)])
+    )
     assert network(0.1 * torch.randn(1, 5360), torch.tensor([5360])).shape == (1, 512)
     assert sizes == [(1, 16, 2048), (1, 16, 1024)]
 
@@ -67,7 +92,9 @@ def test_the_network_is_its_table_computed_step_by_step():
 
     def norm(part, x):
         scale = part.weight / (part.running_var + 1e-5).sqrt()
-        return (x - part.running_mean[:, None, None]) * scale[:, None, None] + part.bias[:, None, None]
+        return (x - part.running_mean[:, None, None]) * scale[:, None, None] + part.bias[
+            :, None, None
+        ]
 
     def conv(part, x):
         size = part.weight.shape[-1]
@@ -80,13 +107,30 @@ def test_the_network_is_its_table_computed_step_by_step():
         for block in stage.blocks:
             inner = norm(block.norm1, conv(block.conv1, x)).clip(0, 20)
             x = (norm(block.norm2, conv(block.conv2, inner)) + x).clip(0, 20)
-    mean_BN = torch.stack([x[:, channel, row].mean(dim=1) for channel in range(x.shape[1]) for row in range(x.shape[2])], dim=1)
+    mean_BN = torch.stack(
+        [
+            x[:, channel, row].mean(dim=1)
+            for channel in range(x.shape[1])
+            for row in range(x.shape[2])
+        ],
+        dim=1,
+    )
     y_BE = mean_BN @ network.embedding.weight.T + network.embedding.bias
-    torch.testing.assert_close(network.trunk(features_BTF, torch.tensor([37, 37])), 10 * y_BE / (y_BE ** 2).sum(dim=1, keepdim=True).sqrt())
+    torch.testing.assert_close(
+        network.trunk(features_BTF, torch.tensor([37, 37])),
+        10 * y_BE / (y_BE**2).sum(dim=1, keepdim=True).sqrt(),
+    )
 
 
 def test_relu_is_clipped_at_20():
-    assert clipped_relu(torch.tensor([-1.0, 0.0, 3.0, 19.5, 20.0, 21.0])).tolist() == [0.0, 0.0, 3.0, 19.5, 20.0, 20.0]
+    assert clipped_relu(torch.tensor([-1.0, 0.0, 3.0, 19.5, 20.0, 21.0])).tolist() == [
+        0.0,
+        0.0,
+        3.0,
+        19.5,
+        20.0,
+        20.0,
+    ]
 
 
 @torch.no_grad()
@@ -102,20 +146,30 @@ def test_blocks_clip_too():
 def test_embeddings_have_length_10(kind):
     network = kind(**SMALL[kind]).eval()
     lengths = network(torch.randn(5, 6000), torch.full((5,), 6000)).double().norm(dim=1)
-    torch.testing.assert_close(lengths, torch.full((5,), 10.0, dtype=torch.float64), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        lengths, torch.full((5,), 10.0, dtype=torch.float64), atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize("kind", SMALL)
 def test_gradients_reach_every_parameter_and_batch_mates_change_nothing(kind):
     torch.manual_seed(0)
     network = kind(**SMALL[kind])
-    waveforms_BS, lengths_B = 0.1 * torch.randn(4, 16000), torch.tensor([16000, 9000, network.min_samples, 15900])
+    waveforms_BS, lengths_B = (
+        0.1 * torch.randn(4, 16000),
+        torch.tensor([16000, 9000, network.min_samples, 15900]),
+    )
     network(waveforms_BS, torch.full((4,), 16000))[:, 0].square().sum().backward()
     assert all(parameter.grad.any() for parameter in network.parameters())
     settled(network)
     with torch.no_grad():
         together_BE = F.normalize(network(waveforms_BS, lengths_B))
-        alone_BE = torch.cat([F.normalize(network(waveforms_BS[row:row + 1, :n], lengths_B[row:row + 1])) for row, n in enumerate(lengths_B)])
+        alone_BE = torch.cat(
+            [
+                F.normalize(network(waveforms_BS[row : row + 1, :n], lengths_B[row : row + 1]))
+                for row, n in enumerate(lengths_B)
+            ]
+        )
     torch.testing.assert_close(together_BE, alone_BE, atol=1e-5, rtol=0)
 
 
@@ -134,12 +188,18 @@ def test_convolutions_begin_as_published():
             assert abs(conv.weight.std().item() / expected - 1) < 0.05
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"name": "deep_speaker", "channels": []}, "channels is []"),
-    ({"name": "deep_speaker", "blocks": [1, 0, 1, 1]}, "blocks is [1, 0, 1, 1]"),
-    ({"name": "deep_speaker", "blocks": [1, 1]}, "channels [64, 128, 256, 512] and blocks [1, 1] differ in length"),
-    ({"name": "deep_speaker_gru", "states": 0}, "states is 0"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "deep_speaker", "channels": []}, "channels is []"),
+        ({"name": "deep_speaker", "blocks": [1, 0, 1, 1]}, "blocks is [1, 0, 1, 1]"),
+        (
+            {"name": "deep_speaker", "blocks": [1, 1]},
+            "channels [64, 128, 256, 512] and blocks [1, 1] differ in length",
+        ),
+        ({"name": "deep_speaker_gru", "states": 0}, "states is 0"),
+    ],
+)
 def test_impossible_options_are_refused(options, message):
     with pytest.raises(UserError) as error:
         build(MODELS, options, "conf/x.yaml: model")

@@ -23,7 +23,10 @@ def reader_of(network):
     rng = np.random.default_rng(0)
     lengths = [round(network.sample_rate_hz * second) for second in seconds]
     content = [rng.normal(scale=0.1, size=length).astype(np.float32) for length in lengths]
-    return SimpleNamespace(num_samples=np.array(lengths), read=lambda index, start=0, number=None: content[index][start:][:number])
+    return SimpleNamespace(
+        num_samples=np.array(lengths),
+        read=lambda index, start=0, number=None: content[index][start:][:number],
+    )
 
 
 def unit(embeddings):
@@ -32,17 +35,32 @@ def unit(embeddings):
 
 @pytest.mark.parametrize("path", CPU_CONFIGS, ids=lambda path: path.stem)
 def test_mixed_lengths_together_are_as_each_alone(path):
-    torch.manual_seed(1)  # rounding alone may come to 1e-5 in an untrained network: with seed 0 it did, in one of five utterances of RawNet2
+    torch.manual_seed(
+        1
+    )  # rounding alone may come to 1e-5 in an untrained network: with seed 0 it did, in one of five utterances of RawNet2
     network = build(MODELS, read_yaml(path)["model"], path.name).eval()
     reader, size = reader_of(network), max(network.min_samples, 8000)
     crops = Crops(num_crops=3, crop_samples=size, keep="rows")
     crops.name = "crops"
     for protocol in (None, crops):
         together = unit(embed_utterances(network, reader, range(5), protocol=protocol))
-        alone = unit(np.concatenate([embed_utterances(network, reader, [index], protocol=protocol) for index in range(5)]))
+        alone = unit(
+            np.concatenate(
+                [
+                    embed_utterances(network, reader, [index], protocol=protocol)
+                    for index in range(5)
+                ]
+            )
+        )
         largest = np.abs(together - alone).max()
-        print(f"{path.stem} ({network.batching}), {protocol or 'natural'}: largest difference {largest:.1e}")
-        assert together.shape == (5, network.embedding_dim) if protocol is None else (5, 3, network.embedding_dim)
+        print(
+            f"{path.stem} ({network.batching}), {protocol or 'natural'}: largest difference {largest:.1e}"
+        )
+        assert (
+            together.shape == (5, network.embedding_dim)
+            if protocol is None
+            else (5, 3, network.embedding_dim)
+        )
         assert largest <= 1e-5
     assert np.abs(together[0] - together[1]).max() > 1e-4, "embeddings that differ at all"
     if network.batching == "fixed_samples":

@@ -20,7 +20,14 @@ def count(module):
 
 def test_network_and_loss_have_the_published_parameters():
     network = Ge2eLstm()
-    layers = [sum(value.numel() for name, value in network.named_parameters() if name.endswith(f"_l{layer}")) for layer in range(3)]
+    layers = [
+        sum(
+            value.numel()
+            for name, value in network.named_parameters()
+            if name.endswith(f"_l{layer}")
+        )
+        for layer in range(3)
+    ]
     assert layers == [61_952, 74_240, 74_240]
     assert count(network) == 210_432
     assert count(network) + count(LOSSES["ge2e"](64, 4)) == 210_434
@@ -29,7 +36,9 @@ def test_network_and_loss_have_the_published_parameters():
 
 def test_every_layer_has_the_published_sizes():
     network, sizes = Ge2eLstm().eval(), []
-    network.lstm.register_forward_hook(lambda _, inputs, output: sizes.extend([tuple(inputs[0].shape), tuple(output[0].shape)]))
+    network.lstm.register_forward_hook(
+        lambda _, inputs, output: sizes.extend([tuple(inputs[0].shape), tuple(output[0].shape)])
+    )
     num_samples = 159 * 80
     assert network.front_end.num_frames(num_samples) == 160
     embedding_BE = network(0.1 * torch.randn(2, num_samples), torch.tensor([num_samples] * 2))
@@ -37,7 +46,11 @@ def test_every_layer_has_the_published_sizes():
     assert embedding_BE.shape == (2, 64)
     states = {name: tuple(value.shape) for name, value in network.lstm.state_dict().items()}
     assert {name: shape for name, shape in states.items() if name.endswith("l0")} == {
-        "weight_ih_l0": (512, 40), "weight_hh_l0": (512, 64), "bias_ih_l0": (512,), "weight_hr_l0": (64, 128)}
+        "weight_ih_l0": (512, 40),
+        "weight_hh_l0": (512, 64),
+        "bias_ih_l0": (512,),
+        "weight_hr_l0": (64, 128),
+    }
     assert len(states) == 12
 
 
@@ -48,7 +61,9 @@ def test_a_step_can_be_reckoned_by_hand():
         weight.zero_()
     lstm.bias_ih_l0[2:4] = torch.tensor([0.0, 100.0])  # forget gates: one half and one
     lstm.bias_ih_l0[6:8] = 100.0  # output gates: one
-    lstm.weight_ih_l0[4:6, 0] = torch.tensor([1.0, 2.0])  # candidates: tanh(x) and tanh(2 x); input gates: one half
+    lstm.weight_ih_l0[4:6, 0] = torch.tensor(
+        [1.0, 2.0]
+    )  # candidates: tanh(x) and tanh(2 x); input gates: one half
     lstm.weight_hr_l0[0] = torch.tensor([3.0, 1.0])
     output_BTP, _ = lstm(torch.tensor([[[1.0], [0.0]]]))
     cell_1, cell_2 = 0.5 * np.tanh(1), 0.5 * np.tanh(2)
@@ -78,11 +93,18 @@ def test_outputs_are_those_of_tensorflow_cells():
     network.lstm.double()
     output_TP = x_TF
     for layer, features in enumerate((40, 64, 64)):
-        kernel, bias, projection = (0.1 * draw.normal(size=shape) for shape in ((features + 64, 512), (512,), (128, 64)))
+        kernel, bias, projection = (
+            0.1 * draw.normal(size=shape) for shape in ((features + 64, 512), (512,), (128, 64))
+        )
         i, j, f, o = np.split(np.vstack([kernel, bias]), 4, axis=1)
         rows = np.hstack([i, f, j, o]).T
         rows[128:256, -1] += 1.0
-        values = {"weight_ih": rows[:, :features], "weight_hh": rows[:, features:-1], "bias_ih": rows[:, -1], "weight_hr": projection.T}
+        values = {
+            "weight_ih": rows[:, :features],
+            "weight_hh": rows[:, features:-1],
+            "bias_ih": rows[:, -1],
+            "weight_hr": projection.T,
+        }
         for name, value in values.items():
             getattr(network.lstm, f"{name}_l{layer}").copy_(torch.from_numpy(value.copy()))
         output_TP = tensorflow_layer(kernel, bias, projection, output_TP)
@@ -90,16 +112,22 @@ def test_outputs_are_those_of_tensorflow_cells():
     found_TP = network.lstm(torch.from_numpy(x_TF)[None])[0][0].numpy()
     network.lstm.float()
     found_E = network.trunk(torch.from_numpy(x_TF).float()[None], torch.tensor([160]))[0].numpy()
-    double, single = (np.abs(found - expected).max() / np.abs(expected).max()
-                      for found, expected in ((found_TP, output_TP), (found_E, expected_E)))
-    print(f"largest relative difference from TensorFlow's cells, 160 frames: {double:.1e} in float64, {single:.1e} in float32")
+    double, single = (
+        np.abs(found - expected).max() / np.abs(expected).max()
+        for found, expected in ((found_TP, output_TP), (found_E, expected_E))
+    )
+    print(
+        f"largest relative difference from TensorFlow's cells, 160 frames: {double:.1e} in float64, {single:.1e} in float32"
+    )
     assert double < 1e-12
     assert single < 1e-5
 
 
 def test_second_biases_stay_zero_and_follow_the_module(tmp_path):
     lstm = OneBiasLstm(5, 6, 2, 4)
-    torch.optim.SGD(lstm.parameters(), lr=1.0).step(lambda: lstm(torch.randn(2, 7, 5))[0].sum().backward())
+    torch.optim.SGD(lstm.parameters(), lr=1.0).step(
+        lambda: lstm(torch.randn(2, 7, 5))[0].sum().backward()
+    )
     assert not lstm.bias_hh_l0.any()
     assert not lstm.bias_hh_l1.any()
     plain, x_BTF = torch.nn.LSTM(5, 6, 2, batch_first=True, proj_size=4), torch.randn(2, 7, 5)
@@ -115,8 +143,14 @@ def test_first_weights_are_the_published_ones():
         limit = (6 / (features + 64 + 512)) ** 0.5
         for name in ("weight_ih", "weight_hh"):
             assert 0.98 * limit < getattr(lstm, f"{name}_l{layer}").abs().max() <= limit
-        assert 0.98 * (6 / 192) ** 0.5 < getattr(lstm, f"weight_hr_l{layer}").abs().max() <= (6 / 192) ** 0.5
-        assert getattr(lstm, f"bias_ih_l{layer}").tolist() == [0.0] * 128 + [1.0] * 128 + [0.0] * 256
+        assert (
+            0.98 * (6 / 192) ** 0.5
+            < getattr(lstm, f"weight_hr_l{layer}").abs().max()
+            <= (6 / 192) ** 0.5
+        )
+        assert (
+            getattr(lstm, f"bias_ih_l{layer}").tolist() == [0.0] * 128 + [1.0] * 128 + [0.0] * 256
+        )
 
 
 @torch.no_grad()
@@ -127,13 +161,23 @@ def test_embedding_is_the_last_frame_of_each_utterance_divided_by_the_published_
     found_BE = network.trunk(features_BTF, num_frames_B)
     for row, last in enumerate((8, 4)):
         output_E = outputs_BTE[row, last]
-        torch.testing.assert_close(found_BE[row], output_E / (output_E.square().sum() + 1e-6).sqrt())
+        torch.testing.assert_close(
+            found_BE[row], output_E / (output_E.square().sum() + 1e-6).sqrt()
+        )
 
 
 def test_windows_overlap_by_half_and_the_last_one_ends_with_the_utterance():
     utterance_W, first_W = windows(torch.tensor([400, 100, 160, 161]), 160, 80)
     assert list(zip(utterance_W.tolist(), first_W.tolist(), strict=True)) == [
-        (0, 0), (0, 80), (0, 160), (0, 240), (1, 0), (2, 0), (3, 0), (3, 1)]
+        (0, 0),
+        (0, 80),
+        (0, 160),
+        (0, 240),
+        (1, 0),
+        (2, 0),
+        (3, 0),
+        (3, 1),
+    ]
 
 
 @torch.no_grad()
@@ -144,9 +188,13 @@ def test_long_utterances_are_the_mean_of_their_windows():
     network.window_frames = None
 
     def alone(row, start, end):
-        return network.trunk(features_BTF[row:row + 1, start:end], torch.tensor([end - start]))[0]
+        return network.trunk(features_BTF[row : row + 1, start:end], torch.tensor([end - start]))[0]
 
-    expected = [torch.stack([alone(0, start, start + 8) for start in (0, 4, 8, 10)]).mean(dim=0), alone(1, 0, 8), alone(2, 0, 3)]
+    expected = [
+        torch.stack([alone(0, start, start + 8) for start in (0, 4, 8, 10)]).mean(dim=0),
+        alone(1, 0, 8),
+        alone(2, 0, 3),
+    ]
     torch.testing.assert_close(found_BE, torch.stack(expected))
 
 
@@ -165,16 +213,24 @@ def test_batch_mates_change_nothing(window_frames):
     network = Ge2eLstm(window_frames=window_frames).eval()
     waveforms_BS, lengths_B = 0.1 * torch.randn(4, 8000), torch.tensor([8000, 1500, 5000, 1])
     together_BE = F.normalize(network(waveforms_BS, lengths_B))
-    alone_BE = torch.cat([F.normalize(network(waveforms_BS[row:row + 1, :n], lengths_B[row:row + 1])) for row, n in enumerate(lengths_B)])
+    alone_BE = torch.cat(
+        [
+            F.normalize(network(waveforms_BS[row : row + 1, :n], lengths_B[row : row + 1]))
+            for row, n in enumerate(lengths_B)
+        ]
+    )
     torch.testing.assert_close(together_BE, alone_BE, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"cells": 0}, "cells is 0"),
-    ({"embedding_dim": 128}, "embedding_dim is 128, expected less than cells (128)"),
-    ({"layers": 0}, "layers is 0"),
-    ({"window_frames": 1}, "window_frames is 1"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cells": 0}, "cells is 0"),
+        ({"embedding_dim": 128}, "embedding_dim is 128, expected less than cells (128)"),
+        ({"layers": 0}, "layers is 0"),
+        ({"window_frames": 1}, "window_frames is 1"),
+    ],
+)
 def test_impossible_options_are_refused(options, message):
     with pytest.raises(UserError) as error:
         build(MODELS, {"name": "ge2e_lstm", **options}, "conf/x.yaml: model")

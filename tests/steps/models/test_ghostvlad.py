@@ -9,29 +9,43 @@ from steps.models.ghostvlad import AveragePooling, Bottleneck, ThinResNet34Ghost
 from utils.config import build
 from utils.errors import UserError
 
-SMALL = {"conv_channels": 4, "bottleneck_channels": (4, 4, 4, 4), "stage_channels": (4, 8, 8, 8), "blocks": (1, 1, 2, 1), "frame_channels": 8,
-         "embedding_dim": 6}
+SMALL = {
+    "conv_channels": 4,
+    "bottleneck_channels": (4, 4, 4, 4),
+    "stage_channels": (4, 8, 8, 8),
+    "blocks": (1, 1, 2, 1),
+    "frame_channels": 8,
+    "embedding_dim": 6,
+}
 
 
-RESNET34L = {"conv_stride": 2, "bottleneck_channels": (64, 128, 256, 512), "stage_channels": (256, 512, 1024, 2048), "blocks": (3, 3, 3, 3),
-             "strides": (1, 2, 1, 2)}
+RESNET34L = {
+    "conv_stride": 2,
+    "bottleneck_channels": (64, 128, 256, 512),
+    "stage_channels": (256, 512, 1024, 2048),
+    "blocks": (3, 3, 3, 3),
+    "strides": (1, 2, 1, 2),
+}
 
 
 def count(**options):
     return sum(parameter.numel() for parameter in ThinResNet34GhostVlad(**options).parameters())
 
 
-@pytest.mark.parametrize(("options", "expected"), [
-    ({}, 7_664_394),
-    ({"clusters": 10, "ghosts": 2}, 8_196_876),
-    ({"clusters": 10, "ghosts": 0}, 8_188_682),
-    ({"clusters": 8, "ghosts": 0}, 7_656_200),
-    ({"pooling": "average"}, 5_788_416),
-    (RESNET34L, 29_456_842),
-    (RESNET34L | {"clusters": 10}, 30_010_828),
-    (RESNET34L | {"ghosts": 0}, 29_427_144),
-    (RESNET34L | {"pooling": "average"}, 27_473_344),
-])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, 7_664_394),
+        ({"clusters": 10, "ghosts": 2}, 8_196_876),
+        ({"clusters": 10, "ghosts": 0}, 8_188_682),
+        ({"clusters": 8, "ghosts": 0}, 7_656_200),
+        ({"pooling": "average"}, 5_788_416),
+        (RESNET34L, 29_456_842),
+        (RESNET34L | {"clusters": 10}, 30_010_828),
+        (RESNET34L | {"ghosts": 0}, 29_427_144),
+        (RESNET34L | {"pooling": "average"}, 27_473_344),
+    ],
+)
 def test_parameters_are_the_published_ones(options, expected):
     assert count(**options) == expected
 
@@ -39,17 +53,34 @@ def test_parameters_are_the_published_ones(options, expected):
 @pytest.mark.parametrize(("options", "expected"), [({}, 3_690_240), (RESNET34L, 19_870_144)])
 def test_trunk_alone_has_the_published_parameters(options, expected):
     network = ThinResNet34GhostVlad(**options)
-    assert sum(parameter.numel() for part in (network.conv, network.blocks) for parameter in part.parameters()) == expected
+    assert (
+        sum(
+            parameter.numel()
+            for part in (network.conv, network.blocks)
+            for parameter in part.parameters()
+        )
+        == expected
+    )
 
 
-@pytest.mark.parametrize(("options", "conv", "stages"), [
-    ({}, (64, 257, 250), [(96, 128, 125), (128, 64, 63), (256, 32, 32), (512, 16, 16)]),
-    (RESNET34L, (64, 129, 125), [(256, 64, 62), (512, 32, 31), (1024, 32, 31), (2048, 16, 16)])])
+@pytest.mark.parametrize(
+    ("options", "conv", "stages"),
+    [
+        ({}, (64, 257, 250), [(96, 128, 125), (128, 64, 63), (256, 32, 32), (512, 16, 16)]),
+        (RESNET34L, (64, 129, 125), [(256, 64, 62), (512, 32, 31), (1024, 32, 31), (2048, 16, 16)]),
+    ],
+)
 def test_maps_have_the_published_sizes(options, conv, stages):
     network = ThinResNet34GhostVlad(**options).eval()
     sizes = {}
-    for name, module in {"conv": network.conv, **{f"block{k}": block for k, block in enumerate(network.blocks)}, "frames": network.frames}.items():
-        module.register_forward_hook(lambda _, __, output, name=name: sizes.update({name: tuple(output.shape[1:])}))
+    for name, module in {
+        "conv": network.conv,
+        **{f"block{k}": block for k, block in enumerate(network.blocks)},
+        "frames": network.frames,
+    }.items():
+        module.register_forward_hook(
+            lambda _, __, output, name=name: sizes.update({name: tuple(output.shape[1:])})
+        )
     num_samples = round(2.49 * 16000)
     assert network.front_end.num_frames(num_samples) == 250
     with torch.no_grad():
@@ -71,12 +102,20 @@ def test_a_block_strides_in_its_first_1x1_and_in_its_shortcut():
         return part[1](F.conv2d(x, part[0].weight, stride=stride, padding=part[0].padding))
 
     with torch.no_grad():
-        inner = conv(block.increase, F.relu(conv(block.conv, F.relu(conv(block.reduce, x_BCFT, stride=2)))))
-        torch.testing.assert_close(block(x_BCFT, None), F.relu(inner + conv(block.shortcut, x_BCFT, stride=2)))
+        inner = conv(
+            block.increase, F.relu(conv(block.conv, F.relu(conv(block.reduce, x_BCFT, stride=2))))
+        )
+        torch.testing.assert_close(
+            block(x_BCFT, None), F.relu(inner + conv(block.shortcut, x_BCFT, stride=2))
+        )
 
 
 def test_batch_normalisation_is_that_of_keras():
-    norms = [module for module in ThinResNet34GhostVlad(**SMALL).modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    norms = [
+        module
+        for module in ThinResNet34GhostVlad(**SMALL).modules()
+        if isinstance(module, torch.nn.BatchNorm2d)
+    ]
     assert {(norm.eps, norm.momentum) for norm in norms} == {(1e-3, 0.01)}
 
 
@@ -102,8 +141,14 @@ def slow_vlad(pooling, x_BCFT, frames_BD1T, num_frames):
         for t in range(num_frames[b]):
             total = sum(scores_BNT[b, k, t].exp() for k in range(len(centres_ND)))
             for k, centre_D in enumerate(centres_ND):
-                residuals[k] = residuals[k] + scores_BNT[b, k, t].exp() / total * (frames_BD1T[b, :, 0, t] - centre_D)
-        rows.append(torch.cat([residual / residual.norm() for residual in residuals[:len(pooling.centres_KD)]]))
+                residuals[k] = residuals[k] + scores_BNT[b, k, t].exp() / total * (
+                    frames_BD1T[b, :, 0, t] - centre_D
+                )
+        rows.append(
+            torch.cat(
+                [residual / residual.norm() for residual in residuals[: len(pooling.centres_KD)]]
+            )
+        )
     return torch.stack(rows)
 
 
@@ -114,8 +159,13 @@ def test_vlad_equals_the_sum_over_frames_and_centres(ghosts):
     x_BCFT, frames_BD1T, num_frames = torch.randn(2, 5, 3, 7), torch.randn(2, 4, 1, 7), [7, 4]
     mask_BT = torch.arange(7) < torch.tensor(num_frames)[:, None]
     with torch.no_grad():
-        torch.testing.assert_close(pooling(x_BCFT, frames_BD1T, mask_BT), slow_vlad(pooling, x_BCFT, frames_BD1T, num_frames))
-        torch.testing.assert_close(pooling(x_BCFT, frames_BD1T, None), slow_vlad(pooling, x_BCFT, frames_BD1T, [7, 7]))
+        torch.testing.assert_close(
+            pooling(x_BCFT, frames_BD1T, mask_BT),
+            slow_vlad(pooling, x_BCFT, frames_BD1T, num_frames),
+        )
+        torch.testing.assert_close(
+            pooling(x_BCFT, frames_BD1T, None), slow_vlad(pooling, x_BCFT, frames_BD1T, [7, 7])
+        )
 
 
 def test_average_pooling_counts_real_frames_only():
@@ -125,21 +175,48 @@ def test_average_pooling_counts_real_frames_only():
     assert AveragePooling(1)(frames_BD1T, frames_BD1T, None).tolist() == [[3.0], [3.0]]
 
 
-@pytest.mark.parametrize("options", [{"pooling": "average"}, {"ghosts": 0}, {"front_end": {"name": "kaldi_fbank", "num_mel_bins": 80}},
-                                     {"front_end": {"name": "kaldi_fbank", "num_mel_bins": 64, "normalisation": "utterance_mean"}},
-                                     {"spec_augment": {"num_time_masks": 2}}, {"embedding_output": "batch_norm"},
-                                     {"conv_stride": 2, "strides": (1, 2, 1, 2)}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pooling": "average"},
+        {"ghosts": 0},
+        {"front_end": {"name": "kaldi_fbank", "num_mel_bins": 80}},
+        {
+            "front_end": {
+                "name": "kaldi_fbank",
+                "num_mel_bins": 64,
+                "normalisation": "utterance_mean",
+            }
+        },
+        {"spec_augment": {"num_time_masks": 2}},
+        {"embedding_output": "batch_norm"},
+        {"conv_stride": 2, "strides": (1, 2, 1, 2)},
+    ],
+    ids=str,
+)
 def test_variants_reach_every_parameter_and_ignore_batch_mates(options):
     torch.manual_seed(0)
     network = ThinResNet34GhostVlad(**SMALL | options)
-    waveforms_BS, lengths_B = 0.1 * torch.randn(3, 16000), torch.tensor([16000, 9000, network.min_samples])
+    waveforms_BS, lengths_B = (
+        0.1 * torch.randn(3, 16000),
+        torch.tensor([16000, 9000, network.min_samples]),
+    )
     network(waveforms_BS, torch.full((3,), 16000), [1, 2, 3]).square().sum().backward()
-    unreached = {name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()}
+    unreached = {
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    }
     assert unreached == set(network.without_gradient)
     network.eval()
     with torch.no_grad():
         together_BE = F.normalize(network(waveforms_BS, lengths_B))
-        alone_BE = torch.cat([F.normalize(network(waveforms_BS[row:row + 1, :n], lengths_B[row:row + 1])) for row, n in enumerate(lengths_B)])
+        alone_BE = torch.cat(
+            [
+                F.normalize(network(waveforms_BS[row : row + 1, :n], lengths_B[row : row + 1]))
+                for row, n in enumerate(lengths_B)
+            ]
+        )
     torch.testing.assert_close(together_BE, alone_BE, atol=1e-5, rtol=0)
 
 
@@ -150,7 +227,9 @@ def test_unequal_lengths_are_refused_in_training():
 
 
 def test_spec_augment_needs_seeds_in_training_and_does_nothing_in_evaluation():
-    network = ThinResNet34GhostVlad(**SMALL, spec_augment={"num_freq_masks": 2, "max_freq_bins": 60})
+    network = ThinResNet34GhostVlad(
+        **SMALL, spec_augment={"num_freq_masks": 2, "max_freq_bins": 60}
+    )
     batch = 0.1 * torch.randn(2, 16000), torch.tensor([16000, 16000])
     with pytest.raises(ValueError, match="a seed per utterance"):
         network(*batch)
@@ -160,20 +239,26 @@ def test_spec_augment_needs_seeds_in_training_and_does_nothing_in_evaluation():
     assert torch.equal(network(*batch, [3, 4]), network(*batch))
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"clusters": 0}, "clusters is 0"),
-    ({"ghosts": -1}, "ghosts is -1"),
-    ({"blocks": [1, 2]}, "blocks [1, 2], bottleneck_channels [48, 96, 128, 256]"),
-    ({"blocks": []}, "blocks is []"),
-    ({"strides": [1, 2]}, "blocks [2, 3, 3, 3], bottleneck_channels [48, 96, 128, 256], stage_channels [96, 128, 256, 512] and strides [1, 2]"),
-    ({"strides": [1, 2, 0, 2]}, "strides is [1, 2, 0, 2]"),
-    ({"conv_stride": 0}, "conv_stride is 0"),
-    ({"stage_channels": [8, 8, 0, 8]}, "stage_channels is [8, 8, 0, 8]"),
-    ({"embedding_dim": "512"}, "embedding_dim: found '512' (text), expected a whole number"),
-    ({"bn_momentum": 0}, "bn_momentum is 0.0"),
-    ({"front_end": {"name": "kaldi_mfcc"}}, "front_end gives 30 features"),
-    ({"chanels": 3}, "unknown key 'chanels'"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"clusters": 0}, "clusters is 0"),
+        ({"ghosts": -1}, "ghosts is -1"),
+        ({"blocks": [1, 2]}, "blocks [1, 2], bottleneck_channels [48, 96, 128, 256]"),
+        ({"blocks": []}, "blocks is []"),
+        (
+            {"strides": [1, 2]},
+            "blocks [2, 3, 3, 3], bottleneck_channels [48, 96, 128, 256], stage_channels [96, 128, 256, 512] and strides [1, 2]",
+        ),
+        ({"strides": [1, 2, 0, 2]}, "strides is [1, 2, 0, 2]"),
+        ({"conv_stride": 0}, "conv_stride is 0"),
+        ({"stage_channels": [8, 8, 0, 8]}, "stage_channels is [8, 8, 0, 8]"),
+        ({"embedding_dim": "512"}, "embedding_dim: found '512' (text), expected a whole number"),
+        ({"bn_momentum": 0}, "bn_momentum is 0.0"),
+        ({"front_end": {"name": "kaldi_mfcc"}}, "front_end gives 30 features"),
+        ({"chanels": 3}, "unknown key 'chanels'"),
+    ],
+)
 def test_impossible_options_are_refused(options, message):
     with pytest.raises(UserError) as error:
         build(MODELS, {"name": "ghostvlad", **options}, "conf/x.yaml: model")

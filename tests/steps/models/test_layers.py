@@ -28,17 +28,23 @@ def noise(*shape, seed=0):
 def padded(x_CT, num_frames):
     """A batch of two: the frames in front, and garbage after them."""
     long_CT = torch.full((len(x_CT), num_frames), GARBAGE)
-    long_CT[:, :x_CT.shape[1]] = x_CT
-    return torch.stack([long_CT, noise(len(x_CT), num_frames, seed=9)]), torch.tensor([x_CT.shape[1], num_frames])
+    long_CT[:, : x_CT.shape[1]] = x_CT
+    return torch.stack([long_CT, noise(len(x_CT), num_frames, seed=9)]), torch.tensor(
+        [x_CT.shape[1], num_frames]
+    )
 
 
 @torch.no_grad()
 def test_feature_map_scaling_by_hand():
     scaling, x_BCT = FeatureMapScaling(2), torch.tensor([[[1.0, 3.0], [0.0, -2.0]]])
-    scaling.linear.weight.copy_(torch.tensor([[0.0, 0.0], [1.0, 2.0]]))  # of the means 2 and -1: 0 and 0
+    scaling.linear.weight.copy_(
+        torch.tensor([[0.0, 0.0], [1.0, 2.0]])
+    )  # of the means 2 and -1: 0 and 0
     scaling.linear.bias.copy_(torch.tensor([0.0, 1.0]))
-    half, more = 0.5, 1 / (1 + 2.718281828 ** -1)
-    expected = torch.tensor([[[1 * half + half, 3 * half + half], [0 * more + more, -2 * more + more]]])
+    half, more = 0.5, 1 / (1 + 2.718281828**-1)
+    expected = torch.tensor(
+        [[[1 * half + half, 3 * half + half], [0 * more + more, -2 * more + more]]]
+    )
     torch.testing.assert_close(scaling(x_BCT, None), expected)
 
 
@@ -50,19 +56,28 @@ def test_alpha_feature_map_scaling_begins_as_the_plain_one_and_learns_what_is_ad
     alpha.linear.weight.zero_()
     alpha.linear.bias.zero_()
     alpha.alpha_C1.copy_(torch.tensor([[0.0], [2.0], [-1.0]]))
-    torch.testing.assert_close(alpha(x_BCT, None), 0.5 * (x_BCT + torch.tensor([0.0, 2.0, -1.0])[:, None]))
+    torch.testing.assert_close(
+        alpha(x_BCT, None), 0.5 * (x_BCT + torch.tensor([0.0, 2.0, -1.0])[:, None])
+    )
 
 
 @torch.no_grad()
 def test_attention_that_weighs_all_frames_alike_gives_mean_and_deviation():
-    pooling, x_BCT = AttentiveStatistics(3, 4, between=[torch.nn.ReLU()], context=True), noise(2, 3, 50)
+    pooling, x_BCT = (
+        AttentiveStatistics(3, 4, between=[torch.nn.ReLU()], context=True),
+        noise(2, 3, 50),
+    )
     pooling.weights.weight.zero_()
-    torch.testing.assert_close(pooling(x_BCT, None), torch.cat([x_BCT.mean(dim=2), x_BCT.std(dim=2, correction=0)], dim=1))
+    torch.testing.assert_close(
+        pooling(x_BCT, None), torch.cat([x_BCT.mean(dim=2), x_BCT.std(dim=2, correction=0)], dim=1)
+    )
 
 
 @torch.no_grad()
 def test_attention_to_one_frame_gives_that_frame_and_the_least_deviation():
-    pooling = AttentiveStatistics(2, 1, between=[], context=False, one_weight=True, least_variance=0.04)
+    pooling = AttentiveStatistics(
+        2, 1, between=[], context=False, one_weight=True, least_variance=0.04
+    )
     pooling.hidden.weight.copy_(torch.tensor([[[100.0], [0.0]]]))
     pooling.weights.weight.fill_(1.0)
     x_BCT = torch.tensor([[[0.0, 5.0, 1.0], [7.0, -8.0, 9.0]]])
@@ -79,11 +94,15 @@ def test_groups_hear_of_the_groups_before_them_and_the_last_passes():
     found_BCT = convs(torch.tensor([[[1.0], [10.0], [-100.0], [-3.0]]]), None)
     first = 2 * 1.0
     second = 2 * (10 + first)
-    torch.testing.assert_close(found_BCT[0, :, 0], torch.tensor([first, second, 0.0, -3.0]), rtol=1e-4, atol=1e-4)  # the third meets ReLU
+    torch.testing.assert_close(
+        found_BCT[0, :, 0], torch.tensor([first, second, 0.0, -3.0]), rtol=1e-4, atol=1e-4
+    )  # the third meets ReLU
 
 
 def test_max_pooling_drops_frames_left_over():
-    x_BCT, num_frames_B = max_pool(torch.tensor([[[1.0, 5, 2, 3, 4, GARBAGE, GARBAGE]]]), torch.tensor([5]), 3)
+    x_BCT, num_frames_B = max_pool(
+        torch.tensor([[[1.0, 5, 2, 3, 4, GARBAGE, GARBAGE]]]), torch.tensor([5]), 3
+    )
     assert x_BCT[0, 0, 0] == 5
     assert num_frames_B.tolist() == [1]
     assert max_pool(torch.zeros(1, 1, 7), None, 3)[0].shape == (1, 1, 2)
@@ -98,20 +117,36 @@ def test_means_variances_and_last_frames_leave_padding_out():
     assert torch.equal(last_frame(x_BCT.transpose(1, 2), num_frames_B)[0], x_CT[:, -1])
 
 
-@pytest.mark.parametrize(("options", "expected"), [({}, -8.0), ({"activated_shortcut": True}, -0.3 * 8)])
+@pytest.mark.parametrize(
+    ("options", "expected"), [({}, -8.0), ({"activated_shortcut": True}, -0.3 * 8)]
+)
 @torch.no_grad()
 def test_a_shortcut_sees_the_input_before_or_after_norm_and_leaky_relu(options, expected):
     block = PreActivationBlock(1, 2, bias=False, pool=1, **options).eval()
     block.conv2.weight.zero_()
     block.shortcut.weight.fill_(2.0)
-    torch.testing.assert_close(block(torch.full((1, 1, 3), -4.0), None)[0], torch.full((1, 2, 3), expected), rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        block(torch.full((1, 1, 3), -4.0), None)[0],
+        torch.full((1, 2, 3), expected),
+        rtol=1e-4,
+        atol=0,
+    )
 
 
-@pytest.mark.parametrize("layer", [
-    FeatureMapScaling(4), AlphaFeatureMapScaling(4), Res2Convs(4, 2, dilation=2), Res2Block(4, 6, 2, dilation=3, pool=2),
-    AttentiveStatistics(4, 3, between=[torch.nn.ReLU(), torch.nn.BatchNorm1d(3)], context=True),
-    PreActivationBlock(4, 6, scaling=FeatureMapScaling(6)), PreActivationBlock(4, 4, first_norm="unused", pool=1),
-    PreActivationBlock(4, 6, activated_shortcut=True, bias=False)], ids=lambda layer: type(layer).__name__)
+@pytest.mark.parametrize(
+    "layer",
+    [
+        FeatureMapScaling(4),
+        AlphaFeatureMapScaling(4),
+        Res2Convs(4, 2, dilation=2),
+        Res2Block(4, 6, 2, dilation=3, pool=2),
+        AttentiveStatistics(4, 3, between=[torch.nn.ReLU(), torch.nn.BatchNorm1d(3)], context=True),
+        PreActivationBlock(4, 6, scaling=FeatureMapScaling(6)),
+        PreActivationBlock(4, 4, first_norm="unused", pool=1),
+        PreActivationBlock(4, 6, activated_shortcut=True, bias=False),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
 @torch.no_grad()
 def test_padding_changes_nothing(layer):
     layer.eval()
@@ -122,7 +157,7 @@ def test_padding_changes_nothing(layer):
     alone, together = layer(x_CT[None], None), layer(*padded(x_CT, 17))
     if isinstance(alone, tuple):
         alone, together = alone[0], together[0]
-    together = together[0] if alone.ndim == 2 else together[0, :, :alone.shape[2]]
+    together = together[0] if alone.ndim == 2 else together[0, :, : alone.shape[2]]
     assert (together - alone[0]).abs().max() <= 1e-5 * alone.abs().max()
 
 
@@ -139,13 +174,20 @@ def test_sinc_features_are_the_logarithm_of_the_modulus_normalised(normalisation
         expected_CT = expected_CT - expected_CT.mean(dim=1, keepdim=True)
     if normalisation == "mean_std":
         expected_CT = expected_CT / expected_CT.std(dim=1, keepdim=True)
-    torch.testing.assert_close(found_BCT[0, :, :num_frames_B[0]], expected_CT, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(SincFeatures(bank, logarithm=False, normalisation="none")(x_BS, None)[0], bank(x_BS).abs())
+    torch.testing.assert_close(
+        found_BCT[0, :, : num_frames_B[0]], expected_CT, rtol=1e-4, atol=1e-5
+    )
+    torch.testing.assert_close(
+        SincFeatures(bank, logarithm=False, normalisation="none")(x_BS, None)[0], bank(x_BS).abs()
+    )
 
 
 def test_numbers_of_frames_are_given_only_where_some_are_padding():
     assert real_frames(torch.tensor([5, 5]), 5, torch.device("cpu"), training=True) is None
-    assert real_frames(torch.tensor([5, 4]), 5, torch.device("cpu"), training=False).tolist() == [5, 4]
+    assert real_frames(torch.tensor([5, 4]), 5, torch.device("cpu"), training=False).tolist() == [
+        5,
+        4,
+    ]
     with pytest.raises(ValueError, match="same length"):
         real_frames(torch.tensor([5, 4]), 5, torch.device("cpu"), training=True)
 

@@ -17,11 +17,26 @@ ROOT = Path(__file__).parents[3]
 CONF = ROOT / "conf"
 CONFIGS = sorted(path for path in CONF.glob("*.yaml") if "model" in read_yaml(path))
 CPU_CONFIGS = [path for path in CONFIGS if path.stem.endswith("_cpu")]
-PUBLISHED_PARAMETERS = {"ghostvlad": 7_664_394, "rawnet": 5_779_840, "rawnet_pretraining": 2_207_360, "rawnet_port": 6_700_544, "rawnet2": 7_114_578,
-                        "rawnet2_modified": 7_455_872, "rawnet3": 16_280_322,
-                        "mr_rawnet": 15_442_594, "ecapa_512": 6_190_720, "ecapa_1024": 14_657_088, "resnet34": 6_634_336,
-                        "ge2e_td": 210_432, "ge2e_ti": 210_432, "ge2e_paper": 4_654_080, "deep_speaker": 11_624_128, "deep_speaker_paper": 24_165_568,
-                        "deep_speaker_gru": 22_565_056, "ghostvlad_l": 29_456_842}
+PUBLISHED_PARAMETERS = {
+    "ghostvlad": 7_664_394,
+    "rawnet": 5_779_840,
+    "rawnet_pretraining": 2_207_360,
+    "rawnet_port": 6_700_544,
+    "rawnet2": 7_114_578,
+    "rawnet2_modified": 7_455_872,
+    "rawnet3": 16_280_322,
+    "mr_rawnet": 15_442_594,
+    "ecapa_512": 6_190_720,
+    "ecapa_1024": 14_657_088,
+    "resnet34": 6_634_336,
+    "ge2e_td": 210_432,
+    "ge2e_ti": 210_432,
+    "ge2e_paper": 4_654_080,
+    "deep_speaker": 11_624_128,
+    "deep_speaker_paper": 24_165_568,
+    "deep_speaker_gru": 22_565_056,
+    "ghostvlad_l": 29_456_842,
+}
 
 
 def network_of(path, seed=0):
@@ -30,7 +45,13 @@ def network_of(path, seed=0):
 
 
 def loss_of(path, network, num_speakers):
-    return build(LOSSES, read_yaml(path)["loss"], f"{path.name}: loss", embedding_dim=network.embedding_dim, num_speakers=num_speakers)
+    return build(
+        LOSSES,
+        read_yaml(path)["loss"],
+        f"{path.name}: loss",
+        embedding_dim=network.embedding_dim,
+        num_speakers=num_speakers,
+    )
 
 
 def labels_of(loss, num_rows):
@@ -48,7 +69,11 @@ def noise(*shape, seed=0):
 
 def inputs(network, batch, num_samples):
     """Waveforms, or the features that a network takes in their place."""
-    return noise(batch, num_samples, *([network.front_end.num_bins] if isinstance(network.front_end, Precomputed) else []))
+    return noise(
+        batch,
+        num_samples,
+        *([network.front_end.num_bins] if isinstance(network.front_end, Precomputed) else []),
+    )
 
 
 def one_second_or_more(network):
@@ -56,7 +81,9 @@ def one_second_or_more(network):
 
 
 def test_every_network_has_a_full_size_and_a_cpu_yaml():
-    assert {read_yaml(CONF / f"{stem}.yaml")["model"]["name"] for stem in PUBLISHED_PARAMETERS} == set(MODELS)
+    assert {
+        read_yaml(CONF / f"{stem}.yaml")["model"]["name"] for stem in PUBLISHED_PARAMETERS
+    } == set(MODELS)
     assert {read_yaml(path)["model"]["name"] for path in CPU_CONFIGS} == set(MODELS)
 
 
@@ -75,21 +102,36 @@ def test_full_size_has_the_published_parameters(stem):
 
 @pytest.mark.parametrize("path", CPU_CONFIGS, ids=lambda path: path.stem)
 def test_cpu_size_keeps_five_percent_of_the_parameters_and_every_kind_of_layer(path):
-    small, full = network_of(path), network_of(path.with_name(f"{path.stem.removesuffix('_cpu')}.yaml"))
+    small, full = (
+        network_of(path),
+        network_of(path.with_name(f"{path.stem.removesuffix('_cpu')}.yaml")),
+    )
     print(f"{path.stem}: {count(small):,} of {count(full):,} parameters")
     assert count(small) >= 0.05 * count(full)
 
     def kinds(network):
         """Types of modules with the types of their children: a block with a projection differs from one without."""
-        return {(type(module), *(type(child) for child in module.children() if not isinstance(module, torch.nn.ModuleList)))
-                for module in network.modules()}
+        return {
+            (
+                type(module),
+                *(
+                    type(child)
+                    for child in module.children()
+                    if not isinstance(module, torch.nn.ModuleList)
+                ),
+            )
+            for module in network.modules()
+        }
 
     assert kinds(small) == kinds(full)
 
 
 @pytest.mark.parametrize("path", CPU_CONFIGS, ids=lambda path: path.stem)
 def test_cpu_yaml_keeps_front_end_loss_and_kind_of_optimizer(path):
-    small, full = read_yaml(path), read_yaml(path.with_name(f"{path.stem.removesuffix('_cpu')}.yaml"))
+    small, full = (
+        read_yaml(path),
+        read_yaml(path.with_name(f"{path.stem.removesuffix('_cpu')}.yaml")),
+    )
     assert small["model"].get("front_end") == full["model"].get("front_end")
     assert small["loss"] == full["loss"]
     assert small["optimizer"]["name"] == full["optimizer"]["name"]
@@ -103,15 +145,29 @@ def test_one_step_on_two_of_the_shortest_inputs_reaches_every_parameter(path):
     before = {name: parameter.clone() for name, parameter in network.named_parameters()}
     num_samples = one_second_or_more(network)
     num_rows = 4 if hasattr(loss, "batch_shape") else 2
-    embedding_BE = network(inputs(network, num_rows, num_samples), torch.full((num_rows,), num_samples), range(num_rows))
+    embedding_BE = network(
+        inputs(network, num_rows, num_samples),
+        torch.full((num_rows,), num_samples),
+        range(num_rows),
+    )
     assert embedding_BE.shape == (num_rows, network.embedding_dim)
     assert embedding_BE.isfinite().all()
     value, _ = loss(embedding_BE, labels_of(loss, num_rows))
     value.backward()
-    unreached = {name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()}
+    unreached = {
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    }
     assert unreached == set(network.without_gradient)
-    torch.optim.Adam([parameter for parameter in network.parameters() if parameter.requires_grad]).step()  # moves by as much where gradients are tiny
-    same = {name for name, parameter in network.named_parameters() if torch.equal(parameter, before[name])}
+    torch.optim.Adam(
+        [parameter for parameter in network.parameters() if parameter.requires_grad]
+    ).step()  # moves by as much where gradients are tiny
+    same = {
+        name
+        for name, parameter in network.named_parameters()
+        if torch.equal(parameter, before[name])
+    }
     assert same == set(network.without_gradient)
 
 
@@ -129,19 +185,28 @@ def test_the_shortest_input_is_taken_and_a_shorter_one_refused(path):
 def test_batch_mates_and_padding_change_nothing(path):
     network = network_of(path)
     for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):  # statistics and shifts that would show in the padding
+        if isinstance(
+            module, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d
+        ):  # statistics and shifts that would show in the padding
             torch.nn.init.normal_(module.running_mean, std=0.1)
             torch.nn.init.normal_(module.bias, std=0.1)
     network.eval()
     if network.batching != "masked":
         pytest.skip(f"batching is {network.batching}")
     longest = 2 * one_second_or_more(network)
-    lengths_B = torch.tensor([longest, network.min_samples, longest * 3 // 5, longest * 29 // 30, longest * 19 // 20])
+    lengths_B = torch.tensor(
+        [longest, network.min_samples, longest * 3 // 5, longest * 29 // 30, longest * 19 // 20]
+    )
     waveforms_BS = inputs(network, len(lengths_B), longest + 500)
     assert len(lengths_B.unique()) == len(lengths_B)
     with torch.no_grad():
         together_BE = F.normalize(network(waveforms_BS, lengths_B))
-        alone_BE = torch.cat([F.normalize(network(waveforms_BS[row:row + 1, :n], lengths_B[row:row + 1])) for row, n in enumerate(lengths_B)])
+        alone_BE = torch.cat(
+            [
+                F.normalize(network(waveforms_BS[row : row + 1, :n], lengths_B[row : row + 1]))
+                for row, n in enumerate(lengths_B)
+            ]
+        )
     largest = (together_BE - alone_BE).abs().max().item()
     print(f"{path.stem}: largest difference {largest:.1e}")
     assert largest <= 1e-5
@@ -152,7 +217,9 @@ def test_batch_mates_and_padding_change_nothing(path):
 def test_state_makes_the_round_trip(path, tmp_path):
     network = network_of(path, seed=0)
     num_samples = one_second_or_more(network)
-    network(noise(4, num_samples), torch.full((4,), num_samples), range(4))  # moves the running statistics
+    network(
+        noise(4, num_samples), torch.full((4,), num_samples), range(4)
+    )  # moves the running statistics
     torch.save(network.state_dict(), tmp_path / "state.pt")
     other = network_of(path, seed=1)
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
@@ -164,8 +231,12 @@ def test_state_makes_the_round_trip(path, tmp_path):
 @pytest.mark.parametrize("path", CPU_CONFIGS, ids=lambda path: path.stem)
 def test_same_seed_same_weights(path):
     one, other, third = network_of(path, 5), network_of(path, 5), network_of(path, 6)
-    assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
-    assert not all(torch.equal(value, third.state_dict()[name]) for name, value in one.state_dict().items())
+    assert all(
+        torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items()
+    )
+    assert not all(
+        torch.equal(value, third.state_dict()[name]) for name, value in one.state_dict().items()
+    )
 
 
 @pytest.mark.slow
@@ -174,20 +245,35 @@ def test_cpu_size_overfits_a_batch(path):
     network = network_of(path)
     loss = loss_of(path, network, num_speakers=8)
     num_samples = one_second_or_more(network)
-    waveforms_BS, lengths_B, labels_B = noise(8, num_samples), torch.full((8,), num_samples), labels_of(loss, 8)
+    waveforms_BS, lengths_B, labels_B = (
+        noise(8, num_samples),
+        torch.full((8,), num_samples),
+        labels_of(loss, 8),
+    )
     if hasattr(loss, "batch_shape"):  # what is alike in a speaker's rows: a tone
-        waveforms_BS += 0.1 * torch.sin(2 * torch.pi * 300 * (1 + labels_B[:, None]) * torch.arange(num_samples) / network.sample_rate_hz)
+        waveforms_BS += 0.1 * torch.sin(
+            2
+            * torch.pi
+            * 300
+            * (1 + labels_B[:, None])
+            * torch.arange(num_samples)
+            / network.sample_rate_hz
+        )
     parameters = [*network.parameters(), *loss.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=1e-3)
     losses = []
     for step in range(40):
         optimizer.zero_grad()
-        value, num_correct = loss(network(waveforms_BS, lengths_B, [step * 8 + row for row in range(8)]), labels_B)
+        value, num_correct = loss(
+            network(waveforms_BS, lengths_B, [step * 8 + row for row in range(8)]), labels_B
+        )
         value.backward()
         optimizer.step()
         losses.append(value.item())
         if losses[-1] < 0.1 * losses[0] and num_correct == 8:
             break
-    print(f"{path.stem}: {step + 1} steps, loss {losses[0]:.2f} -> {losses[-1]:.3f}, {num_correct.item()} of 8 right")
+    print(
+        f"{path.stem}: {step + 1} steps, loss {losses[0]:.2f} -> {losses[-1]:.3f}, {num_correct.item()} of 8 right"
+    )
     assert losses[-1] < 0.1 * losses[0]
     assert num_correct == 8

@@ -23,7 +23,11 @@ OBJECTS = {
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:
     """Same type, shape and values; NaN is itself."""
-    return a.dtype == b.dtype and a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    return (
+        a.dtype == b.dtype
+        and a.shape == b.shape
+        and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    )
 
 
 def write(folder: Path, objects: dict[str, np.ndarray], **options) -> tuple[Path, Path]:

@@ -54,7 +54,10 @@ def test_binary_vectors_equal_their_text_twin(golden, name):
     text = dict(iterate_archive(f"{name}.txt"))
     assert keys == list(text)
     assert vectors.dtype == np.float32
-    assert all(np.array_equal(vector, text[key].astype(np.float32)) for key, vector in zip(keys, vectors, strict=True))
+    assert all(
+        np.array_equal(vector, text[key].astype(np.float32))
+        for key, vector in zip(keys, vectors, strict=True)
+    )
     print(f"{name}: {vectors.shape} float32 equal")
 
 
@@ -89,7 +92,9 @@ def test_compressed_matrices_are_decoded_as_kaldi_does(golden):
     matrices = dict(iterate_archive("mats_compressed.ark"))
     assert list(matrices) == list(text)
     for key, matrix in matrices.items():
-        assert [f"{value:.7g}" for value in matrix.reshape(-1)] == [f"{value:.7g}" for value in text[key].reshape(-1)]
+        assert [f"{value:.7g}" for value in matrix.reshape(-1)] == [
+            f"{value:.7g}" for value in text[key].reshape(-1)
+        ]
 
 
 def test_bare_vector_and_matrix(golden):
@@ -104,10 +109,17 @@ def test_bare_vector_and_matrix(golden):
 def test_enrolment_means_and_counts(golden):
     members = [line.split() for line in Path("enroll.spk2utt").read_text().splitlines()]
     vectors, counts = dict(iterate_scp("enroll.scp")), dict(iterate_archive("enroll_num_utts.txt"))
-    assert {key: count.tolist() for key, count in counts.items()} == {speaker: [len(utterances)] for speaker, *utterances in members}
+    assert {key: count.tolist() for key, count in counts.items()} == {
+        speaker: [len(utterances)] for speaker, *utterances in members
+    }
     for key, mean in iterate_scp("enroll_mean.scp"):
         utterances = next(utterances for speaker, *utterances in members if speaker == key)
-        np.testing.assert_allclose(mean, np.mean([vectors[utterance] for utterance in utterances], axis=0), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            mean,
+            np.mean([vectors[utterance] for utterance in utterances], axis=0),
+            rtol=1e-5,
+            atol=1e-6,
+        )
 
 
 def test_feature_and_vad_texts_are_read(golden):
@@ -130,7 +142,10 @@ def test_wave_archives_hold_the_samples_of_the_files(golden):
     segments = dict(iterate_archive("segments_wav.ark"))
     for line in Path("segments").read_text().splitlines():
         segment, recording, begin, end = line.split()
-        assert same(segments[segment], files[recording][round(float(begin) * 16000) : round(float(end) * 16000)])
+        assert same(
+            segments[segment],
+            files[recording][round(float(begin) * 16000) : round(float(end) * 16000)],
+        )
 
 
 @pytest.mark.parametrize("name", [*VECTOR_SETS, "enroll_mean", "mats", "wav_copy"])
@@ -145,7 +160,10 @@ def test_rewritten_archive_and_scp_are_kaldis_bytes(golden, tmp_path, monkeypatc
 
 def test_rewritten_files_are_kaldis_bytes(golden, tmp_path):
     write_matrix(tmp_path / "lda.mat", read_matrix("lda.mat"))
-    write_text_vectors(tmp_path / "enroll_num_utts.txt", {key: int(count[0]) for key, count in iterate_archive("enroll_num_utts.txt")})
+    write_text_vectors(
+        tmp_path / "enroll_num_utts.txt",
+        {key: int(count[0]) for key, count in iterate_archive("enroll_num_utts.txt")},
+    )
     write_text_vectors(tmp_path / "flavour_text.ark", dict(iterate_archive("flavour_text.ark")))
     (tmp_path / "mean.vec").write_bytes(encode_object(read_vector("mean.vec"), text=True))
     (tmp_path / "lda.txt").write_bytes(encode_object(read_matrix("lda.txt"), text=True))
@@ -184,15 +202,28 @@ def test_kaldi_native_io_reads_our_waves_bare_files_and_counts(tmp_path):
         assert np.array_equal(found["b"][1], OBJECTS["wave"][::-1])
     write_vector(tmp_path / "mean.vec", VECTOR)
     write_matrix(tmp_path / "transform.mat", OBJECTS["double-matrix"])
-    assert np.array_equal(kaldi_native_io.FloatVector.read(str(tmp_path / "mean.vec")).numpy(), VECTOR)
-    assert np.array_equal(kaldi_native_io.DoubleMatrix.read(str(tmp_path / "transform.mat")).numpy(), OBJECTS["double-matrix"])
+    assert np.array_equal(
+        kaldi_native_io.FloatVector.read(str(tmp_path / "mean.vec")).numpy(), VECTOR
+    )
+    assert np.array_equal(
+        kaldi_native_io.DoubleMatrix.read(str(tmp_path / "transform.mat")).numpy(),
+        OBJECTS["double-matrix"],
+    )
     write_text_vectors(tmp_path / "num_utts.ark", {"s1": 3, "s2": np.int64(11)})
     with kaldi_native_io.SequentialInt32Reader(f"ark:{tmp_path / 'num_utts.ark'}") as entries:
         assert dict(entries) == {"s1": 3, "s2": 11}
 
 
 @pytest.mark.parametrize(
-    "method", ["kSpeechFeature", "kTwoByteAuto", "kTwoByteSignedInteger", "kOneByteAuto", "kOneByteUnsignedInteger", "kOneByteZeroOne"]
+    "method",
+    [
+        "kSpeechFeature",
+        "kTwoByteAuto",
+        "kTwoByteSignedInteger",
+        "kOneByteAuto",
+        "kOneByteUnsignedInteger",
+        "kOneByteZeroOne",
+    ],
 )
 def test_compressed_matrices_of_every_method_are_decoded_as_kaldi_native_io_does(tmp_path, method):
     matrix = np.random.default_rng(0).uniform(0, 1, (9, 4)).astype(np.float32)
@@ -225,9 +256,19 @@ def test_text_round_trip_is_exact_in_the_type_that_was_written(array):
 
 def test_whole_numbers_between_brackets_or_bare(tmp_path):
     (tmp_path / "x.txt").write_text("a [ 1 2 3 ]\nb 1 2 3\nc 4\nd\ne  [ ]\nf [\n 1 2\n 3 4 ]\n")
-    found = {key: (array.tolist(), array.dtype.name) for key, array in iterate_archive(tmp_path / "x.txt")}
+    found = {
+        key: (array.tolist(), array.dtype.name)
+        for key, array in iterate_archive(tmp_path / "x.txt")
+    }
     whole = ([1, 2, 3], "float64"), ([1, 2, 3], "int32")
-    assert found == {"a": whole[0], "b": whole[1], "c": ([4], "int32"), "d": ([], "int32"), "e": ([], "float64"), "f": ([[1, 2], [3, 4]], "float64")}
+    assert found == {
+        "a": whole[0],
+        "b": whole[1],
+        "c": ([4], "int32"),
+        "d": ([], "int32"),
+        "e": ([], "float64"),
+        "f": ([[1, 2], [3, 4]], "float64"),
+    }
 
 
 def test_nan_and_infinity_pass_unchanged_in_both_forms(tmp_path):
@@ -238,7 +279,9 @@ def test_nan_and_infinity_pass_unchanged_in_both_forms(tmp_path):
 
 
 def test_check_counts_what_is_there(golden, capsys):
-    counts = check_archive([Path("train.ark"), Path("mats.scp"), Path("wav_copy.scp"), Path("enroll_num_utts.txt")])
+    counts = check_archive(
+        [Path("train.ark"), Path("mats.scp"), Path("wav_copy.scp"), Path("enroll_num_utts.txt")]
+    )
     assert counts == {"train.ark": 473, "mats.scp": 4, "wav_copy.scp": 3, "enroll_num_utts.txt": 20}
     assert capsys.readouterr().out.splitlines() == [
         "train.ark: 473 float32 vectors of 24",
@@ -258,7 +301,10 @@ def test_head_prints_the_first_entries(golden, capsys):
     assert head_archive(Path("mats.scp"), lines=2) == ["m0", "m1"]
     with pytest.raises(UserError, match="--lines is -1, expected 0 or more"):
         head_archive(Path("mats.scp"), lines=-1)
-    assert capsys.readouterr().out.splitlines()[0] == "m0  a float32 matrix of 25 x 13  -1.03917 -1.01564 -0.655952 1.30651 -0.185278 -0.269685 ..."
+    assert (
+        capsys.readouterr().out.splitlines()[0]
+        == "m0  a float32 matrix of 25 x 13  -1.03917 -1.01564 -0.655952 1.30651 -0.185278 -0.269685 ..."
+    )
 
 
 def test_command_says_one_line_and_exits_1_on_a_fault(tmp_path):
@@ -266,7 +312,12 @@ def test_command_says_one_line_and_exits_1_on_a_fault(tmp_path):
     ark.write_bytes(ark.read_bytes()[:-2])
 
     def command(*words):
-        return subprocess.run([sys.executable, "-m", "utils.archive", *map(str, words)], cwd=ROOT, capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, "-m", "utils.archive", *map(str, words)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
 
     good = command("check", GOLDEN / "test.ark", GOLDEN / "mats.ark")
     assert good.returncode == 0

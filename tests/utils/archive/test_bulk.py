@@ -39,7 +39,9 @@ def test_145116_vectors_of_256_dimensions_come_back_as_written(tmp_path):
     data["header"] = np.void(b" \0BFV \4" + struct.pack("<i", dimension))
     data["values"] = np.random.default_rng(0).standard_normal((count, dimension), np.float32)
     data.tofile(tmp_path / "x.ark")
-    (tmp_path / "x.scp").write_text("".join(f"id{i:014d} {tmp_path}/x.ark:{i * item.itemsize + 17}\n" for i in range(count)))
+    (tmp_path / "x.scp").write_text(
+        "".join(f"id{i:014d} {tmp_path}/x.ark:{i * item.itemsize + 17}\n" for i in range(count))
+    )
     seconds = []
     for _ in range(2):
         start = time.process_time()
@@ -54,10 +56,16 @@ def test_145116_vectors_of_256_dimensions_come_back_as_written(tmp_path):
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ({"a": VECTOR, "b": VECTOR[:2]}, r"x.ark:\d+: key 'b': found a float32 vector of 2, expected a float32 vector of 3 like the first"),
+        (
+            {"a": VECTOR, "b": VECTOR[:2]},
+            r"x.ark:\d+: key 'b': found a float32 vector of 2, expected a float32 vector of 3 like the first",
+        ),
         ({"a": VECTOR, "b": OBJECTS["double-vector"]}, r"key 'b': found a float64 vector of 3"),
         ({"a": VECTOR, "b": OBJECTS["float-matrix"]}, r"key 'b': found a float32 matrix of 2 x 3"),
-        ({"a": OBJECTS["int32-vector"]}, r"key 'a': found a int32 vector of 3, expected a float vector"),
+        (
+            {"a": OBJECTS["int32-vector"]},
+            r"key 'a': found a int32 vector of 3, expected a float vector",
+        ),
         ({"a": OBJECTS["wave"]}, r"key 'a': found a wave of 4 samples, expected a float vector"),
         ({}, "no entries"),
     ],
@@ -71,7 +79,9 @@ def test_vectors_that_make_no_array_are_refused_by_key(tmp_path, entries, messag
 def test_renamed_keys_are_a_wrong_offset_unless_allowed(tmp_path):
     ark, scp = write(tmp_path, {"a": VECTOR, "b": 2 * VECTOR})
     scp.write_text(f"a {ark}:{len(encode_object(VECTOR)) + 4}\n")
-    with pytest.raises(UserError, match=rf"{ark}:\d+: key 'a': wrong offset: b'b ' stands before it"):
+    with pytest.raises(
+        UserError, match=rf"{ark}:\d+: key 'a': wrong offset: b'b ' stands before it"
+    ):
         read_vectors(scp)
     assert same(read_vectors(scp, allow_renamed=True)[1][0], 2 * VECTOR)
 

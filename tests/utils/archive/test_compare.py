@@ -30,25 +30,45 @@ def test_the_same_in_another_order_and_form_differs_in_nothing(tmp_path, capsys)
 def test_kaldis_two_flavours_and_its_text_differ_in_nothing(monkeypatch):
     monkeypatch.chdir(GOLDEN)
     printed = 1e-6  # Kaldi's text has 7 digits
-    for first, second, tolerance in (("flavour_binary.ark", "flavour_text.ark", printed), ("train.scp", "train.txt", 0.0),
-                                     ("mats_compressed.scp", "mats_compressed_decoded.txt", printed)):
+    for first, second, tolerance in (
+        ("flavour_binary.ark", "flavour_text.ark", printed),
+        ("train.scp", "train.txt", 0.0),
+        ("mats_compressed.scp", "mats_compressed_decoded.txt", printed),
+    ):
         assert diff_archives(Path(first), Path(second), tolerance=tolerance)["same"] > 3
 
 
 def test_every_kind_of_difference_is_counted_and_named(tmp_path, capsys):
-    first, _ = folder_of(tmp_path / "a", {"a": VECTOR, "b": VECTOR, "c": VECTOR, "d": VECTOR, "n": VECTOR * np.nan})
-    second, _ = folder_of(tmp_path / "b", {"b": VECTOR + np.float32(0.25), "c": VECTOR[:2], "d": VECTOR, "e": VECTOR, "n": VECTOR * np.nan})
+    first, _ = folder_of(
+        tmp_path / "a", {"a": VECTOR, "b": VECTOR, "c": VECTOR, "d": VECTOR, "n": VECTOR * np.nan}
+    )
+    second, _ = folder_of(
+        tmp_path / "b",
+        {
+            "b": VECTOR + np.float32(0.25),
+            "c": VECTOR[:2],
+            "d": VECTOR,
+            "e": VECTOR,
+            "n": VECTOR * np.nan,
+        },
+    )
     counted = r"differ: 2 keys in one of them only, 1 of another kind or size, 1 of other values, by 0\.25 at most \('b'\)"
     with pytest.raises(UserError, match=counted):
         diff_archives(first, second)
     assert capsys.readouterr().out.splitlines() == [
-        "2 the same", f"1 only in {first}: a", f"1 only in {second}: e",
-        "1 of another kind or size: c (a float32 vector of 3, a float32 vector of 2)", "1 of other values: b"]
+        "2 the same",
+        f"1 only in {first}: a",
+        f"1 only in {second}: e",
+        "1 of another kind or size: c (a float32 vector of 3, a float32 vector of 2)",
+        "1 of other values: b",
+    ]
 
 
 @settings(max_examples=30)
 @given(st.floats(-1e3, 1e3), st.floats(1e-6, 1e-2), st.booleans())
-def test_the_tolerance_is_relative_above_1_and_absolute_below(tmp_path_factory, value, tolerance, inside):
+def test_the_tolerance_is_relative_above_1_and_absolute_below(
+    tmp_path_factory, value, tolerance, inside
+):
     step = tolerance * max(1.0, abs(value)) * (0.9 if inside else 1.1)
     folder = tmp_path_factory.mktemp("x")
     (folder / "a").write_text(f"k  [ {value + step!r} ]\n")
@@ -62,9 +82,18 @@ def test_the_tolerance_is_relative_above_1_and_absolute_below(tmp_path_factory, 
 
 def test_merged_entries_are_the_bytes_that_they_were(tmp_path, monkeypatch):
     monkeypatch.chdir(GOLDEN)
-    sources = [Path("mats_compressed.scp"), Path("wav_copy.ark"), Path("flavour_text.ark"), Path("enroll_num_utts.txt")]
-    assert merge_archives(sources, tmp_path / "all.ark")["entries"] == sum(len(list(read(path))) for path, read in zip(
-        sources, (iterate_scp, iterate_archive, iterate_archive, iterate_archive), strict=True))
+    sources = [
+        Path("mats_compressed.scp"),
+        Path("wav_copy.ark"),
+        Path("flavour_text.ark"),
+        Path("enroll_num_utts.txt"),
+    ]
+    assert merge_archives(sources, tmp_path / "all.ark")["entries"] == sum(
+        len(list(read(path)))
+        for path, read in zip(
+            sources, (iterate_scp, iterate_archive, iterate_archive, iterate_archive), strict=True
+        )
+    )
     assert b"CM " in (tmp_path / "all.ark").read_bytes()
     merged = dict(iterate_scp(tmp_path / "all.scp"))
     for path in sources:
@@ -76,7 +105,8 @@ def test_one_archive_merged_alone_gets_an_scp_file_and_keeps_its_bytes(tmp_path)
     merge_archives([GOLDEN / "test.ark"], tmp_path / "x.ark")
     assert (tmp_path / "x.ark").read_bytes() == (GOLDEN / "test.ark").read_bytes()
     assert [entry.rpartition(":")[2] for entry in read_scp(tmp_path / "x.scp").values()] == [
-        entry.rpartition(":")[2] for entry in read_scp(GOLDEN / "test.scp").values()]
+        entry.rpartition(":")[2] for entry in read_scp(GOLDEN / "test.scp").values()
+    ]
 
 
 def test_a_key_of_two_archives_is_refused_and_nothing_is_written(tmp_path):
@@ -96,8 +126,14 @@ def test_a_fault_names_the_last_good_entry(tmp_path):
     ark, scp = write(tmp_path, {"a": VECTOR, "b": VECTOR, "c": VECTOR})
     ark.write_bytes(ark.read_bytes()[:-3])
     offset = read_scp(scp)["c"].rpartition(":")[2]
-    for read in (lambda: list(iterate_archive(ark)), lambda: list(iterate_scp(scp)), lambda: read_vectors(scp)):
-        with pytest.raises(UserError, match=rf"{ark}:{offset}: key 'c': truncated .*; the last good entry is 'b'$"):
+    for read in (
+        lambda: list(iterate_archive(ark)),
+        lambda: list(iterate_scp(scp)),
+        lambda: read_vectors(scp),
+    ):
+        with pytest.raises(
+            UserError, match=rf"{ark}:{offset}: key 'c': truncated .*; the last good entry is 'b'$"
+        ):
             read()
     ark.write_bytes(ark.read_bytes()[: int(offset) - 3])
     with pytest.raises(UserError, match=r"truncated .*key 'b'|the last good entry is '[ab]'"):
@@ -109,7 +145,10 @@ def test_an_scp_file_without_offsets_is_recognised(tmp_path, text):
     ark, scp = write(tmp_path, {"a": VECTOR, "b": VECTOR}, text=text)
     scp.write_text(f"a {ark}\nb {ark}\n")
     for read in (read_vectors, lambda path: list(iterate_scp(path))):
-        with pytest.raises(UserError, match=rf"{ark}:0: key 'a': this is an archive, and the entry has no offset in it.*merge {ark} NEW\.ark"):
+        with pytest.raises(
+            UserError,
+            match=rf"{ark}:0: key 'a': this is an archive, and the entry has no offset in it.*merge {ark} NEW\.ark",
+        ):
             read(scp)
     merge_archives([ark], tmp_path / "new.ark")
     assert read_vectors(tmp_path / "new.scp")[0] == ["a", "b"]

@@ -12,7 +12,13 @@ from utils.archive.plda import PldaFile, read_plda, write_plda
 from utils.errors import UserError
 
 BINARY = ("plda_raw", "plda_lda", "plda_adapted")
-TEXT = ("plda_raw.txt", "plda_lda.txt", "plda_adapted.txt", "plda_raw_smoothed.txt", "plda_lda_smoothed.txt")
+TEXT = (
+    "plda_raw.txt",
+    "plda_lda.txt",
+    "plda_adapted.txt",
+    "plda_raw_smoothed.txt",
+    "plda_lda_smoothed.txt",
+)
 
 
 @pytest.mark.parametrize("name", BINARY + TEXT)
@@ -31,16 +37,32 @@ def test_the_mean_of_a_small_file_by_hand(tmp_path):
     write_plda(tmp_path / "plda", PldaFile(np.array([1.5]), np.array([[2.0]]), np.array([0.25])))
     size = b"\4" + np.int32(1).tobytes()
     values = [np.float64(value).tobytes() for value in (1.5, 2, 0.25)]
-    expected = b"\0B<Plda> DV " + size + values[0] + b"DM " + size + size + values[1] + b"DV " + size + values[2] + b"</Plda> "
+    expected = (
+        b"\0B<Plda> DV "
+        + size
+        + values[0]
+        + b"DM "
+        + size
+        + size
+        + values[1]
+        + b"DV "
+        + size
+        + values[2]
+        + b"</Plda> "
+    )
     assert (tmp_path / "plda").read_bytes() == expected
-    write_plda(tmp_path / "plda", PldaFile(np.array([1.5]), np.array([[2.0]]), np.array([1e-9])), text=True)
+    write_plda(
+        tmp_path / "plda", PldaFile(np.array([1.5]), np.array([[2.0]]), np.array([1e-9])), text=True
+    )
     assert (tmp_path / "plda").read_bytes() == b"<Plda>  [ 1.5 ]\n [\n  2 ]\n [ 1e-09 ]\n</Plda> "
 
 
 @given(st.integers(1, 6), st.integers(0, 1000), st.sampled_from([np.float32, np.float64]))
 def test_binary_files_lose_nothing(tmp_path_factory, dimensions, seed, dtype):
     rng = np.random.default_rng(seed)
-    mean, transform = (rng.standard_normal(shape).astype(dtype) for shape in (dimensions, (dimensions, dimensions)))
+    mean, transform = (
+        rng.standard_normal(shape).astype(dtype) for shape in (dimensions, (dimensions, dimensions))
+    )
     plda = PldaFile(mean, transform, rng.random(dimensions).astype(dtype))
     path = tmp_path_factory.mktemp("plda") / "plda"
     write_plda(path, plda)
@@ -63,15 +85,18 @@ def test_every_truncation_is_one_line(tmp_path):
             read_plda(tmp_path / "plda")
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (b"", "expected Kaldi's <Plda>"),
-    (b"\0BFV \4\1\0\0\0\0\0\0\0", "expected Kaldi's <Plda>"),
-    (b"<Plda>  [ 1 2 ]\n [\n  1 0 ]\n [ 1 1 ]\n</Plda> ", "do not fit together"),
-    (b"<Plda>  [ 1 ]\n [\n  1 ]\n [ -1 ]\n</Plda> ", "negative variance"),
-    (b"<Plda>  [ nan ]\n [\n  1 ]\n [ 1 ]\n</Plda> ", "not finite"),
-    (b"<Plda>  [ 1 ]\n [ 1 ]\n [ 1 ]\n</Plda> ", "transform of <Plda> is a float64 vector"),
-    (b"<Plda>  [ 1 ]\n [\n  1 ]\n [ 1 ]\n</Plda> more", "expected </Plda>"),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "expected Kaldi's <Plda>"),
+        (b"\0BFV \4\1\0\0\0\0\0\0\0", "expected Kaldi's <Plda>"),
+        (b"<Plda>  [ 1 2 ]\n [\n  1 0 ]\n [ 1 1 ]\n</Plda> ", "do not fit together"),
+        (b"<Plda>  [ 1 ]\n [\n  1 ]\n [ -1 ]\n</Plda> ", "negative variance"),
+        (b"<Plda>  [ nan ]\n [\n  1 ]\n [ 1 ]\n</Plda> ", "not finite"),
+        (b"<Plda>  [ 1 ]\n [ 1 ]\n [ 1 ]\n</Plda> ", "transform of <Plda> is a float64 vector"),
+        (b"<Plda>  [ 1 ]\n [\n  1 ]\n [ 1 ]\n</Plda> more", "expected </Plda>"),
+    ],
+)
 def test_another_type_of_file_is_named(tmp_path, content, message):
     (tmp_path / "plda").write_bytes(content)
     with pytest.raises(UserError, match=re.escape(message)):

@@ -12,7 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.utils.archive.cases import GOLDEN, OBJECTS, VECTOR, refusal, same, write
-from utils.archive import iterate_archive, iterate_scp, read_matrix, read_object, read_scp, read_vector, read_vectors, read_wave
+from utils.archive import (
+    iterate_archive,
+    iterate_scp,
+    read_matrix,
+    read_object,
+    read_scp,
+    read_vector,
+    read_vectors,
+    read_wave,
+)
 from utils.archive.objects import MalformedObject, decode_object, encode_object, encode_wave
 from utils.errors import UserError
 
@@ -41,7 +50,12 @@ def test_an_archive_cut_at_any_byte_is_a_valid_prefix_or_an_error_that_names_it(
 
 def encoded_objects():
     return [
-        *(encode_object(array, text=text) for array in OBJECTS.values() if array.dtype != np.int16 for text in (False, True)),
+        *(
+            encode_object(array, text=text)
+            for array in OBJECTS.values()
+            if array.dtype != np.int16
+            for text in (False, True)
+        ),
         encode_wave(OBJECTS["wave"], 8000),
         (GOLDEN / "mats_compressed.ark").read_bytes()[3:],
     ]
@@ -67,7 +81,11 @@ def test_a_damaged_object_is_read_or_refused_but_never_crashes(content, changes)
 def test_random_bytes_are_never_a_crash(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "random.ark"
     path.write_bytes(content)
-    for read in (lambda: list(iterate_archive(path)), lambda: read_object(path), lambda: read_scp(path)):
+    for read in (
+        lambda: list(iterate_archive(path)),
+        lambda: read_object(path),
+        lambda: read_scp(path),
+    ):
         message = refusal(read)
         assert message == "" or (str(path) in message and one_line(message))
 
@@ -78,7 +96,12 @@ def test_a_wrong_offset_is_named(tmp_path, shift, text):
     ark, scp = write(tmp_path, {"a": VECTOR, "bb": VECTOR, "c": VECTOR}, text=text)
     entries = read_scp(scp)
     wrong = int(entries["bb"].rpartition(":")[2]) + shift
-    scp.write_text("".join(f"{key} {f'{ark}:{wrong}' if key == 'bb' else entry}\n" for key, entry in entries.items()))
+    scp.write_text(
+        "".join(
+            f"{key} {f'{ark}:{wrong}' if key == 'bb' else entry}\n"
+            for key, entry in entries.items()
+        )
+    )
     for read in (read_vectors, lambda scp: list(iterate_scp(scp))):
         with pytest.raises(UserError, match=rf"{ark}:{wrong}: key 'bb': "):
             read(scp)
@@ -114,11 +137,15 @@ def test_absurd_sizes_are_refused_before_memory_is_taken(tmp_path, header):
 def test_a_key_that_stands_twice_is_named_in_archive_and_scp(tmp_path):
     ark, scp = write(tmp_path, {"a": VECTOR, "b": VECTOR})
     ark.write_bytes(ark.read_bytes() + b"a " + encode_object(VECTOR))
-    with pytest.raises(UserError, match=rf"{ark}:{ark.stat().st_size - 22}: key 'a': this key stands twice"):
+    with pytest.raises(
+        UserError, match=rf"{ark}:{ark.stat().st_size - 22}: key 'a': this key stands twice"
+    ):
         list(iterate_archive(ark))
     scp.write_text(scp.read_text() + f"a {ark}:50\n")
     for read in (read_scp, read_vectors):
-        with pytest.raises(UserError, match=rf"{scp}:3: key 'a' stands twice: with '{ark}:2' and '{ark}:50'"):
+        with pytest.raises(
+            UserError, match=rf"{scp}:3: key 'a' stands twice: with '{ark}:2' and '{ark}:50'"
+        ):
             read(scp)
 
 
@@ -145,7 +172,10 @@ def test_malformed_scp_lines_are_named(tmp_path, content, message):
         ("{folder}/x.ark:2[0:9]", "has a range specifier"),
         ("{folder}/none.ark:2", "none.ark: key 'a': no such regular file"),
         ("{folder}", "no such regular file"),
-        ("{folder}/x.ark", r"x.ark:0: key .a.: this is an archive, and the entry has no offset in it.*utils\.archive merge"),
+        (
+            "{folder}/x.ark",
+            r"x.ark:0: key .a.: this is an archive, and the entry has no offset in it.*utils\.archive merge",
+        ),
         ("{folder}/two.vec", "two.vec:0: key 'a': 2 bytes follow the object"),
         ("{folder}/empty:0", "empty:0: key 'a': offset is beyond the end"),
         ("{folder}/pickle:0", "pickle:0: key 'a': no Kaldi object"),
@@ -157,13 +187,30 @@ def test_entries_that_cannot_be_read_are_refused_by_name(tmp_path, entry, messag
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "pickle").write_bytes(b"\x80\x04]\x94.")
     (tmp_path / "y.scp").write_text(f"a {entry.format(folder=tmp_path)}\n")
-    for read in (read_vectors, lambda scp: list(iterate_scp(scp)), lambda scp: read_object(read_scp(scp)["a"], key="a")):
+    for read in (
+        read_vectors,
+        lambda scp: list(iterate_scp(scp)),
+        lambda scp: read_object(read_scp(scp)["a"], key="a"),
+    ):
         with pytest.raises(UserError, match=message):
             read(tmp_path / "y.scp")
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("content", ["[ 1 2", "[ 1 2 ] 3\n", "[ 1 x ]\n", "[ 1_0 ]\n", "1_0\n", "[\n 1 2\n 3 ]\n", "3", "3000000000\n", "1.5\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[ 1 2",
+        "[ 1 2 ] 3\n",
+        "[ 1 x ]\n",
+        "[ 1_0 ]\n",
+        "1_0\n",
+        "[\n 1 2\n 3 ]\n",
+        "3",
+        "3000000000\n",
+        "1.5\n",
+    ],
+)
 def test_malformed_text_is_refused(tmp_path, content):
     (tmp_path / "x.txt").write_text(f"a {content}")
     with pytest.raises(UserError, match=r"x.txt:2: key 'a': .*(text|no Kaldi object)"):
@@ -173,7 +220,12 @@ def test_malformed_text_is_refused(tmp_path, content):
 def test_a_vector_is_not_taken_for_a_matrix_nor_a_wave_for_either(tmp_path):
     _, scp = write(tmp_path, OBJECTS)
     entries = read_scp(scp)
-    for read, key in [(read_matrix, "float-vector"), (read_vector, "float-matrix"), (read_vector, "wave"), (read_matrix, "int32-vector")]:
+    for read, key in [
+        (read_matrix, "float-vector"),
+        (read_vector, "float-matrix"),
+        (read_vector, "wave"),
+        (read_matrix, "int32-vector"),
+    ]:
         with pytest.raises(UserError, match=r"x.ark:\d+: found .*, expected a (vector|matrix)"):
             read(entries[key])
     with pytest.raises(UserError, match="expected a RIFF WAVE header"):
@@ -185,5 +237,7 @@ def test_waves_of_another_kind_are_refused(tmp_path, channels, bits):
     with wave.open(str(tmp_path / "x.wav"), "wb") as file:
         file.setparams((channels, bits // 8, 8000, 0, "NONE", ""))
         file.writeframes(bytes(40))
-    with pytest.raises(UserError, match=f"{channels} channels, {bits} bits; expected 16-bit PCM, one channel"):
+    with pytest.raises(
+        UserError, match=f"{channels} channels, {bits} bits; expected 16-bit PCM, one channel"
+    ):
         read_wave(tmp_path / "x.wav")

@@ -29,15 +29,20 @@ def test_a_moved_folder_is_read_again(moved, tmp_path):
     with pytest.raises(UserError, match="no such regular file"):
         read_vectors(moved)
     out = tmp_path / "out.scp"
-    for options, path in (({"root": tmp_path / "new"}, f"{moved.parent}/x.ark"), ({"paths": "beside"}, f"{moved.parent}/x.ark"),
-                          ({"old": "exp", "new": str(moved.parent)}, f"{moved.parent}/x.ark"),
-                          ({"root": tmp_path / "new", "paths": "relative"}, "new/exp/x.ark")):
+    for options, path in (
+        ({"root": tmp_path / "new"}, f"{moved.parent}/x.ark"),
+        ({"paths": "beside"}, f"{moved.parent}/x.ark"),
+        ({"old": "exp", "new": str(moved.parent)}, f"{moved.parent}/x.ark"),
+        ({"root": tmp_path / "new", "paths": "relative"}, "new/exp/x.ark"),
+    ):
         assert relocate_scp(moved, out, **options) == {"entries": 2, "changed": 2, "pipes": 0}
         assert paths_of(out) == {path}
         assert read_vectors(out)[0] == ["a", "b"]
 
 
-def test_paths_may_start_at_another_folder_and_the_list_may_be_replaced(moved, tmp_path, monkeypatch):
+def test_paths_may_start_at_another_folder_and_the_list_may_be_replaced(
+    moved, tmp_path, monkeypatch
+):
     relocate_scp(moved, moved, root=tmp_path / "new", paths="relative", new_root=moved.parent)
     assert paths_of(moved) == {"x.ark"}
     monkeypatch.chdir(moved.parent)
@@ -47,17 +52,22 @@ def test_paths_may_start_at_another_folder_and_the_list_may_be_replaced(moved, t
 def test_offsets_ranges_and_pipes_stay(tmp_path, capsys):
     scp = tmp_path / "wav.scp"
     scp.write_text("a there/a.ark:12[0:5]\nb sox x.wav - |\nc there/c.wav\n")
-    counts = relocate_scp(scp, tmp_path / "out", paths="kept", old="there/", new="here", allow_missing=True)
+    counts = relocate_scp(
+        scp, tmp_path / "out", paths="kept", old="there/", new="here", allow_missing=True
+    )
     assert (tmp_path / "out").read_text() == "a here/a.ark:12[0:5]\nb sox x.wav - |\nc here/c.wav\n"
     assert counts == {"entries": 3, "changed": 2, "pipes": 1}
     assert "1 pipes stay as they are" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({}, r"x\.ark' of key 'a' would not be there \(1 of 1 files\)"),
-    ({"old": "ex", "new": "y"}, "no path begins with 'ex/'; the first is 'exp/x.ark:2'"),
-    ({"old": "exp"}, "--old and --new go together"),
-])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, r"x\.ark' of key 'a' would not be there \(1 of 1 files\)"),
+        ({"old": "ex", "new": "y"}, "no path begins with 'ex/'; the first is 'exp/x.ark:2'"),
+        ({"old": "exp"}, "--old and --new go together"),
+    ],
+)
 def test_what_cannot_be_is_refused_and_nothing_is_written(moved, tmp_path, options, words):
     with pytest.raises(UserError, match=words):
         relocate_scp(moved, tmp_path / "out.scp", **options)

@@ -18,7 +18,9 @@ def test_outputs_say_size_and_checksum_of_what_is_on_disk(tmp_path):
     ark, scp = tmp_path / "new" / "x.ark", tmp_path / "new" / "x.scp"
     with ArchiveWriter(ark, scp) as writer:
         writer.write("a", VECTOR)
-    assert writer.outputs == {str(p): {"bytes": p.stat().st_size, "sha256": sha256_of(p)} for p in (ark, scp)}
+    assert writer.outputs == {
+        str(p): {"bytes": p.stat().st_size, "sha256": sha256_of(p)} for p in (ark, scp)
+    }
     assert scp.read_text() == f"a {ark}:2\n"
     assert sorted(os.listdir(ark.parent)) == ["x.ark", "x.scp"]
 
@@ -33,7 +35,9 @@ def test_wave_offset_is_at_riff_and_the_header_has_44_bytes(tmp_path):
 def test_ark_is_renamed_before_scp(tmp_path, monkeypatch):
     order = []
     rename = os.replace
-    monkeypatch.setattr("utils.files.os.replace", lambda a, b: (order.append(Path(b).name), rename(a, b)))
+    monkeypatch.setattr(
+        "utils.files.os.replace", lambda a, b: (order.append(Path(b).name), rename(a, b))
+    )
     write(tmp_path, {"a": VECTOR})
     assert order == ["x.ark", "x.scp"]
 
@@ -44,7 +48,12 @@ def test_nothing_appears_and_nothing_old_is_lost_after_an_exception(tmp_path):
     writer = ArchiveWriter(tmp_path / "x.ark", tmp_path / "x.scp")
     with suppress(RuntimeError), writer:
         writer.write("new", VECTOR)
-        assert {p.name for p in tmp_path.iterdir()} == {"x.ark", "x.scp", ".x.ark.tmp", ".x.scp.tmp"}
+        assert {p.name for p in tmp_path.iterdir()} == {
+            "x.ark",
+            "x.scp",
+            ".x.ark.tmp",
+            ".x.scp.tmp",
+        }
         raise RuntimeError
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
     assert writer.outputs == {}
@@ -88,13 +97,24 @@ def test_keys_that_no_reader_could_find_are_refused(tmp_path, key):
 def test_a_key_is_written_once(tmp_path):
     with ArchiveWriter(tmp_path / "x.ark", tmp_path / "x.scp") as writer:
         writer.write("a", VECTOR)
-        for write_again in (lambda: writer.write("a", VECTOR), lambda: writer.write_wave("a", OBJECTS["wave"], 16000)):
+        for write_again in (
+            lambda: writer.write("a", VECTOR),
+            lambda: writer.write_wave("a", OBJECTS["wave"], 16000),
+        ):
             with pytest.raises(ValueError, match=r"'a' is in .*x.ark already"):
                 write_again()
 
 
 @pytest.mark.parametrize(
-    "array", [VECTOR.astype(np.float16), np.array([1, 2]), np.zeros((2, 2), np.int32), np.zeros((1, 1, 1)), np.array(1.0), np.zeros((0, 3))]
+    "array",
+    [
+        VECTOR.astype(np.float16),
+        np.array([1, 2]),
+        np.zeros((2, 2), np.int32),
+        np.zeros((1, 1, 1)),
+        np.array(1.0),
+        np.zeros((0, 3)),
+    ],
 )
 def test_arrays_that_kaldi_has_no_form_for_are_refused(array):
     with pytest.raises(ValueError, match="expected|Kaldi has no"):

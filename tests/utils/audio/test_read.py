@@ -21,7 +21,9 @@ RATE = 16000
 
 
 def tone(seconds=1.0, rate=RATE, hz=440.0, level=0.5):
-    return (level * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+    return (level * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)).astype(
+        np.float32
+    )
 
 
 def bytes_of(samples, rate=RATE, format="WAV", subtype="PCM_16"):
@@ -35,13 +37,26 @@ def write(tmp_path):
     def write(content, name="sound.wav"):
         (tmp_path / name).write_bytes(content)
         return str(tmp_path / name)
+
     return write
 
 
-@pytest.mark.parametrize(("format", "subtype", "error"), [
-    ("WAV", "PCM_U8", 1 / 127), ("WAV", "PCM_16", 1 / 32767), ("WAV", "PCM_24", 1e-6), ("WAV", "PCM_32", 1e-7), ("WAV", "FLOAT", 0),
-    ("WAV", "DOUBLE", 0), ("FLAC", "PCM_16", 1 / 32767), ("FLAC", "PCM_24", 1e-6), ("OGG", "VORBIS", 0.1),
-    ("WAVEX", "PCM_16", 1 / 32767), ("AIFF", "PCM_16", 1 / 32767)])
+@pytest.mark.parametrize(
+    ("format", "subtype", "error"),
+    [
+        ("WAV", "PCM_U8", 1 / 127),
+        ("WAV", "PCM_16", 1 / 32767),
+        ("WAV", "PCM_24", 1e-6),
+        ("WAV", "PCM_32", 1e-7),
+        ("WAV", "FLOAT", 0),
+        ("WAV", "DOUBLE", 0),
+        ("FLAC", "PCM_16", 1 / 32767),
+        ("FLAC", "PCM_24", 1e-6),
+        ("OGG", "VORBIS", 0.1),
+        ("WAVEX", "PCM_16", 1 / 32767),
+        ("AIFF", "PCM_16", 1 / 32767),
+    ],
+)
 def test_every_format_and_depth_gives_the_samples_in_full_scale(write, format, subtype, error):
     samples, rate = read_audio(write(bytes_of(tone(), format=format, subtype=subtype)))
     assert rate == RATE
@@ -58,8 +73,12 @@ def test_the_rate_is_that_of_the_file(write, rate):
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from(["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"]), st.integers(1, 3), st.integers(0, 50),
-       st.lists(st.tuples(st.integers(0, 43), st.integers(0, 255)), max_size=2))
+@given(
+    st.sampled_from(["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"]),
+    st.integers(1, 3),
+    st.integers(0, 50),
+    st.lists(st.tuples(st.integers(0, 43), st.integers(0, 255)), max_size=2),
+)
 def test_a_header_is_read_as_libsndfile_reads_it(write, subtype, channels, frames, changed):
     content = bytearray(bytes_of(np.zeros((frames, channels), np.float32), subtype=subtype))
     for place, value in changed:
@@ -87,7 +106,9 @@ def test_of_eight_channels_one_is_read(write):
 def test_a_part_is_the_part_of_the_whole(write, format):
     entry = write(bytes_of(tone(), format=format))
     whole = read_audio(entry)[0]
-    assert np.array_equal(read_audio(entry, start_sample=1234, num_samples=500)[0], whole[1234:1734])
+    assert np.array_equal(
+        read_audio(entry, start_sample=1234, num_samples=500)[0], whole[1234:1734]
+    )
     assert np.array_equal(read_audio(entry, start_sample=15000)[0], whole[15000:])
     with pytest.raises(ValueError, match="not inside"):
         read_audio(entry, start_sample=15000, num_samples=1001)
@@ -122,7 +143,15 @@ def test_segments_are_those_that_kaldi_cuts():
 
 def test_a_segment_may_overshoot_by_half_a_second_and_no_more(write):
     entry = write(bytes_of(tone(2.0)))
-    reader = UtteranceReader({"r": entry}, {"inside": "r 1.5 2.4", "to_the_end": "r 0.5 -1", "beyond": "r 1.0 2.6", "behind": "r 2.0 2.2"})
+    reader = UtteranceReader(
+        {"r": entry},
+        {
+            "inside": "r 1.5 2.4",
+            "to_the_end": "r 0.5 -1",
+            "beyond": "r 1.0 2.6",
+            "behind": "r 2.0 2.2",
+        },
+    )
     assert len(reader.read("inside")[0]) == RATE // 2
     assert len(reader.read("to_the_end")[0]) == 3 * RATE // 2
     for utterance in ("beyond", "behind"):
@@ -135,9 +164,12 @@ def faulty():
     with_nan, with_inf = tone(), tone()
     with_nan[7], with_inf[9] = np.nan, np.inf
     return {
-        "truncated wave": (good[:-1000], "fewer samples than its header says: 1,000 bytes are missing"),
+        "truncated wave": (
+            good[:-1000],
+            "fewer samples than its header says: 1,000 bytes are missing",
+        ),
         "truncated header": (good[:30], "cannot be read"),
-        "truncated flac": (flac[:len(flac) // 2], "cannot be read|fewer samples"),
+        "truncated flac": (flac[: len(flac) // 2], "cannot be read|fewer samples"),
         "zero bytes": (b"", "cannot be read"),
         "no samples": (bytes_of(np.zeros(0, np.float32)), "no samples"),
         "no sound": (b"<html>not found</html>" * 50, "cannot be read"),
@@ -180,11 +212,16 @@ def test_a_pipe_runs_only_with_leave(write):
 def test_segments_of_a_pipe_run_it_once(write, tmp_path):
     entry = f"echo run >>{tmp_path}/runs; cat {write(bytes_of(tone()))} |"
     reader = UtteranceReader({"r": entry}, {"a": "r 0 0.5", "b": "r 0.5 1"}, allow_pipes=True)
-    assert np.array_equal(np.concatenate([reader.read("a")[0], reader.read("b")[0]]), read_audio(tmp_path / "sound.wav")[0])
+    assert np.array_equal(
+        np.concatenate([reader.read("a")[0], reader.read("b")[0]]),
+        read_audio(tmp_path / "sound.wav")[0],
+    )
     assert (tmp_path / "runs").read_text() == "run\n"
 
 
-@pytest.mark.parametrize(("from_hz", "to_hz"), [(8000, 16000), (44100, 16000), (96000, 16000), (16000, 8000)])
+@pytest.mark.parametrize(
+    ("from_hz", "to_hz"), [(8000, 16000), (44100, 16000), (96000, 16000), (16000, 8000)]
+)
 def test_resampling_keeps_a_tone_and_its_duration(from_hz, to_hz):
     resampled, expected = resample(tone(1.0, from_hz), from_hz, to_hz), tone(1.0, to_hz)
     assert len(resampled) == to_hz
@@ -204,11 +241,17 @@ def test_16_bits_survive_the_way_through_floats_and_more_is_clipped(write):
 def packed(tmp_path):
     rng, sounds = np.random.default_rng(0), {}
     for part in (1, 2):
-        with ArchiveWriter(tmp_path / f"packed.{part}.ark", tmp_path / f"packed.{part}.scp") as writer:
+        with ArchiveWriter(
+            tmp_path / f"packed.{part}.ark", tmp_path / f"packed.{part}.scp"
+        ) as writer:
             for k in range(3):
                 sounds[f"u{part}{k}"] = rng.integers(-32768, 32768, 1000 + 100 * k, dtype=np.int16)
                 writer.write_wave(f"u{part}{k}", sounds[f"u{part}{k}"], RATE)
-    return {key: entry for part in (1, 2) for key, entry in read_scp(tmp_path / f"packed.{part}.scp").items()}, sounds
+    return {
+        key: entry
+        for part in (1, 2)
+        for key, entry in read_scp(tmp_path / f"packed.{part}.scp").items()
+    }, sounds
 
 
 def test_crops_of_packed_audio_are_the_samples(packed):
@@ -220,7 +263,9 @@ def test_crops_of_packed_audio_are_the_samples(packed):
             assert np.array_equal(reader.read(index) * 32768, sounds[key])
             assert np.array_equal(reader.read(index), read_audio(wav_scp[key])[0])
         batch = reader.read_batch([5, 0, 3], np.array([7, 900, 0]), 100)
-        assert np.array_equal(batch * 32768, [sounds["u22"][7:107], sounds["u10"][900:1000], sounds["u20"][:100]])
+        assert np.array_equal(
+            batch * 32768, [sounds["u22"][7:107], sounds["u10"][900:1000], sounds["u20"][:100]]
+        )
     with pytest.raises(ValueError, match="not inside"):
         reader.read(0, 950, 51)
 
@@ -237,11 +282,16 @@ def test_packed_audio_that_is_not_what_the_index_says_is_refused(packed, tmp_pat
     with pytest.raises(UserError, match=r"\[8000, 16000\]"):
         PackedReader(wav_scp | read_scp(tmp_path / "x.scp"), lengths | {"x": 1000})
     (tmp_path / "packed.1.ark").unlink()
-    with pytest.raises(UserError, match=r"packed.1.ark: no such file; where the workdir was moved, put a link to it at its old place"):
+    with pytest.raises(
+        UserError,
+        match=r"packed.1.ark: no such file; where the workdir was moved, put a link to it at its old place",
+    ):
         PackedReader(wav_scp, lengths)
 
 
-def test_what_keeps_packed_audio_from_being_opened_is_no_reason_to_pack_it_anew(packed, monkeypatch):
+def test_what_keeps_packed_audio_from_being_opened_is_no_reason_to_pack_it_anew(
+    packed, monkeypatch
+):
     """Too few file handles, or a disk that does not answer: said in the system's own words."""
     wav_scp, sounds = packed
 

@@ -18,7 +18,9 @@ def test_volume_changes_by_the_gain_that_was_drawn():
     for seed in range(200):
         drawn = volume.draw(np.random.default_rng(seed), N)
         seen += drawn
-        assert energy_db(volume.apply(crop(), drawn)) - energy_db(crop()) == pytest.approx(drawn[0], abs=1e-3)
+        assert energy_db(volume.apply(crop(), drawn)) - energy_db(crop()) == pytest.approx(
+            drawn[0], abs=1e-3
+        )
     assert -10 <= min(seen) < -9.5
     assert 5.5 < max(seen) <= 6
 
@@ -26,7 +28,10 @@ def test_volume_changes_by_the_gain_that_was_drawn():
 def test_a_band_limit_keeps_the_band_and_takes_the_rest_without_delay():
     limit = opened(BandLimit(low_hz=(300.0, 300.0), high_hz=(3400.0, 3400.0)))
     out = limit.apply(crop(), limit.draw(np.random.default_rng(0), N))
-    change = {band: band_db(out, *band) - band_db(crop(), *band) for band in [(0, 150), (295, 305), (500, 2800), (3395, 3405), (6800, 8000)]}
+    change = {
+        band: band_db(out, *band) - band_db(crop(), *band)
+        for band in [(0, 150), (295, 305), (500, 2800), (3395, 3405), (6800, 8000)]
+    }
     print({band: round(float(value), 1) for band, value in change.items()})
     assert change[0, 150] < -40  # the cut ends of the noise spread a little
     assert change[295, 305] == pytest.approx(-3, abs=0.5)
@@ -52,14 +57,16 @@ def test_bands_are_drawn_from_their_ranges_and_open_ends_stay_open():
     assert (drawn.max(axis=0) <= [400, 3800]).all()
     assert (np.ptp(drawn, axis=0) > [180, 700]).all()
     whole = opened(BandLimit(low_hz=None, high_hz=None))
-    assert np.allclose(whole.apply(crop(), whole.draw(np.random.default_rng(0), N)), crop(), atol=1e-6)
+    assert np.allclose(
+        whole.apply(crop(), whole.draw(np.random.default_rng(0), N)), crop(), atol=1e-6
+    )
 
 
 def test_a_filter_does_not_bring_the_end_of_a_crop_to_its_start():
     late = np.zeros(N, np.float32)
     late[-1] = 1
     limit = opened(BandLimit())
-    assert np.abs(limit.apply(late, (300.0, 3400.0))[:N // 2]).max() < 1e-4
+    assert np.abs(limit.apply(late, (300.0, 3400.0))[: N // 2]).max() < 1e-4
 
 
 def test_every_codec_of_a_list_is_used_and_the_crop_keeps_its_length():
@@ -76,4 +83,6 @@ def test_every_codec_of_a_list_is_used_and_the_crop_keeps_its_length():
 
 def test_reversal_is_the_last_sample_first():
     reverse = opened(Reverse())
-    assert np.array_equal(reverse.apply(crop(), reverse.draw(np.random.default_rng(0), N)), crop()[::-1])
+    assert np.array_equal(
+        reverse.apply(crop(), reverse.draw(np.random.default_rng(0), N)), crop()[::-1]
+    )

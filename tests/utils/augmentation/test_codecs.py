@@ -14,7 +14,9 @@ TELEPHONE = ("mu_law", "a_law", "gsm", "g721", "g723_24", "vox_adpcm")
 
 def speechlike(n=N, rate=RATE):
     """Noise that falls by 6 dB per octave above 500 Hz and swells four times a second."""
-    noise = signal.lfilter([1], [1, -np.exp(-2 * np.pi * 500 / rate)], np.random.default_rng(3).normal(0, 0.02, n))
+    noise = signal.lfilter(
+        [1], [1, -np.exp(-2 * np.pi * 500 / rate)], np.random.default_rng(3).normal(0, 0.02, n)
+    )
     return (noise * (1 + np.sin(2 * np.pi * 4 * np.arange(n) / rate))).astype(np.float32)
 
 
@@ -50,10 +52,15 @@ def test_a_telephone_has_four_kilohertz_and_the_web_more(codec):
     assert (lost < -20) == (codec in TELEPHONE)
 
 
-@pytest.mark.parametrize("codec", [codec for codec, layout in CODECS.items() if layout.has_compression])
+@pytest.mark.parametrize(
+    "codec", [codec for codec, layout in CODECS.items() if layout.has_compression]
+)
 def test_more_compression_leaves_less(codec):
     samples = speechlike()
-    errors = [np.linalg.norm(transcode(samples, RATE, codec, compression) - samples) for compression in (0.0, 0.9)]
+    errors = [
+        np.linalg.norm(transcode(samples, RATE, codec, compression) - samples)
+        for compression in (0.0, 0.9)
+    ]
     print(f"{codec}: {20 * np.log10(errors[1] / errors[0]):.1f} dB more error")
     assert errors[0] < errors[1]
 
@@ -71,13 +78,19 @@ def test_mu_law_is_what_the_standard_says():
 
 def test_sound_beyond_full_scale_is_turned_down_and_not_clipped():
     samples = 8 * speechlike() / np.abs(speechlike()).max()
-    assert np.allclose(transcode(samples, RATE, "a_law"), transcode(samples / 8, RATE, "a_law"), atol=1e-3)
+    assert np.allclose(
+        transcode(samples, RATE, "a_law"), transcode(samples / 8, RATE, "a_law"), atol=1e-3
+    )
 
 
 def test_a_codec_that_comes_late_is_moved_back(monkeypatch):
     """A libsndfile that leaves a codec's delay in would be measured and corrected."""
     plain = augmentation_codecs._through
-    monkeypatch.setattr(augmentation_codecs, "_through", lambda samples, *rest: np.concatenate([np.zeros(123, np.float32), plain(samples, *rest)]))
+    monkeypatch.setattr(
+        augmentation_codecs,
+        "_through",
+        lambda samples, *rest: np.concatenate([np.zeros(123, np.float32), plain(samples, *rest)]),
+    )
     augmentation_codecs._delay.cache_clear()
     try:
         late = transcode(speechlike(), RATE, "mu_law")

@@ -11,7 +11,15 @@ from utils.errors import UserError
 from utils.packed.reader import PackedReader
 
 REVERSE, LOUDER = {"name": "reverse"}, {"name": "volume", "gain_db": [2, 2]}
-KINDS = {"chain": [REVERSE, {"name": "one_of", "of": [{"name": "reverb"}, {"name": "noise", "types": ["music"]}, LOUDER]}]}
+KINDS = {
+    "chain": [
+        REVERSE,
+        {
+            "name": "one_of",
+            "of": [{"name": "reverb"}, {"name": "noise", "types": ["music"]}, LOUDER],
+        },
+    ]
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,39 +33,71 @@ def folder(tmp_path_factory):
 def maker(folder, section, copies=1, seed=1, one_copy_per_transform=False):
     wav_scp = read_map(folder / "train" / "wav.scp")
     reader = PackedReader(wav_scp, read_map(folder / "train" / "utt2num_samples"))
-    return CopyMaker(policies_of_copies(section, copies, "aug", one_copy_per_transform), "x.yaml", wav_scp, reader, folder / "bank", seed)
+    return CopyMaker(
+        policies_of_copies(section, copies, "aug", one_copy_per_transform),
+        "x.yaml",
+        wav_scp,
+        reader,
+        folder / "bank",
+        seed,
+    )
 
 
 def everything(maker, utterances):
     return {name: (copy, *maker.read(name)) for name, copy in maker.plan(utterances).items()}
 
 
-@pytest.mark.parametrize(("section", "copies", "each", "suffixes"), [
-    ({}, 1, False, ["aug1"]), ({}, 3, False, ["aug1", "aug2", "aug3"]),
-    (KINDS, 1, True, ["reverb", "music", "volume"]), (KINDS, 2, True, ["reverb1", "reverb2", "music1", "music2", "volume1", "volume2"])])
+@pytest.mark.parametrize(
+    ("section", "copies", "each", "suffixes"),
+    [
+        ({}, 1, False, ["aug1"]),
+        ({}, 3, False, ["aug1", "aug2", "aug3"]),
+        (KINDS, 1, True, ["reverb", "music", "volume"]),
+        (KINDS, 2, True, ["reverb1", "reverb2", "music1", "music2", "volume1", "volume2"]),
+    ],
+)
 def test_how_copies_are_called(section, copies, each, suffixes):
     assert [suffix for suffix, _ in policies_of_copies(section, copies, "aug", each)] == suffixes
 
 
 def test_one_copy_per_transform_puts_each_in_the_place_of_the_choice():
     chains = [section["chain"] for _, section in policies_of_copies(KINDS, 1, "aug", True)]
-    assert chains == [[REVERSE, {"name": "reverb"}], [REVERSE, {"name": "noise", "types": ["music"]}], [REVERSE, LOUDER]]
+    assert chains == [
+        [REVERSE, {"name": "reverb"}],
+        [REVERSE, {"name": "noise", "types": ["music"]}],
+        [REVERSE, LOUDER],
+    ]
 
 
-@pytest.mark.parametrize(("transform", "label"), [
-    ({"name": "babble"}, "babble"), ({"name": "noise", "types": ["rain"]}, "rain"), ({"name": "noise", "types": ["rain", "sea"]}, "noise"),
-    ({"name": "noise", "snr_db": {"rain": [0, 1]}}, "rain"),
-    ({"name": "noise", "snr_db": [0, 1]}, "noise"), ({"name": "noise", "snr_db": "recorded"}, "noise")])
+@pytest.mark.parametrize(
+    ("transform", "label"),
+    [
+        ({"name": "babble"}, "babble"),
+        ({"name": "noise", "types": ["rain"]}, "rain"),
+        ({"name": "noise", "types": ["rain", "sea"]}, "noise"),
+        ({"name": "noise", "snr_db": {"rain": [0, 1]}}, "rain"),
+        ({"name": "noise", "snr_db": [0, 1]}, "noise"),
+        ({"name": "noise", "snr_db": "recorded"}, "noise"),
+    ],
+)
 def test_a_copy_is_called_by_its_transform_or_by_the_only_type_of_noise(transform, label):
     assert label_of(transform) == label
 
 
-@pytest.mark.parametrize(("section", "options", "complaint"), [
-    ({}, (0, "aug", False), "--copies: 0, expected 1 or more"),
-    ({}, (1, "a b", False), "--suffix: 'a b', expected letters, digits and _"),
-    ({}, (1, "aug", True), "has 0 one_of, expected one"),
-    ({"chain": [KINDS["chain"][1]] * 2}, (1, "aug", True), "has 2 one_of, expected one"),
-    ({"chain": [{"name": "one_of", "of": [LOUDER, LOUDER]}]}, (1, "aug", True), "would be called volume, volume, expected different names")])
+@pytest.mark.parametrize(
+    ("section", "options", "complaint"),
+    [
+        ({}, (0, "aug", False), "--copies: 0, expected 1 or more"),
+        ({}, (1, "a b", False), "--suffix: 'a b', expected letters, digits and _"),
+        ({}, (1, "aug", True), "has 0 one_of, expected one"),
+        ({"chain": [KINDS["chain"][1]] * 2}, (1, "aug", True), "has 2 one_of, expected one"),
+        (
+            {"chain": [{"name": "one_of", "of": [LOUDER, LOUDER]}]},
+            (1, "aug", True),
+            "would be called volume, volume, expected different names",
+        ),
+    ],
+)
 def test_what_makes_no_sense_is_refused(section, options, complaint):
     with pytest.raises(ValueError, match=complaint):
         policies_of_copies(section, *options)
@@ -92,9 +132,17 @@ def test_seed_number_and_utterance_change_what_is_drawn(folder):
 
 def test_another_speed_is_another_speaker_unless_told_otherwise(folder):
     section = {"speed_factors": [0.8, 1.0]}
-    lengths = dict(zip(read_map(folder / "train" / "wav.scp"), maker(folder, section).reader.num_samples, strict=True))
+    lengths = dict(
+        zip(
+            read_map(folder / "train" / "wav.scp"),
+            maker(folder, section).reader.num_samples,
+            strict=True,
+        )
+    )
     for new_speaker in (True, False):
-        copies = everything(maker(folder, section | {"speed_is_new_speaker": new_speaker}), list(lengths))
+        copies = everything(
+            maker(folder, section | {"speed_is_new_speaker": new_speaker}), list(lengths)
+        )
         assert {copy.speed_factor for copy, *_ in copies.values()} == {0.8, 1.0}
         for name, (copy, samples, _) in copies.items():
             slower = copy.speed_factor == 0.8
@@ -105,7 +153,10 @@ def test_another_speed_is_another_speaker_unless_told_otherwise(folder):
 def test_a_copy_with_the_name_of_an_utterance_is_refused(folder):
     made = maker(folder, {})
     made.row_of["a-0-aug1"] = 0
-    with pytest.raises(UserError, match="'a-0-aug1' is the name of an utterance and of a copy of 'a-0'; give another --suffix"):
+    with pytest.raises(
+        UserError,
+        match="'a-0-aug1' is the name of an utterance and of a copy of 'a-0'; give another --suffix",
+    ):
         made.plan(["a-0"])
 
 

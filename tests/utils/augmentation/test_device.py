@@ -19,16 +19,42 @@ from utils.errors import UserError
 from utils.training.checkpoints import load_checkpoint
 from utils.training.sampling import CropDataset, DealtDraws
 
-DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")])]
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[
+            pytest.mark.gpu,
+            pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+        ],
+    ),
+]
 TOLERANCE = 1e-4
 TRANSFORMS = {
-    "reverb": {"name": "reverb"}, "noise": {"name": "noise"}, "noise by type": {"name": "noise", "snr_db": {"noise": [0, 5], "music": [5, 10]}},
-    "recorded": {"name": "noise", "snr_db": "recorded", "gain": 2}, "babble": {"name": "babble", "num_speakers": [1, 6]},
-    "babble of each": {"name": "babble", "level": "each"}, "volume": {"name": "volume"}, "band": {"name": "band_limit"},
-    "low pass": {"name": "band_limit", "low_hz": None, "slope_db_per_octave": 200}, "high pass": {"name": "band_limit", "high_hz": None},
+    "reverb": {"name": "reverb"},
+    "noise": {"name": "noise"},
+    "noise by type": {"name": "noise", "snr_db": {"noise": [0, 5], "music": [5, 10]}},
+    "recorded": {"name": "noise", "snr_db": "recorded", "gain": 2},
+    "babble": {"name": "babble", "num_speakers": [1, 6]},
+    "babble of each": {"name": "babble", "level": "each"},
+    "volume": {"name": "volume"},
+    "band": {"name": "band_limit"},
+    "low pass": {"name": "band_limit", "low_hz": None, "slope_db_per_octave": 200},
+    "high pass": {"name": "band_limit", "high_hz": None},
     "reverse": {"name": "reverse"},
-    "one of": {"name": "one_of", "of": [{"name": "reverb"}, {"name": "noise", "probability": 0.5}, {"name": "babble"}]},
-    "all of": {"name": "all_of", "of": [{"name": "reverb", "probability": 0.5}, {"name": "noise", "probability": 0.5}, {"name": "volume"}]}}
+    "one of": {
+        "name": "one_of",
+        "of": [{"name": "reverb"}, {"name": "noise", "probability": 0.5}, {"name": "babble"}],
+    },
+    "all of": {
+        "name": "all_of",
+        "of": [
+            {"name": "reverb", "probability": 0.5},
+            {"name": "noise", "probability": 0.5},
+            {"name": "volume"},
+        ],
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +67,22 @@ def both(options, bank, device, num_samples=N, crops=12):
     """Crops by the CPU path and by the device path, each from its own generator of the same seed."""
     host = make(Augmenter, options | {"device": False}, "section").open(bank, RATE)
     split = make(Augmenter, options | {"device": True}, "section").open(bank, RATE)
-    begun, drawn = zip(*(split.begin(crop(seed, num_samples), 1.0, num_samples, np.random.default_rng(seed)) for seed in range(crops)), strict=True)
-    finished = split.on(torch.device(device))(torch.from_numpy(np.stack(begun)).to(device), torch.from_numpy(np.stack(drawn)))
-    return np.stack([host(crop(seed, num_samples), 1.0, num_samples, np.random.default_rng(seed)) for seed in range(crops)]), finished.cpu().numpy()
+    begun, drawn = zip(
+        *(
+            split.begin(crop(seed, num_samples), 1.0, num_samples, np.random.default_rng(seed))
+            for seed in range(crops)
+        ),
+        strict=True,
+    )
+    finished = split.on(torch.device(device))(
+        torch.from_numpy(np.stack(begun)).to(device), torch.from_numpy(np.stack(drawn))
+    )
+    return np.stack(
+        [
+            host(crop(seed, num_samples), 1.0, num_samples, np.random.default_rng(seed))
+            for seed in range(crops)
+        ]
+    ), finished.cpu().numpy()
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -60,8 +99,13 @@ def test_each_transform_is_the_same_on_the_device(bank, name, num_samples, devic
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_chain_with_a_codec_in_its_middle_is_split_behind_it(bank, device):
-    chain = [TRANSFORMS["noise"] | {"probability": 0.5}, {"name": "codec", "probability": 0.5}, TRANSFORMS["reverb"] | {"probability": 0.5},
-             {"name": "volume", "gain_db": [10, 12], "probability": 0.7}, TRANSFORMS["one of"]]
+    chain = [
+        TRANSFORMS["noise"] | {"probability": 0.5},
+        {"name": "codec", "probability": 0.5},
+        TRANSFORMS["reverb"] | {"probability": 0.5},
+        {"name": "volume", "gain_db": [10, 12], "probability": 0.7},
+        TRANSFORMS["one of"],
+    ]
     split = make(Augmenter, {"chain": chain, "device": True}, "section").open(bank, RATE)
     assert (split.num_hosted, len(split.device_transforms)) == (2, 3)
     there, here = both({"chain": chain}, bank, device, crops=30)
@@ -70,7 +114,10 @@ def test_a_chain_with_a_codec_in_its_middle_is_split_behind_it(bank, device):
 
 
 def test_where_the_chain_ends_with_a_codec_the_device_only_turns_down(bank):
-    chain = [{"name": "volume", "gain_db": [12, 12]}, {"name": "one_of", "of": [{"name": "codec"}, {"name": "volume", "gain_db": [3, 6]}]}]
+    chain = [
+        {"name": "volume", "gain_db": [12, 12]},
+        {"name": "one_of", "of": [{"name": "codec"}, {"name": "volume", "gain_db": [3, 6]}]},
+    ]
     split = make(Augmenter, {"chain": chain, "device": True}, "section").open(None, RATE)
     assert split.device_transforms == []
     there, here = both({"chain": chain}, None, "cpu")
@@ -79,9 +126,22 @@ def test_where_the_chain_ends_with_a_codec_the_device_only_turns_down(bank):
 
 
 def test_silence_stays_silent_and_crops_that_nothing_happens_to_stay_as_they_are(bank):
-    split = make(Augmenter, {"chain": [TRANSFORMS["reverb"], TRANSFORMS["noise"], TRANSFORMS["babble"]], "device": True}, "section").open(bank, RATE)
-    drawn = [pack(split.transforms, split.draw(N, np.random.default_rng(0))), [np.nan] * sum(part.width for part in split.transforms)]
-    out = split.on(torch.device("cpu"))(torch.stack([torch.zeros(N), torch.from_numpy(crop())]), torch.tensor(drawn, dtype=torch.float64))
+    split = make(
+        Augmenter,
+        {
+            "chain": [TRANSFORMS["reverb"], TRANSFORMS["noise"], TRANSFORMS["babble"]],
+            "device": True,
+        },
+        "section",
+    ).open(bank, RATE)
+    drawn = [
+        pack(split.transforms, split.draw(N, np.random.default_rng(0))),
+        [np.nan] * sum(part.width for part in split.transforms),
+    ]
+    out = split.on(torch.device("cpu"))(
+        torch.stack([torch.zeros(N), torch.from_numpy(crop())]),
+        torch.tensor(drawn, dtype=torch.float64),
+    )
     assert not out[0].any()
     assert np.array_equal(out[1].numpy(), crop())
 
@@ -92,7 +152,10 @@ def test_the_bank_on_the_device_is_the_bank_to_the_bit(bank):
     assert sounds.samples.dtype == torch.int16
     assert len(sounds.samples) == opened.noises.num_samples.sum()
     for number, start, num_samples in ((0, 0, 100), (0, 7999, N), (1, 500, N), (7, 4000, 32000)):
-        assert np.array_equal(sounds.windows([number], [start], num_samples)[0].numpy(), opened.noise(number, start, num_samples))
+        assert np.array_equal(
+            sounds.windows([number], [start], num_samples)[0].numpy(),
+            opened.noise(number, start, num_samples),
+        )
     padded = Sounds(opened.rooms, torch.device("cpu")).padded([0, 1], 5000)
     assert padded.shape == (2, 5000)
     assert np.array_equal(padded[1].numpy(), opened.rooms.read(1, 0, 5000))
@@ -100,7 +163,12 @@ def test_the_bank_on_the_device_is_the_bank_to_the_bit(bank):
 
 def test_a_codec_cannot_run_on_the_device():
     with pytest.raises(TypeError, match="Codec cannot run on a device"):
-        apply_batch(Codec(), torch.zeros(1, 10), [(0, 0.0)], DeviceChain([], Bank(None, RATE), torch.device("cpu")))
+        apply_batch(
+            Codec(),
+            torch.zeros(1, 10),
+            [(0, 0.0)],
+            DeviceChain([], Bank(None, RATE), torch.device("cpu")),
+        )
 
 
 def test_a_bank_that_does_not_fit_into_the_device_is_named(bank, monkeypatch):
@@ -108,17 +176,33 @@ def test_a_bank_that_does_not_fit_into_the_device_is_named(bank, monkeypatch):
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(torch.Tensor, "to", full)
-    with pytest.raises(UserError, match=r"device: .*noise.ark: .* bytes do not fit into the device's memory; .* or augment in the loader"):
+    with pytest.raises(
+        UserError,
+        match=r"device: .*noise.ark: .* bytes do not fit into the device's memory; .* or augment in the loader",
+    ):
         Sounds(Bank(bank, RATE).noises, torch.device("cpu"))
 
 
 def test_the_loader_draws_the_same_whether_the_device_augments_or_not(bank, tmp_path):
     data = make_packed(tmp_path / "train", {"a": 100, "b": 140}, utterances=5)
     _, reader = open_packed(data, RATE)
-    options = {"chain": [TRANSFORMS["reverb"], TRANSFORMS["noise"] | {"probability": 0.5}], "speed_factors": [1.0, 1.1]}
-    here, there = (CropDataset(reader, [0] * 5 + [1] * 5, 4800, make(Augmenter, options | {"device": device}, "section").open(bank, RATE), seed=1)
-                   for device in (False, True))
-    loader = torch.utils.data.DataLoader(there, batch_sampler=DealtDraws(5, 0, 1, 0, 2), num_workers=2)
+    options = {
+        "chain": [TRANSFORMS["reverb"], TRANSFORMS["noise"] | {"probability": 0.5}],
+        "speed_factors": [1.0, 1.1],
+    }
+    here, there = (
+        CropDataset(
+            reader,
+            [0] * 5 + [1] * 5,
+            4800,
+            make(Augmenter, options | {"device": device}, "section").open(bank, RATE),
+            seed=1,
+        )
+        for device in (False, True)
+    )
+    loader = torch.utils.data.DataLoader(
+        there, batch_sampler=DealtDraws(5, 0, 1, 0, 2), num_workers=2
+    )
     finish, draw = there.augment.on(torch.device("cpu")), 0
     for waveforms, labels, seeds, drawn in loader:
         for row, waveform in enumerate(finish(waveforms, drawn)):
@@ -136,20 +220,35 @@ def test_a_training_that_augments_on_its_device_ends_with_the_same_weights(tmp_p
     for device in ("false", "true"):
         chain = f"device: {device}, chain: [{{name: reverb, probability: 0.5}}, {{name: noise, probability: 0.7}}, {{name: volume}}]"
         (tmp_path / device).mkdir()
-        config = variant(corpus, tmp_path / device, ("speed_factors: [1.0, 1.1]", f"speed_factors: [1.0, 1.1], {chain}"),
-                         ("name: adam,", "name: sgd,"))
+        config = variant(
+            corpus,
+            tmp_path / device,
+            ("speed_factors: [1.0, 1.1]", f"speed_factors: [1.0, 1.1], {chain}"),
+            ("name: adam,", "name: sgd,"),
+        )
         train_tiny(corpus, tmp_path / device / "exp", config=config, steps=6, bank=corpus / "bank")
-        ends[device] = load_checkpoint(tmp_path / device / "exp" / "checkpoints" / "step-0000006.pt")["network"]
-    start = load_checkpoint(tmp_path / "true" / "exp" / "checkpoints" / "step-0000000.pt")["network"]
+        ends[device] = load_checkpoint(
+            tmp_path / device / "exp" / "checkpoints" / "step-0000006.pt"
+        )["network"]
+    start = load_checkpoint(tmp_path / "true" / "exp" / "checkpoints" / "step-0000000.pt")[
+        "network"
+    ]
     weights = [name for name, value in start.items() if value.is_floating_point()]
     moved = max(float((ends["true"][name] - start[name]).abs().max()) for name in weights)
     apart = max(float((ends["true"][name] - ends["false"][name]).abs().max()) for name in weights)
-    losses = [[entry["loss"] for entry in history(tmp_path / device / "exp") if "loss" in entry] for device in ("false", "true")]
-    print(f"weights moved by up to {moved:.1e} in six steps, and are up to {apart:.1e} apart; losses up to {np.abs(np.subtract(*losses)).max():.1e}")
+    losses = [
+        [entry["loss"] for entry in history(tmp_path / device / "exp") if "loss" in entry]
+        for device in ("false", "true")
+    ]
+    print(
+        f"weights moved by up to {moved:.1e} in six steps, and are up to {apart:.1e} apart; losses up to {np.abs(np.subtract(*losses)).max():.1e}"
+    )
     assert apart <= 1e-3 * moved
     assert np.allclose(*losses, atol=1e-4)
 
 
 def test_energy_is_kept_by_the_rooms_of_the_device(bank):
     _, here = both({"chain": [TRANSFORMS["reverb"]]}, bank, "cpu")
-    assert np.allclose([energy_db(out) for out in here], [energy_db(crop(seed)) for seed in range(12)], atol=0.01)
+    assert np.allclose(
+        [energy_db(out) for out in here], [energy_db(crop(seed)) for seed in range(12)], atol=0.01
+    )

@@ -32,8 +32,18 @@ def bank(tmp_path_factory) -> Path:
 
 
 def test_the_five_systems_and_the_recipes_that_augment_have_one():
-    wanted = {"ge2e_td", "ge2e_td_snr", "kaldi_voxceleb", "kaldi_voxceleb_copies", "mr_rawnet", "rawnet3", "telephone", "vgg", "web",
-              "wespeaker_voxceleb"}
+    wanted = {
+        "ge2e_td",
+        "ge2e_td_snr",
+        "kaldi_voxceleb",
+        "kaldi_voxceleb_copies",
+        "mr_rawnet",
+        "rawnet3",
+        "telephone",
+        "vgg",
+        "web",
+        "wespeaker_voxceleb",
+    }
     assert wanted <= {path.stem for path in POLICIES}
 
 
@@ -42,7 +52,10 @@ def test_a_policy_can_be_opened_with_a_bank_of_all_types_and_makes_sound(path, b
     augmenter = opened(path.stem, bank)
     samples = np.random.default_rng(0).normal(0, 0.1, 2 * RATE).astype(np.float32)
     results = [augmenter(samples, 1.0, RATE, np.random.default_rng(seed)) for seed in range(10)]
-    assert all(result.shape == (RATE,) and np.isfinite(result).all() and np.abs(result).max() <= 1 for result in results)
+    assert all(
+        result.shape == (RATE,) and np.isfinite(result).all() and np.abs(result).max() <= 1
+        for result in results
+    )
     changes = bool(read_yaml(path).get("chain"))  # without a chain, a policy consists of speeds
     assert changes == any(not np.array_equal(result, samples[:RATE]) for result in results)
 
@@ -76,17 +89,32 @@ def test_a_bank_that_lacks_a_type_is_refused_by_name(path, tmp_path):
         opened(path.stem, lacking)
 
 
-@pytest.mark.parametrize(("name", "share"), [("vgg", 0.3), ("ge2e_td", 1.0), ("rawnet3", 0.8), ("mr_rawnet", 5 / 6), ("kaldi_voxceleb", 0.44),
-                                             ("kaldi_voxceleb_copies", 1.0), ("wespeaker_voxceleb", 0.6)])
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [
+        ("vgg", 0.3),
+        ("ge2e_td", 1.0),
+        ("rawnet3", 0.8),
+        ("mr_rawnet", 5 / 6),
+        ("kaldi_voxceleb", 0.44),
+        ("kaldi_voxceleb_copies", 1.0),
+        ("wespeaker_voxceleb", 0.6),
+    ],
+)
 def test_so_many_crops_are_changed_as_the_recipe_says(name, share, bank):
     changed = np.mean([drawn[0] is not None for drawn in draws(opened(name, bank))])
     assert changed == pytest.approx(share, abs=0.03)
 
 
-@pytest.mark.parametrize(("name", "kinds"), [("rawnet3", 4), ("mr_rawnet", 5), ("kaldi_voxceleb", 4), ("wespeaker_voxceleb", 2)])
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [("rawnet3", 4), ("mr_rawnet", 5), ("kaldi_voxceleb", 4), ("wespeaker_voxceleb", 2)],
+)
 def test_the_kinds_are_as_likely(name, kinds, bank):
     choices = [int(drawn[0][0]) for drawn in draws(opened(name, bank)) if drawn[0] is not None]
-    assert np.bincount(choices, minlength=kinds) / len(choices) == pytest.approx(np.full(kinds, 1 / kinds), abs=0.03)
+    assert np.bincount(choices, minlength=kinds) / len(choices) == pytest.approx(
+        np.full(kinds, 1 / kinds), abs=0.03
+    )
 
 
 def test_speeds_are_speakers_in_wespeakers_recipe_and_not_in_mr_rawnets(bank):
@@ -100,9 +128,16 @@ def test_noise_at_recorded_level_is_added_as_it_is(bank):
     samples[:] = 0.01 * np.sin(np.arange(RATE) / 3)
     [drawn] = augmenter.draw(RATE, np.random.default_rng(3))
     added = augmenter.apply(samples, [drawn]) - samples
-    assert added == pytest.approx(augmenter.bank.noise(int(drawn[0]), int(drawn[1]), RATE), abs=1e-6)
+    assert added == pytest.approx(
+        augmenter.bank.noise(int(drawn[0]), int(drawn[1]), RATE), abs=1e-6
+    )
 
 
 def test_kaldis_copies_have_kaldis_names():
     section = read_yaml(ROOT / "conf" / "augmentation" / "kaldi_voxceleb_copies.yaml")
-    assert [suffix for suffix, _ in policies_of_copies(section, 1, "aug", True)] == ["reverb", "noise", "music", "babble"]
+    assert [suffix for suffix, _ in policies_of_copies(section, 1, "aug", True)] == [
+        "reverb",
+        "noise",
+        "music",
+        "babble",
+    ]

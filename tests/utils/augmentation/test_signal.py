@@ -5,7 +5,14 @@ import pytest
 import soundfile
 
 from tests.measured_sounds import PEAK, RATE, N, crop, energy_db, room, rt60_seconds
-from utils.augmentation.signal import add_noise, align_response, change_speed, reverberate, room_spectrum, turn_down
+from utils.augmentation.signal import (
+    add_noise,
+    align_response,
+    change_speed,
+    reverberate,
+    room_spectrum,
+    turn_down,
+)
 
 
 @pytest.mark.parametrize("snr_db", [-5.0, 0.0, 7.5, 20.0])
@@ -17,7 +24,9 @@ def test_the_ratio_that_comes_out_is_the_one_that_was_asked_for(snr_db):
     assert mixture.dtype == np.float32
 
 
-@pytest.mark.parametrize(("samples", "noise"), [(np.zeros(N, np.float32), crop()), (crop(), np.zeros(N, np.float32))])
+@pytest.mark.parametrize(
+    ("samples", "noise"), [(np.zeros(N, np.float32), crop()), (crop(), np.zeros(N, np.float32))]
+)
 def test_silence_has_no_ratio_and_nothing_is_added(samples, noise):
     assert np.array_equal(add_noise(samples, noise, 10.0), samples)
 
@@ -40,7 +49,7 @@ def test_a_room_adds_its_tail_and_neither_delay_nor_energy(delay, rt60):
     assert abs(energy_db(wet) - energy_db(crop())) < 0.001
     correlation = np.correlate(wet[2000:-2000], crop(), "valid")
     assert np.argmax(np.abs(correlation)) == 2000
-    direct = np.convolve(crop(), response)[PEAK:PEAK + N]
+    direct = np.convolve(crop(), response)[PEAK : PEAK + N]
     assert np.allclose(wet, direct * np.linalg.norm(crop()) / np.linalg.norm(direct), atol=1e-5)
 
 
@@ -55,7 +64,9 @@ def test_a_kept_spectrum_changes_no_bit_even_where_the_room_is_longer_than_the_s
 def test_the_reverberation_time_that_comes_out_is_the_rooms(rt60):
     click = np.zeros(N, np.float32)
     click[100] = 1
-    measured = rt60_seconds(reverberate(click, align_response(room(700, rt60, n=16000), RATE), PEAK)[101:])
+    measured = rt60_seconds(
+        reverberate(click, align_response(room(700, rt60, n=16000), RATE), PEAK)[101:]
+    )
     print(f"RT60 of the room {rt60} s, measured {measured:.3f} s")
     assert abs(measured - rt60) < 0.05 * rt60
 
@@ -64,7 +75,9 @@ def test_the_reverberation_time_that_comes_out_is_the_rooms(rt60):
 @pytest.mark.parametrize("num_samples", [N, 32001, 59049, 1000])
 def test_speed_moves_the_pitch_and_gives_the_length_that_is_wanted(factor, num_samples):
     wanted = int(np.ceil(num_samples * factor))
-    faster = change_speed(np.sin(2 * np.pi * 1000 * np.arange(wanted) / RATE).astype(np.float32), factor, num_samples)
+    faster = change_speed(
+        np.sin(2 * np.pi * 1000 * np.arange(wanted) / RATE).astype(np.float32), factor, num_samples
+    )
     assert faster.shape == (num_samples,)
     hz = np.argmax(np.abs(np.fft.rfft(faster * np.hanning(num_samples)))) * RATE / num_samples
     assert abs(hz - 1000 * factor) <= RATE / num_samples
@@ -76,8 +89,14 @@ def test_only_what_exceeds_full_scale_is_turned_down_and_as_a_whole():
 
 
 def test_measured_rooms_and_noises_come_out_as_they_are(shared_data):
-    rooms = {path.stem: soundfile.read(path, dtype="float32") for path in sorted((shared_data / "rirs").rglob("*.wav"))}
-    noises = [soundfile.read(path, dtype="float32")[0] for path in sorted((shared_data / "noise").rglob("*.flac"))[::10]]
+    rooms = {
+        path.stem: soundfile.read(path, dtype="float32")
+        for path in sorted((shared_data / "rirs").rglob("*.wav"))
+    }
+    noises = [
+        soundfile.read(path, dtype="float32")[0]
+        for path in sorted((shared_data / "noise").rglob("*.flac"))[::10]
+    ]
     assert rooms
     assert noises
     click = np.zeros(N, np.float32)
@@ -86,10 +105,18 @@ def test_measured_rooms_and_noises_come_out_as_they_are(shared_data):
         aligned = align_response(response, rate)
         assert (rate, np.argmax(np.abs(aligned))) == (RATE, PEAK)
         assert abs(energy_db(reverberate(crop(), aligned, PEAK)) - energy_db(crop())) < 0.001
-        before, after = rt60_seconds(aligned[PEAK:]), rt60_seconds(reverberate(click, aligned, PEAK))
+        before, after = (
+            rt60_seconds(aligned[PEAK:]),
+            rt60_seconds(reverberate(click, aligned, PEAK)),
+        )
         assert abs(before - after) <= 0.02 * before
     for noise in noises:
-        assert abs(energy_db(crop()) - energy_db(add_noise(crop(), noise[:N], 12.0) - crop()) - 12.0) < 0.1
+        assert (
+            abs(energy_db(crop()) - energy_db(add_noise(crop(), noise[:N], 12.0) - crop()) - 12.0)
+            < 0.1
+        )
     surrey = rt60_seconds(reverberate(click, align_response(rooms["roomA_az000_L"][0], RATE), PEAK))
-    print(f"{len(rooms)} rooms, {len(noises)} noises; RT60 of Surrey's room A: {surrey:.2f} s (0.28 s in its description)")
+    print(
+        f"{len(rooms)} rooms, {len(noises)} noises; RT60 of Surrey's room A: {surrey:.2f} s (0.28 s in its description)"
+    )
     assert abs(surrey - 0.28) < 0.07

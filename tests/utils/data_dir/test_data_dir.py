@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.utils.data_dir.cases import BREAKS, GOOD, SEGMENT_BREAKS, SEGMENTED, write_lists
-from utils.data_dir import data_dir_problems, job_utterances, read_data_dir, read_map, read_trials, validate_data_dir, write_map
+from utils.data_dir import (
+    data_dir_problems,
+    job_utterances,
+    read_data_dir,
+    read_map,
+    read_trials,
+    validate_data_dir,
+    write_map,
+)
 from utils.data_dir.rules import MAY_LACK_UTTERANCES
 from utils.errors import UserError
 
@@ -19,13 +27,18 @@ def test_a_good_directory_has_no_problems(lists, tmp_path):
     validate_data_dir(data)
 
 
-@pytest.mark.parametrize(("lists", "changes", "said"), [pytest.param(GOOD, *case, id=name) for name, *case in BREAKS]
-                         + [pytest.param(SEGMENTED, *case, id=f"segments_{name}") for name, *case in SEGMENT_BREAKS])
+@pytest.mark.parametrize(
+    ("lists", "changes", "said"),
+    [pytest.param(GOOD, *case, id=name) for name, *case in BREAKS]
+    + [pytest.param(SEGMENTED, *case, id=f"segments_{name}") for name, *case in SEGMENT_BREAKS],
+)
 def test_a_broken_rule_is_named_with_file_and_line(lists, changes, said, tmp_path):
     data = write_lists(tmp_path / "d", lists, **changes)
     problems = data_dir_problems(data)
     assert any(line.startswith(f"{data}/{said}") for line in problems), problems
-    assert all(line.startswith(f"{data}/") and "\n" not in line and "expected" in line for line in problems), problems
+    assert all(
+        line.startswith(f"{data}/") and "\n" not in line and "expected" in line for line in problems
+    ), problems
     with pytest.raises(UserError) as error:
         validate_data_dir(data)
     assert str(error.value) == problems[0]
@@ -35,30 +48,56 @@ def test_a_broken_rule_is_named_with_file_and_line(lists, changes, said, tmp_pat
 
 def test_tabs_paths_with_blanks_and_lists_of_other_kinds_are_good(tmp_path):
     tabs = {file: content.replace(" ", "\t", 1) for file, content in GOOD.items()}
-    data = write_lists(tmp_path / "d", tabs, wav_scp="a-1\tmy x/a.wav\na-2 ü.wav\nb-1 x\nc-1 x\n", utt2origin="a-1 Türkiye\na-2 x\nb-1 x\nc-1 x\n",
-                       utt2num_frames="a-1 10\na-2 10\nb-1 10\nc-1 10\n", README="anything goes\r\n")
+    data = write_lists(
+        tmp_path / "d",
+        tabs,
+        wav_scp="a-1\tmy x/a.wav\na-2 ü.wav\nb-1 x\nc-1 x\n",
+        utt2origin="a-1 Türkiye\na-2 x\nb-1 x\nc-1 x\n",
+        utt2num_frames="a-1 10\na-2 10\nb-1 10\nc-1 10\n",
+        README="anything goes\r\n",
+    )
     (data / "receipts").mkdir()
     assert data_dir_problems(data) == []
     assert read_map(data / "wav.scp")["a-1"] == "my x/a.wav"
 
 
 def test_a_segment_may_end_with_its_recording_by_kaldis_minus_one(tmp_path):
-    assert data_dir_problems(write_lists(tmp_path / "d", SEGMENTED | {"segments": "a-1 r1 0 1.5\na-2 r1 1.5 -1\nb-1 r2 0.25 -1.0\n"})) == []
+    assert (
+        data_dir_problems(
+            write_lists(
+                tmp_path / "d",
+                SEGMENTED | {"segments": "a-1 r1 0 1.5\na-2 r1 1.5 -1\nb-1 r2 0.25 -1.0\n"},
+            )
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize("file", sorted(MAY_LACK_UTTERANCES))
 def test_what_a_step_with_a_ledger_makes_may_lack_utterances(file, tmp_path):
-    assert data_dir_problems(write_lists(tmp_path / "d", GOOD | {file: f"b-1 {'3' if file.startswith('utt2') else 'v.ark:1'}\n"})) == []
+    assert (
+        data_dir_problems(
+            write_lists(
+                tmp_path / "d",
+                GOOD | {file: f"b-1 {'3' if file.startswith('utt2') else 'v.ark:1'}\n"},
+            )
+        )
+        == []
+    )
 
 
 def test_a_missing_or_empty_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="none: no such folder, expected a data directory"):
         validate_data_dir(tmp_path / "none")
-    assert [line.split(":")[0] for line in data_dir_problems(tmp_path)] == [f"{tmp_path}/{file}" for file in ("wav.scp", "utt2spk", "spk2utt")]
+    assert [line.split(":")[0] for line in data_dir_problems(tmp_path)] == [
+        f"{tmp_path}/{file}" for file in ("wav.scp", "utt2spk", "spk2utt")
+    ]
 
 
 def test_all_kinds_of_problems_are_named_up_to_twenty(tmp_path):
-    data = write_lists(tmp_path / "d", GOOD, spk2gender="a m\nb x\nc f\n", utt2dur="a-1 0\na-2 1\nb-1 1\nc-1 1\n")
+    data = write_lists(
+        tmp_path / "d", GOOD, spk2gender="a m\nb x\nc f\n", utt2dur="a-1 0\na-2 1\nb-1 1\nc-1 1\n"
+    )
     assert len(data_dir_problems(data)) == 2
     (data / "wav.scp").write_text("".join(f"a-1-{n:03d} x\n" for n in range(100)))
     assert len(data_dir_problems(data)) == 20
@@ -86,20 +125,29 @@ def test_audio_is_opened_on_demand(tmp_path, command):
         soundfile.write(tmp_path / f"{name}.wav", np.zeros(24000, np.int16), 8000)
     assert data_dir_problems(data, audio=True, root=tmp_path) == []
     soundfile.write(tmp_path / "r2.wav", np.zeros(18000, np.int16), 8000)
-    assert [line.split(", expected")[0] for line in data_dir_problems(data, audio=True, root=tmp_path)] == [
-        f"{data}/segments:3: 'b-1' ends at 3 s"]
+    assert [
+        line.split(", expected")[0] for line in data_dir_problems(data, audio=True, root=tmp_path)
+    ] == [f"{data}/segments:3: 'b-1' ends at 3 s"]
     (tmp_path / "r1.wav").write_bytes((tmp_path / "r1.wav").read_bytes()[:1000])
     done = command("utils.data_dir", "validate", data, "--root", tmp_path, "--audio")
     assert done.returncode == 1
-    assert f"{data}/wav.scp:1: 'r1.wav' cannot be read: fewer samples than its header says" in done.stderr
+    assert (
+        f"{data}/wav.scp:1: 'r1.wav' cannot be read: fewer samples than its header says"
+        in done.stderr
+    )
     print(done.stderr)
 
 
 def test_the_command_names_every_problem_and_exits_with_1(tmp_path, command):
-    data = write_lists(tmp_path / "d", GOOD, spk2gender="a m\nb x\nc f\n", utt2dur="a-1 1\na-2 0\nb-1 1\nc-1 1\n")
+    data = write_lists(
+        tmp_path / "d", GOOD, spk2gender="a m\nb x\nc f\n", utt2dur="a-1 1\na-2 0\nb-1 1\nc-1 1\n"
+    )
     done = command("utils.data_dir", "validate", data)
     assert (done.returncode, done.stdout) == (1, "")
-    assert [line.split(str(data))[1].split(",")[0] for line in done.stderr.splitlines()] == ["/spk2gender:2: 'x'", "/utt2dur:2: '0' seconds"]
+    assert [line.split(str(data))[1].split(",")[0] for line in done.stderr.splitlines()] == [
+        "/spk2gender:2: 'x'",
+        "/utt2dur:2: '0' seconds",
+    ]
     done = command("utils.data_dir", "validate", write_lists(tmp_path / "good", GOOD))
     assert (done.returncode, done.stderr) == (0, "")
     assert "good" in done.stdout
@@ -115,7 +163,10 @@ def test_kaldi_wants_byte_order_of_utf8(tmp_path):
 
 
 identifiers = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1)
-words = st.text(st.characters(min_codepoint=0x21, blacklist_characters="\x7f", blacklist_categories=["Cs"]), min_size=1)
+words = st.text(
+    st.characters(min_codepoint=0x21, blacklist_characters="\x7f", blacklist_categories=["Cs"]),
+    min_size=1,
+)
 
 
 @settings(deadline=None, max_examples=40)  # each writes files, which a busy disk delays
@@ -127,10 +178,17 @@ def test_a_map_comes_back_as_it_was_written(tmp_path_factory, mapping):
     assert list(read_map(path)) == sorted(mapping, key=str.encode)
 
 
-@pytest.mark.parametrize(("mapping", "said"), [
-    ({"a b": "1"}, "id 'a b', expected printable ASCII without blanks"), ({"ä": "1"}, "id 'ä'"), ({"": "1"}, "id ''"),
-    ({"a": "1 2"}, "3 fields"), ({"a": "1\nb 2"}, "control character"), ({"a": ""}, "blank at the start or end"),
-])
+@pytest.mark.parametrize(
+    ("mapping", "said"),
+    [
+        ({"a b": "1"}, "id 'a b', expected printable ASCII without blanks"),
+        ({"ä": "1"}, "id 'ä'"),
+        ({"": "1"}, "id ''"),
+        ({"a": "1 2"}, "3 fields"),
+        ({"a": "1\nb 2"}, "control character"),
+        ({"a": ""}, "blank at the start or end"),
+    ],
+)
 def test_a_map_that_would_not_come_back_is_not_written(mapping, said, tmp_path):
     with pytest.raises(UserError, match=f"utt2x: {said}"):
         write_map(tmp_path / "utt2x", mapping)
@@ -140,7 +198,12 @@ def test_a_map_that_would_not_come_back_is_not_written(mapping, said, tmp_path):
 def test_maps_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(UserError, match="utt2x: no such file"):
         read_map(tmp_path / "utt2x")
-    for content, said in (("b 1\na 1\n", ":2: 'a' after 'b'"), ("a 1\na 1\n", ":2: 'a' again"), ("a 1\r\n", ":1: CR LF"), ("", ": empty")):
+    for content, said in (
+        ("b 1\na 1\n", ":2: 'a' after 'b'"),
+        ("a 1\na 1\n", ":2: 'a' again"),
+        ("a 1\r\n", ":1: CR LF"),
+        ("", ": empty"),
+    ):
         (tmp_path / "utt2x").write_bytes(content.encode())
         with pytest.raises(UserError, match=f"utt2x{said}"):
             read_map(tmp_path / "utt2x")
@@ -149,15 +212,27 @@ def test_maps_that_cannot_be_read_are_named(tmp_path):
 def test_trials_are_read_in_their_order(tmp_path):
     (tmp_path / "list").write_text("b x target\na y nontarget\nb a target\n")
     enrol, test, is_target = read_trials(tmp_path / "list")
-    assert (enrol, test, is_target.tolist()) == (["b", "a", "b"], ["x", "y", "a"], [True, False, True])
+    assert (enrol, test, is_target.tolist()) == (
+        ["b", "a", "b"],
+        ["x", "y", "a"],
+        [True, False, True],
+    )
     assert is_target.dtype == bool
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    (None, "list: no such file"), ("", "list: empty"), ("a b\n", "list:1: 2 fields"), ("a b target\r\n", "list:1: CR LF"),
-    ("a b target\na c 1\n", "list:2: class '1', expected target or nontarget"), ("a b target\n", "list: all 1 trials are target, expected both"),
-    ("a b nontarget\nc d nontarget\n", "list: all 2 trials are nontarget"), ("a b target\na c nontarget", "list:2: no line end"),
-])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "list: no such file"),
+        ("", "list: empty"),
+        ("a b\n", "list:1: 2 fields"),
+        ("a b target\r\n", "list:1: CR LF"),
+        ("a b target\na c 1\n", "list:2: class '1', expected target or nontarget"),
+        ("a b target\n", "list: all 1 trials are target, expected both"),
+        ("a b nontarget\nc d nontarget\n", "list: all 2 trials are nontarget"),
+        ("a b target\na c nontarget", "list:2: no line end"),
+    ],
+)
 def test_bad_trials_are_named(content, said, tmp_path):
     if content is not None:
         (tmp_path / "list").write_bytes(content.encode())

@@ -4,22 +4,69 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.utils.data_dir.cases import BREAKS, GOOD, SEGMENT_BREAKS, SEGMENTED, contents, write_lists
+from tests.utils.data_dir.cases import (
+    BREAKS,
+    GOOD,
+    SEGMENT_BREAKS,
+    SEGMENTED,
+    contents,
+    write_lists,
+)
 from utils.data_dir import data_dir_problems, fix_data_dir, read_data_dir
 from utils.data_dir import repair as data_dir_fix
 from utils.errors import UserError
 
 LEFT_TO_THE_OWNER = {
-    "no_wav_scp", "no_utt2spk", "empty_list", "not_utf8", "control_character", "blank_in_id", "utterance_not_ascii", "speaker_not_ascii",
-    "too_few_fields", "no_words", "map_of_three_fields", "twice_and_apart", "pipe", "home_of_a_shell", "utterance_not_in_wav_scp", "gender",
-    "duration_zero", "duration_negative", "duration_nan", "duration_infinite", "duration_of_python", "duration_a_word", "frames_broken",
-    "speaker_order", "feats_of_unknown", "model_of_unknown", "trial_of_two_fields", "trial_class", "trials_of_one_class", "trial_of_unknown_model",
-    "trial_of_unknown_test", "trial_of_test_speaker", "trial_of_both_classes", "utt2dur_lacks_one", "any_map_lacks_one", "speaker_without_gender",
-    "any_speaker_map", "segments_fields", "segments_start_negative", "segments_end_before_start", "segments_end_is_start", "segments_end_infinite",
+    "no_wav_scp",
+    "no_utt2spk",
+    "empty_list",
+    "not_utf8",
+    "control_character",
+    "blank_in_id",
+    "utterance_not_ascii",
+    "speaker_not_ascii",
+    "too_few_fields",
+    "no_words",
+    "map_of_three_fields",
+    "twice_and_apart",
+    "pipe",
+    "home_of_a_shell",
+    "utterance_not_in_wav_scp",
+    "gender",
+    "duration_zero",
+    "duration_negative",
+    "duration_nan",
+    "duration_infinite",
+    "duration_of_python",
+    "duration_a_word",
+    "frames_broken",
+    "speaker_order",
+    "feats_of_unknown",
+    "model_of_unknown",
+    "trial_of_two_fields",
+    "trial_class",
+    "trials_of_one_class",
+    "trial_of_unknown_model",
+    "trial_of_unknown_test",
+    "trial_of_test_speaker",
+    "trial_of_both_classes",
+    "utt2dur_lacks_one",
+    "any_map_lacks_one",
+    "speaker_without_gender",
+    "any_speaker_map",
+    "segments_fields",
+    "segments_start_negative",
+    "segments_end_before_start",
+    "segments_end_is_start",
+    "segments_end_infinite",
     "segments_start_not_a_number",
 }  # those that lack an utterance are here since trials or models name it
-CASES = ([pytest.param(GOOD, changes, name in LEFT_TO_THE_OWNER, id=name) for name, changes, _ in BREAKS]
-         + [pytest.param(SEGMENTED, changes, f"segments_{name}" in LEFT_TO_THE_OWNER, id=f"segments_{name}") for name, changes, _ in SEGMENT_BREAKS])
+CASES = [
+    pytest.param(GOOD, changes, name in LEFT_TO_THE_OWNER, id=name) for name, changes, _ in BREAKS
+] + [
+    pytest.param(SEGMENTED, changes, f"segments_{name}" in LEFT_TO_THE_OWNER, id=f"segments_{name}")
+    for name, changes, _ in SEGMENT_BREAKS
+]
 
 
 @pytest.mark.parametrize(("lists", "changes", "refused"), CASES)
@@ -36,13 +83,17 @@ def test_what_is_broken_is_mended_or_refused_and_then_untouched(lists, changes, 
     assert contents(data) == before
     print("\n".join(fix_data_dir(data)))
     assert data_dir_problems(data) == []
-    assert contents(data / ".backup") == {file: before[file] for file in before if contents(data)[file] != before[file]}
+    assert contents(data / ".backup") == {
+        file: before[file] for file in before if contents(data)[file] != before[file]
+    }
     assert fix_data_dir(data) == []
     assert not (data / ".backup.2").exists()
 
 
 def test_a_good_directory_is_left_alone(tmp_path):
-    data = write_lists(tmp_path / "d", {file: content.replace(" ", "\t", 1) for file, content in GOOD.items()})
+    data = write_lists(
+        tmp_path / "d", {file: content.replace(" ", "\t", 1) for file, content in GOOD.items()}
+    )
     before = contents(data)
     assert fix_data_dir(data) == []
     assert contents(data) == before
@@ -50,8 +101,16 @@ def test_a_good_directory_is_left_alone(tmp_path):
 
 
 def test_every_change_is_counted(tmp_path, command):
-    data = write_lists(tmp_path / "d", GOOD, trials=None, enroll_spk2utt=None, utt2spk="c-1 c\r\na-2 a\r\n\na-1  a\na-1 a\nb-1 b",
-                       utt2dur="a-1 1\nb-1 1\nc-1 1\nd-1 1\n", spk2gender="a m\nc f\nx f\n", text=None)
+    data = write_lists(
+        tmp_path / "d",
+        GOOD,
+        trials=None,
+        enroll_spk2utt=None,
+        utt2spk="c-1 c\r\na-2 a\r\n\na-1  a\na-1 a\nb-1 b",
+        utt2dur="a-1 1\nb-1 1\nc-1 1\nd-1 1\n",
+        spk2gender="a m\nc f\nx f\n",
+        text=None,
+    )
     said = [f"utils.data_dir: {change}" for change in fix_data_dir(data, dry_run=True)]
     done = command("utils.data_dir", "fix", data, "--dry-run")
     assert [f"utils.data_dir: {line}" for line in done.stdout.splitlines()] == said
@@ -82,12 +141,19 @@ def test_utterances_of_a_missing_recording_go(tmp_path):
     fix_data_dir(data)
     assert data_dir_problems(data) == []
     assert {file: text.decode() for file, text in contents(data).items()} == {
-        "wav.scp": "r2 r2.wav\n", "segments": "b-1 r2 0.25 3\n", "utt2spk": "b-1 b\n", "spk2utt": "b b-1\n", "reco2dur": "r2 3.0\n"}
+        "wav.scp": "r2 r2.wav\n",
+        "segments": "b-1 r2 0.25 3\n",
+        "utt2spk": "b-1 b\n",
+        "spk2utt": "b b-1\n",
+        "reco2dur": "r2 3.0\n",
+    }
 
 
 def test_two_lines_of_one_id_are_left_to_the_owner(tmp_path):
     data = write_lists(tmp_path / "d", GOOD, utt2spk="c-1 c\na-2 a\nb-1 b\na-1 a\na-2  b\n")
-    with pytest.raises(UserError, match="utt2spk:5: 'a-2 b', but also 'a-2 a', expected one line per id"):
+    with pytest.raises(
+        UserError, match="utt2spk:5: 'a-2 b', but also 'a-2 a', expected one line per id"
+    ):
         fix_data_dir(data)
 
 
@@ -95,12 +161,16 @@ def test_a_fault_that_stays_is_named_by_its_line_in_the_file(tmp_path, command):
     data = write_lists(tmp_path / "d", GOOD, utt2dur="c-1 1\nb-1 1\na-2 0\na-1 1\n")
     done = command("utils.data_dir", "fix", data)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"utils.data_dir: {data}/utt2dur:3: '0' seconds, expected a positive number")
+    assert done.stderr.startswith(
+        f"utils.data_dir: {data}/utt2dur:3: '0' seconds, expected a positive number"
+    )
 
 
 def test_lists_of_different_directories_are_refused(tmp_path):
     data = write_lists(tmp_path / "d", {"utt2spk": "a-1 a\n", "wav.scp": "b-1 x\n"})
-    with pytest.raises(UserError, match=r"no utterance is in every list \(1 in utt2spk, 1 in wav.scp\)"):
+    with pytest.raises(
+        UserError, match=r"no utterance is in every list \(1 in utt2spk, 1 in wav.scp\)"
+    ):
         fix_data_dir(data)
 
 
@@ -114,7 +184,9 @@ def test_every_fix_keeps_its_own_originals(tmp_path):
 
 
 def test_a_fix_that_died_between_two_lists_is_finished_without_a_second_backup(tmp_path):
-    data = write_lists(tmp_path / "d", GOOD, spk2utt="a a-1\n", utt2dur=GOOD["utt2dur"].replace("\n", "\r\n"))
+    data = write_lists(
+        tmp_path / "d", GOOD, spk2utt="a a-1\n", utt2dur=GOOD["utt2dur"].replace("\n", "\r\n")
+    )
     before = contents(data)
     fix_data_dir(data)
     mended = contents(data)
@@ -128,6 +200,7 @@ def test_a_fix_that_died_between_two_lists_is_finished_without_a_second_backup(t
 def test_a_full_disk_leaves_every_list_as_it_was(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
+
     data = write_lists(tmp_path / "d", GOOD, spk2utt="a a-1\n")
     before = contents(data)
     monkeypatch.setattr(data_dir_fix, "write_contents", full)
@@ -141,13 +214,22 @@ def test_a_full_disk_leaves_every_list_as_it_was(tmp_path, monkeypatch):
 def test_what_fix_leaves_is_good_and_was_there_before(tmp_path_factory, data):
     utterances = [f"{speaker}-{number}" for speaker in "abc" for number in range(3)]
     lists = {}
-    for file, value in (("utt2spk", lambda utterance: utterance[0]), ("wav.scp", lambda utterance: f"{utterance}.wav"), ("utt2x", lambda _: "1"),
-                        ("vad.scp", lambda _: "v.ark:1")):
+    for file, value in (
+        ("utt2spk", lambda utterance: utterance[0]),
+        ("wav.scp", lambda utterance: f"{utterance}.wav"),
+        ("utt2x", lambda _: "1"),
+        ("vad.scp", lambda _: "v.ark:1"),
+    ):
         lines = data.draw(st.lists(st.sampled_from(utterances)), file)
         end = data.draw(st.sampled_from(["\n", "\r\n", " \n", "\n\n"]), "line end")
         lists[file] = "".join(f"{utterance} {value(utterance)}{end}" for utterance in lines)
     folder = write_lists(tmp_path_factory.mktemp("d"), lists)
-    common = set.intersection(*({line.split()[0] for line in lists[file].split("\n") if line.strip()} for file in ("utt2spk", "wav.scp", "utt2x")))
+    common = set.intersection(
+        *(
+            {line.split()[0] for line in lists[file].split("\n") if line.strip()}
+            for file in ("utt2spk", "wav.scp", "utt2x")
+        )
+    )
     try:
         fix_data_dir(folder)
     except UserError as error:

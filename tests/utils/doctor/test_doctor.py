@@ -13,8 +13,24 @@ from utils.doctor import software as doctor_software
 from utils.doctor.findings import BAD, OK, WARNING, Finding, joined
 from utils.requirements import faults, read_pins
 
-NAMES = ["Python", "packages", "ffmpeg", "libsndfile", "GPU", "locale", "cores", "memory", "shared memory", "open files", "room on disk",
-         "speed of disk", "file system", "clock", "temporary files", "scheduler"]
+NAMES = [
+    "Python",
+    "packages",
+    "ffmpeg",
+    "libsndfile",
+    "GPU",
+    "locale",
+    "cores",
+    "memory",
+    "shared memory",
+    "open files",
+    "room on disk",
+    "speed of disk",
+    "file system",
+    "clock",
+    "temporary files",
+    "scheduler",
+]
 
 
 def verdicts(text):
@@ -44,11 +60,22 @@ def test_every_topic_has_a_line_and_nothing_is_left_behind(command, tmp_path):
 
 def test_a_bare_python_says_what_is_missing(tmp_path):
     """-S: no packages, as before the environment exists."""
-    done = subprocess.run([sys.executable, "-S", "-m", "utils.doctor", "--workdir", tmp_path], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "utils.doctor", "--workdir", tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     print(done.stdout)
     assert done.returncode == 1, done.stderr
     found = verdicts(done.stdout)
-    assert (found["Python"], found["packages"], found["libsndfile"], found["file system"]) == (OK, BAD, BAD, OK)
+    assert (found["Python"], found["packages"], found["libsndfile"], found["file system"]) == (
+        OK,
+        BAD,
+        BAD,
+        OK,
+    )
     assert f"torch=={read_pins(ROOT / 'requirements.txt')['torch']}" in done.stdout
     assert "pip install -r requirements.txt" in done.stdout
 
@@ -59,17 +86,34 @@ def checkout(tmp_path):
     for name in ("run.sh", "path.sh", "requirements.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     for name in ("utils", "recipes"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("data", "exp", "__pycache__"))
-    program(tmp_path / "bin", "python3", f'echo "$@" >>{tmp_path}/asked\nexec {sys.executable} -S "$@"')
+        shutil.copytree(
+            ROOT / name,
+            tmp_path / name,
+            ignore=shutil.ignore_patterns("data", "exp", "__pycache__"),
+        )
+    program(
+        tmp_path / "bin", "python3", f'echo "$@" >>{tmp_path}/asked\nexec {sys.executable} -S "$@"'
+    )
     return tmp_path
 
 
-@pytest.mark.parametrize("words", [["run.sh", "--doctor"], ["recipes/voices/run.sh", "--doctor", "true", "--cmd", "slurm"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [["run.sh", "--doctor"], ["recipes/voices/run.sh", "--doctor", "true", "--cmd", "slurm"]],
+    ids=" ".join,
+)
 def test_run_sh_asks_the_doctor_before_there_is_an_environment(checkout, words):
     """Nothing is installed, and options that the recipe needs are not asked for."""
     program(checkout / "bin", "sinfo", "echo 'Unable to contact slurm controller' >&2; exit 1")
     path = f"{checkout / 'bin'}:/usr/bin:/bin"
-    done = subprocess.run([checkout / words[0], *words[1:]], cwd="/", env={"PATH": path}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [checkout / words[0], *words[1:]],
+        cwd="/",
+        env={"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     print(done.stdout, done.stderr)
     assert done.returncode == 1
     assert verdicts(done.stdout)["packages"] == BAD
@@ -84,7 +128,13 @@ def test_run_sh_without_any_python_says_so(checkout):
     bare.mkdir()
     for name in ("bash", "dirname", "env"):
         (bare / name).symlink_to(shutil.which(name))
-    done = subprocess.run([checkout / "run.sh", "--doctor"], env={"PATH": str(bare)}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [checkout / "run.sh", "--doctor"],
+        env={"PATH": str(bare)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1
     assert done.stdout.startswith("bad      Python           no python3 on PATH")
 
@@ -103,29 +153,58 @@ def test_an_unknown_option_is_2(command):
 
 
 def test_missing_and_old_packages_are_told_apart(tmp_path):
-    (tmp_path / "wanted.txt").write_text("# a comment\nnumpy==999.0   # too new\nno-such-package[extra]==1.2\nscipy==0.1\n")
+    (tmp_path / "wanted.txt").write_text(
+        "# a comment\nnumpy==999.0   # too new\nno-such-package[extra]==1.2\nscipy==0.1\n"
+    )
     missing, old = faults([tmp_path / "wanted.txt"])
     assert missing == ["no-such-package==1.2"]
     assert [word.split()[0] for word in old] == ["numpy"]
     assert "(999.0 asked for)" in old[0]
     for text, code in (("scipy==0.1\n", 0), ("numpy==999.0\n", 1)):
         (tmp_path / "wanted.txt").write_text(text)
-        assert subprocess.run([sys.executable, "-m", "utils.requirements", tmp_path / "wanted.txt"], cwd=ROOT, check=False).returncode == code
+        assert (
+            subprocess.run(
+                [sys.executable, "-m", "utils.requirements", tmp_path / "wanted.txt"],
+                cwd=ROOT,
+                check=False,
+            ).returncode
+            == code
+        )
 
 
 def test_the_worst_part_is_the_verdict_of_the_whole():
-    parts = [Finding("", OK, "a"), Finding("", BAD, "b", "mend b"), Finding("", WARNING, "c", "mend c"), Finding("", WARNING, "d", "mend c")]
+    parts = [
+        Finding("", OK, "a"),
+        Finding("", BAD, "b", "mend b"),
+        Finding("", WARNING, "c", "mend c"),
+        Finding("", WARNING, "d", "mend c"),
+    ]
     assert joined("x", parts) == Finding("x", BAD, "a; b; c; d", "mend b; mend c")
 
 
-@pytest.mark.parametrize(("cards", "torch", "device", "verdict", "words"), [
-    (None, "2.13.0+cpu none 0", "cpu", OK, "no nvidia-smi"),
-    (None, "2.13.0+cpu none 0", "cuda", BAD, "--gpus all"),
-    ("echo 'NVIDIA X, 80000 MiB, 580.1'", "2.13.0+cu130 13.0 1", "cuda", OK, "580.1"),
-    ("echo 'NVIDIA X, 80000 MiB, 525.1'", "2.13.0+cu130 13.0 0", "cuda", BAD, "newer driver"),
-    ("echo 'NVIDIA X, 80000 MiB, 580.1'", "2.13.0+cpu none 0", "cpu", WARNING, "build for CPUs"),
-    ("echo 'Driver/library version mismatch'; exit 18", "2.13.0+cu130 13.0 0", "cuda", BAD, "mismatch"),
-])
+@pytest.mark.parametrize(
+    ("cards", "torch", "device", "verdict", "words"),
+    [
+        (None, "2.13.0+cpu none 0", "cpu", OK, "no nvidia-smi"),
+        (None, "2.13.0+cpu none 0", "cuda", BAD, "--gpus all"),
+        ("echo 'NVIDIA X, 80000 MiB, 580.1'", "2.13.0+cu130 13.0 1", "cuda", OK, "580.1"),
+        ("echo 'NVIDIA X, 80000 MiB, 525.1'", "2.13.0+cu130 13.0 0", "cuda", BAD, "newer driver"),
+        (
+            "echo 'NVIDIA X, 80000 MiB, 580.1'",
+            "2.13.0+cpu none 0",
+            "cpu",
+            WARNING,
+            "build for CPUs",
+        ),
+        (
+            "echo 'Driver/library version mismatch'; exit 18",
+            "2.13.0+cu130 13.0 0",
+            "cuda",
+            BAD,
+            "mismatch",
+        ),
+    ],
+)
 def test_cards_driver_and_torch(tmp_path, monkeypatch, cards, torch, device, verdict, words):
     if cards:
         program(tmp_path / "bin", "nvidia-smi", cards)
@@ -158,10 +237,15 @@ def test_formats_that_libsndfile_lacks_are_named(monkeypatch):
     assert finding.found.endswith("reads wav; not mp4")
 
 
-ANSWERING = {"slurm": {"sinfo": "exit 0", "sbatch": 'echo "$@" >>"$ASKED"'}, "sge": {"qstat": "exit 0", "qsub": 'echo "$@" >>"$ASKED"'}}
+ANSWERING = {
+    "slurm": {"sinfo": "exit 0", "sbatch": 'echo "$@" >>"$ASKED"'},
+    "sge": {"qstat": "exit 0", "qsub": 'echo "$@" >>"$ASKED"'},
+}
 
 
-@pytest.mark.parametrize(("cmd", "asks"), [("slurm", "--test-only --wrap=true"), ("sge", "-w v -b y true")])
+@pytest.mark.parametrize(
+    ("cmd", "asks"), [("slurm", "--test-only --wrap=true"), ("sge", "-w v -b y true")]
+)
 def test_a_scheduler_that_answers_would_take_both_kinds_of_jobs(tmp_path, monkeypatch, cmd, asks):
     for name, text in ANSWERING[cmd].items():
         program(tmp_path / "bin", name, text)
@@ -176,10 +260,18 @@ def test_a_scheduler_that_answers_would_take_both_kinds_of_jobs(tmp_path, monkey
     assert {"slurm": "--gres=gpu:a100:1", "sge": "-l gpu=1"}[cmd] in gpu
 
 
-@pytest.mark.parametrize(("now", "verdict"), [("exit 0", OK), ("echo no suitable queues; exit 1", BAD)])
-def test_grid_engine_is_asked_about_the_cluster_of_now_where_an_empty_one_would_refuse(tmp_path, monkeypatch, now, verdict):
+@pytest.mark.parametrize(
+    ("now", "verdict"), [("exit 0", OK), ("echo no suitable queues; exit 1", BAD)]
+)
+def test_grid_engine_is_asked_about_the_cluster_of_now_where_an_empty_one_would_refuse(
+    tmp_path, monkeypatch, now, verdict
+):
     program(tmp_path / "bin", "qstat", "exit 0")
-    program(tmp_path / "bin", "qsub", f'case "$*" in *"-w p"*) {now} ;; *) echo no suitable queues; exit 1 ;; esac')
+    program(
+        tmp_path / "bin",
+        "qsub",
+        f'case "$*" in *"-w p"*) {now} ;; *) echo no suitable queues; exit 1 ;; esac',
+    )
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     _, site = doctor_cluster.check_scheduler("sge", "conf/cluster/example_sge.conf", "cpu")
     assert site.verdict == verdict, site
@@ -190,11 +282,22 @@ def test_schedulers_that_are_not_there_do_not_answer_or_refuse(tmp_path, monkeyp
         return list(doctor_cluster.check_scheduler("slurm", conf, "cpu"))
 
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    assert next(doctor_cluster.check_scheduler("local", "", "cpu")).found == "none asked for, and none here"
+    assert (
+        next(doctor_cluster.check_scheduler("local", "", "cpu")).found
+        == "none asked for, and none here"
+    )
     absent, untried = found()
     assert (absent.verdict, untried.verdict) == (BAD, WARNING)
-    program(tmp_path / "bin", "sinfo", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
-    program(tmp_path / "bin", "sbatch", "echo 'sbatch: error: invalid partition specified: cpu' >&2; exit 1")
+    program(
+        tmp_path / "bin",
+        "sinfo",
+        "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1",
+    )
+    program(
+        tmp_path / "bin",
+        "sbatch",
+        "echo 'sbatch: error: invalid partition specified: cpu' >&2; exit 1",
+    )
     silent, refused = found()
     assert (silent.verdict, refused.verdict) == (BAD, BAD)
     assert "Unable to contact" in silent.found

@@ -37,7 +37,10 @@ def test_limits_of_the_innermost_control_group_and_those_around_it(tmp_path, mon
     assert (cores.verdict, cores.found) == (WARNING, "1.5 usable of 16")
     assert "--nj 1 " in cores.mend
     limits["cpu.max"] = ["max 100000"]
-    limits |= {"cpu.cfs_quota_us": ["400000", "-1"], "cpu.cfs_period_us": ["100000", "100000"]}  # version 1
+    limits |= {
+        "cpu.cfs_quota_us": ["400000", "-1"],
+        "cpu.cfs_period_us": ["100000", "100000"],
+    }  # version 1
     assert doctor_machine.usable_cores() == 4
 
 
@@ -48,7 +51,9 @@ def test_memory(monkeypatch, free, verdict):
     assert (finding.verdict, finding.found) == (verdict, f"{free} GiB free of 64.0")
 
 
-@pytest.mark.parametrize(("free", "verdict"), [(64 * 2**20, BAD), (GIB // 2, WARNING), (2 * GIB, OK)])
+@pytest.mark.parametrize(
+    ("free", "verdict"), [(64 * 2**20, BAD), (GIB // 2, WARNING), (2 * GIB, OK)]
+)
 def test_shared_memory_of_a_container(tmp_path, monkeypatch, free, verdict):
     """64 MiB is what docker gives by default."""
     monkeypatch.setattr(doctor_machine, "SHARED", tmp_path)
@@ -58,7 +63,9 @@ def test_shared_memory_of_a_container(tmp_path, monkeypatch, free, verdict):
     assert ("--shm-size" in finding.mend) == (verdict != OK)
 
 
-@pytest.mark.parametrize(("soft", "verdict"), [(128, BAD), (512, WARNING), (4096, OK), (resource.RLIM_INFINITY, OK)])
+@pytest.mark.parametrize(
+    ("soft", "verdict"), [(128, BAD), (512, WARNING), (4096, OK), (resource.RLIM_INFINITY, OK)]
+)
 def test_open_files(monkeypatch, soft, verdict):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, 9000))
     finding = doctor_machine.check_open_files()
@@ -91,6 +98,7 @@ def test_a_slow_disk_is_a_warning_with_its_speed(tmp_path, monkeypatch):
 def refuse(number):
     def refused(*_, **__):
         raise OSError(number, os.strerror(number))
+
     return refused
 
 
@@ -100,14 +108,17 @@ def test_an_ordinary_file_system_does_what_receipts_rest_on(tmp_path):
     assert finding.found == "renames replace; folders sync; hard links work; locks keep others out"
 
 
-@pytest.mark.parametrize(("call", "change", "verdict", "words"), [
-    ("os.replace", refuse(errno.EPERM), BAD, "a rename fails"),
-    ("os.replace", lambda *_: None, BAD, "a renamed file is not seen"),
-    ("os.fsync", refuse(errno.EINVAL), BAD, "folders cannot be synced: Invalid argument"),
-    ("os.link", refuse(errno.EPERM), OK, "no hard links"),
-    ("fcntl.flock", refuse(errno.ENOLCK), BAD, "no locks"),
-    ("fcntl.flock", lambda *_: None, WARNING, "locks do not keep other processes out"),
-])
+@pytest.mark.parametrize(
+    ("call", "change", "verdict", "words"),
+    [
+        ("os.replace", refuse(errno.EPERM), BAD, "a rename fails"),
+        ("os.replace", lambda *_: None, BAD, "a renamed file is not seen"),
+        ("os.fsync", refuse(errno.EINVAL), BAD, "folders cannot be synced: Invalid argument"),
+        ("os.link", refuse(errno.EPERM), OK, "no hard links"),
+        ("fcntl.flock", refuse(errno.ENOLCK), BAD, "no locks"),
+        ("fcntl.flock", lambda *_: None, WARNING, "locks do not keep other processes out"),
+    ],
+)
 def test_an_odd_file_system_is_told(tmp_path, monkeypatch, call, change, verdict, words):
     monkeypatch.setattr({"os": os, "fcntl": fcntl}[call.split(".")[0]], call.split(".")[1], change)
     finding = doctor_disk.check_behaviour(tmp_path)
@@ -123,10 +134,13 @@ def test_a_workdir_that_cannot_be_written_is_bad(tmp_path, monkeypatch):
     assert disk.found == f"{tmp_path}: cannot be written: Read-only file system"
 
 
-@pytest.mark.parametrize(("make", "found"), [(Path.touch, "a file"), (lambda path: path.symlink_to("not mounted"), "a link to nowhere")])
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [(Path.touch, "a file"), (lambda path: path.symlink_to("not mounted"), "a link to nowhere")],
+)
 def test_a_workdir_that_is_no_folder_is_bad(tmp_path, make, found):
     make(tmp_path / "work")
-    finding, = doctor_disk.check_disk(tmp_path / "work" / "deep")
+    (finding,) = doctor_disk.check_disk(tmp_path / "work" / "deep")
     assert finding.verdict == BAD
     assert finding.found == f"{tmp_path / 'work'}: {found}, expected a folder"
 

@@ -31,12 +31,16 @@ class Statistics(torch.nn.Module):
         assert not torch.is_grad_enabled()
         self.calls.append(lengths_B.tolist())
         utterances = [row[:n] for row, n in zip(waveforms_BS, lengths_B, strict=True)]
-        return self.scale * torch.tensor([[row.mean(), row.square().mean().sqrt(), len(row)] for row in utterances])
+        return self.scale * torch.tensor(
+            [[row.mean(), row.square().mean().sqrt(), len(row)] for row in utterances]
+        )
 
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory):
-    data = make_packed(tmp_path_factory.mktemp("packed") / "dev", {"a": 100, "b": 140, "c": 190}, utterances=5)
+    data = make_packed(
+        tmp_path_factory.mktemp("packed") / "dev", {"a": 100, "b": 140, "c": 190}, utterances=5
+    )
     return open_packed(data, RATE)[1]
 
 
@@ -54,7 +58,9 @@ def test_every_utterance_comes_once_in_batches_that_are_not_too_large(batching, 
 def test_masked_batches_hold_neighbours_in_length():
     assert list(batches(LENGTHS, "masked", 1000)) == [[1, 3, 7], [2, 6], [0], [4], [5]]
     assert list(batches(LENGTHS, "equal_length", 10**6)) == [[1, 3, 7], [2, 6], [0], [4], [5]]
-    assert list(batches(LENGTHS, "fixed_samples", 10**6)) == list(batches(LENGTHS, "equal_length", 10**6))
+    assert list(batches(LENGTHS, "fixed_samples", 10**6)) == list(
+        batches(LENGTHS, "equal_length", 10**6)
+    )
     assert list(batches([], "masked", 1000)) == []
 
 
@@ -69,7 +75,9 @@ def test_embeddings_are_those_of_the_utterances_alone(reader, batching):
     for row, index in zip(embeddings, order, strict=True):
         samples = reader.read(index)
         samples = np.resize(samples, max(len(samples), network.min_samples))
-        assert row == pytest.approx([samples.mean(), np.sqrt(np.mean(samples ** 2)), len(samples)], rel=1e-5, abs=1e-7)
+        assert row == pytest.approx(
+            [samples.mean(), np.sqrt(np.mean(samples**2)), len(samples)], rel=1e-5, abs=1e-7
+        )
     assert reader.num_samples[order].min() < network.min_samples, "one of them had to be repeated"
 
 
@@ -78,7 +86,10 @@ def test_shares_of_several_processes_add_up_to_the_whole(reader, monkeypatch):
     assert BATCH_SECONDS > 2
     whole = embed_utterances(Statistics(), reader, range(15))
     networks = [Statistics() for _ in range(3)]
-    shares = [embed_utterances(network, reader, range(15), share=(rank, 3)) for rank, network in enumerate(networks)]
+    shares = [
+        embed_utterances(network, reader, range(15), share=(rank, 3))
+        for rank, network in enumerate(networks)
+    ]
     assert all(network.calls for network in networks)
     assert sum(len(lengths) for network in networks for lengths in network.calls) == 15
     assert np.array_equal(sum(shares), whole)
@@ -89,7 +100,10 @@ def test_audio_of_another_rate_is_refused(tmp_path):
     keys, reader = open_packed(data, RATE)
     assert keys == ["a-0", "a-1", "b-0", "b-1"]
     assert len(reader) == 4
-    with pytest.raises(UserError, match=r"dev: packed at 16000 Hz, the network takes 8000 Hz; pack at that rate \(stage 2\)"):
+    with pytest.raises(
+        UserError,
+        match=r"dev: packed at 16000 Hz, the network takes 8000 Hz; pack at that rate \(stage 2\)",
+    ):
         open_packed(data, 8000)
 
 
@@ -107,7 +121,9 @@ class Frames:
         self.num_samples = np.array([len(matrix) for matrix in self.content])
 
     def read(self, index, start_sample=0, num_samples=None):
-        return self.content[index][start_sample:None if num_samples is None else start_sample + num_samples]
+        return self.content[index][
+            start_sample : None if num_samples is None else start_sample + num_samples
+        ]
 
 
 @pytest.mark.parametrize("batching", ["masked", "equal_length"])
@@ -120,10 +136,18 @@ def test_features_take_the_place_of_waveforms_and_short_ones_are_repeated_by_fra
             self.batching, self.scale = batching, torch.nn.Parameter(torch.ones(()))
 
         def forward(self, features_BTF, lengths_B):
-            return torch.stack([torch.cat([row[0], row[n - 1], n[None]]) for row, n in zip(features_BTF, lengths_B, strict=True)]) * self.scale
+            return (
+                torch.stack(
+                    [
+                        torch.cat([row[0], row[n - 1], n[None]])
+                        for row, n in zip(features_BTF, lengths_B, strict=True)
+                    ]
+                )
+                * self.scale
+            )
 
     reader = Frames()
     embeddings = embed_utterances(FirstAndLast(), reader, [1, 2, 0])
     for row, index in zip(embeddings, [1, 2, 0], strict=True):
-        frames = np.concatenate([reader.content[index]] * 3)[:max(5, len(reader.content[index]))]
+        frames = np.concatenate([reader.content[index]] * 3)[: max(5, len(reader.content[index]))]
         assert row.tolist() == [*frames[0].tolist(), *frames[-1].tolist(), len(frames)]

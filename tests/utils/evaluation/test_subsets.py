@@ -25,17 +25,28 @@ def data(tmp_path):
 def members(data, trials=TRIALS):
     """Positions of the trials of each subset."""
     subsets = trial_subsets(data, *zip(*trials, strict=True))
-    return {name: [k for k, inside in enumerate(member) if inside] for name, member in subsets.items()}
+    return {
+        name: [k for k, inside in enumerate(member) if inside] for name, member in subsets.items()
+    }
 
 
 def test_subsets_by_hand(data):
     assert members(data) == {
         "all": [0, 1, 2, 3, 4],
-        "same sex": [0, 2], "same age group": [0, 1, 4], "same sex and age group": [0],
-        "within condition": [1], "across conditions": [0, 4],
-        "within condition, same sex": [], "within condition, same age group": [1], "within condition, same sex and age group": [],
-        "across conditions, same sex": [0], "across conditions, same age group": [0, 4], "across conditions, same sex and age group": [0],
-        "sex: f": [0, 2], "age group: adult": [0, 1, 4], "condition: near": [1],
+        "same sex": [0, 2],
+        "same age group": [0, 1, 4],
+        "same sex and age group": [0],
+        "within condition": [1],
+        "across conditions": [0, 4],
+        "within condition, same sex": [],
+        "within condition, same age group": [1],
+        "within condition, same sex and age group": [],
+        "across conditions, same sex": [0],
+        "across conditions, same age group": [0, 4],
+        "across conditions, same sex and age group": [0],
+        "sex: f": [0, 2],
+        "age group: adult": [0, 1, 4],
+        "condition: near": [1],
     }
 
 
@@ -54,7 +65,14 @@ def test_a_side_may_be_a_model_or_a_speaker(data):
 def test_nothing_is_within_or_across_where_models_of_several_utterances_enrol(data):
     (data / "enroll.spk2utt").write_text("model-a a1 a2\n")
     assert list(members(data, [("model-a", "b1"), ("model-a", "c1")])) == [
-        "all", "same sex", "same age group", "same sex and age group", "sex: f", "age group: adult", "condition: near"]  # of the test side
+        "all",
+        "same sex",
+        "same age group",
+        "same sex and age group",
+        "sex: f",
+        "age group: adult",
+        "condition: near",
+    ]  # of the test side
 
 
 def test_an_unknown_side_is_named(data):
@@ -65,23 +83,40 @@ def test_an_unknown_side_is_named(data):
 def test_any_map_with_few_values_makes_subsets_and_one_with_many_none(data):
     data.joinpath("spk2nationality").write_text("ann Italy\nbob Italy\ncat New_Zealand\n")
     data.joinpath("utt2session").write_text("a1 1\na2 2\nb1 1\nc1 2\n")
-    data.joinpath("utt2video").write_text("a1 v0\na2 v0\n" + "".join(f"v{k:03d} v{k}\n" for k in range(100)))
+    data.joinpath("utt2video").write_text(
+        "a1 v0\na2 v0\n" + "".join(f"v{k:03d} v{k}\n" for k in range(100))
+    )
     data.joinpath("utt2snr").write_text("a1 3.5\na2 -1.25\n")
-    data.joinpath("spk2age").write_text("ann 31\nbob 31\n" + "".join(f"s{k:03d} {k}\n" for k in range(10)))
+    data.joinpath("spk2age").write_text(
+        "ann 31\nbob 31\n" + "".join(f"s{k:03d} {k}\n" for k in range(10))
+    )
     found = members(data)
     assert found["same nationality"] == found["nationality: Italy"] == [0, 1, 4]
     assert "nationality: New_Zealand" not in found  # no trial has both sides there
     assert (found["within session"], found["session: 2"]) == ([1, 2], [2])
-    assert (found["within video"], [name for name in found if "video:" in name or "snr" in name]) == ([0], [])
-    assert not [name for name in found if name.startswith("age:") or "same age," in name or name == "same age"]
+    assert (
+        found["within video"],
+        [name for name in found if "video:" in name or "snr" in name],
+    ) == ([0], [])
+    assert not [
+        name
+        for name in found
+        if name.startswith("age:") or "same age," in name or name == "same age"
+    ]
 
 
 def test_duration_bands_by_the_shorter_side(data):
     data.joinpath("utt2dur").write_text("a1 1.9\na2 2.0\nb1 20\nc1 16\n")
     found = {name: rows for name, rows in members(data).items() if name.startswith("seconds")}
-    assert found == {"seconds: under 2": [0, 1], "seconds: 2 to 4": [2, 4], "seconds: 16 and more": [3]}
+    assert found == {
+        "seconds: under 2": [0, 1],
+        "seconds: 2 to 4": [2, 4],
+        "seconds: 16 and more": [3],
+    }
     data.joinpath("utt2dur").write_text("a1 2.5\na2 2.5\nb1 2.5\nc1 2.5\n")
-    assert not [name for name in members(data) if name.startswith("seconds")]  # one band is no breakdown
+    assert not [
+        name for name in members(data) if name.startswith("seconds")
+    ]  # one band is no breakdown
 
 
 def test_where_enrolment_sides_are_models_the_test_side_decides(data):

@@ -10,14 +10,18 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 
 def features_of(front_end, samples):
     """Features (T, F) of one utterance."""
-    features_BTF, _ = front_end(torch.as_tensor(samples, dtype=torch.float32)[None], torch.tensor([len(samples)]))
+    features_BTF, _ = front_end(
+        torch.as_tensor(samples, dtype=torch.float32)[None], torch.tensor([len(samples)])
+    )
     return features_BTF[0].detach()
 
 
 def speechlike(num_samples, seed=0):
     """Low-pass noise with a little white noise: energies over the whole band, as recordings have."""
     noise = np.random.default_rng(seed).standard_normal((2, num_samples))
-    return (0.05 * np.convolve(noise[0], 0.9 ** np.arange(50))[:num_samples] + 0.01 * noise[1]).astype(np.float32)
+    return (
+        0.05 * np.convolve(noise[0], 0.9 ** np.arange(50))[:num_samples] + 0.01 * noise[1]
+    ).astype(np.float32)
 
 
 def largest_difference(found, expected):

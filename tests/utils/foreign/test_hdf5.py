@@ -43,13 +43,17 @@ def test_a_file_without_end_is_a_line_within_the_limit(tmp_path, monkeypatch):
     path.write_bytes(kept_inputs("checkpoints")["hdf5_attribute_without_end"]["x.h5"])
     monkeypatch.setattr(hdf5, "LEAST_SECONDS", 1)
     start = time.monotonic()
-    with pytest.raises(UserError, match=r"weights\.h5: damaged: not read through in 1 s; get it again"):
+    with pytest.raises(
+        UserError, match=r"weights\.h5: damaged: not read through in 1 s; get it again"
+    ):
         read_keras(path)
     print(f"{time.monotonic() - start:.1f} s")
 
 
 def test_a_file_in_which_the_library_dies_is_a_line(path):
-    with pytest.raises(UserError, match=r"x\.h5: damaged: HDF5's library dies in it by SIGSEGV; get it again"):
+    with pytest.raises(
+        UserError, match=r"x\.h5: damaged: HDF5's library dies in it by SIGSEGV; get it again"
+    ):
         read_hdf5(path, dies)
 
 

@@ -14,7 +14,11 @@ CONF = {
     "sge": "command qsub -P speech\noption mem=* -l h_vmem=$per_thread\noption num_threads=* -pe smp $0\noption gpu=* -l gpu=$0\n",
 }
 SETTINGS = "default mem=2G\nset poll_seconds=0.2\nset visible_seconds=1\nset answer_seconds=300\nset retries=1\n"
-START, ASK, CANCEL = {"slurm": "sbatch", "sge": "qsub"}, {"slurm": "scontrol", "sge": "qstat"}, {"slurm": "scancel", "sge": "qdel"}
+START, ASK, CANCEL = (
+    {"slurm": "sbatch", "sge": "qsub"},
+    {"slurm": "scontrol", "sge": "qstat"},
+    {"slurm": "scancel", "sge": "qdel"},
+)
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 
@@ -28,13 +32,20 @@ class Cluster(Launching):
 
     def wrong(self, commands=None, **tasks):
         """``_2=["lose"]``: the first run of task 2 is lost."""
-        faults = {"tasks": {job[1:]: list(each) for job, each in tasks.items()}, "commands": commands or {}}
+        faults = {
+            "tasks": {job[1:]: list(each) for job, each in tasks.items()},
+            "commands": commands or {},
+        }
         (self.fake / "faults.json").write_text(json.dumps(faults))
 
     def calls(self, command):
         """Command lines that were answered."""
         path = self.fake / "calls"
-        return [line.split() for line in (path.read_text().splitlines() if path.exists() else []) if line.split()[0] == command]
+        return [
+            line.split()
+            for line in (path.read_text().splitlines() if path.exists() else [])
+            if line.split()[0] == command
+        ]
 
     def started(self):
         """Command lines of sbatch or qsub."""
@@ -67,10 +78,20 @@ def test_an_array_is_submitted_once_with_its_resources_and_only_what_is_missing_
     done = cluster("--num-threads", "2", "--mem", "3G", "--max", "2", also=("--device", "cuda"))
     assert done.returncode == 0, done.stderr
     (words,) = cluster.started()
-    assert {"slurm": {"--partition=cpu", "--mem=3G", "--cpus-per-task=2", "--gres=gpu:1", "--array=1-3%2"},
-            "sge": {"-P", "h_vmem=1536M", "smp", "gpu=1", "-tc", "1-3"}}[cluster.launcher] <= set(words)
+    assert {
+        "slurm": {
+            "--partition=cpu",
+            "--mem=3G",
+            "--cpus-per-task=2",
+            "--gres=gpu:1",
+            "--array=1-3%2",
+        },
+        "sge": {"-P", "h_vmem=1536M", "smp", "gpu=1", "-tc", "1-3"},
+    }[cluster.launcher] <= set(words)
     assert receipts(cluster) == WHOLE
-    assert (cluster.folder / "runs").read_text().split() == ["32", "22", "12"], "the fake one begins with the last; two threads each"
+    assert (cluster.folder / "runs").read_text().split() == ["32", "22", "12"], (
+        "the fake one begins with the last; two threads each"
+    )
     assert "host" in (cluster.folder / "log" / "2.log").read_text().splitlines()[0]
     (cluster.folder / "out.2").unlink()
     done = cluster()
@@ -103,7 +124,11 @@ def test_what_goes_wrong_again_and_again_is_a_table_and_a_failure(cluster, fault
     print(done.stderr)
     assert done.returncode == 1
     assert "1 of 3 tasks failed: [2]" in done.stderr.splitlines()[-1]
-    row = next(line.split(maxsplit=3) for line in done.stderr.splitlines() if line.split()[0] == "2" and "no receipt" in line)
+    row = next(
+        line.split(maxsplit=3)
+        for line in done.stderr.splitlines()
+        if line.split()[0] == "2" and "no receipt" in line
+    )
     assert (row[0], row[2]) == ("2", "2")
     assert {"lose": "no longer knows", "silent": "exit code 0", "memory": "137"}[fault] in row[3]
     assert cluster().returncode == 0
@@ -138,7 +163,12 @@ def test_results_that_appear_late_are_waited_for(cluster):
 
 @pytest.mark.parametrize("fault", ["timeout", "mute", "down"])
 def test_a_submission_that_fails_or_says_nothing_is_not_made_twice(cluster, fault):
-    cluster.wrong(commands={START[cluster.launcher]: [fault], ASK[cluster.launcher]: ["down", ""] if cluster.launcher == "sge" else ["down"]})
+    cluster.wrong(
+        commands={
+            START[cluster.launcher]: [fault],
+            ASK[cluster.launcher]: ["down", ""] if cluster.launcher == "sge" else ["down"],
+        }
+    )
     done = cluster()
     assert done.returncode == 0, done.stderr
     assert cluster.runs() == ["1", "2", "3"]
@@ -191,7 +221,9 @@ def test_a_lost_record_of_the_number_is_found_by_name(cluster):
     assert len(cluster.started()) == 1
 
 
-@pytest.mark.parametrize(("number", "cancelled"), [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGHUP, False)])
+@pytest.mark.parametrize(
+    ("number", "cancelled"), [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGHUP, False)]
+)
 def test_ctrl_c_cancels_and_a_lost_login_leaves(cluster, number, cancelled):
     cluster.wrong(_3=["hold"])
     process = cluster.begin()

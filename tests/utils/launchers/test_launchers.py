@@ -36,7 +36,10 @@ def test_an_array_runs_and_logs_its_first_and_last_lines(launch, tmp_path):
     assert lines[-1].startswith("# exit code 0 |")
 
 
-@pytest.mark.parametrize(("how", "words"), [("silent", "exit code 0, no receipt"), ("loud", "x.ark: No space left on device")])
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [("silent", "exit code 0, no receipt"), ("loud", "x.ark: No space left on device")],
+)
 def test_the_receipt_decides_and_only_what_is_missing_runs_again(launch, tmp_path, how, words):
     (tmp_path / "fail.2").write_text(how)
     failed = launch()
@@ -58,15 +61,20 @@ def test_tasks_die_with_a_killed_launcher(launch, tmp_path):
     wait_for(launch.runs)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    wait_for(lambda: not launch.processes(), launch.processes, seconds=50)  # they would sleep for 60
+    wait_for(
+        lambda: not launch.processes(), launch.processes, seconds=50
+    )  # they would sleep for 60
 
 
 def test_warnings_that_reach_every_process_of_a_job_end_no_step(launch, tmp_path):
     """As Grid Engine sends them before it suspends a job (-notify)."""
     launch.hold(1)
     step = [word.replace("JOB", "1") for word in launch.words(tasks=1)[-6:]]
-    process = subprocess.Popen([sys.executable, "-m", "utils.launchers.task", tmp_path / "log" / "1.log", *step],
-                               env=launch.environment | {"OMP_NUM_THREADS": "1"}, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "utils.launchers.task", tmp_path / "log" / "1.log", *step],
+        env=launch.environment | {"OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
     wait_for(lambda: launch.runs() or process.poll() is not None)
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         os.killpg(process.pid, number)
@@ -88,7 +96,9 @@ def test_no_more_tasks_run_at_once_than_cores_may_be_used(launch, tmp_path):
     assert launch.runs() == ["1", "2", "3"]
 
 
-def test_tasks_that_ended_while_no_launcher_watched_are_looked_at_again_before_they_are_submitted(tmp_path, monkeypatch):
+def test_tasks_that_ended_while_no_launcher_watched_are_looked_at_again_before_they_are_submitted(
+    tmp_path, monkeypatch
+):
     class Engine:
         name = "slurm"
 
@@ -110,22 +120,55 @@ def test_tasks_that_ended_while_no_launcher_watched_are_looked_at_again_before_t
 
 
 def test_resources_and_limits_are_parsed():
-    resources, jobs, log, command = parse(["--mem", "4G", "--gpu", "1", "JOB=1:8%2", "log.JOB", "python3", "-m", "x", "JOB/8"])
+    resources, jobs, log, command = parse(
+        ["--mem", "4G", "--gpu", "1", "JOB=1:8%2", "log.JOB", "python3", "-m", "x", "JOB/8"]
+    )
     assert resources == {"mem": "4G", "gpu": "1", "max": "2"}
     assert list(jobs) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert (log, command[-1]) == ("log.JOB", "JOB/8")
 
 
 def test_a_number_takes_the_place_of_words_and_not_of_a_part_of_a_path():
-    words = ["/data/JOBS/JOB/x", "/data/JOB", "--name", "my-JOB", "--job", "JOB/8", "--part=JOB/8", "JOB", "JOB.yaml"]
-    assert substitute(words, 3) == ["/data/JOBS/JOB/x", "/data/JOB", "--name", "my-JOB", "--job", "3/8", "--part=3/8", "3", "JOB.yaml"]
+    words = [
+        "/data/JOBS/JOB/x",
+        "/data/JOB",
+        "--name",
+        "my-JOB",
+        "--job",
+        "JOB/8",
+        "--part=JOB/8",
+        "JOB",
+        "JOB.yaml",
+    ]
+    assert substitute(words, 3) == [
+        "/data/JOBS/JOB/x",
+        "/data/JOB",
+        "--name",
+        "my-JOB",
+        "--job",
+        "3/8",
+        "--part=3/8",
+        "3",
+        "JOB.yaml",
+    ]
     array = Array("/data/JOB/log/vad.JOB.log", words, [3])
     assert str(array.log_of(3)) == "/data/JOB/log/vad.3.log"
     assert str(array.beside("sh")) == "/data/JOB/log/vad.sh"
 
 
-@pytest.mark.parametrize("words", [["JOB=1:8"], ["JOB=8", "log", "x"], ["--memory", "4G", "JOB=1:2", "log", "x"], [], ["JOB=1:0", "log", "x"],
-                                   ["JOB=1:8%0", "log", "x"], ["--max", "0", "JOB=1:8", "log", "x"], ["--mem", "4000", "JOB=1:8", "log", "x"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["JOB=1:8"],
+        ["JOB=8", "log", "x"],
+        ["--memory", "4G", "JOB=1:2", "log", "x"],
+        [],
+        ["JOB=1:0", "log", "x"],
+        ["JOB=1:8%0", "log", "x"],
+        ["--max", "0", "JOB=1:8", "log", "x"],
+        ["--mem", "4000", "JOB=1:8", "log", "x"],
+    ],
+)
 def test_a_malformed_array_is_refused(words):
     with pytest.raises(UserError):
         parse(words)

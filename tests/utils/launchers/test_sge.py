@@ -28,7 +28,9 @@ def answers(monkeypatch):
 
     def ask(command):
         called.append(" ".join(command))
-        return subprocess.CompletedProcess(command, 0, words["qstat -j" if command[:2] == ["qstat", "-j"] else command[0]], "")
+        return subprocess.CompletedProcess(
+            command, 0, words["qstat -j" if command[:2] == ["qstat", "-j"] else command[0]], ""
+        )
 
     called: list[str] = []
     words["called"] = called
@@ -37,15 +39,29 @@ def answers(monkeypatch):
 
 
 def jobs(state):
-    return ("<?xml version='1.0'?><job_info><queue_info><job_list state='running'><JB_job_number>7</JB_job_number><JB_name>sv-1</JB_name>"
-            f"<state>{state}</state><queue_name>all.q@node3</queue_name><tasks>2</tasks></job_list></queue_info></job_info>")
+    return (
+        "<?xml version='1.0'?><job_info><queue_info><job_list state='running'><JB_job_number>7</JB_job_number><JB_name>sv-1</JB_name>"
+        f"<state>{state}</state><queue_name>all.q@node3</queue_name><tasks>2</tasks></job_list></queue_info></job_info>"
+    )
 
 
-@pytest.mark.parametrize(("failed", "code", "seconds", "reason", "lacks_memory"), [
-    ("0    ", 0, 5, "", False), ("0    ", 1, 5, "", False), ("0    ", 137, 5, "", True),
-    ("37  : qmaster enforced h_rt, h_cpu, or h_vmem limit", 137, 61, "over its time", False),
-    ("37  : qmaster enforced h_rt, h_cpu, or h_vmem limit", 137, 5, "over its time or memory", True),
-    ("100 : assumedly after job", 137, 5, "100 : assumedly after job", True)])
+@pytest.mark.parametrize(
+    ("failed", "code", "seconds", "reason", "lacks_memory"),
+    [
+        ("0    ", 0, 5, "", False),
+        ("0    ", 1, 5, "", False),
+        ("0    ", 137, 5, "", True),
+        ("37  : qmaster enforced h_rt, h_cpu, or h_vmem limit", 137, 61, "over its time", False),
+        (
+            "37  : qmaster enforced h_rt, h_cpu, or h_vmem limit",
+            137,
+            5,
+            "over its time or memory",
+            True,
+        ),
+        ("100 : assumedly after job", 137, 5, "100 : assumedly after job", True),
+    ],
+)
 def test_ends_are_read_from_qacct(answers, tmp_path, failed, code, seconds, reason, lacks_memory):
     answers["qacct"] = ENTRY.format(task=2, failed=failed, code=code, seconds=seconds)
     ends = sge.GridEngine().ends("7")
@@ -53,7 +69,9 @@ def test_ends_are_read_from_qacct(answers, tmp_path, failed, code, seconds, reas
     assert Failure(2, ends[2], "", tmp_path / "none").lacks_memory == lacks_memory
 
 
-def test_a_task_that_was_seen_on_its_way_out_is_cancelled_and_one_over_its_time_is_not(answers, tmp_path):
+def test_a_task_that_was_seen_on_its_way_out_is_cancelled_and_one_over_its_time_is_not(
+    answers, tmp_path
+):
     engine = sge.GridEngine()
     answers["qstat"] = jobs("dr")
     assert engine.look("7") == {2: Seen(RUNNING, End(None, "node3"))}
@@ -61,12 +79,23 @@ def test_a_task_that_was_seen_on_its_way_out_is_cancelled_and_one_over_its_time_
     (end,) = engine.ends("7").values()
     assert end.reason == "cancelled"
     assert Failure(2, end, "", tmp_path / "none").is_final
-    answers["qacct"] = ENTRY.format(task=2, failed="37  : qmaster enforced h_rt, h_cpu, or h_vmem limit", code=137, seconds=61)
+    answers["qacct"] = ENTRY.format(
+        task=2, failed="37  : qmaster enforced h_rt, h_cpu, or h_vmem limit", code=137, seconds=61
+    )
     assert engine.ends("7")[2].reason == "over its time"
 
 
 def test_a_task_that_cannot_start_is_deleted_and_the_reason_told(answers):
     answers |= {"qstat": jobs("Eqw"), "qstat -j": f"job_number: 7\n{ERROR}scheduling info: none\n"}
     told = sge.GridEngine().look("7")
-    assert told == {2: Seen(ENDED, End(None, "node3", "the scheduler could not start it (Eqw): can't open /no/such/file as dummy input file"))}
+    assert told == {
+        2: Seen(
+            ENDED,
+            End(
+                None,
+                "node3",
+                "the scheduler could not start it (Eqw): can't open /no/such/file as dummy input file",
+            ),
+        )
+    }
     assert answers["called"][-1] == "qdel 7.2"

@@ -27,24 +27,47 @@ def test_every_site_of_ours_maps_every_resource(path):
 
 
 def test_options_of_one_value_come_before_those_of_any(tmp_path):
-    (tmp_path / "x.conf").write_text("command sbatch --comment='two words'  # a comment\n\noption gpu=0 --partition=cpu\n"
-                                     "option gpu=* --gres=gpu:$0 -p gpu\ndefault gpu=0\noption mem=*\nset retries=3\n")
+    (tmp_path / "x.conf").write_text(
+        "command sbatch --comment='two words'  # a comment\n\noption gpu=0 --partition=cpu\n"
+        "option gpu=* --gres=gpu:$0 -p gpu\ndefault gpu=0\noption mem=*\nset retries=3\n"
+    )
     site = read_site(tmp_path / "x.conf")
     assert site.words({}) == ["sbatch", "--comment=two words", "--partition=cpu"]
-    assert site.words({"gpu": "2", "mem": "1G"}) == ["sbatch", "--comment=two words", "--gres=gpu:2", "-p", "gpu"]
+    assert site.words({"gpu": "2", "mem": "1G"}) == [
+        "sbatch",
+        "--comment=two words",
+        "--gres=gpu:2",
+        "-p",
+        "gpu",
+    ]
     assert site.retries == 3
     with pytest.raises(UserError, match="x.conf: --time 1:00:00 is asked for"):
         site.words({"time": "1:00:00"})
 
 
-@pytest.mark.parametrize(("line", "words"), [
-    ("option memory=* -l $0", "no resource 'memory'"), ("option max_jobs_run=* -tc $0", "JOB=1:N%M"), ("set retry=1", "no setting 'retry'"),
-    ("set retries=many", "many"), ("set on_hangup=stay", "cancel or leave"), ("defaults mem=4G", "expected"), ("default mem=4G 5G", "expected"),
-    ("option 'mem=* x", "quotation"), ("", "what submits"), ("set retries=-1", "whole number from 0 on"), ("set retries=1.5", "whole number from 0"),
-    ("set poll_seconds=0", "number from 0.1 on"), ("set poll_seconds=nan", "number from 0.1 on"), ("set memory_factor=0.5", "number from 1 on"),
-    ("default mem=4000", ":2: mem is a number and K, M, G or T"), ("default num_threads=two", "num-threads is a whole number from 1 on"),
-    ("default nodes=0", "nodes is a whole number from 1 on"), ("option gpu=a100:* --gres=gpu:$0", "stands for any value"),
-])
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("option memory=* -l $0", "no resource 'memory'"),
+        ("option max_jobs_run=* -tc $0", "JOB=1:N%M"),
+        ("set retry=1", "no setting 'retry'"),
+        ("set retries=many", "many"),
+        ("set on_hangup=stay", "cancel or leave"),
+        ("defaults mem=4G", "expected"),
+        ("default mem=4G 5G", "expected"),
+        ("option 'mem=* x", "quotation"),
+        ("", "what submits"),
+        ("set retries=-1", "whole number from 0 on"),
+        ("set retries=1.5", "whole number from 0"),
+        ("set poll_seconds=0", "number from 0.1 on"),
+        ("set poll_seconds=nan", "number from 0.1 on"),
+        ("set memory_factor=0.5", "number from 1 on"),
+        ("default mem=4000", ":2: mem is a number and K, M, G or T"),
+        ("default num_threads=two", "num-threads is a whole number from 1 on"),
+        ("default nodes=0", "nodes is a whole number from 1 on"),
+        ("option gpu=a100:* --gres=gpu:$0", "stands for any value"),
+    ],
+)
 def test_a_line_that_is_none_is_refused_with_its_place(tmp_path, line, words):
     (tmp_path / "x.conf").write_text(f"# a site\n{line}\n")
     with pytest.raises(UserError, match=f"x.conf.*{words}"):
@@ -52,7 +75,13 @@ def test_a_line_that_is_none_is_refused_with_its_place(tmp_path, line, words):
 
 
 def test_memory_by_a_factor_and_by_the_thread():
-    assert (memory("4G"), memory("4G", 2), memory("1.5G"), memory("3G", 1 / 2), memory("512K")) == ("4096M", "8192M", "1536M", "1536M", "1M")
+    assert (memory("4G"), memory("4G", 2), memory("1.5G"), memory("3G", 1 / 2), memory("512K")) == (
+        "4096M",
+        "8192M",
+        "1536M",
+        "1536M",
+        "1M",
+    )
     with pytest.raises(ValueError, match="a number and K, M, G or T"):
         memory("4000")
 
@@ -73,12 +102,19 @@ def test_the_script_carries_the_environment_and_no_more(tmp_path, monkeypatch):
     monkeypatch.setenv("SV_STAGED", "1")
     monkeypatch.setenv("SECRET", "x")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    array = Array(f"{tmp_path}/vad.JOB.log", ["bash", "-c", "echo $SV_FORCE $OMP_NUM_THREADS ${SECRET-none} $PWD $0", "JOB/8"], [7],
-                  {"num-threads": "3"}, read_site(site))
+    array = Array(
+        f"{tmp_path}/vad.JOB.log",
+        ["bash", "-c", "echo $SV_FORCE $OMP_NUM_THREADS ${SECRET-none} $PWD $0", "JOB/8"],
+        [7],
+        {"num-threads": "3"},
+        read_site(site),
+    )
     script = write_script(array, "sv-1", {2: 7}, "TASK")
     for number, code in (("2", 0), ("1", 2)):
         environment = {"TASK": number, "SV_STAGED": "1", "HOME": "/"}
-        done = subprocess.run(["bash", script], env=environment, cwd="/", capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["bash", script], env=environment, cwd="/", capture_output=True, text=True, check=False
+        )
         assert done.returncode == code, done.stderr
     lines = Path(tmp_path / "vad.7.log").read_text().splitlines()
     assert lines[1] == f"it's 1 3 none {ROOT} 7/8"
@@ -90,25 +126,62 @@ def test_the_script_carries_the_environment_and_no_more(tmp_path, monkeypatch):
 
 def test_what_a_command_said_before_it_hung_is_told(monkeypatch):
     monkeypatch.setattr(script, "ANSWER_SECONDS", 0.5)
-    with pytest.raises(script.NoAnswer, match="bash gave no answer within 0.5 s: temporarily unable to accept job"):
+    with pytest.raises(
+        script.NoAnswer, match="bash gave no answer within 0.5 s: temporarily unable to accept job"
+    ):
         script.ask(["bash", "-c", "echo temporarily unable to accept job >&2; exec sleep 60"])
 
 
-@pytest.mark.parametrize("path", [path for path in SITES if path.name.startswith("example_")], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [path for path in SITES if path.name.startswith("example_")], ids=lambda path: path.name
+)
 def test_a_complete_site_renders_its_jobs_and_their_script(path, tmp_path):
     """Account or project, partition or queue by the GPU, memory, threads, time: all that the page on clusters promises."""
     site = read_site(path)
-    packing, training = (" ".join(site.words(asked)) for asked in ({}, {"num-threads": "2", "gpu": "1"}))
+    packing, training = (
+        " ".join(site.words(asked)) for asked in ({}, {"num-threads": "2", "gpu": "1"})
+    )
     print(packing, training, sep="\n")
-    wanted = {"example_slurm.conf": (("--account=speech", "--partition=cpu", "--mem=4G", "--cpus-per-task=1", "--time=12:00:00"),
-                                     ("--partition=gpu", "--gres=gpu:a100:1", "--cpus-per-task=2")),
-              "example_sge.conf": (("-P speech", "-q all.q", "mem_free=8G,h_vmem=8192M", "h_rt=12:00:00"),
-                                   ("-q gpu.q", "-l gpu=1", "-pe smp 2", "h_vmem=4096M"))}[path.name]
-    assert all(f" {words}" in packing or f",{words}" in packing or f"={words}" in packing for words in wanted[0])
+    wanted = {
+        "example_slurm.conf": (
+            (
+                "--account=speech",
+                "--partition=cpu",
+                "--mem=4G",
+                "--cpus-per-task=1",
+                "--time=12:00:00",
+            ),
+            ("--partition=gpu", "--gres=gpu:a100:1", "--cpus-per-task=2"),
+        ),
+        "example_sge.conf": (
+            ("-P speech", "-q all.q", "mem_free=8G,h_vmem=8192M", "h_rt=12:00:00"),
+            ("-q gpu.q", "-l gpu=1", "-pe smp 2", "h_vmem=4096M"),
+        ),
+    }[path.name]
+    assert all(
+        f" {words}" in packing or f",{words}" in packing or f"={words}" in packing
+        for words in wanted[0]
+    )
     assert all(words in training for words in wanted[1])
     variable = "SLURM_ARRAY_TASK_ID" if "slurm" in path.name else "SGE_TASK_ID"
-    script = write_script(Array(f"{tmp_path}/vad.JOB.log", ["echo", "it's", "JOB"], [3, 4], {}, site), "sv-1", {1: 3, 2: 4}, variable)
-    assert subprocess.run(["shellcheck", "-s", "bash", script], capture_output=True, check=False).returncode == 0
-    done = subprocess.run(["bash", script], env={variable: "2", "HOME": "/", "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+    script = write_script(
+        Array(f"{tmp_path}/vad.JOB.log", ["echo", "it's", "JOB"], [3, 4], {}, site),
+        "sv-1",
+        {1: 3, 2: 4},
+        variable,
+    )
+    assert (
+        subprocess.run(
+            ["shellcheck", "-s", "bash", script], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
+    done = subprocess.run(
+        ["bash", script],
+        env={variable: "2", "HOME": "/", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "vad.4.log").read_text().splitlines()[1] == "it's 4"

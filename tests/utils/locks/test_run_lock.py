@@ -16,8 +16,10 @@ from utils.machine import started
 
 COMMAND = "recipes/mini/run.sh --size tiny"
 DAY = 86400
-TAKE = ("import os, sys; from pathlib import Path; from utils.locks.run_lock import acquire; "
-        "acquire([Path(sys.argv[1])], os.getpid(), 'x'); print('got it', flush=True)")
+TAKE = (
+    "import os, sys; from pathlib import Path; from utils.locks.run_lock import acquire; "
+    "acquire([Path(sys.argv[1])], os.getpid(), 'x'); print('got it', flush=True)"
+)
 
 
 @pytest.fixture
@@ -53,7 +55,9 @@ def dead_process():
 def test_the_second_run_is_told_who_holds_it(place):
     acquire([place], os.getppid(), COMMAND)
     text = refusal(place)
-    assert text.startswith(f"{lock_of(place)}: another run is at work here: {COMMAND} (process {os.getppid()} on host {os.uname().nodename}, user ")
+    assert text.startswith(
+        f"{lock_of(place)}: another run is at work here: {COMMAND} (process {os.getppid()} on host {os.uname().nodename}, user "
+    )
     assert text.endswith("its heartbeat is 0 s old; wait for it, or stop it")
     assert len(text.splitlines()) == 1
     assert said(place)["since"] in text
@@ -81,7 +85,9 @@ def test_the_lock_of_a_dead_process_is_taken_over_and_said(place, capsys):
     acquire([place], os.getpid(), "another")
     told = capsys.readouterr().err
     print(told)
-    assert told.startswith(f"{lock_of(place)}: taken over from {COMMAND} (process {held['process']} on host")
+    assert told.startswith(
+        f"{lock_of(place)}: taken over from {COMMAND} (process {held['process']} on host"
+    )
     assert told.endswith(f": process {held['process']} is dead\n")
     assert said(place)["command"] == "another"
 
@@ -109,7 +115,10 @@ def test_what_a_run_left_that_died_while_it_wrote_its_lock_is_removed(place, loo
     lock, dead = lock_of(place), dead_process()
     lock.parent.mkdir(parents=True)
     here = os.uname().nodename
-    names = [f"{lock.name}.{host}.{process}.tmp" for host, process in ((here, dead), (here, os.getppid()), ("b.c", dead))]
+    names = [
+        f"{lock.name}.{host}.{process}.tmp"
+        for host, process in ((here, dead), (here, os.getppid()), ("b.c", dead))
+    ]
     for name in names:
         lock.with_name(name).write_text("{")
     look([place])
@@ -129,7 +138,9 @@ def test_what_another_host_holds_is_never_taken(place):
     change(place, silent_seconds=3 * DAY, host="faraway", process=1)
     text = refusal(place)
     assert "process 1 on host faraway" in text
-    assert text.endswith(f"its heartbeat is 3 days old; wait for it, stop it, or, if it is dead, remove {lock_of(place)}")
+    assert text.endswith(
+        f"its heartbeat is 3 days old; wait for it, stop it, or, if it is dead, remove {lock_of(place)}"
+    )
     assert said(place)["host"] == "faraway"
 
 
@@ -137,18 +148,29 @@ def test_a_run_of_before_the_machines_last_start_is_dead_once_it_is_silent(place
     """Containers may share the name of a host, so that a beating heart counts, whatever its process number."""
     acquire([place], os.getpid(), COMMAND)
     change(place, silent_seconds=60, machine="another start", process=dead_process())
-    assert refusal(place).endswith(f"its heartbeat is 60 s old; wait for it, stop it, or, if it is dead, remove {lock_of(place)}")
+    assert refusal(place).endswith(
+        f"its heartbeat is 60 s old; wait for it, stop it, or, if it is dead, remove {lock_of(place)}"
+    )
     change(place, silent_seconds=600)
     acquire([place], os.getpid(), "another")
 
 
-@pytest.mark.parametrize(("answer", "code", "taken"), [("", 0, True), ("slurm_load_jobs error: Invalid job id specified", 1, True),
-                                                       ("12 cpu sv-x R", 0, False), ("Unable to contact slurm controller", 1, False)])
+@pytest.mark.parametrize(
+    ("answer", "code", "taken"),
+    [
+        ("", 0, True),
+        ("slurm_load_jobs error: Invalid job id specified", 1, True),
+        ("12 cpu sv-x R", 0, False),
+        ("Unable to contact slurm controller", 1, False),
+    ],
+)
 def test_slurm_knows_which_of_its_jobs_are_over(place, tmp_path, monkeypatch, answer, code, taken):
     acquire([place], os.getpid(), COMMAND)
     change(place, host="node7", slurm_job="12")
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "squeue").write_text(f"#!/bin/sh\necho '{answer}' >&{1 + code}\nexit {code}\n" if answer else "#!/bin/sh\n")
+    (tmp_path / "bin" / "squeue").write_text(
+        f"#!/bin/sh\necho '{answer}' >&{1 + code}\nexit {code}\n" if answer else "#!/bin/sh\n"
+    )
     (tmp_path / "bin" / "squeue").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     if taken:
@@ -169,13 +191,27 @@ def test_a_job_that_was_queued_again_knows_its_own_lock(place, tmp_path, monkeyp
     acquire([place], os.getpid(), "another")
 
 
-@pytest.mark.parametrize(("answer", "code", "taken"), [("Following jobs do not exist: 12", 1, True), ("job_number: 12", 0, False),
-                                                       ("error: unable to contact qmaster", 1, False)])
-def test_grid_engine_knows_which_of_its_jobs_are_over(place, tmp_path, monkeypatch, answer, code, taken):
+@pytest.mark.parametrize(
+    ("answer", "code", "taken"),
+    [
+        ("Following jobs do not exist: 12", 1, True),
+        ("job_number: 12", 0, False),
+        ("error: unable to contact qmaster", 1, False),
+    ],
+)
+def test_grid_engine_knows_which_of_its_jobs_are_over(
+    place, tmp_path, monkeypatch, answer, code, taken
+):
     (tmp_path / "qstat").write_text(f"#!/bin/sh\necho '{answer}' >&{1 + code}\nexit {code}\n")
     (tmp_path / "qstat").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    job = {"JOB_ID": "12", "SGE_TASK_ID": "undefined", "RESTARTED": "0", "SGE_ROOT": "/sge", "SGE_CELL": "default"}
+    job = {
+        "JOB_ID": "12",
+        "SGE_TASK_ID": "undefined",
+        "RESTARTED": "0",
+        "SGE_ROOT": "/sge",
+        "SGE_CELL": "default",
+    }
     with monkeypatch.context() as inside:
         for name, value in job.items():
             inside.setenv(name, value)
@@ -183,7 +219,9 @@ def test_grid_engine_knows_which_of_its_jobs_are_over(place, tmp_path, monkeypat
         change(place, host="node7")
         assert "on host node7" in refusal(place), "two runs of one life of the job"
         inside.setenv("SGE_CELL", "other")
-        assert "on host node7" in refusal(place), "the job of another cluster may have the same number"
+        assert "on host node7" in refusal(place), (
+            "the job of another cluster may have the same number"
+        )
     if taken:
         acquire([place], os.getpid(), "another")
         return
@@ -197,7 +235,17 @@ def test_of_many_that_find_a_dead_lock_one_gets_it(place):
     acquire([place], dead_process(), COMMAND)
     change(place, started="12345")
     words = [sys.executable, "-c", TAKE + "; sys.stdin.read()", str(place)]
-    runs = [subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(6)]
+    runs = [
+        subprocess.Popen(
+            words,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(6)
+    ]
     lines = [process.stdout.readline() for process in runs]
     errors = [process.communicate()[1] for process in runs]
     print(lines)
@@ -218,14 +266,26 @@ def test_a_lock_without_hard_links_is_one_too(place, monkeypatch):
 def test_a_half_written_lock_is_not_judged(place):
     place.parent.mkdir()
     lock_of(place).write_text('{"command": ')
-    assert refusal(place).startswith(f"{lock_of(place)}: not a lock of a recipe, or half written, 0 s old")
+    assert refusal(place).startswith(
+        f"{lock_of(place)}: not a lock of a recipe, or half written, 0 s old"
+    )
 
 
 def test_a_disk_that_cannot_be_written_is_one_line(place):
     """Where the folder should be is a file."""
     place.parent.write_text("")
-    done = subprocess.run([sys.executable, "-c", "from utils.cli import exit_with\nfrom pathlib import Path\nfrom utils.locks.run_lock import acquire\n"
-                          f"exit_with(lambda: acquire([Path({str(place)!r})], 1, 'x'))"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from utils.cli import exit_with\nfrom pathlib import Path\nfrom utils.locks.run_lock import acquire\n"
+            f"exit_with(lambda: acquire([Path({str(place)!r})], 1, 'x'))",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
     assert str(place.parent) in done.stderr
 
@@ -251,13 +311,23 @@ def test_the_host_of_a_run_may_be_called_otherwise_before_its_end(place, monkeyp
 def test_the_heart_beats_as_long_as_the_run_lives_and_for_its_own_locks_alone(place, tmp_path):
     """The run is a process that starts the heart and is then killed."""
     locks = f"[Path({str(lock_of(place))!r}), Path({str(lock_of(tmp_path / 'other'))!r})]"
-    beat = ("import os; from pathlib import Path; from utils.locks import run_lock as recipe_lock; from utils.cli import die_with_parent; die_with_parent(); "
-            f"recipe_lock.BEAT_SECONDS = 0.05; recipe_lock.beat(os.getppid(), {locks})")
-    run = (TAKE
-           + f"; import subprocess; print(subprocess.Popen([sys.executable, '-c', {beat!r}]).pid, flush=True); sys.stdin.read()")
+    beat = (
+        "import os; from pathlib import Path; from utils.locks import run_lock as recipe_lock; from utils.cli import die_with_parent; die_with_parent(); "
+        f"recipe_lock.BEAT_SECONDS = 0.05; recipe_lock.beat(os.getppid(), {locks})"
+    )
+    run = (
+        TAKE
+        + f"; import subprocess; print(subprocess.Popen([sys.executable, '-c', {beat!r}]).pid, flush=True); sys.stdin.read()"
+    )
     acquire([tmp_path / "other"], os.getpid(), COMMAND)
     change(tmp_path / "other", silent_seconds=DAY)
-    process = subprocess.Popen([sys.executable, "-c", run, str(place)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", run, str(place)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout.readline() == "got it\n"
     heart = int(process.stdout.readline())
     os.utime(lock_of(place), (0, 0))

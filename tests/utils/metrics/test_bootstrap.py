@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from utils.metrics.bootstrap import drawn_weights, running_sums, sort_trials, speaker_rows, weighted_figures, weighted_rates
+from utils.metrics.bootstrap import (
+    drawn_weights,
+    running_sums,
+    sort_trials,
+    speaker_rows,
+    weighted_figures,
+    weighted_rates,
+)
 from utils.metrics.rates import equal_error_rate, error_rates, min_detection_cost
 
 
@@ -14,7 +21,13 @@ def trials_of(num_speakers, per_speaker, separation, seed, digits=9):
     enrol, test = (index.ravel() for index in np.triu_indices(len(speakers), 1))
     is_target = speakers[enrol] == speakers[test]
     goat = rng.normal(0, 0.5, num_speakers)
-    scores = np.round(separation * is_target + goat[speakers[enrol]] + goat[speakers[test]] + rng.normal(0, 1, len(enrol)), digits)
+    scores = np.round(
+        separation * is_target
+        + goat[speakers[enrol]]
+        + goat[speakers[test]]
+        + rng.normal(0, 1, len(enrol)),
+        digits,
+    )
     names = np.array([f"speaker{k:03d}" for k in speakers])
     return scores, is_target, names[enrol], names[test]
 
@@ -22,7 +35,9 @@ def trials_of(num_speakers, per_speaker, separation, seed, digits=9):
 def figures(scores, is_target, enrol, test, replicates=50, seed=0):
     """EER and minDCF of the replicates."""
     size, left, right = speaker_rows(enrol, test, is_target)
-    return weighted_figures(sort_trials(scores, is_target, left, right), drawn_weights(size, replicates, seed))
+    return weighted_figures(
+        sort_trials(scores, is_target, left, right), drawn_weights(size, replicates, seed)
+    )
 
 
 @pytest.mark.parametrize(("per_speaker", "digits"), [(3, 9), (3, 1), (3, 0), (20, 1)])
@@ -34,14 +49,23 @@ def test_each_replicate_equals_the_figures_of_the_repeated_trials(per_speaker, d
     weights = drawn_weights(size, 70, 5)
     for replicate in range(70):
         times = (weights[left, replicate] * weights[right, replicate]).astype(int)
-        target, nontarget = np.repeat(scores, times * is_target), np.repeat(scores, times * ~is_target)
-        assert found["eer_percent"][replicate] == pytest.approx(100 * equal_error_rate(target, nontarget), abs=1e-4)
+        target, nontarget = (
+            np.repeat(scores, times * is_target),
+            np.repeat(scores, times * ~is_target),
+        )
+        assert found["eer_percent"][replicate] == pytest.approx(
+            100 * equal_error_rate(target, nontarget), abs=1e-4
+        )
         for p in (0.01, 0.05):
-            assert found[f"min_dcf_{p}"][replicate] == pytest.approx(min_detection_cost(target, nontarget, p), abs=1e-4)
+            assert found[f"min_dcf_{p}"][replicate] == pytest.approx(
+                min_detection_cost(target, nontarget, p), abs=1e-4
+            )
 
 
 def test_a_target_trial_counts_as_its_speaker_and_a_nontarget_one_as_both():
-    size, left, right = speaker_rows(["a", "a", "b"], ["a", "b", "c"], np.array([True, False, False]))
+    size, left, right = speaker_rows(
+        ["a", "a", "b"], ["a", "b", "c"], np.array([True, False, False])
+    )
     assert size == 3
     weights = np.array([[2], [3], [5], [1]], np.float32)
     assert (weights[left] * weights[right]).ravel().tolist() == [2, 6, 15]
@@ -78,21 +102,31 @@ def test_rates_at_thresholds_equal_those_of_the_repeated_trials():
     size, left, right = speaker_rows(enrol, test, is_target)
     weights = drawn_weights(size, 20, 3)
     positions = np.array([0, 5, 700, 701, 2500, len(scores)])
-    miss, false_alarm = weighted_rates(sort_trials(scores, is_target, left, right), weights, positions)
+    miss, false_alarm = weighted_rates(
+        sort_trials(scores, is_target, left, right), weights, positions
+    )
     order = np.argsort(scores)
     for replicate in range(20):
         times = weights[left, replicate] * weights[right, replicate]
         for place, position in enumerate(positions):
             below = order[:position]
-            assert miss[place, replicate] == pytest.approx((times * is_target)[below].sum() / times[is_target].sum())
-            assert 1 - false_alarm[place, replicate] == pytest.approx((times * ~is_target)[below].sum() / times[~is_target].sum())
+            assert miss[place, replicate] == pytest.approx(
+                (times * is_target)[below].sum() / times[is_target].sum()
+            )
+            assert 1 - false_alarm[place, replicate] == pytest.approx(
+                (times * ~is_target)[below].sum() / times[~is_target].sum()
+            )
 
 
 def test_weights_of_one_change_nothing():
     scores, is_target, enrol, test = trials_of(8, 5, 2.0, seed=6)
     _, left, right = speaker_rows(enrol, test, is_target)
-    found = weighted_figures(sort_trials(scores, is_target, left, right), np.ones((9, 1), np.float32))
-    assert found["eer_percent"][0] == pytest.approx(100 * equal_error_rate(scores[is_target], scores[~is_target]), abs=1e-4)
+    found = weighted_figures(
+        sort_trials(scores, is_target, left, right), np.ones((9, 1), np.float32)
+    )
+    assert found["eer_percent"][0] == pytest.approx(
+        100 * equal_error_rate(scores[is_target], scores[~is_target]), abs=1e-4
+    )
     assert len(error_rates(scores[is_target], scores[~is_target])[0]) > 500
 
 

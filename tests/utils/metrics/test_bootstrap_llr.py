@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from utils.metrics.bootstrap import drawn_weights, speaker_rows, weighted_llr_figures, weighted_means
+from utils.metrics.bootstrap import (
+    drawn_weights,
+    speaker_rows,
+    weighted_llr_figures,
+    weighted_means,
+)
 from utils.metrics.intervals import interval
 from utils.metrics.llr import actual_cost, cllr
 
@@ -22,17 +27,25 @@ def trials():
 def test_each_replicate_equals_the_figures_of_the_repeated_trials(trials):
     scores, is_target, left, right, size = trials
     weights = drawn_weights(size, 20, 1)
-    found = weighted_llr_figures(scores, is_target, left, right, weights, {"0.01": 0.01, "0.2": 0.2})
+    found = weighted_llr_figures(
+        scores, is_target, left, right, weights, {"0.01": 0.01, "0.2": 0.2}
+    )
     assert set(found) == {"cllr", "act_dcf_0.01", "act_dcf_0.2"}
     compared = 0
     for replicate in range(20):
         times = (weights[left, replicate] * weights[right, replicate]).astype(int)
-        target, nontarget = (np.repeat(scores[kind], times[kind]) for kind in (is_target, ~is_target))
+        target, nontarget = (
+            np.repeat(scores[kind], times[kind]) for kind in (is_target, ~is_target)
+        )
         if len(target) and len(nontarget):
             compared += 1
             assert found["cllr"][replicate] == pytest.approx(cllr(target, nontarget))
-            assert found["act_dcf_0.2"][replicate] == pytest.approx(actual_cost(target, nontarget, 0.2))
-            assert found["act_dcf_0.01"][replicate] == pytest.approx(actual_cost(target, nontarget, 0.01))
+            assert found["act_dcf_0.2"][replicate] == pytest.approx(
+                actual_cost(target, nontarget, 0.2)
+            )
+            assert found["act_dcf_0.01"][replicate] == pytest.approx(
+                actual_cost(target, nontarget, 0.01)
+            )
     assert compared > 15
 
 

@@ -18,7 +18,9 @@ def test_the_interval_is_symmetric_in_log_odds_and_as_wide_as_students_t_says():
     drawn = np.random.default_rng(0).beta(20, 180, 500)
     low, high = interval(0.1, drawn, 30)
     reach = student.ppf(0.975, 29) * log_odds(drawn).std(ddof=1)
-    assert [log_odds(high) - log_odds(0.1), log_odds(0.1) - log_odds(low)] == pytest.approx([reach, reach])
+    assert [log_odds(high) - log_odds(0.1), log_odds(0.1) - log_odds(low)] == pytest.approx(
+        [reach, reach]
+    )
     assert interval(0.1, drawn, 5)[1] > high  # fewer speakers, wider
     assert interval(0.1, drawn, 30, level=0.8)[1] < high
 
@@ -69,19 +71,32 @@ def test_paired_difference_sees_what_single_intervals_hide():
     enrol, test = (index.ravel() for index in np.triu_indices(len(speakers), 1))
     is_target = speakers[enrol] == speakers[test]
     goat = rng.normal(0, 0.5, 30)
-    scores = 2.0 * is_target + goat[speakers[enrol]] + goat[speakers[test]] + rng.normal(0, 1, len(enrol))
+    scores = (
+        2.0 * is_target
+        + goat[speakers[enrol]]
+        + goat[speakers[test]]
+        + rng.normal(0, 1, len(enrol))
+    )
     size, left, right = speaker_rows(speakers[enrol], speakers[test], is_target)
     weights = drawn_weights(size, 400, 0)
-    worse, better = (weighted_figures(sort_trials(values, is_target, left, right), weights, {})["eer_percent"] / 100
-                     for values in (scores, scores + 0.35 * is_target))
+    worse, better = (
+        weighted_figures(sort_trials(values, is_target, left, right), weights, {})["eer_percent"]
+        / 100
+        for values in (scores, scores + 0.35 * is_target)
+    )
     found = paired_difference(float(np.mean(worse) - np.mean(better)), worse - better, size)
     print(found)
-    assert interval(float(better.mean()), better, size)[1] > interval(float(worse.mean()), worse, size)[0]
+    assert (
+        interval(float(better.mean()), better, size)[1]
+        > interval(float(worse.mean()), worse, size)[0]
+    )
     assert found.low > 0
     assert found.p < 0.01
 
 
-@pytest.mark.parametrize(("num_speakers", "eer"), [(40, 0.08), pytest.param(100, 0.18, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("num_speakers", "eer"), [(40, 0.08), pytest.param(100, 0.18, marks=pytest.mark.slow)]
+)
 def test_intervals_hold_the_truth_as_often_as_they_say(num_speakers, eer):
     """A small one of tests/bench/intervals.md; trials drawn as if they were independent fail it."""
     found = coverage(num_speakers, eer, lists=40, replicates=60, compared=40)

@@ -15,7 +15,11 @@ from utils.plan.stages import examine
 
 def files(folder):
     """Files below a folder, without the locks of tasks, which hold nothing."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock"))
+    return sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.endswith(".lock")
+    )
 
 
 def states(plan):
@@ -36,7 +40,12 @@ def test_without_leave_it_only_shows(recipe, capsys):
 def test_it_removes_the_stage_alone_with_what_was_moved_aside_or_half_written(recipe, capsys):
     """1 MB in old.1 and 2 MB half written; files of a user and of the stage behind stay."""
     recipe.work(recipe.plan())
-    for name, size in (("old.1/copy.1", 1_000_000), (".copy.3.tmp", 2_000_000), ("notes.txt", 10), ("old.2/else", 10)):
+    for name, size in (
+        ("old.1/copy.1", 1_000_000),
+        (".copy.3.tmp", 2_000_000),
+        ("notes.txt", 10),
+        ("old.2/else", 10),
+    ):
         (recipe.one / name).parent.mkdir(exist_ok=True)
         (recipe.one / name).write_bytes(bytes(size))
     (recipe.one / "old.1" / "receipts").mkdir()
@@ -72,8 +81,15 @@ def test_a_receipt_goes_before_its_outputs(recipe, monkeypatch):
 
     def checked(path, *words, **options):
         unlink(path, *words, **options)
-        for task in (status.task for stage in examine(recipe.plan()) for status in stage.statuses if stage.number == 0):
-            assert task.status().state in ("done", "never run"), f"after {path}: {task.path} is {task.status().reason}"
+        for task in (
+            status.task
+            for stage in examine(recipe.plan())
+            for status in stage.statuses
+            if stage.number == 0
+        ):
+            assert task.status().state in ("done", "never run"), (
+                f"after {path}: {task.path} is {task.status().reason}"
+            )
 
     monkeypatch.setattr(Path, "unlink", checked)
     clean(recipe.plan(), 0, recipe.folder, yes=True)

@@ -25,42 +25,78 @@ def make_data(folder, seconds):
     """A data directory of that many utterances of so many seconds each; of no audio the dry run reads a byte."""
     folder.mkdir(parents=True)
     names = [f"s{number}-u{number}" for number in range(len(seconds))]
-    for name, values in {"wav.scp": [f"{name}.wav" for name in names], "utt2spk": [name.split("-")[0] for name in names], "utt2dur": seconds}.items():
-        (folder / name).write_text("".join(f"{key} {value}\n" for key, value in zip(names, values, strict=True)))
+    for name, values in {
+        "wav.scp": [f"{name}.wav" for name in names],
+        "utt2spk": [name.split("-")[0] for name in names],
+        "utt2dur": seconds,
+    }.items():
+        (folder / name).write_text(
+            "".join(f"{key} {value}\n" for key, value in zip(names, values, strict=True))
+        )
     return folder
 
 
-def write_receipt(home, name, seconds, data, *, job="", counts=None, options=None, inputs=None, **facts):
+def write_receipt(
+    home, name, seconds, data, *, job="", counts=None, options=None, inputs=None, **facts
+):
     """A receipt as `Task.finish` writes it."""
     (home / "receipts").mkdir(parents=True, exist_ok=True)
-    receipt = {"step": name, "format": 1, "options": (options or {}) | ({"job": job} if job else {}),
-               "inputs": {label: {"path": str(path), "content": ""} for label, path in ({"wav.scp": data / "wav.scp"} | (inputs or {})).items()},
-               "outputs": {"x": {"bytes": 1000, "sha256": ""}}, "counts": counts or {}, "seconds": seconds, "core_seconds": seconds} | facts
-    (home / "receipts" / f"{name}{'.' + job.replace('/', 'of') if job else ''}.json").write_text(json.dumps(receipt))
+    receipt = {
+        "step": name,
+        "format": 1,
+        "options": (options or {}) | ({"job": job} if job else {}),
+        "inputs": {
+            label: {"path": str(path), "content": ""}
+            for label, path in ({"wav.scp": data / "wav.scp"} | (inputs or {})).items()
+        },
+        "outputs": {"x": {"bytes": 1000, "sha256": ""}},
+        "counts": counts or {},
+        "seconds": seconds,
+        "core_seconds": seconds,
+    } | facts
+    (home / "receipts" / f"{name}{'.' + job.replace('/', 'of') if job else ''}.json").write_text(
+        json.dumps(receipt)
+    )
 
 
 @pytest.fixture
 def work(tmp_path):
     """A workdir with an hour of train in two utterances, and a plan that packs it in two jobs and trains."""
-    data, packed = make_data(tmp_path / "data" / "train", [1800, 1800]), tmp_path / "data" / "packed"
+    data, packed = (
+        make_data(tmp_path / "data" / "train", [1800, 1800]),
+        tmp_path / "data" / "packed",
+    )
     pack = f"python3 -m steps.pack_audio {data} {packed}/train --min-speech-seconds 0 --job"
     train = f"python3 -m steps.train {packed}/train none {ROOT / TINY} {tmp_path}/exp/tiny"
-    (tmp_path / "plan").write_text(f"stage 2 pack\nlaunch JOB=1:2 {tmp_path}/log.JOB {pack} JOB/2\nrun python3 -m steps.collect_packed {data} "
-                                   f"{packed}/train --jobs 2\nstage 3 train\nrun {train}\nstage 7 report\n")
+    (tmp_path / "plan").write_text(
+        f"stage 2 pack\nlaunch JOB=1:2 {tmp_path}/log.JOB {pack} JOB/2\nrun python3 -m steps.collect_packed {data} "
+        f"{packed}/train --jobs 2\nstage 3 train\nrun {train}\nstage 7 report\n"
+    )
     return tmp_path
 
 
 def rows(text):
     """Stage -> cells of its line of the table."""
     lines = text.partition("stage       utterances")[2].splitlines()[1:]
-    return {line.split()[0]: re.split(r"  +", line.strip())[1:] for line in lines if re.match(r" +\d |all|known", line)}
+    return {
+        line.split()[0]: re.split(r"  +", line.strip())[1:]
+        for line in lines
+        if re.match(r" +\d |all|known", line)
+    }
 
 
 def test_counts_disk_and_time_by_hand(work, command):
     (work / "sbatch").write_text("#!/bin/sh\n")
     (work / "sbatch").chmod(0o755)
     path = {"PATH": f"{work}:{os.environ['PATH']}"}
-    done = command("utils.plan.dry_run", work / "plan", f"workdir={work}", "--cmd", "slurm", env=os.environ | path)
+    done = command(
+        "utils.plan.dry_run",
+        work / "plan",
+        f"workdir={work}",
+        "--cmd",
+        "slurm",
+        env=os.environ | path,
+    )
     print(done.stdout, done.stderr)
     assert (done.returncode, "missing" in done.stdout) == (0, False)
     table = rows(done.stdout)
@@ -69,63 +105,129 @@ def test_counts_disk_and_time_by_hand(work, command):
     assert table["2"][2] == "115.3 MB guess", "115.2 of the archives, 0.1 of lists"
     # 20 s for the hour, shared by two jobs, and 10 s for each start; then the lists: 1 s and 10 s
     assert table["2"][4] == "0.5 min guess"
-    assert table["3"] == ["2 guess", "1.0 h guess", "600.0 MB guess", "4.3 GB guess", "0.2 min guess"], "12 steps of a second"
-    assert re.fullmatch(r"disk: about 715.3 MB guess, of what is known; free: [\d,]+ MB", done.stdout.splitlines()[-1])
+    assert table["3"] == [
+        "2 guess",
+        "1.0 h guess",
+        "600.0 MB guess",
+        "4.3 GB guess",
+        "0.2 min guess",
+    ], "12 steps of a second"
+    assert re.fullmatch(
+        r"disk: about 715.3 MB guess, of what is known; free: [\d,]+ MB",
+        done.stdout.splitlines()[-1],
+    )
     assert "--job JOB/2" in done.stdout
     assert "--job 1/2" not in done.stdout, "an array is one line"
     assert not (work / "data" / "packed").exists()
 
 
 def test_what_was_recorded_takes_the_place_of_guesses(work, command):
-    other = make_data(work / "data" / "other", [900, 900])  # half an hour, packed in 60 and 30 s: 180 s for the hour
+    other = make_data(
+        work / "data" / "other", [900, 900]
+    )  # half an hour, packed in 60 and 30 s: 180 s for the hour
     options = {"sample_rate_hz": 16000}
     for job, seconds in (("1/2", 60), ("2/2", 30)):
-        write_receipt(work / "data" / "packed" / "other", "pack_audio", seconds, other, job=job, options=options, peak_memory_bytes=200_000_000)
-    write_receipt(work / "exp" / "other", "train", 30, other, counts={"steps": 6, "device": "cpu"}, inputs={"config": ROOT / TINY},
-                  peak_memory_bytes=700_000_000)
+        write_receipt(
+            work / "data" / "packed" / "other",
+            "pack_audio",
+            seconds,
+            other,
+            job=job,
+            options=options,
+            peak_memory_bytes=200_000_000,
+        )
+    write_receipt(
+        work / "exp" / "other",
+        "train",
+        30,
+        other,
+        counts={"steps": 6, "device": "cpu"},
+        inputs={"config": ROOT / TINY},
+        peak_memory_bytes=700_000_000,
+    )
     audio = AudioOfPlan([])
     rates = Rates([work / "data", work / "exp"], audio)
     lists = {"wav.scp": work / "data" / "train" / "wav.scp"}
-    job = Task(work / "data" / "packed" / "train", "pack_audio", format=1, options={}, job="1/2", inputs=lists)
+    job = Task(
+        work / "data" / "packed" / "train",
+        "pack_audio",
+        format=1,
+        options={},
+        job="1/2",
+        inputs=lists,
+    )
     need = rates.need(job, "cpu")
-    assert (need.seconds, need.memory) == (Amount(90.0), Amount(200_000_000)), "half an hour of 180 s an hour"
+    assert (need.seconds, need.memory) == (Amount(90.0), Amount(200_000_000)), (
+        "half an hour of 180 s an hour"
+    )
     both = need_of_stage([(job, NEVER), (job, DONE)], rates, "cpu", "slurm")
     assert both.seconds == Amount(45.0), "two jobs at once"
-    assert need_of_stage([(job, NEVER)], rates, "cpu", "local").memory == Amount(200_000_000 * min(2, len(os.sched_getaffinity(0))))
+    assert need_of_stage([(job, NEVER)], rates, "cpu", "local").memory == Amount(
+        200_000_000 * min(2, len(os.sched_getaffinity(0)))
+    )
     done = command("utils.plan.dry_run", work / "plan", f"workdir={work}")
     print(done.stdout)
-    assert rows(done.stdout)["3"][2:] == ["0.0 MB", "700.0 MB", "1.0 min"], "12 steps of 5 s; 1000 bytes were written"
-    assert rows(command("utils.plan.dry_run", work / "plan", f"workdir={work}", "--device", "cuda").stdout)["3"][4].endswith("guess")
+    assert rows(done.stdout)["3"][2:] == ["0.0 MB", "700.0 MB", "1.0 min"], (
+        "12 steps of 5 s; 1000 bytes were written"
+    )
+    assert rows(
+        command("utils.plan.dry_run", work / "plan", f"workdir={work}", "--device", "cuda").stdout
+    )["3"][4].endswith("guess")
 
 
 def test_a_begun_training_goes_by_its_own_checkpoints(work):
     checkpoints = work / "exp" / "tiny" / "checkpoints"
     checkpoints.mkdir(parents=True)
-    for step, seconds in ((0, 1000), (4, 1500), (8, 1540)):  # the first four with a pause of its own
+    for step, seconds in (
+        (0, 1000),
+        (4, 1500),
+        (8, 1540),
+    ):  # the first four with a pause of its own
         (checkpoints / f"step-{step:07}.pt").touch()
         os.utime(checkpoints / f"step-{step:07}.pt", (seconds, seconds))
-    task = Task(work / "exp" / "tiny", "train", format=1, options={"steps": 20}, inputs={"config": ROOT / TINY})
-    assert Rates([], AudioOfPlan([])).need(task, "cpu").seconds == Amount(120.0), "12 more steps of 10 s"
+    task = Task(
+        work / "exp" / "tiny",
+        "train",
+        format=1,
+        options={"steps": 20},
+        inputs={"config": ROOT / TINY},
+    )
+    assert Rates([], AudioOfPlan([])).need(task, "cpu").seconds == Amount(120.0), (
+        "12 more steps of 10 s"
+    )
 
 
 def test_the_length_of_a_training(tmp_path):
     data = make_data(tmp_path / "train", [2] * 30)
-    (tmp_path / "x.yaml").write_text("{training: {epochs: 3}, crops: {crop_seconds: 1, batch_size: 8}}")
-    (tmp_path / "y.yaml").write_text("{training: {epochs: 3}, crops: {crop_seconds: 1, batches: {speakers: 5, utterances: 2}}}")
+    (tmp_path / "x.yaml").write_text(
+        "{training: {epochs: 3}, crops: {crop_seconds: 1, batch_size: 8}}"
+    )
+    (tmp_path / "y.yaml").write_text(
+        "{training: {epochs: 3}, crops: {crop_seconds: 1, batches: {speakers: 5, utterances: 2}}}"
+    )
 
     def steps(options, **inputs):
-        return plan_rates.steps_of(Task(tmp_path, "train", format=1, options=options, inputs=inputs))
+        return plan_rates.steps_of(
+            Task(tmp_path, "train", format=1, options=options, inputs=inputs)
+        )
 
     assert steps({}, config=ROOT / TINY) == 12
     assert steps({"steps": 7}, config=ROOT / TINY) == 7
-    assert steps({}, config=tmp_path / "x.yaml", **{"train/utt2spk": data / "utt2spk"}) == 11, "90 draws in batches of 8"
+    assert steps({}, config=tmp_path / "x.yaml", **{"train/utt2spk": data / "utt2spk"}) == 11, (
+        "90 draws in batches of 8"
+    )
     assert steps({}, config=tmp_path / "y.yaml", **{"train/utt2spk": data / "utt2spk"}) == 9
     assert steps({}, config=tmp_path / "x.yaml", **{"train/utt2spk": tmp_path / "none"}) is None
     assert steps({"training": {"steps": 5}, "crops": {}}) == 5, "a phase keeps its sections"
 
 
 def test_a_corpus_is_counted_before_it_is_prepared_and_shared_among_its_sets(tmp_path):
-    for name, size in (("a/1.wav", 32_000 * 3600), ("a/2.WAV", 0), ("b/3.flac", 17_000 * 1800), ("b/notes.txt", 99)):
+    for name, size in (
+        ("a/1.wav", 32_000 * 3600),
+        ("a/2.WAV", 0),
+        ("b/3.flac", 17_000 * 1800),
+        ("b/notes.txt", 99),
+    ):
         (tmp_path / "corpus" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "corpus" / name).touch()
         os.truncate(tmp_path / "corpus" / name, size)
@@ -134,15 +236,40 @@ def test_a_corpus_is_counted_before_it_is_prepared_and_shared_among_its_sets(tmp
     assert (corpus.audio, corpus.whole) == (Audio(3, 1.5, guess=True), True)
     assert "2 wav, 1 flac; 0.1 GB; 1.5 h (guess" in corpus.line()
     assert not count_corpus("corpus", tmp_path / "corpus", seconds=-1).whole
-    tasks = [Task(tmp_path / name / "vad", "compute_vad", format=1, options={}, inputs={"wav.scp": tmp_path / name / "wav.scp"})
-             for name in ("train", "dev", "noise")]
-    packed = Task(tmp_path / "packed" / "train", "pack_audio", format=1, options={}, inputs={"wav.scp": tmp_path / "train" / "wav.scp"}, job="1/3")
-    later = Task(tmp_path / "x", "extract", format=1, options={}, inputs={"wav.scp": tmp_path / "packed" / "train" / "wav.scp"})
+    tasks = [
+        Task(
+            tmp_path / name / "vad",
+            "compute_vad",
+            format=1,
+            options={},
+            inputs={"wav.scp": tmp_path / name / "wav.scp"},
+        )
+        for name in ("train", "dev", "noise")
+    ]
+    packed = Task(
+        tmp_path / "packed" / "train",
+        "pack_audio",
+        format=1,
+        options={},
+        inputs={"wav.scp": tmp_path / "train" / "wav.scp"},
+        job="1/3",
+    )
+    later = Task(
+        tmp_path / "x",
+        "extract",
+        format=1,
+        options={},
+        inputs={"wav.scp": tmp_path / "packed" / "train" / "wav.scp"},
+    )
     audio = AudioOfPlan([*tasks, packed, later], corpus.audio)
-    assert audio.of(tmp_path / "train") == audio.of(tmp_path / "dev") == Audio(1.5, 0.75, guess=True)
+    assert (
+        audio.of(tmp_path / "train") == audio.of(tmp_path / "dev") == Audio(1.5, 0.75, guess=True)
+    )
     assert audio.of(tmp_path / "noise").utterances == 0
     assert audio.of_task(packed) == Audio(0.5, 0.25, guess=True)
-    assert audio.of_task(later) == Audio(1.5, 0.75, guess=True), "as long as what it will be packed from"
+    assert audio.of_task(later) == Audio(1.5, 0.75, guess=True), (
+        "as long as what it will be packed from"
+    )
 
 
 def test_before_the_first_stage_of_an_uncounted_corpus_numbers_are_unknown(work, command):
@@ -151,21 +278,41 @@ def test_before_the_first_stage_of_an_uncounted_corpus_numbers_are_unknown(work,
     assert done.returncode == 1
     assert rows(done.stdout)["2"][:3] == ["unknown"] * 3
     assert "known" in rows(done.stdout)
-    assert f"missing: {work}/data/train/wav.scp: needed, and no stage of this recipe makes it" in done.stdout
+    assert (
+        f"missing: {work}/data/train/wav.scp: needed, and no stage of this recipe makes it"
+        in done.stdout
+    )
     assert "packed" not in done.stdout.partition("missing:")[2], "what a stage makes is not missing"
 
 
 def test_missing_files_programs_and_packages(work, tmp_path, monkeypatch):
     (tmp_path / "there").touch()
-    named = [("musan", "/none"), ("backend", f"{tmp_path}/there,/no.yaml"), ("config", f"{tmp_path}/there")]
-    assert plan_missing.missing_options(named) == ["--musan /none: no such file or folder", "--backend /no.yaml: no such file or folder"]
+    named = [
+        ("musan", "/none"),
+        ("backend", f"{tmp_path}/there,/no.yaml"),
+        ("config", f"{tmp_path}/there"),
+    ]
+    assert plan_missing.missing_options(named) == [
+        "--musan /none: no such file or folder",
+        "--backend /no.yaml: no such file or folder",
+    ]
     lists = work / "data" / "train" / "wav.scp"
-    task = Task(work / "data" / "train" / "vad", "compute_vad", format=1, options={"detector": {"name": "silero"}}, inputs={"wav.scp": lists})
+    task = Task(
+        work / "data" / "train" / "vad",
+        "compute_vad",
+        format=1,
+        options={"detector": {"name": "silero"}},
+        inputs={"wav.scp": lists},
+    )
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(plan_missing, "find_spec", lambda _: None)
-    assert [each.split(":")[0] for each in plan_missing.missing_programs([(task, NEVER)], [], "sge")] == ["qsub", "silero-vad"]
+    assert [
+        each.split(":")[0] for each in plan_missing.missing_programs([(task, NEVER)], [], "sge")
+    ] == ["qsub", "silero-vad"]
     lists.write_text(lists.read_text().replace("s1-u1.wav", "s1-u1.m4a"))
-    assert [each.split(":")[0] for each in plan_missing.missing_programs([(task, NEVER)], [], "local")] == ["ffmpeg", "silero-vad"]
+    assert [
+        each.split(":")[0] for each in plan_missing.missing_programs([(task, NEVER)], [], "local")
+    ] == ["ffmpeg", "silero-vad"]
     assert plan_missing.missing_programs([(task, DONE)], [], "local") == []
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "a.m4a").touch()
@@ -182,7 +329,9 @@ def test_too_little_disk_or_memory_is_missing(work, monkeypatch, capsys):
     assert "missing: disk: 0.7 GB needed, 0.7 GB there" in said
     assert "missing: memory: 4.3 GB needed, 1.0 GB there" in said
     monkeypatch.undo()
-    with pytest.raises(UserError, match="missing: stage 2, which comes before --stage 3: never run"):
+    with pytest.raises(
+        UserError, match="missing: stage 2, which comes before --stage 3: never run"
+    ):
         plan_dry_run.plan_dry_run(work / "plan", [f"workdir={work}"], first=3)
 
 
@@ -190,7 +339,9 @@ def test_data_and_exp_on_two_disks_are_weighed_apart(work, tmp_path, capsys):
     """An hour of packed audio here, a training of 600 MB (a guess) on a disk of 1 MB."""
     with small_disk(tmp_path / "other", "1M") as other:
         (work / "exp").symlink_to(other)
-        with pytest.raises(UserError, match=f"missing: disk of {work / 'exp'}: 0.6 GB needed, 0.0 GB there"):
+        with pytest.raises(
+            UserError, match=f"missing: disk of {work / 'exp'}: 0.6 GB needed, 0.0 GB there"
+        ):
             plan_dry_run.plan_dry_run(work / "plan", [f"workdir={work}"])
         said = capsys.readouterr().out
     assert re.search(rf"disk of {work / 'data'}: about 115\.\d MB", said), said
@@ -203,13 +354,18 @@ def test_a_place_that_is_no_folder_or_not_this_users_is_missing(tmp_path, monkey
     asked = [tmp_path / name / "data" for name in ("file", "file", "link", "new")]
     assert plan_missing.missing_places(asked) == [
         f"{tmp_path}/file: a file, expected a folder; move it away, or give another --workdir",
-        f"{tmp_path}/link: a link to not mounted, which is not there: see that its disk is mounted on this host"]
+        f"{tmp_path}/link: a link to not mounted, which is not there: see that its disk is mounted on this host",
+    ]
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert plan_missing.missing_places(asked[3:]) == [f"{tmp_path}: this user may not write there; --workdir DIR, a folder of their own"]
+    assert plan_missing.missing_places(asked[3:]) == [
+        f"{tmp_path}: this user may not write there; --workdir DIR, a folder of their own"
+    ]
 
 
 def test_a_corpus_that_a_step_refuses_is_missing(command, tmp_path):
-    (tmp_path / "plan").write_text(f"stage 0 first\nrun python3 -m steps.pack_audio {tmp_path} {tmp_path}/x --trim true --split true\n")
+    (tmp_path / "plan").write_text(
+        f"stage 0 first\nrun python3 -m steps.pack_audio {tmp_path} {tmp_path}/x --trim true --split true\n"
+    )
     done = command("utils.plan.dry_run", tmp_path / "plan", f"workdir={tmp_path}", "corpus=/none")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "missing: --corpus /none" in done.stdout

@@ -50,24 +50,32 @@ def test_a_command_that_is_no_step_is_refused():
 
 
 def test_commands_of_the_plan(command, tmp_path):
-    (tmp_path / "plan2").write_text(f"stage 0 first\nrun python3 -m local.prepare_noise {tmp_path} out\nstage 1 second\n")
+    (tmp_path / "plan2").write_text(
+        f"stage 0 first\nrun python3 -m local.prepare_noise {tmp_path} out\nstage 1 second\n"
+    )
     done = command("utils.plan", "status", tmp_path / "plan2")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].split() == ["0", "first", "never", "run"]
     assert "empty in this recipe" in done.stdout.splitlines()[1]
-    refused = command("utils.plan", "finished", tmp_path / "plan2", "--first", "1", "--script", "recipes/x/run.sh")
+    refused = command(
+        "utils.plan", "finished", tmp_path / "plan2", "--first", "1", "--script", "recipes/x/run.sh"
+    )
     assert refused.returncode == 1
     assert "--stage 1 needs stage 0, which is not done" in refused.stderr
     assert "run recipes/x/run.sh --stage 0" in refused.stderr
 
 
-def test_receipts_that_another_host_wrote_just_now_are_waited_for_in_a_chain_of_jobs(recipe, monkeypatch, capsys):
+def test_receipts_that_another_host_wrote_just_now_are_waited_for_in_a_chain_of_jobs(
+    recipe, monkeypatch, capsys
+):
     recipe.work(recipe.plan())
     receipt = recipe.one / "receipts" / "planned_one.2of2.json"
     hidden = receipt.rename(recipe.folder / "hidden")
     with pytest.raises(UserError, match="--stage 1 needs stage 0, which is not done"):
         finished(recipe.plan(), first=1)
-    monkeypatch.setattr(plan, "look_anew", lambda folder: hidden.rename(receipt) if hidden.exists() else None)  # the file system shows it
+    monkeypatch.setattr(
+        plan, "look_anew", lambda folder: hidden.rename(receipt) if hidden.exists() else None
+    )  # the file system shows it
     monkeypatch.setenv("SV_VISIBLE_SECONDS", "5")
     finished(recipe.plan(), first=1)
     assert "1 of 2 tasks: waiting up to 5 s for the file system" in capsys.readouterr().err
@@ -77,13 +85,20 @@ def test_receipts_that_another_host_wrote_just_now_are_waited_for_in_a_chain_of_
         finished(recipe.plan(), first=1)
 
 
-def test_a_run_goes_on_in_a_copy_and_says_whose_files_its_lists_name(recipe, tmp_path_factory, capsys):
+def test_a_run_goes_on_in_a_copy_and_says_whose_files_its_lists_name(
+    recipe, tmp_path_factory, capsys
+):
     recipe.work(recipe.plan(), [0])
-    copy = PlannedRecipe(Path(shutil.copytree(recipe.folder, tmp_path_factory.mktemp("elsewhere") / "copy")))
+    copy = PlannedRecipe(
+        Path(shutil.copytree(recipe.folder, tmp_path_factory.mktemp("elsewhere") / "copy"))
+    )
     finished(copy.plan())
     said = capsys.readouterr().err
     print(said)
-    assert f"note: {copy.folder} was made as {recipe.folder}, and its lists name files there: put a link in that place" in said
+    assert (
+        f"note: {copy.folder} was made as {recipe.folder}, and its lists name files there: put a link in that place"
+        in said
+    )
     (recipe.folder / "in").unlink()
     (recipe.folder / "in").symlink_to(copy.folder / "in")
     finished(copy.plan())

@@ -39,12 +39,15 @@ def test_a_finished_task_is_done_and_gives_its_counts(work):
     assert do() == {"lines": 1}
 
 
-@pytest.mark.parametrize(("changes", "reason"), [
-    ({"options": {"x": 2}}, "option x was 1, is 2"),
-    ({"options": {"x": 1, "y": True}}, "option y was null, is true"),
-    ({"format": 2}, "FORMAT 2"),
-    ({"inputs": {}}, "was taken away"),
-])
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"options": {"x": 2}}, "option x was 1, is 2"),
+        ({"options": {"x": 1, "y": True}}, "option y was null, is true"),
+        ({"format": 2}, "FORMAT 2"),
+        ({"inputs": {}}, "was taken away"),
+    ],
+)
 def test_what_changed_is_named(work, changes, reason):
     task, do = work
     do()
@@ -64,7 +67,11 @@ def test_freshness_looks_at_contents_not_at_times(work, tmp_path):
 
 def test_a_shortened_altered_or_missing_output_is_unfinished(work, tmp_path):
     task, do = work
-    for damage in (lambda path: path.write_text(""), lambda path: path.write_text("x\n"), lambda path: path.unlink()):
+    for damage in (
+        lambda path: path.write_text(""),
+        lambda path: path.write_text("x\n"),
+        lambda path: path.unlink(),
+    ):
         do()
         damage(tmp_path / "out" / "copy")
         assert task().status().state == UNFINISHED
@@ -95,7 +102,9 @@ def test_stale_and_dear_stops_and_force_moves_the_old_output_aside(work, tmp_pat
 
 
 @pytest.mark.parametrize("moved", [["copy"], ["copy", "receipts/copy.json"]])
-def test_force_that_died_while_it_moved_the_old_output_leaves_it_in_one_place(work, tmp_path, moved, monkeypatch):
+def test_force_that_died_while_it_moved_the_old_output_leaves_it_in_one_place(
+    work, tmp_path, moved, monkeypatch
+):
     task, do = work
     do(dear=True)
     (tmp_path / "in").write_text("b\n")
@@ -134,7 +143,13 @@ def test_accept_blesses_a_stale_output(work, tmp_path):
 def test_a_receipt_as_input_stands_for_the_checksums_in_it(work, tmp_path):
     task, do = work
     do()
-    after = Task(tmp_path / "out2", "after", format=1, inputs={"copy": tmp_path / "out" / "receipts" / "copy.json"}, options={})
+    after = Task(
+        tmp_path / "out2",
+        "after",
+        format=1,
+        inputs={"copy": tmp_path / "out" / "receipts" / "copy.json"},
+        options={},
+    )
     assert not after.is_done()
     after.finish([], {})
     do(options={"x": 2})  # another receipt, the same output
@@ -196,17 +211,30 @@ def test_a_damaged_receipt_is_an_error_of_one_line(work, tmp_path, content):
         task().status()
 
 
-@pytest.mark.parametrize(("name", "value"), [
-    ("step", None), ("format", "1"), ("seconds", None), ("core_seconds", "many"), ("inputs", {"list": 3}), ("inputs", {"list": {"path": "in"}}),
-    ("outputs", {"copy": {"bytes": "2", "sha256": ""}}), ("outputs", {"copy": {"bytes": 2}}), ("options", {"job": 3}), ("options", {"job": "1/none"}),
-])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("step", None),
+        ("format", "1"),
+        ("seconds", None),
+        ("core_seconds", "many"),
+        ("inputs", {"list": 3}),
+        ("inputs", {"list": {"path": "in"}}),
+        ("outputs", {"copy": {"bytes": "2", "sha256": ""}}),
+        ("outputs", {"copy": {"bytes": 2}}),
+        ("options", {"job": 3}),
+        ("options", {"job": "1/none"}),
+    ],
+)
 def test_a_receipt_with_an_altered_entry_is_an_error_of_one_line(work, tmp_path, name, value):
     """Of whoever reads it: its own step, those that have it among their inputs, the dry run."""
     _, do = work
     do()
     path = tmp_path / "out" / "receipts" / "copy.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
-    with pytest.raises(UserError, match=r"copy\.json: not a receipt; remove it to have the work done again"):
+    with pytest.raises(
+        UserError, match=r"copy\.json: not a receipt; remove it to have the work done again"
+    ):
         read_receipt(path)
 
 
@@ -220,4 +248,7 @@ def test_another_number_of_jobs_is_no_reason_to_work_again(tmp_path):
         assert not mine.is_done()
         mine.finish([], {})
     assert part("1/3").status().state == DONE
-    assert Task(tmp_path, "pack", format=1, inputs={}, options={"x": 2}, job="1/3").status().state == NEVER
+    assert (
+        Task(tmp_path, "pack", format=1, inputs={}, options={"x": 2}, job="1/3").status().state
+        == NEVER
+    )

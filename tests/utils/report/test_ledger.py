@@ -9,10 +9,24 @@ from utils.report.ledger import ledger_section, ledger_text, phrase
 
 
 def test_a_ledger_is_a_sum_in_words():
-    assert phrase({"came_in": 1500, "went_on": 1500}) == "utterances: 1,500 in = 1,500 kept + 0 dropped"
-    counts = {"came_in": 1500, "went_on": 1497, "policy:short": 1, "unreadable": 2, "lost_trials": 7, "pieces:packed": 9}
-    assert phrase(counts) == ("utterances: 1,500 in = 1,497 kept + 3 dropped (2 unreadable, 1 too short); 9 pieces:packed, 7 lost trials")
-    assert phrase(counts, min_seconds=0.5).endswith("(2 unreadable, 1 shorter than 0.5 s); 9 pieces:packed, 7 lost trials")
+    assert (
+        phrase({"came_in": 1500, "went_on": 1500})
+        == "utterances: 1,500 in = 1,500 kept + 0 dropped"
+    )
+    counts = {
+        "came_in": 1500,
+        "went_on": 1497,
+        "policy:short": 1,
+        "unreadable": 2,
+        "lost_trials": 7,
+        "pieces:packed": 9,
+    }
+    assert phrase(counts) == (
+        "utterances: 1,500 in = 1,497 kept + 3 dropped (2 unreadable, 1 too short); 9 pieces:packed, 7 lost trials"
+    )
+    assert phrase(counts, min_seconds=0.5).endswith(
+        "(2 unreadable, 1 shorter than 0.5 s); 9 pieces:packed, 7 lost trials"
+    )
 
 
 def write_ledger(folder, kept, dropped=(), is_set=True):
@@ -21,7 +35,11 @@ def write_ledger(folder, kept, dropped=(), is_set=True):
     if is_set:
         (folder / "utt2spk").write_text("")
     reasons = [reason for _, reason in dropped]
-    counts = {"came_in": kept + len(dropped), "went_on": kept, **{reason: reasons.count(reason) for reason in reasons}}
+    counts = {
+        "came_in": kept + len(dropped),
+        "went_on": kept,
+        **{reason: reasons.count(reason) for reason in reasons},
+    }
     (folder / "ledger.json").write_text(json.dumps(counts))
     (folder / "dropped").write_text("".join(f"{name} {reason} found\n" for name, reason in dropped))
 
@@ -41,15 +59,22 @@ def make_data(data):
 def test_stages_have_their_sets_and_a_total(tmp_path):
     make_data(tmp_path)
     section = ledger_section(tmp_path)
-    assert [line.partition("<summary>")[2].partition("</summary>")[0] for line in section.splitlines()[2:]] == [
-        "prepared: utterances: 15 in = 14 kept + 1 dropped (1 unreadable)", "noise and rooms: utterances: 3 in = 3 kept + 0 dropped",
+    assert [
+        line.partition("<summary>")[2].partition("</summary>")[0]
+        for line in section.splitlines()[2:]
+    ] == [
+        "prepared: utterances: 15 in = 14 kept + 1 dropped (1 unreadable)",
+        "noise and rooms: utterances: 3 in = 3 kept + 0 dropped",
         "vad: utterances: 14 in = 13 kept + 1 dropped (1 unreadable)",
-        "packed_16000: utterances: 14 in = 12 kept + 2 dropped (1 unreadable, 1 with too little speech)"]
+        "packed_16000: utterances: 14 in = 12 kept + 2 dropped (1 unreadable, 1 with too little speech)",
+    ]
     assert "<li>train: utterances: 10 in = 9 kept + 1 dropped (1 unreadable)</li>" in section
     assert ledger_section(tmp_path / "none") == ledger_text(tmp_path / "none") == ""
 
 
-def test_over_all_stages_each_utterance_is_lost_once_and_copies_and_drawn_trials_are_no_loss(tmp_path):
+def test_over_all_stages_each_utterance_is_lost_once_and_copies_and_drawn_trials_are_no_loss(
+    tmp_path,
+):
     """b is lost twice, by the VAD and again by the packing: 15 - {a, b, c} = 12, which is what the packing kept."""
     make_data(tmp_path)
     write_ledger(tmp_path / "packed_16000" / "noisy" / "train", 20, [("a-copy", "policy:silent")])
@@ -58,10 +83,16 @@ def test_over_all_stages_each_utterance_is_lost_once_and_copies_and_drawn_trials
     (tmp_path / "packed_16000" / "tested" / "test" / "dropped").unlink()
     text = ledger_text(tmp_path)
     print(text)
-    assert text.splitlines()[0] == "utterances: 15 in = 12 kept + 3 dropped (2 unreadable, 1 with too little speech)"
+    assert (
+        text.splitlines()[0]
+        == "utterances: 15 in = 12 kept + 3 dropped (2 unreadable, 1 with too little speech)"
+    )
     write_ledger(tmp_path, 15, [("x", "no_text"), ("y", "no_text")], is_set=False)
     text = ledger_text(tmp_path)
-    assert text.splitlines()[0] == "utterances: 17 in = 12 kept + 5 dropped (2 unreadable, 1 with too little speech, 2 no text)"
+    assert (
+        text.splitlines()[0]
+        == "utterances: 17 in = 12 kept + 5 dropped (2 unreadable, 1 with too little speech, 2 no text)"
+    )
     assert "   corpus: 17 in = 15 kept + 2 dropped (2 no text)" in text.splitlines()
 
 
@@ -78,19 +109,48 @@ def test_embedded_utterances_are_counted_by_their_receipts(tmp_path):
     for name, number in (("test", 5), ("test_list", 3)):
         receipts = tmp_path / "exp" / "embeddings" / name / "receipts"
         receipts.mkdir(parents=True)
-        receipt = {"step": "collect_embeddings", "format": 1, "options": {}, "inputs": {}, "outputs": {}, "counts": {"utterances": number},
-                   "seconds": 0, "core_seconds": 0}
+        receipt = {
+            "step": "collect_embeddings",
+            "format": 1,
+            "options": {},
+            "inputs": {},
+            "outputs": {},
+            "counts": {"utterances": number},
+            "seconds": 0,
+            "core_seconds": 0,
+        }
         (receipts / "collect_embeddings.json").write_text(json.dumps(receipt))
-    (tmp_path / "exp" / "embeddings" / "test" / "receipts" / "extract.1of1.json").touch()  # test_list was chosen out of test
-    assert ledger_text(tmp_path, None, tmp_path / "exp").splitlines()[-1] == "   embedded: 5 in = 5 kept + 0 dropped"
+    (
+        tmp_path / "exp" / "embeddings" / "test" / "receipts" / "extract.1of1.json"
+    ).touch()  # test_list was chosen out of test
+    assert (
+        ledger_text(tmp_path, None, tmp_path / "exp").splitlines()[-1]
+        == "   embedded: 5 in = 5 kept + 0 dropped"
+    )
 
 
-@pytest.mark.parametrize(("file", "content", "said"), [
-    ("ledger.json", "{", r"ledger\.json: not a ledger \(Expecting property name.*\); have the step that writes it do so again"),
-    ("ledger.json", "[3]", r"not a ledger \(something else than an object\)"),
-    ("ledger.json", '{"came_in": 3}', r"not a ledger \(no 'went_on'\)"),
-    ("ledger.json", '{"came_in": 3, "went_on": 2, "unreadable": true}', r"not a ledger \('unreadable' is true\)"),
-    ("dropped", "a unreadable x\nb\n", r"dropped:2: 'b', expected an utterance, the reason why it was dropped, and details")])
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        (
+            "ledger.json",
+            "{",
+            r"ledger\.json: not a ledger \(Expecting property name.*\); have the step that writes it do so again",
+        ),
+        ("ledger.json", "[3]", r"not a ledger \(something else than an object\)"),
+        ("ledger.json", '{"came_in": 3}', r"not a ledger \(no 'went_on'\)"),
+        (
+            "ledger.json",
+            '{"came_in": 3, "went_on": 2, "unreadable": true}',
+            r"not a ledger \('unreadable' is true\)",
+        ),
+        (
+            "dropped",
+            "a unreadable x\nb\n",
+            r"dropped:2: 'b', expected an utterance, the reason why it was dropped, and details",
+        ),
+    ],
+)
 def test_a_damaged_ledger_is_one_line(tmp_path, file, content, said):
     make_data(tmp_path)
     (tmp_path / "train" / file).write_text(content)

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.report.pictures import SHADES, alone, colour_scale, envelope, palette, png, spectrogram, spectrogram_picture, speech_picture
+from utils.report.pictures import (
+    SHADES,
+    alone,
+    colour_scale,
+    envelope,
+    palette,
+    png,
+    spectrogram,
+    spectrogram_picture,
+    speech_picture,
+)
 from utils.report.svg import LEFT, RIGHT, Plot
 
 RATE = 16000
@@ -18,12 +28,18 @@ WIDTH = Plot(x=None, y=None).width - LEFT - RIGHT  # of the drawing inside its m
 
 
 def tone(hertz, seconds, rate=RATE, amplitude=1.0):
-    return (amplitude * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+    return (amplitude * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(
+        np.float32
+    )
 
 
 def shapes(svg, style):
     """Corners of the polygons of a class, as (number, 2) arrays."""
-    points = [shape.get("points") for shape in ElementTree.fromstring(svg).iter(f"{SVG}polygon") if shape.get("class") == style]
+    points = [
+        shape.get("points")
+        for shape in ElementTree.fromstring(svg).iter(f"{SVG}polygon")
+        if shape.get("class") == style
+    ]
     return [np.array([pair.split(",") for pair in text.split()], float) for text in points]
 
 
@@ -32,8 +48,12 @@ def test_the_shaded_stretches_are_the_decisions():
     decisions[50:100] = decisions[150:] = True
     svg = speech_picture(tone(100, 2), RATE, decisions, "label")
     first, second = shapes(svg, "speech")
-    assert (first[:, 0].min(), first[:, 0].max()) == pytest.approx((LEFT + 0.25 * WIDTH, LEFT + 0.5 * WIDTH), abs=0.06)
-    assert (second[:, 0].min(), second[:, 0].max()) == pytest.approx((LEFT + 0.75 * WIDTH, LEFT + WIDTH), abs=0.06)
+    assert (first[:, 0].min(), first[:, 0].max()) == pytest.approx(
+        (LEFT + 0.25 * WIDTH, LEFT + 0.5 * WIDTH), abs=0.06
+    )
+    assert (second[:, 0].min(), second[:, 0].max()) == pytest.approx(
+        (LEFT + 0.75 * WIDTH, LEFT + WIDTH), abs=0.06
+    )
     titles = [title.text for title in ElementTree.fromstring(svg).iter(f"{SVG}title")]
     assert titles == ["speech from 0.50 to 1.00 s", "speech from 1.50 to 2.00 s"]
 
@@ -57,7 +77,10 @@ def test_the_waveform_reaches_from_the_smallest_to_the_largest_sample():
 
 
 def test_the_envelope_of_ten_samples_in_five_columns():
-    assert envelope(np.array([0, 1, 3, 2, -1, 4, 0, 0, -5, -6]), 5) == ([0, 2, -1, 0, -6], [1, 3, 4, 0, -5])
+    assert envelope(np.array([0, 1, 3, 2, -1, 4, 0, 0, -5, -6]), 5) == (
+        [0, 2, -1, 0, -6],
+        [1, 3, 4, 0, -5],
+    )
     assert envelope(np.array([2, 1]), 5) == ([2, 1], [2, 1])
 
 
@@ -67,9 +90,11 @@ def test_a_tone_of_full_scale_is_0_db_in_its_band_and_nothing_elsewhere(rate):
     bands = levels_db.shape[1]
     assert bands <= 256
     middle = levels_db[10:-10]
-    assert set(middle.argmax(axis=1)) == {bands // 4}  # an eighth of the rate, of bands up to a half of it
+    assert set(middle.argmax(axis=1)) == {
+        bands // 4
+    }  # an eighth of the rate, of bands up to a half of it
     assert middle.max() == pytest.approx(0, abs=0.1)
-    assert middle[:, :bands // 8].max() < -70
+    assert middle[:, : bands // 8].max() < -70
 
 
 def test_a_click_is_in_the_frame_of_its_time():
@@ -97,7 +122,12 @@ def test_another_reader_finds_every_colour_of_a_png_in_its_place():
 
 def test_a_png_holds_nothing_but_the_picture():
     data = png(np.zeros((2, 3), np.uint8), palette())
-    assert re.findall(rb"IHDR|PLTE|IDAT|IEND|tEXt|iTXt|zTXt|tIME|eXIf", data) == [b"IHDR", b"PLTE", b"IDAT", b"IEND"]
+    assert re.findall(rb"IHDR|PLTE|IDAT|IEND|tEXt|iTXt|zTXt|tIME|eXIf", data) == [
+        b"IHDR",
+        b"PLTE",
+        b"IDAT",
+        b"IEND",
+    ]
     assert data == png(np.zeros((2, 3), np.uint8), palette())
 
 
@@ -115,7 +145,9 @@ def test_the_loudest_place_is_the_brightest_and_lies_at_its_time_and_frequency()
     svg = spectrogram_picture(spectrogram(samples, RATE), RATE, 1.0, 0.0, "a tone")
     pixels = pixels_of(svg)
     assert pixels.shape == (256, 100, 3)
-    assert np.array_equal(pixels[255 - 192, 75], palette()[-1])  # band 192 of 256, from below; three quarters to the right
+    assert np.array_equal(
+        pixels[255 - 192, 75], palette()[-1]
+    )  # band 192 of 256, from below; three quarters to the right
     assert np.array_equal(pixels[255 - 192, 25], palette()[0])
     assert np.array_equal(pixels[255 - 64, 75], palette()[0])
 
@@ -133,8 +165,13 @@ def pixels_of(svg):
 
 
 def test_drawings_have_labels_and_axes_with_units():
-    for svg, axes in ((speech_picture(tone(100, 1), RATE, np.zeros(100, bool), "a & b"), {"seconds", "amplitude (1: full scale)"}),
-                      (spectrogram_picture(np.zeros((5, 8)), RATE, 1.0, 0.0, "a & b"), {"seconds", "kHz"})):
+    for svg, axes in (
+        (
+            speech_picture(tone(100, 1), RATE, np.zeros(100, bool), "a & b"),
+            {"seconds", "amplitude (1: full scale)"},
+        ),
+        (spectrogram_picture(np.zeros((5, 8)), RATE, 1.0, 0.0, "a & b"), {"seconds", "kHz"}),
+    ):
         root = ElementTree.fromstring(svg)
         assert (root.get("role"), root.get("aria-label")) == ("img", "a & b")
         assert axes <= {text.text for text in root.iter(f"{SVG}text")}

@@ -3,18 +3,29 @@
 import numpy as np
 import pytest
 
-from utils.report.similarity_matrix import matrix_of, published_eer, rates_at, similarity_picture, thresholds_of, ticks_of
+from utils.report.similarity_matrix import (
+    matrix_of,
+    published_eer,
+    rates_at,
+    similarity_picture,
+    thresholds_of,
+    ticks_of,
+)
 
 
 def test_rows_and_columns_are_in_the_order_of_speakers_and_what_was_not_tried_is_nan():
     speaker_of = {"x-model": "ann", "a-model": "bob", "1": "bob", "2": "ann"}
-    rows, columns, matrix = matrix_of(["a-model", "x-model", "a-model"], ["1", "1", "2"], np.array([0.9, 0.2, 0.3]), speaker_of)
+    rows, columns, matrix = matrix_of(
+        ["a-model", "x-model", "a-model"], ["1", "1", "2"], np.array([0.9, 0.2, 0.3]), speaker_of
+    )
     assert (rows, columns) == (["x-model", "a-model"], ["2", "1"])
     np.testing.assert_array_equal(matrix, np.array([[np.nan, 0.2], [0.3, 0.9]], np.float32))
 
 
 def test_scores_above_a_threshold_are_accepted():
-    far, frr = rates_at(np.array([0.0, 0.5, 0.8, 1.0]), np.array([0.5, 0.9]), np.array([0.1, 0.6, 0.8, -0.3]))
+    far, frr = rates_at(
+        np.array([0.0, 0.5, 0.8, 1.0]), np.array([0.5, 0.9]), np.array([0.1, 0.6, 0.8, -0.3])
+    )
     assert far.tolist() == [0.75, 0.5, 0.0, 0.0]
     assert frr.tolist() == [0.0, 0.5, 0.5, 1.0]
 
@@ -27,7 +38,9 @@ def test_the_published_rule_looks_at_50_thresholds_only():
     assert published_eer(np.array([0.4, 0.3]), np.array([0.1, 0.2])) == (0.5, 0.5)
 
 
-@pytest.mark.parametrize(("scores", "first", "last"), [([-0.5, 0.9], -1.0, 1.0), ([-20.0, 5.0], -20.0, 5.0)])
+@pytest.mark.parametrize(
+    ("scores", "first", "last"), [([-0.5, 0.9], -1.0, 1.0), ([-20.0, 5.0], -20.0, 5.0)]
+)
 def test_thresholds_are_those_of_cosines_or_span_the_scores(scores, first, last):
     thresholds = thresholds_of(np.array(scores))
     assert len(thresholds) == 201
@@ -40,9 +53,24 @@ def test_axes_name_each_speaker_once_in_the_middle_of_his_rows():
 
 
 def test_a_picture_has_names_note_and_the_first_model_on_top():
-    svg = similarity_picture(np.array([[1.0, 0.0], [np.nan, 0.5]]), ["ann", "bob"], ["ann", "bob"], "same recording, other noise")
+    svg = similarity_picture(
+        np.array([[1.0, 0.0], [np.nan, 0.5]]),
+        ["ann", "bob"],
+        ["ann", "bob"],
+        "same recording, other noise",
+    )
     assert "same recording, other noise" in svg
     assert "0.00 dark to 1.00 bright" in svg
-    places = [float(svg.partition(f'text-anchor="end">{name}<')[0].rpartition(' y="')[2].partition('"')[0]) for name in ("ann", "bob")]
+    places = [
+        float(
+            svg.partition(f'text-anchor="end">{name}<')[0].rpartition(' y="')[2].partition('"')[0]
+        )
+        for name in ("ann", "bob")
+    ]
     assert places[0] < places[1]
-    assert svg == similarity_picture(np.array([[1.0, 0.0], [np.nan, 0.5]]), ["ann", "bob"], ["ann", "bob"], "same recording, other noise")
+    assert svg == similarity_picture(
+        np.array([[1.0, 0.0], [np.nan, 0.5]]),
+        ["ann", "bob"],
+        ["ann", "bob"],
+        "same recording, other noise",
+    )

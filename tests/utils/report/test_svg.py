@@ -10,22 +10,34 @@ from utils.report.svg import Axis, Plot, round_ticks
 
 def plot():
     """Ten by ten, on a hundred by hundred pixels beside the margins."""
-    x, y = (Axis(low=0, high=10, ticks=[(0, "0"), (10, "10")], title=title) for title in ("x & y", "y"))
+    x, y = (
+        Axis(low=0, high=10, ticks=[(0, "0"), (10, "10")], title=title) for title in ("x & y", "y")
+    )
     return Plot(x=x, y=y, width=178, height=156)
 
 
-@pytest.mark.parametrize(("low", "high", "labels"), [
-    (0, 10, ["0", "2", "4", "6", "8", "10"]),
-    (-1, 1, ["-1", "-0.5", "0", "0.5", "1"]),
-    (0, 0.001, ["0", "0.0002", "0.0004", "0.0006", "0.0008", "0.001"]),
-    (0, 1234, ["0", "500", "1000"]), (0, 0.00022, ["0", "5e-5", "1e-4", "1.5e-4", "2e-4"]), (0, 3e6, ["0", "1000000", "2000000", "3000000"]),
-])
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (0, 10, ["0", "2", "4", "6", "8", "10"]),
+        (-1, 1, ["-1", "-0.5", "0", "0.5", "1"]),
+        (0, 0.001, ["0", "0.0002", "0.0004", "0.0006", "0.0008", "0.001"]),
+        (0, 1234, ["0", "500", "1000"]),
+        (0, 0.00022, ["0", "5e-5", "1e-4", "1.5e-4", "2e-4"]),
+        (0, 3e6, ["0", "1000000", "2000000", "3000000"]),
+    ],
+)
 def test_ticks_are_round(low, high, labels):
     assert [label for _, label in round_ticks(low, high)] == labels
 
 
 def test_points_land_where_they_should_and_outside_ones_on_the_edge():
-    assert [plot().at(*point) for point in ((0, 0), (10, 10), (5, 5), (-3, 99))] == ["58.0,112.0", "158.0,12.0", "108.0,62.0", "58.0,12.0"]
+    assert [plot().at(*point) for point in ((0, 0), (10, 10), (5, 5), (-3, 99))] == [
+        "58.0,112.0",
+        "158.0,12.0",
+        "108.0,62.0",
+        "58.0,12.0",
+    ]
 
 
 def test_text_is_escaped_and_the_drawing_well_formed():
@@ -37,11 +49,29 @@ def test_text_is_escaped_and_the_drawing_well_formed():
 
 
 def test_det_plot_shows_each_system_and_survives_a_perfect_one():
-    curves = [{"name": "perfect", "style": "series-0", "miss": [0.0], "false_alarm": [0.0], "eer_percent": 0.0},
-              {"name": "a <b>", "style": "series-9 again", "miss": [0.01, 0.5], "false_alarm": [0.5, 0.01], "eer_percent": 12.0}]
+    curves = [
+        {
+            "name": "perfect",
+            "style": "series-0",
+            "miss": [0.0],
+            "false_alarm": [0.0],
+            "eer_percent": 0.0,
+        },
+        {
+            "name": "a <b>",
+            "style": "series-9 again",
+            "miss": [0.01, 0.5],
+            "false_alarm": [0.5, 0.01],
+            "eer_percent": 12.0,
+        },
+    ]
     root = ElementTree.fromstring(det_plot(curves))
     assert len(root.findall(".//circle")) == 2
-    assert {title.text for title in root.iter("title")} == {"equal error rates", "perfect: EER 0.00 %", "a <b>: EER 12.00 %"}
+    assert {title.text for title in root.iter("title")} == {
+        "equal error rates",
+        "perfect: EER 0.00 %",
+        "a <b>: EER 12.00 %",
+    }
 
 
 def test_histogram_of_one_value_is_drawn():
@@ -52,4 +82,11 @@ def test_histogram_of_one_value_is_drawn():
 def test_learning_plot_needs_entries_of_its_figure():
     history = [{"step": 10, "loss": 2.0}, {"step": 20, "loss": 2.0}]
     assert learning_plot(history, "dev_eer_percent", "EER", "series-0") == ""
-    assert len(ElementTree.fromstring(learning_plot(history, "loss", "loss", "series-0")).findall(".//circle")) == 2
+    assert (
+        len(
+            ElementTree.fromstring(learning_plot(history, "loss", "loss", "series-0")).findall(
+                ".//circle"
+            )
+        )
+        == 2
+    )

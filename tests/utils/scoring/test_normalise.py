@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from utils.scoring import cohort_scores
 from utils.scoring.cohort_device import cohort_statistics_on
-from utils.scoring.cohort_scores import NoSpread, closest_members, cohort_statistics, statistics_by_others
+from utils.scoring.cohort_scores import (
+    NoSpread,
+    closest_members,
+    cohort_statistics,
+    statistics_by_others,
+)
 from utils.scoring.normalise import METHODS, normalise
 
 
@@ -25,7 +30,12 @@ def unit(rng, count, dimensions=8):
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks so small that a little work has many of them, the last ones not full."""
-    for name, size in (("SIDES_AT_A_TIME", 7), ("MEMBERS_AT_A_TIME", 11), ("SCORES_AT_A_TIME", 150), ("GATHERED_AT_A_TIME", 20)):
+    for name, size in (
+        ("SIDES_AT_A_TIME", 7),
+        ("MEMBERS_AT_A_TIME", 11),
+        ("SCORES_AT_A_TIME", 150),
+        ("GATHERED_AT_A_TIME", 20),
+    ):
         monkeypatch.setattr(cohort_scores, name, size)
 
 
@@ -35,15 +45,33 @@ def normalise_slowly(score, sides, enrol, test, cohort, method, top_k):
     found = []
     for raw, a, b in zip(score, enrol, test, strict=True):
         chosen = {
-            "z_norm": [(a, range(len(cohort)))], "t_norm": [(b, range(len(cohort)))], "s_norm": [(a, range(len(cohort))), (b, range(len(cohort)))],
-            "as_norm1": [(side, sorted(range(len(cohort)), key=lambda c, side=side: -against[side][c])[:top_k]) for side in (a, b)],
-            "as_norm2": [(own, sorted(range(len(cohort)), key=lambda c, other=other: -against[other][c])[:top_k]) for own, other in ((a, b), (b, a))],
+            "z_norm": [(a, range(len(cohort)))],
+            "t_norm": [(b, range(len(cohort)))],
+            "s_norm": [(a, range(len(cohort))), (b, range(len(cohort)))],
+            "as_norm1": [
+                (
+                    side,
+                    sorted(range(len(cohort)), key=lambda c, side=side: -against[side][c])[:top_k],
+                )
+                for side in (a, b)
+            ],
+            "as_norm2": [
+                (
+                    own,
+                    sorted(range(len(cohort)), key=lambda c, other=other: -against[other][c])[
+                        :top_k
+                    ],
+                )
+                for own, other in ((a, b), (b, a))
+            ],
         }[method]
         parts = []
         for side, members in chosen:
             values = [against[side][c] for c in members]
             mean = sum(values) / len(values)
-            parts.append((raw - mean) / (sum((value - mean) ** 2 for value in values) / len(values)) ** 0.5)
+            parts.append(
+                (raw - mean) / (sum((value - mean) ** 2 for value in values) / len(values)) ** 0.5
+            )
         found.append(sum(parts) / len(parts))
     return found
 
@@ -55,14 +83,18 @@ def test_each_method_equals_a_slow_obvious_loop(method, num_threads, small_block
     sides, cohort, raw = unit(rng, 30), unit(rng, 40), rng.standard_normal(90)
     enrol, test = rng.integers(30, size=(2, 90))
     fast, statistics = normalise(raw, dot, sides, enrol, test, cohort, method, 9, num_threads)
-    assert fast == pytest.approx(normalise_slowly(raw, sides, enrol, test, cohort, method, 9), rel=1e-9)
+    assert fast == pytest.approx(
+        normalise_slowly(raw, sides, enrol, test, cohort, method, 9), rel=1e-9
+    )
     assert (statistics is None) == (method == "as_norm2")
 
 
 def test_as_norm1_by_hand():
     """Cohort scores of e are 1, 3, 0 (closest two: mean 2, deviation 1), of t 4, 0, 8 (6 and 2): a score of 10 is 8 and 2 deviations above."""
     table = np.array([[1.0, 3.0, 0.0], [4.0, 0.0, 8.0]])
-    scores, (means, deviations) = normalise(np.array([10.0]), dot, table, np.array([0]), np.array([1]), np.eye(3), "as_norm1", 2)
+    scores, (means, deviations) = normalise(
+        np.array([10.0]), dot, table, np.array([0]), np.array([1]), np.eye(3), "as_norm1", 2
+    )
     assert scores.tolist() == [(8 + 2) / 2]
     assert means.tolist() == [2, 6]
     assert deviations.tolist() == [1, 2]
@@ -71,7 +103,9 @@ def test_as_norm1_by_hand():
 def test_as_norm2_by_hand():
     """t is closest to members 0 and 2, where e scores 1 and 0 (mean 1/2, deviation 1/2); e to 0 and 1, where t scores 4 and 0 (2 and 2)."""
     table = np.array([[1.0, 3.0, 0.0], [4.0, 0.0, 8.0]])
-    scores, statistics = normalise(np.array([10.0]), dot, table, np.array([0]), np.array([1]), np.eye(3), "as_norm2", 2)
+    scores, statistics = normalise(
+        np.array([10.0]), dot, table, np.array([0]), np.array([1]), np.eye(3), "as_norm2", 2
+    )
     assert scores.tolist() == [(9.5 / 0.5 + 8 / 2) / 2]
     assert statistics is None
 
@@ -98,7 +132,16 @@ def test_an_affine_map_of_all_scores_changes_nothing(seed, method, gain, shift):
     enrol, test = rng.integers(12, size=(2, 20))
     raw = rng.standard_normal(20)
     plain = normalise(raw, dot, sides, enrol, test, cohort, method, 5)[0]
-    mapped = normalise(gain * raw + shift, lambda a, b: gain * dot(a, b) + shift, sides, enrol, test, cohort, method, 5)[0]
+    mapped = normalise(
+        gain * raw + shift,
+        lambda a, b: gain * dot(a, b) + shift,
+        sides,
+        enrol,
+        test,
+        cohort,
+        method,
+        5,
+    )[0]
     assert mapped == pytest.approx(plain, rel=1e-6, abs=1e-6)
 
 
@@ -110,14 +153,19 @@ def test_neither_the_order_of_trials_nor_of_the_cohort_nor_which_side_enrols_mat
     enrol, test = rng.integers(12, size=(2, 20))
     plain = normalise(raw, dot, sides, enrol, test, cohort, method, 5)[0]
     order = rng.permutation(20)
-    assert normalise(raw[order], dot, sides, test[order], enrol[order], cohort[rng.permutation(15)], method, 5)[0] == pytest.approx(plain[order])
+    assert normalise(
+        raw[order], dot, sides, test[order], enrol[order], cohort[rng.permutation(15)], method, 5
+    )[0] == pytest.approx(plain[order])
 
 
 def test_threads_change_no_bit():
     rng = np.random.default_rng(3)
     sides, cohort = unit(rng, 3000).astype(np.float32), unit(rng, 500).astype(np.float32)
     for top_k in (None, 100):
-        one, two = (np.stack(cohort_statistics(dot, sides, cohort, top_k, num_threads)) for num_threads in (1, 2))
+        one, two = (
+            np.stack(cohort_statistics(dot, sides, cohort, top_k, num_threads))
+            for num_threads in (1, 2)
+        )
         assert (one == two).all()
 
 
@@ -133,10 +181,16 @@ def test_a_torch_device_gives_the_same_statistics(top_k, shape, monkeypatch):
     assert np.stack(there) == pytest.approx(np.stack(here), rel=1e-9)
 
 
-@pytest.mark.parametrize(("top_k", "size", "words"), [
-    (1, 5, "top_k is 1, expected 2 to 5"), (6, 5, "top_k is 6, expected 2 to 5"),
-    (None, 1, "a cohort of 1"), (1, 1, "a cohort of 1"), (None, 0, "cohort of 0"),
-])
+@pytest.mark.parametrize(
+    ("top_k", "size", "words"),
+    [
+        (1, 5, "top_k is 1, expected 2 to 5"),
+        (6, 5, "top_k is 6, expected 2 to 5"),
+        (None, 1, "a cohort of 1"),
+        (1, 1, "a cohort of 1"),
+        (None, 0, "cohort of 0"),
+    ],
+)
 def test_a_cohort_without_statistics_is_refused(top_k, size, words):
     for function in (cohort_statistics, lambda *given: cohort_statistics_on("cpu", *given[1:])):
         with pytest.raises(ValueError, match=words):
@@ -147,7 +201,10 @@ def test_a_cohort_without_statistics_is_refused(top_k, size, words):
 def test_a_side_whose_cohort_scores_do_not_differ_is_named(method):
     """Float32, so that rounding makes some difference that is none."""
     rng = np.random.default_rng(5)
-    sides, cohort = unit(rng, 6).astype(np.float32), np.tile(unit(rng, 1), (50, 1)).astype(np.float32)
+    sides, cohort = (
+        unit(rng, 6).astype(np.float32),
+        np.tile(unit(rng, 1), (50, 1)).astype(np.float32),
+    )
     with pytest.raises(NoSpread, match="all alike") as refused:
         normalise(np.zeros(2), dot, sides, np.array([3, 4]), np.array([3, 4]), cohort, method, 9)
     assert refused.value.side == 3

@@ -38,14 +38,17 @@ def test_more_lines_than_one_block(path):
     assert read_scores(path)[2].tolist() == list(range(len(names)))
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    ("a b 1\na b\n", ":2: 2 fields, expected 3: <enrol> <test> <score>"),
-    ("a b 1 2\n", ":1: 4 fields, expected 3"),
-    ("a b\nc 1.0 d 2.0\n", ":1: 2 fields"),
-    ("a b 1\n\na b 1\n", ":2: 0 fields"),
-    ("a b x\n", ":1: score 'x' is not a finite number"),
-    ("a b 1\na b inf\n", ":2: score 'inf' is not a finite number"),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a b 1\na b\n", ":2: 2 fields, expected 3: <enrol> <test> <score>"),
+        ("a b 1 2\n", ":1: 4 fields, expected 3"),
+        ("a b\nc 1.0 d 2.0\n", ":1: 2 fields"),
+        ("a b 1\n\na b 1\n", ":2: 0 fields"),
+        ("a b x\n", ":1: score 'x' is not a finite number"),
+        ("a b 1\na b inf\n", ":2: score 'inf' is not a finite number"),
+    ],
+)
 def test_a_bad_line_is_named(path, content, message):
     path.write_text(content)
     with pytest.raises(UserError, match=re.escape(f"{path}{message}")):
@@ -64,7 +67,9 @@ def test_scores_find_their_trials_in_any_order(path):
 
 def test_a_trial_without_score_and_one_with_two_are_named(path):
     path.write_text("a x 1\nb y 2\n")
-    with pytest.raises(UserError, match=r"^trials:2: trial 'a y' has no score in .*; 2 of 3 trials lack one"):
+    with pytest.raises(
+        UserError, match=r"^trials:2: trial 'a y' has no score in .*; 2 of 3 trials lack one"
+    ):
         scores_of_trials(path, ["a", "a", "c"], ["x", "y", "y"], "trials")
     path.write_text("b y 2\na x 1\nb y 3\n")
     with pytest.raises(UserError, match=":3: trial 'b y' has a second score 3, the first is 2"):

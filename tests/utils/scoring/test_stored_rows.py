@@ -11,7 +11,10 @@ from utils.scoring.cohort import StoredRows
 
 
 def test_rows_come_back_in_any_slices(tmp_path):
-    rows, stored = np.random.default_rng(0).standard_normal((50, 7)).astype(np.float32), StoredRows(tmp_path)
+    rows, stored = (
+        np.random.default_rng(0).standard_normal((50, 7)).astype(np.float32),
+        StoredRows(tmp_path),
+    )
     for start in range(0, 50, 12):
         stored.append(rows[start : start + 12])
     assert len(stored) == 50
@@ -27,13 +30,19 @@ def test_rows_come_back_in_any_slices(tmp_path):
 @pytest.mark.parametrize("method", ["as_norm1", "as_norm2", "s_norm"])
 def test_a_cohort_in_a_file_gives_the_same_scores(work, monkeypatch, method):  # noqa: F811
     scored(work)
-    options = {"method": method, "cohort_of": "utterances", "cohort_utt2spk": work / "data" / "train" / "utt2spk"}
+    options = {
+        "method": method,
+        "cohort_of": "utterances",
+        "cohort_utt2spk": work / "data" / "train" / "utt2spk",
+    }
     at_once = normalised(work, output="at_once", **options).read_text()
     monkeypatch.setattr(cohort, "VECTORS_AT_A_TIME", 5)
     in_blocks = normalised(work, output="in_blocks", **options).read_text()
     kept = []
     monkeypatch.setattr(cohort, "LARGE_BYTES", 0)
-    monkeypatch.setattr(cohort, "StoredRows", lambda folder: kept.append(StoredRows(folder)) or kept[-1])
+    monkeypatch.setattr(
+        cohort, "StoredRows", lambda folder: kept.append(StoredRows(folder)) or kept[-1]
+    )
     in_a_file = normalised(work, output="in_a_file", **options).read_text()
     assert len(kept[0]) == 48
     assert at_once == in_blocks == in_a_file

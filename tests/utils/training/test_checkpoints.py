@@ -10,14 +10,29 @@ import pytest
 import torch
 
 from utils.errors import UserError
-from utils.training.checkpoints import average_weights, checkpoint_path, load_checkpoint, load_newest, save_checkpoint, saved_steps, weights_digest
+from utils.training.checkpoints import (
+    average_weights,
+    checkpoint_path,
+    load_checkpoint,
+    load_newest,
+    save_checkpoint,
+    saved_steps,
+    weights_digest,
+)
 
 WEIGHTS = torch.ones(3, 2).numpy().tobytes()
 
 
 def state(step=0, value=1.0):
-    network = {"weight": torch.full((3, 2), value), "count": torch.tensor(step), "half": torch.tensor([value], dtype=torch.bfloat16)}
-    optimizer = {"state": {0: {"exp_avg": torch.arange(3.0)}}, "param_groups": [{"lr": 0.1, "betas": (0.9, 0.99)}]}
+    network = {
+        "weight": torch.full((3, 2), value),
+        "count": torch.tensor(step),
+        "half": torch.tensor([value], dtype=torch.bfloat16),
+    }
+    optimizer = {
+        "state": {0: {"exp_avg": torch.arange(3.0)}},
+        "param_groups": [{"lr": 0.1, "betas": (0.9, 0.99)}],
+    }
     return {"step": step, "network": network, "optimizer": optimizer}
 
 
@@ -46,7 +61,13 @@ def test_a_save_that_fails_leaves_the_old_one_and_nothing_else(tmp_path, monkeyp
 def test_steps_are_found_in_order_and_other_files_are_not(tmp_path):
     for step in (20, 3, 12345678, 0):
         save_checkpoint(checkpoint_path(tmp_path, step), state(step))
-    for name in ("average.pt", "step-1.pt", ".step-0000099.pt.tmp", "step-0000020.pt.old", "step-00000xx.pt"):
+    for name in (
+        "average.pt",
+        "step-1.pt",
+        ".step-0000099.pt.tmp",
+        "step-0000020.pt.old",
+        "step-00000xx.pt",
+    ):
         (tmp_path / name).write_bytes(b"")
     assert checkpoint_path(tmp_path, 3).name == "step-0000003.pt"
     assert saved_steps(tmp_path) == [0, 3, 20, 12345678]
@@ -55,8 +76,16 @@ def test_steps_are_found_in_order_and_other_files_are_not(tmp_path):
 
 def damage(path, kind):
     data = path.read_bytes()
-    path.write_bytes({"empty": b"", "cut": data[:len(data) // 2], "last byte": data[:-1], "text": b"not a checkpoint\n" * 50,
-                      "middle": data[:400] + bytes(40) + data[440:], "one bit": data.replace(WEIGHTS, WEIGHTS[:-1] + b"\x3e")}[kind])
+    path.write_bytes(
+        {
+            "empty": b"",
+            "cut": data[: len(data) // 2],
+            "last byte": data[:-1],
+            "text": b"not a checkpoint\n" * 50,
+            "middle": data[:400] + bytes(40) + data[440:],
+            "one bit": data.replace(WEIGHTS, WEIGHTS[:-1] + b"\x3e"),
+        }[kind]
+    )
 
 
 @pytest.mark.parametrize("kind", ["empty", "cut", "last byte", "text", "middle", "one bit"])
@@ -66,7 +95,9 @@ def test_a_damaged_newest_one_is_named_and_passed_over(tmp_path, capsys, kind):
     damage(checkpoint_path(tmp_path, 20), kind)
     assert load_newest(tmp_path)["step"] == 10
     said = capsys.readouterr().err
-    assert said.startswith(f"WARNING: {tmp_path}/step-0000020.pt: not a whole checkpoint of tensors and plain values (")
+    assert said.startswith(
+        f"WARNING: {tmp_path}/step-0000020.pt: not a whole checkpoint of tensors and plain values ("
+    )
     assert said.endswith("going back to the one before\n")
     assert len(said.splitlines()) == 1
 
@@ -95,7 +126,12 @@ def hostile_zip(path, sign):
     torch.save({"step": 1, "network": {}}, buffer)
     with zipfile.ZipFile(buffer) as old, zipfile.ZipFile(path, "w") as new:
         for name in old.namelist():
-            new.writestr(name, pickle.dumps({"step": 1, "network": Hostile(sign)}, 2) if name.endswith("data.pkl") else old.read(name))
+            new.writestr(
+                name,
+                pickle.dumps({"step": 1, "network": Hostile(sign)}, 2)
+                if name.endswith("data.pkl")
+                else old.read(name),
+            )
 
 
 def hostile_legacy(path, sign):
@@ -106,7 +142,9 @@ def hostile_legacy(path, sign):
 def test_a_hostile_pickle_is_refused_and_does_nothing(tmp_path, make):
     path, sign = checkpoint_path(tmp_path, 1), tmp_path / "it-ran"
     make(path, sign)
-    with pytest.raises(UserError, match=r"step-0000001.pt: not a whole checkpoint of tensors and plain values \(") as error:
+    with pytest.raises(
+        UserError, match=r"step-0000001.pt: not a whole checkpoint of tensors and plain values \("
+    ) as error:
         load_checkpoint(path)
     assert "\n" not in str(error.value)
     assert not sign.exists()
@@ -118,12 +156,16 @@ def test_a_hostile_pickle_is_refused_and_does_nothing(tmp_path, make):
 @pytest.mark.parametrize("content", [[1, 2], {"network": {}}, {"step": 1}])
 def test_a_file_of_something_else_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "a.pt")
-    with pytest.raises(UserError, match="a.pt: not a whole checkpoint .*it has no step and network"):
+    with pytest.raises(
+        UserError, match="a.pt: not a whole checkpoint .*it has no step and network"
+    ):
         load_checkpoint(tmp_path / "a.pt")
 
 
 def test_a_missing_one_names_the_stage(tmp_path):
-    with pytest.raises(UserError, match=r"average.pt: no such checkpoint; train the network first \(stage 3\)"):
+    with pytest.raises(
+        UserError, match=r"average.pt: no such checkpoint; train the network first \(stage 3\)"
+    ):
         load_checkpoint(tmp_path / "average.pt")
 
 

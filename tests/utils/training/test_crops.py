@@ -41,35 +41,71 @@ def test_batches_of_speakers_by_utterances_have_that_many_rows():
 
 
 def test_what_is_resolved_has_every_default():
-    resolved = resolved_crops({"crop_seconds": [1, 2], "batches": {"speakers": 4}, "short_crops": {"crop_seconds": [0.5, 1.0]}})
-    assert resolved["batches"] == {"speakers": 4, "utterances": 1, "crops_per_utterance": 1, "when_fewer": "repeat"}
+    resolved = resolved_crops(
+        {
+            "crop_seconds": [1, 2],
+            "batches": {"speakers": 4},
+            "short_crops": {"crop_seconds": [0.5, 1.0]},
+        }
+    )
+    assert resolved["batches"] == {
+        "speakers": 4,
+        "utterances": 1,
+        "crops_per_utterance": 1,
+        "when_fewer": "repeat",
+    }
     assert resolved["short_crops"] == {"crop_seconds": [0.5, 1.0], "probability": 0.5}
     assert resolved["crop_seconds"] == [1, 2]
     assert crops(**resolved).batch_size == 4
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"crop_seconds": [2.0, 1.0]}, r"crop_seconds is \[2.0, 1.0\], expected lengths above 0, the shortest first"),
-    ({"crop_seconds": [1.0, 2.0, 3.0]}, "crop_seconds: found .*expected a number or a list of 2"), ({"crop_seconds": -1}, "crop_seconds is -1.0"),
-    ({"batch_size": 4, "batches": {"speakers": 2}}, "batch_size and batches: expected one of the two"),
-    ({"batch_size": 1}, "batch_size is 1, expected 2 or more"), ({"batches": {}}, "batches: key 'speakers' is missing"),
-    ({"batches": {"speakers": 1}}, "batches: speakers is 1, expected 2 or more"),
-    ({"batches": {"speakers": 2, "utterances": 0}}, "batches: utterances is 0"),
-    ({"batches": {"speaker": 2}}, "batches: unknown key 'speaker'; did you mean 'speakers'"),
-    ({"batches": {"speakers": 2, "when_fewer": "drop"}}, "batches: when_fewer: found 'drop'"),
-    ({"max_utterances_per_speaker": 0}, "max_utterances_per_speaker is 0, expected 1 or more"),
-    ({"short_crops": {"crop_seconds": [0, 1]}}, r"short_crops: crop_seconds is \[0.0, 1.0\]"),
-    ({"short_crops": {"crop_seconds": [1, 2], "probability": 0}}, "short_crops: probability is 0.0"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"crop_seconds": [2.0, 1.0]},
+            r"crop_seconds is \[2.0, 1.0\], expected lengths above 0, the shortest first",
+        ),
+        (
+            {"crop_seconds": [1.0, 2.0, 3.0]},
+            "crop_seconds: found .*expected a number or a list of 2",
+        ),
+        ({"crop_seconds": -1}, "crop_seconds is -1.0"),
+        (
+            {"batch_size": 4, "batches": {"speakers": 2}},
+            "batch_size and batches: expected one of the two",
+        ),
+        ({"batch_size": 1}, "batch_size is 1, expected 2 or more"),
+        ({"batches": {}}, "batches: key 'speakers' is missing"),
+        ({"batches": {"speakers": 1}}, "batches: speakers is 1, expected 2 or more"),
+        ({"batches": {"speakers": 2, "utterances": 0}}, "batches: utterances is 0"),
+        ({"batches": {"speaker": 2}}, "batches: unknown key 'speaker'; did you mean 'speakers'"),
+        ({"batches": {"speakers": 2, "when_fewer": "drop"}}, "batches: when_fewer: found 'drop'"),
+        ({"max_utterances_per_speaker": 0}, "max_utterances_per_speaker is 0, expected 1 or more"),
+        ({"short_crops": {"crop_seconds": [0, 1]}}, r"short_crops: crop_seconds is \[0.0, 1.0\]"),
+        (
+            {"short_crops": {"crop_seconds": [1, 2], "probability": 0}},
+            "short_crops: probability is 0.0",
+        ),
+    ],
+)
 def test_impossible_values_are_refused(options, message):
     with pytest.raises(UserError, match=f"x.yaml: crops: {message}"):
         crops(**options)
 
 
-@pytest.mark.parametrize(("options", "world", "message"), [
-    ({"batch_size": 7}, 2, "batch_size 7 gives 2 processes no equal shares of 2 or more"), ({"batch_size": 2}, 2, "batch_size 2 gives"),
-    ({"batches": {"speakers": 3, "utterances": 5}}, 2, "batches of 15 rows give 2 processes no equal shares of 2 or more"),
-])
+@pytest.mark.parametrize(
+    ("options", "world", "message"),
+    [
+        ({"batch_size": 7}, 2, "batch_size 7 gives 2 processes no equal shares of 2 or more"),
+        ({"batch_size": 2}, 2, "batch_size 2 gives"),
+        (
+            {"batches": {"speakers": 3, "utterances": 5}},
+            2,
+            "batches of 15 rows give 2 processes no equal shares of 2 or more",
+        ),
+    ],
+)
 def test_batches_that_processes_cannot_share_are_refused(options, world, message):
     with pytest.raises(ValueError, match=message):
         crops(**options).check_shares(world)

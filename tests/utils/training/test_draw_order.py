@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.training.draw_order import EveryUtterance, SpeakersByUtterances, most_batches, number_among_equals
+from utils.training.draw_order import (
+    EveryUtterance,
+    SpeakersByUtterances,
+    most_batches,
+    number_among_equals,
+)
 
 corpora = st.lists(st.integers(1, 30), min_size=2, max_size=12)  # utterances of each speaker
 
@@ -24,20 +29,34 @@ def batches_of(order, labels, epoch=0):
     return utterances, labels[utterances]
 
 
-@given(corpora, st.integers(2, 6), st.integers(1, 5), st.sampled_from(["repeat", "leave_out"]), st.integers(0, 3))
+@given(
+    corpora,
+    st.integers(2, 6),
+    st.integers(1, 5),
+    st.sampled_from(["repeat", "leave_out"]),
+    st.integers(0, 3),
+)
 @settings(max_examples=150)
-def test_batches_are_different_speakers_with_different_utterances(counts, speakers, utterances, when_fewer, epoch):
+def test_batches_are_different_speakers_with_different_utterances(
+    counts, speakers, utterances, when_fewer, epoch
+):
     labels = labels_of(counts)
     enough = [count for count in counts if when_fewer == "repeat" or count >= utterances]
     if max(counts) < utterances or len(enough) < speakers:
         with pytest.raises(ValueError, match="no speaker has so many|there are"):
-            SpeakersByUtterances(labels, 1, speakers=speakers, utterances=utterances, when_fewer=when_fewer)
+            SpeakersByUtterances(
+                labels, 1, speakers=speakers, utterances=utterances, when_fewer=when_fewer
+            )
         return
-    order = SpeakersByUtterances(labels, 1, speakers=speakers, utterances=utterances, when_fewer=when_fewer)
+    order = SpeakersByUtterances(
+        labels, 1, speakers=speakers, utterances=utterances, when_fewer=when_fewer
+    )
     drawn, of = batches_of(order, labels, epoch)
     assert drawn.size == order.epoch_size
     assert (of == of[:, :, :1]).all(), "rows of a group are of one speaker"
-    assert all(len(set(batch)) == speakers for batch in of[:, :, 0].tolist()), "no speaker is twice in a batch"
+    assert all(len(set(batch)) == speakers for batch in of[:, :, 0].tolist()), (
+        "no speaker is twice in a batch"
+    )
     times = Counter(drawn.ravel().tolist())
     for speaker, count in enumerate(counts):
         most = max(times.get(utterance, 0) for utterance in np.flatnonzero(labels == speaker))
@@ -47,13 +66,19 @@ def test_batches_are_different_speakers_with_different_utterances(counts, speake
     assert order.speakers_left_out == len(counts) - len(enough)
     groups = np.array([max(count // utterances, when_fewer == "repeat") for count in counts])
     longer = len(drawn) + 1
-    assert np.minimum(groups, longer).sum() < longer * speakers, "not one batch more could be filled"
+    assert np.minimum(groups, longer).sum() < longer * speakers, (
+        "not one batch more could be filled"
+    )
 
 
 def test_counted_by_hand():
-    order = SpeakersByUtterances(labels_of([4, 4, 2]), 1, speakers=2, utterances=2)  # groups 2, 2, 1: two batches of two
+    order = SpeakersByUtterances(
+        labels_of([4, 4, 2]), 1, speakers=2, utterances=2
+    )  # groups 2, 2, 1: two batches of two
     assert (order.num_batches, order.epoch_size, order.rows_per_speaker) == (2, 8, 2)
-    assert SpeakersByUtterances(labels_of([9, 1, 1]), 1, speakers=2).num_batches == 2  # the first speaker can be in both, not in more
+    assert (
+        SpeakersByUtterances(labels_of([9, 1, 1]), 1, speakers=2).num_batches == 2
+    )  # the first speaker can be in both, not in more
     assert SpeakersByUtterances(labels_of([5, 5, 5, 5]), 1, speakers=4).epoch_size == 20
     assert most_batches(np.array([3, 3, 3]), 3) == 3
     assert number_among_equals(np.array([7, 5, 7, 7, 5])).tolist() == [0, 0, 1, 2, 1]
@@ -79,9 +104,16 @@ def test_a_speaker_with_too_few_is_repeated_or_left_out_and_counted():
     assert 0 not in labels[leaving.order(0)]
 
 
-@pytest.mark.parametrize("make", [
-    lambda labels, seed: EveryUtterance(labels, seed, 4), lambda labels, seed: SpeakersByUtterances(labels, seed, speakers=3, max_per_speaker=4),
-    lambda labels, seed: SpeakersByUtterances(labels, seed, speakers=2, utterances=2, max_per_speaker=4)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda labels, seed: EveryUtterance(labels, seed, 4),
+        lambda labels, seed: SpeakersByUtterances(labels, seed, speakers=3, max_per_speaker=4),
+        lambda labels, seed: SpeakersByUtterances(
+            labels, seed, speakers=2, utterances=2, max_per_speaker=4
+        ),
+    ],
+)
 def test_a_cap_holds_in_every_epoch_and_the_utterances_change(make):
     labels = labels_of([20, 12, 7, 3])
     order = make(labels, 1)
@@ -92,13 +124,26 @@ def test_a_cap_holds_in_every_epoch_and_the_utterances_change(make):
         assert np.bincount(labels[drawn]).max() <= 4
     assert len({tuple(sorted(drawn.tolist())) for drawn in epochs}) > 15
     assert len(set(np.concatenate(epochs).tolist())) >= 40, "over 20 epochs nearly all are heard"
-    assert all((one == other).all() for one, other in zip(epochs, (make(labels, 1).order(epoch) for epoch in range(20)), strict=True))
-    assert any((one != other).any() for one, other in zip(epochs, (make(labels, 2).order(epoch) for epoch in range(20)), strict=True))
+    assert all(
+        (one == other).all()
+        for one, other in zip(
+            epochs, (make(labels, 1).order(epoch) for epoch in range(20)), strict=True
+        )
+    )
+    assert any(
+        (one != other).any()
+        for one, other in zip(
+            epochs, (make(labels, 2).order(epoch) for epoch in range(20)), strict=True
+        )
+    )
 
 
 def test_without_a_cap_every_utterance_comes_once_and_the_order_is_the_plain_permutation():
     labels = labels_of([5, 9, 2])
-    assert EveryUtterance(labels, 3).order(4).tolist() == np.random.default_rng([3, 4]).permutation(16).tolist()
+    assert (
+        EveryUtterance(labels, 3).order(4).tolist()
+        == np.random.default_rng([3, 4]).permutation(16).tolist()
+    )
     assert sorted(EveryUtterance(labels, 3, 9).order(4).tolist()) == list(range(16))
 
 
@@ -112,17 +157,31 @@ def test_speakers_meet_by_chance():
             met[np.ix_(batch, batch)] += 1
     pairs = met[np.triu_indices(30, 1)]
     expected = 60 * 90 * 6 / len(pairs)
-    print(f"pairs meet {pairs.mean():.1f} times, standard deviation {pairs.std():.1f}, Poisson's {expected ** 0.5:.1f}")
+    print(
+        f"pairs meet {pairs.mean():.1f} times, standard deviation {pairs.std():.1f}, Poisson's {expected**0.5:.1f}"
+    )
     assert pairs.mean() == pytest.approx(expected)
-    assert pairs.std() < 1.3 * expected ** 0.5
+    assert pairs.std() < 1.3 * expected**0.5
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"speakers": 2, "utterances": 9}, "utterances is 9: no speaker has so many, the most is 8"),
-    ({"speakers": 5}, "speakers is 5: there are 4"),
-    ({"speakers": 3, "utterances": 3, "when_fewer": "leave_out"}, "speakers is 3: there are 2 with 3 utterances or more"),
-    ({"speakers": 2, "utterances": 3, "max_per_speaker": 2}, "max_utterances_per_speaker is 2, a batch wants 3 utterances of each"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"speakers": 2, "utterances": 9},
+            "utterances is 9: no speaker has so many, the most is 8",
+        ),
+        ({"speakers": 5}, "speakers is 5: there are 4"),
+        (
+            {"speakers": 3, "utterances": 3, "when_fewer": "leave_out"},
+            "speakers is 3: there are 2 with 3 utterances or more",
+        ),
+        (
+            {"speakers": 2, "utterances": 3, "max_per_speaker": 2},
+            "max_utterances_per_speaker is 2, a batch wants 3 utterances of each",
+        ),
+    ],
+)
 def test_what_speakers_cannot_fill_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         SpeakersByUtterances(labels_of([8, 4, 2, 1]), 1, **options)

@@ -18,7 +18,9 @@ CROP = 4800
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
     """Reader and labels of 3 speakers with 5 utterances each."""
-    data = make_packed(tmp_path_factory.mktemp("packed") / "train", {"a": 100, "b": 140, "c": 190}, utterances=5)
+    data = make_packed(
+        tmp_path_factory.mktemp("packed") / "train", {"a": 100, "b": 140, "c": 190}, utterances=5
+    )
     keys, reader = open_packed(data, RATE)
     speakers = list(read_map(data / "utt2spk").values())
     assert len(keys) == 15
@@ -44,8 +46,13 @@ def loaded(dataset, world=1, num_workers=0, first_step=0, last_step=10, batch_si
     return draws
 
 
-@pytest.mark.parametrize(("world", "num_workers", "first_step"), [(1, 2, 0), (2, 0, 0), (3, 0, 0), (6, 0, 0), (2, 1, 0), (1, 0, 7)])
-def test_workers_ranks_and_resumption_only_deal_the_draws_out(packed, world, num_workers, first_step):
+@pytest.mark.parametrize(
+    ("world", "num_workers", "first_step"),
+    [(1, 2, 0), (2, 0, 0), (3, 0, 0), (6, 0, 0), (2, 1, 0), (1, 0, 7)],
+)
+def test_workers_ranks_and_resumption_only_deal_the_draws_out(
+    packed, world, num_workers, first_step
+):
     alone = loaded(dataset_of(packed, speed_factors=(1.0, 0.9)))
     dealt = loaded(dataset_of(packed, speed_factors=(1.0, 0.9)), world, num_workers, first_step)
     assert sorted(dealt) == list(range(first_step * 6, 60))
@@ -66,7 +73,11 @@ def test_each_utterance_comes_once_per_epoch_and_in_another_order(packed):
     assert all(sorted(epoch) == list(range(15)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 4
     for epoch in range(3):
-        assert Counter(dataset[draw][1] for draw in range(15 * epoch, 15 * (epoch + 1))) == {0: 5, 1: 5, 2: 5}
+        assert Counter(dataset[draw][1] for draw in range(15 * epoch, 15 * (epoch + 1))) == {
+            0: 5,
+            1: 5,
+            2: 5,
+        }
 
 
 def test_an_utterance_drawn_twice_gives_another_crop_and_another_seed(packed):
@@ -135,7 +146,10 @@ def test_a_batch_that_the_ranks_cannot_share_is_refused():
 
 
 def test_a_faster_voice_is_the_same_speaker_where_that_is_asked_for(packed):
-    plain, dataset = (dataset_of(packed, speed_factors=(1.0, 2.0), speed_is_new_speaker=new) for new in (True, False))
+    plain, dataset = (
+        dataset_of(packed, speed_factors=(1.0, 2.0), speed_is_new_speaker=new)
+        for new in (True, False)
+    )
     assert (dataset.num_classes, plain.num_classes) == (3, 6)
     for draw in range(45):
         (crop, label, seed), (other_crop, other_label, other_seed) = dataset[draw], plain[draw]

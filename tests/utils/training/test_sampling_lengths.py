@@ -14,7 +14,11 @@ from utils.training.sampling import CropDataset, DealtDraws, ShortCrops
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
     """Reader and labels of 4 speakers with 6 utterances each."""
-    data = make_packed(tmp_path_factory.mktemp("packed") / "train", {"a": 100, "b": 140, "c": 190, "d": 230}, utterances=6)
+    data = make_packed(
+        tmp_path_factory.mktemp("packed") / "train",
+        {"a": 100, "b": 140, "c": 190, "d": 230},
+        utterances=6,
+    )
     keys, reader = open_packed(data, RATE)
     return reader, ["abcd".index(key[0]) for key in keys]
 
@@ -30,7 +34,9 @@ def composed(packed, **options):
 
 def test_a_batch_has_one_length_and_batches_have_many(packed):
     dataset = composed(packed, crop_samples=range(3200, 6401, 160))
-    lengths = [{len(dataset[draw][0]) for draw in range(6 * step, 6 * step + 6)} for step in range(40)]
+    lengths = [
+        {len(dataset[draw][0]) for draw in range(6 * step, 6 * step + 6)} for step in range(40)
+    ]
     assert all(len(batch) == 1 for batch in lengths)
     found = {length for batch in lengths for length in batch}
     print(f"{len(found)} lengths in 40 batches, from {min(found)} to {max(found)}")
@@ -40,13 +46,20 @@ def test_a_batch_has_one_length_and_batches_have_many(packed):
 
 
 @pytest.mark.parametrize(("world", "num_workers", "first_step"), [(1, 2, 0), (2, 0, 0), (3, 0, 3)])
-def test_workers_ranks_and_resumption_change_nothing_of_composed_batches(packed, world, num_workers, first_step):
-    options = {"crop_samples": range(3200, 6401, 160), "short_crops": ShortCrops(0.5, range(800, 2401, 160)),
-               "augment": Augmenter(speed_factors=(1.0, 0.9))}
+def test_workers_ranks_and_resumption_change_nothing_of_composed_batches(
+    packed, world, num_workers, first_step
+):
+    options = {
+        "crop_samples": range(3200, 6401, 160),
+        "short_crops": ShortCrops(0.5, range(800, 2401, 160)),
+        "augment": Augmenter(speed_factors=(1.0, 0.9)),
+    }
     alone = composed(packed, **options)
     for rank in range(world):
         dealt = DealtDraws(6, rank, world, first_step, 12)
-        loader = torch.utils.data.DataLoader(composed(packed, **options), batch_sampler=dealt, num_workers=num_workers)
+        loader = torch.utils.data.DataLoader(
+            composed(packed, **options), batch_sampler=dealt, num_workers=num_workers
+        )
         for indices, (crops, labels, seeds) in zip(dealt, loader, strict=True):
             for row, draw in enumerate(indices):
                 crop, label, seed = alone[draw]
@@ -63,16 +76,25 @@ def test_a_short_crop_repeats_its_beginning(packed):
         whole = dataset.reader.read(int(dataset.order(draw // 24)[draw % 24]))
         if len(whole) < 4800:
             continue
-        periods = [period for period in range(1600, 3201, 160) if np.array_equal(crop, np.resize(crop[:period], 4800))]
+        periods = [
+            period
+            for period in range(1600, 3201, 160)
+            if np.array_equal(crop, np.resize(crop[:period], 4800))
+        ]
         plain += not periods
         repeating += periods[:1]
-    print(f"{plain} plain, {len(repeating)} repeating, periods {min(repeating)} to {max(repeating)}")
+    print(
+        f"{plain} plain, {len(repeating)} repeating, periods {min(repeating)} to {max(repeating)}"
+    )
     assert 0.3 < len(repeating) / (plain + len(repeating)) < 0.7
     assert len(set(repeating)) > 5
 
 
 def test_rows_of_a_speaker_share_their_speed_where_another_speed_is_another_speaker(packed):
-    dataset, mixed = (composed(packed, augment=Augmenter(speed_factors=(1.0, 0.9, 1.1), speed_is_new_speaker=new)) for new in (True, False))
+    dataset, mixed = (
+        composed(packed, augment=Augmenter(speed_factors=(1.0, 0.9, 1.1), speed_is_new_speaker=new))
+        for new in (True, False)
+    )
     for step in range(24):
         labels = [dataset[draw][1] for draw in range(6 * step, 6 * step + 6)]
         assert len(set(labels)) == 2

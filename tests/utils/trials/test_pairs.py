@@ -6,18 +6,36 @@ from hypothesis import strategies as st
 
 from utils.trials.pairs import KINDS, Pairs, Sides
 
-SAME = {"target": lambda a, b: a[0] == b[0], "same_group": lambda a, b: a[1] == b[1] and a[0] != b[0], "cross_group": lambda a, b: a[1] != b[1],
-        "random": lambda a, b: a[0] != b[0]}
-RULE = {"any": lambda a, b: True, "within": lambda a, b: a[2] == b[2], "across": lambda a, b: a[2] != b[2]}
-people = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2)), min_size=2, max_size=14)  # speaker, session; the speaker's parity is the group
+SAME = {
+    "target": lambda a, b: a[0] == b[0],
+    "same_group": lambda a, b: a[1] == b[1] and a[0] != b[0],
+    "cross_group": lambda a, b: a[1] != b[1],
+    "random": lambda a, b: a[0] != b[0],
+}
+RULE = {
+    "any": lambda a, b: True,
+    "within": lambda a, b: a[2] == b[2],
+    "across": lambda a, b: a[2] != b[2],
+}
+people = st.lists(
+    st.tuples(st.integers(0, 4), st.integers(0, 2)), min_size=2, max_size=14
+)  # speaker, session; the speaker's parity is the group
 
 
 def expected(rows, columns, kind, rule, behind):
-    return [(i, j) for i, a in enumerate(rows) for j, b in enumerate(columns) if (j > i or not behind) and SAME[kind](a, b) and RULE[rule](a, b)]
+    return [
+        (i, j)
+        for i, a in enumerate(rows)
+        for j, b in enumerate(columns)
+        if (j > i or not behind) and SAME[kind](a, b) and RULE[rule](a, b)
+    ]
 
 
 def labels(triples):
-    return {name: np.array([str(triple[place]) for triple in triples]) for place, name in enumerate(("speaker", "group", "session"))}
+    return {
+        name: np.array([str(triple[place]) for triple in triples])
+        for place, name in enumerate(("speaker", "group", "session"))
+    }
 
 
 def all_of(pairs):
@@ -35,7 +53,10 @@ def test_the_pairs_at_all_places_are_all_pairs_of_the_kind_in_order(drawn, kind,
 @settings(max_examples=40)
 @given(people, people, st.sampled_from(sorted(KINDS)), st.sampled_from(sorted(RULE)))
 def test_enrolments_are_paired_with_tests_of_another_list(enrolments, tests, kind, rule):
-    rows, columns = ([(speaker, speaker % 2, session) for speaker, session in side] for side in (enrolments, tests))
+    rows, columns = (
+        [(speaker, speaker % 2, session) for speaker, session in side]
+        for side in (enrolments, tests)
+    )
     pairs = Pairs(Sides(labels(rows), labels(columns), np.zeros(len(rows), int)), kind, rule)
     assert all_of(pairs) == expected(rows, columns, kind, rule, behind=False)
 
