@@ -3,9 +3,11 @@
 import ast
 import hashlib
 import inspect
+import io
 import re
 import subprocess
 import sys
+import tokenize
 from importlib import import_module
 from pathlib import Path
 
@@ -21,11 +23,9 @@ COMMANDS = [
     for path in LIBRARY
     if path.parent.name in ("steps", "local") and "\n    run(" in path.read_text()
 ]
-MAX_FILE_LINES, MAX_FUNCTION_LINES = (
-    300,
-    50,
-)  # a function's docstring does not count: it has to name every parameter
-LONG = {}  # "path" or "path:function" -> why it may be longer
+MAX_MODULE_LINES, MAX_BODY_LINES, MAX_PARAMETERS = 350, 60, 6  # of code, as ruff formats it
+NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+NO_CODE |= {tokenize.ENDMARKER, tokenize.ENCODING}
 PICKLES = {
     "tests/utils/audio/test_read.py": "a reader goes to the workers of a DataLoader that way",
     "tests/utils/training/test_checkpoints.py": "hostile ones",
@@ -142,21 +142,65 @@ def test_commands_answer_help_with_0_and_an_unknown_option_with_one_line_and_2(p
     assert len(complaint.splitlines()) == 1, complaint
 
 
+def docstring_lines(tree):
+    """Numbers of the lines that docstrings take."""
+    taken = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(
+            node
+        ):
+            taken.update(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return taken
+
+
+def code_lines(text):
+    """Numbers of the lines that hold code: blanks, comments and docstrings are free."""
+    taken = docstring_lines(ast.parse(text))
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in NO_CODE or token.start[0] in taken:
+            continue
+        lines.update(range(token.start[0], token.end[0] + 1))
+    return lines
+
+
+def is_command(path, function):
+    """Whether a function's signature is a command line: a step, or a subcommand of a package."""
+    if path.name == "__main__.py":
+        return True
+    return path.parent.name in ("steps", "local") and function == path.stem
+
+
 @library
-def test_files_and_functions_are_short(path):
-    length = len(path.read_text().splitlines())
-    assert length <= MAX_FILE_LINES or label(path) in LONG, f"{label(path)} has {length} lines"
-    for name, node, _ in functions_of(path):
-        docstring = node.body[0] if ast.get_docstring(node) else None
-        lines = (
-            node.end_lineno
-            - node.lineno
-            + 1
-            - (docstring.end_lineno - docstring.lineno + 1 if docstring else 0)
-        )
-        assert lines <= MAX_FUNCTION_LINES or f"{label(path)}:{name}" in LONG, (
-            f"{label(path)}: {name} has {lines} lines"
-        )
+def test_modules_bodies_and_parameter_lists_are_short(path):
+    text = path.read_text()
+    lines = code_lines(text)
+    faults = []
+    if len(lines) > MAX_MODULE_LINES:
+        faults.append(f"{len(lines)} lines of code, at most {MAX_MODULE_LINES}")
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        body = [number for number in lines if node.body[0].lineno <= number <= node.end_lineno]
+        if len(body) > MAX_BODY_LINES:
+            faults.append(f"{node.name}: a body of {len(body)} lines, at most {MAX_BODY_LINES}")
+        number = len(parameters_of(node))
+        if number > MAX_PARAMETERS and node.name != "__init__" and not is_command(path, node.name):
+            faults.append(f"{node.name}: {number} parameters, at most {MAX_PARAMETERS}")
+    assert not faults, f"{label(path)}: " + "; ".join(faults)
+
+
+def test_no_command_loads_torch_before_it_has_work():
+    """Help, plans and questions of a recipe import commands; torch alone takes a second and a half."""
+    commands = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in COMMANDS]
+    packages = [path for path in LIBRARY if path.name == "__main__.py"]
+    commands += [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in packages]
+    assert len(commands) > 50
+    script = "import sys; from importlib import import_module\n"
+    script += f"for name in {commands}:\n    import_module(name)\n"
+    script += "    if 'torch' in sys.modules: sys.exit(f'{name} imports torch')"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_no_module_is_called_by_what_it_is_not():

@@ -5,7 +5,16 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-NOT_OURS = {".git", ".venv", ".hypothesis", ".pytest_cache", ".ruff_cache", "__pycache__"}
+NOT_OURS = {
+    ".git",
+    ".venv",
+    ".hypothesis",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".mypy_cache",
+    ".import_linter_cache",
+    "__pycache__",
+}
 MADE = [
     ROOT / "recipes" / recipe.name / made
     for recipe in (ROOT / "recipes").iterdir()

@@ -1,5 +1,7 @@
 """Facts of this process, this machine and its mounts: processor time, memory, cores, cgroup limits, the checkout's commit."""
 
+from __future__ import annotations
+
 import os
 import resource
 import subprocess
@@ -106,12 +108,10 @@ def usable_cores() -> float:
         if words[0] != "max":
             cores = min(cores, int(words[0]) / int(words[1]))
     quotas, periods = cgroup_limits(("cpu.cfs_quota_us",)), cgroup_limits(("cpu.cfs_period_us",))
-    return min(
-        [
-            cores,
-            *(int(quota) / int(period) for quota, period in zip(quotas, periods) if int(quota) > 0),
-        ]
-    )  # noqa: B905 - Python 3.9
+    for quota, period in zip(quotas, periods):  # noqa: B905 - the doctor runs on Python 3.9, too
+        if int(quota) > 0:
+            cores = min(cores, int(quota) / int(period))
+    return cores
 
 
 def usable_memory() -> tuple[int, int]:

@@ -244,9 +244,11 @@ def _open_file(path: str | Path, buffering: int = -1) -> IO[bytes]:
     """Open a regular file; a pipe would be waited for, and a device may have no end."""
     if "\0" in str(path):
         raise OSError(errno.EINVAL, "a name with a NUL in it")
-    file = open(
-        path, "rb", buffering, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
-    )  # noqa: SIM115 - who calls closes it
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NONBLOCK)
+
+    file = open(path, "rb", buffering, opener=opener)  # noqa: SIM115 - the caller closes it
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "no regular file")
