@@ -27,7 +27,7 @@ from tests.recipes.runs import contents, difference, last_line, start
 
 KILLS = (2, 5)
 GLANCE_SECONDS = 0.02  # how often receipts are counted
-GIVE_UP_SECONDS = 900.0
+GIVE_UP_SECONDS = 3600.0
 
 
 @dataclass

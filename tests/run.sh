@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Lint and tests, in an environment made like that of ./run.sh (requirements.txt and requirements-test.txt); system packages are never installed.
+# Lint and tests, in an environment made like that of ./run.sh (requirements.txt and requirements-test.txt).
+# System packages are never installed.
 #
-#   tests/run.sh                            everything, the whole mini recipe included
-#   tests/run.sh -m "not slow"              the fast ones: a few minutes
-#   tests/run.sh -m cluster -n 0            launchers against a false scheduler, and a real Slurm and Grid Engine where installed
-#   tests/run.sh tests/utils -k archive     whatever pytest takes
+#   tests/run.sh                            lint, the fast tests, mini whole, one tiny run of every recipe
+#   tests/run.sh --rest                     what the first leaves out: slow tests, and schedulers
+#   tests/run.sh --lint                     ruff, mypy, import-linter, shellcheck
+#   tests/run.sh -m "not slow"              whatever pytest takes: here the fast tests alone
+#   tests/run.sh tests/utils -k archive
+#   tests/run.sh -m cluster -n 0            launchers against a false scheduler, and a real Slurm and
+#                                           Grid Engine where they are installed
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,12 +21,33 @@ step() {  # COMMAND...: say it, do it
   "$@"
 }
 
-step ruff check
-step shellcheck -x run.sh path.sh utils/stages.sh recipes/*/run.sh tests/run.sh .ci/run
-if [ $# -gt 0 ]; then
+both_cores() {  # ARGUMENT...: pytest in two processes
   step python3 -m pytest -n 2 --dist worksteal "$@"
-else
-  step python3 -m pytest -s tests/recipes/test_mini.py  # alone: it is timed, and takes both cores
-  step python3 -m pytest -n 2 --dist worksteal -m "not cluster" --ignore tests/recipes/test_mini.py
-  step python3 -m pytest -m cluster  # schedulers start processes of their own: alone
-fi
+}
+
+lint() {
+  step ruff format --check --quiet
+  step ruff check --quiet
+  step lint-imports --no-logo
+  step mypy
+  step shellcheck -x run.sh path.sh utils/stages.sh recipes/*/run.sh tests/run.sh .ci/run
+}
+
+case ${1-} in
+  "")
+    lint
+    step python3 -m pytest -s tests/recipes/test_mini.py  # alone: it is timed, and takes both cores
+    both_cores -m "not slow or whole"
+    ;;
+  --lint)
+    lint
+    ;;
+  --rest)
+    both_cores -m "slow and not whole and not cluster" --ignore tests/recipes/test_mini.py
+    step python3 -m pytest -m cluster  # schedulers start processes of their own: alone
+    ;;
+  *)
+    lint
+    both_cores "$@"
+    ;;
+esac

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-START_SECONDS, STOP_SECONDS = 300, 60
-PATIENCE_SECONDS = 600  # for whatever a test waits for: a busy machine is no failure
+START_SECONDS, STOP_SECONDS = 900, 300
+PATIENCE_SECONDS = 1800  # for whatever a test waits for: a busy machine is no failure
 BELOW_THOSE_OF_THE_SYSTEM = range(
     10_000, 20_000
 )  # which it hands out by itself between our look and a daemon's start

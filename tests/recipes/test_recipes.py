@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.conftest import ROOT
-from tests.recipes.runs import MINUTES, TRAIN_NOTHING, contents, difference, run
+from tests.recipes.runs import PATIENCE_SECONDS, TRAIN_NOTHING, contents, difference, run
 from tests.tree import RECIPES
 
 pytestmark = pytest.mark.slow
@@ -23,6 +23,7 @@ def kill(process):
     process.communicate()
 
 
+@pytest.mark.whole
 @each_recipe
 def test_the_whole_recipe_ends_with_error_rates_and_a_report(runs, recipe):
     workdir = runs.whole(recipe)
@@ -39,6 +40,7 @@ def test_the_whole_recipe_ends_with_error_rates_and_a_report(runs, recipe):
     assert "<svg" in (experiment / "report.html").read_text()
 
 
+@pytest.mark.whole
 @each_recipe
 def test_nothing_that_counts_names_the_time_the_host_or_the_checkout(runs, recipe):
     workdir = runs.whole(recipe)
@@ -65,6 +67,7 @@ def test_every_stage_alone_gives_what_the_whole_gives(runs, recipe, tmp_path):
     assert difference(contents(runs.whole(recipe)), contents(tmp_path)) == []
 
 
+@pytest.mark.whole
 @each_recipe
 def test_a_second_run_finds_nothing_to_do(runs, recipe):
     workdir = runs.whole(recipe)
@@ -111,7 +114,7 @@ def test_killed_in_training_it_goes_on_from_the_newest_checkpoint(runs, tmp_path
 
 def wait_for(path, process):
     """Until a process has made a file."""
-    deadline = time.monotonic() + 10 * MINUTES
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not path.exists():
         assert process.poll() is None, "ended before it made " + path.name
         assert time.monotonic() < deadline

@@ -55,7 +55,7 @@ def browse(page, *options):
         [CHROMIUM, *OPTIONS, profile, *options, page.as_uri()],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stderr
     return done.stderr

@@ -21,7 +21,7 @@ ENVIRONMENT = os.environ | {
     "OMP_WAIT_POLICY": "passive",
     "PYTHONPATH": str(ROOT),
 }
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 1200
 CHANGES = [
     ("speed_factors: [1.0, 1.1]", ""),
     ("  spec_augment: {max_freq_bins: 8, max_time_frames: 4}\n", ""),

@@ -24,7 +24,7 @@ ENVIRONMENT = os.environ | {
     "OMP_WAIT_POLICY": "passive",
     "PYTHONPATH": str(ROOT),
 }
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 1200
 
 
 def arguments(corpus, output, config=None):

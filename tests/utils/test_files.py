@@ -129,18 +129,19 @@ def test_files_that_are_seen_late_are_waited_for_and_no_longer(tmp_path, late, c
     late(tmp_path / "x")
     began = time.monotonic()
     wait_until_there([tmp_path / "x"], 0)
-    assert time.monotonic() - began < 1
+    assert not (tmp_path / "x").exists(), "with 0 s nothing is waited for"
     assert capsys.readouterr().err == ""
-    wait_until_there([tmp_path / "x"], 20)
-    assert LATE_SECONDS - 0.5 < time.monotonic() - began < 15
-    assert "x is not to be seen: waiting up to 20 s" in capsys.readouterr().err
+    wait_until_there([tmp_path / "x"], 600)
+    assert (tmp_path / "x").exists()
+    assert time.monotonic() - began > LATE_SECONDS - 0.5
+    assert "x is not to be seen: waiting up to 600 s" in capsys.readouterr().err
     began = time.monotonic()
     wait_until_there([tmp_path / "never"], 0.5)
-    assert 0.5 <= time.monotonic() - began < 10
+    assert 0.5 <= time.monotonic() - began < 100
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("visible", "left"), [(20, set()), (0.5, {2})])
+@pytest.mark.parametrize(("visible", "left"), [(600, set()), (0.5, {2})])
 def test_a_receipt_that_is_seen_three_seconds_late(tmp_path, late, monkeypatch, visible, left):
     """Of three finished tasks one has no visible receipt yet: it is waited for, as long as the site says."""
     launching = Launching(tmp_path / "work")
@@ -161,8 +162,8 @@ def test_a_receipt_that_is_seen_three_seconds_late(tmp_path, late, monkeypatch, 
         f"tasks [2] ended without an error, and their results are not to be seen: waiting up to {visible:g} s for the file system"
     ]
     began = time.monotonic()
-    still_unfinished(command, {2: End(1)}, [2], 60, said.append)
-    assert time.monotonic() - began < 30, "a task that failed is not waited for"
+    still_unfinished(command, {2: End(1)}, [2], 600, said.append)
+    assert time.monotonic() - began < 300, "a task that failed is not waited for"
 
 
 def start_a_job(data, visible, log):

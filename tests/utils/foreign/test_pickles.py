@@ -191,7 +191,7 @@ def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory, content):
     path.write_bytes(content)
     started = time.monotonic()
     assert read_or_refused(path)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 100
 
 
 @pytest.mark.slow
