@@ -109,9 +109,8 @@ def exit_with(work: Callable) -> None:
         Takes no arguments.
     """
     code = exit_code_of(work)
-    if (
-        "WORLD_SIZE" in os.environ
-    ):  # threads of gloo outlive a training, and one that stirs while Python winds up has it abort (pytorch #179291)
+    # Threads of gloo outlive a training, and one that stirs while Python winds up has it abort (pytorch #179291).
+    if "WORLD_SIZE" in os.environ:
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -129,9 +128,7 @@ def exit_code_of(work: Callable) -> int:
     """
     try:
         work()
-        print(
-            end="", flush=True
-        )  # unlike sys.stdout.flush, at home where standard output is closed
+        print(end="", flush=True)  # unlike sys.stdout.flush, at home where it is closed
     except UserError as error:
         print(end="", flush=True)  # what was printed before comes before the error, in a pipe too
         print(f"{program()}: {the_line_of(error)}", file=sys.stderr)
@@ -176,14 +173,12 @@ def the_line_of(error: UserError) -> str:
         Raised here or in a loader's process.
     """
     text = str(error)
-    text = (
-        text.rstrip().rpartition(f"{type(error).__name__}: ")[2]
-        if text.startswith("Caught ")
-        else text
-    )
-    return (
-        text if len(text) <= LONGEST_LINE else f"{text[: LONGEST_LINE - 203]}...{text[-200:]}"
-    )  # who quotes a damaged file may quote megabytes
+    if text.startswith("Caught "):
+        text = text.rstrip().rpartition(f"{type(error).__name__}: ")[2]
+    if len(text) <= LONGEST_LINE:
+        return text
+    # who quotes a damaged file may quote megabytes
+    return f"{text[: LONGEST_LINE - 203]}...{text[-200:]}"
 
 
 def call(function: Callable, words: Sequence[str], name: str = "") -> object:

@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PYTHON, TOO_NEW = (
-    (3, 11),
-    (3, 14),
-)  # the first that the code runs on; the first that packages of requirements.txt have no wheels for
+PYTHON = (3, 11)  # the first that the code runs on
+TOO_NEW = (3, 14)  # the first that packages of requirements.txt have no wheels for
 
 
 def read_pins(path: str | Path) -> dict[str, str]:

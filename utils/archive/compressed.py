@@ -80,9 +80,9 @@ def decode_quartiles(
     with np.errstate(over="ignore", invalid="ignore"):
         knots_F4 = _knots(minimum, extent, quartiles_F4)
         rise_F3 = knots_F4[:, 1:] - knots_F4[:, :-1]
-        table_FC = (knots_F4[:, _PIECE_OF] + rise_F3[:, _PIECE_OF] * _BEYOND * _SHARE).astype(
-            np.float32
-        )  # of all 256 codes of each column
+        # of all 256 codes of each column
+        table_FC = knots_F4[:, _PIECE_OF] + rise_F3[:, _PIECE_OF] * _BEYOND * _SHARE
+        table_FC = table_FC.astype(np.float32)
     return table_FC.reshape(-1)[codes_FT.T + 256 * np.arange(len(codes_FT))]
 
 
@@ -133,9 +133,8 @@ def _knots(minimum, extent, quartiles_F4):
 
 def _over_range(minimum, extent, values):
     share = ((values - minimum) / extent).clip(0, 1)
-    return (np.multiply(share, 65535, dtype=np.float32).astype(np.float64) + 0.499).astype(
-        np.int64
-    )  # Kaldi adds in double precision
+    scaled = np.multiply(share, 65535, dtype=np.float32)
+    return (scaled.astype(np.float64) + 0.499).astype(np.int64)  # Kaldi adds in double precision
 
 
 def _quartiles(minimum, extent, matrix_TF):
@@ -158,9 +157,8 @@ def _between_quartiles(knots_F4, values_FT):
         np.take_along_axis(knots_F4, piece_FT + 1, 1),
     )
     first_FT, last_FT = _PIECES[piece_FT], _PIECES[piece_FT + 1]
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # quartiles may be one and the same float where the range is narrow beside the values
+    # quartiles may be one and the same float where the range is narrow beside the values
+    with np.errstate(divide="ignore", invalid="ignore"):
         share_FT = np.nan_to_num((values_FT - left_FT) / (right_FT - left_FT)).clip(0, 1)
     beyond_FT = np.multiply(share_FT, last_FT - first_FT, dtype=np.float32).astype(np.float64)
     return (first_FT + (beyond_FT + 0.5).astype(int)).astype(np.uint8)

@@ -292,9 +292,8 @@ def _decode_text(buffer: Buffer, start: int) -> tuple[np.ndarray, int]:
         raise MalformedObject("truncated or damaged text: no ']' at the end of a line closes it")
     body = buffer[opening + 1 : closing]
     rows = [line.split() for line in body.split(b"\n") if line.strip()]
-    if (
-        len({len(row) for row in rows}) > 1 or b"_" in body
-    ):  # Python's float() takes 1_0 for a number
+    # Python's float() takes 1_0 for a number
+    if len({len(row) for row in rows}) > 1 or b"_" in body:
         raise MalformedObject("damaged text: not a vector, nor a matrix with rows of one length")
     try:
         values = np.array([[float(value) for value in row] for row in rows])

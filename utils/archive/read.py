@@ -218,9 +218,9 @@ def located(path: str | Path, offset: int, key: str, last_good: str = "") -> Ite
 
 def _refuse_archive(buffer: Buffer, offset: int | None, path: str) -> None:
     """Say what is wrong with an scp entry that has lost its offset."""
-    match = (
-        KEY.match(buffer) if offset is None and buffer[:2] != b"\0B" else None
-    )  # a binary object has any bytes in it
+    if offset is not None or buffer[:2] == b"\0B":  # a binary object has any bytes in it
+        return
+    match = KEY.match(buffer)
     if match and _OBJECT.match(buffer, match.end()):
         raise MalformedObject(
             "this is an archive, and the entry has no offset in it, expected <file>:<offset>; make an scp file that has them: "

@@ -4,9 +4,8 @@ One line for each thing: ok, warning or bad, what was found, and what mends it. 
 missing is what it is for.  What a recipe needs of disk and time is said by --dry-run.
 """
 
-from __future__ import (
-    annotations,
-)  # an old Python has to get as far as being told that it is too old
+# An old Python has to get as far as being told that it is too old.
+from __future__ import annotations
 
 import argparse
 import signal
@@ -35,9 +34,8 @@ def examine_machine(workdir: Path, cmd: str, cluster_conf: str, device: str) -> 
     device : str
         ``cpu`` or ``cuda``.
     """
-    yield from check_software(
-        device if cmd == "local" else "cpu"
-    )  # on a cluster the nodes have the GPUs
+    # on a cluster the nodes have the GPUs
+    yield from check_software(device if cmd == "local" else "cpu")
     yield from check_machine()
     yield from check_disk(workdir)
     yield from check_scheduler(cmd, cluster_conf, device)

@@ -100,9 +100,8 @@ def check_speed(folder: Path, size: int = TESTED_BYTES) -> Finding:
         Bytes.
     """
     block = os.urandom(MIB)  # random: some disks compress
-    with tempfile.TemporaryFile(
-        dir=folder
-    ) as file:  # without a name: a doctor that is killed leaves no room taken
+    # without a name: a doctor that is killed leaves no room taken
+    with tempfile.TemporaryFile(dir=folder) as file:
         began = time.perf_counter()
         for _ in range(size // MIB):
             file.write(block)

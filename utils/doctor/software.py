@@ -110,11 +110,8 @@ def check_libsndfile() -> Finding:
             file.seek(0)
             if not len(soundfile.read(file)[0]):
                 unread.append(name.lower())
-        except (
-            RuntimeError,
-            ValueError,
-            TypeError,
-        ):  # LibsndfileError; a format that this library does not know
+        except (RuntimeError, ValueError, TypeError):
+            # LibsndfileError; a format that this library does not know
             unread.append(name.lower())
     version = soundfile.__libsndfile_version__
     told = f"{version}, reads {', '.join(name.lower() for name in FORMATS if name.lower() not in unread)}"

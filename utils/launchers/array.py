@@ -8,10 +8,9 @@ from pathlib import Path
 
 from utils.launchers.site import Site
 
-CANCELLED, OVER_TIME = (
-    "cancelled",
-    "over its time",
-)  # reasons of ends: somebody cancelled the task; its scheduler ended it
+# Reasons of ends.
+CANCELLED = "cancelled"  # by somebody
+OVER_TIME = "over its time"  # its scheduler ended it
 NOT_STARTED = "the scheduler could not start it"
 GONE = "the scheduler no longer knows it"
 NUMBER_GOES_HERE = re.compile(r"(?<![^=])JOB(?=(/\d+)?$)")

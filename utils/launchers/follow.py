@@ -64,10 +64,8 @@ def follow(engine: Engine, array: Array) -> dict[int, End]:
             watch.start()
             watch.wait()
         except Stopped as stopped:
-            for number in (
-                signal.SIGTERM,
-                signal.SIGHUP,
-            ):  # the death of the shell that it was sent to, too, comes as a hang-up
+            # the death of the shell that it was sent to, too, comes as a hang-up
+            for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
             watch.leave_or_cancel(stopped.number)
             raise

@@ -12,6 +12,7 @@ from utils.files import atomic_write
 from utils.launchers.array import Array
 from utils.receipts import VISIBLE_SECONDS
 
+# Names of variables that a job gets too, beside SV_*; and beginnings of the names that change last digits.
 CARRIED = (
     "PATH",
     "LD_LIBRARY_PATH",
@@ -21,7 +22,7 @@ CARRIED = (
     "OMP_WAIT_POLICY",
     "VIRTUAL_ENV",
     "CONDA_PREFIX",
-)  # and SV_*
+)
 ARITHMETIC = (
     "ATEN_",
     "CUBLAS_",
@@ -32,7 +33,7 @@ ARITHMETIC = (
     "ONEDNN_",
     "OPENBLAS_",
     "TORCH_",
-)  # beginnings of names: they change last digits
+)
 NOT_CARRIED = ("SV_STAGED", "SV_PLAN", "SV_RESUME")  # they belong to processes of this host
 ANSWER_SECONDS = 120  # for one command of the scheduler
 
@@ -120,9 +121,8 @@ def ask(words: Sequence[str]) -> subprocess.CompletedProcess:
             start_new_session=True,
         )
     except subprocess.TimeoutExpired as error:
-        said = " ".join(
-            os.fsdecode(error.stderr or b"").split()
-        )  # sbatch says that Slurm has as many jobs as it takes, and goes on trying
+        # sbatch says that Slurm has as many jobs as it takes, and goes on trying
+        said = " ".join(os.fsdecode(error.stderr or b"").split())
         raise NoAnswer(
             f"{words[0]} gave no answer within {ANSWER_SECONDS} s{said and f': {said[:500]}'}"
         ) from None

@@ -42,9 +42,8 @@ class GridEngine:
     name = "sge"
 
     def __init__(self):
-        self.deleted: set[tuple[str, int]] = (
-            set()
-        )  # tasks that qstat showed on their way out; qacct does not tell
+        # tasks that qstat showed on their way out; qacct does not tell
+        self.deleted: set[tuple[str, int]] = set()
 
     def numbers(self, jobs: list[int]) -> dict[int, int]:
         """1, 2, ...: an array of Grid Engine is a range."""
@@ -52,9 +51,8 @@ class GridEngine:
 
     def start(self, array: Array, submission: Submission) -> str:
         """Submit with qsub."""
-        output = array.beside(
-            submission.name
-        ).absolute()  # its folder by itself: in -o a colon or a comma would part it
+        # its folder by itself: in -o a colon or a comma would part it
+        output = array.beside(submission.name).absolute()
         refuse_letter("$", str(output), "Grid Engine")
         script = write_script(array, submission.name, submission.tasks, "SGE_TASK_ID")
         limit = ["-tc", array.resources["max"]] if "max" in array.resources else []
@@ -101,10 +99,8 @@ class GridEngine:
         """Read qstat: one entry for each task."""
         seen: dict[int, Seen] = {}
         for each in (each for each in self._jobs() if each.findtext("JB_job_number") == job):
-            letters, host = (
-                each.findtext("state", ""),
-                each.findtext("queue_name", "").rpartition("@")[2],
-            )
+            letters = each.findtext("state", "")
+            host = each.findtext("queue_name", "").rpartition("@")[2]
             if "E" in letters:  # it would stay so for ever
                 why = re.search(
                     r"^error reason .*?: +(?:[\d/]+ [\d:]+ \[\d+:\d+\]: )?(?:error: )?(.+)",
@@ -174,12 +170,8 @@ def trouble(facts: Mapping[str, str]) -> str:
     failed = " ".join(facts.get("failed", "0").split())
     if not failed.startswith(OVER_A_LIMIT):
         return "" if failed == "0" else failed
-    asked, taken = (
-        re.search(r"h_rt=(\d+)\b", facts.get("category", "")),
-        re.match(r"\d+", facts.get("ru_wallclock", "")),
-    )
-    return (
-        OVER_TIME
-        if asked and taken and int(taken[0]) >= int(asked[1])
-        else f"{OVER_TIME} or memory"
-    )
+    asked = re.search(r"h_rt=(\d+)\b", facts.get("category", ""))
+    taken = re.match(r"\d+", facts.get("ru_wallclock", ""))
+    if asked and taken and int(taken[0]) >= int(asked[1]):
+        return OVER_TIME
+    return f"{OVER_TIME} or memory"

@@ -12,13 +12,8 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.files import read_lines
 
-NAMES = (
-    "num-threads",
-    "mem",
-    "gpu",
-    "time",
-    "nodes",
-)  # of resources; how many tasks run at once is said by JOB=1:N%M
+# of resources; how many tasks run at once is said by JOB=1:N%M
+NAMES = ("num-threads", "mem", "gpu", "time", "nodes")
 MEMORY = re.compile(r"(\d+(?:\.\d+)?)([KMGT])")
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 CHOICES = {"on_interrupt": ("cancel", "leave"), "on_hangup": ("cancel", "leave")}

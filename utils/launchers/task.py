@@ -16,10 +16,8 @@ from utils.files import make_folder
 
 TIME_IS_NEARLY_OVER = {signal.SIGUSR1, signal.SIGUSR2}  # sbatch --signal=B:USR1@120; qsub -notify
 GRID_ENGINE_QUEUES_AGAIN = 99  # man qsub
-NO_LOCKS = (
-    errno.ENOLCK,
-    errno.EOPNOTSUPP,
-)  # a file system without them; receipts have a lock of their own
+# a file system without them; receipts have a lock of their own
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 def run_task(log: Path, command: list[str]) -> int:
@@ -45,7 +43,8 @@ def run_task(log: Path, command: list[str]) -> int:
         begun = f"# {shlex.join(command)} | host {socket.gethostname()} | started {time.strftime('%Y-%m-%d %H:%M:%S')} | job {name}"
         print(begun, file=file, flush=True)
         environment = os.environ | {"SV_STAGED": str(os.getpid())}
-        for number in TIME_IS_NEARLY_OVER:  # Grid Engine sends them to every process of the job; the command hears of them from here alone
+        # Grid Engine sends them to every process of the job; the command hears of them from here alone
+        for number in TIME_IS_NEARLY_OVER:
             signal.signal(number, signal.SIG_IGN)
         process = subprocess.Popen(
             command,
@@ -56,9 +55,8 @@ def run_task(log: Path, command: list[str]) -> int:
         )
         passed_on = pass_signals_on(process)
         code = process.wait()
-        goes_on = code == 1 and bool(
-            set(passed_on) & TIME_IS_NEARLY_OVER
-        )  # it said that its state is saved
+        # it said that its state is saved
+        goes_on = code == 1 and bool(set(passed_on) & TIME_IS_NEARLY_OVER)
         code = 128 - code if code < 0 else 128 + passed_on[0] if code and passed_on else code
         print(
             f"# exit code {code} | {time.time() - started:.1f} s{' | queued again' if goes_on else ''}",

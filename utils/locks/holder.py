@@ -13,9 +13,8 @@ from utils.errors import UserError
 from utils.machine import started
 
 BEAT_SECONDS = 30
-SILENT_SECONDS = (
-    10 * BEAT_SECONDS
-)  # after which a run of this host, but of before its start, is dead
+# after which a run of this host, but of before its start, is dead
+SILENT_SECONDS = 10 * BEAT_SECONDS
 ANSWER_SECONDS = 60  # for squeue and qstat
 
 

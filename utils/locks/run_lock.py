@@ -35,12 +35,8 @@ from utils.locks.holder import (
 )
 from utils.machine import started
 
-NO_LINKS = (
-    errno.EPERM,
-    errno.EOPNOTSUPP,
-    errno.ENOSYS,
-    errno.EMLINK,
-)  # a file system without hard links
+# a file system without hard links
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def lock_of(place: Path) -> Path:

@@ -31,11 +31,8 @@ def examine_what_is_late(plan: Path, first: int, last: int) -> list[Stage]:
     first, last : int
         Stages asked for.
     """
-    visible_seconds, began, said = (
-        float(os.environ.get(VISIBLE_SECONDS, 0)),
-        time.monotonic(),
-        False,
-    )
+    visible_seconds = float(os.environ.get(VISIBLE_SECONDS, 0))
+    began, said = time.monotonic(), False
     while True:
         stages = examine(plan, last)
         late = [
@@ -85,10 +82,9 @@ def verify(plan: Path, *, first: int = 0, last: int = 7) -> None:
     UserError
         Some output is not what was written.
     """
-    faults, outputs = (
-        set(),
-        set(),
-    )  # a file may stand in two receipts: of the job that wrote it and of the step that collected the jobs
+    # Sets: a file may stand in two receipts, of the job that wrote it and of the step that collected the jobs.
+    faults: set[str] = set()
+    outputs: set[Path] = set()
     for stage in examine(plan, last):
         for each in stage.statuses if stage.number >= first else []:
             faults |= set(each.task.verify())

@@ -37,9 +37,8 @@ def accept(plan: Path, stage: int) -> None:
     for each in stale:
         check(each, stage)
     with locked(places_to_write(plan, [chosen])):
-        for each in reversed(
-            stale
-        ):  # so that a death leaves stale what comes first, and the same command blesses the rest again
+        # So that a death leaves stale what comes first, and the same command blesses the rest again.
+        for each in reversed(stale):
             each.task.accept()
             print(f"accepted: {each.task.path} ({each.reason})")
 

@@ -11,12 +11,8 @@ from utils.data_dir.lists import read_map
 from utils.receipts import Task
 
 LISTS = ("wav.scp", "feats.scp")  # an input of such a name lies in a data directory
-NOISES = (
-    "musan",
-    "noise",
-    "rirs",
-    "simulated_rooms",
-)  # options and directories that hold no speech
+# options and directories that hold no speech
+NOISES = ("musan", "noise", "rirs", "simulated_rooms")
 # Bytes of a second, for a corpus that nobody has measured yet: 16-bit waves at 16 kHz, and what is usual for compressed speech.
 BYTES_PER_SECOND = {
     ".wav": 32_000,

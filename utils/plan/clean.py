@@ -148,9 +148,8 @@ def heaps_of_task(task: Task) -> Iterator[Heap]:
             is_receipt(path.name) for path in old.glob("receipts/*.json")
         ):
             yield Heap(old)
-    is_of_others = re.compile(
-        rf"\.old(?!\.{re.escape(task.name)}(\.\d+of\d+)?\.tmp).*"
-    ).fullmatch  # half moved aside
+    # half moved aside
+    is_of_others = re.compile(rf"\.old(?!\.{re.escape(task.name)}(\.\d+of\d+)?\.tmp).*").fullmatch
     for folder in sorted({task.home, *(path.parent for path in outputs)}):
         yield from (
             Heap(path) for path in sorted(folder.glob(".*.tmp")) if not is_of_others(path.name)

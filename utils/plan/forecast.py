@@ -15,16 +15,10 @@ from utils.receipts import DONE, Task
 from utils.receipts.contents import existing_receipt
 
 GIB = 2**30
-SAME = (
-    "device",
-    "detector",
-    "protocol",
-    "checkpoint",
-)  # options that the speed of a step depends on
-PASSES = (
-    "training",
-    "crops",
-)  # sections that an earlier phase of a training keeps among its options
+# options that the speed of a step depends on
+SAME = ("device", "detector", "protocol", "checkpoint")
+# sections that an earlier phase of a training keeps among its options
+PASSES = ("training", "crops")
 
 
 @dataclass(frozen=True)
@@ -302,14 +296,10 @@ def need_of_stage(tasks: Iterable[tuple[Task, str]], rates: Rates, device: str, 
     """
     disk = seconds = memory = Amount()
     for task in (task for task, state in tasks if state != DONE):
-        need, together = (
-            rates.need(task, device),
-            at_once(cmd, int(task.job.partition("/")[2])) if task.job else 1,
-        )
+        need = rates.need(task, device)
+        together = at_once(cmd, int(task.job.partition("/")[2])) if task.job else 1
         here = Amount(need.memory.value * (together if cmd == "local" else 1), need.memory.guess)
-        disk, seconds = (
-            disk + need.disk,
-            seconds + Amount(need.seconds.value / together, need.seconds.guess),
-        )
+        disk = disk + need.disk
+        seconds = seconds + Amount(need.seconds.value / together, need.seconds.guess)
         memory = max(memory, here, key=lambda amount: amount.value)
     return Need(disk, memory, seconds)

@@ -134,9 +134,8 @@ def hand_over(
     ]
     script = folder / f"stage{stage.number}.sh"
     with atomic_write(script) as file:
-        callers_folder = os.environ.get(
-            "OLDPWD", os.getcwd()
-        )  # options may name paths relative to it
+        # options may name paths relative to it
+        callers_folder = os.environ.get("OLDPWD", os.getcwd())
         file.write(
             "\n".join(
                 [

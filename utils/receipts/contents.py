@@ -27,9 +27,8 @@ PARTS: Mapping[str, Entries] = {  # of each input, of each output
     "inputs": {"path": str, "content": str},
     "outputs": {"bytes": int, "sha256": str},
 }
-SMALL_BYTES = (
-    1 << 20
-)  # outputs up to this size are compared by content each time, larger ones by size
+# outputs up to this size are compared by content each time, larger ones by size
+SMALL_BYTES = 1 << 20
 
 
 def read_receipt(path: Path) -> dict | None:
