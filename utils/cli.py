@@ -212,7 +212,7 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
             (item,) = get_args(getattr(action, "_typehint", None))
             action.nargs, action.metavar = "+", action.dest.upper()
             action._typehint = item  # type: ignore[attr-defined]  # jsonargparse keeps it there
-    words = [dashes_to_underscores(word) for word in words]
+    words = [_dashes_to_underscores(word) for word in words]
     flags = {f"--{name}" for name, hint in get_type_hints(function).items() if hint is bool}
     bare = [
         word in flags and after not in ("true", "false")
@@ -229,14 +229,8 @@ def _summary(function: Callable) -> str:
     return (function.__doc__ or "").strip().splitlines()[0]
 
 
-def dashes_to_underscores(word: str) -> str:
-    """``--snr-db=3`` as ``--snr_db=3``; anything that is not an option unchanged.
-
-    Parameters
-    ----------
-    word : str
-        One word of a command line.
-    """
+def _dashes_to_underscores(word: str) -> str:
+    """``--snr-db=3`` as ``--snr_db=3``; anything that is not an option unchanged."""
     if not word.startswith("--") or word == "--":
         return word
     option, equals, value = word.partition("=")

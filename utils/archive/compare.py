@@ -36,7 +36,7 @@ def diff_archives(first: Path, second: Path, *, tolerance: float = 0.0) -> dict[
     """
     if not tolerance >= 0:
         raise UserError(f"--tolerance is {tolerance}, expected 0 or more")
-    place_of, opened = places_of(second), OpenedArchive()
+    place_of, opened = _places_of(second), OpenedArchive()
     seen: set[str] = set()
     same = 0
     lone, alien = [], []
@@ -54,7 +54,7 @@ def diff_archives(first: Path, second: Path, *, tolerance: float = 0.0) -> dict[
         if ours.shape != theirs.shape or ours.dtype.kind != theirs.dtype.kind:
             alien.append(f"{key} ({describe(ours)}, {describe(theirs)})")
             continue
-        difference, is_far = compare_values(ours, theirs, tolerance)
+        difference, is_far = _compare_values(ours, theirs, tolerance)
         if is_far:
             far[key] = difference
         else:
@@ -115,14 +115,8 @@ class OpenedArchive:
         return array, bytes(self._buffer[offset:end])
 
 
-def places_of(path: Path) -> dict[str, str]:
-    """Where each entry of an archive or scp file is, as scp files say it.
-
-    Parameters
-    ----------
-    path : path
-        A name ending in ``.scp`` is an scp file, any other an archive.
-    """
+def _places_of(path: Path) -> dict[str, str]:
+    """Where each entry of an archive or scp file is, as scp files say it."""
     return (
         read_scp(path)
         if path.suffix == ".scp"
@@ -130,16 +124,8 @@ def places_of(path: Path) -> dict[str, str]:
     )
 
 
-def compare_values(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> tuple[float, bool]:
-    """Largest difference of two arrays of one shape, and whether it is beyond the tolerance.
-
-    Parameters
-    ----------
-    ours, theirs : arrays
-        Floats of any precision are compared in that of the coarser one; NaN is itself.
-    tolerance : float
-        As of `diff_archives`.
-    """
+def _compare_values(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> tuple[float, bool]:
+    """Largest difference of two arrays of one shape, and whether it is beyond the tolerance."""
     if ours.dtype.kind == "f":
         coarser = min(ours.dtype, theirs.dtype, key=lambda dtype: dtype.itemsize)
         ours, theirs = (
@@ -187,7 +173,7 @@ def merge_archives(archives: list[Path], output: Path) -> dict[str, int]:
             raise UserError(f"{path}: exists already; choose another name or remove it")
     with ArchiveWriter(output, scp) as writer:
         for archive in archives:
-            for key, place in places_of(archive).items():
+            for key, place in _places_of(archive).items():
                 if key in origin:
                     raise UserError(
                         f"{archive}: key '{key}' is in {origin[key]} too; a merged archive has each key once"

@@ -75,7 +75,7 @@ def relocate_scp(
     """
     entries = read_scp(scp)
     moved = {
-        key: entry if is_pipe(entry) else relocated(entry, scp, way)
+        key: entry if _is_pipe(entry) else relocated(entry, scp, way)
         for key, entry in entries.items()
     }
     changed = sum(moved[key] != entry for key, entry in entries.items())
@@ -84,10 +84,10 @@ def relocate_scp(
             f"{scp}: no path begins with '{way.old}/'; the first is '{next(iter(entries.values()), '')}'"
         )
     if not allow_missing:
-        refuse_missing(moved, scp, way.start)
+        _refuse_missing(moved, scp, way.start)
     with atomic_write(output) as file:
         file.writelines(f"{key} {entry}\n" for key, entry in moved.items())
-    pipes = sum(map(is_pipe, entries.values()))
+    pipes = sum(map(_is_pipe, entries.values()))
     print(
         f"{output}: {len(moved):,} entries, {changed:,} with another path"
         + (f"; {pipes:,} pipes stay as they are" if pipes else "")
@@ -97,28 +97,16 @@ def relocate_scp(
 
 def _begins_with(entry: str, folder: str) -> bool:
     """Whether the path of an entry, if it has one, lies below a folder."""
-    return not is_pipe(entry) and path_and_place(entry)[0].startswith(folder.rstrip("/") + "/")
+    return not _is_pipe(entry) and _path_and_place(entry)[0].startswith(folder.rstrip("/") + "/")
 
 
-def is_pipe(entry: str) -> bool:
-    """Whether an entry runs a command.
-
-    Parameters
-    ----------
-    entry : str
-        Of an scp file.
-    """
+def _is_pipe(entry: str) -> bool:
+    """Whether an entry runs a command."""
     return entry[:1] == "|" or entry[-1:] == "|"
 
 
-def path_and_place(entry: str) -> tuple[str, str]:
-    """The file of an entry, and the offset and range behind it; either may be missing.
-
-    Parameters
-    ----------
-    entry : str
-        Of an scp file, no pipe.
-    """
+def _path_and_place(entry: str) -> tuple[str, str]:
+    """The file of an entry, and the offset and range behind it; either may be missing."""
     end = entry.rfind("[") if entry[-1:] == "]" else -1
     end = end if end > 0 else len(entry)
     path, _, digits = entry[:end].rpartition(":")
@@ -138,7 +126,7 @@ def relocated(entry: str, scp: Path, way: Relocation) -> str:
     way : Relocation
         How its path changes.
     """
-    path, place = path_and_place(entry)
+    path, place = _path_and_place(entry)
     if way.old is not None and way.new is not None:
         old = way.old.rstrip("/")
         if path.startswith(old + "/"):
@@ -156,27 +144,12 @@ def relocated(entry: str, scp: Path, way: Relocation) -> str:
     return os.path.normpath(here) + place
 
 
-def refuse_missing(entries: dict[str, str], scp: Path, start: Path) -> None:
-    """Name the first file that is not there.
-
-    Parameters
-    ----------
-    entries : dict of str to str
-        Key -> entry.
-    scp : path
-        For messages.
-    start : path
-        Where relative paths start.
-
-    Raises
-    ------
-    UserError
-        There is one.
-    """
+def _refuse_missing(entries: dict[str, str], scp: Path, start: Path) -> None:
+    """Name the first file that is not there."""
     file_of: dict[str, str] = {}
     for key, entry in entries.items():
-        if not is_pipe(entry):
-            file_of.setdefault(path_and_place(entry)[0], key)
+        if not _is_pipe(entry):
+            file_of.setdefault(_path_and_place(entry)[0], key)
     missing = [path for path in file_of if not os.path.isfile(os.path.join(start, path))]
     if missing:
         raise UserError(

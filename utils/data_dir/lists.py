@@ -64,19 +64,13 @@ def read_map(path: str | Path) -> dict[str, str]:
         It is missing or malformed, out of order, or an id stands twice.
     """
     path = Path(path)
-    columns = read_columns(path)
+    columns = _read_columns(path)
     raise_first(path.parent, order_faults(path.name, columns[0]))
     return as_map(columns)
 
 
-def read_columns(path: Path) -> Columns:
-    """The columns of one list.
-
-    Parameters
-    ----------
-    path : path
-        Its name tells its format.
-    """
+def _read_columns(path: Path) -> Columns:
+    """The columns of one list."""
     if not path.is_file():
         raise UserError(
             f"{path}: no such file, expected a list; is the step that makes it finished?"
@@ -185,14 +179,8 @@ def as_map(columns: Columns) -> dict[str, str]:
     return dict(zip(columns[0], values, strict=True))
 
 
-def as_lines(columns: Columns) -> list[str]:
-    """Lines with one blank between fields.
-
-    Parameters
-    ----------
-    columns : list of columns
-        As parsed.
-    """
+def _as_lines(columns: Columns) -> list[str]:
+    """Lines with one blank between fields."""
     return list(map(" ".join, zip(*columns, strict=True)))
 
 
@@ -204,7 +192,7 @@ def as_bytes(columns: Columns) -> bytes:
     columns : list of columns
         In the order wanted.
     """
-    lines = columns[0] if len(columns) == 1 else as_lines(columns)
+    lines = columns[0] if len(columns) == 1 else _as_lines(columns)
     return ("\n".join(lines) + "\n").encode()
 
 

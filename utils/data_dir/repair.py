@@ -61,17 +61,17 @@ def fix_data_dir(
     changes: dict[str, list[str]] = {file: [] for file in list_files(path) if file != "spk2utt"}
     tables = _mend_lists(path, changes)
     raise_first(path, (fault for fault in file_faults(path, tables) if fault.file != "spk2utt"))
-    keep_common(path, tables, changes)
+    _keep_common(path, tables, changes)
     tables["spk2utt"] = _inverse_of(tables["utt2spk"])
     listed = path / "spk2utt"
     before = listed.read_bytes().replace(b"\t", b" ") if listed.exists() else None
     is_same = before == as_bytes(tables["spk2utt"])
     changes["spk2utt"] = [] if is_same else ["made again from utt2spk"]
     for fault in rule_faults(tables, allow_pipes):
-        raise UserError(problem(path, with_original_line(path, fault, tables)))
+        raise UserError(problem(path, _with_original_line(path, fault, tables)))
     changed = [file for file in tables if changes[file]]
     if changed and not dry_run:
-        back_up(path, changed)
+        _back_up(path, changed)
         write_contents({file: as_bytes(tables[file]) for file in changed}, path)
     return [f"{path / file}: {change}" for file in changed for change in changes[file]]
 
@@ -81,13 +81,13 @@ def _mend_lists(path: Path, changes: Mapping[str, list[str]]) -> dict[str, Colum
     tables = {}
     with ProcessPoolExecutor(2, get_context("fork")) as pool:  # without large lists it starts none
         ordered = {
-            file: pool.submit(sorted_content, path / file)
+            file: pool.submit(_sorted_content, path / file)
             for file in changes
-            if is_large_and_unsorted(path / file)
+            if _is_large_and_unsorted(path / file)
         }
         for file, done in changes.items():
             content = ordered[file].result() if file in ordered else None
-            tables[file] = mend_list(path, file, done, content)
+            tables[file] = _mend_list(path, file, done, content)
     return tables
 
 
@@ -98,27 +98,15 @@ def _inverse_of(utt2spk: Columns) -> Columns:
     return [list(members), list(map(" ".join, members.values()))]
 
 
-def is_large_and_unsorted(file: Path) -> bool:
-    """Whether a list is worth a process of its own to be sorted.
-
-    Parameters
-    ----------
-    file : path
-        The list.
-    """
+def _is_large_and_unsorted(file: Path) -> bool:
+    """Whether a list is worth a process of its own to be sorted."""
     with open(file, "rb") as opened:
         start = opened.read(SAMPLE_BYTES).split(b"\n")[:-1]
     return start != sorted(start) and file.name != "trials" and file.stat().st_size >= LARGE_BYTES
 
 
-def sorted_content(file: Path) -> bytes | None:
-    """The lines of a file in byte order; None when its last line has no end or it is not plain ASCII.
-
-    Parameters
-    ----------
-    file : path
-        The list.
-    """
+def _sorted_content(file: Path) -> bytes | None:
+    """The lines of a file in byte order; None when its last line has no end or it is not plain ASCII."""
     content = file.read_bytes()
     if not content.isascii() or not content.endswith(b"\n"):
         return None
@@ -127,60 +115,26 @@ def sorted_content(file: Path) -> bytes | None:
     return ("\n".join(sorted(lines)) + "\n").encode("ascii")
 
 
-def mend_list(path: Path, file: str, changes: list[str], ordered: bytes | None = None) -> Columns:
-    """The columns of one list: well formed, in byte order (trials: in their order), without repeated lines.
-
-    Parameters
-    ----------
-    path : path
-        Data directory.
-    file : str
-        Name of the list.
-    changes : list of str
-        What was done is added here.
-    ordered : bytes or None
-        Its lines, sorted already.
-
-    Raises
-    ------
-    UserError
-        Two lines of one id that differ, or a line that cannot be mended.
-    """
+def _mend_list(path: Path, file: str, changes: list[str], ordered: bytes | None = None) -> Columns:
+    """The columns of one list: well formed, in byte order (trials: in their order), without repeated lines."""
     columns = parse(file, ordered) if ordered else None
     if columns:
         changes.append(f"{len(columns[0])} lines sorted in byte order")
-        return without_repeated_lines(path, file, columns, changes)
+        return _without_repeated_lines(path, file, columns, changes)
     content = (path / file).read_bytes()
     columns = parse(file, content)
     if columns and file != "trials" and all(map(lt, columns[0], columns[0][1:])):
         return columns
-    columns = in_byte_order(path, file, content, changes)
+    columns = _in_byte_order(path, file, content, changes)
     if columns is None:
-        tidy = tidy_lines(path, file, content, changes)
-        columns = in_byte_order(path, file, tidy, changes)
+        tidy = _tidy_lines(path, file, content, changes)
+        columns = _in_byte_order(path, file, tidy, changes)
     assert columns is not None, "tidy lines are well formed"
     return columns
 
 
-def in_byte_order(path: Path, file: str, content: bytes, changes: list[str]) -> Columns | None:
-    """The columns of a list in byte order (trials: in their order) without repeated lines; None when a line is malformed.
-
-    Parameters
-    ----------
-    path : path
-        Data directory, for messages.
-    file : str
-        Name of the list.
-    content : bytes
-        The whole file.
-    changes : list of str
-        What was done is added here.
-
-    Raises
-    ------
-    UserError
-        Two lines of one id that differ.
-    """
+def _in_byte_order(path: Path, file: str, content: bytes, changes: list[str]) -> Columns | None:
+    """The columns of a list in byte order (trials: in their order) without repeated lines; None when a line is malformed."""
     lines = content.split(b"\n")
     if lines.pop():
         return None
@@ -192,28 +146,11 @@ def in_byte_order(path: Path, file: str, content: bytes, changes: list[str]) -> 
         return None
     if ordered != lines:
         changes.append(f"{len(lines)} lines sorted in byte order")
-    return without_repeated_lines(path, file, columns, changes)
+    return _without_repeated_lines(path, file, columns, changes)
 
 
-def without_repeated_lines(path: Path, file: str, columns: Columns, changes: list[str]) -> Columns:
-    """The rows of a list, each once.
-
-    Parameters
-    ----------
-    path : path
-        Data directory, for messages.
-    file : str
-        Name of the list.
-    columns : list of columns
-        In byte order; trials in theirs.
-    changes : list of str
-        What was done is added here.
-
-    Raises
-    ------
-    UserError
-        Two lines of one id that differ.
-    """
+def _without_repeated_lines(path: Path, file: str, columns: Columns, changes: list[str]) -> Columns:
+    """The rows of a list, each once; two that differ in all but their id are for the owner to decide."""
     keyed = file != "trials"
     if keyed and all(map(lt, columns[0], columns[0][1:])):
         return columns
@@ -224,27 +161,15 @@ def without_repeated_lines(path: Path, file: str, columns: Columns, changes: lis
     for one, other in pairwise(unique) if keyed else ():
         if one[0] == other[0]:
             line, second = " ".join(one), " ".join(other)
-            number = line_number(path / file, second.encode())
+            number = _line_number(path / file, second.encode())
             raise UserError(
                 f"{path / file}:{number}: '{second}', but also '{line}', expected one line per id; remove the wrong one"
             )
     return list(map(list, zip(*unique, strict=True)))
 
 
-def tidy_lines(path: Path, file: str, content: bytes, changes: list[str]) -> bytes:
-    """A list with LF line ends, one blank between fields, and none of the empty lines.
-
-    Parameters
-    ----------
-    path : path
-        Data directory.
-    file : str
-        Name of the list.
-    content : bytes
-        The whole file.
-    changes : list of str
-        What was done is added here.
-    """
+def _tidy_lines(path: Path, file: str, content: bytes, changes: list[str]) -> bytes:
+    """A list with LF line ends, one blank between fields, and none of the empty lines."""
     format = format_of(file)
     most = int(format.columns[-1] == REST)  # blanks that are looked at; 0: all
     mended = []
@@ -268,18 +193,8 @@ def tidy_lines(path: Path, file: str, content: bytes, changes: list[str]) -> byt
     return b"".join(mended)
 
 
-def keep_common(path: Path, tables: dict[str, Columns], changes: Mapping[str, list[str]]) -> None:
-    """Remove, in place, ids that are not in every list that has to have them.
-
-    Parameters
-    ----------
-    path : path
-        Data directory, for messages.
-    tables : dict of str to columns
-        All lists but spk2utt, in byte order.
-    changes : mapping of str to lists of str
-        What was done is added here.
-    """
+def _keep_common(path: Path, tables: dict[str, Columns], changes: Mapping[str, list[str]]) -> None:
+    """Remove, in place, ids that are not in every list that has to have them."""
     files = {
         kind: [file for file in tables if key_kind(file, tables) == kind]
         for kind in ("utterance", "speaker", "recording")
@@ -288,7 +203,7 @@ def keep_common(path: Path, tables: dict[str, Columns], changes: Mapping[str, li
     dropped: set[str] = set()
     for file in files["utterance"]:
         if file not in MAY_LACK_UTTERANCES:
-            dropped |= in_one_only(tables["utt2spk"][0], tables[file][0])
+            dropped |= _in_one_only(tables["utt2spk"][0], tables[file][0])
     for kind, owner in owners.items():
         for file in files[kind]:
             known = set(tables[file][0])
@@ -310,22 +225,16 @@ def keep_common(path: Path, tables: dict[str, Columns], changes: Mapping[str, li
                 f"{path / file}: none of its {len(tables[file][0])} utterances is in the other lists, expected some; remove the list"
             )
     for file in files["utterance"]:
-        tables[file] = without(dropped, tables[file], changes[file])
+        tables[file] = _without(dropped, tables[file], changes[file])
     for kind, owner in owners.items():
         for file in files[kind]:
-            tables[file] = without(
+            tables[file] = _without(
                 set(tables[file][0]).difference(tables[owner][1]), tables[file], changes[file]
             )
 
 
-def in_one_only(some: list[str], others: list[str]) -> set[str]:
-    """The ids that one of two lists lacks.
-
-    Parameters
-    ----------
-    some, others : lists of str
-        Each in byte order, without repetition: then sorting them together is one merge, and what both have stands side by side.
-    """
+def _in_one_only(some: list[str], others: list[str]) -> set[str]:
+    """The ids that one of two lists lacks."""
     if some == others:
         return set()
     merged = sorted(some + others)
@@ -334,18 +243,8 @@ def in_one_only(some: list[str], others: list[str]) -> set[str]:
     return set(compress(merged, map(not_, paired)))
 
 
-def without(dropped: set[str], columns: Columns, changes: list[str]) -> Columns:
-    """The rows whose keys are not dropped.
-
-    Parameters
-    ----------
-    dropped : set of str
-        Keys.
-    columns : list of columns
-        One list.
-    changes : list of str
-        What was done is added here.
-    """
+def _without(dropped: set[str], columns: Columns, changes: list[str]) -> Columns:
+    """The rows whose keys are not dropped."""
     if dropped.isdisjoint(columns[0]):
         return columns
     kept = [key not in dropped for key in columns[0]]
@@ -355,34 +254,16 @@ def without(dropped: set[str], columns: Columns, changes: list[str]) -> Columns:
     return [list(compress(column, kept)) for column in columns]
 
 
-def with_original_line(path: Path, fault: Fault, tables: Tables) -> Fault:
-    """A fault of the mended lists with the number that its line has in the file as it stands.
-
-    Parameters
-    ----------
-    path : path
-        Data directory.
-    fault : Fault
-        Its line counts in the mended list.
-    tables : mapping of str to columns
-        Mended lists.
-    """
+def _with_original_line(path: Path, fault: Fault, tables: Tables) -> Fault:
+    """A fault of the mended lists with the number that its line has in the file as it stands."""
     if not fault.line:
         return fault
     line = " ".join(column[fault.line - 1] for column in tables[fault.file])
-    return fault._replace(line=line_number(path / fault.file, line.encode()))
+    return fault._replace(line=_line_number(path / fault.file, line.encode()))
 
 
-def line_number(path: Path, line: bytes) -> int:
-    """Where a line stands in a file, however many blanks are in it there; 0 when it does not.
-
-    Parameters
-    ----------
-    path : path
-        The list as it was.
-    line : bytes
-        As it was mended.
-    """
+def _line_number(path: Path, line: bytes) -> int:
+    """Where a line stands in a file, however many blanks are in it there; 0 when it does not."""
     words = line.split()
     return next(
         (
@@ -394,16 +275,8 @@ def line_number(path: Path, line: bytes) -> int:
     )
 
 
-def back_up(path: Path, files: Sequence[str]) -> None:
-    """Copy lists to the first of ``.backup``, ``.backup.2``, ... that does not exist, unless one holds them already: that of a run that died.
-
-    Parameters
-    ----------
-    path : path
-        Data directory.
-    files : sequence of str
-        Names of the lists; one that is made anew has nothing to copy.
-    """
+def _back_up(path: Path, files: Sequence[str]) -> None:
+    """Copy lists to the first of ``.backup``, ``.backup.2``, ... that does not exist, unless one holds them already: that of a run that died."""
     folders = (path / (".backup" if n == 1 else f".backup.{n}") for n in count(1))
     before = list(takewhile(Path.exists, folders))
     originals = {file: (path / file).read_bytes() for file in files if (path / file).exists()}

@@ -42,11 +42,11 @@ def rule_faults(tables: Tables, allow_pipes: bool) -> Iterator[Fault]:
     for file, columns in tables.items():
         if file != "trials":
             yield from order_faults(file, columns[0])
-        yield from value_faults(file, columns, allow_pipes)
+        yield from _value_faults(file, columns, allow_pipes)
     if "utt2spk" in tables:
-        yield from coverage_faults(tables)
-        yield from speaker_faults(tables)
-        yield from trial_faults(tables)
+        yield from _coverage_faults(tables)
+        yield from _speaker_faults(tables)
+        yield from _trial_faults(tables)
 
 
 def order_faults(file: str, keys: Sequence[str]) -> Iterator[Fault]:
@@ -78,21 +78,13 @@ def order_faults(file: str, keys: Sequence[str]) -> Iterator[Fault]:
             )
 
 
-def value_faults(file: str, columns: Sequence[Sequence[str]], allow_pipes: bool) -> Iterator[Fault]:
-    """Values that cannot be: durations, times, sexes, pipes.
-
-    Parameters
-    ----------
-    file : str
-        Name of the list.
-    columns : sequence of columns
-        Its content.
-    allow_pipes : bool
-        Accept entries of wav.scp that run a command.
-    """
+def _value_faults(
+    file: str, columns: Sequence[Sequence[str]], allow_pipes: bool
+) -> Iterator[Fault]:
+    """Values that cannot be: durations, times, sexes, pipes."""
     values = columns[1]
     if file in POSITIVE:
-        amounts = numbers(values)
+        amounts = _numbers(values)
         bad = ~((amounts > 0) & (amounts < np.inf))
         if file == "utt2num_frames":
             bad |= amounts != np.floor(amounts)
@@ -103,7 +95,7 @@ def value_faults(file: str, columns: Sequence[Sequence[str]], allow_pipes: bool)
                 f"'{values[row]}' {POSITIVE[file]}, expected a positive number; correct it or remove the utterance",
             )
     elif file == "segments":
-        starts, ends = numbers(columns[2]), numbers(columns[3])
+        starts, ends = _numbers(columns[2]), _numbers(columns[3])
         has_end = (starts < ends) & (ends < np.inf) | (ends == TO_THE_END)
         for row in np.flatnonzero(~((starts >= 0) & has_end)).tolist():
             yield Fault(
@@ -132,19 +124,8 @@ def value_faults(file: str, columns: Sequence[Sequence[str]], allow_pipes: bool)
                 )
 
 
-def numbers(words: Sequence[str]) -> np.ndarray:
-    """Plain decimal numbers; NaN for anything else.
-
-    Parameters
-    ----------
-    words : sequence of str
-        As they stand in the list.
-
-    Returns
-    -------
-    (N,) float array
-        One per word.
-    """
+def _numbers(words: Sequence[str]) -> np.ndarray:
+    """Plain decimal numbers as floats; NaN for anything else."""
     text = "".join(words)
     if text.isascii() and "_" not in text:
         try:
@@ -173,18 +154,12 @@ def key_kind(file: str, files: Iterable[str]) -> str:
     return "speaker" if file.startswith("spk2") or file == "cmvn.scp" else "utterance"
 
 
-def coverage_faults(tables: Tables) -> Iterator[Fault]:
-    """Ids that one list has and another lacks.
-
-    Parameters
-    ----------
-    tables : mapping of str to columns
-        Lists that parse, utt2spk among them.
-    """
+def _coverage_faults(tables: Tables) -> Iterator[Fault]:
+    """Ids that one list has and another lacks."""
     utterances = tables["utt2spk"][0]
     for file in tables:
         if file != "utt2spk" and key_kind(file, tables) == "utterance":
-            yield from difference(
+            yield from _difference(
                 "utterance",
                 "utt2spk",
                 utterances,
@@ -193,14 +168,16 @@ def coverage_faults(tables: Tables) -> Iterator[Fault]:
                 may_lack=file in MAY_LACK_UTTERANCES,
             )
         if file != "spk2utt" and key_kind(file, tables) == "speaker":
-            yield from difference("speaker", "utt2spk", tables["utt2spk"][1], file, tables[file][0])
+            yield from _difference(
+                "speaker", "utt2spk", tables["utt2spk"][1], file, tables[file][0]
+            )
         if "segments" in tables and key_kind(file, tables) == "recording":
-            yield from difference(
+            yield from _difference(
                 "recording", "segments", tables["segments"][1], file, tables[file][0]
             )
 
 
-def difference(
+def _difference(
     kind: str,
     source: str,
     wanted: Sequence[str],
@@ -208,32 +185,16 @@ def difference(
     found: Sequence[str],
     may_lack: bool = False,
 ) -> Iterator[Fault]:
-    """Ids that only one of two lists has.
-
-    Parameters
-    ----------
-    kind : str
-        What the ids name, for the message.
-    source : str
-        Name of the list that says which ids there are.
-    wanted : sequence of str
-        Its ids, line by line.
-    file : str
-        Name of the list compared with it.
-    found : sequence of str
-        Its ids, line by line.
-    may_lack : bool
-        ``file`` may lack ids.
-    """
+    """Ids that only one of two lists has."""
     if wanted == found:
         return
-    for number, key in only_in(wanted, wanted if may_lack else found):
+    for number, key in _only_in(wanted, wanted if may_lack else found):
         yield Fault(
             source,
             number,
             f"{kind} '{key}' is not in {file}, expected the same {kind}s in both; add it there or remove it here ({FIX})",
         )
-    for number, key in only_in(found, wanted):
+    for number, key in _only_in(found, wanted):
         yield Fault(
             file,
             number,
@@ -241,16 +202,8 @@ def difference(
         )
 
 
-def only_in(keys: Sequence[str], others: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Line number and id of each key that is not among the others, once.
-
-    Parameters
-    ----------
-    keys : sequence of str
-        Line by line.
-    others : iterable of str
-        Known ids.
-    """
+def _only_in(keys: Sequence[str], others: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Line number and id of each key that is not among the others, once."""
     unknown = set(keys).difference(others)
     if unknown:
         for number, key in enumerate(keys, start=1):
@@ -259,14 +212,8 @@ def only_in(keys: Sequence[str], others: Iterable[str]) -> Iterator[tuple[int, s
                 yield number, key
 
 
-def speaker_faults(tables: Tables) -> Iterator[Fault]:
-    """Speakers of utt2spk out of order, and a spk2utt that is not its inverse.
-
-    Parameters
-    ----------
-    tables : mapping of str to columns
-        Lists that parse, utt2spk among them.
-    """
+def _speaker_faults(tables: Tables) -> Iterator[Fault]:
+    """Speakers of utt2spk out of order, and a spk2utt that is not its inverse."""
     utterances, speakers = tables["utt2spk"]
     if speakers != sorted(speakers) and utterances == sorted(utterances):
         number = next(n for n in range(2, len(speakers) + 1) if speakers[n - 1] < speakers[n - 2])
@@ -287,7 +234,7 @@ def speaker_faults(tables: Tables) -> Iterator[Fault]:
     }
     if found == expected:
         return
-    yield from difference("speaker", "utt2spk", speakers, "spk2utt", listed)
+    yield from _difference("speaker", "utt2spk", speakers, "spk2utt", listed)
     for number, speaker in enumerate(listed, start=1):
         if speaker in expected and found[speaker] != expected[speaker]:
             odd = sorted(set(found[speaker].split()) ^ set(expected[speaker].split()))
@@ -314,14 +261,8 @@ def invert(utterances: Sequence[str], speakers: Sequence[str]) -> dict[str, list
     return dict(sorted(members.items()))
 
 
-def trial_faults(tables: Tables) -> Iterator[Fault]:
-    """Trials of the wrong class, twice, or with a side that no list knows; enrolment models of unknown utterances.
-
-    Parameters
-    ----------
-    tables : mapping of str to columns
-        Lists that parse, utt2spk among them.
-    """
+def _trial_faults(tables: Tables) -> Iterator[Fault]:
+    """Trials of the wrong class, twice, or with a side that no list knows; enrolment models of unknown utterances."""
     models = tables.get("enroll.spk2utt", [[], []])
     if not models[0] and "trials" not in tables:
         return
@@ -338,14 +279,14 @@ def trial_faults(tables: Tables) -> Iterator[Fault]:
         return
     enrol, test, classes = tables["trials"]
     yield from class_faults("trials", classes)
-    for number, side in only_in(enrol, utterances | speakers | set(models[0])):
+    for number, side in _only_in(enrol, utterances | speakers | set(models[0])):
         yield Fault(
             "trials",
             number,
             f"enrolment side '{side}' is not in enroll.spk2utt or utt2spk, expected a model, speaker or utterance; "
             "add it there or remove the trial",
         )
-    for number, side in only_in(test, utterances):
+    for number, side in _only_in(test, utterances):
         yield Fault(
             "trials",
             number,

@@ -20,20 +20,8 @@ from utils.doctor.machine import check_machine
 from utils.doctor.software import check_software
 
 
-def examine_machine(workdir: Path, cmd: str, cluster_conf: str, device: str) -> Iterator[Finding]:
-    """Everything, one finding after the other.
-
-    Parameters
-    ----------
-    workdir : path
-        Where data/ and exp/ are or will be; nothing is left behind there.
-    cmd : str
-        ``local``, ``slurm`` or ``sge``.
-    cluster_conf : str
-        The site's file; empty for the default.
-    device : str
-        ``cpu`` or ``cuda``.
-    """
+def _examine_machine(workdir: Path, cmd: str, cluster_conf: str, device: str) -> Iterator[Finding]:
+    """Everything, one finding after the other."""
     # on a cluster the nodes have the GPUs
     yield from check_software(device if cmd == "local" else "cpu")
     yield from check_machine()
@@ -65,7 +53,7 @@ def main() -> int:
     given = parser.parse_args()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it
     verdicts = []
-    for finding in examine_machine(given.workdir, given.cmd, given.cluster_conf, given.device):
+    for finding in _examine_machine(given.workdir, given.cmd, given.cluster_conf, given.device):
         verdicts.append(finding.verdict)
         print(finding.lines(), flush=True)
     print(

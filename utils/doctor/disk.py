@@ -141,18 +141,12 @@ def check_behaviour(folder: Path) -> Finding:
     for path in (old, new):
         path.write_text(path.name)
     return joined(
-        "file system", [replaces(new, old), syncs(folder), links(old, linked), locks(old)]
+        "file system", [_replaces(new, old), _syncs(folder), _links(old, linked), _locks(old)]
     )
 
 
-def replaces(new: Path, old: Path) -> Finding:
-    """Whether a rename puts one file in the place of another, as every output of a step is published.
-
-    Parameters
-    ----------
-    new, old : path
-        Files.
-    """
+def _replaces(new: Path, old: Path) -> Finding:
+    """Whether a rename puts one file in the place of another, as every output of a step is published."""
     try:
         os.replace(new, old)
         whole = old.read_text() == new.name and not new.exists()
@@ -170,14 +164,8 @@ def replaces(new: Path, old: Path) -> Finding:
     )
 
 
-def syncs(folder: Path) -> Finding:
-    """Whether a folder can be synced, so that a name survives a power cut.
-
-    Parameters
-    ----------
-    folder : path
-        Which.
-    """
+def _syncs(folder: Path) -> Finding:
+    """Whether a folder can be synced, so that a name survives a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -193,14 +181,8 @@ def syncs(folder: Path) -> Finding:
     return Finding("", OK, "folders sync")
 
 
-def links(old: Path, linked: Path) -> Finding:
-    """Whether hard links work; nothing here needs them, tools around it (backups, conda) may.
-
-    Parameters
-    ----------
-    old, linked : path
-        A file, and its second name.
-    """
+def _links(old: Path, linked: Path) -> Finding:
+    """Whether hard links work; nothing here needs them, tools around it (backups, conda) may."""
     try:
         os.link(old, linked)
     except OSError as error:
@@ -208,14 +190,8 @@ def links(old: Path, linked: Path) -> Finding:
     return Finding("", OK, "hard links work")
 
 
-def locks(path: Path) -> Finding:
-    """Whether a lock keeps another process out: two recipes at one workdir rest on it.
-
-    Parameters
-    ----------
-    path : path
-        A file.
-    """
+def _locks(path: Path) -> Finding:
+    """Whether a lock keeps another process out: two recipes at one workdir rest on it."""
     import fcntl
 
     with open(path, "a", encoding="utf-8") as file:

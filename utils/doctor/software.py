@@ -29,8 +29,8 @@ def check_software(device: str) -> Iterator[Finding]:
     """
     yield from in_turn(
         [
-            ("Python", check_python),
-            ("packages", check_packages),
+            ("Python", _check_python),
+            ("packages", _check_packages),
             ("ffmpeg", check_ffmpeg),
             ("libsndfile", check_libsndfile),
             ("GPU", lambda: check_gpu(device)),
@@ -39,7 +39,7 @@ def check_software(device: str) -> Iterator[Finding]:
     )
 
 
-def check_python() -> Finding:
+def _check_python() -> Finding:
     """The interpreter that recipes would run on, before they make an environment of their own."""
     version = ".".join(map(str, sys.version_info[:3]))
     mend = "install Python 3.11, 3.12 or 3.13 (conda create -n sv python=3.12), or activate an environment that has it"
@@ -55,7 +55,7 @@ def check_python() -> Finding:
     )
 
 
-def check_packages() -> Finding:
+def _check_packages() -> Finding:
     """Packages of requirements.txt at their versions or newer."""
     missing, old = faults([ROOT / "requirements.txt"])
     told = "; ".join(

@@ -58,7 +58,7 @@ def follow(engine: Engine, array: Array) -> dict[int, End]:
         Jobs of another command still work on the same outputs; another launcher is at it; the scheduler refused or gave no answer.
     """
     watch = Watch(engine, array)
-    with alone_at(watch.record), signals_raised():
+    with alone_at(watch.record), _signals_raised():
         try:
             watch.adopt()
             watch.start()
@@ -73,7 +73,7 @@ def follow(engine: Engine, array: Array) -> dict[int, End]:
 
 
 @contextmanager
-def signals_raised() -> Iterator[None]:
+def _signals_raised() -> Iterator[None]:
     """Let Ctrl-C, SIGTERM and SIGHUP raise `Stopped`."""
 
     def stop(number: int, _) -> None:

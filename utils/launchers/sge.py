@@ -135,7 +135,7 @@ class GridEngine:
                 facts.get("taskid", "").isdigit()
                 and facts.get("exit_status", "").split(" ")[0].isdigit()
             ):
-                task, reason = int(facts["taskid"]), trouble(facts)
+                task, reason = int(facts["taskid"]), _trouble(facts)
                 if (job, task) in self.deleted and not reason.startswith(OVER_TIME):
                     reason = CANCELLED
                 ends[task] = End(
@@ -159,14 +159,8 @@ class GridEngine:
             raise NoAnswer(f"qstat: {error}") from None
 
 
-def trouble(facts: Mapping[str, str]) -> str:
-    """What the scheduler says of an end beside the exit code; empty where nothing.
-
-    Parameters
-    ----------
-    facts : mapping of str to str
-        Of one task, from qacct.
-    """
+def _trouble(facts: Mapping[str, str]) -> str:
+    """What the scheduler says of an end beside the exit code; empty where nothing."""
     failed = " ".join(facts.get("failed", "0").split())
     if not failed.startswith(OVER_A_LIMIT):
         return "" if failed == "0" else failed

@@ -142,7 +142,7 @@ def read_site(path: Path) -> Site:
     site = Site(Path(path))
     for number, line in enumerate(read_lines(path), 1):
         try:
-            take(site, shlex.split(line, comments=True))
+            _take(site, shlex.split(line, comments=True))
         except ValueError as error:
             raise UserError(f"{path}:{number}: {error}: '{line.strip()}'") from None
     if not site.command:
@@ -152,21 +152,8 @@ def read_site(path: Path) -> Site:
     return site
 
 
-def take(site: Site, words: list[str]) -> None:
-    """Take one line over.
-
-    Parameters
-    ----------
-    site : Site
-        Changed.
-    words : list of str
-        Words of the line; none where it is empty.
-
-    Raises
-    ------
-    ValueError
-        What is wrong with it.
-    """
+def _take(site: Site, words: list[str]) -> None:
+    """Take one line of the file over; ValueError says what is wrong with it."""
     if not words:
         return
     kind, rest = words[0], words[1:]
@@ -188,7 +175,7 @@ def take(site: Site, words: list[str]) -> None:
             raise ValueError(f"no setting '{name}'; there are {', '.join(SETTINGS)}")
         if value not in CHOICES.get(name, (value,)):
             raise ValueError(f"{name} is {' or '.join(CHOICES[name])}")
-        setattr(site, name, number(name, value) if name in LEAST else value)
+        setattr(site, name, _number(name, value) if name in LEAST else value)
         return
     name = name.replace("_", "-")
     if name not in NAMES:
@@ -203,21 +190,8 @@ def take(site: Site, words: list[str]) -> None:
         site.defaults[name] = checked(name, value)
 
 
-def number(setting: str, value: str) -> float:
-    """The value of a setting that is a number.
-
-    Parameters
-    ----------
-    setting : str
-        Its name.
-    value : str
-        As the file has it.
-
-    Raises
-    ------
-    ValueError
-        It is none, or too small.
-    """
+def _number(setting: str, value: str) -> float:
+    """The value of a setting that is a number; ValueError where it is none, or too small."""
     is_whole = SETTINGS[setting] is int
     wanted = f"{setting} is a {'whole ' if is_whole else ''}number from {LEAST[setting]:g} on"
     try:

@@ -21,16 +21,8 @@ from utils.receipts.contents import read_receipt
 REPORT = 7  # runs even when it is done: it shows the results
 
 
-def examine_what_is_late(plan: Path, first: int, last: int) -> list[Stage]:
-    """`examine`, where another host has just ended the stages before: their receipts are waited for as long as SV_VISIBLE_SECONDS says.
-
-    Parameters
-    ----------
-    plan : path
-        Written by run.sh.
-    first, last : int
-        Stages asked for.
-    """
+def _examine_what_is_late(plan: Path, first: int, last: int) -> list[Stage]:
+    """`examine`, where another host has just ended the stages before: their receipts are waited for as long as SV_VISIBLE_SECONDS says."""
     visible_seconds = float(os.environ.get(VISIBLE_SECONDS, 0))
     began, said = time.monotonic(), False
     while True:
@@ -129,7 +121,7 @@ def finished(
     UserError
         A stage before the first is not done, or another run is at the same places.
     """
-    stages = examine_what_is_late(plan, first, last)
+    stages = _examine_what_is_late(plan, first, last)
     for stage in stages:
         if stage.number < first and stage.state != DONE:
             raise UserError(

@@ -120,14 +120,8 @@ def count_corpus(option: str, path: Path, seconds: float = COUNTING_SECONDS) -> 
     )
 
 
-def data_folders(paths: Iterable[Path]) -> list[Path]:
-    """Data directories that files lie in.
-
-    Parameters
-    ----------
-    paths : iterable of path
-        Inputs of a task.
-    """
+def _data_folders(paths: Iterable[Path]) -> list[Path]:
+    """Data directories that files lie in."""
     return list(dict.fromkeys(path.parent for path in paths if path.name in LISTS))
 
 
@@ -139,7 +133,7 @@ def heard_by(task: Task) -> list[Path]:
     task : Task
         Of the plan.
     """
-    return [task.home] if task.expected_audio else data_folders(task.inputs.values())
+    return [task.home] if task.expected_audio else _data_folders(task.inputs.values())
 
 
 class AudioOfPlan:
@@ -158,7 +152,7 @@ class AudioOfPlan:
         folders: dict[Path, None] = {}
         made = {}
         for task in tasks:
-            read = data_folders(task.inputs.values())
+            read = _data_folders(task.inputs.values())
             if task.expected_audio and not (task.home / "utt2dur").exists():
                 made[task.home] = Audio(*task.expected_audio, guess=True)
             folders |= dict.fromkeys(read)

@@ -269,16 +269,8 @@ class Rates:
         )
 
 
-def at_once(cmd: str, jobs: int) -> int:
-    """How many tasks of an array run at the same time on this machine, or on a cluster.
-
-    Parameters
-    ----------
-    cmd : str
-        ``local``, ``slurm`` or ``sge``.
-    jobs : int
-        Tasks of the array.
-    """
+def _at_once(cmd: str, jobs: int) -> int:
+    """How many tasks of an array run at the same time on this machine, or on a cluster."""
     return min(jobs, max(1, int(usable_cores()))) if cmd == "local" else jobs
 
 
@@ -297,7 +289,7 @@ def need_of_stage(tasks: Iterable[tuple[Task, str]], rates: Rates, device: str, 
     disk = seconds = memory = Amount()
     for task in (task for task, state in tasks if state != DONE):
         need = rates.need(task, device)
-        together = at_once(cmd, int(task.job.partition("/")[2])) if task.job else 1
+        together = _at_once(cmd, int(task.job.partition("/")[2])) if task.job else 1
         here = Amount(need.memory.value * (together if cmd == "local" else 1), need.memory.guess)
         disk = disk + need.disk
         seconds = seconds + Amount(need.seconds.value / together, need.seconds.guess)

@@ -51,9 +51,11 @@ def read_receipt(path: Path) -> dict | None:
     except ValueError:
         receipt = None
     if not (
-        has(receipt, ENTRIES)
+        _has(receipt, ENTRIES)
         and all(
-            has(part, entries) for name, entries in PARTS.items() for part in receipt[name].values()
+            _has(part, entries)
+            for name, entries in PARTS.items()
+            for part in receipt[name].values()
         )
         and re.fullmatch(r"[1-9]\d*/[1-9]\d*", str(receipt["options"].get("job", "1/1")))
     ):
@@ -79,16 +81,8 @@ def existing_receipt(path: Path) -> dict:
     return receipt
 
 
-def has(value: object, entries: Entries) -> bool:
-    """True of a mapping that has these entries, each of its type.
-
-    Parameters
-    ----------
-    value : object
-        Read from a JSON file.
-    entries : mapping of str to type
-        What is asked for.
-    """
+def _has(value: object, entries: Entries) -> bool:
+    """True of a mapping that has these entries, each of its type."""
     return isinstance(value, dict) and all(
         isinstance(value.get(name), kind) for name, kind in entries.items()
     )
