@@ -1,6 +1,4 @@
-"""Data directories: Kaldi's lists of recordings, utterances and speakers, read, checked, mended, cut and joined.
-
-As a library, everything is imported from here.  As a command:
+"""The command of data directories, Kaldi's lists of recordings, utterances and speakers: they are checked, mended, cut and joined.
 
     python -m utils.data_dir validate recipes/mini/data/generated/train --audio
     python -m utils.data_dir fix data/train --dry-run
@@ -20,39 +18,13 @@ from pathlib import Path
 from utils.data_dir.derive import (
     combine_data_dirs,
     copy_data_dir,
-    job_utterances,
     split_data_dir,
     subset_data_dir,
 )
-from utils.data_dir.directory import (
-    DataDir,
-    data_dir_problems,
-    read_data_dir,
-    validate_data_dir,
-    write_data_dir,
-)
-from utils.data_dir.formats import is_list
-from utils.data_dir.lists import new_folder, read_map, read_trials, refuse_existing, write_map
+from utils.data_dir.directory import DataDir, data_dir_problems, read_data_dir, write_data_dir
+from utils.data_dir.lists import new_folder, refuse_existing
 from utils.data_dir.repair import fix_data_dir
 from utils.errors import UserError
-
-__all__ = [
-    "DataDir",
-    "combine_data_dirs",
-    "copy_data_dir",
-    "data_dir_problems",
-    "fix_data_dir",
-    "is_list",
-    "job_utterances",
-    "read_data_dir",
-    "read_map",
-    "read_trials",
-    "split_data_dir",
-    "subset_data_dir",
-    "validate_data_dir",
-    "write_data_dir",
-    "write_map",
-]
 
 
 def validate(
@@ -162,14 +134,11 @@ def _write_new(data: DataDir, out: Path, sources: list[DataDir]) -> None:
     refuse_existing(out)
     write_data_dir(data, out)
     lost = _lists_of(*sources) - _lists_of(data)
-    print(
-        f"{out}: {_summary(data.utt2spk)}"
-        + (
-            f"; without {', '.join(sorted(lost))}: nothing to hold there, or not in every source"
-            if lost
-            else ""
-        )
-    )
+    without = ""
+    if lost:
+        names = ", ".join(sorted(lost))
+        without = f"; without {names}: nothing to hold there, or not in every source"
+    print(f"{out}: {_summary(data.utt2spk)}{without}")
 
 
 def _lists_of(*directories: DataDir) -> set[str]:
