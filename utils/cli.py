@@ -109,7 +109,8 @@ def exit_with(work: Callable) -> None:
         Takes no arguments.
     """
     code = exit_code_of(work)
-    # Threads of gloo outlive a training, and one that stirs while Python winds up has it abort (pytorch #179291).
+    # Threads of gloo outlive a training, and one that stirs while Python winds up has it abort
+    # (pytorch #179291).
     if "WORLD_SIZE" in os.environ:
         atexit._run_exitfuncs()
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""YAML files read strictly, parts built from their sections, and the words in which messages say what was found and expected.
+"""YAML files read strictly, parts built from their sections, and the words of messages about both.
 
 Defaults live in the constructors' signatures only; a section of a YAML file says what differs.  The signature is also what a section is checked
 against: a name that it does not have, or a value of another type, is an error before anything is opened.

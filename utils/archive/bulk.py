@@ -1,4 +1,4 @@
-"""Many objects at once, at C speed: all vectors of an scp file as one array, and the headers of all matrices of an archive.
+"""Many objects at once, at C speed: vectors of an scp file, headers of matrices of an archive.
 
 Binary archives are mapped, and vectors are copied out of them; anything else is read one by one.
 """
@@ -96,7 +96,7 @@ def _vectors(entries: Mapping[str, str], allow_renamed: bool) -> np.ndarray:
 
 @dataclass
 class _Places:
-    """Where vectors lie in one file, their places in the result, and what has to stand before them."""
+    """Where vectors lie in one file, what stands before them, and where they go."""
 
     positions: list[int] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)

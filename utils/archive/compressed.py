@@ -20,8 +20,8 @@ CODES: dict[bytes, np.dtype] = {
 }
 COLUMNS_AT_A_TIME = 1024  # each takes a table of kilobytes, and may have one byte of codes
 _PIECES = np.array([0, 64, 192, 255])  # codes of the quartiles: minimum, 25 %, 75 %, maximum
-# Of each code: between which two of them it lies, how many codes above the lower one, and which share
-# of the way a code is; float64, as Kaldi's constants.
+# Of each code: between which two of them it lies, how many codes above the lower one,
+# and which share of the way a code is; float64, as Kaldi's constants.
 _PIECE_OF = np.repeat([0, 1, 2], [65, 128, 63])
 _BEYOND = (np.arange(256) - _PIECES[_PIECE_OF]).astype(np.float32)
 _SHARE = 1 / np.diff(_PIECES)[_PIECE_OF]

@@ -14,7 +14,7 @@ Paths = Literal["kept", "absolute", "relative", "beside"]
 
 @dataclass(frozen=True)
 class Relocation:
-    """How the paths of an scp file change: as the options of the command say, which utils/archive/__main__.py describes.
+    """How the paths of an scp file change; utils/archive/__main__.py describes its options.
 
     Attributes
     ----------
@@ -80,9 +80,8 @@ def relocate_scp(
     }
     changed = sum(moved[key] != entry for key, entry in entries.items())
     if way.old and not any(_begins_with(entry, way.old) for entry in entries.values()):
-        raise UserError(
-            f"{scp}: no path begins with '{way.old}/'; the first is '{next(iter(entries.values()), '')}'"
-        )
+        first = next(iter(entries.values()), "")
+        raise UserError(f"{scp}: no path begins with '{way.old}/'; the first is '{first}'")
     if not allow_missing:
         _refuse_missing(moved, scp, way.start)
     with atomic_write(output) as file:

@@ -1,4 +1,4 @@
-"""The command of data directories, Kaldi's lists of recordings, utterances and speakers: they are checked, mended, cut and joined.
+"""The command of data directories (Kaldi's lists): they are checked, mended, cut and joined.
 
     python -m utils.data_dir validate recipes/mini/data/generated/train --audio
     python -m utils.data_dir fix data/train --dry-run

@@ -1,4 +1,7 @@
-"""Data directories made of others: subsets and splits, several joined to one, the same under other ids; and what one job of several works on."""
+"""Data directories made of others: subsets, splits, several joined, the same under other ids.
+
+Also what one job of several works on.
+"""
 
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence

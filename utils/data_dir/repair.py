@@ -1,7 +1,9 @@
 """Mending a data directory: what can be mended without deciding anything for its owner.
 
-Each list by itself first: line ends, blanks, order, repeated lines; then what they have in common: ids that are not in every list.  Two different lines of one id, or a trial whose side would go, are
-for the owner to decide: then nothing is written.  The originals of the lists that change go to ``.backup``.
+Each list by itself first: line ends, blanks, order, repeated lines; then what they have in common:
+ids that are not in every list.  Two different lines of one id, or a trial whose side would go, are
+for the owner to decide: then nothing is written.  The originals of the lists that change go to
+``.backup``.
 """
 
 import re
@@ -77,7 +79,7 @@ def fix_data_dir(
 
 
 def _mend_lists(path: Path, changes: Mapping[str, list[str]]) -> dict[str, Columns]:
-    """The columns of every list by itself; sorting is what takes time, so large lists are sorted in processes of their own."""
+    """The columns of every list by itself; large ones are sorted in processes of their own."""
     tables = {}
     with ProcessPoolExecutor(2, get_context("fork")) as pool:  # without large lists it starts none
         ordered = {
@@ -150,7 +152,7 @@ def _in_byte_order(path: Path, file: str, content: bytes, changes: list[str]) ->
 
 
 def _without_repeated_lines(path: Path, file: str, columns: Columns, changes: list[str]) -> Columns:
-    """The rows of a list, each once; two that differ in all but their id are for the owner to decide."""
+    """The rows of a list, each once; refuses two different ones of one id."""
     keyed = file != "trials"
     if keyed and all(map(lt, columns[0], columns[0][1:])):
         return columns
@@ -163,7 +165,8 @@ def _without_repeated_lines(path: Path, file: str, columns: Columns, changes: li
             line, second = " ".join(one), " ".join(other)
             number = _line_number(path / file, second.encode())
             raise UserError(
-                f"{path / file}:{number}: '{second}', but also '{line}', expected one line per id; remove the wrong one"
+                f"{path / file}:{number}: '{second}', but also '{line}', expected one line per id; "
+                "remove the wrong one"
             )
     return list(map(list, zip(*unique, strict=True)))
 

@@ -1,4 +1,6 @@
-"""The rules of a data directory: those within each list (order, values), then those between lists (coverage, speakers, trials).
+"""The rules of a data directory: those within each list, then those between lists.
+
+Within: order and values.  Between: coverage, speakers, trials.
 
 They are those of Kaldi's validate_data_dir.sh, so that its tools read what passes here: every list in byte order with one line per id; every
 list that is keyed by utterance, speaker or recording covers exactly the utterances of utt2spk, their speakers, or the recordings of segments;
@@ -30,7 +32,7 @@ def rule_faults(tables: Tables, allow_pipes: bool) -> Iterator[Fault]:
     Parameters
     ----------
     tables : mapping of str to columns
-        Name of each list -> its columns; what concerns one that is not well formed, and left out here, is not looked at.
+        Name of each list -> its columns; without those that are not well formed.
     allow_pipes : bool
         Accept entries of wav.scp that run a command.
 

@@ -90,7 +90,7 @@ def launch(launcher: str, words: Sequence[str]) -> None:
 
 
 def _attempt(array: Array, submit: Callable) -> tuple[list[Failure], dict[int, int]]:
-    """Submit the tasks, and again those that failed in a way that may pass, as often as the site says; what failed for good, and JOB -> tries."""
+    """Submit the tasks, and again those that may succeed; what failed for good, and JOB -> tries."""
     attempts = dict.fromkeys(array.jobs, 0)
     failures: dict[int, Failure] = {}
     todo = array

@@ -28,9 +28,8 @@ def parse(words: Sequence[str]) -> tuple[dict[str, str], range, str, list[str]]:
         option = rest[0]
         name = option.removeprefix("--")
         if name not in RESOURCES or len(rest) < 2:
-            raise UserError(
-                f"unknown resource '{option}'; there are {', '.join('--' + name for name in RESOURCES)}"
-            )
+            known = ", ".join("--" + resource for resource in RESOURCES)
+            raise UserError(f"unknown resource '{option}'; there are {known}")
         try:
             resources[name] = checked(name, rest[1])
         except ValueError as error:

@@ -12,7 +12,7 @@ from utils.files import atomic_write
 from utils.launchers.array import Array
 from utils.receipts import VISIBLE_SECONDS
 
-# Names of variables that a job gets too, beside SV_*; and beginnings of the names that change last digits.
+# Names of variables that a job gets too, beside SV_*
 CARRIED = (
     "PATH",
     "LD_LIBRARY_PATH",
@@ -23,6 +23,7 @@ CARRIED = (
     "VIRTUAL_ENV",
     "CONDA_PREFIX",
 )
+# and beginnings of names of those that change last digits.
 ARITHMETIC = (
     "ATEN_",
     "CUBLAS_",

@@ -84,7 +84,7 @@ def _pass_signals_on(process: subprocess.Popen) -> list[int]:
 
 
 def _queue_again(code: int) -> int:
-    """Have the scheduler queue this task again, by its own means: Grid Engine by the exit code, Slurm by a command."""
+    """Have the scheduler queue this task again: Grid Engine by exit code, Slurm by command."""
     if "SGE_TASK_ID" in os.environ:
         return GRID_ENGINE_QUEUES_AGAIN
     if "SLURM_JOB_ID" in os.environ:

@@ -74,7 +74,7 @@ def verify(plan: Path, *, first: int = 0, last: int = 7) -> None:
     UserError
         Some output is not what was written.
     """
-    # Sets: a file may stand in two receipts, of the job that wrote it and of the step that collected the jobs.
+    # Sets: a file may stand in two receipts, that of a job and that of the step which collects the jobs.
     faults: set[str] = set()
     outputs: set[Path] = set()
     for stage in examine(plan, last):

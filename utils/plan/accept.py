@@ -37,7 +37,7 @@ def accept(plan: Path, stage: int) -> None:
     for each in stale:
         _check(each, stage)
     with locked(places_to_write(plan, [chosen])):
-        # So that a death leaves stale what comes first, and the same command blesses the rest again.
+        # A death leaves stale what comes first, and the same command blesses the rest again.
         for each in reversed(stale):
             each.task.accept()
             print(f"accepted: {each.task.path} ({each.reason})")

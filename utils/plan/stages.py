@@ -107,7 +107,7 @@ def examine(path: Path, last: int = 7) -> list[Stage]:
 
 
 def _inputs_to_be_made(task: Task, to_be_made: Mapping[Path, int]) -> dict[Path, int]:
-    """Inputs that earlier stages have to make again, those below the folders that it gathers from too, and these stages."""
+    """Inputs, or files below what it gathers, that earlier stages make again, and these stages."""
     again = {
         path: to_be_made[path.absolute()]
         for path in task.inputs.values()
