@@ -2,7 +2,7 @@
 
 Within: order and values.  Between: coverage, speakers, trials.
 
-They are those of Kaldi's validate_data_dir.sh, so that its tools read what passes here: every list in byte order with one line per id; every
+The rules are those of Kaldi's validate_data_dir.sh, so that its tools read what passes here: every list in byte order with one line per id; every
 list that is keyed by utterance, speaker or recording covers exactly the utterances of utt2spk, their speakers, or the recordings of segments;
 utt2spk in the order of its speakers too.  Three differences: text and feats.scp are not required; vad.scp, feats.scp and utt2num_frames may lack
 utterances, since the steps that make them drop unreadable ones by a ledger (packing then drops those from every list); and trials,
