@@ -69,18 +69,9 @@ def run_subcommands(functions: Mapping[str, Callable]) -> None:
     """
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help"):
-        summaries = {
-            name: (function.__doc__ or "").strip().splitlines()[0]
-            for name, function in functions.items()
-        }
-        print(
-            "\n".join(
-                [
-                    "commands (each with --help):",
-                    *(f"  {name:10} {summary}" for name, summary in summaries.items()),
-                ]
-            )
-        )
+        print("commands (each with --help):")
+        for name, function in functions.items():
+            print(f"  {name:10} {_summary(function)}")
         sys.exit(0 if words else 2)
     if words[0] not in functions:
         print(
@@ -118,9 +109,9 @@ def exit_with(work: Callable) -> None:
         Takes no arguments.
     """
     code = exit_code_of(work)
-    if (
-        "WORLD_SIZE" in os.environ
-    ):  # threads of gloo outlive a training, and one that stirs while Python winds up has it abort (pytorch #179291)
+    # Threads of gloo outlive a training, and one that stirs while Python winds up has it abort
+    # (pytorch #179291).
+    if "WORLD_SIZE" in os.environ:
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -138,9 +129,7 @@ def exit_code_of(work: Callable) -> int:
     """
     try:
         work()
-        print(
-            end="", flush=True
-        )  # unlike sys.stdout.flush, at home where standard output is closed
+        print(end="", flush=True)  # unlike sys.stdout.flush, at home where it is closed
     except UserError as error:
         print(end="", flush=True)  # what was printed before comes before the error, in a pipe too
         print(f"{program()}: {the_line_of(error)}", file=sys.stderr)
@@ -185,14 +174,12 @@ def the_line_of(error: UserError) -> str:
         Raised here or in a loader's process.
     """
     text = str(error)
-    text = (
-        text.rstrip().rpartition(f"{type(error).__name__}: ")[2]
-        if text.startswith("Caught ")
-        else text
-    )
-    return (
-        text if len(text) <= LONGEST_LINE else f"{text[: LONGEST_LINE - 203]}...{text[-200:]}"
-    )  # who quotes a damaged file may quote megabytes
+    if text.startswith("Caught "):
+        text = text.rstrip().rpartition(f"{type(error).__name__}: ")[2]
+    if len(text) <= LONGEST_LINE:
+        return text
+    # who quotes a damaged file may quote megabytes
+    return f"{text[: LONGEST_LINE - 203]}...{text[-200:]}"
 
 
 def call(function: Callable, words: Sequence[str], name: str = "") -> object:
@@ -219,16 +206,14 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
     if "--force" in words:
         words = [word for word in words if word != "--force"]
         os.environ["SV_FORCE"] = "1"
-    parser = Parser(prog=name or program(), description=function.__doc__.strip().splitlines()[0])
+    parser = Parser(prog=name or program(), description=_summary(function))
     parser.add_function_arguments(function, as_positional=True, as_group=False)
     for action in parser._actions:  # a list among the positional parameters takes several words, which jsonargparse does not offer
         if not action.option_strings and get_origin(getattr(action, "_typehint", None)) is list:
-            action.nargs, action.metavar, (action._typehint,) = (
-                "+",
-                action.dest.upper(),
-                get_args(action._typehint),
-            )
-    words = [dashes_to_underscores(word) for word in words]
+            (item,) = get_args(getattr(action, "_typehint", None))
+            action.nargs, action.metavar = "+", action.dest.upper()
+            action._typehint = item  # type: ignore[attr-defined]  # jsonargparse keeps it there
+    words = [_dashes_to_underscores(word) for word in words]
     flags = {f"--{name}" for name, hint in get_type_hints(function).items() if hint is bool}
     bare = [
         word in flags and after not in ("true", "false")
@@ -240,14 +225,13 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
     return function(**parser.instantiate(given).as_dict())
 
 
-def dashes_to_underscores(word: str) -> str:
-    """``--snr-db=3`` as ``--snr_db=3``; anything that is not an option unchanged.
+def _summary(function: Callable) -> str:
+    """The first line of its docstring."""
+    return (function.__doc__ or "").strip().splitlines()[0]
 
-    Parameters
-    ----------
-    word : str
-        One word of a command line.
-    """
+
+def _dashes_to_underscores(word: str) -> str:
+    """``--snr-db=3`` as ``--snr_db=3``; anything that is not an option unchanged."""
     if not word.startswith("--") or word == "--":
         return word
     option, equals, value = word.partition("=")

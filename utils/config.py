@@ -1,4 +1,4 @@
-"""YAML files read strictly, and parts built from their sections.
+"""YAML files read strictly, parts built from their sections, and the words of messages about both.
 
 Defaults live in the constructors' signatures only; a section of a YAML file says what differs.  The signature is also what a section is checked
 against: a name that it does not have, or a value of another type, is an error before anything is opened.
@@ -14,7 +14,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
@@ -32,12 +32,12 @@ TYPE_NAMES = {
 }
 _SHORT = reprlib.Repr()  # of what a user wrote, in a message of one line
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
+# of a file, each counted as often as aliases name it: a few lines of aliases of aliases stand for millions
+MOST_VALUES = 100_000
 
 
-MOST_VALUES = 100_000  # of a file, each counted as often as aliases name it: a few lines of aliases of aliases stand for millions
-
-
-def _refuse_kind(loader, node):
+def _refuse_kind(loader: yaml.SafeLoader, node: yaml.Node) -> NoReturn:
+    """What a tag that no setting has is made of: a message."""
     problem = f"a value of kind '{node.tag.removeprefix('tag:yaml.org,2002:')}', which no setting has; put text in quotes"
     raise yaml.constructor.ConstructorError(problem=problem, problem_mark=node.start_mark)
 
@@ -50,7 +50,7 @@ class _Loader(yaml.SafeLoader):
         for tag in ("null", "bool", "int", "float", "str", "seq")
     } | {None: _refuse_kind}
 
-    def construct_object(self, node, deep=False):
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """The value of a node; one that its tag does not allow is an error of its line."""
         try:
             value = super().construct_object(node, deep)
@@ -65,7 +65,8 @@ class _Loader(yaml.SafeLoader):
         return value
 
 
-def _mapping(loader, node):
+def _mapping(loader: _Loader, node: yaml.Node) -> dict:
+    """The mapping of a node whose keys are plain words, each given once."""
     if not isinstance(node, yaml.MappingNode):
         raise yaml.constructor.ConstructorError(
             problem="expected a mapping", problem_mark=node.start_mark
@@ -119,13 +120,15 @@ def read_yaml(path: str | Path) -> dict:
     except RecursionError:
         raise UserError(f"{path}: nested too deeply; expected settings") from None
     except yaml.MarkedYAMLError as error:
-        raise UserError(f"{path}:{error.problem_mark.line + 1}: {error.problem}") from None
+        place = error.problem_mark
+        assert place is not None, "a fault of the syntax is somewhere"
+        raise UserError(f"{path}:{place.line + 1}: {error.problem}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise UserError(f"{path}:1: found {found(content)}, expected a mapping 'section: ...'")
+        raise UserError(f"{path}:1: found {_found(content)}, expected a mapping 'section: ...'")
     return content
 
 
@@ -163,11 +166,11 @@ def build(family: Mapping[str, Callable], options: Any, where: str, **given: Any
     """
     if not isinstance(options, dict) or "name" not in options:
         raise UserError(
-            f"{where}: found {found(options)}, expected a mapping with a 'name', one of {', '.join(sorted(family))}"
+            f"{where}: found {_found(options)}, expected a mapping with a 'name', one of {', '.join(sorted(family))}"
         )
     name = options["name"]
     if not isinstance(name, str) or name not in family:
-        raise UserError(f"{where}: name: no '{name}'{suggestion(name, family)}")
+        raise UserError(f"{where}: name: no '{name}'{_suggestion(name, family)}")
     return make(
         family[name],
         {key: value for key, value in options.items() if key != "name"},
@@ -224,13 +227,13 @@ def check_options(part: Callable, options: Any, where: str, given: Iterable[str]
     """
     options = {} if options is None else options
     if not isinstance(options, dict):
-        raise UserError(f"{where}: found {found(options)}, expected a mapping 'key: value'")
+        raise UserError(f"{where}: found {_found(options)}, expected a mapping 'key: value'")
     known = {
         name: parameter for name, parameter in parameters_of(part).items() if name not in given
     }
     for key in options:
         if key not in known:
-            raise UserError(f"{where}: unknown key '{key}'{suggestion(key, known)}")
+            raise UserError(f"{where}: unknown key '{key}'{_suggestion(key, known)}")
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in options:
             raise UserError(f"{where}: key '{name}' is missing")
@@ -240,38 +243,9 @@ def check_options(part: Callable, options: Any, where: str, given: Iterable[str]
             arguments[key] = _converted(value, known[key].annotation)
         except TypeError:
             raise UserError(
-                f"{where}: {key}: found {found(value)}, expected {spelled(known[key].annotation)}"
+                f"{where}: {key}: found {_found(value)}, expected {_spelled(known[key].annotation)}"
             ) from None
     return arguments
-
-
-def resolved_options(
-    part: Callable | Mapping[str, Callable], options: dict | None, given: Iterable[str] = ()
-) -> dict:
-    """A section with the defaults filled in, as plain YAML values: enough to build the same part again.
-
-    Parameters
-    ----------
-    part : class, function, or registry of them
-        As for :func:`make` or :func:`build`.
-    options : dict or None
-        The section, already checked.
-    given : names
-        Arguments that the program gives; left out.
-    """
-    options = {} if options is None else options
-    named = {"name": options["name"]} if isinstance(part, Mapping) else {}
-    chosen = part[options["name"]] if isinstance(part, Mapping) else part
-    defaults = {
-        name: parameter.default
-        for name, parameter in parameters_of(chosen).items()
-        if parameter.default is not parameter.empty
-    }
-    return {
-        name: _plain(value)
-        for name, value in (named | defaults | options).items()
-        if name not in given
-    }
 
 
 def parameters_of(part: Callable) -> dict[str, inspect.Parameter]:
@@ -282,29 +256,32 @@ def parameters_of(part: Callable) -> dict[str, inspect.Parameter]:
     part : class or function
         A class whose constructor takes ``**options`` hands them to its base class.
     """
-    found = {}
-    functions = (
-        [base.__init__ for base in part.__mro__ if "__init__" in vars(base)]
-        if inspect.isclass(part)
-        else [part]
-    )
+    functions: list[Callable] = [part]
+    num_bound = 0
+    if isinstance(part, type):
+        functions = _constructors(part)
+        num_bound = 1  # self
+    described: dict[str, inspect.Parameter] = {}
     for function in functions:
         hints, passes_on = typing.get_type_hints(function), False
-        for parameter in list(inspect.signature(function).parameters.values())[
-            inspect.isclass(part) :
-        ]:
+        parameters = list(inspect.signature(function).parameters.values())
+        for parameter in parameters[num_bound:]:
             if parameter.kind is parameter.VAR_KEYWORD:
                 passes_on = True
-            else:
-                found.setdefault(
-                    parameter.name, parameter.replace(annotation=hints.get(parameter.name, Any))
-                )
+                continue
+            hint = hints.get(parameter.name, Any)
+            described.setdefault(parameter.name, parameter.replace(annotation=hint))
         if not passes_on:
             break
-    return found
+    return described
 
 
-def _converted(value, hint):
+def _constructors(part: type) -> list[Callable]:
+    """Of a class and its base classes, those that define one."""
+    return [vars(base)["__init__"] for base in part.__mro__ if "__init__" in vars(base)]
+
+
+def _converted(value: Any, hint: Any) -> Any:
     """The value as the hint says, or TypeError."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
@@ -347,7 +324,36 @@ def _converted(value, hint):
     raise TypeError
 
 
-def _plain(value):
+def resolved_options(
+    part: Callable | Mapping[str, Callable], options: dict | None, given: Iterable[str] = ()
+) -> dict:
+    """A section with the defaults filled in, as plain YAML values: enough to build the same part again.
+
+    Parameters
+    ----------
+    part : class, function, or registry of them
+        As for :func:`make` or :func:`build`.
+    options : dict or None
+        The section, already checked.
+    given : names
+        Arguments that the program gives; left out.
+    """
+    options = {} if options is None else options
+    named = {"name": options["name"]} if isinstance(part, Mapping) else {}
+    chosen = part[options["name"]] if isinstance(part, Mapping) else part
+    defaults = {
+        name: parameter.default
+        for name, parameter in parameters_of(chosen).items()
+        if parameter.default is not parameter.empty
+    }
+    return {
+        name: _plain(value)
+        for name, value in (named | defaults | options).items()
+        if name not in given
+    }
+
+
+def _plain(value: Any) -> Any:
     """The value in YAML's own types."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
@@ -356,34 +362,22 @@ def _plain(value):
     return str(value) if isinstance(value, Path) else value
 
 
-def spelled(hint: Any) -> str:
-    """A type hint in words.
-
-    Parameters
-    ----------
-    hint : type hint
-        Of an option.
-    """
+def _spelled(hint: Any) -> str:
+    """A type hint in words."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(spelled(choice) for choice in arguments)
+        return " or ".join(_spelled(choice) for choice in arguments)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(str, arguments))
     if origin in (list, tuple):
         if origin is tuple and arguments[-1] is not ...:
-            return f"a list of {len(arguments)}: " + ", ".join(spelled(item) for item in arguments)
-        return f"a list, each {spelled(arguments[0])}"
+            return f"a list of {len(arguments)}: " + ", ".join(_spelled(item) for item in arguments)
+        return f"a list, each {_spelled(arguments[0])}"
     return TYPE_NAMES.get(origin or hint, str(hint))
 
 
-def found(value: Any) -> str:
-    """A value of a YAML file and its type in words, no longer than a line.
-
-    Parameters
-    ----------
-    value : YAML value
-        As it was read.
-    """
+def _found(value: Any) -> str:
+    """A value of a YAML file and its type in words, no longer than a line."""
     if value is None:
         return "nothing"
     if isinstance(value, float) and not math.isfinite(value):
@@ -391,16 +385,8 @@ def found(value: Any) -> str:
     return f"{str(value).lower() if isinstance(value, bool) else _SHORT.repr(value)} ({TYPE_NAMES.get(type(value), type(value).__name__)})"
 
 
-def suggestion(key: Any, known: Iterable[str]) -> str:
-    """The name that may have been meant, or all that there are.
-
-    Parameters
-    ----------
-    key : YAML value
-        What was written.
-    known : iterable of str
-        Names.
-    """
+def _suggestion(key: Any, known: Iterable[str]) -> str:
+    """The name that may have been meant, or all that there are."""
     close = difflib.get_close_matches(str(key), list(known), n=1)
     return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known) or 'none'}"
 
@@ -423,5 +409,5 @@ def first_difference(before: object, now: object, name: str = "") -> str:
             if difference:
                 return difference
         return ""
-    before, now = json.dumps(before), json.dumps(now)
-    return f"{name} was {before[:40]}, is {now[:40]}" if before != now else ""
+    old, new = json.dumps(before), json.dumps(now)
+    return f"{name} was {old[:40]}, is {new[:40]}" if old != new else ""

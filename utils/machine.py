@@ -1,4 +1,7 @@
-"""Facts of this process, this machine and its mounts: processor time, memory, cores, cgroup limits, the checkout's commit."""
+"""Facts of this process, its machine and its mounts.
+
+Processor time, memory, cores, limits of control groups, the checkout's commit, what is there of a path.
+"""
 
 from __future__ import annotations
 

@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PYTHON, TOO_NEW = (
-    (3, 11),
-    (3, 14),
-)  # the first that the code runs on; the first that packages of requirements.txt have no wheels for
+PYTHON = (3, 11)  # the first that the code runs on
+TOO_NEW = (3, 14)  # the first that packages of requirements.txt have no wheels for
 
 
 def read_pins(path: str | Path) -> dict[str, str]:
@@ -31,14 +29,8 @@ def read_pins(path: str | Path) -> dict[str, str]:
     return dict(re.split(r"(?:\[.*\])?==", line) for line in lines if line)
 
 
-def numbers(text: str) -> list[int]:
-    """The first three numbers of a version: ``2.13.0+cu130`` gives 2, 13, 0.
-
-    Parameters
-    ----------
-    text : str
-        A version.
-    """
+def _numbers(text: str) -> list[int]:
+    """The first three numbers of a version: ``2.13.0+cu130`` gives 2, 13, 0."""
     return [int(number) for number in re.findall(r"\d+", text.split("+")[0])[:3]]
 
 
@@ -58,7 +50,7 @@ def faults(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
     missing, old = [], []
     for name, pin in (pair for path in paths for pair in read_pins(path).items()):
         try:
-            if numbers(version(name)) < numbers(pin):
+            if _numbers(version(name)) < _numbers(pin):
                 old.append(f"{name} {version(name)} ({pin} asked for)")
         except PackageNotFoundError:
             missing.append(f"{name}=={pin}")

@@ -13,16 +13,18 @@ import struct
 import numpy as np
 
 FEW_ROWS = 8  # up to so many rows the quartiles of columns cost more than they save: Kaldi's automatic choice
-CODES = {b"CM": np.dtype("u1"), b"CM2": np.dtype("<u2"), b"CM3": np.dtype("u1")}
+CODES: dict[bytes, np.dtype] = {
+    b"CM": np.dtype("u1"),
+    b"CM2": np.dtype("<u2"),
+    b"CM3": np.dtype("u1"),
+}
 COLUMNS_AT_A_TIME = 1024  # each takes a table of kilobytes, and may have one byte of codes
 _PIECES = np.array([0, 64, 192, 255])  # codes of the quartiles: minimum, 25 %, 75 %, maximum
-_PIECE_OF = np.repeat([0, 1, 2], [65, 128, 63])  # of each code: between which two of them it lies,
-_BEYOND = (np.arange(256) - _PIECES[_PIECE_OF]).astype(
-    np.float32
-)  # how many codes above the lower one,
-_SHARE = (
-    1 / np.diff(_PIECES)[_PIECE_OF]
-)  # and which share of the way a code is; float64, as Kaldi's constants
+# Of each code: between which two of them it lies, how many codes above the lower one,
+# and which share of the way a code is; float64, as Kaldi's constants.
+_PIECE_OF = np.repeat([0, 1, 2], [65, 128, 63])
+_BEYOND = (np.arange(256) - _PIECES[_PIECE_OF]).astype(np.float32)
+_SHARE = 1 / np.diff(_PIECES)[_PIECE_OF]
 
 
 def decode_even(minimum: float, extent: float, codes_TF: np.ndarray) -> np.ndarray:
@@ -78,9 +80,9 @@ def decode_quartiles(
     with np.errstate(over="ignore", invalid="ignore"):
         knots_F4 = _knots(minimum, extent, quartiles_F4)
         rise_F3 = knots_F4[:, 1:] - knots_F4[:, :-1]
-        table_FC = (knots_F4[:, _PIECE_OF] + rise_F3[:, _PIECE_OF] * _BEYOND * _SHARE).astype(
-            np.float32
-        )  # of all 256 codes of each column
+        # of all 256 codes of each column
+        table_FC = knots_F4[:, _PIECE_OF] + rise_F3[:, _PIECE_OF] * _BEYOND * _SHARE
+        table_FC = table_FC.astype(np.float32)
     return table_FC.reshape(-1)[codes_FT.T + 256 * np.arange(len(codes_FT))]
 
 
@@ -131,9 +133,8 @@ def _knots(minimum, extent, quartiles_F4):
 
 def _over_range(minimum, extent, values):
     share = ((values - minimum) / extent).clip(0, 1)
-    return (np.multiply(share, 65535, dtype=np.float32).astype(np.float64) + 0.499).astype(
-        np.int64
-    )  # Kaldi adds in double precision
+    scaled = np.multiply(share, 65535, dtype=np.float32)
+    return (scaled.astype(np.float64) + 0.499).astype(np.int64)  # Kaldi adds in double precision
 
 
 def _quartiles(minimum, extent, matrix_TF):
@@ -156,9 +157,8 @@ def _between_quartiles(knots_F4, values_FT):
         np.take_along_axis(knots_F4, piece_FT + 1, 1),
     )
     first_FT, last_FT = _PIECES[piece_FT], _PIECES[piece_FT + 1]
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # quartiles may be one and the same float where the range is narrow beside the values
+    # quartiles may be one and the same float where the range is narrow beside the values
+    with np.errstate(divide="ignore", invalid="ignore"):
         share_FT = np.nan_to_num((values_FT - left_FT) / (right_FT - left_FT)).clip(0, 1)
     beyond_FT = np.multiply(share_FT, last_FT - first_FT, dtype=np.float32).astype(np.float64)
     return (first_FT + (beyond_FT + 0.5).astype(int)).astype(np.uint8)

@@ -78,9 +78,8 @@ def write_plda(path: str | Path, plda: PldaFile, *, text: bool = False) -> None:
 
 
 def _decode(buffer: Buffer) -> PldaFile:
-    mark = (
-        b"\0B" if buffer[:2] == b"\0B" else b""
-    )  # binary: it stands once at the start, and not before each array
+    # binary: it stands once at the start, and not before each array
+    mark = b"\0B" if buffer[:2] == b"\0B" else b""
     start = len(mark)
     if buffer[start : start + len(OPENING)] != OPENING:
         raise MalformedObject(f"found {buffer[:20]!r}, expected Kaldi's <Plda>")

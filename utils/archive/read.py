@@ -35,7 +35,7 @@ def read_scp(path: str | Path) -> dict[str, str]:
         No such file; a line is not UTF-8, ends with CR LF, has no entry, or repeats a key.
     """
     content = map_file(path)[:]
-    entries = {}
+    entries: dict[str, str] = {}
     for number, line in enumerate(content.removesuffix(b"\n").split(b"\n") if content else [], 1):
         fields = line.split(None, 1)
         try:
@@ -218,9 +218,9 @@ def located(path: str | Path, offset: int, key: str, last_good: str = "") -> Ite
 
 def _refuse_archive(buffer: Buffer, offset: int | None, path: str) -> None:
     """Say what is wrong with an scp entry that has lost its offset."""
-    match = (
-        KEY.match(buffer) if offset is None and buffer[:2] != b"\0B" else None
-    )  # a binary object has any bytes in it
+    if offset is not None or buffer[:2] == b"\0B":  # a binary object has any bytes in it
+        return
+    match = KEY.match(buffer)
     if match and _OBJECT.match(buffer, match.end()):
         raise MalformedObject(
             "this is an archive, and the entry has no offset in it, expected <file>:<offset>; make an scp file that has them: "

@@ -1,6 +1,4 @@
-"""Data directories: Kaldi's lists of recordings, utterances and speakers, read, checked, mended, cut and joined.
-
-As a library, everything is imported from here.  As a command:
+"""The command of data directories (Kaldi's lists): they are checked, mended, cut and joined.
 
     python -m utils.data_dir validate recipes/mini/data/generated/train --audio
     python -m utils.data_dir fix data/train --dry-run
@@ -20,39 +18,13 @@ from pathlib import Path
 from utils.data_dir.derive import (
     combine_data_dirs,
     copy_data_dir,
-    job_utterances,
     split_data_dir,
     subset_data_dir,
 )
-from utils.data_dir.directory import (
-    DataDir,
-    data_dir_problems,
-    read_data_dir,
-    validate_data_dir,
-    write_data_dir,
-)
-from utils.data_dir.formats import is_list
-from utils.data_dir.lists import new_folder, read_map, read_trials, refuse_existing, write_map
+from utils.data_dir.directory import DataDir, data_dir_problems, read_data_dir, write_data_dir
+from utils.data_dir.lists import new_folder, refuse_existing
 from utils.data_dir.repair import fix_data_dir
 from utils.errors import UserError
-
-__all__ = [
-    "DataDir",
-    "combine_data_dirs",
-    "copy_data_dir",
-    "data_dir_problems",
-    "fix_data_dir",
-    "is_list",
-    "job_utterances",
-    "read_data_dir",
-    "read_map",
-    "read_trials",
-    "split_data_dir",
-    "subset_data_dir",
-    "validate_data_dir",
-    "write_data_dir",
-    "write_map",
-]
 
 
 def validate(
@@ -79,14 +51,8 @@ def validate(
     print(f"{data}: good")
 
 
-def summary(utt2spk: dict[str, str]) -> str:
-    """How many utterances and speakers, in words.
-
-    Parameters
-    ----------
-    utt2spk : dict
-        Utterance -> speaker.
-    """
+def _summary(utt2spk: dict[str, str]) -> str:
+    """How many utterances and speakers, in words."""
     return f"{len(utt2spk):,} utterances of {len(set(utt2spk.values())):,} speakers"
 
 
@@ -141,23 +107,17 @@ def subset(
     whole = read_data_dir(data, allow_pipes=allow_pipes)
     chosen = subset_data_dir(
         whole,
-        utterances=first_column(utterances),
-        speakers=first_column(speakers),
+        utterances=_first_column(utterances),
+        speakers=_first_column(speakers),
         first=first,
         per_speaker=per_speaker,
         seed=seed,
     )
-    write_new(chosen, out, [whole])
+    _write_new(chosen, out, [whole])
 
 
-def first_column(path: Path | None) -> list[str] | None:
-    """The first field of each line of a file; None for no file.
-
-    Parameters
-    ----------
-    path : path or None
-        Text file: ids alone, or any list.
-    """
+def _first_column(path: Path | None) -> list[str] | None:
+    """The first field of each line of a file; None for no file."""
     if path is None:
         return None
     if not path.is_file():
@@ -169,39 +129,20 @@ def first_column(path: Path | None) -> list[str] | None:
     ]
 
 
-def write_new(data: DataDir, out: Path, sources: list[DataDir]) -> None:
-    """Write a data directory as a new folder and say what it holds, and which lists did not come along.
-
-    Parameters
-    ----------
-    data : DataDir
-        What to write.
-    out : path
-        Must not exist.
-    sources : list of DataDir
-        What it was made from.
-    """
+def _write_new(data: DataDir, out: Path, sources: list[DataDir]) -> None:
+    """Write a data directory as a new folder and say what it holds, and which lists did not come along."""
     refuse_existing(out)
     write_data_dir(data, out)
-    lost = lists_of(*sources) - lists_of(data)
-    print(
-        f"{out}: {summary(data.utt2spk)}"
-        + (
-            f"; without {', '.join(sorted(lost))}: nothing to hold there, or not in every source"
-            if lost
-            else ""
-        )
-    )
+    lost = _lists_of(*sources) - _lists_of(data)
+    without = ""
+    if lost:
+        names = ", ".join(sorted(lost))
+        without = f"; without {names}: nothing to hold there, or not in every source"
+    print(f"{out}: {_summary(data.utt2spk)}{without}")
 
 
-def lists_of(*directories: DataDir) -> set[str]:
-    """Names of all lists that any of these has.
-
-    Parameters
-    ----------
-    *directories : DataDir
-        Where to look.
-    """
+def _lists_of(*directories: DataDir) -> set[str]:
+    """Names of all lists that any of these has."""
     return {
         file
         for data in directories
@@ -231,7 +172,7 @@ def split(
     with new_folder(out) as folder:
         for number, part in enumerate(split_data_dir(whole, parts, by_speaker=by_speaker), start=1):
             write_data_dir(part, folder / str(number))
-    print(f"{out}: {parts} parts of {summary(whole.utt2spk)}")
+    print(f"{out}: {parts} parts of {_summary(whole.utt2spk)}")
 
 
 def combine(data: list[Path], out: Path, *, allow_pipes: bool = False) -> None:
@@ -247,7 +188,7 @@ def combine(data: list[Path], out: Path, *, allow_pipes: bool = False) -> None:
         Accept entries of wav.scp that run a command.
     """
     sources = [read_data_dir(path, allow_pipes=allow_pipes) for path in data]
-    write_new(combine_data_dirs(sources), out, sources)
+    _write_new(combine_data_dirs(sources), out, sources)
 
 
 def copy(
@@ -269,7 +210,7 @@ def copy(
         Accept entries of wav.scp that run a command.
     """
     whole = read_data_dir(data, allow_pipes=allow_pipes)
-    write_new(copy_data_dir(whole, utt_prefix=utt_prefix, spk_prefix=spk_prefix), out, [whole])
+    _write_new(copy_data_dir(whole, utt_prefix=utt_prefix, spk_prefix=spk_prefix), out, [whole])
 
 
 if __name__ == "__main__":

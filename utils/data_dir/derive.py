@@ -1,4 +1,7 @@
-"""Parts of a data directory: subsets, splits, and what one job of several works on."""
+"""Data directories made of others: subsets, splits, several joined, the same under other ids.
+
+Also what one job of several works on.
+"""
 
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -56,35 +59,24 @@ def subset_data_dir(
             f"{data.path}: {first if per_speaker is None else per_speaker} utterances asked for, expected a number from 1"
         )
     if utterances is not None:
-        kept = known(data.path, "utterance", utterances, data.utt2spk)
+        kept = _known(data.path, "utterance", utterances, data.utt2spk)
     elif speakers is not None:
-        wanted = known(data.path, "speaker", speakers, set(data.utt2spk.values()))
+        wanted = _known(data.path, "speaker", speakers, set(data.utt2spk.values()))
         kept = {utterance for utterance, speaker in data.utt2spk.items() if speaker in wanted}
     elif first is not None:
         kept = set(sorted(data.utt2spk)[:first])
     else:
+        assert per_speaker is not None, "exactly one way is given"
         kept = {
             utterance
             for speaker, members in data.spk2utt.items()
-            for utterance in draw(members, per_speaker, f"{seed} {speaker}")
+            for utterance in _draw(members, per_speaker, f"{seed} {speaker}")
         }
-    return restrict(data, kept)
+    return _restrict(data, kept)
 
 
-def known(path: Path, kind: str, wanted: Iterable[str], there: Collection[str]) -> set[str]:
-    """The wanted ids as a set.
-
-    Parameters
-    ----------
-    path : path
-        Data directory, for the message.
-    kind : str
-        What the ids name, for the message.
-    wanted : iterable of str
-        Ids asked for.
-    there : collection of str
-        Ids that exist.
-    """
+def _known(path: Path, kind: str, wanted: Iterable[str], there: Collection[str]) -> set[str]:
+    """The wanted ids as a set."""
     wanted = set(wanted)
     unknown = sorted(wanted.difference(there))
     if unknown:
@@ -94,31 +86,13 @@ def known(path: Path, kind: str, wanted: Iterable[str], there: Collection[str]) 
     return wanted
 
 
-def draw(members: Sequence[str], count: int, seed: str) -> list[str]:
-    """Some of a list, at random without repetition; all when there are no more.
-
-    Parameters
-    ----------
-    members : sequence of str
-        To draw from.
-    count : int
-        How many.
-    seed : str
-        Same seed, same choice.
-    """
+def _draw(members: Sequence[str], count: int, seed: str) -> list[str]:
+    """Some of a list, at random without repetition; all when there are no more."""
     return random.Random(seed).sample(members, min(count, len(members)))
 
 
-def restrict(data: DataDir, kept: set[str]) -> DataDir:
-    """A data directory with these of its utterances; lists of which nothing is left go.
-
-    Parameters
-    ----------
-    data : DataDir
-        Whole.
-    kept : set of str
-        Utterances.
-    """
+def _restrict(data: DataDir, kept: set[str]) -> DataDir:
+    """A data directory with these of its utterances; lists of which nothing is left go."""
     if not kept:
         raise UserError(
             f"{data.path}: no utterance would be left, expected at least one; choose others"
@@ -142,32 +116,20 @@ def restrict(data: DataDir, kept: set[str]) -> DataDir:
             }
         else:
             lists[file] = {key: value for key, value in mapping.items() if key in keep[kind]}
-    return from_lists(
-        data.path,
-        lists,
-        data.trials and restrict_trials(data, keep, lists.get("enroll.spk2utt", {})),
-    )
+    trials = data.trials
+    if trials:
+        trials = _restrict_trials(data, trials, keep, lists.get("enroll.spk2utt", {}))
+    return from_lists(data.path, lists, trials)
 
 
-def restrict_trials(
-    data: DataDir, keep: Mapping[str, set[str]], models: Mapping[str, str]
+def _restrict_trials(
+    data: DataDir, trials: Sequence[str], keep: Mapping[str, set[str]], models: Mapping[str, str]
 ) -> Trials | None:
-    """The trials whose two sides are kept; None unless both classes are left.
-
-    Parameters
-    ----------
-    data : DataDir
-        Whole.
-    keep : mapping of str to sets
-        Utterances and speakers kept.
-    models : mapping of str
-        Models kept; one that lost an utterance must not pass for a speaker of the same name.
-    """
-    sides = (keep["utterance"] | keep["speaker"]) - data.maps.get(
-        "enroll.spk2utt", {}
-    ).keys() | models.keys()
-    trials = Trials.of(data.trials).restricted(sides, keep["utterance"])
-    return trials if len(set(trials.kinds)) == 2 else None
+    """The trials whose two sides are kept; None unless both classes are left."""
+    all_models = data.maps.get("enroll.spk2utt", {}).keys()
+    sides = (keep["utterance"] | keep["speaker"]) - all_models | models.keys()
+    kept = Trials.of(trials).restricted(sides, keep["utterance"])
+    return kept if len(set(kept.kinds)) == 2 else None
 
 
 def split_data_dir(data: DataDir, parts: int, *, by_speaker: bool = False) -> list[DataDir]:
@@ -199,9 +161,9 @@ def split_data_dir(data: DataDir, parts: int, *, by_speaker: bool = False) -> li
         raise UserError(
             f"{data.path}: {parts} parts of {len(units)} {kind} asked for, expected 1 to {len(units)}; ask for other parts"
         )
-    cut = (part_of(units, part, parts) for part in range(1, parts + 1))
+    cut = (_part_of(units, part, parts) for part in range(1, parts + 1))
     return [
-        restrict(
+        _restrict(
             data,
             {utterance for speaker in part for utterance in spk2utt[speaker]}
             if by_speaker
@@ -211,16 +173,8 @@ def split_data_dir(data: DataDir, parts: int, *, by_speaker: bool = False) -> li
     ]
 
 
-def part_of(items: Sequence[str], part: int, parts: int) -> Sequence[str]:
-    """One of several contiguous parts whose sizes differ by at most one.
-
-    Parameters
-    ----------
-    items : sequence of str
-        Whole list.
-    part, parts : int
-        Which (from 1), of how many.
-    """
+def _part_of(items: Sequence[str], part: int, parts: int) -> Sequence[str]:
+    """One of several contiguous parts whose sizes differ by at most one."""
     return items[len(items) * (part - 1) // parts : len(items) * part // parts]
 
 
@@ -249,7 +203,7 @@ def job_utterances(keys: Iterable[str], job: str) -> list[str]:
         raise UserError(
             f"--job: '{job}', expected J/N with 1 <= J <= N, for example 3/8; correct it"
         )
-    return list(part_of(sorted(keys), int(part), int(parts)))
+    return list(_part_of(sorted(keys), int(part), int(parts)))
 
 
 def combine_data_dirs(sources: Sequence[DataDir]) -> DataDir:
@@ -284,24 +238,15 @@ def combine_data_dirs(sources: Sequence[DataDir]) -> DataDir:
         having = [source for source in sources if file in source.keyed]
         kind = key_kind(file, having[0].keyed)
         if len(having) == len(sources) or kind == "model" or file in MAY_LACK_UTTERANCES:
-            lists[file] = union(file, having, may_repeat=kind in ("speaker", "recording"))
+            lists[file] = _union(file, having, may_repeat=kind in ("speaker", "recording"))
     trials = [trial for source in sources for trial in source.trials or ()]
     return from_lists(sources[0].path, lists, trials or None)
 
 
-def union(file: str, sources: Sequence[DataDir], may_repeat: bool) -> dict[str, str]:
-    """One list from several.
-
-    Parameters
-    ----------
-    file : str
-        Name of the list.
-    sources : sequence of DataDir
-        All have it.
-    may_repeat : bool
-        An id may occur in several if its value is the same.
-    """
-    joined, origin = {}, {}
+def _union(file: str, sources: Sequence[DataDir], may_repeat: bool) -> dict[str, str]:
+    """One list from several."""
+    joined: dict[str, str] = {}
+    origin: dict[str, Path] = {}
     for source in sources:
         mapping = source.keyed[file]
         for key in sorted(joined.keys() & mapping.keys()):

@@ -5,9 +5,18 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
-from utils.data_dir.formats import Fault, is_list, line_faults, lists_of, parse
+from utils.data_dir.formats import (
+    Columns,
+    Fault,
+    ReadTables,
+    Tables,
+    is_list,
+    line_faults,
+    lists_of,
+    parse,
+)
 from utils.data_dir.lists import as_map, map_bytes, new_folder, problem, raise_first, write_contents
-from utils.data_dir.rules import Tables, invert, rule_faults
+from utils.data_dir.rules import invert, rule_faults
 from utils.data_dir.trial_list import Trials
 from utils.errors import UserError
 
@@ -78,17 +87,15 @@ def read_data_dir(path: str | Path, *, check: bool = True, allow_pipes: bool = F
         The first thing that is wrong: file, line, found, expected, what to do.
     """
     path = Path(path)
-    tables = read_tables(path)
-    raise_first(path, file_faults(path, tables))
+    found = _read_tables(path)
+    raise_first(path, file_faults(path, found))
+    tables = _well_formed(found)
     if check:
         raise_first(path, rule_faults(tables, allow_pipes))
     trials = tables.pop("trials", None)
     tables.pop("spk2utt", None)
-    return from_lists(
-        path,
-        {file: as_map(columns) for file, columns in tables.items()},
-        trials and Trials(*trials),
-    )
+    lists = {file: as_map(columns) for file, columns in tables.items()}
+    return from_lists(path, lists, Trials(*trials) if trials else None)
 
 
 def from_lists(
@@ -131,23 +138,17 @@ def list_files(path: Path) -> list[str]:
     return lists_of(path)
 
 
-def read_tables(path: Path) -> Tables:
-    """All lists of a folder.
-
-    Parameters
-    ----------
-    path : path
-        Data directory.
-
-    Returns
-    -------
-    dict of str to columns or None
-        Name of each list -> its columns; None where a line is malformed.
-    """
+def _read_tables(path: Path) -> ReadTables:
+    """All lists of a folder; None for one with a malformed line."""
     return {file: parse(file, (path / file).read_bytes()) for file in list_files(path)}
 
 
-def file_faults(path: Path, tables: Tables) -> Iterator[Fault]:
+def _well_formed(tables: ReadTables) -> dict[str, Columns]:
+    """The lists whose lines all parse."""
+    return {file: columns for file, columns in tables.items() if columns is not None}
+
+
+def file_faults(path: Path, tables: ReadTables) -> Iterator[Fault]:
     """Lists that are missing, and malformed lines.
 
     Parameters
@@ -155,7 +156,7 @@ def file_faults(path: Path, tables: Tables) -> Iterator[Fault]:
     path : path
         Data directory.
     tables : mapping of str to columns or None
-        As `read_tables` gives them.
+        As `_read_tables` gives them.
     """
     for file in REQUIRED:
         if file not in tables:
@@ -186,12 +187,13 @@ def data_dir_problems(
         Where relative paths of wav.scp start; None: the current folder.
     """
     path = Path(path)
-    tables = read_tables(path)
+    found = _read_tables(path)
+    tables = _well_formed(found)
     faults = list(
-        islice(chain(file_faults(path, tables), rule_faults(tables, allow_pipes)), MOST_PROBLEMS)
+        islice(chain(file_faults(path, found), rule_faults(tables, allow_pipes)), MOST_PROBLEMS)
     )
     if audio and not faults:
-        faults = list(islice(audio_faults(tables, allow_pipes, root), MOST_PROBLEMS))
+        faults = list(islice(_audio_faults(tables, allow_pipes, root), MOST_PROBLEMS))
     return [problem(path, fault) for fault in faults]
 
 
@@ -220,18 +222,8 @@ def validate_data_dir(
         raise UserError(line)
 
 
-def audio_faults(tables: Tables, allow_pipes: bool, root: str | Path | None) -> Iterator[Fault]:
-    """Recordings that cannot be read, and segments that end after their recording.
-
-    Parameters
-    ----------
-    tables : mapping of str to columns
-        Lists without faults.
-    allow_pipes : bool
-        Run the commands of wav.scp.
-    root : path or None
-        Where relative paths start; None: the current folder.
-    """
+def _audio_faults(tables: Tables, allow_pipes: bool, root: str | Path | None) -> Iterator[Fault]:
+    """Recordings that cannot be read, and segments that end after their recording."""
     from tqdm import tqdm
 
     from utils.audio import OVERSHOOT_SECONDS, read_audio
@@ -282,46 +274,33 @@ def write_data_dir(data: DataDir, path: str | Path) -> None:
         The lists break a rule: nothing is written.
     """
     path = Path(path)
-    contents = render(data, path)
-    tables = {file: parse(file, content) for file, content in contents.items()}
-    for file in (file for file, columns in tables.items() if columns is None):
-        raise_first(path, line_faults(file, contents[file]))
-    raise_first(path, rule_faults(tables, allow_pipes=True))
+    contents = _render(data, path)
+    found = {file: parse(file, content) for file, content in contents.items()}
+    for file, columns in found.items():
+        if columns is None:
+            raise_first(path, line_faults(file, contents[file]))
+    raise_first(path, rule_faults(_well_formed(found), allow_pipes=True))
     if not path.exists():
         with new_folder(path) as folder:
             write_contents(contents, folder)
         return
     write_contents(contents, path)
-    for file in list(path.iterdir()):
-        if is_list(file.name) and file.name not in contents:
-            file.unlink()
+    for there in list(path.iterdir()):
+        if is_list(there.name) and there.name not in contents:
+            there.unlink()
 
 
-def render(data: DataDir, path: Path) -> dict[str, bytes]:
-    """Every list of a data directory as the bytes of its file, spk2utt included.
-
-    Parameters
-    ----------
-    data : DataDir
-        Keys in any order.
-    path : path
-        Where it will stand, for messages.
-    """
+def _render(data: DataDir, path: Path) -> dict[str, bytes]:
+    """Every list of a data directory as the bytes of its file, spk2utt included."""
     files = data.keyed | {
         "spk2utt": {speaker: " ".join(members) for speaker, members in data.spk2utt.items()}
     }
     contents = {file: map_bytes(path / file, mapping) for file, mapping in files.items()}
-    return contents if data.trials is None else contents | {"trials": trials_content(data.trials)}
+    return contents if data.trials is None else contents | {"trials": _trials_content(data.trials)}
 
 
-def trials_content(trials: Sequence[str]) -> bytes:
-    """The file of a list of trials.
-
-    Parameters
-    ----------
-    trials : sequence of str
-        Lines.
-    """
+def _trials_content(trials: Sequence[str]) -> bytes:
+    """The file of a list of trials."""
     return (
         trials.content()
         if isinstance(trials, Trials)

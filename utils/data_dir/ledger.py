@@ -12,15 +12,12 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.files import atomic_write, read_json_object, read_lines
 
-UNREADABLE = (
-    "unreadable"  # cannot be opened, no samples, fewer samples than the header says, NaN or Inf
-)
+# cannot be opened, no samples, fewer samples than the header says, NaN or Inf
+UNREADABLE = "unreadable"
 POLICY = "policy:"  # + which rule: policy:short, policy:little_speech, policy:silent
 FATES_OF_PIECES = ("packed", "short", "silent")
-MAX_UNREADABLE_FRACTION, MAX_POLICY_FRACTION = (
-    0.001,
-    0.01,
-)  # defaults of the steps; one utterance is always allowed
+# defaults of the steps; one utterance is always allowed
+MAX_UNREADABLE_FRACTION, MAX_POLICY_FRACTION = 0.001, 0.01
 
 
 class Ledger:
@@ -50,11 +47,8 @@ class Ledger:
     def __init__(
         self, where: str | Path, in_trials: Collection[str] = (), allow_missing_trials: bool = False
     ):
-        self.where, self.in_trials, self.allow_missing_trials = (
-            str(where),
-            in_trials,
-            allow_missing_trials,
-        )
+        self.where, self.in_trials = str(where), in_trials
+        self.allow_missing_trials = allow_missing_trials
         self.kept: list[str] = []
         self.dropped: dict[str, tuple[str, str]] = {}
         self.lost_trials = 0
@@ -272,9 +266,8 @@ def read_counts(path: Path) -> Counter[str]:
         It is no ledger.
     """
     counts = read_json_object(path, {"came_in": int, "went_on": int}, "a ledger")
-    return Counter(
-        read_json_object(path, dict.fromkeys(counts, int), "a ledger")
-    )  # the other names are its own
+    every = dict.fromkeys(counts, int)  # the other names are its own
+    return Counter(read_json_object(path, every, "a ledger"))
 
 
 def lost_trials_of(data: Path) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data_dir.formats import ID, Fault, fault_of_line, format_of, line_faults, parse
+from utils.data_dir.formats import ID, Columns, Fault, fault_of_line, format_of, line_faults, parse
 from utils.data_dir.rules import class_faults, order_faults
 from utils.errors import UserError
 from utils.files import atomic_write, make_folder, publish, read_lines, temporary_of
@@ -64,19 +64,13 @@ def read_map(path: str | Path) -> dict[str, str]:
         It is missing or malformed, out of order, or an id stands twice.
     """
     path = Path(path)
-    columns = read_columns(path)
+    columns = _read_columns(path)
     raise_first(path.parent, order_faults(path.name, columns[0]))
     return as_map(columns)
 
 
-def read_columns(path: Path) -> list[list[str]]:
-    """The columns of one list.
-
-    Parameters
-    ----------
-    path : path
-        Its name tells its format.
-    """
+def _read_columns(path: Path) -> Columns:
+    """The columns of one list."""
     if not path.is_file():
         raise UserError(
             f"{path}: no such file, expected a list; is the step that makes it finished?"
@@ -85,6 +79,7 @@ def read_columns(path: Path) -> list[list[str]]:
     columns = parse(path.name, content)
     if columns is None:
         raise_first(path.parent, line_faults(path.name, content))
+    assert columns is not None, "a list that does not parse has a fault"
     return columns
 
 
@@ -138,11 +133,9 @@ def read_trials(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
         line_faults("trials", content) if columns is None else class_faults("trials", columns[2])
     )
     raise_first(path.parent, (fault._replace(file=path.name) for fault in faults))
-    return (
-        columns[0],
-        columns[1],
-        np.fromiter(map("target".__eq__, columns[2]), bool, len(columns[2])),
-    )
+    assert columns is not None, "a list that does not parse has a fault"
+    enrol, test, classes = columns
+    return enrol, test, np.fromiter(map("target".__eq__, classes), bool, len(classes))
 
 
 def map_bytes(path: Path, mapping: Mapping[str, object]) -> bytes:
@@ -174,7 +167,7 @@ def map_bytes(path: Path, mapping: Mapping[str, object]) -> bytes:
     return content
 
 
-def as_map(columns: list[list[str]]) -> dict[str, str]:
+def as_map(columns: Columns) -> dict[str, str]:
     """First column -> rest of the line.
 
     Parameters
@@ -186,18 +179,12 @@ def as_map(columns: list[list[str]]) -> dict[str, str]:
     return dict(zip(columns[0], values, strict=True))
 
 
-def as_lines(columns: list[list[str]]) -> list[str]:
-    """Lines with one blank between fields.
-
-    Parameters
-    ----------
-    columns : list of columns
-        As parsed.
-    """
+def _as_lines(columns: Columns) -> list[str]:
+    """Lines with one blank between fields."""
     return list(map(" ".join, zip(*columns, strict=True)))
 
 
-def as_bytes(columns: list[list[str]]) -> bytes:
+def as_bytes(columns: Columns) -> bytes:
     """The file of a list.
 
     Parameters
@@ -205,7 +192,7 @@ def as_bytes(columns: list[list[str]]) -> bytes:
     columns : list of columns
         In the order wanted.
     """
-    lines = columns[0] if len(columns) == 1 else as_lines(columns)
+    lines = columns[0] if len(columns) == 1 else _as_lines(columns)
     return ("\n".join(lines) + "\n").encode()
 
 

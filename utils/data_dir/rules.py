@@ -1,6 +1,8 @@
-"""The rules between the lists of a data directory: coverage, speakers, trials.
+"""The rules of a data directory: those within each list, then those between lists.
 
-They are those of Kaldi's validate_data_dir.sh, so that its tools read what passes here: every list in byte order with one line per id; every
+Within: order and values.  Between: coverage, speakers, trials.
+
+The rules are those of Kaldi's validate_data_dir.sh, so that its tools read what passes here: every list in byte order with one line per id; every
 list that is keyed by utterance, speaker or recording covers exactly the utterances of utt2spk, their speakers, or the recordings of segments;
 utt2spk in the order of its speakers too.  Three differences: text and feats.scp are not required; vad.scp, feats.scp and utt2num_frames may lack
 utterances, since the steps that make them drop unreadable ones by a ledger (packing then drops those from every list); and trials,
@@ -9,51 +11,28 @@ enroll.spk2utt, every utt2* and spk2* list, pipes and the plainness of numbers a
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress, pairwise
 from operator import lt, ne
 
 import numpy as np
 
-from utils.data_dir.formats import FIX, Fault
+from utils.data_dir.formats import FIX, Fault, Tables
 from utils.data_dir.trial_list import some_pair_again
 
 POSITIVE = {"utt2dur": "seconds", "reco2dur": "seconds", "utt2num_frames": "frames"}
 PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 TO_THE_END = -1  # of the recording, as Kaldi's extract-segments reads the end of a segment
-
-
-Tables = Mapping[str, list[list[str]] | None]
-
 MAY_LACK_UTTERANCES = {"vad.scp", "feats.scp", "utt2num_frames"}
 
 
-def key_kind(file: str, files: Iterable[str]) -> str:
-    """What the first column of a list names: ``utterance``, ``speaker``, ``recording``, ``model`` or ``trial``.
-
-    Parameters
-    ----------
-    file : str
-        Name of the list.
-    files : iterable of str
-        Names of all lists of the directory: wav.scp names utterances where there is no segments.
-    """
-    if file == "trials":
-        return "trial"
-    if file == "enroll.spk2utt":
-        return "model"
-    if file.startswith("reco2") or file == "wav.scp":
-        return "recording" if "segments" in files else "utterance"
-    return "speaker" if file.startswith("spk2") or file == "cmvn.scp" else "utterance"
-
-
 def rule_faults(tables: Tables, allow_pipes: bool) -> Iterator[Fault]:
-    """What is wrong with a data directory whose lines are well formed.
+    """What is wrong with the well-formed lists of a data directory.
 
     Parameters
     ----------
-    tables : mapping of str to columns or None
-        Name of each list -> its columns; None for one whose lines are not: what concerns it is left out.
+    tables : mapping of str to columns
+        Name of each list -> its columns; without those that are not well formed.
     allow_pipes : bool
         Accept entries of wav.scp that run a command.
 
@@ -62,207 +41,14 @@ def rule_faults(tables: Tables, allow_pipes: bool) -> Iterator[Fault]:
     Fault
         Rules within one list first, then those between lists.
     """
-    good = {file: columns for file, columns in tables.items() if columns}
-    for file, columns in good.items():
+    for file, columns in tables.items():
         if file != "trials":
             yield from order_faults(file, columns[0])
-        yield from value_faults(file, columns, allow_pipes)
-    if "utt2spk" in good:
-        yield from coverage_faults(good)
-        yield from speaker_faults(good)
-        yield from trial_faults(good)
-
-
-def coverage_faults(tables: Tables) -> Iterator[Fault]:
-    """Ids that one list has and another lacks.
-
-    Parameters
-    ----------
-    tables : mapping of str to columns
-        Lists that parse, utt2spk among them.
-    """
-    utterances = tables["utt2spk"][0]
-    for file in tables:
-        if file != "utt2spk" and key_kind(file, tables) == "utterance":
-            yield from difference(
-                "utterance",
-                "utt2spk",
-                utterances,
-                file,
-                tables[file][0],
-                may_lack=file in MAY_LACK_UTTERANCES,
-            )
-        if file != "spk2utt" and key_kind(file, tables) == "speaker":
-            yield from difference("speaker", "utt2spk", tables["utt2spk"][1], file, tables[file][0])
-        if "segments" in tables and key_kind(file, tables) == "recording":
-            yield from difference(
-                "recording", "segments", tables["segments"][1], file, tables[file][0]
-            )
-
-
-def difference(
-    kind: str,
-    source: str,
-    wanted: Sequence[str],
-    file: str,
-    found: Sequence[str],
-    may_lack: bool = False,
-) -> Iterator[Fault]:
-    """Ids that only one of two lists has.
-
-    Parameters
-    ----------
-    kind : str
-        What the ids name, for the message.
-    source : str
-        Name of the list that says which ids there are.
-    wanted : sequence of str
-        Its ids, line by line.
-    file : str
-        Name of the list compared with it.
-    found : sequence of str
-        Its ids, line by line.
-    may_lack : bool
-        ``file`` may lack ids.
-    """
-    if wanted == found:
-        return
-    for number, key in only_in(wanted, wanted if may_lack else found):
-        yield Fault(
-            source,
-            number,
-            f"{kind} '{key}' is not in {file}, expected the same {kind}s in both; add it there or remove it here ({FIX})",
-        )
-    for number, key in only_in(found, wanted):
-        yield Fault(
-            file,
-            number,
-            f"{kind} '{key}' is not in {source}, expected the same {kind}s in both; add it there or remove it here ({FIX})",
-        )
-
-
-def only_in(keys: Sequence[str], others: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Line number and id of each key that is not among the others, once.
-
-    Parameters
-    ----------
-    keys : sequence of str
-        Line by line.
-    others : iterable of str
-        Known ids.
-    """
-    unknown = set(keys).difference(others)
-    if unknown:
-        for number, key in enumerate(keys, start=1):
-            if key in unknown:
-                unknown.remove(key)
-                yield number, key
-
-
-def speaker_faults(tables: Tables) -> Iterator[Fault]:
-    """Speakers of utt2spk out of order, and a spk2utt that is not its inverse.
-
-    Parameters
-    ----------
-    tables : mapping of str to columns
-        Lists that parse, utt2spk among them.
-    """
-    utterances, speakers = tables["utt2spk"]
-    if speakers != sorted(speakers) and utterances == sorted(utterances):
-        number = next(n for n in range(2, len(speakers) + 1) if speakers[n - 1] < speakers[n - 2])
-        yield Fault(
-            "utt2spk",
-            number,
-            f"speaker '{speakers[number - 1]}' after '{speakers[number - 2]}', expected speakers in byte order too, "
-            "since Kaldi's tools need it; begin every utterance id with its speaker id",
-        )
-    if "spk2utt" not in tables:
-        return
-    expected = {
-        speaker: " ".join(members) for speaker, members in invert(utterances, speakers).items()
-    }
-    found = dict(
-        zip(
-            tables["spk2utt"][0],
-            (members.replace("\t", " ") for members in tables["spk2utt"][1]),
-            strict=True,
-        )
-    )
-    if found == expected:
-        return
-    yield from difference("speaker", "utt2spk", speakers, "spk2utt", tables["spk2utt"][0])
-    for number, speaker in enumerate(tables["spk2utt"][0], start=1):
-        if speaker in expected and found[speaker] != expected[speaker]:
-            odd = sorted(set(found[speaker].split()) ^ set(expected[speaker].split()))
-            what = f"'{odd[0]}' is in only one of them" if odd else "the order or number differs"
-            yield Fault(
-                "spk2utt",
-                number,
-                f"utterances of speaker '{speaker}' are not those of utt2spk ({what}), expected its inverse; {FIX}",
-            )
-
-
-def invert(utterances: Sequence[str], speakers: Sequence[str]) -> dict[str, list[str]]:
-    """The utterances of each speaker, speakers in byte order, utterances as they come.
-
-    Parameters
-    ----------
-    utterances, speakers : sequences of str
-        The two columns of utt2spk.
-    """
-    members = defaultdict(list)
-    changes = compress(range(1, len(speakers)), map(ne, speakers, speakers[1:]))
-    for start, end in pairwise(sorted({0, *changes, len(speakers)})):
-        members[speakers[start]] += utterances[start:end]
-    return dict(sorted(members.items()))
-
-
-def trial_faults(tables: Tables) -> Iterator[Fault]:
-    """Trials of the wrong class, twice, or with a side that no list knows; enrolment models of unknown utterances.
-
-    Parameters
-    ----------
-    tables : mapping of str to columns
-        Lists that parse, utt2spk among them.
-    """
-    models = tables.get("enroll.spk2utt", [[], []])
-    if not models[0] and "trials" not in tables:
-        return
-    utterances, speakers = map(set, tables["utt2spk"])
-    for number, members in enumerate(models[1], start=1):
-        for member in members.split():
-            if member not in utterances:
-                yield Fault(
-                    "enroll.spk2utt",
-                    number,
-                    f"utterance '{member}' is not in utt2spk, expected a known one; add it or remove the model",
-                )
-    if "trials" not in tables:
-        return
-    enrol, test, classes = tables["trials"]
-    yield from class_faults("trials", classes)
-    for number, side in only_in(enrol, utterances | speakers | set(models[0])):
-        yield Fault(
-            "trials",
-            number,
-            f"enrolment side '{side}' is not in enroll.spk2utt or utt2spk, expected a model, speaker or utterance; "
-            "add it there or remove the trial",
-        )
-    for number, side in only_in(test, utterances):
-        yield Fault(
-            "trials",
-            number,
-            f"test side '{side}' is not in utt2spk, expected an utterance; add it there or remove the trial",
-        )
-    if some_pair_again(enrol, test):
-        first = {}
-        for number, pair in enumerate(zip(enrol, test, strict=True), start=1):
-            if first.setdefault(pair, number) != number:
-                yield Fault(
-                    "trials",
-                    number,
-                    f"trial '{' '.join(pair)}' again, expected each once (first: line {first[pair]}); remove one of them",
-                )
+        yield from _value_faults(file, columns, allow_pipes)
+    if "utt2spk" in tables:
+        yield from _coverage_faults(tables)
+        yield from _speaker_faults(tables)
+        yield from _trial_faults(tables)
 
 
 def order_faults(file: str, keys: Sequence[str]) -> Iterator[Fault]:
@@ -284,7 +70,7 @@ def order_faults(file: str, keys: Sequence[str]) -> Iterator[Fault]:
             f"'{keys[number - 1]}' after '{keys[number - 2]}', expected byte order (LC_ALL=C sort); {FIX}",
         )
         break
-    first = {}
+    first: dict[str, int] = {}
     for number, key in enumerate(keys, start=1):
         if first.setdefault(key, number) != number:
             yield Fault(
@@ -294,35 +80,26 @@ def order_faults(file: str, keys: Sequence[str]) -> Iterator[Fault]:
             )
 
 
-def value_faults(file: str, columns: Sequence[Sequence[str]], allow_pipes: bool) -> Iterator[Fault]:
-    """Values that cannot be: durations, times, sexes, pipes.
-
-    Parameters
-    ----------
-    file : str
-        Name of the list.
-    columns : sequence of columns
-        Its content.
-    allow_pipes : bool
-        Accept entries of wav.scp that run a command.
-    """
+def _value_faults(
+    file: str, columns: Sequence[Sequence[str]], allow_pipes: bool
+) -> Iterator[Fault]:
+    """Values that cannot be: durations, times, sexes, pipes."""
     values = columns[1]
     if file in POSITIVE:
-        amounts = numbers(values)
-        for row in np.flatnonzero(
-            ~((amounts > 0) & (amounts < np.inf))
-            | ((file == "utt2num_frames") & (amounts != np.floor(amounts)))
-        ):
+        amounts = _numbers(values)
+        bad = ~((amounts > 0) & (amounts < np.inf))
+        if file == "utt2num_frames":
+            bad |= amounts != np.floor(amounts)
+        for row in np.flatnonzero(bad).tolist():
             yield Fault(
                 file,
                 row + 1,
                 f"'{values[row]}' {POSITIVE[file]}, expected a positive number; correct it or remove the utterance",
             )
     elif file == "segments":
-        starts, ends = numbers(columns[2]), numbers(columns[3])
-        for row in np.flatnonzero(
-            ~((starts >= 0) & ((starts < ends) & (ends < np.inf) | (ends == TO_THE_END)))
-        ):
+        starts, ends = _numbers(columns[2]), _numbers(columns[3])
+        has_end = (starts < ends) & (ends < np.inf) | (ends == TO_THE_END)
+        for row in np.flatnonzero(~((starts >= 0) & has_end)).tolist():
             yield Fault(
                 file,
                 row + 1,
@@ -349,19 +126,8 @@ def value_faults(file: str, columns: Sequence[Sequence[str]], allow_pipes: bool)
                 )
 
 
-def numbers(words: Sequence[str]) -> np.ndarray:
-    """Plain decimal numbers; NaN for anything else.
-
-    Parameters
-    ----------
-    words : sequence of str
-        As they stand in the list.
-
-    Returns
-    -------
-    (N,) float array
-        One per word.
-    """
+def _numbers(words: Sequence[str]) -> np.ndarray:
+    """Plain decimal numbers as floats; NaN for anything else."""
     text = "".join(words)
     if text.isascii() and "_" not in text:
         try:
@@ -369,6 +135,174 @@ def numbers(words: Sequence[str]) -> np.ndarray:
         except ValueError:
             pass
     return np.array([float(word) if PLAIN_NUMBER.fullmatch(word) else np.nan for word in words])
+
+
+def key_kind(file: str, files: Iterable[str]) -> str:
+    """What the first column of a list names: ``utterance``, ``speaker``, ``recording``, ``model`` or ``trial``.
+
+    Parameters
+    ----------
+    file : str
+        Name of the list.
+    files : iterable of str
+        Names of all lists of the directory: wav.scp names utterances where there is no segments.
+    """
+    if file == "trials":
+        return "trial"
+    if file == "enroll.spk2utt":
+        return "model"
+    if file.startswith("reco2") or file == "wav.scp":
+        return "recording" if "segments" in files else "utterance"
+    return "speaker" if file.startswith("spk2") or file == "cmvn.scp" else "utterance"
+
+
+def _coverage_faults(tables: Tables) -> Iterator[Fault]:
+    """Ids that one list has and another lacks."""
+    utterances = tables["utt2spk"][0]
+    for file in tables:
+        if file != "utt2spk" and key_kind(file, tables) == "utterance":
+            yield from _difference(
+                "utterance",
+                "utt2spk",
+                utterances,
+                file,
+                tables[file][0],
+                may_lack=file in MAY_LACK_UTTERANCES,
+            )
+        if file != "spk2utt" and key_kind(file, tables) == "speaker":
+            yield from _difference(
+                "speaker", "utt2spk", tables["utt2spk"][1], file, tables[file][0]
+            )
+        if "segments" in tables and key_kind(file, tables) == "recording":
+            yield from _difference(
+                "recording", "segments", tables["segments"][1], file, tables[file][0]
+            )
+
+
+def _difference(
+    kind: str,
+    source: str,
+    wanted: Sequence[str],
+    file: str,
+    found: Sequence[str],
+    may_lack: bool = False,
+) -> Iterator[Fault]:
+    """Ids that only one of two lists has."""
+    if wanted == found:
+        return
+    for number, key in _only_in(wanted, wanted if may_lack else found):
+        yield Fault(
+            source,
+            number,
+            f"{kind} '{key}' is not in {file}, expected the same {kind}s in both; add it there or remove it here ({FIX})",
+        )
+    for number, key in _only_in(found, wanted):
+        yield Fault(
+            file,
+            number,
+            f"{kind} '{key}' is not in {source}, expected the same {kind}s in both; add it there or remove it here ({FIX})",
+        )
+
+
+def _only_in(keys: Sequence[str], others: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Line number and id of each key that is not among the others, once."""
+    unknown = set(keys).difference(others)
+    if unknown:
+        for number, key in enumerate(keys, start=1):
+            if key in unknown:
+                unknown.remove(key)
+                yield number, key
+
+
+def _speaker_faults(tables: Tables) -> Iterator[Fault]:
+    """Speakers of utt2spk out of order, and a spk2utt that is not its inverse."""
+    utterances, speakers = tables["utt2spk"]
+    if speakers != sorted(speakers) and utterances == sorted(utterances):
+        number = next(n for n in range(2, len(speakers) + 1) if speakers[n - 1] < speakers[n - 2])
+        yield Fault(
+            "utt2spk",
+            number,
+            f"speaker '{speakers[number - 1]}' after '{speakers[number - 2]}', expected speakers in byte order too, "
+            "since Kaldi's tools need it; begin every utterance id with its speaker id",
+        )
+    if "spk2utt" not in tables:
+        return
+    expected = {
+        speaker: " ".join(members) for speaker, members in invert(utterances, speakers).items()
+    }
+    listed, values = tables["spk2utt"]
+    found = {
+        speaker: members.replace("\t", " ") for speaker, members in zip(listed, values, strict=True)
+    }
+    if found == expected:
+        return
+    yield from _difference("speaker", "utt2spk", speakers, "spk2utt", listed)
+    for number, speaker in enumerate(listed, start=1):
+        if speaker in expected and found[speaker] != expected[speaker]:
+            odd = sorted(set(found[speaker].split()) ^ set(expected[speaker].split()))
+            what = f"'{odd[0]}' is in only one of them" if odd else "the order or number differs"
+            yield Fault(
+                "spk2utt",
+                number,
+                f"utterances of speaker '{speaker}' are not those of utt2spk ({what}), expected its inverse; {FIX}",
+            )
+
+
+def invert(utterances: Sequence[str], speakers: Sequence[str]) -> dict[str, list[str]]:
+    """The utterances of each speaker, speakers in byte order, utterances as they come.
+
+    Parameters
+    ----------
+    utterances, speakers : sequences of str
+        The two columns of utt2spk.
+    """
+    members: dict[str, list[str]] = defaultdict(list)
+    changes = compress(range(1, len(speakers)), map(ne, speakers, speakers[1:]))
+    for start, end in pairwise(sorted({0, *changes, len(speakers)})):
+        members[speakers[start]] += utterances[start:end]
+    return dict(sorted(members.items()))
+
+
+def _trial_faults(tables: Tables) -> Iterator[Fault]:
+    """Trials of the wrong class, twice, or with a side that no list knows; enrolment models of unknown utterances."""
+    models = tables.get("enroll.spk2utt", [[], []])
+    if not models[0] and "trials" not in tables:
+        return
+    utterances, speakers = map(set, tables["utt2spk"])
+    for number, members in enumerate(models[1], start=1):
+        for member in members.split():
+            if member not in utterances:
+                yield Fault(
+                    "enroll.spk2utt",
+                    number,
+                    f"utterance '{member}' is not in utt2spk, expected a known one; add it or remove the model",
+                )
+    if "trials" not in tables:
+        return
+    enrol, test, classes = tables["trials"]
+    yield from class_faults("trials", classes)
+    for number, side in _only_in(enrol, utterances | speakers | set(models[0])):
+        yield Fault(
+            "trials",
+            number,
+            f"enrolment side '{side}' is not in enroll.spk2utt or utt2spk, expected a model, speaker or utterance; "
+            "add it there or remove the trial",
+        )
+    for number, side in _only_in(test, utterances):
+        yield Fault(
+            "trials",
+            number,
+            f"test side '{side}' is not in utt2spk, expected an utterance; add it there or remove the trial",
+        )
+    if some_pair_again(enrol, test):
+        first: dict[tuple[str, str], int] = {}
+        for number, pair in enumerate(zip(enrol, test, strict=True), start=1):
+            if first.setdefault(pair, number) != number:
+                yield Fault(
+                    "trials",
+                    number,
+                    f"trial '{' '.join(pair)}' again, expected each once (first: line {first[pair]}); remove one of them",
+                )
 
 
 def class_faults(file: str, classes: Sequence[str]) -> Iterator[Fault]:

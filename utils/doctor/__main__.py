@@ -4,9 +4,8 @@ One line for each thing: ok, warning or bad, what was found, and what mends it. 
 missing is what it is for.  What a recipe needs of disk and time is said by --dry-run.
 """
 
-from __future__ import (
-    annotations,
-)  # an old Python has to get as far as being told that it is too old
+# An old Python has to get as far as being told that it is too old.
+from __future__ import annotations
 
 import argparse
 import signal
@@ -21,23 +20,10 @@ from utils.doctor.machine import check_machine
 from utils.doctor.software import check_software
 
 
-def examine_machine(workdir: Path, cmd: str, cluster_conf: str, device: str) -> Iterator[Finding]:
-    """Everything, one finding after the other.
-
-    Parameters
-    ----------
-    workdir : path
-        Where data/ and exp/ are or will be; nothing is left behind there.
-    cmd : str
-        ``local``, ``slurm`` or ``sge``.
-    cluster_conf : str
-        The site's file; empty for the default.
-    device : str
-        ``cpu`` or ``cuda``.
-    """
-    yield from check_software(
-        device if cmd == "local" else "cpu"
-    )  # on a cluster the nodes have the GPUs
+def _examine_machine(workdir: Path, cmd: str, cluster_conf: str, device: str) -> Iterator[Finding]:
+    """Everything, one finding after the other."""
+    # on a cluster the nodes have the GPUs
+    yield from check_software(device if cmd == "local" else "cpu")
     yield from check_machine()
     yield from check_disk(workdir)
     yield from check_scheduler(cmd, cluster_conf, device)
@@ -67,7 +53,7 @@ def main() -> int:
     given = parser.parse_args()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it
     verdicts = []
-    for finding in examine_machine(given.workdir, given.cmd, given.cluster_conf, given.device):
+    for finding in _examine_machine(given.workdir, given.cmd, given.cluster_conf, given.device):
         verdicts.append(finding.verdict)
         print(finding.lines(), flush=True)
     print(

@@ -42,18 +42,12 @@ def check_scheduler(cmd: str, conf: str, device: str) -> Iterator[Finding]:
             else "none asked for, and none here",
         )
         return
-    yield answers(cmd)
-    yield site_file(cmd, Path(conf or f"conf/cluster/{cmd}.conf"), device)
+    yield _answers(cmd)
+    yield _site_file(cmd, Path(conf or f"conf/cluster/{cmd}.conf"), device)
 
 
-def answers(cmd: str) -> Finding:
-    """Whether the commands are there, and the scheduler behind them answers.
-
-    Parameters
-    ----------
-    cmd : str
-        ``slurm`` or ``sge``.
-    """
+def _answers(cmd: str) -> Finding:
+    """Whether the commands are there, and the scheduler behind them answers."""
     words = ANSWERS[cmd]
     missing = [program for program in (SUBMITS[cmd], words[0]) if not shutil.which(program)]
     if missing:
@@ -64,6 +58,7 @@ def answers(cmd: str) -> Finding:
             "start from a login node, or load its module; or --cmd local",
         )
     done = ask_program(words)
+    assert done is not None, f"{words[0]} is on PATH"
     return graded(
         "scheduler",
         f"{words[0]} answers" if not done.returncode else f"{words[0]}: {first_line(done)}",
@@ -75,18 +70,8 @@ def answers(cmd: str) -> Finding:
     )
 
 
-def site_file(cmd: str, conf: Path, device: str) -> Finding:
-    """Whether the site's file is well formed, and the scheduler would take jobs made by it.
-
-    Parameters
-    ----------
-    cmd : str
-        ``slurm`` or ``sge``.
-    conf : path
-        The site's file.
-    device : str
-        See `check_scheduler`.
-    """
+def _site_file(cmd: str, conf: Path, device: str) -> Finding:
+    """Whether the site's file is well formed, and the scheduler would take jobs made by it."""
     if sys.version_info < PYTHON:
         return Finding("site's file", WARNING, f"{conf}: not looked at", "a newer Python first")
     from utils.errors import UserError
@@ -110,34 +95,24 @@ def site_file(cmd: str, conf: Path, device: str) -> Finding:
         "site's file",
         [
             Finding("", OK, str(conf)),
-            *(would_take(cmd, name, words) for name, words in jobs.items()),
+            *(_would_take(cmd, name, words) for name, words in jobs.items()),
         ],
     )
 
 
-def would_take(cmd: str, name: str, words: list[str]) -> Finding:
-    """Ask the scheduler whether it would take a job, without handing it one.
-
-    Parameters
-    ----------
-    cmd : str
-        ``slurm`` or ``sge``.
-    name : str
-        Of the job, in words.
-    words : list of str
-        What submits it.
-    """
+def _would_take(cmd: str, name: str, words: list[str]) -> Finding:
+    """Ask the scheduler whether it would take a job, without handing it one."""
+    refusal = ""
     for question in WOULD_TAKE[cmd]:
         done = ask_program([*words, *question])
         if done is None:
             return Finding("", BAD, f"{words[0]} not found", PAGE)
         if not done.returncode:
-            break
-    else:
-        return Finding(
-            "",
-            BAD,
-            f"{name} is refused: {first_line(done)}",
-            f"partition, account, queue or parallel environment of the file: {PAGE}",
-        )
-    return Finding("", OK, f"{name} would be taken")
+            return Finding("", OK, f"{name} would be taken")
+        refusal = first_line(done)
+    return Finding(
+        "",
+        BAD,
+        f"{name} is refused: {refusal}",
+        f"partition, account, queue or parallel environment of the file: {PAGE}",
+    )

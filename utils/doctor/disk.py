@@ -100,9 +100,8 @@ def check_speed(folder: Path, size: int = TESTED_BYTES) -> Finding:
         Bytes.
     """
     block = os.urandom(MIB)  # random: some disks compress
-    with tempfile.TemporaryFile(
-        dir=folder
-    ) as file:  # without a name: a doctor that is killed leaves no room taken
+    # without a name: a doctor that is killed leaves no room taken
+    with tempfile.TemporaryFile(dir=folder) as file:
         began = time.perf_counter()
         for _ in range(size // MIB):
             file.write(block)
@@ -142,18 +141,12 @@ def check_behaviour(folder: Path) -> Finding:
     for path in (old, new):
         path.write_text(path.name)
     return joined(
-        "file system", [replaces(new, old), syncs(folder), links(old, linked), locks(old)]
+        "file system", [_replaces(new, old), _syncs(folder), _links(old, linked), _locks(old)]
     )
 
 
-def replaces(new: Path, old: Path) -> Finding:
-    """Whether a rename puts one file in the place of another, as every output of a step is published.
-
-    Parameters
-    ----------
-    new, old : path
-        Files.
-    """
+def _replaces(new: Path, old: Path) -> Finding:
+    """Whether a rename puts one file in the place of another, as every output of a step is published."""
     try:
         os.replace(new, old)
         whole = old.read_text() == new.name and not new.exists()
@@ -171,14 +164,8 @@ def replaces(new: Path, old: Path) -> Finding:
     )
 
 
-def syncs(folder: Path) -> Finding:
-    """Whether a folder can be synced, so that a name survives a power cut.
-
-    Parameters
-    ----------
-    folder : path
-        Which.
-    """
+def _syncs(folder: Path) -> Finding:
+    """Whether a folder can be synced, so that a name survives a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -194,14 +181,8 @@ def syncs(folder: Path) -> Finding:
     return Finding("", OK, "folders sync")
 
 
-def links(old: Path, linked: Path) -> Finding:
-    """Whether hard links work; nothing here needs them, tools around it (backups, conda) may.
-
-    Parameters
-    ----------
-    old, linked : path
-        A file, and its second name.
-    """
+def _links(old: Path, linked: Path) -> Finding:
+    """Whether hard links work; nothing here needs them, tools around it (backups, conda) may."""
     try:
         os.link(old, linked)
     except OSError as error:
@@ -209,14 +190,8 @@ def links(old: Path, linked: Path) -> Finding:
     return Finding("", OK, "hard links work")
 
 
-def locks(path: Path) -> Finding:
-    """Whether a lock keeps another process out: two recipes at one workdir rest on it.
-
-    Parameters
-    ----------
-    path : path
-        A file.
-    """
+def _locks(path: Path) -> Finding:
+    """Whether a lock keeps another process out: two recipes at one workdir rest on it."""
     import fcntl
 
     with open(path, "a", encoding="utf-8") as file:
@@ -251,7 +226,10 @@ def check_clock(folder: Path) -> Finding:
     folder : path
         Where a file's time is looked at.
     """
-    ticks = [(time.monotonic(), time.time()) for _ in range(20) if not time.sleep(0.01)]
+    ticks = []
+    for _ in range(20):
+        time.sleep(0.01)
+        ticks.append((time.monotonic(), time.time()))
     back = any(after < before for (before, _), (after, _) in zip(ticks, ticks[1:]))  # noqa: B905 - Python 3.9
     jumped = abs((ticks[-1][1] - ticks[0][1]) - (ticks[-1][0] - ticks[0][0]))
     path = folder / "clock"
@@ -292,12 +270,13 @@ def check_temporary(home: Path) -> Finding:
     except OSError as error:
         return Finding("temporary files", BAD, str(error), mend)
     free, elsewhere = shutil.disk_usage(place).free, place.stat().st_dev != home.stat().st_dev
-    asked = os.environ.get("TMPDIR")
+    asked = os.environ.get("TMPDIR", "")
+    refused = asked != "" and Path(asked).absolute() != place.absolute()
     return graded(
         "temporary files",
         f"{place}, {free / GIB:.1f} GiB free{', another mount than the workdir, which is no harm' if elsewhere else ''}",
         (
-            bool(asked) and Path(asked).absolute() != place.absolute(),
+            refused,
             BAD,
             f"TMPDIR={asked} cannot be used; {mend}",
         ),

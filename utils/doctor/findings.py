@@ -1,8 +1,7 @@
 """What the doctor found about one thing: a verdict, the facts, and the line that mends it."""
 
-from __future__ import (
-    annotations,
-)  # an old Python has to get as far as being told that it is too old
+# An old Python has to get as far as being told that it is too old.
+from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence

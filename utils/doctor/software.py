@@ -29,8 +29,8 @@ def check_software(device: str) -> Iterator[Finding]:
     """
     yield from in_turn(
         [
-            ("Python", check_python),
-            ("packages", check_packages),
+            ("Python", _check_python),
+            ("packages", _check_packages),
             ("ffmpeg", check_ffmpeg),
             ("libsndfile", check_libsndfile),
             ("GPU", lambda: check_gpu(device)),
@@ -39,7 +39,7 @@ def check_software(device: str) -> Iterator[Finding]:
     )
 
 
-def check_python() -> Finding:
+def _check_python() -> Finding:
     """The interpreter that recipes would run on, before they make an environment of their own."""
     version = ".".join(map(str, sys.version_info[:3]))
     mend = "install Python 3.11, 3.12 or 3.13 (conda create -n sv python=3.12), or activate an environment that has it"
@@ -55,7 +55,7 @@ def check_python() -> Finding:
     )
 
 
-def check_packages() -> Finding:
+def _check_packages() -> Finding:
     """Packages of requirements.txt at their versions or newer."""
     missing, old = faults([ROOT / "requirements.txt"])
     told = "; ".join(
@@ -110,11 +110,8 @@ def check_libsndfile() -> Finding:
             file.seek(0)
             if not len(soundfile.read(file)[0]):
                 unread.append(name.lower())
-        except (
-            RuntimeError,
-            ValueError,
-            TypeError,
-        ):  # LibsndfileError; a format that this library does not know
+        except (RuntimeError, ValueError, TypeError):
+            # LibsndfileError; a format that this library does not know
             unread.append(name.lower())
     version = soundfile.__libsndfile_version__
     told = f"{version}, reads {', '.join(name.lower() for name in FORMATS if name.lower() not in unread)}"
@@ -142,8 +139,9 @@ def check_gpu(device: str) -> Finding:
         ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     )
     torch = ask_program([sys.executable, "-c", TORCH]) if find_spec("torch") else None
-    answered = torch is not None and torch.returncode == 0
-    words = torch.stdout.split() if answered else []
+    answer = torch if torch is not None and torch.returncode == 0 else None
+    answered = answer is not None
+    words = answer.stdout.split() if answer is not None else []
     seen = int(words[2]) if answered else 0
     told = "; ".join(
         filter(

@@ -67,11 +67,11 @@ def launch(launcher: str, words: Sequence[str]) -> None:
     site = None if launcher == LOCAL else read_site(Path(conf))
     missing = list(unfinished(command, jobs))
     if not missing:
-        say(f"all {len(jobs)} tasks done already")
+        _say(f"all {len(jobs)} tasks done already")
         return
     if len(missing) < len(jobs):
-        say(f"{len(jobs) - len(missing)} of {len(jobs)} tasks done already; running {missing}")
-    if is_for_gpu(command):
+        _say(f"{len(jobs) - len(missing)} of {len(jobs)} tasks done already; running {missing}")
+    if _is_for_gpu(command):
         resources.setdefault("gpu", "1")
     array = Array(log, command, missing, resources, site)
     if (other := read_record(array.beside("jobs.json"))[0]) not in ("", launcher):
@@ -79,7 +79,7 @@ def launch(launcher: str, words: Sequence[str]) -> None:
             f"{array.beside('jobs.json')}: tasks of this array were submitted with --cmd {other} and may still run; "
             f"use --cmd {other} again, or see that none runs and remove that file"
         )
-    failures, attempts = attempt(array, import_module(f"utils.launchers.{launcher}").submit)
+    failures, attempts = _attempt(array, import_module(f"utils.launchers.{launcher}").submit)
     if failures:
         print(show(array, failures, attempts), file=sys.stderr)
         again = f"; again: {os.environ['SV_RESUME'].strip()}" if os.environ.get("SV_RESUME") else ""
@@ -89,28 +89,17 @@ def launch(launcher: str, words: Sequence[str]) -> None:
         )
 
 
-def attempt(array: Array, submit: Callable) -> tuple[list[Failure], dict[int, int]]:
-    """Submit the tasks, and again those that failed in a way that may pass, as often as the site says.
-
-    Parameters
-    ----------
-    array : Array
-        What is to run.
-    submit : callable
-        Of the launcher.
-
-    Returns
-    -------
-    list of Failure and dict of int to int
-        Tasks that are not done; JOB -> how often it was run.
-    """
-    attempts, failures, todo = dict.fromkeys(array.jobs, 0), {}, array
+def _attempt(array: Array, submit: Callable) -> tuple[list[Failure], dict[int, int]]:
+    """Submit the tasks, and again those that may succeed; what failed for good, and JOB -> tries."""
+    attempts = dict.fromkeys(array.jobs, 0)
+    failures: dict[int, Failure] = {}
+    todo = array
     for tries in range(1 + (array.site.retries if array.site else 0)):
         ends = submit(todo)
         for job in todo.jobs:
             attempts[job] += 1
         left = still_unfinished(
-            array.command, ends, todo.jobs, array.site.visible_seconds if array.site else 0.0, say
+            array.command, ends, todo.jobs, array.site.visible_seconds if array.site else 0.0, _say
         )
         failed = [
             Failure(job, ends.get(job, End()), reason, array.log_of(job))
@@ -122,61 +111,35 @@ def attempt(array: Array, submit: Callable) -> tuple[list[Failure], dict[int, in
         again = [each for each in failed if not each.is_final]
         if not again or not array.site or tries == array.site.retries:
             break
-        todo = replace(todo, jobs=[each.job for each in again], resources=with_memory(todo, again))
-        say(
-            f"trying again: {todo.jobs}: {'; '.join(sorted({each.told() for each in again}))}{mem_told(todo)}"
+        todo = replace(todo, jobs=[each.job for each in again], resources=_with_memory(todo, again))
+        _say(
+            f"trying again: {todo.jobs}: {'; '.join(sorted({each.told() for each in again}))}{_mem_told(todo)}"
         )
     return [failures[job] for job in sorted(failures)], attempts
 
 
-def with_memory(array: Array, failures: Sequence[Failure]) -> dict[str, str]:
-    """The resources of the next attempt: more memory where some task lacked it.
-
-    Parameters
-    ----------
-    array : Array
-        Of the attempt that failed.
-    failures : sequence of Failure
-        Its tasks that are tried again.
-    """
-    asked = array.site.asked(array.resources)
+def _with_memory(array: Array, failures: Sequence[Failure]) -> dict[str, str]:
+    """The resources of the next attempt: more memory where some task lacked it."""
+    asked = array.cluster.asked(array.resources)
     if "mem" not in asked or not any(each.lacks_memory for each in failures):
         return dict(array.resources)
-    return dict(array.resources) | {"mem": memory(asked["mem"], array.site.memory_factor)}
+    return dict(array.resources) | {"mem": memory(asked["mem"], array.cluster.memory_factor)}
 
 
-def mem_told(array: Array) -> str:
-    """The memory that an attempt asks for, for a message.
-
-    Parameters
-    ----------
-    array : Array
-        The attempt.
-    """
+def _mem_told(array: Array) -> str:
+    """The memory that an attempt asks for, for a message."""
     return f"; with --mem {array.resources['mem']}" if "mem" in array.resources else ""
 
 
-def is_for_gpu(command: Sequence[str]) -> bool:
-    """True where a step is told to compute on a GPU, so that the scheduler has to give it one.
-
-    Parameters
-    ----------
-    command : sequence of str
-        Of the step.
-    """
+def _is_for_gpu(command: Sequence[str]) -> bool:
+    """True where a step is told to compute on a GPU, so that the scheduler has to give it one."""
     return "--device=cuda" in command or ("--device", "cuda") in zip(
         command, command[1:], strict=False
     )
 
 
-def say(words: str) -> None:
-    """Tell the user, in a line of its own.
-
-    Parameters
-    ----------
-    words : str
-        The line.
-    """
+def _say(words: str) -> None:
+    """Tell the user, in a line of its own."""
     print(f"   {words}", file=sys.stderr)
 
 

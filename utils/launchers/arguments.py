@@ -15,22 +15,29 @@ def parse(words: Sequence[str]) -> tuple[dict[str, str], range, str, list[str]]:
     Parameters
     ----------
     words : sequence of str
-        See `launch`.
+        As `launch` in utils/launchers/__main__.py takes them.
+
+    Raises
+    ------
+    UserError
+        They are not of that form.
     """
-    words, resources = list(words), {}
-    while words and words[0].startswith("--"):
-        if words[0][2:] not in RESOURCES or len(words) < 2:
-            raise UserError(
-                f"unknown resource '{words[0]}'; there are {', '.join('--' + name for name in RESOURCES)}"
-            )
+    rest = list(words)
+    resources: dict[str, str] = {}
+    while rest and rest[0].startswith("--"):
+        option = rest[0]
+        name = option.removeprefix("--")
+        if name not in RESOURCES or len(rest) < 2:
+            known = ", ".join("--" + resource for resource in RESOURCES)
+            raise UserError(f"unknown resource '{option}'; there are {known}")
         try:
-            resources[words[0][2:]] = checked(words[0][2:], words[1])
+            resources[name] = checked(name, rest[1])
         except ValueError as error:
-            raise UserError(f"{words[0]} {words[1]}: {error}") from None
-        words = words[2:]
-    array = re.fullmatch(r"JOB=1:([1-9]\d*)(?:%([1-9]\d*))?", words[0]) if len(words) >= 3 else None
+            raise UserError(f"{option} {rest[1]}: {error}") from None
+        rest = rest[2:]
+    array = re.fullmatch(r"JOB=1:([1-9]\d*)(?:%([1-9]\d*))?", rest[0]) if len(rest) >= 3 else None
     if not array:
-        raise UserError(f"expected JOB=1:N LOG COMMAND..., found '{' '.join(words[:3])}'")
+        raise UserError(f"expected JOB=1:N LOG COMMAND..., found '{' '.join(rest[:3])}'")
     if array[2]:
         resources["max"] = array[2]
-    return resources, range(1, int(array[1]) + 1), words[1], words[2:]
+    return resources, range(1, int(array[1]) + 1), rest[1], rest[2:]

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from utils.launchers.site import Site
 
-CANCELLED, OVER_TIME = (
-    "cancelled",
-    "over its time",
-)  # reasons of ends: somebody cancelled the task; its scheduler ended it
+# Reasons of ends.
+CANCELLED = "cancelled"  # by somebody
+OVER_TIME = "over its time"  # its scheduler ended it
 NOT_STARTED = "the scheduler could not start it"
 GONE = "the scheduler no longer knows it"
 NUMBER_GOES_HERE = re.compile(r"(?<![^=])JOB(?=(/\d+)?$)")
@@ -53,6 +52,12 @@ class Array:
     jobs: Sequence[int]
     resources: Mapping[str, str] = field(default_factory=dict)
     site: Site | None = None
+
+    @property
+    def cluster(self) -> Site:
+        """The site, which every launcher of a cluster is given."""
+        assert self.site is not None, "the local launcher has no site"
+        return self.site
 
     def log_of(self, job: int) -> Path:
         """The log of one task.

@@ -13,9 +13,10 @@ from utils.receipts import DONE
 from utils.receipts.check import evaluate
 
 KILLED = 128 + signal.SIGKILL
+# of the host: a GPU's is not meant
 NO_MEMORY = re.compile(
     r"\bMemoryError\b|Cannot allocate memory|oom[-_ ]kill|Unable to allocate", re.I
-)  # of the host: a GPU's is not meant
+)
 TAILS_SHOWN, LINES_SHOWN = 10, 8
 LOOK_SECONDS = 1.0
 

@@ -58,16 +58,14 @@ def follow(engine: Engine, array: Array) -> dict[int, End]:
         Jobs of another command still work on the same outputs; another launcher is at it; the scheduler refused or gave no answer.
     """
     watch = Watch(engine, array)
-    with alone_at(watch.record), signals_raised():
+    with alone_at(watch.record), _signals_raised():
         try:
             watch.adopt()
             watch.start()
             watch.wait()
         except Stopped as stopped:
-            for number in (
-                signal.SIGTERM,
-                signal.SIGHUP,
-            ):  # the death of the shell that it was sent to, too, comes as a hang-up
+            # the death of the shell that it was sent to, too, comes as a hang-up
+            for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
             watch.leave_or_cancel(stopped.number)
             raise
@@ -75,7 +73,7 @@ def follow(engine: Engine, array: Array) -> dict[int, End]:
 
 
 @contextmanager
-def signals_raised() -> Iterator[None]:
+def _signals_raised() -> Iterator[None]:
     """Let Ctrl-C, SIGTERM and SIGHUP raise `Stopped`."""
 
     def stop(number: int, _) -> None:
@@ -101,15 +99,10 @@ class Watch:
     """
 
     def __init__(self, engine: Engine, array: Array):
-        self.engine, self.array, self.site, self.record = (
-            engine,
-            array,
-            array.site,
-            array.beside("jobs.json"),
-        )
-        self.digest = hashlib.sha256(json.dumps([array.log, *array.command]).encode()).hexdigest()[
-            :16
-        ]
+        self.engine, self.array, self.site = engine, array, array.cluster
+        self.record = array.beside("jobs.json")
+        work = json.dumps([array.log, *array.command])
+        self.digest = hashlib.sha256(work.encode()).hexdigest()[:16]
         self.submissions: list[Submission] = []
         self.done: dict[int, End] = {}
         self.told = ""

@@ -13,20 +13,8 @@ FIRST_PORT, PORTS = 20_000, 12_000  # below those that systems hand out by thems
 MEETING = "SV_MEETING"  # host:port, from the job's script to its nodes
 
 
-def on_all_nodes(nodes: int, words: Sequence[str], job: int, host: str) -> tuple[list[str], str]:
-    """The command that starts a process on each node, and where these meet.
-
-    Parameters
-    ----------
-    nodes : int
-        How many.
-    words : sequence of str
-        What this module was given.
-    job : int
-        Slurm's number: two jobs of one host meet at different ports.
-    host : str
-        Of the first node.
-    """
+def _on_all_nodes(nodes: int, words: Sequence[str], job: int, host: str) -> tuple[list[str], str]:
+    """The command that starts a process on each node, and where these meet."""
     srun = [
         "srun",
         f"--nodes={nodes}",
@@ -43,20 +31,10 @@ def on_all_nodes(nodes: int, words: Sequence[str], job: int, host: str) -> tuple
     ], f"{host}:{FIRST_PORT + job % PORTS}"
 
 
-def on_one_node(
+def _on_one_node(
     nodes: int, processes: int, words: Sequence[str], environment: Mapping[str, str]
 ) -> list[str]:
-    """The command of one node.
-
-    Parameters
-    ----------
-    nodes, processes : int
-        How many hosts, and processes on each.
-    words : sequence of str
-        What torchrun is given.
-    environment : mapping
-        Slurm's, with the meeting place.
-    """
+    """The command of one node."""
     host, port = environment[MEETING].rsplit(":", 1)
     return [
         sys.executable,
@@ -77,16 +55,16 @@ def main(nodes: int, processes: int, words: Sequence[str]) -> None:
     Parameters
     ----------
     nodes, processes : int
-        As of `on_one_node`.
+        As of `_on_one_node`.
     words : sequence of str
         What torchrun is given.
     """
     if MEETING in os.environ:
         os.environ.pop("SV_STAGED", None)  # a process of the first host
-        command = on_one_node(nodes, processes, words, os.environ)
+        command = _on_one_node(nodes, processes, words, os.environ)
     else:
         host = os.environ.get("SV_MASTER_ADDR") or socket.gethostname()
-        command, os.environ[MEETING] = on_all_nodes(
+        command, os.environ[MEETING] = _on_all_nodes(
             nodes, [str(nodes), str(processes), *words], int(os.environ["SLURM_JOB_ID"]), host
         )
     os.execvp(command[0], command)

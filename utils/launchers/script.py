@@ -12,6 +12,7 @@ from utils.files import atomic_write
 from utils.launchers.array import Array
 from utils.receipts import VISIBLE_SECONDS
 
+# Names of variables that a job gets too, beside SV_*
 CARRIED = (
     "PATH",
     "LD_LIBRARY_PATH",
@@ -21,7 +22,8 @@ CARRIED = (
     "OMP_WAIT_POLICY",
     "VIRTUAL_ENV",
     "CONDA_PREFIX",
-)  # and SV_*
+)
+# and beginnings of names of those that change last digits.
 ARITHMETIC = (
     "ATEN_",
     "CUBLAS_",
@@ -32,7 +34,7 @@ ARITHMETIC = (
     "ONEDNN_",
     "OPENBLAS_",
     "TORCH_",
-)  # beginnings of names: they change last digits
+)
 NOT_CARRIED = ("SV_STAGED", "SV_PLAN", "SV_RESUME")  # they belong to processes of this host
 ANSWER_SECONDS = 120  # for one command of the scheduler
 
@@ -55,7 +57,7 @@ def write_script(array: Array, name: str, tasks: Mapping[int, int], variable: st
     variable : str
         Environment variable that holds the scheduler's number.
     """
-    threads = array.site.asked(array.resources).get("num-threads", "1")
+    threads = array.cluster.asked(array.resources).get("num-threads", "1")
     carried = carried_ones() | {
         key: value
         for key, value in os.environ.items()
@@ -64,7 +66,7 @@ def write_script(array: Array, name: str, tasks: Mapping[int, int], variable: st
     carried |= {
         "OMP_NUM_THREADS": threads,
         "SV_JOB_NAME": name,
-        VISIBLE_SECONDS: f"{array.site.visible_seconds:g}",
+        VISIBLE_SECONDS: f"{array.cluster.visible_seconds:g}",
     }
     lines = [
         "#!/usr/bin/env bash",
@@ -120,9 +122,8 @@ def ask(words: Sequence[str]) -> subprocess.CompletedProcess:
             start_new_session=True,
         )
     except subprocess.TimeoutExpired as error:
-        said = " ".join(
-            os.fsdecode(error.stderr or b"").split()
-        )  # sbatch says that Slurm has as many jobs as it takes, and goes on trying
+        # sbatch says that Slurm has as many jobs as it takes, and goes on trying
+        said = " ".join(os.fsdecode(error.stderr or b"").split())
         raise NoAnswer(
             f"{words[0]} gave no answer within {ANSWER_SECONDS} s{said and f': {said[:500]}'}"
         ) from None
@@ -196,6 +197,8 @@ def spread(numbers: str) -> list[int]:
     """
     spread_out: list[int] = []
     for part in filter(None, numbers.partition("%")[0].split(",")):
-        first, last, step = re.fullmatch(r"(\d+)(?:-(\d+))?(?::(\d+))?", part).groups()
+        found = re.fullmatch(r"(\d+)(?:-(\d+))?(?::(\d+))?", part)
+        assert found, f"task numbers '{numbers}'"
+        first, last, step = found.groups()
         spread_out += range(int(first), int(last or first) + 1, int(step or 1))
     return spread_out

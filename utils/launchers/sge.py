@@ -42,9 +42,8 @@ class GridEngine:
     name = "sge"
 
     def __init__(self):
-        self.deleted: set[tuple[str, int]] = (
-            set()
-        )  # tasks that qstat showed on their way out; qacct does not tell
+        # tasks that qstat showed on their way out; qacct does not tell
+        self.deleted: set[tuple[str, int]] = set()
 
     def numbers(self, jobs: list[int]) -> dict[int, int]:
         """1, 2, ...: an array of Grid Engine is a range."""
@@ -52,14 +51,13 @@ class GridEngine:
 
     def start(self, array: Array, submission: Submission) -> str:
         """Submit with qsub."""
-        output = array.beside(
-            submission.name
-        ).absolute()  # its folder by itself: in -o a colon or a comma would part it
+        # its folder by itself: in -o a colon or a comma would part it
+        output = array.beside(submission.name).absolute()
         refuse_letter("$", str(output), "Grid Engine")
         script = write_script(array, submission.name, submission.tasks, "SGE_TASK_ID")
         limit = ["-tc", array.resources["max"]] if "max" in array.resources else []
         words = [
-            *array.site.words(array.resources),
+            *array.cluster.words(array.resources),
             "-terse",
             "-N",
             submission.name,
@@ -80,7 +78,9 @@ class GridEngine:
         if done.returncode and PASSING.search(done.stderr):
             raise NoAnswer(words_of(done))
         if done.returncode:
-            raise UserError(f"{array.site.path}: {' '.join(words[:-1])}: refused: {words_of(done)}")
+            raise UserError(
+                f"{array.cluster.path}: {' '.join(words[:-1])}: refused: {words_of(done)}"
+            )
         number = re.search(r"^\s*(\d+)", done.stdout, re.M)
         return number[1] if number else ""
 
@@ -97,12 +97,10 @@ class GridEngine:
 
     def look(self, job: str) -> dict[int, Seen]:
         """Read qstat: one entry for each task."""
-        seen = {}
+        seen: dict[int, Seen] = {}
         for each in (each for each in self._jobs() if each.findtext("JB_job_number") == job):
-            letters, host = (
-                each.findtext("state", ""),
-                each.findtext("queue_name", "").rpartition("@")[2],
-            )
+            letters = each.findtext("state", "")
+            host = each.findtext("queue_name", "").rpartition("@")[2]
             if "E" in letters:  # it would stay so for ever
                 why = re.search(
                     r"^error reason .*?: +(?:[\d/]+ [\d:]+ \[\d+:\d+\]: )?(?:error: )?(.+)",
@@ -137,7 +135,7 @@ class GridEngine:
                 facts.get("taskid", "").isdigit()
                 and facts.get("exit_status", "").split(" ")[0].isdigit()
             ):
-                task, reason = int(facts["taskid"]), trouble(facts)
+                task, reason = int(facts["taskid"]), _trouble(facts)
                 if (job, task) in self.deleted and not reason.startswith(OVER_TIME):
                     reason = CANCELLED
                 ends[task] = End(
@@ -161,23 +159,13 @@ class GridEngine:
             raise NoAnswer(f"qstat: {error}") from None
 
 
-def trouble(facts: Mapping[str, str]) -> str:
-    """What the scheduler says of an end beside the exit code; empty where nothing.
-
-    Parameters
-    ----------
-    facts : mapping of str to str
-        Of one task, from qacct.
-    """
+def _trouble(facts: Mapping[str, str]) -> str:
+    """What the scheduler says of an end beside the exit code; empty where nothing."""
     failed = " ".join(facts.get("failed", "0").split())
     if not failed.startswith(OVER_A_LIMIT):
         return "" if failed == "0" else failed
-    asked, taken = (
-        re.search(r"h_rt=(\d+)\b", facts.get("category", "")),
-        re.match(r"\d+", facts.get("ru_wallclock", "")),
-    )
-    return (
-        OVER_TIME
-        if asked and taken and int(taken[0]) >= int(asked[1])
-        else f"{OVER_TIME} or memory"
-    )
+    asked = re.search(r"h_rt=(\d+)\b", facts.get("category", ""))
+    taken = re.match(r"\d+", facts.get("ru_wallclock", ""))
+    if asked and taken and int(taken[0]) >= int(asked[1]):
+        return OVER_TIME
+    return f"{OVER_TIME} or memory"

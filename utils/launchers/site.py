@@ -12,13 +12,8 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.files import read_lines
 
-NAMES = (
-    "num-threads",
-    "mem",
-    "gpu",
-    "time",
-    "nodes",
-)  # of resources; how many tasks run at once is said by JOB=1:N%M
+# of resources; how many tasks run at once is said by JOB=1:N%M
+NAMES = ("num-threads", "mem", "gpu", "time", "nodes")
 MEMORY = re.compile(r"(\d+(?:\.\d+)?)([KMGT])")
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 CHOICES = {"on_interrupt": ("cancel", "leave"), "on_hangup": ("cancel", "leave")}
@@ -126,7 +121,9 @@ def memory(value: str, factor: float = 1.0) -> str:
         It has no unit: schedulers differ in what they take it for.
     """
     parts = MEMORY.fullmatch(checked("mem", value))
-    return f"{max(1, int(float(parts[1]) * UNITS[parts[2]] * factor) // UNITS['M'])}M"
+    assert parts, "checked"
+    amount = int(float(parts[1]) * UNITS[parts[2]] * factor)
+    return f"{max(1, amount // UNITS['M'])}M"
 
 
 def read_site(path: Path) -> Site:
@@ -145,7 +142,7 @@ def read_site(path: Path) -> Site:
     site = Site(Path(path))
     for number, line in enumerate(read_lines(path), 1):
         try:
-            take(site, shlex.split(line, comments=True))
+            _take(site, shlex.split(line, comments=True))
         except ValueError as error:
             raise UserError(f"{path}:{number}: {error}: '{line.strip()}'") from None
     if not site.command:
@@ -155,21 +152,8 @@ def read_site(path: Path) -> Site:
     return site
 
 
-def take(site: Site, words: list[str]) -> None:
-    """Take one line over.
-
-    Parameters
-    ----------
-    site : Site
-        Changed.
-    words : list of str
-        Words of the line; none where it is empty.
-
-    Raises
-    ------
-    ValueError
-        What is wrong with it.
-    """
+def _take(site: Site, words: list[str]) -> None:
+    """Take one line of the file over; ValueError says what is wrong with it."""
     if not words:
         return
     kind, rest = words[0], words[1:]
@@ -191,7 +175,7 @@ def take(site: Site, words: list[str]) -> None:
             raise ValueError(f"no setting '{name}'; there are {', '.join(SETTINGS)}")
         if value not in CHOICES.get(name, (value,)):
             raise ValueError(f"{name} is {' or '.join(CHOICES[name])}")
-        setattr(site, name, number(name, value) if name in LEAST else value)
+        setattr(site, name, _number(name, value) if name in LEAST else value)
         return
     name = name.replace("_", "-")
     if name not in NAMES:
@@ -206,24 +190,12 @@ def take(site: Site, words: list[str]) -> None:
         site.defaults[name] = checked(name, value)
 
 
-def number(setting: str, value: str) -> float:
-    """The value of a setting that is a number.
-
-    Parameters
-    ----------
-    setting : str
-        Its name.
-    value : str
-        As the file has it.
-
-    Raises
-    ------
-    ValueError
-        It is none, or too small.
-    """
-    wanted = f"{setting} is a {'whole ' if SETTINGS[setting] is int else ''}number from {LEAST[setting]:g} on"
+def _number(setting: str, value: str) -> float:
+    """The value of a setting that is a number; ValueError where it is none, or too small."""
+    is_whole = SETTINGS[setting] is int
+    wanted = f"{setting} is a {'whole ' if is_whole else ''}number from {LEAST[setting]:g} on"
     try:
-        said = SETTINGS[setting](value)
+        said = int(value) if is_whole else float(value)
     except ValueError:
         raise ValueError(wanted) from None
     if not said >= LEAST[setting]:  # nor is it "not a number"

@@ -16,10 +16,8 @@ from utils.files import make_folder
 
 TIME_IS_NEARLY_OVER = {signal.SIGUSR1, signal.SIGUSR2}  # sbatch --signal=B:USR1@120; qsub -notify
 GRID_ENGINE_QUEUES_AGAIN = 99  # man qsub
-NO_LOCKS = (
-    errno.ENOLCK,
-    errno.EOPNOTSUPP,
-)  # a file system without them; receipts have a lock of their own
+# a file system without them; receipts have a lock of their own
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 def run_task(log: Path, command: list[str]) -> int:
@@ -39,13 +37,14 @@ def run_task(log: Path, command: list[str]) -> int:
     """
     make_folder(log.parent)
     with open(log, "a", encoding="utf-8") as file:
-        wait_for_another_copy(file)
+        _wait_for_another_copy(file)
         file.truncate(0)
         started, name = time.time(), os.environ.get("SV_JOB_NAME", "-")
         begun = f"# {shlex.join(command)} | host {socket.gethostname()} | started {time.strftime('%Y-%m-%d %H:%M:%S')} | job {name}"
         print(begun, file=file, flush=True)
         environment = os.environ | {"SV_STAGED": str(os.getpid())}
-        for number in TIME_IS_NEARLY_OVER:  # Grid Engine sends them to every process of the job; the command hears of them from here alone
+        # Grid Engine sends them to every process of the job; the command hears of them from here alone
+        for number in TIME_IS_NEARLY_OVER:
             signal.signal(number, signal.SIG_IGN)
         process = subprocess.Popen(
             command,
@@ -54,34 +53,23 @@ def run_task(log: Path, command: list[str]) -> int:
             stdin=subprocess.DEVNULL,
             env=environment,
         )
-        passed_on = pass_signals_on(process)
+        passed_on = _pass_signals_on(process)
         code = process.wait()
-        goes_on = code == 1 and bool(
-            set(passed_on) & TIME_IS_NEARLY_OVER
-        )  # it said that its state is saved
+        # it said that its state is saved
+        goes_on = code == 1 and bool(set(passed_on) & TIME_IS_NEARLY_OVER)
         code = 128 - code if code < 0 else 128 + passed_on[0] if code and passed_on else code
         print(
             f"# exit code {code} | {time.time() - started:.1f} s{' | queued again' if goes_on else ''}",
             file=file,
             flush=True,
         )
-        return queue_again(code) if goes_on else code
+        return _queue_again(code) if goes_on else code
 
 
-def pass_signals_on(process: subprocess.Popen) -> list[int]:
+def _pass_signals_on(process: subprocess.Popen) -> list[int]:
     """Pass signals on to the command as SIGTERM, which torchrun, too, passes on; training then saves its state.
 
     That the time is nearly over is passed on only where SV_REQUEUE says that stopping helps: other steps use the time that is left.
-
-    Parameters
-    ----------
-    process : Popen
-        The command.
-
-    Returns
-    -------
-    list of int
-        Those passed on so far; it grows.
     """
     passed_on: list[int] = []
 
@@ -95,19 +83,8 @@ def pass_signals_on(process: subprocess.Popen) -> list[int]:
     return passed_on
 
 
-def queue_again(code: int) -> int:
-    """Have the scheduler queue this task again, by its own means.
-
-    Parameters
-    ----------
-    code : int
-        Exit code of the task.
-
-    Returns
-    -------
-    int
-        The exit code that asks Grid Engine for it; Slurm is asked by command.
-    """
+def _queue_again(code: int) -> int:
+    """Have the scheduler queue this task again: Grid Engine by exit code, Slurm by command."""
     if "SGE_TASK_ID" in os.environ:
         return GRID_ENGINE_QUEUES_AGAIN
     if "SLURM_JOB_ID" in os.environ:
@@ -115,14 +92,8 @@ def queue_again(code: int) -> int:
     return code
 
 
-def wait_for_another_copy(file: IO) -> None:
-    """Lock the log: a scheduler may start a task twice, and the second finds the work of the first done.
-
-    Parameters
-    ----------
-    file : file object
-        The log, opened for appending.
-    """
+def _wait_for_another_copy(file: IO) -> None:
+    """Lock the log: a scheduler may start a task twice, and the second finds the work of the first done."""
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,13 +13,12 @@ from utils.errors import UserError
 from utils.machine import started
 
 BEAT_SECONDS = 30
-SILENT_SECONDS = (
-    10 * BEAT_SECONDS
-)  # after which a run of this host, but of before its start, is dead
+# after which a run of this host, but of before its start, is dead
+SILENT_SECONDS = 10 * BEAT_SECONDS
 ANSWER_SECONDS = 60  # for squeue and qstat
 
 
-def machine() -> str:
+def _machine() -> str:
     """Which start of which machine or container this is: process numbers of another one mean nothing here."""
     boot, names = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     return (
@@ -51,15 +50,15 @@ def holder(run: int, command: str) -> dict:
         "process": run,
         "started": started(run),
         "host": socket.gethostname(),
-        "machine": machine(),
+        "machine": _machine(),
         "user": user,
         "since": time.strftime("%Y-%m-%d %H:%M:%S"),
         "slurm_job": job,
-        "grid_engine_job": grid_engine_job(),
+        "grid_engine_job": _grid_engine_job(),
     }
 
 
-def grid_engine_job() -> str:
+def _grid_engine_job() -> str:
     """Number of the job of Grid Engine that this process belongs to, whether it was queued again, and its cluster; empty where it is in none."""
     if "SGE_TASK_ID" not in os.environ:  # JOB_ID alone means many things
         return ""
@@ -99,17 +98,11 @@ def death(held: dict, silent_seconds: float) -> str:
             if silent_seconds > SILENT_SECONDS
             else ""
         )
-    return job_death(held["slurm_job"]) or grid_engine_death(held["grid_engine_job"])
+    return _job_death(held["slurm_job"]) or _grid_engine_death(held["grid_engine_job"])
 
 
-def job_death(held: str) -> str:
-    """How Slurm knows that a job is over, or an earlier life of this very job; empty where it is not, or where Slurm is not here.
-
-    Parameters
-    ----------
-    held : str
-        Number of the job, and how often it was queued again; empty where the run was in none.
-    """
+def _job_death(held: str) -> str:
+    """How Slurm knows that a job is over, or an earlier life of this very job; empty where it is not, or where Slurm is not here."""
     number, _, life = held.partition(" ")
     if not number or not shutil.which("squeue"):
         return ""
@@ -134,18 +127,12 @@ def job_death(held: str) -> str:
     return f"job {number} is over" if over else ""
 
 
-def grid_engine_death(held: str) -> str:
-    """`job_death` for Grid Engine: of an array the whole has to be over.
-
-    Parameters
-    ----------
-    held : str
-        As of `grid_engine_job`.
-    """
+def _grid_engine_death(held: str) -> str:
+    """`_job_death` for Grid Engine: of an array the whole has to be over."""
     if not held or not shutil.which("qstat"):
         return ""
     number, life, *cluster = held.split(" ", 3)
-    own_number, own_life, *own_cluster = (grid_engine_job() or "   ").split(" ", 3)
+    own_number, own_life, *own_cluster = (_grid_engine_job() or "   ").split(" ", 3)
     if (number, cluster) == (own_number, own_cluster):
         return f"job {number} was queued again" if life != own_life else ""
     if any(
@@ -185,7 +172,7 @@ def is_near(held: dict) -> bool:
     held : dict
         As of `holder`.
     """
-    return (held["host"], held["machine"]) == (socket.gethostname(), machine())
+    return (held["host"], held["machine"]) == (socket.gethostname(), _machine())
 
 
 def told(held: dict) -> str:

@@ -35,12 +35,8 @@ from utils.locks.holder import (
 )
 from utils.machine import started
 
-NO_LINKS = (
-    errno.EPERM,
-    errno.EOPNOTSUPP,
-    errno.ENOSYS,
-    errno.EMLINK,
-)  # a file system without hard links
+# a file system without hard links
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def lock_of(place: Path) -> Path:
@@ -54,23 +50,10 @@ def lock_of(place: Path) -> Path:
     return place.with_name(f".{place.name}.lock")
 
 
-def take(lock: Path, held_by: dict) -> None:
-    """Take one lock.
-
-    Parameters
-    ----------
-    lock : path
-        Its file.
-    held_by : dict
-        As of `holder`.
-
-    Raises
-    ------
-    UserError
-        Another run holds it.
-    """
+def _take(lock: Path, held_by: dict) -> None:
+    """Take one lock."""
     make_folder(lock.parent)
-    remove_half_written(lock)
+    _remove_half_written(lock)
     mine = lock.with_name(f"{lock.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         with naming(mine), open(mine, "w", encoding="utf-8") as file:
@@ -78,34 +61,22 @@ def take(lock: Path, held_by: dict) -> None:
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        while not put(mine, lock):
-            remove_dead(lock, mine.stat().st_mtime)
+        while not _put(mine, lock):
+            _remove_dead(lock, mine.stat().st_mtime)
     finally:
         mine.unlink(missing_ok=True)
 
 
-def remove_half_written(lock: Path) -> None:
-    """Remove what processes of this host left that died while they wrote this lock.
-
-    Parameters
-    ----------
-    lock : path
-        Its file.
-    """
+def _remove_half_written(lock: Path) -> None:
+    """Remove what processes of this host left that died while they wrote this lock."""
     for path in lock.parent.glob(f"{glob.escape(lock.name)}.*.tmp"):
         host, _, process = path.name[len(lock.name) + 1 : -len(".tmp")].rpartition(".")
         if host == socket.gethostname() and process.isdigit() and not started(int(process)):
             path.unlink(missing_ok=True)
 
 
-def put(mine: Path, lock: Path) -> bool:
-    """Give a written file the name of the lock; False where the lock is there already.
-
-    Parameters
-    ----------
-    mine, lock : path
-        In the same folder.
-    """
+def _put(mine: Path, lock: Path) -> bool:
+    """Give a written file the name of the lock; False where the lock is there already."""
     try:
         os.link(mine, lock)
     except FileExistsError:
@@ -123,23 +94,8 @@ def put(mine: Path, lock: Path) -> bool:
     return True
 
 
-def remove_dead(lock: Path, now: float, said: str = "taken over from") -> None:
-    """Remove the lock of a dead run; nothing where somebody else just did.
-
-    Parameters
-    ----------
-    lock : path
-        Its file.
-    now : float
-        Seconds since 1970, of that file system where they can be had.
-    said : str
-        What becomes of it, in words.
-
-    Raises
-    ------
-    UserError
-        The run is alive, or may be.
-    """
+def _remove_dead(lock: Path, now: float, said: str = "taken over from") -> None:
+    """Remove the lock of a dead run; nothing where somebody else just did."""
     with suppress(FileNotFoundError):
         text, silent_seconds = lock.read_text(encoding="utf-8"), now - lock.stat().st_mtime
         held = read_holder(lock, text, silent_seconds)
@@ -180,7 +136,7 @@ def acquire(places: Iterable[Path], run: int, command: str) -> None:
     taken: list[Path] = []
     try:
         for place in places:
-            take(lock_of(place), holder(run, command))
+            _take(lock_of(place), holder(run, command))
             taken.append(lock_of(place))
     except BaseException:
         release(run, taken)
@@ -197,10 +153,10 @@ def clear(places: Iterable[Path]) -> None:
     """
     for lock in map(lock_of, places):
         if os.access(lock.parent, os.W_OK):
-            remove_half_written(lock)
+            _remove_half_written(lock)
             if lock.exists():
                 with suppress(UserError):
-                    remove_dead(lock, time.time(), "removed what was left by")
+                    _remove_dead(lock, time.time(), "removed what was left by")
 
 
 @contextmanager

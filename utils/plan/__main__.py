@@ -21,21 +21,10 @@ from utils.receipts.contents import read_receipt
 REPORT = 7  # runs even when it is done: it shows the results
 
 
-def examine_what_is_late(plan: Path, first: int, last: int) -> list[Stage]:
-    """`examine`, where another host has just ended the stages before: their receipts are waited for as long as SV_VISIBLE_SECONDS says.
-
-    Parameters
-    ----------
-    plan : path
-        Written by run.sh.
-    first, last : int
-        Stages asked for.
-    """
-    visible_seconds, began, said = (
-        float(os.environ.get(VISIBLE_SECONDS, 0)),
-        time.monotonic(),
-        False,
-    )
+def _examine_what_is_late(plan: Path, first: int, last: int) -> list[Stage]:
+    """`examine`, where another host has just ended the stages before: their receipts are waited for as long as SV_VISIBLE_SECONDS says."""
+    visible_seconds = float(os.environ.get(VISIBLE_SECONDS, 0))
+    began, said = time.monotonic(), False
     while True:
         stages = examine(plan, last)
         late = [
@@ -85,10 +74,9 @@ def verify(plan: Path, *, first: int = 0, last: int = 7) -> None:
     UserError
         Some output is not what was written.
     """
-    faults, outputs = (
-        set(),
-        set(),
-    )  # a file may stand in two receipts: of the job that wrote it and of the step that collected the jobs
+    # Sets: a file may stand in two receipts, that of a job and that of the step which collects the jobs.
+    faults: set[str] = set()
+    outputs: set[Path] = set()
     for stage in examine(plan, last):
         for each in stage.statuses if stage.number >= first else []:
             faults |= set(each.task.verify())
@@ -133,7 +121,7 @@ def finished(
     UserError
         A stage before the first is not done, or another run is at the same places.
     """
-    stages = examine_what_is_late(plan, first, last)
+    stages = _examine_what_is_late(plan, first, last)
     for stage in stages:
         if stage.number < first and stage.state != DONE:
             raise UserError(
@@ -153,8 +141,8 @@ def finished(
         acquire(needed, run, command)
         clear(place for place in places_of(plan) if place not in needed)
     print(" ".join(str(stage.number) for stage in leading if stage.number != REPORT))
-    for place, stage in needed.items() if run else ():
-        print(stage, lock_of(place))
+    for place, last_stage in needed.items() if run else ():
+        print(last_stage, lock_of(place))
 
 
 if __name__ == "__main__":

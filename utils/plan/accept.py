@@ -35,30 +35,16 @@ def accept(plan: Path, stage: int) -> None:
         print(f"nothing is stale: {chosen.line()}")
         return
     for each in stale:
-        check(each, stage)
+        _check(each, stage)
     with locked(places_to_write(plan, [chosen])):
-        for each in reversed(
-            stale
-        ):  # so that a death leaves stale what comes first, and the same command blesses the rest again
+        # A death leaves stale what comes first, and the same command blesses the rest again.
+        for each in reversed(stale):
             each.task.accept()
             print(f"accepted: {each.task.path} ({each.reason})")
 
 
-def check(status: Status, stage: int) -> None:
-    """Refuse to bless what would be stale or unfinished nevertheless.
-
-    Parameters
-    ----------
-    status : Status
-        Stale or unfinished.
-    stage : int
-        Its stage.
-
-    Raises
-    ------
-    UserError
-        Outputs are not whole, or an earlier stage has to make its inputs again.
-    """
+def _check(status: Status, stage: int) -> None:
+    """Refuse to bless what would be stale or unfinished nevertheless."""
     if status.state == UNFINISHED:
         raise UserError(
             f"{status.task.path}: only finished work can be accepted, and {status.reason}; run stage {stage}"

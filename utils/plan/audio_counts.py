@@ -11,12 +11,8 @@ from utils.data_dir.lists import read_map
 from utils.receipts import Task
 
 LISTS = ("wav.scp", "feats.scp")  # an input of such a name lies in a data directory
-NOISES = (
-    "musan",
-    "noise",
-    "rirs",
-    "simulated_rooms",
-)  # options and directories that hold no speech
+# options and directories that hold no speech
+NOISES = ("musan", "noise", "rirs", "simulated_rooms")
 # Bytes of a second, for a corpus that nobody has measured yet: 16-bit waves at 16 kHz, and what is usual for compressed speech.
 BYTES_PER_SECOND = {
     ".wav": 32_000,
@@ -107,7 +103,9 @@ def count_corpus(option: str, path: Path, seconds: float = COUNTING_SECONDS) -> 
     seconds : float
         When to give up.
     """
-    suffixes, size, length, deadline, whole = Counter(), 0, 0.0, time.monotonic() + seconds, True
+    suffixes: Counter[str] = Counter()
+    size, length, whole = 0, 0.0, True
+    deadline = time.monotonic() + seconds
     for place, _, names in os.walk(path):
         if time.monotonic() > deadline:
             whole = False
@@ -122,14 +120,8 @@ def count_corpus(option: str, path: Path, seconds: float = COUNTING_SECONDS) -> 
     )
 
 
-def data_folders(paths: Iterable[Path]) -> list[Path]:
-    """Data directories that files lie in.
-
-    Parameters
-    ----------
-    paths : iterable of path
-        Inputs of a task.
-    """
+def _data_folders(paths: Iterable[Path]) -> list[Path]:
+    """Data directories that files lie in."""
     return list(dict.fromkeys(path.parent for path in paths if path.name in LISTS))
 
 
@@ -141,7 +133,7 @@ def heard_by(task: Task) -> list[Path]:
     task : Task
         Of the plan.
     """
-    return [task.home] if task.expected_audio else data_folders(task.inputs.values())
+    return [task.home] if task.expected_audio else _data_folders(task.inputs.values())
 
 
 class AudioOfPlan:
@@ -160,7 +152,7 @@ class AudioOfPlan:
         folders: dict[Path, None] = {}
         made = {}
         for task in tasks:
-            read = data_folders(task.inputs.values())
+            read = _data_folders(task.inputs.values())
             if task.expected_audio and not (task.home / "utt2dur").exists():
                 made[task.home] = Audio(*task.expected_audio, guess=True)
             folders |= dict.fromkeys(read)

@@ -67,37 +67,31 @@ def clean(plan: Path, stage: int, workdir: Path, *, yes: bool = False) -> None:
         for each in stages
         if each is not chosen
         for status in each.statuses
-        for path in named(status.task.path)
+        for path in _named(status.task.path)
     }
     for status in chosen.statuses:
         status.state = "to be removed"
     with locked(places_to_write(plan, [chosen])) if yes or os.isatty(0) else nullcontext():
-        heaps = list(heaps_of(chosen, others))
-        check_inside(heaps, workdir)
+        heaps = list(_heaps_of(chosen, others))
+        _check_inside(heaps, workdir)
         seen: set[Path] = set()
-        sizes = [size_of(heap, seen) for heap in heaps]
+        sizes = [_size_of(heap, seen) for heap in heaps]
         for heap, size in zip(heaps, sizes, strict=True):
             print(
-                f"{heap.first}{f' and what it names ({len(heap.outputs)})' if heap.outputs else ''}: {megabytes(size)}"
+                f"{heap.first}{f' and what it names ({len(heap.outputs)})' if heap.outputs else ''}: {_megabytes(size)}"
             )
-        total = f"what stage {stage} left: {megabytes(sum(sizes))}"
+        total = f"what stage {stage} left: {_megabytes(sum(sizes))}"
         if not heaps:
             print(f"stage {stage} left nothing")
-        elif yes or may_remove(total):
-            remove(heaps)
+        elif yes or _may_remove(total):
+            _remove(heaps)
             print(f"removed {total}")
         else:
             print(f"{total}; nothing was removed: --clean {stage} --yes removes it")
 
 
-def may_remove(total: str) -> bool:
-    """Ask the user at the terminal; nobody there, and no answer, mean no.
-
-    Parameters
-    ----------
-    total : str
-        What would go.
-    """
+def _may_remove(total: str) -> bool:
+    """Ask the user at the terminal; nobody there, and no answer, mean no."""
     try:
         return os.isatty(0) and input(f"{total}; remove it? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
@@ -105,19 +99,11 @@ def may_remove(total: str) -> bool:
         return False
 
 
-def heaps_of(stage: Stage, others: Collection[Path]) -> Iterator[Heap]:
-    """What a stage has left, the last work first, since it may name files of the work before.
-
-    Parameters
-    ----------
-    stage : Stage
-        Examined.
-    others : collection of path
-        Files that receipts of other stages name: not of this one.
-    """
+def _heaps_of(stage: Stage, others: Collection[Path]) -> Iterator[Heap]:
+    """What a stage has left, the last work first, since it may name files of the work before."""
     seen = set(others)
     for status in reversed(stage.statuses):
-        for heap in heaps_of_task(status.task):
+        for heap in _heaps_of_task(status.task):
             if heap.first.absolute() not in seen:
                 seen.add(heap.first.absolute())
                 yield Heap(
@@ -125,14 +111,8 @@ def heaps_of(stage: Stage, others: Collection[Path]) -> Iterator[Heap]:
                 )
 
 
-def heaps_of_task(task: Task) -> Iterator[Heap]:
-    """What one task has left: its receipts, of other numbers of jobs too, old output, and what is half written.
-
-    Parameters
-    ----------
-    task : Task
-        Of the plan.
-    """
+def _heaps_of_task(task: Task) -> Iterator[Heap]:
+    """What one task has left: its receipts, of other numbers of jobs too, old output, and what is half written."""
     is_receipt = re.compile(
         rf"{re.escape(task.name)}(\.\d+of\d+)?\.json({re.escape(LAST)})?"
     ).fullmatch
@@ -141,16 +121,15 @@ def heaps_of_task(task: Task) -> Iterator[Heap]:
         for path in sorted(task.path.parent.glob(f"{task.name}*.json*"))
         if is_receipt(path.name)
     ]
-    outputs = {path for receipt in receipts for path in named(receipt)}
-    yield from (Heap(receipt, named(receipt)[1:]) for receipt in receipts)
+    outputs = {path for receipt in receipts for path in _named(receipt)}
+    yield from (Heap(receipt, _named(receipt)[1:]) for receipt in receipts)
     for old in sorted(task.home.glob("old.*")):
         if re.fullmatch(r"old\.\d+", old.name) and any(
             is_receipt(path.name) for path in old.glob("receipts/*.json")
         ):
             yield Heap(old)
-    is_of_others = re.compile(
-        rf"\.old(?!\.{re.escape(task.name)}(\.\d+of\d+)?\.tmp).*"
-    ).fullmatch  # half moved aside
+    # half moved aside
+    is_of_others = re.compile(rf"\.old(?!\.{re.escape(task.name)}(\.\d+of\d+)?\.tmp).*").fullmatch
     for folder in sorted({task.home, *(path.parent for path in outputs)}):
         yield from (
             Heap(path) for path in sorted(folder.glob(".*.tmp")) if not is_of_others(path.name)
@@ -163,14 +142,8 @@ def heaps_of_task(task: Task) -> Iterator[Heap]:
     )
 
 
-def named(receipt: Path) -> list[Path]:
-    """A receipt and the files that it names; empty where there is none.
-
-    Parameters
-    ----------
-    receipt : path
-        It may be missing.
-    """
+def _named(receipt: Path) -> list[Path]:
+    """A receipt and the files that it names; empty where there is none."""
     said = read_receipt(receipt)
     return (
         []
@@ -182,21 +155,8 @@ def named(receipt: Path) -> list[Path]:
     )
 
 
-def check_inside(heaps: list[Heap], workdir: Path) -> None:
-    """Refuse to go on where anything lies outside data/ and exp/ of the workdir, through a link for example; these two may be links themselves.
-
-    Parameters
-    ----------
-    heaps : list of Heap
-        What is to be removed.
-    workdir : path
-        Of the recipe.
-
-    Raises
-    ------
-    UserError
-        Names the first of them.
-    """
+def _check_inside(heaps: list[Heap], workdir: Path) -> None:
+    """Refuse to go on where anything lies outside data/ and exp/ of the workdir, through a link for example; these two may be links themselves."""
     roots = [(workdir / name).resolve() for name in ("data", "exp")]
     for path in (path for heap in heaps for path in (heap.first, *heap.outputs)):
         place = path.parent.resolve() / path.name
@@ -206,16 +166,8 @@ def check_inside(heaps: list[Heap], workdir: Path) -> None:
             )
 
 
-def size_of(heap: Heap, seen: set[Path]) -> int:
-    """Bytes that a heap frees.
-
-    Parameters
-    ----------
-    heap : Heap
-        Its files, those of folders too.
-    seen : set of path
-        Files that were counted before; grows.
-    """
+def _size_of(heap: Heap, seen: set[Path]) -> int:
+    """Bytes that a heap frees."""
     files = {
         path
         for top in (heap.first, *heap.outputs)
@@ -226,25 +178,13 @@ def size_of(heap: Heap, seen: set[Path]) -> int:
     return sum(path.stat().st_size for path in new)
 
 
-def megabytes(size: int) -> str:
-    """A size in words.
-
-    Parameters
-    ----------
-    size : int
-        Bytes.
-    """
+def _megabytes(size: int) -> str:
+    """A size in words."""
     return f"{size / 1e6:,.2f} MB"
 
 
-def remove(heaps: list[Heap]) -> None:
-    """Take each receipt out of the way, remove what it alone names, and it; then the folders that are left empty.
-
-    Parameters
-    ----------
-    heaps : list of Heap
-        In the order in which they go.
-    """
+def _remove(heaps: list[Heap]) -> None:
+    """Take each receipt out of the way, remove what it alone names, and it; then the folders that are left empty."""
     holders = Counter(path for heap in heaps for path in heap.outputs)
     folders = set()
     for heap in heaps:

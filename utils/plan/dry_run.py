@@ -66,7 +66,7 @@ def plan_dry_run(
     try:
         every = examine(plan, last)
     except UserError as error:  # a step refuses before it looks at its receipts
-        end(missing or [str(error)])
+        _end(missing or [str(error)])
         return
     stages = [stage for stage in every if stage.number >= first]
     missing += [
@@ -74,10 +74,10 @@ def plan_dry_run(
         for stage in every
         if stage.number < first and stage.state != DONE
     ]
-    show_commands(stages)
+    _show_commands(stages)
     if all(stage.state == DONE for stage in stages):
         print("nothing to do")
-        end(missing)
+        _end(missing)
         return
     tasks = [(status.task, status.state) for stage in every for status in stage.statuses]
     prepared = all(stage.state == DONE for stage in every if stage.number == 0)
@@ -100,29 +100,23 @@ def plan_dry_run(
     rates = Rates(
         [workdir / "data", workdir / "exp"], AudioOfPlan((task for task, _ in tasks), speech)
     )
-    total = show_needs(stages, rates, cmd, device)
-    disks = needs_of_disks(stages, rates, device)
+    total = _show_needs(stages, rates, cmd, device)
+    disks = _needs_of_disks(stages, rates, device)
     for folder, needed in disks.items():
         free, which = shutil.disk_usage(folder).free, f" of {folder}" if len(disks) > 1 else ""
         missing += too_little(
             f"disk{which}", needed.value, free, "free some, or --workdir DIR on another disk"
         )
-        print(f"disk{which}: about {size(needed)}, of what is known; free: {free / 1e6:,.0f} MB")
+        print(f"disk{which}: about {_size(needed)}, of what is known; free: {free / 1e6:,.0f} MB")
     if cmd == "local" and Path("/proc/meminfo").exists():
         missing += too_little(
             "memory", total.memory.value, usable_memory()[0], "fewer --nj, or another machine"
         )
-    end(missing)
+    _end(missing)
 
 
-def show_commands(stages: list[Stage]) -> None:
-    """Each stage's state, and its commands where it is not done; those of an array as one.
-
-    Parameters
-    ----------
-    stages : list of Stage
-        Of the plan.
-    """
+def _show_commands(stages: list[Stage]) -> None:
+    """Each stage's state, and its commands where it is not done; those of an array as one."""
     for stage in stages:
         print(stage.line())
         words = [shlex.join(command) for command in stage.commands if stage.state != DONE]
@@ -130,18 +124,8 @@ def show_commands(stages: list[Stage]) -> None:
             print("     $", line)
 
 
-def show_needs(stages: list[Stage], rates: Rates, cmd: str, device: str) -> Need:
-    """The table; what all stages need together.
-
-    Parameters
-    ----------
-    stages : list of Stage
-        Of the plan.
-    rates : Rates
-        What steps cost.
-    cmd, device : str
-        As of `plan_dry_run`.
-    """
+def _show_needs(stages: list[Stage], rates: Rates, cmd: str, device: str) -> Need:
+    """The table; what all stages need together."""
     row = "{:5} {:>16} {:>14} {:>16} {:>14} {:>16}"
     print(row.format("stage", "utterances", "audio", "disk", "memory", "time"))
     total, whole = Need(Amount(), Amount(), Amount()), True
@@ -163,13 +147,13 @@ def show_needs(stages: list[Stage], rates: Rates, cmd: str, device: str) -> Need
         )
         counted = (
             [
-                told(f"{heard.utterances:,.0f}", heard.guess),
-                told(f"{heard.hours:,.1f} h", heard.guess),
+                _told(f"{heard.utterances:,.0f}", heard.guess),
+                _told(f"{heard.hours:,.1f} h", heard.guess),
             ]
             if heard.utterances
             else ["-", "-"]
         )
-        cells = [*counted, size(need.disk), size(need.memory), duration(need.seconds)]
+        cells = [*counted, _size(need.disk), _size(need.memory), _duration(need.seconds)]
         if folders and not heard.utterances:  # nothing tells yet
             cells = [
                 "unknown",
@@ -183,24 +167,16 @@ def show_needs(stages: list[Stage], rates: Rates, cmd: str, device: str) -> Need
             "all" if whole else "known",
             "",
             "",
-            size(total.disk),
-            size(total.memory),
-            duration(total.seconds),
+            _size(total.disk),
+            _size(total.memory),
+            _duration(total.seconds),
         )
     )
     return total
 
 
-def needs_of_disks(stages: list[Stage], rates: Rates, device: str) -> dict[Path, Amount]:
-    """What each disk has to hold, by the first folder on it that is written to: data/ and exp/ may be links to two.
-
-    Parameters
-    ----------
-    stages : list of Stage
-        Of the plan.
-    rates, device : Rates and str
-        As of `show_needs`.
-    """
+def _needs_of_disks(stages: list[Stage], rates: Rates, device: str) -> dict[Path, Amount]:
+    """What each disk has to hold, by the first folder on it that is written to: data/ and exp/ may be links to two."""
     folders: dict[int, Path] = {}
     needs: dict[Path, Amount] = {}
     for task in (
@@ -212,42 +188,22 @@ def needs_of_disks(stages: list[Stage], rates: Rates, device: str) -> dict[Path,
     return needs
 
 
-def told(text: str, guess: bool) -> str:
-    """A number as it is shown.
-
-    Parameters
-    ----------
-    text : str
-        With its unit.
-    guess : bool
-        Whether nothing recorded stands behind it.
-    """
+def _told(text: str, guess: bool) -> str:
+    """A number as it is shown."""
     return f"{text} guess" if guess else text
 
 
-def size(amount: Amount) -> str:
-    """Bytes, as they are shown.
-
-    Parameters
-    ----------
-    amount : Amount
-        Bytes.
-    """
-    return told(
+def _size(amount: Amount) -> str:
+    """Bytes, as they are shown."""
+    return _told(
         f"{amount.value / 1e9:,.1f} GB" if amount.value >= 1e9 else f"{amount.value / 1e6:,.1f} MB",
         amount.guess,
     )
 
 
-def duration(amount: Amount) -> str:
-    """Time, as it is shown.
-
-    Parameters
-    ----------
-    amount : Amount
-        Seconds.
-    """
-    return told(
+def _duration(amount: Amount) -> str:
+    """Time, as it is shown."""
+    return _told(
         f"{amount.value / 3600:,.1f} h"
         if amount.value >= 3600
         else f"{amount.value / 60:,.1f} min",
@@ -255,19 +211,8 @@ def duration(amount: Amount) -> str:
     )
 
 
-def end(missing: list[str]) -> None:
-    """List what is missing.
-
-    Parameters
-    ----------
-    missing : list of str
-        One sentence for each.
-
-    Raises
-    ------
-    UserError
-        There is something.
-    """
+def _end(missing: list[str]) -> None:
+    """List what is missing."""
     for each in missing:
         print(f"missing: {each}")
     if missing:

@@ -12,19 +12,13 @@ from utils.errors import UserError
 from utils.machine import usable_cores
 from utils.plan.audio_counts import LISTS, Audio, AudioOfPlan
 from utils.receipts import DONE, Task
-from utils.receipts.contents import read_receipt
+from utils.receipts.contents import existing_receipt
 
 GIB = 2**30
-SAME = (
-    "device",
-    "detector",
-    "protocol",
-    "checkpoint",
-)  # options that the speed of a step depends on
-PASSES = (
-    "training",
-    "crops",
-)  # sections that an earlier phase of a training keeps among its options
+# options that the speed of a step depends on
+SAME = ("device", "detector", "protocol", "checkpoint")
+# sections that an earlier phase of a training keeps among its options
+PASSES = ("training", "crops")
 
 
 @dataclass(frozen=True)
@@ -149,7 +143,7 @@ class Rates:
             if not any(part.startswith("old.") for part in path.parts)
         ):
             try:
-                receipt = read_receipt(path)
+                receipt = existing_receipt(path)
             except UserError:  # whoever needs this one is told by its stage
                 continue
             inputs = {label: Path(source["path"]) for label, source in receipt["inputs"].items()}
@@ -275,16 +269,8 @@ class Rates:
         )
 
 
-def at_once(cmd: str, jobs: int) -> int:
-    """How many tasks of an array run at the same time on this machine, or on a cluster.
-
-    Parameters
-    ----------
-    cmd : str
-        ``local``, ``slurm`` or ``sge``.
-    jobs : int
-        Tasks of the array.
-    """
+def _at_once(cmd: str, jobs: int) -> int:
+    """How many tasks of an array run at the same time on this machine, or on a cluster."""
     return min(jobs, max(1, int(usable_cores()))) if cmd == "local" else jobs
 
 
@@ -302,14 +288,10 @@ def need_of_stage(tasks: Iterable[tuple[Task, str]], rates: Rates, device: str, 
     """
     disk = seconds = memory = Amount()
     for task in (task for task, state in tasks if state != DONE):
-        need, together = (
-            rates.need(task, device),
-            at_once(cmd, int(task.job.partition("/")[2])) if task.job else 1,
-        )
+        need = rates.need(task, device)
+        together = _at_once(cmd, int(task.job.partition("/")[2])) if task.job else 1
         here = Amount(need.memory.value * (together if cmd == "local" else 1), need.memory.guess)
-        disk, seconds = (
-            disk + need.disk,
-            seconds + Amount(need.seconds.value / together, need.seconds.guess),
-        )
+        disk = disk + need.disk
+        seconds = seconds + Amount(need.seconds.value / together, need.seconds.guess)
         memory = max(memory, here, key=lambda amount: amount.value)
     return Need(disk, memory, seconds)

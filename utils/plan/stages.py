@@ -1,10 +1,13 @@
-"""The stages of a plan, with the statuses of their tasks."""
+"""The stages of a plan as a recipe wrote them down, and the statuses of their tasks."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from utils.receipts import DONE, NEVER, STALE, Status
+from utils.launchers.arguments import parse
+from utils.launchers.array import substitute
+from utils.receipts import DONE, NEVER, STALE, Status, Task
 from utils.receipts.check import evaluate
 from utils.receipts.contents import read_receipt
 
@@ -41,12 +44,13 @@ class Stage:
     def line(self) -> str:
         """The stage in one line: number, title, state, reason."""
         done = sum(status.state == DONE for status in self.statuses)
-        reason = next(
-            (status.reason for status in self.statuses if status.state == STALE), ""
-        ) or next((status.reason for status in self.statuses if status.state != DONE), "")
+        stale = next((status.reason for status in self.statuses if status.state == STALE), "")
+        late = next((status.reason for status in self.statuses if status.state != DONE), "")
+        reason = stale or late
         partly = f": {done} of {len(self.statuses)} tasks" + (f"; {reason}" if reason else "")
-        told = {DONE: "", NEVER: "", STALE: f" because {reason}", "partly done": partly}
-        return f"{self.number}  {self.title:42} {self.state + told[self.state] if self.commands else 'empty in this recipe'}"
+        why = {DONE: "", NEVER: "", STALE: f" because {reason}", "partly done": partly}
+        said = self.state + why[self.state] if self.commands else "empty in this recipe"
+        return f"{self.number}  {self.title:42} {said}"
 
 
 def read_plan(path: Path) -> list[Stage]:
@@ -57,9 +61,6 @@ def read_plan(path: Path) -> list[Stage]:
     path : path
         Lines ``places FOLDER...``, ``stage N title``, ``run COMMAND...``, ``launch [resources] JOB=1:N LOG COMMAND...``, quoted as a shell does.
     """
-    from utils.launchers.arguments import parse
-    from utils.launchers.array import substitute
-
     stages: list[Stage] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         kind, _, rest = line.partition(" ")
@@ -94,27 +95,35 @@ def examine(path: Path, last: int = 7) -> list[Stage]:
         for command in stage.commands:
             stage.statuses += evaluate(command)
         for status in stage.statuses:
-            gathers = [folder.absolute() for folder in status.task.gathers]
-            status.again = {
-                path: to_be_made[path.absolute()]
-                for path in status.task.inputs.values()
-                if path.absolute() in to_be_made
-            }
-            status.again |= {
-                path: number
-                for path, number in to_be_made.items()
-                if any(path.is_relative_to(folder) for folder in gathers)
-            }
+            status.again = _inputs_to_be_made(status.task, to_be_made)
             if status.state == DONE and status.again:
-                status.state, status.reason = (
-                    STALE,
-                    f"stage {next(iter(status.again.values()))}, which it needs, has to run again",
-                )
+                before = next(iter(status.again.values()))
+                status.state = STALE
+                status.reason = f"stage {before}, which it needs, has to run again"
             if status.state != DONE:
-                receipt = read_receipt(status.task.path) or {"outputs": {}}
-                for made in [
-                    status.task.path,
-                    *(status.task.home / name for name in receipt["outputs"]),
-                ]:
-                    to_be_made.setdefault(made.absolute(), stage.number)
+                for path in _files_of(status.task):
+                    to_be_made.setdefault(path.absolute(), stage.number)
     return stages
+
+
+def _inputs_to_be_made(task: Task, to_be_made: Mapping[Path, int]) -> dict[Path, int]:
+    """Inputs, or files below what it gathers, that earlier stages make again, and these stages."""
+    again = {
+        path: to_be_made[path.absolute()]
+        for path in task.inputs.values()
+        if path.absolute() in to_be_made
+    }
+    folders = [folder.absolute() for folder in task.gathers]
+    gathered = {
+        path: number
+        for path, number in to_be_made.items()
+        if any(path.is_relative_to(folder) for folder in folders)
+    }
+    return again | gathered
+
+
+def _files_of(task: Task) -> list[Path]:
+    """Its receipt, and the outputs that this names where it is there."""
+    receipt = read_receipt(task.path)
+    outputs = receipt["outputs"] if receipt else {}
+    return [task.path, *(task.home / name for name in outputs)]

@@ -81,7 +81,7 @@ def chain_stages(
         submissions: list[Submission] = []
         for stage in stages:
             submission = Submission("", {})
-            submission.job = hand_over(
+            submission.job = _hand_over(
                 site,
                 folder,
                 stage,
@@ -99,26 +99,10 @@ def chain_stages(
     return [submission.job for submission in submissions]
 
 
-def hand_over(
+def _hand_over(
     site: Site, folder: Path, stage: Stage, name: str, before: str, words: Sequence[str]
 ) -> str:
-    """Submit one stage; the number of its job.
-
-    Parameters
-    ----------
-    site : Site
-        The site's file.
-    folder : path
-        For the script and the log.
-    stage : Stage
-        Of the plan.
-    name : str
-        Of the job.
-    before : str
-        Number of the job that has to end well first; empty for none.
-    words : sequence of str
-        run.sh and its options.
-    """
+    """Submit one stage; the number of its job."""
     late = {VISIBLE_SECONDS: f"{site.visible_seconds:g}"}  # the stage before ran on another host
     carried = sorted(
         f"export {key}={shlex.quote(value)}" for key, value in (carried_ones() | late).items()
@@ -134,9 +118,8 @@ def hand_over(
     ]
     script = folder / f"stage{stage.number}.sh"
     with atomic_write(script) as file:
-        callers_folder = os.environ.get(
-            "OLDPWD", os.getcwd()
-        )  # options may name paths relative to it
+        # options may name paths relative to it
+        callers_folder = os.environ.get("OLDPWD", os.getcwd())
         file.write(
             "\n".join(
                 [

@@ -23,17 +23,11 @@ def why(plan: Path, stage: int) -> None:
     """
     for each in examine(plan, stage):
         if each.number == stage:
-            print("\n".join(explain(each)))
+            print("\n".join(_explain(each)))
 
 
-def explain(stage: Stage) -> Iterator[str]:
-    """Lines about the tasks of a stage; those of an array that say the same are told together.
-
-    Parameters
-    ----------
-    stage : Stage
-        Examined.
-    """
+def _explain(stage: Stage) -> Iterator[str]:
+    """Lines about the tasks of a stage; those of an array that say the same are told together."""
     yield stage.line()
     alike: dict[tuple, list[Status]] = {}
     for each in stage.statuses:
@@ -41,7 +35,7 @@ def explain(stage: Stage) -> Iterator[str]:
             each.task.home,
             each.task.name,
             "fresh" if each.state == DONE else each.state,
-            tuple(reasons(each)),
+            tuple(_reasons(each)),
         )
         alike.setdefault(said, []).append(each)
     for (home, name, state, lines), statuses in alike.items():
@@ -49,17 +43,11 @@ def explain(stage: Stage) -> Iterator[str]:
         yield f"   {home}: {name}{receipts}: {state}"
         yield from (f"      {line}" for line in lines)
         if state != "fresh":
-            yield from (f"      {line}" for line in outputs_of(statuses))
+            yield from (f"      {line}" for line in _outputs_of(statuses))
 
 
-def reasons(status: Status) -> Iterator[str]:
-    """Everything that is the matter with one task.
-
-    Parameters
-    ----------
-    status : Status
-        Of the task.
-    """
+def _reasons(status: Status) -> Iterator[str]:
+    """Everything that is the matter with one task."""
     receipt = read_receipt(status.task.path)
     if status.state == DONE:
         return
@@ -74,14 +62,8 @@ def reasons(status: Status) -> Iterator[str]:
         )
 
 
-def outputs_of(statuses: list[Status]) -> Iterator[str]:
-    """The outputs that these tasks made, in one line; nothing where they have made none.
-
-    Parameters
-    ----------
-    statuses : list of Status
-        Of tasks of one folder.
-    """
+def _outputs_of(statuses: list[Status]) -> Iterator[str]:
+    """The outputs that these tasks made, in one line; nothing where they have made none."""
     facts: dict[str, int] = {}
     for status in statuses:
         facts |= {
