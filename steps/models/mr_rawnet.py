@@ -162,20 +162,20 @@ class MrRawNet(EmbeddingNetwork):
         waveforms_BS, num_samples_B = wrapped_to_multiple(
             features_BTF[..., 0], num_frames_B, SAMPLES
         )
-        num_samples_B = real_frames(
+        num_real_B = real_frames(
             num_samples_B, waveforms_BS.shape[1], waveforms_BS.device, self.training
         )
         aligned, finer_BCT = [], None
         for branch in self.branches:
-            finer_BCT, aligned_BCT = branch(waveforms_BS, num_samples_B, finer_BCT)
+            finer_BCT, aligned_BCT = branch(waveforms_BS, num_real_B, finer_BCT)
             aligned.append(aligned_BCT)
-        num_frames_B = None if num_samples_B is None else num_samples_B // (SAMPLES // 2)
-        first_BCT = self._stage(0, self.join(torch.cat(aligned, dim=1), num_frames_B), num_frames_B)
-        second_BCT = self._stage(1, first_BCT, num_frames_B)
-        third_BCT = self._stage(2, first_BCT + second_BCT, num_frames_B)
+        num_joint_B = None if num_real_B is None else num_real_B // (SAMPLES // 2)
+        first_BCT = self._stage(0, self.join(torch.cat(aligned, dim=1), num_joint_B), num_joint_B)
+        second_BCT = self._stage(1, first_BCT, num_joint_B)
+        third_BCT = self._stage(2, first_BCT + second_BCT, num_joint_B)
         x_BCT = F.relu(self.frames(torch.cat([first_BCT, second_BCT, third_BCT], dim=1)))
         return self.embedding_norm(
-            self.embedding(self.norm(self.pooling(x_BCT, num_frames_B)))
+            self.embedding(self.norm(self.pooling(x_BCT, num_joint_B)))
         ).float()
 
     def _stage(self, number, x_BCT, num_frames_B):

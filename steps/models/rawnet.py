@@ -104,12 +104,12 @@ class RawNet(EmbeddingNetwork):
         (B, E) float32 tensor
             Not length-normalised.
         """
-        num_frames_B = real_frames(
+        num_real_B = real_frames(
             num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
         )
-        x_BCT, num_frames_B = self.frames(features_BTF.transpose(1, 2), num_frames_B)
+        x_BCT, num_real_B = self.frames(features_BTF.transpose(1, 2), num_real_B)
         return F.leaky_relu(
-            self.norm(self.embedding(self.gru(x_BCT.transpose(1, 2), num_frames_B)).float()), LEAK
+            self.norm(self.embedding(self.gru(x_BCT.transpose(1, 2), num_real_B)).float()), LEAK
         )
 
 
@@ -179,15 +179,13 @@ class RawNetPretraining(EmbeddingNetwork):
 
     def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
         """Waveforms to embeddings: as :meth:`RawNet.trunk`."""
-        num_frames_B = real_frames(
+        num_real_B = real_frames(
             num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
         )
-        x_BCT, num_frames_B = self.last_block(
-            *self.frames(features_BTF.transpose(1, 2), num_frames_B)
-        )
+        x_BCT, num_real_B = self.last_block(*self.frames(features_BTF.transpose(1, 2), num_real_B))
         x_BCT = self.dropout(F.leaky_relu(self.last_norm(self.last_conv(x_BCT)), LEAK))
         return F.leaky_relu(
-            self.linear_norm(self.linear(mean_over_frames(x_BCT, num_frames_B)[..., 0]).float()),
+            self.linear_norm(self.linear(mean_over_frames(x_BCT, num_real_B)[..., 0]).float()),
             LEAK,
         )
 
@@ -249,7 +247,7 @@ class PostActivationBlock(nn.Module):
             nn.Conv1d(out_channels, out_channels, 3, padding=1),
             _norm(out_channels, bn_momentum),
         )
-        self.shortcut = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if in_channels != out_channels:
             self.shortcut = nn.Sequential(
                 nn.Conv1d(in_channels, out_channels, 1), _norm(out_channels, bn_momentum)

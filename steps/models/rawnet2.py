@@ -22,6 +22,8 @@ length only; with ``fixed_samples: null`` it has none (a single gain would be un
 utterances may be of any length, and batches may be padded, masked so that each utterance is computed as if alone: 6,996,480 parameters.
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -114,7 +116,7 @@ class RawNet2(EmbeddingNetwork):
             sample_rate_hz=self.sample_rate_hz,
         )
         self.norm = nn.BatchNorm1d(sinc_filters)
-        first_norm = "unused" if unused_first_norms else "used"
+        first_norm: Literal["used", "unused"] = "unused" if unused_first_norms else "used"
         self.blocks = nn.ModuleList(
             PreActivationBlock(
                 before,
@@ -154,14 +156,14 @@ class RawNet2(EmbeddingNetwork):
             raise ValueError(
                 f"utterances of {int(num_frames_B.min())} to {int(num_frames_B.max())} samples; this network takes {self.fixed_samples}"
             )
-        num_frames_B = real_frames(
+        num_samples_B = real_frames(
             num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
         )
-        x_BS = self.waveform_norm(features_BTF[..., 0], num_frames_B)
-        num_frames_B = None if num_frames_B is None else self.sinc.num_frames(num_frames_B)
-        x_BCT, num_frames_B = max_pool(self.sinc(x_BS).abs(), num_frames_B, 3)
+        x_BS = self.waveform_norm(features_BTF[..., 0], num_samples_B)
+        num_real_B = None if num_samples_B is None else self.sinc.num_frames(num_samples_B)
+        x_BCT, num_real_B = max_pool(self.sinc(x_BS).abs(), num_real_B, 3)
         return self.embedding(
-            *through_blocks(self.blocks, F.leaky_relu(self.norm(x_BCT), LEAK), num_frames_B)
+            *through_blocks(self.blocks, F.leaky_relu(self.norm(x_BCT), LEAK), num_real_B)
         )
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from utils.features.base import FramedFrontEnd
+from utils.features.base import Count, FramedFrontEnd
 from utils.features.mel import kaldi_filters, squared_magnitude
 from utils.features.normalisation import NormalisationOption
 
@@ -64,6 +64,9 @@ class KaldiFrontEnd(FramedFrontEnd):
     ----------
     Kaldi, src/feat/feature-window.cc and mel-computations.cc.
     """
+
+    window_L: torch.Tensor
+    filters_FM: torch.Tensor
 
     def __init__(
         self,
@@ -136,14 +139,14 @@ class KaldiFrontEnd(FramedFrontEnd):
             "filters_FM", torch.tensor(filters_FM, dtype=torch.float32), persistent=False
         )
 
-    def num_frames(self, num_samples: int | torch.Tensor) -> int | torch.Tensor:
+    def num_frames(self, num_samples: Count) -> Count:
         """Frames of an utterance of so many samples."""
         if not self.snip_edges:
             return (num_samples + self.hop_samples // 2) // self.hop_samples
         frames = (num_samples - self.window_samples) // self.hop_samples + 1
         return frames * (frames > 0)
 
-    def _features(self, waveforms_BS, lengths_B):
+    def _features(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         if self.dither:  # one tape for every utterance, from its first sample on: features stay a function of the utterance's own samples
             tape_S = np.random.default_rng(self.dither_seed).standard_normal(
                 waveforms_BS.shape[1], np.float32
@@ -196,7 +199,7 @@ class KaldiFbank(KaldiFrontEnd):
         self.use_power, self.use_log_fbank = use_power, use_log_fbank
         self.num_bins = num_mel_bins + self.use_energy
 
-    def _features_of_frames(self, frames_BTL):
+    def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
         power_BTF, energy_BT1 = self._power_and_energy(frames_BTL)
         mel_BTM = (power_BTF if self.use_power else power_BTF.sqrt()) @ self.filters_FM
         if self.use_log_fbank:
@@ -220,6 +223,8 @@ class KaldiMfcc(KaldiFrontEnd):
     num_mel_bins, high_freq_hz, snip_edges, use_energy, **options
         As :class:`KaldiFrontEnd`.
     """
+
+    transform_MC: torch.Tensor
 
     def __init__(
         self,
@@ -252,7 +257,7 @@ class KaldiMfcc(KaldiFrontEnd):
             "transform_MC", torch.tensor(transform_MC, dtype=torch.float32), persistent=False
         )
 
-    def _features_of_frames(self, frames_BTL):
+    def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
         power_BTF, energy_BT1 = self._power_and_energy(frames_BTL)
         cepstra_BTC = (power_BTF @ self.filters_FM).clamp(
             min=FLOAT_EPSILON

@@ -125,9 +125,8 @@ def slaney_filters(
             else corner_hz / step_hz + np.log(frequency_hz / corner_hz) / log_step
         )
 
-    mels = np.linspace(
-        *map(mel, frequency_range(low_freq_hz, high_freq_hz, sample_rate_hz)), num_mel_bins + 2
-    )
+    low_hz, top_hz = frequency_range(low_freq_hz, high_freq_hz, sample_rate_hz)
+    mels = np.linspace(mel(low_hz), mel(top_hz), num_mel_bins + 2)
     edges_hz = np.where(
         mels < corner_hz / step_hz,
         mels * step_hz,
@@ -164,7 +163,8 @@ def bin_filters(
         The range is empty.
     """
     low_hz, top_hz = frequency_range(low_freq_hz, high_freq_hz, sample_rate_hz)
-    mels = np.linspace(*(2595 * np.log10(1 + np.array([low_hz, top_hz]) / 700)), num_mel_bins + 2)
+    low_mel, top_mel = 2595 * np.log10(1 + np.array([low_hz, top_hz]) / 700)
+    mels = np.linspace(low_mel, top_mel, num_mel_bins + 2)
     corners = np.floor((fft_samples + 1) * 700 * (10 ** (mels / 2595) - 1) / sample_rate_hz)
     bins_F1 = np.arange(fft_samples // 2 + 1)[:, None]
     left_M, centre_M, right_M = corners[:-2], corners[1:-1], corners[2:]

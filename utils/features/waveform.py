@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from utils.features.base import FrontEnd
+from utils.features.base import Count, FrontEnd
 from utils.features.normalisation import NormalisationOption, frame_mask
 
 INSTANCE_EPSILON = 1e-4  # added to the variance (RawNet3)
@@ -65,7 +65,7 @@ class Waveform(FrontEnd):
         if instance_norm != "none":
             self.gain, self.offset = nn.Parameter(torch.ones(1)), nn.Parameter(torch.zeros(1))
 
-    def num_frames(self, num_samples: int | torch.Tensor) -> int | torch.Tensor:
+    def num_frames(self, num_samples: Count) -> Count:
         """Features of an utterance of so many samples."""
         return num_samples - self.dropped
 
@@ -73,7 +73,7 @@ class Waveform(FrontEnd):
         """The fewest samples that give so many features."""
         return num_frames + self.dropped
 
-    def _features(self, waveforms_BS, lengths_B):
+    def _features(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         longest, lengths_B1 = int(lengths_B.max()), lengths_B.to(waveforms_BS.device)[:, None]
         x_BS = waveforms_BS[:, :longest].masked_fill(
             ~frame_mask(lengths_B, longest, waveforms_BS.device), 0.0

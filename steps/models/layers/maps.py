@@ -85,6 +85,17 @@ def strided(x_BCFT: torch.Tensor, stride: int) -> torch.Tensor:
     )
 
 
+def to_channels_last(network: nn.Module) -> None:
+    """Lay the weights of 2-d convolutions out channel by channel, where they are.
+
+    Parameters
+    ----------
+    network : module
+        Several times as fast so as in torch's own layout, on CPUs in bfloat16 above all.
+    """
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch declares no overload for a layout alone
+
+
 def masked(x_BCFT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
     """Zeros after the end of each utterance: what a convolution must see there.
 

@@ -38,7 +38,7 @@ class Res2Convs(nn.Module):
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """As many channels and frames."""
         *groups, last_BCT = x_BCT.chunk(len(self.convs) + 1, dim=1)
-        results = []
+        results: list[torch.Tensor] = []
         for conv, norm, group_BCT in zip(self.convs, self.norms, groups, strict=True):
             seen_BCT = group_BCT + results[-1] if results else group_BCT
             results.append(norm(F.relu(conv(without_padding(seen_BCT, num_frames_B)))))
