@@ -131,13 +131,15 @@ def facts_of_copies(packed: Path, parts: Parts, receipt: Path, include_originals
         key: parts.options[key]
         for key in ("policy_name", "policy", "one_copy_per_transform", "seed")
     }
-    bank = read_receipt(receipt)["inputs"].get("bank")
-    bank = bank and sound_digest(Path(bank["path"]))
+    made = read_receipt(receipt)
+    assert made is not None  # `parts` was read from it and its like
+    bank = made["inputs"].get("bank")
+    bank_sound = bank and sound_digest(Path(bank["path"]))
     return {
         "copies": parts.options["suffixes"],
         "include_originals": include_originals,
         "vad": vad_of(packed),
-        "bank": bank,
+        "bank": bank_sound,
         **facts,
         **({"cut": cut} if (cut := cut_of(packed)) else {}),
     }

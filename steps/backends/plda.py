@@ -106,6 +106,7 @@ class Plda:
         }
         model = trained.mean, trained.transform, trained.psi
         if self.adaptation is not None:
+            assert adaptation is not None  # given where it is needed
             model = self.adaptation(*model, adaptation)
         return self._take(*smoothed(*model, self.smoothing))
 

@@ -84,7 +84,7 @@ def read_audio(
         if compressed:
             samples, rate = decode(
                 entry,
-                file.name,
+                Path(file.name),
                 compressed,
                 channel=channel,
                 start_sample=start_sample,
@@ -177,7 +177,7 @@ def audio_info(
         return plain
     with _opened(entry, allow_pipes, root) as (file, compressed):
         if compressed:
-            return compressed_info(entry, file.name, compressed)
+            return compressed_info(entry, Path(file.name), compressed)
         with soundfile.SoundFile(file) as sound:
             return sound.frames, sound.samplerate
 
@@ -332,10 +332,8 @@ class UtteranceReader:
         if options.get("channel", 0) != "mean" and options.get("channel", 0) < 0:
             raise UserError(f"--channel: {options['channel']}, expected 0 or more, or mean")
         self.wav_scp, self.segments, self.options = wav_scp, segments, options
-        self.latest: tuple[str, tuple[np.ndarray, int] | None] = (
-            "",
-            None,
-        )  # sound that took a process: its segments follow one another
+        # entry, samples and rate of the last sound that took a process: its segments follow one another
+        self.latest: tuple[str, np.ndarray, int] | None = None
 
     def read(self, utterance: str) -> tuple[np.ndarray, int]:
         """Samples and rate of one utterance, as `read_audio` gives them.
@@ -352,18 +350,18 @@ class UtteranceReader:
         """
         if self.segments is None:
             return read_audio(self.wav_scp[utterance], **self.options)
-        recording, start_seconds, end_seconds = self.segments[utterance].split()[:3]
+        recording, start, end = self.segments[utterance].split()[:3]
         entry = self.wav_scp[recording]
-        start_seconds, end_seconds = float(start_seconds), float(end_seconds)
+        start_seconds, end_seconds = float(start), float(end)
         if entry.lower().endswith(("|", *SUFFIXES)):
-            if self.latest[0] != entry:
-                self.latest = entry, read_audio(entry, **self.options)
-            whole, rate = self.latest[1]
-            start, num = _segment_samples(entry, start_seconds, end_seconds, len(whole), rate)
-            return whole[start : start + num], rate
+            if self.latest is None or self.latest[0] != entry:
+                self.latest = (entry, *read_audio(entry, **self.options))
+            _, whole, rate = self.latest
+            first, num = _segment_samples(entry, start_seconds, end_seconds, len(whole), rate)
+            return whole[first : first + num], rate
         total, rate = audio_info(entry, root=self.options.get("root"))
-        start, num = _segment_samples(entry, start_seconds, end_seconds, total, rate)
-        return read_audio(entry, start_sample=start, num_samples=num, **self.options)
+        first, num = _segment_samples(entry, start_seconds, end_seconds, total, rate)
+        return read_audio(entry, start_sample=first, num_samples=num, **self.options)
 
 
 def _segment_samples(

@@ -191,6 +191,7 @@ class Augmenter:
         """
         from utils.augmentation.device import DeviceChain
 
+        assert self.bank is not None  # `open` comes before the first crop
         return DeviceChain(self.device_transforms, self.bank, device)
 
 

@@ -55,6 +55,7 @@ class Bank:
         """(number of noises,) array of str."""
         from utils.data_dir import read_map
 
+        assert self.folder is not None  # without one `noises` is refused, which comes first
         return np.array(list(read_map(self.folder / "noise.utt2type").values()))
 
     def numbers_of(self, wanted: Sequence[str]) -> list[np.ndarray]:

@@ -119,7 +119,7 @@ def label_of(transform: dict) -> str:
 
 
 class CopyMaker:
-    """Makes copies as they are asked for by name; it has the interface of `utils.audio.UtteranceReader`.
+    """Makes copies as they are asked for by name: `utils.packed.packer.Utterances`.
 
     Parameters
     ----------
@@ -172,7 +172,9 @@ class CopyMaker:
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
         self.augmenters = [made[distinct.index(section)] for section in sections]
-        self.recorder, self.planned, self.records = Recorder(bank), {}, {}
+        self.recorder = Recorder(bank)
+        self.planned: dict[str, Copy] = {}
+        self.records: dict[str, str] = {}
 
     def plan(self, utterances: Iterable[str]) -> dict[str, Copy]:
         """The copies of utterances, by name; they can be read from then on.

@@ -156,15 +156,12 @@ class DeviceChain:
         drawn : sequence of tuples or None
             Of each crop.
         """
-        rows = [row for row, numbers in enumerate(drawn) if numbers]
-        if not rows:
+        happens = {row: numbers for row, numbers in enumerate(drawn) if numbers}
+        if not happens:
             return waveforms_BS
-        rows_R = torch.tensor(rows, device=waveforms_BS.device)
-        return waveforms_BS.index_copy(
-            0,
-            rows_R,
-            apply_batch(transform, waveforms_BS[rows_R], [drawn[row] for row in rows], self),
-        )
+        rows_R = torch.tensor(list(happens), device=waveforms_BS.device)
+        changed_RS = apply_batch(transform, waveforms_BS[rows_R], list(happens.values()), self)
+        return waveforms_BS.index_copy(0, rows_R, changed_RS)
 
     def sounds(self, kind: str) -> Sounds:
         """The bank's ``noises`` or ``rooms`` on the device.

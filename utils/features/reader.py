@@ -223,7 +223,7 @@ class FeatureReader:
         values = np.empty(shape, dtype)
         if (
             values.size
-            and os.preadv(self._files[number].fileno(), [values], place) != values.nbytes
+            and os.preadv(self._files[number].fileno(), [values.data], place) != values.nbytes
         ):
             raise UserError(
                 f"{self.paths[number]}: ends before byte {place + values.nbytes:,}; it was cut while in use"
@@ -294,6 +294,7 @@ class FeatureReader:
         return np.concatenate(bits), np.array(starts, np.int64)
 
     def _decisions_of(self, index: int) -> np.ndarray:
+        assert self.speech is not None  # asked for where there are decisions
         bits, starts = self.speech
         return np.unpackbits(bits[starts[index] : starts[index + 1]])
 

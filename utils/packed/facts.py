@@ -45,13 +45,12 @@ def options_of_packing(data: Path) -> dict:
     data : path
         Packed data directory.
     """
-    return next(
-        (
-            read_receipt(path)["options"]
-            for path in sorted((data / "receipts").glob("pack_audio.*.json"))
-        ),
-        {},
-    )
+    receipts = sorted((data / "receipts").glob("pack_audio.*.json"))
+    if not receipts:
+        return {}
+    receipt = read_receipt(receipts[0])
+    assert receipt is not None  # it has just been listed
+    return receipt["options"]
 
 
 def augmentation_of(data: Path) -> str:
