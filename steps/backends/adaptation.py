@@ -30,11 +30,9 @@ class KaldiAdaptation:
     ):
         if min(within_covar_scale, between_covar_scale, mean_diff_scale) < 0:
             raise ValueError("a scale is negative")
-        self.within_covar_scale, self.between_covar_scale, self.mean_diff_scale = (
-            within_covar_scale,
-            between_covar_scale,
-            mean_diff_scale,
-        )
+        self.within_covar_scale = within_covar_scale
+        self.between_covar_scale = between_covar_scale
+        self.mean_diff_scale = mean_diff_scale
 
     def __call__(
         self, mean: np.ndarray, transform: np.ndarray, psi: np.ndarray, vectors: np.ndarray

@@ -98,18 +98,14 @@ class BVector:
         if seed < 0:
             raise ValueError(f"seed is {seed}, expected 0 or more")
         self.network_options = (tuple(hidden_units), input_dropout, hidden_dropout, leaky_slope)
-        self.pairs_per_kind, self.steps, self.validate_every_steps, self.validation_share = (
-            pairs_per_kind,
-            steps,
-            validate_every_steps,
-            validation_share,
-        )
-        self.symmetric, self.seed, self.num_threads, self.device = (
-            symmetric,
-            seed,
-            num_threads,
-            device,
-        )
+        self.pairs_per_kind = pairs_per_kind
+        self.steps = steps
+        self.validate_every_steps = validate_every_steps
+        self.validation_share = validation_share
+        self.symmetric = symmetric
+        self.seed = seed
+        self.num_threads = num_threads
+        self.device = device
 
     def fit(
         self, embeddings: np.ndarray, speakers: Sequence[str], adaptation: np.ndarray | None = None
@@ -147,10 +143,8 @@ class BVector:
 
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device is cuda, no CUDA device is visible; choose cpu")
-        self.mean_, deviation = (
-            embeddings.mean(axis=0, dtype=np.float64),
-            embeddings.std(axis=0, dtype=np.float64),
-        )
+        self.mean_ = embeddings.mean(axis=0, dtype=np.float64)
+        deviation = embeddings.std(axis=0, dtype=np.float64)
         self.deviation_ = np.where(
             deviation > 0, deviation, 1
         )  # a dimension that never changes becomes 0

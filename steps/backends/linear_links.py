@@ -40,11 +40,9 @@ class Lda(Link):
                 f"found dim {dim}, total_covariance_factor {total_covariance_factor}, covariance_floor {covariance_floor}; "
                 "expected dim from 1, a factor in [0, 1], a floor above 0 and below 1"
             )
-        self.dim, self.total_covariance_factor, self.covariance_floor = (
-            dim,
-            total_covariance_factor,
-            covariance_floor,
-        )
+        self.dim = dim
+        self.total_covariance_factor = total_covariance_factor
+        self.covariance_floor = covariance_floor
 
     def fit(
         self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None

@@ -59,22 +59,16 @@ class Plda:
                 f"found iterations {iterations}, smoothing {smoothing}, shrinkage {shrinkage}; "
                 "expected iterations from 1, smoothing from 0, shrinkage in [0, 1]"
             )
-        self.chain, self.iterations, self.rank, self.shrinkage = (
-            Chain(links),
-            iterations,
-            rank,
-            shrinkage,
-        )
+        self.chain = Chain(links)
+        self.iterations = iterations
+        self.rank = rank
+        self.shrinkage = shrinkage
         self.adaptation, self.smoothing = adaptation, smoothing
-        self.normalize_length, self.simple_length_normalization, self.multi_session = (
-            normalize_length,
-            simple_length_normalization,
-            multi_session,
-        )
-        self.needs_speakers, self.needs_adaptation = (
-            True,
-            self.chain.needs_adaptation or adaptation is not None,
-        )
+        self.normalize_length = normalize_length
+        self.simple_length_normalization = simple_length_normalization
+        self.multi_session = multi_session
+        self.needs_speakers = True
+        self.needs_adaptation = self.chain.needs_adaptation or adaptation is not None
         self.report_: dict = {}
 
     def fit(

@@ -238,11 +238,9 @@ def add_likelihood(
     ValueError
         The likelihood fell by more than rounding, and no eigenvalue was floored, which may lower it.
     """
-    dimensions, n, num_vectors = (
-        projected.shape[1],
-        means.counts[:, None],
-        means.num_speakers @ means.distinct,
-    )
+    dimensions = projected.shape[1]
+    n = means.counts[:, None]
+    num_vectors = means.num_speakers @ means.distinct
     _, log_volume = np.linalg.slogdet(trained.transform)
     total = num_vectors * (log_volume - 0.5 * dimensions * np.log(2 * np.pi)) - 0.5 * np.trace(
         scatter

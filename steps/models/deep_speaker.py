@@ -185,10 +185,8 @@ class Stage(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, blocks: int) -> None:
         super().__init__()
-        self.conv, self.norm = (
-            nn.Conv2d(in_channels, out_channels, 5, stride=2, padding=2, bias=False),
-            nn.BatchNorm2d(out_channels),
-        )
+        self.conv = nn.Conv2d(in_channels, out_channels, 5, stride=2, padding=2, bias=False)
+        self.norm = nn.BatchNorm2d(out_channels)
         self.blocks = nn.ModuleList(
             BasicBlock(out_channels, out_channels, activation=clipped_relu) for _ in range(blocks)
         )

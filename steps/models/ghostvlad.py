@@ -306,10 +306,8 @@ class VladPooling(nn.Module):
         )
         # the centres of both kinds are rows of one orthogonal matrix, as published
         centres_ND = nn.init.orthogonal_(torch.empty(clusters + ghosts, frame_channels))
-        self.centres_KD.data, self.ghost_centres_GD.data = (
-            centres_ND[:clusters].clone(),
-            centres_ND[clusters:].clone(),
-        )
+        self.centres_KD.data = centres_ND[:clusters].clone()
+        self.ghost_centres_GD.data = centres_ND[clusters:].clone()
 
     def forward(
         self, x_BCFT: torch.Tensor, frames_BD1T: torch.Tensor, mask_BT: torch.Tensor | None

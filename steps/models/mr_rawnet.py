@@ -291,10 +291,8 @@ class TemporalBlock(nn.Module):
 
     def __init__(self, channels: int, hidden_channels: int, dilation: int) -> None:
         super().__init__()
-        self.reduce, self.increase = (
-            nn.Conv1d(channels, hidden_channels, 1, bias=False),
-            nn.Conv1d(hidden_channels, channels, 1, bias=False),
-        )
+        self.reduce = nn.Conv1d(channels, hidden_channels, 1, bias=False)
+        self.increase = nn.Conv1d(hidden_channels, channels, 1, bias=False)
         self.conv = nn.Conv1d(
             hidden_channels,
             hidden_channels,
@@ -327,10 +325,8 @@ class GlobalNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.gain_1C1, self.offset_1C1 = (
-            nn.Parameter(torch.ones(1, channels, 1)),
-            nn.Parameter(torch.zeros(1, channels, 1)),
-        )
+        self.gain_1C1 = nn.Parameter(torch.ones(1, channels, 1))
+        self.offset_1C1 = nn.Parameter(torch.zeros(1, channels, 1))
 
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """The normalised features; what stands in the padding means nothing."""

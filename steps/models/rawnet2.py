@@ -105,10 +105,8 @@ class RawNet2(EmbeddingNetwork):
             embedding_dim=embedding_dim,
             min_frames=fixed_samples or fewest,
         )
-        self.fixed_samples, self.batching = (
-            fixed_samples,
-            "masked" if fixed_samples is None else "fixed_samples",
-        )
+        self.fixed_samples = fixed_samples
+        self.batching = "masked" if fixed_samples is None else "fixed_samples"
         self.waveform_norm = WaveformNorm(fixed_samples)
         self.sinc = SincBank(
             num_filters=sinc_filters,
@@ -180,18 +178,14 @@ class WaveformNorm(nn.Module):
         super().__init__()
         self.fixed_samples = fixed_samples
         if fixed_samples is not None:
-            self.gain_S, self.offset_S = (
-                nn.Parameter(torch.ones(fixed_samples)),
-                nn.Parameter(torch.zeros(fixed_samples)),
-            )
+            self.gain_S = nn.Parameter(torch.ones(fixed_samples))
+            self.offset_S = nn.Parameter(torch.zeros(fixed_samples))
 
     def forward(self, x_BS: torch.Tensor, num_samples_B: torch.Tensor | None) -> torch.Tensor:
         """The normalised waveforms, of as many samples."""
         with torch.autocast(x_BS.device.type, enabled=False):
             x_B1S = x_BS[:, None].double()  # float32 sums would differ with the padding's length
-            mean_B11, deviation_B11 = (
-                mean_over_frames(x_B1S, num_samples_B),
-                variance_over_frames(x_B1S, num_samples_B).sqrt() + 1e-6,
-            )
+            mean_B11 = mean_over_frames(x_B1S, num_samples_B)
+            deviation_B11 = variance_over_frames(x_B1S, num_samples_B).sqrt() + 1e-6
             x_BS = ((x_B1S - mean_B11) / deviation_B11)[:, 0].float()
             return x_BS if self.fixed_samples is None else x_BS * self.gain_S + self.offset_S

@@ -72,10 +72,8 @@ class RawNetPort(EmbeddingNetwork):
             embedding_dim=embedding_dim,
             min_frames=3 ** (1 + len(block_channels)),
         )
-        self.conv, self.norm = (
-            nn.Conv1d(1, conv_channels, 3, stride=3),
-            nn.BatchNorm1d(conv_channels),
-        )
+        self.conv = nn.Conv1d(1, conv_channels, 3, stride=3)
+        self.norm = nn.BatchNorm1d(conv_channels)
         self.blocks = nn.ModuleList(
             PreActivationBlock(before, after, first_norm="unused" if number else "none")
             for number, (before, after) in enumerate(

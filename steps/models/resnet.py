@@ -69,10 +69,8 @@ class ResNet34(EmbeddingNetwork):
             embedding_dim=embedding_dim,
             min_frames=2 ** (len(blocks) - 1) + 1,
         )  # two are left for the standard deviation
-        self.conv, self.norm = (
-            nn.Conv2d(1, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-        )
+        self.conv = nn.Conv2d(1, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
         self.blocks, height = nn.ModuleList(), self.front_end.num_bins
         in_channels = channels
         for stage, count in enumerate(blocks):

@@ -138,11 +138,9 @@ def _read_sound(
 
 
 def _read_channel(sound: soundfile.SoundFile, wanted: int, channel: Channel) -> np.ndarray:
-    samples, done, block_samples = (
-        np.empty(min(wanted, FIRST_VALUES), np.float32),
-        0,
-        max(1, BLOCK_VALUES // sound.channels),
-    )
+    samples = np.empty(min(wanted, FIRST_VALUES), np.float32)
+    done = 0
+    block_samples = max(1, BLOCK_VALUES // sound.channels)
     while done < wanted and len(
         block := sound.read(min(block_samples, wanted - done), dtype="float32", always_2d=True)
     ):

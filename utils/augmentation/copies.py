@@ -156,11 +156,9 @@ class CopyMaker:
         bank: Path,
         seed: int,
     ):
-        self.row_of, self.reader, self.seed = (
-            {key: row for row, key in enumerate(keys)},
-            reader,
-            seed,
-        )
+        self.row_of = {key: row for row, key in enumerate(keys)}
+        self.reader = reader
+        self.seed = seed
         self.suffixes, sections = zip(*policies, strict=True)
         distinct = [
             section for place, section in enumerate(sections) if section not in sections[:place]

@@ -65,9 +65,9 @@ class Sounds:
         (R, num_samples) float32 tensor
             In [-1, 1).
         """
-        numbers_R, place_RS = (
-            self._numbers(numbers),
-            self._numbers(starts)[:, None] + torch.arange(num_samples, device=self.samples.device),
+        numbers_R = self._numbers(numbers)
+        place_RS = self._numbers(starts)[:, None] + torch.arange(
+            num_samples, device=self.samples.device
         )
         return self._at(self.starts_K[numbers_R, None] + place_RS % self.lengths_K[numbers_R, None])
 
@@ -216,10 +216,8 @@ def _(transform: Reverb, waveforms_RS, drawn, chain):
 @apply_batch.register
 def _(transform: Noise, waveforms_RS, drawn, chain):
     numbers, starts, levels = zip(*drawn, strict=True)
-    noise_RS, level_R1 = (
-        chain.sounds("noises").windows(numbers, starts, waveforms_RS.shape[1]),
-        _column(levels, waveforms_RS),
-    )
+    noise_RS = chain.sounds("noises").windows(numbers, starts, waveforms_RS.shape[1])
+    level_R1 = _column(levels, waveforms_RS)
     return waveforms_RS + noise_RS * (
         level_R1
         if transform.snr_db == "recorded"
@@ -235,10 +233,8 @@ def _(transform: Babble, waveforms_RS, drawn, chain):
         numbers, starts, levels = zip(
             *(drawn[row][place : place + 3] for row in speaking), strict=True
         )
-        speaker_RS, rows_R = (
-            chain.sounds("noises").windows(numbers, starts, waveforms_RS.shape[1]),
-            torch.tensor(speaking, device=chain.device),
-        )
+        speaker_RS = chain.sounds("noises").windows(numbers, starts, waveforms_RS.shape[1])
+        rows_R = torch.tensor(speaking, device=chain.device)
         gain_R1 = (
             _noise_gain(waveforms_RS[rows_R], speaker_RS, _column(levels, waveforms_RS))
             if transform.level == "each"

@@ -217,18 +217,14 @@ class FramedFrontEnd(FrontEnd):
                     torch.arange(longest, device=device) >= lengths_B1, 0.0
                 )
             return pad(waveforms_BS, (-self.first_sample, end_sample - longest))
-        skipped, before, after = (
-            int(self.edge == "mirrored"),
-            -self.first_sample,
-            max(0, end_sample - longest),
-        )
+        skipped = int(self.edge == "mirrored")
+        before = -self.first_sample
+        after = max(0, end_sample - longest)
         if (
             not ragged and before >= 0 and max(before, after) + skipped <= longest
         ):  # the common case, without an index for every sample
-            first_BS, last_BS = (
-                waveforms_BS[:, skipped : skipped + before],
-                waveforms_BS[:, longest - skipped - after : longest - skipped],
-            )
+            first_BS = waveforms_BS[:, skipped : skipped + before]
+            last_BS = waveforms_BS[:, longest - skipped - after : longest - skipped]
             return torch.cat(
                 [first_BS.flip(1), waveforms_BS[:, :end_sample], last_BS.flip(1)], dim=1
             )

@@ -92,10 +92,8 @@ class KaldiFrontEnd(FramedFrontEnd):
         full_scale: float = FULL_SCALE,
         normalisation: NormalisationOption = "none",
     ) -> None:
-        length, shift = (
-            int(sample_rate_hz * 0.001 * frame_length_ms),
-            int(sample_rate_hz * 0.001 * frame_shift_ms),
-        )
+        length = int(sample_rate_hz * 0.001 * frame_length_ms)
+        shift = int(sample_rate_hz * 0.001 * frame_shift_ms)
         if length < 2 or shift < 1:
             raise ValueError(
                 f"frame_length_ms {frame_length_ms} and frame_shift_ms {frame_shift_ms} give frames of {length} samples every {shift}"
@@ -116,17 +114,13 @@ class KaldiFrontEnd(FramedFrontEnd):
             normalisation=normalisation,
         )
         self.snip_edges, self.dither, self.dither_seed = snip_edges, dither, dither_seed
-        self.preemphasis, self.remove_dc_offset, self.full_scale = (
-            preemphasis,
-            remove_dc_offset,
-            full_scale,
-        )
-        self.use_energy, self.raw_energy, self.energy_floor, self.htk_compat = (
-            use_energy,
-            raw_energy,
-            energy_floor,
-            htk_compat,
-        )
+        self.preemphasis = preemphasis
+        self.remove_dc_offset = remove_dc_offset
+        self.full_scale = full_scale
+        self.use_energy = use_energy
+        self.raw_energy = raw_energy
+        self.energy_floor = energy_floor
+        self.htk_compat = htk_compat
         self.fft_samples = 1 << (length - 1).bit_length() if round_to_power_of_two else length
         filters_FM = kaldi_filters(
             num_mel_bins, self.fft_samples, sample_rate_hz, low_freq_hz, high_freq_hz
@@ -262,10 +256,8 @@ class KaldiMfcc(KaldiFrontEnd):
         cepstra_BTC = (power_BTF @ self.filters_FM).clamp(
             min=FLOAT_EPSILON
         ).log() @ self.transform_MC
-        first_BT1, rest_BTC = (
-            energy_BT1 if self.use_energy else cepstra_BTC[..., :1],
-            cepstra_BTC[..., 1:],
-        )
+        first_BT1 = energy_BT1 if self.use_energy else cepstra_BTC[..., :1]
+        rest_BTC = cepstra_BTC[..., 1:]
         if not self.htk_compat:
             return torch.cat([first_BT1, rest_BTC], dim=-1)
         return torch.cat(

@@ -170,10 +170,8 @@ def bin_filters(
     left_M, centre_M, right_M = corners[:-2], corners[1:-1], corners[2:]
     rising_FM = (bins_F1 - left_M) / np.maximum(centre_M - left_M, 1)
     falling_FM = (right_M - bins_F1) / np.maximum(right_M - centre_M, 1)
-    rises_FM, falls_FM = (
-        (left_M <= bins_F1) & (bins_F1 < centre_M),
-        (centre_M <= bins_F1) & (bins_F1 < right_M),
-    )
+    rises_FM = (left_M <= bins_F1) & (bins_F1 < centre_M)
+    falls_FM = (centre_M <= bins_F1) & (bins_F1 < right_M)
     return np.where(rises_FM, rising_FM, np.where(falls_FM, falling_FM, 0))
 
 

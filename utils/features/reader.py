@@ -64,11 +64,9 @@ class FeatureReader:
         vad_scp: Mapping[str, str] | None = None,
         root: str | Path | None = None,
     ):
-        self.num_bins, self.sample_rate_hz, self.root = (
-            num_bins,
-            frames_per_second,
-            Path(root or ""),
-        )
+        self.num_bins = num_bins
+        self.sample_rate_hz = frames_per_second
+        self.root = Path(root or "")
         number_of: dict[str, int] = {}
         if not feats_scp:
             raise UserError(
@@ -178,11 +176,9 @@ class FeatureReader:
 
     def _rows(self, index: int, start: int, end: int) -> np.ndarray:
         """Rows of the matrix as float32, counted from the first one of the utterance."""
-        kind, place, total = (
-            int(self.kind[index]),
-            int(self.offset[index]),
-            int(self.num_rows[index]),
-        )
+        kind = int(self.kind[index])
+        place = int(self.offset[index])
+        total = int(self.num_rows[index])
         start, end = start + int(self.first_row[index]), end + int(self.first_row[index])
         item, body = ITEMS[kind], place + BODY[kind]
         if kind < CM:

@@ -72,17 +72,13 @@ class SincBank(nn.Module):
             raise ValueError(
                 f"sample_rate_hz {sample_rate_hz} leaves no band above {LOWEST_HZ:g} + {min_low_hz:g} + {min_band_hz:g} Hz"
             )
-        self.num_filters, self.kernel_samples, self.sample_rate_hz = (
-            num_filters,
-            kernel_samples,
-            sample_rate_hz,
-        )
-        self.stride_samples, self.padding_samples, self.min_low_hz, self.min_band_hz = (
-            stride_samples,
-            padding_samples,
-            min_low_hz,
-            min_band_hz,
-        )
+        self.num_filters = num_filters
+        self.kernel_samples = kernel_samples
+        self.sample_rate_hz = sample_rate_hz
+        self.stride_samples = stride_samples
+        self.padding_samples = padding_samples
+        self.min_low_hz = min_low_hz
+        self.min_band_hz = min_band_hz
         low_mel, high_mel = 2595 * np.log10(1 + np.array([LOWEST_HZ, highest_hz]) / 700)
         mels = np.linspace(low_mel, high_mel, num_filters // self.filters_per_band + 1)
         edges_hz = 700 * (10 ** (mels / 2595) - 1)

@@ -61,12 +61,10 @@ class Spectrogram(FramedFrontEnd):
             num_bins=fft_samples // 2 + 1,
             normalisation=normalisation,
         )
-        self.fft_samples, self.use_power, self.use_log, self.log_offset = (
-            fft_samples,
-            use_power,
-            use_log,
-            log_offset,
-        )
+        self.fft_samples = fft_samples
+        self.use_power = use_power
+        self.use_log = use_log
+        self.log_offset = log_offset
         self.register_buffer(
             "window_L", torch.hann_window(window_samples, periodic=True), persistent=False
         )

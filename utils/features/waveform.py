@@ -55,12 +55,10 @@ class Waveform(FrontEnd):
         if not 0 <= preemphasis <= 1:
             raise ValueError(f"preemphasis is {preemphasis}, expected 0 to 1")
         super().__init__(sample_rate_hz=sample_rate_hz, num_bins=1, normalisation=normalisation)
-        self.scale, self.preemphasis, self.preemphasis_edge, self.instance_norm = (
-            scale,
-            preemphasis,
-            preemphasis_edge,
-            instance_norm,
-        )
+        self.scale = scale
+        self.preemphasis = preemphasis
+        self.preemphasis_edge = preemphasis_edge
+        self.instance_norm = instance_norm
         self.dropped = int(preemphasis > 0 and preemphasis_edge == "drop")
         if instance_norm != "none":
             self.gain, self.offset = nn.Parameter(torch.ones(1)), nn.Parameter(torch.zeros(1))

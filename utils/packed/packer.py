@@ -84,12 +84,10 @@ class Packer:
             raise UserError(
                 f"--sample-rate-hz: {sample_rate_hz}, expected a positive number of samples per second"
             )
-        self.reader, self.ledger, self.sample_rate_hz, self.decisions = (
-            reader,
-            ledger,
-            sample_rate_hz,
-            decisions,
-        )
+        self.reader = reader
+        self.ledger = ledger
+        self.sample_rate_hz = sample_rate_hz
+        self.decisions = decisions
         self.trim, self.split, self.transform = trim, split, transform
         self.min_seconds, self.min_speech_seconds = min_seconds, min_speech_seconds
         self.num_samples: dict[str, int] = {}

@@ -149,10 +149,8 @@ def energy_decisions(
     )
     loud_before = np.concatenate([[0], np.cumsum(is_loud)])
     frames = np.arange(len(log_energy))
-    first, end = (
-        np.maximum(frames - frames_context, 0),
-        np.minimum(frames + frames_context + 1, len(frames)),
-    )
+    first = np.maximum(frames - frames_context, 0)
+    end = np.minimum(frames + frames_context + 1, len(frames))
     return loud_before[end] - loud_before[first] >= np.float32(proportion_threshold) * (
         end - first
     ).astype(np.float32)

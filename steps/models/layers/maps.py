@@ -40,14 +40,10 @@ class BasicBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.stride, self.activation = stride, activation
-        self.conv1, self.norm1 = (
-            nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm2d(out_channels),
-        )
-        self.conv2, self.norm2 = (
-            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out_channels),
-        )
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out_channels)
         project = stride > 1 or in_channels != out_channels
         self.shortcut = (
             nn.Sequential(

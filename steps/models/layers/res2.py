@@ -70,15 +70,11 @@ class Res2Block(nn.Module):
     ) -> None:
         super().__init__()
         self.pool = pool
-        self.conv1, self.norm1 = (
-            nn.Conv1d(in_channels, out_channels, 1),
-            nn.BatchNorm1d(out_channels),
-        )
+        self.conv1 = nn.Conv1d(in_channels, out_channels, 1)
+        self.norm1 = nn.BatchNorm1d(out_channels)
         self.res2 = Res2Convs(out_channels, groups, kernel=kernel, dilation=dilation)
-        self.conv3, self.norm3 = (
-            nn.Conv1d(out_channels, out_channels, 1),
-            nn.BatchNorm1d(out_channels),
-        )
+        self.conv3 = nn.Conv1d(out_channels, out_channels, 1)
+        self.norm3 = nn.BatchNorm1d(out_channels)
         self.shortcut = (
             nn.Conv1d(in_channels, out_channels, 1, bias=False)
             if in_channels != out_channels
