@@ -84,9 +84,10 @@ def augment_copies(
     inputs = data_dir_inputs(packed, "wav.scp", "utt2spk", "utt2num_samples")
     if make(Augmenter, section, str(policy)).uses_bank:
         inputs["bank"] = bank / "receipts" / "augment.json"
+    # where it runs changes nothing
     resolved = {
         key: value for key, value in resolved_augmentation(section).items() if key != "device"
-    }  # where it runs changes nothing
+    }
     options = {
         "policy": resolved,
         "policy_name": policy.stem,

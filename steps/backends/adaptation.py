@@ -55,9 +55,8 @@ class KaldiAdaptation:
         new_mean, covariance = covariance_of(vectors)
         shift = new_mean - mean
         covariance += self.mean_diff_scale * np.outer(shift, shift)
-        to_unit = (
-            transform / np.sqrt(1 + psi)[:, None]
-        )  # where the model's total covariance is unit
+        # where the model's total covariance is unit
+        to_unit = transform / np.sqrt(1 + psi)[:, None]
         variances, axes = eigen_descending(to_unit @ covariance @ to_unit.T)
         excess = np.maximum(variances - 1, 0)
         within = (axes.T / (1 + psi)) @ axes + np.diag(self.within_covar_scale * excess)

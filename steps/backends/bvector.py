@@ -145,9 +145,8 @@ class BVector:
             raise ValueError("device is cuda, no CUDA device is visible; choose cpu")
         self.mean_ = embeddings.mean(axis=0, dtype=np.float64)
         deviation = embeddings.std(axis=0, dtype=np.float64)
-        self.deviation_ = np.where(
-            deviation > 0, deviation, 1
-        )  # a dimension that never changes becomes 0
+        # a dimension that never changes becomes 0
+        self.deviation_ = np.where(deviation > 0, deviation, 1)
         rows = torch.from_numpy(self.transform(embeddings).astype(np.float32)).to(self.device)
         training, held_out = SpeakerPairs.split(speakers, self.validation_share, self.seed)
         with (

@@ -118,8 +118,8 @@ def train_pair_network(
     """
     weights = {
         "params": [layer.weight for layer in network.layers],
-        "weight_decay": 2 * WEIGHT_L2,
-    }  # the gradient of an L2 term
+        "weight_decay": 2 * WEIGHT_L2,  # the gradient of an L2 term
+    }
     offsets = {"params": [layer.bias for layer in network.layers], "weight_decay": 0.0}
     optimizer = torch.optim.Adam(
         [weights, offsets], lr=LEARNING_RATE, eps=ADAM_EPSILON, amsgrad=True

@@ -125,9 +125,8 @@ class Plda:
             if num_utts is None or self.multi_session == "average"
             else np.asarray(num_utts, np.float64)
         )
-        wide = (
-            embeddings if self.normalize_length else embeddings.astype(np.float64)
-        )  # squares of any size are to cancel in the scores
+        # squares of any size are to cancel in the scores
+        wide = embeddings if self.normalize_length else embeddings.astype(np.float64)
         return in_blocks(
             wide, lambda block, counts: self._map_block(block, counts, embeddings.dtype), counts
         )
@@ -175,9 +174,8 @@ class Plda:
         )
         means = gain * enrol
         own = constant - np.vecdot(means * means, precision)
-        of_test = [
-            squares @ (alone - half) for half in self._given(distinct, np.float64)[1]
-        ]  # for each number of utterances
+        # for each number of utterances
+        of_test = [squares @ (alone - half) for half in self._given(distinct, np.float64)[1]]
         scores = (2 * precision * means) @ test.swapaxes(-1, -2) + own[..., None]
         for count, term in zip(distinct, of_test, strict=True):
             scores += (
@@ -223,9 +221,8 @@ class Plda:
     def _map_block(self, block, counts, kept):
         rows = affine(self.chain.map_block(block), self.affine_)
         if not self.normalize_length:
-            rows = rows.astype(kept).astype(
-                np.float64
-            )  # Kaldi keeps rows in single precision, and computes in double
+            # Kaldi keeps rows in single precision, and computes in double
+            rows = rows.astype(kept).astype(np.float64)
         squares = rows * rows
         alone = np.vecdot(squares, 0.5 / (1 + self.psi_))
         if self.normalize_length:
@@ -264,7 +261,6 @@ def smoothed(
     smoothing : float
         At least 0, which changes nothing.
     """
-    within = (
-        1 + float(np.float32(smoothing)) * psi
-    )  # float32 as in Kaldi, where it shows in the last digit of a text file
+    # float32 as in Kaldi, where it shows in the last digit of a text file
+    within = 1 + float(np.float32(smoothing)) * psi
     return mean, transform / np.sqrt(within)[:, None], psi / within

@@ -227,8 +227,9 @@ class ConvNorm(nn.Sequential):
             nn.Conv2d(
                 in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False
             ),
+            # Keras' eps; 1e-5 moves the embeddings by 4 %
             nn.BatchNorm2d(out_channels, eps=1e-3, momentum=bn_momentum),
-        )  # Keras' eps; 1e-5 moves the embeddings by 4 %
+        )
 
 
 class Bottleneck(nn.Module):
@@ -274,9 +275,8 @@ class Bottleneck(nn.Module):
             memory_format=torch.channels_last
         )
         y_BCFT = F.relu(self.reduce(x_BCFT))
-        if (
-            mask_BT is not None
-        ):  # the 3x3 is the one layer that sees neighbours: after the end it must see zeros
+        # the 3x3 is the one layer that sees neighbours: after the end it must see zeros
+        if mask_BT is not None:
             y_BCFT = y_BCFT * mask_BT[:, None, None]
         return F.relu(self.increase(F.relu(self.conv(y_BCFT))) + self.shortcut(x_BCFT))
 

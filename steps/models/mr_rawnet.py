@@ -387,9 +387,8 @@ class PathGate(nn.Module):
             nn.BatchNorm1d(channels // 2),
             nn.Conv1d(channels // 2, channels, 1),
         )
-        self.weights[-1].bias.requires_grad_(
-            False
-        )  # the same for all paths: the softmax takes it away again
+        # the same for all paths: the softmax takes it away again
+        self.weights[-1].bias.requires_grad_(False)
 
     def forward(self, paths: list[torch.Tensor], num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """(B, C, T), as each of the paths."""

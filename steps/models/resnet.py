@@ -67,8 +67,8 @@ class ResNet34(EmbeddingNetwork):
             front_end=make_front_end(FRONT_END if front_end is None else front_end),
             spec_augment=make_spec_augment(spec_augment),
             embedding_dim=embedding_dim,
-            min_frames=2 ** (len(blocks) - 1) + 1,
-        )  # two are left for the standard deviation
+            min_frames=2 ** (len(blocks) - 1) + 1,  # two are left for the standard deviation
+        )
         self.conv = nn.Conv2d(1, channels, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(channels)
         self.blocks, height = nn.ModuleList(), self.front_end.num_bins

@@ -67,9 +67,8 @@ def _first_sound(header: bytes) -> Mp4Sound:
         stated_hz = struct.unpack_from(
             ">H", _content(movie, start, end, b"mdia", b"minf", b"stbl", b"stsd"), 40
         )[0]
-        rate = (
-            stated_hz if stated_hz > 1 else clock_hz
-        )  # 16 bits cannot hold 96 kHz: 0; QuickTime's second version puts 1
+        # 16 bits cannot hold 96 kHz: 0; QuickTime's second version puts 1
+        rate = stated_hz if stated_hz > 1 else clock_hz
         if not clock_hz or not movie_clock_hz:
             raise struct.error
         if any(name == b"mvex" for name, _, _ in _boxes(movie, 0, len(header))):

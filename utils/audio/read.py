@@ -27,12 +27,10 @@ Channel = int | Literal["mean"]  # which one of a sound of several, from 0, or a
 ARCHIVE = re.compile(r"(.+):([0-9]{1,18})")  # an entry of wav.scp: the archive and the place in it
 FULL_SCALE = 32768  # a 16-bit sample divided by this lies in [-1, 1)
 UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's count for a flac that was written into a pipe
-FIRST_VALUES = (
-    1 << 24
-)  # samples that memory is taken for because a header announces them; for more, as they are decoded
-BLOCK_VALUES = (
-    1 << 20
-)  # samples of all channels that are read at a time, so that hours of many channels fit into memory
+# samples that memory is taken for because a header announces them; for more, as they are decoded
+FIRST_VALUES = 1 << 24
+# samples of all channels that are read at a time, so that hours of many channels fit into memory
+BLOCK_VALUES = 1 << 20
 OVERSHOOT_SECONDS = 0.5  # Kaldi's extract-segments: a segment may end this much behind its recording, and is cut there
 
 
@@ -94,9 +92,8 @@ def read_audio(
             samples, rate = _read_sound(entry, file, start_sample, num_samples, channel)
     if not len(samples) and num_samples != 0:
         raise UnreadableAudio(entry, "no samples")
-    if (
-        len(samples) and not np.isfinite([samples.min(), samples.max()]).all()
-    ):  # NaN is the extreme of anything; no array as long as the sound
+    # NaN is the extreme of anything; no array as long as the sound
+    if len(samples) and not np.isfinite([samples.min(), samples.max()]).all():
         raise UnreadableAudio(
             entry, f"NaN or Inf at sample {start_sample + int(np.argmin(np.isfinite(samples)))}"
         )
@@ -125,9 +122,8 @@ def _read_sound(
         sound.seek(start_sample)
         try:
             samples = _read_channel(sound, wanted, channel)
-        except (
-            ValueError
-        ) as error:  # soundfile counts what is left of some damaged mp3 as less than nothing
+        except ValueError as error:
+            # soundfile counts what is left of some damaged mp3 as less than nothing
             raise UnreadableAudio(entry, f"cannot be read: {error}") from None
         if len(samples) < wanted:
             raise UnreadableAudio(
@@ -145,9 +141,8 @@ def _read_channel(sound: soundfile.SoundFile, wanted: int, channel: Channel) -> 
         block := sound.read(min(block_samples, wanted - done), dtype="float32", always_2d=True)
     ):
         if done + len(block) > len(samples):
-            samples.resize(
-                min(wanted, 2 * len(samples)), refcheck=False
-            )  # in place, where the system can move pages
+            # in place, where the system can move pages
+            samples.resize(min(wanted, 2 * len(samples)), refcheck=False)
         samples[done : done + len(block)] = (
             block.mean(axis=1) if channel == "mean" else block[:, channel]
         )
@@ -198,9 +193,8 @@ def _opened(
     """The file, and its format where ffmpeg has to decode it."""
     try:
         with _opened_bytes(entry, allow_pipes, root) as file:
-            compressed = (
-                compressed_format(file) if hasattr(file, "name") else None
-            )  # ffmpeg wants a file of its own
+            # ffmpeg wants a file of its own
+            compressed = compressed_format(file) if hasattr(file, "name") else None
             missing = 0 if compressed else missing_wave_bytes(file)
             if missing:
                 raise UnreadableAudio(

@@ -11,9 +11,8 @@ from utils.augmentation.signal import PEAK_SECONDS, room_spectrum
 from utils.errors import UserError
 from utils.packed.reader import PackedReader
 
-KEPT_SPECTRA_BYTES = (
-    64 << 20
-)  # of room responses, in each process: a bank of some hundred rooms is transformed once
+# of room responses, in each process: a bank of some hundred rooms is transformed once
+KEPT_SPECTRA_BYTES = 64 << 20
 
 
 class Bank:

@@ -227,9 +227,8 @@ class CopyMaker:
         ):
             factor = self._draw_speed(augmenter, self._rng(utterance, number))
             renamed = factor != 1 and augmenter.speed_is_new_speaker
-            yield Copy(
-                utterance, number, suffix, factor, f"sp{factor:g}-" if renamed else ""
-            )  # Kaldi's prefix for voices of another speed
+            # Kaldi's prefix for voices of another speed
+            yield Copy(utterance, number, suffix, factor, f"sp{factor:g}-" if renamed else "")
 
     def _rng(self, utterance: str, number: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, number, *utterance.encode()])

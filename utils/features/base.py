@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from utils.config import parameters_of
 from utils.features.normalisation import NormalisationOption, make_normalisation, normalise
 
+# options that every description tells in its own words
 TOLD = {
     "sample_rate_hz",
     "num_bins",
@@ -26,7 +27,7 @@ TOLD = {
     "frames_per_second",
     "description",
     "select_voiced",
-}  # options that every description tells in its own words
+}
 Count = TypeVar("Count", int, torch.Tensor)  # of one utterance, or of each of a batch
 CACHED_FRAMES = 256  # of one utterance, computed at a time on the host: whole batches leave the core's cache and take four times as long
 
@@ -118,9 +119,8 @@ class FrontEnd(nn.Module):
             On the device of ``lengths_B``.
         """
         num_frames_B = self.num_frames(lengths_B)
-        with torch.autocast(
-            waveforms_BS.device.type, enabled=False
-        ):  # spectra and logarithms do not survive bfloat16
+        # spectra and logarithms do not survive bfloat16
+        with torch.autocast(waveforms_BS.device.type, enabled=False):
             return normalise(
                 self._features(waveforms_BS.float(), lengths_B), num_frames_B, self.normalisation
             ), num_frames_B
@@ -220,9 +220,8 @@ class FramedFrontEnd(FrontEnd):
         skipped = int(self.edge == "mirrored")
         before = -self.first_sample
         after = max(0, end_sample - longest)
-        if (
-            not ragged and before >= 0 and max(before, after) + skipped <= longest
-        ):  # the common case, without an index for every sample
+        # the common case, without an index for every sample
+        if not ragged and before >= 0 and max(before, after) + skipped <= longest:
             first_BS = waveforms_BS[:, skipped : skipped + before]
             last_BS = waveforms_BS[:, longest - skipped - after : longest - skipped]
             return torch.cat(

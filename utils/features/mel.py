@@ -112,11 +112,8 @@ def slaney_filters(
     ValueError
         The range is empty or a filter holds no bin.
     """
-    corner_hz, step_hz, log_step = (
-        1000.0,
-        200 / 3,
-        np.log(6.4) / 27,
-    )  # mel 15 is 1 kHz, mel 42 is 6.4 kHz
+    corner_hz, step_hz = 1000.0, 200 / 3  # mel 15 is 1 kHz
+    log_step = np.log(6.4) / 27  # mel 42 is 6.4 kHz
 
     def mel(frequency_hz):
         return (

@@ -18,9 +18,8 @@ from utils.errors import UserError
 
 LENGTH_TOLERANCE = 3  # rows that a range may reach beyond a matrix: Kaldi cuts them off as well
 MAX_OPEN_FILES = 256
-ONE_READ_BYTES = (
-    1 << 18
-)  # up to this size one read of all columns is faster than one read of every column's crop
+# up to this size one read of all columns is faster than one read of every column's crop
+ONE_READ_BYTES = 1 << 18
 RANGE = re.compile(r"(.*)\[(\d{1,9}):(\d{1,9})\]")
 
 

@@ -95,9 +95,8 @@ class Waveform(FrontEnd):
 
     def _instance_normalised(self, x_BS, counts_B1):
         mask_BS = frame_mask(counts_B1[:, 0], x_BS.shape[1], x_BS.device)
-        mean_B1 = (x_BS * mask_BS).sum(
-            dim=1, keepdim=True, dtype=torch.float64
-        ) / counts_B1  # float32 sums would differ with the padding's length
+        # float32 sums would differ with the padding's length
+        mean_B1 = (x_BS * mask_BS).sum(dim=1, keepdim=True, dtype=torch.float64) / counts_B1
         deviation_BS = ((x_BS - mean_B1) * mask_BS).float()
         variance_B1 = (
             deviation_BS.square().sum(dim=1, keepdim=True, dtype=torch.float64) / counts_B1

@@ -15,13 +15,14 @@ from utils.errors import UnreadableAudio, UserError
 from utils.vad.base import FRAMES_PER_SECOND, cut_speech, keep_speech, num_frames
 from utils.vad.segments import piece_name
 
+# lists that do not hold for the packed sound
 OF_THE_SOURCE_SOUND = {
     "utt2dur",
     "utt2num_frames",
     "utt2num_samples",
     "feats.scp",
     "cmvn.scp",
-}  # lists that do not hold for the packed sound
+}
 OF_WHOLE_UTTERANCES = {"vad.scp", "text"}  # nor for pieces of it
 
 
