@@ -134,7 +134,7 @@ def augment_copies(
 def lists_of_copies(
     maker: "CopyMaker", packer: "Packer", utt2spk: Mapping[str, str]
 ) -> dict[str, dict[str, str]]:
-    """What is known of each copy, by the lists that say it: those planned, and of ``utt2dur`` those packed.
+    """The lists of copies by their names: of all that were planned, ``utt2dur`` of those packed.
 
     Parameters
     ----------

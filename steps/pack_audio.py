@@ -148,12 +148,14 @@ def check_split(data: Path, trim: bool) -> None:
     """
     if trim:
         raise UserError(
-            "--trim and --split: both were given; either the speech is put together, or every stretch of it becomes an utterance"
+            "--trim and --split: both were given; either the speech is put together, "
+            "or every stretch of it becomes an utterance"
         )
     named = [name for name in ("trials", "enroll.spk2utt") if (data / name).exists()]
     if named:
         raise UserError(
-            f"{data / named[0]}: names utterances, which --split would take to pieces; pack this set without it"
+            f"{data / named[0]}: names utterances, which --split would take to pieces; "
+            "pack this set without it"
         )
 
 

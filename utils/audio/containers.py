@@ -20,7 +20,7 @@ def window(file: IO[bytes], start: int, length: int) -> IO[bytes]:
     start, length : int
         First byte and number of bytes of the part.
     """
-    return _Window(file, start, length)  # type: ignore[return-value]  # typeshed's IO has more than a raw file
+    return _Window(file, start, length)  # type: ignore[return-value]  # IO has more methods
 
 
 class _Window(io.RawIOBase):

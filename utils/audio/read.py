@@ -324,7 +324,7 @@ class UtteranceReader:
         if options.get("channel", 0) != "mean" and options.get("channel", 0) < 0:
             raise UserError(f"--channel: {options['channel']}, expected 0 or more, or mean")
         self.wav_scp, self.segments, self.options = wav_scp, segments, options
-        # entry, samples and rate of the last sound that took a process: its segments follow one another
+        # entry, samples and rate of the last sound that took a process: its segments follow
         self.latest: tuple[str, np.ndarray, int] | None = None
 
     def read(self, utterance: str) -> tuple[np.ndarray, int]:

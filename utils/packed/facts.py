@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from utils.files import atomic_write, read_json_object
-from utils.receipts.contents import read_receipt
+from utils.receipts.contents import existing_receipt
 
 COPIES = "augmentation.json"  # what steps.collect_copies writes
 WATERMARKS = "watermarks"  # what has to be said beside every figure of a data directory's trials, one sentence on each line
@@ -48,9 +48,7 @@ def options_of_packing(data: Path) -> dict:
     receipts = sorted((data / "receipts").glob("pack_audio.*.json"))
     if not receipts:
         return {}
-    receipt = read_receipt(receipts[0])
-    assert receipt is not None  # it has just been listed
-    return receipt["options"]
+    return existing_receipt(receipts[0])["options"]
 
 
 def augmentation_of(data: Path) -> str:

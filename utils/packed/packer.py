@@ -27,7 +27,7 @@ OF_WHOLE_UTTERANCES = {"vad.scp", "text"}  # nor for pieces of it
 
 
 class Utterances(Protocol):
-    """Sound by the names of utterances: of a data directory (`utils.audio.UtteranceReader`), or made as it is asked for."""
+    """Sound by the names of utterances: `utils.audio.UtteranceReader`, or who makes it when asked."""
 
     def read(self, utterance: str, /) -> tuple[np.ndarray, int]:
         """Float samples of full scale [-1, 1], and their rate.

@@ -89,7 +89,7 @@ def to_channels_last(network: nn.Module) -> None:
     network : module
         Several times as fast so as in torch's own layout, on CPUs in bfloat16 above all.
     """
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch declares no overload for a layout alone
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # undeclared
 
 
 def masked(x_BCFT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
