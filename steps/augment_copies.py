@@ -6,13 +6,19 @@
 The folder is a data directory when steps.collect_copies has merged the parts.  Networks need no copies: steps.train augments every crop anew.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from utils.augmentation.augmenter import Augmenter, resolved_augmentation
 from utils.cli import run
 from utils.config import make, read_yaml
 from utils.errors import UserError
 from utils.receipts import Task, data_dir_inputs
+
+if TYPE_CHECKING:
+    from utils.augmentation.copies import CopyMaker
+    from utils.packed.packer import Packer
 
 FORMAT = 1
 
@@ -78,9 +84,10 @@ def augment_copies(
     inputs = data_dir_inputs(packed, "wav.scp", "utt2spk", "utt2num_samples")
     if make(Augmenter, section, str(policy)).uses_bank:
         inputs["bank"] = bank / "receipts" / "augment.json"
+    # where it runs changes nothing
     resolved = {
         key: value for key, value in resolved_augmentation(section).items() if key != "device"
-    }  # where it runs changes nothing
+    }
     options = {
         "policy": resolved,
         "policy_name": policy.stem,
@@ -114,9 +121,34 @@ def augment_copies(
     packer = Packer(maker, Ledger(packed), reader.sample_rate_hz)
     stem = output / f"packed.{job.partition('/')[0]}"
     outputs = packer.write(stem, sorted(planned))
-    maps = {
+    maps = lists_of_copies(maker, packer, utt2spk)
+    for name, mapping in maps.items():
+        write_map(Path(f"{stem}.{name}"), mapping)
+    unchanged = sum(maker.records[name] == NOTHING for name in packer.num_samples)
+    return task.finish(
+        [*outputs, *(f"{stem}.{name}" for name in maps)],
+        {**packer.counts, "unchanged_copies": unchanged},
+    )
+
+
+def lists_of_copies(
+    maker: "CopyMaker", packer: "Packer", utt2spk: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """The lists of copies by their names: of all that were planned, ``utt2dur`` of those packed.
+
+    Parameters
+    ----------
+    maker : CopyMaker
+        Has made the copies.
+    packer : Packer
+        Has packed them.
+    utt2spk : mapping of str to str
+        Original -> speaker.
+    """
+    planned = maker.planned
+    return {
         "utt2dur": {
-            name: f"{number / reader.sample_rate_hz:.4f}"
+            name: f"{number / packer.sample_rate_hz:.4f}"
             for name, number in packer.num_samples.items()
         },
         "utt2uniq": {name: copy.original for name, copy in planned.items()},
@@ -125,13 +157,6 @@ def augment_copies(
         },
         "utt2augmentation": maker.records,
     }
-    for name, mapping in maps.items():
-        write_map(Path(f"{stem}.{name}"), mapping)
-    unchanged = sum(maker.records[name] == NOTHING for name in packer.num_samples)
-    return task.finish(
-        [*outputs, *(f"{stem}.{name}" for name in maps)],
-        {**packer.counts, "unchanged_copies": unchanged},
-    )
 
 
 def read_policies(

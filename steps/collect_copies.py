@@ -11,7 +11,7 @@ from utils.cli import run
 from utils.data_dir.formats import lists_of
 from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
 from utils.packed.facts import COPIES, cut_of, vad_of
-from utils.receipts import Task, data_dir_inputs, read_receipt
+from utils.receipts import Task, data_dir_inputs, existing_receipt, read_receipt
 from utils.receipts.job_parts import Parts, part_receipts
 
 FORMAT = 1
@@ -131,13 +131,13 @@ def facts_of_copies(packed: Path, parts: Parts, receipt: Path, include_originals
         key: parts.options[key]
         for key in ("policy_name", "policy", "one_copy_per_transform", "seed")
     }
-    bank = read_receipt(receipt)["inputs"].get("bank")
-    bank = bank and sound_digest(Path(bank["path"]))
+    bank = existing_receipt(receipt)["inputs"].get("bank")
+    bank_sound = bank and sound_digest(Path(bank["path"]))
     return {
         "copies": parts.options["suffixes"],
         "include_originals": include_originals,
         "vad": vad_of(packed),
-        "bank": bank,
+        "bank": bank_sound,
         **facts,
         **({"cut": cut} if (cut := cut_of(packed)) else {}),
     }

@@ -112,9 +112,8 @@ def refuse_foreign(data: Path, task: Task) -> None:
     if not lists.exists() or task.path.exists():
         return
     with open(lists, encoding="utf-8") as file:
-        if (
-            f" {data / 'feats' / 'feats.'}" not in file.readline()
-        ):  # ours, from a run that was killed before its receipt
+        # ours may stand there without a receipt: of a run that was killed before it
+        if f" {data / 'feats' / 'feats.'}" not in file.readline():
             raise UserError(
                 f"{lists}: these features were made elsewhere; move the list away, or make features in a copy of the data directory"
             )

@@ -75,10 +75,10 @@ def collect_packed(
     from utils.packed.packer import packed_lists
 
     parts, source = Parts(packed, receipts), read_data_dir(data, allow_pipes=True)
-    wav_scp, num_samples = (
-        parts.table("scp"),
-        {utterance: int(number) for utterance, number in parts.table("num_samples").items()},
-    )
+    wav_scp = parts.table("scp")
+    num_samples = {
+        utterance: int(number) for utterance, number in parts.table("num_samples").items()
+    }
     ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
     original = parts.table("utt2original") if parts.options["split"] else None
     ledger.pieces.update({fate: parts.total(f"pieces:{fate}") for fate in FATES_OF_PIECES})

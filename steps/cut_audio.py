@@ -8,12 +8,18 @@ Tests alone need no copies: steps.extract has protocols for that (centre_2s).  T
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from utils.cli import run
 from utils.data_dir.ledger import lost_trials_of
 from utils.errors import UserError
 from utils.packed.facts import write_sound_facts
 from utils.receipts import Task, data_dir_inputs
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from utils.packed.reader import PackedReader
 
 FORMAT = 1
 
@@ -57,12 +63,8 @@ def cut_audio(
     )
     if task.is_done():
         return task.counts
-    import numpy as np
-
     from utils.archive import ArchiveWriter, read_scp
-    from utils.audio import to_int16
     from utils.data_dir import read_data_dir, write_data_dir
-    from utils.files import atomic_write
     from utils.packed.packer import packed_lists
     from utils.packed.reader import PackedReader
 
@@ -76,11 +78,7 @@ def cut_audio(
     num_samples: dict[str, int] = {}
     with ArchiveWriter(output / "packed.1.ark", output / "packed.1.scp") as writer:
         for index, utterance in enumerate(source.wav_scp):
-            available = int(reader.num_samples[index])
-            samples = to_int16(
-                reader.read(index, max(0, available - wanted) // 2, min(wanted, available))
-            )
-            samples = np.resize(samples, wanted) if repeat_short else samples
+            samples = centre_of(reader, index, wanted, repeat_short)
             writer.write_wave(utterance, samples, reader.sample_rate_hz)
             num_samples[utterance] = len(samples)
     source.maps.pop("text", None)  # of whole utterances
@@ -94,18 +92,7 @@ def cut_audio(
         ),
         output,
     )
-    lost = lost_trials_of(packed)
-    with atomic_write(output / "ledger.json") as file:
-        json.dump(
-            {
-                "came_in": len(num_samples),
-                "went_on": len(num_samples),
-                **({"lost_trials": lost} if lost else {}),
-            },
-            file,
-            indent=1,
-        )
-        file.write("\n")
+    ledger = write_ledger(packed, output, len(num_samples))
     facts = write_sound_facts(
         packed,
         output,
@@ -116,7 +103,58 @@ def cut_audio(
     print(
         f"{output}: {counts['utterances']:,} utterances of {seconds:g} s; {counts['shorter']:,} were shorter"
     )
-    return task.finish([writer, *written, output / "ledger.json", facts], counts)
+    return task.finish([writer, *written, ledger, facts], counts)
+
+
+def centre_of(reader: "PackedReader", index: int, wanted: int, repeat_short: bool) -> "np.ndarray":
+    """The middle of one utterance, as 16-bit samples.
+
+    Parameters
+    ----------
+    reader : PackedReader
+        The sound.
+    index : int
+        Which utterance.
+    wanted : int
+        How many samples.
+    repeat_short : bool
+        Whether one that has fewer is repeated.
+    """
+    import numpy as np
+
+    from utils.audio import to_int16
+
+    available = int(reader.num_samples[index])
+    start = max(0, available - wanted) // 2
+    samples = to_int16(reader.read(index, start, min(wanted, available)))
+    return np.resize(samples, wanted) if repeat_short else samples
+
+
+def write_ledger(packed: Path, output: Path, utterances: int) -> Path:
+    """Write ``ledger.json``: all that came in went on, and trials that were lost before stay lost.
+
+    Parameters
+    ----------
+    packed, output : path
+        Data directories.
+    utterances : int
+        How many.
+
+    Returns
+    -------
+    path
+        What was written.
+    """
+    from utils.files import atomic_write
+
+    lost = lost_trials_of(packed)
+    facts = {"came_in": utterances, "went_on": utterances}
+    if lost:
+        facts["lost_trials"] = lost
+    with atomic_write(output / "ledger.json") as file:
+        json.dump(facts, file, indent=1)
+        file.write("\n")
+    return output / "ledger.json"
 
 
 if __name__ == "__main__":

@@ -7,15 +7,22 @@ The data directory has its feats.scp when steps.collect_feats has merged the par
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from utils.audio import Channel
+from utils.audio import Channel, UtteranceReader
 from utils.cli import run
 from utils.config import read_yaml
-from utils.errors import UserError
+from utils.errors import UnreadableAudio, UserError
 from utils.files import atomic_write
 from utils.receipts import Task, data_dir_inputs
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from utils.data_dir.ledger import Ledger
+    from utils.features.base import FrontEnd
 
 FORMAT = 1
 LISTS = ("wav.scp", "utt2spk", "segments")
@@ -89,11 +96,9 @@ def make_feats(
     if task.is_done():
         return task.counts
     from utils.archive import ArchiveWriter
-    from utils.audio import UtteranceReader
     from utils.data_dir import job_utterances, read_data_dir, write_map
-    from utils.data_dir.ledger import POLICY, UNREADABLE, Ledger, utterances_in_trials
-    from utils.errors import UnreadableAudio
-    from utils.features.offline import build_fixed_front_end, features_of
+    from utils.data_dir.ledger import Ledger, utterances_in_trials
+    from utils.features.offline import build_fixed_front_end
     from utils.torch_device import use_device
 
     front_end, description = build_fixed_front_end(options, str(config))
@@ -103,23 +108,14 @@ def make_feats(
     reader = UtteranceReader(
         lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel
     )
-    ledger, num_frames = Ledger(data, utterances_in_trials(data), allow_missing_trials), {}
+    ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
+    maker = FeatureMaker(data, reader, front_end, device, ledger)
+    num_frames: dict[str, int] = {}
     with ArchiveWriter(home / f"feats.{part}.ark", home / f"feats.{part}.scp") as writer:
         write = writer.write_compressed if compress else writer.write
         for utterance in job_utterances(lists.utt2spk, job):
-            try:
-                samples, rate = reader.read(utterance)
-            except UnreadableAudio as fault:
-                ledger.drop(utterance, UNREADABLE, fault.reason)
-                continue
-            refuse_rate(data, utterance, rate, front_end.sample_rate_hz)
-            features = features_of(front_end, samples, device)
-            if not len(features):
-                ledger.drop(
-                    utterance,
-                    POLICY + "short",
-                    f"{len(samples) / rate:.2f} s are too short for a frame",
-                )
+            features = maker.make(utterance)
+            if features is None:
                 continue
             write(utterance, features)
             ledger.keep(utterance)
@@ -133,6 +129,55 @@ def make_feats(
         *(home / f"feats.{part}.{suffix}" for suffix in ("num_frames", "dropped", "json")),
     ]
     return task.finish(written, {**ledger.counts, "frames": sum(num_frames.values())})
+
+
+@dataclass(frozen=True)
+class FeatureMaker:
+    """Makes the features of one utterance after the other.
+
+    Parameters
+    ----------
+    data : path
+        Data directory, for messages.
+    reader : UtteranceReader
+        Gives the sound.
+    front_end : FrontEnd
+        On the device.
+    device : str
+        Where they are computed.
+    ledger : Ledger
+        Takes the names of those that have none.
+    """
+
+    data: Path
+    reader: UtteranceReader
+    front_end: "FrontEnd"
+    device: str
+    ledger: "Ledger"
+
+    def make(self, utterance: str) -> "np.ndarray | None":
+        """Features of one utterance; None where it was dropped.
+
+        Parameters
+        ----------
+        utterance : str
+            Its name.
+        """
+        from utils.data_dir.ledger import POLICY, UNREADABLE
+        from utils.features.offline import features_of
+
+        try:
+            samples, rate = self.reader.read(utterance)
+        except UnreadableAudio as fault:
+            self.ledger.drop(utterance, UNREADABLE, fault.reason)
+            return None
+        refuse_rate(self.data, utterance, rate, self.front_end.sample_rate_hz)
+        features = features_of(self.front_end, samples, self.device)
+        if not len(features):
+            found = f"{len(samples) / rate:.2f} s are too short for a frame"
+            self.ledger.drop(utterance, POLICY + "short", found)
+            return None
+        return features
 
 
 def refuse_rate(data: Path, utterance: str, found_hz: int, expected_hz: int) -> None:

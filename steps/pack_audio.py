@@ -74,15 +74,8 @@ def pack_audio(
     UserError
         An utterance of the trials would be dropped, one has no decisions, or trials name what was to be split.
     """
-    if trim and split:
-        raise UserError(
-            "--trim and --split: both were given; either the speech is put together, or every stretch of it becomes an utterance"
-        )
-    named = [name for name in ("trials", "enroll.spk2utt") if split and (data / name).exists()]
-    if named:
-        raise UserError(
-            f"{data / named[0]}: names utterances, which --split would take to pieces; pack this set without it"
-        )
+    if split:
+        check_split(data, trim)
     vad = (
         {"vad": data / "vad" / "receipts" / "collect_vad.json"}
         if trim or split or min_speech_seconds > 0
@@ -136,6 +129,34 @@ def pack_audio(
         packed / f"packed.{job.partition('/')[0]}", job_utterances(lists.utt2spk, job)
     )
     return task.finish(outputs, packer.counts)
+
+
+def check_split(data: Path, trim: bool) -> None:
+    """Refuse to make pieces of utterances where that makes no sense.
+
+    Parameters
+    ----------
+    data : path
+        Data directory.
+    trim : bool
+        Whether the speech is to be put together, too.
+
+    Raises
+    ------
+    UserError
+        It is, or trials or enrolment models name the utterances.
+    """
+    if trim:
+        raise UserError(
+            "--trim and --split: both were given; either the speech is put together, "
+            "or every stretch of it becomes an utterance"
+        )
+    named = [name for name in ("trials", "enroll.spk2utt") if (data / name).exists()]
+    if named:
+        raise UserError(
+            f"{data / named[0]}: names utterances, which --split would take to pieces; "
+            "pack this set without it"
+        )
 
 
 def forecast_bytes(data: Path, sample_rate_hz: int, job: str) -> int | None:

@@ -30,11 +30,9 @@ class KaldiAdaptation:
     ):
         if min(within_covar_scale, between_covar_scale, mean_diff_scale) < 0:
             raise ValueError("a scale is negative")
-        self.within_covar_scale, self.between_covar_scale, self.mean_diff_scale = (
-            within_covar_scale,
-            between_covar_scale,
-            mean_diff_scale,
-        )
+        self.within_covar_scale = within_covar_scale
+        self.between_covar_scale = between_covar_scale
+        self.mean_diff_scale = mean_diff_scale
 
     def __call__(
         self, mean: np.ndarray, transform: np.ndarray, psi: np.ndarray, vectors: np.ndarray
@@ -57,9 +55,8 @@ class KaldiAdaptation:
         new_mean, covariance = covariance_of(vectors)
         shift = new_mean - mean
         covariance += self.mean_diff_scale * np.outer(shift, shift)
-        to_unit = (
-            transform / np.sqrt(1 + psi)[:, None]
-        )  # where the model's total covariance is unit
+        # where the model's total covariance is unit
+        to_unit = transform / np.sqrt(1 + psi)[:, None]
         variances, axes = eigen_descending(to_unit @ covariance @ to_unit.T)
         excess = np.maximum(variances - 1, 0)
         within = (axes.T / (1 + psi)) @ axes + np.diag(self.within_covar_scale * excess)

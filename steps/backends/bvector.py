@@ -98,18 +98,14 @@ class BVector:
         if seed < 0:
             raise ValueError(f"seed is {seed}, expected 0 or more")
         self.network_options = (tuple(hidden_units), input_dropout, hidden_dropout, leaky_slope)
-        self.pairs_per_kind, self.steps, self.validate_every_steps, self.validation_share = (
-            pairs_per_kind,
-            steps,
-            validate_every_steps,
-            validation_share,
-        )
-        self.symmetric, self.seed, self.num_threads, self.device = (
-            symmetric,
-            seed,
-            num_threads,
-            device,
-        )
+        self.pairs_per_kind = pairs_per_kind
+        self.steps = steps
+        self.validate_every_steps = validate_every_steps
+        self.validation_share = validation_share
+        self.symmetric = symmetric
+        self.seed = seed
+        self.num_threads = num_threads
+        self.device = device
 
     def fit(
         self, embeddings: np.ndarray, speakers: Sequence[str], adaptation: np.ndarray | None = None
@@ -138,17 +134,19 @@ class BVector:
         del adaptation
         import torch  # not above: the other back ends are scored without it
 
-        from steps.backends.pair_network import PairNetwork, torch_threads, train_pair_network
+        from steps.backends.pair_network import (
+            PairNetwork,
+            PairTraining,
+            torch_threads,
+            train_pair_network,
+        )
 
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device is cuda, no CUDA device is visible; choose cpu")
-        self.mean_, deviation = (
-            embeddings.mean(axis=0, dtype=np.float64),
-            embeddings.std(axis=0, dtype=np.float64),
-        )
-        self.deviation_ = np.where(
-            deviation > 0, deviation, 1
-        )  # a dimension that never changes becomes 0
+        self.mean_ = embeddings.mean(axis=0, dtype=np.float64)
+        deviation = embeddings.std(axis=0, dtype=np.float64)
+        # a dimension that never changes becomes 0
+        self.deviation_ = np.where(deviation > 0, deviation, 1)
         rows = torch.from_numpy(self.transform(embeddings).astype(np.float32)).to(self.device)
         training, held_out = SpeakerPairs.split(speakers, self.validation_share, self.seed)
         with (
@@ -157,17 +155,14 @@ class BVector:
         ):
             torch.manual_seed(self.seed)
             network = PairNetwork(embeddings.shape[1], *self.network_options).to(self.device)
-            history = train_pair_network(
-                network,
-                rows,
-                training,
-                held_out,
-                pairs_per_kind=self.pairs_per_kind,
-                steps=self.steps,
-                validate_every_steps=self.validate_every_steps,
-                symmetric=self.symmetric,
-                seed=self.seed,
+            options = PairTraining(
+                self.pairs_per_kind,
+                self.steps,
+                self.validate_every_steps,
+                self.symmetric,
+                self.seed,
             )
+            history = train_pair_network(network, rows, training, held_out, options)
         self.network_, self.report_ = network.cpu(), {"evaluations": history}
         return self
 
@@ -206,9 +201,11 @@ class BVector:
 
         from steps.backends.pair_network import log_odds, torch_threads
 
-        sides = (torch.from_numpy(np.ascontiguousarray(side, np.float32)) for side in (enrol, test))
+        enrol_ND, test_ND = (
+            torch.from_numpy(np.ascontiguousarray(side, np.float32)) for side in (enrol, test)
+        )
         with torch_threads(self.num_threads):
-            return log_odds(self.network_, *sides, self.symmetric)
+            return log_odds(self.network_, enrol_ND, test_ND, self.symmetric)
 
     def score_matrices(self, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
         """Log odds of every row of one matrix with every row of another.
@@ -237,7 +234,7 @@ class BVector:
             f"dense{number}.mat": np.column_stack(
                 [layer.weight.detach().numpy(), layer.bias.detach().numpy()]
             )
-            for number, layer in enumerate(self.network_.dense)
+            for number, layer in enumerate(self.network_.layers)
         }
         return {"mean.vec": self.mean_, "deviation.vec": self.deviation_, **layers}
 
@@ -267,7 +264,7 @@ class BVector:
             raise ValueError(f"no {missing[0]}")
         self.mean_, self.deviation_ = (np.asarray(parts[name], np.float64) for name in names[:2])
         self.network_ = PairNetwork(len(self.mean_), *self.network_options)
-        for name, layer in zip(names[2:], self.network_.dense, strict=True):
+        for name, layer in zip(names[2:], self.network_.layers, strict=True):
             matrix = torch.from_numpy(np.array(parts[name], np.float32))
             expected = (layer.out_features, layer.in_features + 1)
             if matrix.shape != expected:

@@ -62,7 +62,7 @@ class Chain:
             rows = link.transform_training(rows)
             adaptation = None if adaptation is None else link.transform(adaptation)
         self.parts_ = {
-            name: links[0].mean_ if name == "mean.vec" else product(links)
+            name: _mean_of(links[0]) if name == "mean.vec" else product(links)
             for name, links in self.stages
             if name
         }
@@ -117,6 +117,11 @@ class Chain:
     def leaves(self) -> int:
         """Dimensions that the last stored part leaves; 0 where nothing is stored."""
         return len(list(self.parts_.values())[-1]) if self.parts_ else 0
+
+
+def _mean_of(link: Link) -> np.ndarray:
+    assert isinstance(link, Mean)  # the one kind that mean.vec is written of
+    return link.mean_
 
 
 def product(links: Sequence[Link]) -> np.ndarray:

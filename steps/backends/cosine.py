@@ -22,10 +22,8 @@ class Cosine:
 
     def __init__(self, subtract_mean: bool = True, links: Sequence[Link] = ()):
         self.chain = Chain([*([Mean()] if subtract_mean else []), *links])
-        self.needs_speakers, self.needs_adaptation = (
-            self.chain.needs_speakers,
-            self.chain.needs_adaptation,
-        )
+        self.needs_speakers = self.chain.needs_speakers
+        self.needs_adaptation = self.chain.needs_adaptation
         self.report_: dict = {}
 
     def fit(

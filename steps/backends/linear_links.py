@@ -40,11 +40,9 @@ class Lda(Link):
                 f"found dim {dim}, total_covariance_factor {total_covariance_factor}, covariance_floor {covariance_floor}; "
                 "expected dim from 1, a factor in [0, 1], a floor above 0 and below 1"
             )
-        self.dim, self.total_covariance_factor, self.covariance_floor = (
-            dim,
-            total_covariance_factor,
-            covariance_floor,
-        )
+        self.dim = dim
+        self.total_covariance_factor = total_covariance_factor
+        self.covariance_floor = covariance_floor
 
     def fit(
         self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
@@ -65,6 +63,7 @@ class Lda(Link):
             raise ValueError(
                 f"lda: dim {self.dim} is more than the {rows.shape[1]} dimensions of the vectors"
             )
+        assert speakers is not None  # given where they are needed
         statistics = speaker_statistics(rows, speakers)
         within, between = statistics.within_covariance(), statistics.between_covariance()
         whitening, _ = whitening_rows(
@@ -149,9 +148,9 @@ class Wccn(Link):
         rows, speakers, adaptation : arrays and names
             As of `Link.fit`.
         """
-        linear = symmetric_power(
-            speaker_statistics(rows, speakers).shrunk(self.shrinkage).within_covariance(), -0.5
-        )
+        assert speakers is not None  # given where they are needed
+        statistics = speaker_statistics(rows, speakers).shrunk(self.shrinkage)
+        linear = symmetric_power(statistics.within_covariance(), -0.5)
         self.matrix_ = np.column_stack([linear, np.zeros(len(linear))])
         return self
 
@@ -187,6 +186,7 @@ class Coral(Link):
         rows, speakers, adaptation : arrays and names
             As of `Link.fit`.
         """
+        assert adaptation is not None  # given where it is needed
         check_adaptation(adaptation)
         (mean, source), (wanted, target) = covariance_of(rows), covariance_of(adaptation)
         ridge = self.ridge * np.eye(len(mean))

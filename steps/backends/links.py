@@ -20,6 +20,7 @@ class Link(ABC):
     needs_speakers = False
     needs_adaptation = False
     acts_on_trials = True
+    matrix_: np.ndarray
 
     @abstractmethod
     def fit(
@@ -97,11 +98,10 @@ class Mean(Link):
             As of `Link.fit`.
         """
         self.training_mean_ = rows.mean(axis=0, dtype=np.float64)
-        self.mean_ = (
-            adaptation.mean(axis=0, dtype=np.float64)
-            if self.needs_adaptation
-            else self.training_mean_
-        )
+        self.mean_ = self.training_mean_
+        if self.needs_adaptation:
+            assert adaptation is not None  # given where it is needed
+            self.mean_ = adaptation.mean(axis=0, dtype=np.float64)
         self.matrix_ = np.column_stack([np.eye(len(self.mean_)), -self.mean_])
         return self
 

@@ -167,7 +167,8 @@ def in_blocks(
     (N, R) float array
         Of the type of ``rows``.
     """
-    block, mapped = np.zeros((ROWS_AT_A_TIME, rows.shape[1])), None
+    block = np.zeros((ROWS_AT_A_TIME, rows.shape[1]))
+    mapped: np.ndarray | None = None
     with np.errstate(invalid="ignore", divide="ignore"):  # rows that fill the last block up
         for start in range(0, len(rows), ROWS_AT_A_TIME):
             here = slice(start, start + ROWS_AT_A_TIME)
@@ -178,10 +179,10 @@ def in_blocks(
                 for column in columns
             ]
             result = function(block, *filled)
-            mapped = (
-                np.empty((len(rows), result.shape[1]), rows.dtype) if mapped is None else mapped
-            )
+            if mapped is None:
+                mapped = np.empty((len(rows), result.shape[1]), rows.dtype)
             mapped[here] = result[: len(some)]
+    assert mapped is not None  # there is at least one row
     return mapped
 
 

@@ -5,6 +5,7 @@ Shapes: ``N`` training embeddings, ``B`` pairs, ``D`` dimensions.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -47,9 +48,14 @@ class PairNetwork(nn.Module):
             nn.Linear(*pair) for pair in zip(widths, widths[1:], strict=False)
         )
         self.between = nn.Sequential(nn.Dropout(hidden_dropout), nn.LeakyReLU(leaky_slope))
-        for layer in self.dense:
+        for layer in self.layers:
             nn.init.uniform_(layer.weight, -FIRST_WEIGHTS, FIRST_WEIGHTS)
             nn.init.zeros_(layer.bias)
+
+    @property
+    def layers(self) -> list[nn.Linear]:
+        """The dense layers, from the input's."""
+        return [layer for layer in self.dense if isinstance(layer, nn.Linear)]
 
     def forward(self, enrol_BD: torch.Tensor, test_BD: torch.Tensor) -> torch.Tensor:
         """Outputs (B, 2) before the softmax: different speakers, the same speaker.
@@ -68,17 +74,29 @@ class PairNetwork(nn.Module):
         return x
 
 
+@dataclass(frozen=True)
+class PairTraining:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    pairs_per_kind, steps, validate_every_steps, symmetric, seed
+        As of `steps.backends.bvector.BVector`.
+    """
+
+    pairs_per_kind: int
+    steps: int
+    validate_every_steps: int
+    symmetric: bool
+    seed: int
+
+
 def train_pair_network(
     network: PairNetwork,
     rows_ND: torch.Tensor,
     training: SpeakerPairs,
     held_out: SpeakerPairs | None,
-    *,
-    pairs_per_kind: int,
-    steps: int,
-    validate_every_steps: int,
-    symmetric: bool,
-    seed: int,
+    options: PairTraining,
 ) -> list[dict]:
     """Train a network; it ends with the weights of its best evaluation.
 
@@ -90,8 +108,8 @@ def train_pair_network(
         z-normalised embeddings.
     training, held_out : SpeakerPairs, SpeakerPairs or None
         Pairs to learn from and to evaluate on; None: the last weights count.
-    pairs_per_kind, steps, validate_every_steps, symmetric, seed
-        As of `BVector`.
+    options : PairTraining
+        How.
 
     Returns
     -------
@@ -99,18 +117,21 @@ def train_pair_network(
         Of each evaluation ``step``, mean ``loss`` since the one before, and ``validation_eer_percent``, None without held-out speakers.
     """
     weights = {
-        "params": [layer.weight for layer in network.dense],
-        "weight_decay": 2 * WEIGHT_L2,
-    }  # the gradient of an L2 term
-    offsets = {"params": [layer.bias for layer in network.dense], "weight_decay": 0.0}
+        "params": [layer.weight for layer in network.layers],
+        "weight_decay": 2 * WEIGHT_L2,  # the gradient of an L2 term
+    }
+    offsets = {"params": [layer.bias for layer in network.layers], "weight_decay": 0.0}
     optimizer = torch.optim.Adam(
         [weights, offsets], lr=LEARNING_RATE, eps=ADAM_EPSILON, amsgrad=True
     )
-    best_eer, best, history, losses = np.inf, {}, [], []
-    for step in range(steps):
+    best_eer = np.inf
+    best: dict[str, torch.Tensor] = {}
+    history: list[dict] = []
+    losses: list[torch.Tensor] = []
+    for step in range(options.steps):
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE / (1 + LEARNING_RATE_DECAY * step)
-        enrol, test, is_target = training.draw(pairs_per_kind, [seed, step])
+        enrol, test, is_target = training.draw(options.pairs_per_kind, [options.seed, step])
         logits = network.train()(rows_ND[enrol], rows_ND[test])
         loss = nn.functional.cross_entropy(
             logits, torch.from_numpy(is_target.astype(np.int64)).to(logits.device)
@@ -119,8 +140,8 @@ def train_pair_network(
         loss.backward()
         optimizer.step()
         losses.append(loss.detach())
-        if (step + 1) % validate_every_steps == 0 or step + 1 == steps:
-            eer = validation_eer(network, rows_ND, held_out, symmetric, seed)
+        if (step + 1) % options.validate_every_steps == 0 or step + 1 == options.steps:
+            eer = validation_eer(network, rows_ND, held_out, options)
             history.append(
                 {
                     "step": step + 1,
@@ -130,10 +151,8 @@ def train_pair_network(
             )
             losses.clear()
             if eer is None or eer < best_eer:
-                best_eer, best = (
-                    eer,
-                    {name: value.clone() for name, value in network.state_dict().items()},
-                )
+                best_eer = np.inf if eer is None else eer
+                best = {name: value.clone() for name, value in network.state_dict().items()}
     network.load_state_dict(best)
     return history
 
@@ -142,20 +161,19 @@ def validation_eer(
     network: PairNetwork,
     rows_ND: torch.Tensor,
     held_out: SpeakerPairs | None,
-    symmetric: bool,
-    seed: int,
+    options: PairTraining,
 ) -> float | None:
     """Equal error rate in percent on pairs of speakers that are held out; None without any.
 
     Parameters
     ----------
-    network, rows_ND, held_out, symmetric, seed
+    network, rows_ND, held_out, options
         As of `train_pair_network`.
     """
     if held_out is None:
         return None
-    enrol, test, is_target = held_out.draw_evenly(VALIDATION_PAIRS, [seed])
-    scores = log_odds(network, rows_ND[enrol], rows_ND[test], symmetric)
+    enrol, test, is_target = held_out.draw_evenly(VALIDATION_PAIRS, [options.seed])
+    scores = log_odds(network, rows_ND[enrol], rows_ND[test], options.symmetric)
     return 100 * equal_error_rate(scores[is_target], scores[~is_target])
 
 

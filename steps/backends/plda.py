@@ -59,22 +59,16 @@ class Plda:
                 f"found iterations {iterations}, smoothing {smoothing}, shrinkage {shrinkage}; "
                 "expected iterations from 1, smoothing from 0, shrinkage in [0, 1]"
             )
-        self.chain, self.iterations, self.rank, self.shrinkage = (
-            Chain(links),
-            iterations,
-            rank,
-            shrinkage,
-        )
+        self.chain = Chain(links)
+        self.iterations = iterations
+        self.rank = rank
+        self.shrinkage = shrinkage
         self.adaptation, self.smoothing = adaptation, smoothing
-        self.normalize_length, self.simple_length_normalization, self.multi_session = (
-            normalize_length,
-            simple_length_normalization,
-            multi_session,
-        )
-        self.needs_speakers, self.needs_adaptation = (
-            True,
-            self.chain.needs_adaptation or adaptation is not None,
-        )
+        self.normalize_length = normalize_length
+        self.simple_length_normalization = simple_length_normalization
+        self.multi_session = multi_session
+        self.needs_speakers = True
+        self.needs_adaptation = self.chain.needs_adaptation or adaptation is not None
         self.report_: dict = {}
 
     def fit(
@@ -106,6 +100,7 @@ class Plda:
         }
         model = trained.mean, trained.transform, trained.psi
         if self.adaptation is not None:
+            assert adaptation is not None  # given where it is needed
             model = self.adaptation(*model, adaptation)
         return self._take(*smoothed(*model, self.smoothing))
 
@@ -130,9 +125,8 @@ class Plda:
             if num_utts is None or self.multi_session == "average"
             else np.asarray(num_utts, np.float64)
         )
-        wide = (
-            embeddings if self.normalize_length else embeddings.astype(np.float64)
-        )  # squares of any size are to cancel in the scores
+        # squares of any size are to cancel in the scores
+        wide = embeddings if self.normalize_length else embeddings.astype(np.float64)
         return in_blocks(
             wide, lambda block, counts: self._map_block(block, counts, embeddings.dtype), counts
         )
@@ -180,9 +174,8 @@ class Plda:
         )
         means = gain * enrol
         own = constant - np.vecdot(means * means, precision)
-        of_test = [
-            squares @ (alone - half) for half in self._given(distinct, np.float64)[1]
-        ]  # for each number of utterances
+        # for each number of utterances
+        of_test = [squares @ (alone - half) for half in self._given(distinct, np.float64)[1]]
         scores = (2 * precision * means) @ test.swapaxes(-1, -2) + own[..., None]
         for count, term in zip(distinct, of_test, strict=True):
             scores += (
@@ -228,9 +221,8 @@ class Plda:
     def _map_block(self, block, counts, kept):
         rows = affine(self.chain.map_block(block), self.affine_)
         if not self.normalize_length:
-            rows = rows.astype(kept).astype(
-                np.float64
-            )  # Kaldi keeps rows in single precision, and computes in double
+            # Kaldi keeps rows in single precision, and computes in double
+            rows = rows.astype(kept).astype(np.float64)
         squares = rows * rows
         alone = np.vecdot(squares, 0.5 / (1 + self.psi_))
         if self.normalize_length:
@@ -269,7 +261,6 @@ def smoothed(
     smoothing : float
         At least 0, which changes nothing.
     """
-    within = (
-        1 + float(np.float32(smoothing)) * psi
-    )  # float32 as in Kaldi, where it shows in the last digit of a text file
+    # float32 as in Kaldi, where it shows in the last digit of a text file
+    within = 1 + float(np.float32(smoothing)) * psi
     return mean, transform / np.sqrt(within)[:, None], psi / within

@@ -163,21 +163,17 @@ def maximise(
     """
     n, num_vectors = means.counts[:, None], means.num_speakers @ means.distinct
     spread = 1 + means.distinct[:, None] * psi[:rank]
-    each, weighted = (
-        means.num_speakers @ (1 / spread),
-        (means.num_speakers * means.distinct) @ (1 / spread),
-    )  # sums over speakers
+    each = means.num_speakers @ (1 / spread)  # a sum over speakers, as the next
+    weighted = (means.num_speakers * means.distinct) @ (1 / spread)
     if rank is None:
-        speaker = (
-            n * psi / (1 + n * psi) * projected
-        )  # posterior mean of y, whose variance is psi / (1 + n psi)
+        # posterior mean of y, whose variance is psi / (1 + n psi)
+        speaker = n * psi / (1 + n * psi) * projected
         own = projected - speaker
         between = (speaker.T @ speaker + np.diag(psi * each)) / means.num_speakers.sum()
         within = scatter + (own.T * means.counts) @ own + np.diag(psi * weighted)
         return within / num_vectors, between
-    loading = np.sqrt(
-        psi[:rank]
-    )  # y = loading * h with h ~ N(0, I), whose posterior variance is 1 / (1 + n psi)
+    # y = loading * h with h ~ N(0, I), whose posterior variance is 1 / (1 + n psi)
+    loading = np.sqrt(psi[:rank])
     hidden = n * loading / (1 + n * psi[:rank]) * projected[:, :rank]
     cross = (projected.T * means.counts) @ hidden
     moment = np.diag(weighted) + (hidden.T * means.counts) @ hidden
@@ -238,11 +234,9 @@ def add_likelihood(
     ValueError
         The likelihood fell by more than rounding, and no eigenvalue was floored, which may lower it.
     """
-    dimensions, n, num_vectors = (
-        projected.shape[1],
-        means.counts[:, None],
-        means.num_speakers @ means.distinct,
-    )
+    dimensions = projected.shape[1]
+    n = means.counts[:, None]
+    num_vectors = means.num_speakers @ means.distinct
     _, log_volume = np.linalg.slogdet(trained.transform)
     total = num_vectors * (log_volume - 0.5 * dimensions * np.log(2 * np.pi)) - 0.5 * np.trace(
         scatter

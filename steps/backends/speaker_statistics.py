@@ -84,10 +84,8 @@ def speaker_statistics(vectors: np.ndarray, speakers: Sequence[str]) -> SpeakerS
     order = np.argsort(codes, kind="stable")
     is_sorted = bool((np.diff(codes) >= 0).all())
     ends = np.cumsum(counts)
-    means, scatter = (
-        np.empty((len(counts), vectors.shape[1])),
-        np.zeros((vectors.shape[1], vectors.shape[1])),
-    )
+    means = np.empty((len(counts), vectors.shape[1]))
+    scatter = np.zeros((vectors.shape[1], vectors.shape[1]))
     first = 0
     while first < len(counts):  # whole speakers, about so many rows
         start = ends[first] - counts[first]

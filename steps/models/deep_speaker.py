@@ -44,7 +44,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from steps.models.layers.frames import check_sizes, mean_over_frames, real_frames, to_length
-from steps.models.layers.maps import BasicBlock, masked
+from steps.models.layers.maps import BasicBlock, masked, to_channels_last
 from steps.models.network import EmbeddingNetwork
 from utils.features.normalisation import frame_mask
 from utils.features.registry import make_front_end, make_spec_augment
@@ -97,7 +97,7 @@ class DeepSpeaker(EmbeddingNetwork):
             height = -(-height // 2)
         self.embedding = nn.Linear(channels[-1] * height, embedding_dim)
         self.apply(_initialise)
-        self.to(memory_format=torch.channels_last)  # as ThinResNet34GhostVlad
+        to_channels_last(self)
 
     def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
         """Features to embeddings.
@@ -114,13 +114,13 @@ class DeepSpeaker(EmbeddingNetwork):
         (B, E) float32 tensor
             Of length 10.
         """
-        num_frames_B = real_frames(
+        num_real_B = real_frames(
             num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
         )
         x_BCFT = features_BTF.transpose(1, 2)[:, None]
         for stage in self.stages:
-            x_BCFT, num_frames_B = stage(x_BCFT, num_frames_B)
-        mean_BN = mean_over_frames(x_BCFT.flatten(1, 2).float(), num_frames_B)[..., 0]
+            x_BCFT, num_real_B = stage(x_BCFT, num_real_B)
+        mean_BN = mean_over_frames(x_BCFT.flatten(1, 2).float(), num_real_B)[..., 0]
         return to_length(self.embedding(mean_BN).float(), offset=NORM_OFFSET, length=LENGTH)
 
 
@@ -163,12 +163,12 @@ class DeepSpeakerGru(EmbeddingNetwork):
 
     def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
         """Features to embeddings: as :meth:`DeepSpeaker.trunk`."""
-        num_frames_B = real_frames(
+        num_real_B = real_frames(
             num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
         )
-        x_BCFT, num_frames_B = self.conv(features_BTF.transpose(1, 2)[:, None], num_frames_B)
+        x_BCFT, num_real_B = self.conv(features_BTF.transpose(1, 2)[:, None], num_real_B)
         states_BTH, _ = self.gru(x_BCFT.flatten(1, 2).transpose(1, 2))
-        mean_BH = mean_over_frames(states_BTH.transpose(1, 2).float(), num_frames_B)[..., 0]
+        mean_BH = mean_over_frames(states_BTH.transpose(1, 2).float(), num_real_B)[..., 0]
         return to_length(self.embedding(mean_BH).float(), offset=NORM_OFFSET, length=LENGTH)
 
 
@@ -185,10 +185,8 @@ class Stage(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, blocks: int) -> None:
         super().__init__()
-        self.conv, self.norm = (
-            nn.Conv2d(in_channels, out_channels, 5, stride=2, padding=2, bias=False),
-            nn.BatchNorm2d(out_channels),
-        )
+        self.conv = nn.Conv2d(in_channels, out_channels, 5, stride=2, padding=2, bias=False)
+        self.norm = nn.BatchNorm2d(out_channels)
         self.blocks = nn.ModuleList(
             BasicBlock(out_channels, out_channels, activation=clipped_relu) for _ in range(blocks)
         )

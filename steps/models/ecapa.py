@@ -120,16 +120,16 @@ class EcapaTdnn(EmbeddingNetwork):
         (B, E) float32 tensor
             Not length-normalised.
         """
-        num_frames_B = real_frames(
+        num_real_B = real_frames(
             num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
         )
-        x_BCT = self.first(features_BTF.transpose(1, 2), num_frames_B)
+        x_BCT = self.first(features_BTF.transpose(1, 2), num_real_B)
         outputs = []
         for block in self.blocks:
-            x_BCT = block(x_BCT, num_frames_B)
+            x_BCT = block(x_BCT, num_real_B)
             outputs.append(x_BCT)
         x_BCT = F.relu(self.frames(torch.cat(outputs, dim=1)))
-        return self.embedding(self.norm(self.pooling(x_BCT, num_frames_B))).float()
+        return self.embedding(self.norm(self.pooling(x_BCT, num_real_B))).float()
 
 
 class SqueezeRes2Block(nn.Module):

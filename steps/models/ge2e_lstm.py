@@ -173,13 +173,10 @@ class OneBiasLstm(nn.LSTM):
     def reset_parameters(self) -> None:
         """First weights as published."""
         for layer in range(self.num_layers):
-            of_inputs, of_projections = (
-                getattr(self, f"weight_ih_l{layer}"),
-                getattr(self, f"weight_hh_l{layer}"),
-            )
-            limit = (
-                6 / (of_inputs.shape[1] + of_projections.shape[1] + len(of_inputs))
-            ) ** 0.5  # TensorFlow has both in one matrix
+            of_inputs = getattr(self, f"weight_ih_l{layer}")
+            of_projections = getattr(self, f"weight_hh_l{layer}")
+            # TensorFlow has both in one matrix
+            limit = (6 / (of_inputs.shape[1] + of_projections.shape[1] + len(of_inputs))) ** 0.5
             for weight in (of_inputs, of_projections):
                 nn.init.uniform_(weight, -limit, limit)
             nn.init.xavier_uniform_(getattr(self, f"weight_hr_l{layer}"))

@@ -35,6 +35,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from steps.models.layers.maps import to_channels_last
 from steps.models.network import EmbeddingNetwork
 from utils.features.normalisation import frame_mask
 from utils.features.registry import make_front_end, make_spec_augment
@@ -133,6 +134,7 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
         self.conv_stride, self.last_max_pooling = conv_stride, last_max_pooling
         height = self._height_of_frames(conv_stride, strides)
         self.frames = nn.Conv2d(channels, frame_channels, (height, 1))
+        self.pooling: VladPooling | AveragePooling
         if pooling == "vlad":
             self.pooling = VladPooling(channels, height, frame_channels, clusters, ghosts)
             self.without_gradient = ("pooling.ghost_centres_GD",)
@@ -145,9 +147,7 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
             else nn.BatchNorm1d(embedding_dim, eps=1e-3, momentum=bn_momentum)
         )
         self.apply(_initialise)
-        self.to(
-            memory_format=torch.channels_last
-        )  # several times as fast as the other layout, on CPUs in bfloat16 above all
+        to_channels_last(self)
 
     def _height_of_frames(self, conv_stride, strides):
         height = -(-self.front_end.num_bins // conv_stride) // 2
@@ -183,6 +183,7 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
         x_BCFT = F.max_pool2d(F.relu(self.conv(x_BCFT)), 2)
         num_frames_B = (num_frames_B + self.conv_stride - 1) // self.conv_stride // 2
         for block in self.blocks:
+            assert isinstance(block, Bottleneck)
             num_frames_B = (num_frames_B + block.stride - 1) // block.stride
             mask_BT = (
                 frame_mask(
@@ -226,8 +227,9 @@ class ConvNorm(nn.Sequential):
             nn.Conv2d(
                 in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False
             ),
+            # Keras' eps; 1e-5 moves the embeddings by 4 %
             nn.BatchNorm2d(out_channels, eps=1e-3, momentum=bn_momentum),
-        )  # Keras' eps; 1e-5 moves the embeddings by 4 %
+        )
 
 
 class Bottleneck(nn.Module):
@@ -273,9 +275,8 @@ class Bottleneck(nn.Module):
             memory_format=torch.channels_last
         )
         y_BCFT = F.relu(self.reduce(x_BCFT))
-        if (
-            mask_BT is not None
-        ):  # the 3x3 is the one layer that sees neighbours: after the end it must see zeros
+        # the 3x3 is the one layer that sees neighbours: after the end it must see zeros
+        if mask_BT is not None:
             y_BCFT = y_BCFT * mask_BT[:, None, None]
         return F.relu(self.increase(F.relu(self.conv(y_BCFT))) + self.shortcut(x_BCFT))
 
@@ -305,10 +306,8 @@ class VladPooling(nn.Module):
         )
         # the centres of both kinds are rows of one orthogonal matrix, as published
         centres_ND = nn.init.orthogonal_(torch.empty(clusters + ghosts, frame_channels))
-        self.centres_KD.data, self.ghost_centres_GD.data = (
-            centres_ND[:clusters].clone(),
-            centres_ND[clusters:].clone(),
-        )
+        self.centres_KD.data = centres_ND[:clusters].clone()
+        self.ghost_centres_GD.data = centres_ND[clusters:].clone()
 
     def forward(
         self, x_BCFT: torch.Tensor, frames_BD1T: torch.Tensor, mask_BT: torch.Tensor | None

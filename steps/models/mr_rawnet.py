@@ -162,20 +162,20 @@ class MrRawNet(EmbeddingNetwork):
         waveforms_BS, num_samples_B = wrapped_to_multiple(
             features_BTF[..., 0], num_frames_B, SAMPLES
         )
-        num_samples_B = real_frames(
+        num_real_B = real_frames(
             num_samples_B, waveforms_BS.shape[1], waveforms_BS.device, self.training
         )
         aligned, finer_BCT = [], None
         for branch in self.branches:
-            finer_BCT, aligned_BCT = branch(waveforms_BS, num_samples_B, finer_BCT)
+            finer_BCT, aligned_BCT = branch(waveforms_BS, num_real_B, finer_BCT)
             aligned.append(aligned_BCT)
-        num_frames_B = None if num_samples_B is None else num_samples_B // (SAMPLES // 2)
-        first_BCT = self._stage(0, self.join(torch.cat(aligned, dim=1), num_frames_B), num_frames_B)
-        second_BCT = self._stage(1, first_BCT, num_frames_B)
-        third_BCT = self._stage(2, first_BCT + second_BCT, num_frames_B)
+        num_joint_B = None if num_real_B is None else num_real_B // (SAMPLES // 2)
+        first_BCT = self._stage(0, self.join(torch.cat(aligned, dim=1), num_joint_B), num_joint_B)
+        second_BCT = self._stage(1, first_BCT, num_joint_B)
+        third_BCT = self._stage(2, first_BCT + second_BCT, num_joint_B)
         x_BCT = F.relu(self.frames(torch.cat([first_BCT, second_BCT, third_BCT], dim=1)))
         return self.embedding_norm(
-            self.embedding(self.norm(self.pooling(x_BCT, num_frames_B)))
+            self.embedding(self.norm(self.pooling(x_BCT, num_joint_B)))
         ).float()
 
     def _stage(self, number, x_BCT, num_frames_B):
@@ -291,10 +291,8 @@ class TemporalBlock(nn.Module):
 
     def __init__(self, channels: int, hidden_channels: int, dilation: int) -> None:
         super().__init__()
-        self.reduce, self.increase = (
-            nn.Conv1d(channels, hidden_channels, 1, bias=False),
-            nn.Conv1d(hidden_channels, channels, 1, bias=False),
-        )
+        self.reduce = nn.Conv1d(channels, hidden_channels, 1, bias=False)
+        self.increase = nn.Conv1d(hidden_channels, channels, 1, bias=False)
         self.conv = nn.Conv1d(
             hidden_channels,
             hidden_channels,
@@ -327,10 +325,8 @@ class GlobalNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.gain_1C1, self.offset_1C1 = (
-            nn.Parameter(torch.ones(1, channels, 1)),
-            nn.Parameter(torch.zeros(1, channels, 1)),
-        )
+        self.gain_1C1 = nn.Parameter(torch.ones(1, channels, 1))
+        self.offset_1C1 = nn.Parameter(torch.zeros(1, channels, 1))
 
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """The normalised features; what stands in the padding means nothing."""
@@ -391,9 +387,8 @@ class PathGate(nn.Module):
             nn.BatchNorm1d(channels // 2),
             nn.Conv1d(channels // 2, channels, 1),
         )
-        self.weights[-1].bias.requires_grad_(
-            False
-        )  # the same for all paths: the softmax takes it away again
+        # the same for all paths: the softmax takes it away again
+        self.weights[-1].bias.requires_grad_(False)
 
     def forward(self, paths: list[torch.Tensor], num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """(B, C, T), as each of the paths."""

@@ -85,3 +85,19 @@ class EmbeddingNetwork(nn.Module):
                 )
             features_BTF = self.spec_augment(features_BTF, augment_seeds)
         return self.trunk(features_BTF, num_frames_B)
+
+    def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
+        """Features to embeddings.
+
+        Parameters
+        ----------
+        features_BTF : (B, T, F) float tensor
+            Zero in the padding.
+        num_frames_B : (B,) int tensor
+            Frames of each utterance.
+
+        Returns
+        -------
+        (B, E) float32 tensor
+        """
+        raise NotImplementedError

@@ -104,12 +104,12 @@ class RawNet(EmbeddingNetwork):
         (B, E) float32 tensor
             Not length-normalised.
         """
-        num_frames_B = real_frames(
+        num_real_B = real_frames(
             num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
         )
-        x_BCT, num_frames_B = self.frames(features_BTF.transpose(1, 2), num_frames_B)
+        x_BCT, num_real_B = self.frames(features_BTF.transpose(1, 2), num_real_B)
         return F.leaky_relu(
-            self.norm(self.embedding(self.gru(x_BCT.transpose(1, 2), num_frames_B)).float()), LEAK
+            self.norm(self.embedding(self.gru(x_BCT.transpose(1, 2), num_real_B)).float()), LEAK
         )
 
 
@@ -166,28 +166,22 @@ class RawNetPretraining(EmbeddingNetwork):
         self.last_block = PostActivationBlock(
             block_channels[-1], last_block_channels, bn_momentum=bn_momentum
         )
-        self.last_conv, self.last_norm = (
-            nn.Conv1d(last_block_channels, last_conv_channels, 1),
-            _norm(last_conv_channels, bn_momentum),
-        )
+        self.last_conv = nn.Conv1d(last_block_channels, last_conv_channels, 1)
+        self.last_norm = _norm(last_conv_channels, bn_momentum)
         self.dropout = nn.Dropout(dropout)
-        self.linear, self.linear_norm = (
-            nn.Linear(last_conv_channels, embedding_dim),
-            _norm(embedding_dim, bn_momentum),
-        )
+        self.linear = nn.Linear(last_conv_channels, embedding_dim)
+        self.linear_norm = _norm(embedding_dim, bn_momentum)
         self.apply(_initialise)
 
     def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
         """Waveforms to embeddings: as :meth:`RawNet.trunk`."""
-        num_frames_B = real_frames(
+        num_real_B = real_frames(
             num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
         )
-        x_BCT, num_frames_B = self.last_block(
-            *self.frames(features_BTF.transpose(1, 2), num_frames_B)
-        )
+        x_BCT, num_real_B = self.last_block(*self.frames(features_BTF.transpose(1, 2), num_real_B))
         x_BCT = self.dropout(F.leaky_relu(self.last_norm(self.last_conv(x_BCT)), LEAK))
         return F.leaky_relu(
-            self.linear_norm(self.linear(mean_over_frames(x_BCT, num_frames_B)[..., 0]).float()),
+            self.linear_norm(self.linear(mean_over_frames(x_BCT, num_real_B)[..., 0]).float()),
             LEAK,
         )
 
@@ -209,10 +203,8 @@ class ConvBlocks(nn.Module):
         self, conv_channels: int, block_channels: tuple[int, ...], *, bn_momentum: float
     ) -> None:
         super().__init__()
-        self.conv, self.norm = (
-            nn.Conv1d(1, conv_channels, 3, stride=3),
-            _norm(conv_channels, bn_momentum),
-        )
+        self.conv = nn.Conv1d(1, conv_channels, 3, stride=3)
+        self.norm = _norm(conv_channels, bn_momentum)
         self.blocks = nn.ModuleList(
             PostActivationBlock(before, after, bn_momentum=bn_momentum)
             for before, after in zip((conv_channels, *block_channels), block_channels, strict=False)
@@ -241,15 +233,11 @@ class PostActivationBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, bn_momentum: float) -> None:
         super().__init__()
-        self.conv1, self.norm1 = (
-            nn.Conv1d(in_channels, out_channels, 3, padding=1),
-            _norm(out_channels, bn_momentum),
-        )
-        self.conv2, self.norm2 = (
-            nn.Conv1d(out_channels, out_channels, 3, padding=1),
-            _norm(out_channels, bn_momentum),
-        )
-        self.shortcut = nn.Identity()
+        self.conv1 = nn.Conv1d(in_channels, out_channels, 3, padding=1)
+        self.norm1 = _norm(out_channels, bn_momentum)
+        self.conv2 = nn.Conv1d(out_channels, out_channels, 3, padding=1)
+        self.norm2 = _norm(out_channels, bn_momentum)
+        self.shortcut: nn.Module = nn.Identity()
         if in_channels != out_channels:
             self.shortcut = nn.Sequential(
                 nn.Conv1d(in_channels, out_channels, 1), _norm(out_channels, bn_momentum)
@@ -281,10 +269,8 @@ class HardSigmoidGru(nn.Module):
         super().__init__()
         _check_dropout(recurrent_dropout=recurrent_dropout)
         self.states, self.recurrent_dropout = states, recurrent_dropout
-        self.input, self.recurrent = (
-            nn.Linear(channels, 3 * states),
-            nn.Linear(states, 3 * states, bias=False),
-        )
+        self.input = nn.Linear(channels, 3 * states)
+        self.recurrent = nn.Linear(states, 3 * states, bias=False)
 
     def initialise(self) -> None:
         """First weights as published."""

@@ -22,6 +22,8 @@ length only; with ``fixed_samples: null`` it has none (a single gain would be un
 utterances may be of any length, and batches may be padded, masked so that each utterance is computed as if alone: 6,996,480 parameters.
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -103,10 +105,8 @@ class RawNet2(EmbeddingNetwork):
             embedding_dim=embedding_dim,
             min_frames=fixed_samples or fewest,
         )
-        self.fixed_samples, self.batching = (
-            fixed_samples,
-            "masked" if fixed_samples is None else "fixed_samples",
-        )
+        self.fixed_samples = fixed_samples
+        self.batching = "masked" if fixed_samples is None else "fixed_samples"
         self.waveform_norm = WaveformNorm(fixed_samples)
         self.sinc = SincBank(
             num_filters=sinc_filters,
@@ -114,7 +114,7 @@ class RawNet2(EmbeddingNetwork):
             sample_rate_hz=self.sample_rate_hz,
         )
         self.norm = nn.BatchNorm1d(sinc_filters)
-        first_norm = "unused" if unused_first_norms else "used"
+        first_norm: Literal["used", "unused"] = "unused" if unused_first_norms else "used"
         self.blocks = nn.ModuleList(
             PreActivationBlock(
                 before,
@@ -154,14 +154,14 @@ class RawNet2(EmbeddingNetwork):
             raise ValueError(
                 f"utterances of {int(num_frames_B.min())} to {int(num_frames_B.max())} samples; this network takes {self.fixed_samples}"
             )
-        num_frames_B = real_frames(
+        num_samples_B = real_frames(
             num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
         )
-        x_BS = self.waveform_norm(features_BTF[..., 0], num_frames_B)
-        num_frames_B = None if num_frames_B is None else self.sinc.num_frames(num_frames_B)
-        x_BCT, num_frames_B = max_pool(self.sinc(x_BS).abs(), num_frames_B, 3)
+        x_BS = self.waveform_norm(features_BTF[..., 0], num_samples_B)
+        num_real_B = None if num_samples_B is None else self.sinc.num_frames(num_samples_B)
+        x_BCT, num_real_B = max_pool(self.sinc(x_BS).abs(), num_real_B, 3)
         return self.embedding(
-            *through_blocks(self.blocks, F.leaky_relu(self.norm(x_BCT), LEAK), num_frames_B)
+            *through_blocks(self.blocks, F.leaky_relu(self.norm(x_BCT), LEAK), num_real_B)
         )
 
 
@@ -178,18 +178,14 @@ class WaveformNorm(nn.Module):
         super().__init__()
         self.fixed_samples = fixed_samples
         if fixed_samples is not None:
-            self.gain_S, self.offset_S = (
-                nn.Parameter(torch.ones(fixed_samples)),
-                nn.Parameter(torch.zeros(fixed_samples)),
-            )
+            self.gain_S = nn.Parameter(torch.ones(fixed_samples))
+            self.offset_S = nn.Parameter(torch.zeros(fixed_samples))
 
     def forward(self, x_BS: torch.Tensor, num_samples_B: torch.Tensor | None) -> torch.Tensor:
         """The normalised waveforms, of as many samples."""
         with torch.autocast(x_BS.device.type, enabled=False):
             x_B1S = x_BS[:, None].double()  # float32 sums would differ with the padding's length
-            mean_B11, deviation_B11 = (
-                mean_over_frames(x_B1S, num_samples_B),
-                variance_over_frames(x_B1S, num_samples_B).sqrt() + 1e-6,
-            )
+            mean_B11 = mean_over_frames(x_B1S, num_samples_B)
+            deviation_B11 = variance_over_frames(x_B1S, num_samples_B).sqrt() + 1e-6
             x_BS = ((x_B1S - mean_B11) / deviation_B11)[:, 0].float()
             return x_BS if self.fixed_samples is None else x_BS * self.gain_S + self.offset_S

@@ -116,15 +116,15 @@ class RawNet2Modified(EmbeddingNetwork):
         (B, E) float32 tensor
             Not length-normalised.
         """
-        num_frames_B = real_frames(
+        num_real_B = real_frames(
             num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
         )
         x_BCT = self.conv(features_BTF.transpose(1, 2))
-        x_BCT, num_frames_B = through_blocks(
-            self.blocks, x_BCT, None if num_frames_B is None else num_frames_B // 3
+        x_BCT, num_real_B = through_blocks(
+            self.blocks, x_BCT, None if num_real_B is None else num_real_B // 3
         )
         return self.embedding(
-            self.statistics(leaky_relu(self.norm(x_BCT), LEAK), num_frames_B)
+            self.statistics(leaky_relu(self.norm(x_BCT), LEAK), num_real_B)
         ).float()
 
 

@@ -72,10 +72,8 @@ class RawNetPort(EmbeddingNetwork):
             embedding_dim=embedding_dim,
             min_frames=3 ** (1 + len(block_channels)),
         )
-        self.conv, self.norm = (
-            nn.Conv1d(1, conv_channels, 3, stride=3),
-            nn.BatchNorm1d(conv_channels),
-        )
+        self.conv = nn.Conv1d(1, conv_channels, 3, stride=3)
+        self.norm = nn.BatchNorm1d(conv_channels)
         self.blocks = nn.ModuleList(
             PreActivationBlock(before, after, first_norm="unused" if number else "none")
             for number, (before, after) in enumerate(
@@ -101,10 +99,10 @@ class RawNetPort(EmbeddingNetwork):
         (B, E) float32 tensor
             Not length-normalised.
         """
-        num_frames_B = real_frames(
+        num_real_B = real_frames(
             num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
         )
         x_BCT = F.leaky_relu(self.norm(self.conv(features_BTF.transpose(1, 2))), LEAK)
         return self.embedding(
-            *through_blocks(self.blocks, x_BCT, None if num_frames_B is None else num_frames_B // 3)
+            *through_blocks(self.blocks, x_BCT, None if num_real_B is None else num_real_B // 3)
         )

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from steps.models.layers.frames import check_sizes, real_frames
-from steps.models.layers.maps import BasicBlock, masked
+from steps.models.layers.maps import BasicBlock, masked, to_channels_last
 from steps.models.layers.pooling import statistics_over_frames
 from steps.models.network import EmbeddingNetwork
 from utils.features.normalisation import frame_mask
@@ -67,12 +67,10 @@ class ResNet34(EmbeddingNetwork):
             front_end=make_front_end(FRONT_END if front_end is None else front_end),
             spec_augment=make_spec_augment(spec_augment),
             embedding_dim=embedding_dim,
-            min_frames=2 ** (len(blocks) - 1) + 1,
-        )  # two are left for the standard deviation
-        self.conv, self.norm = (
-            nn.Conv2d(1, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
+            min_frames=2 ** (len(blocks) - 1) + 1,  # two are left for the standard deviation
         )
+        self.conv = nn.Conv2d(1, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
         self.blocks, height = nn.ModuleList(), self.front_end.num_bins
         in_channels = channels
         for stage, count in enumerate(blocks):
@@ -82,7 +80,7 @@ class ResNet34(EmbeddingNetwork):
                 self.blocks.append(BasicBlock(in_channels, out_channels, stride=stride))
                 in_channels, height = out_channels, -(-height // stride)
         self.embedding = nn.Linear(2 * in_channels * height, embedding_dim)
-        self.to(memory_format=torch.channels_last)  # as ThinResNet34GhostVlad
+        to_channels_last(self)
 
     def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
         """Features to embeddings.
@@ -99,24 +97,23 @@ class ResNet34(EmbeddingNetwork):
         (B, E) float32 tensor
             Not length-normalised.
         """
-        num_frames_B = real_frames(
+        num_real_B = real_frames(
             num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
         )
-        mask_BT = _mask(num_frames_B, features_BTF.shape[1])
+        mask_BT = _mask(num_real_B, features_BTF.shape[1])
         x_BCFT = masked(
             F.relu(self.norm(self.conv(features_BTF.transpose(1, 2)[:, None]))), mask_BT
         )
         for block in self.blocks:
-            if num_frames_B is not None and block.stride > 1:
-                num_frames_B = (num_frames_B + block.stride - 1) // block.stride
-                mask_BT = _mask(num_frames_B, -(-x_BCFT.shape[3] // block.stride))
+            assert isinstance(block, BasicBlock)
+            if num_real_B is not None and block.stride > 1:
+                num_real_B = (num_real_B + block.stride - 1) // block.stride
+                mask_BT = _mask(num_real_B, -(-x_BCFT.shape[3] // block.stride))
             x_BCFT = block(x_BCFT, mask_BT)
         return self.embedding(
-            statistics_over_frames(x_BCFT.flatten(1, 2), num_frames_B, variance_offset=1e-7)
+            statistics_over_frames(x_BCFT.flatten(1, 2), num_real_B, variance_offset=1e-7)
         ).float()
 
 
-def _mask(num_frames_B, max_frames):
-    return (
-        None if num_frames_B is None else frame_mask(num_frames_B, max_frames, num_frames_B.device)
-    )
+def _mask(num_real_B: torch.Tensor | None, max_frames: int) -> torch.Tensor | None:
+    return None if num_real_B is None else frame_mask(num_real_B, max_frames, num_real_B.device)

@@ -20,7 +20,7 @@ def window(file: IO[bytes], start: int, length: int) -> IO[bytes]:
     start, length : int
         First byte and number of bytes of the part.
     """
-    return _Window(file, start, length)
+    return _Window(file, start, length)  # type: ignore[return-value]  # IO has more methods
 
 
 class _Window(io.RawIOBase):
@@ -68,13 +68,10 @@ def missing_wave_bytes(file: IO[bytes]) -> int:
         if chunk[:4] == b"ds64":  # lengths for which 32 bits are too few
             long_length = int.from_bytes(file.read(16)[8:], "little")
         if chunk[:4] == b"data":
-            length = (
-                long_length
-                if long_length and length == 0xFFFFFFFF
-                else 0
-                if length >= STREAMED_BYTES
-                else length
-            )
+            if long_length and length == 0xFFFFFFFF:
+                length = long_length
+            elif length >= STREAMED_BYTES:
+                length = 0
             return max(0, length - (size - start))
         file.seek(start + length + length % 2)
     return 0

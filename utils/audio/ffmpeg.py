@@ -15,7 +15,7 @@ from typing import IO, Literal
 
 import numpy as np
 
-from utils.audio.mp4 import read_mp4_header
+from utils.audio.mp4 import Mp4Sound, read_mp4_header
 from utils.errors import UnreadableAudio, UserError
 
 # Format -> what stands at which byte.  The third byte and a half of raw AAC, its layer, is 0; in mp3, which libsndfile reads, it is not.
@@ -176,6 +176,7 @@ def decode(
         with subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages
         ) as process:
+            assert process.stdout is not None  # it is a pipe
             samples, rate = _read_au(entry, process.stdout, channel)
         messages.seek(0)
         said = messages.read().decode(errors="replace")
@@ -201,7 +202,7 @@ def decode(
     return samples, rate
 
 
-def _declared(entry: str, path: Path, file_format: str):
+def _declared(entry: str, path: Path, file_format: str) -> Mp4Sound | None:
     """What the header of an mp4 says; None of others."""
     if file_format != "mov":
         return None

@@ -67,24 +67,23 @@ def _first_sound(header: bytes) -> Mp4Sound:
         stated_hz = struct.unpack_from(
             ">H", _content(movie, start, end, b"mdia", b"minf", b"stbl", b"stsd"), 40
         )[0]
-        rate = (
-            stated_hz if stated_hz > 1 else clock_hz
-        )  # 16 bits cannot hold 96 kHz: 0; QuickTime's second version puts 1
+        # 16 bits cannot hold 96 kHz: 0; QuickTime's second version puts 1
+        rate = stated_hz if stated_hz > 1 else clock_hz
         if not clock_hz or not movie_clock_hz:
             raise struct.error
         if any(name == b"mvex" for name, _, _ in _boxes(movie, 0, len(header))):
             return Mp4Sound(None, rate)
-        with suppress(StopIteration):  # without a list of edits, all of it is played
-            ticks = _edited(
-                _content(movie, start, end, b"edts", b"elst"), ticks, clock_hz / movie_clock_hz
-            )
-        return Mp4Sound(round(ticks * rate / clock_hz), rate)
+        played: float = ticks  # all of them, without a list of edits
+        with suppress(StopIteration):
+            edits = _content(movie, start, end, b"edts", b"elst")
+            played = _edited(edits, ticks, clock_hz / movie_clock_hz)
+        return Mp4Sound(round(played * rate / clock_hz), rate)
     raise ValueError("no sound in it")
 
 
 def _edited(edits: bytes, ticks: int, ticks_per_movie_tick: float) -> float:
     """Ticks that are played: an edit's length is rounded to the movie's clock (milliseconds), so one that ends with the sound ends exactly there."""
-    played = 0
+    played: float = 0
     entry = struct.Struct(">QqI" if edits[:1] == b"\1" else ">IiI")
     for number in range(struct.unpack_from(">I", edits, 4)[0]):
         length, start, _ = entry.unpack_from(edits, 8 + number * entry.size)

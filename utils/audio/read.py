@@ -27,12 +27,10 @@ Channel = int | Literal["mean"]  # which one of a sound of several, from 0, or a
 ARCHIVE = re.compile(r"(.+):([0-9]{1,18})")  # an entry of wav.scp: the archive and the place in it
 FULL_SCALE = 32768  # a 16-bit sample divided by this lies in [-1, 1)
 UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's count for a flac that was written into a pipe
-FIRST_VALUES = (
-    1 << 24
-)  # samples that memory is taken for because a header announces them; for more, as they are decoded
-BLOCK_VALUES = (
-    1 << 20
-)  # samples of all channels that are read at a time, so that hours of many channels fit into memory
+# samples that memory is taken for because a header announces them; for more, as they are decoded
+FIRST_VALUES = 1 << 24
+# samples of all channels that are read at a time, so that hours of many channels fit into memory
+BLOCK_VALUES = 1 << 20
 OVERSHOOT_SECONDS = 0.5  # Kaldi's extract-segments: a segment may end this much behind its recording, and is cut there
 
 
@@ -84,7 +82,7 @@ def read_audio(
         if compressed:
             samples, rate = decode(
                 entry,
-                file.name,
+                Path(file.name),
                 compressed,
                 channel=channel,
                 start_sample=start_sample,
@@ -94,9 +92,8 @@ def read_audio(
             samples, rate = _read_sound(entry, file, start_sample, num_samples, channel)
     if not len(samples) and num_samples != 0:
         raise UnreadableAudio(entry, "no samples")
-    if (
-        len(samples) and not np.isfinite([samples.min(), samples.max()]).all()
-    ):  # NaN is the extreme of anything; no array as long as the sound
+    # NaN is the extreme of anything; no array as long as the sound
+    if len(samples) and not np.isfinite([samples.min(), samples.max()]).all():
         raise UnreadableAudio(
             entry, f"NaN or Inf at sample {start_sample + int(np.argmin(np.isfinite(samples)))}"
         )
@@ -125,9 +122,8 @@ def _read_sound(
         sound.seek(start_sample)
         try:
             samples = _read_channel(sound, wanted, channel)
-        except (
-            ValueError
-        ) as error:  # soundfile counts what is left of some damaged mp3 as less than nothing
+        except ValueError as error:
+            # soundfile counts what is left of some damaged mp3 as less than nothing
             raise UnreadableAudio(entry, f"cannot be read: {error}") from None
         if len(samples) < wanted:
             raise UnreadableAudio(
@@ -138,18 +134,15 @@ def _read_sound(
 
 
 def _read_channel(sound: soundfile.SoundFile, wanted: int, channel: Channel) -> np.ndarray:
-    samples, done, block_samples = (
-        np.empty(min(wanted, FIRST_VALUES), np.float32),
-        0,
-        max(1, BLOCK_VALUES // sound.channels),
-    )
+    samples = np.empty(min(wanted, FIRST_VALUES), np.float32)
+    done = 0
+    block_samples = max(1, BLOCK_VALUES // sound.channels)
     while done < wanted and len(
         block := sound.read(min(block_samples, wanted - done), dtype="float32", always_2d=True)
     ):
         if done + len(block) > len(samples):
-            samples.resize(
-                min(wanted, 2 * len(samples)), refcheck=False
-            )  # in place, where the system can move pages
+            # in place, where the system can move pages
+            samples.resize(min(wanted, 2 * len(samples)), refcheck=False)
         samples[done : done + len(block)] = (
             block.mean(axis=1) if channel == "mean" else block[:, channel]
         )
@@ -177,7 +170,7 @@ def audio_info(
         return plain
     with _opened(entry, allow_pipes, root) as (file, compressed):
         if compressed:
-            return compressed_info(entry, file.name, compressed)
+            return compressed_info(entry, Path(file.name), compressed)
         with soundfile.SoundFile(file) as sound:
             return sound.frames, sound.samplerate
 
@@ -200,9 +193,8 @@ def _opened(
     """The file, and its format where ffmpeg has to decode it."""
     try:
         with _opened_bytes(entry, allow_pipes, root) as file:
-            compressed = (
-                compressed_format(file) if hasattr(file, "name") else None
-            )  # ffmpeg wants a file of its own
+            # ffmpeg wants a file of its own
+            compressed = compressed_format(file) if hasattr(file, "name") else None
             missing = 0 if compressed else missing_wave_bytes(file)
             if missing:
                 raise UnreadableAudio(
@@ -332,10 +324,8 @@ class UtteranceReader:
         if options.get("channel", 0) != "mean" and options.get("channel", 0) < 0:
             raise UserError(f"--channel: {options['channel']}, expected 0 or more, or mean")
         self.wav_scp, self.segments, self.options = wav_scp, segments, options
-        self.latest: tuple[str, tuple[np.ndarray, int] | None] = (
-            "",
-            None,
-        )  # sound that took a process: its segments follow one another
+        # entry, samples and rate of the last sound that took a process: its segments follow
+        self.latest: tuple[str, np.ndarray, int] | None = None
 
     def read(self, utterance: str) -> tuple[np.ndarray, int]:
         """Samples and rate of one utterance, as `read_audio` gives them.
@@ -352,18 +342,18 @@ class UtteranceReader:
         """
         if self.segments is None:
             return read_audio(self.wav_scp[utterance], **self.options)
-        recording, start_seconds, end_seconds = self.segments[utterance].split()[:3]
+        recording, start, end = self.segments[utterance].split()[:3]
         entry = self.wav_scp[recording]
-        start_seconds, end_seconds = float(start_seconds), float(end_seconds)
+        start_seconds, end_seconds = float(start), float(end)
         if entry.lower().endswith(("|", *SUFFIXES)):
-            if self.latest[0] != entry:
-                self.latest = entry, read_audio(entry, **self.options)
-            whole, rate = self.latest[1]
-            start, num = _segment_samples(entry, start_seconds, end_seconds, len(whole), rate)
-            return whole[start : start + num], rate
+            if self.latest is None or self.latest[0] != entry:
+                self.latest = (entry, *read_audio(entry, **self.options))
+            _, whole, rate = self.latest
+            first, num = _segment_samples(entry, start_seconds, end_seconds, len(whole), rate)
+            return whole[first : first + num], rate
         total, rate = audio_info(entry, root=self.options.get("root"))
-        start, num = _segment_samples(entry, start_seconds, end_seconds, total, rate)
-        return read_audio(entry, start_sample=start, num_samples=num, **self.options)
+        first, num = _segment_samples(entry, start_seconds, end_seconds, total, rate)
+        return read_audio(entry, start_sample=first, num_samples=num, **self.options)
 
 
 def _segment_samples(

@@ -49,11 +49,9 @@ class Augmenter:
             raise ValueError(
                 f"speed_factors: {list(speed_factors)}, expected different numbers from 0.5 to 2"
             )
-        self.speed_factors, self.speed_is_new_speaker, self.device = (
-            tuple(speed_factors),
-            speed_is_new_speaker,
-            device,
-        )
+        self.speed_factors = tuple(speed_factors)
+        self.speed_is_new_speaker = speed_is_new_speaker
+        self.device = device
         self.transforms = build_chain(chain, "chain")
         hosted = max(
             (
@@ -191,6 +189,7 @@ class Augmenter:
         """
         from utils.augmentation.device import DeviceChain
 
+        assert self.bank is not None  # `open` comes before the first crop
         return DeviceChain(self.device_transforms, self.bank, device)
 
 

@@ -11,9 +11,8 @@ from utils.augmentation.signal import PEAK_SECONDS, room_spectrum
 from utils.errors import UserError
 from utils.packed.reader import PackedReader
 
-KEPT_SPECTRA_BYTES = (
-    64 << 20
-)  # of room responses, in each process: a bank of some hundred rooms is transformed once
+# of room responses, in each process: a bank of some hundred rooms is transformed once
+KEPT_SPECTRA_BYTES = 64 << 20
 
 
 class Bank:
@@ -55,6 +54,7 @@ class Bank:
         """(number of noises,) array of str."""
         from utils.data_dir import read_map
 
+        assert self.folder is not None  # without one `noises` is refused, which comes first
         return np.array(list(read_map(self.folder / "noise.utt2type").values()))
 
     def numbers_of(self, wanted: Sequence[str]) -> list[np.ndarray]:

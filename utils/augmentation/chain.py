@@ -71,7 +71,7 @@ class OneOf(Group):
     def apply(self, samples: np.ndarray, drawn: Drawn) -> np.ndarray:
         """Apply the one that was drawn."""
         choice, *inner = drawn
-        return self.of[int(choice)].apply(samples, inner) if inner else samples
+        return self.of[int(choice)].apply(samples, tuple(inner)) if inner else samples
 
 
 class AllOf(Group):

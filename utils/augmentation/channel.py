@@ -68,11 +68,9 @@ class BandLimit(Transform):
             )
         if slope_db_per_octave <= 0:
             raise ValueError(f"slope_db_per_octave: {slope_db_per_octave}, expected more than 0")
-        self.low_hz, self.high_hz, self.order = (
-            low_hz,
-            high_hz,
-            slope_db_per_octave / DECIBELS_PER_OCTAVE,
-        )
+        self.low_hz = low_hz
+        self.high_hz = high_hz
+        self.order = slope_db_per_octave / DECIBELS_PER_OCTAVE
 
     def open(self, bank: Bank) -> None:
         """Check the band against the rate.

@@ -119,7 +119,7 @@ def label_of(transform: dict) -> str:
 
 
 class CopyMaker:
-    """Makes copies as they are asked for by name; it has the interface of `utils.audio.UtteranceReader`.
+    """Makes copies as they are asked for by name: `utils.packed.packer.Utterances`.
 
     Parameters
     ----------
@@ -156,11 +156,9 @@ class CopyMaker:
         bank: Path,
         seed: int,
     ):
-        self.row_of, self.reader, self.seed = (
-            {key: row for row, key in enumerate(keys)},
-            reader,
-            seed,
-        )
+        self.row_of = {key: row for row, key in enumerate(keys)}
+        self.reader = reader
+        self.seed = seed
         self.suffixes, sections = zip(*policies, strict=True)
         distinct = [
             section for place, section in enumerate(sections) if section not in sections[:place]
@@ -172,7 +170,9 @@ class CopyMaker:
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
         self.augmenters = [made[distinct.index(section)] for section in sections]
-        self.recorder, self.planned, self.records = Recorder(bank), {}, {}
+        self.recorder = Recorder(bank)
+        self.planned: dict[str, Copy] = {}
+        self.records: dict[str, str] = {}
 
     def plan(self, utterances: Iterable[str]) -> dict[str, Copy]:
         """The copies of utterances, by name; they can be read from then on.
@@ -227,9 +227,8 @@ class CopyMaker:
         ):
             factor = self._draw_speed(augmenter, self._rng(utterance, number))
             renamed = factor != 1 and augmenter.speed_is_new_speaker
-            yield Copy(
-                utterance, number, suffix, factor, f"sp{factor:g}-" if renamed else ""
-            )  # Kaldi's prefix for voices of another speed
+            # Kaldi's prefix for voices of another speed
+            yield Copy(utterance, number, suffix, factor, f"sp{factor:g}-" if renamed else "")
 
     def _rng(self, utterance: str, number: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, number, *utterance.encode()])

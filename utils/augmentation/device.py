@@ -65,9 +65,9 @@ class Sounds:
         (R, num_samples) float32 tensor
             In [-1, 1).
         """
-        numbers_R, place_RS = (
-            self._numbers(numbers),
-            self._numbers(starts)[:, None] + torch.arange(num_samples, device=self.samples.device),
+        numbers_R = self._numbers(numbers)
+        place_RS = self._numbers(starts)[:, None] + torch.arange(
+            num_samples, device=self.samples.device
         )
         return self._at(self.starts_K[numbers_R, None] + place_RS % self.lengths_K[numbers_R, None])
 
@@ -156,15 +156,12 @@ class DeviceChain:
         drawn : sequence of tuples or None
             Of each crop.
         """
-        rows = [row for row, numbers in enumerate(drawn) if numbers]
-        if not rows:
+        happens = {row: numbers for row, numbers in enumerate(drawn) if numbers}
+        if not happens:
             return waveforms_BS
-        rows_R = torch.tensor(rows, device=waveforms_BS.device)
-        return waveforms_BS.index_copy(
-            0,
-            rows_R,
-            apply_batch(transform, waveforms_BS[rows_R], [drawn[row] for row in rows], self),
-        )
+        rows_R = torch.tensor(list(happens), device=waveforms_BS.device)
+        changed_RS = apply_batch(transform, waveforms_BS[rows_R], list(happens.values()), self)
+        return waveforms_BS.index_copy(0, rows_R, changed_RS)
 
     def sounds(self, kind: str) -> Sounds:
         """The bank's ``noises`` or ``rooms`` on the device.
@@ -219,10 +216,8 @@ def _(transform: Reverb, waveforms_RS, drawn, chain):
 @apply_batch.register
 def _(transform: Noise, waveforms_RS, drawn, chain):
     numbers, starts, levels = zip(*drawn, strict=True)
-    noise_RS, level_R1 = (
-        chain.sounds("noises").windows(numbers, starts, waveforms_RS.shape[1]),
-        _column(levels, waveforms_RS),
-    )
+    noise_RS = chain.sounds("noises").windows(numbers, starts, waveforms_RS.shape[1])
+    level_R1 = _column(levels, waveforms_RS)
     return waveforms_RS + noise_RS * (
         level_R1
         if transform.snr_db == "recorded"
@@ -238,10 +233,8 @@ def _(transform: Babble, waveforms_RS, drawn, chain):
         numbers, starts, levels = zip(
             *(drawn[row][place : place + 3] for row in speaking), strict=True
         )
-        speaker_RS, rows_R = (
-            chain.sounds("noises").windows(numbers, starts, waveforms_RS.shape[1]),
-            torch.tensor(speaking, device=chain.device),
-        )
+        speaker_RS = chain.sounds("noises").windows(numbers, starts, waveforms_RS.shape[1])
+        rows_R = torch.tensor(speaking, device=chain.device)
         gain_R1 = (
             _noise_gain(waveforms_RS[rows_R], speaker_RS, _column(levels, waveforms_RS))
             if transform.level == "each"

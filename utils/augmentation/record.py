@@ -1,8 +1,12 @@
-"""What augmentation did to an utterance, as one word for ``utt2augmentation``: exact, with the names of the bank's sounds.
+"""What augmentation did to a crop or an utterance, said in two ways.
+
+`Recorder` writes one word for ``utt2augmentation``, exact and with the names of the bank's sounds:
 
     speed(0.9)+reverb(small-03-1)+noise(rain-2,start=81920,snr_db=7.31264)
 
-The functions at the end say the same for a reader.
+`describe_all` says it in English, rounded and by numbers, for figures and pages:
+
+    speed 0.9, room 3 of 40, noise at 7.3 dB
 """
 
 from collections.abc import Sequence

@@ -5,7 +5,7 @@ own samples alone: frames that reach over an end see the utterance mirrored at t
 are zero.
 """
 
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from utils.config import parameters_of
 from utils.features.normalisation import NormalisationOption, make_normalisation, normalise
 
+# options that every description tells in its own words
 TOLD = {
     "sample_rate_hz",
     "num_bins",
@@ -26,7 +27,8 @@ TOLD = {
     "frames_per_second",
     "description",
     "select_voiced",
-}  # options that every description tells in its own words
+}
+Count = TypeVar("Count", int, torch.Tensor)  # of one utterance, or of each of a batch
 CACHED_FRAMES = 256  # of one utterance, computed at a time on the host: whole batches leave the core's cache and take four times as long
 
 
@@ -44,6 +46,8 @@ class FrontEnd(nn.Module):
     normalisation : str or mapping
         As :func:`utils.features.normalisation.make_normalisation`.
     """
+
+    options: dict[str, Any]  # as given: YAML holds values of many types
 
     def __init__(
         self,
@@ -115,14 +119,17 @@ class FrontEnd(nn.Module):
             On the device of ``lengths_B``.
         """
         num_frames_B = self.num_frames(lengths_B)
-        with torch.autocast(
-            waveforms_BS.device.type, enabled=False
-        ):  # spectra and logarithms do not survive bfloat16
+        # spectra and logarithms do not survive bfloat16
+        with torch.autocast(waveforms_BS.device.type, enabled=False):
             return normalise(
                 self._features(waveforms_BS.float(), lengths_B), num_frames_B, self.normalisation
             ), num_frames_B
 
-    def num_frames(self, num_samples: int | torch.Tensor) -> int | torch.Tensor:
+    def _features(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
+        """Features (B, T, F) before normalisation; anything may stand in the padding."""
+        raise NotImplementedError
+
+    def num_frames(self, num_samples: Count) -> Count:
         """Frames of an utterance of so many samples."""
         return num_samples
 
@@ -169,7 +176,7 @@ class FramedFrontEnd(FrontEnd):
             if self.num_frames(n) >= num_frames
         )
 
-    def _features(self, waveforms_BS, lengths_B):
+    def _features(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         if waveforms_BS.device.type != "cpu":
             return self._features_of_frames(self._frames(waveforms_BS, lengths_B))
         rows = [
@@ -177,6 +184,10 @@ class FramedFrontEnd(FrontEnd):
             for one in zip(waveforms_BS.split(1), lengths_B.split(1), strict=True)
         ]
         return rows[0][None] if len(rows) == 1 else pad_sequence(rows, batch_first=True)
+
+    def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
+        """Features (B, T, F) of frames, each of which depends on its own samples alone."""
+        raise NotImplementedError
 
     def _in_pieces(self, waveform_1S, length_1):
         frames_1TL = self._frames(waveform_1S, length_1)
@@ -206,18 +217,13 @@ class FramedFrontEnd(FrontEnd):
                     torch.arange(longest, device=device) >= lengths_B1, 0.0
                 )
             return pad(waveforms_BS, (-self.first_sample, end_sample - longest))
-        skipped, before, after = (
-            int(self.edge == "mirrored"),
-            -self.first_sample,
-            max(0, end_sample - longest),
-        )
-        if (
-            not ragged and before >= 0 and max(before, after) + skipped <= longest
-        ):  # the common case, without an index for every sample
-            first_BS, last_BS = (
-                waveforms_BS[:, skipped : skipped + before],
-                waveforms_BS[:, longest - skipped - after : longest - skipped],
-            )
+        skipped = int(self.edge == "mirrored")
+        before = -self.first_sample
+        after = max(0, end_sample - longest)
+        # the common case, without an index for every sample
+        if not ragged and before >= 0 and max(before, after) + skipped <= longest:
+            first_BS = waveforms_BS[:, skipped : skipped + before]
+            last_BS = waveforms_BS[:, longest - skipped - after : longest - skipped]
             return torch.cat(
                 [first_BS.flip(1), waveforms_BS[:, :end_sample], last_BS.flip(1)], dim=1
             )

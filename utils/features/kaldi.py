@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from utils.features.base import FramedFrontEnd
+from utils.features.base import Count, FramedFrontEnd
 from utils.features.mel import kaldi_filters, squared_magnitude
 from utils.features.normalisation import NormalisationOption
 
@@ -65,6 +65,9 @@ class KaldiFrontEnd(FramedFrontEnd):
     Kaldi, src/feat/feature-window.cc and mel-computations.cc.
     """
 
+    window_L: torch.Tensor
+    filters_FM: torch.Tensor
+
     def __init__(
         self,
         *,
@@ -89,10 +92,8 @@ class KaldiFrontEnd(FramedFrontEnd):
         full_scale: float = FULL_SCALE,
         normalisation: NormalisationOption = "none",
     ) -> None:
-        length, shift = (
-            int(sample_rate_hz * 0.001 * frame_length_ms),
-            int(sample_rate_hz * 0.001 * frame_shift_ms),
-        )
+        length = int(sample_rate_hz * 0.001 * frame_length_ms)
+        shift = int(sample_rate_hz * 0.001 * frame_shift_ms)
         if length < 2 or shift < 1:
             raise ValueError(
                 f"frame_length_ms {frame_length_ms} and frame_shift_ms {frame_shift_ms} give frames of {length} samples every {shift}"
@@ -113,17 +114,13 @@ class KaldiFrontEnd(FramedFrontEnd):
             normalisation=normalisation,
         )
         self.snip_edges, self.dither, self.dither_seed = snip_edges, dither, dither_seed
-        self.preemphasis, self.remove_dc_offset, self.full_scale = (
-            preemphasis,
-            remove_dc_offset,
-            full_scale,
-        )
-        self.use_energy, self.raw_energy, self.energy_floor, self.htk_compat = (
-            use_energy,
-            raw_energy,
-            energy_floor,
-            htk_compat,
-        )
+        self.preemphasis = preemphasis
+        self.remove_dc_offset = remove_dc_offset
+        self.full_scale = full_scale
+        self.use_energy = use_energy
+        self.raw_energy = raw_energy
+        self.energy_floor = energy_floor
+        self.htk_compat = htk_compat
         self.fft_samples = 1 << (length - 1).bit_length() if round_to_power_of_two else length
         filters_FM = kaldi_filters(
             num_mel_bins, self.fft_samples, sample_rate_hz, low_freq_hz, high_freq_hz
@@ -136,14 +133,14 @@ class KaldiFrontEnd(FramedFrontEnd):
             "filters_FM", torch.tensor(filters_FM, dtype=torch.float32), persistent=False
         )
 
-    def num_frames(self, num_samples: int | torch.Tensor) -> int | torch.Tensor:
+    def num_frames(self, num_samples: Count) -> Count:
         """Frames of an utterance of so many samples."""
         if not self.snip_edges:
             return (num_samples + self.hop_samples // 2) // self.hop_samples
         frames = (num_samples - self.window_samples) // self.hop_samples + 1
         return frames * (frames > 0)
 
-    def _features(self, waveforms_BS, lengths_B):
+    def _features(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         if self.dither:  # one tape for every utterance, from its first sample on: features stay a function of the utterance's own samples
             tape_S = np.random.default_rng(self.dither_seed).standard_normal(
                 waveforms_BS.shape[1], np.float32
@@ -196,7 +193,7 @@ class KaldiFbank(KaldiFrontEnd):
         self.use_power, self.use_log_fbank = use_power, use_log_fbank
         self.num_bins = num_mel_bins + self.use_energy
 
-    def _features_of_frames(self, frames_BTL):
+    def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
         power_BTF, energy_BT1 = self._power_and_energy(frames_BTL)
         mel_BTM = (power_BTF if self.use_power else power_BTF.sqrt()) @ self.filters_FM
         if self.use_log_fbank:
@@ -220,6 +217,8 @@ class KaldiMfcc(KaldiFrontEnd):
     num_mel_bins, high_freq_hz, snip_edges, use_energy, **options
         As :class:`KaldiFrontEnd`.
     """
+
+    transform_MC: torch.Tensor
 
     def __init__(
         self,
@@ -252,15 +251,13 @@ class KaldiMfcc(KaldiFrontEnd):
             "transform_MC", torch.tensor(transform_MC, dtype=torch.float32), persistent=False
         )
 
-    def _features_of_frames(self, frames_BTL):
+    def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
         power_BTF, energy_BT1 = self._power_and_energy(frames_BTL)
         cepstra_BTC = (power_BTF @ self.filters_FM).clamp(
             min=FLOAT_EPSILON
         ).log() @ self.transform_MC
-        first_BT1, rest_BTC = (
-            energy_BT1 if self.use_energy else cepstra_BTC[..., :1],
-            cepstra_BTC[..., 1:],
-        )
+        first_BT1 = energy_BT1 if self.use_energy else cepstra_BTC[..., :1]
+        rest_BTC = cepstra_BTC[..., 1:]
         if not self.htk_compat:
             return torch.cat([first_BT1, rest_BTC], dim=-1)
         return torch.cat(

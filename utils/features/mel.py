@@ -112,11 +112,8 @@ def slaney_filters(
     ValueError
         The range is empty or a filter holds no bin.
     """
-    corner_hz, step_hz, log_step = (
-        1000.0,
-        200 / 3,
-        np.log(6.4) / 27,
-    )  # mel 15 is 1 kHz, mel 42 is 6.4 kHz
+    corner_hz, step_hz = 1000.0, 200 / 3  # mel 15 is 1 kHz
+    log_step = np.log(6.4) / 27  # mel 42 is 6.4 kHz
 
     def mel(frequency_hz):
         return (
@@ -125,9 +122,8 @@ def slaney_filters(
             else corner_hz / step_hz + np.log(frequency_hz / corner_hz) / log_step
         )
 
-    mels = np.linspace(
-        *map(mel, frequency_range(low_freq_hz, high_freq_hz, sample_rate_hz)), num_mel_bins + 2
-    )
+    low_hz, top_hz = frequency_range(low_freq_hz, high_freq_hz, sample_rate_hz)
+    mels = np.linspace(mel(low_hz), mel(top_hz), num_mel_bins + 2)
     edges_hz = np.where(
         mels < corner_hz / step_hz,
         mels * step_hz,
@@ -164,16 +160,15 @@ def bin_filters(
         The range is empty.
     """
     low_hz, top_hz = frequency_range(low_freq_hz, high_freq_hz, sample_rate_hz)
-    mels = np.linspace(*(2595 * np.log10(1 + np.array([low_hz, top_hz]) / 700)), num_mel_bins + 2)
+    low_mel, top_mel = 2595 * np.log10(1 + np.array([low_hz, top_hz]) / 700)
+    mels = np.linspace(low_mel, top_mel, num_mel_bins + 2)
     corners = np.floor((fft_samples + 1) * 700 * (10 ** (mels / 2595) - 1) / sample_rate_hz)
     bins_F1 = np.arange(fft_samples // 2 + 1)[:, None]
     left_M, centre_M, right_M = corners[:-2], corners[1:-1], corners[2:]
     rising_FM = (bins_F1 - left_M) / np.maximum(centre_M - left_M, 1)
     falling_FM = (right_M - bins_F1) / np.maximum(right_M - centre_M, 1)
-    rises_FM, falls_FM = (
-        (left_M <= bins_F1) & (bins_F1 < centre_M),
-        (centre_M <= bins_F1) & (bins_F1 < right_M),
-    )
+    rises_FM = (left_M <= bins_F1) & (bins_F1 < centre_M)
+    falls_FM = (centre_M <= bins_F1) & (bins_F1 < right_M)
     return np.where(rises_FM, rising_FM, np.where(falls_FM, falling_FM, 0))
 
 

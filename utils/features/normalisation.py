@@ -136,9 +136,8 @@ def normalise(
     if isinstance(kind, SlidingWindow):
         return (_over_windows(features_BTF, num_frames_B, kind) * mask_BT1).to(features_BTF.dtype)
     num_frames_B11 = num_frames_B.to(features_BTF.device)[:, None, None]
-    mean_B1F = (
-        features_BTF.sum(dim=1, keepdim=True, dtype=torch.float64) / num_frames_B11
-    )  # float32 sums would differ with the padding's length
+    # float32 sums would differ with the padding's length
+    mean_B1F = features_BTF.sum(dim=1, keepdim=True, dtype=torch.float64) / num_frames_B11
     deviation_BTF = ((features_BTF - mean_B1F) * mask_BT1).to(features_BTF.dtype)
     if kind == "utterance_mean":
         return deviation_BTF

@@ -87,9 +87,8 @@ def features_of(front_end: FrontEnd, samples_S: np.ndarray, device: str = "cpu")
     if num_frames <= PIECE_FRAMES or not isinstance(front_end, FramedFrontEnd):
         features_BTF, _ = front_end(waveforms_BS, torch.tensor([len(samples_S)]))
         return features_BTF[0].cpu().numpy()
-    margin = (
-        -(-front_end.window_samples // front_end.hop_samples) + 1
-    )  # frames that the mirrored ends of a piece may spoil
+    # frames that the mirrored ends of a piece may spoil
+    margin = -(-front_end.window_samples // front_end.hop_samples) + 1
     pieces, normalisation = [], front_end.normalisation
     front_end.normalisation = "none"
     for first in range(0, num_frames, PIECE_FRAMES):

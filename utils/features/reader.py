@@ -18,9 +18,8 @@ from utils.errors import UserError
 
 LENGTH_TOLERANCE = 3  # rows that a range may reach beyond a matrix: Kaldi cuts them off as well
 MAX_OPEN_FILES = 256
-ONE_READ_BYTES = (
-    1 << 18
-)  # up to this size one read of all columns is faster than one read of every column's crop
+# up to this size one read of all columns is faster than one read of every column's crop
+ONE_READ_BYTES = 1 << 18
 RANGE = re.compile(r"(.*)\[(\d{1,9}):(\d{1,9})\]")
 
 
@@ -64,11 +63,9 @@ class FeatureReader:
         vad_scp: Mapping[str, str] | None = None,
         root: str | Path | None = None,
     ):
-        self.num_bins, self.sample_rate_hz, self.root = (
-            num_bins,
-            frames_per_second,
-            Path(root or ""),
-        )
+        self.num_bins = num_bins
+        self.sample_rate_hz = frames_per_second
+        self.root = Path(root or "")
         number_of: dict[str, int] = {}
         if not feats_scp:
             raise UserError(
@@ -178,11 +175,9 @@ class FeatureReader:
 
     def _rows(self, index: int, start: int, end: int) -> np.ndarray:
         """Rows of the matrix as float32, counted from the first one of the utterance."""
-        kind, place, total = (
-            int(self.kind[index]),
-            int(self.offset[index]),
-            int(self.num_rows[index]),
-        )
+        kind = int(self.kind[index])
+        place = int(self.offset[index])
+        total = int(self.num_rows[index])
         start, end = start + int(self.first_row[index]), end + int(self.first_row[index])
         item, body = ITEMS[kind], place + BODY[kind]
         if kind < CM:
@@ -223,7 +218,7 @@ class FeatureReader:
         values = np.empty(shape, dtype)
         if (
             values.size
-            and os.preadv(self._files[number].fileno(), [values], place) != values.nbytes
+            and os.preadv(self._files[number].fileno(), [values.data], place) != values.nbytes
         ):
             raise UserError(
                 f"{self.paths[number]}: ends before byte {place + values.nbytes:,}; it was cut while in use"
@@ -294,6 +289,7 @@ class FeatureReader:
         return np.concatenate(bits), np.array(starts, np.int64)
 
     def _decisions_of(self, index: int) -> np.ndarray:
+        assert self.speech is not None  # asked for where there are decisions
         bits, starts = self.speech
         return np.unpackbits(bits[starts[index] : starts[index + 1]])
 

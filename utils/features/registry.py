@@ -144,10 +144,8 @@ class SpecAugment(nn.Module):
         (B, T, F) float tensor
         """
         _, num_frames, num_bins = features_BTF.shape
-        keep_BT, keep_BF = (
-            np.ones((len(seeds), num_frames, 1), bool),
-            np.ones((len(seeds), 1, num_bins), bool),
-        )
+        keep_BT = np.ones((len(seeds), num_frames, 1), bool)
+        keep_BF = np.ones((len(seeds), 1, num_bins), bool)
         for row, seed in enumerate(seeds):
             draw = np.random.default_rng(int(seed))
             _mask(keep_BF[row, 0], self.num_freq_masks, self.max_freq_bins, draw)

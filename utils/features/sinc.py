@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn.functional import conv1d
 
+from utils.features.base import Count
+
 LOWEST_HZ = 30.0  # where the mel-spaced initial values begin (SincNet)
 
 
@@ -38,6 +40,8 @@ class SincBank(nn.Module):
     """
 
     filters_per_band = 1
+    time_H: torch.Tensor
+    window_H: torch.Tensor
 
     def __init__(
         self,
@@ -68,21 +72,15 @@ class SincBank(nn.Module):
             raise ValueError(
                 f"sample_rate_hz {sample_rate_hz} leaves no band above {LOWEST_HZ:g} + {min_low_hz:g} + {min_band_hz:g} Hz"
             )
-        self.num_filters, self.kernel_samples, self.sample_rate_hz = (
-            num_filters,
-            kernel_samples,
-            sample_rate_hz,
-        )
-        self.stride_samples, self.padding_samples, self.min_low_hz, self.min_band_hz = (
-            stride_samples,
-            padding_samples,
-            min_low_hz,
-            min_band_hz,
-        )
-        mels = np.linspace(
-            *(2595 * np.log10(1 + np.array([LOWEST_HZ, highest_hz]) / 700)),
-            num_filters // self.filters_per_band + 1,
-        )
+        self.num_filters = num_filters
+        self.kernel_samples = kernel_samples
+        self.sample_rate_hz = sample_rate_hz
+        self.stride_samples = stride_samples
+        self.padding_samples = padding_samples
+        self.min_low_hz = min_low_hz
+        self.min_band_hz = min_band_hz
+        low_mel, high_mel = 2595 * np.log10(1 + np.array([LOWEST_HZ, highest_hz]) / 700)
+        mels = np.linspace(low_mel, high_mel, num_filters // self.filters_per_band + 1)
         edges_hz = 700 * (10 ** (mels / 2595) - 1)
         self.low_hz = nn.Parameter(torch.tensor(edges_hz[:-1, None], dtype=torch.float32))
         self.band_hz = nn.Parameter(torch.tensor(np.diff(edges_hz)[:, None], dtype=torch.float32))
@@ -123,7 +121,7 @@ class SincBank(nn.Module):
         band_K1 = 2 * (high_K1 - low_K1)
         return torch.cat([half_KH, band_K1, half_KH.flip(1)], dim=1) / band_K1
 
-    def num_frames(self, num_samples: int | torch.Tensor) -> int | torch.Tensor:
+    def num_frames(self, num_samples: Count) -> Count:
         """Frames of a waveform of so many samples."""
         return (
             num_samples + 2 * self.padding_samples - self.kernel_samples

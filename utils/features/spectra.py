@@ -6,7 +6,7 @@ Shapes as in utils/features/base.py, and ``M`` mel filters.
 import torch
 from torch.nn.functional import pad
 
-from utils.features.base import FramedFrontEnd
+from utils.features.base import Count, FramedFrontEnd
 from utils.features.mel import bin_filters, slaney_filters, squared_magnitude
 from utils.features.normalisation import NormalisationOption
 
@@ -29,6 +29,8 @@ class Spectrogram(FramedFrontEnd):
     normalisation : str or mapping
         As :func:`utils.features.normalisation.make_normalisation`.
     """
+
+    window_L: torch.Tensor
 
     def __init__(
         self,
@@ -59,21 +61,19 @@ class Spectrogram(FramedFrontEnd):
             num_bins=fft_samples // 2 + 1,
             normalisation=normalisation,
         )
-        self.fft_samples, self.use_power, self.use_log, self.log_offset = (
-            fft_samples,
-            use_power,
-            use_log,
-            log_offset,
-        )
+        self.fft_samples = fft_samples
+        self.use_power = use_power
+        self.use_log = use_log
+        self.log_offset = log_offset
         self.register_buffer(
             "window_L", torch.hann_window(window_samples, periodic=True), persistent=False
         )
 
-    def num_frames(self, num_samples: int | torch.Tensor) -> int | torch.Tensor:
+    def num_frames(self, num_samples: Count) -> Count:
         """Frames of an utterance of so many samples."""
         return num_samples // self.hop_samples + 1
 
-    def _features_of_frames(self, frames_BTL):
+    def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
         power_BTF = squared_magnitude(
             torch.fft.rfft(frames_BTL * self.window_L, n=self.fft_samples)
         )
@@ -93,6 +93,8 @@ class LibrosaLogMel(Spectrogram):
     sample_rate_hz, fft_samples, window_samples, hop_samples, normalisation
         As :class:`Spectrogram`.
     """
+
+    filters_FM: torch.Tensor
 
     def __init__(
         self,
@@ -122,7 +124,7 @@ class LibrosaLogMel(Spectrogram):
             "filters_FM", torch.tensor(filters_FM, dtype=torch.float32), persistent=False
         )
 
-    def _features_of_frames(self, frames_BTL):
+    def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
         return (super()._features_of_frames(frames_BTL) @ self.filters_FM + self.log_offset).log10()
 
 
@@ -149,6 +151,8 @@ class PsfFbank(FramedFrontEnd):
     normalisation : str or mapping
         As :func:`utils.features.normalisation.make_normalisation`; the system's is ``utterance_mean``.
     """
+
+    filters_FM: torch.Tensor
 
     def __init__(
         self,
@@ -191,17 +195,17 @@ class PsfFbank(FramedFrontEnd):
             "filters_FM", torch.tensor(filters_FM, dtype=torch.float32), persistent=False
         )
 
-    def num_frames(self, num_samples: int | torch.Tensor) -> int | torch.Tensor:
+    def num_frames(self, num_samples: Count) -> Count:
         """Frames of an utterance of so many samples."""
         further = num_samples - self.window_samples
         return 1 + (further + self.hop_samples - 1) // self.hop_samples * (further > 0)
 
-    def _features(self, waveforms_BS, lengths_B):
+    def _features(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         return super()._features(
             waveforms_BS - self.preemphasis * pad(waveforms_BS[:, :-1], (1, 0)), lengths_B
         )
 
-    def _features_of_frames(self, frames_BTL):
+    def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
         energy_BTM = (
             squared_magnitude(torch.fft.rfft(frames_BTL, n=self.fft_samples)) @ self.filters_FM
         )

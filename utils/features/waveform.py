@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from utils.features.base import FrontEnd
+from utils.features.base import Count, FrontEnd
 from utils.features.normalisation import NormalisationOption, frame_mask
 
 INSTANCE_EPSILON = 1e-4  # added to the variance (RawNet3)
@@ -55,17 +55,15 @@ class Waveform(FrontEnd):
         if not 0 <= preemphasis <= 1:
             raise ValueError(f"preemphasis is {preemphasis}, expected 0 to 1")
         super().__init__(sample_rate_hz=sample_rate_hz, num_bins=1, normalisation=normalisation)
-        self.scale, self.preemphasis, self.preemphasis_edge, self.instance_norm = (
-            scale,
-            preemphasis,
-            preemphasis_edge,
-            instance_norm,
-        )
+        self.scale = scale
+        self.preemphasis = preemphasis
+        self.preemphasis_edge = preemphasis_edge
+        self.instance_norm = instance_norm
         self.dropped = int(preemphasis > 0 and preemphasis_edge == "drop")
         if instance_norm != "none":
             self.gain, self.offset = nn.Parameter(torch.ones(1)), nn.Parameter(torch.zeros(1))
 
-    def num_frames(self, num_samples: int | torch.Tensor) -> int | torch.Tensor:
+    def num_frames(self, num_samples: Count) -> Count:
         """Features of an utterance of so many samples."""
         return num_samples - self.dropped
 
@@ -73,7 +71,7 @@ class Waveform(FrontEnd):
         """The fewest samples that give so many features."""
         return num_frames + self.dropped
 
-    def _features(self, waveforms_BS, lengths_B):
+    def _features(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         longest, lengths_B1 = int(lengths_B.max()), lengths_B.to(waveforms_BS.device)[:, None]
         x_BS = waveforms_BS[:, :longest].masked_fill(
             ~frame_mask(lengths_B, longest, waveforms_BS.device), 0.0
@@ -97,9 +95,8 @@ class Waveform(FrontEnd):
 
     def _instance_normalised(self, x_BS, counts_B1):
         mask_BS = frame_mask(counts_B1[:, 0], x_BS.shape[1], x_BS.device)
-        mean_B1 = (x_BS * mask_BS).sum(
-            dim=1, keepdim=True, dtype=torch.float64
-        ) / counts_B1  # float32 sums would differ with the padding's length
+        # float32 sums would differ with the padding's length
+        mean_B1 = (x_BS * mask_BS).sum(dim=1, keepdim=True, dtype=torch.float64) / counts_B1
         deviation_BS = ((x_BS - mean_B1) * mask_BS).float()
         variance_B1 = (
             deviation_BS.square().sum(dim=1, keepdim=True, dtype=torch.float64) / counts_B1

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from utils.files import atomic_write, read_json_object
-from utils.receipts.contents import read_receipt
+from utils.receipts.contents import existing_receipt
 
 COPIES = "augmentation.json"  # what steps.collect_copies writes
 WATERMARKS = "watermarks"  # what has to be said beside every figure of a data directory's trials, one sentence on each line
@@ -45,13 +45,10 @@ def options_of_packing(data: Path) -> dict:
     data : path
         Packed data directory.
     """
-    return next(
-        (
-            read_receipt(path)["options"]
-            for path in sorted((data / "receipts").glob("pack_audio.*.json"))
-        ),
-        {},
-    )
+    receipts = sorted((data / "receipts").glob("pack_audio.*.json"))
+    if not receipts:
+        return {}
+    return existing_receipt(receipts[0])["options"]
 
 
 def augmentation_of(data: Path) -> str:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from utils.archive import ArchiveWriter, read_vector
-from utils.audio import FULL_SCALE, UtteranceReader, resample, to_int16
+from utils.audio import FULL_SCALE, resample, to_int16
 from utils.data_dir import DataDir, write_map
 from utils.data_dir.ledger import POLICY, UNREADABLE, Ledger
 from utils.data_dir.rules import key_kind
@@ -14,14 +15,33 @@ from utils.errors import UnreadableAudio, UserError
 from utils.vad.base import FRAMES_PER_SECOND, cut_speech, keep_speech, num_frames
 from utils.vad.segments import piece_name
 
+# lists that do not hold for the packed sound
 OF_THE_SOURCE_SOUND = {
     "utt2dur",
     "utt2num_frames",
     "utt2num_samples",
     "feats.scp",
     "cmvn.scp",
-}  # lists that do not hold for the packed sound
+}
 OF_WHOLE_UTTERANCES = {"vad.scp", "text"}  # nor for pieces of it
+
+
+class Utterances(Protocol):
+    """Sound by the names of utterances: `utils.audio.UtteranceReader`, or who makes it when asked."""
+
+    def read(self, utterance: str, /) -> tuple[np.ndarray, int]:
+        """Float samples of full scale [-1, 1], and their rate.
+
+        Parameters
+        ----------
+        utterance : str
+            Its name.
+
+        Raises
+        ------
+        UnreadableAudio
+            Something is wrong with the sound.
+        """
 
 
 class Packer:
@@ -29,7 +49,7 @@ class Packer:
 
     Parameters
     ----------
-    reader : UtteranceReader
+    reader : Utterances
         Gives the sound.
     ledger : Ledger
         Takes the names of those that are kept and dropped.
@@ -50,7 +70,7 @@ class Packer:
 
     def __init__(
         self,
-        reader: UtteranceReader,
+        reader: Utterances,
         ledger: Ledger,
         sample_rate_hz: int,
         *,
@@ -65,12 +85,10 @@ class Packer:
             raise UserError(
                 f"--sample-rate-hz: {sample_rate_hz}, expected a positive number of samples per second"
             )
-        self.reader, self.ledger, self.sample_rate_hz, self.decisions = (
-            reader,
-            ledger,
-            sample_rate_hz,
-            decisions,
-        )
+        self.reader = reader
+        self.ledger = ledger
+        self.sample_rate_hz = sample_rate_hz
+        self.decisions = decisions
         self.trim, self.split, self.transform = trim, split, transform
         self.min_seconds, self.min_speech_seconds = min_seconds, min_speech_seconds
         self.num_samples: dict[str, int] = {}
@@ -159,7 +177,7 @@ class Packer:
         """The utterance, its speech, or its stretches of speech; nothing where there is too little and it was dropped."""
         if self.decisions is None:
             return {utterance: samples}
-        speech = self._speech(utterance, num_frames(len(samples), rate))
+        speech = self._speech(self.decisions, utterance, num_frames(len(samples), rate))
         if speech.sum() < max(self.split, self.min_speech_seconds * FRAMES_PER_SECOND):
             found = (
                 f"{speech.sum() / FRAMES_PER_SECOND:.2f} s of speech in {len(samples) / rate:.2f} s"
@@ -188,13 +206,13 @@ class Packer:
         self.clipped_utterances += bool(np.abs(samples).max() > 1 + 0.5 / FULL_SCALE)
         return "", sound
 
-    def _speech(self, utterance: str, expected: int) -> np.ndarray:
-        if utterance not in self.decisions:
+    def _speech(self, decisions: Mapping[str, str], utterance: str, expected: int) -> np.ndarray:
+        if utterance not in decisions:
             raise UserError(
                 f"{self.ledger.where}: '{utterance}' can be read but has no voice activity decisions; "
                 f"remove {self.ledger.where}/vad/receipts and run stage 1 again"
             )
-        speech = read_vector(self.decisions[utterance], key=utterance) > 0
+        speech = read_vector(decisions[utterance], key=utterance) > 0
         if len(speech) != expected:
             raise UserError(
                 f"{self.ledger.where}: '{utterance}' has {expected} frames but {len(speech)} decisions: the sound has changed; "
@@ -252,7 +270,7 @@ def packed_lists(
             for name, mapping in maps.items()
         } | {"utt2original": dict(original)}
     maps |= {
-        "utt2num_samples": dict(num_samples),
+        "utt2num_samples": {key: str(number) for key, number in num_samples.items()},
         "utt2dur": {key: f"{number / sample_rate_hz:.4f}" for key, number in num_samples.items()},
     }
     return DataDir(source.path, dict(wav_scp), utt2spk, None, maps, source.trials)

@@ -151,7 +151,7 @@ class PackedReader:
             if number not in self._files:
                 self._files[number] = open(self.paths[number], "rb", buffering=0)  # noqa: SIM115 - kept open for the reader's life
             place = int(self.offset[index]) + self.HEADER_BYTES + 2 * int(start)
-            if os.preadv(self._files[number].fileno(), [row], place) != row.nbytes:
+            if os.preadv(self._files[number].fileno(), [row.data], place) != row.nbytes:
                 raise UserError(
                     f"{self.paths[number]}: ends before byte {place + row.nbytes:,}; it was cut while in use"
                 )

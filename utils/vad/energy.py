@@ -1,5 +1,7 @@
 """Kaldi's energy-based voice activity decisions (compute-vad)."""
 
+from typing import TypedDict
+
 import numpy as np
 
 from utils.audio import FULL_SCALE, resample
@@ -9,6 +11,15 @@ MAX_RATE_HZ = 16000  # the energy of a frame grows with its number of samples; t
 FRAME_SECONDS = 0.025
 BLOCK_FRAMES = 6000  # whose windows are in memory at once, so that hours fit
 FLOAT_EPSILON = np.finfo(np.float32).eps
+
+
+class _Rule(TypedDict):
+    """Options of `energy_decisions`."""
+
+    energy_threshold: float
+    energy_mean_scale: float
+    frames_context: int
+    proportion_threshold: float
 
 
 class EnergyVad(VoiceActivityDetector):
@@ -58,7 +69,7 @@ class EnergyVad(VoiceActivityDetector):
             raise ValueError(
                 f"proportion_threshold: {proportion_threshold}, expected a number between 0 and 1"
             )
-        self.rule = {
+        self.rule: _Rule = {
             "energy_threshold": energy_threshold,
             "energy_mean_scale": energy_mean_scale,
             "frames_context": frames_context,
@@ -138,10 +149,8 @@ def energy_decisions(
     )
     loud_before = np.concatenate([[0], np.cumsum(is_loud)])
     frames = np.arange(len(log_energy))
-    first, end = (
-        np.maximum(frames - frames_context, 0),
-        np.minimum(frames + frames_context + 1, len(frames)),
-    )
+    first = np.maximum(frames - frames_context, 0)
+    end = np.minimum(frames + frames_context + 1, len(frames))
     return loud_before[end] - loud_before[first] >= np.float32(proportion_threshold) * (
         end - first
     ).astype(np.float32)

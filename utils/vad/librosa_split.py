@@ -42,10 +42,8 @@ class _LibrosaVad(VoiceActivityDetector):
         check_range("frame_length", frame_length, 1, float("inf"))
         check_range("hop_length", hop_length, 1, float("inf"))
         check_range("sample_rate_hz", sample_rate_hz, 0, float("inf"))
-        self.rule, self.sample_rate_hz = (
-            {"top_db": top_db, "frame_length": frame_length, "hop_length": hop_length},
-            sample_rate_hz,
-        )
+        self.rule = {"top_db": top_db, "frame_length": frame_length, "hop_length": hop_length}
+        self.sample_rate_hz = sample_rate_hz
 
     def _raw_decisions(self, samples: np.ndarray, sample_rate_hz: int, total: int) -> np.ndarray:
         rate_hz = self.sample_rate_hz or sample_rate_hz

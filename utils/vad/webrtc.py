@@ -47,9 +47,8 @@ class WebrtcVad(VoiceActivityDetector):
         self.aggressiveness, self.window_ms = aggressiveness, window_ms
 
     def _raw_decisions(self, samples: np.ndarray, sample_rate_hz: int, total: int) -> np.ndarray:
-        webrtcvad = needed_package(
-            "webrtcvad", "webrtcvad-wheels"
-        )  # the package webrtcvad itself fails to import on Python 3.12 and later
+        # the package webrtcvad itself fails to import on Python 3.12 and later
+        webrtcvad = needed_package("webrtcvad", "webrtcvad-wheels")
         frames_per_window = self.window_ms * FRAMES_PER_SECOND // 1000
         sound = to_int16(resample(samples, sample_rate_hz, WEBRTC_RATE_HZ))
         window = frames_per_window * WEBRTC_RATE_HZ // FRAMES_PER_SECOND

@@ -54,10 +54,8 @@ class SqueezeExcitation(nn.Module):
 
     def __init__(self, channels: int, hidden_channels: int) -> None:
         super().__init__()
-        self.reduce, self.increase = (
-            nn.Linear(channels, hidden_channels),
-            nn.Linear(hidden_channels, channels),
-        )
+        self.reduce = nn.Linear(channels, hidden_channels)
+        self.increase = nn.Linear(hidden_channels, channels)
 
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """The scaled features; what stands in the padding means nothing."""

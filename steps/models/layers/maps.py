@@ -40,14 +40,10 @@ class BasicBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.stride, self.activation = stride, activation
-        self.conv1, self.norm1 = (
-            nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm2d(out_channels),
-        )
-        self.conv2, self.norm2 = (
-            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out_channels),
-        )
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out_channels)
         project = stride > 1 or in_channels != out_channels
         self.shortcut = (
             nn.Sequential(
@@ -83,6 +79,17 @@ def strided(x_BCFT: torch.Tensor, stride: int) -> torch.Tensor:
         if stride == 1
         else x_BCFT[:, :, ::stride, ::stride].contiguous(memory_format=torch.channels_last)
     )
+
+
+def to_channels_last(network: nn.Module) -> None:
+    """Lay the weights of 2-d convolutions out channel by channel, where they are.
+
+    Parameters
+    ----------
+    network : module
+        Several times as fast so as in torch's own layout, on CPUs in bfloat16 above all.
+    """
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # undeclared
 
 
 def masked(x_BCFT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:

@@ -38,7 +38,7 @@ class Res2Convs(nn.Module):
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """As many channels and frames."""
         *groups, last_BCT = x_BCT.chunk(len(self.convs) + 1, dim=1)
-        results = []
+        results: list[torch.Tensor] = []
         for conv, norm, group_BCT in zip(self.convs, self.norms, groups, strict=True):
             seen_BCT = group_BCT + results[-1] if results else group_BCT
             results.append(norm(F.relu(conv(without_padding(seen_BCT, num_frames_B)))))
@@ -70,15 +70,11 @@ class Res2Block(nn.Module):
     ) -> None:
         super().__init__()
         self.pool = pool
-        self.conv1, self.norm1 = (
-            nn.Conv1d(in_channels, out_channels, 1),
-            nn.BatchNorm1d(out_channels),
-        )
+        self.conv1 = nn.Conv1d(in_channels, out_channels, 1)
+        self.norm1 = nn.BatchNorm1d(out_channels)
         self.res2 = Res2Convs(out_channels, groups, kernel=kernel, dilation=dilation)
-        self.conv3, self.norm3 = (
-            nn.Conv1d(out_channels, out_channels, 1),
-            nn.BatchNorm1d(out_channels),
-        )
+        self.conv3 = nn.Conv1d(out_channels, out_channels, 1)
+        self.norm3 = nn.BatchNorm1d(out_channels)
         self.shortcut = (
             nn.Conv1d(in_channels, out_channels, 1, bias=False)
             if in_channels != out_channels
