@@ -155,10 +155,9 @@ def normalise_scores(
     written = write_cohort(
         output.with_suffix(""), others, sides.names, None if enrol_embeddings else statistics
     )
-    closest = f"the {how.top_k:,} closest of " if method.startswith("as_") else ""
     print(
-        f"{output}: {method} of {len(raw):,} trials, {len(sides.names):,} sides, by {closest}a "
-        f"cohort of {len(others.members):,} {cohort_of}"
+        f"{output}: {method} of {len(raw):,} trials, {len(sides.names):,} sides, by "
+        f"{in_words(others, how)}"
     )
     counts = {
         "trials": len(raw),
@@ -387,6 +386,22 @@ def lines_of_sides(names: list[str], column: np.ndarray) -> list[str]:
     """
     pairs = sorted(zip(names, column.tolist(), strict=True))
     return [f"{side} {value:.7g}\n" for side, value in pairs if not math.isnan(value)]
+
+
+def in_words(cohort: Cohort, how: Normalisation) -> str:
+    """What the statistics of each side are taken of.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        All members.
+    how : Normalisation
+        The method.
+    """
+    everybody = f"a cohort of {len(cohort.members):,} {cohort.kind}"
+    if how.method.startswith("as_"):
+        return f"the {how.top_k:,} closest of {everybody}"
+    return everybody
 
 
 if __name__ == "__main__":
