@@ -168,11 +168,8 @@ def breakdown_plot(rows: Sequence[tuple[str, Sequence[tuple[str, str, Mapping]]]
             f'<text x="{width - 4}" y="{top + step / 2:.1f}" text-anchor="end">{targets:,}</text>'
         )
         for place, (style, series, row) in enumerate(marks):
-            parts.append(
-                mark_with_interval(
-                    row, across, top + each * (place + 0.5), style, f"{series}, {subset}"
-                )
-            )
+            y, name = top + each * (place + 0.5), f"{series}, {subset}"
+            parts.append(mark_with_interval(row, across, y, style, name))
     parts.append(
         f'<text x="{(left + width - right) / 2}" y="{bottom + 34}" text-anchor="middle">EER %</text>'
         f'<text x="{width - 4}" y="{bottom + 16}" text-anchor="end">targets</text></svg>'
@@ -199,17 +196,14 @@ def mark_with_interval(
     value, ends = row["eer_percent"], row.get("eer_percent_interval")
     if value is None:
         return ""
-    title = (
-        f"<title>{escape(name)}: {value:.2f} %"
-        + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")
-        + "</title>"
-    )
-    whisker = (
-        f'<path class="whisker {style}" d="M{across(ends[0]):.1f} {y}H{across(ends[1]):.1f}"/>'
-        if ends
-        else ""
-    )
-    return f'<g>{title}{whisker}<circle class="dot {style}" cx="{across(value):.1f}" cy="{y}" r="4.5"/></g>'
+    title, whisker = f"{escape(name)}: {value:.2f} %", ""
+    if ends:
+        left, right = ends
+        title += f" [{left:.2f}, {right:.2f}]"
+        path = f"M{across(left):.1f} {y}H{across(right):.1f}"
+        whisker = f'<path class="whisker {style}" d="{path}"/>'
+    dot = f'<circle class="dot {style}" cx="{across(value):.1f}" cy="{y}" r="4.5"/>'
+    return f"<g><title>{title}</title>{whisker}{dot}</g>"
 
 
 def learning_plot(
