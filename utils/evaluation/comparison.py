@@ -104,8 +104,6 @@ def needed(found: Mapping) -> str:
     found : mapping
         Of a `Difference`.
     """
-    return (
-        f", would need about {found['speakers_needed']:,} speakers"
-        if found["speakers_needed"]
-        else ", no difference"
-    )
+    if not found["speakers_needed"]:
+        return ", no difference"
+    return f", would need about {found['speakers_needed']:,} speakers"

@@ -10,13 +10,10 @@ from utils.cli import run_subcommands
 from utils.errors import UserError
 from utils.files import read_entries
 
-LLR_COLUMNS = {
-    "act_dcf_0.01": "actDCF 0.01",
-    "cllr": "Cllr",
-}  # where scores are log-likelihood ratios
-CHOSEN_SUBSET = (
-    "across conditions, same sex"  # the hardest trials: shown beside the whole list on the screen
-)
+# where scores are log-likelihood ratios
+LLR_COLUMNS = {"act_dcf_0.01": "actDCF 0.01", "cllr": "Cllr"}
+# the hardest trials: shown beside the whole list on the screen
+CHOSEN_SUBSET = "across conditions, same sex"
 
 
 def leaks_of(experiments: Sequence[Path], each: int) -> dict[tuple[str, str], list[str]]:
@@ -130,29 +127,12 @@ def markdown_table(rows: Sequence[dict], subsets: Sequence[str] = ("all",)) -> s
         cells = [row["test_set"], series_of(row), *([row["subset"]] if several else [])]
         for name, (_, digits) in columns.items():
             ends = row.get(f"{name}_interval")
-            cells.append(
-                rate(row[name], digits)
-                + (f" [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]" if ends else "")
-            )
-        lines.append(
-            "| "
-            + " | ".join(
-                [*cells, f"{row['targets'] + row['nontargets']:,}", f"{row['speakers']:,}"]
-            )
-            + " |"
-        )
-    return (
-        "\n".join(
-            [
-                *lines,
-                *(
-                    f"\n{mark}"
-                    for mark in dict.fromkeys(mark for row in chosen for mark in row["watermarks"])
-                ),
-            ]
-        )
-        + "\n"
-    )
+            shown = f" [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]" if ends else ""
+            cells.append(rate(row[name], digits) + shown)
+        cells += [f"{row['targets'] + row['nontargets']:,}", f"{row['speakers']:,}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    marks = dict.fromkeys(mark for row in chosen for mark in row["watermarks"])
+    return "\n".join([*lines, *(f"\n{mark}" for mark in marks)]) + "\n"
 
 
 def table(
@@ -224,13 +204,12 @@ def series_of(row: Mapping) -> str:
     row : mapping
         Of results.json or curves.json.
     """
-    return ", ".join(
-        [
-            row["system"],
-            *([row["backend"]] if row["backend"] != "cosine" else []),
-            *([row["protocol"]] if row["protocol"] != "whole" else []),
-        ]
-    )
+    words = [row["system"]]
+    if row["backend"] != "cosine":
+        words.append(row["backend"])
+    if row["protocol"] != "whole":
+        words.append(row["protocol"])
+    return ", ".join(words)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,17 @@
-"""Figures of a test, had its speakers been others: every figure again under weights that stand for speakers drawn with replacement.
+"""Figures of a test, had its speakers been others: every figure again under weights that stand for
+speakers drawn with replacement.
 
-Trials share speakers, so speakers are what is resampled: in one replicate a speaker drawn twice counts twice; a target trial
-counts as often as its speaker, a non-target trial as often as the product of its two.  The draws depend on the seed and the
-number of speakers alone: systems that scored the same trials get the same draws, so their differences are paired.  Why this one
-layer, and not utterances within speakers as well: tests/bench/intervals.md.
+Trials share speakers, so speakers are what is resampled: in one replicate a speaker drawn twice
+counts twice; a target trial counts as often as its speaker, a non-target trial as often as the
+product of its two.  The draws depend on the seed and the number of speakers alone: systems that
+scored the same trials get the same draws, so their differences are paired.  Why this one layer, and
+not utterances within speakers as well: tests/bench/intervals.md.
 
-The trials are sorted once; a replicate is one walk over cumulative weights, done for a block of replicates and of trials at a time.
+First the draws (`speaker_rows`, `drawn_weights`).  Then what depends on the order of the scores: EER
+and minDCF (`weighted_figures`) and the rates at given thresholds (`weighted_rates`), of trials that
+are sorted once; a replicate is one walk over cumulative weights, done for a block of replicates and
+of trials at a time.  Last the figures of log-likelihood ratios, Cllr and actual costs
+(`weighted_llr_figures`), which are weighted means.
 
 References
 ----------
@@ -17,12 +23,62 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from utils.metrics.llr import LOG_2, bayes_threshold
 from utils.metrics.operating_points import USUAL
 
 TRIALS_AT_A_TIME, RUN = 2048, 16  # trials of a block, and of a stretch that is summed row by row
 REPLICATES_AT_A_TIME = 64
+
+
+def speaker_rows(
+    enrol_speakers: ArrayLike, test_speakers: ArrayLike, is_target: np.ndarray
+) -> tuple[int, np.ndarray, np.ndarray]:
+    """Number of speakers S, and the weight's two rows of each trial: of a target trial its speaker's and row S, which is always 1.
+
+    Parameters
+    ----------
+    enrol_speakers, test_speakers : (N,) arrays of str or int
+        Speaker of each side.
+    is_target : (N,) bool array
+        Whether both sides are the same speaker.
+    """
+    speakers, index = np.unique(
+        np.concatenate([enrol_speakers, test_speakers]), return_inverse=True
+    )
+    half = len(index) // 2
+    return (
+        len(speakers),
+        index[:half].astype(np.int32),
+        np.where(is_target, len(speakers), index[half:]).astype(np.int32),
+    )
+
+
+def drawn_weights(num_speakers: int, replicates: int, seed: int) -> np.ndarray:
+    """How often each speaker is drawn, and a row of ones.
+
+    Parameters
+    ----------
+    num_speakers : int
+        Number S of speakers; as many are drawn, with replacement.
+    replicates : int
+        Number R of draws.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    (S + 1, R) float32 array
+        Whole numbers.
+    """
+    rng = np.random.default_rng(seed)
+    weights = np.ones((num_speakers + 1, replicates), np.float32)
+    for replicate in range(replicates):
+        weights[:-1, replicate] = np.bincount(
+            rng.integers(num_speakers, size=num_speakers), minlength=num_speakers
+        )
+    return weights
 
 
 @dataclass
@@ -67,55 +123,6 @@ def sort_trials(
         np.asarray(left)[order],
         np.asarray(right)[order],
     )
-
-
-def speaker_rows(
-    enrol_speakers: Sequence[str], test_speakers: Sequence[str], is_target: np.ndarray
-) -> tuple[int, np.ndarray, np.ndarray]:
-    """Number of speakers S, and the weight's two rows of each trial: of a target trial its speaker's and row S, which is always 1.
-
-    Parameters
-    ----------
-    enrol_speakers, test_speakers : sequences of N str
-        Speaker of each side.
-    is_target : (N,) bool array
-        Whether both sides are the same speaker.
-    """
-    speakers, index = np.unique(
-        np.concatenate([enrol_speakers, test_speakers]), return_inverse=True
-    )
-    half = len(index) // 2
-    return (
-        len(speakers),
-        index[:half].astype(np.int32),
-        np.where(is_target, len(speakers), index[half:]).astype(np.int32),
-    )
-
-
-def drawn_weights(num_speakers: int, replicates: int, seed: int) -> np.ndarray:
-    """How often each speaker is drawn, and a row of ones.
-
-    Parameters
-    ----------
-    num_speakers : int
-        Number S of speakers; as many are drawn, with replacement.
-    replicates : int
-        Number R of draws.
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    (S + 1, R) float32 array
-        Whole numbers.
-    """
-    rng = np.random.default_rng(seed)
-    weights = np.ones((num_speakers + 1, replicates), np.float32)
-    for replicate in range(replicates):
-        weights[:-1, replicate] = np.bincount(
-            rng.integers(num_speakers, size=num_speakers), minlength=num_speakers
-        )
-    return weights
 
 
 def weighted_figures(
@@ -169,26 +176,17 @@ def block_figures(
         slice(start, start + TRIALS_AT_A_TIME)
         for start in range(0, len(trials.left), TRIALS_AT_A_TIME)
     ]
-    totals = np.zeros((2, weights.shape[1]))  # of targets, of non-targets
-    for piece in pieces:
-        each = weights[trials.left[piece]] * weights[trials.right[piece]]
-        both, target = (
-            each.sum(axis=0, dtype=np.float32),
-            trials.is_target[piece].astype(np.float32) @ each,
-        )
-        totals += target, both - target
+    totals = total_weights(trials, weights, pieces)
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(totals.min(axis=0) > 0, 1 / totals, np.nan).astype(np.float32)
     passed = np.zeros_like(totals)  # shares of both classes below the present block
     point = np.zeros_like(totals)  # and below the last threshold
     limits = [min(p, 1 - p) for p in p_targets]
-    eer, costs = (
-        np.full(weights.shape[1], np.nan),
-        [
-            np.full(weights.shape[1], (1 - p) / limit)
-            for p, limit in zip(p_targets, limits, strict=True)
-        ],
-    )
+    eer = np.full(weights.shape[1], np.nan)
+    costs = [
+        np.full(weights.shape[1], (1 - p) / limit)
+        for p, limit in zip(p_targets, limits, strict=True)
+    ]
     for piece in pieces:
         each = weights[trials.left[piece]] * weights[trials.right[piece]]
         target = running_sums(each * trials.is_target[piece, None])
@@ -196,11 +194,10 @@ def block_figures(
         target *= shares[0]
         nontarget *= shares[1]
         ends = trials.last_of_ties[piece]
+        whole = None
         if not ends.all():
             whole = passed + (target[-1], nontarget[-1])
             target, nontarget = target[ends], nontarget[ends]
-        else:
-            whole = None
         if len(target):
             for k, p in enumerate(p_targets):
                 lowest = (np.float32(p) * target - np.float32(1 - p) * nontarget).min(axis=0)
@@ -216,6 +213,32 @@ def block_figures(
             point = last
         passed = point if whole is None else whole
     return [100 * eer, *(np.where(np.isnan(eer), np.nan, cost) for cost in costs)]
+
+
+def total_weights(trials: SortedTrials, weights: np.ndarray, pieces: Sequence[slice]) -> np.ndarray:
+    """Weight of all trials of either class.
+
+    Parameters
+    ----------
+    trials : SortedTrials
+        As of `block_figures`.
+    weights : (U, B) float32 array
+        As there.
+    pieces : sequence of slice
+        The blocks of trials.
+
+    Returns
+    -------
+    (2, B) float array
+        Of targets, of non-targets.
+    """
+    totals = np.zeros((2, weights.shape[1]))
+    for piece in pieces:
+        each = weights[trials.left[piece]] * weights[trials.right[piece]]
+        both = each.sum(axis=0, dtype=np.float32)
+        target = trials.is_target[piece].astype(np.float32) @ each
+        totals += target, both - target
+    return totals
 
 
 def crossing_in_block(
@@ -236,19 +259,34 @@ def crossing_in_block(
     crossed : (B,) bool array
         For which replicates.
     """
-    miss, rejected = (
-        passed[0, crossed] + target[:, crossed],
-        passed[1, crossed] + nontarget[:, crossed],
-    )
-    miss, rejected = np.vstack([point[0, crossed], miss]), np.vstack([point[1, crossed], rejected])
+    miss = np.vstack([point[0, crossed], passed[0, crossed] + target[:, crossed]])
+    rejected = np.vstack([point[1, crossed], passed[1, crossed] + nontarget[:, crossed]])
     after = np.argmax(miss + rejected >= 1, axis=0)
     rows = np.arange(len(after))
     before_miss, after_miss = miss[after - 1, rows], miss[after, rows]
-    gap_before, gap_after = (
-        1 - before_miss - rejected[after - 1, rows],
-        after_miss + rejected[after, rows] - 1,
-    )
+    gap_before = 1 - before_miss - rejected[after - 1, rows]
+    gap_after = after_miss + rejected[after, rows] - 1
     return before_miss + gap_before / (gap_before + gap_after) * (after_miss - before_miss)
+
+
+def running_sums(values: np.ndarray) -> np.ndarray:
+    """Cumulative sums down the columns, several times as fast as `numpy.cumsum`, which walks each column by itself.
+
+    Parameters
+    ----------
+    values : (K, B) float array
+        Contiguous.
+    """
+    whole = len(values) // RUN * RUN
+    sums = values.copy()
+    runs = sums[:whole].reshape(-1, RUN, values.shape[1])
+    for k in range(1, RUN):
+        runs[:, k] += runs[:, k - 1]
+    if whole:
+        runs[1:] += np.cumsum(runs[:-1, -1], axis=0)[:, None]
+    for k in range(max(whole, 1), len(sums)):
+        sums[k] += sums[k - 1]
+    return sums
 
 
 def weighted_rates(
@@ -270,9 +308,8 @@ def weighted_rates(
     miss, false_alarm : (P, R) float arrays
         NaN where a class has no weight.
     """
-    place = np.searchsorted(
-        positions, np.arange(len(trials.left)), "right"
-    )  # below how many thresholds each trial does not lie
+    # below how many thresholds each trial does not lie
+    place = np.searchsorted(positions, np.arange(len(trials.left)), "right")
     sums = np.zeros((2, len(positions) + 1, weights.shape[1]))
     for start in range(0, len(trials.left), TRIALS_AT_A_TIME):
         piece = slice(start, start + TRIALS_AT_A_TIME)
@@ -285,26 +322,6 @@ def weighted_rates(
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(below[:, -1].min(axis=0) > 0, below[:, :-1] / below[:, -1:], np.nan)
     return shares[0], 1 - shares[1]
-
-
-def running_sums(values: np.ndarray) -> np.ndarray:
-    """Cumulative sums down the columns, several times as fast as `numpy.cumsum`, which walks each column by itself.
-
-    Parameters
-    ----------
-    values : (K, B) float array
-        Contiguous.
-    """
-    whole = len(values) // RUN * RUN
-    sums = values.copy()
-    runs = sums[:whole].reshape(-1, RUN, values.shape[1])
-    for k in range(1, RUN):
-        runs[:, k] += runs[:, k - 1]
-    if whole:
-        runs[1:] += np.cumsum(runs[:-1, -1], axis=0)[:, None]
-    for k in range(max(whole, 1), len(sums)):
-        sums[k] += sums[k - 1]
-    return sums
 
 
 def weighted_llr_figures(
@@ -339,9 +356,8 @@ def weighted_llr_figures(
     means = []
     for member, sign in ((is_target, -1), (~is_target, 1)):
         here = np.asarray(scores, np.float64)[member]
-        wrong = [
-            (here >= threshold) == (sign > 0) for threshold in thresholds
-        ]  # targets rejected, non-targets accepted
+        # targets rejected, non-targets accepted
+        wrong = [(here >= threshold) == (sign > 0) for threshold in thresholds]
         columns = np.stack([np.logaddexp(0, sign * here), *wrong], axis=1)
         means.append(weighted_means(columns, left[member], right[member], weights))
     cllr, *errors = zip(*means, strict=True)
@@ -373,12 +389,12 @@ def weighted_means(
     """
     from scipy.sparse import coo_array
 
-    size, weights = len(weights), weights.astype(np.float64)
+    size = len(weights)
+    counts = weights.astype(np.float64)
 
     def total(column: np.ndarray) -> np.ndarray:
-        return (
-            (coo_array((column, (left, right)), shape=(size, size)).tocsr() @ weights) * weights
-        ).sum(axis=0)
+        of_pairs = coo_array((column, (left, right)), shape=(size, size)).tocsr()
+        return ((of_pairs @ counts) * counts).sum(axis=0)
 
     whole = total(np.ones(len(left)))
     with np.errstate(divide="ignore", invalid="ignore"):

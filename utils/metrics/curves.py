@@ -4,15 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-RATES = (
-    0.0001,
-    0.001,
-    0.01,
-    0.02,
-    0.05,
-    0.1,
-    0.2,
-)  # of one kind of error at which a table shows the other
+# of one kind of error at which a table shows the other
+RATES = (0.0001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 
 def det_positions(miss: np.ndarray, false_alarm: np.ndarray, num_points: int = 300) -> np.ndarray:
@@ -121,16 +114,15 @@ def miss_band(
         return log_odds(np.clip(rate, floor, 1 - floor))
 
     there = np.isfinite(drawn_miss).all(axis=0)
-    places, curves = held(false_alarm), []
-    for one_miss, one_false_alarm in zip(
-        held(drawn_miss[:, there]).T, held(drawn_false_alarm[:, there]).T, strict=True
-    ):
-        curves.append(
-            np.interp(places, one_false_alarm[::-1], one_miss[::-1])
-        )  # false alarms fall along the curve
-    spread = (
-        reach * np.std(curves, axis=0, ddof=1) if len(curves) > 1 else np.full(len(miss), np.inf)
-    )
+    places = held(false_alarm)
+    drawn = zip(held(drawn_miss[:, there]).T, held(drawn_false_alarm[:, there]).T, strict=True)
+    curves = [  # turned round, since false alarms fall along the curve
+        np.interp(places, one_false_alarm[::-1], one_miss[::-1])
+        for one_miss, one_false_alarm in drawn
+    ]
+    spread = np.full(len(miss), np.inf)
+    if len(curves) > 1:
+        spread = reach * np.std(curves, axis=0, ddof=1)
     low, high = (1 / (1 + np.exp(-(held(miss) + side * spread))) for side in (-1, 1))
     return low, high
 

@@ -125,22 +125,12 @@ def paired_difference(
         )
     spread = float(drawn.std(ddof=1))
     reach = stdtrit(num_speakers - 1, (1 + level) / 2) * spread
-    p = (
-        2 * float(stdtr(num_speakers - 1, -abs(difference) / spread))
-        if spread > 0
-        else float(difference == 0)
-    )
+    p = float(difference == 0)
+    if spread > 0:
+        p = 2 * float(stdtr(num_speakers - 1, -abs(difference) / spread))
     needed = None
     if difference:
-        needed = max(
-            2,
-            int(
-                np.ceil(
-                    num_speakers
-                    * ((ndtri((1 + level) / 2) + ndtri(POWER)) * spread / difference) ** 2
-                )
-            ),
-        )
-    return Difference(
-        float(difference), float(difference - reach), float(difference + reach), p, needed
-    )
+        quantiles = ndtri((1 + level) / 2) + ndtri(POWER)
+        needed = max(2, int(np.ceil(num_speakers * (quantiles * spread / difference) ** 2)))
+    low, high = float(difference - reach), float(difference + reach)
+    return Difference(float(difference), low, high, p, needed)

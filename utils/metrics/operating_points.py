@@ -12,9 +12,8 @@ from types import MappingProxyType
 
 from utils.errors import UserError
 
-USUAL: Mapping[str, float] = MappingProxyType(
-    {"0.01": 0.01, "0.05": 0.05}
-)  # priors at which minDCF is reported: VoxCeleb's papers use both
+# priors at which minDCF is reported: VoxCeleb's papers use both
+USUAL: Mapping[str, float] = MappingProxyType({"0.01": 0.01, "0.05": 0.05})
 
 
 def effective_prior(p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -> float:

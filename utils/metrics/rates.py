@@ -14,10 +14,9 @@ kaldi_error_rate     the rule of Kaldi's compute-eer
 min_detection_cost   lowest normalised detection cost (minDCF) over thresholds
 best_accuracy        highest share of right decisions over thresholds
 miss_at, tpr_at      what is missed, and what is found, at given false-alarm rates
-evaluate             the figures of one line of results.json
 
 What reads scores as log-likelihood ratios (actual cost, Cllr) or fits them (minCllr, the EER of the convex hull): utils/metrics/llr.py.
-What draws (curves, histograms): utils/metrics/curves.py.
+What draws (curves, histograms): utils/metrics/curves.py.  All figures of a line of results.json at once: utils/metrics/summary.py.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,6 @@
-"""All the figures of a line of results.json, from one sort of the scores."""
+"""`evaluate`: all the figures of a line of results.json, those of utils/metrics/rates.py and those of
+utils/metrics/llr.py, from one sort of the scores.
+"""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Differences between systems, as a part of the report."""
+"""The report's part on differences between systems: a table of all pairs, and each pair in words."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -38,10 +38,8 @@ def differences_part(differences: Sequence[Mapping]) -> str:
         [f"{number}. {escape(first)}", *(cells.get((first, second), "") for second in names)]
         for number, first in enumerate(names, 1)
     ]
-    head = [
-        "EER points",
-        *(f"{number}." for number in range(1, len(names) + 1)),
-    ]  # names would be wider than the figures
+    # numbers for the columns: names would be wider than the figures
+    head = ["EER points", *(f"{number}." for number in range(1, len(names) + 1))]
     listed = "".join(f"<li>{escape(sentence(one).partition(': ')[2])}</li>" for one in differences)
     return (
         f"<h3>Differences</h3><p>{escape(EXPLANATION)}</p>{table(head, rows)}"

@@ -7,13 +7,10 @@ from pathlib import Path
 
 from utils.data_dir.ledger import POLICY, UNREADABLE, read_counts, read_dropped
 from utils.packed.facts import of_one_cut
-from utils.receipts.contents import read_receipt
+from utils.receipts import existing_receipt
 
-BESIDE = (
-    "lost_trials",
-    "pieces:",
-    "texts_without_recording",
-)  # counts of a ledger that are no utterances
+# counts of a ledger that are no utterances
+BESIDE = ("lost_trials", "pieces:", "texts_without_recording")
 SOURCES = "noise and rooms"  # what is not spoken: it has no VAD decisions
 ORDER = ("corpus", "prepared", SOURCES, "vad")  # then the folders of packed audio, then
 EMBEDDED = "embedded"
@@ -36,25 +33,31 @@ def phrase(counts: Mapping[str, int], min_seconds: float = 0.0) -> str:
     min_seconds : float
         What is too short, where it is known.
     """
-    words = WORDS | ({POLICY + "short": f"shorter than {min_seconds:g} s"} if min_seconds else {})
+    words = dict(WORDS)
+    if min_seconds:
+        words[POLICY + "short"] = f"shorter than {min_seconds:g} s"
     beside = {name: number for name, number in counts.items() if name.startswith(BESIDE)}
     reasons = {
         name: number
         for name, number in counts.items()
         if name not in ("came_in", "went_on", *beside) and number
     }
-    why, more = (
-        ", ".join(
-            f"{number:,} {words.get(name, name.replace('_', ' '))}"
-            for name, number in sorted(found.items(), reverse=True)
-        )
-        for found in (reasons, beside)
-    )
     dropped = counts["came_in"] - counts["went_on"]
-    return (
+    told = (
         f"utterances: {counts['came_in']:,} in = {counts['went_on']:,} kept + {dropped:,} dropped"
-        + (f" ({why})" if why else "")
-        + (f"; {more}" if more else "")
+    )
+    if reasons:
+        told += f" ({_listed(reasons, words)})"
+    if beside:
+        told += f"; {_listed(beside, words)}"
+    return told
+
+
+def _listed(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
+    """Counts with their words: ``2 too short, 1 unreadable``."""
+    return ", ".join(
+        f"{number:,} {words.get(name, name.replace('_', ' '))}"
+        for name, number in sorted(counts.items(), reverse=True)
     )
 
 
@@ -89,27 +92,19 @@ def stages_of(
     for path in paths:
         *above, last = path.parent.relative_to(data).parts or (data.name,)
         is_set = (path.parent / "utt2spk").exists()
-        stage, name = (
-            ("/".join(above) or "prepared", last)
-            if is_set or not above
-            else (last, "/".join(above))
-        )
+        stage, name = last, "/".join(above)
+        if is_set or not above:
+            stage, name = "/".join(above) or "prepared", last
         if stage == "prepared" and not (path.parent / "vad").exists():
             stage = SOURCES if is_set else "corpus"
         stages.setdefault(stage, {})[name] = read_counts(path)
-    for path in (
-        sorted(experiment.glob("embeddings/*/receipts/collect_embeddings.json"))
-        if experiment
-        else []
-    ):
-        if not any(
-            path.parent.glob("extract.*.json")
-        ):  # chosen out of another set's, where they are counted
-            continue
-        number = read_receipt(path)["counts"]["utterances"]
-        stages.setdefault(EMBEDDED, {})[path.parents[1].name] = Counter(
-            came_in=number, went_on=number
-        )
+    embedded = "embeddings/*/receipts/collect_embeddings.json"
+    for path in sorted(experiment.glob(embedded)) if experiment else []:
+        if not any(path.parent.glob("extract.*.json")):
+            continue  # chosen out of another set's, where they are counted
+        number = existing_receipt(path)["counts"]["utterances"]
+        counts = Counter(came_in=number, went_on=number)
+        stages.setdefault(EMBEDDED, {})[path.parents[1].name] = counts
     place = {stage: number for number, stage in enumerate(ORDER)}
     return dict(
         sorted(
@@ -136,7 +131,7 @@ def total_of(paths: list[Path], data: Path) -> Counter:
         ]
         mine = [path for path in mine if not is_remade(path.parent)]
         mine.sort(key=lambda path: (path.parent != prepared, path.parent.parent != prepared))
-        fates = {}
+        fates: dict[str, str] = {}
         for ledger in reversed(mine):  # the first stage that lost an utterance says why
             fates |= {
                 utterance: reason
@@ -185,7 +180,7 @@ def shortest(data: Path, paths: list[Path]) -> float:
         if path.parent.parent != data
         for receipt in sorted(path.parent.glob("receipts/pack_audio*.json"))
     ]
-    limits = {read_receipt(receipt)["options"].get("min_seconds", 0.0) for receipt in receipts}
+    limits = {existing_receipt(receipt)["options"].get("min_seconds", 0.0) for receipt in receipts}
     return limits.pop() if len(limits) == 1 else 0.0
 
 

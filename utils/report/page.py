@@ -6,10 +6,8 @@ from html import escape, unescape
 
 from utils.report.plots import learning_plot
 
-SERIES, COLOURS = (
-    24,
-    8,
-)  # systems that a page tells apart: by colour, then by dashes too; more share a style
+# systems that a page tells apart: by colour, then by dashes too; more share a style
+SERIES, COLOURS = 24, 8
 
 STYLE = """
 :root { color-scheme: light dark; --back: #fff; --text: #1c2430; --soft: #5b6675; --rule: #e1e5ea; --panel: #f6f8fa;
@@ -119,11 +117,9 @@ def learning_section(history: Sequence[Mapping]) -> str:
     figures = [
         f"<figure><figcaption>{title}</figcaption>{plot}</figure>" for title, plot in drawn if plot
     ]
-    return (
-        "\n".join(["<h2>Learning curve</h2>", '<div class="figures">', *figures, "</div>"])
-        if figures
-        else ""
-    )
+    if not figures:
+        return ""
+    return "\n".join(["<h2>Learning curve</h2>", '<div class="figures">', *figures, "</div>"])
 
 
 def anchor(name: str) -> str:
@@ -161,10 +157,5 @@ def page(title: str, subtitle: str, sections: Sequence[str], top: str = "") -> s
         lambda found: f'<h2 id="{anchor(unescape(found[1]))}">{found[1]}</h2>',
         body,
     )
-    return (
-        head
-        + (f"<nav>{links}</nav>\n" if len(names) > 1 else "")
-        + top
-        + body
-        + "\n</body></html>\n"
-    )
+    navigation = f"<nav>{links}</nav>\n" if len(names) > 1 else ""
+    return f"{head}{navigation}{top}{body}\n</body></html>\n"

@@ -12,10 +12,8 @@ RANGE_DB = 70.0  # from the darkest to the brightest shade
 SHADES = 64  # steps of about 1 dB: finer ones are not seen, and make the file larger
 COLUMNS = 382  # of an envelope: the pixels that a plot is wide inside its margins
 WINDOW_SECONDS, HOP_SECONDS = 0.025, 0.01
-MOST_FRAMES, MOST_BANDS = (
-    400,
-    256,
-)  # of a spectrogram: longer sound is drawn in longer hops, a higher rate in wider bands
+# of a spectrogram: longer sound is drawn in longer hops, a higher rate in wider bands
+MOST_FRAMES, MOST_BANDS = 400, 256
 SILENCE = 1e-14  # added to powers, so that they have a logarithm: far below the rounding of 16 bits
 
 # Holds only where a picture is opened by itself: inside the report the page is the root, and its own style applies.
@@ -79,9 +77,9 @@ def envelope(samples: np.ndarray, columns: int) -> tuple[list[float], list[float
     """
     columns = min(columns, len(samples))
     starts = np.arange(columns) * len(samples) // columns
-    return np.minimum.reduceat(samples, starts).tolist(), np.maximum.reduceat(
-        samples, starts
-    ).tolist()
+    lowest = np.minimum.reduceat(samples, starts)
+    highest = np.maximum.reduceat(samples, starts)
+    return lowest.tolist(), highest.tolist()
 
 
 def spectrogram(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
@@ -197,18 +195,13 @@ def png(shades: np.ndarray, colours: np.ndarray) -> bytes:
     """
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content))
-            + kind
-            + content
-            + struct.pack(">I", zlib.crc32(kind + content))
-        )
+        length = struct.pack(">I", len(content))
+        return length + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     height, width = shades.shape
     eight_bit_indexed = bytes([8, 3, 0, 0, 0])
-    rows = np.pad(
-        shades, ((0, 0), (1, 0))
-    ).tobytes()  # each row begins with the number of its filter: 0, none
+    # each row begins with the number of its filter: 0, none
+    rows = np.pad(shades, ((0, 0), (1, 0))).tobytes()
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", struct.pack(">II", width, height) + eight_bit_indexed)

@@ -1,6 +1,7 @@
 """The plots of the report: DET curves, score histograms, calibration, breakdown, learning curves."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from statistics import NormalDist
 
@@ -39,15 +40,16 @@ def det_plot(curves: Sequence[Mapping]) -> str:
     ticks = [
         (tick, f"{tick:g}") for tick in RATE_TICKS_PERCENT if lowest <= tick <= HIGHEST_PERCENT
     ]
-    sides = {
-        "low": lowest,
-        "high": HIGHEST_PERCENT,
-        "ticks": ticks,
-        "scale": lambda percent: NormalDist().inv_cdf(percent / 100),
-    }
+    across = Axis(
+        low=lowest,
+        high=HIGHEST_PERCENT,
+        ticks=ticks,
+        title="false alarms (%)",
+        scale=lambda percent: NormalDist().inv_cdf(percent / 100),
+    )
     plot = Plot(
-        x=Axis(title="false alarms (%)", **sides),
-        y=Axis(title="misses (%)", **sides),
+        x=across,
+        y=replace(across, title="misses (%)"),
         width=560,
         height=560,
         label="DET curves",
@@ -106,10 +108,15 @@ def calibration_plot(curve: Mapping, style: str) -> str:
         CSS class of its colour.
     """
     low, high = (chosen(*curve["said"], *curve["found"]) for chosen in (min, max))
-    axis = {"low": low - 0.5, "high": high + 0.5, "ticks": round_ticks(low - 0.5, high + 0.5)}
+    across = Axis(
+        low=low - 0.5,
+        high=high + 0.5,
+        ticks=round_ticks(low - 0.5, high + 0.5),
+        title="score (log-likelihood ratio)",
+    )
     plot = Plot(
-        x=Axis(title="score (log-likelihood ratio)", **axis),
-        y=Axis(title="borne out", **axis),
+        x=across,
+        y=replace(across, title="borne out"),
         height=300,
         label=f"calibration of {curve['name']}",
     )
@@ -161,11 +168,8 @@ def breakdown_plot(rows: Sequence[tuple[str, Sequence[tuple[str, str, Mapping]]]
             f'<text x="{width - 4}" y="{top + step / 2:.1f}" text-anchor="end">{targets:,}</text>'
         )
         for place, (style, series, row) in enumerate(marks):
-            parts.append(
-                mark_with_interval(
-                    row, across, top + each * (place + 0.5), style, f"{series}, {subset}"
-                )
-            )
+            y, name = top + each * (place + 0.5), f"{series}, {subset}"
+            parts.append(mark_with_interval(row, across, y, style, name))
     parts.append(
         f'<text x="{(left + width - right) / 2}" y="{bottom + 34}" text-anchor="middle">EER %</text>'
         f'<text x="{width - 4}" y="{bottom + 16}" text-anchor="end">targets</text></svg>'
@@ -192,17 +196,14 @@ def mark_with_interval(
     value, ends = row["eer_percent"], row.get("eer_percent_interval")
     if value is None:
         return ""
-    title = (
-        f"<title>{escape(name)}: {value:.2f} %"
-        + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")
-        + "</title>"
-    )
-    whisker = (
-        f'<path class="whisker {style}" d="M{across(ends[0]):.1f} {y}H{across(ends[1]):.1f}"/>'
-        if ends
-        else ""
-    )
-    return f'<g>{title}{whisker}<circle class="dot {style}" cx="{across(value):.1f}" cy="{y}" r="4.5"/></g>'
+    title, whisker = f"{escape(name)}: {value:.2f} %", ""
+    if ends:
+        left, right = ends
+        title += f" [{left:.2f}, {right:.2f}]"
+        path = f"M{across(left):.1f} {y}H{across(right):.1f}"
+        whisker = f'<path class="whisker {style}" d="{path}"/>'
+    dot = f'<circle class="dot {style}" cx="{across(value):.1f}" cy="{y}" r="4.5"/>'
+    return f"<g><title>{title}</title>{whisker}{dot}</g>"
 
 
 def learning_plot(

@@ -1,4 +1,6 @@
-"""The report's section on one test set: table, DET curves, histograms, calibration, breakdown, worst trials."""
+"""The report's cards, and its section on each test set: table, DET curves, histograms, calibration,
+breakdown, worst trials.
+"""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -39,6 +41,48 @@ def cards(rows: Sequence[Mapping]) -> str:
     return f'<div class="cards">{"".join(parts)}</div>\n'
 
 
+def sections_of_sets(
+    rows: Sequence[dict],
+    curves: Sequence[dict],
+    sounds: Mapping[str, Sounds],
+    players: Players,
+    compared: Mapping[str, str] | None = None,
+) -> list[str]:
+    """One section for each test set.
+
+    Parameters
+    ----------
+    rows, curves : sequences of dict
+        Of results.json and curves.json.
+    sounds : mapping of str to Sounds
+        Set -> where its utterances lie; sets may be missing.
+    players : Players
+        Of the page.
+    compared : mapping of str to str, optional
+        Set -> HTML of the comparison of systems.
+    """
+    sections = []
+    for name in dict.fromkeys(row["test_set"] for row in rows):
+        drawn = of_set(curves, name)
+        worst = worst_part(drawn, sounds.get(name, Sounds()), players)
+        told = (compared or {}).get(name, "")
+        sections.append(results_section(name, of_set(rows, name), drawn, worst, told))
+    return sections
+
+
+def of_set(entries: Sequence[dict], name: str) -> list[dict]:
+    """Rows or curves of one test set.
+
+    Parameters
+    ----------
+    entries : sequence of dict
+        Of results.json or curves.json.
+    name : str
+        The test set.
+    """
+    return [entry for entry in entries if entry["test_set"] == name]
+
+
 def results_section(
     name: str,
     rows: Sequence[Mapping],
@@ -60,16 +104,19 @@ def results_section(
     whole = [row for row in rows if row["subset"] == "all"]
     series = {series_of(row): series_style(number) for number, row in enumerate(whole)}
     of_series = {(series_of(row), row["subset"]): row for row in rows}
-    drawn = [
-        curve
-        | {"name": key, "style": series[key], "eer_percent": of_series[key, "all"]["eer_percent"]}
-        for curve in curves
-        for key in [series_of(curve)]
-    ]
-    counts = f"{whole[0]['targets']:,} target and {whole[0]['nontargets']:,} non-target trials of {whole[0]['speakers']:,} speakers."
+    drawn: list[Mapping] = []
+    for curve in curves:
+        key = series_of(curve)
+        eer = of_series[key, "all"]["eer_percent"]
+        drawn.append({**curve, "name": key, "style": series[key], "eer_percent": eer})
+    first = whole[0]
+    counts = (
+        f"{first['targets']:,} target and {first['nontargets']:,} non-target trials of "
+        f"{first['speakers']:,} speakers."
+    )
     parts = [
         f"<h2>{escape(name)}</h2>",
-        f"<p>{counts} {INTERVALS if whole[0].get('eer_percent_interval') else ''}</p>",
+        f"<p>{counts} {INTERVALS if first.get('eer_percent_interval') else ''}</p>",
     ]
     parts += [
         f'<p class="watermark">{escape(mark)}</p>'
@@ -81,8 +128,6 @@ def results_section(
         compared,
         more_figures(whole, swatches),
         rates_part(drawn),
-    ]
-    parts += [
         det_part(drawn),
         scores_part(drawn),
         calibration_part(drawn),
@@ -117,10 +162,11 @@ def with_interval(row: Mapping, name: str, digits: int) -> str:
     digits : int
         After the point.
     """
+    figure = rate(row[name], digits)
     ends = row.get(f"{name}_interval")
-    return rate(row[name], digits) + (
-        f"<small>[{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]</small>" if ends else ""
-    )
+    if not ends:
+        return figure
+    return f"{figure}<small>[{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]</small>"
 
 
 def main_table(
@@ -140,22 +186,19 @@ def main_table(
     for row in whole:
         key = series_of(row)
         bar = f'<span class="bar {series[key]}"><i style="width:{min(100, 2 * row["eer_percent"]):.1f}%"></i></span>'
-        cells = [swatches[key], with_interval(row, "eer_percent", 2), *([] if declared else [bar])]
-        cells += [with_interval(row, f"min_dcf_{p}", 3) for p in ("0.01", "0.05")]
-        cells += (
-            [
-                with_interval(row, "act_dcf_0.01", 3),
-                with_interval(row, "cllr", 3),
-                rate(row["min_cllr"], 3),
-            ]
-            if declared
-            else []
-        )
+        costs = [with_interval(row, f"min_dcf_{p}", 3) for p in ("0.01", "0.05")]
+        cells = [swatches[key], with_interval(row, "eer_percent", 2)]
+        if declared:
+            ratios = [with_interval(row, name, 3) for name in ("act_dcf_0.01", "cllr")]
+            cells += [*costs, *ratios, rate(row["min_cllr"], 3)]
+        else:
+            cells += [bar, *costs]
         rows.append(cells)
-    bars, ratios = (
-        ([], ["actDCF 0.01", "Cllr", "minCllr"]) if declared else (["of 50 % (chance)"], [])
-    )
-    head = ["system", "EER %", *bars, "minDCF 0.01", "minDCF 0.05", *ratios]
+    head = ["system", "EER %"]
+    if declared:
+        head += ["minDCF 0.01", "minDCF 0.05", "actDCF 0.01", "Cllr", "minCllr"]
+    else:
+        head += ["of 50 % (chance)", "minDCF 0.01", "minDCF 0.05"]
     return table(head, rows)
 
 
@@ -194,7 +237,8 @@ def more_figures(whole: Sequence[Mapping], swatches: Mapping[str, str]) -> str:
         ]
         for row in whole
     ]
-    return f"<details><summary>more figures</summary>{table(['system', *(title for title, _ in known.values())], rows)}</details>"
+    head = ["system", *(title for title, _ in known.values())]
+    return f"<details><summary>more figures</summary>{table(head, rows)}</details>"
 
 
 def rates_part(drawn: Sequence[Mapping]) -> str:
@@ -211,9 +255,9 @@ def rates_part(drawn: Sequence[Mapping]) -> str:
             [f"{threshold:.4g}", f"{100 * false_alarm:.3g}", f"{100 * miss:.3g}"]
             for threshold, false_alarm, miss in curve.get("rates", ())
         ]
-        tables.append(
-            f"<figure><figcaption>{escape(curve['name'])}</figcaption>{table(['threshold', 'FAR %', 'FRR %'], rows)}</figure>"
-        )
+        numbers = table(["threshold", "FAR %", "FRR %"], rows)
+        caption = f"<figcaption>{escape(curve['name'])}</figcaption>"
+        tables.append(f"<figure>{caption}{numbers}</figure>")
     if not tables:
         return ""
     title = "false alarms (FAR) and misses (FRR) by threshold"
@@ -275,12 +319,13 @@ def calibration_part(drawn: Sequence[Mapping]) -> str:
         for curve in drawn
         if len(curve.get("said", ())) > 1
     ]
-    text = "<p>Log-likelihood ratios against those that the trials bear out (PAV): on the dashed line a score means what it says.</p>"
-    return (
-        "\n".join(["<h3>Calibration</h3>", text, '<div class="figures">', *figures, "</div>"])
-        if figures
-        else ""
+    if not figures:
+        return ""
+    text = (
+        "<p>Log-likelihood ratios against those that the trials bear out (PAV): on the dashed line "
+        "a score means what it says.</p>"
     )
+    return "\n".join(["<h3>Calibration</h3>", text, '<div class="figures">', *figures, "</div>"])
 
 
 def breakdown_part(
@@ -349,41 +394,6 @@ def chosen_series(of_series: Mapping[tuple[str, str], Mapping], series: Sequence
     return sorted(chosen, key=series.index)
 
 
-def sections_of_sets(
-    rows: Sequence[dict],
-    curves: Sequence[dict],
-    sounds: Mapping[str, Sounds],
-    players: Players,
-    compared: Mapping[str, str] | None = None,
-) -> list[str]:
-    """One section for each test set.
-
-    Parameters
-    ----------
-    rows, curves : sequences of dict
-        Of results.json and curves.json.
-    sounds : mapping of str to Sounds
-        Set -> where its utterances lie; sets may be missing.
-    players : Players
-        Of the page.
-    compared : mapping of str to str, optional
-        Set -> HTML of the comparison of systems.
-    """
-    sections = []
-    for name in dict.fromkeys(row["test_set"] for row in rows):
-        worst = worst_part(of_set(curves, name), sounds.get(name, Sounds()), players)
-        sections.append(
-            results_section(
-                name,
-                of_set(rows, name),
-                of_set(curves, name),
-                worst,
-                (compared or {}).get(name, ""),
-            )
-        )
-    return sections
-
-
 def sound_folders(data: Path, packed: Path | None = None) -> dict[str, Path]:
     """Data directories with trials, by name; of two of one name the one nearer to the top.
 
@@ -401,16 +411,3 @@ def sound_folders(data: Path, packed: Path | None = None) -> dict[str, Path]:
     ]
     found.sort(key=lambda path: (-len(path.parts), path))
     return {folder.name: folder for folder in found}
-
-
-def of_set(entries: Sequence[dict], name: str) -> list[dict]:
-    """Rows or curves of one test set.
-
-    Parameters
-    ----------
-    entries : sequence of dict
-        Of results.json or curves.json.
-    name : str
-        The test set.
-    """
-    return [entry for entry in entries if entry["test_set"] == name]

@@ -212,10 +212,8 @@ def round_ticks(low: float, high: float, about: int = 5) -> list[tuple[float, st
         for factor in (1, 2, 5)
         if (high - low) / (step := factor * 10.0**power) < about + 1
     )
-    first, last = (
-        ceil(low / step - 1e-9),
-        floor(high / step + 1e-9),
-    )  # a bound that is a multiple counts, rounding or not
+    # a bound that is a multiple counts, rounding or not
+    first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)
     plain = [f"{k * step:.10g}" for k in range(first, last + 1)]
     if max(map(len, plain), default=0) > LONGEST_LABEL and max(abs(low), abs(high)) < 1:
         plain = [compact(k * step) for k in range(first, last + 1)]

@@ -127,24 +127,20 @@ def worst_part(curves: Sequence[Mapping], sounds: Sounds, players: Players) -> s
     players : Players
         Of the page.
     """
-    parts, seen = [], set()
-    for number, curve in enumerate(
-        curve for curve in curves if curve["system"] == curves[0]["system"]
-    ):
-        ranked = str([trial[:2] for trials in curve.get("worst", {}).values() for trial in trials])
+    parts: list[str] = []
+    seen: set[str] = set()
+    mine = [curve for curve in curves if curve["system"] == curves[0]["system"]]
+    for number, curve in enumerate(mine):
+        worst = curve.get("worst", {})
+        ranked = str([trial[:2] for trials in worst.values() for trial in trials])
         if ranked in seen:
             continue  # calibration alone: the same trials in the same order
         seen.add(ranked)
+        of_curve = players if number == 0 else Players(0)
         for kind, title in TITLES.items():
             rows = [
-                [
-                    f"{score:.4g}",
-                    *(
-                        cell(name, sounds, players if number == 0 else Players(0))
-                        for name in (enrol, test)
-                    ),
-                ]
-                for enrol, test, score in curve.get("worst", {}).get(kind, ())
+                [f"{score:.4g}", cell(enrol, sounds, of_curve), cell(test, sounds, of_curve)]
+                for enrol, test, score in worst.get(kind, ())
             ]
             if rows:
                 series = ", ".join(dict.fromkeys([curve["system"], curve["backend"]]))
@@ -169,6 +165,5 @@ def cell(name: str, sounds: Sounds, players: Players) -> str:
     """
     entry, seconds = sounds.of(name)
     where = entry + (f" {seconds[0]:g} to {seconds[1]:g} s" if seconds else "")
-    return f"{escape(name)} {players.player(entry, seconds)}" + (
-        f"<br><small>{escape(where)}</small>" if where else ""
-    )
+    shown = f"{escape(name)} {players.player(entry, seconds)}"
+    return f"{shown}<br><small>{escape(where)}</small>" if where else shown
