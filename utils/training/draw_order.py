@@ -35,7 +35,8 @@ class EveryUtterance:
     rows_per_speaker, speakers_left_out = 1, 0
 
     def __init__(self, labels: Sequence[int], seed: int, max_per_speaker: int | None = None):
-        self.labels, self.seed, self.max_per_speaker = np.asarray(labels), seed, max_per_speaker
+        self.labels, self.seed = np.asarray(labels), seed
+        self.max_per_speaker = max_per_speaker
         self.epoch_size = int(capped(np.bincount(self.labels), max_per_speaker).sum())
 
     def order(self, epoch: int) -> np.ndarray:
@@ -95,13 +96,8 @@ class SpeakersByUtterances:
         when_fewer: Literal["repeat", "leave_out"] = "repeat",
         max_per_speaker: int | None = None,
     ):
-        self.labels, self.seed, self.speakers, self.utterances, self.crops = (
-            np.asarray(labels),
-            seed,
-            speakers,
-            utterances,
-            crops_per_utterance,
-        )
+        self.labels, self.seed = np.asarray(labels), seed
+        self.speakers, self.utterances, self.crops = speakers, utterances, crops_per_utterance
         if max_per_speaker is not None and max_per_speaker < utterances:
             raise ValueError(
                 f"max_utterances_per_speaker is {max_per_speaker}, a batch wants {utterances} utterances of each"
@@ -151,26 +147,22 @@ class SpeakersByUtterances:
             The only source of what is drawn.
         """
         groups_S = np.minimum(self.groups_S, self.num_batches)
-        wanted = rng.permutation(np.repeat(np.arange(len(groups_S)), groups_S))[
-            : self.num_batches * self.speakers
-        ]
+        every_group = rng.permutation(np.repeat(np.arange(len(groups_S)), groups_S))
+        wanted = every_group[: self.num_batches * self.speakers]
         left_S = np.bincount(wanted, minlength=len(groups_S))
-        batches, queue = (
-            np.empty((self.num_batches, self.speakers), np.int64),
-            deque(wanted.tolist()),
-        )
+        queue = deque(wanted.tolist())
+        batches = np.empty((self.num_batches, self.speakers), np.int64)
         for number, batches_left in enumerate(range(self.num_batches, 0, -1)):
             if left_S.max() < batches_left:
                 batches[number] = next_different(queue, self.speakers)
             else:  # and in all batches that follow
-                batches[number] = drawn_by_weight(
-                    left_S, left_S == batches_left, self.speakers, rng
-                )
+                is_certain_S = left_S == batches_left
+                batches[number] = drawn_by_weight(left_S, is_certain_S, self.speakers, rng)
             left_S[batches[number]] -= 1
         return batches
 
 
-def next_different(queue: deque, number: int) -> list[int]:
+def next_different(queue: deque[int], number: int) -> list[int]:
     """Take the first different values out of a queue; repetitions that were passed over stay at its head.
 
     Parameters
@@ -180,7 +172,8 @@ def next_different(queue: deque, number: int) -> list[int]:
     number : int
         How many to take.
     """
-    taken, again = {}, []
+    taken: dict[int, None] = {}  # a set that keeps its order
+    again = []
     while len(taken) < number:
         value = queue.popleft()
         if value in taken:
@@ -207,10 +200,9 @@ def drawn_by_weight(
     rng : numpy Generator
         The only source of what is drawn.
     """
+    # the shortest ones of waiting times at these rates
     with np.errstate(divide="ignore", invalid="ignore"):
-        waiting_S = (
-            rng.standard_exponential(len(weight_S), dtype=np.float32) / weight_S
-        )  # the shortest ones of waiting times at these rates
+        waiting_S = rng.standard_exponential(len(weight_S), dtype=np.float32) / weight_S
     waiting_S[is_certain_S] = -1
     return np.argpartition(waiting_S, number - 1)[:number]
 
@@ -228,11 +220,10 @@ def most_batches(groups_S: np.ndarray, speakers: int) -> int:
     low, high = 1, int(groups_S.sum()) // speakers
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (
-            (middle, high)
-            if np.minimum(groups_S, middle).sum() >= middle * speakers
-            else (low, middle - 1)
-        )
+        if np.minimum(groups_S, middle).sum() >= middle * speakers:
+            low = middle
+        else:
+            high = middle - 1
     return low
 
 
