@@ -38,9 +38,8 @@ class Prototypical(BatchLoss):
                 embedding_GE, speaker_G, num_utterances
             )
             own_G1 = (embedding_GE - others_GE).square().sum(dim=1, keepdim=True)
-            distance_GN = squared_distances(embedding_GE, centroid_NE).scatter(
-                1, speaker_G[:, None], own_G1
-            )
+            distance_GN = squared_distances(embedding_GE, centroid_NE)
+            distance_GN = distance_GN.scatter(1, speaker_G[:, None], own_G1)
         return loss, distance_GN.argmin(dim=1) == speaker_G
 
 
@@ -68,10 +67,8 @@ class AngularPrototypical(LearnedSimilarity):
         query_NE, prototype_NE = queries_and_prototypes(embedding_GE, speaker_G, num_utterances)
         loss = cross_entropy_of_queries(self.similarity(unit(query_NE) @ unit(prototype_NE).T))
         with torch.no_grad():
-            is_correct_G = (
-                centroid_cosines(embedding_GE, speaker_G, num_utterances).argmax(dim=1) == speaker_G
-            )
-        return loss, is_correct_G
+            cosine_GN = centroid_cosines(embedding_GE, speaker_G, num_utterances)
+        return loss, cosine_GN.argmax(dim=1) == speaker_G
 
 
 def queries_and_prototypes(
@@ -101,9 +98,8 @@ def squared_distances(x_XE: torch.Tensor, y_YE: torch.Tensor) -> torch.Tensor:
     x_XE, y_YE : (X, E) and (Y, E) float tensors
         Vectors.
     """
-    return torch.cdist(
-        x_XE, y_YE, compute_mode="donot_use_mm_for_euclid_dist"
-    ).square()  # products would lose small distances
+    # products of matrices would lose small distances
+    return torch.cdist(x_XE, y_YE, compute_mode="donot_use_mm_for_euclid_dist").square()
 
 
 def cross_entropy_of_queries(score_NN: torch.Tensor) -> torch.Tensor:
