@@ -10,7 +10,18 @@ from pathlib import Path
 from utils.cli import run
 from utils.errors import UserError
 from utils.receipts import Task
+from utils.scoring.calibration_files import (
+    FeatureFiles,
+    facts_of,
+    feature_files,
+    made_with,
+    read_calibration,
+    same_pairs,
+    trial_features,
+)
 from utils.scoring.score_files import receipt_of, write_scores
+from utils.trials.leakage import refuse_leakage
+from utils.trials.speakers import models_of, speakers_of_sides
 
 FORMAT = 1
 
@@ -54,23 +65,16 @@ def apply_calibration(
     UserError
         Other systems or measures than it was trained with, or speakers that it was trained on.
     """
-    from utils.scoring.calibration_files import measures_of, systems_of
-
-    systems, qualities, listed = (
-        systems_of(scores),
-        measures_of(measures or []),
-        enroll_spk2utt or data / "enroll.spk2utt",
-    )
+    listed = enroll_spk2utt or data / "enroll.spk2utt"
+    files = feature_files(scores, measures)
     inputs = {
         "calibration": calibration / "receipts" / "calibrate.json",
         "utt2spk": data / "utt2spk",
+        **files.score_inputs(),
+        **files.measure_inputs(),
     }
-    inputs |= {
-        f"scores {name}": receipt_of(path) if receipt_of(path).exists() else path
-        for name, path in systems.items()
-    }
-    inputs |= {f"measure {name}": path for name, path in qualities.items()}
-    inputs |= {"enroll_spk2utt": listed} if enroll_spk2utt or listed.exists() else {}
+    if enroll_spk2utt or listed.exists():
+        inputs["enroll_spk2utt"] = listed
     task = Task(
         output.parent,
         receipt_of(output).stem,
@@ -80,31 +84,17 @@ def apply_calibration(
     )
     if task.is_done():
         return task.counts
-    from utils.scoring.calibration_files import (
-        facts_of,
-        read_calibration,
-        same_pairs,
-        trial_features,
-    )
-    from utils.trials.leakage import refuse_leakage
-    from utils.trials.speakers import models_of, speakers_of_sides
-
     learned = read_calibration(calibration)
-    refuse_other_systems(calibration, learned, systems, qualities)
-    enrol, test = same_pairs(systems)
+    refuse_other_systems(calibration, learned, files)
+    enrol, test = same_pairs(files.systems)
     tests = {data.name: speakers_of_sides({*enrol, *test}, data, enroll_spk2utt)}
     leaks = refuse_leakage(tests, {"calibration": set(learned["speakers"])}, allow=allow_leakage)
-    first = next(iter(systems.values()))
-    names, features = trial_features(
-        systems, qualities, learned["combine"], enrol, test, models_of(data, enroll_spk2utt), first
-    )
-    write_scores(
-        output,
-        enrol,
-        test,
-        features @ [learned["weights"][name] for name in names] + learned["offset"],
-    )
-    protocol, marks = facts_of(systems)
+    first = next(iter(files.systems.values()))
+    models = models_of(data, enroll_spk2utt)
+    names, features = trial_features(files, learned["combine"], (enrol, test), models, first)
+    weights = [learned["weights"][name] for name in names]
+    write_scores(output, enrol, test, features @ weights + learned["offset"])
+    protocol, marks = facts_of(files.systems)
     watermarks = sorted({*marks, *learned["watermarks"], *leaks})
     return task.finish(
         [output],
@@ -112,9 +102,7 @@ def apply_calibration(
     )
 
 
-def refuse_other_systems(
-    calibration: Path, learned: Mapping, systems: Mapping[str, Path], measures: Mapping[str, Path]
-) -> None:
+def refuse_other_systems(calibration: Path, learned: Mapping, files: FeatureFiles) -> None:
     """Refuse scores of something else than what the calibration was trained on.
 
     Parameters
@@ -123,33 +111,29 @@ def refuse_other_systems(
         Its folder, for messages.
     learned : mapping
         From `read_calibration`.
-    systems, measures : mappings of str to path
-        By name.
+    files : FeatureFiles
+        What it is to be applied to.
 
     Raises
     ------
     UserError
         Names differ, or scores were made by another back end or with other options.
     """
-    from utils.scoring.calibration_files import made_with
-
-    for what, here in (("systems", systems), ("measures", measures)):
+    for what, here in (("systems", files.systems), ("measures", files.measures)):
         if list(here) != learned[what]:
             expected, found = (", ".join(names) or "none" for names in (learned[what], here))
             raise UserError(
                 f"{calibration}: trained with {what} {expected}, given {found}; give the same"
             )
-    for name, path in systems.items():
+    for name, path in files.systems.items():
         before, now = learned["made_with"][name], made_with(path)
         if before != now:
-            part = next(
-                part
-                for part in sorted({*(before or {}), *(now or {})})
-                if (before or {}).get(part) != (now or {}).get(part)
-            )
+            old, new = before or {}, now or {}
+            parts = sorted({*old, *new})
+            part = next(part for part in parts if old.get(part) != new.get(part))
             raise UserError(
-                f"{path}: the {part} of its scores is not that of the scores that {calibration} was trained on; "
-                "score both alike, or calibrate again"
+                f"{path}: the {part} of its scores is not that of the scores that {calibration} "
+                "was trained on; score both alike, or calibrate again"
             )
 
 

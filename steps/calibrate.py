@@ -12,10 +12,12 @@ from typing import Literal
 import numpy as np
 
 from utils.cli import run
+from utils.data_dir import read_trials
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import Task
-from utils.scoring.score_files import receipt_of
+from utils.scoring.calibration_files import facts_of, feature_files, made_with, trial_features
+from utils.trials.speakers import models_of, speakers_of_sides
 
 FORMAT = 1
 FEW_SPEAKERS = 30  # of the trials: with fewer, the map depends on who they happen to be
@@ -64,68 +66,53 @@ def calibrate(
     UserError
         Trials without scores, of one class, or of nobody; a system whose targets score lower than its non-targets.
     """
-    from utils.scoring.calibration_files import measures_of, systems_of
-
-    trials, listed = trials or data / "trials", enroll_spk2utt or data / "enroll.spk2utt"
-    systems, qualities, combine = (
-        systems_of(scores),
-        measures_of(measures or []),
-        list(combine or ["min", "max"]),
-    )
-    inputs = {
-        f"scores {name}": receipt_of(path) if receipt_of(path).exists() else path
-        for name, path in systems.items()
-    }
-    inputs |= {"trials": trials, "utt2spk": data / "utt2spk"} | {
-        f"measure {name}": path for name, path in qualities.items()
-    }
-    inputs |= {"enroll_spk2utt": listed} if enroll_spk2utt or listed.exists() else {}
-    task = Task(
-        output,
-        "calibrate",
-        format=FORMAT,
-        inputs=inputs,
-        options={"p_target": p_target, **({"combine": combine} if qualities else {})},
-    )
+    trials = trials or data / "trials"
+    listed = enroll_spk2utt or data / "enroll.spk2utt"
+    files = feature_files(scores, measures)
+    parts = list(combine or ["min", "max"])
+    inputs = files.score_inputs() | {"trials": trials, "utt2spk": data / "utt2spk"}
+    inputs |= files.measure_inputs()
+    if enroll_spk2utt or listed.exists():
+        inputs["enroll_spk2utt"] = listed
+    options: dict[str, float | list] = {"p_target": p_target}
+    if files.measures:
+        options["combine"] = parts
+    task = Task(output, "calibrate", format=FORMAT, inputs=inputs, options=options)
     if task.is_done():
         return task.counts
-    from utils.data_dir import read_trials
-    from utils.scoring.calibration_files import facts_of, made_with, trial_features
-    from utils.trials.speakers import models_of, speakers_of_sides
-
     enrol, test, is_target = read_trials(trials)
-    names, features = trial_features(
-        systems, qualities, combine, enrol, test, models_of(data, enroll_spk2utt), trials
-    )
+    models = models_of(data, enroll_spk2utt)
+    names, features = trial_features(files, parts, (enrol, test), models, trials)
     weights, offset, facts = trained(names, features, is_target, p_target, trials)
     speakers = speakers_of_sides({*enrol, *test}, data, enroll_spk2utt)
     found = {
-        "systems": list(systems),
-        "measures": list(qualities),
-        "combine": combine,
+        "systems": list(files.systems),
+        "measures": list(files.measures),
+        "combine": parts,
         "weights": dict(zip(names, weights, strict=True)),
         "offset": offset,
         "p_target": p_target,
         **facts,
-        "watermarks": facts_of(systems)[1],
-        "made_with": {name: made_with(path) for name, path in systems.items()},
+        "watermarks": facts_of(files.systems)[1],
+        "made_with": {name: made_with(path) for name, path in files.systems.items()},
         "speakers": sorted(speakers),
     }
     with atomic_write(output / "calibration.json") as file:
         file.write(json.dumps(found, indent=1) + "\n")
     told = " + ".join(f"{weight:.4g} x {name}" for name, weight in zip(names, weights, strict=True))
     print(
-        f"{output}: llr = {offset:.4g} + {told}; cross-entropy {facts['cross_entropy']:.4f} at {p_target:g}, minCllr {facts['min_cllr']:.4f}"
+        f"{output}: llr = {offset:.4g} + {told}; cross-entropy {facts['cross_entropy']:.4f} at "
+        f"{p_target:g}, minCllr {facts['min_cllr']:.4f}"
     )
     if len(speakers) < FEW_SPEAKERS:
         print(
-            f"{output}: {trials} has {len(speakers)} speakers only: on others the ratios may be well off, and actual costs above the lowest; "
-            "a larger list is better"
+            f"{output}: {trials} has {len(speakers)} speakers only: on others the ratios may be "
+            "well off, and actual costs above the lowest; a larger list is better"
         )
     if facts["separable"]:
         print(
-            f"{output}: no trial of {trials} is wrong at the best threshold: the ridge says how large the weights are, not the data; "
-            "take a harder list"
+            f"{output}: no trial of {trials} is wrong at the best threshold: the ridge says how "
+            "large the weights are, not the data; take a harder list"
         )
     return task.finish([output / "calibration.json"], facts | {"speakers": len(speakers)})
 

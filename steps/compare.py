@@ -5,7 +5,8 @@ r"""One page and one table for several experiments, with paired tests on the tri
       --scorers "[cosine_calibrated, lda60_plda_calibrated, fused]" --sets "[test]"
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ from utils.scoring.score_files import receipt_of
 
 FORMAT = 2
 SUBTITLE = "Speaker verification systems on the same trials: error rates, their intervals, and which differences are more than chance."
+Files = dict[tuple[str, str], list[Path]]  # (experiment of the first fold, label) -> of each fold
 WRITTEN = ("results.json", "curves.json", "differences.json", "results.md", "report.html")
 
 
@@ -89,21 +91,6 @@ def compare(
     drawing = drawing_of(replicates, seed, operating_points, least=2)
     names = sets or sorted(trials.parent.name for trials in data[0].glob("*/trials"))
     files = {name: files_of_systems(data, name, experiments, scorers) for name in names}
-    inputs = {
-        f"fold {fold}/{name}/{system}/{label_of(path, name)}": receipt_of(path)
-        for name, systems in files.items()
-        for (system, _), paths in systems.items()
-        for fold, path in enumerate(paths, 1)
-    }
-    for fold, folder in enumerate(data, 1):
-        inputs |= {
-            f"fold {fold}/{label}": path for label, path in inputs_of_sets(folder, names).items()
-        }
-    inputs |= {
-        f"results {folder.name}": path
-        for folder in experiments
-        if (path := folder / "receipts" / "evaluate.json").exists()
-    }
     options = {
         "experiments": [folder.name for folder in experiments],
         "replicates": replicates,
@@ -111,49 +98,32 @@ def compare(
         "operating_points": list(drawing.points),
         **({} if players else {"players": False}),
     }
+    inputs = inputs_of_scores(files) | inputs_of_folds(data, names) | evaluations_of(experiments)
     task = Task(home=output, name="compare", format=FORMAT, inputs=inputs, options=options)
     if not task.is_done():
         if not names:
             raise UserError(
                 f"{data[0]}: no <set>/trials in it, so that nothing is compared; name the folder of packed data directories"
             )
-        leaks = leaks_of(experiments, len(experiments) // len(data))
+        each = len(experiments) // len(data)
+        leaks = leaks_of(experiments, each)
         parts = [
             part
             for name in names
             for part in compared_sets(data, name, files[name], leaks, drawing)
         ]
-        rows, curves, differences = (
-            [entry for part in parts for entry in part[kind]] for kind in range(3)
-        )
-        told = {part[0][0]["test_set"]: differences_part(part[2]) for part in parts}
-        lie = {
-            name: Sounds(*filter(None, (sound_folders(folder).get(name) for folder in data)))
-            for name in names
-        }
-        sounds = {test_set: lie[test_set.partition(", ")[0]] for test_set in told}
-        for file, entries in zip(WRITTEN, (rows, curves, differences), strict=False):
-            write_json(output / file, entries)
-        sections = sections_of_sets(
-            rows, curves, sounds, Players() if players else Players(0), told
-        )
-        title = " · ".join(folder.name for folder in experiments[: len(experiments) // len(data)])
-        for file, text in (
-            ("results.md", markdown_table(rows)),
-            ("report.html", page(title, SUBTITLE, sections)),
-        ):
-            with atomic_write(output / file) as opened:
-                opened.write(text)
+        title = " · ".join(folder.name for folder in experiments[:each])
+        sounds = {name: sounds_of(data, name) for name in names}
+        write_comparison(output, title, parts, sounds, Players() if players else Players(0))
+        differences = [entry for part in parts for entry in part.differences]
         counts = {
-            "systems": len(experiments) // len(data),
+            "systems": each,
             "folds": len(data),
             "test_sets": len(names),
             "pairs": len(differences),
+            "clear": sum(one["p_corrected"] < SIGNIFICANT for one in differences),
         }
-        task.finish(
-            [output / name for name in WRITTEN],
-            counts | {"clear": sum(one["p_corrected"] < SIGNIFICANT for one in differences)},
-        )
+        task.finish([output / name for name in WRITTEN], counts)
     if not MODE.checking:
         print(text_table(read_entries(output / "results.json")))
         print("\n".join(map(sentence, read_entries(output / "differences.json"))))
@@ -163,7 +133,7 @@ def compare(
 
 def files_of_systems(
     data: Sequence[Path], name: str, experiments: Sequence[Path], scorers: Sequence[str] | None
-) -> dict[tuple[str, str], list[Path]]:
+) -> Files:
     """Score files of one set: (experiment of the first fold, label) -> the file of each fold.
 
     Parameters
@@ -191,17 +161,9 @@ def files_of_systems(
             raise UserError(
                 f"two systems have the name of the same folder: {', '.join(map(str, folders))}"
             )
-    found: dict[tuple[str, str], list[Path]] = {}
+    found: Files = {}
     for number, folder in enumerate(experiments):
-        paths = [
-            path
-            for path in score_files(folder / "scores" / name)
-            if scorers is None or path.stem in scorers or path.stem == "*"
-        ]
-        labels = {
-            label_of(path, name): path
-            for path in paths or [folder / "scores" / name / f"{(scorers or ['*'])[0]}.scores"]
-        }
+        labels = labelled(folder, name, scorers)
         system = experiments[number % each].name
         expected = [label for known, label in found if known == system]
         if number >= each and expected != list(labels):
@@ -214,20 +176,115 @@ def files_of_systems(
     return found
 
 
+def labelled(experiment: Path, name: str, scorers: Sequence[str] | None) -> dict[str, Path]:
+    """Score files of one experiment and set, by what they are called.
+
+    Where there are none: one that does not exist, for which the task then asks.
+
+    Parameters
+    ----------
+    experiment : path
+        Its folder.
+    name : str
+        The set.
+    scorers : sequence of str or None
+        As for `compare`.
+    """
+    folder = experiment / "scores" / name
+    paths = [
+        path
+        for path in score_files(folder)
+        if scorers is None or path.stem in scorers or path.stem == "*"
+    ]
+    if not paths:
+        first = scorers[0] if scorers else "*"
+        paths = [folder / f"{first}.scores"]
+    return {label_of(path, name): path for path in paths}
+
+
+def inputs_of_scores(files: Mapping[str, Files]) -> dict[str, Path]:
+    """Receipts of the score files.
+
+    Parameters
+    ----------
+    files : mapping of str to mapping
+        Test set -> from `files_of_systems`.
+    """
+    return {
+        f"fold {fold}/{name}/{system}/{label_of(path, name)}": receipt_of(path)
+        for name, systems in files.items()
+        for (system, _), paths in systems.items()
+        for fold, path in enumerate(paths, 1)
+    }
+
+
+def inputs_of_folds(data: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
+    """Files of the test sets that results depend on.
+
+    Parameters
+    ----------
+    data : sequence of path
+        Folder of data directories of each fold.
+    names : sequence of str
+        The sets.
+    """
+    return {
+        f"fold {fold}/{label}": path
+        for fold, folder in enumerate(data, 1)
+        for label, path in inputs_of_sets(folder, names).items()
+    }
+
+
+def evaluations_of(experiments: Sequence[Path]) -> dict[str, Path]:
+    """Receipts of the experiments' own evaluations, where they have one.
+
+    Parameters
+    ----------
+    experiments : sequence of path
+        Their folders.
+    """
+    found: dict[str, Path] = {}
+    for folder in experiments:
+        receipt = folder / "receipts" / "evaluate.json"
+        if receipt.exists():
+            found[f"results {folder.name}"] = receipt
+    return found
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Systems on the same trials.
+
+    Attributes
+    ----------
+    rows, curves, differences : lists of dict
+        Of results.json, curves.json and differences.json.
+    """
+
+    rows: list[dict]
+    curves: list[dict]
+    differences: list[dict]
+
+    @property
+    def test_set(self) -> str:
+        """What its rows call the set: its name, and of folds what became of them."""
+        return self.rows[0]["test_set"]
+
+
 def compared_sets(
     data: Sequence[Path],
     name: str,
-    files: dict[tuple[str, str], list[Path]],
-    leaks: dict,
+    files: Files,
+    leaks: Mapping[tuple[str, str], list[str]],
     drawing: Drawing,
-) -> list[tuple[list[dict], list[dict], list[dict]]]:
-    """Rows, curves and differences of a set; of folds those of their mean, and those of log-likelihood ratios as one list.
+) -> list[Compared]:
+    """Comparison on a set; of folds on their mean, and of log-likelihood ratios also on one list.
 
     Parameters
     ----------
     data, name, files
         As for `files_of_systems`, and what it gives.
-    leaks : dict
+    leaks : mapping
         From `leaks_of`.
     drawing : Drawing
         Draws of the speakers, the same for all.
@@ -243,33 +300,37 @@ def compared_sets(
         for (system, _), paths in files.items()
     ]
     for system in systems:
-        system.watermarks = list(
-            dict.fromkeys([*system.watermarks, *leaks.get((system.head["system"], name), ())])
-        )
+        known = leaks.get((system.head["system"], name), ())
+        system.watermarks = list(dict.fromkeys([*system.watermarks, *known]))
     if len(data) == 1:
         return [compared_systems(systems, folds, drawing, folds[0])]
-    pooled, found = pooled_set(folds, f"{name}, {len(data)} folds pooled"), []
+    pooled = pooled_set(folds, f"{name}, {len(data)} folds pooled")
     for system in systems:
         system.head["test_set"] = f"{name}, mean of {len(data)} folds"
-    found.append(compared_systems(systems, folds, drawing, None))
-    ratios = [
-        System(
-            system.head | {"test_set": pooled.name},
-            [np.concatenate(system.scores)],
-            True,
-            system.watermarks,
-        )
-        for system in systems
-        if system.llr
-    ]
-    return found + (
-        [compared_systems(ratios, [pooled], drawing, pooled)] if len(ratios) > 1 else []
-    )
+    found = [compared_systems(systems, folds, drawing, None)]
+    ratios = [pooled_system(system, pooled.name) for system in systems if system.llr]
+    if len(ratios) > 1:
+        found.append(compared_systems(ratios, [pooled], drawing, pooled))
+    return found
+
+
+def pooled_system(system: System, test_set: str) -> System:
+    """A system's scores of all folds as those of one list.
+
+    Parameters
+    ----------
+    system : System
+        Whose scores are log-likelihood ratios, which mean the same in each fold.
+    test_set : str
+        Name of the list.
+    """
+    head = system.head | {"test_set": test_set}
+    return System(head, [np.concatenate(system.scores)], True, system.watermarks)
 
 
 def compared_systems(
     systems: Sequence[System], folds: Sequence[TrialSet], drawing: Drawing, drawn: TrialSet | None
-) -> tuple[list[dict], list[dict], list[dict]]:
+) -> Compared:
     """Rows, curves and differences of systems on the same trials.
 
     Parameters
@@ -297,7 +358,57 @@ def compared_systems(
         raise UserError(
             f"{folds[0].name}: {len(wholes)} systems and {speakers} speakers, expected at least two of each to compare"
         )
-    return rows, curves, differences_of(wholes)
+    return Compared(rows, curves, differences_of(wholes))
+
+
+def sounds_of(data: Sequence[Path], name: str) -> Sounds:
+    """Where the utterances of a set lie, of all folds.
+
+    Parameters
+    ----------
+    data : sequence of path
+        Folder of data directories of each fold.
+    name : str
+        The set.
+    """
+    folders = (sound_folders(folder).get(name) for folder in data)
+    return Sounds(*filter(None, folders))
+
+
+def write_comparison(
+    output: Path,
+    title: str,
+    parts: Sequence[Compared],
+    sounds: Mapping[str, Sounds],
+    players: Players,
+) -> None:
+    """Write the files that `WRITTEN` names.
+
+    Parameters
+    ----------
+    output : path
+        Folder.
+    title : str
+        Of the page.
+    parts : sequence of Compared
+        One or two for each set.
+    sounds : mapping of str to Sounds
+        Set -> where its utterances lie.
+    players : Players
+        Of the page.
+    """
+    rows = [row for part in parts for row in part.rows]
+    curves = [curve for part in parts for curve in part.curves]
+    write_json(output / "results.json", rows)
+    write_json(output / "curves.json", curves)
+    write_json(output / "differences.json", [entry for part in parts for entry in part.differences])
+    told = {part.test_set: differences_part(part.differences) for part in parts}
+    lie = {test_set: sounds[test_set.partition(", ")[0]] for test_set in told}
+    sections = sections_of_sets(rows, curves, lie, players, told)
+    texts = {"results.md": markdown_table(rows), "report.html": page(title, SUBTITLE, sections)}
+    for name, text in texts.items():
+        with atomic_write(output / name) as file:
+            file.write(text)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import NoReturn
 from utils.cli import run
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.receipts import Task, read_receipt
+from utils.receipts import Task, existing_receipt
 from utils.scoring.score_files import read_scores, receipt_of
 
 FORMAT = 1
@@ -56,7 +56,7 @@ def decide(
         return task.counts
     from utils.metrics.llr import bayes_threshold
 
-    declared = read_receipt(receipt_of(scores))["counts"]
+    declared = existing_receipt(receipt_of(scores))["counts"]
     if declared.get("llr") is not True:
         refuse_uncalibrated(scores)
     try:
@@ -69,8 +69,8 @@ def decide(
         words = ("accept" if is_accepted else "reject" for is_accepted in accepted.tolist())
         file.writelines(f"{a} {b} {word}\n" for a, b, word in zip(enrol, test, words, strict=True))
     print(
-        f"{output}: {accepted.sum():,} of {len(llr):,} trials accepted, those from {threshold:.4f} on: the threshold for p_target {p_target:g}, "
-        f"c_miss {c_miss:g}, c_fa {c_fa:g}"
+        f"{output}: {accepted.sum():,} of {len(llr):,} trials accepted, those from {threshold:.4f} "
+        f"on: the threshold for p_target {p_target:g}, c_miss {c_miss:g}, c_fa {c_fa:g}"
     )
     return task.finish(
         [output],

@@ -3,6 +3,7 @@
 python -m steps.evaluate exp/ghostvlad_cpu data/full --others "[exp/mfcc_stats, exp/channel_stats]" --train "[data/full/train]"
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from utils.cli import run
@@ -84,31 +85,21 @@ def evaluate(
         "cohort": cohort,
         "backend": backend_training,
     }
-    inputs = {
-        f"{name}/{system}/{label_of(file, name)}": receipt_of(file)
-        for name in sets
-        for system, found in files[name].items()
-        for file in found
+    options: dict[str, list | int] = {
+        "systems": [system.name for system in systems],
+        "replicates": replicates,
+        "seed": seed,
+        "operating_points": list(drawing.points),
     }
-    inputs |= inputs_of_sets(data, sets)
-    inputs |= {
-        f"{role} {number}": folder / "utt2spk"
-        for role, folders in roles.items()
-        for number, folder in enumerate(folders or (), 1)
-    }
+    if allow_leakage:
+        options["allow_leakage"] = True
     task = Task(
         home=experiment,
         name="evaluate",
         format=FORMAT,
-        inputs=inputs,
+        inputs=inputs_of_scores(files) | inputs_of_sets(data, sets) | inputs_of_roles(roles),
         gathers=[system / "scores" for system in systems],
-        options={
-            "systems": [system.name for system in systems],
-            "replicates": replicates,
-            "seed": seed,
-            "operating_points": list(drawing.points),
-            **({"allow_leakage": True} if allow_leakage else {}),
-        },
+        options=options,
     )
     if task.is_done():
         return task.counts
@@ -118,16 +109,15 @@ def evaluate(
         )
     learnt = {role: speakers_of(folders) for role, folders in roles.items() if folders}
     tuned = {folder.resolve() for folder in [*(dev or ()), *(calibration or ())]}
-    tests = {
+    speakers = {
         name: speakers_of([data / name]) for name in sets if (data / name).resolve() not in tuned
     }
-    watermarks = refuse_leakage(tests, learnt, allow=allow_leakage)
-    rows, curves = [], []
+    watermarks = refuse_leakage(speakers, learnt, allow=allow_leakage)
+    rows: list[dict] = []
+    curves: list[dict] = []
     for name in sets:
         tests = read_test_set(data / name, watermarks)
-        for system, path in (
-            (system, path) for system, paths in files[name].items() for path in paths
-        ):
+        for system, path in pairs_of(files[name]):
             found = read_system(system, [path], [tests], [data / name])
             rows += rows_of(found, [tests], drawing)[0]
             curves.append(found.head | curves_of(tests, found.scores[0], found.llr, drawing))
@@ -135,6 +125,47 @@ def evaluate(
     write_json(experiment / "curves.json", curves)
     counts = {"systems": len(systems), "test_sets": len(sets), "rows": len(rows)}
     return task.finish([experiment / "results.json", experiment / "curves.json"], counts)
+
+
+def pairs_of(files: Mapping[str, Sequence[Path]]) -> list[tuple[str, Path]]:
+    """Every score file with the name of its system.
+
+    Parameters
+    ----------
+    files : mapping of str to sequence of path
+        System -> its score files.
+    """
+    return [(system, path) for system, paths in files.items() for path in paths]
+
+
+def inputs_of_scores(files: Mapping[str, Mapping[str, Sequence[Path]]]) -> dict[str, Path]:
+    """Receipts of the score files.
+
+    Parameters
+    ----------
+    files : mapping of str to mapping
+        Test set -> system -> its score files.
+    """
+    return {
+        f"{name}/{system}/{label_of(path, name)}": receipt_of(path)
+        for name, of_systems in files.items()
+        for system, path in pairs_of(of_systems)
+    }
+
+
+def inputs_of_roles(roles: Mapping[str, Sequence[Path] | None]) -> dict[str, Path]:
+    """Lists of the speakers that the systems learnt from.
+
+    Parameters
+    ----------
+    roles : mapping of str to sequence of path or None
+        Role -> its data directories.
+    """
+    return {
+        f"{role} {number}": folder / "utt2spk"
+        for role, folders in roles.items()
+        for number, folder in enumerate(folders or (), 1)
+    }
 
 
 if __name__ == "__main__":

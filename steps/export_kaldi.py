@@ -248,7 +248,7 @@ def write_back_end(
     UserError
         Kaldi has no program for the back end.
     """
-    from steps.backends import FAMILIES
+    from steps.backends import FAMILIES, Cosine, Plda
     from utils.data_dir import read_trials
     from utils.scoring.backend_files import read_backend, read_declared
 
@@ -258,9 +258,9 @@ def write_back_end(
         raise UserError(
             f"{trained}: Kaldi has no program for back end '{options['name']}'; it has those of {' and '.join(IN_KALDI)}"
         )
-    stages = [
-        name for name, _ in read_backend(trained, FAMILIES)[0].chain.stages
-    ]  # read, so that a damaged file goes nowhere
+    scorer = read_backend(trained, FAMILIES).scorer  # so that a damaged file goes nowhere
+    assert isinstance(scorer, Cosine | Plda)  # those of IN_KALDI
+    stages = [name for name, _ in scorer.chain.stages]
     written = copy_files({folder / name: trained / name for name in declared["parts"]})
     lines = [
         "#!/usr/bin/env bash",
@@ -302,7 +302,7 @@ def scoring_lines(
         As of `utils.scoring.kaldi_commands.scoring_command`.
     """
     from utils.archive import read_scp
-    from utils.scoring.kaldi_commands import scoring_command
+    from utils.scoring.kaldi_commands import TrialFiles, scoring_command
 
     folder, lists = os.path.join(start, f"xvectors_{name}"), os.path.join(start, "data", name)
     test, lines, num_utts = f"scp:{folder}/xvector.scp", [], None
@@ -321,11 +321,13 @@ def scoring_lines(
             options,
             stages,
             backend,
-            side,
-            num_utts,
-            test,
-            f"{lists}/trials",
-            os.path.join(start, f"kaldi_scores_{name}"),
+            TrialFiles(
+                enrol=side,
+                test=test,
+                num_utts=num_utts,
+                trials=f"{lists}/trials",
+                scores=os.path.join(start, f"kaldi_scores_{name}"),
+            ),
         ),
     ]
 

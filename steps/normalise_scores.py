@@ -4,19 +4,34 @@ r"""Normalise scores by a cohort of other speakers: z-, t-, s-norm and adaptive 
       exp/x/embeddings/train exp/x/scores/test/cosine_asnorm.scores --method as_norm1
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from utils.cli import run
+from utils.data_dir.lists import read_spk2utt
 from utils.embeddings.folders import TrialVectors, embeddings_inputs, read_trial_vectors
 from utils.embeddings.provenance import compare_provenance
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import Task
-from utils.scoring.score_files import read_scores, receipt_of, write_scores
+from utils.scoring.backend_files import Backend, TrainedBackend, read_backend, rows_of_backend
+from utils.scoring.cohort import (
+    Cohort,
+    MembersOf,
+    cohort_rows,
+    read_cohort,
+    refuse_other_scores,
+    speakers_of_cohort,
+)
+from utils.scoring.cohort_scores import CohortScores, NoSpread, ScoreMatrix
+from utils.scoring.normalise import Method, Normalisation, Statistics, normalise
+from utils.scoring.score_files import input_of, read_scores, receipt_of, write_scores
+from utils.trials.leakage import refuse_leakage
+from utils.trials.speakers import speakers_of_sides
 
 FORMAT = 1
 MOST_CLOSEST = 300  # usual where the cohort has some thousand speakers
@@ -30,9 +45,9 @@ def normalise_scores(
     cohort: Path,
     output: Path,
     *,
-    method: Literal["z_norm", "t_norm", "s_norm", "as_norm1", "as_norm2"] = "as_norm1",
+    method: Method = "as_norm1",
     top_k: int | None = None,
-    cohort_of: Literal["speakers", "utterances"] = "speakers",
+    cohort_of: MembersOf = "speakers",
     cohort_list: Path | None = None,
     cohort_utt2spk: Path | None = None,
     enroll_spk2utt: Path | None = None,
@@ -93,7 +108,7 @@ def normalise_scores(
         A test speaker is in the cohort; the cohort is too small, or scores against it do not vary; another back end made the scores.
     """
     inputs = {
-        "scores": receipt_of(scores) if receipt_of(scores).exists() else scores,
+        "scores": input_of(scores),
         "backend": backend / "receipts" / "train_backend.json",
         **embeddings_inputs(embeddings),
         "utt2spk": data / "utt2spk",
@@ -105,69 +120,73 @@ def normalise_scores(
         "enroll_spk2utt": enroll_spk2utt,
     }
     inputs |= {name: path for name, path in lists.items() if path}
-    inputs |= (
-        {"enrol_embeddings": embeddings_inputs(enrol_embeddings)["embeddings"]}
-        if enrol_embeddings
-        else {}
-    )
-    options = {"method": method, "cohort_of": cohort_of, "allow_leakage": allow_leakage} | (
-        {"top_k": top_k} if method.startswith("as_") else {}
-    )
-    options |= {"device": device} if device != "cpu" else {}
-    if not output.suffix:
-        raise UserError(
-            f"{output}: a name without an ending, expected such as {output}.scores: the folder of the name before it gets the cohort"
-        )
+    if enrol_embeddings:
+        inputs["enrol_embeddings"] = embeddings_inputs(enrol_embeddings)["embeddings"]
+    options: dict[str, str | int | None] = {
+        "method": method,
+        "cohort_of": cohort_of,
+        "allow_leakage": allow_leakage,
+    }
+    if method.startswith("as_"):
+        options["top_k"] = top_k
+    if device != "cpu":
+        options["device"] = device
+    refuse_no_ending(output)
     task = Task(
         output.parent, receipt_of(output).stem, format=FORMAT, inputs=inputs, options=options
     )
     if task.is_done():
         return task.counts
-    from utils.scoring.cohort import cohort_members, refuse_other_scores, refuse_shared_speakers
-
     facts = refuse_other_scores(scores, inputs)
     for folder in filter(None, (enrol_embeddings, cohort, embeddings)):
         for difference in compare_provenance(backend, folder):
             print(difference)
     enrol, test, raw = read_scores(scores)
-    members = cohort_members(cohort, cohort_of, cohort_list)
-    top_k = max(2, min(MOST_CLOSEST, len(members) // 4)) if top_k is None else top_k
-    marks = refuse_shared_speakers(
-        members, cohort_of, cohort_utt2spk, {*enrol, *test}, data, enroll_spk2utt, allow_leakage
-    )
+    others = read_cohort(cohort, cohort_of, cohort_list)
+    learnt = {"cohort": speakers_of_cohort(others, cohort_utt2spk)}
+    tests = {data.name: speakers_of_sides({*enrol, *test}, data, enroll_spk2utt)}
+    marks = refuse_leakage(tests, learnt, allow=allow_leakage)
     sides = sides_of_trials(scores, enrol, test, embeddings, enroll_spk2utt, enrol_embeddings)
-    normalised, statistics = normalised_scores(
-        backend,
-        embeddings,
-        sides,
-        raw,
-        cohort,
-        cohort_of,
-        members,
-        output.parent,
-        method,
-        top_k,
-        device,
-        num_threads,
-    )
+    how = Normalisation(method, usual_top_k(others) if top_k is None else top_k, device)
+    trained = backend_for(how, backend)
+    against = cohort_scores(trained, sides, embeddings, others, output.parent, num_threads)
+    normalised, statistics = normalised_scores(raw, sides, against, how, cohort)
     write_scores(output, enrol, test, normalised)
     written = write_cohort(
-        output.with_suffix(""), list(members), sides.names, None if enrol_embeddings else statistics
+        output.with_suffix(""), others, sides.names, None if enrol_embeddings else statistics
     )
-    closest = f"the {top_k:,} closest of " if method.startswith("as_") else ""
     print(
-        f"{output}: {method} of {len(raw):,} trials, {len(sides.names):,} sides, by {closest}a cohort of {len(members):,} {cohort_of}"
+        f"{output}: {method} of {len(raw):,} trials, {len(sides.names):,} sides, by "
+        f"{in_words(others, how)}"
     )
-    return task.finish(
-        [output, *written],
-        {
-            "trials": len(raw),
-            "sides": len(sides.names),
-            "cohort": len(members),
-            "protocol": facts.get("protocol", "whole"),
-            "watermarks": [*facts.get("watermarks", []), *marks],
-        },
-    )
+    counts = {
+        "trials": len(raw),
+        "sides": len(sides.names),
+        "cohort": len(others.members),
+        "protocol": facts.get("protocol", "whole"),
+        "watermarks": [*facts.get("watermarks", []), *marks],
+    }
+    return task.finish([output, *written], counts)
+
+
+def refuse_no_ending(output: Path) -> None:
+    """Refuse a score file whose name without its ending, the cohort's folder, would be its own.
+
+    Parameters
+    ----------
+    output : path
+        Score file.
+
+    Raises
+    ------
+    UserError
+        Its name has no ending.
+    """
+    if not output.suffix:
+        raise UserError(
+            f"{output}: a name without an ending, expected such as {output}.scores: the folder of "
+            "the name before it gets the cohort"
+        )
 
 
 def sides_of_trials(
@@ -189,16 +208,8 @@ def sides_of_trials(
     embeddings, enroll_spk2utt, enrol_embeddings : path or None
         As for `normalise_scores`.
     """
-    from utils.data_dir.lists import read_spk2utt
-
-    sides = read_trial_vectors(
-        embeddings,
-        enrol,
-        test,
-        scores,
-        read_spk2utt(enroll_spk2utt) if enroll_spk2utt else None,
-        enrol_embeddings,
-    )
+    models = read_spk2utt(enroll_spk2utt) if enroll_spk2utt else None
+    sides = read_trial_vectors(embeddings, enrol, test, scores, models, enrol_embeddings)
     used, rows = np.unique(np.concatenate([sides.enrol_rows, sides.test_rows]), return_inverse=True)
     names = [sides.names[row] for row in used.tolist()]
     return TrialVectors(
@@ -206,100 +217,92 @@ def sides_of_trials(
     )
 
 
-def normalised_scores(
-    backend: Path,
-    embeddings: Path,
-    sides: TrialVectors,
-    raw: np.ndarray,
-    cohort: Path,
-    cohort_of: str,
-    members: Mapping[str, str],
-    scratch: Path,
-    method: str,
-    top_k: int,
-    device: str,
-    num_threads: int,
-) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
-    """What `utils.scoring.normalise.normalise` gives for a trained back end.
+def usual_top_k(cohort: Cohort) -> int:
+    """How many closest members count, where nobody says it.
 
     Parameters
     ----------
-    backend, embeddings : path
-        As for `normalise_scores`.
+    cohort : Cohort
+        Those to choose from.
+    """
+    return max(2, min(MOST_CLOSEST, len(cohort.members) // 4))
+
+
+def backend_for(how: Normalisation, backend: Path) -> TrainedBackend:
+    """The trained back end.
+
+    Parameters
+    ----------
+    how : Normalisation
+        What its scores are normalised by.
+    backend : path
+        Its folder.
+
+    Raises
+    ------
+    UserError
+        It is damaged, or has no scores on that device.
+    """
+    from steps.backends import FAMILIES, Cosine
+
+    trained = read_backend(backend, FAMILIES)
+    is_dot_product = type(trained.scorer) is Cosine and how.method != "as_norm2"
+    if how.device != "cpu" and not is_dot_product:
+        raise UserError(
+            f"{backend}: --device {how.device} is for cosine by z_norm, t_norm, s_norm and "
+            "as_norm1; leave it out"
+        )
+    return trained
+
+
+def cohort_scores(
+    trained: TrainedBackend,
+    sides: TrialVectors,
+    embeddings: Path,
+    cohort: Cohort,
+    scratch: Path,
+    num_threads: int,
+) -> CohortScores:
+    """Sides and a cohort, as the back end compares them.
+
+    Parameters
+    ----------
+    trained : TrainedBackend
+        From `backend_for`.
     sides : TrialVectors
         From `sides_of_trials`.
-    raw : (P,) float array
-        Scores.
-    cohort, cohort_of : path, str
-        As for `normalise_scores`.
-    members : mapping of str to str
-        From `utils.scoring.cohort.cohort_members`.
+    embeddings : path
+        Where they are from, for messages.
+    cohort : Cohort
+        Other speakers.
     scratch : path
         Folder with room for a large cohort.
-    method, top_k, device, num_threads
+    num_threads : int
         As for `normalise_scores`.
 
     Raises
     ------
     UserError
-        As `normalise_scores`.
+        As `rows_of_backend`.
     """
-    from steps.backends import FAMILIES
-    from utils.scoring.backend_files import read_backend, rows_of_backend
-    from utils.scoring.cohort import cohort_rows
-    from utils.scoring.cohort_scores import NoSpread
-    from utils.scoring.normalise import normalise
 
-    scorer, dimensions = read_backend(backend, FAMILIES)
-    if device != "cpu" and (
-        type(scorer) is not FAMILIES["backends"]["cosine"] or method == "as_norm2"
-    ):
-        raise UserError(
-            f"{backend}: --device {device} is for cosine by z_norm, t_norm, s_norm and as_norm1; leave it out"
-        )
-    rows = rows_of_backend(
-        scorer, dimensions, sides.names, sides.vectors, sides.num_utts, embeddings, backend
-    )
-    closest = cohort_rows(
-        cohort,
-        cohort_of,
-        members,
-        lambda names, vectors: rows_of_backend(
-            scorer, dimensions, names, vectors, np.ones(len(names), np.int64), cohort, backend
-        ),
-        scratch,
-    )
-    num_threads = (
-        1 if hasattr(scorer, "num_threads") else num_threads
-    )  # it has threads of its own, as many as its sums depend on
-    try:
-        return normalise(
-            raw,
-            score_matrix_of(scorer),
-            rows,
-            sides.enrol_rows,
-            sides.test_rows,
-            closest,
-            method,
-            top_k,
-            num_threads,
-            device,
-        )
-    except NoSpread as error:
-        raise UserError(
-            f"{cohort}: the cohort scores of '{sides.names[error.side]}' are all alike: nothing to divide by; take a larger cohort, "
-            "or other members"
-        ) from None
-    except ValueError as error:
-        raise UserError(f"{cohort}: {error}; take a larger cohort, or give --top-k") from None
+    def transform(names: Sequence[str], vectors: np.ndarray) -> np.ndarray:
+        num_utts = np.ones(len(names), np.int64)
+        return rows_of_backend(trained, names, vectors, num_utts, cohort.folder)
+
+    rows = rows_of_backend(trained, sides.names, sides.vectors, sides.num_utts, embeddings)
+    members = cohort_rows(cohort, transform, scratch)
+    if hasattr(trained.scorer, "num_threads"):
+        num_threads = 1  # it has threads of its own, as many as its sums depend on
+    return CohortScores(score_matrix_of(trained.scorer), rows, members, num_threads)
 
 
-def score_matrix_of(scorer: object) -> object:
+def score_matrix_of(scorer: Backend) -> ScoreMatrix:
     """Scores of sides (B, D), or (B, R, D) of which the rows' scores are averaged, against members of a cohort (M, D).
 
     Parameters
     ----------
-    scorer : back end
+    scorer : Backend
         Trained; a side is scored as the enrolment, a member as the test.
     """
 
@@ -310,11 +313,42 @@ def score_matrix_of(scorer: object) -> object:
     return score_matrix
 
 
+def normalised_scores(
+    raw: np.ndarray, sides: TrialVectors, against: CohortScores, how: Normalisation, cohort: Path
+) -> tuple[np.ndarray, Statistics | None]:
+    """What `utils.scoring.normalise.normalise` gives, with faults of the cohort told to the user.
+
+    Parameters
+    ----------
+    raw : (P,) float array
+        Scores.
+    sides : TrialVectors
+        From `sides_of_trials`.
+    against : CohortScores
+        From `cohort_scores`.
+    how : Normalisation
+        The method.
+    cohort : path
+        Folder of the cohort's embeddings, for messages.
+
+    Raises
+    ------
+    UserError
+        The cohort is too small, or scores against it do not vary.
+    """
+    try:
+        return normalise(raw, sides.enrol_rows, sides.test_rows, against, how)
+    except NoSpread as error:
+        raise UserError(
+            f"{cohort}: the cohort scores of '{sides.names[error.side]}' are all alike: nothing to "
+            "divide by; take a larger cohort, or other members"
+        ) from None
+    except ValueError as error:
+        raise UserError(f"{cohort}: {error}; take a larger cohort, or give --top-k") from None
+
+
 def write_cohort(
-    folder: Path,
-    members: list[str],
-    names: list[str],
-    statistics: tuple[np.ndarray, np.ndarray] | None,
+    folder: Path, cohort: Cohort, names: list[str], statistics: Statistics | None
 ) -> list[Path]:
     """Write who was in the cohort, and statistics of each side.
 
@@ -322,26 +356,52 @@ def write_cohort(
     ----------
     folder : path
         Output.
-    members : list of str
-        The cohort.
+    cohort : Cohort
+        Its members are listed.
     names : list of N str
         The sides.
     statistics : (N,), (N,) float arrays or None
         From `utils.scoring.normalise.normalise`.
     """
-    lines = {"cohort": [f"{member}\n" for member in members]}
-    for name, column in zip(
-        ("utt2cohort_mean", "utt2cohort_deviation"), statistics or (), strict=False
-    ):
-        lines[name] = [
-            f"{side} {value:.7g}\n"
-            for side, value in sorted(zip(names, column.tolist(), strict=True))
-            if value == value
-        ]
+    lines = {"cohort": [f"{member}\n" for member in cohort.members]}
+    if statistics:
+        means, deviations = statistics
+        lines["utt2cohort_mean"] = lines_of_sides(names, means)
+        lines["utt2cohort_deviation"] = lines_of_sides(names, deviations)
     for name, content in lines.items():
         with atomic_write(folder / name) as file:
             file.writelines(content)
     return [folder / name for name in lines]
+
+
+def lines_of_sides(names: list[str], column: np.ndarray) -> list[str]:
+    """``<side> <value>`` of each side that has a value, in the order of names.
+
+    Parameters
+    ----------
+    names : list of N str
+        The sides.
+    column : (N,) float array
+        Values; NaN for none.
+    """
+    pairs = sorted(zip(names, column.tolist(), strict=True))
+    return [f"{side} {value:.7g}\n" for side, value in pairs if not math.isnan(value)]
+
+
+def in_words(cohort: Cohort, how: Normalisation) -> str:
+    """What the statistics of each side are taken of.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        All members.
+    how : Normalisation
+        The method.
+    """
+    everybody = f"a cohort of {len(cohort.members):,} {cohort.kind}"
+    if how.method.startswith("as_"):
+        return f"the {how.top_k:,} closest of {everybody}"
+    return everybody
 
 
 if __name__ == "__main__":

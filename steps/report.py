@@ -5,15 +5,14 @@ python -m steps.report exp/ghostvlad_cpu data/full
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from utils.cli import run
 from utils.evaluation.results import markdown_table, text_table
 from utils.files import atomic_write, read_entries
-from utils.receipts import MODE, Task
-from utils.receipts.contents import read_receipt
+from utils.receipts import MODE, Task, existing_receipt
 from utils.report.ledger import ledger_files, ledger_section, ledger_text
 from utils.report.page import learning_section, page, table
 from utils.report.results import cards, sections_of_sets, sound_folders
@@ -46,80 +45,107 @@ def report(
     dict
         Number of ``test_sets`` and ``systems`` shown.
     """
-    found = {
-        path.relative_to(experiment).as_posix(): path
-        for name in ("config.yaml", "log/history.jsonl")
-        if (path := experiment / name).exists()
-    }
-    ledgers = {
-        f"ledger {path.parent.relative_to(data)}": path for path in ledger_files(data, packed)
-    }
     speech = {
         path.parents[2].relative_to(data).as_posix(): path
         for path in sorted(data.rglob("vad/receipts/collect_vad.json"))
     }
-    drawn = experiment / "pictures" / "receipts" / "illustrate.json"
-    inputs = (
-        {"results": experiment / "receipts" / "evaluate.json"}
-        | found
-        | ledgers
-        | {f"speech {name}": path for name, path in speech.items()}
-    )
+    sounds = sound_folders(data, packed)
+    inputs = inputs_of_experiment(experiment)
     inputs |= {
-        f"sound {folder.name}": folder / "wav.scp"
-        for folder in sound_folders(data, packed).values()
+        f"ledger {path.parent.relative_to(data)}": path for path in ledger_files(data, packed)
     }
-    inputs |= {
-        f"similarity {path.parents[1].name}": path for path in similarity_receipts(experiment)
-    }
-    inputs |= {"pictures": drawn} if drawn.parents[1].exists() else {}
-    task = Task(
-        home=experiment,
-        name="report",
-        format=FORMAT,
-        inputs=inputs,
-        options={} if players else {"players": False},
-    )
+    inputs |= {f"speech {name}": path for name, path in speech.items()}
+    inputs |= {f"sound {folder.name}": folder / "wav.scp" for folder in sounds.values()}
+    inputs |= inputs_of_pictures(experiment)
+    options = {} if players else {"players": False}
+    task = Task(home=experiment, name="report", format=FORMAT, inputs=inputs, options=options)
     if not task.is_done():
-        rows, curves, history = (
-            read_entries(experiment / name)
-            for name in ("results.json", "curves.json", "log/history.jsonl")
-        )
+        rows = read_entries(experiment / "results.json")
         sets = dict.fromkeys(row["test_set"] for row in rows)
-        sounds = {name: Sounds(folder) for name, folder in sound_folders(data, packed).items()}
-        sections = sections_of_sets(rows, curves, sounds, Players() if players else Players(0))
-        counts_of = {name: read_receipt(path)["counts"] for name, path in speech.items()}
-        sections += [
-            similarity_section(experiment),
-            learning_section(history),
+        heard = {name: Sounds(folder) for name, folder in sounds.items()}
+        room = Players() if players else Players(0)
+        counts_of = {name: existing_receipt(path)["counts"] for name, path in speech.items()}
+        sections = [
+            *sections_of_results(experiment, rows, heard, room),
             sound_section(counts_of, read_pictures(experiment / "pictures")),
             configuration_section(experiment / "config.yaml"),
             ledger_section(data, packed, experiment),
         ]
         timing = times_of([experiment, data])
-        with atomic_write(experiment / "timing.json") as file:
-            file.write("[\n" + ",\n".join(map(json.dumps, timing)) + "\n]\n")
-        with atomic_write(experiment / "report.html") as file:
-            file.write(
-                page(experiment.name, SUBTITLE, [*sections, timing_section(timing)], cards(rows))
-            )
-        with atomic_write(experiment / "results.md") as file:
-            file.write(markdown_table(rows))
+        sections.append(timing_section(timing))
+        texts = {
+            "timing.json": "[\n" + ",\n".join(map(json.dumps, timing)) + "\n]\n",
+            "report.html": page(experiment.name, SUBTITLE, sections, cards(rows)),
+            "results.md": markdown_table(rows),
+        }
+        for name, text in texts.items():
+            with atomic_write(experiment / name) as file:
+                file.write(text)
         counts = {"test_sets": len(sets), "systems": len({row["system"] for row in rows})}
-        task.finish(
-            [experiment / name for name in ("report.html", "results.md", "timing.json")], counts
-        )
+        task.finish([experiment / name for name in texts], counts)
     if not MODE.checking:
         print(text_table(read_entries(experiment / "results.json")))
-        print(
-            "\n".join(
-                [
-                    *filter(None, [ledger_text(data, packed, experiment)]),
-                    f"report: {experiment / 'report.html'}",
-                ]
-            )
-        )
+        ledgers = ledger_text(data, packed, experiment)
+        if ledgers:
+            print(ledgers)
+        print(f"report: {experiment / 'report.html'}")
     return task.counts
+
+
+def inputs_of_experiment(experiment: Path) -> dict[str, Path]:
+    """The results, and the configuration and the training log where there are any.
+
+    Parameters
+    ----------
+    experiment : path
+        Its folder.
+    """
+    inputs = {"results": experiment / "receipts" / "evaluate.json"}
+    for name in ("config.yaml", "log/history.jsonl"):
+        if (experiment / name).exists():
+            inputs[name] = experiment / name
+    return inputs
+
+
+def inputs_of_pictures(experiment: Path) -> dict[str, Path]:
+    """Receipts of what was drawn for the page.
+
+    Parameters
+    ----------
+    experiment : path
+        Its folder.
+    """
+    receipts = similarity_receipts(experiment)
+    inputs = {f"similarity {path.parents[1].name}": path for path in receipts}
+    drawn = experiment / "pictures"
+    if drawn.exists():
+        inputs["pictures"] = drawn / "receipts" / "illustrate.json"
+    return inputs
+
+
+def sections_of_results(
+    experiment: Path, rows: Sequence[dict], sounds: Mapping[str, Sounds], players: Players
+) -> list[str]:
+    """The page's sections on test sets, similarity matrices and the training.
+
+    Parameters
+    ----------
+    experiment : path
+        Its folder.
+    rows : sequence of dict
+        Of results.json.
+    sounds : mapping of str to Sounds
+        Set -> where its utterances lie.
+    players : Players
+        Of the page.
+    """
+    curves = read_entries(experiment / "curves.json")
+    history = read_entries(experiment / "log" / "history.jsonl")
+    return [
+        *sections_of_sets(rows, curves, sounds, players),
+        similarity_section(experiment),
+        learning_section(history),
+    ]
 
 
 def read_pictures(folder: Path) -> list[dict]:
@@ -146,7 +172,10 @@ def configuration_section(path: Path) -> str:
     """
     if not path.exists():
         return ""
-    return f"<h2>Configuration</h2><details><summary>config.yaml</summary><pre>{escape(path.read_text(encoding='utf-8'))}</pre></details>"
+    text = escape(path.read_text(encoding="utf-8"))
+    return (
+        f"<h2>Configuration</h2><details><summary>config.yaml</summary><pre>{text}</pre></details>"
+    )
 
 
 def times_of(folders: Sequence[Path]) -> list[dict]:
@@ -164,27 +193,34 @@ def times_of(folders: Sequence[Path]) -> list[dict]:
     """
     times: dict[tuple[str, str], dict] = {}
     for folder in folders:
-        for path in sorted(
-            path
-            for path in folder.rglob("receipts/*.json")
-            if not re.search(r"/old\.\d+/", str(path))
-        ):
-            receipt, where = (
-                read_receipt(path),
-                (Path(folder.name) / path.parent.parent.relative_to(folder)).as_posix(),
-            )
+        for path in receipts_below(folder):
+            receipt = existing_receipt(path)
+            place = Path(folder.name) / path.parent.parent.relative_to(folder)
+            where, step = place.as_posix(), receipt["step"]
             nothing = {
                 "folder": where,
-                "step": receipt["step"],
+                "step": step,
                 "jobs": 0,
                 "seconds": 0.0,
                 "core_seconds": 0.0,
             }
-            entry = times.setdefault((where, receipt["step"]), nothing)
+            entry = times.setdefault((where, step), nothing)
             entry["jobs"] += 1
             for unit in ("seconds", "core_seconds"):
                 entry[unit] = round(entry[unit] + receipt[unit], 2)
     return list(times.values())
+
+
+def receipts_below(folder: Path) -> list[Path]:
+    """Receipts of work that counts: not of what was moved aside.
+
+    Parameters
+    ----------
+    folder : path
+        Of an experiment, or of data directories.
+    """
+    found = sorted(folder.rglob("receipts/*.json"))
+    return [path for path in found if not re.search(r"/old\.\d+/", str(path))]
 
 
 def timing_section(timing: Sequence[dict]) -> str:

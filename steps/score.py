@@ -57,24 +57,22 @@ def score(
     UserError
         A trial's side has no embedding; the back end was trained on embeddings of another network; an embedding is zero or not finite.
     """
-    compare = compare or comparison_of(embeddings)
-    enrolment = {"enroll_spk2utt": enroll_spk2utt} if enroll_spk2utt else {}
-    enrolment |= (
-        {"enrol_embeddings": embeddings_inputs(enrol_embeddings)["embeddings"]}
-        if enrol_embeddings
-        else {}
-    )
+    how = compare or comparison_of(embeddings)
+    inputs = {
+        "backend": backend / "receipts" / "train_backend.json",
+        **embeddings_inputs(embeddings),
+        "trials": trials,
+    }
+    if enroll_spk2utt:
+        inputs["enroll_spk2utt"] = enroll_spk2utt
+    if enrol_embeddings:
+        inputs["enrol_embeddings"] = embeddings_inputs(enrol_embeddings)["embeddings"]
     task = Task(
         home=output.parent,
         name=receipt_of(output).stem,
         format=FORMAT,
-        options={"compare": compare} if compare != "all" else {},
-        inputs={
-            "backend": backend / "receipts" / "train_backend.json",
-            **embeddings_inputs(embeddings),
-            "trials": trials,
-            **enrolment,
-        },
+        options={"compare": how} if how != "all" else {},
+        inputs=inputs,
     )
     if task.is_done():
         return task.counts
@@ -85,19 +83,11 @@ def score(
         for difference in compare_provenance(backend, folder):
             print(difference)
     enrol, test, _ = read_trials(trials)
-    sides = read_trial_vectors(
-        embeddings,
-        enrol,
-        test,
-        trials,
-        read_spk2utt(enroll_spk2utt) if enroll_spk2utt else None,
-        enrol_embeddings,
-    )
-    scorer, expected = read_backend(backend, FAMILIES)
-    rows = rows_of_backend(
-        scorer, expected, sides.names, sides.vectors, sides.num_utts, embeddings, backend
-    )
-    scores = score_pairs(scorer, rows, sides.enrol_rows, sides.test_rows, compare)
+    models = read_spk2utt(enroll_spk2utt) if enroll_spk2utt else None
+    sides = read_trial_vectors(embeddings, enrol, test, trials, models, enrol_embeddings)
+    trained = read_backend(backend, FAMILIES)
+    rows = rows_of_backend(trained, sides.names, sides.vectors, sides.num_utts, embeddings)
+    scores = score_pairs(trained.scorer, rows, sides.enrol_rows, sides.test_rows, how)
     write_scores(output, enrol, test, scores)
     return task.finish(
         [output], {"trials": len(scores), "protocol": protocol_of(embeddings, enrol_embeddings)}

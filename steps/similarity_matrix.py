@@ -38,14 +38,15 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
     UserError
         A trial has no score, or a side no speaker.
     """
-    lists = ("trials", "utt2spk", "enroll.spk2utt", WATERMARKS)
+    lists = ("utt2spk", "enroll.spk2utt", WATERMARKS)
+    inputs = {"scores": receipt_of(scores), "trials": data / "trials"}
+    inputs |= {name: data / name for name in lists if (data / name).exists()}
     task = Task(
         output,
         "similarity_matrix",
         format=FORMAT,
         options={"backend": scores.stem},
-        inputs={"scores": receipt_of(scores)}
-        | {name: data / name for name in lists if name == "trials" or (data / name).exists()},
+        inputs=inputs,
     )
     if task.is_done():
         return task.counts
@@ -57,24 +58,20 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
     from utils.report.similarity_matrix import (
         matrix_of,
         published_eer,
-        rates_at,
         similarity_picture,
-        thresholds_of,
+        thresholds_table,
     )
     from utils.scoring.score_files import scores_of_trials
 
     enrol, test, is_target = read_trials(data / "trials")
-    values, note = (
-        scores_of_trials(scores, enrol, test, data / "trials"),
-        "; ".join(watermarks_of(data)),
-    )
+    values = scores_of_trials(scores, enrol, test, data / "trials")
+    watermarks = watermarks_of(data)
+    note = "; ".join(watermarks)
     names = sorted({*enrol, *test})
     speaker_of = dict(zip(names, trial_speakers(data, names), strict=True))
     rows, columns, matrix = matrix_of(enrol, test, values, speaker_of)
     target, nontarget = values[is_target], values[~is_target]
-    thresholds = thresholds_of(values)
-    rates = zip(thresholds, *rates_at(thresholds, target, nontarget), strict=True)
-    table = [f"{threshold:.6g}\t{far:.6f}\t{frr:.6f}\n" for threshold, far, frr in rates]
+    table = thresholds_table(values, target, nontarget)
     published, at = published_eer(target, nontarget)
     counts = {
         "models": len(rows),
@@ -83,20 +80,18 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
         "published_eer_percent": round(100 * published, 4),
         "published_threshold": at,
     }
-    picture = similarity_picture(
-        matrix, [speaker_of[name] for name in rows], [speaker_of[name] for name in columns], note
-    )
+    summary = {"backend": scores.stem, **counts, "watermarks": watermarks}
     texts = {
         "rows": "".join(f"{name}\n" for name in rows),
         "columns": "".join(f"{name}\n" for name in columns),
-        "similarity.svg": picture,
-        "thresholds.tsv": (f"# {note}\n" if note else "")
-        + "threshold\tfar\tfrr\n"
-        + "".join(table),
-        "summary.json": json.dumps(
-            {"backend": scores.stem, **counts, "watermarks": watermarks_of(data)}, indent=1
-        )
-        + "\n",
+        "similarity.svg": similarity_picture(
+            matrix,
+            [speaker_of[name] for name in rows],
+            [speaker_of[name] for name in columns],
+            note,
+        ),
+        "thresholds.tsv": f"# {note}\n{table}" if note else table,
+        "summary.json": json.dumps(summary, indent=1) + "\n",
     }
     for name, text in texts.items():
         with atomic_write(output / name) as file:

@@ -69,18 +69,9 @@ def run_subcommands(functions: Mapping[str, Callable]) -> None:
     """
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help"):
-        summaries = {
-            name: (function.__doc__ or "").strip().splitlines()[0]
-            for name, function in functions.items()
-        }
-        print(
-            "\n".join(
-                [
-                    "commands (each with --help):",
-                    *(f"  {name:10} {summary}" for name, summary in summaries.items()),
-                ]
-            )
-        )
+        print("commands (each with --help):")
+        for name, function in functions.items():
+            print(f"  {name:10} {_summary(function)}")
         sys.exit(0 if words else 2)
     if words[0] not in functions:
         print(
@@ -219,15 +210,13 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
     if "--force" in words:
         words = [word for word in words if word != "--force"]
         os.environ["SV_FORCE"] = "1"
-    parser = Parser(prog=name or program(), description=function.__doc__.strip().splitlines()[0])
+    parser = Parser(prog=name or program(), description=_summary(function))
     parser.add_function_arguments(function, as_positional=True, as_group=False)
     for action in parser._actions:  # a list among the positional parameters takes several words, which jsonargparse does not offer
         if not action.option_strings and get_origin(getattr(action, "_typehint", None)) is list:
-            action.nargs, action.metavar, (action._typehint,) = (
-                "+",
-                action.dest.upper(),
-                get_args(action._typehint),
-            )
+            (item,) = get_args(getattr(action, "_typehint", None))
+            action.nargs, action.metavar = "+", action.dest.upper()
+            action._typehint = item  # type: ignore[attr-defined]  # jsonargparse keeps it there
     words = [dashes_to_underscores(word) for word in words]
     flags = {f"--{name}" for name, hint in get_type_hints(function).items() if hint is bool}
     bare = [
@@ -238,6 +227,11 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
         [f"{word}=true" if is_bare else word for word, is_bare in zip(words, bare, strict=True)]
     )
     return function(**parser.instantiate(given).as_dict())
+
+
+def _summary(function: Callable) -> str:
+    """The first line of its docstring."""
+    return (function.__doc__ or "").strip().splitlines()[0]
 
 
 def dashes_to_underscores(word: str) -> str:

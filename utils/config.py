@@ -119,7 +119,9 @@ def read_yaml(path: str | Path) -> dict:
     except RecursionError:
         raise UserError(f"{path}: nested too deeply; expected settings") from None
     except yaml.MarkedYAMLError as error:
-        raise UserError(f"{path}:{error.problem_mark.line + 1}: {error.problem}") from None
+        place = error.problem_mark
+        assert place is not None, "a fault of the syntax is somewhere"
+        raise UserError(f"{path}:{place.line + 1}: {error.problem}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from None
     if content is None:
@@ -282,26 +284,29 @@ def parameters_of(part: Callable) -> dict[str, inspect.Parameter]:
     part : class or function
         A class whose constructor takes ``**options`` hands them to its base class.
     """
-    found = {}
-    functions = (
-        [base.__init__ for base in part.__mro__ if "__init__" in vars(base)]
-        if inspect.isclass(part)
-        else [part]
-    )
+    functions: list[Callable] = [part]
+    num_bound = 0
+    if isinstance(part, type):
+        functions = _constructors(part)
+        num_bound = 1  # self
+    described: dict[str, inspect.Parameter] = {}
     for function in functions:
         hints, passes_on = typing.get_type_hints(function), False
-        for parameter in list(inspect.signature(function).parameters.values())[
-            inspect.isclass(part) :
-        ]:
+        parameters = list(inspect.signature(function).parameters.values())
+        for parameter in parameters[num_bound:]:
             if parameter.kind is parameter.VAR_KEYWORD:
                 passes_on = True
-            else:
-                found.setdefault(
-                    parameter.name, parameter.replace(annotation=hints.get(parameter.name, Any))
-                )
+                continue
+            hint = hints.get(parameter.name, Any)
+            described.setdefault(parameter.name, parameter.replace(annotation=hint))
         if not passes_on:
             break
-    return found
+    return described
+
+
+def _constructors(part: type) -> list[Callable]:
+    """Of a class and its base classes, those that define one."""
+    return [vars(base)["__init__"] for base in part.__mro__ if "__init__" in vars(base)]
 
 
 def _converted(value, hint):

@@ -132,9 +132,10 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     path = Path(path)
     make_folder(path.parent)
     temporary = temporary_of(path)
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    is_text = "b" not in mode
+    encoding, newline = ("utf-8", "\n") if is_text else (None, None)
     try:
-        with naming(path), open(temporary, mode, **text) as file:
+        with naming(path), open(temporary, mode, encoding=encoding, newline=newline) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -23,4 +23,8 @@ LINKS = {
     "wccn": Wccn,
     "coral": Coral,
 }
-FAMILIES = {"backends": BACKENDS, "links": LINKS, "adaptation": ADAPTATIONS}
+FAMILIES: dict[str, dict[str, type]] = {
+    "backends": BACKENDS,
+    "links": LINKS,
+    "adaptation": ADAPTATIONS,
+}

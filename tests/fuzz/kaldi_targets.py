@@ -25,7 +25,7 @@ from utils.archive.compressed import encode_compressed
 from utils.archive.iterate import read_integers
 from utils.archive.objects import encode_object, encode_wave
 from utils.archive.plda import read_plda, write_plda
-from utils.archive.relocate import relocate_scp
+from utils.archive.relocate import Relocation, relocate_scp
 from utils.data_dir.lists import read_map
 from utils.features.reader import FeatureReader
 from utils.packed.reader import PackedReader
@@ -290,7 +290,7 @@ SCP = Target(
             place.given / "x.scp", place.given / "x.ark"
         ),
         "utils.archive.relocate.relocate_scp": lambda place: relocate_scp(
-            place.given / "x.scp", place.output / "y.scp"
+            place.given / "x.scp", place.output / "y.scp", Relocation()
         ),
         "utils.features.reader.FeatureReader": _features,
         "utils.packed.reader.PackedReader": _packed,

@@ -16,7 +16,7 @@ from utils.archive import iterate_archive, read_matrix, read_scp, read_vector, r
 from utils.archive.plda import read_plda
 from utils.embeddings.provenance import read_provenance
 from utils.errors import UserError
-from utils.scoring.kaldi_commands import chain_of, scoring_command
+from utils.scoring.kaldi_commands import TrialFiles, chain_of, scoring_command
 from utils.scoring.score_files import read_scores
 
 CHAIN = "name: plda\nlinks: [{name: mean}, {name: lda, dim: 12}, {name: length_norm}]\n"
@@ -344,29 +344,16 @@ def test_the_commands_are_those_that_made_the_golden_files():
         ("scores_plda_lda", ["mean.vec", "lda.mat", ""], "ark:enroll_num_utts.txt"),
         ("scores_plda_lda_single", ["mean.vec", "lda.mat", ""], None),
     ):
-        ours = one_line(
-            scoring_command(
-                plda, chain, ".", "scp:enroll_mean.scp", counts, "scp:test.scp", "trials", name
-            )
-        )
+        files = TrialFiles("scp:enroll_mean.scp", "scp:test.scp", counts, "trials", name)
+        ours = one_line(scoring_command(plda, chain, ".", files))
         expected = (
             made[name]
             .replace("cat trials | awk '{print \\$1, \\$2}' |", "awk '{print \\$1, \\$2}' trials |")
             .replace("plda_lda '", "plda '")
         )
         assert ours.replace("./", "") == expected
-    cosine = one_line(
-        scoring_command(
-            {"name": "cosine"},
-            [],
-            ".",
-            "scp:enroll_mean.scp",
-            None,
-            "scp:test.scp",
-            "trials",
-            "scores_cosine",
-        )
-    )
+    files = TrialFiles("scp:enroll_mean.scp", "scp:test.scp", None, "trials", "scores_cosine")
+    cosine = one_line(scoring_command({"name": "cosine"}, [], ".", files))
     assert cosine == made["scores_cosine"].replace(
         "cat trials | awk '{print \\$1, \\$2}' |", "awk '{print \\$1, \\$2}' trials |"
     )

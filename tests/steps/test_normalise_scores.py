@@ -162,7 +162,7 @@ def test_plda_is_normalised_through_the_same_door(work):
     from steps.backends import FAMILIES
     from utils.scoring.backend_files import read_backend
 
-    plda = read_backend(work / "backend" / "plda", FAMILIES)[0]
+    plda = read_backend(work / "backend" / "plda", FAMILIES).scorer
     side = plda.transform(read_vectors(work / "emb" / "test" / "xvector.scp")[1][:1])
     members = plda.transform(read_vectors(work / "emb" / "train" / "spk_xvector.scp")[1])
     assert mean == pytest.approx(

@@ -1,4 +1,4 @@
-"""Kaldi archives, read and written.  This module has the names that others import, and the command:
+"""The command of Kaldi archives; what others import is in utils/archive/__init__.py.
 
 python -m utils.archive check exp/x/embeddings/test/xvector.scp data/train/packed.1.ark
 python -m utils.archive head exp/x/embeddings/test/xvector.scp --lines 3
@@ -13,38 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.archive.bulk import read_vectors
 from utils.archive.iterate import iterate_archive, iterate_scp
-from utils.archive.read import (
-    describe,
-    read_matrix,
-    read_object,
-    read_scp,
-    read_vector,
-    read_wave,
-    split_entry,
-)
-from utils.archive.write import ArchiveWriter, write_matrix, write_text_vectors, write_vector
+from utils.archive.read import describe
+from utils.archive.relocate import Paths, Relocation, relocate_scp
 from utils.cli import run_subcommands
 from utils.errors import UserError
-
-__all__ = [
-    "ArchiveWriter",
-    "check_archive",
-    "head_archive",
-    "iterate_archive",
-    "iterate_scp",
-    "read_matrix",
-    "read_object",
-    "read_scp",
-    "read_vector",
-    "read_vectors",
-    "read_wave",
-    "split_entry",
-    "write_matrix",
-    "write_text_vectors",
-    "write_vector",
-]
 
 
 def check_archive(archives: list[Path], *, allow_renamed: bool = False) -> dict[str, int]:
@@ -69,13 +42,14 @@ def check_archive(archives: list[Path], *, allow_renamed: bool = False) -> dict[
     """
     counts = {}
     for path in archives:
-        shapes = {}
+        shapes: dict[tuple[str, int], list[tuple[int, ...]]] = {}
         for _, array in _entries(path, allow_renamed):
             shapes.setdefault((array.dtype.name, array.ndim), []).append(array.shape)
         if not shapes:
             raise UserError(f"{path}: empty, expected entries")
         counts[str(path)] = sum(map(len, shapes.values()))
-        print(f"{path}: {', '.join(_summary(*kind, found) for kind, found in shapes.items())}")
+        told = [_summary(dtype, ndim, found) for (dtype, ndim), found in shapes.items()]
+        print(f"{path}: {', '.join(told)}")
     return counts
 
 
@@ -109,12 +83,55 @@ def head_archive(archive: Path, *, lines: int = 10) -> list[str]:
     return keys
 
 
+def relocate(
+    scp: Path,
+    output: Path,
+    *,
+    paths: Paths = "absolute",
+    root: Path = Path("."),
+    new_root: Path = Path("."),
+    old: str | None = None,
+    new: str | None = None,
+    allow_missing: bool = False,
+) -> dict[str, int]:
+    """Write an scp file again with other paths: of archives, of waves, of any files; offsets, ranges and pipes stay.
+
+    Parameters
+    ----------
+    scp : path
+        ``xvector.scp``, ``wav.scp``, ``feats.scp``, ...
+    output : path
+        Where it goes; the same name again replaces it.
+    paths : str
+        ``absolute``; ``relative`` to ``new_root``; ``beside``: the files lie in the folder of the scp file, whatever it says, and are named so, seen
+        from here; ``kept``: as they are, but for ``old`` and ``new``.
+    root : path
+        Where relative paths of the scp file start.
+    new_root : path
+        Where those of the output start.
+    old, new : str or None
+        First part of the paths to be replaced, whole folders only, and what comes in its place.
+    allow_missing : bool
+        Write it though the files are not there, as for another machine.
+
+    Returns
+    -------
+    dict of str to int
+        Numbers of ``entries``, of those ``changed``, and of ``pipes``, which stay as they are.
+
+    Raises
+    ------
+    UserError
+        A file is not where the new path says, or no path begins with ``old``.
+    """
+    way = Relocation(paths, root, new_root, old, new)
+    return relocate_scp(scp, output, way, allow_missing=allow_missing)
+
+
 def _entries(path: Path, allow_renamed: bool) -> Iterator[tuple[str, np.ndarray]]:
-    return (
-        iterate_scp(path, allow_renamed=allow_renamed)
-        if Path(path).suffix == ".scp"
-        else iterate_archive(path)
-    )
+    if path.suffix == ".scp":
+        return iterate_scp(path, allow_renamed=allow_renamed)
+    return iterate_archive(path)
 
 
 def _summary(dtype: str, ndim: int, shapes: list[tuple[int, ...]]) -> str:
@@ -132,7 +149,6 @@ def _summary(dtype: str, ndim: int, shapes: list[tuple[int, ...]]) -> str:
 
 if __name__ == "__main__":
     from utils.archive.compare import diff_archives, merge_archives
-    from utils.archive.relocate import relocate_scp
 
     run_subcommands(
         {
@@ -140,6 +156,6 @@ if __name__ == "__main__":
             "head": head_archive,
             "diff": diff_archives,
             "merge": merge_archives,
-            "relocate": relocate_scp,
+            "relocate": relocate,
         }
     )

@@ -1,9 +1,12 @@
-"""All vectors of an scp file as one array: binary archives are mapped and copied from at C speed, anything else is read one by one."""
+"""Many objects at once, at C speed: all vectors of an scp file as one array, and the headers of all matrices of an archive.
+
+Binary archives are mapped, and vectors are copied out of them; anything else is read one by one.
+"""
 
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +17,18 @@ from utils.archive.objects import DTYPES, Buffer
 from utils.archive.read import describe, map_file, read_scp, split_entry
 from utils.errors import UserError
 
+VECTOR_HEADER_BYTES = 10
+BATCH = 1024  # vectors copied at a time: no second copy of all of them in memory
+_VECTOR_HEADER = re.compile(rb"\x00B([FD])V \x04(....)", re.DOTALL)
+
+# Kinds of matrices; the plain ones come before the first of the compressed ones.
 TOKENS = (b"FM", b"DM", b"CM", b"CM2", b"CM3")
 ITEMS = tuple(CODES[token] if token in CODES else DTYPES[token[:1]] for token in TOKENS)
-CM = TOKENS.index(b"CM")  # plain kinds come before it
+CM = TOKENS.index(b"CM")
 UNKNOWN, CUT = len(TOKENS), len(TOKENS) + 1
 # where the values begin, counted from the first byte of the object
 BODY = tuple(2 + len(token) + 1 + (16 if token in CODES else 10) for token in TOKENS)
 HEAD_BYTES = max(BODY)
-
-
-BATCH = 1024  # vectors copied at a time: no second copy of all of them in memory
-_VECTOR_HEADER = re.compile(rb"\x00B([FD])V \x04(....)", re.DOTALL)
 
 
 def read_vectors(scp: str | Path, *, allow_renamed: bool = False) -> tuple[list[str], np.ndarray]:
@@ -90,46 +94,78 @@ def _vectors(entries: Mapping[str, str], allow_renamed: bool) -> np.ndarray:
     return vectors
 
 
+@dataclass
+class _Places:
+    """Where vectors lie in one file, their places in the result, and what has to stand before them."""
+
+    positions: list[int] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    prefixes: list[bytes] = field(default_factory=list)
+
+
 def _gather(entries: Mapping[str, str], allow_renamed: bool) -> np.ndarray | None:
     """Vectors of binary archives with one and the same header, copied out of the mapped files; None where an entry is anything else."""
-    files = {}
+    files = _places_by_file(entries, allow_renamed)
+    if files is None:
+        return None
+    keys = list(entries)
+    header = b""
+    buffers: dict[str, Buffer] = {}
+    for path, places in files.items():
+        buffer = map_file(path, keys[places.positions[0]])
+        first = places.offsets[0]
+        header = header or buffer[first : first + VECTOR_HEADER_BYTES]
+        match = _VECTOR_HEADER.fullmatch(header)
+        if match is None:
+            return None
+        dtype, dimension = DTYPES[match[1]], struct.unpack("<i", match[2])[0]
+        row_bytes = dimension * dtype.itemsize
+        last_end = max(places.offsets) + VECTOR_HEADER_BYTES + row_bytes
+        if dimension <= 0 or last_end > len(buffer) or not _all_begin(buffer, places, header):
+            return None
+        buffers[path] = buffer
+    vectors = np.empty((len(entries), dimension), dtype)
+    for path, places in files.items():
+        _copy_rows(buffers[path], places, vectors)
+    return vectors
+
+
+def _places_by_file(entries: Mapping[str, str], allow_renamed: bool) -> dict[str, _Places] | None:
+    """Where the entries lie, file by file; None where one of them is a file by itself."""
+    files: dict[str, _Places] = {}
     for position, (key, entry) in enumerate(entries.items()):
         path, offset = split_entry(entry, key)
         if offset is None:
             return None
-        positions, offsets, prefixes = files.setdefault(path, ([], [], []))
-        positions.append(position)
-        offsets.append(offset)
-        prefixes.append(b"" if allow_renamed else key.encode() + b" ")
-    header = b""
-    for path, (positions, offsets, prefixes) in files.items():
-        buffer = map_file(path, list(entries)[positions[0]])
-        files[path] = (buffer, positions, offsets)
-        header = header or buffer[offsets[0] : offsets[0] + 10]
-        match = _VECTOR_HEADER.fullmatch(header)
-        dimension = struct.unpack("<i", match[2])[0] if match else 0
-        row_bytes = dimension * DTYPES[match[1]].itemsize if match else 0
-        if dimension <= 0 or max(offsets) + 10 + row_bytes > len(buffer):
-            return None
-        if any(
-            buffer[offset - len(prefix) : offset + 10] != prefix + header
-            for offset, prefix in zip(offsets, prefixes, strict=True)
-        ):
-            return None
-    vectors = np.empty((len(entries), dimension), DTYPES[match[1]])
-    for buffer, positions, offsets in files.values():
-        # a row may begin at every byte of the file: overlapping items, of which only the wanted ones are copied
-        rows = np.ndarray(len(buffer) - row_bytes + 1, f"V{row_bytes}", buffer, strides=1)
-        for begin in range(0, len(offsets), BATCH):
-            batch = rows[np.array(offsets[begin : begin + BATCH]) + 10]
-            vectors[positions[begin : begin + BATCH]] = batch.view(vectors.dtype).reshape(
-                -1, dimension
-            )
-    return vectors
+        places = files.setdefault(path, _Places())
+        places.positions.append(position)
+        places.offsets.append(offset)
+        places.prefixes.append(b"" if allow_renamed else key.encode() + b" ")
+    return files
+
+
+def _all_begin(buffer: Buffer, places: _Places, header: bytes) -> bool:
+    """Whether this header, and the key before it, stand at all these places."""
+    return all(
+        buffer[offset - len(prefix) : offset + VECTOR_HEADER_BYTES] == prefix + header
+        for offset, prefix in zip(places.offsets, places.prefixes, strict=True)
+    )
+
+
+def _copy_rows(buffer: Buffer, places: _Places, vectors: np.ndarray) -> None:
+    """Copy the vectors of one file to their places, in batches."""
+    dimension = vectors.shape[1]
+    row_bytes = dimension * vectors.dtype.itemsize
+    # a row may begin at every byte of the file: overlapping items, of which only the wanted ones are copied
+    rows = np.ndarray(len(buffer) - row_bytes + 1, f"V{row_bytes}", buffer, strides=1)
+    for begin in range(0, len(places.offsets), BATCH):
+        offsets = np.array(places.offsets[begin : begin + BATCH])
+        batch = rows[offsets + VECTOR_HEADER_BYTES].view(vectors.dtype)
+        vectors[places.positions[begin : begin + BATCH]] = batch.reshape(-1, dimension)
 
 
 def _stack(entries: Mapping[str, str], items: Iterator[tuple[str, np.ndarray]]) -> np.ndarray:
-    arrays = []
+    arrays: list[np.ndarray] = []
     for key, array in items:
         first = arrays[0] if arrays else array
         if (
@@ -176,7 +212,8 @@ def read_matrix_headers(buffer: Buffer, offsets: np.ndarray) -> MatrixHeaders:
     """
     inside = offsets + HEAD_BYTES <= len(buffer)
     heads = np.zeros((len(offsets), HEAD_BYTES), np.uint8)
-    if inside.any():  # a header may begin at every byte of the file: overlapping items, of which only the wanted ones are copied
+    if inside.any():
+        # a header may begin at every byte of the file: overlapping items, of which only the wanted ones are copied
         windows = np.ndarray(len(buffer) - HEAD_BYTES + 1, f"V{HEAD_BYTES}", buffer, strides=1)
         heads[inside] = windows[offsets[inside]].view(np.uint8).reshape(-1, HEAD_BYTES)
     found = MatrixHeaders(
@@ -186,18 +223,16 @@ def read_matrix_headers(buffer: Buffer, offsets: np.ndarray) -> MatrixHeaders:
     for kind, (token, item, body) in enumerate(zip(TOKENS, ITEMS, BODY, strict=True)):
         start = np.frombuffer(b"\0B" + token + b" ", np.uint8)
         here = (heads[:, : len(start)] == start).all(axis=1)
-        rows, columns = (
-            _int32(heads[here], at) for at in (body - (9 if kind < CM else 8), body - 4)
-        )  # a plain matrix has \4 before each size
+        # a plain matrix has \4 before each size
+        rows = _int32(heads[here], body - (9 if kind < CM else 8))
+        columns = _int32(heads[here], body - 4)
         found.kind[here], found.rows[here], found.columns[here] = kind, rows, columns
-        found.ends[here] = (
-            offsets[here]
-            + body
-            + rows * columns * item.itemsize
-            + (8 * columns if kind == CM else 0)
-        )
+        quartile_bytes = 8 * columns if kind == CM else 0
+        value_bytes = rows * columns * item.itemsize
+        found.ends[here] = offsets[here] + body + value_bytes + quartile_bytes
     return found
 
 
-def _int32(heads, at):
+def _int32(heads: np.ndarray, at: int) -> np.ndarray:
+    """The whole numbers that stand at one place of each header."""
     return np.ascontiguousarray(heads[:, at : at + 4]).view("<i4")[:, 0].astype(np.int64)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.archive.iterate import iterate_places, iterate_scp
-from utils.archive.objects import decode_object
+from utils.archive.objects import Buffer, decode_object
 from utils.archive.read import describe, located, map_file, read_object, read_scp, split_entry
 from utils.archive.write import ArchiveWriter
 from utils.errors import UserError
@@ -36,8 +36,11 @@ def diff_archives(first: Path, second: Path, *, tolerance: float = 0.0) -> dict[
     """
     if not tolerance >= 0:
         raise UserError(f"--tolerance is {tolerance}, expected 0 or more")
-    place_of, seen, same, opened = places_of(second), set(), 0, OpenedArchive()
-    lone, alien, far = [], [], {}
+    place_of, opened = places_of(second), OpenedArchive()
+    seen: set[str] = set()
+    same = 0
+    lone, alien = [], []
+    far: dict[str, float] = {}
     for key, ours in (
         iterate_scp(first, allow_renamed=True)
         if first.suffix == ".scp"
@@ -52,10 +55,12 @@ def diff_archives(first: Path, second: Path, *, tolerance: float = 0.0) -> dict[
             alien.append(f"{key} ({describe(ours)}, {describe(theirs)})")
             continue
         difference, is_far = compare_values(ours, theirs, tolerance)
-        far |= {key: difference} if is_far else {}
-        same += not is_far
+        if is_far:
+            far[key] = difference
+        else:
+            same += 1
     missing = [key for key in place_of if key not in seen]
-    largest = max(far, key=far.get) if far else ""
+    largest = max(far, key=lambda key: far[key]) if far else ""
     found = [
         f"{len(keys):,} {what}: {', '.join(keys[:SHOWN])}{', ...' if len(keys) > SHOWN else ''}"
         for what, keys in (
@@ -82,7 +87,8 @@ class OpenedArchive:
     """Objects where scp files say they are; a file is opened once for neighbours in it."""
 
     def __init__(self):
-        self._path, self._buffer = "", b""
+        self._path = ""
+        self._buffer: Buffer = b""
 
     def object_at(self, place: str, key: str) -> tuple[np.ndarray, bytes]:
         """An object, and its bytes.
@@ -169,14 +175,14 @@ def merge_archives(archives: list[Path], output: Path) -> dict[str, int]:
     UserError
         A key is in two of them, an entry cannot be read, or there is an output already.
     """
-    scp, origin, opened = output.with_suffix(".scp"), {}, OpenedArchive()
+    scp, opened = output.with_suffix(".scp"), OpenedArchive()
+    origin: dict[str, Path] = {}
     if output.suffix == ".scp":
         raise UserError(
             f"{output}: is an scp file by its name; name the archive, the scp file comes beside it"
         )
-    for path in (
-        (scp,) if temporary_of(scp).exists() else (output, scp)
-    ):  # a merge that died between the two has left the archive
+    half_done = temporary_of(scp).exists()  # a merge that died between the two left the archive
+    for path in (scp,) if half_done else (output, scp):
         if path.exists():
             raise UserError(f"{path}: exists already; choose another name or remove it")
     with ArchiveWriter(output, scp) as writer:

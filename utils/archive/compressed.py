@@ -13,16 +13,18 @@ import struct
 import numpy as np
 
 FEW_ROWS = 8  # up to so many rows the quartiles of columns cost more than they save: Kaldi's automatic choice
-CODES = {b"CM": np.dtype("u1"), b"CM2": np.dtype("<u2"), b"CM3": np.dtype("u1")}
+CODES: dict[bytes, np.dtype] = {
+    b"CM": np.dtype("u1"),
+    b"CM2": np.dtype("<u2"),
+    b"CM3": np.dtype("u1"),
+}
 COLUMNS_AT_A_TIME = 1024  # each takes a table of kilobytes, and may have one byte of codes
 _PIECES = np.array([0, 64, 192, 255])  # codes of the quartiles: minimum, 25 %, 75 %, maximum
-_PIECE_OF = np.repeat([0, 1, 2], [65, 128, 63])  # of each code: between which two of them it lies,
-_BEYOND = (np.arange(256) - _PIECES[_PIECE_OF]).astype(
-    np.float32
-)  # how many codes above the lower one,
-_SHARE = (
-    1 / np.diff(_PIECES)[_PIECE_OF]
-)  # and which share of the way a code is; float64, as Kaldi's constants
+# Of each code: between which two of them it lies, how many codes above the lower one, and which share
+# of the way a code is; float64, as Kaldi's constants.
+_PIECE_OF = np.repeat([0, 1, 2], [65, 128, 63])
+_BEYOND = (np.arange(256) - _PIECES[_PIECE_OF]).astype(np.float32)
+_SHARE = 1 / np.diff(_PIECES)[_PIECE_OF]
 
 
 def decode_even(minimum: float, extent: float, codes_TF: np.ndarray) -> np.ndarray:

@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from utils.archive.objects import Buffer, MalformedObject, decode_integer, decode_object
+from utils.archive.objects import (
+    Buffer,
+    MalformedObject,
+    decode_integer,
+    decode_object,
+    end_of_match,
+)
 from utils.archive.read import KEY, located, map_file, read_object, read_scp, split_entry
 
 _REST = re.compile(rb"[ \t\r\n]*")
@@ -68,7 +74,9 @@ def iterate_places(
     key, array, offset : str, ndarray, int
         As `iterate_archive`.
     """
-    buffer, position, seen, key = map_file(path), 0, set(), ""
+    buffer = map_file(path)
+    position, key = 0, ""
+    seen: set[str] = set()
     while match := KEY.match(buffer, position):
         good = key
         with located(path, match.start(1), "", good):
@@ -79,7 +87,7 @@ def iterate_places(
             array, position = decode(buffer, match.end())
         seen.add(key)
         yield key, array, match.end()
-    if _REST.match(buffer, position).end() != len(buffer):
+    if end_of_match(_REST, buffer, position) != len(buffer):
         with located(path, position, "", key):
             raise MalformedObject(
                 f"truncated or damaged: found {buffer[position : position + 20]!r}, expected a key and a blank"
@@ -123,7 +131,8 @@ def iterate_entries(
     allow_renamed : bool
         As of `iterate_scp`.
     """
-    mapped, buffer, good = None, b"", ""
+    mapped, good = "", ""
+    buffer: Buffer = b""
     for key, entry in entries.items():
         file, offset = split_entry(entry, key)
         if offset is None:

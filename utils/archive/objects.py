@@ -14,10 +14,9 @@ from utils.archive.compressed import CODES, decode_even, decode_quartiles
 
 Buffer = bytes | mmap.mmap
 
-INT32_ITEM = np.dtype(
-    [("size", "u1"), ("value", "<i4")]
-)  # how Kaldi writes each element of a vector<int32> in a table
-DTYPES = {b"F": np.dtype("<f4"), b"D": np.dtype("<f8")}
+# how Kaldi writes each element of a vector<int32> in a table
+INT32_ITEM = np.dtype([("size", "u1"), ("value", "<i4")])
+DTYPES: dict[bytes, np.dtype] = {b"F": np.dtype("<f4"), b"D": np.dtype("<f8")}
 MAX_WAVE_BYTES = 2**32 - 1 - 36  # RIFF sizes have 32 bits
 
 _BLANKS = re.compile(rb"[ \t]*")
@@ -211,6 +210,21 @@ def encode_wave(samples: np.ndarray, sample_rate_hz: int) -> bytes:
     return header + samples.astype("<i2", copy=False).tobytes()
 
 
+def end_of_match(pattern: re.Pattern[bytes], buffer: Buffer, start: int) -> int:
+    """The position behind what a pattern takes, which may be nothing.
+
+    Parameters
+    ----------
+    pattern : compiled pattern
+        It matches the empty text too.
+    buffer, start : bytes or mmap, int
+        As of `decode_object`.
+    """
+    match = pattern.match(buffer, start)
+    assert match is not None, f"{pattern.pattern!r} matches the empty text"
+    return match.end()
+
+
 def _take(buffer: Buffer, start: int, dtype: np.dtype, count: int) -> tuple[np.ndarray, int]:
     """``count`` items from ``start``, and the position behind them."""
     needed, left = count * dtype.itemsize, max(0, len(buffer) - start)
@@ -269,7 +283,7 @@ def _decode_compressed(buffer: Buffer, start: int, token: bytes) -> tuple[np.nda
 
 
 def _decode_text(buffer: Buffer, start: int) -> tuple[np.ndarray, int]:
-    opening = _BLANKS.match(buffer, start).end()
+    opening = end_of_match(_BLANKS, buffer, start)
     if buffer[opening : opening + 1] != b"[":
         return _decode_bare_integers(buffer, start)
     closing = buffer.find(b"]", opening)

@@ -35,7 +35,7 @@ def read_scp(path: str | Path) -> dict[str, str]:
         No such file; a line is not UTF-8, ends with CR LF, has no entry, or repeats a key.
     """
     content = map_file(path)[:]
-    entries = {}
+    entries: dict[str, str] = {}
     for number, line in enumerate(content.removesuffix(b"\n").split(b"\n") if content else [], 1):
         fields = line.split(None, 1)
         try:

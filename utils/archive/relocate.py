@@ -1,6 +1,7 @@
 """Paths in scp files written anew, after a folder was moved or copied: command ``relocate`` of utils/archive/__main__.py."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -11,18 +12,45 @@ from utils.files import atomic_write
 Paths = Literal["kept", "absolute", "relative", "beside"]
 
 
+@dataclass(frozen=True)
+class Relocation:
+    """How the paths of an scp file change: as the options of the command say, which utils/archive/__main__.py describes.
+
+    Attributes
+    ----------
+    paths : str
+        ``absolute``, ``relative``, ``beside`` or ``kept``.
+    root : path
+        Where relative paths of the scp file start.
+    new_root : path
+        Where those of the output start, if they are to be relative.
+    old, new : str or None
+        First part of the paths to be replaced, and what comes in its place.
+    """
+
+    paths: Paths = "absolute"
+    root: Path = Path(".")
+    new_root: Path = Path(".")
+    old: str | None = None
+    new: str | None = None
+
+    def __post_init__(self):
+        if (self.old is None) != (self.new is None):
+            raise UserError(
+                "--old and --new go together: what paths begin with, and what they are to begin with"
+            )
+
+    @property
+    def start(self) -> Path:
+        """Where relative paths of the output start."""
+        starts = {"relative": self.new_root, "kept": self.root}
+        return starts.get(self.paths, Path("."))
+
+
 def relocate_scp(
-    scp: Path,
-    output: Path,
-    *,
-    paths: Paths = "absolute",
-    root: Path = Path("."),
-    new_root: Path = Path("."),
-    old: str | None = None,
-    new: str | None = None,
-    allow_missing: bool = False,
+    scp: Path, output: Path, way: Relocation, *, allow_missing: bool = False
 ) -> dict[str, int]:
-    """Write an scp file again with other paths: of archives, of waves, of any files; offsets, ranges and pipes stay.
+    """Write an scp file again with other paths; offsets, ranges and pipes stay.
 
     Parameters
     ----------
@@ -30,15 +58,8 @@ def relocate_scp(
         ``xvector.scp``, ``wav.scp``, ``feats.scp``, ...
     output : path
         Where it goes; the same name again replaces it.
-    paths : str
-        ``absolute``; ``relative`` to ``new_root``; ``beside``: the files lie in the folder of the scp file, whatever it says, and are named so, seen
-        from here; ``kept``: as they are, but for ``old`` and ``new``.
-    root : path
-        Where relative paths of the scp file start.
-    new_root : path
-        Where those of the output start.
-    old, new : str or None
-        First part of the paths to be replaced, whole folders only, and what comes in its place.
+    way : Relocation
+        How paths change.
     allow_missing : bool
         Write it though the files are not there, as for another machine.
 
@@ -50,30 +71,20 @@ def relocate_scp(
     Raises
     ------
     UserError
-        A file is not where the new path says, or no path begins with ``old``.
+        A file is not where the new path says, or no path begins with ``way.old``.
     """
-    if (old is None) != (new is None):
-        raise UserError(
-            "--old and --new go together: what paths begin with, and what they are to begin with"
-        )
-    entries, moved = read_scp(scp), {}
-    for key, entry in entries.items():
-        moved[key] = (
-            entry if is_pipe(entry) else relocated(entry, scp, paths, root, new_root, old, new)
-        )
+    entries = read_scp(scp)
+    moved = {
+        key: entry if is_pipe(entry) else relocated(entry, scp, way)
+        for key, entry in entries.items()
+    }
     changed = sum(moved[key] != entry for key, entry in entries.items())
-    if old and not any(
-        path_and_place(entry)[0].startswith(old.rstrip("/") + "/")
-        for entry in entries.values()
-        if not is_pipe(entry)
-    ):
+    if way.old and not any(_begins_with(entry, way.old) for entry in entries.values()):
         raise UserError(
-            f"{scp}: no path begins with '{old}/'; the first is '{next(iter(entries.values()), '')}'"
+            f"{scp}: no path begins with '{way.old}/'; the first is '{next(iter(entries.values()), '')}'"
         )
     if not allow_missing:
-        refuse_missing(
-            moved, scp, new_root if paths == "relative" else root if paths == "kept" else Path(".")
-        )
+        refuse_missing(moved, scp, way.start)
     with atomic_write(output) as file:
         file.writelines(f"{key} {entry}\n" for key, entry in moved.items())
     pipes = sum(map(is_pipe, entries.values()))
@@ -82,6 +93,11 @@ def relocate_scp(
         + (f"; {pipes:,} pipes stay as they are" if pipes else "")
     )
     return {"entries": len(moved), "changed": changed, "pipes": pipes}
+
+
+def _begins_with(entry: str, folder: str) -> bool:
+    """Whether the path of an entry, if it has one, lies below a folder."""
+    return not is_pipe(entry) and path_and_place(entry)[0].startswith(folder.rstrip("/") + "/")
 
 
 def is_pipe(entry: str) -> bool:
@@ -110,38 +126,33 @@ def path_and_place(entry: str) -> tuple[str, str]:
     return entry[:end], entry[end:]
 
 
-def relocated(
-    entry: str,
-    scp: Path,
-    paths: Paths,
-    root: Path,
-    new_root: Path,
-    old: str | None,
-    new: str | None,
-) -> str:
+def relocated(entry: str, scp: Path, way: Relocation) -> str:
     """An entry with another path.
 
     Parameters
     ----------
     entry : str
         ``file``, ``file:offset``, perhaps with a range.
-    scp, paths, root, new_root, old, new
-        As of `relocate_scp`.
+    scp : path
+        The file that it stands in.
+    way : Relocation
+        How its path changes.
     """
     path, place = path_and_place(entry)
-    if old is not None and path.startswith(old.rstrip("/") + "/"):
-        path = new.rstrip("/") + path[len(old.rstrip("/")) :]
-    if paths == "kept":
+    if way.old is not None and way.new is not None:
+        old = way.old.rstrip("/")
+        if path.startswith(old + "/"):
+            path = way.new.rstrip("/") + path[len(old) :]
+    if way.paths == "kept":
         return path + place
-    here = (
-        os.path.join(scp.parent, os.path.basename(path))
-        if paths == "beside"
-        else os.path.join(root, path)
-    )
-    if paths == "absolute":
+    if way.paths == "beside":
+        here = os.path.join(scp.parent, os.path.basename(path))
+    else:
+        here = os.path.join(way.root, path)
+    if way.paths == "absolute":
         here = os.path.abspath(here)
-    elif paths == "relative":
-        here = os.path.relpath(here, new_root)
+    elif way.paths == "relative":
+        here = os.path.relpath(here, way.new_root)
     return os.path.normpath(here) + place
 
 

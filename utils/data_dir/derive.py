@@ -1,4 +1,4 @@
-"""Parts of a data directory: subsets, splits, and what one job of several works on."""
+"""Data directories made of others: subsets and splits, several joined to one, the same under other ids; and what one job of several works on."""
 
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -63,6 +63,7 @@ def subset_data_dir(
     elif first is not None:
         kept = set(sorted(data.utt2spk)[:first])
     else:
+        assert per_speaker is not None, "exactly one way is given"
         kept = {
             utterance
             for speaker, members in data.spk2utt.items()
@@ -142,15 +143,14 @@ def restrict(data: DataDir, kept: set[str]) -> DataDir:
             }
         else:
             lists[file] = {key: value for key, value in mapping.items() if key in keep[kind]}
-    return from_lists(
-        data.path,
-        lists,
-        data.trials and restrict_trials(data, keep, lists.get("enroll.spk2utt", {})),
-    )
+    trials = data.trials
+    if trials:
+        trials = restrict_trials(data, trials, keep, lists.get("enroll.spk2utt", {}))
+    return from_lists(data.path, lists, trials)
 
 
 def restrict_trials(
-    data: DataDir, keep: Mapping[str, set[str]], models: Mapping[str, str]
+    data: DataDir, trials: Sequence[str], keep: Mapping[str, set[str]], models: Mapping[str, str]
 ) -> Trials | None:
     """The trials whose two sides are kept; None unless both classes are left.
 
@@ -158,16 +158,17 @@ def restrict_trials(
     ----------
     data : DataDir
         Whole.
+    trials : sequence of str
+        Its trials.
     keep : mapping of str to sets
         Utterances and speakers kept.
     models : mapping of str
         Models kept; one that lost an utterance must not pass for a speaker of the same name.
     """
-    sides = (keep["utterance"] | keep["speaker"]) - data.maps.get(
-        "enroll.spk2utt", {}
-    ).keys() | models.keys()
-    trials = Trials.of(data.trials).restricted(sides, keep["utterance"])
-    return trials if len(set(trials.kinds)) == 2 else None
+    all_models = data.maps.get("enroll.spk2utt", {}).keys()
+    sides = (keep["utterance"] | keep["speaker"]) - all_models | models.keys()
+    kept = Trials.of(trials).restricted(sides, keep["utterance"])
+    return kept if len(set(kept.kinds)) == 2 else None
 
 
 def split_data_dir(data: DataDir, parts: int, *, by_speaker: bool = False) -> list[DataDir]:
@@ -301,7 +302,8 @@ def union(file: str, sources: Sequence[DataDir], may_repeat: bool) -> dict[str, 
     may_repeat : bool
         An id may occur in several if its value is the same.
     """
-    joined, origin = {}, {}
+    joined: dict[str, str] = {}
+    origin: dict[str, Path] = {}
     for source in sources:
         mapping = source.keyed[file]
         for key in sorted(joined.keys() & mapping.keys()):

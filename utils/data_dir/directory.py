@@ -5,9 +5,18 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
-from utils.data_dir.formats import Fault, is_list, line_faults, lists_of, parse
+from utils.data_dir.formats import (
+    Columns,
+    Fault,
+    ReadTables,
+    Tables,
+    is_list,
+    line_faults,
+    lists_of,
+    parse,
+)
 from utils.data_dir.lists import as_map, map_bytes, new_folder, problem, raise_first, write_contents
-from utils.data_dir.rules import Tables, invert, rule_faults
+from utils.data_dir.rules import invert, rule_faults
 from utils.data_dir.trial_list import Trials
 from utils.errors import UserError
 
@@ -78,17 +87,15 @@ def read_data_dir(path: str | Path, *, check: bool = True, allow_pipes: bool = F
         The first thing that is wrong: file, line, found, expected, what to do.
     """
     path = Path(path)
-    tables = read_tables(path)
-    raise_first(path, file_faults(path, tables))
+    found = read_tables(path)
+    raise_first(path, file_faults(path, found))
+    tables = well_formed(found)
     if check:
         raise_first(path, rule_faults(tables, allow_pipes))
     trials = tables.pop("trials", None)
     tables.pop("spk2utt", None)
-    return from_lists(
-        path,
-        {file: as_map(columns) for file, columns in tables.items()},
-        trials and Trials(*trials),
-    )
+    lists = {file: as_map(columns) for file, columns in tables.items()}
+    return from_lists(path, lists, Trials(*trials) if trials else None)
 
 
 def from_lists(
@@ -131,7 +138,7 @@ def list_files(path: Path) -> list[str]:
     return lists_of(path)
 
 
-def read_tables(path: Path) -> Tables:
+def read_tables(path: Path) -> ReadTables:
     """All lists of a folder.
 
     Parameters
@@ -147,7 +154,18 @@ def read_tables(path: Path) -> Tables:
     return {file: parse(file, (path / file).read_bytes()) for file in list_files(path)}
 
 
-def file_faults(path: Path, tables: Tables) -> Iterator[Fault]:
+def well_formed(tables: ReadTables) -> dict[str, Columns]:
+    """The lists whose lines all parse.
+
+    Parameters
+    ----------
+    tables : mapping of str to columns or None
+        As `read_tables` gives them.
+    """
+    return {file: columns for file, columns in tables.items() if columns is not None}
+
+
+def file_faults(path: Path, tables: ReadTables) -> Iterator[Fault]:
     """Lists that are missing, and malformed lines.
 
     Parameters
@@ -186,9 +204,10 @@ def data_dir_problems(
         Where relative paths of wav.scp start; None: the current folder.
     """
     path = Path(path)
-    tables = read_tables(path)
+    found = read_tables(path)
+    tables = well_formed(found)
     faults = list(
-        islice(chain(file_faults(path, tables), rule_faults(tables, allow_pipes)), MOST_PROBLEMS)
+        islice(chain(file_faults(path, found), rule_faults(tables, allow_pipes)), MOST_PROBLEMS)
     )
     if audio and not faults:
         faults = list(islice(audio_faults(tables, allow_pipes, root), MOST_PROBLEMS))
@@ -283,18 +302,19 @@ def write_data_dir(data: DataDir, path: str | Path) -> None:
     """
     path = Path(path)
     contents = render(data, path)
-    tables = {file: parse(file, content) for file, content in contents.items()}
-    for file in (file for file, columns in tables.items() if columns is None):
-        raise_first(path, line_faults(file, contents[file]))
-    raise_first(path, rule_faults(tables, allow_pipes=True))
+    found = {file: parse(file, content) for file, content in contents.items()}
+    for file, columns in found.items():
+        if columns is None:
+            raise_first(path, line_faults(file, contents[file]))
+    raise_first(path, rule_faults(well_formed(found), allow_pipes=True))
     if not path.exists():
         with new_folder(path) as folder:
             write_contents(contents, folder)
         return
     write_contents(contents, path)
-    for file in list(path.iterdir()):
-        if is_list(file.name) and file.name not in contents:
-            file.unlink()
+    for there in list(path.iterdir()):
+        if is_list(there.name) and there.name not in contents:
+            there.unlink()
 
 
 def render(data: DataDir, path: Path) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ end for every line.  Only a file that fails this is walked, to name the line.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,10 @@ REST = r"[^\x00-\x20\x7f](?:[^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?"
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 MAP = re.compile(r"(utt|spk|reco)2[A-Za-z0-9_]+")
 FIX = "`python -m utils.data_dir fix` mends it"
+
+Columns = list[list[str]]  # of one list; the keys come first
+Tables = Mapping[str, Columns]  # name of a list -> its columns
+ReadTables = Mapping[str, Columns | None]  # None where a line is malformed
 
 
 class Format(NamedTuple):
@@ -113,7 +117,7 @@ def format_of(file: str) -> Format:
     return FORMATS.get(file, Format("<id> <value>", (ID, WORD)))
 
 
-def parse(file: str, content: bytes) -> list[list[str]] | None:
+def parse(file: str, content: bytes) -> Columns | None:
     """The columns of a list.
 
     Parameters

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data_dir.formats import ID, Fault, fault_of_line, format_of, line_faults, parse
+from utils.data_dir.formats import ID, Columns, Fault, fault_of_line, format_of, line_faults, parse
 from utils.data_dir.rules import class_faults, order_faults
 from utils.errors import UserError
 from utils.files import atomic_write, make_folder, publish, read_lines, temporary_of
@@ -69,7 +69,7 @@ def read_map(path: str | Path) -> dict[str, str]:
     return as_map(columns)
 
 
-def read_columns(path: Path) -> list[list[str]]:
+def read_columns(path: Path) -> Columns:
     """The columns of one list.
 
     Parameters
@@ -85,6 +85,7 @@ def read_columns(path: Path) -> list[list[str]]:
     columns = parse(path.name, content)
     if columns is None:
         raise_first(path.parent, line_faults(path.name, content))
+    assert columns is not None, "a list that does not parse has a fault"
     return columns
 
 
@@ -138,11 +139,9 @@ def read_trials(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
         line_faults("trials", content) if columns is None else class_faults("trials", columns[2])
     )
     raise_first(path.parent, (fault._replace(file=path.name) for fault in faults))
-    return (
-        columns[0],
-        columns[1],
-        np.fromiter(map("target".__eq__, columns[2]), bool, len(columns[2])),
-    )
+    assert columns is not None, "a list that does not parse has a fault"
+    enrol, test, classes = columns
+    return enrol, test, np.fromiter(map("target".__eq__, classes), bool, len(classes))
 
 
 def map_bytes(path: Path, mapping: Mapping[str, object]) -> bytes:
@@ -174,7 +173,7 @@ def map_bytes(path: Path, mapping: Mapping[str, object]) -> bytes:
     return content
 
 
-def as_map(columns: list[list[str]]) -> dict[str, str]:
+def as_map(columns: Columns) -> dict[str, str]:
     """First column -> rest of the line.
 
     Parameters
@@ -186,7 +185,7 @@ def as_map(columns: list[list[str]]) -> dict[str, str]:
     return dict(zip(columns[0], values, strict=True))
 
 
-def as_lines(columns: list[list[str]]) -> list[str]:
+def as_lines(columns: Columns) -> list[str]:
     """Lines with one blank between fields.
 
     Parameters
@@ -197,7 +196,7 @@ def as_lines(columns: list[list[str]]) -> list[str]:
     return list(map(" ".join, zip(*columns, strict=True)))
 
 
-def as_bytes(columns: list[list[str]]) -> bytes:
+def as_bytes(columns: Columns) -> bytes:
     """The file of a list.
 
     Parameters

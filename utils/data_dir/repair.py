@@ -1,6 +1,6 @@
 """Mending a data directory: what can be mended without deciding anything for its owner.
 
-Line ends, blanks, order, repeated lines, and ids that are not in every list.  Two different lines of one id, or a trial whose side would go, are
+Each list by itself first: line ends, blanks, order, repeated lines; then what they have in common: ids that are not in every list.  Two different lines of one id, or a trial whose side would go, are
 for the owner to decide: then nothing is written.  The originals of the lists that change go to ``.backup``.
 """
 
@@ -14,13 +14,23 @@ from operator import eq, lt, not_, or_
 from pathlib import Path
 
 from utils.data_dir.directory import file_faults, list_files
-from utils.data_dir.formats import REST, Fault, fault_of_line, format_of, line_faults, parse
+from utils.data_dir.formats import (
+    REST,
+    Columns,
+    Fault,
+    Tables,
+    fault_of_line,
+    format_of,
+    line_faults,
+    parse,
+)
 from utils.data_dir.lists import as_bytes, new_folder, problem, raise_first, write_contents
 from utils.data_dir.rules import MAY_LACK_UTTERANCES, invert, key_kind, rule_faults
 from utils.errors import UserError
 
-SAMPLE_BYTES = 1 << 16
-LARGE_BYTES = 1 << 23
+SAMPLE_BYTES = 1 << 16  # from its start, to see whether a list is sorted
+LARGE_BYTES = 1 << 23  # sorting a list of this size takes longer than starting a process for it
+CRLF, EMPTY, BLANKS = "CR LF line ends made LF", "empty lines removed", "lines rid of extra blanks"
 
 
 def fix_data_dir(
@@ -48,29 +58,15 @@ def fix_data_dir(
         Something that its owner has to decide; nothing is written.
     """
     path = Path(path)
-    changes = {file: [] for file in list_files(path) if file != "spk2utt"}
-    with ProcessPoolExecutor(
-        2, get_context("fork")
-    ) as pool:  # sorting is what takes time; starts nothing when no list is large
-        ordered = {
-            file: pool.submit(sorted_content, path / file)
-            for file in changes
-            if is_large_and_unsorted(path / file)
-        }
-        tables = {
-            file: mend_list(
-                path, file, changes[file], ordered[file].result() if file in ordered else None
-            )
-            for file in changes
-        }
+    changes: dict[str, list[str]] = {file: [] for file in list_files(path) if file != "spk2utt"}
+    tables = _mend_lists(path, changes)
     raise_first(path, (fault for fault in file_faults(path, tables) if fault.file != "spk2utt"))
     keep_common(path, tables, changes)
-    members = invert(*tables["utt2spk"])
-    tables["spk2utt"] = [list(members), list(map(" ".join, members.values()))]
-    same = (path / "spk2utt").exists() and (path / "spk2utt").read_bytes().replace(
-        b"\t", b" "
-    ) == as_bytes(tables["spk2utt"])
-    changes["spk2utt"] = [] if same else ["made again from utt2spk"]
+    tables["spk2utt"] = _inverse_of(tables["utt2spk"])
+    listed = path / "spk2utt"
+    before = listed.read_bytes().replace(b"\t", b" ") if listed.exists() else None
+    is_same = before == as_bytes(tables["spk2utt"])
+    changes["spk2utt"] = [] if is_same else ["made again from utt2spk"]
     for fault in rule_faults(tables, allow_pipes):
         raise UserError(problem(path, with_original_line(path, fault, tables)))
     changed = [file for file in tables if changes[file]]
@@ -80,9 +76,199 @@ def fix_data_dir(
     return [f"{path / file}: {change}" for file in changed for change in changes[file]]
 
 
-def keep_common(
-    path: Path, tables: dict[str, list[list[str]]], changes: Mapping[str, list[str]]
-) -> None:
+def _mend_lists(path: Path, changes: Mapping[str, list[str]]) -> dict[str, Columns]:
+    """The columns of every list by itself; sorting is what takes time, so large lists are sorted in processes of their own."""
+    tables = {}
+    with ProcessPoolExecutor(2, get_context("fork")) as pool:  # without large lists it starts none
+        ordered = {
+            file: pool.submit(sorted_content, path / file)
+            for file in changes
+            if is_large_and_unsorted(path / file)
+        }
+        for file, done in changes.items():
+            content = ordered[file].result() if file in ordered else None
+            tables[file] = mend_list(path, file, done, content)
+    return tables
+
+
+def _inverse_of(utt2spk: Columns) -> Columns:
+    """The columns of spk2utt."""
+    utterances, speakers = utt2spk
+    members = invert(utterances, speakers)
+    return [list(members), list(map(" ".join, members.values()))]
+
+
+def is_large_and_unsorted(file: Path) -> bool:
+    """Whether a list is worth a process of its own to be sorted.
+
+    Parameters
+    ----------
+    file : path
+        The list.
+    """
+    with open(file, "rb") as opened:
+        start = opened.read(SAMPLE_BYTES).split(b"\n")[:-1]
+    return start != sorted(start) and file.name != "trials" and file.stat().st_size >= LARGE_BYTES
+
+
+def sorted_content(file: Path) -> bytes | None:
+    """The lines of a file in byte order; None when its last line has no end or it is not plain ASCII.
+
+    Parameters
+    ----------
+    file : path
+        The list.
+    """
+    content = file.read_bytes()
+    if not content.isascii() or not content.endswith(b"\n"):
+        return None
+    lines = content.decode("ascii").split("\n")  # text sorts faster than bytes, in the same order
+    del lines[-1]
+    return ("\n".join(sorted(lines)) + "\n").encode("ascii")
+
+
+def mend_list(path: Path, file: str, changes: list[str], ordered: bytes | None = None) -> Columns:
+    """The columns of one list: well formed, in byte order (trials: in their order), without repeated lines.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    file : str
+        Name of the list.
+    changes : list of str
+        What was done is added here.
+    ordered : bytes or None
+        Its lines, sorted already.
+
+    Raises
+    ------
+    UserError
+        Two lines of one id that differ, or a line that cannot be mended.
+    """
+    columns = parse(file, ordered) if ordered else None
+    if columns:
+        changes.append(f"{len(columns[0])} lines sorted in byte order")
+        return without_repeated_lines(path, file, columns, changes)
+    content = (path / file).read_bytes()
+    columns = parse(file, content)
+    if columns and file != "trials" and all(map(lt, columns[0], columns[0][1:])):
+        return columns
+    columns = in_byte_order(path, file, content, changes)
+    if columns is None:
+        tidy = tidy_lines(path, file, content, changes)
+        columns = in_byte_order(path, file, tidy, changes)
+    assert columns is not None, "tidy lines are well formed"
+    return columns
+
+
+def in_byte_order(path: Path, file: str, content: bytes, changes: list[str]) -> Columns | None:
+    """The columns of a list in byte order (trials: in their order) without repeated lines; None when a line is malformed.
+
+    Parameters
+    ----------
+    path : path
+        Data directory, for messages.
+    file : str
+        Name of the list.
+    content : bytes
+        The whole file.
+    changes : list of str
+        What was done is added here.
+
+    Raises
+    ------
+    UserError
+        Two lines of one id that differ.
+    """
+    lines = content.split(b"\n")
+    if lines.pop():
+        return None
+    # Whole lines sort as their keys do, since blank and tab come before everything that an id may hold.  Parsing after sorting puts the strings
+    # in memory in the order of use, which is what makes the rest fast.
+    ordered = lines if file == "trials" else sorted(lines)
+    columns = parse(file, b"\n".join([*ordered, b""]))
+    if columns is None:
+        return None
+    if ordered != lines:
+        changes.append(f"{len(lines)} lines sorted in byte order")
+    return without_repeated_lines(path, file, columns, changes)
+
+
+def without_repeated_lines(path: Path, file: str, columns: Columns, changes: list[str]) -> Columns:
+    """The rows of a list, each once.
+
+    Parameters
+    ----------
+    path : path
+        Data directory, for messages.
+    file : str
+        Name of the list.
+    columns : list of columns
+        In byte order; trials in theirs.
+    changes : list of str
+        What was done is added here.
+
+    Raises
+    ------
+    UserError
+        Two lines of one id that differ.
+    """
+    keyed = file != "trials"
+    if keyed and all(map(lt, columns[0], columns[0][1:])):
+        return columns
+    rows = list(zip(*columns, strict=True))
+    unique = list(dict.fromkeys(rows))
+    if len(unique) < len(rows):
+        changes.append(f"{len(rows) - len(unique)} repeated lines removed")
+    for one, other in pairwise(unique) if keyed else ():
+        if one[0] == other[0]:
+            line, second = " ".join(one), " ".join(other)
+            number = line_number(path / file, second.encode())
+            raise UserError(
+                f"{path / file}:{number}: '{second}', but also '{line}', expected one line per id; remove the wrong one"
+            )
+    return list(map(list, zip(*unique, strict=True)))
+
+
+def tidy_lines(path: Path, file: str, content: bytes, changes: list[str]) -> bytes:
+    """A list with LF line ends, one blank between fields, and none of the empty lines.
+
+    Parameters
+    ----------
+    path : path
+        Data directory.
+    file : str
+        Name of the list.
+    content : bytes
+        The whole file.
+    changes : list of str
+        What was done is added here.
+    """
+    format = format_of(file)
+    most = int(format.columns[-1] == REST)  # blanks that are looked at; 0: all
+    mended = []
+    counts = dict.fromkeys((CRLF, EMPTY, BLANKS), 0)
+    ends = content.count(b"\n")
+    for number, raw in enumerate(content.split(b"\n"), start=1):
+        line = raw.removesuffix(b"\r")
+        tidy = re.sub(rb"[ \t]+", b" ", line.strip(b" \t"), count=most)
+        counts[CRLF] += line != raw
+        counts[EMPTY] += not tidy and number <= ends
+        counts[BLANKS] += bool(tidy) and len(tidy) < len(line)
+        if fault := tidy and fault_of_line(tidy, format):
+            raise UserError(problem(path, Fault(file, number, fault)))
+        if tidy:
+            mended.append(tidy + b"\n")
+    changes += [f"{number} {what}" for what, number in counts.items() if number]
+    if not content.endswith(b"\n"):
+        changes.append("line end added to the last line")
+    if not mended:
+        raise_first(path, line_faults(file, b""))
+    return b"".join(mended)
+
+
+def keep_common(path: Path, tables: dict[str, Columns], changes: Mapping[str, list[str]]) -> None:
     """Remove, in place, ids that are not in every list that has to have them.
 
     Parameters
@@ -99,7 +285,7 @@ def keep_common(
         for kind in ("utterance", "speaker", "recording")
     }
     owners = {"speaker": "utt2spk", "recording": "segments"}
-    dropped = set()
+    dropped: set[str] = set()
     for file in files["utterance"]:
         if file not in MAY_LACK_UTTERANCES:
             dropped |= in_one_only(tables["utt2spk"][0], tables[file][0])
@@ -148,7 +334,7 @@ def in_one_only(some: list[str], others: list[str]) -> set[str]:
     return set(compress(merged, map(not_, paired)))
 
 
-def without(dropped: set[str], columns: list[list[str]], changes: list[str]) -> list[list[str]]:
+def without(dropped: set[str], columns: Columns, changes: list[str]) -> Columns:
     """The rows whose keys are not dropped.
 
     Parameters
@@ -169,7 +355,7 @@ def without(dropped: set[str], columns: list[list[str]], changes: list[str]) -> 
     return [list(compress(column, kept)) for column in columns]
 
 
-def with_original_line(path: Path, fault: Fault, tables: Mapping[str, list[list[str]]]) -> Fault:
+def with_original_line(path: Path, fault: Fault, tables: Tables) -> Fault:
     """A fault of the mended lists with the number that its line has in the file as it stands.
 
     Parameters
@@ -185,6 +371,27 @@ def with_original_line(path: Path, fault: Fault, tables: Mapping[str, list[list[
         return fault
     line = " ".join(column[fault.line - 1] for column in tables[fault.file])
     return fault._replace(line=line_number(path / fault.file, line.encode()))
+
+
+def line_number(path: Path, line: bytes) -> int:
+    """Where a line stands in a file, however many blanks are in it there; 0 when it does not.
+
+    Parameters
+    ----------
+    path : path
+        The list as it was.
+    line : bytes
+        As it was mended.
+    """
+    words = line.split()
+    return next(
+        (
+            number
+            for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1)
+            if raw.split() == words
+        ),
+        0,
+    )
 
 
 def back_up(path: Path, files: Sequence[str]) -> None:
@@ -212,203 +419,3 @@ def back_up(path: Path, files: Sequence[str]) -> None:
         write_contents(originals, folder)
         for file in originals:
             shutil.copystat(path / file, folder / file)
-
-
-def is_large_and_unsorted(file: Path) -> bool:
-    """Whether a list is worth a process of its own to be sorted.
-
-    Parameters
-    ----------
-    file : path
-        The list.
-    """
-    with open(file, "rb") as opened:
-        start = opened.read(SAMPLE_BYTES).split(b"\n")[:-1]
-    return start != sorted(start) and file.name != "trials" and file.stat().st_size >= LARGE_BYTES
-
-
-def sorted_content(file: Path) -> bytes | None:
-    """The lines of a file in byte order; None when its last line has no end or it is not plain ASCII.
-
-    Parameters
-    ----------
-    file : path
-        The list.
-    """
-    content = file.read_bytes()
-    if not content.isascii() or not content.endswith(b"\n"):
-        return None
-    lines = content.decode("ascii").split("\n")  # text sorts faster than bytes, in the same order
-    del lines[-1]
-    return ("\n".join(sorted(lines)) + "\n").encode("ascii")
-
-
-def mend_list(
-    path: Path, file: str, changes: list[str], ordered: bytes | None = None
-) -> list[list[str]]:
-    """The columns of one list: well formed, in byte order (trials: in their order), without repeated lines.
-
-    Parameters
-    ----------
-    path : path
-        Data directory.
-    file : str
-        Name of the list.
-    changes : list of str
-        What was done is added here.
-    ordered : bytes or None
-        Its lines, sorted already.
-
-    Raises
-    ------
-    UserError
-        Two lines of one id that differ, or a line that cannot be mended.
-    """
-    columns = parse(file, ordered) if ordered else None
-    if columns:
-        changes.append(f"{len(columns[0])} lines sorted in byte order")
-        return without_repeated_lines(path, file, columns, changes)
-    content = (path / file).read_bytes()
-    columns = parse(file, content)
-    if columns and file != "trials" and all(map(lt, columns[0], columns[0][1:])):
-        return columns
-    columns = in_byte_order(path, file, content, changes)
-    return (
-        in_byte_order(path, file, tidy_lines(path, file, content, changes), changes)
-        if columns is None
-        else columns
-    )
-
-
-def in_byte_order(
-    path: Path, file: str, content: bytes, changes: list[str]
-) -> list[list[str]] | None:
-    """The columns of a list in byte order (trials: in their order) without repeated lines; None when a line is malformed.
-
-    Parameters
-    ----------
-    path : path
-        Data directory, for messages.
-    file : str
-        Name of the list.
-    content : bytes
-        The whole file.
-    changes : list of str
-        What was done is added here.
-
-    Raises
-    ------
-    UserError
-        Two lines of one id that differ.
-    """
-    lines = content.split(b"\n")
-    if lines.pop():
-        return None
-    # Whole lines sort as their keys do, since blank and tab come before everything that an id may hold.  Parsing after sorting puts the strings
-    # in memory in the order of use, which is what makes the rest fast.
-    ordered = lines if file == "trials" else sorted(lines)
-    columns = parse(file, b"\n".join([*ordered, b""]))
-    if columns is None:
-        return None
-    if ordered != lines:
-        changes.append(f"{len(lines)} lines sorted in byte order")
-    return without_repeated_lines(path, file, columns, changes)
-
-
-def without_repeated_lines(
-    path: Path, file: str, columns: list[list[str]], changes: list[str]
-) -> list[list[str]]:
-    """The rows of a list, each once.
-
-    Parameters
-    ----------
-    path : path
-        Data directory, for messages.
-    file : str
-        Name of the list.
-    columns : list of columns
-        In byte order; trials in theirs.
-    changes : list of str
-        What was done is added here.
-
-    Raises
-    ------
-    UserError
-        Two lines of one id that differ.
-    """
-    keyed = file != "trials"
-    if keyed and all(map(lt, columns[0], columns[0][1:])):
-        return columns
-    rows = list(zip(*columns, strict=True))
-    unique = list(dict.fromkeys(rows))
-    if len(unique) < len(rows):
-        changes.append(f"{len(rows) - len(unique)} repeated lines removed")
-    for one, other in pairwise(unique) if keyed else ():
-        if one[0] == other[0]:
-            one, other = " ".join(one), " ".join(other)
-            found = f"'{other}', but also '{one}'"
-            raise UserError(
-                f"{path / file}:{line_number(path / file, other.encode())}: {found}, expected one line per id; remove the wrong one"
-            )
-    return list(map(list, zip(*unique, strict=True)))
-
-
-def tidy_lines(path: Path, file: str, content: bytes, changes: list[str]) -> bytes:
-    """A list with LF line ends, one blank between fields, and none of the empty lines.
-
-    Parameters
-    ----------
-    path : path
-        Data directory.
-    file : str
-        Name of the list.
-    content : bytes
-        The whole file.
-    changes : list of str
-        What was done is added here.
-    """
-    format, most = format_of(file), int(format_of(file).columns[-1] == REST)
-    mended, counts = (
-        [],
-        dict.fromkeys(
-            ("CR LF line ends made LF", "empty lines removed", "lines rid of extra blanks"), 0
-        ),
-    )
-    ends = content.count(b"\n")
-    for number, raw in enumerate(content.split(b"\n"), start=1):
-        line = raw.removesuffix(b"\r")
-        tidy = re.sub(rb"[ \t]+", b" ", line.strip(b" \t"), count=most)
-        counts["CR LF line ends made LF"] += line != raw
-        counts["empty lines removed"] += not tidy and number <= ends
-        counts["lines rid of extra blanks"] += bool(tidy) and len(tidy) < len(line)
-        if fault := tidy and fault_of_line(tidy, format):
-            raise UserError(problem(path, Fault(file, number, fault)))
-        if tidy:
-            mended.append(tidy + b"\n")
-    changes += [f"{number} {what}" for what, number in counts.items() if number]
-    if not content.endswith(b"\n"):
-        changes.append("line end added to the last line")
-    if not mended:
-        raise_first(path, line_faults(file, b""))
-    return b"".join(mended)
-
-
-def line_number(path: Path, line: bytes) -> int:
-    """Where a line stands in a file, however many blanks are in it there; 0 when it does not.
-
-    Parameters
-    ----------
-    path : path
-        The list as it was.
-    line : bytes
-        As it was mended.
-    """
-    words = line.split()
-    return next(
-        (
-            number
-            for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1)
-            if raw.split() == words
-        ),
-        0,
-    )

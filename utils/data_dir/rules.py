@@ -1,4 +1,4 @@
-"""The rules between the lists of a data directory: coverage, speakers, trials.
+"""The rules of a data directory: those within each list (order, values), then those between lists (coverage, speakers, trials).
 
 They are those of Kaldi's validate_data_dir.sh, so that its tools read what passes here: every list in byte order with one line per id; every
 list that is keyed by utterance, speaker or recording covers exactly the utterances of utt2spk, their speakers, or the recordings of segments;
@@ -9,23 +9,149 @@ enroll.spk2utt, every utt2* and spk2* list, pipes and the plainness of numbers a
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress, pairwise
 from operator import lt, ne
 
 import numpy as np
 
-from utils.data_dir.formats import FIX, Fault
+from utils.data_dir.formats import FIX, Fault, Tables
 from utils.data_dir.trial_list import some_pair_again
 
 POSITIVE = {"utt2dur": "seconds", "reco2dur": "seconds", "utt2num_frames": "frames"}
 PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 TO_THE_END = -1  # of the recording, as Kaldi's extract-segments reads the end of a segment
-
-
-Tables = Mapping[str, list[list[str]] | None]
-
 MAY_LACK_UTTERANCES = {"vad.scp", "feats.scp", "utt2num_frames"}
+
+
+def rule_faults(tables: Tables, allow_pipes: bool) -> Iterator[Fault]:
+    """What is wrong with the well-formed lists of a data directory.
+
+    Parameters
+    ----------
+    tables : mapping of str to columns
+        Name of each list -> its columns; what concerns one that is not well formed, and left out here, is not looked at.
+    allow_pipes : bool
+        Accept entries of wav.scp that run a command.
+
+    Yields
+    ------
+    Fault
+        Rules within one list first, then those between lists.
+    """
+    for file, columns in tables.items():
+        if file != "trials":
+            yield from order_faults(file, columns[0])
+        yield from value_faults(file, columns, allow_pipes)
+    if "utt2spk" in tables:
+        yield from coverage_faults(tables)
+        yield from speaker_faults(tables)
+        yield from trial_faults(tables)
+
+
+def order_faults(file: str, keys: Sequence[str]) -> Iterator[Fault]:
+    """Ids that stand twice, and the first that is out of byte order.
+
+    Parameters
+    ----------
+    file : str
+        Name of the list.
+    keys : sequence of str
+        Its first column.
+    """
+    if all(map(lt, keys, keys[1:])):
+        return
+    for number in (n for n in range(2, len(keys) + 1) if keys[n - 1] < keys[n - 2]):
+        yield Fault(
+            file,
+            number,
+            f"'{keys[number - 1]}' after '{keys[number - 2]}', expected byte order (LC_ALL=C sort); {FIX}",
+        )
+        break
+    first: dict[str, int] = {}
+    for number, key in enumerate(keys, start=1):
+        if first.setdefault(key, number) != number:
+            yield Fault(
+                file,
+                number,
+                f"'{key}' again, expected one line per id (the first is line {first[key]}); remove one of them",
+            )
+
+
+def value_faults(file: str, columns: Sequence[Sequence[str]], allow_pipes: bool) -> Iterator[Fault]:
+    """Values that cannot be: durations, times, sexes, pipes.
+
+    Parameters
+    ----------
+    file : str
+        Name of the list.
+    columns : sequence of columns
+        Its content.
+    allow_pipes : bool
+        Accept entries of wav.scp that run a command.
+    """
+    values = columns[1]
+    if file in POSITIVE:
+        amounts = numbers(values)
+        bad = ~((amounts > 0) & (amounts < np.inf))
+        if file == "utt2num_frames":
+            bad |= amounts != np.floor(amounts)
+        for row in np.flatnonzero(bad).tolist():
+            yield Fault(
+                file,
+                row + 1,
+                f"'{values[row]}' {POSITIVE[file]}, expected a positive number; correct it or remove the utterance",
+            )
+    elif file == "segments":
+        starts, ends = numbers(columns[2]), numbers(columns[3])
+        has_end = (starts < ends) & (ends < np.inf) | (ends == TO_THE_END)
+        for row in np.flatnonzero(~((starts >= 0) & has_end)).tolist():
+            yield Fault(
+                file,
+                row + 1,
+                f"start '{columns[2][row]}' and end '{columns[3][row]}', expected seconds with 0 <= start < end, "
+                "or an end of -1; correct the segment or remove it",
+            )
+    elif file == "spk2gender" and not set(values) <= {"m", "f"}:
+        for number in (n for n, value in enumerate(values, start=1) if value not in ("m", "f")):
+            yield Fault(file, number, f"'{values[number - 1]}', expected m or f; correct it")
+    elif file == "wav.scp":
+        for number, value in enumerate(values, start=1):
+            if value[-1] == "|" and not allow_pipes:
+                yield Fault(
+                    file,
+                    number,
+                    f"pipe '{value}', expected a path or archive:offset; it runs a command of whoever wrote the list: "
+                    "--allow-pipes if you trust them",
+                )
+            elif value[0] in "~|":
+                yield Fault(
+                    file,
+                    number,
+                    f"'{value}', expected a path that opens as it stands, without a shell; write it out",
+                )
+
+
+def numbers(words: Sequence[str]) -> np.ndarray:
+    """Plain decimal numbers; NaN for anything else.
+
+    Parameters
+    ----------
+    words : sequence of str
+        As they stand in the list.
+
+    Returns
+    -------
+    (N,) float array
+        One per word.
+    """
+    text = "".join(words)
+    if text.isascii() and "_" not in text:
+        try:
+            return np.array(list(map(float, words)))
+        except ValueError:
+            pass
+    return np.array([float(word) if PLAIN_NUMBER.fullmatch(word) else np.nan for word in words])
 
 
 def key_kind(file: str, files: Iterable[str]) -> str:
@@ -45,32 +171,6 @@ def key_kind(file: str, files: Iterable[str]) -> str:
     if file.startswith("reco2") or file == "wav.scp":
         return "recording" if "segments" in files else "utterance"
     return "speaker" if file.startswith("spk2") or file == "cmvn.scp" else "utterance"
-
-
-def rule_faults(tables: Tables, allow_pipes: bool) -> Iterator[Fault]:
-    """What is wrong with a data directory whose lines are well formed.
-
-    Parameters
-    ----------
-    tables : mapping of str to columns or None
-        Name of each list -> its columns; None for one whose lines are not: what concerns it is left out.
-    allow_pipes : bool
-        Accept entries of wav.scp that run a command.
-
-    Yields
-    ------
-    Fault
-        Rules within one list first, then those between lists.
-    """
-    good = {file: columns for file, columns in tables.items() if columns}
-    for file, columns in good.items():
-        if file != "trials":
-            yield from order_faults(file, columns[0])
-        yield from value_faults(file, columns, allow_pipes)
-    if "utt2spk" in good:
-        yield from coverage_faults(good)
-        yield from speaker_faults(good)
-        yield from trial_faults(good)
 
 
 def coverage_faults(tables: Tables) -> Iterator[Fault]:
@@ -181,17 +281,14 @@ def speaker_faults(tables: Tables) -> Iterator[Fault]:
     expected = {
         speaker: " ".join(members) for speaker, members in invert(utterances, speakers).items()
     }
-    found = dict(
-        zip(
-            tables["spk2utt"][0],
-            (members.replace("\t", " ") for members in tables["spk2utt"][1]),
-            strict=True,
-        )
-    )
+    listed, values = tables["spk2utt"]
+    found = {
+        speaker: members.replace("\t", " ") for speaker, members in zip(listed, values, strict=True)
+    }
     if found == expected:
         return
-    yield from difference("speaker", "utt2spk", speakers, "spk2utt", tables["spk2utt"][0])
-    for number, speaker in enumerate(tables["spk2utt"][0], start=1):
+    yield from difference("speaker", "utt2spk", speakers, "spk2utt", listed)
+    for number, speaker in enumerate(listed, start=1):
         if speaker in expected and found[speaker] != expected[speaker]:
             odd = sorted(set(found[speaker].split()) ^ set(expected[speaker].split()))
             what = f"'{odd[0]}' is in only one of them" if odd else "the order or number differs"
@@ -210,7 +307,7 @@ def invert(utterances: Sequence[str], speakers: Sequence[str]) -> dict[str, list
     utterances, speakers : sequences of str
         The two columns of utt2spk.
     """
-    members = defaultdict(list)
+    members: dict[str, list[str]] = defaultdict(list)
     changes = compress(range(1, len(speakers)), map(ne, speakers, speakers[1:]))
     for start, end in pairwise(sorted({0, *changes, len(speakers)})):
         members[speakers[start]] += utterances[start:end]
@@ -255,7 +352,7 @@ def trial_faults(tables: Tables) -> Iterator[Fault]:
             f"test side '{side}' is not in utt2spk, expected an utterance; add it there or remove the trial",
         )
     if some_pair_again(enrol, test):
-        first = {}
+        first: dict[tuple[str, str], int] = {}
         for number, pair in enumerate(zip(enrol, test, strict=True), start=1):
             if first.setdefault(pair, number) != number:
                 yield Fault(
@@ -263,112 +360,6 @@ def trial_faults(tables: Tables) -> Iterator[Fault]:
                     number,
                     f"trial '{' '.join(pair)}' again, expected each once (first: line {first[pair]}); remove one of them",
                 )
-
-
-def order_faults(file: str, keys: Sequence[str]) -> Iterator[Fault]:
-    """Ids that stand twice, and the first that is out of byte order.
-
-    Parameters
-    ----------
-    file : str
-        Name of the list.
-    keys : sequence of str
-        Its first column.
-    """
-    if all(map(lt, keys, keys[1:])):
-        return
-    for number in (n for n in range(2, len(keys) + 1) if keys[n - 1] < keys[n - 2]):
-        yield Fault(
-            file,
-            number,
-            f"'{keys[number - 1]}' after '{keys[number - 2]}', expected byte order (LC_ALL=C sort); {FIX}",
-        )
-        break
-    first = {}
-    for number, key in enumerate(keys, start=1):
-        if first.setdefault(key, number) != number:
-            yield Fault(
-                file,
-                number,
-                f"'{key}' again, expected one line per id (the first is line {first[key]}); remove one of them",
-            )
-
-
-def value_faults(file: str, columns: Sequence[Sequence[str]], allow_pipes: bool) -> Iterator[Fault]:
-    """Values that cannot be: durations, times, sexes, pipes.
-
-    Parameters
-    ----------
-    file : str
-        Name of the list.
-    columns : sequence of columns
-        Its content.
-    allow_pipes : bool
-        Accept entries of wav.scp that run a command.
-    """
-    values = columns[1]
-    if file in POSITIVE:
-        amounts = numbers(values)
-        for row in np.flatnonzero(
-            ~((amounts > 0) & (amounts < np.inf))
-            | ((file == "utt2num_frames") & (amounts != np.floor(amounts)))
-        ):
-            yield Fault(
-                file,
-                row + 1,
-                f"'{values[row]}' {POSITIVE[file]}, expected a positive number; correct it or remove the utterance",
-            )
-    elif file == "segments":
-        starts, ends = numbers(columns[2]), numbers(columns[3])
-        for row in np.flatnonzero(
-            ~((starts >= 0) & ((starts < ends) & (ends < np.inf) | (ends == TO_THE_END)))
-        ):
-            yield Fault(
-                file,
-                row + 1,
-                f"start '{columns[2][row]}' and end '{columns[3][row]}', expected seconds with 0 <= start < end, "
-                "or an end of -1; correct the segment or remove it",
-            )
-    elif file == "spk2gender" and not set(values) <= {"m", "f"}:
-        for number in (n for n, value in enumerate(values, start=1) if value not in ("m", "f")):
-            yield Fault(file, number, f"'{values[number - 1]}', expected m or f; correct it")
-    elif file == "wav.scp":
-        for number, value in enumerate(values, start=1):
-            if value[-1] == "|" and not allow_pipes:
-                yield Fault(
-                    file,
-                    number,
-                    f"pipe '{value}', expected a path or archive:offset; it runs a command of whoever wrote the list: "
-                    "--allow-pipes if you trust them",
-                )
-            elif value[0] in "~|":
-                yield Fault(
-                    file,
-                    number,
-                    f"'{value}', expected a path that opens as it stands, without a shell; write it out",
-                )
-
-
-def numbers(words: Sequence[str]) -> np.ndarray:
-    """Plain decimal numbers; NaN for anything else.
-
-    Parameters
-    ----------
-    words : sequence of str
-        As they stand in the list.
-
-    Returns
-    -------
-    (N,) float array
-        One per word.
-    """
-    text = "".join(words)
-    if text.isascii() and "_" not in text:
-        try:
-            return np.array(list(map(float, words)))
-        except ValueError:
-            pass
-    return np.array([float(word) if PLAIN_NUMBER.fullmatch(word) else np.nan for word in words])
 
 
 def class_faults(file: str, classes: Sequence[str]) -> Iterator[Fault]:

@@ -5,14 +5,14 @@ The lists name few sides many times over: 256 models x 15,648 tests are 4 millio
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import compress, repeat
+from typing import overload
 
 import numpy as np
 
 TAB_TO_BLANK, PRINTABLE = bytes.maketrans(b"\t", b" "), bytes(range(0x21, 0x7F))
 BLOCK_BYTES = 1 << 24  # of a file, taken apart at a time
-SHARED_BYTES = (
-    64 << 20
-)  # a million trials: in shorter lists finding equal words costs more time than it is worth memory
+# A million trials: in shorter lists finding equal words costs more time than it is worth memory.
+SHARED_BYTES = 64 << 20
 
 
 def is_regular(content: bytes, width: int) -> bool:
@@ -97,7 +97,13 @@ class Trials(Sequence[str]):
     def __len__(self) -> int:
         return len(self.enrol)
 
-    def __getitem__(self, place):
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Trials": ...
+
+    def __getitem__(self, place: int | slice) -> "str | Trials":
         if isinstance(place, slice):
             return Trials(self.enrol[place], self.test[place], self.kinds[place])
         return f"{self.enrol[place]} {self.test[place]} {self.kinds[place]}"
@@ -111,8 +117,6 @@ class Trials(Sequence[str]):
         return len(self) == len(other) and all(
             mine == its for mine, its in zip(self, other, strict=True)
         )
-
-    __hash__ = None
 
     def restricted(self, enrol: Collection[str], test: Collection[str]) -> "Trials":
         """The trials both of whose sides are among these.

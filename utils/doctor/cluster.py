@@ -64,6 +64,7 @@ def answers(cmd: str) -> Finding:
             "start from a login node, or load its module; or --cmd local",
         )
     done = ask_program(words)
+    assert done is not None, f"{words[0]} is on PATH"
     return graded(
         "scheduler",
         f"{words[0]} answers" if not done.returncode else f"{words[0]}: {first_line(done)}",
@@ -127,17 +128,17 @@ def would_take(cmd: str, name: str, words: list[str]) -> Finding:
     words : list of str
         What submits it.
     """
+    refusal = ""
     for question in WOULD_TAKE[cmd]:
         done = ask_program([*words, *question])
         if done is None:
             return Finding("", BAD, f"{words[0]} not found", PAGE)
         if not done.returncode:
-            break
-    else:
-        return Finding(
-            "",
-            BAD,
-            f"{name} is refused: {first_line(done)}",
-            f"partition, account, queue or parallel environment of the file: {PAGE}",
-        )
-    return Finding("", OK, f"{name} would be taken")
+            return Finding("", OK, f"{name} would be taken")
+        refusal = first_line(done)
+    return Finding(
+        "",
+        BAD,
+        f"{name} is refused: {refusal}",
+        f"partition, account, queue or parallel environment of the file: {PAGE}",
+    )

@@ -251,7 +251,10 @@ def check_clock(folder: Path) -> Finding:
     folder : path
         Where a file's time is looked at.
     """
-    ticks = [(time.monotonic(), time.time()) for _ in range(20) if not time.sleep(0.01)]
+    ticks = []
+    for _ in range(20):
+        time.sleep(0.01)
+        ticks.append((time.monotonic(), time.time()))
     back = any(after < before for (before, _), (after, _) in zip(ticks, ticks[1:]))  # noqa: B905 - Python 3.9
     jumped = abs((ticks[-1][1] - ticks[0][1]) - (ticks[-1][0] - ticks[0][0]))
     path = folder / "clock"
@@ -292,12 +295,13 @@ def check_temporary(home: Path) -> Finding:
     except OSError as error:
         return Finding("temporary files", BAD, str(error), mend)
     free, elsewhere = shutil.disk_usage(place).free, place.stat().st_dev != home.stat().st_dev
-    asked = os.environ.get("TMPDIR")
+    asked = os.environ.get("TMPDIR", "")
+    refused = asked != "" and Path(asked).absolute() != place.absolute()
     return graded(
         "temporary files",
         f"{place}, {free / GIB:.1f} GiB free{', another mount than the workdir, which is no harm' if elsewhere else ''}",
         (
-            bool(asked) and Path(asked).absolute() != place.absolute(),
+            refused,
             BAD,
             f"TMPDIR={asked} cannot be used; {mend}",
         ),

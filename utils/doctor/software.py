@@ -142,8 +142,9 @@ def check_gpu(device: str) -> Finding:
         ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     )
     torch = ask_program([sys.executable, "-c", TORCH]) if find_spec("torch") else None
-    answered = torch is not None and torch.returncode == 0
-    words = torch.stdout.split() if answered else []
+    answer = torch if torch is not None and torch.returncode == 0 else None
+    answered = answer is not None
+    words = answer.stdout.split() if answer is not None else []
     seen = int(words[2]) if answered else 0
     told = "; ".join(
         filter(

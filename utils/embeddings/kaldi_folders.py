@@ -9,7 +9,7 @@ import numpy as np
 from utils.archive import ArchiveWriter, iterate_scp, read_scp
 from utils.archive.iterate import iterate_entries, read_integers
 from utils.archive.read import describe
-from utils.archive.relocate import Paths, relocated
+from utils.archive.relocate import Paths, Relocation, relocated
 from utils.errors import UserError
 from utils.files import atomic_write, sha256_of
 
@@ -74,11 +74,9 @@ def listed_vectors(
     entries = read_scp(scp)
     if not entries:
         raise UserError(f"{scp}: no entries, expected vectors")
-    here: Paths = "beside" if paths == "beside" else "relative"
+    way = Relocation("beside" if paths == "beside" else "relative", root)
     places = {
-        key: entry
-        if entry[-1] in "|]"
-        else relocated(entry, scp, here, root, Path("."), None, None)
+        key: entry if entry[-1] in "|]" else relocated(entry, scp, way)
         for key, entry in entries.items()
     }
     first = None

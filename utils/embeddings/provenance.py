@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from utils.embeddings.rows import Compare
 from utils.errors import UserError
 from utils.files import read_json_object
 
@@ -100,7 +101,7 @@ def protocol_of(embeddings: str | Path, enrol_embeddings: str | Path | None = No
     return "-".join(dict.fromkeys(names))
 
 
-def comparison_of(embeddings: str | Path) -> str:
+def comparison_of(embeddings: str | Path) -> Compare:
     """Which rows of two matrices a trial compares, by the test protocol of embeddings: ``all`` or ``paired``.
 
     Parameters

@@ -27,11 +27,8 @@ REPLICATES_OF_SUBSETS = 200  # a standard deviation needs no more
 REPLICATES_OF_BANDS = 200
 BAND_POINTS = 60
 WORST_TRIALS = 20
-DIGITS = {
-    "eer_percent": 4,
-    "eer_hull_percent": 4,
-    "eer_kaldi_percent": 4,
-}  # of figures and of intervals' ends, after the point; of others 6
+# after the point, of figures and of the ends of their intervals; of others 6
+DIGITS = {"eer_percent": 4, "eer_hull_percent": 4, "eer_kaldi_percent": 4}
 
 
 @dataclass(frozen=True)
@@ -95,9 +92,8 @@ def drawing_of(replicates: int, seed: int, points: str | None, least: int = 0) -
         The number of draws is too low, or an operating point is none.
     """
     if replicates < least or replicates < 0 or replicates == 1:
-        raise UserError(
-            f"--replicates: {replicates}, expected {'' if least else '0 (no intervals) or '}at least 2 draws"
-        )
+        none = "" if least else "0 (no intervals) or "
+        raise UserError(f"--replicates: {replicates}, expected {none}at least 2 draws")
     return Drawing(replicates, seed, operating_points(points))
 
 
@@ -147,25 +143,35 @@ def figures_of_subsets(
     """
     found: dict[str, Figures] = {}
     for subset in dict.fromkeys(subset for fold in folds for subset in fold.subsets):
-        parts = []
-        for number, (fold, values) in enumerate(zip(folds, scores, strict=True)):
-            member = fold.subsets.get(subset, np.zeros(len(values), bool))
-            parts.append(
-                Part(
-                    values[member],
-                    fold.is_target[member],
-                    *(side[member] for side in fold.speakers),
-                    drawing.seed + number,
-                )
-            )
-        replicates = (
-            drawing.replicates
-            if subset == "all"
-            else min(drawing.replicates, REPLICATES_OF_SUBSETS)
-        )
+        parts = [
+            part_of(fold, values, subset, drawing.seed + number)
+            for number, (fold, values) in enumerate(zip(folds, scores, strict=True))
+        ]
+        replicates = drawing.replicates
+        if subset != "all":
+            replicates = min(replicates, REPLICATES_OF_SUBSETS)
         empty = dict.fromkeys(found["all"].values) if found else {}
         found[subset] = mean_figures(parts, llr, replicates, drawing.points, empty)
     return found
+
+
+def part_of(tests: TrialSet, scores: np.ndarray, subset: str, seed: int) -> Part:
+    """The trials of a subset; none where the set has no such subset.
+
+    Parameters
+    ----------
+    tests : TrialSet
+        All trials.
+    scores : (N,) float array
+        One per trial.
+    subset : str
+        Its name.
+    seed : int
+        Of its draws.
+    """
+    member = tests.subsets.get(subset, np.zeros(len(scores), bool))
+    enrol, test = tests.speakers
+    return Part(scores[member], tests.is_target[member], enrol[member], test[member], seed)
 
 
 def mean_figures(
@@ -194,25 +200,36 @@ def mean_figures(
         for part in used
     ]
     draws = [draws_of(part, llr, replicates, points) for part in used]
-    drawn = (
-        {name: np.mean([found[name] for found in draws], axis=0) for name in draws[0]}
-        if draws and all(draws)
-        else {}
-    )
+    drawn: dict[str, np.ndarray] = {}
+    if draws and all(draws):
+        drawn = {name: np.mean([found[name] for found in draws], axis=0) for name in draws[0]}
     values: dict = dict(empty)
     for name in each[0] if each else ():
-        column = [figures[name] for figures in each]
-        values[name] = (
-            None if None in column else round(float(np.mean(column)), DIGITS.get(name, 6))
-        )
+        values[name] = mean_figure(name, [figures[name] for figures in each])
     counted = used or parts
-    targets, trials = (
-        sum(int(part.is_target.sum()) for part in counted),
-        sum(len(part.is_target) for part in counted),
-    )
+    targets = sum(int(part.is_target.sum()) for part in counted)
+    trials = sum(len(part.is_target) for part in counted)
     speakers = sum(len(np.unique(np.concatenate([part.enrol, part.test]))) for part in counted)
     values |= {"targets": targets, "nontargets": trials - targets, "speakers": speakers}
-    return Figures(values | (intervals_of(values, drawn, points) if used else {}), drawn)
+    if used:
+        values |= intervals_of(values, drawn, points)
+    return Figures(values, drawn)
+
+
+def mean_figure(name: str, column: Sequence[float | None]) -> float | None:
+    """Mean of one figure over several lists; None where one of them has none.
+
+    Parameters
+    ----------
+    name : str
+        The figure, which says how far it is rounded.
+    column : sequence of float or None
+        Of each list.
+    """
+    known = [value for value in column if value is not None]
+    if len(known) < len(column):
+        return None
+    return round(float(np.mean(known)), DIGITS.get(name, 6))
 
 
 def draws_of(
@@ -231,12 +248,11 @@ def draws_of(
     if not replicates or size < 2:
         return {}
     weights = drawn_weights(size, replicates, part.seed)
-    found = weighted_figures(sort_trials(part.scores, part.is_target, left, right), weights, points)
-    return found | (
-        weighted_llr_figures(part.scores, part.is_target, left, right, weights, points)
-        if llr
-        else {}
-    )
+    trials = sort_trials(part.scores, part.is_target, left, right)
+    found = weighted_figures(trials, weights, points)
+    if llr:
+        found |= weighted_llr_figures(part.scores, part.is_target, left, right, weights, points)
+    return found
 
 
 def intervals_of(
@@ -253,30 +269,25 @@ def intervals_of(
     points : mapping of str to float
         As in `Drawing`.
     """
+    names = ["eer_percent"]
+    names += [f"min_dcf_{point}" for point in points]
+    names += [f"act_dcf_{point}" for point in points]
+    names += ["cllr"]
     found: dict[str, list[float] | None] = {}
-    for name in (
-        "eer_percent",
-        *(f"min_dcf_{point}" for point in points),
-        *(f"act_dcf_{point}" for point in points),
-        "cllr",
-    ):
-        unit, bounded, ends = (
-            100 if name == "eer_percent" else 1,
-            not name.startswith(("cllr", "act_dcf")),
-            None,
-        )
+    for name in names:
+        unit = 100 if name == "eer_percent" else 1
+        bounded = not name.startswith(("cllr", "act_dcf"))
+        ends: tuple[float, float] | None = None
         if name in drawn:
-            value = min(values[name] / unit, 1) if bounded else values[name]
             ends = interval(
-                value,
+                min(values[name] / unit, 1) if bounded else values[name],
                 drawn[name] / unit,
                 values["speakers"],
                 floor=0.5 / values["targets"],
                 bounded=bounded,
             )
-        found[f"{name}_interval"] = ends and [
-            round(unit * end, DIGITS.get(name, 6)) for end in ends
-        ]
+        digits = DIGITS.get(name, 6)
+        found[f"{name}_interval"] = ends and [round(unit * end, digits) for end in ends]
     return found
 
 
@@ -310,16 +321,18 @@ def curves_of(tests: TrialSet, scores: np.ndarray, llr: bool, drawing: Drawing) 
     if drawing.replicates and size > 1 and len(coarse) > 1:
         from scipy.special import stdtrit
 
-        drawn = weighted_rates(
+        replicates = min(drawing.replicates, REPLICATES_OF_BANDS)
+        drawn_miss, drawn_false_alarm = weighted_rates(
             sort_trials(scores, tests.is_target, left, right),
-            drawn_weights(size, min(drawing.replicates, REPLICATES_OF_BANDS), drawing.seed),
+            drawn_weights(size, replicates, drawing.seed),
             (targets + nontargets)[coarse],
         )
         low, high = miss_band(
             miss[coarse],
             false_alarm[coarse],
-            *drawn,
-            stdtrit(size - 1, 0.975),
+            drawn_miss,
+            drawn_false_alarm,
+            float(stdtrit(size - 1, 0.975)),
             0.5 / min(len(target), len(nontarget)),
         )
         columns |= {"band_false_alarm": false_alarm[coarse], "band_low": low, "band_high": high}

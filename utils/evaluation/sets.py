@@ -12,7 +12,7 @@ from utils.errors import UserError
 from utils.evaluation.subsets import subset_files, trial_speakers, trial_subsets
 from utils.files import read_lines
 from utils.packed.facts import WATERMARKS
-from utils.receipts import read_receipt
+from utils.receipts import existing_receipt
 from utils.scoring.score_files import receipt_of, scores_of_trials
 
 
@@ -81,23 +81,24 @@ def read_test_set(data: Path, watermarks: Sequence[str] = ()) -> TrialSet:
         What has to be said of it for other reasons than lost trials.
     """
     enrol, test, is_target = read_trials(data / "trials")
-    sides = trial_speakers(data, enrol), trial_speakers(data, test)
-    names = sorted(set().union(*sides))
+    enrol_speakers, test_speakers = trial_speakers(data, enrol), trial_speakers(data, test)
+    names = sorted({*enrol_speakers, *test_speakers})
     place = {speaker: number for number, speaker in enumerate(names)}
-    speakers = tuple(
-        np.fromiter(map(place.__getitem__, side), np.int32, len(side)) for side in sides
-    )
-    marks = [*watermarks_of(data), *watermarks]
     return TrialSet(
-        data.name,
-        enrol,
-        test,
-        speakers,
-        names,
-        np.asarray(is_target),
-        trial_subsets(data, enrol, test),
-        marks,
+        name=data.name,
+        enrol=enrol,
+        test=test,
+        speakers=(_places(enrol_speakers, place), _places(test_speakers, place)),
+        speaker_names=names,
+        is_target=np.asarray(is_target),
+        subsets=trial_subsets(data, enrol, test),
+        watermarks=[*watermarks_of(data), *watermarks],
     )
+
+
+def _places(speakers: Sequence[str], place: Mapping[str, int]) -> np.ndarray:
+    """Place of each speaker."""
+    return np.fromiter(map(place.__getitem__, speakers), np.int32, len(speakers))
 
 
 def watermarks_of(data: Path) -> list[str]:
@@ -110,7 +111,9 @@ def watermarks_of(data: Path) -> list[str]:
     """
     said = read_lines(data / WATERMARKS) if (data / WATERMARKS).exists() else []
     lost = lost_trials_of(data)
-    return [*said, *([f"{lost} trials are lost: their audio was dropped"] if lost else [])]
+    if lost:
+        return [*said, f"{lost} trials are lost: their audio was dropped"]
+    return said
 
 
 def pooled_set(folds: Sequence[TrialSet], name: str) -> TrialSet:
@@ -142,30 +145,23 @@ def pooled_set(folds: Sequence[TrialSet], name: str) -> TrialSet:
         )
         for subset in dict.fromkeys(subset for fold in folds for subset in fold.subsets)
     }
-    first_places = np.cumsum([0, *(len(fold.speaker_names) for fold in folds)])
-    speakers = tuple(
-        np.concatenate(
-            [
-                fold.speakers[side] + first
-                for fold, first in zip(folds, first_places[:-1], strict=True)
-            ]
-        )
-        for side in (0, 1)
-    )
-    marks = list(dict.fromkeys(mark for fold in folds for mark in fold.watermarks))
-    enrol, test, names = (
-        [key for fold in folds for key in getattr(fold, part)]
-        for part in ("enrol", "test", "speaker_names")
-    )
     return TrialSet(
-        name,
-        enrol,
-        test,
-        speakers,
-        names,
-        np.concatenate([fold.is_target for fold in folds]),
-        subsets,
-        marks,
+        name=name,
+        enrol=[key for fold in folds for key in fold.enrol],
+        test=[key for fold in folds for key in fold.test],
+        speakers=(_pooled_places(folds, 0), _pooled_places(folds, 1)),
+        speaker_names=[speaker for fold in folds for speaker in fold.speaker_names],
+        is_target=np.concatenate([fold.is_target for fold in folds]),
+        subsets=subsets,
+        watermarks=list(dict.fromkeys(mark for fold in folds for mark in fold.watermarks)),
+    )
+
+
+def _pooled_places(folds: Sequence[TrialSet], side: int) -> np.ndarray:
+    """Speakers of one side of the trials of all folds, as places among the speakers of all."""
+    first_places = np.cumsum([0, *(len(fold.speaker_names) for fold in folds)])[:-1]
+    return np.concatenate(
+        [fold.speakers[side] + first for fold, first in zip(folds, first_places, strict=True)]
     )
 
 
@@ -185,7 +181,7 @@ def read_system(
     data : sequence of path
         Data directory of each.
     """
-    counts = [read_receipt(receipt_of(path))["counts"] for path in paths]
+    counts = [existing_receipt(receipt_of(path))["counts"] for path in paths]
     scores = [
         scores_of_trials(path, fold.enrol, fold.test, folder / "trials")
         for path, fold, folder in zip(paths, folds, data, strict=True)
@@ -201,7 +197,8 @@ def read_system(
         "protocol": counts[0].get("protocol", "whole"),
         "backend": paths[0].stem,
     }
-    return System(head, scores, all(bool(found.get("llr", False)) for found in counts), list(marks))
+    are_llr = all(bool(found.get("llr", False)) for found in counts)
+    return System(head, scores, are_llr, list(marks))
 
 
 def score_files(folder: Path) -> list[Path]:
@@ -215,9 +212,9 @@ def score_files(folder: Path) -> list[Path]:
         ``scores/<set>``.
     """
     found = [*folder.glob("*.scores"), *folder.glob("*/*.scores")]
-    return sorted(found, key=lambda path: (path != folder / "cosine.scores", path)) or [
-        folder / "*.scores"
-    ]
+    if not found:
+        return [folder / "*.scores"]
+    return sorted(found, key=lambda path: (path != folder / "cosine.scores", path))
 
 
 def label_of(scores: Path, test_set: str) -> str:

@@ -5,7 +5,7 @@ Which of them exist follows from the maps in the data directory: any ``spk2<word
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import combinations, repeat
+from itertools import combinations, pairwise, repeat
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +27,9 @@ NOT_VALUES = (
     "utt2original",
     "utt2augmentation",
 )
-MOST_VALUES, MOST_SHOWN = (
-    64,
-    20,
-)  # values of a map by which trials are broken down, and how many, the most frequent, are shown
-MOST_NUMBERS = (
-    5  # of speakers: more numbers than these are measurements (ages in years), not groups
-)
+# values of a map by which trials are broken down, and how many, the most frequent, are shown
+MOST_VALUES, MOST_SHOWN = 64, 20
+MOST_NUMBERS = 5  # of speakers: more of them are measurements (ages in years), not groups
 DURATION_EDGES_SECONDS = (2.0, 4.0, 8.0, 16.0)
 
 
@@ -154,10 +150,13 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
         the value of the test side counts alone.
     """
     by_speaker, by_utterance = read_values(data, "spk"), read_values(data, "utt")
-    speakers = (trial_speakers(data, enrol), trial_speakers(data, test)) if by_speaker else ([], [])
-    subsets, alike, recorded, single = {"all": np.ones(len(enrol), bool)}, {}, {}, {}
+    alike: dict[str, np.ndarray] = {}  # by maps of speakers
+    recorded: dict[str, np.ndarray] = {}  # by maps of utterances
+    single: dict[str, np.ndarray] = {}  # by one value of a map
+    if by_speaker:
+        enrol_speakers, test_speakers = trial_speakers(data, enrol), trial_speakers(data, test)
     for word, value_of in by_speaker.items():
-        left, right, values = sides_of(value_of, *speakers)
+        left, right, values = sides_of(value_of, enrol_speakers, test_speakers)
         known, same = (left >= 0) & (right >= 0), left == right
         alike[f"same {word}"] = known & same
         single |= of_each_value(word, left, right, values)
@@ -166,16 +165,16 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
     for word, value_of in by_utterance.items():
         left, right, values = sides_of(value_of, enrol, test)
         known, same = (left >= 0) & (right >= 0), left == right
-        found = {
-            f"within {word}": known & same,
-            f"across {word}s": known & ~same,
-        }  # neither where models of several utterances enrol
+        # neither where models of several utterances enrol
+        found = {f"within {word}": known & same, f"across {word}s": known & ~same}
         recorded |= {name: member for name, member in found.items() if member.any()}
         if (left < 0).all():
             left = right
         single |= of_each_value(word, left, right, values)
     both = {f"{a}, {b}": recorded[a] & alike[b] for a in recorded for b in alike}
-    return subsets | alike | recorded | both | single | duration_bands(data, enrol, test)
+    everything = {"all": np.ones(len(enrol), bool)}
+    bands = duration_bands(data, enrol, test)
+    return everything | alike | recorded | both | single | bands
 
 
 def sides_of(
@@ -197,12 +196,8 @@ def sides_of(
     values : list of str
         The values.
     """
-    values = [
-        value
-        for value, _ in sorted(
-            Counter(value_of.values()).items(), key=lambda item: (-item[1], item[0])
-        )
-    ]
+    counts = Counter(value_of.values())
+    values = sorted(counts, key=lambda value: (-counts[value], value))
     place = {value: number for number, value in enumerate(values)}
     of_name = {name: place[value] for name, value in value_of.items()}
     left, right = rows_of(enrol, of_name), rows_of(test, of_name)
@@ -248,16 +243,14 @@ def duration_bands(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dic
         np.fromiter(map(seconds.get, names, repeat(np.inf)), float, len(names))
         for names in (enrol, test)
     )
-    shorter, edges = np.minimum(left, right), (0.0, *DURATION_EDGES_SECONDS, np.inf)
+    shorter = np.minimum(left, right)
     bands = {}
-    for low, high in zip(edges, edges[1:], strict=False):
-        name = (
-            f"under {high:g}"
-            if low == 0
-            else f"{low:g} and more"
-            if high == np.inf
-            else f"{low:g} to {high:g}"
-        )
+    for low, high in pairwise((0.0, *DURATION_EDGES_SECONDS, np.inf)):
+        name = f"{low:g} to {high:g}"
+        if low == 0:
+            name = f"under {high:g}"
+        elif high == np.inf:
+            name = f"{low:g} and more"
         bands[f"seconds: {name}"] = (shorter >= low) & (shorter < high)
     filled = {name: member for name, member in bands.items() if member.any()}
     return filled if len(filled) > 1 else {}

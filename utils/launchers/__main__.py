@@ -104,7 +104,9 @@ def attempt(array: Array, submit: Callable) -> tuple[list[Failure], dict[int, in
     list of Failure and dict of int to int
         Tasks that are not done; JOB -> how often it was run.
     """
-    attempts, failures, todo = dict.fromkeys(array.jobs, 0), {}, array
+    attempts = dict.fromkeys(array.jobs, 0)
+    failures: dict[int, Failure] = {}
+    todo = array
     for tries in range(1 + (array.site.retries if array.site else 0)):
         ends = submit(todo)
         for job in todo.jobs:
@@ -139,10 +141,10 @@ def with_memory(array: Array, failures: Sequence[Failure]) -> dict[str, str]:
     failures : sequence of Failure
         Its tasks that are tried again.
     """
-    asked = array.site.asked(array.resources)
+    asked = array.cluster.asked(array.resources)
     if "mem" not in asked or not any(each.lacks_memory for each in failures):
         return dict(array.resources)
-    return dict(array.resources) | {"mem": memory(asked["mem"], array.site.memory_factor)}
+    return dict(array.resources) | {"mem": memory(asked["mem"], array.cluster.memory_factor)}
 
 
 def mem_told(array: Array) -> str:

@@ -54,6 +54,12 @@ class Array:
     resources: Mapping[str, str] = field(default_factory=dict)
     site: Site | None = None
 
+    @property
+    def cluster(self) -> Site:
+        """The site, which every launcher of a cluster is given."""
+        assert self.site is not None, "the local launcher has no site"
+        return self.site
+
     def log_of(self, job: int) -> Path:
         """The log of one task.
 

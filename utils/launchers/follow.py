@@ -101,15 +101,10 @@ class Watch:
     """
 
     def __init__(self, engine: Engine, array: Array):
-        self.engine, self.array, self.site, self.record = (
-            engine,
-            array,
-            array.site,
-            array.beside("jobs.json"),
-        )
-        self.digest = hashlib.sha256(json.dumps([array.log, *array.command]).encode()).hexdigest()[
-            :16
-        ]
+        self.engine, self.array, self.site = engine, array, array.cluster
+        self.record = array.beside("jobs.json")
+        work = json.dumps([array.log, *array.command])
+        self.digest = hashlib.sha256(work.encode()).hexdigest()[:16]
         self.submissions: list[Submission] = []
         self.done: dict[int, End] = {}
         self.told = ""

@@ -28,7 +28,9 @@ def submit(array: Array) -> dict[int, End]:
     num_threads = int(resources.get("num-threads", 1))
     at_once = int(resources.get("max") or max(1, int(usable_cores()) // num_threads))
     environment = os.environ | {"OMP_NUM_THREADS": str(num_threads), "SV_STAGED": str(os.getpid())}
-    waiting, running, ends = list(array.jobs), {}, {}
+    waiting = list(array.jobs)
+    running: dict[int, subprocess.Popen] = {}
+    ends: dict[int, End] = {}
     try:
         while waiting or running:
             while waiting and len(running) < at_once:

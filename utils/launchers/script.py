@@ -55,7 +55,7 @@ def write_script(array: Array, name: str, tasks: Mapping[int, int], variable: st
     variable : str
         Environment variable that holds the scheduler's number.
     """
-    threads = array.site.asked(array.resources).get("num-threads", "1")
+    threads = array.cluster.asked(array.resources).get("num-threads", "1")
     carried = carried_ones() | {
         key: value
         for key, value in os.environ.items()
@@ -64,7 +64,7 @@ def write_script(array: Array, name: str, tasks: Mapping[int, int], variable: st
     carried |= {
         "OMP_NUM_THREADS": threads,
         "SV_JOB_NAME": name,
-        VISIBLE_SECONDS: f"{array.site.visible_seconds:g}",
+        VISIBLE_SECONDS: f"{array.cluster.visible_seconds:g}",
     }
     lines = [
         "#!/usr/bin/env bash",
@@ -196,6 +196,8 @@ def spread(numbers: str) -> list[int]:
     """
     spread_out: list[int] = []
     for part in filter(None, numbers.partition("%")[0].split(",")):
-        first, last, step = re.fullmatch(r"(\d+)(?:-(\d+))?(?::(\d+))?", part).groups()
+        found = re.fullmatch(r"(\d+)(?:-(\d+))?(?::(\d+))?", part)
+        assert found, f"task numbers '{numbers}'"
+        first, last, step = found.groups()
         spread_out += range(int(first), int(last or first) + 1, int(step or 1))
     return spread_out

@@ -59,7 +59,7 @@ class GridEngine:
         script = write_script(array, submission.name, submission.tasks, "SGE_TASK_ID")
         limit = ["-tc", array.resources["max"]] if "max" in array.resources else []
         words = [
-            *array.site.words(array.resources),
+            *array.cluster.words(array.resources),
             "-terse",
             "-N",
             submission.name,
@@ -80,7 +80,9 @@ class GridEngine:
         if done.returncode and PASSING.search(done.stderr):
             raise NoAnswer(words_of(done))
         if done.returncode:
-            raise UserError(f"{array.site.path}: {' '.join(words[:-1])}: refused: {words_of(done)}")
+            raise UserError(
+                f"{array.cluster.path}: {' '.join(words[:-1])}: refused: {words_of(done)}"
+            )
         number = re.search(r"^\s*(\d+)", done.stdout, re.M)
         return number[1] if number else ""
 
@@ -97,7 +99,7 @@ class GridEngine:
 
     def look(self, job: str) -> dict[int, Seen]:
         """Read qstat: one entry for each task."""
-        seen = {}
+        seen: dict[int, Seen] = {}
         for each in (each for each in self._jobs() if each.findtext("JB_job_number") == job):
             letters, host = (
                 each.findtext("state", ""),

@@ -126,7 +126,9 @@ def memory(value: str, factor: float = 1.0) -> str:
         It has no unit: schedulers differ in what they take it for.
     """
     parts = MEMORY.fullmatch(checked("mem", value))
-    return f"{max(1, int(float(parts[1]) * UNITS[parts[2]] * factor) // UNITS['M'])}M"
+    assert parts, "checked"
+    amount = int(float(parts[1]) * UNITS[parts[2]] * factor)
+    return f"{max(1, amount // UNITS['M'])}M"
 
 
 def read_site(path: Path) -> Site:
@@ -221,9 +223,10 @@ def number(setting: str, value: str) -> float:
     ValueError
         It is none, or too small.
     """
-    wanted = f"{setting} is a {'whole ' if SETTINGS[setting] is int else ''}number from {LEAST[setting]:g} on"
+    is_whole = SETTINGS[setting] is int
+    wanted = f"{setting} is a {'whole ' if is_whole else ''}number from {LEAST[setting]:g} on"
     try:
-        said = SETTINGS[setting](value)
+        said = int(value) if is_whole else float(value)
     except ValueError:
         raise ValueError(wanted) from None
     if not said >= LEAST[setting]:  # nor is it "not a number"

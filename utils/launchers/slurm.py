@@ -71,7 +71,7 @@ class Slurm:
             f"%{array.resources['max']}" if "max" in array.resources else ""
         )
         words = [
-            *array.site.words(array.resources),
+            *array.cluster.words(array.resources),
             "--parsable",
             f"--job-name={submission.name}",
             f"--array={numbers}",
@@ -82,7 +82,9 @@ class Slurm:
         if done.returncode and PASSING.search(done.stderr):
             raise NoAnswer(words_of(done))
         if done.returncode:
-            raise UserError(f"{array.site.path}: {' '.join(words[:-1])}: refused: {words_of(done)}")
+            raise UserError(
+                f"{array.cluster.path}: {' '.join(words[:-1])}: refused: {words_of(done)}"
+            )
         number = re.match(r"\s*(\d+)", done.stdout)
         return number[1] if number else ""
 
@@ -95,7 +97,7 @@ class Slurm:
 
     def look(self, job: str) -> dict[int, Seen]:
         """Read every line of scontrol: one for each task that started or ended, and one for all that wait."""
-        seen = {}
+        seen: dict[int, Seen] = {}
         for line in self._answer(["scontrol", "--oneliner", "show", "job", job]).splitlines():
             facts = dict(re.findall(r"(\w+)=(\S*)", line))
             state = facts.get("JobState", "")

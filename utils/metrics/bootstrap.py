@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from utils.metrics.llr import LOG_2, bayes_threshold
 from utils.metrics.operating_points import USUAL
@@ -70,13 +71,13 @@ def sort_trials(
 
 
 def speaker_rows(
-    enrol_speakers: Sequence[str], test_speakers: Sequence[str], is_target: np.ndarray
+    enrol_speakers: ArrayLike, test_speakers: ArrayLike, is_target: np.ndarray
 ) -> tuple[int, np.ndarray, np.ndarray]:
     """Number of speakers S, and the weight's two rows of each trial: of a target trial its speaker's and row S, which is always 1.
 
     Parameters
     ----------
-    enrol_speakers, test_speakers : sequences of N str
+    enrol_speakers, test_speakers : (N,) arrays of str or int
         Speaker of each side.
     is_target : (N,) bool array
         Whether both sides are the same speaker.

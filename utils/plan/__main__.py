@@ -153,8 +153,8 @@ def finished(
         acquire(needed, run, command)
         clear(place for place in places_of(plan) if place not in needed)
     print(" ".join(str(stage.number) for stage in leading if stage.number != REPORT))
-    for place, stage in needed.items() if run else ():
-        print(stage, lock_of(place))
+    for place, last_stage in needed.items() if run else ():
+        print(last_stage, lock_of(place))
 
 
 if __name__ == "__main__":

@@ -107,7 +107,9 @@ def count_corpus(option: str, path: Path, seconds: float = COUNTING_SECONDS) -> 
     seconds : float
         When to give up.
     """
-    suffixes, size, length, deadline, whole = Counter(), 0, 0.0, time.monotonic() + seconds, True
+    suffixes: Counter[str] = Counter()
+    size, length, whole = 0, 0.0, True
+    deadline = time.monotonic() + seconds
     for place, _, names in os.walk(path):
         if time.monotonic() > deadline:
             whole = False

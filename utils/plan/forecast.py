@@ -12,7 +12,7 @@ from utils.errors import UserError
 from utils.machine import usable_cores
 from utils.plan.audio_counts import LISTS, Audio, AudioOfPlan
 from utils.receipts import DONE, Task
-from utils.receipts.contents import read_receipt
+from utils.receipts.contents import existing_receipt
 
 GIB = 2**30
 SAME = (
@@ -149,7 +149,7 @@ class Rates:
             if not any(part.startswith("old.") for part in path.parts)
         ):
             try:
-                receipt = read_receipt(path)
+                receipt = existing_receipt(path)
             except UserError:  # whoever needs this one is told by its stage
                 continue
             inputs = {label: Path(source["path"]) for label, source in receipt["inputs"].items()}

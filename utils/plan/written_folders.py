@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.receipts import DONE
-from utils.receipts.contents import read_receipt
+from utils.receipts.contents import existing_receipt
 
 if TYPE_CHECKING:
     from utils.plan.stages import Stage
@@ -59,7 +59,7 @@ def told_of_move(stages: Sequence["Stage"]) -> str:
         Examined.
     """
     for task in (each.task for stage in stages for each in stage.statuses if each.state == DONE):
-        for label, source in read_receipt(task.path)["inputs"].items():
+        for label, source in existing_receipt(task.path)["inputs"].items():
             old, new = Path(source["path"]), task.inputs.get(label, Path(source["path"]))
             if (
                 old == new

@@ -4,7 +4,7 @@
 names below are for other packages.
 """
 
-from utils.receipts.contents import read_receipt
+from utils.receipts.contents import existing_receipt, read_receipt
 from utils.receipts.task import (
     DONE,
     MODE,
@@ -27,5 +27,6 @@ __all__ = [
     "UNFINISHED",
     "VISIBLE_SECONDS",
     "data_dir_inputs",
+    "existing_receipt",
     "read_receipt",
 ]

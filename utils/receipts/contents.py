@@ -11,7 +11,9 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.files import read_json, sha256_of
 
-ENTRIES = {
+Entries = Mapping[str, type | tuple[type, ...]]
+
+ENTRIES: Entries = {
     "step": str,
     "format": int,
     "options": dict,
@@ -20,6 +22,10 @@ ENTRIES = {
     "counts": dict,
     "seconds": (int, float),
     "core_seconds": (int, float),
+}
+PARTS: Mapping[str, Entries] = {  # of each input, of each output
+    "inputs": {"path": str, "content": str},
+    "outputs": {"bytes": int, "sha256": str},
 }
 SMALL_BYTES = (
     1 << 20
@@ -45,11 +51,10 @@ def read_receipt(path: Path) -> dict | None:
         return None
     except ValueError:
         receipt = None
-    parts = {"inputs": {"path": str, "content": str}, "outputs": {"bytes": int, "sha256": str}}
     if not (
         has(receipt, ENTRIES)
         and all(
-            has(part, entries) for name, entries in parts.items() for part in receipt[name].values()
+            has(part, entries) for name, entries in PARTS.items() for part in receipt[name].values()
         )
         and re.fullmatch(r"[1-9]\d*/[1-9]\d*", str(receipt["options"].get("job", "1/1")))
     ):
@@ -57,7 +62,25 @@ def read_receipt(path: Path) -> dict | None:
     return receipt
 
 
-def has(value: object, entries: Mapping[str, type | tuple[type, ...]]) -> bool:
+def existing_receipt(path: Path) -> dict:
+    """The content of a receipt that is there.
+
+    Parameters
+    ----------
+    path : path
+        The receipt, of work that is known to be done.
+
+    Raises
+    ------
+    UserError
+        As `read_receipt`.
+    """
+    receipt = read_receipt(path)
+    assert receipt is not None, f"{path} was there"
+    return receipt
+
+
+def has(value: object, entries: Entries) -> bool:
     """True of a mapping that has these entries, each of its type.
 
     Parameters
@@ -81,7 +104,7 @@ def fingerprint(path: Path) -> str:
         Existing file.
     """
     if path.parent.name == "receipts" and path.suffix == ".json":
-        receipt = read_receipt(path)
+        receipt = existing_receipt(path)
         return hashlib.sha256(
             json.dumps([receipt["step"], receipt["outputs"]], sort_keys=True).encode()
         ).hexdigest()
@@ -121,6 +144,7 @@ def changed_input(label: str, recorded: Mapping | None, path: Path | None) -> Ch
     """
     before = f"{recorded['content'][:DIGITS]} ({recorded['path']})" if recorded else "none"
     if path is None:
+        assert recorded is not None, "a receipt's input, or today's"
         return Change(
             f"input {label} ({recorded['path']}) was taken away", f"input {label}: {before} -> none"
         )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from utils.receipts.contents import read_receipt
+from utils.receipts.contents import existing_receipt
 
 
 def part_receipts(home: Path, name: str, jobs: int) -> dict[str, Path]:
@@ -59,7 +59,7 @@ class Parts:
     """
 
     def __init__(self, home: Path, receipts: Mapping[str, Path]):
-        contents = [read_receipt(path) for path in receipts.values()]
+        contents = [existing_receipt(path) for path in receipts.values()]
         self.outputs = {
             Path(home) / name: facts
             for receipt in contents

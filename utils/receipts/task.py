@@ -31,6 +31,7 @@ from utils.receipts.contents import (
     bad_outputs,
     changed_input,
     changed_values,
+    existing_receipt,
     fingerprint,
     first_bad_output,
     read_receipt,
@@ -246,7 +247,7 @@ class Task:
         dict
             The counts.
         """
-        written = {}
+        written: dict[str, Mapping] = {}
         for output in outputs:
             described = getattr(output, "outputs", None)
             if described is None:
@@ -341,7 +342,7 @@ class Task:
         ]
 
     def _is_dear(self) -> bool:
-        return self.dear or read_receipt(self.path)["core_seconds"] > DEAR_CORE_SECONDS
+        return self.dear or existing_receipt(self.path)["core_seconds"] > DEAR_CORE_SECONDS
 
     def _refuse_without_force(self, reason: str) -> None:
         if os.environ.get("SV_FORCE") != "1":
@@ -354,7 +355,7 @@ class Task:
         if half_moved(self.home, label).exists() or self._is_dear():
             outputs = receipt["outputs"] if receipt else ()
             aside = move_aside(
-                self.home, [*outputs, self.path.relative_to(self.home)], label
+                self.home, [*outputs, str(self.path.relative_to(self.home))], label
             )  # the receipt goes last: it names the others
             where = f" by --force; the old output is in {aside}"
         print(f"{self.path}: redone{where}: {reason}", file=sys.stderr)

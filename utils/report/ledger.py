@@ -7,7 +7,7 @@ from pathlib import Path
 
 from utils.data_dir.ledger import POLICY, UNREADABLE, read_counts, read_dropped
 from utils.packed.facts import of_one_cut
-from utils.receipts.contents import read_receipt
+from utils.receipts import existing_receipt
 
 BESIDE = (
     "lost_trials",
@@ -106,7 +106,7 @@ def stages_of(
             path.parent.glob("extract.*.json")
         ):  # chosen out of another set's, where they are counted
             continue
-        number = read_receipt(path)["counts"]["utterances"]
+        number = existing_receipt(path)["counts"]["utterances"]
         stages.setdefault(EMBEDDED, {})[path.parents[1].name] = Counter(
             came_in=number, went_on=number
         )
@@ -136,7 +136,7 @@ def total_of(paths: list[Path], data: Path) -> Counter:
         ]
         mine = [path for path in mine if not is_remade(path.parent)]
         mine.sort(key=lambda path: (path.parent != prepared, path.parent.parent != prepared))
-        fates = {}
+        fates: dict[str, str] = {}
         for ledger in reversed(mine):  # the first stage that lost an utterance says why
             fates |= {
                 utterance: reason
@@ -185,7 +185,7 @@ def shortest(data: Path, paths: list[Path]) -> float:
         if path.parent.parent != data
         for receipt in sorted(path.parent.glob("receipts/pack_audio*.json"))
     ]
-    limits = {read_receipt(receipt)["options"].get("min_seconds", 0.0) for receipt in receipts}
+    limits = {existing_receipt(receipt)["options"].get("min_seconds", 0.0) for receipt in receipts}
     return limits.pop() if len(limits) == 1 else 0.0
 
 

@@ -1,6 +1,7 @@
 """The plots of the report: DET curves, score histograms, calibration, breakdown, learning curves."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from statistics import NormalDist
 
@@ -39,15 +40,16 @@ def det_plot(curves: Sequence[Mapping]) -> str:
     ticks = [
         (tick, f"{tick:g}") for tick in RATE_TICKS_PERCENT if lowest <= tick <= HIGHEST_PERCENT
     ]
-    sides = {
-        "low": lowest,
-        "high": HIGHEST_PERCENT,
-        "ticks": ticks,
-        "scale": lambda percent: NormalDist().inv_cdf(percent / 100),
-    }
+    across = Axis(
+        low=lowest,
+        high=HIGHEST_PERCENT,
+        ticks=ticks,
+        title="false alarms (%)",
+        scale=lambda percent: NormalDist().inv_cdf(percent / 100),
+    )
     plot = Plot(
-        x=Axis(title="false alarms (%)", **sides),
-        y=Axis(title="misses (%)", **sides),
+        x=across,
+        y=replace(across, title="misses (%)"),
         width=560,
         height=560,
         label="DET curves",
@@ -106,10 +108,15 @@ def calibration_plot(curve: Mapping, style: str) -> str:
         CSS class of its colour.
     """
     low, high = (chosen(*curve["said"], *curve["found"]) for chosen in (min, max))
-    axis = {"low": low - 0.5, "high": high + 0.5, "ticks": round_ticks(low - 0.5, high + 0.5)}
+    across = Axis(
+        low=low - 0.5,
+        high=high + 0.5,
+        ticks=round_ticks(low - 0.5, high + 0.5),
+        title="score (log-likelihood ratio)",
+    )
     plot = Plot(
-        x=Axis(title="score (log-likelihood ratio)", **axis),
-        y=Axis(title="borne out", **axis),
+        x=across,
+        y=replace(across, title="borne out"),
         height=300,
         label=f"calibration of {curve['name']}",
     )

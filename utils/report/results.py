@@ -60,16 +60,19 @@ def results_section(
     whole = [row for row in rows if row["subset"] == "all"]
     series = {series_of(row): series_style(number) for number, row in enumerate(whole)}
     of_series = {(series_of(row), row["subset"]): row for row in rows}
-    drawn = [
-        curve
-        | {"name": key, "style": series[key], "eer_percent": of_series[key, "all"]["eer_percent"]}
-        for curve in curves
-        for key in [series_of(curve)]
-    ]
-    counts = f"{whole[0]['targets']:,} target and {whole[0]['nontargets']:,} non-target trials of {whole[0]['speakers']:,} speakers."
+    drawn: list[Mapping] = []
+    for curve in curves:
+        key = series_of(curve)
+        eer = of_series[key, "all"]["eer_percent"]
+        drawn.append({**curve, "name": key, "style": series[key], "eer_percent": eer})
+    first = whole[0]
+    counts = (
+        f"{first['targets']:,} target and {first['nontargets']:,} non-target trials of "
+        f"{first['speakers']:,} speakers."
+    )
     parts = [
         f"<h2>{escape(name)}</h2>",
-        f"<p>{counts} {INTERVALS if whole[0].get('eer_percent_interval') else ''}</p>",
+        f"<p>{counts} {INTERVALS if first.get('eer_percent_interval') else ''}</p>",
     ]
     parts += [
         f'<p class="watermark">{escape(mark)}</p>'

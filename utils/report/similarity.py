@@ -1,6 +1,6 @@
 """The report's section on similarity matrices: picture, error rates over thresholds, and where the numbers are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
 
@@ -8,13 +8,17 @@ from utils.errors import UserError
 from utils.files import read_json_object, read_lines
 from utils.report.page import table
 
-SHOWN_RATE = 0.5  # thresholds at which both rates are higher than this in sum are left out of the page; thresholds.tsv has all
-SUMMARY = {
+# thresholds at which both rates are higher than this in sum are left out of the page;
+# thresholds.tsv has all
+SHOWN_RATE = 0.5
+SUMMARY: Mapping[str, type | tuple[type, ...]] = {
     "backend": str,
     "watermarks": list,
     "models": int,
     "tests": int,
-    **dict.fromkeys(("eer_percent", "published_eer_percent", "published_threshold"), (int, float)),
+    "eer_percent": (int, float),
+    "published_eer_percent": (int, float),
+    "published_threshold": (int, float),
 }
 
 

@@ -81,6 +81,25 @@ def rates_at(
     return far, np.searchsorted(np.sort(target), thresholds, side="right") / len(target)
 
 
+def thresholds_table(scores: np.ndarray, target: np.ndarray, nontarget: np.ndarray) -> str:
+    """False acceptance and rejection over thresholds, one a line, with tabs between.
+
+    Parameters
+    ----------
+    scores : (N,) float array
+        Of all trials.
+    target, nontarget : float arrays
+        As of `rates_at`.
+    """
+    thresholds = thresholds_of(scores)
+    rates = rates_at(thresholds, target, nontarget)
+    rows = [
+        f"{threshold:.6g}\t{far:.6f}\t{frr:.6f}\n"
+        for threshold, far, frr in zip(thresholds, *rates, strict=True)
+    ]
+    return "threshold\tfar\tfrr\n" + "".join(rows)
+
+
 def published_eer(target: np.ndarray, nontarget: np.ndarray) -> tuple[float, float]:
     """EER as the GE2E seed reports it, a share, and its threshold.
 

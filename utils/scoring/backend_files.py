@@ -1,12 +1,18 @@
-"""A back end as files: what its YAML says becomes parts, what it learned becomes Kaldi's mean.vec, transform.mat and plda, and all of it comes back.
+"""Back ends on disk, and what they do with embeddings.
 
-``families`` are the registries of steps/backends: ``{"backends": BACKENDS, "links": LINKS, "adaptation": ADAPTATIONS}``.
+`build_backend` makes an untrained one from options, `write_backend` stores what it learned under
+the names of Kaldi's files (mean.vec, transform.mat, plda), `read_backend` brings it back, and
+`rows_of_backend` transforms embeddings by it.
+
+``families`` are the registries of steps/backends:
+``{"backends": BACKENDS, "links": LINKS, "adaptation": ADAPTATIONS}``.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,12 +20,46 @@ from utils.archive import read_matrix, read_vector, write_matrix, write_vector
 from utils.archive.plda import PldaFile, read_plda, write_plda
 from utils.config import build, parameters_of, resolved_options
 from utils.embeddings.folders import refuse_not_finite
-from utils.embeddings.rows import transform_rows
+from utils.embeddings.rows import Scorer, transform_rows
 from utils.errors import UserError
 from utils.files import atomic_write, read_json_object
 
+Families = Mapping[str, Mapping[str, type]]
 
-def build_backend(families: Mapping[str, Mapping], options: Any, where: str) -> tuple[Any, dict]:
+
+class Backend(Scorer, Protocol):
+    """What is asked of a back end that is trained, or takes over what another one learned."""
+
+    def transform(self, embeddings: np.ndarray, num_utts: np.ndarray) -> np.ndarray:
+        """Rows (N, D') to compare, of embeddings (N, D) that are means of so many utterances."""
+
+    def parts(self) -> Mapping[str, Any]:
+        """What was learned: vectors, matrices, and of ``plda`` what `PldaFile` is made of."""
+
+    def from_parts(self, parts: Mapping[str, Any]) -> "Backend":
+        """Itself, with what another one learned."""
+
+
+@dataclass(frozen=True)
+class TrainedBackend:
+    """A back end that came back from its files.
+
+    Attributes
+    ----------
+    scorer : Backend
+        Trained.
+    dimensions : int
+        Of the embeddings that it takes.
+    folder : path
+        Where its files are, for messages.
+    """
+
+    scorer: Backend
+    dimensions: int
+    folder: Path
+
+
+def build_backend(families: Families, options: Any, where: str) -> tuple[Any, dict]:
     """Make an untrained back end, with its links and its adaptation.
 
     Parameters
@@ -41,15 +81,12 @@ def build_backend(families: Mapping[str, Mapping], options: Any, where: str) -> 
     UserError
         As `utils.config.build`, for any part.
     """
-    options, parts, resolved = dict(options), {}, {}
-    name = options.get("name")
-    takes = (
-        parameters_of(families["backends"][name])
-        if isinstance(name, str) and name in families["backends"]
-        else {}
-    )
-    if "links" in options and "links" in takes:
-        sections = options.pop("links") or []
+    own: dict[str, Any] = dict(options)
+    parts: dict[str, Any] = {}
+    resolved: dict[str, Any] = {}
+    takes = _parameters_of_named(families["backends"], own.get("name"))
+    if "links" in own and "links" in takes:
+        sections = own.pop("links") or []
         if not isinstance(sections, list):
             raise UserError(
                 f"{where}: links: found {sections!r}, expected a list of mappings with a 'name' each"
@@ -59,16 +96,22 @@ def build_backend(families: Mapping[str, Mapping], options: Any, where: str) -> 
             for number, section in enumerate(sections)
         ]
         resolved["links"] = [resolved_options(families["links"], section) for section in sections]
-    if options.get("adaptation") is not None and "adaptation" in takes:
-        section = options.pop("adaptation")
+    if own.get("adaptation") is not None and "adaptation" in takes:
+        section = own.pop("adaptation")
         parts["adaptation"] = build(families["adaptation"], section, f"{where}: adaptation")
         resolved["adaptation"] = resolved_options(families["adaptation"], section)
-    return build(families["backends"], options, where, **parts), resolved_options(
-        families["backends"], options, parts
-    ) | resolved
+    backend = build(families["backends"], own, where, **parts)
+    return backend, resolved_options(families["backends"], own, parts) | resolved
 
 
-def write_backend(folder: Path, learned: Any, options: Mapping, dimensions: int) -> list[Path]:
+def _parameters_of_named(family: Mapping[str, type], name: Any) -> Mapping[str, object]:
+    """Parameters of a class of a registry by its name; none where the name is wrong."""
+    if isinstance(name, str) and name in family:
+        return parameters_of(family[name])
+    return {}
+
+
+def write_backend(folder: Path, learned: Backend, options: Mapping, dimensions: int) -> list[Path]:
     """Write what a back end learned, and ``backend.json``, which says what to make of it.
 
     Parameters
@@ -88,11 +131,8 @@ def write_backend(folder: Path, learned: Any, options: Mapping, dimensions: int)
         What was written.
     """
     parts = learned.parts()
-    for old in (
-        *folder.glob("*.vec"),
-        *folder.glob("*.mat"),
-        folder / "plda",
-    ):  # of another back end: nobody may take them for this one's
+    # files of another back end go: nobody may take them for this one's
+    for old in (*folder.glob("*.vec"), *folder.glob("*.mat"), folder / "plda"):
         old.unlink(missing_ok=True)
     for name, part in parts.items():
         if name == "plda":
@@ -100,18 +140,13 @@ def write_backend(folder: Path, learned: Any, options: Mapping, dimensions: int)
         else:
             write = write_vector if name.endswith(".vec") else write_matrix
             write(folder / name, part.astype(np.float32))  # as Kaldi's programs do
+    declared = {"options": dict(options), "dimensions": dimensions, "parts": sorted(parts)}
     with atomic_write(folder / "backend.json") as file:
-        file.write(
-            json.dumps(
-                {"options": dict(options), "dimensions": dimensions, "parts": sorted(parts)},
-                indent=1,
-            )
-            + "\n"
-        )
+        file.write(json.dumps(declared, indent=1) + "\n")
     return [folder / name for name in (*parts, "backend.json")]
 
 
-def read_backend(folder: Path, families: Mapping[str, Mapping]) -> tuple[Any, int]:
+def read_backend(folder: Path, families: Families) -> TrainedBackend:
     """Bring a trained back end back from its files.
 
     Parameters
@@ -121,11 +156,6 @@ def read_backend(folder: Path, families: Mapping[str, Mapping]) -> tuple[Any, in
     families : mapping of registries
         See above.
 
-    Returns
-    -------
-    backend, dimensions : object, int
-        The second: of the embeddings that it takes.
-
     Raises
     ------
     UserError
@@ -134,14 +164,15 @@ def read_backend(folder: Path, families: Mapping[str, Mapping]) -> tuple[Any, in
     declared = read_declared(folder)
     backend, _ = build_backend(families, declared["options"], str(folder / "backend.json"))
     parts = {name: _reader(name)(folder / name) for name in declared["parts"]}
-    dimensions, (first, takes) = declared["dimensions"], sizes_taken(parts)
+    dimensions = declared["dimensions"]
+    first, takes = sizes_taken(parts)
     if takes and dimensions not in takes:
         raise UserError(
             f"{folder / first}: takes vectors of {' or '.join(map(str, takes))} dimensions, the back end those of {dimensions}; put the "
             "right file there, or train the back end again"
         )
     try:
-        return backend.from_parts(parts), dimensions
+        return TrainedBackend(backend.from_parts(parts), dimensions, folder)
     except ValueError as error:
         raise UserError(f"{folder}: {error}; train the back end again") from None
 
@@ -190,30 +221,32 @@ def sizes_taken(parts: Mapping[str, Any]) -> tuple[str, list[int]]:
     if first == "transform.mat":
         columns = parts[first].shape[1]
         return first, [columns - 1, columns]
-    return first, [len(parts[first][0]) if first == "plda" else len(parts[first])] if first else []
+    if not first:
+        return first, []
+    vector = parts[first][0] if first == "plda" else parts[first]
+    return first, [len(vector)]
 
 
-def _reader(name: str):
-    return read_plda if name == "plda" else read_vector if name.endswith(".vec") else read_matrix
+def _reader(name: str) -> Callable[[Path], Any]:
+    """The function that reads a file of such a name."""
+    if name == "plda":
+        return read_plda
+    return read_vector if name.endswith(".vec") else read_matrix
 
 
 def rows_of_backend(
-    backend: Any,
-    expected: int,
+    trained: TrainedBackend,
     names: Sequence[str],
     embeddings: np.ndarray,
     num_utts: np.ndarray,
     where: Path,
-    trained: Path,
 ) -> np.ndarray:
     """Transform embeddings.
 
     Parameters
     ----------
-    backend : back end
-        Trained.
-    expected : int
-        Dimensions of the embeddings that it takes.
+    trained : TrainedBackend
+        From `read_backend`.
     names : sequence of N str
         Whose embeddings they are.
     embeddings : (N, D) or (N, R, D) float array
@@ -222,8 +255,6 @@ def rows_of_backend(
         Of how many utterances each is the mean.
     where : path
         Folder of the embeddings, for messages.
-    trained : path
-        Folder of the back end, for messages.
 
     Returns
     -------
@@ -232,17 +263,19 @@ def rows_of_backend(
     Raises
     ------
     UserError
-        Other dimensions than those that the back end was trained on, or an embedding that is zero or not finite.
+        Other dimensions than those that the back end was trained on, or an embedding that is zero
+        or not finite.
     """
     from utils.embeddings.checks import refuse_zero
 
     dimensions = embeddings.shape[-1]
-    if expected != dimensions:
+    if trained.dimensions != dimensions:
         raise UserError(
-            f"{where}: embeddings of {dimensions} dimensions, {trained} was trained on {expected}"
+            f"{where}: embeddings of {dimensions} dimensions, {trained.folder} was trained on "
+            f"{trained.dimensions}"
         )
     refuse_zero(names, embeddings.reshape(len(names), -1), where)
     counts = np.repeat(num_utts, embeddings.size // (dimensions * len(names)))
-    rows = transform_rows(lambda vectors: backend.transform(vectors, counts), embeddings)
+    rows = transform_rows(lambda vectors: trained.scorer.transform(vectors, counts), embeddings)
     refuse_not_finite(names, rows, where, "zero or not finite")
     return rows

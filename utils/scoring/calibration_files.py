@@ -1,7 +1,10 @@
-"""Scores and quality measures of trials as features, aligned by the trials' names, and ``calibration.json``, which says what to make of them."""
+"""Scores and quality measures of trials as features, aligned by the trials' names, and
+``calibration.json``, which says what to make of them.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,13 @@ from utils.errors import UserError
 from utils.files import read_json_object
 from utils.receipts.contents import read_receipt
 from utils.scoring.calibration import quality_features
-from utils.scoring.score_files import number_or_nan, read_scores, receipt_of, scores_of_trials
+from utils.scoring.score_files import (
+    input_of,
+    number_or_nan,
+    read_scores,
+    receipt_of,
+    scores_of_trials,
+)
 
 PARTS = {
     "systems",
@@ -24,6 +33,46 @@ PARTS = {
     "made_with",
     "watermarks",
 }
+
+
+@dataclass(frozen=True)
+class FeatureFiles:
+    """Where the features of trials are from.
+
+    Attributes
+    ----------
+    systems, measures : mappings of str to path
+        From `systems_of` and `measures_of`.
+    """
+
+    systems: Mapping[str, Path]
+    measures: Mapping[str, Path]
+
+    def score_inputs(self) -> dict[str, Path]:
+        """What the scores are, as inputs of a step."""
+        return {f"scores {name}": input_of(path) for name, path in self.systems.items()}
+
+    def measure_inputs(self) -> dict[str, Path]:
+        """The quality measures, as inputs of a step."""
+        return {f"measure {name}": path for name, path in self.measures.items()}
+
+
+def feature_files(scores: Sequence[Path], measures: Sequence[Path] | None) -> FeatureFiles:
+    """Score files and quality measures by name.
+
+    Parameters
+    ----------
+    scores : sequence of path
+        As for `systems_of`.
+    measures : sequence of path or None
+        As for `measures_of`; None: none.
+
+    Raises
+    ------
+    UserError
+        Two have one name.
+    """
+    return FeatureFiles(systems_of(scores), measures_of(measures or []))
 
 
 def systems_of(paths: Sequence[Path]) -> dict[str, Path]:
@@ -44,15 +93,24 @@ def systems_of(paths: Sequence[Path]) -> dict[str, Path]:
     """
     named: dict[str, Path] = {}
     for path in paths:
-        parts = path.absolute().with_suffix("").parts
-        at = len(parts) - 1 - parts[::-1].index("scores") if "scores" in parts[:-1] else 0
-        name = "/".join([parts[at - 1], *parts[at + 2 :]]) if 0 < at < len(parts) - 2 else path.stem
+        name = _name_of_system(path)
         if name in named:
             raise UserError(
                 f"{path}: a second system '{name}', the first is {named[name]}; systems differ by experiment, protocol or back end"
             )
         named[name] = path
     return dict(sorted(named.items()))
+
+
+def _name_of_system(scores: Path) -> str:
+    """Experiment, protocol and back end of a score file, as far as its path tells."""
+    parts = scores.absolute().with_suffix("").parts
+    if "scores" not in parts[:-1]:
+        return scores.stem
+    at = len(parts) - 1 - parts[::-1].index("scores")
+    if not 0 < at < len(parts) - 2:
+        return scores.stem
+    return "/".join([parts[at - 1], *parts[at + 2 :]])
 
 
 def measures_of(paths: Sequence[Path]) -> dict[str, Path]:
@@ -100,7 +158,9 @@ def read_measure(
     UserError
         A side has no value, or one that is not a finite number, or a duration that is not positive.
     """
-    is_duration, value_of, text_of = path.name == "utt2dur", {}, read_map(path)
+    is_duration = path.name == "utt2dur"
+    text_of = read_map(path)
+    value_of: dict[str, float] = {}
     for side in dict.fromkeys(sides):
         values = []
         for utterance in [side] if side in text_of else models.get(side, [side]):
@@ -145,11 +205,9 @@ def same_pairs(systems: Mapping[str, Path]) -> tuple[list[str], list[str]]:
 
 
 def trial_features(
-    systems: Mapping[str, Path],
-    measures: Mapping[str, Path],
+    files: FeatureFiles,
     combine: Sequence[str],
-    enrol: Sequence[str],
-    test: Sequence[str],
+    sides: tuple[Sequence[str], Sequence[str]],
     models: Mapping[str, Sequence[str]],
     trials: Path,
 ) -> tuple[list[str], np.ndarray]:
@@ -157,12 +215,12 @@ def trial_features(
 
     Parameters
     ----------
-    systems, measures : mappings of str to path
-        From `systems_of` and `measures_of`.
+    files : FeatureFiles
+        From `feature_files`.
     combine : sequence of str
         As for `quality_features`.
-    enrol, test : sequences of N str
-        Both sides of each trial.
+    sides : pair of sequences of N str
+        Enrolment and test side of each trial.
     models : mapping of str to sequence of str
         Model -> utterances.
     trials : path
@@ -172,11 +230,12 @@ def trial_features(
     -------
     names, features : list of F str, (N, F) float64 array
     """
-    names, columns = (
-        list(systems),
-        [scores_of_trials(path, enrol, test, trials)[:, None] for path in systems.values()],
-    )
-    for name, path in measures.items():
+    enrol, test = sides
+    names = list(files.systems)
+    columns = [
+        scores_of_trials(path, enrol, test, trials)[:, None] for path in files.systems.values()
+    ]
+    for name, path in files.measures.items():
         values = read_measure(path, [*enrol, *test], models)
         columns.append(quality_features(values[: len(enrol)], values[len(enrol) :], combine))
         names += [f"{name}_{part}" for part in combine]
@@ -199,12 +258,8 @@ def made_with(scores: Path) -> dict | None:
         for label in ("backend", "calibration", "cohort")
         if label in receipt["inputs"]
     }
-    return {
-        "options": {
-            name: value for name, value in receipt["options"].items() if name != "allow_leakage"
-        },
-        **inputs,
-    }
+    options = {name: value for name, value in receipt["options"].items() if name != "allow_leakage"}
+    return {"options": options, **inputs}
 
 
 def facts_of(systems: Mapping[str, Path]) -> tuple[str, list[str]]:
@@ -220,13 +275,11 @@ def facts_of(systems: Mapping[str, Path]) -> tuple[str, list[str]]:
     protocol, watermarks : str, list of str
         Names joined by ``+`` where there are several; each watermark once.
     """
-    counts = [
-        (read_receipt(receipt_of(path)) or {"counts": {}})["counts"] for path in systems.values()
-    ]
+    receipts = [read_receipt(receipt_of(path)) for path in systems.values()]
+    counts = [receipt["counts"] if receipt else {} for receipt in receipts]
     protocols = sorted({found.get("protocol", "whole") for found in counts})
-    return "+".join(protocols), sorted(
-        {mark for found in counts for mark in found.get("watermarks", [])}
-    )
+    watermarks = sorted({mark for found in counts for mark in found.get("watermarks", [])})
+    return "+".join(protocols), watermarks
 
 
 def read_calibration(folder: Path) -> dict:

@@ -1,9 +1,13 @@
-"""The cohort of score normalisation: who is in it, and who may not be."""
+"""The cohort of score normalisation, from files: who is in it, whose scores it may normalise, and
+its embeddings as rows, which lie in a file where they are many (`StoredRows`).
+"""
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -16,8 +20,8 @@ from utils.errors import UserError
 from utils.files import read_lines
 from utils.receipts.contents import fingerprint, read_receipt
 from utils.scoring.score_files import receipt_of
-from utils.trials.leakage import refuse_leakage
-from utils.trials.speakers import speakers_of_sides
+
+MembersOf = Literal["speakers", "utterances"]
 
 LISTS = {"speakers": "spk_xvector.scp", "utterances": "xvector.scp"}
 VECTORS_AT_A_TIME = 1 << 16
@@ -27,6 +31,134 @@ MAKER = {
     "embeddings": "embeddings",
     "enrol_embeddings": "embeddings of enrolment sides",
 }
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Speakers, or utterances, whose embeddings sides are scored against.
+
+    Attributes
+    ----------
+    folder : path
+        Folder of embeddings.
+    kind : str
+        ``speakers`` or ``utterances``.
+    members : mapping of str to str
+        Name -> entry of the scp file.
+    """
+
+    folder: Path
+    kind: MembersOf
+    members: Mapping[str, str]
+
+    @property
+    def scp(self) -> Path:
+        """The list that has its members, and perhaps others."""
+        return self.folder / LISTS[self.kind]
+
+
+def read_cohort(folder: Path, kind: MembersOf, cohort_list: Path | None = None) -> Cohort:
+    """Who is in a cohort.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of embeddings.
+    kind : str
+        ``speakers`` or ``utterances``.
+    cohort_list : path or None
+        Who of them, one at the head of each line; None: all.
+
+    Raises
+    ------
+    UserError
+        There is nobody, or somebody of the list has no embedding.
+    """
+    everybody = Cohort(folder, kind, read_scp(folder / LISTS[kind]))
+    entries = everybody.members
+    if not entries:
+        raise UserError(
+            f"{everybody.scp}: no entries, expected vectors; is the step that writes it finished?"
+        )
+    if cohort_list is None:
+        return everybody
+    words_of_lines = [line.split() for line in read_lines(cohort_list)]
+    wanted = list(dict.fromkeys(words[0] for words in words_of_lines if words))
+    if not wanted:
+        raise UserError(f"{cohort_list}: names no member; expected one at the head of each line")
+    missing = [name for name in wanted if name not in entries]
+    if missing:
+        raise UserError(
+            f"{cohort_list}: no embedding of '{missing[0]}' in {folder}; {len(missing)} of "
+            f"{len(wanted)} lack one: extract them, or take them off the list"
+        )
+    return Cohort(folder, kind, {name: entries[name] for name in wanted})
+
+
+def speakers_of_cohort(cohort: Cohort, utt2spk: Path | None) -> set[str]:
+    """Whose voices a cohort is made of.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        From `read_cohort`.
+    utt2spk : path or None
+        Speakers of utterances; a cohort of speakers needs none.
+
+    Raises
+    ------
+    UserError
+        Nobody says whose voices the cohort's are.
+    """
+    members = set(cohort.members)
+    if cohort.kind == "speakers":
+        return members
+    if utt2spk is None:
+        raise UserError(
+            "--cohort-utt2spk is missing: it says whose the cohort's utterances are, so that no "
+            "speaker of the trials is among them"
+        )
+    speaker_of = read_map(utt2spk)
+    unknown = sorted(members - speaker_of.keys())
+    if unknown:
+        raise UserError(
+            f"{utt2spk}: no speaker for '{unknown[0]}' of the cohort; {len(unknown)} of "
+            f"{len(members)} members lack one"
+        )
+    return {speaker_of[member] for member in members}
+
+
+def refuse_other_scores(scores: Path, inputs: Mapping[str, Path]) -> dict:
+    """Refuse a score file that was made with something else than what its normalisation uses.
+
+    Parameters
+    ----------
+    scores : path
+        Score file; one without a receipt is from outside, and is believed.
+    inputs : mapping of str to path
+        Receipts of the back end and of the embeddings.
+
+    Returns
+    -------
+    dict
+        Counts of its receipt: ``protocol``, perhaps ``watermarks``.
+
+    Raises
+    ------
+    UserError
+        They differ.
+    """
+    receipt = read_receipt(receipt_of(scores))
+    if receipt is None:
+        return {}
+    for label, what in MAKER.items():
+        made = receipt["inputs"].get(label)
+        if made and (label not in inputs or made["content"] != fingerprint(inputs[label])):
+            raise UserError(
+                f"{scores}: made with the {what} of {Path(made['path']).parent.parent}, this is {inputs.get(label, 'none')}; "
+                "normalise with the same, or score again"
+            )
+    return receipt["counts"]
 
 
 class StoredRows:
@@ -75,64 +207,15 @@ class StoredRows:
         return np.frombuffer(buffer, self._dtype).reshape(count, self._columns)
 
 
-def cohort_members(folder: Path, cohort_of: str, cohort_list: Path | None = None) -> dict[str, str]:
-    """Who is in a cohort.
-
-    Parameters
-    ----------
-    folder : path
-        Folder of embeddings.
-    cohort_of : str
-        ``speakers`` or ``utterances``.
-    cohort_list : path or None
-        Who of them, one at the head of each line; None: all.
-
-    Returns
-    -------
-    dict of str to str
-        Name -> entry of the scp file.
-
-    Raises
-    ------
-    UserError
-        There is nobody, or somebody of the list has no embedding.
-    """
-    entries = read_scp(folder / LISTS[cohort_of])
-    if not entries:
-        raise UserError(
-            f"{folder / LISTS[cohort_of]}: no entries, expected vectors; is the step that writes it finished?"
-        )
-    if cohort_list is None:
-        return entries
-    wanted = list(
-        dict.fromkeys(line.split()[0] for line in read_lines(cohort_list) if line.split())
-    )
-    if not wanted:
-        raise UserError(f"{cohort_list}: names no member; expected one at the head of each line")
-    missing = [name for name in wanted if name not in entries]
-    if missing:
-        raise UserError(
-            f"{cohort_list}: no embedding of '{missing[0]}' in {folder}; {len(missing)} of {len(wanted)} lack one: "
-            "extract them, or take them off the list"
-        )
-    return {name: entries[name] for name in wanted}
-
-
 def cohort_rows(
-    folder: Path,
-    cohort_of: str,
-    members: Mapping[str, str],
-    transform: Callable[[Sequence[str], np.ndarray], np.ndarray],
-    scratch: Path,
+    cohort: Cohort, transform: Callable[[Sequence[str], np.ndarray], np.ndarray], scratch: Path
 ) -> np.ndarray | StoredRows:
     """Transformed embeddings of a cohort; where they are many, in a file and not in memory.
 
     Parameters
     ----------
-    folder, cohort_of : path, str
-        As of `cohort_members`.
-    members : mapping of str to str
-        From there.
+    cohort : Cohort
+        From `read_cohort`.
     transform : callable
         Names of B members, (B, D) array -> (B, D') array.
     scratch : path
@@ -147,23 +230,13 @@ def cohort_rows(
     UserError
         An embedding is not finite, or has another size.
     """
-    names = list(members)
-    if has_matrices(folder / LISTS[cohort_of]):
-        row_of = {name: row for row, name in enumerate(read_scp(folder / LISTS[cohort_of]))}
-        blocks = iter(
-            [(names, vectors_of(read_embeddings(folder)[1][[row_of[name] for name in names]]))]
-        )
-    else:
-        blocks = vector_blocks(members, names, VECTORS_AT_A_TIME)
-    stored, rows = None, []
-    for some, vectors in blocks:
-        refuse_not_finite(some, vectors, folder)
-        rows.append(transform(some, vectors))
-        if (
-            stored is None
-            and len(rows[0]) < len(names)
-            and rows[0].nbytes / len(rows[0]) * len(names) > LARGE_BYTES
-        ):
+    num_members = len(cohort.members)
+    stored: StoredRows | None = None
+    rows: list[np.ndarray] = []
+    for names, vectors in _blocks_of_vectors(cohort):
+        refuse_not_finite(names, vectors, cohort.folder)
+        rows.append(transform(names, vectors))
+        if stored is None and _is_large(rows[0], num_members):
             scratch.mkdir(parents=True, exist_ok=True)
             stored = StoredRows(scratch)
         if stored is not None:
@@ -171,92 +244,20 @@ def cohort_rows(
     return np.concatenate(rows) if stored is None else stored
 
 
-def refuse_shared_speakers(
-    members: Iterable[str],
-    cohort_of: str,
-    cohort_utt2spk: Path | None,
-    sides: Iterable[str],
-    data: Path,
-    enroll_spk2utt: Path | None,
-    allow_leakage: bool,
-) -> list[str]:
-    """Refuse a cohort that a speaker of the trials is in: normalised scores would be too good.
-
-    Parameters
-    ----------
-    members : iterable of str
-        Names of the cohort: speakers, or utterances.
-    cohort_of : str
-        Which of the two.
-    cohort_utt2spk : path or None
-        Speakers of the utterances.
-    sides : iterable of str
-        Names in the trials.
-    data : path
-        Their data directory.
-    enroll_spk2utt : path or None
-        Models and their utterances.
-    allow_leakage : bool
-        Go on nevertheless.
-
-    Returns
-    -------
-    list of str
-        What has to be said beside every figure.
-
-    Raises
-    ------
-    UserError
-        There is one and ``allow_leakage`` is False, or nobody says whose voices the cohort's are.
-    """
-    speakers = set(members)
-    if cohort_of == "utterances":
-        if cohort_utt2spk is None:
-            raise UserError(
-                "--cohort-utt2spk is missing: it says whose the cohort's utterances are, so that no speaker of the trials is among them"
-            )
-        speaker_of = read_map(cohort_utt2spk)
-        unknown = sorted(speakers - speaker_of.keys())
-        if unknown:
-            raise UserError(
-                f"{cohort_utt2spk}: no speaker for '{unknown[0]}' of the cohort; {len(unknown)} of {len(speakers)} members lack one"
-            )
-        speakers = {speaker_of[member] for member in speakers}
-    return refuse_leakage(
-        {data.name: speakers_of_sides(sides, data, enroll_spk2utt)},
-        {"cohort": speakers},
-        allow=allow_leakage,
-    )
+def _blocks_of_vectors(cohort: Cohort) -> Iterator[tuple[Sequence[str], np.ndarray]]:
+    """Names and vectors of its members, so many at a time; of matrices all at once."""
+    names = list(cohort.members)
+    if not has_matrices(cohort.scp):
+        yield from vector_blocks(cohort.members, names, VECTORS_AT_A_TIME)
+        return
+    row_of = {name: row for row, name in enumerate(read_scp(cohort.scp))}
+    rows = [row_of[name] for name in names]
+    yield names, vectors_of(read_embeddings(cohort.folder)[1][rows])
 
 
-def refuse_other_scores(scores: Path, inputs: Mapping[str, Path]) -> dict:
-    """Refuse a score file that was made with something else than what its normalisation uses.
-
-    Parameters
-    ----------
-    scores : path
-        Score file; one without a receipt is from outside, and is believed.
-    inputs : mapping of str to path
-        Receipts of the back end and of the embeddings.
-
-    Returns
-    -------
-    dict
-        Counts of its receipt: ``protocol``, perhaps ``watermarks``.
-
-    Raises
-    ------
-    UserError
-        They differ.
-    """
-    receipt = read_receipt(receipt_of(scores))
-    if receipt is None:
-        return {}
-    for label, what in MAKER.items():
-        made = receipt["inputs"].get(label)
-        if made and (label not in inputs or made["content"] != fingerprint(inputs[label])):
-            raise UserError(
-                f"{scores}: made with the {what} of {Path(made['path']).parent.parent}, this is {inputs.get(label, 'none')}; "
-                "normalise with the same, or score again"
-            )
-    return receipt["counts"]
+def _is_large(first_rows: np.ndarray, num_members: int) -> bool:
+    """Whether a cohort, of which these are the first rows, is too large for memory."""
+    if len(first_rows) == num_members:
+        return False
+    bytes_of_row = first_rows.nbytes / len(first_rows)
+    return bytes_of_row * num_members > LARGE_BYTES

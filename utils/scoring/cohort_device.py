@@ -1,15 +1,17 @@
-"""Statistics of cohort scores that are dot products, on a torch device: the same numbers as utils/scoring/cohort_scores.py, but for rounding."""
+"""Statistics of cohort scores that are dot products, on a torch device: the same numbers as
+utils/scoring/cohort_scores.py, but for rounding.
+"""
 
 import numpy as np
 import torch
 
-from utils.scoring.cohort_scores import blocks_of, check_cohort, checked_deviations
+from utils.scoring.cohort_scores import Rows, blocks_of, check_cohort, checked_deviations
 
 SIDES_AT_A_TIME, MEMBERS_AT_A_TIME = 4096, 1 << 16  # 1 GiB of scores
 
 
 def cohort_statistics_on(
-    device: str, sides: np.ndarray, cohort: np.ndarray, top_k: int | None
+    device: str, sides: np.ndarray, cohort: Rows, top_k: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each side's dot products with the cohort, or with its closest members.
 
@@ -47,7 +49,7 @@ def cohort_statistics_on(
     return found[0], checked_deviations(*found)
 
 
-def block_moments(sides: torch.Tensor, cohort: np.ndarray, top_k: int | None) -> torch.Tensor:
+def block_moments(sides: torch.Tensor, cohort: Rows, top_k: int | None) -> torch.Tensor:
     """Mean, standard deviation and largest absolute value (3, B) of the scores of some sides.
 
     Parameters

@@ -1,24 +1,71 @@
-"""What scores the sides of trials have against a cohort of other speakers: mean and standard deviation, of all of them or of the highest.
+"""What scores the sides of trials have against a cohort of other speakers: mean and standard
+deviation, of all of them or of the highest.
 
-The cohort may be of any size: it is scored in blocks, of which only the highest scores are kept.  Standard deviations are divided by K, not K - 1.
+The cohort may be of any size: it is scored in blocks, of which only the highest scores are kept.
+Standard deviations are divided by K, not K - 1.
 
-Shapes: ``N`` sides, ``C`` members of the cohort, ``K`` of them closest, ``P`` trials, ``D`` dimensions, ``B`` sides of a block.
+Shapes: ``N`` sides, ``C`` members of the cohort, ``K`` of them closest, ``P`` trials,
+``D`` dimensions, ``B`` sides of a block.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-SIDES_AT_A_TIME, MEMBERS_AT_A_TIME = (
-    512,
-    8192,
-)  # scores of a block stay in the processor's cache, or nearly
+# scores of a block stay in the processor's cache, or nearly
+SIDES_AT_A_TIME, MEMBERS_AT_A_TIME = 512, 8192
 SCORES_AT_A_TIME = 1 << 24  # where all scores of a side are needed at once
 GATHERED_AT_A_TIME = 1 << 21
 SMALLEST_SPREAD = 1e-6  # of the largest score: a smaller standard deviation is rounding
 
 ScoreMatrix = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+class Rows(Protocol):
+    """An array (C, D), or what is sliced like one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, wanted: slice, /) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class CohortScores:
+    """Scores of sides against a cohort, computed in blocks by whoever needs them.
+
+    Attributes
+    ----------
+    score_matrix : callable
+        (B, ...) sides, (M, D) members -> (B, M) scores, an array of its own.
+    sides : (N, ...) float array
+        Transformed embeddings.
+    cohort : (C, D) float array
+        Transformed embeddings of other speakers.
+    num_threads : int
+        Blocks of sides that are worked on at the same time; changes no result.
+    """
+
+    score_matrix: ScoreMatrix
+    sides: np.ndarray
+    cohort: Rows
+    num_threads: int = 1
+
+    def of(self, block: slice) -> Iterator[np.ndarray]:
+        """Scores (B, M) of some sides against one block of the cohort after the other.
+
+        Parameters
+        ----------
+        block : slice
+            Which sides.
+        """
+        sides = self.sides[block]
+        return (
+            self.score_matrix(sides, self.cohort[members])
+            for members in blocks_of(len(self.cohort), MEMBERS_AT_A_TIME)
+        )
 
 
 class NoSpread(ValueError):
@@ -36,26 +83,16 @@ class NoSpread(ValueError):
 
 
 def cohort_statistics(
-    score_matrix: ScoreMatrix,
-    sides: np.ndarray,
-    cohort: np.ndarray,
-    top_k: int | None = None,
-    num_threads: int = 1,
+    scores: CohortScores, top_k: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each side's scores against the cohort, or against its closest members.
 
     Parameters
     ----------
-    score_matrix : callable
-        (B, ...) sides, (M, D) members -> (B, M) scores, an array of its own.
-    sides : (N, ...) float array
-        Transformed embeddings.
-    cohort : (C, D) float array
-        Transformed embeddings of other speakers.
+    scores : CohortScores
+        Sides and cohort.
     top_k : int or None
         How many of the highest scores count; None: all.
-    num_threads : int
-        Blocks of sides that are worked on at the same time; changes no result.
 
     Returns
     -------
@@ -68,15 +105,14 @@ def cohort_statistics(
     NoSpread
         Scores of a side do not differ.
     """
-    check_cohort(len(cohort), top_k)
+    check_cohort(len(scores.cohort), top_k)
 
     def statistics(block: slice) -> np.ndarray:
-        blocks = score_blocks(score_matrix, sides[block], cohort)
+        blocks = scores.of(block)
         return all_moments(blocks) if top_k is None else highest_moments(blocks, top_k)
 
-    found = np.concatenate(
-        in_threads(statistics, blocks_of(len(sides), SIDES_AT_A_TIME), num_threads), axis=1
-    )
+    sides = blocks_of(len(scores.sides), SIDES_AT_A_TIME)
+    found = np.concatenate(in_threads(statistics, sides, scores.num_threads), axis=1)
     return found[0], checked_deviations(*found)
 
 
@@ -134,26 +170,6 @@ def in_threads(work: Callable, items: Sequence, num_threads: int) -> list:
         return list(pool.map(work, items))
 
 
-def score_blocks(
-    score_matrix: ScoreMatrix, sides: np.ndarray, cohort: np.ndarray
-) -> Iterator[np.ndarray]:
-    """Scores of some sides against one block of the cohort after the other.
-
-    Parameters
-    ----------
-    score_matrix : callable
-        As for `cohort_statistics`.
-    sides : (B, ...) float array
-        Transformed embeddings.
-    cohort : (C, D) float array
-        Transformed embeddings.
-    """
-    return (
-        score_matrix(sides, cohort[members])
-        for members in blocks_of(len(cohort), MEMBERS_AT_A_TIME)
-    )
-
-
 def all_moments(blocks: Iterator[np.ndarray]) -> np.ndarray:
     """Mean and standard deviation over all blocks, merged without loss (Chan's update).
 
@@ -185,16 +201,17 @@ def highest_moments(blocks: Iterator[np.ndarray], top_k: int) -> np.ndarray:
     Parameters
     ----------
     blocks : iterator of (B, M) float arrays
-        Scores of the same sides.
+        Scores of the same sides; at least one.
     top_k : int
         How many are highest; at most as many as there are.
     """
-    best = None
+    best: np.ndarray | None = None
     for block in blocks:
         best = block if best is None else np.concatenate([best, block], axis=1)
         if best.shape[1] > top_k:
             best.partition(best.shape[1] - top_k, axis=1)
             best = best[:, -top_k:].copy()
+    assert best is not None  # check_cohort: there is a first block
     return moments(best)
 
 
@@ -231,83 +248,58 @@ def checked_deviations(
     return deviations
 
 
-def closest_members(
-    score_matrix: ScoreMatrix,
-    sides: np.ndarray,
-    cohort: np.ndarray,
-    top_k: int,
-    num_threads: int = 1,
-) -> np.ndarray:
+def closest_members(scores: CohortScores, top_k: int) -> np.ndarray:
     """Which members of the cohort have the highest scores against each side.
 
     Parameters
     ----------
-    score_matrix : callable
-        As for `cohort_statistics`.
-    sides : (N, ...) float array
-        Transformed embeddings.
-    cohort : (C, D) float array
-        Transformed embeddings.
+    scores : CohortScores
+        Sides and cohort.
     top_k : int
         How many.
-    num_threads : int
-        As for `cohort_statistics`.
 
     Returns
     -------
     (N, K) int32 array
         Rows of the cohort, in no order; which of several that tie at the end of the list is not said.
     """
-    check_cohort(len(cohort), top_k)
+    num_members = len(scores.cohort)
+    check_cohort(num_members, top_k)
+    starts = range(0, num_members, MEMBERS_AT_A_TIME)
 
     def closest(block: slice) -> np.ndarray:
-        best, members = None, None
-        for start, scores in zip(
-            range(0, len(cohort), MEMBERS_AT_A_TIME),
-            score_blocks(score_matrix, sides[block], cohort),
-            strict=True,
-        ):
-            here = np.broadcast_to(
-                np.arange(start, start + scores.shape[1], dtype=np.int32), scores.shape
-            )
-            best = scores if best is None else np.concatenate([best, scores], axis=1)
+        best: np.ndarray | None = None
+        members: np.ndarray | None = None
+        for start, found in zip(starts, scores.of(block), strict=True):
+            here = np.arange(start, start + found.shape[1], dtype=np.int32)
+            here = np.broadcast_to(here, found.shape)
+            best = found if best is None else np.concatenate([best, found], axis=1)
             members = here if members is None else np.concatenate([members, here], axis=1)
             if best.shape[1] > top_k:
                 kept = np.argpartition(best, best.shape[1] - top_k, axis=1)[:, -top_k:]
-                best, members = (
-                    np.take_along_axis(best, kept, axis=1),
-                    np.take_along_axis(members, kept, axis=1),
-                )
+                best = np.take_along_axis(best, kept, axis=1)
+                members = np.take_along_axis(members, kept, axis=1)
+        assert members is not None  # check_cohort: there is a first block
         return np.ascontiguousarray(members)
 
-    return np.concatenate(in_threads(closest, blocks_of(len(sides), SIDES_AT_A_TIME), num_threads))
+    sides = blocks_of(len(scores.sides), SIDES_AT_A_TIME)
+    return np.concatenate(in_threads(closest, sides, scores.num_threads))
 
 
 def statistics_by_others(
-    score_matrix: ScoreMatrix,
-    sides: np.ndarray,
-    cohort: np.ndarray,
-    members: np.ndarray,
-    own: np.ndarray,
-    other: np.ndarray,
-    num_threads: int = 1,
+    scores: CohortScores, members: np.ndarray, own: np.ndarray, other: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each trial: statistics of one side's scores against those members of the cohort that are closest to the other side.
+    """For each trial: statistics of one side's scores against those members of the cohort that are
+    closest to the other side.
 
     Parameters
     ----------
-    score_matrix : callable
-        As for `cohort_statistics`.
-    sides : (N, ...) float array
-        Transformed embeddings.
-    cohort : (C, D) float array
-        Transformed embeddings.
+    scores : CohortScores
+        Sides and cohort.
     members : (N, K) int array
         From `closest_members`.
     own, other : (P,) int arrays
         Row of the side whose scores are taken, and of the one that chooses.
-    num_threads : int
-        As for `cohort_statistics`.
 
     Returns
     -------
@@ -319,24 +311,21 @@ def statistics_by_others(
         Scores of a side do not differ.
     """
     order = np.argsort(own, kind="stable")
-    sorted_own, at_a_time = (
-        own[order],
-        max(1, min(SIDES_AT_A_TIME, SCORES_AT_A_TIME // len(cohort))),
-    )
+    sorted_own = own[order]
     found = np.empty((3, len(own)))
 
     def statistics(block: slice) -> None:
         first, last = np.searchsorted(sorted_own, (block.start, block.stop))
         if first == last:
             return
-        scores = np.concatenate(list(score_blocks(score_matrix, sides[block], cohort)), axis=1)
+        of_sides = np.concatenate(list(scores.of(block)), axis=1)
         for some in blocks_of(last - first, max(1, GATHERED_AT_A_TIME // members.shape[1])):
             trials = order[first:last][some]
-            found[:, trials] = moments(
-                scores[(own[trials] - block.start)[:, None], members[other[trials]]]
-            )
+            rows = own[trials] - block.start
+            found[:, trials] = moments(of_sides[rows[:, None], members[other[trials]]])
 
-    in_threads(statistics, blocks_of(len(sides), at_a_time), num_threads)
+    at_a_time = max(1, min(SIDES_AT_A_TIME, SCORES_AT_A_TIME // len(scores.cohort)))
+    in_threads(statistics, blocks_of(len(scores.sides), at_a_time), scores.num_threads)
     try:
         return found[0], checked_deviations(*found)
     except NoSpread as error:

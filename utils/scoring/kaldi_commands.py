@@ -1,6 +1,32 @@
-"""Kaldi's own command lines for what a trained back end does, as egs/voxceleb/v2 and egs/sre16/v2 have them."""
+"""Kaldi's own command lines for what a trained back end does, as egs/voxceleb/v2 and egs/sre16/v2
+have them.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TrialFiles:
+    """What a list of trials is scored from, and where the scores go.
+
+    Attributes
+    ----------
+    enrol, test : str
+        Rspecifiers of the sides.
+    num_utts : str or None
+        Rspecifier of the numbers of utterances behind the enrolment sides, where that counts.
+    trials : str
+        File ``<enrol> <test> ...``.
+    scores : str
+        Output.
+    """
+
+    enrol: str
+    test: str
+    num_utts: str | None
+    trials: str
+    scores: str
 
 
 def chain_of(source: str, stages: Sequence[str], folder: str, scaleups: Sequence[bool]) -> str:
@@ -17,35 +43,25 @@ def chain_of(source: str, stages: Sequence[str], folder: str, scaleups: Sequence
     scaleups : sequence of bool
         Of the length normalisations, in their order.
     """
-    programs, lengths = [], iter(scaleups)
+    programs: list[str] = []
+    lengths = iter(scaleups)
     for name in stages:
         if name == "mean.vec":
             programs.append(f"ivector-subtract-global-mean {folder}/mean.vec")
         elif name:
             programs.append(f"transform-vec {folder}/{name}")
         else:
-            programs.append(
-                "ivector-normalize-length" + ("" if next(lengths) else " --scaleup=false")
-            )
+            flag = "" if next(lengths) else " --scaleup=false"
+            programs.append(f"ivector-normalize-length{flag}")
     if not programs:
         return source
     first, *others = programs
-    return (
-        "ark:"
-        + " | ".join([f"{first} {source} ark:-", *(f"{program} ark:- ark:-" for program in others)])
-        + " |"
-    )
+    piped = [f"{first} {source} ark:-", *(f"{program} ark:- ark:-" for program in others)]
+    return f"ark:{' | '.join(piped)} |"
 
 
 def scoring_command(
-    options: Mapping,
-    stages: Sequence[str],
-    backend: str,
-    enrol: str,
-    num_utts: str | None,
-    test: str,
-    trials: str,
-    scores: str,
+    options: Mapping, stages: Sequence[str], backend: str, files: TrialFiles
 ) -> str:
     """The command that scores a list of trials.
 
@@ -57,33 +73,26 @@ def scoring_command(
         As of `chain_of`.
     backend : str
         Folder of mean.vec, transform.mat and plda.
-    enrol : str
-        Rspecifier of the enrolment sides.
-    num_utts : str or None
-        Rspecifier of the numbers of utterances behind them, where that counts.
-    test : str
-        Rspecifier of the test sides.
-    trials : str
-        File ``<enrol> <test> ...``.
-    scores : str
-        Output.
+    files : TrialFiles
+        The trials.
     """
-    is_plda = options["name"] == "plda"
     lengths = [
         bool(link.get("scaleup", True))
         for link in options.get("links") or ()
         if link["name"] == "length_norm"
     ]
-    stages, lengths = (stages, lengths) if is_plda else ([*stages, ""], [*lengths, False])
-    sides = [chain_of(source, stages, backend, lengths) for source in (enrol, test)]
-    pairs = f"awk '{{print \\$1, \\$2}}' {trials} |"
+    is_plda = options["name"] == "plda"
     if not is_plda:
-        return f"""ivector-compute-dot-products "{pairs}" \\\n  '{sides[0]}' \\\n  '{sides[1]}' \\\n  {scores}"""
+        stages, lengths = [*stages, ""], [*lengths, False]
+    enrol = chain_of(files.enrol, stages, backend, lengths)
+    test = chain_of(files.test, stages, backend, lengths)
+    sides = f"\\\n  '{enrol}' \\\n  '{test}' \\\n "
+    pairs = f"\"awk '{{print \\$1, \\$2}}' {files.trials} |\""
+    if not is_plda:
+        return f"ivector-compute-dot-products {pairs} {sides} {files.scores}"
     flags = [f"--normalize-length={str(bool(options['normalize_length'])).lower()}"]
-    flags += (
-        ["--simple-length-normalization=true"] if options["simple_length_normalization"] else []
-    )
-    flags += (
-        [f"--num-utts={num_utts}"] if num_utts and options["multi_session"] == "by_the_book" else []
-    )
-    return f"""ivector-plda-scoring {" ".join(flags)} {backend}/plda \\\n  '{sides[0]}' \\\n  '{sides[1]}' \\\n  "{pairs}" {scores}"""
+    if options["simple_length_normalization"]:
+        flags.append("--simple-length-normalization=true")
+    if files.num_utts and options["multi_session"] == "by_the_book":
+        flags.append(f"--num-utts={files.num_utts}")
+    return f"ivector-plda-scoring {' '.join(flags)} {backend}/plda {sides} {pairs} {files.scores}"

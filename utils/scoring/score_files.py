@@ -26,6 +26,18 @@ def receipt_of(scores: Path) -> Path:
     return scores.parent / "receipts" / f"score_{scores.stem}.json"
 
 
+def input_of(scores: Path) -> Path:
+    """What a step that reads scores depends on: their receipt, or the file itself, from outside.
+
+    Parameters
+    ----------
+    scores : path
+        Score file.
+    """
+    receipt = receipt_of(scores)
+    return receipt if receipt.exists() else scores
+
+
 def write_scores(
     path: str | Path, enrol: Sequence[str], test: Sequence[str], scores: np.ndarray
 ) -> None:
@@ -44,15 +56,12 @@ def write_scores(
     with atomic_write(path) as file:
         for start in range(0, len(scores), LINES_AT_A_TIME):
             block = slice(start, start + LINES_AT_A_TIME)
-            columns: list = [None] * (3 * len(scores[block]))
-            columns[0::3], columns[1::3], columns[2::3] = (
-                enrol[block],
-                test[block],
-                scores[block].tolist(),
-            )
-            file.write(
-                "%s %s %.7g\n" * (len(columns) // 3) % tuple(columns)
-            )  # one call of C per block: half the time of a format per line
+            columns: list[str | float] = [""] * (3 * len(scores[block]))
+            columns[0::3] = enrol[block]
+            columns[1::3] = test[block]
+            columns[2::3] = scores[block].tolist()
+            # one call of C per block: half the time of a format per line
+            file.write("%s %s %.7g\n" * (len(columns) // 3) % tuple(columns))
 
 
 def read_scores(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
@@ -102,7 +111,8 @@ def score_columns(content: bytes) -> tuple[list[str], list[str], np.ndarray]:
     """
     enrol: list[str] = []
     test: list[str] = []
-    scores, known = [np.empty(0)], {}
+    scores = [np.empty(0)]
+    known: dict[str, str] = {}
     for words in blocks_of_words(content):
         for column, into in enumerate((enrol, test)):
             into += map(known.setdefault, words[column::3], words[column::3])

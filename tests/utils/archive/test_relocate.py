@@ -6,7 +6,7 @@ import pytest
 
 from tests.utils.archive.cases import VECTOR, write
 from utils.archive import read_scp, read_vectors
-from utils.archive.relocate import relocate_scp
+from utils.archive.relocate import Relocation, relocate_scp
 from utils.errors import UserError
 
 
@@ -35,7 +35,8 @@ def test_a_moved_folder_is_read_again(moved, tmp_path):
         ({"old": "exp", "new": str(moved.parent)}, f"{moved.parent}/x.ark"),
         ({"root": tmp_path / "new", "paths": "relative"}, "new/exp/x.ark"),
     ):
-        assert relocate_scp(moved, out, **options) == {"entries": 2, "changed": 2, "pipes": 0}
+        counts = relocate_scp(moved, out, Relocation(**options))
+        assert counts == {"entries": 2, "changed": 2, "pipes": 0}
         assert paths_of(out) == {path}
         assert read_vectors(out)[0] == ["a", "b"]
 
@@ -43,7 +44,7 @@ def test_a_moved_folder_is_read_again(moved, tmp_path):
 def test_paths_may_start_at_another_folder_and_the_list_may_be_replaced(
     moved, tmp_path, monkeypatch
 ):
-    relocate_scp(moved, moved, root=tmp_path / "new", paths="relative", new_root=moved.parent)
+    relocate_scp(moved, moved, Relocation("relative", tmp_path / "new", new_root=moved.parent))
     assert paths_of(moved) == {"x.ark"}
     monkeypatch.chdir(moved.parent)
     assert read_vectors("x.scp")[0] == ["a", "b"]
@@ -53,7 +54,7 @@ def test_offsets_ranges_and_pipes_stay(tmp_path, capsys):
     scp = tmp_path / "wav.scp"
     scp.write_text("a there/a.ark:12[0:5]\nb sox x.wav - |\nc there/c.wav\n")
     counts = relocate_scp(
-        scp, tmp_path / "out", paths="kept", old="there/", new="here", allow_missing=True
+        scp, tmp_path / "out", Relocation("kept", old="there/", new="here"), allow_missing=True
     )
     assert (tmp_path / "out").read_text() == "a here/a.ark:12[0:5]\nb sox x.wav - |\nc here/c.wav\n"
     assert counts == {"entries": 3, "changed": 2, "pipes": 1}
@@ -70,7 +71,7 @@ def test_offsets_ranges_and_pipes_stay(tmp_path, capsys):
 )
 def test_what_cannot_be_is_refused_and_nothing_is_written(moved, tmp_path, options, words):
     with pytest.raises(UserError, match=words):
-        relocate_scp(moved, tmp_path / "out.scp", **options)
+        relocate_scp(moved, tmp_path / "out.scp", Relocation(**options))
     assert not (tmp_path / "out.scp").exists()
 
 

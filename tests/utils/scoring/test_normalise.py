@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from utils.scoring import cohort_scores
 from utils.scoring.cohort_device import cohort_statistics_on
 from utils.scoring.cohort_scores import (
+    CohortScores,
     NoSpread,
     closest_members,
     cohort_statistics,
     statistics_by_others,
 )
-from utils.scoring.normalise import METHODS, normalise
+from utils.scoring.normalise import METHODS, Normalisation, normalise
 
 
 def dot(sides, members):
@@ -82,7 +83,8 @@ def test_each_method_equals_a_slow_obvious_loop(method, num_threads, small_block
     rng = np.random.default_rng(1)
     sides, cohort, raw = unit(rng, 30), unit(rng, 40), rng.standard_normal(90)
     enrol, test = rng.integers(30, size=(2, 90))
-    fast, statistics = normalise(raw, dot, sides, enrol, test, cohort, method, 9, num_threads)
+    against = CohortScores(dot, sides, cohort, num_threads)
+    fast, statistics = normalise(raw, enrol, test, against, Normalisation(method, 9))
     assert fast == pytest.approx(
         normalise_slowly(raw, sides, enrol, test, cohort, method, 9), rel=1e-9
     )
@@ -92,8 +94,9 @@ def test_each_method_equals_a_slow_obvious_loop(method, num_threads, small_block
 def test_as_norm1_by_hand():
     """Cohort scores of e are 1, 3, 0 (closest two: mean 2, deviation 1), of t 4, 0, 8 (6 and 2): a score of 10 is 8 and 2 deviations above."""
     table = np.array([[1.0, 3.0, 0.0], [4.0, 0.0, 8.0]])
+    against = CohortScores(dot, table, np.eye(3))
     scores, (means, deviations) = normalise(
-        np.array([10.0]), dot, table, np.array([0]), np.array([1]), np.eye(3), "as_norm1", 2
+        np.array([10.0]), np.array([0]), np.array([1]), against, Normalisation("as_norm1", 2)
     )
     assert scores.tolist() == [(8 + 2) / 2]
     assert means.tolist() == [2, 6]
@@ -103,8 +106,9 @@ def test_as_norm1_by_hand():
 def test_as_norm2_by_hand():
     """t is closest to members 0 and 2, where e scores 1 and 0 (mean 1/2, deviation 1/2); e to 0 and 1, where t scores 4 and 0 (2 and 2)."""
     table = np.array([[1.0, 3.0, 0.0], [4.0, 0.0, 8.0]])
+    against = CohortScores(dot, table, np.eye(3))
     scores, statistics = normalise(
-        np.array([10.0]), dot, table, np.array([0]), np.array([1]), np.eye(3), "as_norm2", 2
+        np.array([10.0]), np.array([0]), np.array([1]), against, Normalisation("as_norm2", 2)
     )
     assert scores.tolist() == [(9.5 / 0.5 + 8 / 2) / 2]
     assert statistics is None
@@ -120,7 +124,8 @@ def test_sides_that_a_method_does_not_look_at_are_not_scored():
     sides, enrol, test = unit(rng, 10), np.array([0, 0, 1]), np.array([5, 6, 7])
     for method, expected in (("z_norm", 2), ("t_norm", 3), ("s_norm", 5), ("as_norm1", 5)):
         seen.clear()
-        normalise(np.zeros(3), watched, sides, enrol, test, unit(rng, 6), method, 3)
+        against = CohortScores(watched, sides, unit(rng, 6))
+        normalise(np.zeros(3), enrol, test, against, Normalisation(method, 3))
         assert sum(seen) == expected, method
 
 
@@ -131,17 +136,10 @@ def test_an_affine_map_of_all_scores_changes_nothing(seed, method, gain, shift):
     sides, cohort = unit(rng, 12), unit(rng, 15)
     enrol, test = rng.integers(12, size=(2, 20))
     raw = rng.standard_normal(20)
-    plain = normalise(raw, dot, sides, enrol, test, cohort, method, 5)[0]
-    mapped = normalise(
-        gain * raw + shift,
-        lambda a, b: gain * dot(a, b) + shift,
-        sides,
-        enrol,
-        test,
-        cohort,
-        method,
-        5,
-    )[0]
+    how = Normalisation(method, 5)
+    plain = normalise(raw, enrol, test, CohortScores(dot, sides, cohort), how)[0]
+    against = CohortScores(lambda a, b: gain * dot(a, b) + shift, sides, cohort)
+    mapped = normalise(gain * raw + shift, enrol, test, against, how)[0]
     assert mapped == pytest.approx(plain, rel=1e-6, abs=1e-6)
 
 
@@ -151,11 +149,12 @@ def test_neither_the_order_of_trials_nor_of_the_cohort_nor_which_side_enrols_mat
     rng = np.random.default_rng(seed)
     sides, cohort, raw = unit(rng, 12), unit(rng, 15), rng.standard_normal(20)
     enrol, test = rng.integers(12, size=(2, 20))
-    plain = normalise(raw, dot, sides, enrol, test, cohort, method, 5)[0]
+    how = Normalisation(method, 5)
+    plain = normalise(raw, enrol, test, CohortScores(dot, sides, cohort), how)[0]
     order = rng.permutation(20)
-    assert normalise(
-        raw[order], dot, sides, test[order], enrol[order], cohort[rng.permutation(15)], method, 5
-    )[0] == pytest.approx(plain[order])
+    against = CohortScores(dot, sides, cohort[rng.permutation(15)])
+    shuffled = normalise(raw[order], test[order], enrol[order], against, how)[0]
+    assert shuffled == pytest.approx(plain[order])
 
 
 def test_threads_change_no_bit():
@@ -163,7 +162,7 @@ def test_threads_change_no_bit():
     sides, cohort = unit(rng, 3000).astype(np.float32), unit(rng, 500).astype(np.float32)
     for top_k in (None, 100):
         one, two = (
-            np.stack(cohort_statistics(dot, sides, cohort, top_k, num_threads))
+            np.stack(cohort_statistics(CohortScores(dot, sides, cohort, num_threads), top_k))
             for num_threads in (1, 2)
         )
         assert (one == two).all()
@@ -176,7 +175,8 @@ def test_a_torch_device_gives_the_same_statistics(top_k, shape, monkeypatch):
     monkeypatch.setattr("utils.scoring.cohort_device.MEMBERS_AT_A_TIME", 20)
     rng = np.random.default_rng(4)
     sides, cohort = rng.standard_normal(shape), unit(rng, 50)
-    here = cohort_statistics(dot, sides if sides.ndim == 2 else sides.mean(axis=1), cohort, top_k)
+    vectors = sides if sides.ndim == 2 else sides.mean(axis=1)
+    here = cohort_statistics(CohortScores(dot, vectors, cohort), top_k)
     there = cohort_statistics_on("cpu", sides, cohort, top_k)
     assert np.stack(there) == pytest.approx(np.stack(here), rel=1e-9)
 
@@ -192,9 +192,11 @@ def test_a_torch_device_gives_the_same_statistics(top_k, shape, monkeypatch):
     ],
 )
 def test_a_cohort_without_statistics_is_refused(top_k, size, words):
-    for function in (cohort_statistics, lambda *given: cohort_statistics_on("cpu", *given[1:])):
-        with pytest.raises(ValueError, match=words):
-            function(dot, np.ones((2, 3)), np.ones((size, 3)), top_k)
+    sides, cohort = np.ones((2, 3)), np.ones((size, 3))
+    with pytest.raises(ValueError, match=words):
+        cohort_statistics(CohortScores(dot, sides, cohort), top_k)
+    with pytest.raises(ValueError, match=words):
+        cohort_statistics_on("cpu", sides, cohort, top_k)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -206,14 +208,20 @@ def test_a_side_whose_cohort_scores_do_not_differ_is_named(method):
         np.tile(unit(rng, 1), (50, 1)).astype(np.float32),
     )
     with pytest.raises(NoSpread, match="all alike") as refused:
-        normalise(np.zeros(2), dot, sides, np.array([3, 4]), np.array([3, 4]), cohort, method, 9)
+        normalise(
+            np.zeros(2),
+            np.array([3, 4]),
+            np.array([3, 4]),
+            CohortScores(dot, sides, cohort),
+            Normalisation(method, 9),
+        )
     assert refused.value.side == 3
 
 
 def test_the_closest_are_the_closest(small_blocks):
     rng = np.random.default_rng(6)
     sides, cohort = unit(rng, 20), unit(rng, 50)
-    found = np.sort(closest_members(dot, sides, cohort, 7), axis=1)
+    found = np.sort(closest_members(CohortScores(dot, sides, cohort), 7), axis=1)
     assert (found == np.sort(np.argsort(-dot(sides, cohort), axis=1)[:, :7], axis=1)).all()
 
 
@@ -225,6 +233,7 @@ def test_sides_without_trials_cost_nothing():
         return dot(sides, members)
 
     sides, cohort = unit(rng, 2000), unit(rng, 9)
-    members = closest_members(dot, sides, cohort, 3)
-    statistics_by_others(watched, sides, cohort, members, np.array([0, 1]), np.array([1999, 1999]))
+    members = closest_members(CohortScores(dot, sides, cohort), 3)
+    against = CohortScores(watched, sides, cohort)
+    statistics_by_others(against, members, np.array([0, 1]), np.array([1999, 1999]))
     assert sum(seen) == cohort_scores.SIDES_AT_A_TIME
