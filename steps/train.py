@@ -123,7 +123,7 @@ def train(
         if task.is_done():
             counts = task.counts
         else:
-            counts = train_phase(settings, task, inputs, arguments, before)
+            counts = _train_phase(settings, task, inputs, arguments, before)
         before = home
     return counts
 
@@ -209,37 +209,18 @@ def _task(settings: Settings, arguments: Arguments, home: Path, inputs: dict[str
         dear=True,
         options=options,
         leaves=LEAVES,
-        says_the_same={"config": lambda _: began_with(settings, home)},
+        says_the_same={"config": lambda _: _began_with(settings, home)},
     )
 
 
-def train_phase(
+def _train_phase(
     settings: Settings,
     task: Task,
     inputs: dict[str, Path],
     arguments: Arguments,
     before: Path | None,
 ) -> dict:
-    """One training from its YAML to its receipt.
-
-    Parameters
-    ----------
-    settings : Settings
-        The YAML, or a phase of it.
-    task : Task
-        Its receipt, and its folder.
-    inputs : dict of str to path
-        What it depends on besides the YAML.
-    arguments : Arguments
-        Of the command line.
-    before : path or None
-        Folder of the phase before.
-
-    Returns
-    -------
-    dict
-        What was counted.
-    """
+    """One training from its YAML to its receipt."""
     import torch
 
     from utils.torch_device import join_processes, rank_and_world, use_device
@@ -263,7 +244,7 @@ def train_phase(
     written = [output / BEGUN, output / "config.yaml"]
     if rank_and_world()[0] == 0:
         num_speakers = parts.dataset.num_speakers
-        config = resolved(settings, arguments.seed, num_speakers, arguments.train_data)
+        config = _resolved(settings, arguments.seed, num_speakers, arguments.train_data)
         begin_experiment(output, config | parts.facts, inputs)
         written += write_first_weights(output, parts.first_weights)
     trainer = Trainer(
@@ -338,7 +319,7 @@ def assemble(settings: Settings, arguments: Arguments, before: Path | None) -> P
     label_of = {speaker: label for label, speaker in enumerate(sorted(set(utt2spk.values())))}
     labels = [label_of[speaker] for speaker in utt2spk.values()]
     num_classes = len(label_of) * settings.augmentation.classes_per_speaker
-    objective, taken, facts = build_objective(settings, num_classes, before, arguments.device)
+    objective, taken, facts = _build_objective(settings, num_classes, before, arguments.device)
     network = objective.network
     try:
         order = crops.order(labels, arguments.seed)
@@ -384,35 +365,10 @@ def _augmentation(
     return Untouched()
 
 
-def build_objective(
+def _build_objective(
     settings: Settings, num_classes: int, before: Path | None, device: str
 ) -> tuple["Objective", dict[str, dict], dict[str, str]]:
-    """Network and loss with their first weights, and the teacher, where there is one.
-
-    Parameters
-    ----------
-    settings : Settings
-        The YAML, or a phase of it.
-    num_classes : int
-        Speakers, each once per speed where that makes another speaker.
-    before : path or None
-        Folder of the phase before.
-    device : str
-        Where the teacher goes.
-
-    Returns
-    -------
-    objective : Objective
-    taken : dict
-        As of `first_weights`.
-    facts : dict
-        Where there is a teacher, the digest of its network as ``teacher_weights``.
-
-    Raises
-    ------
-    UserError
-        The sections do not fit each other, or what comes before.
-    """
+    """Network and loss with their first weights, and the teacher, where there is one."""
     from steps.losses import LOSSES
     from steps.models import MODELS
     from utils.config import build
@@ -436,18 +392,8 @@ def build_objective(
     return objective, taken, {"teacher_weights": digest}
 
 
-def resolved(settings: Settings, seed: int, num_speakers: int, train_data: Path) -> dict:
-    """What config.yaml says: every option, enough to rebuild the network.
-
-    Parameters
-    ----------
-    settings : Settings
-        The YAML.
-    seed, num_speakers : int
-        What is not in the YAML.
-    train_data : path
-        Where the network is fed from features: what made them, for `steps.extract` to compare.
-    """
+def _resolved(settings: Settings, seed: int, num_speakers: int, train_data: Path) -> dict:
+    """What config.yaml says: every option, enough to rebuild the network."""
     from steps.losses import LOSSES
     from steps.models import MODELS
     from utils.embeddings.inputs import made_features
@@ -457,16 +403,8 @@ def resolved(settings: Settings, seed: int, num_speakers: int, train_data: Path)
     return said | ({"features": made} if made else {})
 
 
-def began_with(settings: Settings, folder: Path) -> bool:
-    """Whether a training began with what the YAML says today, however it is written: values count, not comments or the order of lines.
-
-    Parameters
-    ----------
-    settings : Settings
-        Today's YAML, or a phase of it.
-    folder : path
-        Of the training.
-    """
+def _began_with(settings: Settings, folder: Path) -> bool:
+    """Whether a training began with today's values, however the YAML is written."""
     if not (folder / BEGUN).exists():
         return False
     recorded = read_json_object(

@@ -87,10 +87,10 @@ def train_backend(
     task = Task(home=output, name="train_backend", format=FORMAT, inputs=inputs, options=options)
     if task.is_done():
         return task.counts
-    keys, vectors = training_vectors(embeddings)
+    keys, vectors = _training_vectors(embeddings)
     dimensions = vectors.shape[1]
     speakers = None if speakers_list is None else speakers_of(keys, speakers_list)
-    others = None if domain is None else adaptation_vectors(embeddings, domain, dimensions)
+    others = None if domain is None else _adaptation_vectors(embeddings, domain, dimensions)
     learned, report = fitted(untrained, keys, vectors, speakers, others, embeddings)
     written = write_backend(output, learned, options, dimensions)
     facts = read_provenance(embeddings)
@@ -179,35 +179,21 @@ def fitted(
         ) from None
     except ValueError as error:
         if untrained.report_:  # what a failed training was given says why
-            print(in_words(embeddings, report | untrained.report_))
+            print(_in_words(embeddings, report | untrained.report_))
         raise UserError(f"{embeddings}: {error}") from None
     report |= learned.report_
-    print(in_words(embeddings, report))
+    print(_in_words(embeddings, report))
     return learned, report
 
 
-def in_words(embeddings: Path, report: dict) -> str:
-    """A report as one line, without its curves.
-
-    Parameters
-    ----------
-    embeddings : path
-        What was trained on.
-    report : dict
-        Of `fitted`.
-    """
+def _in_words(embeddings: Path, report: dict) -> str:
+    """A report as one line, without its curves."""
     numbers = {name: value for name, value in report.items() if not isinstance(value, list)}
     return f"{embeddings}: " + ", ".join(f"{name} {value}" for name, value in numbers.items())
 
 
-def training_vectors(folder: Path) -> tuple[list[str], np.ndarray]:
-    """Embeddings that something can be learned from: finite, and not zero.
-
-    Parameters
-    ----------
-    folder : path
-        Folder of embeddings.
-    """
+def _training_vectors(folder: Path) -> tuple[list[str], np.ndarray]:
+    """Embeddings that something can be learned from: finite, and not zero."""
     from utils.embeddings.checks import refuse_zero
 
     keys, rows = read_embeddings(folder)
@@ -217,24 +203,11 @@ def training_vectors(folder: Path) -> tuple[list[str], np.ndarray]:
     return keys, vectors
 
 
-def adaptation_vectors(embeddings: Path, adaptation: Path, dimensions: int) -> np.ndarray:
-    """Embeddings to adapt to, from the same network.
-
-    Parameters
-    ----------
-    embeddings, adaptation : path
-        Folders of training and adaptation embeddings.
-    dimensions : int
-        Of the first.
-
-    Raises
-    ------
-    UserError
-        They are from another network, or have other dimensions.
-    """
+def _adaptation_vectors(embeddings: Path, adaptation: Path, dimensions: int) -> np.ndarray:
+    """Embeddings to adapt to, from the same network."""
     for difference in compare_provenance(embeddings, adaptation):
         print(difference)
-    _, vectors = training_vectors(adaptation)
+    _, vectors = _training_vectors(adaptation)
     if vectors.shape[1] != dimensions:
         raise UserError(
             f"{adaptation}: embeddings of {vectors.shape[1]} dimensions, those of {embeddings} have {dimensions}"

@@ -44,26 +44,8 @@ def own_rows(x_G: torch.Tensor) -> torch.Tensor:
     return x_G[rank::world]
 
 
-def speakers_by_utterances(labels_G: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Which of the batch's N speakers each row belongs to, and M.
-
-    Parameters
-    ----------
-    labels_G : (G,) int64 tensor
-        Labels of the global batch, rows in any order.
-
-    Returns
-    -------
-    speaker_G : (G,) int64 tensor
-        0 to N - 1.
-    num_utterances : int
-        M.
-
-    Raises
-    ------
-    ValueError
-        Fewer than 2 speakers, fewer than 2 utterances of one, or not equally many of each.
-    """
+def _speakers_by_utterances(labels_G: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """Which of the batch's N speakers each row belongs to, and M."""
     _, speaker_G, count_N = labels_G.unique(return_inverse=True, return_counts=True)
     counts = count_N.tolist()
     if len(counts) < 2 or min(counts) < 2 or min(counts) != max(counts):
@@ -136,7 +118,7 @@ class BatchLoss(nn.Module):
         """
         with torch.autocast(embedding_BE.device.type, enabled=False):
             embedding_GE = of_all_processes(full_precision(embedding_BE))
-            speaker_G, num_utterances = speakers_by_utterances(of_all_processes(labels_B))
+            speaker_G, num_utterances = _speakers_by_utterances(of_all_processes(labels_B))
             loss, is_correct_G = self.compare(embedding_GE, speaker_G, num_utterances)
         return loss, own_rows(is_correct_G).sum()
 

@@ -56,7 +56,7 @@ class ShortCropOptions:
     probability: float = 0.5
 
     def __post_init__(self):
-        check_range("crop_seconds", self.crop_seconds)
+        _check_range("crop_seconds", self.crop_seconds)
         if not 0 < self.probability <= 1:
             raise ValueError(f"probability is {self.probability}, expected above 0 and at most 1")
 
@@ -87,7 +87,7 @@ class CropOptions:
 
     def __post_init__(self):
         if isinstance(self.crop_seconds, tuple):
-            check_range("crop_seconds", self.crop_seconds)
+            _check_range("crop_seconds", self.crop_seconds)
         elif self.crop_seconds <= 0:
             raise ValueError(f"crop_seconds is {self.crop_seconds}, expected more than 0")
         if self.max_utterances_per_speaker is not None and self.max_utterances_per_speaker < 1:
@@ -160,7 +160,7 @@ class CropOptions:
             Of the audio, or frames per second.
         """
         if isinstance(self.crop_seconds, tuple):
-            return lengths_between(self.crop_seconds, sample_rate_hz)
+            return _lengths_between(self.crop_seconds, sample_rate_hz)
         return round(self.crop_seconds * sample_rate_hz)
 
     def shorter_lengths(self, sample_rate_hz: int) -> "ShortCrops | None":
@@ -175,7 +175,7 @@ class CropOptions:
 
         if self.shorter is None:
             return None
-        lengths = lengths_between(self.shorter.crop_seconds, sample_rate_hz)
+        lengths = _lengths_between(self.shorter.crop_seconds, sample_rate_hz)
         return ShortCrops(self.shorter.probability, lengths)
 
     def order(self, labels: Sequence[int], seed: int) -> "EveryUtterance | SpeakersByUtterances":
@@ -219,35 +219,14 @@ def resolved_crops(options: dict | None) -> dict:
     }
 
 
-def lengths_between(seconds: tuple[float, float], sample_rate_hz: int) -> range:
-    """Lengths in samples from the shortest to the longest.
-
-    Parameters
-    ----------
-    seconds : tuple of float
-        The two.
-    sample_rate_hz : int
-        Of the audio, or frames per second.
-    """
+def _lengths_between(seconds: tuple[float, float], sample_rate_hz: int) -> range:
+    """Lengths in samples from the shortest to the longest."""
     step = max(1, round(LENGTH_STEP_SECONDS * sample_rate_hz))
     shortest, longest = (round(length * sample_rate_hz) for length in seconds)
     return range(shortest, longest + 1, step)
 
 
-def check_range(name: str, seconds: tuple[float, float]) -> None:
-    """Refuse two lengths that are none.
-
-    Parameters
-    ----------
-    name : str
-        Of the option, for the message.
-    seconds : tuple of float
-        Shortest and longest.
-
-    Raises
-    ------
-    ValueError
-        Not above 0, or the wrong way round.
-    """
+def _check_range(name: str, seconds: tuple[float, float]) -> None:
+    """Refuse two lengths that are none."""
     if not 0 < seconds[0] <= seconds[1]:
         raise ValueError(f"{name} is {list(seconds)}, expected lengths above 0, the shortest first")

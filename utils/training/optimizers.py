@@ -94,8 +94,8 @@ class Optimizer:
         by_factors: dict[tuple[float, float], list[torch.nn.Parameter]]
         by_factors = {(1.0, 1.0): [], (1.0, 0.0): []}  # of learning rate and weight decay
         for name, parameter in objective.named_parameters():
-            rate = factor_of(name, self.factors["learning_rate_factors"])
-            decay = factor_of(name, self.factors["weight_decay_factors"])
+            rate = _factor_of(name, self.factors["learning_rate_factors"])
+            decay = _factor_of(name, self.factors["weight_decay_factors"])
             factors = rate, 0.0 if name in spared else decay
             by_factors.setdefault(factors, []).append(parameter)
         groups: list[dict[str, Any]] = []
@@ -295,16 +295,8 @@ class RmsProp(Optimizer):
         return {"alpha": self.smoothing, "momentum": self.momentum}
 
 
-def factor_of(name: str, factors: dict[str, float]) -> float:
-    """The factor of a parameter: that of the longest beginning of its name, 1 where there is none.
-
-    Parameters
-    ----------
-    name : str
-        Of the parameter.
-    factors : dict of str to float
-        By beginning of names.
-    """
+def _factor_of(name: str, factors: dict[str, float]) -> float:
+    """The factor of a parameter: that of the longest beginning of its name, 1 where there is none."""
     found = [prefix for prefix in factors if name.startswith(prefix)]
     return factors[max(found, key=len)] if found else 1.0
 

@@ -54,10 +54,10 @@ def settle_precision(settings: Settings, folder: Path, device: str) -> None:
     if settings.auto_precision:
         settings.set_precision(begun or ("bf16" if in_hardware else "fp32"))
     if settings.training.precision == "bf16" and not in_hardware and rank == 0:
-        print(f"note: {emulated(settings, folder)}", file=sys.stderr)
+        print(f"note: {_emulated(settings, folder)}", file=sys.stderr)
 
 
-def emulated(settings: Settings, folder: Path) -> str:
+def _emulated(settings: Settings, folder: Path) -> str:
     """What to know of a training in bf16 on a device without bf16 units, and what to do."""
     slow = "this device emulates bf16 (no AMX, no AVX512-BF16, no GPU from Ampere on): a step takes 5 to 11 times as long as in fp32"
     if settings.auto_precision:

@@ -136,15 +136,15 @@ class CropDataset:
         label = int(self.labels[utterance]) + voice * self.num_speakers
         if isinstance(self.augment, Augmenter) and self.augment.device:
             begun, drawn = self.augment.begin(samples, factor, taken, rng)
-            return repeated(begun, length), label, int(rng.integers(2**31)), drawn
+            return _repeated(begun, length), label, int(rng.integers(2**31)), drawn
         crop = self.augment(samples, factor, taken, rng)
-        return repeated(crop, length), label, int(rng.integers(2**31))
+        return _repeated(crop, length), label, int(rng.integers(2**31))
 
     def _read(self, utterance: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
         """So many samples from a place that is drawn; an utterance that is too short is repeated."""
         available = int(self.reader.num_samples[utterance])
         start = int(rng.integers(max(available - wanted, 0) + 1))
-        return repeated(self.reader.read(utterance, start, min(wanted, available)), wanted)
+        return _repeated(self.reader.read(utterance, start, min(wanted, available)), wanted)
 
 
 class ShortCrops:
@@ -176,16 +176,8 @@ class ShortCrops:
         return min(length, self.lengths[int(rng.integers(len(self.lengths)))])
 
 
-def repeated(samples: np.ndarray, length: int) -> np.ndarray:
-    """Samples or frames from the beginning on again, until there are enough.
-
-    Parameters
-    ----------
-    samples : (n, ...) array
-        One or more.
-    length : int
-        How many there are to be.
-    """
+def _repeated(samples: np.ndarray, length: int) -> np.ndarray:
+    """Samples or frames from the beginning on again, until there are enough."""
     return samples if len(samples) >= length else np.resize(samples, (length, *samples.shape[1:]))
 
 

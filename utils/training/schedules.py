@@ -46,7 +46,7 @@ class Span:
     """
 
     def __init__(self, name: str, fraction: float, epochs: float | None, steps: int | None):
-        check_fractions(**{f"{name}_fraction": fraction})
+        _check_fractions(**{f"{name}_fraction": fraction})
         if epochs is not None and steps is not None:
             raise ValueError(f"{name}_epochs and {name}_steps: expected one of the two at most")
         for unit, value in (("epochs", epochs), ("steps", steps)):
@@ -112,7 +112,7 @@ class Schedule:
         margin_warmup_steps: int | None = None,
         margin_growth: Literal["linear", "exponential"] = "linear",
     ):
-        check_fractions(warmup_from=warmup_from)
+        _check_fractions(warmup_from=warmup_from)
         self.warmup = Span("warmup", warmup_fraction, warmup_epochs, warmup_steps)
         if warmup_fraction == 1:
             raise ValueError("warmup_fraction is 1: nothing is left to train at the peak")
@@ -182,7 +182,7 @@ class Cosine(Schedule):
         self, *, warmup_fraction: float = 0.05, final_fraction: float = 0.01, **options: Any
     ):
         super().__init__(warmup_fraction=warmup_fraction, **options)
-        check_fractions(final_fraction=final_fraction)
+        _check_fractions(final_fraction=final_fraction)
         self.final_fraction = final_fraction
 
     def decay(self, at: Moment) -> float:
@@ -191,7 +191,7 @@ class Cosine(Schedule):
         if at.fraction < warm:
             return 1.0
         done = (at.fraction - warm) / (1 - warm)
-        return self.final_fraction + (1 - self.final_fraction) * half_cosine(done)
+        return self.final_fraction + (1 - self.final_fraction) * _half_cosine(done)
 
 
 class CosineRestarts(Schedule):
@@ -229,10 +229,10 @@ class CosineRestarts(Schedule):
         **options: Any,
     ):
         super().__init__(**options)
-        check_fractions(peak_factor=peak_factor, final_fraction=final_fraction)
+        _check_fractions(peak_factor=peak_factor, final_fraction=final_fraction)
         if cycle_growth < 1:
             raise ValueError(f"cycle_growth is {cycle_growth}, expected 1 or more")
-        self.cycle = interval("cycle", cycle_epochs, cycle_steps)
+        self.cycle = _interval("cycle", cycle_epochs, cycle_steps)
         self.cycle_growth, self.peak_factor = cycle_growth, peak_factor
         self.final_fraction, self.fall = final_fraction, fall
 
@@ -254,7 +254,7 @@ class CosineRestarts(Schedule):
         if done < warm:
             return self.final_fraction + height * done / warm
         fallen = (done - warm) / (length - warm)
-        left = 1 - fallen if self.fall == "linear" else half_cosine(fallen)
+        left = 1 - fallen if self.fall == "linear" else _half_cosine(fallen)
         return self.final_fraction + height * left
 
 
@@ -302,8 +302,8 @@ class StepDecay(Schedule):
         **options: Any,
     ):
         super().__init__(**options)
-        check_fractions(factor=factor)
-        self.every = interval("every", every_epochs, every_steps)
+        _check_fractions(factor=factor)
+        self.every = _interval("every", every_epochs, every_steps)
         self.factor = factor
 
     def decay(self, at: Moment) -> float:
@@ -352,7 +352,7 @@ class VggRestart(Schedule):
 
     def __init__(self, *, warmup_factor: float = 0.1, warmup_epochs: int = 2, epochs: int = 128):
         super().__init__()
-        check_fractions(warmup_factor=warmup_factor)
+        _check_fractions(warmup_factor=warmup_factor)
         if epochs < 10:
             raise ValueError(f"epochs is {epochs}; the milestones of this schedule need 10 or more")
         half = epochs // 2
@@ -382,21 +382,8 @@ class VggRestart(Schedule):
         return self.milestones[-1][1]
 
 
-def interval(name: str, epochs: float | None, steps: int | None) -> Span:
-    """A length that repeats itself, which has to be given.
-
-    Parameters
-    ----------
-    name : str
-        Of the options, for messages.
-    epochs, steps : float or None, int or None
-        One of the two, above 0.
-
-    Raises
-    ------
-    ValueError
-        None, both, or not above 0.
-    """
+def _interval(name: str, epochs: float | None, steps: int | None) -> Span:
+    """A length that repeats itself, which has to be given."""
     if (epochs is None) == (steps is None):
         raise ValueError(f"{name}_epochs and {name}_steps: expected one of the two")
     for unit, value in (("epochs", epochs), ("steps", steps)):
@@ -405,30 +392,13 @@ def interval(name: str, epochs: float | None, steps: int | None) -> Span:
     return Span(name, 0.0, epochs, steps)
 
 
-def half_cosine(done: float) -> float:
-    """Half a cosine from 1 down to 0.
-
-    Parameters
-    ----------
-    done : float
-        How much of it is over, in [0, 1].
-    """
+def _half_cosine(done: float) -> float:
+    """Half a cosine from 1 down to 0."""
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
-def check_fractions(**fractions: float) -> None:
-    """Refuse what is not in [0, 1].
-
-    Parameters
-    ----------
-    **fractions : float
-        Name -> value.
-
-    Raises
-    ------
-    ValueError
-        Names the first value outside.
-    """
+def _check_fractions(**fractions: float) -> None:
+    """Refuse what is not in [0, 1]."""
     for name, value in fractions.items():
         if not 0 <= value <= 1:
             raise ValueError(f"{name} is {value}, expected a fraction from 0 to 1")

@@ -118,7 +118,7 @@ class Trainer:
         loader: torch.utils.data.DataLoader[tuple] = torch.utils.data.DataLoader(
             self.dataset,  # type: ignore[arg-type]  # torch asks for no more than __getitem__
             num_workers=self.num_workers,
-            worker_init_fn=outlive_stop_signals,
+            worker_init_fn=_outlive_stop_signals,
             pin_memory=self.device.type == "cuda",
             batch_sampler=DealtDraws(
                 self.batch_size, self.rank, self.world, self.step, self.total_steps
@@ -330,14 +330,8 @@ class Trainer:
         )
 
 
-def outlive_stop_signals(_: int) -> None:
-    """Keep a loader's worker alive when all processes of a job are told to stop, so that the trainer can finish its step; its parent may end it.
-
-    Parameters
-    ----------
-    _ : int
-        Number of the worker.
-    """
+def _outlive_stop_signals(_: int) -> None:
+    """Keep a loader's worker alive, until its parent ends it, when a whole job is told to stop."""
     if sys.platform != "linux":
         return
     trainer = os.getppid()
