@@ -6,6 +6,7 @@ The same command goes on where a killed one stopped, mid-epoch, to the same weig
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,8 +21,10 @@ from utils.training.precision import begun_precision, settle_precision
 from utils.training.settings import Settings, read_phases
 
 if TYPE_CHECKING:
+    from steps.models.network import EmbeddingNetwork
+    from utils.augmentation.augmenter import Augmenter
     from utils.training.objective import Objective
-    from utils.training.sampling import CropDataset
+    from utils.training.sampling import CropDataset, Untouched
 
 FORMAT = 1
 LISTS = ("wav.scp", "utt2spk", "utt2num_samples")
@@ -96,158 +99,171 @@ def train(
     phases = read_phases(config, steps, augmentation)
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
-    options, counts, before = (
-        {"seed": seed, "steps": steps, "num_threads": num_threads, "root": root},
-        {},
-        None,
+    arguments = Arguments(
+        train_data=train_data,
+        dev_data=dev_data,
+        bank=bank,
+        augmentation=augmentation,
+        root=root,
+        seed=seed,
+        steps=steps,
+        device=device,
+        num_threads=num_threads,
+        num_workers=num_workers,
     )
+    counts: dict = {}
+    before: Path | None = None
     for settings in phases:
-        model, home = settings.sections["model"], settings.folder(output)
-        if takes_features(model) and settings.sections.get("augmentation"):
-            raise UserError(
-                f"{settings.where('augmentation')}: it is for waveforms, and this network is fed from feats.scp; take the section out "
-                "(spec_augment of the network is for features), or augment copies before the features are made"
-            )
-        data = {
-            f"train/{name}": path
-            for name, path in network_inputs(train_data, model, *LISTS).items()
-        }
-        if dev_data != NO_DEV:
-            data |= {
-                f"dev/{name}": path
-                for name, path in network_inputs(
-                    dev_data, model, *LISTS, others=("trials",)
-                ).items()
-            }
-        data |= (
-            {"bank": bank / "receipts" / "augment.json"}
-            if bank and settings.augmentation.uses_bank
-            else {}
-        )
-        data |= {"augmentation": augmentation} if augmentation else {}
-        earlier = {"previous": before, "teacher": settings.teacher_folder(before)}
-        data |= {
-            name: folder / "receipts" / "train.json" for name, folder in earlier.items() if folder
-        }
+        _refuse_to_augment_features(settings)
+        home = settings.folder(output)
+        inputs = _inputs(settings, arguments, before)
         if settings.auto_precision:
             settings.set_precision(begun_precision(home) or "auto")
-        is_last = (
-            home == output
-        )  # an earlier phase is done whatever becomes of the later ones' sections
-        task = Task(
-            home,
-            "train",
-            format=FORMAT,
-            inputs=data | ({"config": config} if is_last else {}),
-            dear=True,
-            options=options if is_last else options | settings.sections,
-            leaves=LEAVES,
-            says_the_same={
-                "config": lambda _, settings=settings, home=home: began_with(settings, home)
-            },
-        )
+        task = _task(settings, arguments, home, inputs)
         if task.is_done():
             counts = task.counts
         else:
-            counts = train_phase(
-                settings,
-                task,
-                data,
-                train_data,
-                dev_data,
-                bank,
-                seed,
-                device,
-                num_threads,
-                num_workers,
-                root,
-                before,
-            )
+            counts = _train_phase(settings, task, inputs, arguments, before)
         before = home
     return counts
 
 
-def train_phase(
+@dataclass(frozen=True)
+class Arguments:
+    """What the command line says besides the YAML, the same for all phases.
+
+    Attributes
+    ----------
+    train_data, dev_data : path
+        This and all that follows: as of `train`.
+    bank, augmentation, root : path or None
+    seed, num_threads, num_workers : int
+    steps : int or None
+    device : str
+    """
+
+    train_data: Path
+    dev_data: Path
+    bank: Path | None
+    augmentation: Path | None
+    root: Path | None
+    seed: int
+    steps: int | None
+    device: Literal["cpu", "cuda"]
+    num_threads: int
+    num_workers: int
+
+    @property
+    def validates(self) -> bool:
+        """Whether there are dev trials."""
+        return self.dev_data != NO_DEV
+
+
+def _refuse_to_augment_features(settings: Settings) -> None:
+    """Refuse the section augmentation where the network reads features."""
+    if takes_features(settings.sections["model"]) and settings.sections.get("augmentation"):
+        raise UserError(
+            f"{settings.where('augmentation')}: it is for waveforms, and this network is fed from "
+            "feats.scp; take the section out (spec_augment of the network is for features), "
+            "or augment copies before the features are made"
+        )
+
+
+def _inputs(settings: Settings, arguments: Arguments, before: Path | None) -> dict[str, Path]:
+    """What a training depends on besides its YAML, by label."""
+    model = settings.sections["model"]
+    of_training = network_inputs(arguments.train_data, model, *LISTS)
+    inputs = {f"train/{name}": path for name, path in of_training.items()}
+    if arguments.validates:
+        of_dev = network_inputs(arguments.dev_data, model, *LISTS, others=("trials",))
+        inputs |= {f"dev/{name}": path for name, path in of_dev.items()}
+    if arguments.bank and settings.augmentation.uses_bank:
+        inputs["bank"] = arguments.bank / "receipts" / "augment.json"
+    if arguments.augmentation:
+        inputs["augmentation"] = arguments.augmentation
+    earlier = {"previous": before, "teacher": settings.teacher_folder(before)}
+    for name, folder in earlier.items():
+        if folder:
+            inputs[name] = folder / "receipts" / "train.json"
+    return inputs
+
+
+def _task(settings: Settings, arguments: Arguments, home: Path, inputs: dict[str, Path]) -> Task:
+    """The training in a folder with its receipt."""
+    options = {
+        "seed": arguments.seed,
+        "steps": arguments.steps,
+        "num_threads": arguments.num_threads,
+        "root": arguments.root,
+    }
+    # an earlier phase is done whatever becomes of the later ones' sections
+    if settings.is_last:
+        inputs = inputs | {"config": settings.path}
+    else:
+        options |= settings.sections
+    return Task(
+        home,
+        "train",
+        format=FORMAT,
+        inputs=inputs,
+        dear=True,
+        options=options,
+        leaves=LEAVES,
+        says_the_same={"config": lambda _: _began_with(settings, home)},
+    )
+
+
+def _train_phase(
     settings: Settings,
     task: Task,
-    data: dict[str, Path],
-    train_data: Path,
-    dev_data: Path,
-    bank: Path | None,
-    seed: int,
-    device: str,
-    num_threads: int,
-    num_workers: int,
-    root: Path | None,
+    inputs: dict[str, Path],
+    arguments: Arguments,
     before: Path | None,
 ) -> dict:
-    """One training from its YAML to its receipt.
-
-    Parameters
-    ----------
-    settings : Settings
-        The YAML, or a phase of it.
-    task : Task
-        Its receipt, and its folder.
-    data : dict
-        What it depends on besides the YAML.
-    train_data, dev_data, bank, seed, device, num_threads, num_workers, root
-        As of `train`.
-    before : path or None
-        Folder of the phase before.
-
-    Returns
-    -------
-    dict
-        What was counted.
-    """
+    """One training from its YAML to its receipt."""
     import torch
 
     from utils.torch_device import join_processes, rank_and_world, use_device
     from utils.training.setup import length_of_training
     from utils.training.trainer import Trainer
 
-    use_device(device, num_threads)
+    use_device(arguments.device, arguments.num_threads)
     if not torch.distributed.is_initialized():
-        join_processes(device)
-    settle_precision(settings, task.home, device)
+        join_processes(arguments.device)
+    output = task.home
+    settle_precision(settings, output, arguments.device)
     if not settings.is_last:
         task.options["training"] = settings.sections["training"]
-    torch.manual_seed(seed)
-    objective, dataset, validate, facts = assemble(
-        settings, train_data, dev_data, bank, seed, device, root, before
-    )
+    torch.manual_seed(arguments.seed)
+    parts = assemble(settings, arguments, before)
     try:
-        optimizer = settings.optimizer.make(objective)
+        optimizer = settings.optimizer.make(parts.objective)
     except ValueError as error:
         raise UserError(f"{settings.where('optimizer')}: {error}") from None
-    total_steps, output = length_of_training(settings, dataset.epoch_size), task.home
+    total_steps = length_of_training(settings, parts.dataset.epoch_size)
     written = [output / BEGUN, output / "config.yaml"]
     if rank_and_world()[0] == 0:
-        first_weights = facts.pop("first_weights")
-        begin_experiment(
-            output, resolved(settings, seed, dataset.num_speakers, train_data) | facts, data
-        )
-        written += write_first_weights(output, first_weights)
+        num_speakers = parts.dataset.num_speakers
+        config = _resolved(settings, arguments.seed, num_speakers, arguments.train_data)
+        begin_experiment(output, config | parts.facts, inputs)
+        written += write_first_weights(output, parts.first_weights)
     trainer = Trainer(
-        objective,
+        parts.objective,
         optimizer,
         settings.schedule,
-        dataset,
-        batch_size=settings.crops.batch_size,
+        parts.dataset,
+        batch_size=settings.crops.rows_per_batch,
         total_steps=total_steps,
         options=settings.training,
         folder=output,
-        validate=validate,
+        validate=parts.validate,
         clip_norm=settings.optimizer.clip_norm,
-        num_workers=num_workers,
+        num_workers=arguments.num_workers,
     )
     counts = trainer.run()
     if trainer.rank == 0:
-        task.finish(
-            [*written, output / "log" / "history.jsonl", *sorted(trainer.checkpoints.glob("*.pt"))],
-            counts,
-        )
+        written += [output / "log" / "history.jsonl", *sorted(trainer.checkpoints.glob("*.pt"))]
+        task.finish(written, counts)
     if trainer.world > 1:
         torch.distributed.barrier()  # a later phase begins with what rank 0 has written
     if trainer.world > 1 and settings.is_last:
@@ -255,113 +271,104 @@ def train_phase(
     return counts
 
 
-def assemble(
-    settings: Settings,
-    train_data: Path,
-    dev_data: Path,
-    bank: Path | None,
-    seed: int,
-    device: str,
-    root: Path | None,
-    before: Path | None,
-) -> tuple["Objective", "CropDataset", Callable | None, dict]:
+@dataclass(frozen=True)
+class Parts:
+    """What a training is made of.
+
+    Attributes
+    ----------
+    objective : Objective
+        Network and loss, on the device.
+    dataset : CropDataset
+        Crops by draw index.
+    validate : callable or None
+        Network -> EER in percent on the dev trials, where there are any.
+    first_weights : dict
+        Of network and loss, what was taken from the phase before, new and left; may be empty.
+    facts : dict
+        What config.yaml has to say besides the options.
+    """
+
+    objective: "Objective"
+    dataset: "CropDataset"
+    validate: "Callable[[EmbeddingNetwork], float] | None"
+    first_weights: dict[str, dict]
+    facts: dict[str, str]
+
+
+def assemble(settings: Settings, arguments: Arguments, before: Path | None) -> Parts:
     """Build every part, those that the YAML can spoil first, then those that open audio.
 
     Parameters
     ----------
     settings : Settings
         The YAML, or a phase of it.
-    train_data, dev_data : path
-        Packed data directories.
-    bank : path or None
-        Noise and room bank.
-    seed : int
-        Of every draw.
-    device : str
-        ``cpu`` or ``cuda``.
-    root : path or None
-        Folder that relative paths in feats.scp start from.
+    arguments : Arguments
+        Of the command line.
     before : path or None
         Folder of the phase before.
-
-    Returns
-    -------
-    Objective, CropDataset, callable or None, dict
-        Network and loss; crops; the validation, where there is one; what config.yaml has to say of first weights and teacher.
     """
     from steps.backends import BACKENDS
     from utils.data_dir import read_map
-    from utils.embeddings.inputs import compare_features, made_features, open_inputs
-    from utils.features.precomputed import Precomputed
-    from utils.training.sampling import CropDataset, Untouched
+    from utils.embeddings.inputs import open_inputs
+    from utils.training.sampling import CropDataset
     from utils.training.validation import dev_eer
 
+    train_data, crops = arguments.train_data, settings.crops
     utt2spk = read_map(train_data / "utt2spk")
     label_of = {speaker: label for label, speaker in enumerate(sorted(set(utt2spk.values())))}
-    labels, crops = [label_of[speaker] for speaker in utt2spk.values()], settings.crops
-    objective, facts = build_objective(
-        settings, len(label_of) * settings.augmentation.classes_per_speaker, before, device
-    )
+    labels = [label_of[speaker] for speaker in utt2spk.values()]
+    num_classes = len(label_of) * settings.augmentation.classes_per_speaker
+    objective, taken, facts = _build_objective(settings, num_classes, before, arguments.device)
     network = objective.network
     try:
-        order = crops.order(labels, seed)
+        order = crops.order(labels, arguments.seed)
     except ValueError as error:
         raise UserError(f"{settings.where('crops')}: {error}") from None
-    if isinstance(network.front_end, Precomputed):
-        if dev_data != NO_DEV:
-            compare_features(dev_data, made_features(train_data), train_data)
-        augment = Untouched()
-    else:
-        augment = settings.open_augmentation(bank, network.sample_rate_hz)
-    keys, reader = open_inputs(train_data, network.front_end, root)
+    augment = _augmentation(settings, network, arguments)
+    keys, reader = open_inputs(train_data, network.front_end, arguments.root)
     if keys != list(utt2spk):
         raise UserError(
-            f"{train_data}: wav.scp and utt2spk name different utterances; check it with python -m utils.data_dir validate"
+            f"{train_data}: wav.scp and utt2spk name different utterances; "
+            "check it with python -m utils.data_dir validate"
         )
     dataset = CropDataset(
         reader,
         labels,
         crops.lengths(network.sample_rate_hz),
         augment,
-        seed,
+        arguments.seed,
         order=order,
-        batch_size=crops.batch_size,
+        batch_size=crops.rows_per_batch,
         short_crops=crops.shorter_lengths(network.sample_rate_hz),
     )
-    validate = (
-        None
-        if dev_data == NO_DEV
-        else dev_eer(dev_data, network.front_end, BACKENDS["cosine"], root)
-    )
-    return objective.to(device), dataset, validate, facts
+    validate = None
+    if arguments.validates:
+        cosine = BACKENDS["cosine"]
+        validate = dev_eer(arguments.dev_data, network.front_end, cosine, arguments.root)
+    return Parts(objective.to(arguments.device), dataset, validate, taken, facts)
 
 
-def build_objective(
+def _augmentation(
+    settings: Settings, network: "EmbeddingNetwork", arguments: Arguments
+) -> "Augmenter | Untouched":
+    """What happens to a crop: to features nothing, if those of the dev data are of their kind."""
+    from utils.embeddings.inputs import compare_features, made_features
+    from utils.features.precomputed import Precomputed
+    from utils.training.sampling import Untouched
+
+    if not isinstance(network.front_end, Precomputed):
+        return settings.open_augmentation(arguments.bank, network.sample_rate_hz)
+    if arguments.validates:
+        made = made_features(arguments.train_data)
+        compare_features(arguments.dev_data, made, arguments.train_data)
+    return Untouched()
+
+
+def _build_objective(
     settings: Settings, num_classes: int, before: Path | None, device: str
-) -> tuple["Objective", dict]:
-    """Network and loss with their first weights, and the teacher, where there is one.
-
-    Parameters
-    ----------
-    settings : Settings
-        The YAML, or a phase of it.
-    num_classes : int
-        Speakers, each once per speed where that makes another speaker.
-    before : path or None
-        Folder of the phase before.
-    device : str
-        Where the teacher goes.
-
-    Returns
-    -------
-    Objective, dict
-        ``first_weights``: what was taken, new and left; and where there is a teacher, the digest of its network as ``teacher_weights``.
-
-    Raises
-    ------
-    UserError
-        The sections do not fit each other, or what comes before.
-    """
+) -> tuple["Objective", dict[str, dict], dict[str, str]]:
+    """Network and loss with their first weights, and the teacher, where there is one."""
     from steps.losses import LOSSES
     from steps.models import MODELS
     from utils.config import build
@@ -377,49 +384,27 @@ def build_objective(
         num_speakers=num_classes,
     )
     fits_crops(settings, network, loss)
-    facts = {"first_weights": first_weights(settings, network, loss, before)}
-    if not settings.teacher:
-        return Objective(network, loss), facts
-    objective, digest = taught(
-        settings, network, loss, settings.teacher_folder(before), device, (MODELS, LOSSES)
-    )
-    return objective, facts | {"teacher_weights": digest}
+    taken = first_weights(settings, network, loss, before)
+    teacher = settings.teacher_folder(before)
+    if teacher is None:
+        return Objective(network, loss), taken, {}
+    objective, digest = taught(settings, network, loss, teacher, device, (MODELS, LOSSES))
+    return objective, taken, {"teacher_weights": digest}
 
 
-def resolved(settings: Settings, seed: int, num_speakers: int, train_data: Path) -> dict:
-    """What config.yaml says: every option, enough to rebuild the network.
-
-    Parameters
-    ----------
-    settings : Settings
-        The YAML.
-    seed, num_speakers : int
-        What is not in the YAML.
-    train_data : path
-        Where the network is fed from features: what made them, for `steps.extract` to compare.
-    """
+def _resolved(settings: Settings, seed: int, num_speakers: int, train_data: Path) -> dict:
+    """What config.yaml says: every option, enough to rebuild the network."""
     from steps.losses import LOSSES
     from steps.models import MODELS
     from utils.embeddings.inputs import made_features
 
+    said = settings.resolved(MODELS, LOSSES) | {"num_speakers": num_speakers, "seed": seed}
     made = made_features(train_data) if takes_features(settings.sections["model"]) else None
-    return (
-        settings.resolved(MODELS, LOSSES)
-        | {"num_speakers": num_speakers, "seed": seed}
-        | ({"features": made} if made else {})
-    )
+    return said | ({"features": made} if made else {})
 
 
-def began_with(settings: Settings, folder: Path) -> bool:
-    """Whether a training began with what the YAML says today, however it is written: values count, not comments or the order of lines.
-
-    Parameters
-    ----------
-    settings : Settings
-        Today's YAML, or a phase of it.
-    folder : path
-        Of the training.
-    """
+def _began_with(settings: Settings, folder: Path) -> bool:
+    """Whether a training began with today's values, however the YAML is written."""
     if not (folder / BEGUN).exists():
         return False
     recorded = read_json_object(

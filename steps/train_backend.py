@@ -6,7 +6,9 @@ r"""Train a back end on a folder of embeddings.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from utils.embeddings.rows import read_embeddings, vectors_of
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import Task
+from utils.scoring.backend_files import Backend, build_backend, write_backend
 
 FORMAT = 3
 NEEDED = {
@@ -66,42 +69,30 @@ def train_backend(
         Unknown back end or wrong options, ``utt2spk`` or ``adaptation`` missing, or embeddings that nothing can be learned from.
     """
     from steps.backends import FAMILIES
-    from utils.scoring.backend_files import build_backend, write_backend
 
     if config and (backend, subtract_mean) != ("cosine", True):
         raise UserError(
             f"{config}: the YAML says what the back end is; leave --backend and --subtract-mean out"
         )
     chosen = read_yaml(config) if config else {"name": backend, "subtract_mean": subtract_mean}
+    untrained: Learner
     untrained, options = build_backend(FAMILIES, chosen, str(config or "options"))
-    wanted = {
-        "utt2spk": (untrained.needs_speakers, utt2spk),
-        "adaptation": (untrained.needs_adaptation, adaptation),
-    }
-    for option, (is_needed, given) in wanted.items():
-        if is_needed and given is None:
-            raise UserError(
-                f"{config or backend}: this back end needs --{option}: {NEEDED[option]}"
-            )
+    speakers_list = _needed("utt2spk", utt2spk, untrained.needs_speakers, config or backend)
+    domain = _needed("adaptation", adaptation, untrained.needs_adaptation, config or backend)
     inputs = embeddings_inputs(embeddings)
-    inputs |= {"utt2spk": utt2spk} if untrained.needs_speakers else {}
-    inputs |= (
-        {"adaptation": embeddings_inputs(adaptation)["embeddings"]}
-        if untrained.needs_adaptation
-        else {}
-    )
+    if speakers_list is not None:
+        inputs["utt2spk"] = speakers_list
+    if domain is not None:
+        inputs["adaptation"] = embeddings_inputs(domain)["embeddings"]
     task = Task(home=output, name="train_backend", format=FORMAT, inputs=inputs, options=options)
     if task.is_done():
         return task.counts
-    keys, vectors = training_vectors(embeddings)
-    speakers = speakers_of(keys, utt2spk) if untrained.needs_speakers else None
-    others = (
-        adaptation_vectors(embeddings, adaptation, vectors.shape[1])
-        if untrained.needs_adaptation
-        else None
-    )
+    keys, vectors = _training_vectors(embeddings)
+    dimensions = vectors.shape[1]
+    speakers = None if speakers_list is None else speakers_of(keys, speakers_list)
+    others = None if domain is None else _adaptation_vectors(embeddings, domain, dimensions)
     learned, report = fitted(untrained, keys, vectors, speakers, others, embeddings)
-    written = write_backend(output, learned, options, vectors.shape[1])
+    written = write_backend(output, learned, options, dimensions)
     facts = read_provenance(embeddings)
     (output / "provenance.json").unlink(missing_ok=True)
     for name, content in (("training.json", report), ("provenance.json", facts)):
@@ -109,22 +100,55 @@ def train_backend(
             written.append(output / name)
             with atomic_write(written[-1]) as file:
                 file.write(json.dumps(content, indent=1, sort_keys=True) + "\n")
-    return task.finish(written, {"embeddings": len(keys), "dimensions": vectors.shape[1]})
+    return task.finish(written, {"embeddings": len(keys), "dimensions": dimensions})
+
+
+def _needed(option: str, given: Path | None, is_needed: bool, backend: Path | str) -> Path | None:
+    """What was given, where the back end needs it; None where it does not."""
+    if not is_needed:
+        return None
+    if given is None:
+        raise UserError(f"{backend}: this back end needs --{option}: {NEEDED[option]}")
+    return given
+
+
+class Learner(Backend, Protocol):
+    """What is asked of a back end that is to be trained; see steps/backends/__init__.py.
+
+    Attributes
+    ----------
+    needs_speakers, needs_adaptation : bool
+        What it learns from, besides embeddings.
+    report_ : dict
+        How the training went; where it failed, what it was given.
+    """
+
+    needs_speakers: bool
+    needs_adaptation: bool
+    report_: dict
+
+    def fit(
+        self,
+        embeddings: np.ndarray,
+        speakers: Sequence[str] | None,
+        adaptation: np.ndarray | None,
+    ) -> "Learner":
+        """Itself, trained on embeddings (N, D), their N speakers, and (A, D) of the trials' domain."""
 
 
 def fitted(
-    untrained: object,
+    untrained: Learner,
     keys: list[str],
     vectors: np.ndarray,
     speakers: list[str] | None,
     others: np.ndarray | None,
     embeddings: Path,
-) -> tuple[object, dict]:
+) -> tuple[Learner, dict]:
     """The trained back end, and how the training went.
 
     Parameters
     ----------
-    untrained : back end
+    untrained : Learner
         From `build_backend`.
     keys : list of N str
         Utterances.
@@ -150,40 +174,26 @@ def fitted(
         learned = untrained.fit(vectors, speakers, others)
     except BadVector as error:
         raise UserError(
-            f"{embeddings}: the embedding of '{keys[error.row]}' {error.reason}; extract it again, or take it off the list"
+            f"{embeddings}: the embedding of '{keys[error.row]}' {error.reason}; "
+            "extract it again, or take it off the list"
         ) from None
     except ValueError as error:
         if untrained.report_:  # what a failed training was given says why
-            print(in_words(embeddings, report | untrained.report_))
+            print(_in_words(embeddings, report | untrained.report_))
         raise UserError(f"{embeddings}: {error}") from None
     report |= learned.report_
-    print(in_words(embeddings, report))
+    print(_in_words(embeddings, report))
     return learned, report
 
 
-def in_words(embeddings: Path, report: dict) -> str:
-    """A report as one line, without its curves.
-
-    Parameters
-    ----------
-    embeddings : path
-        What was trained on.
-    report : dict
-        Of `fitted`.
-    """
-    return f"{embeddings}: " + ", ".join(
-        f"{name} {value}" for name, value in report.items() if not isinstance(value, list)
-    )
+def _in_words(embeddings: Path, report: dict) -> str:
+    """A report as one line, without its curves."""
+    numbers = {name: value for name, value in report.items() if not isinstance(value, list)}
+    return f"{embeddings}: " + ", ".join(f"{name} {value}" for name, value in numbers.items())
 
 
-def training_vectors(folder: Path) -> tuple[list[str], np.ndarray]:
-    """Embeddings that something can be learned from: finite, and not zero.
-
-    Parameters
-    ----------
-    folder : path
-        Folder of embeddings.
-    """
+def _training_vectors(folder: Path) -> tuple[list[str], np.ndarray]:
+    """Embeddings that something can be learned from: finite, and not zero."""
     from utils.embeddings.checks import refuse_zero
 
     keys, rows = read_embeddings(folder)
@@ -193,24 +203,11 @@ def training_vectors(folder: Path) -> tuple[list[str], np.ndarray]:
     return keys, vectors
 
 
-def adaptation_vectors(embeddings: Path, adaptation: Path, dimensions: int) -> np.ndarray:
-    """Embeddings to adapt to, from the same network.
-
-    Parameters
-    ----------
-    embeddings, adaptation : path
-        Folders of training and adaptation embeddings.
-    dimensions : int
-        Of the first.
-
-    Raises
-    ------
-    UserError
-        They are from another network, or have other dimensions.
-    """
+def _adaptation_vectors(embeddings: Path, adaptation: Path, dimensions: int) -> np.ndarray:
+    """Embeddings to adapt to, from the same network."""
     for difference in compare_provenance(embeddings, adaptation):
         print(difference)
-    _, vectors = training_vectors(adaptation)
+    _, vectors = _training_vectors(adaptation)
     if vectors.shape[1] != dimensions:
         raise UserError(
             f"{adaptation}: embeddings of {vectors.shape[1]} dimensions, those of {embeddings} have {dimensions}"

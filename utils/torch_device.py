@@ -44,9 +44,9 @@ def use_device(device: str, num_threads: int) -> None:
     keep_freed_memory()
     # On GPUs some layers have no deterministic form.  torch.use_deterministic_algorithms would import the compiler: a second in each process.
     torch.set_deterministic_debug_mode("error" if device == "cpu" else "default")
-    torch.utils.deterministic.fill_uninitialized_memory = (
-        False  # a net for bugs of operators; it costs 5 % of a step
-    )
+    # Filling new memory is a net for bugs of operators; it costs 5 % of a step.
+    deterministic = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property
 
 
 def keep_freed_memory() -> None:

@@ -44,26 +44,8 @@ def own_rows(x_G: torch.Tensor) -> torch.Tensor:
     return x_G[rank::world]
 
 
-def speakers_by_utterances(labels_G: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Which of the batch's N speakers each row belongs to, and M.
-
-    Parameters
-    ----------
-    labels_G : (G,) int64 tensor
-        Labels of the global batch, rows in any order.
-
-    Returns
-    -------
-    speaker_G : (G,) int64 tensor
-        0 to N - 1.
-    num_utterances : int
-        M.
-
-    Raises
-    ------
-    ValueError
-        Fewer than 2 speakers, fewer than 2 utterances of one, or not equally many of each.
-    """
+def _speakers_by_utterances(labels_G: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """Which of the batch's N speakers each row belongs to, and M."""
     _, speaker_G, count_N = labels_G.unique(return_inverse=True, return_counts=True)
     counts = count_N.tolist()
     if len(counts) < 2 or min(counts) < 2 or min(counts) != max(counts):
@@ -92,10 +74,10 @@ def leave_one_out_centroids(
     -------
     centroid_NE, others_GE : (N, E) and (G, E) float tensors
     """
-    sum_NE = x_GE.new_zeros(len(x_GE) // num_utterances, x_GE.shape[1]).index_add(
-        0, speaker_G, x_GE
-    )
-    return sum_NE / num_utterances, (sum_NE[speaker_G] - x_GE) / (num_utterances - 1)
+    zeros_NE = x_GE.new_zeros(len(x_GE) // num_utterances, x_GE.shape[1])
+    sum_NE = zeros_NE.index_add(0, speaker_G, x_GE)
+    others_GE = (sum_NE[speaker_G] - x_GE) / (num_utterances - 1)
+    return sum_NE / num_utterances, others_GE
 
 
 class BatchLoss(nn.Module):
@@ -136,23 +118,42 @@ class BatchLoss(nn.Module):
         """
         with torch.autocast(embedding_BE.device.type, enabled=False):
             embedding_GE = of_all_processes(full_precision(embedding_BE))
-            loss, is_correct_G = self.compare(
-                embedding_GE, *speakers_by_utterances(of_all_processes(labels_B))
-            )
+            speaker_G, num_utterances = _speakers_by_utterances(of_all_processes(labels_B))
+            loss, is_correct_G = self.compare(embedding_GE, speaker_G, num_utterances)
         return loss, own_rows(is_correct_G).sum()
+
+    def compare(
+        self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss, and which utterances are right.
+
+        Parameters
+        ----------
+        embedding_GE : (G, E) float tensor
+            Not length-normalised.
+        speaker_G : (G,) int64 tensor
+            0 to N - 1.
+        num_utterances : int
+            M.
+
+        Returns
+        -------
+        loss : () float tensor
+        is_correct_G : (G,) bool tensor
+        """
+        raise NotImplementedError
 
 
 class _Gathered(torch.autograd.Function):
+    """The rows of all processes in the order of the global batch, with a gradient."""
+
     @staticmethod
     def forward(ctx, x_B):
-        parts = [
-            torch.empty_like(x_B, memory_format=torch.contiguous_format)
-            for _ in range(_rank_and_world()[1])
-        ]
-        torch.distributed.all_gather(parts, x_B.contiguous())
-        return torch.stack(parts, dim=1).flatten(
-            0, 1
-        )  # draws are dealt in turn (utils/training/sampling.py)
+        x_B = x_B.contiguous()
+        parts = [torch.empty_like(x_B) for _ in range(_rank_and_world()[1])]
+        torch.distributed.all_gather(parts, x_B)
+        # draws are dealt in turn (utils/training/sampling.py)
+        return torch.stack(parts, dim=1).flatten(0, 1)
 
     @staticmethod
     def backward(ctx, gradient_G):
@@ -160,6 +161,7 @@ class _Gathered(torch.autograd.Function):
 
 
 def _rank_and_world() -> tuple[int, int]:
+    """Number of this process, from 0 on, and how many there are."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return 0, 1
     return torch.distributed.get_rank(), torch.distributed.get_world_size()

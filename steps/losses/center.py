@@ -28,14 +28,16 @@ class Center(nn.Module):
     Wen et al., "A discriminative feature learning approach for deep face recognition", ECCV 2016, (4); Jung et al., RawNet, Interspeech 2019.
     """
 
+    center_NE: torch.Tensor
+
     def __init__(self, embedding_dim: int, num_speakers: int, *, update_rate: float = 0.5) -> None:
         super().__init__()
         if not 0 < update_rate <= 1:
             raise ValueError(f"update_rate is {update_rate}, expected above 0 and at most 1")
         self.update_rate = update_rate
-        self.register_buffer(
-            "center_NE", torch.empty(num_speakers, embedding_dim).uniform_(-0.05, 0.05)
-        )  # RawNet's published code
+        # RawNet's published code
+        first_NE = torch.empty(num_speakers, embedding_dim).uniform_(-0.05, 0.05)
+        self.register_buffer("center_NE", first_NE)
 
     def forward(
         self, embedding_BE: torch.Tensor, labels_B: torch.Tensor
@@ -55,18 +57,17 @@ class Center(nn.Module):
         num_correct : () int64 tensor
         """
         with torch.autocast(embedding_BE.device.type, enabled=False):
-            embedding_GE, labels_G = (
-                of_all_processes(full_precision(embedding_BE)),
-                of_all_processes(labels_B),
-            )
+            embedding_GE = of_all_processes(full_precision(embedding_BE))
+            labels_G = of_all_processes(labels_B)
             offset_GE = embedding_GE - self.center_NE[labels_G]
             with torch.no_grad():
                 nearest_B = torch.cdist(own_rows(embedding_GE), self.center_NE).argmin(dim=1)
                 if self.training:
-                    count_G = (1 + labels_G.bincount(minlength=len(self.center_NE)))[labels_G]
-                    self.center_NE.index_add_(
-                        0,
-                        labels_G,
-                        (self.update_rate * offset_GE / count_G[:, None]).to(self.center_NE.dtype),
-                    )
+                    self._move_centres(offset_GE, labels_G)
         return 0.5 * offset_GE.square().sum(), (nearest_B == labels_B).sum()
+
+    def _move_centres(self, offset_GE: torch.Tensor, labels_G: torch.Tensor) -> None:
+        """Move the centres of the batch's speakers towards their embeddings."""
+        count_G = (1 + labels_G.bincount(minlength=len(self.center_NE)))[labels_G]
+        move_GE = self.update_rate * offset_GE / count_G[:, None]
+        self.center_NE.index_add_(0, labels_G, move_GE.to(self.center_NE.dtype))

@@ -4,6 +4,7 @@ Shapes: ``B`` batch, ``E`` embedding, ``N`` speakers, ``K`` centres of a speaker
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -12,13 +13,18 @@ from torch import nn
 
 from steps.losses.batches import full_precision, of_all_processes
 
-INITIALIZERS = {
+
+def _uniform_(weight_NE: torch.Tensor) -> torch.Tensor:
+    """Fill weights from within 1 / sqrt(E)."""
+    bound = weight_NE.shape[1] ** -0.5
+    return nn.init.uniform_(weight_NE, -bound, bound)
+
+
+INITIALIZERS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "orthogonal": nn.init.orthogonal_,
     "he_normal": nn.init.kaiming_normal_,
     "xavier_uniform": nn.init.xavier_uniform_,
-    "uniform": lambda weight_NE: nn.init.uniform_(
-        weight_NE, -(weight_NE.shape[1] ** -0.5), weight_NE.shape[1] ** -0.5
-    ),
+    "uniform": _uniform_,
 }
 
 
@@ -60,13 +66,32 @@ class Classification(nn.Module):
         """
         with torch.autocast(embedding_BE.device.type, enabled=False):
             scores_BN = self.scores(full_precision(embedding_BE))
-            loss = (
-                self.mean(
-                    F.cross_entropy(self.logits(scores_BN, labels_B), labels_B, reduction="none")
-                )
-                + self.penalty()
-            )
+            logits_BN = self.logits(scores_BN, labels_B)
+            loss_B = F.cross_entropy(logits_BN, labels_B, reduction="none")
+            loss = self.mean(loss_B) + self.penalty()
         return loss, (scores_BN.argmax(dim=1) == labels_B).sum()
+
+    def scores(self, embedding_BE: torch.Tensor) -> torch.Tensor:
+        """Scores of the speakers without margin or scale, (B, N).
+
+        Parameters
+        ----------
+        embedding_BE : (B, E) float32 tensor
+            Embeddings.
+        """
+        raise NotImplementedError
+
+    def logits(self, scores_BN: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
+        """What the cross entropy is taken of in training, (B, N).
+
+        Parameters
+        ----------
+        scores_BN : (B, N) float32 tensor
+            As `scores` gives them.
+        labels_B : (B,) int64 tensor
+            Speakers.
+        """
+        raise NotImplementedError
 
     def mean(self, loss_B: torch.Tensor) -> torch.Tensor:
         """Mean over the hardest utterances.
@@ -141,11 +166,9 @@ class Softmax(Classification):
             raise ValueError(
                 f"speaker_basis_form is '{speaker_basis_form}', expected code or paper"
             )
-        self.embedding_norm, self.speaker_basis_weight, self.speaker_basis_form = (
-            embedding_norm,
-            speaker_basis_weight,
-            speaker_basis_form,
-        )
+        self.embedding_norm = embedding_norm
+        self.speaker_basis_weight = speaker_basis_weight
+        self.speaker_basis_form = speaker_basis_form
         INITIALIZERS[initializer](self.weight_NE)
         self.bias_N = nn.Parameter(torch.zeros(num_speakers)) if bias else None
 
@@ -164,15 +187,13 @@ class Softmax(Classification):
         if not self.speaker_basis_weight:
             return 0.0
         if self.speaker_basis_form == "code":
-            basis_NE = self.weight_NE / (
-                self.weight_NE.norm(dim=1, keepdim=True) / math.sqrt(5) + 1e-4
-            )
+            norm_N1 = self.weight_NE.norm(dim=1, keepdim=True)
+            basis_NE = self.weight_NE / (norm_N1 / math.sqrt(5) + 1e-4)
             factor = self.speaker_basis_weight / len(basis_NE) ** 2
         else:
             basis_NE, factor = F.normalize(self.weight_NE), self.speaker_basis_weight
-        return factor * (
-            basis_NE.sum(dim=0).square().sum() - basis_NE.square().sum()
-        )  # of all pairs, less each with itself: no N x N matrix
+        # of all pairs, less each with itself: no N x N matrix
+        return factor * (basis_NE.sum(dim=0).square().sum() - basis_NE.square().sum())
 
 
 class CosineMargin(Classification):
@@ -214,9 +235,18 @@ class CosineMargin(Classification):
     def logits(self, scores_BN: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
         """Scaled cosines, the labelled one with the margin."""
         own_B1 = labels_B[:, None]
-        return self.scale * scores_BN.scatter(
-            1, own_B1, self.with_margin(scores_BN.gather(1, own_B1))
-        )
+        harder_B1 = self.with_margin(scores_BN.gather(1, own_B1))
+        return self.scale * scores_BN.scatter(1, own_B1, harder_B1)
+
+    def with_margin(self, cosine_B1: torch.Tensor) -> torch.Tensor:
+        """The cosine made harder to reach.
+
+        Parameters
+        ----------
+        cosine_B1 : (B, 1) float32 tensor
+            Of the labelled speaker.
+        """
+        raise NotImplementedError
 
 
 class AdditiveMarginSoftmax(CosineMargin):
@@ -298,14 +328,10 @@ class AdditiveAngularMarginSoftmax(CosineMargin):
 
     def with_margin(self, cosine_B1: torch.Tensor) -> torch.Tensor:
         """cos(angle + margin), continued so that it falls with the angle."""
-        sine_B1 = (
-            (1 - cosine_B1.square()).clamp(min=1e-7).sqrt()
-        )  # at 0 its gradient would be infinite
+        # at 0 the gradient of the sine would be infinite
+        sine_B1 = (1 - cosine_B1.square()).clamp(min=1e-7).sqrt()
         harder_B1 = cosine_B1 * math.cos(self.margin) - sine_B1 * math.sin(self.margin)
         if self.easy_margin:
             return torch.where(cosine_B1 > 0, harder_B1, cosine_B1)
-        return torch.where(
-            cosine_B1 > -math.cos(self.margin),
-            harder_B1,
-            cosine_B1 - self.margin * math.sin(self.margin),
-        )
+        beyond_B1 = cosine_B1 - self.margin * math.sin(self.margin)
+        return torch.where(cosine_B1 > -math.cos(self.margin), harder_B1, beyond_B1)

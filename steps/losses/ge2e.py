@@ -11,9 +11,8 @@ from torch import nn
 
 from steps.losses.batches import BatchLoss, leave_one_out_centroids
 
-SMALLEST_NORM = (
-    1e-6  # below, vectors are not stretched to length 1: gradients stay finite where vectors cancel
-)
+# Below, vectors are not stretched to length 1: gradients stay finite where vectors cancel.
+SMALLEST_NORM = 1e-6
 
 
 class LearnedSimilarity(BatchLoss):
@@ -41,10 +40,8 @@ class LearnedSimilarity(BatchLoss):
         super().__init__(embedding_dim, num_speakers)
         if initial_scale <= 0:
             raise ValueError(f"initial_scale is {initial_scale}, expected above 0")
-        self.scale, self.offset = (
-            nn.Parameter(torch.tensor(initial_scale)),
-            nn.Parameter(torch.tensor(initial_offset)),
-        )
+        self.scale = nn.Parameter(torch.tensor(initial_scale))
+        self.offset = nn.Parameter(torch.tensor(initial_offset))
 
     def similarity(self, cosine: torch.Tensor) -> torch.Tensor:
         """|scale| * cosine + offset.
@@ -105,11 +102,9 @@ class GeneralizedEndToEnd(LearnedSimilarity):
             loss = F.cross_entropy(similarity_GN, speaker_G, reduction="sum")
         else:
             likeness_GN, own_G1 = similarity_GN.sigmoid(), speaker_G[:, None]
-            loss = (
-                1
-                - likeness_GN.gather(1, own_G1)[:, 0]
-                + likeness_GN.scatter(1, own_G1, -1.0).amax(dim=1)
-            ).sum()
+            own_G = likeness_GN.gather(1, own_G1)[:, 0]
+            other_G = likeness_GN.scatter(1, own_G1, -1.0).amax(dim=1)
+            loss = (1 - own_G + other_G).sum()
         return loss, cosine_GN.argmax(dim=1) == speaker_G
 
 

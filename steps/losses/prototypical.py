@@ -31,16 +31,15 @@ class Prototypical(BatchLoss):
         self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss, and which utterances are right."""
-        query_NE, prototype_NE = queries_and_prototypes(embedding_GE, speaker_G, num_utterances)
-        loss = cross_entropy_of_queries(-squared_distances(query_NE, prototype_NE))
+        query_NE, prototype_NE = _queries_and_prototypes(embedding_GE, speaker_G, num_utterances)
+        loss = _cross_entropy_of_queries(-squared_distances(query_NE, prototype_NE))
         with torch.no_grad():
             centroid_NE, others_GE = leave_one_out_centroids(
                 embedding_GE, speaker_G, num_utterances
             )
             own_G1 = (embedding_GE - others_GE).square().sum(dim=1, keepdim=True)
-            distance_GN = squared_distances(embedding_GE, centroid_NE).scatter(
-                1, speaker_G[:, None], own_G1
-            )
+            distance_GN = squared_distances(embedding_GE, centroid_NE)
+            distance_GN = distance_GN.scatter(1, speaker_G[:, None], own_G1)
         return loss, distance_GN.argmin(dim=1) == speaker_G
 
 
@@ -65,29 +64,17 @@ class AngularPrototypical(LearnedSimilarity):
         self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss, and which utterances are right."""
-        query_NE, prototype_NE = queries_and_prototypes(embedding_GE, speaker_G, num_utterances)
-        loss = cross_entropy_of_queries(self.similarity(unit(query_NE) @ unit(prototype_NE).T))
+        query_NE, prototype_NE = _queries_and_prototypes(embedding_GE, speaker_G, num_utterances)
+        loss = _cross_entropy_of_queries(self.similarity(unit(query_NE) @ unit(prototype_NE).T))
         with torch.no_grad():
-            is_correct_G = (
-                centroid_cosines(embedding_GE, speaker_G, num_utterances).argmax(dim=1) == speaker_G
-            )
-        return loss, is_correct_G
+            cosine_GN = centroid_cosines(embedding_GE, speaker_G, num_utterances)
+        return loss, cosine_GN.argmax(dim=1) == speaker_G
 
 
-def queries_and_prototypes(
+def _queries_and_prototypes(
     embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first utterance of each speaker, and the mean of the speaker's others, both (N, E).
-
-    Parameters
-    ----------
-    embedding_GE : (G, E) float tensor
-        Embeddings.
-    speaker_G : (G,) int64 tensor
-        0 to N - 1.
-    num_utterances : int
-        M.
-    """
+    """The first utterance of each speaker, and the mean of the speaker's others, both (N, E)."""
     first_N = speaker_G.argsort(stable=True)[::num_utterances]
     _, others_GE = leave_one_out_centroids(embedding_GE, speaker_G, num_utterances)
     return embedding_GE[first_N], others_GE[first_N]
@@ -101,17 +88,10 @@ def squared_distances(x_XE: torch.Tensor, y_YE: torch.Tensor) -> torch.Tensor:
     x_XE, y_YE : (X, E) and (Y, E) float tensors
         Vectors.
     """
-    return torch.cdist(
-        x_XE, y_YE, compute_mode="donot_use_mm_for_euclid_dist"
-    ).square()  # products would lose small distances
+    # products of matrices would lose small distances
+    return torch.cdist(x_XE, y_YE, compute_mode="donot_use_mm_for_euclid_dist").square()
 
 
-def cross_entropy_of_queries(score_NN: torch.Tensor) -> torch.Tensor:
-    """Mean cross entropy when query n belongs to prototype n.
-
-    Parameters
-    ----------
-    score_NN : (N, N) float tensor
-        Queries by prototypes.
-    """
+def _cross_entropy_of_queries(score_NN: torch.Tensor) -> torch.Tensor:
+    """Mean cross entropy when query n belongs to prototype n."""
     return F.cross_entropy(score_NN, torch.arange(len(score_NN), device=score_NN.device))

@@ -59,12 +59,8 @@ class Triplet(BatchLoss):
             raise ValueError(
                 f"embedding_norm is {embedding_norm}, expected above 0, and with the euclidean distance only"
             )
-        self.distance, self.mining, self.margin, self.embedding_norm = (
-            distance,
-            mining,
-            margin,
-            embedding_norm,
-        )
+        self.distance, self.mining = distance, mining
+        self.margin, self.embedding_norm = margin, embedding_norm
 
     def compare(
         self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
@@ -74,9 +70,8 @@ class Triplet(BatchLoss):
         is_same_GG = speaker_G[:, None] == speaker_G
         is_self_GG = torch.eye(len(speaker_G), dtype=torch.bool, device=speaker_G.device)
         anchor_P, positive_P = (is_same_GG & ~is_self_GG).nonzero(as_tuple=True)
-        harder_PG = (
-            distance_GG[anchor_P, positive_P][:, None] - distance_GG[anchor_P]
-        )  # how much nearer the negative is than the positive
+        # how much nearer the negative is than the positive
+        harder_PG = distance_GG[anchor_P, positive_P][:, None] - distance_GG[anchor_P]
         loss = self.mined(harder_PG, ~is_same_GG[anchor_P])
         nearest_G = distance_GG.detach().masked_fill(is_self_GG, torch.inf).argmin(dim=1)
         return loss, speaker_G[nearest_G] == speaker_G
@@ -111,8 +106,6 @@ class Triplet(BatchLoss):
         is_candidate_PG = is_negative_PG
         if self.mining == "semi_hard":
             is_candidate_PG = is_negative_PG & (harder_PG < 0) & (harder_PG > -self.margin)
-        hardest_P, found_P = (
-            harder_PG.masked_fill(~is_candidate_PG, -torch.inf).amax(dim=1),
-            is_candidate_PG.any(dim=1),
-        )
+        hardest_P = harder_PG.masked_fill(~is_candidate_PG, -torch.inf).amax(dim=1)
+        found_P = is_candidate_PG.any(dim=1)
         return F.relu(self.margin + hardest_P[found_P]).sum() / found_P.sum().clamp(min=1)

@@ -86,9 +86,9 @@ class WeightedSum(nn.Module):
         num_correct : () int64 tensor
         """
         results = [part(embedding_BE, labels_B) for part in self.parts]
-        return sum(
-            weight * loss for weight, (loss, _) in zip(self.weights, results, strict=True)
-        ), results[0][1]
+        weighted = [weight * loss for weight, (loss, _) in zip(self.weights, results, strict=True)]
+        _, num_correct = results[0]
+        return sum(weighted), num_correct
 
 
 def _part(options: dict, embedding_dim: int, num_speakers: int) -> nn.Module:
@@ -97,15 +97,7 @@ def _part(options: dict, embedding_dim: int, num_speakers: int) -> nn.Module:
     known = sorted(PARTS)
     if name not in known:
         raise ValueError(f"parts: name: found {name!r}, expected one of {', '.join(known)}")
-    defaults = {}
-    for base in PARTS[name].__mro__:
-        if issubclass(base, nn.Module) and base is not nn.Module and "__init__" in vars(base):
-            own = {
-                option.name: option.default
-                for option in inspect.signature(base).parameters.values()
-                if option.kind is option.KEYWORD_ONLY
-            }
-            defaults = own | defaults  # a base class has no default where its subclasses choose one
+    defaults = _defaults(PARTS[name])
     for key, value in options.items():
         if key not in defaults:
             raise ValueError(
@@ -122,3 +114,17 @@ def _part(options: dict, embedding_dim: int, num_speakers: int) -> nn.Module:
         return PARTS[name](embedding_dim, num_speakers, **options)
     except ValueError as error:
         raise ValueError(f"parts: {name}: {error}") from None
+
+
+def _defaults(loss: type[nn.Module]) -> dict[str, object]:
+    """Options of a loss with their defaults: the keyword-only parameters of its constructors."""
+    defaults: dict[str, object] = {}
+    for base in loss.__mro__:
+        if issubclass(base, nn.Module) and base is not nn.Module and "__init__" in vars(base):
+            own = {
+                option.name: option.default
+                for option in inspect.signature(base).parameters.values()
+                if option.kind is option.KEYWORD_ONLY
+            }
+            defaults = own | defaults  # a base class has no default where its subclasses choose one
+    return defaults

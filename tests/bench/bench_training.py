@@ -109,7 +109,8 @@ def assembled(
         embedding_dim=network.embedding_dim,
         num_speakers=num_speakers,
     )
-    objective, size = Objective(network, loss).to(device), batch_size or settings.crops.batch_size
+    objective = Objective(network, loss).to(device)
+    size = batch_size or settings.crops.rows_per_batch
     draws = SimpleNamespace(augment=SimpleNamespace(device=False), epoch_size=10**6)
     trainer = Trainer(
         objective,

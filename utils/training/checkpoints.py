@@ -1,10 +1,16 @@
-"""Checkpoints of training: whole or not there, the newest whole one is found again, and nothing but tensors and plain values is ever loaded."""
+"""Checkpoints of training, and the weights in them.
+
+A checkpoint is whole or not there, the newest whole one is found again, and nothing but tensors and
+plain values is ever loaded.  Of the weights: their mean over checkpoints, those that a training
+ended with, those that another network takes over, and their digest.
+"""
 
 import hashlib
 import io
 import re
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +33,21 @@ def checkpoint_path(folder: Path, step: int) -> Path:
         Steps done.
     """
     return Path(folder) / f"step-{step:07d}.pt"
+
+
+def saved_steps(folder: Path) -> list[int]:
+    """Steps of the checkpoints in a folder, ascending.
+
+    Parameters
+    ----------
+    folder : path
+        ``exp/<name>/checkpoints``.
+    """
+    return sorted(
+        int(found[1])
+        for path in Path(folder).glob("step-*.pt")
+        if (found := re.fullmatch(r"step-(\d{7,})\.pt", path.name))
+    )
 
 
 def save_checkpoint(path: Path, state: dict) -> None:
@@ -83,21 +104,6 @@ def load_checkpoint(path: Path) -> dict:
         ) from None
 
 
-def saved_steps(folder: Path) -> list[int]:
-    """Steps of the checkpoints in a folder, ascending.
-
-    Parameters
-    ----------
-    folder : path
-        ``exp/<name>/checkpoints``.
-    """
-    return sorted(
-        int(found[1])
-        for path in Path(folder).glob("step-*.pt")
-        if (found := re.fullmatch(r"step-(\d{7,})\.pt", path.name))
-    )
-
-
 def load_newest(folder: Path) -> dict | None:
     """The newest whole checkpoint, None where there never was one; a damaged one is named and passed over for an older one.
 
@@ -133,73 +139,14 @@ def average_weights(paths: list[Path]) -> dict:
         Oldest first.
     """
     states = [load_checkpoint(path)["network"] for path in paths]
-    return {
-        name: sum(state[name].double() for state in states).div(len(states)).to(last.dtype)
-        if last.is_floating_point()
-        else last
-        for name, last in states[-1].items()
-    }
-
-
-def weights_digest(weights: dict) -> str:
-    """SHA-256 over names and values of a network's weights.
-
-    Parameters
-    ----------
-    weights : dict of str to tensor
-        A state dictionary.
-    """
-    import torch
-
-    digest = hashlib.sha256()
-    for name, tensor in sorted(weights.items()):
-        digest.update(name.encode())
-        digest.update(
-            tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-        )  # NumPy has no bfloat16
-    return digest.hexdigest()
-
-
-def take_weights(module: "torch.nn.Module", state: dict) -> dict[str, list[str]]:
-    """Load weights and statistics of the same names; a module with ``load_from(state)``, which returns the names that it took, does it its own way.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Which takes them.
-    state : dict of str to tensor
-        State of the other module.
-
-    Returns
-    -------
-    dict of str to list of str
-        ``taken``; ``new``: the module's own that stay as they were made; ``left``: the other's that are not used.
-
-    Raises
-    ------
-    ValueError
-        Something has the same name and another shape, or nothing has the same name.
-    """
-    own = module.state_dict()
-    if hasattr(module, "load_from"):
-        taken = list(module.load_from(state))
-    else:
-        taken = [name for name in own if name in state]
-        for name in taken:
-            if own[name].shape != state[name].shape:
-                raise ValueError(
-                    f"{name} is {tuple(state[name].shape)} there and {tuple(own[name].shape)} here"
-                )
-        module.load_state_dict({name: state[name] for name in taken}, strict=False)
-    if own and not taken:
-        raise ValueError(
-            f"no name is the same: {next(iter(state), 'nothing')} there, {next(iter(own))} here"
-        )
-    return {
-        "taken": taken,
-        "new": [name for name in own if name not in taken],
-        "left": [name for name in state if name not in taken],
-    }
+    mean = {}
+    for name, last in states[-1].items():
+        if last.is_floating_point():
+            total = sum(state[name].double() for state in states)
+            mean[name] = total.div(len(states)).to(last.dtype)
+        else:
+            mean[name] = last
+    return mean
 
 
 def trained_weights(experiment: Path, checkpoint: str = "average") -> tuple[dict, dict]:
@@ -224,6 +171,70 @@ def trained_weights(experiment: Path, checkpoint: str = "average") -> tuple[dict
         raise UserError(
             f"{folder}: no step-*.pt, which the weights of the loss are in; train it again"
         )
-    return state["network"], state["loss"] if "loss" in state else load_checkpoint(
-        checkpoint_path(folder, steps[-1])
-    )["loss"]
+    of_loss = state if "loss" in state else load_checkpoint(checkpoint_path(folder, steps[-1]))
+    return state["network"], of_loss["loss"]
+
+
+def take_weights(
+    module: "torch.nn.Module", state: "Mapping[str, torch.Tensor]"
+) -> dict[str, list[str]]:
+    """Load weights and statistics of the same names.
+
+    A module with ``load_from(state)``, which returns the names that it took, does it its own way.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Which takes them.
+    state : dict of str to tensor
+        State of the other module.
+
+    Returns
+    -------
+    dict of str to list of str
+        ``taken``; ``new``: the module's own that stay as they were made; ``left``: the other's that are not used.
+
+    Raises
+    ------
+    ValueError
+        Something has the same name and another shape, or nothing has the same name.
+    """
+    own = module.state_dict()
+    load_from = getattr(module, "load_from", None)
+    if load_from is not None:
+        taken = list(load_from(state))
+    else:
+        taken = [name for name in own if name in state]
+        for name in taken:
+            if own[name].shape != state[name].shape:
+                raise ValueError(
+                    f"{name} is {tuple(state[name].shape)} there and {tuple(own[name].shape)} here"
+                )
+        module.load_state_dict({name: state[name] for name in taken}, strict=False)
+    if own and not taken:
+        raise ValueError(
+            f"no name is the same: {next(iter(state), 'nothing')} there, {next(iter(own))} here"
+        )
+    return {
+        "taken": taken,
+        "new": [name for name in own if name not in taken],
+        "left": [name for name in state if name not in taken],
+    }
+
+
+def weights_digest(weights: "Mapping[str, torch.Tensor]") -> str:
+    """SHA-256 over names and values of a network's weights.
+
+    Parameters
+    ----------
+    weights : dict of str to tensor
+        A state dictionary.
+    """
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        values = tensor.detach().cpu().contiguous().flatten()
+        digest.update(name.encode())
+        digest.update(values.view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
+    return digest.hexdigest()

@@ -56,7 +56,7 @@ class ShortCropOptions:
     probability: float = 0.5
 
     def __post_init__(self):
-        check_range("crop_seconds", self.crop_seconds)
+        _check_range("crop_seconds", self.crop_seconds)
         if not 0 < self.probability <= 1:
             raise ValueError(f"probability is {self.probability}, expected above 0 and at most 1")
 
@@ -87,7 +87,7 @@ class CropOptions:
 
     def __post_init__(self):
         if isinstance(self.crop_seconds, tuple):
-            check_range("crop_seconds", self.crop_seconds)
+            _check_range("crop_seconds", self.crop_seconds)
         elif self.crop_seconds <= 0:
             raise ValueError(f"crop_seconds is {self.crop_seconds}, expected more than 0")
         if self.max_utterances_per_speaker is not None and self.max_utterances_per_speaker < 1:
@@ -98,19 +98,14 @@ class CropOptions:
             raise ValueError(
                 "batch_size and batches: expected one of the two; with batches it is speakers * utterances * crops_per_utterance"
             )
-        self.composition = (
-            None if self.batches is None else make(BatchOptions, self.batches, "batches")
-        )
-        self.shorter = (
-            None
-            if self.short_crops is None
-            else make(ShortCropOptions, self.short_crops, "short_crops")
-        )
-        if self.composition:
-            self.batch_size = self.composition.speakers * self.rows_per_speaker
-        self.batch_size = 64 if self.batch_size is None else self.batch_size
-        if self.batch_size < 2:
-            raise ValueError(f"batch_size is {self.batch_size}, expected 2 or more")
+        self.composition: BatchOptions | None = None
+        if self.batches is not None:
+            self.composition = make(BatchOptions, self.batches, "batches")
+        self.shorter: ShortCropOptions | None = None
+        if self.short_crops is not None:
+            self.shorter = make(ShortCropOptions, self.short_crops, "short_crops")
+        if self.rows_per_batch < 2:
+            raise ValueError(f"batch_size is {self.rows_per_batch}, expected 2 or more")
 
     @property
     def shortest_seconds(self) -> float:
@@ -125,11 +120,16 @@ class CropOptions:
     @property
     def rows_per_speaker(self) -> int:
         """Rows of a batch that each of its speakers has; 1 where that is left to chance."""
-        return (
-            self.composition.utterances * self.composition.crops_per_utterance
-            if self.composition
-            else 1
-        )
+        if self.composition is None:
+            return 1
+        return self.composition.utterances * self.composition.crops_per_utterance
+
+    @property
+    def rows_per_batch(self) -> int:
+        """Rows of a batch, over all processes."""
+        if self.composition is not None:
+            return self.composition.speakers * self.rows_per_speaker
+        return 64 if self.batch_size is None else self.batch_size
 
     def check_shares(self, world: int) -> None:
         """Refuse batches that processes cannot share.
@@ -144,11 +144,10 @@ class CropOptions:
         ValueError
             Not equal shares of 2 or more.
         """
-        if self.batch_size % world or self.batch_size < 2 * world:
+        rows = self.rows_per_batch
+        if rows % world or rows < 2 * world:
             said = (
-                f"batches of {self.batch_size} rows give"
-                if self.composition
-                else f"batch_size {self.batch_size} gives"
+                f"batches of {rows} rows give" if self.composition else f"batch_size {rows} gives"
             )
             raise ValueError(f"{said} {world} processes no equal shares of 2 or more")
 
@@ -160,11 +159,9 @@ class CropOptions:
         sample_rate_hz : int
             Of the audio, or frames per second.
         """
-        return (
-            lengths_between(self.crop_seconds, sample_rate_hz)
-            if isinstance(self.crop_seconds, tuple)
-            else round(self.crop_seconds * sample_rate_hz)
-        )
+        if isinstance(self.crop_seconds, tuple):
+            return _lengths_between(self.crop_seconds, sample_rate_hz)
+        return round(self.crop_seconds * sample_rate_hz)
 
     def shorter_lengths(self, sample_rate_hz: int) -> "ShortCrops | None":
         """How crops are shortened, if they are.
@@ -176,9 +173,10 @@ class CropOptions:
         """
         from utils.training.sampling import ShortCrops
 
-        return self.shorter and ShortCrops(
-            self.shorter.probability, lengths_between(self.shorter.crop_seconds, sample_rate_hz)
-        )
+        if self.shorter is None:
+            return None
+        lengths = _lengths_between(self.shorter.crop_seconds, sample_rate_hz)
+        return ShortCrops(self.shorter.probability, lengths)
 
     def order(self, labels: Sequence[int], seed: int) -> "EveryUtterance | SpeakersByUtterances":
         """Which utterances an epoch draws.
@@ -221,34 +219,14 @@ def resolved_crops(options: dict | None) -> dict:
     }
 
 
-def lengths_between(seconds: tuple[float, float], sample_rate_hz: int) -> range:
-    """Lengths in samples from the shortest to the longest.
-
-    Parameters
-    ----------
-    seconds : tuple of float
-        The two.
-    sample_rate_hz : int
-        Of the audio, or frames per second.
-    """
+def _lengths_between(seconds: tuple[float, float], sample_rate_hz: int) -> range:
+    """Lengths in samples from the shortest to the longest."""
     step = max(1, round(LENGTH_STEP_SECONDS * sample_rate_hz))
-    return range(round(seconds[0] * sample_rate_hz), round(seconds[1] * sample_rate_hz) + 1, step)
+    shortest, longest = (round(length * sample_rate_hz) for length in seconds)
+    return range(shortest, longest + 1, step)
 
 
-def check_range(name: str, seconds: tuple[float, float]) -> None:
-    """Refuse two lengths that are none.
-
-    Parameters
-    ----------
-    name : str
-        Of the option, for the message.
-    seconds : tuple of float
-        Shortest and longest.
-
-    Raises
-    ------
-    ValueError
-        Not above 0, or the wrong way round.
-    """
+def _check_range(name: str, seconds: tuple[float, float]) -> None:
+    """Refuse two lengths that are none."""
     if not 0 < seconds[0] <= seconds[1]:
         raise ValueError(f"{name} is {list(seconds)}, expected lengths above 0, the shortest first")

@@ -35,8 +35,9 @@ class EveryUtterance:
     rows_per_speaker, speakers_left_out = 1, 0
 
     def __init__(self, labels: Sequence[int], seed: int, max_per_speaker: int | None = None):
-        self.labels, self.seed, self.max_per_speaker = np.asarray(labels), seed, max_per_speaker
-        self.epoch_size = int(capped(np.bincount(self.labels), max_per_speaker).sum())
+        self.labels, self.seed = np.asarray(labels), seed
+        self.max_per_speaker = max_per_speaker
+        self.epoch_size = int(_capped(np.bincount(self.labels), max_per_speaker).sum())
 
     def order(self, epoch: int) -> np.ndarray:
         """Utterances in the order in which an epoch draws them, (D,).
@@ -95,19 +96,14 @@ class SpeakersByUtterances:
         when_fewer: Literal["repeat", "leave_out"] = "repeat",
         max_per_speaker: int | None = None,
     ):
-        self.labels, self.seed, self.speakers, self.utterances, self.crops = (
-            np.asarray(labels),
-            seed,
-            speakers,
-            utterances,
-            crops_per_utterance,
-        )
+        self.labels, self.seed = np.asarray(labels), seed
+        self.speakers, self.utterances, self.crops = speakers, utterances, crops_per_utterance
         if max_per_speaker is not None and max_per_speaker < utterances:
             raise ValueError(
                 f"max_utterances_per_speaker is {max_per_speaker}, a batch wants {utterances} utterances of each"
             )
         self.count_S = np.bincount(self.labels)
-        self.groups_S = capped(self.count_S, max_per_speaker) // utterances
+        self.groups_S = _capped(self.count_S, max_per_speaker) // utterances
         if not self.groups_S.any():
             raise ValueError(
                 f"utterances is {utterances}: no speaker has so many, the most is {self.count_S.max()}"
@@ -151,36 +147,25 @@ class SpeakersByUtterances:
             The only source of what is drawn.
         """
         groups_S = np.minimum(self.groups_S, self.num_batches)
-        wanted = rng.permutation(np.repeat(np.arange(len(groups_S)), groups_S))[
-            : self.num_batches * self.speakers
-        ]
+        every_group = rng.permutation(np.repeat(np.arange(len(groups_S)), groups_S))
+        wanted = every_group[: self.num_batches * self.speakers]
         left_S = np.bincount(wanted, minlength=len(groups_S))
-        batches, queue = (
-            np.empty((self.num_batches, self.speakers), np.int64),
-            deque(wanted.tolist()),
-        )
+        queue = deque(wanted.tolist())
+        batches = np.empty((self.num_batches, self.speakers), np.int64)
         for number, batches_left in enumerate(range(self.num_batches, 0, -1)):
             if left_S.max() < batches_left:
-                batches[number] = next_different(queue, self.speakers)
+                batches[number] = _next_different(queue, self.speakers)
             else:  # and in all batches that follow
-                batches[number] = drawn_by_weight(
-                    left_S, left_S == batches_left, self.speakers, rng
-                )
+                is_certain_S = left_S == batches_left
+                batches[number] = _drawn_by_weight(left_S, is_certain_S, self.speakers, rng)
             left_S[batches[number]] -= 1
         return batches
 
 
-def next_different(queue: deque, number: int) -> list[int]:
-    """Take the first different values out of a queue; repetitions that were passed over stay at its head.
-
-    Parameters
-    ----------
-    queue : deque of int
-        Has so many different values.
-    number : int
-        How many to take.
-    """
-    taken, again = {}, []
+def _next_different(queue: deque[int], number: int) -> list[int]:
+    """Take the first different values out of a queue; repetitions stay at its head."""
+    taken: dict[int, None] = {}  # a set that keeps its order
+    again = []
     while len(taken) < number:
         value = queue.popleft()
         if value in taken:
@@ -191,26 +176,13 @@ def next_different(queue: deque, number: int) -> list[int]:
     return list(taken)
 
 
-def drawn_by_weight(
+def _drawn_by_weight(
     weight_S: np.ndarray, is_certain_S: np.ndarray, number: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Different indices, each drawn in proportion to its weight; some are certain.
-
-    Parameters
-    ----------
-    weight_S : (S,) int array
-        0 or more; above 0 at so many places or more.
-    is_certain_S : (S,) bool array
-        Places that are drawn in any case, no more than so many.
-    number : int
-        How many.
-    rng : numpy Generator
-        The only source of what is drawn.
-    """
+    """Different indices, each drawn in proportion to its weight; some are certain."""
+    # the shortest ones of waiting times at these rates
     with np.errstate(divide="ignore", invalid="ignore"):
-        waiting_S = (
-            rng.standard_exponential(len(weight_S), dtype=np.float32) / weight_S
-        )  # the shortest ones of waiting times at these rates
+        waiting_S = rng.standard_exponential(len(weight_S), dtype=np.float32) / weight_S
     waiting_S[is_certain_S] = -1
     return np.argpartition(waiting_S, number - 1)[:number]
 
@@ -228,24 +200,15 @@ def most_batches(groups_S: np.ndarray, speakers: int) -> int:
     low, high = 1, int(groups_S.sum()) // speakers
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (
-            (middle, high)
-            if np.minimum(groups_S, middle).sum() >= middle * speakers
-            else (low, middle - 1)
-        )
+        if np.minimum(groups_S, middle).sum() >= middle * speakers:
+            low = middle
+        else:
+            high = middle - 1
     return low
 
 
-def capped(count_S: np.ndarray, most: int | None) -> np.ndarray:
-    """Counts that do not exceed a number.
-
-    Parameters
-    ----------
-    count_S : (S,) int array
-        Counts.
-    most : int or None
-        None: no limit.
-    """
+def _capped(count_S: np.ndarray, most: int | None) -> np.ndarray:
+    """Counts that do not exceed a number."""
     return count_S if most is None else np.minimum(count_S, most)
 
 

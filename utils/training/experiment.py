@@ -1,4 +1,7 @@
-"""An experiment folder belongs to one configuration and its data from the first step on: no other training ever goes on in it."""
+"""What an experiment folder says of its training from the first step on.
+
+It belongs to one configuration and its data: no other training ever goes on in it.
+"""
 
 import json
 import os
@@ -50,20 +53,20 @@ def begin_experiment(folder: Path, resolved: Mapping, inputs: Mapping[str, Path]
     }
     begun = [name for name in OF_A_TRAINING if (folder / name).exists()]
     if begun or half_moved(folder).exists():
-        before = (
-            read_json_object(folder / BEGUN, mend="choose another --name, or move the folder away")
-            if BEGUN in begun
-            else {}
-        )
+        before = {}
+        if BEGUN in begun:
+            mend = "choose another --name, or move the folder away"
+            before = read_json_object(folder / BEGUN, mend=mend)
         difference = first_difference(before, claim)
         if difference and os.environ.get("SV_FORCE") != "1":
             raise UserError(
-                f"{folder}: holds an unfinished training of another configuration: {difference}; choose another --name, "
-                "or --force to begin anew (the old files are moved aside)"
+                f"{folder}: holds an unfinished training of another configuration: {difference}; "
+                "choose another --name, or --force to begin anew (the old files are moved aside)"
             )
         if difference:
+            place = move_aside(folder, begun)
             print(
-                f"{folder}: {difference}: begun anew by --force; the old files are in {move_aside(folder, begun)}",
+                f"{folder}: {difference}: begun anew by --force; the old files are in {place}",
                 file=sys.stderr,
             )
     with atomic_write(folder / BEGUN) as file:

@@ -33,9 +33,8 @@ class TrainingLog:
             from tqdm import tqdm
 
             if self.path.exists():
-                self.entries = [
-                    entry for entry in read_entries(self.path) if entry["step"] <= self.step
-                ]
+                entries = read_entries(self.path)
+                self.entries = [entry for entry in entries if entry["step"] <= self.step]
             self.writer = SummaryWriter(self.folder / "tensorboard", purge_step=self.step + 1)
             self.bar = tqdm(
                 total=self.total_steps,
@@ -68,10 +67,9 @@ class TrainingLog:
             if name != "step":
                 self.writer.add_scalar(name, value, entry["step"])
         if wait_fraction is not None:
-            self.bar.set_postfix_str(
-                f"loss {entry['loss']:.3f}, accuracy {entry['accuracy']:.2f}, data wait {wait_fraction:.0%}",
-                refresh=False,
-            )
+            loss, accuracy = f"loss {entry['loss']:.3f}", f"accuracy {entry['accuracy']:.2f}"
+            shown = f"{loss}, {accuracy}, data wait {wait_fraction:.0%}"
+            self.bar.set_postfix_str(shown, refresh=False)
         else:
             self.bar.write(
                 f"   step {entry['step']}: dev EER {entry['dev_eer_percent']:.2f} %",

@@ -1,6 +1,12 @@
-"""Network and loss together, as training sees them."""
+"""What training optimises: network and loss as one module.
 
+`Objective` is the two, `TaughtObjective` the two with a teacher beside them, which `load_teacher`
+reads; `distributed` averages the gradients over several processes.
+"""
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +19,9 @@ from utils.errors import UserError
 from utils.training.checkpoints import trained_weights, weights_digest
 from utils.training.settings import TeacherOptions
 
+if TYPE_CHECKING:
+    from steps.models.network import EmbeddingNetwork
+
 
 class Objective(nn.Module):
     """Network and loss as one module, so that gradients of both are averaged over the processes.
@@ -23,7 +32,7 @@ class Objective(nn.Module):
         Waveforms to embeddings; embeddings and labels to loss and number of right answers.
     """
 
-    def __init__(self, network: nn.Module, loss: nn.Module):
+    def __init__(self, network: "EmbeddingNetwork", loss: nn.Module):
         super().__init__()
         self.network, self.loss = network, loss
 
@@ -53,23 +62,9 @@ class Objective(nn.Module):
                     raise ValueError(
                         f"{type(part).__name__} scales the gradient of {name}, which is none of its parameters"
                     )
-                found += [(own[name], factor)] if own[name].requires_grad else []
+                if own[name].requires_grad:
+                    found.append((own[name], factor))
         return found
-
-
-def distributed(objective: Objective) -> DistributedDataParallel:
-    """The objective with gradients averaged over the processes.
-
-    Parameters
-    ----------
-    objective : Objective
-        Its network names the weights that no loss reaches in ``without_gradient``; looking for them costs time in every step.
-    """
-    dead = any(
-        parameter.requires_grad and name in objective.network.without_gradient
-        for name, parameter in objective.network.named_parameters()
-    )
-    return DistributedDataParallel(objective, find_unused_parameters=dead)
 
 
 class TaughtObjective(Objective):
@@ -94,7 +89,7 @@ class TaughtObjective(Objective):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: "EmbeddingNetwork",
         loss: nn.Module,
         teacher: Objective,
         options: TeacherOptions,
@@ -102,23 +97,21 @@ class TaughtObjective(Objective):
     ):
         super().__init__(network, loss)
         self.options, self.student_samples = options, student_samples
-        self._teacher = (
-            teacher.eval(),
-        )  # in a tuple: no submodule, so that it is neither trained nor saved
-        sizes = [each.network.embedding_dim for each in (self, teacher)]
-        if options.embedding_weight and sizes[0] != sizes[1]:
-            raise ValueError(
-                f"embedding_weight: embeddings of {sizes[0]} numbers, the teacher's have {sizes[1]}; set it to 0, or embedding_dim"
-            )
-        if options.output_weight:
-            scores = [
-                speaker_logits(each.loss, torch.zeros(1, size))
-                for each, size in zip((self, teacher), sizes, strict=True)
-            ]
-            if scores[0].shape != scores[1].shape:
+        # in a tuple: no submodule, so that it is neither trained nor saved
+        self._teacher = (teacher.eval(),)
+        if options.embedding_weight:
+            own, shown = network.embedding_dim, teacher.network.embedding_dim
+            if own != shown:
                 raise ValueError(
-                    f"output_weight: {scores[0].shape[1]} speakers, the teacher has {scores[1].shape[1]}; train both on the same data, "
-                    "or set it to 0"
+                    f"embedding_weight: embeddings of {own} numbers, the teacher's have {shown}; "
+                    "set it to 0, or embedding_dim"
+                )
+        if options.output_weight:
+            own, shown = _num_speakers(self), _num_speakers(teacher)
+            if own != shown:
+                raise ValueError(
+                    f"output_weight: {own} speakers, the teacher has {shown}; "
+                    "train both on the same data, or set it to 0"
                 )
         elif not options.label_weight:
             loss.requires_grad_(False)  # nothing reaches it
@@ -144,28 +137,33 @@ class TaughtObjective(Objective):
         (teacher,), options = self._teacher, self.options
         with torch.no_grad():
             shown_BE = teacher.network(waveforms_BS, lengths_B).float()
-        slack = waveforms_BS.shape[1] - self.student_samples
-        start = slack // 2 if options.part == "centre" else int(seeds_B[0]) % (slack + 1)
-        part_BS = waveforms_BS[:, start : start + self.student_samples]
-        embedding_BE = self.network(
-            part_BS, torch.full_like(lengths_B, self.student_samples), seeds_B
-        ).float()
+        part_BS = self._part(waveforms_BS, int(seeds_B[0]))
+        part_lengths_B = torch.full_like(lengths_B, self.student_samples)
+        embedding_BE = self.network(part_BS, part_lengths_B, seeds_B).float()
         loss, num_correct = self.loss(embedding_BE, labels_B)
         loss = options.label_weight * loss
         if options.embedding_weight:
-            loss = (
-                loss
-                + options.embedding_weight
-                * (1 - F.cosine_similarity(embedding_BE, shown_BE)).mean()
-            )
+            distance = (1 - F.cosine_similarity(embedding_BE, shown_BE)).mean()
+            loss = loss + options.embedding_weight * distance
         if options.output_weight:
             with torch.no_grad():
                 target_BN = speaker_logits(teacher.loss, shown_BE).log_softmax(dim=1)
             said_BN = speaker_logits(self.loss, embedding_BE).log_softmax(dim=1)
-            loss = loss + options.output_weight * F.kl_div(
-                said_BN, target_BN, reduction="batchmean", log_target=True
-            )
+            divergence = F.kl_div(said_BN, target_BN, reduction="batchmean", log_target=True)
+            loss = loss + options.output_weight * divergence
         return loss, num_correct
+
+    def _part(self, waveforms_BS: torch.Tensor, seed: int) -> torch.Tensor:
+        """The part of the crops that the student hears."""
+        slack = waveforms_BS.shape[1] - self.student_samples
+        start = slack // 2 if self.options.part == "centre" else seed % (slack + 1)
+        return waveforms_BS[:, start : start + self.student_samples]
+
+
+def _num_speakers(objective: Objective) -> int:
+    """Speakers that a loss has scores of."""
+    embedding_1E = torch.zeros(1, objective.network.embedding_dim)
+    return speaker_logits(objective.loss, embedding_1E).shape[1]
 
 
 def speaker_logits(loss: nn.Module, embedding_BE: torch.Tensor) -> torch.Tensor:
@@ -183,9 +181,8 @@ def speaker_logits(loss: nn.Module, embedding_BE: torch.Tensor) -> torch.Tensor:
     ValueError
         It compares embeddings only.
     """
-    head = next(
-        (part for part in (loss, *getattr(loss, "parts", ())) if hasattr(part, "scores")), None
-    )
+    candidates = (loss, *getattr(loss, "parts", ()))
+    head = next((part for part in candidates if hasattr(part, "scores")), None)
     if head is None:
         raise ValueError(
             f"output_weight: {type(loss).__name__} has no scores of speakers; set it to 0, or choose a classification loss"
@@ -195,7 +192,10 @@ def speaker_logits(loss: nn.Module, embedding_BE: torch.Tensor) -> torch.Tensor:
 
 
 def load_teacher(
-    folder: Path, checkpoint: str, models: dict, losses: dict
+    folder: Path,
+    checkpoint: str,
+    models: Mapping[str, Callable],
+    losses: Mapping[str, Callable],
 ) -> tuple[Objective, str]:
     """Network and loss of a finished training, and the digest of the network's weights.
 
@@ -205,7 +205,7 @@ def load_teacher(
         Its experiment.
     checkpoint : str
         Without ``.pt``.
-    models, losses : dict
+    models, losses : mapping
         The registries.
 
     Raises
@@ -215,16 +215,13 @@ def load_teacher(
     """
     config, where = read_yaml(folder / "config.yaml"), f"{folder}/config.yaml"
     network = build(models, config["model"], f"{where}: model")
-    classes = (
-        config["num_speakers"]
-        * make(Augmenter, config["augmentation"], f"{where}: augmentation").classes_per_speaker
-    )
+    augmenter = make(Augmenter, config["augmentation"], f"{where}: augmentation")
     loss = build(
         losses,
         config["loss"],
         f"{where}: loss",
         embedding_dim=network.embedding_dim,
-        num_speakers=classes,
+        num_speakers=config["num_speakers"] * augmenter.classes_per_speaker,
     )
     weights, loss_weights = trained_weights(folder, checkpoint)
     try:
@@ -235,3 +232,19 @@ def load_teacher(
             f"{folder}/checkpoints: does not fit {where}: {str(error).splitlines()[1].strip()}"
         ) from None
     return Objective(network, loss).requires_grad_(False), weights_digest(weights)
+
+
+def distributed(objective: Objective) -> DistributedDataParallel:
+    """The objective with gradients averaged over the processes.
+
+    Parameters
+    ----------
+    objective : Objective
+        Its network names the weights that no loss reaches in ``without_gradient``; looking for them costs time in every step.
+    """
+    network = objective.network
+    dead = any(
+        parameter.requires_grad and name in network.without_gradient
+        for name, parameter in network.named_parameters()
+    )
+    return DistributedDataParallel(objective, find_unused_parameters=dead)

@@ -1,6 +1,9 @@
-"""Optimisers by name: what the section `optimizer` of a training YAML may ask for.  Torch is imported only to make one."""
+"""Optimisers by name: what the section `optimizer` of a training YAML may ask for.
 
-from typing import TYPE_CHECKING, Literal
+Torch is imported only to make one.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import torch
@@ -47,18 +50,14 @@ class Optimizer:
             "learning_rate_factors": learning_rate_factors or {},
             "weight_decay_factors": weight_decay_factors or {},
         }
-        for name, factors in self.factors.items():
-            for prefix, factor in factors.items():
-                if factor < 0 or (factor == 0 and name == "learning_rate_factors"):
-                    raise ValueError(
-                        f"{name}: {prefix}: {factor}, expected {'more than 0' if name == 'learning_rate_factors' else '0 or more'}"
-                    )
-        self.learning_rate, self.weight_decay, self.without_decay, self.clip_norm = (
-            learning_rate,
-            weight_decay,
-            without_decay,
-            clip_norm,
-        )
+        for prefix, factor in self.factors["learning_rate_factors"].items():
+            if factor <= 0:
+                raise ValueError(f"learning_rate_factors: {prefix}: {factor}, expected more than 0")
+        for prefix, factor in self.factors["weight_decay_factors"].items():
+            if factor < 0:
+                raise ValueError(f"weight_decay_factors: {prefix}: {factor}, expected 0 or more")
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.without_decay, self.clip_norm = without_decay, clip_norm
 
     def options(self) -> dict:
         """Arguments of the class of torch.optim besides parameters and learning rate."""
@@ -79,9 +78,8 @@ class Optimizer:
         """
         import torch
 
-        return getattr(torch.optim, self.kind)(
-            self.groups(objective), lr=self.learning_rate, **self.options()
-        )
+        kind = getattr(torch.optim, self.kind)
+        return kind(self.groups(objective), lr=self.learning_rate, **self.options())
 
     def groups(self, objective: "torch.nn.Module") -> list[dict]:
         """Parameters with decay and those without; those whose learning rate has a factor in groups of their own.
@@ -91,25 +89,33 @@ class Optimizer:
         objective : torch.nn.Module
             Whose parameters are trained.
         """
-        spared, names = self._spared(objective), [name for name, _ in objective.named_parameters()]
-        for option, factors in self.factors.items():
-            if unknown := [
-                prefix for prefix in factors if not any(name.startswith(prefix) for name in names)
-            ]:
-                raise ValueError(
-                    f"{option}: no parameter's name begins with '{unknown[0]}'; names are like {names[0]} and {names[-1]}"
-                )
-        groups = {(1.0, 1.0): [], (1.0, 0.0): []}
+        self._check_prefixes([name for name, _ in objective.named_parameters()])
+        spared = self._spared(objective)
+        by_factors: dict[tuple[float, float], list[torch.nn.Parameter]]
+        by_factors = {(1.0, 1.0): [], (1.0, 0.0): []}  # of learning rate and weight decay
         for name, parameter in objective.named_parameters():
-            rate, decay = (factor_of(name, factors) for factors in self.factors.values())
-            groups.setdefault((rate, 0.0 if name in spared else decay), []).append(parameter)
-        return [
-            {"params": parameters, "weight_decay": decay * self.weight_decay}
-            | ({"lr": rate * self.learning_rate} if rate != 1 else {})
-            for (rate, decay), parameters in groups.items()
-        ]
+            rate = _factor_of(name, self.factors["learning_rate_factors"])
+            decay = _factor_of(name, self.factors["weight_decay_factors"])
+            factors = rate, 0.0 if name in spared else decay
+            by_factors.setdefault(factors, []).append(parameter)
+        groups: list[dict[str, Any]] = []
+        for (rate, decay), parameters in by_factors.items():
+            groups.append({"params": parameters, "weight_decay": decay * self.weight_decay})
+            if rate != 1:
+                groups[-1]["lr"] = rate * self.learning_rate
+        return groups
 
-    def _spared(self, objective) -> set[str]:
+    def _check_prefixes(self, names: list[str]) -> None:
+        """Refuse a factor for which no parameter has a name."""
+        for option, factors in self.factors.items():
+            for prefix in factors:
+                if not any(name.startswith(prefix) for name in names):
+                    raise ValueError(
+                        f"{option}: no parameter's name begins with '{prefix}'; "
+                        f"names are like {names[0]} and {names[-1]}"
+                    )
+
+    def _spared(self, objective: "torch.nn.Module") -> set[str]:
         """Names of the parameters without decay."""
         if self.without_decay == "nothing":
             return set()
@@ -152,7 +158,7 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
         amsgrad: bool = False,
-        **options: object,
+        **options: Any,
     ):
         super().__init__(learning_rate=learning_rate, **options)
         if not all(0 <= beta < 1 for beta in betas):
@@ -179,7 +185,7 @@ class AdamW(Adam):
 
     kind = "AdamW"
 
-    def __init__(self, *, weight_decay: float = 1e-2, **options: object):
+    def __init__(self, *, weight_decay: float = 1e-2, **options: Any):
         super().__init__(weight_decay=weight_decay, **options)
 
 
@@ -209,7 +215,7 @@ class Sgd(Optimizer):
         momentum: float = 0.9,
         nesterov: bool = True,
         dampening: float = 0.0,
-        **options: object,
+        **options: Any,
     ):
         super().__init__(learning_rate=learning_rate, **options)
         for name, value in (("momentum", momentum), ("dampening", dampening)):
@@ -219,11 +225,8 @@ class Sgd(Optimizer):
             raise ValueError(
                 f"dampening is {dampening}, which Nesterov's momentum has not; set nesterov: false"
             )
-        self.momentum, self.nesterov, self.dampening = (
-            momentum,
-            nesterov and momentum > 0,
-            dampening,
-        )
+        self.momentum, self.dampening = momentum, dampening
+        self.nesterov = nesterov and momentum > 0
 
     def options(self) -> dict:
         """Those of SGD."""
@@ -245,7 +248,7 @@ class Adagrad(Optimizer):
 
     kind = "Adagrad"
 
-    def __init__(self, *, learning_rate: float = 1e-2, lr_decay: float = 0.0, **options: object):
+    def __init__(self, *, learning_rate: float = 1e-2, lr_decay: float = 0.0, **options: Any):
         super().__init__(learning_rate=learning_rate, **options)
         if lr_decay < 0:
             raise ValueError(f"lr_decay is {lr_decay}, expected 0 or more")
@@ -279,7 +282,7 @@ class RmsProp(Optimizer):
         learning_rate: float = 1e-3,
         smoothing: float = 0.9,
         momentum: float = 0.0,
-        **options: object,
+        **options: Any,
     ):
         super().__init__(learning_rate=learning_rate, **options)
         for name, value in (("smoothing", smoothing), ("momentum", momentum)):
@@ -292,16 +295,8 @@ class RmsProp(Optimizer):
         return {"alpha": self.smoothing, "momentum": self.momentum}
 
 
-def factor_of(name: str, factors: dict[str, float]) -> float:
-    """The factor of a parameter: that of the longest beginning of its name, 1 where there is none.
-
-    Parameters
-    ----------
-    name : str
-        Of the parameter.
-    factors : dict of str to float
-        By beginning of names.
-    """
+def _factor_of(name: str, factors: dict[str, float]) -> float:
+    """The factor of a parameter: that of the longest beginning of its name, 1 where there is none."""
     found = [prefix for prefix in factors if name.startswith(prefix)]
     return factors[max(found, key=len)] if found else 1.0
 

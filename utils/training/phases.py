@@ -11,6 +11,17 @@ from utils.errors import UserError
 
 # A phase that gives one of two such keys takes the other one of the file away.
 INSTEAD = {"steps": "epochs", "epochs": "steps", "batch_size": "batches", "batches": "batch_size"}
+# Sections that a phase may have of its own.
+OF_A_PHASE = (
+    "model",
+    "loss",
+    "optimizer",
+    "schedule",
+    "crops",
+    "augmentation",
+    "training",
+    "teacher",
+)
 
 
 @dataclass
@@ -81,24 +92,14 @@ def phases_of(written: Mapping, path: Path) -> Iterator[tuple[Phase | None, dict
             f"{path}: phases: the list is empty, expected one or more; without phases leave the section out"
         )
     names = [said.get("name") for said in phases]
-    if twice := next((name for name in names if name is not None and names.count(name) > 1), None):
-        raise UserError(f"{path}: phases: two are called '{twice}'")
-    known = (
-        "model",
-        "loss",
-        "optimizer",
-        "schedule",
-        "crops",
-        "augmentation",
-        "training",
-        "teacher",
-    )
+    for name in names:
+        if name is not None and names.count(name) > 1:
+            raise UserError(f"{path}: phases: two are called '{name}'")
     for number, said in enumerate(phases, start=1):
-        own = {key: value for key, value in said.items() if key not in known}
-        phase = make(
-            Phase, own, f"{path}: phase {number}", number=number, is_last=number == len(phases)
-        )
-        sections = {section: said[section] for section in known if section in said}
+        own = {key: value for key, value in said.items() if key not in OF_A_PHASE}
+        is_last = number == len(phases)
+        phase = make(Phase, own, f"{path}: phase {number}", number=number, is_last=is_last)
+        sections = {section: said[section] for section in OF_A_PHASE if section in said}
         for section, options in sections.items():
             if options is not None and not isinstance(options, dict):
                 raise UserError(
@@ -108,14 +109,11 @@ def phases_of(written: Mapping, path: Path) -> Iterator[tuple[Phase | None, dict
                 raise UserError(
                     f"{path}: {phase.title}: {section}: found nothing, expected a mapping 'key: value'"
                 )
-        yield (
-            phase,
-            common
-            | {
-                section: laid_over(common.get(section), options)
-                for section, options in sections.items()
-            },
-        )
+        own_sections = {
+            section: laid_over(common.get(section), options)
+            for section, options in sections.items()
+        }
+        yield phase, common | own_sections
 
 
 def laid_over(common: Mapping | None, options: Mapping | None) -> dict | None:

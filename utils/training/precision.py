@@ -5,10 +5,10 @@ from pathlib import Path
 
 from utils.files import read_json_object
 from utils.training.experiment import BEGUN
-from utils.training.settings import Settings
+from utils.training.settings import Precision, Settings
 
 
-def begun_precision(folder: Path) -> str | None:
+def begun_precision(folder: Path) -> Precision | None:
     """What the training in a folder began with; before its first step, what the experiment's other phases did; None where nothing has begun.
 
     Parameters
@@ -43,20 +43,21 @@ def settle_precision(settings: Settings, folder: Path, device: str) -> None:
     from utils.torch_device import multiplies_bf16, rank_and_world
 
     rank, world = rank_and_world()
-    in_hardware, recorded = [multiplies_bf16(device)], [begun_precision(folder)]
+    in_hardware, begun = multiplies_bf16(device), begun_precision(folder)
     if world > 1:
-        in_hardware = [None] * world
-        torch.distributed.all_gather_object(in_hardware, multiplies_bf16(device))
-        torch.distributed.broadcast_object_list(
-            recorded, 0
-        )  # others may see an older state of a shared file system
+        of_all: list[bool | None] = [None] * world
+        torch.distributed.all_gather_object(of_all, in_hardware)
+        in_hardware = all(of_all)
+        of_rank_0 = [begun]  # others may see an older state of a shared file system
+        torch.distributed.broadcast_object_list(of_rank_0, 0)
+        begun = of_rank_0[0]
     if settings.auto_precision:
-        settings.set_precision(recorded[0] or ("bf16" if all(in_hardware) else "fp32"))
-    if settings.training.precision == "bf16" and not all(in_hardware) and rank == 0:
-        print(f"note: {emulated(settings, folder)}", file=sys.stderr)
+        settings.set_precision(begun or ("bf16" if in_hardware else "fp32"))
+    if settings.training.precision == "bf16" and not in_hardware and rank == 0:
+        print(f"note: {_emulated(settings, folder)}", file=sys.stderr)
 
 
-def emulated(settings: Settings, folder: Path) -> str:
+def _emulated(settings: Settings, folder: Path) -> str:
     """What to know of a training in bf16 on a device without bf16 units, and what to do."""
     slow = "this device emulates bf16 (no AMX, no AVX512-BF16, no GPU from Ampere on): a step takes 5 to 11 times as long as in fp32"
     if settings.auto_precision:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from utils.augmentation.augmenter import Augmenter
 from utils.training.draw_order import EveryUtterance, SpeakersByUtterances
 
 if TYPE_CHECKING:
-    from utils.augmentation.augmenter import Augmenter
     from utils.features.reader import FeatureReader
     from utils.packed.reader import PackedReader
 
 
 class Untouched:
-    """Stands in an Augmenter's place for features, which nothing is done to but SpecAugment in the network."""
+    """Stands in an Augmenter's place for features: only the network's SpecAugment changes them."""
 
     speed_factors, classes_per_speaker, device = (1.0,), 1, False
 
@@ -56,21 +56,17 @@ class CropDataset:
         reader: "PackedReader | FeatureReader",
         labels: Sequence[int],
         crop_samples: int | Sequence[int],
-        augment: "Augmenter | Untouched",
+        augment: Augmenter | Untouched,
         seed: int,
         *,
         order: EveryUtterance | SpeakersByUtterances | None = None,
         batch_size: int = 1,
         short_crops: "ShortCrops | None" = None,
     ):
-        self.reader, self.labels, self.augment, self.seed = (
-            reader,
-            np.asarray(labels),
-            augment,
-            seed,
-        )
+        self.reader, self.augment, self.seed = reader, augment, seed
+        self.labels = np.asarray(labels)
         self.crop_samples = [crop_samples] if isinstance(crop_samples, int) else crop_samples
-        self.draws = order or EveryUtterance(self.labels, seed)
+        self.draws = order or EveryUtterance(labels, seed)
         self.batch_size, self.short_crops = batch_size, short_crops
         self.num_speakers = int(self.labels.max()) + 1
         self._epoch, self._order = -1, np.empty(0, np.int64)
@@ -133,20 +129,22 @@ class CropDataset:
         rng = np.random.default_rng([self.seed, epoch, int(draw), 1])
         utterance = int(self.order(epoch)[position])
         speed, length = self.speed(int(draw), rng), self.length(int(draw))
+        factor = self.augment.speed_factors[speed]
         taken = self.short_crops.draw(length, rng) if self.short_crops else length
-        wanted = int(np.ceil(taken * self.augment.speed_factors[speed]))
+        samples = self._read(utterance, int(np.ceil(taken * factor)), rng)
+        voice = speed % self.augment.classes_per_speaker
+        label = int(self.labels[utterance]) + voice * self.num_speakers
+        if isinstance(self.augment, Augmenter) and self.augment.device:
+            begun, drawn = self.augment.begin(samples, factor, taken, rng)
+            return _repeated(begun, length), label, int(rng.integers(2**31)), drawn
+        crop = self.augment(samples, factor, taken, rng)
+        return _repeated(crop, length), label, int(rng.integers(2**31))
+
+    def _read(self, utterance: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
+        """So many samples from a place that is drawn; an utterance that is too short is repeated."""
         available = int(self.reader.num_samples[utterance])
         start = int(rng.integers(max(available - wanted, 0) + 1))
-        samples = repeated(self.reader.read(utterance, start, min(wanted, available)), wanted)
-        arguments = samples, self.augment.speed_factors[speed], taken, rng
-        samples, *drawn = (
-            self.augment.begin(*arguments) if self.augment.device else [self.augment(*arguments)]
-        )
-        label = (
-            int(self.labels[utterance])
-            + speed % self.augment.classes_per_speaker * self.num_speakers
-        )
-        return repeated(samples, length), label, int(rng.integers(2**31)), *drawn
+        return _repeated(self.reader.read(utterance, start, min(wanted, available)), wanted)
 
 
 class ShortCrops:
@@ -178,16 +176,8 @@ class ShortCrops:
         return min(length, self.lengths[int(rng.integers(len(self.lengths)))])
 
 
-def repeated(samples: np.ndarray, length: int) -> np.ndarray:
-    """Samples or frames from the beginning on again, until there are enough.
-
-    Parameters
-    ----------
-    samples : (n, ...) array
-        One or more.
-    length : int
-        How many there are to be.
-    """
+def _repeated(samples: np.ndarray, length: int) -> np.ndarray:
+    """Samples or frames from the beginning on again, until there are enough."""
     return samples if len(samples) >= length else np.resize(samples, (length, *samples.shape[1:]))
 
 
@@ -207,13 +197,8 @@ class DealtDraws:
     def __init__(self, batch_size: int, rank: int, world: int, first_step: int, last_step: int):
         if batch_size % world:
             raise ValueError(f"batch_size {batch_size} is not a multiple of the {world} processes")
-        self.batch_size, self.rank, self.world, self.first_step, self.last_step = (
-            batch_size,
-            rank,
-            world,
-            first_step,
-            last_step,
-        )
+        self.batch_size, self.rank, self.world = batch_size, rank, world
+        self.first_step, self.last_step = first_step, last_step
 
     def __len__(self) -> int:
         return self.last_step - self.first_step

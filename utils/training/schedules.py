@@ -1,8 +1,12 @@
-"""Learning rate and margin as pure functions of the training step: no state to save, so a resumed run cannot part from an undisturbed one."""
+"""Learning rate and margin by step: what the section `schedule` of a training YAML may ask for.
+
+`Moment` says how far a training is, `Span` is a length of it, `Schedule` and its subclasses are the
+schedules, and `SCHEDULES` has their names.  They are pure functions of the step: there is no state
+to save, so a resumed run cannot part from an undisturbed one.
+"""
 
 import math
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 
 class Moment(NamedTuple):
@@ -42,7 +46,7 @@ class Span:
     """
 
     def __init__(self, name: str, fraction: float, epochs: float | None, steps: int | None):
-        check_fractions(**{f"{name}_fraction": fraction})
+        _check_fractions(**{f"{name}_fraction": fraction})
         if epochs is not None and steps is not None:
             raise ValueError(f"{name}_epochs and {name}_steps: expected one of the two at most")
         for unit, value in (("epochs", epochs), ("steps", steps)):
@@ -60,11 +64,9 @@ class Span:
         """
         if self.num_steps is not None:
             return self.num_steps
-        return (
-            self.part * at.total_steps
-            if self.num_epochs is None
-            else self.num_epochs * at.steps_per_epoch
-        )
+        if self.num_epochs is not None:
+            return self.num_epochs * at.steps_per_epoch
+        return self.part * at.total_steps
 
     def fraction(self, at: Moment) -> float:
         """The length as a part of the whole training.
@@ -76,47 +78,6 @@ class Span:
         """
         given = self.num_epochs is None and self.num_steps is None
         return self.part if given else self.steps(at) / at.total_steps
-
-
-def interval(name: str, epochs: float | None, steps: int | None) -> Span:
-    """A length that repeats itself, which has to be given.
-
-    Parameters
-    ----------
-    name : str
-        Of the options, for messages.
-    epochs, steps : float or None, int or None
-        One of the two, above 0.
-
-    Raises
-    ------
-    ValueError
-        None, both, or not above 0.
-    """
-    if (epochs is None) == (steps is None):
-        raise ValueError(f"{name}_epochs and {name}_steps: expected one of the two")
-    unit, value = ("epochs", epochs) if steps is None else ("steps", steps)
-    if value <= 0:
-        raise ValueError(f"{name}_{unit} is {value}, expected more than 0")
-    return Span(name, 0.0, epochs, steps)
-
-
-def check_fractions(**fractions: float) -> None:
-    """Refuse what is not in [0, 1].
-
-    Parameters
-    ----------
-    **fractions : float
-        Name -> value.
-
-    Raises
-    ------
-    ValueError
-        Names the first value outside.
-    """
-    for name, value in fractions.items():
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name} is {value}, expected a fraction from 0 to 1")
 
 
 class Schedule:
@@ -151,7 +112,7 @@ class Schedule:
         margin_warmup_steps: int | None = None,
         margin_growth: Literal["linear", "exponential"] = "linear",
     ):
-        check_fractions(warmup_from=warmup_from)
+        _check_fractions(warmup_from=warmup_from)
         self.warmup = Span("warmup", warmup_fraction, warmup_epochs, warmup_steps)
         if warmup_fraction == 1:
             raise ValueError("warmup_fraction is 1: nothing is left to train at the peak")
@@ -173,9 +134,8 @@ class Schedule:
         """
         warm = self.warmup.fraction(at)
         if at.fraction < warm:
-            return (self.warmup_from + (1 - self.warmup_from) * (at.fraction / warm)) * self.decay(
-                at
-            )
+            risen = self.warmup_from + (1 - self.warmup_from) * (at.fraction / warm)
+            return risen * self.decay(at)
         return self.decay(at)
 
     def decay(self, at: Moment) -> float:
@@ -200,7 +160,9 @@ class Schedule:
         if not length:
             return 1.0
         done = min(1.0, max(0.0, at.fraction - self.margin_start.fraction(at)) / length)
-        return done if self.margin_growth == "linear" or done in (0, 1) else 1 - 0.001**done
+        if self.margin_growth == "linear" or done in (0, 1):
+            return done
+        return 1 - 0.001**done
 
 
 class Cosine(Schedule):
@@ -217,10 +179,10 @@ class Cosine(Schedule):
     """
 
     def __init__(
-        self, *, warmup_fraction: float = 0.05, final_fraction: float = 0.01, **options: object
+        self, *, warmup_fraction: float = 0.05, final_fraction: float = 0.01, **options: Any
     ):
         super().__init__(warmup_fraction=warmup_fraction, **options)
-        check_fractions(final_fraction=final_fraction)
+        _check_fractions(final_fraction=final_fraction)
         self.final_fraction = final_fraction
 
     def decay(self, at: Moment) -> float:
@@ -229,9 +191,7 @@ class Cosine(Schedule):
         if at.fraction < warm:
             return 1.0
         done = (at.fraction - warm) / (1 - warm)
-        return self.final_fraction + (1 - self.final_fraction) * 0.5 * (
-            1 + math.cos(math.pi * done)
-        )
+        return self.final_fraction + (1 - self.final_fraction) * _half_cosine(done)
 
 
 class CosineRestarts(Schedule):
@@ -266,42 +226,36 @@ class CosineRestarts(Schedule):
         peak_factor: float = 1.0,
         final_fraction: float = 0.0,
         fall: Literal["cosine", "linear"] = "cosine",
-        **options: object,
+        **options: Any,
     ):
         super().__init__(**options)
-        check_fractions(peak_factor=peak_factor, final_fraction=final_fraction)
+        _check_fractions(peak_factor=peak_factor, final_fraction=final_fraction)
         if cycle_growth < 1:
             raise ValueError(f"cycle_growth is {cycle_growth}, expected 1 or more")
-        self.cycle = interval("cycle", cycle_epochs, cycle_steps)
-        self.cycle_growth, self.peak_factor, self.final_fraction = (
-            cycle_growth,
-            peak_factor,
-            final_fraction,
-        )
-        self.fall = fall
+        self.cycle = _interval("cycle", cycle_epochs, cycle_steps)
+        self.cycle_growth, self.peak_factor = cycle_growth, peak_factor
+        self.final_fraction, self.fall = final_fraction, fall
 
     def rate(self, at: Moment) -> float:
         """Factor of the first peak."""
-        length, warm, begin, peak = self.cycle.steps(at), self.warmup.steps(at), 0.0, 1.0
+        length, warm = self.cycle.steps(at), self.warmup.steps(at)
         if warm >= length:
             raise ValueError(
                 f"a cycle of {length:g} steps is not longer than its warm-up of {warm:g}"
             )
-        while (
-            at.step - begin >= length - 1e-6
-        ):  # the first step of an epoch may lie a rounding error before it
-            begin, length, peak = (
-                begin + length,
-                warm + (length - warm) * self.cycle_growth,
-                peak * self.peak_factor,
-            )
-        done, height = max(0.0, at.step - begin), max(0.0, peak - self.final_fraction)
+        begin, peak = 0.0, 1.0
+        # the first step of an epoch may lie a rounding error before it
+        while at.step - begin >= length - 1e-6:
+            begin += length
+            length = warm + (length - warm) * self.cycle_growth
+            peak *= self.peak_factor
+        done = max(0.0, at.step - begin)
+        height = max(0.0, peak - self.final_fraction)
         if done < warm:
             return self.final_fraction + height * done / warm
         fallen = (done - warm) / (length - warm)
-        return self.final_fraction + height * (
-            1 - fallen if self.fall == "linear" else 0.5 * (1 + math.cos(math.pi * fallen))
-        )
+        left = 1 - fallen if self.fall == "linear" else _half_cosine(fallen)
+        return self.final_fraction + height * left
 
 
 class TimeDecay(Schedule):
@@ -315,7 +269,7 @@ class TimeDecay(Schedule):
         See `Schedule`.
     """
 
-    def __init__(self, *, decay_per_step: float, **options: object):
+    def __init__(self, *, decay_per_step: float, **options: Any):
         super().__init__(**options)
         if decay_per_step <= 0:
             raise ValueError(f"decay_per_step is {decay_per_step}, expected more than 0")
@@ -345,11 +299,12 @@ class StepDecay(Schedule):
         every_epochs: float | None = None,
         every_steps: int | None = None,
         factor: float = 0.5,
-        **options: object,
+        **options: Any,
     ):
         super().__init__(**options)
-        check_fractions(factor=factor)
-        self.every, self.factor = interval("every", every_epochs, every_steps), factor
+        _check_fractions(factor=factor)
+        self.every = _interval("every", every_epochs, every_steps)
+        self.factor = factor
 
     def decay(self, at: Moment) -> float:
         """The factor to the power of the intervals that are over."""
@@ -367,7 +322,7 @@ class Exponential(Schedule):
         See `Schedule`; the rate falls during the warm-up, too.
     """
 
-    def __init__(self, *, final_fraction: float = 0.001, **options: object):
+    def __init__(self, *, final_fraction: float = 0.001, **options: Any):
         super().__init__(**options)
         if not 0 < final_fraction <= 1:
             raise ValueError(f"final_fraction is {final_fraction}, expected above 0 and at most 1")
@@ -397,7 +352,7 @@ class VggRestart(Schedule):
 
     def __init__(self, *, warmup_factor: float = 0.1, warmup_epochs: int = 2, epochs: int = 128):
         super().__init__()
-        check_fractions(warmup_factor=warmup_factor)
+        _check_fractions(warmup_factor=warmup_factor)
         if epochs < 10:
             raise ValueError(f"epochs is {epochs}; the milestones of this schedule need 10 or more")
         half = epochs // 2
@@ -419,15 +374,37 @@ class VggRestart(Schedule):
 
     def decay(self, at: Moment) -> float:
         """The factor of the last milestone."""
-        epoch = (
-            at.fraction * self.epochs + 1e-9
-        )  # the division in the fraction may leave the first step of an epoch just before it
-        return next(
-            (factor for end, factor in self.milestones if epoch < end), self.milestones[-1][1]
-        )
+        # the division in the fraction may leave the first step of an epoch just before it
+        epoch = at.fraction * self.epochs + 1e-9
+        for end, factor in self.milestones:
+            if epoch < end:
+                return factor
+        return self.milestones[-1][1]
 
 
-SCHEDULES: dict[str, Callable] = {
+def _interval(name: str, epochs: float | None, steps: int | None) -> Span:
+    """A length that repeats itself, which has to be given."""
+    if (epochs is None) == (steps is None):
+        raise ValueError(f"{name}_epochs and {name}_steps: expected one of the two")
+    for unit, value in (("epochs", epochs), ("steps", steps)):
+        if value is not None and value <= 0:
+            raise ValueError(f"{name}_{unit} is {value}, expected more than 0")
+    return Span(name, 0.0, epochs, steps)
+
+
+def _half_cosine(done: float) -> float:
+    """Half a cosine from 1 down to 0."""
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _check_fractions(**fractions: float) -> None:
+    """Refuse what is not in [0, 1]."""
+    for name, value in fractions.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} is {value}, expected a fraction from 0 to 1")
+
+
+SCHEDULES: dict[str, type[Schedule]] = {
     "constant": Schedule,
     "cosine": Cosine,
     "cosine_restarts": CosineRestarts,

@@ -1,7 +1,7 @@
 """The YAML of a training, checked as far as that goes without torch: every section but those of the network and the loss."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +12,23 @@ from utils.training.crops import CropOptions, resolved_crops
 from utils.training.optimizers import OPTIMIZERS, Optimizer
 from utils.training.phases import Phase, phases_of
 from utils.training.schedules import SCHEDULES, Schedule
+
+Precision = Literal["fp32", "bf16", "auto"]
+
+
+@dataclass(kw_only=True)
+class _Sections:
+    """What a training YAML holds: its sections are checked against these fields."""
+
+    model: dict
+    loss: dict
+    optimizer: dict
+    schedule: dict
+    crops: dict
+    augmentation: dict | None = None
+    training: dict
+    teacher: dict | None = None
+    phases: list[dict] | None = None
 
 
 @dataclass
@@ -41,7 +58,7 @@ class TrainingOptions:
     checkpoint_every_steps: int = 500
     log_every_steps: int = 10
     average_checkpoints: int = 1
-    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    precision: Precision = "fp32"
 
     def __post_init__(self):
         if (self.steps is None) == (self.epochs is None):
@@ -63,7 +80,10 @@ class TrainingOptions:
         ValueError
             The epochs do not make one step.
         """
-        steps = self.steps or self.epochs * epoch_size // batch_size
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None  # one of the two is given
+        steps = self.epochs * epoch_size // batch_size
         if not steps:
             raise ValueError(
                 f"epochs is {self.epochs}: of {epoch_size} utterances they do not fill one batch of {batch_size}"
@@ -111,7 +131,8 @@ class TeacherOptions:
         weights = (self.embedding_weight, self.output_weight, self.label_weight)
         if min(weights) < 0 or not any(weights):
             raise ValueError(
-                f"embedding_weight, output_weight, label_weight are {', '.join(map(str, weights))}; expected 0 or more, one above"
+                f"embedding_weight, output_weight, label_weight are {', '.join(map(str, weights))}; "
+                "expected 0 or more, one above"
             )
 
 
@@ -154,7 +175,7 @@ class Settings:
     def __post_init__(self):
         self.auto_precision = self.training.precision == "auto"
 
-    def set_precision(self, precision: str) -> None:
+    def set_precision(self, precision: Precision) -> None:
         """Put what ``auto`` stands for in its place.
 
         Parameters
@@ -194,11 +215,9 @@ class Settings:
         experiment : path
             ``exp/<name>``.
         """
-        return (
-            experiment
-            if self.is_last
-            else experiment / "phases" / f"{self.phase.number}_{self.phase.name}"
-        )
+        if self.phase is None or self.phase.is_last:
+            return experiment
+        return experiment / "phases" / f"{self.phase.number}_{self.phase.name}"
 
     def open_augmentation(self, bank: Path | None, sample_rate_hz: int) -> Augmenter:
         """The augmentation with its bank.
@@ -220,29 +239,29 @@ class Settings:
         except UserError as error:
             raise UserError(f"{self.where('augmentation')}: {error}") from None
 
-    def resolved(self, models: dict, losses: dict) -> dict:
+    def resolved(self, models: Mapping[str, Callable], losses: Mapping[str, Callable]) -> dict:
         """Every section with its defaults filled in, as config.yaml keeps it.
 
         Parameters
         ----------
-        models, losses : dict
+        models, losses : mapping
             The registries.
         """
-        parts = {
-            "model": models,
-            "loss": losses,
-            "optimizer": OPTIMIZERS,
-            "schedule": SCHEDULES,
-            "crops": CropOptions,
-            "augmentation": Augmenter,
-            "training": TrainingOptions,
-        } | ({"teacher": TeacherOptions} if self.teacher else {})
-        own = {"augmentation": resolved_augmentation, "crops": resolved_crops}
-        sections = {
-            name: own.get(name, partial(resolved_options, part))(self.sections.get(name))
-            for name, part in parts.items()
+        section = self.sections.get
+        resolved = {
+            "model": resolved_options(models, section("model")),
+            "loss": resolved_options(losses, section("loss")),
+            "optimizer": resolved_options(OPTIMIZERS, section("optimizer")),
+            "schedule": resolved_options(SCHEDULES, section("schedule")),
+            "crops": resolved_crops(section("crops")),
+            "augmentation": resolved_augmentation(section("augmentation")),
+            "training": resolved_options(TrainingOptions, section("training")),
         }
-        return sections | ({"phase": vars(self.phase)} if self.phase else {})
+        if self.teacher:
+            resolved["teacher"] = resolved_options(TeacherOptions, section("teacher"))
+        if self.phase:
+            resolved["phase"] = vars(self.phase)
+        return resolved
 
 
 def read_settings(
@@ -278,16 +297,16 @@ def read_phases(
         An unknown section or key, a wrong type, an impossible value: names file, section and key.
     """
     written = read_yaml(path)
-    check_options(_sections, written, str(path))
+    check_options(_Sections, written, str(path))
     if steps is not None and steps < 1:
         raise UserError(f"--steps is {steps}, expected 1 or more")
     instead = None if augmentation is None else read_yaml(augmentation)
     found = []
     for phase, sections in phases_of(written, path):
         if steps is not None:
-            sections["training"] = {
-                key: value for key, value in sections["training"].items() if key != "epochs"
-            } | {"steps": steps}
+            training = dict(sections["training"])
+            training.pop("epochs", None)
+            sections["training"] = training | {"steps": steps}
         if augmentation is not None:
             sections["augmentation"] = instead
         found.append(_settings(path, sections, augmentation, phase))
@@ -297,7 +316,9 @@ def read_phases(
 def _settings(
     path: Path, sections: dict, augmentation: Path | None, phase: Phase | None
 ) -> Settings:
-    def where(section):
+    """A training YAML, or a phase of it, from its sections."""
+
+    def where(section: str) -> str:
         return _where(path, augmentation, phase, section)
 
     settings = Settings(
@@ -328,21 +349,7 @@ def _settings(
 
 
 def _where(path: Path, augmentation: Path | None, phase: Phase | None, section: str) -> str:
+    """File, phase and section, for messages."""
     if section == "augmentation" and augmentation:
         return str(augmentation)
     return f"{path}: {phase.title}: {section}" if phase else f"{path}: {section}"
-
-
-def _sections(
-    *,
-    model: dict,
-    loss: dict,
-    optimizer: dict,
-    schedule: dict,
-    crops: dict,
-    augmentation: dict | None = None,
-    training: dict,
-    teacher: dict | None = None,
-    phases: list[dict] | None = None,
-) -> None:
-    """What a training YAML holds; only the signature is used."""

@@ -1,7 +1,9 @@
 """What a training begins with: first weights from the phase before, a teacher, and sections that fit the network and the loss."""
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -13,8 +15,11 @@ from utils.training.objective import TaughtObjective, load_teacher
 from utils.training.schedules import Moment
 from utils.training.settings import Settings
 
+if TYPE_CHECKING:
+    from steps.models.network import EmbeddingNetwork
 
-def fits_crops(settings: Settings, network: nn.Module, loss: nn.Module) -> None:
+
+def fits_crops(settings: Settings, network: "EmbeddingNetwork", loss: nn.Module) -> None:
     """Hold the section `crops` against what network and loss take.
 
     Parameters
@@ -29,33 +34,47 @@ def fits_crops(settings: Settings, network: nn.Module, loss: nn.Module) -> None:
     UserError
         Crops are too short, or not of the network's only length; or the loss compares utterances of a speaker and batches have one of each.
     """
-    crops, teacher = settings.crops, settings.teacher
-    lengths = [("crops", "crop_seconds", crops.shortest_seconds)] + (
-        [("teacher", "student_seconds", teacher.student_seconds)] if teacher else []
-    )
+    _fits_shortest(settings, network)
+    if network.batching == "fixed_samples":
+        _fits_only_length(settings, network.min_samples, network.sample_rate_hz)
+    compares = getattr(loss, "batch_shape", None) == "speakers_x_utterances"
+    if compares and settings.crops.rows_per_speaker < 2:
+        raise UserError(
+            f"{settings.where('crops')}: the loss {settings.sections['loss']['name']} compares "
+            "several utterances of each speaker; give batches: {speakers: N, utterances: M} "
+            "with M of 2 or more in place of batch_size"
+        )
+
+
+def _fits_shortest(settings: Settings, network: "EmbeddingNetwork") -> None:
+    """Refuse crops, and parts of them for a student, that are too short for the network."""
+    lengths = [("crops", "crop_seconds", settings.crops.shortest_seconds)]
+    if settings.teacher:
+        lengths.append(("teacher", "student_seconds", settings.teacher.student_seconds))
     for section, name, seconds in lengths:
-        if (samples := round(seconds * network.sample_rate_hz)) < network.min_samples:
+        samples = round(seconds * network.sample_rate_hz)
+        if samples < network.min_samples:
             raise UserError(
-                f"{settings.where(section)}: {name} {seconds} are {samples} samples; this network takes {network.min_samples} or more"
+                f"{settings.where(section)}: {name} {seconds} are {samples} samples; "
+                f"this network takes {network.min_samples} or more"
             )
-    if (
-        network.batching == "fixed_samples"
-        and (found := crops.lengths(network.sample_rate_hz)) != network.min_samples
-    ):
-        said = (
-            f"{found} samples" if isinstance(found, int) else f"{found[0]} to {found[-1]} samples"
-        )
+
+
+def _fits_only_length(settings: Settings, wanted: int, sample_rate_hz: int) -> None:
+    """Refuse crops of another length than the network's only one, and a student's part of them."""
+    found = settings.crops.lengths(sample_rate_hz)
+    if found != wanted:
+        if isinstance(found, int):
+            said = f"{found} samples"
+        else:
+            said = f"{found[0]} to {found[-1]} samples"
         raise UserError(
-            f"{settings.where('crops')}: crop_seconds are {said}; this network takes {network.min_samples} only"
+            f"{settings.where('crops')}: crop_seconds are {said}; this network takes {wanted} only"
         )
-    if network.batching == "fixed_samples" and teacher:
+    if settings.teacher:
         raise UserError(
-            f"{settings.where('teacher')}: this network takes crops of {network.min_samples} samples only, and a student hears less"
-        )
-    if getattr(loss, "batch_shape", None) == "speakers_x_utterances" and crops.rows_per_speaker < 2:
-        raise UserError(
-            f"{settings.where('crops')}: the loss {settings.sections['loss']['name']} compares several utterances of each speaker; "
-            "give batches: {speakers: N, utterances: M} with M of 2 or more in place of batch_size"
+            f"{settings.where('teacher')}: this network takes crops of {wanted} samples only, "
+            "and a student hears less"
         )
 
 
@@ -74,7 +93,7 @@ def length_of_training(settings: Settings, epoch_size: int) -> int:
     UserError
         Not one step, batches that the processes cannot share evenly, or a schedule that does not fit.
     """
-    section, batch_size = "crops", settings.crops.batch_size
+    section, batch_size = "crops", settings.crops.rows_per_batch
     try:
         settings.crops.check_shares(rank_and_world()[1])
         section = "training"
@@ -110,28 +129,28 @@ def first_weights(
     UserError
         They do not fit.
     """
-    source = settings.phase.weights_from if settings.phase else "random"
-    if source == "random":
+    phase = settings.phase
+    if phase is None or phase.weights_from == "random":
         return {}
+    assert before is not None  # the first phase asks for none
+    states = trained_weights(before)
     said = {}
-    for name, module, state in zip(
-        ("network", "loss"), (network, loss), trained_weights(before), strict=True
-    ):
-        if name == "loss" and source == "previous":
+    for name, module, state in zip(("network", "loss"), (network, loss), states, strict=True):
+        if name == "loss" and phase.weights_from == "previous":
             said[name] = {"taken": [], "new": list(module.state_dict()), "left": list(state)}
             continue
         try:
             said[name] = take_weights(module, state)
         except (ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
             raise UserError(
-                f"{settings.where('weights_from')}: {name}: {' '.join(str(error).split())[:200]}; the weights are of {before}"
+                f"{settings.where('weights_from')}: {name}: {reason}; the weights are of {before}"
             ) from None
     if rank_and_world()[0] == 0:
         for name, lists in said.items():
+            numbers = "; ".join(f"{len(names)} {kind}" for kind, names in lists.items())
             print(
-                f"   {settings.phase.title}: {name}: "
-                + "; ".join(f"{len(names)} {kind}" for kind, names in lists.items())
-                + " (tensors by name: first_weights.json)",
+                f"   {phase.title}: {name}: {numbers} (tensors by name: first_weights.json)",
                 file=sys.stderr,
             )
     return said
@@ -139,11 +158,11 @@ def first_weights(
 
 def taught(
     settings: Settings,
-    network: nn.Module,
+    network: "EmbeddingNetwork",
     loss: nn.Module,
     folder: Path,
     device: str,
-    registries: tuple[dict, dict],
+    registries: tuple[Mapping[str, Callable], Mapping[str, Callable]],
 ) -> tuple[TaughtObjective, str]:
     """Network and loss with the teacher of the YAML, and the digest of the teacher's weights.
 
@@ -157,7 +176,7 @@ def taught(
         The teacher's experiment.
     device : str
         Where the teacher goes.
-    registries : tuple of dict
+    registries : two mappings
         Networks and losses by name.
 
     Raises
@@ -166,16 +185,16 @@ def taught(
         The teacher does not fit.
     """
     options = settings.teacher
+    assert options is not None  # there is a folder only where there is a section
     teacher, digest = load_teacher(folder, options.checkpoint, *registries)
-    rates = network.sample_rate_hz, teacher.network.sample_rate_hz
-    if rates[0] != rates[1]:
+    own_hz, teacher_hz = network.sample_rate_hz, teacher.network.sample_rate_hz
+    if own_hz != teacher_hz:
         raise UserError(
-            f"{settings.where('teacher')}: {folder} takes {rates[1]} Hz, this network {rates[0]} Hz"
+            f"{settings.where('teacher')}: {folder} takes {teacher_hz} Hz, this network {own_hz} Hz"
         )
+    student_samples = round(options.student_seconds * own_hz)
     try:
-        objective = TaughtObjective(
-            network, loss, teacher, options, round(options.student_seconds * network.sample_rate_hz)
-        )
+        objective = TaughtObjective(network, loss, teacher, options, student_samples)
     except ValueError as error:
         raise UserError(f"{settings.where('teacher')}: {error}") from None
     teacher.to(torch.device(device))

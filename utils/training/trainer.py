@@ -10,13 +10,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import nn
 
+from utils.augmentation.augmenter import Augmenter
 from utils.errors import UserError
 from utils.torch_device import rank_and_world
 from utils.training.checkpoints import (
@@ -32,6 +34,10 @@ from utils.training.objective import Objective, distributed
 from utils.training.sampling import CropDataset, DealtDraws
 from utils.training.schedules import Moment, Schedule
 from utils.training.settings import TrainingOptions
+
+if TYPE_CHECKING:
+    from steps.models.network import EmbeddingNetwork
+    from utils.augmentation.device import DeviceChain
 
 KEPT_CHECKPOINTS = 2  # the newest ones, beside step 0 and those that the average needs
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -77,24 +83,15 @@ class Trainer:
         total_steps: int,
         options: TrainingOptions,
         folder: Path,
-        validate: Callable[[nn.Module], float] | None,
+        validate: "Callable[[EmbeddingNetwork], float] | None",
         clip_norm: float | None,
         num_workers: int,
     ):
-        self.objective, self.optimizer, self.schedule, self.dataset = (
-            objective,
-            optimizer,
-            schedule,
-            dataset,
-        )
-        self.batch_size, self.total_steps, self.options, self.validate = (
-            batch_size,
-            total_steps,
-            options,
-            validate,
-        )
+        self.objective, self.dataset = objective, dataset
+        self.optimizer, self.schedule, self.clip_norm = optimizer, schedule, clip_norm
+        self.batch_size, self.total_steps = batch_size, total_steps
+        self.options, self.validate, self.num_workers = options, validate, num_workers
         self.folder, self.checkpoints = Path(folder), Path(folder) / "checkpoints"
-        self.clip_norm, self.num_workers = clip_norm, num_workers
         self.rank, self.world = rank_and_world()
         self.device = next(objective.parameters()).device
         self.peaks = [group["lr"] for group in optimizer.param_groups]
@@ -102,7 +99,9 @@ class Trainer:
         self.scaled_gradients = objective.scaled_gradients()
         self.step = 0
         self.stop_signal = 0
-        self.augment = dataset.augment.on(self.device) if dataset.augment.device else None
+        self.augment: DeviceChain | None = None
+        if isinstance(dataset.augment, Augmenter) and dataset.augment.device:
+            self.augment = dataset.augment.on(self.device)
         self.model = distributed(objective) if self.world > 1 else objective
 
     def run(self) -> dict:
@@ -116,10 +115,10 @@ class Trainer:
         self._restore()
         if self.step == 0 and self.rank == 0:
             self._save()
-        loader = torch.utils.data.DataLoader(
-            self.dataset,
+        loader: torch.utils.data.DataLoader[tuple] = torch.utils.data.DataLoader(
+            self.dataset,  # type: ignore[arg-type]  # torch asks for no more than __getitem__
             num_workers=self.num_workers,
-            worker_init_fn=outlive_stop_signals,
+            worker_init_fn=_outlive_stop_signals,
             pin_memory=self.device.type == "cuda",
             batch_sampler=DealtDraws(
                 self.batch_size, self.rank, self.world, self.step, self.total_steps
@@ -138,41 +137,42 @@ class Trainer:
         if self.rank == 0:
             self._save_average()
         left_out = self.dataset.draws.speakers_left_out
-        return {
+        counts = {
             "steps": self.step,
             "draws": self.step * self.batch_size,
             "classes": self.dataset.num_classes,
             "utterances": len(self.dataset.labels),
             "processes": self.world,
             "device": self.device.type,
-        } | ({"speakers_left_out": left_out} if left_out else {})
+        }
+        return counts | ({"speakers_left_out": left_out} if left_out else {})
 
-    def _train_step(self, waveforms_BS, labels_B, seeds_B, *drawn_BW) -> dict:
-        now = Moment(self.step, self.total_steps, self.dataset.epoch_size / self.batch_size)
-        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
-            group["lr"] = peak * self.schedule.rate(now)
-        if self.margin is not None:
-            self.objective.loss.margin = self.margin * self.schedule.margin(now)
+    def _train_step(
+        self,
+        waveforms_BS: torch.Tensor,
+        labels_B: torch.Tensor,
+        seeds_B: torch.Tensor,
+        *drawn_BW: torch.Tensor,
+    ) -> dict:
+        """One step; gives loss and accuracy, which stay on the device, and the learning rate."""
+        self._set_rates()
         torch.manual_seed(int(seeds_B[0]))  # dropout, too, follows from the draws alone
         self.model.train()
-        lengths_B = torch.full(
-            (len(waveforms_BS),), waveforms_BS.shape[1]
-        )  # on the host, as the seeds: reading them costs no synchronisation
-        waveforms_BS, labels_B = (
-            waveforms_BS.to(self.device, non_blocking=True),
-            labels_B.to(self.device, non_blocking=True),
-        )
+        # on the host, as the seeds: reading them costs no synchronisation
+        lengths_B = torch.full((len(waveforms_BS),), waveforms_BS.shape[1])
+        waveforms_BS = waveforms_BS.to(self.device, non_blocking=True)
+        labels_B = labels_B.to(self.device, non_blocking=True)
         if self.augment:
             waveforms_BS = self.augment(waveforms_BS, *drawn_BW)
-        with torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"
-        ):
+        in_bf16 = self.options.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=in_bf16):
             loss, num_correct = self.model(waveforms_BS, lengths_B, labels_B, seeds_B)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.clip_norm:
             nn.utils.clip_grad_norm_(self.objective.parameters(), self.clip_norm)
         for parameter, factor in self.scaled_gradients:
+            assert parameter.grad is not None  # the loss has just reached it
             parameter.grad.mul_(factor)
         self.optimizer.step()
         self.step += 1
@@ -182,8 +182,18 @@ class Trainer:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
         }
 
+    def _set_rates(self) -> None:
+        """Set learning rates and margin to what the schedule says for the step that follows."""
+        now = Moment(self.step, self.total_steps, self.dataset.epoch_size / self.batch_size)
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * self.schedule.rate(now)
+        if self.margin is not None:
+            self.objective.loss.margin = self.margin * self.schedule.margin(now)
+
     def _after_step(self, entry: dict, log: TrainingLog, wait_fraction: float) -> None:
-        options, stop = self.options, self.stop_signal if self.world == 1 else 0
+        """Log, validate, save and stop, each where it is due."""
+        options = self.options
+        stop = self.world == 1 and bool(self.stop_signal)
         if self._is_due(options.log_every_steps) or self._is_due(options.checkpoint_every_steps):
             entry, stop = self._over_processes(entry)
         if self._is_due(options.log_every_steps):
@@ -196,29 +206,29 @@ class Trainer:
             self._save()
         log.advance()
         if stop and self.step < self.total_steps:
-            if self.world > 1:
-                torch.distributed.barrier()  # a process that leaves has torchrun end the others: not before the state is saved
-            name = (
-                signal.Signals(self.stop_signal).name
-                if self.stop_signal
-                else "a signal to another process"
-            )
-            raise UserError(
-                f"{self.folder}: stopped by {name} after step {self.step}; the state is saved: the same command goes on"
-            )
+            self._stop()
+
+    def _stop(self) -> NoReturn:
+        """Leave the training, whose state is saved."""
+        if self.world > 1:
+            # a process that leaves has torchrun end the others: not before the state is saved
+            torch.distributed.barrier()
+        name = "a signal to another process"
+        if self.stop_signal:
+            name = signal.Signals(self.stop_signal).name
+        raise UserError(
+            f"{self.folder}: stopped by {name} after step {self.step}; "
+            "the state is saved: the same command goes on"
+        )
 
     def _is_due(self, every: int) -> bool:
+        """Whether what happens every so many steps happens after this one, as after the last."""
         return self.step % every == 0 or self.step == self.total_steps
 
     def _over_processes(self, entry: dict) -> tuple[dict, bool]:
-        """The entry as plain numbers, loss and accuracy over the global batch; and whether any process was told to stop."""
-        numbers = torch.stack(
-            [
-                entry["loss"],
-                entry["accuracy"],
-                torch.tensor(float(self.stop_signal), device=self.device),
-            ]
-        )
+        """The entry as plain numbers over the global batch; whether any process is to stop."""
+        stopping = torch.tensor(float(self.stop_signal), device=self.device)
+        numbers = torch.stack([entry["loss"], entry["accuracy"], stopping])
         if self.world > 1:
             torch.distributed.all_reduce(numbers)
         loss, accuracy, stop = (numbers / self.world).tolist()
@@ -230,16 +240,16 @@ class Trainer:
         return entry | {"loss": loss, "accuracy": accuracy}, bool(stop)
 
     def _share_statistics(self) -> None:
-        """Rank 0's running statistics for all, which the next step would do: each process validates a part, and all with one network."""
+        """Rank 0's running statistics for all, as the next step would do: they validate together."""
         if self.world > 1:
             for buffer in self.objective.buffers():
                 torch.distributed.broadcast(buffer, 0)
 
     @contextmanager
-    def _signals_noted(self):
+    def _signals_noted(self) -> Iterator[None]:
         """Let SIGTERM and SIGUSR1 wait for the end of the step."""
 
-        def note(number, _):
+        def note(number: int, _: object) -> None:
             self.stop_signal = number
 
         before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
@@ -250,13 +260,14 @@ class Trainer:
                 signal.signal(number, handler)
 
     def _restore(self) -> None:
-        """Take up the newest whole checkpoint; rank 0 says which, since others may see an older state of a shared file system."""
+        """Take up the newest whole checkpoint."""
         state = load_newest(self.checkpoints) if self.rank == 0 else None
         if self.world > 1:
-            said = [state and state["step"]]
-            torch.distributed.broadcast_object_list(said, 0)
-            if self.rank and said[0] is not None:
-                state = load_checkpoint(checkpoint_path(self.checkpoints, said[0]))
+            # rank 0 says which: others may see an older state of a shared file system
+            newest: list[int | None] = [state["step"] if state else None]
+            torch.distributed.broadcast_object_list(newest, 0)
+            if self.rank and newest[0] is not None:
+                state = load_checkpoint(checkpoint_path(self.checkpoints, newest[0]))
         if state is None:
             return
         try:
@@ -264,8 +275,10 @@ class Trainer:
             self.objective.loss.load_state_dict(state["loss"])
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError) as error:
+            path = checkpoint_path(self.checkpoints, state["step"])
+            reason = " ".join(str(error).split())[:120]
             raise UserError(
-                f"{checkpoint_path(self.checkpoints, state['step'])}: does not fit this network ({' '.join(str(error).split())[:120]}); "
+                f"{path}: does not fit this network ({reason}); "
                 "choose another --name, or remove the experiment"
             ) from None
         self.step = state["step"]
@@ -273,6 +286,7 @@ class Trainer:
             print(f"   going on from step {self.step} of {self.total_steps}", file=sys.stderr)
 
     def _save(self) -> None:
+        """Write the checkpoint of this step, and remove what is no longer wanted."""
         save_checkpoint(
             checkpoint_path(self.checkpoints, self.step),
             {
@@ -285,18 +299,19 @@ class Trainer:
         self._tidy()
 
     def _tidy(self) -> None:
-        """Keep step 0, the last regular checkpoints and the newest one: a run that was stopped or killed ends with the same files as any other."""
-        kept = {
-            0,
-            self.step,
-            *self._regular_steps()[-max(KEPT_CHECKPOINTS, self.options.average_checkpoints) :],
-        }
+        """Keep step 0, the last regular checkpoints and the newest one.
+
+        A run that was stopped or killed ends with the same files as any other.
+        """
+        num_regular = max(KEPT_CHECKPOINTS, self.options.average_checkpoints)
+        kept = {0, self.step, *self._regular_steps()[-num_regular:]}
         for step in set(saved_steps(self.checkpoints)) - kept:
             checkpoint_path(self.checkpoints, step).unlink()
         for half_written in self.checkpoints.glob(".*.tmp"):
             half_written.unlink()
 
     def _regular_steps(self) -> list[int]:
+        """Steps of the checkpoints that no signal asked for."""
         every = self.options.checkpoint_every_steps
         return [
             step
@@ -305,6 +320,7 @@ class Trainer:
         ]
 
     def _save_average(self) -> None:
+        """Write the network whose weights are the mean over the last checkpoints."""
         self._tidy()
         steps = self._regular_steps()[-self.options.average_checkpoints :]
         weights = average_weights([checkpoint_path(self.checkpoints, step) for step in steps])
@@ -314,19 +330,13 @@ class Trainer:
         )
 
 
-def outlive_stop_signals(_: int) -> None:
-    """Keep a loader's worker alive when all processes of a job are told to stop, so that the trainer can finish its step; its parent may end it.
-
-    Parameters
-    ----------
-    _ : int
-        Number of the worker.
-    """
+def _outlive_stop_signals(_: int) -> None:
+    """Keep a loader's worker alive, until its parent ends it, when a whole job is told to stop."""
     if sys.platform != "linux":
         return
     trainer = os.getppid()
 
-    def wait():
+    def wait() -> None:
         while signal.sigwaitinfo(STOP_SIGNALS).si_pid != trainer:
             pass
         os._exit(0)

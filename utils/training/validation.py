@@ -14,14 +14,13 @@ from utils.metrics.rates import equal_error_rate
 from utils.torch_device import rank_and_world, sum_over_processes
 
 if TYPE_CHECKING:
-    import torch
-
+    from steps.models.network import EmbeddingNetwork
     from utils.features.base import FrontEnd
 
 
 def dev_eer(
     dev_data: Path, front_end: "FrontEnd", cosine: Callable, root: Path | None = None
-) -> "Callable[[torch.nn.Module], float]":
+) -> "Callable[[EmbeddingNetwork], float]":
     """A function of the network: its EER in percent.
 
     Parameters
@@ -48,9 +47,10 @@ def dev_eer(
             raise UserError(
                 f"{dev_data}/trials:{line}: '{absent[0]}' is not in {dev_data}/wav.scp; validation wants every side of the dev trials"
             )
-    enrol_rows, test_rows = ([place[key] for key in side] for side in (enrol, test))
+    enrol_rows = [place[key] for key in enrol]
+    test_rows = [place[key] for key in test]
 
-    def validate(network) -> float:
+    def validate(network: "EmbeddingNetwork") -> float:
         embeddings = embed_utterances(network, reader, range(len(keys)), share=rank_and_world())
         embeddings = sum_over_processes(embeddings, next(network.parameters()).device)
         if not np.isfinite(embeddings).all():
@@ -59,9 +59,8 @@ def dev_eer(
             )
         backend = cosine().fit(embeddings)
         unit = backend.transform(embeddings)
-        scores = np.nan_to_num(
-            backend.score(unit[enrol_rows], unit[test_rows])
-        )  # a row that is the mean itself has no direction: 0
+        # a row that is the mean itself has no direction: 0
+        scores = np.nan_to_num(backend.score(unit[enrol_rows], unit[test_rows]))
         return 100 * equal_error_rate(scores[is_target], scores[~is_target])
 
     return validate

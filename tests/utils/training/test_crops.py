@@ -29,15 +29,15 @@ def test_two_lengths_are_all_between_them_ten_milliseconds_apart():
 def test_batches_of_speakers_by_utterances_have_that_many_rows():
     labels = [speaker for speaker in range(6) for _ in range(10)]
     composed = crops(batches={"speakers": 4, "utterances": 5})
-    assert (composed.batch_size, composed.rows_per_speaker) == (20, 5)
+    assert (composed.rows_per_batch, composed.rows_per_speaker) == (20, 5)
     order = composed.order(labels, 1)
     assert isinstance(order, SpeakersByUtterances)
     assert order.epoch_size == 60
-    assert crops(batches={"speakers": 4, "crops_per_utterance": 5}).batch_size == 20
+    assert crops(batches={"speakers": 4, "crops_per_utterance": 5}).rows_per_batch == 20
     plain = crops(batch_size=20, max_utterances_per_speaker=3).order(labels, 1)
     assert isinstance(plain, EveryUtterance)
     assert plain.epoch_size == 18
-    assert (crops().batch_size, crops().rows_per_speaker) == (64, 1)
+    assert (crops().rows_per_batch, crops().rows_per_speaker) == (64, 1)
 
 
 def test_what_is_resolved_has_every_default():
@@ -56,7 +56,7 @@ def test_what_is_resolved_has_every_default():
     }
     assert resolved["short_crops"] == {"crop_seconds": [0.5, 1.0], "probability": 0.5}
     assert resolved["crop_seconds"] == [1, 2]
-    assert crops(**resolved).batch_size == 4
+    assert crops(**resolved).rows_per_batch == 4
 
 
 @pytest.mark.parametrize(

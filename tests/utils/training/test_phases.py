@@ -42,12 +42,16 @@ def test_a_phase_is_laid_over_the_file_key_by_key_and_a_named_section_stands_alo
         None,
         10,
     )
-    assert (first.crops.batch_size, first.crops.crop_seconds) == (4, 0.5)
+    assert (first.crops.rows_per_batch, first.crops.crop_seconds) == (4, 0.5)
     assert first.augmentation.speed_factors == (1.0, 1.1)
     assert first.sections["loss"] == {"name": "softmax"}
     assert second.sections["loss"] == {"name": "am_softmax"}
     assert second.sections["schedule"] == {"name": "constant"}
-    assert (second.training.steps, second.crops.batch_size, second.augmentation.speed_factors) == (
+    assert (
+        second.training.steps,
+        second.crops.rows_per_batch,
+        second.augmentation.speed_factors,
+    ) == (
         40,
         6,
         (1.0,),
