@@ -1,7 +1,8 @@
 """Embeddings without a network: statistics of the frames of an utterance, the baselines that a trained system has to beat."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from utils.data_dir import read_data_dir
 from utils.embeddings.folders import finish_embeddings
 from utils.errors import UserError
 from utils.files import atomic_write
+
+if TYPE_CHECKING:
+    from utils.features.base import FrontEnd
 
 
 def frame_statistics(frames_TF: np.ndarray) -> np.ndarray:
@@ -49,7 +53,7 @@ def z_normalise(vectors_ND: np.ndarray) -> np.ndarray:
 
 
 def compute_frames(
-    front_end: Callable, samples: np.ndarray, margin_seconds: float = 0.0
+    front_end: "FrontEnd", samples: np.ndarray, margin_seconds: float = 0.0
 ) -> np.ndarray:
     """Frames of one utterance.
 
@@ -90,7 +94,11 @@ def compute_frames(
 
 
 def extract_statistics(
-    data: Path, output: Path, front_end: Callable, provenance: Mapping, margin_seconds: float = 0.0
+    data: Path,
+    output: Path,
+    front_end: "FrontEnd",
+    provenance: Mapping,
+    margin_seconds: float = 0.0,
 ) -> tuple[list, int]:
     """Write the z-normalised frame statistics of every utterance of a data directory as its embeddings.
 

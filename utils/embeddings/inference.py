@@ -15,6 +15,7 @@ from utils.errors import UserError
 from utils.packed.reader import PackedReader
 
 if TYPE_CHECKING:
+    from utils.embeddings.network import EmbeddingNetwork
     from utils.features.reader import FeatureReader
 
 BATCH_SECONDS = 60.0  # of padded audio; bounds the memory of a batch
@@ -77,7 +78,7 @@ def batches(num_samples: Sequence[int], batching: str, max_samples: int) -> Iter
 
 @torch.no_grad()
 def embed_utterances(
-    network: torch.nn.Module,
+    network: "EmbeddingNetwork",
     reader: "PackedReader | FeatureReader",
     indices: Sequence[int],
     share: tuple[int, int] = (0, 1),
@@ -130,15 +131,11 @@ def embed_utterances(
     ]
     pieces_PE = np.zeros((len(places), network.embedding_dim), np.float32)
     max_samples = round(BATCH_SECONDS * network.sample_rate_hz)
-    for batch in islice(
-        batches([size for _, size, _ in places], network.batching, max_samples),
-        share[0],
-        None,
-        share[1],
-    ):
-        pieces_PE[batch] = embed_pieces(
-            network, [read_piece(reader, *places[k], protocol.append_reversed) for k in batch]
-        )
+    grouped = batches([size for _, size, _ in places], network.batching, max_samples)
+    rank, num_processes = share
+    for batch in islice(grouped, rank, None, num_processes):
+        pieces = [read_piece(reader, *places[k], protocol.append_reversed) for k in batch]
+        pieces_PE[batch] = embed_pieces(network, pieces)
     network.train(was_training)
     ends = np.cumsum([len(starts) for _, starts in plans]).tolist()
     combined = [
@@ -147,7 +144,7 @@ def embed_utterances(
     return np.stack(combined) if combined else pieces_PE
 
 
-def embed_pieces(network: torch.nn.Module, pieces: Sequence[np.ndarray]) -> np.ndarray:
+def embed_pieces(network: "EmbeddingNetwork", pieces: Sequence[np.ndarray]) -> np.ndarray:
     """Embed one batch.
 
     Parameters
