@@ -266,6 +266,13 @@ def _quoted(content: IO[bytes]) -> str:
     return codecs.escape_decode(text[1:-1])[0].decode("latin-1")
 
 
+def _reader_of(opcode: pickletools.OpcodeInfo) -> Callable[[IO[bytes]], Any] | None:
+    """What reads the argument of an opcode; None where it has none."""
+    if opcode.name == "STRING":
+        return _quoted
+    return opcode.arg.reader if opcode.arg else None
+
+
 def _expect_protocol(protocol: int) -> None:
     """Refuse protocols that are not known yet."""
     if protocol > HIGHEST_PROTOCOL:
@@ -290,11 +297,8 @@ CALLS: dict[str, Callable[..., Any]] = {
     **_python2_and_3(_Machine.make_complex, "complex"),
     **_python2_and_3(_Machine.make_set, "set", "frozenset"),
 }
-OPCODES: dict[bytes, tuple[str, Callable[[IO[bytes]], Any] | None]] = {
-    opcode.code.encode("latin-1"): (
-        opcode.name,
-        _quoted if opcode.name == "STRING" else opcode.arg and opcode.arg.reader,
-    )
+OPCODES = {
+    opcode.code.encode("latin-1"): (opcode.name, _reader_of(opcode))
     for opcode in pickletools.opcodes
 }
 VALUES = (
