@@ -6,15 +6,18 @@ r"""Bring embeddings and a back end that Kaldi's scripts made here, so that they
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from utils.cli import run
 from utils.embeddings.kaldi_folders import backend_files, find_sets, model_of
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import Task
+
+if TYPE_CHECKING:
+    from utils.archive import ArchiveWriter
 
 FORMAT = 1
 
@@ -143,11 +146,12 @@ def import_set(
         return task
     from utils.embeddings.kaldi_folders import copy_counts, copy_vectors, listed_vectors
 
-    paths = "beside" if archives == "beside" else "kept"
+    paths: Literal["kept", "beside"] = "beside" if archives == "beside" else "kept"
     writer, vector, keys = copy_vectors(
         listed_vectors(folder / f"{kind}.scp", paths, root), output / "xvector.scp"
     )
-    written, report = [writer], {"utterances": len(keys), "dimension": len(vector)}
+    written: list[ArchiveWriter | Path] = [writer]
+    report = {"utterances": len(keys), "dimension": len(vector)}
     for old in ("spk_xvector.ark", "spk_xvector.scp", "num_utts.ark"):
         (output / old).unlink(missing_ok=True)
     if speakers.exists():
@@ -158,9 +162,9 @@ def import_set(
             raise UserError(
                 f"{speakers}: vectors of {len(mean)} dimensions, those of {folder}/{kind}.scp have {len(vector)}"
             )
-        written += [means] + (
-            [copy_counts(counts, output / "num_utts.ark", names)] if counts.exists() else []
-        )
+        written.append(means)
+        if counts.exists():
+            written.append(copy_counts(counts, output / "num_utts.ark", names))
         report["speakers"] = len(names)
     with atomic_write(output / "provenance.json") as file:
         file.write(json.dumps(dict(facts), indent=1, sort_keys=True) + "\n")
@@ -246,12 +250,17 @@ def import_backend(
     )
     if task.is_done():
         return
-    readers = {"mean.vec": read_vector, "transform.mat": read_matrix, "plda": read_plda}
+    readers: dict[str, Callable[[Path], Any]] = {
+        "mean.vec": read_vector,
+        "transform.mat": read_matrix,
+        "plda": read_plda,
+    }
     parts = {name: readers[name](path) for name, path in files.items()}
     dimension = refuse_other_dimensions(files, parts, dimensions)
     empty, resolved = build_backend(FAMILIES, options, str(output))
     if options.get("smoothing"):
-        parts["plda"] = smoothed(*parts["plda"], options["smoothing"])
+        mean, transform, psi = parts["plda"]
+        parts["plda"] = smoothed(mean, transform, psi, options["smoothing"])
     try:
         learned = empty.from_parts(parts)
     except ValueError as error:

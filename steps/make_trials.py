@@ -195,8 +195,8 @@ def _write_trials(data: Path, trials: "Trials") -> list[Path]:
 
     written = [data / "trials", data / "trials.json"]
     design = {"kinds": trials.counts, "models": len(trials.models), "shortages": trials.shortages}
+    # First: whoever finds it knows that the trials are this step's.
     with atomic_write(data / "trials.json") as file:
-        # First: whoever finds it knows that the trials are this step's.
         json.dump(design, file, indent=1)
         file.write("\n")
     models = data / "enroll.spk2utt"
