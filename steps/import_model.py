@@ -6,7 +6,7 @@ Every tensor of the file is used, or the import fails and names the rest; the fi
 stands in utils/foreign/<kind>.yaml.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
+    from steps.models import EmbeddingNetwork
     from utils.foreign.assign import Sorted
 
 FORMAT = 1
@@ -62,14 +63,8 @@ def import_model(
     """
     tables = {name: read_table(name) for name in kinds_of(kind)}
     if (rows is None) == any(table.rows for table in tables.values()):
-        raise UserError(
-            f"--rows: kind {kind} "
-            + (
-                "needs it: features or frames (see --help)"
-                if rows is None
-                else "has no such option"
-            )
-        )
+        fault = "has no such option" if rows else "needs it: features or frames (see --help)"
+        raise UserError(f"--rows: kind {kind} {fault}")
     container = next(iter(tables.values())).container
     files = bundle_files(source) if container == "tensor_bundle" else {"source": source}
     if not MODE.checking and (missing := [path for path in files.values() if not path.exists()]):
@@ -91,7 +86,8 @@ def import_model(
     tensors = reader_of(container)(source)
     name, found = choose(tensors, tables, source)
     table = tables[name]
-    network, model = load(tensors, found, table, config, source, table.rows.get(rows, ""))
+    by_rows = table.rows.get(rows, "") if rows else ""
+    network, model = load(tensors, found, table, config, source, by_rows)
     loss, resolved_loss = load_loss(tensors, found, network.embedding_dim, source)
     resolved = {
         "model": model,
@@ -133,15 +129,15 @@ def reader_of(container: str) -> "Callable[[Path], dict[str, np.ndarray]]":
 
 
 def choose(
-    tensors: "dict[str, np.ndarray]", tables: dict[str, Table], source: Path
-) -> "tuple[str, Sorted]":
+    tensors: "dict[str, np.ndarray]", tables: Mapping[Kind, Table], source: Path
+) -> "tuple[Kind, Sorted]":
     """The kind whose keys are those of the file.
 
     Parameters
     ----------
     tensors : dict of str to array
         The file's content.
-    tables : dict of str to Table
+    tables : mapping of Kind to Table
         The kinds that it may be of.
     source : path
         The file, for messages.
@@ -170,7 +166,7 @@ def load(
     config: Path | None,
     source: Path,
     by_rows: str,
-) -> "tuple[nn.Module, dict]":
+) -> "tuple[EmbeddingNetwork, dict]":
     """The network with the weights of the file, and its resolved configuration.
 
     Parameters
