@@ -140,10 +140,9 @@ def prepare_mini(output: Path, *, size: str = "full", seed: int = 1, jobs: int =
         ) as pool:
             for name in pending:
                 print(f"{output / name}: {len(plans[name])} recordings", flush=True)
-                recordings = pool.map(
-                    functools.partial(make_recording, SIZES[size], seed), plans[name], chunksize=4
-                )
-                write_set(tasks[name], dict(zip(plans[name], recordings, strict=True)), seed)
+                make = functools.partial(make_recording, SIZES[size], seed)
+                made = pool.map(make, plans[name], chunksize=4)
+                write_set(tasks[name], dict(zip(plans[name], made, strict=True)), seed)
     return {name: task.counts for name, task in tasks.items()}
 
 

@@ -99,10 +99,11 @@ def prepare_speechocean762(
     pending = {name: task for name, task in tasks.items() if not task.is_done()}
     if pending:
         read = [read_part(corpus, part, output) for part in parts]
-        whole = merge(*read, corpus) if len(read) == 2 else read[0]
-        speakers = split_speakers(
-            whole, set(read[-1].lists["spk2group"]) if len(read) == 2 else None, fold, folds, seed
-        )
+        whole, official_test = read[0], None
+        if len(read) == 2:
+            train, test = read
+            whole, official_test = merge(train, test, corpus), set(test.lists["spk2group"])
+        speakers = split_speakers(whole, official_test, fold, folds, seed)
         report_corpus(corpus, read, len(speakers["test"]), fold, folds)
         utt2dur, unreadable = measure(whole.paths)
         whole.lists["utt2dur"] = utt2dur

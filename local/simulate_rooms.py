@@ -5,6 +5,7 @@
 For the bank of augmentation: python -m steps.augment data/packed_16000/bank --rirs data/rirs
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,16 +97,21 @@ def simulate_rooms(
     ----------
     Ko et al., "A study on data augmentation of reverberant speech for robust speech recognition", ICASSP 2017: the sizes.
     """
-    sizes = {
-        name: bounds
-        for name, bounds in (
-            ("small", small_metres),
-            ("medium", medium_metres),
-            ("large", large_metres),
-        )
-        if bounds
+    of_size = {"small": small_metres, "medium": medium_metres, "large": large_metres}
+    sizes = {name: bounds for name, bounds in of_size.items() if bounds}
+    ranges = {f"--{name}-metres": bounds for name, bounds in sizes.items()}
+    ranges |= {"--rt60-seconds": rt60_seconds, "--distance-metres": distance_metres}
+    _refuse_ranges(ranges)
+    numbers = {
+        "--rooms": rooms,
+        "--responses-per-room": responses_per_room,
+        "--sample-rate-hz": sample_rate_hz,
     }
-    check(sizes, rooms, responses_per_room, rt60_seconds, distance_metres, sample_rate_hz, seed)
+    _refuse_numbers(numbers)
+    if seed < 0 or not sizes:
+        raise UserError(
+            f"--seed is {seed} and there are {len(sizes)} sizes of rooms, expected a seed of 0 or more and one size or more"
+        )
     options = {
         "rooms": rooms,
         "responses_per_room": responses_per_room,
@@ -148,50 +154,20 @@ def simulate_rooms(
     return task.finish([writer, *lists], {"responses": len(utt2spk), "rooms": rooms})
 
 
-def check(
-    sizes: dict,
-    rooms: int,
-    responses_per_room: int,
-    rt60_seconds: tuple[float, float],
-    distance_metres: tuple[float, float],
-    sample_rate_hz: int,
-    seed: int,
-) -> None:
-    """Refuse what makes no sense, before anything is made.
-
-    Parameters
-    ----------
-    sizes : dict of str to (float, float)
-        Name of each size -> its range in metres.
-    rooms, responses_per_room, rt60_seconds, distance_metres, sample_rate_hz, seed
-        As of `simulate_rooms`.
-
-    Raises
-    ------
-    UserError
-        Names the option.
-    """
-    ranges = {f"--{name}-metres": bounds for name, bounds in sizes.items()}
-    for option, (low, high) in {
-        **ranges,
-        "--rt60-seconds": rt60_seconds,
-        "--distance-metres": distance_metres,
-    }.items():
+def _refuse_ranges(ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse options that are no ranges of positive numbers."""
+    for option, (low, high) in ranges.items():
         if not 0 < low <= high:
             raise UserError(
                 f"{option}: from {low} to {high}, expected two positive numbers, the lower one first"
             )
-    for option, number in {
-        "--rooms": rooms,
-        "--responses-per-room": responses_per_room,
-        "--sample-rate-hz": sample_rate_hz,
-    }.items():
+
+
+def _refuse_numbers(numbers: Mapping[str, int]) -> None:
+    """Refuse options that count nothing."""
+    for option, number in numbers.items():
         if number < 1:
             raise UserError(f"{option}: {number}, expected 1 or more")
-    if seed < 0 or not sizes:
-        raise UserError(
-            f"--seed is {seed} and there are {len(sizes)} sizes of rooms, expected a seed of 0 or more and one size or more"
-        )
 
 
 def room_names(rooms: int, sizes: list[str]) -> dict[str, str]:
@@ -245,10 +221,8 @@ def draw_room(
         longest, dead = (
             0.161 * sides.prod() / (-surface * np.log(1 - absorption)) for absorption in ABSORPTION
         )
-        low, high = (
-            max(rt60_seconds[0], dead, CROSSINGS * sides.max() / SOUND_METRES_PER_SECOND),
-            min(rt60_seconds[1], longest),
-        )
+        crossed = CROSSINGS * sides.max() / SOUND_METRES_PER_SECOND
+        low, high = max(rt60_seconds[0], dead, crossed), min(rt60_seconds[1], longest)
         if low <= high and np.linalg.norm(sides - 2 * WALL_METRES) > 1.5 * nearest_metres:
             return Room(sides, float(rng.uniform(low, high)))
     raise UserError(
@@ -297,14 +271,8 @@ def draw_response(
                 )
             except ValueError:  # between these two no walls give the room's reverberation time
                 continue
-            if (
-                abs(
-                    decay_seconds(response.astype(np.float64) ** 2, sample_rate_hz)
-                    / room.rt60_seconds
-                    - 1
-                )
-                <= RT60_TOLERANCE
-            ):
+            measured = decay_seconds(response.astype(np.float64) ** 2, sample_rate_hz)
+            if abs(measured / room.rt60_seconds - 1) <= RT60_TOLERANCE:
                 return response, metres
     raise UserError(
         f"--distance-metres: no places {distance_metres[0]} to {distance_metres[1]} m apart found in a room of "

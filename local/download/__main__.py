@@ -63,16 +63,17 @@ def download(
             f"--sha256 is of one archive, {name} has {len(wanted.archives)}; the table has their checksums"
         )
     print(f"{name}: {wanted.what}; {wanted.licence}, see {wanted.page}")
-    found, members = {}, 0
+    found, sizes, members = {}, {}, 0
     unpacked = output / f".{name}.unpacking"
     for archive in wanted.archives:
         digest = f"sha256:{sha256.lower()}" if sha256 else archive.digest
         address = f"{url.rstrip('/')}/{archive.file}" if url else archive.url
         path = output / "archives" / archive.file
         seen = fetch(address, path, archive.num_bytes, digest)
+        sizes[archive.file] = os.path.getsize(path)
         found[archive.file] = {
             "url": address,
-            "bytes": os.path.getsize(path),
+            "bytes": sizes[archive.file],
             "digest": seen,
             "is_verified": bool(digest),
             "is_kept": keep_archives,
@@ -92,7 +93,7 @@ def download(
     remove_archives(output, name)
     counts = {
         "archives": len(found),
-        "bytes": sum(facts["bytes"] for facts in found.values()),
+        "bytes": sum(sizes.values()),
         "members": members,
     }
     print(

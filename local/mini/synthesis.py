@@ -26,10 +26,8 @@ ACCENTS = (
 )
 
 PITCH_HZ = {"m": 88.0, "f": 158.0}  # median of the lowest pitch
-TRACT_SCALE = {
-    "m": 1.0,
-    "f": 1.14,
-}  # mean of the formants, relative to espeak-ng's own voice: women's vocal tracts are shorter
+# Mean of the formants, relative to espeak-ng's own voice: women's vocal tracts are shorter.
+TRACT_SCALE = {"m": 1.0, "f": 1.14}
 # Relative standard deviations from speaker to speaker, and from utterance to utterance of one speaker.
 SPEAKER_SPREAD = {
     "pitch": 0.14,
@@ -117,23 +115,36 @@ def draw_speaker(number: int, seed: int) -> Speaker:
         name=f"{sex}{number:03d}",
         sex=sex,
         accent=ACCENTS[rng.integers(len(ACCENTS))],
-        formant_scale=tuple(tract * varied(SPEAKER_SPREAD["formant"], rng, 6)),
-        formant_strength=tuple(varied(SPEAKER_SPREAD["strength"], rng, 6)),
-        formant_width=tuple(varied(SPEAKER_SPREAD["strength"], rng, 6)),
+        formant_scale=tuple(tract * varied_array(SPEAKER_SPREAD["formant"], rng, 6)),
+        formant_strength=tuple(varied_array(SPEAKER_SPREAD["strength"], rng, 6)),
+        formant_width=tuple(varied_array(SPEAKER_SPREAD["strength"], rng, 6)),
         pitch_hz=PITCH_HZ[sex] * varied(SPEAKER_SPREAD["pitch"], rng),
         pitch_range=rng.uniform(1.2, 1.8),
         rate=175 * varied(SPEAKER_SPREAD["rate"], rng),
         roughness=rng.uniform(0, 5),
         flutter=rng.uniform(0, 12),
         breath=max(0.0, rng.normal(4, 8)),
-        tone=tuple(varied(SPEAKER_SPREAD["tone"], rng, 4)),
+        tone=tuple(varied_array(SPEAKER_SPREAD["tone"], rng, 4)),
         voicing=varied(SPEAKER_SPREAD["voicing"], rng),
         consonants=varied(SPEAKER_SPREAD["consonants"], rng),
     )
 
 
-def varied(spread: float, rng: np.random.Generator, count: int | None = None) -> float | np.ndarray:
-    """Factors around 1, log-normal: one number, or an array of them.
+def varied(spread: float, rng: np.random.Generator) -> float:
+    """A factor around 1, log-normal.
+
+    Parameters
+    ----------
+    spread : float
+        Standard deviation of the logarithm.
+    rng : numpy.random.Generator
+        Draws it.
+    """
+    return np.exp(spread * rng.standard_normal())
+
+
+def varied_array(spread: float, rng: np.random.Generator, count: int) -> np.ndarray:
+    """Factors around 1, log-normal.
 
     Parameters
     ----------
@@ -141,7 +152,7 @@ def varied(spread: float, rng: np.random.Generator, count: int | None = None) ->
         Standard deviation of the logarithm.
     rng : numpy.random.Generator
         Draws them.
-    count : int or None
+    count : int
         How many.
     """
     return np.exp(spread * rng.standard_normal(count))
@@ -159,10 +170,9 @@ def voice_file(speaker: Speaker, rng: np.random.Generator) -> str:
     """
     pitch_hz = speaker.pitch_hz * varied(SESSION_SPREAD["pitch"], rng)
     tract = varied(SESSION_SPREAD["tract"], rng)
-    tone = np.array(speaker.tone) * varied(SESSION_SPREAD["tone"], rng, 4)
-    levels = np.clip(
-        np.array([170, 135, 110, 110]) * tone, 10, 255
-    )  # of 255; espeak-ng's own: 170, 135, 110
+    tone = np.array(speaker.tone) * varied_array(SESSION_SPREAD["tone"], rng, 4)
+    # Of 255; espeak-ng's own: 170, 135, 110.
+    levels = np.clip(np.array([170, 135, 110, 110]) * tone, 10, 255)
     breath = speaker.breath * varied(SESSION_SPREAD["breath"], rng)
     lines = [
         "language variant",

@@ -64,10 +64,8 @@ def read_kaldi(corpus: Path, root: Path | None, allow_pipes: bool) -> Corpus:
             found.notes.append(
                 f"{data.path}/trials is left aside: speakers are dealt to sets anew, or are for training"
             )
-        data.trials, data.maps = (
-            None,
-            {file: mapping for file, mapping in data.maps.items() if file not in MADE_AGAIN},
-        )
+        data.trials = None
+        data.maps = {file: mapping for file, mapping in data.maps.items() if file not in MADE_AGAIN}
         for speaker in data.utt2spk.values():
             other = found.spk2set.setdefault(speaker, name)
             if other != name:

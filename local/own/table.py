@@ -6,11 +6,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from local.corpus import path_from_checkout
 from local.own.corpus import SETS, Corpus, plain, refuse_few_speakers, renamed_speakers, speaker_ids
 from utils.data_dir import DataDir
 from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 DELIMITERS = "\t,;|"
 OTHER_NAMES = {
@@ -171,9 +175,7 @@ def read_rows(path: Path, columns: Mapping[str, str]) -> tuple[list[Row], list[s
     return rows, names
 
 
-def _numbered(
-    path: Path, header: int, reader: Iterator[list[str]]
-) -> Iterator[tuple[int, list[str]]]:
+def _numbered(path: Path, header: int, reader: "Reader") -> Iterator[tuple[int, list[str]]]:
     """Lines that are not empty, each with its number in the file."""
     try:
         for fields in reader:
@@ -304,7 +306,8 @@ def _maps(
     path: Path, lines: Mapping[str, Row], utt2spk: Mapping[str, str], names: Sequence[str]
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Lists of a data directory from the other columns: of speakers where all lines of each say the same, else of utterances."""
-    maps, notes = {}, []
+    maps: dict[str, dict[str, str]] = {}
+    notes = []
     for name in names:
         values = {utterance: row.fields[name] for utterance, row in lines.items()}
         if name == "text":

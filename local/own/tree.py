@@ -52,7 +52,8 @@ def read_tree(root: Path, files: Sequence[tuple[str, int]]) -> Corpus:
         refuse_few_speakers(len(folders), root, *_found_instead(root, files, paths))
     silent = folders_without_audio(root, set(folders))
     ids = speaker_ids(set(folders), root)
-    wav_scp, utt2spk, utt2session = {}, {}, {}
+    wav_scp: dict[str, str] = {}
+    utt2spk, utt2session = {}, {}
     base, before = path_from_checkout(root), None
     for path in paths:
         folder, _, name = path.rpartition("/")
@@ -65,11 +66,8 @@ def read_tree(root: Path, files: Sequence[tuple[str, int]]) -> Corpus:
             raise UserError(
                 f"{root}: {os.path.relpath(wav_scp[utterance], base)} and {path} would both be called '{utterance}'; rename one"
             )
-        wav_scp[utterance], utt2spk[utterance], utt2session[utterance] = (
-            f"{base}/{path}",
-            speaker,
-            session or TOP,
-        )
+        wav_scp[utterance] = f"{base}/{path}"
+        utt2spk[utterance], utt2session[utterance] = speaker, session or TOP
     maps = {"utt2session": utt2session} if set(utt2session.values()) != {TOP} else {}
     if (root / "spk2gender").exists():
         maps["spk2gender"] = _read_sexes(root / "spk2gender", ids)

@@ -84,7 +84,7 @@ def locate(root: Path, part: str) -> Located:
     audio = trees[TREES[part]]
     if len(audio) != 1:
         raise UserError(wrong_root(root, part, audio, trees, below))
-    lists = {}
+    lists: dict[str, Path] = {}
     for kind, known in LISTS[part].items():
         found = [path for name in known for path in named.get(name, [])]
         if len(found) > 1:
@@ -95,7 +95,8 @@ def locate(root: Path, part: str) -> Located:
             raise UserError(
                 f"{root}: no {known[0]} below it, expected it beside {audio[0]}, in {TREES[part]}_lists_and_keys; unpack that folder too"
             )
-        lists |= {kind: found[0]} if found else {}
+        if found:
+            lists[kind] = found[0]
     return Located(audio[0], lists)
 
 
