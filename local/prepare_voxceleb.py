@@ -97,7 +97,7 @@ def prepare_voxceleb(
     roots |= {"voxceleb2": voxceleb2} if voxceleb2 is not None else {}
     _check(roots, training, tests, allow_leakage, seed)
     speakers = read_speakers([lists, voxceleb1, voxceleb2])
-    paths = find_lists(tests, lists, voxceleb1, speakers, jobs)
+    paths = _find_lists(tests, lists, voxceleb1, speakers, jobs)
     counts = prepare_bank(output, musan, rirs)
     used = {corpus: roots[corpus] for corpus in dict.fromkeys(("voxceleb1", *TRAINING[training]))}
     places = {
@@ -144,25 +144,10 @@ def prepare_voxceleb(
     return counts | {name: task.counts for name, task in tasks.items()}
 
 
-def find_lists(
+def _find_lists(
     tests: list[str], lists: Path | None, voxceleb1: Path, speakers: Speakers, jobs: int
 ) -> dict[str, Path]:
-    """The files of the lists of trials.
-
-    Parameters
-    ----------
-    tests : list of str
-        Their names.
-    lists, voxceleb1 : path
-        Where to look.
-    speakers, jobs
-        As for `find_utterances`: where a list is missing, the corpus may be, which is said first.
-
-    Raises
-    ------
-    UserError
-        One of them is missing.
-    """
+    """The files of the lists of trials."""
     paths = {}
     for name in tests:
         path = find_file(LISTS[name].names, [lists, voxceleb1])

@@ -133,11 +133,11 @@ def simulate_rooms(
     }
     utt2spk = {}
     with ArchiveWriter(output / "rirs.ark", output / "wav.scp") as writer:
-        for name, size in sorted(room_names(rooms, list(sizes)).items()):
+        for name, size in sorted(_room_names(rooms, list(sizes)).items()):
             rng = np.random.default_rng([seed, *name.encode()])
             room = draw_room(size, sizes[size], rt60_seconds, distance_metres[0], rng)
             for number in range(1, responses_per_room + 1):
-                response, metres = draw_response(room, distance_metres, sample_rate_hz, rng)
+                response, metres = _draw_response(room, distance_metres, sample_rate_hz, rng)
                 key = f"{name}-{number:0{len(str(responses_per_room))}d}"
                 writer.write_wave(
                     key, to_int16(response * (PEAK / np.abs(response).max())), sample_rate_hz
@@ -170,16 +170,8 @@ def _refuse_numbers(numbers: Mapping[str, int]) -> None:
             raise UserError(f"{option}: {number}, expected 1 or more")
 
 
-def room_names(rooms: int, sizes: list[str]) -> dict[str, str]:
-    """Name of each room -> its size; the sizes take turns.
-
-    Parameters
-    ----------
-    rooms : int
-        How many.
-    sizes : list of str
-        Which there are.
-    """
+def _room_names(rooms: int, sizes: list[str]) -> dict[str, str]:
+    """Name of each room -> its size; the sizes take turns."""
     turns = [(sizes[number % len(sizes)], number // len(sizes) + 1) for number in range(rooms)]
     return {f"{size}-{number:0{len(str(rooms))}d}": size for size, number in turns}
 
@@ -231,36 +223,10 @@ def draw_room(
     )
 
 
-def draw_response(
+def _draw_response(
     room: Room, distance_metres: tuple[float, float], sample_rate_hz: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, float]:
-    """Response between two places in a room, evenly drawn among those so far apart that measure the room's reverberation time.
-
-    Where the direct sound is so strong that single echoes make the slope, in large rooms for the most part, they do not.
-
-    Parameters
-    ----------
-    room : Room
-        Where.
-    distance_metres : (float, float)
-        Nearest and farthest.
-    sample_rate_hz : int
-        Rate of the response.
-    rng : numpy Generator
-        Draws the places.
-
-    Returns
-    -------
-    response : (n,) float32 array
-        From `room_response`.
-    metres : float
-        Distance from source to microphone.
-
-    Raises
-    ------
-    UserError
-        No such places were found.
-    """
+    """Response between two places in a room, evenly drawn among those so far apart that measure the room's reverberation time."""
     for _ in range(MOST_DRAWS):
         source, microphone = rng.uniform(WALL_METRES, room.metres - WALL_METRES, (2, 3))
         metres = float(np.linalg.norm(source - microphone))

@@ -83,12 +83,12 @@ def import_model(
     from utils.training.checkpoints import save_checkpoint
     from utils.training.experiment import BEGUN, begin_experiment
 
-    tensors = reader_of(container)(source)
+    tensors = _reader_of(container)(source)
     name, found = choose(tensors, tables, source)
     table = tables[name]
     by_rows = table.rows.get(rows, "") if rows else ""
-    network, model = load(tensors, found, table, config, source, by_rows)
-    loss, resolved_loss = load_loss(tensors, found, network.embedding_dim, source)
+    network, model = _load(tensors, found, table, config, source, by_rows)
+    loss, resolved_loss = _load_loss(tensors, found, network.embedding_dim, source)
     resolved = {
         "model": model,
         **resolved_loss,
@@ -113,14 +113,8 @@ def import_model(
     )
 
 
-def reader_of(container: str) -> "Callable[[Path], dict[str, np.ndarray]]":
-    """The function that reads the tensors of a container.
-
-    Parameters
-    ----------
-    container : str
-        ``torch``, ``keras`` or ``tensor_bundle``.
-    """
+def _reader_of(container: str) -> "Callable[[Path], dict[str, np.ndarray]]":
+    """The function that reads the tensors of a container."""
     from utils.foreign.keras import read_keras
     from utils.foreign.tensorflow import read_bundle
     from utils.foreign.torch_state import read_torch
@@ -159,7 +153,7 @@ def choose(
     return name, found[name]
 
 
-def load(
+def _load(
     tensors: "dict[str, np.ndarray]",
     found: "Sorted",
     table: Table,
@@ -167,28 +161,7 @@ def load(
     source: Path,
     by_rows: str,
 ) -> "tuple[EmbeddingNetwork, dict]":
-    """The network with the weights of the file, and its resolved configuration.
-
-    Parameters
-    ----------
-    tensors : dict of str to array
-        The file's content.
-    found : Sorted
-        What its keys are.
-    table : Table
-        Of its kind.
-    config : path or None
-        YAML with a section `model`.
-    source : path
-        The file, for messages.
-    by_rows : str
-        Transformation that the option --rows stands for.
-
-    Raises
-    ------
-    UserError
-        The configuration is that of another network, or the weights do not fit it.
-    """
+    """The network with the weights of the file, and its resolved configuration."""
     import torch
 
     from steps.models import MODELS
@@ -214,22 +187,10 @@ def load(
     return network.eval(), resolved_options(MODELS, options)
 
 
-def load_loss(
+def _load_loss(
     tensors: "dict[str, np.ndarray]", found: "Sorted", embedding_dim: int, source: Path
 ) -> "tuple[nn.Module | None, dict]":
-    """The loss with the weights of the file, and its resolved configuration; None and nothing where the file has none of them.
-
-    Parameters
-    ----------
-    tensors : dict of str to array
-        The file's content.
-    found : Sorted
-        What its keys are.
-    embedding_dim : int
-        Of the network.
-    source : path
-        The file, for messages.
-    """
+    """The loss with the weights of the file, and its resolved configuration; None and nothing where the file has none of them."""
     if found.head is None:
         return None, {}
     import torch

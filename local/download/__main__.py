@@ -55,7 +55,7 @@ def download(
     """
     wanted, folder = DOWNLOADS[name], output / name
     if folder.exists():
-        remove_archives(output, name)  # which a run that died has left
+        _remove_archives(output, name)  # which a run that died has left
         print(f"{folder}: is there already; remove it to fetch it again")
         return {}
     if sha256 and len(wanted.archives) > 1:
@@ -90,7 +90,7 @@ def download(
         json.dump(found, file, indent=1)
         file.write("\n")
     publish(unpacked, folder)
-    remove_archives(output, name)
+    _remove_archives(output, name)
     counts = {
         "archives": len(found),
         "bytes": sum(sizes.values()),
@@ -102,14 +102,8 @@ def download(
     return counts
 
 
-def remove_archives(output: Path, name: str) -> None:
-    """Remove what a set was unpacked from, but for archives that were to be kept.
-
-    Parameters
-    ----------
-    output, name : path, str
-        As of `download`, which has written ``OUTPUT/<name>.json``.
-    """
+def _remove_archives(output: Path, name: str) -> None:
+    """Remove what a set was unpacked from, but for archives that were to be kept."""
     facts = output / f"{name}.json"
     for file, said in (read_json_object(facts, mend="remove it") if facts.exists() else {}).items():
         if isinstance(said, dict) and not said.get("is_kept", True):

@@ -78,7 +78,7 @@ def read_table(path: Path, columns: Mapping[str, str], root: Path | None) -> Cor
     UserError
         A column is missing, a line is malformed, an utterance or a file comes twice, or there are too few speakers.
     """
-    rows, names = read_rows(path, columns)
+    rows, names = _read_rows(path, columns)
     refuse_few_speakers(
         len({row.fields["speaker"] for row in rows}),
         path,
@@ -121,19 +121,8 @@ def read_table(path: Path, columns: Mapping[str, str], root: Path | None) -> Cor
     return corpus
 
 
-def read_rows(path: Path, columns: Mapping[str, str]) -> tuple[list[Row], list[str]]:
-    """The lines of a table, and the names of its columns, ours where we know them.
-
-    Parameters
-    ----------
-    path, columns
-        As of `read_table`.
-
-    Raises
-    ------
-    UserError
-        It is empty or no UTF-8, a needed column is missing, or a line has another number of fields.
-    """
+def _read_rows(path: Path, columns: Mapping[str, str]) -> tuple[list[Row], list[str]]:
+    """The lines of a table, and the names of its columns, ours where we know them."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
     except UnicodeDecodeError as error:

@@ -45,12 +45,12 @@ def read_tree(root: Path, files: Sequence[tuple[str, int]]) -> Corpus:
     UserError
         It has too few speakers, looks half extracted, or two files would get one id.
     """
-    refuse_unfinished(root)
+    _refuse_unfinished(root)
     paths = [path for path, _ in files if "/" in path]
     folders = Counter(path.split("/")[0] for path in paths)
     if len(folders) < 2:
         refuse_few_speakers(len(folders), root, *_found_instead(root, files, paths))
-    silent = folders_without_audio(root, set(folders))
+    silent = _folders_without_audio(root, set(folders))
     ids = speaker_ids(set(folders), root)
     wav_scp: dict[str, str] = {}
     utt2spk, utt2session = {}, {}
@@ -126,14 +126,8 @@ def _found_instead(
     )
 
 
-def refuse_unfinished(root: Path) -> None:
-    """Refuse a tree into which something is still being fetched.
-
-    Parameters
-    ----------
-    root : path
-        Looked at itself, not below.
-    """
+def _refuse_unfinished(root: Path) -> None:
+    """Refuse a tree into which something is still being fetched."""
     for name in sorted(os.listdir(root)):
         if name.lower().endswith(UNFINISHED):
             raise UserError(
@@ -141,21 +135,8 @@ def refuse_unfinished(root: Path) -> None:
             )
 
 
-def folders_without_audio(root: Path, with_audio: set[str]) -> list[str]:
-    """Folders in a tree with other files only; those that were made and not filled, as a half-extracted archive leaves them, are refused.
-
-    Parameters
-    ----------
-    root : path
-        The tree.
-    with_audio : set of str
-        Folders in it that are speakers'.
-
-    Raises
-    ------
-    UserError
-        Some are empty.
-    """
+def _folders_without_audio(root: Path, with_audio: set[str]) -> list[str]:
+    """Folders in a tree with other files only; those that were made and not filled, as a half-extracted archive leaves them, are refused."""
     others = sorted(
         entry.name
         for entry in os.scandir(root)

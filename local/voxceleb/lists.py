@@ -57,16 +57,8 @@ Trial = tuple[
 ]  # enrolment utterance, test utterance, whether both are of one speaker
 
 
-def utterance_of(key: str, id_of: Mapping[str, str]) -> str | None:
-    """The utterance that a list's path names; None where it is no path of VoxCeleb.
-
-    Parameters
-    ----------
-    key : str
-        ``id10001/<video>/00001.wav`` or ``First_Last/<video>_0000001.wav``, behind any folders, with the ending or without.
-    id_of : mapping of str to str
-        Name -> id.
-    """
+def _utterance_of(key: str, id_of: Mapping[str, str]) -> str | None:
+    """The utterance that a list's path names; None where it is no path of VoxCeleb."""
     if match := KEY.fullmatch(key):
         return f"{match[1]}-{match[2]}-{match[3]}"
     match = OLD_KEY.fullmatch(key)
@@ -101,7 +93,7 @@ def read_trial_list(path: Path, speakers: Speakers) -> tuple[list[Trial], int]:
         fields = line.split()
         if not fields:
             continue
-        names = [utterance_of(key, speakers.id_of) for key in fields[1:]]
+        names = [_utterance_of(key, speakers.id_of) for key in fields[1:]]
         sides = [name for name in names if name is not None]
         if len(fields) != 3 or fields[0] not in ("0", "1") or len(sides) != 2:
             raise UserError(
@@ -217,7 +209,7 @@ def read_training_list(path: Path, speakers: Speakers) -> list[str]:
         fields = line.split()
         if not fields:
             continue
-        keys = [utterance_of(field, speakers.id_of) for field in fields]
+        keys = [_utterance_of(field, speakers.id_of) for field in fields]
         named = [key for key in keys if key is not None]
         if len(fields) != 2 or len(named) != 1:
             raise UserError(

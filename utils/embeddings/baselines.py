@@ -52,29 +52,10 @@ def z_normalise(vectors_ND: np.ndarray) -> np.ndarray:
     return centred_ND / np.where(deviation_D > 0, deviation_D, 1)
 
 
-def compute_frames(
+def _compute_frames(
     front_end: "FrontEnd", samples: np.ndarray, margin_seconds: float = 0.0
 ) -> np.ndarray:
-    """Frames of one utterance.
-
-    Parameters
-    ----------
-    front_end : front end of utils/features/registry.py
-        Waveforms to frames.
-    samples : (n,) float32 array
-        At the front end's rate.
-    margin_seconds : float
-        More than 0: frames of so much at the beginning and of as much at the end.
-
-    Returns
-    -------
-    (T, F) float32 array
-
-    Raises
-    ------
-    ValueError
-        The utterance is too short for a frame or for two margins.
-    """
+    """Frames of one utterance."""
     import torch
 
     torch.set_num_threads(1)  # sums depend on it
@@ -133,7 +114,7 @@ def extract_statistics(
     for key in keys:
         samples, rate_hz = reader.read(key)
         try:
-            frames_TF = compute_frames(
+            frames_TF = _compute_frames(
                 front_end, resample(samples, rate_hz, front_end.sample_rate_hz), margin_seconds
             )
         except ValueError as error:

@@ -134,8 +134,8 @@ def embed_utterances(
     grouped = batches([size for _, size, _ in places], network.batching, max_samples)
     rank, num_processes = share
     for batch in islice(grouped, rank, None, num_processes):
-        pieces = [read_piece(reader, *places[k], protocol.append_reversed) for k in batch]
-        pieces_PE[batch] = embed_pieces(network, pieces)
+        pieces = [_read_piece(reader, *places[k], protocol.append_reversed) for k in batch]
+        pieces_PE[batch] = _embed_pieces(network, pieces)
     network.train(was_training)
     ends = np.cumsum([len(starts) for _, starts in plans]).tolist()
     combined = [
@@ -144,20 +144,8 @@ def embed_utterances(
     return np.stack(combined) if combined else pieces_PE
 
 
-def embed_pieces(network: "EmbeddingNetwork", pieces: Sequence[np.ndarray]) -> np.ndarray:
-    """Embed one batch.
-
-    Parameters
-    ----------
-    network : steps.models network
-        In evaluation mode.
-    pieces : sequence of B arrays, (S,) or (T, F)
-        Audio, or features in its place.
-
-    Returns
-    -------
-    (B, E) float32 array
-    """
+def _embed_pieces(network: "EmbeddingNetwork", pieces: Sequence[np.ndarray]) -> np.ndarray:
+    """Embed one batch."""
     waveforms_BS = np.zeros((len(pieces), max(map(len, pieces)), *pieces[0].shape[1:]), np.float32)
     for row, samples in zip(waveforms_BS, pieces, strict=True):
         row[: len(samples)] = samples
@@ -165,28 +153,14 @@ def embed_pieces(network: "EmbeddingNetwork", pieces: Sequence[np.ndarray]) -> n
     return network(inputs, torch.tensor(list(map(len, pieces)))).float().cpu().numpy()
 
 
-def read_piece(
+def _read_piece(
     reader: "PackedReader | FeatureReader",
     index: int,
     size: int,
     start: int,
     append_reversed: bool = False,
 ) -> np.ndarray:
-    """A piece of an utterance.
-
-    Parameters
-    ----------
-    reader : PackedReader or FeatureReader
-        Reads it.
-    index : int
-        Which utterance.
-    size : int
-        Length of the piece; an utterance that is shorter is repeated, whole samples or frames.
-    start : int
-        Its first sample; 0 where the utterance is repeated.
-    append_reversed : bool
-        The utterance is followed by its reversal first.
-    """
+    """A piece of an utterance."""
     if not append_reversed and start + size <= int(reader.num_samples[index]):
         return reader.read(index, start, size)
     samples = reader.read(index)

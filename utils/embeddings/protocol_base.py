@@ -16,16 +16,8 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=1)
-def samples_of(front_end: "FrontEnd", num_frames: int) -> int:
-    """The fewest samples that give so many frames; kept, since front ends find it by trying and every utterance asks.
-
-    Parameters
-    ----------
-    front_end : FrontEnd
-        That of a network.
-    num_frames : int
-        How many.
-    """
+def _samples_of(front_end: "FrontEnd", num_frames: int) -> int:
+    """The fewest samples that give so many frames; kept, since front ends find it by trying and every utterance asks."""
     return front_end.min_samples(num_frames)
 
 
@@ -77,9 +69,9 @@ class Length:
             return round(self.number * network.sample_rate_hz * share)
         if self.unit == "frames":
             if share == 1:
-                return samples_of(network.front_end, int(self.number))
+                return _samples_of(network.front_end, int(self.number))
             return round(self.number * share) * network.front_end.hop_samples
-        if reads_features(network):
+        if _reads_features(network):
             raise UserError(
                 f"a protocol of {self} is for audio, {type(network).__name__} reads stored features; give seconds or frames"
             )
@@ -172,7 +164,7 @@ class Protocol:
             raise UserError(
                 f"protocol '{self.name}' gives pieces of {size:,} samples, {network_name} takes {fewest:,} or more; choose longer ones"
             )
-        if self.append_reversed and reads_features(network):
+        if self.append_reversed and _reads_features(network):
             raise UserError(
                 f"protocol '{self.name}' appends the reversed waveform, {network_name} reads stored features; choose another"
             )
@@ -209,14 +201,8 @@ class Protocol:
         raise NotImplementedError
 
 
-def reads_features(network: "EmbeddingNetwork") -> bool:
-    """Whether a network reads stored features in place of audio.
-
-    Parameters
-    ----------
-    network : EmbeddingNetwork
-        Its front end says so.
-    """
+def _reads_features(network: "EmbeddingNetwork") -> bool:
+    """Whether a network reads stored features in place of audio."""
     from utils.features.precomputed import Precomputed
 
     return isinstance(getattr(network, "front_end", None), Precomputed)
