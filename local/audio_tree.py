@@ -25,14 +25,12 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".m4a")
 ANY = ("",)  # ends of the names of all files
 FILES_PER_PART = 10_000  # measured in about a second, then kept
 FEW_FILES = 1_000  # are measured sooner than processes start
-ODD = re.compile(
-    r"[\x00-\x1f\x7f\ud800-\udfff]"
-)  # of names; the last range stands for bytes that are not UTF-8
+# Of names; the last range stands for bytes that are not UTF-8.
+ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 Files = Sequence[tuple[str, int]]  # path below the root with slashes, bytes
-Measured = tuple[
-    list[str], dict[str, str]
-]  # seconds and Hz of each file, empty for one that cannot be opened; path -> what is wrong with it
+# Seconds and Hz of each file, empty for one that cannot be opened; path -> what is wrong with it.
+Measured = tuple[list[str], dict[str, str]]
 
 
 def list_audio(
@@ -62,13 +60,13 @@ def list_audio(
     root = Path(root)
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; correct the path")
-    files, folders = [], [""]
+    files: list[tuple[str, int]] = []
+    folders = [""]
     with ThreadPoolExecutor(jobs) as pool:
         while folders:
             shares = [folders[job :: 4 * jobs] for job in range(4 * jobs)]
-            found = list(
-                pool.map(functools.partial(_list_folders, str(root), tuple(suffixes)), shares)
-            )
+            listing = functools.partial(_list_folders, str(root), tuple(suffixes))
+            found = list(pool.map(listing, shares))
             files += chain.from_iterable(audio for audio, _ in found)
             folders = list(chain.from_iterable(below for _, below in found))
     files.sort()

@@ -108,12 +108,12 @@ def require_files(paths: Mapping[str, Path], source: Path, listing: Path) -> Non
     )
 
 
-def measure(paths: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, str]]:
+def measure(paths: Mapping[str, str | Path]) -> tuple[dict[str, str], dict[str, str]]:
     """Durations as the files' headers say.
 
     Parameters
     ----------
-    paths : mapping of str to path
+    paths : mapping of str to str or path
         Utterance -> audio file.
 
     Returns

@@ -7,7 +7,8 @@
 No speaker is in two sets.  Trials are made by steps.make_trials.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from local.audio_tree import list_audio, listing_digest
@@ -88,18 +89,9 @@ def prepare_folder(
     UserError
         It is no corpus, or too much of it is missing or cannot be used.
     """
-    check_corpus(corpus)
-    folders = {} if corpus.is_file() else kaldi_folders(corpus)
-    files = [] if folders or corpus.is_file() else list_audio(corpus, SUFFIXES)
-    inputs = (
-        {"table": corpus}
-        if corpus.is_file()
-        else {
-            f"{name}/{file}".strip("/"): folder / file
-            for name, folder in folders.items()
-            for file in lists_of(folder)
-        }
-    )
+    _refuse_other(corpus)
+    source = _find(corpus, root, columns or {}, allow_pipes)
+    inputs = source.inputs()
     options = {
         "corpus": path_from_checkout(corpus),
         "root": root and path_from_checkout(root),
@@ -111,28 +103,14 @@ def prepare_folder(
         "max_policy_fraction": max_policy_fraction,
         "allow_pipes": allow_pipes,
         "seed": seed,
-        "files": listing_digest(files),
+        "files": listing_digest(source.files),
     }
-
-    def read() -> Corpus:
-        if corpus.is_file():
-            return read_table(corpus, columns or {}, root)
-        return read_kaldi(corpus, root, allow_pipes) if folders else read_tree(corpus, files)
-
-    def split(found: Corpus) -> dict[str, list[str]]:
-        return split_speakers(found.spk2sex, found.spk2set, dev_share, test_share, seed)
-
     if preview is not None:
-        found = read()
-        print(
-            "\n".join(
-                [
-                    *describe(found, corpus),
-                    *describe_first(found, preview, min_sample_rate_hz, allow_pipes),
-                ]
-            )
-        )
-        print("\n".join(describe_sets(split(found), found.spk2sex, found.data.utt2spk)))
+        found = source.read()
+        first = describe_first(found, preview, min_sample_rate_hz, allow_pipes)
+        print("\n".join([*describe(found, corpus), *first]))
+        sets = split_speakers(found.spk2sex, found.spk2set, dev_share, test_share, seed)
+        print("\n".join(describe_sets(sets, found.spk2sex, found.data.utt2spk)))
         if not MODE.checking:
             return {}
     counts = prepare_bank(output, noise, rirs)
@@ -142,14 +120,9 @@ def prepare_folder(
     }
     pending = [task for task in tasks.values() if not task.is_done()]
     if pending:
-        found = read()
-        sets = split(found)
-        named = {
-            recording: Path(file_of(entry))
-            for recording, entry in found.data.wav_scp.items()
-            if file_of(entry)
-        }
-        require_files(named, corpus, output / "missing_files")
+        found = source.read()
+        sets = split_speakers(found.spk2sex, found.spk2set, dev_share, test_share, seed)
+        require_files(_files_of(found), corpus, output / "missing_files")
         measured = measure_corpus(
             found.data, min_sample_rate_hz, jobs, output / "measured", allow_pipes
         )
@@ -157,26 +130,59 @@ def prepare_folder(
             corpus, measured, max_unreadable_fraction, output / "unreadable_files"
         )
         print("\n".join(describe(found, corpus)))
+        limits = max_unreadable_fraction, max_policy_fraction
         for task in pending:
-            write_set(
-                task,
-                found,
-                sets[task.home.name],
-                measured,
-                max_unreadable_fraction,
-                max_policy_fraction,
-            )
+            _write_set(task, found, sets[task.home.name], measured, limits)
     return {**counts, **{name: task.counts for name, task in tasks.items()}}
 
 
-def check_corpus(corpus: Path) -> None:
-    """Refuse what is neither a folder nor a table.
+@dataclass(frozen=True)
+class _Source:
+    """Where the utterances stand: in a table, in the lists of Kaldi directories, or as the files of a tree."""
 
-    Parameters
-    ----------
-    corpus : path
-        As given.
-    """
+    path: Path
+    root: Path | None
+    columns: Mapping[str, str]
+    allow_pipes: bool
+    folders: Mapping[str, Path]
+    files: Sequence[tuple[str, int]]
+
+    def inputs(self) -> dict[str, Path]:
+        """The files that list utterances, for the receipt."""
+        if self.path.is_file():
+            return {"table": self.path}
+        return {
+            f"{name}/{file}".strip("/"): folder / file
+            for name, folder in self.folders.items()
+            for file in lists_of(folder)
+        }
+
+    def read(self) -> Corpus:
+        """All utterances."""
+        if self.path.is_file():
+            return read_table(self.path, self.columns, self.root)
+        if self.folders:
+            return read_kaldi(self.path, self.root, self.allow_pipes)
+        return read_tree(self.path, self.files)
+
+
+def _find(
+    corpus: Path, root: Path | None, columns: Mapping[str, str], allow_pipes: bool
+) -> _Source:
+    """Look what a corpus is: Kaldi directories come before a tree."""
+    folders = {} if corpus.is_file() else kaldi_folders(corpus)
+    files = [] if folders or corpus.is_file() else list_audio(corpus, SUFFIXES)
+    return _Source(corpus, root, columns, allow_pipes, folders, files)
+
+
+def _files_of(found: Corpus) -> dict[str, Path]:
+    """Recording -> file, of those that are no pipes."""
+    files = {recording: file_of(entry) for recording, entry in found.data.wav_scp.items()}
+    return {recording: Path(file) for recording, file in files.items() if file}
+
+
+def _refuse_other(corpus: Path) -> None:
+    """Refuse what is neither a folder nor a table."""
     expected = "expected a folder of <speaker>/.../<file>, a table (.csv, .tsv) with columns path and speaker, or a Kaldi directory"
     if not corpus.exists():
         raise UserError(f"{corpus}: no such folder or file; {expected}")
@@ -184,35 +190,20 @@ def check_corpus(corpus: Path) -> None:
         raise UserError(f"{corpus}: a file, but no table; {expected}")
 
 
-def write_set(
+def _write_set(
     task: Task,
     found: Corpus,
     speakers: Sequence[str],
     measured: Measured,
-    max_unreadable_fraction: float,
-    max_policy_fraction: float,
+    limits: tuple[float, float],
 ) -> None:
-    """Write one data directory, its ledger and its receipt.
-
-    Parameters
-    ----------
-    task : Task
-        Its home is the directory.
-    found : Corpus
-        All utterances.
-    speakers : sequence of str
-        Those of this set.
-    measured : Measured
-        Durations, and who is dropped.
-    max_unreadable_fraction, max_policy_fraction : float
-        Limits of the ledger.
-    """
+    """Write one data directory, its ledger, held to its limits (unreadable, policy), and its receipt."""
     name = task.home.name
     data = subset_data_dir(found.data, speakers=speakers)
     data.trials = found.trials.get(name)
-    data.maps |= {"utt2dur": measured.utt2dur} | (
-        {"enroll.spk2utt": found.models[name]} if found.models.get(name) else {}
-    )
+    data.maps["utt2dur"] = measured.utt2dur
+    if found.models.get(name):
+        data.maps["enroll.spk2utt"] = found.models[name]
     models = {
         model: members.split() for model, members in data.maps.get("enroll.spk2utt", {}).items()
     }
@@ -228,7 +219,7 @@ def write_set(
             ledger.drop(utterance, *measured.faults[utterance])
         else:
             ledger.keep(utterance)
-    ledger.check_limits(max_unreadable_fraction, max_policy_fraction)
+    ledger.check_limits(*limits)
     write_data_dir(subset_data_dir(data, utterances=ledger.kept), task.home)
     written = [task.home / file for file in lists_of(task.home)]
     num_speakers = len({data.utt2spk[utterance] for utterance in ledger.kept})

@@ -122,7 +122,7 @@ def prepare_mini(output: Path, *, size: str = "full", seed: int = 1, jobs: int =
     plans = plan(SIZES[size])
     tasks = {}
     for name, recordings in plans.items():
-        hours = len(recordings) * expected_seconds(SIZES[size], name) / 3600
+        hours = len(recordings) * _expected_seconds(SIZES[size], name) / 3600
         tasks[name] = Task(
             output / name,
             "made",
@@ -140,10 +140,9 @@ def prepare_mini(output: Path, *, size: str = "full", seed: int = 1, jobs: int =
         ) as pool:
             for name in pending:
                 print(f"{output / name}: {len(plans[name])} recordings", flush=True)
-                recordings = pool.map(
-                    functools.partial(make_recording, SIZES[size], seed), plans[name], chunksize=4
-                )
-                write_set(tasks[name], dict(zip(plans[name], recordings, strict=True)), seed)
+                make = functools.partial(make_recording, SIZES[size], seed)
+                made = pool.map(make, plans[name], chunksize=4)
+                _write_set(tasks[name], dict(zip(plans[name], made, strict=True)), seed)
     return {name: task.counts for name, task in tasks.items()}
 
 
@@ -171,16 +170,8 @@ def plan(size: Size) -> dict[str, list[str]]:
     return {name: sorted(names) for name, names in plans.items()}
 
 
-def expected_seconds(size: Size, name: str) -> float:
-    """Length of a recording, on the average, for the dry run.
-
-    Parameters
-    ----------
-    size : Size
-        Says how long noises are.
-    name : str
-        Of the set.
-    """
+def _expected_seconds(size: Size, name: str) -> float:
+    """Length of a recording, on the average, for the dry run."""
     return {"noise": size.noise_seconds, "rirs": SECONDS_OF_A_ROOM}.get(name, SECONDS_OF_A_SENTENCE)
 
 
@@ -222,48 +213,23 @@ def make_recording(size: Size, seed: int, name: str) -> Recording:
         return to_int16(NOISE_RMS * channels.make_music(num_samples, rng)), ""
     if kind == "babble":
         talkers = [
-            say(number, seed, rng)[0]
+            _say(number, seed, rng)[0]
             for number in rng.choice(BABBLERS, rng.integers(3, 7), replace=False)
         ]
         return to_int16(NOISE_RMS * channels.make_babble(talkers, num_samples, rng)), ""
-    speech, text = say(int(kind[1:]), seed, rng)
+    speech, text = _say(int(kind[1:]), seed, rng)
     return channels.record(speech, channels.CONDITIONS[rest[0]], rng), text
 
 
-def say(number: int, seed: int, rng: np.random.Generator) -> tuple[np.ndarray, str]:
-    """Have a speaker of the corpus say something.
-
-    Parameters
-    ----------
-    number, seed : int
-        Who.
-    rng : numpy.random.Generator
-        Draws sentence and session.
-
-    Returns
-    -------
-    samples : (n,) float32 array
-        At 16 kHz.
-    text : str
-        The sentence.
-    """
+def _say(number: int, seed: int, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+    """Have a speaker of the corpus say something."""
     text = make_sentence(rng)
     (speaker,) = make_speakers(1, seed, first=number)
     return synthesise(voices(), speaker, text, int(rng.integers(2**31))), text
 
 
-def write_set(task: Task, recordings: Mapping[str, Recording], seed: int) -> None:
-    """Write one data directory and its receipt.
-
-    Parameters
-    ----------
-    task : Task
-        Its home is the directory.
-    recordings : mapping of str to Recording
-        In byte order of their names.
-    seed : int
-        Decides on impostors.
-    """
+def _write_set(task: Task, recordings: Mapping[str, Recording], seed: int) -> None:
+    """Write one data directory and its receipt."""
     home, name = task.home, task.home.name
     with ArchiveWriter(home / "audio.ark", home / "wav.scp") as writer:
         for utterance, (samples, _) in recordings.items():

@@ -135,7 +135,7 @@ def prepare_noisy_vctk(
     UserError
         This is not the corpus, a part of it is missing, or too many pairs do not match or cannot be read.
     """
-    pairs, sizes = find_pairs(noisy_vctk, part)
+    pairs, sizes = _find_pairs(noisy_vctk, part)
     options = {
         "corpus": path_from_checkout(noisy_vctk),
         "files": hashlib.sha256("\n".join(sizes).encode()).hexdigest(),
@@ -151,18 +151,12 @@ def prepare_noisy_vctk(
             wanted = {
                 name: use for name, use in use_of.items() if (use == "train") == (home == "noise")
             }
-            write_noises(task, {name: pairs[name] for name in wanted}, wanted, jobs)
+            _write_noises(task, {name: pairs[name] for name in wanted}, wanted, jobs)
     return {name: task.counts for name, task in tasks.items()}
 
 
-def find_pairs(given: Path, part: str) -> tuple[dict[str, Pair], list[str]]:
-    """Pairs of clean and noisy files by name, in byte order, and ``<path> <bytes>`` of each file.
-
-    Parameters
-    ----------
-    given, part
-        As of `prepare_noisy_vctk`.
-    """
+def _find_pairs(given: Path, part: str) -> tuple[dict[str, Pair], list[str]]:
+    """Pairs of clean and noisy files by name, in byte order, and ``<path> <bytes>`` of each file."""
     if not given.is_dir():
         raise UserError(
             f"{given}: no such folder; --noisy-vctk names the one that holds clean_testset_wav/ and noisy_testset_wav/"
@@ -224,28 +218,16 @@ def find_pairs(given: Path, part: str) -> tuple[dict[str, Pair], list[str]]:
     return dict(sorted(pairs.items())), sizes
 
 
-def write_noises(
+def _write_noises(
     task: Task, pairs: Mapping[str, Pair], use_of: Mapping[str, str], jobs: int
 ) -> None:
-    """Write one data directory and its archive.
-
-    Parameters
-    ----------
-    task : Task
-        Its home is the directory.
-    pairs : mapping of str to Pair
-        By name.
-    use_of : mapping of str to str
-        Name -> ``train``, ``enrol`` or ``verify``: the type of the noise.
-    jobs : int
-        Threads that read.
-    """
+    """Write one data directory and its archive."""
     from utils.archive import read_scp
     from utils.data_dir import DataDir, write_data_dir
     from utils.data_dir.ledger import Ledger
     from utils.packed.packer import Packer
 
-    rate = rate_of(pairs)
+    rate = _rate_of(pairs)
     packer = Packer(Differences(pairs, jobs), Ledger(task.home), rate)
     written = packer.write(task.home / "noises", sorted(pairs))
     packer.ledger.check_limits(has_options=False)
@@ -267,14 +249,8 @@ def write_noises(
     print(f"{task.home}: {counts['went_on']} of {counts['came_in']} noises at {rate} Hz")
 
 
-def rate_of(pairs: Mapping[str, Pair]) -> int:
-    """Samples per second of the first clean recording that can be read.
-
-    Parameters
-    ----------
-    pairs : mapping of str to Pair
-        By name.
-    """
+def _rate_of(pairs: Mapping[str, Pair]) -> int:
+    """Samples per second of the first clean recording that can be read."""
     fault = "there are none"
     for pair in pairs.values():
         try:

@@ -83,8 +83,8 @@ def prepare_speechocean762(
     UserError
         This is not the corpus, some of it is missing or unreadable, or there is no such fold.
     """
-    parts = parts_of(corpus)
-    check_fold(fold, folds, corpus, parts)
+    parts = _parts_of(corpus)
+    _check_fold(fold, folds, corpus, parts)
     counts = prepare_bank(output, noise, rirs)
     inputs = {f"{part}/{name}": corpus / part / name for part in parts for name in LISTS}
     options = {
@@ -98,32 +98,22 @@ def prepare_speechocean762(
     }
     pending = {name: task for name, task in tasks.items() if not task.is_done()}
     if pending:
-        read = [read_part(corpus, part, output) for part in parts]
-        whole = merge(*read, corpus) if len(read) == 2 else read[0]
-        speakers = split_speakers(
-            whole, set(read[-1].lists["spk2group"]) if len(read) == 2 else None, fold, folds, seed
-        )
-        report_corpus(corpus, read, len(speakers["test"]), fold, folds)
+        read = [_read_part(corpus, part, output) for part in parts]
+        whole, official_test = read[0], None
+        if len(read) == 2:
+            train, test = read
+            whole, official_test = _merge(train, test, corpus), set(test.lists["spk2group"])
+        speakers = _split_speakers(whole, official_test, fold, folds, seed)
+        _report_corpus(corpus, read, len(speakers["test"]), fold, folds)
         utt2dur, unreadable = measure(whole.paths)
         whole.lists["utt2dur"] = utt2dur
         for name, task in pending.items():
-            write_set(task, whole, speakers[name], unreadable, seed, has_trials=name != "train")
+            _write_set(task, whole, speakers[name], unreadable, seed, has_trials=name != "train")
     return {**counts, **{name: task.counts for name, task in tasks.items()}}
 
 
-def parts_of(corpus: Path) -> list[str]:
-    """Which parts of the corpus are there: train, or train and test.
-
-    Parameters
-    ----------
-    corpus : path
-        Its root.
-
-    Raises
-    ------
-    UserError
-        It is not the corpus' root.
-    """
+def _parts_of(corpus: Path) -> list[str]:
+    """Which parts of the corpus are there: train, or train and test."""
     for name in ("WAVE", "train", "train/wav.scp"):
         if not (corpus / name).exists():
             raise UserError(
@@ -132,18 +122,8 @@ def parts_of(corpus: Path) -> list[str]:
     return ["train", "test"] if (corpus / "test").exists() else ["train"]
 
 
-def check_fold(fold: int, folds: int, corpus: Path, parts: list[str]) -> None:
-    """Refuse a fold that does not exist.
-
-    Parameters
-    ----------
-    fold, folds : int
-        As asked for.
-    corpus : path
-        For messages.
-    parts : list of str
-        Parts that the corpus has.
-    """
+def _check_fold(fold: int, folds: int, corpus: Path, parts: list[str]) -> None:
+    """Refuse a fold that does not exist."""
     if folds < 2:
         raise UserError(
             f"--folds is {folds}, expected 2 or more: the other folds' speakers are those to train on"
@@ -156,18 +136,8 @@ def check_fold(fold: int, folds: int, corpus: Path, parts: list[str]) -> None:
         raise UserError(f"--fold is {fold}, expected 1 to {folds}")
 
 
-def read_part(corpus: Path, part: str, output: Path) -> Part:
-    """Read the lists of one part and see that they agree and that all files are there.
-
-    Parameters
-    ----------
-    corpus : path
-        The corpus' root, where the paths in wav.scp begin.
-    part : str
-        ``train`` or ``test``.
-    output : path
-        Gets the list of missing files, if some are.
-    """
+def _read_part(corpus: Path, part: str, output: Path) -> Part:
+    """Read the lists of one part and see that they agree and that all files are there."""
     folder = corpus / part
     lists = {name: read_protocol(folder / name) for name in LISTS}
     wav_scp, utt2spk = lists.pop("wav.scp"), lists["utt2spk"]
@@ -202,16 +172,8 @@ def read_part(corpus: Path, part: str, output: Path) -> Part:
     return Part(paths, lists | {"spk2age_group": age_group, "spk2group": group})
 
 
-def merge(train: Part, test: Part, corpus: Path) -> Part:
-    """Both parts as one.
-
-    Parameters
-    ----------
-    train, test : Part
-        They may share neither utterances nor speakers.
-    corpus : path
-        For messages.
-    """
+def _merge(train: Part, test: Part, corpus: Path) -> Part:
+    """Both parts as one."""
     for kind, in_train, in_test in (
         ("utterance", train.paths, test.paths),
         ("speaker", train.lists["spk2group"], test.lists["spk2group"]),
@@ -227,25 +189,10 @@ def merge(train: Part, test: Part, corpus: Path) -> Part:
     )
 
 
-def split_speakers(
+def _split_speakers(
     whole: Part, official_test: set[str] | None, fold: int, folds: int, seed: int
 ) -> dict[str, set[str]]:
-    """Who is in which set; sexes and age groups in proportion wherever there is a choice.
-
-    Parameters
-    ----------
-    whole : Part
-        All speakers.
-    official_test : set of str or None
-        Speakers of test/; None: speakers are held out.
-    fold, folds, seed : int
-        As asked for.
-
-    Returns
-    -------
-    dict of str to set of str
-        train, dev and test.
-    """
+    """Who is in which set; sexes and age groups in proportion wherever there is a choice."""
     order = stratified_order(whole.lists["spk2group"], seed)
     test = set(order[fold - 1 :: folds]) if official_test is None else official_test
     rest = [speaker for speaker in order if speaker not in test]
@@ -258,20 +205,8 @@ def split_speakers(
     return {"train": set(rest) - dev, "dev": dev, "test": test}
 
 
-def report_corpus(corpus: Path, parts: list[Part], num_test: int, fold: int, folds: int) -> None:
-    """Say what was found, where it differs from the published corpus, and who the test speakers are.
-
-    Parameters
-    ----------
-    corpus : path
-        Its root.
-    parts : list of Part
-        train, or train and test.
-    num_test : int
-        Number of test speakers.
-    fold, folds : int
-        As asked for.
-    """
+def _report_corpus(corpus: Path, parts: list[Part], num_test: int, fold: int, folds: int) -> None:
+    """Say what was found, where it differs from the published corpus, and who the test speakers are."""
     for name, part in zip(("train", "test"), parts, strict=False):
         found = len(part.lists["spk2group"]), len(part.paths)
         expected = (
@@ -288,7 +223,7 @@ def report_corpus(corpus: Path, parts: list[Part], num_test: int, fold: int, fol
         )
 
 
-def write_set(
+def _write_set(
     task: Task,
     whole: Part,
     speakers: set[str],
@@ -296,23 +231,7 @@ def write_set(
     seed: int,
     has_trials: bool,
 ) -> None:
-    """Write one data directory.
-
-    Parameters
-    ----------
-    task : Task
-        Its home is the directory.
-    whole : Part
-        All speakers, with durations.
-    speakers : set of str
-        Those of this set.
-    unreadable : dict of str to str
-        Utterances that cannot be opened; where there are trials none may be.
-    seed : int
-        Decides on impostors.
-    has_trials : bool
-        True for dev and test.
-    """
+    """Write one data directory."""
     utt2spk = {
         utterance: speaker
         for utterance, speaker in whole.lists["utt2spk"].items()

@@ -73,7 +73,7 @@ def prepare_vctk(
         This is not the corpus, it is incomplete, or too few speakers are left.
     """
     tree = read_tree(vctk, mic)
-    speakers = split_speakers(tree, dev_speakers)
+    speakers = _split_speakers(tree, dev_speakers)
     info = tree.root / "speaker-info.txt"
     options = {
         "corpus": path_from_checkout(tree.root),
@@ -96,34 +96,21 @@ def prepare_vctk(
     )
     if pending or not is_counted:
         maps = read_speaker_info(info) if inputs else {}
-        missing = refuse_incomplete(tree, next(iter(maps.values()), {}), output, allow_incomplete)
+        missing = _refuse_incomplete(tree, next(iter(maps.values()), {}), output, allow_incomplete)
         chosen = choose(tree, mode, protocol, output)
-        report_corpus(
+        _report_corpus(
             tree, chosen, {name: len(members) for name, members in speakers.items()}, maps, missing
         )
         for name in pending:
-            write_set(tasks[name], tree, chosen, speakers[name], maps, jobs)
+            _write_set(tasks[name], tree, chosen, speakers[name], maps, jobs)
         if not is_counted:
-            finish_corpus(whole, chosen, missing)
+            _finish_corpus(whole, chosen, missing)
     noises = prepare_noisy_vctk(noisy_vctk, output, jobs=jobs) if noisy_vctk else {}
     return {name: task.counts for name, task in tasks.items()} | {"corpus": whole.counts} | noises
 
 
-def split_speakers(tree: Tree, dev_speakers: int | None) -> dict[str, list[str]]:
-    """Who is in which set.
-
-    Parameters
-    ----------
-    tree : Tree
-        Its speakers; those without recordings of the microphone, or without texts, keep their place, so that all variants divide them alike.
-    dev_speakers : int or None
-        As of `prepare_vctk`.
-
-    Returns
-    -------
-    dict of str to list of str
-        train, dev (unless there is none) and test.
-    """
+def _split_speakers(tree: Tree, dev_speakers: int | None) -> dict[str, list[str]]:
+    """Who is in which set."""
     learnt = TRAIN_PERCENT * len(tree.speakers) // 100
     wanted = max(LEAST_DEV, learnt // 10) if dev_speakers is None else dev_speakers
     if (
@@ -142,27 +129,10 @@ def split_speakers(tree: Tree, dev_speakers: int | None) -> dict[str, list[str]]
     return {name: members for name, members in sets.items() if members}
 
 
-def refuse_incomplete(
+def _refuse_incomplete(
     tree: Tree, known: dict[str, str], output: Path, allow_incomplete: bool
 ) -> list[str]:
-    """What other lists name and is not there; more than a few are refused.
-
-    Parameters
-    ----------
-    tree : Tree
-        The corpus.
-    known : dict
-        Speakers of speaker-info.txt.
-    output : path
-        Gets the list ``missing``.
-    allow_incomplete : bool
-        Leave to go on.
-
-    Returns
-    -------
-    list of str
-        Texts without a recording, of speakers that have recordings of this microphone.
-    """
+    """What other lists name and is not there; more than a few are refused."""
     recorded = {utterance.partition("_")[0] for utterance in tree.recordings}
     with_text = {utterance.partition("_")[0] for utterance in tree.texts}
     absent = sorted((known.keys() | with_text | set(tree.empty)) - set(tree.speakers))
@@ -195,24 +165,10 @@ def refuse_incomplete(
     return missing
 
 
-def report_corpus(
+def _report_corpus(
     tree: Tree, chosen: Selection, sizes: dict[str, int], maps: dict, missing: list[str]
 ) -> None:
-    """Say what was found, where it differs from the published corpus, and what of it is used.
-
-    Parameters
-    ----------
-    tree : Tree
-        The corpus.
-    chosen : Selection
-        What is taken.
-    sizes : dict of str to int
-        Speakers of each set.
-    maps : dict
-        Of speaker-info.txt; empty where there is none.
-    missing : list of str
-        Texts without recordings.
-    """
+    """Say what was found, where it differs from the published corpus, and what of it is used."""
     as_published = (
         "as published"
         if len(tree.speakers) == tree.published_speakers
@@ -254,7 +210,7 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
-def write_set(
+def _write_set(
     task: Task,
     tree: Tree,
     chosen: Selection,
@@ -262,23 +218,7 @@ def write_set(
     maps: dict[str, dict[str, str]],
     jobs: int,
 ) -> None:
-    """Write one data directory.
-
-    Parameters
-    ----------
-    task : Task
-        Its home is the directory.
-    tree : Tree
-        For messages.
-    chosen : Selection
-        What is taken.
-    speakers : list of str
-        Those of this set.
-    maps : dict of dicts
-        Of speaker-info.txt.
-    jobs : int
-        Processes that read headers.
-    """
+    """Write one data directory."""
     members = set(speakers)
     utt2spk = {
         utterance: speaker
@@ -324,18 +264,8 @@ def write_set(
     )
 
 
-def finish_corpus(task: Task, chosen: Selection, missing: list[str]) -> None:
-    """Write what was left out of the corpus, and why.
-
-    Parameters
-    ----------
-    task : Task
-        Its home holds the sets.
-    chosen : Selection
-        What is taken.
-    missing : list of str
-        Texts without recordings.
-    """
+def _finish_corpus(task: Task, chosen: Selection, missing: list[str]) -> None:
+    """Write what was left out of the corpus, and why."""
     counts = chosen.ledger.counts
     counts["came_in"] += chosen.other_sentences
     counts |= {"other_sentences": chosen.other_sentences, "texts_without_recording": len(missing)}

@@ -76,7 +76,7 @@ def prepare_voices(
     if task.is_done():
         return task.counts
     listed = read_listed(found, part)
-    paths = paths_of(found.audio, files)
+    paths = _paths_of(found.audio, files)
     missing = {
         stem: f"{found.audio}: no file of this name"
         for stem in listed.utterances
@@ -90,12 +90,12 @@ def prepare_voices(
         output / "durations" / part,
     )
     lost = missing | {wanted[path]: reason for path, reason in unreadable.items()}
-    refuse_lost(found, lost, len(listed.utterances), home, allow_incomplete)
+    _refuse_lost(found, lost, len(listed.utterances), home, allow_incomplete)
     trials = read_keys(
         found.lists["keys"], {model: model for model in listed.models}, listed.utterances
     )
     refuse_wrong_keys(found.lists["keys"], trials, listed)
-    data = data_of(
+    data = _data_of(
         home, listed, {wanted[path]: (found.audio / path, value) for path, value in seconds.items()}
     )
     counts = finish(task, data, trials, listed, lost, allow_incomplete)
@@ -107,21 +107,8 @@ def prepare_voices(
     return counts
 
 
-def paths_of(audio: Path, files: Sequence[tuple[str, int]]) -> dict[str, tuple[str, int]]:
-    """Files by their names without end.
-
-    Parameters
-    ----------
-    audio : path
-        For messages.
-    files : sequence of (str, int)
-        Paths below it and sizes.
-
-    Raises
-    ------
-    UserError
-        Two files have one name.
-    """
+def _paths_of(audio: Path, files: Sequence[tuple[str, int]]) -> dict[str, tuple[str, int]]:
+    """Files by their names without end."""
     paths: dict[str, tuple[str, int]] = {}
     for file in files:
         other = paths.setdefault(stem_of(file[0]), file)
@@ -132,29 +119,10 @@ def paths_of(audio: Path, files: Sequence[tuple[str, int]]) -> dict[str, tuple[s
     return paths
 
 
-def refuse_lost(
+def _refuse_lost(
     found: Located, lost: Mapping[str, str], num_listed: int, home: Path, allow_incomplete: bool
 ) -> None:
-    """Write down which files are lost, and refuse to go on without leave.
-
-    Parameters
-    ----------
-    found : Located
-        Where the set lies.
-    lost : mapping of str to str
-        Name -> what is wrong.
-    num_listed : int
-        Files that the lists name.
-    home : path
-        The data directory; the list is made beside it.
-    allow_incomplete : bool
-        Leave to go on.
-
-    Raises
-    ------
-    UserError
-        Some are lost and there is no leave, or all are.
-    """
+    """Write down which files are lost, and refuse to go on without leave."""
     listing = home.parent / f"lost_files.{home.name}"
     if not lost:
         listing.unlink(missing_ok=True)
@@ -175,18 +143,8 @@ def refuse_lost(
     print(said)
 
 
-def data_of(home: Path, listed: Listed, measured: Mapping[str, tuple[Path, str]]) -> DataDir:
-    """The lists of the data directory, without what is lost, and without trials.
-
-    Parameters
-    ----------
-    home : path
-        Where it will stand.
-    listed : Listed
-        What the corpus' lists name.
-    measured : mapping of str to (path, str)
-        Name -> audio file and its seconds, of all that are not lost.
-    """
+def _data_of(home: Path, listed: Listed, measured: Mapping[str, tuple[Path, str]]) -> DataDir:
+    """The lists of the data directory, without what is lost, and without trials."""
     kept = {stem: utterance for stem, utterance in listed.utterances.items() if stem in measured}
     whole = set(kept.values())
     maps = {"utt2dur": {utterance: measured[stem][1] for stem, utterance in kept.items()}}
@@ -225,7 +183,7 @@ def finish(
     task : Task
         Whose home it is.
     data : DataDir
-        From `data_of`.
+        From `_data_of`.
     trials : Trials
         All that the keys name.
     listed : Listed

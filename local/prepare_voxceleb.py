@@ -87,24 +87,23 @@ def prepare_voxceleb(
     UserError
         A corpus is not there or incomplete, a list is another one or missing, speakers of the test would be trained on.
     """
-    tests = list(
-        tests
-        or [
-            name
-            for name, published in LISTS.items()
-            if training == "vox2dev" or not published.draws_on_dev
-        ]
-    )
-    roots = {"voxceleb1": voxceleb1, "voxceleb2": voxceleb2}
+    fitting = [
+        name
+        for name, published in LISTS.items()
+        if training == "vox2dev" or not published.draws_on_dev
+    ]
+    tests = list(tests or fitting)
+    roots = {"voxceleb1": voxceleb1}
+    roots |= {"voxceleb2": voxceleb2} if voxceleb2 is not None else {}
     _check(roots, training, tests, allow_leakage, seed)
     speakers = read_speakers([lists, voxceleb1, voxceleb2])
-    paths = find_lists(tests, lists, voxceleb1, speakers, jobs)
+    paths = _find_lists(tests, lists, voxceleb1, speakers, jobs)
     counts = prepare_bank(output, musan, rirs)
     used = {corpus: roots[corpus] for corpus in dict.fromkeys(("voxceleb1", *TRAINING[training]))}
-    options = {
+    places = {
         corpus: f"{path_from_checkout(root)} {_digest(root)}" for corpus, root in used.items()
     }
-    options |= {"allow_incomplete": allow_incomplete, "seed": seed}
+    options = {**places, "allow_incomplete": allow_incomplete, "seed": seed}
     trained = options | {"training": training, "dev_speakers": dev_speakers}
     heard = dict(speakers.files) | ({"train_list": train_list} if train_list else {})
     tasks = {
@@ -145,44 +144,32 @@ def prepare_voxceleb(
     return counts | {name: task.counts for name, task in tasks.items()}
 
 
-def find_lists(
+def _find_lists(
     tests: list[str], lists: Path | None, voxceleb1: Path, speakers: Speakers, jobs: int
 ) -> dict[str, Path]:
-    """The files of the lists of trials.
-
-    Parameters
-    ----------
-    tests : list of str
-        Their names.
-    lists, voxceleb1 : path
-        Where to look.
-    speakers, jobs
-        As for `find_utterances`: where a list is missing, the corpus may be, which is said first.
-
-    Raises
-    ------
-    UserError
-        One of them is missing.
-    """
-    paths = {name: find_file(LISTS[name].names, [lists, voxceleb1]) for name in tests}
-    for name in (name for name, path in paths.items() if path is None):
-        find_utterances(voxceleb1, "voxceleb1", speakers, jobs)
-        raise UserError(
-            f"{lists or voxceleb1}: no {LISTS[name].names[0]}, which has the trials of {name}; fetch it from VoxCeleb's site and name "
-            "its folder with --lists, or leave that list out of --tests"
-        )
+    """The files of the lists of trials."""
+    paths = {}
+    for name in tests:
+        path = find_file(LISTS[name].names, [lists, voxceleb1])
+        if path is None:
+            find_utterances(voxceleb1, "voxceleb1", speakers, jobs)
+            raise UserError(
+                f"{lists or voxceleb1}: no {LISTS[name].names[0]}, which has the trials of {name}; fetch it from VoxCeleb's site and name "
+                "its folder with --lists, or leave that list out of --tests"
+            )
+        paths[name] = path
     return paths
 
 
 def _check(
-    roots: dict[str, Path | None], training: str, tests: list[str], allow_leakage: bool, seed: int
+    roots: dict[str, Path], training: str, tests: list[str], allow_leakage: bool, seed: int
 ) -> None:
     unknown = [name for name in tests if name not in LISTS]
     if unknown or len(set(tests)) < len(tests):
         raise UserError(
             f"--tests: '{(unknown or tests)[0]}', expected some of {', '.join(LISTS)}, each once"
         )
-    if "voxceleb2" in TRAINING[training] and roots["voxceleb2"] is None:
+    if "voxceleb2" in TRAINING[training] and "voxceleb2" not in roots:
         raise UserError(
             f"--training is {training}, but --voxceleb2 is not given; give it, or --training vox1dev"
         )

@@ -5,6 +5,7 @@
 For the bank of augmentation: python -m steps.augment data/packed_16000/bank --rirs data/rirs
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,16 +97,21 @@ def simulate_rooms(
     ----------
     Ko et al., "A study on data augmentation of reverberant speech for robust speech recognition", ICASSP 2017: the sizes.
     """
-    sizes = {
-        name: bounds
-        for name, bounds in (
-            ("small", small_metres),
-            ("medium", medium_metres),
-            ("large", large_metres),
-        )
-        if bounds
+    of_size = {"small": small_metres, "medium": medium_metres, "large": large_metres}
+    sizes = {name: bounds for name, bounds in of_size.items() if bounds}
+    ranges = {f"--{name}-metres": bounds for name, bounds in sizes.items()}
+    ranges |= {"--rt60-seconds": rt60_seconds, "--distance-metres": distance_metres}
+    _refuse_ranges(ranges)
+    numbers = {
+        "--rooms": rooms,
+        "--responses-per-room": responses_per_room,
+        "--sample-rate-hz": sample_rate_hz,
     }
-    check(sizes, rooms, responses_per_room, rt60_seconds, distance_metres, sample_rate_hz, seed)
+    _refuse_numbers(numbers)
+    if seed < 0 or not sizes:
+        raise UserError(
+            f"--seed is {seed} and there are {len(sizes)} sizes of rooms, expected a seed of 0 or more and one size or more"
+        )
     options = {
         "rooms": rooms,
         "responses_per_room": responses_per_room,
@@ -127,11 +133,11 @@ def simulate_rooms(
     }
     utt2spk = {}
     with ArchiveWriter(output / "rirs.ark", output / "wav.scp") as writer:
-        for name, size in sorted(room_names(rooms, list(sizes)).items()):
+        for name, size in sorted(_room_names(rooms, list(sizes)).items()):
             rng = np.random.default_rng([seed, *name.encode()])
             room = draw_room(size, sizes[size], rt60_seconds, distance_metres[0], rng)
             for number in range(1, responses_per_room + 1):
-                response, metres = draw_response(room, distance_metres, sample_rate_hz, rng)
+                response, metres = _draw_response(room, distance_metres, sample_rate_hz, rng)
                 key = f"{name}-{number:0{len(str(responses_per_room))}d}"
                 writer.write_wave(
                     key, to_int16(response * (PEAK / np.abs(response).max())), sample_rate_hz
@@ -148,62 +154,24 @@ def simulate_rooms(
     return task.finish([writer, *lists], {"responses": len(utt2spk), "rooms": rooms})
 
 
-def check(
-    sizes: dict,
-    rooms: int,
-    responses_per_room: int,
-    rt60_seconds: tuple[float, float],
-    distance_metres: tuple[float, float],
-    sample_rate_hz: int,
-    seed: int,
-) -> None:
-    """Refuse what makes no sense, before anything is made.
-
-    Parameters
-    ----------
-    sizes : dict of str to (float, float)
-        Name of each size -> its range in metres.
-    rooms, responses_per_room, rt60_seconds, distance_metres, sample_rate_hz, seed
-        As of `simulate_rooms`.
-
-    Raises
-    ------
-    UserError
-        Names the option.
-    """
-    ranges = {f"--{name}-metres": bounds for name, bounds in sizes.items()}
-    for option, (low, high) in {
-        **ranges,
-        "--rt60-seconds": rt60_seconds,
-        "--distance-metres": distance_metres,
-    }.items():
+def _refuse_ranges(ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse options that are no ranges of positive numbers."""
+    for option, (low, high) in ranges.items():
         if not 0 < low <= high:
             raise UserError(
                 f"{option}: from {low} to {high}, expected two positive numbers, the lower one first"
             )
-    for option, number in {
-        "--rooms": rooms,
-        "--responses-per-room": responses_per_room,
-        "--sample-rate-hz": sample_rate_hz,
-    }.items():
+
+
+def _refuse_numbers(numbers: Mapping[str, int]) -> None:
+    """Refuse options that count nothing."""
+    for option, number in numbers.items():
         if number < 1:
             raise UserError(f"{option}: {number}, expected 1 or more")
-    if seed < 0 or not sizes:
-        raise UserError(
-            f"--seed is {seed} and there are {len(sizes)} sizes of rooms, expected a seed of 0 or more and one size or more"
-        )
 
 
-def room_names(rooms: int, sizes: list[str]) -> dict[str, str]:
-    """Name of each room -> its size; the sizes take turns.
-
-    Parameters
-    ----------
-    rooms : int
-        How many.
-    sizes : list of str
-        Which there are.
-    """
+def _room_names(rooms: int, sizes: list[str]) -> dict[str, str]:
+    """Name of each room -> its size; the sizes take turns."""
     turns = [(sizes[number % len(sizes)], number // len(sizes) + 1) for number in range(rooms)]
     return {f"{size}-{number:0{len(str(rooms))}d}": size for size, number in turns}
 
@@ -245,10 +213,8 @@ def draw_room(
         longest, dead = (
             0.161 * sides.prod() / (-surface * np.log(1 - absorption)) for absorption in ABSORPTION
         )
-        low, high = (
-            max(rt60_seconds[0], dead, CROSSINGS * sides.max() / SOUND_METRES_PER_SECOND),
-            min(rt60_seconds[1], longest),
-        )
+        crossed = CROSSINGS * sides.max() / SOUND_METRES_PER_SECOND
+        low, high = max(rt60_seconds[0], dead, crossed), min(rt60_seconds[1], longest)
         if low <= high and np.linalg.norm(sides - 2 * WALL_METRES) > 1.5 * nearest_metres:
             return Room(sides, float(rng.uniform(low, high)))
     raise UserError(
@@ -257,36 +223,10 @@ def draw_room(
     )
 
 
-def draw_response(
+def _draw_response(
     room: Room, distance_metres: tuple[float, float], sample_rate_hz: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, float]:
-    """Response between two places in a room, evenly drawn among those so far apart that measure the room's reverberation time.
-
-    Where the direct sound is so strong that single echoes make the slope, in large rooms for the most part, they do not.
-
-    Parameters
-    ----------
-    room : Room
-        Where.
-    distance_metres : (float, float)
-        Nearest and farthest.
-    sample_rate_hz : int
-        Rate of the response.
-    rng : numpy Generator
-        Draws the places.
-
-    Returns
-    -------
-    response : (n,) float32 array
-        From `room_response`.
-    metres : float
-        Distance from source to microphone.
-
-    Raises
-    ------
-    UserError
-        No such places were found.
-    """
+    """Response between two places in a room, evenly drawn among those so far apart that measure the room's reverberation time."""
     for _ in range(MOST_DRAWS):
         source, microphone = rng.uniform(WALL_METRES, room.metres - WALL_METRES, (2, 3))
         metres = float(np.linalg.norm(source - microphone))
@@ -297,14 +237,8 @@ def draw_response(
                 )
             except ValueError:  # between these two no walls give the room's reverberation time
                 continue
-            if (
-                abs(
-                    decay_seconds(response.astype(np.float64) ** 2, sample_rate_hz)
-                    / room.rt60_seconds
-                    - 1
-                )
-                <= RT60_TOLERANCE
-            ):
+            measured = decay_seconds(response.astype(np.float64) ** 2, sample_rate_hz)
+            if abs(measured / room.rt60_seconds - 1) <= RT60_TOLERANCE:
                 return response, metres
     raise UserError(
         f"--distance-metres: no places {distance_metres[0]} to {distance_metres[1]} m apart found in a room of "

@@ -65,7 +65,7 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
         )
     refuse_not_finite(keys, embeddings, output)
     written = finish_embeddings(
-        output, keys, vectors_of(embeddings), utt2spk, common_provenance(parts.files("json"))
+        output, keys, vectors_of(embeddings), utt2spk, _common_provenance(parts.files("json"))
     )
     counts = {
         "utterances": len(keys),
@@ -76,19 +76,8 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
     return task.finish([parts, output / "xvector.scp", *written], counts)
 
 
-def common_provenance(paths: list[Path]) -> dict:
-    """The facts on which all jobs agree.
-
-    Parameters
-    ----------
-    paths : list of path
-        ``provenance.J.json`` of each job.
-
-    Raises
-    ------
-    UserError
-        The jobs embedded with different networks.
-    """
+def _common_provenance(paths: list[Path]) -> dict:
+    """The facts on which all jobs agree."""
     facts = [read_json_object(path) for path in paths]
     if any(other != facts[0] for other in facts):
         raise UserError(

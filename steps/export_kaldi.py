@@ -7,6 +7,7 @@ cd kaldi && bash score.sh          # the same scores by Kaldi's own programs
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -74,32 +75,12 @@ def export_kaldi(
         name: experiment / "embeddings" / name / (protocol or "")
         for name in sets or sets_of(experiment, protocol)
     }
-    known = {
-        name: path
-        for name, folder in embeddings.items()
-        for path in (data / name,)
-        if path.is_dir()
-    }
-    inputs = {
-        f"embeddings {name}": folder / "receipts" / "collect_embeddings.json"
-        for name, folder in embeddings.items()
-    }
-    inputs |= {
-        f"{file} {name}": folder / file
-        for name, folder in known.items()
-        for file in LISTS
-        if (folder / file).exists()
-    }
+    lists = {name: _lists_of(data / name) for name in embeddings}
     trained = experiment / "backend" / backend if backend else None
-    inputs |= {"backend": trained / "receipts" / "train_backend.json"} if trained else {}
     scores = {
         name: path
         for name in embeddings
         if (path := experiment / "scores" / name / (protocol or "") / f"{backend}.scores").exists()
-    }
-    inputs |= {
-        f"scores {name}": receipt_of(path) if receipt_of(path).exists() else path
-        for name, path in scores.items()
     }
     where = {
         "paths": paths,
@@ -108,40 +89,71 @@ def export_kaldi(
         "train_set": train_set,
         "backend": backend,
     }
+    inputs = _inputs(embeddings, lists, trained, scores)
     task = Task(output, "export_kaldi", format=FORMAT, inputs=inputs, options=where)
     if task.is_done():
         return task.counts
-    start = (
-        ""
-        if root is None and paths == "relative"
-        else os.path.abspath(output)
-        if paths == "absolute"
-        else os.path.relpath(output, root)
-    )
-    counts, written = {}, []
+    export = _Export(output, train_set, _start(output, paths, root))
+    counts: dict[str, int] = {}
+    written = []
     for name, folder in embeddings.items():
-        written += write_set(
-            folder,
-            output / f"xvectors_{name}",
-            counts,
-            name,
-            os.path.join(start, f"xvectors_{name}"),
-        )
-        lists = [file for file in LISTS if name in known and (known[name] / file).exists()]
-        written += copy_files({output / "data" / name / file: known[name] / file for file in lists})
+        written += write_set(export, name, folder, counts)
+        copies = {output / "data" / name / file: path for file, path in lists[name].items()}
+        written += copy_files(copies)
     written += copy_files({output / f"scores_{name}": path for name, path in scores.items()})
     if trained:
-        written += write_back_end(trained, output, train_set, start, list(embeddings))
-    print(
-        f"{output}: "
-        + ", ".join(f"{count:,} embeddings of {name}" for name, count in counts.items())
-        + (
-            f"; back end {backend} in xvectors_{train_set}, scores of {', '.join(scores) or 'no set'}"
-            if backend
-            else ""
-        )
-    )
+        written += write_back_end(trained, export, list(embeddings))
+    said = ", ".join(f"{count:,} embeddings of {name}" for name, count in counts.items())
+    if backend:
+        scored = ", ".join(scores) or "no set"
+        said += f"; back end {backend} in xvectors_{train_set}, scores of {scored}"
+    print(f"{output}: {said}")
     return task.finish(written, {"utterances": counts, "scores": list(scores)})
+
+
+@dataclass(frozen=True)
+class _Export:
+    """The exported folder: the set that gets the back end, and what paths begin with where Kaldi's programs run.
+
+    ``start`` is empty where they run in the exported folder itself.
+    """
+
+    output: Path
+    train_set: str
+    start: str
+
+
+def _start(output: Path, paths: str, root: Path | None) -> str:
+    """What paths begin with where Kaldi's programs run."""
+    if paths == "absolute":
+        return os.path.abspath(output)
+    return "" if root is None else os.path.relpath(output, root)
+
+
+def _lists_of(folder: Path) -> dict[str, Path]:
+    """Those of `LISTS` that a data directory has."""
+    return {file: folder / file for file in LISTS if (folder / file).exists()}
+
+
+def _inputs(
+    embeddings: Mapping[str, Path],
+    lists: Mapping[str, Mapping[str, Path]],
+    trained: Path | None,
+    scores: Mapping[str, Path],
+) -> dict[str, Path]:
+    """What the export depends on."""
+    inputs = {
+        f"embeddings {name}": folder / "receipts" / "collect_embeddings.json"
+        for name, folder in embeddings.items()
+    }
+    for name, files in lists.items():
+        inputs |= {f"{file} {name}": path for file, path in files.items()}
+    if trained:
+        inputs["backend"] = trained / "receipts" / "train_backend.json"
+    for name, path in scores.items():
+        receipt = receipt_of(path)
+        inputs[f"scores {name}"] = receipt if receipt.exists() else path
+    return inputs
 
 
 def sets_of(experiment: Path, protocol: str | None) -> list[str]:
@@ -185,21 +197,19 @@ def copy_files(sources: Mapping[Path, Path]) -> list[Path]:
     return list(sources)
 
 
-def write_set(folder: Path, output: Path, counts: dict, name: str, listed: str) -> list:
+def write_set(export: _Export, name: str, folder: Path, counts: dict[str, int]) -> list:
     """Write the vectors of one set.
 
     Parameters
     ----------
-    folder : path
-        Of embeddings.
-    output : path
-        Kaldi's folder.
-    counts : dict
-        Gets the number of utterances.
+    export : _Export
+        Where they go.
     name : str
         Of the set.
-    listed : str
-        How scp files are to call the output folder.
+    folder : path
+        Of embeddings.
+    counts : dict of str to int
+        Gets the number of utterances.
 
     Returns
     -------
@@ -208,6 +218,8 @@ def write_set(folder: Path, output: Path, counts: dict, name: str, listed: str) 
     """
     from utils.embeddings.kaldi_folders import copy_vectors, own_vectors
 
+    output = export.output / f"xvectors_{name}"
+    listed = os.path.join(export.start, f"xvectors_{name}")
     written = []
     for kind in ("xvector", "spk_xvector"):
         if (folder / f"{kind}.scp").exists():
@@ -225,21 +237,15 @@ def write_set(folder: Path, output: Path, counts: dict, name: str, listed: str) 
     return written + (copy_files({output / "num_utts.ark": counted}) if counted.exists() else [])
 
 
-def write_back_end(
-    trained: Path, output: Path, train_set: str, start: str, sets: list[str]
-) -> list[Path]:
+def write_back_end(trained: Path, export: _Export, sets: list[str]) -> list[Path]:
     """Copy mean.vec, transform.mat and plda, and write ``score.sh``.
 
     Parameters
     ----------
     trained : path
         Folder of the back end.
-    output : path
-        Exported folder.
-    train_set : str
-        As of `export_kaldi`.
-    start : str
-        What paths begin with where Kaldi's programs run; empty: they run in the output folder.
+    export : _Export
+        Where the copies go.
     sets : list of str
         Exported sets.
 
@@ -252,8 +258,9 @@ def write_back_end(
     from utils.data_dir import read_trials
     from utils.scoring.backend_files import read_backend, read_declared
 
+    output = export.output
     declared = read_declared(trained)
-    options, folder = declared["options"], output / f"xvectors_{train_set}"
+    options, folder = declared["options"], output / f"xvectors_{export.train_set}"
     if options["name"] not in IN_KALDI:
         raise UserError(
             f"{trained}: Kaldi has no program for back end '{options['name']}'; it has those of {' and '.join(IN_KALDI)}"
@@ -267,35 +274,28 @@ def write_back_end(
         "# Kaldi's own programs score these trials; scores_<set> holds what was scored before.",
         "set -euo pipefail",
     ]
-    lines += ['cd "$(dirname "$0")"'] if not start else []
+    lines += ['cd "$(dirname "$0")"'] if not export.start else []
     for name in sets:
         trials = output / "data" / name / "trials"
         if trials.exists():
             enrol, _, _ = read_trials(trials)
-            lines += [
-                "",
-                *scoring_lines(output, name, train_set, start, set(enrol), options, stages),
-            ]
+            lines += ["", *scoring_lines(export, name, set(enrol), options, stages)]
     with atomic_write(output / "score.sh") as file:
         file.write("\n".join(lines) + "\n")
     return [*written, output / "score.sh"]
 
 
 def scoring_lines(
-    output: Path,
-    name: str,
-    train_set: str,
-    start: str,
-    enrol: set[str],
-    options: Mapping,
-    stages: list[str],
+    export: _Export, name: str, enrol: set[str], options: Mapping, stages: list[str]
 ) -> list[str]:
     """Kaldi's commands for the trials of a set.
 
     Parameters
     ----------
-    output, name, train_set, start
-        Exported folder, set, and as of `write_back_end`.
+    export : _Export
+        The exported folder.
+    name : str
+        Of the set.
     enrol : set of str
         Enrolment sides: utterances, speakers, or models of ``enroll.spk2utt``.
     options, stages
@@ -304,6 +304,7 @@ def scoring_lines(
     from utils.archive import read_scp
     from utils.scoring.kaldi_commands import TrialFiles, scoring_command
 
+    output, start = export.output, export.start
     folder, lists = os.path.join(start, f"xvectors_{name}"), os.path.join(start, "data", name)
     test, lines, num_utts = f"scp:{folder}/xvector.scp", [], None
     side = test
@@ -314,7 +315,7 @@ def scoring_lines(
         ]
     elif not enrol <= read_scp(output / f"xvectors_{name}" / "xvector.scp").keys():
         side, num_utts = f"scp:{folder}/spk_xvector.scp", f"ark:{folder}/num_utts.ark"
-    backend = os.path.join(start, f"xvectors_{train_set}")
+    backend = os.path.join(start, f"xvectors_{export.train_set}")
     return [
         *lines,
         scoring_command(

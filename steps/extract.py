@@ -7,6 +7,7 @@ The folder is whole when steps.collect_embeddings has merged the parts.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -77,69 +78,55 @@ def extract(
         The experiment is unfinished, or its network does not take the data.
     """
     chosen = read_protocol(protocol) if protocol else None
-    folders = (
-        [(data / name, output / name / (chosen[0].name if chosen else "")) for name in sets]
-        if sets
-        else [(data, output)]
-    )
-    totals = [
-        extract_set(experiment, *pair, chosen, checkpoint, device, num_threads, root, job)
-        for pair in folders
-    ]
+    way = _Way(experiment, chosen, checkpoint, device, num_threads, root, job)
+    if sets:
+        of_protocol = chosen[0].name if chosen else ""
+        totals = [_extract_set(way, data / name, output / name / of_protocol) for name in sets]
+    else:
+        totals = [_extract_set(way, data, output)]
     return {"utterances": sum(counts.get("utterances", 0) for counts in totals)}
 
 
-def extract_set(
-    experiment: Path,
-    data: Path,
-    output: Path,
-    chosen: tuple[Protocol, dict] | None,
-    checkpoint: str,
-    device: str,
-    num_threads: int,
-    root: Path | None,
-    job: str,
-) -> dict:
-    """Embed one data directory's part.
+@dataclass(frozen=True)
+class _Way:
+    """How the utterances of every set are embedded: the options of `extract`, and the protocol that they name."""
 
-    Parameters
-    ----------
-    experiment, data, output : path
-        Experiment, data directory, folder of its embeddings.
-    chosen : (Protocol, dict) or None
-        From `read_protocol`.
-    checkpoint, device, num_threads, root, job
-        As of `extract`.
+    experiment: Path
+    chosen: tuple[Protocol, dict] | None
+    checkpoint: str
+    device: str
+    num_threads: int
+    root: Path | None
+    job: str
 
-    Returns
-    -------
-    dict
-        Number of utterances.
-    """
-    model = (
-        read_yaml(experiment / "config.yaml")["model"]
-        if (experiment / "config.yaml").exists()
-        else {}
-    )  # a plan may come before the training
+    @property
+    def options(self) -> dict:
+        """What the receipt records of it."""
+        options = {
+            "checkpoint": self.checkpoint,
+            "device": self.device,
+            "num_threads": self.num_threads,
+            "root": self.root,
+        }
+        return options | (self.chosen[1] if self.chosen else {})
+
+
+def _extract_set(way: _Way, data: Path, output: Path) -> dict:
+    """Embed one data directory's part; the number of its utterances."""
+    config = way.experiment / "config.yaml"  # a plan may come before the training
+    model = read_yaml(config)["model"] if config.exists() else {}
     inputs = {
-        "model": experiment / "receipts" / "train.json",
+        "model": way.experiment / "receipts" / "train.json",
         **network_inputs(data, model, "wav.scp", "utt2num_samples"),
     }
-    part = job.partition("/")[0]
     task = Task(
         output,
         "extract",
-        job=job,
+        job=way.job,
         format=FORMAT,
         inputs=inputs,
         dear=True,
-        options={
-            "checkpoint": checkpoint,
-            "device": device,
-            "num_threads": num_threads,
-            "root": root,
-        }
-        | (chosen[1] if chosen else {}),
+        options=way.options,
     )
     if task.is_done():
         return task.counts
@@ -151,23 +138,22 @@ def extract_set(
     from utils.embeddings.inputs import open_inputs
     from utils.torch_device import use_device
 
-    use_device(device, num_threads)
-    torch.backends.cudnn.allow_tf32 = (
-        False  # with its 10 bits the embedding of an utterance depends on its batch mates
-    )
-    network, facts = load_network(experiment, checkpoint)
-    protocol = chosen[0] if chosen else natural_protocol(network)
+    use_device(way.device, way.num_threads)
+    # With its 10 bits the embedding of an utterance depends on its batch mates.
+    torch.backends.cudnn.allow_tf32 = False
+    network, facts = load_network(way.experiment, way.checkpoint)
+    protocol = way.chosen[0] if way.chosen else natural_protocol(network)
     crops = ", utterances ".join(filter(None, (str(protocol), cut_of(data))))
     facts |= {"compare": protocol.compare} if protocol.compare != "all" else {}
-    facts |= {"protocol": protocol.name, "crops": crops} | origin(
-        data, network.front_end, experiment
-    )
-    keys, reader = open_inputs(data, network.front_end, root)
-    mine = job_utterances(keys, job)
+    facts |= {"protocol": protocol.name, "crops": crops}
+    facts |= _origin(data, network.front_end, way.experiment)
+    keys, reader = open_inputs(data, network.front_end, way.root)
+    mine = job_utterances(keys, way.job)
     place = {key: row for row, key in enumerate(keys)}
     embeddings = embed_utterances(
-        network.to(device), reader, [place[key] for key in mine], protocol=protocol, keys=mine
+        network.to(way.device), reader, [place[key] for key in mine], protocol=protocol, keys=mine
     )
+    part = way.job.partition("/")[0]
     with ArchiveWriter(output / f"xvector.{part}.ark", output / f"xvector.{part}.scp") as writer:
         for key, embedding in zip(mine, embeddings, strict=True):
             writer.write(key, embedding)
@@ -216,23 +202,8 @@ def load_network(experiment: Path, checkpoint: str) -> tuple["EmbeddingNetwork",
     return network.eval(), facts | ({"training_precision": precision} if precision else {})
 
 
-def origin(data: Path, front_end: "FrontEnd", experiment: Path) -> dict:
-    """The facts of the provenance that the data directory tells: voice activity decisions, augmentation, and what made stored features.
-
-    Parameters
-    ----------
-    data : path
-        Data directory.
-    front_end : FrontEnd
-        Of the network.
-    experiment : path
-        Folder made by steps.train.
-
-    Raises
-    ------
-    UserError
-        The features are others than those that the network was trained on.
-    """
+def _origin(data: Path, front_end: "FrontEnd", experiment: Path) -> dict:
+    """The facts of the provenance that the data directory tells: voice activity decisions, augmentation, and what made stored features."""
     from utils.embeddings.inputs import compare_features
     from utils.features.precomputed import Precomputed
 

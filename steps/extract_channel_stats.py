@@ -46,26 +46,13 @@ def extract_channel_stats(
     folders = [(data / name, output / name) for name in sets] if sets else [(data, output)]
     return {
         "utterances": sum(
-            channel_stats_of_set(*pair, margin_seconds).get("utterances", 0) for pair in folders
+            _channel_stats_of_set(*pair, margin_seconds).get("utterances", 0) for pair in folders
         )
     }
 
 
-def channel_stats_of_set(data: Path, output: Path, margin_seconds: float) -> dict:
-    """Embed one data directory.
-
-    Parameters
-    ----------
-    data, output : path
-        Data directory, folder of its embeddings.
-    margin_seconds : float
-        As of `extract_channel_stats`.
-
-    Returns
-    -------
-    dict
-        Number of utterances.
-    """
+def _channel_stats_of_set(data: Path, output: Path, margin_seconds: float) -> dict:
+    """Embed one data directory."""
     inputs = data_dir_inputs(data, "wav.scp", "segments", "utt2spk")
     task = Task(
         output,

@@ -34,22 +34,11 @@ def extract_mfcc_stats(data: Path, output: Path, *, sets: list[str] | None = Non
         An utterance cannot be read or is shorter than a frame.
     """
     folders = [(data / name, output / name) for name in sets] if sets else [(data, output)]
-    return {"utterances": sum(mfcc_stats_of_set(*pair).get("utterances", 0) for pair in folders)}
+    return {"utterances": sum(_mfcc_stats_of_set(*pair).get("utterances", 0) for pair in folders)}
 
 
-def mfcc_stats_of_set(data: Path, output: Path) -> dict:
-    """Embed one data directory.
-
-    Parameters
-    ----------
-    data, output : path
-        Data directory, folder of its embeddings.
-
-    Returns
-    -------
-    dict
-        Number of utterances.
-    """
+def _mfcc_stats_of_set(data: Path, output: Path) -> dict:
+    """Embed one data directory."""
     inputs = data_dir_inputs(data, "wav.scp", "segments", "utt2spk")
     task = Task(
         output,

@@ -8,7 +8,8 @@ import copy
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,13 +29,11 @@ if TYPE_CHECKING:
     from utils.packed.reader import PackedReader
 
 FORMAT = 1
-LONGEST_SECONDS = (
-    30  # longer utterances make no legible picture: they are drawn only where all are longer
-)
+# Longer utterances make no legible picture: they are drawn only where all are longer.
+LONGEST_SECONDS = 30
 MOST_DRAWS = 100  # of augmentation for one utterance, until one changes it
-PIECE = re.compile(
-    r"-\d{7}-\d{7}$"
-)  # end of the name that packing with --split gives to a stretch of an utterance
+# End of the name that packing with --split gives to a stretch of an utterance.
+PIECE = re.compile(r"-\d{7}-\d{7}$")
 
 
 def illustrate(
@@ -97,31 +96,19 @@ def illustrate(
         raise UserError(
             f"{data}: no voice activity decisions (vad.scp), expected those of stage 1; run stage 1"
         )
-    inputs = {"vad": decided, "config": config} | (
-        {"augmentation": augmentation} if augmentation else {}
-    )
-    inputs |= {
-        f"data/{name}": path
-        for name, path in data_dir_inputs(data, "wav.scp", "utt2spk", "segments").items()
-    }
-    inputs |= {
-        f"packed/{name}": path
-        for name, path in data_dir_inputs(packed, "wav.scp", "utt2spk", "utt2num_samples").items()
-    }
-    inputs |= (
-        {"bank": bank / "receipts" / "augment.json"}
-        if bank and settings.augmentation.uses_bank
-        else {}
-    )
+    inputs = {"vad": decided, "config": config}
+    inputs |= {"augmentation": augmentation} if augmentation else {}
+    inputs |= _lists_of("data", data, "wav.scp", "utt2spk", "segments")
+    inputs |= _lists_of("packed", packed, "wav.scp", "utt2spk", "utt2num_samples")
+    if bank and settings.augmentation.uses_bank:
+        inputs["bank"] = bank / "receipts" / "augment.json"
     task = Task(
         output,
         "illustrate",
         format=FORMAT,
         inputs=inputs,
         options={"utterances": utterances, "seed": seed, "channel": channel, "root": root},
-        says_the_same={
-            "config": lambda recorded: drawn_as_today(settings, output.parent, recorded)
-        },
+        says_the_same={"config": partial(_drawn_as_today, settings, output.parent)},
     )
     if task.is_done():
         return task.counts
@@ -133,10 +120,8 @@ def illustrate(
     reader = UtteranceReader(
         sources.wav_scp, sources.segments, allow_pipes=allow_pipes, root=root, channel=channel
     )
-    crops, decisions = (
-        PackedReader(lists.wav_scp, lists.maps["utt2num_samples"]),
-        sources.maps["vad.scp"],
-    )
+    crops = PackedReader(lists.wav_scp, lists.maps["utt2num_samples"])
+    decisions = sources.maps["vad.scp"]
     augmenter = settings.open_augmentation(bank, crops.sample_rate_hz)
     source_of = [name if name in decisions else PIECE.sub("", name) for name in lists.wav_scp]
     known = [index for index, source in enumerate(source_of) if source in decisions]
@@ -144,51 +129,30 @@ def illustrate(
         raise UserError(
             f"{packed}: has none of the utterances of {data}/vad.scp, expected the same set, packed; run stage 2"
         )
-    entries, chosen = (
-        [],
-        choose(
-            known, crops, [sources.utt2spk.get(source) for source in source_of], utterances, seed
-        ),
-    )
+    speakers = [sources.utt2spk.get(source) for source in source_of]
+    chosen = choose(known, crops, speakers, utterances, seed)
     for old in output.glob("*.svg"):
         old.unlink()
+    entries: list[dict[str, str]] = []
     for number, index in enumerate(chosen, start=1):
         name = source_of[index]
-        drawn = [
-            draw_speech(reader, name, decisions[name]),
-            *draw_crop(crops, index, name, augmenter, settings.crops.longest_seconds, seed),
-        ]
-        for kind, caption, svg in drawn:
-            entries.append(
-                {
-                    "set": data.name,
-                    "utterance": name,
-                    "speaker": sources.utt2spk[name],
-                    "kind": kind,
-                    "caption": caption,
-                    "file": f"{number}_{kind}.svg",
-                }
-            )
-            with atomic_write(output / entries[-1]["file"]) as file:
-                file.write(svg)
+        drawn = [_draw_speech(reader, name, decisions[name])]
+        drawn += draw_crop(crops, index, name, augmenter, settings.crops.longest_seconds, seed)
+        about = {"set": data.name, "utterance": name, "speaker": sources.utt2spk[name]}
+        entries += _write_pictures(output, number, about, drawn)
     with atomic_write(output / "pictures.json") as file:
         file.write("[\n" + ",\n".join(map(json.dumps, entries)) + "\n]\n")
     files = [output / name for name in ("pictures.json", *(entry["file"] for entry in entries))]
     return task.finish(files, {"utterances": len(chosen), "pictures": len(entries)})
 
 
-def drawn_as_today(settings: Settings, experiment: Path, recorded: str) -> bool:
-    """Whether the pictures beside a training were drawn with today's crops and augmentation: they are of its YAML, whose values it keeps.
+def _lists_of(kind: str, folder: Path, *names: str) -> dict[str, Path]:
+    """What the pictures depend on in a data directory, called by its kind."""
+    return {f"{kind}/{name}": path for name, path in data_dir_inputs(folder, *names).items()}
 
-    Parameters
-    ----------
-    settings : Settings
-        Today's YAML.
-    experiment : path
-        Folder of the training.
-    recorded : str
-        Checksum of the YAML that the pictures were drawn with.
-    """
+
+def _drawn_as_today(settings: Settings, experiment: Path, recorded: str) -> bool:
+    """Whether the pictures beside a training, of a YAML with this checksum, show today's crops and augmentation: it keeps the YAML's values."""
     trained = read_receipt(experiment / "receipts" / "train.json")
     if trained is None or trained["inputs"].get("config", {}).get("content") != recorded:
         return False
@@ -201,7 +165,11 @@ def drawn_as_today(settings: Settings, experiment: Path, recorded: str) -> bool:
 
 
 def choose(
-    known: Sequence[int], crops: "PackedReader", speakers: Sequence[str], utterances: int, seed: int
+    known: Sequence[int],
+    crops: "PackedReader",
+    speakers: Sequence[str | None],
+    utterances: int,
+    seed: int,
 ) -> list[int]:
     """Utterances to draw: one at random of the shortest, one of the next longer ones, and so on.
 
@@ -211,8 +179,8 @@ def choose(
         Numbers of the packed utterances that there are decisions of.
     crops : PackedReader
         Knows their lengths.
-    speakers : sequence of str
-        Speaker of every packed utterance.
+    speakers : sequence of str or None
+        Speaker of every packed utterance, where it is known.
     utterances : int
         How many, if there are as many; of a speaker who has none yet, where the length leaves a choice.
     seed : int
@@ -220,30 +188,19 @@ def choose(
     """
     import numpy as np
 
-    rng, known = np.random.default_rng(seed), np.array(known)
-    legible = known[crops.num_samples[known] <= LONGEST_SECONDS * crops.sample_rate_hz]
-    known = legible if len(legible) else known
+    rng, rows = np.random.default_rng(seed), np.array(known)
+    legible = rows[crops.num_samples[rows] <= LONGEST_SECONDS * crops.sample_rate_hz]
+    rows = legible if len(legible) else rows
+    shortest_first = rows[np.argsort(crops.num_samples[rows], kind="stable")]
     chosen: list[int] = []
-    for band in np.array_split(
-        known[np.argsort(crops.num_samples[known], kind="stable")], utterances
-    ):
+    for band in np.array_split(shortest_first, utterances):
         drawn, seen = rng.permutation(band).tolist(), {speakers[index] for index in chosen}
         chosen += [index for index in drawn if speakers[index] not in seen][:1] or drawn[:1]
     return chosen
 
 
-def draw_speech(reader: "UtteranceReader", utterance: str, decisions: str) -> tuple[str, str, str]:
-    """Kind, caption and picture of an utterance as it was recorded, with its voice activity decisions.
-
-    Parameters
-    ----------
-    reader : UtteranceReader
-        Of the data directory.
-    utterance : str
-        Its name there.
-    decisions : str
-        Its entry in vad.scp.
-    """
+def _draw_speech(reader: "UtteranceReader", utterance: str, decisions: str) -> tuple[str, str, str]:
+    """Kind, caption and picture of an utterance as it was recorded, with its voice activity decisions, an entry of vad.scp."""
     from utils.archive import read_vector
     from utils.report.pictures import speech_picture
     from utils.vad.base import FRAMES_PER_SECOND
@@ -251,11 +208,8 @@ def draw_speech(reader: "UtteranceReader", utterance: str, decisions: str) -> tu
     samples, sample_rate_hz = reader.read(utterance)
     speech = read_vector(decisions, key=utterance) > 0
     share = f"{speech.sum() / FRAMES_PER_SECOND:.2f} of {len(samples) / sample_rate_hz:.2f} s are speech"
-    return (
-        "vad",
-        share,
-        speech_picture(samples, sample_rate_hz, speech, f"Waveform of {utterance}: {share}"),
-    )
+    label = f"Waveform of {utterance}: {share}"
+    return "vad", share, speech_picture(samples, sample_rate_hz, speech, label)
 
 
 def draw_crop(
@@ -288,17 +242,13 @@ def draw_crop(
     from utils.augmentation.record import describe_all
     from utils.report.pictures import spectrogram, spectrogram_picture
 
-    rng, rate, available = (
-        np.random.default_rng([seed, *utterance.encode()]),
-        crops.sample_rate_hz,
-        int(crops.num_samples[index]),
-    )
+    rng = np.random.default_rng([seed, *utterance.encode()])
+    rate, available = crops.sample_rate_hz, int(crops.num_samples[index])
     for _ in range(MOST_DRAWS):
         speed = augmenter.speed_factors[rng.integers(len(augmenter.speed_factors))]
         num_samples = min(round(crop_seconds * rate), int(available / speed))
-        wanted = min(
-            available, math.ceil(num_samples * speed)
-        )  # in floating point 10 * 1.1 is more than 11
+        # In floating point 10 * 1.1 is more than 11.
+        wanted = min(available, math.ceil(num_samples * speed))
         start = int(rng.integers(available - wanted + 1))
         same_draws = copy.deepcopy(rng)
         if done := describe_all(augmenter, speed, augmenter.draw(num_samples, rng)):
@@ -310,16 +260,25 @@ def draw_crop(
     levels_db = [spectrogram(samples, rate) for *_, samples in sounds]
     top_db = max(levels.max() for levels in levels_db)
     label = f"Spectrogram of {utterance}"
-    return [
-        (
-            kind,
-            caption,
-            spectrogram_picture(
-                levels, rate, len(samples) / rate, top_db, f"{label} {kind} augmentation: {caption}"
-            ),
-        )
-        for (kind, caption, samples), levels in zip(sounds, levels_db, strict=True)
-    ]
+    pictures = []
+    for (kind, caption, samples), levels in zip(sounds, levels_db, strict=True):
+        said = f"{label} {kind} augmentation: {caption}"
+        svg = spectrogram_picture(levels, rate, len(samples) / rate, top_db, said)
+        pictures.append((kind, caption, svg))
+    return pictures
+
+
+def _write_pictures(
+    output: Path, number: int, about: Mapping[str, str], drawn: Iterable[tuple[str, str, str]]
+) -> list[dict[str, str]]:
+    """Write the pictures of an utterance; their entries in ``pictures.json``."""
+    entries = []
+    for kind, caption, svg in drawn:
+        file_name = f"{number}_{kind}.svg"
+        entries.append({**about, "kind": kind, "caption": caption, "file": file_name})
+        with atomic_write(output / file_name) as file:
+            file.write(svg)
+    return entries
 
 
 if __name__ == "__main__":

@@ -6,19 +6,20 @@
 A pickle is read without running anything of it (utils/foreign/pickles.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
 from utils.errors import UserError
 from utils.receipts import MODE, Task
 
+if TYPE_CHECKING:
+    import numpy as np
+
 FORMAT = 1
-PARTS = {
-    "dev_dic_embeddings": "dev",
-    "eval_dic_embeddings": "eval",
-}  # of a file of kind rawnet -> folders
+# Of a file of kind rawnet: part -> folder.
+PARTS = {"dev_dic_embeddings": "dev", "eval_dic_embeddings": "eval"}
 CROPS = {
     "rawnet": "whole utterances",
     "rawnet2_tta": "mean of windows of 59,049 samples, 20 % overlap",
@@ -67,21 +68,15 @@ def import_embeddings(
     UserError
         The file is damaged or a pickle that asks for more than arrays, a name has no id, or the vectors differ in size.
     """
-    for option, path, needing in (
-        ("--meta", meta, ("rawnet",)),
-        ("--utt2spk", utt2spk, WITH_SPEAKERS),
-    ):
-        if (path is None) == (kind in needing):
-            raise UserError(
-                f"{option}: kind {kind} "
-                + ("needs it (see --help)" if path is None else "has no such option")
-            )
+    _refuse_other_options(kind, "--meta", meta, ("rawnet",))
+    _refuse_other_options(kind, "--utt2spk", utt2spk, WITH_SPEAKERS)
     if not MODE.checking and not source.exists():
         raise UserError(f"{source}: no such file")
-    folders = (
-        {part: output / name for part, name in PARTS.items()} if kind == "rawnet" else {"": output}
-    )
-    inputs = {"source": source} | ({"names": meta or utt2spk} if meta or utt2spk else {})
+    folders = {"": output}
+    if kind == "rawnet":
+        folders = {part: output / name for part, name in PARTS.items()}
+    names = meta or utt2spk
+    inputs = {"source": source} | ({"names": names} if names else {})
     tasks = {
         part: Task(
             folder,
@@ -94,29 +89,24 @@ def import_embeddings(
     }
     waiting = {part: task for part, task in tasks.items() if not task.is_done()}
     if waiting:
-        content, facts = read_source(source, kind)
+        content, facts = _read_source(source, kind)
+        facts |= {"model": model} if model else {}
         for part, task in waiting.items():
-            write_folder(
-                task,
-                pick(content, part, source),
-                source,
-                kind,
-                meta or utt2spk,
-                {**facts, "model": model} if model else facts,
-            )
+            _write_folder(task, _part_of(content, part, source), source, kind, names, facts)
     return {str(task.home): task.counts for task in tasks.values()}
 
 
-def read_source(source: Path, kind: str) -> tuple[object, dict]:
-    """What a file holds, and what it says of where it is from.
+def _refuse_other_options(
+    kind: str, option: str, path: Path | None, needing: tuple[str, ...]
+) -> None:
+    """Refuse an option that a kind does not have, and its absence where the kind needs it."""
+    if (path is None) == (kind in needing):
+        fault = "needs it (see --help)" if path is None else "has no such option"
+        raise UserError(f"{option}: kind {kind} {fault}")
 
-    Parameters
-    ----------
-    source : path
-        The file.
-    kind : str
-        As of `import_embeddings`.
-    """
+
+def _read_source(source: Path, kind: str) -> tuple[object, dict]:
+    """What a file holds, and what it says of where it is from."""
     if kind != "arrays":
         from utils.foreign.pickles import unpickle
 
@@ -132,23 +122,8 @@ def read_source(source: Path, kind: str) -> tuple[object, dict]:
     return dict(zip(keys, arrays["embeddings"], strict=True)), facts
 
 
-def pick(content: object, part: str, source: Path) -> dict:
-    """A dictionary of what a pickle holds.
-
-    Parameters
-    ----------
-    content : object
-        What the pickle holds.
-    part : str
-        Its name; empty: the whole.
-    source : path
-        The pickle, for messages.
-
-    Raises
-    ------
-    UserError
-        There is none.
-    """
+def _part_of(content: object, part: str, source: Path) -> "dict[str, np.ndarray]":
+    """The dictionary of this name that a pickle holds; without a name, the whole."""
     vectors = content.get(part) if part and isinstance(content, dict) else content
     if (
         not isinstance(vectors, dict)
@@ -162,67 +137,31 @@ def pick(content: object, part: str, source: Path) -> dict:
     return vectors
 
 
-def write_folder(
-    task: Task, vectors: Mapping, source: Path, kind: str, names: Path | None, facts: Mapping
+def _write_folder(
+    task: Task,
+    vectors: "Mapping[str, np.ndarray]",
+    source: Path,
+    kind: str,
+    names: Path | None,
+    facts: dict,
 ) -> None:
-    """Write the archives of one folder, and its receipt.
-
-    Parameters
-    ----------
-    task : Task
-        Of the folder.
-    vectors : mapping of str to array
-        Key of the pickle -> embedding.
-    source : path
-        The pickle.
-    kind, names : str, path or None
-        Options of the step; the second is either list.
-    facts : mapping
-        What is known of the origin: perhaps ``model``.
-
-    Raises
-    ------
-    UserError
-        Two keys are one utterance, or the vectors differ in size or are not finite.
-    """
-    import numpy as np
-
+    """Write the archives of one folder, and its receipt; ``names`` is either list that a kind may need."""
     from utils.archive import ArchiveWriter
-    from utils.data_dir import read_map
     from utils.embeddings.folders import finish_embeddings, refuse_not_finite
     from utils.files import sha256_of
-    from utils.trials.voxceleb_names import listed, read_meta, utterance_ids
 
-    if kind in WITH_SPEAKERS:
-        speakers = read_map(names)
-        if unknown := sorted(vectors.keys() - speakers.keys()):
-            raise UserError(
-                f"{source}: {len(unknown)} of {len(vectors)} utterances are not in {names}: {listed(unknown)}"
-            )
-        called = {key: (key, speakers[key]) for key in vectors}
-    else:
-        called = utterance_ids(vectors, str(source), read_meta(names) if kind == "rawnet" else None)
+    called = _utterances_and_speakers(vectors, source, kind, names)
     key_of = {utterance: key for key, (utterance, _) in called.items()}
     if len(key_of) < len(called):
         twice = next(key for key, (utterance, _) in called.items() if key_of[utterance] != key)
         raise UserError(
             f"{source}: '{twice}' and '{key_of[called[twice][0]]}' are both utterance {called[twice][0]}"
         )
-    rows = {
-        utterance: np.squeeze(np.asarray(vectors[key_of[utterance]]))
-        for utterance in sorted(key_of)
-    }
-    first = next(iter(rows.values()))
-    for utterance, row in rows.items():
-        if row.ndim != 1 or row.dtype.kind != "f" or row.shape != first.shape:
-            raise UserError(
-                f"{source}: '{key_of[utterance]}' is an array of {row.dtype} of shape {row.shape}, expected a vector of numbers like the "
-                f"first one, of {first.shape}"
-            )
-    embeddings_ND = np.stack(list(rows.values())).astype(np.float32)
-    refuse_not_finite(list(rows), embeddings_ND, source)
+    utterances = sorted(key_of)
+    embeddings_ND = _stacked(vectors, [key_of[utterance] for utterance in utterances], source)
+    refuse_not_finite(utterances, embeddings_ND, source)
     with ArchiveWriter(task.home / "xvector.ark", task.home / "xvector.scp") as writer:
-        for utterance, embedding_D in zip(rows, embeddings_ND, strict=True):
+        for utterance, embedding_D in zip(utterances, embeddings_ND, strict=True):
             writer.write(utterance, embedding_D)
     utt2spk = {utterance: called[key][1] for utterance, key in key_of.items()}
     origin = {
@@ -233,21 +172,50 @@ def write_folder(
         "augmentation": "unknown",
         "crops": CROPS[kind],
     }
-    written = finish_embeddings(
-        task.home,
-        list(rows),
-        embeddings_ND,
-        utt2spk,
-        {"model": origin["source_sha256"]} | origin | facts,
-    )
-    task.finish(
-        [writer, *written],
-        {
-            "utterances": len(rows),
-            "speakers": len(set(utt2spk.values())),
-            "dimension": embeddings_ND.shape[1],
-        },
-    )
+    provenance = {"model": origin["source_sha256"]} | origin | facts
+    written = finish_embeddings(task.home, utterances, embeddings_ND, utt2spk, provenance)
+    counts = {
+        "utterances": len(utterances),
+        "speakers": len(set(utt2spk.values())),
+        "dimension": embeddings_ND.shape[1],
+    }
+    task.finish([writer, *written], counts)
+
+
+def _utterances_and_speakers(
+    vectors: "Mapping[str, np.ndarray]", source: Path, kind: str, names: Path | None
+) -> dict[str, tuple[str, str]]:
+    """Key of the pickle -> utterance and speaker."""
+    from utils.data_dir import read_map
+    from utils.trials.voxceleb_names import listed, read_meta, utterance_ids
+
+    if names is None:  # ids stand in the keys themselves
+        return utterance_ids(vectors, str(source), None)
+    if kind == "rawnet":
+        return utterance_ids(vectors, str(source), read_meta(names))
+    speakers = read_map(names)
+    if unknown := sorted(vectors.keys() - speakers.keys()):
+        raise UserError(
+            f"{source}: {len(unknown)} of {len(vectors)} utterances are not in {names}: {listed(unknown)}"
+        )
+    return {key: (key, speakers[key]) for key in vectors}
+
+
+def _stacked(
+    vectors: "Mapping[str, np.ndarray]", keys: Sequence[str], source: Path
+) -> "np.ndarray":
+    """The vectors of some keys as rows; refused where one is of another size."""
+    import numpy as np
+
+    rows = [np.squeeze(np.asarray(vectors[key])) for key in keys]
+    shape = rows[0].shape
+    for key, row in zip(keys, rows, strict=True):
+        if row.ndim != 1 or row.dtype.kind != "f" or row.shape != shape:
+            raise UserError(
+                f"{source}: '{key}' is an array of {row.dtype} of shape {row.shape}, expected a vector of numbers like the "
+                f"first one, of {shape}"
+            )
+    return np.stack(rows).astype(np.float32)
 
 
 if __name__ == "__main__":

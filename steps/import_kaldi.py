@@ -6,15 +6,18 @@ r"""Bring embeddings and a back end that Kaldi's scripts made here, so that they
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from utils.cli import run
 from utils.embeddings.kaldi_folders import backend_files, find_sets, model_of
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import Task
+
+if TYPE_CHECKING:
+    from utils.archive import ArchiveWriter
 
 FORMAT = 1
 
@@ -95,7 +98,7 @@ def import_kaldi(
     }
     counts, dimensions = {}, {}
     for name, (folder, kind) in chosen.items():
-        task = import_set(folder, kind, output / "embeddings" / name, archives, root, facts)
+        task = _import_set(folder, kind, output / "embeddings" / name, archives, root, facts)
         counts[name], dimensions[name] = (
             task.counts.get("utterances", 0),
             task.counts.get("dimension", 0),
@@ -105,10 +108,10 @@ def import_kaldi(
         source, found, backend_set, {name: path for name, path in given.items() if path}
     )
     if files:
-        options = backend_options(
+        options = _backend_options(
             files, length_norm, normalize_length, simple_length_normalization, smoothing
         )
-        import_backend(files, options, output / "backend" / backend, dimensions, facts)
+        _import_backend(files, options, output / "backend" / backend, dimensions, facts)
     print(
         f"{output}: "
         + ", ".join(f"{count:,} of {name}" for name, count in counts.items())
@@ -117,22 +120,10 @@ def import_kaldi(
     return {"utterances": counts, "backend": list(files)}
 
 
-def import_set(
+def _import_set(
     folder: Path, kind: str, output: Path, archives: str, root: Path, facts: Mapping
 ) -> Task:
-    """Copy the vectors of one set.
-
-    Parameters
-    ----------
-    folder, kind : path, str
-        From `find_sets`.
-    output : path
-        Folder of embeddings.
-    archives, root : str, path
-        As of `import_kaldi`.
-    facts : mapping
-        Provenance.
-    """
+    """Copy the vectors of one set."""
     speakers, counts = folder / f"spk_{kind}.scp", folder / "num_utts.ark"
     inputs = {"utterances": folder / f"{kind}.scp"} | {
         path.name: path for path in (speakers, counts) if path.exists()
@@ -143,11 +134,12 @@ def import_set(
         return task
     from utils.embeddings.kaldi_folders import copy_counts, copy_vectors, listed_vectors
 
-    paths = "beside" if archives == "beside" else "kept"
+    paths: Literal["kept", "beside"] = "beside" if archives == "beside" else "kept"
     writer, vector, keys = copy_vectors(
         listed_vectors(folder / f"{kind}.scp", paths, root), output / "xvector.scp"
     )
-    written, report = [writer], {"utterances": len(keys), "dimension": len(vector)}
+    written: list[ArchiveWriter | Path] = [writer]
+    report = {"utterances": len(keys), "dimension": len(vector)}
     for old in ("spk_xvector.ark", "spk_xvector.scp", "num_utts.ark"):
         (output / old).unlink(missing_ok=True)
     if speakers.exists():
@@ -158,9 +150,9 @@ def import_set(
             raise UserError(
                 f"{speakers}: vectors of {len(mean)} dimensions, those of {folder}/{kind}.scp have {len(vector)}"
             )
-        written += [means] + (
-            [copy_counts(counts, output / "num_utts.ark", names)] if counts.exists() else []
-        )
+        written.append(means)
+        if counts.exists():
+            written.append(copy_counts(counts, output / "num_utts.ark", names))
         report["speakers"] = len(names)
     with atomic_write(output / "provenance.json") as file:
         file.write(json.dumps(dict(facts), indent=1, sort_keys=True) + "\n")
@@ -168,22 +160,14 @@ def import_set(
     return task
 
 
-def backend_options(
+def _backend_options(
     files: Mapping[str, Path],
     length_norm: bool,
     normalize_length: bool,
     simple_length_normalization: bool,
     smoothing: float,
 ) -> dict:
-    """Options of the back end that those files make, as a YAML of conf/backends has them.
-
-    Parameters
-    ----------
-    files : mapping of str to path
-        From `backend_files`.
-    length_norm, normalize_length, simple_length_normalization, smoothing : bool, bool, bool, float
-        As of `import_kaldi`.
-    """
+    """Options of the back end that those files make, as a YAML of conf/backends has them."""
     from utils.archive import read_matrix
 
     links: list[dict] = [{"name": "mean"}] if "mean.vec" in files else []
@@ -204,33 +188,14 @@ def backend_options(
     }
 
 
-def import_backend(
+def _import_backend(
     files: Mapping[str, Path],
     options: dict,
     output: Path,
     dimensions: Mapping[str, int],
     facts: Mapping,
 ) -> None:
-    """Write a back end's folder.
-
-    Parameters
-    ----------
-    files : mapping of str to path
-        From `backend_files`.
-    options : dict
-        From `backend_options`.
-    output : path
-        Its folder.
-    dimensions : mapping of str to int
-        Set -> size of its vectors.
-    facts : mapping
-        Provenance.
-
-    Raises
-    ------
-    UserError
-        The files do not fit one another, or the embeddings.
-    """
+    """Write a back end's folder."""
     from steps.backends import FAMILIES
     from steps.backends.plda import smoothed
     from utils.archive import read_matrix, read_vector
@@ -246,12 +211,17 @@ def import_backend(
     )
     if task.is_done():
         return
-    readers = {"mean.vec": read_vector, "transform.mat": read_matrix, "plda": read_plda}
+    readers: dict[str, Callable[[Path], Any]] = {
+        "mean.vec": read_vector,
+        "transform.mat": read_matrix,
+        "plda": read_plda,
+    }
     parts = {name: readers[name](path) for name, path in files.items()}
-    dimension = refuse_other_dimensions(files, parts, dimensions)
+    dimension = _refuse_other_dimensions(files, parts, dimensions)
     empty, resolved = build_backend(FAMILIES, options, str(output))
     if options.get("smoothing"):
-        parts["plda"] = smoothed(*parts["plda"], options["smoothing"])
+        mean, transform, psi = parts["plda"]
+        parts["plda"] = smoothed(mean, transform, psi, options["smoothing"])
     try:
         learned = empty.from_parts(parts)
     except ValueError as error:
@@ -262,25 +232,10 @@ def import_backend(
     task.finish([*written, output / "provenance.json"], {"embeddings": 0, "dimensions": dimension})
 
 
-def refuse_other_dimensions(
+def _refuse_other_dimensions(
     files: Mapping[str, Path], parts: Mapping, dimensions: Mapping[str, int]
 ) -> int:
-    """Size of the vectors that a back end takes.
-
-    Parameters
-    ----------
-    files : mapping of str to path
-        From `backend_files`.
-    parts : mapping of str to arrays
-        What they hold.
-    dimensions : mapping of str to int
-        Set -> size of its vectors; 0 where it is not known.
-
-    Raises
-    ------
-    UserError
-        A set has others.
-    """
+    """Size of the vectors that a back end takes."""
     from utils.scoring.backend_files import sizes_taken
 
     first, takes = sizes_taken(parts)

@@ -6,7 +6,7 @@ Every tensor of the file is used, or the import fails and names the rest; the fi
 stands in utils/foreign/<kind>.yaml.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
+    from steps.models import EmbeddingNetwork
     from utils.foreign.assign import Sorted
 
 FORMAT = 1
@@ -62,14 +63,8 @@ def import_model(
     """
     tables = {name: read_table(name) for name in kinds_of(kind)}
     if (rows is None) == any(table.rows for table in tables.values()):
-        raise UserError(
-            f"--rows: kind {kind} "
-            + (
-                "needs it: features or frames (see --help)"
-                if rows is None
-                else "has no such option"
-            )
-        )
+        fault = "has no such option" if rows else "needs it: features or frames (see --help)"
+        raise UserError(f"--rows: kind {kind} {fault}")
     container = next(iter(tables.values())).container
     files = bundle_files(source) if container == "tensor_bundle" else {"source": source}
     if not MODE.checking and (missing := [path for path in files.values() if not path.exists()]):
@@ -88,11 +83,12 @@ def import_model(
     from utils.training.checkpoints import save_checkpoint
     from utils.training.experiment import BEGUN, begin_experiment
 
-    tensors = reader_of(container)(source)
+    tensors = _reader_of(container)(source)
     name, found = choose(tensors, tables, source)
     table = tables[name]
-    network, model = load(tensors, found, table, config, source, table.rows.get(rows, ""))
-    loss, resolved_loss = load_loss(tensors, found, network.embedding_dim, source)
+    by_rows = table.rows.get(rows, "") if rows else ""
+    network, model = _load(tensors, found, table, config, source, by_rows)
+    loss, resolved_loss = _load_loss(tensors, found, network.embedding_dim, source)
     resolved = {
         "model": model,
         **resolved_loss,
@@ -117,14 +113,8 @@ def import_model(
     )
 
 
-def reader_of(container: str) -> "Callable[[Path], dict[str, np.ndarray]]":
-    """The function that reads the tensors of a container.
-
-    Parameters
-    ----------
-    container : str
-        ``torch``, ``keras`` or ``tensor_bundle``.
-    """
+def _reader_of(container: str) -> "Callable[[Path], dict[str, np.ndarray]]":
+    """The function that reads the tensors of a container."""
     from utils.foreign.keras import read_keras
     from utils.foreign.tensorflow import read_bundle
     from utils.foreign.torch_state import read_torch
@@ -133,15 +123,15 @@ def reader_of(container: str) -> "Callable[[Path], dict[str, np.ndarray]]":
 
 
 def choose(
-    tensors: "dict[str, np.ndarray]", tables: dict[str, Table], source: Path
-) -> "tuple[str, Sorted]":
+    tensors: "dict[str, np.ndarray]", tables: Mapping[Kind, Table], source: Path
+) -> "tuple[Kind, Sorted]":
     """The kind whose keys are those of the file.
 
     Parameters
     ----------
     tensors : dict of str to array
         The file's content.
-    tables : dict of str to Table
+    tables : mapping of Kind to Table
         The kinds that it may be of.
     source : path
         The file, for messages.
@@ -163,36 +153,15 @@ def choose(
     return name, found[name]
 
 
-def load(
+def _load(
     tensors: "dict[str, np.ndarray]",
     found: "Sorted",
     table: Table,
     config: Path | None,
     source: Path,
     by_rows: str,
-) -> "tuple[nn.Module, dict]":
-    """The network with the weights of the file, and its resolved configuration.
-
-    Parameters
-    ----------
-    tensors : dict of str to array
-        The file's content.
-    found : Sorted
-        What its keys are.
-    table : Table
-        Of its kind.
-    config : path or None
-        YAML with a section `model`.
-    source : path
-        The file, for messages.
-    by_rows : str
-        Transformation that the option --rows stands for.
-
-    Raises
-    ------
-    UserError
-        The configuration is that of another network, or the weights do not fit it.
-    """
+) -> "tuple[EmbeddingNetwork, dict]":
+    """The network with the weights of the file, and its resolved configuration."""
     import torch
 
     from steps.models import MODELS
@@ -218,22 +187,10 @@ def load(
     return network.eval(), resolved_options(MODELS, options)
 
 
-def load_loss(
+def _load_loss(
     tensors: "dict[str, np.ndarray]", found: "Sorted", embedding_dim: int, source: Path
 ) -> "tuple[nn.Module | None, dict]":
-    """The loss with the weights of the file, and its resolved configuration; None and nothing where the file has none of them.
-
-    Parameters
-    ----------
-    tensors : dict of str to array
-        The file's content.
-    found : Sorted
-        What its keys are.
-    embedding_dim : int
-        Of the network.
-    source : path
-        The file, for messages.
-    """
+    """The loss with the weights of the file, and its resolved configuration; None and nothing where the file has none of them."""
     if found.head is None:
         return None, {}
     import torch

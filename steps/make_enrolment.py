@@ -7,11 +7,16 @@ Score with ``steps.score --enroll-spk2utt data/full/packed_16000/test_5x5/enroll
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from utils.cli import run
 from utils.errors import UserError
+from utils.files import atomic_write
 from utils.packed.facts import WATERMARKS, write_sound_facts
 from utils.receipts import Task, data_dir_inputs
+
+if TYPE_CHECKING:
+    from utils.data_dir import DataDir
 
 FORMAT = 1
 
@@ -64,10 +69,8 @@ def make_enrolment(
 
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
-    lists, chosen = (
-        lists_of(data),
-        make(TrialDesign, read_yaml(design) if design else None, str(design)),
-    )
+    lists = lists_of(data)
+    chosen = make(TrialDesign, read_yaml(design) if design else None, str(design))
     task = Task(
         output,
         "made",
@@ -84,8 +87,7 @@ def make_enrolment(
     )
     if task.is_done():
         return task.counts
-    from utils.data_dir import read_data_dir, subset_data_dir, write_data_dir
-    from utils.files import atomic_write
+    from utils.data_dir import read_data_dir, write_data_dir
     from utils.trials.enrolment import enrol_and_verify, may_enrol_and_test, single_trials
 
     source = read_data_dir(data)
@@ -96,44 +98,47 @@ def make_enrolment(
     try:
         pools = may_enrol_and_test(source.utt2spk, chosen, source.maps.get(chosen.apart_by), seed)
         models, trials, left_out = enrol_and_verify(
-            source.spk2utt, enrol_utterances, test_utterances, speakers, seed, *pools
+            source.spk2utt, enrol_utterances, test_utterances, speakers, seed, pools
         )
     except ValueError as error:
         raise UserError(f"{data}/utt2spk: {error}") from None
-    source.trials = None
-    source.maps.pop("enroll.spk2utt", None)
-    drawn = {utterance for members in models.values() for utterance in members} | {
-        trial.split()[1] for trial in trials
-    }
-    kept = subset_data_dir(source, utterances=drawn)
-    kept.maps |= (
-        {}
-        if single
-        else {"enroll.spk2utt": {model: " ".join(members) for model, members in models.items()}}
-    )
-    kept.trials = single_trials(models, trials) if single else trials
+    kept = _drawn_part(source, models, trials)
+    if single:
+        trials = single_trials(models, trials)
+    else:
+        kept.maps["enroll.spk2utt"] = {model: " ".join(keys) for model, keys in models.items()}
+    kept.trials = trials
     write_data_dir(kept, output)
     with atomic_write(output / WATERMARKS) as file:
         file.write(f"{chosen.watermark}\n" if chosen.watermark else "")
-    with atomic_write(output / "ledger.json") as file:
-        json.dump(
-            {
-                "came_in": len(source.utt2spk),
-                "went_on": len(drawn),
-                "not_drawn": len(source.utt2spk) - len(drawn),
-            },
-            file,
-            indent=1,
-        )
-        file.write("\n")
+    _write_ledger(output / "ledger.json", len(source.utt2spk), len(kept.utt2spk))
     facts = write_sound_facts(data, output)
     written = [output / name for name in lists_of(output)]
-    counts = {"models": len(models), "trials": len(kept.trials), "left_out": len(left_out)}
+    counts = {"models": len(models), "trials": len(trials), "left_out": len(left_out)}
     print(
         f"{output}: {counts['models']:,} models of {enrol_utterances} utterances, {counts['trials']:,} trials; {counts['left_out']:,} speakers "
         f"have fewer than {enrol_utterances + test_utterances} utterances"
     )
     return task.finish([*written, output / "ledger.json", output / WATERMARKS, facts], counts)
+
+
+def _drawn_part(source: "DataDir", models: dict[str, list[str]], trials: list[str]) -> "DataDir":
+    """The utterances that enrol or test, without trials and models of the source's own."""
+    from utils.data_dir import subset_data_dir
+
+    source.trials = None
+    source.maps.pop("enroll.spk2utt", None)
+    enrolled = {utterance for members in models.values() for utterance in members}
+    tested = {trial.split()[1] for trial in trials}
+    return subset_data_dir(source, utterances=enrolled | tested)
+
+
+def _write_ledger(path: Path, came_in: int, went_on: int) -> None:
+    """Write how many utterances were drawn."""
+    numbers = {"came_in": came_in, "went_on": went_on, "not_drawn": came_in - went_on}
+    with atomic_write(path) as file:
+        json.dump(numbers, file, indent=1)
+        file.write("\n")
 
 
 if __name__ == "__main__":

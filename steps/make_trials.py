@@ -8,12 +8,17 @@ Models of several utterances stand in ``enroll.spk2utt``: score with ``steps.sco
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from utils.cli import run
 from utils.errors import UserError
+from utils.files import atomic_write
 from utils.receipts import Task, data_dir_inputs
 from utils.receipts.contents import read_receipt
 from utils.trials.pairs import Sessions
+
+if TYPE_CHECKING:
+    from utils.trials.design import Trials
 
 FORMAT = 1
 
@@ -65,26 +70,21 @@ def make_trials(
     UserError
         The directory has trials of other origin, lacks a list that the design asks for, or has no trial of a class.
     """
-    check_numbers(
-        {
-            "targets_per_speaker": targets_per_speaker,
-            "enrol_utterances": enrol_utterances,
-            "enrol_sessions": enrol_sessions,
-        },
-        1,
-    )
-    check_numbers({"same_sex": same_sex, "cross_sex": cross_sex, "random": random, "seed": seed}, 0)
+    counted = {
+        "targets_per_speaker": targets_per_speaker,
+        "enrol_utterances": enrol_utterances,
+        "enrol_sessions": enrol_sessions,
+    }
+    impostors = {"same_sex": same_sex, "cross_sex": cross_sex, "random": random}
+    _refuse_small(counted, 1)
+    _refuse_small(impostors | {"seed": seed}, 0)
     if enrol_sessions is not None and not enrol_sessions <= enrol_utterances:
         raise UserError(
             f"--enrol-sessions is {enrol_sessions}, expected at most the {enrol_utterances} of --enrol-utterances"
         )
     if enrol_sessions is None and enrol_utterances > 1 and sessions != "any":
         enrol_sessions = 1
-    given = {
-        kind: number
-        for kind, number in (("same_sex", same_sex), ("cross_sex", cross_sex), ("random", random))
-        if number is not None
-    }
+    given = {kind: number for kind, number in impostors.items() if number is not None}
     task = Task(
         data,
         "make_trials",
@@ -103,91 +103,40 @@ def make_trials(
     if task.is_done():
         return task.counts
     from utils.data_dir import read_map
-    from utils.files import atomic_write
     from utils.trials.design import Design, make_pairs
 
-    if came_with_the_corpus(data):
+    if _came_with_the_corpus(data):
         lines = (data / "trials").read_text(encoding="utf-8").splitlines()
         print(f"{data}: keeps the {len(lines):,} trials that came with the corpus")
-        return task.finish([data / "trials"], count(lines, {}))
-    utt2spk, spk2sex = (
-        read_map(data / "utt2spk"),
-        read_map(data / "spk2gender") if (data / "spk2gender").exists() else {},
-    )
-    impostors = {
-        kind: number
-        for kind, number in (
-            given or ({"same_sex": 5, "cross_sex": 5} if spk2sex else {"random": 10})
-        ).items()
-        if number
-    }
-    if not spk2sex and impostors.keys() & {"same_sex", "cross_sex"}:
-        raise UserError(
-            f"{data}/spk2gender: no such file, but impostors are asked for by sex; write it, or ask for --random ones"
-        )
+        return task.finish([data / "trials"], _count(lines, {}))
+    spk2utt = _utterances_of_speakers(data / "utt2spk")
+    spk2sex = read_map(data / "spk2gender") if (data / "spk2gender").exists() else {}
+    wanted = _wanted_impostors(given, data / "spk2gender", bool(spk2sex))
     needs_sessions = sessions != "any" or enrol_sessions is not None
-    utt2session = read_sessions(data / session_map) if needs_sessions else {}
-    spk2utt: dict[str, list[str]] = {}
-    for utterance, speaker in utt2spk.items():
-        spk2utt.setdefault(speaker, []).append(utterance)
-    trials = make_pairs(
-        spk2utt,
-        spk2sex,
-        utt2session,
-        Design(targets_per_speaker, impostors, sessions, enrol_utterances, enrol_sessions, seed),
-    )
-    counts = count(trials.lines, trials.models)
+    utt2session = _read_sessions(data / session_map) if needs_sessions else {}
+    design = Design(targets_per_speaker, wanted, sessions, enrol_utterances, enrol_sessions, seed)
+    trials = make_pairs(spk2utt, spk2sex, utt2session, design)
+    counts = _count(trials.lines, trials.models)
     if not counts["targets"] or not counts["nontargets"]:
         raise UserError(
             f"{data}: the design has {counts['targets']} target and {counts['nontargets']} impostor trials, expected some of both "
             f"({'; '.join(trials.shortages) or 'no impostors were asked for'}); ask for another design, or add speakers or utterances"
         )
-    with atomic_write(
-        data / "trials.json"
-    ) as file:  # first: whoever finds it knows that the trials are this step's
-        json.dump(
-            {"kinds": trials.counts, "models": len(trials.models), "shortages": trials.shortages},
-            file,
-            indent=1,
-        )
-        file.write("\n")
-    write_models(data / "enroll.spk2utt", trials.models)
-    with atomic_write(data / "trials") as file:
-        file.writelines(f"{line}\n" for line in trials.lines)
+    written = _write_trials(data, trials)
     said = f"{counts['targets']:,} target and {counts['nontargets']:,} impostor trials, {counts['models']:,} models"
     print(f"{data}: {'; '.join([said, *trials.shortages])}")
-    return task.finish(
-        [
-            data / name
-            for name in ("trials", "trials.json", *(["enroll.spk2utt"] if trials.models else []))
-        ],
-        counts,
-    )
+    return task.finish(written, counts)
 
 
-def check_numbers(options: dict[str, int | None], least: int) -> None:
-    """Refuse numbers that make no sense.
-
-    Parameters
-    ----------
-    options : dict of str to int or None
-        By the name of the option.
-    least : int
-        The smallest that does.
-    """
+def _refuse_small(options: dict[str, int | None], least: int) -> None:
+    """Refuse options that are smaller than a number that makes sense."""
     for name, value in options.items():
         if value is not None and value < least:
             raise UserError(f"--{name.replace('_', '-')} is {value}, expected {least} or more")
 
 
-def came_with_the_corpus(data: Path) -> bool:
-    """Whether the step that made the directory gave it its trials; trials of which nobody knows the origin are refused.
-
-    Parameters
-    ----------
-    data : path
-        Data directory.
-    """
+def _came_with_the_corpus(data: Path) -> bool:
+    """Whether the step that made the directory gave it its trials; trials of which nobody knows the origin are refused."""
     made = read_receipt(data / "receipts" / "made.json")
     if made and "trials" in made["outputs"]:
         return True
@@ -199,14 +148,32 @@ def came_with_the_corpus(data: Path) -> bool:
     return False
 
 
-def read_sessions(path: Path) -> dict[str, str]:
-    """Utterance -> session.
+def _utterances_of_speakers(utt2spk: Path) -> dict[str, list[str]]:
+    """Speaker -> utterances, both in the order of the list."""
+    from utils.data_dir import read_map
 
-    Parameters
-    ----------
-    path : path
-        ``utt2session`` or another map.
-    """
+    spk2utt: dict[str, list[str]] = {}
+    for utterance, speaker in read_map(utt2spk).items():
+        spk2utt.setdefault(speaker, []).append(utterance)
+    return spk2utt
+
+
+def _wanted_impostors(given: dict[str, int], spk2gender: Path, has_sexes: bool) -> dict[str, int]:
+    """Impostor trials of each kind for each target trial: those asked for, or the usual ones."""
+    if given:
+        wanted = given
+    else:
+        wanted = {"same_sex": 5, "cross_sex": 5} if has_sexes else {"random": 10}
+    wanted = {kind: number for kind, number in wanted.items() if number}
+    if not has_sexes and wanted.keys() & {"same_sex", "cross_sex"}:
+        raise UserError(
+            f"{spk2gender}: no such file, but impostors are asked for by sex; write it, or ask for --random ones"
+        )
+    return wanted
+
+
+def _read_sessions(path: Path) -> dict[str, str]:
+    """Utterance -> session, from ``utt2session`` or another map."""
     from utils.data_dir import read_map
 
     if not path.exists():
@@ -216,36 +183,32 @@ def read_sessions(path: Path) -> dict[str, str]:
     return read_map(path)
 
 
-def count(lines: list[str], models: dict[str, list[str]]) -> dict[str, int]:
-    """Numbers for the receipt.
-
-    Parameters
-    ----------
-    lines : list of str
-        Trials.
-    models : dict of str to list of str
-        Enrolment models.
-    """
+def _count(lines: list[str], models: dict[str, list[str]]) -> dict[str, int]:
+    """Numbers for the receipt."""
     targets = sum(line.endswith(" target") for line in lines)
     return {"targets": targets, "nontargets": len(lines) - targets, "models": len(models)}
 
 
-def write_models(path: Path, models: dict[str, list[str]]) -> None:
-    """Write enrolment models, or take away those of an earlier design.
-
-    Parameters
-    ----------
-    path : path
-        ``enroll.spk2utt``.
-    models : dict of str to list of str
-        None: there is no such list.
-    """
+def _write_trials(data: Path, trials: "Trials") -> list[Path]:
+    """Write trials and how they were designed, and models; or take away the models of an earlier design."""
     from utils.data_dir import write_map
 
-    if models:
-        write_map(path, {model: " ".join(utterances) for model, utterances in models.items()})
+    written = [data / "trials", data / "trials.json"]
+    design = {"kinds": trials.counts, "models": len(trials.models), "shortages": trials.shortages}
+    # First: whoever finds it knows that the trials are this step's.
+    with atomic_write(data / "trials.json") as file:
+        json.dump(design, file, indent=1)
+        file.write("\n")
+    models = data / "enroll.spk2utt"
+    if trials.models:
+        members = {name: " ".join(utterances) for name, utterances in trials.models.items()}
+        write_map(models, members)
+        written.append(models)
     else:
-        path.unlink(missing_ok=True)
+        models.unlink(missing_ok=True)
+    with atomic_write(data / "trials") as file:
+        file.writelines(f"{line}\n" for line in trials.lines)
+    return written
 
 
 if __name__ == "__main__":

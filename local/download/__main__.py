@@ -55,7 +55,7 @@ def download(
     """
     wanted, folder = DOWNLOADS[name], output / name
     if folder.exists():
-        remove_archives(output, name)  # which a run that died has left
+        _remove_archives(output, name)  # which a run that died has left
         print(f"{folder}: is there already; remove it to fetch it again")
         return {}
     if sha256 and len(wanted.archives) > 1:
@@ -63,16 +63,17 @@ def download(
             f"--sha256 is of one archive, {name} has {len(wanted.archives)}; the table has their checksums"
         )
     print(f"{name}: {wanted.what}; {wanted.licence}, see {wanted.page}")
-    found, members = {}, 0
+    found, sizes, members = {}, {}, 0
     unpacked = output / f".{name}.unpacking"
     for archive in wanted.archives:
         digest = f"sha256:{sha256.lower()}" if sha256 else archive.digest
         address = f"{url.rstrip('/')}/{archive.file}" if url else archive.url
         path = output / "archives" / archive.file
         seen = fetch(address, path, archive.num_bytes, digest)
+        sizes[archive.file] = os.path.getsize(path)
         found[archive.file] = {
             "url": address,
-            "bytes": os.path.getsize(path),
+            "bytes": sizes[archive.file],
             "digest": seen,
             "is_verified": bool(digest),
             "is_kept": keep_archives,
@@ -89,10 +90,10 @@ def download(
         json.dump(found, file, indent=1)
         file.write("\n")
     publish(unpacked, folder)
-    remove_archives(output, name)
+    _remove_archives(output, name)
     counts = {
         "archives": len(found),
-        "bytes": sum(facts["bytes"] for facts in found.values()),
+        "bytes": sum(sizes.values()),
         "members": members,
     }
     print(
@@ -101,14 +102,8 @@ def download(
     return counts
 
 
-def remove_archives(output: Path, name: str) -> None:
-    """Remove what a set was unpacked from, but for archives that were to be kept.
-
-    Parameters
-    ----------
-    output, name : path, str
-        As of `download`, which has written ``OUTPUT/<name>.json``.
-    """
+def _remove_archives(output: Path, name: str) -> None:
+    """Remove what a set was unpacked from, but for archives that were to be kept."""
     facts = output / f"{name}.json"
     for file, said in (read_json_object(facts, mend="remove it") if facts.exists() else {}).items():
         if isinstance(said, dict) and not said.get("is_kept", True):

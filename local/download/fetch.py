@@ -72,7 +72,7 @@ def fetch(url: str, path: Path, num_bytes: int | None = None, digest: str = "") 
                 _give_up(url, part, error, failures)
                 time.sleep(PAUSE_SECONDS * (failures + 1))
     present = part if not path.exists() else path
-    found = digest_of(present, digest)
+    found = _digest_of(present, digest)
     if (num_bytes is not None and _size(present) != num_bytes) or (digest and found != digest):
         wrong = path.with_name(f"{path.name}.wrong")
         os.replace(present, wrong)
@@ -168,16 +168,8 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def digest_of(path: Path, like: str = "") -> str:
-    """Checksum of a file.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    like : str
-        A checksum of the wanted kind (``md5:...``); else SHA-256.
-    """
+def _digest_of(path: Path, like: str = "") -> str:
+    """Checksum of a file."""
     kind = like.partition(":")[0] or "sha256"
     with open(path, "rb") as file:
         return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"

@@ -5,6 +5,7 @@ import errno
 import gzip
 import io
 import lzma
+import os
 import re
 import stat
 import struct
@@ -12,18 +13,15 @@ import tarfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from tqdm import tqdm
 
 from utils.errors import UserError
 
-COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+COMPRESSIONS = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ": lzma.LZMAFile}
 MOST_HEADER_BYTES = 1 << 20  # of one member of a tar: its name, and what else its writer said of it
-MOST_TIMES, SMALL_BYTES = (
-    100,
-    64 << 20,
-)  # what is unpacked may be so many times larger than the archive, and this much in any case
+# What is unpacked may be so many times larger than the archive, and this much in any case.
+MOST_TIMES, SMALL_BYTES = 100, 64 << 20
 BAD_NAMES = {
     errno.ENOTDIR,
     errno.EISDIR,
@@ -47,9 +45,8 @@ DAMAGE = (
     LookupError,
     RuntimeError,
 )
-REFUSED = getattr(
-    tarfile, "FilterError", ()
-)  # by the filter for data, which Python has from 3.11.4 on
+# By the filter for data, which Python has from 3.11.4 on.
+REFUSED = getattr(tarfile, "FilterError", ())
 
 
 def unpack(archive: Path, folder: Path) -> int:
@@ -115,26 +112,32 @@ def _unpack_tar(archive: Path, folder: Path) -> int:
     return number
 
 
-def _decompressed(archive: Path) -> IO[bytes]:
+def _decompressed(archive: Path) -> "_Headers":
     with open(archive, "rb") as file:
         head = file.read(6)
-    return _Headers(
-        next((opened for magic, opened in COMPRESSIONS.items() if head.startswith(magic)), open)(
-            archive, "rb"
-        )
-    )
+    for magic, compressed in COMPRESSIONS.items():
+        if head.startswith(magic):
+            return _Headers(compressed(archive, "rb"))
+    return _Headers(open(archive, "rb"))
 
 
 class _Headers(io.BufferedIOBase):
     """A tar that is read in pieces; one header that asks for much at once is damaged, or means to fill the memory."""
 
-    def __init__(self, file: IO[bytes]):
-        self.file, self.seek, self.tell = file, file.seek, file.tell
+    def __init__(self, file: io.BufferedIOBase):
+        self.file = file
 
-    def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= MOST_HEADER_BYTES:
-            raise tarfile.ReadError(f"a header of {size:,} bytes")
-        return self.file.read(size)
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        return self.file.seek(place, whence)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def read(self, size: int | None = -1) -> bytes:
+        number = -1 if size is None else size
+        if not 0 <= number <= MOST_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {number:,} bytes")
+        return self.file.read(number)
 
     def close(self) -> None:
         self.file.close()

@@ -108,14 +108,8 @@ def room_response(rt60_seconds: float, direct_db: float, rng: np.random.Generato
     return echo.astype(np.float32)
 
 
-def convolved(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """The start of a wave's convolution with an impulse response, as long as the wave.
-
-    Parameters
-    ----------
-    samples, response : (n,) and (m,) float arrays
-        Wave and impulse response.
-    """
+def _convolved(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """The start of a wave's convolution with an impulse response, as long as the wave."""
     size = 1 << int(np.ceil(np.log2(len(samples) + len(response))))
     return np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[
         : len(samples)
@@ -222,7 +216,7 @@ def record(speech: np.ndarray, condition: Condition, rng: np.random.Generator) -
     """
     before, after = (rng.uniform([0.3, 0.5], [0.5, 0.7]) * SAMPLE_RATE_HZ).astype(int)
     wave = np.pad(speech, (before, after))
-    wave = convolved(
+    wave = _convolved(
         wave,
         room_response(rng.uniform(*condition.rt60_seconds), rng.uniform(*condition.direct_db), rng),
     )

@@ -32,12 +32,8 @@ DATA_NAMES = (
     "lang",
 )  # what English needs of its data
 VOICE = "speaker"  # the one voice file of the helper process
-SYNCHRONOUS, DONT_EXIT, RATE, UTF8 = (
-    2,
-    0x8000,
-    1,
-    1,
-)  # AUDIO_OUTPUT_SYNCHRONOUS, espeakINITIALIZE_DONT_EXIT, espeakRATE, espeakCHARS_UTF8
+# AUDIO_OUTPUT_SYNCHRONOUS, espeakINITIALIZE_DONT_EXIT, espeakRATE, espeakCHARS_UTF8
+SYNCHRONOUS, DONT_EXIT, RATE, UTF8 = 2, 0x8000, 1, 1
 
 
 class Espeak:
@@ -66,6 +62,9 @@ class Espeak:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
         )
+        assert self._process.stdin is not None  # pipes, as asked for
+        assert self._process.stdout is not None
+        self._requests, self._answers = self._process.stdin, self._process.stdout
 
     def speak(
         self, text: str, *, accent: str, voice: str, words_per_minute: int, seed: int
@@ -97,18 +96,18 @@ class Espeak:
             "words_per_minute": words_per_minute,
             "seed": seed,
         }
-        self._process.stdin.write(json.dumps(request).encode() + b"\n")
-        self._process.stdin.flush()
-        header = self._process.stdout.read(4)
+        self._requests.write(json.dumps(request).encode() + b"\n")
+        self._requests.flush()
+        header = self._answers.read(4)
         num_bytes = struct.unpack("<i", header)[0] if len(header) == 4 else 0
         if not num_bytes:
             raise RuntimeError(f"espeak-ng said nothing for {request}")
-        return self._process.stdout.read(num_bytes)
+        return self._answers.read(num_bytes)
 
     def close(self) -> None:
         """End the process."""
-        self._process.stdin.close()
-        self._process.stdout.close()
+        self._requests.close()
+        self._answers.close()
         self._process.wait()
 
     def __enter__(self) -> "Espeak":

@@ -26,10 +26,8 @@ ACCENTS = (
 )
 
 PITCH_HZ = {"m": 88.0, "f": 158.0}  # median of the lowest pitch
-TRACT_SCALE = {
-    "m": 1.0,
-    "f": 1.14,
-}  # mean of the formants, relative to espeak-ng's own voice: women's vocal tracts are shorter
+# Mean of the formants, relative to espeak-ng's own voice: women's vocal tracts are shorter.
+TRACT_SCALE = {"m": 1.0, "f": 1.14}
 # Relative standard deviations from speaker to speaker, and from utterance to utterance of one speaker.
 SPEAKER_SPREAD = {
     "pitch": 0.14,
@@ -99,71 +97,51 @@ def make_speakers(count: int, seed: int, *, first: int = 1) -> list[Speaker]:
     first : int
         Number of the first speaker, which names it: ``f001``, ``m002`` ...
     """
-    return [draw_speaker(number, seed) for number in range(first, first + count)]
+    return [_draw_speaker(number, seed) for number in range(first, first + count)]
 
 
-def draw_speaker(number: int, seed: int) -> Speaker:
-    """One of the people of `make_speakers`.
-
-    Parameters
-    ----------
-    number, seed : int
-        What the speaker depends on.
-    """
+def _draw_speaker(number: int, seed: int) -> Speaker:
+    """One of the people of `make_speakers`."""
     rng = np.random.default_rng([seed, number])
     sex = "f" if number % 2 else "m"
-    tract = TRACT_SCALE[sex] * varied(SPEAKER_SPREAD["tract"], rng)
+    tract = TRACT_SCALE[sex] * _varied(SPEAKER_SPREAD["tract"], rng)
     return Speaker(
         name=f"{sex}{number:03d}",
         sex=sex,
         accent=ACCENTS[rng.integers(len(ACCENTS))],
-        formant_scale=tuple(tract * varied(SPEAKER_SPREAD["formant"], rng, 6)),
-        formant_strength=tuple(varied(SPEAKER_SPREAD["strength"], rng, 6)),
-        formant_width=tuple(varied(SPEAKER_SPREAD["strength"], rng, 6)),
-        pitch_hz=PITCH_HZ[sex] * varied(SPEAKER_SPREAD["pitch"], rng),
+        formant_scale=tuple(tract * _varied_array(SPEAKER_SPREAD["formant"], rng, 6)),
+        formant_strength=tuple(_varied_array(SPEAKER_SPREAD["strength"], rng, 6)),
+        formant_width=tuple(_varied_array(SPEAKER_SPREAD["strength"], rng, 6)),
+        pitch_hz=PITCH_HZ[sex] * _varied(SPEAKER_SPREAD["pitch"], rng),
         pitch_range=rng.uniform(1.2, 1.8),
-        rate=175 * varied(SPEAKER_SPREAD["rate"], rng),
+        rate=175 * _varied(SPEAKER_SPREAD["rate"], rng),
         roughness=rng.uniform(0, 5),
         flutter=rng.uniform(0, 12),
         breath=max(0.0, rng.normal(4, 8)),
-        tone=tuple(varied(SPEAKER_SPREAD["tone"], rng, 4)),
-        voicing=varied(SPEAKER_SPREAD["voicing"], rng),
-        consonants=varied(SPEAKER_SPREAD["consonants"], rng),
+        tone=tuple(_varied_array(SPEAKER_SPREAD["tone"], rng, 4)),
+        voicing=_varied(SPEAKER_SPREAD["voicing"], rng),
+        consonants=_varied(SPEAKER_SPREAD["consonants"], rng),
     )
 
 
-def varied(spread: float, rng: np.random.Generator, count: int | None = None) -> float | np.ndarray:
-    """Factors around 1, log-normal: one number, or an array of them.
+def _varied(spread: float, rng: np.random.Generator) -> float:
+    """A factor around 1, log-normal."""
+    return np.exp(spread * rng.standard_normal())
 
-    Parameters
-    ----------
-    spread : float
-        Standard deviation of the logarithm.
-    rng : numpy.random.Generator
-        Draws them.
-    count : int or None
-        How many.
-    """
+
+def _varied_array(spread: float, rng: np.random.Generator, count: int) -> np.ndarray:
+    """Factors around 1, log-normal."""
     return np.exp(spread * rng.standard_normal(count))
 
 
-def voice_file(speaker: Speaker, rng: np.random.Generator) -> str:
-    """espeak-ng's voice variant of a speaker in one session.
-
-    Parameters
-    ----------
-    speaker : Speaker
-        Whose voice.
-    rng : numpy.random.Generator
-        Draws the session.
-    """
-    pitch_hz = speaker.pitch_hz * varied(SESSION_SPREAD["pitch"], rng)
-    tract = varied(SESSION_SPREAD["tract"], rng)
-    tone = np.array(speaker.tone) * varied(SESSION_SPREAD["tone"], rng, 4)
-    levels = np.clip(
-        np.array([170, 135, 110, 110]) * tone, 10, 255
-    )  # of 255; espeak-ng's own: 170, 135, 110
-    breath = speaker.breath * varied(SESSION_SPREAD["breath"], rng)
+def _voice_file(speaker: Speaker, rng: np.random.Generator) -> str:
+    """espeak-ng's voice variant of a speaker in one session."""
+    pitch_hz = speaker.pitch_hz * _varied(SESSION_SPREAD["pitch"], rng)
+    tract = _varied(SESSION_SPREAD["tract"], rng)
+    tone = np.array(speaker.tone) * _varied_array(SESSION_SPREAD["tone"], rng, 4)
+    # Of 255; espeak-ng's own: 170, 135, 110.
+    levels = np.clip(np.array([170, 135, 110, 110]) * tone, 10, 255)
+    breath = speaker.breath * _varied(SESSION_SPREAD["breath"], rng)
     lines = [
         "language variant",
         "name speaker",
@@ -208,8 +186,8 @@ def synthesise(espeak: Espeak, speaker: Speaker, text: str, seed: int) -> np.nda
         Samples at `SAMPLE_RATE_HZ` without silence at the ends, of root mean square `SPEECH_RMS`.
     """
     rng = np.random.default_rng(seed)
-    voice = voice_file(speaker, rng)
-    words_per_minute = int(np.clip(speaker.rate * varied(SESSION_SPREAD["rate"], rng), 90, 300))
+    voice = _voice_file(speaker, rng)
+    words_per_minute = int(np.clip(speaker.rate * _varied(SESSION_SPREAD["rate"], rng), 90, 300))
     said = espeak.speak(
         text,
         accent=f"gmw/{speaker.accent}",

@@ -3,6 +3,7 @@
 import functools
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class Corpus:
         All utterances; entries of wav.scp as our lists name them (`path_from_checkout`).
     spk2set : dict of str to str
         Speakers whose set the corpus names.
-    trials : dict of str to list of str
+    trials : dict of str to sequence of str
         Set -> trials that came with the corpus.
     models : dict of str to dict of str to str
         Set -> enrolment models of those trials.
@@ -35,7 +36,7 @@ class Corpus:
     form: str
     data: DataDir
     spk2set: dict[str, str] = field(default_factory=dict)
-    trials: dict[str, list[str]] = field(default_factory=dict)
+    trials: dict[str, Sequence[str]] = field(default_factory=dict)
     models: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 

@@ -48,7 +48,7 @@ def read_kaldi(corpus: Path, root: Path | None, allow_pipes: bool) -> Corpus:
     }
     for data in read.values():
         data.wav_scp = {
-            recording: resolve(entry, root) for recording, entry in data.wav_scp.items()
+            recording: _resolve(entry, root) for recording, entry in data.wav_scp.items()
         }
     found = Corpus(
         "Kaldi directories " + ", ".join(read) if "" not in read else "a Kaldi directory",
@@ -64,10 +64,8 @@ def read_kaldi(corpus: Path, root: Path | None, allow_pipes: bool) -> Corpus:
             found.notes.append(
                 f"{data.path}/trials is left aside: speakers are dealt to sets anew, or are for training"
             )
-        data.trials, data.maps = (
-            None,
-            {file: mapping for file, mapping in data.maps.items() if file not in MADE_AGAIN},
-        )
+        data.trials = None
+        data.maps = {file: mapping for file, mapping in data.maps.items() if file not in MADE_AGAIN}
         for speaker in data.utt2spk.values():
             other = found.spk2set.setdefault(speaker, name)
             if other != name:
@@ -92,16 +90,8 @@ def read_kaldi(corpus: Path, root: Path | None, allow_pipes: bool) -> Corpus:
     return found
 
 
-def resolve(entry: str, root: Path | None) -> str:
-    """An entry of a foreign wav.scp as our lists name it.
-
-    Parameters
-    ----------
-    entry : str
-        Path, ``archive:offset`` or pipe, which stays as it is.
-    root : path or None
-        Where relative paths start; None: the current folder.
-    """
+def _resolve(entry: str, root: Path | None) -> str:
+    """An entry of a foreign wav.scp as our lists name it."""
     return entry if entry.rstrip().endswith("|") else path_from_checkout((root or Path()) / entry)
 
 

@@ -150,7 +150,7 @@ def refuse_many_unreadable(
         file.writelines(
             f"{utterance} {detail}\n" for utterance, detail in sorted(unreadable.items())
         )
-    cut = count_cut(unreadable)
+    cut = _count_cut(unreadable)
     hint = f"{cut} are empty or cut short: is the archive extracted whole? " if cut else ""
     raise UserError(
         f"{where}: {len(unreadable)} of {total} utterances cannot be read, first {min(unreadable.values())} (list: {listing}); {hint}"
@@ -158,12 +158,6 @@ def refuse_many_unreadable(
     )
 
 
-def count_cut(unreadable: Mapping[str, str]) -> int:
-    """How many files end too early.
-
-    Parameters
-    ----------
-    unreadable : mapping of str to str
-        Utterance -> what is wrong.
-    """
+def _count_cut(unreadable: Mapping[str, str]) -> int:
+    """How many files end too early."""
     return sum(any(words in detail for words in CUT) for detail in unreadable.values())

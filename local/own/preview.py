@@ -29,7 +29,7 @@ def describe(corpus: Corpus, where: Path) -> list[str]:
     )
     lines = [
         f"{where}: {corpus.form}",
-        f"  speakers: {len(members):,} ({sexes_in_words(corpus.spk2sex.values())})",
+        f"  speakers: {len(members):,} ({_sexes_in_words(corpus.spk2sex.values())})",
         f"  utterances: {len(data.utt2spk):,}; of a speaker {fewest[1]:,} ('{fewest[0]}') to {most[1]:,} ('{most[0]}')",
     ]
     sessions = data.maps.get("utt2session")
@@ -52,14 +52,8 @@ def describe(corpus: Corpus, where: Path) -> list[str]:
     ]
 
 
-def sexes_in_words(sexes: Iterable[str]) -> str:
-    """How many there are of each sex.
-
-    Parameters
-    ----------
-    sexes : iterable of str
-        Of speakers.
-    """
+def _sexes_in_words(sexes: Iterable[str]) -> str:
+    """How many there are of each sex."""
     counts = Counter(sexes)
     return (
         "sex not known"
@@ -139,7 +133,7 @@ def describe_sets(
     lines = []
     for name, speakers in sets.items():
         lines.append(
-            f"  {name}: {len(speakers):,} speakers ({sexes_in_words(spk2sex[speaker] for speaker in speakers)}), "
+            f"  {name}: {len(speakers):,} speakers ({_sexes_in_words(spk2sex[speaker] for speaker in speakers)}), "
             f"{sum(members[speaker] for speaker in speakers):,} utterances"
         )
     return lines

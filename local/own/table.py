@@ -6,11 +6,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from local.corpus import path_from_checkout
 from local.own.corpus import SETS, Corpus, plain, refuse_few_speakers, renamed_speakers, speaker_ids
 from utils.data_dir import DataDir
 from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 DELIMITERS = "\t,;|"
 OTHER_NAMES = {
@@ -74,7 +78,7 @@ def read_table(path: Path, columns: Mapping[str, str], root: Path | None) -> Cor
     UserError
         A column is missing, a line is malformed, an utterance or a file comes twice, or there are too few speakers.
     """
-    rows, names = read_rows(path, columns)
+    rows, names = _read_rows(path, columns)
     refuse_few_speakers(
         len({row.fields["speaker"] for row in rows}),
         path,
@@ -117,19 +121,8 @@ def read_table(path: Path, columns: Mapping[str, str], root: Path | None) -> Cor
     return corpus
 
 
-def read_rows(path: Path, columns: Mapping[str, str]) -> tuple[list[Row], list[str]]:
-    """The lines of a table, and the names of its columns, ours where we know them.
-
-    Parameters
-    ----------
-    path, columns
-        As of `read_table`.
-
-    Raises
-    ------
-    UserError
-        It is empty or no UTF-8, a needed column is missing, or a line has another number of fields.
-    """
+def _read_rows(path: Path, columns: Mapping[str, str]) -> tuple[list[Row], list[str]]:
+    """The lines of a table, and the names of its columns, ours where we know them."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
     except UnicodeDecodeError as error:
@@ -171,9 +164,7 @@ def read_rows(path: Path, columns: Mapping[str, str]) -> tuple[list[Row], list[s
     return rows, names
 
 
-def _numbered(
-    path: Path, header: int, reader: Iterator[list[str]]
-) -> Iterator[tuple[int, list[str]]]:
+def _numbered(path: Path, header: int, reader: "Reader") -> Iterator[tuple[int, list[str]]]:
     """Lines that are not empty, each with its number in the file."""
     try:
         for fields in reader:
@@ -304,7 +295,8 @@ def _maps(
     path: Path, lines: Mapping[str, Row], utt2spk: Mapping[str, str], names: Sequence[str]
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Lists of a data directory from the other columns: of speakers where all lines of each say the same, else of utterances."""
-    maps, notes = {}, []
+    maps: dict[str, dict[str, str]] = {}
+    notes = []
     for name in names:
         values = {utterance: row.fields[name] for utterance, row in lines.items()}
         if name == "text":

@@ -45,14 +45,15 @@ def read_tree(root: Path, files: Sequence[tuple[str, int]]) -> Corpus:
     UserError
         It has too few speakers, looks half extracted, or two files would get one id.
     """
-    refuse_unfinished(root)
+    _refuse_unfinished(root)
     paths = [path for path, _ in files if "/" in path]
     folders = Counter(path.split("/")[0] for path in paths)
     if len(folders) < 2:
         refuse_few_speakers(len(folders), root, *_found_instead(root, files, paths))
-    silent = folders_without_audio(root, set(folders))
+    silent = _folders_without_audio(root, set(folders))
     ids = speaker_ids(set(folders), root)
-    wav_scp, utt2spk, utt2session = {}, {}, {}
+    wav_scp: dict[str, str] = {}
+    utt2spk, utt2session = {}, {}
     base, before = path_from_checkout(root), None
     for path in paths:
         folder, _, name = path.rpartition("/")
@@ -65,11 +66,8 @@ def read_tree(root: Path, files: Sequence[tuple[str, int]]) -> Corpus:
             raise UserError(
                 f"{root}: {os.path.relpath(wav_scp[utterance], base)} and {path} would both be called '{utterance}'; rename one"
             )
-        wav_scp[utterance], utt2spk[utterance], utt2session[utterance] = (
-            f"{base}/{path}",
-            speaker,
-            session or TOP,
-        )
+        wav_scp[utterance] = f"{base}/{path}"
+        utt2spk[utterance], utt2session[utterance] = speaker, session or TOP
     maps = {"utt2session": utt2session} if set(utt2session.values()) != {TOP} else {}
     if (root / "spk2gender").exists():
         maps["spk2gender"] = _read_sexes(root / "spk2gender", ids)
@@ -128,14 +126,8 @@ def _found_instead(
     )
 
 
-def refuse_unfinished(root: Path) -> None:
-    """Refuse a tree into which something is still being fetched.
-
-    Parameters
-    ----------
-    root : path
-        Looked at itself, not below.
-    """
+def _refuse_unfinished(root: Path) -> None:
+    """Refuse a tree into which something is still being fetched."""
     for name in sorted(os.listdir(root)):
         if name.lower().endswith(UNFINISHED):
             raise UserError(
@@ -143,21 +135,8 @@ def refuse_unfinished(root: Path) -> None:
             )
 
 
-def folders_without_audio(root: Path, with_audio: set[str]) -> list[str]:
-    """Folders in a tree with other files only; those that were made and not filled, as a half-extracted archive leaves them, are refused.
-
-    Parameters
-    ----------
-    root : path
-        The tree.
-    with_audio : set of str
-        Folders in it that are speakers'.
-
-    Raises
-    ------
-    UserError
-        Some are empty.
-    """
+def _folders_without_audio(root: Path, with_audio: set[str]) -> list[str]:
+    """Folders in a tree with other files only; those that were made and not filled, as a half-extracted archive leaves them, are refused."""
     others = sorted(
         entry.name
         for entry in os.scandir(root)

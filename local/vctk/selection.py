@@ -1,16 +1,18 @@
-"""Which recordings of VCTK are used: all of them, or the sentences that all speakers read."""
+"""Which recordings of VCTK are used: all of them, or those of the sentences that all speakers read, and which sentences these are."""
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from local.vctk.tree import Tree, read_text
 from utils.data_dir.ledger import Ledger
 from utils.errors import UserError
 
-LEAST_SHARE = 0.9  # of the speakers that have texts: some of the real corpus lack a recording or two of the passages
+# Of the speakers that have texts: some of the real corpus lack a recording or two of the passages.
+LEAST_SHARE = 0.9
 
 
 @dataclass
@@ -68,9 +70,9 @@ def choose(tree: Tree, mode: str, protocol: str, output: Path) -> Selection:
             "'Please call Stella.'; extract the corpus again"
         )
     if protocol == "seed":
-        sentences = dict([next(iter(sentences.items()))]) if sentences else {}
+        sentences = dict(islice(sentences.items(), 1))
     for utterance, file in sorted(tree.recordings.items()):
-        number = sentence_of(utterance, chosen.texts.get(utterance, ""), sentences)
+        number = _sentence_of(utterance, chosen.texts.get(utterance, ""), sentences)
         if mode == "td" and utterance not in chosen.texts:
             chosen.ledger.drop(
                 utterance,
@@ -84,17 +86,6 @@ def choose(tree: Tree, mode: str, protocol: str, output: Path) -> Selection:
             chosen.utterances[utterance] = file
             chosen.sentence |= {utterance: number} if number else {}
     return chosen
-
-
-def words_of(text: str) -> str:
-    """A text without what is not heard: case, punctuation, blanks.
-
-    Parameters
-    ----------
-    text : str
-        As it is written.
-    """
-    return " ".join(re.findall(r"[a-z0-9]+", text.lower().replace("'", "")))
 
 
 def common_sentences(texts: Mapping[str, str]) -> dict[str, str]:
@@ -122,15 +113,18 @@ def common_sentences(texts: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def sentence_of(utterance: str, text: str, sentences: Mapping[str, str]) -> str | None:
-    """Number of the common sentence that an utterance is; None where its number or its text is another.
+def _sentence_of(utterance: str, text: str, sentences: Mapping[str, str]) -> str | None:
+    """Number of the common sentence that an utterance is; None where its number or its text is another."""
+    number = utterance.rpartition("_")[2]
+    return number if sentences.get(number) == words_of(text) else None
+
+
+def words_of(text: str) -> str:
+    """A text without what is not heard: case, punctuation, blanks.
 
     Parameters
     ----------
-    utterance, text : str
-        Its name and what is said.
-    sentences : mapping of str to str
-        From `common_sentences`.
+    text : str
+        As it is written.
     """
-    number = utterance.rpartition("_")[2]
-    return number if sentences.get(number) == words_of(text) else None
+    return " ".join(re.findall(r"[a-z0-9]+", text.lower().replace("'", "")))

@@ -82,7 +82,7 @@ def read_tree(given: Path, mic: int = 1) -> Tree:
     UserError
         No such folder, or several; a microphone that there is not; two files of one utterance; a recording in another speaker's folder.
     """
-    tree = Tree(find_audio(given))
+    tree = Tree(_find_audio(given))
     if mic not in (1, 2) or (mic == 2 and tree.version == "0.80"):
         known = (
             " or 2"
@@ -96,11 +96,11 @@ def read_tree(given: Path, mic: int = 1) -> Tree:
     )
     tree.digest = listing_digest([*sound, *((f"txt/{path}", size) for path, size in words)])
     tree.speakers = sorted(
-        {path.partition("/")[0] for path, size in sound if add_recording(tree, path, size, mic)}
+        {path.partition("/")[0] for path, size in sound if _add_recording(tree, path, size, mic)}
     )
     tree.empty = [
         folder.name
-        for folder in folders_in(tree.audio)
+        for folder in _folders_in(tree.audio)
         if SPEAKER.fullmatch(folder.name) and folder.name not in tree.speakers
     ]
     if not tree.speakers:
@@ -112,14 +112,8 @@ def read_tree(given: Path, mic: int = 1) -> Tree:
     return tree
 
 
-def find_audio(given: Path) -> Path:
-    """The folder of the recordings.
-
-    Parameters
-    ----------
-    given : path
-        As of `read_tree`.
-    """
+def _find_audio(given: Path) -> Path:
+    """The folder of the recordings."""
     if not given.is_dir():
         raise UserError(
             f"{given}: no such folder; --vctk names the one that holds {' (0.80) or '.join(VERSIONS)} (0.92)"
@@ -148,29 +142,17 @@ def nearest(given: Path) -> str:
     if given.name in VERSIONS:
         return f"it is {given.name}/ itself: give the folder above it"
     for folder in [given, *folders_below(given, DEEPEST)]:
-        speakers = [each.name for each in folders_in(folder) if SPEAKER.fullmatch(each.name)]
+        speakers = [each.name for each in _folders_in(folder) if SPEAKER.fullmatch(each.name)]
         if speakers:
             return f"the nearest is {folder}, which has {speakers[0]}/ but is called neither"
         if folder.name.startswith(("clean_", "noisy_")) and folder.name.endswith("_wav"):
             return f"the nearest is {folder}, of the noisy VCTK, which is for --noisy-vctk"
-    names = [folder.name + "/" for folder in folders_in(given)[:3]]
+    names = [folder.name + "/" for folder in _folders_in(given)[:3]]
     return f"it holds {', '.join(names)}" if names else "it holds no folders"
 
 
-def add_recording(tree: Tree, path: str, size: int, mic: int) -> bool:
-    """Enter a file among the recordings; True when it is one, of whatever microphone.
-
-    Parameters
-    ----------
-    tree : Tree
-        Where it is entered.
-    path : str
-        Below the folder of the recordings.
-    size : int
-        Bytes.
-    mic : int
-        Microphone asked for.
-    """
+def _add_recording(tree: Tree, path: str, size: int, mic: int) -> bool:
+    """Enter a file among the recordings; True when it is one, of whatever microphone."""
     folder, _, name = path.partition("/")
     found = RECORDING.fullmatch(name)
     if not found or bool(found["mic"]) != (tree.version == "0.92"):
@@ -191,14 +173,8 @@ def add_recording(tree: Tree, path: str, size: int, mic: int) -> bool:
     return True
 
 
-def folders_in(folder: Path) -> list[Path]:
-    """Folders in a folder, in byte order; none where it does not exist.
-
-    Parameters
-    ----------
-    folder : path
-        Where to look.
-    """
+def _folders_in(folder: Path) -> list[Path]:
+    """Folders in a folder, in byte order; none where it does not exist."""
     return (
         sorted(
             (Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()),
@@ -219,7 +195,7 @@ def folders_below(folder: Path, deepest: int) -> Iterator[Path]:
     deepest : int
         How many folders lie between at most.
     """
-    for each in folders_in(folder):
+    for each in _folders_in(folder):
         yield each
         if deepest and each.name not in (*VERSIONS, "txt") and not SPEAKER.fullmatch(each.name):
             yield from folders_below(each, deepest - 1)

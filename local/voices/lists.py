@@ -83,8 +83,8 @@ def locate(root: Path, part: str) -> Located:
             named.setdefault(name, []).append(folder / name)
     audio = trees[TREES[part]]
     if len(audio) != 1:
-        raise UserError(wrong_root(root, part, audio, trees, below))
-    lists = {}
+        raise UserError(_wrong_root(root, part, audio, trees, below))
+    lists: dict[str, Path] = {}
     for kind, known in LISTS[part].items():
         found = [path for name in known for path in named.get(name, [])]
         if len(found) > 1:
@@ -95,7 +95,8 @@ def locate(root: Path, part: str) -> Located:
             raise UserError(
                 f"{root}: no {known[0]} below it, expected it beside {audio[0]}, in {TREES[part]}_lists_and_keys; unpack that folder too"
             )
-        lists |= {kind: found[0]} if found else {}
+        if found:
+            lists[kind] = found[0]
     return Located(audio[0], lists)
 
 
@@ -119,28 +120,14 @@ def walk(start: Path) -> Iterator[tuple[Path, list[str]]]:
         yield path, [] if is_audio else sorted(files)
 
 
-def wrong_root(
+def _wrong_root(
     root: Path,
     part: str,
     audio: Sequence[Path],
     trees: Mapping[str, Sequence[Path]],
     below: Sequence[Path],
 ) -> str:
-    """Why a folder will not do, in one line.
-
-    Parameters
-    ----------
-    root : path
-        As given.
-    part : str
-        Which set was wanted.
-    audio : sequence of path
-        Its audio folders: none or several.
-    trees : mapping of str to sequence of path
-        The audio folders of both sets.
-    below : sequence of path
-        All folders that were seen below it.
-    """
+    """Why a folder will not do, in one line."""
     if audio:
         return f"{root}: {audio[0]} and {audio[1]} are both {TREES[part]}, expected one; give the folder of one of them"
     wanted = f"{root}: no folder {TREES[part]} below it, expected {HOMES[part]} of VOiCES 2019"
@@ -230,34 +217,17 @@ def read_keys(path: Path, models: Mapping[str, str], utterances: Mapping[str, st
             if len(words) != 3 * len(lines) or any(
                 not table.keys() >= set(side) for table, side in zip(tables, sides, strict=True)
             ):
-                refuse_bad_line(path, lines, before, tables)
+                _refuse_bad_line(path, lines, before, tables)
             for column, table, side in zip(columns, tables, sides, strict=True):
                 column += map(table.__getitem__, side)
             before += len(lines)
     return Trials(*columns)
 
 
-def refuse_bad_line(
+def _refuse_bad_line(
     path: Path, lines: Sequence[str], before: int, tables: Sequence[Mapping[str, str]]
 ) -> None:
-    """Name the first line of the keys that cannot be taken; lines without words are passed over.
-
-    Parameters
-    ----------
-    path : path
-        The list.
-    lines : sequence of str
-        Some of it.
-    before : int
-        How many lines come before these.
-    tables : three mappings of str to str
-        What may stand in each place.
-
-    Raises
-    ------
-    UserError
-        There is one.
-    """
+    """Name the first line of the keys that cannot be taken; lines without words are passed over."""
     expected = ("an enrolment of the enrolment list", "a file of the test list", "tgt or imp")
     for number, line in enumerate(lines, before + 1):
         words = line.split()

@@ -44,14 +44,8 @@ class Recording(NamedTuple):
     session: str
 
 
-CONDITIONS = (
-    "room",
-    "distractor",
-    "mic",
-    "place",
-    "angle",
-    "session",
-)  # each becomes a map utt2<condition>
+# Each becomes a map utt2<condition>.
+CONDITIONS = ("room", "distractor", "mic", "place", "angle", "session")
 
 
 def stem_of(path: str) -> str:
@@ -78,7 +72,7 @@ def parse_name(stem: str) -> Recording | None:
         room, distractor, speaker, chapter, _, _, mic, place, degrees = found.groups()
         return Recording(speaker, room, distractor, mic, place, degrees, chapter)
     if found := SOURCE_NAME.fullmatch(stem):
-        return Recording(found[1], *[SOURCE] * 5, found[2])
+        return Recording(found[1], SOURCE, SOURCE, SOURCE, SOURCE, SOURCE, found[2])
     return None
 
 

@@ -65,7 +65,7 @@ def read_listed(found: Located, part: str) -> Listed:
         for stem, path in zip(stems, sides, strict=True):
             recording = parse_name(names.get(stem, stem))
             if recording is None:
-                raise UserError(unknown_name(found, part, kind, path))
+                raise UserError(_unknown_name(found, part, kind, path))
             folder = path.rpartition("/")[0].rpartition("/")[2]
             if re.fullmatch(r"sp\d+", folder) and folder != recording.speaker:
                 raise UserError(
@@ -78,20 +78,8 @@ def read_listed(found: Located, part: str) -> Listed:
     return listed
 
 
-def unknown_name(found: Located, part: str, kind: str, path: str) -> str:
-    """Why a listed file cannot be used, in one line.
-
-    Parameters
-    ----------
-    found : Located
-        Where the lists are.
-    part : str
-        ``dev`` or ``eval``.
-    kind : str
-        ``enrol`` or ``test``.
-    path : str
-        As it stands in that list.
-    """
+def _unknown_name(found: Located, part: str, kind: str, path: str) -> str:
+    """Why a listed file cannot be used, in one line."""
     if part == "eval" and "map" not in found.lists:
         return (
             f"{found.lists[kind]}: '{path}' is anonymous, and no VOiCES_challenge_2019_eval.SID.map is there to say who speaks where; "

@@ -120,62 +120,37 @@ def make_sets(
         name: _trials_of(name, path, speakers, choice.allow_incomplete)
         for name, path in paths.items()
     }
+    every = list(dict.fromkeys(trial for of_list in trials.values() for trial in of_list))
     pool, complaints = _training_pool(found, speakers, output, choice, paths)
     complaints += _incomplete_parts(found, speakers, output, choice, paths)
-    named = sorted(
-        {utterance for of_list in trials.values() for trial in of_list for utterance in trial[:2]}
-    )
+    named = sorted({utterance for trial in every for utterance in trial[:2]})
     sounds = Sounds(found)
-    complaints.append(
-        write_missing(
-            output / "missing" / "test_files",
-            [key for key in named if key not in sounds],
-            "files of the trials",
-        )
-    )
+    absent = [key for key in named if key not in sounds]
+    listing = output / "missing" / "test_files"
+    complaints.append(write_missing(listing, absent, "files of the trials"))
     refuse_incomplete(complaints, choice.allow_incomplete)
     groups = {
         speaker: f"{corpus_of(speaker)} {speakers.sex.get(speaker, '')}"
         for speaker in {utterance[:7] for utterance in pool}
     }
-    dev, said = (
-        (set(), "dev: none, as asked for")
-        if choice.dev_speakers == 0
-        else choose_dev_speakers(groups, choice.dev_speakers, choice.seed)
-    )
+    dev: set[str] = set()
+    said = "dev: none, as asked for"
+    if choice.dev_speakers != 0:
+        dev, said = choose_dev_speakers(groups, choice.dev_speakers, choice.seed)
     print(said)
-    here, gone = (
-        [utterance for utterance in pool if (utterance in sounds) == there]
-        for there in (True, False)
-    )
+    here, gone = _here_and_gone(pool, sounds)
     _measure(sounds, sorted({*here, *(key for key in named if key in sounds)}), output, choice.jobs)
     _refuse_unreadable(named, sounds, choice.allow_incomplete)
     if "train" in tasks:
         utterances, missing = ([key for key in keys if key[:7] not in dev] for keys in (here, gone))
-        _write(tasks["train"], utterances, sounds, speakers, missing=missing)
-    of_dev = [utterance for utterance in here if utterance[:7] in dev]
-    readable = {
-        utterance: utterance[:7] for utterance in of_dev if utterance not in sounds.unreadable
-    }
-    dev_trials = (
-        design_dev_trials(readable, {key: key[8:-6] for key in readable}, groups, choice.seed)
-        if readable
-        else None
-    )
+        _write(tasks["train"], _Content(utterances, missing), sounds, speakers)
+    utterances, missing = ([key for key in keys if key[:7] in dev] for keys in (here, gone))
+    of_dev = _Content(utterances, missing, _dev_trials(utterances, sounds, groups, choice.seed))
     for name in sorted(tasks.keys() & {"dev", "tests/dev"}):
-        _write(
-            tasks[name],
-            of_dev,
-            sounds,
-            speakers,
-            dev_trials,
-            missing=[key for key in gone if key[:7] in dev],
-        )
+        _write(tasks[name], of_dev, sounds, speakers)
     for name in sorted(tasks.keys() - {"train", "dev", "tests/dev"}):
-        every = dict.fromkeys(trial for of_list in trials.values() for trial in of_list)
-        _write_test(
-            tasks[name], trials.get(name.removeprefix("tests/"), list(every)), sounds, speakers
-        )
+        of_test = trials.get(name.removeprefix("tests/"), every)
+        _write_test(tasks[name], of_test, sounds, speakers)
 
 
 def _trials_of(name: str, path: Path, speakers: Speakers, allow_incomplete: bool) -> list[Trial]:
@@ -266,6 +241,16 @@ def _refuse_unreadable(named: list[str], sounds: Sounds, allow_incomplete: bool)
         )
 
 
+def _dev_trials(
+    utterances: list[str], sounds: Sounds, groups: Mapping[str, str], seed: int
+) -> list[str] | None:
+    """Trials of the utterances of dev that can be read; None where there are none."""
+    readable = {key: key[:7] for key in utterances if key not in sounds.unreadable}
+    if not readable:
+        return None
+    return design_dev_trials(readable, {key: key[8:-6] for key in readable}, groups, seed)
+
+
 def _write_test(task: Task, trials: list[Trial], sounds: Sounds, speakers: Speakers) -> None:
     """A set of the files that trials name; those of missing and unreadable files are lost, and counted."""
     named = sorted({utterance for trial in trials for utterance in trial[:2]})
@@ -274,23 +259,30 @@ def _write_test(task: Task, trials: list[Trial], sounds: Sounds, speakers: Speak
         f"{enrol} {test} {'target' if is_target else 'nontarget'}"
         for enrol, test, is_target in kept
     ]
-    here, missing = ([key for key in named if (key in sounds) == there] for there in (True, False))
-    _write(
-        task, here, sounds, speakers, lines, missing=missing, lost_trials=len(trials) - len(kept)
-    )
+    here, missing = _here_and_gone(named, sounds)
+    _write(task, _Content(here, missing, lines, len(trials) - len(kept)), sounds, speakers)
 
 
-def _write(
-    task: Task,
-    utterances: list[str],
-    sounds: Sounds,
-    speakers: Speakers,
-    trials: list[str] | None = None,
-    *,
-    missing: list[str],
-    lost_trials: int = 0,
-) -> None:
+def _here_and_gone(utterances: list[str], sounds: Sounds) -> tuple[list[str], list[str]]:
+    """Those that have a file, and those that have none."""
+    here = [utterance for utterance in utterances if utterance in sounds]
+    gone = [utterance for utterance in utterances if utterance not in sounds]
+    return here, gone
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a data directory is to hold, and what of it is missing."""
+
+    utterances: list[str]
+    missing: list[str]
+    trials: list[str] | None = None
+    lost_trials: int = 0
+
+
+def _write(task: Task, content: _Content, sounds: Sounds, speakers: Speakers) -> None:
     """Write one data directory and say what is in it."""
+    utterances, trials, lost_trials = content.utterances, content.trials, content.lost_trials
     utt2spk = {utterance: sys.intern(utterance[:7]) for utterance in utterances}
     names = set(utt2spk.values())
     seconds = {key: sounds.seconds[key] for key in utterances if key in sounds.seconds}
@@ -310,7 +302,7 @@ def _write(
         data,
         unreadable,
         {"targets": targets, "nontargets": len(trials) - targets} if trials else None,
-        missing=missing,
+        missing=content.missing,
         lost_trials=lost_trials,
     )
     said = f"{counts['went_on']:,} of {counts['came_in']:,} utterances, {counts['speakers']:,} speakers"

@@ -57,16 +57,8 @@ Trial = tuple[
 ]  # enrolment utterance, test utterance, whether both are of one speaker
 
 
-def utterance_of(key: str, id_of: Mapping[str, str]) -> str | None:
-    """The utterance that a list's path names; None where it is no path of VoxCeleb.
-
-    Parameters
-    ----------
-    key : str
-        ``id10001/<video>/00001.wav`` or ``First_Last/<video>_0000001.wav``, behind any folders, with the ending or without.
-    id_of : mapping of str to str
-        Name -> id.
-    """
+def _utterance_of(key: str, id_of: Mapping[str, str]) -> str | None:
+    """The utterance that a list's path names; None where it is no path of VoxCeleb."""
     if match := KEY.fullmatch(key):
         return f"{match[1]}-{match[2]}-{match[3]}"
     match = OLD_KEY.fullmatch(key)
@@ -101,16 +93,18 @@ def read_trial_list(path: Path, speakers: Speakers) -> tuple[list[Trial], int]:
         fields = line.split()
         if not fields:
             continue
-        names = [utterance_of(key, speakers.id_of) for key in fields[1:]]
-        if len(fields) != 3 or fields[0] not in ("0", "1") or None in names:
+        names = [_utterance_of(key, speakers.id_of) for key in fields[1:]]
+        sides = [name for name in names if name is not None]
+        if len(fields) != 3 or fields[0] not in ("0", "1") or len(sides) != 2:
             raise UserError(
                 f"{path}:{number}: '{line.strip()[:100]}', expected '1 id10270/<video>/00001.wav id10270/<video>/00002.wav', "
                 "0 where they are two speakers"
             )
-        trial = names[0], names[1], fields[0] == "1"
-        if (names[0][:7] == names[1][:7]) != trial[2]:
+        enrol, test = sides
+        trial = enrol, test, fields[0] == "1"
+        if (enrol[:7] == test[:7]) != trial[2]:
             raise UserError(
-                f"{path}:{number}: label {fields[0]} for {names[0][:7]} and {names[1][:7]}, expected 1 for one speaker, 0 for two; "
+                f"{path}:{number}: label {fields[0]} for {enrol[:7]} and {test[:7]}, expected 1 for one speaker, 0 for two; "
                 "fetch it again"
             )
         trials[trial] = None
@@ -215,12 +209,14 @@ def read_training_list(path: Path, speakers: Speakers) -> list[str]:
         fields = line.split()
         if not fields:
             continue
-        keys = [utterance_of(field, speakers.id_of) for field in fields]
-        if len(fields) != 2 or (keys[0] is None) == (keys[1] is None):
+        keys = [_utterance_of(field, speakers.id_of) for field in fields]
+        named = [key for key in keys if key is not None]
+        if len(fields) != 2 or len(named) != 1:
             raise UserError(
                 f"{path}:{number}: '{line.strip()[:100]}', expected 'id00012 id00012/<video>/00001.wav' or 'id00012/<video>/00001.wav 0'"
             )
-        utterance, label = (keys[1], fields[0]) if keys[0] is None else (keys[0], fields[1])
+        utterance = named[0]
+        label = fields[0] if keys[0] is None else fields[1]
         if label_of.setdefault(label, utterance[:7]) != utterance[:7] or (
             label.startswith("id") and label != utterance[:7]
         ):

@@ -26,12 +26,8 @@ LAYOUTS = {
     "voxceleb2": "[dev/|test/][aac/|wav/]id00012/<video>/00001.m4a or .wav",
 }
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".rar", ".7z")
-PREFERRED = {
-    ".wav": 0,
-    ".flac": 1,
-    ".ogg": 2,
-    ".m4a": 3,
-}  # where an utterance is there in several formats
+# Where an utterance is there in several formats: the lowest number is taken.
+PREFERRED = {".wav": 0, ".flac": 1, ".ogg": 2, ".m4a": 3}
 MOST_DEPTH = 5  # of the speakers' folders
 
 
@@ -87,14 +83,8 @@ def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> U
         There is none, a speaker is there twice, or names have no id.
     """
     listed = list_audio(root, jobs=max(8, jobs))
-    found, trees, tree_of, folder_part, converted, other = (
-        Utterances(Path(root)),
-        Counter(),
-        {},
-        {},
-        0,
-        [],
-    )
+    found, folders = Utterances(Path(root)), _Folders(root)
+    converted, other = 0, []
     names = _names_used(root, listed, speakers, corpus)
     for file in listed:
         path = file[0]
@@ -104,52 +94,68 @@ def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> U
             other.append(path)
             continue
         match = match or FIRST_RELEASE.fullmatch(path)
-        tree = match[1] or "."
-        part = "test" if {"test", "eval", "eval_wav"} & set(tree.split("/")) else "dev"
-        if (
-            tree_of.setdefault((speaker, _suffix(path)), tree) != tree
-            or folder_part.setdefault(speaker, part) != part
-        ):
-            first = next(
-                other for (who, _), other in tree_of.items() if who == speaker and other != tree
-            )
-            raise UserError(_twice(root, speaker, first, tree))
-        utterance = f"{speaker}-{match[3]}-{match[4][-5:]}"
-        before = found.files.setdefault(utterance, file)
-        if before is not file:
-            found.files[utterance] = min(before, file, key=lambda either: _rank(either[0]))
-            converted += 1
-            if _rank(before[0]) == _rank(path):
-                raise UserError(
-                    _twice(root, speaker, os.path.dirname(before[0]), os.path.dirname(path))
-                )
-        trees[tree] += 1
+        assert match is not None  # `names` holds such paths alone
+        folders.add(speaker, path, match[1] or ".")
+        converted += _add_file(found, f"{speaker}-{match[3]}-{match[4][-5:]}", file)
     if not found.files:
         nearest = _nearest(root, corpus, listed)
         raise UserError(
             f"{root}: no {TITLES[corpus]} in it, looked for {LAYOUTS[corpus]} at any depth; {nearest}; correct the path"
         )
     found.part = {
-        speaker: part_of(speaker, speakers, folder) for speaker, folder in folder_part.items()
+        speaker: part_of(speaker, speakers, folder) for speaker, folder in folders.part.items()
     }
     _refuse_merged(root, corpus, found, speakers)
     found.said = [
         f"{root / tree}: {number:,} files of {TITLES[corpus]}"
-        for tree, number in sorted(trees.items())
+        for tree, number in sorted(folders.trees.items())
     ]
-    found.said += (
-        [
+    if converted:
+        found.said.append(
             f"{root}: {converted:,} utterances are there in two formats: the one that needs no ffmpeg is taken"
-        ]
-        if converted
-        else []
-    )
-    found.said += (
-        [f"{root}: {len(other):,} other audio files are left alone, first {other[0]}"]
-        if other
-        else []
-    )
+        )
+    if other:
+        found.said.append(
+            f"{root}: {len(other):,} other audio files are left alone, first {other[0]}"
+        )
     return found
+
+
+@dataclass
+class _Folders:
+    """What lies above the speakers' folders: files of each tree, the tree of each speaker and format, the part that folders say."""
+
+    root: Path
+    trees: Counter[str] = field(default_factory=Counter)
+    tree_of: dict[tuple[str, str], str] = field(default_factory=dict)
+    part: dict[str, str] = field(default_factory=dict)
+
+    def add(self, speaker: str, path: str, tree: str) -> None:
+        """Note a file of a speaker, who may be in one tree alone."""
+        part = "test" if {"test", "eval", "eval_wav"} & set(tree.split("/")) else "dev"
+        if (
+            self.tree_of.setdefault((speaker, _suffix(path)), tree) != tree
+            or self.part.setdefault(speaker, part) != part
+        ):
+            first = next(
+                other
+                for (who, _), other in self.tree_of.items()
+                if who == speaker and other != tree
+            )
+            raise UserError(_twice(self.root, speaker, first, tree))
+        self.trees[tree] += 1
+
+
+def _add_file(found: Utterances, utterance: str, file: tuple[str, int]) -> bool:
+    """Note the file of an utterance; whether it is there in another format too."""
+    before = found.files.setdefault(utterance, file)
+    if before is file:
+        return False
+    found.files[utterance] = min(before, file, key=lambda either: _rank(either[0]))
+    if _rank(before[0]) == _rank(file[0]):
+        folders = os.path.dirname(before[0]), os.path.dirname(file[0])
+        raise UserError(_twice(found.root, utterance[:7], *folders))
+    return True
 
 
 def part_of(speaker: str, speakers: Speakers, folder: str = "dev") -> str:
@@ -217,11 +223,9 @@ def _names_used(
     root: Path, listed: list[tuple[str, int]], speakers: Speakers, corpus: str
 ) -> dict[str, str]:
     """Path -> id of the files of VoxCeleb1's first release."""
-    matches = (
-        {}
-        if corpus == "voxceleb2"
-        else {path: match for path, _ in listed if (match := FIRST_RELEASE.fullmatch(path))}
-    )
+    if corpus == "voxceleb2":
+        return {}
+    matches = {path: match for path, _ in listed if (match := FIRST_RELEASE.fullmatch(path))}
     if matches and not speakers.id_of:
         raise UserError(
             f"{root}: {len(matches):,} files have names of speakers as in VoxCeleb1's first release, like {next(iter(matches))}, and "

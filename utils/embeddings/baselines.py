@@ -1,7 +1,8 @@
 """Embeddings without a network: statistics of the frames of an utterance, the baselines that a trained system has to beat."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from utils.data_dir import read_data_dir
 from utils.embeddings.folders import finish_embeddings
 from utils.errors import UserError
 from utils.files import atomic_write
+
+if TYPE_CHECKING:
+    from utils.features.base import FrontEnd
 
 
 def frame_statistics(frames_TF: np.ndarray) -> np.ndarray:
@@ -48,29 +52,10 @@ def z_normalise(vectors_ND: np.ndarray) -> np.ndarray:
     return centred_ND / np.where(deviation_D > 0, deviation_D, 1)
 
 
-def compute_frames(
-    front_end: Callable, samples: np.ndarray, margin_seconds: float = 0.0
+def _compute_frames(
+    front_end: "FrontEnd", samples: np.ndarray, margin_seconds: float = 0.0
 ) -> np.ndarray:
-    """Frames of one utterance.
-
-    Parameters
-    ----------
-    front_end : front end of utils/features/registry.py
-        Waveforms to frames.
-    samples : (n,) float32 array
-        At the front end's rate.
-    margin_seconds : float
-        More than 0: frames of so much at the beginning and of as much at the end.
-
-    Returns
-    -------
-    (T, F) float32 array
-
-    Raises
-    ------
-    ValueError
-        The utterance is too short for a frame or for two margins.
-    """
+    """Frames of one utterance."""
     import torch
 
     torch.set_num_threads(1)  # sums depend on it
@@ -90,7 +75,11 @@ def compute_frames(
 
 
 def extract_statistics(
-    data: Path, output: Path, front_end: Callable, provenance: Mapping, margin_seconds: float = 0.0
+    data: Path,
+    output: Path,
+    front_end: "FrontEnd",
+    provenance: Mapping,
+    margin_seconds: float = 0.0,
 ) -> tuple[list, int]:
     """Write the z-normalised frame statistics of every utterance of a data directory as its embeddings.
 
@@ -125,7 +114,7 @@ def extract_statistics(
     for key in keys:
         samples, rate_hz = reader.read(key)
         try:
-            frames_TF = compute_frames(
+            frames_TF = _compute_frames(
                 front_end, resample(samples, rate_hz, front_end.sample_rate_hz), margin_seconds
             )
         except ValueError as error:

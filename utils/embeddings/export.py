@@ -67,17 +67,14 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], provenance: Mappi
     open_hdf5 = h5py_of(path).File if kind == "hdf5" else None
     with atomic_write(path, "wb") as file:
         if open_hdf5 is None:
-            np.savez(file, **arrays, provenance=np.array(facts))
+            text = np.array(facts)
+            np.savez(file, **arrays, provenance=text)  # type: ignore[arg-type]  # no allow_pickle
             return
-        with open_hdf5(
-            file.name, "w"
-        ) as content:  # the same file by its name: h5py also reads what it writes
+        # The same file by its name: h5py also reads what it writes.
+        with open_hdf5(file.name, "w") as content:
             for name, array in arrays.items():
-                content.create_dataset(
-                    name,
-                    data=array.tolist() if array.dtype.kind == "U" else array,
-                    track_times=False,
-                )
+                values = array.tolist() if array.dtype.kind == "U" else array
+                content.create_dataset(name, data=values, track_times=False)
             content.attrs["provenance"] = facts
 
 

@@ -1,4 +1,7 @@
-"""Folders of embeddings: ``xvector.scp`` (utterances), ``spk_xvector.scp`` (speaker means), ``provenance.json``."""
+"""Folders of embeddings, read and written: ``xvector.scp`` (utterances), ``spk_xvector.scp`` (speaker means), ``num_utts.ark``, ``provenance.json``.
+
+First what steps read: the vectors that trials compare, and checks of what was read; then `finish_embeddings`, which writes all but the utterances.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -81,55 +84,41 @@ def read_trial_vectors(
     UserError
         A side has no embedding, or vectors or matrices have several sizes.
     """
-    names, vectors = read_embeddings(folder)
-    test_rows = rows_of(test, dict(zip(names, range(len(names)), strict=True)))
     enrol_folder = enrol_folder or folder
-    enrol_names, enrol_vectors = (
-        (names, vectors) if enrol_folder == folder else read_embeddings(enrol_folder)
-    )
-    row_of = dict(zip(enrol_names, range(len(enrol_names)), strict=True))
-    enrol_rows = rows_of(enrol, {} if models else row_of)
+    names, vectors = read_embeddings(folder)
+    enrol_names, enrol_vectors = names, vectors
+    if enrol_folder != folder:
+        enrol_names, enrol_vectors = read_embeddings(enrol_folder)
+    test_rows = rows_of(test, _places(names))
+    enrol_rows = rows_of(enrol, {} if models else _places(enrol_names))
     num_utts = np.ones(len(enrol_names), np.int64)
-    speakers = enrol_folder / "spk_xvector.scp"
-    if models or (speakers.exists() and (enrol_rows < 0).any()):
-        more, means = (
-            (list(models), model_means(enrol_vectors, row_of, models, enrol_folder))
-            if models
-            else read_vectors(speakers)
-        )
-        counts = (
-            [len(keys) for keys in models.values()]
-            if models
-            else speaker_counts(enrol_folder, more)
-        )
-        refuse_other_sizes(
-            enrol_vectors,
-            enrol_folder / "xvector.scp",
-            means,
-            enrol_folder / "enroll.spk2utt" if models else speakers,
-        )
-        enrol_rows = np.where(
-            enrol_rows >= 0,
-            enrol_rows,
-            rows_of(enrol, {name: row for row, name in enumerate(more, len(enrol_names))}),
-        )
-        num_utts = np.concatenate([num_utts, np.array(counts, np.int64)])
-        enrol_names, enrol_vectors = enrol_names + more, np.concatenate([enrol_vectors, means])
+    means = None
+    if models:
+        means = _means_of_models(models, enrol_names, enrol_vectors, enrol_folder)
+    elif (enrol_rows < 0).any():
+        means = _means_of_speakers(enrol_folder)
+    if means is not None:
+        _refuse_other_sizes(enrol_vectors, enrol_folder / "xvector.scp", means.vectors, means.where)
+        rows_of_means = rows_of(enrol, _places(means.names, first=len(enrol_names)))
+        enrol_rows = np.where(enrol_rows >= 0, enrol_rows, rows_of_means)
+        num_utts = np.concatenate([num_utts, np.array(means.num_utts, np.int64)])
+        enrol_names = enrol_names + means.names
+        enrol_vectors = np.concatenate([enrol_vectors, means.vectors])
     missing = np.flatnonzero((enrol_rows < 0) | (test_rows < 0))
     if len(missing):
         k = int(missing[0])
-        side, name, where = (
-            ("enrolment", enrol[k], enrol_folder)
-            if enrol_rows[k] < 0
-            else ("test", test[k], folder)
-        )
+        side, name, where = "test", test[k], folder
+        if enrol_rows[k] < 0:
+            side, name, where = "enrolment", enrol[k], enrol_folder
         raise UserError(
             f"{trials}:{k + 1}: {side} side '{name}' of trial '{enrol[k]} {test[k]}' has no embedding in {where}; "
             f"{len(missing)} of {len(enrol)} trials lack one: extract it, or take the trial off the list"
         )
     if enrol_folder == folder:
         return TrialVectors(enrol_names, enrol_vectors, enrol_rows, test_rows, num_utts)
-    refuse_other_sizes(vectors, folder / "xvector.scp", enrol_vectors, enrol_folder / "xvector.scp")
+    _refuse_other_sizes(
+        vectors, folder / "xvector.scp", enrol_vectors, enrol_folder / "xvector.scp"
+    )
     return TrialVectors(
         names + enrol_names,
         np.concatenate([vectors, enrol_vectors]),
@@ -139,51 +128,41 @@ def read_trial_vectors(
     )
 
 
-def refuse_other_sizes(
-    vectors: np.ndarray, where: Path, others: np.ndarray, others_where: Path
-) -> None:
-    """Hold embeddings against others that they are to be compared with.
+@dataclass
+class _Means:
+    """Vectors of models or speakers, of how many utterances each is the mean, and where they are from."""
 
-    Parameters
-    ----------
-    vectors : (N, D) or (N, R, D) float array
-        Embeddings.
-    where : path
-        What they are from, for messages.
-    others : (M, D) or (M, R, D) float array
-        The others.
-    others_where : path
-        What those are from.
-
-    Raises
-    ------
-    UserError
-        Vectors on one side and matrices on the other, or other numbers of dimensions or rows.
-    """
-    if vectors.shape[1:] != others.shape[1:]:
-        found, expected = (" x ".join(map(str, array.shape[1:])) for array in (others, vectors))
-        kind = {1: "vectors of {} dimensions", 2: "matrices of {}"}
-        raise UserError(
-            f"{others_where}: {kind[others.ndim - 1].format(found)}, those of {where} are {kind[vectors.ndim - 1].format(expected)}; "
-            "embed both sides alike"
-        )
+    names: list[str]
+    vectors: np.ndarray
+    num_utts: list[int]
+    where: Path
 
 
-def speaker_counts(folder: Path, speakers: Sequence[str]) -> list[int]:
-    """Of how many utterances each speaker's vector is the mean.
+def _means_of_models(
+    models: Mapping[str, Sequence[str]], names: list[str], vectors: np.ndarray, folder: Path
+) -> _Means:
+    """Those of models, from the embeddings of their utterances."""
+    means = _mean_vectors(vectors, _places(names), models, folder)
+    num_utts = [len(utterances) for utterances in models.values()]
+    return _Means(list(models), means, num_utts, folder / "enroll.spk2utt")
 
-    Parameters
-    ----------
-    folder : path
-        With ``num_utts.ark``; without it, as in Kaldi without --num-utts, each counts as one utterance.
-    speakers : sequence of str
-        As in ``spk_xvector.scp``.
 
-    Raises
-    ------
-    UserError
-        A speaker has no number there, or none from 1.
-    """
+def _means_of_speakers(folder: Path) -> _Means | None:
+    """Those of the speakers of a folder; None where it has no list of them."""
+    speakers = folder / "spk_xvector.scp"
+    if not speakers.exists():
+        return None
+    names, means = read_vectors(speakers)
+    return _Means(names, means, _speaker_counts(folder, names), speakers)
+
+
+def _places(names: Sequence[str], first: int = 0) -> dict[str, int]:
+    """Row of each name, counted from ``first``."""
+    return {name: row for row, name in enumerate(names, first)}
+
+
+def _speaker_counts(folder: Path, speakers: Sequence[str]) -> list[int]:
+    """Of how many utterances each speaker is the mean; without ``num_utts.ark``, as in Kaldi without --num-utts, of one."""
     path = folder / "num_utts.ark"
     if not path.exists():
         return [1] * len(speakers)
@@ -194,6 +173,19 @@ def speaker_counts(folder: Path, speakers: Sequence[str]) -> list[int]:
                 f"{path}: no number of utterances, from 1, for speaker '{speaker}' of {folder}/spk_xvector.scp; make both again"
             )
     return [count_of[speaker] for speaker in speakers]
+
+
+def _refuse_other_sizes(
+    vectors: np.ndarray, where: Path, others: np.ndarray, others_where: Path
+) -> None:
+    """Hold embeddings against others that they are to be compared with: vectors or matrices of other sizes are refused."""
+    if vectors.shape[1:] != others.shape[1:]:
+        found, expected = (" x ".join(map(str, array.shape[1:])) for array in (others, vectors))
+        kind = {1: "vectors of {} dimensions", 2: "matrices of {}"}
+        raise UserError(
+            f"{others_where}: {kind[others.ndim - 1].format(found)}, those of {where} are {kind[vectors.ndim - 1].format(expected)}; "
+            "embed both sides alike"
+        )
 
 
 def rows_of(names: Sequence[str], row_of: Mapping[str, int]) -> np.ndarray:
@@ -207,47 +199,6 @@ def rows_of(names: Sequence[str], row_of: Mapping[str, int]) -> np.ndarray:
         Where.
     """
     return np.fromiter(map(row_of.get, names, repeat(-1)), np.int64, len(names))
-
-
-def model_means(
-    vectors: np.ndarray,
-    row_of_utterance: Mapping[str, int],
-    spk2utt: Mapping[str, Sequence[str]],
-    folder: Path,
-) -> np.ndarray:
-    """Mean of the utterances of each model, as Kaldi's ivector-mean computes it.
-
-    Parameters
-    ----------
-    vectors : (N, D) or (N, R, D) float array
-        Embeddings of utterances; of matrices the mean is taken row by row.
-    row_of_utterance : mapping of str to int
-        Row of each utterance.
-    spk2utt : mapping of str to sequence of str
-        Model -> utterances.
-    folder : path
-        For messages.
-
-    Returns
-    -------
-    (M, D) or (M, R, D) float array
-        Of the type of ``vectors``, summed in float64.
-    """
-    missing = [
-        (model, key)
-        for model, keys in spk2utt.items()
-        for key in keys
-        if key not in row_of_utterance
-    ]
-    if missing:
-        raise UserError(
-            f"{folder}/xvector.scp: no embedding of '{missing[0][1]}', which model '{missing[0][0]}' enrols; {len(missing)} are missing"
-        )
-    means = [
-        vectors[[row_of_utterance[key] for key in keys]].mean(axis=0, dtype=np.float64)
-        for keys in spk2utt.values()
-    ]
-    return np.array(means, vectors.dtype)
 
 
 def refuse_not_finite(
@@ -271,9 +222,8 @@ def refuse_not_finite(
     UserError
         There is one.
     """
-    sums = vectors.reshape(len(vectors), -1).sum(
-        axis=1
-    )  # finite when all terms are; spares a boolean array of the same size
+    # A sum is finite when all its terms are; it spares a boolean array of the size of the vectors.
+    sums = vectors.reshape(len(vectors), -1).sum(axis=1)
     bad = np.flatnonzero(~np.isfinite(sums))
     if len(bad):
         raise UserError(
@@ -347,9 +297,7 @@ def finish_embeddings(
     }
     for key in keys:
         spk2utt[utt2spk[key]].append(key)
-    means_SD = model_means(
-        embeddings_ND, {key: row for row, key in enumerate(keys)}, spk2utt, output
-    )
+    means_SD = _mean_vectors(embeddings_ND, _places(keys), spk2utt, output)
     with ArchiveWriter(output / "spk_xvector.ark", output / "spk_xvector.scp") as writer:
         for speaker, mean_D in zip(spk2utt, means_SD, strict=True):
             writer.write(speaker, mean_D)
@@ -361,3 +309,27 @@ def finish_embeddings(
         json.dump(dict(provenance), file, indent=1)
         file.write("\n")
     return [writer, output / "num_utts.ark", output / "provenance.json"]
+
+
+def _mean_vectors(
+    vectors: np.ndarray,
+    row_of_utterance: Mapping[str, int],
+    spk2utt: Mapping[str, Sequence[str]],
+    folder: Path,
+) -> np.ndarray:
+    """Mean of the utterances of each speaker or model, in float64, as Kaldi's ivector-mean computes it; of matrices row by row."""
+    missing = [
+        (model, key)
+        for model, keys in spk2utt.items()
+        for key in keys
+        if key not in row_of_utterance
+    ]
+    if missing:
+        raise UserError(
+            f"{folder}/xvector.scp: no embedding of '{missing[0][1]}', which model '{missing[0][0]}' enrols; {len(missing)} are missing"
+        )
+    means = [
+        vectors[[row_of_utterance[key] for key in keys]].mean(axis=0, dtype=np.float64)
+        for keys in spk2utt.values()
+    ]
+    return np.array(means, vectors.dtype)

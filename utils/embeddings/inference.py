@@ -15,6 +15,7 @@ from utils.errors import UserError
 from utils.packed.reader import PackedReader
 
 if TYPE_CHECKING:
+    from utils.embeddings.network import EmbeddingNetwork
     from utils.features.reader import FeatureReader
 
 BATCH_SECONDS = 60.0  # of padded audio; bounds the memory of a batch
@@ -77,7 +78,7 @@ def batches(num_samples: Sequence[int], batching: str, max_samples: int) -> Iter
 
 @torch.no_grad()
 def embed_utterances(
-    network: torch.nn.Module,
+    network: "EmbeddingNetwork",
     reader: "PackedReader | FeatureReader",
     indices: Sequence[int],
     share: tuple[int, int] = (0, 1),
@@ -130,15 +131,11 @@ def embed_utterances(
     ]
     pieces_PE = np.zeros((len(places), network.embedding_dim), np.float32)
     max_samples = round(BATCH_SECONDS * network.sample_rate_hz)
-    for batch in islice(
-        batches([size for _, size, _ in places], network.batching, max_samples),
-        share[0],
-        None,
-        share[1],
-    ):
-        pieces_PE[batch] = embed_pieces(
-            network, [read_piece(reader, *places[k], protocol.append_reversed) for k in batch]
-        )
+    grouped = batches([size for _, size, _ in places], network.batching, max_samples)
+    rank, num_processes = share
+    for batch in islice(grouped, rank, None, num_processes):
+        pieces = [_read_piece(reader, *places[k], protocol.append_reversed) for k in batch]
+        pieces_PE[batch] = _embed_pieces(network, pieces)
     network.train(was_training)
     ends = np.cumsum([len(starts) for _, starts in plans]).tolist()
     combined = [
@@ -147,20 +144,8 @@ def embed_utterances(
     return np.stack(combined) if combined else pieces_PE
 
 
-def embed_pieces(network: torch.nn.Module, pieces: Sequence[np.ndarray]) -> np.ndarray:
-    """Embed one batch.
-
-    Parameters
-    ----------
-    network : steps.models network
-        In evaluation mode.
-    pieces : sequence of B arrays, (S,) or (T, F)
-        Audio, or features in its place.
-
-    Returns
-    -------
-    (B, E) float32 array
-    """
+def _embed_pieces(network: "EmbeddingNetwork", pieces: Sequence[np.ndarray]) -> np.ndarray:
+    """Embed one batch."""
     waveforms_BS = np.zeros((len(pieces), max(map(len, pieces)), *pieces[0].shape[1:]), np.float32)
     for row, samples in zip(waveforms_BS, pieces, strict=True):
         row[: len(samples)] = samples
@@ -168,28 +153,14 @@ def embed_pieces(network: torch.nn.Module, pieces: Sequence[np.ndarray]) -> np.n
     return network(inputs, torch.tensor(list(map(len, pieces)))).float().cpu().numpy()
 
 
-def read_piece(
+def _read_piece(
     reader: "PackedReader | FeatureReader",
     index: int,
     size: int,
     start: int,
     append_reversed: bool = False,
 ) -> np.ndarray:
-    """A piece of an utterance.
-
-    Parameters
-    ----------
-    reader : PackedReader or FeatureReader
-        Reads it.
-    index : int
-        Which utterance.
-    size : int
-        Length of the piece; an utterance that is shorter is repeated, whole samples or frames.
-    start : int
-        Its first sample; 0 where the utterance is repeated.
-    append_reversed : bool
-        The utterance is followed by its reversal first.
-    """
+    """A piece of an utterance."""
     if not append_reversed and start + size <= int(reader.num_samples[index]):
         return reader.read(index, start, size)
     samples = reader.read(index)

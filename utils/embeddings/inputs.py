@@ -86,31 +86,16 @@ def open_inputs(
     from utils.features.precomputed import Precomputed
 
     return (
-        open_features(data, front_end, root)
+        _open_features(data, front_end, root)
         if isinstance(front_end, Precomputed)
         else open_packed(data, front_end.sample_rate_hz)
     )
 
 
-def open_features(
+def _open_features(
     data: Path, front_end: "Precomputed", root: Path | None = None
 ) -> tuple[list[str], "FeatureReader"]:
-    """Utterances of a data directory with feats.scp, in the order of utt2spk, and the reader of their features.
-
-    Parameters
-    ----------
-    data : path
-        Data directory, made by Kaldi or by steps.make_feats and steps.collect_feats.
-    front_end : Precomputed
-        Says how many features of how many frames per second are expected, and whether frames of speech alone.
-    root : path or None
-        Folder that relative paths start from; None: where the command runs.
-
-    Raises
-    ------
-    UserError
-        A list is missing, utterances differ, or the features are of another kind.
-    """
+    """Utterances of a data directory with feats.scp, in the order of utt2spk, and the reader of their features."""
     from utils.archive import read_scp
     from utils.data_dir import read_map
     from utils.features.reader import FeatureReader
@@ -135,7 +120,7 @@ def open_features(
         )
     if not utterances:
         raise UserError(f"{data}/feats.scp: empty, expected features")
-    check_frame_rate(data, front_end.sample_rate_hz)
+    _check_frame_rate(data, front_end.sample_rate_hz)
     vad_scp = read_scp(data / "vad.scp") if front_end.select_voiced else None
     reader = FeatureReader(
         {key: feats_scp[key] for key in utterances},
@@ -155,21 +140,8 @@ def open_features(
     return utterances, reader
 
 
-def check_frame_rate(data: Path, frames_per_second: int) -> None:
-    """Hold the data directory's ``frame_shift`` (seconds), where there is one, against the rate that the front end declares.
-
-    Parameters
-    ----------
-    data : path
-        Data directory.
-    frames_per_second : int
-        What the front end declares.
-
-    Raises
-    ------
-    UserError
-        They differ, or the file holds no number.
-    """
+def _check_frame_rate(data: Path, frames_per_second: int) -> None:
+    """Hold the data directory's ``frame_shift`` (seconds), where there is one, against the rate that the front end declares."""
     path = data / "frame_shift"
     if not path.exists():
         return

@@ -11,22 +11,13 @@ import numpy as np
 from utils.errors import UserError
 
 if TYPE_CHECKING:
-    from torch.nn import Module as Network
-
+    from utils.embeddings.network import EmbeddingNetwork
     from utils.features.base import FrontEnd
 
 
 @lru_cache(maxsize=1)
-def samples_of(front_end: "FrontEnd", num_frames: int) -> int:
-    """The fewest samples that give so many frames; kept, since front ends find it by trying and every utterance asks.
-
-    Parameters
-    ----------
-    front_end : FrontEnd
-        That of a network.
-    num_frames : int
-        How many.
-    """
+def _samples_of(front_end: "FrontEnd", num_frames: int) -> int:
+    """The fewest samples that give so many frames; kept, since front ends find it by trying and every utterance asks."""
     return front_end.min_samples(num_frames)
 
 
@@ -46,11 +37,8 @@ class Length:
     """
 
     def __init__(self, what: str, seconds: float | None, samples: int | None, frames: int | None):
-        given = {
-            unit: value
-            for unit, value in {"seconds": seconds, "samples": samples, "frames": frames}.items()
-            if value is not None
-        }
+        numbers = {"seconds": seconds, "samples": samples, "frames": frames}
+        given = {unit: value for unit, value in numbers.items() if value is not None}
         if len(given) != 1:
             raise ValueError(
                 f"{what}_seconds, {what}_samples, {what}_frames: {len(given)} of them are given, expected one"
@@ -62,7 +50,7 @@ class Length:
     def __str__(self) -> str:
         return f"{self.number:g} s" if self.unit == "seconds" else f"{self.number} {self.unit}"
 
-    def of(self, network: "Network", share: float = 1.0) -> int:
+    def of(self, network: "EmbeddingNetwork", share: float = 1.0) -> int:
         """Samples for a network.
 
         Parameters
@@ -80,12 +68,10 @@ class Length:
         if self.unit == "seconds":
             return round(self.number * network.sample_rate_hz * share)
         if self.unit == "frames":
-            return (
-                samples_of(network.front_end, self.number)
-                if share == 1
-                else round(self.number * share) * network.front_end.hop_samples
-            )
-        if reads_features(network):
+            if share == 1:
+                return _samples_of(network.front_end, int(self.number))
+            return round(self.number * share) * network.front_end.hop_samples
+        if _reads_features(network):
             raise UserError(
                 f"a protocol of {self} is for audio, {type(network).__name__} reads stored features; give seconds or frames"
             )
@@ -93,7 +79,7 @@ class Length:
 
 
 class Protocol:
-    """What all protocols share; subclasses define ``size`` and ``pieces``.
+    """What all protocols share; subclasses define ``size``, ``pieces`` and ``_pieces``.
 
     Parameters
     ----------
@@ -122,7 +108,7 @@ class Protocol:
     def __init__(self, keep: Literal["mean", "rows"] = "mean", length_normalise: bool = False):
         self.keep, self.length_normalise = keep, length_normalise
 
-    def size(self, network: "Network") -> int | None:
+    def size(self, network: "EmbeddingNetwork") -> int | None:
         """Samples of every piece; None: whole utterances.
 
         Parameters
@@ -132,7 +118,9 @@ class Protocol:
         """
         raise NotImplementedError
 
-    def pieces(self, num_samples: int, network: "Network", utterance: str) -> tuple[int, list[int]]:
+    def pieces(
+        self, num_samples: int, network: "EmbeddingNetwork", utterance: str
+    ) -> tuple[int, list[int]]:
         """Where the pieces of an utterance lie.
 
         Parameters
@@ -151,7 +139,7 @@ class Protocol:
         """
         raise NotImplementedError
 
-    def check(self, network: "Network") -> None:
+    def check(self, network: "EmbeddingNetwork") -> None:
         """Refuse a network that cannot take the pieces.
 
         Parameters
@@ -164,7 +152,8 @@ class Protocol:
         UserError
             It cannot.
         """
-        size, network_name, fewest = self.size(network), type(network).__name__, network.min_samples
+        size, fewest = self.size(network), network.min_samples
+        network_name = type(network).__name__
         if network.batching == "fixed_samples" and size != fewest:
             given = "whole utterances" if size is None else f"pieces of {size:,} samples"
             raise UserError(
@@ -175,7 +164,7 @@ class Protocol:
             raise UserError(
                 f"protocol '{self.name}' gives pieces of {size:,} samples, {network_name} takes {fewest:,} or more; choose longer ones"
             )
-        if self.append_reversed and reads_features(network):
+        if self.append_reversed and _reads_features(network):
             raise UserError(
                 f"protocol '{self.name}' appends the reversed waveform, {network_name} reads stored features; choose another"
             )
@@ -197,27 +186,23 @@ class Protocol:
             embeddings_NE = embeddings_NE / np.where(lengths_N1 > 0, lengths_N1, 1)
         if self.keep == "mean":
             return embeddings_NE.mean(axis=0)
+        assert self.num_pieces is not None  # rows are kept of a fixed number of pieces alone
         return np.repeat(embeddings_NE, self.num_pieces // len(embeddings_NE), axis=0)
 
     def __str__(self) -> str:
-        how = (
-            "a row for each of "
-            if self.keep == "rows"
-            else ""
-            if self.num_pieces == 1
-            else "mean over "
-        )
+        if self.keep == "rows":
+            how = "a row for each of "
+        else:
+            how = "" if self.num_pieces == 1 else "mean over "
         return f"{how}{self._pieces()}{', brought to length 1' if self.length_normalise else ''}"
 
+    def _pieces(self) -> str:
+        """The pieces in words."""
+        raise NotImplementedError
 
-def reads_features(network: "Network") -> bool:
-    """Whether a network reads stored features in place of audio.
 
-    Parameters
-    ----------
-    network : EmbeddingNetwork
-        Its front end says so.
-    """
+def _reads_features(network: "EmbeddingNetwork") -> bool:
+    """Whether a network reads stored features in place of audio."""
     from utils.features.precomputed import Precomputed
 
     return isinstance(getattr(network, "front_end", None), Precomputed)

@@ -15,12 +15,10 @@ from utils.embeddings.protocol_base import Length, Protocol
 from utils.errors import UserError
 
 if TYPE_CHECKING:
-    from torch.nn import Module as Network
+    from utils.embeddings.network import EmbeddingNetwork
 
 READY_MADE = Path(__file__).parents[2] / "conf" / "protocols"
-OVERLAP_OF_FIXED = (
-    0.2  # RawNet2's, for a network that takes one length only and is given no protocol
-)
+OVERLAP_OF_FIXED = 0.2  # RawNet2's, for a network that takes one length and is given no protocol
 
 
 class WholeUtterance(Protocol):
@@ -40,11 +38,13 @@ class WholeUtterance(Protocol):
             raise ValueError(f"multiple_samples is {multiple_samples}, expected 1 or more")
         self.append_reversed, self.multiple_samples = append_reversed, multiple_samples
 
-    def size(self, network: "Network") -> None:
+    def size(self, network: "EmbeddingNetwork") -> None:
         """None: whole utterances."""
         del network
 
-    def pieces(self, num_samples: int, network: "Network", utterance: str) -> tuple[int, list[int]]:
+    def pieces(
+        self, num_samples: int, network: "EmbeddingNetwork", utterance: str
+    ) -> tuple[int, list[int]]:
         """The utterance, repeated where the network takes no shorter ones."""
         del utterance
         whole = num_samples // self.multiple_samples * self.multiple_samples or num_samples
@@ -72,6 +72,8 @@ class Crops(Protocol):
         As of `Protocol`.
     """
 
+    num_pieces: int
+
     def __init__(
         self,
         num_crops: int = 10,
@@ -90,33 +92,33 @@ class Crops(Protocol):
         if seed < 0:
             raise ValueError(f"seed is {seed}, expected 0 or more")
         self.length = Length("crop", crop_seconds, crop_samples, crop_frames)
-        self.num_pieces, self.placing, self.seed, self.compare = num_crops, placing, seed, compare
+        self.num_pieces = num_crops
+        self.placing, self.seed, self.compare = placing, seed, compare
 
-    def size(self, network: "Network") -> int:
+    def size(self, network: "EmbeddingNetwork") -> int:
         """Samples of every piece."""
         return self.length.of(network)
 
-    def pieces(self, num_samples: int, network: "Network", utterance: str) -> tuple[int, list[int]]:
+    def pieces(
+        self, num_samples: int, network: "EmbeddingNetwork", utterance: str
+    ) -> tuple[int, list[int]]:
         """The crops."""
         size = self.size(network)
         room = num_samples - size
         if room <= 0:
             return size, [0]
         if self.placing == "random":
-            return size, np.random.default_rng([self.seed, *utterance.encode()]).integers(
-                room + 1, size=self.num_pieces
-            ).tolist()
+            random = np.random.default_rng([self.seed, *utterance.encode()])
+            return size, random.integers(room + 1, size=self.num_pieces).tolist()
         if self.num_pieces == 1:
             return size, [room // 2]
         return size, [room * crop // (self.num_pieces - 1) for crop in range(self.num_pieces)]
 
-    def _pieces(self):
+    def _pieces(self) -> str:
+        if self.num_pieces == 1 and self.placing == "even":
+            return f"{self.length} around the centre"
         if self.num_pieces == 1:
-            return (
-                f"{self.length} around the centre"
-                if self.placing == "even"
-                else f"a random crop of {self.length}"
-            )
+            return f"a random crop of {self.length}"
         return f"{self.num_pieces} {'evenly spaced' if self.placing == 'even' else 'random'} crops of {self.length}"
 
 
@@ -149,34 +151,34 @@ class Windows(Protocol):
         super().__init__("mean", length_normalise)
         if not 0 <= overlap < 1:
             raise ValueError(f"overlap is {overlap}, expected a part in [0, 1)")
-        self.length, self.overlap = (
-            Length("window", window_seconds, window_samples, window_frames),
-            overlap,
-        )
-        self.count_exact_end_twice = count_exact_end_twice
+        self.length = Length("window", window_seconds, window_samples, window_frames)
+        self.overlap, self.count_exact_end_twice = overlap, count_exact_end_twice
 
-    def size(self, network: "Network") -> int:
+    def size(self, network: "EmbeddingNetwork") -> int:
         """Samples of every piece."""
         return self.length.of(network)
 
-    def pieces(self, num_samples: int, network: "Network", utterance: str) -> tuple[int, list[int]]:
+    def pieces(
+        self, num_samples: int, network: "EmbeddingNetwork", utterance: str
+    ) -> tuple[int, list[int]]:
         """The windows."""
         del utterance
         size = self.size(network)
-        room, step = num_samples - size, max(1, self.length.of(network, share=1 - self.overlap))
+        room = num_samples - size
+        step = max(1, self.length.of(network, share=1 - self.overlap))
         if room <= 0:
             return size, [0]
         starts = [*range(0, room, step), room]
         return size, starts + [room] * (self.count_exact_end_twice and room % step == 0)
 
-    def _pieces(self):
+    def _pieces(self) -> str:
         return f"windows of {self.length} that overlap by {100 * self.overlap:g} %"
 
 
 PROTOCOLS = {"whole": WholeUtterance, "crops": Crops, "windows": Windows}
 
 
-def natural_protocol(network: "Network") -> Protocol:
+def natural_protocol(network: "EmbeddingNetwork") -> Protocol:
     """What a network is tested with when nothing is said: whole utterances, or overlapping windows where it takes one length only.
 
     Parameters
@@ -184,13 +186,11 @@ def natural_protocol(network: "Network") -> Protocol:
     network : EmbeddingNetwork
         Its ``batching`` decides.
     """
-    fixed = network.batching == "fixed_samples"
-    protocol = (
-        Windows(window_samples=network.min_samples, overlap=OVERLAP_OF_FIXED)
-        if fixed
-        else WholeUtterance()
-    )
-    protocol.name = "windows" if fixed else "whole"
+    protocol: Protocol = WholeUtterance()
+    protocol.name = "whole"
+    if network.batching == "fixed_samples":
+        protocol = Windows(window_samples=network.min_samples, overlap=OVERLAP_OF_FIXED)
+        protocol.name = "windows"
     return protocol
 
 

@@ -70,11 +70,11 @@ def compare_provenance(backend: str | Path, embeddings: str | Path) -> list[str]
     for key in MUST_AGREE:
         if key in different:
             raise UserError(
-                f"{embeddings}: {key} is {shown(given.get(key))}, {backend} was trained on {key} {shown(learned.get(key))}; "
+                f"{embeddings}: {key} is {_shown(given.get(key))}, {backend} was trained on {key} {_shown(learned.get(key))}; "
                 "train the back end on embeddings of the same network"
             )
     return [
-        f"{key}: {backend} was trained on {shown(learned.get(key))}, {embeddings} has {shown(given.get(key))}"
+        f"{key}: {backend} was trained on {_shown(learned.get(key))}, {embeddings} has {_shown(given.get(key))}"
         for key in different
     ]
 
@@ -112,13 +112,7 @@ def comparison_of(embeddings: str | Path) -> Compare:
     return (read_provenance(embeddings) or {}).get("compare", "all")
 
 
-def shown(value: object) -> str:
-    """A fact as a short text.
-
-    Parameters
-    ----------
-    value : JSON value
-        Anything that a provenance holds.
-    """
+def _shown(value: object) -> str:
+    """A fact as a short text."""
     text = json.dumps(value, sort_keys=True)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -3,6 +3,7 @@
 Shapes: ``N`` utterances, ``P`` pairs, ``R`` and ``S`` rows, ``D`` dimensions.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -13,10 +14,8 @@ from utils.archive.read import describe
 from utils.errors import UserError
 
 PAIRS_AT_A_TIME = 1024  # two blocks of rows that stay in the processor's cache
-CELLS_AT_A_TIME, COLUMNS_AT_A_TIME = (
-    1 << 22,
-    1 << 12,
-)  # of a grid: 32 MB of scores, made from so many test sides at a time
+CELLS_AT_A_TIME = 1 << 22  # of a grid: 32 MB of scores
+COLUMNS_AT_A_TIME = 1 << 12  # test sides that they are made from at a time
 
 Compare = Literal["all", "paired"]
 
@@ -81,7 +80,9 @@ def has_matrices(scp: Path) -> bool:
     return bool(entry) and read_object(entry.strip(), key=key).ndim == 2
 
 
-def transform_rows(transform: object, embeddings: np.ndarray) -> np.ndarray:
+def transform_rows(
+    transform: Callable[[np.ndarray], np.ndarray], embeddings: np.ndarray
+) -> np.ndarray:
     """Bring vectors, or the rows of matrices, into the space where a back end compares.
 
     Parameters

@@ -114,7 +114,8 @@ def translate(
     UserError
         A shape differs, the file lacks one of ours, or has one twice.
     """
-    ours, from_key = {}, {}
+    ours: dict[str, np.ndarray] = {}
+    from_key: dict[str, str] = {}
     for key, match in matches.items():
         transform = by_rows if match.transform == "by_rows" else match.transform
         for name in match.ours:

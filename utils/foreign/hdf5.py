@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     import h5py
 
 Content = TypeVar("Content")
-LEAST_SECONDS, BYTES_PER_SECOND = (
-    10,
-    2 << 20,
-)  # what the first reading may take: from a slow disk, too
+LEAST_SECONDS, BYTES_PER_SECOND = 10, 2 << 20  # of the first reading: from a slow disk, too
 
 
 def h5py_of(path: Path) -> ModuleType:
@@ -74,7 +71,7 @@ def read_hdf5(path: Path, read: Callable[["h5py.File"], Content]) -> Content:
         sys.executable,
         "-m",
         "utils.foreign.hdf5",
-        path.absolute(),
+        str(path.absolute()),
         read.__module__,
         read.__name__,
         str(seconds),

@@ -3,6 +3,8 @@
 Python's own unpickler calls whatever a file names.  This one is a machine of its own over the same opcodes: the few names that arrays need stand for
 methods of ours, every other name is refused, and no object is asked to set its own state.  What a file declares never decides how much memory is
 taken: an array is a view of bytes that are in the file, and all copies together are no larger than the file.
+
+First `unpickle`, which reads a file; then the machine, what it expects of values, and the tables of the names and opcodes that it knows.
 """
 
 import codecs
@@ -13,7 +15,7 @@ import re
 import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -28,27 +30,42 @@ class Refused(ValueError):
     """What a pickle may not ask for."""
 
 
-def execute(content: mmap.mmap) -> Any:
-    """Run a pickle of arrays, plain containers, text and numbers.
+def unpickle(path: Path) -> Any:
+    """Read a pickle of protocols 0 to 5, also one written by Python 2, whose byte strings become text by latin-1.
 
     Parameters
     ----------
-    content : mmap
-        The file; it is never read beyond its end, whatever length an opcode declares.
+    path : path
+        The file.
 
     Returns
     -------
     object
-        What the pickle holds.
+        None, numbers, text, bytes, and dicts, lists, tuples and sets of them; arrays and NumPy's numbers as read-only arrays.
 
     Raises
     ------
-    Refused
-        It asks for anything else.
-    ValueError, LookupError, TypeError, OverflowError, struct.error
-        It is damaged.
+    UserError
+        The file is missing, damaged, or asks for anything else: names what it asks for.
     """
-    return _Machine(content).run()
+    try:
+        with (
+            open(path, "rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            return _Machine(content).run()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except Refused as refusal:
+        raise UserError(
+            f"{path}: the pickle asks for {refusal}; only arrays of numbers, dicts, lists, tuples, sets, text and numbers are read "
+            "(nothing of it was run)"
+        ) from None
+    except (ValueError, LookupError, TypeError, OverflowError, struct.error) as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise UserError(
+            f"{path}: not a whole pickle of protocols 0 to {HIGHEST_PROTOCOL} ({reason})"
+        ) from None
 
 
 class _Global:
@@ -71,7 +88,7 @@ class _Unfilled:
     """An array whose content comes later, as a state, and the numbers under which it is remembered until then."""
 
     def __init__(self) -> None:
-        self.memo_keys = []
+        self.memo_keys: list[int] = []
 
 
 class _Machine:
@@ -79,10 +96,13 @@ class _Machine:
 
     def __init__(self, content: mmap.mmap) -> None:
         self.content, self.copies_left = content, len(content)
-        self.stack, self.marks, self.memo = [], [], {}
+        self.stack: list[Any] = []
+        self.marks: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
 
     def run(self) -> Any:
         """Execute the opcodes up to STOP and return what is then on the stack."""
+        file = cast(IO[bytes], self.content)  # readers call read and readline alone
         while (code := self.content.read(1)) != b".":
             if code not in OPCODES:
                 raise ValueError(
@@ -91,7 +111,7 @@ class _Machine:
             name, reader = OPCODES[code]
             if name not in METHODS:
                 raise Refused(f"opcode {name}")
-            METHODS[name](self, reader(self.content) if reader else None)
+            METHODS[name](self, reader(file) if reader else None)
         if len(self.stack) != 1 or self.marks:
             raise ValueError(f"{len(self.stack)} objects at its end, expected 1")
         if behind := len(self.content) - self.content.tell():
@@ -171,12 +191,11 @@ class _Machine:
     def array(
         self, content: bytes, dtype: _Dtype, shape: tuple = (), order: str = "C"
     ) -> np.ndarray:
-        content, dtype = self.bytes_of(content), _expect(dtype, _Dtype).dtype
-        if any(type(size) is not int or size < 0 for size in _expect(shape, tuple)) or math.prod(
-            shape
-        ) * dtype.itemsize != len(content):
-            raise ValueError(f"an array of another size than its {len(content)} bytes")
-        array = np.ndarray(shape, dtype, content, order=_expect(order, str))
+        numbers, kind = self.bytes_of(content), _expect(dtype, _Dtype).dtype
+        is_shape = all(type(size) is int and size >= 0 for size in _expect(shape, tuple))
+        if not is_shape or math.prod(shape) * kind.itemsize != len(numbers):
+            raise ValueError(f"an array of another size than its {len(numbers)} bytes")
+        array = np.ndarray(shape, kind, numbers, order=_expect(order, str))
         array.flags.writeable = False
         return array
 
@@ -239,12 +258,19 @@ def _refuse_other_types(result: Any) -> None:
             waiting += value.values() if kind is dict else value
 
 
-def _quoted(content: mmap.mmap) -> str:
+def _quoted(content: IO[bytes]) -> str:
     """The text of a STRING, which Python 2 wrote with its quotation marks and escapes; pickletools reads ASCII only."""
     text = content.readline().rstrip(b"\r\n")
     if len(text) < 2 or text[:1] not in (b"'", b'"') or text[-1:] != text[:1]:
         raise ValueError("a text without quotation marks")
     return codecs.escape_decode(text[1:-1])[0].decode("latin-1")
+
+
+def _reader_of(opcode: pickletools.OpcodeInfo) -> Callable[[IO[bytes]], Any] | None:
+    """What reads the argument of an opcode; None where it has none."""
+    if opcode.name == "STRING":
+        return _quoted
+    return opcode.arg.reader if opcode.arg else None
 
 
 def _expect_protocol(protocol: int) -> None:
@@ -261,7 +287,7 @@ def _old_and_new_numpy(method: Callable, name: str) -> dict[str, Callable]:
     return {f"numpy.{core}.{name}": method for core in ("core", "_core")}
 
 
-CALLS = {
+CALLS: dict[str, Callable[..., Any]] = {
     "numpy.dtype": _Machine.make_dtype,
     "_codecs.encode": _Machine.bytes_of,
     **_old_and_new_numpy(_Machine.reconstruct, "multiarray._reconstruct"),
@@ -272,10 +298,7 @@ CALLS = {
     **_python2_and_3(_Machine.make_set, "set", "frozenset"),
 }
 OPCODES = {
-    opcode.code.encode("latin-1"): (
-        opcode.name,
-        _quoted if opcode.name == "STRING" else opcode.arg and opcode.arg.reader,
-    )
+    opcode.code.encode("latin-1"): (opcode.name, _reader_of(opcode))
     for opcode in pickletools.opcodes
 }
 VALUES = (
@@ -300,7 +323,7 @@ VALUES = (
     "SHORT_BINUNICODE",
     "BINUNICODE8",
 )
-METHODS = dict.fromkeys(VALUES, _Machine.push) | {
+METHODS: dict[str, Callable[[_Machine, Any], Any]] = dict.fromkeys(VALUES, _Machine.push) | {
     "PROTO": lambda machine, protocol: _expect_protocol(protocol),
     "FRAME": lambda machine, size: None,
     "NONE": lambda machine, _: machine.push(None),
@@ -350,41 +373,3 @@ METHODS = dict.fromkeys(VALUES, _Machine.push) | {
     "REDUCE": lambda machine, _: machine.call(),
     "BUILD": lambda machine, _: machine.build(),
 }
-
-
-def unpickle(path: Path) -> Any:
-    """Read a pickle of protocols 0 to 5, also one written by Python 2, whose byte strings become text by latin-1.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-
-    Returns
-    -------
-    object
-        None, numbers, text, bytes, and dicts, lists, tuples and sets of them; arrays and NumPy's numbers as read-only arrays.
-
-    Raises
-    ------
-    UserError
-        The file is missing, damaged, or asks for anything else: names what it asks for.
-    """
-    try:
-        with (
-            open(path, "rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        ):
-            return execute(content)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except Refused as refusal:
-        raise UserError(
-            f"{path}: the pickle asks for {refusal}; only arrays of numbers, dicts, lists, tuples, sets, text and numbers are read "
-            "(nothing of it was run)"
-        ) from None
-    except (ValueError, LookupError, TypeError, OverflowError, struct.error) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise UserError(
-            f"{path}: not a whole pickle of protocols 0 to {HIGHEST_PROTOCOL} ({reason})"
-        ) from None

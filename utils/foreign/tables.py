@@ -59,8 +59,8 @@ class Table:
         Section `model` of the configuration that such files fit, as published.
     keys : dict of str to str or list
         Pattern of a published key -> ours; or ours and the name of a transformation, the first perhaps a list, along whose weights the rows divide.
-    heads : list of dict
-        Each as `Head`: losses; the first whose keys are exactly those that the network leaves is taken.
+    heads : tuple of Head
+        Losses; the first whose keys are exactly those that the network leaves is taken.
     constants : dict of str to str
         Keys that hold no weights but numbers that ours computes -> what they must be (see transforms.py).
     left_out : dict of str to str
@@ -74,7 +74,7 @@ class Table:
     container: Literal["torch", "keras", "tensor_bundle"]
     model: dict
     keys: dict[str, Any]
-    heads: tuple[dict, ...] = ()
+    heads: tuple[Head, ...] = ()
     constants: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
@@ -106,9 +106,9 @@ def read_table(kind: Kind) -> Table:
         Any of `Kind` but voxceleb_trainer, whose files are of several kinds.
     """
     path = Path(__file__).with_name(f"{kind}.yaml")
-    table = make(Table, read_yaml(path), str(path))
-    table.heads = tuple(make(Head, head, f"{path}: heads") for head in table.heads)
-    return table
+    options = read_yaml(path)
+    heads = tuple(make(Head, head, f"{path}: heads") for head in options.pop("heads", ()))
+    return make(Table, options, str(path), heads=heads)
 
 
 def kinds_of(kind: Kind) -> tuple[Kind, ...]:
@@ -180,7 +180,7 @@ def _filled(
 ) -> str:
     """Our name, with what was found in place of its braces."""
 
-    def value(hit):
+    def value(hit: re.Match[str]) -> str:
         if hit[1].startswith("#"):
             names = tuple(hit[1][1:].split("."))
             return str(_blocks(pattern, names, published).index(_numbers(names, groups)))
@@ -196,7 +196,8 @@ def _blocks(pattern: str, names: tuple[str, ...], published: tuple[str, ...]) ->
     prefix = re.compile(
         _expression(pattern[: max(pattern.index(f"{{{name}}}") for name in names) + 3])
     )
-    return sorted({_numbers(names, hit) for key in published if (hit := prefix.match(key))})
+    hits = [hit for key in published if (hit := prefix.match(key))]
+    return sorted({_numbers(names, hit.groupdict()) for hit in hits})
 
 
 def _numbers(names: tuple[str, ...], groups: Mapping[str, str]) -> tuple:

@@ -129,7 +129,9 @@ def _block(index: bytes, handle: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _fields(message: bytes) -> dict[int, list]:
     """Number of each field of a protocol buffer -> its values: whole numbers, and bytes for what has a length."""
-    found, place = {}, 0
+    found: dict[int, list] = {}
+    value: int | bytes
+    place = 0
     while place < len(message):
         tag, place = _varint(message, place)
         if tag & 7 == 0:

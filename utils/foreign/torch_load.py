@@ -7,11 +7,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
-
+from typing import Any
 
 FAULTS = (
     zipfile.BadZipFile,
@@ -57,21 +53,26 @@ def load_plain(path: Path) -> Any:
             _ShortLines(Path(path).read_bytes()), map_location="cpu", weights_only=True
         )
     with zipfile.ZipFile(path) as archive:
-        if any(member.compress_type for member in archive.infolist()):
+        members = archive.infolist()
+        if any(member.compress_type for member in members):
             raise ValueError("it is compressed, as torch's are not")
         if damaged := archive.testzip():  # torch itself does not look
             raise ValueError(f"the checksum of {damaged} is wrong")
-        if any(
-            member.compress_size != member.file_size for member in archive.infolist()
-        ):  # the one is what is checked, the other what is read
+        # The one size is what is checked, the other what is read.
+        if any(member.compress_size != member.file_size for member in members):
             raise ValueError("it says two sizes of what it holds")
         for name in archive.namelist():
-            if name.endswith("data.pkl") and any(
-                code.name in ("GLOBAL", "INST") and len(argument) > LONGEST_NAME
-                for code, argument, _ in pickletools.genops(archive.read(name))
-            ):
+            if name.endswith("data.pkl") and _has_long_name(archive.read(name)):
                 raise ValueError("a name in it is too long")
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _has_long_name(content: bytes) -> bool:
+    """Whether a pickle names a class or function by more letters than any has."""
+    for code, argument, _ in pickletools.genops(content):
+        if code.name in ("GLOBAL", "INST") and len(str(argument)) > LONGEST_NAME:
+            return True
+    return False
 
 
 def is_whole(value: object) -> bool:

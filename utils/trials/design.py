@@ -90,7 +90,8 @@ def make_pairs(
     Trials
         Of no kind more than there is, none twice.
     """
-    models, tests = {}, spk2utt
+    models: dict[str, list[str]] = {}
+    tests: Mapping[str, Sequence[str]] = spk2utt
     if design.has_models:
         models, tests = draw_models(
             spk2utt,
@@ -102,7 +103,8 @@ def make_pairs(
         )
     names = sorted(utterance for utterances in tests.values() for utterance in utterances)
     enrolments = sorted(models) or names
-    counts, shortages = {}, []
+    counts: dict[str, dict[str, int]] = {}
+    shortages = []
     if len(tests) < len(spk2utt):
         shortages.append(
             f"{len(spk2utt) - len(tests)} of {len(spk2utt)} speakers have too few utterances for a model and a test"
@@ -110,9 +112,8 @@ def make_pairs(
     if not names:
         return Trials([], models, counts, shortages)
     sides = _sides_of(enrolments, names, models, tests, spk2sex, utt2session)
-    targets = Pairs(
-        sides, "target", "any" if models else design.sessions
-    )  # a model's speaker is tested with what the rule allows alone
+    # A model's speaker is tested with what the rule allows alone.
+    targets = Pairs(sides, "target", "any" if models else design.sessions)
     chosen = [targets.at(_draw_targets(targets, sides, design, counts, shortages))]
     rule = design.sessions if _are_shared(names, tests, utt2session) else "any"
     if rule != design.sessions:
@@ -120,10 +121,8 @@ def make_pairs(
             "no session is shared by two speakers: impostor trials are drawn whatever their sessions"
         )
     for kind, per_target in design.impostors.items():
-        pairs, random = (
-            Pairs(sides, IMPOSTORS[kind], rule),
-            np.random.default_rng([design.seed, *kind.encode()]),
-        )
+        pairs = Pairs(sides, IMPOSTORS[kind], rule)
+        random = np.random.default_rng([design.seed, *kind.encode()])
         wanted = per_target * len(chosen[0][0])
         chosen.append(pairs.at(pairs.draw(wanted, random)))
         counts[kind] = {"wanted": wanted, "there": len(pairs), "drawn": len(chosen[-1][0])}

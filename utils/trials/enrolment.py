@@ -1,12 +1,18 @@
-"""N x M enrolment and verification: a model of some utterances for each speaker, and trials of all models against others' and own utterances."""
+"""Enrolment: models of some utterances of each speaker, and the utterances that they are tried against.
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+First N x M enrolment and verification (GE2E), where all models meet all test utterances; then `draw_models`, for the designs of utils/trials/design.py.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import numpy as np
 
 from utils.trials.pairs import Sessions
+
+# So that a model never passes for the speaker, whose mean would hold the test utterances too.
+MODEL = "-model"
 
 
 @dataclass
@@ -30,7 +36,60 @@ class TrialDesign:
     watermark: str = ""
 
 
-MODEL = "-model"  # so that a model never passes for the speaker, whose mean would hold the test utterances too
+@dataclass(frozen=True)
+class Pools:
+    """Which utterances one may enrol with, and which test.
+
+    Attributes
+    ----------
+    may_enrol, may_test : sets of str
+        Utterances.
+    """
+
+    may_enrol: set[str]
+    may_test: set[str]
+
+
+def may_enrol_and_test(
+    utt2spk: Mapping[str, str],
+    design: TrialDesign,
+    value_of: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> Pools:
+    """Which utterances one may enrol with, and which test.
+
+    Parameters
+    ----------
+    utt2spk : mapping of str to str
+        Utterance -> speaker.
+    design : TrialDesign
+        Its patterns.
+    value_of : mapping of str to str or None
+        The list that it names: utterance -> sentence, recording or session.  Its values, in an order that is drawn, are for enrolment and for tests
+        in turn; those that are of one speaker alone are divided among his own.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    Pools
+        All utterances of the names, or half of them each.
+    """
+    enrol, test = (
+        {key for key in utt2spk if fnmatchcase(key, pattern)}
+        for pattern in (design.enrol_names, design.test_names)
+    )
+    if value_of is None:
+        return Pools(enrol, test)
+    first_speaker: dict[str, str] = {}
+    for key in sorted(utt2spk):
+        first_speaker.setdefault(value_of[key], utt2spk[key])
+    drawn = np.random.default_rng(seed).permutation(sorted(first_speaker)).tolist()
+    to_enrol = set(sorted(drawn, key=first_speaker.__getitem__)[::2])
+    return Pools(
+        {key for key in enrol if value_of[key] in to_enrol},
+        {key for key in test if value_of[key] not in to_enrol},
+    )
 
 
 def enrol_and_verify(
@@ -39,8 +98,7 @@ def enrol_and_verify(
     test_utterances: int,
     speakers: int | None = None,
     seed: int = 0,
-    may_enrol: Collection[str] | None = None,
-    may_test: Collection[str] | None = None,
+    pools: Pools | None = None,
 ) -> tuple[dict[str, list[str]], list[str], list[str]]:
     """Draw disjoint utterances to enrol and to test speakers with.
 
@@ -54,7 +112,7 @@ def enrol_and_verify(
         How many to draw; None: all.
     seed : int
         Of the draws; those of a speaker's utterances depend on seed and speaker alone.
-    may_enrol, may_test : collection of str or None
+    pools : Pools or None
         Utterances that one may enrol, and test, with; None: all.
 
     Returns
@@ -67,26 +125,19 @@ def enrol_and_verify(
     ValueError
         Fewer than two speakers are left, or fewer than asked for.
     """
-    for name, number in {
-        "enrol_utterances": enrol_utterances,
-        "test_utterances": test_utterances,
-    }.items():
+    wanted_of = {"enrol_utterances": enrol_utterances, "test_utterances": test_utterances}
+    for name, number in wanted_of.items():
         if number < 1:
             raise ValueError(f"{name} is {number}, expected 1 or more")
     needed, drawn = enrol_utterances + test_utterances, {}
     for speaker, utterances in spk2utt.items():
-        order = (
-            np.random.default_rng([seed, *speaker.encode()])
-            .permutation(sorted(utterances))
-            .tolist()
-        )
-        enrolled = [
-            utterance for utterance in order if may_enrol is None or utterance in may_enrol
-        ][:enrol_utterances]
-        tested = [
-            key for key in order if key not in enrolled and (may_test is None or key in may_test)
-        ][:test_utterances]
-        drawn[speaker] = sorted(enrolled), sorted(tested)
+        random = np.random.default_rng([seed, *speaker.encode()])
+        order = random.permutation(sorted(utterances)).tolist()
+        may_enrol = [key for key in order if pools is None or key in pools.may_enrol]
+        enrolled = may_enrol[:enrol_utterances]
+        rest = [key for key in order if key not in enrolled]
+        may_test = [key for key in rest if pools is None or key in pools.may_test]
+        drawn[speaker] = sorted(enrolled), sorted(may_test[:test_utterances])
     fit = sorted(
         speaker
         for speaker, (enrolled, tested) in drawn.items()
@@ -124,47 +175,6 @@ def single_trials(models: Mapping[str, list[str]], trials: Iterable[str]) -> lis
         for model, test, kind in map(str.split, trials)
         for utterance in models[model]
     ]
-
-
-def may_enrol_and_test(
-    utt2spk: Mapping[str, str],
-    design: TrialDesign,
-    value_of: Mapping[str, str] | None = None,
-    seed: int = 0,
-) -> tuple[set[str], set[str]]:
-    """Which utterances one may enrol with, and which test.
-
-    Parameters
-    ----------
-    utt2spk : mapping of str to str
-        Utterance -> speaker.
-    design : TrialDesign
-        Its patterns.
-    value_of : mapping of str to str or None
-        The list that it names: utterance -> sentence, recording or session.  Its values, in an order that is drawn, are for enrolment and for tests
-        in turn; those that are of one speaker alone are divided among his own.
-    seed : int
-        Of the draw.
-
-    Returns
-    -------
-    may_enrol, may_test : sets of str
-        Utterances.
-    """
-    enrol, test = (
-        {key for key in utt2spk if fnmatchcase(key, pattern)}
-        for pattern in (design.enrol_names, design.test_names)
-    )
-    if value_of is None:
-        return enrol, test
-    first_speaker: dict[str, str] = {}
-    for key in sorted(utt2spk):
-        first_speaker.setdefault(value_of[key], utt2spk[key])
-    drawn = np.random.default_rng(seed).permutation(sorted(first_speaker)).tolist()
-    to_enrol = set(sorted(drawn, key=first_speaker.__getitem__)[::2])
-    return {key for key in enrol if value_of[key] in to_enrol}, {
-        key for key in test if value_of[key] not in to_enrol
-    }
 
 
 def draw_models(
@@ -243,12 +253,10 @@ def _draw_utterances(
     fits = len(chosen) == enrol_sessions and all(
         len(by_session[session]) >= share for session, share in zip(chosen, shares, strict=True)
     )
-    return (
-        [
-            utterance
-            for session, share in zip(chosen, shares, strict=True)
-            for utterance in by_session[session][:share]
-        ]
-        if fits
-        else []
-    )
+    if not fits:
+        return []
+    return [
+        utterance
+        for session, share in zip(chosen, shares, strict=True)
+        for utterance in by_session[session][:share]
+    ]

@@ -71,10 +71,11 @@ def utterance_ids(
         if id_of is None
         else (FIRST_RELEASE, "A.J._Buckley/1zcIwhmdeo4_0000001.wav")
     )
-    found = {key: pattern.fullmatch(key) for key in keys}
-    if odd := [key for key, hit in found.items() if not hit]:
+    hits = {key: pattern.fullmatch(key) for key in keys}
+    found = {key: hit for key, hit in hits.items() if hit}
+    if odd := [key for key in hits if key not in found]:
         raise UserError(
-            f"{where}: {len(odd)} of {len(found)} keys are not like {example}: {listed(odd)}; is --kind right?"
+            f"{where}: {len(odd)} of {len(hits)} keys are not like {example}: {listed(odd)}; is --kind right?"
         )
     if id_of is not None and (names := sorted({hit[1] for hit in found.values()} - id_of.keys())):
         raise UserError(f"{where}: {len(names)} speakers are not in --meta: {listed(names)}")
