@@ -1,28 +1,41 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # options, run and fail_usage are of utils/stages.sh
-# Sourced by utils/stages.sh: what stages 4 to 7 of every recipe have in common.  What --test-protocols, --backend, --score-norm, --calibrate, --fuse,
-# --operating-points and --allow-leakage ask for happens here, so that no recipe says it again.
-#   extract_embeddings MODEL EXP DATA TRAIN TEST   DATA/<set> -> EXP/embeddings/<set>; of the sets TEST (joined by commas) by all protocols, too
-#   extract_whole MODEL EXP DATA SETS [OPTION...]  whole utterances alone; options are those of steps.extract
-#   train_backends EMBEDDINGS UTT2SPK OUTPUT [OPTION...]  each back end, as OUTPUT/<scorer>; options are those of steps.train_backend; trained ones stay
-#   score_trials BACKEND EXP DATA SET...           one back end: EXP/embeddings/<set>, DATA/<set>/trials -> EXP/scores/<set>/<scorer>.scores
-#   score_whole BACKEND EXP DATA SET...            the same of whole utterances alone
-#   score_systems EXP COHORT DATA DEV TEST...      each back end of EXP, normalised by the speakers of COHORT (a folder of embeddings), calibrated and fused
-#                                                  by the trials of DEV; DEV may be empty where nothing is calibrated
-#   first_scorer                                   prints the name of the first back end's scores
-#   evaluate_systems EXP DATA TRAIN DEV [OTHER...] error rates of EXP and of other experiments; TRAIN and DEV: data directories, or empty
+# Sourced by utils/stages.sh: what stages 4 to 7 of every recipe have in common.  What --test-protocols,
+# --backend, --score-norm, --calibrate, --fuse, --operating-points and --allow-leakage ask for happens here,
+# so that no recipe says it again.
+#   extract_embeddings MODEL EXP DATA TRAIN TEST
+#       DATA/<set> -> EXP/embeddings/<set>; of the sets TEST (joined by commas) by all protocols, too
+#   extract_whole MODEL EXP DATA SETS [OPTION...]
+#       whole utterances alone; options are those of steps.extract
+#   train_backends EMBEDDINGS UTT2SPK OUTPUT [OPTION...]
+#       each back end, as OUTPUT/<scorer>; options are those of steps.train_backend; trained ones stay
+#   score_trials BACKEND EXP DATA SET...
+#       one back end: EXP/embeddings/<set>, DATA/<set>/trials -> EXP/scores/<set>/<scorer>.scores
+#   score_whole BACKEND EXP DATA SET...
+#       the same of whole utterances alone
+#   score_systems EXP COHORT DATA DEV TEST...
+#       each back end of EXP, normalised by the speakers of COHORT (a folder of embeddings), calibrated and
+#       fused by the trials of DEV; DEV may be empty where nothing is calibrated
+#   first_scorer
+#       prints the name of the first back end's scores
+#   evaluate_systems EXP DATA TRAIN DEV [OTHER...]
+#       error rates of EXP and of other experiments; TRAIN and DEV: data directories, or empty
 # SET and TEST may be several, joined by commas.  A recipe may set above its stages:
 #   own_backend=plain_cosine   name of what stage 5 trains without --backend, where it is no cosine
-#   policy=_copies     name of the augmented copies behind the back ends: a scorer is called <back end><policy>
+#   policy=_copies     name of the augmented copies behind the back ends, if it is not that of --copies:
+#                      a scorer is called <back end><policy>
 #   enrolled="test"    sets whose trials have models of enroll.spk2utt as enrolment sides
-#   cuts=whole,centre_2s   protocols of the test sides that are scored, by folders of their own; enrolment sides are whole
+#   cuts=whole,centre_2s   protocols of the test sides that are scored, by folders of their own; enrolment
+#                      sides are whole
 
 IFS=, read -ra backends <<<"$backend"
 [ ${#backends[@]} -gt 0 ] || backends=("")
 IFS=, read -ra fused_with <<<"$fuse_with"
-[ "$fuse" = false ] || [ $((${#backends[@]} * (1 + ${#fused_with[@]}))) -gt 1 ] || fail_usage "--fuse needs several systems: --backend A,B or --fuse-with EXP"
+[ "$fuse" = false ] || [ $((${#backends[@]} * (1 + ${#fused_with[@]}))) -gt 1 ] ||
+  fail_usage "--fuse needs several systems: --backend A,B or --fuse-with EXP"
 [ -z "$fuse_with" ] || [ "$fuse" = true ] || fail_usage "--fuse-with needs --fuse true"
-[ -z "$top_k" ] || [ "${score_norm#as_}" != "$score_norm" ] || fail_usage "--top-k needs --score-norm as_norm1 or as_norm2: the other norms take the whole cohort"
+[ -z "$top_k" ] || [ "${score_norm#as_}" != "$score_norm" ] ||
+  fail_usage "--top-k needs --score-norm as_norm1 or as_norm2: the other norms take the whole cohort"
 
 scorer_of() {  # [YAML or folder of a trained back end]
   local name=${1:-${own_backend:-cosine}}
@@ -51,29 +64,40 @@ extract_whole() {
 extract_sets() {
   local set named
   IFS=, read -ra named <<<"$4"
-  $cmd JOB=1:"$nj" "$2/log/extract${cut:+_$cut}.JOB.log" python3 -m steps.extract "$1" "$3" "$2/embeddings" --sets "[${4//,/, }]" \
-    ${cut:+--protocol "$cut"} --device "$device" --job "JOB/$nj" "${@:5}"
-  for set in "${named[@]}"; do run python3 -m steps.collect_embeddings "$3/$set" "$2/embeddings/$set${cut:+/$cut}" --jobs "$nj"; done
-}
-
-train_backends() {
-  local file
-  for file in "${backends[@]}"; do
-    [ -d "$file" ] || run python3 -m steps.train_backend "$1" "$3/$(scorer_of "$file")" ${file:+--config "$file" --utt2spk "$2"} "${@:4}"
+  $cmd JOB=1:"$nj" "$2/log/extract${cut:+_$cut}.JOB.log" python3 -m steps.extract "$1" "$3" "$2/embeddings" \
+    --sets "[${4//,/, }]" ${cut:+--protocol "$cut"} --device "$device" --job "JOB/$nj" "${@:5}"
+  for set in "${named[@]}"; do
+    run python3 -m steps.collect_embeddings "$3/$set" "$2/embeddings/$set${cut:+/$cut}" --jobs "$nj"
   done
 }
 
-each_cut() {  # FUNCTION ARGUMENT...: for each of the protocols, whose folder is $cut, empty for whole utterances
+train_backends() {
+  local file scorer
+  for file in "${backends[@]}"; do
+    if [ -d "$file" ]; then continue; fi
+    scorer=$(scorer_of "$file")
+    run python3 -m steps.train_backend "$1" "$3/$scorer" ${file:+--config "$file" --utt2spk "$2"} "${@:4}"
+  done
+}
+
+twice() {  # NAME...: prints those that are there more than once
+  printf '%s\n' "$@" | sort | uniq -d
+}
+
+# FUNCTION ARGUMENT...: for each of the protocols, whose folder is $cut, empty for whole utterances.
+each_cut() {
   local cut all
   IFS=, read -ra all <<<"${cuts:-whole}${test_protocols:+,$test_protocols}"
-  [ -z "$(printf '%s\n' "${all[@]}" | sort | uniq -d)" ] || fail_usage "--test-protocols $test_protocols: each once, and none that cuts the test sides too"
+  [ -z "$(twice "${all[@]}")" ] ||
+    fail_usage "--test-protocols $test_protocols: each once, and none that cuts the test sides too"
   for cut in "${all[@]}"; do
     [ "$cut" != whole ] || cut=
     "$@"
   done
 }
 
-sides_of() {  # EMBEDDINGS DATA SET: fills `sides` with the options that say what the sides of a set's trials are
+# EMBEDDINGS DATA SET: fills `sides` with the options that say what the sides of a set's trials are.
+sides_of() {
   sides=()
   [[ " ${enrolled-} " != *" $3 "* ]] || sides+=(--enroll-spk2utt "$2/$3/enroll.spk2utt")
   [ -z "$cut" ] || [[ ",$test_protocols," == *",$cut,"* ]] || sides+=(--enrol-embeddings "$1/$3")
@@ -91,15 +115,20 @@ score_cut() {
   IFS=, read -ra named <<<"$(IFS=,; echo "${*:4}")"
   for set in "${named[@]}"; do
     sides_of "$2/embeddings" "$3" "$set"
-    run python3 -m steps.score "$1" "$2/embeddings/$set${cut:+/$cut}" "$3/$set/trials" "$2/scores/$set/${cut:+$cut/}${1##*/}.scores" ${sides[@]+"${sides[@]}"}
+    run python3 -m steps.score "$1" "$2/embeddings/$set${cut:+/$cut}" "$3/$set/trials" \
+      "$2/scores/$set/${cut:+$cut/}${1##*/}.scores" ${sides[@]+"${sides[@]}"}
   done
 }
 
 score_systems() {
-  local file
-  [ -n "$4" ] || [ "$calibrate$fuse" = falsefalse ] || fail_usage "--calibrate and --fuse learn from a dev set, and there is none"
-  [ -z "$(for file in "${backends[@]}"; do scorer_of "$file"; done | sort | uniq -d)" ] || fail_usage "--backend $backend: two of them have one name"
-  for file in "${backends[@]}"; do score_trials "$(trained_at "$1" "$file")" "$1" "$3" ${4:+"$4"} "${@:5}"; done
+  local file scorers=()
+  [ -n "$4" ] || [ "$calibrate$fuse" = falsefalse ] ||
+    fail_usage "--calibrate and --fuse learn from a dev set, and there is none"
+  for file in "${backends[@]}"; do scorers+=("$(scorer_of "$file")"); done
+  [ -z "$(twice "${scorers[@]}")" ] || fail_usage "--backend $backend: two of them have one name"
+  for file in "${backends[@]}"; do
+    score_trials "$(trained_at "$1" "$file")" "$1" "$3" ${4:+"$4"} "${@:5}"
+  done
   each_cut finish_cut "$@"
 }
 
@@ -114,9 +143,12 @@ finish_cut() {
     fi
     scorers+=("$scorer")
   done
-  if [ "$calibrate" = quality ] && [ -z "$cut" ]; then  # of a cut side neither the duration nor the length of the whole utterance's vector is known
+  # Of a cut side neither the duration nor the length of the whole utterance's vector is known.
+  if [ "$calibrate" = quality ] && [ -z "$cut" ]; then
     suffix=quality
-    for set in "$dev" "${test_sets[@]}"; do run python3 -m steps.measure_norms "$exp/embeddings/$set" "$exp/measures/$set"; done
+    for set in "$dev" "${test_sets[@]}"; do
+      run python3 -m steps.measure_norms "$exp/embeddings/$set" "$exp/measures/$set"
+    done
   fi
   for scorer in "${scorers[@]}"; do
     [ "$calibrate" = false ] || calibrate_trials "${scorer}_$suffix" "$exp/scores//$scorer"
@@ -130,8 +162,10 @@ normalise_cut() {  # BACKEND SET...
   for set in "${@:2}"; do
     scores=$exp/scores/$set/${cut:+$cut/}${1##*/}
     sides_of "$exp/embeddings" "$data" "$set"
-    run python3 -m steps.normalise_scores "$scores.scores" "$1" "$exp/embeddings/$set${cut:+/$cut}" "$data/$set" "$cohort" \
-      "${scores}_$score_norm.scores" --method "$score_norm" ${top_k:+--top-k "$top_k"} --allow-leakage "$allow_leakage" ${sides[@]+"${sides[@]}"}
+    run python3 -m steps.normalise_scores "$scores.scores" "$1" "$exp/embeddings/$set${cut:+/$cut}" \
+      "$data/$set" "$cohort" "${scores}_$score_norm.scores" \
+      --method "$score_norm" ${top_k:+--top-k "$top_k"} --allow-leakage "$allow_leakage" \
+      ${sides[@]+"${sides[@]}"}
   done
 }
 
@@ -141,15 +175,20 @@ calibrate_trials() {  # NAME SYSTEM...: a system is EXP/scores//SCORER
   run python3 -m steps.calibrate "${files[@]}" "$data/$dev" "$learned" ${measures[@]+"${measures[@]}"}
   for set in "${test_sets[@]}"; do
     files_of "$set" "${@:2}"
-    run python3 -m steps.apply_calibration "$learned" "${files[@]}" "$data/$set" "$exp/scores/$set/${cut:+$cut/}$1.scores" \
-      --allow-leakage "$allow_leakage" ${measures[@]+"${measures[@]}"}
+    run python3 -m steps.apply_calibration "$learned" "${files[@]}" "$data/$set" \
+      "$exp/scores/$set/${cut:+$cut/}$1.scores" --allow-leakage "$allow_leakage" \
+      ${measures[@]+"${measures[@]}"}
   done
 }
 
 list_of() {  # PATH...: a list as steps read it, which is JSON where a name needs it
   local path list=
   for path; do
-    case $path in *[!A-Za-z0-9_@%+=./-]*) path=${path//\\/\\\\}; path=\"${path//\"/\\\"}\" ;; esac
+    case $path in
+      *[!A-Za-z0-9_@%+=./-]*)
+        path=${path//\\/\\\\}
+        path=\"${path//\"/\\\"}\" ;;
+    esac
     list+=", $path"
   done
   echo "[${list#, }]"
@@ -159,16 +198,19 @@ files_of() {  # SET SYSTEM...: fills `files` and `measures`
   local system
   files=() measures=()
   for system in "${@:2}"; do files+=("${system%%//*}/$1/${cut:+$cut/}${system##*//}.scores"); done
-  [ "$suffix" != quality ] || measures=(--measures "$(list_of "$data/$1/utt2dur" "$exp/measures/$1/utt2norm")")
+  if [ "$suffix" = quality ]; then
+    measures=(--measures "$(list_of "$data/$1/utt2dur" "$exp/measures/$1/utt2norm")")
+  fi
 }
 
 evaluate_systems() {
   local exp=$1 data=$2 train dev learnt
-  train=$(list_of "$3") dev=$(list_of "$4")
+  train=$(list_of "$3")
+  dev=$(list_of "$4")
   learnt=(${3:+--train "$train" --backend-training "$train"} ${4:+--dev "$dev"})
   [ "$score_norm" = none ] || learnt+=(--cohort "$train")
   [ "$calibrate$fuse" = falsefalse ] || learnt+=(--calibration "$dev")
   shift 4
-  run python3 -m steps.evaluate "$exp" "$data" ${1:+--others "$(list_of "$@")"} ${learnt[@]+"${learnt[@]}"} --allow-leakage "$allow_leakage" \
-    ${operating_points:+--operating-points "$operating_points"}
+  run python3 -m steps.evaluate "$exp" "$data" ${1:+--others "$(list_of "$@")"} ${learnt[@]+"${learnt[@]}"} \
+    --allow-leakage "$allow_leakage" ${operating_points:+--operating-points "$operating_points"}
 }

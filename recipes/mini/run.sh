@@ -6,28 +6,41 @@
 #   recipes/mini/run.sh --size tiny                a few speakers and a dozen steps: what the tests use
 
 set -euo pipefail
-cd "$(dirname "$0")/../.." && . ./path.sh
+here=$(dirname "$0")
+cd "$here/../.." && . ./path.sh
 
 # Options: name=default  # meaning
 size=full                       # one of full, tiny: minutes, or seconds
 seed=1                          # of the corpus, the first weights and every draw
-config=                         # path: network, loss and regime; default: conf/ghostvlad_mini.yaml here, or ghostvlad_tiny.yaml with --size tiny
+config=                         # path: network, loss and regime; default: conf/ghostvlad_mini.yaml here,
+                                # or ghostvlad_tiny.yaml with --size tiny
 . utils/stages.sh "$@"
 
-variant=$size$([ "$seed" = 1 ] || echo "-seed$seed")${vad:+-$(basename "$vad" .yaml)}
-cut=$([ "$trim" = false ] || echo trim)$([ "$split" = false ] || echo split)
-suffix=$([ "$variant" = full ] || echo "-$variant")${cut:+-$cut}$([ "$sample_rate_hz" = 16000 ] || echo "-$sample_rate_hz")
-[ -n "$config" ] || config=recipes/mini/conf/ghostvlad_$([ "$size" = tiny ] && echo tiny || echo mini).yaml
+variant=$size
+append variant "seed$seed" seed1
+append_stem variant "$vad"
+
+suffix=
+append suffix "$variant" full
+append suffix "$cutting"
+append suffix "$sample_rate_hz" 16000
+
+config=${config:-recipes/mini/conf/ghostvlad_${size/full/mini}.yaml}
+config_name=$(stem "$config")
+exp=$workdir/exp/$config_name$suffix
+append_stem exp "$augmentation"
+append exp "$name"
+untrained=$exp-untrained
+mfcc=$workdir/exp/mfcc_stats$suffix
+channel=$workdir/exp/channel_stats$suffix
 
 data=$workdir/data/$variant
-packed=$data/packed_$sample_rate_hz${cut:+_$cut}
+packed=$data/packed_$sample_rate_hz${cutting:+_$cutting}
+packing=(--trim "$trim" --sample-rate-hz "$sample_rate_hz")
 bank=$packed/bank
-exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
-policy=${copies:+_$(basename "$copies" .yaml)}
+drawing=(--bank "$bank" --seed "$seed")  # of what happens to training crops
+[ -z "$augmentation" ] || drawing+=(--augmentation "$augmentation")
 enlarged=train$policy           # what the back end is trained on
-drawing=(--bank "$bank" --seed "$seed" ${augmentation:+--augmentation "$augmentation"})  # of what happens to training crops
-untrained=$exp-untrained mfcc=$workdir/exp/mfcc_stats$suffix
-channel=$workdir/exp/channel_stats$suffix
 
 if at_stage 0 "prepare data directories"; then
   run python3 -m local.prepare_mini "$data" --size "$size" --seed "$seed" --jobs "$nj"
@@ -35,21 +48,29 @@ fi
 
 if at_stage 1 "VAD decisions"; then
   for set in train dev test; do
-    $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" python3 -m steps.compute_vad "$data/$set" ${vad:+--config "$vad"} --job "JOB/$nj"
+    $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" \
+      python3 -m steps.compute_vad "$data/$set" ${vad:+--config "$vad"} --job "JOB/$nj"
     run python3 -m steps.collect_vad "$data/$set" --jobs "$nj"
   done
 fi
 
 if at_stage 2 "pack audio and prepare augmentation"; then
-  for set in train dev test; do
-    $cmd JOB=1:"$nj" "$packed/$set/log/pack.JOB.log" python3 -m steps.pack_audio "$data/$set" "$packed/$set" --trim "$trim" \
-      --sample-rate-hz "$sample_rate_hz" --split "$([ "$set" = train ] && echo "$split" || echo false)" --job "JOB/$nj"
+  $cmd JOB=1:"$nj" "$packed/train/log/pack.JOB.log" python3 -m steps.pack_audio \
+    "$data/train" "$packed/train" "${packing[@]}" --split "$split" --job "JOB/$nj"
+  run python3 -m steps.collect_packed "$data/train" "$packed/train" --jobs "$nj"
+  for set in dev test; do
+    $cmd JOB=1:"$nj" "$packed/$set/log/pack.JOB.log" python3 -m steps.pack_audio \
+      "$data/$set" "$packed/$set" "${packing[@]}" --split false --job "JOB/$nj"
     run python3 -m steps.collect_packed "$data/$set" "$packed/$set" --jobs "$nj"
   done
-  run python3 -m steps.augment "$bank" --sample-rate-hz "$sample_rate_hz" --noise "$data/noise" --rirs "$data/rirs"
-  [ -z "$copies" ] || $cmd JOB=1:"$nj" "$packed/$enlarged/log/copies.JOB.log" python3 -m steps.augment_copies \
-    "$packed/train" "$bank" "$copies" "$packed/$enlarged" --one-copy-per-transform --seed "$seed" --job "JOB/$nj"
-  [ -z "$copies" ] || run python3 -m steps.collect_copies "$packed/train" "$packed/$enlarged" --include-originals --jobs "$nj"
+  run python3 -m steps.augment "$bank" --sample-rate-hz "$sample_rate_hz" \
+    --noise "$data/noise" --rirs "$data/rirs"
+  if [ -n "$copies" ]; then
+    $cmd JOB=1:"$nj" "$packed/$enlarged/log/copies.JOB.log" \
+      python3 -m steps.augment_copies "$packed/train" "$bank" "$copies" "$packed/$enlarged" \
+      --one-copy-per-transform --seed "$seed" --job "JOB/$nj"
+    run python3 -m steps.collect_copies "$packed/train" "$packed/$enlarged" --include-originals --jobs "$nj"
+  fi
 fi
 
 if at_stage 3 "train the network"; then
@@ -59,16 +80,19 @@ fi
 
 if at_stage 4 "extract embeddings"; then
   extract_embeddings "$exp" "$exp" "$packed" "$enlarged" dev,test
-  extract_whole "$exp" "$untrained" "$packed" dev,test --checkpoint step-0000000  # what the trained network has to beat
+  # What the trained network has to beat.
+  extract_whole "$exp" "$untrained" "$packed" dev,test --checkpoint step-0000000
   run python3 -m steps.extract_mfcc_stats "$packed" "$mfcc/embeddings" --sets "[dev, test]"
   run python3 -m steps.extract_channel_stats "$data" "$channel/embeddings" --sets "[dev, test]"
 fi
 
 if at_stage 5 "train the back end"; then
-  train_backends "$exp/embeddings/$enlarged" "$packed/$enlarged/utt2spk" "$exp/backend" --adaptation "$exp/embeddings/dev"
+  train_backends "$exp/embeddings/$enlarged" "$packed/$enlarged/utt2spk" "$exp/backend" \
+    --adaptation "$exp/embeddings/dev"
   run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/cosine"
   for baseline in "$mfcc" "$channel"; do  # their vectors are centred already
-    run python3 -m steps.train_backend "$baseline/embeddings/dev" "$baseline/backend/cosine" --subtract-mean false
+    run python3 -m steps.train_backend "$baseline/embeddings/dev" "$baseline/backend/cosine" \
+      --subtract-mean false
   done
 fi
 

@@ -1,40 +1,79 @@
 #!/usr/bin/env bash
 # Speaker verification on a corpus of your own: a folder for each speaker, a table, or a Kaldi directory.
-#   recipes/own/run.sh --corpus PATH --dry-run     what was found and what would happen, after a look at 50 files; without --dry-run: all of it
+#
+#   recipes/own/run.sh --corpus PATH --dry-run
+#       what was found and what would happen, after a look at 50 files; without --dry-run: all of it
 
 set -euo pipefail
-cd "$(dirname "$0")/../.." && . ./path.sh
+here=$(dirname "$0")
+cd "$here/../.." && . ./path.sh
+
 # Options: name=default  # meaning
-corpus=                         # path: folder of <speaker>/.../<file>, table (.csv, .tsv) with columns path and speaker, or Kaldi directory
-root=                           # path: where relative paths of a table or of wav.scp start, if not at the table's folder or the checkout
-dev_share=0.1                   # of the speakers, for sets that the corpus does not name
-test_share=0.2                  # the same
-sessions=any                    # one of any, across, within: sessions of the two sides of a trial
-enrol_utterances=1              # more: test trials are of models of so many utterances
-targets_per_speaker=            # most target trials of each speaker, for large corpora; default: all pairs
-allow_pipes=false               # run the commands that wav.scp may hold
-noise=                          # path: tree of noise files for augmentation
-rirs=                           # path: tree of room responses for augmentation
-simulate_rooms=false            # make room responses by the image-source method, instead of --rirs
-seed=1                          # of the sets, the trials, the first weights and every draw
-config=                         # path: network, loss and regime; default: speechocean762's, for a small corpus and a CPU
+corpus=              # path: folder of <speaker>/.../<file>, table (.csv, .tsv) with columns path and
+                     # speaker, or Kaldi directory
+root=                # path: where relative paths of a table or of wav.scp start, if not at the
+                     # table's folder or the checkout
+dev_share=0.1        # of the speakers, for sets that the corpus does not name
+test_share=0.2       # the same
+sessions=any         # one of any, across, within: sessions of the two sides of a trial
+enrol_utterances=1   # more: test trials are of models of so many utterances
+targets_per_speaker= # most target trials of each speaker, for large corpora; default: all pairs
+allow_pipes=false    # run the commands that wav.scp may hold
+noise=               # path: tree of noise files for augmentation
+rirs=                # path: tree of room responses for augmentation
+simulate_rooms=false # make room responses by the image-source method, instead of --rirs
+seed=1               # of the sets, the trials, the first weights and every draw
+config=              # path: network, loss and regime; default: speechocean762's, for a small corpus and a CPU
 . utils/stages.sh "$@"
-[ -n "$corpus" ] || fail_usage "--corpus is needed: a folder of speakers, a table or a Kaldi directory (see recipes/own/README.md)"
-enrolled=$([ "$enrol_utterances" = 1 ] || echo test) shares=$([ "$dev_share/$test_share" = 0.1/0.2 ] || echo "$dev_share-$test_share")
-variant=$(basename "$corpus" | sed 's/[^A-Za-z0-9._-]/_/g')$([ "$seed" = 1 ] || echo "-seed$seed")${shares:+-$shares}$([ "$sessions" = any ] || echo "-$sessions")
-variant=$variant${enrolled:+-models$enrol_utterances}${targets_per_speaker:+-targets$targets_per_speaker}${vad:+-$(basename "$vad" .yaml)}
-cut=$([ "$trim" = false ] || echo trim)$([ "$split" = false ] || echo split) rooms=$([ "$simulate_rooms" = true ] && echo simulated_rooms || echo "${rirs:+rirs}")
-[ -n "$config" ] || config=recipes/speechocean762/conf/ghostvlad_fbank$([ -n "$noise" ] && [ -n "$rooms" ] || echo _clean).yaml
-suffix=-$variant${cut:+-$cut}$([ "$sample_rate_hz" = 16000 ] || echo "-$sample_rate_hz")
-data=$workdir/data/$variant packed=$workdir/data/$variant/packed_$sample_rate_hz${cut:+_$cut} bank=$([ -z "$noise$rooms" ] || echo "$packed/bank")
-exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
-policy=${copies:+_$(basename "$copies" .yaml)} enlarged=train$policy drawing=(${bank:+--bank "$bank"} --seed "$seed" ${augmentation:+--augmentation "$augmentation"})
-design=(--sessions "$sessions" --seed "$seed" ${targets_per_speaker:+--targets-per-speaker "$targets_per_speaker"})
-untrained=$exp-untrained mfcc=$workdir/exp/mfcc_stats$suffix preview=$([ "$dry_run" = false ] || echo 50)
+
+[ -n "$corpus" ] || fail_usage "--corpus is needed: a folder of speakers, a table or a Kaldi directory" \
+  "(see recipes/own/README.md)"
+variant=$(basename "$corpus" | sed 's/[^A-Za-z0-9._-]/_/g')
+append variant "seed$seed" seed1
+append variant "$dev_share-$test_share" 0.1-0.2
+append variant "$sessions" any
+append variant "models$enrol_utterances" models1
+append variant "targets$targets_per_speaker" targets
+append_stem variant "$vad"
+
+suffix=-$variant
+append suffix "$cutting"
+append suffix "$sample_rate_hz" 16000
+
+data=$workdir/data/$variant
+packed=$data/packed_$sample_rate_hz${cutting:+_$cutting}
+packing=(--trim "$trim" --sample-rate-hz "$sample_rate_hz")
+enrolled=
+[ "$enrol_utterances" = 1 ] || enrolled="test"
+design=(--sessions "$sessions" --seed "$seed")
+[ -z "$targets_per_speaker" ] || design+=(--targets-per-speaker "$targets_per_speaker")
+preview=
+[ "$dry_run" = false ] || preview=50
+rooms=${rirs:+rirs}
+[ "$simulate_rooms" = false ] || rooms=simulated_rooms
+bank=
+[ -z "$noise$rooms" ] || bank=$packed/bank
+drawing=(${bank:+--bank "$bank"} --seed "$seed")  # of what happens to training crops
+[ -z "$augmentation" ] || drawing+=(--augmentation "$augmentation")
+enlarged=train$policy           # what the back end is trained on
+
+if [ -n "$noise" ] && [ -n "$rooms" ]; then
+  default_config=recipes/speechocean762/conf/ghostvlad_fbank.yaml
+else
+  default_config=recipes/speechocean762/conf/ghostvlad_fbank_clean.yaml
+fi
+config=${config:-$default_config}
+config_name=$(stem "$config")
+exp=$workdir/exp/$config_name$suffix
+append_stem exp "$augmentation"
+append exp "$name"
+untrained=$exp-untrained
+mfcc=$workdir/exp/mfcc_stats$suffix
 
 if at_stage 0 "prepare data directories"; then
-  run python3 -m local.prepare_folder "$corpus" "$data" --dev-share "$dev_share" --test-share "$test_share" --seed "$seed" --jobs "$nj" \
-    ${root:+--root "$root"} --allow-pipes "$allow_pipes" ${noise:+--noise "$noise"} ${rirs:+--rirs "$rirs"} ${preview:+--preview "$preview"}
+  run python3 -m local.prepare_folder "$corpus" "$data" --dev-share "$dev_share" --test-share "$test_share" \
+    --seed "$seed" --jobs "$nj" ${root:+--root "$root"} --allow-pipes "$allow_pipes" \
+    ${noise:+--noise "$noise"} ${rirs:+--rirs "$rirs"} ${preview:+--preview "$preview"}
   run python3 -m steps.make_trials "$data/dev" "${design[@]}"
   run python3 -m steps.make_trials "$data/test" "${design[@]}" --enrol-utterances "$enrol_utterances"
   [ "$simulate_rooms" = false ] || run python3 -m local.simulate_rooms "$data/$rooms" --seed "$seed"
@@ -42,21 +81,29 @@ fi
 
 if at_stage 1 "VAD decisions"; then
   for set in train dev test; do
-    $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" python3 -m steps.compute_vad "$data/$set" ${vad:+--config "$vad"} --allow-pipes "$allow_pipes" --job "JOB/$nj"
+    $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" python3 -m steps.compute_vad "$data/$set" \
+      ${vad:+--config "$vad"} --allow-pipes "$allow_pipes" --job "JOB/$nj"
     run python3 -m steps.collect_vad "$data/$set" --jobs "$nj"
   done
 fi
 
 if at_stage 2 "pack audio and prepare augmentation"; then
-  for set in train dev test; do
-    $cmd JOB=1:"$nj" "$packed/$set/log/pack.JOB.log" python3 -m steps.pack_audio "$data/$set" "$packed/$set" --trim "$trim" \
-      --sample-rate-hz "$sample_rate_hz" --split "$([ "$set" = train ] && echo "$split" || echo false)" --allow-pipes "$allow_pipes" --job "JOB/$nj"
+  $cmd JOB=1:"$nj" "$packed/train/log/pack.JOB.log" python3 -m steps.pack_audio "$data/train" \
+    "$packed/train" "${packing[@]}" --split "$split" --allow-pipes "$allow_pipes" --job "JOB/$nj"
+  run python3 -m steps.collect_packed "$data/train" "$packed/train" --jobs "$nj"
+  for set in dev test; do
+    $cmd JOB=1:"$nj" "$packed/$set/log/pack.JOB.log" python3 -m steps.pack_audio "$data/$set" \
+      "$packed/$set" "${packing[@]}" --split false --allow-pipes "$allow_pipes" --job "JOB/$nj"
     run python3 -m steps.collect_packed "$data/$set" "$packed/$set" --jobs "$nj"
   done
-  [ -z "$bank" ] || run python3 -m steps.augment "$bank" --sample-rate-hz "$sample_rate_hz" ${noise:+--noise "$data/noise"} ${rooms:+--rirs "$data/$rooms"}
-  [ -z "$copies" ] || $cmd JOB=1:"$nj" "$packed/$enlarged/log/copies.JOB.log" python3 -m steps.augment_copies \
-    "$packed/train" "${bank:-none}" "$copies" "$packed/$enlarged" --one-copy-per-transform --seed "$seed" --job "JOB/$nj"
-  [ -z "$copies" ] || run python3 -m steps.collect_copies "$packed/train" "$packed/$enlarged" --include-originals --jobs "$nj"
+  [ -z "$bank" ] || run python3 -m steps.augment "$bank" --sample-rate-hz "$sample_rate_hz" \
+    ${noise:+--noise "$data/noise"} ${rooms:+--rirs "$data/$rooms"}
+  if [ -n "$copies" ]; then
+    $cmd JOB=1:"$nj" "$packed/$enlarged/log/copies.JOB.log" \
+      python3 -m steps.augment_copies "$packed/train" "${bank:-none}" "$copies" "$packed/$enlarged" \
+      --one-copy-per-transform --seed "$seed" --job "JOB/$nj"
+    run python3 -m steps.collect_copies "$packed/train" "$packed/$enlarged" --include-originals --jobs "$nj"
+  fi
 fi
 
 if at_stage 3 "train the network"; then
@@ -66,12 +113,14 @@ fi
 
 if at_stage 4 "extract embeddings"; then
   extract_embeddings "$exp" "$exp" "$packed" "$enlarged" dev,test
-  extract_whole "$exp" "$untrained" "$packed" dev,test --checkpoint step-0000000  # what the trained network has to beat
+  # What the trained network has to beat.
+  extract_whole "$exp" "$untrained" "$packed" dev,test --checkpoint step-0000000
   run python3 -m steps.extract_mfcc_stats "$packed" "$mfcc/embeddings" --sets "[dev, test]"
 fi
 
 if at_stage 5 "train the back end"; then
-  train_backends "$exp/embeddings/$enlarged" "$packed/$enlarged/utt2spk" "$exp/backend" --adaptation "$exp/embeddings/dev"
+  train_backends "$exp/embeddings/$enlarged" "$packed/$enlarged/utt2spk" "$exp/backend" \
+    --adaptation "$exp/embeddings/dev"
   run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/cosine"
   run python3 -m steps.train_backend "$mfcc/embeddings/dev" "$mfcc/backend/cosine" --subtract-mean false
 fi
@@ -85,6 +134,7 @@ fi
 
 if at_stage 7 "report"; then
   evaluate_systems "$exp" "$packed" "$packed/train" "$packed/dev" "$untrained" "$mfcc"
-  run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}" --allow-pipes "$allow_pipes"
+  run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}" \
+    --allow-pipes "$allow_pipes"
   run python3 -m steps.report "$exp" "$data" --packed "$packed"
 fi

@@ -1,52 +1,80 @@
 #!/usr/bin/env bash
-# Which back end is best for one network?  The recipe over its four folds with each of them, then one table: means over the folds and, of calibrated
-# scores, all trials pooled, with intervals, subsets of the trials, and paired tests.
+# Which back end is best for one network?  The recipe over its four folds with each of them, then one table:
+# means over the folds and, of calibrated scores, all trials pooled, with intervals, subsets of the trials,
+# and paired tests.
 #
-#   recipes/speechocean762/compare_back_ends.sh conf/resnet34_cpu.yaml --corpus DIR --noise DIR --rirs DIR [--num-threads 1 ...]
+#   recipes/speechocean762/compare_back_ends.sh conf/resnet34_cpu.yaml --corpus DIR --noise DIR --rirs DIR \
+#     [--num-threads 1 ...]
 #
-# The first word is the network's YAML; the others are options of run.sh, but for those that change the folder of the experiment.  FOLDS="1 2": fewer folds.
-# Result: exp/back_ends-<config>/{report.html,results.md,results.json,differences.json} beside run.sh, or under --workdir.
-# Systems: cosine; cosine and adaptive s-norm; LDA and PLDA, trained on whole utterances, on their 2 s crops, on augmented copies too; b-vector; the fusion
-# of cosine, PLDA and b-vector.  All are calibrated on the dev trials of their fold.
+# The first word is the network's YAML; the others are options of run.sh, but for those that change the folder
+# of the experiment.  FOLDS="1 2": fewer folds.
+# Result: exp/back_ends-<config>/{report.html,results.md,results.json,differences.json} beside run.sh,
+# or under --workdir.
+# Systems: cosine; cosine and adaptive s-norm; LDA and PLDA, trained on whole utterances, on their 2 s crops,
+# on augmented copies too; b-vector; the fusion of cosine, PLDA and b-vector.  All are calibrated on the dev
+# trials of their fold.
 
 set -euo pipefail
-recipe=$(realpath "$(dirname "$0")") config=$(realpath "${1:?the YAML of a network, then options of run.sh}")
+here=$(dirname "$0")
+recipe=$(realpath "$here")
+config=$(realpath "${1:?the YAML of a network, then options of run.sh}")
 shift
-workdir=$recipe words=("$@")
+workdir=$recipe
+words=("$@")
 for ((place = 0; place < $#; place++)); do
   case ${words[place]} in
     --workdir) workdir=${words[place + 1]} ;;
     --workdir=*) workdir=${words[place]#*=} ;;
-    --fold* | --seed* | --name* | --vad* | --trim* | --split* | --augmentation* | --copies* | --sample* | --backend* | --config*)
-      echo "$0: ${words[place]} is not for a comparison of back ends" >&2; exit 2 ;;
+    --fold* | --seed* | --name* | --vad* | --trim* | --split* | --augmentation* | --copies* | --sample* | \
+      --backend* | --config*)
+      echo "$0: ${words[place]} is not for a comparison of back ends" >&2
+      exit 2 ;;
   esac
 done
-workdir=$(realpath -m "$workdir") root=$(realpath "$recipe/../..")
+workdir=$(realpath -m "$workdir")
+root=$(realpath "$recipe/../..")
 cd "$root" && . ./path.sh && cd "$OLDPWD"
-lda_plda=$root/conf/backends/lda60_plda.yaml cosine=$root/conf/backends/cosine.yaml data=() experiments=()
 
 step() {  # NAME ARGUMENT...: one step, in the root, as in a recipe
   (cd "$root" && python3 -m "steps.$1" "${@:2}")
 }
 
+home=${workdir#"$root"/}
+config_name=$(basename "$config" .yaml)
+cosine=$root/conf/backends/cosine.yaml
+lda_plda=$root/conf/backends/lda60_plda.yaml
+bvector=$recipe/conf/backends/bvector.yaml
+crops=lda60_plda_2s
+data=()
+experiments=()
+
 for fold in ${FOLDS:-1 2 3 4}; do
   run=("$recipe/run.sh" "$@" --workdir "$workdir" --config "$config" --fold "$fold" --calibrate true)
-  "${run[@]}" --backend "$cosine,$lda_plda,$recipe/conf/backends/bvector.yaml" --fuse true
+  "${run[@]}" --backend "$cosine,$lda_plda,$bvector" --fuse true
   "${run[@]}" --backend "$cosine" --score-norm as_norm1
   "${run[@]}" --backend "$lda_plda" --copies "$recipe/conf/augmentation/copies.yaml"
-  home=${workdir#"$root"/} packed=$home/data/fold$fold/packed_16000 crops=lda60_plda_2s
-  exp=$home/exp/$(basename "$config" .yaml)$([ "$fold" = 1 ] || echo "-fold$fold")
+
+  packed=$home/data/fold$fold/packed_16000
+  exp=$home/exp/$config_name
+  [ "$fold" = 1 ] || exp=$exp-fold$fold
   step extract "$exp" "$packed" "$exp/embeddings" --sets "[train]" --protocol centre_2s
   step collect_embeddings "$packed/train" "$exp/embeddings/train/centre_2s"
-  step train_backend "$exp/embeddings/train/centre_2s" "$exp/backend/$crops" --config "$lda_plda" --utt2spk "$packed/train/utt2spk"
+  step train_backend "$exp/embeddings/train/centre_2s" "$exp/backend/$crops" \
+    --config "$lda_plda" --utt2spk "$packed/train/utt2spk"
   for set in dev test; do
-    step score "$exp/backend/$crops" "$exp/embeddings/$set" "$packed/$set/trials" "$exp/scores/$set/$crops.scores"
+    step score "$exp/backend/$crops" "$exp/embeddings/$set" "$packed/$set/trials" \
+      "$exp/scores/$set/$crops.scores"
   done
-  step calibrate "$exp/scores/dev/$crops.scores" "$packed/dev" "$exp/calibration/${crops}_calibrated"
-  step apply_calibration "$exp/calibration/${crops}_calibrated" "$exp/scores/test/$crops.scores" "$packed/test" "$exp/scores/test/${crops}_calibrated.scores"
-  data+=("$packed") experiments+=("$exp")
+  learned=$exp/calibration/${crops}_calibrated
+  step calibrate "$exp/scores/dev/$crops.scores" "$packed/dev" "$learned"
+  step apply_calibration "$learned" "$exp/scores/test/$crops.scores" "$packed/test" \
+    "$exp/scores/test/${crops}_calibrated.scores"
+  data+=("$packed")
+  experiments+=("$exp")
 done
 
 systems=(cosine cosine_as_norm1 lda60_plda lda60_plda_2s lda60_plda_copies bvector)
-step compare "${data[@]}" "$home/exp/back_ends-$(basename "$config" .yaml)" --sets "[test]" \
-  --experiments "[$(IFS=,; echo "${experiments[*]}")]" --scorers "[$(printf '%s_calibrated, ' "${systems[@]}")fused]"
+scorers=$(printf '%s_calibrated, ' "${systems[@]}")
+listed=$(IFS=,; echo "${experiments[*]}")
+step compare "${data[@]}" "$home/exp/back_ends-$config_name" --sets "[test]" \
+  --experiments "[$listed]" --scorers "[${scorers}fused]"

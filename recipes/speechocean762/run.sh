@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Speaker verification on speechocean762: 250 speakers, openly licensed, minutes on a CPU.
 #
-#   recipes/speechocean762/run.sh --corpus DIR                              fold 1 of 4 (--fold 2, 3, 4: other test speakers)
-#   recipes/speechocean762/run.sh --corpus DIR --noise DIR --rirs DIR       with noise and rooms for augmentation
+#   recipes/speechocean762/run.sh --corpus DIR
+#       fold 1 of 4 (--fold 2, 3, 4: other test speakers)
+#   recipes/speechocean762/run.sh --corpus DIR --noise DIR --rirs DIR
+#       with noise and rooms for augmentation
 
 set -euo pipefail
-cd "$(dirname "$0")/../.." && . ./path.sh
+here=$(dirname "$0")
+cd "$here/../.." && . ./path.sh
 
 # Options: name=default  # meaning
 corpus=                         # path: the corpus (holds WAVE/, train/ and, where it is whole, test/)
@@ -14,46 +17,76 @@ rirs=                           # path: tree of room responses for augmentation
 simulate_rooms=false            # make room responses by the image-source method, instead of --rirs
 fold=1                          # which quarter of the speakers is tested, 1 to 4, where test/ is missing
 seed=1                          # of the folds, the trials, the first weights and every draw
-config=                         # path: network, loss and regime; default: conf/ghostvlad_fbank.yaml here, ghostvlad_fbank_clean.yaml without noise and rooms
+config=                         # path: network, loss and regime; default: conf/ghostvlad_fbank.yaml here,
+                                # ghostvlad_fbank_clean.yaml without noise and rooms
 . utils/stages.sh "$@"
 
-[ -n "$corpus" ] || fail_usage "--corpus is needed: the folder that holds WAVE/ and train/ (see recipes/speechocean762/README.md)"
-variant=fold$fold$([ "$seed" = 1 ] || echo "-seed$seed")${vad:+-$(basename "$vad" .yaml)}
-cut=$([ "$trim" = false ] || echo trim)$([ "$split" = false ] || echo split)
-rooms=$([ "$simulate_rooms" = true ] && echo simulated_rooms || echo "${rirs:+rirs}")
-[ -n "$config" ] || config=recipes/speechocean762/conf/ghostvlad_fbank$([ -n "$noise" ] && [ -n "$rooms" ] || echo _clean).yaml
-suffix=$([ "$variant" = fold1 ] || echo "-$variant")${cut:+-$cut}$([ "$sample_rate_hz" = 16000 ] || echo "-$sample_rate_hz")
+[ -n "$corpus" ] || fail_usage "--corpus is needed: the folder that holds WAVE/ and train/" \
+  "(see recipes/speechocean762/README.md)"
+variant=fold$fold
+append variant "seed$seed" seed1
+append_stem variant "$vad"
+
+suffix=
+append suffix "$variant" fold1
+append suffix "$cutting"
+append suffix "$sample_rate_hz" 16000
+
 data=$workdir/data/$variant
-packed=$data/packed_$sample_rate_hz${cut:+_$cut}
-bank=$([ -z "$noise$rooms" ] || echo "$packed/bank")
-exp=$workdir/exp/$(basename "$config" .yaml)$suffix${augmentation:+-$(basename "$augmentation" .yaml)}${name:+-$name}
-policy=${copies:+_$(basename "$copies" .yaml)}
+packed=$data/packed_$sample_rate_hz${cutting:+_$cutting}
+packing=(--trim "$trim" --sample-rate-hz "$sample_rate_hz")
+rooms=${rirs:+rirs}
+[ "$simulate_rooms" = false ] || rooms=simulated_rooms
+bank=
+[ -z "$noise$rooms" ] || bank=$packed/bank
+drawing=(${bank:+--bank "$bank"} --seed "$seed")  # of what happens to training crops
+[ -z "$augmentation" ] || drawing+=(--augmentation "$augmentation")
 enlarged=train$policy           # what the back end is trained on
-drawing=(${bank:+--bank "$bank"} --seed "$seed" ${augmentation:+--augmentation "$augmentation"})  # of what happens to training crops
-untrained=$exp-untrained mfcc=$workdir/exp/mfcc_stats$suffix
+
+if [ -n "$noise" ] && [ -n "$rooms" ]; then
+  default_config=recipes/speechocean762/conf/ghostvlad_fbank.yaml
+else
+  default_config=recipes/speechocean762/conf/ghostvlad_fbank_clean.yaml
+fi
+config=${config:-$default_config}
+config_name=$(stem "$config")
+exp=$workdir/exp/$config_name$suffix
+append_stem exp "$augmentation"
+append exp "$name"
+untrained=$exp-untrained
+mfcc=$workdir/exp/mfcc_stats$suffix
 
 if at_stage 0 "prepare data directories"; then
-  run python3 -m local.prepare_speechocean762 "$corpus" "$data" --fold "$fold" --seed "$seed" ${noise:+--noise "$noise"} ${rirs:+--rirs "$rirs"}
+  run python3 -m local.prepare_speechocean762 "$corpus" "$data" --fold "$fold" --seed "$seed" \
+    ${noise:+--noise "$noise"} ${rirs:+--rirs "$rirs"}
   [ "$simulate_rooms" = false ] || run python3 -m local.simulate_rooms "$data/$rooms" --seed "$seed"
 fi
 
 if at_stage 1 "VAD decisions"; then
   for set in train dev test; do
-    $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" python3 -m steps.compute_vad "$data/$set" ${vad:+--config "$vad"} --job "JOB/$nj"
+    $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" \
+      python3 -m steps.compute_vad "$data/$set" ${vad:+--config "$vad"} --job "JOB/$nj"
     run python3 -m steps.collect_vad "$data/$set" --jobs "$nj"
   done
 fi
 
 if at_stage 2 "pack audio and prepare augmentation"; then
-  for set in train dev test; do
-    $cmd JOB=1:"$nj" "$packed/$set/log/pack.JOB.log" python3 -m steps.pack_audio "$data/$set" "$packed/$set" --trim "$trim" \
-      --sample-rate-hz "$sample_rate_hz" --split "$([ "$set" = train ] && echo "$split" || echo false)" --job "JOB/$nj"
+  $cmd JOB=1:"$nj" "$packed/train/log/pack.JOB.log" python3 -m steps.pack_audio \
+    "$data/train" "$packed/train" "${packing[@]}" --split "$split" --job "JOB/$nj"
+  run python3 -m steps.collect_packed "$data/train" "$packed/train" --jobs "$nj"
+  for set in dev test; do
+    $cmd JOB=1:"$nj" "$packed/$set/log/pack.JOB.log" python3 -m steps.pack_audio \
+      "$data/$set" "$packed/$set" "${packing[@]}" --split false --job "JOB/$nj"
     run python3 -m steps.collect_packed "$data/$set" "$packed/$set" --jobs "$nj"
   done
-  [ -z "$bank" ] || run python3 -m steps.augment "$bank" --sample-rate-hz "$sample_rate_hz" ${noise:+--noise "$data/noise"} ${rooms:+--rirs "$data/$rooms"}
-  [ -z "$copies" ] || $cmd JOB=1:"$nj" "$packed/$enlarged/log/copies.JOB.log" python3 -m steps.augment_copies \
-    "$packed/train" "${bank:-none}" "$copies" "$packed/$enlarged" --one-copy-per-transform --seed "$seed" --job "JOB/$nj"
-  [ -z "$copies" ] || run python3 -m steps.collect_copies "$packed/train" "$packed/$enlarged" --include-originals --jobs "$nj"
+  [ -z "$bank" ] || run python3 -m steps.augment "$bank" --sample-rate-hz "$sample_rate_hz" \
+    ${noise:+--noise "$data/noise"} ${rooms:+--rirs "$data/$rooms"}
+  if [ -n "$copies" ]; then
+    $cmd JOB=1:"$nj" "$packed/$enlarged/log/copies.JOB.log" \
+      python3 -m steps.augment_copies "$packed/train" "${bank:-none}" "$copies" "$packed/$enlarged" \
+      --one-copy-per-transform --seed "$seed" --job "JOB/$nj"
+    run python3 -m steps.collect_copies "$packed/train" "$packed/$enlarged" --include-originals --jobs "$nj"
+  fi
 fi
 
 if at_stage 3 "train the network"; then
@@ -63,12 +96,14 @@ fi
 
 if at_stage 4 "extract embeddings"; then
   extract_embeddings "$exp" "$exp" "$packed" "$enlarged" dev,test
-  extract_whole "$exp" "$untrained" "$packed" dev,test --checkpoint step-0000000  # what the trained network has to beat
+  # What the trained network has to beat.
+  extract_whole "$exp" "$untrained" "$packed" dev,test --checkpoint step-0000000
   run python3 -m steps.extract_mfcc_stats "$packed" "$mfcc/embeddings" --sets "[dev, test]"
 fi
 
 if at_stage 5 "train the back end"; then
-  train_backends "$exp/embeddings/$enlarged" "$packed/$enlarged/utt2spk" "$exp/backend" --adaptation "$exp/embeddings/dev"
+  train_backends "$exp/embeddings/$enlarged" "$packed/$enlarged/utt2spk" "$exp/backend" \
+    --adaptation "$exp/embeddings/dev"
   run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/cosine"
   run python3 -m steps.train_backend "$mfcc/embeddings/dev" "$mfcc/backend/cosine" --subtract-mean false
 fi

@@ -20,7 +20,7 @@ STAGES = [
     "score",
     "report",
 ]  # first words of the titles: they mean the same in every recipe
-MAX_RECIPE_LINES = 100
+MAX_RECIPE_LINES, MAX_COLUMNS = 140, 110
 SHARED = "|".join(
     re.findall(r"^(\w+)\(\) \{", (ROOT / "utils" / "scoring.sh").read_text(), re.M)
 )  # what stages 5 to 7 have in common
@@ -28,8 +28,30 @@ COMMAND = rf"(({SHARED}) .*|(run|\$cmd JOB=1:\S+ \S+) .*-m (steps|local)\.\w+ .*
 IN_A_STAGE = re.compile(
     rf"(#.*|:|for \w+ in .*; do|done|if .*; then|else|fi|(\[ .* \] (&&|\|\|) )?{COMMAND})"
 )
+# Above stage 0 stand refusals and names.  A value is a command's output, an array or one word.
+CONDITION = r"\[ [^|&;]* \]"
+VALUE = r"""(\$\([^()]*\)|\([^()]*\)|(\$\{[^{}]*\}|"[^"]*"|[^\s"'();&|<>])*)"""
+NAMED = rf"({CONDITION} \|\| )*(\w+\+?={VALUE}|append(_stem)? \w+ [^;&|<>]*)"
+REFUSAL = rf"({CONDITION} \|\| )+fail_usage \".*\""
+ABOVE_THE_STAGES = re.compile(
+    rf"({REFUSAL}|{NAMED}|if {CONDITION}( && {CONDITION})*; then|(  {NAMED})|else|fi|)"
+)
 
 recipe = pytest.mark.parametrize("path", RECIPES, ids=label)
+SCRIPTS = sorted((ROOT / "recipes").glob("*/*.sh"))
+SOURCED = [ROOT / "run.sh", ROOT / "path.sh", *sorted((ROOT / "utils").glob("*.sh"))]
+
+
+def lines_of(text):
+    """The lines of a script; continued ones are joined, comments cut off."""
+    return re.sub(r"(^|\s+)#( .*)?$", "", re.sub(r" *\\\n *", " ", text), flags=re.M).splitlines()
+
+
+def above_the_stages(path):
+    """What a recipe does between its options and stage 0, with what it has in a names.sh of its own."""
+    above = path.read_text().partition('. utils/stages.sh "$@"\n')[2].partition("if at_stage 0 ")[0]
+    names = path.with_name("names.sh")
+    return above.replace(f". {label(names)}\n", names.read_text() if names.exists() else "")
 
 
 def stages_of(path):
@@ -65,19 +87,37 @@ def test_stages_only_run_steps(path):
 
 @recipe
 def test_nothing_works_outside_the_gates(path):
-    """Between the options and stage 0, and behind the stages, are names only."""
-    text = re.sub(r" *\\\n *", " ", path.read_text()).partition('. utils/stages.sh "$@"\n')[2]
-    outside = re.sub(r"^if at_stage .*\n((?:[ #].*\n|\n)*)fi$", "", text, flags=re.M)
-    allowed = r"(\w+=\S.*|\[ .* \] \|\| (fail_usage|: |\w+=).*|#.*|)"
-    assert [line for line in outside.splitlines() if not re.fullmatch(allowed, line)] == []
+    """Between the options and stage 0 are refusals and names only, behind the stages nothing."""
+    stages = "if at_stage 0 " + path.read_text().partition("if at_stage 0 ")[2]
+    assert re.sub(r"^if at_stage .*\n((?:[ #].*\n|\n)*)fi$", "", stages, flags=re.M).strip() == ""
+    above = lines_of(above_the_stages(path))
+    assert [line for line in above if not ABOVE_THE_STAGES.fullmatch(line)] == []
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=label)
+def test_a_line_sets_one_name_and_no_word_holds_a_command(path):
+    """The output of a command is the whole value of a name: a=$(command), but not a=b$(command), nor "$(command)"."""
+    lines = lines_of(path.read_text())
+    bare = [re.sub(r'"[^"]*"|\([^()]*\)', "", line) for line in lines]
+    assert [line for line in bare if len(re.findall(r"(?:^|\s)\w+\+?=", line)) > 1] == []
+    assert [line for line in lines if "`" in line] == []
+    commands = [line for line in lines if "$(" in line]
+    alone = rf"\s*({CONDITION} \|\| )?\w+=\$\([^()]*\)"
+    assert [line for line in commands if not re.fullmatch(alone, line)] == []
+
+
+@pytest.mark.parametrize("path", [*SCRIPTS, *SOURCED], ids=label)
+def test_lines_are_short(path):
+    lines = enumerate(path.read_text().splitlines(), 1)
+    assert [number for number, line in lines if len(line) > MAX_COLUMNS] == []
 
 
 @recipe
 def test_a_name_used_in_two_stages_is_set_above_the_first(path):
     """Loop variables live in their stage; anything else that a stage reads was set before stage 0."""
-    above = (
-        path.read_text().partition("if at_stage 0 ")[0] + (ROOT / "utils" / "stages.sh").read_text()
-    )
+    options = path.read_text().partition("if at_stage 0 ")[0]
+    shared = (ROOT / "utils" / "stages.sh").read_text()
+    above = options + above_the_stages(path) + shared
     known = set(re.findall(r"(?:^|[ ;])(\w+)=", above, re.M))
     for number, _, lines in stages_of(path):
         looped = set(re.findall(r"for (\w+) in", " ".join(lines)))

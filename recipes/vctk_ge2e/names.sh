@@ -1,0 +1,55 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154  # what is set here and there
+# Sourced by run.sh: what follows from its options: the network, the variant, its folders and the experiment.
+
+if [ "$kind" = td-prompted ]; then
+  default_config=recipes/vctk_ge2e/conf/ge2e_td_prompted.yaml
+else
+  default_config=conf/ge2e_$mode.yaml
+fi
+config=${config:-$default_config}
+if [ "${given[*]/--sample?rate?hz/}" = "${given[*]}" ]; then  # not given: the YAML's
+  sample_rate_hz=$(sed -n 's/^ *sample_rate_hz: *//p' "$config" | grep . || echo 8000)
+fi
+packing+=(--sample-rate-hz "$sample_rate_hz")
+
+variant=$kind
+append variant "mic$mic" mic1
+append variant "dev$dev_speakers" dev
+append variant "top$top_db" top
+append variant "seed$seed" seed1
+append_stem variant "$vad"
+vad=${vad:-conf/vad/librosa_$cutting.yaml}
+
+data=$workdir/data/$variant
+packed=$data/packed_${sample_rate_hz}_$cutting
+spoken=$packed/whole
+heard=$spoken
+[ "$mode" = ti ] || heard=$packed/noisy
+tested=$packed/tested
+sets="dev test"
+dev=$tested/dev
+if [ "$dev_speakers" = 0 ]; then
+  sets="test"
+  dev=
+fi
+enrolled="test"
+design=(--design "recipes/vctk_ge2e/conf/trials/$kind.yaml" --seed "$seed")
+design+=(--enrol-utterances "$utterances" --test-utterances "$utterances")
+bank=${noisy_vctk:+$packed/bank}
+drawing=(${bank:+--bank "$bank"} --seed "$seed")  # of what happens to training crops
+[ -z "$augmentation" ] || drawing+=(--augmentation "$augmentation")
+enlarged=train$policy           # what the back end is trained on
+
+suffix=
+append suffix "$variant" td-prompted
+config_name=$(stem "$config")
+exp=$workdir/exp/$config_name$suffix
+append_stem exp "$augmentation"
+append exp "$name"
+untrained=$exp-untrained
+mfcc=$workdir/exp/mfcc_stats_$sample_rate_hz$suffix
+own_backend=plain_cosine
+plain=()
+[ -n "$backend" ] || plain=(--subtract-mean false)
+scorer=$(first_scorer)
