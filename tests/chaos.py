@@ -160,7 +160,7 @@ class Chaos:
         shutil.copytree(self.before(outcome.first), self.workdir)
         for moment in outcome.moments:
             code = self.attempt(outcome.first, outcome.last, moment)
-            begun = re.findall(r"^== (stage \d)", self.said(), re.M)
+            begun = re.findall(r"^== (stage \d)", self.said(), re.MULTILINE)
             outcome.killed_in.append(
                 "ended" if code is not None else begun[-1] if begun else "planning"
             )

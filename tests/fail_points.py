@@ -35,8 +35,10 @@ SWEEPS = (
     ("mini", ""),
     (
         "mini",
-        "--copies recipes/mini/conf/augmentation/copies.yaml --backend conf/backends/cosine.yaml,{corpora}/tiny_plda.yaml --score-norm s_norm "
-        "--calibrate quality --fuse",
+        (
+            "--copies recipes/mini/conf/augmentation/copies.yaml --backend conf/backends/cosine.yaml,{corpora}/tiny_plda.yaml --score-norm s_norm "
+            "--calibrate quality --fuse"
+        ),
     ),
     ("own", "--simulate-rooms"),
     ("speechocean762", ""),

@@ -80,7 +80,7 @@ def work(job: str) -> None:
     with state() as jobs:
         facts = jobs[job]
     for number in sorted(facts["tasks"], key=int, reverse=True):
-        real = re.search(rf"^{number}\) exec .*--job (\d+)/", facts["script"], re.M)[1]
+        real = re.search(rf"^{number}\) exec .*--job (\d+)/", facts["script"], re.MULTILINE)[1]
         fault = fault_of("tasks", real)
         words = ["bash", "-c", facts["script"]]
         environment = {"HOME": "/", "PATH": "/usr/bin:/bin", facts["variable"]: number}

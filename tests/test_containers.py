@@ -24,7 +24,9 @@ def section(name):
     """The lines of a section of the definition file."""
     return [
         line.strip()
-        for line in re.search(rf"^%{name}\n(.*?)(?=^%|\Z)", APPTAINER, re.M | re.S)[1].splitlines()
+        for line in re.search(rf"^%{name}\n(.*?)(?=^%|\Z)", APPTAINER, re.MULTILINE | re.DOTALL)[
+            1
+        ].splitlines()
         if line.strip()
     ]
 
@@ -42,7 +44,7 @@ RUNS = {
 
 def test_both_start_from_one_image_with_a_python_that_path_sh_accepts():
     base = told("FROM")
-    assert base == re.findall(r"^From: (.*)$", APPTAINER, re.M)
+    assert base == re.findall(r"^From: (.*)$", APPTAINER, re.MULTILINE)
     version = tuple(map(int, re.match(r"python:(\d+)\.(\d+)-", base[0]).groups()))
     assert PYTHON <= version < TOO_NEW
 

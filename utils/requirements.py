@@ -31,7 +31,7 @@ def read_pins(path: str | Path) -> dict[str, str]:
 
 def _numbers(text: str) -> list[int]:
     """The first three numbers of a version: ``2.13.0+cu130`` gives 2, 13, 0."""
-    return [int(number) for number in re.findall(r"\d+", text.split("+")[0])[:3]]
+    return [int(number) for number in re.findall(r"\d+", text.split("+", maxsplit=1)[0])[:3]]
 
 
 def faults(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Self
 
 from utils.errors import UserError
 
@@ -110,7 +111,7 @@ class Espeak:
         self._answers.close()
         self._process.wait()
 
-    def __enter__(self) -> "Espeak":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -14,7 +14,12 @@ from steps.backends.linear_links import Coral, Lda, Wccn, Whiten
 from steps.backends.links import LengthNorm, Mean
 from steps.backends.plda import Plda
 
-BACKENDS: dict[str, type] = {"bvector": BVector, "cosine": Cosine, "euclidean": Euclidean, "plda": Plda}
+BACKENDS: dict[str, type] = {
+    "bvector": BVector,
+    "cosine": Cosine,
+    "euclidean": Euclidean,
+    "plda": Plda,
+}
 LINKS: dict[str, type] = {
     "mean": Mean,
     "lda": Lda,

@@ -3,6 +3,7 @@
 Shapes: ``N`` training embeddings, ``B`` pairs, ``D`` dimensions.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,9 +45,7 @@ class PairNetwork(nn.Module):
         super().__init__()
         self.input_dropout = nn.Dropout(input_dropout)
         widths = [3 * dimensions, *hidden_units, 2]
-        self.dense = nn.ModuleList(
-            nn.Linear(*pair) for pair in zip(widths, widths[1:], strict=False)
-        )
+        self.dense = nn.ModuleList(nn.Linear(*pair) for pair in itertools.pairwise(widths))
         self.between = nn.Sequential(nn.Dropout(hidden_dropout), nn.LeakyReLU(leaky_slope))
         for layer in self.layers:
             nn.init.uniform_(layer.weight, -FIRST_WEIGHTS, FIRST_WEIGHTS)

@@ -116,7 +116,7 @@ def caught_at_it(recipe):
     """The process of run.sh, and the number of the training's job, which has taken some steps."""
     process = recipe.start(*TRAINING)
     recipe.wait_until_training(process)
-    (job,) = set(re.findall(r"^ *(\d+) ", recipe.ask("qstat"), re.M))
+    (job,) = set(re.findall(r"^ *(\d+) ", recipe.ask("qstat"), re.MULTILINE))
     return process, job
 
 

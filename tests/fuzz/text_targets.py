@@ -67,9 +67,11 @@ def _yaml_seeds() -> list[Files]:
         "base: &b {name: x, rate: 1e-3}\nother: {<<: *b, rate: 2}\nlist: [*b, *b]\n",
         LAUGHS,
         phases,
-        "when: 2001-12-14 21:59:43.10\nday: 2002-12-14\nbase: 190:20:30\noctal: 0o14\nhex: 0x1F\nset: !!set {a, b}\n"
-        "pairs: !!omap [a: 1]\nbinary: !!binary aGk=\n"
-        "text: |\n  two\n  lines\nfolded: >-\n  a\n  b\nnothing: ~\nyes: on\n? complex\n: value\n",
+        (
+            "when: 2001-12-14 21:59:43.10\nday: 2002-12-14\nbase: 190:20:30\noctal: 0o14\nhex: 0x1F\nset: !!set {a, b}\n"
+            "pairs: !!omap [a: 1]\nbinary: !!binary aGk=\n"
+            "text: |\n  two\n  lines\nfolded: >-\n  a\n  b\nnothing: ~\nyes: on\n? complex\n: value\n"
+        ),
         *(f"model:\n  name: {said}\n" for said in HOSTILE),
         *(f"- {said}\n" for said in HOSTILE[:2]),
     ]

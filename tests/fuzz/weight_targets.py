@@ -149,7 +149,7 @@ def _one(place: Place, ending: str) -> Path:
     """The file of the input, under a name of this ending: every reader is given every file."""
     return next(
         (path for path in sorted(place.given.iterdir()) if path.suffix == ending),
-        sorted(place.given.iterdir())[0],
+        min(place.given.iterdir()),
     )
 
 

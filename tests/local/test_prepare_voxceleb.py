@@ -152,7 +152,7 @@ def test_every_layout_gives_the_same_utterances(corpora, prepared, tmp_path, lay
 
 def test_m4a_is_taken_by_its_header_where_there_is_no_wave(corpora, tmp_path, monkeypatch, capsys):
     """As where somebody's conversion to wave is half done."""
-    monkeypatch.setattr("local.voxceleb.directories.require_ffmpeg", lambda entries: list(entries))
+    monkeypatch.setattr("local.voxceleb.directories.require_ffmpeg", list)
     folder = make_voxceleb2(
         tmp_path / "two",
         suffix=".m4a",

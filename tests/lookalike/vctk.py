@@ -165,7 +165,7 @@ def spoil(root: Path, version: str, speakers: Sequence[str], flaws: Sequence[str
     )
     lines = info.read_text().splitlines()
     plant = {
-        "missing_text": lambda: text.unlink(),
+        "missing_text": text.unlink,
         "other_text": lambda: text.write_text("This is quite another sentence.\n"),
         "raw_file": lambda: sound.rename(sound.with_suffix(".raw")),
         "unreadable": lambda: sound.write_bytes(

@@ -32,7 +32,7 @@ def test_death_at_a_point_of_each_kind_in_each_stage(proof):
     counts = {
         int(stage): (int(points), int(deaths))
         for stage, points, deaths in re.findall(
-            r"^stage (\d): (\d+) points, (\d+) deaths", text, re.M
+            r"^stage (\d): (\d+) points, (\d+) deaths", text, re.MULTILINE
         )
     }
     assert set(counts) == set(range(8))
@@ -43,7 +43,7 @@ def test_death_at_a_point_of_each_kind_in_each_stage(proof):
 
 def test_death_at_a_point_of_each_command_that_no_recipe_runs(proof):
     text = proof("tests.fail_points", "--alone", "--sample", "--seed", "1")
-    assert int(re.search(r"^stage alone: \d+ points, (\d+) deaths", text, re.M)[1]) == len(
+    assert int(re.search(r"^stage alone: \d+ points, (\d+) deaths", text, re.MULTILINE)[1]) == len(
         COMMANDS.strip().splitlines()
     )
 
@@ -51,5 +51,5 @@ def test_death_at_a_point_of_each_command_that_no_recipe_runs(proof):
 def test_chaos(proof):
     """Three whole runs; the others of the two hundred by the command."""
     text = proof("tests.chaos", "--runs", "3", "--seed", "1")
-    assert len(re.findall(r'^{"seed": ', text, re.M)) == 3
+    assert len(re.findall(r'^{"seed": ', text, re.MULTILINE)) == 3
     assert int(re.search(r"3 runs, (\d+) kills", text)[1]) >= 6

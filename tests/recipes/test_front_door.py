@@ -22,7 +22,7 @@ def options_of(script):
     return re.findall(
         r"^([a-z]\w*)=.*?  ?# ",
         script.read_text().partition("# Options")[2].partition("\n.")[0].partition("# End")[0],
-        re.M,
+        re.MULTILINE,
     )
 
 
@@ -50,10 +50,12 @@ def test_help_names_every_stage_and_every_option(recipe):
         "dry_run",
         "verify",
     } <= set(declared)
-    assert re.findall(r"^  --([\w-]+) ", text, re.M) == [
+    assert re.findall(r"^  --([\w-]+) ", text, re.MULTILINE) == [
         name.replace("_", "-") for name in declared
     ]
-    assert [int(number) for number in re.findall(r"^  (\d)  \w", text, re.M)] == list(range(8))
+    assert [int(number) for number in re.findall(r"^  (\d)  \w", text, re.MULTILINE)] == list(
+        range(8)
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,7 +211,7 @@ def test_a_spoilt_list_is_made_again_with_the_same_bytes(runs, tmp_path):
     scores = next(workdir.glob("exp/tiny/scores/test/*.scores"))
     scores.write_text(scores.read_text()[:-20])
     assert re.search(
-        r"^6 .*partly done.*bytes", runs.run("speechocean762", workdir, "--status"), re.M
+        r"^6 .*partly done.*bytes", runs.run("speechocean762", workdir, "--status"), re.MULTILINE
     )
     runs.run("speechocean762", workdir)
     whole = runs.whole("speechocean762")

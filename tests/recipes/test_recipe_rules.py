@@ -22,7 +22,7 @@ STAGES = [
 ]  # first words of the titles: they mean the same in every recipe
 MAX_RECIPE_LINES, MAX_COLUMNS = 140, 110
 SHARED = "|".join(
-    re.findall(r"^(\w+)\(\) \{", (ROOT / "utils" / "scoring.sh").read_text(), re.M)
+    re.findall(r"^(\w+)\(\) \{", (ROOT / "utils" / "scoring.sh").read_text(), re.MULTILINE)
 )  # what stages 5 to 7 have in common
 COMMAND = rf"(({SHARED}) .*|(run|\$cmd JOB=1:\S+ \S+) .*-m (steps|local)\.\w+ .*)"
 IN_A_STAGE = re.compile(
@@ -44,7 +44,9 @@ SOURCED = [ROOT / "run.sh", ROOT / "path.sh", *sorted((ROOT / "utils").glob("*.s
 
 def lines_of(text):
     """The lines of a script; continued ones are joined, comments cut off."""
-    return re.sub(r"(^|\s+)#( .*)?$", "", re.sub(r" *\\\n *", " ", text), flags=re.M).splitlines()
+    return re.sub(
+        r"(^|\s+)#( .*)?$", "", re.sub(r" *\\\n *", " ", text), flags=re.MULTILINE
+    ).splitlines()
 
 
 def above_the_stages(path):
@@ -57,7 +59,9 @@ def above_the_stages(path):
 def stages_of(path):
     """(number, title, lines) of each stage; continued lines are joined, comments at their ends cut off."""
     text = re.sub(r"  # .*", "", re.sub(r" *\\\n *", " ", path.read_text()))
-    found = re.findall(r'^if at_stage (\d+) "(.*)"; then.*\n((?:[ #].*\n|\n)*)fi$', text, re.M)
+    found = re.findall(
+        r'^if at_stage (\d+) "(.*)"; then.*\n((?:[ #].*\n|\n)*)fi$', text, re.MULTILINE
+    )
     return [
         (int(number), title, [line.strip() for line in body.splitlines() if line.strip()])
         for number, title, body in found
@@ -89,7 +93,10 @@ def test_stages_only_run_steps(path):
 def test_nothing_works_outside_the_gates(path):
     """Between the options and stage 0 are refusals and names only, behind the stages nothing."""
     stages = "if at_stage 0 " + path.read_text().partition("if at_stage 0 ")[2]
-    assert re.sub(r"^if at_stage .*\n((?:[ #].*\n|\n)*)fi$", "", stages, flags=re.M).strip() == ""
+    assert (
+        re.sub(r"^if at_stage .*\n((?:[ #].*\n|\n)*)fi$", "", stages, flags=re.MULTILINE).strip()
+        == ""
+    )
     above = lines_of(above_the_stages(path))
     assert [line for line in above if not ABOVE_THE_STAGES.fullmatch(line)] == []
 
@@ -118,7 +125,7 @@ def test_a_name_used_in_two_stages_is_set_above_the_first(path):
     options = path.read_text().partition("if at_stage 0 ")[0]
     shared = (ROOT / "utils" / "stages.sh").read_text()
     above = options + above_the_stages(path) + shared
-    known = set(re.findall(r"(?:^|[ ;])(\w+)=", above, re.M))
+    known = set(re.findall(r"(?:^|[ ;])(\w+)=", above, re.MULTILINE))
     for number, _, lines in stages_of(path):
         looped = set(re.findall(r"for (\w+) in", " ".join(lines)))
         used = set(re.findall(r"\$\{?(\w+)", " ".join(lines)))

@@ -83,7 +83,7 @@ def test_frame_statistics_by_hand():
 
 def test_the_folder_has_speaker_means_numbers_and_provenance(tmp_path):
     counts = extract_mfcc_stats(write_set(tmp_path, draw_waves()), tmp_path / "out")
-    keys, embeddings = read_vectors(tmp_path / "out" / "xvector.scp")
+    _keys, embeddings = read_vectors(tmp_path / "out" / "xvector.scp")
     speakers, means = read_vectors(tmp_path / "out" / "spk_xvector.scp")
     assert counts == {"utterances": 5}
     assert speakers == list(SPEAKERS)

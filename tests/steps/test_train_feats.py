@@ -267,8 +267,10 @@ SPOILED = [
     ),
     (
         lambda data: changed_list(data, "feats.scp", lambda lines: lines[1:]),
-        r"1 utterances are in feats.scp or in utt2spk only; the first, 'e-0', "
-        r"is not in feats.scp; those with features make a data directory: python -m utils.data_dir subset",
+        (
+            r"1 utterances are in feats.scp or in utt2spk only; the first, 'e-0', "
+            r"is not in feats.scp; those with features make a data directory: python -m utils.data_dir subset"
+        ),
     ),
     (
         lambda data: changed_list(data, "utt2num_frames", lambda lines: ["e-0 7", *lines[1:]]),

@@ -249,7 +249,7 @@ def test_resolved_sections_hold_every_default_as_plain_yaml_and_build_the_same_p
         "rate": 0.25,
         "window": "hann",
     }
-    assert list(resolved)[0] == "name"
+    assert next(iter(resolved)) == "name"
     again = yaml.safe_load(yaml.safe_dump(resolved))
     assert vars(build(FAMILY, again, WHERE, input_dim=7)) == vars(
         build(FAMILY, section, WHERE, input_dim=7)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class ArchiveWriter:
         self.outputs: dict[str, dict] = {}
         self._keys: set[str] = set()
 
-    def __enter__(self) -> "ArchiveWriter":
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             # published in reverse: the ark before the scp that points into it
             scp, ark = (

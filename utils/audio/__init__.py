@@ -16,9 +16,9 @@ from utils.audio.read import (
 )
 
 __all__ = [
-    "Channel",
     "FULL_SCALE",
     "OVERSHOOT_SECONDS",
+    "Channel",
     "UtteranceReader",
     "audio_info",
     "read_audio",

@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import compress, count, pairwise, takewhile
+from itertools import chain, compress, count, pairwise, takewhile
 from multiprocessing import get_context
 from operator import eq, lt, not_, or_
 from pathlib import Path
@@ -217,7 +217,7 @@ def _keep_common(path: Path, tables: dict[str, Columns], changes: Mapping[str, l
                     if name not in known
                 }
     if dropped.issuperset(tables["utt2spk"][0]):
-        sizes = ", ".join(f"{len(tables[file][0])} in {file}" for file in sum(files.values(), []))
+        sizes = ", ".join(f"{len(tables[file][0])} in {file}" for file in chain(*files.values()))
         raise UserError(
             f"{path}: no utterance is in every list ({sizes}), expected at least one; are these lists of one data directory?"
         )

@@ -48,7 +48,7 @@ def graded(name: str, found: str, *faults: tuple[bool, str, str]) -> Finding:
     *faults : (bool, str, str)
         Whether it holds, the verdict, what mends it.
     """
-    holds, verdict, mend = next((fault for fault in faults if fault[0]), (False, OK, ""))
+    _holds, verdict, mend = next((fault for fault in faults if fault[0]), (False, OK, ""))
     return Finding(name, verdict, found, mend)
 
 

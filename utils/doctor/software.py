@@ -165,8 +165,10 @@ def check_gpu(device: str) -> Finding:
             (
                 device == "cuda" and not seen,
                 BAD,
-                "--device cpu, or a machine with an NVIDIA card and driver (containers: "
-                "docker run --gpus all, apptainer exec --nv)",
+                (
+                    "--device cpu, or a machine with an NVIDIA card and driver (containers: "
+                    "docker run --gpus all, apptainer exec --nv)"
+                ),
             ),
         )
     return graded(
@@ -186,8 +188,10 @@ def check_gpu(device: str) -> Finding:
         (
             not seen,
             wanted,
-            "a newer driver, or a torch for the driver's CUDA: pip install torch==2.13.0 "
-            "--index-url https://download.pytorch.org/whl/cu126",
+            (
+                "a newer driver, or a torch for the driver's CUDA: pip install torch==2.13.0 "
+                "--index-url https://download.pytorch.org/whl/cu126"
+            ),
         ),
     )
 

@@ -102,7 +102,7 @@ class _Machine:
 
     def run(self) -> Any:
         """Execute the opcodes up to STOP and return what is then on the stack."""
-        file = cast(IO[bytes], self.content)  # readers call read and readline alone
+        file = cast("IO[bytes]", self.content)  # readers call read and readline alone
         while (code := self.content.read(1)) != b".":
             if code not in OPCODES:
                 raise ValueError(

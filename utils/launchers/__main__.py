@@ -1,5 +1,6 @@
 """The command of the launchers: see utils/launchers/__init__.py."""
 
+import itertools
 import os
 import signal
 import sys
@@ -133,9 +134,7 @@ def _mem_told(array: Array) -> str:
 
 def _is_for_gpu(command: Sequence[str]) -> bool:
     """True where a step is told to compute on a GPU, so that the scheduler has to give it one."""
-    return "--device=cuda" in command or ("--device", "cuda") in zip(
-        command, command[1:], strict=False
-    )
+    return "--device=cuda" in command or ("--device", "cuda") in itertools.pairwise(command)
 
 
 def _say(words: str) -> None:

@@ -22,7 +22,7 @@ class Seen:
     """
 
     state: str
-    end: End = End()
+    end: End = End()  # noqa: RUF009 - frozen
 
 
 class Engine(Protocol):

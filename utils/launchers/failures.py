@@ -15,7 +15,7 @@ from utils.receipts.check import evaluate
 KILLED = 128 + signal.SIGKILL
 # of the host: a GPU's is not meant
 NO_MEMORY = re.compile(
-    r"\bMemoryError\b|Cannot allocate memory|oom[-_ ]kill|Unable to allocate", re.I
+    r"\bMemoryError\b|Cannot allocate memory|oom[-_ ]kill|Unable to allocate", re.IGNORECASE
 )
 TAILS_SHOWN, LINES_SHOWN = 10, 8
 LOOK_SECONDS = 1.0
@@ -56,9 +56,8 @@ class Failure:
     @property
     def is_final(self) -> bool:
         """True where somebody cancelled it, or the step said in a line what the user has to mend: trying again would say it again."""
-        return (
-            self.end.reason == CANCELLED
-            or self.end.code in (1, 2)
+        return self.end.reason == CANCELLED or (
+            self.end.code in (1, 2)
             and not self.end.reason
             and not self.lacks_memory
             and not any(

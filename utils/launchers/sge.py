@@ -14,10 +14,10 @@ from utils.launchers.script import NoAnswer, ask, refuse_letter, spread, words_o
 
 PASSING = re.compile(
     r"unable to (contact|send|receive)|commlib|can't (connect|resolve)|got (send|select) error|timeout",
-    re.I,
+    re.IGNORECASE,
 )
 OVER_A_LIMIT = "37 "  # qacct's number for h_rt, h_cpu and h_vmem alike
-UNKNOWN_JOB = re.compile(r"do(es)? not exist|not found|job id \d+", re.I)
+UNKNOWN_JOB = re.compile(r"do(es)? not exist|not found|job id \d+", re.IGNORECASE)
 
 
 def submit(array: Array) -> dict[int, End]:
@@ -81,7 +81,7 @@ class GridEngine:
             raise UserError(
                 f"{array.cluster.path}: {' '.join(words[:-1])}: refused: {words_of(done)}"
             )
-        number = re.search(r"^\s*(\d+)", done.stdout, re.M)
+        number = re.search(r"^\s*(\d+)", done.stdout, re.MULTILINE)
         return number[1] if number else ""
 
     def find(self, name: str) -> str:
@@ -105,7 +105,7 @@ class GridEngine:
                 why = re.search(
                     r"^error reason .*?: +(?:[\d/]+ [\d:]+ \[\d+:\d+\]: )?(?:error: )?(.+)",
                     ask(["qstat", "-j", job]).stdout,
-                    re.M,
+                    re.MULTILINE,
                 )
                 self.cancel(f"{job}.{each.findtext('tasks', '')}")
                 told = Seen(
@@ -129,8 +129,8 @@ class GridEngine:
     def ends(self, job: str) -> dict[int, End]:
         """Read qacct, which may come late or not be allowed: logs tell the rest."""
         ends = {}
-        for entry in re.split(r"^=+$", ask(["qacct", "-j", job]).stdout, flags=re.M):
-            facts = dict(re.findall(r"^(\w+) +(\S.*?) *$", entry, re.M))
+        for entry in re.split(r"^=+$", ask(["qacct", "-j", job]).stdout, flags=re.MULTILINE):
+            facts = dict(re.findall(r"^(\w+) +(\S.*?) *$", entry, re.MULTILINE))
             if (
                 facts.get("taskid", "").isdigit()
                 and facts.get("exit_status", "").split(" ")[0].isdigit()

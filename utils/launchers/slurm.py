@@ -32,9 +32,9 @@ ENDS = {  # states that a task does not leave again -> what they mean; others wa
 RUNS = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING")
 PASSING = re.compile(
     r"socket timed out|unable to contact|connect failure|temporarily|try again|zero bytes|communication|transport",
-    re.I,
+    re.IGNORECASE,
 )
-UNKNOWN_JOB = re.compile(r"invalid job id", re.I)
+UNKNOWN_JOB = re.compile(r"invalid job id", re.IGNORECASE)
 
 
 def submit(array: Array) -> dict[int, End]:

@@ -201,7 +201,7 @@ def calibration_points(
         Growing; blocks of one class, whose ratio is infinite, are left out.
     """
     target, nontarget = sorted_scores(target_scores, nontarget_scores)
-    thresholds, targets, nontargets = counts_below(target, nontarget)
+    _thresholds, targets, nontargets = counts_below(target, nontarget)
     ends, in_targets, in_nontargets = pav_blocks(targets, nontargets)
     below = sum(
         np.append(0.0, np.cumsum(scores, dtype=np.float64))[counts[ends]]

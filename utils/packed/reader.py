@@ -79,7 +79,7 @@ class PackedReader:
     def _checked_rate(self, number: int) -> int:
         mine, path = self.archive == number, self.paths[number]
         end = int((self.offset[mine] + self.HEADER_BYTES + 2 * self.num_samples[mine]).max())
-        if os.path.exists(path) and not os.path.isfile(path) or "\0" in str(path):
+        if (os.path.exists(path) and not os.path.isfile(path)) or "\0" in str(path):
             raise UserError(f"{path}: no regular file; run stage 2 (pack)")
         try:
             with open(path, "rb") as file:

@@ -23,7 +23,7 @@ REPORT = 7  # runs even when it is done: it shows the results
 
 def _examine_what_is_late(plan: Path, first: int, last: int) -> list[Stage]:
     """`examine`, where another host has just ended the stages before: their receipts are waited for as long as SV_VISIBLE_SECONDS says."""
-    visible_seconds = float(os.environ.get(VISIBLE_SECONDS, 0))
+    visible_seconds = float(os.environ.get(VISIBLE_SECONDS, "0"))
     began, said = time.monotonic(), False
     while True:
         stages = examine(plan, last)

@@ -171,7 +171,7 @@ class Task:
             An input is missing, or the output is stale and dear.
         """
         if not MODE.checking:
-            wait_until_there(self.inputs.values(), float(os.environ.get(VISIBLE_SECONDS, 0)))
+            wait_until_there(self.inputs.values(), float(os.environ.get(VISIBLE_SECONDS, "0")))
         status = self.status()
         if MODE.checking:
             MODE.collected.append(status)
@@ -186,7 +186,7 @@ class Task:
         if status.state == STALE and self._is_dear():
             self._refuse_without_force(status.reason)
         # Of the processes that torchrun started the first one alone touches files.
-        if int(os.environ.get("RANK", 0)):
+        if int(os.environ.get("RANK", "0")):
             return False
         self._lock()
         if status.state == STALE or half_moved(self.home, f".{self.path.stem}").exists():

@@ -42,9 +42,11 @@ def similarity_section(experiment: Path) -> str:
         parts += [f"<h3>{escape(folder.name)}, {escape(summary['backend'])}</h3>"]
         parts += [f'<p class="watermark">{escape(mark)}</p>' for mark in summary["watermarks"]]
         parts += [
-            f"<p>{summary['models']:,} models against {summary['tests']:,} tests.  EER {summary['eer_percent']:.2f} %; as the GE2E seed reads "
-            f"it, at one of 50 thresholds ({summary['published_threshold']:.2f}): {summary['published_eer_percent']:.2f} %.  Numbers: "
-            f"similarity/{escape(folder.name)}/similarity.npy and thresholds.tsv.</p>",
+            (
+                f"<p>{summary['models']:,} models against {summary['tests']:,} tests.  EER {summary['eer_percent']:.2f} %; as the GE2E seed reads "
+                f"it, at one of 50 thresholds ({summary['published_threshold']:.2f}): {summary['published_eer_percent']:.2f} %.  Numbers: "
+                f"similarity/{escape(folder.name)}/similarity.npy and thresholds.tsv.</p>"
+            ),
             f"<figure>{(folder / 'similarity.svg').read_text(encoding='utf-8')}</figure>",
             "<details><summary>false acceptance and rejection over thresholds</summary>",
             table(["threshold", "FAR %", "FRR %"], rows),

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Self
 
 from utils.files import atomic_write, read_entries
 
@@ -27,7 +28,7 @@ class TrainingLog:
         self.path = folder / "log" / "history.jsonl"
         self.entries: list[dict] = []
 
-    def __enter__(self) -> "TrainingLog":
+    def __enter__(self) -> Self:
         if self.active:
             from torch.utils.tensorboard import SummaryWriter
             from tqdm import tqdm

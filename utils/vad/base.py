@@ -5,6 +5,7 @@ belongs to each frame of Kaldi's features.
 """
 
 import importlib
+import itertools
 from types import ModuleType
 
 import numpy as np
@@ -145,7 +146,7 @@ def smooth(
     """
     speech = decisions.copy()
     stretches = runs(speech)
-    for (_, end), (start, _) in zip(stretches[:-1], stretches[1:], strict=True):
+    for (_, end), (start, _) in itertools.pairwise(stretches):
         if start - end < round(min_silence_seconds * FRAMES_PER_SECOND):
             speech[end:start] = True
     padding = round(padding_seconds * FRAMES_PER_SECOND)

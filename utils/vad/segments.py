@@ -88,8 +88,10 @@ def summary_lines(where: str, num_speech: Mapping[str, int], summary: Mapping) -
     )
     five = " / ".join(f"{fraction:.0%}" for fraction in summary["speech_fraction"])
     lines = [
-        f"{where}: speech in {summary['speech_frames'] / max(1, summary['frames']):.1%} of {total:.2f} hours ({hours:.2f} hours); "
-        f"per utterance {five} (minimum, quartiles, maximum)"
+        (
+            f"{where}: speech in {summary['speech_frames'] / max(1, summary['frames']):.1%} of {total:.2f} hours ({hours:.2f} hours); "
+            f"per utterance {five} (minimum, quartiles, maximum)"
+        )
     ]
     if summary["without_speech"]:
         silent = sorted(utterance for utterance, number in num_speech.items() if not number)

@@ -1,5 +1,7 @@
 """Deep Speaker's networks: counts, sizes of the maps, a slow computation of the layers, and the length of embeddings."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -68,7 +70,7 @@ def test_maps_have_the_published_sizes(num_samples, frames):
     assert network(0.1 * torch.randn(1, num_samples), torch.tensor([num_samples])).shape == (1, 512)
     features, channels = (64, 32, 16, 8, 4), (1, 64, 128, 256, 512)
     maps = list(zip(channels, features, frames, strict=True))
-    assert sizes == [size for pair in zip(maps, maps[1:], strict=False) for size in pair]
+    assert sizes == [size for pair in itertools.pairwise(maps) for size in pair]
     assert network.embedding.in_features == 512 * 4
     assert (
         network.min_samples == 5201

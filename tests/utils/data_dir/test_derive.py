@@ -93,8 +93,10 @@ def test_a_copy_has_the_same_bytes(folder, tmp_path, command):
     done = command("utils.data_dir", "copy", folder, tmp_path / "copy")
     assert (done.returncode, done.stderr) == (
         1,
-        f"utils.data_dir: {tmp_path}/copy: exists already, expected a new folder; "
-        "choose another name or remove it\n",
+        (
+            f"utils.data_dir: {tmp_path}/copy: exists already, expected a new folder; "
+            "choose another name or remove it\n"
+        ),
     )
 
 

@@ -129,7 +129,7 @@ def test_an_odd_file_system_is_told(tmp_path, monkeypatch, call, change, verdict
 
 def test_a_workdir_that_cannot_be_written_is_bad(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "mkdtemp", refuse(errno.EROFS))
-    room, disk = doctor_disk.check_disk(tmp_path / "work" / "deep")
+    _room, disk = doctor_disk.check_disk(tmp_path / "work" / "deep")
     assert disk.verdict == BAD
     assert disk.found == f"{tmp_path}: cannot be written: Read-only file system"
 

@@ -1,5 +1,7 @@
 """Front ends of Python programs: against librosa, against a slow computation frame by frame, and against python_speech_features' own output."""
 
+import itertools
+
 import librosa
 import numpy as np
 import pytest
@@ -111,8 +113,7 @@ def slow_decibels(samples, options):
     """python_speech_features' filterbank, in double precision, filter by filter and frame by frame."""
     rate_hz, fft_samples, num_filters, length, shift, low_hz, high_hz, preemphasis = options
     emphasised = [float(samples[0])] + [
-        float(now) - preemphasis * float(before)
-        for before, now in zip(samples, samples[1:], strict=False)
+        float(now) - preemphasis * float(before) for before, now in itertools.pairwise(samples)
     ]
     num_frames = 1 if len(samples) <= length else 1 + int(np.ceil((len(samples) - length) / shift))
     emphasised = np.array(emphasised + [0.0] * (length + num_frames * shift))

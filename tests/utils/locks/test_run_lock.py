@@ -278,8 +278,10 @@ def test_a_disk_that_cannot_be_written_is_one_line(place):
         [
             sys.executable,
             "-c",
-            "from utils.cli import exit_with\nfrom pathlib import Path\nfrom utils.locks.run_lock import acquire\n"
-            f"exit_with(lambda: acquire([Path({str(place)!r})], 1, 'x'))",
+            (
+                "from utils.cli import exit_with\nfrom pathlib import Path\nfrom utils.locks.run_lock import acquire\n"
+                f"exit_with(lambda: acquire([Path({str(place)!r})], 1, 'x'))"
+            ),
         ],
         cwd=ROOT,
         capture_output=True,

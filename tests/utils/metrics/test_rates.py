@@ -1,5 +1,6 @@
 """Error rates, against values worked out by hand, a slow independent way, and properties that must hold for any scores."""
 
+import itertools
 import time
 import tracemalloc
 from pathlib import Path
@@ -38,7 +39,7 @@ def slow_rates(target, nontarget):
 def slow_equal_error_rate(target, nontarget):
     """Walk along the ROC and cut each of its pieces with the line miss = false alarm by bisection."""
     points = list(slow_rates(target, nontarget))
-    for (miss, false_alarm), (next_miss, next_false_alarm) in zip(points, points[1:], strict=False):
+    for (miss, false_alarm), (next_miss, next_false_alarm) in itertools.pairwise(points):
         if miss <= false_alarm and next_miss >= next_false_alarm:
             low, high = 0.0, 1.0
             for _ in range(60):

@@ -80,7 +80,7 @@ def test_a_shortened_altered_or_missing_output_is_unfinished(work, tmp_path):
 
 
 def test_stale_and_cheap_is_redone_saying_why(work, tmp_path, capsys):
-    task, do = work
+    _task, do = work
     do()
     (tmp_path / "in").write_text("b\n")
     do()
@@ -89,7 +89,7 @@ def test_stale_and_cheap_is_redone_saying_why(work, tmp_path, capsys):
 
 
 def test_stale_and_dear_stops_and_force_moves_the_old_output_aside(work, tmp_path, monkeypatch):
-    task, do = work
+    _task, do = work
     do(dear=True)
     (tmp_path / "in").write_text("b\n")
     with pytest.raises(UserError, match=r"in changed; --force"):
@@ -105,7 +105,7 @@ def test_stale_and_dear_stops_and_force_moves_the_old_output_aside(work, tmp_pat
 def test_force_that_died_while_it_moved_the_old_output_leaves_it_in_one_place(
     work, tmp_path, moved, monkeypatch
 ):
-    task, do = work
+    _task, do = work
     do(dear=True)
     (tmp_path / "in").write_text("b\n")
     monkeypatch.setenv("SV_FORCE", "1")
@@ -122,7 +122,7 @@ def test_force_that_died_while_it_moved_the_old_output_leaves_it_in_one_place(
 
 
 def test_what_took_long_is_dear_whatever_its_step(work, tmp_path):
-    task, do = work
+    _task, do = work
     do()
     path = tmp_path / "out" / "receipts" / "copy.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"core_seconds": 601}))
@@ -141,7 +141,7 @@ def test_accept_blesses_a_stale_output(work, tmp_path):
 
 
 def test_a_receipt_as_input_stands_for_the_checksums_in_it(work, tmp_path):
-    task, do = work
+    _task, do = work
     do()
     after = Task(
         tmp_path / "out2",
@@ -176,7 +176,7 @@ def test_two_processes_cannot_do_the_same_work(work):
 
 
 def test_verify_reads_large_outputs_too(work, tmp_path):
-    task, do = work
+    _task, do = work
     do()
     big = tmp_path / "out" / "big"
     big.write_bytes(bytes(2 << 20))
