@@ -1,0 +1,1 @@
+"""Corpora: ``prepare_<corpus>`` turns a corpus' files into data directories; packages hold what one corpus needs."""

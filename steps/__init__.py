@@ -1,0 +1,1 @@
+"""The verbs: one module = one function = one command, ``python -m steps.<name>``."""

@@ -203,6 +203,19 @@ def test_no_command_loads_torch_before_it_has_work():
     assert done.returncode == 0, done.stderr
 
 
+PACKAGES = [path for path in LIBRARY if path.name == "__init__.py"]
+
+
+@pytest.mark.parametrize("path", PACKAGES, ids=label)
+def test_a_package_says_what_it_holds(path):
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_utils_is_a_list_that_one_can_read():
+    entries = [path for path in (ROOT / "utils").iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= 32
+
+
 def test_no_module_is_called_by_what_it_is_not():
     vague = [
         label(path)
