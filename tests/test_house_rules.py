@@ -23,6 +23,12 @@ COMMANDS = [
     for path in LIBRARY
     if path.parent.name in ("steps", "local") and "\n    run(" in path.read_text()
 ]
+# What is not ours that they may import; our own packages: the contracts of import-linter in pyproject.toml.
+FOREIGN = {
+    "steps/models": {"torch"},
+    "steps/losses": {"torch"},
+    "steps/backends": {"numpy", "scipy", "sklearn", "torch"},
+}
 MAX_MODULE_LINES, MAX_BODY_LINES, MAX_PARAMETERS = 350, 60, 6  # of code, as ruff formats it
 NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 NO_CODE |= {tokenize.ENDMARKER, tokenize.ENCODING}
@@ -84,6 +90,17 @@ def documented(docstring):
         if entry.args[0] == "param"
         for name in entry.arg_name.split(",")
     ]
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in LIBRARY if label(path).startswith(tuple(FOREIGN))], ids=label
+)
+def test_networks_losses_and_back_ends_import_little(path):
+    allowed = next(names for folder, names in FOREIGN.items() if label(path).startswith(folder))
+    for name in imported(path):
+        top = name.partition(".")[0]
+        if top not in sys.stdlib_module_names and top not in ("steps", "utils"):
+            assert top in allowed, f"{label(path)} must not import {name}"
 
 
 @library
