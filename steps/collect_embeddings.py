@@ -79,11 +79,13 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
 def _common_provenance(paths: list[Path]) -> dict:
     """The facts on which all jobs agree."""
     facts = [read_json_object(path) for path in paths]
+    precisions = [each.pop("training_precision", None) for each in facts]  # not in older parts
     if any(other != facts[0] for other in facts):
         raise UserError(
             f"{paths[0].parent}: the jobs' provenance differs; remove the folder and extract again"
         )
-    return facts[0]
+    said = [precision for precision in precisions if precision]
+    return facts[0] | ({"training_precision": said[0]} if said else {})
 
 
 if __name__ == "__main__":

@@ -154,7 +154,9 @@ def _lists_of(kind: str, folder: Path, *names: str) -> dict[str, Path]:
 def _drawn_as_today(settings: Settings, experiment: Path, recorded: str) -> bool:
     """Whether the pictures beside a training, of a YAML with this checksum, show today's crops and augmentation: it keeps the YAML's values."""
     trained = read_receipt(experiment / "receipts" / "train.json")
-    if trained is None or trained["inputs"].get("config", {}).get("content") != recorded:
+    if trained is None or trained.get("accepted") or not (experiment / "config.yaml").exists():
+        return False
+    if trained["inputs"].get("config", {}).get("content") != recorded:
         return False
     kept = read_yaml(experiment / "config.yaml")
     today = {

@@ -5,8 +5,10 @@
 The same command goes on where a killed one stopped, mid-epoch, to the same weights.  Several processes: `torchrun --nproc-per-node N -m steps.train`.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,10 +16,15 @@ from utils.cli import run
 from utils.config import first_difference
 from utils.embeddings.inputs import network_inputs, takes_features
 from utils.errors import UserError
-from utils.files import read_json_object
 from utils.receipts import Task
-from utils.training.experiment import BEGUN, begin_experiment, write_first_weights
-from utils.training.precision import begun_precision, settle_precision
+from utils.training.experiment import (
+    BEGUN,
+    begin_experiment,
+    claim_of,
+    contents_of,
+    write_first_weights,
+)
+from utils.training.precision import begun_precision, say_once, settle_precision
 from utils.training.settings import Settings, read_phases
 
 if TYPE_CHECKING:
@@ -113,16 +120,22 @@ def train(
     )
     counts: dict = {}
     before: Path | None = None
+    say_once.cache_clear()
+    auto_folders: list[Path] = []  # of this phase and those before that leave the precision open
     for settings in phases:
         _refuse_to_augment_features(settings)
         home = settings.folder(output)
         inputs = _inputs(settings, arguments, before)
         if settings.auto_precision:
-            settings.set_precision(begun_precision(home) or "auto")
+            auto_folders.insert(0, home)
+            settings.set_precision(begun_precision(auto_folders) or "auto")
         task = _task(settings, arguments, home, inputs)
+        if settings.is_last:
+            task.says_the_same["config"] = partial(_all_began_with, phases, output)
         if task.is_done():
             counts = task.counts
         else:
+            _settle(settings, task, inputs, auto_folders, arguments)
             counts = _train_phase(settings, task, inputs, arguments, before)
         before = home
     return counts
@@ -209,8 +222,35 @@ def _task(settings: Settings, arguments: Arguments, home: Path, inputs: dict[str
         dear=True,
         options=options,
         leaves=LEAVES,
-        says_the_same={"config": lambda _: _began_with(settings, home)},
     )
+
+
+def _settle(
+    settings: Settings,
+    task: Task,
+    inputs: dict[str, Path],
+    auto_folders: Sequence[Path],
+    arguments: Arguments,
+) -> None:
+    """Set up the device, join the processes, and settle the precision: after `is_done`, which moves aside what --force does anew."""
+    import torch
+
+    from utils.torch_device import join_processes, use_device
+
+    use_device(arguments.device, arguments.num_threads)
+    if not torch.distributed.is_initialized():
+        join_processes(arguments.device)
+    folders = list(auto_folders)
+    if os.environ.get("SV_FORCE") == "1" and not _goes_on(settings, task.home, inputs):
+        folders = [folder for folder in folders if folder != task.home]
+    settle_precision(settings, begun_precision(folders), arguments.device)
+    if not settings.is_last:
+        task.options["training"] = settings.sections["training"]
+
+
+def _goes_on(settings: Settings, folder: Path, inputs: dict[str, Path]) -> bool:
+    """Whether a folder holds a training of these values and inputs, so that --force has nothing to begin anew."""
+    return _began_with(settings, folder) and claim_of(folder)["inputs"] == contents_of(inputs)
 
 
 def _train_phase(
@@ -223,17 +263,11 @@ def _train_phase(
     """One training from its YAML to its receipt."""
     import torch
 
-    from utils.torch_device import join_processes, rank_and_world, use_device
+    from utils.torch_device import rank_and_world
     from utils.training.setup import length_of_training
     from utils.training.trainer import Trainer
 
-    use_device(arguments.device, arguments.num_threads)
-    if not torch.distributed.is_initialized():
-        join_processes(arguments.device)
     output = task.home
-    settle_precision(settings, output, arguments.device)
-    if not settings.is_last:
-        task.options["training"] = settings.sections["training"]
     torch.manual_seed(arguments.seed)
     parts = assemble(settings, arguments, before)
     try:
@@ -403,16 +437,20 @@ def _resolved(settings: Settings, seed: int, num_speakers: int, train_data: Path
     return said | ({"features": made} if made else {})
 
 
+def _all_began_with(phases: Sequence[Settings], output: Path, _recorded: str) -> bool:
+    """Whether every phase began with today's values: a YAML of other bytes may say the same."""
+    return all(_began_with(settings, settings.folder(output)) for settings in phases)
+
+
 def _began_with(settings: Settings, folder: Path) -> bool:
     """Whether a training began with today's values, however the YAML is written."""
-    if not (folder / BEGUN).exists():
+    recorded = claim_of(folder)["config"]
+    if not recorded:
         return False
-    recorded = read_json_object(
-        folder / BEGUN, mend="choose another --name, or move the folder away"
-    )["config"]
     for section, options in settings.sections.items():
+        before = recorded.get(section) or {}
         for key, value in (options or {}).items():
-            if not isinstance(value, dict | list) and recorded.get(section, {}).get(key) != value:
+            if not isinstance(value, dict | list) and before.get(key) != value:
                 return False  # known without the registries, which import torch
     from steps.losses import LOSSES
     from steps.models import MODELS

@@ -75,7 +75,8 @@ def multiplies_bf16(device: str) -> bool:
     """
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in WITHOUT_BF16:
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
+    if limit.upper() in WITHOUT_BF16:
         return False
     able = torch.cpu.get_capabilities()
     return bool(able.get("amx_bf16") or able.get("avx512_bf16"))

@@ -106,7 +106,7 @@ def test_a_bf16_that_is_emulated_is_said_once_with_what_to_do(
     run(corpus, config, tmp_path / "exp")
     said = [line for line in capsys.readouterr().err.splitlines() if "bf16" in line]
     assert len(said) == 1
-    assert f"note: {config}: training: precision is bf16; " in said[0]
+    assert f"note: {config}: precision is bf16; " in said[0]
     assert "write precision: auto" in said[0]
     config.write_text(config.read_text().replace("precision: bf16", "precision: auto"))
     run(corpus, config, tmp_path / "exp-another")  # what it says works
@@ -153,3 +153,54 @@ def test_the_provenance_says_it(corpus, tmp_path, monkeypatch):
         ]
         == "bf16"
     )
+
+
+def test_an_auto_phase_does_not_take_what_another_phase_was_told(
+    corpus, tmp_path, monkeypatch, capsys
+):
+    on_a_processor(monkeypatch, "avx2")
+    config = variant(corpus, tmp_path, SHORT, AUTO)
+    phases = PHASES.replace("training: {steps: 2}", "training: {steps: 2, precision: bf16}")
+    config.write_text(config.read_text() + phases)
+    run(corpus, config, tmp_path / "exp")
+    assert precision_of(tmp_path / "exp" / "phases" / "1_first") == "bf16"
+    assert precision_of(tmp_path / "exp") == "fp32"
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note:")]
+    assert len(said) == 1, said
+    assert "precision is bf16" in said[0]
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_what_force_begins_anew_takes_the_precision_of_this_machine(
+    corpus, tmp_path, monkeypatch, finished
+):
+    on_a_processor(monkeypatch, "amx_bf16")
+    config = variant(corpus, tmp_path, SHORT, AUTO)
+    run(corpus, config, tmp_path / "exp")
+    assert precision_of(tmp_path / "exp") == "bf16"
+    if not finished:
+        (tmp_path / "exp" / "receipts" / "train.json").unlink()
+    on_a_processor(monkeypatch, "avx2")
+    config.write_text(config.read_text().replace("crop_seconds: 0.5", "crop_seconds: 0.6"))
+    monkeypatch.setenv("SV_FORCE", "1")
+    run(corpus, config, tmp_path / "exp")
+    assert precision_of(tmp_path / "exp") == "fp32"
+
+
+def test_a_change_of_a_middle_phase_is_a_change(corpus, tmp_path):
+    config = variant(corpus, tmp_path, SHORT)
+    third = "  - {name: third, training: {steps: 2}}\n"
+    config.write_text(config.read_text() + PHASES + third)
+    run(corpus, config, tmp_path / "exp")
+    assert {state for state, _ in states(corpus, config, tmp_path / "exp")} == {"done"}
+    config.write_text(config.read_text().replace("weights_from: previous", "weights_from: random"))
+    assert states(corpus, config, tmp_path / "exp")[-1] == ("stale", f"{config} changed")
+
+
+@pytest.mark.parametrize("claim", ["{}", '{"config": []}', '{"config": {"model": {}}}', "no JSON"])
+def test_a_begun_json_that_says_nothing_is_no_traceback(corpus, tmp_path, claim):
+    config = variant(corpus, tmp_path, SHORT, AUTO)
+    run(corpus, config, tmp_path / "exp")
+    (tmp_path / "exp" / "begun.json").write_text(claim)
+    [(state, reason)] = states(corpus, config, tmp_path / "exp")
+    assert (state, "begun.json has" in reason) == ("unfinished", True)

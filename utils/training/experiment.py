@@ -28,6 +28,38 @@ OF_A_TRAINING = (
 )
 
 
+def claim_of(folder: Path) -> dict[str, dict]:
+    """What a folder's training began with; nothing where none began, or where the file is damaged, which `begin_experiment` refuses.
+
+    Parameters
+    ----------
+    folder : path
+        Of the training.
+
+    Returns
+    -------
+    dict
+        ``config``, the resolved configuration, and ``inputs``, the content of each input by label; each may be empty.
+    """
+    try:
+        written = read_json_object(folder / BEGUN)
+    except (FileNotFoundError, UserError):
+        written = {}
+    parts = {name: written.get(name) for name in ("config", "inputs")}
+    return {name: part if isinstance(part, dict) else {} for name, part in parts.items()}
+
+
+def contents_of(inputs: Mapping[str, Path]) -> dict[str, str]:
+    """The content of each input, as 64 digits.
+
+    Parameters
+    ----------
+    inputs : mapping of str to path
+        By label.
+    """
+    return {label: fingerprint(path) for label, path in inputs.items()}
+
+
 def begin_experiment(folder: Path, resolved: Mapping, inputs: Mapping[str, Path]) -> None:
     """Claim a folder for a training, or find it claimed by the same one; writes ``config.yaml``.
 
@@ -47,10 +79,7 @@ def begin_experiment(folder: Path, resolved: Mapping, inputs: Mapping[str, Path]
     UserError
         It holds an unfinished training of another configuration or of other data.
     """
-    claim = {
-        "config": dict(resolved),
-        "inputs": {label: fingerprint(path) for label, path in inputs.items()},
-    }
+    claim = {"config": dict(resolved), "inputs": contents_of(inputs)}
     begun = [name for name in OF_A_TRAINING if (folder / name).exists()]
     if begun or half_moved(folder).exists():
         before = {}
