@@ -4,6 +4,7 @@
 #
 #   tests/run.sh                            lint, the fast tests, mini whole, one tiny run of every recipe
 #   tests/run.sh --rest                     what the first leaves out: slow tests, and schedulers
+#   tests/run.sh -m long                    very long proofs: README.md, "What we promise"
 #   tests/run.sh --lint                     ruff, mypy, import-linter, shellcheck
 #   tests/run.sh -m "not slow"              whatever pytest takes: here the fast tests alone
 #   tests/run.sh tests/utils -k archive
@@ -43,8 +44,8 @@ case ${1-} in
     lint
     ;;
   --rest)
-    both_cores -m "slow and not whole and not cluster" --ignore tests/recipes/test_mini.py
-    step python3 -m pytest -m cluster  # schedulers start processes of their own: alone
+    both_cores -m "slow and not (whole or cluster or long)" --ignore tests/recipes/test_mini.py
+    step python3 -m pytest -m "cluster and not long"  # schedulers start processes: alone
     ;;
   *)
     lint

@@ -14,7 +14,14 @@ from tests.recipes.runs import PATIENCE_SECONDS, TRAIN_NOTHING, contents, differ
 from tests.tree import RECIPES
 
 pytestmark = pytest.mark.slow
-each_recipe = pytest.mark.parametrize("recipe", [path.parent.name for path in RECIPES])
+NAMES = [path.parent.name for path in RECIPES]
+each_recipe = pytest.mark.parametrize("recipe", NAMES)
+
+
+def each_recipe_at_length(*first):
+    """Each recipe; all but the first ones are a part of the long proofs."""
+    others = [pytest.param(name, marks=pytest.mark.long) for name in NAMES if name not in first]
+    return pytest.mark.parametrize("recipe", [*first, *others])
 
 
 def kill(process):
@@ -58,7 +65,7 @@ def test_nothing_that_counts_names_the_time_the_host_or_the_checkout(runs, recip
     assert named == []
 
 
-@each_recipe
+@each_recipe_at_length("own", "voices")
 def test_every_stage_alone_gives_what_the_whole_gives(runs, recipe, tmp_path):
     for stage in range(8):
         text = runs.run(recipe, tmp_path, "--stage", stage, "--stop-stage", stage)
@@ -81,7 +88,7 @@ def test_a_second_run_finds_nothing_to_do(runs, recipe):
     assert difference(before, contents(workdir)) == []
 
 
-@each_recipe
+@each_recipe_at_length("mini", "vctk_ge2e")
 def test_killed_anywhere_and_repeated_it_ends_with_the_same_bytes(runs, recipe, tmp_path):
     moments, seconds = random.Random(f"{recipe} 1"), runs.seconds(recipe)
     for _ in range(4):
