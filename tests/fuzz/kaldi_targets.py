@@ -261,8 +261,8 @@ IN_ARCHIVES = [
 ARCHIVES = Target(
     "archives",
     {
-        "utils.archive.check_archive": lambda place: check_archive([_x(place)]),
-        "utils.archive.head_archive": lambda place: head_archive(_x(place)),
+        "utils.archive.__main__.check_archive": lambda place: check_archive([_x(place)]),
+        "utils.archive.__main__.head_archive": lambda place: head_archive(_x(place)),
         "utils.archive.read_object": lambda place: read_object(_x(place)),
         "utils.archive.read_matrix": lambda place: read_matrix(f"{_x(place)}:3"),
         "utils.archive.read_wave": lambda place: read_wave(_x(place)),
@@ -279,7 +279,7 @@ SCP = Target(
     "scp",
     {
         "utils.archive.iterate_scp": lambda place: list(iterate_scp(place.given / "x.scp")),
-        "utils.archive.check_archive": lambda place: check_archive(
+        "utils.archive.__main__.check_archive": lambda place: check_archive(
             [place.given / "x.scp"], allow_renamed=True
         ),
         "utils.archive.read_object": _each_entry,

@@ -131,7 +131,8 @@ def iterate_entries(
     allow_renamed : bool
         As of `iterate_scp`.
     """
-    mapped, good = "", ""
+    mapped: str | None = None
+    good = ""
     buffer: Buffer = b""
     for key, entry in entries.items():
         file, offset = split_entry(entry, key)

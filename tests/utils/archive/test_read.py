@@ -172,6 +172,7 @@ def test_malformed_scp_lines_are_named(tmp_path, content, message):
         ("{folder}/x.ark:2[0:9]", "has a range specifier"),
         ("{folder}/none.ark:2", "none.ark: key 'a': no such regular file"),
         ("{folder}", "no such regular file"),
+        (":12", "key 'a': no such regular file"),
         (
             "{folder}/x.ark",
             r"x.ark:0: key .a.: this is an archive, and the entry has no offset in it.*utils\.archive merge",
