@@ -38,6 +38,7 @@ def test_every_stage_on_slurm_gives_the_bytes_of_a_local_run(slurm_environment, 
     assert unlike(whole, recipe) == []
 
 
+@pytest.mark.long
 def test_a_chain_of_jobs_runs_the_stages_and_returns_at_once(slurm_environment, tmp_path):
     runs = Runs(tmp_path / "runs")
     whole = Recipe(runs.whole("voxceleb1"))
@@ -65,6 +66,7 @@ def test_a_chain_of_jobs_runs_the_stages_and_returns_at_once(slurm_environment, 
     assert unlike(whole, recipe) == []
 
 
+@pytest.mark.long
 def test_a_stage_of_a_chain_that_is_out_of_time_is_queued_again_and_its_training_goes_on(training):
     recipe, weights = training
     (stage,) = re.findall(r"job (\d+);", recipe.run(*TRAINING, "--submit-all"))
@@ -86,7 +88,14 @@ def test_a_stage_of_a_chain_that_is_out_of_time_is_queued_again_and_its_training
     assert recipe.weights() == weights
 
 
-@pytest.mark.parametrize("how", ["requeued", "out of time", "its node set down"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "requeued",
+        pytest.param("out of time", marks=pytest.mark.long),
+        pytest.param("its node set down", marks=pytest.mark.long),
+    ],
+)
 def test_training_that_is_queued_again_goes_on_by_itself(training, how):
     recipe, weights = training
     process, job = caught_at_it(recipe)

@@ -41,6 +41,7 @@ def test_death_at_a_point_of_each_kind_in_each_stage(proof):
     )
 
 
+@pytest.mark.long
 def test_death_at_a_point_of_each_command_that_no_recipe_runs(proof):
     text = proof("tests.fail_points", "--alone", "--sample", "--seed", "1")
     assert int(re.search(r"^stage alone: \d+ points, (\d+) deaths", text, re.MULTILINE)[1]) == len(

@@ -88,7 +88,7 @@ def test_a_second_run_finds_nothing_to_do(runs, recipe):
     assert difference(before, contents(workdir)) == []
 
 
-@each_recipe_at_length("mini", "vctk_ge2e")
+@each_recipe_at_length("mini")
 def test_killed_anywhere_and_repeated_it_ends_with_the_same_bytes(runs, recipe, tmp_path):
     moments, seconds = random.Random(f"{recipe} 1"), runs.seconds(recipe)
     for _ in range(4):
