@@ -45,7 +45,8 @@ case ${1-} in
     ;;
   --rest)
     both_cores -m "slow and not (whole or cluster or long)" --ignore tests/recipes/test_mini.py
-    step python3 -m pytest -m "cluster and not long"  # schedulers start processes: alone
+    # Schedulers start processes of their own: alone.
+    step python3 -m pytest -m "cluster and not long" tests/cluster tests/utils/launchers
     ;;
   *)
     lint

@@ -85,6 +85,7 @@ def test_more_tasks_than_slurm_takes_are_refused_in_one_line(launch):
     )
 
 
+@pytest.mark.long
 def test_a_node_set_down_and_a_requeued_job_are_waited_for(launch, scontrol, slurm_environment):
     launch.hold(1, 2, 3)
     process = launch.begin()

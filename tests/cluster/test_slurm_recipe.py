@@ -91,7 +91,7 @@ def test_a_stage_of_a_chain_that_is_out_of_time_is_queued_again_and_its_training
 @pytest.mark.parametrize(
     "how",
     [
-        "requeued",
+        pytest.param("requeued", marks=pytest.mark.long),
         pytest.param("out of time", marks=pytest.mark.long),
         pytest.param("its node set down", marks=pytest.mark.long),
     ],

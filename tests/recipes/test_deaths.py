@@ -27,6 +27,7 @@ def proof(command, monkeypatch, tmp_path):
     return call
 
 
+@pytest.mark.long
 def test_death_at_a_point_of_each_kind_in_each_stage(proof):
     text = proof("tests.fail_points", "--sample", "--seed", "1", "--num-threads", "1")
     counts = {

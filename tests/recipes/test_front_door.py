@@ -240,6 +240,7 @@ def test_a_changed_option_makes_stale_what_depends_on_it_and_dear_work_stops(run
     assert difference(before, contents(workdir)) == []
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_force_redoes_dear_work_and_moves_the_old_output_aside(runs, tmp_path):
     workdir = runs.copy("speechocean762", tmp_path)

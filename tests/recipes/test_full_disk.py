@@ -67,6 +67,7 @@ def test_a_full_folder_of_temporary_files_is_one_line_and_not_a_recipe_without_s
     assert not (tmp_path / "work").exists()
 
 
+@pytest.mark.long
 def test_outputs_on_two_disks_and_temporary_files_on_a_third(runs, tmp_path):
     """data/ here, exp/ behind a link to another mount, a TMPDIR of one megabyte: the same bytes, and no file of ours went through TMPDIR."""
     work = tmp_path / "work"
@@ -83,7 +84,8 @@ def test_outputs_on_two_disks_and_temporary_files_on_a_third(runs, tmp_path):
             runs.run("mini", work)
         assert exp.stat().st_dev != work.stat().st_dev
         assert list(exp.glob("*/report.html"))
-        assert list(temporary.iterdir()) == []
+        left = [path.name for path in temporary.iterdir()]
+        assert [name for name in left if not name.startswith("torchinductor_")] == []  # torch's
         (tmp_path / "flat").mkdir()
         shutil.copytree(work / "data", tmp_path / "flat" / "data")
         shutil.copytree(exp, tmp_path / "flat" / "exp")

@@ -140,6 +140,7 @@ def test_an_altered_byte_of_a_small_archive_is_seen_at_once_and_the_archive_made
     assert same_as_whole(runs, copy)
 
 
+@pytest.mark.long
 def test_an_altered_byte_of_a_large_archive_is_found_by_verify_and_the_archive_made_again(
     runs, tmp_path
 ):

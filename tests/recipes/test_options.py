@@ -19,6 +19,10 @@ from utils.errors import UserError
 from utils.plan.stages import examine
 
 NAMES = [path.parent.name for path in RECIPES]
+AT_LENGTH = [
+    pytest.param(name, marks=[] if name in ("mini", "voices") else pytest.mark.long)
+    for name in NAMES
+]
 LETTERS = {"done": "d", "stale": "s", "partly done": "p", "never run": "n"}
 POLICY = "recipes/mini/conf/augmentation/copies.yaml"
 PLDA, CORPORA, MOVED, RUNS = (
@@ -237,7 +241,7 @@ def test_every_option_is_in_the_table(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", NAMES)
+@pytest.mark.parametrize("recipe", AT_LENGTH)
 def test_a_changed_option_makes_stale_exactly_what_depends_on_it(runs, recipe):
     wrong = {}
     for words, expected in TABLE[recipe].values():

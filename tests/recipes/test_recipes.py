@@ -65,7 +65,7 @@ def test_nothing_that_counts_names_the_time_the_host_or_the_checkout(runs, recip
     assert named == []
 
 
-@each_recipe_at_length("own", "voices")
+@each_recipe_at_length("voices")
 def test_every_stage_alone_gives_what_the_whole_gives(runs, recipe, tmp_path):
     for stage in range(8):
         text = runs.run(recipe, tmp_path, "--stage", stage, "--stop-stage", stage)
@@ -107,6 +107,7 @@ def test_killed_anywhere_and_repeated_it_ends_with_the_same_bytes(runs, recipe, 
     assert difference(contents(runs.whole(recipe)), contents(tmp_path)) == []
 
 
+@pytest.mark.long
 def test_killed_in_training_it_goes_on_from_the_newest_checkpoint(runs, tmp_path):
     process = runs.start("speechocean762", tmp_path)
     wait_for(tmp_path / "exp" / "tiny" / "checkpoints" / "step-0000006.pt", process)
@@ -128,6 +129,7 @@ def wait_for(path, process):
         time.sleep(0.01)
 
 
+@pytest.mark.long
 def test_two_training_processes_give_a_recipe_that_is_done(runs, tmp_path):
     text = runs.run("speechocean762", tmp_path, "--processes", 2)
     assert "report:" in text
@@ -295,6 +297,7 @@ def test_scores_of_two_back_ends_are_normalised_on_other_corpora_too(runs, recip
         }
 
 
+@pytest.mark.long
 def test_rooms_are_simulated_where_none_are_at_hand(runs, tmp_path):
     text = run(
         "speechocean762",

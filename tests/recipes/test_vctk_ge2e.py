@@ -82,6 +82,7 @@ def test_prompted_enrols_with_some_sentences_and_tests_others_and_the_ledger_cou
     assert np.isfinite(matrix).all()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_other_back_ends_with_noisy_copies_norms_calibration_and_fusion(runs, tmp_path):
     """Models of several utterances on one side, single utterances on the other; dev, which teaches, has single ones on both."""
@@ -126,6 +127,7 @@ def test_other_back_ends_with_noisy_copies_norms_calibration_and_fusion(runs, tm
     assert all(row["watermarks"] == [PROMPTED] for row in rows.values())
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_seed_tests_the_recording_that_it_enrols_in_other_noise(runs, tmp_path):
     """On 0.92 with its second microphone; utterances are the last 80 frames of the one sentence."""
