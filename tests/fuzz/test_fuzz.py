@@ -30,6 +30,7 @@ def told(findings):
 
 
 @pytest.mark.parametrize("name", [name for name in TARGETS if kept_inputs(name)])
+@pytest.mark.slow
 def test_what_was_once_a_finding_is_read_or_refused(name, monkeypatch):
     monkeypatch.setattr(hdf5, "LEAST_SECONDS", 2)  # which one of them takes
     kept, tally = kept_inputs(name), Tally()
@@ -54,6 +55,7 @@ def test_new_inputs_are_read_or_refused(name):
 
 
 @pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.slow
 def test_the_first_input_is_read_as_it_stands(name):
     """Every reader takes a seed at least: a target whose files all are refused at once would find nothing."""
     target = TARGETS[name]

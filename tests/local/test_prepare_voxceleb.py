@@ -413,6 +413,7 @@ def test_lists_are_found_in_a_folder_of_their_own_by_vggs_names_too(corpora, pre
 @pytest.mark.skipif(
     shutil.which("ffmpeg") is None, reason="ffmpeg is not installed (apt install ffmpeg)"
 )
+@pytest.mark.slow
 def test_m4a_goes_from_the_corpus_into_archives(corpora, tmp_path):
     from steps.collect_packed import collect_packed
     from steps.pack_audio import pack_audio

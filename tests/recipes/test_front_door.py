@@ -163,6 +163,7 @@ def test_status_and_dry_run_write_nothing(runs, recipe, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_missing_or_empty_corpus_is_one_line(runs, tmp_path):
     (tmp_path / "empty").mkdir()
     for corpus, code in (("nowhere", 1), ("empty", 1)):

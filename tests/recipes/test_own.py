@@ -20,6 +20,7 @@ def test_the_dry_run_says_what_was_found_and_what_would_be_refused(runs, tmp_pat
     assert not (tmp_path / "work").exists()
 
 
+@pytest.mark.slow
 def test_a_corpus_that_is_none_is_one_line(tmp_path):
     assert "--corpus is needed" in run("own", "--workdir", tmp_path / "work", code=2)
     text = run("own", "--corpus", tmp_path, "--workdir", tmp_path / "work", code=1)

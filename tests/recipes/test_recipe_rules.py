@@ -150,6 +150,7 @@ def test_a_recipe_can_be_executed(path):
 
 
 @pytest.mark.parametrize("path", YAMLS, ids=label)
+@pytest.mark.slow
 def test_every_section_of_a_yaml_can_be_built(path):
     from steps.losses import LOSSES
     from steps.models import MODELS

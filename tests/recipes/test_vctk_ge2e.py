@@ -231,6 +231,7 @@ def test_a_wrong_command_line_is_one_line_and_2(tmp_path, options, complaint):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_wrong_root_is_one_line(runs, tmp_path):
     (tmp_path / "empty").mkdir()
     for option in ("vctk", "noisy-vctk"):

@@ -73,6 +73,7 @@ def test_the_official_lists_are_scored_whole_by_plda_on_copies(runs, shared_data
     assert (experiment / "backend" / "plda_kaldi_voxceleb_copies" / "plda").exists()
 
 
+@pytest.mark.slow
 def test_the_speakers_of_e_and_h_are_not_trained_on_without_leave(runs, tmp_path):
     text = runs.run("voxceleb1", tmp_path / "work", "--training", "both", code=1)
     assert (
@@ -85,6 +86,7 @@ def test_the_speakers_of_e_and_h_are_not_trained_on_without_leave(runs, tmp_path
     )
 
 
+@pytest.mark.slow
 def test_without_dev_speakers_nothing_is_validated(runs, tmp_path):
     text = runs.run("voxceleb1", tmp_path / "work", "--dev-speakers", 0, "--dry-run")
     command = next(line for line in text.splitlines() if "-m steps.train " in line)

@@ -401,6 +401,7 @@ def test_calibrated_scores_can_be_calibrated_again_without_change(work):
     assert found["offset"] == pytest.approx(0, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_commands_take_several_systems(work, command):
     second_system(work)
     dev, test = (

@@ -46,6 +46,7 @@ def embed(network, published, length):
 
 
 @pytest.mark.parametrize("name", TABLES)
+@pytest.mark.slow
 def test_an_imported_file_gives_the_embeddings_of_the_published_class(tmp_path, name):
     published = read_published(name)
     counts = import_published(published, tmp_path)
@@ -305,6 +306,7 @@ def test_a_missing_file_is_named(tmp_path, kind, named):
         import_model(tmp_path / "missing", tmp_path / "exp", kind=kind)
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_one_line(tmp_path, command):
     (tmp_path / "x.pt").write_bytes(b"no file of torch")
     done = command("steps.import_model", tmp_path / "x.pt", tmp_path / "exp", "--kind", "rawnet3")

@@ -257,6 +257,7 @@ def test_what_cannot_be_computed_is_one_line(packed, tmp_path, text, found):
     assert not (data / "feats" / "feats.1.scp").exists()
 
 
+@pytest.mark.slow
 def test_the_command_works(packed, tmp_path, command):
     data = packed_copy(packed, tmp_path / "data")
     assert (

@@ -219,6 +219,7 @@ def test_relative_paths_start_from_the_root(data, tmp_path):
     assert pack(data, tmp_path / "packed", root=tmp_path)["went_on"] == 10
 
 
+@pytest.mark.slow
 def test_the_commands_do_what_the_functions_do(data, tmp_path, command):
     packed = tmp_path / "packed"
     for words in (

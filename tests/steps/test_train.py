@@ -138,6 +138,7 @@ def test_finished_it_does_nothing_more(corpus, undisturbed, monkeypatch):
 
 
 @pytest.mark.parametrize(("step", "number"), [(13, signal.SIGTERM), (35, signal.SIGUSR1)])
+@pytest.mark.slow
 def test_stopped_by_a_signal_it_goes_on_to_the_same_weights(
     corpus, undisturbed, tmp_path, monkeypatch, step, number
 ):
@@ -157,6 +158,7 @@ def test_stopped_by_a_signal_it_goes_on_to_the_same_weights(
     assert [step for step, _ in scalars(tmp_path / "exp")["loss"]] == list(range(1, 41))
 
 
+@pytest.mark.slow
 def test_what_was_logged_behind_the_last_checkpoint_is_forgotten(
     corpus, undisturbed, tmp_path, monkeypatch
 ):
@@ -174,6 +176,7 @@ def test_what_was_logged_behind_the_last_checkpoint_is_forgotten(
     assert [step for step, _ in scalars(tmp_path / "exp")["loss"]] == list(range(1, 41))
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_taken(
     corpus, undisturbed, tmp_path, monkeypatch, capfd
 ):
@@ -191,6 +194,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_taken(
     assert "going on from step 20 of 40" in said
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_nothing(corpus, undisturbed, tmp_path):
     train_tiny(corpus, tmp_path / "exp", num_workers=2)
     assert_same_end(tmp_path / "exp", undisturbed)

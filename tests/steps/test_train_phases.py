@@ -157,6 +157,7 @@ def stop_in(folder, step, patch):
 
 
 @pytest.mark.parametrize("stops", [[(1, 3)], [(2, 5)], [(1, 2), (2, 1), (2, 7)]], ids=str)
+@pytest.mark.slow
 def test_stopped_anywhere_the_same_command_goes_on_to_the_same_weights(
     corpus, undisturbed, tmp_path, monkeypatch, stops
 ):

@@ -74,6 +74,7 @@ def test_units_that_the_matrix_library_is_kept_from_do_not_count(monkeypatch):
 
 
 @pytest.mark.parametrize(("first", "then"), [("amx_bf16", "avx2"), ("avx2", "amx_bf16")])
+@pytest.mark.slow
 def test_an_experiment_goes_on_in_the_precision_that_it_began_with(
     corpus, tmp_path, monkeypatch, capsys, first, then
 ):

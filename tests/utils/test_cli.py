@@ -103,6 +103,7 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_1(step):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_what_a_loader_process_says_to_the_user_is_one_line_too(step):
     done = step("a", "--kind", "loader")
     assert done.returncode == 1
@@ -210,6 +211,7 @@ def test_help_is_the_docstring(step):
 
 
 @pytest.mark.parametrize("kind", ["memory", "torch"])
+@pytest.mark.slow
 def test_lack_of_memory_is_one_line(step, kind):
     done = step("a", "--kind", kind)
     print(done.stderr)

@@ -177,6 +177,7 @@ def start_a_job(data, visible, log):
         )
 
 
+@pytest.mark.slow
 def test_a_job_waits_for_inputs_that_its_node_sees_late(tmp_path):
     data, log = tmp_path / "data", tmp_path / "log"
     data.mkdir()

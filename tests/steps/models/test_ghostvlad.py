@@ -46,11 +46,13 @@ def count(**options):
         (RESNET34L | {"pooling": "average"}, 27_473_344),
     ],
 )
+@pytest.mark.slow
 def test_parameters_are_the_published_ones(options, expected):
     assert count(**options) == expected
 
 
 @pytest.mark.parametrize(("options", "expected"), [({}, 3_690_240), (RESNET34L, 19_870_144)])
+@pytest.mark.slow
 def test_trunk_alone_has_the_published_parameters(options, expected):
     network = ThinResNet34GhostVlad(**options)
     assert (
@@ -70,6 +72,7 @@ def test_trunk_alone_has_the_published_parameters(options, expected):
         (RESNET34L, (64, 129, 125), [(256, 64, 62), (512, 32, 31), (1024, 32, 31), (2048, 16, 16)]),
     ],
 )
+@pytest.mark.slow
 def test_maps_have_the_published_sizes(options, conv, stages):
     network = ThinResNet34GhostVlad(**options).eval()
     sizes = {}

@@ -213,6 +213,7 @@ def test_the_loader_draws_the_same_whether_the_device_augments_or_not(bank, tmp_
     assert draw == 10
 
 
+@pytest.mark.slow
 def test_a_training_that_augments_on_its_device_ends_with_the_same_weights(tmp_path):
     corpus = make_corpus(tmp_path)
     packed_bank(corpus / "bank")

@@ -272,6 +272,7 @@ def test_a_copy_under_other_ids_changes_them_everywhere(good, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_commands_subset_and_split(good, tmp_path, command):
     (tmp_path / "list").write_text("b-1 anything\n\na-2\n")
     done = command(

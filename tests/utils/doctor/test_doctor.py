@@ -46,6 +46,7 @@ def program(folder, name, text):
     (folder / name).chmod(0o755)
 
 
+@pytest.mark.slow
 def test_every_topic_has_a_line_and_nothing_is_left_behind(command, tmp_path):
     done = command("utils.doctor", "--workdir", tmp_path / "not" / "made")
     print(done.stdout)

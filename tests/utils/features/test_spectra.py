@@ -67,6 +67,7 @@ def test_spectrogram_agrees_with_librosa(num_samples, sizes, use_power):
         ]
     ),
 )
+@pytest.mark.slow
 def test_log_mel_agrees_with_librosa(num_samples, options):
     rate_hz, fft_samples, window_samples, hop_samples, num_mel_bins, low_hz, high_hz = options
     samples = speechlike(num_samples, seed=num_samples)

@@ -138,6 +138,7 @@ def test_a_damaged_pickle_is_one_line_and_takes_no_memory(tmp_path, damage):
     assert peak < 1 << 20
 
 
+@pytest.mark.slow
 def test_a_folder_a_missing_file_and_deep_nesting_are_no_crash(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         unpickle(tmp_path / "missing")

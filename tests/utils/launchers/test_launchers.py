@@ -40,6 +40,7 @@ def test_an_array_runs_and_logs_its_first_and_last_lines(launch, tmp_path):
     ("how", "words"),
     [("silent", "exit code 0, no receipt"), ("loud", "x.ark: No space left on device")],
 )
+@pytest.mark.slow
 def test_the_receipt_decides_and_only_what_is_missing_runs_again(launch, tmp_path, how, words):
     (tmp_path / "fail.2").write_text(how)
     failed = launch()
