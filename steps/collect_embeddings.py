@@ -79,13 +79,13 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
 def _common_provenance(paths: list[Path]) -> dict:
     """The facts on which all jobs agree."""
     facts = [read_json_object(path) for path in paths]
-    precisions = [each.pop("training_precision", None) for each in facts]  # not in older parts
-    if any(other != facts[0] for other in facts):
+    lately = "training_precision"  # parts that were made before it was recorded lack it
+    compared = [{name: each[name] for name in each if name != lately} for each in facts]
+    if any(other != compared[0] for other in compared):
         raise UserError(
             f"{paths[0].parent}: the jobs' provenance differs; remove the folder and extract again"
         )
-    said = [precision for precision in precisions if precision]
-    return facts[0] | ({"training_precision": said[0]} if said else {})
+    return next((each for each in facts if lately in each), facts[0])
 
 
 if __name__ == "__main__":
