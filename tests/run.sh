@@ -31,7 +31,7 @@ lint() {
   step ruff check --quiet
   step lint-imports --no-logo
   step mypy
-  step shellcheck -x run.sh path.sh utils/stages.sh recipes/*/*.sh tests/run.sh .ci/run
+  step shellcheck -x run.sh path.sh utils/*.sh recipes/*/*.sh tests/run.sh .ci/run
 }
 
 case ${1-} in

@@ -30,6 +30,7 @@ FOREIGN = {
     "steps/backends": {"numpy", "scipy", "sklearn", "torch"},
 }
 MAX_MODULE_LINES, MAX_BODY_LINES, MAX_PARAMETERS = 350, 60, 6  # of code, as ruff formats it
+CALLABLES = (ast.Name, ast.Attribute)
 NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 NO_CODE |= {tokenize.ENDMARKER, tokenize.ENCODING}
 PICKLES = {
@@ -141,6 +142,7 @@ def test_a_step_is_module_function_and_command_of_one_name(step):
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=label)
+@pytest.mark.slow
 def test_commands_answer_help_with_0_and_an_unknown_option_with_one_line_and_2(path):
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
     calls = [
@@ -270,10 +272,8 @@ def test_no_bare_except_pickle_shell_or_xfail_without_a_reason(path):
                 f"{place}: catches {caught}"
             )
         if isinstance(node, ast.Call):
-            called, keywords = (
-                ast.unparse(node.func),
-                {word.arg: ast.unparse(word.value) for word in node.keywords},
-            )
+            called = ast.unparse(node.func) if isinstance(node.func, CALLABLES) else ""
+            keywords = {word.arg: ast.unparse(word.value) for word in node.keywords}
             assert keywords.get("shell", "False") == "False", f"{place}: no shell"
             safe = (
                 called != "torch.load"
@@ -285,7 +285,7 @@ def test_no_bare_except_pickle_shell_or_xfail_without_a_reason(path):
                 f"{place}: xfail needs raises="
             )
             assert called not in ("os.system", "os.popen", "exec", "eval"), f"{place}: {called}"
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "pickle":
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "pickle":
             assert node.attr == "UnpicklingError" or label(path) in PICKLES, f"{place}: no pickle"
     assert not re.search(r"mark\.xfail(?!\()", path.read_text()), (
         f"{label(path)}: xfail needs raises="

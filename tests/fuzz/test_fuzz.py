@@ -174,6 +174,7 @@ DEEDS = {
 
 
 @pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.slow
 def test_a_bad_reader_is_found(deed, monkeypatch):
     monkeypatch.setattr(guard, "CPU_SECONDS", 0.1)
     monkeypatch.setattr(guard, "BLOCKED_SECONDS", 0.1 if "asleep" in DEEDS[deed][1] else 20)

@@ -90,6 +90,7 @@ def test_of_a_line_of_a_megabyte_beginning_and_end_are_said():
 
 
 @pytest.mark.parametrize("kind", ["gz", "tar"])
+@pytest.mark.slow
 def test_a_small_archive_does_not_fill_the_disk(tmp_path, kind):
     """200 MB of zeros, packed into 1 MB, are refused before all are written; an archive of 200 MB may hold them."""
     zeros = make_tar([(f"{number}.wav", {}, bytes(10 << 20)) for number in range(20)])

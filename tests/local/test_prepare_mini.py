@@ -73,6 +73,7 @@ def test_a_second_run_does_nothing_and_a_lost_set_comes_back_with_the_same_bytes
 
 
 @pytest.mark.parametrize("name", SETS)
+@pytest.mark.slow
 def test_every_set_keeps_the_rules_of_a_data_directory(corpus, name):
     validate_data_dir(corpus / name, audio=True)
 

@@ -257,6 +257,7 @@ def test_values_that_cannot_be_are_refused(tmp_path, file, line, complaint):
         prepare_speechocean762(folder, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_the_real_corpus_gives_four_disjoint_folds(shared_data, tmp_path):
     tested = set()
     for fold in range(1, 5):

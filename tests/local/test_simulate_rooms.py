@@ -36,6 +36,7 @@ def responses(folder: Path) -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.slow
 def test_it_is_a_data_directory_of_sizes_that_take_turns(rooms):
     validate_data_dir(rooms, audio=True)
     utt2spk = read_map(rooms / "utt2spk")

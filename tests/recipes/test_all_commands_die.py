@@ -50,12 +50,14 @@ def of_recipes(runs, tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 def test_every_command_is_killed_or_has_a_reason(of_recipes):
     assert COMMANDS_THERE_ARE - of_recipes - ALONE == NOTHING_TO_KILL.keys(), (
         "add a line to SWEEPS of tests/fail_points.py, or to tests/alone.py"
     )
 
 
+@pytest.mark.slow
 def test_no_command_is_killed_twice_and_none_that_is_not_there(of_recipes):
     assert of_recipes | ALONE <= COMMANDS_THERE_ARE
     assert of_recipes & ALONE == {"steps.train"}, (

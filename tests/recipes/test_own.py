@@ -10,6 +10,7 @@ from tests.lookalike.own import make_kaldi, write_table
 from tests.recipes.runs import OWN_SPEAKERS, last_line, run
 
 
+@pytest.mark.slow
 def test_the_dry_run_says_what_was_found_and_what_would_be_refused(runs, tmp_path):
     text = runs.run("own", tmp_path / "work", "--dry-run")
     assert "a tree of <speaker>/.../<file>" in text

@@ -107,6 +107,7 @@ def test_each_side_loses_inputs_of_its_own_and_activation_follows_dropout():
         assert not layer.bias.any()
 
 
+@pytest.mark.slow
 def test_it_learns_what_a_cosine_does_not_see(learned):
     embeddings, speakers = voices(20, seed=1)
     ours, cosine = (

@@ -38,6 +38,7 @@ def test_decisions_are_kaldi_vectors_of_one_number_per_10_ms(data):
 
 
 @pytest.mark.parametrize("name", VADS)
+@pytest.mark.slow
 def test_each_yaml_finds_the_voice_between_the_silences(data, name):
     if name == "silero":
         pytest.importorskip(

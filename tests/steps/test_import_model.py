@@ -142,6 +142,7 @@ def test_a_file_without_a_head_or_without_counts_of_batches_is_whole(tmp_path, t
 
 
 @pytest.mark.parametrize("name", ["rawnet_port", "rawnet2_modified", "rawnet_keras", "ge2e_tf"])
+@pytest.mark.slow
 def test_the_heads_of_published_files_are_imported(tmp_path, name):
     published = read_published(name)
     counts = import_published(published, tmp_path)

@@ -57,6 +57,7 @@ def scalars(experiment):
     }
 
 
+@pytest.mark.slow
 def test_the_loss_falls(corpus, tmp_path):
     config = variant(
         corpus,
@@ -79,6 +80,7 @@ def test_the_loss_falls(corpus, tmp_path):
     assert last < 0.85 * first
 
 
+@pytest.mark.slow
 def test_without_dev_nothing_is_validated_and_the_weights_are_the_same(
     corpus, undisturbed, tmp_path
 ):

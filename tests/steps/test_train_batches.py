@@ -25,6 +25,7 @@ GE2E = ("loss: {name: softmax}", "loss: {name: ge2e}")
 
 
 @pytest.mark.parametrize("loss", ["ge2e", "triplet", "angular_prototypical", "softmax"])
+@pytest.mark.slow
 def test_losses_train_on_batches_of_speakers_by_utterances(corpus, tmp_path, monkeypatch, loss):
     seen, plain = [], CropDataset.__getitem__
     monkeypatch.setattr(
@@ -52,6 +53,7 @@ def test_losses_train_on_batches_of_speakers_by_utterances(corpus, tmp_path, mon
     assert read_yaml(tmp_path / "exp" / "config.yaml")["crops"]["batches"]["speakers"] == 3
 
 
+@pytest.mark.slow
 def test_ge2e_learns(corpus, tmp_path):
     plain = (
         ("speed_factors: [1.0, 1.1]", ""),

@@ -154,6 +154,7 @@ def test_an_scp_file_without_offsets_is_recognised(tmp_path, text):
     assert read_vectors(tmp_path / "new.scp")[0] == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_the_commands_exit_with_1_and_one_line(tmp_path, command):
     first, _ = folder_of(tmp_path / "a", {"a": VECTOR})
     second, _ = folder_of(tmp_path / "b", {"a": VECTOR * 2})

@@ -282,6 +282,7 @@ def test_segments_of_one_recording_decode_it_once(encode, monkeypatch):
 
 
 @needs_ffmpeg
+@pytest.mark.slow
 def test_m4a_is_packed_in_parallel_like_the_wave_that_it_holds_and_damage_goes_to_the_ledger(
     encode, tmp_path
 ):

@@ -340,6 +340,7 @@ def bytes_read():
     not Path("/proc/self/io").exists(), reason="only Linux counts what a process reads"
 )
 @pytest.mark.parametrize("kind", ["wav", "flac", "ogg", "archive"])
+@pytest.mark.slow
 def test_a_crop_reads_little_more_than_itself(tmp_path, kind):
     noise = 0.1 * np.random.default_rng(0).normal(size=300 * RATE)
     format, subtype = {"flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS")}.get(
