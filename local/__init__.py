@@ -1,1 +1,2 @@
-"""Corpora: ``prepare_<corpus>`` turns a corpus' files into data directories; packages hold what one corpus needs."""
+"""Corpora: ``prepare_<corpus>`` turns a corpus' files into data directories; packages hold what one
+corpus needs."""

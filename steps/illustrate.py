@@ -152,7 +152,10 @@ def _lists_of(kind: str, folder: Path, *names: str) -> dict[str, Path]:
 
 
 def _drawn_as_today(settings: Settings, experiment: Path, recorded: str) -> bool:
-    """Whether the pictures beside a training, of a YAML with this checksum, show today's crops and augmentation: it keeps the YAML's values."""
+    """Whether pictures of a YAML with this checksum show today's crops and augmentation.
+
+    The training beside them, where it was made with the same YAML, keeps its values.
+    """
     trained = read_receipt(experiment / "receipts" / "train.json")
     if trained is None or trained.get("accepted") or not (experiment / "config.yaml").exists():
         return False

@@ -232,7 +232,10 @@ def _settle(
     auto_folders: Sequence[Path],
     arguments: Arguments,
 ) -> None:
-    """Set up the device, join the processes, and settle the precision: after `is_done`, which moves aside what --force does anew."""
+    """Set up the device, join the processes, and settle the precision.
+
+    Only after `Task.is_done`, which moves aside what --force does anew.
+    """
     import torch
 
     from utils.torch_device import join_processes, use_device
@@ -249,7 +252,7 @@ def _settle(
 
 
 def _goes_on(settings: Settings, folder: Path, inputs: dict[str, Path]) -> bool:
-    """Whether a folder holds a training of these values and inputs, so that --force has nothing to begin anew."""
+    """Whether a folder's training is of these values and inputs: --force does not begin it anew."""
     return _began_with(settings, folder) and claim_of(folder)["inputs"] == contents_of(inputs)
 
 

@@ -9,7 +9,8 @@ import torch
 
 from utils.errors import UserError
 
-# Values of ONEDNN_MAX_CPU_ISA that keep the matrix library from a processor's bf16 units: with one of them any processor does as an older one does.
+# Values of ONEDNN_MAX_CPU_ISA that keep the matrix library from a processor's bf16 units: with one of
+# them any processor does as an older one.
 WITHOUT_BF16 = {
     "SSE41",
     "AVX",
@@ -66,7 +67,7 @@ def keep_freed_memory() -> None:
 
 
 def multiplies_bf16(device: str) -> bool:
-    """Whether a device has units that multiply bfloat16; elsewhere it is emulated, 5 to 11 times slower than float32.
+    """Whether a device multiplies bf16 in hardware; elsewhere it is 5 to 11 times slower than fp32.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Sound in: files, wave archives and (on explicit leave) shell pipes become float samples.
 
-`read` opens whatever libsndfile reads; `ffmpeg` decodes m4a and the like; `containers` and `mp4` look at the bytes of headers.  The names below are for
-other packages.
+`read` opens whatever libsndfile reads; `ffmpeg` decodes m4a and the like; `containers` and `mp4`
+look at the bytes of headers.  The names below are for other packages.
 """
 
 from utils.audio.read import (

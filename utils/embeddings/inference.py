@@ -15,7 +15,7 @@ from utils.errors import UserError
 from utils.packed.reader import PackedReader
 
 if TYPE_CHECKING:
-    from utils.embeddings.network import EmbeddingNetwork
+    from steps.models.network import EmbeddingNetwork
     from utils.features.reader import FeatureReader
 
 BATCH_SECONDS = 60.0  # of padded audio; bounds the memory of a batch

@@ -11,7 +11,7 @@ import numpy as np
 from utils.errors import UserError
 
 if TYPE_CHECKING:
-    from utils.embeddings.network import EmbeddingNetwork
+    from steps.models.network import EmbeddingNetwork
     from utils.features.base import FrontEnd
 
 

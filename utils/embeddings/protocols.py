@@ -15,7 +15,7 @@ from utils.embeddings.protocol_base import Length, Protocol
 from utils.errors import UserError
 
 if TYPE_CHECKING:
-    from utils.embeddings.network import EmbeddingNetwork
+    from steps.models.network import EmbeddingNetwork
 
 READY_MADE = Path(__file__).parents[2] / "conf" / "protocols"
 OVERLAP_OF_FIXED = 0.2  # RawNet2's, for a network that takes one length and is given no protocol

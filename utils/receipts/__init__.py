@@ -1,7 +1,7 @@
 """Receipts: the proof that a piece of work is done, and with what.
 
-`task` is a unit of work with its receipt; `contents` says what a receipt records and what differs from it; `job_parts` are the parts of a job array.  The
-names below are for other packages.
+`task` is a unit of work with its receipt; `contents` says what a receipt records and what differs
+from it; `job_parts` are the parts of a job array.  The names below are for other packages.
 """
 
 from utils.receipts.contents import existing_receipt, read_receipt

@@ -29,7 +29,9 @@ OF_A_TRAINING = (
 
 
 def claim_of(folder: Path) -> dict[str, dict]:
-    """What a folder's training began with; nothing where none began, or where the file is damaged, which `begin_experiment` refuses.
+    """What a folder's training began with; nothing where none began.
+
+    Nothing also where the file is damaged: `begin_experiment` refuses that in its own words.
 
     Parameters
     ----------
@@ -39,7 +41,8 @@ def claim_of(folder: Path) -> dict[str, dict]:
     Returns
     -------
     dict
-        ``config``, the resolved configuration, and ``inputs``, the content of each input by label; each may be empty.
+        ``config``, the resolved configuration, and ``inputs``, the content of each input by
+        label; each may be empty.
     """
     try:
         written = read_json_object(folder / BEGUN)

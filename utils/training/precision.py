@@ -1,4 +1,7 @@
-"""``precision: auto``: bf16 where the device multiplies it in hardware, else fp32; recorded, and kept for as long as an experiment lives."""
+"""``precision: auto``: bf16 where the device multiplies it in hardware, else fp32.
+
+An experiment records which it was and goes on in it, on whatever machine.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -26,7 +29,7 @@ def begun_precision(folders: Sequence[Path]) -> Precision | None:
 
 
 def settle_precision(settings: Settings, begun: Precision | None, device: str) -> None:
-    """Put the precision of this training in place of ``auto``, the same in all processes; say where bf16 has to be emulated.
+    """Replace ``auto`` by a precision, the same in all processes; say where bf16 is emulated.
 
     Parameters
     ----------
