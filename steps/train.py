@@ -129,9 +129,7 @@ def train(
         if settings.auto_precision:
             auto_folders.insert(0, home)
             settings.set_precision(begun_precision(auto_folders) or "auto")
-        task = _task(settings, arguments, home, inputs)
-        if settings.is_last:
-            task.says_the_same["config"] = partial(_all_began_with, phases, output)
+        task = _task(settings, arguments, home, inputs, partial(_all_began_with, phases, output))
         if task.is_done():
             counts = task.counts
         else:
@@ -201,8 +199,14 @@ def _inputs(settings: Settings, arguments: Arguments, before: Path | None) -> di
     return inputs
 
 
-def _task(settings: Settings, arguments: Arguments, home: Path, inputs: dict[str, Path]) -> Task:
-    """The training in a folder with its receipt."""
+def _task(
+    settings: Settings,
+    arguments: Arguments,
+    home: Path,
+    inputs: dict[str, Path],
+    says_the_same: Callable[[str], bool],
+) -> Task:
+    """The training in a folder with its receipt; a YAML of other bytes may say the same."""
     options = {
         "seed": arguments.seed,
         "steps": arguments.steps,
@@ -222,6 +226,7 @@ def _task(settings: Settings, arguments: Arguments, home: Path, inputs: dict[str
         dear=True,
         options=options,
         leaves=LEAVES,
+        says_the_same={"config": says_the_same},
     )
 
 
@@ -441,7 +446,7 @@ def _resolved(settings: Settings, seed: int, num_speakers: int, train_data: Path
 
 
 def _all_began_with(phases: Sequence[Settings], output: Path, _recorded: str) -> bool:
-    """Whether every phase began with today's values: a YAML of other bytes may say the same."""
+    """Whether every phase began with today's values."""
     return all(_began_with(settings, settings.folder(output)) for settings in phases)
 
 

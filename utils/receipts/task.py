@@ -152,7 +152,7 @@ class Task:
         self.home, self.name, self.job, self.dear = Path(home), name, job, dear
         self.expected_bytes, self.expected_audio = expected_bytes, expected_audio
         part = "." + job.replace("/", "of") if job else ""
-        self.leaves, self.gathers, self.says_the_same = leaves, gathers, dict(says_the_same or {})
+        self.leaves, self.gathers, self.says_the_same = leaves, gathers, says_the_same or {}
         self.path = self.home / "receipts" / f"{name}{part}.json"
         self.inputs = {label: Path(path) for label, path in inputs.items()}
         self.format = format
