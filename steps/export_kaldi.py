@@ -1,25 +1,48 @@
 r"""Hand an experiment to Kaldi: embeddings, back end, trials and scores in folders as its scripts leave and expect them.
 
 python -m steps.export_kaldi exp/x data/full/packed_16000 kaldi --sets "[train, test]" --backend lda_plda
-cd kaldi && bash score.sh          # the same scores by Kaldi's own programs
+cd kaldi && export KALDI_ROOT=...   # Kaldi's folder, which has src/ and egs/
+bash score.sh                      # the same scores by Kaldi's own programs
+. ./path.sh && utils/validate_data_dir.sh --no-wav --no-feats --no-text data/test   # Kaldi's own scripts
 """
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from utils.archive.relocate import Relocation, relocate_scp
 from utils.cli import run
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import MODE, Task
 from utils.scoring.score_files import receipt_of
 
-FORMAT = 1
+FORMAT = 2
 LISTS = ("utt2spk", "spk2utt", "trials", "enroll.spk2utt")
 IN_KALDI = ("cosine", "plda")  # back ends of which Kaldi has programs
+SOUND = ("wav.scp", "feats.scp", "vad.scp")  # their entries name files that are not exported
+BESIDE_SOUND = (
+    "segments",
+    "reco2dur",
+    "utt2dur",
+    "utt2num_frames",
+    "frame_shift",
+    "spk2gender",
+    "text",
+)
+PATH_SH = """\
+# For Kaldi's scripts, which start in this folder:  export KALDI_ROOT=...; . ./path.sh
+: "${KALDI_ROOT:?is not set; export KALDI_ROOT=FOLDER, the one that has src/ and egs/ of Kaldi}"
+KALDI_ROOT=$(cd "$KALDI_ROOT" && pwd) && export KALDI_ROOT
+for script in wsj/s5/utils wsj/s5/steps sre08/v1/sid; do
+    ln -sfn "$KALDI_ROOT/egs/$script" "$(basename "$script")"
+done
+if [ -f "$KALDI_ROOT/tools/config/common_path.sh" ]; then . "$KALDI_ROOT/tools/config/common_path.sh"; fi
+export PATH=$PWD/utils:$PWD:$PATH LC_ALL=C
+"""
 
 
 def export_kaldi(
@@ -33,8 +56,12 @@ def export_kaldi(
     train_set: str = "train",
     paths: Literal["relative", "absolute"] = "relative",
     root: Path | None = None,
+    sound: bool = False,
 ) -> dict:
     """Write ``xvectors_<set>/`` for each set, the back end's files, ``data/<set>/``, ``scores_<set>``, and ``score.sh`` with Kaldi's commands.
+
+    Kaldi's scripts (``utils/``, ``steps/``, ``sid/``) run in the output folder once ``path.sh`` was sourced there; it links to those of ``KALDI_ROOT``.
+    It is not written where ``root`` is another folder.
 
     ``xvectors_<set>``: ``xvector.{ark,scp}``, ``spk_xvector.{ark,scp}``, ``num_utts.ark``; of the training set also ``mean.vec``, ``transform.mat``
     and ``plda``, as egs/voxceleb/v2 has them: a back end of the links mean, lda, length_norm and PLDA is that recipe's.  ``data/<set>``: ``utt2spk``,
@@ -60,6 +87,9 @@ def export_kaldi(
         In scp files: ``relative`` to ``root``, or ``absolute``.
     root : path or None
         Where Kaldi's programs will be started; None: in the output folder itself.
+    sound : bool
+        ``data/<set>`` gets ``wav.scp``, ``feats.scp`` and ``vad.scp`` as well, with absolute paths to the files where they lie, and the lists that
+        belong to them; for scripts that read sound or features.
 
     Returns
     -------
@@ -75,7 +105,7 @@ def export_kaldi(
         name: experiment / "embeddings" / name / (protocol or "")
         for name in sets or sets_of(experiment, protocol)
     }
-    lists = {name: _lists_of(data / name) for name in embeddings}
+    lists = {name: _files_of(data / name, LISTS) for name in embeddings}
     trained = experiment / "backend" / backend if backend else None
     scores = {
         name: path
@@ -89,7 +119,14 @@ def export_kaldi(
         "train_set": train_set,
         "backend": backend,
     }
-    inputs = _inputs(embeddings, lists, trained, scores)
+    if sound:
+        where["sound"] = True
+        for name in lists:
+            lists[name] |= _files_of(data / name, BESIDE_SOUND)
+    entries = {name: _files_of(data / name, SOUND) if sound else {} for name in embeddings}
+    inputs = _inputs(
+        embeddings, {name: lists[name] | entries[name] for name in lists}, trained, scores
+    )
     task = Task(output, "export_kaldi", format=FORMAT, inputs=inputs, options=where)
     if task.is_done():
         return task.counts
@@ -100,6 +137,13 @@ def export_kaldi(
         written += write_set(export, name, folder, counts)
         copies = {output / "data" / name / file: path for file, path in lists[name].items()}
         written += copy_files(copies)
+        for file, path in entries[name].items():
+            relocate_scp(path, output / "data" / name / file, Relocation("absolute"))
+            written.append(output / "data" / name / file)
+    if root is None:
+        with atomic_write(output / "path.sh") as script:
+            script.write(PATH_SH)
+        written.append(output / "path.sh")
     written += copy_files({output / f"scores_{name}": path for name, path in scores.items()})
     if trained:
         written += write_back_end(trained, export, list(embeddings))
@@ -130,9 +174,9 @@ def _start(output: Path, paths: str, root: Path | None) -> str:
     return "" if root is None else os.path.relpath(output, root)
 
 
-def _lists_of(folder: Path) -> dict[str, Path]:
-    """Those of `LISTS` that a data directory has."""
-    return {file: folder / file for file in LISTS if (folder / file).exists()}
+def _files_of(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Those of the named files that a data directory has."""
+    return {name: folder / name for name in names if (folder / name).exists()}
 
 
 def _inputs(
@@ -274,7 +318,8 @@ def write_back_end(trained: Path, export: _Export, sets: list[str]) -> list[Path
         "# Kaldi's own programs score these trials; scores_<set> holds what was scored before.",
         "set -euo pipefail",
     ]
-    lines += ['cd "$(dirname "$0")"'] if not export.start else []
+    if not export.start:
+        lines += ['cd "$(dirname "$0")"', 'if [ -n "${KALDI_ROOT:-}" ]; then . ./path.sh; fi']
     for name in sets:
         trials = output / "data" / name / "trials"
         if trials.exists():

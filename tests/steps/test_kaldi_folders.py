@@ -1,6 +1,8 @@
 """Experiments that go to Kaldi and come back, and folders that Kaldi's own programs made; what is refused."""
 
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -251,6 +253,7 @@ def test_an_export_is_what_kaldis_scripts_expect(experiment, tmp_path):
         "data/test/trials",
         "scores_test",
         "score.sh",
+        "path.sh",
     }
     assert (out / "xvectors_train" / "xvector.ark").read_bytes() == (
         GOLDEN / "train.ark"
@@ -479,3 +482,50 @@ def test_the_commands_exit_as_they_should(kaldi, tmp_path, command):
     shutil.rmtree(kaldi)
     done = command("steps.import_kaldi", kaldi, tmp_path / "other")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+
+
+def test_kaldis_own_scripts_run_in_an_export_and_find_its_sound(experiment, tmp_path):
+    """Stand-ins for Kaldi's scripts: that they are found where its folder has them; KALDI_ROOT's own ones where it is set."""
+    wav, packed = tmp_path / "a.wav", tmp_path / "data" / "test"
+    wav.touch()
+    (packed / "wav.scp").write_text(f"a {os.path.relpath(wav)}\n")
+    (packed / "utt2dur").write_text("a 1.5\n")
+    out = tmp_path / "kaldi"
+    export_kaldi(experiment, tmp_path / "data", out, sets=["test"], sound=True)
+    assert (out / "data" / "test" / "wav.scp").read_text() == f"a {wav}\n"
+    assert (out / "data" / "test" / "utt2dur").read_bytes() == (packed / "utt2dur").read_bytes()
+
+    root = tmp_path / "with a blank" / "kaldi"
+    for folder in ("wsj/s5/utils", "wsj/s5/steps", "sre08/v1/sid"):
+        script = root / "egs" / folder / "who.sh"
+        script.parent.mkdir(parents=True)
+        script.write_text(f"#!/bin/sh\necho {folder}\n")
+        script.chmod(0o755)
+    calls = "set -eu; . ./path.sh; . ./path.sh; utils/who.sh; steps/who.sh; sid/who.sh; who.sh"
+    for given in (root, os.path.relpath(root, out)):
+        done = subprocess.run(
+            ["bash", "-c", calls],
+            cwd=out,
+            env={**os.environ, "KALDI_ROOT": str(given)},
+            capture_output=True,
+            text=True,
+        )
+        assert (done.stdout.split(), done.stderr) == (
+            ["wsj/s5/utils", "wsj/s5/steps", "sre08/v1/sid", "wsj/s5/utils"],
+            "",
+        )
+    environment = {name: value for name, value in os.environ.items() if name != "KALDI_ROOT"}
+    refused = subprocess.run(
+        ["bash", "-c", calls], cwd=out, env=environment, capture_output=True, text=True
+    )
+    assert refused.returncode != 0
+    assert "KALDI_ROOT: is not set; export KALDI_ROOT=FOLDER" in refused.stderr
+
+
+@pytest.mark.skipif("KALDI_ROOT" not in os.environ, reason="KALDI_ROOT names no Kaldi")
+def test_kaldis_validation_finds_an_export_good(experiment, tmp_path):
+    out = tmp_path / "kaldi"
+    export_kaldi(experiment, tmp_path / "data", out, sets=["train"])
+    calls = ". ./path.sh; utils/validate_data_dir.sh --no-wav --no-feats --no-text data/train"
+    done = subprocess.run(["bash", "-c", calls], cwd=out, capture_output=True, text=True)
+    assert (done.returncode, "Successfully validated" in done.stdout) == (0, True), done

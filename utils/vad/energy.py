@@ -25,7 +25,7 @@ class _Rule(TypedDict):
 class EnergyVad(VoiceActivityDetector):
     """Kaldi's rule: speech is where enough of the frames around have an energy above a threshold that moves with the utterance's mean.
 
-    Choose it to repeat a Kaldi recipe: the decisions are those of compute-vad on the C0 of compute-mfcc-feats with raw energy,
+    Choose it to repeat a Kaldi recipe: the decisions are those of compute-vad on the uncompressed C0 of compute-mfcc-feats with raw energy,
     dither 0 and snip-edges false.  It knows nothing of speech: noise as loud as the voice passes, and in a recording of one level nearly
     everything or nothing does.  Rates above 16 kHz are brought to 16 kHz, since the energy is a sum over samples.
 
