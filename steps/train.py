@@ -71,9 +71,7 @@ def train(
         Such a directory with the trials that validation scores; never the test set.  The word ``none``: nothing is validated.
     config : path
         YAML with the sections model, loss, optimizer, schedule, crops, augmentation, training, and where they apply teacher and phases.
-        Networks: rawnet, rawnet_pretraining, rawnet_port, rawnet2, rawnet2_modified, rawnet3, mr_rawnet, ge2e_lstm, deep_speaker,
-        deep_speaker_gru, ghostvlad, ecapa, resnet34.  Losses: softmax, am_softmax, aam_softmax, center, triplet, ge2e, prototypical,
-        angular_prototypical, weighted_sum.
+        conf/ has one of every system; steps/models/__init__.py and steps/losses/__init__.py list the names of networks and losses.
     output : path
         Experiment folder.
     bank : path or None
