@@ -31,6 +31,7 @@ find_done() {
   [ ${#locks[@]} -gt 0 ] || return 0
   SV_STAGED=$$ python3 -m utils.locks.run_lock beat $$ "${paths[@]}" &
   heartbeat=$!
+  disown "$heartbeat"  # so that older versions of bash do not report its end
 }
 
 release_locks() {
