@@ -226,8 +226,8 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
 
 
 def _summary(function: Callable) -> str:
-    """The first line of its docstring."""
-    return (function.__doc__ or "").strip().splitlines()[0]
+    """The first line of its docstring; nothing under ``python -OO``, which has no docstrings."""
+    return (function.__doc__ or "").strip().partition("\n")[0]
 
 
 def _dashes_to_underscores(word: str) -> str:

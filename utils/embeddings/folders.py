@@ -223,7 +223,8 @@ def refuse_not_finite(
         There is one.
     """
     # A sum is finite when all its terms are; it spares a boolean array of the size of the vectors.
-    sums = vectors.reshape(len(vectors), -1).sum(axis=1)
+    with np.errstate(invalid="ignore", over="ignore"):  # Inf and -Inf in one row
+        sums = vectors.reshape(len(vectors), -1).sum(axis=1)
     bad = np.flatnonzero(~np.isfinite(sums))
     if len(bad):
         raise UserError(

@@ -274,6 +274,7 @@ def rows_of_backend(
             f"{where}: embeddings of {dimensions} dimensions, {trained.folder} was trained on "
             f"{trained.dimensions}"
         )
+    refuse_not_finite(names, embeddings, where)
     refuse_zero(names, embeddings.reshape(len(names), -1), where)
     counts = np.repeat(num_utts, embeddings.size // (dimensions * len(names)))
     rows = transform_rows(lambda vectors: trained.scorer.transform(vectors, counts), embeddings)
