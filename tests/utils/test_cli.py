@@ -210,6 +210,14 @@ def test_help_is_the_docstring(step):
     assert "In dB." in done.stdout
 
 
+@pytest.mark.parametrize("level", ["1", "2"])
+def test_a_step_runs_without_docstrings_and_assertions(step, level, monkeypatch):
+    monkeypatch.setenv("PYTHONOPTIMIZE", level)
+    assert step("a", "--snr-db", "5").stdout == "a 5.0 False\n"
+    assert "--snr_db" in step("--help").stdout
+    assert len(step("a", "--kind", "user").stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("kind", ["memory", "torch"])
 @pytest.mark.slow
 def test_lack_of_memory_is_one_line(step, kind):
