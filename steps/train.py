@@ -71,7 +71,7 @@ def train(
         Such a directory with the trials that validation scores; never the test set.  The word ``none``: nothing is validated.
     config : path
         YAML with the sections model, loss, optimizer, schedule, crops, augmentation, training, and where they apply teacher and phases.
-        conf/ has one of every system; steps/models/__init__.py and steps/losses/__init__.py list the names of networks and losses.
+        conf/ has one of every system; steps/models/__init__.py and steps/losses/parts.py list the names of networks and losses.
     output : path
         Experiment folder.
     bank : path or None
