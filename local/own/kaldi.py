@@ -44,7 +44,8 @@ def read_kaldi(corpus: Path, root: Path | None, allow_pipes: bool) -> Corpus:
     """
     folders = kaldi_folders(corpus)
     read = {
-        name: read_data_dir(folder, allow_pipes=allow_pipes) for name, folder in folders.items()
+        name: read_data_dir(folder, allow_pipes=allow_pipes, needs_audio=True)
+        for name, folder in folders.items()
     }
     for data in read.values():
         data.wav_scp = {

@@ -293,8 +293,9 @@ def utterances_in_trials(data: Path) -> set[str]:
     trials = Path(data) / "trials"
     if not trials.exists():
         return set()
-    with open(trials, encoding="utf-8") as file:
-        names = {name for line in file for name in line.split()[:2]}
+    with open(trials, "rb") as file:  # whose lines end at LF, unlike those of a text
+        words = {word for line in file for word in line.split()[:2]}
+    names = {word.decode() for word in words}
     enrolment = Path(data) / "enroll.spk2utt"
     models = (
         {model: utterances for model, *utterances in map(str.split, read_lines(enrolment))}

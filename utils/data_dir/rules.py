@@ -4,8 +4,9 @@ Within: order and values.  Between: coverage, speakers, trials.
 
 The rules are those of Kaldi's validate_data_dir.sh, so that its tools read what passes here: every list in byte order with one line per id; every
 list that is keyed by utterance, speaker or recording covers exactly the utterances of utt2spk, their speakers, or the recordings of segments;
-utt2spk in the order of its speakers too.  Three differences: text and feats.scp are not required; vad.scp, feats.scp and utt2num_frames may lack
-utterances, since the steps that make them drop unreadable ones by a ledger (packing then drops those from every list); and trials,
+utt2spk in the order of its speakers too.  Three differences: text and feats.scp are not required, but feats.scp may stand in place of wav.scp;
+vad.scp, utt2num_frames and, beside a wav.scp, feats.scp may lack utterances, since the steps that make them drop unreadable ones by a ledger
+(packing then drops those from every list); and trials,
 enroll.spk2utt, every utt2* and spk2* list, pipes and the plainness of numbers are checked, which Kaldi leaves alone.
 """
 
@@ -24,6 +25,20 @@ POSITIVE = {"utt2dur": "seconds", "reco2dur": "seconds", "utt2num_frames": "fram
 PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 TO_THE_END = -1  # of the recording, as Kaldi's extract-segments reads the end of a segment
 MAY_LACK_UTTERANCES = {"vad.scp", "feats.scp", "utt2num_frames"}
+
+
+def may_lack_utterances(file: str, files: Iterable[str]) -> bool:
+    """Whether a list need not have all utterances.
+
+    Parameters
+    ----------
+    file : str
+        Name of the list.
+    files : iterable of str
+        Names of all lists of the directory: feats.scp has all of them where there is no wav.scp.
+    """
+    is_source = file == "feats.scp" and "wav.scp" not in files
+    return file in MAY_LACK_UTTERANCES and not is_source
 
 
 def rule_faults(tables: Tables, allow_pipes: bool) -> Iterator[Fault]:
@@ -167,7 +182,7 @@ def _coverage_faults(tables: Tables) -> Iterator[Fault]:
                 utterances,
                 file,
                 tables[file][0],
-                may_lack=file in MAY_LACK_UTTERANCES,
+                may_lack=may_lack_utterances(file, tables),
             )
         if file != "spk2utt" and key_kind(file, tables) == "speaker":
             yield from _difference(
@@ -231,9 +246,7 @@ def _speaker_faults(tables: Tables) -> Iterator[Fault]:
         speaker: " ".join(members) for speaker, members in invert(utterances, speakers).items()
     }
     listed, values = tables["spk2utt"]
-    found = {
-        speaker: members.replace("\t", " ") for speaker, members in zip(listed, values, strict=True)
-    }
+    found = dict(zip(listed, values, strict=True))
     if found == expected:
         return
     yield from _difference("speaker", "utt2spk", speakers, "spk2utt", listed)
