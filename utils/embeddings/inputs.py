@@ -146,7 +146,7 @@ def _check_frame_rate(data: Path, frames_per_second: int) -> None:
     if not path.exists():
         return
     try:
-        shift_seconds = float(path.read_text(encoding="utf-8"))
+        shift_seconds = float(path.read_text(encoding="utf-8-sig"))
     except ValueError:
         raise UserError(
             f"{path}: expected the distance of frames in seconds, such as 0.01"

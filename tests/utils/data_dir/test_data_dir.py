@@ -149,7 +149,7 @@ def test_lists_by_themselves_are_not_sent_to_a_fix_of_directories(tmp_path):
             read_map(tmp_path / "utt2x")
         assert "fix" not in str(error.value)
         if "sed" in remedy:
-            subprocess.run(str(error.value).rpartition(": ")[2], shell=True, check=True)
+            subprocess.run(["bash", "-c", str(error.value).rpartition(": ")[2]], check=True)
             assert read_map(tmp_path / "utt2x") == {"a": "1"}
 
 
