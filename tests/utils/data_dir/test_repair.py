@@ -64,6 +64,7 @@ LEFT_TO_THE_OWNER = {
     "segments_end_infinite",
     "segments_start_not_a_number",
 }  # those that lack an utterance are here since trials or models name it
+TWICE = next(changes for name, changes, _ in BREAKS if name == "twice_and_apart")
 CASES = [
     pytest.param(GOOD, changes, name in LEFT_TO_THE_OWNER, id=name)
     for name, changes, _ in BREAKS
@@ -79,6 +80,7 @@ def test_what_is_broken_is_mended_or_refused_and_then_untouched(lists, changes, 
     data = write_lists(tmp_path / "d", lists, **changes)
     before = contents(data)
     if refused:
+        assert "data_dir fix" not in data_dir_problems(data)[0] or changes == TWICE
         with pytest.raises(UserError, match=f"^{data}.*expected"):
             fix_data_dir(data)
         assert contents(data) == before
@@ -204,6 +206,31 @@ def test_utterances_of_a_missing_recording_go(tmp_path):
         "spk2utt": "b b-1\n",
         "reco2dur": "r2 3.0\n",
     }
+
+
+def test_what_trials_name_is_not_sent_to_a_fix_that_would_refuse_it(tmp_path):
+    """An utterance, a speaker and a recording, each of which a trial or a model needs, beside one that nobody needs."""
+    for lists, changes, said in (
+        (GOOD, {"utt2dur": "a-1 1\na-2 1\nb-1 1\n"}, "'c-1' is not in utt2dur"),
+        (GOOD, {"spk2gender": "a m\nb f\n"}, "speaker 'c' is not in spk2gender"),
+        (
+            SEGMENTED | {"trials": "a-1 b-1 nontarget\na-1 a-2 target\n"},
+            {"reco2dur": "r1 2.0\n"},
+            "recording 'r2' is not in reco2dur",
+        ),
+    ):
+        needed = write_lists(tmp_path / said[:12], lists, **changes)
+        (problem,) = data_dir_problems(needed)
+        assert said in problem
+        assert problem.endswith("remove it here, and its trials and enrolment models")
+        with pytest.raises(UserError):
+            fix_data_dir(needed)
+        free = write_lists(needed, {"trials": "", "enroll.spk2utt": ""})
+        for name in ("trials", "enroll.spk2utt"):
+            (free / name).unlink()
+        assert "data_dir fix" in data_dir_problems(free)[0]
+        assert fix_data_dir(free)
+        assert data_dir_problems(free) == []
 
 
 def test_two_lines_of_one_id_are_left_to_the_owner(tmp_path):
