@@ -171,6 +171,8 @@ def exit_code_of(work: Callable) -> int:
 def the_line_of(error: UserError) -> str:
     """What the user is told: torch hands on an error of a loader's process as text, with that process' traceback before the line.
 
+    What cannot be seen, such as a line separator in an id, is written out.
+
     Parameters
     ----------
     error : UserError
@@ -179,10 +181,16 @@ def the_line_of(error: UserError) -> str:
     text = str(error)
     if text.startswith("Caught "):
         text = text.rstrip().rpartition(f"{type(error).__name__}: ")[2]
+    text = "".join(letter if letter.isprintable() else _written_out(letter) for letter in text)
     if len(text) <= LONGEST_LINE:
         return text
     # who quotes a damaged file may quote megabytes
     return f"{text[: LONGEST_LINE - 203]}...{text[-200:]}"
+
+
+def _written_out(letter: str) -> str:
+    """A letter that is not printable as Python writes it; a line end stays one."""
+    return letter if letter == "\n" else letter.encode("unicode_escape", "surrogatepass").decode()
 
 
 def call(function: Callable, words: Sequence[str], name: str = "") -> object:

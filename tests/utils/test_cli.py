@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from utils.archive.__main__ import head_archive
-from utils.cli import call
+from utils.cli import call, the_line_of
+from utils.errors import UserError
 
 STEP = """
 from pathlib import Path
@@ -133,6 +134,11 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_1(step):
     assert done.returncode == 1
     assert done.stderr.endswith(": data/x:3: found a, expected b; do c\n")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_cannot_be_seen_is_written_out():
+    said = the_line_of(UserError("x:1: id 'a\u2028b\x85\x0b\ufeff\u200b\xa0 \u00fc' is new"))
+    assert said == "x:1: id 'a\\u2028b\\x85\\x0b\\ufeff\\u200b\\xa0 \u00fc' is new"
 
 
 @pytest.mark.slow

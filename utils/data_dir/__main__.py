@@ -16,6 +16,7 @@ import gc
 import sys
 from pathlib import Path
 
+from utils.cli import run_subcommands, the_line_of
 from utils.data_dir.derive import (
     combine_data_dirs,
     copy_data_dir,
@@ -47,7 +48,7 @@ def validate(
     """
     problems = data_dir_problems(data, audio, allow_pipes, root)
     for line in problems[:-1]:
-        print(line, file=sys.stderr)
+        print(the_line_of(UserError(line)), file=sys.stderr)
     for line in problems[-1:]:
         raise UserError(line)
     print(f"{data}: good")
@@ -212,8 +213,6 @@ def copy(
 
 
 if __name__ == "__main__":
-    from utils.cli import run_subcommands
-
     gc.disable()  # each collection would walk lists of millions of strings, among which there is no garbage
     run_subcommands(
         {
