@@ -22,7 +22,7 @@ IDS = rf"{ID}(?:[ \t]+{ID})*"
 REST = r"[^\x00-\x20\x7f](?:[^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?"
 # of a text: as REST, but VT, FF and FS to US, which are no line ends here, are letters of it
 LETTER = r"[^\x00-\x0a\x0d-\x1b\x20\x7f]"
-TEXT = rf"{LETTER}(?:(?:{LETTER}|[ \t])*{LETTER})?"
+TEXT = rf"{LETTER}(?:[^\x00-\x08\x0a\x0d-\x1b\x7f]*{LETTER})?"
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 MAP = re.compile(r"(utt|spk|reco)2[A-Za-z0-9_]+")
 FIX = "`python -m utils.data_dir fix` mends it"

@@ -212,7 +212,10 @@ def parse_tidy(file: str, content: bytes) -> Columns | None:
         The whole file.
     """
     columns = parse(file, content)
-    return columns if columns and len(as_bytes(columns)) == len(content) else None
+    if columns and any(blanks in content for blanks in (b"  ", b" \n", b"\t")):
+        is_tidy = len(as_bytes(columns)) == len(content)
+        return columns if is_tidy else None
+    return columns
 
 
 def as_map(columns: Columns) -> dict[str, str]:
