@@ -8,7 +8,7 @@ from utils.audio import audio_info
 from utils.data_dir import DataDir, write_data_dir
 from utils.data_dir.ledger import UNREADABLE, Ledger
 from utils.errors import UnreadableAudio, UserError
-from utils.files import atomic_write
+from utils.files import atomic_write, read_foreign_lines, words_of
 from utils.receipts import Task
 
 MISSING = "missing"  # reason in the ledger, beside those of utils/data_dir/ledger.py
@@ -32,15 +32,11 @@ def read_protocol(path: Path) -> dict[str, str]:
     UserError
         The file is missing, empty or not UTF-8; a line has one field only; a first field comes twice.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; it belongs to the corpus") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: byte {error.start} is not UTF-8") from None
+    if not Path(path).exists():
+        raise UserError(f"{path}: no such file; it belongs to the corpus")
     content = {}
-    for number, line in enumerate(lines, start=1):
-        fields = line.split(maxsplit=1)
+    for number, line in enumerate(read_foreign_lines(path), start=1):
+        fields = words_of(line, 1)
         if len(fields) == 1:
             raise UserError(
                 f"{path}:{number}: found '{fields[0]}' alone, expected a name and its value"
@@ -48,7 +44,7 @@ def read_protocol(path: Path) -> dict[str, str]:
         if fields and fields[0] in content:
             raise UserError(f"{path}:{number}: '{fields[0]}' is there twice")
         if fields:
-            content[fields[0]] = fields[1].rstrip()
+            content[fields[0]] = fields[1]
     if not content:
         raise UserError(f"{path}: empty; it belongs to the corpus")
     return content

@@ -84,7 +84,7 @@ def augment(
 
     outputs, counts = [], {}
     for kind, source in sources.items():
-        lists = read_data_dir(source, allow_pipes=allow_pipes)
+        lists = read_data_dir(source, allow_pipes=allow_pipes, needs_audio=True)
         reader = UtteranceReader(lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root)
         packer = Packer(
             reader,

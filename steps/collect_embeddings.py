@@ -53,8 +53,8 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
     from utils.embeddings.rows import read_embeddings, vectors_of
 
     parts = Parts(output, receipts)
-    with atomic_write(output / "xvector.scp") as file:
-        file.writelines(path.read_text() for path in parts.files("scp"))
+    with atomic_write(output / "xvector.scp", "wb") as file:
+        file.writelines(path.read_bytes() for path in parts.files("scp"))
     keys, embeddings = read_embeddings(output)
     utt2spk = read_map(data / "utt2spk")
     if keys != list(utt2spk):

@@ -111,7 +111,7 @@ def refuse_foreign(data: Path, task: Task) -> None:
     lists = data / "feats.scp"
     if not lists.exists() or task.path.exists():
         return
-    with open(lists, encoding="utf-8") as file:
+    with open(lists, encoding="utf-8", newline="\n") as file:
         # ours may stand there without a receipt: of a run that was killed before it
         if f" {data / 'feats' / 'feats.'}" not in file.readline():
             raise UserError(

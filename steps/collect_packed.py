@@ -74,7 +74,7 @@ def collect_packed(
     from utils.files import atomic_write
     from utils.packed.packer import packed_lists
 
-    parts, source = Parts(packed, receipts), read_data_dir(data, allow_pipes=True)
+    parts, source = Parts(packed, receipts), read_data_dir(data, allow_pipes=True, needs_audio=True)
     wav_scp = parts.table("scp")
     num_samples = {
         utterance: int(number) for utterance, number in parts.table("num_samples").items()

@@ -83,7 +83,7 @@ def compute_vad(
     from utils.files import atomic_write
     from utils.vad.segments import segment_lines
 
-    lists = read_data_dir(data, allow_pipes=allow_pipes)
+    lists = read_data_dir(data, allow_pipes=allow_pipes, needs_audio=True)
     reader = UtteranceReader(
         lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel
     )

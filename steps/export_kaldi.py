@@ -272,7 +272,7 @@ def write_set(export: _Export, name: str, folder: Path, counts: dict[str, int]) 
             )
             counts.setdefault(name, len(keys))
             scp = output / f"{kind}.scp"
-            lines = scp.read_text(encoding="utf-8").replace(f" {output}/", f" {listed}/")
+            lines = scp.read_bytes().decode().replace(f" {output}/", f" {listed}/")
             with atomic_write(scp) as file:
                 file.write(lines)
             del writer.outputs[str(scp)]  # not what it wrote any more

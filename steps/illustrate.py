@@ -116,7 +116,10 @@ def illustrate(
     from utils.data_dir import read_data_dir
     from utils.packed.reader import PackedReader
 
-    sources, lists = read_data_dir(data, allow_pipes=allow_pipes), read_data_dir(packed)
+    sources, lists = (
+        read_data_dir(data, allow_pipes=allow_pipes, needs_audio=True),
+        read_data_dir(packed, needs_audio=True),
+    )
     reader = UtteranceReader(
         sources.wav_scp, sources.segments, allow_pipes=allow_pipes, root=root, channel=channel
     )

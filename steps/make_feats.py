@@ -104,7 +104,7 @@ def make_feats(
     front_end, description = build_fixed_front_end(options, str(config))
     use_device(device, num_threads)
     front_end.to(device)
-    lists = read_data_dir(data, allow_pipes=allow_pipes)
+    lists = read_data_dir(data, allow_pipes=allow_pipes, needs_audio=True)
     reader = UtteranceReader(
         lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel
     )

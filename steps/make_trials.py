@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from utils.cli import run
 from utils.errors import UserError
-from utils.files import atomic_write
+from utils.files import atomic_write, read_lines, words_of
 from utils.receipts import Task, data_dir_inputs
 from utils.receipts.contents import read_receipt
 from utils.trials.pairs import Sessions
@@ -106,7 +106,7 @@ def make_trials(
     from utils.trials.design import Design, make_pairs
 
     if _came_with_the_corpus(data):
-        lines = (data / "trials").read_text(encoding="utf-8").splitlines()
+        lines = read_lines(data / "trials")
         print(f"{data}: keeps the {len(lines):,} trials that came with the corpus")
         return task.finish([data / "trials"], _count(lines, {}))
     spk2utt = _utterances_of_speakers(data / "utt2spk")
@@ -185,7 +185,7 @@ def _read_sessions(path: Path) -> dict[str, str]:
 
 def _count(lines: list[str], models: dict[str, list[str]]) -> dict[str, int]:
     """Numbers for the receipt."""
-    targets = sum(line.endswith(" target") for line in lines)
+    targets = sum(words_of(line)[-1:] == ["target"] for line in lines)
     return {"targets": targets, "nontargets": len(lines) - targets, "models": len(models)}
 
 

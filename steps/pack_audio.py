@@ -109,7 +109,7 @@ def pack_audio(
     from utils.data_dir.ledger import Ledger, utterances_in_trials
     from utils.packed.packer import Packer, ending
 
-    lists = read_data_dir(data, allow_pipes=allow_pipes)
+    lists = read_data_dir(data, allow_pipes=allow_pipes, needs_audio=True)
     reader = UtteranceReader(
         lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel
     )

@@ -7,9 +7,11 @@ import pytest
 
 from tests.conftest import ROOT
 from utils.archive import iterate_archive, read_scp
+from utils.archive.iterate import read_integers
 from utils.audio import audio_info
 from utils.data_dir import read_map, read_trials
 from utils.data_dir.lists import read_spk2utt
+from utils.scoring.score_files import read_scores
 
 GOLDEN = ROOT / "tests" / "golden" / "kaldi"
 BACK_ENDS, ARCHIVE = "steps/backends/test_kaldi_back_ends.py", "utils/archive/test_archive.py"
@@ -71,13 +73,35 @@ def test_lists_of_speakers_agree(name):
 
 
 def test_durations_are_kaldis():
-    durations = {
-        key: float(value)
-        for key, value in map(str.split, (GOLDEN / "utt2dur.txt").read_text().splitlines())
-    }
+    durations = {key: float(value) for key, value in read_map(GOLDEN / "utt2dur.txt").items()}
     for key, entry in read_scp(GOLDEN / "wav.scp").items():
         samples, rate = audio_info(entry, root=GOLDEN)
         assert samples / rate == pytest.approx(durations[key], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["train", "enroll", "adapt"])
+def test_lists_of_one_kind_are_read_alike_by_every_reader(name):
+    """Those of speakers, and those of archives."""
+    members = read_spk2utt(GOLDEN / f"{name}.spk2utt")
+    assert {
+        speaker: utterances.split()
+        for speaker, utterances in read_map(GOLDEN / f"{name}.spk2utt").items()
+    } == members
+    assert read_map(GOLDEN / f"{name}.scp") == read_scp(GOLDEN / f"{name}.scp")
+
+
+def test_counts_segments_and_scores_are_read_by_the_readers_that_users_get():
+    counts = read_integers(GOLDEN / "enroll_num_utts.txt")
+    assert counts == {
+        speaker: len(utterances)
+        for speaker, utterances in read_spk2utt(GOLDEN / "enroll.spk2utt").items()
+    }
+    recordings = {line.split()[0] for line in read_map(GOLDEN / "segments").values()}
+    assert recordings <= read_map(GOLDEN / "wav.scp").keys()
+    pairs = list(zip(*read_trials(GOLDEN / "trials")[:2], strict=True))
+    for path in sorted(GOLDEN.glob("scores_*")):
+        enrol, test, _ = read_scores(path)
+        assert list(zip(enrol, test, strict=True)) == pairs, path
 
 
 def test_trials_name_what_there_is():

@@ -353,6 +353,17 @@ def test_files_of_ours_that_are_named_exist():
     assert not missing, "\n".join(missing)
 
 
+def test_only_what_programs_say_is_split_at_all_that_may_end_a_line():
+    """`splitlines` ends a line at VT, FF, NEL and U+2028 too, which are letters in a list: utils.files has readers of lists."""
+    said = {
+        *("steps/extract.py", "utils/training/objective.py", "utils/audio/ffmpeg.py"),
+        *("utils/audio/read.py", "utils/doctor/findings.py", "utils/machine.py"),
+        *("utils/launchers/array.py", "utils/launchers/failures.py", "utils/launchers/slurm.py"),
+        *("utils/cli.py", "utils/features/precomputed.py"),
+    }
+    assert {label(path) for path in LIBRARY if ".splitlines(" in path.read_text()} <= said
+
+
 def test_there_is_a_readme_for_the_project_and_for_every_recipe():
     missing = [
         label(folder / "README.md")

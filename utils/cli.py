@@ -7,6 +7,7 @@ import atexit
 import ctypes
 import errno
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,8 @@ DISK_FAULTS = {
     errno.ENOSYS,
     errno.EFBIG,
 }
+# ark:x.ark, scp:x.scp, ark,t:-, ark,scp:x.ark,x.scp: how Kaldi's programs are told what to read and write
+SPECIFIER = re.compile(r"(?:ark|scp)(?:,[a-z]+)*:(?P<rest>.*)", re.DOTALL)
 LONGEST_LINE = 2000  # letters of what a user is told
 NO_LOCKS = "mount it with locks (NFS: not nolock; Lustre: -o flock), or give another --workdir"
 TO_DO = {
@@ -168,6 +171,8 @@ def exit_code_of(work: Callable) -> int:
 def the_line_of(error: UserError) -> str:
     """What the user is told: torch hands on an error of a loader's process as text, with that process' traceback before the line.
 
+    What cannot be seen, such as a line separator in an id, is written out.
+
     Parameters
     ----------
     error : UserError
@@ -176,10 +181,16 @@ def the_line_of(error: UserError) -> str:
     text = str(error)
     if text.startswith("Caught "):
         text = text.rstrip().rpartition(f"{type(error).__name__}: ")[2]
+    text = "".join(letter if letter.isprintable() else _written_out(letter) for letter in text)
     if len(text) <= LONGEST_LINE:
         return text
     # who quotes a damaged file may quote megabytes
     return f"{text[: LONGEST_LINE - 203]}...{text[-200:]}"
+
+
+def _written_out(letter: str) -> str:
+    """A letter that is not printable as Python writes it; a line end stays one."""
+    return letter if letter == "\n" else letter.encode("unicode_escape", "surrogatepass").decode()
 
 
 def call(function: Callable, words: Sequence[str], name: str = "") -> object:
@@ -203,6 +214,8 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
             print(f"{self.prog}: {' '.join(str(message).split())}; see --help", file=sys.stderr)
             sys.exit(2)
 
+    if said := next(filter(None, map(_specifier_fault, words)), None):
+        Parser(prog=name or program()).error(said)
     if "--force" in words:
         words = [word for word in words if word != "--force"]
         os.environ["SV_FORCE"] = "1"
@@ -228,6 +241,22 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
 def _summary(function: Callable) -> str:
     """The first line of its docstring; nothing under ``python -OO``, which has no docstrings."""
     return (function.__doc__ or "").strip().partition("\n")[0]
+
+
+def _specifier_fault(word: str) -> str:
+    """What to say of a word that is one of Kaldi's specifiers, or that gives one to an option; empty for any other."""
+    value = word.partition("=")[2] if word.startswith("--") else word
+    found = SPECIFIER.fullmatch(value)
+    if not found or os.path.exists(value):
+        return ""
+    rest = found["rest"].strip()
+    if rest in ("", "-"):
+        to_do = "standard input and output are not read or written here: give the path of a file"
+    elif rest[0] == "|" or rest[-1] == "|":
+        to_do = "no pipe is run here: write the output of its command to a file, and give the path of that"
+    else:
+        to_do = f"give the path alone: {rest.partition(',')[0]}"
+    return f"'{value}' is a specifier of Kaldi's programs, expected a path; {to_do}"
 
 
 def _dashes_to_underscores(word: str) -> str:

@@ -1,9 +1,12 @@
 """Files that are whole or not there: written under a temporary name, synced, then renamed."""
 
+import codecs
 import errno
 import hashlib
 import json
 import os
+import re
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +16,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from utils.errors import UserError
+
+MARK = codecs.BOM_UTF8
+BLANKS = re.compile("[ \t]+")
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UTF16_FOUND = "begins with the byte order mark of UTF-16, expected UTF-8; convert the file, for example with iconv -f UTF-16 -t UTF-8"
 
 
 @contextmanager
@@ -239,7 +247,7 @@ def sha256_of(path: str | Path) -> str:
 
 
 def read_lines(path: str | Path) -> list[str]:
-    """Lines of a UTF-8 text file without their ends.
+    """Lines of a UTF-8 text file without their ends, which are LF alone: whatever else Unicode takes for a line's end is part of a line.
 
     Parameters
     ----------
@@ -249,16 +257,98 @@ def read_lines(path: str | Path) -> list[str]:
     Raises
     ------
     UserError
+        The file is missing, not UTF-8, or begins with a byte order mark.
+    """
+    content = _content_of(path)
+    refuse_mark(path, content)
+    return _lines_of(path, content)
+
+
+def read_foreign_lines(path: str | Path) -> list[str]:
+    """Lines of a text file from elsewhere: as `read_lines`, but a byte order mark is passed over, and CR LF ends a line too.
+
+    Parameters
+    ----------
+    path : path
+        Such as a list that came with a corpus.
+
+    Raises
+    ------
+    UserError
         The file is missing or not UTF-8.
     """
+    content = _content_of(path)
+    if not content.startswith(MARK):
+        refuse_mark(path, content)
+    lines = _lines_of(path, content.removeprefix(MARK))
+    return [line.removesuffix("\r") for line in lines]
+
+
+def _content_of(path: str | Path) -> bytes:
+    """The bytes of a list."""
     try:
-        with open(path, encoding="utf-8", newline="\n") as file:
-            text = file.read()
-            return text.removesuffix("\n").split("\n") if text else []
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
+
+
+def _lines_of(path: str | Path, content: bytes) -> list[str]:
+    """The lines of a list without their ends."""
+    try:
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: byte {error.start} is not UTF-8; lists are UTF-8 text") from None
+        raise UserError(
+            f"{path}: byte {error.start} is not UTF-8; lists are UTF-8 text: convert it, for example with iconv"
+        ) from None
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def words_of(line: str, splits: int = 0) -> list[str]:
+    """The words of a line, between which blanks and tabs stand; none of an empty line.
+
+    Parameters
+    ----------
+    line : str
+        Blanks, tabs and a CR at its ends do not count.
+    splits : int
+        How often to split at most: the last word is then the rest of the line; 0: everywhere.
+    """
+    text = line.strip(" \t\r")
+    return BLANKS.split(text, splits) if text else []
+
+
+def refuse_mark(path: str | Path, content: bytes) -> None:
+    """Refuse a file that begins with a byte order mark, which an editor wrote: nobody sees it, and it would be part of the first id.
+
+    Parameters
+    ----------
+    path : path
+        For the message.
+    content : bytes
+        Its beginning, or all of it.
+
+    Raises
+    ------
+    UserError
+        Says how to take the mark away.
+    """
+    if content.startswith(MARK):
+        raise UserError(
+            f"{path}: begins with a byte order mark; take it away: {without_mark(path)}"
+        )
+    if content.startswith(UTF16_MARKS):
+        raise UserError(f"{path}: {UTF16_FOUND}")
+
+
+def without_mark(path: str | Path) -> str:
+    """The command that takes a byte order mark away.
+
+    Parameters
+    ----------
+    path : path
+        File.
+    """
+    return rf"sed -i '1s/^\xEF\xBB\xBF//' {shlex.quote(str(path))}"
 
 
 def read_json(path: str | Path) -> Any:

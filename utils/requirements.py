@@ -23,9 +23,8 @@ def read_pins(path: str | Path) -> dict[str, str]:
     path : path
         A requirements file.
     """
-    lines = (
-        line.split("#")[0].strip() for line in Path(path).read_text(encoding="utf-8").splitlines()
-    )
+    text = Path(path).read_text(encoding="utf-8")
+    lines = (line.split("#")[0].strip() for line in text.split("\n"))
     return dict(re.split(r"(?:\[.*\])?==", line) for line in lines if line)
 
 

@@ -138,6 +138,11 @@ set_option() {  # name value
     *[!a-z0-9_]*) fail_usage "unknown option '$dashed'; --help lists them" ;;
   esac
   line=$(grep -m 1 "^$1=" <<<"$declared") || fail_usage "unknown option '$dashed'; --help lists them"
+  case $line,$2 in
+    *"# path"*,ark:* | *"# path"*,scp:* | *"# path"*,ark,*:* | *"# path"*,scp,*:*)
+      [ -e "$2" ] || fail_usage "option $dashed: '$2' is a specifier of Kaldi's programs, expected a path;" \
+        "give the path alone, without what stands before the colon" ;;
+  esac
   case $line in
     *\#\ one\ of\ *)
       choices=${line#*\# one of }

@@ -20,9 +20,14 @@ def kaldi_folders(corpus: Path) -> dict[str, Path]:
     corpus : path
         Folder; empty result: it is no Kaldi directory.
     """
-    if (corpus / "wav.scp").exists():
+    if _is_data_dir(corpus):
         return {"": corpus}
-    return {name: corpus / name for name in SETS if (corpus / name / "wav.scp").exists()}
+    return {name: corpus / name for name in SETS if _is_data_dir(corpus / name)}
+
+
+def _is_data_dir(folder: Path) -> bool:
+    """Whether a folder has the lists of recordings or of features; one of features alone is refused by name when it is read."""
+    return any((folder / name).exists() for name in ("wav.scp", "feats.scp"))
 
 
 def read_kaldi(corpus: Path, root: Path | None, allow_pipes: bool) -> Corpus:
@@ -44,7 +49,8 @@ def read_kaldi(corpus: Path, root: Path | None, allow_pipes: bool) -> Corpus:
     """
     folders = kaldi_folders(corpus)
     read = {
-        name: read_data_dir(folder, allow_pipes=allow_pipes) for name, folder in folders.items()
+        name: read_data_dir(folder, allow_pipes=allow_pipes, needs_audio=True)
+        for name, folder in folders.items()
     }
     for data in read.values():
         data.wav_scp = {

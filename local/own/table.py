@@ -1,6 +1,7 @@
 """A corpus that is a table: one line for each utterance, columns with names."""
 
 import csv
+import io
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +43,7 @@ TAKEN = {
     "original",
 }  # of maps that mean something else
 UNKNOWN = "unknown"
+TEXT_BLANKS = re.compile(r"[ \t\r\n\xa0\u3000]+")
 MOST_LETTERS = 100  # of a column's name, which becomes that of a file
 
 
@@ -124,11 +126,14 @@ def read_table(path: Path, columns: Mapping[str, str], root: Path | None) -> Cor
 def _read_rows(path: Path, columns: Mapping[str, str]) -> tuple[list[Row], list[str]]:
     """The lines of a table, and the names of its columns, ours where we know them."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path}: byte {error.start} is not UTF-8; convert the table, for example with iconv"
         ) from None
+    lines = list(
+        io.StringIO(text, newline="\n")
+    )  # which end at LF; a quoted field may have one in it
     header = next(
         (number for number, line in enumerate(lines) if line.strip() and not line.startswith("#")),
         None,
@@ -146,7 +151,7 @@ def _read_rows(path: Path, columns: Mapping[str, str]) -> tuple[list[Row], list[
     try:
         found = [name.strip() for name in next(reader)]
     except csv.Error as error:
-        raise UserError(f"{path}:{header + 1}: {error}; mend the line") from None
+        raise _malformed(path, header + 1, error) from None
     names = _our_names(path, header + 1, found, columns)
     rows = []
     for number, fields in _numbered(path, header, reader):
@@ -171,7 +176,16 @@ def _numbered(path: Path, header: int, reader: "Reader") -> Iterator[tuple[int, 
             if any(field.strip() for field in fields):
                 yield header + reader.line_num, fields
     except csv.Error as error:
-        raise UserError(f"{path}:{header + reader.line_num}: {error}; mend the line") from None
+        raise _malformed(path, header + reader.line_num, error) from None
+
+
+def _malformed(path: Path, number: int, error: csv.Error) -> UserError:
+    """What to say of a line that is no line of a table."""
+    if "new-line character" in str(error):  # csv's words for a CR that no quotes hold
+        return UserError(
+            f"{path}:{number}: a carriage return inside the line, expected LF or CR LF at its end; convert the table"
+        )
+    return UserError(f"{path}:{number}: {error}; mend the line")
 
 
 def _our_names(
@@ -311,7 +325,8 @@ def _maps(
                 if empty
                 else {
                     "text": {
-                        utterance: " ".join(value.split()) for utterance, value in values.items()
+                        utterance: TEXT_BLANKS.sub(" ", value)
+                        for utterance, value in values.items()
                     }
                 }
             )

@@ -13,6 +13,7 @@ from pathlib import Path
 from local.voices.names import stem_of
 from utils.data_dir.trial_list import Trials
 from utils.errors import UserError
+from utils.files import read_foreign_lines, words_of
 
 LISTS = {  # what it is -> names that it goes by
     "dev": {
@@ -170,10 +171,7 @@ def read_rows(path: Path, width: int, more: bool = False) -> list[list[str]]:
     UserError
         The file is empty, or a line has other than so many words.
     """
-    try:
-        rows = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: byte {error.start} is not UTF-8; fetch the list again") from None
+    rows = [words_of(line) for line in read_foreign_lines(path)]
     for number, row in enumerate(rows, 1):
         if len(row) not in (0, width) and not (more and len(row) > width):
             raise UserError(
@@ -204,7 +202,7 @@ def read_keys(path: Path, models: Mapping[str, str], utterances: Mapping[str, st
     columns: tuple[list[str], list[str], list[str]] = ([], [], [])
     known: dict[str, str] = {}  # test side as the list writes it -> utterance
     before = 0
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
+    with open(path, encoding="utf-8-sig", errors="replace", newline="\n") as file:
         while lines := file.readlines(BLOCK_CHARACTERS):
             words = "".join(lines).split()
             sides = [words[place::3] for place in range(3)]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from local.voxceleb.meta import Speakers
 from utils.errors import UserError
-from utils.files import read_lines
+from utils.files import read_foreign_lines, words_of
 from utils.trials.voxceleb_names import FIRST_RELEASE
 
 KEY = re.compile(r"(?:\S*/)?(id\d{5})/([^/\s]+)/(\d{5})(?:\.(?:wav|flac|m4a))?")
@@ -89,8 +89,8 @@ def read_trial_list(path: Path, speakers: Speakers) -> tuple[list[Trial], int]:
     """
     trials: dict[Trial, None] = {}
     lines = 0
-    for number, line in enumerate(read_lines(path), 1):
-        fields = line.split()
+    for number, line in enumerate(read_foreign_lines(path), 1):
+        fields = words_of(line)
         if not fields:
             continue
         names = [_utterance_of(key, speakers.id_of) for key in fields[1:]]
@@ -205,8 +205,8 @@ def read_training_list(path: Path, speakers: Speakers) -> list[str]:
     """
     utterances: dict[str, int] = {}
     label_of: dict[str, str] = {}
-    for number, line in enumerate(read_lines(path), 1):
-        fields = line.split()
+    for number, line in enumerate(read_foreign_lines(path), 1):
+        fields = words_of(line)
         if not fields:
             continue
         keys = [_utterance_of(field, speakers.id_of) for field in fields]

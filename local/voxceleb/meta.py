@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.errors import UserError
-from utils.files import read_lines
+from utils.files import read_foreign_lines
 from utils.trials.voxceleb_names import read_meta
 
 FILES = {"voxceleb1": "vox1_meta.csv", "voxceleb2": "vox2_meta.csv"}
@@ -162,8 +162,10 @@ def read_speakers(folders: Iterable[Path | None]) -> Speakers:
 
 def _rows(path: Path, titles: list[str]) -> Iterable[tuple[int, dict[str, str]]]:
     """Number and fields of each line; columns are separated by tabs (VoxCeleb1) or commas (VoxCeleb2), with blanks around them."""
-    lines = [[field.strip() for field in re.split(r"[\t,]", line)] for line in read_lines(path)]
-    if not lines or [title.lstrip("\ufeff") for title in lines[0]][: len(titles)] != titles:
+    lines = [
+        [field.strip() for field in re.split(r"[\t,]", line)] for line in read_foreign_lines(path)
+    ]
+    if not lines or lines[0][: len(titles)] != titles:
         raise UserError(f"{path}:1: expected the titles {', '.join(titles)}; fetch the file again")
     for number, fields in enumerate(lines[1:], 2):
         if len(fields) < len(titles):

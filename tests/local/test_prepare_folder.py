@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from local.own.table import read_table
 from local.prepare_folder import prepare_folder
 from tests.lookalike.own import make_kaldi, make_tree, write_table, write_voice
 from utils.data_dir import read_map, validate_data_dir
@@ -266,6 +267,33 @@ def test_a_faulty_table_is_one_line(tmp_path, audio, message):
     assert re.search(message, complaint(table, tmp_path))
 
 
+@pytest.mark.parametrize("letter", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_what_unicode_takes_for_a_line_end_is_a_letter_of_a_text(tmp_path, audio, letter, end):
+    rows = rows_of(text=lambda n: f"one{letter}two {n}")
+    lines = ["\t".join(rows[0]), *("\t".join(row.values()) for row in rows)]
+    for ending in ("tsv", "csv"):
+        table = audio / f"letters.{ending}"
+        content = "".join(line + end for line in lines)
+        table.write_bytes(content.replace("\t", {"tsv": "\t", "csv": ","}[ending]).encode())
+        found = read_table(table, {}, None).data.maps["text"]
+        assert sorted(found.values()) == sorted(f"one{letter}two {n}" for n in range(20))
+
+
+def test_a_quoted_line_end_is_a_blank_and_a_lone_carriage_return_is_named(tmp_path, audio):
+    table = audio / "quoted.csv"
+    quoted = "".join(f'{row["path"]},{row["speaker"]},"a\nb\r\nc"\n' for row in rows_of())
+    table.write_bytes(f"path,speaker,text\n{quoted}".encode())
+    assert set(read_table(table, {}, None).data.maps["text"].values()) == {"a b c"}
+    for content, line in (
+        ("path,speaker\nclip00.wav,s\r00\n", 2),
+        ("path,speaker\rclip00.wav,s00\r", 1),
+        ("path\tspeaker\nclip00.wav\ts00\nclip01.wav\ts\r01\n", 3),
+    ):
+        table.write_bytes(content.encode())
+        assert f"quoted.csv:{line}: a carriage return inside the line" in complaint(table, tmp_path)
+
+
 def test_a_line_with_too_many_fields_and_a_table_of_nothing_are_refused(tmp_path, audio):
     (audio / "wide.csv").write_text("path,speaker\nclip00.wav,s00\nclip01.wav,s01,more\n")
     assert "wide.csv:3: 3 fields, expected the 2 of the header (path, speaker)" in complaint(
@@ -403,6 +431,19 @@ def test_kaldi_directories_called_train_and_test_stay_as_they_are_with_their_tri
 
     assert make_trials(tmp_path / "out" / "test") == {"targets": 1, "nontargets": 1, "models": 0}
     assert (tmp_path / "out" / "test" / "trials").read_text() == trials
+
+
+def test_kaldis_blanks_are_read_and_features_alone_are_no_corpus(tmp_path):
+    data = make_kaldi(tmp_path / "kaldi", SPEAKERS)
+    names = read_map(data / "utt2spk")
+    (data / "utt2dur").write_text("".join(f"{name} 0.5 \n" for name in names))
+    for name in ("spk2utt", "wav.scp"):
+        (data / name).write_text((data / name).read_text().replace("\n", " \n"))
+    prepare_folder(data, tmp_path / "out")
+    assert whole(tmp_path / "out", "utt2spk") == names
+    (data / "wav.scp").unlink()
+    (data / "feats.scp").write_text("".join(f"{name} f.ark:4\n" for name in names))
+    assert "wav.scp: no such file, expected recordings" in complaint(data, tmp_path)
 
 
 def test_pipes_need_leave(tmp_path):

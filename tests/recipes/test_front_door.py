@@ -83,6 +83,8 @@ def test_help_names_every_stage_and_every_option(recipe):
         ["--recipe", "none"],
         ["--recipe=none"],
         ["--config", "none.yaml"],
+        ["--config", "scp:none.scp"],
+        ["--vad=ark,t:-"],
         ["--score-norm", "b_norm"],
         ["--top-k", "0"],
         ["--calibrate", "maybe"],

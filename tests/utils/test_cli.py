@@ -7,6 +7,10 @@ import sys
 
 import pytest
 
+from utils.archive.__main__ import head_archive
+from utils.cli import call, the_line_of
+from utils.errors import UserError
+
 STEP = """
 from pathlib import Path
 from utils.cli import run
@@ -96,11 +100,45 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(step, words):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("scp:x.scp", "give the path alone: x.scp"),
+        ("ark:x.ark", "give the path alone: x.ark"),
+        ("ark,scp:x.ark,x.scp", "give the path alone: x.ark"),
+        ("scp,p:data/feats.scp", "give the path alone: data/feats.scp"),
+        ("ark,t:-", "standard input and output are not read or written here"),
+        ("ark,s,cs:gunzip -c x.gz |", "no pipe is run here: write the output of its command"),
+    ],
+)
+@pytest.mark.parametrize("option", ["", "--kind=", "--kind"])
+def test_a_specifier_of_kaldis_is_told_what_to_give_instead(word, said, option, capsys):
+    words = (
+        [word] if not option else ["a", option + word] if option[-1] == "=" else ["a", option, word]
+    )
+    with pytest.raises(SystemExit) as left:
+        call(head_archive, words)
+    assert left.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"'{word}' is a specifier of Kaldi's programs, expected a path; {said}" in line
+
+
+def test_a_file_of_such_a_name_may_be_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ark:x").write_text("a  [ 1 2 ]\n")
+    assert call(head_archive, ["ark:x"]) == ["a"]
+
+
 def test_what_the_user_can_mend_is_one_line_and_exit_code_1(step):
     done = step("a", "--kind", "user")
     assert done.returncode == 1
     assert done.stderr.endswith(": data/x:3: found a, expected b; do c\n")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_cannot_be_seen_is_written_out():
+    said = the_line_of(UserError("x:1: id 'a\u2028b\x85\x0b\ufeff\u200b\xa0 \u00fc' is new"))
+    assert said == "x:1: id 'a\\u2028b\\x85\\x0b\\ufeff\\u200b\\xa0 \u00fc' is new"
 
 
 @pytest.mark.slow

@@ -131,9 +131,11 @@ def _gather(entries: Mapping[str, str], allow_renamed: bool) -> np.ndarray | Non
 
 
 def _places_by_file(entries: Mapping[str, str], allow_renamed: bool) -> dict[str, _Places] | None:
-    """Where the entries lie, file by file; None where one of them is a file by itself."""
+    """Where the entries lie, file by file; None where one of them is a file by itself, or a part of a vector."""
     files: dict[str, _Places] = {}
     for position, (key, entry) in enumerate(entries.items()):
+        if entry[-1:] == "]":
+            return None
         path, offset = split_entry(entry, key)
         if offset is None:
             return None

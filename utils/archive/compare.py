@@ -5,8 +5,16 @@ from pathlib import Path
 import numpy as np
 
 from utils.archive.iterate import iterate_places, iterate_scp
-from utils.archive.objects import Buffer, decode_object
-from utils.archive.read import describe, located, map_file, read_object, read_scp, split_entry
+from utils.archive.objects import Buffer, decode_object, encode_object
+from utils.archive.read import (
+    describe,
+    entry_and_range,
+    located,
+    map_file,
+    read_object,
+    read_scp,
+    split_entry,
+)
 from utils.archive.write import ArchiveWriter
 from utils.errors import UserError
 from utils.files import temporary_of
@@ -91,12 +99,12 @@ class OpenedArchive:
         self._buffer: Buffer = b""
 
     def object_at(self, place: str, key: str) -> tuple[np.ndarray, bytes]:
-        """An object, and its bytes.
+        """An object, and its bytes; those of a part of one are made anew.
 
         Parameters
         ----------
         place : str
-            ``file`` or ``file:offset``.
+            ``file`` or ``file:offset``, perhaps with a range.
         key : str
             For messages.
 
@@ -105,6 +113,10 @@ class OpenedArchive:
         UserError
             It cannot be read.
         """
+        _, wanted = entry_and_range(place, key)
+        if wanted:
+            part = read_object(place, key=key)
+            return part, encode_object(part)
         path, offset = split_entry(place, key)
         if path != self._path:
             self._path, self._buffer = path, map_file(path, key)

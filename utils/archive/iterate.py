@@ -14,7 +14,16 @@ from utils.archive.objects import (
     decode_object,
     end_of_match,
 )
-from utils.archive.read import KEY, located, map_file, read_object, read_scp, split_entry
+from utils.archive.ranges import rows_and_columns
+from utils.archive.read import (
+    KEY,
+    entry_and_range,
+    located,
+    map_file,
+    read_object,
+    read_scp,
+    split_entry,
+)
 
 _REST = re.compile(rb"[ \t\r\n]*")
 
@@ -135,7 +144,8 @@ def iterate_entries(
     good = ""
     buffer: Buffer = b""
     for key, entry in entries.items():
-        file, offset = split_entry(entry, key)
+        place, wanted = entry_and_range(entry, key)
+        file, offset = split_entry(place, key)
         if offset is None:
             yield key, read_object(entry, key=key)
             continue
@@ -149,6 +159,8 @@ def iterate_entries(
                 raise MalformedObject(
                     f"wrong offset: {before!r} stands before it in the archive, expected the key and a blank"
                 )
+            if wanted:
+                array = rows_and_columns(array, wanted)
         good = key
         yield key, array
 

@@ -3,6 +3,7 @@
 import mmap
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from utils.archive.objects import Buffer, MalformedObject, decode_object, decode_wave
+from utils.archive.ranges import Range, rows_and_columns, split_range
 from utils.errors import UserError
+from utils.files import refuse_mark
 
 KEY = re.compile(rb"[ \t\r\n]*([^ \t\r\n]{1,4096})(?:[ \t]|(?=\n))")
+_BLANKS = re.compile(rb"[ \t]+")
 _OBJECT = re.compile(rb"\0B|RIFF|[ \t]*\[")  # how most of them begin
 
 
@@ -22,7 +26,7 @@ def read_scp(path: str | Path) -> dict[str, str]:
     Parameters
     ----------
     path : path
-        Lines ``<key> <entry>``, UTF-8, LF.
+        Lines ``<key> <entry>``, UTF-8, LF; blanks and tabs around the entry are not part of it, as for Kaldi, those inside it are.
 
     Returns
     -------
@@ -32,14 +36,15 @@ def read_scp(path: str | Path) -> dict[str, str]:
     Raises
     ------
     UserError
-        No such file; a line is not UTF-8, ends with CR LF, has no entry, or repeats a key.
+        No such file; it begins with a byte order mark; a line is not UTF-8, ends with CR LF, has no entry, or repeats a key.
     """
     content = map_file(path)[:]
+    refuse_mark(path, content)
     entries: dict[str, str] = {}
     for number, line in enumerate(content.removesuffix(b"\n").split(b"\n") if content else [], 1):
-        fields = line.split(None, 1)
+        fields = _BLANKS.split(line.strip(b" \t"), 1)
         try:
-            key, entry = fields[0].decode(), fields[1].rstrip(b" \t").decode()
+            key, entry = fields[0].decode(), fields[1].decode()
         except IndexError:
             raise UserError(
                 f"{path}:{number}: found {line[:80]!r}, expected 2 fields: <key> <file>:<offset>"
@@ -48,7 +53,7 @@ def read_scp(path: str | Path) -> dict[str, str]:
             raise UserError(f"{path}:{number}: found {line[:80]!r}, expected UTF-8 text") from None
         if entry.endswith("\r"):
             raise UserError(
-                f"{path}:{number}: the line ends with CR LF, expected LF; convert the file (sed -i 's/\\r$//')"
+                f"{path}:{number}: the line ends with CR LF, expected LF; convert the file: sed -i 's/\\r$//' {shlex.quote(str(path))}"
             )
         if key in entries:
             raise UserError(
@@ -64,7 +69,8 @@ def read_object(entry: str | Path, *, key: str = "") -> np.ndarray:
     Parameters
     ----------
     entry : str or path
-        ``file.ark:offset`` as in an scp file, or a file that holds one object, like ``mean.vec``.
+        ``file.ark:offset`` as in an scp file, perhaps with Kaldi's range of rows and columns behind it (utils/archive/ranges.py), or a file that
+        holds one object, like ``mean.vec``.
     key : str
         Named in errors.
 
@@ -76,9 +82,10 @@ def read_object(entry: str | Path, *, key: str = "") -> np.ndarray:
     Raises
     ------
     UserError
-        A pipe, a range, no such file, or nothing readable at that place.
+        A pipe, no such file, nothing readable at that place, or a range of rows that are not there.
     """
-    path, offset = split_entry(entry, key)
+    place, wanted = entry_and_range(entry, key)
+    path, offset = split_entry(place, key)
     buffer = map_file(path, key)
     with located(path, offset or 0, key):
         _refuse_archive(buffer, offset, path)
@@ -87,7 +94,28 @@ def read_object(entry: str | Path, *, key: str = "") -> np.ndarray:
             raise MalformedObject(
                 f"{len(buffer) - end:,} bytes follow the object, expected the end of the file; an archive needs its offset"
             )
-    return array
+        return rows_and_columns(array, wanted) if wanted else array
+
+
+def entry_and_range(entry: str | Path, key: str = "") -> tuple[str, Range | None]:
+    """An entry of an scp file without its range, and the range, or None.
+
+    Parameters
+    ----------
+    entry : str or path
+        ``file`` or ``file:offset``, perhaps with a range.
+    key : str
+        Named in errors.
+
+    Raises
+    ------
+    UserError
+        There is no range before its last bracket.
+    """
+    try:
+        return split_range(str(entry))
+    except MalformedObject as fault:
+        raise UserError(f"{_name(key)}'{entry}': {fault}") from None
 
 
 def read_vector(entry: str | Path, *, key: str = "") -> np.ndarray:
@@ -144,7 +172,7 @@ def read_wave(entry: str | Path, *, key: str = "") -> tuple[np.ndarray, int]:
 
 
 def split_entry(entry: str | Path, key: str = "") -> tuple[str, int | None]:
-    """File and offset (None: the file is the object) of an scp entry; pipes and ranges are refused.
+    """File and offset (None: the file is the object) of an scp entry; pipes and ranges are refused (`entry_and_range` takes a range off).
 
     Parameters
     ----------
@@ -160,7 +188,7 @@ def split_entry(entry: str | Path, key: str = "") -> tuple[str, int | None]:
         )
     if entry[-1:] == "]":
         raise UserError(
-            f"{_name(key)}'{entry}' has a range specifier, which is not supported; copy the rows that you want"
+            f"{_name(key)}'{entry}' has a range, which cannot be read here: ranges are for matrices and vectors"
         )
     path, colon, digits = entry.rpartition(":")
     if colon and digits.isascii() and digits.isdigit() and len(digits) < 19:

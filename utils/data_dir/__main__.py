@@ -7,7 +7,8 @@
     python -m utils.data_dir combine data/train data/dev data/both
     python -m utils.data_dir copy data/train data/train_noisy --utt-prefix noisy- --spk-prefix noisy-
 
-Each list is UTF-8 text with LF line ends, one blank or tab between fields, one line per id, in byte order (LC_ALL=C); ids are printable ASCII.
+Each list is UTF-8 text with LF line ends, blanks or tabs between fields, one line per id, in byte order (LC_ALL=C); ids are printable ASCII.
+A directory of features alone has feats.scp in place of wav.scp.
 The rules between lists stand at the head of utils/data_dir/rules.py.
 """
 
@@ -15,6 +16,7 @@ import gc
 import sys
 from pathlib import Path
 
+from utils.cli import run_subcommands, the_line_of
 from utils.data_dir.derive import (
     combine_data_dirs,
     copy_data_dir,
@@ -25,6 +27,7 @@ from utils.data_dir.directory import DataDir, data_dir_problems, read_data_dir, 
 from utils.data_dir.lists import new_folder, refuse_existing
 from utils.data_dir.repair import fix_data_dir
 from utils.errors import UserError
+from utils.files import read_foreign_lines, words_of
 
 
 def validate(
@@ -45,7 +48,7 @@ def validate(
     """
     problems = data_dir_problems(data, audio, allow_pipes, root)
     for line in problems[:-1]:
-        print(line, file=sys.stderr)
+        print(the_line_of(UserError(line)), file=sys.stderr)
     for line in problems[-1:]:
         raise UserError(line)
     print(f"{data}: good")
@@ -57,7 +60,7 @@ def _summary(utt2spk: dict[str, str]) -> str:
 
 
 def fix(data: Path, *, dry_run: bool = False, allow_pipes: bool = False) -> None:
-    """Mend line ends, blanks, order, repeated lines and ids that are not in every list; originals go to .backup.
+    """Mend byte order marks, line ends, blanks, order, repeated lines, ids that are not in every list; originals go to .backup.
 
     Parameters
     ----------
@@ -66,9 +69,9 @@ def fix(data: Path, *, dry_run: bool = False, allow_pipes: bool = False) -> None
     dry_run : bool
         Say what would change, and change nothing.
     allow_pipes : bool
-        Accept entries of wav.scp that run a command.
+        Without meaning here: pipes may stay, and none is run.
     """
-    changes = fix_data_dir(data, dry_run=dry_run, allow_pipes=allow_pipes)
+    changes = fix_data_dir(data, dry_run=dry_run)
     print("\n".join(changes) or f"{data}: nothing to mend")
 
 
@@ -122,11 +125,7 @@ def _first_column(path: Path | None) -> list[str] | None:
         return None
     if not path.is_file():
         raise UserError(f"{path}: no such file, expected one id per line; correct the path")
-    return [
-        line.split()[0].decode("utf-8", "replace")
-        for line in path.read_bytes().splitlines()
-        if line.strip()
-    ]
+    return [words[0] for line in read_foreign_lines(path) if (words := words_of(line))]
 
 
 def _write_new(data: DataDir, out: Path, sources: list[DataDir]) -> None:
@@ -214,8 +213,6 @@ def copy(
 
 
 if __name__ == "__main__":
-    from utils.cli import run_subcommands
-
     gc.disable()  # each collection would walk lists of millions of strings, among which there is no garbage
     run_subcommands(
         {

@@ -7,7 +7,7 @@ import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from utils.data_dir.directory import DataDir, from_lists
+from utils.data_dir.directory import SOURCES, DataDir, from_lists
 from utils.data_dir.rules import MAY_LACK_UTTERANCES, key_kind
 from utils.data_dir.trial_list import Trials
 from utils.errors import UserError
@@ -225,8 +225,17 @@ def combine_data_dirs(sources: Sequence[DataDir]) -> DataDir:
     Raises
     ------
     UserError
-        An utterance occurs in two, two differ about a speaker or recording, or only some have segments.
+        An utterance occurs in two, two differ about a speaker or recording, only some have segments, or some have no recordings and others no
+        features.
     """
+    lacking = {
+        file: [source.path for source in sources if file not in source.keyed] for file in SOURCES
+    }
+    if all(lacking.values()):
+        without_audio, without_features = (lacking[file][0] for file in SOURCES)
+        raise UserError(
+            f"{without_audio} has no wav.scp and {without_features} no feats.scp, expected one of the two in all; make the features of the others first"
+        )
     whole = [source for source in sources if source.segments is None]
     if 0 < len(whole) < len(sources):
         cut = next(source for source in sources if source.segments is not None)

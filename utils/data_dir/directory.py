@@ -20,7 +20,8 @@ from utils.data_dir.rules import invert, rule_faults
 from utils.data_dir.trial_list import Trials
 from utils.errors import UserError
 
-REQUIRED = ("wav.scp", "utt2spk", "spk2utt")
+SOURCES = ("wav.scp", "feats.scp")  # one of them at least
+REQUIRED = ("utt2spk", "spk2utt")
 MOST_PROBLEMS = 20
 
 
@@ -33,7 +34,7 @@ class DataDir:
     path : path
         Where it was read from.
     wav_scp : dict
-        Recording (without segments: utterance) -> path, ``archive:offset`` or pipe.
+        Recording (without segments: utterance) -> path, ``archive:offset`` or pipe; empty in a directory of features alone.
     utt2spk : dict
         Utterance -> speaker.
     segments : dict or None
@@ -60,11 +61,14 @@ class DataDir:
     @property
     def keyed(self) -> dict[str, dict[str, str]]:
         """Every list that has one line per key, by its file name; spk2utt, which is derived, is not among them."""
+        recordings = {"wav.scp": self.wav_scp} if self.wav_scp else {}
         segments = {} if self.segments is None else {"segments": self.segments}
-        return {"wav.scp": self.wav_scp, "utt2spk": self.utt2spk, **segments, **self.maps}
+        return {**recordings, "utt2spk": self.utt2spk, **segments, **self.maps}
 
 
-def read_data_dir(path: str | Path, *, check: bool = True, allow_pipes: bool = False) -> DataDir:
+def read_data_dir(
+    path: str | Path, *, check: bool = True, allow_pipes: bool = False, needs_audio: bool = False
+) -> DataDir:
     """Read a data directory.
 
     Parameters
@@ -75,6 +79,8 @@ def read_data_dir(path: str | Path, *, check: bool = True, allow_pipes: bool = F
         Hold it to all the rules; otherwise every line still has to be well formed, but lists are not compared.
     allow_pipes : bool
         Accept entries of wav.scp that run a command.
+    needs_audio : bool
+        Refuse one that has features alone.
 
     Returns
     -------
@@ -92,6 +98,11 @@ def read_data_dir(path: str | Path, *, check: bool = True, allow_pipes: bool = F
     tables = _well_formed(found)
     if check:
         raise_first(path, rule_faults(tables, allow_pipes))
+    if needs_audio and "wav.scp" not in tables:
+        raise UserError(
+            f"{path / 'wav.scp'}: no such file, expected recordings; this directory has features alone (feats.scp): "
+            "write the list, or train and extract from the features"
+        )
     trials = tables.pop("trials", None)
     tables.pop("spk2utt", None)
     lists = {file: as_map(columns) for file, columns in tables.items()}
@@ -133,7 +144,7 @@ def list_files(path: Path) -> list[str]:
     """
     if not path.is_dir():
         raise UserError(
-            f"{path}: no such folder, expected a data directory (wav.scp, utt2spk, spk2utt); make it, or correct the path"
+            f"{path}: no such folder, expected a data directory (wav.scp or feats.scp, utt2spk, spk2utt); make it, or correct the path"
         )
     return lists_of(path)
 
@@ -158,13 +169,15 @@ def file_faults(path: Path, tables: ReadTables) -> Iterator[Fault]:
     tables : mapping of str to columns or None
         As `_read_tables` gives them.
     """
-    for file in REQUIRED:
-        if file not in tables:
-            yield Fault(
-                file,
-                0,
-                f"no such file, expected {', '.join(REQUIRED)} in every data directory; is this one, and is it finished?",
-            )
+    missing = [file for file in REQUIRED if file not in tables]
+    if tables.keys().isdisjoint(SOURCES):
+        missing.insert(0, SOURCES[0])
+    for file in missing:
+        yield Fault(
+            file,
+            0,
+            f"no such file, expected {' or '.join(SOURCES)}, and {' and '.join(REQUIRED)}, in every data directory; is this one, and is it finished?",
+        )
     for file, columns in tables.items():
         if columns is None:
             yield from line_faults(file, (path / file).read_bytes())
@@ -193,6 +206,10 @@ def data_dir_problems(
         islice(chain(file_faults(path, found), rule_faults(tables, allow_pipes)), MOST_PROBLEMS)
     )
     if audio and not faults:
+        if "wav.scp" not in tables:
+            raise UserError(
+                f"{path / 'wav.scp'}: no such file, but --audio reads recordings; of features: python -m utils.archive check {path / 'feats.scp'}"
+            )
         faults = list(islice(_audio_faults(tables, allow_pipes, root), MOST_PROBLEMS))
     return [problem(path, fault) for fault in faults]
 
@@ -274,6 +291,8 @@ def write_data_dir(data: DataDir, path: str | Path) -> None:
         The lists break a rule: nothing is written.
     """
     path = Path(path)
+    if data.keyed.keys().isdisjoint(SOURCES):
+        raise UserError(f"{path}: neither recordings nor features, expected {' or '.join(SOURCES)}")
     contents = _render(data, path)
     found = {file: parse(file, content) for file, content in contents.items()}
     for file, columns in found.items():

@@ -1,5 +1,9 @@
 """One list of a data directory: which lists there are, what a line of each looks like, and what is wrong with a line.
 
+Blanks and tabs before a value and at a line's end are read, as Kaldi's programs write them (the lists of wav-to-duration and feat-to-len have one at
+every line's end), and never written.  Those inside the last field of wav.scp, another scp or text are part of it: a path may have two blanks in a row,
+but none at its ends, where Kaldi takes them away too.  Only LF ends a line.
+
 A good file is parsed without a step of Python per line: once its printable characters are deleted, what is left has to be the same blanks and line
 end for every line.  Only a file that fails this is walked, to name the line.
 """
@@ -10,11 +14,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.data_dir.trial_list import columns_of_words, is_regular
+from utils.files import BLANKS, MARK, UTF16_FOUND, UTF16_MARKS
 
 ID = r"[!-~]+"
 WORD = r"[^\x00-\x20\x7f]+"
-IDS = rf"{ID}(?:[ \t]{ID})*"
+IDS = rf"{ID}(?:[ \t]+{ID})*"
 REST = r"[^\x00-\x20\x7f](?:[^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?"
+# of a text: as REST, but VT, FF and FS to US, which are no line ends here, are letters of it
+LETTER = r"[^\x00-\x0a\x0d-\x1b\x20\x7f]"
+TEXT = rf"{LETTER}(?:[^\x00-\x08\x0a\x0d-\x1b\x7f]*{LETTER})?"
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 MAP = re.compile(r"(utt|spk|reco)2[A-Za-z0-9_]+")
 FIX = "`python -m utils.data_dir fix` mends it"
@@ -40,14 +48,16 @@ class Format(NamedTuple):
 
     @property
     def line(self) -> str:
-        """Regular expression of a whole line, one group per column."""
-        return "[ \t]".join(f"({column})" for column in self.columns)
+        """Regular expression of a whole line as it is read, one group per column."""
+        return "[ \t]+".join(f"({column})" for column in self.columns) + "[ \t]*"
 
     @property
     def expected(self) -> str:
         """The shape, after the number of fields where that is fixed."""
         return (
-            self.shape if self.columns[-1] in (IDS, REST) else f"{len(self.columns)}: {self.shape}"
+            self.shape
+            if self.columns[-1] in (IDS, REST, TEXT)
+            else f"{len(self.columns)}: {self.shape}"
         )
 
 
@@ -74,7 +84,7 @@ FORMATS = {
     "vad.scp": Format("<utterance> <archive:offset>", (ID, REST)),
     "feats.scp": Format("<utterance> <archive:offset>", (ID, REST)),
     "cmvn.scp": Format("<speaker> <archive:offset>", (ID, REST)),
-    "text": Format("<utterance> <words>", (ID, REST)),
+    "text": Format("<utterance> <words>", (ID, TEXT)),
     "utt2spk": Format("<utterance> <speaker>", (ID, ID)),
     "spk2utt": Format("<speaker> <utterance> ...", (ID, IDS)),
     "enroll.spk2utt": Format("<model> <utterance> ...", (ID, IDS)),
@@ -112,9 +122,10 @@ def format_of(file: str) -> Format:
     Parameters
     ----------
     file : str
-        Name without folder.
+        Name without folder; ``dev.spk2utt`` is a spk2utt.
     """
-    return FORMATS.get(file, Format("<id> <value>", (ID, WORD)))
+    kind = file if file in FORMATS else file.rpartition(".")[2]
+    return FORMATS.get(kind, Format("<id> <value>", (ID, WORD)))
 
 
 def parse(file: str, content: bytes) -> Columns | None:
@@ -130,7 +141,8 @@ def parse(file: str, content: bytes) -> Columns | None:
     Returns
     -------
     list of lists of str, or None
-        One list per column, in the file's order; None when a line is malformed: `line_faults` says which.
+        One list per column, in the file's order, ids of one column with one blank between them; None when a line is malformed: `line_faults` says
+        which.
     """
     format = format_of(file)
     count, width = content.count(b"\n"), len(format.columns)
@@ -149,7 +161,10 @@ def parse(file: str, content: bytes) -> Columns | None:
     rows = re.findall(f"^{format.line}$", text, re.MULTILINE)
     if len(rows) != count or not text.endswith("\n"):
         return None
-    return [list(column) for column in zip(*rows, strict=True)]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    if format.columns[-1] == IDS:
+        columns[-1] = [" ".join(ids.split()) for ids in columns[-1]]
+    return columns
 
 
 def line_faults(file: str, content: bytes) -> Iterator[Fault]:
@@ -174,6 +189,9 @@ def line_faults(file: str, content: bytes) -> Iterator[Fault]:
             f"empty, expected lines '{format_of(file).shape}'; write them, or remove the file if this directory needs none",
         )
         return
+    if content.startswith(UTF16_MARKS):
+        yield Fault(file, 1, UTF16_FOUND)
+        return
     format, lines = format_of(file), content.split(b"\n")
     unfinished = lines.pop()
     for number, line in enumerate([*lines, unfinished] if unfinished else lines, start=1):
@@ -197,6 +215,8 @@ def fault_of_line(line: bytes, format: Format) -> str:
     format : Format
         What it should look like.
     """
+    if line.startswith(MARK):
+        return f"begins with a byte order mark, expected the id first; {FIX}"
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -209,11 +229,9 @@ def fault_of_line(line: bytes, format: Format) -> str:
         return f"empty line, expected '{format.shape}'; {FIX}"
     if found := CONTROL.search(text):
         return f"control character {found[0]!r} in {text!r}, expected printable text; remove it"
-    if text != text.strip(" \t"):
-        return f"blank at the start or end of '{text}', expected none; {FIX}"
-    fields = re.split("[ \t]", text)
-    if "" in fields:
-        return f"two blanks in a row in '{text}', expected one between fields; {FIX}"
+    if text[0] in " \t":
+        return f"blank at the start of '{text}', expected none; {FIX}"
+    fields = BLANKS.split(text.rstrip(" \t"))
     for field in fields[: len(format.columns)]:
         if not re.fullmatch(ID, field):
             return f"id '{field}' has characters other than printable ASCII, expected '{format.shape}'; rename it"

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from utils.data_dir.lists import read_spk2utt
 from utils.errors import UserError
 from utils.files import atomic_write, read_json_object, read_lines
 
@@ -293,12 +294,9 @@ def utterances_in_trials(data: Path) -> set[str]:
     trials = Path(data) / "trials"
     if not trials.exists():
         return set()
-    with open(trials, encoding="utf-8") as file:
-        names = {name for line in file for name in line.split()[:2]}
+    with open(trials, "rb") as file:  # whose lines end at LF, unlike those of a text
+        words = {word for line in file for word in line.split()[:2]}
+    names = {word.decode() for word in words}
     enrolment = Path(data) / "enroll.spk2utt"
-    models = (
-        {model: utterances for model, *utterances in map(str.split, read_lines(enrolment))}
-        if enrolment.exists()
-        else {}
-    )
+    models = read_spk2utt(enrolment) if enrolment.exists() else {}
     return {utterance for name in names for utterance in models.get(name, [name])}

@@ -1,6 +1,7 @@
 """One list of a data directory read and written, and folders that appear whole."""
 
 import re
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,10 +9,28 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data_dir.formats import ID, Columns, Fault, fault_of_line, format_of, line_faults, parse
+from utils.data_dir.formats import (
+    FIX,
+    ID,
+    Columns,
+    Fault,
+    fault_of_line,
+    format_of,
+    is_list,
+    line_faults,
+    parse,
+)
 from utils.data_dir.rules import class_faults, order_faults
 from utils.errors import UserError
-from utils.files import atomic_write, make_folder, publish, read_lines, temporary_of
+from utils.files import (
+    atomic_write,
+    make_folder,
+    publish,
+    read_lines,
+    temporary_of,
+    without_mark,
+    words_of,
+)
 
 
 def raise_first(path: Path, faults: Iterable[Fault]) -> None:
@@ -34,15 +53,25 @@ def problem(path: Path, fault: Fault) -> str:
     Parameters
     ----------
     path : path
-        Data directory.
+        Data directory, or the folder of a list by itself.
     fault : Fault
         What is wrong in it.
     """
-    return (
-        f"{path / fault.file}:{fault.line}: {fault.text}"
-        if fault.line
-        else f"{path / fault.file}: {fault.text}"
-    )
+    where = path / fault.file
+    text = fault.text.replace(FIX, _remedy(path, fault))
+    return f"{where}:{fault.line}: {text}" if fault.line else f"{where}: {text}"
+
+
+def _remedy(path: Path, fault: Fault) -> str:
+    """The command that mends a list, which for one outside a data directory is no command of ours."""
+    if is_list(fault.file) and (path / "utt2spk").exists():
+        return f"`python -m utils.data_dir fix {shlex.quote(str(path))}` mends it"
+    file = path / fault.file
+    if "byte order mark" in fault.text:
+        return f"take it away: {without_mark(file)}"
+    if fault.text.startswith("CR LF"):
+        return f"convert the file: sed -i 's/\\r$//' {shlex.quote(str(file))}"
+    return "mend the file"
 
 
 def read_map(path: str | Path) -> dict[str, str]:
@@ -155,16 +184,38 @@ def map_bytes(path: Path, mapping: Mapping[str, object]) -> bytes:
     """
     ordered = sorted(mapping.items())
     content = "".join([f"{key} {value}\n" for key, value in ordered]).encode()
-    columns = parse(path.name, content)
+    columns = parse_tidy(path.name, content)
     if mapping and (columns is None or columns[0] != [key for key, _ in ordered]):
         for key, value in ordered:
             if not re.fullmatch(ID, key):
                 raise UserError(
                     f"{path}: id '{key}', expected printable ASCII without blanks; rename it"
                 )
-            if fault := fault_of_line(f"{key} {value}".encode(), format_of(path.name)):
-                raise UserError(f"{path}: {fault}")
+            line = f"{key} {value}".encode()
+            if fault := fault_of_line(line, format_of(path.name)):
+                raise UserError(f"{path}: {fault.removesuffix(f'; {FIX}')}")
+            if parse_tidy(path.name, line + b"\n") is None:
+                raise UserError(
+                    f"{path}: value '{value}' of '{key}', expected no blanks around it, nor two between ids; take them away"
+                )
     return content
+
+
+def parse_tidy(file: str, content: bytes) -> Columns | None:
+    """As `parse`, of a list as our writers leave it: one blank or tab where one is needed and none elsewhere.
+
+    Parameters
+    ----------
+    file : str
+        Name without folder.
+    content : bytes
+        The whole file.
+    """
+    columns = parse(file, content)
+    if columns and any(blanks in content for blanks in (b"  ", b" \n", b"\t")):
+        is_tidy = len(as_bytes(columns)) == len(content)
+        return columns if is_tidy else None
+    return columns
 
 
 def as_map(columns: Columns) -> dict[str, str]:
@@ -262,12 +313,18 @@ def read_spk2utt(path: Path) -> dict[str, list[str]]:
     Raises
     ------
     UserError
-        A model without utterances.
+        A model without utterances, or one that comes twice.
     """
-    rows = [line.split() for line in read_lines(path)]
-    for number, row in enumerate(rows, 1):
-        if len(row) < 2:
+    models: dict[str, list[str]] = {}
+    for number, line in enumerate(read_lines(path), 1):
+        model, *members = words_of(line) or [""]
+        if not members:
             raise UserError(
-                f"{path}:{number}: {len(row)} fields, expected 2 or more: <model> <utterance> ..."
+                f"{path}:{number}: '{line}', expected 2 or more fields: <model> <utterance> ...; add them, or remove the line"
             )
-    return {row[0]: row[1:] for row in rows}
+        if model in models:
+            raise UserError(
+                f"{path}:{number}: '{model}' again, expected one line per model; join them"
+            )
+        models[model] = members
+    return models

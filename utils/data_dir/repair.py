@@ -1,7 +1,7 @@
 """Mending a data directory: what can be mended without deciding anything for its owner.
 
-Each list by itself first: line ends, blanks, order, repeated lines; then what they have in common:
-ids that are not in every list.  Two different lines of one id, or a trial whose side would go, are
+Each list by itself first: byte order marks, line ends, blanks, order, repeated lines; then what they
+have in common: ids that are not in every list.  No pipe of wav.scp is run.  Two different lines of one id, or a trial whose side would go, are
 for the owner to decide: then nothing is written.  The originals of the lists that change go to
 ``.backup``.
 """
@@ -18,26 +18,37 @@ from pathlib import Path
 from utils.data_dir.directory import file_faults, list_files
 from utils.data_dir.formats import (
     REST,
+    TEXT,
     Columns,
     Fault,
     Tables,
     fault_of_line,
     format_of,
     line_faults,
-    parse,
 )
-from utils.data_dir.lists import as_bytes, new_folder, problem, raise_first, write_contents
-from utils.data_dir.rules import MAY_LACK_UTTERANCES, invert, key_kind, rule_faults
+from utils.data_dir.lists import (
+    as_bytes,
+    new_folder,
+    parse_tidy,
+    problem,
+    raise_first,
+    write_contents,
+)
+from utils.data_dir.rules import invert, key_kind, may_lack_utterances, rule_faults
 from utils.errors import UserError
+from utils.files import MARK
 
 SAMPLE_BYTES = 1 << 16  # from its start, to see whether a list is sorted
 LARGE_BYTES = 1 << 23  # sorting a list of this size takes longer than starting a process for it
-CRLF, EMPTY, BLANKS = "CR LF line ends made LF", "empty lines removed", "lines rid of extra blanks"
+MARKED, CRLF, EMPTY, BLANKS = (
+    "byte order marks removed",
+    "CR LF line ends made LF",
+    "empty lines removed",
+    "lines rid of extra blanks",
+)
 
 
-def fix_data_dir(
-    path: str | Path, *, dry_run: bool = False, allow_pipes: bool = False
-) -> list[str]:
+def fix_data_dir(path: str | Path, *, dry_run: bool = False) -> list[str]:
     """Mend a data directory in place.
 
     Parameters
@@ -46,8 +57,6 @@ def fix_data_dir(
         Data directory.
     dry_run : bool
         Say what would change, and change nothing.
-    allow_pipes : bool
-        Accept entries of wav.scp that run a command.
 
     Returns
     -------
@@ -69,7 +78,7 @@ def fix_data_dir(
     before = listed.read_bytes().replace(b"\t", b" ") if listed.exists() else None
     is_same = before == as_bytes(tables["spk2utt"])
     changes["spk2utt"] = [] if is_same else ["made again from utt2spk"]
-    for fault in rule_faults(tables, allow_pipes):
+    for fault in rule_faults(tables, allow_pipes=True):
         raise UserError(problem(path, _with_original_line(path, fault, tables)))
     changed = [file for file in tables if changes[file]]
     if changed and not dry_run:
@@ -119,12 +128,12 @@ def _sorted_content(file: Path) -> bytes | None:
 
 def _mend_list(path: Path, file: str, changes: list[str], ordered: bytes | None = None) -> Columns:
     """The columns of one list: well formed, in byte order (trials: in their order), without repeated lines."""
-    columns = parse(file, ordered) if ordered else None
+    columns = parse_tidy(file, ordered) if ordered else None
     if columns:
         changes.append(f"{len(columns[0])} lines sorted in byte order")
         return _without_repeated_lines(path, file, columns, changes)
     content = (path / file).read_bytes()
-    columns = parse(file, content)
+    columns = parse_tidy(file, content)
     if columns and file != "trials" and all(map(lt, columns[0], columns[0][1:])):
         return columns
     columns = _in_byte_order(path, file, content, changes)
@@ -136,14 +145,14 @@ def _mend_list(path: Path, file: str, changes: list[str], ordered: bytes | None 
 
 
 def _in_byte_order(path: Path, file: str, content: bytes, changes: list[str]) -> Columns | None:
-    """The columns of a list in byte order (trials: in their order) without repeated lines; None when a line is malformed."""
+    """The columns of a list in byte order (trials: in their order) without repeated lines; None when a line is untidy or malformed."""
     lines = content.split(b"\n")
     if lines.pop():
         return None
     # Whole lines sort as their keys do, since blank and tab come before everything that an id may hold.  Parsing after sorting puts the strings
     # in memory in the order of use, which is what makes the rest fast.
     ordered = lines if file == "trials" else sorted(lines)
-    columns = parse(file, b"\n".join([*ordered, b""]))
+    columns = parse_tidy(file, b"\n".join([*ordered, b""]))
     if columns is None:
         return None
     if ordered != lines:
@@ -172,15 +181,17 @@ def _without_repeated_lines(path: Path, file: str, columns: Columns, changes: li
 
 
 def _tidy_lines(path: Path, file: str, content: bytes, changes: list[str]) -> bytes:
-    """A list with LF line ends, one blank between fields, and none of the empty lines."""
+    """A list without byte order marks, with LF line ends, one blank between fields, and none of the empty lines."""
     format = format_of(file)
-    most = int(format.columns[-1] == REST)  # blanks that are looked at; 0: all
+    most = int(format.columns[-1] in (REST, TEXT))  # blanks that are looked at; 0: all
     mended = []
-    counts = dict.fromkeys((CRLF, EMPTY, BLANKS), 0)
+    counts = dict.fromkeys((MARKED, CRLF, EMPTY, BLANKS), 0)
     ends = content.count(b"\n")
-    for number, raw in enumerate(content.split(b"\n"), start=1):
+    for number, marked in enumerate(content.split(b"\n"), start=1):
+        raw = marked.removeprefix(MARK)
         line = raw.removesuffix(b"\r")
         tidy = re.sub(rb"[ \t]+", b" ", line.strip(b" \t"), count=most)
+        counts[MARKED] += raw != marked
         counts[CRLF] += line != raw
         counts[EMPTY] += not tidy and number <= ends
         counts[BLANKS] += bool(tidy) and len(tidy) < len(line)
@@ -205,7 +216,7 @@ def _keep_common(path: Path, tables: dict[str, Columns], changes: Mapping[str, l
     owners = {"speaker": "utt2spk", "recording": "segments"}
     dropped: set[str] = set()
     for file in files["utterance"]:
-        if file not in MAY_LACK_UTTERANCES:
+        if not may_lack_utterances(file, tables):
             dropped |= _in_one_only(tables["utt2spk"][0], tables[file][0])
     for kind, owner in owners.items():
         for file in files[kind]:
@@ -221,7 +232,7 @@ def _keep_common(path: Path, tables: dict[str, Columns], changes: Mapping[str, l
         raise UserError(
             f"{path}: no utterance is in every list ({sizes}), expected at least one; are these lists of one data directory?"
         )
-    for file in MAY_LACK_UTTERANCES & tables.keys():
+    for file in (file for file in tables if may_lack_utterances(file, tables)):
         dropped |= set(tables[file][0]).difference(tables["utt2spk"][0])
         if dropped.issuperset(tables[file][0]):
             raise UserError(
@@ -272,7 +283,7 @@ def _line_number(path: Path, line: bytes) -> int:
         (
             number
             for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1)
-            if raw.split() == words
+            if raw.removeprefix(MARK).split() == words
         ),
         0,
     )

@@ -4,8 +4,9 @@ Within: order and values.  Between: coverage, speakers, trials.
 
 The rules are those of Kaldi's validate_data_dir.sh, so that its tools read what passes here: every list in byte order with one line per id; every
 list that is keyed by utterance, speaker or recording covers exactly the utterances of utt2spk, their speakers, or the recordings of segments;
-utt2spk in the order of its speakers too.  Three differences: text and feats.scp are not required; vad.scp, feats.scp and utt2num_frames may lack
-utterances, since the steps that make them drop unreadable ones by a ledger (packing then drops those from every list); and trials,
+utt2spk in the order of its speakers too.  Three differences: text and feats.scp are not required, but feats.scp may stand in place of wav.scp;
+vad.scp, utt2num_frames and, beside a wav.scp, feats.scp may lack utterances, since the steps that make them drop unreadable ones by a ledger
+(packing then drops those from every list); and trials,
 enroll.spk2utt, every utt2* and spk2* list, pipes and the plainness of numbers are checked, which Kaldi leaves alone.
 """
 
@@ -24,6 +25,23 @@ POSITIVE = {"utt2dur": "seconds", "reco2dur": "seconds", "utt2num_frames": "fram
 PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 TO_THE_END = -1  # of the recording, as Kaldi's extract-segments reads the end of a segment
 MAY_LACK_UTTERANCES = {"vad.scp", "feats.scp", "utt2num_frames"}
+OWNERS = {"utterance": "utt2spk", "speaker": "utt2spk", "recording": "segments"}  # of the ids
+TO_DO = f"add it there or remove it here ({FIX})"
+NEEDED = ", and its trials and enrolment models"
+
+
+def may_lack_utterances(file: str, files: Iterable[str]) -> bool:
+    """Whether a list need not have all utterances.
+
+    Parameters
+    ----------
+    file : str
+        Name of the list.
+    files : iterable of str
+        Names of all lists of the directory: feats.scp has all of them where there is no wav.scp.
+    """
+    is_source = file == "feats.scp" and "wav.scp" not in files
+    return file in MAY_LACK_UTTERANCES and not is_source
 
 
 def rule_faults(tables: Tables, allow_pipes: bool) -> Iterator[Fault]:
@@ -158,50 +176,59 @@ def key_kind(file: str, files: Iterable[str]) -> str:
 
 def _coverage_faults(tables: Tables) -> Iterator[Fault]:
     """Ids that one list has and another lacks."""
-    utterances = tables["utt2spk"][0]
+    needed: set[str] | None = None
+    for fault, kind, key in _missing_ids(tables):
+        if fault.file == OWNERS[kind]:  # where `fix` would take it out
+            needed = _needed_by_trials(tables) if needed is None else needed
+            if not needed.isdisjoint(_names_that_go(tables, kind, key)):
+                fault = fault._replace(text=fault.text.replace(f" ({FIX})", NEEDED))
+        yield fault
+
+
+def _missing_ids(tables: Tables) -> Iterator[tuple[Fault, str, str]]:
+    """As `_coverage_faults`, each with the kind of the id and the id; the remedy is `fix`."""
+    utterances, speakers = tables["utt2spk"]
     for file in tables:
-        if file != "utt2spk" and key_kind(file, tables) == "utterance":
-            yield from _difference(
-                "utterance",
-                "utt2spk",
-                utterances,
-                file,
-                tables[file][0],
-                may_lack=file in MAY_LACK_UTTERANCES,
-            )
-        if file != "spk2utt" and key_kind(file, tables) == "speaker":
-            yield from _difference(
-                "speaker", "utt2spk", tables["utt2spk"][1], file, tables[file][0]
-            )
-        if "segments" in tables and key_kind(file, tables) == "recording":
-            yield from _difference(
-                "recording", "segments", tables["segments"][1], file, tables[file][0]
-            )
+        kind, found = key_kind(file, tables), tables[file][0]
+        if file != "utt2spk" and kind == "utterance":
+            may_lack = may_lack_utterances(file, tables)
+            yield from _difference(kind, utterances, file, found, may_lack)
+        if file != "spk2utt" and kind == "speaker":
+            yield from _difference(kind, speakers, file, found)
+        if "segments" in tables and kind == "recording":
+            yield from _difference(kind, tables["segments"][1], file, found)
 
 
 def _difference(
-    kind: str,
-    source: str,
-    wanted: Sequence[str],
-    file: str,
-    found: Sequence[str],
-    may_lack: bool = False,
-) -> Iterator[Fault]:
-    """Ids that only one of two lists has."""
+    kind: str, wanted: Sequence[str], file: str, found: Sequence[str], may_lack: bool = False
+) -> Iterator[tuple[Fault, str, str]]:
+    """Ids that only one of two lists has: the one that owns ids of this kind, and another."""
     if wanted == found:
         return
-    for number, key in _only_in(wanted, wanted if may_lack else found):
-        yield Fault(
-            source,
-            number,
-            f"{kind} '{key}' is not in {file}, expected the same {kind}s in both; add it there or remove it here ({FIX})",
-        )
-    for number, key in _only_in(found, wanted):
-        yield Fault(
-            file,
-            number,
-            f"{kind} '{key}' is not in {source}, expected the same {kind}s in both; add it there or remove it here ({FIX})",
-        )
+    source = OWNERS[kind]
+    is_foreign = set(wanted).isdisjoint(found)
+    to_do = "are these lists of one data directory?" if is_foreign else TO_DO
+    lacking = () if may_lack else _only_in(wanted, found)
+    for where, other, odd in ((source, file, lacking), (file, source, _only_in(found, wanted))):
+        for number, key in odd:
+            found_here = f"{kind} '{key}' is not in {other}, expected the same {kind}s in both"
+            yield Fault(where, number, f"{found_here}; {to_do}"), kind, key
+
+
+def _needed_by_trials(tables: Tables) -> set[str]:
+    """Whom trials and enrolment models name: they are for the owner to take out."""
+    _, members = tables.get("enroll.spk2utt", [[], []])
+    enrol, test, *_ = tables.get("trials", [[], []])
+    return {utterance for line in members for utterance in line.split()}.union(enrol, test)
+
+
+def _names_that_go(tables: Tables, kind: str, key: str) -> set[str]:
+    """Utterances and speakers that go where an id of a list goes."""
+    if kind == "utterance":
+        return {key}
+    owners = zip(*tables[OWNERS[kind]][:2], strict=True)
+    gone = {utterance for utterance, name in owners if name == key}
+    return gone | {key} if kind == "speaker" else gone
 
 
 def _only_in(keys: Sequence[str], others: Iterable[str]) -> Iterator[tuple[int, str]]:
@@ -231,12 +258,11 @@ def _speaker_faults(tables: Tables) -> Iterator[Fault]:
         speaker: " ".join(members) for speaker, members in invert(utterances, speakers).items()
     }
     listed, values = tables["spk2utt"]
-    found = {
-        speaker: members.replace("\t", " ") for speaker, members in zip(listed, values, strict=True)
-    }
+    found = dict(zip(listed, values, strict=True))
     if found == expected:
         return
-    yield from _difference("speaker", "utt2spk", speakers, "spk2utt", listed)
+    for fault, _, _ in _difference("speaker", speakers, "spk2utt", listed):
+        yield fault
     for number, speaker in enumerate(listed, start=1):
         if speaker in expected and found[speaker] != expected[speaker]:
             odd = sorted(set(found[speaker].split()) ^ set(expected[speaker].split()))

@@ -18,7 +18,8 @@ SHARED_BYTES = 64 << 20
 def is_regular(content: bytes, width: int) -> bool:
     """Whether every line has so many words of printable ASCII, one blank or tab between them: seen without a step of Python per line.
 
-    A line may still have an empty word; then there are fewer words than fields.
+    Every line may end with one more blank, as Kaldi's programs write some lists.  A line may still have an empty word; then there are fewer words
+    than fields.
 
     Parameters
     ----------
@@ -28,10 +29,13 @@ def is_regular(content: bytes, width: int) -> bool:
         Words of a line.
     """
     count = content.count(b"\n")
-    return (
-        count > 0
-        and content.translate(TAB_TO_BLANK, PRINTABLE) == (b" " * (width - 1) + b"\n") * count
-    )
+    blanks = content.translate(TAB_TO_BLANK, PRINTABLE)
+    if not count or len(blanks) not in (width * count, (width + 1) * count):
+        return False
+    if blanks == (b" " * (width - 1) + b"\n") * count:
+        return True
+    ends = content.count(b" \n") + content.count(b"\t\n")
+    return ends == count and blanks == (b" " * width + b"\n") * count
 
 
 def blocks_of_words(content: bytes) -> Iterator[list[str]]:

@@ -108,7 +108,7 @@ def extract_statistics(
     UserError
         An utterance cannot be read, or is too short for a frame or for two margins.
     """
-    directory = read_data_dir(data)
+    directory = read_data_dir(data, needs_audio=True)
     reader = UtteranceReader(directory.wav_scp, directory.segments)
     keys, rows = list(directory.utt2spk), []
     for key in keys:

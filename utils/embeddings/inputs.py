@@ -114,9 +114,15 @@ def _open_features(
     feats_scp, utterances = read_scp(data / "feats.scp"), list(read_map(data / "utt2spk"))
     if odd := sorted(feats_scp.keys() ^ set(utterances)):
         where = "utt2spk" if odd[0] in feats_scp else "feats.scp"
+        known = feats_scp.keys() <= set(utterances)
+        command = (
+            f"subset {data} NEW --utterances {data}/feats.scp"
+            if known and (data / "wav.scp").exists()
+            else f"fix {data}"
+        )
         raise UserError(
             f"{data}: {len(odd):,} utterances are in feats.scp or in utt2spk only; the first, '{odd[0]}', is not in {where}; those with "
-            f"features make a data directory: python -m utils.data_dir subset {data} NEW --utterances {data}/feats.scp"
+            f"features make a data directory: python -m utils.data_dir {command}"
         )
     if not utterances:
         raise UserError(f"{data}/feats.scp: empty, expected features")
@@ -146,7 +152,7 @@ def _check_frame_rate(data: Path, frames_per_second: int) -> None:
     if not path.exists():
         return
     try:
-        shift_seconds = float(path.read_text(encoding="utf-8"))
+        shift_seconds = float(path.read_text(encoding="utf-8-sig"))
     except ValueError:
         raise UserError(
             f"{path}: expected the distance of frames in seconds, such as 0.01"

@@ -12,6 +12,7 @@ import numpy as np
 from utils.archive import iterate_scp, read_object, read_scp, read_vectors
 from utils.archive.read import describe
 from utils.errors import UserError
+from utils.files import words_of
 
 PAIRS_AT_A_TIME = 1024  # two blocks of rows that stay in the processor's cache
 CELLS_AT_A_TIME = 1 << 22  # of a grid: 32 MB of scores
@@ -76,8 +77,8 @@ def has_matrices(scp: Path) -> bool:
     if not scp.is_file():
         return False
     with open(scp, "rb") as file:
-        key, _, entry = file.readline().decode("utf-8", "replace").strip().partition(" ")
-    return bool(entry) and read_object(entry.strip(), key=key).ndim == 2
+        words = words_of(file.readline().decode("utf-8", "replace").removesuffix("\n"), 1)
+    return len(words) == 2 and read_object(words[1], key=words[0]).ndim == 2
 
 
 def transform_rows(

@@ -5,7 +5,6 @@ Shapes: ``B`` crops, ``T`` frames, ``F`` features of a frame.
 
 import io
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,14 +12,13 @@ import numpy as np
 
 from utils.archive.bulk import BODY, CM, CUT, ITEMS, UNKNOWN, read_matrix_headers
 from utils.archive.compressed import decode_even, decode_quartiles
-from utils.archive.read import map_file, read_vector, split_entry
+from utils.archive.ranges import LENGTH_TOLERANCE, Span
+from utils.archive.read import entry_and_range, map_file, read_vector, split_entry
 from utils.errors import UserError
 
-LENGTH_TOLERANCE = 3  # rows that a range may reach beyond a matrix: Kaldi cuts them off as well
 MAX_OPEN_FILES = 256
 # up to this size one read of all columns is faster than one read of every column's crop
 ONE_READ_BYTES = 1 << 18
-RANGE = re.compile(r"(.*)\[(\d{1,9}):(\d{1,9})\]")
 
 
 class FeatureReader:
@@ -266,13 +264,8 @@ class FeatureReader:
                 raise UserError(
                     f"{self._where(k)}: utterance '{utterance}' has no voice activity decisions in vad.scp; compute them (stage 1)"
                 )
-            path, offset = split_entry(vad_scp[utterance], utterance)
-            decisions = (
-                read_vector(
-                    str(self.root / path) + ("" if offset is None else f":{offset}"), key=utterance
-                )
-                > 0
-            )
+            # an entry is a path first, whatever stands behind it
+            decisions = read_vector(self.root / vad_scp[utterance], key=utterance) > 0
             if len(decisions) != self.num_frames[k]:
                 raise UserError(
                     f"{self._where(k)}: utterance '{utterance}' has {self.num_frames[k]} frames but {len(decisions)} voice activity "
@@ -307,11 +300,17 @@ class FeatureReader:
             )
 
 
-def _place(entry: str, utterance: str) -> tuple[tuple[str, int], tuple[int, int]]:
-    """((file, offset), (first row, last row)) of an entry of a feats.scp; without a range the last row is -1."""
-    match = RANGE.fullmatch(entry) if entry[-1] == "]" else None
-    path, offset = split_entry(match[1] if match else entry, utterance)
-    return (path, offset or 0), (int(match[2]), int(match[3])) if match else (0, -1)
+def _place(entry: str, utterance: str) -> tuple[tuple[str, int], Span]:
+    """((file, offset), (first row, last row)) of an entry of a feats.scp; where all rows are wanted the last row is -1."""
+    place, wanted = entry_and_range(entry, utterance)
+    if wanted and wanted.columns:
+        raise UserError(
+            f"utterance '{utterance}': '{entry}' has a range of columns, which crops cannot be read of; write them as an archive of their own: "
+            "python -m utils.archive merge feats.scp NEW.ark"
+        )
+    path, offset = split_entry(place, utterance)
+    rows = wanted.rows if wanted else None
+    return (path, offset or 0), rows or (0, -1)
 
 
 def _other_kind(beginning: bytes) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from utils.files import read_lines
 from utils.launchers.arguments import parse
 from utils.launchers.array import substitute
 from utils.receipts import DONE, NEVER, STALE, Status, Task
@@ -62,7 +63,7 @@ def read_plan(path: Path) -> list[Stage]:
         Lines ``places FOLDER...``, ``stage N title``, ``run COMMAND...``, ``launch [resources] JOB=1:N LOG COMMAND...``, quoted as a shell does.
     """
     stages: list[Stage] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_lines(path):
         kind, _, rest = line.partition(" ")
         if kind == "places":
             continue

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.files import read_lines
 from utils.receipts import DONE
 from utils.receipts.contents import existing_receipt
 
@@ -21,9 +22,7 @@ def places_of(plan: Path) -> list[Path]:
     plan : path
         Written by run.sh.
     """
-    lines = [
-        line for line in plan.read_text(encoding="utf-8").splitlines() if line.startswith("places ")
-    ]
+    lines = [line for line in read_lines(plan) if line.startswith("places ")]
     return [Path(word).absolute() for line in lines for word in shlex.split(line)[1:]]
 
 

@@ -17,7 +17,7 @@ from utils.data_dir import read_map
 from utils.embeddings.folders import refuse_not_finite
 from utils.embeddings.rows import has_matrices, read_embeddings, vectors_of
 from utils.errors import UserError
-from utils.files import read_lines
+from utils.files import read_foreign_lines, words_of
 from utils.receipts.contents import fingerprint, read_receipt
 from utils.scoring.score_files import receipt_of
 
@@ -82,7 +82,7 @@ def read_cohort(folder: Path, kind: MembersOf, cohort_list: Path | None = None) 
         )
     if cohort_list is None:
         return everybody
-    words_of_lines = [line.split() for line in read_lines(cohort_list)]
+    words_of_lines = [words_of(line) for line in read_foreign_lines(cohort_list)]
     wanted = list(dict.fromkeys(words[0] for words in words_of_lines if words))
     if not wanted:
         raise UserError(f"{cohort_list}: names no member; expected one at the head of each line")

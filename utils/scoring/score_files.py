@@ -10,7 +10,7 @@ import numpy as np
 
 from utils.data_dir.trial_list import blocks_of_words, is_regular, pair_codes, places_of
 from utils.errors import UserError
-from utils.files import atomic_write, read_lines
+from utils.files import atomic_write, read_lines, words_of
 
 LINES_AT_A_TIME = 100_000
 
@@ -87,7 +87,7 @@ def read_scores(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
         enrol, test, scores = score_columns(content)
         if len(scores) == content.count(b"\n") and np.isfinite(scores).all():
             return enrol, test, scores
-    rows = [line.split() for line in read_lines(path)]
+    rows = [words_of(line) for line in read_lines(path)]
     for number, row in enumerate(rows, 1):
         if len(row) != 3:
             raise UserError(

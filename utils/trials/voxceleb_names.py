@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.files import read_lines
+from utils.files import read_foreign_lines
 
 FIRST_RELEASE = re.compile(
     r"([^/\s]+)/([^/\s]+)_(\d{7})(?:\.wav)?"
@@ -27,7 +27,7 @@ def read_meta(path: Path) -> dict[str, str]:
     UserError
         It is another file, or names a speaker twice.
     """
-    rows = [line.rstrip("\r").split("\t") for line in read_lines(path)]
+    rows = [line.split("\t") for line in read_foreign_lines(path)]
     if not rows or tuple(title.strip() for title in rows[0][:2]) != META_HEADER:
         raise UserError(
             f"{path}:1: expected the titles '{META_HEADER[0]}' and '{META_HEADER[1]}' of vox1_meta.csv, separated by a tab"

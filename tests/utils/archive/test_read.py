@@ -156,6 +156,8 @@ def test_a_key_that_stands_twice_is_named_in_archive_and_scp(tmp_path):
         (b"a x.ark:1\n\nb x.ark:2\n", r"x.scp:2: found b'', expected 2 fields"),
         (b"a x.ark:1\r\n", r"x.scp:1: the line ends with CR LF"),
         (b"a x.ark:1\n\xff x.ark:2\n", r"x.scp:2: .*UTF-8"),
+        (b"\xef\xbb\xbfa x.ark:1\n", r"x.scp: begins with a byte order mark; .*: sed -i"),
+        ("a x.ark:1\n".encode("utf-16"), r"x.scp: begins with the byte order mark of UTF-16"),
     ],
 )
 def test_malformed_scp_lines_are_named(tmp_path, content, message):
@@ -164,12 +166,20 @@ def test_malformed_scp_lines_are_named(tmp_path, content, message):
         read_scp(tmp_path / "x.scp")
 
 
+def test_entries_keep_what_is_inside_them_and_lose_what_is_around_them(tmp_path):
+    """As Kaldi splits a line: only LF ends it, and only blanks and tabs stand between key and entry."""
+    odd = "x\u2028y\x85 \t z\x0b\u3000.wav"
+    (tmp_path / "x.scp").write_text(f"a \t{odd} \t\n b\tx.ark:12  \n", newline="\n")
+    assert read_scp(tmp_path / "x.scp") == {"a": odd, "b": "x.ark:12"}
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
         ("touch {folder}/ran |", "is a shell pipe and pipes are not run here"),
         ("| cat > {folder}/ran", "is a shell pipe and pipes are not run here"),
-        ("{folder}/x.ark:2[0:9]", "has a range specifier"),
+        ("{folder}/x.ark:2[0:9]", r"x.ark:2: key 'a': range \[0:9\]: rows 0 to 9 of 3"),
+        ("{folder}/x.ark:2[9]", r"key 'a': .*x.ark:2\[9\]': '\[9\]' is no range, expected"),
         ("{folder}/none.ark:2", "none.ark: key 'a': no such regular file"),
         ("{folder}", "no such regular file"),
         (":12", "key 'a': no such regular file"),

@@ -52,7 +52,8 @@ def test_paths_may_start_at_another_folder_and_the_list_may_be_replaced(
 
 def test_offsets_ranges_and_pipes_stay(tmp_path, capsys):
     scp = tmp_path / "wav.scp"
-    scp.write_text("a there/a.ark:12[0:5]\nb sox x.wav - |\nc there/c.wav\n")
+    # blanks as Kaldi's programs write them are read, and not written
+    scp.write_text("a there/a.ark:12[0:5] \nb  sox x.wav - |\nc\tthere/c.wav\t\n")
     counts = relocate_scp(
         scp, tmp_path / "out", Relocation("kept", old="there/", new="here"), allow_missing=True
     )

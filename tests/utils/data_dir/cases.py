@@ -21,6 +21,11 @@ SEGMENTED = {
     "spk2utt": "a a-1 a-2\nb b-1\n",
     "reco2dur": "r1 2.0\nr2 3.0\n",
 }
+FEATURES = {
+    "feats.scp": "a-1 f.ark:4\na-2 f.ark:90[3:8]\nb-1 f.ark:99\n",
+    "utt2spk": "a-1 a\na-2 a\nb-1 b\n",
+    "spk2utt": "a a-1 a-2\nb b-1\n",
+}
 
 
 def write_lists(
@@ -61,25 +66,24 @@ BREAKS = [
     ("no_last_line_end", {"utt2spk": "a-1 a\na-2 a\nb-1 b\nc-1 c"}, "utt2spk:4: no line end"),
     ("empty_line", {"utt2spk": "a-1 a\n\na-2 a\nb-1 b\nc-1 c\n"}, "utt2spk:2: empty line"),
     (
-        "blank_at_end",
-        {"utt2spk": "a-1 a \na-2 a\nb-1 b\nc-1 c\n"},
-        "utt2spk:1: blank at the start or end",
-    ),
-    (
         "blank_at_start",
         {"text": " a-1 x\na-2 x\nb-1 x\nc-1 x\n"},
-        "text:1: blank at the start or end",
+        "text:1: blank at the start of ' a-1 x'",
     ),
     (
-        "blank_at_end_of_a_path",
-        {"wav_scp": "a-1 x y.wav\na-2 x.wav \nb-1 x\nc-1 x\n"},
-        "wav.scp:2: blank at the start or end",
+        "byte_order_mark",
+        {"utt2spk": "\ufeffa-1 a\na-2 a\nb-1 b\nc-1 c\n"},
+        "utt2spk:1: begins with a byte order mark, expected the id first; `python -m utils.data_dir fix ",
     ),
-    ("two_blanks", {"utt2spk": "a-1 a\na-2  a\nb-1 b\nc-1 c\n"}, "utt2spk:2: two blanks"),
     (
-        "blank_and_tab_in_spk2utt",
-        {"spk2utt": "a a-1 \ta-2\nb b-1\nc c-1\n"},
-        "spk2utt:1: two blanks",
+        "byte_order_mark_of_a_list_that_was_appended",
+        {"text": "a-1 x\na-2 x\n\ufeffb-1 x\nc-1 x\n"},
+        "text:3: begins with a byte order mark",
+    ),
+    (
+        "byte_order_mark_of_utf16",
+        {"text": "a-1 x\na-2 x\nb-1 x\nc-1 x\n".encode("utf-16")},
+        "text:1: begins with the byte order mark of UTF-16, expected UTF-8; convert the file",
     ),
     ("not_utf8", {"text": b"a-1 x\na-2 B\xc4R\nb-1 x\nc-1 x\n"}, "text:2: byte 0xc4"),
     (

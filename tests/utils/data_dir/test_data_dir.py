@@ -1,12 +1,24 @@
 """The rules of a data directory, each with one that breaks it; maps, trials, audio; the command's exit codes."""
 
+import re
+import subprocess
+
 import numpy as np
 import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.utils.data_dir.cases import BREAKS, GOOD, SEGMENT_BREAKS, SEGMENTED, write_lists
+from tests.utils.data_dir.cases import (
+    BREAKS,
+    FEATURES,
+    GOOD,
+    SEGMENT_BREAKS,
+    SEGMENTED,
+    contents,
+    write_lists,
+)
+from utils.archive import read_scp
 from utils.data_dir import (
     data_dir_problems,
     job_utterances,
@@ -14,8 +26,10 @@ from utils.data_dir import (
     read_map,
     read_trials,
     validate_data_dir,
+    write_data_dir,
     write_map,
 )
+from utils.data_dir.lists import read_spk2utt
 from utils.data_dir.rules import MAY_LACK_UTTERANCES
 from utils.errors import UserError
 
@@ -59,6 +73,92 @@ def test_tabs_paths_with_blanks_and_lists_of_other_kinds_are_good(tmp_path):
     (data / "receipts").mkdir()
     assert data_dir_problems(data) == []
     assert read_map(data / "wav.scp")["a-1"] == "my x/a.wav"
+
+
+@pytest.mark.parametrize(
+    "blanks",
+    [("", " "), ("", "\t"), (" ", ""), ("\t", " \t "), ("  ", "  ")],
+    ids=["at_the_end", "tab_at_the_end", "before_the_value", "both", "more"],
+)
+@pytest.mark.parametrize(
+    "lists", [GOOD, SEGMENTED, FEATURES], ids=["utterances", "segments", "features"]
+)
+def test_blanks_before_a_value_and_at_a_lines_end_are_read(lists, blanks, tmp_path):
+    """As `wav-to-duration`, `feat-to-len` and `subset_data_dir.sh --per-spk` write them: every list means the same."""
+    before, behind = blanks
+    lists = lists | {"utt2num_frames": "a-1 10\n"}
+    padded = {
+        file: re.sub("^([^ ]+) (.*)$", rf"\1 {before}\2{behind}", content, flags=re.MULTILINE)
+        for file, content in lists.items()
+    }
+    data, plain = write_lists(tmp_path / "d", padded), write_lists(tmp_path / "plain", lists)
+    assert data_dir_problems(data) == []
+    read, expected = read_data_dir(data), read_data_dir(plain)
+    assert (read.keyed, read.trials) == (expected.keyed, expected.trials)
+    assert read_map(data / "utt2num_frames") == {"a-1": "10"}
+    write_data_dir(read, tmp_path / "written")
+    write_data_dir(expected, tmp_path / "expected")
+    assert contents(tmp_path / "written") == contents(tmp_path / "expected")
+
+
+def test_blanks_inside_a_path_or_a_text_are_part_of_it(tmp_path):
+    data = write_lists(
+        tmp_path / "d",
+        GOOD,
+        wav_scp="a-1  my  x/a \t.wav \na-2 sox  a.wav  -t wav - | \nb-1 x\nc-1 x\n",
+        text="a-1 one  two \na-2 x\ty\nb-1 x\nc-1 x\n",
+    )
+    read = read_data_dir(data, allow_pipes=True)
+    assert read.wav_scp["a-1"] == read_scp(data / "wav.scp")["a-1"] == "my  x/a \t.wav"
+    assert read.wav_scp["a-2"] == "sox  a.wav  -t wav - |"
+    assert (read.maps["text"]["a-1"], read.maps["text"]["a-2"]) == ("one  two", "x\ty")
+
+
+@pytest.mark.parametrize("letter", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1e"])
+def test_only_lf_ends_a_line_of_a_text(letter, tmp_path):
+    text = f"a-1 one{letter}two\na-2 {letter}x\nb-1 x\nc-1 x\n"
+    data = write_lists(tmp_path / "d", GOOD, text=text)
+    assert data_dir_problems(data) == []
+    read = read_data_dir(data)
+    assert read.maps["text"]["a-1"] == f"one{letter}two"
+    write_data_dir(read, tmp_path / "written")
+    assert (tmp_path / "written" / "text").read_bytes() == text.encode()
+
+
+def test_features_alone_are_a_data_directory(tmp_path, command):
+    data = write_lists(tmp_path / "d", FEATURES)
+    assert command("utils.data_dir", "validate", data).stdout.endswith("good\n")
+    read = read_data_dir(data)
+    assert (read.wav_scp, list(read.maps["feats.scp"])) == ({}, ["a-1", "a-2", "b-1"])
+    with pytest.raises(UserError, match="wav.scp: no such file, expected recordings; .* features"):
+        read_data_dir(data, needs_audio=True)
+    with pytest.raises(UserError, match=f"--audio reads .*archive check {data}/feats.scp"):
+        validate_data_dir(data, audio=True)
+    (data / "feats.scp").write_text("a-1 f.ark:4\n")
+    assert "utterance 'a-2' is not in feats.scp" in data_dir_problems(data)[0]
+
+
+def test_lists_by_themselves_are_not_sent_to_a_fix_of_directories(tmp_path):
+    for content, remedy in (
+        (b"\xef\xbb\xbfa 1\n", "sed -i '1s/"),
+        (b"a 1\r\n", "sed -i 's/"),
+        (b"b 1\na 1\n", "mend the file"),
+    ):
+        (tmp_path / "utt2x").write_bytes(content)
+        with pytest.raises(UserError, match=remedy) as error:
+            read_map(tmp_path / "utt2x")
+        assert "fix" not in str(error.value)
+        if "sed" in remedy:
+            subprocess.run(["bash", "-c", str(error.value).rpartition(": ")[2]], check=True)
+            assert read_map(tmp_path / "utt2x") == {"a": "1"}
+
+
+def test_models_are_read_with_kaldis_blanks_and_each_once(tmp_path):
+    (tmp_path / "m").write_bytes(b"m1  a-1\ta-2 \nm2 b-1\t\n")
+    assert read_spk2utt(tmp_path / "m") == {"m1": ["a-1", "a-2"], "m2": ["b-1"]}
+    (tmp_path / "m").write_text("m1 a-1\nm1 a-2\n")
+    with pytest.raises(UserError, match="m:2: 'm1' again"):
+        read_spk2utt(tmp_path / "m")
 
 
 def test_a_segment_may_end_with_its_recording_by_kaldis_minus_one(tmp_path):
@@ -186,7 +286,10 @@ def test_a_map_comes_back_as_it_was_written(tmp_path_factory, mapping):
         ({"": "1"}, "id ''"),
         ({"a": "1 2"}, "3 fields"),
         ({"a": "1\nb 2"}, "control character"),
-        ({"a": ""}, "blank at the start or end"),
+        ({"a": ""}, "1 fields"),
+        ({"a": " 1"}, "value ' 1' of 'a', expected no blanks around it"),
+        ({"a": "1\t"}, "value '1\t' of 'a'"),
+        ({"a": "1\r"}, "CR LF at the end of the line, expected LF alone$"),
     ],
 )
 def test_a_map_that_would_not_come_back_is_not_written(mapping, said, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.utils.data_dir.cases import GOOD, SEGMENTED, contents, write_lists
+from tests.utils.data_dir.cases import FEATURES, GOOD, SEGMENTED, contents, write_lists
 from utils.data_dir import (
     DataDir,
     combine_data_dirs,
@@ -272,9 +272,56 @@ def test_a_copy_under_other_ids_changes_them_everywhere(good, tmp_path):
     )
 
 
+def test_features_alone_are_cut_joined_and_copied(tmp_path):
+    data = read_data_dir(write_lists(tmp_path / "d", FEATURES))
+    chosen = subset_data_dir(data, utterances=["a-2", "b-1"])
+    parts = split_data_dir(data, 2, by_speaker=True)
+    copied = copy_data_dir(data, utt_prefix="n-", spk_prefix="n-")
+    for name, made in {
+        "chosen": chosen,
+        "first": parts[0],
+        "second": parts[1],
+        "copied": copied,
+        "joined": combine_data_dirs(parts),
+        "both": combine_data_dirs([data, copied]),
+    }.items():
+        write_data_dir(made, tmp_path / name)
+        assert data_dir_problems(tmp_path / name) == []
+    assert contents(tmp_path / "joined") == contents(tmp_path / "d")
+    assert (tmp_path / "chosen" / "feats.scp").read_text() == "a-2 f.ark:90[3:8]\nb-1 f.ark:99\n"
+    assert list(copied.maps["feats.scp"]) == ["n-a-1", "n-a-2", "n-b-1"]
+
+
+def test_recordings_and_features_are_not_joined(good, tmp_path):
+    features = copy_data_dir(
+        read_data_dir(write_lists(tmp_path / "d", FEATURES)), utt_prefix="f-", spk_prefix="f-"
+    )
+    with pytest.raises(UserError, match="d has no wav.scp and .*source no feats.scp, expected one"):
+        combine_data_dirs([good, features])
+    with pytest.raises(UserError, match="neither recordings nor features"):
+        write_data_dir(DataDir(tmp_path, {}, {"a-1": "a"}), tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_the_commands_take_features_alone(tmp_path, command):
+    data = write_lists(tmp_path / "d", FEATURES)
+    for words in (
+        ["subset", data, tmp_path / "s", "--first", 2],
+        ["split", data, tmp_path / "p", "--parts", 2],
+        ["copy", data, tmp_path / "c", "--utt-prefix", "x-", "--spk-prefix", "x-"],
+        ["combine", data, tmp_path / "c", tmp_path / "b"],
+        ["fix", data],
+        ["validate", tmp_path / "b"],
+    ):
+        done = command("utils.data_dir", *words)
+        assert (done.returncode, done.stderr) == (0, ""), words
+    assert len(read_data_dir(tmp_path / "b").utt2spk) == 6
+
+
 @pytest.mark.slow
 def test_the_commands_subset_and_split(good, tmp_path, command):
-    (tmp_path / "list").write_text("b-1 anything\n\na-2\n")
+    (tmp_path / "list").write_bytes(b"\xef\xbb\xbfb-1 any\x0bthing\r\n\na-2\t\n")
     done = command(
         "utils.data_dir",
         "subset",

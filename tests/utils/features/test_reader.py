@@ -158,7 +158,7 @@ def test_a_list_may_name_a_file_for_every_utterance(tmp_path, monkeypatch):
 def test_ranges_of_rows_are_kaldis(tmp_path, kind):
     """`utils/data/subsegment_data_dir.sh` writes them; the last row is part of the range and may lie a little behind the matrix."""
     scp = write(tmp_path, kind)
-    ranged = {"a": f"{scp['a']}[10:19]", "b": scp["b"], "c": f"{scp['c']}[200:241]"}
+    ranged = {"a": f"{scp['a']}[10:19]", "b": f"{scp['b']}[:,:]", "c": f"{scp['c']}[200:241,:]"}
     reader = FeatureReader(ranged, 5, 100)
     assert reader.num_samples.tolist() == [10, 9, 40]
     assert np.array_equal(reader.read(0), read_matrix(scp["a"])[10:20])
@@ -174,7 +174,8 @@ def test_ranges_of_rows_are_kaldis(tmp_path, kind):
         ("[57:60]", "rows 57 to 60 of a matrix of 57"),
         ("[0:60]", "rows 0 to 60 of a matrix of 57"),
         ("[9:3]", "rows 9 to 3"),
-        ("[0:9,0:2]", "range specifier, which is not supported"),
+        ("[0:9,0:2]", "utterance 'a': .* has a range of columns, which crops cannot be read of"),
+        ("[9]", "key 'a': .*'.9.' is no range"),
         (" |", "shell pipe and pipes are not run here"),
     ],
 )

@@ -55,6 +55,23 @@ def test_a_bad_line_is_named(path, content, message):
         read_scores(path)
 
 
+@pytest.mark.parametrize(
+    "content", ["a b 1 \nc d 2 \n", "a b 1\t\nc\td  2\n", "a  b 1\nc d \t2\n", " a b 1\nc d 2\r\n"]
+)
+def test_blanks_that_kaldis_scripts_leave_are_read(path, content):
+    path.write_text(content, newline="\n")
+    enrol, test, scores = read_scores(path)
+    assert (enrol, test, scores.tolist()) == (["a", "c"], ["b", "d"], [1, 2])
+
+
+def test_only_blanks_and_tabs_part_the_fields_and_a_mark_is_named(path):
+    path.write_text("a\u3000b x\u2028y 1\n", newline="\n")
+    assert read_scores(path)[:2] == (["a\u3000b"], ["x\u2028y"])
+    path.write_bytes(b"\xef\xbb\xbfa b 1\n")
+    with pytest.raises(UserError, match="cosine.scores: begins with a byte order mark; take it"):
+        read_scores(path)
+
+
 def test_an_empty_file_has_no_scores(path):
     path.write_text("")
     assert read_scores(path)[:2] == ([], [])
