@@ -112,7 +112,7 @@ def export_kaldi(
         for name in embeddings
         if (path := experiment / "scores" / name / (protocol or "") / f"{backend}.scores").exists()
     }
-    where = {
+    where: dict[str, object] = {
         "paths": paths,
         "root": root,
         "protocol": protocol,
