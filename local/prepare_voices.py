@@ -211,7 +211,7 @@ def finish(
     )
     ledger.lost_trials = len(lines_left_out(trials, data.trials))
     write_data_dir(data, data.path)
-    targets = data.trials.kinds.count("target")
+    targets = (data.trials.kinds or []).count("target")
     counts = {
         **ledger.counts,
         "speakers": len(data.spk2utt),

@@ -25,6 +25,7 @@ from utils.evaluation.sets import (
     read_system,
     read_test_set,
     score_files,
+    sets_without_error_rate,
 )
 from utils.files import atomic_write, read_entries, write_json
 from utils.receipts import MODE, Task
@@ -106,6 +107,9 @@ def compare(
                 f"{data[0]}: no <set>/trials in it, so that nothing is compared; name the folder of packed data directories"
             )
         each = len(experiments) // len(data)
+        if sets is None:
+            unrated = sets_without_error_rate(data[0], names)
+            names = [name for name in names if name not in unrated]
         leaks = leaks_of(experiments, each)
         parts = [
             part

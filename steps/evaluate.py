@@ -9,7 +9,14 @@ from pathlib import Path
 from utils.cli import run
 from utils.errors import UserError
 from utils.evaluation.rows import curves_of, drawing_of, rows_of
-from utils.evaluation.sets import inputs_of_sets, label_of, read_system, read_test_set, score_files
+from utils.evaluation.sets import (
+    inputs_of_sets,
+    label_of,
+    read_system,
+    read_test_set,
+    score_files,
+    sets_without_error_rate,
+)
 from utils.files import write_json
 from utils.receipts import Task
 from utils.scoring.score_files import receipt_of
@@ -34,6 +41,8 @@ def evaluate(
     allow_leakage: bool = False,
 ) -> dict:
     """Write ``results.json``, one row for each system, test set, back end and subset of trials, and what the report draws, ``curves.json``.
+
+    A set whose trials have no class, or one only, has no error rate: that is said, here and by ``steps.report``, and the others are evaluated.
 
     Parameters
     ----------
@@ -60,12 +69,13 @@ def evaluate(
     Returns
     -------
     dict
-        Number of ``systems``, ``test_sets`` and ``rows``.
+        Number of ``systems``, ``test_sets`` and ``rows``, and ``without_error_rate``: set -> why, where there is one.
 
     Raises
     ------
     UserError
-        A system has no scores of a set; a trial has no score; a list has trials of one class only; speakers leak; an option is out of range.
+        A system has no scores of a set; a trial has no score; no list has trials of both classes; a class is not that of the speakers; speakers
+        leak; an option is out of range.
     """
     systems = [experiment, *(others or [])]
     drawing = drawing_of(replicates, seed, operating_points)
@@ -107,15 +117,11 @@ def evaluate(
         raise UserError(
             f"{data}: no <set>/trials in it, so that nothing is tested; run the stage that packs the data"
         )
-    learnt = {role: speakers_of(folders) for role, folders in roles.items() if folders}
-    tuned = {folder.resolve() for folder in [*(dev or ()), *(calibration or ())]}
-    speakers = {
-        name: speakers_of([data / name]) for name in sets if (data / name).resolve() not in tuned
-    }
-    watermarks = refuse_leakage(speakers, learnt, allow=allow_leakage)
+    watermarks = watermarks_of_leakage(data, sets, roles, allow_leakage)
     rows: list[dict] = []
     curves: list[dict] = []
-    for name in sets:
+    unrated = sets_without_error_rate(data, sets)
+    for name in (name for name in sets if name not in unrated):
         tests = read_test_set(data / name, watermarks)
         for system, path in pairs_of(files[name]):
             found = read_system(system, [path], [tests], [data / name])
@@ -124,7 +130,38 @@ def evaluate(
     write_json(experiment / "results.json", rows)
     write_json(experiment / "curves.json", curves)
     counts = {"systems": len(systems), "test_sets": len(sets), "rows": len(rows)}
-    return task.finish([experiment / "results.json", experiment / "curves.json"], counts)
+    told = {"without_error_rate": unrated} if unrated else {}
+    written = [experiment / "results.json", experiment / "curves.json"]
+    return task.finish(written, {**counts, **told})
+
+
+def watermarks_of_leakage(
+    data: Path, sets: Sequence[str], roles: Mapping[str, Sequence[Path] | None], allow: bool
+) -> list[str]:
+    """What has to be said beside every figure, since speakers of a test were heard before.
+
+    Parameters
+    ----------
+    data : path
+        Folder of data directories.
+    sets : sequence of str
+        Those that are evaluated.
+    roles : mapping of str to sequence of path or None
+        Role -> its data directories.
+    allow : bool
+        Go on though speakers leak.
+
+    Raises
+    ------
+    UserError
+        They do, and may not.
+    """
+    learnt = {role: speakers_of(folders) for role, folders in roles.items() if folders}
+    tuned = {folder.resolve() for role in ("dev", "calibration") for folder in roles[role] or ()}
+    speakers = {
+        name: speakers_of([data / name]) for name in sets if (data / name).resolve() not in tuned
+    }
+    return refuse_leakage(speakers, learnt, allow=allow)
 
 
 def pairs_of(files: Mapping[str, Sequence[Path]]) -> list[tuple[str, Path]]:

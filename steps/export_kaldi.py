@@ -299,7 +299,7 @@ def write_back_end(trained: Path, export: _Export, sets: list[str]) -> list[Path
         Kaldi has no program for the back end.
     """
     from steps.backends import FAMILIES, Cosine, Plda
-    from utils.data_dir import read_trials
+    from utils.data_dir.lists import read_trial_list
     from utils.scoring.backend_files import read_backend, read_declared
 
     output = export.output
@@ -323,8 +323,8 @@ def write_back_end(trained: Path, export: _Export, sets: list[str]) -> list[Path
     for name in sets:
         trials = output / "data" / name / "trials"
         if trials.exists():
-            enrol, _, _ = read_trials(trials)
-            lines += ["", *scoring_lines(export, name, set(enrol), options, stages)]
+            enrol = set(read_trial_list(trials).enrol)
+            lines += ["", *scoring_lines(export, name, enrol, options, stages)]
     with atomic_write(output / "score.sh") as file:
         file.write("\n".join(lines) + "\n")
     return [*written, output / "score.sh"]

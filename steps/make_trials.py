@@ -7,6 +7,7 @@ Models of several utterances stand in ``enroll.spk2utt``: score with ``steps.sco
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -185,8 +186,12 @@ def _read_sessions(path: Path) -> dict[str, str]:
 
 def _count(lines: list[str], models: dict[str, list[str]]) -> dict[str, int]:
     """Numbers for the receipt."""
-    targets = sum(words_of(line)[-1:] == ["target"] for line in lines)
-    return {"targets": targets, "nontargets": len(lines) - targets, "models": len(models)}
+    kinds = Counter(kind for line in lines for kind in words_of(line)[2:])
+    return {
+        "targets": kinds["target"],
+        "nontargets": kinds["nontarget"],
+        "models": len(models),
+    }
 
 
 def _write_trials(data: Path, trials: "Trials") -> list[Path]:

@@ -66,6 +66,10 @@ def report(
         room = Players() if players else Players(0)
         counts_of = {name: existing_receipt(path)["counts"] for name, path in speech.items()}
         sections = [
+            *(
+                f'<p class="watermark">{escape(line)}</p>'
+                for line in lines_without_error_rate(experiment)
+            ),
             *sections_of_results(experiment, rows, heard, room),
             sound_section(counts_of, read_pictures(experiment / "pictures")),
             configuration_section(experiment / "config.yaml"),
@@ -85,11 +89,25 @@ def report(
         task.finish([experiment / name for name in texts], counts)
     if not MODE.checking:
         print(text_table(read_entries(experiment / "results.json")))
+        for line in lines_without_error_rate(experiment):
+            print(line)
         ledgers = ledger_text(data, packed, experiment)
         if ledgers:
             print(ledgers)
         print(f"report: {experiment / 'report.html'}")
     return task.counts
+
+
+def lines_without_error_rate(experiment: Path) -> list[str]:
+    """Why sets of the evaluation have no error rate, a line each.
+
+    Parameters
+    ----------
+    experiment : path
+        Its folder.
+    """
+    counts = existing_receipt(experiment / "receipts" / "evaluate.json")["counts"]
+    return [f"{name}: {reason}" for name, reason in counts.get("without_error_rate", {}).items()]
 
 
 def inputs_of_experiment(experiment: Path) -> dict[str, Path]:

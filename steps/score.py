@@ -6,13 +6,13 @@ python -m steps.score exp/x/backend/cosine exp/x/embeddings/test data/full/test/
 from pathlib import Path
 
 from utils.cli import run
-from utils.data_dir import read_trials
 from utils.data_dir.lists import read_spk2utt
 from utils.embeddings.folders import embeddings_inputs, read_trial_vectors
 from utils.embeddings.provenance import compare_provenance, comparison_of, protocol_of
 from utils.embeddings.rows import Compare, score_pairs
 from utils.receipts import Task
 from utils.scoring.score_files import receipt_of, write_scores
+from utils.trials.checked import read_trials_to_score
 
 FORMAT = 3
 
@@ -36,7 +36,8 @@ def score(
     embeddings : path
         Folder with ``xvector.scp`` of the test side, and of the enrolment side too, which may also be a speaker of ``spk_xvector.scp``.
     trials : path
-        ``<enrol> <test> target|nontarget`` on each line.
+        ``<enrol> <test> target|nontarget`` on each line, or all without the class, which scores do not need.  A class has to be what the
+        ``utt2spk`` beside the list says.
     output : path
         Score file, ``<enrol> <test> <score>``.
     enroll_spk2utt : path, optional
@@ -55,7 +56,7 @@ def score(
     Raises
     ------
     UserError
-        A trial's side has no embedding; the back end was trained on embeddings of another network; an embedding is zero or not finite.
+        A trial's side has no embedding, or its class is not that of its speakers; the back end was trained on embeddings of another network; an embedding is zero or not finite.
     """
     how = compare or comparison_of(embeddings)
     inputs = {
@@ -82,7 +83,8 @@ def score(
     for folder in filter(None, (enrol_embeddings, embeddings)):
         for difference in compare_provenance(backend, folder):
             print(difference)
-    enrol, test, _ = read_trials(trials)
+    listed = read_trials_to_score(trials, enrol_embeddings or embeddings, enroll_spk2utt)
+    enrol, test = listed.enrol, listed.test
     models = read_spk2utt(enroll_spk2utt) if enroll_spk2utt else None
     sides = read_trial_vectors(embeddings, enrol, test, trials, models, enrol_embeddings)
     trained = read_backend(backend, FAMILIES)

@@ -50,7 +50,6 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
     )
     if task.is_done():
         return task.counts
-    from utils.data_dir import read_trials
     from utils.evaluation.sets import watermarks_of
     from utils.evaluation.subsets import trial_speakers
     from utils.files import atomic_write
@@ -62,8 +61,9 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
         thresholds_table,
     )
     from utils.scoring.score_files import scores_of_trials
+    from utils.trials.checked import read_labelled_trials
 
-    enrol, test, is_target = read_trials(data / "trials")
+    enrol, test, is_target = read_labelled_trials(data)
     values = scores_of_trials(scores, enrol, test, data / "trials")
     watermarks = watermarks_of(data)
     note = "; ".join(watermarks)

@@ -1,11 +1,14 @@
 """A corpus that is one Kaldi data directory, or a folder of those called train, dev and test."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from local.corpus import path_from_checkout
 from local.own.corpus import SETS, Corpus, refuse_few_speakers
 from utils.data_dir import DataDir, combine_data_dirs, read_data_dir
+from utils.data_dir.trial_list import Trials
+from utils.data_dir.trial_rules import no_error_rate
 from utils.errors import UserError
 
 MADE_AGAIN = {"utt2dur", "vad.scp", "feats.scp", "cmvn.scp", "utt2num_frames"}
@@ -64,6 +67,12 @@ def read_kaldi(corpus: Path, root: Path | None, allow_pipes: bool) -> Corpus:
     for name, data in read.items():
         lost |= MADE_AGAIN & data.maps.keys()
         models = data.maps.pop("enroll.spk2utt", {})
+        if name in ("dev", "test") and models and not data.trials:
+            raise UserError(
+                f"{data.path}/enroll.spk2utt: models, but no trials beside it, expected both or none; add the trials, or take the models away"
+            )
+        if name == "dev" and data.trials:
+            _refuse_unfit_for_dev(data.path, Trials.of(data.trials), models)
         if name in ("dev", "test") and data.trials:
             found.trials[name], found.models[name] = data.trials, models
         elif data.trials:
@@ -94,6 +103,18 @@ def read_kaldi(corpus: Path, root: Path | None, allow_pipes: bool) -> Corpus:
     if lost:
         found.notes.append(f"{', '.join(sorted(lost))}: made again by this recipe, not taken over")
     return found
+
+
+def _refuse_unfit_for_dev(path: Path, trials: Trials, models: Mapping[str, str]) -> None:
+    """Refuse dev trials that training cannot be watched by: those without an error rate, and those of models."""
+    remedy = "training is watched by them; mend them, or take the file (and enroll.spk2utt) away to have trials made"
+    if reason := no_error_rate(trials):
+        raise UserError(f"{path}/trials: {reason}; {remedy}")
+    named = next((name for name in trials.enrol if name in models), None)
+    if named is not None:
+        raise UserError(
+            f"{path}/trials:{trials.enrol.index(named) + 1}: enrolment side '{named}' is a model of enroll.spk2utt, expected an utterance; {remedy}"
+        )
 
 
 def _resolve(entry: str, root: Path | None) -> str:

@@ -117,7 +117,7 @@ def refuse_wrong_keys(keys: Path, trials: Trials, listed: Listed) -> None:
     sides = zip(
         map(enrolled.__getitem__, trials.enrol),
         map(speaker_of.__getitem__, trials.test),
-        trials.kinds,
+        trials.kinds or (),
         strict=True,
     )
     wrong = next(

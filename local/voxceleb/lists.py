@@ -85,7 +85,7 @@ def read_trial_list(path: Path, speakers: Speakers) -> tuple[list[Trial], int]:
     Raises
     ------
     UserError
-        A line is no trial, or its label is not what its speakers say.
+        A line is no trial, is one of a file with itself, or its label is not what its speakers say.
     """
     trials: dict[Trial, None] = {}
     lines = 0
@@ -106,6 +106,10 @@ def read_trial_list(path: Path, speakers: Speakers) -> tuple[list[Trial], int]:
             raise UserError(
                 f"{path}:{number}: label {fields[0]} for {enrol[:7]} and {test[:7]}, expected 1 for one speaker, 0 for two; "
                 "fetch it again"
+            )
+        if enrol == test:
+            raise UserError(
+                f"{path}:{number}: trial of {enrol} with itself, expected two files; fetch it again"
             )
         trials[trial] = None
         lines += 1

@@ -43,8 +43,8 @@ append suffix "$sample_rate_hz" 16000
 data=$workdir/data/$variant
 packed=$data/packed_$sample_rate_hz${cutting:+_$cutting}
 packing=(--trim "$trim" --sample-rate-hz "$sample_rate_hz")
-enrolled=
-[ "$enrol_utterances" = 1 ] || enrolled="test"
+enrolled="test"
+[ "$enrol_utterances" != 1 ] || [ -f "$corpus/test/enroll.spk2utt" ] || enrolled=
 design=(--sessions "$sessions" --seed "$seed")
 [ -z "$targets_per_speaker" ] || design+=(--targets-per-speaker "$targets_per_speaker")
 preview=

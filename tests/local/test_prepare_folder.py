@@ -446,6 +446,71 @@ def test_kaldis_blanks_are_read_and_features_alone_are_no_corpus(tmp_path):
     assert "wav.scp: no such file, expected recordings" in complaint(data, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("trials", "models", "said"),
+    [
+        (
+            "s07-0 s07-1 nontarget\ns07-0 s08-0 target\n",
+            None,
+            "trials:1: trial 's07-0 s07-1' is called",
+        ),
+        (
+            "s07-0 s07-1 target\ns07-0 s07-0 target\n",
+            None,
+            "trials:2: trial of utterance 's07-0' with",
+        ),
+        (
+            "m s08-1 nontarget\nm s07-0 target\n",
+            "m s07-0\n",
+            "trials:2: test side 's07-0' is an utterance of its own model",
+        ),
+        (
+            "s07-0 s08-1 nontarget\ns07-0 s07-1\n",
+            None,
+            "trials:2: 2 fields 's07-0 s07-1', expected 3",
+        ),
+    ],
+)
+def test_trials_that_contradict_the_speakers_are_named_in_the_corpus(
+    trials, models, said, tmp_path
+):
+    make_kaldi(tmp_path / "kaldi" / "train", SPEAKERS[:7])
+    test = make_kaldi(tmp_path / "kaldi" / "test", SPEAKERS[7:])
+    (test / "trials").write_text(trials)
+    if models:
+        (test / "enroll.spk2utt").write_text(models)
+    assert f"{test}/{said}" in complaint(tmp_path / "kaldi", tmp_path / "out")
+
+
+def test_trials_of_hidden_keys_stay_and_dev_needs_classes(tmp_path, capsys):
+    from steps.make_trials import make_trials
+
+    for name, speakers in zip(SETS, (SPEAKERS[:5], SPEAKERS[5:7], SPEAKERS[7:]), strict=True):
+        make_kaldi(tmp_path / "kaldi" / name, speakers)
+    dev, test = (tmp_path / "kaldi" / name / "trials" for name in ("dev", "test"))
+    test.write_text("s07-0 s07-1\ns07-0 s08-0\n")
+    for content, said in (
+        ("s05-0 s05-1\n", "1 trials without a class (target, nontarget): they can be scored"),
+        ("s05-0 s05-1 target\n", "all 1 trials are target, expected both"),
+    ):
+        dev.write_text(content)
+        text = complaint(tmp_path / "kaldi", tmp_path / "out")
+        assert f"{dev}: {said}" in text
+        assert "take the file (and enroll.spk2utt) away to have trials made" in text
+    (dev.parent / "enroll.spk2utt").write_text("m s05-0\n")
+    dev.write_text("s05-0 s06-1 nontarget\nm s05-1 target\n")
+    assert "trials:2: enrolment side 'm' is a model" in complaint(tmp_path / "kaldi", tmp_path)
+    dev.unlink()
+    assert "models, but no trials beside it" in complaint(tmp_path / "kaldi", tmp_path)
+    (dev.parent / "enroll.spk2utt").unlink()
+    prepare_folder(tmp_path / "kaldi", tmp_path / "out")
+    home = tmp_path / "out" / "test"
+    assert (home / "trials").read_text() == test.read_text()
+    assert make_trials(home) == {"targets": 0, "nontargets": 0, "models": 0}
+    assert "keeps the 2 trials that came with the corpus" in capsys.readouterr().out
+    assert make_trials(tmp_path / "out" / "dev")["targets"] > 0
+
+
 def test_pipes_need_leave(tmp_path):
     data = make_kaldi(tmp_path / "kaldi", SPEAKERS)
     lines = [

@@ -259,6 +259,7 @@ def test_a_list_with_other_speakers_is_no_list_o(corpora, tmp_path):
             "label 0 for id10270 and id10270, expected 1 for one speaker",
         ),
         ("1 id10270/a/00001.wav id10271/a/00002.wav", "label 1 for id10270 and id10271"),
+        ("1 id10270/a/00001.wav id10270/a/00001.wav", "trial of id10270-a-00001 with itself"),
     ],
 )
 def test_a_line_that_is_no_trial_is_named(tmp_path, line, said):

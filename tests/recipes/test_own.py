@@ -85,6 +85,27 @@ def test_a_table_and_models_of_several_utterances_run_whole(runs, tmp_path):
 
 
 @pytest.mark.slow
+def test_trials_of_hidden_keys_are_scored_calibrated_and_have_no_error_rate(runs, tmp_path):
+    """Kaldi directories with models in test and no third column; dev's trials are designed."""
+    speakers, corpus = [f"s{number}" for number in range(8)], tmp_path / "kaldi"
+    for name, part in (("train", speakers[:6]), ("test", speakers[6:])):
+        make_kaldi(corpus / name, part, 3, seconds=1.5)
+    (corpus / "test" / "enroll.spk2utt").write_text("m6 s6-0 s6-1\nm7 s7-0\n")
+    trials = "m6 s6-2\nm6 s7-1\nm7 s6-2\nm7 s7-1\n"
+    (corpus / "test" / "trials").write_text(trials)
+    words = [word for word in runs.options["own"] if not word.startswith("--corpus")]
+    home = tmp_path / "work"
+    text = run("own", "--corpus", corpus, *words, "--workdir", home, "--calibrate", "true")
+    assert "test: 4 trials without a class (target, nontarget): they can be scored" in text
+    for scorer in ("cosine", "cosine_calibrated"):
+        scores = next(home.glob(f"exp/tiny-kaldi/scores/test/{scorer}.scores")).read_text()
+        assert [line.rpartition(" ")[0] for line in scores.splitlines()] == trials.splitlines()
+    rows = json.loads(next(home.glob("exp/tiny-kaldi/results.json")).read_text())
+    assert {row["test_set"] for row in rows} == {"dev"}
+    assert "without a class" in next(home.glob("exp/tiny-kaldi/report.html")).read_text()
+
+
+@pytest.mark.slow
 def test_a_kaldi_directory_with_pipes_is_packed_with_leave(runs, tmp_path):
     data = make_kaldi(tmp_path / "kaldi", [f"s{number}" for number in range(8)])
     lines = [

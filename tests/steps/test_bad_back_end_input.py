@@ -179,10 +179,10 @@ CASES = {
         lambda w: rewrite(w / "test/provenance.json", "{", "["),
         r"provenance\.json: not a JSON object",
     ),
-    "trials of one class": (
+    "trials of another class than that of the speakers": (
         scoring,
-        lambda w: (w / "data/test/trials").write_text("t0-0 t0-1 target\n"),
-        "all 1 trials are target, expected both",
+        lambda w: (w / "data/test/trials").write_text("t0-0 t0-1 nontarget\n"),
+        "trials:1: trial 't0-0 t0-1' is called nontarget, but utt2spk says 't0' on both sides",
     ),
     "a missing side": (
         scoring,

@@ -7,7 +7,7 @@ import pytest
 
 from steps.compare import compare
 from steps.evaluate import evaluate
-from tests.steps.test_report import make_system, write_data
+from tests.steps.test_report import add_set, make_system, write_data
 from utils.errors import UserError
 from utils.evaluation.comparison import holm
 
@@ -119,3 +119,12 @@ def test_what_cannot_be_compared_is_refused_in_one_line(work, command):
     )
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "has no score in" in done.stderr
+
+
+def test_a_set_without_classes_is_left_aside_unless_it_is_named(work, capsys):
+    lines = (work / "data" / "test" / "trials").read_text().splitlines()
+    add_set(work, "hidden", [line.rsplit(" ", 1)[0] for line in lines])
+    assert list(compared(work, "good", "bad")) == [("good", "bad")]
+    assert "hidden/trials: 1,128 trials without a class" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"hidden/trials:1: 2 fields .*add the classes"):
+        compared(work, "good", "bad", sets=["hidden"])

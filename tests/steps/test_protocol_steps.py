@@ -273,7 +273,7 @@ def test_results_name_the_protocol_of_each_score_file(work):
 
 def test_models_of_matrices_are_means_row_by_row(work):
     (work / "enroll.spk2utt").write_text("ann ann-1 ann-2\n")
-    (work / "data" / "test" / "trials").write_text("ann ann-1 target\nann bob-1 nontarget\n")
+    (work / "data" / "test" / "trials").write_text("ann ann-1\nann bob-1\n")
     half = np.sqrt(0.5)  # rows (1, 0), (0.5, 0.5)
     found = scores_of(work, "crops", enroll_spk2utt=work / "enroll.spk2utt", compare="paired")
     assert found == pytest.approx([(1 + half) / 2, -half / 2])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from itertools import combinations
 
@@ -225,6 +226,106 @@ def test_trials_of_one_class_have_no_error_rate(work, command):
     assert "trials" in done.stderr
     assert "nontarget" in done.stderr
     assert not (work / "exp" / "good" / "results.json").exists()
+
+
+def add_set(work, name, trials):
+    """A further set with the utterances and scores of the first, and other trials."""
+    shutil.copytree(work / "data" / "test", work / "data" / name)
+    (work / "data" / name / "trials").write_text("".join(f"{line}\n" for line in trials))
+    for experiment in (work / "exp").iterdir():
+        shutil.copytree(experiment / "scores" / "test", experiment / "scores" / name)
+
+
+def test_a_set_without_classes_is_said_and_the_others_are_evaluated(work, capsys):
+    """Hidden keys beside a dev list, and a list of one class."""
+    lines = (work / "data" / "test" / "trials").read_text().splitlines()
+    add_set(work, "hidden", [line.rsplit(" ", 1)[0] for line in lines])
+    add_set(work, "impostors", [line for line in lines if line.endswith("nontarget")])
+    _, rows = evaluated(work)
+    assert {row["test_set"] for row in rows} == {"test"}
+    said = [
+        "hidden: 1,128 trials without a class (target, nontarget): they can be scored, but have no error rate",
+        "impostors: all 1,056 trials are nontarget, expected both target and nontarget for an error rate: they can be scored, but have none",
+    ]
+    out = capsys.readouterr().out
+    assert all(line.replace(": ", "/trials: ", 1) in out for line in said)
+    report(work / "exp" / "good", work / "data")
+    shown = capsys.readouterr().out.splitlines()
+    page = (work / "exp" / "good" / "report.html").read_text()
+    assert all(line in shown and line in page for line in said)
+
+
+def test_a_list_without_classes_alone_has_nothing_to_evaluate(work):
+    trials = work / "data" / "test" / "trials"
+    trials.write_text(
+        "".join(line.rsplit(" ", 1)[0] + "\n" for line in trials.read_text().splitlines())
+    )
+    with pytest.raises(UserError, match="without a class .*; there is nothing to evaluate"):
+        evaluated(work)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda text: (
+                text.replace("nontarget", "x")
+                .replace(" target", " nontarget")
+                .replace(" x", " target")
+            ),
+            r"trials:1: trial 'spk00-far0 spk00-far1' is called nontarget, .*1,128 of 1,128 trials differ so \(are the classes",
+        ),
+        (
+            lambda text: text + "spk00-far0 spk00-far0 target\n",
+            "trials:1129: trial of utterance 'spk00-far0' with itself",
+        ),
+        (
+            lambda text: text + "spk00-far1 spk00-far0 nontarget\n",
+            "trials:1129: trial 'spk00-far1 spk00-far0' is called nontarget, but utt2spk says 'spk00' on both",
+        ),
+    ],
+)
+def test_trials_that_contradict_utt2spk_are_not_evaluated(work, change, message):
+    trials = work / "data" / "test" / "trials"
+    trials.write_text(change(trials.read_text()))
+    with pytest.raises(UserError, match=message):
+        evaluated(work)
+    assert not (work / "exp" / "good" / "results.json").exists()
+
+
+def test_models_are_held_against_the_speakers_of_their_utterances(work):
+    data = work / "data" / "test"
+    (data / "enroll.spk2utt").write_text("m spk00-far0 spk00-far1\n")
+    for line, message in (
+        (
+            "m spk01-far0 target",
+            "called target, but utt2spk and enroll.spk2utt say 'spk00' and 'spk01'",
+        ),
+        ("m spk00-far1 target", "'spk00-far1' is an utterance of its own model 'm'"),
+    ):
+        (data / "trials").write_text(f"m spk02-far0 nontarget\n{line}\n")
+        with pytest.raises(UserError, match=f"trials:2: .*{message}"):
+            evaluated(work)
+
+
+def test_an_eer_above_one_half_says_that_something_seems_reversed(work, capsys):
+    for experiment in ("good", "middling"):
+        path = work / "exp" / experiment / "scores" / "test" / "cosine.scores"
+        enrol, test, scores = read_scores(path)
+        write_scores(path, enrol, test, -scores if experiment == "good" else scores)
+    by_name, _ = evaluated(work)
+    figure = by_name["good", "all"]["eer_percent"]
+    assert figure > 50
+    said = f"test, good: EER {figure:.2f} % is above 50 %: the scores or the classes seem reversed"
+    capsys.readouterr()
+    report(work / "exp" / "good", work / "data")
+    shown = capsys.readouterr().out
+    texts = [
+        shown,
+        *((work / "exp" / "good" / name).read_text() for name in ("report.html", "results.md")),
+    ]
+    assert all(said in text for text in texts)
+    assert all("test, middling: EER" not in text for text in texts)
 
 
 def test_a_subset_with_one_class_has_counts_and_no_rate(work):
@@ -463,4 +564,5 @@ def test_both_steps_are_commands(work, command):
     assert (done.returncode, done.stderr) == (0, "")
     done = command("steps.report", exp / "good", work / "data")
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(done.stdout.splitlines()) == 5
+    assert len(done.stdout.splitlines()) == 6
+    assert "test, chance: EER" in done.stdout

@@ -154,10 +154,92 @@ def test_an_enrolment_side_may_be_a_speaker(work):
 
 def test_models_are_means_of_their_utterances(work):
     (work / "enroll.spk2utt").write_text("model-a ann-1 ann-2\n")
-    (work / "trials").write_text("model-a bob-1 nontarget\nmodel-a ann-1 target\n")
+    (work / "trials").write_text("model-a bob-1 nontarget\nmodel-a bob-2 nontarget\n")
     values = scores_of(work, enroll_spk2utt=work / "enroll.spk2utt")[2]
     left, right = np.array([1.75, -1.5]), np.array([-2.25, 1.0])
     assert values[0] == pytest.approx(left @ right / np.linalg.norm(left) / np.linalg.norm(right))
+
+
+@pytest.mark.parametrize(
+    ("lists", "options", "message"),
+    [
+        (
+            {"trials": "ann-1 ann-2 nontarget\n"},
+            {},
+            "trials:1: trial 'ann-1 ann-2' is called nontarget, but utt2spk says 'ann' on both",
+        ),
+        (
+            {"trials": "m ann-2 target\nm bob-2 target\n", "enroll.spk2utt": "m ann-1\n"},
+            {"enroll_spk2utt": "enroll.spk2utt"},
+            "trials:2: .* called target, but utt2spk and enroll.spk2utt say 'ann' and 'bob'",
+        ),
+        (
+            {"trials": "m bob-2 nontarget\nm ann-1 target\n", "elsewhere": "m ann-1\n"},
+            {"enroll_spk2utt": "elsewhere"},
+            "trials:2: test side 'ann-1' is an utterance of its own model 'm'",
+        ),
+        (
+            {"trials": "m bob-2 nontarget\n", "elsewhere": "m ann-1 bob-1\n"},
+            {"enroll_spk2utt": "elsewhere"},
+            "elsewhere:1: model 'm' has utterances of 'ann' .* and 'bob'",
+        ),
+        (
+            {"trials": "bob-1 bob-2 target\nann ann-2 target\n", "enroll.spk2utt": "ann ann-1\n"},
+            {},
+            "trials:2: enrolment side 'ann' is a model of 1 utterances of .*; give --enroll-spk2utt .*enroll.spk2utt",
+        ),
+        (
+            {"trials": "bob ann-1 nontarget\nann ann-2 target\n"},
+            {},
+            "trials:2: test side 'ann-2' is among the 2 utterances whose mean enrols speaker 'ann'",
+        ),
+    ],
+)
+def test_trials_are_held_against_the_lists_beside_them(work, lists, options, message):
+    write_embeddings(work / "test", {"ann": [4.0, 1.5], "bob": [0.5, 4.5]}, "spk_xvector")
+    (work / "test" / "num_utts.ark").write_text("ann 2\nbob 2\n")
+    (work / "utt2spk").write_text("ann-1 ann\nann-2 ann\nbob-1 bob\nbob-2 bob\n")
+    for name, content in lists.items():
+        (work / name).write_text(content)
+    with pytest.raises(UserError, match=message) as refused:
+        scores_of(work, **{name: work / path for name, path in options.items()})
+    assert "\n" not in str(refused.value)
+    assert files_in(work / "scores") == []
+
+
+def test_a_refused_list_of_models_is_scored_as_the_message_says(work):
+    (work / "enroll.spk2utt").write_text("ann ann-1\n")
+    (work / "trials").write_text("ann ann-2 target\nann bob-1 nontarget\n")
+    (work / "utt2spk").write_text("ann-1 ann\nann-2 ann\nbob-1 bob\nbob-2 bob\n")
+    with pytest.raises(UserError, match="give --enroll-spk2utt") as refused:
+        scores_of(work)
+    told = Path(str(refused.value).rpartition("--enroll-spk2utt ")[2])
+    output = work / "other" / "cosine.scores"  # a caught error keeps its lock
+    counts = score(work / "cosine", work / "test", work / "trials", output, enroll_spk2utt=told)
+    assert counts["trials"] == 2
+
+
+def test_scores_need_no_classes(work, capsys):
+    whole = scores_of(work)[2]
+    for trials, said in (
+        ("ann-1 ann-2\nann-1 bob-1\nbob-2 bob-1\n", "3 trials without a class"),
+        (TRIALS.replace("nontarget", "target"), "all 3 trials are target"),
+        ("ann-1 ann-2\nann-1 bob-1\nbob-2 bob-1\nbob-2 bob-2\n", "1 of 4 trials compare an utt"),
+    ):
+        (work / "trials").write_text(trials)
+        found = scores_of(work)[2]
+        assert found[:3].tolist() == whole.tolist()
+        assert said in capsys.readouterr().out
+
+
+def test_classes_that_cannot_be_checked_are_said_once(work, capsys):
+    """As Kaldi's SRE16 writes test utterances."""
+    (work / "utt2spk").write_text("ann-1 ann\nann-2 ann-2\nbob-1 bob-1\nbob-2 bob\n")
+    assert len(scores_of(work)[2]) == 3
+    said = [line for line in capsys.readouterr().out.splitlines() if "cannot be checked" in line]
+    assert said == [
+        f"{work}/trials: the classes of 3 of 3 trials cannot be checked: utt2spk does not say whose 'ann-2' is (line 1)"
+    ]
 
 
 def test_a_test_side_is_no_speaker(work):
@@ -196,8 +278,16 @@ def test_another_back_end_has_the_scores_made_again(work, capsys):
             "ann-1 ann-2 target\ncat-1 bob-1 nontarget\nann-1 dog-1 nontarget\n",
             "trials:2: enrolment side 'cat-1' of trial 'cat-1 bob-1' has no embedding in .*test; 2 of 3 trials lack one",
         ),
-        ("ann-1 ann-2 target\n", "trials"),
         ("ann-1 ann-2 target\nann-1 bob-1\n", "trials:2"),
+        ("ann-1 ann-2\nann-1 bob-1 nontarget\n", "trials:2: 3 fields .*, or none"),
+        (
+            "ann-1 ann-1 target\nann-1 bob-1 nontarget\n",
+            "trials:1: trial of utterance 'ann-1' with itself",
+        ),
+        (
+            "ann-1 bob-1 nontarget\nbob-1 ann-1 target\n",
+            "trials:2: trial 'bob-1 ann-1' is called target, in line 1 nontarget",
+        ),
     ],
 )
 def test_bad_trials_are_one_line_and_leave_nothing(work, command, trials, message):

@@ -23,7 +23,7 @@ from utils.data_dir.derive import (
     split_data_dir,
     subset_data_dir,
 )
-from utils.data_dir.directory import DataDir, data_dir_problems, read_data_dir, write_data_dir
+from utils.data_dir.directory import DataDir, problems_and_notes, read_data_dir, write_data_dir
 from utils.data_dir.lists import new_folder, refuse_existing
 from utils.data_dir.repair import fix_data_dir
 from utils.errors import UserError
@@ -46,12 +46,12 @@ def validate(
     root : path
         Where relative paths of wav.scp start; default: the current folder.
     """
-    problems = data_dir_problems(data, audio, allow_pipes, root)
+    problems, notes = problems_and_notes(data, audio, allow_pipes, root)
     for line in problems[:-1]:
         print(the_line_of(UserError(line)), file=sys.stderr)
     for line in problems[-1:]:
         raise UserError(line)
-    print(f"{data}: good")
+    print("\n".join([*notes, f"{data}: good"]))
 
 
 def _summary(utt2spk: dict[str, str]) -> str:

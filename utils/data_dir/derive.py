@@ -24,8 +24,8 @@ def subset_data_dir(
 ) -> DataDir:
     """Some of the utterances, chosen in one of four ways.
 
-    Every list is filtered with them.  A trial is kept when both its sides are, an enrolment model when all its utterances are; trials of which
-    only one class is left are dropped whole.
+    Every list is filtered with them.  A trial is kept when both its sides are, an enrolment model when all its utterances are; trials of two
+    classes of which only one is left are dropped whole.
 
     Parameters
     ----------
@@ -125,11 +125,12 @@ def _restrict(data: DataDir, kept: set[str]) -> DataDir:
 def _restrict_trials(
     data: DataDir, trials: Sequence[str], keep: Mapping[str, set[str]], models: Mapping[str, str]
 ) -> Trials | None:
-    """The trials whose two sides are kept; None unless both classes are left."""
+    """The trials whose two sides are kept; None where none is, or where a class is lost."""
     all_models = data.maps.get("enroll.spk2utt", {}).keys()
     sides = (keep["utterance"] | keep["speaker"]) - all_models | models.keys()
-    kept = Trials.of(trials).restricted(sides, keep["utterance"])
-    return kept if len(set(kept.kinds)) == 2 else None
+    whole = Trials.of(trials)
+    kept = whole.restricted(sides, keep["utterance"])
+    return kept if kept and kept.classes == whole.classes else None
 
 
 def split_data_dir(data: DataDir, parts: int, *, by_speaker: bool = False) -> list[DataDir]:
@@ -248,8 +249,19 @@ def combine_data_dirs(sources: Sequence[DataDir]) -> DataDir:
         kind = key_kind(file, having[0].keyed)
         if len(having) == len(sources) or kind == "model" or file in MAY_LACK_UTTERANCES:
             lists[file] = _union(file, having, may_repeat=kind in ("speaker", "recording"))
-    trials = [trial for source in sources for trial in source.trials or ()]
-    return from_lists(sources[0].path, lists, trials or None)
+    return from_lists(sources[0].path, lists, _trials_of_all(sources))
+
+
+def _trials_of_all(sources: Sequence[DataDir]) -> list[str] | None:
+    """The trials of several, which all have classes or none."""
+    having = [source for source in sources if source.trials]
+    without = [source.path for source in having if Trials.of(source.trials or ()).kinds is None]
+    if 0 < len(without) < len(having):
+        other = next(source.path for source in having if source.path not in without)
+        raise UserError(
+            f"{without[0]}/trials: its trials have no classes, those of {other} have, expected all or none; take one of the lists away"
+        )
+    return [trial for source in having for trial in source.trials or ()] or None
 
 
 def _union(file: str, sources: Sequence[DataDir], may_repeat: bool) -> dict[str, str]:
@@ -297,7 +309,9 @@ def copy_data_dir(data: DataDir, *, utt_prefix: str = "", spk_prefix: str = "") 
         }
     named = models.keys() | set(data.utt2spk.values())
     trials = data.trials and [
-        f"{spk_prefix if enrol in named else utt_prefix}{enrol} {utt_prefix}{test} {kind}"
-        for enrol, test, kind in map(str.split, data.trials)
+        " ".join(
+            [f"{spk_prefix if enrol in named else utt_prefix}{enrol} {utt_prefix}{test}", *kind]
+        )
+        for enrol, test, *kind in map(str.split, data.trials)
     ]
     return from_lists(data.path, lists, trials)

@@ -18,6 +18,7 @@ from utils.data_dir.formats import (
 from utils.data_dir.lists import as_map, map_bytes, new_folder, problem, raise_first, write_contents
 from utils.data_dir.rules import invert, rule_faults
 from utils.data_dir.trial_list import Trials
+from utils.data_dir.trial_rules import lists_in, trial_notes
 from utils.errors import UserError
 
 SOURCES = ("wav.scp", "feats.scp")  # one of them at least
@@ -199,8 +200,37 @@ def data_dir_problems(
     root : path or None
         Where relative paths of wav.scp start; None: the current folder.
     """
+    return _problems(Path(path), _read_tables(Path(path)), audio, allow_pipes, root)
+
+
+def problems_and_notes(
+    path: str | Path, audio: bool = False, allow_pipes: bool = False, root: str | Path | None = None
+) -> tuple[list[str], list[str]]:
+    """The first problems of a data directory; of a good one, what is worth saying of its trials.
+
+    Parameters
+    ----------
+    path, audio, allow_pipes, root
+        As for `data_dir_problems`.
+
+    Returns
+    -------
+    problems, notes : lists of str
+        One line each.
+    """
     path = Path(path)
     found = _read_tables(path)
+    problems = _problems(path, found, audio, allow_pipes, root)
+    tables = _well_formed(found)
+    if problems or "trials" not in tables:
+        return problems, []
+    return [], [f"{path / 'trials'}: {note}" for note in trial_notes(lists_in(tables))]
+
+
+def _problems(
+    path: Path, found: ReadTables, audio: bool, allow_pipes: bool, root: str | Path | None
+) -> list[str]:
+    """The first problems of lists that were read."""
     tables = _well_formed(found)
     faults = list(
         islice(chain(file_faults(path, found), rule_faults(tables, allow_pipes)), MOST_PROBLEMS)

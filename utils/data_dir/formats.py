@@ -92,6 +92,8 @@ FORMATS = {
     "trials": Format("<enrol> <test> target|nontarget", (ID, ID, ID)),
     "reco2file_and_channel": Format("<recording> <file> <channel>", (ID, ID, ID)),
 }
+TRIALS_WITHOUT_CLASSES = Format("<enrol> <test>", (ID, ID))
+HEAD_BYTES = 1 << 16  # of a list of trials, in which its first line is looked for
 
 
 def is_list(file: str) -> bool:
@@ -128,6 +130,24 @@ def format_of(file: str) -> Format:
     return FORMATS.get(kind, Format("<id> <value>", (ID, WORD)))
 
 
+def format_in(file: str, content: bytes) -> Format:
+    """The format of a list that is there: trials are as their first line is, with a class or without.
+
+    Parameters
+    ----------
+    file : str
+        Name without folder.
+    content : bytes
+        The whole file.
+    """
+    if file == "trials":
+        lines = content[:HEAD_BYTES].split(b"\n")
+        first = next(filter(None, map(bytes.split, lines)), [])
+        if len(first) == len(TRIALS_WITHOUT_CLASSES.columns):
+            return TRIALS_WITHOUT_CLASSES
+    return format_of(file)
+
+
 def parse(file: str, content: bytes) -> Columns | None:
     """The columns of a list.
 
@@ -141,10 +161,10 @@ def parse(file: str, content: bytes) -> Columns | None:
     Returns
     -------
     list of lists of str, or None
-        One list per column, in the file's order, ids of one column with one blank between them; None when a line is malformed: `line_faults` says
-        which.
+        One list per column, in the file's order, two for trials without classes, ids of one column with one blank between them; None when a line
+        is malformed: `line_faults` says which.
     """
-    format = format_of(file)
+    format = format_in(file, content)
     count, width = content.count(b"\n"), len(format.columns)
     if is_regular(content, width):
         if file == "trials":
@@ -192,7 +212,7 @@ def line_faults(file: str, content: bytes) -> Iterator[Fault]:
     if content.startswith(UTF16_MARKS):
         yield Fault(file, 1, UTF16_FOUND)
         return
-    format, lines = format_of(file), content.split(b"\n")
+    format, lines = format_in(file, content), content.split(b"\n")
     unfinished = lines.pop()
     for number, line in enumerate([*lines, unfinished] if unfinished else lines, start=1):
         if fault := fault_of_line(line, format):
@@ -235,4 +255,9 @@ def fault_of_line(line: bytes, format: Format) -> str:
     for field in fields[: len(format.columns)]:
         if not re.fullmatch(ID, field):
             return f"id '{field}' has characters other than printable ASCII, expected '{format.shape}'; rename it"
+    if format in (FORMATS["trials"], TRIALS_WITHOUT_CLASSES) and len(fields) in (2, 3):
+        return (
+            f"{len(fields)} fields '{text}', expected {format.expected} as in the first line; "
+            "give all trials a class (target or nontarget), or none"
+        )
     return f"{len(fields)} fields '{text}', expected {format.expected}; add what is missing, or take the blanks out of the ids"

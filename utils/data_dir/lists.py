@@ -20,7 +20,9 @@ from utils.data_dir.formats import (
     line_faults,
     parse,
 )
-from utils.data_dir.rules import class_faults, order_faults
+from utils.data_dir.rules import order_faults
+from utils.data_dir.trial_list import Trials
+from utils.data_dir.trial_rules import class_faults, no_error_rate
 from utils.errors import UserError
 from utils.files import (
     atomic_write,
@@ -132,7 +134,7 @@ def write_map(path: str | Path, mapping: Mapping[str, object]) -> None:
 
 
 def read_trials(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
-    """Read a list of trials.
+    """Read a list of trials of both classes.
 
     Parameters
     ----------
@@ -149,7 +151,58 @@ def read_trials(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
     Raises
     ------
     UserError
-        It is missing or malformed, or has one class only.
+        It is missing or malformed, has no classes, or one class only.
+    """
+    trials = read_trial_list(path)
+    return trials.enrol, trials.test, are_targets(trials, path)
+
+
+def are_targets(trials: Trials, path: str | Path) -> np.ndarray:
+    """Whether the two sides of each trial are the same speaker.
+
+    Parameters
+    ----------
+    trials : Trials
+        T of them.
+    path : path
+        Their file, for messages.
+
+    Returns
+    -------
+    (T,) bool array
+
+    Raises
+    ------
+    UserError
+        They have no classes, or one class only.
+    """
+    if trials.kinds is None:
+        raise UserError(
+            f"{path}:1: 2 fields '{trials[0]}', expected 3: <enrol> <test> target|nontarget: without classes trials can be scored, "
+            "but have no error rate; add the classes"
+        )
+    if reason := no_error_rate(trials):
+        raise UserError(f"{path}: {reason}; add trials of the other class")
+    return np.fromiter(map("target".__eq__, trials.kinds), bool, len(trials))
+
+
+def read_trial_list(path: str | Path) -> Trials:
+    """Read a list of trials, with classes or without: for scores none are needed.
+
+    Parameters
+    ----------
+    path : path
+        Lines ``<enrol> <test> target|nontarget``, or ``<enrol> <test>`` all through; the file may have any name.
+
+    Returns
+    -------
+    Trials
+        In the file's order.
+
+    Raises
+    ------
+    UserError
+        It is missing or malformed, some lines have a class and some have none, or a class is another word.
     """
     path = Path(path)
     if not path.is_file():
@@ -158,13 +211,13 @@ def read_trials(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
         )
     content = path.read_bytes()
     columns = parse("trials", content)
-    faults = (
-        line_faults("trials", content) if columns is None else class_faults("trials", columns[2])
-    )
+    if columns is None:
+        faults = line_faults("trials", content)
+    else:
+        faults = class_faults("trials", columns[2] if len(columns) > 2 else ())
     raise_first(path.parent, (fault._replace(file=path.name) for fault in faults))
     assert columns is not None, "a list that does not parse has a fault"
-    enrol, test, classes = columns
-    return enrol, test, np.fromiter(map("target".__eq__, classes), bool, len(classes))
+    return Trials(*columns)
 
 
 def map_bytes(path: Path, mapping: Mapping[str, object]) -> bytes:

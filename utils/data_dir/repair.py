@@ -23,7 +23,7 @@ from utils.data_dir.formats import (
     Fault,
     Tables,
     fault_of_line,
-    format_of,
+    format_in,
     line_faults,
 )
 from utils.data_dir.lists import (
@@ -182,7 +182,7 @@ def _without_repeated_lines(path: Path, file: str, columns: Columns, changes: li
 
 def _tidy_lines(path: Path, file: str, content: bytes, changes: list[str]) -> bytes:
     """A list without byte order marks, with LF line ends, one blank between fields, and none of the empty lines."""
-    format = format_of(file)
+    format = format_in(file, content)
     most = int(format.columns[-1] in (REST, TEXT))  # blanks that are looked at; 0: all
     mended = []
     counts = dict.fromkeys((MARKED, CRLF, EMPTY, BLANKS), 0)

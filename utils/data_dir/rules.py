@@ -1,6 +1,6 @@
 """The rules of a data directory: those within each list, then those between lists.
 
-Within: order and values.  Between: coverage, speakers, trials.
+Within: order and values.  Between: coverage, speakers, trials (trial_rules.py).
 
 The rules are those of Kaldi's validate_data_dir.sh, so that its tools read what passes here: every list in byte order with one line per id; every
 list that is keyed by utterance, speaker or recording covers exactly the utterances of utt2spk, their speakers, or the recordings of segments;
@@ -19,7 +19,7 @@ from operator import lt, ne
 import numpy as np
 
 from utils.data_dir.formats import FIX, Fault, Tables
-from utils.data_dir.trial_list import some_pair_again
+from utils.data_dir.trial_rules import trial_faults
 
 POSITIVE = {"utt2dur": "seconds", "reco2dur": "seconds", "utt2num_frames": "frames"}
 PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -66,7 +66,7 @@ def rule_faults(tables: Tables, allow_pipes: bool) -> Iterator[Fault]:
     if "utt2spk" in tables:
         yield from _coverage_faults(tables)
         yield from _speaker_faults(tables)
-        yield from _trial_faults(tables)
+        yield from trial_faults(tables)
 
 
 def order_faults(file: str, keys: Sequence[str]) -> Iterator[Fault]:
@@ -287,73 +287,3 @@ def invert(utterances: Sequence[str], speakers: Sequence[str]) -> dict[str, list
     for start, end in pairwise(sorted({0, *changes, len(speakers)})):
         members[speakers[start]] += utterances[start:end]
     return dict(sorted(members.items()))
-
-
-def _trial_faults(tables: Tables) -> Iterator[Fault]:
-    """Trials of the wrong class, twice, or with a side that no list knows; enrolment models of unknown utterances."""
-    models = tables.get("enroll.spk2utt", [[], []])
-    if not models[0] and "trials" not in tables:
-        return
-    utterances, speakers = map(set, tables["utt2spk"])
-    for number, members in enumerate(models[1], start=1):
-        for member in members.split():
-            if member not in utterances:
-                yield Fault(
-                    "enroll.spk2utt",
-                    number,
-                    f"utterance '{member}' is not in utt2spk, expected a known one; add it or remove the model",
-                )
-    if "trials" not in tables:
-        return
-    enrol, test, classes = tables["trials"]
-    yield from class_faults("trials", classes)
-    for number, side in _only_in(enrol, utterances | speakers | set(models[0])):
-        yield Fault(
-            "trials",
-            number,
-            f"enrolment side '{side}' is not in enroll.spk2utt or utt2spk, expected a model, speaker or utterance; "
-            "add it there or remove the trial",
-        )
-    for number, side in _only_in(test, utterances):
-        yield Fault(
-            "trials",
-            number,
-            f"test side '{side}' is not in utt2spk, expected an utterance; add it there or remove the trial",
-        )
-    if some_pair_again(enrol, test):
-        first: dict[tuple[str, str], int] = {}
-        for number, pair in enumerate(zip(enrol, test, strict=True), start=1):
-            if first.setdefault(pair, number) != number:
-                yield Fault(
-                    "trials",
-                    number,
-                    f"trial '{' '.join(pair)}' again, expected each once (first: line {first[pair]}); remove one of them",
-                )
-
-
-def class_faults(file: str, classes: Sequence[str]) -> Iterator[Fault]:
-    """Classes other than target and nontarget, or one of them missing.
-
-    Parameters
-    ----------
-    file : str
-        Name of the list of trials.
-    classes : sequence of str
-        Its third column.
-    """
-    present = set(classes)
-    if not present <= {"target", "nontarget"}:
-        for number, word in enumerate(classes, start=1):
-            if word not in ("target", "nontarget"):
-                yield Fault(
-                    file,
-                    number,
-                    f"class '{word}', expected target or nontarget; write the list as '<enrol> <test> target|nontarget'",
-                )
-    elif len(present) == 1:
-        yield Fault(
-            file,
-            0,
-            f"all {len(classes)} trials are {classes[0]}, expected both target and nontarget: one class alone has no error rate; "
-            "add trials of the other",
-        )

@@ -77,11 +77,13 @@ class Trials(Sequence[str]):
 
     Parameters
     ----------
-    enrol, test, kinds : lists of T str
+    enrol, test : lists of T str
         Columns.
+    kinds : list of T str or None
+        ``target`` or ``nontarget``; None: nobody says it, and lines end behind the test side.
     """
 
-    def __init__(self, enrol: list[str], test: list[str], kinds: list[str]):
+    def __init__(self, enrol: list[str], test: list[str], kinds: list[str] | None = None):
         self.enrol, self.test, self.kinds = enrol, test, kinds
 
     @classmethod
@@ -91,12 +93,23 @@ class Trials(Sequence[str]):
         Parameters
         ----------
         lines : iterable of str
-            Lines of three words, or `Trials`.
+            Lines of three words, or all of two; or `Trials`.
         """
         if isinstance(lines, cls):
             return lines
         columns = [list(column) for column in zip(*map(str.split, lines), strict=True)]
-        return cls(*(columns or ([], [], [])))
+        return cls(*(columns or ([], [])))
+
+    @property
+    def columns(self) -> list[list[str]]:
+        """Both sides and, where they are known, the classes."""
+        sides = [self.enrol, self.test]
+        return sides if self.kinds is None else [*sides, self.kinds]
+
+    @property
+    def classes(self) -> set[str]:
+        """Those that occur; none where they are not known."""
+        return set(self.kinds or ())
 
     def __len__(self) -> int:
         return len(self.enrol)
@@ -109,11 +122,11 @@ class Trials(Sequence[str]):
 
     def __getitem__(self, place: int | slice) -> "str | Trials":
         if isinstance(place, slice):
-            return Trials(self.enrol[place], self.test[place], self.kinds[place])
-        return f"{self.enrol[place]} {self.test[place]} {self.kinds[place]}"
+            return Trials(*(column[place] for column in self.columns))
+        return " ".join([column[place] for column in self.columns])
 
     def __iter__(self) -> Iterator[str]:
-        return map(" ".join, zip(self.enrol, self.test, self.kinds, strict=True))
+        return map(" ".join, zip(*self.columns, strict=True))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (Trials, list)):
@@ -133,19 +146,19 @@ class Trials(Sequence[str]):
         keep = [
             one in enrol and other in test for one, other in zip(self.enrol, self.test, strict=True)
         ]
-        return Trials(
-            *(list(compress(column, keep)) for column in (self.enrol, self.test, self.kinds))
-        )
+        return Trials(*(list(compress(column, keep)) for column in self.columns))
 
     def content(self) -> bytes:
         """The file of the list."""
-        columns, pieces, at_a_time = (self.enrol, self.test, self.kinds), [], BLOCK_BYTES // 128
+        columns, pieces, at_a_time = self.columns, [], BLOCK_BYTES // 128
+        width = len(columns)
+        line = " ".join(["%s"] * width) + "\n"
         for start in range(0, len(self), at_a_time):
-            words: list = [None] * (3 * len(self.enrol[start : start + at_a_time]))
-            words[0::3], words[1::3], words[2::3] = (
-                column[start : start + at_a_time] for column in columns
-            )
-            pieces.append(("%s %s %s\n" * (len(words) // 3) % tuple(words)).encode())
+            count = len(self.enrol[start : start + at_a_time])
+            words: list = [None] * (width * count)
+            for place, column in enumerate(columns):
+                words[place::width] = column[start : start + at_a_time]
+            pieces.append((line * count % tuple(words)).encode())
         return b"".join(pieces)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from utils.cli import run_subcommands
 from utils.errors import UserError
 from utils.files import read_entries
+from utils.metrics.rates import reversal_note
 
 # where scores are log-likelihood ratios
 LLR_COLUMNS = {"act_dcf_0.01": "actDCF 0.01", "cllr": "Cllr"}
@@ -89,7 +90,26 @@ def text_table(rows: Sequence[dict]) -> str:
     marks = dict.fromkeys(
         f"{row['test_set']}: {mark}" for row in rows for mark in row["watermarks"]
     )
-    return "\n".join([*lines, *marks])
+    return "\n".join([*lines, *marks, *reversals(rows, ["all"])])
+
+
+def reversals(rows: Sequence[Mapping], subsets: Sequence[str]) -> list[str]:
+    """A line for each row whose EER says that something is reversed.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        Of results.json.
+    subsets : sequence of str
+        Of the trials, those that are shown.
+    """
+    found = []
+    for row in rows:
+        note = reversal_note(row["eer_percent"]) if row["subset"] in subsets else ""
+        part = "" if row["subset"] == "all" else f", {row['subset']}"
+        if note:
+            found.append(f"{row['test_set']}, {series_of(row)}{part}: {note}")
+    return found
 
 
 def markdown_table(rows: Sequence[dict], subsets: Sequence[str] = ("all",)) -> str:
@@ -132,7 +152,8 @@ def markdown_table(rows: Sequence[dict], subsets: Sequence[str] = ("all",)) -> s
         cells += [f"{row['targets'] + row['nontargets']:,}", f"{row['speakers']:,}"]
         lines.append("| " + " | ".join(cells) + " |")
     marks = dict.fromkeys(mark for row in chosen for mark in row["watermarks"])
-    return "\n".join([*lines, *(f"\n{mark}" for mark in marks)]) + "\n"
+    said = [*marks, *reversals(chosen, subsets)]
+    return "\n".join([*lines, *(f"\n{mark}" for mark in said)]) + "\n"
 
 
 def table(

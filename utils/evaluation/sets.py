@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data_dir import read_trials
 from utils.data_dir.ledger import lost_trials_of
+from utils.data_dir.lists import read_trial_list
+from utils.data_dir.trial_rules import no_error_rate
 from utils.errors import UserError
 from utils.evaluation.subsets import subset_files, trial_speakers, trial_subsets
 from utils.files import read_lines
 from utils.packed.facts import WATERMARKS
 from utils.receipts import existing_receipt
 from utils.scoring.score_files import receipt_of, scores_of_trials
+from utils.trials.checked import read_labelled_trials
 
 
 @dataclass
@@ -80,7 +82,7 @@ def read_test_set(data: Path, watermarks: Sequence[str] = ()) -> TrialSet:
     watermarks : sequence of str
         What has to be said of it for other reasons than lost trials.
     """
-    enrol, test, is_target = read_trials(data / "trials")
+    enrol, test, is_target = read_labelled_trials(data)
     enrol_speakers, test_speakers = trial_speakers(data, enrol), trial_speakers(data, test)
     names = sorted({*enrol_speakers, *test_speakers})
     place = {speaker: number for number, speaker in enumerate(names)}
@@ -94,6 +96,31 @@ def read_test_set(data: Path, watermarks: Sequence[str] = ()) -> TrialSet:
         subsets=trial_subsets(data, enrol, test),
         watermarks=[*watermarks_of(data), *watermarks],
     )
+
+
+def sets_without_error_rate(data: Path, sets: Sequence[str]) -> dict[str, str]:
+    """Sets whose trials have no class, or one only, and why they have no error rate; says so.
+
+    Parameters
+    ----------
+    data : path
+        Folder of data directories.
+    sets : sequence of str
+        Those with trials.
+
+    Raises
+    ------
+    UserError
+        There is no other set.
+    """
+    reasons = {name: no_error_rate(read_trial_list(data / name / "trials")) for name in sets}
+    unrated = {name: reason for name, reason in reasons.items() if reason}
+    if len(unrated) == len(sets):
+        name = sets[0]
+        raise UserError(f"{data / name / 'trials'}: {unrated[name]}; there is nothing to evaluate")
+    for name, reason in unrated.items():
+        print(f"{data / name / 'trials'}: {reason}")
+    return unrated
 
 
 def _places(speakers: Sequence[str], place: Mapping[str, int]) -> np.ndarray:

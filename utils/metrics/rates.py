@@ -119,6 +119,19 @@ def error_rates(
     return thresholds, targets / targets[-1], 1 - nontargets / nontargets[-1]
 
 
+def reversal_note(eer_percent: float | None) -> str:
+    """What an EER above chance means; empty of any other.
+
+    Parameters
+    ----------
+    eer_percent : float or None
+        The figure, in percent; None: there is none.
+    """
+    if eer_percent is None or eer_percent <= 50:
+        return ""
+    return f"EER {eer_percent:.2f} % is above 50 %: the scores or the classes seem reversed"
+
+
 def equal_error_rate(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> float:
     """Error rate where the straight line between neighbouring ROC points meets miss = false alarm.
 

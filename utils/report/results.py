@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from utils.evaluation.results import rate, series_of
+from utils.evaluation.results import rate, reversals, series_of
+from utils.metrics.rates import reversal_note
 from utils.packed.facts import of_one_cut
 from utils.report.page import series_style, table
 from utils.report.plots import breakdown_plot, calibration_plot, det_plot, histogram_plot
@@ -31,12 +32,12 @@ def cards(rows: Sequence[Mapping]) -> str:
     parts = []
     for name in dict.fromkeys(row["test_set"] for row in rows):
         row = next(row for row in rows if row["test_set"] == name and row["subset"] == "all")
-        ends = row.get("eer_percent_interval")
+        ends, note = row.get("eer_percent_interval"), reversal_note(row["eer_percent"])
         interval = f"<small>[{ends[0]:.2f}, {ends[1]:.2f}]</small>" if ends else ""
         parts.append(
             f'<div class="card"><p>EER on {escape(name)}, %</p><b>{rate(row["eer_percent"])}{interval}</b>'
             f"<p>{escape(row['system'])}, {escape(row['backend'])}; {row['speakers']:,} speakers, "
-            f"{row['targets'] + row['nontargets']:,} trials</p></div>"
+            f"{row['targets'] + row['nontargets']:,} trials</p>{note and f'<p>{note}</p>'}</div>"
         )
     return f'<div class="cards">{"".join(parts)}</div>\n'
 
@@ -120,7 +121,10 @@ def results_section(
     ]
     parts += [
         f'<p class="watermark">{escape(mark)}</p>'
-        for mark in dict.fromkeys(mark for row in rows for mark in row["watermarks"])
+        for mark in [
+            *dict.fromkeys(mark for row in rows for mark in row["watermarks"]),
+            *reversals(rows, ["all"]),
+        ]
     ]
     swatches = {key: swatch(style, key) for key, style in series.items()}
     parts += [

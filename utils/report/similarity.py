@@ -6,6 +6,7 @@ from pathlib import Path
 
 from utils.errors import UserError
 from utils.files import read_json_object, read_lines
+from utils.metrics.rates import reversal_note
 from utils.report.page import table
 
 # thresholds at which both rates are higher than this in sum are left out of the page;
@@ -40,7 +41,8 @@ def similarity_section(experiment: Path) -> str:
             if far + frr < SHOWN_RATE
         ]
         parts += [f"<h3>{escape(folder.name)}, {escape(summary['backend'])}</h3>"]
-        parts += [f'<p class="watermark">{escape(mark)}</p>' for mark in summary["watermarks"]]
+        marks = filter(None, [*summary["watermarks"], reversal_note(summary["eer_percent"])])
+        parts += [f'<p class="watermark">{escape(mark)}</p>' for mark in marks]
         parts += [
             (
                 f"<p>{summary['models']:,} models against {summary['tests']:,} tests.  EER {summary['eer_percent']:.2f} %; as the GE2E seed reads "

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from utils.files import atomic_write, read_entries
+from utils.metrics.rates import reversal_note
 
 
 class TrainingLog:
@@ -72,8 +73,10 @@ class TrainingLog:
             shown = f"{loss}, {accuracy}, data wait {wait_fraction:.0%}"
             self.bar.set_postfix_str(shown, refresh=False)
         else:
+            note = reversal_note(entry["dev_eer_percent"])
             self.bar.write(
-                f"   step {entry['step']}: dev EER {entry['dev_eer_percent']:.2f} %",
+                f"   step {entry['step']}: dev EER {entry['dev_eer_percent']:.2f} %"
+                + (f" ({note})" if note else ""),
                 file=sys.stderr,
             )
 

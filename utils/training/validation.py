@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from utils.data_dir import read_trials
 from utils.embeddings.inference import embed_utterances
 from utils.embeddings.inputs import open_inputs
 from utils.errors import UserError
 from utils.metrics.rates import equal_error_rate
 from utils.torch_device import rank_and_world, sum_over_processes
+from utils.trials.checked import read_labelled_trials
 
 if TYPE_CHECKING:
     from steps.models.network import EmbeddingNetwork
@@ -37,9 +37,9 @@ def dev_eer(
     Raises
     ------
     UserError
-        A trial names an utterance that is not there.
+        A trial names an utterance that is not there, or its class is missing or not that of its speakers.
     """
-    enrol, test, is_target = read_trials(dev_data / "trials")
+    enrol, test, is_target = read_labelled_trials(dev_data, say_notes=False)
     keys, reader = open_inputs(dev_data, front_end, root)
     place = {key: row for row, key in enumerate(keys)}
     for line, sides in enumerate(zip(enrol, test, strict=True), start=1):

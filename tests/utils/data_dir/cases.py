@@ -267,9 +267,49 @@ BREAKS = [
         "trials:2: class 'impostor', expected target or nontarget",
     ),
     (
-        "trials_of_one_class",
-        {"trials": "a a-1 target\nb b-1 target\n"},
-        "trials: all 2 trials are target, expected both",
+        "trial_of_two_fields_first",
+        {"trials": "b-1 c-1\na a-1 target\n"},
+        "trials:2: 3 fields 'a a-1 target', expected 2: <enrol> <test> as in the first line",
+    ),
+    (
+        "trial_called_target",
+        {"trials": "a a-1 target\nb-1 c-1 target\nc a-1 nontarget\n"},
+        "trials:2: trial 'b-1 c-1' is called target, but utt2spk says 'b' and 'c', expected nontarget; 1 of 3 trials differ so;",
+    ),
+    (
+        "trial_called_nontarget",
+        {"trials": "a-1 a-2 nontarget\nb-1 c-1 target\n"},
+        "trials:1: trial 'a-1 a-2' is called nontarget, but utt2spk says 'a' on both sides, expected target; 2 of 2 trials differ so (are",
+    ),
+    (
+        "trial_of_a_model_called_target",
+        {"trials": "a-1 a-2 target\nm1 c-1 target\nb-1 c-1 nontarget\n"},
+        "trials:2: trial 'm1 c-1' is called target, but utt2spk and enroll.spk2utt say 'a' and 'c'",
+    ),
+    (
+        "trial_of_a_model_with_a_speakers_name",
+        {"enroll_spk2utt": "b a-1\n", "trials": "b a-2 nontarget\na-1 b-1 nontarget\n"},
+        "trials:1: trial 'b a-2' is called nontarget, but utt2spk and enroll.spk2utt say 'a' on both sides",
+    ),
+    (
+        "trial_of_a_speaker_called_target",
+        {"trials": "a b-1 target\nb b-1 target\nc a-1 nontarget\n"},
+        "trials:1: trial 'a b-1' is called target, but utt2spk says 'a' and 'b'",
+    ),
+    (
+        "trial_with_itself",
+        {"trials": "a-1 a-2 target\nb-1 b-1 target\nb-1 c-1 nontarget\n"},
+        "trials:2: trial of utterance 'b-1' with itself, expected two recordings; 1 of 3 trials are such",
+    ),
+    (
+        "trial_inside_its_model",
+        {"trials": "a-1 b-1 nontarget\nm1 a-2 target\n"},
+        "trials:2: test side 'a-2' is an utterance of its own model 'm1' (enroll.spk2utt)",
+    ),
+    (
+        "model_of_two_speakers",
+        {"enroll_spk2utt": "m1 a-1 a-2\nm2 b-1 c-1\n", "trials": None},
+        "enroll.spk2utt:2: model 'm2' has utterances of 'b' ('b-1') and 'c' ('c-1'), expected those of one speaker",
     ),
     (
         "trial_of_unknown_model",
@@ -294,7 +334,7 @@ BREAKS = [
     (
         "trial_of_both_classes",
         {"trials": "a a-1 target\na a-1 nontarget\n"},
-        "trials:2: trial 'a a-1' again",
+        "trials:2: trial 'a a-1' again, as nontarget, expected each once (first: line 1, as target)",
     ),
 ]
 SEGMENT_BREAKS = [

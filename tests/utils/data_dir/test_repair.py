@@ -48,7 +48,15 @@ LEFT_TO_THE_OWNER = {
     "model_of_unknown",
     "trial_of_two_fields",
     "trial_class",
-    "trials_of_one_class",
+    "trial_of_two_fields_first",
+    "trial_called_target",
+    "trial_called_nontarget",
+    "trial_of_a_model_called_target",
+    "trial_of_a_model_with_a_speakers_name",
+    "trial_of_a_speaker_called_target",
+    "trial_with_itself",
+    "trial_inside_its_model",
+    "model_of_two_speakers",
     "trial_of_unknown_model",
     "trial_of_unknown_test",
     "trial_of_test_speaker",
@@ -322,3 +330,10 @@ def test_what_fix_leaves_is_good_and_was_there_before(tmp_path_factory, data):
     else:
         assert data_dir_problems(folder) == []
         assert set(read_data_dir(folder).utt2spk) == common
+
+
+def test_trials_without_classes_are_tidied_as_they_are(tmp_path):
+    data = write_lists(tmp_path / "d", GOOD, trials="\na  b-1\r\nb-1 c-1")
+    assert all("trials: " in change for change in fix_data_dir(data))
+    assert (data / "trials").read_text() == "a b-1\nb-1 c-1\n"
+    assert data_dir_problems(data) == []

@@ -1,0 +1,32 @@
+"""The trials that training is watched by: classes are needed, and have to be those of the speakers; an EER that seems reversed is said."""
+
+import pytest
+
+from utils.errors import UserError
+from utils.training.log import TrainingLog
+from utils.training.validation import dev_eer
+
+
+@pytest.mark.parametrize(
+    ("trials", "said"),
+    [
+        ("a-1 a-2 nontarget\na-1 b-1 target\n", "trials:1: trial 'a-1 a-2' is called nontarget"),
+        ("a-1 a-2 target\nb-1 b-1 target\na-1 b-1 nontarget\n", "trials:2: trial of utterance"),
+        ("a-1 a-2\na-1 b-1\n", "trials:1: 2 fields .*add the classes"),
+        ("a-1 a-2 target\n", "trials: all 1 trials are target, expected both"),
+    ],
+)
+def test_dev_trials_are_refused_before_anything_is_trained(trials, said, tmp_path):
+    (tmp_path / "utt2spk").write_text("a-1 a\na-2 a\nb-1 b\n")
+    (tmp_path / "trials").write_text(trials)
+    with pytest.raises(UserError, match=said):
+        dev_eer(tmp_path, None, None)
+
+
+def test_a_dev_eer_above_one_half_is_said_to_seem_reversed(tmp_path, capsys):
+    with TrainingLog(tmp_path, 0, 2, active=True) as log:
+        log.add({"step": 1, "dev_eer_percent": 61.25})
+        log.add({"step": 2, "dev_eer_percent": 50.0})
+    said = capsys.readouterr().err
+    assert "dev EER 61.25 % (EER 61.25 % is above 50 %: the scores or the classes seem" in said
+    assert said.count("seem reversed") == 1
