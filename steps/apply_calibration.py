@@ -14,12 +14,13 @@ from utils.scoring.calibration_files import (
     FeatureFiles,
     facts_of,
     feature_files,
-    made_with,
     read_calibration,
     same_pairs,
+    score_folders,
     trial_features,
 )
 from utils.scoring.score_files import receipt_of, write_scores
+from utils.scoring.systems import read_scored, systems_as_trained
 from utils.trials.leakage import refuse_leakage
 from utils.trials.speakers import models_of, speakers_of_sides
 
@@ -43,7 +44,7 @@ def apply_calibration(
     calibration : path
         Folder that ``steps.calibrate`` wrote.
     scores : list of path
-        Score files of the systems that it was trained on, on the same trials.
+        Score files of the systems that it was trained on, on the same trials: by back end, options and protocol, wherever they lie.
     data : path
         Data directory of the trials, whose ``utt2spk`` says whose they are.
     output : path
@@ -66,7 +67,7 @@ def apply_calibration(
         Other systems or measures than it was trained with, or speakers that it was trained on.
     """
     listed = enroll_spk2utt or data / "enroll.spk2utt"
-    files = feature_files(scores, measures)
+    files = feature_files(scores, measures, receipt_of(output))
     inputs = {
         "calibration": calibration / "receipts" / "calibrate.json",
         "utt2spk": data / "utt2spk",
@@ -85,16 +86,20 @@ def apply_calibration(
     if task.is_done():
         return task.counts
     learned = read_calibration(calibration)
-    refuse_other_systems(calibration, learned, files)
+    refuse_other_measures(calibration, learned, files)
     enrol, test = same_pairs(files.systems)
+    folders = score_folders(calibration)
+    given = {name: read_scored(path, folders) for name, path in files.systems.items()}
+    systems = systems_as_trained(calibration, learned, given)
     tests = {data.name: speakers_of_sides({*enrol, *test}, data, enroll_spk2utt)}
     leaks = refuse_leakage(tests, {"calibration": set(learned["speakers"])}, allow=allow_leakage)
     first = next(iter(files.systems.values()))
     models = models_of(data, enroll_spk2utt)
-    names, features = trial_features(files, learned["combine"], (enrol, test), models, first)
+    named = FeatureFiles({name: scored.path for name, scored in systems.items()}, files.measures)
+    names, features = trial_features(named, learned["combine"], (enrol, test), models, first)
     weights = [learned["weights"][name] for name in names]
     write_scores(output, enrol, test, features @ weights + learned["offset"])
-    protocol, marks = facts_of(files.systems)
+    protocol, marks = facts_of(systems.values())
     watermarks = sorted({*marks, *learned["watermarks"], *leaks})
     return task.finish(
         [output],
@@ -102,8 +107,8 @@ def apply_calibration(
     )
 
 
-def refuse_other_systems(calibration: Path, learned: Mapping, files: FeatureFiles) -> None:
-    """Refuse scores of something else than what the calibration was trained on.
+def refuse_other_measures(calibration: Path, learned: Mapping, files: FeatureFiles) -> None:
+    """Refuse quality measures other than those that the calibration was trained with.
 
     Parameters
     ----------
@@ -117,24 +122,15 @@ def refuse_other_systems(calibration: Path, learned: Mapping, files: FeatureFile
     Raises
     ------
     UserError
-        Names differ, or scores were made by another back end or with other options.
+        Names differ.
     """
-    for what, here in (("systems", files.systems), ("measures", files.measures)):
-        if list(here) != learned[what]:
-            expected, found = (", ".join(names) or "none" for names in (learned[what], here))
-            raise UserError(
-                f"{calibration}: trained with {what} {expected}, given {found}; give the same"
-            )
-    for name, path in files.systems.items():
-        before, now = learned["made_with"][name], made_with(path)
-        if before != now:
-            old, new = before or {}, now or {}
-            parts = sorted({*old, *new})
-            part = next(part for part in parts if old.get(part) != new.get(part))
-            raise UserError(
-                f"{path}: the {part} of its scores is not that of the scores that {calibration} "
-                "was trained on; score both alike, or calibrate again"
-            )
+    if list(files.measures) != learned["measures"]:
+        expected, found = (
+            ", ".join(names) or "none" for names in (learned["measures"], files.measures)
+        )
+        raise UserError(
+            f"{calibration}: trained with measures {expected}, given {found}; give the same"
+        )
 
 
 if __name__ == "__main__":

@@ -12,11 +12,14 @@ from typing import Literal
 import numpy as np
 
 from utils.cli import run
-from utils.data_dir import read_trials
+from utils.data_dir import read_map
+from utils.data_dir.lists import are_targets, read_trial_list
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import Task
-from utils.scoring.calibration_files import facts_of, feature_files, made_with, trial_features
+from utils.scoring.calibration_files import facts_of, feature_files, trial_features
+from utils.scoring.systems import read_scored
+from utils.trials.checked import refuse_contradictions
 from utils.trials.speakers import models_of, speakers_of_sides
 
 FORMAT = 1
@@ -64,11 +67,11 @@ def calibrate(
     Raises
     ------
     UserError
-        Trials without scores, of one class, or of nobody; a system whose targets score lower than its non-targets.
+        Trials without scores or classes, of one class, of another than that of their speakers, or of nobody; a system whose targets score lower than its non-targets.
     """
     trials = trials or data / "trials"
     listed = enroll_spk2utt or data / "enroll.spk2utt"
-    files = feature_files(scores, measures)
+    files = feature_files(scores, measures, output / "receipts" / "calibrate.json")
     parts = list(combine or ["min", "max"])
     inputs = files.score_inputs() | {"trials": trials, "utt2spk": data / "utt2spk"}
     inputs |= files.measure_inputs()
@@ -80,11 +83,15 @@ def calibrate(
     task = Task(output, "calibrate", format=FORMAT, inputs=inputs, options=options)
     if task.is_done():
         return task.counts
-    enrol, test, is_target = read_trials(trials)
+    of_dev = read_trial_list(trials)
+    is_target, sides = are_targets(of_dev, trials), (of_dev.enrol, of_dev.test)
     models = models_of(data, enroll_spk2utt)
-    names, features = trial_features(files, parts, (enrol, test), models, trials)
+    names, features = trial_features(files, parts, sides, models, trials)
+    for note in refuse_contradictions(trials, of_dev, read_map(data / "utt2spk"), models, listed):
+        print(f"{trials}: {note}")
     weights, offset, facts = trained(names, features, is_target, p_target, trials)
-    speakers = speakers_of_sides({*enrol, *test}, data, enroll_spk2utt)
+    speakers = speakers_of_sides({*of_dev.enrol, *of_dev.test}, data, enroll_spk2utt)
+    systems = {name: read_scored(path) for name, path in files.systems.items()}
     found = {
         "systems": list(files.systems),
         "measures": list(files.measures),
@@ -93,8 +100,8 @@ def calibrate(
         "offset": offset,
         "p_target": p_target,
         **facts,
-        "watermarks": facts_of(files.systems)[1],
-        "made_with": {name: made_with(path) for name, path in files.systems.items()},
+        "watermarks": facts_of(systems.values())[1],
+        "made_with": {name: scored.made_with for name, scored in systems.items()},
         "speakers": sorted(speakers),
     }
     with atomic_write(output / "calibration.json") as file:

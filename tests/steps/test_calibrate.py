@@ -144,13 +144,14 @@ def test_the_order_of_the_lines_changes_nothing(work):
     assert again["weights"] == json.loads((first / "calibration.json").read_text())["weights"]
 
 
-def second_system(work, rng_seed=5, experiment="b"):
+def second_system(work, rng_seed=5, experiment="b", **made):
     """Scores of other noise than the first system's."""
     for name in ("dev", "test"):
         enrol, test, _ = read_scores(scores_path(work, name))
         is_target = classes_of(work, name)
         llr = np.random.default_rng(rng_seed).normal(np.where(is_target, 2.0, -2.0), 2.0)
-        write_system(work, experiment, name, list(zip(enrol, test, strict=True)), 7 * llr - 100)
+        pairs = list(zip(enrol, test, strict=True))
+        write_system(work, experiment, name, pairs, 7 * llr - 100, **made)
 
 
 def test_fusion_does_not_depend_on_the_order_of_systems_nor_of_lines(work):
@@ -269,14 +270,147 @@ def test_scores_of_another_back_end_are_refused(work):
 
 
 def test_other_systems_or_measures_than_trained_with_are_refused(work):
-    second_system(work)
+    second_system(work, backend="b2")
     folder = learned(work)
-    with pytest.raises(UserError, match="trained with systems a/cosine, given b/cosine"):
+    with pytest.raises(UserError, match="the backend of its scores is not that of the scores that"):
         applied(work, folder, scores_path(work, "test", "b"))
+    both = scores_path(work, "test"), scores_path(work, "test", "b")
+    with pytest.raises(UserError, match="trained with systems a/cosine, given a/cosine, b/cosine"):
+        applied(work, folder, *both)
     with pytest.raises(UserError, match="trained with measures none, given dur"):
         applied(work, folder, measures=[work / "data" / "test" / "utt2dur"])
     with pytest.raises(UserError, match="a second system 'a/cosine'"):
         learned(work, scores_path(work, "dev"), scores_path(work, "dev"))
+
+
+def test_a_calibration_is_that_of_a_back_end_wherever_its_experiment_lies(work, capsys):
+    folder = learned(work, output="exp/a/calibration/cosine")
+    before = applied(work, folder).read_bytes()
+    (work / "exp" / "a").rename(work / "exp" / "moved")
+    folder = work / "exp" / "moved" / "calibration" / "cosine"
+    capsys.readouterr()
+    path = scores_path(work, "test", "moved")
+    assert applied(work, folder, path, output="again").read_bytes() == before
+    learnt = (folder / "calibration.json").read_bytes()
+    learned(work, scores_path(work, "dev", "moved"), output="exp/moved/calibration/cosine")
+    assert applied(work, folder, path).read_bytes() == before
+    assert (folder / "calibration.json").read_bytes() == learnt
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", ""), "both are done already"
+
+
+def test_a_score_file_may_be_moved_with_its_receipt_or_without(work):
+    folder, path = learned(work), scores_path(work, "test")
+    before = applied(work, folder).read_bytes()
+    (work / "elsewhere" / "receipts").mkdir(parents=True)
+    alone = work / "elsewhere" / "some.scores"
+    alone.write_bytes(path.read_bytes())
+    assert applied(work, folder, alone, output="alone").read_bytes() == before
+    renamed = path.rename(path.with_name("renamed.scores"))
+    assert applied(work, folder, renamed, output="renamed").read_bytes() == before
+    receipt_of(alone).write_bytes(receipt_of(path).read_bytes())
+    receipt_of(path).unlink()
+    assert applied(work, folder, alone, output="both").read_bytes() == before
+
+
+def test_a_score_file_of_unknown_origin_is_refused_and_the_remedy_works(work):
+    folder, path = learned(work, output="lone/calibration"), scores_path(work, "test")
+    alone = work / "elsewhere" / "some.scores"
+    alone.parent.mkdir()
+    path.rename(alone)
+    receipt = receipt_of(path).rename(work / "kept.json")
+    with pytest.raises(UserError, match="nothing shows that a/cosine made it") as refused:
+        applied(work, folder, alone)
+    told = str(refused.value).rpartition(" to ")[2].removesuffix(", or score again")
+    assert told == str(receipt_of(alone))
+    receipt_of(alone).parent.mkdir()
+    receipt.rename(told)
+    assert applied(work, folder, alone, output="told").exists()
+
+
+def test_a_score_file_of_another_model_in_the_same_place_is_refused(work):
+    second_system(work, backend="b2")
+    folder, path = learned(work), scores_path(work, "test")
+    path.write_bytes(scores_path(work, "test", "b").read_bytes())
+    with pytest.raises(UserError, match=r"cosine\.scores: not what was written, by .*score again"):
+        applied(work, folder)
+    receipt_of(path).write_bytes(receipt_of(scores_path(work, "test", "b")).read_bytes())
+    with pytest.raises(UserError, match="the backend of its scores is not that of the scores"):
+        applied(work, folder, output="other")
+
+
+def test_scores_by_another_protocol_are_refused(work):
+    pairs = list(zip(*read_scores(scores_path(work, "test"))[:2], strict=True))
+    values = read_scores(scores_path(work, "test"))[2]
+    write_system(work, "a", "test", pairs, values, system="cut", protocol="crops_10x4s")
+    with pytest.raises(UserError, match="the protocol of its scores is not that of the scores"):
+        applied(work, learned(work), scores_path(work, "test", system="cut"))
+
+
+def test_a_fusion_knows_its_systems_wherever_they_lie(work):
+    second_system(work, backend="b2")
+    dev, test = (
+        [scores_path(work, name), scores_path(work, name, "b")] for name in ("dev", "test")
+    )
+    fusion = learned(work, *dev)
+    before = applied(work, fusion, *test).read_bytes()
+    moved = [work / place / "cosine.scores" for place in ("x", "y")]
+    for new, old in zip(moved, reversed(test), strict=True):
+        receipt_of(new).parent.mkdir(parents=True)
+        receipt_of(new).write_bytes(receipt_of(old).read_bytes())
+        new.write_bytes(old.read_bytes())
+    assert applied(work, fusion, *moved, output="moved").read_bytes() == before
+    with pytest.raises(UserError, match="the backend of its scores is not that"):
+        applied(work, fusion, moved[0], test[1], output="twice")
+
+
+def test_a_calibration_from_before_protocols_were_recorded_is_still_read(work):
+    folder = learned(work, output="exp/a/calibration/cosine")
+    before = applied(work, folder).read_bytes()
+    found = json.loads((folder / "calibration.json").read_text())
+    del found["made_with"]["a/cosine"]["protocol"]
+    (folder / "calibration.json").write_text(json.dumps(found, indent=1) + "\n")
+    assert applied(work, folder, output="old").read_bytes() == before
+    (work / "exp" / "a").rename(work / "exp" / "moved")
+    folder = work / "exp" / "moved" / "calibration" / "cosine"
+    path = scores_path(work, "test", "moved")
+    assert applied(work, folder, path, output="moved").read_bytes() == before
+    pairs = list(zip(*read_scores(path)[:2], strict=True))
+    cut = write_system(work, "moved", "test", pairs, read_scores(path)[2], system="crops/cosine")
+    with pytest.raises(UserError, match="the protocol of its scores"):
+        applied(work, folder, cut, output="cut")
+
+
+def test_scores_from_outside_are_told_apart_by_name_where_there_are_several(work):
+    second_system(work)
+    for name in ("dev", "test"):
+        for experiment in "ab":
+            path = work / f"{experiment}_{name}.scores"
+            path.write_bytes(scores_path(work, name, experiment).read_bytes())
+    for receipts in work.glob("exp/*/scores/*/receipts/*.json"):
+        receipts.unlink()
+    one = learned(work, work / "a_dev.scores", output="one")
+    assert applied(work, one, work / "a_test.scores").exists()
+    both = learned(work, work / "a_dev.scores", work / "b_dev.scores", output="both")
+    with pytest.raises(UserError, match="give files of the same names"):
+        applied(work, both, work / "a_test.scores", work / "b_test.scores", output="unlike")
+    alike = [work / "alike" / f"{experiment}_dev.scores" for experiment in "ab"]
+    alike[0].parent.mkdir()
+    for path in alike:
+        path.write_bytes((work / path.name.replace("dev", "test")).read_bytes())
+    assert applied(work, both, *alike, output="alike").exists()
+
+
+def test_trials_that_contradict_utt2spk_teach_nothing(work):
+    trials = work / "data" / "dev" / "trials"
+    trials.write_text(trials.read_text().replace("d00-0 d00-1 target", "d00-0 d00-1 nontarget"))
+    with pytest.raises(UserError, match="trials:1: trial 'd00-0 d00-1' is called nontarget, but"):
+        learned(work)
+    trials.write_text(
+        "".join(f"{line.rsplit(' ', 1)[0]}\n" for line in trials.read_text().splitlines())
+    )
+    with pytest.raises(UserError, match="trials:1: 2 fields .*add the classes"):
+        learned(work, output="unlabelled")
 
 
 def test_systems_that_scored_other_trials_are_refused(work):

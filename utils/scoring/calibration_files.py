@@ -3,7 +3,7 @@
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,8 @@ from utils.errors import UserError
 from utils.files import read_json_object
 from utils.receipts.contents import read_receipt
 from utils.scoring.calibration import quality_features
-from utils.scoring.score_files import (
-    input_of,
-    number_or_nan,
-    read_scores,
-    receipt_of,
-    scores_of_trials,
-)
+from utils.scoring.score_files import input_of, number_or_nan, read_scores, scores_of_trials
+from utils.scoring.systems import Scored, named_as_before, systems_of
 
 PARTS = {
     "systems",
@@ -57,7 +52,9 @@ class FeatureFiles:
         return {f"measure {name}": path for name, path in self.measures.items()}
 
 
-def feature_files(scores: Sequence[Path], measures: Sequence[Path] | None) -> FeatureFiles:
+def feature_files(
+    scores: Sequence[Path], measures: Sequence[Path] | None, receipt: Path
+) -> FeatureFiles:
     """Score files and quality measures by name.
 
     Parameters
@@ -66,51 +63,16 @@ def feature_files(scores: Sequence[Path], measures: Sequence[Path] | None) -> Fe
         As for `systems_of`.
     measures : sequence of path or None
         As for `measures_of`; None: none.
+    receipt : path
+        Of the work that is done with them, where it is done already: it keeps its names.
 
     Raises
     ------
     UserError
-        Two have one name.
+        A score file is there twice, or two measures have one name.
     """
-    return FeatureFiles(systems_of(scores), measures_of(measures or []))
-
-
-def systems_of(paths: Sequence[Path]) -> dict[str, Path]:
-    """Score files by the name of the system that made them, in the order of names: results do not depend on the order given.
-
-    ``exp/<experiment>/scores/<set>/[<protocol>/]<backend>.scores`` is ``<experiment>/[<protocol>/]<backend>``: the same for each set.
-    Any other path is called by its file alone.
-
-    Parameters
-    ----------
-    paths : sequence of path
-        Score files.
-
-    Raises
-    ------
-    UserError
-        Two have one name.
-    """
-    named: dict[str, Path] = {}
-    for path in paths:
-        name = _name_of_system(path)
-        if name in named:
-            raise UserError(
-                f"{path}: a second system '{name}', the first is {named[name]}; systems differ by experiment, protocol or back end"
-            )
-        named[name] = path
-    return dict(sorted(named.items()))
-
-
-def _name_of_system(scores: Path) -> str:
-    """Experiment, protocol and back end of a score file, as far as its path tells."""
-    parts = scores.absolute().with_suffix("").parts
-    if "scores" not in parts[:-1]:
-        return scores.stem
-    at = len(parts) - 1 - parts[::-1].index("scores")
-    if not 0 < at < len(parts) - 2:
-        return scores.stem
-    return "/".join([parts[at - 1], *parts[at + 2 :]])
+    systems = named_as_before(systems_of(scores), receipt)
+    return FeatureFiles(systems, measures_of(measures or []))
 
 
 def measures_of(paths: Sequence[Path]) -> dict[str, Path]:
@@ -242,44 +204,41 @@ def trial_features(
     return names, np.concatenate(columns, axis=1)
 
 
-def made_with(scores: Path) -> dict | None:
-    """What a system is, so that calibration is only applied to what it was trained for; None of scores without a receipt.
-
-    Parameters
-    ----------
-    scores : path
-        Score file.
-    """
-    receipt = read_receipt(receipt_of(scores))
-    if receipt is None:
-        return None
-    inputs = {
-        label: receipt["inputs"][label]["content"]
-        for label in ("backend", "calibration", "cohort")
-        if label in receipt["inputs"]
-    }
-    options = {name: value for name, value in receipt["options"].items() if name != "allow_leakage"}
-    return {"options": options, **inputs}
-
-
-def facts_of(systems: Mapping[str, Path]) -> tuple[str, list[str]]:
+def facts_of(systems: Collection[Scored]) -> tuple[str, list[str]]:
     """Protocol and watermarks of score files.
 
     Parameters
     ----------
-    systems : mapping of str to path
-        From `systems_of`.
+    systems : collection of Scored
+        With their receipts.
 
     Returns
     -------
     protocol, watermarks : str, list of str
         Names joined by ``+`` where there are several; each watermark once.
     """
-    receipts = [read_receipt(receipt_of(path)) for path in systems.values()]
-    counts = [receipt["counts"] if receipt else {} for receipt in receipts]
-    protocols = sorted({found.get("protocol", "whole") for found in counts})
-    watermarks = sorted({mark for found in counts for mark in found.get("watermarks", [])})
+    protocols = sorted({scored.protocol for scored in systems})
+    watermarks = sorted({mark for scored in systems for mark in scored.watermarks})
     return "+".join(protocols), watermarks
+
+
+def score_folders(calibration: Path) -> list[Path]:
+    """Folders of scores that a calibration knows: of its own experiment, and of those whose scores it was trained on.
+
+    Parameters
+    ----------
+    calibration : path
+        ``exp/<experiment>/calibration/[<protocol>/]<name>``, or any other folder.
+    """
+    trained = read_receipt(calibration / "receipts" / "calibrate.json")
+    recorded = trained["inputs"] if trained else {}
+    sources = [
+        Path(entry["path"]) for name, entry in recorded.items() if name.startswith("scores ")
+    ]
+    known = [folder / "scores" for folder in list(calibration.absolute().parents)[1:3]]
+    for source in sources:
+        known += [folder for folder in source.absolute().parents if folder.name == "scores"][:1]
+    return [folder for folder in dict.fromkeys(known) if folder.is_dir()]
 
 
 def read_calibration(folder: Path) -> dict:
