@@ -8,6 +8,7 @@ from pathlib import Path
 from local.voices.lists import Located, read_rows
 from local.voices.names import SHAPE, Recording, parse_name, stem_of, utterance_id
 from utils.data_dir.trial_list import Trials
+from utils.data_dir.trial_rules import Lists
 from utils.errors import UserError
 
 
@@ -108,8 +109,9 @@ def refuse_wrong_keys(keys: Path, trials: Trials, listed: Listed) -> None:
     Raises
     ------
     UserError
-        A line says tgt of two speakers, or imp of one.
+        A line says tgt of two speakers, or imp of one, or tests a recording that its enrolment has heard.
     """
+    assert trials.kinds is not None, "keys are classes"
     speaker_of = {
         utterance: listed.recordings[stem].speaker for stem, utterance in listed.utterances.items()
     }
@@ -117,7 +119,7 @@ def refuse_wrong_keys(keys: Path, trials: Trials, listed: Listed) -> None:
     sides = zip(
         map(enrolled.__getitem__, trials.enrol),
         map(speaker_of.__getitem__, trials.test),
-        trials.kinds or (),
+        trials.kinds,
         strict=True,
     )
     wrong = next(
@@ -132,4 +134,10 @@ def refuse_wrong_keys(keys: Path, trials: Trials, listed: Listed) -> None:
         speakers = f"{enrolled[trials.enrol[wrong - 1]]} and {speaker_of[trials.test[wrong - 1]]}"
         raise UserError(
             f"{keys}: trial {wrong}, '{trials[wrong - 1]}', is of {speakers}; keys and lists are of different versions: fetch both again"
+        )
+    heard = Lists(trials, {}, listed.models).inside_model()
+    if len(heard):
+        raise UserError(
+            f"{keys}: trial {heard[0] + 1}, '{trials[int(heard[0])]}', tests a recording that its enrolment has heard; keys and lists are "
+            "of different versions: fetch both again"
         )

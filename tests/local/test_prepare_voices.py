@@ -9,9 +9,12 @@ from collections import Counter
 import pytest
 
 from local.prepare_voices import prepare_voices
+from local.voices.lists import locate
 from local.voices.names import parse_name, stem_of, utterance_id
+from local.voices.protocol import read_listed, refuse_wrong_keys
 from tests.lookalike.voices import DEV_HOME, DEV_LISTS, EVAL_HOME, EVAL_KEYS, make_voices
 from utils.data_dir import read_map, read_trials, validate_data_dir
+from utils.data_dir.trial_list import Trials
 from utils.errors import UserError
 
 SPEAKERS, TESTS = 4, 4
@@ -46,6 +49,17 @@ def digests(folder):
         for path in folder.iterdir()
         if path.is_file()
     }
+
+
+def test_keys_of_other_speakers_or_of_what_was_enrolled_are_refused(corpus, tmp_path):
+    listed = read_listed(locate(corpus, "dev"), "dev")
+    (one, heard), (other, others) = list(listed.models.items())[:2]
+    for trial, said in (
+        (Trials([other], heard, ["target"]), "trial 1, .* is of sp"),
+        (Trials([one, other], [others[0]] * 2, ["nontarget", "target"]), "trial 2, .* has heard"),
+    ):
+        with pytest.raises(UserError, match=said):
+            refuse_wrong_keys(tmp_path / "keys", trial, listed)
 
 
 @pytest.mark.parametrize("part", ["dev", "eval"])
