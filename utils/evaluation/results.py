@@ -149,7 +149,7 @@ def markdown_table(rows: Sequence[dict], subsets: Sequence[str] = ("all",)) -> s
             ends = row.get(f"{name}_interval")
             shown = f" [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]" if ends else ""
             cells.append(rate(row[name], digits) + shown)
-        cells += [f"{row['targets'] + row['nontargets']:,}", f"{row['speakers']:,}"]
+        cells += [count(row["targets"] + row["nontargets"]), count(row["speakers"])]
         lines.append("| " + " | ".join(cells) + " |")
     marks = dict.fromkeys(mark for row in chosen for mark in row["watermarks"])
     said = [*marks, *reversals(chosen, subsets)]
@@ -217,6 +217,17 @@ def rate(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
+def count(number: int | None) -> str:
+    """A number of things, or a dash where it is not known.
+
+    Parameters
+    ----------
+    number : int or None
+        Of trials or speakers.
+    """
+    return "–" if number is None else f"{number:,}"
+
+
 def series_of(row: Mapping) -> str:
     """Name of one curve: the system, its back end where that is not the cosine, and the protocol where utterances were not embedded whole.
 
@@ -230,7 +241,7 @@ def series_of(row: Mapping) -> str:
         words.append(row["backend"])
     if row["protocol"] != "whole":
         words.append(row["protocol"])
-    return ", ".join(words)
+    return ", ".join(filter(None, words))  # of scores from elsewhere neither is known
 
 
 if __name__ == "__main__":

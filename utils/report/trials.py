@@ -143,7 +143,8 @@ def worst_part(curves: Sequence[Mapping], sounds: Sounds, players: Players) -> s
                 for enrol, test, score in worst.get(kind, ())
             ]
             if rows:
-                series = ", ".join(dict.fromkeys([curve["system"], curve["backend"]]))
+                names = filter(None, [curve["system"], curve["backend"]])
+                series = ", ".join(dict.fromkeys(names))
                 columns = table(["score", "enrolment", "test"], rows, "left")
                 parts.append(
                     f"<details{' class=long' if number else ''}><summary>{title}: {escape(series)}</summary>{columns}</details>"
