@@ -21,7 +21,7 @@ from utils.report.comparison import differences_part
 from utils.report.page import page
 from utils.report.results import cards, sections_of_sets
 from utils.report.trials import Players
-from utils.scoring.foreign_scores import system_names
+from utils.scoring.foreign_scores import refuse_no_files, system_names
 from utils.scoring.score_files import input_of
 from utils.trials.foreign import read_foreign_trials, speakers_of_trials
 
@@ -54,7 +54,7 @@ def evaluate_scores(
     output : path
         Folder for ``results.json``, ``curves.json``, ``differences.json``, ``results.md`` and ``report.html``.
     utt2spk : path, optional
-        ``<utterance> <speaker>`` on each line, in byte order: gives intervals and, of several systems, paired tests.
+        ``<utterance> <speaker>`` on each line: gives intervals and, of several systems, paired tests.
     enroll_spk2utt : path, optional
         ``<model> <utterance> ...``: enrolment sides that are models of several utterances, for ``utt2spk``.
     llr : bool
@@ -79,13 +79,16 @@ def evaluate_scores(
         A trial has no score, or two; a score is not a finite number; classes, speakers or columns contradict each other; two systems have one name.
     """
     drawing = drawing_of(replicates, seed, operating_points)
-    names = system_names(scores)
+    named = list(zip(system_names(scores), scores, strict=True))
     lists = {"utt2spk": utt2spk, "enroll_spk2utt": enroll_spk2utt}
     given = {name: path for name, path in lists.items() if path}
-    refuse_paths([*scores, trials, *given.values()], output)
+    refuse_no_files([*scores, trials, *given.values()])
+    refuse_other_results(output)
     if enroll_spk2utt and not utt2spk:
-        raise UserError("--enroll-spk2utt: says whose voices models are together with --utt2spk only")
-    files = {f"scores {name}": input_of(path) for name, path in zip(names, scores, strict=True)}
+        raise UserError(
+            "--enroll-spk2utt: says whose voices models are together with --utt2spk only"
+        )
+    files = {f"scores {name}": input_of(path) for name, path in named}
     options = {
         "llr": llr,
         "columns": columns,
@@ -100,16 +103,13 @@ def evaluate_scores(
         speakers = speakers_of_trials(listed, utt2spk, enroll_spk2utt) if utt2spk else None
         tests = foreign_test_set(listed, speakers)
         has_speakers = speakers is not None and speakers.are_known
-        systems = []
-        notes = []
-        for name, path in zip(names, scores, strict=True):
-            system, said = foreign_system(name, path, listed, llr, columns)
-            systems.append(system)
-            notes += said
+        read = [foreign_system(name, path, listed, llr, columns) for name, path in named]
+        notes = [note for _, said in read for note in said]
         if speakers and not has_speakers:
             notes.append(
                 f"{utt2spk}: calls utterances their own speakers: classes could not be checked, and there are no intervals"
             )
+        systems = [system for system, _ in read]
         found = evaluated(systems, tests, drawing, has_speakers=has_speakers)
         write_results(output, tests.name, found)
         counts = {
@@ -124,24 +124,19 @@ def evaluate_scores(
     return task.counts
 
 
-def refuse_paths(inputs: list[Path], output: Path) -> None:
-    """Refuse files that are not there, and a folder that holds other results.
+def refuse_other_results(output: Path) -> None:
+    """Refuse a folder that holds other results.
 
     Parameters
     ----------
-    inputs : list of path
-        What is read.
     output : path
         The folder that is written to.
 
     Raises
     ------
     UserError
-        Names the first.
+        It does, or is a file.
     """
-    missing = next((path for path in inputs if not path.is_file()), None)
-    if missing:
-        raise UserError(f"{missing}: no such file")
     if output.is_file():
         raise UserError(
             f"{output}: a file, expected the folder of the results, which is named last: SCORES... TRIALS FOLDER"

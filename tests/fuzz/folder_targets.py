@@ -28,7 +28,9 @@ from utils.data_dir import (
 )
 from utils.data_dir.lists import read_spk2utt
 from utils.errors import UserError
+from utils.scoring.foreign_scores import read_foreign_scores
 from utils.scoring.score_files import read_scores
+from utils.trials.foreign import read_foreign_trials, speakers_of_trials
 
 RATE_HZ = 16_000
 UTTERANCES = {"a-1": "a", "a-2": "a", "b-1": "b", "b-2": "b", "c-1": "c"}
@@ -90,7 +92,7 @@ def _seeds() -> list[Files]:
             {f"{name}/../..": " ".join(key for key in dots if key[0] == name) for name in "abc"}
         ),
     }
-    scores = {**files, "x.scores": b"a-1 a-2 1.5\na-1 b-1 -3e-1\n", "trials": trials}
+    scores = {**files, "x.scores": b"a-1 a-2 1.5\na-1 b-1 -3e-1\nb-1 b-2 2\nc-1 a-1 0\n", "trials": trials}
     table = (
         b"path,speaker,start,end,set,sex,text,session\none.wav,Ann,0,0.01,train,f,a word,1\n"
         b"one.wav,Bob,0.01,0.02,dev,m,,2\nother.wav,Eve,0,1,test,f,c,3\n"
@@ -212,6 +214,12 @@ TOKENS = [
     b"ark:-",
 ]
 
+
+def _foreign_trials(place: Place) -> None:
+    trials = read_foreign_trials(place.given / "trials")
+    speakers_of_trials(trials, place.given / "utt2spk")
+
+
 DATA_DIR = Target(
     "data_dir",
     {
@@ -225,6 +233,11 @@ DATA_DIR = Target(
         "utils.audio.UtteranceReader": _utterances,
         "utils.scoring.score_files.read_scores": lambda place: read_scores(
             place.given / ("x.scores" if (place.given / "x.scores").exists() else "utt2spk")
+        ),
+        "utils.trials.foreign.speakers_of_trials": _foreign_trials,
+        "utils.scoring.foreign_scores.read_foreign_scores": lambda place: read_foreign_scores(
+            place.given / ("x.scores" if (place.given / "x.scores").exists() else "utt2spk"),
+            read_foreign_trials(place.given / "trials"),
         ),
         "local.corpus.read_protocol": lambda place: read_protocol(
             place.given / ("lines" if (place.given / "lines").exists() else "utt2spk")

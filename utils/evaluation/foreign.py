@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.errors import UserError
 from utils.evaluation.comparison import differences_of
 from utils.evaluation.rows import Drawing, Figures, curves_of, rows_of
 from utils.evaluation.sets import System, TrialSet
 from utils.receipts import read_receipt
-from utils.errors import UserError
 from utils.scoring.foreign_scores import read_foreign_scores
 from utils.scoring.score_files import receipt_of
 from utils.trials.foreign import TrialList, TrialSpeakers
@@ -26,14 +26,11 @@ class Evaluated:
     ----------
     rows, curves, differences : lists of dict
         Of results.json, curves.json and differences.json.
-    notes : list of str
-        What is worth saying about the files.
     """
 
     rows: list[dict]
     curves: list[dict]
     differences: list[dict]
-    notes: list[str]
 
 
 def name_of_list(trials: Path) -> str:
@@ -152,4 +149,4 @@ def evaluated(
         curves.append(system.head | curves_of(tests, system.scores[0], system.llr, drawing))
     comparable = has_speakers and len(systems) > 1 and all(figures.draws for _, figures in wholes)
     differences = differences_of(wholes) if comparable else []
-    return Evaluated(rows, curves, differences, [])
+    return Evaluated(rows, curves, differences)

@@ -1,10 +1,10 @@
 """Scores of anybody: whichever columns they have, found by the names of the trials, or one number for each trial in its order.
 
-    <enrol> <test> <score>                Kaldi
-    <enrol> <test> <score> <class>        WeSpeaker
-    <enrol> <test> <class> <score>        SpeechBrain
-    <score> <class> <enrol> <test>        voxceleb_trainer's kind
-    <score>                               in the order of the trials; an array too (.npy)
+<enrol> <test> <score>                Kaldi
+<enrol> <test> <score> <class>        WeSpeaker
+<enrol> <test> <class> <score>        SpeechBrain
+<score> <class> <enrol> <test>        voxceleb_trainer's kind
+<score>                               in the order of the trials; an array too (.npy)
 """
 
 from collections import Counter
@@ -92,16 +92,34 @@ def system_names(paths: Sequence[Path]) -> list[str]:
         names = folders
     again = next((name for name, times in Counter(names).items() if times > 1), None)
     if again:
-        same = ", ".join(str(path) for path, name in zip(paths, names, strict=True) if name == again)
+        same = ", ".join(
+            str(path) for path, name in zip(paths, names, strict=True) if name == again
+        )
         raise UserError(
             f"two systems are called '{again}': {same}; give their files names that differ"
         )
     return names
 
 
-def read_foreign_scores(
-    path: Path, trials: TrialList, columns: str | None = None
-) -> ForeignScores:
+def refuse_no_files(paths: Sequence[Path]) -> None:
+    """Refuse files that are not there.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        What is to be read.
+
+    Raises
+    ------
+    UserError
+        Names the first.
+    """
+    missing = next((path for path in paths if not path.is_file()), None)
+    if missing:
+        raise UserError(f"{missing}: no such file")
+
+
+def read_foreign_scores(path: Path, trials: TrialList, columns: str | None = None) -> ForeignScores:
     """Scores of the trials of a list.
 
     Parameters
@@ -150,8 +168,6 @@ def array_scores(path: Path) -> np.ndarray:
     UserError
         It is something else.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
     with damaged(path, "npy"):
         found = np.load(path, mmap_mode="r", allow_pickle=False)
         if found.dtype.kind not in "fiu" or found.size != max(found.shape, default=0):
@@ -412,7 +428,9 @@ def scores_by_name(
                 f"{where}{shown} has a second score {value:g}, the first is {values[before]:g} in line {rows[before][0]}; remove one of them"
             )
     refuse_missing(path, trials, pairs, first)
-    notes = [f"{path}: {others:,} scores of pairs that are no trials are left aside"] if others else []
+    notes = (
+        [f"{path}: {others:,} scores of pairs that are no trials are left aside"] if others else []
+    )
     return ForeignScores(values[[first[pair] for pair in pairs]], notes)
 
 

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data_dir import read_map
-from utils.data_dir.lists import read_spk2utt
 from utils.errors import UserError
 from utils.files import read_lines
 
@@ -71,7 +69,7 @@ def read_foreign_trials(path: Path) -> TrialList:
     Raises
     ------
     UserError
-        A line is no trial, a pair has both classes, or the list has one class only.
+        A line is no trial, or a side with itself, a pair has both classes, or the list has one class only.
     """
     rows = numbered_fields(path)
     if not rows:
@@ -85,7 +83,7 @@ def read_foreign_trials(path: Path) -> TrialList:
         test=[fields[second] for _, fields in rows],
         is_target=np.array([CLASSES[fields[place].lower()] for _, fields in rows]),
     )
-    refuse_both_classes(found)
+    refuse_no_trials(found)
     targets = int(found.is_target.sum())
     if targets in (0, len(rows)):
         raise UserError(
@@ -135,7 +133,9 @@ def class_column(path: Path, rows: Sequence[tuple[int, Sequence[str]]]) -> int:
     }
     good = [place for place, row in bad.items() if row is None]
     if len(good) == 2:
-        good = [place for place in good if all(fields[place].lower() in WORDS for _, fields in rows)]
+        good = [
+            place for place in good if all(fields[place].lower() in WORDS for _, fields in rows)
+        ]
         if len(good) != 1:
             raise UserError(
                 f"{path}: the first and the last column could both be classes; write target or nontarget as the third"
@@ -150,8 +150,8 @@ def class_column(path: Path, rows: Sequence[tuple[int, Sequence[str]]]) -> int:
     return good[0]
 
 
-def refuse_both_classes(trials: TrialList) -> None:
-    """Refuse a pair that is a target and a nontarget, in whichever order its sides stand.
+def refuse_no_trials(trials: TrialList) -> None:
+    """Refuse a pair that is a target and a nontarget, in whichever order its sides stand, and what is tried with itself.
 
     Parameters
     ----------
@@ -161,11 +161,15 @@ def refuse_both_classes(trials: TrialList) -> None:
     Raises
     ------
     UserError
-        Names both lines.
+        Names the first such line.
     """
     first: dict[Pair, int] = {}
     is_target = trials.is_target.tolist()
     for row, (one, other) in enumerate(trials.pairs):
+        if one == other:
+            raise UserError(
+                f"{trials.path}:{trials.numbers[row]}: trial of '{one}' with itself; leave it out"
+            )
         pair = (one, other) if one <= other else (other, one)
         before = first.setdefault(pair, row)
         if is_target[before] != is_target[row]:
@@ -196,7 +200,7 @@ class TrialSpeakers:
     enrol, test : lists of N str
         Speaker of each side.
     are_known : bool
-        False where ``utt2spk`` calls each utterance its own speaker, as Kaldi's SRE16 does, so that nothing is known of speakers.
+        False where ``utt2spk`` calls utterances of target trials their own speakers, as Kaldi's SRE16 does: then speakers cannot be told apart.
     """
 
     enrol: list[str]
@@ -214,66 +218,128 @@ def speakers_of_trials(
     trials : TrialList
         The list.
     utt2spk : path
-        ``<utterance> <speaker>`` on each line, in byte order.
+        ``<utterance> <speaker>`` on each line, in any order.
     enroll_spk2utt : path, optional
         ``<model> <utterance> ...``: enrolment sides that are models of several utterances.
 
     Raises
     ------
     UserError
-        A side is nobody's, a model has two speakers, or a class is not what the speakers say.
+        A side is nobody's, a model has two speakers or is tested with an utterance of its own, or a class is not what the speakers say.
     """
-    speaker_of_utterance = read_map(utt2spk)
+    speaker_of_utterance = read_speakers(utt2spk)
+    models = read_models(enroll_spk2utt) if enroll_spk2utt else {}
     known = {speaker: speaker for speaker in speaker_of_utterance.values()} | speaker_of_utterance
-    if enroll_spk2utt:
-        known |= speakers_of_models(speaker_of_utterance, enroll_spk2utt)
+    for model, utterances in models.items():
+        known[model] = speaker_of_model(model, utterances, speaker_of_utterance, utt2spk)
     sides = {*trials.enrol, *trials.test}
     speaker_of = looked_up(known, sides)
-    for number, pair in zip(trials.numbers, trials.pairs, strict=True):
-        for side in pair:
+    own = {side for side in sides & speaker_of_utterance.keys() if speaker_of.get(side) == side}
+    are_known = True
+    for row, (enrol, test) in enumerate(trials.pairs):
+        where = f"{trials.path}:{trials.numbers[row]}"
+        for side in (enrol, test):
             if side not in speaker_of:
                 raise UserError(
-                    f"{trials.path}:{number}: no speaker of '{side}' in {utt2spk}; "
-                    "models of several utterances are told by --enroll-spk2utt"
+                    f"{where}: no speaker of '{side}' in {utt2spk}; models of several utterances are told by --enroll-spk2utt"
                 )
-    enrol, test = ([speaker_of[side] for side in column] for column in (trials.enrol, trials.test))
-    own = {side for side in sides if speaker_of[side] == side and side in speaker_of_utterance}
-    are_known = not own
-    for row, same in enumerate(map(str.__eq__, enrol, test)):
-        if same == bool(trials.is_target[row]) or not own.isdisjoint(trials.pairs[row]):
+        if test in models.get(enrol, ()):
+            raise UserError(
+                f"{where}: model '{enrol}' holds its test '{test}'; leave the trial out"
+            )
+        is_target = bool(trials.is_target[row])
+        if (speaker_of[enrol] == speaker_of[test]) == is_target:
             continue
-        raise UserError(
-            f"{trials.path}:{trials.numbers[row]}: '{' '.join(trials.pairs[row])}' is a {class_name(not same)}, but {utt2spk} says "
-            f"{enrol[row]} and {test[row]}; correct one of the two lists"
-        )
-    return TrialSpeakers(enrol, test, are_known)
+        if own.isdisjoint((enrol, test)):
+            raise UserError(
+                f"{where}: '{enrol} {test}' is a {class_name(is_target)}, but {utt2spk} says {speaker_of[enrol]} and "
+                f"{speaker_of[test]}; correct one of the two lists"
+            )
+        are_known = False
+    enrols, tests = (
+        [speaker_of[side] for side in column] for column in (trials.enrol, trials.test)
+    )
+    return TrialSpeakers(enrols, tests, are_known)
 
 
-def speakers_of_models(speaker_of: Mapping[str, str], enroll_spk2utt: Path) -> dict[str, str]:
-    """Speaker of each model.
+def read_speakers(utt2spk: Path) -> dict[str, str]:
+    """Utterance -> speaker.
 
     Parameters
     ----------
-    speaker_of : mapping of str to str
-        Utterance -> speaker.
-    enroll_spk2utt : path
-        ``<model> <utterance> ...`` on each line.
+    utt2spk : path
+        ``<utterance> <speaker>`` on each line, in any order.
 
     Raises
     ------
     UserError
-        Its utterances are of nobody, or of two speakers.
+        A line has other than two fields, or an utterance two speakers.
     """
-    found = {}
-    for model, utterances in read_spk2utt(enroll_spk2utt).items():
-        speakers = {speaker_of.get(utterance, "") for utterance in utterances}
-        if "" in speakers or len(speakers) > 1:
-            names = " and ".join(sorted(speakers - {""})) or "nobody"
+    found: dict[str, str] = {}
+    for number, fields in numbered_fields(utt2spk):
+        if len(fields) != 2:
             raise UserError(
-                f"{enroll_spk2utt}: the utterances of model '{model}' are of {names}, expected one speaker known to utt2spk"
+                f"{utt2spk}:{number}: {len(fields)} fields, expected 2: <utterance> <speaker>"
             )
-        found[model] = speakers.pop()
+        utterance, speaker = fields
+        if found.setdefault(utterance, speaker) != speaker:
+            raise UserError(
+                f"{utt2spk}:{number}: '{utterance}' is of {speaker} here and of {found[utterance]} before; correct one of them"
+            )
     return found
+
+
+def read_models(enroll_spk2utt: Path) -> dict[str, list[str]]:
+    """Model -> utterances.
+
+    Parameters
+    ----------
+    enroll_spk2utt : path
+        ``<model> <utterance> ...`` on each line, in any order.
+
+    Raises
+    ------
+    UserError
+        A line has no utterance, or a model stands twice.
+    """
+    found: dict[str, list[str]] = {}
+    for number, (model, *utterances) in numbered_fields(enroll_spk2utt):
+        if not utterances or model in found:
+            raise UserError(
+                f"{enroll_spk2utt}:{number}: '{model}', expected one line for each model: <model> <utterance> ..."
+            )
+        found[model] = utterances
+    return found
+
+
+def speaker_of_model(
+    model: str, utterances: Sequence[str], speaker_of: Mapping[str, str], utt2spk: Path
+) -> str:
+    """The speaker of a model's utterances.
+
+    Parameters
+    ----------
+    model : str
+        Its name.
+    utterances : sequence of str
+        What it is made of.
+    speaker_of : mapping of str to str
+        Utterance -> speaker.
+    utt2spk : path
+        Where that is from, for messages.
+
+    Raises
+    ------
+    UserError
+        They are of nobody, or of two speakers.
+    """
+    found = looked_up(speaker_of, {*utterances})
+    speakers = sorted({*found.values()})
+    if len(found) < len({*utterances}) or len(speakers) != 1:
+        raise UserError(
+            f"{utt2spk}: the utterances of model '{model}' are of {' and '.join(speakers) or 'nobody'}, expected one speaker for all of them"
+        )
+    return speakers[0]
 
 
 def looked_up(value_of: Mapping[str, str], names: set[str]) -> dict[str, str]:
