@@ -92,7 +92,11 @@ def _seeds() -> list[Files]:
             {f"{name}/../..": " ".join(key for key in dots if key[0] == name) for name in "abc"}
         ),
     }
-    scores = {**files, "x.scores": b"a-1 a-2 1.5\na-1 b-1 -3e-1\nb-1 b-2 2\nc-1 a-1 0\n", "trials": trials}
+    scores = {
+        **files,
+        "x.scores": b"a-1 a-2 1.5\na-1 b-1 -3e-1\nb-1 b-2 2\nc-1 a-1 0\n",
+        "trials": trials,
+    }
     table = (
         b"path,speaker,start,end,set,sex,text,session\none.wav,Ann,0,0.01,train,f,a word,1\n"
         b"one.wav,Bob,0.01,0.02,dev,m,,2\nother.wav,Eve,0,1,test,f,c,3\n"

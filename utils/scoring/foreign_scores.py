@@ -194,7 +194,10 @@ def listed_scores(path: Path, rows: Rows) -> np.ndarray:
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         number, fields = rows[bad[0]]
-        raise UserError(f"{path}:{number}: score '{fields[0]}' is not a finite number")
+        raise UserError(
+            f"{path}:{number}: score '{fields[0]}' is not a finite number; of several columns expected blanks or tabs between them, "
+            "not commas"
+        )
     return values
 
 
@@ -427,7 +430,7 @@ def scores_by_name(
             raise UserError(
                 f"{where}{shown} has a second score {value:g}, the first is {values[before]:g} in line {rows[before][0]}; remove one of them"
             )
-    refuse_missing(path, trials, pairs, first)
+    refuse_missing(path, rows, layout, trials, [pair in first for pair in pairs])
     notes = (
         [f"{path}: {others:,} scores of pairs that are no trials are left aside"] if others else []
     )
@@ -463,30 +466,29 @@ def refuse_other_class(where: str, word: str, is_target: bool, trials: Path) -> 
 
 
 def refuse_missing(
-    path: Path, trials: TrialList, pairs: Sequence[Pair], scored: dict[Pair, int]
+    path: Path, rows: Rows, layout: Layout, trials: TrialList, is_scored: Sequence[bool]
 ) -> None:
     """Refuse a file that lacks a trial.
 
     Parameters
     ----------
-    path : path
-        The file.
-    trials : TrialList
-        The list.
-    pairs : sequence of (str, str)
-        Its trials as they are spelled in the file.
-    scored : dict
-        Those that the file has.
+    path, rows, layout, trials
+        As for `scores_by_name`.
+    is_scored : sequence of N bool
+        Whether the file has a score of each trial.
 
     Raises
     ------
     UserError
         Names the first, and how many there are.
     """
-    missing = [row for row, pair in enumerate(pairs) if pair not in scored]
-    if missing:
-        pair = " ".join(trials.pairs[missing[0]])
-        raise UserError(
-            f"{trials.path}:{trials.numbers[missing[0]]}: trial '{pair}' has no score in {path}; {len(missing):,} of {len(pairs):,} "
-            "trials lack one: score them"
-        )
+    missing = [row for row, scored in enumerate(is_scored) if not scored]
+    if not missing:
+        return
+    enrol, test = trials.pairs[missing[0]]
+    turned = [test, enrol] in ([row[layout.enrol], row[layout.test]] for _, row in rows)
+    hint = f", only '{test} {enrol}': write the enrolment side first" if turned else ": score them"
+    raise UserError(
+        f"{trials.path}:{trials.numbers[missing[0]]}: trial '{enrol} {test}' has no score in {path}; {len(missing):,} of "
+        f"{len(is_scored):,} trials lack one{hint}"
+    )

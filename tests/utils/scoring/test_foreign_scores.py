@@ -129,6 +129,10 @@ def test_numbers_without_names_are_in_the_order_of_the_trials(read, tmp_path):
             r"trials\.txt:3: trial 'id2/w/1\.wav id1/v/2\.wav' has no score .* 1 of 3 trials",
         ),
         (
+            lines("{e} {t} {s}", [*NAMES[:2], NAMES[2][::-1]]),
+            r"trials\.txt:3: .* only 'id1/v/2\.wav id2/w/1\.wav': write the enrolment side first",
+        ),
+        (
             lines("{s} {c} {e} {t}", classes=("0", "0", "0")),
             r"x\.scores:3: .* nontarget here and a target",
         ),
