@@ -228,6 +228,17 @@ def count(number: int | None) -> str:
     return "–" if number is None else f"{number:,}"
 
 
+def speakers_of(row: Mapping) -> str:
+    """How many speakers a row's trials have, in words.
+
+    Parameters
+    ----------
+    row : mapping
+        Of results.json.
+    """
+    return "unknown speakers" if row["speakers"] is None else f"{row['speakers']:,} speakers"
+
+
 def series_of(row: Mapping) -> str:
     """Name of one curve: the system, its back end where that is not the cosine, and the protocol where utterances were not embedded whole.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from utils.evaluation.results import count, rate, reversals, series_of
+from utils.evaluation.results import rate, reversals, series_of, speakers_of
 from utils.metrics.rates import reversal_note
 from utils.packed.facts import of_one_cut
 from utils.report.page import series_style, table
@@ -36,7 +36,7 @@ def cards(rows: Sequence[Mapping]) -> str:
         interval = f"<small>[{ends[0]:.2f}, {ends[1]:.2f}]</small>" if ends else ""
         parts.append(
             f'<div class="card"><p>EER on {escape(name)}, %</p><b>{rate(row["eer_percent"])}{interval}</b>'
-            f"<p>{escape(', '.join(filter(None, [row['system'], row['backend']])))}; {count(row['speakers'])} speakers, "
+            f"<p>{escape(', '.join(filter(None, [row['system'], row['backend']])))}; {speakers_of(row)}, "
             f"{row['targets'] + row['nontargets']:,} trials</p>{note and f'<p>{note}</p>'}</div>"
         )
     return f'<div class="cards">{"".join(parts)}</div>\n'
@@ -113,7 +113,7 @@ def results_section(
     first = whole[0]
     counts = (
         f"{first['targets']:,} target and {first['nontargets']:,} non-target trials of "
-        f"{count(first['speakers'])} speakers."
+        f"{speakers_of(first)}."
     )
     parts = [
         f"<h2>{escape(name)}</h2>",
