@@ -393,9 +393,13 @@ def scores_by_name(
 
     Parameters
     ----------
-    path, rows, trials
+    path, rows : path, list of list of str
         As for `layout_of`.
-    layout, spelling
+    layout : Layout
+        From `layout_of`.
+    trials : TrialList
+        The list.
+    spelling : callable
         From `layout_of`.
 
     Raises
