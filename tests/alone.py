@@ -41,7 +41,7 @@ steps.cut_audio {packed}/test {new}/cut --seconds 1
 steps.cut_audio {packed}/test {new}/cut --seconds 0.5 --force
 steps.decide {exp}/scores/test/cosine_calibrated.scores {new}/decisions/cosine
 steps.compare {packed} {new}/compared --experiments "[{exp}, {untrained}]" --scorers "[cosine]" --sets "[test]" --replicates 10
-steps.cross_calibrate {exp}/scores/test/cosine.scores {packed}/test/trials {new}/crossed.scores --utt2spk {packed}/test/utt2spk --folds 4
+steps.cross_calibrate {exp}/scores/test/cosine.scores {exp}/scores/test/cosine_calibrated.scores {packed}/test/trials {new}/crossed.scores --utt2spk {packed}/test/utt2spk --folds 4
 steps.evaluate_scores {exp}/scores/test/cosine.scores {new}/crossed.scores {packed}/test/trials {new}/foreign --utt2spk {packed}/test/utt2spk --replicates 10
 steps.export_arrays {exp}/embeddings/test {new}/test.npz
 steps.export_arrays {exp}/embeddings/test {new}/test.h5
