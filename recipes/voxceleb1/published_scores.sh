@@ -12,7 +12,8 @@ set -euo pipefail
 folder=$(realpath -m "${1:?a folder, then veri_test.txt, then options of steps.evaluate_scores}")
 trials=$(realpath "${2:?veri_test.txt, the official list O}")
 shift 2
-cd "$(dirname "$0")/../.." && . ./path.sh
+here=$(dirname "$0")
+cd "$here/../.." && . ./path.sh
 
 commit=f56875ec1025216e29b49ee87ad446ee47c0f21f
 site=https://raw.githubusercontent.com/WeidiXie/VGG-Speaker-Recognition/$commit/result
