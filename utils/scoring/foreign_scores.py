@@ -393,7 +393,7 @@ def scores_by_name(
 
     Parameters
     ----------
-    path, rows : path, list of list of str
+    path, rows : path, list of (int, list of str)
         As for `layout_of`.
     layout : Layout
         From `layout_of`.

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import UserError
-from utils.files import read_lines
+from utils.files import read_foreign_lines, words_of
 
 WORDS = {"target": True, "tgt": True, "nontarget": False, "imp": False}
 CLASSES = WORDS | {"1": True, "0": False}
@@ -59,7 +59,7 @@ def plain_name(name: str) -> str:
 
 
 def read_foreign_trials(path: Path) -> TrialList:
-    """Read trials, whichever side the class stands on; CR LF, several blanks and empty lines do not matter.
+    """Read trials, whichever side the class stands on; CR LF, a byte order mark, several blanks and empty lines do not matter.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def numbered_fields(path: Path) -> list[tuple[int, list[str]]]:
     path : path
         Text file.
     """
-    rows = [(number, line.split()) for number, line in enumerate(read_lines(path), 1)]
+    rows = [(number, words_of(line)) for number, line in enumerate(read_foreign_lines(path), 1)]
     return [(number, fields) for number, fields in rows if fields]
 
 

@@ -43,6 +43,7 @@ def speakers(tmp_path, read):
         KALDI.replace("nontarget", "imp").replace("target", "tgt"),
         "1 a-1 a-2\r\n0 a-1 b-1\r\n0  b-1\ta-2",
         "a-1 a-2 1\na-1 b-1 0\nb-1 a-2 0\n",
+        "\ufeff1 a-1 a-2\n0 a-1 b-1\n0 b-1 a-2\n",
     ],
 )
 def test_both_sides_and_classes_are_the_same_in_every_form(read, text):
