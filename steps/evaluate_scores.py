@@ -106,9 +106,7 @@ def evaluate_scores(
         read = [foreign_system(name, path, listed, llr, columns) for name, path in named]
         notes = [note for _, said in read for note in said]
         if speakers and not has_speakers:
-            notes.append(
-                f"{utt2spk}: calls utterances their own speakers: classes could not be checked, and there are no intervals"
-            )
+            notes += [*speakers.notes, "no intervals: it is not known whose all voices are"]
         systems = [system for system, _ in read]
         found = evaluated(systems, tests, drawing, has_speakers=has_speakers)
         write_results(output, tests.name, found)

@@ -10,9 +10,8 @@ from utils.errors import UserError
 from utils.evaluation.comparison import differences_of
 from utils.evaluation.rows import Drawing, Figures, curves_of, rows_of
 from utils.evaluation.sets import System, TrialSet
-from utils.receipts import read_receipt
 from utils.scoring.foreign_scores import read_foreign_scores
-from utils.scoring.score_files import receipt_of
+from utils.scoring.systems import read_scored
 from utils.trials.foreign import TrialList, TrialSpeakers
 
 LIST_OF_A_FOLDER = "trials"  # a list of this name is called by its folder
@@ -100,7 +99,7 @@ def foreign_system(
         As `read_foreign_scores`; or the receipt says that its scores are no log-likelihood ratios.
     """
     found = read_foreign_scores(path, trials, columns)
-    receipt = read_receipt(receipt_of(path))
+    receipt = read_scored(path).receipt
     counts = receipt["counts"] if receipt else {}
     if llr and receipt and not counts.get("llr"):
         raise UserError(

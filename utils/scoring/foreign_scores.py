@@ -23,7 +23,7 @@ from utils.trials.foreign import (
     Pair,
     TrialList,
     class_name,
-    numbered_fields,
+    fields_of_lines,
     plain_name,
 )
 
@@ -32,7 +32,7 @@ COLUMNS = ("enrol", "test", "score", "class")
 OTHER = "_"  # a column that nobody reads
 MOST_COLUMNS = 6
 
-Rows = list[tuple[int, list[str]]]
+Rows = list[list[str]]
 Spelling = Callable[[str], str]
 
 
@@ -138,11 +138,9 @@ def read_foreign_scores(path: Path, trials: TrialList, columns: str | None = Non
     """
     if path.suffix == ".npy":
         return ForeignScores(finite(path, array_scores(path), trials), [])
-    rows = numbered_fields(path)
-    if not rows:
-        raise UserError(f"{path}: empty, expected scores: {' '.join(COLUMNS[:3])} on each line")
+    rows = fields_of_lines(path, "<enrol> <test> <score>")
     refuse_other_widths(path, rows)
-    if len(rows[0][1]) == 1 and columns is None:
+    if len(rows[0]) == 1 and columns is None:
         return ForeignScores(finite(path, listed_scores(path, rows), trials), [])
     spelling, layout = layout_of(path, rows, trials, columns)
     found = scores_by_name(path, rows, layout, trials, spelling)
@@ -182,7 +180,7 @@ def listed_scores(path: Path, rows: Rows) -> np.ndarray:
     ----------
     path : path
         The file, for messages.
-    rows : list of (int, list of str)
+    rows : list of list of str
         Its lines.
 
     Raises
@@ -190,12 +188,11 @@ def listed_scores(path: Path, rows: Rows) -> np.ndarray:
     UserError
         A line holds something else.
     """
-    values = numbers([fields[0] for _, fields in rows])
+    values = numbers([fields[0] for fields in rows])
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
-        number, fields = rows[bad[0]]
         raise UserError(
-            f"{path}:{number}: score '{fields[0]}' is not a finite number; of several columns expected blanks or tabs between them, "
+            f"{path}:{bad[0] + 1}: score '{rows[bad[0]][0]}' is not a finite number; of several columns expected blanks or tabs between them, "
             "not commas"
         )
     return values
@@ -239,7 +236,7 @@ def refuse_other_widths(path: Path, rows: Rows) -> None:
     ----------
     path : path
         The file.
-    rows : list of (int, list of str)
+    rows : list of list of str
         Its lines.
 
     Raises
@@ -247,15 +244,15 @@ def refuse_other_widths(path: Path, rows: Rows) -> None:
     UserError
         Names the first such line.
     """
-    first, width = rows[0][0], len(rows[0][1])
-    for number, fields in rows:
+    width = len(rows[0])
+    for number, fields in enumerate(rows, 1):
         if len(fields) != width:
             raise UserError(
-                f"{path}:{number}: {len(fields)} fields, expected {width} as in line {first}; is the line whole?"
+                f"{path}:{number}: {len(fields)} fields, expected {width} as in line 1; is the line whole?"
             )
     if width == 2 or width > MOST_COLUMNS:
         raise UserError(
-            f"{path}:{first}: {width} fields, expected 3: <enrol> <test> <score>, with blanks or tabs between them"
+            f"{path}:1: {width} fields, expected 3: <enrol> <test> <score>, with blanks or tabs between them"
         )
 
 
@@ -283,10 +280,9 @@ def layout_of(
         found = columns_of_sides(rows, pairs, spelling, sides)
         if found:
             return spelling, stated or with_score(path, rows, *found)
-    number, fields = rows[0]
-    shown = " ".join(fields)[:200]
+    shown = " ".join(rows[0])[:200]
     raise UserError(
-        f"{path}:{number}: '{shown}', and no other line, scores a trial of {trials.path}, whose first is "
+        f"{path}:1: '{shown}', and no other line, scores a trial of {trials.path}, whose first is "
         f"'{' '.join(trials.pairs[0])}'; are the names spelled alike, and is it the same list?"
     )
 
@@ -312,10 +308,9 @@ def stated_layout(path: Path, rows: Rows, columns: str) -> Layout:
             f"--columns: '{columns}', expected enrol, test and score, once each, in the file's order, with class for the class and _ "
             "for other columns"
         )
-    number, fields = rows[0]
-    if len(fields) != len(words):
+    if len(rows[0]) != len(words):
         raise UserError(
-            f"{path}:{number}: {len(fields)} fields, but --columns names {len(words)}: '{columns}'"
+            f"{path}:1: {len(rows[0])} fields, but --columns names {len(words)}: '{columns}'"
         )
     enrol, test, score = (words.index(word) for word in COLUMNS[:3])
     label = words.index("class") if "class" in words else None
@@ -329,7 +324,7 @@ def columns_of_sides(
 
     Parameters
     ----------
-    rows : list of (int, list of str)
+    rows : list of list of str
         Lines.
     pairs : set of (str, str)
         The trials.
@@ -338,10 +333,10 @@ def columns_of_sides(
     sides : (int, int) or None
         The columns that an option names.
     """
-    width = len(rows[0][1])
+    width = len(rows[0])
     choices = [sides] if sides else list(permutations(range(width), 2))
     turned = None
-    for _, fields in rows:
+    for fields in rows:
         names = [spelling(field) for field in fields]
         for enrol, test in choices:
             if (names[enrol], names[test]) not in pairs:
@@ -359,7 +354,7 @@ def with_score(path: Path, rows: Rows, enrol: int, test: int) -> Layout:
     ----------
     path : path
         The file, for messages.
-    rows : list of (int, list of str)
+    rows : list of list of str
         Its lines.
     enrol, test : int
         Columns of the sides.
@@ -369,19 +364,19 @@ def with_score(path: Path, rows: Rows, enrol: int, test: int) -> Layout:
     UserError
         More than one could be the score.
     """
-    rest = [column for column in range(len(rows[0][1])) if column not in (enrol, test)]
+    rest = [column for column in range(len(rows[0])) if column not in (enrol, test)]
     labels = [
-        column for column in rest if all(fields[column].lower() in CLASSES for _, fields in rows)
+        column for column in rest if all(fields[column].lower() in CLASSES for fields in rows)
     ]
     if len(rest) == 1:
         return Layout(enrol, test, rest[0], None)
     if len(rest) == 2 and len(labels) == 1:
         (score,) = {*rest} - {*labels}
         return Layout(enrol, test, score, labels[0])
-    words = [OTHER] * len(rows[0][1])
+    words = [OTHER] * len(rows[0])
     words[enrol], words[test], words[rest[-1]] = COLUMNS[:3]
     raise UserError(
-        f"{path}:{rows[0][0]}: '{' '.join(rows[0][1])}': which of columns {', '.join(str(column + 1) for column in rest)} is the score? "
+        f"{path}:1: '{' '.join(rows[0])}': which of columns {', '.join(str(column + 1) for column in rest)} is the score? "
         f'Say it, for example --columns "{" ".join(words)}"'
     )
 
@@ -393,7 +388,7 @@ def scores_by_name(
 
     Parameters
     ----------
-    path, rows : path, list of (int, list of str)
+    path, rows : path, list of list of str
         As for `layout_of`.
     layout : Layout
         From `layout_of`.
@@ -410,13 +405,13 @@ def scores_by_name(
     pairs = [(spelling(one), spelling(other)) for one, other in trials.pairs]
     wanted = Counter(pairs)
     is_target = dict(zip(pairs, trials.is_target.tolist(), strict=True))
-    values = numbers([fields[layout.score] for _, fields in rows])
+    values = numbers([fields[layout.score] for fields in rows])
     first: dict[Pair, int] = {}
     times: Counter[Pair] = Counter()
     others = 0
-    for row, ((number, fields), value) in enumerate(zip(rows, values.tolist(), strict=True)):
+    for row, (fields, value) in enumerate(zip(rows, values.tolist(), strict=True)):
         pair = spelling(fields[layout.enrol]), spelling(fields[layout.test])
-        where = f"{path}:{number}: "
+        where = f"{path}:{row + 1}: "
         shown = f"trial '{fields[layout.enrol]} {fields[layout.test]}'"
         if not np.isfinite(value):
             raise UserError(
@@ -432,7 +427,7 @@ def scores_by_name(
         # A list may have a trial several times, and its scores as often.
         if values[before] != value or times[pair] > wanted[pair]:
             raise UserError(
-                f"{where}{shown} has a second score {value:g}, the first is {values[before]:g} in line {rows[before][0]}; remove one of them"
+                f"{where}{shown} has a second score {value:g}, the first is {values[before]:g} in line {before + 1}; remove one of them"
             )
     refuse_missing(path, rows, layout, trials, [pair in first for pair in pairs])
     notes = (
@@ -490,9 +485,9 @@ def refuse_missing(
     if not missing:
         return
     enrol, test = trials.pairs[missing[0]]
-    turned = [test, enrol] in ([row[layout.enrol], row[layout.test]] for _, row in rows)
+    turned = [test, enrol] in ([row[layout.enrol], row[layout.test]] for row in rows)
     hint = f", only '{test} {enrol}': write the enrolment side first" if turned else ": score them"
     raise UserError(
-        f"{trials.path}:{trials.numbers[missing[0]]}: trial '{enrol} {test}' has no score in {path}; {len(missing):,} of "
+        f"{trials.path}:{missing[0] + 1}: trial '{enrol} {test}' has no score in {path}; {len(missing):,} of "
         f"{len(is_scored):,} trials lack one{hint}"
     )

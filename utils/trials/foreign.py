@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.data_dir.trial_list import Trials
+from utils.data_dir.trial_rules import Lists
 from utils.errors import UserError
 from utils.files import read_foreign_lines, words_of
+from utils.trials.checked import refuse_contradictions
 
 WORDS = {"target": True, "tgt": True, "nontarget": False, "imp": False}
 CLASSES = WORDS | {"1": True, "0": False}
@@ -27,8 +30,6 @@ class TrialList:
     ----------
     path : path
         The file, for messages.
-    numbers : list of N int
-        Line of each trial, from 1.
     enrol, test : lists of N str
         Both sides.
     is_target : (N,) bool array
@@ -36,7 +37,6 @@ class TrialList:
     """
 
     path: Path
-    numbers: list[int]
     enrol: list[str]
     test: list[str]
     is_target: np.ndarray
@@ -45,6 +45,12 @@ class TrialList:
     def pairs(self) -> list[Pair]:
         """Both sides of each trial."""
         return list(zip(self.enrol, self.test, strict=True))
+
+    @cached_property
+    def listed(self) -> Trials:
+        """The same as `Trials`."""
+        kinds = [class_name(is_target) for is_target in self.is_target.tolist()]
+        return Trials(self.enrol, self.test, kinds)
 
 
 def plain_name(name: str) -> str:
@@ -59,7 +65,7 @@ def plain_name(name: str) -> str:
 
 
 def read_foreign_trials(path: Path) -> TrialList:
-    """Read trials, whichever side the class stands on; CR LF, a byte order mark, several blanks and empty lines do not matter.
+    """Read trials, whichever side the class stands on; CR LF, a byte order mark and several blanks do not matter.
 
     Parameters
     ----------
@@ -71,19 +77,16 @@ def read_foreign_trials(path: Path) -> TrialList:
     UserError
         A line is no trial, or a side with itself, a pair has both classes, or the list has one class only.
     """
-    rows = numbered_fields(path)
-    if not rows:
-        raise UserError(f"{path}: empty, expected trials: {SHAPES}")
+    rows = fields_of_lines(path, SHAPES)
     place = class_column(path, rows)
     first, second = (0, 1) if place == 2 else (1, 2)
     found = TrialList(
         path=path,
-        numbers=[number for number, _ in rows],
-        enrol=[fields[first] for _, fields in rows],
-        test=[fields[second] for _, fields in rows],
-        is_target=np.array([CLASSES[fields[place].lower()] for _, fields in rows]),
+        enrol=[fields[first] for fields in rows],
+        test=[fields[second] for fields in rows],
+        is_target=np.array([CLASSES[fields[place].lower()] for fields in rows]),
     )
-    refuse_no_trials(found)
+    refuse_contradictions(path, found.listed, {}, {}, path)
     targets = int(found.is_target.sum())
     if targets in (0, len(rows)):
         raise UserError(
@@ -92,34 +95,47 @@ def read_foreign_trials(path: Path) -> TrialList:
     return found
 
 
-def numbered_fields(path: Path) -> list[tuple[int, list[str]]]:
-    """The fields of each line that has any, with the line's number.
+def fields_of_lines(path: Path, expected: str) -> list[list[str]]:
+    """The fields of each line, none of which is empty but at the end.
 
     Parameters
     ----------
     path : path
         Text file.
+    expected : str
+        What a line should be, for messages.
+
+    Raises
+    ------
+    UserError
+        A line is empty, or the file.
     """
-    rows = [(number, words_of(line)) for number, line in enumerate(read_foreign_lines(path), 1)]
-    return [(number, fields) for number, fields in rows if fields]
+    rows = [words_of(line) for line in read_foreign_lines(path)]
+    while rows and not rows[-1]:
+        rows.pop()
+    if not rows:
+        raise UserError(f"{path}: empty, expected lines {expected}")
+    if [] in rows:
+        raise UserError(f"{path}:{rows.index([]) + 1}: empty line, expected {expected}; remove it")
+    return rows
 
 
-def class_column(path: Path, rows: Sequence[tuple[int, Sequence[str]]]) -> int:
+def class_column(path: Path, rows: Sequence[Sequence[str]]) -> int:
     """Where the class stands: 2 for the last of three columns, 0 for the first.
 
     Parameters
     ----------
     path : path
         The file, for messages.
-    rows : sequence of (int, sequence of str)
-        From `numbered_fields`.
+    rows : sequence of sequence of str
+        From `fields_of_lines`.
 
     Raises
     ------
     UserError
         A line has no class, or both columns could hold it.
     """
-    for number, fields in rows:
+    for number, fields in enumerate(rows, 1):
         if len(fields) == 2:
             raise UserError(
                 f"{path}:{number}: trial '{' '.join(fields)}' has no class, expected {SHAPES}: "
@@ -128,56 +144,24 @@ def class_column(path: Path, rows: Sequence[tuple[int, Sequence[str]]]) -> int:
         if len(fields) != 3:
             raise UserError(f"{path}:{number}: {len(fields)} fields, expected 3: {SHAPES}")
     bad = {
-        place: next((row for row in rows if row[1][place].lower() not in CLASSES), None)
+        place: next((n for n, row in enumerate(rows, 1) if row[place].lower() not in CLASSES), None)
         for place in (2, 0)
     }
-    good = [place for place, row in bad.items() if row is None]
+    good = [place for place, number in bad.items() if number is None]
     if len(good) == 2:
-        good = [
-            place for place in good if all(fields[place].lower() in WORDS for _, fields in rows)
-        ]
+        good = [place for place in good if all(fields[place].lower() in WORDS for fields in rows)]
         if len(good) != 1:
             raise UserError(
                 f"{path}: the first and the last column could both be classes; write target or nontarget as the third"
             )
     if not good:
         # the line that goes wrong last is the one in which the list is not what its other lines are
-        number, fields = max(filter(None, bad.values()), key=lambda row: row[0])
+        number = max(filter(None, bad.values()))
         raise UserError(
-            f"{path}:{number}: '{' '.join(fields)}', expected {SHAPES}, all lines alike; "
+            f"{path}:{number}: '{' '.join(rows[number - 1])}', expected {SHAPES}, all lines alike; "
             f"a line of titles is to be left out: tail -n +2 {path}"
         )
     return good[0]
-
-
-def refuse_no_trials(trials: TrialList) -> None:
-    """Refuse a pair that is a target and a nontarget, in whichever order its sides stand, and what is tried with itself.
-
-    Parameters
-    ----------
-    trials : TrialList
-        The list.
-
-    Raises
-    ------
-    UserError
-        Names the first such line.
-    """
-    first: dict[Pair, int] = {}
-    is_target = trials.is_target.tolist()
-    for row, (one, other) in enumerate(trials.pairs):
-        if one == other:
-            raise UserError(
-                f"{trials.path}:{trials.numbers[row]}: trial of '{one}' with itself; leave it out"
-            )
-        pair = (one, other) if one <= other else (other, one)
-        before = first.setdefault(pair, row)
-        if is_target[before] != is_target[row]:
-            here, there = (class_name(is_target[k]) for k in (row, before))
-            raise UserError(
-                f"{trials.path}:{trials.numbers[row]}: '{one} {other}' is a {here} here and a {there} in line "
-                f"{trials.numbers[before]}; correct one of them"
-            )
 
 
 def class_name(is_target: bool) -> str:
@@ -198,14 +182,19 @@ class TrialSpeakers:
     Attributes
     ----------
     enrol, test : lists of N str
-        Speaker of each side.
-    are_known : bool
-        False where ``utt2spk`` calls utterances of target trials their own speakers, as Kaldi's SRE16 does: then speakers cannot be told apart.
+        Speaker of each side; empty lists where they are not known of all.
+    notes : list of str
+        What cannot be known, a sentence each.
     """
 
     enrol: list[str]
     test: list[str]
-    are_known: bool
+    notes: list[str]
+
+    @property
+    def are_known(self) -> bool:
+        """False where ``utt2spk`` calls utterances their own speakers, as Kaldi's SRE16 does."""
+        return bool(self.enrol)
 
 
 def speakers_of_trials(
@@ -227,39 +216,27 @@ def speakers_of_trials(
     UserError
         A side is nobody's, a model has two speakers or is tested with an utterance of its own, or a class is not what the speakers say.
     """
-    speaker_of_utterance = read_speakers(utt2spk)
+    speaker_of = read_speakers(utt2spk)
     models = read_models(enroll_spk2utt) if enroll_spk2utt else {}
-    known = {speaker: speaker for speaker in speaker_of_utterance.values()} | speaker_of_utterance
-    for model, utterances in models.items():
-        known[model] = speaker_of_model(model, utterances, speaker_of_utterance, utt2spk)
-    sides = {*trials.enrol, *trials.test}
-    speaker_of = looked_up(known, sides)
-    own = {side for side in sides & speaker_of_utterance.keys() if speaker_of.get(side) == side}
-    are_known = True
-    for row, (enrol, test) in enumerate(trials.pairs):
-        where = f"{trials.path}:{trials.numbers[row]}"
-        for side in (enrol, test):
-            if side not in speaker_of:
+    heard = {utterance for utterances in models.values() for utterance in utterances}
+    spelled = speaker_of | looked_up(speaker_of, {*trials.enrol, *trials.test, *heard})
+    known = spelled.keys() | set(spelled.values()) | models.keys()
+    for number, pair in enumerate(trials.pairs, 1):
+        for side in pair:
+            if side not in known:
                 raise UserError(
-                    f"{where}: no speaker of '{side}' in {utt2spk}; models of several utterances are told by --enroll-spk2utt"
+                    f"{trials.path}:{number}: no speaker of '{side}' in {utt2spk}; models of several utterances are told by --enroll-spk2utt"
                 )
-        if test in models.get(enrol, ()):
-            raise UserError(
-                f"{where}: model '{enrol}' holds its test '{test}'; leave the trial out"
-            )
-        is_target = bool(trials.is_target[row])
-        if (speaker_of[enrol] == speaker_of[test]) == is_target:
-            continue
-        if own.isdisjoint((enrol, test)):
-            raise UserError(
-                f"{where}: '{enrol} {test}' is a {class_name(is_target)}, but {utt2spk} says {speaker_of[enrol]} and "
-                f"{speaker_of[test]}; correct one of the two lists"
-            )
-        are_known = False
-    enrols, tests = (
-        [speaker_of[side] for side in column] for column in (trials.enrol, trials.test)
-    )
-    return TrialSpeakers(enrols, tests, are_known)
+    if nobody := next((utterance for utterance in sorted(heard) if utterance not in spelled), None):
+        raise UserError(f"{enroll_spk2utt}: no speaker of '{nobody}' in {utt2spk}; add it there")
+    where = enroll_spk2utt or utt2spk
+    notes = refuse_contradictions(trials.path, trials.listed, spelled, models, where)
+    lists = Lists(trials.listed, spelled, models)
+    sides = ((trials.enrol, lists.enrol_speakers), (trials.test, lists.test_speakers))
+    enrol, test = ([speakers.get(name, "") for name in names] for names, speakers in sides)
+    if "" in enrol or "" in test:
+        return TrialSpeakers([], [], [f"{trials.path}: {note}" for note in notes])
+    return TrialSpeakers(enrol, test, [])
 
 
 def read_speakers(utt2spk: Path) -> dict[str, str]:
@@ -276,7 +253,7 @@ def read_speakers(utt2spk: Path) -> dict[str, str]:
         A line has other than two fields, or an utterance two speakers.
     """
     found: dict[str, str] = {}
-    for number, fields in numbered_fields(utt2spk):
+    for number, fields in enumerate(fields_of_lines(utt2spk, "<utterance> <speaker>"), 1):
         if len(fields) != 2:
             raise UserError(
                 f"{utt2spk}:{number}: {len(fields)} fields, expected 2: <utterance> <speaker>"
@@ -303,43 +280,14 @@ def read_models(enroll_spk2utt: Path) -> dict[str, list[str]]:
         A line has no utterance, or a model stands twice.
     """
     found: dict[str, list[str]] = {}
-    for number, (model, *utterances) in numbered_fields(enroll_spk2utt):
+    shape = "<model> <utterance> ..."
+    for number, (model, *utterances) in enumerate(fields_of_lines(enroll_spk2utt, shape), 1):
         if not utterances or model in found:
             raise UserError(
-                f"{enroll_spk2utt}:{number}: '{model}', expected one line for each model: <model> <utterance> ..."
+                f"{enroll_spk2utt}:{number}: '{model}', expected one line for each model: {shape}"
             )
         found[model] = utterances
     return found
-
-
-def speaker_of_model(
-    model: str, utterances: Sequence[str], speaker_of: Mapping[str, str], utt2spk: Path
-) -> str:
-    """The speaker of a model's utterances.
-
-    Parameters
-    ----------
-    model : str
-        Its name.
-    utterances : sequence of str
-        What it is made of.
-    speaker_of : mapping of str to str
-        Utterance -> speaker.
-    utt2spk : path
-        Where that is from, for messages.
-
-    Raises
-    ------
-    UserError
-        They are of nobody, or of two speakers.
-    """
-    found = looked_up(speaker_of, {*utterances})
-    speakers = sorted({*found.values()})
-    if len(found) < len({*utterances}) or len(speakers) != 1:
-        raise UserError(
-            f"{utt2spk}: the utterances of model '{model}' are of {' and '.join(speakers) or 'nobody'}, expected one speaker for all of them"
-        )
-    return speakers[0]
 
 
 def looked_up(value_of: Mapping[str, str], names: set[str]) -> dict[str, str]:

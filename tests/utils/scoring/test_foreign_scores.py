@@ -143,7 +143,7 @@ def test_numbers_without_names_are_in_the_order_of_the_trials(read, tmp_path):
         (lines("{e} {t}"), r"x\.scores:1: 2 fields, expected 3"),
         ("a b 0.5\n", "'a b 0.5', and no other line, scores a trial"),
         ("id1/v/1.wav,id1/v/2.wav,0.5\n", r"x\.scores:1: score .* is not a finite number"),
-        ("", "empty, expected scores"),
+        ("", "empty, expected lines <enrol> <test> <score>"),
     ],
 )
 def test_what_is_missing_doubled_or_no_number_is_refused_by_name(read, text, reason):

@@ -70,11 +70,12 @@ def test_models_called_by_digits_are_no_classes(read):
         ("a b target\nc d target\n", "2 target and 0 nontarget trials; error rates need both"),
         (
             "a b target\nc d nontarget\na b nontarget\n",
-            "list:3: .* nontarget here and a target in line 1",
+            "list:3: .* nontarget, in line 1 target",
         ),
-        ("a b target\nb a nontarget\n", "list:2: .* nontarget here and a target in line 1"),
+        ("a b target\nb a nontarget\n", "list:2: .* nontarget, in line 1 target"),
+        ("a b target\n\na c nontarget\n", "list:2: empty line"),
         ("a b target\na a nontarget\n", "list:2: .*with itself"),
-        ("", "empty, expected trials"),
+        ("", "empty, expected lines"),
     ],
 )
 def test_what_is_no_list_of_trials_is_refused_by_its_line(read, text, reason):
@@ -103,12 +104,28 @@ def test_utterances_called_their_own_speakers_leave_classes_unknown(speakers):
     ("text", "options", "reason"),
     [
         (KALDI, {"utt2spk": "a-1 a\na-2 a\n"}, "list:2: no speaker of 'b-1'"),
-        (KALDI, {"utt2spk": "a-1 a\na-2 c\nb-1 b\n"}, "list:1: .* is a target, but .* a and c"),
-        (KALDI, {"utt2spk": "a-1 a\na-2 a\nb-1 a\n"}, "list:2: .* is a nontarget, but .* a and a"),
+        (
+            KALDI,
+            {"utt2spk": "a-1 a\na-2 c\nb-1 b\n"},
+            "list:1: .* called target, but .* 'a' and 'c'",
+        ),
+        (
+            KALDI,
+            {"utt2spk": "a-1 a\na-2 a\nb-1 a\n"},
+            "list:2: .* called nontarget, but .* 'a' on both",
+        ),
         (KALDI, {"utt2spk": "a a-1 a-2\nb b-1\n"}, "utt2spk:1: 3 fields, expected 2"),
         (KALDI, {"utt2spk": UTT2SPK + "a-1 c\n"}, "utt2spk:4: 'a-1' is of c here and of a before"),
-        ("m a-1 target\nm b-1 nontarget\n", {"models": "m a-1 a-2\n"}, "holds its test 'a-1'"),
-        ("m a-1 target\nm b-1 nontarget\n", {"models": "m a-2 b-1\n"}, "are of a and b"),
+        (
+            "m a-1 target\nm b-1 nontarget\n",
+            {"models": "m a-1 a-2\n"},
+            "list:1: test side 'a-1' is an utterance of its own model",
+        ),
+        (
+            "m a-1 target\nm b-1 nontarget\n",
+            {"models": "m a-2 b-1\n"},
+            "models:1: model 'm' has utterances of 'a' .* and 'b'",
+        ),
         ("m a-1 target\nm b-1 nontarget\n", {"models": "m a-2\nm a-2\n"}, "models:2: 'm'"),
     ],
 )
