@@ -79,6 +79,14 @@ def test_scores_and_trials_are_enough(work, capsys):
     assert str(work) not in text + (work / "results" / "results.json").read_text()
 
 
+def test_distances_seem_reversed_and_that_is_said(work, capsys):
+    rows = [(*pair, -score) for pair, score in zip(PAIRS, drawn_scores(0, 0.1), strict=True)]
+    write_lines(work / "distances.txt", rows)
+    assert evaluated(work, "distances.txt")["distances"]["eer_percent"] > 50
+    assert "the scores or the classes seem reversed" in capsys.readouterr().out
+    assert "seem reversed" in (work / "results" / "report.html").read_text()
+
+
 def test_kaldis_own_scores_and_trials_have_kaldis_error_rate(tmp_path):
     golden = ROOT / "tests" / "golden" / "kaldi"
     said = dict(line.split() for line in (golden / "compute_eer.txt").read_text().splitlines())
