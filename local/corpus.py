@@ -1,16 +1,17 @@
 """What the preparation of any corpus needs: its own lists read, its files found and measured, a data directory finished."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from utils.audio import audio_info
-from utils.data_dir import DataDir, write_data_dir
+from utils.data_dir import DataDir, read_map, write_data_dir
 from utils.data_dir.ledger import UNREADABLE, Ledger
 from utils.errors import UnreadableAudio, UserError
 from utils.files import atomic_write, read_foreign_lines, words_of
 from utils.receipts import Task
 
+SHOWN_GONE = 3  # names of files in a message
 MISSING = "missing"  # reason in the ledger, beside those of utils/data_dir/ledger.py
 
 
@@ -131,6 +132,31 @@ def measure(paths: Mapping[str, str | Path]) -> tuple[dict[str, str], dict[str, 
         else:
             unreadable[utterance] = f"{path}: no samples"
     return utt2dur, unreadable
+
+
+def changed_listing(root: Path, homes: Iterable[Path]) -> str:
+    """What differs where the fingerprint of a listing does, in words: the files that are gone, where the lists made of them name them.
+
+    Parameters
+    ----------
+    root : path
+        Of the corpus.
+    homes : iterable of path
+        The data directories that were made of it.
+    """
+    folder = path_from_checkout(root)
+    entries: dict[str, None] = {}
+    for home in homes:
+        if (home / "wav.scp").exists():
+            entries |= dict.fromkeys(read_map(home / "wav.scp").values())
+    gone = [
+        entry for entry in entries if entry.startswith(f"{folder}/") and not os.path.exists(entry)
+    ]
+    if not gone:
+        return f"files of {folder} are new, gone or of another size"
+    more = f" and {len(gone) - SHOWN_GONE} more" if len(gone) > SHOWN_GONE else ""
+    kind = "file" if len(gone) == 1 else "files"
+    return f"{len(gone):,} {kind} gone: {', '.join(gone[:SHOWN_GONE])}{more}"
 
 
 def path_from_checkout(path: Path) -> str:

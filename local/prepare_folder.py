@@ -9,10 +9,11 @@ No speaker is in two sets.  Trials are made by steps.make_trials.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from local.audio_tree import list_audio, listing_digest
-from local.corpus import path_from_checkout, require_files
+from local.corpus import changed_listing, path_from_checkout, require_files
 from local.own.corpus import SETS, Corpus
 from local.own.kaldi import file_of, kaldi_folders, read_kaldi
 from local.own.measure import Measured, measure_corpus, refuse_many_unreadable
@@ -114,9 +115,13 @@ def prepare_folder(
         if not MODE.checking:
             return {}
     counts = prepare_bank(output, noise, rirs)
+    homes = [output / name for name in SETS]
+    explain = {"files": partial(changed_listing, corpus, homes)}
     tasks = {
-        name: Task(output / name, "made", format=FORMAT, inputs=inputs, options=options)
-        for name in SETS
+        home.name: Task(
+            home, "made", format=FORMAT, inputs=inputs, options=options, explain=explain
+        )
+        for home in homes
     }
     pending = [task for task in tasks.values() if not task.is_done()]
     if pending:

@@ -5,10 +5,11 @@ python -m local.prepare_noise corpora/musan data/noise
 
 import hashlib
 import re
+from functools import partial
 from pathlib import Path
 
 from local.audio_tree import ANY, list_audio
-from local.corpus import finish_data_dir, measure, path_from_checkout
+from local.corpus import changed_listing, finish_data_dir, measure, path_from_checkout
 from local.own.corpus import plain
 from utils.cli import run
 from utils.data_dir import DataDir
@@ -55,7 +56,8 @@ def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
         "source": path_from_checkout(source),
         "files": hashlib.sha256(sizes.encode()).hexdigest(),
     }
-    task = Task(output, "made", format=FORMAT, inputs={}, options=options)
+    explain = {"files": partial(changed_listing, source, [output])}
+    task = Task(output, "made", format=FORMAT, inputs={}, options=options, explain=explain)
     if task.is_done():
         return task.counts
     audio = [file for file in files if file.suffix.lower() in AUDIO_SUFFIXES]

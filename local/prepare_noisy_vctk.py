@@ -11,12 +11,13 @@ import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from local.corpus import path_from_checkout
+from local.corpus import changed_listing, path_from_checkout
 from local.vctk.tree import DEEPEST, folders_below
 from utils.audio import audio_info, read_audio
 from utils.cli import run
@@ -141,9 +142,12 @@ def prepare_noisy_vctk(
         "files": hashlib.sha256("\n".join(sizes).encode()).hexdigest(),
         "part": part,
     }
+    explain = {"files": partial(changed_listing, noisy_vctk, [])}
     use_of = {name: USES[number % len(USES)] for number, name in enumerate(pairs)}
     tasks = {
-        name: Task(output / name, "made", format=FORMAT, inputs={}, options=options)
+        name: Task(
+            output / name, "made", format=FORMAT, inputs={}, options=options, explain=explain
+        )
         for name in ("noise", "noise_test")
     }
     for home, task in tasks.items():

@@ -6,11 +6,12 @@ The first 85 % of the speakers in byte order are for training, the last tenth of
 """
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from local.audio_tree import durations
-from local.corpus import finish_data_dir, path_from_checkout
+from local.corpus import changed_listing, finish_data_dir, path_from_checkout
 from local.prepare_noisy_vctk import prepare_noisy_vctk
 from local.vctk.selection import Selection, choose
 from local.vctk.tree import Tree, read_speaker_info, read_tree
@@ -85,11 +86,10 @@ def prepare_vctk(
         "allow_incomplete": allow_incomplete,
     }
     inputs = {"speaker-info.txt": info} if info.exists() else {}
-    tasks = {
-        name: Task(output / name, "made", format=FORMAT, inputs=inputs, options=options)
-        for name in speakers
-    }
-    whole = Task(output, "prepare_vctk", format=FORMAT, inputs=inputs, options=options)
+    explain = {"files": partial(changed_listing, tree.root, [output / name for name in speakers])}
+    task = partial(Task, format=FORMAT, inputs=inputs, options=options, explain=explain)
+    tasks = {name: task(output / name, "made") for name in speakers}
+    whole = task(output, "prepare_vctk")
     pending, is_counted = (
         [name for name, task in tasks.items() if not task.is_done()],
         whole.is_done(),

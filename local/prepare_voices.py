@@ -4,11 +4,12 @@ python -m local.prepare_voices corpora/VOiCES data/dev --part dev
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from local.audio_tree import durations, list_audio, listing_digest
-from local.corpus import path_from_checkout
+from local.corpus import changed_listing, path_from_checkout
 from local.voices.lists import Located, locate, read_keys
 from local.voices.names import CONDITIONS, stem_of
 from local.voices.protocol import Listed, read_listed, refuse_wrong_keys
@@ -72,7 +73,8 @@ def prepare_voices(
         "files": listing_digest(files),
         **({"allow_incomplete": True} if allow_incomplete else {}),
     }
-    task = Task(home, "made", format=FORMAT, inputs=found.lists, options=options)
+    explain = {"files": partial(changed_listing, found.audio, [home])}
+    task = Task(home, "made", format=FORMAT, inputs=found.lists, options=options, explain=explain)
     if task.is_done():
         return task.counts
     listed = read_listed(found, part)

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from utils.audio import Channel
 from utils.augmentation.augmenter import resolved_augmentation
 from utils.cli import run
-from utils.config import first_difference, read_yaml
+from utils.config import read_yaml
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.receipts import MODE, Task, data_dir_inputs, read_receipt
+from utils.receipts import MODE, Task, Values, data_dir_inputs, read_receipt
 from utils.training.crops import resolved_crops
 from utils.training.settings import Settings, read_settings
 
@@ -108,7 +108,7 @@ def illustrate(
         format=FORMAT,
         inputs=inputs,
         options={"utterances": utterances, "seed": seed, "channel": channel, "root": root},
-        says_the_same={"config": partial(_drawn_as_today, settings, output.parent)},
+        values=_values(settings, output.parent, augmentation),
     )
     if task.is_done():
         return task.counts
@@ -154,22 +154,39 @@ def _lists_of(kind: str, folder: Path, *names: str) -> dict[str, Path]:
     return {f"{kind}/{name}": path for name, path in data_dir_inputs(folder, *names).items()}
 
 
-def _drawn_as_today(settings: Settings, experiment: Path, recorded: str) -> bool:
-    """Whether pictures of a YAML with this checksum show today's crops and augmentation.
-
-    The training beside them, where it was made with the same YAML, keeps its values.
-    """
-    trained = read_receipt(experiment / "receipts" / "train.json")
-    if trained is None or trained.get("accepted") or not (experiment / "config.yaml").exists():
-        return False
-    if trained["inputs"].get("config", {}).get("content") != recorded:
-        return False
-    kept = read_yaml(experiment / "config.yaml")
+def _values(settings: Settings, experiment: Path, augmentation: Path | None) -> dict[str, Values]:
+    """What the YAMLs say that pictures depend on: crops and augmentation."""
     today = {
         "crops": resolved_crops(settings.sections["crops"]),
         "augmentation": resolved_augmentation(settings.sections.get("augmentation")),
     }
-    return not first_difference({section: kept.get(section) for section in today}, today)
+    sections = {"config": ("crops", "augmentation")}
+    if augmentation:
+        sections = {"config": ("crops",), "augmentation": ("augmentation",)}
+    return {
+        f"input {label}": Values(
+            now=partial(_only, today, names),
+            before=partial(_trained_with, experiment, label, names),
+        )
+        for label, names in sections.items()
+    }
+
+
+def _only(values: Mapping, names: Sequence[str]) -> dict:
+    """Some sections of a configuration."""
+    return {name: values.get(name) for name in names}
+
+
+def _trained_with(
+    experiment: Path, label: str, names: Sequence[str], recorded: object
+) -> dict | None:
+    """What a YAML with this checksum said, where the training beside the pictures was made with it."""
+    trained = read_receipt(experiment / "receipts" / "train.json")
+    if trained is None or trained.get("accepted") or not (experiment / "config.yaml").exists():
+        return None
+    if trained["inputs"].get(label, {}).get("content") != recorded:
+        return None
+    return _only(read_yaml(experiment / "config.yaml"), names)
 
 
 def choose(

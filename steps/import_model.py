@@ -14,7 +14,8 @@ from utils.cli import run
 from utils.errors import UserError
 from utils.foreign.tables import Kind, Table, kinds_of, read_table
 from utils.foreign.tensorflow import bundle_files
-from utils.receipts import MODE, Task
+from utils.receipts import MODE, Task, Values
+from utils.training.experiment import claim_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,6 +77,7 @@ def import_model(
         inputs=files | ({"config": config} if config else {}),
         dear=True,
         options={"imported": kind, "rows": rows},
+        values=_values(config, output, tables) if config else {},
     )  # named as the step that else makes an experiment: steps.extract asks for its receipt
     if task.is_done():
         return task.counts
@@ -111,6 +113,27 @@ def import_model(
             "left_out": sorted(found.left_out),
         },
     )
+
+
+def _values(config: Path, output: Path, tables: Mapping[Kind, Table]) -> dict[str, Values]:
+    """What the YAML says of the network; the experiment keeps what it was imported with."""
+
+    def before(_recorded: object) -> dict | None:
+        model = claim_of(output)["config"].get("model")
+        return {"model": model} if isinstance(model, dict) else None
+
+    def now() -> dict:
+        from steps.models import MODELS
+        from utils.config import read_yaml, resolved_options
+
+        model = read_yaml(config).get("model")
+        imported = claim_of(output)["config"].get("imported") or {}
+        table = tables.get(imported.get("kind"))
+        if not isinstance(model, dict) or not table or table.model["name"] != model.get("name"):
+            return {"model": model}
+        return {"model": resolved_options(MODELS, model | table.model)}
+
+    return {"input config": Values(now=now, before=before)}
 
 
 def _reader_of(container: str) -> "Callable[[Path], dict[str, np.ndarray]]":

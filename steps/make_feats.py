@@ -16,7 +16,7 @@ from utils.cli import run
 from utils.config import read_yaml
 from utils.errors import UnreadableAudio, UserError
 from utils.files import atomic_write
-from utils.receipts import Task, data_dir_inputs
+from utils.receipts import Task, Values, data_dir_inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,6 +92,9 @@ def make_feats(
             "channel": channel,
             "root": root,
         },
+        values={
+            "option front_end": Values(now=lambda: _resolved(options) or options, before=_resolved)
+        },
     )
     if task.is_done():
         return task.counts
@@ -129,6 +132,16 @@ def make_feats(
         *(home / f"feats.{part}.{suffix}" for suffix in ("num_frames", "dropped", "json")),
     ]
     return task.finish(written, {**ledger.counts, "frames": sum(num_frames.values())})
+
+
+def _resolved(options: object) -> dict | None:
+    """A front end with its defaults filled in; None of one that is not known."""
+    from utils.config import resolved_options
+    from utils.features.registry import FRONT_ENDS
+
+    if not isinstance(options, dict) or options.get("name") not in FRONT_ENDS:
+        return None
+    return resolved_options(FRONT_ENDS, options)
 
 
 @dataclass(frozen=True)

@@ -6,26 +6,24 @@ The same command goes on where a killed one stopped, mid-epoch, to the same weig
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
-from utils.config import first_difference
 from utils.embeddings.inputs import network_inputs, takes_features
 from utils.errors import UserError
 from utils.receipts import Task
 from utils.training.experiment import (
     BEGUN,
     begin_experiment,
-    claim_of,
-    contents_of,
+    has_inputs,
     write_first_weights,
 )
 from utils.training.precision import begun_precision, say_once, settle_precision
 from utils.training.settings import Settings, read_phases
+from utils.training.values import began_with, values_of_inputs, values_of_options
 
 if TYPE_CHECKING:
     from steps.models.network import EmbeddingNetwork
@@ -127,7 +125,7 @@ def train(
         if settings.auto_precision:
             auto_folders.insert(0, home)
             settings.set_precision(begun_precision(auto_folders) or "auto")
-        task = _task(settings, arguments, home, inputs, partial(_all_began_with, phases, output))
+        task = _task(settings, arguments, home, inputs, phases, output)
         if task.is_done():
             counts = task.counts
         else:
@@ -202,9 +200,10 @@ def _task(
     arguments: Arguments,
     home: Path,
     inputs: dict[str, Path],
-    says_the_same: Callable[[str], bool],
+    phases: Sequence[Settings],
+    output: Path,
 ) -> Task:
-    """The training in a folder with its receipt; a YAML of other bytes may say the same."""
+    """The training in a folder with its receipt; YAMLs are compared by what they say."""
     options = {
         "seed": arguments.seed,
         "steps": arguments.steps,
@@ -214,8 +213,11 @@ def _task(
     # an earlier phase is done whatever becomes of the later ones' sections
     if settings.is_last:
         inputs = inputs | {"config": settings.path}
+        with_augmentation = arguments.augmentation is not None
+        values = values_of_inputs(phases, output, with_augmentation, _registries)
     else:
         options |= settings.sections
+        values = values_of_options(settings, home, _registries)
     return Task(
         home,
         "train",
@@ -224,7 +226,7 @@ def _task(
         dear=True,
         options=options,
         leaves=LEAVES,
-        says_the_same={"config": says_the_same},
+        values=values,
     )
 
 
@@ -256,7 +258,7 @@ def _settle(
 
 def _goes_on(settings: Settings, folder: Path, inputs: dict[str, Path]) -> bool:
     """Whether a folder's training is of these values and inputs: --force does not begin it anew."""
-    return _began_with(settings, folder) and claim_of(folder)["inputs"] == contents_of(inputs)
+    return began_with(settings, folder, _registries) and has_inputs(folder, inputs)
 
 
 def _train_phase(
@@ -443,26 +445,12 @@ def _resolved(settings: Settings, seed: int, num_speakers: int, train_data: Path
     return said | ({"features": made} if made else {})
 
 
-def _all_began_with(phases: Sequence[Settings], output: Path, _recorded: str) -> bool:
-    """Whether every phase began with today's values."""
-    return all(_began_with(settings, settings.folder(output)) for settings in phases)
-
-
-def _began_with(settings: Settings, folder: Path) -> bool:
-    """Whether a training began with today's values, however the YAML is written."""
-    recorded = claim_of(folder)["config"]
-    if not recorded:
-        return False
-    for section, options in settings.sections.items():
-        before = recorded.get(section) or {}
-        for key, value in (options or {}).items():
-            if not isinstance(value, dict | list) and before.get(key) != value:
-                return False  # known without the registries, which import torch
+def _registries() -> tuple[Mapping[str, type], Mapping[str, type]]:
+    """Networks and losses; they import torch."""
     from steps.losses import LOSSES
     from steps.models import MODELS
 
-    now = settings.resolved(MODELS, LOSSES)
-    return not first_difference({section: recorded.get(section) for section in now}, now)
+    return MODELS, LOSSES
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import re
 import reprlib
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,6 +34,7 @@ _SHORT = reprlib.Repr()  # of what a user wrote, in a message of one line
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
 # of a file, each counted as often as aliases name it: a few lines of aliases of aliases stand for millions
 MOST_VALUES = 100_000
+LONGEST_SHOWN = 40  # letters of a value in a message
 
 
 def _refuse_kind(loader: yaml.SafeLoader, node: yaml.Node) -> NoReturn:
@@ -396,18 +397,67 @@ def first_difference(before: object, now: object, name: str = "") -> str:
 
     Parameters
     ----------
+    before, now, name
+        As of `differences`.
+    """
+    for where, old, new in differences(before, now, name):
+        return f"{where} was {shown(old)}, is {shown(new)}"
+    return ""
+
+
+def differences(before: object, now: object, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Every place where two nested values part: its path of keys, the value before, and the one now.
+
+    Parameters
+    ----------
     before, now : JSON values
-        Compared as JSON: a tuple is a list.
+        A tuple is a list, and 3 is 3.0: how a value is spelt makes no difference.
     name : str
         Path of keys that led here.
     """
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for key in dict.fromkeys([*before, *now]):
-            difference = first_difference(
-                before.get(key), now.get(key), f"{name}.{key}" if name else str(key)
-            )
-            if difference:
-                return difference
-        return ""
-    old, new = json.dumps(before), json.dumps(now)
-    return f"{name} was {old[:40]}, is {new[:40]}" if old != new else ""
+            inner = f"{name}.{key}" if name else str(key)
+            yield from differences(before.get(key), now.get(key), inner)
+    elif _are_lists_alike(before, now):
+        assert isinstance(before, list | tuple)
+        assert isinstance(now, list | tuple)
+        for number, (old, new) in enumerate(zip(before, now, strict=True), start=1):
+            yield from differences(old, new, f"{name}[{number}]")
+    elif not _is_same(before, now):
+        yield name, before, now
+
+
+def shown(value: object) -> str:
+    """A value as JSON, no longer than fits into a message.
+
+    Parameters
+    ----------
+    value : JSON value
+        As of `differences`.
+    """
+    text = json.dumps(value)
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
+
+
+def _are_lists_alike(before: object, now: object) -> bool:
+    """Whether both are lists that can be compared member by member: mappings, as many here as there."""
+    if not (isinstance(before, list | tuple) and isinstance(now, list | tuple)):
+        return False
+    return len(before) == len(now) and all(isinstance(each, Mapping) for each in [*before, *now])
+
+
+def _is_same(before: object, now: object) -> bool:
+    """Whether two values without mappings at the top are equal, however they are spelt."""
+    if isinstance(before, list | tuple) and isinstance(now, list | tuple):
+        return len(before) == len(now) and not any(
+            next(differences(old, new), None) for old, new in zip(before, now, strict=True)
+        )
+    if _is_number(before) and _is_number(now):
+        return before == now or json.dumps(before) == json.dumps(now)
+    return json.dumps(before) == json.dumps(now)
+
+
+def _is_number(value: object) -> bool:
+    """Whether it counts something: true and false don't."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -287,12 +287,12 @@ at_stage() {  # number title
 
 run() {  # COMMAND...: one process of the present stage
   if [ -n "${SV_PLAN:-}" ]; then plan_line "run $(quoted "$@")"; return; fi
-  SV_STAGED=$$ "$@"
+  SV_STAGED=$$ SV_EXPERIMENT=${exp-} "$@"
 }
 
 launch() {  # [--num-threads N] [--mem G] [--gpu N] [--time H:MM:SS] JOB=1:N LOG COMMAND...
   if [ -n "${SV_PLAN:-}" ]; then plan_line "launch $(quoted "$@")"; return; fi
-  SV_STAGED=$$ SV_RESUME=$(quoted "$0" ${given[@]+"${given[@]}"}) \
+  SV_STAGED=$$ SV_EXPERIMENT=${exp-} SV_RESUME=$(quoted "$0" ${given[@]+"${given[@]}"}) \
     python3 -m utils.launchers "$launcher" ${cluster_conf:+--conf "$cluster_conf"} "$@"
 }
 

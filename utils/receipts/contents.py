@@ -52,6 +52,7 @@ def read_receipt(path: Path) -> dict | None:
         receipt = None
     if not (
         _has(receipt, ENTRIES)
+        and _has({"values": {}} | receipt, {"values": dict})
         and all(
             _has(part, entries)
             for name, entries in PARTS.items()
@@ -146,12 +147,13 @@ def changed_input(label: str, recorded: Mapping | None, path: Path | None) -> Ch
     if recorded is None:
         return Change(f"input {label} ({path}) was added", detail)
     if now is None:
-        return Change(f"input {path} is missing", detail)
+        gone = f"1 file gone: {path}"
+        return Change(gone, f"{gone} (input {label})")
     return None if now == recorded["content"] else Change(f"{path} changed", detail)
 
 
-def changed_values(kind: str, before: Mapping, now: Mapping) -> Iterator[Change]:
-    """The entries of two mappings that differ, by name.
+def changed_values(kind: str, before: Mapping, now: Mapping) -> Iterator[tuple[str, Change]]:
+    """The entries of two mappings that differ, each with its name.
 
     Parameters
     ----------
@@ -163,7 +165,10 @@ def changed_values(kind: str, before: Mapping, now: Mapping) -> Iterator[Change]
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
             old, new = json.dumps(before.get(name)), json.dumps(now.get(name))
-            yield Change(f"{kind} {name} was {old}, is {new}", f"{kind} {name}: {old} -> {new}")
+            yield (
+                name,
+                Change(f"{kind} {name} was {old}, is {new}", f"{kind} {name}: {old} -> {new}"),
+            )
 
 
 def first_bad_output(home: Path, outputs: Mapping[str, Mapping]) -> str:

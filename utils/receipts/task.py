@@ -36,8 +36,10 @@ from utils.receipts.contents import (
     first_bad_output,
     read_receipt,
 )
+from utils.receipts.values import Values
 
 DEAR_CORE_SECONDS = 600  # DESIGN.md section 4: what took more than 10 minutes of core time is never redone without leave
+EXPERIMENT = "SV_EXPERIMENT"  # in the steps of a recipe: the folder that --name calls otherwise
 VISIBLE_SECONDS = "SV_VISIBLE_SECONDS"  # in the jobs of a cluster: how long files that another host wrote may take to be seen
 
 DONE, STALE, UNFINISHED, NEVER = "done", "stale", "unfinished", "never run"
@@ -129,8 +131,10 @@ class Task:
         Patterns of files below home that the step may leave beside its outputs, or before its receipt: for `utils.plan.clean`.
     gathers : sequence of path
         Folders below which the step takes whatever is there: what is made there later is an input that it does not know yet.
-    says_the_same : mapping of str to callable
-        Of an input that has other bytes than the receipt records: called with the recorded content, tells whether it means the same all the same.
+    values : mapping of str to Values
+        By ``input LABEL`` or ``option NAME``, of those that a YAML says: compared by what it says, however it is written.
+    explain : mapping of str to callable
+        Of options that are checksums: says in words what differs.
     """
 
     def __init__(
@@ -147,12 +151,14 @@ class Task:
         expected_audio: tuple[int, float] | None = None,
         leaves: tuple[str, ...] = (),
         gathers: Sequence[Path] = (),
-        says_the_same: Mapping[str, Callable[[str], bool]] | None = None,
+        values: Mapping[str, Values] | None = None,
+        explain: Mapping[str, Callable[[], str]] | None = None,
     ):
         self.home, self.name, self.job, self.dear = Path(home), name, job, dear
         self.expected_bytes, self.expected_audio = expected_bytes, expected_audio
         part = "." + job.replace("/", "of") if job else ""
-        self.leaves, self.gathers, self.says_the_same = leaves, gathers, says_the_same or {}
+        self.leaves, self.gathers = leaves, gathers
+        self.values, self.explain = values or {}, explain or {}
         self.path = self.home / "receipts" / f"{name}{part}.json"
         self.inputs = {label: Path(path) for label, path in inputs.items()}
         self.format = format
@@ -223,13 +229,49 @@ class Task:
                 f"{self.name} has FORMAT {self.format}, its output was made by FORMAT {receipt['format']}",
                 f"FORMAT of {self.name}: {receipt['format']} -> {self.format}",
             )
-        yield from changed_values("option", receipt["options"], self.options)
+        for name, change in changed_values("option", receipt["options"], self.options):
+            if name in self.explain and name in receipt["options"]:
+                words = self.explain[name]()
+                yield Change(words, words)
+                continue
+            yield from self._by_values(
+                "option", name, receipt["options"].get(name), receipt, change
+            )
         for label in sorted(receipt["inputs"].keys() | self.inputs.keys()):
             recorded, path = receipt["inputs"].get(label), self.inputs.get(label)
             change = changed_input(label, recorded, path)
-            can_be_asked = label in self.says_the_same and recorded and path and path.exists()
-            if change and not (can_be_asked and self.says_the_same[label](recorded["content"])):
-                yield change
+            if not change:
+                continue
+            is_there = recorded is not None and path is not None and path.exists()
+            content = recorded["content"] if recorded and is_there else None
+            yield from self._by_values("input", label, content, receipt, change)
+
+    def _by_values(
+        self, kind: str, name: str, recorded: object, receipt: Mapping, change: Change
+    ) -> Iterator[Change]:
+        """A change of an input or an option, or what changed in the values that it stands for: perhaps nothing."""
+        values = self.values.get(f"{kind} {name}")
+        before = None
+        if values and recorded is not None:
+            before = receipt.get("values", {}).get(f"{kind} {name}")
+            before = values.before(recorded) if before is None else before
+        if values is None or before is None:
+            yield change
+            return
+        label = str(self.inputs[name]) if kind == "input" else f"option {name}"
+        yield from values.changes(label, before)
+
+    def _recorded(self) -> dict:
+        """What the receipt says of today's FORMAT, options and inputs."""
+        values = {name: each.now() for name, each in self.values.items()}
+        return {
+            "format": self.format,
+            "options": self.options,
+            "inputs": {
+                label: {"path": str(path), "content": fingerprint(path)}
+                for label, path in self.inputs.items()
+            },
+        } | ({"values": values} if values else {})
 
     def finish(self, outputs: Iterable, counts: Mapping | None = None) -> dict:
         """Write the receipt: the last thing that a step does.
@@ -259,12 +301,7 @@ class Task:
         self.counts = dict(counts or {})
         receipt = {
             "step": self.name,
-            "format": self.format,
-            "options": self.options,
-            "inputs": {
-                label: {"path": str(path), "content": fingerprint(path)}
-                for label, path in self.inputs.items()
-            },
+            **self._recorded(),
             "outputs": dict(sorted(written.items())),
             "counts": self.counts,
             "seconds": round(time.time() - self.started, 2),
@@ -282,16 +319,7 @@ class Task:
         receipt = read_receipt(self.path)
         if receipt is None or first_bad_output(self.home, receipt["outputs"]):
             raise UserError(f"{self.path}: only finished work can be accepted; run its stage")
-        receipt |= {
-            "format": self.format,
-            "options": self.options,
-            "accepted": True,
-            "inputs": {
-                label: {"path": str(path), "content": fingerprint(path)}
-                for label, path in self.inputs.items()
-            },
-        }
-        self._write(receipt)
+        self._write(receipt | self._recorded() | {"accepted": True})
 
     def verify(self) -> list[str]:
         """A sentence for each output whose bytes are not those that were written."""
@@ -336,6 +364,7 @@ class Task:
                 inputs=self.inputs,
                 options=options,
                 job=f"{job}/{jobs}",
+                values=self.values,
             )
             for job in range(1, jobs + 1)
         ]
@@ -345,9 +374,13 @@ class Task:
 
     def _refuse_without_force(self, reason: str) -> None:
         if os.environ.get("SV_FORCE") != "1":
-            raise UserError(
-                f"{self.path}: stale: {reason}; --force redoes it (the old output is moved aside), --accept STAGE keeps it"
-            )
+            remedies = ["--force redoes it (the old output is moved aside)"]
+            if os.environ.get("SV_STAGED"):
+                remedies.append("--accept STAGE keeps it")
+            experiment = os.environ.get(EXPERIMENT)
+            if experiment and self.home.absolute().is_relative_to(Path(experiment).absolute()):
+                remedies.append("--name NEW makes another experiment beside it")
+            raise UserError(f"{self.path}: stale: {reason}; {', '.join(remedies)}")
 
     def _replace_stale(self, reason: str) -> None:
         where, label, receipt = "", f".{self.path.stem}", read_receipt(self.path)

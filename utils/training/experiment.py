@@ -18,6 +18,7 @@ from utils.receipts.contents import fingerprint
 
 BEGUN = "begun.json"
 FIRST_WEIGHTS = "first_weights.json"
+YAMLS = ("augmentation",)  # labels of inputs that stand in the resolved configuration
 OF_A_TRAINING = (
     BEGUN,
     "config.yaml",
@@ -63,6 +64,24 @@ def contents_of(inputs: Mapping[str, Path]) -> dict[str, str]:
     return {label: fingerprint(path) for label, path in inputs.items()}
 
 
+def has_inputs(folder: Path, inputs: Mapping[str, Path]) -> bool:
+    """Whether a folder's training began with these inputs; the configuration says what YAMLs among them say.
+
+    Parameters
+    ----------
+    folder : path
+        Of the training.
+    inputs : mapping of str to path
+        By label.
+    """
+    return _of_data(claim_of(folder)["inputs"]) == _of_data(contents_of(inputs))
+
+
+def _of_data(contents: Mapping) -> dict:
+    """The contents of inputs without those of YAMLs, whose values stand in the configuration."""
+    return {label: content for label, content in contents.items() if label not in YAMLS}
+
+
 def begin_experiment(folder: Path, resolved: Mapping, inputs: Mapping[str, Path]) -> None:
     """Claim a folder for a training, or find it claimed by the same one; writes ``config.yaml``.
 
@@ -89,7 +108,8 @@ def begin_experiment(folder: Path, resolved: Mapping, inputs: Mapping[str, Path]
         if BEGUN in begun:
             mend = "choose another --name, or move the folder away"
             before = read_json_object(folder / BEGUN, mend=mend)
-        difference = first_difference(before, claim)
+        known = before | {"inputs": _of_data(before.get("inputs") or {})} if before else before
+        difference = first_difference(known, claim | {"inputs": _of_data(claim["inputs"])})
         if difference and os.environ.get("SV_FORCE") != "1":
             raise UserError(
                 f"{folder}: holds an unfinished training of another configuration: {difference}; "
