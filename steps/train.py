@@ -8,6 +8,7 @@ The same command goes on where a killed one stopped, mid-epoch, to the same weig
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,12 +19,19 @@ from utils.receipts import Task
 from utils.training.experiment import (
     BEGUN,
     begin_experiment,
+    claim_of,
     has_inputs,
     write_first_weights,
 )
 from utils.training.precision import begun_precision, say_once, settle_precision
+from utils.training.progress import INTERRUPTED, standing
 from utils.training.settings import Settings, read_phases
-from utils.training.values import began_with, values_of_inputs, values_of_options
+from utils.training.values import (
+    began_with,
+    first_plain_change,
+    values_of_inputs,
+    values_of_options,
+)
 
 if TYPE_CHECKING:
     from steps.models.network import EmbeddingNetwork
@@ -40,6 +48,7 @@ LEAVES = (
     "config.yaml",
     "checkpoints/*",
     "log/history.jsonl",
+    "log/progress.json",
     "tensorboard/*",
 )  # of an unfinished training too
 
@@ -227,7 +236,19 @@ def _task(
         options=options,
         leaves=LEAVES,
         values=values,
+        standing=partial(_standing, settings, home),
     )
+
+
+def _standing(settings: Settings, folder: Path) -> str:
+    """Where a training stands that has begun: the phase, too, where there are several."""
+    training = claim_of(folder)["config"].get("training")
+    words = standing(folder, training.get("steps") if isinstance(training, dict) else None)
+    if words and settings.phase:
+        words += f"; {settings.phase.title}"
+    if words.startswith(INTERRUPTED) and (change := first_plain_change(settings, folder)):
+        words += f"; of another configuration: {change}"
+    return words
 
 
 def _settle(

@@ -277,11 +277,38 @@ plan_line() {
   }
 }
 
+told_seconds() {  # SECONDS: in one or two units
+  if [ "$1" -lt 120 ]; then
+    echo "$1 s"
+  elif [ "$1" -lt 7200 ]; then
+    echo "$(($1 / 60)) min $(($1 % 60)) s"
+  else
+    echo "$(($1 / 3600)) h $(($1 % 3600 / 60)) min"
+  fi
+}
+
+present_stage='' stage_started=0 run_started=$SECONDS
+
+end_stage() {  # how long the present stage took
+  [ -n "$present_stage" ] || return 0
+  echo "== stage $present_stage: $(told_seconds $((SECONDS - stage_started)))" >&2
+  present_stage=
+}
+
+end_run() {  # EXIT CODE: how long the last stage and the whole run took, where they ended well
+  if [ "$1" = 0 ] && [ -n "$present_stage" ]; then
+    end_stage
+    echo "== total: $(told_seconds $((SECONDS - run_started)))" >&2
+  fi
+}
+
 at_stage() {  # number title
   if [ -n "${SV_PLAN:-}" ]; then name_places; plan_line "stage $1 $2"; return; fi
   if [ "$1" -lt "$stage" ] || [ "$1" -gt "$stop_stage" ]; then return 1; fi
+  end_stage
   case " $done_stages " in *" $1 "*) echo "== stage $1: $2: done already" >&2; return 1 ;; esac
   release_locks "$1"
+  present_stage=$1 stage_started=$SECONDS
   echo "== stage $1: $2 ($(date +%H:%M:%S))" >&2
 }
 
@@ -314,7 +341,7 @@ if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
     exit 1
   }
   plan=$written
-  trap 'rm -f "$written"; release_locks' EXIT
+  trap 'code=$?; rm -f "$written"; release_locks; end_run "$code"' EXIT
   exec 9<>"$plan"
   if [ -e "/proc/$$/fd/9" ]; then  # Linux: without a name, so that a killed run leaves nothing behind
     rm "$plan"

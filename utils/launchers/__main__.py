@@ -4,7 +4,7 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -13,9 +13,11 @@ from utils.cli import die_with_parent, exit_code_of, program
 from utils.errors import UserError
 from utils.launchers.arguments import parse
 from utils.launchers.array import Array, End
-from utils.launchers.failures import Failure, show, still_unfinished, unfinished
+from utils.launchers.failures import Failure, not_done, show, statuses_of, still_unfinished
+from utils.launchers.progress import ArrayLine, utterances_in
 from utils.launchers.record import read_record
 from utils.launchers.site import memory, read_site
+from utils.receipts import Status, read_receipt
 
 LOCAL = "local"
 LAUNCHERS = sorted(
@@ -66,28 +68,39 @@ def launch(launcher: str, words: Sequence[str]) -> None:
     resources, jobs, log, command = parse(words)
     conf = resources.pop("conf", "") or f"conf/cluster/{launcher}.conf"
     site = None if launcher == LOCAL else read_site(Path(conf))
-    missing = list(unfinished(command, jobs))
+    statuses = statuses_of(command, jobs)
+    missing = list(not_done(statuses))
+    line = ArrayLine(command, Path(log), len(jobs), len(jobs) - len(missing))
     if not missing:
-        _say(f"all {len(jobs)} tasks done already")
+        _say(f"{line.what}: all {len(jobs)} tasks done already")
         return
     if len(missing) < len(jobs):
-        _say(f"{len(jobs) - len(missing)} of {len(jobs)} tasks done already; running {missing}")
+        _say(f"{line.what}: {line.done} of {len(jobs)} tasks done already; running {missing}")
     if _is_for_gpu(command):
         resources.setdefault("gpu", "1")
-    array = Array(log, command, missing, resources, site)
+    array = Array(log, command, missing, resources, site, line)
     if (other := read_record(array.beside("jobs.json"))[0]) not in ("", launcher):
         raise UserError(
             f"{array.beside('jobs.json')}: tasks of this array were submitted with --cmd {other} and may still run; "
             f"use --cmd {other} again, or see that none runs and remove that file"
         )
     failures, attempts = _attempt(array, import_module(f"utils.launchers.{launcher}").submit)
-    if failures:
+    if not failures:
+        line.finish(_utterances(statuses))
+    else:
+        line.clear()
         print(show(array, failures, attempts), file=sys.stderr)
         again = f"; again: {os.environ['SV_RESUME'].strip()}" if os.environ.get("SV_RESUME") else ""
         raise UserError(
             f"{len(failures)} of {len(jobs)} tasks failed: {[each.job for each in failures]}; mend the cause and run the same command "
             f"again: only they are run{again}"
         )
+
+
+def _utterances(statuses: Mapping[int, Sequence[Status]]) -> int:
+    """How many utterances the tasks of an array worked on, as their receipts count them."""
+    found = [read_receipt(each.task.path) for every in statuses.values() for each in every]
+    return utterances_in([receipt["counts"] for receipt in found if receipt])
 
 
 def _attempt(array: Array, submit: Callable) -> tuple[list[Failure], dict[int, int]]:
@@ -100,7 +113,11 @@ def _attempt(array: Array, submit: Callable) -> tuple[list[Failure], dict[int, i
         for job in todo.jobs:
             attempts[job] += 1
         left = still_unfinished(
-            array.command, ends, todo.jobs, array.site.visible_seconds if array.site else 0.0, _say
+            array.command,
+            ends,
+            todo.jobs,
+            array.site.visible_seconds if array.site else 0.0,
+            array.line.say,
         )
         failed = [
             Failure(job, ends.get(job, End()), reason, array.log_of(job))
@@ -113,7 +130,7 @@ def _attempt(array: Array, submit: Callable) -> tuple[list[Failure], dict[int, i
         if not again or not array.site or tries == array.site.retries:
             break
         todo = replace(todo, jobs=[each.job for each in again], resources=_with_memory(todo, again))
-        _say(
+        array.line.say(
             f"trying again: {todo.jobs}: {'; '.join(sorted({each.told() for each in again}))}{_mem_told(todo)}"
         )
     return [failures[job] for job in sorted(failures)], attempts

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from utils.launchers.progress import ArrayLine
 from utils.launchers.site import Site
 
 # Reasons of ends.
@@ -45,6 +46,8 @@ class Array:
         ``num-threads``, ``mem``, ``gpu``, ``time``, ``nodes``; ``max``: tasks at once at most.
     site : Site or None
         Of a cluster.
+    line : ArrayLine
+        What the user sees of it.
     """
 
     log: str
@@ -52,6 +55,7 @@ class Array:
     jobs: Sequence[int]
     resources: Mapping[str, str] = field(default_factory=dict)
     site: Site | None = None
+    line: ArrayLine = field(default_factory=ArrayLine)
 
     @property
     def cluster(self) -> Site:

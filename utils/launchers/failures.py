@@ -9,7 +9,7 @@ from pathlib import Path
 
 from utils.files import look_anew
 from utils.launchers.array import CANCELLED, GONE, OVER_TIME, Array, End, read_log, substitute
-from utils.receipts import DONE
+from utils.receipts import DONE, Status
 from utils.receipts.check import evaluate
 
 KILLED = 128 + signal.SIGKILL
@@ -88,11 +88,33 @@ def unfinished(command: Sequence[str], jobs: Sequence[int]) -> dict[int, str]:
     jobs : sequence of int
         Tasks to look at.
     """
+    return not_done(statuses_of(command, jobs))
+
+
+def statuses_of(command: Sequence[str], jobs: Sequence[int]) -> dict[int, list[Status]]:
+    """Tasks -> the statuses of their work.
+
+    Parameters
+    ----------
+    command, jobs
+        As of `unfinished`.
+    """
+    return {job: evaluate(substitute(command, job)) for job in jobs}
+
+
+def not_done(statuses: Mapping[int, Sequence[Status]]) -> dict[int, str]:
+    """Those tasks of some whose work is not done -> what is missing, as of `unfinished`.
+
+    Parameters
+    ----------
+    statuses : mapping
+        From `statuses_of`.
+    """
     missing = {}
-    for job in jobs:
-        statuses = [status for status in evaluate(substitute(command, job)) if status.state != DONE]
-        if statuses:
-            missing[job] = statuses[0].reason
+    for job, found in statuses.items():
+        late = [status for status in found if status.state != DONE]
+        if late:
+            missing[job] = late[0].reason
     return missing
 
 

@@ -131,9 +131,8 @@ class Watch:
                     "wait for it, or cancel it"
                 )
             jobs = sorted(submission.tasks.values())
-            print(
-                f"   tasks {jobs} run already as job {submission.job}: waiting for them",
-                file=sys.stderr,
+            self.array.line.say(
+                f"tasks {jobs} run already as job {submission.job}: waiting for them"
             )
             self.submissions.append(submission)
 
@@ -151,9 +150,8 @@ class Watch:
         submission.job = self.patiently(self.submit, submission)
         self.keep()
         if submission.job:
-            print(
-                f"   submitted {len(jobs)} tasks as job {submission.job} ({submission.name})",
-                file=sys.stderr,
+            self.array.line.say(
+                f"submitted {len(jobs)} tasks as job {submission.job} ({submission.name})"
             )
         return None
 
@@ -183,12 +181,8 @@ class Watch:
             for job, seen in states.items():
                 if seen.state == ENDED:
                     self.done[job] = seen.end
-                    code = "no known exit code" if seen.end.code is None else seen.end.code
-                    place = f" on {seen.end.host}" if seen.end.host else ""
-                    print(
-                        f"   task {job} ended with {code}{place}; {len(self.done)} of {len(self.array.jobs)}",
-                        file=sys.stderr,
-                    )
+                    self.array.line.ended(job, seen.end.code, seen.end.host)
+            self.array.line.show()
             self.submissions = [submission for submission in self.submissions if submission.tasks]
             self.keep()
             self.tell([seen for seen in states.values() if seen.state != ENDED])
@@ -344,5 +338,5 @@ class Watch:
             One line.
         """
         if words != self.told:
-            print(f"   {words}", file=sys.stderr)
+            self.array.line.say(words)
         self.told = words

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 
 from utils.launchers.array import Array, End
@@ -40,12 +39,11 @@ def submit(array: Array) -> dict[int, End]:
                 )
             for job in [job for job, process in running.items() if process.poll() is not None]:
                 ends[job] = End(running.pop(job).returncode)
-                print(
-                    f"   task {job} ended with {ends[job].code}; {len(ends)} of {len(array.jobs)}",
-                    file=sys.stderr,
-                )
+                array.line.ended(job, ends[job].code)
+            array.line.show()
             time.sleep(POLL_SECONDS)
     finally:
+        array.line.clear()
         for process in running.values():
             process.terminate()
     return ends

@@ -159,6 +159,25 @@ def clear(places: Iterable[Path]) -> None:
                     _remove_dead(lock, time.time(), "removed what was left by")
 
 
+def at_work(places: Iterable[Path]) -> list[str]:
+    """The runs that hold locks of these folders and are not known to be dead, in words; each once.
+
+    Parameters
+    ----------
+    places : iterable of path
+        The folders.
+    """
+    found: dict[str, None] = {}
+    for lock in map(lock_of, places):
+        with suppress(FileNotFoundError):  # no run is at work there, or it ends just now
+            text = lock.read_text(encoding="utf-8")
+            silent_seconds = time.time() - lock.stat().st_mtime
+            held = read_holder(lock, text, silent_seconds)
+            if not death(held, silent_seconds):
+                found[told(held)] = None
+    return list(found)
+
+
 @contextmanager
 def locked(places: Iterable[Path]) -> Iterator[None]:
     """Hold the locks of these folders for the length of a block of this process.

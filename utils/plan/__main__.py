@@ -12,7 +12,7 @@ from pathlib import Path
 from utils.cli import run_subcommands
 from utils.errors import UserError
 from utils.files import look_anew
-from utils.locks.run_lock import acquire, clear, lock_of
+from utils.locks.run_lock import acquire, at_work, clear, lock_of
 from utils.plan.stages import Stage, examine
 from utils.plan.written_folders import places_of, places_to_write, told_of_move
 from utils.receipts import DONE, STALE, VISIBLE_SECONDS
@@ -45,7 +45,7 @@ def _examine_what_is_late(plan: Path, first: int, last: int) -> list[Stage]:
 
 
 def status(plan: Path, *, first: int = 0, last: int = 7) -> None:
-    """Show each stage: done, stale because ..., partly done, never run.
+    """Show each stage: done, stale because ..., partly done, running, interrupted, never run; and which run is at work.
 
     Parameters
     ----------
@@ -57,6 +57,8 @@ def status(plan: Path, *, first: int = 0, last: int = 7) -> None:
     for stage in examine(plan, last):
         if stage.number >= first:
             print(stage.line())
+    for run in at_work(places_of(plan)):
+        print(f"at work: {run}")
 
 
 def verify(plan: Path, *, first: int = 0, last: int = 7) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from utils.files import read_lines
 from utils.launchers.arguments import parse
 from utils.launchers.array import substitute
+from utils.plan.written_folders import places_of
 from utils.receipts import DONE, NEVER, STALE, Status, Task
 from utils.receipts.check import evaluate
 from utils.receipts.contents import read_receipt
@@ -40,18 +41,27 @@ class Stage:
             return DONE
         if STALE in states:
             return STALE
-        return NEVER if states == {NEVER} else "partly done"
+        own = {status.state for status in self.statuses if not status.is_shared}
+        return NEVER if own == {NEVER} or states == {NEVER} else "partly done"
 
     def line(self) -> str:
         """The stage in one line: number, title, state, reason."""
+        return f"{self.number}  {self.title:42} {self._said()}"
+
+    def _said(self) -> str:
+        """State and reason."""
+        if not self.commands:
+            return "empty in this recipe"
         done = sum(status.state == DONE for status in self.statuses)
         stale = next((status.reason for status in self.statuses if status.state == STALE), "")
         late = next((status.reason for status in self.statuses if status.state != DONE), "")
         reason = stale or late
         partly = f": {done} of {len(self.statuses)} tasks" + (f"; {reason}" if reason else "")
+        begun = [status.reason for status in self.statuses if status.is_begun]
+        if begun and self.state != STALE:
+            return begun[0] + (f" ({done} of {len(self.statuses)} tasks done)" if done else "")
         why = {DONE: "", NEVER: "", STALE: f" because {reason}", "partly done": partly}
-        said = self.state + why[self.state] if self.commands else "empty in this recipe"
-        return f"{self.number}  {self.title:42} {said}"
+        return self.state + why[self.state]
 
 
 def read_plan(path: Path) -> list[Stage]:
@@ -91,11 +101,14 @@ def examine(path: Path, last: int = 7) -> list[Stage]:
         Later stages are not looked at.
     """
     stages = [stage for stage in read_plan(path) if stage.number <= last]
+    places = places_of(path)
     to_be_made: dict[Path, int] = {}
     for stage in stages:
         for command in stage.commands:
             stage.statuses += evaluate(command)
         for status in stage.statuses:
+            home = status.task.home.absolute()
+            status.is_shared = bool(places) and not any(map(home.is_relative_to, places))
             status.again = _inputs_to_be_made(status.task, to_be_made)
             if status.state == DONE and status.again:
                 before = next(iter(status.again.values()))

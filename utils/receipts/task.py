@@ -59,12 +59,18 @@ class Status:
         Whose status it is.
     again : dict of path to int
         Inputs that an earlier stage has to make again, and that stage; known where a whole plan was examined.
+    is_begun : bool
+        True of work that runs, or goes on where it was interrupted: the reason says so.
+    is_shared : bool
+        True where it lies in none of the folders that are the recipe's own, so that other experiments use it too; known as ``again`` is.
     """
 
     state: str
     reason: str
     task: "Task"
     again: dict[Path, int] = field(default_factory=dict)
+    is_begun: bool = False
+    is_shared: bool = False
 
 
 @dataclass
@@ -133,6 +139,8 @@ class Task:
         Folders below which the step takes whatever is there: what is made there later is an input that it does not know yet.
     values : mapping of str to Values
         By ``input LABEL`` or ``option NAME``, of those that a YAML says: compared by what it says, however it is written.
+    standing : callable
+        Of work that goes on where it was interrupted: says how far it is, in words, and nothing where it has not begun.
     explain : mapping of str to callable
         Of options that are checksums: says in words what differs.
     """
@@ -152,12 +160,13 @@ class Task:
         leaves: tuple[str, ...] = (),
         gathers: Sequence[Path] = (),
         values: Mapping[str, Values] | None = None,
+        standing: Callable[[], str] = str,
         explain: Mapping[str, Callable[[], str]] | None = None,
     ):
         self.home, self.name, self.job, self.dear = Path(home), name, job, dear
         self.expected_bytes, self.expected_audio = expected_bytes, expected_audio
         part = "." + job.replace("/", "of") if job else ""
-        self.leaves, self.gathers = leaves, gathers
+        self.leaves, self.gathers, self.standing = leaves, gathers, standing
         self.values, self.explain = values or {}, explain or {}
         self.path = self.home / "receipts" / f"{name}{part}.json"
         self.inputs = {label: Path(path) for label, path in inputs.items()}
@@ -208,6 +217,8 @@ class Task:
             return Status(DONE, "", self)
         if receipt is None:
             missing = [str(path) for path in self.inputs.values() if not path.exists()]
+            if standing := self.standing():
+                return Status(UNFINISHED, standing, self, is_begun=True)
             return Status(NEVER, f"needs {missing[0]}" if missing else "", self)
         self.counts = receipt["counts"]
         fault = first_bad_output(self.home, receipt["outputs"])

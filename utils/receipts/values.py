@@ -51,7 +51,7 @@ class Values:
             The values then.
         """
         told = set()
-        for name, old, new in self._plain_differences(before):
+        for name, old, new in self.plain_differences(before):
             told.add(name)
             yield _change(label, name, old, new)
         now = json.loads(json.dumps(self.now(), default=str))
@@ -59,8 +59,14 @@ class Values:
             if name not in told:
                 yield _change(label, name, old, new)
 
-    def _plain_differences(self, before: Mapping) -> Iterator[tuple[str, object, object]]:
-        """Of the numbers and words that stand in the YAML itself, those that were others before."""
+    def plain_differences(self, before: Mapping) -> Iterator[tuple[str, object, object]]:
+        """Of the numbers and words that stand in the YAML itself, those that were others before: name, old, new.
+
+        Parameters
+        ----------
+        before : mapping
+            As of `changes`.
+        """
         for section, options in self.plain.items():
             recorded = before.get(section)
             if not isinstance(options, Mapping) or not isinstance(recorded, Mapping):

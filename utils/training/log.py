@@ -2,15 +2,114 @@
 
 import json
 import sys
+import time
 from pathlib import Path
-from typing import Self
+from typing import IO, Protocol, Self
 
 from utils.files import atomic_write, read_entries
 from utils.metrics.rates import reversal_note
+from utils.training.progress import Progress
+
+# 80 columns leave a bar beside a million steps.
+BAR = "{n_fmt}/{total_fmt} {bar} {remaining} left, {rate_fmt}{postfix}"
+LINE_SECONDS = 15.0  # between two lines where there is no terminal
+
+
+class Bar(Protocol):
+    """What shows the steps: tqdm's bar, or lines."""
+
+    def update(self) -> object:
+        """Count one step more."""
+
+    def set_postfix_str(self, text: str, refresh: bool) -> object:
+        """Set what is shown beside the steps."""
+
+    def write(self, text: str, file: IO[str]) -> object:
+        """Print a line of its own."""
+
+    def close(self) -> object:
+        """End."""
+
+
+class StepLines:
+    """The steps as plain lines, for a file or a pipe: one now and then, and one after the last step.
+
+    Parameters
+    ----------
+    step, total_steps : int
+        Steps done, and length of the training.
+    """
+
+    def __init__(self, step: int, total_steps: int):
+        self.step, self.first_step, self.total_steps = step, step, total_steps
+        self.started = self.printed = time.monotonic()
+        self.beside = ""
+
+    def update(self) -> None:
+        """Count one step more."""
+        self.step += 1
+        now = time.monotonic()
+        if self.step < self.total_steps and now - self.printed < LINE_SECONDS:
+            return
+        self.printed = now
+        seconds_per_step = (now - self.started) / (self.step - self.first_step)
+        left = f"{seconds_per_step * (self.total_steps - self.step):,.0f} s left"
+        words = [f"step {self.step} of {self.total_steps}", self.beside, left]
+        self.write("   " + ", ".join(filter(None, words)), sys.stderr)
+
+    def set_postfix_str(self, text: str, refresh: bool = False) -> None:
+        """Set what the next line says of the step.
+
+        Parameters
+        ----------
+        text : str
+            Loss, accuracy and the like.
+        refresh : bool
+            Not used: lines stay as they are.
+        """
+        self.beside = text
+
+    def write(self, text: str, file: IO[str]) -> None:
+        """Print a line.
+
+        Parameters
+        ----------
+        text : str
+            The line.
+        file : file object
+            Where to.
+        """
+        print(text, file=file, flush=True)
+
+    def close(self) -> None:
+        """Do nothing: every line is whole."""
+
+
+def steps_shown(step: int, total_steps: int) -> Bar:
+    """A bar on a terminal, as wide as that is; lines elsewhere.
+
+    Parameters
+    ----------
+    step, total_steps : int
+        Steps done, and length of the training.
+    """
+    if not sys.stderr.isatty():
+        return StepLines(step, total_steps)
+    from tqdm import tqdm
+
+    return tqdm(
+        total=total_steps,
+        initial=step,
+        unit="step",
+        bar_format=BAR,
+        dynamic_ncols=True,
+        mininterval=1,
+        file=sys.stderr,
+    )
 
 
 class TrainingLog:
-    """A progress bar, TensorBoard, and the same entries in ``log/history.jsonl``.
+    """A progress bar, TensorBoard, and the same entries in ``log/history.jsonl``; and a note of the present step for `standing`.
 
     Parameters
     ----------
@@ -32,25 +131,24 @@ class TrainingLog:
     def __enter__(self) -> Self:
         if self.active:
             from torch.utils.tensorboard import SummaryWriter
-            from tqdm import tqdm
 
             if self.path.exists():
                 entries = read_entries(self.path)
                 self.entries = [entry for entry in entries if entry["step"] <= self.step]
             self.writer = SummaryWriter(self.folder / "tensorboard", purge_step=self.step + 1)
-            self.bar = tqdm(
-                total=self.total_steps,
-                initial=self.step,
-                unit="step",
-                mininterval=1 if sys.stderr.isatty() else 15,
-            )
+            self.bar = steps_shown(self.step, self.total_steps)
+            self.progress = Progress(self.folder, self.total_steps).__enter__()
+            self.progress.note(self.step)
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_) -> None:
         if self.active:
             self.flush()
             self.bar.close()
             self.writer.close()
+            self.progress.__exit__()
+            if kind is None:
+                self.progress.forget()
 
     def add(self, entry: dict, wait_fraction: float | None = None) -> None:
         """Log an entry.
@@ -69,21 +167,19 @@ class TrainingLog:
             if name != "step":
                 self.writer.add_scalar(name, value, entry["step"])
         if wait_fraction is not None:
-            loss, accuracy = f"loss {entry['loss']:.3f}", f"accuracy {entry['accuracy']:.2f}"
-            shown = f"{loss}, {accuracy}, data wait {wait_fraction:.0%}"
-            self.bar.set_postfix_str(shown, refresh=False)
+            loss, accuracy = f"loss {entry['loss']:.3f}", f"acc {entry['accuracy']:.2f}"
+            self.bar.set_postfix_str(f"{loss} {accuracy} wait {wait_fraction:.0%}", refresh=False)
         else:
             note = reversal_note(entry["dev_eer_percent"])
-            self.bar.write(
-                f"   step {entry['step']}: dev EER {entry['dev_eer_percent']:.2f} %"
-                + (f" ({note})" if note else ""),
-                file=sys.stderr,
-            )
+            said = f"   step {entry['step']}: dev EER {entry['dev_eer_percent']:.2f} %"
+            self.bar.write(said + (f" ({note})" if note else ""), file=sys.stderr)
 
     def advance(self) -> None:
-        """Move the progress bar by one step."""
+        """Count a step."""
         if self.active:
+            self.step += 1
             self.bar.update()
+            self.progress.note(self.step)
 
     def flush(self) -> None:
         """Write the history, whole."""

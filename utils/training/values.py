@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from utils.config import resolved_options
+from utils.config import resolved_options, shown
 from utils.receipts import Values
 from utils.training.experiment import claim_of
 from utils.training.phases import OF_A_PHASE
@@ -91,6 +91,20 @@ def began_with(settings: Settings, folder: Path, registries: Registries) -> bool
         completed=_completed,
     )
     return bool(recorded) and not any(values.changes("", _only(recorded, SECTIONS)))
+
+
+def first_plain_change(settings: Settings, folder: Path) -> str:
+    """The first number or word of a YAML that is another one than the training in a folder began with; empty where none is.
+
+    Parameters
+    ----------
+    settings, folder
+        As of `began_with`.
+    """
+    values = Values(now=dict, plain=_only(settings.sections, SECTIONS))
+    for name, old, new in values.plain_differences(claim_of(folder)["config"]):
+        return f"{name} was {shown(old)}, is {shown(new)}"
+    return ""
 
 
 def _values_of(

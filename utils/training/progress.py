@@ -1,0 +1,102 @@
+"""Where a training stands: what the status of a recipe says of one that runs, and of one that was interrupted."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from utils.errors import UserError
+from utils.files import make_folder, read_json_object
+from utils.locks.holder import SILENT_SECONDS, age, death, holder, is_near
+from utils.training.checkpoints import saved_steps
+
+PROGRESS = "log/progress.json"  # there while a training runs, and when it was interrupted
+INTERRUPTED = "interrupted"
+NOTE_SECONDS = 1.0  # between two notes
+
+
+class Progress:
+    """Notes the step that a training is at, a second apart at least.
+
+    A note is written over the one before, without being synced: whoever reads half of one takes the newest checkpoint's step.
+
+    Parameters
+    ----------
+    folder : path
+        Of the training.
+    total_steps : int
+        Its length.
+    """
+
+    def __init__(self, folder: Path, total_steps: int):
+        self.path, self.noted = folder / PROGRESS, 0.0
+        self.said = holder(os.getpid(), "") | {"total_steps": total_steps}
+
+    def __enter__(self) -> Self:
+        make_folder(self.path.parent)
+        self.file = open(self.path, "w", encoding="utf-8")
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.file.close()
+
+    def note(self, step: int) -> None:
+        """Note a step, unless one was noted just now.
+
+        Parameters
+        ----------
+        step : int
+            Steps done.
+        """
+        now = time.monotonic()
+        if self.noted and now - self.noted < NOTE_SECONDS:
+            return
+        self.noted = now
+        self.file.seek(0)
+        self.file.write(json.dumps({"step": step} | self.said) + "\n")
+        self.file.truncate()
+        self.file.flush()
+
+    def forget(self) -> None:
+        """Remove the note of a training that has reached its end."""
+        self.path.unlink(missing_ok=True)
+
+
+def standing(folder: Path, total_steps: int | None = None) -> str:
+    """Where a training without a receipt stands, in words; empty where it has not begun.
+
+    Parameters
+    ----------
+    folder : path
+        Of the training.
+    total_steps : int or None
+        Its length, where no note tells it.
+    """
+    try:
+        noted = _read_note(folder / PROGRESS)
+        silent_seconds = time.time() - (folder / PROGRESS).stat().st_mtime
+    except FileNotFoundError:
+        noted, silent_seconds = {}, 0.0
+    if noted and not death(noted, silent_seconds):
+        where = f"host {noted['host']}, process {noted['process']}"
+        at = f"step {noted['step']} of {noted['total_steps']}, {where}"
+        if is_near(noted) or silent_seconds < SILENT_SECONDS:
+            return f"running: {at}"
+        return f"running, or dead: silent for {age(silent_seconds)}: {at}"
+    saved = saved_steps(folder / "checkpoints")
+    if not saved:
+        return ""
+    length = noted.get("total_steps", total_steps)
+    return f"{INTERRUPTED}: step {saved[-1]}" + (f" of {length}" if length else "")
+
+
+def _read_note(path: Path) -> Mapping:
+    """What was noted last; nothing where that is half written."""
+    try:
+        noted = read_json_object(path)
+    except UserError:
+        return {}
+    wanted = {"step", "total_steps", *holder(os.getpid(), "")}
+    return noted if wanted <= noted.keys() else {}
