@@ -65,9 +65,11 @@ device=cpu      # one of cpu, cuda: of training and extraction
 name=           # suffix of the experiment's folder
 doctor=false    # look whether this machine is fit: software, GPU, memory, disk, scheduler;
                 # install and run nothing
-status=false    # show each stage: done, stale because ..., partly done, never run; run nothing
+status=false    # show each stage: done, stale because ..., partly done, running, interrupted, never run;
+                # run nothing
 dry_run=false   # show what would run, what is missing,
                 # and how much disk, memory and time it takes; run nothing
+verbose=false   # with --dry-run: show the commands too
 verify=false    # read all outputs again and compare them with their checksums; run nothing
 force=false     # redo costly work that is stale (the old output is moved aside)
 accept=         # number of a stage whose stale outputs are declared good
@@ -237,6 +239,7 @@ for protocol_name in ${test_protocols//,/ }; do
     fail_usage "--test-protocols $protocol_name: no such file in conf/protocols/"
 done
 : "${workdir:=$(dirname "$script")}"
+[ "$verbose" = false ] || [ "$dry_run" = true ] || fail_usage "--verbose needs --dry-run"
 [ "$submit_all" = false ] || [ "$cmd" = slurm ] || fail_usage "--submit-all needs --cmd slurm"
 [ -z "$cluster_conf" ] || [ -f "$cluster_conf" ] || fail_usage "--cluster-conf $cluster_conf: no such file"
 [ "$nodes" = 1 ] || [ "$cmd" = slurm ] || fail_usage "--nodes $nodes needs --cmd slurm"
@@ -358,7 +361,7 @@ if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
       [ "$option" = workdir ] || [ -z "${!option}" ] || named+=("${option//_/-}=${!option}")
     done < <(sed -n 's/^\([a-z0-9_]*\)=[^#]*# *paths\{0,1\}: .*/\1/p' <<<"$declared")
     python3 -m utils.plan.dry_run "$plan" "${named[@]}" --first "$stage" --last "$stop_stage" \
-      --cmd "$launcher" --device "$device"
+      --cmd "$launcher" --device "$device" --verbose "$verbose"
     exit
   fi
   for question in status verify; do

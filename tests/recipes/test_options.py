@@ -80,6 +80,7 @@ SHARED = {
     ),  # a trained network is the same wherever it was trained; the bytes of embeddings are not
     "status": ("--status", NOTHING),
     "dry_run": ("--dry-run", NOTHING),
+    "verbose": ("--verbose --dry-run", NOTHING),
     "verify": ("--verify", NOTHING),
     "force": ("--force", NOTHING),
     "accept": ("--accept 3", NOTHING),

@@ -266,6 +266,7 @@ def test_scores_are_normalised_calibrated_and_fused_by_options(runs, recipe, tmp
         tmp_path / "other",
         "--fuse",
         "--dry-run",
+        "--verbose",
         cwd=ROOT,
         code=1,
     )

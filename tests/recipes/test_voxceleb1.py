@@ -88,7 +88,7 @@ def test_the_speakers_of_e_and_h_are_not_trained_on_without_leave(runs, tmp_path
 
 @pytest.mark.slow
 def test_without_dev_speakers_nothing_is_validated(runs, tmp_path):
-    text = runs.run("voxceleb1", tmp_path / "work", "--dev-speakers", 0, "--dry-run")
+    text = runs.run("voxceleb1", tmp_path / "work", "--dev-speakers", 0, "--dry-run", "--verbose")
     command = next(line for line in text.splitlines() if "-m steps.train " in line)
     assert "/packed_16000/train none " in command
     assert "tests/dev" not in text

@@ -1,4 +1,4 @@
-"""The dry run: audio, disk, memory and time, worked out by hand; recorded facts before guesses; what is missing, and exit code 1."""
+"""The dry run: audio, disk, memory and time as receipts recorded them, else one line of a rule; what is missing, and exit code 1."""
 
 import json
 import os
@@ -12,10 +12,10 @@ from tests.mounts import small_disk
 from utils.errors import UserError
 from utils.plan import audio_counts as plan_audio
 from utils.plan import dry_run as plan_dry_run
-from utils.plan import forecast as plan_rates
+from utils.plan import forecast
 from utils.plan import missing as plan_missing
 from utils.plan.audio_counts import Audio, AudioOfPlan, count_corpus
-from utils.plan.forecast import Amount, Rates, need_of_stage
+from utils.plan.forecast import UNKNOWN, Amount, Records, need_of_stage
 from utils.receipts import DONE, NEVER, Task
 
 TINY = "recipes/mini/conf/ghostvlad_tiny.yaml"
@@ -76,52 +76,46 @@ def work(tmp_path):
 
 
 def rows(text):
-    """Stage -> cells of its line of the table."""
-    lines = text.partition("stage       utterances")[2].splitlines()[1:]
-    return {
-        line.split()[0]: re.split(r"  +", line.strip())[1:]
-        for line in lines
-        if re.match(r" +\d |all|known", line)
-    }
+    """Stage, or "all" -> cells of its line of the table behind the title."""
+    found = {}
+    for line in text.partition("memory     time\n")[2].splitlines():
+        if re.match(r"\d  ", line) or "together" in line:
+            key = line[0] if line[0] != " " else "all"
+            found[key] = re.findall(r"~?[\d,.]+(?: (?:h|MB|GB|s|min))?|\?|-", line[34:])
+    return found
 
 
-def test_counts_disk_and_time_by_hand(work, command):
+def test_without_any_receipt_what_a_step_knows_is_told_and_the_rest_is_one_rule(work, command):
     (work / "sbatch").write_text("#!/bin/sh\n")
     (work / "sbatch").chmod(0o755)
     path = {"PATH": f"{work}:{os.environ['PATH']}"}
-    done = command(
-        "utils.plan.dry_run",
-        work / "plan",
-        f"workdir={work}",
-        "--cmd",
-        "slurm",
-        env=os.environ | path,
-    )
+    words = ("utils.plan.dry_run", work / "plan", f"workdir={work}", "--cmd", "slurm")
+    done = command(*words, env=os.environ | path)
     print(done.stdout, done.stderr)
     assert (done.returncode, "missing" in done.stdout) == (0, False)
     table = rows(done.stdout)
     # An hour of 16-bit samples at 16 kHz: 2 x 16000 x 3600 bytes, as the step itself says.
-    assert table["2"][:2] == ["2", "1.0 h"]
-    assert table["2"][2] == "115.3 MB guess", "115.2 of the archives, 0.1 of lists"
-    # 20 s for the hour, shared by two jobs, and 10 s for each start; then the lists: 1 s and 10 s
-    assert table["2"][4] == "0.5 min guess"
-    assert table["3"] == [
-        "2 guess",
-        "1.0 h guess",
-        "600.0 MB guess",
-        "4.3 GB guess",
-        "0.2 min guess",
-    ], "12 steps of a second"
-    assert re.fullmatch(
-        r"disk: about 715.3 MB guess, of what is known; free: [\d,]+ MB",
-        done.stdout.splitlines()[-1],
-    )
-    assert "--job JOB/2" in done.stdout
-    assert "--job 1/2" not in done.stdout, "an array is one line"
+    assert table["2"] == ["2", "1.0 h", "115.2 MB", "?", "?"]
+    assert table["3"] == ["~2", "~1.0 h", "?", "?", "?"]
+    assert table["all"] == ["115.2 MB", "?", "?"]
+    lines = done.stdout.splitlines()
+    assert max(len(line) for line in lines if re.match(r"\d  |   ", line)) <= 80
+    assert sum("as a rule" in line for line in lines) == 1
+    assert re.fullmatch(r"disk: about 115.2 MB, of what is known; free: [\d,]+ MB", lines[-1])
+    assert "-m steps" not in done.stdout, "commands are for --verbose"
     assert not (work / "data" / "packed").exists()
 
 
-def test_what_was_recorded_takes_the_place_of_guesses(work, command):
+def test_commands_come_behind_the_forecast_with_verbose(work, command):
+    said = command(
+        "utils.plan.dry_run", work / "plan", f"workdir={work}", "--verbose", "true"
+    ).stdout
+    assert said.index("together") < said.index("disk: about") < said.index("$ python3 -m steps.")
+    assert "--job JOB/2" in said
+    assert "--job 1/2" not in said, "an array is one line"
+
+
+def test_what_receipts_recorded_is_what_is_forecast(work, command):
     other = make_data(
         work / "data" / "other", [900, 900]
     )  # half an hour, packed in 60 and 30 s: 180 s for the hour
@@ -143,10 +137,9 @@ def test_what_was_recorded_takes_the_place_of_guesses(work, command):
         other,
         counts={"steps": 6, "device": "cpu"},
         inputs={"config": ROOT / TINY},
-        peak_memory_bytes=700_000_000,
+        peak_memory_bytes=413_000_000,
     )
-    audio = AudioOfPlan([])
-    rates = Rates([work / "data", work / "exp"], audio)
+    records = Records([work / "data", work / "exp"], AudioOfPlan([]))
     lists = {"wav.scp": work / "data" / "train" / "wav.scp"}
     job = Task(
         work / "data" / "packed" / "train",
@@ -156,45 +149,55 @@ def test_what_was_recorded_takes_the_place_of_guesses(work, command):
         job="1/2",
         inputs=lists,
     )
-    need = rates.need(job, "cpu")
+    need = records.need(job, "cpu")
     assert (need.seconds, need.memory) == (Amount(90.0), Amount(200_000_000)), (
         "half an hour of 180 s an hour"
     )
-    both = need_of_stage([(job, NEVER), (job, DONE)], rates, "cpu", "slurm")
+    both = need_of_stage([(job, NEVER), (job, DONE)], records, "cpu", "slurm")
     assert both.seconds == Amount(45.0), "two jobs at once"
-    assert need_of_stage([(job, NEVER)], rates, "cpu", "local").memory == Amount(
+    assert need_of_stage([(job, NEVER)], records, "cpu", "local").memory == Amount(
         200_000_000 * min(2, len(os.sched_getaffinity(0)))
     )
-    done = command("utils.plan.dry_run", work / "plan", f"workdir={work}")
+    words = ("utils.plan.dry_run", work / "plan", f"workdir={work}")
+    done = command(*words)
     print(done.stdout)
-    assert rows(done.stdout)["3"][2:] == ["0.0 MB", "700.0 MB", "1.0 min"], (
+    assert rows(done.stdout)["3"][2:] == ["0.0 MB", "413.0 MB", "60 s"], (
         "12 steps of 5 s; 1000 bytes were written"
     )
-    assert rows(
-        command("utils.plan.dry_run", work / "plan", f"workdir={work}", "--device", "cuda").stdout
-    )["3"][4].endswith("guess")
+    assert rows(command(*words, "--device", "cuda").stdout)["3"][2:] == ["?", "?", "?"]
 
 
-def test_a_begun_training_goes_by_its_own_checkpoints(work):
-    checkpoints = work / "exp" / "tiny" / "checkpoints"
-    checkpoints.mkdir(parents=True)
-    for step, seconds in (
-        (0, 1000),
-        (4, 1500),
-        (8, 1540),
-    ):  # the first four with a pause of its own
-        (checkpoints / f"step-{step:07}.pt").touch()
-        os.utime(checkpoints / f"step-{step:07}.pt", (seconds, seconds))
+def test_a_training_of_another_yaml_is_forecast_by_the_one_that_is_recorded_and_marked(work):
+    """As where a YAML was copied to change one value."""
+    train = work / "data" / "train"
+    of_training = {"counts": {"steps": 6, "device": "cpu"}, "inputs": {"config": ROOT / TINY}}
+    write_receipt(
+        work / "exp" / "x", "train", 30, train, **of_training, peak_memory_bytes=413_000_000
+    )
+    own = work / "own.yaml"
+    own.write_text((ROOT / TINY).read_text())
     task = Task(
-        work / "exp" / "tiny",
-        "train",
-        format=1,
-        options={"steps": 20},
-        inputs={"config": ROOT / TINY},
+        work / "exp" / "own", "train", format=1, options={"steps": 20}, inputs={"config": own}
     )
-    assert Rates([], AudioOfPlan([])).need(task, "cpu").seconds == Amount(120.0), (
-        "12 more steps of 10 s"
-    )
+    need = Records([work / "exp"], AudioOfPlan([])).need(task, "cpu")
+    assert need.seconds == Amount(100.0, is_rough=True)
+    assert need.memory == Amount(413_000_000, is_rough=True)
+    (task.home / "checkpoints").mkdir(parents=True)
+    (task.home / "checkpoints" / "step-0000008.pt").touch()
+    left = Records([work / "exp"], AudioOfPlan([])).need(task, "cpu").seconds
+    assert left == Amount(60.0, is_rough=True), "12 more steps"
+
+
+def test_a_step_without_audio_takes_what_it_took(work):
+    """Back ends, scores, reports: the mean of what one of them recorded."""
+    nowhere = work / "nowhere"
+    for name, seconds in (("a", 2), ("b", 4)):
+        write_receipt(work / "exp" / name, "score", seconds, nowhere, peak_memory_bytes=5)
+    task = Task(work / "exp" / "c", "score", format=1, options={}, inputs={})
+    need = Records([work / "exp"], AudioOfPlan([])).need(task, "cpu")
+    assert (need.seconds, need.disk, need.memory) == (Amount(3.0), Amount(1000.0), Amount(5))
+    other = Task(work / "exp" / "d", "calibrate", format=1, options={}, inputs={})
+    assert Records([work / "exp"], AudioOfPlan([])).need(other, "cpu").seconds == UNKNOWN
 
 
 def test_the_length_of_a_training(tmp_path):
@@ -207,9 +210,7 @@ def test_the_length_of_a_training(tmp_path):
     )
 
     def steps(options, **inputs):
-        return plan_rates.steps_of(
-            Task(tmp_path, "train", format=1, options=options, inputs=inputs)
-        )
+        return forecast.steps_of(Task(tmp_path, "train", format=1, options=options, inputs=inputs))
 
     assert steps({}, config=ROOT / TINY) == 12
     assert steps({"steps": 7}, config=ROOT / TINY) == 7
@@ -272,12 +273,12 @@ def test_a_corpus_is_counted_before_it_is_prepared_and_shared_among_its_sets(tmp
     )
 
 
-def test_before_the_first_stage_of_an_uncounted_corpus_numbers_are_unknown(work, command):
+def test_before_the_first_stage_of_an_uncounted_corpus_nothing_is_made_up(work, command):
     shutil.rmtree(work / "data")
     done = command("utils.plan.dry_run", work / "plan", f"workdir={work}")
     assert done.returncode == 1
-    assert rows(done.stdout)["2"][:3] == ["unknown"] * 3
-    assert "known" in rows(done.stdout)
+    assert rows(done.stdout)["2"] == ["?"] * 5
+    assert rows(done.stdout)["all"] == ["?"] * 3
     assert (
         f"missing: {work}/data/train/wav.scp: needed, and no stage of this recipe makes it"
         in done.stdout
@@ -321,12 +322,21 @@ def test_missing_files_programs_and_packages(work, tmp_path, monkeypatch):
 
 
 def test_too_little_disk_or_memory_is_missing(work, monkeypatch, capsys):
+    write_receipt(
+        work / "exp" / "x",
+        "train",
+        30,
+        work / "data" / "train",
+        counts={"steps": 6, "device": "cpu"},
+        inputs={"config": ROOT / TINY},
+        peak_memory_bytes=4_300_000_000,
+    )
     monkeypatch.setattr(plan_dry_run, "usable_memory", lambda: (1_000_000_000, 0))
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 700_000_000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 100_000_000))
     with pytest.raises(UserError, match="missing: 2, see above"):
         plan_dry_run.plan_dry_run(work / "plan", [f"workdir={work}"])
     said = capsys.readouterr().out
-    assert "missing: disk: 0.7 GB needed, 0.7 GB there" in said
+    assert "missing: disk: 0.1 GB needed, 0.1 GB there" in said
     assert "missing: memory: 4.3 GB needed, 1.0 GB there" in said
     monkeypatch.undo()
     with pytest.raises(
@@ -335,8 +345,34 @@ def test_too_little_disk_or_memory_is_missing(work, monkeypatch, capsys):
         plan_dry_run.plan_dry_run(work / "plan", [f"workdir={work}"], first=3)
 
 
+def test_what_another_network_took_refuses_no_machine(work, monkeypatch, capsys):
+    write_receipt(
+        work / "exp" / "x",
+        "train",
+        30,
+        work / "data" / "train",
+        counts={"steps": 6, "device": "cpu"},
+        inputs={"config": work / "large.yaml"},
+        peak_memory_bytes=4_300_000_000,
+    )
+    monkeypatch.setattr(plan_dry_run, "usable_memory", lambda: (1_000_000_000, 0))
+    plan_dry_run.plan_dry_run(work / "plan", [f"workdir={work}"])
+    said = capsys.readouterr().out
+    assert "~4.3 GB" in said
+    assert "missing" not in said
+
+
 def test_data_and_exp_on_two_disks_are_weighed_apart(work, tmp_path, capsys):
-    """An hour of packed audio here, a training of 600 MB (a guess) on a disk of 1 MB."""
+    """An hour of packed audio here, a training that wrote 600 MB before on a disk of 1 MB."""
+    write_receipt(
+        work / "data" / "x",
+        "train",
+        30,
+        work / "data" / "train",
+        counts={"steps": 6, "device": "cpu"},
+        inputs={"config": ROOT / TINY},
+        outputs={"x": {"bytes": 600_000_000, "sha256": ""}},
+    )
     with small_disk(tmp_path / "other", "1M") as other:
         (work / "exp").symlink_to(other)
         with pytest.raises(
@@ -345,7 +381,7 @@ def test_data_and_exp_on_two_disks_are_weighed_apart(work, tmp_path, capsys):
             plan_dry_run.plan_dry_run(work / "plan", [f"workdir={work}"])
         said = capsys.readouterr().out
     assert re.search(rf"disk of {work / 'data'}: about 115\.\d MB", said), said
-    assert f"disk of {work / 'exp'}: about 600.0 MB guess, of what is known; free: 1 MB" in said
+    assert f"disk of {work / 'exp'}: about 600.0 MB, of what is known; free: 1 MB" in said
 
 
 def test_a_place_that_is_no_folder_or_not_this_users_is_missing(tmp_path, monkeypatch):
