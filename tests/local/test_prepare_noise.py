@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from local.corpus import changed_listing
 from local.prepare_noise import prepare_bank, prepare_noise, utterance_id
 from utils.data_dir import read_map, validate_data_dir
 from utils.errors import UserError
@@ -133,3 +134,16 @@ def test_a_new_file_makes_it_stale_and_nothing_new_leaves_it(tmp_path, capsys):
     assert capsys.readouterr().out == ""
     write_tree(tree, "b.wav")
     assert prepare_noise(tree, tmp_path / "out")["went_on"] == 2
+    assert f"redone: files of {tree} are new, gone or of another size" in capsys.readouterr().err
+    (tree / "b.wav").unlink()
+    assert prepare_noise(tree, tmp_path / "out")["went_on"] == 1
+    assert f"redone: 1 file gone: {tree}/b.wav" in capsys.readouterr().err
+
+
+def test_of_many_files_that_are_gone_a_few_are_named(tmp_path):
+    tree = write_tree(tmp_path / "tree", *(f"{name}.wav" for name in "abcde"))
+    prepare_noise(tree, tmp_path / "out")
+    for name in "abcd":
+        (tree / f"{name}.wav").unlink()
+    said = changed_listing(tree, [tmp_path / "none", tmp_path / "out"])
+    assert said == f"4 files gone: {tree}/a.wav, {tree}/b.wav, {tree}/c.wav and 1 more"

@@ -266,3 +266,21 @@ def test_captions_of_pictures_come_in_the_order_of_length(work, tmp_path):
     ]
     assert seconds == sorted(seconds)
     assert len(list(groupby(entries, lambda entry: entry["utterance"]))) == 4
+
+
+def test_only_another_crop_or_augmentation_makes_pictures_stale(work, tmp_path, capsys):
+    config = tmp_path / "x.yaml"
+    text = PLAIN + CHAIN
+    config.write_text(text)
+    drawn(work, tmp_path / "pictures", config)
+    receipt = tmp_path / "pictures" / "receipts" / "illustrate.json"
+    before = receipt.stat().st_mtime_ns
+    spelt = text.replace("crop_seconds: 0.5", "crop_seconds: 5e-1  # short")
+    assert spelt != text
+    config.write_text(spelt.replace("embedding_dim: 16", "embedding_dim: 24"))
+    drawn(work, tmp_path / "pictures", config)
+    assert receipt.stat().st_mtime_ns == before
+    config.write_text(text.replace("snr_db: [5, 5]", "snr_db: [5, 6]"))
+    drawn(work, tmp_path / "pictures", config)
+    said = f"{config}: augmentation.chain[1].snr_db was [5, 5], is [5, 6]"
+    assert said in capsys.readouterr().err

@@ -188,7 +188,10 @@ def test_other_options_do_not_overwrite_features(packed, tmp_path):
     data = packed_copy(packed, tmp_path / "data")
     made(data, conf("fbank80"))
     assert made(data, conf("fbank80"))["went_on"] == 9, "the same again is done already"
-    with pytest.raises(UserError, match="stale: option front_end was .*; --force redoes it"):
+    with pytest.raises(
+        UserError,
+        match=r'option front_end: name was "kaldi_fbank", is "kaldi_mfcc"; --force redoes it',
+    ):
         make_feats(data, conf("mfcc30_voxceleb"))
 
 

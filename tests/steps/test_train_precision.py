@@ -131,7 +131,8 @@ def test_a_workdir_of_before_stays_done(corpus, tmp_path, monkeypatch, phases):
     assert {state for state, _ in states(corpus, config, tmp_path / "exp")} == {"done"}
     if not phases:
         config.write_text(config.read_text().replace("precision: auto", "precision: fp32"))
-        assert states(corpus, config, tmp_path / "exp") == [("stale", f"{config} changed")]
+        changed = f'{config}: training.precision was "bf16", is "fp32"'
+        assert states(corpus, config, tmp_path / "exp") == [("stale", changed)]
 
 
 def test_a_value_taken_out_of_the_yaml_is_a_change(corpus, tmp_path):
@@ -139,7 +140,8 @@ def test_a_value_taken_out_of_the_yaml_is_a_change(corpus, tmp_path):
     run(corpus, config, tmp_path / "exp")
     config.write_text(config.read_text().replace(", average_checkpoints: 2", ""))
     assert "average_checkpoints" not in config.read_text()
-    assert states(corpus, config, tmp_path / "exp") == [("stale", f"{config} changed")]
+    changed = f"{config}: training.average_checkpoints was 2, is 1"
+    assert states(corpus, config, tmp_path / "exp") == [("stale", changed)]
 
 
 def test_the_provenance_says_it(corpus, tmp_path, monkeypatch):
@@ -195,7 +197,8 @@ def test_a_change_of_a_middle_phase_is_a_change(corpus, tmp_path):
     run(corpus, config, tmp_path / "exp")
     assert {state for state, _ in states(corpus, config, tmp_path / "exp")} == {"done"}
     config.write_text(config.read_text().replace("weights_from: previous", "weights_from: random"))
-    assert states(corpus, config, tmp_path / "exp")[-1] == ("stale", f"{config} changed")
+    changed = 'phase 2 (second).phase.weights_from was "previous", is "random"'
+    assert states(corpus, config, tmp_path / "exp")[-1] == ("stale", f"{config}: {changed}")
 
 
 @pytest.mark.parametrize("claim", ["{}", '{"config": []}', '{"config": {"model": {}}}', "no JSON"])

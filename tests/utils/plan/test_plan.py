@@ -1,5 +1,6 @@
 """The plan of a recipe: what is done, what is stale because of what, what would run."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pytest
 
 from tests.planned import PlannedRecipe
 from utils.errors import UserError
+from utils.locks.run_lock import locked
 from utils.plan import __main__ as plan
-from utils.plan.__main__ import finished
+from utils.plan.__main__ import finished, status
 from utils.plan.stages import examine, read_plan
+from utils.receipts import Task
 from utils.receipts.check import evaluate
 
 
@@ -103,3 +106,57 @@ def test_a_run_goes_on_in_a_copy_and_says_whose_files_its_lists_name(
     (recipe.folder / "in").symlink_to(copy.folder / "in")
     finished(copy.plan())
     assert "note:" not in capsys.readouterr().err
+
+
+def test_an_experiment_never_started_is_never_run_although_shared_baselines_are_done(recipe):
+    """Stage 0 works on a folder of the recipe's own and on one that other experiments share."""
+    plan = recipe.plan()
+    lines = plan.read_text().splitlines()
+    shared = lines[2].replace("data/one", "exp/baseline").replace("JOB=1:2", "JOB=1:1")
+    shared = shared.replace("JOB/2", "1/1")
+    plan.write_text("\n".join([*lines[:3], shared, *lines[3:]]) + "\n")
+    recipe.work(plan, [0])
+    assert states(plan)[0] == "done"
+    for receipt in (recipe.one / "receipts").iterdir():
+        receipt.unlink()
+    stage = examine(plan)[0]
+    assert sorted(status.state for status in stage.statuses) == ["done", "never run", "never run"]
+    assert stage.line().split() == ["0", "first", "never", "run"]
+    recipe.work(plan, [0])
+    (recipe.one / "receipts" / "planned_one.1of2.json").unlink()
+    assert "partly done: 2 of 3 tasks" in examine(plan)[0].line(), "it was started"
+
+
+@pytest.mark.parametrize(
+    ("standing", "said"),
+    [
+        (
+            "running: step 354 of 400, host h, process 7",
+            "running: step 354 of 400, host h, process 7",
+        ),
+        ("interrupted: step 60 of 400", "interrupted: step 60 of 400"),
+        ("", "never run"),
+    ],
+)
+def test_work_that_has_begun_says_how_far_it_is(recipe, monkeypatch, standing, said):
+    plain = Task.__init__
+
+    def begun(self, *words, **options):
+        plain(self, *words, **options)
+        self.standing = lambda: standing
+
+    monkeypatch.setattr(Task, "__init__", begun)
+    stage = examine(recipe.plan())[1]
+    assert stage.line() == f"1  {'second':42} {said}"
+    assert (stage.state == "never run") == (not standing)
+
+
+def test_the_status_names_the_run_that_is_at_work(recipe, capsys):
+    recipe.work(recipe.plan())
+    status(recipe.plan())
+    assert "at work" not in capsys.readouterr().out
+    with locked([recipe.one, recipe.two]):
+        status(recipe.plan())
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("at work")]
+    assert len(said) == 1, said
+    assert f"(process {os.getpid()} on host " in said[0]

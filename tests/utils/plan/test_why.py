@@ -106,7 +106,7 @@ def test_a_format_a_missing_input_and_spoilt_outputs_are_named(recipe, capsys):
     assert lines[0].endswith(
         "stale because planned_one has FORMAT 1, its output was made by FORMAT 7"
     )
-    missing = f"input source: {short('a')} ({recipe.folder}/in) -> missing ({recipe.folder}/in)"
+    missing = f"1 file gone: {recipe.folder}/in (input source)"
     assert lines[1:5] == [
         f"{recipe.one}: planned_one: stale",
         "FORMAT of planned_one: 7 -> 1",

@@ -140,6 +140,55 @@ def test_accept_blesses_a_stale_output(work, tmp_path):
     assert json.loads((tmp_path / "out" / "receipts" / "copy.json").read_text())["accepted"]
 
 
+def test_the_message_offers_only_what_helps(work, tmp_path, monkeypatch):
+    """--accept is an option of recipes; --name makes another folder of the experiment alone."""
+    _task, do = work
+    do(dear=True)
+    (tmp_path / "in").write_text("b\n")
+    redo = "--force redoes it (the old output is moved aside)"
+
+    def said():
+        with pytest.raises(UserError) as refused:
+            do(dear=True)
+        return str(refused.value).partition("changed; ")[2]
+
+    monkeypatch.delenv("SV_STAGED", raising=False)
+    monkeypatch.delenv("SV_EXPERIMENT", raising=False)
+    assert said() == redo
+    monkeypatch.setenv("SV_STAGED", "1")
+    assert said() == f"{redo}, --accept STAGE keeps it"
+    for elsewhere in ("", str(tmp_path / "other"), str(tmp_path / "ou")):
+        monkeypatch.setenv("SV_EXPERIMENT", elsewhere)
+        assert "--name" not in said(), "of data there is one folder for all experiments"
+    monkeypatch.setenv("SV_EXPERIMENT", str(tmp_path / "out"))
+    assert (
+        said() == f"{redo}, --accept STAGE keeps it, --name NEW makes another experiment beside it"
+    )
+
+
+def test_an_option_that_is_a_checksum_is_explained_in_words(work):
+    task, do = work
+    do(options={"files": "abc"})
+    status = task(
+        options={"files": "abd"}, explain={"files": lambda: "1 file gone: a.wav"}
+    ).status()
+    assert (status.state, status.reason) == (STALE, "1 file gone: a.wav")
+    status = task(options={"files": "abc"}, explain={"files": lambda: "not asked"}).status()
+    assert status.state == DONE
+
+
+def test_work_that_has_begun_is_unfinished_and_says_how_far_it_is(work):
+    task, do = work
+    status = task(standing=lambda: "interrupted: step 60 of 400").status()
+    assert (status.state, status.reason, status.is_begun) == (
+        UNFINISHED,
+        "interrupted: step 60 of 400",
+        True,
+    )
+    do()
+    assert task(standing=lambda: "interrupted: step 60 of 400").status().state == DONE
+
+
 def test_a_receipt_as_input_stands_for_the_checksums_in_it(work, tmp_path):
     _task, do = work
     do()
@@ -222,6 +271,7 @@ def test_a_damaged_receipt_is_an_error_of_one_line(work, tmp_path, content):
         ("inputs", {"list": {"path": "in"}}),
         ("outputs", {"copy": {"bytes": "2", "sha256": ""}}),
         ("outputs", {"copy": {"bytes": 2}}),
+        ("values", 3),
         ("options", {"job": 3}),
         ("options", {"job": "1/none"}),
     ],
