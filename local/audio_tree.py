@@ -224,7 +224,8 @@ def _measure_all(root: str, parts: Sequence[Files], jobs: int) -> Iterator[Measu
         yield from map(measure, parts)
         return
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), die_with_parent) as pool:
-        yield from tqdm(pool.map(measure, parts), "headers", len(parts), disable=None)
+        measured = pool.map(measure, parts)
+        yield from tqdm(measured, "headers", len(parts), disable=None, dynamic_ncols=True)
 
 
 def _measure(root: str, files: Files) -> Measured:

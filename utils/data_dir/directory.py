@@ -278,7 +278,13 @@ def _audio_faults(tables: Tables, allow_pipes: bool, root: str | Path | None) ->
 
     seconds = {}
     for number, (recording, entry) in enumerate(
-        tqdm(list(zip(*tables["wav.scp"], strict=True)), "recordings", disable=None), start=1
+        tqdm(
+            list(zip(*tables["wav.scp"], strict=True)),
+            "recordings",
+            disable=None,
+            dynamic_ncols=True,
+        ),
+        start=1,
     ):
         try:
             samples, sample_rate_hz = read_audio(entry, allow_pipes=allow_pipes, root=root)

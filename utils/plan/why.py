@@ -5,7 +5,7 @@ from pathlib import Path
 
 from utils.cli import call, exit_with
 from utils.plan.stages import Stage, examine
-from utils.receipts import DONE, NEVER, Status
+from utils.receipts import DONE, Status
 from utils.receipts.contents import bad_outputs, read_receipt
 
 SHOWN = 6  # names of outputs in a line
@@ -52,7 +52,7 @@ def _reasons(status: Status) -> Iterator[str]:
     if status.state == DONE:
         return
     if receipt is None:
-        yield from [status.reason] if status.state == NEVER and status.reason else []
+        yield from [status.reason] if status.reason else []
     else:
         yield from bad_outputs(status.task.home, receipt["outputs"])
         yield from (change.detail for change in status.task.changes(receipt))
