@@ -361,7 +361,7 @@ if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
       [ "$option" = workdir ] || [ -z "${!option}" ] || named+=("${option//_/-}=${!option}")
     done < <(sed -n 's/^\([a-z0-9_]*\)=[^#]*# *paths\{0,1\}: .*/\1/p' <<<"$declared")
     python3 -m utils.plan.dry_run "$plan" "${named[@]}" --first "$stage" --last "$stop_stage" \
-      --cmd "$launcher" --device "$device" --verbose "$verbose"
+      --cmd "$launcher" --verbose "$verbose"
     exit
   fi
   for question in status verify; do

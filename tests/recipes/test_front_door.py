@@ -218,7 +218,11 @@ def test_a_spoilt_list_is_made_again_with_the_same_bytes(runs, tmp_path):
     assert re.search(
         r"^6 .*partly done.*bytes", runs.run("speechocean762", workdir, "--status"), re.MULTILINE
     )
-    runs.run("speechocean762", workdir)
+    text = runs.run("speechocean762", workdir)
+    print(text)
+    assert re.search(r"^== stage 6: \d+ s$", text, re.MULTILINE)
+    assert re.search(r"^== total: \d+ s$", text, re.MULTILINE)
+    assert "\r" not in text, "there is no terminal"
     whole = runs.whole("speechocean762")
     assert difference(contents(whole), contents(workdir, copied_from=whole)) == []
 
@@ -237,12 +241,30 @@ def test_a_changed_option_makes_stale_what_depends_on_it_and_dear_work_stops(run
         re.search(r"stage \d, which it needs, has to run again", line) for line in status[4:]
     )
     stopped = last_line(runs.run("speechocean762", workdir, "--steps", 4, code=1))
-    assert all(words in stopped for words in ("option steps was null, is 4", "--force", "--accept"))
+    remedies = ("--force", "--accept", "--name NEW")
+    assert all(words in stopped for words in ("option steps was null, is 4", *remedies))
     assert difference(before, contents(workdir)) == []
+    beside = ("--steps", 4, "--name", "new", "--stop-stage", 3)
+    runs.run("speechocean762", workdir, *beside)
+    assert before.items() <= contents(workdir).items(), "nothing of the old one is touched"
+    shutil.rmtree(workdir / "exp" / "tiny-new")
 
     assert "accepted" in runs.run("speechocean762", workdir, "--steps", 4, "--accept", 3)
     assert "nothing to do" in runs.run("speechocean762", workdir, "--steps", 4)
     assert difference(before, contents(workdir)) == []
+
+
+@pytest.mark.slow
+def test_a_comment_in_a_yaml_makes_nothing_stale_and_a_value_is_named_old_and_new(runs, tmp_path):
+    workdir = runs.copy("speechocean762", tmp_path)
+    config = tmp_path / "tiny.yaml"
+    text = (runs.base / "corpora" / "tiny.yaml").read_text()
+    config.write_text("# a comment\n" + text.replace("1e-3", "0.001").replace("1.0", "1"))
+    status = runs.run("speechocean762", workdir, "--config", config, "--status")
+    assert all(line.endswith("done") for line in status.splitlines()), status
+    config.write_text(text.replace("{steps: 12", "{steps: 112"))
+    said = runs.run("speechocean762", workdir, "--config", config, "--why", 3)
+    assert f"{config}: training.steps: 12 -> 112\n" in said, said
 
 
 @pytest.mark.long

@@ -44,7 +44,6 @@ def plan_dry_run(
     first: int = 0,
     last: int = 7,
     cmd: Literal["local", "slurm", "sge"] = "local",
-    device: Literal["cpu", "cuda"] = "cpu",
     verbose: bool = False,
 ) -> None:
     """Show what would run, what it needs and what is missing; run nothing.
@@ -59,8 +58,6 @@ def plan_dry_run(
         Stages to show.
     cmd : str
         What runs the arrays.
-    device : str
-        Of training and extraction.
     verbose : bool
         Show the commands too.
 
@@ -108,6 +105,7 @@ def plan_dry_run(
     speech = sum((corpus.audio for corpus in corpora if corpus.option not in NOISES), Audio())
     audio = AudioOfPlan((task for task, _ in tasks), speech)
     records = Records([workdir / "data", workdir / "exp"], audio)
+    device = "cuda" if any("cuda" in command for command in commands) else "cpu"
     total = _show_needs(stages, records, cmd, device)
     disks = _needs_of_disks(stages, records, device)
     for folder, needed in disks.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from utils.errors import UserError
-from utils.files import make_folder, read_json_object
+from utils.files import make_folder, naming, read_json_object
 from utils.locks.holder import SILENT_SECONDS, age, death, holder, is_near
 from utils.training.checkpoints import saved_steps
 
@@ -36,11 +36,12 @@ class Progress:
 
     def __enter__(self) -> Self:
         make_folder(self.path.parent)
-        self.file = open(self.path, "w", encoding="utf-8")
+        with naming(self.path):
+            self.file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         return self
 
     def __exit__(self, *_) -> None:
-        self.file.close()
+        os.close(self.file)
 
     def note(self, step: int) -> None:
         """Note a step, unless one was noted just now.
@@ -54,10 +55,10 @@ class Progress:
         if self.noted and now - self.noted < NOTE_SECONDS:
             return
         self.noted = now
-        self.file.seek(0)
-        self.file.write(json.dumps({"step": step} | self.said) + "\n")
-        self.file.truncate()
-        self.file.flush()
+        content = (json.dumps({"step": step} | self.said) + "\n").encode()
+        with naming(self.path):
+            os.pwrite(self.file, content, 0)
+            os.ftruncate(self.file, len(content))
 
     def forget(self) -> None:
         """Remove the note of a training that has reached its end."""

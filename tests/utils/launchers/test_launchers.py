@@ -1,6 +1,7 @@
 """The launcher's contract: arrays, log lines, the receipt decides, only what is missing runs again."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +35,7 @@ def test_an_array_runs_and_logs_its_first_and_last_lines(launch, tmp_path):
     assert "--job 2/3" in lines[0]
     assert "host" in lines[0]
     assert lines[-1].startswith("# exit code 0 |")
+    assert re.fullmatch(r"   launched \S+ 3/3 \d+ s\n", done.stderr), "one line, without terminal"
 
 
 @pytest.mark.parametrize(
