@@ -275,8 +275,8 @@ def test_only_another_crop_or_augmentation_makes_pictures_stale(work, tmp_path, 
     drawn(work, tmp_path / "pictures", config)
     receipt = tmp_path / "pictures" / "receipts" / "illustrate.json"
     before = receipt.stat().st_mtime_ns
-    spelt = text.replace("crop_seconds: 0.5", "crop_seconds: 5e-1  # short")
-    assert spelt != text
+    spelt = "# short\n" + text.replace("crop_seconds: 0.5", "crop_seconds: 5e-1")
+    assert "5e-1" in spelt
     config.write_text(spelt.replace("embedding_dim: 16", "embedding_dim: 24"))
     drawn(work, tmp_path / "pictures", config)
     assert receipt.stat().st_mtime_ns == before

@@ -107,7 +107,7 @@ def test_an_earlier_phase_stays_done_where_a_default_is_spelt_out(corpus, tmp_pa
     config.write_text(text)
     words = (corpus / "train", corpus / "dev", config, tmp_path / "exp")
     train(*words, num_threads=1)
-    config.write_text(text.replace("learning_rate: 1}", "momentum: 0.0, learning_rate: 1.0}"))
+    config.write_text(text.replace("learning_rate: 1}", "momentum: 0.9, learning_rate: 1.0}"))
     assert states(train, *words, num_threads=1) == [("done", ""), ("done", "")]
     config.write_text(text.replace("learning_rate: 1}", "learning_rate: 2}"))
     assert states(train, *words, num_threads=1)[0] == (

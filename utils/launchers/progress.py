@@ -4,6 +4,7 @@
 """
 
 import re
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -129,6 +130,8 @@ class ArrayLine:
     def _print(self, counted: str, end: str) -> None:
         seconds = told_seconds(time.monotonic() - self.started)
         line = f"   {self.what}{counted} {self.done}/{self.tasks} {seconds}"
+        if not end:
+            line = line[: shutil.get_terminal_size().columns - 1]  # one that wraps does not move
         over = f"\r{line:{len(self.shown)}}" if self.shown or not end else line
         print(over, end=end, file=sys.stderr, flush=True)
         self.shown = "" if end else line

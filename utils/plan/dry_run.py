@@ -31,6 +31,7 @@ TITLE = 31  # letters of a stage's title: a row fits 80 columns
 ROW = "{:1}  {:31} {:>10} {:>7} {:>8} {:>8} {:>8}"
 UNTOLD = "?"
 ROUGH = "~ not of this very audio or network: by the size of files, by what it is made from, or as another recorded it"
+STARTS = "time is that of the work; each process takes a second or more besides, to start"
 RULE = (
     "? not recorded here; as a rule an hour of audio takes a minute of a core in each stage, and 115 MB packed or "
     "copied; a process 1 GB of memory, with a network 2; a step of training 1 s"
@@ -157,6 +158,8 @@ def _show_needs(stages: list[Stage], records: Records, cmd: str, device: str) ->
         print(ROUGH)
     if UNTOLD in cells:
         print(RULE)
+    if total.seconds.value:
+        print(STARTS)
     for stage in stages:
         if stage.state not in (DONE, NEVER):
             print(stage.line())

@@ -1,6 +1,7 @@
 """What training says: a progress bar, TensorBoard, and a history that the report draws."""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,8 @@ from utils.metrics.rates import reversal_note
 from utils.training.progress import Progress
 
 # 80 columns leave a bar beside a million steps.
-BAR = "{n_fmt}/{total_fmt} {bar} {remaining} left, {rate_fmt}{postfix}"
+BAR = "{n_fmt}/{total_fmt} |{bar}| {remaining} left {rate_fmt}{postfix}"
+USUAL_SIZE = {"ncols": 80, "nrows": 24}  # of a terminal that does not tell its own
 LINE_SECONDS = 15.0  # between two lines where there is no terminal
 
 
@@ -97,14 +99,17 @@ def steps_shown(step: int, total_steps: int) -> Bar:
         return StepLines(step, total_steps)
     from tqdm import tqdm
 
+    size = os.get_terminal_size(sys.stderr.fileno())
+    is_known = size.columns > 0 and size.lines > 0
+    width: dict = {"dynamic_ncols": True} if is_known else USUAL_SIZE
     return tqdm(
         total=total_steps,
         initial=step,
         unit="step",
         bar_format=BAR,
-        dynamic_ncols=True,
         mininterval=1,
         file=sys.stderr,
+        **width,
     )
 
 
