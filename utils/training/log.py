@@ -105,7 +105,6 @@ def steps_shown(step: int, total_steps: int) -> Bar:
     return tqdm(
         total=total_steps,
         initial=step,
-        unit="step",
         bar_format=BAR,
         mininterval=1,
         file=sys.stderr,
