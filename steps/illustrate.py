@@ -160,9 +160,9 @@ def _values(settings: Settings, experiment: Path, augmentation: Path | None) -> 
         "crops": resolved_crops(settings.sections["crops"]),
         "augmentation": resolved_augmentation(settings.sections.get("augmentation")),
     }
-    sections = {"config": ("crops", "augmentation")}
+    sections = {"config": ["crops", "augmentation"]}
     if augmentation:
-        sections = {"config": ("crops",), "augmentation": ("augmentation",)}
+        sections = {"config": ["crops"], "augmentation": ["augmentation"]}
     return {
         f"input {label}": Values(
             now=partial(_only, today, names),

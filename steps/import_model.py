@@ -128,7 +128,7 @@ def _values(config: Path, output: Path, tables: Mapping[Kind, Table]) -> dict[st
 
         model = read_yaml(config).get("model")
         imported = claim_of(output)["config"].get("imported") or {}
-        table = tables.get(imported.get("kind"))
+        table = next((tables[kind] for kind in tables if kind == imported.get("kind")), None)
         if not isinstance(model, dict) or not table or table.model["name"] != model.get("name"):
             return {"model": model}
         return {"model": resolved_options(MODELS, model | table.model)}

@@ -305,6 +305,13 @@ end_run() {  # EXIT CODE: how long the last stage and the whole run took, where 
   fi
 }
 
+at_exit() {
+  local code=$?
+  rm -f "$written"
+  release_locks
+  end_run "$code"
+}
+
 at_stage() {  # number title
   if [ -n "${SV_PLAN:-}" ]; then name_places; plan_line "stage $1 $2"; return; fi
   if [ "$1" -lt "$stage" ] || [ "$1" -gt "$stop_stage" ]; then return 1; fi
@@ -344,7 +351,7 @@ if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
     exit 1
   }
   plan=$written
-  trap 'code=$?; rm -f "$written"; release_locks; end_run "$code"' EXIT
+  trap at_exit EXIT
   exec 9<>"$plan"
   if [ -e "/proc/$$/fd/9" ]; then  # Linux: without a name, so that a killed run leaves nothing behind
     rm "$plan"

@@ -250,12 +250,12 @@ class Task:
             )
         for label in sorted(receipt["inputs"].keys() | self.inputs.keys()):
             recorded, path = receipt["inputs"].get(label), self.inputs.get(label)
-            change = changed_input(label, recorded, path)
-            if not change:
+            differs = changed_input(label, recorded, path)
+            if not differs:
                 continue
             is_there = recorded is not None and path is not None and path.exists()
             content = recorded["content"] if recorded and is_there else None
-            yield from self._by_values("input", label, content, receipt, change)
+            yield from self._by_values("input", label, content, receipt, differs)
 
     def _by_values(
         self, kind: str, name: str, recorded: object, receipt: Mapping, change: Change

@@ -3,7 +3,6 @@
 import json
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -93,7 +92,7 @@ def standing(folder: Path, total_steps: int | None = None) -> str:
     return f"{INTERRUPTED}: step {saved[-1]}" + (f" of {length}" if length else "")
 
 
-def _read_note(path: Path) -> Mapping:
+def _read_note(path: Path) -> dict:
     """What was noted last; nothing where that is half written."""
     try:
         noted = read_json_object(path)

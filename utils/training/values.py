@@ -157,7 +157,9 @@ def _completed(values: Mapping) -> dict:
     from utils.features.registry import FRONT_ENDS
 
     model = values.get("model")
-    front_end = model.get("front_end") if isinstance(model, dict) else None
+    if not isinstance(model, dict):
+        return dict(values)
+    front_end = model.get("front_end")
     if not isinstance(front_end, dict) or front_end.get("name") not in FRONT_ENDS:
         return dict(values)
     return {**values, "model": model | {"front_end": resolved_options(FRONT_ENDS, front_end)}}
