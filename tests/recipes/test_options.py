@@ -1,7 +1,7 @@
 """A changed option makes stale exactly what depends on it: for every option of every recipe, what --status says of each stage of a finished run.
 
 One letter for each stage: d done, s stale, p partly done, n never run.  What an option moves to a folder of its own was never run there; where
-a part of a stage is shared (the baselines, other sets) it is partly done.  What a changed option does to the contents of lists is seen when they
+some of the experiment's own work is there (other sets, other back ends) it is partly done; what other experiments share (the baselines) counts for nothing.  What a changed option does to the contents of lists is seen when they
 are made: until then everything behind them counts as stale.
 """
 
@@ -36,9 +36,7 @@ REFUSED = "refused"
 NOTHING = "dddddddd"  # how it is run
 VARIANT = "nnnnnnnn"  # other data
 CUT = "ddnnnnnn"  # the same recordings, cut or sampled otherwise
-EXPERIMENT = (
-    "dddnpppn"  # another network; the baselines' embeddings, back ends and scores are there
-)
+EXPERIMENT = "dddnnnnn"  # another network, never started, though the baselines' embeddings, back ends and scores are there
 NEW_LISTS = "ssssssss"  # the data directories are made again
 SOURCES = "sdssssss"  # noise and rooms: nothing that VAD listens to
 TRAINING, EXTRACTION, REPORT = "dddsssss", "ddddssss", "ddddddds"
