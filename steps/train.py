@@ -101,7 +101,7 @@ def train(
     Returns
     -------
     dict
-        Steps, draws, classes, utterances, processes and device.
+        Steps, draws, classes, utterances, processes, device and the network's parameters.
 
     Raises
     ------
