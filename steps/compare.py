@@ -13,7 +13,9 @@ import numpy as np
 
 from utils.cli import run
 from utils.errors import UserError
+from utils.evaluation.about import about_system
 from utils.evaluation.comparison import SIGNIFICANT, differences_of, sentence
+from utils.evaluation.decisions import dev_last
 from utils.evaluation.results import leaks_of, markdown_table, text_table
 from utils.evaluation.rows import Drawing, Figures, curves_of, drawing_of, rows_of
 from utils.evaluation.sets import (
@@ -35,7 +37,7 @@ from utils.report.results import sections_of_sets, sound_folders
 from utils.report.trials import Players, Sounds
 from utils.scoring.score_files import receipt_of
 
-FORMAT = 2
+FORMAT = 3
 SUBTITLE = "Speaker verification systems on the same trials: error rates, their intervals, and which differences are more than chance."
 Files = dict[tuple[str, str], list[Path]]  # (experiment of the first fold, label) -> of each fold
 WRITTEN = ("results.json", "curves.json", "differences.json", "results.md", "report.html")
@@ -90,7 +92,8 @@ def compare(
         A system has no scores of a set or fold; a trial has no score; fewer than two systems or draws; a speaker is in two folds.
     """
     drawing = drawing_of(replicates, seed, operating_points, least=2)
-    names = sets or sorted(trials.parent.name for trials in data[0].glob("*/trials"))
+    there = sorted(trials.parent.name for trials in data[0].glob("*/trials"))
+    names = sets or dev_last(there)
     files = {name: files_of_systems(data, name, experiments, scorers) for name in names}
     options = {
         "experiments": [folder.name for folder in experiments],
@@ -117,6 +120,9 @@ def compare(
             for part in compared_sets(data, name, files[name], leaks, drawing)
         ]
         title = " · ".join(folder.name for folder in experiments[:each])
+        about = {folder.name: about_system(folder) for folder in experiments[:each]}
+        for curve in (curve for part in parts for curve in part.curves):
+            curve["about"] = about[curve["system"]]
         sounds = {name: sounds_of(data, name) for name in names}
         write_comparison(output, title, parts, sounds, Players() if players else Players(0))
         differences = [entry for part in parts for entry in part.differences]

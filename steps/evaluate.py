@@ -4,12 +4,16 @@ python -m steps.evaluate exp/ghostvlad_cpu data/full --others "[exp/mfcc_stats, 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from utils.cli import run
 from utils.errors import UserError
-from utils.evaluation.rows import curves_of, drawing_of, rows_of
+from utils.evaluation.about import about_system
+from utils.evaluation.decisions import Thresholds, cheapest_thresholds, dev_last
+from utils.evaluation.rows import Drawing, curves_of, drawing_of, rows_of
 from utils.evaluation.sets import (
+    TrialSet,
     inputs_of_sets,
     label_of,
     read_system,
@@ -18,11 +22,14 @@ from utils.evaluation.sets import (
     sets_without_error_rate,
 )
 from utils.files import write_json
+from utils.metrics.rates import error_rates
 from utils.receipts import Task
 from utils.scoring.score_files import receipt_of
 from utils.trials.leakage import refuse_leakage, speakers_of
 
-FORMAT = 3
+FORMAT = 4
+# (system, score file) -> name of the set that thresholds were chosen on, and these
+Chosen = dict[tuple[str, str], tuple[str, Thresholds]]
 
 
 def evaluate(
@@ -117,22 +124,36 @@ def evaluate(
         raise UserError(
             f"{data}: no <set>/trials in it, so that nothing is tested; run the stage that packs the data"
         )
+    tuned = tuned_sets(data, sets, roles)
     watermarks = watermarks_of_leakage(data, sets, roles, allow_leakage)
-    rows: list[dict] = []
-    curves: list[dict] = []
     unrated = sets_without_error_rate(data, sets)
-    for name in (name for name in sets if name not in unrated):
-        tests = read_test_set(data / name, watermarks)
-        for system, path in pairs_of(files[name]):
-            found = read_system(system, [path], [tests], [data / name])
-            rows += rows_of(found, [tests], drawing)[0]
-            curves.append(found.head | curves_of(tests, found.scores[0], found.llr, drawing))
+    rated = [name for name in sets if name not in unrated]
+    files = {name: files[name] for name in rated}
+    found = evaluated_sets(data, files, watermarks, tuned, drawing)
+    about = {system.name: about_system(system) for system in systems}
+    in_order = [found[name] for name in dev_last(rated, tuned)]
+    rows = [row for one in in_order for row in one.rows]
+    curves = [curve | {"about": about[curve["system"]]} for one in in_order for curve in one.curves]
     write_json(experiment / "results.json", rows)
     write_json(experiment / "curves.json", curves)
     counts = {"systems": len(systems), "test_sets": len(sets), "rows": len(rows)}
     told = {"without_error_rate": unrated} if unrated else {}
     written = [experiment / "results.json", experiment / "curves.json"]
     return task.finish(written, {**counts, **told})
+
+
+def tuned_sets(
+    data: Path, sets: Sequence[str], roles: Mapping[str, Sequence[Path] | None]
+) -> list[str]:
+    """Sets that are no test: those named in ``dev`` or ``calibration``.
+
+    Parameters
+    ----------
+    data, sets, roles
+        As for `watermarks_of_leakage`.
+    """
+    folders = {folder.resolve() for role in ("dev", "calibration") for folder in roles[role] or ()}
+    return [name for name in sets if (data / name).resolve() in folders]
 
 
 def watermarks_of_leakage(
@@ -157,11 +178,97 @@ def watermarks_of_leakage(
         They do, and may not.
     """
     learnt = {role: speakers_of(folders) for role, folders in roles.items() if folders}
-    tuned = {folder.resolve() for role in ("dev", "calibration") for folder in roles[role] or ()}
-    speakers = {
-        name: speakers_of([data / name]) for name in sets if (data / name).resolve() not in tuned
-    }
+    tuned = tuned_sets(data, sets, roles)
+    speakers = {name: speakers_of([data / name]) for name in sets if name not in tuned}
     return refuse_leakage(speakers, learnt, allow=allow)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Systems on one set.
+
+    Attributes
+    ----------
+    rows, curves : lists of dict
+        Of results.json and curves.json.
+    chosen : dict
+        (system, score file) -> name of the set, and the thresholds that cost least on it.
+    """
+
+    rows: list[dict]
+    curves: list[dict]
+    chosen: Chosen
+
+
+def evaluated_sets(
+    data: Path,
+    files: Mapping[str, Mapping[str, Sequence[Path]]],
+    watermarks: Sequence[str],
+    tuned: Sequence[str],
+    drawing: Drawing,
+) -> dict[str, Evaluated]:
+    """Evaluate every score file of every set; first the sets that choose thresholds for the others.
+
+    Parameters
+    ----------
+    data : path
+        Folder of data directories.
+    files : mapping of str to mapping
+        Set -> system -> its score files.
+    watermarks : sequence of str
+        What has to be said beside every figure.
+    tuned : sequence of str
+        Sets that are no test: their thresholds are for the others.
+    drawing : Drawing
+        How intervals are made.
+    """
+    chosen: Chosen = {}
+    found = {}
+    for name in sorted(files, key=lambda name: name not in tuned):
+        tests = read_test_set(data / name, watermarks)
+        choosing = name in tuned
+        found[name] = evaluated_set(tests, data / name, files[name], drawing, chosen, choosing)
+        chosen = found[name].chosen | chosen
+    return found
+
+
+def evaluated_set(
+    tests: TrialSet,
+    data: Path,
+    files: Mapping[str, Sequence[Path]],
+    drawing: Drawing,
+    chosen: Chosen,
+    choosing: bool,
+) -> Evaluated:
+    """Evaluate every score file of one set.
+
+    Parameters
+    ----------
+    tests : TrialSet
+        Its trials.
+    data : path
+        Its data directory.
+    files : mapping of str to sequence of path
+        System -> its score files.
+    drawing : Drawing
+        How intervals are made.
+    chosen : dict
+        Thresholds that another set chose, by (system, score file).
+    choosing : bool
+        This set chooses thresholds for the sets that follow.
+    """
+    found = Evaluated([], [], {})
+    for name, path in pairs_of(files):
+        system = read_system(name, [path], [tests], [data])
+        scores, key = system.scores[0], (name, label_of(path, tests.name))
+        found.rows.extend(rows_of(system, [tests], drawing)[0])
+        if choosing:
+            rates = error_rates(scores[tests.is_target], scores[~tests.is_target])
+            thresholds = cheapest_thresholds(rates, drawing.points)
+            found.chosen[key] = (tests.name, thresholds)
+        drawn = curves_of(tests, scores, system.llr, drawing, chosen.get(key))
+        found.curves.append(system.head | drawn)
+    return found
 
 
 def pairs_of(files: Mapping[str, Sequence[Path]]) -> list[tuple[str, Path]]:

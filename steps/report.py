@@ -4,23 +4,27 @@ python -m steps.report exp/ghostvlad_cpu data/full
 """
 
 import json
+import os
 import re
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 from utils.cli import run
 from utils.evaluation.results import markdown_table, text_table
 from utils.files import atomic_write, read_entries
 from utils.receipts import MODE, Task, existing_receipt
+from utils.report.facts import facts_part
 from utils.report.ledger import ledger_files, ledger_section, ledger_text
-from utils.report.page import learning_section, page, table
+from utils.report.page import Section, learning_section, page
+from utils.report.render import render
 from utils.report.results import cards, sections_of_sets, sound_folders
 from utils.report.similarity import similarity_receipts, similarity_section
 from utils.report.sound import sound_section
 from utils.report.trials import Players, Sounds
 
-FORMAT = 4
+FORMAT = 5
 SUBTITLE = "Speaker verification: error rates, scores, and what they were made with."
 
 
@@ -65,21 +69,20 @@ def report(
         heard = {name: Sounds(folder) for name, folder in sounds.items()}
         room = Players() if players else Players(0)
         counts_of = {name: existing_receipt(path)["counts"] for name, path in speech.items()}
+        timing = times_of([experiment, data])
         sections = [
-            *(
-                f'<p class="watermark">{escape(line)}</p>'
-                for line in lines_without_error_rate(experiment)
-            ),
             *sections_of_results(experiment, rows, heard, room),
             sound_section(counts_of, read_pictures(experiment / "pictures")),
             configuration_section(experiment / "config.yaml"),
             ledger_section(data, packed, experiment),
+            timing_section(timing),
         ]
-        timing = times_of([experiment, data])
-        sections.append(timing_section(timing))
+        unrated = render("watermarks.html", marks=lines_without_error_rate(experiment))
+        curves = read_entries(experiment / "curves.json")
+        top = facts_part(experiment) + unrated + cards(rows, curves)
         texts = {
             "timing.json": "[\n" + ",\n".join(map(json.dumps, timing)) + "\n]\n",
-            "report.html": page(experiment.name, SUBTITLE, sections, cards(rows)),
+            "report.html": page(experiment.name, SUBTITLE, sections, top),
             "results.md": markdown_table(rows),
         }
         for name, text in texts.items():
@@ -94,8 +97,38 @@ def report(
         ledgers = ledger_text(data, packed, experiment)
         if ledgers:
             print(ledgers)
-        print(f"report: {experiment / 'report.html'}")
+        print(next_steps(experiment))
     return task.counts
+
+
+def next_steps(experiment: Path) -> str:
+    """What to look at now: the page, and the learning curves where there are any.
+
+    Parameters
+    ----------
+    experiment : path
+        Its folder.
+    """
+    lines = [f"report: {experiment / 'report.html'}"]
+    logs = experiment / "tensorboard"
+    if logs.exists():
+        lines.append(f"learning curves: {tensorboard()} --logdir {shlex.quote(str(logs))}")
+    return "\n".join(lines)
+
+
+def tensorboard() -> str:
+    """The command that shows learning curves, as a shell outside the recipe finds it.
+
+    An environment that nobody activated, such as the .venv of path.sh, is not on the caller's PATH.
+    """
+    program = Path(sys.executable).with_name("tensorboard")
+    if sys.prefix == sys.base_prefix or not program.exists():
+        return "tensorboard"
+    if os.environ.get("VIRTUAL_ENV") == sys.prefix:
+        return "tensorboard"
+    here = Path.cwd()
+    shown = program.relative_to(here) if program.is_relative_to(here) else program
+    return shlex.quote(str(shown))
 
 
 def lines_without_error_rate(experiment: Path) -> list[str]:
@@ -143,7 +176,7 @@ def inputs_of_pictures(experiment: Path) -> dict[str, Path]:
 
 def sections_of_results(
     experiment: Path, rows: Sequence[dict], sounds: Mapping[str, Sounds], players: Players
-) -> list[str]:
+) -> list[Section | None]:
     """The page's sections on test sets, similarity matrices and the training.
 
     Parameters
@@ -180,8 +213,8 @@ def read_pictures(folder: Path) -> list[dict]:
     ]
 
 
-def configuration_section(path: Path) -> str:
-    """The resolved configuration; empty where the experiment has none.
+def configuration_section(path: Path) -> Section | None:
+    """The resolved configuration; None where the experiment has none.
 
     Parameters
     ----------
@@ -189,11 +222,9 @@ def configuration_section(path: Path) -> str:
         ``config.yaml``.
     """
     if not path.exists():
-        return ""
-    text = escape(path.read_text(encoding="utf-8"))
-    return (
-        f"<h2>Configuration</h2><details><summary>config.yaml</summary><pre>{text}</pre></details>"
-    )
+        return None
+    text = path.read_text(encoding="utf-8")
+    return Section("Configuration", render("configuration.html", text=text))
 
 
 def times_of(folders: Sequence[Path]) -> list[dict]:
@@ -241,7 +272,7 @@ def receipts_below(folder: Path) -> list[Path]:
     return [path for path in found if not re.search(r"/old\.\d+/", str(path))]
 
 
-def timing_section(timing: Sequence[dict]) -> str:
+def timing_section(timing: Sequence[dict]) -> Section:
     """The table of `times_of`.
 
     Parameters
@@ -251,16 +282,15 @@ def timing_section(timing: Sequence[dict]) -> str:
     """
     rows = [
         [
-            escape(entry["folder"]),
-            escape(entry["step"]),
-            str(entry["jobs"]),
+            entry["folder"],
+            entry["step"],
+            entry["jobs"],
             f"{entry['seconds']:,.1f}",
             f"{entry['core_seconds']:,.1f}",
         ]
         for entry in timing
     ]
-    columns = table(["folder", "step", "jobs", "seconds", "core seconds"], rows)
-    return f"<h2>Time</h2><details><summary>seconds of each step</summary>{columns}</details>"
+    return Section("Time", render("time.html", rows=rows))
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def train(
     Returns
     -------
     dict
-        Steps, draws, classes, utterances, processes and device.
+        Steps, draws, classes, utterances, processes, device and the network's parameters.
 
     Raises
     ------
@@ -323,7 +323,8 @@ def _train_phase(
         clip_norm=settings.optimizer.clip_norm,
         num_workers=arguments.num_workers,
     )
-    counts = trainer.run()
+    size = sum(parameter.numel() for parameter in parts.objective.network.parameters())
+    counts = trainer.run() | {"parameters": size}
     if trainer.rank == 0:
         written += [output / "log" / "history.jsonl", *sorted(trainer.checkpoints.glob("*.pt"))]
         task.finish(written, counts)

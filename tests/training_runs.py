@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from steps.extract import load_network
 from steps.train import train
 from utils.training.checkpoints import load_checkpoint, saved_steps
 from utils.training.sampling import CropDataset
@@ -33,6 +34,12 @@ def history(experiment: Path) -> list[dict]:
     return [
         json.loads(line) for line in (experiment / "log" / "history.jsonl").read_text().splitlines()
     ]
+
+
+def num_parameters(experiment: Path) -> int:
+    """Size of the network that an experiment ended with."""
+    network, _ = load_network(experiment, "average")
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def steps_on_disk(experiment: Path) -> list[int]:

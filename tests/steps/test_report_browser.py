@@ -1,7 +1,10 @@
-"""The page in a real browser: nothing on the console, figures drawn, light and dark, on paper.  Skipped where no Chromium is installed."""
+"""The page in a real browser: nothing on the console, figures drawn, light and dark, on paper, on a telephone.  Skipped where no Chromium is installed."""
 
+import json
+import re
 import shutil
 import subprocess
+from html import escape, unescape
 
 import matplotlib.image
 import numpy as np
@@ -22,7 +25,6 @@ OPTIONS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--hide-scrollbars",
     "--enable-logging=stderr",
     "--window-size=1280,2600",
 ]
@@ -58,7 +60,22 @@ def browse(page, *options):
         timeout=1200,
     )
     assert done.returncode == 0, done.stderr
-    return done.stderr
+    return done.stdout if "--dump-dom" in options else done.stderr
+
+
+def ask(text, work, script, widths=(1280,)):
+    """What a script finds in a page, once for each width of the window: ``page`` and ``view`` are its document and window."""
+    frames = "".join(
+        f'<iframe style="width:{width}px;height:900px" srcdoc="{escape(text)}"></iframe>'
+        for width in widths
+    )
+    asking = (
+        "onload = () => { document.title = JSON.stringify([...document.querySelectorAll('iframe')].map(frame => {"
+        f"const page = frame.contentDocument, view = frame.contentWindow; {script} }})) }}"
+    )
+    path = work / "asked.html"
+    path.write_text(f"<!doctype html><script>{asking}</script>{frames}")
+    return json.loads(unescape(re.search("<title>(.*?)</title>", browse(path, "--dump-dom"))[1]))
 
 
 def close_to(pixels, colour):
@@ -90,7 +107,7 @@ def test_figures_are_drawn_and_the_console_stays_silent(page, tmp_path, mode, ba
 
 def test_a_curve_is_switched_off_without_a_script(page, tmp_path):
     """What a click on its name does: the page says so by CSS alone."""
-    text, shares, box = page.read_text(), [], 'class="series-0"><input type="checkbox"'
+    text, shares, box = page.read_text(), [], '<label class="series-0"><input type="checkbox"'
     assert "<script" not in text
     assert text.count(f"{box} checked>") == 1
     for number, content in enumerate((text, text.replace(f"{box} checked>", f"{box}>"))):
@@ -103,6 +120,45 @@ def test_a_curve_is_switched_off_without_a_script(page, tmp_path):
         shares.append(close_to(matplotlib.image.imread(tmp_path / f"{number}.png"), "#0072b2"))
     print("share of the first series' colour, shown and switched off:", shares)
     assert shares[1] < 0.9 * shares[0]
+
+
+WIDTHS = (1280, 390)
+# elements that are wider than the window, but for those inside of what scrolls by itself
+TOO_WIDE = """const wide = [...page.querySelectorAll("body *")].filter(one => !one.closest(".scroll, pre, svg"))
+  .filter(one => one.getBoundingClientRect().right > view.innerWidth).map(one => one.outerHTML.slice(0, 80));
+  const tables = [...page.querySelectorAll(".scroll")].filter(one => one.scrollWidth > one.clientWidth);
+  const bars = tables.map(one => [view.getComputedStyle(one).overflowX, one.offsetHeight - one.clientHeight]);
+  return [page.documentElement.scrollWidth, page.documentElement.clientWidth, wide, bars, tables.length];"""
+
+
+@pytest.mark.parametrize("name", ["good", "a_network_" * 8 + "0"], ids=["short", "long"])
+def test_it_fits_a_screen_and_a_telephone(page, tmp_path, name):
+    """What is wider scrolls by itself, and shows that it does."""
+    text = page.read_text().replace("<details", "<details open").replace("good", name)
+    text = text.replace("near", "in_a_room_of_which_nobody_knows_the_name_" * 3)
+    wider = []
+    for wanted, found in zip(WIDTHS, ask(text, tmp_path, TOO_WIDE, WIDTHS), strict=True):
+        scrolled, width, wide, bars, number = found
+        print(f"{wanted} px: the page has {scrolled} of {width}, {number} tables scroll")
+        assert wide == []
+        assert scrolled <= width <= wanted
+        assert all(how == "auto" and height >= 5 for how, height in bars)
+        wider.append(number)
+    assert wider[1] > wider[0], "on a telephone there are tables that scroll"
+
+
+BANDS = """const bands = () => [...page.querySelectorAll(".band")].map(one => view.getComputedStyle(one).display != "none");
+  const first = bands(), radios = [...page.querySelectorAll("input[type=radio]")], box = page.querySelector("input[type=checkbox]");
+  radios[1].click(); const second = bands(); radios[0].click(); box.click(); const without = bands();
+  radios[2].click(); return [first, second, without, bands()];"""
+
+
+def test_one_band_is_shown_at_a_time(page, tmp_path):
+    """The first one's, then that which is asked for; none of a curve that is switched off, and none where none is wanted."""
+    ((first, second, without, none),) = ask(page.read_text(), tmp_path, BANDS)
+    assert first == [True, False]
+    assert second == [False, True]
+    assert without == none == [False, False]
 
 
 def test_it_prints_on_a_few_sheets(page, tmp_path):

@@ -121,12 +121,12 @@ def test_matrix_rates_and_section_of_an_experiment(packed, tmp_path):
     assert ["0.5", "0.083333", "0.000000"] in lines
     assert counts["published_eer_percent"] == pytest.approx(100 / 24, abs=1e-3)
     assert json.loads((folder / "summary.json").read_text())["watermarks"] == ["texts differ"]
-    section = similarity_section(tmp_path / "exp")
+    section = similarity_section(tmp_path / "exp").body
     assert all(
         words in section
         for words in ("texts differ", "<svg", "3 models against 6 tests", "similarity.npy")
     )
-    assert similarity_section(tmp_path) == ""
+    assert similarity_section(tmp_path) is None
     for file, content, said in (
         (
             "thresholds.tsv",

@@ -18,6 +18,7 @@ from steps.train import train
 from tests.training_runs import (
     assert_same_end,
     history,
+    num_parameters,
     steps_on_disk,
     stop_after,
     train_tiny,
@@ -73,6 +74,7 @@ def test_the_loss_falls(corpus, tmp_path):
         "utterances": 32,
         "processes": 1,
         "device": "cpu",
+        "parameters": num_parameters(tmp_path / "exp"),
     }
     losses = [entry["loss"] for entry in history(tmp_path / "exp") if "loss" in entry]
     first, last = sum(losses[:10]) / 10, sum(losses[-10:]) / 10

@@ -15,7 +15,7 @@ from steps.collect_feats import collect_feats
 from steps.extract import extract
 from steps.make_feats import make_feats
 from steps.train import train
-from tests.training_runs import assert_same_end, history, stop_after
+from tests.training_runs import assert_same_end, history, num_parameters, stop_after
 from tests.voices import CONFIG
 from utils.archive import ArchiveWriter, iterate_scp, read_vectors
 from utils.data_dir import read_map
@@ -75,6 +75,7 @@ def experiment(featured, tmp_path_factory):
         "utterances": 32,
         "processes": 1,
         "device": "cpu",
+        "parameters": num_parameters(output),
     }
     return output
 

@@ -5,6 +5,7 @@ python -m utils.evaluation.results table exp/x/results.json --test-set test --su
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 
 from utils.cli import run_subcommands
 from utils.errors import UserError
@@ -15,6 +16,14 @@ from utils.metrics.rates import reversal_note
 LLR_COLUMNS = {"act_dcf_0.01": "actDCF 0.01", "cllr": "Cllr"}
 # the hardest trials: shown beside the whole list on the screen
 CHOSEN_SUBSET = "across conditions, same sex"
+WIDTH = 80  # columns of a terminal
+DOTS = "..."
+# on the screen, beside the EER: figure -> both lines of the title, and digits after the point
+SCREEN_COLUMNS = {
+    "min_dcf_0.01": ("minDCF", "0.01", 3),
+    "min_dcf_0.05": ("minDCF", "0.05", 3),
+}
+SCREEN_LLR_COLUMNS = {"act_dcf_0.01": ("actDCF", "0.01", 3), "cllr": ("Cllr", "", 3)}
 
 
 def leaks_of(experiments: Sequence[Path], each: int) -> dict[tuple[str, str], list[str]]:
@@ -46,51 +55,110 @@ def leaks_of(experiments: Sequence[Path], each: int) -> dict[tuple[str, str], li
 
 
 def text_table(rows: Sequence[dict]) -> str:
-    """Results for a terminal.
+    """Results for a terminal, no wider than `WIDTH` columns: a table for each test set, and what has to be said beside them.
 
     Parameters
     ----------
     rows : sequence of dict
         Of results.json.
     """
-    chosen = {
+    hard = {
         (series_of(row), row["test_set"]): row["eer_percent"]
         for row in rows
         if row["subset"] == CHOSEN_SUBSET
     }
-    ratios = LLR_COLUMNS if any(row["cllr"] is not None for row in rows) else {}
-    head = [
-        "test set",
-        "system",
-        "EER %",
-        "minDCF 0.01",
-        "minDCF 0.05",
-        *ratios.values(),
-        *([f"EER % {CHOSEN_SUBSET}"] if chosen else []),
-    ]
-    cells = [
-        [
-            row["test_set"],
-            series_of(row),
-            rate(row["eer_percent"]),
-            *(rate(row[name], 3) for name in ("min_dcf_0.01", "min_dcf_0.05", *ratios)),
-            *([rate(chosen.get((series_of(row), row["test_set"])))] if chosen else []),
-        ]
+    whole = [
+        row | {"hard": hard.get((series_of(row), row["test_set"]))}
         for row in rows
         if row["subset"] == "all"
     ]
-    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if k < 2 else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in [head, *cells]
-    ]
+    columns = SCREEN_COLUMNS.copy()
+    if any(row["cllr"] is not None for row in whole):
+        columns |= SCREEN_LLR_COLUMNS
+    if hard:
+        columns["hard"] = ("EER %", "hard", 2)
+    lines: list[str] = []
+    for name in dict.fromkeys(row["test_set"] for row in whole):
+        lines += [""] if lines else []
+        lines += table_of_set([row for row in whole if row["test_set"] == name], columns)
+    if hard:
+        lines.append(f"hard: trials {CHOSEN_SUBSET}")
     marks = dict.fromkeys(
         f"{row['test_set']}: {mark}" for row in rows for mark in row["watermarks"]
     )
-    return "\n".join([*lines, *marks, *reversals(rows, ["all"])])
+    for note in [*marks, *reversals(rows, ["all"])]:
+        lines += wrap(note, WIDTH, subsequent_indent="  ")
+    return "\n".join(lines)
+
+
+def table_of_set(
+    whole: Sequence[Mapping], columns: Mapping[str, tuple[str, str, int]]
+) -> list[str]:
+    """Lines of one test set: what it is, two of titles, and one for each series; a long name has a line of its own.
+
+    Parameters
+    ----------
+    whole : sequence of mapping
+        Rows of the whole list.
+    columns : mapping of str to (str, str, int)
+        Figure -> both lines of its title, and digits after the point.
+    """
+    first = whole[0]
+    trials = f"{first['targets']:,} target and {first['nontargets']:,} non-target trials"
+    said = f"{first['test_set']}: {trials}, {speakers_of(first)}"
+    lines = wrap(said, WIDTH, subsequent_indent="  ")
+    intervals = [interval_text(row) for row in whole]
+    title = "EER % 95 % interval" if any(intervals) else "EER %"
+    longest = max(map(len, intervals))
+    cells = [
+        [title, *(above for above, _, _ in columns.values())],
+        ["", *(below for _, below, _ in columns.values())],
+    ]
+    for row, interval in zip(whole, intervals, strict=True):
+        figures = [rate(row[name], digits) for name, (_, _, digits) in columns.items()]
+        cells.append([f"{rate(row['eer_percent'])}{interval:{longest}}", *figures])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    room = WIDTH - sum(width + 1 for width in widths) - 1
+    names = ["", "", *short_names(whole)]
+    taken = max(len(name) for name in names if len(name) <= room)
+    for name, line in zip(names, cells, strict=True):
+        right = "".join(f" {cell:>{width}}" for cell, width in zip(line, widths, strict=True))
+        if len(name) > room:
+            lines += wrap(name, WIDTH)
+            name = ""
+        lines.append(f"{name:<{taken}} {right}".rstrip())
+    return lines
+
+
+def short_names(whole: Sequence[Mapping]) -> list[str]:
+    """Names of the series of a set: where one begins with the name of the first system, dots stand for it.
+
+    Parameters
+    ----------
+    whole : sequence of mapping
+        Rows of the whole list.
+    """
+    first = whole[0]["system"]
+    names = [series_of(row) for row in whole]
+    short = []
+    for name in names:
+        rest = name.removeprefix(first)
+        begins = rest != name and rest[:1] in ("-", ",")
+        short.append(DOTS + rest if begins and len(first) > len(DOTS) else name)
+    # the first line says what the dots stand for
+    return [names[0], *short[1:]]
+
+
+def interval_text(row: Mapping) -> str:
+    """The interval of the EER as the screen shows it; empty where there is none.
+
+    Parameters
+    ----------
+    row : mapping
+        Of results.json.
+    """
+    ends = row.get("eer_percent_interval")
+    return f" [{ends[0]:5.2f}, {ends[1]:5.2f}]" if ends else ""
 
 
 def reversals(rows: Sequence[Mapping], subsets: Sequence[str]) -> list[str]:

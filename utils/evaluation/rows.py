@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.errors import UserError
+from utils.evaluation.decisions import Thresholds, cheapest_thresholds, decisions_at
 from utils.evaluation.sets import System, TrialSet
 from utils.metrics.bootstrap import (
     drawn_weights,
@@ -291,8 +292,14 @@ def intervals_of(
     return found
 
 
-def curves_of(tests: TrialSet, scores: np.ndarray, llr: bool, drawing: Drawing) -> dict:
-    """DET curve with its band, error rates by threshold, histograms, calibration and the worst trials of one score file.
+def curves_of(
+    tests: TrialSet,
+    scores: np.ndarray,
+    llr: bool,
+    drawing: Drawing,
+    chosen: tuple[str, Thresholds] | None = None,
+) -> dict:
+    """DET curve with its band, error rates by threshold, decisions, histograms, calibration and the worst trials of one score file.
 
     Parameters
     ----------
@@ -304,6 +311,9 @@ def curves_of(tests: TrialSet, scores: np.ndarray, llr: bool, drawing: Drawing) 
         They are log-likelihood ratios.
     drawing : Drawing
         How the band is made.
+    chosen : (str, mapping of str to float), optional
+        Name of the set that thresholds were chosen on, and these; None: they are chosen on the
+        trials themselves.  Log-likelihood ratios have Bayes' thresholds whatever is chosen.
     """
     target, nontarget = sorted_scores(scores[tests.is_target], scores[~tests.is_target])
     thresholds, targets, nontargets = counts_below(target, nontarget)
@@ -342,9 +352,14 @@ def curves_of(tests: TrialSet, scores: np.ndarray, llr: bool, drawing: Drawing) 
         [float(f"{value:.6g}") for value in row]
         for row in rate_table(thresholds, miss, false_alarm)
     ]
+    if chosen is None:
+        costs_least = cheapest_thresholds((thresholds, miss, false_alarm), drawing.points)
+        chosen = (tests.name, costs_least)
+    where, least = (None, None) if llr else chosen
+    decisions = decisions_at(scores, tests.is_target, drawing.points, least, where)
     return {
         name: [float(f"{value:.6g}") for value in values] for name, values in columns.items()
-    } | {"rates": rates, "worst": worst_trials(tests, scores)}
+    } | {"rates": rates, "decisions": decisions, "worst": worst_trials(tests, scores)}
 
 
 def worst_trials(tests: TrialSet, scores: np.ndarray) -> dict[str, list]:

@@ -320,6 +320,7 @@ class Task:
             "peak_memory_bytes": peak_memory_bytes(),
             "command": sys.argv,
             "commit": commit(),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         self._write(receipt)
         self.lock.close()

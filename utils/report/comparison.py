@@ -1,13 +1,24 @@
 """The report's part on differences between systems: a table of all pairs, and each pair in words."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 from utils.evaluation.comparison import EXPLANATION, SIGNIFICANT, needed, probability, sentence
-from utils.report.page import table
+from utils.report.render import NOTHING, render
 
 
-def differences_part(differences: Sequence[Mapping]) -> str:
+class Cell(NamedTuple):
+    """A pair in the table: the difference, whether it is clear, its interval, and what the pointer shows."""
+
+    number: str
+    clear: bool
+    interval: str
+    hint: str
+
+
+def differences_part(differences: Sequence[Mapping]) -> Markup:
     """The comparison as a part of the page; empty without a pair.
 
     Parameters
@@ -16,32 +27,34 @@ def differences_part(differences: Sequence[Mapping]) -> str:
         Of differences.json, those of one set.
     """
     if not differences:
-        return ""
+        return NOTHING
     names = list(
         dict.fromkeys(name for one in differences for name in (one["first"], one["second"]))
     )
     cells = {}
     for one in differences:
-        found, clear = one["eer_percent"], one["p_corrected"] < SIGNIFICANT
-        hint = probability(one["p_corrected"]) + ("" if clear else needed(found))
-        for first, second, sign in (
-            (one["first"], one["second"], 1),
-            (one["second"], one["first"], -1),
-        ):
-            low, high = sorted((sign * found["low"], sign * found["high"]))
-            number = f"{sign * found['difference']:+.2f}"
-            shown = f"<b>{number}</b>" if clear else number
-            cells[first, second] = (
-                f'<span title="{escape(hint)}">{shown}<small>[{low:+.2f}, {high:+.2f}]</small></span>'
-            )
-    rows = [
-        [f"{number}. {escape(first)}", *(cells.get((first, second), "") for second in names)]
-        for number, first in enumerate(names, 1)
-    ]
+        cells[one["first"], one["second"]] = cell_of(one, 1)
+        cells[one["second"], one["first"]] = cell_of(one, -1)
+    rows = [(first, [cells.get((first, second)) for second in names]) for first in names]
     # numbers for the columns: names would be wider than the figures
     head = ["EER points", *(f"{number}." for number in range(1, len(names) + 1))]
-    listed = "".join(f"<li>{escape(sentence(one).partition(': ')[2])}</li>" for one in differences)
-    return (
-        f"<h3>Differences</h3><p>{escape(EXPLANATION)}</p>{table(head, rows)}"
-        f"<details><summary>in words</summary><ul>{listed}</ul></details>"
+    sentences = [sentence(one).partition(": ")[2] for one in differences]
+    return render(
+        "differences.html", explanation=EXPLANATION, head=head, rows=rows, sentences=sentences
     )
+
+
+def cell_of(one: Mapping, sign: int) -> Cell:
+    """A pair as its cell shows it.
+
+    Parameters
+    ----------
+    one : mapping
+        Of differences.json.
+    sign : int
+        1, or -1: second minus first.
+    """
+    found, clear = one["eer_percent"], one["p_corrected"] < SIGNIFICANT
+    low, high = sorted((sign * found["low"], sign * found["high"]))
+    hint = probability(one["p_corrected"]) + ("" if clear else needed(found))
+    return Cell(f"{sign * found['difference']:+.2f}", clear, f"[{low:+.2f}, {high:+.2f}]", hint)

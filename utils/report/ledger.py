@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from html import escape
 from pathlib import Path
 
 from utils.data_dir.ledger import POLICY, UNREADABLE, read_counts, read_dropped
 from utils.packed.facts import of_one_cut
 from utils.receipts import existing_receipt
+from utils.report.page import Section
+from utils.report.render import render
 
 # counts of a ledger that are no utterances
 BESIDE = ("lost_trials", "pieces:", "texts_without_recording")
@@ -236,23 +237,17 @@ def ledger_text(data: Path, packed: Path | None = None, experiment: Path | None 
     )
 
 
-def ledger_section(data: Path, packed: Path | None = None, experiment: Path | None = None) -> str:
-    """What each step that can drop utterances did with them, stage by stage; empty where there is no ledger.
+def ledger_section(
+    data: Path, packed: Path | None = None, experiment: Path | None = None
+) -> Section | None:
+    """What each step that can drop utterances did with them, stage by stage; None where there is no ledger.
 
     Parameters
     ----------
     data, packed, experiment : path
         As of `ledger_lines`.
     """
-    lines = []
-    for stage, words, sets in ledger_lines(data, packed, experiment):
-        inside = "".join(
-            f"<li>{escape(name)}: {escape(of_set)}</li>" for name, of_set in sets.items()
-        )
-        summary = f"<summary>{escape(stage)}: {escape(words)}</summary>"
-        lines.append(
-            f'<details>{summary}<ul class="ledger">{inside}</ul></details>'
-            if stage
-            else f"<p>{escape(words)}</p>"
-        )
-    return "\n".join(["<h2>Utterances</h2>", *lines]) if lines else ""
+    stages = list(ledger_lines(data, packed, experiment))
+    if not stages:
+        return None
+    return Section("Utterances", render("ledger.html", stages=stages))

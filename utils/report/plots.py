@@ -5,6 +5,7 @@ from dataclasses import replace
 from html import escape
 from statistics import NormalDist
 
+from utils.report.decisions import shown
 from utils.report.svg import Axis, Plot, round_ticks
 
 RATE_TICKS_PERCENT = (0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
@@ -76,24 +77,36 @@ def det_plot(curves: Sequence[Mapping]) -> str:
     return plot.svg()
 
 
-def histogram_plot(curve: Mapping) -> str:
+def histogram_plot(curve: Mapping, threshold: float | None = None) -> str:
     """Both score distributions of one system.
 
     Parameters
     ----------
     curve : mapping
         ``name``, ``edges``, ``target_share`` and ``nontarget_share``.
+    threshold : float or None
+        A score that is marked; an arrow at the edge points to one that lies far beyond all scores.
     """
     edges, target, nontarget = curve["edges"], curve["target_share"], curve["nontarget_share"]
     top = 105 * max(*target, *nontarget)
+    low, high = edges[0], edges[-1]
+    if threshold is not None:
+        reach = high - low
+        low, high = (
+            min(low, max(threshold, low - reach)),
+            max(high, min(threshold, high + reach)),
+        )
     plot = Plot(
-        x=Axis(low=edges[0], high=edges[-1], ticks=round_ticks(edges[0], edges[-1]), title="score"),
+        x=Axis(low=low, high=high, ticks=round_ticks(low, high), title="score"),
         y=Axis(low=0, high=top, ticks=round_ticks(0, top, 4), title="share of trials (%)"),
         height=230,
         label=f"scores of {curve['name']}",
     )
     plot.area(edges, [100 * share for share in nontarget], "area nontarget", "non-target trials")
     plot.area(edges, [100 * share for share in target], "area target", "target trials")
+    if threshold is not None:
+        left, right = "← " if threshold < low else "", " →" if threshold > high else ""
+        plot.mark(threshold, "threshold", f"{left}threshold {shown(threshold)}{right}")
     return plot.svg()
 
 

@@ -3,14 +3,24 @@ breakdown, worst trials.
 """
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 
-from utils.evaluation.results import rate, reversals, series_of, speakers_of
+from markupsafe import Markup
+
+from utils.evaluation.results import rate, reversals, series_of
 from utils.metrics.rates import reversal_note
 from utils.packed.facts import of_one_cut
-from utils.report.page import series_style, table
+from utils.report.decisions import (
+    HEADLINE,
+    chosen_on_itself,
+    explanation,
+    headline_threshold,
+    said_of,
+    shown,
+)
+from utils.report.page import Section, series_style
 from utils.report.plots import breakdown_plot, calibration_plot, det_plot, histogram_plot
+from utils.report.render import NOTHING, drawing, render
 from utils.report.trials import Players, Sounds, worst_part
 
 INTERVALS = (
@@ -18,28 +28,41 @@ INTERVALS = (
     "rate.  Intervals of costs at a low prior rest on few false alarms: on short lists they are too narrow."
 )
 BROKEN_DOWN = 3  # series in the breakdown's figure; its table has all of them
-CROWD = 5  # series from which bands are drawn faintly
+FEW_ASK_FOR = {
+    "eer_hull_percent": ("EER % (convex hull)", 2),
+    "eer_kaldi_percent": ("EER % (Kaldi)", 2),
+    "min_cllr": ("minCllr, bits", 3),
+    "tpr_at_far_0.001": ("found at FAR 0.1 %", 3),
+    "tpr_at_far_0.01": ("at FAR 1 %", 3),
+    "tpr_at_far_0.1": ("at FAR 10 %", 3),
+    "best_accuracy": ("best accuracy", 3),
+}
 
 
-def cards(rows: Sequence[Mapping]) -> str:
-    """What people look for first: the error rate of the first system on each set.
+def cards(rows: Sequence[dict], curves: Sequence[dict] = ()) -> Markup:
+    """What people look for first: the error rate of the first system on each set, and what a threshold does.
 
     Parameters
     ----------
-    rows : sequence of mappings
-        Of results.json.
+    rows, curves : sequences of dict
+        Of results.json and curves.json; without curves nothing is said of thresholds.
     """
-    parts = []
-    for name in dict.fromkeys(row["test_set"] for row in rows):
+    found = []
+    for number, name in enumerate(dict.fromkeys(row["test_set"] for row in rows)):
         row = next(row for row in rows if row["test_set"] == name and row["subset"] == "all")
-        ends, note = row.get("eer_percent_interval"), reversal_note(row["eer_percent"])
-        interval = f"<small>[{ends[0]:.2f}, {ends[1]:.2f}]</small>" if ends else ""
-        parts.append(
-            f'<div class="card"><p>EER on {escape(name)}, %</p><b>{rate(row["eer_percent"])}{interval}</b>'
-            f"<p>{escape(', '.join(filter(None, [row['system'], row['backend']])))}; {speakers_of(row)}, "
-            f"{row['targets'] + row['nontargets']:,} trials</p>{note and f'<p>{note}</p>'}</div>"
-        )
-    return f'<div class="cards">{"".join(parts)}</div>\n'
+        mine = [curve for curve in of_set(curves, name) if series_of(curve) == series_of(row)]
+        # where others have their threshold from: it says little of itself
+        if number > 0:
+            mine = [curve for curve in mine if not chosen_on_itself(curve)]
+        one = {
+            "row": row,
+            "trials": row["targets"] + row["nontargets"],
+            "note": reversal_note(row["eer_percent"]),
+            "decisions": [said for curve in mine for said in said_of(curve, row)],
+            "explanation": " ".join(map(explanation, mine)),
+        }
+        found.append(one)
+    return render("cards.html", cards=found)
 
 
 def sections_of_sets(
@@ -47,8 +70,8 @@ def sections_of_sets(
     curves: Sequence[dict],
     sounds: Mapping[str, Sounds],
     players: Players,
-    compared: Mapping[str, str] | None = None,
-) -> list[str]:
+    compared: Mapping[str, Markup] | None = None,
+) -> list[Section]:
     """One section for each test set.
 
     Parameters
@@ -59,14 +82,14 @@ def sections_of_sets(
         Set -> where its utterances lie; sets may be missing.
     players : Players
         Of the page.
-    compared : mapping of str to str, optional
-        Set -> HTML of the comparison of systems.
+    compared : mapping of str to Markup, optional
+        Set -> the comparison of systems.
     """
     sections = []
     for name in dict.fromkeys(row["test_set"] for row in rows):
         drawn = of_set(curves, name)
         worst = worst_part(drawn, sounds.get(name, Sounds()), players)
-        told = (compared or {}).get(name, "")
+        told = (compared or {}).get(name, NOTHING)
         sections.append(results_section(name, of_set(rows, name), drawn, worst, told))
     return sections
 
@@ -88,9 +111,9 @@ def results_section(
     name: str,
     rows: Sequence[Mapping],
     curves: Sequence[Mapping],
-    worst: str = "",
-    compared: str = "",
-) -> str:
+    worst: Markup = NOTHING,
+    compared: Markup = NOTHING,
+) -> Section:
     """One test set.
 
     Parameters
@@ -99,133 +122,108 @@ def results_section(
         Test set.
     rows, curves : sequences of mappings
         Of results.json and curves.json, those of this set.
-    worst, compared : str
-        HTML of the worst trials, and of the comparison of systems; empty for none.
+    worst, compared : Markup
+        The worst trials, and the comparison of systems; empty for none.
     """
     whole = [row for row in rows if row["subset"] == "all"]
-    series = {series_of(row): series_style(number) for number, row in enumerate(whole)}
+    styles = {series_of(row): series_style(number) for number, row in enumerate(whole)}
     of_series = {(series_of(row), row["subset"]): row for row in rows}
-    drawn: list[Mapping] = []
-    for curve in curves:
-        key = series_of(curve)
-        eer = of_series[key, "all"]["eer_percent"]
-        drawn.append({**curve, "name": key, "style": series[key], "eer_percent": eer})
-    first = whole[0]
-    counts = (
-        f"{first['targets']:,} target and {first['nontargets']:,} non-target trials of "
-        f"{speakers_of(first)}."
+    drawn = [drawn_curve(curve, of_series, styles) for curve in curves]
+    marks = dict.fromkeys(mark for row in rows for mark in row["watermarks"])
+    with_bands = [curve["name"] for curve in drawn if curve["band_low"]]
+    body = render(
+        "results.html",
+        name=name,
+        first=whole[0],
+        intervals=INTERVALS if whole[0].get("eer_percent_interval") else "",
+        watermarks=[*marks, *reversals(rows, ["all"])],
+        whole=whole,
+        styles=styles,
+        main=main_table(whole),
+        about=about_systems(curves),
+        compared=compared,
+        more=more_figures(whole),
+        decided=decided_table(drawn, of_series),
+        curves=drawn,
+        det=drawing(det_plot(drawn)) if drawn else "",
+        shown_band=with_bands[0] if with_bands else "",
+        marked=marked_threshold(drawn),
+        calibrations=calibrations_of(drawn),
+        breakdown=breakdown_of(of_series, styles),
+        worst=worst,
     )
-    parts = [
-        f"<h2>{escape(name)}</h2>",
-        f"<p>{counts} {INTERVALS if first.get('eer_percent_interval') else ''}</p>",
-    ]
-    parts += [
-        f'<p class="watermark">{escape(mark)}</p>'
-        for mark in [
-            *dict.fromkeys(mark for row in rows for mark in row["watermarks"]),
-            *reversals(rows, ["all"]),
-        ]
-    ]
-    swatches = {key: swatch(style, key) for key, style in series.items()}
-    parts += [
-        main_table(whole, swatches, series),
-        compared,
-        more_figures(whole, swatches),
-        rates_part(drawn),
-        det_part(drawn),
-        scores_part(drawn),
-        calibration_part(drawn),
-        breakdown_part(of_series, series, swatches),
-        worst,
-    ]
-    return "\n".join(filter(None, parts))
+    return Section(name, body, len(whole))
 
 
-def swatch(style: str, text: str) -> str:
-    """A dot of a colour, and a word.
+def drawn_curve(
+    curve: Mapping, of_series: Mapping[tuple[str, str], Mapping], styles: Mapping[str, str]
+) -> dict:
+    """A curve with what its drawings and tables need besides.
 
     Parameters
     ----------
-    style : str
-        CSS class.
-    text : str
-        Plain text.
+    curve : mapping
+        Of curves.json.
+    of_series : mapping of (series, subset) to mapping
+        Rows of results.json.
+    styles : mapping of str to str
+        CSS class of each series.
     """
-    return f'<span class="key {style}"><span class="swatch"></span>{escape(text)}</span>'
+    name = series_of(curve)
+    rates = [
+        [f"{threshold:.4g}", f"{100 * false_alarm:.3g}", f"{100 * miss:.3g}"]
+        for threshold, false_alarm, miss in curve.get("rates", ())
+    ]
+    named = {
+        **curve,
+        "name": name,
+        "style": styles[name],
+        "eer_percent": of_series[name, "all"]["eer_percent"],
+        "band_low": curve.get("band_low", []),
+        "rate_cells": rates,
+    }
+    return named | {"histogram": drawing(histogram_plot(named, headline_threshold(curve)))}
 
 
-def with_interval(row: Mapping, name: str, digits: int) -> str:
-    """A figure, and its interval in brackets where it has one.
+def about_systems(curves: Sequence[Mapping]) -> list[tuple[str, str]]:
+    """What each system is, in a line; those of which nothing is known are left out.
 
     Parameters
     ----------
-    row : mapping
-        Of results.json.
-    name : str
-        Of the figure.
-    digits : int
-        After the point.
+    curves : sequence of mappings
+        Of curves.json.
     """
-    figure = rate(row[name], digits)
-    ends = row.get(f"{name}_interval")
-    if not ends:
-        return figure
-    return f"{figure}<small>[{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]</small>"
+    about = {curve["system"]: curve.get("about", "") for curve in curves}
+    return [(system, said) for system, said in about.items() if said]
 
 
-def main_table(
-    whole: Sequence[Mapping], swatches: Mapping[str, str], series: Mapping[str, str]
-) -> str:
-    """The table that people look at first.
+def main_table(whole: Sequence[Mapping]) -> dict:
+    """The table that people look at first: ``head``, names of the ``figures`` behind the EER, ``declared``, and lengths of the ``bars``.
 
     Parameters
     ----------
     whole : sequence of mappings
         Rows of results.json of the whole list.
-    swatches, series : mapping of str to str
-        HTML of each series' name, and its CSS class.
     """
     declared = any(row.get("cllr") is not None for row in whole)
-    rows = []
-    for row in whole:
-        key = series_of(row)
-        bar = f'<span class="bar {series[key]}"><i style="width:{min(100, 2 * row["eer_percent"]):.1f}%"></i></span>'
-        costs = [with_interval(row, f"min_dcf_{p}", 3) for p in ("0.01", "0.05")]
-        cells = [swatches[key], with_interval(row, "eer_percent", 2)]
-        if declared:
-            ratios = [with_interval(row, name, 3) for name in ("act_dcf_0.01", "cllr")]
-            cells += [*costs, *ratios, rate(row["min_cllr"], 3)]
-        else:
-            cells += [bar, *costs]
-        rows.append(cells)
-    head = ["system", "EER %"]
+    figures = ["min_dcf_0.01", "min_dcf_0.05"]
+    head = ["system", "EER %", "of 50 % (chance)", "minDCF 0.01", "minDCF 0.05"]
     if declared:
-        head += ["minDCF 0.01", "minDCF 0.05", "actDCF 0.01", "Cllr", "minCllr"]
-    else:
-        head += ["of 50 % (chance)", "minDCF 0.01", "minDCF 0.05"]
-    return table(head, rows)
+        figures += ["act_dcf_0.01", "cllr", "min_cllr"]
+        head = ["system", "EER %", "minDCF 0.01", "minDCF 0.05", "actDCF 0.01", "Cllr", "minCllr"]
+    bars = [f"{min(100, 2 * row['eer_percent']):.1f}" for row in whole]
+    return {"head": head, "figures": figures, "declared": declared, "bars": bars}
 
 
-def more_figures(whole: Sequence[Mapping], swatches: Mapping[str, str]) -> str:
-    """Figures that few ask for, folded up.
+def more_figures(whole: Sequence[Mapping]) -> dict:
+    """Figures that few ask for, folded up: ``head``, and name and digits of the ``figures``.
 
     Parameters
     ----------
     whole : sequence of mappings
         Rows of results.json of the whole list.
-    swatches : mapping of str to str
-        HTML of each series' name.
     """
-    known = {
-        "eer_hull_percent": ("EER % (convex hull)", 2),
-        "eer_kaldi_percent": ("EER % (Kaldi)", 2),
-        "min_cllr": ("minCllr, bits", 3),
-        "tpr_at_far_0.001": ("found at FAR 0.1 %", 3),
-        "tpr_at_far_0.01": ("at FAR 1 %", 3),
-        "tpr_at_far_0.1": ("at FAR 10 %", 3),
-        "best_accuracy": ("best accuracy", 3),
-    }
-    known |= {
+    known = FEW_ASK_FOR | {
         name: (name.replace("_dcf_", "DCF "), 3)
         for name in whole[0]
         if name.startswith(("min_dcf_", "act_dcf_"))
@@ -234,150 +232,106 @@ def more_figures(whole: Sequence[Mapping], swatches: Mapping[str, str]) -> str:
         and any(row[name] is not None for row in whole)
     }
     known = {name: column for name, column in known.items() if name in whole[0]}
-    rows = [
-        [
-            swatches[series_of(row)],
-            *(rate(row[name], digits) for name, (_, digits) in known.items()),
-        ]
-        for row in whole
-    ]
-    head = ["system", *(title for title, _ in known.values())]
-    return f"<details><summary>more figures</summary>{table(head, rows)}</details>"
+    return {
+        "head": ["system", *(title for title, _ in known.values())],
+        "figures": [(name, digits) for name, (_, digits) in known.items()],
+    }
 
 
-def rates_part(drawn: Sequence[Mapping]) -> str:
-    """False alarms and misses by threshold, folded up; empty where nothing is drawn.
+def decided_table(drawn: Sequence[Mapping], of_series: Mapping[tuple[str, str], Mapping]) -> dict:
+    """What thresholds decide, of all series at all operating points: ``head``, ``rows``, ``explanation``.
 
     Parameters
     ----------
     drawn : sequence of mappings
-        Of curves.json, with ``name`` and ``rates``.
+        From `drawn_curve`.
+    of_series : mapping of (series, subset) to mapping
+        Rows of results.json.
     """
-    tables = []
+    rows = []
     for curve in drawn:
-        rows = [
-            [f"{threshold:.4g}", f"{100 * false_alarm:.3g}", f"{100 * miss:.3g}"]
-            for threshold, false_alarm, miss in curve.get("rates", ())
+        rows += [
+            [
+                curve["name"],
+                one["point"],
+                "–" if one["threshold"] is None else shown(one["threshold"]),
+                f"{rate(100 * one['miss'])} %",
+                f"{rate(100 * one['false_alarm'])} %",
+                shown(one["bayes_threshold"]),
+                one["chosen_on"] or "Bayes",
+            ]
+            for one in curve.get("decisions", ())
         ]
-        numbers = table(["threshold", "FAR %", "FRR %"], rows)
-        caption = f"<figcaption>{escape(curve['name'])}</figcaption>"
-        tables.append(f"<figure>{caption}{numbers}</figure>")
-    if not tables:
-        return ""
-    title = "false alarms (FAR) and misses (FRR) by threshold"
-    return f'<details class="long"><summary>{title}</summary><div class="figures">{"".join(tables)}</div></details>'
+    head = ["system", "prior", "threshold", "genuine refused", "impostors accepted"]
+    said = list(dict.fromkeys(filter(None, map(explanation, drawn))))
+    return {
+        "head": [*head, "Bayes threshold", "threshold of"],
+        "rows": rows,
+        "explanation": said[0] if len(said) == 1 else "",
+    }
 
 
-def det_part(drawn: Sequence[Mapping]) -> str:
-    """DET curves, and a list of them in which each can be switched off or pointed at; empty where nothing is drawn.
-
-    Parameters
-    ----------
-    drawn : sequence of mappings
-        Of curves.json, with ``name``, ``style`` and ``eer_percent``.
-    """
-    if not drawn:
-        return ""
-    keys = "".join(
-        f'<label class="{curve["style"]}"><input type="checkbox" checked><span class="swatch"></span>{escape(curve["name"])}'
-        f"<small>{curve['eer_percent']:.2f} %</small></label>"
-        for curve in drawn
-    )
-    crowded = " crowded" if len(drawn) >= CROWD else ""
-    return (
-        "<h3>Detection error trade-off</h3>"
-        f'<figure class="det{crowded}">{det_plot(drawn)}<figcaption>{keys}</figcaption></figure>'
-    )
-
-
-def scores_part(drawn: Sequence[Mapping]) -> str:
-    """Histograms of the scores; empty where nothing is drawn.
+def marked_threshold(drawn: Sequence[Mapping]) -> str:
+    """What the line in a histogram is; empty where there is none.
 
     Parameters
     ----------
     drawn : sequence of mappings
-        Of curves.json, with ``name``.
+        From `drawn_curve`.
     """
-    if not drawn:
+    if all(headline_threshold(curve) is None for curve in drawn):
         return ""
-    classes = f"{swatch('target', 'target')} {swatch('nontarget', 'non-target')}"
-    figures = [
-        f"<figure><figcaption>{escape(curve['name'])}</figcaption>{histogram_plot(curve)}</figure>"
-        for curve in drawn
-    ]
-    return "\n".join(
-        ["<h3>Scores</h3>", f"<p>{classes}</p>", '<div class="figures">', *figures, "</div>"]
-    )
+    return f"Dashed: the threshold for a prior of {HEADLINE}."
 
 
-def calibration_part(drawn: Sequence[Mapping]) -> str:
-    """What scores say against what they should say; empty where no scores are declared log-likelihood ratios.
+def calibrations_of(drawn: Sequence[Mapping]) -> list[tuple[str, Markup]]:
+    """What scores say against what they should say, drawn; of those that are declared log-likelihood ratios.
 
     Parameters
     ----------
     drawn : sequence of mappings
-        Of curves.json, with ``name``.
+        From `drawn_curve`.
     """
-    figures = [
-        f"<figure><figcaption>{escape(curve['name'])}</figcaption>{calibration_plot(curve, curve['style'])}</figure>"
+    return [
+        (curve["name"], drawing(calibration_plot(curve, curve["style"])))
         for curve in drawn
         if len(curve.get("said", ())) > 1
     ]
-    if not figures:
-        return ""
-    text = (
-        "<p>Log-likelihood ratios against those that the trials bear out (PAV): on the dashed line "
-        "a score means what it says.</p>"
-    )
-    return "\n".join(["<h3>Calibration</h3>", text, '<div class="figures">', *figures, "</div>"])
 
 
-def breakdown_part(
-    of_series: Mapping[tuple[str, str], Mapping],
-    series: Mapping[str, str],
-    swatches: Mapping[str, str],
-) -> str:
-    """EER by subset of the trials; empty where there are no subsets.
+def breakdown_of(
+    of_series: Mapping[tuple[str, str], Mapping], styles: Mapping[str, str]
+) -> dict | None:
+    """EER by subset of the trials: ``drawing`` and the series ``shown`` there, ``head`` and ``rows``; None where there are no subsets.
 
     Parameters
     ----------
     of_series : mapping of (series, subset) to mapping
         Rows of results.json.
-    series, swatches : mapping of str to str
-        CSS class of each series, and HTML of its name.
+    styles : mapping of str to str
+        CSS class of each series.
     """
     subsets = list(dict.fromkeys(subset for _, subset in of_series if subset != "all"))
     if not subsets:
-        return ""
-    shown = chosen_series(of_series, list(series))
+        return None
+    chosen = chosen_series(of_series, list(styles))
     known = [
         subset
         for subset in ["all", *subsets]
-        if any(of_series[key, subset]["eer_percent"] is not None for key in shown)
+        if any(of_series[key, subset]["eer_percent"] is not None for key in chosen)
     ]
-    figure = breakdown_plot(
+    plot = breakdown_plot(
         [
-            (subset, [(series[key], key, of_series[key, subset]) for key in shown])
+            (subset, [(styles[key], key, of_series[key, subset]) for key in chosen])
             for subset in known
         ]
     )
-    first = next(iter(series))
-    cells = [
-        [
-            escape(subset),
-            *(with_interval(of_series[key, subset], "eer_percent", 2) for key in series),
-            *(
-                f"{of_series[first, subset][count]:,}"
-                for count in ("targets", "nontargets", "speakers")
-            ),
-        ]
-        for subset in subsets
-    ]
-    numbers = table(["trials", *series, "targets", "non-targets", "speakers"], cells)
-    return (
-        f'<h3>EER % by subset of the trials</h3><figure class="wide">{figure}<figcaption>{" ".join(swatches[key] for key in shown)}'
-        f"</figcaption></figure><details><summary>as numbers</summary>{numbers}</details>"
-    )
+    return {
+        "drawing": drawing(plot),
+        "shown": chosen,
+        "head": ["trials", *styles, "targets", "non-targets", "speakers"],
+        "rows": [(subset, [of_series[key, subset] for key in styles]) for subset in subsets],
+    }
 
 
 def chosen_series(of_series: Mapping[tuple[str, str], Mapping], series: Sequence[str]) -> list[str]:

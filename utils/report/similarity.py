@@ -1,13 +1,13 @@
 """The report's section on similarity matrices: picture, error rates over thresholds, and where the numbers are."""
 
 from collections.abc import Iterator, Mapping
-from html import escape
 from pathlib import Path
 
 from utils.errors import UserError
 from utils.files import read_json_object, read_lines
 from utils.metrics.rates import reversal_note
-from utils.report.page import table
+from utils.report.page import Section
+from utils.report.render import drawing, render
 
 # thresholds at which both rates are higher than this in sum are left out of the page;
 # thresholds.tsv has all
@@ -23,38 +23,34 @@ SUMMARY: Mapping[str, type | tuple[type, ...]] = {
 }
 
 
-def similarity_section(experiment: Path) -> str:
-    """What steps.similarity_matrix has written below ``similarity/``; empty where there is nothing.
+def similarity_section(experiment: Path) -> Section | None:
+    """What steps.similarity_matrix has written below ``similarity/``; None where there is nothing.
 
     Parameters
     ----------
     experiment : path
         Its folder.
     """
-    parts = []
+    matrices = []
     for path in similarity_receipts(experiment):
         folder = path.parents[1]
         summary = read_json_object(folder / "summary.json", SUMMARY)
-        rows = [
+        rates = [
             [threshold, f"{100 * far:.2f}", f"{100 * frr:.2f}"]
             for threshold, far, frr in _rates(folder / "thresholds.tsv")
             if far + frr < SHOWN_RATE
         ]
-        parts += [f"<h3>{escape(folder.name)}, {escape(summary['backend'])}</h3>"]
-        marks = filter(None, [*summary["watermarks"], reversal_note(summary["eer_percent"])])
-        parts += [f'<p class="watermark">{escape(mark)}</p>' for mark in marks]
-        parts += [
-            (
-                f"<p>{summary['models']:,} models against {summary['tests']:,} tests.  EER {summary['eer_percent']:.2f} %; as the GE2E seed reads "
-                f"it, at one of 50 thresholds ({summary['published_threshold']:.2f}): {summary['published_eer_percent']:.2f} %.  Numbers: "
-                f"similarity/{escape(folder.name)}/similarity.npy and thresholds.tsv.</p>"
-            ),
-            f"<figure>{(folder / 'similarity.svg').read_text(encoding='utf-8')}</figure>",
-            "<details><summary>false acceptance and rejection over thresholds</summary>",
-            table(["threshold", "FAR %", "FRR %"], rows),
-            "</details>",
-        ]
-    return "\n".join(["<h2>Similarity</h2>", *parts]) if parts else ""
+        one = {
+            "name": folder.name,
+            "summary": summary,
+            "marks": filter(None, [*summary["watermarks"], reversal_note(summary["eer_percent"])]),
+            "drawing": drawing((folder / "similarity.svg").read_text(encoding="utf-8")),
+            "rates": rates,
+        }
+        matrices.append(one)
+    if not matrices:
+        return None
+    return Section("Similarity", render("similarity.html", matrices=matrices))
 
 
 def similarity_receipts(experiment: Path) -> list[Path]:

@@ -1,11 +1,11 @@
 """The report's section on sound: how much speech each set keeps, and pictures of some utterances."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from itertools import groupby
 
-from utils.report.page import table
+from utils.report.page import Section
 from utils.report.pictures import colour_scale
+from utils.report.render import drawing, render
 from utils.vad.base import FRAMES_PER_SECOND
 
 KINDS = {"vad": "recorded", "before": "before", "after": "after"}
@@ -15,8 +15,8 @@ EXPLANATION = (
 )
 
 
-def sound_section(speech: Mapping[str, Mapping], pictures: Sequence[Mapping]) -> str:
-    """The section; empty where there is neither.
+def sound_section(speech: Mapping[str, Mapping], pictures: Sequence[Mapping]) -> Section | None:
+    """The section; None where there is neither.
 
     Parameters
     ----------
@@ -25,44 +25,43 @@ def sound_section(speech: Mapping[str, Mapping], pictures: Sequence[Mapping]) ->
     pictures : sequence of mappings
         ``set``, ``utterance``, ``speaker``, ``kind``, ``caption`` and ``svg``, those of an utterance one behind the other.
     """
-    parts = ["<h2>Sound</h2>"] if speech or pictures else []
-    if speech:
-        rows = [
+    if not (speech or pictures):
+        return None
+    rows = [
+        [
+            name,
+            hours(counts["frames"]),
+            hours(counts["speech_frames"]),
+            percent(counts["speech_frames"] / max(1, counts["frames"])),
+            " / ".join(map(percent, counts["speech_fraction"])),
+            f"{counts['without_speech']:,}",
+        ]
+        for name, counts in speech.items()
+    ]
+    utterances = [
+        (
+            f"{utterance} (speaker {speaker}, {name})",
             [
-                escape(name),
-                hours(counts["frames"]),
-                hours(counts["speech_frames"]),
-                percent(counts["speech_frames"] / max(1, counts["frames"])),
-                " / ".join(map(percent, counts["speech_fraction"])),
-                f"{counts['without_speech']:,}",
-            ]
-            for name, counts in speech.items()
-        ]
-        head = [
-            "data",
-            "hours",
-            "hours of speech",
-            "% speech",
-            "% of an utterance: minimum / quartiles / maximum",
-            "utterances without",
-        ]
-        parts += ["<p>Speech as voice activity detection found it.</p>", table(head, rows)]
-    if pictures:
-        parts += [f"<p>{EXPLANATION}</p>", f'<figure class="scale">{colour_scale()}</figure>']
-    for (name, utterance, speaker), group in groupby(
-        pictures, lambda picture: (picture["set"], picture["utterance"], picture["speaker"])
-    ):
-        figures = [
-            f"<figure>{picture['svg']}<figcaption>{KINDS[picture['kind']]}: {escape(picture['caption'])}</figcaption></figure>"
-            for picture in group
-        ]
-        parts += [
-            f"<h3>{escape(f'{utterance} (speaker {speaker}, {name})')}</h3>",
-            '<div class="figures">',
-            *figures,
-            "</div>",
-        ]
-    return "\n".join(parts)
+                {
+                    "drawing": drawing(picture["svg"]),
+                    "kind": KINDS[picture["kind"]],
+                    "caption": picture["caption"],
+                }
+                for picture in group
+            ],
+        )
+        for (name, utterance, speaker), group in groupby(
+            pictures, lambda picture: (picture["set"], picture["utterance"], picture["speaker"])
+        )
+    ]
+    body = render(
+        "sound.html",
+        speech=rows,
+        utterances=utterances,
+        explanation=EXPLANATION,
+        scale=drawing(colour_scale()) if utterances else "",
+    )
+    return Section("Sound", body)
 
 
 def hours(frames: int) -> str:

@@ -158,6 +158,26 @@ class Plot:
             f'<circle class="{style}" cx="{px}" cy="{py}" r="4">{tooltip(title)}</circle>'
         )
 
+    def mark(self, x: float, style: str, label: str) -> None:
+        """Draw a line from the bottom to the top, with a label on the side where there is more room.
+
+        Parameters
+        ----------
+        x : float
+            In units of the data.
+        style : str
+            CSS classes.
+        label : str
+            Plain text.
+        """
+        px = float(self.at(x, self.y.low).split(",")[0])
+        is_right = px > self.width / 2
+        anchor, place = ("end", px - 5) if is_right else ("start", px + 5)
+        self.marks.append(
+            f'<line class="{style}" x1="{px}" x2="{px}" y1="{TOP}" y2="{self.height - BOTTOM}"/>'
+            f'<text class="label" x="{place:.1f}" y="{TOP + 10}" text-anchor="{anchor}">{escape(label)}</text>'
+        )
+
     def svg(self) -> str:
         """The whole drawing as an ``<svg>`` element."""
         right, bottom = self.width - RIGHT, self.height - BOTTOM

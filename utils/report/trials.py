@@ -3,12 +3,15 @@
 import io
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 from utils.data_dir import read_map
 from utils.errors import UnreadableAudio
-from utils.report.page import table
+from utils.evaluation.results import series_of
+from utils.report.render import render
 
 PLAYERS_BYTES = 700_000  # of sound in a page, encoded: the whole stays below about 1.5 MB
 LONGEST_SECONDS = 6.0  # of a player; the rest of an utterance is left out
@@ -19,21 +22,26 @@ TITLES = {
 }
 
 
+NOT_KNOWN = "No players: where the sound of these trials lies is not known."
+LEFT_OUT = "No players: they were left out."
+
+
 class Players:
     """Sounds of utterances as elements of a page, as long as there is room for them; each utterance once.
 
     Parameters
     ----------
     room_bytes : int
-        Room for all of them.
+        Room for all of them; 0: no players are wanted.
     """
 
     def __init__(self, room_bytes: int = PLAYERS_BYTES):
+        self.wanted = room_bytes > 0
         self.room_bytes = room_bytes
         self.played: set[str] = set()
 
-    def player(self, entry: str, seconds: tuple[float, float] | None = None) -> str:
-        """An ``<audio>`` element; empty where there is no room, the sound cannot be read, or the page has it already.
+    def sound(self, entry: str, seconds: tuple[float, float] | None = None) -> tuple[str, str]:
+        """The sound of an utterance as MP3 in base 64, or why it has no player.
 
         Parameters
         ----------
@@ -41,16 +49,29 @@ class Players:
             Of wav.scp; a shell command is not run.
         seconds : (float, float) or None
             Start and end of the utterance in its recording.
+
+        Returns
+        -------
+        sound, note : str and str
+            One of them is empty.
         """
         key = f"{entry} {seconds}"
-        if self.room_bytes <= 0 or key in self.played or not entry or entry.endswith("|"):
-            return ""
+        if not entry:
+            return "", "no player: no recording has this name"
+        if entry.endswith("|"):
+            return "", "no player: a command would have to run"
+        if key in self.played:
+            return "", "player: above"
+        if self.room_bytes <= 0:
+            return "", "no player: the page is full"
         sound = encoded(entry, seconds)
-        self.played.add(key)
+        if not sound:
+            return "", "no player: it cannot be read"
         self.room_bytes -= len(sound)
-        if not sound or self.room_bytes < 0:
-            return ""
-        return f'<audio controls preload="none" src="data:audio/mpeg;base64,{sound}"></audio>'
+        if self.room_bytes < 0:
+            return "", "no player: the page is full"
+        self.played.add(key)
+        return sound, ""
 
 
 def encoded(entry: str, seconds: tuple[float, float] | None) -> str:
@@ -115,7 +136,7 @@ class Sounds:
         return self.wav_scp.get(recording, ""), (float(start), float(end))
 
 
-def worst_part(curves: Sequence[Mapping], sounds: Sounds, players: Players) -> str:
+def worst_part(curves: Sequence[Mapping], sounds: Sounds, players: Players) -> Markup:
     """The lists of one test set, folded up; empty where there are none.
 
     Parameters
@@ -127,8 +148,9 @@ def worst_part(curves: Sequence[Mapping], sounds: Sounds, players: Players) -> s
     players : Players
         Of the page.
     """
-    parts: list[str] = []
+    lists: list[dict] = []
     seen: set[str] = set()
+    with_players = players.wanted and bool(sounds.wav_scp)
     mine = [curve for curve in curves if curve["system"] == curves[0]["system"]]
     for number, curve in enumerate(mine):
         worst = curve.get("worst", {})
@@ -136,24 +158,35 @@ def worst_part(curves: Sequence[Mapping], sounds: Sounds, players: Players) -> s
         if ranked in seen:
             continue  # calibration alone: the same trials in the same order
         seen.add(ranked)
-        of_curve = players if number == 0 else Players(0)
+        of_curve = players if with_players and number == 0 else None
         for kind, title in TITLES.items():
             rows = [
-                [f"{score:.4g}", cell(enrol, sounds, of_curve), cell(test, sounds, of_curve)]
-                for enrol, test, score in worst.get(kind, ())
+                (f"{score:.4g}", [side_of(name, sounds, of_curve) for name in names])
+                for *names, score in worst.get(kind, ())
             ]
-            if rows:
-                names = filter(None, [curve["system"], curve["backend"]])
-                series = ", ".join(dict.fromkeys(names))
-                columns = table(["score", "enrolment", "test"], rows, "left")
-                parts.append(
-                    f"<details{' class=long' if number else ''}><summary>{title}: {escape(series)}</summary>{columns}</details>"
-                )
-    return "\n".join(["<h3>Worst trials</h3>", *parts]) if parts else ""
+            one = {
+                "title": title,
+                "series": series_of(curve),
+                "rows": rows,
+                "later": number > 0,
+                "note": f"Players: with {series_of(mine[0])}." if with_players and number else "",
+            }
+            lists += [one] if rows else []
+    missing = LEFT_OUT if sounds.wav_scp else NOT_KNOWN
+    return render("worst.html", lists=lists, note="" if with_players else missing)
 
 
-def cell(name: str, sounds: Sounds, players: Players) -> str:
-    """A side of a trial: name, path, player.
+class Side(NamedTuple):
+    """A side of a trial: its name, where it lies, its sound, and why it has none."""
+
+    name: str
+    where: str
+    sound: str
+    note: str
+
+
+def side_of(name: str, sounds: Sounds, players: Players | None) -> Side:
+    """What is shown of a side of a trial.
 
     Parameters
     ----------
@@ -161,10 +194,10 @@ def cell(name: str, sounds: Sounds, players: Players) -> str:
         Utterance or model.
     sounds : Sounds
         Of the set.
-    players : Players
-        Of the page.
+    players : Players or None
+        Of the page; None: this list has none.
     """
     entry, seconds = sounds.of(name)
     where = entry + (f" {seconds[0]:g} to {seconds[1]:g} s" if seconds else "")
-    shown = f"{escape(name)} {players.player(entry, seconds)}"
-    return f"{shown}<br><small>{escape(where)}</small>" if where else shown
+    sound, note = players.sound(entry, seconds) if players else ("", "")
+    return Side(name, where, sound, note)

@@ -1,10 +1,14 @@
 """Rows of results.json as tables, and which series a page shows how."""
 
 import json
+import re
+
+import pytest
 
 from utils.evaluation.results import markdown_table, text_table
-from utils.report.page import COLOURS, SERIES, STYLE, series_style
-from utils.report.results import chosen_series
+from utils.report.page import COLOURS, Section, page, series_style
+from utils.report.render import NOTHING
+from utils.report.results import cards, chosen_series
 
 
 def row(system, eer, **changes):
@@ -80,24 +84,58 @@ def test_the_command_chooses_sets_scorers_and_subsets(tmp_path, command):
         assert said in refused.stderr
 
 
-def test_the_screen_shows_ratios_where_there_are_any():
+def test_the_screen_shows_intervals_and_ratios_where_there_are_any():
     assert "Cllr" not in text_table([row("x", 5.0)])
-    lines = text_table([row("x", 5.0), row("x", 4.0, **LLR)]).splitlines()
-    assert lines[0].split() == [
-        "test",
-        "set",
-        "system",
-        "EER",
-        "%",
-        "minDCF",
-        "0.01",
-        "minDCF",
-        "0.05",
-        "actDCF",
-        "0.01",
-        "Cllr",
+    assert "interval" not in text_table([row("x", 5.0, eer_percent_interval=None)])
+    assert text_table([row("mine", 5.0), row("mine", 4.0, **LLR)]).splitlines() == [
+        "test: 1,000 target and 9,000 non-target trials, 40 speakers",
+        "            EER % 95 % interval minDCF minDCF actDCF  Cllr",
+        "                                  0.01   0.05   0.01",
+        "mine        5.00 [ 4.00,  6.00]  0.500  0.400      –     –",
+        "..., fused  4.00 [ 3.00,  5.00]  0.500  0.400  0.600 0.250",
     ]
-    assert lines[2].split()[-2:] == ["0.600", "0.250"]
+
+
+LONG = "ghostvlad_cpu-tiny-seed2-trim-8000-the_one_that_i_called_after_everything_that_it_is"
+
+
+@pytest.mark.parametrize("first", ["x", "ghostvlad_mini", LONG, "w" * 200])
+def test_the_screen_needs_80_columns_whatever_things_are_called(first):
+    rows = [
+        row(first, 5.0, **LLR, watermarks=["leakage: " + "1 of 12 speakers are known, " * 6]),
+        row(first, 100.0, **LLR | {"backend": "lda60_plda_s_norm_quality"}, targets=10**7),
+        row(f"{first}-untrained", 41.58, eer_percent_interval=None),
+        row("mfcc_stats", 22.65, test_set="voices_eval " * 9),
+        row(first, 7.5, subset="across conditions, same sex", **LLR),
+    ]
+    shown = text_table(rows)
+    print(shown)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert first in shown.replace("\n", "")
+    assert re.search(r"-untrained$|-untrained  +41.58", shown, re.MULTILINE)
+    for figure in (" 5.00 [", "100.00 [", " 41.58 ", "22.65 [", " 7.50"):
+        assert figure in shown
+    assert "hard: trials across conditions, same sex" in shown
+
+
+def test_scores_from_elsewhere_have_no_back_end_and_perhaps_no_speakers():
+    unknown = row("theirs.scores", 5.0, backend="", speakers=None, eer_percent_interval=None)
+    assert text_table([unknown]).splitlines()[0].endswith("trials, unknown speakers")
+    assert markdown_table([unknown]).splitlines()[2].endswith("| 10,000 | – |")
+    assert "theirs.scores; unknown speakers, 10,000 trials" in cards([unknown])
+
+
+def test_dots_stand_for_the_first_system_alone():
+    def names(*systems):
+        table = text_table([row(system, 5.0) for system in systems]).splitlines()
+        return [line.split("  ")[0] for line in table[3:]]
+
+    assert names("network", "network-untrained", "network2") == [
+        "network",
+        "...-untrained",
+        "network2",
+    ]
+    assert names("abc", "abc-d") == ["abc", "abc-d"]
 
 
 def test_the_breakdown_shows_the_first_series_and_the_best_that_differ():
@@ -113,9 +151,10 @@ def test_the_breakdown_shows_the_first_series_and_the_best_that_differ():
     assert chosen_series(rows, list(rates)) == ["first", "good", "better"]
 
 
-def test_every_series_has_a_style_of_its_own_up_to_a_limit():
-    styles = [series_style(number) for number in range(SERIES)]
-    assert len(set(styles)) == SERIES
-    assert ["again" in style for style in styles] == [number >= COLOURS for number in range(SERIES)]
-    assert all(f".{style.split()[0]} {{ --c:" in STYLE for style in styles)
-    assert series_style(SERIES) == "series-0 again"
+def test_every_series_has_a_style_of_its_own():
+    number = 3 * COLOURS
+    styles = [series_style(k) for k in range(number)]
+    assert len(set(styles)) == number
+    assert ["again" in style for style in styles] == [k >= COLOURS for k in range(number)]
+    text = page("title", "", [Section("test", NOTHING, number)])
+    assert all(f".{style.split()[0]} {{ --c:" in text for style in styles)
