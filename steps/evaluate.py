@@ -22,7 +22,7 @@ from utils.receipts import Task
 from utils.scoring.score_files import receipt_of
 from utils.trials.leakage import refuse_leakage, speakers_of
 
-FORMAT = 3
+FORMAT = 4
 
 
 def evaluate(
@@ -117,6 +117,8 @@ def evaluate(
         raise UserError(
             f"{data}: no <set>/trials in it, so that nothing is tested; run the stage that packs the data"
         )
+    from steps.backends import FAMILIES
+
     watermarks = watermarks_of_leakage(data, sets, roles, allow_leakage)
     rows: list[dict] = []
     curves: list[dict] = []
@@ -124,7 +126,7 @@ def evaluate(
     for name in (name for name in sets if name not in unrated):
         tests = read_test_set(data / name, watermarks)
         for system, path in pairs_of(files[name]):
-            found = read_system(system, [path], [tests], [data / name])
+            found = read_system(system, [path], [tests], [data / name], FAMILIES)
             rows += rows_of(found, [tests], drawing)[0]
             curves.append(found.head | curves_of(tests, found.scores[0], found.llr, drawing))
     write_json(experiment / "results.json", rows)

@@ -1,0 +1,105 @@
+"""What embeddings are centred by before they are compared: asked of a back end, and of a score file, whose receipts lead to its back end."""
+
+from pathlib import Path
+from typing import Any
+
+from utils.config import read_yaml
+from utils.receipts.contents import read_receipt
+from utils.scoring.backend_files import Families, build_backend, read_declared
+from utils.scoring.score_files import receipt_of
+
+NOT_CENTRED = "not centred"
+TRAINED = "train_backend.json"  # receipt of a back end
+
+
+def takes_mean(backend: Path, families: Families) -> bool:
+    """Whether a back end takes a mean away.
+
+    Parameters
+    ----------
+    backend : path
+        YAML of a back end, or folder of a trained one.
+    families : mapping of registries
+        As of `utils.scoring.backend_files`.
+
+    Raises
+    ------
+    UserError
+        It is neither.
+    """
+    options = read_declared(backend)["options"] if backend.is_dir() else read_yaml(backend)
+    untrained, _ = build_backend(families, options, str(backend))
+    return "mean" in untrained.takes
+
+
+def centring_of(scores: Path, families: Families) -> str | None:
+    """What the embeddings behind a score file were centred by, in words.
+
+    Parameters
+    ----------
+    scores : path
+        Score file with a receipt; calibrated and fused ones lead to all back ends behind them.
+    families : mapping of registries
+        As of `utils.scoring.backend_files`.
+
+    Returns
+    -------
+    str or None
+        Such as ``mean of train (960 utterances)`` or ``not centred``; None where a receipt or a back end is not there any more.
+    """
+    trained = _backends_behind(receipt_of(scores))
+    if trained is None:
+        return None
+    texts = [_centring_of_backend(receipt, families) for receipt in trained]
+    known = [text for text in texts if text]
+    return "; ".join(dict.fromkeys(known)) if len(known) == len(texts) else None
+
+
+def _backends_behind(path: Path) -> list[Path] | None:
+    """Receipts of the back ends that a score file's receipt leads to; None where the trail ends before."""
+    receipt = read_receipt(path)
+    if receipt is None:
+        return None
+    inputs = [Path(entry["path"]) for entry in receipt["inputs"].values()]
+    trained = [before for before in inputs if before.name == TRAINED]
+    for before in inputs:
+        if before.name.startswith("score_") and before.parent.name == "receipts":
+            further = _backends_behind(before)
+            if further is None:
+                return None
+            trained += further
+    return trained or None
+
+
+def _centring_of_backend(path: Path, families: Families) -> str | None:
+    """Of one back end, by its receipt."""
+    receipt = read_receipt(path)
+    folder = path.parent.parent
+    if receipt is None or not (folder / "backend.json").exists():
+        return None
+    options = read_declared(folder)["options"]
+    untrained, _ = build_backend(families, options, str(folder / "backend.json"))
+    if not untrained.takes:
+        return NOT_CENTRED
+    inputs = receipt["inputs"]
+    words = " and ".join(part for part in ("mean", "deviation") if part in untrained.takes)
+    text = f"{words} of {_set_of(inputs, 'embeddings')}"
+    text += f" ({receipt['counts'].get('embeddings', 0):,} utterances)"
+    if _centres_by_adaptation(options):
+        text = f"{words} of {_set_of(inputs, 'adaptation')}, to which it is adapted"
+    return text if "mean" in untrained.takes else f"{NOT_CENTRED}, {text}"
+
+
+def _set_of(inputs: dict[str, Any], label: str) -> str:
+    """Name of a set of embeddings, and of its protocol, by the receipt or the list that stands for the folder."""
+    folder = Path(inputs[label]["path"]).parent
+    if folder.name == "receipts":
+        folder = folder.parent
+    if folder.parent.parent.name == "embeddings":
+        return f"{folder.parent.name}/{folder.name}"
+    return folder.name
+
+
+def _centres_by_adaptation(options: dict[str, Any]) -> bool:
+    """Whether the mean of the adaptation vectors is what goes."""
+    return any(link.get("of") == "adaptation" for link in options.get("links", ()))
