@@ -13,7 +13,7 @@ import numpy as np
 
 from utils.cli import run
 from utils.errors import UserError
-from utils.evaluation.comparison import SIGNIFICANT, differences_of, sentence
+from utils.evaluation.comparison import differences_of, is_clear, sentence
 from utils.evaluation.results import leaks_of, markdown_table, text_table
 from utils.evaluation.rows import Drawing, Figures, curves_of, drawing_of, rows_of
 from utils.evaluation.sets import (
@@ -35,7 +35,7 @@ from utils.report.results import sections_of_sets, sound_folders
 from utils.report.trials import Players, Sounds
 from utils.scoring.score_files import receipt_of
 
-FORMAT = 2
+FORMAT = 3
 SUBTITLE = "Speaker verification systems on the same trials: error rates, their intervals, and which differences are more than chance."
 Files = dict[tuple[str, str], list[Path]]  # (experiment of the first fold, label) -> of each fold
 WRITTEN = ("results.json", "curves.json", "differences.json", "results.md", "report.html")
@@ -125,7 +125,7 @@ def compare(
             "folds": len(data),
             "test_sets": len(names),
             "pairs": len(differences),
-            "clear": sum(one["p_corrected"] < SIGNIFICANT for one in differences),
+            "clear": sum(map(is_clear, differences)),
         }
         task.finish([output / name for name in WRITTEN], counts)
     if not MODE.checking:
@@ -298,10 +298,12 @@ def compared_sets(
     UserError
         There is one score file only, or one speaker.
     """
-    folds = [read_test_set(folder / name) for folder in data]
+    from steps.backends import FAMILIES
+
+    sets = [folder / name for folder in data]
+    folds = [read_test_set(folder) for folder in sets]
     systems = [
-        read_system(system, paths, folds, [folder / name for folder in data])
-        for (system, _), paths in files.items()
+        read_system(system, paths, folds, sets, FAMILIES) for (system, _), paths in files.items()
     ]
     for system in systems:
         known = leaks.get((system.head["system"], name), ())
@@ -329,7 +331,8 @@ def pooled_system(system: System, test_set: str) -> System:
         Name of the list.
     """
     head = system.head | {"test_set": test_set}
-    return System(head, [np.concatenate(system.scores)], True, system.watermarks)
+    scores = [np.concatenate(system.scores)]
+    return System(head, scores, True, system.watermarks, system.centred)
 
 
 def compared_systems(

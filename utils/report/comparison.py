@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from utils.evaluation.comparison import EXPLANATION, SIGNIFICANT, needed, probability, sentence
+from utils.evaluation.comparison import EXPLANATION, is_clear, needed, probability, sentence
 from utils.report.page import table
 
 
@@ -22,18 +22,19 @@ def differences_part(differences: Sequence[Mapping]) -> str:
     )
     cells = {}
     for one in differences:
-        found, clear = one["eer_percent"], one["p_corrected"] < SIGNIFICANT
-        hint = probability(one["p_corrected"]) + ("" if clear else needed(found))
+        found, clear = one["eer_percent"], is_clear(one)
+        hint = hint_of(one)
         for first, second, sign in (
             (one["first"], one["second"], 1),
             (one["second"], one["first"], -1),
         ):
-            low, high = sorted((sign * found["low"], sign * found["high"]))
             number = f"{sign * found['difference']:+.2f}"
             shown = f"<b>{number}</b>" if clear else number
-            cells[first, second] = (
-                f'<span title="{escape(hint)}">{shown}<small>[{low:+.2f}, {high:+.2f}]</small></span>'
-            )
+            ends = ""
+            if one["no_interval"] is None:
+                low, high = sorted((sign * found["low"], sign * found["high"]))
+                ends = f"<small>[{low:+.2f}, {high:+.2f}]</small>"
+            cells[first, second] = f'<span title="{escape(hint)}">{shown}{ends}</span>'
     rows = [
         [f"{number}. {escape(first)}", *(cells.get((first, second), "") for second in names)]
         for number, first in enumerate(names, 1)
@@ -45,3 +46,16 @@ def differences_part(differences: Sequence[Mapping]) -> str:
         f"<h3>Differences</h3><p>{escape(EXPLANATION)}</p>{table(head, rows)}"
         f"<details><summary>in words</summary><ul>{listed}</ul></details>"
     )
+
+
+def hint_of(one: Mapping) -> str:
+    """What stands behind a cell: how likely chance is, or why that is not known.
+
+    Parameters
+    ----------
+    one : mapping
+        Of differences.json.
+    """
+    if one["no_interval"]:
+        return f"no interval: {one['no_interval']}"
+    return probability(one["p_corrected"]) + ("" if is_clear(one) else needed(one["eer_percent"]))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from utils.evaluation.results import rate, reversals, series_of, speakers_of
+from utils.evaluation.results import notes_of, rate, reversals, series_of, speakers_of
 from utils.metrics.rates import reversal_note
 from utils.packed.facts import of_one_cut
 from utils.report.page import series_style, table
@@ -15,7 +15,7 @@ from utils.report.trials import Players, Sounds, worst_part
 
 INTERVALS = (
     "In brackets and as bands: 95 % intervals, by drawing the test's speakers again.  Bands show the miss rate at a given false-alarm "
-    "rate.  Intervals of costs at a low prior rest on few false alarms: on short lists they are too narrow."
+    "rate.  A figure without an interval has too few speakers for one that means something."
 )
 BROKEN_DOWN = 3  # series in the breakdown's figure; its table has all of them
 CROWD = 5  # series from which bands are drawn faintly
@@ -118,6 +118,7 @@ def results_section(
     parts = [
         f"<h2>{escape(name)}</h2>",
         f"<p>{counts} {INTERVALS if first.get('eer_percent_interval') else ''}</p>",
+        *(f"<p>{escape(note)}.</p>" for note in notes_of(rows)),
     ]
     parts += [
         f'<p class="watermark">{escape(mark)}</p>'
