@@ -100,7 +100,8 @@ def normalise_scores(
     Returns
     -------
     dict
-        Numbers of ``trials``, ``sides`` and members of the ``cohort``, the ``protocol``, and ``watermarks``.
+        Numbers of ``trials``, ``sides`` and members of the ``cohort``, the ``protocol``, what the embeddings are ``centred`` by, and
+        ``watermarks``.
 
     Raises
     ------
@@ -137,6 +138,9 @@ def normalise_scores(
     )
     if task.is_done():
         return task.counts
+    from steps.backends import FAMILIES
+    from utils.scoring.centring import centring_of_inputs
+
     facts = refuse_other_scores(scores, inputs)
     for folder in filter(None, (enrol_embeddings, cohort, embeddings)):
         for difference in compare_provenance(backend, folder):
@@ -164,6 +168,7 @@ def normalise_scores(
         "sides": len(sides.names),
         "cohort": len(others.members),
         "protocol": facts.get("protocol", "whole"),
+        "centred": centring_of_inputs(task.inputs.values(), FAMILIES),
         "watermarks": [*facts.get("watermarks", []), *marks],
     }
     return task.finish([output, *written], counts)

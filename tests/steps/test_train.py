@@ -359,8 +359,9 @@ def test_one_checkpoint_one_figure(corpus, undisturbed, tmp_path, centred_as):
     back_end = ROOT / "conf" / "backends" / f"{centred_as}.yaml"
     train_backend(tmp_path / "embeddings" / "train_drawn", tmp_path / "cosine", centred_as=back_end)
     scores = tmp_path / "exp" / "scores" / "dev" / "cosine.scores"
+    shutil.copytree(corpus / "dev", tmp_path / "tested" / "dev")
     score(tmp_path / "cosine", tmp_path / "embeddings" / "dev", corpus / "dev" / "trials", scores)
-    evaluate(tmp_path / "exp", corpus, replicates=0)
+    evaluate(tmp_path / "exp", tmp_path / "tested", replicates=0)
     row = json.loads((tmp_path / "exp" / "results.json").read_text())[0]
     centre = None
     told = "not centred"

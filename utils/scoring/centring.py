@@ -1,5 +1,6 @@
 """What embeddings are centred by before they are compared: asked of a back end, and of a score file, whose receipts lead to its back end."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,37 +39,49 @@ def centring_of(scores: Path, families: Families) -> str | None:
     Parameters
     ----------
     scores : path
-        Score file with a receipt; calibrated and fused ones lead to all back ends behind them.
+        Score file with a receipt.
     families : mapping of registries
         As of `utils.scoring.backend_files`.
 
     Returns
     -------
     str or None
-        Such as ``mean of train (960 utterances)`` or ``not centred``; None where a receipt or a back end is not there any more.
+        Such as ``mean of train (960 utterances)`` or ``not centred``; None where that is not known.
     """
-    trained = _backends_behind(receipt_of(scores))
-    if trained is None:
-        return None
-    texts = [_centring_of_backend(receipt, families) for receipt in trained]
+    return _centring_of_scores(receipt_of(scores), families)
+
+
+def centring_of_inputs(inputs: Iterable[Path], families: Families) -> str | None:
+    """The same of scores that are made of these inputs: of a back end, or of other scores.
+
+    Parameters
+    ----------
+    inputs : iterable of path
+        Among them receipts of back ends and of score files.
+    families : mapping of registries
+        As of `utils.scoring.backend_files`.
+    """
+    texts = []
+    for path in inputs:
+        if path.name == TRAINED:
+            texts.append(_centring_of_backend(path, families))
+        elif path.name.startswith("score_") and path.parent.name == "receipts":
+            texts.append(_centring_of_scores(path, families))
     known = [text for text in texts if text]
-    return "; ".join(dict.fromkeys(known)) if len(known) == len(texts) else None
+    if not texts or len(known) < len(texts):
+        return None
+    return "; ".join(dict.fromkeys(part for text in known for part in text.split("; ")))
 
 
-def _backends_behind(path: Path) -> list[Path] | None:
-    """Receipts of the back ends that a score file's receipt leads to; None where the trail ends before."""
+def _centring_of_scores(path: Path, families: Families) -> str | None:
+    """By the receipt of a score file: what it counts, or, where it is an old one, what its inputs lead to."""
     receipt = read_receipt(path)
     if receipt is None:
         return None
+    if "centred" in receipt["counts"]:
+        return receipt["counts"]["centred"]
     inputs = [Path(entry["path"]) for entry in receipt["inputs"].values()]
-    trained = [before for before in inputs if before.name == TRAINED]
-    for before in inputs:
-        if before.name.startswith("score_") and before.parent.name == "receipts":
-            further = _backends_behind(before)
-            if further is None:
-                return None
-            trained += further
-    return trained or None
+    return centring_of_inputs(inputs, families)
 
 
 def _centring_of_backend(path: Path, families: Families) -> str | None:

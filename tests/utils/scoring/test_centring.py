@@ -1,5 +1,6 @@
 """What embeddings were centred by, read off the receipts behind a score file."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -91,10 +92,16 @@ def test_calibrated_and_fused_scores_lead_to_every_back_end(work):
     assert centring_of(fused, FAMILIES) == "mean of train (48 utterances); not centred"
 
 
-def test_what_is_gone_is_not_guessed(work):
+def test_what_scoring_recorded_stays_known_and_of_older_scores_the_back_end_is_asked(work):
     scores = scored(work)
+    receipt = json.loads(receipt_of(scores).read_text())
+    assert receipt["counts"].pop("centred") == "mean of train (48 utterances)"
+    receipt_of(scores).write_text(json.dumps(receipt))
+    assert centring_of(scores, FAMILIES) == "mean of train (48 utterances)"
+    again = scored(work, "again")
     shutil.rmtree(work / "backend")
-    assert centring_of(scores, FAMILIES) is None
+    assert centring_of(again, FAMILIES) == "mean of train (48 utterances)"
+    assert centring_of(scores, FAMILIES) is None, "nothing is guessed"
     receipt_of(scores).unlink()
     assert centring_of(scores, FAMILIES) is None
 
