@@ -67,9 +67,11 @@ def why_no_interval(
     num_speakers : int
         Test speakers.
     """
+    if prior is not None and not _neighbours(tuple(NEEDED[measure]), prior):
+        return f"not tried at prior {prior:g}"
     needed = speakers_needed(measure, eer_percent, prior)
     if needed is None:
-        return "too few errors decide it, whatever the number of speakers"
+        return "at this EER no number of speakers is enough"
     if num_speakers < needed:
         return f"{num_speakers} speakers, {needed} needed"
     return ""
