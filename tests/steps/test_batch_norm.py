@@ -43,7 +43,7 @@ def test_no_loss_has_batch_norm(name):
 
 def test_the_provenance_says_it_also_where_the_receipt_only_counts_processes(corpus, tmp_path):
     train_tiny(corpus, tmp_path / "exp", steps=1)
-    network, facts = load_network(tmp_path / "exp", "average")
+    _, facts = load_network(tmp_path / "exp", "average")
     assert "training_batch_norm" not in facts
     path = tmp_path / "exp" / "receipts" / "train.json"
     receipt = json.loads(path.read_text())

@@ -153,7 +153,9 @@ def test_two_processes_train_as_one_and_go_on_after_a_stop(corpus, tmp_path):
     print(f"right answers of 6: {sorted(sixths)}")
     assert sixths <= set(range(7))
     assert sixths & {1, 3, 5}, "one process alone has 3 answers, of which a third is 2 of 6"
-    counts = json.loads((tmp_path / "undisturbed" / "receipts" / "train.json").read_text())["counts"]
+    counts = json.loads((tmp_path / "undisturbed" / "receipts" / "train.json").read_text())[
+        "counts"
+    ]
     assert counts["processes"] == 2
     share = "statistics of each process's own share of the batch, in 2 processes"
     assert counts["batch_norm"] == load_network(tmp_path / "undisturbed", "average")[1][

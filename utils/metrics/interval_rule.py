@@ -14,9 +14,27 @@ NONE = 1 << 60  # no number of speakers that was tried is enough
 # measure -> effective prior -> speakers that are needed at each of the EERs
 NEEDED: dict[str, dict[float, tuple[int, ...]]] = {
     "eer": {ANY: (5, 5, 5, 5, 5, 5, 5, 5)},
-    "cllr": {ANY: (5, 5, 5, 5, 5, 5, 5, 5)},
-    "min": {0.001: (5, 5, 5, 5, 5, 5, 5, 5)},
-    "act": {0.001: (5, 5, 5, 5, 5, 5, 5, 5)},
+    "cllr": {ANY: (20, 10, 5, 5, 5, 5, 5, 5)},
+    "min": {
+        0.001: (NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE),
+        0.005: (400, 400, 400, NONE, NONE, NONE, NONE, NONE),
+        0.01: (400, 400, 400, 400, 400, NONE, NONE, NONE),
+        0.05: (40, 20, 20, 5, 5, 400, NONE, NONE),
+        0.1: (40, 20, 10, 5, 5, 40, NONE, NONE),
+        0.5: (40, 20, 5, 5, 5, 5, 5, 100),
+        0.9: (100, 40, 20, 10, 5, 400, NONE, NONE),
+        0.99: (NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE),
+    },
+    "act": {
+        0.001: (NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE),
+        0.005: (NONE, 400, 400, 400, 400, NONE, NONE, NONE),
+        0.01: (400, 400, 400, 100, 100, NONE, NONE, NONE),
+        0.05: (20, 5, 5, 5, 5, 5, NONE, NONE),
+        0.1: (20, 5, 5, 5, 5, 5, 40, NONE),
+        0.5: (5, 5, 5, 5, 5, 5, 5, 5),
+        0.9: (20, 5, 5, 5, 5, 5, 20, NONE),
+        0.99: (NONE, 400, 400, 400, 400, NONE, NONE, NONE),
+    },
 }
 
 
@@ -102,5 +120,5 @@ def few_speakers(num_speakers: int) -> str:
     for title, (measure, prior) in usual.items():
         needed = least_speakers(measure, prior)
         if needed is None or num_speakers < needed:
-            lacking.append(title if needed is None else f"{title} ({needed} needed)")
+            lacking.append(f"{title} ({'never' if needed is None else f'needs {needed}'})")
     return f"{num_speakers} speakers: no interval of {', '.join(lacking)}" if lacking else ""
