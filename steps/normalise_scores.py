@@ -5,7 +5,7 @@ r"""Normalise scores by a cohort of other speakers: z-, t-, s-norm and adaptive 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -138,9 +138,6 @@ def normalise_scores(
     )
     if task.is_done():
         return task.counts
-    from steps.backends import FAMILIES
-    from utils.scoring.centring import centring_of_inputs
-
     facts = refuse_other_scores(scores, inputs)
     for folder in filter(None, (enrol_embeddings, cohort, embeddings)):
         for difference in compare_provenance(backend, folder):
@@ -167,11 +164,27 @@ def normalise_scores(
         "trials": len(raw),
         "sides": len(sides.names),
         "cohort": len(others.members),
-        "protocol": facts.get("protocol", "whole"),
-        "centred": centring_of_inputs(task.inputs.values(), FAMILIES),
+        **carried_on(facts, inputs),
         "watermarks": [*facts.get("watermarks", []), *marks],
     }
     return task.finish([output, *written], counts)
+
+
+def carried_on(facts: Mapping, inputs: Mapping[str, Path]) -> dict[str, str | None]:
+    """What is true of normalised scores as of the raw ones: protocol, and what embeddings are centred by.
+
+    Parameters
+    ----------
+    facts : mapping
+        Counts of the raw scores' receipt.
+    inputs : mapping of str to path
+        Of this step.
+    """
+    from steps.backends import FAMILIES
+    from utils.scoring.centring import centring_of_inputs
+
+    centred = centring_of_inputs(inputs.values(), FAMILIES)
+    return {"protocol": facts.get("protocol", "whole"), "centred": centred}
 
 
 def refuse_no_ending(output: Path) -> None:

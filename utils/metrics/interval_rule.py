@@ -80,10 +80,14 @@ def why_no_interval(
 
     Parameters
     ----------
-    measure, eer_percent, prior : str, float and float
-        As of `speakers_needed`.
+    measure : str
+        This, ``eer_percent`` and ``prior``: as of `speakers_needed`.
     num_speakers : int
         Test speakers.
+    eer_percent : float
+        Of the list.
+    prior : float, optional
+        Of a cost.
     """
     if prior is not None and not _neighbours(tuple(NEEDED[measure]), prior):
         return f"not tried at prior {prior:g}"
