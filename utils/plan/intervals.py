@@ -23,7 +23,7 @@ def lists_without_intervals(tasks: Iterable[Task]) -> list[str]:
         reason = few_speakers(speakers) if speakers else ""
         if reason:
             told.append(f"{folder.name}: {reason}")
-    return told
+    return list(dict.fromkeys(told))  # prepared and packed directories say the same
 
 
 def _speakers_of(folder: Path) -> int:
