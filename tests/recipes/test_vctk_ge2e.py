@@ -26,9 +26,9 @@ def noises_of(folder, side):
 def check_centring(experiment):
     """Nothing is centred: neither what is in the table, nor what training validated."""
     rows = json.loads((experiment / "results.json").read_text())
-    assert {row["system"]: row["centred"].split(", ")[0] for row in rows} == {
-        name: "not centred" for name in ("tiny_ge2e", "tiny_ge2e-untrained", "mfcc_stats_8000")
-    }
+    assert {row["system"]: row["centred"].split(", ")[0] for row in rows} == dict.fromkeys(
+        ("tiny_ge2e", "tiny_ge2e-untrained", "mfcc_stats_8000"), "not centred"
+    )
     history = (experiment / "log" / "history.jsonl").read_text().splitlines()
     validated = [entry for entry in map(json.loads, history) if "dev_eer_percent" in entry]
     assert validated

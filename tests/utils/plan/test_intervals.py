@@ -10,7 +10,9 @@ def scoring(folder, speakers):
     """A task that scores the trials of so many speakers; None: of a set that is not there yet."""
     if speakers is not None:
         folder.mkdir(parents=True)
-        lines = [f"s{number}-{k} s{number}\n" for number in range(speakers) for k in range(2)]
+        lines = [
+            f"s{number:03d}-{k} s{number:03d}\n" for number in range(speakers) for k in range(2)
+        ]
         (folder / "utt2spk").write_text("".join(lines))
     inputs = {"trials": folder / "trials"}
     return Task(folder / "scores", "score_cosine", format=1, inputs=inputs, options={})
