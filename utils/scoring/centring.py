@@ -96,9 +96,12 @@ def _centring_of_backend(path: Path, families: Families) -> str | None:
         return NOT_CENTRED
     inputs = receipt["inputs"]
     words = " and ".join(part for part in ("mean", "deviation") if part in untrained.takes)
-    text = f"{words} of {_set_of(inputs, 'embeddings')}"
-    text += f" ({receipt['counts'].get('embeddings', 0):,} utterances)"
-    if _centres_by_adaptation(options):
+    if "embeddings" not in inputs:
+        text = f"{words} that came with an imported back end"
+    else:
+        number = receipt["counts"].get("embeddings", 0)
+        text = f"{words} of {_set_of(inputs, 'embeddings')} ({number:,} utterances)"
+    if _centres_by_adaptation(options) and "adaptation" in inputs:
         text = f"{words} of {_set_of(inputs, 'adaptation')}, to which it is adapted"
     return text if "mean" in untrained.takes else f"{NOT_CENTRED}, {text}"
 
