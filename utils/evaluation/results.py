@@ -129,7 +129,7 @@ def notes_of(rows: Sequence[Mapping]) -> list[str]:
     notes = []
     for how, series in systems.items():
         words = how if how.startswith("not") else f"centred by {how}"
-        notes.append(f"{words}: {', '.join(dict.fromkeys(series))}")
+        notes.append(f"{words}: {'; '.join(dict.fromkeys(series))}")
     for name in dict.fromkeys(row["test_set"] for row in whole):
         notes += _missing_intervals(name, [row for row in whole if row["test_set"] == name])
     return notes

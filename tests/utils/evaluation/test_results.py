@@ -66,7 +66,7 @@ def test_below_a_table_stands_how_rows_are_centred_and_why_there_is_no_interval(
         row("x", 6.0, subset="sex: f", centred="not shown", no_interval={"cllr": "not shown"}),
     ]
     notes = [
-        "centred by mean of train (96 utterances): x, z",
+        "centred by mean of train (96 utterances): x; z",
         "not centred: y",
         f"test: no interval of Cllr, minDCF 0.01: {low}",
         f"test: no interval of EER, minDCF 0.01: {few}",
