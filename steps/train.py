@@ -334,8 +334,7 @@ def _train_phase(
         clip_norm=settings.optimizer.clip_norm,
         num_workers=arguments.num_workers,
     )
-    size = sum(parameter.numel() for parameter in parts.objective.network.parameters())
-    counts = trainer.run() | {"parameters": size}
+    counts = trainer.run()
     if trainer.rank == 0:
         written += [output / "log" / "history.jsonl", *sorted(trainer.checkpoints.glob("*.pt"))]
         task.finish(written, counts)

@@ -147,6 +147,7 @@ class Trainer:
             "utterances": len(self.dataset.labels),
             "processes": self.world,
             "device": self.device.type,
+            "parameters": sum(one.numel() for one in self.objective.network.parameters()),
         }
         if left_out:
             counts["speakers_left_out"] = left_out
