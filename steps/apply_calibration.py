@@ -59,7 +59,7 @@ def apply_calibration(
     Returns
     -------
     dict
-        Number of ``trials``, ``llr`` (true), the ``protocol``, and ``watermarks``.
+        Number of ``trials``, ``llr`` (true), the ``protocol``, what the embeddings are ``centred`` by, and ``watermarks``.
 
     Raises
     ------
@@ -85,6 +85,9 @@ def apply_calibration(
     )
     if task.is_done():
         return task.counts
+    from steps.backends import FAMILIES
+    from utils.scoring.centring import centring_of_inputs
+
     learned = read_calibration(calibration)
     refuse_other_measures(calibration, learned, files)
     enrol, test = same_pairs(files.systems)
@@ -101,10 +104,14 @@ def apply_calibration(
     write_scores(output, enrol, test, features @ weights + learned["offset"])
     protocol, marks = facts_of(systems.values())
     watermarks = sorted({*marks, *learned["watermarks"], *leaks})
-    return task.finish(
-        [output],
-        {"trials": len(enrol), "llr": True, "protocol": protocol, "watermarks": watermarks},
-    )
+    counts = {
+        "trials": len(enrol),
+        "llr": True,
+        "protocol": protocol,
+        "centred": centring_of_inputs(task.inputs.values(), FAMILIES),
+        "watermarks": watermarks,
+    }
+    return task.finish([output], counts)
 
 
 def refuse_other_measures(calibration: Path, learned: Mapping, files: FeatureFiles) -> None:

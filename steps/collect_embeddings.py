@@ -79,13 +79,14 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
 def _common_provenance(paths: list[Path]) -> dict:
     """The facts on which all jobs agree."""
     facts = [read_json_object(path) for path in paths]
-    lately = "training_precision"  # parts that were made before it was recorded lack it
-    compared = [{name: each[name] for name in each if name != lately} for each in facts]
+    # parts that were made before these were recorded lack them
+    lately = ("training_precision", "training_batch_norm")
+    compared = [{name: each[name] for name in each if name not in lately} for each in facts]
     if any(other != compared[0] for other in compared):
         raise UserError(
             f"{paths[0].parent}: the jobs' provenance differs; remove the folder and extract again"
         )
-    return next((each for each in facts if lately in each), facts[0])
+    return max(facts, key=len)
 
 
 if __name__ == "__main__":

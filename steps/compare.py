@@ -14,7 +14,7 @@ import numpy as np
 from utils.cli import run
 from utils.errors import UserError
 from utils.evaluation.about import about_system
-from utils.evaluation.comparison import SIGNIFICANT, differences_of, sentence
+from utils.evaluation.comparison import differences_of, is_clear, sentence
 from utils.evaluation.decisions import dev_last
 from utils.evaluation.results import leaks_of, markdown_table, text_table
 from utils.evaluation.rows import Drawing, Figures, curves_of, drawing_of, rows_of
@@ -131,7 +131,7 @@ def compare(
             "folds": len(data),
             "test_sets": len(names),
             "pairs": len(differences),
-            "clear": sum(one["p_corrected"] < SIGNIFICANT for one in differences),
+            "clear": sum(map(is_clear, differences)),
         }
         task.finish([output / name for name in WRITTEN], counts)
     if not MODE.checking:
@@ -304,10 +304,12 @@ def compared_sets(
     UserError
         There is one score file only, or one speaker.
     """
-    folds = [read_test_set(folder / name) for folder in data]
+    from steps.backends import FAMILIES
+
+    sets = [folder / name for folder in data]
+    folds = [read_test_set(folder) for folder in sets]
     systems = [
-        read_system(system, paths, folds, [folder / name for folder in data])
-        for (system, _), paths in files.items()
+        read_system(system, paths, folds, sets, FAMILIES) for (system, _), paths in files.items()
     ]
     for system in systems:
         known = leaks.get((system.head["system"], name), ())
@@ -335,7 +337,8 @@ def pooled_system(system: System, test_set: str) -> System:
         Name of the list.
     """
     head = system.head | {"test_set": test_set}
-    return System(head, [np.concatenate(system.scores)], True, system.watermarks)
+    scores = [np.concatenate(system.scores)]
+    return System(head, scores, True, system.watermarks, system.centred)
 
 
 def compared_systems(

@@ -257,9 +257,11 @@ def evaluated_set(
     choosing : bool
         This set chooses thresholds for the sets that follow.
     """
+    from steps.backends import FAMILIES
+
     found = Evaluated([], [], {})
     for name, path in pairs_of(files):
-        system = read_system(name, [path], [tests], [data])
+        system = read_system(name, [path], [tests], [data], FAMILIES)
         scores, key = system.scores[0], (name, label_of(path, tests.name))
         found.rows.extend(rows_of(system, [tests], drawing)[0])
         if choosing:

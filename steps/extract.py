@@ -199,7 +199,35 @@ def load_network(experiment: Path, checkpoint: str) -> tuple["EmbeddingNetwork",
         "sample_rate_hz": network.sample_rate_hz,
     }
     precision = config.get("training", {}).get("precision")
-    return network.eval(), facts | ({"training_precision": precision} if precision else {})
+    if precision:
+        facts["training_precision"] = precision
+    told = batch_norm_of(experiment, network)
+    if told and checkpoint != "step-0000000":
+        facts["training_batch_norm"] = told
+    return network.eval(), facts
+
+
+def batch_norm_of(experiment: Path, network: "EmbeddingNetwork") -> str:
+    """What BatchNorm saw in training, where that was not the whole batch; else empty.
+
+    Parameters
+    ----------
+    experiment : path
+        Folder made by steps.train; its receipt counts the processes.
+    network : EmbeddingNetwork
+        Of that experiment.
+    """
+    from utils.receipts import read_receipt
+    from utils.training.objective import normalises_batches
+
+    receipt = read_receipt(experiment / "receipts" / "train.json")
+    counts = receipt["counts"] if receipt else {}
+    if counts.get("batch_norm"):
+        return counts["batch_norm"]
+    processes = counts.get("processes", 1)  # all that receipts said before
+    if processes == 1 or not normalises_batches(network):
+        return ""
+    return f"statistics of each process's own share of the batch, in {processes} processes"
 
 
 def _origin(data: Path, front_end: "FrontEnd", experiment: Path) -> dict:

@@ -11,18 +11,20 @@ from utils.cli import run
 from utils.errors import UserError
 from utils.receipts import Task, data_dir_inputs
 
-FORMAT = 1
+FORMAT = 2
 
 
 def extract_channel_stats(
     data: Path, output: Path, *, sets: list[str] | None = None, margin_seconds: float = 0.2
 ) -> dict:
-    """Write z-normalised means and deviations of 30 log-mel energies over the first and last moments of each utterance.
+    """Write means and deviations of 30 log-mel energies over the first and last moments of each utterance.
+
+    Their scales differ: conf/backends/scaled_cosine.yaml learns mean and deviation from training utterances.
 
     Parameters
     ----------
     data : path
-        Data directory whose utterances begin and end without speech; all of them are normalised together.
+        Data directory whose utterances begin and end without speech.
         With ``sets``: the folder of such directories.
     output : path
         Folder of the embeddings, 60 numbers for each utterance; of a folder for each of ``sets``.

@@ -8,16 +8,18 @@ from pathlib import Path
 from utils.cli import run
 from utils.receipts import Task, data_dir_inputs
 
-FORMAT = 1
+FORMAT = 2
 
 
 def extract_mfcc_stats(data: Path, output: Path, *, sets: list[str] | None = None) -> dict:
-    """Write z-normalised means and deviations of 30 MFCC (16 kHz, 30 mel bins, no dither, otherwise Kaldi's defaults) over all frames.
+    """Write means and deviations of 30 MFCC (16 kHz, 30 mel bins, no dither, otherwise Kaldi's defaults) over all frames.
+
+    Their scales differ: conf/backends/scaled_cosine.yaml learns mean and deviation from training utterances.
 
     Parameters
     ----------
     data : path
-        Data directory; all utterances of it are normalised together.  With ``sets``: the folder of such directories.
+        Data directory.  With ``sets``: the folder of such directories.
     output : path
         Folder of the embeddings, 60 numbers for each utterance; of a folder for each of ``sets``.
     sets : list of str or None

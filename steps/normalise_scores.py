@@ -5,7 +5,7 @@ r"""Normalise scores by a cohort of other speakers: z-, t-, s-norm and adaptive 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -100,7 +100,8 @@ def normalise_scores(
     Returns
     -------
     dict
-        Numbers of ``trials``, ``sides`` and members of the ``cohort``, the ``protocol``, and ``watermarks``.
+        Numbers of ``trials``, ``sides`` and members of the ``cohort``, the ``protocol``, what the embeddings are ``centred`` by, and
+        ``watermarks``.
 
     Raises
     ------
@@ -163,10 +164,27 @@ def normalise_scores(
         "trials": len(raw),
         "sides": len(sides.names),
         "cohort": len(others.members),
-        "protocol": facts.get("protocol", "whole"),
+        **carried_on(facts, inputs),
         "watermarks": [*facts.get("watermarks", []), *marks],
     }
     return task.finish([output, *written], counts)
+
+
+def carried_on(facts: Mapping, inputs: Mapping[str, Path]) -> dict[str, str | None]:
+    """What is true of normalised scores as of the raw ones: protocol, and what embeddings are centred by.
+
+    Parameters
+    ----------
+    facts : mapping
+        Counts of the raw scores' receipt.
+    inputs : mapping of str to path
+        Of this step.
+    """
+    from steps.backends import FAMILIES
+    from utils.scoring.centring import centring_of_inputs
+
+    centred = centring_of_inputs(inputs.values(), FAMILIES)
+    return {"protocol": facts.get("protocol", "whole"), "centred": centred}
 
 
 def refuse_no_ending(output: Path) -> None:

@@ -51,7 +51,7 @@ def score(
     Returns
     -------
     dict
-        Number of ``trials`` scored, and the test ``protocol`` of the embeddings.
+        Number of ``trials`` scored, the test ``protocol`` of the embeddings, and what these are ``centred`` by.
 
     Raises
     ------
@@ -79,6 +79,7 @@ def score(
         return task.counts
     from steps.backends import FAMILIES
     from utils.scoring.backend_files import read_backend, rows_of_backend
+    from utils.scoring.centring import centring_of_inputs
 
     for folder in filter(None, (enrol_embeddings, embeddings)):
         for difference in compare_provenance(backend, folder):
@@ -91,9 +92,12 @@ def score(
     rows = rows_of_backend(trained, sides.names, sides.vectors, sides.num_utts, embeddings)
     scores = score_pairs(trained.scorer, rows, sides.enrol_rows, sides.test_rows, how)
     write_scores(output, enrol, test, scores)
-    return task.finish(
-        [output], {"trials": len(scores), "protocol": protocol_of(embeddings, enrol_embeddings)}
-    )
+    counts = {
+        "trials": len(scores),
+        "protocol": protocol_of(embeddings, enrol_embeddings),
+        "centred": centring_of_inputs(task.inputs.values(), FAMILIES),
+    }
+    return task.finish([output], counts)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,12 @@ from utils.training.values import (
 if TYPE_CHECKING:
     from steps.models.network import EmbeddingNetwork
     from utils.augmentation.augmenter import Augmenter
+    from utils.features.base import FrontEnd
+    from utils.features.reader import FeatureReader
+    from utils.packed.reader import PackedReader
     from utils.training.objective import Objective
     from utils.training.sampling import CropDataset, Untouched
+    from utils.training.validation import DevTrials
 
 FORMAT = 1
 LISTS = ("wav.scp", "utt2spk", "utt2num_samples")
@@ -61,6 +65,7 @@ def train(
     *,
     bank: Path | None = None,
     augmentation: Path | None = None,
+    centred_as: Path | None = None,
     seed: int = 1,
     steps: int | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
@@ -85,12 +90,16 @@ def train(
         Noise and room bank made by steps.augment; needed where the YAML's augmentation uses it.
     augmentation : path or None
         YAML of how to augment (conf/augmentation/), instead of the section of that name.
+    centred_as : path or None
+        YAML of a back end, or folder of a trained one: validation takes a mean away if that one does; None: it does.  The mean is that of at
+        most 2,000 training utterances, drawn by the seed.  Like ``device`` it is no part of what makes an experiment.
     seed : int
         Of the first weights and of every draw; 0 or more.
     steps : int or None
         Length of the training, and of each phase, instead of the YAML's.
     device : str
         ``cpu`` or ``cuda``.  Like the number of processes it is no part of what makes an experiment: a finished one stays done on another machine.
+        Networks with BatchNorm become others with it, though: each process normalises by its own share of the batch, as the receipt says.
     num_threads : int
         Threads of the computation; fixed, since sums depend on it.
     num_workers : int
@@ -116,6 +125,7 @@ def train(
         dev_data=dev_data,
         bank=bank,
         augmentation=augmentation,
+        centred_as=centred_as,
         root=root,
         seed=seed,
         steps=steps,
@@ -152,7 +162,7 @@ class Arguments:
     ----------
     train_data, dev_data : path
         This and all that follows: as of `train`.
-    bank, augmentation, root : path or None
+    bank, augmentation, centred_as, root : path or None
     seed, num_threads, num_workers : int
     steps : int or None
     device : str
@@ -162,6 +172,7 @@ class Arguments:
     dev_data: Path
     bank: Path | None
     augmentation: Path | None
+    centred_as: Path | None
     root: Path | None
     seed: int
     steps: int | None
@@ -345,7 +356,7 @@ class Parts:
     dataset : CropDataset
         Crops by draw index.
     validate : callable or None
-        Network -> EER in percent on the dev trials, where there are any.
+        Network -> its EER on the dev trials, where there are any.
     first_weights : dict
         Of network and loss, what was taken from the phase before, new and left; may be empty.
     facts : dict
@@ -354,7 +365,7 @@ class Parts:
 
     objective: "Objective"
     dataset: "CropDataset"
-    validate: "Callable[[EmbeddingNetwork], float] | None"
+    validate: "Callable[[EmbeddingNetwork], dict[str, float]] | None"
     first_weights: dict[str, dict]
     facts: dict[str, str]
 
@@ -371,11 +382,9 @@ def assemble(settings: Settings, arguments: Arguments, before: Path | None) -> P
     before : path or None
         Folder of the phase before.
     """
-    from steps.backends import BACKENDS
     from utils.data_dir import read_map
     from utils.embeddings.inputs import open_inputs
     from utils.training.sampling import CropDataset
-    from utils.training.validation import dev_eer
 
     train_data, crops = arguments.train_data, settings.crops
     utt2spk = read_map(train_data / "utt2spk")
@@ -407,9 +416,29 @@ def assemble(settings: Settings, arguments: Arguments, before: Path | None) -> P
     )
     validate = None
     if arguments.validates:
-        cosine = BACKENDS["cosine"]
-        validate = dev_eer(arguments.dev_data, network.front_end, cosine, arguments.root)
+        validate = _validation(arguments, network.front_end, keys, reader)
     return Parts(objective.to(arguments.device), dataset, validate, taken, facts)
+
+
+def _validation(
+    arguments: Arguments,
+    front_end: "FrontEnd",
+    keys: list[str],
+    reader: "PackedReader | FeatureReader",
+) -> "DevTrials":
+    """The EER of the dev trials, centred by a draw of the training utterances where the back end is."""
+    from steps.backends import BACKENDS, FAMILIES
+    from utils.data_dir.derive import drawn_utterances
+    from utils.scoring.centring import takes_mean
+    from utils.training.validation import Centre, DevTrials
+
+    centre = None
+    if arguments.centred_as is None or takes_mean(arguments.centred_as, FAMILIES):
+        place = {key: row for row, key in enumerate(keys)}
+        drawn = drawn_utterances(keys, arguments.seed)
+        centre = Centre(reader, [place[key] for key in drawn])
+    cosine = BACKENDS["cosine"]
+    return DevTrials(arguments.dev_data, front_end, cosine, centre, arguments.root)
 
 
 def _augmentation(

@@ -21,6 +21,7 @@ from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import Task
 from utils.scoring.backend_files import Backend, build_backend, write_backend
+from utils.scoring.centring import takes_mean
 
 FORMAT = 3
 NEEDED = {
@@ -36,6 +37,7 @@ def train_backend(
     config: Path | None = None,
     backend: str = "cosine",
     subtract_mean: bool = True,
+    centred_as: Path | None = None,
     utt2spk: Path | None = None,
     adaptation: Path | None = None,
 ) -> dict:
@@ -53,6 +55,9 @@ def train_backend(
         Without a YAML: a name in ``steps.backends.BACKENDS``.
     subtract_mean : bool
         Without a YAML: take the mean of the training embeddings away before the comparison.
+    centred_as : path or None
+        YAML of another back end, or folder of a trained one: the mean is taken away if that one takes a mean away, whatever ``config`` and
+        ``subtract_mean`` say.  For baselines that stand beside it.
     utt2spk : path or None
         Speakers of the training embeddings, for back ends that learn from speakers; may name more utterances.
     adaptation : path or None
@@ -75,6 +80,8 @@ def train_backend(
             f"{config}: the YAML says what the back end is; leave --backend and --subtract-mean out"
         )
     chosen = read_yaml(config) if config else {"name": backend, "subtract_mean": subtract_mean}
+    if centred_as:
+        chosen["subtract_mean"] = takes_mean(centred_as, FAMILIES)
     untrained: Learner
     untrained, options = build_backend(FAMILIES, chosen, str(config or "options"))
     speakers_list = _needed("utt2spk", utt2spk, untrained.needs_speakers, config or backend)

@@ -270,6 +270,8 @@ def parameters_of(part: Callable) -> dict[str, inspect.Parameter]:
             if parameter.kind is parameter.VAR_KEYWORD:
                 passes_on = True
                 continue
+            if parameter.kind is parameter.VAR_POSITIONAL:  # of a class without a constructor
+                continue
             hint = hints.get(parameter.name, Any)
             described.setdefault(parameter.name, parameter.replace(annotation=hint))
         if not passes_on:

@@ -1,12 +1,20 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # options, run and fail_usage are of utils/stages.sh
-# Sourced by utils/stages.sh: what stages 4 to 7 of every recipe have in common.  What --test-protocols,
+# Sourced by utils/stages.sh: what stages 3 to 7 of every recipe have in common.  What --test-protocols,
 # --backend, --score-norm, --calibrate, --fuse, --operating-points and --allow-leakage ask for happens here,
 # so that no recipe says it again.
+#   train_network TRAIN DEV CONFIG EXP [OPTION...]
+#       options are those of steps.train; validation is centred as the first back end is
 #   extract_embeddings MODEL EXP DATA TRAIN TEST
 #       DATA/<set> -> EXP/embeddings/<set>; of the sets TEST (joined by commas) by all protocols, too
 #   extract_whole MODEL EXP DATA SETS [OPTION...]
 #       whole utterances alone; options are those of steps.extract
+#   draw_training DATA
+#       DATA/train -> DATA/$drawn: the utterances whose mean centres baselines
+#   extract_baselines EXP UNTRAINED MFCC DATA SETS
+#       what EXP's network has to beat: itself before its training, and statistics of MFCC
+#   train_baseline BASELINE [OPTION...]
+#       its cosine, which takes the mean of $drawn away if the first back end takes one away
 #   train_backends EMBEDDINGS UTT2SPK OUTPUT [OPTION...]
 #       each back end, as OUTPUT/<scorer>; options are those of steps.train_backend; trained ones stay
 #   score_trials BACKEND EXP DATA SET...
@@ -43,10 +51,31 @@ scorer_of() {  # [YAML or folder of a trained back end]
   if [ -d "${1:-}" ]; then echo "$name"; else echo "${name%.yaml}${policy-}"; fi
 }
 
+drawn=train_drawn  # set of a draw of the training utterances, beside train
+
+first_backend() { echo "${backends[0]:-conf/backends/${own_backend:-cosine}.yaml}"; }
+
 first_scorer() { scorer_of "${backends[0]}"; }
 
 trained_at() {  # EXP [YAML or folder of a trained back end]
   if [ -d "${2:-}" ]; then echo "$2"; else echo "$1/backend/$(scorer_of "${2:-}")"; fi
+}
+
+train_network() {
+  run $trainer -m steps.train "$1" "$2" "$3" "$4" --centred-as "$(first_backend)" \
+    --num-threads "$num_threads" --device "$device" ${steps:+--steps "$steps"} "${@:5}"
+}
+
+draw_training() { run python3 -m steps.draw_utterances "$1/train" "$1/$drawn" --seed "$seed"; }
+
+extract_baselines() {
+  extract_whole "$1" "$2" "$4" "$5" --checkpoint step-0000000
+  run python3 -m steps.extract_mfcc_stats "$4" "$3/embeddings" --sets "[${5//,/, }]"
+}
+
+train_baseline() {
+  run python3 -m steps.train_backend "$1/embeddings/$drawn" "$1/backend/${own_backend:-cosine}" \
+    --centred-as "$(first_backend)" "${@:2}"
 }
 
 extract_embeddings() {

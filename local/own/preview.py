@@ -10,6 +10,7 @@ from local.own.corpus import Corpus
 from local.own.kaldi import file_of
 from local.own.measure import measure_corpus
 from utils.data_dir import DataDir
+from utils.metrics.interval_rule import few_speakers
 
 
 def describe(corpus: Corpus, where: Path) -> list[str]:
@@ -136,4 +137,7 @@ def describe_sets(
             f"  {name}: {len(speakers):,} speakers ({_sexes_in_words(spk2sex[speaker] for speaker in speakers)}), "
             f"{sum(members[speaker] for speaker in speakers):,} utterances"
         )
+        too_few = few_speakers(len(speakers)) if name != "train" else ""
+        if too_few:
+            lines.append(f"    {too_few}")
     return lines

@@ -74,25 +74,24 @@ if at_stage 2 "pack audio and prepare augmentation"; then
 fi
 
 if at_stage 3 "train the network"; then
-  run $trainer -m steps.train "$packed/train" "$packed/dev" "$config" "$exp" "${drawing[@]}" \
-    --num-threads "$num_threads" --device "$device" ${steps:+--steps "$steps"}
+  train_network "$packed/train" "$packed/dev" "$config" "$exp" "${drawing[@]}"
 fi
 
 if at_stage 4 "extract embeddings"; then
   extract_embeddings "$exp" "$exp" "$packed" "$enlarged" dev,test
   # What the trained network has to beat.
-  extract_whole "$exp" "$untrained" "$packed" dev,test --checkpoint step-0000000
-  run python3 -m steps.extract_mfcc_stats "$packed" "$mfcc/embeddings" --sets "[dev, test]"
-  run python3 -m steps.extract_channel_stats "$data" "$channel/embeddings" --sets "[dev, test]"
+  draw_training "$packed"
+  extract_baselines "$exp" "$untrained" "$mfcc" "$packed" "$drawn,dev,test"
+  draw_training "$data"
+  run python3 -m steps.extract_channel_stats "$data" "$channel/embeddings" --sets "[$drawn, dev, test]"
 fi
 
 if at_stage 5 "train the back end"; then
   train_backends "$exp/embeddings/$enlarged" "$packed/$enlarged/utt2spk" "$exp/backend" \
     --adaptation "$exp/embeddings/dev"
-  run python3 -m steps.train_backend "$untrained/embeddings/dev" "$untrained/backend/cosine"
-  for baseline in "$mfcc" "$channel"; do  # their vectors are centred already
-    run python3 -m steps.train_backend "$baseline/embeddings/dev" "$baseline/backend/cosine" \
-      --subtract-mean false
+  train_baseline "$untrained"
+  for baseline in "$mfcc" "$channel"; do
+    train_baseline "$baseline" --config conf/backends/scaled_cosine.yaml
   done
 fi
 

@@ -102,25 +102,23 @@ if at_stage 2 "pack audio and prepare augmentation"; then
 fi
 
 if at_stage 3 "train the network"; then
-  run $trainer -m steps.train "$spoken/train" "${dev:-none}" "$config" "$exp" "${drawing[@]}" \
-    --num-threads "$num_threads" --device "$device" ${steps:+--steps "$steps"}
+  train_network "$spoken/train" "${dev:-none}" "$config" "$exp" "${drawing[@]}"
 fi
 
 if at_stage 4 "extract embeddings"; then
   extract_whole "$exp" "$exp" "$spoken" "$enlarged"
   extract_embeddings "$exp" "$exp" "$tested" "" "${sets/ /,}"
   # What the trained network has to beat.
-  extract_whole "$exp" "$untrained" "$tested" "${sets/ /,}" --checkpoint step-0000000
-  run python3 -m steps.extract_mfcc_stats "$tested" "$mfcc/embeddings" --sets "[${sets/ /, }]"
+  draw_training "$spoken"
+  extract_baselines "$exp" "$untrained" "$mfcc" "$spoken" "$drawn"
+  extract_baselines "$exp" "$untrained" "$mfcc" "$tested" "${sets/ /,}"
 fi
 
 if at_stage 5 "train the back end"; then
   train_backends "$exp/embeddings/$enlarged" "$spoken/$enlarged/utt2spk" "$exp/backend" \
     ${dev:+--adaptation "$exp/embeddings/dev"} ${plain[@]+"${plain[@]}"}
-  for system in "$untrained" "$mfcc"; do
-    run python3 -m steps.train_backend "$system/embeddings/test" "$system/backend/plain_cosine" \
-      --subtract-mean false
-  done
+  train_baseline "$untrained"
+  train_baseline "$mfcc" --config conf/backends/scaled_cosine.yaml
 fi
 
 if at_stage 6 "score dev and test trials"; then

@@ -111,8 +111,7 @@ if at_stage 2 "pack audio and prepare augmentation"; then
 fi
 
 if at_stage 3 "train the network"; then
-  run $trainer -m steps.train "$packed/train" "${dev:+$packed/}${dev:-none}" "$config" "$exp" \
-    "${drawing[@]}" --num-threads "$num_threads" --device "$device" ${steps:+--steps "$steps"}
+  train_network "$packed/train" "${dev:+$packed/}${dev:-none}" "$config" "$exp" "${drawing[@]}"
 fi
 
 if at_stage 4 "extract embeddings"; then

@@ -58,6 +58,7 @@ class BVector:
 
     needs_speakers = True
     needs_adaptation = False
+    takes = frozenset(("mean", "deviation"))
 
     def __init__(
         self,

@@ -24,6 +24,7 @@ class Chain:
         self.links = tuple(links)
         self.needs_speakers = any(link.needs_speakers for link in links)
         self.needs_adaptation = any(link.needs_adaptation for link in links)
+        self.takes = {link.takes for link in links if link.takes}
         self.stages: list[tuple[str, list[Link]]] = []
         names = iter(
             ["transform.mat", *(f"transform{number}.mat" for number in range(2, len(links) + 1))]

@@ -24,6 +24,7 @@ class Cosine:
         self.chain = Chain([*([Mean()] if subtract_mean else []), *links])
         self.needs_speakers = self.chain.needs_speakers
         self.needs_adaptation = self.chain.needs_adaptation
+        self.takes = self.chain.takes
         self.report_: dict = {}
 
     def fit(

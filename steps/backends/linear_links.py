@@ -1,4 +1,4 @@
-"""Links that are linear maps: LDA, whitening, WCCN, and CORAL, which changes training vectors only."""
+"""Links that are linear maps: scales, LDA, whitening, WCCN, and CORAL, which changes training vectors only."""
 
 from collections.abc import Sequence
 
@@ -16,6 +16,33 @@ from steps.backends.matrices import (
 )
 from steps.backends.speaker_statistics import speaker_statistics
 
+ROUNDING = 1e-6  # a deviation below so much of the largest value is none: vectors are float32
+
+
+class Scale(Link):
+    """Measure each dimension in deviations of the training vectors; their mean stays where it is.
+
+    A dimension that is the same in all training vectors has no scale: it becomes 0.
+    """
+
+    takes = "deviation"
+
+    def fit(
+        self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
+    ) -> "Scale":
+        """Learn ``matrix_``, a diagonal one.
+
+        Parameters
+        ----------
+        rows, speakers, adaptation : arrays and names
+            As of `Link.fit`.
+        """
+        deviation = rows.std(axis=0, dtype=np.float64)
+        varies = deviation > ROUNDING * np.abs(rows).max(axis=0)
+        scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
+        self.matrix_ = np.column_stack([np.diag(scale), np.zeros(len(scale))])
+        return self
+
 
 class Lda(Link):
     """Directions in which speakers differ most for what their utterances differ, as Kaldi's ivector-compute-lda finds them.
@@ -31,6 +58,7 @@ class Lda(Link):
     """
 
     needs_speakers = True
+    takes = "mean"
 
     def __init__(
         self, dim: int, total_covariance_factor: float = 0.0, covariance_floor: float = 1e-6
@@ -86,6 +114,8 @@ class Whiten(Link):
     dim : int or None
         Principal axes that stay; None: all.
     """
+
+    takes = "mean"
 
     def __init__(self, dim: int | None = None):
         if dim is not None and dim < 1:

@@ -20,6 +20,7 @@ class Link(ABC):
     needs_speakers = False
     needs_adaptation = False
     acts_on_trials = True
+    takes = ""  # ``mean``: of the training vectors, away; ``deviation``: theirs, as the unit
     matrix_: np.ndarray
 
     @abstractmethod
@@ -83,6 +84,8 @@ class Mean(Link):
         ``train``: the training vectors' mean everywhere.  ``adaptation``: trials are centred by the mean of the adaptation vectors, training vectors
         by their own, as in Kaldi's recipe for SRE16.
     """
+
+    takes = "mean"
 
     def __init__(self, of: Literal["train", "adaptation"] = "train"):
         self.of, self.needs_adaptation = of, of == "adaptation"

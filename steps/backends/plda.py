@@ -68,6 +68,7 @@ class Plda:
         self.simple_length_normalization = simple_length_normalization
         self.multi_session = multi_session
         self.needs_speakers = True
+        self.takes = self.chain.takes | {"mean"}  # its own
         self.needs_adaptation = self.chain.needs_adaptation or adaptation is not None
         self.report_: dict = {}
 

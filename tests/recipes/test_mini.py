@@ -55,6 +55,9 @@ def test_error_rates_mean_something(experiment):
     }
     print(f"EER on test in percent: {eer}; across conditions, same sex: {hardest}")
     name = experiment.name
+    centred = {row["system"]: row["centred"] for row in rows}
+    assert centred.pop(name).startswith("mean of train (")
+    assert all(" of train_drawn (" in how for how in centred.values())
     assert (
         eer.keys() == hardest.keys() == {name, f"{name}-untrained", "mfcc_stats", "channel_stats"}
     )

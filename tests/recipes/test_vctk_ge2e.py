@@ -23,6 +23,18 @@ def noises_of(folder, side):
     }
 
 
+def check_centring(experiment):
+    """Nothing is centred: neither what is in the table, nor what training validated."""
+    rows = json.loads((experiment / "results.json").read_text())
+    assert {row["system"]: row["centred"].split(", ")[0] for row in rows} == dict.fromkeys(
+        ("tiny_ge2e", "tiny_ge2e-untrained", "mfcc_stats_8000"), "not centred"
+    )
+    history = (experiment / "log" / "history.jsonl").read_text().splitlines()
+    validated = [entry for entry in map(json.loads, history) if "dev_eer_percent" in entry]
+    assert validated
+    assert all(entry["dev_centred_by"] == 0 for entry in validated)
+
+
 def check_labels(experiment, text, label, *others):
     """Every place that shows a figure shows what kind of figure it is, and no other kind."""
     rows = json.loads((experiment / "results.json").read_text())
@@ -50,6 +62,7 @@ def test_prompted_enrols_with_some_sentences_and_tests_others_and_the_ledger_cou
 ):
     workdir = runs.whole("vctk_ge2e")
     check_labels(workdir / "exp" / "tiny_ge2e", runs.run("vctk_ge2e", workdir), PROMPTED, SEED)
+    check_centring(workdir / "exp" / "tiny_ge2e")
     data = workdir / "data" / "td-prompted"
     tested = data / "packed_8000_trim" / "tested" / "test"
     models, (enrol, test, is_target) = (

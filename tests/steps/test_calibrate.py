@@ -114,7 +114,13 @@ def test_scores_become_log_likelihood_ratios_of_new_speakers(work):
     assert before > 0.9
     assert after < least + 0.08
     counts = read_receipt(receipt_of(path))["counts"]
-    assert counts == {"trials": len(is_target), "llr": True, "protocol": "whole", "watermarks": []}
+    assert counts == {
+        "trials": len(is_target),
+        "llr": True,
+        "protocol": "whole",
+        "centred": None,
+        "watermarks": [],
+    }
 
 
 def test_what_was_learned_is_small_json_that_says_from_what(work):

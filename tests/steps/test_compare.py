@@ -47,6 +47,7 @@ def test_all_pairs_are_tested_and_what_is_clear_is_told_from_what_is_not(work, c
         "min_dcf_0.01",
         "min_dcf_0.05",
         "p_corrected",
+        "no_interval",
     }
     lines = capsys.readouterr().out.splitlines()
     print("\n".join(lines))

@@ -104,12 +104,13 @@ def test_a_folder_of_kaldi_is_scored_as_kaldi_scored_it(kaldi, tmp_path):
         "backend": ["mean.vec", "transform.mat", "plda"],
     }
     out = tmp_path / "exp" / "scores" / "test" / "kaldi.scores"
-    score(
+    found = score(
         tmp_path / "exp" / "backend" / "kaldi",
         tmp_path / "exp" / "embeddings" / "test",
         GOLDEN / "trials",
         out,
     )
+    assert found["centred"] == "mean that came with an imported back end"
     (enrol, test, ours), theirs = read_scores(out), read_scores(GOLDEN / "scores_plda_lda")
     assert (enrol, test) == theirs[:2]
     assert ours == pytest.approx(theirs[2], abs=5e-5)

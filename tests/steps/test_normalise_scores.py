@@ -145,6 +145,7 @@ def test_the_cohort_and_the_statistics_of_each_side_are_written(work):
         "sides": len(means),
         "cohort": 12,
         "protocol": "whole",
+        "centred": "mean of train (48 utterances)",
         "watermarks": [],
     }
     assert len(receipt["outputs"]) == 4

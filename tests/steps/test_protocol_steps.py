@@ -245,7 +245,7 @@ def test_enrolment_may_be_whole_where_tests_are_cut(work, capsys):
             work / "exp" / "scores" / "test" / "centre_2s" / "receipts" / "score_cosine.json"
         ).read_text()
     )
-    assert receipt["counts"] == {"trials": 2, "protocol": "whole-centre_2s"}
+    assert receipt["counts"]["protocol"] == "whole-centre_2s"
     shutil.rmtree(work / "exp" / "scores")
     assert scores_of(work, "centre_2s") == pytest.approx(
         [0.0, 0.0]

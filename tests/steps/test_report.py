@@ -40,6 +40,8 @@ FIGURES = {
     "nontargets",
     "watermarks",
     "speakers",
+    "centred",
+    "no_interval",
     "eer_percent_interval",
     "min_dcf_0.01_interval",
     "min_dcf_0.05_interval",

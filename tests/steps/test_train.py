@@ -13,8 +13,14 @@ import pytest
 import torch
 
 from steps.backends import BACKENDS
-from steps.extract import load_network
+from steps.collect_embeddings import collect_embeddings
+from steps.draw_utterances import draw_utterances
+from steps.evaluate import evaluate
+from steps.extract import extract, load_network
+from steps.score import score
 from steps.train import train
+from steps.train_backend import train_backend
+from tests.conftest import ROOT
 from tests.training_runs import (
     assert_same_end,
     history,
@@ -25,12 +31,13 @@ from tests.training_runs import (
     variant,
 )
 from utils.config import build, read_yaml
+from utils.data_dir.derive import drawn_utterances
 from utils.embeddings.inference import embed_utterances, open_packed
 from utils.errors import UserError
 from utils.metrics.rates import equal_error_rate
 from utils.training.checkpoints import load_checkpoint
 from utils.training.sampling import CropDataset
-from utils.training.validation import dev_eer
+from utils.training.validation import Centre, DevTrials
 
 
 @pytest.fixture(scope="module")
@@ -286,33 +293,87 @@ def test_force_moves_a_finished_experiment_aside_with_its_receipt(corpus, tmp_pa
     )
 
 
-def test_validation_is_the_eer_of_centred_cosines(corpus, undisturbed):
-    network, _ = load_network(undisturbed, "step-0000040")
-    found = dev_eer(corpus / "dev", network.front_end, BACKENDS["cosine"])(network)
-    assert found == pytest.approx(history(undisturbed)[-1]["dev_eer_percent"])
+def cosines_of(corpus, network, mean):
+    """EER of the dev trials in percent after a mean is taken away, without any back end."""
     keys, reader = open_packed(corpus / "dev", 16000)
-    embeddings = embed_utterances(network, reader, range(len(keys))).astype(np.float64)
+    vectors = embed_utterances(network, reader, range(len(keys))).astype(np.float64) - mean
+    unit = dict(zip(keys, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), strict=True))
     trials = [line.split() for line in (corpus / "dev" / "trials").read_text().splitlines()]
-    plain, centred = (
-        {key: vector / np.linalg.norm(vector) for key, vector in zip(keys, vectors, strict=True)}
-        for vectors in (embeddings, embeddings - embeddings.mean(axis=0))
-    )
-    cosines = [
-        [vectors[enrol] @ vectors[test] for enrol, test, _ in trials]
-        for vectors in (plain, centred)
-    ]
-    assert np.abs(np.subtract(*cosines)).max() > 0.1, "centring shows"
-    scores = {
-        kind: [
-            score
-            for score, trial in zip(cosines[1], trials, strict=True)
-            if (trial[2] == "target") is kind
-        ]
-        for kind in (True, False)
-    }
-    assert found == pytest.approx(
-        100 * equal_error_rate(np.array(scores[True]), np.array(scores[False]))
-    )
+    scores = np.array([unit[enrol] @ unit[test] for enrol, test, _ in trials])
+    is_target = np.array([kind == "target" for *_, kind in trials])
+    return 100 * equal_error_rate(scores[is_target], scores[~is_target]), scores
+
+
+def test_validation_takes_the_mean_of_training_utterances_away(corpus, undisturbed):
+    network, _ = load_network(undisturbed, "step-0000040")
+    keys, reader = open_packed(corpus / "train", 16000)
+    mean = embed_utterances(network, reader, range(len(keys))).mean(axis=0)
+    expected, scores = cosines_of(corpus, network, mean)
+    last = history(undisturbed)[-1]
+    assert last["dev_eer_percent"] == pytest.approx(expected)
+    assert last["dev_centred_by"] == len(keys) == 32
+    assert np.abs(scores - cosines_of(corpus, network, 0)[1]).max() > 0.1, "centring shows"
+
+
+@pytest.mark.parametrize(
+    ("back_end", "centred_by"),
+    [
+        ("name: cosine\nsubtract_mean: false\n", 0),
+        ("name: euclidean\n", 0),
+        ("name: cosine\nsubtract_mean: false\nlinks: [{name: scale}]\n", 0),
+        ("name: cosine\nsubtract_mean: false\nlinks: [{name: mean}]\n", 32),
+        ("name: plda\n", 32),
+    ],
+)
+def test_validation_is_centred_as_the_back_end_is(corpus, tmp_path, back_end, centred_by):
+    path = tmp_path / "back_end.yaml"
+    path.write_text(back_end)
+    train_tiny(corpus, tmp_path / "exp", steps=1, centred_as=path)
+    last = history(tmp_path / "exp")[-1]
+    assert last["dev_centred_by"] == centred_by
+    network, _ = load_network(tmp_path / "exp", "step-0000001")
+    keys, reader = open_packed(corpus / "train", 16000)
+    mean = embed_utterances(network, reader, range(len(keys))).mean(axis=0) if centred_by else 0
+    assert last["dev_eer_percent"] == pytest.approx(cosines_of(corpus, network, mean)[0])
+
+
+def test_at_most_so_many_training_utterances_are_drawn_by_the_seed(corpus, undisturbed):
+    network, _ = load_network(undisturbed, "step-0000040")
+    keys, reader = open_packed(corpus / "train", 16000)
+    rows = [keys.index(key) for key in drawn_utterances(keys, 1, 5)]
+    centre = Centre(reader, rows)
+    validate = DevTrials(corpus / "dev", network.front_end, BACKENDS["cosine"], centre)
+    mean = embed_utterances(network, reader, rows).mean(axis=0)
+    found = validate(network)
+    assert found["dev_centred_by"] == 5
+    assert found["dev_eer_percent"] == pytest.approx(cosines_of(corpus, network, mean)[0])
+
+
+@pytest.mark.parametrize("centred_as", ["cosine", "plain_cosine"])
+def test_one_checkpoint_one_figure(corpus, undisturbed, tmp_path, centred_as):
+    """What a row of the table says of a checkpoint is what validation says of it."""
+    network, _ = load_network(undisturbed, "step-0000040")
+    draw_utterances(corpus / "train", tmp_path / "train_drawn", seed=1)
+    for name, data in (("train_drawn", tmp_path), ("dev", corpus)):
+        folder = tmp_path / "embeddings" / name
+        extract(undisturbed, data / name, folder, checkpoint="step-0000040")
+        collect_embeddings(data / name, folder, jobs=1)
+    back_end = ROOT / "conf" / "backends" / f"{centred_as}.yaml"
+    train_backend(tmp_path / "embeddings" / "train_drawn", tmp_path / "cosine", centred_as=back_end)
+    scores = tmp_path / "exp" / "scores" / "dev" / "cosine.scores"
+    shutil.copytree(corpus / "dev", tmp_path / "tested" / "dev")
+    score(tmp_path / "cosine", tmp_path / "embeddings" / "dev", corpus / "dev" / "trials", scores)
+    evaluate(tmp_path / "exp", tmp_path / "tested", replicates=0)
+    row = json.loads((tmp_path / "exp" / "results.json").read_text())[0]
+    centre = None
+    told = "not centred"
+    if centred_as == "cosine":
+        keys, reader = open_packed(corpus / "train", 16000)
+        centre = Centre(reader, range(len(keys)))
+        told = "mean of train_drawn (32 utterances)"
+    validate = DevTrials(corpus / "dev", network.front_end, BACKENDS["cosine"], centre)
+    assert row["eer_percent"] == pytest.approx(validate(network)["dev_eer_percent"], abs=1e-3)
+    assert row["centred"] == told
 
 
 def test_steps_on_the_command_line_replace_the_epochs_of_the_yaml(corpus, tmp_path):

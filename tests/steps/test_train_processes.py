@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from steps.extract import load_network
 from steps.train import train
 from tests.conftest import ROOT
 from tests.training_runs import assert_same_end, history, steps_on_disk, variant
@@ -152,12 +153,14 @@ def test_two_processes_train_as_one_and_go_on_after_a_stop(corpus, tmp_path):
     print(f"right answers of 6: {sorted(sixths)}")
     assert sixths <= set(range(7))
     assert sixths & {1, 3, 5}, "one process alone has 3 answers, of which a third is 2 of 6"
-    assert (
-        json.loads((tmp_path / "undisturbed" / "receipts" / "train.json").read_text())["counts"][
-            "processes"
-        ]
-        == 2
-    )
+    counts = json.loads((tmp_path / "undisturbed" / "receipts" / "train.json").read_text())[
+        "counts"
+    ]
+    assert counts["processes"] == 2
+    share = "statistics of each process's own share of the batch, in 2 processes"
+    assert counts["batch_norm"] == load_network(tmp_path / "undisturbed", "average")[1][
+        "training_batch_norm"
+    ] == share  # fmt: skip
 
     words = torchrun("-m", "steps.train", *arguments(corpus, tmp_path / "exp"))
     process = start(words)

@@ -12,6 +12,8 @@ from utils.data_dir.rules import MAY_LACK_UTTERANCES, key_kind
 from utils.data_dir.trial_list import Trials
 from utils.errors import UserError
 
+DRAWN_UTTERANCES = 2000  # at most: a mean needs no more
+
 
 def subset_data_dir(
     data: DataDir,
@@ -89,6 +91,28 @@ def _known(path: Path, kind: str, wanted: Iterable[str], there: Collection[str])
 def _draw(members: Sequence[str], count: int, seed: str) -> list[str]:
     """Some of a list, at random without repetition; all when there are no more."""
     return random.Random(seed).sample(members, min(count, len(members)))
+
+
+def drawn_utterances(
+    utterances: Iterable[str], seed: int, count: int = DRAWN_UTTERANCES
+) -> list[str]:
+    """A draw without repetition, which depends on the seed and on the names alone.
+
+    Parameters
+    ----------
+    utterances : iterable of str
+        To choose from, in any order.
+    seed : int
+        Of the draw.
+    count : int
+        How many at most.
+
+    Returns
+    -------
+    list of str
+        In byte order; all where there are no more.
+    """
+    return sorted(_draw(sorted(utterances), count, f"{seed} utterances"))
 
 
 def _restrict(data: DataDir, kept: set[str]) -> DataDir:

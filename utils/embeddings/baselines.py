@@ -35,23 +35,6 @@ def frame_statistics(frames_TF: np.ndarray) -> np.ndarray:
     )
 
 
-def z_normalise(vectors_ND: np.ndarray) -> np.ndarray:
-    """Give each dimension mean 0 and standard deviation 1 over the rows; one that is the same in all rows becomes 0.
-
-    Parameters
-    ----------
-    vectors_ND : (N, D) float array
-        One row per utterance of a set.
-
-    Returns
-    -------
-    (N, D) float array
-    """
-    centred_ND = vectors_ND - vectors_ND.mean(axis=0)
-    deviation_D = centred_ND.std(axis=0)
-    return centred_ND / np.where(deviation_D > 0, deviation_D, 1)
-
-
 def _compute_frames(
     front_end: "FrontEnd", samples: np.ndarray, margin_seconds: float = 0.0
 ) -> np.ndarray:
@@ -81,7 +64,7 @@ def extract_statistics(
     provenance: Mapping,
     margin_seconds: float = 0.0,
 ) -> tuple[list, int]:
-    """Write the z-normalised frame statistics of every utterance of a data directory as its embeddings.
+    """Write the frame statistics of every utterance of a data directory as its embeddings.
 
     Parameters
     ----------
@@ -120,7 +103,7 @@ def extract_statistics(
         except ValueError as error:
             raise UserError(f"{data}: utterance '{key}': {error}; leave it out") from None
         rows.append(frame_statistics(frames_TF))
-    embeddings_ND = z_normalise(np.array(rows)).astype(np.float32)
+    embeddings_ND = np.array(rows, np.float32)
     with ArchiveWriter(output / "xvector.1.ark", output / "xvector.1.scp") as writer:
         for key, embedding_D in zip(keys, embeddings_ND, strict=True):
             writer.write(key, embedding_D)

@@ -64,7 +64,8 @@ def compare_provenance(backend: str | Path, embeddings: str | Path) -> list[str]
         "protocol",
         "compare",
         "training_precision",
-    }  # the first names what "crops" says in words; the last is told by the digest of the model
+        "training_batch_norm",
+    }  # the first names what "crops" says in words; the last two are told by the digest of the model
     facts = sorted((learned.keys() | given.keys()) - unlike)
     different = [key for key in facts if learned.get(key) != given.get(key)]
     for key in MUST_AGREE:

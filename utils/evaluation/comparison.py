@@ -10,6 +10,7 @@ from utils.evaluation.rows import Figures
 from utils.metrics.intervals import paired_difference
 
 SIGNIFICANT = 0.05
+DIFFERENCE_ALONE = dict.fromkeys(("difference", "low", "high", "p", "speakers_needed"))
 EXPLANATION = (
     "Row minus column, in points of EER, with its 95 % interval: both systems get the same draws of the speakers.  In bold: p below 0.05 "
     "after Holm's correction for all pairs.  Where a difference is not clear, the number of speakers that would show one of its size."
@@ -27,7 +28,8 @@ def differences_of(wholes: Sequence[tuple[Mapping, Figures]]) -> list[dict]:
     Returns
     -------
     list of dict
-        Of differences.json: ``first``, ``second``, ``speakers``, a `Difference` for each figure that both have, and ``p_corrected`` of the EER.
+        Of differences.json: ``first``, ``second``, ``speakers``, a `Difference` for each figure that both have, and ``p_corrected`` of the EER;
+        where one of the two has no interval, the difference alone, and ``no_interval`` of the EER says why.
     """
     found = []
     for (row, one), (other_row, other) in combinations(wholes, 2):
@@ -38,14 +40,32 @@ def differences_of(wholes: Sequence[tuple[Mapping, Figures]]) -> list[dict]:
             "second": series_of(other_row),
             "speakers": size,
         }
+        reasons = row["no_interval"] | other_row["no_interval"]
         for figure in (figure for figure in one.draws if figure in other.draws):
-            difference = paired_difference(
-                row[figure] - other_row[figure], one.draws[figure] - other.draws[figure], size
-            )
-            entry |= {figure: difference.rounded(6)}
+            value = row[figure] - other_row[figure]
+            if figure in reasons:
+                entry[figure] = DIFFERENCE_ALONE | {"difference": round(value, 6)}
+                continue
+            draws = one.draws[figure] - other.draws[figure]
+            entry[figure] = paired_difference(value, draws, size).rounded(6)
+        entry |= {"p_corrected": None, "no_interval": reasons.get("eer_percent")}
         found.append(entry)
-    corrected = holm([entry["eer_percent"]["p"] for entry in found])
-    return [entry | {"p_corrected": round(p, 6)} for entry, p in zip(found, corrected, strict=True)]
+    tested = [entry for entry in found if entry["no_interval"] is None]
+    corrected = holm([entry["eer_percent"]["p"] for entry in tested])
+    for entry, p in zip(tested, corrected, strict=True):
+        entry["p_corrected"] = round(p, 6)
+    return found
+
+
+def is_clear(entry: Mapping) -> bool:
+    """Whether a difference is more than chance.
+
+    Parameters
+    ----------
+    entry : mapping
+        Of differences.json.
+    """
+    return entry["p_corrected"] is not None and entry["p_corrected"] < SIGNIFICANT
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -78,10 +98,14 @@ def sentence(entry: Mapping) -> str:
         Of differences.json.
     """
     found = entry["eer_percent"]
-    clear = "" if entry["p_corrected"] < SIGNIFICANT else "; inconclusive" + needed(found)
+    pair = f"{entry['test_set']}: {entry['first']} - {entry['second']}"
+    said = f"{pair}: EER {found['difference']:+.2f} points"
+    if entry["no_interval"]:
+        return f"{said}, no interval: {entry['no_interval']}"
+    clear = "" if is_clear(entry) else "; inconclusive" + needed(found)
     return (
-        f"{entry['test_set']}: {entry['first']} - {entry['second']}: EER {found['difference']:+.2f} points, 95 % interval {found['low']:+.2f} to "
-        f"{found['high']:+.2f}, {probability(entry['p_corrected'])}{clear}"
+        f"{said}, 95 % interval {found['low']:+.2f} to {found['high']:+.2f}, "
+        f"{probability(entry['p_corrected'])}{clear}"
     )
 
 

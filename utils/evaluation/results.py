@@ -12,6 +12,7 @@ from utils.errors import UserError
 from utils.files import read_entries
 from utils.metrics.rates import reversal_note
 
+TITLES = {"eer_percent": "EER", "cllr": "Cllr"}
 # where scores are log-likelihood ratios
 LLR_COLUMNS = {"act_dcf_0.01": "actDCF 0.01", "cllr": "Cllr"}
 # the hardest trials: shown beside the whole list on the screen
@@ -86,7 +87,7 @@ def text_table(rows: Sequence[dict]) -> str:
     marks = dict.fromkeys(
         f"{row['test_set']}: {mark}" for row in rows for mark in row["watermarks"]
     )
-    for note in [*marks, *reversals(rows, ["all"])]:
+    for note in [*notes_of(rows), *marks, *reversals(rows, ["all"])]:
         lines += wrap(note, WIDTH, subsequent_indent="  ")
     return "\n".join(lines)
 
@@ -161,6 +162,51 @@ def interval_text(row: Mapping) -> str:
     return f" [{ends[0]:5.2f}, {ends[1]:5.2f}]" if ends else ""
 
 
+def notes_of(rows: Sequence[Mapping]) -> list[str]:
+    """What stands below a table: what systems are centred by, and which figures have no interval.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        Of results.json.
+    """
+    whole = [row for row in rows if row["subset"] == "all"]
+    systems: dict[str, list[str]] = {}
+    for row in whole:
+        if row.get("centred"):
+            systems.setdefault(row["centred"], []).append(series_of(row))
+    notes = []
+    for how, series in systems.items():
+        words = how if how.startswith("not") else f"centred by {how}"
+        notes.append(f"{words}: {'; '.join(dict.fromkeys(series))}")
+    for name in dict.fromkeys(row["test_set"] for row in whole):
+        notes += _missing_intervals(name, [row for row in whole if row["test_set"] == name])
+    return notes
+
+
+def _missing_intervals(name: str, rows: Sequence[Mapping]) -> list[str]:
+    """Figures of a test set that have no interval, by the reason; a line for each reason."""
+    figures: dict[str, list[str]] = {}
+    for row in rows:
+        for figure, reason in (row.get("no_interval") or {}).items():
+            figures.setdefault(reason, []).append(TITLES.get(figure, title_of_cost(figure)))
+    return [
+        f"{name}: no interval of {', '.join(dict.fromkeys(titles))}: {reason}"
+        for reason, titles in figures.items()
+    ]
+
+
+def title_of_cost(figure: str) -> str:
+    """How a cost is called: ``min_dcf_0.01`` -> ``minDCF 0.01``.
+
+    Parameters
+    ----------
+    figure : str
+        Key of results.json.
+    """
+    return figure.replace("_dcf_", "DCF ")
+
+
 def reversals(rows: Sequence[Mapping], subsets: Sequence[str]) -> list[str]:
     """A line for each row whose EER says that something is reversed.
 
@@ -220,7 +266,7 @@ def markdown_table(rows: Sequence[dict], subsets: Sequence[str] = ("all",)) -> s
         cells += [count(row["targets"] + row["nontargets"]), count(row["speakers"])]
         lines.append("| " + " | ".join(cells) + " |")
     marks = dict.fromkeys(mark for row in chosen for mark in row["watermarks"])
-    said = [*marks, *reversals(chosen, subsets)]
+    said = [*notes_of(chosen), *marks, *reversals(chosen, subsets)]
     return "\n".join([*lines, *(f"\n{mark}" for mark in said)]) + "\n"
 
 

@@ -18,10 +18,11 @@ from utils.metrics.bootstrap import (
     weighted_rates,
 )
 from utils.metrics.curves import det_positions, histogram, miss_band, rate_table
+from utils.metrics.interval_rule import why_no_interval
 from utils.metrics.intervals import interval
 from utils.metrics.llr import calibration_points
 from utils.metrics.operating_points import USUAL, operating_points
-from utils.metrics.rates import counts_below, sorted_scores
+from utils.metrics.rates import counts_below, equal_error_rate, sorted_scores
 from utils.metrics.summary import evaluate as figures_of
 
 REPLICATES_OF_SUBSETS = 200  # a standard deviation needs no more
@@ -113,8 +114,9 @@ def rows_of(
         How intervals are made.
     """
     found = figures_of_subsets(folds, system.scores, system.llr, drawing)
+    said = {"centred": system.centred, "watermarks": system.watermarks}
     rows = [
-        {**system.head, "subset": subset, **figures.values, "watermarks": system.watermarks}
+        {**system.head, "subset": subset, **figures.values, **said}
         for subset, figures in found.items()
     ]
     return rows, found["all"]
@@ -214,6 +216,7 @@ def mean_figures(
     values |= {"targets": targets, "nontargets": trials - targets, "speakers": speakers}
     if used:
         values |= intervals_of(values, drawn, points)
+        values["no_interval"] = why_none(values, drawn, points)
     return Figures(values, drawn)
 
 
@@ -259,7 +262,7 @@ def draws_of(
 def intervals_of(
     values: Mapping, drawn: Mapping[str, np.ndarray], points: Mapping[str, float]
 ) -> dict[str, list[float] | None]:
-    """Intervals of the figures that have one; None where they were not drawn.
+    """Intervals of the figures that have one; None where they were not drawn, and where one would mean nothing.
 
     Parameters
     ----------
@@ -270,16 +273,13 @@ def intervals_of(
     points : mapping of str to float
         As in `Drawing`.
     """
-    names = ["eer_percent"]
-    names += [f"min_dcf_{point}" for point in points]
-    names += [f"act_dcf_{point}" for point in points]
-    names += ["cllr"]
     found: dict[str, list[float] | None] = {}
-    for name in names:
+    for name, (measure, prior) in measures_of(points).items():
         unit = 100 if name == "eer_percent" else 1
         bounded = not name.startswith(("cllr", "act_dcf"))
         ends: tuple[float, float] | None = None
-        if name in drawn:
+        told = why_no_interval(measure, values["speakers"], values["eer_percent"], prior)
+        if name in drawn and not told:
             ends = interval(
                 min(values[name] / unit, 1) if bounded else values[name],
                 drawn[name] / unit,
@@ -290,6 +290,40 @@ def intervals_of(
         digits = DIGITS.get(name, 6)
         found[f"{name}_interval"] = ends and [round(unit * end, digits) for end in ends]
     return found
+
+
+def measures_of(points: Mapping[str, float]) -> dict[str, tuple[str, float | None]]:
+    """Figures that have intervals -> what `why_no_interval` calls them, and their priors.
+
+    Parameters
+    ----------
+    points : mapping of str to float
+        As in `Drawing`.
+    """
+    found: dict[str, tuple[str, float | None]] = {"eer_percent": ("eer", None)}
+    for kind in ("min", "act"):
+        found |= {f"{kind}_dcf_{point}": (kind, prior) for point, prior in points.items()}
+    return found | {"cllr": ("cllr", None)}
+
+
+def why_none(
+    values: Mapping, drawn: Mapping[str, np.ndarray], points: Mapping[str, float]
+) -> dict[str, str]:
+    """Why figures have no interval, in a few words; of those that were drawn.
+
+    Parameters
+    ----------
+    values : mapping
+        Figures, their intervals, and ``speakers``.
+    drawn, points : mappings
+        As of `intervals_of`.
+    """
+    told: dict[str, str] = {}
+    for name, (measure, prior) in measures_of(points).items():
+        if name in drawn and values[f"{name}_interval"] is None:
+            reason = why_no_interval(measure, values["speakers"], values["eer_percent"], prior)
+            told[name] = reason or "its draws do not vary"
+    return told
 
 
 def curves_of(
@@ -328,7 +362,9 @@ def curves_of(
         "nontarget_share": nontarget_share,
     }
     size, left, right = speaker_rows(*tests.speakers, tests.is_target)
-    if drawing.replicates and size > 1 and len(coarse) > 1:
+    eer = 100 * equal_error_rate(target, nontarget)
+    means_something = not why_no_interval("eer", size, eer)
+    if drawing.replicates and means_something and len(coarse) > 1:
         from scipy.special import stdtrit
 
         replicates = min(drawing.replicates, REPLICATES_OF_BANDS)

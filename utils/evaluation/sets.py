@@ -14,6 +14,8 @@ from utils.evaluation.subsets import subset_files, trial_speakers, trial_subsets
 from utils.files import read_lines
 from utils.packed.facts import WATERMARKS
 from utils.receipts import existing_receipt
+from utils.scoring.backend_files import Families
+from utils.scoring.centring import centring_of
 from utils.scoring.score_files import receipt_of, scores_of_trials
 from utils.trials.checked import read_labelled_trials
 
@@ -64,12 +66,15 @@ class System:
         They are log-likelihood ratios: the step that made them says so.
     watermarks : list of str
         What has to be said beside its figures.
+    centred : str or None
+        What its embeddings were centred by; None: not known, or there are none.
     """
 
     head: dict[str, str]
     scores: list[np.ndarray]
     llr: bool
     watermarks: list[str]
+    centred: str | None = None
 
 
 def read_test_set(data: Path, watermarks: Sequence[str] = ()) -> TrialSet:
@@ -193,7 +198,11 @@ def _pooled_places(folds: Sequence[TrialSet], side: int) -> np.ndarray:
 
 
 def read_system(
-    name: str, paths: Sequence[Path], folds: Sequence[TrialSet], data: Sequence[Path]
+    name: str,
+    paths: Sequence[Path],
+    folds: Sequence[TrialSet],
+    data: Sequence[Path],
+    families: Families,
 ) -> System:
     """Scores of one system.
 
@@ -207,6 +216,8 @@ def read_system(
         Their trials.
     data : sequence of path
         Data directory of each.
+    families : mapping of registries
+        Of back ends, as of `utils.scoring.backend_files`.
     """
     counts = [existing_receipt(receipt_of(path))["counts"] for path in paths]
     scores = [
@@ -225,7 +236,9 @@ def read_system(
         "backend": paths[0].stem,
     }
     are_llr = all(bool(found.get("llr", False)) for found in counts)
-    return System(head, scores, are_llr, list(marks))
+    said = [centring_of(path, families) for path in paths]
+    centred = None if None in said else "; ".join(dict.fromkeys(filter(None, said)))
+    return System(head, scores, are_llr, list(marks), centred)
 
 
 def score_files(folder: Path) -> list[Path]:

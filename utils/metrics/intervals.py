@@ -42,7 +42,8 @@ def interval(
     Returns
     -------
     (float, float) or None
-        None where too few draws have both classes, or of fewer than two speakers.
+        None where too few draws have both classes or no draw changes the figure, and of fewer than two speakers.
+        Whether the interval means something: utils/metrics/interval_rule.py.
     """
     from scipy.special import expit, logit, stdtrit
 
@@ -51,6 +52,8 @@ def interval(
         return None
     if value <= 0:
         return 0.0, 1 - ((1 - level) / 2) ** (1 / num_speakers)
+    if np.ptp(drawn) == 0:
+        return None
     floor = min(floor, value / 2)
     scale, back, top = (logit, expit, 1 - floor) if bounded else (np.log, np.exp, np.inf)
     spread = scale(np.clip(drawn, floor, top)).std(ddof=1)

@@ -15,6 +15,7 @@ from utils.errors import UserError
 from utils.machine import existing_parent, usable_memory
 from utils.plan.audio_counts import NOISES, Audio, AudioOfPlan, count_corpus, heard_by
 from utils.plan.forecast import Amount, Need, Records, larger, need_of_stage
+from utils.plan.intervals import lists_without_intervals
 from utils.plan.missing import (
     missing_gpu,
     missing_inputs,
@@ -108,6 +109,8 @@ def plan_dry_run(
     records = Records([workdir / "data", workdir / "exp"], audio)
     device = "cuda" if any("cuda" in command for command in commands) else "cpu"
     total = _show_needs(stages, records, cmd, device)
+    for line in lists_without_intervals(task for task, _ in tasks):
+        print(line)
     disks = _needs_of_disks(stages, records, device)
     for folder, needed in disks.items():
         free, which = shutil.disk_usage(folder).free, f" of {folder}" if len(disks) > 1 else ""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from utils.evaluation.comparison import EXPLANATION, SIGNIFICANT, needed, probability, sentence
+from utils.evaluation.comparison import EXPLANATION, is_clear, needed, probability, sentence
 from utils.report.render import NOTHING, render
 
 
@@ -54,7 +54,22 @@ def cell_of(one: Mapping, sign: int) -> Cell:
     sign : int
         1, or -1: second minus first.
     """
-    found, clear = one["eer_percent"], one["p_corrected"] < SIGNIFICANT
-    low, high = sorted((sign * found["low"], sign * found["high"]))
-    hint = probability(one["p_corrected"]) + ("" if clear else needed(found))
-    return Cell(f"{sign * found['difference']:+.2f}", clear, f"[{low:+.2f}, {high:+.2f}]", hint)
+    found = one["eer_percent"]
+    interval = ""
+    if one["no_interval"] is None:
+        low, high = sorted((sign * found["low"], sign * found["high"]))
+        interval = f"[{low:+.2f}, {high:+.2f}]"
+    return Cell(f"{sign * found['difference']:+.2f}", is_clear(one), interval, hint_of(one))
+
+
+def hint_of(one: Mapping) -> str:
+    """What stands behind a cell: how likely chance is, or why that is not known.
+
+    Parameters
+    ----------
+    one : mapping
+        Of differences.json.
+    """
+    if one["no_interval"]:
+        return f"no interval: {one['no_interval']}"
+    return probability(one["p_corrected"]) + ("" if is_clear(one) else needed(one["eer_percent"]))

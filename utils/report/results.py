@@ -7,7 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from utils.evaluation.results import rate, reversals, series_of
+from utils.evaluation.results import notes_of, rate, reversals, series_of
 from utils.metrics.rates import reversal_note
 from utils.packed.facts import of_one_cut
 from utils.report.decisions import (
@@ -25,7 +25,7 @@ from utils.report.trials import Players, Sounds, worst_part
 
 INTERVALS = (
     "In brackets and as bands: 95 % intervals, by drawing the test's speakers again.  Bands show the miss rate at a given false-alarm "
-    "rate.  Intervals of costs at a low prior rest on few false alarms: on short lists they are too narrow."
+    "rate.  A figure without an interval has too few speakers for one that means something."
 )
 BROKEN_DOWN = 3  # series in the breakdown's figure; its table has all of them
 FEW_ASK_FOR = {
@@ -136,6 +136,7 @@ def results_section(
         name=name,
         first=whole[0],
         intervals=INTERVALS if whole[0].get("eer_percent_interval") else "",
+        notes=notes_of(rows),
         watermarks=[*marks, *reversals(rows, ["all"])],
         whole=whole,
         styles=styles,

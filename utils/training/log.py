@@ -160,7 +160,7 @@ class TrainingLog:
         Parameters
         ----------
         entry : dict
-            ``step``, and ``loss``, ``accuracy`` and ``learning_rate`` or ``dev_eer_percent``.
+            ``step``, and ``loss``, ``accuracy`` and ``learning_rate``, or ``dev_eer_percent`` and ``dev_centred_by``.
         wait_fraction : float or None
             Part of the step that was spent waiting for data; shown, not kept.
         """
@@ -168,15 +168,17 @@ class TrainingLog:
             return
         self.entries.append(entry)
         for name, value in entry.items():
-            if name != "step":
+            if name not in ("step", "dev_centred_by"):
                 self.writer.add_scalar(name, value, entry["step"])
         if wait_fraction is not None:
             loss, accuracy = f"loss {entry['loss']:.3f}", f"acc {entry['accuracy']:.2f}"
             self.bar.set_postfix_str(f"{loss} {accuracy} wait {wait_fraction:.0%}", refresh=False)
         else:
-            note = reversal_note(entry["dev_eer_percent"])
-            said = f"   step {entry['step']}: dev EER {entry['dev_eer_percent']:.2f} %"
-            self.bar.write(said + (f" ({note})" if note else ""), file=sys.stderr)
+            number = entry["dev_centred_by"]
+            how = f"centred by {number:,} training utterances" if number else "not centred"
+            notes = [how, reversal_note(entry["dev_eer_percent"])]
+            found = f"dev EER {entry['dev_eer_percent']:.2f} % ({'; '.join(filter(None, notes))})"
+            self.bar.write(f"   step {entry['step']}: {found}", file=sys.stderr)
 
     def advance(self) -> None:
         """Count a step."""

@@ -234,6 +234,18 @@ def load_teacher(
     return Objective(network, loss).requires_grad_(False), weights_digest(weights)
 
 
+def normalises_batches(module: nn.Module) -> bool:
+    """Whether a network or a loss has BatchNorm, whose statistics are of the rows that one process has.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Network or loss.
+    """
+    norms = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+    return any(isinstance(part, norms) for part in module.modules())
+
+
 def distributed(objective: Objective) -> DistributedDataParallel:
     """The objective with gradients averaged over the processes.
 

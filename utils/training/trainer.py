@@ -30,7 +30,7 @@ from utils.training.checkpoints import (
     saved_steps,
 )
 from utils.training.log import TrainingLog
-from utils.training.objective import Objective, distributed
+from utils.training.objective import Objective, distributed, normalises_batches
 from utils.training.sampling import CropDataset, DealtDraws
 from utils.training.schedules import Moment, Schedule
 from utils.training.settings import TrainingOptions
@@ -65,7 +65,7 @@ class Trainer:
     folder : path
         ``exp/<name>``.
     validate : callable or None
-        Network -> EER in percent on the dev trials; called in all processes at once.
+        Network -> entries of the history, such as the EER on the dev trials; called in all processes at once.
     clip_norm : float or None
         Largest norm of the gradient.
     num_workers : int
@@ -83,7 +83,7 @@ class Trainer:
         total_steps: int,
         options: TrainingOptions,
         folder: Path,
-        validate: "Callable[[EmbeddingNetwork], float] | None",
+        validate: "Callable[[EmbeddingNetwork], dict[str, float]] | None",
         clip_norm: float | None,
         num_workers: int,
     ):
@@ -93,6 +93,7 @@ class Trainer:
         self.options, self.validate, self.num_workers = options, validate, num_workers
         self.folder, self.checkpoints = Path(folder), Path(folder) / "checkpoints"
         self.rank, self.world = rank_and_world()
+        self.worlds = {self.world}  # numbers of processes of all steps so far
         self.device = next(objective.parameters()).device
         self.peaks = [group["lr"] for group in optimizer.param_groups]
         self.margin = getattr(objective.loss, "margin", None)
@@ -113,6 +114,8 @@ class Trainer:
             The loss is not finite, or a signal asked to stop (the state is saved: the same command goes on).
         """
         self._restore()
+        if self.rank == 0 and self._splits_batch_norm():
+            print(f"   BatchNorm: {self._statistics_in_words()}", file=sys.stderr)
         if self.step == 0 and self.rank == 0:
             self._save()
         loader: torch.utils.data.DataLoader[tuple] = torch.utils.data.DataLoader(
@@ -137,7 +140,7 @@ class Trainer:
         if self.rank == 0:
             self._save_average()
         left_out = self.dataset.draws.speakers_left_out
-        counts = {
+        counts: dict[str, int | str] = {
             "steps": self.step,
             "draws": self.step * self.batch_size,
             "classes": self.dataset.num_classes,
@@ -146,7 +149,21 @@ class Trainer:
             "device": self.device.type,
             "parameters": sum(one.numel() for one in self.objective.network.parameters()),
         }
-        return counts | ({"speakers_left_out": left_out} if left_out else {})
+        if left_out:
+            counts["speakers_left_out"] = left_out
+        if self._splits_batch_norm():
+            counts["batch_norm"] = self._statistics_in_words()
+        return counts
+
+    def _splits_batch_norm(self) -> bool:
+        """Whether BatchNorm saw less than the batch: then the number of processes changes the network."""
+        parts = (self.objective.network, self.objective.loss)
+        return max(self.worlds) > 1 and any(map(normalises_batches, parts))
+
+    def _statistics_in_words(self) -> str:
+        """What BatchNorm saw."""
+        numbers = " or ".join(map(str, sorted(self.worlds)))
+        return f"statistics of each process's own share of the batch, in {numbers} processes"
 
     def _train_step(
         self,
@@ -201,7 +218,7 @@ class Trainer:
             log.add({"step": self.step} | entry, wait_fraction)
         if self.validate and self._is_due(options.validate_every_steps):
             self._share_statistics()
-            log.add({"step": self.step, "dev_eer_percent": self.validate(self.objective.network)})
+            log.add({"step": self.step} | self.validate(self.objective.network))
         if self.rank == 0 and (stop or self._is_due(options.checkpoint_every_steps)):
             log.flush()
             self._save()
@@ -283,6 +300,8 @@ class Trainer:
                 "choose another --name, or remove the experiment"
             ) from None
         self.step = state["step"]
+        if self.step:
+            self.worlds |= set(state.get("processes", ()))
         if self.rank == 0 and self.step:
             print(f"   going on from step {self.step} of {self.total_steps}", file=sys.stderr)
 
@@ -292,6 +311,7 @@ class Trainer:
             checkpoint_path(self.checkpoints, self.step),
             {
                 "step": self.step,
+                "processes": sorted(self.worlds),
                 "network": self.objective.network.state_dict(),
                 "loss": self.objective.loss.state_dict(),
                 "optimizer": self.optimizer.state_dict(),

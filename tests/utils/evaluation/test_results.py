@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from utils.evaluation.results import markdown_table, text_table
+from utils.evaluation.results import markdown_table, notes_of, text_table
 from utils.report.page import COLOURS, Section, page, series_style
 from utils.report.render import NOTHING
-from utils.report.results import cards, chosen_series
+from utils.report.results import cards, chosen_series, results_section
 
 
 def row(system, eer, **changes):
@@ -58,6 +58,27 @@ def test_a_markdown_table_has_intervals_and_columns_of_ratios_where_there_are_an
         == "| test | x, fused | 4.00 [3.00, 5.00] | 0.500 | 0.400 | 0.600 [0.500, 0.700] | 0.250 [0.200, 0.300] | 10,000 | 40 |"
     )
     assert lines[-1] == "a mark"
+
+
+def test_below_a_table_stands_how_rows_are_centred_and_why_there_is_no_interval():
+    few, low = "2 speakers, 5 needed", "at this EER no number of speakers is enough"
+    rows = [
+        row("x", 5.0, centred="mean of train (96 utterances)", no_interval={"cllr": low}),
+        row("y", 6.0, centred="not centred", no_interval={"eer_percent": few, "min_dcf_0.01": few}),
+        row("z", 6.0, centred="mean of train (96 utterances)", no_interval={"min_dcf_0.01": low}),
+        row("old", 7.0, test_set="dev"),
+        row("x", 6.0, subset="sex: f", centred="not shown", no_interval={"cllr": "not shown"}),
+    ]
+    notes = [
+        "centred by mean of train (96 utterances): x; z",
+        "not centred: y",
+        f"test: no interval of Cllr, minDCF 0.01: {low}",
+        f"test: no interval of EER, minDCF 0.01: {few}",
+    ]
+    assert notes_of(rows) == notes
+    assert " ".join(notes) in " ".join(text_table(rows).split())
+    assert markdown_table(rows).split("\n\n")[1:] == [*notes[:-1], notes[-1] + "\n"]
+    assert all(f"<p>{note}.</p>" in results_section("test", rows[:3], []).body for note in notes)
 
 
 def test_the_command_chooses_sets_scorers_and_subsets(tmp_path, command):

@@ -34,7 +34,7 @@ def test_no_error_seen_is_not_no_error():
 def test_an_interval_holds_the_figure_also_at_the_ends_of_the_scale():
     low, high = interval(1.0, np.append(np.ones(99), 0.9), 40)
     assert low < 1.0 <= high
-    low, high = interval(1e-6, np.full(100, 1e-6), 40)
+    low, high = interval(1e-6, np.append(np.full(99, 1e-6), 2e-6), 40)
     assert low <= 1e-6 <= high
 
 
@@ -42,6 +42,7 @@ def test_too_few_draws_or_speakers_give_no_interval():
     half = np.append(np.full(60, np.nan), np.full(40, 0.1))
     assert interval(0.1, half, 40) is None
     assert interval(0.1, np.full(100, 0.1), 1) is None
+    assert interval(0.1, np.full(100, 0.1), 40) is None, "no draw changes it"
     assert interval(0.1, np.append(half, np.full(60, 0.2)), 40) is not None
 
 
