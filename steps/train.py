@@ -428,17 +428,12 @@ def _validation(
 ) -> "DevTrials":
     """The EER of the dev trials, centred by a draw of the training utterances where the back end is."""
     from steps.backends import BACKENDS, FAMILIES
-    from utils.data_dir.derive import drawn_utterances
     from utils.scoring.centring import takes_mean
-    from utils.training.validation import Centre, DevTrials
+    from utils.training.validation import DevTrials, drawn_centre
 
-    centre = None
-    if arguments.centred_as is None or takes_mean(arguments.centred_as, FAMILIES):
-        place = {key: row for row, key in enumerate(keys)}
-        drawn = drawn_utterances(keys, arguments.seed)
-        centre = Centre(reader, [place[key] for key in drawn])
-    cosine = BACKENDS["cosine"]
-    return DevTrials(arguments.dev_data, front_end, cosine, centre, arguments.root)
+    is_centred = arguments.centred_as is None or takes_mean(arguments.centred_as, FAMILIES)
+    centre = drawn_centre(keys, reader, arguments.seed) if is_centred else None
+    return DevTrials(arguments.dev_data, front_end, BACKENDS["cosine"], centre, arguments.root)
 
 
 def _augmentation(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from utils.data_dir.derive import drawn_utterances
 from utils.embeddings.inference import embed_utterances
 from utils.embeddings.inputs import open_inputs
 from utils.errors import UserError
@@ -37,6 +38,22 @@ class Centre:
 
     reader: "PackedReader | FeatureReader"
     rows: Sequence[int]
+
+
+def drawn_centre(keys: Sequence[str], reader: "PackedReader | FeatureReader", seed: int) -> Centre:
+    """A draw of the training utterances.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        All of them, in the reader's order.
+    reader : PackedReader or FeatureReader
+        Of the training set.
+    seed : int
+        Of the draw.
+    """
+    place = {key: row for row, key in enumerate(keys)}
+    return Centre(reader, [place[key] for key in drawn_utterances(keys, seed)])
 
 
 class DevTrials:
