@@ -15,6 +15,7 @@ from typing import IO, Literal
 
 import numpy as np
 
+from utils.audio.containers import CODINGS_OF_LIBSNDFILE, is_mp3_without_length, wave_coding
 from utils.audio.mp4 import Mp4Sound, read_mp4_header
 from utils.errors import UnreadableAudio, UserError
 
@@ -55,6 +56,8 @@ MISSING = (
 def compressed_format(file: IO[bytes]) -> str | None:
     """The format of a file that ffmpeg has to decode; None: it is for libsndfile, or no sound.
 
+    Besides what libsndfile does not know these are wave files of other codings (MP3, G.722, ...), and an mp3 that does not say how long it is.
+
     Parameters
     ----------
     file : binary file
@@ -63,7 +66,14 @@ def compressed_format(file: IO[bytes]) -> str | None:
     file.seek(0)
     head = file.read(12)
     file.seek(0)
-    return next((name for name, signature in SIGNATURES.items() if re.match(signature, head)), None)
+    known = next(
+        (name for name, signature in SIGNATURES.items() if re.match(signature, head)), None
+    )
+    if known:
+        return known
+    if wave_coding(file) not in (None, *CODINGS_OF_LIBSNDFILE):
+        return "wav"
+    return "mp3" if is_mp3_without_length(file) else None
 
 
 def require_ffmpeg(entries: Iterable[str]) -> None:

@@ -9,7 +9,6 @@ import io
 import os
 import re
 import stat
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,16 @@ from typing import IO, Literal
 import numpy as np
 import soundfile
 
-from utils.audio.containers import is_cut_ogg, missing_wave_bytes, plain_wave_info, window
+from utils.audio.containers import (
+    coding_in_words,
+    is_cut_ogg,
+    is_mp3_without_length,
+    missing_sound_bytes,
+    plain_wave_info,
+    window,
+)
 from utils.audio.ffmpeg import SUFFIXES, compressed_format, compressed_info, decode, require_ffmpeg
+from utils.audio.pipes import ends_where_its_command_does, output_of
 from utils.errors import UnreadableAudio, UserError, is_of_the_machine
 
 Channel = int | Literal["mean"]  # which one of a sound of several, from 0, or all of them averaged
@@ -104,12 +111,9 @@ def _read_sound(
     entry: str, file: IO[bytes], start_sample: int, num_samples: int | None, channel: Channel
 ) -> tuple[np.ndarray, int]:
     with soundfile.SoundFile(file) as sound:
+        _refuse_unreadable(entry, sound)
         if sound.frames == 0:
             raise UnreadableAudio(entry, "no samples")
-        if sound.frames == UNKNOWN_FRAMES:
-            raise UnreadableAudio(
-                entry, "its header does not say how many samples it has; write it anew"
-            )
         if channel != "mean" and channel >= sound.channels:
             raise UnreadableAudio(
                 entry, f"channel {channel} was asked for, it has {sound.channels} (counted from 0)"
@@ -119,7 +123,7 @@ def _read_sound(
             raise ValueError(
                 f"{entry}: samples {start_sample} to {start_sample + wanted} are not inside its {sound.frames}"
             )
-        sound.seek(start_sample)
+        _go_to(sound, start_sample)
         try:
             samples = _read_channel(sound, wanted, channel)
         except ValueError as error:
@@ -131,6 +135,30 @@ def _read_sound(
                 f"fewer samples than its header says: {start_sample + len(samples)} of {sound.frames}",
             )
         return samples, sound.samplerate
+
+
+def _refuse_unreadable(entry: str, sound: soundfile.SoundFile) -> None:
+    """Refuse what libsndfile opens and does not read."""
+    if sound.subtype.startswith("DWVW"):
+        raise UnreadableAudio(
+            entry, f"its coding, {sound.subtype}, cannot be read; make it plain PCM"
+        )
+    if sound.frames == UNKNOWN_FRAMES:
+        raise UnreadableAudio(
+            entry,
+            "its header does not say how many samples it has; `ffmpeg -i OLD.flac NEW.flac` writes it anew",
+        )
+
+
+def _go_to(sound: soundfile.SoundFile, start_sample: int) -> None:
+    """Go to a sample; in a coding without a way to go there (GSM 6.10, ADPCM of telephones) by reading what comes before."""
+    if start_sample == 0:  # where it stands when it has been opened
+        return
+    if sound.seekable():
+        sound.seek(start_sample)
+        return
+    while start_sample and (done := len(sound.read(min(start_sample, BLOCK_VALUES)))):
+        start_sample -= done
 
 
 def _read_channel(sound: soundfile.SoundFile, wanted: int, channel: Channel) -> np.ndarray:
@@ -172,6 +200,7 @@ def audio_info(
         if compressed:
             return compressed_info(entry, Path(file.name), compressed)
         with soundfile.SoundFile(file) as sound:
+            _refuse_unreadable(entry, sound)
             return sound.frames, sound.samplerate
 
 
@@ -193,31 +222,46 @@ def _opened(
     """The file, and its format where ffmpeg has to decode it."""
     try:
         with _opened_bytes(entry, allow_pipes, root) as file:
-            # ffmpeg wants a file of its own
-            compressed = compressed_format(file) if hasattr(file, "name") else None
-            missing = 0 if compressed else missing_wave_bytes(file)
-            if missing:
+            is_file = hasattr(file, "name")  # which ffmpeg wants; no part of one
+            compressed = compressed_format(file) if is_file else None
+            if not ends_where_its_command_does(entry):
+                _refuse_cut(entry, file)
+            if not is_file and is_mp3_without_length(file):
                 raise UnreadableAudio(
-                    entry, f"fewer samples than its header says: {missing:,} bytes are missing"
-                )
-            if not compressed and is_cut_ogg(file):
-                raise UnreadableAudio(
-                    entry, "its last page, which says that the sound ends there, is missing"
+                    entry, "an mp3 that does not say how long it is; make it a wave file"
                 )
             file.seek(0)
-            yield file, compressed
+            try:
+                yield file, compressed
+            except soundfile.LibsndfileError as error:
+                reason = f"cannot be read: {error.error_string}{coding_in_words(file)}"
+                raise UnreadableAudio(entry, reason) from None
     except OSError as error:
         if is_of_the_machine(error):  # or the step would drop sound that is whole
             raise
         raise UnreadableAudio(entry, f"cannot be opened: {error.strerror or error}") from None
-    except soundfile.LibsndfileError as error:
-        raise UnreadableAudio(entry, f"cannot be read: {error.error_string}") from None
+
+
+def _refuse_cut(entry: str, file: IO[bytes]) -> None:
+    """Refuse a file that ends before its sound does."""
+    try:
+        missing = missing_sound_bytes(file)
+    except ValueError as error:
+        raise UnreadableAudio(entry, str(error)) from None
+    if missing:
+        raise UnreadableAudio(
+            entry, f"fewer samples than its header says: {missing:,} bytes are missing"
+        )
+    if is_cut_ogg(file):
+        raise UnreadableAudio(
+            entry, "its last page, which says that the sound ends there, is missing"
+        )
 
 
 @contextmanager
 def _opened_bytes(entry: str, allow_pipes: bool, root: str | Path | None) -> Iterator[IO[bytes]]:
     if entry.endswith("|"):
-        yield io.BytesIO(_output_of(entry, allow_pipes))
+        yield io.BytesIO(output_of(entry, allow_pipes))
         return
     archive = ARCHIVE.fullmatch(entry)
     path = Path(root or "", archive[1] if archive else entry)
@@ -245,23 +289,6 @@ def _open_file(path: str | Path, buffering: int = -1) -> IO[bytes]:
         file.close()
         raise OSError(errno.EINVAL, "no regular file")
     return file
-
-
-def _output_of(entry: str, allow_pipes: bool) -> bytes:
-    if not allow_pipes:
-        raise UserError(
-            f"'{entry}' runs a command of whoever wrote the list; give --allow-pipes if you trust it"
-        )
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", entry[:-1]], capture_output=True, check=False
-    )
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise UnreadableAudio(
-            entry,
-            f"the command ended with exit code {done.returncode}{': ' + said[-1] if said else ''}",
-        )
-    return done.stdout
 
 
 def resample(samples: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
