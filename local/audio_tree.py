@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import chain, count
@@ -17,6 +18,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from utils.audio import audio_info
+from utils.audio.leftovers import left_by_system
 from utils.cli import die_with_parent
 from utils.errors import UnreadableAudio, UserError
 from utils.files import atomic_write, read_lines
@@ -36,7 +38,7 @@ Measured = tuple[list[str], dict[str, str]]
 def list_audio(
     root: Path, suffixes: Sequence[str] = SUFFIXES, jobs: int = 8
 ) -> list[tuple[str, int]]:
-    """All audio files below a folder; links are followed, names that begin with a dot are left alone.
+    """All audio files below a folder, as `find_audio` finds them.
 
     Parameters
     ----------
@@ -55,38 +57,67 @@ def list_audio(
     Raises
     ------
     UserError
+        As of `find_audio`.
+    """
+    return find_audio(root, suffixes, jobs)[0]
+
+
+def find_audio(
+    root: Path, suffixes: Sequence[str] = SUFFIXES, jobs: int = 8
+) -> tuple[list[tuple[str, int]], Counter[str]]:
+    """All audio files below a folder, and what is left out; links are followed.
+
+    Parameters
+    ----------
+    root, suffixes, jobs
+        As of `list_audio`.
+
+    Returns
+    -------
+    files : list of (str, int)
+        As of `list_audio`.
+    left_out : Counter of str
+        Kind of name -> files and folders that systems and programs left there, with whatever is in them: `utils.audio.leftovers` says it.
+
+    Raises
+    ------
+    UserError
         There is no such folder, one below it cannot be listed or leads back to itself, or a name is no line of UTF-8 text.
     """
     root = Path(root)
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; correct the path")
     files: list[tuple[str, int]] = []
+    left_out: Counter[str] = Counter()
     folders = [""]
     with ThreadPoolExecutor(jobs) as pool:
         while folders:
             shares = [folders[job :: 4 * jobs] for job in range(4 * jobs)]
             listing = functools.partial(_list_folders, str(root), tuple(suffixes))
             found = list(pool.map(listing, shares))
-            files += chain.from_iterable(audio for audio, _ in found)
-            folders = list(chain.from_iterable(below for _, below in found))
+            files += chain.from_iterable(audio for audio, _, _ in found)
+            folders = list(chain.from_iterable(below for _, below, _ in found))
+            for _, _, others in found:
+                left_out.update(others)
     files.sort()
     _refuse_odd_names(root, files)
-    return files
+    return files, left_out
 
 
 def _list_folders(
     root: str, suffixes: tuple[str, ...], folders: Iterable[str]
-) -> tuple[list[tuple[str, int]], list[str]]:
-    """Audio files of some folders, and the folders in them."""
+) -> tuple[list[tuple[str, int]], list[str], Counter[str]]:
+    """Audio files of some folders, the folders in them, and what is left out."""
     audio, below = [], []
+    left_out: Counter[str] = Counter()
     for folder in folders:
         try:
             with os.scandir(os.path.join(root, folder)) as entries:
                 for entry in entries:
                     path = folder + entry.name
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir():
+                    if kind := left_by_system(entry.name):
+                        left_out[kind] += 1
+                    elif entry.is_dir():
                         _refuse_loop(entry)
                         below.append(path + "/")
                     elif entry.name.lower().endswith(suffixes):
@@ -95,7 +126,7 @@ def _list_folders(
             raise UserError(
                 f"{os.path.join(root, folder)}: cannot be listed: {error.strerror}; mend it, since files may be missing"
             ) from None
-    return audio, below
+    return audio, below, left_out
 
 
 def _num_bytes(entry: os.DirEntry) -> int:

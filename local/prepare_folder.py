@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from local.audio_tree import list_audio, listing_digest
-from local.corpus import changed_listing, path_from_checkout, require_files
+from local.audio_tree import find_audio, listing_digest
+from local.corpus import changed_listing, path_from_checkout
 from local.own.corpus import SETS, Corpus
 from local.own.kaldi import file_of, kaldi_folders, read_kaldi
 from local.own.measure import Measured, measure_corpus, refuse_many_unreadable
+from local.own.missing import refuse_missing
 from local.own.preview import describe, describe_first, describe_sets
 from local.own.table import read_table
 from local.own.tree import SUFFIXES, read_tree
@@ -38,6 +39,7 @@ def prepare_folder(
     *,
     root: Path | None = None,
     columns: dict[str, str] | None = None,
+    formats: str = "",
     dev_share: float = 0.1,
     test_share: float = 0.2,
     min_sample_rate_hz: int = 8000,
@@ -63,6 +65,8 @@ def prepare_folder(
         Where relative paths of a table or of wav.scp start; None: the table's folder, or the current one.
     columns : dict or None
         Our name of a table's column -> its name there, for example ``{speaker: client_id}``.
+    formats : str
+        Ends of the names of a tree's files, joined by commas (``wav,flac``): others are left aside; default: all kinds of sound.
     dev_share, test_share : float
         Of the speakers, at least two each; sets that the corpus names stay as they are.
     min_sample_rate_hz : int
@@ -91,12 +95,13 @@ def prepare_folder(
         It is no corpus, or too much of it is missing or cannot be used.
     """
     _refuse_other(corpus)
-    source = _find(corpus, root, columns or {}, allow_pipes)
+    source = _find(corpus, root, columns or {}, allow_pipes, formats)
     inputs = source.inputs()
     options = {
         "corpus": path_from_checkout(corpus),
         "root": root and path_from_checkout(root),
         "columns": columns or {},
+        **({"formats": formats} if formats else {}),
         "dev_share": dev_share,
         "test_share": test_share,
         "min_sample_rate_hz": min_sample_rate_hz,
@@ -127,7 +132,8 @@ def prepare_folder(
     if pending:
         found = source.read()
         sets = split_speakers(found.spk2sex, found.spk2set, dev_share, test_share, seed)
-        require_files(_files_of(found), corpus, output / "missing_files")
+        listing = output / "missing_files"
+        refuse_missing(_files_of(found), corpus, listing, found.start, root is not None)
         measured = measure_corpus(
             found.data, min_sample_rate_hz, jobs, output / "measured", allow_pipes
         )
@@ -151,6 +157,7 @@ class _Source:
     allow_pipes: bool
     folders: Mapping[str, Path]
     files: Sequence[tuple[str, int]]
+    left_out: Mapping[str, int]
 
     def inputs(self) -> dict[str, Path]:
         """The files that list utterances, for the receipt."""
@@ -168,16 +175,38 @@ class _Source:
             return read_table(self.path, self.columns, self.root)
         if self.folders:
             return read_kaldi(self.path, self.root, self.allow_pipes)
-        return read_tree(self.path, self.files)
+        return read_tree(self.path, self.files, self.left_out)
 
 
 def _find(
-    corpus: Path, root: Path | None, columns: Mapping[str, str], allow_pipes: bool
+    corpus: Path, root: Path | None, columns: Mapping[str, str], allow_pipes: bool, formats: str
 ) -> _Source:
     """Look what a corpus is: Kaldi directories come before a tree."""
     folders = {} if corpus.is_file() else kaldi_folders(corpus)
-    files = [] if folders or corpus.is_file() else list_audio(corpus, SUFFIXES)
-    return _Source(corpus, root, columns, allow_pipes, folders, files)
+    if not folders and corpus.is_dir():
+        files, left_out = find_audio(corpus, SUFFIXES)
+        ends = _ends_of(formats)
+        chosen = [file for file in files if file[0].lower().endswith(ends)]
+        if len(chosen) < len(files):
+            left_out["sound of other formats"] = len(files) - len(chosen)
+        return _Source(corpus, root, columns, allow_pipes, folders, chosen, left_out)
+    if formats:
+        raise UserError(
+            f"--formats chooses among the files of a tree, which {corpus} is not; leave it out"
+        )
+    return _Source(corpus, root, columns, allow_pipes, folders, [], {})
+
+
+def _ends_of(formats: str) -> tuple[str, ...]:
+    """The ends of names that --formats asks for; all without it."""
+    ends = tuple(
+        f".{word.strip().lower().removeprefix('.')}" for word in formats.split(",") if word.strip()
+    )
+    if unknown := next((end for end in ends if end not in SUFFIXES), None):
+        raise UserError(
+            f"--formats: '{unknown}', expected some of {', '.join(SUFFIXES)}, joined by commas"
+        )
+    return ends or SUFFIXES
 
 
 def _files_of(found: Corpus) -> dict[str, Path]:

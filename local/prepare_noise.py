@@ -8,9 +8,10 @@ import re
 from functools import partial
 from pathlib import Path
 
-from local.audio_tree import ANY, list_audio
+from local.audio_tree import ANY, find_audio
 from local.corpus import changed_listing, finish_data_dir, measure, path_from_checkout
 from local.own.corpus import plain
+from utils.audio.leftovers import left_out_in_words
 from utils.cli import run
 from utils.data_dir import DataDir
 from utils.errors import UserError
@@ -45,10 +46,9 @@ def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
     UserError
         There is no audio that can be read, two files would get one id, or too many files cannot be read.
     """
+    found, left_out = find_audio(source, ANY)
     bytes_of = {
-        Path(path): size
-        for path, size in list_audio(source, ANY)
-        if not (leave_out and re.match(leave_out, path))
+        Path(path): size for path, size in found if not (leave_out and re.match(leave_out, path))
     }
     files = sorted(bytes_of)
     sizes = "".join(f"{file} {bytes_of[file]}\n" for file in files)
@@ -101,6 +101,8 @@ def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
     print(
         f"{output}: {counts['went_on']} of {counts['came_in']} audio files, {counts['types']} types; {counts['no_audio']} files are no audio"
     )
+    if left_out:
+        print(f"{output}: {left_out_in_words(left_out)}")
     return counts
 
 

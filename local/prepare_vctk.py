@@ -15,6 +15,7 @@ from local.corpus import changed_listing, finish_data_dir, path_from_checkout
 from local.prepare_noisy_vctk import prepare_noisy_vctk
 from local.vctk.selection import Selection, choose
 from local.vctk.tree import Tree, read_speaker_info, read_tree
+from utils.audio.leftovers import left_out_in_words
 from utils.cli import run
 from utils.data_dir import DataDir
 from utils.errors import UserError
@@ -178,6 +179,8 @@ def _report_corpus(
         f"{tree.root}: VCTK {tree.version}, {len(tree.speakers)} speakers ({as_published}), {len(tree.recordings):,} recordings, "
         f"{len(tree.texts):,} texts; {tree.other_files} other files among the recordings"
     )
+    if tree.left_out:
+        print(f"{tree.audio}: {left_out_in_words(tree.left_out)}")
     if missing:
         print(f"{tree.root}: {len(missing)} texts have no recording: {some(missing)}")
     if numbers := sorted(set(chosen.sentence.values())):

@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from local.audio_tree import durations, list_audio, listing_digest
+from local.audio_tree import durations, find_audio, listing_digest
 from local.corpus import changed_listing, path_from_checkout
 from local.voices.lists import Located, locate, read_keys
 from local.voices.names import CONDITIONS, stem_of
 from local.voices.protocol import Listed, read_listed, refuse_wrong_keys
+from utils.audio.leftovers import left_out_in_words
 from utils.cli import run
 from utils.data_dir import DataDir, write_data_dir
 from utils.data_dir.ledger import UNREADABLE, Ledger
@@ -66,7 +67,7 @@ def prepare_voices(
         The set is not there, its lists do not fit its audio or each other, or files are missing or cannot be read.
     """
     found = locate(voices, part)
-    files = list_audio(found.audio, SUFFIXES)
+    files, left_out = find_audio(found.audio, SUFFIXES)
     home = output / f"voices_{part}"
     options = {
         "audio": path_from_checkout(found.audio),
@@ -77,6 +78,8 @@ def prepare_voices(
     task = Task(home, "made", format=FORMAT, inputs=found.lists, options=options, explain=explain)
     if task.is_done():
         return task.counts
+    if left_out:
+        print(f"{found.audio}: {left_out_in_words(left_out)}")
     listed = read_listed(found, part)
     paths = _paths_of(found.audio, files)
     missing = {

@@ -31,6 +31,8 @@ class Corpus:
         Set -> enrolment models of those trials.
     notes : list of str
         What is worth saying of how it was read.
+    start : path or None
+        Folder that relative paths start from; None: there are none.
     """
 
     form: str
@@ -39,6 +41,7 @@ class Corpus:
     trials: dict[str, Sequence[str]] = field(default_factory=dict)
     models: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    start: Path | None = None
 
     @property
     def spk2sex(self) -> dict[str, str]:

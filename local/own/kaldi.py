@@ -1,5 +1,6 @@
 """A corpus that is one Kaldi data directory, or a folder of those called train, dev and test."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,13 +56,17 @@ def read_kaldi(corpus: Path, root: Path | None, allow_pipes: bool) -> Corpus:
         name: read_data_dir(folder, allow_pipes=allow_pipes, needs_audio=True)
         for name, folder in folders.items()
     }
+    start = None
     for data in read.values():
+        if any(map(_is_relative, data.wav_scp.values())):
+            start = root or Path()
         data.wav_scp = {
             recording: _resolve(entry, root) for recording, entry in data.wav_scp.items()
         }
     found = Corpus(
         "Kaldi directories " + ", ".join(read) if "" not in read else "a Kaldi directory",
         DataDir(corpus, {}, {}),
+        start=start,
     )
     lost: set[str] = set()
     for name, data in read.items():
@@ -115,6 +120,10 @@ def _refuse_unfit_for_dev(path: Path, trials: Trials, models: Mapping[str, str])
         raise UserError(
             f"{path}/trials:{trials.enrol.index(named) + 1}: enrolment side '{named}' is a model of enroll.spk2utt, expected an utterance; {remedy}"
         )
+
+
+def _is_relative(entry: str) -> bool:
+    return bool(file_of(entry)) and not os.path.isabs(entry)
 
 
 def _resolve(entry: str, root: Path | None) -> str:

@@ -2,11 +2,12 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local.corpus import path_from_checkout, read_protocol, require
 from local.own.corpus import Corpus, plain, refuse_few_speakers, renamed_speakers, speaker_ids
+from utils.audio.leftovers import left_by_system, left_out_in_words
 from utils.data_dir import DataDir
 from utils.errors import UserError
 
@@ -30,7 +31,9 @@ UNFINISHED = (".part", ".partial", ".crdownload", ".filepart", ".aria2")
 TOP = "top"  # session of files that lie in the speaker's folder itself, where others lie deeper
 
 
-def read_tree(root: Path, files: Sequence[tuple[str, int]]) -> Corpus:
+def read_tree(
+    root: Path, files: Sequence[tuple[str, int]], left_out: Mapping[str, int] | None = None
+) -> Corpus:
     """The utterances of a tree: the first folder is the speaker, those between it and the file are the session.
 
     Parameters
@@ -38,7 +41,9 @@ def read_tree(root: Path, files: Sequence[tuple[str, int]]) -> Corpus:
     root : path
         Holds one folder for each speaker, and, if somebody wrote it, Kaldi's ``spk2gender``.
     files : sequence of (str, int)
-        Its audio, from `list_audio`.
+        Its audio, from `find_audio`.
+    left_out : mapping of str to int
+        What systems left among it, from `find_audio` too.
 
     Raises
     ------
@@ -63,9 +68,7 @@ def read_tree(root: Path, files: Sequence[tuple[str, int]]) -> Corpus:
             prefix = "-".join(filter(None, (speaker, session)))
         utterance = f"{prefix}-{_plain_part(name.rpartition('.')[0])}"
         if utterance in wav_scp:
-            raise UserError(
-                f"{root}: {os.path.relpath(wav_scp[utterance], base)} and {path} would both be called '{utterance}'; rename one"
-            )
+            _refuse_same_id(root, paths, os.path.relpath(wav_scp[utterance], base), path, utterance)
         wav_scp[utterance] = f"{base}/{path}"
         utt2spk[utterance], utt2session[utterance] = speaker, session or TOP
     maps = {"utt2session": utt2session} if set(utt2session.values()) != {TOP} else {}
@@ -76,12 +79,39 @@ def read_tree(root: Path, files: Sequence[tuple[str, int]]) -> Corpus:
         notes.append(
             f"{len(silent)} folders without audio are no speakers: {', '.join(silent[:5])}{', ...' if len(silent) > 5 else ''}"
         )
+    if left_out:
+        notes.append(left_out_in_words(left_out))
     if loose := len(files) - len(paths):
         notes.append(f"{loose} audio files in {root} itself are nobody's and left aside")
     return Corpus(
         "a tree of <speaker>/.../<file>",
         DataDir(root, wav_scp, utt2spk, None, maps | names),
         notes=notes,
+    )
+
+
+def _refuse_same_id(
+    root: Path, paths: Sequence[str], path: str, other: str, utterance: str
+) -> None:
+    """Refuse two files of one utterance: often all of them are there in two formats."""
+    if path.rpartition(".")[0] != other.rpartition(".")[0]:
+        raise UserError(
+            f"{root}: {path} and {other} would both be called '{utterance}'; rename one"
+        )
+    formats_of: dict[str, set[str]] = {}
+    for each in paths:
+        name, _, suffix = each.rpartition(".")
+        formats_of.setdefault(name, set()).add(suffix.lower())
+    several = [formats for formats in formats_of.values() if len(formats) > 1]
+    if not several:  # one is .wav, the other .WAV
+        raise UserError(
+            f"{root}: {path} and {other} would both be called '{utterance}'; rename one"
+        )
+    names = sorted(set.union(*several))
+    choices = " or ".join(f"--formats {name}" for name in names)
+    raise UserError(
+        f"{root}: {len(several):,} of {len(formats_of):,} recordings are there in two formats ({', '.join(names)}), "
+        f"first {path} and {other}; choose one by {choices}, or remove one kind"
     )
 
 
@@ -140,7 +170,7 @@ def _folders_without_audio(root: Path, with_audio: set[str]) -> list[str]:
     others = sorted(
         entry.name
         for entry in os.scandir(root)
-        if entry.is_dir() and entry.name not in with_audio and not entry.name.startswith(".")
+        if entry.is_dir() and entry.name not in with_audio and not left_by_system(entry.name)
     )
     empty = [name for name in others if not any((root / name).rglob("*"))]
     if empty:

@@ -2,12 +2,14 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.audio_tree import ANY, list_audio, listing_digest
+from local.audio_tree import ANY, find_audio, list_audio, listing_digest
 from local.corpus import read_protocol
+from utils.audio.leftovers import left_by_system
 from utils.errors import UserError
 
 # Folder of the recordings -> version and its number of speakers.
@@ -39,6 +41,8 @@ class Tree:
         Those with a folder and no recordings in it.
     other_files : int
         Files among the recordings that are none.
+    left_out : Counter of str
+        What systems left among the recordings, from `find_audio`.
     digest : str
         Of the names and sizes of all files, to tell one state of the folder from another.
     """
@@ -49,6 +53,7 @@ class Tree:
     speakers: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     other_files: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
     digest: str = ""
 
     @property
@@ -90,10 +95,8 @@ def read_tree(given: Path, mic: int = 1) -> Tree:
             else f": {tree.audio} is of version 0.80, which has one microphone"
         )
         raise UserError(f"--mic is {mic}, expected 1{known}")
-    sound, words = (
-        list_audio(tree.audio, ANY),
-        list_audio(tree.root / "txt", (".txt",)) if (tree.root / "txt").is_dir() else [],
-    )
+    sound, tree.left_out = find_audio(tree.audio, ANY)
+    words = list_audio(tree.root / "txt", (".txt",)) if (tree.root / "txt").is_dir() else []
     tree.digest = listing_digest([*sound, *((f"txt/{path}", size) for path, size in words)])
     tree.speakers = sorted(
         {path.partition("/")[0] for path, size in sound if _add_recording(tree, path, size, mic)}
@@ -177,7 +180,11 @@ def _folders_in(folder: Path) -> list[Path]:
     """Folders in a folder, in byte order; none where it does not exist."""
     return (
         sorted(
-            (Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()),
+            (
+                Path(entry.path)
+                for entry in os.scandir(folder)
+                if entry.is_dir() and not left_by_system(entry.name)
+            ),
             key=lambda each: each.name,
         )
         if folder.is_dir()

@@ -14,8 +14,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.audio_tree import list_audio
+from local.audio_tree import find_audio
 from local.voxceleb.meta import COUNTS, VOXCELEB1_TEST_IDS, Speakers, corpus_of
+from utils.audio.leftovers import left_out_in_words
 from utils.errors import UserError
 
 WITH_IDS = re.compile(r"(?:(.*)/)?(id\d{5})/([^/\s]+)/(\d{5})\.\w+")
@@ -82,7 +83,7 @@ def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> U
     UserError
         There is none, a speaker is there twice, or names have no id.
     """
-    listed = list_audio(root, jobs=max(8, jobs))
+    listed, left_out = find_audio(root, jobs=max(8, jobs))
     found, folders = Utterances(Path(root)), _Folders(root)
     converted, other = 0, []
     names = _names_used(root, listed, speakers, corpus)
@@ -110,6 +111,8 @@ def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> U
         f"{root / tree}: {number:,} files of {TITLES[corpus]}"
         for tree, number in sorted(folders.trees.items())
     ]
+    if left_out:
+        found.said.append(f"{root}: {left_out_in_words(left_out)}")
     if converted:
         found.said.append(
             f"{root}: {converted:,} utterances are there in two formats: the one that needs no ffmpeg is taken"

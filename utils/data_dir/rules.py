@@ -23,6 +23,7 @@ from utils.data_dir.trial_rules import trial_faults
 
 POSITIVE = {"utt2dur": "seconds", "reco2dur": "seconds", "utt2num_frames": "frames"}
 PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+QUOTED_BAR = re.compile(r"\|[ \t]*[\"'`]+$")
 TO_THE_END = -1  # of the recording, as Kaldi's extract-segments reads the end of a segment
 MAY_LACK_UTTERANCES = {"vad.scp", "feats.scp", "utt2num_frames"}
 OWNERS = {"utterance": "utt2spk", "speaker": "utt2spk", "recording": "segments"}  # of the ids
@@ -135,6 +136,12 @@ def _value_faults(
                     number,
                     f"pipe '{value}', expected a path or archive:offset; it runs a command of whoever wrote the list: "
                     "--allow-pipes if you trust them",
+                )
+            elif QUOTED_BAR.search(value):
+                yield Fault(
+                    file,
+                    number,
+                    f"'{value}': a quote behind the bar, expected the bar of a pipe at the end of the line; take the quotes away",
                 )
             elif value[0] in "~|":
                 yield Fault(
@@ -250,7 +257,7 @@ def _speaker_faults(tables: Tables) -> Iterator[Fault]:
             "utt2spk",
             number,
             f"speaker '{speakers[number - 1]}' after '{speakers[number - 2]}', expected speakers in byte order too, "
-            "since Kaldi's tools need it; begin every utterance id with its speaker id",
+            f"since Kaldi's tools need it; {_remedy_for_order(utterances, speakers, number)}",
         )
     if "spk2utt" not in tables:
         return
@@ -272,6 +279,21 @@ def _speaker_faults(tables: Tables) -> Iterator[Fault]:
                 number,
                 f"utterances of speaker '{speaker}' are not those of utt2spk ({what}), expected its inverse; {FIX}",
             )
+
+
+def _remedy_for_order(utterances: Sequence[str], speakers: Sequence[str], number: int) -> str:
+    """What brings speakers into byte order where utterances are in it; `number` is the line of the first that is not."""
+    owners = list(zip(utterances, speakers, strict=True))
+    if not all(utterance.startswith(speaker) for utterance, speaker in owners):
+        return "begin every utterance id with its speaker id"
+    (before, longer), (utterance, shorter) = owners[number - 2 : number]
+    differing = next(((a, b) for a, b in zip(before, utterance, strict=False) if a != b), None)
+    signs = ", as '{}' before '{}'".format(*differing) if differing else ""
+    why = f"'{before}' comes before '{utterance}'{signs}"
+    names = sorted(set(speakers))
+    if names == sorted(names, key="{}-".format):
+        return f"{why}; write ids as <speaker>-<rest>, since '-' comes before letters and digits, or pad the speakers' ids to one length"
+    return f"{why}; pad the speakers' ids to one length ({shorter} and {longer} differ)"
 
 
 def invert(utterances: Sequence[str], speakers: Sequence[str]) -> dict[str, list[str]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from utils.audio.leftovers import left_by_system
 from utils.data_dir.lists import read_map
 from utils.receipts import Task
 
@@ -106,11 +107,14 @@ def count_corpus(option: str, path: Path, seconds: float = COUNTING_SECONDS) -> 
     suffixes: Counter[str] = Counter()
     size, length, whole = 0, 0.0, True
     deadline = time.monotonic() + seconds
-    for place, _, names in os.walk(path):
+    for place, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if not left_by_system(name)]
         if time.monotonic() > deadline:
             whole = False
             break
-        for suffix, name in ((os.path.splitext(name)[1].lower(), name) for name in names):
+        for suffix, name in (
+            (os.path.splitext(name)[1].lower(), name) for name in names if not left_by_system(name)
+        ):
             if suffix in BYTES_PER_SECOND:
                 number = os.stat(os.path.join(place, name)).st_size
                 suffixes[suffix] += 1
