@@ -19,7 +19,8 @@ from local.own.kaldi import file_of, kaldi_folders, read_kaldi
 from local.own.measure import Measured, measure_corpus, refuse_many_unreadable
 from local.own.missing import refuse_missing
 from local.own.preview import describe, describe_first, describe_sets
-from local.own.table import read_table
+from local.own.table import read_table, times_of_table
+from local.own.times import refuse_other_durations
 from local.own.tree import SUFFIXES, read_tree
 from local.prepare_noise import prepare_bank
 from local.speaker_split import split_speakers
@@ -101,6 +102,7 @@ def prepare_folder(
         "corpus": path_from_checkout(corpus),
         "root": root and path_from_checkout(root),
         "columns": columns or {},
+        **source.time_options(),
         **({"formats": formats} if formats else {}),
         "dev_share": dev_share,
         "test_share": test_share,
@@ -140,6 +142,9 @@ def prepare_folder(
         refuse_many_unreadable(
             corpus, measured, max_unreadable_fraction, output / "unreadable_files"
         )
+        refuse_other_durations(
+            corpus, found.stated, measured.utt2dur, measured.seconds_of(found.data)
+        )
         print("\n".join(describe(found, corpus)))
         limits = max_unreadable_fraction, max_policy_fraction
         for task in pending:
@@ -168,6 +173,11 @@ class _Source:
             for name, folder in self.folders.items()
             for file in lists_of(folder)
         }
+
+    def time_options(self) -> dict:
+        """For the receipt: which columns of a table are times, where they are others than start and end in seconds."""
+        times = times_of_table(self.path, self.columns) if self.path.is_file() else {}
+        return {"times": times} if times else {}
 
     def read(self) -> Corpus:
         """All utterances."""

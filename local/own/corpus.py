@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.own.times import Stated
 from utils.data_dir import DataDir
 from utils.errors import UserError
 
@@ -33,6 +34,8 @@ class Corpus:
         What is worth saying of how it was read.
     start : path or None
         Folder that relative paths start from; None: there are none.
+    stated : dict of str to Stated
+        Utterance -> the duration that a table states besides.
     """
 
     form: str
@@ -42,6 +45,7 @@ class Corpus:
     models: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     start: Path | None = None
+    stated: dict[str, Stated] = field(default_factory=dict)
 
     @property
     def spk2sex(self) -> dict[str, str]:

@@ -30,11 +30,25 @@ class Measured:
         Utterance -> reason of the ledger, detail.
     rates : Counter of int
         Sample rate in Hz -> recordings.
+    recording_seconds : dict of str to float
+        Recording -> duration.
     """
 
     utt2dur: dict[str, str]
     faults: dict[str, tuple[str, str]]
     rates: Counter
+    recording_seconds: dict[str, float]
+
+    def seconds_of(self, data: DataDir) -> dict[str, float]:
+        """Seconds of the whole recording of each utterance that can be used.
+
+        Parameters
+        ----------
+        data : DataDir
+            What was measured.
+        """
+        recordings = {name: line.split()[0] for name, line in (data.segments or {}).items()}
+        return {name: self.recording_seconds[recordings.get(name, name)] for name in self.utt2dur}
 
 
 def measure_corpus(
@@ -74,7 +88,12 @@ def measure_corpus(
             of_utterances[utterance] = faults[recording]
         else:
             utt2dur[utterance] = f"{_seconds(data, utterance, found[recording][0]):.4f}"
-    return Measured(utt2dur, of_utterances, Counter(rate for _, rate in found.values()))
+    return Measured(
+        utt2dur,
+        of_utterances,
+        Counter(rate for _, rate in found.values()),
+        {recording: seconds for recording, (seconds, _) in found.items()},
+    )
 
 
 def _read_headers(
@@ -111,9 +130,16 @@ def _seconds(data: DataDir, utterance: str, recording_seconds: float) -> float:
     if last > recording_seconds + OVERSHOOT_SECONDS or float(start) >= recording_seconds:
         raise UserError(
             f"{data.path}: '{utterance}' is from {start} to {last:g} s, expected a part of the {recording_seconds:.3f} s of "
-            f"'{recording}'; correct it"
+            f"'{recording}'; correct it{_hint_of_units(data)}"
         )
     return min(last, recording_seconds) - float(start)
+
+
+def _hint_of_units(data: DataDir) -> str:
+    """What else may be wrong with times behind the end of a file: a table's are seconds unless it says otherwise."""
+    if not data.path.is_file():
+        return ""
+    return ", or, where times are samples or milliseconds, call their columns start_samples, end_ms, ... (in the header, or by --columns)"
 
 
 def refuse_many_unreadable(

@@ -9,7 +9,9 @@ from pathlib import Path
 from local.own.corpus import Corpus
 from local.own.kaldi import file_of
 from local.own.measure import measure_corpus
+from local.own.times import refuse_other_durations
 from utils.data_dir import DataDir
+from utils.errors import UserError
 from utils.metrics.interval_rule import few_speakers
 
 
@@ -103,6 +105,12 @@ def describe_first(
             Path(cache),
             allow_pipes,
         )
+    stated = {name: said for name, said in corpus.stated.items() if name in utt2spk}
+    try:
+        refuse_other_durations(whole.path, stated, measured.utt2dur, measured.seconds_of(whole))
+        contradiction = []
+    except UserError as error:
+        contradiction = [f"  would stop it: {error}"]
     seconds = [float(value) for value in measured.utt2dur.values()]
     span = (
         f"{min(seconds):.1f} to {max(seconds):.1f} s, {sum(seconds) / 60:.1f} min in all"
@@ -110,7 +118,7 @@ def describe_first(
         else "none can be used"
     )
     rates = ", ".join(f"{rate} Hz ({count})" for rate, count in sorted(measured.rates.items()))
-    refused = [f"  would stop it: {entry} is missing" for entry in missing.values()]
+    refused = [f"  would stop it: {entry} is missing" for entry in missing.values()] + contradiction
     refused += [
         f"  would be dropped: {utterance}: {detail}"
         for utterance, (_, detail) in sorted(measured.faults.items())
