@@ -28,6 +28,7 @@ from utils.cli import run
 from utils.data_dir import subset_data_dir, write_data_dir
 from utils.data_dir.formats import lists_of
 from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION, Ledger
+from utils.data_dir.trial_list import lines_left_out
 from utils.errors import UserError
 from utils.receipts import MODE, Task
 
@@ -46,6 +47,7 @@ def prepare_folder(
     min_sample_rate_hz: int = 8000,
     max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
     max_policy_fraction: float = MAX_POLICY_FRACTION,
+    allow_missing_trials: bool = False,
     allow_pipes: bool = False,
     seed: int = 1,
     jobs: int = 2,
@@ -74,6 +76,8 @@ def prepare_folder(
         Recordings of a lower rate are dropped, by the ledger's policy.
     max_unreadable_fraction, max_policy_fraction : float
         More utterances than this (and than one) that cannot be read, or that are dropped by policy, are an error.
+    allow_missing_trials : bool
+        Leave to lose trials that came with the corpus, since an utterance of theirs cannot be used; they are counted, and every result says so.
     allow_pipes : bool
         Leave to run the commands that a wav.scp may hold.
     seed : int
@@ -109,6 +113,7 @@ def prepare_folder(
         "min_sample_rate_hz": min_sample_rate_hz,
         "max_unreadable_fraction": max_unreadable_fraction,
         "max_policy_fraction": max_policy_fraction,
+        **({"allow_missing_trials": True} if allow_missing_trials else {}),
         "allow_pipes": allow_pipes,
         "seed": seed,
         "files": listing_digest(source.files),
@@ -146,7 +151,7 @@ def prepare_folder(
             corpus, found.stated, measured.utt2dur, measured.seconds_of(found.data)
         )
         print("\n".join(describe(found, corpus)))
-        limits = max_unreadable_fraction, max_policy_fraction
+        limits = max_unreadable_fraction, max_policy_fraction, allow_missing_trials
         for task in pending:
             _write_set(task, found, sets[task.home.name], measured, limits)
     return {**counts, **{name: task.counts for name, task in tasks.items()}}
@@ -239,9 +244,9 @@ def _write_set(
     found: Corpus,
     speakers: Sequence[str],
     measured: Measured,
-    limits: tuple[float, float],
+    limits: tuple[float, float, bool],
 ) -> None:
-    """Write one data directory, its ledger, held to its limits (unreadable, policy), and its receipt."""
+    """Write one data directory, its ledger, held to its limits (unreadable, policy, whether trials may be lost), and its receipt."""
     name = task.home.name
     data = subset_data_dir(found.data, speakers=speakers)
     data.trials = found.trials.get(name)
@@ -257,14 +262,17 @@ def _write_set(
         for side in trial.split()[:2]
         for utterance in models.get(side, [side])
     }
-    ledger = Ledger(task.home, in_trials)
+    *fractions, may_lose_trials = limits
+    ledger = Ledger(task.home, in_trials, may_lose_trials)
     for utterance in sorted(data.utt2spk):
         if utterance in measured.faults:
             ledger.drop(utterance, *measured.faults[utterance])
         else:
             ledger.keep(utterance)
-    ledger.check_limits(*limits)
-    write_data_dir(subset_data_dir(data, utterances=ledger.kept), task.home)
+    ledger.check_limits(*fractions)
+    kept = subset_data_dir(data, utterances=ledger.kept)
+    ledger.lost_trials = len(lines_left_out(data.trials or [], kept.trials or []))
+    write_data_dir(kept, task.home)
     written = [task.home / file for file in lists_of(task.home)]
     num_speakers = len({data.utt2spk[utterance] for utterance in ledger.kept})
     counts = task.finish(

@@ -199,7 +199,7 @@ def _split_speakers(
     if len(test) < 2 or len(rest) < DEV_SPEAKERS + 2:
         raise UserError(
             f"{len(order)} speakers leave {len(test)} for test, expected 2 or more, and {len(rest)} others, expected "
-            f"{DEV_SPEAKERS + 2} or more, {DEV_SPEAKERS} of them for dev; give another --folds or the whole corpus"
+            f"{DEV_SPEAKERS + 2} or more, {DEV_SPEAKERS} of them for dev; give another --folds of local.prepare_speechocean762, or the whole corpus"
         )
     dev = {rest[index * len(rest) // DEV_SPEAKERS] for index in range(DEV_SPEAKERS)}
     return {"train": set(rest) - dev, "dev": dev, "test": test}

@@ -6,7 +6,7 @@ python -m steps.augment data/full/packed_16000/bank --noise data/full/noise --ri
 from pathlib import Path
 
 from utils.cli import run
-from utils.data_dir.ledger import MAX_UNREADABLE_FRACTION
+from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
 from utils.errors import UserError
 from utils.receipts import Task, data_dir_inputs
 
@@ -22,6 +22,7 @@ def augment(
     allow_pipes: bool = False,
     root: Path | None = None,
     max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
+    max_policy_fraction: float = MAX_POLICY_FRACTION,
 ) -> dict:
     """Write the bank: ``noise.{ark,scp,num_samples}``, ``noise.utt2type``, ``rirs.{ark,scp,num_samples}`` and what was ``dropped`` of each.
 
@@ -41,8 +42,8 @@ def augment(
         Leave to run the commands that a wav.scp may hold.
     root : path or None
         Folder that relative paths in the wav.scp start from.
-    max_unreadable_fraction : float
-        More unreadable files than this (and than one) are an error.
+    max_unreadable_fraction, max_policy_fraction : float
+        More files than this (and than one) that cannot be read, or that are silent, are an error.
 
     Returns
     -------
@@ -97,7 +98,7 @@ def augment(
             raise UserError(
                 f"{source}: no {kind} left to put into the bank; see {bank / kind}.dropped"
             )
-        packer.ledger.check_limits(max_unreadable_fraction)
+        packer.ledger.check_limits(max_unreadable_fraction, max_policy_fraction)
         counts[kind] = packer.counts
         if kind == "noise":
             types = lists.maps.get("utt2type") or lists.maps.get("utt2condition") or {}

@@ -168,7 +168,7 @@ def _wanted_impostors(given: dict[str, int], spk2gender: Path, has_sexes: bool) 
     wanted = {kind: number for kind, number in wanted.items() if number}
     if not has_sexes and wanted.keys() & {"same_sex", "cross_sex"}:
         raise UserError(
-            f"{spk2gender}: no such file, but impostors are asked for by sex; write it, or ask for --random ones"
+            f"{spk2gender}: no such file, but impostors are asked for by sex; write it, or ask for others by --random of steps.make_trials"
         )
     return wanted
 
@@ -179,7 +179,7 @@ def _read_sessions(path: Path) -> dict[str, str]:
 
     if not path.exists():
         raise UserError(
-            f"{path}: no such file, but the design asks for sessions; write it, name another --session-map, or take --sessions any"
+            f"{path}: no such file, but the design asks for sessions; write it, take --sessions any, or name another by --session-map of steps.make_trials"
         )
     return read_map(path)
 

@@ -38,6 +38,7 @@ DISK_FAULTS = {
 # ark:x.ark, scp:x.scp, ark,t:-, ark,scp:x.ark,x.scp: how Kaldi's programs are told what to read and write
 SPECIFIER = re.compile(r"(?:ark|scp)(?:,[a-z]+)*:(?P<rest>.*)", re.DOTALL)
 LONGEST_LINE = 2000  # letters of what a user is told
+OF_RECIPES = ("--workdir", "--name", "--accept")  # options that no step has
 NO_LOCKS = "mount it with locks (NFS: not nolock; Lustre: -o flock), or give another --workdir"
 TO_DO = {
     errno.ENOSPC: "make room",
@@ -135,7 +136,8 @@ def exit_code_of(work: Callable) -> int:
         print(end="", flush=True)  # unlike sys.stdout.flush, at home where it is closed
     except UserError as error:
         print(end="", flush=True)  # what was printed before comes before the error, in a pipe too
-        print(f"{program()}: {the_line_of(error)}", file=sys.stderr)
+        line = the_line_of(error)
+        print(f"{program()}: {line}{whose_options(line)}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -148,10 +150,8 @@ def exit_code_of(work: Callable) -> int:
             if error.errno in TO_DO
             else ""
         )
-        print(
-            ": ".join(filter(None, [program(), error.filename, error.strerror])) + to_do,
-            file=sys.stderr,
-        )
+        line = ": ".join(filter(None, [program(), error.filename, error.strerror])) + to_do
+        print(line + whose_options(line), file=sys.stderr)
         return 1
     except (MemoryError, RuntimeError, ImportError) as error:
         if not is_lack_of_memory(error):
@@ -166,6 +166,23 @@ def exit_code_of(work: Callable) -> int:
         print(f"{program()}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def whose_options(line: str) -> str:
+    """What to say behind a line that names options of recipes, to somebody who ran a step by hand; empty: nothing.
+
+    Parameters
+    ----------
+    line : str
+        What a user is told.
+    """
+    named = [option for option in OF_RECIPES if re.search(rf"(?<!\S){option}\b", line)]
+    by_hand = program().startswith(("steps.", "local.")) and not os.environ.get("SV_STAGED")
+    if not named or not by_hand:
+        return ""
+    verb = "is an option" if len(named) == 1 else "are options"
+    instead = "" if named == ["--accept"] else "; by hand, give another folder"
+    return f" ({' and '.join(named)} {verb} of recipes{instead})"
 
 
 def the_line_of(error: UserError) -> str:

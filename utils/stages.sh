@@ -54,6 +54,11 @@ fuse=false      # fuse the scores of all back ends, and of --fuse-with, as dev t
 fuse_with=      # paths: other experiments, joined by commas,
                 # that scored the same trials by the same back ends
 allow_leakage=false  # go on though speakers of a test were heard before, and mark every result
+max_unreadable_fraction=  # of the utterances of a step that may be lost since they cannot be read
+                # (one always may); default: 0.001
+max_policy_fraction=  # the same of those that are too short, silent or of too low a rate; default: 0.01
+allow_missing_trials=false  # go on though an utterance of the trials cannot be used: its trials are lost,
+                # and every result says so
 operating_points=  # further ones of the costs, joined by commas: prior of a target (0.001),
                 # or prior:cost of a miss:cost of a false alarm
 sample_rate_hz=16000  # of the packed audio: the network's, which most often is this
@@ -322,12 +327,37 @@ at_stage() {  # number title
   echo "== stage $1: $2 ($(date +%H:%M:%S))" >&2
 }
 
+# COMMAND...: fills `losses` with what the user said of how much may be lost, of it what the command takes.
+losses_of() {
+  local words="$*" module
+  module=${words#* -m }
+  module=${module%% *}
+  losses=()
+  case $module in
+    local.prepare_folder | steps.collect_packed | steps.collect_copies | steps.augment)
+      losses+=(${max_policy_fraction:+--max-policy-fraction "$max_policy_fraction"}) ;;
+  esac
+  case $module in
+    local.prepare_folder | steps.collect_vad | steps.collect_packed | steps.collect_copies | steps.augment)
+      losses+=(${max_unreadable_fraction:+--max-unreadable-fraction "$max_unreadable_fraction"}) ;;
+  esac
+  [ "$allow_missing_trials" = true ] || return 0
+  case $module in
+    local.prepare_folder | steps.compute_vad | steps.collect_vad | steps.pack_audio | steps.collect_packed)
+      losses+=(--allow-missing-trials true) ;;
+  esac
+}
+
 run() {  # COMMAND...: one process of the present stage
+  losses_of "$@"
+  set -- "$@" ${losses[@]+"${losses[@]}"}
   if [ -n "${SV_PLAN:-}" ]; then plan_line "run $(quoted "$@")"; return; fi
   SV_STAGED=$$ SV_EXPERIMENT=${exp-} "$@"
 }
 
 launch() {  # [--num-threads N] [--mem G] [--gpu N] [--time H:MM:SS] JOB=1:N LOG COMMAND...
+  losses_of "$@"
+  set -- "$@" ${losses[@]+"${losses[@]}"}
   if [ -n "${SV_PLAN:-}" ]; then plan_line "launch $(quoted "$@")"; return; fi
   SV_STAGED=$$ SV_EXPERIMENT=${exp-} SV_RESUME=$(quoted "$0" ${given[@]+"${given[@]}"}) \
     python3 -m utils.launchers "$launcher" ${cluster_conf:+--conf "$cluster_conf"} "$@"

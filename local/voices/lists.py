@@ -134,7 +134,7 @@ def _wrong_root(
     wanted = f"{root}: no folder {TREES[part]} below it, expected {HOMES[part]} of VOiCES 2019"
     for other, tree in TREES.items():
         if trees[tree]:
-            return f"{wanted}; found {trees[tree][0]}, the other set: give --set {other}, or unpack the {part} set"
+            return f"{wanted}; found {trees[tree][0]}, the other set: give --set {other} (--part of local.prepare_voices), or unpack the {part} set"
     above = next(
         (folder for folder in root.absolute().parents if folder.name in TREES.values()), None
     )

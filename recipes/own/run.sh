@@ -9,10 +9,11 @@ here=$(dirname "$0")
 cd "$here/../.." && . ./path.sh
 
 # Options: name=default  # meaning
-corpus=              # path: folder of <speaker>/.../<file>, table (.csv, .tsv) with columns path and
-                     # speaker, or Kaldi directory
+corpus=              # path: folder of <speaker>/.../<file>, table (.csv, .tsv), or Kaldi directory
 root=                # path: where relative paths of a table or of wav.scp start, if not at the
                      # table's folder or the checkout
+columns=             # of a table: our names -> its own, for example {speaker: who, start_ms: begin}
+formats=             # of a tree, joined by commas: take files that end so and no others, for example wav,flac
 dev_share=0.1        # of the speakers, for sets that the corpus does not name
 test_share=0.2       # the same
 sessions=any         # one of any, across, within: sessions of the two sides of a trial
@@ -34,6 +35,7 @@ append variant "$dev_share-$test_share" 0.1-0.2
 append variant "$sessions" any
 append variant "models$enrol_utterances" models1
 append variant "targets$targets_per_speaker" targets
+append variant "${formats//[!A-Za-z0-9]/}"
 append_stem variant "$vad"
 
 suffix=-$variant
@@ -51,18 +53,15 @@ preview=
 [ "$dry_run" = false ] || preview=50
 rooms=${rirs:+rirs}
 [ "$simulate_rooms" = false ] || rooms=simulated_rooms
-bank=
-[ -z "$noise$rooms" ] || bank=$packed/bank
+bank=${noise:-$rooms}
+bank=${bank:+$packed/bank}
 drawing=(${bank:+--bank "$bank"} --seed "$seed")  # of what happens to training crops
 [ -z "$augmentation" ] || drawing+=(--augmentation "$augmentation")
 enlarged=train$policy           # what the back end is trained on
 
-if [ -n "$noise" ] && [ -n "$rooms" ]; then
-  default_config=recipes/speechocean762/conf/ghostvlad_fbank.yaml
-else
-  default_config=recipes/speechocean762/conf/ghostvlad_fbank_clean.yaml
-fi
-config=${config:-$default_config}
+default_config=recipes/speechocean762/conf/ghostvlad_fbank
+{ [ -n "$noise" ] && [ -n "$rooms" ]; } || default_config+=_clean
+config=${config:-$default_config.yaml}
 config_name=$(stem "$config")
 exp=$workdir/exp/$config_name$suffix
 append_stem exp "$augmentation"
@@ -72,7 +71,8 @@ mfcc=$workdir/exp/mfcc_stats$suffix
 
 if at_stage 0 "prepare data directories"; then
   run python3 -m local.prepare_folder "$corpus" "$data" --dev-share "$dev_share" --test-share "$test_share" \
-    --seed "$seed" --jobs "$nj" ${root:+--root "$root"} --allow-pipes "$allow_pipes" \
+    --seed "$seed" --jobs "$nj" ${root:+--root "$root"} ${columns:+--columns "$columns"} \
+    ${formats:+--formats "$formats"} --allow-pipes "$allow_pipes" \
     ${noise:+--noise "$noise"} ${rirs:+--rirs "$rirs"} ${preview:+--preview "$preview"}
   run python3 -m steps.make_trials "$data/dev" "${design[@]}"
   run python3 -m steps.make_trials "$data/test" "${design[@]}" --enrol-utterances "$enrol_utterances"

@@ -16,6 +16,7 @@ from steps.backends.matrices import (
 )
 from steps.backends.speaker_statistics import speaker_statistics
 
+SMALL_LDA = 60  # of conf/backends/lda60_plda.yaml
 ROUNDING = 1e-6  # a deviation below so much of the largest value is none: vectors are float32
 
 
@@ -88,9 +89,7 @@ class Lda(Link):
             More dimensions are to stay than there are, or as `speaker_statistics`.
         """
         if self.dim > rows.shape[1]:
-            raise ValueError(
-                f"lda: dim {self.dim} is more than the {rows.shape[1]} dimensions of the vectors"
-            )
+            raise ValueError(_too_many_dimensions(self.dim, rows.shape[1]))
         assert speakers is not None  # given where they are needed
         statistics = speaker_statistics(rows, speakers)
         within, between = statistics.within_covariance(), statistics.between_covariance()
@@ -141,7 +140,8 @@ class Whiten(Link):
         num_axes = len(mean) - raise_eigenvalues(eigen_descending(covariance)[0])[1]
         if self.dim is not None and self.dim > num_axes:
             raise ValueError(
-                f"whiten: dim {self.dim} is more than the {num_axes} directions in which the vectors vary"
+                f"whiten: dim {self.dim} is more than the {num_axes} directions in which the vectors vary; "
+                f"in the YAML set dim of the link whiten to {num_axes} or less"
             )
         linear = whitening_rows(covariance)[0][: self.dim]
         self.matrix_ = np.column_stack([linear, -linear @ mean])
@@ -243,3 +243,14 @@ class Coral(Link):
             The rows that `fit` was given.
         """
         return super().transform(rows)
+
+
+def _too_many_dimensions(dim: int, most: int) -> str:
+    """What is wrong with an LDA to more dimensions than there are."""
+    smaller = ""
+    if most >= SMALL_LDA:
+        smaller = f", or take conf/backends/lda{SMALL_LDA}_plda.yaml"
+    return (
+        f"lda: dim {dim} is more than the {most} dimensions of the vectors; "
+        f"in the back end's YAML set dim of the link lda to {most} or less{smaller}"
+    )

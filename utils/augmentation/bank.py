@@ -145,6 +145,6 @@ class Bank:
         if reader.sample_rate_hz != self.sample_rate_hz:
             raise UserError(
                 f"{self.folder}: sound of {reader.sample_rate_hz} Hz, expected {self.sample_rate_hz} Hz; "
-                "make the bank anew with --sample-rate-hz"
+                f"make the bank anew with steps.augment --sample-rate-hz {self.sample_rate_hz} (stage 2)"
             )
         return reader

@@ -193,7 +193,7 @@ class CopyMaker:
         clash = next((name for name in self.planned if name in self.row_of), None)
         if clash:
             raise UserError(
-                f"'{clash}' is the name of an utterance and of a copy of '{self.planned[clash].original}'; give another --suffix"
+                f"'{clash}' is the name of an utterance and of a copy of '{self.planned[clash].original}'; give another --suffix of steps.augment_copies, or rename the utterance"
             )
         return self.planned
 

@@ -298,7 +298,7 @@ def _union(file: str, sources: Sequence[DataDir], may_repeat: bool) -> dict[str,
             if not may_repeat or joined[key] != mapping[key]:
                 raise UserError(
                     f"{source.path}/{file}: '{key}' is in {origin[key]}/{file} too, expected ids of one directory only; "
-                    "copy one of them with --utt-prefix and --spk-prefix"
+                    "copy one of them: python -m utils.data_dir copy OLD NEW --spk-prefix x- --utt-prefix x-"
                 )
         joined |= mapping
         origin |= dict.fromkeys(mapping, source.path)
