@@ -262,14 +262,14 @@ def _write_set(
         for side in trial.split()[:2]
         for utterance in models.get(side, [side])
     }
-    *fractions, may_lose_trials = limits
+    max_unreadable, max_policy, may_lose_trials = limits
     ledger = Ledger(task.home, in_trials, may_lose_trials)
     for utterance in sorted(data.utt2spk):
         if utterance in measured.faults:
             ledger.drop(utterance, *measured.faults[utterance])
         else:
             ledger.keep(utterance)
-    ledger.check_limits(*fractions)
+    ledger.check_limits(max_unreadable, max_policy)
     kept = subset_data_dir(data, utterances=ledger.kept)
     ledger.lost_trials = len(lines_left_out(data.trials or [], kept.trials or []))
     write_data_dir(kept, task.home)

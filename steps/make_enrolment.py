@@ -90,7 +90,7 @@ def make_enrolment(
     from utils.data_dir import read_data_dir, write_data_dir
     from utils.trials.enrolment import enrol_and_verify, may_enrol_and_test, single_trials
 
-    source = read_data_dir(data)
+    source = read_data_dir(data, allow_pipes=True)  # none is run
     if chosen.apart_by and chosen.apart_by not in source.maps:
         raise UserError(
             f"{data}: no {chosen.apart_by}, which {design} names; it has {', '.join(lists)}"

@@ -51,6 +51,28 @@ class Measured:
         return {name: self.recording_seconds[recordings.get(name, name)] for name in self.utt2dur}
 
 
+class Rates:
+    """Sample rates of files, each looked up once."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, int] = {}
+
+    def of(self, file: str) -> int:
+        """The rate in Hz; 1 where the file cannot be opened, which is found and said when all are measured.
+
+        Parameters
+        ----------
+        file : str
+            Its path.
+        """
+        if file not in self.known:
+            try:
+                self.known[file] = audio_info(file)[1]
+            except UnreadableAudio:
+                self.known[file] = 1
+        return self.known[file]
+
+
 def measure_corpus(
     data: DataDir, min_sample_rate_hz: int, jobs: int, cache: Path, allow_pipes: bool
 ) -> Measured:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local.corpus import path_from_checkout
-from local.own.corpus import SETS, Corpus, plain, refuse_few_speakers, renamed_speakers, speaker_ids
+from local.own.columns import Row, lists_of_columns, sets_of
+from local.own.corpus import Corpus, plain, refuse_few_speakers, renamed_speakers, speaker_ids
+from local.own.measure import Rates
 from local.own.times import (
     ROLES,
     SECONDS,
@@ -21,9 +23,8 @@ from local.own.times import (
     part_of_file,
     refuse_suspects,
 )
-from utils.audio import audio_info
 from utils.data_dir import DataDir
-from utils.errors import UnreadableAudio, UserError
+from utils.errors import UserError
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -38,38 +39,7 @@ OTHER_NAMES = {
     "text": ("sentence", "transcript"),
     "set": ("split", "subset"),
 }
-TAKEN = {
-    "spk",
-    "dur",
-    "utt",
-    "num_frames",
-    "num_samples",
-    "session",
-    "gender",
-    "sex",
-    "name",
-    "uniq",
-    "original",
-}  # of maps that mean something else
-UNKNOWN = "unknown"
-TEXT_BLANKS = re.compile(r"[ \t\r\n\xa0\u3000]+")
 MOST_LETTERS = 100  # of a column's name, which becomes that of a file
-
-
-@dataclass
-class Row:
-    """One line of a table.
-
-    Attributes
-    ----------
-    number : int
-        Of the line.
-    fields : dict of str to str
-        By the name of the column, ours where we know it.
-    """
-
-    number: int
-    fields: dict[str, str]
 
 
 @dataclass
@@ -144,7 +114,7 @@ def read_table(path: Path, columns: Mapping[str, str], root: Path | None) -> Cor
         for utterance, row in lines.items()
     }
     wav_scp, segments = _recordings(path, lines, files, parts if times.cut else None)
-    maps, notes = _maps(
+    maps, notes = lists_of_columns(
         path,
         lines,
         utt2spk,
@@ -167,30 +137,8 @@ def read_table(path: Path, columns: Mapping[str, str], root: Path | None) -> Cor
     if times.cut:
         corpus.notes.append(f"parts of files: {times.in_words()}")
     if "set" in names:
-        corpus.spk2set = _sets(path, lines, utt2spk)
+        corpus.spk2set = sets_of(path, lines, utt2spk)
     return corpus
-
-
-class Rates:
-    """Sample rates of files, each looked up once."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, int] = {}
-
-    def of(self, file: str) -> int:
-        """The rate in Hz; 1 where the file cannot be opened, which is found and said when all are measured.
-
-        Parameters
-        ----------
-        file : str
-            Its path.
-        """
-        if file not in self.known:
-            try:
-                self.known[file] = audio_info(file)[1]
-            except UnreadableAudio:
-                self.known[file] = 1
-        return self.known[file]
 
 
 def times_of_table(path: Path, columns: Mapping[str, str]) -> dict[str, list[str]]:
@@ -380,100 +328,3 @@ def _recordings(
             )
         segments[utterance] = " ".join([recording, *parts[utterance]])
     return wav_scp, segments
-
-
-def _sets(path: Path, lines: Mapping[str, Row], utt2spk: Mapping[str, str]) -> dict[str, str]:
-    """Speaker -> set, of those who have one."""
-    other_names = {
-        "dev": ("valid", "validation"),
-        "test": ("eval", "evaluation"),
-        "train": ("training",),
-    }
-    ours = {other: name for name in SETS for other in (*other_names[name], name)}
-    spk2set: dict[str, str] = {}
-    for utterance, row in lines.items():
-        given = row.fields["set"]
-        if given and given.lower() not in ours:
-            raise UserError(
-                f"{path}:{row.number}: set '{given}', expected {', '.join(SETS)} or nothing; correct it"
-            )
-        first = spk2set.setdefault(utt2spk[utterance], ours[given.lower()] if given else "")
-        if first != (ours[given.lower()] if given else ""):
-            raise UserError(
-                f"{path}:{row.number}: speaker '{row.fields['speaker']}' is in {given or 'no set'}, but in {first or 'no set'} above; a "
-                "speaker is in one set, or the test would be of voices heard in training; correct it, or leave the column out"
-            )
-    return {speaker: name for speaker, name in spk2set.items() if name}
-
-
-def _maps(
-    path: Path, lines: Mapping[str, Row], utt2spk: Mapping[str, str], names: Sequence[str]
-) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """Lists of a data directory from the other columns: of speakers where all lines of each say the same, else of utterances."""
-    maps: dict[str, dict[str, str]] = {}
-    notes = []
-    for name in names:
-        values = {utterance: row.fields[name] for utterance, row in lines.items()}
-        if name == "text":
-            empty = sum(not value for value in values.values())
-            notes += (
-                [f"{empty} of {len(values)} lines have no text: the list is left out"]
-                if empty
-                else []
-            )
-            maps |= (
-                {}
-                if empty
-                else {
-                    "text": {
-                        utterance: TEXT_BLANKS.sub(" ", value)
-                        for utterance, value in values.items()
-                    }
-                }
-            )
-            continue
-        words = {
-            utterance: _sex(value)
-            if name == "sex"
-            else re.sub(r"[\x00-\x20\x7f]+", "_", value) or UNKNOWN
-            for utterance, value in values.items()
-        }
-        of_speaker: dict[str, str] = {}
-        differing = next(
-            (
-                utterance
-                for utterance in words
-                if of_speaker.setdefault(utt2spk[utterance], words[utterance]) != words[utterance]
-            ),
-            None,
-        )
-        if name == "sex":
-            if differing:
-                raise UserError(
-                    f"{path}:{lines[differing].number}: speaker '{utt2spk[differing]}' has two sexes; correct one"
-                )
-            known = sum(sex != UNKNOWN for sex in of_speaker.values())
-            maps["spk2gender" if known == len(of_speaker) else "spk2sex"] = of_speaker
-            notes += (
-                [f"the sex of {len(of_speaker) - known} of {len(of_speaker)} speakers is unknown"]
-                if known < len(of_speaker)
-                else []
-            )
-        elif name == "session":
-            maps["utt2session"] = words
-        elif name:
-            kind = f"{name}_column" if name in TAKEN else re.sub(r"[^A-Za-z0-9_]", "_", name)
-            maps[f"utt2{kind}" if differing else f"spk2{kind}"] = words if differing else of_speaker
-    return maps, notes
-
-
-def _sex(value: str) -> str:
-    """m or f of the usual words; anything else is unknown."""
-    word = value.lower()
-    return (
-        "f"
-        if word in ("f", "w", "woman") or word.startswith("female")
-        else "m"
-        if word in ("m", "man") or word.startswith("male")
-        else UNKNOWN
-    )

@@ -94,24 +94,23 @@ def _refuse_same_id(
     root: Path, paths: Sequence[str], path: str, other: str, utterance: str
 ) -> None:
     """Refuse two files of one utterance: often all of them are there in two formats."""
-    if path.rpartition(".")[0] != other.rpartition(".")[0]:
-        raise UserError(
-            f"{root}: {path} and {other} would both be called '{utterance}'; rename one"
-        )
+    both = f"{root}: {path} and {other} would both be called '{utterance}'"
     formats_of: dict[str, set[str]] = {}
     for each in paths:
         name, _, suffix = each.rpartition(".")
         formats_of.setdefault(name, set()).add(suffix.lower())
+    if (
+        len(formats_of[path.rpartition(".")[0]]) < 2
+        or path.rpartition(".")[0] != other.rpartition(".")[0]
+    ):
+        raise UserError(f"{both}; rename one")  # or .wav beside .WAV
     several = [formats for formats in formats_of.values() if len(formats) > 1]
-    if not several:  # one is .wav, the other .WAV
-        raise UserError(
-            f"{root}: {path} and {other} would both be called '{utterance}'; rename one"
-        )
-    names = sorted(set.union(*several))
-    choices = " or ".join(f"--formats {name}" for name in names)
+    numbers = Counter(suffix for formats in formats_of.values() for suffix in formats)
+    choices = " or ".join(
+        f"--formats {name} ({numbers[name]:,} recordings)" for name in sorted(set.union(*several))
+    )
     raise UserError(
-        f"{root}: {len(several):,} of {len(formats_of):,} recordings are there in two formats ({', '.join(names)}), "
-        f"first {path} and {other}; choose one by {choices}, or remove one kind"
+        f"{both}: {len(several):,} of {len(formats_of):,} recordings are there in two formats; choose one by {choices}, or remove one kind"
     )
 
 

@@ -91,7 +91,11 @@ def extract_statistics(
     UserError
         An utterance cannot be read, or is too short for a frame or for two margins.
     """
-    directory = read_data_dir(data, needs_audio=True)
+    directory = read_data_dir(data, allow_pipes=True, needs_audio=True)
+    if any(entry.endswith("|") for entry in directory.wav_scp.values()):
+        raise UserError(
+            f"{data}/wav.scp: holds commands, expected packed audio; pack it by steps.pack_audio, which has --allow-pipes"
+        )
     reader = UtteranceReader(directory.wav_scp, directory.segments)
     keys, rows = list(directory.utt2spk), []
     for key in keys:
