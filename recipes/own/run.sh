@@ -59,9 +59,9 @@ drawing=(${bank:+--bank "$bank"} --seed "$seed")  # of what happens to training 
 [ -z "$augmentation" ] || drawing+=(--augmentation "$augmentation")
 enlarged=train$policy           # what the back end is trained on
 
-default_config=recipes/speechocean762/conf/ghostvlad_fbank
-{ [ -n "$noise" ] && [ -n "$rooms" ]; } || default_config+=_clean
-config=${config:-$default_config.yaml}
+default_config=recipes/speechocean762/conf/ghostvlad_fbank_clean.yaml
+[ -z "$noise" ] || [ -z "$rooms" ] || default_config=recipes/speechocean762/conf/ghostvlad_fbank.yaml
+config=${config:-$default_config}
 config_name=$(stem "$config")
 exp=$workdir/exp/$config_name$suffix
 append_stem exp "$augmentation"
