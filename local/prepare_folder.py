@@ -197,6 +197,8 @@ def _find(
     corpus: Path, root: Path | None, columns: Mapping[str, str], allow_pipes: bool, formats: str
 ) -> _Source:
     """Look what a corpus is: Kaldi directories come before a tree."""
+    if columns and not corpus.is_file():
+        raise UserError(f"--columns names those of a table, which {corpus} is not; leave it out")
     folders = {} if corpus.is_file() else kaldi_folders(corpus)
     if not folders and corpus.is_dir():
         files, left_out = find_audio(corpus, SUFFIXES)

@@ -38,6 +38,7 @@ VARIANT = "nnnnnnnn"  # other data
 CUT = "ddnnnnnn"  # the same recordings, cut or sampled otherwise
 EXPERIMENT = "dddnnnnn"  # another network, never started, though the baselines' embeddings, back ends and scores are there
 NEW_LISTS = "ssssssss"  # the data directories are made again
+LIMITS = "dsssssss"  # of what may be lost: VAD is collected again
 SOURCES = "sdssssss"  # noise and rooms: nothing that VAD listens to
 TRAINING, EXTRACTION, REPORT = "dddsssss", "ddddssss", "ddddddds"
 BACKEND = "dddddpps"  # another back end beside the one that is there
@@ -67,6 +68,9 @@ SHARED = {
     "top_k": ("--top-k 3", REFUSED),
     "fuse_with": (f"--fuse-with {RUNS}/x", REFUSED),  # without --score-norm and --fuse
     "allow_leakage": ("--allow-leakage", REPORT),
+    "max_unreadable_fraction": ("--max-unreadable-fraction 0.01", LIMITS),
+    "max_policy_fraction": ("--max-policy-fraction 0.02", "ddssssss"),
+    "allow_missing_trials": ("--allow-missing-trials", LIMITS),
     "operating_points": ("--operating-points 0.001", REPORT),
     "steps": ("--steps 4", TRAINING),
     "num_threads": ("--num-threads 1", TRAINING),  # sums depend on the threads
@@ -104,7 +108,15 @@ OF_RECIPE = {
     "own": {
         "corpus": (f"--corpus {CORPORA}/corpus", VARIANT),
         "root": (f"--root {CORPORA}", NEW_LISTS),
+        "columns": (
+            '--columns {{"speaker":"who"}}',
+            REFUSED,
+        ),  # of a table, which this corpus is not
+        "formats": ("--formats wav", VARIANT),
         "allow_pipes": ("--allow-pipes true", NEW_LISTS),
+        "max_unreadable_fraction": ("--max-unreadable-fraction 0.01", NEW_LISTS),
+        "max_policy_fraction": ("--max-policy-fraction 0.02", NEW_LISTS),
+        "allow_missing_trials": ("--allow-missing-trials", NEW_LISTS),
         "dev_share": ("--dev-share 0.2", VARIANT),
         "test_share": ("--test-share 0.3", VARIANT),
         "sessions": ("--sessions across", VARIANT),
