@@ -1,7 +1,10 @@
 """PLDA: densities written out, known parameters found again, what must hold for any vectors, and what is refused."""
 
+import re
+
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +14,7 @@ from steps.backends.links import LengthNorm, Mean
 from steps.backends.plda import Plda
 from steps.backends.plda_training import add_likelihood, condense, train_plda
 from steps.backends.speaker_statistics import preflight, speaker_statistics
+from tests.conftest import ROOT
 
 FEW = settings(max_examples=20)
 
@@ -390,3 +394,24 @@ def test_wrong_options_and_files_are_refused(make, message):
     vectors, speakers = simulate(20, 5, np.eye(3), np.eye(3))
     with pytest.raises(ValueError, match=message):
         make(vectors, speakers)
+
+
+@pytest.mark.parametrize(("dimensions", "names_a_file"), [(64, True), (10, False)])
+def test_too_large_an_lda_says_which_key_and_what_fits(dimensions, names_a_file):
+    """And what it says works: the largest that it allows, and the file that it names where that fits."""
+    vectors, speakers = simulate(80, 3, np.eye(dimensions), np.eye(dimensions))
+    with pytest.raises(
+        ValueError, match="in the back end's YAML set dim of the link lda to"
+    ) as caught:
+        Lda(200).fit(vectors, speakers, None)
+    assert f"to {dimensions} or less" in str(caught.value)
+    Lda(dimensions).fit(vectors, speakers, None)
+    named = re.search(r"conf/backends/\w+\.yaml", str(caught.value))
+    assert bool(named) == names_a_file
+    if named:
+        (lda,) = (
+            link
+            for link in yaml.safe_load((ROOT / named[0]).read_text())["links"]
+            if link["name"] == "lda"
+        )
+        Lda(lda["dim"]).fit(vectors, speakers, None)
