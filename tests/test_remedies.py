@@ -260,6 +260,28 @@ def test_a_limit_that_is_exceeded_can_be_raised(command):
     assert not recipes or module in handed_on
 
 
+def test_commands_that_messages_name_are_there():
+    """`python -m utils.data_dir fix`, `steps.augment`, ...: a module that can be run, and of a package with such a subcommand."""
+    wrong, number = [], 0
+    for module in [
+        path for top in ("steps", "local", "utils") for path in (ROOT / top).rglob("*.py")
+    ]:
+        for line, text in messages_of(module):
+            for package, name, word in re.findall(
+                r"(?<![\w.])python3? -m (steps|local|utils)\.(\w+)(?: ([a-z]+)\b)?", text
+            ):
+                place = ROOT / package / name
+                files = [place.with_suffix(".py"), place / "__main__.py"]
+                code = next((file.read_text() for file in files if file.exists()), "")
+                number += 1
+                if "__main__" not in code and "run(" not in code and "main(" not in code:
+                    wrong.append(f"{label(module)}:{line}: python -m {package}.{name}")
+                elif word and "run_subcommands" in code and f'"{word}"' not in code:
+                    wrong.append(f"{label(module)}:{line}: python -m {package}.{name} {word}")
+    assert number > 3
+    assert not wrong
+
+
 def test_what_is_listed_here_is_still_said():
     for name, options in FIXED_IN_RECIPES.items():
         said = {option for _, option, _ in named_in(ROOT / name)}
