@@ -75,7 +75,10 @@ def collect_copies(
     from utils.data_dir.ledger import Ledger
     from utils.files import atomic_write
 
-    parts, source = Parts(output, receipts), read_data_dir(packed, allow_pipes=True, needs_audio=True)
+    parts, source = (
+        Parts(output, receipts),
+        read_data_dir(packed, allow_pipes=True, needs_audio=True),
+    )
     ledger = Ledger(output)
     ledger.read_parts(parts.files("dropped"), parts.table("scp"), parts.table("utt2uniq"))
     ledger.check_limits(max_unreadable_fraction, max_policy_fraction, output / "receipts")
