@@ -68,9 +68,8 @@ def cut_audio(
     from utils.packed.packer import packed_lists
     from utils.packed.reader import PackedReader
 
-    source = read_data_dir(
-        packed, allow_pipes=True, needs_audio=True
-    )  # refused below: they are not packed
+    # pipes are refused below: they are not packed
+    source = read_data_dir(packed, allow_pipes=True, needs_audio=True)
     reader = PackedReader(source.wav_scp, source.maps["utt2num_samples"])
     wanted = round(seconds * reader.sample_rate_hz)
     if wanted < 1:

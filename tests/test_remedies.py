@@ -28,6 +28,8 @@ SPOKEN_BY = {
     "utils/augmentation/copies.py": ["steps/augment_copies.py"],
     "utils/data_dir/derive.py": ["steps/compute_vad.py", "steps/pack_audio.py", "steps/extract.py"],
     "utils/data_dir/directory.py": [],  # utils.data_dir validate --audio
+    "utils/embeddings/inputs.py": [],  # utils.data_dir subset, which it names in two pieces
+    "utils/trials/checked.py": ["steps/score.py"],
     "utils/embeddings/kaldi_folders.py": ["steps/import_kaldi.py"],
     "utils/embeddings/protocols.py": ["steps/extract.py"],
     "utils/packed/packer.py": ["steps/pack_audio.py", "steps/augment.py"],
@@ -71,6 +73,7 @@ FIXED_IN_RECIPES = {
     "utils/data_dir/derive.py": {"job"},
     "utils/embeddings/protocols.py": {"protocol"},  # --test-protocols are looked up by stages.sh
     "utils/evaluation/rows.py": {"replicates"},
+    "utils/trials/checked.py": {"enroll-spk2utt"},  # given wherever trials are of models
     "utils/scoring/cohort.py": {"cohort-utt2spk"},  # cohorts are of speakers
     "utils/audio/read.py": {"channel"},
     "utils/audio/pipes.py": {"allow-pipes"},
