@@ -13,7 +13,7 @@ from utils.cli import OF_RECIPES, whose_options
 
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9]*(?:[-_][a-z0-9]+)*)\b(?!-?\{)")
 OWNER = re.compile(r"\b((?:steps|local|utils)\.\w+(?: \w+)?)\b")
-EVERYWHERE = {"force", "help"}
+EVERYWHERE = {"force", "help", "logdir"}  # the last is tensorboard's
 # Modules whose options are those of other programs, of the recipes' front door, or names of colours.
 OF_OTHERS = re.compile(
     r"utils/(launchers|doctor|plan|report)/|utils/(machine|pretrained)\.py|utils/scoring/kaldi_commands\.py|utils/locks/|steps/export_kaldi\.py"
@@ -64,6 +64,8 @@ FIXED_IN_RECIPES = {
     "steps/augment.py": {"noise", "rirs"},  # a bank is made where there is one of them
     "steps/augment_copies.py": {"allow-trials", "seed"},  # of training sets
     "steps/extract_channel_stats.py": {"margin-seconds"},
+    "steps/draw_utterances.py": {"count", "seed"},
+    "steps/train.py": {"seed"},
     "steps/train_backend.py": {"backend", "subtract-mean"},  # never beside a YAML
     "steps/make_trials.py": {"enrol-sessions"},
     "local/prepare_mini.py": {"jobs"},
