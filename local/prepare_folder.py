@@ -15,19 +15,20 @@ from pathlib import Path
 from local.audio_tree import list_audio, listing_digest
 from local.corpus import changed_listing, path_from_checkout, require_files
 from local.own.corpus import SETS, Corpus
+from local.own.deal import Dealing, deal_speakers
 from local.own.kaldi import file_of, kaldi_folders, read_kaldi
 from local.own.measure import Measured, measure_corpus, refuse_many_unreadable
 from local.own.preview import describe, describe_first, describe_sets
 from local.own.table import read_table
 from local.own.tree import SUFFIXES, read_tree
 from local.prepare_noise import prepare_bank
-from local.speaker_split import split_speakers
 from utils.cli import run
-from utils.data_dir import subset_data_dir, write_data_dir
+from utils.data_dir import read_map, subset_data_dir, write_data_dir
 from utils.data_dir.formats import lists_of
 from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION, Ledger
 from utils.errors import UserError
-from utils.receipts import MODE, Task
+from utils.receipts import MODE, Task, read_receipt
+from utils.trials.pairs import Sessions
 
 FORMAT = 1
 
@@ -40,6 +41,8 @@ def prepare_folder(
     columns: dict[str, str] | None = None,
     dev_share: float = 0.1,
     test_share: float = 0.2,
+    sessions: Sessions = "any",
+    enrol_utterances: int = 1,
     min_sample_rate_hz: int = 8000,
     max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
     max_policy_fraction: float = MAX_POLICY_FRACTION,
@@ -65,6 +68,8 @@ def prepare_folder(
         Our name of a table's column -> its name there, for example ``{speaker: client_id}``.
     dev_share, test_share : float
         Of the speakers, at least two each; sets that the corpus names stay as they are.
+    sessions, enrol_utterances : str and int
+        Of the trials that steps.make_trials is to make of dev and test: who has too few utterances for them is trained on.
     min_sample_rate_hz : int
         Recordings of a lower rate are dropped, by the ledger's policy.
     max_unreadable_fraction, max_policy_fraction : float
@@ -106,12 +111,14 @@ def prepare_folder(
         "seed": seed,
         "files": listing_digest(source.files),
     }
+    how = Dealing(dev_share, test_share, seed, sessions, enrol_utterances)
+    options |= _design(how, output / "train")
     if preview is not None:
         found = source.read()
         first = describe_first(found, preview, min_sample_rate_hz, allow_pipes)
         print("\n".join([*describe(found, corpus), *first]))
-        sets = split_speakers(found.spk2sex, found.spk2set, dev_share, test_share, seed)
-        print("\n".join(describe_sets(sets, found.spk2sex, found.data.utt2spk)))
+        sets, surprises = deal_speakers(found, how)
+        print("\n".join([*describe_sets(sets, found.spk2sex, found.data.utt2spk), *surprises]))
         if not MODE.checking:
             return {}
     counts = prepare_bank(output, noise, rirs)
@@ -126,7 +133,6 @@ def prepare_folder(
     pending = [task for task in tasks.values() if not task.is_done()]
     if pending:
         found = source.read()
-        sets = split_speakers(found.spk2sex, found.spk2set, dev_share, test_share, seed)
         require_files(_files_of(found), corpus, output / "missing_files")
         measured = measure_corpus(
             found.data, min_sample_rate_hz, jobs, output / "measured", allow_pipes
@@ -134,11 +140,37 @@ def prepare_folder(
         refuse_many_unreadable(
             corpus, measured, max_unreadable_fraction, output / "unreadable_files"
         )
-        print("\n".join(describe(found, corpus)))
+        sets, surprises = deal_speakers(found, how, measured.faults)
+        _refuse_other_sets(tasks, sets)
+        print("\n".join([*describe(found, corpus), *surprises]))
         limits = max_unreadable_fraction, max_policy_fraction
         for task in pending:
             _write_set(task, found, sets[task.home.name], measured, limits)
     return {**counts, **{name: task.counts for name, task in tasks.items()}}
+
+
+def _design(how: Dealing, train: Path) -> dict:
+    """What the receipts record of the trials, where it is not the usual; those of sets made before it mattered say nothing of it."""
+    recorded = read_receipt(train / "receipts" / "made.json")
+    if (how.sessions, how.enrol_utterances) == ("any", 1):
+        return {}
+    if recorded and "enrol_utterances" not in recorded["options"]:
+        return {}
+    return {"sessions": how.sessions, "enrol_utterances": how.enrol_utterances}
+
+
+def _refuse_other_sets(tasks: Mapping[str, Task], sets: Mapping[str, Sequence[str]]) -> None:
+    """Refuse to write some of the sets beside others that have other speakers, as another version may have dealt them."""
+    for name, task in tasks.items():
+        made = task.home / "utt2spk"
+        if not task.path.exists() or not made.exists():
+            continue
+        strangers = sorted(set(read_map(made).values()) - set(sets[name]))
+        if strangers:
+            raise UserError(
+                f"{made}: speaker '{strangers[0]}' is in {name} there, and is not dealt to it now; remove {task.home.parent} and run the "
+                "same command again"
+            )
 
 
 @dataclass(frozen=True)
