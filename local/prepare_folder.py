@@ -19,9 +19,11 @@ from local.own.deal import Dealing, deal_speakers
 from local.own.kaldi import file_of, kaldi_folders, read_kaldi
 from local.own.measure import Measured, measure_corpus, refuse_many_unreadable
 from local.own.preview import describe, describe_first, describe_sets
+from local.own.sound import Heard, sound_lines
 from local.own.table import read_table
 from local.own.tree import SUFFIXES, read_tree
 from local.prepare_noise import prepare_bank
+from utils.audio import Channel, channels_in_words, refuse_negative
 from utils.cli import run
 from utils.data_dir import read_map, subset_data_dir, write_data_dir
 from utils.data_dir.formats import lists_of
@@ -50,6 +52,8 @@ def prepare_folder(
     seed: int = 1,
     jobs: int = 2,
     preview: int | None = None,
+    channel: Channel = 0,
+    sample_rate_hz: int = 16000,
     noise: Path | None = None,
     rirs: Path | None = None,
 ) -> dict:
@@ -82,6 +86,10 @@ def prepare_folder(
         Processes that read headers.
     preview : int or None
         Say what would happen, with a look at this many files, and write nothing.
+    channel : int or "mean"
+        Of files with several, the one that the recipe hears: it is said, and files without it are left out.
+    sample_rate_hz : int
+        Rate that the recipe packs at: what has fewer samples is said, and has no upper band.
     noise, rirs : path
         Trees of noises and of room responses for augmentation.
 
@@ -96,6 +104,7 @@ def prepare_folder(
         It is no corpus, or too much of it is missing or cannot be used.
     """
     _refuse_other(corpus)
+    refuse_negative(channel)
     source = _find(corpus, root, columns or {}, allow_pipes)
     inputs = source.inputs()
     options = {
@@ -113,9 +122,11 @@ def prepare_folder(
     }
     how = Dealing(dev_share, test_share, seed, sessions, enrol_utterances)
     options |= _design(how, output / "train")
+    options |= {"channel": channel} if channel else {}
+    heard = Heard(channel, sample_rate_hz)
     if preview is not None:
         found = source.read()
-        first = describe_first(found, preview, min_sample_rate_hz, allow_pipes)
+        first = describe_first(found, preview, min_sample_rate_hz, allow_pipes, heard)
         print("\n".join([*describe(found, corpus), *first]))
         sets, surprises = deal_speakers(found, how)
         print("\n".join([*describe_sets(sets, found.spk2sex, found.data.utt2spk), *surprises]))
@@ -135,17 +146,18 @@ def prepare_folder(
         found = source.read()
         require_files(_files_of(found), corpus, output / "missing_files")
         measured = measure_corpus(
-            found.data, min_sample_rate_hz, jobs, output / "measured", allow_pipes
+            found.data, min_sample_rate_hz, jobs, output / "measured", allow_pipes, channel
         )
         refuse_many_unreadable(
             corpus, measured, max_unreadable_fraction, output / "unreadable_files"
         )
         sets, surprises = deal_speakers(found, how, measured.faults)
         _refuse_other_sets(tasks, sets)
-        print("\n".join([*describe(found, corpus), *surprises]))
+        sound = sound_lines(found.data.wav_scp, measured, heard)
+        print("\n".join([*describe(found, corpus), *sound, *surprises]))
         limits = max_unreadable_fraction, max_policy_fraction
         for task in pending:
-            _write_set(task, found, sets[task.home.name], measured, limits)
+            _write_set(task, found, sets[task.home.name], measured, limits, channel)
     return {**counts, **{name: task.counts for name, task in tasks.items()}}
 
 
@@ -233,6 +245,7 @@ def _write_set(
     speakers: Sequence[str],
     measured: Measured,
     limits: tuple[float, float],
+    channel: Channel,
 ) -> None:
     """Write one data directory, its ledger, held to its limits (unreadable, policy), and its receipt."""
     name = task.home.name
@@ -257,6 +270,10 @@ def _write_set(
         else:
             ledger.keep(utterance)
     ledger.check_limits(*limits)
+    for utterance in ledger.kept:
+        recording = data.segments[utterance].split()[0] if data.segments else utterance
+        if channels := measured.several.get(recording, 0):
+            ledger.found[channels_in_words(channels, channel)] += 1
     write_data_dir(subset_data_dir(data, utterances=ledger.kept), task.home)
     written = [task.home / file for file in lists_of(task.home)]
     num_speakers = len({data.utt2spk[utterance] for utterance in ledger.kept})

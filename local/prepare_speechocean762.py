@@ -105,7 +105,7 @@ def prepare_speechocean762(
             whole, official_test = _merge(train, test, corpus), set(test.lists["spk2group"])
         speakers = _split_speakers(whole, official_test, fold, folds, seed)
         _report_corpus(corpus, read, len(speakers["test"]), fold, folds)
-        utt2dur, unreadable = measure(whole.paths)
+        utt2dur, unreadable = measure(whole.paths, corpus)
         whole.lists["utt2dur"] = utt2dur
         for name, task in pending.items():
             _write_set(task, whole, speakers[name], unreadable, seed, has_trials=name != "train")

@@ -54,7 +54,7 @@ def pack_audio(
     last_seconds : float
         Only the end of what is left of an utterance is packed; 0: all of it.
     channel : int or "mean"
-        Of sound with several, from 0; ``mean``: all of them averaged.
+        Of sound with several, from 0; ``mean``: all of them averaged.  Sound of one channel has that one.
     allow_pipes : bool
         Leave to run the commands that wav.scp may hold.
     root : path or None
@@ -124,11 +124,17 @@ def pack_audio(
         min_seconds=min_seconds,
         min_speech_seconds=min_speech_seconds,
         transform=ending(last_seconds),
+        remarks=reader.heard.silent,
     )
     outputs = packer.write(
         packed / f"packed.{job.partition('/')[0]}", job_utterances(lists.utt2spk, job)
     )
-    return task.finish(outputs, packer.counts)
+    upsampled = {
+        f"upsampled from {rate} Hz to {sample_rate_hz} Hz": number
+        for rate, number in sorted(reader.heard.rates.items())
+        if rate < sample_rate_hz
+    }
+    return task.finish(outputs, {**packer.counts, **reader.heard.counts, **upsampled})
 
 
 def check_split(data: Path, trim: bool) -> None:

@@ -16,6 +16,7 @@
 # Names of variants and of experiments, above the stages:
 #   append NAME WORD [DEFAULT]   adds `-WORD` to the variable NAME, where WORD is neither empty nor DEFAULT
 #   append_stem NAME FILE        adds `-` and the stem of FILE, where there is one
+#   append_heard NAME            adds what --vad and --channel choose
 #   stem FILE [ENDING]           prints the name of FILE without its folder and without .yaml, or ENDING
 #   $cutting                     trim, split, trimsplit or nothing: what --trim and --split ask for
 #   $policy                      _<stem of --copies>, or nothing
@@ -56,6 +57,7 @@ fuse_with=      # paths: other experiments, joined by commas,
 allow_leakage=false  # go on though speakers of a test were heard before, and mark every result
 operating_points=  # further ones of the costs, joined by commas: prior of a target (0.001),
                 # or prior:cost of a miss:cost of a false alarm
+channel=0       # of files with several, from 0, or mean: all of them averaged
 sample_rate_hz=16000  # of the packed audio: the network's, which most often is this
 steps=          # length of the training instead of the YAML's
 processes=1     # training processes (torchrun), on each host
@@ -218,6 +220,10 @@ for option in nj steps processes nodes num_threads sample_rate_hz fold top_k; do
     0* | *[!0-9]*) fail_usage "--${option//_/-} is a whole number from 1 on, not '${!option}'" ;;
   esac
 done
+case $channel in
+  mean) ;;
+  '' | *[!0-9]* | 0?*) fail_usage "--channel is a whole number from 0 on, or mean, not '$channel'" ;;
+esac
 case ${seed-1} in
   '' | *[!0-9]*) fail_usage "--seed is a whole number from 0 on, not '$seed'" ;;
 esac
@@ -267,6 +273,11 @@ append_stem() {  # NAME FILE
   local file_stem
   file_stem=$(stem "$2")
   append "$1" "$file_stem"
+}
+
+append_heard() {  # NAME
+  append_stem "$1" "$vad"
+  append "$1" "channel$channel" channel0
 }
 
 policy=$(stem "$copies")

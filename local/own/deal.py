@@ -123,9 +123,7 @@ def _lack(how: Dealing) -> str:
     ]
 
 
-def _hint(
-    spk2utt: Mapping[str, list[str]], utt2session: Mapping[str, str], how: Dealing
-) -> str:
+def _hint(spk2utt: Mapping[str, list[str]], utt2session: Mapping[str, str], how: Dealing) -> str:
     """Which option helps: the first of weaker designs that has speakers enough for dev and test."""
     fewer = [(number, how.sessions) for number in range(how.enrol_utterances - 1, 0, -1)]
     weaker = [*fewer, (how.enrol_utterances, "any"), (1, "any")]
@@ -135,7 +133,9 @@ def _hint(
             options = [f"--enrol-utterances {number}"] if number != how.enrol_utterances else []
             options += [f"--sessions {sessions}"] if sessions != how.sessions else []
             return f"give {' '.join(options)}, or add utterances of them"
-    return "add utterances of them, or cut long files into several by a table's columns start and end"
+    return (
+        "add utterances of them, or cut long files into several by a table's columns start and end"
+    )
 
 
 def _surprises(

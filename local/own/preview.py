@@ -9,6 +9,7 @@ from pathlib import Path
 from local.own.corpus import Corpus
 from local.own.kaldi import file_of
 from local.own.measure import measure_corpus
+from local.own.sound import Heard, sound_lines
 from utils.data_dir import DataDir
 from utils.metrics.interval_rule import few_speakers
 
@@ -64,7 +65,7 @@ def _sexes_in_words(sexes: Iterable[str]) -> str:
 
 
 def describe_first(
-    corpus: Corpus, number: int, min_sample_rate_hz: int, allow_pipes: bool
+    corpus: Corpus, number: int, min_sample_rate_hz: int, allow_pipes: bool, heard: Heard
 ) -> list[str]:
     """What the headers of the first files say, and which of them would be refused.
 
@@ -76,6 +77,8 @@ def describe_first(
         How many files to look at.
     min_sample_rate_hz, allow_pipes
         As of `measure_corpus`.
+    heard : Heard
+        Channel and rate of what will be packed.
     """
     whole = corpus.data
     first = dict(islice(sorted(whole.wav_scp.items()), number))
@@ -102,6 +105,7 @@ def describe_first(
             1,
             Path(cache),
             allow_pipes,
+            heard.channel,
         )
     seconds = [float(value) for value in measured.utt2dur.values()]
     span = (
@@ -115,7 +119,8 @@ def describe_first(
         f"  would be dropped: {utterance}: {detail}"
         for utterance, (_, detail) in sorted(measured.faults.items())
     ]
-    return [f"  first {len(first)} files: {span}; {rates or 'no rate'}", *refused]
+    said = sound_lines(wav_scp, measured, heard)
+    return [f"  first {len(first)} files: {span}; {rates or 'no rate'}", *said, *refused]
 
 
 def describe_sets(

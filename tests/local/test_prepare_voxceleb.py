@@ -227,7 +227,7 @@ def test_a_killed_preparation_measures_only_the_rest(corpora, prepared, tmp_path
         patch.setattr("local.voxceleb.directories.finish_data_dir", killed)
         with pytest.raises(KeyboardInterrupt):
             prepare(corpora, tmp_path)
-    monkeypatch.setattr("local.audio_tree.audio_info", killed)
+    monkeypatch.setattr("local.audio_tree.audio_header", killed)
     prepare(corpora, tmp_path)
     assert bytes_below(tmp_path) == bytes_below(prepared[0])
 
