@@ -7,6 +7,7 @@
 No speaker is in two sets.  Trials are made by steps.make_trials.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ from utils.cli import run
 from utils.data_dir import read_map, subset_data_dir, write_data_dir
 from utils.data_dir.formats import lists_of
 from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION, Ledger
+from utils.embeddings.planned import note_speakers
 from utils.errors import UserError
 from utils.receipts import MODE, Task, read_receipt
 from utils.trials.pairs import Sessions
@@ -132,6 +134,9 @@ def prepare_folder(
         print("\n".join([*describe_sets(sets, found.spk2sex, found.data.utt2spk), *surprises]))
         if not MODE.checking:
             return {}
+        members = Counter(found.data.utt2spk.values())
+        for name, speakers in sets.items():
+            note_speakers(output / name, {speaker: members[speaker] for speaker in speakers})
     counts = prepare_bank(output, noise, rirs)
     homes = [output / name for name in SETS]
     explain = {"files": partial(changed_listing, corpus, homes)}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from utils.audio import Channel
 from utils.cli import run
+from utils.embeddings.planned import note_packed
 from utils.errors import UserError
 from utils.receipts import Task, data_dir_inputs
 
@@ -101,6 +102,7 @@ def pack_audio(
         options=options,
         expected_bytes=lambda: forecast_bytes(data, sample_rate_hz, job),
     )
+    note_packed(packed, data, sample_rate_hz, split)
     if task.is_done():
         return task.counts
     from utils.archive import read_scp

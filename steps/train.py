@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
 from utils.embeddings.inputs import network_inputs, takes_features
+from utils.embeddings.planned import note_network
 from utils.errors import UserError
-from utils.receipts import Task
+from utils.receipts import DONE, MODE, Task
 from utils.training.experiment import (
     BEGUN,
     begin_experiment,
@@ -23,6 +24,7 @@ from utils.training.experiment import (
     has_inputs,
     write_first_weights,
 )
+from utils.training.planned import refuse_planned_training
 from utils.training.precision import begun_precision, say_once, settle_precision
 from utils.training.progress import INTERRUPTED, standing
 from utils.training.settings import Settings, read_phases
@@ -145,6 +147,9 @@ def train(
             auto_folders.insert(0, home)
             settings.set_precision(begun_precision(auto_folders) or "auto")
         task = _task(settings, arguments, home, inputs, phases, output)
+        if MODE.checking and task.status().state != DONE:
+            refuse_planned_training(settings, train_data, bank, seed, _registries)
+        note_network(home, settings.sections["model"])
         if task.is_done():
             counts = task.counts
         else:
@@ -184,6 +189,14 @@ class Arguments:
     def validates(self) -> bool:
         """Whether there are dev trials."""
         return self.dev_data != NO_DEV
+
+
+def _registries() -> tuple[Mapping[str, Callable], Mapping[str, Callable]]:
+    """Networks and losses by name, which import torch."""
+    from steps.losses import LOSSES
+    from steps.models import MODELS
+
+    return MODELS, LOSSES
 
 
 def _refuse_to_augment_features(settings: Settings) -> None:

@@ -6,22 +6,30 @@ r"""Train a back end on a folder of embeddings.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from utils.cli import run
 from utils.config import read_yaml
 from utils.embeddings.folders import embeddings_inputs, refuse_not_finite, speakers_of
+from utils.embeddings.planned import (
+    dimensions_of,
+    number_of_embeddings,
+    utterances_of_speakers,
+)
 from utils.embeddings.provenance import compare_provenance, read_provenance
 from utils.embeddings.rows import read_embeddings, vectors_of
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.receipts import Task
+from utils.receipts import DONE, MODE, Task
 from utils.scoring.backend_files import Backend, build_backend, write_backend
 from utils.scoring.centring import takes_mean
+
+if TYPE_CHECKING:
+    from steps.backends.links import Amount
 
 FORMAT = 3
 NEEDED = {
@@ -92,6 +100,8 @@ def train_backend(
     if domain is not None:
         inputs["adaptation"] = embeddings_inputs(domain)["embeddings"]
     task = Task(home=output, name="train_backend", format=FORMAT, inputs=inputs, options=options)
+    if MODE.checking and task.status().state != DONE:
+        _refuse_unlearnable(untrained, embeddings, speakers_list, domain, config or backend)
     if task.is_done():
         return task.counts
     keys, vectors = _training_vectors(embeddings)
@@ -119,6 +129,36 @@ def _needed(option: str, given: Path | None, is_needed: bool, backend: Path | st
     return given
 
 
+def _refuse_unlearnable(
+    untrained: "Learner",
+    embeddings: Path,
+    utt2spk: Path | None,
+    adaptation: Path | None,
+    where: Path | str,
+) -> None:
+    """Refuse, before there are any embeddings, a back end that cannot be trained on so many of such a size."""
+    from steps.backends.links import Amount
+
+    dimensions = dimensions_of(embeddings, _models)
+    if dimensions is None:
+        return
+    utterances = None if utt2spk is None else utterances_of_speakers(utt2spk)
+    to_adapt_to = None
+    if adaptation is not None:
+        to_adapt_to = number_of_embeddings(adaptation)
+    try:
+        untrained.check(dimensions, Amount(utterances, to_adapt_to))
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _models() -> Mapping[str, Callable]:
+    """Networks by name, which import torch."""
+    from steps.models import MODELS
+
+    return MODELS
+
+
 class Learner(Backend, Protocol):
     """What is asked of a back end that is to be trained; see steps/backends/__init__.py.
 
@@ -133,6 +173,9 @@ class Learner(Backend, Protocol):
     needs_speakers: bool
     needs_adaptation: bool
     report_: dict
+
+    def check(self, dimensions: int, amount: "Amount") -> None:
+        """Refuses embeddings of so many dimensions, or so few of them, that nothing can be learned from."""
 
     def fit(
         self,

@@ -329,8 +329,17 @@ at_stage() {  # number title
   end_stage
   case " $done_stages " in *" $1 "*) echo "== stage $1: $2: done already" >&2; return 1 ;; esac
   release_locks "$1"
+  check_again "$1"
   present_stage=$1 stage_started=$SECONDS
   echo "== stage $1: $2 ($(date +%H:%M:%S))" >&2
+}
+
+# STAGE: once the speakers of stage 0 are known, whether the back ends can be trained on so many.
+check_again() {
+  if [ "$1" = 0 ]; then unchecked=$backend; return; fi
+  [ -n "${unchecked-}" ] || return 0
+  unchecked=
+  python3 -m utils.plan status "$plan" --last "$stop_stage" >/dev/null
 }
 
 run() {  # COMMAND...: one process of the present stage
