@@ -109,15 +109,22 @@ def train_backend(
     speakers = None if speakers_list is None else speakers_of(keys, speakers_list)
     others = None if domain is None else _adaptation_vectors(embeddings, domain, dimensions)
     learned, report = fitted(untrained, keys, vectors, speakers, others, embeddings)
-    written = write_backend(output, learned, options, dimensions)
     facts = read_provenance(embeddings)
+    copies = _of_copies(keys, (facts or {}).get("augmentation", "none"))
+    if copies:
+        report["copies"] = copies
+        print(
+            f"{embeddings}: {copies:,} of the {len(keys):,} embeddings that the mean and all else are learned from are of augmented copies"
+        )
+    written = write_backend(output, learned, options, dimensions)
     (output / "provenance.json").unlink(missing_ok=True)
     for name, content in (("training.json", report), ("provenance.json", facts)):
         if content is not None:
             written.append(output / name)
             with atomic_write(written[-1]) as file:
                 file.write(json.dumps(content, indent=1, sort_keys=True) + "\n")
-    return task.finish(written, {"embeddings": len(keys), "dimensions": dimensions})
+    counts = {"embeddings": len(keys), "dimensions": dimensions}
+    return task.finish(written, counts | ({"copies": copies} if copies else {}))
 
 
 def _needed(option: str, given: Path | None, is_needed: bool, backend: Path | str) -> Path | None:
@@ -157,6 +164,21 @@ def _models() -> Mapping[str, Callable]:
     from steps.models import MODELS
 
     return MODELS
+
+
+def _of_copies(keys: list[str], augmentation: str) -> int:
+    """How many embeddings are of copies, whose names are those of the originals with an end, as steps.augment_copies gives them."""
+    if not augmentation.startswith(("originals and copies", "copies")):
+        return 0
+    if augmentation.startswith("copies"):
+        return len(keys)
+    every = set(keys)
+    copies = 0
+    for key in keys:
+        original = key.rpartition("-")[0]
+        at_another_speed = original.partition("-")[2] if original.startswith("sp") else ""
+        copies += original in every or at_another_speed in every
+    return copies
 
 
 class Learner(Backend, Protocol):
