@@ -17,7 +17,7 @@ from utils.config import read_yaml
 from utils.embeddings.folders import embeddings_inputs, refuse_not_finite, speakers_of
 from utils.embeddings.planned import (
     dimensions_of,
-    number_of_embeddings,
+    utterances_of_embeddings,
     utterances_of_speakers,
 )
 from utils.embeddings.provenance import compare_provenance, read_provenance
@@ -149,12 +149,13 @@ def _refuse_unlearnable(
     dimensions = dimensions_of(embeddings, _models)
     if dimensions is None:
         return
-    utterances = None if utt2spk is None else utterances_of_speakers(utt2spk)
-    to_adapt_to = None
-    if adaptation is not None:
-        to_adapt_to = number_of_embeddings(adaptation)
+    utterances = utterances_of_embeddings(embeddings)
+    if utterances is None and utt2spk is not None:
+        utterances = utterances_of_speakers(utt2spk)
+    of_domain = None if adaptation is None else utterances_of_embeddings(adaptation)
+    num_adaptation = None if of_domain is None else int(of_domain.sum())
     try:
-        untrained.check(dimensions, Amount(utterances, to_adapt_to))
+        untrained.check(dimensions, Amount(utterances, num_adaptation))
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None
 

@@ -34,7 +34,7 @@ def voice(rate=16000):
 def test_channels_are_in_the_ledgers_of_vad_and_packing_and_a_silent_one_is_told_with_the_other(
     tmp_path, capsys
 ):
-    hiss = np.full(16000, 1e-4)
+    hiss = np.full(len(voice()), 1e-4)
     data = make_stereo(
         tmp_path, lambda place: ([hiss, voice()] if place < 2 else [voice(), hiss], 16000)
     )
@@ -58,7 +58,7 @@ def test_channels_are_in_the_ledgers_of_vad_and_packing_and_a_silent_one_is_told
 
 
 def test_too_many_silent_channels_end_the_packing_with_the_option_that_helps(tmp_path):
-    data = make_stereo(tmp_path, lambda place: ([np.zeros(16000), voice()], 16000))
+    data = make_stereo(tmp_path, lambda place: ([np.zeros(len(voice())), voice()], 16000))
     decide(data)
     with pytest.raises(
         UserError, match="6 of 6 .* channel 0 is silent, channel 1 is not: --channel 1"

@@ -11,7 +11,7 @@ import numpy as np
 
 from utils.config import read_yaml, resolved_options
 from utils.data_dir.lists import read_map
-from utils.receipts import MODE
+from utils.receipts import MODE, existing_receipt
 
 NETWORK, MODEL, EMBEDDED = "network", "model", "embedded"
 SOURCE, SPEAKERS, RATE = "source", "speakers", "rate"
@@ -110,6 +110,9 @@ def dimensions_of(folder: Path, models: Callable[[], Mapping[str, Callable]]) ->
     """
     experiment = MODE.noted(MODEL, folder)
     section = network_of(experiment) if experiment else None
+    made = folder / "receipts" / "collect_embeddings.json"
+    if experiment is None and made.exists():
+        return existing_receipt(made)["counts"].get("dimension")
     if section is None:
         return None
     if "embedding_dim" in section:
@@ -117,17 +120,21 @@ def dimensions_of(folder: Path, models: Callable[[], Mapping[str, Callable]]) ->
     return resolved_options(models(), section).get("embedding_dim")
 
 
-def number_of_embeddings(folder: Path) -> int | None:
-    """How many utterances a folder will have embeddings of; None where nobody knows.
+def utterances_of_embeddings(folder: Path) -> np.ndarray | None:
+    """Of how many utterances of each speaker a folder will have embeddings; None where nobody knows.
 
     Parameters
     ----------
     folder : path
         Of embeddings.
+
+    Returns
+    -------
+    (K,) int array or None
+        As of `utterances_of_speakers`.
     """
     data = MODE.noted(EMBEDDED, folder)
-    utterances = None if data is None else utterances_of_speakers(data / "utt2spk")
-    return None if utterances is None else int(utterances.sum())
+    return None if data is None else utterances_of_speakers(data / "utt2spk")
 
 
 def utterances_of_speakers(utt2spk: Path) -> np.ndarray | None:
