@@ -5,6 +5,7 @@
 Where the corpus' test/ is missing, speakers of train/ are held out: four folds test every speaker once.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -258,6 +259,14 @@ def _write_set(
             for enrol, test, is_target in trials
         ]
         num_targets = sum(is_target for *_, is_target in trials)
+        members = Counter(utt2spk.values())
+        single = sum(number == 1 for number in members.values())
+        if not num_targets:
+            raise UserError(
+                f"{task.home}: each of its {len(members)} speakers has one utterance: there is no target trial; fetch the whole corpus"
+            )
+        alone = f"{single} of {len(members)} speakers have one utterance and no target trial"
+        shortage = "; ".join(filter(None, [alone if single else "", shortage]))
         counts = {"targets": num_targets, "nontargets": len(trials) - num_targets}
     counts = finish_data_dir(task, data, unreadable, counts)
     said = f"{counts['went_on']} of {counts['came_in']} utterances, {counts['speakers']} speakers"
