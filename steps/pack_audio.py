@@ -6,6 +6,7 @@
 The folder is a data directory when steps.collect_packed has merged the parts.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from utils.audio import Channel
@@ -131,12 +132,25 @@ def pack_audio(
     outputs = packer.write(
         packed / f"packed.{job.partition('/')[0]}", job_utterances(lists.utt2spk, job)
     )
-    upsampled = {
+    upsampled = upsampled_from(reader.heard.rates, sample_rate_hz)
+    return task.finish(outputs, {**packer.counts, **reader.heard.counts, **upsampled})
+
+
+def upsampled_from(rates: Mapping[int, int], sample_rate_hz: int) -> dict[str, int]:
+    """Counts for the ledger of utterances that were recorded at a lower rate than they are packed at.
+
+    Parameters
+    ----------
+    rates : mapping of int to int
+        Rate in Hz -> utterances.
+    sample_rate_hz : int
+        Of the packed audio.
+    """
+    return {
         f"upsampled from {rate} Hz to {sample_rate_hz} Hz": number
-        for rate, number in sorted(reader.heard.rates.items())
+        for rate, number in sorted(rates.items())
         if rate < sample_rate_hz
     }
-    return task.finish(outputs, {**packer.counts, **reader.heard.counts, **upsampled})
 
 
 def check_split(data: Path, trim: bool) -> None:
