@@ -156,14 +156,28 @@ def prepare_folder(
         refuse_many_unreadable(
             corpus, measured, max_unreadable_fraction, output / "unreadable_files"
         )
+        limits = max_unreadable_fraction, max_policy_fraction
+        _check_limits(found, measured, limits)
         sets, surprises = deal_speakers(found, how, measured.faults)
         _refuse_other_sets(tasks, sets)
         sound = sound_lines(found.data.wav_scp, measured, heard)
         print("\n".join([*describe(found, corpus), *sound, *surprises]))
-        limits = max_unreadable_fraction, max_policy_fraction
         for task in pending:
             _write_set(task, found, sets[task.home.name], measured, limits, channel)
     return {**counts, **{name: task.counts for name, task in tasks.items()}}
+
+
+def _check_limits(found: Corpus, measured: Measured, limits: tuple[float, float]) -> None:
+    """Hold the whole corpus to the ledger's limits: before its speakers are dealt, which are fewer where utterances are."""
+    if not measured.faults:
+        return
+    ledger = Ledger(found.data.path)
+    for utterance in sorted(found.data.utt2spk):
+        if utterance in measured.faults:
+            ledger.drop(utterance, *measured.faults[utterance])
+        else:
+            ledger.keep(utterance)
+    ledger.check_limits(*limits)
 
 
 def _design(how: Dealing, train: Path) -> dict:
