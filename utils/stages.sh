@@ -339,7 +339,7 @@ check_again() {
   if [ "$1" = 0 ]; then unchecked=$backend; return; fi
   [ -n "${unchecked-}" ] || return 0
   unchecked=
-  python3 -m utils.plan status "$plan" --last "$stop_stage" >/dev/null
+  python3 -m utils.plan status "$plan" --last "$stop_stage" >/dev/null || exit 1  # in a condition -e is off
 }
 
 run() {  # COMMAND...: one process of the present stage
