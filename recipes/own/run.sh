@@ -47,6 +47,7 @@ enrolled="test"
 [ "$enrol_utterances" != 1 ] || [ -f "$corpus/test/enroll.spk2utt" ] || enrolled=
 design=(--sessions "$sessions" --seed "$seed")
 [ -z "$targets_per_speaker" ] || design+=(--targets-per-speaker "$targets_per_speaker")
+preview=$([ "$dry_run" = false ] || echo 50)
 rooms=${rirs:+rirs}
 [ "$simulate_rooms" = false ] || rooms=simulated_rooms
 bank=
@@ -72,7 +73,7 @@ if at_stage 0 "prepare data directories"; then
   run python3 -m local.prepare_folder "$corpus" "$data" --dev-share "$dev_share" --test-share "$test_share" \
     --sessions "$sessions" --enrol-utterances "$enrol_utterances" --channel "$channel" --seed "$seed" \
     --sample-rate-hz "$sample_rate_hz" ${root:+--root "$root"} --allow-pipes "$allow_pipes" --jobs "$nj" \
-    ${noise:+--noise "$noise"} ${rirs:+--rirs "$rirs"} $([ "$dry_run" = false ] || echo --preview 50)
+    ${noise:+--noise "$noise"} ${rirs:+--rirs "$rirs"} ${preview:+--preview "$preview"}
   run python3 -m steps.make_trials "$data/dev" "${design[@]}"
   run python3 -m steps.make_trials "$data/test" "${design[@]}" --enrol-utterances "$enrol_utterances"
   [ "$simulate_rooms" = false ] || run python3 -m local.simulate_rooms "$data/$rooms" --seed "$seed"

@@ -94,7 +94,7 @@ class PlannedBank(Bank):
         return self._planned("rirs", ["room"] if self.has_rooms else [])
 
     @property
-    def noise_types(self) -> np.ndarray:  # type: ignore[override]
+    def noise_types(self) -> np.ndarray:
         """(types,) array of str."""
         return np.array(self.types)
 
