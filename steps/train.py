@@ -191,14 +191,6 @@ class Arguments:
         return self.dev_data != NO_DEV
 
 
-def _registries() -> tuple[Mapping[str, Callable], Mapping[str, Callable]]:
-    """Networks and losses by name, which import torch."""
-    from steps.losses import LOSSES
-    from steps.models import MODELS
-
-    return MODELS, LOSSES
-
-
 def _refuse_to_augment_features(settings: Settings) -> None:
     """Refuse the section augmentation where the network reads features."""
     if takes_features(settings.sections["model"]) and settings.sections.get("augmentation"):
