@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
 from utils.embeddings.inputs import network_inputs, takes_features
-from utils.embeddings.planned import note_network
 from utils.errors import UserError
-from utils.receipts import DONE, MODE, Task
+from utils.receipts import Task
 from utils.training.experiment import (
     BEGUN,
     begin_experiment,
@@ -24,7 +23,7 @@ from utils.training.experiment import (
     has_inputs,
     write_first_weights,
 )
-from utils.training.planned import refuse_planned_training
+from utils.training.planned import look_ahead
 from utils.training.precision import begun_precision, say_once, settle_precision
 from utils.training.progress import INTERRUPTED, standing
 from utils.training.settings import Settings, read_phases
@@ -147,9 +146,7 @@ def train(
             auto_folders.insert(0, home)
             settings.set_precision(begun_precision(auto_folders) or "auto")
         task = _task(settings, arguments, home, inputs, phases, output)
-        if MODE.checking and task.status().state != DONE:
-            refuse_planned_training(settings, train_data, bank, seed, _registries)
-        note_network(home, settings.sections["model"])
+        look_ahead(task, settings, train_data, bank, seed, _registries)
         if task.is_done():
             counts = task.counts
         else:

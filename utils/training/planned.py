@@ -10,12 +10,35 @@ from utils.augmentation.chain import open_chain
 from utils.augmentation.planned import planned_bank
 from utils.config import build
 from utils.embeddings.inputs import takes_features
-from utils.embeddings.planned import rate_of_packed, utterances_of_speakers
+from utils.embeddings.planned import note_network, rate_of_packed, utterances_of_speakers
 from utils.errors import UserError
+from utils.receipts import DONE, MODE, Task
 from utils.training.settings import Settings
 
 Registries = Callable[[], tuple[Mapping[str, Callable], Mapping[str, Callable]]]
 ANY_SPEAKERS = 2  # classes of a loss, where nobody knows yet how many there will be
+
+
+def look_ahead(
+    task: Task,
+    settings: Settings,
+    train_data: Path,
+    bank: Path | None,
+    seed: int,
+    registries: Registries,
+) -> None:
+    """While a plan is checked: tell which network a training makes, and refuse one that would be refused at its start.
+
+    Parameters
+    ----------
+    task : Task
+        The training in its folder.
+    settings, train_data, bank, seed, registries
+        As of `refuse_planned_training`.
+    """
+    if MODE.checking and task.status().state != DONE:
+        refuse_planned_training(settings, train_data, bank, seed, registries)
+    note_network(task.home, settings.sections["model"])
 
 
 def refuse_planned_training(
