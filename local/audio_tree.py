@@ -10,14 +10,14 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import chain, count
 from pathlib import Path
 
 from tqdm import tqdm
 
-from utils.audio import audio_info
+from utils.audio import audio_header
 from utils.audio.leftovers import left_by_system
 from utils.cli import die_with_parent
 from utils.errors import UnreadableAudio, UserError
@@ -31,7 +31,7 @@ FEW_FILES = 1_000  # are measured sooner than processes start
 ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 Files = Sequence[tuple[str, int]]  # path below the root with slashes, bytes
-# Seconds and Hz of each file, empty for one that cannot be opened; path -> what is wrong with it.
+# Seconds, Hz and channels of each file (0: not known), empty for one that cannot be opened; path -> what is wrong with it.
 Measured = tuple[list[str], dict[str, str]]
 
 
@@ -178,8 +178,8 @@ def durations(
     jobs : int
         Processes.
     cache : path
-        Folder beside the output.  Each part that has been measured is a list there, ``<bytes> TAB <seconds> <Hz> TAB <path>``: what has the same path
-        and size is not measured again.  What could not be opened is not in it, since it may be mended; remove the folder to measure all.
+        Folder beside the output.  Each part that has been measured is a list there, ``<bytes> TAB <seconds> <Hz> <channels> TAB <path>``: what has
+        the same path and size is not measured again.  What could not be opened is not in it, since it may be mended; remove the folder to measure all.
 
     Returns
     -------
@@ -189,6 +189,7 @@ def durations(
         Path -> what is wrong with each of the others.
     """
     words, unreadable = _measured_words(root, files, jobs, cache)
+    say_channels(root, Counter(int(length.rpartition(" ")[2]) for length in words.values()))
     for path, length in words.items():
         words[path] = sys.intern(length.partition(" ")[0])
     return words, unreadable
@@ -196,8 +197,8 @@ def durations(
 
 def headers(
     root: Path, files: Files, jobs: int, cache: Path
-) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
-    """Durations and sample rates as the files' headers say.
+) -> tuple[dict[str, tuple[str, int, int]], dict[str, str]]:
+    """Durations, sample rates and channels as the files' headers say.
 
     Parameters
     ----------
@@ -206,22 +207,42 @@ def headers(
 
     Returns
     -------
-    measured : dict of str to (str, int)
-        Path -> seconds, with four decimals, and sample rate in Hz, of each file that can be opened.
+    measured : dict of str to (str, int, int)
+        Path -> seconds, with four decimals, sample rate in Hz, and channels (0: not known), of each file that can be opened.
     unreadable : dict of str to str
         Path -> what is wrong with each of the others.
     """
     words, unreadable = _measured_words(root, files, jobs, cache)
     return {
-        path: (seconds, int(rate))
-        for path, (seconds, rate) in ((path, length.split()) for path, length in words.items())
+        path: (seconds, int(rate), int(channels))
+        for path, (seconds, rate, channels) in (
+            (path, length.split()) for path, length in words.items()
+        )
     }, unreadable
+
+
+def say_channels(where: Path, files_of: Mapping[int, int]) -> None:
+    """Say how many files have several channels.
+
+    Parameters
+    ----------
+    where : path
+        The corpus.
+    files_of : mapping of int to int
+        Number of channels -> files.
+    """
+    total = sum(files_of.values())
+    for channels, number in sorted(files_of.items()):
+        if channels > 1:
+            print(
+                f"{where}: {number:,} of {total:,} files have {channels} channels: of speech channel 0 is taken, or what --channel says"
+            )
 
 
 def _measured_words(
     root: Path, files: Files, jobs: int, cache: Path
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Path -> seconds and sample rate, a blank between them; what is wrong with the others."""
+    """Path -> seconds, sample rate and channels, blanks between them; what is wrong with the others."""
     known = _read_cache(cache)
     words = {
         path: known[path, num_bytes] for path, num_bytes in files if (path, num_bytes) in known
@@ -264,14 +285,14 @@ def _measure(root: str, files: Files) -> Measured:
     for path, _ in files:
         entry = os.path.join(root, path)
         try:
-            num_samples, sample_rate_hz = audio_info(entry)
+            num_samples, sample_rate_hz, channels = audio_header(entry)
         except UnreadableAudio as error:
-            faults[path], num_samples, sample_rate_hz = str(error), 0, 1
-        if not num_samples:
+            faults[path], num_samples = str(error), 0
+        if num_samples:
+            lengths.append(f"{num_samples / sample_rate_hz:.4f} {sample_rate_hz} {channels or 0}")
+        else:
             faults.setdefault(path, f"{entry}: no samples")
-        lengths.append(
-            f"{num_samples / sample_rate_hz:.4f} {sample_rate_hz}" if num_samples else ""
-        )
+            lengths.append("")
     return lengths, faults
 
 
@@ -279,6 +300,7 @@ def _read_cache(cache: Path) -> dict[tuple[str, int], str]:
     rows = {}
     for part in sorted(cache.glob("part.*")):
         for line in read_lines(part):
-            num_bytes, seconds, path = line.split("\t", 2)
-            rows[path, int(num_bytes)] = sys.intern(seconds)
+            num_bytes, words, path = line.split("\t", 2)
+            if words.count(" ") == 2:  # those of an older version say nothing of channels
+                rows[path, int(num_bytes)] = sys.intern(words)
     return rows

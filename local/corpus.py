@@ -1,10 +1,12 @@
 """What the preparation of any corpus needs: its own lists read, its files found and measured, a data directory finished."""
 
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from utils.audio import audio_info
+from local.audio_tree import say_channels
+from utils.audio import audio_header
 from utils.data_dir import DataDir, read_map, write_data_dir
 from utils.data_dir.ledger import UNREADABLE, Ledger
 from utils.errors import UnreadableAudio, UserError
@@ -105,13 +107,17 @@ def require_files(paths: Mapping[str, Path], source: Path, listing: Path) -> Non
     )
 
 
-def measure(paths: Mapping[str, str | Path]) -> tuple[dict[str, str], dict[str, str]]:
+def measure(
+    paths: Mapping[str, str | Path], where: Path | None = None
+) -> tuple[dict[str, str], dict[str, str]]:
     """Durations as the files' headers say.
 
     Parameters
     ----------
     paths : mapping of str to str or path
         Utterance -> audio file.
+    where : path or None
+        The corpus, of which it is said how many files have several channels; None: that is not said.
 
     Returns
     -------
@@ -121,16 +127,20 @@ def measure(paths: Mapping[str, str | Path]) -> tuple[dict[str, str], dict[str, 
         What is wrong with each of the others.
     """
     utt2dur, unreadable = {}, {}
+    files_of: Counter[int] = Counter()
     for utterance, path in paths.items():
         try:
-            num_samples, sample_rate_hz = audio_info(path)
+            num_samples, sample_rate_hz, channels = audio_header(path)
         except UnreadableAudio as error:
             unreadable[utterance] = str(error)
             continue
         if num_samples:
+            files_of[channels or 0] += 1
             utt2dur[utterance] = f"{num_samples / sample_rate_hz:.4f}"
         else:
             unreadable[utterance] = f"{path}: no samples"
+    if where:
+        say_channels(where, files_of)
     return utt2dur, unreadable
 
 

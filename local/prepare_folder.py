@@ -7,6 +7,7 @@
 No speaker is in two sets.  Trials are made by steps.make_trials.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,22 +16,26 @@ from pathlib import Path
 from local.audio_tree import find_audio, listing_digest
 from local.corpus import changed_listing, path_from_checkout
 from local.own.corpus import SETS, Corpus
+from local.own.deal import Dealing, deal_speakers
 from local.own.kaldi import file_of, kaldi_folders, read_kaldi
 from local.own.measure import Measured, measure_corpus, refuse_many_unreadable
 from local.own.missing import refuse_missing
 from local.own.preview import describe, describe_first, describe_sets
+from local.own.sound import Heard, sound_lines
 from local.own.table import read_table, times_of_table
 from local.own.times import refuse_other_durations
 from local.own.tree import SUFFIXES, read_tree
 from local.prepare_noise import prepare_bank
-from local.speaker_split import split_speakers
+from utils.audio import Channel, channels_in_words, refuse_negative
 from utils.cli import run
-from utils.data_dir import subset_data_dir, write_data_dir
+from utils.data_dir import read_map, subset_data_dir, write_data_dir
 from utils.data_dir.formats import lists_of
 from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION, Ledger
 from utils.data_dir.trial_list import lines_left_out
+from utils.embeddings.planned import note_speakers
 from utils.errors import UserError
-from utils.receipts import MODE, Task
+from utils.receipts import MODE, Task, read_receipt
+from utils.trials.pairs import Sessions
 
 FORMAT = 1
 
@@ -44,6 +49,8 @@ def prepare_folder(
     formats: str = "",
     dev_share: float = 0.1,
     test_share: float = 0.2,
+    sessions: Sessions = "any",
+    enrol_utterances: int = 1,
     min_sample_rate_hz: int = 8000,
     max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
     max_policy_fraction: float = MAX_POLICY_FRACTION,
@@ -52,6 +59,8 @@ def prepare_folder(
     seed: int = 1,
     jobs: int = 2,
     preview: int | None = None,
+    channel: Channel = 0,
+    sample_rate_hz: int = 16000,
     noise: Path | None = None,
     rirs: Path | None = None,
 ) -> dict:
@@ -72,6 +81,8 @@ def prepare_folder(
         Ends of the names of a tree's files, joined by commas (``wav,flac``): others are left aside; default: all kinds of sound.
     dev_share, test_share : float
         Of the speakers, at least two each; sets that the corpus names stay as they are.
+    sessions, enrol_utterances : str and int
+        Of the trials that steps.make_trials is to make of dev and test: who has too few utterances for them is trained on.
     min_sample_rate_hz : int
         Recordings of a lower rate are dropped, by the ledger's policy.
     max_unreadable_fraction, max_policy_fraction : float
@@ -86,6 +97,10 @@ def prepare_folder(
         Processes that read headers.
     preview : int or None
         Say what would happen, with a look at this many files, and write nothing.
+    channel : int or "mean"
+        Of files with several, the one that the recipe hears: it is said, and files without it are left out.
+    sample_rate_hz : int
+        Rate that the recipe packs at: what has fewer samples is said, and has no upper band.
     noise, rirs : path
         Trees of noises and of room responses for augmentation.
 
@@ -100,6 +115,7 @@ def prepare_folder(
         It is no corpus, or too much of it is missing or cannot be used.
     """
     _refuse_other(corpus)
+    refuse_negative(channel)
     source = _find(corpus, root, columns or {}, allow_pipes, formats)
     inputs = source.inputs()
     options = {
@@ -118,14 +134,21 @@ def prepare_folder(
         "seed": seed,
         "files": listing_digest(source.files),
     }
+    how = Dealing(dev_share, test_share, seed, sessions, enrol_utterances)
+    options |= _design(how, output / "train")
+    options |= {"channel": channel} if channel else {}
+    heard = Heard(channel, sample_rate_hz)
     if preview is not None:
         found = source.read()
-        first = describe_first(found, preview, min_sample_rate_hz, allow_pipes)
+        first = describe_first(found, preview, min_sample_rate_hz, allow_pipes, heard)
         print("\n".join([*describe(found, corpus), *first]))
-        sets = split_speakers(found.spk2sex, found.spk2set, dev_share, test_share, seed)
-        print("\n".join(describe_sets(sets, found.spk2sex, found.data.utt2spk)))
+        sets, surprises = deal_speakers(found, how)
+        print("\n".join([*describe_sets(sets, found.spk2sex, found.data.utt2spk), *surprises]))
         if not MODE.checking:
             return {}
+        members = Counter(found.data.utt2spk.values())
+        for name, speakers in sets.items():
+            note_speakers(output / name, {speaker: members[speaker] for speaker in speakers})
     counts = prepare_bank(output, noise, rirs)
     homes = [output / name for name in SETS]
     explain = {"files": partial(changed_listing, corpus, homes)}
@@ -138,11 +161,10 @@ def prepare_folder(
     pending = [task for task in tasks.values() if not task.is_done()]
     if pending:
         found = source.read()
-        sets = split_speakers(found.spk2sex, found.spk2set, dev_share, test_share, seed)
         listing = output / "missing_files"
         refuse_missing(_files_of(found), corpus, listing, found.start, root is not None)
         measured = measure_corpus(
-            found.data, min_sample_rate_hz, jobs, output / "measured", allow_pipes
+            found.data, min_sample_rate_hz, jobs, output / "measured", allow_pipes, channel
         )
         refuse_many_unreadable(
             corpus, measured, max_unreadable_fraction, output / "unreadable_files"
@@ -150,11 +172,53 @@ def prepare_folder(
         refuse_other_durations(
             corpus, found.stated, measured.utt2dur, measured.seconds_of(found.data)
         )
-        print("\n".join(describe(found, corpus)))
         limits = max_unreadable_fraction, max_policy_fraction, allow_missing_trials
+        _check_limits(found, measured, limits)
+        sets, surprises = deal_speakers(found, how, measured.faults)
+        _refuse_other_sets(tasks, sets)
+        sound = sound_lines(found.data.wav_scp, measured, heard)
+        print("\n".join([*describe(found, corpus), *sound, *surprises]))
         for task in pending:
-            _write_set(task, found, sets[task.home.name], measured, limits)
+            _write_set(task, found, sets[task.home.name], measured, limits, channel)
     return {**counts, **{name: task.counts for name, task in tasks.items()}}
+
+
+def _check_limits(found: Corpus, measured: Measured, limits: tuple[float, float, bool]) -> None:
+    """Hold the whole corpus to the ledger's limits: before its speakers are dealt, which are fewer where utterances are."""
+    if not measured.faults:
+        return
+    ledger = Ledger(found.data.path)
+    for utterance in sorted(found.data.utt2spk):
+        if utterance in measured.faults:
+            ledger.drop(utterance, *measured.faults[utterance])
+        else:
+            ledger.keep(utterance)
+    max_unreadable, max_policy, _ = limits
+    ledger.check_limits(max_unreadable, max_policy)
+
+
+def _design(how: Dealing, train: Path) -> dict:
+    """What the receipts record of the trials, where it is not the usual; those of sets made before it mattered say nothing of it."""
+    recorded = read_receipt(train / "receipts" / "made.json")
+    if (how.sessions, how.enrol_utterances) == ("any", 1):
+        return {}
+    if recorded and "enrol_utterances" not in recorded["options"]:
+        return {}
+    return {"sessions": how.sessions, "enrol_utterances": how.enrol_utterances}
+
+
+def _refuse_other_sets(tasks: Mapping[str, Task], sets: Mapping[str, Sequence[str]]) -> None:
+    """Refuse to write some of the sets beside others that have other speakers, as another version may have dealt them."""
+    for name, task in tasks.items():
+        made = task.home / "utt2spk"
+        if not task.path.exists() or not made.exists():
+            continue
+        strangers = sorted(set(read_map(made).values()) - set(sets[name]))
+        if strangers:
+            raise UserError(
+                f"{made}: speaker '{strangers[0]}' is in {name} there, and is not dealt to it now; remove {task.home.parent} and run the "
+                "same command again"
+            )
 
 
 @dataclass(frozen=True)
@@ -247,6 +311,7 @@ def _write_set(
     speakers: Sequence[str],
     measured: Measured,
     limits: tuple[float, float, bool],
+    channel: Channel,
 ) -> None:
     """Write one data directory, its ledger, held to its limits (unreadable, policy, whether trials may be lost), and its receipt."""
     name = task.home.name
@@ -272,6 +337,10 @@ def _write_set(
         else:
             ledger.keep(utterance)
     ledger.check_limits(max_unreadable, max_policy)
+    for utterance in ledger.kept:
+        recording = data.segments[utterance].split()[0] if data.segments else utterance
+        if channels := measured.several.get(recording, 0):
+            ledger.found[channels_in_words(channels, channel)] += 1
     kept = subset_data_dir(data, utterances=ledger.kept)
     ledger.lost_trials = len(lines_left_out(data.trials or [], kept.trials or []))
     write_data_dir(kept, task.home)

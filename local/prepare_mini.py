@@ -21,6 +21,7 @@ from local.mini.sentences import make_sentence
 from local.mini.synthesis import SAMPLE_RATE_HZ, make_speakers, synthesise
 from utils.archive import ArchiveWriter, read_scp
 from utils.audio import to_int16
+from utils.augmentation.planned import note_noise_types
 from utils.cli import die_with_parent, run
 from utils.data_dir import DataDir, write_data_dir
 from utils.errors import UserError
@@ -132,6 +133,7 @@ def prepare_mini(output: Path, *, size: str = "full", seed: int = 1, jobs: int =
             expected_audio=(len(recordings), hours),
             expected_bytes=lambda hours=hours: int(3600 * hours * BYTES_PER_SECOND),
         )
+    note_noise_types(output / "noise", {sound.split("-")[0] for sound in plans["noise"]})
     pending = [name for name in plans if not tasks[name].is_done()]
     if pending:
         Espeak().close()  # a missing package is told here, in one line, and not by every process

@@ -12,6 +12,7 @@ from local.audio_tree import ANY, find_audio
 from local.corpus import changed_listing, finish_data_dir, measure, path_from_checkout
 from local.own.corpus import plain
 from utils.audio.leftovers import left_out_in_words
+from utils.augmentation.planned import note_noise_types
 from utils.cli import run
 from utils.data_dir import DataDir
 from utils.errors import UserError
@@ -58,9 +59,10 @@ def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
     }
     explain = {"files": partial(changed_listing, source, [output])}
     task = Task(output, "made", format=FORMAT, inputs={}, options=options, explain=explain)
+    audio = [file for file in files if file.suffix.lower() in AUDIO_SUFFIXES]
+    note_noise_types(output, {_type_of(file, source) for file in audio})
     if task.is_done():
         return task.counts
-    audio = [file for file in files if file.suffix.lower() in AUDIO_SUFFIXES]
     if not audio:
         raise UserError(
             f"{source}: no audio among {len(files)} files, expected some of {', '.join(sorted(AUDIO_SUFFIXES))}; correct the path"
@@ -72,12 +74,7 @@ def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
             raise UserError(
                 f"{source}: {other} and {file} would both be called '{utterance_id(file)}'; rename one"
             )
-    utt2type = {
-        name: utterance_id(Path(file.parts[0]))
-        if len(file.parts) > 1
-        else utterance_id(Path(source.name))
-        for name, file in names.items()
-    }
+    utt2type = {name: _type_of(file, source) for name, file in names.items()}
     paths = {name: path_from_checkout(source / file) for name, file in names.items()}
     utt2dur, unreadable = measure(paths)
     if not utt2dur:
@@ -104,6 +101,11 @@ def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
     if left_out:
         print(f"{output}: {left_out_in_words(left_out)}")
     return counts
+
+
+def _type_of(file: Path, source: Path) -> str:
+    """The first folder of a file, or that which holds all."""
+    return utterance_id(Path(file.parts[0] if len(file.parts) > 1 else source.name))
 
 
 def prepare_bank(output: Path, noise: Path | None, rirs: Path | None) -> dict:

@@ -5,6 +5,7 @@
 Where the corpus' test/ is missing, speakers of train/ are held out: four folds test every speaker once.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,7 +106,7 @@ def prepare_speechocean762(
             whole, official_test = _merge(train, test, corpus), set(test.lists["spk2group"])
         speakers = _split_speakers(whole, official_test, fold, folds, seed)
         _report_corpus(corpus, read, len(speakers["test"]), fold, folds)
-        utt2dur, unreadable = measure(whole.paths)
+        utt2dur, unreadable = measure(whole.paths, corpus)
         whole.lists["utt2dur"] = utt2dur
         for name, task in pending.items():
             _write_set(task, whole, speakers[name], unreadable, seed, has_trials=name != "train")
@@ -258,6 +259,14 @@ def _write_set(
             for enrol, test, is_target in trials
         ]
         num_targets = sum(is_target for *_, is_target in trials)
+        members = Counter(utt2spk.values())
+        single = sum(number == 1 for number in members.values())
+        if not num_targets:
+            raise UserError(
+                f"{task.home}: each of its {len(members)} speakers has one utterance: there is no target trial; fetch the whole corpus"
+            )
+        alone = f"{single} of {len(members)} speakers have one utterance and no target trial"
+        shortage = "; ".join(filter(None, [alone if single else "", shortage]))
         counts = {"targets": num_targets, "nontargets": len(trials) - num_targets}
     counts = finish_data_dir(task, data, unreadable, counts)
     said = f"{counts['went_on']} of {counts['came_in']} utterances, {counts['speakers']} speakers"

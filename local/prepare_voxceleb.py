@@ -96,6 +96,10 @@ def prepare_voxceleb(
     roots = {"voxceleb1": voxceleb1}
     roots |= {"voxceleb2": voxceleb2} if voxceleb2 is not None else {}
     _check(roots, training, tests, allow_leakage, seed)
+    if dev_speakers is not None and (dev_speakers == 1 or dev_speakers < 0):
+        raise UserError(
+            f"--dev-speakers is {dev_speakers}, expected 2 or more, or 0: none; one has no impostors"
+        )
     speakers = read_speakers([lists, voxceleb1, voxceleb2])
     paths = _find_lists(tests, lists, voxceleb1, speakers, jobs)
     counts = prepare_bank(output, musan, rirs)

@@ -5,6 +5,7 @@ python -m steps.augment data/full/packed_16000/bank --noise data/full/noise --ri
 
 from pathlib import Path
 
+from utils.augmentation.planned import note_bank
 from utils.cli import run
 from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
 from utils.errors import UserError
@@ -75,6 +76,7 @@ def augment(
         options={"sample_rate_hz": sample_rate_hz, "root": root},
         dear=True,
     )
+    note_bank(bank, noise, rirs)
     if task.is_done():
         return task.counts
     from utils.audio import UtteranceReader

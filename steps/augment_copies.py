@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from utils.augmentation.augmenter import Augmenter, resolved_augmentation
 from utils.cli import run
 from utils.config import make, read_yaml
+from utils.embeddings.planned import rate_of_packed
 from utils.errors import UserError
-from utils.receipts import Task, data_dir_inputs
+from utils.receipts import DONE, MODE, Task, data_dir_inputs
+from utils.training.planned import refuse_planned_bank
 
 if TYPE_CHECKING:
     from utils.augmentation.copies import CopyMaker
@@ -82,7 +84,8 @@ def augment_copies(
             f"{packed}/trials: its audio is for tests, and trials name no copies; give --allow-trials to copy it nevertheless"
         )
     inputs = data_dir_inputs(packed, "wav.scp", "utt2spk", "utt2num_samples")
-    if make(Augmenter, section, str(policy)).uses_bank:
+    augmentation = make(Augmenter, section, str(policy))
+    if augmentation.uses_bank:
         inputs["bank"] = bank / "receipts" / "augment.json"
     # where it runs changes nothing
     resolved = {
@@ -105,6 +108,9 @@ def augment_copies(
         dear=True,
         expected_bytes=lambda: forecast_bytes(packed, len(policies), job),
     )
+    rate = rate_of_packed(packed)
+    if MODE.checking and rate and task.status().state != DONE:
+        refuse_planned_bank(augmentation, bank, rate, str(policy))
     if task.is_done():
         return task.counts
     from utils.augmentation.copies import CopyMaker

@@ -4,12 +4,16 @@ python -m steps.collect_packed data/full/train data/full/packed_16000/train --jo
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from utils.cli import run
 from utils.data_dir.formats import lists_of
 from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
 from utils.receipts import Task, data_dir_inputs
 from utils.receipts.job_parts import Parts, part_receipts
+
+if TYPE_CHECKING:
+    from utils.data_dir.ledger import Ledger
 
 FORMAT = 1
 
@@ -69,7 +73,13 @@ def collect_packed(
     if task.is_done():
         return task.counts
     from utils.data_dir import read_data_dir, subset_data_dir, write_data_dir
-    from utils.data_dir.ledger import FATES_OF_PIECES, Ledger, lost_trials_of, utterances_in_trials
+    from utils.data_dir.ledger import (
+        FATES_OF_PIECES,
+        FOUND,
+        Ledger,
+        lost_trials_of,
+        utterances_in_trials,
+    )
     from utils.data_dir.trial_list import lines_left_out
     from utils.files import atomic_write
     from utils.packed.packer import packed_lists
@@ -88,6 +98,7 @@ def collect_packed(
         source.utt2spk,
     )
     ledger.check_limits(max_unreadable_fraction, max_policy_fraction, packed / "receipts")
+    ledger.found.update(parts.named(FOUND))
     kept = subset_data_dir(source, utterances=ledger.kept)
     lost_trials = sorted(lines_left_out(source.trials or [], kept.trials or []))
     ledger.lost_trials = len(lost_trials) + lost_trials_of(data)
@@ -103,8 +114,20 @@ def collect_packed(
         "clipped_utterances": parts.total("clipped_utterances"),
     }
     print(f"{packed}: {counts['hours']} hours packed; {ledger.summary}")
+    print("".join(f"{line}\n" for line in _upsampled_lines(ledger)), end="")
     written = [packed / name for name in lists_of(packed)]
     return task.finish([*written, packed / "lost_trials", *ledger.write(packed), parts], counts)
+
+
+def _upsampled_lines(ledger: "Ledger") -> list[str]:
+    """What is not in sound that was recorded at a lower rate; channels were told of with the VAD decisions."""
+    lines = []
+    for line in ledger.found_lines():
+        before, is_upsampled, rates = line.partition("upsampled from ")
+        if is_upsampled:
+            half_hz = int(rates.split()[0]) / 2
+            lines.append(f"{before}{is_upsampled}{rates}: nothing above {half_hz:g} Hz is in them")
+    return lines
 
 
 if __name__ == "__main__":

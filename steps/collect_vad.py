@@ -62,7 +62,7 @@ def collect_vad(
     if task.is_done():
         return task.counts
     from utils.data_dir import read_map, write_map
-    from utils.data_dir.ledger import Ledger, utterances_in_trials
+    from utils.data_dir.ledger import FOUND, Ledger, utterances_in_trials
     from utils.vad.segments import speech_summary, summary_lines
 
     parts = Parts(home, receipts)
@@ -70,6 +70,7 @@ def collect_vad(
     ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
     ledger.read_parts(parts.files("dropped"), decisions, read_map(data / "utt2spk"))
     ledger.check_limits(max_unreadable_fraction, receipts=home / "receipts")
+    ledger.found.update(parts.named(FOUND))
     write_map(data / "vad.scp", decisions)
     write_map(home / "segments", parts.table("segments"))
     num_frames, num_speech = (
@@ -77,7 +78,8 @@ def collect_vad(
         for kind in ("num_frames", "num_speech")
     )
     summary = speech_summary(num_frames, num_speech)
-    print("\n".join([*summary_lines(str(data), num_speech, summary), f"{data}: {ledger.summary}"]))
+    said = [*summary_lines(str(data), num_speech, summary), f"{data}: {ledger.summary}"]
+    print("\n".join([*said, *ledger.found_lines()]))
     return task.finish(
         [data / "vad.scp", home / "segments", *ledger.write(home), parts],
         {**ledger.counts, **summary},

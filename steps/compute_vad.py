@@ -38,7 +38,7 @@ def compute_vad(
     top_db : float or None
         In place of the YAML's, of the librosa detectors: how far below the loudest frame sound counts as silence.
     channel : int or "mean"
-        Of sound with several, from 0; ``mean``: all of them averaged.
+        Of sound with several, from 0; ``mean``: all of them averaged.  Sound of one channel has that one.
     allow_pipes : bool
         Leave to run the commands that wav.scp may hold.
     root : path or None
@@ -113,6 +113,7 @@ def compute_vad(
         [writer, *written],
         {
             **ledger.counts,
+            **reader.heard.counts,
             "frames": sum(num_frames.values()),
             "speech_frames": sum(num_speech.values()),
         },

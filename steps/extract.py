@@ -13,19 +13,23 @@ from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
 from utils.config import read_yaml
-from utils.embeddings.inputs import network_inputs
+from utils.embeddings.inputs import network_inputs, takes_features
+from utils.embeddings.planned import network_of, note_embeddings, rate_of_packed
 from utils.embeddings.protocol_base import Protocol
 from utils.embeddings.protocols import natural_protocol, read_protocol
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.packed.facts import augmentation_of, cut_of, vad_of
-from utils.receipts import Task
+from utils.receipts import DONE, MODE, Task
 
 if TYPE_CHECKING:
     from steps.models import EmbeddingNetwork
     from utils.features.base import FrontEnd
 
 FORMAT = 1
+USUAL_RATE_HZ = (
+    16000  # of networks and of packed audio; another one is worth a look, which takes torch
+)
 
 
 def extract(
@@ -128,6 +132,9 @@ def _extract_set(way: _Way, data: Path, output: Path) -> dict:
         dear=True,
         options=way.options,
     )
+    note_embeddings(output, way.experiment, data)
+    if MODE.checking and task.status().state != DONE:
+        _refuse_planned(way, data)
     if task.is_done():
         return task.counts
     import torch
@@ -161,6 +168,25 @@ def _extract_set(way: _Way, data: Path, output: Path) -> dict:
     with atomic_write(provenance) as file:
         json.dump(facts, file, indent=1)
     return task.finish([writer, provenance], {"utterances": len(mine)})
+
+
+def _refuse_planned(way: _Way, data: Path) -> None:
+    """Refuse a protocol, or a rate other than the usual, that the network cannot take, before anything is packed or trained."""
+    section, rate = network_of(way.experiment), rate_of_packed(data)
+    is_usual = rate in (None, USUAL_RATE_HZ) or takes_features(section or {})
+    if section is None or (is_usual and way.chosen is None):
+        return
+    from steps.models import MODELS
+    from utils.config import build
+
+    network = build(MODELS, section, f"{way.experiment}/config.yaml: model")
+    if way.chosen:
+        way.chosen[0].check(network)
+    if not is_usual and rate != network.sample_rate_hz:
+        raise UserError(
+            f"{data}: will be packed at {rate} Hz, the network of {way.experiment} takes {network.sample_rate_hz} Hz; give "
+            f"--sample-rate-hz {network.sample_rate_hz}"
+        )
 
 
 def load_network(experiment: Path, checkpoint: str) -> tuple["EmbeddingNetwork", dict]:

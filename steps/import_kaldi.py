@@ -31,6 +31,7 @@ def import_kaldi(
     archives: Literal["listed", "beside"] = "listed",
     backend_set: str | None = None,
     backend: str = "kaldi",
+    embeddings_only: bool = False,
     mean: Path | None = None,
     transform: Path | None = None,
     plda: Path | None = None,
@@ -61,6 +62,8 @@ def import_kaldi(
         The set whose folder has the files of the back end; None: the only one that has any.
     backend : str
         Name that the back end gets.
+    embeddings_only : bool
+        No back end, whatever files of one there are.
     mean, transform, plda : path or None
         A file in place of that of the set, such as ``plda_adapt``; any of them may be elsewhere.
     length_norm : bool
@@ -96,6 +99,24 @@ def import_kaldi(
         "crops": "unknown",
         "origin": "Kaldi",
     }
+    given = {"mean.vec": mean, "transform.mat": transform, "plda": plda}
+    given_files = {name: path for name, path in given.items() if path}
+    if embeddings_only and (backend_set or given_files):
+        raise UserError(
+            "--embeddings-only and files of a back end (--backend-set, --mean, --transform, --plda): both were given; leave one out"
+        )
+    files = {} if embeddings_only else backend_files(source, found, backend_set, given_files)
+    options = {}
+    if files:
+        options = _backend_options(
+            files, length_norm, normalize_length, simple_length_normalization, smoothing
+        )
+        fresh = {
+            name: place
+            for name, place in chosen.items()
+            if not (output / "embeddings" / name / "receipts" / "collect_embeddings.json").exists()
+        }
+        _refuse_backend(files, options, fresh, archives, root)
     counts, dimensions = {}, {}
     for name, (folder, kind) in chosen.items():
         task = _import_set(folder, kind, output / "embeddings" / name, archives, root, facts)
@@ -103,14 +124,7 @@ def import_kaldi(
             task.counts.get("utterances", 0),
             task.counts.get("dimension", 0),
         )
-    given = {"mean.vec": mean, "transform.mat": transform, "plda": plda}
-    files = backend_files(
-        source, found, backend_set, {name: path for name, path in given.items() if path}
-    )
     if files:
-        options = _backend_options(
-            files, length_norm, normalize_length, simple_length_normalization, smoothing
-        )
         _import_backend(files, options, output / "backend" / backend, dimensions, facts)
     print(
         f"{output}: "
@@ -188,6 +202,49 @@ def _backend_options(
     }
 
 
+def _read_parts(files: Mapping[str, Path]) -> dict[str, Any]:
+    """What a back end's files hold."""
+    from utils.archive import read_matrix, read_vector
+    from utils.archive.plda import read_plda
+
+    readers: dict[str, Callable[[Path], Any]] = {
+        "mean.vec": read_vector,
+        "transform.mat": read_matrix,
+        "plda": read_plda,
+    }
+    return {name: readers[name](path) for name, path in files.items()}
+
+
+def _refuse_backend(
+    files: Mapping[str, Path],
+    options: dict,
+    chosen: Mapping[str, tuple[Path, str]],
+    archives: str,
+    root: Path,
+) -> None:
+    """Refuse files that make no back end, or none for these sets, before anything is written."""
+    from steps.backends import FAMILIES
+    from utils.embeddings.kaldi_folders import listed_vectors
+    from utils.scoring.backend_files import build_backend
+
+    parts, dimensions = _read_parts(files), {}
+    paths: Literal["kept", "beside"] = "beside" if archives == "beside" else "kept"
+    for name, (folder, kind) in chosen.items():
+        _, vector = next(listed_vectors(folder / f"{kind}.scp", paths, root))
+        dimensions[name] = len(vector)
+    _refuse_other_dimensions(files, parts, dimensions)
+    empty, _ = build_backend(FAMILIES, options, "options of the back end")
+    _take(empty, parts, files)
+
+
+def _take(empty: Any, parts: Mapping[str, Any], files: Mapping[str, Path]) -> Any:
+    """A back end with what files hold."""
+    try:
+        return empty.from_parts(parts)
+    except ValueError as error:
+        raise UserError(f"{', '.join(map(str, files.values()))}: {error}") from None
+
+
 def _import_backend(
     files: Mapping[str, Path],
     options: dict,
@@ -198,8 +255,6 @@ def _import_backend(
     """Write a back end's folder."""
     from steps.backends import FAMILIES
     from steps.backends.plda import smoothed
-    from utils.archive import read_matrix, read_vector
-    from utils.archive.plda import read_plda
     from utils.scoring.backend_files import build_backend, write_backend
 
     task = Task(
@@ -211,21 +266,13 @@ def _import_backend(
     )
     if task.is_done():
         return
-    readers: dict[str, Callable[[Path], Any]] = {
-        "mean.vec": read_vector,
-        "transform.mat": read_matrix,
-        "plda": read_plda,
-    }
-    parts = {name: readers[name](path) for name, path in files.items()}
+    parts = _read_parts(files)
     dimension = _refuse_other_dimensions(files, parts, dimensions)
     empty, resolved = build_backend(FAMILIES, options, str(output))
     if options.get("smoothing"):
         mean, transform, psi = parts["plda"]
         parts["plda"] = smoothed(mean, transform, psi, options["smoothing"])
-    try:
-        learned = empty.from_parts(parts)
-    except ValueError as error:
-        raise UserError(f"{', '.join(map(str, files.values()))}: {error}") from None
+    learned = _take(empty, parts, files)
     written = write_backend(output, learned, resolved, dimension)
     with atomic_write(output / "provenance.json") as file:
         file.write(json.dumps(dict(facts), indent=1, sort_keys=True) + "\n")

@@ -19,7 +19,7 @@ from utils.receipts.contents import read_receipt
 from utils.trials.pairs import Sessions
 
 if TYPE_CHECKING:
-    from utils.trials.design import Trials
+    from utils.trials.design import Design, Trials
 
 FORMAT = 1
 
@@ -121,12 +121,25 @@ def make_trials(
     if not counts["targets"] or not counts["nontargets"]:
         raise UserError(
             f"{data}: the design has {counts['targets']} target and {counts['nontargets']} impostor trials, expected some of both "
-            f"({'; '.join(trials.shortages) or 'no impostors were asked for'}); ask for another design, or add speakers or utterances"
+            f"({'; '.join(trials.shortages) or 'no impostors were asked for'}); {_remedy(design)}"
         )
     written = _write_trials(data, trials)
     said = f"{counts['targets']:,} target and {counts['nontargets']:,} impostor trials, {counts['models']:,} models"
     print(f"{data}: {'; '.join([said, *trials.shortages])}")
     return task.finish(written, counts)
+
+
+def _remedy(design: "Design") -> str:
+    """Which options ask for less, as far as some do."""
+    weaker = []
+    if design.sessions != "any":
+        weaker.append("--sessions any")
+    if design.enrol_utterances > 1:
+        weaker.append(f"--enrol-utterances {design.enrol_utterances - 1} or less")
+    if not sum(design.impostors.values()):
+        weaker.append("--random 10")
+    asked = f"ask for less ({', '.join(weaker)}), or " if weaker else ""
+    return f"{asked}add speakers or utterances"
 
 
 def _refuse_small(options: dict[str, int | None], least: int) -> None:

@@ -6,10 +6,12 @@
 The folder is a data directory when steps.collect_packed has merged the parts.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from utils.audio import Channel
 from utils.cli import run
+from utils.embeddings.planned import note_packed
 from utils.errors import UserError
 from utils.receipts import Task, data_dir_inputs
 
@@ -54,7 +56,7 @@ def pack_audio(
     last_seconds : float
         Only the end of what is left of an utterance is packed; 0: all of it.
     channel : int or "mean"
-        Of sound with several, from 0; ``mean``: all of them averaged.
+        Of sound with several, from 0; ``mean``: all of them averaged.  Sound of one channel has that one.
     allow_pipes : bool
         Leave to run the commands that wav.scp may hold.
     root : path or None
@@ -101,6 +103,7 @@ def pack_audio(
         options=options,
         expected_bytes=lambda: forecast_bytes(data, sample_rate_hz, job),
     )
+    note_packed(packed, data, sample_rate_hz, split)
     if task.is_done():
         return task.counts
     from utils.archive import read_scp
@@ -124,11 +127,30 @@ def pack_audio(
         min_seconds=min_seconds,
         min_speech_seconds=min_speech_seconds,
         transform=ending(last_seconds),
+        remarks=reader.heard.silent,
     )
     outputs = packer.write(
         packed / f"packed.{job.partition('/')[0]}", job_utterances(lists.utt2spk, job)
     )
-    return task.finish(outputs, packer.counts)
+    upsampled = upsampled_from(reader.heard.rates, sample_rate_hz)
+    return task.finish(outputs, {**packer.counts, **reader.heard.counts, **upsampled})
+
+
+def upsampled_from(rates: Mapping[int, int], sample_rate_hz: int) -> dict[str, int]:
+    """Counts for the ledger of utterances that were recorded at a lower rate than they are packed at.
+
+    Parameters
+    ----------
+    rates : mapping of int to int
+        Rate in Hz -> utterances.
+    sample_rate_hz : int
+        Of the packed audio.
+    """
+    return {
+        f"upsampled from {rate} Hz to {sample_rate_hz} Hz": number
+        for rate, number in sorted(rates.items())
+        if rate < sample_rate_hz
+    }
 
 
 def check_split(data: Path, trim: bool) -> None:

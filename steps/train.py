@@ -23,6 +23,7 @@ from utils.training.experiment import (
     has_inputs,
     write_first_weights,
 )
+from utils.training.planned import look_ahead
 from utils.training.precision import begun_precision, say_once, settle_precision
 from utils.training.progress import INTERRUPTED, standing
 from utils.training.settings import Settings, read_phases
@@ -145,6 +146,7 @@ def train(
             auto_folders.insert(0, home)
             settings.set_precision(begun_precision(auto_folders) or "auto")
         task = _task(settings, arguments, home, inputs, phases, output)
+        look_ahead(task, settings, train_data, bank, seed, _registries)
         if task.is_done():
             counts = task.counts
         else:

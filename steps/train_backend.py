@@ -6,22 +6,30 @@ r"""Train a back end on a folder of embeddings.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from utils.cli import run
 from utils.config import read_yaml
 from utils.embeddings.folders import embeddings_inputs, refuse_not_finite, speakers_of
+from utils.embeddings.planned import (
+    dimensions_of,
+    utterances_of_embeddings,
+    utterances_of_speakers,
+)
 from utils.embeddings.provenance import compare_provenance, read_provenance
 from utils.embeddings.rows import read_embeddings, vectors_of
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.receipts import Task
+from utils.receipts import DONE, MODE, Task
 from utils.scoring.backend_files import Backend, build_backend, write_backend
 from utils.scoring.centring import takes_mean
+
+if TYPE_CHECKING:
+    from steps.backends.links import Amount
 
 FORMAT = 3
 NEEDED = {
@@ -92,6 +100,8 @@ def train_backend(
     if domain is not None:
         inputs["adaptation"] = embeddings_inputs(domain)["embeddings"]
     task = Task(home=output, name="train_backend", format=FORMAT, inputs=inputs, options=options)
+    if MODE.checking and task.status().state != DONE:
+        _refuse_unlearnable(untrained, embeddings, speakers_list, domain, config or backend)
     if task.is_done():
         return task.counts
     keys, vectors = _training_vectors(embeddings)
@@ -99,15 +109,22 @@ def train_backend(
     speakers = None if speakers_list is None else speakers_of(keys, speakers_list)
     others = None if domain is None else _adaptation_vectors(embeddings, domain, dimensions)
     learned, report = fitted(untrained, keys, vectors, speakers, others, embeddings)
-    written = write_backend(output, learned, options, dimensions)
     facts = read_provenance(embeddings)
+    copies = _of_copies(keys, (facts or {}).get("augmentation", "none"))
+    if copies:
+        report["copies"] = copies
+        print(
+            f"{embeddings}: {copies:,} of the {len(keys):,} embeddings that the mean and all else are learned from are of augmented copies"
+        )
+    written = write_backend(output, learned, options, dimensions)
     (output / "provenance.json").unlink(missing_ok=True)
     for name, content in (("training.json", report), ("provenance.json", facts)):
         if content is not None:
             written.append(output / name)
             with atomic_write(written[-1]) as file:
                 file.write(json.dumps(content, indent=1, sort_keys=True) + "\n")
-    return task.finish(written, {"embeddings": len(keys), "dimensions": dimensions})
+    counts = {"embeddings": len(keys), "dimensions": dimensions}
+    return task.finish(written, counts | ({"copies": copies} if copies else {}))
 
 
 def _needed(option: str, given: Path | None, is_needed: bool, backend: Path | str) -> Path | None:
@@ -117,6 +134,52 @@ def _needed(option: str, given: Path | None, is_needed: bool, backend: Path | st
     if given is None:
         raise UserError(f"{backend}: this back end needs --{option}: {NEEDED[option]}")
     return given
+
+
+def _refuse_unlearnable(
+    untrained: "Learner",
+    embeddings: Path,
+    utt2spk: Path | None,
+    adaptation: Path | None,
+    where: Path | str,
+) -> None:
+    """Refuse, before there are any embeddings, a back end that cannot be trained on so many of such a size."""
+    from steps.backends.links import Amount
+
+    dimensions = dimensions_of(embeddings, _models)
+    if dimensions is None:
+        return
+    utterances = utterances_of_embeddings(embeddings)
+    if utterances is None and utt2spk is not None:
+        utterances = utterances_of_speakers(utt2spk)
+    of_domain = None if adaptation is None else utterances_of_embeddings(adaptation)
+    num_adaptation = None if of_domain is None else int(of_domain.sum())
+    try:
+        untrained.check(dimensions, Amount(utterances, num_adaptation))
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _models() -> Mapping[str, Callable]:
+    """Networks by name, which import torch."""
+    from steps.models import MODELS
+
+    return MODELS
+
+
+def _of_copies(keys: list[str], augmentation: str) -> int:
+    """How many embeddings are of copies, whose names are those of the originals with an end, as steps.augment_copies gives them."""
+    if not augmentation.startswith(("originals and copies", "copies")):
+        return 0
+    if augmentation.startswith("copies"):
+        return len(keys)
+    every = set(keys)
+    copies = 0
+    for key in keys:
+        original = key.rpartition("-")[0]
+        at_another_speed = original.partition("-")[2] if original.startswith("sp") else ""
+        copies += original in every or at_another_speed in every
+    return copies
 
 
 class Learner(Backend, Protocol):
@@ -133,6 +196,9 @@ class Learner(Backend, Protocol):
     needs_speakers: bool
     needs_adaptation: bool
     report_: dict
+
+    def check(self, dimensions: int, amount: "Amount") -> None:
+        """Refuses embeddings of so many dimensions, or so few of them, that nothing can be learned from."""
 
     def fit(
         self,

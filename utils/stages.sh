@@ -16,6 +16,7 @@
 # Names of variants and of experiments, above the stages:
 #   append NAME WORD [DEFAULT]   adds `-WORD` to the variable NAME, where WORD is neither empty nor DEFAULT
 #   append_stem NAME FILE        adds `-` and the stem of FILE, where there is one
+#   append_heard NAME            adds what --vad and --channel choose
 #   stem FILE [ENDING]           prints the name of FILE without its folder and without .yaml, or ENDING
 #   $cutting                     trim, split, trimsplit or nothing: what --trim and --split ask for
 #   $policy                      _<stem of --copies>, or nothing
@@ -61,6 +62,7 @@ allow_missing_trials=false  # go on though an utterance of the trials cannot be 
                 # and every result says so
 operating_points=  # further ones of the costs, joined by commas: prior of a target (0.001),
                 # or prior:cost of a miss:cost of a false alarm
+channel=0       # of files with several, from 0, or mean: all of them averaged
 sample_rate_hz=16000  # of the packed audio: the network's, which most often is this
 steps=          # length of the training instead of the YAML's
 processes=1     # training processes (torchrun), on each host
@@ -223,6 +225,10 @@ for option in nj steps processes nodes num_threads sample_rate_hz fold top_k; do
     0* | *[!0-9]*) fail_usage "--${option//_/-} is a whole number from 1 on, not '${!option}'" ;;
   esac
 done
+case $channel in
+  mean) ;;
+  '' | *[!0-9]* | 0?*) fail_usage "--channel is a whole number from 0 on, or mean, not '$channel'" ;;
+esac
 case ${seed-1} in
   '' | *[!0-9]*) fail_usage "--seed is a whole number from 0 on, not '$seed'" ;;
 esac
@@ -274,6 +280,11 @@ append_stem() {  # NAME FILE
   append "$1" "$file_stem"
 }
 
+append_heard() {  # NAME
+  append_stem "$1" "$vad"
+  append "$1" "channel$channel" channel0
+}
+
 policy=$(stem "$copies")
 policy=${policy:+_$policy}
 
@@ -323,6 +334,7 @@ at_stage() {  # number title
   end_stage
   case " $done_stages " in *" $1 "*) echo "== stage $1: $2: done already" >&2; return 1 ;; esac
   release_locks "$1"
+  check_again "$1"
   present_stage=$1 stage_started=$SECONDS
   echo "== stage $1: $2 ($(date +%H:%M:%S))" >&2
 }
@@ -346,6 +358,14 @@ losses_of() {
     local.prepare_folder | steps.compute_vad | steps.collect_vad | steps.pack_audio | steps.collect_packed)
       losses+=(--allow-missing-trials true) ;;
   esac
+}
+
+# STAGE: once the speakers of stage 0 are known, whether the back ends can be trained on so many.
+check_again() {
+  if [ "$1" = 0 ]; then unchecked=$backend; return; fi
+  [ -n "${unchecked-}" ] || return 0
+  unchecked=
+  python3 -m utils.plan status "$plan" --last "$stop_stage" >/dev/null || exit 1  # in a condition -e is off
 }
 
 run() {  # COMMAND...: one process of the present stage

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from local.audio_tree import headers
 from local.own.kaldi import file_of
-from utils.audio import OVERSHOOT_SECONDS, audio_info
+from utils.audio import OVERSHOOT_SECONDS, Channel, audio_header
 from utils.data_dir import DataDir
 from utils.data_dir.ledger import POLICY, UNREADABLE
 from utils.errors import UnreadableAudio, UserError
@@ -32,12 +32,15 @@ class Measured:
         Sample rate in Hz -> recordings.
     recording_seconds : dict of str to float
         Recording -> duration.
+    several : dict of str to int
+        Recording that has not one channel -> how many; 0: its header does not say.
     """
 
     utt2dur: dict[str, str]
     faults: dict[str, tuple[str, str]]
     rates: Counter
     recording_seconds: dict[str, float]
+    several: dict[str, int]
 
     def seconds_of(self, data: DataDir) -> dict[str, float]:
         """Seconds of the whole recording of each utterance that can be used.
@@ -67,14 +70,19 @@ class Rates:
         """
         if file not in self.known:
             try:
-                self.known[file] = audio_info(file)[1]
+                self.known[file] = audio_header(file).sample_rate_hz
             except UnreadableAudio:
                 self.known[file] = 1
         return self.known[file]
 
 
 def measure_corpus(
-    data: DataDir, min_sample_rate_hz: int, jobs: int, cache: Path, allow_pipes: bool
+    data: DataDir,
+    min_sample_rate_hz: int,
+    jobs: int,
+    cache: Path,
+    allow_pipes: bool,
+    channel: Channel = 0,
 ) -> Measured:
     """Look at the header of each recording; commands are run, where they are allowed.
 
@@ -90,6 +98,8 @@ def measure_corpus(
         Folder of what has been measured already.
     allow_pipes : bool
         Leave to run commands.
+    channel : int or "mean"
+        The one that is heard: recordings of several without it are not used.
 
     Raises
     ------
@@ -100,9 +110,16 @@ def measure_corpus(
     faults = {recording: (UNREADABLE, reason) for recording, reason in wrong.items()}
     faults |= {
         recording: (LOW_RATE, f"{rate} Hz, expected {min_sample_rate_hz} or more")
-        for recording, (_, rate) in found.items()
+        for recording, (_, rate, _) in found.items()
         if rate < min_sample_rate_hz
     }
+    several = {
+        recording: channels for recording, (_, _, channels) in found.items() if channels != 1
+    }
+    for recording, channels in several.items():
+        if channel != "mean" and 0 < channels <= channel:
+            reason = f"channel {channel} was asked for, it has {channels} (counted from 0)"
+            faults[recording] = UNREADABLE, f"{data.wav_scp[recording]}: {reason}"
     utt2dur, of_utterances = {}, {}
     for utterance in data.utt2spk:
         recording = data.segments[utterance].split()[0] if data.segments else utterance
@@ -110,25 +127,22 @@ def measure_corpus(
             of_utterances[utterance] = faults[recording]
         else:
             utt2dur[utterance] = f"{_seconds(data, utterance, found[recording][0]):.4f}"
-    return Measured(
-        utt2dur,
-        of_utterances,
-        Counter(rate for _, rate in found.values()),
-        {recording: seconds for recording, (seconds, _) in found.items()},
-    )
+    rates = Counter(rate for _, rate, _ in found.values())
+    recording_seconds = {recording: seconds for recording, (seconds, _, _) in found.items()}
+    return Measured(utt2dur, of_utterances, rates, recording_seconds, several)
 
 
 def _read_headers(
     wav_scp: Mapping[str, str], jobs: int, cache: Path, allow_pipes: bool
-) -> tuple[dict[str, tuple[float, int]], dict[str, str]]:
-    """Recording -> seconds and rate, or what is wrong with it."""
+) -> tuple[dict[str, tuple[float, int, int]], dict[str, str]]:
+    """Recording -> seconds, rate and channels, or what is wrong with it."""
     absolute = {
         recording: os.path.abspath(entry) for recording, entry in wav_scp.items() if file_of(entry)
     }
     sized = [(entry, os.path.getsize(file_of(entry))) for entry in dict.fromkeys(absolute.values())]
     read, unreadable = headers(Path("/"), sized, jobs, cache)
     found = {
-        recording: (float(read[entry][0]), read[entry][1])
+        recording: (float(read[entry][0]), *read[entry][1:])
         for recording, entry in absolute.items()
         if entry in read
     }
@@ -137,8 +151,8 @@ def _read_headers(
     }
     for recording in wav_scp.keys() - absolute.keys():
         try:
-            num_samples, rate = audio_info(wav_scp[recording], allow_pipes=allow_pipes)
-            found[recording] = (num_samples / rate, rate)
+            num_samples, rate, channels = audio_header(wav_scp[recording], allow_pipes=allow_pipes)
+            found[recording] = (num_samples / rate, rate, channels or 0)
         except UnreadableAudio as error:
             wrong[recording] = str(error)
     return found, wrong

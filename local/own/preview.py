@@ -9,6 +9,7 @@ from pathlib import Path
 from local.own.corpus import Corpus
 from local.own.kaldi import file_of
 from local.own.measure import measure_corpus
+from local.own.sound import Heard, sound_lines
 from local.own.times import refuse_other_durations
 from utils.data_dir import DataDir
 from utils.errors import UserError
@@ -66,7 +67,7 @@ def _sexes_in_words(sexes: Iterable[str]) -> str:
 
 
 def describe_first(
-    corpus: Corpus, number: int, min_sample_rate_hz: int, allow_pipes: bool
+    corpus: Corpus, number: int, min_sample_rate_hz: int, allow_pipes: bool, heard: Heard
 ) -> list[str]:
     """What the headers of the first files say, and which of them would be refused.
 
@@ -78,6 +79,8 @@ def describe_first(
         How many files to look at.
     min_sample_rate_hz, allow_pipes
         As of `measure_corpus`.
+    heard : Heard
+        Channel and rate of what will be packed.
     """
     whole = corpus.data
     first = dict(islice(sorted(whole.wav_scp.items()), number))
@@ -104,6 +107,7 @@ def describe_first(
             1,
             Path(cache),
             allow_pipes,
+            heard.channel,
         )
     stated = {name: said for name, said in corpus.stated.items() if name in utt2spk}
     try:
@@ -123,7 +127,8 @@ def describe_first(
         f"  would be dropped: {utterance}: {detail}"
         for utterance, (_, detail) in sorted(measured.faults.items())
     ]
-    return [f"  first {len(first)} files: {span}; {rates or 'no rate'}", *refused]
+    said = sound_lines(wav_scp, measured, heard)
+    return [f"  first {len(first)} files: {span}; {rates or 'no rate'}", *said, *refused]
 
 
 def describe_sets(

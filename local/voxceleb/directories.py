@@ -1,6 +1,7 @@
 """From the files, speakers and lists of VoxCeleb to its data directories."""
 
 import sys
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,7 +137,9 @@ def make_sets(
     dev: set[str] = set()
     said = "dev: none, as asked for"
     if choice.dev_speakers != 0:
-        dev, said = choose_dev_speakers(groups, choice.dev_speakers, choice.seed)
+        utterances_of = Counter(key[:7] for key in pool if key in sounds)
+        single = {speaker for speaker in groups if utterances_of[speaker] < 2}
+        dev, said = choose_dev_speakers(groups, choice.dev_speakers, choice.seed, single)
     print(said)
     here, gone = _here_and_gone(pool, sounds)
     _measure(sounds, sorted({*here, *(key for key in named if key in sounds)}), output, choice.jobs)

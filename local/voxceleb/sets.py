@@ -1,6 +1,6 @@
 """Who is trained on, who is dev, and which trials dev has, where a corpus has thousands of speakers and a million utterances."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +13,10 @@ TARGETS_PER_SPEAKER = 500  # 40 dev speakers then have as many trials as list O
 
 
 def choose_dev_speakers(
-    spk2group: Mapping[str, str], wanted: int | None, seed: int
+    spk2group: Mapping[str, str],
+    wanted: int | None,
+    seed: int,
+    single: Collection[str] = frozenset(),
 ) -> tuple[set[str], str]:
     """Draw the speakers that are kept out of the training.
 
@@ -25,6 +28,8 @@ def choose_dev_speakers(
         How many; None: 40, or a tenth and at least 2 of fewer than 400; 0: none, as in the papers.
     seed : int
         Of the draw.
+    single : collection of str
+        Speakers of one utterance, who have no target trial: they are trained on.
 
     Returns
     -------
@@ -50,7 +55,13 @@ def choose_dev_speakers(
         raise UserError(
             f"{number} of {total} training speakers for dev, expected 2 or more, and 2 or more others; 0: none; correct --dev-speakers"
         )
-    order = stratified_order(spk2group, seed)
+    fit = {speaker: group for speaker, group in spk2group.items() if speaker not in single}
+    if number > len(fit):
+        raise UserError(
+            f"{number} of {total} training speakers for dev, but {total - len(fit)} have one utterance and no target trial, {len(fit)} have more; "
+            "lower --dev-speakers, or 0: none"
+        )
+    order = stratified_order(fit, seed)
     why = (
         "as asked for"
         if wanted is not None
@@ -59,7 +70,7 @@ def choose_dev_speakers(
         else "drawn with the seed"
     )
     return {
-        order[index * total // number] for index in range(number)
+        order[index * len(order) // number] for index in range(number)
     }, f"dev: {number} of {total:,} training speakers, {why}"
 
 

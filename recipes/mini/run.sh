@@ -18,7 +18,7 @@ config=                         # path: network, loss and regime; default: conf/
 
 variant=$size
 append variant "seed$seed" seed1
-append_stem variant "$vad"
+append_heard variant
 
 suffix=
 append suffix "$variant" full
@@ -32,11 +32,11 @@ append_stem exp "$augmentation"
 append exp "$name"
 untrained=$exp-untrained
 mfcc=$workdir/exp/mfcc_stats$suffix
-channel=$workdir/exp/channel_stats$suffix
+channel_stats=$workdir/exp/channel_stats$suffix
 
 data=$workdir/data/$variant
 packed=$data/packed_$sample_rate_hz${cutting:+_$cutting}
-packing=(--trim "$trim" --sample-rate-hz "$sample_rate_hz")
+packing=(--trim "$trim" --sample-rate-hz "$sample_rate_hz" --channel "$channel")
 bank=$packed/bank
 drawing=(--bank "$bank" --seed "$seed")  # of what happens to training crops
 [ -z "$augmentation" ] || drawing+=(--augmentation "$augmentation")
@@ -49,7 +49,7 @@ fi
 if at_stage 1 "VAD decisions"; then
   for set in train dev test; do
     $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" \
-      python3 -m steps.compute_vad "$data/$set" ${vad:+--config "$vad"} --job "JOB/$nj"
+      python3 -m steps.compute_vad "$data/$set" ${vad:+--config "$vad"} --channel "$channel" --job "JOB/$nj"
     run python3 -m steps.collect_vad "$data/$set" --jobs "$nj"
   done
 fi
@@ -83,27 +83,28 @@ if at_stage 4 "extract embeddings"; then
   draw_training "$packed"
   extract_baselines "$exp" "$untrained" "$mfcc" "$packed" "$drawn,dev,test"
   draw_training "$data"
-  run python3 -m steps.extract_channel_stats "$data" "$channel/embeddings" --sets "[$drawn, dev, test]"
+  run python3 -m steps.extract_channel_stats "$data" "$channel_stats/embeddings" --sets "[$drawn, dev, test]"
 fi
 
 if at_stage 5 "train the back end"; then
   train_backends "$exp/embeddings/$enlarged" "$packed/$enlarged/utt2spk" "$exp/backend" \
     --adaptation "$exp/embeddings/dev"
   train_baseline "$untrained"
-  for baseline in "$mfcc" "$channel"; do
+  for baseline in "$mfcc" "$channel_stats"; do
     train_baseline "$baseline" --config conf/backends/scaled_cosine.yaml
   done
 fi
 
 if at_stage 6 "score dev and test trials"; then
   score_systems "$exp" "$exp/embeddings/$enlarged" "$packed" dev test
-  for baseline in "$untrained" "$mfcc" "$channel"; do
+  for baseline in "$untrained" "$mfcc" "$channel_stats"; do
     score_whole "$baseline/backend/cosine" "$baseline" "$packed" dev test
   done
 fi
 
 if at_stage 7 "report"; then
-  evaluate_systems "$exp" "$packed" "$packed/train" "$packed/dev" "$untrained" "$mfcc" "$channel"
-  run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}"
+  evaluate_systems "$exp" "$packed" "$packed/train" "$packed/dev" "$untrained" "$mfcc" "$channel_stats"
+  run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}" \
+    --channel "$channel"
   run python3 -m steps.report "$exp" "$data" --packed "$packed"
 fi

@@ -36,7 +36,7 @@ append variant "$sessions" any
 append variant "models$enrol_utterances" models1
 append variant "targets$targets_per_speaker" targets
 append variant "${formats//[!A-Za-z0-9]/}"
-append_stem variant "$vad"
+append_heard variant
 
 suffix=-$variant
 append suffix "$cutting"
@@ -44,13 +44,12 @@ append suffix "$sample_rate_hz" 16000
 
 data=$workdir/data/$variant
 packed=$data/packed_$sample_rate_hz${cutting:+_$cutting}
-packing=(--trim "$trim" --sample-rate-hz "$sample_rate_hz")
+packing=(--trim "$trim" --sample-rate-hz "$sample_rate_hz" --channel "$channel")
 enrolled="test"
 [ "$enrol_utterances" != 1 ] || [ -f "$corpus/test/enroll.spk2utt" ] || enrolled=
 design=(--sessions "$sessions" --seed "$seed")
 [ -z "$targets_per_speaker" ] || design+=(--targets-per-speaker "$targets_per_speaker")
-preview=
-[ "$dry_run" = false ] || preview=50
+preview=$([ "$dry_run" = false ] || echo 50)
 rooms=${rirs:+rirs}
 [ "$simulate_rooms" = false ] || rooms=simulated_rooms
 bank=${noise:-$rooms}
@@ -71,8 +70,9 @@ mfcc=$workdir/exp/mfcc_stats$suffix
 
 if at_stage 0 "prepare data directories"; then
   run python3 -m local.prepare_folder "$corpus" "$data" --dev-share "$dev_share" --test-share "$test_share" \
-    --seed "$seed" --jobs "$nj" ${root:+--root "$root"} ${columns:+--columns "$columns"} \
-    ${formats:+--formats "$formats"} --allow-pipes "$allow_pipes" \
+    --sessions "$sessions" --enrol-utterances "$enrol_utterances" --channel "$channel" --seed "$seed" \
+    --sample-rate-hz "$sample_rate_hz" ${root:+--root "$root"} ${columns:+--columns "$columns"} \
+    ${formats:+--formats "$formats"} --allow-pipes "$allow_pipes" --jobs "$nj" \
     ${noise:+--noise "$noise"} ${rirs:+--rirs "$rirs"} ${preview:+--preview "$preview"}
   run python3 -m steps.make_trials "$data/dev" "${design[@]}"
   run python3 -m steps.make_trials "$data/test" "${design[@]}" --enrol-utterances "$enrol_utterances"
@@ -82,7 +82,7 @@ fi
 if at_stage 1 "VAD decisions"; then
   for set in train dev test; do
     $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" python3 -m steps.compute_vad "$data/$set" \
-      ${vad:+--config "$vad"} --allow-pipes "$allow_pipes" --job "JOB/$nj"
+      ${vad:+--config "$vad"} --channel "$channel" --allow-pipes "$allow_pipes" --job "JOB/$nj"
     run python3 -m steps.collect_vad "$data/$set" --jobs "$nj"
   done
 fi
@@ -134,6 +134,6 @@ fi
 if at_stage 7 "report"; then
   evaluate_systems "$exp" "$packed" "$packed/train" "$packed/dev" "$untrained" "$mfcc"
   run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}" \
-    --allow-pipes "$allow_pipes"
+    --channel "$channel" --allow-pipes "$allow_pipes"
   run python3 -m steps.report "$exp" "$data" --packed "$packed"
 fi

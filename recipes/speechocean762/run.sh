@@ -25,7 +25,7 @@ config=                         # path: network, loss and regime; default: conf/
   "(see recipes/speechocean762/README.md)"
 variant=fold$fold
 append variant "seed$seed" seed1
-append_stem variant "$vad"
+append_heard variant
 
 suffix=
 append suffix "$variant" fold1
@@ -34,7 +34,7 @@ append suffix "$sample_rate_hz" 16000
 
 data=$workdir/data/$variant
 packed=$data/packed_$sample_rate_hz${cutting:+_$cutting}
-packing=(--trim "$trim" --sample-rate-hz "$sample_rate_hz")
+packing=(--trim "$trim" --sample-rate-hz "$sample_rate_hz" --channel "$channel")
 rooms=${rirs:+rirs}
 [ "$simulate_rooms" = false ] || rooms=simulated_rooms
 bank=
@@ -65,7 +65,7 @@ fi
 if at_stage 1 "VAD decisions"; then
   for set in train dev test; do
     $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" \
-      python3 -m steps.compute_vad "$data/$set" ${vad:+--config "$vad"} --job "JOB/$nj"
+      python3 -m steps.compute_vad "$data/$set" ${vad:+--config "$vad"} --channel "$channel" --job "JOB/$nj"
     run python3 -m steps.collect_vad "$data/$set" --jobs "$nj"
   done
 fi
@@ -116,6 +116,7 @@ fi
 
 if at_stage 7 "report"; then
   evaluate_systems "$exp" "$packed" "$packed/train" "$packed/dev" "$untrained" "$mfcc"
-  run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}"
+  run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}" \
+    --channel "$channel"
   run python3 -m steps.report "$exp" "$data" --packed "$packed"
 fi

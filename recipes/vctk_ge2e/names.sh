@@ -11,14 +11,14 @@ config=${config:-$default_config}
 if [ "${given[*]/--sample?rate?hz/}" = "${given[*]}" ]; then  # not given: the YAML's
   sample_rate_hz=$(sed -n 's/^ *sample_rate_hz: *//p' "$config" | grep . || echo 8000)
 fi
-packing+=(--sample-rate-hz "$sample_rate_hz")
+packing+=(--sample-rate-hz "$sample_rate_hz" --channel "$channel")
 
 variant=$kind
 append variant "mic$mic" mic1
 append variant "dev$dev_speakers" dev
 append variant "top$top_db" top
 append variant "seed$seed" seed1
-append_stem variant "$vad"
+append_heard variant
 vad=${vad:-conf/vad/librosa_$cutting.yaml}
 
 data=$workdir/data/$variant

@@ -65,7 +65,7 @@ fi
 if at_stage 1 "VAD decisions"; then
   for set in train $sets; do
     $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" python3 -m steps.compute_vad "$data/$set" \
-      --config "$vad" ${top_db:+--top-db "$top_db"} --job "JOB/$nj"
+      --config "$vad" ${top_db:+--top-db "$top_db"} --channel "$channel" --job "JOB/$nj"
     run python3 -m steps.collect_vad "$data/$set" --jobs "$nj"
   done
 fi
@@ -132,6 +132,7 @@ if at_stage 7 "report"; then
   evaluate_systems "$exp" "$tested" "$spoken/train" "$dev" "$untrained" "$mfcc"
   run python3 -m steps.similarity_matrix "$exp/scores/test/$scorer.scores" "$tested/test" \
     "$exp/similarity/test"
-  run python3 -m steps.illustrate "$data/train" "$spoken/train" "$config" "$exp/pictures" "${drawing[@]}"
+  run python3 -m steps.illustrate "$data/train" "$spoken/train" "$config" "$exp/pictures" "${drawing[@]}" \
+    --channel "$channel"
   run python3 -m steps.report "$exp" "$data" --packed "$packed"
 fi

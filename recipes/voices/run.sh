@@ -55,7 +55,7 @@ heard=$model/embeddings/$train_name  # what back ends and cohorts are made of
   "need --set both: the development set teaches them"
 
 variant=$set
-append_stem variant "$vad"
+append_heard variant
 suffix=
 append suffix "$variant" dev
 append suffix "$cutting"
@@ -85,7 +85,8 @@ fi
 if at_stage 1 "VAD decisions"; then
   for part in $parts; do
     $cmd JOB=1:"$nj" "$data/voices_$part/log/vad.JOB.log" \
-      python3 -m steps.compute_vad "$data/voices_$part" ${vad:+--config "$vad"} --job "JOB/$nj"
+      python3 -m steps.compute_vad "$data/voices_$part" ${vad:+--config "$vad"} --channel "$channel" \
+      --job "JOB/$nj"
     run python3 -m steps.collect_vad "$data/voices_$part" --jobs "$nj"
   done
 fi
@@ -94,7 +95,7 @@ if at_stage 2 "pack audio"; then
   for part in $parts; do
     $cmd JOB=1:"$nj" "$packed/voices_$part/log/pack.JOB.log" \
       python3 -m steps.pack_audio "$data/voices_$part" "$packed/voices_$part" --trim "$trim" \
-      --sample-rate-hz "$sample_rate_hz" --job "JOB/$nj"
+      --sample-rate-hz "$sample_rate_hz" --channel "$channel" --job "JOB/$nj"
     run python3 -m steps.collect_packed "$data/voices_$part" "$packed/voices_$part" \
       --allow-missing-trials "$allow_incomplete" --jobs "$nj"
   done

@@ -51,7 +51,7 @@ variant=$training
 append variant "dev$dev_speakers" dev
 append variant "$list_name"
 append variant "seed$seed" seed1
-append_stem variant "$vad"
+append_heard variant
 
 suffix=
 append suffix "$variant" vox2dev
@@ -60,7 +60,7 @@ append suffix "$sample_rate_hz" 16000
 
 data=$workdir/data/$variant
 packed=$data/packed_$sample_rate_hz${cutting:+_$cutting}
-packing=(--trim "$trim" --sample-rate-hz "$sample_rate_hz")
+packing=(--trim "$trim" --sample-rate-hz "$sample_rate_hz" --channel "$channel")
 bank=
 [ -z "$musan$rirs" ] || bank=$packed/bank
 if [ "$augmentation$config" = conf/ecapa_512.yaml ] && [ -n "$musan" ] && [ -n "$rirs" ]; then
@@ -86,7 +86,7 @@ fi
 if at_stage 1 "VAD decisions"; then
   for set in train $dev $heard; do
     $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" \
-      python3 -m steps.compute_vad "$data/$set" ${vad:+--config "$vad"} --job "JOB/$nj"
+      python3 -m steps.compute_vad "$data/$set" ${vad:+--config "$vad"} --channel "$channel" --job "JOB/$nj"
     run python3 -m steps.collect_vad "$data/$set" --jobs "$nj"
   done
 fi
@@ -132,6 +132,7 @@ fi
 
 if at_stage 7 "report"; then
   evaluate_systems "$exp" "$data/tests" "$packed/train" "${dev:+$data/tests/dev}"
-  run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}"
+  run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}" \
+    --channel "$channel"
   run python3 -m steps.report "$exp" "$data" --packed "$packed"
 fi

@@ -24,6 +24,7 @@ from typing import Literal
 
 import numpy as np
 
+from steps.backends.links import Amount
 from steps.backends.speaker_pairs import SpeakerPairs
 
 
@@ -107,6 +108,26 @@ class BVector:
         self.seed = seed
         self.num_threads = num_threads
         self.device = device
+
+    def check(self, dimensions: int, amount: Amount) -> None:
+        """Refuse what `fit` would refuse, as far as that shows in numbers.
+
+        Parameters
+        ----------
+        dimensions : int
+            Of the embeddings.
+        amount : Amount
+            How many there are.
+
+        Raises
+        ------
+        ValueError
+            Nothing can be learned from them.
+        """
+        del dimensions
+        if amount.utterances is not None:
+            rows_of = np.split(np.arange(amount.utterances.sum()), amount.utterances.cumsum()[:-1])
+            SpeakerPairs(rows_of)
 
     def fit(
         self, embeddings: np.ndarray, speakers: Sequence[str], adaptation: np.ndarray | None = None

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from steps.backends.links import LengthNorm, Link, Mean
+from steps.backends.links import Amount, LengthNorm, Link, Mean
 from steps.backends.matrices import affine
 
 
@@ -68,6 +68,18 @@ class Chain:
             if name
         }
         return rows, adaptation
+
+    def check(self, dimensions: int, amount: Amount) -> int:
+        """Dimensions that the chain leaves, each link checked on what the links before leave.
+
+        Parameters
+        ----------
+        dimensions, amount
+            As of `Link.check`.
+        """
+        for link in self.links:
+            dimensions = link.check(dimensions, amount)
+        return dimensions
 
     def map_block(self, block: np.ndarray) -> np.ndarray:
         """Take some embeddings through the chain.

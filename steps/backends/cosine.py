@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from steps.backends.chain import Chain
-from steps.backends.links import Link, Mean
+from steps.backends.links import Amount, Link, Mean
 from steps.backends.matrices import in_blocks, to_length
 
 
@@ -26,6 +26,23 @@ class Cosine:
         self.needs_adaptation = self.chain.needs_adaptation
         self.takes = self.chain.takes
         self.report_: dict = {}
+
+    def check(self, dimensions: int, amount: Amount) -> None:
+        """Refuse what `fit` would refuse, as far as that shows in numbers.
+
+        Parameters
+        ----------
+        dimensions : int
+            Of the embeddings.
+        amount : Amount
+            How many there are.
+
+        Raises
+        ------
+        ValueError
+            Nothing can be learned from them.
+        """
+        self.chain.check(dimensions, amount)
 
     def fit(
         self,

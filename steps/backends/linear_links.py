@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from steps.backends.links import Link
+from steps.backends.links import Amount, Link
 from steps.backends.matrices import (
     check_adaptation,
     covariance_of,
@@ -73,6 +73,19 @@ class Lda(Link):
         self.total_covariance_factor = total_covariance_factor
         self.covariance_floor = covariance_floor
 
+    def check(self, dimensions: int, amount: Amount) -> int:
+        """Dimensions that stay.
+
+        Parameters
+        ----------
+        dimensions, amount
+            As of `Link.check`.
+        """
+        if self.dim > dimensions:
+            raise ValueError(_too_many_dimensions(self.dim, dimensions))
+        super().check(dimensions, amount)
+        return self.dim
+
     def fit(
         self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
     ) -> "Lda":
@@ -88,8 +101,7 @@ class Lda(Link):
         ValueError
             More dimensions are to stay than there are, or as `speaker_statistics`.
         """
-        if self.dim > rows.shape[1]:
-            raise ValueError(_too_many_dimensions(self.dim, rows.shape[1]))
+        self.check(rows.shape[1], Amount())
         assert speakers is not None  # given where they are needed
         statistics = speaker_statistics(rows, speakers)
         within, between = statistics.within_covariance(), statistics.between_covariance()
@@ -121,6 +133,21 @@ class Whiten(Link):
             raise ValueError(f"found dim {dim}, expected 1 or more")
         self.dim = dim
 
+    def check(self, dimensions: int, amount: Amount) -> int:
+        """Axes that stay.
+
+        Parameters
+        ----------
+        dimensions, amount
+            As of `Link.check`.
+        """
+        most = dimensions
+        if amount.utterances is not None:
+            most = min(most, int(amount.utterances.sum()) - 1)
+        if self.dim is not None and self.dim > most:
+            raise ValueError(_too_many_axes(self.dim, most))
+        return self.dim or dimensions
+
     def fit(
         self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
     ) -> "Whiten":
@@ -139,13 +166,17 @@ class Whiten(Link):
         mean, covariance = covariance_of(rows)
         num_axes = len(mean) - raise_eigenvalues(eigen_descending(covariance)[0])[1]
         if self.dim is not None and self.dim > num_axes:
-            raise ValueError(
-                f"whiten: dim {self.dim} is more than the {num_axes} directions in which the vectors vary; "
-                f"in the YAML set dim of the link whiten to {num_axes} or less"
-            )
+            raise ValueError(_too_many_axes(self.dim, num_axes))
         linear = whitening_rows(covariance)[0][: self.dim]
         self.matrix_ = np.column_stack([linear, -linear @ mean])
         return self
+
+
+def _too_many_axes(dim: int, most: int) -> str:
+    return (
+        f"whiten: dim {dim} is more than the {most} directions in which the vectors vary; "
+        f"in the YAML set dim of the link whiten to {most} or less"
+    )
 
 
 class Wccn(Link):

@@ -7,11 +7,35 @@ Those that are more than a mean or a length are in linear_links.py.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from steps.backends.matrices import BadVector, affine, in_blocks, to_length
+from steps.backends.matrices import (
+    BadVector,
+    affine,
+    in_blocks,
+    refuse_few_to_adapt_to,
+    to_length,
+)
+from steps.backends.speaker_statistics import refuse_too_few
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much there is to learn from, as far as it is known before it is there.
+
+    Attributes
+    ----------
+    utterances : (K,) int array or None
+        Of each speaker.
+    adaptation : int or None
+        Vectors of the domain of the trials.
+    """
+
+    utterances: np.ndarray | None = None
+    adaptation: int | None = None
 
 
 class Link(ABC):
@@ -38,6 +62,37 @@ class Link(ABC):
         adaptation : (A, D) float array, optional
             Vectors of the domain of the trials, without labels; given where ``needs_adaptation``.
         """
+
+    def check(self, dimensions: int, amount: Amount) -> int:
+        """Dimensions that it leaves; refuses what `fit` would refuse, as far as that shows in numbers.
+
+        Parameters
+        ----------
+        dimensions : int
+            Of the vectors.
+        amount : Amount
+            How many there are.
+
+        Raises
+        ------
+        ValueError
+            Nothing can be learned from them.
+        """
+        if self.needs_speakers and amount.utterances is not None:
+            refuse_too_few(amount.utterances, dimensions)
+        if self.needs_adaptation and amount.adaptation is not None:
+            refuse_few_to_adapt_to(amount.adaptation, self.least_to_adapt_to(dimensions))
+        return dimensions
+
+    def least_to_adapt_to(self, dimensions: int) -> int:
+        """Vectors of the trials' domain that it needs, where it needs any.
+
+        Parameters
+        ----------
+        dimensions : int
+            Of the vectors.
+        """
+        return dimensions
 
     def map_block(self, block: np.ndarray) -> np.ndarray:
         """What the link does to some rows.
@@ -107,6 +162,17 @@ class Mean(Link):
             self.mean_ = adaptation.mean(axis=0, dtype=np.float64)
         self.matrix_ = np.column_stack([np.eye(len(self.mean_)), -self.mean_])
         return self
+
+    def least_to_adapt_to(self, dimensions: int) -> int:
+        """One has a mean.
+
+        Parameters
+        ----------
+        dimensions : int
+            Of the vectors.
+        """
+        del dimensions
+        return 1
 
     def map_block(self, block: np.ndarray) -> np.ndarray:
         """Centred rows.

@@ -216,6 +216,26 @@ def to_length(block: np.ndarray, length: float) -> np.ndarray:
     return block
 
 
+def refuse_few_to_adapt_to(number: int, dimensions: int) -> None:
+    """Refuse fewer vectors of the trials' domain than they have dimensions.
+
+    Parameters
+    ----------
+    number, dimensions : int
+        Of the vectors.
+
+    Raises
+    ------
+    ValueError
+        They are fewer.
+    """
+    if number < dimensions:
+        raise ValueError(
+            f"found {number} vectors of {dimensions} dimensions to adapt to, expected more vectors than dimensions; give more, or "
+            "reduce the dimensions first"
+        )
+
+
 def check_adaptation(rows: np.ndarray) -> None:
     """Refuse vectors of another domain whose covariance says nothing.
 
@@ -229,11 +249,7 @@ def check_adaptation(rows: np.ndarray) -> None:
     ValueError
         Fewer vectors than dimensions, or one that has no length where it is normalised.
     """
-    if len(rows) < rows.shape[1]:
-        raise ValueError(
-            f"found {len(rows)} vectors of {rows.shape[1]} dimensions to adapt to, expected more vectors than dimensions; give more, or "
-            "reduce the dimensions first"
-        )
+    refuse_few_to_adapt_to(len(rows), rows.shape[1])
     if not np.isfinite(rows).all():
         raise ValueError(
             "a vector to adapt to is zero where its length is normalised; take it off the list"

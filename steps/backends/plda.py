@@ -7,10 +7,10 @@ import numpy as np
 
 from steps.backends.adaptation import CoralPlus, KaldiAdaptation
 from steps.backends.chain import Chain
-from steps.backends.links import Link
-from steps.backends.matrices import affine, in_blocks
-from steps.backends.plda_training import train_plda
-from steps.backends.speaker_statistics import preflight, speaker_statistics
+from steps.backends.links import Amount, Link
+from steps.backends.matrices import affine, in_blocks, refuse_few_to_adapt_to
+from steps.backends.plda_training import refuse_rank, train_plda
+from steps.backends.speaker_statistics import preflight, refuse_too_few, speaker_statistics
 
 
 class Plda:
@@ -71,6 +71,29 @@ class Plda:
         self.takes = self.chain.takes | {"mean"}  # its own
         self.needs_adaptation = self.chain.needs_adaptation or adaptation is not None
         self.report_: dict = {}
+
+    def check(self, dimensions: int, amount: Amount) -> None:
+        """Refuse what `fit` would refuse, as far as that shows in numbers.
+
+        Parameters
+        ----------
+        dimensions : int
+            Of the embeddings.
+        amount : Amount
+            How many there are.
+
+        Raises
+        ------
+        ValueError
+            Nothing can be learned from them.
+        """
+        left = self.chain.check(dimensions, amount)
+        if self.rank is not None:
+            refuse_rank(self.rank, left, amount.utterances)
+        if amount.utterances is not None:
+            refuse_too_few(amount.utterances, left)
+        if self.adaptation is not None and amount.adaptation is not None:
+            refuse_few_to_adapt_to(amount.adaptation, left)
 
     def fit(
         self, embeddings: np.ndarray, speakers: Sequence[str], adaptation: np.ndarray | None = None

@@ -86,6 +86,30 @@ def condense(counts: np.ndarray, centred: np.ndarray) -> Means:
     )
 
 
+def refuse_rank(rank: int, dimensions: int, utterances: np.ndarray | None) -> None:
+    """Refuse a rank of B that vectors or speakers do not allow.
+
+    Parameters
+    ----------
+    rank, dimensions : int
+        What was asked for, and the size of the vectors.
+    utterances : (K,) int array or None
+        Of each speaker; None: not known.
+
+    Raises
+    ------
+    ValueError
+        It is too high, or below 1.
+    """
+    if utterances is None:
+        most, allowed = dimensions, f"{dimensions} dimensions allow"
+    else:
+        most = min(dimensions, len(utterances) - 1)
+        allowed = f"{len(utterances)} speakers and {dimensions} dimensions allow"
+    if not 1 <= rank <= most:
+        raise ValueError(f"rank {rank} is not between 1 and {most}, which {allowed}")
+
+
 def train_plda(
     statistics: SpeakerStatistics, iterations: int = 10, rank: int | None = None
 ) -> TrainedPlda:
@@ -110,12 +134,9 @@ def train_plda(
     Ioffe, "Probabilistic linear discriminant analysis", ECCV 2006.  Lower rank: simplified PLDA with minimum divergence, as in Sizov, Lee and
     Kinnunen, "Unifying probabilistic linear discriminant analysis variants in biometric authentication", S+SSPR 2014.
     """
-    num_speakers, dimensions = statistics.means.shape
-    if rank is not None and not 1 <= rank <= min(dimensions, num_speakers - 1):
-        raise ValueError(
-            f"rank {rank} is not between 1 and {min(dimensions, num_speakers - 1)}, "
-            f"which {num_speakers} speakers and {dimensions} dimensions allow"
-        )
+    dimensions = statistics.means.shape[1]
+    if rank is not None:
+        refuse_rank(rank, dimensions, statistics.counts)
     mean = statistics.means.mean(axis=0)  # as Kaldi: each speaker counts once
     centred = statistics.means - mean
     within, between = (

@@ -116,10 +116,10 @@ def test_what_was_measured_is_not_measured_again(tree, tmp_path, monkeypatch):
     (cache / "part.00003").unlink()
     write(tree / "B" / "3.flac", 0.6)
     opened = []
-    measure = audio_tree.audio_info
+    measure = audio_tree.audio_header
     monkeypatch.setattr(
         audio_tree,
-        "audio_info",
+        "audio_header",
         lambda entry: opened.append(os.path.relpath(entry, tree)) or measure(entry),
     )
     again, _ = durations(tree, list_audio(tree), 1, cache)

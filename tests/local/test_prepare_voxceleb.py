@@ -227,7 +227,7 @@ def test_a_killed_preparation_measures_only_the_rest(corpora, prepared, tmp_path
         patch.setattr("local.voxceleb.directories.finish_data_dir", killed)
         with pytest.raises(KeyboardInterrupt):
             prepare(corpora, tmp_path)
-    monkeypatch.setattr("local.audio_tree.audio_info", killed)
+    monkeypatch.setattr("local.audio_tree.audio_header", killed)
     prepare(corpora, tmp_path)
     assert bytes_below(tmp_path) == bytes_below(prepared[0])
 
@@ -339,6 +339,26 @@ def test_dev_speakers_are_forty_or_a_tenth(total, wanted, number):
     assert choose_dev_speakers(groups, wanted, 1)[0] == chosen
     assert f"{number} of {total:,}" in said
     assert abs(sum(groups[speaker] == "m" for speaker in chosen) - number / 2) <= 1
+
+
+def test_training_speakers_of_one_utterance_are_not_taken_for_dev():
+    groups = {f"id{n:05d}": "mf"[n % 2] for n in range(60)}
+    single = set(sorted(groups)[::2])
+    for seed in range(20):
+        chosen, _ = choose_dev_speakers(groups, 9, seed, single)
+        assert len(chosen) == 9
+        assert not chosen & single
+    with pytest.raises(
+        UserError, match="31 of 60 .* 30 have one utterance .* lower --dev-speakers"
+    ):
+        choose_dev_speakers(groups, 31, 1, single)
+
+
+@pytest.mark.parametrize("number", [1, -2])
+def test_a_dev_of_one_is_refused_before_anything_is_looked_for(corpora, tmp_path, number):
+    with pytest.raises(UserError, match=f"--dev-speakers is {number}, expected 2 or more"):
+        prepare(corpora, tmp_path / "out", dev_speakers=number)
+    assert not (tmp_path / "out").exists()
 
 
 def test_musan_and_rirs_noises_are_found_and_noises_are_no_rooms(corpora, tmp_path):

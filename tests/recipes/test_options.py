@@ -57,7 +57,8 @@ SHARED = {
     "vad": ("--vad conf/vad/energy.yaml", VARIANT),
     "trim": ("--trim true", CUT),
     "split": ("--split true", CUT),
-    "sample_rate_hz": ("--sample-rate-hz 8000", CUT),
+    "channel": ("--channel 1", VARIANT),
+    "sample_rate_hz": ("--sample-rate-hz 8000", REFUSED),  # the networks take another
     "augmentation": (f"--augmentation {POLICY}", EXPERIMENT),
     "name": ("--name other", EXPERIMENT),
     "copies": (f"--copies {POLICY}", "ddpdppps"),  # of train, for the back end alone
@@ -140,10 +141,7 @@ OF_RECIPE = {
         "utterances": ("--utterances 1", "ddssssss"),
         "seed": ("--seed 2", VARIANT),
         "config": (f"--config {CORPORA}/tiny.yaml", EXPERIMENT),
-        "sample_rate_hz": (
-            "--sample-rate-hz 16000",
-            "ddnsssss",
-        ),  # the network's stands in its YAML, so that it would be another experiment's
+        "sample_rate_hz": ("--sample-rate-hz 16000", REFUSED),
         "copies": ("--copies recipes/vctk_ge2e/conf/augmentation/copies.yaml", "ddpdppps"),
         **{name: (SHARED[name][0], REFUSED) for name in ("trim", "split")},
     },
@@ -185,7 +183,7 @@ OF_RECIPE = {
             "pppdsdss",
         ),  # the embeddings of a list come from those of all files, now of fewer
         "test_cuts": ("--test-cuts centre_2s", "ddddpdps"),
-        "dev_speakers": ("--dev-speakers 1", VARIANT),
+        "dev_speakers": ("--dev-speakers 2", VARIANT),
         "allow_incomplete": ("--allow-incomplete false", NEW_LISTS),
         "seed": ("--seed 2", VARIANT),
         # no baselines, so that nothing of stages 4 to 7 is shared

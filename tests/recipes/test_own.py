@@ -33,6 +33,19 @@ def test_a_corpus_that_is_none_is_one_line(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_back_end_for_more_speakers_ends_the_run_when_stage_0_has_counted_them(runs, tmp_path):
+    """Nobody knows them before, but the dry run, which reads the corpus."""
+    (tmp_path / "b.yaml").write_text("name: plda\nrank: 9\n")
+    options = ("--backend", tmp_path / "b.yaml", "--vad", "conf/vad/energy.yaml")
+    work = tmp_path / "work"
+    for more in ("--dry-run", ""):
+        text = runs.run("own", work, *options, *filter(None, [more]), code=1)
+        assert "b.yaml: rank 9 is not between 1 and 5, which 6 speakers and" in last_line(text)
+        assert not list(work.rglob("vad.scp"))
+    assert list(work.rglob("trials"))
+
+
+@pytest.mark.slow
 def test_the_ledgers_count_what_was_planted(runs):
     data = runs.whole("own") / "data" / "my_corpus"
     ledgers = [

@@ -446,6 +446,52 @@ def test_sets_and_files_that_are_not_there_are_named(kaldi, experiment, tmp_path
         export_kaldi(experiment, tmp_path / "data", tmp_path / "kaldi", backend="plda")
 
 
+def two_back_ends(kaldi):
+    """A second set with files of a back end, of other sizes."""
+    shutil.copy(kaldi / "xvectors_train" / "mean.vec", kaldi / "xvectors_test" / "mean.vec")
+
+
+def test_back_ends_of_two_sets_are_told_before_anything_is_written(kaldi, tmp_path):
+    two_back_ends(kaldi)
+    with pytest.raises(
+        UserError,
+        match="folders of test, train; say which by --backend-set, .* or --embeddings-only",
+    ):
+        import_kaldi(kaldi, tmp_path / "exp", root=kaldi.parents[1], sets=["test"])
+    assert not (tmp_path / "exp").exists()
+
+
+def test_embeddings_are_imported_alone_where_that_is_asked_for(kaldi, tmp_path):
+    two_back_ends(kaldi)
+    options = {"root": kaldi.parents[1], "sets": ["test"], "embeddings_only": True}
+    told = import_kaldi(kaldi, tmp_path / "exp", **options)
+    assert (list(told["utterances"]), told["backend"]) == (["test"], [])
+    assert (tmp_path / "exp" / "embeddings" / "test" / "xvector.scp").exists()
+    assert not (tmp_path / "exp" / "backend").exists()
+    for more in ({"backend_set": "train"}, {"plda": kaldi / "xvectors_train" / "plda"}):
+        with pytest.raises(UserError, match="--embeddings-only and files of a back end"):
+            import_kaldi(kaldi, tmp_path / "other", **options, **more)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("mean.vec", " [ 1 2 3 ]\n", "takes vectors of 3 dimensions, those of set test have 24"),
+        ("transform.mat", " [\n  1 2 3\n  4 5 6 ]\n", "takes vectors of 2 or 3 dimensions"),
+        ("plda", "no plda", "plda"),
+    ],
+)
+def test_a_back_end_that_does_not_fit_is_told_before_anything_is_written(
+    kaldi, tmp_path, file, content, words
+):
+    for name in ("mean.vec", "transform.mat", "plda"):
+        (kaldi / "xvectors_train" / name).unlink()
+    (kaldi / "xvectors_train" / file).write_text(content)
+    with pytest.raises(UserError, match=words):
+        import_kaldi(kaldi, tmp_path / "exp", root=kaldi.parents[1], sets=["test"])
+    assert not (tmp_path / "exp").exists()
+
+
 def test_matrices_and_networks_do_not_go_to_kaldi(experiment, tmp_path):
     write_embeddings(experiment / "embeddings" / "rows", {"a": np.ones((3, 4))})
     say_where_from(experiment / "embeddings" / "rows")

@@ -42,6 +42,7 @@ def test_each_fault_is_in_the_ledger_by_name_and_reason(data, tmp_path, kind, li
         "came_in": 10,
         "went_on": 9,
         reason: 1,
+        "upsampled from 8000 Hz to 16000 Hz": 2,
     }
     assert "b-5" not in read_map(packed / "utt2condition")
     assert ("b-5" in read_scp(data / "vad.scp")) == reason.startswith("policy")

@@ -10,6 +10,7 @@ from steps.score import score
 from steps.train_backend import train_backend
 from tests.conftest import ROOT
 from tests.steps.backends.kaldi_golden import GOLDEN, training, vectors_of
+from tests.steps.test_score import say_where_from
 from utils.archive import ArchiveWriter, read_matrix, write_text_vectors
 from utils.archive.plda import read_plda
 from utils.errors import UserError
@@ -167,6 +168,29 @@ def test_the_training_is_told_and_recorded(work, capsys):
         12,
         0,
     )
+
+
+@pytest.mark.parametrize(
+    ("keys", "augmentation", "copies"),
+    [
+        (["a-1", "a-1-noise", "a-1-music", "b-1"], "originals and copies 1, 2 by x, seed 1", 2),
+        (["a-1", "sp0.9-a-1-aug1", "sp1.1-a-1-aug2", "b-1-x"], "originals and copies 1 by x", 2),
+        (["a-1-noise", "b-1-noise"], "copies 1 by x, seed 1", 2),
+        (["a-1", "a-1-noise", "b-1"], "none", 0),
+    ],
+)
+def test_copies_that_the_mean_is_learned_from_are_said_and_counted(
+    tmp_path, capsys, keys, augmentation, copies
+):
+    vectors = np.random.default_rng(1).normal(size=(len(keys), 4))
+    folder = write_embeddings(tmp_path / "train", keys, vectors)
+    say_where_from(folder, augmentation=augmentation)
+    counts = train_backend(folder, tmp_path / "cosine")
+    assert counts.get("copies", 0) == copies
+    recorded = json.loads((tmp_path / "cosine" / "training.json").read_text())
+    assert recorded.get("copies", 0) == copies
+    said = f"{copies} of the {len(keys)} embeddings that the mean and all else are learned from"
+    assert (said in capsys.readouterr().out) == bool(copies)
 
 
 def test_repeating_gives_the_same_bytes(work):

@@ -4,11 +4,18 @@
 look at the bytes of headers.  The names below are for other packages.
 """
 
+from utils.audio.channels import (
+    Channel,
+    ChannelCounts,
+    channels_in_words,
+    refuse_negative,
+    sounding_channels,
+)
 from utils.audio.read import (
     FULL_SCALE,
     OVERSHOOT_SECONDS,
-    Channel,
     UtteranceReader,
+    audio_header,
     audio_info,
     read_audio,
     resample,
@@ -19,9 +26,14 @@ __all__ = [
     "FULL_SCALE",
     "OVERSHOOT_SECONDS",
     "Channel",
+    "ChannelCounts",
     "UtteranceReader",
+    "audio_header",
     "audio_info",
+    "channels_in_words",
     "read_audio",
+    "refuse_negative",
     "resample",
+    "sounding_channels",
     "to_int16",
 ]

@@ -254,8 +254,8 @@ def is_mp3_without_length(file: IO[bytes]) -> bool:
     return place < 0 or not frame[place + 7] & 1  # the bit that says: the number of frames follows
 
 
-def plain_wave_info(head: bytes, file_bytes: int) -> tuple[int, int] | None:
-    """Samples per channel and sample rate of a wave file whose header is the plain one of 44 bytes, in a tenth of the time that a library takes.
+def plain_wave_info(head: bytes, file_bytes: int) -> tuple[int, int, int] | None:
+    """Samples per channel, sample rate and channels of a wave file whose header is the plain one of 44 bytes, in a tenth of the time that a library takes.
 
     Parameters
     ----------
@@ -266,8 +266,8 @@ def plain_wave_info(head: bytes, file_bytes: int) -> tuple[int, int] | None:
 
     Returns
     -------
-    (int, int) or None
-        Samples and Hz; None: any other header, or fewer samples than it says, which is for others to look at.
+    (int, int, int) or None
+        Samples, Hz and channels; None: any other header, or fewer samples than it says, which is for others to look at.
     """
     if len(head) < 44:
         return None
@@ -290,7 +290,7 @@ def plain_wave_info(head: bytes, file_bytes: int) -> tuple[int, int] | None:
         or not 0 < data_bytes <= min(STREAMED_BYTES - 1, file_bytes - 44)
     ):
         return None
-    return data_bytes // frame_bytes, rate_hz
+    return data_bytes // frame_bytes, rate_hz, channels
 
 
 def is_cut_ogg(file: IO[bytes]) -> bool:

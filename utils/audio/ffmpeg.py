@@ -15,6 +15,7 @@ from typing import IO, Literal
 
 import numpy as np
 
+from utils.audio.channels import channel_to_take
 from utils.audio.containers import CODINGS_OF_LIBSNDFILE, is_mp3_without_length, wave_coding
 from utils.audio.mp4 import Mp4Sound, read_mp4_header
 from utils.errors import UnreadableAudio, UserError
@@ -95,8 +96,8 @@ def require_ffmpeg(entries: Iterable[str]) -> None:
                 raise UserError(f"{entry}: {MISSING}")
 
 
-def compressed_info(entry: str, path: Path, file_format: str) -> tuple[int, int]:
-    """Number of samples and sample rate: of an mp4 from its header, otherwise, and where it is in fragments, by decoding.
+def compressed_info(entry: str, path: Path, file_format: str) -> tuple[int, int, int | None]:
+    """Number of samples, sample rate and channels (None: not known): of an mp4 from its header, otherwise, and where it is in fragments, by decoding.
 
     Parameters
     ----------
@@ -110,9 +111,9 @@ def compressed_info(entry: str, path: Path, file_format: str) -> tuple[int, int]
     """
     declared = _declared(entry, path, file_format)
     if declared and declared.num_samples is not None:
-        return declared.num_samples, declared.sample_rate_hz
-    samples, sample_rate_hz = decode(entry, path, file_format)
-    return len(samples), sample_rate_hz
+        return declared.num_samples, declared.sample_rate_hz, declared.channels
+    samples, sample_rate_hz, channels = decode(entry, path, file_format)
+    return len(samples), sample_rate_hz, channels
 
 
 def decode(
@@ -123,7 +124,7 @@ def decode(
     channel: int | Literal["mean"] = 0,
     start_sample: int = 0,
     num_samples: int | None = None,
-) -> tuple[np.ndarray, int]:
+) -> tuple[np.ndarray, int, int]:
     """Decode the first sound of a file, or a part of it: from its start, since only so positions are exact, to the part's end.
 
     Parameters
@@ -135,7 +136,7 @@ def decode(
     file_format : str
         From `compressed_format`.
     channel : int or "mean"
-        Channel from 0, or the mean of all.
+        Channel from 0, or the mean of all; sound of one channel has that one.
     start_sample, num_samples : int, int or None
         The part, which must lie inside; None: to the end.
 
@@ -143,8 +144,8 @@ def decode(
     -------
     samples : (n,) float32 array
         Of a whole mp4: as many as its header declares (what the decoder has behind them is the encoder's padding).
-    sample_rate_hz : int
-        Samples per second.
+    sample_rate_hz, channels : int
+        Samples per second; how many channels the file has.
 
     Raises
     ------
@@ -187,7 +188,7 @@ def decode(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages
         ) as process:
             assert process.stdout is not None  # it is a pipe
-            samples, rate = _read_au(entry, process.stdout, channel)
+            samples, rate, channels = _read_au(entry, process.stdout, channel)
         messages.seek(0)
         said = messages.read().decode(errors="replace")
     faults = [line for line in said.splitlines() if "[error]" in line or "[fatal]" in line]
@@ -209,7 +210,7 @@ def decode(
         raise ValueError(
             f"{entry}: samples {start_sample} to {start_sample + num_samples} are not inside its {start_sample + len(samples)}"
         )
-    return samples, rate
+    return samples, rate, channels
 
 
 def _declared(entry: str, path: Path, file_format: str) -> Mp4Sound | None:
@@ -225,17 +226,14 @@ def _declared(entry: str, path: Path, file_format: str) -> Mp4Sound | None:
 
 def _read_au(
     entry: str, stream: IO[bytes], channel: int | Literal["mean"]
-) -> tuple[np.ndarray, int]:
+) -> tuple[np.ndarray, int, int]:
     """One channel of the sound in Sun's au format: six big-endian numbers, the first of them its name, then samples."""
     head = stream.read(24)
     if len(head) < 24:
-        return np.zeros(0, np.float32), 1  # ffmpeg says why
+        return np.zeros(0, np.float32), 1, 1  # ffmpeg says why
     _, offset, _, _, rate, channels = struct.unpack(">4s5I", head)
     stream.read(offset - 24)
-    if channel != "mean" and channel >= channels:
-        raise UnreadableAudio(
-            entry, f"channel {channel} was asked for, it has {channels} (counted from 0)"
-        )
+    channel = channel_to_take(entry, channel, channels)
     samples = bytearray()  # grows in place, where joining blocks would take the memory twice
     while block := stream.read(BLOCK_SAMPLES // channels * channels * 4):
         frames = np.frombuffer(block, ">f4", len(block) // (4 * channels) * channels).reshape(
@@ -246,7 +244,7 @@ def _read_au(
             .astype(np.float32)
             .tobytes()
         )
-    return np.frombuffer(samples, np.float32), rate
+    return np.frombuffer(samples, np.float32), rate, channels
 
 
 def _stated_seconds(said: str) -> float | None:

@@ -21,10 +21,13 @@ class Mp4Sound(NamedTuple):
         After the edit list, which leaves out what the encoder put before the sound; None: a file in fragments does not say.
     sample_rate_hz : int
         Samples per second, those that `num_samples` counts.
+    channels : int or None
+        None: the header does not say.
     """
 
     num_samples: int | None
     sample_rate_hz: int
+    channels: int | None = None
 
 
 def read_mp4_header(file: IO[bytes]) -> Mp4Sound:
@@ -64,21 +67,43 @@ def _first_sound(header: bytes) -> Mp4Sound:
         if name != b"trak" or _content(movie, start, end, b"mdia", b"hdlr")[8:12] != b"soun":
             continue
         clock_hz, ticks = _clock_and_duration(_content(movie, start, end, b"mdia", b"mdhd"))
-        stated_hz = struct.unpack_from(
-            ">H", _content(movie, start, end, b"mdia", b"minf", b"stbl", b"stsd"), 40
-        )[0]
+        described = _content(movie, start, end, b"mdia", b"minf", b"stbl", b"stsd")
+        stated_hz = struct.unpack_from(">H", described, 40)[0]
+        channels = _channels(described)
         # 16 bits cannot hold 96 kHz: 0; QuickTime's second version puts 1
         rate = stated_hz if stated_hz > 1 else clock_hz
         if not clock_hz or not movie_clock_hz:
             raise struct.error
         if any(name == b"mvex" for name, _, _ in _boxes(movie, 0, len(header))):
-            return Mp4Sound(None, rate)
+            return Mp4Sound(None, rate, channels)
         played: float = ticks  # all of them, without a list of edits
         with suppress(StopIteration):
             edits = _content(movie, start, end, b"edts", b"elst")
             played = _edited(edits, ticks, clock_hz / movie_clock_hz)
-        return Mp4Sound(round(played * rate / clock_hz), rate)
+        return Mp4Sound(round(played * rate / clock_hz), rate, channels)
     raise ValueError("no sound in it")
+
+
+def _channels(described: bytes) -> int | None:
+    """Channels, from the box 'stsd': of AAC what its decoder is told, since the number beside it is 2 whatever the sound."""
+    stated = struct.unpack_from(">H", described, 32)[0]
+    if described[12:16] != b"mp4a":
+        return stated
+    told = described.find(b"esds") + 8
+    if told < 8:
+        return None
+    # the descriptor of the stream, that of the decoder in it, and what the decoder is told
+    for tag, skipped_bytes in ((3, 3), (4, 13), (5, 0)):
+        if described[told : told + 1] != bytes([tag]):
+            return None
+        told += 1
+        while described[told] & 0x80:  # a length of several bytes
+            told += 1
+        told += 1 + skipped_bytes
+    bits = int.from_bytes(described[told : told + 5].ljust(5, b"\0"), "big")
+    is_explicit_rate = bits >> 31 & 0xF == 15
+    number = bits >> (3 if is_explicit_rate else 27) & 0xF
+    return {0: None, 7: 8}.get(number, number)
 
 
 def _edited(edits: bytes, ticks: int, ticks_per_movie_tick: float) -> float:

@@ -12,11 +12,12 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, NamedTuple
 
 import numpy as np
 import soundfile
 
+from utils.audio.channels import Channel, ChannelCounts, channel_to_take, refuse_negative
 from utils.audio.containers import (
     coding_in_words,
     is_cut_ogg,
@@ -27,9 +28,7 @@ from utils.audio.containers import (
 )
 from utils.audio.ffmpeg import SUFFIXES, compressed_format, compressed_info, decode, require_ffmpeg
 from utils.audio.pipes import ends_where_its_command_does, output_of
-from utils.errors import UnreadableAudio, UserError, is_of_the_machine
-
-Channel = int | Literal["mean"]  # which one of a sound of several, from 0, or all of them averaged
+from utils.errors import UnreadableAudio, is_of_the_machine
 
 ARCHIVE = re.compile(r"(.+):([0-9]{1,18})")  # an entry of wav.scp: the archive and the place in it
 FULL_SCALE = 32768  # a 16-bit sample divided by this lies in [-1, 1)
@@ -39,6 +38,22 @@ FIRST_VALUES = 1 << 24
 # samples of all channels that are read at a time, so that hours of many channels fit into memory
 BLOCK_VALUES = 1 << 20
 OVERSHOOT_SECONDS = 0.5  # Kaldi's extract-segments: a segment may end this much behind its recording, and is cut there
+
+
+class AudioHeader(NamedTuple):
+    """What the header of a sound says.
+
+    Parameters
+    ----------
+    num_samples, sample_rate_hz : int
+        Samples of one channel, and how many of them are a second.
+    channels : int or None
+        None: it does not say.
+    """
+
+    num_samples: int
+    sample_rate_hz: int
+    channels: int | None
 
 
 def read_audio(
@@ -64,7 +79,7 @@ def read_audio(
     root : path or None
         Folder that relative paths start from; None: the working directory.
     channel : int or "mean"
-        Channel of a sound of several, from 0, or the mean of all.
+        Channel of a sound of several, from 0, or the mean of all; a sound of one has that one.
 
     Returns
     -------
@@ -80,6 +95,33 @@ def read_audio(
     UserError
         A pipe without leave; sound for ffmpeg where there is none.
     """
+    samples, rate, _ = read_of_channels(
+        entry,
+        allow_pipes=allow_pipes,
+        start_sample=start_sample,
+        num_samples=num_samples,
+        root=root,
+        channel=channel,
+    )
+    return samples, rate
+
+
+def read_of_channels(
+    entry: str | Path,
+    *,
+    allow_pipes: bool = False,
+    start_sample: int = 0,
+    num_samples: int | None = None,
+    root: str | Path | None = None,
+    channel: Channel = 0,
+) -> tuple[np.ndarray, int, int]:
+    """Samples and rate as `read_audio` gives them, and how many channels the sound has.
+
+    Parameters
+    ----------
+    entry, allow_pipes, start_sample, num_samples, root, channel
+        As in `read_audio`.
+    """
     entry = str(entry)
     if start_sample < 0 or (num_samples or 0) < 0 or (channel != "mean" and channel < 0):
         raise ValueError(
@@ -87,7 +129,7 @@ def read_audio(
         )
     with _opened(entry, allow_pipes, root) as (file, compressed):
         if compressed:
-            samples, rate = decode(
+            samples, rate, channels = decode(
                 entry,
                 Path(file.name),
                 compressed,
@@ -96,7 +138,7 @@ def read_audio(
                 num_samples=num_samples,
             )
         else:
-            samples, rate = _read_sound(entry, file, start_sample, num_samples, channel)
+            samples, rate, channels = _read_sound(entry, file, start_sample, num_samples, channel)
     if not len(samples) and num_samples != 0:
         raise UnreadableAudio(entry, "no samples")
     # NaN is the extreme of anything; no array as long as the sound
@@ -104,20 +146,17 @@ def read_audio(
         raise UnreadableAudio(
             entry, f"NaN or Inf at sample {start_sample + int(np.argmin(np.isfinite(samples)))}"
         )
-    return samples, rate
+    return samples, rate, channels
 
 
 def _read_sound(
     entry: str, file: IO[bytes], start_sample: int, num_samples: int | None, channel: Channel
-) -> tuple[np.ndarray, int]:
+) -> tuple[np.ndarray, int, int]:
     with soundfile.SoundFile(file) as sound:
         _refuse_unreadable(entry, sound)
         if sound.frames == 0:
             raise UnreadableAudio(entry, "no samples")
-        if channel != "mean" and channel >= sound.channels:
-            raise UnreadableAudio(
-                entry, f"channel {channel} was asked for, it has {sound.channels} (counted from 0)"
-            )
+        channel = channel_to_take(entry, channel, sound.channels)
         wanted = sound.frames - start_sample if num_samples is None else num_samples
         if wanted < 0 or start_sample + wanted > sound.frames:
             raise ValueError(
@@ -134,7 +173,7 @@ def _read_sound(
                 entry,
                 f"fewer samples than its header says: {start_sample + len(samples)} of {sound.frames}",
             )
-        return samples, sound.samplerate
+        return samples, sound.samplerate, sound.channels
 
 
 def _refuse_unreadable(entry: str, sound: soundfile.SoundFile) -> None:
@@ -181,7 +220,21 @@ def _read_channel(sound: soundfile.SoundFile, wanted: int, channel: Channel) -> 
 def audio_info(
     entry: str | Path, *, allow_pipes: bool = False, root: str | Path | None = None
 ) -> tuple[int, int]:
-    """Number of samples (of one channel) and sample rate in Hz, from the header; a pipe is run for it, and webm and its like are decoded.
+    """Number of samples (of one channel) and sample rate in Hz, as `audio_header` finds them.
+
+    Parameters
+    ----------
+    entry, allow_pipes, root
+        As in `read_audio`.
+    """
+    header = audio_header(entry, allow_pipes=allow_pipes, root=root)
+    return header.num_samples, header.sample_rate_hz
+
+
+def audio_header(
+    entry: str | Path, *, allow_pipes: bool = False, root: str | Path | None = None
+) -> AudioHeader:
+    """What the header says; a pipe is run for it, and webm and its like are decoded.
 
     Parameters
     ----------
@@ -195,16 +248,16 @@ def audio_info(
     """
     entry = str(entry)
     if plain := _plain_wave(entry, root):
-        return plain
+        return AudioHeader(*plain)
     with _opened(entry, allow_pipes, root) as (file, compressed):
         if compressed:
-            return compressed_info(entry, Path(file.name), compressed)
+            return AudioHeader(*compressed_info(entry, Path(file.name), compressed))
         with soundfile.SoundFile(file) as sound:
             _refuse_unreadable(entry, sound)
-            return sound.frames, sound.samplerate
+            return AudioHeader(sound.frames, sound.samplerate, sound.channels)
 
 
-def _plain_wave(entry: str, root: str | Path | None) -> tuple[int, int] | None:
+def _plain_wave(entry: str, root: str | Path | None) -> tuple[int, int, int] | None:
     """The short way for most files of most corpora; None: what it is, or what is wrong with it, takes a closer look."""
     if entry.endswith("|") or ARCHIVE.fullmatch(entry):
         return None
@@ -342,17 +395,22 @@ class UtteranceReader:
     ------
     UserError
         Some of it is for ffmpeg, and there is none; the channel is negative.
+
+    Attributes
+    ----------
+    heard : ChannelCounts
+        Of the utterances that have been read: channels, rates, and those whose channel is silent.
     """
 
     def __init__(
         self, wav_scp: Mapping[str, str], segments: Mapping[str, str] | None = None, **options
     ):
         require_ffmpeg(wav_scp.values())
-        if options.get("channel", 0) != "mean" and options.get("channel", 0) < 0:
-            raise UserError(f"--channel: {options['channel']}, expected 0 or more, or mean")
+        refuse_negative(options.get("channel", 0))
         self.wav_scp, self.segments, self.options = wav_scp, segments, options
-        # entry, samples and rate of the last sound that took a process: its segments follow
-        self.latest: tuple[str, np.ndarray, int] | None = None
+        # entry and channel, samples, rate and channels of the last sound that took a process: its segments follow
+        self.latest: tuple[tuple[str, Channel], np.ndarray, int, int] | None = None
+        self.heard = ChannelCounts(options.get("channel", 0))
 
     def read(self, utterance: str) -> tuple[np.ndarray, int]:
         """Samples and rate of one utterance, as `read_audio` gives them.
@@ -367,20 +425,31 @@ class UtteranceReader:
         UnreadableAudio
             Also where a segment lies behind the end of its recording.
         """
+        samples, rate, channels = self._read(utterance, self.options)
+
+        def read_other(channel: int) -> np.ndarray:
+            return self._read(utterance, self.options | {"channel": channel})[0]
+
+        self.heard.add(utterance, samples, rate, channels, read_other)
+        return samples, rate
+
+    def _read(self, utterance: str, options: dict) -> tuple[np.ndarray, int, int]:
+        """Samples, rate and number of channels."""
         if self.segments is None:
-            return read_audio(self.wav_scp[utterance], **self.options)
+            return read_of_channels(self.wav_scp[utterance], **options)
         recording, start, end = self.segments[utterance].split()[:3]
         entry = self.wav_scp[recording]
         start_seconds, end_seconds = float(start), float(end)
         if entry.lower().endswith(("|", *SUFFIXES)):
-            if self.latest is None or self.latest[0] != entry:
-                self.latest = (entry, *read_audio(entry, **self.options))
-            _, whole, rate = self.latest
+            wanted = entry, options.get("channel", 0)
+            if self.latest is None or self.latest[0] != wanted:
+                self.latest = (wanted, *read_of_channels(entry, **options))
+            _, whole, rate, channels = self.latest
             first, num = _segment_samples(entry, start_seconds, end_seconds, len(whole), rate)
-            return whole[first : first + num], rate
-        total, rate = audio_info(entry, root=self.options.get("root"))
+            return whole[first : first + num], rate, channels
+        total, rate = audio_info(entry, root=options.get("root"))
         first, num = _segment_samples(entry, start_seconds, end_seconds, total, rate)
-        return read_audio(entry, start_sample=first, num_samples=num, **self.options)
+        return read_of_channels(entry, start_sample=first, num_samples=num, **options)
 
 
 def _segment_samples(

@@ -227,7 +227,7 @@ def backend_files(
     if len(candidates) > 1:
         raise UserError(
             f"{source}: back ends' files in the folders of {', '.join(candidates)}; say which by --backend-set, and --mean, --transform "
-            "and --plda for files of another"
+            "and --plda for files of another; or --embeddings-only"
         )
     files = (having[candidates[0]] if candidates else {}) | dict(given)
     return {name: files[name] for name in BACKEND_FILES if name in files}

@@ -66,6 +66,8 @@ class Packer:
         ``min_speech_seconds`` for whole utterances.
     transform : callable or None
         (samples, sample rate) -> samples, applied at the rate to pack at.
+    remarks : mapping of str to str
+        Utterance -> what the ledger says beside its reason, such as that another channel has the sound.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Packer:
         min_seconds: float = 0.0,
         min_speech_seconds: float = 0.0,
         transform: Callable[[np.ndarray, int], np.ndarray] | None = None,
+        remarks: Mapping[str, str] | None = None,
     ):
         if sample_rate_hz < 1:
             raise UserError(
@@ -91,6 +94,7 @@ class Packer:
         self.decisions = decisions
         self.trim, self.split, self.transform = trim, split, transform
         self.min_seconds, self.min_speech_seconds = min_seconds, min_speech_seconds
+        self.remarks = {} if remarks is None else remarks  # grows while utterances are read
         self.num_samples: dict[str, int] = {}
         self.original: dict[str, str] = {}  # piece -> utterance
         self.clipped_utterances = 0
@@ -168,10 +172,13 @@ class Packer:
         elif unfit:
             longest, rule = max(unfit)
             of_pieces = f", the longest of {len(unfit)} pieces" if self.split else ""
-            self.ledger.drop(
-                utterance, POLICY + rule, f"{longest / self.sample_rate_hz:.2f} s{of_pieces}"
-            )
+            self._drop(utterance, rule, f"{longest / self.sample_rate_hz:.2f} s{of_pieces}")
         return packed
+
+    def _drop(self, utterance: str, rule: str, detail: str) -> None:
+        """Enter an utterance that a policy forbids, with what there is to remark."""
+        remark = self.remarks.get(utterance)
+        self.ledger.drop(utterance, POLICY + rule, f"{detail}; {remark}" if remark else detail)
 
     def _parts(self, utterance: str, samples: np.ndarray, rate: int) -> dict[str, np.ndarray]:
         """The utterance, its speech, or its stretches of speech; nothing where there is too little and it was dropped."""
@@ -182,7 +189,7 @@ class Packer:
             found = (
                 f"{speech.sum() / FRAMES_PER_SECOND:.2f} s of speech in {len(samples) / rate:.2f} s"
             )
-            self.ledger.drop(utterance, POLICY + "little_speech", found)
+            self._drop(utterance, "little_speech", found)
             return {}
         if self.split:
             return {

@@ -9,7 +9,7 @@ from utils.files import read_lines
 from utils.launchers.arguments import parse
 from utils.launchers.array import substitute
 from utils.plan.written_folders import places_of
-from utils.receipts import DONE, NEVER, STALE, Status, Task
+from utils.receipts import DONE, MODE, NEVER, STALE, Status, Task
 from utils.receipts.check import evaluate
 from utils.receipts.contents import read_receipt
 
@@ -102,6 +102,7 @@ def examine(path: Path, last: int = 7) -> list[Stage]:
     """
     stages = [stage for stage in read_plan(path) if stage.number <= last]
     places = places_of(path)
+    MODE.notes.clear()  # of another plan
     to_be_made: dict[Path, int] = {}
     for stage in stages:
         for command in stage.commands:

@@ -99,3 +99,14 @@ class Parts:
             Its name.
         """
         return sum(counts.get(count, 0) for counts in self._counts)
+
+    def named(self, beginnings: tuple[str, ...]) -> dict[str, int]:
+        """Sums of all counts whose names begin so.
+
+        Parameters
+        ----------
+        beginnings : tuple of str
+            Beginnings of names.
+        """
+        names = {name for counts in self._counts for name in counts if name.startswith(beginnings)}
+        return {name: self.total(name) for name in sorted(names)}

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from utils.errors import UserError
 from utils.files import (
@@ -83,10 +84,38 @@ class Mode:
         True while a plan is evaluated: `Task.is_done` records its status and answers True.
     collected : list of Status
         What was recorded.
+    notes : dict
+        What the commands of a plan say of what they will make, for those that come after: (subject, folder) -> anything.
     """
 
     checking: bool = False
     collected: list[Status] = field(default_factory=list)
+    notes: dict[tuple[str, Path], Any] = field(default_factory=dict)
+
+    def note(self, subject: str, folder: Path, content: object) -> None:
+        """Say something of a folder that a command will make; outside of a check nobody asks.
+
+        Parameters
+        ----------
+        subject : str
+            What is told.
+        folder : path
+            Of what.
+        content : anything
+            The answer.
+        """
+        if self.checking:
+            self.notes[subject, Path(folder).absolute()] = content
+
+    def noted(self, subject: str, folder: Path) -> Any:
+        """What an earlier command of the plan said; None where none did.
+
+        Parameters
+        ----------
+        subject, folder
+            As of `note`.
+        """
+        return self.notes.get((subject, Path(folder).absolute()))
 
 
 MODE = Mode()

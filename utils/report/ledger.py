@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from utils.data_dir.ledger import POLICY, UNREADABLE, read_counts, read_dropped
+from utils.data_dir.ledger import FOUND, POLICY, UNREADABLE, read_counts, read_dropped
 from utils.packed.facts import of_one_cut
 from utils.receipts import existing_receipt
 from utils.report.page import Section
 from utils.report.render import render
 
 # counts of a ledger that are no utterances
-BESIDE = ("lost_trials", "pieces:", "texts_without_recording")
+BESIDE = ("lost_trials", "pieces:", "texts_without_recording", *FOUND)
 SOURCES = "noise and rooms"  # what is not spoken: it has no VAD decisions
 ORDER = ("corpus", "prepared", SOURCES, "vad")  # then the folders of packed audio, then
 EMBEDDED = "embedded"

@@ -4,14 +4,18 @@ import io
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
 from utils.data_dir import read_map
 from utils.errors import UnreadableAudio
 from utils.evaluation.results import series_of
+from utils.receipts import existing_receipt
 from utils.report.render import render
+
+if TYPE_CHECKING:
+    from utils.audio import Channel
 
 PLAYERS_BYTES = 700_000  # of sound in a page, encoded: the whole stays below about 1.5 MB
 LONGEST_SECONDS = 6.0  # of a player; the rest of an utterance is left out
@@ -40,7 +44,9 @@ class Players:
         self.room_bytes = room_bytes
         self.played: set[str] = set()
 
-    def sound(self, entry: str, seconds: tuple[float, float] | None = None) -> tuple[str, str]:
+    def sound(
+        self, entry: str, seconds: tuple[float, float] | None = None, channel: "Channel" = 0
+    ) -> tuple[str, str]:
         """The sound of an utterance as MP3 in base 64, or why it has no player.
 
         Parameters
@@ -49,6 +55,8 @@ class Players:
             Of wav.scp; a shell command is not run.
         seconds : (float, float) or None
             Start and end of the utterance in its recording.
+        channel : int or "mean"
+            What was heard of several.
 
         Returns
         -------
@@ -64,7 +72,7 @@ class Players:
             return "", "player: above"
         if self.room_bytes <= 0:
             return "", "no player: the page is full"
-        sound = encoded(entry, seconds)
+        sound = encoded(entry, seconds, channel)
         if not sound:
             return "", "no player: it cannot be read"
         self.room_bytes -= len(sound)
@@ -74,7 +82,7 @@ class Players:
         return sound, ""
 
 
-def encoded(entry: str, seconds: tuple[float, float] | None) -> str:
+def encoded(entry: str, seconds: tuple[float, float] | None, channel: "Channel" = 0) -> str:
     """The beginning of an utterance as MP3 in base 64; empty where it cannot be read.
 
     Parameters
@@ -83,6 +91,8 @@ def encoded(entry: str, seconds: tuple[float, float] | None) -> str:
         Of wav.scp.
     seconds : (float, float) or None
         Start and end in the recording.
+    channel : int or "mean"
+        What was heard of several.
     """
     import soundfile
 
@@ -91,9 +101,8 @@ def encoded(entry: str, seconds: tuple[float, float] | None) -> str:
     try:
         total, rate = audio_info(entry)
         start, end = (min(round(time * rate), total) for time in seconds or (0.0, LONGEST_SECONDS))
-        samples, rate = read_audio(
-            entry, start_sample=start, num_samples=min(end - start, round(LONGEST_SECONDS * rate))
-        )
+        wanted = min(end - start, round(LONGEST_SECONDS * rate))
+        samples, rate = read_audio(entry, start_sample=start, num_samples=wanted, channel=channel)
     except (UnreadableAudio, OSError):
         return ""
     file = io.BytesIO()
@@ -113,11 +122,20 @@ class Sounds:
     ----------
     *data : path
         Data directory, or one for each fold; none: nothing is known.
+
+    Attributes
+    ----------
+    channel : int or "mean"
+        What the VAD of the first heard of files of several channels.
     """
 
     def __init__(self, *data: Path):
         self.wav_scp: dict[str, str] = {}
         self.segments: dict[str, str] = {}
+        decided = sorted(data[0].glob("vad/receipts/compute_vad.*.json")) if data else []
+        self.channel: Channel = (
+            existing_receipt(decided[0])["options"].get("channel", 0) if decided else 0
+        )
         for folder in data:
             for name, known in (("wav.scp", self.wav_scp), ("segments", self.segments)):
                 known |= read_map(folder / name) if (folder / name).is_file() else {}
@@ -199,5 +217,5 @@ def side_of(name: str, sounds: Sounds, players: Players | None) -> Side:
     """
     entry, seconds = sounds.of(name)
     where = entry + (f" {seconds[0]:g} to {seconds[1]:g} s" if seconds else "")
-    sound, note = players.sound(entry, seconds) if players else ("", "")
+    sound, note = players.sound(entry, seconds, sounds.channel) if players else ("", "")
     return Side(name, where, sound, note)

@@ -9,7 +9,7 @@ import soundfile
 
 from steps.collect_packed import collect_packed
 from steps.pack_audio import pack_audio
-from utils.audio import UtteranceReader, audio_info, read_audio
+from utils.audio import UtteranceReader, audio_header, audio_info, read_audio
 from utils.audio import ffmpeg as compressed
 from utils.data_dir import DataDir, read_map, write_data_dir
 from utils.errors import UnreadableAudio, UserError
@@ -311,3 +311,26 @@ def test_m4a_is_packed_in_parallel_like_the_wave_that_it_holds_and_damage_goes_t
         .read_text()
         .startswith("u3 unreadable fewer samples than its header says: ")
     )
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("x.m4a", ("-c:a", "aac")),
+        ("x.m4a", ALAC),
+        ("x.mp4", ("-c:a", "aac", "-movflags", "frag_keyframe+empty_moov")),
+        ("x.webm", ("-c:a", "libopus")),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_headers_tell_how_many_channels_there_are(encode, name, options, channels):
+    """Beside AAC an mp4 says 2, whatever the sound is: what the decoder is told counts."""
+    entry = encode(np.stack([chirp(level=0.2)] * channels, axis=1), name, *options)
+    assert audio_header(entry).channels == channels
+
+
+@needs_ffmpeg
+def test_the_only_channel_is_taken_for_any_other(encode):
+    entry = encode(chirp(level=0.2), "x.m4a", *ALAC)
+    assert np.array_equal(read_audio(entry, channel=1)[0], read_audio(entry)[0])

@@ -49,7 +49,7 @@ def movie(*tracks, more=b""):
 
 
 def length_of(content):
-    return tuple(read_mp4_header(io.BytesIO(content)))
+    return read_mp4_header(io.BytesIO(content))[:2]
 
 
 FTYP, MDAT = box(b"ftyp", b"M4A "), box(b"mdat", bytes(1000))

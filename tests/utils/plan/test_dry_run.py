@@ -67,7 +67,9 @@ def work(tmp_path):
         tmp_path / "data" / "packed",
     )
     pack = f"python3 -m steps.pack_audio {data} {packed}/train --min-speech-seconds 0 --job"
+    (tmp_path / "quiet.yaml").write_text("chain: []\n")  # there is no bank
     train = f"python3 -m steps.train {packed}/train none {ROOT / TINY} {tmp_path}/exp/tiny"
+    train += f" --augmentation {tmp_path}/quiet.yaml"
     (tmp_path / "plan").write_text(
         f"stage 2 pack\nlaunch JOB=1:2 {tmp_path}/log.JOB {pack} JOB/2\nrun python3 -m steps.collect_packed {data} "
         f"{packed}/train --jobs 2\nstage 3 train\nrun {train}\nstage 7 report\n"
