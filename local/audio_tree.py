@@ -235,7 +235,7 @@ def say_channels(where: Path, files_of: Mapping[int, int]) -> None:
     for channels, number in sorted(files_of.items()):
         if channels > 1:
             print(
-                f"{where}: {number:,} of {total:,} files have {channels} channels: of speech channel 0 is taken, or what --channel says"
+                f"{where}: {number:,} of {total:,} files have {channels} channels: steps.compute_vad and steps.pack_audio take channel 0 of speech, or what --channel says"
             )
 
 

@@ -184,8 +184,8 @@ def _refuse_planned(way: _Way, data: Path) -> None:
         way.chosen[0].check(network)
     if not is_usual and rate != network.sample_rate_hz:
         raise UserError(
-            f"{data}: will be packed at {rate} Hz, the network of {way.experiment} takes {network.sample_rate_hz} Hz; give "
-            f"--sample-rate-hz {network.sample_rate_hz}"
+            f"{data}: will be packed at {rate} Hz, the network of {way.experiment} takes {network.sample_rate_hz} Hz; "
+            f"pack at that rate (steps.pack_audio, and recipes: --sample-rate-hz {network.sample_rate_hz})"
         )
 
 

@@ -25,6 +25,13 @@ SPOKEN_BY = {
     "local/voices/lists.py": ["local/prepare_voices.py"],
     "utils/archive/relocate.py": [],  # utils.archive relocate
     "utils/audio/read.py": ["steps/compute_vad.py", "steps/pack_audio.py", "steps/illustrate.py"],
+    "utils/audio/channels.py": [
+        "local/prepare_folder.py",
+        "steps/compute_vad.py",
+        "steps/pack_audio.py",
+        "steps/make_feats.py",
+        "steps/illustrate.py",
+    ],
     "utils/augmentation/copies.py": ["steps/augment_copies.py"],
     "utils/data_dir/derive.py": ["steps/compute_vad.py", "steps/pack_audio.py", "steps/extract.py"],
     "utils/data_dir/directory.py": [],  # utils.data_dir validate --audio
@@ -33,6 +40,12 @@ SPOKEN_BY = {
     "utils/embeddings/kaldi_folders.py": ["steps/import_kaldi.py"],
     "utils/embeddings/protocols.py": ["steps/extract.py"],
     "utils/packed/packer.py": ["steps/pack_audio.py", "steps/augment.py"],
+    "utils/torch_device.py": [
+        "steps/extract.py",
+        "steps/make_feats.py",
+        "steps/normalise_scores.py",
+        "steps/train.py",
+    ],
     "utils/training/settings.py": ["steps/train.py"],
     "utils/trials/voxceleb_names.py": ["steps/import_embeddings.py"],
     # Pipes stand in lists of others; what a recipe's own preparation writes has none, and steps without the option run none.
@@ -67,7 +80,7 @@ FIXED_IN_RECIPES = {
     "steps/draw_utterances.py": {"count", "seed"},
     "steps/train.py": {"seed"},
     "steps/train_backend.py": {"backend", "subtract-mean"},  # never beside a YAML
-    "steps/make_trials.py": {"enrol-sessions"},
+    "steps/make_trials.py": {"enrol-sessions", "random"},
     "local/prepare_mini.py": {"jobs"},
     "local/prepare_speechocean762.py": {"folds"},
     "local/simulate_rooms.py": {"rooms", "responses-per-room", "rt60-seconds", "distance-metres"},
@@ -77,7 +90,6 @@ FIXED_IN_RECIPES = {
     "utils/evaluation/rows.py": {"replicates"},
     "utils/trials/checked.py": {"enroll-spk2utt"},  # given wherever trials are of models
     "utils/scoring/cohort.py": {"cohort-utt2spk"},  # cohorts are of speakers
-    "utils/audio/read.py": {"channel"},
     "utils/audio/pipes.py": {"allow-pipes"},
     "utils/data_dir/rules.py": {"allow-pipes"},
 }

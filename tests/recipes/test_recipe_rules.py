@@ -29,7 +29,7 @@ IN_A_STAGE = re.compile(
 # Above stage 0 stand refusals and names.  A value is a command's output, an array or one word.
 CONDITION = r"\[ [^|&;]* \]"
 VALUE = r"""(\$\([^()]*\)|\([^()]*\)|(\$\{[^{}]*\}|"[^"]*"|[^\s"'();&|<>])*)"""
-NAMED = rf"({CONDITION} \|\| )*(\w+\+?={VALUE}|append(_stem)? \w+ [^;&|<>]*)"
+NAMED = rf"({CONDITION} \|\| )*(\w+\+?={VALUE}|append(_stem)? \w+ [^;&|<>]*|append_heard \w+)"
 REFUSAL = rf"({CONDITION} \|\| )+fail_usage \".*\""
 ABOVE_THE_STAGES = re.compile(
     rf"({REFUSAL}|{NAMED}|if {CONDITION}( && {CONDITION})*; then|(  {NAMED})|else|fi|)"

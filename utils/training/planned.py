@@ -86,8 +86,8 @@ def refuse_planned_training(
     fits_crops(settings, network, loss)
     if network.sample_rate_hz != rate:
         raise UserError(
-            f"{train_data}: will be packed at {rate} Hz, the network of {settings.where('model')} takes {network.sample_rate_hz} Hz; give "
-            f"--sample-rate-hz {network.sample_rate_hz}, or another --config"
+            f"{train_data}: will be packed at {rate} Hz, the network of {settings.where('model')} takes {network.sample_rate_hz} Hz; "
+            f"pack at that rate (steps.pack_audio, and recipes: --sample-rate-hz {network.sample_rate_hz})"
         )
     if utterances is None:
         return

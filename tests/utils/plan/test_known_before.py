@@ -228,7 +228,7 @@ def test_the_policy_in_the_yaml_is_looked_at_as_well(recipe):
         (
             {},
             8000,
-            "will be packed at 8000 Hz, the network of .* takes 16000 Hz; give --sample-rate-hz 16000",
+            "will be packed at 8000 Hz, the network of .* takes 16000 Hz; pack at that rate .*--sample-rate-hz 16000",
         ),
         ({"model": {"conv_chanels": 4}}, 16000, "model: unknown key 'conv_chanels'"),
         ({"loss": {"name": "no_such"}}, 16000, "loss: "),
