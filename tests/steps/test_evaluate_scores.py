@@ -84,7 +84,7 @@ def test_distances_seem_reversed_and_that_is_said(work, capsys):
     write_lines(work / "distances.txt", rows)
     assert evaluated(work, "distances.txt")["distances"]["eer_percent"] > 50
     shown = " ".join(capsys.readouterr().out.split())
-    assert "the scores or the classes seem reversed" in shown
+    assert "chance, or the scores or the classes seem reversed" in shown
     assert "seem reversed" in (work / "results" / "report.html").read_text()
 
 

@@ -318,7 +318,7 @@ def test_an_eer_above_one_half_says_that_something_seems_reversed(work, capsys):
     by_name, _ = evaluated(work)
     figure = by_name["good", "all"]["eer_percent"]
     assert figure > 50
-    said = f"test, good: EER {figure:.2f} % is above 50 %: the scores or the classes seem reversed"
+    said = f"test, good: EER {figure:.2f} % is above 50 %: chance, or the scores or the classes seem reversed"
     capsys.readouterr()
     report(work / "exp" / "good", work / "data")
     shown = capsys.readouterr().out
