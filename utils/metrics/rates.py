@@ -129,7 +129,9 @@ def reversal_note(eer_percent: float | None) -> str:
     """
     if eer_percent is None or eer_percent <= 50:
         return ""
-    return f"EER {eer_percent:.2f} % is above 50 %: chance, or the scores or the classes seem reversed"
+    return (
+        f"EER {eer_percent:.2f} % is above 50 %: chance, or the scores or the classes seem reversed"
+    )
 
 
 def equal_error_rate(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> float:
