@@ -139,16 +139,9 @@ def prepare_folder(
     options |= {"channel": channel} if channel else {}
     heard = Heard(channel, sample_rate_hz)
     if preview is not None:
-        found = source.read()
-        first = describe_first(found, preview, min_sample_rate_hz, allow_pipes, heard)
-        print("\n".join([*describe(found, corpus), *first]))
-        sets, surprises = deal_speakers(found, how)
-        print("\n".join([*describe_sets(sets, found.spk2sex, found.data.utt2spk), *surprises]))
+        _preview(source, output, how, heard, preview, min_sample_rate_hz)
         if not MODE.checking:
             return {}
-        members = Counter(found.data.utt2spk.values())
-        for name, speakers in sets.items():
-            note_speakers(output / name, {speaker: members[speaker] for speaker in speakers})
     counts = prepare_bank(output, noise, rirs)
     homes = [output / name for name in SETS]
     explain = {"files": partial(changed_listing, corpus, homes)}
@@ -181,6 +174,27 @@ def prepare_folder(
         for task in pending:
             _write_set(task, found, sets[task.home.name], measured, limits, channel)
     return {**counts, **{name: task.counts for name, task in tasks.items()}}
+
+
+def _preview(
+    source: "_Source",
+    output: Path,
+    how: Dealing,
+    heard: Heard,
+    num_files: int,
+    min_sample_rate_hz: int,
+) -> None:
+    """Say what was found and who would be in which set; a plan's later commands learn the speakers."""
+    found = source.read()
+    first = describe_first(found, num_files, min_sample_rate_hz, source.allow_pipes, heard)
+    print("\n".join([*describe(found, source.path), *first]))
+    sets, surprises = deal_speakers(found, how)
+    print("\n".join([*describe_sets(sets, found.spk2sex, found.data.utt2spk), *surprises]))
+    if not MODE.checking:
+        return
+    members = Counter(found.data.utt2spk.values())
+    for name, speakers in sets.items():
+        note_speakers(output / name, {speaker: members[speaker] for speaker in speakers})
 
 
 def _check_limits(found: Corpus, measured: Measured, limits: tuple[float, float, bool]) -> None:

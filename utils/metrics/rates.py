@@ -116,7 +116,8 @@ def error_rates(
         A side is empty, or a score is not finite.
     """
     thresholds, targets, nontargets = counts_below(*sorted_scores(target_scores, nontarget_scores))
-    return thresholds, targets / targets[-1], 1 - nontargets / nontargets[-1]
+    # rates of counts: 1 - 2/3 would lie above 1/3
+    return thresholds, targets / targets[-1], (nontargets[-1] - nontargets) / nontargets[-1]
 
 
 def reversal_note(eer_percent: float | None) -> str:

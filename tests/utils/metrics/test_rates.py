@@ -316,6 +316,10 @@ def test_targets_found_at_a_false_alarm_rate_equal_the_best_allowed_threshold(
     assert tpr_at(target, nontarget, rate) == pytest.approx(max(allowed))
 
 
+def test_a_rate_of_false_alarms_is_that_of_their_count():
+    assert tpr_at([1], [0, 0, 1], 1 / 3) == 1.0
+
+
 def test_targets_found_by_hand():
     target, nontarget = [1.0, 2.0, 3.0, 4.0], [0.0, 1.5, 2.5, 2.6]
     assert [tpr_at(target, nontarget, rate) for rate in (0, 0.25, 0.5, 0.75, 1)] == [

@@ -4,7 +4,7 @@ import pytest
 
 from utils.errors import UserError
 from utils.training.log import TrainingLog
-from utils.training.validation import dev_eer
+from utils.training.validation import DevTrials
 
 
 @pytest.mark.parametrize(
@@ -20,13 +20,13 @@ def test_dev_trials_are_refused_before_anything_is_trained(trials, said, tmp_pat
     (tmp_path / "utt2spk").write_text("a-1 a\na-2 a\nb-1 b\n")
     (tmp_path / "trials").write_text(trials)
     with pytest.raises(UserError, match=said):
-        dev_eer(tmp_path, None, None)
+        DevTrials(tmp_path, None, None, None)
 
 
 def test_a_dev_eer_above_one_half_is_said_to_seem_reversed(tmp_path, capsys):
     with TrainingLog(tmp_path, 0, 2, active=True) as log:
-        log.add({"step": 1, "dev_eer_percent": 61.25})
-        log.add({"step": 2, "dev_eer_percent": 50.0})
+        log.add({"step": 1, "dev_eer_percent": 61.25, "dev_centred_by": 2000})
+        log.add({"step": 2, "dev_eer_percent": 50.0, "dev_centred_by": 0})
     said = capsys.readouterr().err
     assert "dev EER 61.25 % (EER 61.25 % is above 50 %: the scores or the classes seem" in said
     assert said.count("seem reversed") == 1
