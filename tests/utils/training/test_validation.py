@@ -28,5 +28,5 @@ def test_a_dev_eer_above_one_half_is_said_to_seem_reversed(tmp_path, capsys):
         log.add({"step": 1, "dev_eer_percent": 61.25, "dev_centred_by": 2000})
         log.add({"step": 2, "dev_eer_percent": 50.0, "dev_centred_by": 0})
     said = capsys.readouterr().err
-    assert "dev EER 61.25 % (EER 61.25 % is above 50 %: the scores or the classes seem" in said
+    assert "step 1: dev EER 61.25 % (centred by 2,000 training utterances; " in said
     assert said.count("seem reversed") == 1
