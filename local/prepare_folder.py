@@ -49,7 +49,7 @@ def prepare_folder(
     formats: str = "",
     dev_share: float = 0.1,
     test_share: float = 0.2,
-    sessions: Sessions = "any",
+    sessions: Sessions | None = None,
     enrol_utterances: int = 1,
     min_sample_rate_hz: int = 8000,
     max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
@@ -82,7 +82,8 @@ def prepare_folder(
     dev_share, test_share : float
         Of the speakers, at least two each; sets that the corpus names stay as they are.
     sessions, enrol_utterances : str and int
-        Of the trials that steps.make_trials is to make of dev and test: who has too few utterances for them is trained on.
+        Of the trials that steps.make_trials is to make of dev and test: who has too few utterances for them is trained on, and a corpus of
+        which they cannot be made is refused.  None: no trials are asked for.
     min_sample_rate_hz : int
         Recordings of a lower rate are dropped, by the ledger's policy.
     max_unreadable_fraction, max_policy_fraction : float
@@ -134,7 +135,9 @@ def prepare_folder(
         "seed": seed,
         "files": listing_digest(source.files),
     }
-    how = Dealing(dev_share, test_share, seed, sessions, enrol_utterances)
+    how = Dealing(
+        dev_share, test_share, seed, sessions or "any", enrol_utterances, sessions is not None
+    )
     options |= _design(how, output / "train")
     options |= {"channel": channel} if channel else {}
     heard = Heard(channel, sample_rate_hz)
@@ -171,7 +174,7 @@ def prepare_folder(
         _refuse_other_sets(tasks, sets)
         sound = sound_lines(found.data.wav_scp, measured, heard)
         print("\n".join([*describe(found, corpus), *sound, *surprises]))
-        for task in pending:
+        for task in (task for task in pending if sets[task.home.name]):
             _write_set(task, found, sets[task.home.name], measured, limits, channel)
     return {**counts, **{name: task.counts for name, task in tasks.items()}}
 

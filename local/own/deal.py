@@ -27,6 +27,8 @@ class Dealing:
         Of the trials that are made of dev and test: see `steps.make_trials`.
     enrol_utterances : int
         Of a model of the test.
+    for_trials : bool
+        Whether such trials are to be made at all; if not, corpora too small for them are dealt, too.
     """
 
     dev_share: float
@@ -34,6 +36,7 @@ class Dealing:
     seed: int
     sessions: Sessions = "any"
     enrol_utterances: int = 1
+    for_trials: bool = True
 
 
 def deal_speakers(
@@ -60,6 +63,8 @@ def deal_speakers(
     UserError
         As `split_speakers`; or the trials ask for sessions of which the corpus says nothing.
     """
+    if not how.for_trials:
+        return _deal_without_trials(found, replace(how, for_trials=True), unusable)
     if how.sessions != "any" and SESSIONS not in found.data.maps:
         raise UserError(
             f"{found.data.path}: --sessions {how.sessions}, and nothing says which session an utterance is of; expected a column session, "
@@ -70,6 +75,22 @@ def deal_speakers(
         found.spk2sex, found.spk2set, how.dev_share, how.test_share, how.seed, testable
     )
     return sets, _surprises(found, how, sets, testable)
+
+
+def _deal_without_trials(
+    found: Corpus, how: Dealing, unusable: Collection[str]
+) -> tuple[dict[str, list[str]], list[str]]:
+    """As `deal_speakers`, where corpora too small for trials are taken, too, and said."""
+    num_speakers = len(found.spk2sex)
+    if not found.spk2set and num_speakers < 3 * FEWEST:
+        said = f"  {num_speakers} speakers are too few for train, dev and test ({FEWEST} for each): all are in train"
+        return {"train": sorted(found.spk2sex), "dev": [], "test": []}, [said]
+    num_testable = len(_testable(found, how, unusable).speakers["test"])
+    if num_testable >= 2 * FEWEST:
+        return deal_speakers(found, how, unusable)
+    sets = split_speakers(found.spk2sex, found.spk2set, how.dev_share, how.test_share, how.seed)
+    said = f"  {num_testable} of {num_speakers} speakers have two utterances: too few for target trials of dev and test"
+    return sets, [said]
 
 
 def _testable(found: Corpus, how: Dealing, unusable: Collection[str]) -> Candidates:

@@ -176,3 +176,28 @@ def test_a_design_is_recorded_but_not_asked_of_sets_that_were_made_before_it_mat
     before = Path(str(receipt).format("train")).read_text()
     prepare_folder(tmp_path / "in", output, enrol_utterances=2, jobs=1)
     assert Path(str(receipt).format("train")).read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("utterances", "sizes", "said"),
+    [
+        ([2] * 3, (3, 0, 0), "3 speakers are too few for train, dev and test (2 for each)"),
+        ([1] * 6, (2, 2, 2), "0 of 6 speakers have two utterances"),
+        ([1] * 7 + [2] * 3, (6, 2, 2), "3 of 10 speakers have two utterances"),
+    ],
+)
+def test_where_no_trials_are_asked_for_corpora_too_small_for_them_are_dealt(
+    utterances, sizes, said
+):
+    found = plain(*utterances)
+    sets, lines = deal_speakers(found, Dealing(0.1, 0.2, 1, for_trials=False))
+    assert tuple(len(sets[name]) for name in ("train", "dev", "test")) == sizes
+    assert said in lines[0]
+    with pytest.raises(UserError, match="expected 2 or more for each"):
+        deal_speakers(found, Dealing(0.1, 0.2, 1))
+
+
+def test_where_no_trials_are_asked_for_the_others_are_dealt_as_for_trials():
+    found = plain(*[1] * 30, *[3] * 10)
+    asked, not_asked = (Dealing(0.1, 0.3, 1, for_trials=trials) for trials in (True, False))
+    assert deal_speakers(found, not_asked) == deal_speakers(found, asked)
