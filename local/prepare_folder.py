@@ -118,7 +118,6 @@ def prepare_folder(
     _refuse_other(corpus)
     refuse_negative(channel)
     source = _find(corpus, root, columns or {}, allow_pipes, formats)
-    inputs = source.inputs()
     options = {
         "corpus": path_from_checkout(corpus),
         "root": root and path_from_checkout(root),
@@ -146,14 +145,7 @@ def prepare_folder(
         if not MODE.checking:
             return {}
     counts = prepare_bank(output, noise, rirs)
-    homes = [output / name for name in SETS]
-    explain = {"files": partial(changed_listing, corpus, homes)}
-    tasks = {
-        home.name: Task(
-            home, "made", format=FORMAT, inputs=inputs, options=options, explain=explain
-        )
-        for home in homes
-    }
+    tasks = _tasks(source, output, options)
     pending = [task for task in tasks.values() if not task.is_done()]
     if pending:
         found = source.read()
@@ -177,6 +169,19 @@ def prepare_folder(
         for task in (task for task in pending if sets[task.home.name]):
             _write_set(task, found, sets[task.home.name], measured, limits, channel)
     return {**counts, **{name: task.counts for name, task in tasks.items()}}
+
+
+def _tasks(source: "_Source", output: Path, options: Mapping) -> dict[str, Task]:
+    """Set -> what is to be done."""
+    homes = [output / name for name in SETS]
+    explain = {"files": partial(changed_listing, source.path, homes)}
+    inputs = source.inputs()
+    return {
+        home.name: Task(
+            home, "made", format=FORMAT, inputs=inputs, options=options, explain=explain
+        )
+        for home in homes
+    }
 
 
 def _preview(
