@@ -52,6 +52,7 @@ def draw_utterances(
         format=FORMAT,
         inputs=data_dir_inputs(data, "wav.scp", *lists_of(data)),
         options={"count": count, "seed": seed},
+        shared=True,
     )
     if task.is_done():
         return task.counts

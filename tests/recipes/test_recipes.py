@@ -69,8 +69,8 @@ def test_nothing_that_counts_names_the_time_the_host_or_the_checkout(runs, recip
 def test_every_stage_alone_gives_what_the_whole_gives(runs, recipe, tmp_path):
     for stage in range(8):
         text = runs.run(recipe, tmp_path, "--stage", stage, "--stop-stage", stage)
-        started = [line for line in text.splitlines() if line.startswith("== stage")]
-        assert [line.split()[2] for line in started] == [f"{stage}:"], text
+        started = re.findall(r"^== stage (\d): [a-z]", text, re.IGNORECASE | re.MULTILINE)
+        assert started == [str(stage)], text
     assert difference(contents(runs.whole(recipe)), contents(tmp_path)) == []
 
 
@@ -245,12 +245,8 @@ def test_scores_are_normalised_calibrated_and_fused_by_options(runs, recipe, tmp
     }
     for name, row in of_set["test"].items():
         declared = name not in ranked
-        assert (
-            (row["cllr"] is not None)
-            == (row["act_dcf_0.01:10:1"] is not None)
-            == (row["cllr_interval"] is not None)
-            == declared
-        ), name
+        assert (row["cllr"] is not None) == (row["act_dcf_0.01:10:1"] is not None) == declared, name
+        assert row["cllr_interval"] is None or declared  # few speakers have none
         assert row["min_dcf_0.001"] is not None
     assert json.loads((experiment / "calibration" / "fused" / "calibration.json").read_text())[
         "measures"

@@ -162,7 +162,7 @@ CASES = {
     "a NaN in a test vector": (
         scoring,
         lambda w: spoil_vector(w / "test", "t2-1", lambda v: v * np.nan),
-        "the embedding of 't2-1' is zero or not finite; 1 of 24",
+        "the embedding of 't2-1' is NaN or Inf; 1 of 24",
     ),
     "a zero test vector": (
         scoring,

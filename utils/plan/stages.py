@@ -109,7 +109,8 @@ def examine(path: Path, last: int = 7) -> list[Stage]:
             stage.statuses += evaluate(command)
         for status in stage.statuses:
             home = status.task.home.absolute()
-            status.is_shared = bool(places) and not any(map(home.is_relative_to, places))
+            outside = bool(places) and not any(map(home.is_relative_to, places))
+            status.is_shared = outside or status.task.shared
             status.again = _inputs_to_be_made(status.task, to_be_made)
             if status.state == DONE and status.again:
                 before = next(iter(status.again.values()))

@@ -29,8 +29,8 @@ def places_of(plan: Path) -> list[Path]:
 def places_to_write(plan: Path, stages: Sequence["Stage"]) -> dict[Path, int]:
     """The folders of a recipe that unfinished work of these stages writes to, each with the last stage that does.
 
-    What lies in none of them is small and shared by several experiments, like the statistics that networks have to beat: there the lock that
-    each task has (`Task.is_done`) is enough.
+    What lies in none of them, or says that it is shared, is small and used by several experiments, like the statistics that networks have to
+    beat: there the lock that each task has (`Task.is_done`) is enough.
 
     Parameters
     ----------
@@ -42,7 +42,8 @@ def places_to_write(plan: Path, stages: Sequence["Stage"]) -> dict[Path, int]:
     places = places_of(plan)
     needed: dict[Path, int] = {}
     for stage in stages:
-        for home in {each.task.home.absolute() for each in stage.statuses if each.state != DONE}:
+        unfinished = [each.task for each in stage.statuses if each.state != DONE]
+        for home in {task.home.absolute() for task in unfinished if not task.shared}:
             inside = [place for place in places if home.is_relative_to(place)]
             if inside:
                 needed[max(inside, key=lambda place: len(place.parts))] = stage.number

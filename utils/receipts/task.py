@@ -63,7 +63,7 @@ class Status:
     is_begun : bool
         True of work that runs, or goes on where it was interrupted: the reason says so.
     is_shared : bool
-        True where it lies in none of the folders that are the recipe's own, so that other experiments use it too; known as ``again`` is.
+        True where other experiments use it too: it says so, or lies in none of the folders that are the recipe's own; known as ``again`` is.
     """
 
     state: str
@@ -172,6 +172,8 @@ class Task:
         Of work that goes on where it was interrupted: says how far it is, in words, and nothing where it has not begun.
     explain : mapping of str to callable
         Of options that are checksums: says in words what differs.
+    shared : bool
+        Small, and of use to several experiments: beside its own lock none is needed.
     """
 
     def __init__(
@@ -191,12 +193,13 @@ class Task:
         values: Mapping[str, Values] | None = None,
         standing: Callable[[], str] = str,
         explain: Mapping[str, Callable[[], str]] | None = None,
+        shared: bool = False,
     ):
         self.home, self.name, self.job, self.dear = Path(home), name, job, dear
         self.expected_bytes, self.expected_audio = expected_bytes, expected_audio
         part = "." + job.replace("/", "of") if job else ""
         self.leaves, self.gathers, self.standing = leaves, gathers, standing
-        self.values, self.explain = values or {}, explain or {}
+        self.values, self.explain, self.shared = values or {}, explain or {}, shared
         self.path = self.home / "receipts" / f"{name}{part}.json"
         self.inputs = {label: Path(path) for label, path in inputs.items()}
         self.format = format
