@@ -36,6 +36,8 @@ crops: {crop_seconds: 1.0, batch_size: 4}
 augmentation: {chain: [{name: reverb, probability: 0.5}, {name: noise, probability: 0.5}]}
 training: {steps: 12, validate_every_steps: 6, checkpoint_every_steps: 2, average_checkpoints: 2}
 """
+# of a bank whose noises have one type
+TINY_COPIES = "chain: [{name: one_of, of: [{name: reverb}, {name: noise, types: [noise]}]}]"
 TINY_PLDA_YAML = "{name: plda, links: [{name: mean}, {name: whiten, dim: 6}, {name: length_norm}]}"  # of a dozen vectors no more can be learned
 TINY_GE2E = """
 model: {name: ge2e_lstm, cells: 16, embedding_dim: 8, window_frames: 80}
@@ -137,6 +139,7 @@ def make_corpora(folder: Path) -> None:
         soundfile.write(folder / name, 0.1 * random.standard_normal(16000), 16000)
     (folder / "tiny.yaml").write_text(TINY_YAML)
     (folder / "tiny_plda.yaml").write_text(TINY_PLDA_YAML)
+    (folder / "tiny_copies.yaml").write_text(TINY_COPIES)
     make_vctk(
         folder / "vctk",
         num_speakers=14,
@@ -145,7 +148,8 @@ def make_corpora(folder: Path) -> None:
         flaws=["missing_text", "raw_file"],
     )
     make_noisy_vctk(folder / "noisy_vctk", seconds=1.0, flaws=["length"])
-    (folder / "tiny_ge2e.yaml").write_text(TINY_GE2E)
+    for name in ("tiny_ge2e.yaml", "other_ge2e.yaml"):
+        (folder / name).write_text(TINY_GE2E)
 
 
 def start(
