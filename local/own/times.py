@@ -28,9 +28,9 @@ UNITS = {
 UNIT_OF = {word: unit for unit, words in UNITS.items() for word in words.split()}
 READ_UNITS = (SECONDS, MILLISECONDS, SAMPLES)
 ROLES = {
-    "start": "start starts begin begins beg onset tstart tbegin tmin xmin",
+    "start": "start starts begin begins beg onset tstart tbegin tbeg tmin xmin",
     "end": "end ends stop stops finish tend tstop tmax xmax",
-    "duration": "duration durations dur length len",
+    "duration": "duration durations dur length len tdur",
 }
 ROLE_OF = {word: role for role, words in ROLES.items() for word in words.split()}
 # An end beside an onset; a start, or an addition to one (`start_offset`), otherwise.
