@@ -17,7 +17,14 @@ from tests.tree import LIBRARY
 from utils.cli import call
 from utils.plan.stages import read_plan
 
-OF_THE_MOMENT = ("seconds", "core_seconds", "peak_memory_bytes", "command", "commit")  # in receipts
+OF_THE_MOMENT = (
+    "seconds",
+    "core_seconds",
+    "peak_memory_bytes",
+    "command",
+    "commit",
+    "finished",
+)  # in receipts
 
 
 @dataclass
