@@ -96,15 +96,30 @@ def require_files(paths: Mapping[str, Path], source: Path, listing: Path) -> Non
     UserError
         Says how many are missing, names the first and the listing.
     """
-    missing = [str(path) for path in paths.values() if not path.is_file()]
+    missing = list_missing(paths.values(), listing)
+    if missing:
+        raise UserError(
+            f"{source}: {len(missing)} of its {len(paths)} files are missing, first {missing[0]} (list: {listing}); fetch them again"
+        )
+
+
+def list_missing(paths: Collection[Path], listing: Path) -> list[str]:
+    """Files that are not there, which are written down; nothing is left written where all are there.
+
+    Parameters
+    ----------
+    paths : collection of path
+        Files that have to be there.
+    listing : path
+        Gets the missing ones, one on each line.
+    """
+    missing = [str(path) for path in paths if not path.is_file()]
     if not missing:
         listing.unlink(missing_ok=True)
-        return
+        return []
     with atomic_write(listing) as file:
         file.writelines(f"{path}\n" for path in missing)
-    raise UserError(
-        f"{source}: {len(missing)} of its {len(paths)} files are missing, first {missing[0]} (list: {listing}); fetch them again"
-    )
+    return missing
 
 
 def measure(

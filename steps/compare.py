@@ -17,7 +17,7 @@ from utils.evaluation.about import about_system
 from utils.evaluation.comparison import differences_of, is_clear, sentence
 from utils.evaluation.decisions import dev_last
 from utils.evaluation.results import leaks_of, markdown_table, text_table
-from utils.evaluation.rows import Drawing, Figures, curves_of, drawing_of, rows_of
+from utils.evaluation.rows import Drawing, Evaluated, Figures, curves_of, drawing_of, rows_of
 from utils.evaluation.sets import (
     System,
     TrialSet,
@@ -262,18 +262,8 @@ def evaluations_of(experiments: Sequence[Path]) -> dict[str, Path]:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """Systems on the same trials.
-
-    Attributes
-    ----------
-    rows, curves, differences : lists of dict
-        Of results.json, curves.json and differences.json.
-    """
-
-    rows: list[dict]
-    curves: list[dict]
-    differences: list[dict]
+class Compared(Evaluated):
+    """Systems on the same trials."""
 
     @property
     def test_set(self) -> str:

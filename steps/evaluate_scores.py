@@ -12,9 +12,9 @@ from pathlib import Path
 from utils.cli import run
 from utils.errors import UserError
 from utils.evaluation.comparison import sentence
-from utils.evaluation.foreign import Evaluated, evaluated, foreign_system, foreign_test_set
+from utils.evaluation.foreign import evaluated, foreign_system, foreign_test_set
 from utils.evaluation.results import markdown_table, text_table
-from utils.evaluation.rows import drawing_of
+from utils.evaluation.rows import Evaluated, drawing_of
 from utils.files import atomic_write, read_entries, write_json
 from utils.receipts import MODE, Task
 from utils.report.comparison import differences_part

@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from local.corpus import list_missing
 from utils.errors import UserError
-from utils.files import atomic_write
 
 
 def refuse_missing(
@@ -32,12 +32,9 @@ def refuse_missing(
     UserError
         Says how many are missing, names the first and the listing.
     """
-    missing = [str(path) for path in files.values() if not path.is_file()]
+    missing = list_missing(files.values(), listing)
     if not missing:
-        listing.unlink(missing_ok=True)
         return
-    with atomic_write(listing) as file:
-        file.writelines(f"{path}\n" for path in missing)
     remedy = _remedy_for_name(missing[0])
     if not remedy and start and len(missing) == len(files):
         remedy = _remedy_for_start(missing[0], corpus, start, is_start_given)

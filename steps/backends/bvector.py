@@ -114,15 +114,8 @@ class BVector:
 
         Parameters
         ----------
-        dimensions : int
-            Of the embeddings.
-        amount : Amount
-            How many there are.
-
-        Raises
-        ------
-        ValueError
-            Nothing can be learned from them.
+        dimensions, amount
+            As of `Link.check`.
         """
         del dimensions
         if amount.utterances is not None:

@@ -32,15 +32,8 @@ class Cosine:
 
         Parameters
         ----------
-        dimensions : int
-            Of the embeddings.
-        amount : Amount
-            How many there are.
-
-        Raises
-        ------
-        ValueError
-            Nothing can be learned from them.
+        dimensions, amount
+            As of `Link.check`.
         """
         self.chain.check(dimensions, amount)
 

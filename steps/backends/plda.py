@@ -77,15 +77,8 @@ class Plda:
 
         Parameters
         ----------
-        dimensions : int
-            Of the embeddings.
-        amount : Amount
-            How many there are.
-
-        Raises
-        ------
-        ValueError
-            Nothing can be learned from them.
+        dimensions, amount
+            As of `Link.check`.
         """
         left = self.chain.check(dimensions, amount)
         if self.rank is not None:

@@ -1,35 +1,19 @@
 """Test sets and systems that were made elsewhere: a list of trials, score files, and nothing else that has to be there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from utils.errors import UserError
 from utils.evaluation.comparison import differences_of
-from utils.evaluation.rows import Drawing, Figures, curves_of, rows_of
+from utils.evaluation.rows import Drawing, Evaluated, Figures, curves_of, rows_of
 from utils.evaluation.sets import System, TrialSet
 from utils.scoring.foreign_scores import read_foreign_scores
 from utils.scoring.systems import read_scored
 from utils.trials.foreign import TrialList, TrialSpeakers
 
 LIST_OF_A_FOLDER = "trials"  # a list of this name is called by its folder
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """Systems on one list of trials.
-
-    Attributes
-    ----------
-    rows, curves, differences : lists of dict
-        Of results.json, curves.json and differences.json.
-    """
-
-    rows: list[dict]
-    curves: list[dict]
-    differences: list[dict]
 
 
 def name_of_list(trials: Path) -> str:

@@ -34,6 +34,21 @@ DIGITS = {"eer_percent": 4, "eer_hull_percent": 4, "eer_kaldi_percent": 4}
 
 
 @dataclass(frozen=True)
+class Evaluated:
+    """Systems on one list of trials.
+
+    Attributes
+    ----------
+    rows, curves, differences : lists of dict
+        Of results.json, curves.json and differences.json.
+    """
+
+    rows: list[dict]
+    curves: list[dict]
+    differences: list[dict]
+
+
+@dataclass(frozen=True)
 class Drawing:
     """How intervals are made.
 
