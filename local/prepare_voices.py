@@ -18,6 +18,7 @@ from utils.cli import run
 from utils.data_dir import DataDir, write_data_dir
 from utils.data_dir.ledger import UNREADABLE, Ledger
 from utils.data_dir.trial_list import Trials, lines_left_out
+from utils.data_dir.trial_rules import no_error_rate
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import Task
@@ -106,10 +107,17 @@ def prepare_voices(
     counts = finish(task, data, trials, listed, lost, allow_incomplete)
     others = len(files) - len(wanted)
     print(
-        f"{home}: {counts['went_on']:,} recordings of {counts['speakers']:,} speakers, {counts['models']:,} enrolments, "
-        f"{counts['targets']:,} target and {counts['nontargets']:,} impostor trials; published: {PUBLISHED[part]}; {others:,} files are on no list"
+        f"{home}: {counts['went_on']:,} recordings of {counts['speakers']:,} speakers, "
+        f"{counts['models']:,} enrolments, {_count_trials(data.trials, counts)}; "
+        f"published: {PUBLISHED[part]}; {others:,} files are on no list"
     )
     return counts
+
+
+def _count_trials(trials: Trials, counts: Mapping[str, int]) -> str:
+    if trials.kinds is None:
+        return no_error_rate(trials)
+    return f"{counts['targets']:,} target and {counts['nontargets']:,} nontarget trials"
 
 
 def _paths_of(audio: Path, files: Sequence[tuple[str, int]]) -> dict[str, tuple[str, int]]:
@@ -216,14 +224,16 @@ def finish(
     )
     ledger.lost_trials = len(lines_left_out(trials, data.trials))
     write_data_dir(data, data.path)
-    targets = (data.trials.kinds or []).count("target")
     counts = {
         **ledger.counts,
         "speakers": len(data.spk2utt),
         "models": len(data.maps["enroll.spk2utt"]),
-        "targets": targets,
-        "nontargets": len(data.trials) - targets,
     }
+    if data.trials.kinds is None:
+        counts["trials_without_class"] = len(data.trials)
+    else:
+        counts["targets"] = data.trials.kinds.count("target")
+        counts["nontargets"] = data.trials.kinds.count("nontarget")
     return task.finish(
         [
             *(data.path / name for name in [*data.keyed, "spk2utt", "trials"]),

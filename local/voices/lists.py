@@ -183,60 +183,73 @@ def read_rows(path: Path, width: int, more: bool = False) -> list[list[str]]:
 
 
 def read_keys(path: Path, models: Mapping[str, str], utterances: Mapping[str, str]) -> Trials:
-    """The list of keys, taken in piece by piece.
+    """Read the list of keys in blocks.
 
     Parameters
     ----------
     path : path
-        ``<enrolment> <test file> tgt|imp`` on each line; the file with any folders before it, or none.
+        ``<enrolment> <test file> tgt|imp`` on each line, the file with or without folders;
+        or no line has a class (hidden keys): such trials can be scored.
     models : mapping of str to str
-        Enrolment as the list calls it -> name of the model.
+        Enrolment of the enrolment list -> name of the model.
     utterances : mapping of str to str
         Name of a recording of the test list -> utterance.
 
     Raises
     ------
     UserError
-        A line has other than three words, or one that is not known.
+        A line has another number of words than the first, or an unknown word.
     """
-    columns: tuple[list[str], list[str], list[str]] = ([], [], [])
-    known: dict[str, str] = {}  # test side as the list writes it -> utterance
-    before = 0
+    columns: list[list[str]] = []
+    known_sides: dict[str, str] = {}  # test side as the list writes it -> utterance
+    num_lines = 0
     with open(path, encoding="utf-8-sig", errors="replace", newline="\n") as file:
         while lines := file.readlines(BLOCK_CHARACTERS):
+            if not columns:
+                columns = [[] for _ in range(_columns_of_keys(lines))]
+            tables = (models, known_sides, KINDS)[: len(columns)]
             words = "".join(lines).split()
-            sides = [words[place::3] for place in range(3)]
-            known |= {
-                side: utterances[stem_of(side)]
-                for side in set(sides[1]).difference(known)
-                if stem_of(side) in utterances
-            }
-            tables = (models, known, KINDS)
-            if len(words) != 3 * len(lines) or any(
-                not table.keys() >= set(side) for table, side in zip(tables, sides, strict=True)
-            ):
-                _refuse_bad_line(path, lines, before, tables)
-            for column, table, side in zip(columns, tables, sides, strict=True):
-                column += map(table.__getitem__, side)
-            before += len(lines)
+            block = [words[index :: len(columns)] for index in range(len(columns))]
+            for side in set(block[1]).difference(known_sides):
+                if stem_of(side) in utterances:
+                    known_sides[side] = utterances[stem_of(side)]
+            is_whole = len(words) == len(columns) * len(lines)
+            pairs = list(zip(tables, block, strict=True))
+            if not is_whole or not all(table.keys() >= set(side) for table, side in pairs):
+                _refuse_bad_line(path, lines, num_lines, tables)
+            for column, (table, side) in zip(columns, pairs, strict=True):
+                column.extend(table[word] for word in side)
+            num_lines += len(lines)
     return Trials(*columns)
+
+
+def _columns_of_keys(lines: Sequence[str]) -> int:
+    """2 for a list without classes, else 3: the number of words of the first line that has any."""
+    for line in lines:
+        words = line.split()
+        if words:
+            return 2 if len(words) == 2 else 3
+    return 3
 
 
 def _refuse_bad_line(
     path: Path, lines: Sequence[str], before: int, tables: Sequence[Mapping[str, str]]
 ) -> None:
-    """Name the first line of the keys that cannot be taken; lines without words are passed over."""
+    """Name the first bad line of the keys; empty lines are allowed."""
     expected = ("an enrolment of the enrolment list", "a file of the test list", "tgt or imp")
+    layout = "<enrolment> <test file>"
+    if len(tables) == 3:
+        layout += " tgt|imp"
     for number, line in enumerate(lines, before + 1):
         words = line.split()
-        if len(words) not in (0, 3):
+        if len(words) not in (0, len(tables)):
             raise UserError(
-                f"{path}:{number}: {len(words)} words '{line.strip()[:120]}', expected 3: <enrolment> <test file> tgt|imp; "
-                "a list without keys, or one cut short?"
+                f"{path}:{number}: {len(words)} words '{line.strip()[:120]}', "
+                f"expected {len(tables)}: {layout}; is the list cut short?"
             )
         for word, table, what in zip(words, tables, expected, strict=False):
             if word not in table:
                 raise UserError(
-                    f"{path}:{number}: found '{word}', expected {what}; keys and lists are of different sets or versions: "
-                    "fetch both again"
+                    f"{path}:{number}: '{word}' is unknown, expected {what}; "
+                    "keys and lists are of different sets or versions: fetch both again"
                 )

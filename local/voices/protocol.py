@@ -111,30 +111,19 @@ def refuse_wrong_keys(keys: Path, trials: Trials, listed: Listed) -> None:
     UserError
         A line says tgt of two speakers, or imp of one, or tests a recording that its enrolment has heard.
     """
-    assert trials.kinds is not None, "keys are classes"
-    speaker_of = {
+    speakers = {
         utterance: listed.recordings[stem].speaker for stem, utterance in listed.utterances.items()
     }
-    enrolled = {model: speaker_of[utterances[0]] for model, utterances in listed.models.items()}
-    sides = zip(
-        map(enrolled.__getitem__, trials.enrol),
-        map(speaker_of.__getitem__, trials.test),
-        trials.kinds,
-        strict=True,
-    )
-    wrong = next(
-        (
-            number
-            for number, (enrol, test, kind) in enumerate(sides, 1)
-            if (enrol == test) != (kind == "target")
-        ),
-        None,
-    )
-    if wrong:
-        speakers = f"{enrolled[trials.enrol[wrong - 1]]} and {speaker_of[trials.test[wrong - 1]]}"
-        raise UserError(
-            f"{keys}: trial {wrong}, '{trials[wrong - 1]}', is of {speakers}; keys and lists are of different versions: fetch both again"
-        )
+    enrolled = {model: speakers[utterances[0]] for model, utterances in listed.models.items()}
+    if trials.kinds is not None:
+        rows = zip(trials.enrol, trials.test, trials.kinds, strict=True)
+        for number, (model, test, kind) in enumerate(rows, 1):
+            if (enrolled[model] == speakers[test]) != (kind == "target"):
+                raise UserError(
+                    f"{keys}: trial {number}, '{trials[number - 1]}', is of {enrolled[model]} "
+                    f"and {speakers[test]}; keys and lists are of different versions: "
+                    "fetch both again"
+                )
     heard = Lists(trials, {}, listed.models).inside_model()
     if len(heard):
         raise UserError(

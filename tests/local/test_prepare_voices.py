@@ -164,6 +164,25 @@ def test_a_second_call_finds_it_done_and_a_changed_list_is_seen(corpus, tmp_path
     assert digests(tmp_path / "out" / "voices_dev") != made
 
 
+def test_keys_without_classes_become_trials_without_classes(tmp_path, capsys):
+    counts = prepare_voices(spoilt(tmp_path, "keys_without_class"), tmp_path / "out")
+    assert counts["trials_without_class"] == SPEAKERS * SPEAKERS * TESTS
+    assert "targets" not in counts
+    assert "64 trials without a class" in capsys.readouterr().out
+    home = tmp_path / "out" / "voices_dev"
+    validate_data_dir(home, audio=True)
+    assert {len(line.split()) for line in (home / "trials").read_text().splitlines()} == {2}
+
+
+def test_a_class_among_keys_without_classes_is_refused(tmp_path):
+    root = spoilt(tmp_path, "keys_without_class")
+    keys = root / DEV_LISTS / "dev-trial-keys.lst"
+    keys.write_text(keys.read_text() + keys.read_text().splitlines()[0] + " tgt\n")
+    message = complaint(root, tmp_path / "out")
+    assert "dev-trial-keys.lst:65: 3 words" in message
+    assert "expected 2: <enrolment> <test file>" in message
+
+
 @pytest.mark.parametrize(
     ("flaw", "reason"),
     [
@@ -198,15 +217,15 @@ def test_a_lost_file_is_refused_by_name_and_with_leave_counted(tmp_path, flaw, r
     [
         (
             "unknown_in_keys",
-            r"dev-trial-keys.lst:4: found 'sid_dev/.*sg0999.*', expected a file of the test list",
+            r"dev-trial-keys.lst:4: 'sid_dev/.*sg0999.*' is unknown, expected a file of the test list",
         ),
         (
             "unknown_enrolment",
-            r"dev-trial-keys.lst:4: found '.*dg000x', expected an enrolment of the enrolment list",
+            r"dev-trial-keys.lst:4: '.*dg000x' is unknown, expected an enrolment of the enrolment list",
         ),
         (
-            "keys_without_kind",
-            r"dev-trial-keys.lst:1: 2 words .*, expected 3: <enrolment> <test file> tgt\|imp",
+            "one_key_without_class",
+            r"dev-trial-keys.lst:6: 2 words .*, expected 3: <enrolment> <test file> tgt\|imp",
         ),
         (
             "wrong_speaker_in_keys",

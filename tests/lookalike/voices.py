@@ -46,7 +46,8 @@ FLAWS = (
     "crlf",
     "no_final_newline",
     "listed_twice",
-    "keys_without_kind",
+    "keys_without_class",
+    "one_key_without_class",
     "odd_name",
     "other_folder",
 )
@@ -212,8 +213,10 @@ def spoil_lists(lists: dict[str, list[str]], flaws: Sequence[str]) -> None:
         keys[3] = f"{enrol}x {test} {kind}"
     if "wrong_speaker_in_keys" in flaws:
         keys[3] = f"{enrol} {test} {'imp' if kind == 'tgt' else 'tgt'}"
-    if "keys_without_kind" in flaws:
+    if "keys_without_class" in flaws:
         keys[:] = [line.rpartition(" ")[0] for line in keys]
+    if "one_key_without_class" in flaws:
+        keys[5] = keys[5].rpartition(" ")[0]
     if "listed_twice" in flaws:
         by_kind["test"].append(by_kind["test"][0])
     if "odd_name" in flaws:

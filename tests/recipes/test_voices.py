@@ -120,6 +120,20 @@ def test_lost_files_are_an_error_and_with_leave_a_watermark(runs, tmp_path):
     )
 
 
+def test_hidden_keys_are_scored_and_have_no_error_rates(runs, tmp_path):
+    root = make_voices(
+        tmp_path / "corpus", num_speakers=3, tests_per_speaker=2, flaws=["keys_without_class"]
+    )
+    out = tmp_path / "out"
+    options = ["--voices", root, "--model", model_of(runs), "--workdir", out]
+    run("voices", *options)
+    scores = next((out / "exp").glob("*/scores/voices_dev/*.scores"))
+    assert len(scores.read_text().splitlines()) == 3 * 3 * 2
+    assert results(out) == []
+    page = next((out / "exp").glob("*/report.html")).read_text()
+    assert "18 trials without a class" in page
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

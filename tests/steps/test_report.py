@@ -257,13 +257,17 @@ def test_a_set_without_classes_is_said_and_the_others_are_evaluated(work, capsys
     assert all(line in shown and line in page for line in said)
 
 
-def test_a_list_without_classes_alone_has_nothing_to_evaluate(work):
+def test_a_list_without_classes_alone_has_a_report_without_error_rates(work, capsys):
     trials = work / "data" / "test" / "trials"
     trials.write_text(
         "".join(line.rsplit(" ", 1)[0] + "\n" for line in trials.read_text().splitlines())
     )
-    with pytest.raises(UserError, match="without a class .*; there is nothing to evaluate"):
-        evaluated(work)
+    _, rows = evaluated(work)
+    assert rows == []
+    report(work / "exp" / "good", work / "data")
+    shown = capsys.readouterr().out
+    assert "test: 1,128 trials without a class" in shown
+    assert "1,128 trials without a class" in (work / "exp" / "good" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

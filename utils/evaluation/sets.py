@@ -112,17 +112,9 @@ def sets_without_error_rate(data: Path, sets: Sequence[str]) -> dict[str, str]:
         Folder of data directories.
     sets : sequence of str
         Those with trials.
-
-    Raises
-    ------
-    UserError
-        There is no other set.
     """
     reasons = {name: no_error_rate(read_trial_list(data / name / "trials")) for name in sets}
     unrated = {name: reason for name, reason in reasons.items() if reason}
-    if len(unrated) == len(sets):
-        name = sets[0]
-        raise UserError(f"{data / name / 'trials'}: {unrated[name]}; there is nothing to evaluate")
     for name, reason in unrated.items():
         print(f"{data / name / 'trials'}: {reason}")
     return unrated
