@@ -18,7 +18,7 @@ from utils.cli import run
 from utils.data_dir import DataDir, write_data_dir
 from utils.data_dir.ledger import UNREADABLE, Ledger
 from utils.data_dir.trial_list import Trials, lines_left_out
-from utils.data_dir.trial_rules import no_error_rate
+from utils.data_dir.trial_rules import WITHOUT_CLASS
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import Task
@@ -108,15 +108,15 @@ def prepare_voices(
     others = len(files) - len(wanted)
     print(
         f"{home}: {counts['went_on']:,} recordings of {counts['speakers']:,} speakers, "
-        f"{counts['models']:,} enrolments, {_count_trials(data.trials, counts)}; "
+        f"{counts['models']:,} enrolments, {_describe_trials(counts)}; "
         f"published: {PUBLISHED[part]}; {others:,} files are on no list"
     )
     return counts
 
 
-def _count_trials(trials: Trials, counts: Mapping[str, int]) -> str:
-    if trials.kinds is None:
-        return no_error_rate(trials)
+def _describe_trials(counts: Mapping[str, int]) -> str:
+    if "trials_without_class" in counts:
+        return f"{counts['trials_without_class']:,} {WITHOUT_CLASS}"
     return f"{counts['targets']:,} target and {counts['nontargets']:,} nontarget trials"
 
 

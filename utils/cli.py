@@ -1,6 +1,7 @@
-"""The command wrapper of every step and noun: its signature is the command line, its docstring the help.
+"""Runs a function as a command: its signature is the command line, its docstring the help.
 
-Exit codes: 0 done; 2 the command line is wrong; 1 anything else.  What the user can mend is one line; a bug keeps its traceback.
+Exit codes: 0 done; 2 wrong command line; 1 any other error.  A `UserError` is printed in one line;
+a bug keeps its traceback.
 """
 
 import atexit
@@ -35,16 +36,16 @@ DISK_FAULTS = {
     errno.ENOSYS,
     errno.EFBIG,
 }
-# ark:x.ark, scp:x.scp, ark,t:-, ark,scp:x.ark,x.scp: how Kaldi's programs are told what to read and write
+# Kaldi's specifiers: ark:x.ark, scp:x.scp, ark,t:-, ark,scp:x.ark,x.scp
 SPECIFIER = re.compile(r"(?:ark|scp)(?:,[a-z]+)*:(?P<rest>.*)", re.DOTALL)
-LONGEST_LINE = 2000  # letters of what a user is told
+MAX_MESSAGE_CHARACTERS = 2000
 OF_RECIPES = ("--workdir", "--name", "--accept")  # options that no step has
 NO_LOCKS = "mount it with locks (NFS: not nolock; Lustre: -o flock), or give another --workdir"
 TO_DO = {
     errno.ENOSPC: "make room",
     errno.EMFILE: "raise the limit (`ulimit -n`)",
     errno.ENOMEM: "give it more memory, or run fewer jobs at once",
-    errno.EFBIG: "raise the limit (`ulimit -f`), or give a --workdir on a disk that takes larger files",
+    errno.EFBIG: "raise the limit (`ulimit -f`), or give a --workdir on a disk for larger files",
     errno.ENOLCK: NO_LOCKS,
     errno.ENOSYS: NO_LOCKS,
 }
@@ -56,7 +57,8 @@ def run(function: Callable) -> None:
     Parameters
     ----------
     function : callable
-        Required parameters become positional arguments, the others ``--options``; ``--force`` is understood by every step.
+        Required parameters become positional arguments, the others ``--options``; every step
+        accepts ``--force``.
     """
     if os.environ.get("SV_STAGED"):
         die_with_parent()
@@ -64,13 +66,7 @@ def run(function: Callable) -> None:
 
 
 def run_subcommands(functions: Mapping[str, Callable]) -> None:
-    """Run one of several commands of a module, chosen by the first word, and exit.
-
-    Parameters
-    ----------
-    functions : mapping of str to callable
-        Word -> function.
-    """
+    """Run one of a module's commands, chosen by the first word of the command line, and exit."""
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help"):
         print("commands (each with --help):")
@@ -87,34 +83,23 @@ def run_subcommands(functions: Mapping[str, Callable]) -> None:
 
 
 def die_with_parent(by: int = signal.SIGKILL) -> None:
-    """Have the kernel kill this process when the one that started it dies, so that a killed recipe leaves no writer behind (Linux only).
+    """Let the kernel send signal `by` to this process when its parent dies (Linux only).
 
-    SV_STAGED is the number of the process that the work is done for; where it died before this line, this one ends here.
-
-    Parameters
-    ----------
-    by : int
-        Signal that ends this process.
+    A killed recipe thus leaves no writer behind.  SV_STAGED is the process id of the recipe; if it
+    has died already, this process ends here.
     """
     if sys.platform != "linux":
         return
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, by)
     if not started(int(os.environ.get("SV_STAGED", os.getpid()))):
-        sys.exit("the process that this work was for died")
+        sys.exit("the process that started this work has died")
 
 
 def exit_with(work: Callable) -> None:
-    """Do the work and leave with the exit code that its outcome has.
-
-    Parameters
-    ----------
-    work : callable
-        Takes no arguments.
-    """
+    """Call a function and exit with the code of its outcome."""
     code = exit_code_of(work)
-    # Threads of gloo outlive a training, and one that stirs while Python winds up has it abort
-    # (pytorch #179291).
+    # A thread of gloo may still run when Python shuts down, which then aborts (pytorch #179291).
     if "WORLD_SIZE" in os.environ:
         atexit._run_exitfuncs()
         sys.stdout.flush()
@@ -124,20 +109,13 @@ def exit_with(work: Callable) -> None:
 
 
 def exit_code_of(work: Callable) -> int:
-    """Do the work; an error that a user can mend is one line.
-
-    Parameters
-    ----------
-    work : callable
-        Takes no arguments.
-    """
+    """Call a function, print an error of the user in one line, and return the exit code."""
     try:
         work()
-        print(end="", flush=True)  # unlike sys.stdout.flush, at home where it is closed
+        print(end="", flush=True)  # unlike sys.stdout.flush, it works where stdout is closed
     except UserError as error:
-        print(end="", flush=True)  # what was printed before comes before the error, in a pipe too
-        line = the_line_of(error)
-        print(f"{program()}: {line}{whose_options(line)}", file=sys.stderr)
+        print(end="", flush=True)  # earlier output comes before the error, in a pipe too
+        _print_error(the_line_of(error))
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -145,22 +123,16 @@ def exit_code_of(work: Callable) -> int:
     except OSError as error:
         if error.errno not in DISK_FAULTS | MACHINE_LACKS:
             raise
-        to_do = (
-            f"; {TO_DO[error.errno]}, and run the same command again"
-            if error.errno in TO_DO
-            else ""
-        )
-        line = ": ".join(filter(None, [program(), error.filename, error.strerror])) + to_do
-        print(line + whose_options(line), file=sys.stderr)
+        _print_error(_os_error_message(error))
         return 1
     except (MemoryError, RuntimeError, ImportError) as error:
         if not is_lack_of_memory(error):
             raise
+        message = os.strerror(errno.ENOMEM)
         reason = str(error).strip().partition("\n")[0]
-        print(
-            f"{program()}: {os.strerror(errno.ENOMEM)}{f' ({reason})' if reason else ''}; {TO_DO[errno.ENOMEM]}",
-            file=sys.stderr,
-        )
+        if reason:
+            message += f" ({reason})"
+        _print_error(f"{message}; {TO_DO[errno.ENOMEM]}")
         return 1
     except KeyboardInterrupt:
         print(f"{program()}: interrupted", file=sys.stderr)
@@ -168,46 +140,52 @@ def exit_code_of(work: Callable) -> int:
     return 0
 
 
-def whose_options(line: str) -> str:
-    """What to say behind a line that names options of recipes, to somebody who ran a step by hand; empty: nothing.
+def _print_error(message: str) -> None:
+    print(f"{program()}: {message}{whose_options(message)}", file=sys.stderr)
 
-    Parameters
-    ----------
-    line : str
-        What a user is told.
-    """
-    named = [option for option in OF_RECIPES if re.search(rf"(?<!\S){option}\b", line)]
+
+def _os_error_message(error: OSError) -> str:
+    message = error.strerror or str(error)
+    if error.filename:
+        message = f"{error.filename}: {message}"
+    if error.errno in TO_DO:
+        message += f"; {TO_DO[error.errno]}, and run the same command again"
+    return message
+
+
+def whose_options(message: str) -> str:
+    """A hint if a step that was run by hand names options of recipes; else empty."""
+    options = [option for option in OF_RECIPES if re.search(rf"(?<!\S){option}\b", message)]
     by_hand = program().startswith(("steps.", "local.")) and not os.environ.get("SV_STAGED")
-    if not named or not by_hand:
+    if not options or not by_hand:
         return ""
-    verb = "is an option" if len(named) == 1 else "are options"
-    instead = "" if named == ["--accept"] else "; by hand, give another folder"
-    return f" ({' and '.join(named)} {verb} of recipes{instead})"
+    if options == ["--accept"]:
+        return " (--accept is an option of recipes)"
+    if len(options) == 1:
+        return f" ({options[0]} is an option of recipes; by hand, give another folder)"
+    return f" ({' and '.join(options)} are options of recipes; by hand, give another folder)"
 
 
 def the_line_of(error: UserError) -> str:
-    """What the user is told: torch hands on an error of a loader's process as text, with that process' traceback before the line.
+    """The message of an error in one line of printable characters.
 
-    What cannot be seen, such as a line separator in an id, is written out.
-
-    Parameters
-    ----------
-    error : UserError
-        Raised here or in a loader's process.
+    torch passes on an error of a loader process as text, with a traceback before the message.
     """
     text = str(error)
     if text.startswith("Caught "):
         text = text.rstrip().rpartition(f"{type(error).__name__}: ")[2]
-    text = "".join(letter if letter.isprintable() else _written_out(letter) for letter in text)
-    if len(text) <= LONGEST_LINE:
+    text = "".join(_written_out(letter) for letter in text)
+    if len(text) <= MAX_MESSAGE_CHARACTERS:
         return text
-    # who quotes a damaged file may quote megabytes
-    return f"{text[: LONGEST_LINE - 203]}...{text[-200:]}"
+    # a quotation from a damaged file may have megabytes
+    return f"{text[: MAX_MESSAGE_CHARACTERS - 203]}...{text[-200:]}"
 
 
 def _written_out(letter: str) -> str:
-    """A letter that is not printable as Python writes it; a line end stays one."""
-    return letter if letter == "\n" else letter.encode("unicode_escape", "surrogatepass").decode()
+    """A letter, or its escape sequence if it is not printable; a line end stays."""
+    if letter.isprintable() or letter == "\n":
+        return letter
+    return letter.encode("unicode_escape", "surrogatepass").decode()
 
 
 def call(function: Callable, words: Sequence[str], name: str = "") -> object:
@@ -218,66 +196,79 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
     function : callable
         Step with a typed signature.
     words : sequence of str
-        Command line without the program; ``--crop-seconds`` and ``--crop_seconds`` are the same, and ``--trim`` is ``--trim true``.
+        Command line without the program; ``--crop-seconds`` and ``--crop_seconds`` are the same,
+        and ``--trim`` is ``--trim true``.
     name : str
-        How the command is called in messages.
+        Name of the command in messages; empty: `program`.
     """
     from jsonargparse import ArgumentParser
 
     class Parser(ArgumentParser):
-        """A parser whose complaint is one line."""
+        """A parser with one-line errors."""
 
         def error(self, message, ex=None):
             print(f"{self.prog}: {' '.join(str(message).split())}; see --help", file=sys.stderr)
             sys.exit(2)
 
-    if said := next(filter(None, map(_specifier_fault, words)), None):
-        Parser(prog=name or program()).error(said)
+    name = name or program()
+    for word in words:
+        fault = _specifier_fault(word)
+        if fault:
+            Parser(prog=name).error(fault)
     if "--force" in words:
         words = [word for word in words if word != "--force"]
         os.environ["SV_FORCE"] = "1"
-    parser = Parser(prog=name or program(), description=_summary(function))
+    parser = Parser(prog=name, description=_summary(function))
     parser.add_function_arguments(function, as_positional=True, as_group=False)
-    for action in parser._actions:  # a list among the positional parameters takes several words, which jsonargparse does not offer
-        if not action.option_strings and get_origin(getattr(action, "_typehint", None)) is list:
-            (item,) = get_args(getattr(action, "_typehint", None))
+    for action in parser._actions:
+        # A positional list takes several words, which jsonargparse does not offer.
+        hint = getattr(action, "_typehint", None)
+        if not action.option_strings and get_origin(hint) is list:
+            (item,) = get_args(hint)
             action.nargs, action.metavar = "+", action.dest.upper()
             action._typehint = item  # type: ignore[attr-defined]  # jsonargparse keeps it there
-    words = [_dashes_to_underscores(word) for word in words]
-    flags = {f"--{name}" for name, hint in get_type_hints(function).items() if hint is bool}
-    bare = [
-        word in flags and after not in ("true", "false")
-        for word, after in zip(words, [*words[1:], ""], strict=False)
-    ]
-    given = parser.parse_args(
-        [f"{word}=true" if is_bare else word for word, is_bare in zip(words, bare, strict=True)]
-    )
+    given = parser.parse_args(_normalise_options(function, words))
     return function(**parser.instantiate(given).as_dict())
 
 
+def _normalise_options(function: Callable, words: Sequence[str]) -> list[str]:
+    """Options with underscores, and switches without a value as ``--switch=true``."""
+    switches = {f"--{name}" for name, hint in get_type_hints(function).items() if hint is bool}
+    words = [_dashes_to_underscores(word) for word in words]
+    normalised = []
+    for index, word in enumerate(words):
+        has_value = index + 1 < len(words) and words[index + 1] in ("true", "false")
+        if word in switches and not has_value:
+            word = f"{word}=true"
+        normalised.append(word)
+    return normalised
+
+
 def _summary(function: Callable) -> str:
-    """The first line of its docstring; nothing under ``python -OO``, which has no docstrings."""
+    """First line of the docstring; empty under ``python -OO``."""
     return (function.__doc__ or "").strip().partition("\n")[0]
 
 
 def _specifier_fault(word: str) -> str:
-    """What to say of a word that is one of Kaldi's specifiers, or that gives one to an option; empty for any other."""
-    value = word.partition("=")[2] if word.startswith("--") else word
-    found = SPECIFIER.fullmatch(value)
-    if not found or os.path.exists(value):
+    """Why a Kaldi specifier is refused, alone or as an option's value; else empty."""
+    value = word
+    if word.startswith("--"):
+        value = word.partition("=")[2]
+    match = SPECIFIER.fullmatch(value)
+    if not match or os.path.exists(value):
         return ""
-    rest = found["rest"].strip()
+    rest = match["rest"].strip()
     if rest in ("", "-"):
         to_do = "standard input and output are not read or written here: give the path of a file"
     elif rest[0] == "|" or rest[-1] == "|":
-        to_do = "no pipe is run here: write the output of its command to a file, and give the path of that"
+        to_do = "pipes are not run here: write the command's output to a file and give its path"
     else:
         to_do = f"give the path alone: {rest.partition(',')[0]}"
     return f"'{value}' is a specifier of Kaldi's programs, expected a path; {to_do}"
 
 
 def _dashes_to_underscores(word: str) -> str:
-    """``--snr-db=3`` as ``--snr_db=3``; anything that is not an option unchanged."""
+    """``--snr-db=3`` becomes ``--snr_db=3``; other words stay."""
     if not word.startswith("--") or word == "--":
         return word
     option, equals, value = word.partition("=")
@@ -288,4 +279,6 @@ def program() -> str:
     """The module that was started with ``python -m``, for messages."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
-    return spec.name.removesuffix(".__main__") if spec else os.path.basename(sys.argv[0])
+    if spec is None:
+        return os.path.basename(sys.argv[0])
+    return spec.name.removesuffix(".__main__")

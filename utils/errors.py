@@ -1,4 +1,4 @@
-"""The exception for what a user can mend, and its kind for sound, of which a few files may be lost."""
+"""UserError: a mistake the user can fix.  UnreadableAudio: audio that a step may drop and count."""
 
 import errno
 
@@ -7,47 +7,35 @@ NO_MEMORY_FOR_TORCH = ("DefaultCPUAllocator", "failed to map segment from shared
 
 
 def is_lack_of_memory(error: Exception) -> bool:
-    """Whether there was no memory for what was asked: the system, numpy, torch and the loader of libraries say it in ways of their own.
-
-    Parameters
-    ----------
-    error : Exception
-        What was raised.
-    """
-    return (
-        isinstance(error, MemoryError)
-        or getattr(error, "errno", None) == errno.ENOMEM
-        or any(said in str(error) for said in NO_MEMORY_FOR_TORCH)
-    )
+    """Whether memory ran out, as the system, NumPy, torch or the library loader report it."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    message = str(error)
+    return any(text in message for text in NO_MEMORY_FOR_TORCH)
 
 
 def is_of_the_machine(error: Exception) -> bool:
-    """Whether memory or file handles ran out, which is no fault of the file that was to be read: nothing may be dropped or passed over for it.
-
-    Parameters
-    ----------
-    error : Exception
-        What was raised.
-    """
+    """Whether memory or file handles ran out: no fault of the file that was being read."""
     return getattr(error, "errno", None) in MACHINE_LACKS or is_lack_of_memory(error)
 
 
 class UserError(Exception):
-    """A fault in what the user gave, said in one line: where, what was found, what was expected, what to do.
+    """A mistake that the user can fix, in one line: where, found, expected, what to do.
 
-    The command wrapper (utils/cli.py) prints it and exits with 1; anything else is a bug and keeps its traceback.
+    The command wrapper (utils/cli.py) prints it and exits with 1; other exceptions are bugs and
+    keep their traceback.
     """
 
 
 class UnreadableAudio(UserError):
-    """Sound that cannot be used; the ledger counts it as unreadable.
+    """Audio that cannot be read; the ledger counts it as unreadable.
 
     Parameters
     ----------
     entry : str
         Its entry in wav.scp.
     reason : str
-        What is wrong with it.
+        Why it cannot be read.
     """
 
     def __init__(self, entry: str, reason: str):

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under a temporary name, synced, then renamed."""
+"""Atomic writes: temporary name, fsync, rename.  Readers of lists and of JSON."""
 
 import codecs
 import errno
@@ -20,18 +20,15 @@ from utils.errors import UserError
 MARK = codecs.BOM_UTF8
 BLANKS = re.compile("[ \t]+")
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-UTF16_FOUND = "begins with the byte order mark of UTF-16, expected UTF-8; convert the file, for example with iconv -f UTF-16 -t UTF-8"
+UTF16_FOUND = (
+    "begins with the byte order mark of UTF-16, expected UTF-8; "
+    "convert the file, for example with iconv -f UTF-16 -t UTF-8"
+)
 
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Give a fault of the disk the name of the file that was being written, which a full disk does not tell.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    """
+    """Add the path to an OSError that has none, such as that of a full disk."""
     try:
         yield
     except OSError as error:
@@ -41,65 +38,41 @@ def naming(path: str | Path) -> Iterator[None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where they are not there yet.
-
-    Parameters
-    ----------
-    folder : path
-        May be a link to one, on another mount too.
+    """Create a folder and its parents.
 
     Raises
     ------
     UserError
-        It is something else, or a link to nowhere, as when a disk is not mounted on this host.
+        A file stands in the way, or a link to a missing target, such as a disk that is not mounted.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        there = Path(error.filename)
-        raise UserError(f"{there}: {no_folder(there)}") from None
+        path = Path(error.filename)
+        raise UserError(f"{path}: {no_folder(path)}") from None
 
 
-def no_folder(there: Path) -> str:
-    """Why something that is there is not a folder, and what to do.
-
-    Parameters
-    ----------
-    there : path
-        A file, or a link to nowhere.
-    """
-    if there.is_symlink() and not there.exists():
-        return f"a link to {os.readlink(there)}, which is not there: see that its disk is mounted on this host"
+def no_folder(path: Path) -> str:
+    """Why an existing path is not a folder, and what to do."""
+    if path.is_symlink() and not path.exists():
+        target = os.readlink(path)
+        return f"a link to {target}, which does not exist; check that its disk is mounted here"
     return "a file, expected a folder; move it away, or give another --workdir"
 
 
 def look_anew(folder: Path) -> None:
-    """List a folder, so that files which another host has written are seen: NFS asks its server again about a folder that is opened.
-
-    Parameters
-    ----------
-    folder : path
-        May be missing.
-    """
+    """List a folder: NFS then asks its server for files that another host has written."""
     if folder.is_dir():
         os.listdir(folder)
 
 
 def wait_until_there(paths: Iterable[Path], seconds: float) -> None:
-    """Wait for files that a shared file system may show late.
-
-    Parameters
-    ----------
-    paths : iterable of path
-        Files that another host has written.
-    seconds : float
-        How long at most.
-    """
+    """Wait for files of another host, which a shared file system may show late."""
     deadline = time.monotonic() + seconds
     missing = [path for path in paths if not path.exists()]
     if missing and seconds:
         print(
-            f"{missing[0]} is not to be seen: waiting up to {seconds:g} s for the file system",
+            f"{missing[0]} is not visible yet: waiting up to {seconds:g} s for the file system",
             file=sys.stderr,
             flush=True,
         )
@@ -111,13 +84,7 @@ def wait_until_there(paths: Iterable[Path], seconds: float) -> None:
 
 
 def temporary_of(path: Path) -> Path:
-    """Name that a file has while it is written.
-
-    Parameters
-    ----------
-    path : path
-        Its final name, in the same folder, so that the rename cannot cross a mount.
-    """
+    """The temporary name of a file; in the same folder, so that the rename stays on one mount."""
     return path.with_name(f".{path.name}.tmp")
 
 
@@ -128,20 +95,16 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     Parameters
     ----------
     path : path
-        Final name; missing parent folders are made.
+        Final name; missing parent folders are created.
     mode : str
         ``"w"`` (UTF-8, LF line ends) or ``"wb"``.
-
-    Yields
-    ------
-    file object
-        Opened on ``.<name>.tmp``.
     """
     path = Path(path)
     make_folder(path.parent)
     temporary = temporary_of(path)
-    is_text = "b" not in mode
-    encoding, newline = ("utf-8", "\n") if is_text else (None, None)
+    encoding = newline = None
+    if "b" not in mode:
+        encoding, newline = "utf-8", "\n"
     try:
         with naming(path), open(temporary, mode, encoding=encoding, newline=newline) as file:
             yield file
@@ -154,13 +117,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Rename a synced temporary file to its final name and sync the folder, so that the name survives a power cut.
-
-    Parameters
-    ----------
-    temporary, path : path
-        In the same folder.
-    """
+    """Rename a synced file within its folder and sync the folder, so that the name survives."""
     os.replace(temporary, path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -170,31 +127,26 @@ def publish(temporary: Path, path: Path) -> None:
 
 
 def half_moved(folder: Path, label: str = "") -> Path:
-    """Where `move_aside` gathers what it moves: there only while it is at it, or after its death.
+    """Where `move_aside` collects what it moves; left over only after a crash.
 
-    Parameters
-    ----------
-    folder : path
-        Where the output lies.
-    label : str
-        Tells apart those who may be at work in one folder at the same time.
+    ``label`` separates processes that may work in one folder at the same time.
     """
     return folder / f".old{label}.tmp"
 
 
 def move_aside(folder: Path, names: Iterable[str], label: str = "") -> Path:
-    """Move old output out of the way, never over anything: into the first free ``old.K`` beside it, which appears whole.
+    """Move old output into the first free ``old.K`` beside it, which appears whole.
 
-    What a death left in between is in `half_moved`: called again, it goes on there.
+    After a crash the next call goes on with what is in `half_moved`.
 
     Parameters
     ----------
     folder : path
-        Where the output lies.
+        Folder of the output.
     names : iterable of str
-        Files and folders, relative to it; those that are missing are passed over.
+        Files and folders, relative to it; missing ones are ignored.
     label : str
-        As of `half_moved`.
+        As for `half_moved`.
 
     Returns
     -------
@@ -204,55 +156,42 @@ def move_aside(folder: Path, names: Iterable[str], label: str = "") -> Path:
     Raises
     ------
     UserError
-        One of them lies on another mount, behind a link, so that no rename can move it; nothing was moved.
+        One of them lies on another mount, behind a link, and cannot be renamed; nothing was moved.
     """
     present = [name for name in names if (folder / name).exists()]
-    elsewhere = next(
-        (
-            folder / name
-            for name in present
-            if (folder / name).lstat().st_dev != folder.stat().st_dev
-        ),
-        None,
-    )
-    if elsewhere:
-        raise UserError(
-            f"{elsewhere}: lies on another mount than {folder} and cannot be renamed into it; move {elsewhere.parent} away yourself, put "
-            "an empty folder or link in its place and run the same command again"
-        )
-    gathered = half_moved(folder, label)
+    device = folder.stat().st_dev
     for name in present:
-        (gathered / name).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(folder / name, gathered / name)
-    while True:
-        aside = next(path for k in count(1) if not (path := folder / f"old.{k}").exists())
+        if (folder / name).lstat().st_dev != device:
+            raise UserError(
+                f"{folder / name}: lies on another mount than {folder} and cannot be renamed "
+                f"into it; move {(folder / name).parent} away yourself, put an empty folder or "
+                "link in its place and run the same command again"
+            )
+    staging = half_moved(folder, label)
+    for name in present:
+        (staging / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(folder / name, staging / name)
+    for number in count(1):
+        aside = folder / f"old.{number}"
+        if aside.exists():
+            continue
         try:
-            publish(gathered, aside)
-            return aside
+            publish(staging, aside)
+            break
         except OSError as error:
-            if error.errno != errno.ENOTEMPTY:  # else another job has taken that name just now
+            if error.errno != errno.ENOTEMPTY:  # else another job has just taken this name
                 raise
+    return aside
 
 
 def sha256_of(path: str | Path) -> str:
-    """SHA-256 of a file's content, as hexadecimal digits.
-
-    Parameters
-    ----------
-    path : path
-        Any regular file.
-    """
+    """SHA-256 of a file's content, in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_lines(path: str | Path) -> list[str]:
-    """Lines of a UTF-8 text file without their ends, which are LF alone: whatever else Unicode takes for a line's end is part of a line.
-
-    Parameters
-    ----------
-    path : path
-        Text file.
+    """Lines of a UTF-8 text file without their ends; only LF ends a line.
 
     Raises
     ------
@@ -265,12 +204,7 @@ def read_lines(path: str | Path) -> list[str]:
 
 
 def read_foreign_lines(path: str | Path) -> list[str]:
-    """Lines of a text file from elsewhere: as `read_lines`, but a byte order mark is passed over, and CR LF ends a line too.
-
-    Parameters
-    ----------
-    path : path
-        Such as a list that came with a corpus.
+    """Lines of a foreign list: as `read_lines`, but a byte order mark and CR before LF are ignored.
 
     Raises
     ------
@@ -285,7 +219,6 @@ def read_foreign_lines(path: str | Path) -> list[str]:
 
 
 def _content_of(path: str | Path) -> bytes:
-    """The bytes of a list."""
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
@@ -293,71 +226,53 @@ def _content_of(path: str | Path) -> bytes:
 
 
 def _lines_of(path: str | Path, content: bytes) -> list[str]:
-    """The lines of a list without their ends."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{path}: byte {error.start} is not UTF-8; lists are UTF-8 text: convert it, for example with iconv"
+            f"{path}: byte {error.start} is not UTF-8; lists are UTF-8 text: "
+            "convert it, for example with iconv"
         ) from None
     return text.removesuffix("\n").split("\n") if text else []
 
 
 def words_of(line: str, splits: int = 0) -> list[str]:
-    """The words of a line, between which blanks and tabs stand; none of an empty line.
+    """Words of a line, separated by blanks and tabs; blanks, tabs and a CR at its ends are ignored.
 
     Parameters
     ----------
     line : str
-        Blanks, tabs and a CR at its ends do not count.
+        May be empty.
     splits : int
-        How often to split at most: the last word is then the rest of the line; 0: everywhere.
+        Number of splits at most: the last word is then the rest of the line; 0: no limit.
     """
     text = line.strip(" \t\r")
-    return BLANKS.split(text, splits) if text else []
+    if not text:
+        return []
+    return BLANKS.split(text, splits)
 
 
 def refuse_mark(path: str | Path, content: bytes) -> None:
-    """Refuse a file that begins with a byte order mark, which an editor wrote: nobody sees it, and it would be part of the first id.
-
-    Parameters
-    ----------
-    path : path
-        For the message.
-    content : bytes
-        Its beginning, or all of it.
+    """Refuse content that begins with a byte order mark, which would be part of the first id.
 
     Raises
     ------
     UserError
-        Says how to take the mark away.
+        With the command that removes the mark.
     """
     if content.startswith(MARK):
-        raise UserError(
-            f"{path}: begins with a byte order mark; take it away: {without_mark(path)}"
-        )
+        raise UserError(f"{path}: begins with a byte order mark; remove it: {without_mark(path)}")
     if content.startswith(UTF16_MARKS):
         raise UserError(f"{path}: {UTF16_FOUND}")
 
 
 def without_mark(path: str | Path) -> str:
-    """The command that takes a byte order mark away.
-
-    Parameters
-    ----------
-    path : path
-        File.
-    """
+    """The command that removes a byte order mark."""
     return rf"sed -i '1s/^\xEF\xBB\xBF//' {shlex.quote(str(path))}"
 
 
 def read_json(path: str | Path) -> Any:
-    """The value that a JSON file holds.
-
-    Parameters
-    ----------
-    path : path
-        UTF-8 file.
+    """The value of a JSON file.
 
     Raises
     ------
@@ -378,16 +293,16 @@ def read_json_object(
     what: str = "a JSON object",
     mend: str = "have the step that writes it do so again",
 ) -> dict:
-    """A JSON object that a step of ours has written.
+    """A JSON object that one of our steps has written.
 
     Parameters
     ----------
     path : path
         UTF-8 file.
     parts : mapping of str to type or None
-        What it holds at least.
+        Keys that it must have, and the types of their values.
     what, mend : str
-        What it is, and what to do where it is not, for the message.
+        For the message: what the file should be, and what to do where it is not.
 
     Raises
     ------
@@ -397,62 +312,47 @@ def read_json_object(
         It is something else.
     """
     try:
-        found = read_json(path)
-        if not isinstance(found, dict):
+        content = read_json(path)
+        if not isinstance(content, dict):
             raise ValueError("something else than an object")
-        for name, kind in (parts or {}).items():
-            if not isinstance(found.get(name), kind) or (
-                kind is int and isinstance(found[name], bool)
-            ):
-                raise ValueError(
-                    f"'{name}' is {json.dumps(found[name])[:40]}"
-                    if name in found
-                    else f"no '{name}'"
-                )
+        for key, kind in (parts or {}).items():
+            if key not in content:
+                raise ValueError(f"no '{key}'")
+            value = content[key]
+            is_bool_for_int = kind is int and isinstance(value, bool)
+            if not isinstance(value, kind) or is_bool_for_int:
+                raise ValueError(f"'{key}' is {json.dumps(value)[:40]}")
     except ValueError as error:
         raise UserError(f"{path}: not {what} ({error}); {mend}") from None
-    return found
+    return content
 
 
 def write_json(path: Path, rows: Iterable[dict]) -> None:
-    """Write a list of objects, one on each line.
-
-    Parameters
-    ----------
-    path : path
-        Output.
-    rows : iterable of dict
-        JSON values.
-    """
+    """Write a JSON list with one object per line."""
     with atomic_write(path) as file:
         file.write("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 
 def read_entries(path: Path) -> list[dict]:
-    """Objects of a JSON list, or of a file with one on each line; none where the file is missing.
-
-    Parameters
-    ----------
-    path : path
-        ``.json`` or ``.jsonl``.
+    """Objects of a JSON list or of a ``.jsonl`` file with one per line; none of a missing file.
 
     Raises
     ------
     UserError
-        It is no such list.
+        The file holds something else.
     """
     if not path.exists():
         return []
     try:
-        entries = (
-            [json.loads(line) for line in read_lines(path)]
-            if path.suffix == ".jsonl"
-            else read_json(path)
-        )
+        if path.suffix == ".jsonl":
+            entries = [json.loads(line) for line in read_lines(path)]
+        else:
+            entries = read_json(path)
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ValueError("something else than objects")
     except (ValueError, RecursionError) as error:
         raise UserError(
-            f"{path}: not a list of JSON objects ({error}); have the step that writes it do so again"
+            f"{path}: not a list of JSON objects ({error}); "
+            "have the step that writes it do so again"
         ) from None
     return entries

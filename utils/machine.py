@@ -1,7 +1,4 @@
-"""Facts of this process, its machine and its mounts.
-
-Processor time, memory, cores, limits of control groups, the checkout's commit, what is there of a path.
-"""
+"""Facts about this process and machine: processor time, memory, cores, control groups, commit."""
 
 from __future__ import annotations
 
@@ -15,20 +12,20 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def core_seconds() -> float:
-    """Processor time of this process and the children that it waited for, all threads, in seconds."""
-    return sum(
-        usage.ru_utime + usage.ru_stime
-        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
+    """Processor time of this process and its finished children, all threads, in seconds."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 def peak_memory_bytes() -> int:
-    """Most memory that this process, or one of the children that it waited for, has held so far, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * max(
-        resource.getrusage(whose).ru_maxrss
-        for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
+    """Peak memory of this process or of one of its finished children, in bytes."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    peak = max(own, children)
+    if sys.platform == "darwin":
+        return peak
+    return 1024 * peak
 
 
 def commit() -> str:
@@ -47,69 +44,69 @@ def commit() -> str:
 
 
 def started(process: int) -> str:
-    """When a process began, in words that no later one of the same number has; empty where there is no such process.
-
-    Parameters
-    ----------
-    process : int
-        Its number.
-    """
-    stat = Path(f"/proc/{process}/stat")
+    """Start time of a process as text; empty where there is no such process."""
     if not Path("/proc/self/stat").exists():
-        return subprocess.run(
-            ["ps", "-o", "lstart=", "-p", str(process)], capture_output=True, text=True, check=False
-        ).stdout.strip()
+        command = ["ps", "-o", "lstart=", "-p", str(process)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
     try:
-        state, *fields = (
-            stat.read_text(encoding="utf-8", errors="replace").rpartition(") ")[2].split()
-        )
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
-    return "" if state in "ZX" else fields[18]  # clock ticks since the start of the machine
+    state, *fields = stat.rpartition(") ")[2].split()
+    if state in "ZX":  # dead
+        return ""
+    return fields[18]  # clock ticks since the machine started
 
 
 def cgroup_limits(
     names: tuple[str, ...], place: Path = CGROUPS, membership: Path = Path("/proc/self/cgroup")
 ) -> list[str]:
-    """What the control groups of this process say, of the innermost first.
+    """Contents of files of this process' control groups, the innermost first.
 
     Parameters
     ----------
     names : tuple of str
-        Files of a group, of version 2 and 1: ``memory.max``, ``memory.limit_in_bytes``.
+        Files of version 2 and 1: ``memory.max``, ``memory.limit_in_bytes``.
     place : path
-        Where they are mounted.
+        Where control groups are mounted.
     membership : path
-        Names this process' groups.
+        File that names the groups of this process.
     """
-    own = (
-        [line.split(":", 2)[2].lstrip("/") for line in membership.read_text().splitlines()]
-        if membership.exists()
-        else []
-    )
-    folders = dict.fromkeys(
-        folder
-        for base in (place, place / "memory", place / "cpu")
-        for name in [*own, ""]
-        for folder in ((base / name), *(base / name).parents)
-        if folder.is_relative_to(place)
-    )
-    return [
-        (folder / name).read_text().strip()
-        for folder in folders
-        for name in names
-        if (folder / name).is_file()
-    ]
+    groups = []
+    if membership.exists():
+        for line in membership.read_text().splitlines():
+            groups.append(line.split(":", 2)[2].lstrip("/"))
+    limits = []
+    for folder in _group_folders(place, [*groups, ""]):
+        for name in names:
+            if (folder / name).is_file():
+                limits.append((folder / name).read_text().strip())
+    return limits
+
+
+def _group_folders(root: Path, groups: list[str]) -> list[Path]:
+    """Folders of some groups and of those around them, each once, the innermost first."""
+    folders: dict[Path, None] = {}
+    for base in (root, root / "memory", root / "cpu"):
+        for group in groups:
+            innermost = base / group
+            for folder in (innermost, *innermost.parents):
+                if folder.is_relative_to(root):
+                    folders[folder] = None
+    return list(folders)
 
 
 def usable_cores() -> float:
-    """Cores that this process may use: those of its affinity, within the quota of its control groups."""
-    cores = float(
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    for words in map(str.split, cgroup_limits(("cpu.max",))):
-        if words[0] != "max":
-            cores = min(cores, int(words[0]) / int(words[1]))
+    """Cores that this process may use: its affinity, within the quota of its control groups."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = float(len(os.sched_getaffinity(0)))
+    else:
+        cores = float(os.cpu_count() or 1)
+    for limit in cgroup_limits(("cpu.max",)):
+        quota, period = limit.split()
+        if quota != "max":
+            cores = min(cores, int(quota) / int(period))
     quotas, periods = cgroup_limits(("cpu.cfs_quota_us",)), cgroup_limits(("cpu.cfs_period_us",))
     for quota, period in zip(quotas, periods):  # noqa: B905 - the doctor runs on Python 3.9, too
         if int(quota) > 0:
@@ -118,37 +115,23 @@ def usable_cores() -> float:
 
 
 def usable_memory() -> tuple[int, int]:
-    """Bytes that this process may use in all, and those that are free now, both within its control groups."""
+    """Total and free memory in bytes, within the limits of this process' control groups."""
     known = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    total, free = (int(known[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
-    limits = [
-        int(text)
-        for text in cgroup_limits(("memory.max", "memory.limit_in_bytes"))
-        if text != "max"
-    ]
-    total = min([total, *limits])
+    total = int(known["MemTotal"].split()[0]) * 1024
+    free = int(known["MemAvailable"].split()[0]) * 1024
+    for limit in cgroup_limits(("memory.max", "memory.limit_in_bytes")):
+        if limit != "max":
+            total = min(total, int(limit))
     return total, min(free, total)
 
 
 def existing_parent(path: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists.
-
-    Parameters
-    ----------
-    path : path
-        May not be made yet.
-    """
-    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
+    """The folder itself, or the nearest existing one above it."""
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
 def nearest(path: Path) -> Path:
-    """The path itself, or the nearest one above it that is there: a folder, or what stands in the way of one.
-
-    Parameters
-    ----------
-    path : path
-        May not be made yet.
-    """
-    return next(
-        there for there in (path.absolute(), *path.absolute().parents) if os.path.lexists(there)
-    )
+    """The path itself, or the nearest existing one above it, which may be a file in the way."""
+    path = path.absolute()
+    return next(parent for parent in (path, *path.parents) if os.path.lexists(parent))

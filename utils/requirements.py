@@ -1,9 +1,11 @@
-"""Whether this Python has what requirements files ask for: `python -m utils.requirements requirements.txt`, whose exit code says it.
+"""Whether this Python has the packages of requirements files; exit code 0 if so.
 
-Standard library only: path.sh asks Pythons that have nothing else.
+    python -m utils.requirements requirements.txt
+
+Standard library only: path.sh runs it on Pythons without any package.
 """
 
-from __future__ import annotations  # an old Python, too, has to be able to answer
+from __future__ import annotations  # old Pythons must be able to run this
 
 import re
 import sys
@@ -11,18 +13,12 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PYTHON = (3, 11)  # the first that the code runs on
-TOO_NEW = (3, 14)  # the first that packages of requirements.txt have no wheels for
+PYTHON = (3, 11)  # the oldest that the code runs on
+TOO_NEW = (3, 14)  # the oldest without wheels of all packages
 
 
 def read_pins(path: str | Path) -> dict[str, str]:
-    """Package -> version of the lines ``name[extra]==version``.
-
-    Parameters
-    ----------
-    path : path
-        A requirements file.
-    """
+    """Package -> version of the lines ``name[extra]==version`` of a requirements file."""
     text = Path(path).read_text(encoding="utf-8")
     lines = (line.split("#")[0].strip() for line in text.split("\n"))
     return dict(re.split(r"(?:\[.*\])?==", line) for line in lines if line)
@@ -34,25 +30,23 @@ def _numbers(text: str) -> list[int]:
 
 
 def faults(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
-    """What is missing, and what is older than asked for.
-
-    Parameters
-    ----------
-    paths : sequence of path
-        Requirements files.
+    """Missing and outdated packages of requirements files.
 
     Returns
     -------
     list of str and list of str
-        ``torch==2.13.0``; ``numpy 1.26.0 (2.4.6 asked for)``.
+        Such as ``torch==2.13.0``; such as ``numpy 1.26.0 (2.4.6 asked for)``.
     """
     missing, old = [], []
-    for name, pin in (pair for path in paths for pair in read_pins(path).items()):
-        try:
-            if _numbers(version(name)) < _numbers(pin):
-                old.append(f"{name} {version(name)} ({pin} asked for)")
-        except PackageNotFoundError:
-            missing.append(f"{name}=={pin}")
+    for path in paths:
+        for name, pin in read_pins(path).items():
+            try:
+                installed = version(name)
+            except PackageNotFoundError:
+                missing.append(f"{name}=={pin}")
+                continue
+            if _numbers(installed) < _numbers(pin):
+                old.append(f"{name} {installed} ({pin} asked for)")
     return missing, old
 
 

@@ -1,4 +1,4 @@
-"""The device that a process computes on, and the processes that train together under torchrun."""
+"""The compute device of a process, and the processes of a distributed training (torchrun)."""
 
 import ctypes
 import os
@@ -9,8 +9,7 @@ import torch
 
 from utils.errors import UserError
 
-# Values of ONEDNN_MAX_CPU_ISA that keep the matrix library from a processor's bf16 units: with one of
-# them any processor does as an older one.
+# Values of ONEDNN_MAX_CPU_ISA that disable a processor's bf16 units.
 WITHOUT_BF16 = {
     "SSE41",
     "AVX",
@@ -23,14 +22,7 @@ WITHOUT_BF16 = {
 
 
 def use_device(device: str, num_threads: int) -> None:
-    """Set up this process for a device.
-
-    Parameters
-    ----------
-    device : str
-        ``cpu`` or ``cuda``.
-    num_threads : int
-        Threads on the CPU; fixed, since sums depend on it.
+    """Set up this process for ``cpu`` or ``cuda``; sums on a CPU depend on the number of threads.
 
     Raises
     ------
@@ -39,22 +31,27 @@ def use_device(device: str, num_threads: int) -> None:
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError(
-            "--device cuda: no CUDA device is visible, or this torch is built without CUDA; choose --device cpu"
+            "--device cuda: no CUDA device is visible, or this torch is built without CUDA; "
+            "choose --device cpu"
         )
     torch.set_num_threads(num_threads)
     keep_freed_memory()
-    # On GPUs some layers have no deterministic form.  torch.use_deterministic_algorithms would import the compiler: a second in each process.
-    torch.set_deterministic_debug_mode("error" if device == "cpu" else "default")
-    # Filling new memory is a net for bugs of operators; it costs 5 % of a step.
+    # torch.use_deterministic_algorithms would import the compiler: a second per process.
+    if device == "cpu":
+        torch.set_deterministic_debug_mode("error")
+    else:
+        torch.set_deterministic_debug_mode("default")  # some layers have no deterministic form
+    # Filling new memory guards against bugs in operators; it costs 5 % of a step.
     deterministic = torch.utils.deterministic
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep the memory of freed tensors for the next ones of this process; elsewhere nothing happens.
+    """Let glibc keep freed memory for later tensors; without glibc nothing changes.
 
-    By default it returns every large block to the kernel, which hands it out again page by page, filled with zeros: of a training step on a CPU
-    that was more than half (tests/bench/bench_training.py, `--return-memory true`).
+    By default it returns large blocks to the kernel, which clears each page before it is used
+    again: more than half of a training step on a CPU (tests/bench/bench_training.py,
+    `--return-memory true`).
     """
     if not sys.platform.startswith("linux"):
         return
@@ -67,13 +64,7 @@ def keep_freed_memory() -> None:
 
 
 def multiplies_bf16(device: str) -> bool:
-    """Whether a device multiplies bf16 in hardware; elsewhere it is 5 to 11 times slower than fp32.
-
-    Parameters
-    ----------
-    device : str
-        ``cpu`` or ``cuda``.
-    """
+    """Whether a device multiplies bf16 in hardware; else bf16 is 5 to 11 times slower than fp32."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
@@ -84,37 +75,25 @@ def multiplies_bf16(device: str) -> bool:
 
 
 def join_processes(device: str) -> None:
-    """Join the processes that torchrun started; outside torchrun this process stays alone.
-
-    Parameters
-    ----------
-    device : str
-        ``cpu`` or ``cuda``; on ``cuda`` each process takes the device of its local rank.
-    """
+    """Join the process group of torchrun; on ``cuda`` the local rank is the number of the GPU."""
     if "WORLD_SIZE" not in os.environ:
         return
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+        torch.distributed.init_process_group("nccl")
+    else:
+        torch.distributed.init_process_group("gloo")
 
 
 def rank_and_world() -> tuple[int, int]:
-    """Number of this process, from 0 on, and how many there are."""
+    """Rank of this process, from 0, and the number of processes."""
     if not torch.distributed.is_initialized():
         return 0, 1
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
 def sum_over_processes(array: np.ndarray, device: torch.device) -> np.ndarray:
-    """Sum of an array that each process has a part of.
-
-    Parameters
-    ----------
-    array : array
-        Of one shape in all processes.
-    device : torch.device
-        Where the processes talk: NCCL's arrays lie on the GPU.
-    """
+    """Sum of the arrays of all processes, of the same shape in each; NCCL needs them on the GPU."""
     if rank_and_world()[1] == 1:
         return array
     total = torch.from_numpy(array).to(device)

@@ -217,8 +217,8 @@ def read_keys(path: Path, models: Mapping[str, str], utterances: Mapping[str, st
             pairs = list(zip(tables, block, strict=True))
             if not is_whole or not all(table.keys() >= set(side) for table, side in pairs):
                 _refuse_bad_line(path, lines, num_lines, tables)
-            for column, (table, side) in zip(columns, pairs, strict=True):
-                column.extend(table[word] for word in side)
+            for column, (table, words_of_side) in zip(columns, pairs, strict=True):
+                column.extend(table[word] for word in words_of_side)
             num_lines += len(lines)
     return Trials(*columns)
 

@@ -108,7 +108,7 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(step, words):
         ("ark,scp:x.ark,x.scp", "give the path alone: x.ark"),
         ("scp,p:data/feats.scp", "give the path alone: data/feats.scp"),
         ("ark,t:-", "standard input and output are not read or written here"),
-        ("ark,s,cs:gunzip -c x.gz |", "no pipe is run here: write the output of its command"),
+        ("ark,s,cs:gunzip -c x.gz |", "pipes are not run here: write the command's output"),
     ],
 )
 @pytest.mark.parametrize("option", ["", "--kind=", "--kind"])
@@ -165,7 +165,7 @@ def test_a_fault_of_the_disk_is_one_line_that_names_the_file(step):
         ),
         (
             errno.EFBIG,
-            "File too large; raise the limit (`ulimit -f`), or give a --workdir on a disk that takes larger files, and run the same",
+            "File too large; raise the limit (`ulimit -f`), or give a --workdir on a disk for larger files, and run the same",
         ),
         (errno.ENAMETOOLONG, "File name too long"),
         (errno.ELOOP, "Too many levels of symbolic links"),
@@ -236,7 +236,7 @@ def test_a_step_whose_launcher_is_dead_does_nothing_also_before_the_dead_one_is_
     assert (done.returncode, done.stdout, done.stderr) == (
         1,
         "",
-        "the process that this work was for died\n",
+        "the process that started this work has died\n",
     )
     dead.wait()
 

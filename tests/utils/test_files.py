@@ -95,7 +95,7 @@ def test_a_link_to_a_disk_that_is_not_mounted_is_one_line(tmp_path):
     (tmp_path / "exp").symlink_to(tmp_path / "not mounted")
     with pytest.raises(
         UserError,
-        match="exp: a link to .*not mounted, which is not there: see that its disk is mounted",
+        match="exp: a link to .*not mounted, which does not exist; check that its disk is mounted",
     ):
         make_folder(tmp_path / "exp")
     with pytest.raises(UserError, match="exp: a link to"), atomic_write(tmp_path / "exp" / "x"):
@@ -134,7 +134,7 @@ def test_files_that_are_seen_late_are_waited_for_and_no_longer(tmp_path, late, c
     wait_until_there([tmp_path / "x"], 600)
     assert (tmp_path / "x").exists()
     assert time.monotonic() - began > LATE_SECONDS - 0.5
-    assert "x is not to be seen: waiting up to 600 s" in capsys.readouterr().err
+    assert "x is not visible yet: waiting up to 600 s" in capsys.readouterr().err
     began = time.monotonic()
     wait_until_there([tmp_path / "never"], 0.5)
     assert 0.5 <= time.monotonic() - began < 100
@@ -159,7 +159,7 @@ def test_a_receipt_that_is_seen_three_seconds_late(tmp_path, late, monkeypatch, 
     print(shlex.join(command), said)
     assert missing.keys() == left
     assert said == [
-        f"tasks [2] ended without an error, and their results are not to be seen: waiting up to {visible:g} s for the file system"
+        f"tasks [2] ended without an error, and their results are not visible yet: waiting up to {visible:g} s for the file system"
     ]
     began = time.monotonic()
     still_unfinished(command, {2: End(1)}, [2], 600, said.append)
@@ -187,7 +187,7 @@ def test_a_job_waits_for_inputs_that_its_node_sees_late(tmp_path):
     assert start_a_job(data, "0", log).wait() == 1
     assert "wav.scp is missing: the step that makes it has not finished" in log.read_text()
     job = start_a_job(data, "60", log)
-    while "wav.scp is not to be seen: waiting up to 60 s" not in log.read_text():
+    while "wav.scp is not visible yet: waiting up to 60 s" not in log.read_text():
         assert job.poll() is None, log.read_text()
         time.sleep(0.1)
     (data / "wav.scp").write_text(f"u {tmp_path}/a.wav\n")

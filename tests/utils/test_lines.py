@@ -40,7 +40,7 @@ def test_the_command_that_takes_a_mark_away_does_so(tmp_path):
         read_lines(path)
     for locale in ("C", "C.UTF-8"):
         path.write_bytes(MARK + b"a\nb\n")
-        remedy = str(error.value).partition("take it away: ")[2]
+        remedy = str(error.value).partition("remove it: ")[2]
         subprocess.run(["env", f"LC_ALL={locale}", "bash", "-c", remedy], check=True)
         assert read_lines(path) == ["a", "b"]
 

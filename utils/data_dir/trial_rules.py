@@ -15,6 +15,9 @@ from utils.data_dir.trial_list import Trials, pair_codes, places_of, some_pair_a
 
 BOTH = {"target", "nontarget"}
 MODELS = "enroll.spk2utt"
+WITHOUT_CLASS = (
+    "trials without a class (target, nontarget): they can be scored, but have no error rate"
+)
 
 
 class Lists:
@@ -232,7 +235,7 @@ def no_error_rate(trials: Trials) -> str:
         The list.
     """
     if trials.kinds is None:
-        return f"{len(trials):,} trials without a class (target, nontarget): they can be scored, but have no error rate"
+        return f"{len(trials):,} {WITHOUT_CLASS}"
     if len(trials.classes) == 1:
         return (
             f"all {len(trials):,} trials are {trials.kinds[0]}, expected both target and nontarget for an error rate: "

@@ -151,7 +151,7 @@ def still_unfinished(
     while (late := [job for job in ended_well if job in missing]) and time.monotonic() < deadline:
         if not said:
             say(
-                f"tasks {late} ended without an error, and their results are not to be seen: waiting up to {visible_seconds:g} s for the file system"
+                f"tasks {late} ended without an error, and their results are not visible yet: waiting up to {visible_seconds:g} s for the file system"
             )
         said = True
         time.sleep(min(LOOK_SECONDS, visible_seconds / 10))

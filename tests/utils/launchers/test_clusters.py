@@ -154,7 +154,7 @@ def test_results_that_appear_late_are_waited_for(cluster):
     cluster.setting("visible_seconds=600")
     cluster.wrong(_2=["late"])
     process = cluster.begin()
-    cluster.says(process, "results are not to be seen: waiting up to 600 s")
+    cluster.says(process, "results are not visible yet: waiting up to 600 s")
     (hidden,) = cluster.fake.glob("*.json.late")
     hidden.rename(cluster.folder / "receipts" / hidden.stem)
     cluster.finish(process)

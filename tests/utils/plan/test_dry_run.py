@@ -394,7 +394,7 @@ def test_a_place_that_is_no_folder_or_not_this_users_is_missing(tmp_path, monkey
     asked = [tmp_path / name / "data" for name in ("file", "file", "link", "new")]
     assert plan_missing.missing_places(asked) == [
         f"{tmp_path}/file: a file, expected a folder; move it away, or give another --workdir",
-        f"{tmp_path}/link: a link to not mounted, which is not there: see that its disk is mounted on this host",
+        f"{tmp_path}/link: a link to not mounted, which does not exist; check that its disk is mounted here",
     ]
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert plan_missing.missing_places(asked[3:]) == [
