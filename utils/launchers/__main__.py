@@ -28,7 +28,7 @@ LAUNCHERS = sorted(
 
 
 def main(words: Sequence[str]) -> int:
-    """Launch, and give the exit code.
+    """Launch an array and return the exit code.
 
     Parameters
     ----------
@@ -37,126 +37,150 @@ def main(words: Sequence[str]) -> int:
     """
     try:
         if not words or words[0] not in LAUNCHERS:
-            raise UserError(
-                f"expected one of {', '.join(LAUNCHERS)}, found '{' '.join(words[:1])}'"
-            )
+            name = " ".join(words[:1])
+            raise UserError(f"expected one of {', '.join(LAUNCHERS)}, found '{name}'")
         parse(words[1:])
     except UserError as error:
         print(f"{program()}: {error}", file=sys.stderr)
         return 2
-    # On a cluster, its site says what becomes of the jobs.
-    die_with_parent(signal.SIGKILL if words[0] == LOCAL else signal.SIGHUP)
+    if words[0] == LOCAL:
+        die_with_parent(signal.SIGKILL)
+    else:
+        die_with_parent(signal.SIGHUP)  # the site's file says what happens to its jobs
     return exit_code_of(lambda: launch(words[0], words[1:]))
 
 
 def launch(launcher: str, words: Sequence[str]) -> None:
-    """Run those tasks of an array that have no fresh receipt, and judge them by their receipts.
+    """Run the tasks of an array that have no valid receipt, and check their receipts.
 
     Parameters
     ----------
     launcher : str
         Name of a module of utils/launchers.
     words : sequence of str
-        ``[--num-threads N] [--mem 4G] [--gpu N] [--time H:MM:SS] [--nodes N] [--max N] [--conf FILE] JOB=1:N[%M] LOG COMMAND...``;
-        FILE is the site's, by default conf/cluster/<launcher>.conf.
+        ``[--num-threads N] [--mem 4G] [--gpu N] [--time H:MM:SS] [--nodes N] [--max N]
+        [--conf FILE] JOB=1:N[%M] LOG COMMAND...``; FILE is the site's file, by default
+        conf/cluster/<launcher>.conf.
 
     Raises
     ------
     UserError
-        The array is malformed, or tasks ended without a receipt: a table names each with its log.
+        The array is malformed, or tasks ended without a receipt: a table lists each with its log.
     """
     resources, jobs, log, command = parse(words)
     conf = resources.pop("conf", "") or f"conf/cluster/{launcher}.conf"
-    site = None if launcher == LOCAL else read_site(Path(conf))
+    site = None
+    if launcher != LOCAL:
+        site = read_site(Path(conf))
     statuses = statuses_of(command, jobs)
     missing = list(not_done(statuses))
     line = ArrayLine(command, Path(log), len(jobs), len(jobs) - len(missing))
     if not missing:
-        _say(f"{line.what}: all {len(jobs)} tasks done already")
+        _print_line(f"{line.what}: all {len(jobs)} tasks done already")
         return
     if len(missing) < len(jobs):
-        _say(f"{line.what}: {line.done} of {len(jobs)} tasks done already; running {missing}")
-    if _is_for_gpu(command):
+        _print_line(
+            f"{line.what}: {line.done} of {len(jobs)} tasks done already; running {missing}"
+        )
+    if _needs_gpu(command):
         resources.setdefault("gpu", "1")
     array = Array(log, command, missing, resources, site, line)
-    if (other := read_record(array.beside("jobs.json"))[0]) not in ("", launcher):
-        raise UserError(
-            f"{array.beside('jobs.json')}: tasks of this array were submitted with --cmd {other} and may still run; "
-            f"use --cmd {other} again, or see that none runs and remove that file"
-        )
+    _refuse_other_launcher(array, launcher)
     failures, attempts = _attempt(array, import_module(f"utils.launchers.{launcher}").submit)
     if not failures:
-        line.finish(_utterances(statuses))
-    else:
-        line.clear()
-        print(show(array, failures, attempts), file=sys.stderr)
-        again = f"; again: {os.environ['SV_RESUME'].strip()}" if os.environ.get("SV_RESUME") else ""
+        line.finish(_count_utterances(statuses))
+        return
+    line.clear()
+    print(show(array, failures, attempts), file=sys.stderr)
+    failed = [failure.job for failure in failures]
+    message = (
+        f"{len(failed)} of {len(jobs)} tasks failed: {failed}; fix the cause and run the same "
+        "command again: only they are run"
+    )
+    if os.environ.get("SV_RESUME"):
+        message += f"; again: {os.environ['SV_RESUME'].strip()}"
+    raise UserError(message)
+
+
+def _refuse_other_launcher(array: Array, launcher: str) -> None:
+    """Refuse an array whose tasks may still run under another launcher."""
+    record = array.beside("jobs.json")
+    other = read_record(record)[0]
+    if other not in ("", launcher):
         raise UserError(
-            f"{len(failures)} of {len(jobs)} tasks failed: {[each.job for each in failures]}; mend the cause and run the same command "
-            f"again: only they are run{again}"
+            f"{record}: tasks of this array were submitted with --cmd {other} and may still run; "
+            f"use --cmd {other} again, or make sure that none runs and remove that file"
         )
 
 
-def _utterances(statuses: Mapping[int, Sequence[Status]]) -> int:
-    """How many utterances the tasks of an array worked on, as their receipts count them."""
-    found = [read_receipt(each.task.path) for every in statuses.values() for each in every]
-    return utterances_in([receipt["counts"] for receipt in found if receipt])
+def _count_utterances(statuses: Mapping[int, Sequence[Status]]) -> int:
+    """Utterances that the tasks processed, from their receipts."""
+    counts = []
+    for task_statuses in statuses.values():
+        for status in task_statuses:
+            receipt = read_receipt(status.task.path)
+            if receipt:
+                counts.append(receipt["counts"])
+    return utterances_in(counts)
 
 
 def _attempt(array: Array, submit: Callable) -> tuple[list[Failure], dict[int, int]]:
-    """Submit the tasks, and again those that may succeed; what failed for good, and JOB -> tries."""
+    """Submit the tasks, and failed ones again while a retry may help.
+
+    Returns the final failures, and JOB -> number of attempts.
+    """
+    retries, visible_seconds = 0, 0.0
+    if array.site:
+        retries, visible_seconds = array.site.retries, array.site.visible_seconds
     attempts = dict.fromkeys(array.jobs, 0)
     failures: dict[int, Failure] = {}
-    todo = array
-    for tries in range(1 + (array.site.retries if array.site else 0)):
-        ends = submit(todo)
-        for job in todo.jobs:
+    current = array
+    for attempt in range(1 + retries):
+        ends = submit(current)
+        for job in current.jobs:
             attempts[job] += 1
-        left = still_unfinished(
-            array.command,
-            ends,
-            todo.jobs,
-            array.site.visible_seconds if array.site else 0.0,
-            array.line.say,
+            failures.pop(job, None)
+        reasons = still_unfinished(
+            array.command, ends, current.jobs, visible_seconds, array.line.say
         )
         failed = [
             Failure(job, ends.get(job, End()), reason, array.log_of(job))
-            for job, reason in left.items()
+            for job, reason in reasons.items()
         ]
-        failures = {job: each for job, each in failures.items() if job not in todo.jobs} | {
-            each.job: each for each in failed
-        }
-        again = [each for each in failed if not each.is_final]
-        if not again or not array.site or tries == array.site.retries:
+        failures |= {failure.job: failure for failure in failed}
+        again = [failure for failure in failed if not failure.is_final]
+        if not again or attempt == retries:
             break
-        todo = replace(todo, jobs=[each.job for each in again], resources=_with_memory(todo, again))
-        array.line.say(
-            f"trying again: {todo.jobs}: {'; '.join(sorted({each.told() for each in again}))}{_mem_told(todo)}"
-        )
+        jobs = [failure.job for failure in again]
+        current = replace(current, jobs=jobs, resources=_with_memory(current, again))
+        array.line.say(_describe_retry(current, again))
     return [failures[job] for job in sorted(failures)], attempts
 
 
 def _with_memory(array: Array, failures: Sequence[Failure]) -> dict[str, str]:
-    """The resources of the next attempt: more memory where some task lacked it."""
-    asked = array.cluster.asked(array.resources)
-    if "mem" not in asked or not any(each.lacks_memory for each in failures):
-        return dict(array.resources)
-    return dict(array.resources) | {"mem": memory(asked["mem"], array.cluster.memory_factor)}
+    """Resources of the next attempt: more memory if a task ran out of it."""
+    resources = dict(array.resources)
+    asked = array.cluster.asked(resources)
+    if "mem" in asked and any(failure.lacks_memory for failure in failures):
+        resources["mem"] = memory(asked["mem"], array.cluster.memory_factor)
+    return resources
 
 
-def _mem_told(array: Array) -> str:
-    """The memory that an attempt asks for, for a message."""
-    return f"; with --mem {array.resources['mem']}" if "mem" in array.resources else ""
+def _describe_retry(array: Array, failures: Sequence[Failure]) -> str:
+    reasons = sorted({failure.told() for failure in failures})
+    text = f"trying again: {array.jobs}: {'; '.join(reasons)}"
+    if "mem" in array.resources:
+        text += f"; with --mem {array.resources['mem']}"
+    return text
 
 
-def _is_for_gpu(command: Sequence[str]) -> bool:
-    """True where a step is told to compute on a GPU, so that the scheduler has to give it one."""
+def _needs_gpu(command: Sequence[str]) -> bool:
+    """Whether the step computes on a GPU, so that the scheduler has to allocate one."""
     return "--device=cuda" in command or ("--device", "cuda") in itertools.pairwise(command)
 
 
-def _say(words: str) -> None:
-    """Tell the user, in a line of its own."""
-    print(f"   {words}", file=sys.stderr)
+def _print_line(text: str) -> None:
+    print(f"   {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -10,18 +10,7 @@ RESOURCES = ("num-threads", "mem", "gpu", "time", "nodes", "max", "conf")
 
 
 def parse(words: Sequence[str]) -> tuple[dict[str, str], range, str, list[str]]:
-    """Resources, task numbers, log and command of an array.
-
-    Parameters
-    ----------
-    words : sequence of str
-        As `launch` in utils/launchers/__main__.py takes them.
-
-    Raises
-    ------
-    UserError
-        They are not of that form.
-    """
+    """Resources, task numbers, log and command of an array, from the words of `launch`."""
     rest = list(words)
     resources: dict[str, str] = {}
     while rest and rest[0].startswith("--"):
@@ -35,7 +24,9 @@ def parse(words: Sequence[str]) -> tuple[dict[str, str], range, str, list[str]]:
         except ValueError as error:
             raise UserError(f"{option} {rest[1]}: {error}") from None
         rest = rest[2:]
-    array = re.fullmatch(r"JOB=1:([1-9]\d*)(?:%([1-9]\d*))?", rest[0]) if len(rest) >= 3 else None
+    array = None
+    if len(rest) >= 3:
+        array = re.fullmatch(r"JOB=1:([1-9]\d*)(?:%([1-9]\d*))?", rest[0])
     if not array:
         raise UserError(f"expected JOB=1:N LOG COMMAND..., found '{' '.join(rest[:3])}'")
     if array[2]:

@@ -1,4 +1,4 @@
-"""What a launcher of a cluster has to know of its scheduler."""
+"""What a launcher of a cluster asks its scheduler."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,39 +11,31 @@ WAITING, RUNNING, ENDED = "waiting", "running", "ended"
 
 @dataclass(frozen=True)
 class Seen:
-    """What a scheduler says of one task.
-
-    Attributes
-    ----------
-    state : str
-        ``waiting``, ``running`` or ``ended``.
-    end : End
-        How it ended; of a waiting one the reason why.
-    """
+    """State of a task (waiting, running or ended) and how it ended, or why it waits."""
 
     state: str
     end: End = End()  # noqa: RUF009 - frozen
 
 
 class Engine(Protocol):
-    """A scheduler's commands.  Each raises `NoAnswer` where asking again may help."""
+    """The commands of a scheduler; each raises `NoAnswer` if a retry may help."""
 
     name: str  # of the launcher
 
     def numbers(self, jobs: list[int]) -> dict[int, int]:
-        """The scheduler's numbers for tasks: number -> JOB."""
+        """The scheduler's numbers of the tasks -> JOB."""
 
     def start(self, array: Array, submission: Submission) -> str:
-        """Submit; the job's number, or an empty text where the scheduler did not say it.  `UserError`: refused for good."""
+        """Submit; the id of the job, or empty if the scheduler gave none.  UserError: refused."""
 
     def find(self, name: str) -> str:
-        """Number of the job of that name; empty where there is none."""
+        """Id of the job of that name; empty without one."""
 
     def look(self, job: str) -> dict[int, Seen]:
-        """Tasks that the scheduler knows; empty where it does not know the job."""
+        """States of the tasks that the scheduler knows; empty if it does not know the job."""
 
     def ends(self, job: str) -> dict[int, End]:
-        """Ends of tasks that it does not show any more, from its accounts."""
+        """Ends of tasks that the scheduler no longer shows, from its accounting."""
 
     def cancel(self, job: str) -> None:
-        """Cancel what is left of it."""
+        """Cancel what is left of a job."""

@@ -1,4 +1,4 @@
-"""Tasks that ended without a receipt: whether to try them again, with more memory or not, and what the user is shown."""
+"""Tasks that ended without a receipt: whether to retry them, and how they are reported."""
 
 import re
 import signal
@@ -13,7 +13,7 @@ from utils.receipts import DONE, Status
 from utils.receipts.check import evaluate
 
 KILLED = 128 + signal.SIGKILL
-# of the host: a GPU's is not meant
+# memory of the host, not of a GPU
 NO_MEMORY = re.compile(
     r"\bMemoryError\b|Cannot allocate memory|oom[-_ ]kill|Unable to allocate", re.IGNORECASE
 )
@@ -23,96 +23,59 @@ LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Failure:
-    """A task without a receipt.
-
-    Attributes
-    ----------
-    job : int
-        Its number.
-    end : End
-        How it ended.
-    reason : str
-        What its receipt lacks.
-    log : path
-        Its log.
-    """
+    """A task without a receipt."""
 
     job: int
     end: End
-    reason: str
+    reason: str  # what its receipt lacks
     log: Path
 
     @property
     def lacks_memory(self) -> bool:
-        """True where it was killed for memory, or complained about it."""
+        """Whether it ran out of memory, or was killed for it."""
         if self.end.reason == OVER_TIME:
             return False
-        return (
-            "memory" in self.end.reason
-            or self.end.code == KILLED
-            or any(NO_MEMORY.search(line) for line in read_log(self.log).lines)
-        )
+        if "memory" in self.end.reason or self.end.code == KILLED:
+            return True
+        return any(NO_MEMORY.search(line) for line in read_log(self.log).lines)
 
     @property
     def is_final(self) -> bool:
-        """True where somebody cancelled it, or the step said in a line what the user has to mend: trying again would say it again."""
-        return self.end.reason == CANCELLED or (
-            self.end.code in (1, 2)
-            and not self.end.reason
-            and not self.lacks_memory
-            and not any(
-                line.startswith("Traceback") for line in read_log(self.log, lines=1000).lines
-            )
-            and len(read_log(self.log).lines) > 2
-        )
+        """Whether a retry is useless: cancelled, or a one-line error that the user has to fix."""
+        if self.end.reason == CANCELLED:
+            return True
+        if self.end.code not in (1, 2) or self.end.reason or self.lacks_memory:
+            return False
+        lines = read_log(self.log, lines=1000).lines
+        has_traceback = any(line.startswith("Traceback") for line in lines)
+        return len(lines) > 2 and not has_traceback
 
     def told(self) -> str:
-        """The reason in words."""
-        code = (
-            f"exit code {self.end.code}"
-            if self.end.code is not None
-            else ""
-            if self.end.reason
-            else "exit code unknown"
-        )
-        return ", ".join(filter(None, [self.end.reason, code, self.reason or "no receipt"]))
+        """The reasons, joined by commas."""
+        reasons = [self.end.reason]
+        if self.end.code is not None:
+            reasons.append(f"exit code {self.end.code}")
+        elif not self.end.reason:
+            reasons.append("exit code unknown")
+        reasons.append(self.reason or "no receipt")
+        return ", ".join(reason for reason in reasons if reason)
 
 
 def unfinished(command: Sequence[str], jobs: Sequence[int]) -> dict[int, str]:
-    """Tasks whose work is not done -> what is missing, in words; empty where nothing was ever written.
-
-    Parameters
-    ----------
-    command : sequence of str
-        Of a step, with JOB.
-    jobs : sequence of int
-        Tasks to look at.
-    """
+    """Tasks that are not done -> what is missing; an empty text if nothing was ever written."""
     return not_done(statuses_of(command, jobs))
 
 
 def statuses_of(command: Sequence[str], jobs: Sequence[int]) -> dict[int, list[Status]]:
-    """Tasks -> the statuses of their work.
-
-    Parameters
-    ----------
-    command, jobs
-        As of `unfinished`.
-    """
+    """Tasks -> the statuses of their work."""
     return {job: evaluate(substitute(command, job)) for job in jobs}
 
 
 def not_done(statuses: Mapping[int, Sequence[Status]]) -> dict[int, str]:
-    """Those tasks of some whose work is not done -> what is missing, as of `unfinished`.
-
-    Parameters
-    ----------
-    statuses : mapping
-        From `statuses_of`.
-    """
+    """The tasks of `statuses_of` that are not done -> what is missing."""
     missing = {}
-    for job, found in statuses.items():
-        late = [status for status in found if status.state != DONE]
+    for job, task_statuses in statuses.items():
+        late = [status for status in task_statuses if status.state != DONE]
         if late:
             missing[job] = late[0].reason
     return missing
@@ -127,33 +90,26 @@ def still_unfinished(
 ) -> dict[int, str]:
     """`unfinished`, after waiting for results that a shared file system shows late.
 
-    Parameters
-    ----------
-    command : sequence of str
-        Of a step, with JOB.
-    ends : mapping of int to End
-        Only results of tasks that ended well, or of whose end nobody knows, are waited for.
-    jobs : sequence of int
-        Tasks to look at.
-    visible_seconds : float
-        How long at most.
-    say : callable
-        Told what is waited for.
+    Results of tasks that ended well, or in an unknown way, are waited for.
     """
     missing = unfinished(command, jobs)
     deadline = time.monotonic() + visible_seconds
-    said = False
-    ended_well = [
-        job
-        for job in jobs
-        if (end := ends.get(job, End())).code in (0, None) and end.reason in ("", GONE)
-    ]
-    while (late := [job for job in ended_well if job in missing]) and time.monotonic() < deadline:
-        if not said:
+    ended_well = []
+    for job in jobs:
+        end = ends.get(job, End())
+        if end.code in (0, None) and end.reason in ("", GONE):
+            ended_well.append(job)
+    announced = False
+    while time.monotonic() < deadline:
+        late = [job for job in ended_well if job in missing]
+        if not late:
+            break
+        if not announced:
             say(
-                f"tasks {late} ended without an error, and their results are not visible yet: waiting up to {visible_seconds:g} s for the file system"
+                f"tasks {late} ended without an error, and their results are not visible yet: "
+                f"waiting up to {visible_seconds:g} s for the file system"
             )
-        said = True
+        announced = True
         time.sleep(min(LOOK_SECONDS, visible_seconds / 10))
         for job in late:
             for status in evaluate(substitute(command, job)):
@@ -163,50 +119,28 @@ def still_unfinished(
 
 
 def show(array: Array, failures: Sequence[Failure], attempts: Mapping[int, int]) -> str:
-    """The table of what failed, and the ends of the logs.
-
-    Parameters
-    ----------
-    array : Array
-        Whose tasks.
-    failures : sequence of Failure
-        One for each.
-    attempts : mapping of int to int
-        JOB -> how often it was run.
-    """
-    rows = [
-        ("task", "host", "tries", "reason"),
-        *(
-            (
-                str(each.job),
-                each.end.host or read_log(each.log).host or "-",
-                str(attempts[each.job]),
-                each.told(),
-            )
-            for each in failures
-        ),
-    ]
+    """The table of failed tasks, and the ends of their logs."""
+    rows = [("task", "host", "tries", "reason")]
+    for failure in failures:
+        host = failure.end.host or read_log(failure.log).host or "-"
+        rows.append((str(failure.job), host, str(attempts[failure.job]), failure.told()))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = [
-        "   "
-        + "  ".join(
-            [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]
-        )
-        for row in rows
-    ]
-    for each in failures[:TAILS_SHOWN]:
-        lines += [
-            f"-- task {each.job}: the end of {each.log}:",
-            *("   " + line for line in read_log(each.log).lines),
-        ]
-        if each.end.output:
-            kept = each.end.output.read_text(encoding="utf-8", errors="replace").splitlines()[
-                -LINES_SHOWN:
-            ]
-            lines += [
-                f"   {each.end.output}, which the scheduler kept:",
-                *("   " + line for line in kept),
-            ]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        lines.append("   " + "  ".join([*cells, row[3]]))
+    for failure in failures[:TAILS_SHOWN]:
+        lines.append(f"-- task {failure.job}: the end of {failure.log}:")
+        lines += _indented(read_log(failure.log).lines)
+        output = failure.end.output
+        if output:
+            text = output.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines.append(f"   {output}, which the scheduler kept:")
+            lines += _indented(text[-LINES_SHOWN:])
     if len(failures) > TAILS_SHOWN:
         lines.append(f"-- {len(failures) - TAILS_SHOWN} more failed; their logs: {array.log}")
     return "\n".join(lines)
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return ["   " + line for line in lines]

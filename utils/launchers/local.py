@@ -1,4 +1,4 @@
-"""The local launcher: the tasks of an array as processes of this machine."""
+"""The local launcher: tasks are processes on this machine."""
 
 import os
 import subprocess
@@ -11,17 +11,9 @@ POLL_SECONDS = 0.05
 
 
 def submit(array: Array) -> dict[int, End]:
-    """Run the tasks, as many at once as this process may use cores for.
+    """Run the tasks, as many at a time as there are cores, and return their ends.
 
-    Parameters
-    ----------
-    array : Array
-        Its resources ``num-threads`` and ``max`` count here; mem, gpu and time are for clusters.
-
-    Returns
-    -------
-    dict of int to End
-        JOB -> how it ended.
+    Only the resources ``num-threads`` and ``max`` apply; mem, gpu and time are for clusters.
     """
     resources = array.resources
     num_threads = int(resources.get("num-threads", 1))
@@ -37,9 +29,11 @@ def submit(array: Array) -> dict[int, End]:
                 running[job] = subprocess.Popen(
                     array.words(job), env=environment, stdin=subprocess.DEVNULL
                 )
-            for job in [job for job, process in running.items() if process.poll() is not None]:
-                ends[job] = End(running.pop(job).returncode)
-                array.line.ended(job, ends[job].code)
+            for job, process in list(running.items()):
+                if process.poll() is not None:
+                    del running[job]
+                    ends[job] = End(process.returncode)
+                    array.line.ended(job, process.returncode)
             array.line.show()
             time.sleep(POLL_SECONDS)
     finally:

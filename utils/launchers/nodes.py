@@ -1,7 +1,10 @@
-"""A training over several hosts: `python -m utils.launchers.nodes N P -m steps.train ...` in a job of Slurm with N nodes.
+"""Training on several hosts, in a Slurm job with N nodes.
 
-It starts itself once on each node by srun, and there torchrun with P processes.  The host of the job's first node is where they meet; SV_MASTER_ADDR
-names another address of it (another network, or nodes that are one host).  Slurm's signals reach the processes through srun and torchrun.
+    python -m utils.launchers.nodes N P -m steps.train ...
+
+It starts itself once per node with srun, and there torchrun with P processes.  They meet on the
+job's first node; SV_MASTER_ADDR gives another address for it (another network, or several nodes on
+one host).  Slurm's signals reach the processes through srun and torchrun.
 """
 
 import os
@@ -9,29 +12,26 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 
-FIRST_PORT, PORTS = 20_000, 12_000  # below those that systems hand out by themselves
+FIRST_PORT, PORTS = 20_000, 12_000  # below the ports that systems assign themselves
 MEETING = "SV_MEETING"  # host:port, from the job's script to its nodes
 
 
-def _on_all_nodes(nodes: int, words: Sequence[str], job: int, host: str) -> tuple[list[str], str]:
-    """The command that starts a process on each node, and where these meet."""
-    srun = [
+def _srun_command(nodes: int, words: Sequence[str]) -> list[str]:
+    """The command that starts a process on each node."""
+    return [
         "srun",
         f"--nodes={nodes}",
         f"--ntasks={nodes}",
         "--ntasks-per-node=1",
         "--kill-on-bad-exit=1",
-    ]
-    return [
-        *srun,
         sys.executable,
         "-m",
         "utils.launchers.nodes",
         *words,
-    ], f"{host}:{FIRST_PORT + job % PORTS}"
+    ]
 
 
-def _on_one_node(
+def _torchrun_command(
     nodes: int, processes: int, words: Sequence[str], environment: Mapping[str, str]
 ) -> list[str]:
     """The command of one node."""
@@ -50,23 +50,15 @@ def _on_one_node(
 
 
 def main(nodes: int, processes: int, words: Sequence[str]) -> None:
-    """Become srun in the job's script, torchrun on its nodes.
-
-    Parameters
-    ----------
-    nodes, processes : int
-        As of `_on_one_node`.
-    words : sequence of str
-        What torchrun is given.
-    """
+    """Become srun in the job's script, and torchrun (with `words`) on its nodes."""
     if MEETING in os.environ:
-        os.environ.pop("SV_STAGED", None)  # a process of the first host
-        command = _on_one_node(nodes, processes, words, os.environ)
+        os.environ.pop("SV_STAGED", None)  # a process id of the first host
+        command = _torchrun_command(nodes, processes, words, os.environ)
     else:
         host = os.environ.get("SV_MASTER_ADDR") or socket.gethostname()
-        command, os.environ[MEETING] = _on_all_nodes(
-            nodes, [str(nodes), str(processes), *words], int(os.environ["SLURM_JOB_ID"]), host
-        )
+        port = FIRST_PORT + int(os.environ["SLURM_JOB_ID"]) % PORTS
+        os.environ[MEETING] = f"{host}:{port}"
+        command = _srun_command(nodes, [str(nodes), str(processes), *words])
     os.execvp(command[0], command)
 
 

@@ -1,6 +1,6 @@
-"""What the user sees of an array that runs: one line, which moves where there is a terminal.
+"""The progress line of an array; on a terminal it moves.
 
-``VAD train 1,200 utt 2/2 3 s``: what is done, to which set, utterances when all tasks are done, tasks, time.
+``VAD train 1,200 utt 2/2 3 s``: what is done, set, utterances (when all is done), tasks, time.
 """
 
 import re
@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# Steps that arrays are made of -> a word for what they do; others go by their names.
+# Steps of arrays -> what they do; others are shown by their names.
 WORDS = {
     "compute_vad": "VAD",
     "pack_audio": "pack",
@@ -18,19 +18,13 @@ WORDS = {
     "make_feats": "features",
     "extract": "extract",
 }
-LINE_SECONDS = 60.0  # between two lines of an array that still runs, where there is no terminal
-MOVE_SECONDS = 0.5  # between two looks of the line on a terminal
-COUNTS = ("went_on", "utterances")  # the names that steps give to their numbers of utterances
+LINE_SECONDS = 60.0  # between two lines without a terminal
+MOVE_SECONDS = 0.5  # between two updates on a terminal
+COUNTS = ("went_on", "utterances")  # keys of receipts with a number of utterances
 
 
 def told_seconds(seconds: float) -> str:
-    """A duration in one or two units.
-
-    Parameters
-    ----------
-    seconds : float
-        0 or more.
-    """
+    """A duration in one or two units: ``90 s``, ``3 min 5 s``, ``2 h 10 min``."""
     whole = round(seconds)
     if whole < 120:
         return f"{whole} s"
@@ -40,112 +34,98 @@ def told_seconds(seconds: float) -> str:
 
 
 def utterances_in(counts: Sequence[Mapping]) -> int:
-    """The utterances that tasks worked on, by what their receipts count; 0 where they count none.
-
-    Parameters
-    ----------
-    counts : sequence of mapping
-        Of the receipts.
-    """
-    named = [next((each[name] for name in COUNTS if name in each), 0) for each in counts]
-    return sum(number for number in named if isinstance(number, int))
+    """Sum of the utterances that the counts of receipts name; 0 if they name none."""
+    total = 0
+    for one in counts:
+        number = next((one[key] for key in COUNTS if key in one), 0)
+        if isinstance(number, int):
+            total += number
+    return total
 
 
 class ArrayLine:
-    """The line of an array.
-
-    Parameters
-    ----------
-    command : sequence of str
-        Of its tasks.
-    log : path
-        Of its tasks: it lies in the folder ``log`` of what they work on.
-    tasks, done : int
-        How many there are, and how many of them were done before.
-    """
+    """The line of an array: its command, the path of its logs, its tasks and how many are done."""
 
     def __init__(
         self, command: Sequence[str] = (), log: Path = Path(), tasks: int = 0, done: int = 0
     ):
         self.tasks, self.done = tasks, done
-        self.what = " ".join(filter(None, [_word_of(command), _set_of(log)]))
+        self.what = f"{_verb(command)} {_set_name(log)}".strip()
         self.started = self.printed = time.monotonic()
         self.moves = sys.stderr.isatty()
         self.shown = ""
 
     def ended(self, job: int, code: int | None, host: str = "") -> None:
-        """Count a task that has ended; one that did not end well is named.
-
-        Parameters
-        ----------
-        job : int
-            Its number.
-        code : int or None
-            Its exit code; None where nobody knows it.
-        host : str
-            Where it ran, where that is another one.
-        """
+        """Count a task that has ended; report one that failed."""
         if code == 0:
             self.done += 1
             return
-        words = "no known exit code" if code is None else f"exit code {code}"
-        self.say(f"task {job} ended with {words}" + (f" on {host}" if host else ""))
+        text = f"task {job} ended with exit code {code}"
+        if code is None:
+            text = f"task {job} ended with no known exit code"
+        if host:
+            text += f" on {host}"
+        self.say(text)
 
     def say(self, words: str) -> None:
-        """Print something else, in a line of its own.
-
-        Parameters
-        ----------
-        words : str
-            The line.
-        """
+        """Print a line of its own."""
         self.clear()
         print(f"   {words}", file=sys.stderr, flush=True)
 
     def show(self) -> None:
-        """Show how far it is, where it is time to."""
+        """Update the progress, if it is time to."""
+        wait_seconds = LINE_SECONDS
+        if self.moves:
+            wait_seconds = MOVE_SECONDS
         now = time.monotonic()
-        if now - self.printed < (MOVE_SECONDS if self.moves else LINE_SECONDS):
+        if now - self.printed < wait_seconds:
             return
         self.printed = now
-        self._print("", "" if self.moves else "\n")
+        self._print("", moves=self.moves)
 
     def clear(self) -> None:
-        """Leave the line empty, for what else is to be said."""
+        """Clear the moving line."""
         if self.shown:
             print("\r" + " " * len(self.shown) + "\r", end="", file=sys.stderr, flush=True)
         self.shown = ""
 
     def finish(self, utterances: int) -> None:
-        """Show the end.
-
-        Parameters
-        ----------
-        utterances : int
-            That its tasks worked on; 0 where they count none.
-        """
+        """Show the end, with the number of processed utterances; 0: unknown."""
         self.done = self.tasks
-        self._print(f" {utterances:,} utt" if utterances else "", "\n")
+        counted = ""
+        if utterances:
+            counted = f" {utterances:,} utt"
+        self._print(counted, moves=False)
 
-    def _print(self, counted: str, end: str) -> None:
+    def _print(self, counted: str, moves: bool) -> None:
         seconds = told_seconds(time.monotonic() - self.started)
         line = f"   {self.what}{counted} {self.done}/{self.tasks} {seconds}"
-        if not end:
-            line = line[: shutil.get_terminal_size().columns - 1]  # one that wraps does not move
-        over = f"\r{line:{len(self.shown)}}" if self.shown or not end else line
-        print(over, end=end, file=sys.stderr, flush=True)
-        self.shown = "" if end else line
+        if moves:
+            line = line[: shutil.get_terminal_size().columns - 1]  # a wrapped line does not move
+        text = line
+        if moves or self.shown:
+            text = f"\r{line:{len(self.shown)}}"
+        if moves:
+            print(text, end="", file=sys.stderr, flush=True)
+            self.shown = line
+        else:
+            print(text, file=sys.stderr, flush=True)
+            self.shown = ""
 
 
-def _word_of(command: Sequence[str]) -> str:
+def _verb(command: Sequence[str]) -> str:
     """What a step does."""
-    modules = [word for word in command if re.fullmatch(r"(steps|local)\.\w+", word)]
-    if not modules:
-        return Path(command[0]).name if command else ""
-    name = modules[0].partition(".")[2]
-    return WORDS.get(name, name.replace("_", " "))
+    for word in command:
+        if re.fullmatch(r"(steps|local)\.\w+", word):
+            name = word.partition(".")[2]
+            return WORDS.get(name, name.replace("_", " "))
+    if not command:
+        return ""
+    return Path(command[0]).name
 
 
-def _set_of(log: Path) -> str:
-    """The set, or the experiment, that the logs of an array belong to."""
-    return log.parent.parent.name if log.parent.name == "log" else ""
+def _set_name(log: Path) -> str:
+    """The set, or the experiment, that the logs belong to."""
+    if log.parent.name != "log":
+        return ""
+    return log.parent.parent.name

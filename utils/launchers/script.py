@@ -1,4 +1,4 @@
-"""The script of an array that a scheduler runs once for each task, and how a scheduler's commands are called."""
+"""The script that a scheduler runs for each task, and calls of a scheduler's commands."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from utils.files import atomic_write
 from utils.launchers.array import Array
 from utils.receipts import VISIBLE_SECONDS
 
-# Names of variables that a job gets too, beside SV_*
+# Variables that a job inherits, beside SV_*
 CARRIED = (
     "PATH",
     "LD_LIBRARY_PATH",
@@ -23,7 +23,7 @@ CARRIED = (
     "VIRTUAL_ENV",
     "CONDA_PREFIX",
 )
-# and beginnings of names of those that change last digits.
+# Prefixes of variables that change the last digits of results.
 ARITHMETIC = (
     "ATEN_",
     "CUBLAS_",
@@ -44,41 +44,33 @@ class NoAnswer(Exception):
 
 
 def write_script(array: Array, name: str, tasks: Mapping[int, int], variable: str) -> Path:
-    """Write the script beside the logs.
+    """Write the script beside the logs and return its path.
 
-    Parameters
-    ----------
-    array : Array
-        What is to run.
-    name : str
-        Of the submission; stands in the first line of each log.
-    tasks : mapping of int to int
-        The scheduler's number of a task -> JOB.
-    variable : str
-        Environment variable that holds the scheduler's number.
+    `name` is that of the submission, for the logs; `tasks` maps the scheduler's numbers to JOB;
+    `variable` is the environment variable with the scheduler's number.
     """
-    threads = array.cluster.asked(array.resources).get("num-threads", "1")
-    carried = carried_ones() | {
-        key: value
-        for key, value in os.environ.items()
-        if key.startswith("SV_") and key not in NOT_CARRIED
-    }
-    carried |= {
-        "OMP_NUM_THREADS": threads,
-        "SV_JOB_NAME": name,
-        VISIBLE_SECONDS: f"{array.cluster.visible_seconds:g}",
-    }
+    environment = carried_ones()
+    for key, value in os.environ.items():
+        if key.startswith("SV_") and key not in NOT_CARRIED:
+            environment[key] = value
+    asked = array.cluster.asked(array.resources)
+    environment["OMP_NUM_THREADS"] = asked.get("num-threads", "1")
+    environment["SV_JOB_NAME"] = name
+    environment[VISIBLE_SECONDS] = f"{array.cluster.visible_seconds:g}"
     lines = [
         "#!/usr/bin/env bash",
         "# Written by utils/launchers: runs the task whose number the scheduler gives.",
-        *(f"export {key}={shlex.quote(value)}" for key, value in sorted(carried.items())),
+    ]
+    for key, value in sorted(environment.items()):
+        lines.append(f"export {key}={shlex.quote(value)}")
+    lines += [
         f"unset {' '.join(NOT_CARRIED)}",
         f"cd {shlex.quote(os.getcwd())} || exit 1",
         f"case ${{{variable}:-}} in",
-        *(f"{number}) exec {shlex.join(array.words(job))} ;;" for number, job in tasks.items()),
-        f'*) echo "no task ${{{variable}:-}}" >&2; exit 2 ;;',
-        "esac",
     ]
+    for number, job in tasks.items():
+        lines.append(f"{number}) exec {shlex.join(array.words(job))} ;;")
+    lines += [f'*) echo "no task ${{{variable}:-}}" >&2; exit 2 ;;', "esac"]
     script = array.beside("sh")
     with atomic_write(script) as file:
         file.write("\n".join(lines) + "\n")
@@ -86,7 +78,7 @@ def write_script(array: Array, name: str, tasks: Mapping[int, int], variable: st
 
 
 def carried_ones() -> dict[str, str]:
-    """Variables of this process that a job gets too, whatever its scheduler passes on: where programs lie, and what decides how they compute."""
+    """Variables that a job inherits: paths of programs, settings of arithmetic."""
     return {
         key: value
         for key, value in os.environ.items()
@@ -95,12 +87,7 @@ def carried_ones() -> dict[str, str]:
 
 
 def ask(words: Sequence[str]) -> subprocess.CompletedProcess:
-    """Run a command of the scheduler; the terminal's Ctrl-C does not reach it.
-
-    Parameters
-    ----------
-    words : sequence of str
-        The command line.
+    """Run a command of the scheduler, out of reach of Ctrl-C.
 
     Raises
     ------
@@ -122,83 +109,59 @@ def ask(words: Sequence[str]) -> subprocess.CompletedProcess:
             start_new_session=True,
         )
     except subprocess.TimeoutExpired as error:
-        # sbatch says that Slurm has as many jobs as it takes, and goes on trying
-        said = " ".join(os.fsdecode(error.stderr or b"").split())
-        raise NoAnswer(
-            f"{words[0]} gave no answer within {ANSWER_SECONDS} s{said and f': {said[:500]}'}"
-        ) from None
+        message = f"{words[0]} gave no answer within {ANSWER_SECONDS} s"
+        # sbatch reports that the limit of jobs is reached, and goes on trying
+        output = " ".join(os.fsdecode(error.stderr or b"").split())
+        if output:
+            message += f": {output[:500]}"
+        raise NoAnswer(message) from None
     except FileNotFoundError:
         raise UserError(
-            f"{words[0]}: not found on PATH; start from a login node, or load the scheduler's module; or --cmd local"
+            f"{words[0]}: not found on PATH; start from a login node, or load the scheduler's "
+            "module; or --cmd local"
         ) from None
 
 
 def words_of(done: subprocess.CompletedProcess) -> str:
-    """What a command said, in one line.
-
-    Parameters
-    ----------
-    done : CompletedProcess
-        Its end.
-    """
-    return (
-        " ".join((done.stderr or done.stdout).split())[:500]
-        or f"exit code {done.returncode} and no word"
-    )
+    """The output of a failed command, in one line."""
+    output = " ".join((done.stderr or done.stdout).split())
+    return output[:500] or f"exit code {done.returncode} without a message"
 
 
 def refuse_letter(letter: str, output: str, scheduler: str) -> None:
-    """Refuse a folder for logs that the scheduler would take for another one.
-
-    Parameters
-    ----------
-    letter : str
-        Which it reads a meaning into, with no way to write the letter itself.
-    output : str
-        Path for a task's output.
-    scheduler : str
-        Its name, for the message.
-
-    Raises
-    ------
-    UserError
-        The letter is in the path.
-    """
+    """Refuse an output path with a character that the scheduler interprets and cannot escape."""
     if letter in output:
         raise UserError(
-            f"{output}: {scheduler} takes no folder with '{letter}' in its name for logs; choose another --workdir"
+            f"{output}: {scheduler} takes no folder with '{letter}' in its name for logs; "
+            "choose another --workdir"
         )
 
 
 def in_ranges(numbers: Iterable[int]) -> str:
-    """Task numbers in the fewest words, since schedulers take no long ones: ``1,4-6``.
-
-    Parameters
-    ----------
-    numbers : iterable of int
-        Growing.
-    """
+    """Growing task numbers in the shortest form, since schedulers limit its length: ``1,4-6``."""
     ranges: list[list[int]] = []
     for number in numbers:
         if ranges and number == ranges[-1][1] + 1:
             ranges[-1][1] = number
         else:
             ranges.append([number, number])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+    parts = []
+    for first, last in ranges:
+        if first == last:
+            parts.append(str(first))
+        else:
+            parts.append(f"{first}-{last}")
+    return ",".join(parts)
 
 
 def spread(numbers: str) -> list[int]:
-    """Task numbers as schedulers write them.
-
-    Parameters
-    ----------
-    numbers : str
-        ``3``, ``1,4-6%2`` or ``1-7:2``; empty for a job that is no array.
-    """
-    spread_out: list[int] = []
-    for part in filter(None, numbers.partition("%")[0].split(",")):
-        found = re.fullmatch(r"(\d+)(?:-(\d+))?(?::(\d+))?", part)
-        assert found, f"task numbers '{numbers}'"
-        first, last, step = found.groups()
-        spread_out += range(int(first), int(last or first) + 1, int(step or 1))
-    return spread_out
+    """Task numbers from a scheduler's form: ``3``, ``1,4-6%2``, ``1-7:2`` or empty."""
+    every: list[int] = []
+    for part in numbers.partition("%")[0].split(","):
+        if not part:
+            continue
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?(?::(\d+))?", part)
+        assert match, f"task numbers '{numbers}'"
+        first, last, step = match.groups()
+        every += range(int(first), int(last or first) + 1, int(step or 1))
+    return every

@@ -1,4 +1,7 @@
-"""The Grid Engine launcher: the tasks of an array as one `qsub -t`.  Ended tasks leave qstat; qacct, where it may be read, tells how."""
+"""The Grid Engine launcher: an array is one `qsub -t`.
+
+Ended tasks disappear from qstat; qacct, if it may be read, shows how they ended.
+"""
 
 import getpass
 import re
@@ -13,7 +16,8 @@ from utils.launchers.record import Submission
 from utils.launchers.script import NoAnswer, ask, refuse_letter, spread, words_of, write_script
 
 PASSING = re.compile(
-    r"unable to (contact|send|receive)|commlib|can't (connect|resolve)|got (send|select) error|timeout",
+    r"unable to (contact|send|receive)|commlib|can't (connect|resolve)"
+    r"|got (send|select) error|timeout",
     re.IGNORECASE,
 )
 OVER_A_LIMIT = "37 "  # qacct's number for h_rt, h_cpu and h_vmem alike
@@ -21,28 +25,17 @@ UNKNOWN_JOB = re.compile(r"do(es)? not exist|not found|job id \d+", re.IGNORECAS
 
 
 def submit(array: Array) -> dict[int, End]:
-    """Run the tasks on Grid Engine.
-
-    Parameters
-    ----------
-    array : Array
-        What is to run.
-
-    Returns
-    -------
-    dict of int to End
-        JOB -> how it ended.
-    """
+    """Run the tasks on Grid Engine and return their ends."""
     return follow(GridEngine(), array)
 
 
 class GridEngine:
-    """Grid Engine's commands; see `utils.launchers.engine.Engine`."""
+    """Grid Engine's commands, as an `utils.launchers.engine.Engine`."""
 
     name = "sge"
 
     def __init__(self):
-        # tasks that qstat showed on their way out; qacct does not tell
+        # tasks that qstat showed as deleted, which qacct does not show
         self.deleted: set[tuple[str, int]] = set()
 
     def numbers(self, jobs: list[int]) -> dict[int, int]:
@@ -51,11 +44,13 @@ class GridEngine:
 
     def start(self, array: Array, submission: Submission) -> str:
         """Submit with qsub."""
-        # its folder by itself: in -o a colon or a comma would part it
+        # the folder goes to -wd: in -o a colon or a comma would split it
         output = array.beside(submission.name).absolute()
         refuse_letter("$", str(output), "Grid Engine")
         script = write_script(array, submission.name, submission.tasks, "SGE_TASK_ID")
-        limit = ["-tc", array.resources["max"]] if "max" in array.resources else []
+        limit = []
+        if "max" in array.resources:
+            limit = ["-tc", array.resources["max"]]
         words = [
             *array.cluster.words(array.resources),
             "-terse",
@@ -81,66 +76,63 @@ class GridEngine:
             raise UserError(
                 f"{array.cluster.path}: {' '.join(words[:-1])}: refused: {words_of(done)}"
             )
-        number = re.search(r"^\s*(\d+)", done.stdout, re.MULTILINE)
-        return number[1] if number else ""
+        if match := re.search(r"^\s*(\d+)", done.stdout, re.MULTILINE):
+            return match[1]
+        return ""
 
     def find(self, name: str) -> str:
-        """Look for the name among the jobs of this user."""
-        return next(
-            (
-                job.findtext("JB_job_number", "")
-                for job in self._jobs()
-                if job.findtext("JB_name") == name
-            ),
-            "",
-        )
+        """Search the jobs of this user for the name."""
+        for job in self._jobs():
+            if job.findtext("JB_name") == name:
+                return job.findtext("JB_job_number", "")
+        return ""
 
     def look(self, job: str) -> dict[int, Seen]:
-        """Read qstat: one entry for each task."""
+        """Read qstat, which has an entry for each task."""
         seen: dict[int, Seen] = {}
-        for each in (each for each in self._jobs() if each.findtext("JB_job_number") == job):
-            letters = each.findtext("state", "")
-            host = each.findtext("queue_name", "").rpartition("@")[2]
-            if "E" in letters:  # it would stay so for ever
-                why = re.search(
-                    r"^error reason .*?: +(?:[\d/]+ [\d:]+ \[\d+:\d+\]: )?(?:error: )?(.+)",
-                    ask(["qstat", "-j", job]).stdout,
-                    re.MULTILINE,
-                )
-                self.cancel(f"{job}.{each.findtext('tasks', '')}")
-                told = Seen(
-                    ENDED,
-                    End(
-                        None,
-                        host,
-                        f"{NOT_STARTED} ({letters}): {why[1].strip() if why else 'no reason given'}",
-                    ),
-                )
+        for entry in self._jobs():
+            if entry.findtext("JB_job_number") != job:
+                continue
+            numbers = entry.findtext("tasks", "")
+            letters = entry.findtext("state", "")
+            host = entry.findtext("queue_name", "").rpartition("@")[2]
+            if "E" in letters:
+                state = self._end_of_error(job, numbers, letters, host)
+            elif set(letters) & set("rtsST") and "q" not in letters:
+                state = Seen(RUNNING, End(None, host))
             else:
-                running = set(letters) & set("rtsST") and "q" not in letters
-                told = Seen(
-                    RUNNING if running else WAITING, End(None, host, "" if running else letters)
-                )
-            tasks = spread(each.findtext("tasks", ""))
-            self.deleted |= {(job, task) for task in tasks if "d" in letters}
-            seen |= dict.fromkeys(tasks, told)
+                state = Seen(WAITING, End(None, host, letters))
+            tasks = spread(numbers)
+            if "d" in letters:
+                self.deleted |= {(job, task) for task in tasks}
+            seen |= dict.fromkeys(tasks, state)
         return seen
 
+    def _end_of_error(self, job: str, numbers: str, letters: str, host: str) -> Seen:
+        """Cancel tasks in an error state, which would last for ever, and report the reason."""
+        match = re.search(
+            r"^error reason .*?: +(?:[\d/]+ [\d:]+ \[\d+:\d+\]: )?(?:error: )?(.+)",
+            ask(["qstat", "-j", job]).stdout,
+            re.MULTILINE,
+        )
+        reason = "no reason given"
+        if match:
+            reason = match[1].strip()
+        self.cancel(f"{job}.{numbers}")
+        return Seen(ENDED, End(None, host, f"{NOT_STARTED} ({letters}): {reason}"))
+
     def ends(self, job: str) -> dict[int, End]:
-        """Read qacct, which may come late or not be allowed: logs tell the rest."""
+        """Read qacct, which may be late or forbidden: then the logs have to do."""
         ends = {}
         for entry in re.split(r"^=+$", ask(["qacct", "-j", job]).stdout, flags=re.MULTILINE):
             facts = dict(re.findall(r"^(\w+) +(\S.*?) *$", entry, re.MULTILINE))
-            if (
-                facts.get("taskid", "").isdigit()
-                and facts.get("exit_status", "").split(" ")[0].isdigit()
-            ):
-                task, reason = int(facts["taskid"]), _trouble(facts)
-                if (job, task) in self.deleted and not reason.startswith(OVER_TIME):
-                    reason = CANCELLED
-                ends[task] = End(
-                    int(facts["exit_status"].split(" ")[0]), facts.get("hostname", ""), reason
-                )
+            exit_status = facts.get("exit_status", "").split(" ")[0]
+            if not facts.get("taskid", "").isdigit() or not exit_status.isdigit():
+                continue
+            task, reason = int(facts["taskid"]), _trouble(facts)
+            if (job, task) in self.deleted and not reason.startswith(OVER_TIME):
+                reason = CANCELLED
+            ends[task] = End(int(exit_status), facts.get("hostname", ""), reason)
         return ends
 
     def cancel(self, job: str) -> None:
@@ -160,10 +152,12 @@ class GridEngine:
 
 
 def _trouble(facts: Mapping[str, str]) -> str:
-    """What the scheduler says of an end beside the exit code; empty where nothing."""
+    """The reason for an end that the scheduler gives beside the exit code; may be empty."""
     failed = " ".join(facts.get("failed", "0").split())
+    if failed == "0":
+        return ""
     if not failed.startswith(OVER_A_LIMIT):
-        return "" if failed == "0" else failed
+        return failed
     asked = re.search(r"h_rt=(\d+)\b", facts.get("category", ""))
     taken = re.match(r"\d+", facts.get("ru_wallclock", ""))
     if asked and taken and int(taken[0]) >= int(asked[1]):

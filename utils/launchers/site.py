@@ -1,6 +1,6 @@
-"""A site's file, conf/cluster/*.conf: how resources by name become options of its scheduler.
+"""A site's file, conf/cluster/*.conf: the scheduler's options for named resources.
 
-The lines are those of Kaldi's queue.conf and slurm.conf, and `set` for how patient the launcher is.
+The lines are those of Kaldi's queue.conf and slurm.conf, and `set` for settings of the launcher.
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.files import read_lines
 
-# of resources; how many tasks run at once is said by JOB=1:N%M
+# of resources; the limit of tasks at the same time is JOB=1:N%M
 NAMES = ("num-threads", "mem", "gpu", "time", "nodes")
 MEMORY = re.compile(r"(\d+(?:\.\d+)?)([KMGT])")
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -28,61 +28,28 @@ LEAST = {
 
 @dataclass
 class Site:
-    """What a site's file says; conf/cluster/README.md describes it.
-
-    Attributes
-    ----------
-    path : path
-        The file, for messages.
-    command : list of str
-        What submits, with the site's own options: ``sbatch --account speech``.
-    options : dict
-        (resource, value or ``*``) -> words of the scheduler, in which ``$0`` is the value and ``$per_thread`` a memory divided by the threads.
-    defaults : dict
-        Resource -> value where the command names none.
-    retries : int
-        How often a task that failed is submitted again by itself.
-    memory_factor : float
-        By which a task that was killed for memory asks for more.
-    poll_seconds : float
-        Longest time between two questions to the scheduler.
-    visible_seconds : float
-        How long the results of a task that ended well may take to become visible here.
-    answer_seconds : float
-        How long a scheduler may give no answer.
-    on_interrupt, on_hangup : str
-        ``cancel`` or ``leave`` the jobs at Ctrl-C or SIGTERM, and when the login is lost.
-    """
+    """Content of a site's file; conf/cluster/README.md describes it."""
 
     path: Path
-    command: list[str] = field(default_factory=list)
+    command: list[str] = field(default_factory=list)  # such as `sbatch --account speech`
+    # (resource, value or *) -> options of the scheduler; $0 is the value, $per_thread a memory
+    # divided by the threads
     options: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    defaults: dict[str, str] = field(default_factory=dict)
-    retries: int = 1
-    memory_factor: float = 2.0
-    poll_seconds: float = 10.0
-    visible_seconds: float = 60.0
-    answer_seconds: float = 600.0
-    on_interrupt: str = "cancel"
-    on_hangup: str = "leave"
+    defaults: dict[str, str] = field(default_factory=dict)  # of resources
+    retries: int = 1  # of a failed task
+    memory_factor: float = 2.0  # for the retry of a task that ran out of memory
+    poll_seconds: float = 10.0  # longest time between two questions to the scheduler
+    visible_seconds: float = 60.0  # to wait until results of a finished task are visible here
+    answer_seconds: float = 600.0  # without an answer of the scheduler
+    on_interrupt: str = "cancel"  # or leave: the jobs, at Ctrl-C or SIGTERM
+    on_hangup: str = "leave"  # or cancel: the jobs, when the login is lost
 
     def asked(self, resources: Mapping[str, str]) -> dict[str, str]:
-        """Resources with the site's defaults for those that are not named.
-
-        Parameters
-        ----------
-        resources : mapping of str to str
-            As given to ``$cmd``.
-        """
+        """Resources, completed by the site's defaults."""
         return self.defaults | dict(resources)
 
     def words(self, resources: Mapping[str, str]) -> list[str]:
-        """The scheduler's command line without what belongs to one array.
-
-        Parameters
-        ----------
-        resources : mapping of str to str
-            See `asked`.
+        """The scheduler's command line for some resources, without what belongs to one array.
 
         Raises
         ------
@@ -90,15 +57,22 @@ class Site:
             The file has no line for a resource.
         """
         asked, words = self.asked(resources), list(self.command)
-        for name in (name for name in NAMES if name in asked):
+        threads = int(asked.get("num-threads", 1))
+        for name in NAMES:
+            if name not in asked:
+                continue
             value = asked[name]
             template = self.options.get((name, value), self.options.get((name, "*")))
             if template is None:
                 raise UserError(
-                    f"{self.path}: --{name} {value} is asked for, and no line 'option {name}=* ...' says how (without words: not at all)"
+                    f"{self.path}: --{name} {value} is asked for, expected a line "
+                    f"'option {name}=* OPTIONS'; without OPTIONS the resource is ignored"
                 )
-            share = memory(value, 1 / int(asked.get("num-threads", 1))) if name == "mem" else value
-            words += [word.replace("$per_thread", share).replace("$0", value) for word in template]
+            per_thread = value
+            if name == "mem":
+                per_thread = memory(value, 1 / threads)
+            for word in template:
+                words.append(word.replace("$per_thread", per_thread).replace("$0", value))
         return words
 
 
@@ -106,19 +80,12 @@ SETTINGS = {each.name: each.type for each in fields(Site) if each.type in (int, 
 
 
 def memory(value: str, factor: float = 1.0) -> str:
-    """An amount of memory, times a factor, in whole MiB.
-
-    Parameters
-    ----------
-    value : str
-        A number and its unit: K, M, G or T.
-    factor : float
-        What to multiply it by.
+    """An amount of memory (``4G``; units K, M, G, T) times a factor, in whole MiB: ``8192M``.
 
     Raises
     ------
     ValueError
-        It has no unit: schedulers differ in what they take it for.
+        It has no unit, which schedulers interpret differently.
     """
     parts = MEMORY.fullmatch(checked("mem", value))
     assert parts, "checked"
@@ -129,10 +96,8 @@ def memory(value: str, factor: float = 1.0) -> str:
 def read_site(path: Path) -> Site:
     """Read a site's file.
 
-    Parameters
-    ----------
-    path : path
-        Lines ``command WORDS``, ``option NAME=VALUE WORDS``, ``default NAME=VALUE``, ``set NAME=VALUE``; ``#`` begins a comment.
+    Its lines are ``command WORDS``, ``option NAME=VALUE WORDS``, ``default NAME=VALUE`` and
+    ``set NAME=VALUE``; ``#`` begins a comment.
 
     Raises
     ------
@@ -146,41 +111,33 @@ def read_site(path: Path) -> Site:
         except ValueError as error:
             raise UserError(f"{path}:{number}: {error}: '{line.strip()}'") from None
     if not site.command:
-        raise UserError(
-            f"{path}: no line 'command ...' says what submits, for example 'command sbatch'"
-        )
+        raise UserError(f"{path}: no line 'command ...', for example 'command sbatch'; add it")
     return site
 
 
 def _take(site: Site, words: list[str]) -> None:
-    """Take one line of the file over; ValueError says what is wrong with it."""
+    """Store the words of one line; ValueError if they are wrong."""
     if not words:
         return
     kind, rest = words[0], words[1:]
     if kind == "command" and rest:
         site.command = rest
         return
-    if (
-        kind not in ("option", "default", "set")
-        or not rest
-        or "=" not in rest[0]
-        or (kind != "option" and len(rest) > 1)
-    ):
+    is_assignment = bool(rest) and "=" in rest[0] and (kind == "option" or len(rest) == 1)
+    if kind not in ("option", "default", "set") or not is_assignment:
         raise ValueError(
-            "expected 'command WORDS', 'option NAME=VALUE WORDS', 'default NAME=VALUE' or 'set NAME=VALUE'"
+            "expected 'command WORDS', 'option NAME=VALUE WORDS', 'default NAME=VALUE' "
+            "or 'set NAME=VALUE'"
         )
     name, _, value = rest[0].partition("=")
     if kind == "set":
-        if name not in SETTINGS:
-            raise ValueError(f"no setting '{name}'; there are {', '.join(SETTINGS)}")
-        if value not in CHOICES.get(name, (value,)):
-            raise ValueError(f"{name} is {' or '.join(CHOICES[name])}")
-        setattr(site, name, _number(name, value) if name in LEAST else value)
+        _set(site, name, value)
         return
     name = name.replace("_", "-")
     if name not in NAMES:
         raise ValueError(
-            f"no resource '{name}'; there are {', '.join(NAMES)} (how many tasks run at once is said by JOB=1:N%M)"
+            f"no resource '{name}'; there are {', '.join(NAMES)} "
+            "(JOB=1:N%M limits the tasks at the same time)"
         )
     if kind == "option":
         if "*" in value and value != "*":
@@ -190,33 +147,38 @@ def _take(site: Site, words: list[str]) -> None:
         site.defaults[name] = checked(name, value)
 
 
+def _set(site: Site, name: str, value: str) -> None:
+    if name not in SETTINGS:
+        raise ValueError(f"no setting '{name}'; there are {', '.join(SETTINGS)}")
+    if value not in CHOICES.get(name, (value,)):
+        raise ValueError(f"{name} is {' or '.join(CHOICES[name])}")
+    if name in LEAST:
+        setattr(site, name, _number(name, value))
+    else:
+        setattr(site, name, value)
+
+
 def _number(setting: str, value: str) -> float:
-    """The value of a setting that is a number; ValueError where it is none, or too small."""
+    """The value of a numeric setting; ValueError if it is no number, or too small."""
     is_whole = SETTINGS[setting] is int
-    wanted = f"{setting} is a {'whole ' if is_whole else ''}number from {LEAST[setting]:g} on"
+    expected = f"{setting} is a number from {LEAST[setting]:g} on"
+    if is_whole:
+        expected = f"{setting} is a whole number from {LEAST[setting]:g} on"
     try:
-        said = int(value) if is_whole else float(value)
+        number = float(value)
+        if is_whole:
+            number = int(value)
     except ValueError:
-        raise ValueError(wanted) from None
-    if not said >= LEAST[setting]:  # nor is it "not a number"
-        raise ValueError(wanted)
-    return said
+        raise ValueError(expected) from None
+    if not number >= LEAST[setting]:  # NaN is refused too
+        raise ValueError(expected)
+    return number
 
 
 def checked(resource: str, value: str) -> str:
-    """The value of a resource.
+    """The value of a resource; ValueError if it is malformed.
 
-    Parameters
-    ----------
-    resource : str
-        Its name, as in `NAMES`.
-    value : str
-        As the user wrote it.  What a scheduler alone can judge (times, kinds of GPUs) is left to it.
-
-    Raises
-    ------
-    ValueError
-        What was expected.
+    The scheduler itself checks what only it knows: times, kinds of GPUs.
     """
     if resource == "mem" and not MEMORY.fullmatch(value):
         raise ValueError("mem is a number and K, M, G or T, for example 4G")

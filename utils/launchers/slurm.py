@@ -1,4 +1,7 @@
-"""The Slurm launcher: the tasks of an array as one `sbatch --array`.  It needs no accounting data base: `scontrol` tells states and exit codes."""
+"""The Slurm launcher: an array is one `sbatch --array`.
+
+It needs no accounting database: `scontrol` shows states and exit codes.
+"""
 
 import re
 
@@ -17,7 +20,7 @@ from utils.launchers.script import (
     write_script,
 )
 
-ENDS = {  # states that a task does not leave again -> what they mean; others wait or run
+ENDS = {  # final states of a task -> their meaning
     "COMPLETED": "",
     "FAILED": "",
     "CANCELLED": CANCELLED,
@@ -31,30 +34,20 @@ ENDS = {  # states that a task does not leave again -> what they mean; others wa
 }
 RUNS = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING")
 PASSING = re.compile(
-    r"socket timed out|unable to contact|connect failure|temporarily|try again|zero bytes|communication|transport",
+    r"socket timed out|unable to contact|connect failure|temporarily|try again|zero bytes"
+    r"|communication|transport",
     re.IGNORECASE,
 )
 UNKNOWN_JOB = re.compile(r"invalid job id", re.IGNORECASE)
 
 
 def submit(array: Array) -> dict[int, End]:
-    """Run the tasks on Slurm.
-
-    Parameters
-    ----------
-    array : Array
-        What is to run.
-
-    Returns
-    -------
-    dict of int to End
-        JOB -> how it ended.
-    """
+    """Run the tasks on Slurm and return their ends."""
     return follow(Slurm(), array)
 
 
 class Slurm:
-    """Slurm's commands; see `utils.launchers.engine.Engine`."""
+    """Slurm's commands, as an `utils.launchers.engine.Engine`."""
 
     name = "slurm"
 
@@ -67,9 +60,9 @@ class Slurm:
         output = str(array.beside(submission.name).absolute()).replace("%", "%%")
         refuse_letter("\\", output, "Slurm")
         script = write_script(array, submission.name, submission.tasks, "SLURM_ARRAY_TASK_ID")
-        numbers = in_ranges(submission.tasks) + (
-            f"%{array.resources['max']}" if "max" in array.resources else ""
-        )
+        numbers = in_ranges(submission.tasks)
+        if "max" in array.resources:
+            numbers += f"%{array.resources['max']}"
         words = [
             *array.cluster.words(array.resources),
             "--parsable",
@@ -85,40 +78,27 @@ class Slurm:
             raise UserError(
                 f"{array.cluster.path}: {' '.join(words[:-1])}: refused: {words_of(done)}"
             )
-        number = re.match(r"\s*(\d+)", done.stdout)
-        return number[1] if number else ""
+        if match := re.match(r"\s*(\d+)", done.stdout):
+            return match[1]
+        return ""
 
     def find(self, name: str) -> str:
         """Ask squeue for the name."""
-        found = self._answer(
-            ["squeue", "--noheader", "--states=all", f"--name={name}", "--format=%F"]
-        ).split()
-        return found[0] if found else ""
+        command = ["squeue", "--noheader", "--states=all", f"--name={name}", "--format=%F"]
+        jobs = self._answer(command).split()
+        return next(iter(jobs), "")
 
     def look(self, job: str) -> dict[int, Seen]:
-        """Read every line of scontrol: one for each task that started or ended, and one for all that wait."""
+        """Read scontrol: a line for each task that started or ended, and one for all that wait."""
         seen: dict[int, Seen] = {}
         for line in self._answer(["scontrol", "--oneliner", "show", "job", job]).splitlines():
-            facts = dict(re.findall(r"(\w+)=(\S*)", line))
-            state = facts.get("JobState", "")
-            code, _, number = facts.get("ExitCode", "0:0").partition(":")
-            host = facts.get("NodeList", "").replace("(null)", "")
-            if state in ENDS:
-                ended_with = 128 + int(number) if int(number) else int(code)
-                told = Seen(
-                    ENDED,
-                    End(None if ENDS[state] and not ended_with else ended_with, host, ENDS[state]),
-                )
-            else:
-                told = Seen(
-                    RUNNING if state in RUNS else WAITING,
-                    End(None, host, facts.get("Reason", "").replace("None", "")),
-                )
-            seen |= dict.fromkeys(spread(facts.get("ArrayTaskId", "")), told)
+            fields = dict(re.findall(r"(\w+)=(\S*)", line))
+            tasks = spread(fields.get("ArrayTaskId", ""))
+            seen |= dict.fromkeys(tasks, _to_state(fields))
         return seen
 
     def ends(self, job: str) -> dict[int, End]:
-        """Nothing: what scontrol has forgotten nobody tells without a data base."""
+        """None: without an accounting database, nothing is known beyond scontrol."""
         return {}
 
     def cancel(self, job: str) -> None:
@@ -132,3 +112,26 @@ class Slurm:
         if done.returncode:
             raise NoAnswer(f"{words[0]}: {words_of(done)}")
         return done.stdout
+
+
+def _to_state(fields: dict[str, str]) -> Seen:
+    """State of the tasks that a line of scontrol describes."""
+    state = fields.get("JobState", "")
+    host = fields.get("NodeList", "").replace("(null)", "")
+    if state in ENDS:
+        return Seen(ENDED, End(_exit_code(fields, state), host, ENDS[state]))
+    end = End(None, host, fields.get("Reason", "").replace("None", ""))
+    if state in RUNS:
+        return Seen(RUNNING, end)
+    return Seen(WAITING, end)
+
+
+def _exit_code(fields: dict[str, str], state: str) -> int | None:
+    """Exit code, 128 + N after signal N; None: unknown, since the scheduler ended the task."""
+    exit_code, _, signal_number = fields.get("ExitCode", "0:0").partition(":")
+    code = int(exit_code)
+    if int(signal_number):
+        code = 128 + int(signal_number)
+    if ENDS[state] and not code:
+        return None
+    return code

@@ -1,4 +1,7 @@
-"""One task of an array, wherever it runs: `python -m utils.launchers.task LOG COMMAND...` writes the log's first and last line around the command."""
+"""Runs one task of an array, on whatever host, and writes its log.
+
+python -m utils.launchers.task LOG COMMAND...
+"""
 
 import errno
 import fcntl
@@ -16,34 +19,25 @@ from utils.files import make_folder
 
 TIME_IS_NEARLY_OVER = {signal.SIGUSR1, signal.SIGUSR2}  # sbatch --signal=B:USR1@120; qsub -notify
 GRID_ENGINE_QUEUES_AGAIN = 99  # man qsub
-# a file system without them; receipts have a lock of their own
+# the file system has no locks; receipts have their own
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 def run_task(log: Path, command: list[str]) -> int:
-    """Run a command with its output in a log file.
+    """Run a command with its output in a log file, without a shell.
 
-    Parameters
-    ----------
-    log : path
-        Written anew; first line: command, host, start, name of the submission; last line: exit code, seconds.
-    command : list of str
-        Program and arguments; no shell is involved.
-
-    Returns
-    -------
-    int
-        The command's exit code; 128 + N where signal N ended it, or was passed on to it.
+    The first line of the log has the command, host, start and name of the submission, the last one
+    the exit code and seconds.  Returns the exit code; 128 + N if signal N ended the command or was
+    passed on to it.
     """
     make_folder(log.parent)
     with open(log, "a", encoding="utf-8") as file:
         _wait_for_another_copy(file)
         file.truncate(0)
-        started, name = time.time(), os.environ.get("SV_JOB_NAME", "-")
-        begun = f"# {shlex.join(command)} | host {socket.gethostname()} | started {time.strftime('%Y-%m-%d %H:%M:%S')} | job {name}"
-        print(begun, file=file, flush=True)
+        started = time.time()
+        print(_first_line(command), file=file, flush=True)
         environment = os.environ | {"SV_STAGED": str(os.getpid())}
-        # Grid Engine sends them to every process of the job; the command hears of them from here alone
+        # Grid Engine sends them to every process of the job; the command gets them from here alone
         for number in TIME_IS_NEARLY_OVER:
             signal.signal(number, signal.SIG_IGN)
         process = subprocess.Popen(
@@ -55,21 +49,33 @@ def run_task(log: Path, command: list[str]) -> int:
         )
         passed_on = _pass_signals_on(process)
         code = process.wait()
-        # it said that its state is saved
+        # exit code 1 after such a signal: the state of the training is saved
         goes_on = code == 1 and bool(set(passed_on) & TIME_IS_NEARLY_OVER)
-        code = 128 - code if code < 0 else 128 + passed_on[0] if code and passed_on else code
-        print(
-            f"# exit code {code} | {time.time() - started:.1f} s{' | queued again' if goes_on else ''}",
-            file=file,
-            flush=True,
-        )
-        return _queue_again(code) if goes_on else code
+        if code < 0:
+            code = 128 - code
+        elif code and passed_on:
+            code = 128 + passed_on[0]
+        last_line = f"# exit code {code} | {time.time() - started:.1f} s"
+        if goes_on:
+            last_line += " | queued again"
+        print(last_line, file=file, flush=True)
+        if goes_on:
+            return _queue_again(code)
+        return code
+
+
+def _first_line(command: list[str]) -> str:
+    host = socket.gethostname()
+    start = time.strftime("%Y-%m-%d %H:%M:%S")
+    name = os.environ.get("SV_JOB_NAME", "-")
+    return f"# {shlex.join(command)} | host {host} | started {start} | job {name}"
 
 
 def _pass_signals_on(process: subprocess.Popen) -> list[int]:
-    """Pass signals on to the command as SIGTERM, which torchrun, too, passes on; training then saves its state.
+    """Pass signals on as SIGTERM, which torchrun passes on too; training then saves its state.
 
-    That the time is nearly over is passed on only where SV_REQUEUE says that stopping helps: other steps use the time that is left.
+    Signals that the time is nearly over are passed on only with SV_REQUEUE: other steps use the
+    time that is left.
     """
     passed_on: list[int] = []
 
@@ -84,7 +90,7 @@ def _pass_signals_on(process: subprocess.Popen) -> list[int]:
 
 
 def _queue_again(code: int) -> int:
-    """Have the scheduler queue this task again: Grid Engine by exit code, Slurm by command."""
+    """Requeue this task: Grid Engine by the exit code, Slurm by a command."""
     if "SGE_TASK_ID" in os.environ:
         return GRID_ENGINE_QUEUES_AGAIN
     if "SLURM_JOB_ID" in os.environ:
@@ -93,7 +99,7 @@ def _queue_again(code: int) -> int:
 
 
 def _wait_for_another_copy(file: IO) -> None:
-    """Lock the log: a scheduler may start a task twice, and the second finds the work of the first done."""
+    """Lock the log: if a scheduler starts a task twice, the second waits and has nothing to do."""
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

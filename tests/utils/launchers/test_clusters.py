@@ -215,7 +215,7 @@ def test_a_lost_record_of_the_number_is_found_by_name(cluster):
     record.write_text(record.read_text().replace('"job": "1"', '"job": ""'))
     other = cluster(also=("--force",))
     assert other.returncode == 1
-    assert "earlier command still works on the same outputs" in other.stderr
+    assert "earlier command still writes the same outputs" in other.stderr
     (cluster.fake / "release").touch()
     assert cluster().returncode == 0
     assert len(cluster.started()) == 1
@@ -256,7 +256,7 @@ def test_two_launchers_at_once_and_another_kind_of_launcher_are_refused(cluster)
     cluster.wait_until_running()
     second = cluster()
     assert second.returncode == 1
-    assert "another launcher is at this array (process" in second.stderr
+    assert "another launcher works on this array (process" in second.stderr
     process.kill()
     process.wait()
     words, cluster.launcher, cluster.conf = cluster.launcher, "local", []

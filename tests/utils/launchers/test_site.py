@@ -56,7 +56,7 @@ def test_options_of_one_value_come_before_those_of_any(tmp_path):
         ("defaults mem=4G", "expected"),
         ("default mem=4G 5G", "expected"),
         ("option 'mem=* x", "quotation"),
-        ("", "what submits"),
+        ("", "no line .command"),
         ("set retries=-1", "whole number from 0 on"),
         ("set retries=1.5", "whole number from 0"),
         ("set poll_seconds=0", "number from 0.1 on"),
