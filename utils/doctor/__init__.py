@@ -1,4 +1,4 @@
-"""Is this machine fit?  ``./run.sh --doctor``.
+"""Checks whether this machine can run a recipe: ``./run.sh --doctor``.
 
-`software`, `machine`, `disk` and `cluster` look; `findings` is what they say.
+`software`, `machine`, `disk` and `cluster` check; `findings` holds their results.
 """

@@ -1,10 +1,12 @@
-"""Whether this machine is fit for a recipe: `python -m utils.doctor [--workdir DIR] [--cmd slurm --cluster-conf FILE]`, or `./run.sh --doctor`.
+"""Whether this machine can run a recipe.
 
-One line for each thing: ok, warning or bad, what was found, and what mends it.  It installs nothing and needs nothing but a Python: to say what is
-missing is what it is for.  What a recipe needs of disk and time is said by --dry-run.
+    python -m utils.doctor [--workdir DIR] [--cmd slurm --cluster-conf FILE]
+
+One line per check: ok, warning or bad, the facts, and a remedy.  It needs only Python and installs
+nothing.  --dry-run of a recipe shows the disk and time that it needs.
 """
 
-# An old Python has to get as far as being told that it is too old.
+# Old Pythons must be able to report that they are too old.
 from __future__ import annotations
 
 import argparse
@@ -21,19 +23,21 @@ from utils.doctor.software import check_software
 
 
 def _examine_machine(workdir: Path, cmd: str, cluster_conf: str, device: str) -> Iterator[Finding]:
-    """Everything, one finding after the other."""
-    # on a cluster the nodes have the GPUs
-    yield from check_software(device if cmd == "local" else "cpu")
+    """The findings of all checks."""
+    local_device = device
+    if cmd != "local":
+        local_device = "cpu"  # on a cluster the nodes have the GPUs
+    yield from check_software(local_device)
     yield from check_machine()
     yield from check_disk(workdir)
     yield from check_scheduler(cmd, cluster_conf, device)
 
 
 def main() -> int:
-    """Print the findings; 1 where something is bad, else 0."""
+    """Print the findings; the exit code is 1 if one is bad."""
     parser = argparse.ArgumentParser(
         prog="utils.doctor",
-        description="Whether this machine is fit for a recipe; installs and leaves nothing.",
+        description="Check whether this machine can run a recipe; installs nothing.",
     )
     parser.add_argument(
         "--workdir", type=Path, default=Path("."), help="where data/ and exp/ are or will be"
@@ -57,7 +61,8 @@ def main() -> int:
         verdicts.append(finding.verdict)
         print(finding.lines(), flush=True)
     print(
-        f"{verdicts.count(BAD)} bad, {verdicts.count(WARNING)} warnings; with --dry-run a recipe says what it needs of disk, memory and time"
+        f"{verdicts.count(BAD)} bad, {verdicts.count(WARNING)} warnings; "
+        "--dry-run of a recipe shows the disk, memory and time that it needs"
     )
     return int(BAD in verdicts)
 

@@ -1,4 +1,4 @@
-"""What the doctor asks of the disk under the workdir: room, speed, whether renames, syncs, links and locks do what receipts rest on; and clocks."""
+"""Checks of the workdir's disk (space, speed, renames, syncs, links, locks) and of the clocks."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ TESTED_BYTES = 64 * MIB
 SLOW_BYTES_PER_SECOND = 30 * MIB  # a GPU's loader reads about as much
 FEW_INODES = 100_000
 CLOCK_SECONDS = 2.0
-LOCKER = "import fcntl, sys\nwith open(sys.argv[1], 'a') as file: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)"
+LOCKER = """
+import fcntl, sys
+with open(sys.argv[1], 'a') as file:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+"""
 
 
 def check_disk(workdir: Path) -> Iterator[Finding]:
-    """All of them, in a folder of its own in the workdir, which is deleted afterwards.
-
-    Parameters
-    ----------
-    workdir : path
-        Where data/ and exp/ are or will be.
-    """
-    home, there = existing_parent(workdir), nearest(workdir)
-    if home != there:
+    """Run all checks, in a temporary folder of the workdir."""
+    home, existing = existing_parent(workdir), nearest(workdir)
+    if home != existing:
+        kind = "a file"
+        if existing.is_symlink():
+            kind = "a link to nowhere"
         yield Finding(
             "disk",
             BAD,
-            f"{there}: {'a link to nowhere' if there.is_symlink() else 'a file'}, expected a folder",
+            f"{existing}: {kind}, expected a folder",
             "--workdir DIR: a folder, on a disk that is mounted on this host",
         )
         return
@@ -64,43 +65,30 @@ def check_disk(workdir: Path) -> Iterator[Finding]:
 
 
 def check_room(home: Path) -> Finding:
-    """Bytes and inodes that are free for this user.
-
-    Parameters
-    ----------
-    home : path
-        Existing folder.
-    """
+    """Free bytes and inodes for this user in an existing folder."""
     usage, inodes = shutil.disk_usage(home), os.statvfs(home)
     few = inodes.f_files > 0 and inodes.f_favail < FEW_INODES  # some file systems count none
     return graded(
         "room on disk",
-        f"{usage.free / GIB:.1f} GiB free of {usage.total / GIB:.1f} at {home}; {inodes.f_favail:,} more files",
+        f"{usage.free / GIB:.1f} GiB free of {usage.total / GIB:.1f} at {home}; "
+        f"{inodes.f_favail:,} more files",
         (
             usage.free < GIB,
             BAD,
-            "free some, or --workdir DIR on another disk; --dry-run says how much a recipe takes",
+            "free some, or --workdir DIR on another disk; --dry-run shows what a recipe needs",
         ),
         (
             usage.free < 10 * GIB or few,
             WARNING,
-            "--dry-run says how much a recipe takes; quotas: quota -s, lfs quota",
+            "--dry-run shows what a recipe needs; quotas: quota -s, lfs quota",
         ),
     )
 
 
 def check_speed(folder: Path, size: int = TESTED_BYTES) -> Finding:
-    """Write and read a file, both to the disk itself: synced, and out of the memory that caches it.
-
-    Parameters
-    ----------
-    folder : path
-        Where.
-    size : int
-        Bytes.
-    """
+    """Write and read a file of `size` bytes, synced and past the cache."""
     block = os.urandom(MIB)  # random: some disks compress
-    # without a name: a doctor that is killed leaves no room taken
+    # without a name: if this process is killed, the space is free again
     with tempfile.TemporaryFile(dir=folder) as file:
         began = time.perf_counter()
         for _ in range(size // MIB):
@@ -116,11 +104,12 @@ def check_speed(folder: Path, size: int = TESTED_BYTES) -> Finding:
         while file.read(MIB):
             pass
         read = size / (time.perf_counter() - began)
-    cached = "" if uncached else ", perhaps out of the cache"
-    told = f"writes {written / MIB:,.0f} MiB/s, synced; reads {read / MIB:,.0f} MiB/s{cached} ({size // MIB} MiB)"
+    facts = f"writes {written / MIB:,.0f} MiB/s, synced; reads {read / MIB:,.0f} MiB/s"
+    if not uncached:
+        facts += ", perhaps from the cache"
     return graded(
         "speed of disk",
-        told,
+        f"{facts} ({size // MIB} MiB)",
         (
             min(written, read) < SLOW_BYTES_PER_SECOND,
             WARNING,
@@ -130,13 +119,7 @@ def check_speed(folder: Path, size: int = TESTED_BYTES) -> Finding:
 
 
 def check_behaviour(folder: Path) -> Finding:
-    """Whether a rename replaces, folders can be synced, hard links work and locks keep others out.
-
-    Parameters
-    ----------
-    folder : path
-        Where.
-    """
+    """Whether renames replace, folders sync, hard links work and locks exclude other processes."""
     old, new, linked = folder / "old", folder / "new", folder / "linked"
     for path in (old, new):
         path.write_text(path.name)
@@ -146,7 +129,7 @@ def check_behaviour(folder: Path) -> Finding:
 
 
 def _replaces(new: Path, old: Path) -> Finding:
-    """Whether a rename puts one file in the place of another, as every output of a step is published."""
+    """Whether a rename replaces a file; every output of a step is published that way."""
     try:
         os.replace(new, old)
         whole = old.read_text() == new.name and not new.exists()
@@ -157,15 +140,14 @@ def _replaces(new: Path, old: Path) -> Finding:
             f"a rename fails: {error.strerror}",
             "--workdir DIR on another file system: every output is renamed into place",
         )
-    return graded(
-        "",
-        "renames replace" if whole else "a renamed file is not seen",
-        (not whole, BAD, "--workdir DIR on another file system"),
-    )
+    if not whole:
+        remedy = "--workdir DIR on another file system"
+        return Finding("", BAD, "a renamed file is not visible", remedy)
+    return Finding("", OK, "renames replace")
 
 
 def _syncs(folder: Path) -> Finding:
-    """Whether a folder can be synced, so that a name survives a power cut."""
+    """Whether a folder can be synced, so that names survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -182,7 +164,7 @@ def _syncs(folder: Path) -> Finding:
 
 
 def _links(old: Path, linked: Path) -> Finding:
-    """Whether hard links work; nothing here needs them, tools around it (backups, conda) may."""
+    """Whether hard links work; nothing here needs them, other tools (backups, conda) may."""
     try:
         os.link(old, linked)
     except OSError as error:
@@ -191,7 +173,7 @@ def _links(old: Path, linked: Path) -> Finding:
 
 
 def _locks(path: Path) -> Finding:
-    """Whether a lock keeps another process out: two recipes at one workdir rest on it."""
+    """Whether a lock excludes another process, which protects a workdir from two recipes."""
     import fcntl
 
     with open(path, "a", encoding="utf-8") as file:
@@ -207,78 +189,67 @@ def _locks(path: Path) -> Finding:
         other = subprocess.run(
             [sys.executable, "-c", LOCKER, str(path)], capture_output=True, check=False
         )
-    return graded(
-        "",
-        "locks keep others out" if other.returncode else "locks do not keep other processes out",
-        (
-            not other.returncode,
+    if not other.returncode:
+        return Finding(
+            "",
             WARNING,
+            "locks do not keep other processes out",
             "never start one recipe twice at once here; or mount it with locks (Lustre: -o flock)",
-        ),
-    )
+        )
+    return Finding("", OK, "locks keep others out")
 
 
 def check_clock(folder: Path) -> Finding:
-    """The host's clock against itself and against that of the file system.
-
-    Parameters
-    ----------
-    folder : path
-        Where a file's time is looked at.
-    """
-    ticks = []
+    """Compare the host's clocks with each other and with that of the file system."""
+    monotonic, wall = [], []
     for _ in range(20):
         time.sleep(0.01)
-        ticks.append((time.monotonic(), time.time()))
-    back = any(after < before for (before, _), (after, _) in zip(ticks, ticks[1:]))  # noqa: B905 - Python 3.9
-    jumped = abs((ticks[-1][1] - ticks[0][1]) - (ticks[-1][0] - ticks[0][0]))
+        monotonic.append(time.monotonic())
+        wall.append(time.time())
+    if monotonic != sorted(monotonic):
+        remedy = "restart the machine, or its virtual clock (clocksource)"
+        return Finding("clock", BAD, "the monotonic clock went backwards", remedy)
+    jump = abs((wall[-1] - wall[0]) - (monotonic[-1] - monotonic[0]))
     path = folder / "clock"
     path.write_text("now")
     ahead = path.stat().st_mtime - time.time()
+    direction = "behind"
+    if ahead > 0:
+        direction = "ahead of"
     return graded(
         "clock",
-        f"the file system is {abs(ahead):.2f} s {'ahead of' if ahead > 0 else 'behind'} this host; no step backwards"
-        if not back
-        else "the monotonic clock went backwards",
-        (back, BAD, "restart the machine, or its virtual clock (clocksource)"),
+        f"the file system is {abs(ahead):.2f} s {direction} this host; no step backwards",
         (
-            jumped > CLOCK_SECONDS,
+            jump > CLOCK_SECONDS,
             WARNING,
-            f"the clock was set by {jumped:.1f} s meanwhile: let ntp or chrony run",
+            f"the clock was set by {jump:.1f} s during the check: let ntp or chrony run",
         ),
         (
             abs(ahead) > CLOCK_SECONDS,
             WARNING,
-            "let ntp or chrony run on both hosts (times in logs differ; receipts look at none)",
+            "let ntp or chrony run on both hosts (times in logs differ; receipts use none)",
         ),
     )
 
 
 def check_temporary(home: Path) -> Finding:
-    """The folder of temporary files, which may lie on another mount: nothing is renamed out of it.
-
-    Parameters
-    ----------
-    home : path
-        Of the outputs, whose temporary names are beside their final ones.
-    """
-    mend = "export TMPDIR=DIR, a folder with some room that this user may write to"
+    """The folder of temporary files; another mount is fine, nothing is renamed out of it."""
+    remedy = "export TMPDIR=DIR, a folder with some room that this user may write to"
     try:
-        place = Path(tempfile.gettempdir())
+        folder = Path(tempfile.gettempdir())
         with tempfile.NamedTemporaryFile() as file:
             file.write(b"x")
     except OSError as error:
-        return Finding("temporary files", BAD, str(error), mend)
-    free, elsewhere = shutil.disk_usage(place).free, place.stat().st_dev != home.stat().st_dev
+        return Finding("temporary files", BAD, str(error), remedy)
+    free = shutil.disk_usage(folder).free
+    facts = f"{folder}, {free / GIB:.1f} GiB free"
+    if folder.stat().st_dev != home.stat().st_dev:
+        facts += ", another mount than the workdir, which does no harm"
     asked = os.environ.get("TMPDIR", "")
-    refused = asked != "" and Path(asked).absolute() != place.absolute()
+    is_refused = asked != "" and Path(asked).absolute() != folder.absolute()
     return graded(
         "temporary files",
-        f"{place}, {free / GIB:.1f} GiB free{', another mount than the workdir, which is no harm' if elsewhere else ''}",
-        (
-            refused,
-            BAD,
-            f"TMPDIR={asked} cannot be used; {mend}",
-        ),
-        (free < 100 * MIB, WARNING, mend),
+        facts,
+        (is_refused, BAD, f"TMPDIR={asked} cannot be used; {remedy}"),
+        (free < 100 * MIB, WARNING, remedy),
     )

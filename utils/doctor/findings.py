@@ -1,6 +1,6 @@
 """What the doctor found about one thing: a verdict, the facts, and the line that mends it."""
 
-# An old Python has to get as far as being told that it is too old.
+# Old Pythons must be able to report that they are too old.
 from __future__ import annotations
 
 import subprocess
@@ -13,75 +13,42 @@ ANSWER_SECONDS = 60
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor.
-
-    Attributes
-    ----------
-    name : str
-        What was looked at.
-    verdict : str
-        ``ok``, ``warning`` (works, but slower or not always) or ``bad`` (something will fail).
-    found : str
-        The facts.
-    mend : str
-        What to do; empty when all is well.
-    """
+    """The result of a check."""
 
     name: str
-    verdict: str
-    found: str
-    mend: str = ""
+    verdict: str  # ok, warning (works, but slower or not always) or bad (something will fail)
+    facts: str
+    remedy: str = ""
 
     def lines(self) -> str:
-        """The finding as it is printed: one line, and one for what mends it."""
-        told = f"{self.verdict:8} {self.name:16} {self.found}"
-        return told + (f"\n{'':25} -> {self.mend}" if self.mend else "")
+        """The finding as it is printed: one line, and one for the remedy."""
+        text = f"{self.verdict:8} {self.name:16} {self.facts}"
+        if self.remedy:
+            text += f"\n{'':25} -> {self.remedy}"
+        return text
 
 
-def graded(name: str, found: str, *faults: tuple[bool, str, str]) -> Finding:
-    """The finding with the first fault that holds, the worst first.
-
-    Parameters
-    ----------
-    name, found : str
-        As of `Finding`.
-    *faults : (bool, str, str)
-        Whether it holds, the verdict, what mends it.
-    """
-    _holds, verdict, mend = next((fault for fault in faults if fault[0]), (False, OK, ""))
-    return Finding(name, verdict, found, mend)
+def graded(name: str, facts: str, *faults: tuple[bool, str, str]) -> Finding:
+    """A finding with the first fault (applies, verdict, remedy) that applies, else ok."""
+    for applies, verdict, remedy in faults:
+        if applies:
+            return Finding(name, verdict, facts, remedy)
+    return Finding(name, OK, facts)
 
 
 def joined(name: str, findings: Iterable[Finding]) -> Finding:
-    """Several findings about one thing as one: the worst verdict, all facts, what mends each fault.
-
-    Parameters
-    ----------
-    name : str
-        Of the whole.
-    findings : iterable of Finding
-        Their parts.
-    """
+    """Several findings as one: the worst verdict, all facts, all remedies."""
     parts = list(findings)
     worst = max((part.verdict for part in parts), key=(OK, WARNING, BAD).index)
-    mends = dict.fromkeys(part.mend for part in parts if part.mend)
-    return Finding(
-        name, worst, "; ".join(part.found for part in parts if part.found), "; ".join(mends)
-    )
+    remedies = dict.fromkeys(part.remedy for part in parts if part.remedy)
+    facts = [part.facts for part in parts if part.facts]
+    return Finding(name, worst, "; ".join(facts), "; ".join(remedies))
 
 
 def ask_program(words: Sequence[str]) -> subprocess.CompletedProcess | None:
-    """Run a program that only tells something.
+    """Run a program and capture its output; None if it does not exist.
 
-    Parameters
-    ----------
-    words : sequence of str
-        Its command line.
-
-    Returns
-    -------
-    CompletedProcess or None
-        With its texts; None where there is no such program.  Silence for `ANSWER_SECONDS` counts as exit code 124.
+    No answer within `ANSWER_SECONDS` counts as exit code 124.
     """
     try:
         return subprocess.run(
@@ -100,28 +67,18 @@ def ask_program(words: Sequence[str]) -> subprocess.CompletedProcess | None:
 
 
 def first_line(done: subprocess.CompletedProcess) -> str:
-    """The first line that a program printed, of its errors where it failed.
-
-    Parameters
-    ----------
-    done : CompletedProcess
-        Its end.
-    """
-    texts = (done.stderr, done.stdout) if done.returncode else (done.stdout, done.stderr)
-    return next(
-        (line.strip() for text in texts for line in text.splitlines() if line.strip()),
-        f"exit code {done.returncode} and no word",
-    )
+    """The first line of a program's output; of stderr first, if it failed."""
+    text = done.stdout + "\n" + done.stderr
+    if done.returncode:
+        text = done.stderr + "\n" + done.stdout
+    for line in text.splitlines():
+        if line.strip():
+            return line.strip()
+    return f"exit code {done.returncode} without a message"
 
 
 def in_turn(checks: Sequence[tuple[str, Callable[[], Finding]]]) -> Iterator[Finding]:
-    """Look at one thing after the other; what the operating system refuses to tell is a finding too.
-
-    Parameters
-    ----------
-    checks : sequence of (str, callable)
-        Name of what is looked at, and who looks.
-    """
+    """Run named checks; an error of the operating system is a finding too."""
     for name, check in checks:
         try:
             yield check()
@@ -129,6 +86,6 @@ def in_turn(checks: Sequence[tuple[str, Callable[[], Finding]]]) -> Iterator[Fin
             yield Finding(
                 name,
                 BAD,
-                f"cannot be looked at: {error}",
-                "see that this user may read and write there",
+                f"cannot be checked: {error}",
+                "make sure that this user may read and write there",
             )

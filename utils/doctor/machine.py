@@ -1,4 +1,4 @@
-"""What the doctor asks of the machine: cores, memory, shared memory, open files.  Linux tells all of it; elsewhere some lines are shorter."""
+"""Checks of the machine: cores, memory, shared memory, open files; complete on Linux only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from utils.doctor.findings import BAD, WARNING, Finding, graded, in_turn
+from utils.doctor.findings import BAD, OK, WARNING, Finding, graded, in_turn
 from utils.machine import usable_cores, usable_memory
 
 GIB = 2**30
@@ -16,7 +16,7 @@ SHARED = Path("/dev/shm")
 
 
 def check_machine() -> Iterator[Finding]:
-    """All of them, one after the other."""
+    """Check cores, memory, /dev/shm and open files."""
     yield from in_turn(
         [
             ("cores", check_cores),
@@ -28,25 +28,26 @@ def check_machine() -> Iterator[Finding]:
 
 
 def check_cores() -> Finding:
-    """Cores of the machine, and those that may be used."""
-    usable, there = usable_cores(), os.cpu_count() or 1
+    """Usable cores, of those of the machine."""
+    usable, total = usable_cores(), os.cpu_count() or 1
     fitting = f"--nj {max(1, int(usable))} --num-threads {max(1, min(4, int(usable)))}"
     return graded(
         "cores",
-        f"{usable:g} usable of {there}",
+        f"{usable:g} usable of {total}",
         (
             usable < 1,
             WARNING,
-            "ask the scheduler or the container for a core at least (--cpus-per-task, docker --cpus)",
+            "ask the scheduler or container for at least one core (--cpus-per-task, docker --cpus)",
         ),
-        (usable < there, WARNING, f"{fitting}: more would only wait for each other"),
+        (usable < total, WARNING, f"{fitting}: more would only wait for each other"),
     )
 
 
 def check_memory() -> Finding:
     """Memory within the limits of control groups."""
     if not Path("/proc/meminfo").exists():
-        return Finding("memory", WARNING, "not told by this system", "see that 4 GiB are free")
+        remedy = "make sure that 4 GiB are free"
+        return Finding("memory", WARNING, "unknown on this system", remedy)
     total, free = usable_memory()
     return graded(
         "memory",
@@ -65,7 +66,7 @@ def check_memory() -> Finding:
 
 
 def check_shared_memory() -> Finding:
-    """/dev/shm, through which loaders and torchrun's processes hand data on."""
+    """/dev/shm, through which loaders and the processes of torchrun pass data."""
     if not SHARED.is_dir():
         return Finding(
             "shared memory",
@@ -74,27 +75,34 @@ def check_shared_memory() -> Finding:
             "keep num_workers at 0 where torch complains about shared memory",
         )
     usage = shutil.disk_usage(SHARED)
-    mend = "docker run --shm-size 8g (or --ipc host); as root: mount -o remount,size=8G /dev/shm"
+    remedy = "docker run --shm-size 8g (or --ipc host); as root: mount -o remount,size=8G /dev/shm"
     return graded(
         "shared memory",
         f"{usage.free / GIB:.1f} GiB free of {usage.total / GIB:.1f} in {SHARED}",
         (not os.access(SHARED, os.W_OK), BAD, f"chmod 1777 {SHARED}, as root"),
-        (usage.free < GIB // 8, BAD, mend),
-        (usage.free < GIB, WARNING, mend),
+        (usage.free < GIB // 8, BAD, remedy),
+        (usage.free < GIB, WARNING, remedy),
     )
 
 
 def check_open_files() -> Finding:
-    """How many files a process may hold open: loaders open each archive once for each worker."""
+    """Limit of open files of a process: each worker of a loader opens every archive."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    told = ["no limit" if limit == resource.RLIM_INFINITY else str(limit) for limit in (soft, hard)]
-    mend = f"ulimit -n {told[1] if hard != resource.RLIM_INFINITY else 65536}"
-    if 0 <= hard < 1024:
-        mend = "more than that root has to allow: nofile in /etc/security/limits.conf, docker run --ulimit nofile=65536"
-    few = soft != resource.RLIM_INFINITY
-    return graded(
-        "open files",
-        f"{told[0]}, may be raised to {told[1]}",
-        (few and soft < 256, BAD, mend),
-        (few and soft < 1024, WARNING, mend),
-    )
+    facts = f"{_describe_limit(soft)}, may be raised to {_describe_limit(hard)}"
+    if soft == resource.RLIM_INFINITY:
+        return Finding("open files", OK, facts)
+    remedy = f"ulimit -n {hard}"
+    if hard == resource.RLIM_INFINITY:
+        remedy = "ulimit -n 65536"
+    elif hard < 1024:
+        remedy = (
+            "root has to allow more: nofile in /etc/security/limits.conf, "
+            "docker run --ulimit nofile=65536"
+        )
+    return graded("open files", facts, (soft < 256, BAD, remedy), (soft < 1024, WARNING, remedy))
+
+
+def _describe_limit(limit: int) -> str:
+    if limit == resource.RLIM_INFINITY:
+        return "no limit"
+    return str(limit)

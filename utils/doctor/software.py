@@ -1,4 +1,7 @@
-"""What the doctor asks of the software: Python, packages, ffmpeg, libsndfile, GPU, locale.  Standard library only; packages are tried."""
+"""Checks of the software: Python, packages, ffmpeg, libsndfile, GPU, locale.
+
+Standard library only; packages are imported inside the checks.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,28 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from utils.doctor.findings import BAD, WARNING, Finding, ask_program, first_line, graded, in_turn
+from utils.doctor.findings import (
+    BAD,
+    OK,
+    WARNING,
+    Finding,
+    ask_program,
+    first_line,
+    graded,
+    in_turn,
+)
 from utils.requirements import PYTHON, TOO_NEW, faults
 
 ROOT = Path(__file__).resolve().parents[2]
-FORMATS = ("WAV", "FLAC", "OGG", "MP3")  # what corpora come in; each is written and read
+FORMATS = ("WAV", "FLAC", "OGG", "MP3")  # of corpora; each is written and read
+OTHER_CUDA = "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cu126"
 TORCH = """import torch
-print(torch.__version__, torch.version.cuda or "none", torch.cuda.device_count() if torch.cuda.is_available() else 0)"""
+count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+print(torch.__version__, torch.version.cuda or "none", count)"""
 
 
 def check_software(device: str) -> Iterator[Finding]:
-    """All of them, one after the other.
-
-    Parameters
-    ----------
-    device : str
-        ``cpu`` or ``cuda``: what training and extraction are to run on.
-    """
+    """Run all checks; `device`, ``cpu`` or ``cuda``, is that of training and extraction."""
     yield from in_turn(
         [
             ("Python", _check_python),
@@ -40,17 +48,20 @@ def check_software(device: str) -> Iterator[Finding]:
 
 
 def _check_python() -> Finding:
-    """The interpreter that recipes would run on, before they make an environment of their own."""
-    version = ".".join(map(str, sys.version_info[:3]))
-    mend = "install Python 3.11, 3.12 or 3.13 (conda create -n sv python=3.12), or activate an environment that has it"
+    """The interpreter for recipes, before they create their own environment."""
+    version = sys.version.split()[0]
+    remedy = (
+        "install Python 3.11, 3.12 or 3.13 (conda create -n sv python=3.12), "
+        "or activate an environment that has it"
+    )
     return graded(
         "Python",
         f"{version}, {sys.executable}",
-        (sys.version_info < PYTHON, BAD, mend),
+        (sys.version_info < PYTHON, BAD, remedy),
         (
             sys.version_info >= TOO_NEW,
             WARNING,
-            f"{mend}; packages may have no wheels for this one yet",
+            f"{remedy}; packages may have no wheels for this one yet",
         ),
     )
 
@@ -58,50 +69,49 @@ def _check_python() -> Finding:
 def _check_packages() -> Finding:
     """Packages of requirements.txt at their versions or newer."""
     missing, old = faults([ROOT / "requirements.txt"])
-    told = "; ".join(
-        filter(
-            None,
-            [
-                f"missing: {', '.join(missing)}" if missing else "",
-                f"too old: {', '.join(old)}" if old else "",
-            ],
-        )
+    facts = []
+    if missing:
+        facts.append(f"missing: {', '.join(missing)}")
+    if old:
+        facts.append(f"too old: {', '.join(old)}")
+    if not facts:
+        return Finding("packages", OK, "all of requirements.txt, at its versions or newer")
+    remedy = (
+        "pip install -r requirements.txt, or start any recipe without --doctor: "
+        "it installs them into .venv"
     )
-    mend = "pip install -r requirements.txt, or start any recipe without --doctor: it installs them into .venv"
-    return graded(
-        "packages",
-        told or "all of requirements.txt, at its versions or newer",
-        (bool(told), BAD, mend),
-    )
+    return Finding("packages", BAD, "; ".join(facts), remedy)
 
 
 def check_ffmpeg() -> Finding:
     """The program that decodes m4a and the like."""
     done = ask_program(["ffmpeg", "-version"])
-    mend = "only m4a, aac, webm and wma need it: apt install ffmpeg, conda install -c conda-forge ffmpeg, or brew install ffmpeg"
-    if done is None:
-        return Finding("ffmpeg", WARNING, "not on PATH", mend)
-    return graded(
-        "ffmpeg", first_line(done)[:60], (done.returncode != 0, BAD, f"it does not start; {mend}")
+    remedy = (
+        "only m4a, aac, webm and wma need it: apt install ffmpeg, "
+        "conda install -c conda-forge ffmpeg, or brew install ffmpeg"
     )
+    if done is None:
+        return Finding("ffmpeg", WARNING, "not on PATH", remedy)
+    if done.returncode:
+        return Finding("ffmpeg", BAD, first_line(done)[:60], f"it does not start; {remedy}")
+    return Finding("ffmpeg", OK, first_line(done)[:60])
 
 
 def check_libsndfile() -> Finding:
-    """The library that reads wav, flac, ogg and mp3: a second of each is written and read."""
+    """The library for wav, flac, ogg and mp3: one second of each is written and read."""
     try:
         import numpy as np
         import soundfile
     except ImportError as error:
         return Finding(
-            "libsndfile", BAD, f"not looked at: {error}", "pip install -r requirements.txt"
+            "libsndfile", BAD, f"not checked: {error}", "pip install -r requirements.txt"
         )
-    except OSError as error:  # soundfile is there and its library is not
-        return Finding(
-            "libsndfile",
-            BAD,
-            str(error),
-            "pip install --force-reinstall soundfile (its wheels hold it), or apt install libsndfile1",
+    except OSError as error:  # soundfile without its library
+        remedy = (
+            "pip install --force-reinstall soundfile (its wheels include it), "
+            "or apt install libsndfile1"
         )
+        return Finding("libsndfile", BAD, str(error), remedy)
     unread = []
     for name in FORMATS:
         file = io.BytesIO()
@@ -113,102 +123,89 @@ def check_libsndfile() -> Finding:
         except (RuntimeError, ValueError, TypeError):
             # LibsndfileError; a format that this library does not know
             unread.append(name.lower())
-    version = soundfile.__libsndfile_version__
-    told = f"{version}, reads {', '.join(name.lower() for name in FORMATS if name.lower() not in unread)}"
-    return graded(
-        "libsndfile",
-        told + (f"; not {', '.join(unread)}" if unread else ""),
-        (
-            bool(unread),
-            WARNING,
-            "libsndfile 1.1 or newer reads them all: pip install --force-reinstall soundfile",
-        ),
-    )
+    names = [name.lower() for name in FORMATS]
+    readable = [name for name in names if name not in unread]
+    facts = f"{soundfile.__libsndfile_version__}, reads {', '.join(readable)}"
+    if unread:
+        remedy = "libsndfile 1.1 or newer reads them all: pip install --force-reinstall soundfile"
+        return Finding("libsndfile", WARNING, f"{facts}; not {', '.join(unread)}", remedy)
+    return Finding("libsndfile", OK, facts)
 
 
 def check_gpu(device: str) -> Finding:
-    """Cards and driver, and whether torch sees them.
-
-    Parameters
-    ----------
-    device : str
-        ``cpu`` or ``cuda``.
-    """
-    wanted = BAD if device == "cuda" else WARNING
-    cards = ask_program(
-        ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    )
-    torch = ask_program([sys.executable, "-c", TORCH]) if find_spec("torch") else None
-    answer = torch if torch is not None and torch.returncode == 0 else None
-    answered = answer is not None
-    words = answer.stdout.split() if answer is not None else []
-    seen = int(words[2]) if answered else 0
-    told = "; ".join(
-        filter(
-            None,
-            [
-                "no nvidia-smi"
-                if cards is None
-                else cards.stdout.strip().replace("\n", "; ")
-                if not cards.returncode
-                else first_line(cards),
-                f"torch {words[0]}, CUDA {words[1]}, sees {seen}"
-                if answered
-                else "torch cannot be imported",
-            ],
-        )
-    )
+    """Cards and driver, and whether torch can use them; faults are bad if `device` is ``cuda``."""
+    verdict = WARNING
+    if device == "cuda":
+        verdict = BAD
+    query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    cards = ask_program(["nvidia-smi", *query])
+    torch_facts, cuda, num_devices = _torch_and_cuda()
+    facts = f"{_describe_cards(cards)}; {torch_facts}"
     if cards is None:
-        return graded(
+        if device != "cuda" or num_devices:
+            return Finding("GPU", OK, facts)
+        return Finding(
             "GPU",
-            told,
-            (
-                device == "cuda" and not seen,
-                BAD,
-                (
-                    "--device cpu, or a machine with an NVIDIA card and driver (containers: "
-                    "docker run --gpus all, apptainer exec --nv)"
-                ),
-            ),
+            BAD,
+            facts,
+            "--device cpu, or a machine with an NVIDIA card and driver (containers: "
+            "docker run --gpus all, apptainer exec --nv)",
         )
     return graded(
         "GPU",
-        told,
+        facts,
         (
             cards.returncode != 0,
-            wanted,
-            "the driver does not answer: install or reload it (a restart, often)",
+            verdict,
+            "the driver does not answer: install or reload it (often a restart helps)",
         ),
-        (not answered, wanted, "pip install -r requirements.txt"),
+        (not cuda, verdict, "pip install -r requirements.txt"),
         (
-            answered and words[1] == "none",
-            wanted,
-            "this torch is a build for CPUs: pip install --force-reinstall torch as README.md says",
+            cuda == "none",
+            verdict,
+            "this torch is built for CPUs: pip install --force-reinstall torch, see docs/use.md",
         ),
         (
-            not seen,
-            wanted,
-            (
-                "a newer driver, or a torch for the driver's CUDA: pip install torch==2.13.0 "
-                "--index-url https://download.pytorch.org/whl/cu126"
-            ),
+            not num_devices,
+            verdict,
+            f"a newer driver, or a torch for the driver's CUDA: {OTHER_CUDA}",
         ),
     )
+
+
+def _describe_cards(cards: subprocess.CompletedProcess | None) -> str:
+    if cards is None:
+        return "no nvidia-smi"
+    if cards.returncode:
+        return first_line(cards)
+    return cards.stdout.strip().replace("\n", "; ")
+
+
+def _torch_and_cuda() -> tuple[str, str, int]:
+    """Facts about torch, its CUDA version (empty without torch) and the number of GPUs it sees."""
+    done = None
+    if find_spec("torch"):
+        done = ask_program([sys.executable, "-c", TORCH])
+    if done is None or done.returncode:
+        return "torch cannot be imported", "", 0
+    version, cuda, num_devices = done.stdout.split()
+    return f"torch {version}, CUDA {cuda}, sees {num_devices}", cuda, int(num_devices)
 
 
 def check_locale() -> Finding:
-    """Byte order of sort and UTF-8 in Python: Kaldi's lists need both."""
+    """Byte order of sort and UTF-8 in Python, which Kaldi's lists need."""
     done = subprocess.run(["sort"], input="a\nB\n", capture_output=True, text=True, check=False)
-    by_bytes, utf8 = (
-        done.stdout == "B\na\n",
-        sys.flags.utf8_mode or sys.getfilesystemencoding().lower() == "utf-8",
-    )
-    order = "bytes" if by_bytes else "words"
+    encoding = sys.getfilesystemencoding()
+    is_utf8 = bool(sys.flags.utf8_mode) or encoding.lower() == "utf-8"
+    sorts_bytes = done.stdout == "B\na\n"
+    order = "words"
+    if sorts_bytes:
+        order = "bytes"
     return graded(
         "locale",
-        f"LC_ALL={os.environ.get('LC_ALL', '')}, sort goes by {order}, files are {sys.getfilesystemencoding()}",
+        f"LC_ALL={os.environ.get('LC_ALL', '')}, sort goes by {order}, files are {encoding}",
         (
-            not by_bytes or not utf8,
+            not sorts_bytes or not is_utf8,
             WARNING,
             "export LC_ALL=C PYTHONUTF8=1, as path.sh does for every recipe",
         ),

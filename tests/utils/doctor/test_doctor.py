@@ -195,7 +195,7 @@ def test_the_worst_part_is_the_verdict_of_the_whole():
             "2.13.0+cpu none 0",
             "cpu",
             WARNING,
-            "build for CPUs",
+            "built for CPUs",
         ),
         (
             "echo 'Driver/library version mismatch'; exit 18",
@@ -214,7 +214,7 @@ def test_cards_driver_and_torch(tmp_path, monkeypatch, cards, torch, device, ver
     finding = doctor_software.check_gpu(device)
     print(finding.lines())
     assert finding.verdict == verdict
-    assert words in finding.found + finding.mend
+    assert words in finding.facts + finding.remedy
 
 
 def test_ffmpeg_and_the_order_of_sort(tmp_path, monkeypatch):
@@ -225,7 +225,7 @@ def test_ffmpeg_and_the_order_of_sort(tmp_path, monkeypatch):
     program(tmp_path / "bin", "ffmpeg", "echo 'libx264.so: not found' >&2; exit 127")
     assert doctor_software.check_ffmpeg().verdict == BAD
     program(tmp_path / "bin", "sort", "echo a; echo B")
-    assert "LC_ALL=C" in doctor_software.check_locale().mend
+    assert "LC_ALL=C" in doctor_software.check_locale().remedy
     program(tmp_path / "bin", "sort", "echo B; echo a")
     assert doctor_software.check_locale().verdict == OK
 
@@ -235,7 +235,7 @@ def test_formats_that_libsndfile_lacks_are_named(monkeypatch):
     monkeypatch.setattr(doctor_software, "FORMATS", ("WAV", "MP4"))
     finding = doctor_software.check_libsndfile()
     assert finding.verdict == WARNING
-    assert finding.found.endswith("reads wav; not mp4")
+    assert finding.facts.endswith("reads wav; not mp4")
 
 
 ANSWERING = {
@@ -284,7 +284,7 @@ def test_schedulers_that_are_not_there_do_not_answer_or_refuse(tmp_path, monkeyp
 
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert (
-        next(doctor_cluster.check_scheduler("local", "", "cpu")).found
+        next(doctor_cluster.check_scheduler("local", "", "cpu")).facts
         == "none asked for, and none here"
     )
     absent, untried = found()
@@ -301,6 +301,6 @@ def test_schedulers_that_are_not_there_do_not_answer_or_refuse(tmp_path, monkeyp
     )
     silent, refused = found()
     assert (silent.verdict, refused.verdict) == (BAD, BAD)
-    assert "Unable to contact" in silent.found
-    assert "invalid partition" in refused.found
-    assert "no-such.conf: no such file" in found("no-such.conf")[1].found
+    assert "Unable to contact" in silent.facts
+    assert "invalid partition" in refused.facts
+    assert "no-such.conf: no such file" in found("no-such.conf")[1].facts

@@ -34,8 +34,8 @@ def test_limits_of_the_innermost_control_group_and_those_around_it(tmp_path, mon
     assert doctor_machine.usable_cores() == 1.5
     assert doctor_machine.usable_memory()[0] == 3 * GIB
     cores = doctor_machine.check_cores()
-    assert (cores.verdict, cores.found) == (WARNING, "1.5 usable of 16")
-    assert "--nj 1 " in cores.mend
+    assert (cores.verdict, cores.facts) == (WARNING, "1.5 usable of 16")
+    assert "--nj 1 " in cores.remedy
     limits["cpu.max"] = ["max 100000"]
     limits |= {
         "cpu.cfs_quota_us": ["400000", "-1"],
@@ -48,7 +48,7 @@ def test_limits_of_the_innermost_control_group_and_those_around_it(tmp_path, mon
 def test_memory(monkeypatch, free, verdict):
     monkeypatch.setattr(doctor_machine, "usable_memory", lambda: (64 * GIB, int(free * GIB)))
     finding = doctor_machine.check_memory()
-    assert (finding.verdict, finding.found) == (verdict, f"{free} GiB free of 64.0")
+    assert (finding.verdict, finding.facts) == (verdict, f"{free} GiB free of 64.0")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_shared_memory_of_a_container(tmp_path, monkeypatch, free, verdict):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: FULL(free, 0, free))
     finding = doctor_machine.check_shared_memory()
     assert finding.verdict == verdict
-    assert ("--shm-size" in finding.mend) == (verdict != OK)
+    assert ("--shm-size" in finding.remedy) == (verdict != OK)
 
 
 @pytest.mark.parametrize(
@@ -70,12 +70,12 @@ def test_open_files(monkeypatch, soft, verdict):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, 9000))
     finding = doctor_machine.check_open_files()
     assert finding.verdict == verdict
-    assert finding.mend in ("", "ulimit -n 9000")
+    assert finding.remedy in ("", "ulimit -n 9000")
 
 
 def test_a_limit_of_open_files_that_only_root_may_raise(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (200, 200))
-    assert "root has to allow" in doctor_machine.check_open_files().mend
+    assert "root has to allow" in doctor_machine.check_open_files().remedy
 
 
 @pytest.mark.parametrize(("free", "verdict"), [(0.5, BAD), (5, WARNING), (50, OK)])
@@ -86,12 +86,12 @@ def test_room_on_disk(tmp_path, monkeypatch, free, verdict):
 
 def test_a_slow_disk_is_a_warning_with_its_speed(tmp_path, monkeypatch):
     quick = doctor_disk.check_speed(tmp_path, 4 * 2**20)
-    assert "writes" in quick.found
+    assert "writes" in quick.facts
     monkeypatch.setattr(os, "fsync", lambda _: time.sleep(0.5))
     slow = doctor_disk.check_speed(tmp_path, 4 * 2**20)  # 4 MiB in half a second at least
-    print(slow.found)
+    print(slow.facts)
     assert slow.verdict == WARNING
-    assert 1 <= int(slow.found.split()[1]) <= 8
+    assert 1 <= int(slow.facts.split()[1]) <= 8
     assert list(tmp_path.iterdir()) == []
 
 
@@ -105,14 +105,14 @@ def refuse(number):
 def test_an_ordinary_file_system_does_what_receipts_rest_on(tmp_path):
     finding = doctor_disk.check_behaviour(tmp_path)
     assert finding.verdict == OK
-    assert finding.found == "renames replace; folders sync; hard links work; locks keep others out"
+    assert finding.facts == "renames replace; folders sync; hard links work; locks keep others out"
 
 
 @pytest.mark.parametrize(
     ("call", "change", "verdict", "words"),
     [
         ("os.replace", refuse(errno.EPERM), BAD, "a rename fails"),
-        ("os.replace", lambda *_: None, BAD, "a renamed file is not seen"),
+        ("os.replace", lambda *_: None, BAD, "a renamed file is not visible"),
         ("os.fsync", refuse(errno.EINVAL), BAD, "folders cannot be synced: Invalid argument"),
         ("os.link", refuse(errno.EPERM), OK, "no hard links"),
         ("fcntl.flock", refuse(errno.ENOLCK), BAD, "no locks"),
@@ -124,14 +124,14 @@ def test_an_odd_file_system_is_told(tmp_path, monkeypatch, call, change, verdict
     finding = doctor_disk.check_behaviour(tmp_path)
     print(finding.lines())
     assert finding.verdict == verdict
-    assert words in finding.found
+    assert words in finding.facts
 
 
 def test_a_workdir_that_cannot_be_written_is_bad(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "mkdtemp", refuse(errno.EROFS))
     _room, disk = doctor_disk.check_disk(tmp_path / "work" / "deep")
     assert disk.verdict == BAD
-    assert disk.found == f"{tmp_path}: cannot be written: Read-only file system"
+    assert disk.facts == f"{tmp_path}: cannot be written: Read-only file system"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_workdir_that_is_no_folder_is_bad(tmp_path, make, found):
     make(tmp_path / "work")
     (finding,) = doctor_disk.check_disk(tmp_path / "work" / "deep")
     assert finding.verdict == BAD
-    assert finding.found == f"{tmp_path / 'work'}: {found}, expected a folder"
+    assert finding.facts == f"{tmp_path / 'work'}: {found}, expected a folder"
 
 
 @pytest.mark.parametrize(("seconds", "verdict"), [(0, OK), (-30, WARNING), (30, WARNING)])
@@ -157,8 +157,8 @@ def test_a_file_server_with_another_time(tmp_path, monkeypatch, seconds, verdict
     finding = doctor_disk.check_clock(tmp_path)
     assert finding.verdict == verdict
     if seconds:
-        assert f"{abs(seconds)}" in finding.found.replace("29.99", "30").replace("30.01", "30")
-        assert ("ahead" in finding.found) == (seconds > 0)
+        assert f"{abs(seconds)}" in finding.facts.replace("29.99", "30").replace("30.01", "30")
+        assert ("ahead" in finding.facts) == (seconds > 0)
 
 
 def test_a_clock_that_goes_backwards_is_bad(tmp_path, monkeypatch):
@@ -170,9 +170,9 @@ def test_a_clock_that_goes_backwards_is_bad(tmp_path, monkeypatch):
 def test_a_temporary_folder_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    assert doctor_disk.check_temporary(tmp_path).found.startswith(f"{tmp_path}, ")
+    assert doctor_disk.check_temporary(tmp_path).facts.startswith(f"{tmp_path}, ")
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
     finding = doctor_disk.check_temporary(tmp_path)
     assert finding.verdict == BAD, "run.sh writes its plan there"
-    assert "none cannot be used" in finding.mend
+    assert "none cannot be used" in finding.remedy
