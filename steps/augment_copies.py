@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.augmentation.augmenter import Augmenter, resolved_augmentation
+from utils.augmentation.augmenter import UNCHANGED, Augmenter, resolved_augmentation
 from utils.cli import run
 from utils.config import make, read_yaml
 from utils.embeddings.planned import rate_of_packed
@@ -114,7 +114,6 @@ def augment_copies(
     if task.is_done():
         return task.counts
     from utils.augmentation.copies import CopyMaker
-    from utils.augmentation.record import NOTHING
     from utils.data_dir import job_utterances, read_map, write_map
     from utils.data_dir.ledger import Ledger
     from utils.packed.packer import Packer
@@ -130,7 +129,7 @@ def augment_copies(
     maps = lists_of_copies(maker, packer, utt2spk)
     for name, mapping in maps.items():
         write_map(Path(f"{stem}.{name}"), mapping)
-    unchanged = sum(maker.records[name] == NOTHING for name in packer.num_samples)
+    unchanged = sum(maker.records[name] == UNCHANGED for name in packer.num_samples)
     return task.finish(
         [*outputs, *(f"{stem}.{name}" for name in maps)],
         {**packer.counts, "unchanged_copies": unchanged},

@@ -264,7 +264,6 @@ def draw_crop(
     """
     import numpy as np
 
-    from utils.augmentation.record import describe_all
     from utils.report.pictures import spectrogram, spectrogram_picture
 
     rng = np.random.default_rng([seed, *utterance.encode()])
@@ -276,7 +275,7 @@ def draw_crop(
         wanted = min(available, math.ceil(num_samples * speed))
         start = int(rng.integers(available - wanted + 1))
         same_draws = copy.deepcopy(rng)
-        if done := describe_all(augmenter, speed, augmenter.draw(num_samples, rng)):
+        if done := augmenter.describe(speed, augmenter.draw(num_samples, rng)):
             break
     before = crops.read(index, start, wanted)
     sounds = [("before", f"{wanted / rate:.2f} s from {start / rate:.2f} s on, as packed", before)]

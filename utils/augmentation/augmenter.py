@@ -1,4 +1,7 @@
-"""Training crops made harder as they are read: another speed, then a chain of rooms, noise, codecs.  All draws come from the generator handed in."""
+"""Augmentation of training crops: another speed, then a chain of rooms, noise, codecs.
+
+Every random draw comes from the generator that the caller gives.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from utils.augmentation.bank import Bank
-from utils.augmentation.base import Drawn, pack
+from utils.augmentation.base import Drawn, Transform, apply_all, descriptions, records, to_row
 from utils.augmentation.chain import build_chain, open_chain, resolved_chain
-from utils.augmentation.signal import change_speed, turn_down
+from utils.augmentation.signal import change_speed, limit_peak
 from utils.config import resolved_options
 
 if TYPE_CHECKING:
@@ -17,20 +20,23 @@ if TYPE_CHECKING:
 
     from utils.augmentation.device import DeviceChain
 
+UNCHANGED = "none"  # the record of a copy that nothing was done to
+
 
 class Augmenter:
-    """The section ``augmentation`` of a training YAML: what happens to a crop, how often and how much.  `open` it before the first crop.
+    """The section ``augmentation`` of a training YAML; `open` it before the first crop.
 
     Parameters
     ----------
     speed_factors : sequence of float
-        Speeds that crops are played at, each as likely.
+        Speeds that crops are played at, all equally often.
     speed_is_new_speaker : bool
-        Whether a voice that is played faster or slower is another speaker (the sampler gives it another label).
+        Whether a voice at another speed is another speaker, with a label of its own.
     chain : sequence of mappings
-        Transforms in their order, each a ``name`` of utils.augmentation.chain.TRANSFORMS and its options.
+        Transforms in order, each a ``name`` of utils.augmentation.chain.TRANSFORMS and its options.
     device : bool
-        Whether the training device does what stands behind the last transform that cannot run there, from a bank in its memory.
+        Whether the training device applies what comes after the last transform that cannot run
+        there, from a bank in its memory.
     """
 
     def __init__(
@@ -41,11 +47,9 @@ class Augmenter:
         chain: tuple[dict, ...] = (),
         device: bool = False,
     ):
-        if (
-            not speed_factors
-            or len(set(speed_factors)) < len(speed_factors)
-            or not all(0.5 <= factor <= 2 for factor in speed_factors)
-        ):
+        in_range = all(0.5 <= factor <= 2 for factor in speed_factors)
+        is_repeated = len(set(speed_factors)) < len(speed_factors)
+        if not speed_factors or is_repeated or not in_range:
             raise ValueError(
                 f"speed_factors: {list(speed_factors)}, expected different numbers from 0.5 to 2"
             )
@@ -53,153 +57,96 @@ class Augmenter:
         self.speed_is_new_speaker = speed_is_new_speaker
         self.device = device
         self.transforms = build_chain(chain, "chain")
-        hosted = max(
-            (
-                number
-                for number, transform in enumerate(self.transforms, 1)
-                if not transform.on_device
-            ),
-            default=0,
-        )
-        self.num_hosted = hosted if device else len(self.transforms)
+        self.num_in_loader = len(self.transforms)
+        if device:
+            while self.num_in_loader and self.transforms[self.num_in_loader - 1].on_device:
+                self.num_in_loader -= 1
         self.bank: Bank | None = None
 
     @property
     def classes_per_speaker(self) -> int:
-        """Labels that a speaker's utterances get."""
+        """Labels for the utterances of one speaker."""
         return len(self.speed_factors) if self.speed_is_new_speaker else 1
 
     @property
     def uses_bank(self) -> bool:
-        """Whether noises or rooms are wanted."""
+        """Whether noises or rooms are needed."""
         return any(transform.uses_bank and transform.probability for transform in self.transforms)
 
     @property
-    def device_transforms(self) -> list:
-        """The end of the chain that the training device does."""
-        return self.transforms[self.num_hosted :]
+    def device_transforms(self) -> list[Transform]:
+        """The end of the chain, which the training device applies."""
+        return self.transforms[self.num_in_loader :]
 
     def open(self, bank: Path | None, sample_rate_hz: int) -> "Augmenter":
-        """Open the bank; returns the augmenter.
+        """Open the bank for crops of this rate, and return the augmenter.
 
-        Parameters
-        ----------
-        bank : path or None
-            Folder made by steps.augment; needed where `uses_bank`.
-        sample_rate_hz : int
-            Rate of the crops.
-
-        Raises
-        ------
-        UserError
-            The bank is missing, empty or of another rate, or has not what a transform wants: names the transform.
+        UserError names the transform that lacks something: the bank is missing, empty or of
+        another rate, or has no noise of a type.
         """
         self.bank = Bank(bank, sample_rate_hz)
         open_chain(self.transforms, self.bank, "chain")
         return self
 
     def draw(self, num_samples: int, rng: np.random.Generator) -> list[Drawn | None]:
-        """What happens to one crop: a tuple of numbers of each transform, None where it does nothing.
-
-        Parameters
-        ----------
-        num_samples : int
-            Length of the crop.
-        rng : numpy Generator
-            The only source of what is drawn.
-        """
+        """The numbers of each transform for one crop; None: it does nothing."""
         return [transform.draw(rng, num_samples) for transform in self.transforms]
 
     def apply(self, samples: np.ndarray, drawn: Sequence[Drawn | None]) -> np.ndarray:
-        """Do to one crop what was drawn, from the first transform on; the device does what is not told of here.
-
-        Parameters
-        ----------
-        samples : (n,) float32 array
-            The crop.
-        drawn : sequence of tuples or None
-            From `draw`, or its beginning.
-
-        Returns
-        -------
-        (n,) float32 array
-            It may exceed full scale.
-        """
-        for transform, numbers in zip(self.transforms, drawn, strict=False):
-            samples = samples if numbers is None else transform.apply(samples, numbers)
-        return samples
+        """Apply the numbers of `draw`, or their beginning, to a crop; it may exceed full scale."""
+        return apply_all(self.transforms, samples, drawn)
 
     def __call__(
         self, samples: np.ndarray, speed_factor: float, num_samples: int, rng: np.random.Generator
     ) -> np.ndarray:
-        """Augment one crop: speed, then the whole chain; turned down as a whole where its peak would exceed full scale.
+        """Augment one crop: change its speed, apply the chain, and scale it down to full scale.
 
-        Parameters
-        ----------
-        samples : (ceil(num_samples * speed_factor),) float32 array
-            As read, in [-1, 1].
-        speed_factor : float
-            Which speed to play it at.
-        num_samples : int
-            Length of the result.
-        rng : numpy Generator
-            The only source of what is drawn.
-
-        Returns
-        -------
-        (num_samples,) float32 array
-            In [-1, 1].
+        (ceil(num_samples * speed_factor),) float32 in [-1, 1] become (num_samples,) in [-1, 1].
         """
-        return turn_down(
-            self.apply(
-                change_speed(samples, speed_factor, num_samples), self.draw(num_samples, rng)
-            )
-        )
+        samples = change_speed(samples, speed_factor, num_samples)
+        drawn = self.draw(num_samples, rng)
+        return limit_peak(self.apply(samples, drawn))
 
     def begin(
         self, samples: np.ndarray, speed_factor: float, num_samples: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The loader's share where the device does the rest.
+        """The loader's part of a call, if the device does the rest.
 
-        Parameters
-        ----------
-        samples, speed_factor, num_samples, rng
-            As when called.
-
-        Returns
-        -------
-        samples : (num_samples,) float32 array
-            It may exceed full scale.
-        drawn : (width,) float64 array
-            What the device is to do, as `utils.augmentation.base.pack` packs it; empty where it has nothing to do.
+        Gives the crop, which may exceed full scale, and a float64 row of what the device is to do
+        (`utils.augmentation.base.to_row`).
         """
         drawn = self.draw(num_samples, rng)
-        samples = self.apply(
-            change_speed(samples, speed_factor, num_samples), drawn[: self.num_hosted]
-        )
-        return samples, np.array(pack(self.device_transforms, drawn[self.num_hosted :]), np.float64)
+        samples = change_speed(samples, speed_factor, num_samples)
+        samples = self.apply(samples, drawn[: self.num_in_loader])
+        row = to_row(self.device_transforms, drawn[self.num_in_loader :])
+        return samples, np.array(row, np.float64)
 
     def on(self, device: "torch.device") -> "DeviceChain":
-        """The end of the chain on a device: a function of the crops that `begin` began and of what was drawn.
-
-        Parameters
-        ----------
-        device : torch.device
-            Where.
-        """
+        """The end of the chain on a device, a function of what `begin` gives."""
         from utils.augmentation.device import DeviceChain
 
         assert self.bank is not None  # `open` comes before the first crop
         return DeviceChain(self.device_transforms, self.bank, device)
 
+    def record(self, speed_factor: float, drawn: Sequence[Drawn | None]) -> str:
+        """The exact record in one word, for ``utt2augmentation``; `UNCHANGED` for no change.
+
+        ``speed(0.9)+reverb(small-03-1)+noise(rain-2,start=81920,snr_db=7.31264)``
+        """
+        parts = records(self.transforms, drawn)
+        if speed_factor != 1:
+            parts.insert(0, f"speed({speed_factor:g})")
+        return "+".join(parts) or UNCHANGED
+
+    def describe(self, speed_factor: float, drawn: Sequence[Drawn | None]) -> str:
+        """A rounded description for captions, such as ``speed 0.9, room 3 of 40``; may be empty."""
+        parts = descriptions(self.transforms, drawn)
+        if speed_factor != 1:
+            parts.insert(0, f"speed {speed_factor:g}")
+        return ", ".join(parts)
+
 
 def resolved_augmentation(options: dict | None) -> dict:
-    """The section with every default filled in, those of the transforms too.
-
-    Parameters
-    ----------
-    options : dict or None
-        The section, already checked.
-    """
+    """The section, already checked, with every default filled in, also of the transforms."""
     resolved = resolved_options(Augmenter, options)
     return resolved | {"chain": resolved_chain(resolved["chain"])}

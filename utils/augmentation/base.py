@@ -1,36 +1,34 @@
-"""What a transform of augmentation is: it draws plain numbers for a crop, and does to the crop what it has drawn.
+"""Base class of the transforms of augmentation.
 
-A transform knows its options from the YAML, checked before anything is opened; `open` hands it the bank.  The same drawn numbers give the same sound
-on the CPU (`apply`, one crop in numpy) and on the training device (utils/augmentation/device.py, batches in torch).
+A transform gets its options from the YAML, which are checked before anything is opened, and then
+the bank by `open`.  For each crop it draws plain numbers, and everything else is a function of
+these: the sound on the CPU (`apply`) and on the training device (`apply_batch`), the record on
+disk (`record`) and the description for readers (`describe`).
 """
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from utils.augmentation.bank import Bank
+
+if TYPE_CHECKING:
+    import torch
+
+    from utils.augmentation.device import DeviceChain
 
 Range = tuple[float, float]
 Drawn = tuple[float, ...]
 
 
 class Transform:
-    """One link of a chain.
+    """One transform of a chain.
 
-    Parameters
-    ----------
-    probability : float
-        How often it is applied.
-
-    Attributes
-    ----------
-    on_device : bool
-        Whether it can run on the training device.
-    width : int
-        How many numbers it draws, at most.
-    uses_bank : bool
-        Whether it takes sounds from the bank.
+    A new one is a subclass, and a line in `utils.augmentation.chain.TRANSFORMS`.  The class
+    attributes say whether it can run on the training device (`on_device`), how many numbers it
+    draws at most (`width`), and whether it takes sounds from the bank (`uses_bank`).
     """
 
     on_device, width, uses_bank = True, 1, False
@@ -41,124 +39,95 @@ class Transform:
         self.probability = probability
 
     def open(self, bank: Bank) -> None:
-        """Find in the bank what is wanted.
-
-        Parameters
-        ----------
-        bank : Bank
-            Its sample rate is that of the sound.
-
-        Raises
-        ------
-        UserError
-            The bank, or the rate, has it not.
-        """
+        """Take the bank, which knows the sample rate; UserError if it lacks what is needed."""
         self.bank = bank
 
     def draw(self, rng: np.random.Generator, num_samples: int) -> Drawn | None:
-        """The numbers of one crop.
-
-        Parameters
-        ----------
-        rng : numpy Generator
-            The only source.
-        num_samples : int
-            Length of the crop.
-
-        Returns
-        -------
-        tuple of up to `width` numbers, or None
-            None: not this time.
-        """
-        return self._draw(rng, num_samples) if rng.random() < self.probability else None
-
-    def apply(self, samples: np.ndarray, drawn: Drawn) -> np.ndarray:
-        """Do to one crop what was drawn.
-
-        Parameters
-        ----------
-        samples : (n,) float32 array
-            The crop.
-        drawn : tuple of numbers
-            From `draw`, for the same length.
-
-        Returns
-        -------
-        (n,) float32 array
-            It may exceed full scale.
-        """
-        raise NotImplementedError
+        """Up to `width` numbers for a crop of `num_samples`; None: the crop stays as it is."""
+        if rng.random() < self.probability:
+            return self._draw(rng, num_samples)
+        return None
 
     def _draw(self, rng: np.random.Generator, num_samples: int) -> Drawn:
         raise NotImplementedError
 
+    def apply(self, samples: np.ndarray, drawn: Drawn) -> np.ndarray:
+        """Transform one crop, (n,) float32, by the numbers drawn; it may exceed full scale."""
+        raise NotImplementedError
 
-def pack(transforms: Sequence[Transform], drawn: Sequence[Drawn | None]) -> Drawn:
-    """What several transforms drew as one row of numbers of a fixed length, which can travel.
+    def apply_batch(
+        self, waveforms_RS: "torch.Tensor", drawn: Sequence[Drawn], chain: "DeviceChain"
+    ) -> "torch.Tensor":
+        """The same on the training device for R crops, within 1e-4 of `apply`."""
+        raise TypeError(f"{type(self).__name__} cannot run on a device")
 
-    Parameters
-    ----------
-    transforms : sequence of Transform
-        In their order.
-    drawn : sequence of tuples or None
-        What each drew.
+    def record(self, drawn: Drawn) -> str:
+        """The exact numbers without blanks, for ``utt2augmentation``; empty: nothing was done."""
+        raise NotImplementedError
 
-    Returns
-    -------
-    tuple of numbers
-        As many for each as its width; NaN where there is none.
-    """
-    return tuple(
-        number
-        for transform, numbers in zip(transforms, drawn, strict=True)
-        for number in (*(numbers or ()), *(math.nan,) * (transform.width - len(numbers or ())))
-    )
+    def describe(self, drawn: Drawn) -> str:
+        """Rounded numbers in plain English, for captions; empty: nothing was done."""
+        raise NotImplementedError
 
 
-def unpack(transforms: Sequence[Transform], row: Sequence[float]) -> list[Drawn | None]:
-    """What `pack` packed.
+def apply_all(
+    transforms: Sequence[Transform], samples: np.ndarray, drawn: Sequence[Drawn | None]
+) -> np.ndarray:
+    """Apply the transforms in order; those without numbers (None, or beyond the end) do nothing."""
+    for transform, numbers in zip(transforms, drawn, strict=False):
+        if numbers is not None:
+            samples = transform.apply(samples, numbers)
+    return samples
 
-    Parameters
-    ----------
-    transforms : sequence of Transform
-        In their order.
-    row : sequence of float
-        The numbers; NaN at its end may be missing.
-    """
-    drawn, place = [], 0
+
+def records(transforms: Sequence[Transform], drawn: Sequence[Drawn | None]) -> list[str]:
+    """Records of the transforms that did something, in order."""
+    parts = []
+    for transform, numbers in zip(transforms, drawn, strict=True):
+        if numbers is not None:
+            parts.append(transform.record(numbers))
+    return [part for part in parts if part]
+
+
+def descriptions(transforms: Sequence[Transform], drawn: Sequence[Drawn | None]) -> list[str]:
+    """Descriptions of the transforms that did something, in order."""
+    parts = []
+    for transform, numbers in zip(transforms, drawn, strict=True):
+        if numbers is not None:
+            parts.append(transform.describe(numbers))
+    return [part for part in parts if part]
+
+
+def to_row(transforms: Sequence[Transform], drawn: Sequence[Drawn | None]) -> Drawn:
+    """The numbers of several transforms as one row of fixed length, padded with NaN."""
+    row: list[float] = []
+    for transform, numbers in zip(transforms, drawn, strict=True):
+        numbers = numbers or ()
+        row.extend(numbers)
+        row.extend([math.nan] * (transform.width - len(numbers)))
+    return tuple(row)
+
+
+def from_row(transforms: Sequence[Transform], row: Sequence[float]) -> list[Drawn | None]:
+    """The inverse of `to_row`; NaN at the row's end may be missing."""
+    drawn: list[Drawn | None] = []
+    start = 0
     for transform in transforms:
-        numbers = list(row[place : place + transform.width])
+        numbers = list(row[start : start + transform.width])
         while numbers and math.isnan(numbers[-1]):
             numbers.pop()
         drawn.append(tuple(numbers) or None)
-        place += transform.width
+        start += transform.width
     return drawn
 
 
-def check_range(
-    name: str, bounds: tuple[float, float], lowest: float = -np.inf, highest: float = np.inf
-) -> None:
-    """Refuse a range that is none.
-
-    Parameters
-    ----------
-    name : str
-        Option.
-    bounds : (low, high)
-        The range.
-    lowest, highest : float
-        What it has to lie within.
-
-    Raises
-    ------
-    ValueError
-        Reversed, or outside.
-    """
+def check_range(name: str, bounds: Range, lowest: float = -np.inf, highest: float = np.inf) -> None:
+    """ValueError for an option whose range is reversed, or not between lowest and highest."""
     low, high = bounds
     if low > high:
         raise ValueError(f"{name}: from {low} to {high}, expected the lower bound first")
     if low < lowest or high > highest:
-        expected = (
-            f"{lowest} or more" if highest == np.inf else f"numbers from {lowest} to {highest}"
-        )
+        expected = f"numbers from {lowest} to {highest}"
+        if highest == np.inf:
+            expected = f"{lowest} or more"
         raise ValueError(f"{name}: from {low} to {high}, expected {expected}")

@@ -1,28 +1,32 @@
-"""The chain of augmentation: the transforms by their names in a YAML, and those that are made of others."""
+"""The transforms by their names in a YAML, and the two that are made of others."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from utils.augmentation.bank import Bank
-from utils.augmentation.base import Drawn, Transform, pack, unpack
+from utils.augmentation.base import (
+    Drawn,
+    Transform,
+    apply_all,
+    descriptions,
+    from_row,
+    records,
+    to_row,
+)
 from utils.augmentation.channel import BandLimit, Codec, Reverse, Volume
 from utils.augmentation.noise import Babble, Noise, Reverb
 from utils.config import build, resolved_options
 from utils.errors import UserError
 
+if TYPE_CHECKING:
+    import torch
 
-class Group(Transform):
-    """A transform that is made of others.
+    from utils.augmentation.device import DeviceChain
 
-    Parameters
-    ----------
-    of : sequence of mappings
-        Transforms, each with its options.
-    probability : float
-        How often any of it happens.
-    """
 
+class _Group(Transform):
     def __init__(self, *, of: tuple[dict, ...], probability: float = 1.0):
         super().__init__(probability=probability)
         if not of:
@@ -32,79 +36,121 @@ class Group(Transform):
         self.uses_bank = any(transform.uses_bank and transform.probability for transform in self.of)
 
     def open(self, bank: Bank) -> None:
-        """Hand the bank to every transform.
-
-        Parameters
-        ----------
-        bank : Bank
-            Noises and rooms.
-        """
         super().open(bank)
         open_chain(self.of, bank, "of")
 
 
-class OneOf(Group):
-    """One of several transforms, and then with the probability of its own.
+class OneOf(_Group):
+    """One of several transforms, which then applies its own probability.
 
     Parameters
     ----------
+    of : sequence of mappings
+        Transforms, each with its options.
     weights : sequence of float or None
-        How often each is taken, in any unit; None: all as often.
-    **options
-        As Group.
+        How often each is chosen, in any unit; None: all equally often.
+    probability : float
+        How often one is chosen at all.
     """
 
-    def __init__(self, *, weights: tuple[float, ...] | None = None, **options):
-        super().__init__(**options)
-        weights = (1.0,) * len(self.of) if weights is None else weights
+    def __init__(
+        self,
+        *,
+        of: tuple[dict, ...],
+        weights: tuple[float, ...] | None = None,
+        probability: float = 1.0,
+    ):
+        super().__init__(of=of, probability=probability)
+        if weights is None:
+            weights = (1.0,) * len(self.of)
         if len(weights) != len(self.of) or min(weights) < 0 or not sum(weights):
             raise ValueError(
-                f"weights: {list(weights)}, expected {len(self.of)} numbers, none below 0 and not all 0"
+                f"weights: {list(weights)}, "
+                f"expected {len(self.of)} numbers, none below 0 and not all 0"
             )
         self.limits = np.cumsum(weights) / sum(weights)
         self.width = 1 + max(transform.width for transform in self.of)
 
     def _draw(self, rng, num_samples):
         choice = int(np.searchsorted(self.limits, rng.random(), side="right"))
-        return choice, *(self.of[choice].draw(rng, num_samples) or ())
+        numbers = self.of[choice].draw(rng, num_samples) or ()
+        return choice, *numbers
+
+    def _split(self, drawn: Drawn) -> tuple[Transform, Drawn]:
+        """The transform chosen, and its numbers; none: it did nothing."""
+        choice, *numbers = drawn
+        return self.of[int(choice)], tuple(numbers)
 
     def apply(self, samples: np.ndarray, drawn: Drawn) -> np.ndarray:
-        """Apply the one that was drawn."""
-        choice, *inner = drawn
-        return self.of[int(choice)].apply(samples, tuple(inner)) if inner else samples
+        """Apply the transform that was chosen."""
+        transform, numbers = self._split(drawn)
+        if not numbers:
+            return samples
+        return transform.apply(samples, numbers)
+
+    def apply_batch(
+        self, waveforms_RS: "torch.Tensor", drawn: Sequence[Drawn], chain: "DeviceChain"
+    ) -> "torch.Tensor":
+        """Apply each transform to the crops that chose it."""
+        for choice, transform in enumerate(self.of):
+            chosen = [numbers[1:] if numbers[0] == choice else None for numbers in drawn]
+            waveforms_RS = chain.apply(transform, waveforms_RS, chosen)
+        return waveforms_RS
+
+    def record(self, drawn: Drawn) -> str:
+        """The record of the transform that was chosen."""
+        transform, numbers = self._split(drawn)
+        return transform.record(numbers) if numbers else ""
+
+    def describe(self, drawn: Drawn) -> str:
+        """The description of the transform that was chosen."""
+        transform, numbers = self._split(drawn)
+        return transform.describe(numbers) if numbers else ""
 
 
-class AllOf(Group):
-    """Several transforms, one after the other: a link of `one_of` that is a chain itself.
+class AllOf(_Group):
+    """Several transforms in order, as one: for a member of `one_of` that is a chain itself.
 
     Parameters
     ----------
-    **options
-        As Group.
+    of : sequence of mappings
+        Transforms, each with its options.
+    probability : float
+        How often they are applied.
     """
 
-    def __init__(self, **options):
-        super().__init__(**options)
+    def __init__(self, *, of: tuple[dict, ...], probability: float = 1.0):
+        super().__init__(of=of, probability=probability)
         self.width = 1 + sum(transform.width for transform in self.of)
 
     def _draw(self, rng, num_samples):
-        return 1.0, *pack(self.of, [transform.draw(rng, num_samples) for transform in self.of])
+        drawn = [transform.draw(rng, num_samples) for transform in self.of]
+        return 1.0, *to_row(self.of, drawn)
 
-    def split(self, drawn: Sequence[float]) -> list[Drawn | None]:
-        """What was drawn for each.
-
-        Parameters
-        ----------
-        drawn : sequence of float
-            What was drawn for all.
-        """
-        return unpack(self.of, drawn[1:])
+    def _split(self, drawn: Drawn) -> list[Drawn | None]:
+        """The numbers of each transform."""
+        return from_row(self.of, drawn[1:])
 
     def apply(self, samples: np.ndarray, drawn: Drawn) -> np.ndarray:
-        """Apply each for which something was drawn."""
-        for transform, numbers in zip(self.of, self.split(drawn), strict=True):
-            samples = samples if numbers is None else transform.apply(samples, numbers)
-        return samples
+        """Apply those for which something was drawn."""
+        return apply_all(self.of, samples, self._split(drawn))
+
+    def apply_batch(
+        self, waveforms_RS: "torch.Tensor", drawn: Sequence[Drawn], chain: "DeviceChain"
+    ) -> "torch.Tensor":
+        """Apply each transform to the crops that drew numbers for it."""
+        split = [self._split(numbers) for numbers in drawn]
+        for index, transform in enumerate(self.of):
+            waveforms_RS = chain.apply(transform, waveforms_RS, [row[index] for row in split])
+        return waveforms_RS
+
+    def record(self, drawn: Drawn) -> str:
+        """Records joined by ``+``."""
+        return "+".join(records(self.of, self._split(drawn)))
+
+    def describe(self, drawn: Drawn) -> str:
+        """Descriptions joined by commas."""
+        return ", ".join(descriptions(self.of, self._split(drawn)))
 
 
 TRANSFORMS = {
@@ -121,72 +167,43 @@ TRANSFORMS = {
 
 
 def build_chain(chain: Sequence[dict], where: str) -> list[Transform]:
-    """The transforms of a chain, their options checked; nothing is opened.
+    """Build the transforms of a chain and check their options; nothing is opened.
 
-    Parameters
-    ----------
-    chain : sequence of mappings
-        A ``name`` of TRANSFORMS and its options each.
-    where : str
-        The chain's key, for messages.
-
-    Raises
-    ------
-    UserError
-        An unknown name or key, a wrong type, an impossible value.
+    `where` is the chain's key, for the UserError about a name, key, type or value.
     """
     return [
-        build(TRANSFORMS, options, place(where, number, options))
+        build(TRANSFORMS, options, _link_name(where, number, options))
         for number, options in enumerate(chain, 1)
     ]
 
 
 def open_chain(transforms: Sequence[Transform], bank: Bank, where: str) -> None:
-    """Hand the bank to every transform that can happen.
-
-    Parameters
-    ----------
-    transforms : sequence of Transform
-        The chain.
-    bank : Bank
-        Noises and rooms.
-    where : str
-        The chain's key, for messages.
-    """
-    names = {part: name for name, part in TRANSFORMS.items()}
+    """Give the bank to every transform that can happen; UserError names the transform."""
+    names = {transform_class: name for name, transform_class in TRANSFORMS.items()}
     for number, transform in enumerate(transforms, 1):
+        if not transform.probability:
+            continue
         try:
-            if transform.probability:
-                transform.open(bank)
+            transform.open(bank)
         except UserError as error:
-            raise UserError(
-                f"{place(where, number, {'name': names[type(transform)]})}: {error}"
-            ) from None
+            link = _link_name(where, number, {"name": names[type(transform)]})
+            raise UserError(f"{link}: {error}") from None
 
 
-def place(where: str, number: int, options: object) -> str:
-    """A link of a chain, for messages.
-
-    Parameters
-    ----------
-    where : str
-        The chain's key.
-    number : int
-        Of the link, from 1.
-    options : mapping
-        With its name.
-    """
+def _link_name(where: str, number: int, options: object) -> str:
+    """``chain 2 (noise)``, for messages; options may be anything that a YAML holds."""
     name = options.get("name") if isinstance(options, dict) else None
-    return f"{where} {number}{f' ({name})' if name in TRANSFORMS else ''}"
+    if isinstance(name, str) and name in TRANSFORMS:
+        return f"{where} {number} ({name})"
+    return f"{where} {number}"
 
 
 def resolved_chain(chain: Sequence[dict]) -> list[dict]:
-    """The chain with every default filled in, as plain YAML values.
-
-    Parameters
-    ----------
-    chain : sequence of mappings
-        Already checked.
-    """
-    links = [resolved_options(TRANSFORMS, options) for options in chain]
-    return [link | ({"of": resolved_chain(link["of"])} if "of" in link else {}) for link in links]
+    """A checked chain with every default filled in, as plain YAML values."""
+    links = []
+    for options in chain:
+        link = resolved_options(TRANSFORMS, options)
+        if "of" in link:
+            link |= {"of": resolved_chain(link["of"])}
+        links.append(link)
+    return links

@@ -1,5 +1,8 @@
 """Transforms that need no other sound: volume, band limits, codecs, time reversal."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from utils.augmentation.bank import Bank
@@ -7,8 +10,13 @@ from utils.augmentation.base import Drawn, Range, Transform, check_range
 from utils.augmentation.codecs import CODECS, is_available, transcode
 from utils.errors import UserError
 
-DECIBELS_PER_OCTAVE = 20 * np.log10(2)  # of one order of a filter
-PADDING_SECONDS = 0.1  # a filter's answer to the end of a crop must not come back at its start
+if TYPE_CHECKING:
+    import torch
+
+    from utils.augmentation.device import DeviceChain
+
+DECIBELS_PER_OCTAVE = 20 * np.log10(2)  # of a filter of order 1
+PADDING_SECONDS = 0.1  # so that the filter's response to a crop's end does not reach its start
 
 
 class Volume(Transform):
@@ -17,9 +25,9 @@ class Volume(Transform):
     Parameters
     ----------
     probability : float
-        How often.
+        How often it is applied.
     gain_db : (low, high)
-        By how much; what exceeds full scale at the end of the chain is turned down as a whole.
+        Gain; a crop that exceeds full scale at the end of the chain is scaled down.
     """
 
     def __init__(self, *, probability: float = 1.0, gain_db: Range = (-10.0, 6.0)):
@@ -34,18 +42,35 @@ class Volume(Transform):
         """Multiply."""
         return samples * np.float32(10 ** (drawn[0] / 20))
 
+    def apply_batch(
+        self, waveforms_RS: "torch.Tensor", drawn: Sequence[Drawn], chain: "DeviceChain"
+    ) -> "torch.Tensor":
+        """Multiply each crop by its gain."""
+        from utils.augmentation.device import column
+
+        gain_db_R1 = column([gain_db for (gain_db,) in drawn], waveforms_RS)
+        return waveforms_RS * 10 ** (gain_db_R1 / 20)
+
+    def record(self, drawn: Drawn) -> str:
+        """``volume(gain_db=-3.12346)``."""
+        return f"volume(gain_db={drawn[0]:.6g})"
+
+    def describe(self, drawn: Drawn) -> str:
+        """``volume -3.1 dB``."""
+        return f"volume {drawn[0]:+.1f} dB"
+
 
 class BandLimit(Transform):
-    """Only the frequencies of a band, without delay (a Butterworth filter's magnitude, no phase).
+    """A band of frequencies, without delay: the magnitude of a Butterworth filter, zero phase.
 
     Parameters
     ----------
     probability : float
-        How often.
+        How often it is applied.
     low_hz, high_hz : (low, high) or None
-        Where the band begins and ends: 3 dB below the middle; None: it does not.
+        Range of each cutoff, 3 dB below the middle; None: the band is open at that end.
     slope_db_per_octave : float
-        How steeply it falls beyond.
+        Slope beyond a cutoff.
     """
 
     width = 2
@@ -64,7 +89,8 @@ class BandLimit(Transform):
                 check_range(name, bounds, lowest=1)
         if low_hz and high_hz and low_hz[1] >= high_hz[0]:
             raise ValueError(
-                f"low_hz goes up to {low_hz[1]} and high_hz begins at {high_hz[0]}, expected a band between them"
+                f"low_hz goes up to {low_hz[1]} and high_hz begins at {high_hz[0]}, "
+                "expected a band between them"
             )
         if slope_db_per_octave <= 0:
             raise ValueError(f"slope_db_per_octave: {slope_db_per_octave}, expected more than 0")
@@ -73,51 +99,27 @@ class BandLimit(Transform):
         self.order = slope_db_per_octave / DECIBELS_PER_OCTAVE
 
     def open(self, bank: Bank) -> None:
-        """Check the band against the rate.
-
-        Parameters
-        ----------
-        bank : Bank
-            Knows the rate.
-        """
+        """Take the bank, whose sample rate must have room for the band."""
         super().open(bank)
-        if self.high_hz and self.high_hz[1] > bank.sample_rate_hz / 2:
+        nyquist_hz = bank.sample_rate_hz / 2
+        if self.high_hz and self.high_hz[1] > nyquist_hz:
             raise UserError(
-                f"high_hz goes up to {self.high_hz[1]}, expected at most half of the sample rate, {bank.sample_rate_hz / 2}"
+                f"high_hz goes up to {self.high_hz[1]}, "
+                f"expected at most half of the sample rate, {nyquist_hz}"
             )
 
     def _draw(self, rng, num_samples):
+        # an open end draws, too, and gives 0
         return rng.uniform(*self.low_hz or (0, 0)), rng.uniform(*self.high_hz or (0, 0))
 
-    def transform_samples(self, num_samples: int) -> int:
-        """Length of the Fourier transform.
-
-        Parameters
-        ----------
-        num_samples : int
-            Length of the sound.
-        """
+    def _fft_size(self, num_samples: int) -> int:
         from scipy import fft
 
-        return fft.next_fast_len(
-            num_samples + round(PADDING_SECONDS * self.bank.sample_rate_hz), real=True
-        )
+        padding = round(PADDING_SECONDS * self.bank.sample_rate_hz)
+        return fft.next_fast_len(num_samples + padding, real=True)
 
-    def response(self, size: int, low_hz: float, high_hz: float) -> np.ndarray:
-        """Factor of each frequency.
-
-        Parameters
-        ----------
-        size : int
-            Length of the Fourier transform.
-        low_hz, high_hz : float
-            The band; 0: open at that end.
-
-        Returns
-        -------
-        (size // 2 + 1,) float32 array
-            From 0 to 1.
-        """
+    def _response(self, size: int, low_hz: float, high_hz: float) -> np.ndarray:
+        """(size // 2 + 1,) float32 gains of a transform of this size; a cutoff of 0 is open."""
         hertz, power = np.fft.rfftfreq(size, 1 / self.bank.sample_rate_hz), 1.0
         if low_hz:
             power = power / (1 + (low_hz / np.maximum(hertz, 1e-3)) ** (2 * self.order))
@@ -129,21 +131,56 @@ class BandLimit(Transform):
         """Filter."""
         from scipy import fft
 
-        size = self.transform_samples(len(samples))
-        return fft.irfft(fft.rfft(samples, size) * self.response(size, *drawn), size)[
-            : len(samples)
-        ]
+        size = self._fft_size(len(samples))
+        spectrum = fft.rfft(samples, size) * self._response(size, *drawn)
+        return fft.irfft(spectrum, size)[: len(samples)]
+
+    def apply_batch(
+        self, waveforms_RS: "torch.Tensor", drawn: Sequence[Drawn], chain: "DeviceChain"
+    ) -> "torch.Tensor":
+        """Filter each crop by its band."""
+        import torch
+
+        from utils.augmentation.device import column
+
+        num_samples, device = waveforms_RS.shape[1], waveforms_RS.device
+        size = self._fft_size(num_samples)
+        hertz_F = torch.fft.rfftfreq(size, 1 / self.bank.sample_rate_hz, device=device)
+        lows, highs = zip(*drawn, strict=True)
+        power_RF = torch.ones(1, len(hertz_F), device=device)
+        if self.low_hz:
+            ratio_RF = column(lows, waveforms_RS) / hertz_F.clamp(min=1e-3)
+            power_RF = power_RF / (1 + ratio_RF ** (2 * self.order))
+        if self.high_hz:
+            ratio_RF = hertz_F / column(highs, waveforms_RS)
+            power_RF = power_RF / (1 + ratio_RF ** (2 * self.order))
+        spectrum_RF = torch.fft.rfft(waveforms_RS, size) * power_RF.sqrt()
+        return torch.fft.irfft(spectrum_RF, size)[:, :num_samples]
+
+    def record(self, drawn: Drawn) -> str:
+        """``band_limit(low_hz=300,high_hz=3400)``."""
+        return f"band_limit(low_hz={drawn[0]:.6g},high_hz={drawn[1]:.6g})"
+
+    def describe(self, drawn: Drawn) -> str:
+        """``band above 300 Hz and below 3400 Hz``."""
+        low_hz, high_hz = drawn
+        ends = []
+        if low_hz:
+            ends.append(f"above {low_hz:.0f} Hz")
+        if high_hz:
+            ends.append(f"below {high_hz:.0f} Hz")
+        return f"band {' and '.join(ends)}"
 
 
 class Codec(Transform):
-    """A telephone or web codec; telephone codecs at 8 kHz.
+    """A telephone or web codec; telephone codecs run at 8 kHz.
 
     Parameters
     ----------
     probability : float
-        How often.
+        How often it is applied.
     codecs : sequence of str
-        Of these one is drawn.
+        Codecs to draw from.
     compression : (low, high)
         From 0, the best quality, to 1, the fewest bits (Opus, Vorbis, MP3).
     """
@@ -159,13 +196,17 @@ class Codec(Transform):
     ):
         super().__init__(probability=probability)
         check_range("compression", compression, lowest=0, highest=1)
-        if not codecs or (unknown := sorted(set(codecs) - set(CODECS))):
+        unknown = sorted(set(codecs) - set(CODECS))
+        if unknown or not codecs:
             raise ValueError(
-                f"codecs: found {', '.join(unknown) if codecs else 'none'}, expected some of {', '.join(sorted(CODECS))}"
+                f"codecs: found {', '.join(unknown) or 'none'}, "
+                f"expected some of {', '.join(sorted(CODECS))}"
             )
-        if absent := [codec for codec in codecs if not is_available(codec)]:
+        absent = [codec for codec in codecs if not is_available(codec)]
+        if absent:
             raise UserError(
-                f"codecs: this machine's libsndfile has no {', '.join(absent)}; take them out, or install a newer soundfile"
+                f"codecs: this machine's libsndfile has no {', '.join(absent)}; "
+                "take them out, or install a newer soundfile"
             )
         self.codecs, self.compression = codecs, compression
 
@@ -176,6 +217,14 @@ class Codec(Transform):
         """Encode and decode."""
         return transcode(samples, self.bank.sample_rate_hz, self.codecs[int(drawn[0])], drawn[1])
 
+    def record(self, drawn: Drawn) -> str:
+        """``codec(mu_law,compression=0.5)``."""
+        return f"codec({self.codecs[int(drawn[0])]},compression={drawn[1]:.6g})"
+
+    def describe(self, drawn: Drawn) -> str:
+        """``codec mu_law``."""
+        return f"codec {self.codecs[int(drawn[0])]}"
+
 
 class Reverse(Transform):
     """Backwards in time.
@@ -183,12 +232,26 @@ class Reverse(Transform):
     Parameters
     ----------
     probability : float
-        How often.
+        How often it is applied.
     """
 
     def _draw(self, rng, num_samples):
         return (1.0,)
 
     def apply(self, samples: np.ndarray, drawn: Drawn) -> np.ndarray:
-        """The last sample first."""
+        """Reverse."""
         return np.ascontiguousarray(samples[::-1])
+
+    def apply_batch(
+        self, waveforms_RS: "torch.Tensor", drawn: Sequence[Drawn], chain: "DeviceChain"
+    ) -> "torch.Tensor":
+        """Reverse each crop."""
+        return waveforms_RS.flip(1)
+
+    def record(self, drawn: Drawn) -> str:
+        """``reverse``."""
+        return "reverse"
+
+    def describe(self, drawn: Drawn) -> str:
+        """``backwards``."""
+        return "backwards"

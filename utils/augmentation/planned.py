@@ -1,4 +1,4 @@
-"""A bank before it is made: which types of noise and whether rooms will be in it, for policies that ask for what nobody has."""
+"""The bank that a plan is going to make, to check early what policies ask of it."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -14,34 +14,18 @@ TYPES, BANK = "types of noise", "bank"
 
 
 def note_noise_types(data: Path, types: Collection[str]) -> None:
-    """A data directory of noises will have these types.
-
-    Parameters
-    ----------
-    data : path
-        Its folder.
-    types : collection of str
-        Of its ``utt2type``.
-    """
+    """Note the types that the ``utt2type`` of a data directory of noises is going to have."""
     MODE.note(TYPES, data, frozenset(types))
 
 
 def note_bank(bank: Path, noise: Path | None, rirs: Path | None) -> None:
-    """A bank will be made of these data directories.
-
-    Parameters
-    ----------
-    bank : path
-        Folder that steps.augment writes.
-    noise, rirs : path or None
-        As of steps.augment.
-    """
-    types = frozenset() if noise is None else _types_of(noise)
+    """Note that a bank is going to be made of these data directories, by steps.augment."""
+    types = frozenset() if noise is None else _noise_types(noise)
     MODE.note(BANK, bank, (types, rirs is not None))
 
 
-def _types_of(noise: Path) -> frozenset[str] | None:
-    """Types of a data directory of noises, made or planned; None where nobody knows."""
+def _noise_types(noise: Path) -> frozenset[str] | None:
+    """Types of a data directory of noises, made or planned; None: not known."""
     for name in ("utt2type", "utt2condition"):
         if (noise / name).exists():
             return frozenset(read_map(noise / name).values())
@@ -49,59 +33,44 @@ def _types_of(noise: Path) -> frozenset[str] | None:
 
 
 def planned_bank(folder: Path | None, sample_rate_hz: int) -> Bank | None:
-    """What a bank will answer to those that open it; None where nobody knows.
+    """A stand-in for a bank that is not made yet; None: nothing is known of it.
 
-    Parameters
-    ----------
-    folder : path or None
-        Of the bank; None: there will be none.
-    sample_rate_hz : int
-        Rate of the sound.
+    `folder` is None if there is not going to be a bank.
     """
     if folder is None:
         return Bank(None, sample_rate_hz)
     types, has_rooms = MODE.noted(BANK, folder) or (None, False)
-    return None if types is None else PlannedBank(folder, sample_rate_hz, types, has_rooms)
+    if types is None:
+        return None
+    return PlannedBank(folder, sample_rate_hz, types, has_rooms)
 
 
 class PlannedBank(Bank):
-    """Answers what is in a bank that is not made yet; there is no sound in it.
-
-    Parameters
-    ----------
-    folder : path
-        Where it will be.
-    sample_rate_hz : int
-        Of the sound.
-    types : collection of str
-        Types of its noises; empty: it has no noises.
-    has_rooms : bool
-        Whether it has room responses.
-    """
+    """A bank that is not made yet: it knows the types of its noises, and holds no audio."""
 
     def __init__(self, folder: Path, sample_rate_hz: int, types: Collection[str], has_rooms: bool):
         super().__init__(folder, sample_rate_hz)
         self.types, self.has_rooms = sorted(types), has_rooms
 
     @property
-    def noises(self) -> list[str]:  # type: ignore[override]  # of what is not there, the names
+    def noises(self) -> list[str]:  # type: ignore[override]  # names instead of audio
         """One name for each type."""
-        return self._planned("noise", self.types)
+        return self._planned("noise", "noises", self.types)
 
     @property
     def rooms(self) -> list[str]:  # type: ignore[override]
-        """One name, where there will be rooms."""
-        return self._planned("rirs", ["room"] if self.has_rooms else [])
+        """One name, if there are going to be rooms."""
+        return self._planned("rirs", "rooms", ["room"] if self.has_rooms else [])
 
     @property
     def noise_types(self) -> np.ndarray:
         """(types,) array of str."""
         return np.array(self.types)
 
-    def _planned(self, kind: str, names: list[str]) -> list[str]:
+    def _planned(self, kind: str, option: str, names: list[str]) -> list[str]:
         if not names:
-            option = {"noise": "noises", "rirs": "rooms"}[kind]
             raise UserError(
-                f"{kind}: asked for, but {self.folder} will have none: give {option} for augmentation to the recipe"
+                f"{kind}: asked for, but {self.folder} will have none: "
+                f"give {option} for augmentation to the recipe"
             )
         return names

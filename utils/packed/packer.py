@@ -16,7 +16,7 @@ from utils.vad.base import FRAMES_PER_SECOND, cut_speech, keep_speech, num_frame
 from utils.vad.segments import piece_name
 
 # lists that do not hold for the packed sound
-OF_THE_SOURCE_SOUND = {
+OF_SOURCE_AUDIO = {
     "utt2dur",
     "utt2num_frames",
     "utt2num_samples",
@@ -258,7 +258,7 @@ def packed_lists(
         Without segments: they have become utterances.
     """
     gone = (
-        OF_THE_SOURCE_SOUND
+        OF_SOURCE_AUDIO
         | ({"vad.scp"} if trimmed else set())
         | (OF_WHOLE_UTTERANCES if original is not None else set())
     )

@@ -6,7 +6,7 @@ import pytest
 from tests.measured_sounds import PEAK, RATE, N, crop, energy_db, make_bank
 from utils.archive import read_scp
 from utils.augmentation.augmenter import Augmenter, resolved_augmentation
-from utils.augmentation.base import pack, unpack
+from utils.augmentation.base import from_row, to_row
 from utils.augmentation.signal import add_noise, change_speed, reverberate
 from utils.config import make
 from utils.data_dir import read_map
@@ -170,11 +170,11 @@ def test_what_was_drawn_survives_the_way_to_the_device(bank):
     augmenter = opened(bank, *EVERYTHING)
     for seed in range(100):
         drawn = augmenter.draw(N, np.random.default_rng(seed))
-        row = np.array(pack(augmenter.transforms, drawn))
+        row = np.array(to_row(augmenter.transforms, drawn))
         assert row.shape == (sum(transform.width for transform in augmenter.transforms),)
         sound = augmenter.apply(crop(), drawn)
         assert np.array_equal(
-            augmenter.apply(crop(), unpack(augmenter.transforms, row.tolist())), sound
+            augmenter.apply(crop(), from_row(augmenter.transforms, row.tolist())), sound
         )
 
 
@@ -336,7 +336,7 @@ def test_types_that_the_bank_has_not_are_refused(bank, options):
 
 
 def test_a_bank_of_another_rate_is_refused(bank):
-    with pytest.raises(UserError, match="sound of 16000 Hz, expected 8000 Hz"):
+    with pytest.raises(UserError, match="audio of 16000 Hz, expected 8000 Hz"):
         make(Augmenter, {"chain": [NOISE]}, "section").open(bank, 8000)
 
 

@@ -85,10 +85,10 @@ def test_sound_beyond_full_scale_is_turned_down_and_not_clipped():
 
 def test_a_codec_that_comes_late_is_moved_back(monkeypatch):
     """A libsndfile that leaves a codec's delay in would be measured and corrected."""
-    plain = augmentation_codecs._through
+    plain = augmentation_codecs._encode_and_decode
     monkeypatch.setattr(
         augmentation_codecs,
-        "_through",
+        "_encode_and_decode",
         lambda samples, *rest: np.concatenate([np.zeros(123, np.float32), plain(samples, *rest)]),
     )
     augmentation_codecs._delay.cache_clear()

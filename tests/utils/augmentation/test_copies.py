@@ -5,7 +5,12 @@ import pytest
 
 from tests.banks import make_bank
 from tests.voices import make_packed
-from utils.augmentation.copies import CopyMaker, label_of, names_in, policies_of_copies
+from utils.augmentation.copies import (
+    CopyMaker,
+    policies_of_copies,
+    transform_label,
+    transform_names,
+)
 from utils.data_dir import read_map
 from utils.errors import UserError
 from utils.packed.reader import PackedReader
@@ -81,7 +86,7 @@ def test_one_copy_per_transform_puts_each_in_the_place_of_the_choice():
     ],
 )
 def test_a_copy_is_called_by_its_transform_or_by_the_only_type_of_noise(transform, label):
-    assert label_of(transform) == label
+    assert transform_label(transform) == label
 
 
 @pytest.mark.parametrize(
@@ -103,9 +108,11 @@ def test_what_makes_no_sense_is_refused(section, options, complaint):
         policies_of_copies(section, *options)
 
 
-def test_names_in_a_chain_are_those_inside_others_too():
+def test_transform_names_a_chain_are_those_inside_others_too():
     expected = {"all_of", "reverse", "one_of", "reverb", "noise", "volume", "codec"}
-    assert names_in([{"name": "all_of", "of": KINDS["chain"]}, {"name": "codec"}]) == expected
+    assert (
+        transform_names([{"name": "all_of", "of": KINDS["chain"]}, {"name": "codec"}]) == expected
+    )
 
 
 def test_a_copy_is_the_same_whichever_others_are_made(folder):
@@ -152,7 +159,7 @@ def test_another_speed_is_another_speaker_unless_told_otherwise(folder):
 
 def test_a_copy_with_the_name_of_an_utterance_is_refused(folder):
     made = maker(folder, {})
-    made.row_of["a-0-aug1"] = 0
+    made.index_by_key["a-0-aug1"] = 0
     with pytest.raises(
         UserError,
         match="'a-0-aug1' is the name of an utterance and of a copy of 'a-0'; give another --suffix",

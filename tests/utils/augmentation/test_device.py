@@ -8,11 +8,12 @@ from tests.banks import make_bank as packed_bank
 from tests.measured_sounds import RATE, N, crop, energy_db, make_bank
 from tests.training_runs import history, train_tiny, variant
 from tests.voices import make_corpus, make_packed
+from utils.augmentation import chain as registry
 from utils.augmentation.augmenter import Augmenter
 from utils.augmentation.bank import Bank
-from utils.augmentation.base import pack
+from utils.augmentation.base import to_row
 from utils.augmentation.channel import Codec
-from utils.augmentation.device import DeviceChain, Sounds, apply_batch
+from utils.augmentation.device import BankSounds, DeviceChain
 from utils.config import make
 from utils.embeddings.inference import open_packed
 from utils.errors import UserError
@@ -85,6 +86,12 @@ def both(options, bank, device, num_samples=N, crops=12):
     ), finished.cpu().numpy()
 
 
+def test_every_transform_is_compared_with_the_device_unless_it_cannot_run_there():
+    on_host = {name for name, part in registry.TRANSFORMS.items() if not part.on_device}
+    compared = {options["name"] for options in TRANSFORMS.values()}
+    assert compared == set(registry.TRANSFORMS) - on_host
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("num_samples", [N, 4001])
 @pytest.mark.parametrize("name", TRANSFORMS)
@@ -107,7 +114,7 @@ def test_a_chain_with_a_codec_in_its_middle_is_split_behind_it(bank, device):
         TRANSFORMS["one of"],
     ]
     split = make(Augmenter, {"chain": chain, "device": True}, "section").open(bank, RATE)
-    assert (split.num_hosted, len(split.device_transforms)) == (2, 3)
+    assert (split.num_in_loader, len(split.device_transforms)) == (2, 3)
     there, here = both({"chain": chain}, bank, device, crops=30)
     assert np.abs(here - there).max() <= TOLERANCE
     assert np.abs(here).max() == 1
@@ -135,7 +142,7 @@ def test_silence_stays_silent_and_crops_that_nothing_happens_to_stay_as_they_are
         "section",
     ).open(bank, RATE)
     drawn = [
-        pack(split.transforms, split.draw(N, np.random.default_rng(0))),
+        to_row(split.transforms, split.draw(N, np.random.default_rng(0))),
         [np.nan] * sum(part.width for part in split.transforms),
     ]
     out = split.on(torch.device("cpu"))(
@@ -148,23 +155,22 @@ def test_silence_stays_silent_and_crops_that_nothing_happens_to_stay_as_they_are
 
 def test_the_bank_on_the_device_is_the_bank_to_the_bit(bank):
     opened = Bank(bank, RATE)
-    sounds = Sounds(opened.noises, torch.device("cpu"))
+    sounds = BankSounds(opened.noises, torch.device("cpu"))
     assert sounds.samples.dtype == torch.int16
     assert len(sounds.samples) == opened.noises.num_samples.sum()
     for number, start, num_samples in ((0, 0, 100), (0, 7999, N), (1, 500, N), (7, 4000, 32000)):
         assert np.array_equal(
-            sounds.windows([number], [start], num_samples)[0].numpy(),
+            sounds.parts([number], [start], num_samples)[0].numpy(),
             opened.noise(number, start, num_samples),
         )
-    padded = Sounds(opened.rooms, torch.device("cpu")).padded([0, 1], 5000)
+    padded = BankSounds(opened.rooms, torch.device("cpu")).padded([0, 1], 5000)
     assert padded.shape == (2, 5000)
     assert np.array_equal(padded[1].numpy(), opened.rooms.read(1, 0, 5000))
 
 
 def test_a_codec_cannot_run_on_the_device():
     with pytest.raises(TypeError, match="Codec cannot run on a device"):
-        apply_batch(
-            Codec(),
+        Codec().apply_batch(
             torch.zeros(1, 10),
             [(0, 0.0)],
             DeviceChain([], Bank(None, RATE), torch.device("cpu")),
@@ -180,7 +186,7 @@ def test_a_bank_that_does_not_fit_into_the_device_is_named(bank, monkeypatch):
         UserError,
         match=r"device: .*noise.ark: .* bytes do not fit into the device's memory; .* or augment in the loader",
     ):
-        Sounds(Bank(bank, RATE).noises, torch.device("cpu"))
+        BankSounds(Bank(bank, RATE).noises, torch.device("cpu"))
 
 
 def test_the_loader_draws_the_same_whether_the_device_augments_or_not(bank, tmp_path):

@@ -195,7 +195,7 @@ def test_both_rooms_are_used_and_have_their_reverberation_times(bank):
 def test_kept_spectra_stay_within_their_memory_and_change_nothing(bank, monkeypatch):
     reverb = opened(Reverb(), bank)
     first = [reverb.apply(crop(n=n), (room,)) for n in (N, 5000) for room in (0, 1)]
-    monkeypatch.setattr("utils.augmentation.bank.KEPT_SPECTRA_BYTES", 200_000)
+    monkeypatch.setattr("utils.augmentation.bank.MAX_SPECTRA_BYTES", 200_000)
     for _ in range(2):
         again = [reverb.apply(crop(n=n), (room,)) for n in (N, 5000) for room in (0, 1)]
         assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))

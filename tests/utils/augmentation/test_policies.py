@@ -9,7 +9,7 @@ from tests.banks import make_bank
 from tests.conftest import ROOT
 from tests.voices import RATE
 from utils.augmentation.augmenter import Augmenter
-from utils.augmentation.copies import names_in, policies_of_copies
+from utils.augmentation.copies import policies_of_copies, transform_names
 from utils.config import make, read_yaml
 from utils.errors import UserError
 
@@ -69,7 +69,7 @@ def test_the_head_of_a_policy_says_where_it_comes_from(path):
 
 @policy
 def test_a_policy_that_needs_noises_says_so_where_there_is_no_bank(path):
-    needs = bool(names_in(read_yaml(path).get("chain", [])) & {"reverb", "noise", "babble"})
+    needs = bool(transform_names(read_yaml(path).get("chain", [])) & {"reverb", "noise", "babble"})
     augmenter = make(Augmenter, read_yaml(path), str(path))
     assert augmenter.uses_bank == needs
     if needs:

@@ -1,13 +1,12 @@
-"""What was drawn, written down: one word per utterance that names the bank's sounds."""
+"""Records of augmentation: one word per utterance, with the names of the bank's sounds."""
 
 import numpy as np
 import pytest
 
 from tests.banks import make_bank
 from tests.voices import RATE
-from utils.augmentation.augmenter import Augmenter
+from utils.augmentation.augmenter import UNCHANGED, Augmenter
 from utils.augmentation.chain import TRANSFORMS
-from utils.augmentation.record import NOTHING, Recorder
 
 ONE = np.random.default_rng
 
@@ -19,9 +18,9 @@ def bank(tmp_path_factory):
 
 def record(bank, *chain, speed_factor=1.0, drawn=None):
     augmenter = Augmenter(chain=list(chain)).open(bank, RATE)
-    return Recorder(bank).record(
-        speed_factor, augmenter.transforms, augmenter.draw(RATE, ONE(5)) if drawn is None else drawn
-    )
+    if drawn is None:
+        drawn = augmenter.draw(RATE, ONE(5))
+    return augmenter.record(speed_factor, drawn)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +51,7 @@ def record(bank, *chain, speed_factor=1.0, drawn=None):
             (1, 2),
             "reverb(room-2)",
         ),
-        ({"name": "one_of", "of": [{"name": "reverse", "probability": 0.0}]}, (0,), NOTHING),
+        ({"name": "one_of", "of": [{"name": "reverse", "probability": 0.0}]}, (0,), UNCHANGED),
         (
             {"name": "all_of", "of": [{"name": "volume"}, {"name": "reverb"}]},
             (1.0, 6.0, 2.0),
@@ -64,12 +63,12 @@ def test_a_transform_by_hand(bank, link, drawn, expected):
     assert record(bank, link, drawn=[drawn]) == expected
 
 
-def test_every_transform_has_a_word(bank):
+def test_every_transform_has_a_record(bank):
     for name in TRANSFORMS:
         options = {"of": [{"name": "reverse"}]} if name.endswith("_of") else {}
-        word = record(bank, {"name": name, **options})
-        assert word != NOTHING
-        assert not set(word) & {" ", "\t", "\n"}
+        text = record(bank, {"name": name, **options})
+        assert text != UNCHANGED
+        assert not set(text) & {" ", "\t", "\n"}
 
 
 def test_a_chain_is_written_in_its_order_after_the_speed(bank):
@@ -79,4 +78,4 @@ def test_a_chain_is_written_in_its_order_after_the_speed(bank):
         {"name": "reverse"},
     ]
     assert record(bank, *chain, speed_factor=0.9) == "speed(0.9)+volume(gain_db=3)+reverse"
-    assert record(bank) == NOTHING
+    assert record(bank) == UNCHANGED

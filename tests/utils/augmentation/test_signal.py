@@ -9,9 +9,9 @@ from utils.augmentation.signal import (
     add_noise,
     align_response,
     change_speed,
+    limit_peak,
     reverberate,
     room_spectrum,
-    turn_down,
 )
 
 
@@ -84,8 +84,8 @@ def test_speed_moves_the_pitch_and_gives_the_length_that_is_wanted(factor, num_s
 
 
 def test_only_what_exceeds_full_scale_is_turned_down_and_as_a_whole():
-    assert np.array_equal(turn_down(crop()), crop())
-    assert np.allclose(turn_down(crop() * 10), crop() / np.abs(crop()).max())
+    assert np.array_equal(limit_peak(crop()), crop())
+    assert np.allclose(limit_peak(crop() * 10), crop() / np.abs(crop()).max())
 
 
 def test_measured_rooms_and_noises_come_out_as_they_are(shared_data):

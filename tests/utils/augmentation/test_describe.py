@@ -1,4 +1,4 @@
-"""What was drawn, in words: every transform has them, and they give its numbers."""
+"""Descriptions of augmentation: every transform has one, with its numbers."""
 
 from types import SimpleNamespace
 
@@ -7,7 +7,6 @@ import pytest
 
 from utils.augmentation.augmenter import Augmenter
 from utils.augmentation.chain import TRANSFORMS, build_chain
-from utils.augmentation.record import describe, describe_all
 
 BANK = SimpleNamespace(noise_types=np.array(["hum", "music"]), rooms=[None] * 60)
 CASES = [
@@ -41,18 +40,18 @@ CASES = [
 
 
 @pytest.mark.parametrize(("options", "drawn", "words"), CASES)
-def test_words_of(options, drawn, words):
+def test_a_description(options, drawn, words):
     [transform] = build_chain([options], "chain")
     for part in (transform, *getattr(transform, "of", ())):
         part.bank = BANK
-    assert describe(transform, drawn) == words
+    assert transform.describe(drawn) == words
 
 
-def test_every_transform_has_words():
+def test_every_transform_has_a_description():
     assert {options["name"] for options, _, _ in CASES} == set(TRANSFORMS)
 
 
 def test_a_crop_that_nothing_happened_to_has_none():
     augmenter = Augmenter(chain=[{"name": "volume"}, {"name": "reverse"}])
-    assert describe_all(augmenter, 1.0, [None, None]) == ""
-    assert describe_all(augmenter, 0.9, [None, (1.0,)]) == "speed 0.9, backwards"
+    assert augmenter.describe(1.0, [None, None]) == ""
+    assert augmenter.describe(0.9, [None, (1.0,)]) == "speed 0.9, backwards"
