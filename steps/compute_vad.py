@@ -113,7 +113,7 @@ def compute_vad(
         [writer, *written],
         {
             **ledger.counts,
-            **reader.heard.counts,
+            **reader.channel_counts.counts,
             "frames": sum(num_frames.values()),
             "speech_frames": sum(num_speech.values()),
         },

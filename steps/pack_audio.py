@@ -127,13 +127,13 @@ def pack_audio(
         min_seconds=min_seconds,
         min_speech_seconds=min_speech_seconds,
         transform=ending(last_seconds),
-        remarks=reader.heard.silent,
+        remarks=reader.channel_counts.silent,
     )
     outputs = packer.write(
         packed / f"packed.{job.partition('/')[0]}", job_utterances(lists.utt2spk, job)
     )
-    upsampled = upsampled_from(reader.heard.rates, sample_rate_hz)
-    return task.finish(outputs, {**packer.counts, **reader.heard.counts, **upsampled})
+    upsampled = upsampled_from(reader.channel_counts.rates, sample_rate_hz)
+    return task.finish(outputs, {**packer.counts, **reader.channel_counts.counts, **upsampled})
 
 
 def upsampled_from(rates: Mapping[int, int], sample_rate_hz: int) -> dict[str, int]:

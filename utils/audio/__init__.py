@@ -1,7 +1,7 @@
-"""Sound in: files, wave archives and (on explicit leave) shell pipes become float samples.
+"""Reading audio: files, wave archives and (if allowed) shell pipes become float samples.
 
-`read` opens whatever libsndfile reads; `ffmpeg` decodes m4a and the like; `containers` and `mp4`
-look at the bytes of headers.  The names below are for other packages.
+`read` reads whatever libsndfile reads, `ffmpeg` decodes m4a and the like, `containers` and `mp4`
+check the bytes of headers, `utterances` reads the utterances of a data directory.
 """
 
 from utils.audio.channels import (
@@ -11,16 +11,8 @@ from utils.audio.channels import (
     refuse_negative,
     sounding_channels,
 )
-from utils.audio.read import (
-    FULL_SCALE,
-    OVERSHOOT_SECONDS,
-    UtteranceReader,
-    audio_header,
-    audio_info,
-    read_audio,
-    resample,
-    to_int16,
-)
+from utils.audio.read import FULL_SCALE, audio_header, audio_info, read_audio, resample, to_int16
+from utils.audio.utterances import OVERSHOOT_SECONDS, UtteranceReader
 
 __all__ = [
     "FULL_SCALE",

@@ -1,36 +1,21 @@
-"""Which channel of a sound of several is heard: the one that was asked for, and what is said of it."""
+"""Choice of one channel of audio with several, and what a ledger records about channels."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 
 from utils.errors import UnreadableAudio, UserError
 
-Channel = int | Literal["mean"]  # which one of a sound of several, from 0, or all of them averaged
+Channel = int | Literal["mean"]  # a channel, from 0, or the mean of all
 
-SILENT_PEAK = 1e-3  # full scale is 1: the noise of a channel that nothing is plugged into is below
-MOST_CHANNELS = 8  # that are looked at for sound where the one that was asked for is silent
+SILENT_PEAK = 1e-3  # of full scale; the noise of an unconnected channel stays below
+MAX_CHECKED_CHANNELS = 8  # that are searched for sound if the chosen one is silent
 
 
-def channel_to_take(entry: str, channel: Channel, channels: int) -> Channel:
-    """The channel that is read: the one that was asked for, or the only one.
-
-    Parameters
-    ----------
-    entry : str
-        For the message.
-    channel : int or "mean"
-        What was asked for.
-    channels : int
-        How many there are.
-
-    Raises
-    ------
-    UnreadableAudio
-        There are several, and not so many.
-    """
+def resolve_channel(entry: str, channel: Channel, channels: int) -> Channel:
+    """The channel to read: the one asked for, or the only one; UnreadableAudio if there is none."""
     if channels == 1:
         return 0
     if channel != "mean" and channel >= channels:
@@ -41,95 +26,56 @@ def channel_to_take(entry: str, channel: Channel, channels: int) -> Channel:
 
 
 def refuse_negative(channel: Channel) -> None:
-    """Refuse what is no channel.
-
-    Parameters
-    ----------
-    channel : int or "mean"
-        What was asked for.
-    """
+    """Raise UserError for a negative channel."""
     if channel != "mean" and channel < 0:
         raise UserError(f"--channel: {channel}, expected 0 or more, or mean")
 
 
 def channels_in_words(channels: int, channel: Channel) -> str:
-    """What is taken of a sound of so many channels; empty where that is no question.
-
-    Parameters
-    ----------
-    channels : int
-        How many there are.
-    channel : int or "mean"
-        What was asked for.
-    """
-    if channels == 1:
-        return f"of 1 channel, taken for channel {channel}" if channel not in (0, "mean") else ""
-    taken = "their mean is taken" if channel == "mean" else f"channel {channel} is taken"
-    return f"of {channels} channels, {taken}"
+    """Which channel of how many is read, for a ledger; empty if there is no choice."""
+    if channels > 1 and channel == "mean":
+        return f"of {channels} channels, their mean is taken"
+    if channels > 1:
+        return f"of {channels} channels, channel {channel} is taken"
+    if channel in (0, "mean"):
+        return ""
+    return f"of 1 channel, taken for channel {channel}"
 
 
-def silent_in_words(channel: Channel, sounding: Sequence[int]) -> str:
-    """That a channel is silent, and which are not.
-
-    Parameters
-    ----------
-    channel : int or "mean"
-        The silent one.
-    sounding : sequence of int
-        Others with sound.
-    """
-    return f"with channel {channel} silent and channel {sounding[0]} not"
-
-
-def is_silent(samples: np.ndarray) -> bool:
-    """Whether a channel holds no sound.
-
-    Parameters
-    ----------
-    samples : (n,) float array
-        Full scale is [-1, 1].
-    """
+def _is_silent(samples: np.ndarray) -> bool:
     return not len(samples) or max(samples.max(), -samples.min()) <= SILENT_PEAK
 
 
 def sounding_channels(
     samples: np.ndarray, channel: Channel, channels: int, read: Callable[[int], np.ndarray]
 ) -> list[int]:
-    """Other channels with sound, where the one that was asked for is silent; else none.
+    """Other channels with sound, if the samples of the chosen channel are silent; otherwise none.
 
-    Parameters
-    ----------
-    samples : (n,) float array
-        The channel that was asked for.
-    channel : int or "mean"
-        Which it is.
-    channels : int
-        How many there are.
-    read : callable
-        Channel -> samples.
+    `read` gives the samples of another channel, at most `MAX_CHECKED_CHANNELS` of them.
     """
-    if channels == 1 or channel == "mean" or not is_silent(samples):
+    if channels == 1 or channel == "mean" or not _is_silent(samples):
         return []
-    others = [number for number in range(min(channels, MOST_CHANNELS)) if number != channel]
-    return [number for number in others if not is_silent(read(number))]
+    checked = range(min(channels, MAX_CHECKED_CHANNELS))
+    return [other for other in checked if other != channel and not _is_silent(read(other))]
 
 
 class ChannelCounts:
-    """Of the utterances that a step reads: how many channels and which rates they have, and whose channel is silent.
+    """Counts of channels and rates over the utterances that a step reads.
 
     Parameters
     ----------
     channel : int or "mean"
-        The one that is heard.
+        The channel that the step reads.
 
     Attributes
     ----------
     counts : Counter of str
-        For a ledger: ``of 2 channels, channel 0 is taken`` -> utterances; nothing of sounds of one channel where channel 0 is heard.
+        ``of 2 channels, channel 0 is taken`` -> utterances, for a ledger; channel 0 of utterances
+        with one channel is not counted.
     rates : Counter of int
         Sample rate in Hz -> utterances.
     silent : dict of str to str
-        Utterance whose channel is silent while another is not -> what the ledger says beside its fate.
+        Utterance whose channel is silent while another one is not -> a remark for the ledger.
     """
 
     def __init__(self, channel: Channel):
@@ -146,26 +92,15 @@ class ChannelCounts:
         channels: int,
         read_other: Callable[[int], np.ndarray],
     ) -> None:
-        """Enter an utterance.
-
-        Parameters
-        ----------
-        utterance : str
-            Its name.
-        samples : (n,) float array
-            As heard.
-        rate, channels : int
-            Hz, and how many channels there are.
-        read_other : callable
-            Channel -> samples.
-        """
+        """Count an utterance; `read_other` gives the samples of another channel."""
         self.rates[rate] += 1
-        words = channels_in_words(channels, self.channel)
-        if words:
-            self.counts[words] += 1
+        description = channels_in_words(channels, self.channel)
+        if description:
+            self.counts[description] += 1
         sounding = sounding_channels(samples, self.channel, channels, read_other)
         if sounding:
-            self.counts[silent_in_words(self.channel, sounding)] += 1
+            chosen, other = self.channel, sounding[0]
+            self.counts[f"with channel {chosen} silent and channel {other} not"] += 1
             self.silent[utterance] = (
-                f"channel {self.channel} is silent, channel {sounding[0]} is not: --channel {sounding[0]}"
+                f"channel {chosen} is silent, channel {other} is not: --channel {other}"
             )

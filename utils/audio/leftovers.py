@@ -1,9 +1,8 @@
-"""What systems and programs leave in folders of sound: files that look like sound and are none."""
+"""Files that systems and programs leave in folders of audio, some of which look like audio."""
 
 from collections.abc import Mapping
 
-# What systems and programs leave in folders, in small letters; besides, names that begin with a dot.
-LEFT_BY_SYSTEMS = {
+SYSTEM_NAMES = {  # in lower case; besides, all names that begin with a dot
     "@eadir",
     "@recycle",
     "#recycle",
@@ -19,28 +18,16 @@ LEFT_BY_SYSTEMS = {
 
 
 def left_by_system(name: str) -> str:
-    """The kind of what systems and programs leave in folders that a name is of; empty: of none.
-
-    Parameters
-    ----------
-    name : str
-        Of a file or folder.
-    """
+    """The kind of system file or folder that a name is, such as ``._*``; empty: it is none."""
     if name.startswith("._"):
         return "._*"
-    if name == ".DS_Store" or name.lower() in LEFT_BY_SYSTEMS:
+    if name == ".DS_Store" or name.lower() in SYSTEM_NAMES:
         return name
     return ".*" if name.startswith(".") else ""
 
 
 def left_out_in_words(left_out: Mapping[str, int]) -> str:
-    """The names that were left out, counted, as a sentence; empty where there were none.
-
-    Parameters
-    ----------
-    left_out : mapping of str to int
-        Kind, from `left_by_system` -> how many.
-    """
+    """Numbers of ignored files by the kinds of `left_by_system`, as a phrase; empty for none."""
     if not left_out:
         return ""
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(left_out.items()))

@@ -1,7 +1,8 @@
-"""What a shell command of a wav.scp writes.
+"""Output of the shell commands in a wav.scp.
 
-A reader that has enough ends early (`head -c`, `sox trim`), and the kernel ends whoever still writes to it: that is no failure of theirs.  So the
-status of every command of a pipe counts, as under `pipefail`, but for those that ended since nobody read on.
+A reader that has enough ends early (`head -c`, `sox trim`), and the kernel ends the commands that
+still write to it, which is no failure of theirs.  So the status of every command of a pipe counts,
+as under `pipefail`, except for those that ended because nobody read on.
 """
 
 import re
@@ -11,11 +12,12 @@ import tempfile
 
 from utils.errors import UnreadableAudio, UserError
 
-BY_SIGPIPE = 128 + signal.SIGPIPE  # what a shell calls the status of a command that SIGPIPE ended
-# Programs that ignore the signal (ffmpeg, Python) say this instead, and give a status of their own.
+SIGPIPE_STATUS = 128 + signal.SIGPIPE  # a shell's status of a command ended by SIGPIPE
+# Programs that ignore the signal (ffmpeg, Python) print this, and end with a status of their own.
 BROKEN = b"Broken pipe"
-# Bash calls `judge` behind each pipe that failed, in brackets and functions too.  Where the last command of the pipe succeeded, and the shell would
-# end with the status of that pipe, it writes down the status of each command and ends with 0: the rest is judged here.
+# Bash calls `judge` after each pipe that failed, also in brackets and functions.  If the last
+# command of the pipe succeeded, and the shell would end with the status of that pipe, it writes
+# down the status of each command and ends with 0: the statuses are judged below.
 SCRIPT = """
 judge() {{
   local code=$1; shift
@@ -26,69 +28,55 @@ trap 'judge $? "${{PIPESTATUS[@]}}"' ERR
 """
 
 
-def output_of(entry: str, allow_pipes: bool) -> bytes:
-    """Run the command of a wav.scp and return what it writes.
+def run_entry(entry: str, allow_pipes: bool) -> bytes:
+    """Run an entry, a shell command and a bar, and return its output.
 
-    Parameters
-    ----------
-    entry : str
-        A shell command and a bar.
-    allow_pipes : bool
-        Leave to run it.
-
-    Raises
-    ------
-    UserError
-        There is no leave.
-    UnreadableAudio
-        It failed, or a command before its last one did for another reason than that nobody read on.
+    UserError: pipes are not allowed.  UnreadableAudio: the command failed.
     """
     if not allow_pipes:
         raise UserError(
-            f"'{entry}' runs a command of whoever wrote the list; give --allow-pipes if you trust it"
+            f"'{entry}' runs a command of whoever wrote the list; "
+            "give --allow-pipes if you trust it"
         )
     command = entry.rstrip()[:-1]
-    with tempfile.TemporaryFile() as ended_early:
-        descriptor = ended_early.fileno()
-        done = subprocess.run(
+    with tempfile.TemporaryFile() as status_file:
+        descriptor = status_file.fileno()
+        result = subprocess.run(
             ["bash", "-c", SCRIPT.format(descriptor=descriptor) + command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             pass_fds=[descriptor],
             check=False,
         )
-        ended_early.seek(0)
-        statuses = [int(word) for line in ended_early for word in line.split()]
-    code = done.returncode or _failure_among(statuses, done.stderr)
-    if code < 0:  # bash itself was ended by a signal: said as a shell says it
+        status_file.seek(0)
+        statuses = [int(status) for status in status_file.read().split()]
+    code = result.returncode or _failed_status(statuses, result.stderr)
+    if code < 0:  # a signal ended bash itself
         code = 128 - code
     if code:
-        said = done.stderr.decode(errors="replace").strip().split("\n")
-        raise UnreadableAudio(
-            entry, f"the command ended with exit code {code}{': ' + said[-1] if said[-1] else ''}"
-        )
-    return done.stdout
+        last_line = result.stderr.decode(errors="replace").strip().split("\n")[-1]
+        reason = f"the command ended with exit code {code}"
+        if last_line:
+            reason += f": {last_line}"
+        raise UnreadableAudio(entry, reason)
+    return result.stdout
 
 
-def ends_where_its_command_does(entry: str) -> bool:
-    """Whether what an entry gives may end before its header says: a command that reads on from another one or takes the first bytes of a file
-    (`head -c`, `dd`) decides where the sound ends, and hands the header on as it is.
+def may_end_early(entry: str) -> bool:
+    """Whether an entry's audio may be shorter than its header says.
 
-    Parameters
-    ----------
-    entry : str
-        Of wav.scp; False of a file, and of a command that is alone, such as `cat`.
+    A command that reads another one's output, or the first bytes of a file (`head -c`, `dd`), cuts
+    the audio and leaves the header as it is.  False for a file, and for a single command.
     """
-    command = entry.rstrip().removesuffix("|")
-    return (
-        command != entry.rstrip()
-        and re.search(r"(?<!\|)\|(?!\|)|\b(head|dd)\b", command) is not None
-    )
+    command = entry.rstrip()
+    if not command.endswith("|"):
+        return False
+    return re.search(r"(?<!\|)\|(?!\|)|\b(head|dd)\b", command[:-1]) is not None
 
 
-def _failure_among(statuses: list[int], said: bytes) -> int:
-    """The status of a command that failed by itself, of pipes whose last one succeeded; 0: none did."""
-    failed = [status for status in statuses if status not in (0, BY_SIGPIPE)]
-    if not failed or (len(failed) == 1 and BROKEN in said):
+def _failed_status(statuses: list[int], messages: bytes) -> int:
+    """Status of a command that failed by itself in a pipe whose last command succeeded, or 0."""
+    failed = [status for status in statuses if status not in (0, SIGPIPE_STATUS)]
+    if not failed or (len(failed) == 1 and BROKEN in messages):
         return 0
     return failed[-1]

@@ -37,7 +37,7 @@ def heard(files, channel):
     for name in files:
         with suppress(UnreadableAudio):  # those of two channels, where the third is asked for
             reader.read(name)
-    return reader.heard
+    return reader.channel_counts
 
 
 def test_channels_are_counted_and_silent_ones_are_named_with_the_one_that_sounds(files):
@@ -92,7 +92,7 @@ def test_segments_of_a_pipe_hear_their_own_channel_after_another_was_looked_at(f
     )
     for utterance in ("a", "b"):
         assert np.abs(reader.read(utterance)[0]).max() < 1e-3
-    assert set(reader.heard.silent) == {"a", "b"}
+    assert set(reader.channel_counts.silent) == {"a", "b"}
 
 
 @pytest.mark.parametrize("channels", [1, 2, 6])

@@ -6,7 +6,7 @@ import struct
 import pytest
 from hypothesis import given, strategies
 
-from utils.audio.mp4 import Mp4Sound, read_mp4_header
+from utils.audio.mp4 import Mp4Audio, read_mp4_header
 
 
 def box(name, *contents):
@@ -140,4 +140,4 @@ def test_damage_gives_a_length_or_a_reason_and_nothing_else(data):
     except ValueError as error:
         assert str(error)  # noqa: PT017
     else:
-        assert isinstance(found, Mp4Sound)
+        assert isinstance(found, Mp4Audio)

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from utils.audio import audio_info, read_audio
-from utils.audio.pipes import output_of
+from utils.audio.pipes import run_entry
 from utils.errors import UnreadableAudio
 
 RATE = 16000
@@ -45,20 +45,20 @@ FAILED = {
 
 @pytest.mark.parametrize("kind", WHOLE)
 def test_a_pipe_whose_reader_had_enough_is_whole(kind):
-    assert len(output_of(f"{WHOLE[kind]} |", True)) == 5
+    assert len(run_entry(f"{WHOLE[kind]} |", True)) == 5
 
 
 @pytest.mark.parametrize("kind", FAILED)
 def test_a_command_that_failed_by_itself_is_a_failure(kind):
     command, code = FAILED[kind]
     with pytest.raises(UnreadableAudio, match=f"ended with exit code {code}\\b"):
-        output_of(f"{command} |", True)
+        run_entry(f"{command} |", True)
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg")
 def test_ffmpeg_ignores_sigpipe_and_is_whole_too():
     command = "ffmpeg -v error -f lavfi -i sine=d=100 -f wav - | head -c 5"
-    assert output_of(f"{command} |", True) == b"RIFF\xff"
+    assert run_entry(f"{command} |", True) == b"RIFF\xff"
 
 
 @pytest.mark.parametrize(
