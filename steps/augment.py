@@ -25,26 +25,27 @@ def augment(
     max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
     max_policy_fraction: float = MAX_POLICY_FRACTION,
 ) -> dict:
-    """Write the bank: ``noise.{ark,scp,num_samples}``, ``noise.utt2type``, ``rirs.{ark,scp,num_samples}`` and what was ``dropped`` of each.
+    """Write the bank: ``noise`` and ``rirs`` as ``.{ark,scp,num_samples,dropped}``, and ``noise.utt2type``.
 
-    Room responses have their peak at 10 ms and half of full scale.  What is silent is dropped by policy.
+    Room responses have their peak at 10 ms, at half of full scale.  Silence is dropped by policy.
 
     Parameters
     ----------
     bank : path
         Folder to write.
     noise : path or None
-        Data directory of noises; their types stand in ``utt2type`` or ``utt2condition``, without these all are of type ``noise``.
+        Data directory of noises; ``utt2type`` or ``utt2condition`` has their types, which are
+        ``noise`` otherwise.
     rirs : path or None
         Data directory of room impulse responses.
     sample_rate_hz : int
         Rate of the training audio.
     allow_pipes : bool
-        Leave to run the commands that a wav.scp may hold.
+        Run the commands that a wav.scp may hold.
     root : path or None
         Folder that relative paths in the wav.scp start from.
     max_unreadable_fraction, max_policy_fraction : float
-        More files than this (and than one) that cannot be read, or that are silent, are an error.
+        A larger fraction of unreadable, or of silent files is an error, if it is more than one.
 
     Returns
     -------
@@ -54,20 +55,19 @@ def augment(
     Raises
     ------
     UserError
-        Nothing to pack, or too much is unreadable.
+        Nothing to pack, or too much is dropped.
     """
-    sources = {
-        kind: source for kind, source in (("noise", noise), ("rirs", rirs)) if source is not None
-    }
+    sources: dict[str, Path] = {}
+    if noise is not None:
+        sources["noise"] = noise
+    if rirs is not None:
+        sources["rirs"] = rirs
     if not sources:
         raise UserError(f"{bank}: nothing to put into the bank; give --noise, --rirs or both")
-    inputs = {
-        f"{kind} {label}": path
-        for kind, source in sources.items()
-        for label, path in data_dir_inputs(
-            source, "wav.scp", "segments", "utt2type", "utt2condition"
-        ).items()
-    }
+    inputs: dict[str, Path] = {}
+    for kind, source in sources.items():
+        lists = data_dir_inputs(source, "wav.scp", "segments", "utt2type", "utt2condition")
+        inputs |= {f"{kind} {label}": path for label, path in lists.items()}
     task = Task(
         bank,
         "augment",
@@ -87,15 +87,11 @@ def augment(
 
     outputs, counts = [], {}
     for kind, source in sources.items():
-        lists = read_data_dir(source, allow_pipes=allow_pipes, needs_audio=True)
-        reader = UtteranceReader(lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root)
-        packer = Packer(
-            reader,
-            Ledger(source),
-            sample_rate_hz,
-            transform=align_response if kind == "rirs" else None,
-        )
-        outputs += packer.write(bank / kind, sorted(lists.utt2spk))
+        data = read_data_dir(source, allow_pipes=allow_pipes, needs_audio=True)
+        reader = UtteranceReader(data.wav_scp, data.segments, allow_pipes=allow_pipes, root=root)
+        transform = align_response if kind == "rirs" else None
+        packer = Packer(reader, Ledger(source), sample_rate_hz, transform=transform)
+        outputs += packer.write(bank / kind, sorted(data.utt2spk))
         if not packer.num_samples:
             raise UserError(
                 f"{source}: no {kind} left to put into the bank; see {bank / kind}.dropped"
@@ -103,11 +99,9 @@ def augment(
         packer.ledger.check_limits(max_unreadable_fraction, max_policy_fraction)
         counts[kind] = packer.counts
         if kind == "noise":
-            types = lists.maps.get("utt2type") or lists.maps.get("utt2condition") or {}
-            write_map(
-                bank / "noise.utt2type",
-                {utterance: types.get(utterance, "noise") for utterance in packer.num_samples},
-            )
+            types = data.maps.get("utt2type") or data.maps.get("utt2condition") or {}
+            packed_types = {name: types.get(name, "noise") for name in packer.num_samples}
+            write_map(bank / "noise.utt2type", packed_types)
             outputs.append(bank / "noise.utt2type")
     return task.finish(outputs, counts)
 

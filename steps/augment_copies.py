@@ -1,12 +1,15 @@
-"""Augment copies of packed audio, one part of the job array at a time: for back ends, which train on embeddings, and for other programs.
+"""Write augmented copies of packed audio, for back ends and other programs: one job of the array.
 
-    python -m steps.augment_copies data/packed_16000/train data/packed_16000/bank conf/augmentation/kaldi_voxceleb_copies.yaml \\
-        data/packed_16000/train_copies --one-copy-per-transform true --job 1/4
+    python -m steps.augment_copies data/packed_16000/train data/packed_16000/bank \\
+        conf/augmentation/kaldi_voxceleb_copies.yaml data/packed_16000/train_copies \\
+        --one-copy-per-transform true --job 1/4
 
-The folder is a data directory when steps.collect_copies has merged the parts.  Networks need no copies: steps.train augments every crop anew.
+steps.collect_copies makes a data directory of the parts.  Networks need no copies, since
+steps.train augments every crop.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,57 +43,60 @@ def augment_copies(
 ) -> dict:
     """Write augmented copies of one job's utterances as 16-bit waves.
 
-    A copy is called ``<utterance>-<suffix><number>``; one that is played at another speed as another speaker, ``sp0.9-<utterance>-<suffix><number>``,
-    as Kaldi calls it.
+    A copy is called ``<utterance>-<suffix><number>``, and, if another speed makes it another
+    speaker, ``sp0.9-<utterance>-<suffix><number>`` as in Kaldi.
 
     Parameters
     ----------
     packed : path
         Packed data directory (steps.collect_packed).
     bank : path
-        Noise and room bank (steps.augment); not looked at where the policy takes nothing from it.
+        Noise bank (steps.augment); not read if the policy does not use it.
     policy : path
-        YAML with what a training YAML has in its section ``augmentation``, such as conf/augmentation/kaldi_voxceleb_copies.yaml.
+        YAML with the content of a section ``augmentation``, such as
+        conf/augmentation/kaldi_voxceleb_copies.yaml.
     output : path
-        Folder of the archives: writes ``packed.J.{ark,scp,num_samples,dropped}`` and the copies' lists.
+        Folder of the archives: writes ``packed.J.{ark,scp,num_samples,dropped}`` and the lists of
+        the copies.
     copies : int
-        How many of each utterance.
+        Number of copies of each utterance.
     suffix : str
-        How they are called.
+        Suffix of their names.
     one_copy_per_transform : bool
-        As many copies with each of the transforms of the policy's ``one_of``, called as in Kaldi: ``-reverb``, ``-noise``, ``-music``, ``-babble``.
+        Make so many copies with each transform of the policy's ``one_of``, with the suffixes of
+        Kaldi: ``-reverb``, ``-noise``, ``-music``, ``-babble``.
     seed : int
-        Of every draw, 0 or more.
+        Seed of every draw, 0 or more.
     allow_trials : bool
-        Leave to copy a set that has trials, which name originals only.
+        Copy a set with trials, too, although they name originals only.
     job : str
         ``3/8``: the third of eight parts.
 
     Returns
     -------
     dict
-        The ledger's counts, samples written, copies that had to be clipped, and those to which nothing happened.
+        The ledger's counts, samples written, and numbers of clipped and of unchanged copies.
 
     Raises
     ------
     UserError
-        The policy or an option makes no sense, the bank has not what the policy wants, or the set has trials.
+        The policy or an option is impossible, the bank lacks what the policy needs, or the set has
+        trials.
     """
-    section, policies = read_policies(policy, copies, suffix, one_copy_per_transform)
+    section, policies = _read_policies(policy, copies, suffix, one_copy_per_transform)
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
     if (packed / "trials").exists() and not allow_trials:
         raise UserError(
-            f"{packed}/trials: its audio is for tests, and trials name no copies; give --allow-trials to copy it nevertheless"
+            f"{packed}/trials: its audio is for tests, and trials name no copies; "
+            "give --allow-trials to copy it nevertheless"
         )
     inputs = data_dir_inputs(packed, "wav.scp", "utt2spk", "utt2num_samples")
     augmentation = make(Augmenter, section, str(policy))
     if augmentation.uses_bank:
         inputs["bank"] = bank / "receipts" / "augment.json"
-    # where it runs changes nothing
-    resolved = {
-        key: value for key, value in resolved_augmentation(section).items() if key != "device"
-    }
+    resolved = resolved_augmentation(section)
+    del resolved["device"]  # it does not change the result
     options = {
         "policy": resolved,
         "policy_name": policy.stem,
@@ -106,7 +112,7 @@ def augment_copies(
         inputs=inputs,
         options=options,
         dear=True,
-        expected_bytes=lambda: forecast_bytes(packed, len(policies), job),
+        expected_bytes=partial(_forecast_bytes, packed, len(policies), job),
     )
     rate = rate_of_packed(packed)
     if MODE.checking and rate and task.status().state != DONE:
@@ -126,7 +132,7 @@ def augment_copies(
     packer = Packer(maker, Ledger(packed), reader.sample_rate_hz)
     stem = output / f"packed.{job.partition('/')[0]}"
     outputs = packer.write(stem, sorted(planned))
-    maps = lists_of_copies(maker, packer, utt2spk)
+    maps = _lists_of_copies(maker, packer, utt2spk)
     for name, mapping in maps.items():
         write_map(Path(f"{stem}.{name}"), mapping)
     unchanged = sum(maker.records[name] == UNCHANGED for name in packer.num_samples)
@@ -136,49 +142,28 @@ def augment_copies(
     )
 
 
-def lists_of_copies(
+def _lists_of_copies(
     maker: "CopyMaker", packer: "Packer", utt2spk: Mapping[str, str]
 ) -> dict[str, dict[str, str]]:
-    """The lists of copies by their names: of all that were planned, ``utt2dur`` of those packed.
-
-    Parameters
-    ----------
-    maker : CopyMaker
-        Has made the copies.
-    packer : Packer
-        Has packed them.
-    utt2spk : mapping of str to str
-        Original -> speaker.
-    """
-    planned = maker.planned
+    """Lists of the planned copies (``utt2dur``: of the packed ones), from the originals' speakers."""
+    utt2dur, utt2uniq, copies_utt2spk = {}, {}, {}
+    for name, num_samples in packer.num_samples.items():
+        utt2dur[name] = f"{num_samples / packer.sample_rate_hz:.4f}"
+    for name, copy in maker.planned.items():
+        utt2uniq[name] = copy.original
+        copies_utt2spk[name] = f"{copy.prefix}{utt2spk[copy.original]}"
     return {
-        "utt2dur": {
-            name: f"{number / packer.sample_rate_hz:.4f}"
-            for name, number in packer.num_samples.items()
-        },
-        "utt2uniq": {name: copy.original for name, copy in planned.items()},
-        "utt2spk": {
-            name: f"{copy.prefix}{utt2spk[copy.original]}" for name, copy in planned.items()
-        },
+        "utt2dur": utt2dur,
+        "utt2uniq": utt2uniq,
+        "utt2spk": copies_utt2spk,
         "utt2augmentation": maker.records,
     }
 
 
-def read_policies(
+def _read_policies(
     policy: Path, copies: int, suffix: str, one_copy_per_transform: bool
 ) -> tuple[dict, list[tuple[str, dict]]]:
-    """A policy as it is written, and the suffix and policy of each copy.
-
-    Parameters
-    ----------
-    policy, copies, suffix, one_copy_per_transform
-        As of `augment_copies`.
-
-    Raises
-    ------
-    UserError
-        As of `augment_copies`.
-    """
+    """The policy in the YAML, and the suffix and policy of each copy."""
     from utils.augmentation.copies import policies_of_copies
 
     section = read_yaml(policy)
@@ -189,28 +174,15 @@ def read_policies(
         raise UserError(f"{policy}: {error}") from None
 
 
-def forecast_bytes(packed: Path, copies: int, job: str) -> int | None:
-    """Size of a job's archive before it is written; None where the packed audio is not there yet.
-
-    Parameters
-    ----------
-    packed : path
-        Packed data directory.
-    copies : int
-        Of each utterance.
-    job : str
-        Which part of the utterances.
-    """
+def _forecast_bytes(packed: Path, copies: int, job: str) -> int | None:
+    """Size of a job's archive before it is written; None: the packed audio is not there yet."""
     from utils.data_dir import job_utterances, read_map
 
     if not (packed / "utt2num_samples").exists():
         return None
     num_samples = read_map(packed / "utt2num_samples")
-    return (
-        2
-        * copies
-        * sum(int(num_samples[utterance]) for utterance in job_utterances(num_samples, job))
-    )
+    total = sum(int(num_samples[utterance]) for utterance in job_utterances(num_samples, job))
+    return 2 * copies * total
 
 
 if __name__ == "__main__":

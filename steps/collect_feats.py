@@ -1,4 +1,4 @@
-"""Merge the features of an array of jobs: feats.scp, utt2num_frames and what made them; judge the losses.
+"""Merge the features of an array of jobs into feats.scp and utt2num_frames; check the losses.
 
 python -m steps.collect_feats data/full/packed_16000/train --jobs 4
 """
@@ -24,20 +24,22 @@ def collect_feats(
     max_policy_fraction: float = MAX_POLICY_FRACTION,
     allow_missing_trials: bool = False,
 ) -> dict:
-    """Write ``feats.scp``, ``utt2num_frames``, ``frame_shift`` (seconds), ``feats.json`` (the front end), and the ledger in ``feats/``.
+    """Write ``feats.scp``, ``utt2num_frames``, ``frame_shift`` (seconds) and ``feats.json``.
+
+    ``feats.json`` describes the front end; the ledger goes to ``feats/``.
 
     Parameters
     ----------
     data : path
         Data directory whose features steps.make_feats has made.
     jobs : int
-        How many jobs made them.
+        Number of jobs that made them.
     max_unreadable_fraction : float
-        More unreadable utterances than this (and than one) are an error.
+        A larger fraction of unreadable utterances is an error, if it is more than one.
     max_policy_fraction : float
-        More utterances that are too short for a frame than this (and than one) are an error.
+        A larger fraction of utterances too short for a frame is an error, if it is more than one.
     allow_missing_trials : bool
-        Leave to lose utterances that trials name.
+        Lose utterances even if trials name them.
 
     Returns
     -------
@@ -47,7 +49,7 @@ def collect_feats(
     Raises
     ------
     UserError
-        A job is missing, too much is lost, or there is a feats.scp from elsewhere.
+        A job is missing, too much is lost, or feats.scp was made elsewhere.
     """
     home = data / "feats"
     receipts = part_receipts(home, "make_feats", jobs)
@@ -62,7 +64,7 @@ def collect_feats(
             "allow_missing_trials": allow_missing_trials,
         },
     )
-    refuse_foreign(data, task)
+    _refuse_foreign(data, task)
     if task.is_done():
         return task.counts
     from utils.data_dir import read_map, write_map
@@ -73,19 +75,19 @@ def collect_feats(
     ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
     ledger.read_parts(parts.files("dropped"), feats_scp, read_map(data / "utt2spk"))
     ledger.check_limits(max_unreadable_fraction, max_policy_fraction, home / "receipts")
-    described = [path.read_text(encoding="utf-8") for path in parts.files("json")]
-    if len(set(described)) > 1:
+    descriptions = [path.read_text(encoding="utf-8") for path in parts.files("json")]
+    if len(set(descriptions)) > 1:
         raise UserError(
-            f"{home}: the jobs made features of different kinds; remove the folder and run the jobs again"
+            f"{home}: the jobs made features of different kinds; "
+            "remove the folder and run the jobs again"
         )
     write_map(data / "feats.scp", feats_scp)
     write_map(data / "utt2num_frames", parts.table("num_frames"))
-    for name, text in {
-        "feats.json": described[0],
-        "frame_shift": f"{json.loads(described[0])['frame_shift_seconds']:g}",
-    }.items():
-        with atomic_write(data / name) as file:
-            file.write(text + "\n")
+    frame_shift_seconds = json.loads(descriptions[0])["frame_shift_seconds"]
+    with atomic_write(data / "feats.json") as file:
+        file.write(f"{descriptions[0]}\n")
+    with atomic_write(data / "frame_shift") as file:
+        file.write(f"{frame_shift_seconds:g}\n")
     print(f"{data}: {parts.total('frames'):,} frames; {ledger.summary}")
     written = [data / name for name in ("feats.scp", "utt2num_frames", "feats.json", "frame_shift")]
     return task.finish(
@@ -93,29 +95,17 @@ def collect_feats(
     )
 
 
-def refuse_foreign(data: Path, task: Task) -> None:
-    """Keep a feats.scp that was not made here from being overwritten.
-
-    Parameters
-    ----------
-    data : path
-        Data directory.
-    task : Task
-        That of this step, whose receipt shows that the list is ours.
-
-    Raises
-    ------
-    UserError
-        The directory has features from elsewhere.
-    """
+def _refuse_foreign(data: Path, task: Task) -> None:
+    """Raise UserError for a feats.scp that this step has not written: it would be overwritten."""
     lists = data / "feats.scp"
     if not lists.exists() or task.path.exists():
         return
     with open(lists, encoding="utf-8", newline="\n") as file:
-        # ours may stand there without a receipt: of a run that was killed before it
+        # without a receipt it can still be ours, if the run was killed before
         if f" {data / 'feats' / 'feats.'}" not in file.readline():
             raise UserError(
-                f"{lists}: these features were made elsewhere; move the list away, or make features in a copy of the data directory"
+                f"{lists}: these features were made elsewhere; "
+                "move the list away, or make features in a copy of the data directory"
             )
 
 

@@ -1,4 +1,4 @@
-"""Make a data directory of the archives that an array of jobs has packed, and judge its losses.
+"""Make a data directory of the archives that an array of jobs has packed, and check the losses.
 
 python -m steps.collect_packed data/full/train data/full/packed_16000/train --jobs 4
 """
@@ -29,9 +29,11 @@ def collect_packed(
 ) -> dict:
     """Write the lists of the packed data directory and the ledger of stage 2.
 
-    ``wav.scp`` with offsets, ``utt2dur``, ``utt2num_samples``, and every list of the source that still holds, without the utterances that were
-    dropped; segments have become utterances.  Where utterances were split each piece is an utterance, with the lists of the one that it was cut
-    from (but for ``text``), which ``utt2original`` names.  ``dropped`` and ``ledger.json`` say who was lost and why, ``lost_trials`` which trials.
+    ``wav.scp`` with offsets, ``utt2dur``, ``utt2num_samples``, and every list of the source that
+    still holds, without the dropped utterances; segments have become utterances.  If utterances
+    were split, each piece is an utterance with the lists of its original (except ``text``), which
+    ``utt2original`` names.  ``dropped`` and ``ledger.json`` have the dropped utterances and the
+    reasons, ``lost_trials`` the trials that are lost.
 
     Parameters
     ----------
@@ -40,18 +42,18 @@ def collect_packed(
     packed : path
         Folder of the archives, which becomes a data directory.
     jobs : int
-        How many jobs packed it.
+        Number of jobs that packed it.
     max_unreadable_fraction : float
-        More unreadable utterances than this (and than one) are an error.
+        A larger fraction of unreadable utterances is an error, if it is more than one.
     max_policy_fraction : float
-        More utterances dropped by policy than this (and than one) are an error.
+        A larger fraction of utterances dropped by policy is an error, if it is more than one.
     allow_missing_trials : bool
-        Leave to lose utterances that trials name.
+        Lose utterances even if trials name them.
 
     Returns
     -------
     dict
-        The ledger's counts, hours packed, and utterances that had to be clipped.
+        The ledger's counts, packed hours, and clipped utterances.
 
     Raises
     ------
@@ -84,27 +86,25 @@ def collect_packed(
     from utils.files import atomic_write
     from utils.packed.packer import packed_lists
 
-    parts, source = Parts(packed, receipts), read_data_dir(data, allow_pipes=True, needs_audio=True)
+    parts = Parts(packed, receipts)
+    source = read_data_dir(data, allow_pipes=True, needs_audio=True)
     wav_scp = parts.table("scp")
-    num_samples = {
-        utterance: int(number) for utterance, number in parts.table("num_samples").items()
-    }
+    num_samples = {key: int(number) for key, number in parts.table("num_samples").items()}
     ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
-    original = parts.table("utt2original") if parts.options["split"] else None
     ledger.pieces.update({fate: parts.total(f"pieces:{fate}") for fate in FATES_OF_PIECES})
-    ledger.read_parts(
-        parts.files("dropped"),
-        wav_scp if original is None else sorted(set(original.values())),
-        source.utt2spk,
-    )
+    original, packed_utterances = None, list(wav_scp)
+    if parts.options["split"]:
+        original = parts.table("utt2original")
+        packed_utterances = sorted(set(original.values()))
+    ledger.read_parts(parts.files("dropped"), packed_utterances, source.utt2spk)
     ledger.check_limits(max_unreadable_fraction, max_policy_fraction, packed / "receipts")
     ledger.found.update(parts.named(FOUND))
     kept = subset_data_dir(source, utterances=ledger.kept)
     lost_trials = sorted(lines_left_out(source.trials or [], kept.trials or []))
     ledger.lost_trials = len(lost_trials) + lost_trials_of(data)
     rate = parts.options["sample_rate_hz"]
-    shorter = bool(parts.options["trim"] or parts.options.get("last_seconds"))
-    lists = packed_lists(kept, wav_scp, num_samples, rate, trimmed=shorter, original=original)
+    is_trimmed = bool(parts.options["trim"] or parts.options.get("last_seconds"))
+    lists = packed_lists(kept, wav_scp, num_samples, rate, trimmed=is_trimmed, original=original)
     write_data_dir(lists, packed)
     with atomic_write(packed / "lost_trials") as file:
         file.writelines(f"{trial}\n" for trial in lost_trials)
@@ -120,7 +120,7 @@ def collect_packed(
 
 
 def _upsampled_lines(ledger: "Ledger") -> list[str]:
-    """What is not in sound that was recorded at a lower rate; channels were told of with the VAD decisions."""
+    """Which frequencies upsampled audio lacks; stage 1 has printed the channels."""
     lines = []
     for line in ledger.found_lines():
         before, is_upsampled, rates = line.partition("upsampled from ")

@@ -1,4 +1,4 @@
-"""Merge the voice activity decisions of an array of jobs, and judge its losses.
+"""Merge the voice activity decisions of an array of jobs, and check the losses.
 
 python -m steps.collect_vad data/full/train --jobs 4
 """
@@ -20,27 +20,29 @@ def collect_vad(
     max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
     allow_missing_trials: bool = False,
 ) -> dict:
-    """Write ``vad.scp``, ``vad/segments``, and the ledger of stage 1 (``vad/dropped`` and ``vad/ledger.json``); say how much speech was found.
+    """Write ``vad.scp``, ``vad/segments`` and the ledger of stage 1, and print how much is speech.
 
-    ``vad/segments`` holds the stretches of speech as Kaldi's segments, ``<utterance>-<start>-<end> <recording> <start> <end>``: in the names
-    hundredths of a second within the utterance, in the columns seconds within the recording.
+    ``vad/segments`` has the stretches of speech as Kaldi's segments,
+    ``<utterance>-<start>-<end> <recording> <start> <end>``: in the names hundredths of a second
+    within the utterance, in the columns seconds within the recording.  The ledger is
+    ``vad/dropped`` and ``vad/ledger.json``.
 
     Parameters
     ----------
     data : path
         Data directory whose decisions steps.compute_vad has made.
     jobs : int
-        How many jobs made them.
+        Number of jobs that made them.
     max_unreadable_fraction : float
-        More unreadable utterances than this (and than one) are an error.
+        A larger fraction of unreadable utterances is an error, if it is more than one.
     allow_missing_trials : bool
-        Leave to lose utterances that trials name.
+        Lose utterances even if trials name them.
 
     Returns
     -------
     dict
-        The ledger's counts, frames in all and of speech, minimum, quartiles and maximum of the fraction of speech over the utterances, and how
-        many utterances have none.
+        The ledger's counts, frames in all and of speech, minimum, quartiles and maximum of the
+        fraction of speech over the utterances, and the number of utterances without any.
 
     Raises
     ------
@@ -73,13 +75,11 @@ def collect_vad(
     ledger.found.update(parts.named(FOUND))
     write_map(data / "vad.scp", decisions)
     write_map(home / "segments", parts.table("segments"))
-    num_frames, num_speech = (
-        {utterance: int(number) for utterance, number in parts.table(kind).items()}
-        for kind in ("num_frames", "num_speech")
-    )
+    num_frames = {key: int(number) for key, number in parts.table("num_frames").items()}
+    num_speech = {key: int(number) for key, number in parts.table("num_speech").items()}
     summary = speech_summary(num_frames, num_speech)
-    said = [*summary_lines(str(data), num_speech, summary), f"{data}: {ledger.summary}"]
-    print("\n".join([*said, *ledger.found_lines()]))
+    lines = [*summary_lines(str(data), num_speech, summary), f"{data}: {ledger.summary}"]
+    print("\n".join([*lines, *ledger.found_lines()]))
     return task.finish(
         [data / "vad.scp", home / "segments", *ledger.write(home), parts],
         {**ledger.counts, **summary},

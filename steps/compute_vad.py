@@ -1,9 +1,9 @@
-"""Decide which 10 ms frames are speech, one part of the job array at a time.
+"""Decide which 10 ms frames are speech: one job of the array.
 
     python -m steps.compute_vad data/full/train --job 1/4
     python -m steps.compute_vad data/full/train --config conf/vad/energy.yaml --job 1/4
 
-The decisions are complete when steps.collect_vad has merged the parts.
+steps.collect_vad merges the parts.
 """
 
 from pathlib import Path
@@ -26,25 +26,27 @@ def compute_vad(
     allow_missing_trials: bool = False,
     job: str = "1/1",
 ) -> dict:
-    """Write the voice activity decisions of one job's utterances as Kaldi vectors of 0 and 1, and their stretches of speech as segments.
+    """Write voice activity decisions of one job's utterances as Kaldi vectors of 0 and 1.
 
     Parameters
     ----------
     data : path
-        Data directory; writes ``vad/vad.J.{ark,scp,segments,num_frames,num_speech}`` and the job's part of the ledger, ``vad/vad.J.dropped``.
+        Data directory; writes ``vad/vad.J.{ark,scp,segments,num_frames,num_speech}``, with the
+        stretches of speech as segments, and the job's part of the ledger, ``vad/vad.J.dropped``.
     config : path or None
-        YAML with a detector's name and options: those of conf/vad (webrtc, energy, silero, librosa_trim, librosa_split), which say what to
-        choose when; None: WebRTC's with its defaults.
+        YAML with a detector's name and options, as in conf/vad (webrtc, energy, silero,
+        librosa_trim, librosa_split), where their uses are described; None: WebRTC's defaults.
     top_db : float or None
-        In place of the YAML's, of the librosa detectors: how far below the loudest frame sound counts as silence.
+        For the librosa detectors, instead of the YAML's: level below the loudest frame, in dB, from
+        which audio is silence.
     channel : int or "mean"
-        Of sound with several, from 0; ``mean``: all of them averaged.  Sound of one channel has that one.
+        Channel to read, from 0, or the mean of all; audio with one channel has that one.
     allow_pipes : bool
-        Leave to run the commands that wav.scp may hold.
+        Run the commands that wav.scp may hold.
     root : path or None
         Folder that relative paths in wav.scp start from.
     allow_missing_trials : bool
-        Leave to drop unreadable utterances that trials name.
+        Drop unreadable utterances even if trials name them.
     job : str
         ``3/8``: the third of eight parts.
 
@@ -61,7 +63,8 @@ def compute_vad(
     from utils.vad.base import runs
     from utils.vad.registry import make_vad
 
-    detector, options = make_vad(config, {} if top_db is None else {"top_db": top_db})
+    overrides = {} if top_db is None else {"top_db": top_db}
+    detector, options = make_vad(config, overrides)
     home, part = data / "vad", job.partition("/")[0]
     task = Task(
         home,
@@ -93,8 +96,8 @@ def compute_vad(
         for utterance in job_utterances(lists.utt2spk, job):
             try:
                 samples, rate = reader.read(utterance)
-            except UnreadableAudio as fault:
-                ledger.drop(utterance, UNREADABLE, fault.reason)
+            except UnreadableAudio as error:
+                ledger.drop(utterance, UNREADABLE, error.reason)
                 continue
             speech = detector.decisions(samples, rate)
             writer.write(utterance, speech.astype(np.float32))
@@ -106,9 +109,8 @@ def compute_vad(
     with atomic_write(home / f"vad.{part}.segments") as file:
         file.writelines(segments)
     ledger.write_part(home / f"vad.{part}.dropped")
-    written = [
-        home / f"vad.{part}.{kind}" for kind in ("num_frames", "num_speech", "segments", "dropped")
-    ]
+    kinds = ("num_frames", "num_speech", "segments", "dropped")
+    written = [home / f"vad.{part}.{kind}" for kind in kinds]
     return task.finish(
         [writer, *written],
         {

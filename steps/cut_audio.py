@@ -1,9 +1,10 @@
-"""Cut packed utterances to one length around their centre: tests of short utterances, and students that learn from them.
+"""Cut packed utterances to one length around their centre: to test, or train on, short utterances.
 
     python -m steps.cut_audio data/full/packed_16000/test data/full/packed_16000/test_2s --seconds 2
 
-Tests alone need no copies: steps.extract has protocols for that (centre_2s).  The samples are written anew, at most as many bytes as
-2 x rate x seconds for each utterance, so that everything that reads packed audio, Kaldi included, reads these as well.
+A test alone needs no copies: steps.extract has protocols for it (centre_2s).  The samples are
+written again, at most 2 x rate x seconds bytes per utterance, so everything that reads packed
+audio, Kaldi included, reads them.
 """
 
 import json
@@ -27,37 +28,36 @@ FORMAT = 1
 def cut_audio(
     packed: Path, output: Path, *, seconds: float = 2.0, repeat_short: bool = True
 ) -> dict:
-    """Write a packed data directory of the same utterances, cut; lists, trials and enrolment models stay.
+    """Write a packed data directory of the same utterances, cut, with lists, trials and models.
 
     Parameters
     ----------
     packed : path
         Packed data directory (steps.collect_packed).
     output : path
-        The new one: the archive ``packed.1.ark``, its lists, the ledger.
+        The new one: the archive ``packed.1.ark``, its lists and the ledger.
     seconds : float
         Length of every utterance.
     repeat_short : bool
-        Utterances that are shorter are repeated until they have that length (MR-RawNet); otherwise they stay as they are.
+        Repeat shorter utterances up to that length (MR-RawNet); otherwise they stay as they are.
 
     Returns
     -------
     dict
-        Numbers of utterances, and of those that were ``shorter``.
+        Number of ``utterances``, and of those that were ``shorter``.
 
     Raises
     ------
     UserError
-        A length of no sample.
+        The length is less than a sample.
     """
     from utils.data_dir.formats import lists_of
 
-    lists = lists_of(packed)
     task = Task(
         output,
         "made",
         format=FORMAT,
-        inputs=data_dir_inputs(packed, "wav.scp", *lists),
+        inputs=data_dir_inputs(packed, "wav.scp", *lists_of(packed)),
         dear=True,
         options={"seconds": seconds, "repeat_short": repeat_short},
     )
@@ -79,48 +79,31 @@ def cut_audio(
     num_samples: dict[str, int] = {}
     with ArchiveWriter(output / "packed.1.ark", output / "packed.1.scp") as writer:
         for index, utterance in enumerate(source.wav_scp):
-            samples = centre_of(reader, index, wanted, repeat_short)
+            samples = _cut_centre(reader, index, wanted, repeat_short)
             writer.write_wave(utterance, samples, reader.sample_rate_hz)
             num_samples[utterance] = len(samples)
     source.maps.pop("text", None)  # of whole utterances
-    write_data_dir(
-        packed_lists(
-            source,
-            read_scp(output / "packed.1.scp"),
-            num_samples,
-            reader.sample_rate_hz,
-            trimmed=True,
-        ),
-        output,
-    )
-    ledger = write_ledger(packed, output, len(num_samples))
-    facts = write_sound_facts(
-        packed,
-        output,
-        f"cut to {seconds:g} s around the centre{', short ones repeated' if repeat_short else ''}",
-    )
+    wav_scp = read_scp(output / "packed.1.scp")
+    lists = packed_lists(source, wav_scp, num_samples, reader.sample_rate_hz, trimmed=True)
+    write_data_dir(lists, output)
+    ledger = _write_ledger(packed, output, len(num_samples))
+    cut = f"cut to {seconds:g} s around the centre"
+    if repeat_short:
+        cut += ", short ones repeated"
+    facts = write_sound_facts(packed, output, cut)
     written = [output / name for name in lists_of(output)]
     counts = {"utterances": len(num_samples), "shorter": int((reader.num_samples < wanted).sum())}
     print(
-        f"{output}: {counts['utterances']:,} utterances of {seconds:g} s; {counts['shorter']:,} were shorter"
+        f"{output}: {counts['utterances']:,} utterances of {seconds:g} s; "
+        f"{counts['shorter']:,} were shorter"
     )
     return task.finish([writer, *written, ledger, facts], counts)
 
 
-def centre_of(reader: "PackedReader", index: int, wanted: int, repeat_short: bool) -> "np.ndarray":
-    """The middle of one utterance, as 16-bit samples.
-
-    Parameters
-    ----------
-    reader : PackedReader
-        The sound.
-    index : int
-        Which utterance.
-    wanted : int
-        How many samples.
-    repeat_short : bool
-        Whether one that has fewer is repeated.
-    """
+def _cut_centre(
+    reader: "PackedReader", index: int, wanted: int, repeat_short: bool
+) -> "np.ndarray":
+    """The `wanted` samples in the middle of an utterance, as 16-bit integers."""
     import numpy as np
 
     from utils.audio import to_int16
@@ -128,24 +111,13 @@ def centre_of(reader: "PackedReader", index: int, wanted: int, repeat_short: boo
     available = int(reader.num_samples[index])
     start = max(0, available - wanted) // 2
     samples = to_int16(reader.read(index, start, min(wanted, available)))
-    return np.resize(samples, wanted) if repeat_short else samples
+    if repeat_short:
+        return np.resize(samples, wanted)
+    return samples
 
 
-def write_ledger(packed: Path, output: Path, utterances: int) -> Path:
-    """Write ``ledger.json``: all that came in went on, and trials that were lost before stay lost.
-
-    Parameters
-    ----------
-    packed, output : path
-        Data directories.
-    utterances : int
-        How many.
-
-    Returns
-    -------
-    path
-        What was written.
-    """
+def _write_ledger(packed: Path, output: Path, utterances: int) -> Path:
+    """Write ``ledger.json``: nothing is dropped, and trials that were lost before stay lost."""
     from utils.files import atomic_write
 
     lost = lost_trials_of(packed)

@@ -1,4 +1,4 @@
-"""A seeded draw of the training utterances: what systems are centred by that have no embeddings of the whole training set.
+"""Draw training utterances by a seed, to centre systems without embeddings of the whole set.
 
 python -m steps.draw_utterances data/full/packed_16000/train data/full/packed_16000/train_drawn
 """
@@ -17,7 +17,7 @@ FORMAT = 1
 def draw_utterances(
     data: Path, output: Path, *, count: int = DRAWN_UTTERANCES, seed: int = 1
 ) -> dict:
-    """Write a data directory of some utterances, whose sound stays where it is, without trials.
+    """Write a data directory of some utterances, without trials; the audio is not copied.
 
     Parameters
     ----------
@@ -26,9 +26,9 @@ def draw_utterances(
     output : path
         The new one.
     count : int
-        How many to draw; all where there are no more.
+        Number of utterances to draw; all if there are not more.
     seed : int
-        Of the draw, 0 or more; steps.train draws the same utterances by the same seed.
+        Seed of the draw, 0 or more; steps.train draws the same utterances by the same seed.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""The baseline that hears no speech: what the recording sounds like before and after it, as the embedding of an utterance.
+"""A baseline without speech: an embedding of the recording before and after an utterance.
 
     python -m steps.extract_channel_stats data/full/test exp/channel_stats/embeddings/test
 
-On a sound corpus it is at chance: if it tells speakers apart, so does any network, by their channels.
+It should be at chance.  If it tells speakers apart, any network does, too, by their channels.
 """
 
 from pathlib import Path
@@ -17,21 +17,21 @@ FORMAT = 2
 def extract_channel_stats(
     data: Path, output: Path, *, sets: list[str] | None = None, margin_seconds: float = 0.2
 ) -> dict:
-    """Write means and deviations of 30 log-mel energies over the first and last moments of each utterance.
+    """Write means and standard deviations of 30 log-mel energies over both ends of utterances.
 
-    Their scales differ: conf/backends/scaled_cosine.yaml learns mean and deviation from training utterances.
+    Their scales differ: conf/backends/scaled_cosine.yaml standardises them by training utterances.
 
     Parameters
     ----------
     data : path
-        Data directory whose utterances begin and end without speech.
+        Data directory; its utterances begin and end without speech.
         With ``sets``: the folder of such directories.
     output : path
-        Folder of the embeddings, 60 numbers for each utterance; of a folder for each of ``sets``.
+        Folder of the embeddings, 60 numbers per utterance; with ``sets``, of a folder for each.
     sets : list of str or None
-        Names of the data directories in ``data``, each by itself.
+        Names of data directories in ``data``, each on its own.
     margin_seconds : float
-        How long nobody speaks at either end.
+        Length without speech at either end.
 
     Returns
     -------
@@ -45,16 +45,17 @@ def extract_channel_stats(
     """
     if margin_seconds < 0.025:
         raise UserError(f"--margin-seconds is {margin_seconds}, expected 0.025 (one frame) or more")
-    folders = [(data / name, output / name) for name in sets] if sets else [(data, output)]
-    return {
-        "utterances": sum(
-            _channel_stats_of_set(*pair, margin_seconds).get("utterances", 0) for pair in folders
-        )
-    }
+    folders = [(data, output)]
+    if sets:
+        folders = [(data / name, output / name) for name in sets]
+    utterances = 0
+    for data_dir, embeddings in folders:
+        counts = _extract_set(data_dir, embeddings, margin_seconds)
+        utterances += counts.get("utterances", 0)
+    return {"utterances": utterances}
 
 
-def _channel_stats_of_set(data: Path, output: Path, margin_seconds: float) -> dict:
-    """Embed one data directory."""
+def _extract_set(data: Path, output: Path, margin_seconds: float) -> dict:
     inputs = data_dir_inputs(data, "wav.scp", "segments", "utt2spk")
     task = Task(
         output,

@@ -1,4 +1,4 @@
-"""The baseline without learning: mean and standard deviation of Kaldi's MFCC as the embedding of an utterance.
+"""A baseline without learning: mean and standard deviation of Kaldi's MFCC as an embedding.
 
 python -m steps.extract_mfcc_stats data/fold1/test exp/mfcc_stats/embeddings/test
 """
@@ -12,18 +12,19 @@ FORMAT = 2
 
 
 def extract_mfcc_stats(data: Path, output: Path, *, sets: list[str] | None = None) -> dict:
-    """Write means and deviations of 30 MFCC (16 kHz, 30 mel bins, no dither, otherwise Kaldi's defaults) over all frames.
+    """Write means and standard deviations of 30 MFCC over all frames of utterances.
 
-    Their scales differ: conf/backends/scaled_cosine.yaml learns mean and deviation from training utterances.
+    MFCC of 16 kHz with 30 mel bins, no dither, otherwise Kaldi's defaults.  Their scales differ:
+    conf/backends/scaled_cosine.yaml standardises them by training utterances.
 
     Parameters
     ----------
     data : path
         Data directory.  With ``sets``: the folder of such directories.
     output : path
-        Folder of the embeddings, 60 numbers for each utterance; of a folder for each of ``sets``.
+        Folder of the embeddings, 60 numbers per utterance; with ``sets``, of a folder for each.
     sets : list of str or None
-        Names of the data directories in ``data``, each by itself.
+        Names of data directories in ``data``, each on its own.
 
     Returns
     -------
@@ -35,12 +36,16 @@ def extract_mfcc_stats(data: Path, output: Path, *, sets: list[str] | None = Non
     UserError
         An utterance cannot be read or is shorter than a frame.
     """
-    folders = [(data / name, output / name) for name in sets] if sets else [(data, output)]
-    return {"utterances": sum(_mfcc_stats_of_set(*pair).get("utterances", 0) for pair in folders)}
+    folders = [(data, output)]
+    if sets:
+        folders = [(data / name, output / name) for name in sets]
+    utterances = 0
+    for data_dir, embeddings in folders:
+        utterances += _extract_set(data_dir, embeddings).get("utterances", 0)
+    return {"utterances": utterances}
 
 
-def _mfcc_stats_of_set(data: Path, output: Path) -> dict:
-    """Embed one data directory."""
+def _extract_set(data: Path, output: Path) -> dict:
     inputs = data_dir_inputs(data, "wav.scp", "segments", "utt2spk")
     task = Task(
         output,

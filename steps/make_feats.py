@@ -1,12 +1,13 @@
-"""Compute features and write them as Kaldi's matrices, one part of the job array at a time.
+"""Compute features and write them as Kaldi's matrices: one job of the array.
 
     python -m steps.make_feats data/full/packed_16000/train conf/feats/fbank80.yaml --job 1/4
 
-The data directory has its feats.scp when steps.collect_feats has merged the parts: for those who go on in Kaldi, and for networks with the front end
+steps.collect_feats merges the parts into feats.scp, for Kaldi, and for networks with the front end
 ``precomputed``.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -41,7 +42,7 @@ def make_feats(
     allow_missing_trials: bool = False,
     job: str = "1/1",
 ) -> dict:
-    """Write the features of one job's utterances, whole and in full: no voice activity decisions are applied.
+    """Write the features of one job's utterances, without use of voice activity decisions.
 
     Parameters
     ----------
@@ -50,19 +51,20 @@ def make_feats(
     config : path
         YAML of a front end: its name and options, as in conf/feats/.
     compress : bool
-        Kaldi's compressed matrices: a quarter of the disk space, with the loss that Kaldi's recipes take.
+        Write Kaldi's compressed matrices: a quarter of the size, with the loss that Kaldi's recipes
+        accept.
     device : str
         ``cpu`` or ``cuda``.
     num_threads : int
-        Threads of the computation; fixed, since sums depend on it.
+        Threads of the computation; fixed, since sums depend on their number.
     channel : int or "mean"
-        Of sound with several, from 0; ``mean``: all of them averaged.
+        Channel to read, from 0, or the mean of all; audio with one channel has that one.
     allow_pipes : bool
-        Leave to run the commands that wav.scp may hold.
+        Run the commands that wav.scp may hold.
     root : path or None
         Folder that relative paths in wav.scp start from.
     allow_missing_trials : bool
-        Leave to drop utterances that trials name.
+        Drop utterances even if trials name them.
     job : str
         ``3/8``: the third of eight parts.
 
@@ -74,9 +76,14 @@ def make_feats(
     Raises
     ------
     UserError
-        The YAML is wrong, the sound has another rate than the front end, or an utterance of the trials is unreadable.
+        The YAML is wrong, the audio has another rate than the front end, or an utterance of the
+        trials is unreadable.
     """
     home, part, options = data / "feats", job.partition("/")[0], read_yaml(config)
+
+    def resolve() -> Mapping:
+        return _resolved(options) or options
+
     task = Task(
         home,
         "make_feats",
@@ -92,9 +99,7 @@ def make_feats(
             "channel": channel,
             "root": root,
         },
-        values={
-            "option front_end": Values(now=lambda: _resolved(options) or options, before=_resolved)
-        },
+        values={"option front_end": Values(now=resolve, before=_resolved)},
     )
     if task.is_done():
         return task.counts
@@ -112,7 +117,7 @@ def make_feats(
         lists.wav_scp, lists.segments, allow_pipes=allow_pipes, root=root, channel=channel
     )
     ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
-    maker = FeatureMaker(data, reader, front_end, device, ledger)
+    maker = _FeatureMaker(data, reader, front_end, device, ledger)
     num_frames: dict[str, int] = {}
     with ArchiveWriter(home / f"feats.{part}.ark", home / f"feats.{part}.scp") as writer:
         write = writer.write_compressed if compress else writer.write
@@ -127,15 +132,13 @@ def make_feats(
     ledger.write_part(home / f"feats.{part}.dropped")
     with atomic_write(home / f"feats.{part}.json") as file:
         json.dump(description | {"compressed": compress}, file, indent=1)
-    written = [
-        writer,
-        *(home / f"feats.{part}.{suffix}" for suffix in ("num_frames", "dropped", "json")),
-    ]
+    files = [home / f"feats.{part}.{suffix}" for suffix in ("num_frames", "dropped", "json")]
+    written = [writer, *files]
     return task.finish(written, {**ledger.counts, "frames": sum(num_frames.values())})
 
 
 def _resolved(options: object) -> dict | None:
-    """A front end with its defaults filled in; None of one that is not known."""
+    """A front end with its defaults filled in; None if it is unknown."""
     from utils.config import resolved_options
     from utils.features.registry import FRONT_ENDS
 
@@ -145,22 +148,8 @@ def _resolved(options: object) -> dict | None:
 
 
 @dataclass(frozen=True)
-class FeatureMaker:
-    """Makes the features of one utterance after the other.
-
-    Parameters
-    ----------
-    data : path
-        Data directory, for messages.
-    reader : UtteranceReader
-        Gives the sound.
-    front_end : FrontEnd
-        On the device.
-    device : str
-        Where they are computed.
-    ledger : Ledger
-        Takes the names of those that have none.
-    """
+class _FeatureMaker:
+    """Makes the features of utterances; `front_end` is on the device."""
 
     data: Path
     reader: UtteranceReader
@@ -169,52 +158,28 @@ class FeatureMaker:
     ledger: "Ledger"
 
     def make(self, utterance: str) -> "np.ndarray | None":
-        """Features of one utterance; None where it was dropped.
-
-        Parameters
-        ----------
-        utterance : str
-            Its name.
-        """
+        """(T, F) features of an utterance; None: it is dropped."""
         from utils.data_dir.ledger import POLICY, UNREADABLE
         from utils.features.offline import features_of
 
         try:
             samples, rate = self.reader.read(utterance)
-        except UnreadableAudio as fault:
-            self.ledger.drop(utterance, UNREADABLE, fault.reason)
+        except UnreadableAudio as error:
+            self.ledger.drop(utterance, UNREADABLE, error.reason)
             return None
-        refuse_rate(self.data, utterance, rate, self.front_end.sample_rate_hz)
+        expected_hz = self.front_end.sample_rate_hz
+        if rate != expected_hz:
+            raise UserError(
+                f"{self.data}: '{utterance}' has a rate of {rate} Hz, "
+                f"the front end takes {expected_hz} Hz; "
+                "pack the audio at that rate (stage 2), or set sample_rate_hz in the YAML"
+            )
         features = features_of(self.front_end, samples, self.device)
         if not len(features):
-            found = f"{len(samples) / rate:.2f} s are too short for a frame"
-            self.ledger.drop(utterance, POLICY + "short", found)
+            detail = f"{len(samples) / rate:.2f} s are too short for a frame"
+            self.ledger.drop(utterance, POLICY + "short", detail)
             return None
         return features
-
-
-def refuse_rate(data: Path, utterance: str, found_hz: int, expected_hz: int) -> None:
-    """Refuse sound of another rate than the front end's.
-
-    Parameters
-    ----------
-    data : path
-        Data directory.
-    utterance : str
-        Whose sound it is.
-    found_hz, expected_hz : int
-        The two rates.
-
-    Raises
-    ------
-    UserError
-        They differ.
-    """
-    if found_hz != expected_hz:
-        raise UserError(
-            f"{data}: '{utterance}' has a rate of {found_hz} Hz, the front end takes {expected_hz} Hz; "
-            "pack the audio at that rate (stage 2), or set sample_rate_hz in the YAML"
-        )
 
 
 if __name__ == "__main__":

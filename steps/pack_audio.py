@@ -1,12 +1,14 @@
-"""Pack audio into large archives of 16-bit mono waves at one rate, one part of the job array at a time.
+"""Pack audio into large archives of 16-bit mono waves at one rate: one job of the array.
 
     python -m steps.pack_audio data/full/train data/full/packed_16000/train --job 1/4
-    python -m steps.pack_audio data/full/train data/full/packed_16000_split/train --split true --min-seconds 1.0 --job 1/4
+    python -m steps.pack_audio data/full/train data/full/packed_16000_split/train \\
+        --split true --min-seconds 1.0 --job 1/4
 
-The folder is a data directory when steps.collect_packed has merged the parts.
+steps.collect_packed makes a data directory of the parts.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from utils.audio import Channel
@@ -34,55 +36,62 @@ def pack_audio(
     allow_missing_trials: bool = False,
     job: str = "1/1",
 ) -> dict:
-    """Read, trim or split, resample and pack one job's utterances; drop those that are unreadable, too short, or hold too little speech.
+    """Read, trim or split, resample and pack one job's utterances, or drop them.
+
+    Dropped are unreadable and short utterances, and those with too little speech.
 
     Parameters
     ----------
     data : path
-        Data directory, with voice activity decisions (stage 1) unless neither ``trim``, ``split`` nor ``min_speech_seconds`` wants them.
+        Data directory, with voice activity decisions (stage 1) if ``trim``, ``split`` or
+        ``min_speech_seconds`` needs them.
     packed : path
-        Folder of the archives: writes ``packed.J.{ark,scp,num_samples,dropped}``, and ``packed.J.utt2original`` with ``split``.
+        Folder of the archives: writes ``packed.J.{ark,scp,num_samples,dropped}``, and
+        ``packed.J.utt2original`` with ``split``.
     sample_rate_hz : int
         Rate to pack at.
     trim : bool
-        Cut out what is not speech: an utterance's stretches of speech are put together.
+        Cut out what is not speech: an utterance's stretches of speech are joined.
     split : bool
-        Make every stretch of speech an utterance of its own, ``<utterance>-<first frame>-<end frame>`` (10 ms frames, 7 digits): for training on
-        long recordings.  Not together with ``trim``, and not where trials or enrolment models name the utterances.
+        Make every stretch of speech an utterance of its own,
+        ``<utterance>-<first frame>-<end frame>`` (10 ms frames, 7 digits), to train on long
+        recordings.  Not together with ``trim``, and not if trials or speaker models name the
+        utterances.
     min_seconds : float
         Shorter utterances (as packed) are dropped by policy; shorter pieces are left out and counted.
     min_speech_seconds : float
-        Utterances with less speech are dropped by policy, silent ones among them; 0: no decisions are needed.
+        Utterances with less speech are dropped by policy, also silent ones; 0: no decisions are
+        needed.
     last_seconds : float
-        Only the end of what is left of an utterance is packed; 0: all of it.
+        Pack only the end of what is left of an utterance; 0: all of it.
     channel : int or "mean"
-        Of sound with several, from 0; ``mean``: all of them averaged.  Sound of one channel has that one.
+        Channel to read, from 0, or the mean of all; audio with one channel has that one.
     allow_pipes : bool
-        Leave to run the commands that wav.scp may hold.
+        Run the commands that wav.scp may hold.
     root : path or None
         Folder that relative paths in wav.scp start from.
     allow_missing_trials : bool
-        Leave to drop utterances that trials name.
+        Drop utterances even if trials name them.
     job : str
         ``3/8``: the third of eight parts.
 
     Returns
     -------
     dict
-        The ledger's counts, samples packed, and utterances (or pieces) that had to be clipped.
+        The ledger's counts, packed samples, and clipped utterances (or pieces).
 
     Raises
     ------
     UserError
-        An utterance of the trials would be dropped, one has no decisions, or trials name what was to be split.
+        An utterance of the trials would be dropped, one has no decisions, or trials name what is to
+        be split.
     """
     if split:
-        check_split(data, trim)
-    vad = (
-        {"vad": data / "vad" / "receipts" / "collect_vad.json"}
-        if trim or split or min_speech_seconds > 0
-        else {}
-    )
+        _check_split(data, trim)
+    needs_vad = trim or split or min_speech_seconds > 0
+    inputs = data_dir_inputs(data, "wav.scp", "utt2spk", "segments")
+    if needs_vad:
+        inputs["vad"] = data / "vad" / "receipts" / "collect_vad.json"
     options = {
         "sample_rate_hz": sample_rate_hz,
         "trim": trim,
@@ -91,17 +100,18 @@ def pack_audio(
         "min_speech_seconds": min_speech_seconds,
         "channel": channel,
         "root": root,
-        **({"last_seconds": last_seconds} if last_seconds else {}),
     }
+    if last_seconds:
+        options["last_seconds"] = last_seconds
     task = Task(
         packed,
         "pack_audio",
         job=job,
         format=FORMAT,
-        inputs=data_dir_inputs(data, "wav.scp", "utt2spk", "segments") | vad,
+        inputs=inputs,
         dear=True,
         options=options,
-        expected_bytes=lambda: forecast_bytes(data, sample_rate_hz, job),
+        expected_bytes=partial(_forecast_bytes, data, sample_rate_hz, job),
     )
     note_packed(packed, data, sample_rate_hz, split)
     if task.is_done():
@@ -110,7 +120,7 @@ def pack_audio(
     from utils.audio import UtteranceReader
     from utils.data_dir import job_utterances, read_data_dir
     from utils.data_dir.ledger import Ledger, utterances_in_trials
-    from utils.packed.packer import Packer, ending
+    from utils.packed.packer import Packer, keep_end
 
     lists = read_data_dir(data, allow_pipes=allow_pipes, needs_audio=True)
     reader = UtteranceReader(
@@ -121,31 +131,22 @@ def pack_audio(
         reader,
         ledger,
         sample_rate_hz,
-        decisions=read_scp(data / "vad.scp") if vad else None,
+        decisions=read_scp(data / "vad.scp") if needs_vad else None,
         trim=trim,
         split=split,
         min_seconds=min_seconds,
         min_speech_seconds=min_speech_seconds,
-        transform=ending(last_seconds),
+        transform=keep_end(last_seconds),
         remarks=reader.channel_counts.silent,
     )
-    outputs = packer.write(
-        packed / f"packed.{job.partition('/')[0]}", job_utterances(lists.utt2spk, job)
-    )
-    upsampled = upsampled_from(reader.channel_counts.rates, sample_rate_hz)
+    number, _, _ = job.partition("/")
+    outputs = packer.write(packed / f"packed.{number}", job_utterances(lists.utt2spk, job))
+    upsampled = _count_upsampled(reader.channel_counts.rates, sample_rate_hz)
     return task.finish(outputs, {**packer.counts, **reader.channel_counts.counts, **upsampled})
 
 
-def upsampled_from(rates: Mapping[int, int], sample_rate_hz: int) -> dict[str, int]:
-    """Counts for the ledger of utterances that were recorded at a lower rate than they are packed at.
-
-    Parameters
-    ----------
-    rates : mapping of int to int
-        Rate in Hz -> utterances.
-    sample_rate_hz : int
-        Of the packed audio.
-    """
+def _count_upsampled(rates: Mapping[int, int], sample_rate_hz: int) -> dict[str, int]:
+    """Counts for the ledger of utterances recorded at a lower rate than the packed one."""
     return {
         f"upsampled from {rate} Hz to {sample_rate_hz} Hz": number
         for rate, number in sorted(rates.items())
@@ -153,57 +154,30 @@ def upsampled_from(rates: Mapping[int, int], sample_rate_hz: int) -> dict[str, i
     }
 
 
-def check_split(data: Path, trim: bool) -> None:
-    """Refuse to make pieces of utterances where that makes no sense.
-
-    Parameters
-    ----------
-    data : path
-        Data directory.
-    trim : bool
-        Whether the speech is to be put together, too.
-
-    Raises
-    ------
-    UserError
-        It is, or trials or enrolment models name the utterances.
-    """
+def _check_split(data: Path, trim: bool) -> None:
+    """Raise UserError for --split with --trim, or of a set whose utterances trials name."""
     if trim:
         raise UserError(
-            "--trim and --split: both were given; either the speech is put together, "
+            "--trim and --split: both were given; either the speech is joined, "
             "or every stretch of it becomes an utterance"
         )
     named = [name for name in ("trials", "enroll.spk2utt") if (data / name).exists()]
     if named:
         raise UserError(
-            f"{data / named[0]}: names utterances, which --split would take to pieces; "
+            f"{data / named[0]}: names utterances, which --split would cut into pieces; "
             "pack this set without it"
         )
 
 
-def forecast_bytes(data: Path, sample_rate_hz: int, job: str) -> int | None:
-    """Size of a job's archive before it is written, from ``utt2dur``; None where there is none.
-
-    Parameters
-    ----------
-    data : path
-        Data directory.
-    sample_rate_hz : int
-        Rate to pack at.
-    job : str
-        Which part of the utterances.
-    """
+def _forecast_bytes(data: Path, sample_rate_hz: int, job: str) -> int | None:
+    """Size of a job's archive before it is written, from ``utt2dur``; None without that list."""
     from utils.data_dir import job_utterances, read_map
 
     if not (data / "utt2dur").exists():
         return None
-    seconds = read_map(data / "utt2dur")
-    return round(
-        sum(
-            2 * sample_rate_hz * float(seconds[utterance])
-            for utterance in job_utterances(seconds, job)
-        )
-    )
+    utt2dur = read_map(data / "utt2dur")
+    seconds = [float(utt2dur[utterance]) for utterance in job_utterances(utt2dur, job)]
+    return round(2 * sample_rate_hz * sum(seconds))
 
 
 if __name__ == "__main__":

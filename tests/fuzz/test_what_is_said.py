@@ -19,7 +19,7 @@ from utils.errors import UserError
 
 SAID = {  # of the kept inputs, where the reader says more than that a file is damaged
     "scp": {
-        "packed_entry_without_offset": "utterance 'w0': found 'x.ark', expected <archive>:<offset>; pack it anew",
+        "packed_entry_without_offset": "utterance 'w0': found 'x.ark', expected <archive>:<offset>; pack it again",
         "packed_offset_of_20_digits": "utterance 'w0': found 'x.ark:99999999999999999999', expected <archive>:<offset>",
         "packed_utterance_without_length": "utterance 'w0': none samples in utt2num_samples, expected their number",
         "packed_negative_length": "utterance 'w0': -1 samples in utt2num_samples",

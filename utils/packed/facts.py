@@ -1,4 +1,4 @@
-"""What a packed data directory says of how its sound was made, for the provenance of embeddings."""
+"""How the audio of a packed data directory was made, for the provenance of embeddings."""
 
 import json
 from collections.abc import Iterable
@@ -7,44 +7,33 @@ from pathlib import Path
 from utils.files import atomic_write, read_json_object
 from utils.receipts.contents import existing_receipt
 
-COPIES = "augmentation.json"  # what steps.collect_copies writes
-WATERMARKS = "watermarks"  # what has to be said beside every figure of a data directory's trials, one sentence on each line
-SOUND = "sound.json"  # what a step writes that makes a data directory of a packed one's sound
+COPIES = "augmentation.json"  # written by steps.collect_copies
+# Sentences that a report shows beside every result on a data directory's trials, one per line.
+WATERMARKS = "watermarks"
+SOUND = "sound.json"  # written by a step that makes a data directory from a packed one's audio
 
 
 def vad_of(data: Path) -> str:
-    """What voice activity decisions did to packed audio: ``trimmed when packed``, ``split when packed``, ``none`` or ``unknown``.
+    """Use of VAD decisions: ``trimmed when packed``, ``split when packed``, ``none``, ``unknown``.
 
-    Parameters
-    ----------
-    data : path
-        Packed data directory, or one made of it, which says what its originals were.
+    `data` is a packed data directory, or one made from it.
     """
     if (data / SOUND).exists():
-        return sound_facts(data)["vad"]
+        return _sound_facts(data)["vad"]
     if (data / COPIES).exists():
-        return copies_facts(data)["vad"]
-    options = options_of_packing(data)
+        return _copies_facts(data)["vad"]
+    options = _packing_options(data)
     if not options:
         return "unknown"
-    return next(
-        (
-            f"{done} when packed"
-            for option, done in (("trim", "trimmed"), ("split", "split"))
-            if options.get(option)
-        ),
-        "none",
-    )
+    if options.get("trim"):
+        return "trimmed when packed"
+    if options.get("split"):
+        return "split when packed"
+    return "none"
 
 
-def options_of_packing(data: Path) -> dict:
-    """Options of the steps.pack_audio that made a data directory; none where another program did.
-
-    Parameters
-    ----------
-    data : path
-        Packed data directory.
-    """
+def _packing_options(data: Path) -> dict:
+    """Options of steps.pack_audio; none if another program made the data directory."""
     receipts = sorted((data / "receipts").glob("pack_audio.*.json"))
     if not receipts:
         return {}
@@ -52,57 +41,38 @@ def options_of_packing(data: Path) -> dict:
 
 
 def augmentation_of(data: Path) -> str:
-    """What augmentation did to packed audio: ``none``, or a phrase such as ``2 copies by kaldi_voxceleb, seed 1``.
+    """Augmentation on disk: ``none``, or ``originals and copies aug1 by kaldi_voxceleb, seed 1``.
 
-    Parameters
-    ----------
-    data : path
-        Packed data directory, or one of augmented copies.
+    `data` is a packed data directory, or one of augmented copies.
     """
     if (data / SOUND).exists():
-        return sound_facts(data)["augmentation"]
+        return _sound_facts(data)["augmentation"]
     if not (data / COPIES).exists():
         return "none"
-    facts = copies_facts(data)
+    facts = _copies_facts(data)
+    copies = ", ".join(str(suffix) for suffix in facts["copies"])
     originals = "originals and " if facts["include_originals"] else ""
-    return f"{originals}copies {', '.join(map(str, facts['copies']))} by {facts['policy_name']}, seed {facts['seed']}"
+    return f"{originals}copies {copies} by {facts['policy_name']}, seed {facts['seed']}"
 
 
 def cut_of(data: Path) -> str:
-    """How the utterances of a data directory were cut: ``cut to 2 s around the centre`` (steps.cut_audio), ``cut to the last 0.79 s`` (packing).
+    """How utterances were cut, or empty.
 
-    Parameters
-    ----------
-    data : path
-        Packed data directory, or one made of it.
+    ``cut to 2 s around the centre`` (steps.cut_audio), ``cut to the last 0.79 s`` (packing).
     """
     if (data / SOUND).exists():
-        return sound_facts(data)["cut"]
+        return _sound_facts(data)["cut"]
     if (data / COPIES).exists():
-        return copies_facts(data).get("cut", "")
-    seconds = options_of_packing(data).get("last_seconds", 0)
+        return _copies_facts(data).get("cut", "")
+    seconds = _packing_options(data).get("last_seconds", 0)
     return f"cut to the last {seconds:g} s" if seconds else ""
 
 
-def sound_facts(data: Path) -> dict:
-    """What ``sound.json`` says.
-
-    Parameters
-    ----------
-    data : path
-        Data directory that has one.
-    """
+def _sound_facts(data: Path) -> dict:
     return read_json_object(data / SOUND, {"vad": str, "augmentation": str, "cut": str})
 
 
-def copies_facts(data: Path) -> dict:
-    """What ``augmentation.json`` says.
-
-    Parameters
-    ----------
-    data : path
-        Data directory that has one.
-    """
+def _copies_facts(data: Path) -> dict:
     return read_json_object(
         data / COPIES,
         {"vad": str, "include_originals": bool, "copies": list, "policy_name": str, "seed": int},
@@ -110,20 +80,7 @@ def copies_facts(data: Path) -> dict:
 
 
 def write_sound_facts(source: Path, output: Path, cut: str = "") -> Path:
-    """Write ``sound.json``: what was done to the sound of a data directory before another one was made of it.
-
-    Parameters
-    ----------
-    source, output : path
-        Data directories.
-    cut : str
-        What was done now; empty: nothing.
-
-    Returns
-    -------
-    path
-        What was written.
-    """
+    """Write ``sound.json``: the facts about the source's audio, with a new cut if there is one."""
     facts = {
         "vad": vad_of(source),
         "augmentation": augmentation_of(source),
@@ -136,18 +93,11 @@ def write_sound_facts(source: Path, output: Path, cut: str = "") -> Path:
 
 
 def of_one_cut(paths: Iterable[Path], packed: Path | None) -> list[Path]:
-    """Files below a folder of data directories without those of other folders of packed audio than one.
+    """The paths without those in folders of packed audio beside `packed`; None: all.
 
-    Parameters
-    ----------
-    paths : iterable of path
-        The files.
-    packed : path or None
-        ``data/full/packed_16000``: without what lies below ``data/full/packed_16000_trim``, for example; None: all.
+    For ``data/full/packed_16000``, those in ``data/full/packed_16000_trim`` are left out.
     """
-    others = (
-        []
-        if packed is None
-        else [path for path in packed.parent.glob("packed_*") if path != packed]
-    )
+    if packed is None:
+        return list(paths)
+    others = [path for path in packed.parent.glob("packed_*") if path != packed]
     return [path for path in paths if not any(path.is_relative_to(other) for other in others)]

@@ -1,4 +1,4 @@
-"""Packing: utterances as they are read -> 16-bit mono waves of one rate in a large archive, with a ledger of those that are not fit."""
+"""Packing: 16-bit mono waves of one rate in a large archive, and a ledger of what is dropped."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,33 +15,16 @@ from utils.errors import UnreadableAudio, UserError
 from utils.vad.base import FRAMES_PER_SECOND, cut_speech, keep_speech, num_frames
 from utils.vad.segments import piece_name
 
-# lists that do not hold for the packed sound
-OF_SOURCE_AUDIO = {
-    "utt2dur",
-    "utt2num_frames",
-    "utt2num_samples",
-    "feats.scp",
-    "cmvn.scp",
-}
-OF_WHOLE_UTTERANCES = {"vad.scp", "text"}  # nor for pieces of it
+# Lists that do not hold for the packed audio, and those that do not hold for pieces of it.
+OF_SOURCE_AUDIO = {"utt2dur", "utt2num_frames", "utt2num_samples", "feats.scp", "cmvn.scp"}
+OF_WHOLE_UTTERANCES = {"vad.scp", "text"}
 
 
 class Utterances(Protocol):
-    """Sound by the names of utterances: `utils.audio.UtteranceReader`, or who makes it when asked."""
+    """Audio by the names of utterances: `utils.audio.UtteranceReader`, or a generator of audio."""
 
     def read(self, utterance: str, /) -> tuple[np.ndarray, int]:
-        """Float samples of full scale [-1, 1], and their rate.
-
-        Parameters
-        ----------
-        utterance : str
-            Its name.
-
-        Raises
-        ------
-        UnreadableAudio
-            Something is wrong with the sound.
-        """
+        """(n,) float samples of full scale [-1, 1], and their rate; may raise UnreadableAudio."""
 
 
 class Packer:
@@ -50,24 +33,25 @@ class Packer:
     Parameters
     ----------
     reader : Utterances
-        Gives the sound.
+        The audio.
     ledger : Ledger
-        Takes the names of those that are kept and dropped.
+        Records the utterances that are kept and dropped.
     sample_rate_hz : int
-        Rate to pack at.
+        Rate of the packed audio.
     decisions : mapping of str to str, or None
-        Utterance -> entry of its voice activity decisions (``vad.scp``); None: nobody asks for them.
+        Utterance -> entry of its voice activity decisions (``vad.scp``); None: not used.
     trim : bool
         Cut out what is not speech.
     split : bool
         Make each stretch of speech an utterance of its own, a piece; not together with ``trim``.
     min_seconds, min_speech_seconds : float
-        What is shorter, or holds less speech, is dropped by policy; what is silent always is.  ``min_seconds`` is for pieces where there are any,
-        ``min_speech_seconds`` for whole utterances.
+        What is shorter, or has less speech, is dropped by policy; silence always is.
+        ``min_seconds`` is for pieces if there are any, ``min_speech_seconds`` for utterances.
     transform : callable or None
-        (samples, sample rate) -> samples, applied at the rate to pack at.
+        (samples, sample rate) -> samples, applied at the packed rate.
     remarks : mapping of str to str
-        Utterance -> what the ledger says beside its reason, such as that another channel has the sound.
+        Utterance -> what the ledger adds to the reason of a drop, such as that another channel has
+        the sound.
     """
 
     def __init__(
@@ -86,7 +70,8 @@ class Packer:
     ):
         if sample_rate_hz < 1:
             raise UserError(
-                f"--sample-rate-hz: {sample_rate_hz}, expected a positive number of samples per second"
+                f"--sample-rate-hz: {sample_rate_hz}, "
+                "expected a positive number of samples per second"
             )
         self.reader = reader
         self.ledger = ledger
@@ -101,7 +86,7 @@ class Packer:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Those of the ledger, samples packed, and utterances (or pieces) that had to be clipped."""
+        """Counts of the ledger, packed samples, and clipped utterances (or pieces)."""
         return {
             **self.ledger.counts,
             "samples": sum(self.num_samples.values()),
@@ -109,121 +94,105 @@ class Packer:
         }
 
     def write(self, stem: Path, utterances: Iterable[str]) -> list:
-        """Pack utterances into ``<stem>.ark`` and ``.scp``, with ``.num_samples`` and ``.dropped`` beside them, and ``.utt2original`` of pieces.
+        """Pack utterances, and return what was written, for the receipt.
 
-        Parameters
-        ----------
-        stem : path
-            Beginning of the files' names.
-        utterances : iterable of str
-            In the order to write.
-
-        Returns
-        -------
-        list
-            What was written, for the receipt.
+        Writes ``<stem>.ark`` and ``.scp``, ``.num_samples``, ``.dropped``, and ``.utt2original`` of
+        pieces.
         """
         with ArchiveWriter(f"{stem}.ark", f"{stem}.scp") as writer:
             for utterance in utterances:
-                for key, samples in self.fit(utterance).items():
+                for key, samples in self._fit(utterance).items():
                     writer.write_wave(key, samples, self.sample_rate_hz)
                     self.num_samples[key], self.original[key] = len(samples), utterance
         write_map(Path(f"{stem}.num_samples"), self.num_samples)
         self.ledger.write_part(Path(f"{stem}.dropped"))
+        outputs = [writer, f"{stem}.num_samples", f"{stem}.dropped"]
         if self.split:
             write_map(Path(f"{stem}.utt2original"), self.original)
-        return [
-            writer,
-            f"{stem}.num_samples",
-            f"{stem}.dropped",
-            *([f"{stem}.utt2original"] if self.split else []),
-        ]
+            outputs.append(f"{stem}.utt2original")
+        return outputs
 
-    def fit(self, utterance: str) -> dict[str, np.ndarray]:
-        """What to pack of an utterance, which is entered in the ledger.
-
-        Parameters
-        ----------
-        utterance : str
-            Its name.
-
-        Returns
-        -------
-        dict of str to (n,) int16 array
-            Its name, or those of its pieces -> samples; empty where it was dropped.
-        """
+    def _fit(self, utterance: str) -> dict[str, np.ndarray]:
+        """Enter an utterance in the ledger; its name, or its pieces' -> (n,) int16 to pack."""
         try:
             samples, rate = self.reader.read(utterance)
-        except UnreadableAudio as fault:
-            self.ledger.drop(utterance, UNREADABLE, fault.reason)
+        except UnreadableAudio as error:
+            self.ledger.drop(utterance, UNREADABLE, error.reason)
             return {}
-        parts, packed, unfit = self._parts(utterance, samples, rate), {}, []
-        for key, part in parts.items():
+        packed, unfit = {}, []
+        for key, part in self._parts(utterance, samples, rate).items():
             part = resample(part, rate, self.sample_rate_hz)
-            rule, sound = self._judged(part)
+            rule, converted = self._convert(part)
             if rule:
                 unfit.append((len(part), rule))
             else:
-                packed[key] = sound
+                packed[key] = converted
         if self.split:
             self.ledger.pieces.update(["packed"] * len(packed) + [rule for _, rule in unfit])
         if packed:
             self.ledger.keep(utterance)
         elif unfit:
             longest, rule = max(unfit)
-            of_pieces = f", the longest of {len(unfit)} pieces" if self.split else ""
-            self._drop(utterance, rule, f"{longest / self.sample_rate_hz:.2f} s{of_pieces}")
+            detail = f"{longest / self.sample_rate_hz:.2f} s"
+            if self.split:
+                detail += f", the longest of {len(unfit)} pieces"
+            self._drop(utterance, rule, detail)
         return packed
 
     def _drop(self, utterance: str, rule: str, detail: str) -> None:
-        """Enter an utterance that a policy forbids, with what there is to remark."""
+        """Drop an utterance by policy."""
         remark = self.remarks.get(utterance)
-        self.ledger.drop(utterance, POLICY + rule, f"{detail}; {remark}" if remark else detail)
+        if remark:
+            detail = f"{detail}; {remark}"
+        self.ledger.drop(utterance, POLICY + rule, detail)
 
     def _parts(self, utterance: str, samples: np.ndarray, rate: int) -> dict[str, np.ndarray]:
-        """The utterance, its speech, or its stretches of speech; nothing where there is too little and it was dropped."""
+        """The utterance, its speech, or its pieces; none if it has too little and is dropped."""
         if self.decisions is None:
             return {utterance: samples}
-        speech = self._speech(self.decisions, utterance, num_frames(len(samples), rate))
-        if speech.sum() < max(self.split, self.min_speech_seconds * FRAMES_PER_SECOND):
-            found = (
-                f"{speech.sum() / FRAMES_PER_SECOND:.2f} s of speech in {len(samples) / rate:.2f} s"
-            )
-            self._drop(utterance, "little_speech", found)
+        speech = self._read_decisions(self.decisions, utterance, num_frames(len(samples), rate))
+        num_speech = speech.sum()
+        if num_speech < max(self.split, self.min_speech_seconds * FRAMES_PER_SECOND):
+            speech_seconds, seconds = num_speech / FRAMES_PER_SECOND, len(samples) / rate
+            detail = f"{speech_seconds:.2f} s of speech in {seconds:.2f} s"
+            self._drop(utterance, "little_speech", detail)
             return {}
         if self.split:
             return {
                 piece_name(utterance, start, end): piece
                 for start, end, piece in cut_speech(samples, rate, speech)
             }
-        return {utterance: keep_speech(samples, rate, speech) if self.trim else samples}
+        if self.trim:
+            samples = keep_speech(samples, rate, speech)
+        return {utterance: samples}
 
-    def _judged(self, samples: np.ndarray) -> tuple[str, np.ndarray]:
-        """The rule that forbids to pack them, or none, and the samples as they are packed."""
+    def _convert(self, samples: np.ndarray) -> tuple[str, np.ndarray]:
+        """The rule that drops the samples, or empty, and the samples as they are packed."""
         if len(samples) < max(1, self.min_seconds * self.sample_rate_hz):
             return "short", to_int16(samples)
-        samples = (
-            self.transform(samples, self.sample_rate_hz)
-            if self.transform and samples.any()
-            else samples
-        )
-        sound = to_int16(samples)
-        if not sound.any():
-            return "silent", sound
+        if self.transform and samples.any():
+            samples = self.transform(samples, self.sample_rate_hz)
+        converted = to_int16(samples)
+        if not converted.any():
+            return "silent", converted
         self.clipped_utterances += bool(np.abs(samples).max() > 1 + 0.5 / FULL_SCALE)
-        return "", sound
+        return "", converted
 
-    def _speech(self, decisions: Mapping[str, str], utterance: str, expected: int) -> np.ndarray:
+    def _read_decisions(
+        self, decisions: Mapping[str, str], utterance: str, expected: int
+    ) -> np.ndarray:
+        where = self.ledger.where
         if utterance not in decisions:
             raise UserError(
-                f"{self.ledger.where}: '{utterance}' can be read but has no voice activity decisions; "
-                f"remove {self.ledger.where}/vad/receipts and run stage 1 again"
+                f"{where}: '{utterance}' can be read but has no voice activity decisions; "
+                f"remove {where}/vad/receipts and run stage 1 again"
             )
         speech = read_vector(decisions[utterance], key=utterance) > 0
         if len(speech) != expected:
             raise UserError(
-                f"{self.ledger.where}: '{utterance}' has {expected} frames but {len(speech)} decisions: the sound has changed; "
-                f"remove {self.ledger.where}/vad/receipts and run stage 1 again"
+                f"{where}: '{utterance}' has {expected} frames but {len(speech)} decisions: "
+                "the sound has changed; "
+                f"remove {where}/vad/receipts and run stage 1 again"
             )
         return speech
 
@@ -237,62 +206,44 @@ def packed_lists(
     trimmed: bool = False,
     original: Mapping[str, str] | None = None,
 ) -> DataDir:
-    """The lists of packed utterances: those of the source that still hold, and the facts of the packed sound.
+    """The lists of packed utterances: those of the source that still hold, and lengths.
 
-    Parameters
-    ----------
-    source : DataDir
-        Lists of the utterances that went on.
-    wav_scp, num_samples : mappings of str to str and to int
-        Packed utterance (or piece) -> entry and length.
-    sample_rate_hz : int
-        Rate of the packed sound.
-    trimmed : bool
-        Silence or a beginning was cut off, so that decisions do not hold any more.
-    original : mapping of str to str, or None
-        Where utterances were split: piece -> utterance; every list of utterances becomes one of pieces.
-
-    Returns
-    -------
-    DataDir
-        Without segments: they have become utterances.
+    Segments have become utterances.  `source` has the utterances that were kept; `wav_scp` and
+    `num_samples` have the packed ones, or pieces.  `trimmed`: a part was cut, so VAD decisions do
+    not hold.  `original`, if utterances were split: piece -> utterance.
     """
-    gone = (
-        OF_SOURCE_AUDIO
-        | ({"vad.scp"} if trimmed else set())
-        | (OF_WHOLE_UTTERANCES if original is not None else set())
-    )
+    removed = set(OF_SOURCE_AUDIO)
+    if trimmed:
+        removed.add("vad.scp")
+    if original is not None:
+        removed |= OF_WHOLE_UTTERANCES
     maps = {
         name: mapping
         for name, mapping in source.maps.items()
-        if name not in gone and not name.startswith("reco2")
+        if name not in removed and not name.startswith("reco2")
     }
     utt2spk = source.utt2spk
     if original is not None:
-        utt2spk = {piece: source.utt2spk[utterance] for piece, utterance in original.items()}
-        maps = {
-            name: {piece: mapping[utterance] for piece, utterance in original.items()}
-            if key_kind(name, maps) == "utterance"
-            else mapping
-            for name, mapping in maps.items()
-        } | {"utt2original": dict(original)}
-    maps |= {
-        "utt2num_samples": {key: str(number) for key, number in num_samples.items()},
-        "utt2dur": {key: f"{number / sample_rate_hz:.4f}" for key, number in num_samples.items()},
-    }
+        utt2spk = _lists_of_pieces(source.utt2spk, original)
+        for name, mapping in maps.items():
+            if key_kind(name, maps) == "utterance":
+                maps[name] = _lists_of_pieces(mapping, original)
+        maps["utt2original"] = dict(original)
+    maps["utt2num_samples"] = {key: str(number) for key, number in num_samples.items()}
+    maps["utt2dur"] = {key: f"{number / sample_rate_hz:.4f}" for key, number in num_samples.items()}
     return DataDir(source.path, dict(wav_scp), utt2spk, None, maps, source.trials)
 
 
-def ending(seconds: float) -> Callable[[np.ndarray, int], np.ndarray] | None:
-    """A transform for `Packer` that keeps the end of the sound.
+def _lists_of_pieces(mapping: Mapping[str, str], original: Mapping[str, str]) -> dict[str, str]:
+    return {piece: mapping[utterance] for piece, utterance in original.items()}
 
-    Parameters
-    ----------
-    seconds : float
-        How much of it; 0: all of it, and there is nothing to do.
-    """
-    return (
-        (lambda samples, sample_rate_hz: samples[-max(1, round(seconds * sample_rate_hz)) :])
-        if seconds
-        else None
-    )
+
+def keep_end(seconds: float) -> Callable[[np.ndarray, int], np.ndarray] | None:
+    """A transform for `Packer` that keeps the last seconds; None for 0, to keep all."""
+    if not seconds:
+        return None
+
+    def last_samples(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+        return samples[-max(1, round(seconds * sample_rate_hz)) :]
+
+    return last_samples

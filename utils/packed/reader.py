@@ -1,4 +1,4 @@
-"""Packed audio out: crops of 16-bit waves in large archives, read where they lie (DESIGN.md section 3, "Packed audio")."""
+"""Reading crops of packed audio ("Packed audio", docs/architecture.md)."""
 
 import errno
 import io
@@ -12,21 +12,22 @@ import numpy as np
 from utils.audio import FULL_SCALE
 from utils.errors import UserError
 
-NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
-MOST_BYTES = 1 << 60  # no file is larger, and no sum of two such numbers leaves 64 bits
+MISSING_ERRNOS = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+MAX_BYTES = 1 << 60  # no file is larger, and a sum of two such numbers fits 64 bits
 
 
 class PackedReader:
-    """Reads crops of packed audio (16-bit mono waves in large archives) and nothing but the crops.
+    """Reads crops of packed audio (16-bit mono waves in large archives), and only the crops.
 
-    Its index is four arrays, so that workers share it; it can be pickled, and used by forked workers at once.
+    The index is four arrays, which workers share.  The reader can be pickled, and used by forked
+    workers at the same time.
 
     Parameters
     ----------
     wav_scp : mapping of str to str
-        Utterance -> ``file.ark:offset``; utterance number i is the i-th of them.
+        Utterance -> ``file.ark:offset``; index i is its i-th utterance.
     num_samples : mapping of str to int or str
-        Utterance -> its number of samples (``utt2num_samples`` of a packed data directory).
+        Utterance -> number of samples (``utt2num_samples`` of a packed data directory).
     root : path or None
         Folder that relative paths start from.
 
@@ -40,7 +41,8 @@ class PackedReader:
     Raises
     ------
     UserError
-        An archive is missing, too short for its index, or not packed as steps/pack_audio.py packs; or the rates differ.
+        An archive is missing, too short for its index, or not as steps.pack_audio writes it; or the
+        rates differ.
     """
 
     HEADER_BYTES = 44
@@ -51,52 +53,58 @@ class PackedReader:
         num_samples: Mapping[str, int | str],
         root: str | Path | None = None,
     ):
-        places = [entry.rpartition(":") for entry in wav_scp.values()]
-        number_of: dict[str, int] = {}
-        self.archive = np.array(
-            [number_of.setdefault(path, len(number_of)) for path, _, _ in places], np.int32
-        )
+        path_indices: dict[str, int] = {}
+        archives, offsets = [], []
+        for entry in wav_scp.values():
+            path, _, offset = entry.rpartition(":")
+            archives.append(path_indices.setdefault(path, len(path_indices)))
+            offsets.append(offset)
         try:
-            self.offset = np.array([offset for _, _, offset in places], np.int64)
+            self.archive = np.array(archives, np.int32)
+            self.offset = np.array(offsets, np.int64)
             self.num_samples = np.array([num_samples[utterance] for utterance in wav_scp], np.int64)
-            if (
-                not places
-                or min(self.offset.min(), self.num_samples.min()) < 0
-                or max(self.offset.max(), self.num_samples.max()) >= MOST_BYTES
-            ):
+            if not _is_valid(self.offset) or not _is_valid(self.num_samples):
                 raise ValueError
         except (ValueError, OverflowError, KeyError):
-            raise UserError(f"{_odd(wav_scp, num_samples)}; pack it anew") from None
-        self.paths = [Path(root or "", path) for path in number_of]
+            raise UserError(f"{_index_fault(wav_scp, num_samples)}; pack it again") from None
+        self.paths = [Path(root or "", path) for path in path_indices]
         self._files: dict[int, io.FileIO] = {}
-        rates = {self._checked_rate(number) for number in range(len(self.paths))}
+        rates = {self._check_archive(archive) for archive in range(len(self.paths))}
         if len(rates) != 1:
+            paths = [str(path) for path in self.paths[:3]]
             raise UserError(
-                f"packed audio of the rates {sorted(rates)} in {list(map(str, self.paths))[:3]}, expected one rate; pack it anew"
+                f"packed audio of the rates {sorted(rates)} in {paths}, expected one rate; "
+                "pack it again"
             )
         self.sample_rate_hz = rates.pop()
 
-    def _checked_rate(self, number: int) -> int:
-        mine, path = self.archive == number, self.paths[number]
-        end = int((self.offset[mine] + self.HEADER_BYTES + 2 * self.num_samples[mine]).max())
+    def _check_archive(self, archive: int) -> int:
+        """The rate of an archive; UserError if it is missing, too short, or of another format."""
+        is_inside, path = self.archive == archive, self.paths[archive]
+        first_offset = int(self.offset[is_inside][0])
+        ends = self.offset[is_inside] + self.HEADER_BYTES + 2 * self.num_samples[is_inside]
+        needed_bytes = int(ends.max())
         if (os.path.exists(path) and not os.path.isfile(path)) or "\0" in str(path):
             raise UserError(f"{path}: no regular file; run stage 2 (pack)")
         try:
             with open(path, "rb") as file:
                 size = file.seek(0, io.SEEK_END)
-                file.seek(int(self.offset[mine][0]))
+                file.seek(first_offset)
                 head = file.read(self.HEADER_BYTES)
         except OSError as error:
-            if error.errno not in NOT_THERE:
+            if error.errno not in MISSING_ERRNOS:
                 raise
             raise UserError(
-                f"{path}: no such file; where the workdir was moved, put a link to it at its old place; else run stage 2"
+                f"{path}: no such file; if the workdir was moved, "
+                "put a link to it at its old path; otherwise run stage 2"
             ) from None
-        if size < end:
-            raise UserError(f"{path}: {size:,} bytes, its index needs {end:,}; pack it anew")
+        if size < needed_bytes:
+            raise UserError(
+                f"{path}: {size:,} bytes, its index needs {needed_bytes:,}; pack it again"
+            )
         if head[:4] != b"RIFF" or head[20:24] != b"\1\0\1\0" or head[34:40] != b"\x10\0data":
             raise UserError(
-                f"{path}: no plain 16-bit mono wave at byte {int(self.offset[mine][0])}; run stage 2 (pack)"
+                f"{path}: no plain 16-bit mono wave at byte {first_offset}; run stage 2 (pack)"
             )
         return int.from_bytes(head[24:28], "little")
 
@@ -107,63 +115,53 @@ class PackedReader:
         return self.__dict__ | {"_files": {}}
 
     def read(self, index: int, start_sample: int = 0, num_samples: int | None = None) -> np.ndarray:
-        """Samples of one utterance or of a part of it.
-
-        Parameters
-        ----------
-        index : int
-            Which utterance.
-        start_sample, num_samples : int, int or None
-            The part, inside the utterance; None: to its end.
-
-        Returns
-        -------
-        (num_samples,) float32 array
-            In [-1, 1).
-        """
-        number = int(self.num_samples[index]) - start_sample if num_samples is None else num_samples
-        return self.read_batch([index], [start_sample], number)[0]
+        """(num_samples,) float32 in [-1, 1) of one utterance; None: to its end."""
+        if num_samples is None:
+            num_samples = int(self.num_samples[index]) - start_sample
+        return self.read_batch([index], [start_sample], num_samples)[0]
 
     def read_batch(
         self, indices: Sequence[int], starts: Sequence[int], num_samples: int
     ) -> np.ndarray:
-        """Crops of equal length.
-
-        Parameters
-        ----------
-        indices, starts : (B,) int arrays
-            Utterance and first sample of each crop.
-        num_samples : int
-            Length of every crop; each has to lie inside its utterance.
-
-        Returns
-        -------
-        (B, num_samples) float32 array
-            In [-1, 1).
-        """
+        """(B, num_samples) float32 crops in [-1, 1), each within its utterance."""
         crops = np.empty((len(indices), num_samples), "<i2")
         for row, index, start in zip(crops, indices, starts, strict=True):
-            if start < 0 or start + num_samples > self.num_samples[index]:
+            available = self.num_samples[index]
+            if start < 0 or start + num_samples > available:
                 raise ValueError(
-                    f"samples {start} to {start + num_samples} are not inside the {self.num_samples[index]} of utterance number {index}"
+                    f"samples {start} to {start + num_samples} are not inside the {available} "
+                    f"of utterance number {index}"
                 )
-            number = int(self.archive[index])
-            if number not in self._files:
-                self._files[number] = open(self.paths[number], "rb", buffering=0)  # noqa: SIM115 - kept open for the reader's life
-            place = int(self.offset[index]) + self.HEADER_BYTES + 2 * int(start)
-            if os.preadv(self._files[number].fileno(), [row.data], place) != row.nbytes:
+            archive = int(self.archive[index])
+            position = int(self.offset[index]) + self.HEADER_BYTES + 2 * int(start)
+            if os.preadv(self._descriptor(archive), [row.data], position) != row.nbytes:
                 raise UserError(
-                    f"{self.paths[number]}: ends before byte {place + row.nbytes:,}; it was cut while in use"
+                    f"{self.paths[archive]}: ends before byte {position + row.nbytes:,}; "
+                    "it was cut while in use"
                 )
         return np.multiply(crops, np.float32(1 / FULL_SCALE), dtype=np.float32)
 
+    def _descriptor(self, archive: int) -> int:
+        if archive not in self._files:
+            # open as long as the reader
+            self._files[archive] = open(self.paths[archive], "rb", buffering=0)  # noqa: SIM115
+        return self._files[archive].fileno()
 
-def _odd(wav_scp: Mapping[str, str], num_samples: Mapping[str, int | str]) -> str:
-    """The first entry of an index that is no place in an archive, or has no length."""
+
+def _is_valid(numbers: np.ndarray) -> bool:
+    """Whether there are numbers, all in [0, MAX_BYTES)."""
+    return bool(len(numbers)) and numbers.min() >= 0 and numbers.max() < MAX_BYTES
+
+
+def _index_fault(wav_scp: Mapping[str, str], num_samples: Mapping[str, int | str]) -> str:
+    """Description of the first entry of an index without a valid offset or length."""
     for utterance, entry in wav_scp.items():
-        place, length = entry.rpartition(":")[2], str(num_samples.get(utterance, "none"))
-        if not re.fullmatch("[0-9]{1,18}", place) or ":" not in entry:
+        offset, length = entry.rpartition(":")[2], str(num_samples.get(utterance, "none"))
+        if not re.fullmatch("[0-9]{1,18}", offset) or ":" not in entry:
             return f"utterance '{utterance}': found '{entry[:200]}', expected <archive>:<offset>"
         if not re.fullmatch("[0-9]{1,18}", length):
-            return f"utterance '{utterance}': {length[:50]} samples in utt2num_samples, expected their number"
+            return (
+                f"utterance '{utterance}': {length[:50]} samples in utt2num_samples, "
+                "expected their number"
+            )
     return "no packed audio, expected utterances"

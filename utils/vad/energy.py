@@ -7,9 +7,11 @@ import numpy as np
 from utils.audio import FULL_SCALE, resample
 from utils.vad.base import FRAMES_PER_SECOND, VoiceActivityDetector, check_range, num_frames
 
-MAX_RATE_HZ = 16000  # the energy of a frame grows with its number of samples; thresholds are those of Kaldi's recipes, at 8 and 16 kHz
+# The energy of a frame grows with its number of samples, and the thresholds are those of Kaldi's
+# recipes, at 8 and 16 kHz.
+MAX_RATE_HZ = 16000
 FRAME_SECONDS = 0.025
-BLOCK_FRAMES = 6000  # whose windows are in memory at once, so that hours fit
+BLOCK_FRAMES = 6000  # frames in memory at once, so that hours of audio fit
 FLOAT_EPSILON = np.finfo(np.float32).eps
 
 
@@ -23,28 +25,30 @@ class _Rule(TypedDict):
 
 
 class EnergyVad(VoiceActivityDetector):
-    """Kaldi's rule: speech is where enough of the frames around have an energy above a threshold that moves with the utterance's mean.
+    """Kaldi's rule: a frame is speech if enough frames around it are above an energy threshold.
 
-    Choose it to repeat a Kaldi recipe: the decisions are those of compute-vad on the uncompressed C0 of compute-mfcc-feats with raw energy,
-    dither 0 and snip-edges false.  It knows nothing of speech: noise as loud as the voice passes, and in a recording of one level nearly
-    everything or nothing does.  Rates above 16 kHz are brought to 16 kHz, since the energy is a sum over samples.
+    Choose it to repeat a Kaldi recipe: the decisions are those of compute-vad on the uncompressed
+    C0 of compute-mfcc-feats with raw energy, dither 0 and snip-edges false.  The threshold depends
+    on the utterance's mean, so noise as loud as the voice passes, and in a recording of constant
+    level nearly everything or nothing does.  Rates above 16 kHz are reduced to 16 kHz.
 
     Parameters
     ----------
     energy_threshold : float
-        Of the natural logarithm of a 25 ms frame's energy, at 16-bit scale.
+        For the natural logarithm of a 25 ms frame's energy, at 16-bit scale.
     energy_mean_scale : float
         This times the utterance's mean log energy is added to the threshold; 0: a fixed threshold.
     frames_context : int
-        Frames looked at on each side of a frame.
+        Number of frames on each side of a frame that count.
     proportion_threshold : float
-        Speech where at least this part of them lies above the threshold, in (0, 1).
+        Speech if at least this proportion of them is above the threshold, in (0, 1).
     min_silence_seconds, min_speech_seconds, padding_seconds : float
-        As for `VoiceActivityDetector`; Kaldi has none of it.
+        As in `VoiceActivityDetector`; Kaldi has none of them.
 
     References
     ----------
-    Kaldi, src/ivector/voice-activity-detection.cc; the defaults are those of egs/voxceleb/v2/conf/vad.conf.
+    Kaldi, src/ivector/voice-activity-detection.cc; the defaults are those of
+    egs/voxceleb/v2/conf/vad.conf.
     """
 
     def __init__(
@@ -78,39 +82,25 @@ class EnergyVad(VoiceActivityDetector):
 
     def _raw_decisions(self, samples: np.ndarray, sample_rate_hz: int, total: int) -> np.ndarray:
         rate_hz = min(sample_rate_hz, MAX_RATE_HZ)
-        return energy_decisions(
-            log_energies(resample(samples, sample_rate_hz, rate_hz), rate_hz, total), **self.rule
-        )
+        log_energy = log_energies(resample(samples, sample_rate_hz, rate_hz), rate_hz, total)
+        return energy_decisions(log_energy, **self.rule)
 
 
 def log_energies(samples: np.ndarray, sample_rate_hz: int, total: int | None = None) -> np.ndarray:
-    """Log energy of 25 ms frames, 10 ms apart and centred on Kaldi's frames, the sound mirrored at its ends: Kaldi's raw energy without dither.
+    """(T,) natural logarithms of the energy of 25 ms frames at 16-bit scale, 10 ms apart.
 
-    Parameters
-    ----------
-    samples : (n,) float32 array
-        Full scale is [-1, 1].
-    sample_rate_hz : int
-        Its rate.
-    total : int or None
-        Number of frames; None: `num_frames` of the sound.
-
-    Returns
-    -------
-    (T,) float64 array
-        Natural logarithm, at 16-bit scale, after the frame's mean is taken away; at least that of float32's epsilon.
+    Kaldi's raw energy without dither: the audio is mirrored at its ends, the frame's mean is
+    removed, and float32's epsilon is the floor.  `total` is T, by default `num_frames`.
     """
-    total = num_frames(len(samples), sample_rate_hz) if total is None else total
+    if total is None:
+        total = num_frames(len(samples), sample_rate_hz)
+    if not total:
+        return np.zeros(0)
     length, shift = int(sample_rate_hz * FRAME_SECONDS), sample_rate_hz // FRAMES_PER_SECOND
     before = length // 2 - shift // 2
     starts = np.arange(total) * sample_rate_hz // FRAMES_PER_SECOND
-    if not total:
-        return np.zeros(0)
-    padded = np.pad(
-        samples,
-        (before, max(0, int(starts[-1]) + length - before - len(samples))),
-        mode="symmetric",
-    )
+    after = max(0, int(starts[-1]) + length - before - len(samples))
+    padded = np.pad(samples, (before, after), mode="symmetric")
     windows = np.lib.stride_tricks.sliding_window_view(padded, length)
     energies = np.empty(total)
     for first in range(0, total, BLOCK_FRAMES):
@@ -128,29 +118,18 @@ def energy_decisions(
     frames_context: int,
     proportion_threshold: float,
 ) -> np.ndarray:
-    """Kaldi's decisions from the log energies of an utterance's frames.
+    """(T,) decisions of Kaldi from (T,) log energies, such as the first column of its MFCC.
 
-    Parameters
-    ----------
-    log_energy : (T,) float array
-        For instance the first column of Kaldi's MFCC.
-    energy_threshold, energy_mean_scale, frames_context, proportion_threshold
-        As for `EnergyVad`.
-
-    Returns
-    -------
-    (T,) bool array
-        Speech or not.
+    The options are those of `EnergyVad`.
     """
     if not len(log_energy):
         return np.zeros(0, bool)
-    is_loud = log_energy > energy_threshold + energy_mean_scale * np.mean(
-        log_energy, dtype=np.float64
-    )
+    mean = np.mean(log_energy, dtype=np.float64)
+    is_loud = log_energy > energy_threshold + energy_mean_scale * mean
     loud_before = np.concatenate([[0], np.cumsum(is_loud)])
     frames = np.arange(len(log_energy))
     first = np.maximum(frames - frames_context, 0)
     end = np.minimum(frames + frames_context + 1, len(frames))
-    return loud_before[end] - loud_before[first] >= np.float32(proportion_threshold) * (
-        end - first
-    ).astype(np.float32)
+    num_around = (end - first).astype(np.float32)
+    num_loud = loud_before[end] - loud_before[first]
+    return num_loud >= np.float32(proportion_threshold) * num_around

@@ -1,24 +1,24 @@
-"""librosa's two ways of cutting quiet parts, as voice activity decisions."""
+"""librosa's two functions that cut quiet parts, as voice activity detectors."""
 
 import numpy as np
 
 from utils.audio import resample
-from utils.vad.base import VoiceActivityDetector, check_range, frames_of, needed_package
+from utils.vad.base import VoiceActivityDetector, check_range, needed_package, to_decisions
 
 
 class _LibrosaVad(VoiceActivityDetector):
-    """What both share: quiet is what lies so many dB below the loudest frame.
+    """Quiet is what lies `top_db` below the loudest frame.
 
     Parameters
     ----------
     top_db : float
-        How far below the loudest frame sound counts as silence.
+        Level below the loudest frame, in dB, from which audio is silence.
     frame_length, hop_length : int
-        Samples of a frame, and between frames, at the rate that librosa sees.
+        Samples of a frame, and between frames, at librosa's rate.
     sample_rate_hz : int
-        Rate that the sound is brought to first; 0: its own.
+        Rate that the audio is resampled to first; 0: its own.
     min_silence_seconds, min_speech_seconds, padding_seconds : float
-        As for `VoiceActivityDetector`; librosa has none of it.
+        As in `VoiceActivityDetector`; librosa has none of them.
     """
 
     def __init__(
@@ -48,25 +48,26 @@ class _LibrosaVad(VoiceActivityDetector):
     def _raw_decisions(self, samples: np.ndarray, sample_rate_hz: int, total: int) -> np.ndarray:
         rate_hz = self.sample_rate_hz or sample_rate_hz
         effects = needed_package("librosa.effects", "librosa")
-        return frames_of(
-            self._stretches(effects, resample(samples, sample_rate_hz, rate_hz)), rate_hz, total
-        )
+        stretches = self._stretches(effects, resample(samples, sample_rate_hz, rate_hz))
+        return to_decisions(stretches, rate_hz, total)
 
-    def _stretches(self, effects, sound: np.ndarray) -> np.ndarray:
+    def _stretches(self, effects, samples: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
 
 class LibrosaTrimVad(_LibrosaVad):
-    """librosa.effects.trim: everything between the first and the last loud frame is speech, pauses included.
+    """librosa.effects.trim: all from the first to the last loud frame is speech, with its pauses.
 
     Choose it for read sentences recorded in quiet with silence at both ends (VCTK).
 
     Parameters
     ----------
     top_db : float
-        How far below the loudest frame sound counts as silence; 14 for the text-dependent part of the GE2E seed.
+        Level below the loudest frame from which audio is silence; 14 in the text-dependent part of
+        the GE2E seed.
     **options
-        `frame_length`, `hop_length`, `sample_rate_hz` (the seed's is 8000) and the smoothing, as in conf/vad/librosa_trim.yaml.
+        `frame_length`, `hop_length`, `sample_rate_hz` (the seed's is 8000) and the smoothing, as in
+        conf/vad/librosa_trim.yaml.
 
     References
     ----------
@@ -76,29 +77,31 @@ class LibrosaTrimVad(_LibrosaVad):
     def __init__(self, *, top_db: float = 14.0, **options) -> None:
         super().__init__(top_db=top_db, **options)
 
-    def _stretches(self, effects, sound: np.ndarray) -> np.ndarray:
-        return effects.trim(sound, **self.rule)[1]
+    def _stretches(self, effects, samples: np.ndarray) -> np.ndarray:
+        return effects.trim(samples, **self.rule)[1]
 
 
 class LibrosaSplitVad(_LibrosaVad):
-    """librosa.effects.split: every loud stretch is speech, pauses between them are not.
+    """librosa.effects.split: every loud stretch is speech, without the pauses between them.
 
-    Choose it as `LibrosaTrimVad` where pauses within are to go too, or, with packing's ``--split true``, for pieces of speech without a pause.
+    Choose it like `LibrosaTrimVad` to remove pauses within, too, or, with ``--split true`` of
+    packing, for pieces of speech without a pause.
 
     Parameters
     ----------
     top_db : float
-        How far below the loudest frame sound counts as silence; 20 for the text-independent part of the GE2E seed.
+        Level below the loudest frame from which audio is silence; 20 in the text-independent part
+        of the GE2E seed.
     **options
-        As for `LibrosaTrimVad`.
+        As in `LibrosaTrimVad`.
 
     References
     ----------
-    As for `LibrosaTrimVad`.
+    As in `LibrosaTrimVad`.
     """
 
     def __init__(self, *, top_db: float = 20.0, **options) -> None:
         super().__init__(top_db=top_db, **options)
 
-    def _stretches(self, effects, sound: np.ndarray) -> np.ndarray:
-        return effects.split(sound, **self.rule)
+    def _stretches(self, effects, samples: np.ndarray) -> np.ndarray:
+        return effects.split(samples, **self.rule)

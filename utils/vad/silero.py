@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from utils.audio import resample
-from utils.vad.base import VoiceActivityDetector, check_range, frames_of, needed_package
+from utils.vad.base import VoiceActivityDetector, check_range, needed_package, to_decisions
 
 SILERO_RATES_HZ = (8000, 16000)
 SILERO_REQUIREMENT = "silero-vad==6.2.3"  # as in requirements-optional.txt
@@ -14,16 +14,19 @@ SILERO_REQUIREMENT = "silero-vad==6.2.3"  # as in requirements-optional.txt
 class SileroVad(VoiceActivityDetector):
     """Silero's recurrent network, with its package's own rules for stretches of speech.
 
-    Choose it for sound with music, street noise or laughter, which it was trained to tell from speech; it is the slowest, on one core a hundred times
-    faster than real time.  Needs ``pip install silero-vad==6.2.3``: the weights are inside the package, and of its extras none is needed
-    (neither torchaudio nor onnxruntime).  Rates other than 8 and 16 kHz are brought to 16 kHz.
+    Choose it for audio with music, street noise or laughter, which it was trained to tell from
+    speech; it is the slowest, on one core a hundred times faster than real time.  Needs
+    ``pip install silero-vad==6.2.3``: the weights are in the package, and none of its extras is
+    needed (neither torchaudio nor onnxruntime).  Rates other than 8 and 16 kHz are resampled to
+    16 kHz.
 
     Parameters
     ----------
     threshold : float
-        Probability of speech from which a stretch begins; it ends below this less 0.15.
+        Probability of speech at which a stretch starts; it ends 0.15 below.
     min_silence_seconds, min_speech_seconds, padding_seconds : float
-        The package's min_silence_duration_ms, min_speech_duration_ms and speech_pad_ms, in whole milliseconds.
+        The package's min_silence_duration_ms, min_speech_duration_ms and speech_pad_ms, in whole
+        milliseconds.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class SileroVad(VoiceActivityDetector):
             "min_speech_duration_ms": round(1000 * min_speech_seconds),
             "speech_pad_ms": round(1000 * padding_seconds),
         }
-        self.smoothing = dict.fromkeys(self.smoothing, 0.0)  # the package has done it
+        self.smoothing = dict.fromkeys(self.smoothing, 0.0)  # the package does it
 
     @cached_property
     def _network(self):
@@ -57,14 +60,13 @@ class SileroVad(VoiceActivityDetector):
         import silero_vad
         import torch
 
-        rate_hz = sample_rate_hz if sample_rate_hz in SILERO_RATES_HZ else max(SILERO_RATES_HZ)
-        sound = torch.from_numpy(np.ascontiguousarray(resample(samples, sample_rate_hz, rate_hz)))
+        rate_hz = sample_rate_hz
+        if rate_hz not in SILERO_RATES_HZ:
+            rate_hz = max(SILERO_RATES_HZ)
+        resampled = np.ascontiguousarray(resample(samples, sample_rate_hz, rate_hz))
         with torch.inference_mode():
             stretches = silero_vad.get_speech_timestamps(
-                sound, network, sampling_rate=rate_hz, **self.rule
+                torch.from_numpy(resampled), network, sampling_rate=rate_hz, **self.rule
             )
-        return frames_of(
-            np.array([(stretch["start"], stretch["end"]) for stretch in stretches], int),
-            rate_hz,
-            total,
-        )
+        bounds = [(stretch["start"], stretch["end"]) for stretch in stretches]
+        return to_decisions(np.array(bounds, int), rate_hz, total)

@@ -13,17 +13,18 @@ WEBRTC_RATE_HZ = 16000
 class WebrtcVad(VoiceActivityDetector):
     """WebRTC's Gaussian mixtures over six bands: the default.
 
-    Choose it for speech of any loudness without much noise: thousands of times faster than real time, and no threshold to set.  It takes music and
-    loud noise for speech; where there is much of either, choose Silero.
+    Choose it for speech of any loudness without much noise: thousands of times faster than real
+    time, and without a threshold to tune.  It takes music and loud noise for speech; where there is
+    much of either, choose Silero.
 
     Parameters
     ----------
     aggressiveness : int
         From 0, which takes most for speech, to 3.
     window_ms : int
-        10, 20 or 30 ms: what it looks at for one decision, which then holds for each frame of the window.
+        10, 20 or 30 ms: length of the window of one decision, which holds for each of its frames.
     min_silence_seconds, min_speech_seconds, padding_seconds : float
-        As for `VoiceActivityDetector`; three zeros give WebRTC's own decisions.
+        As in `VoiceActivityDetector`; three zeros give WebRTC's own decisions.
     """
 
     def __init__(
@@ -42,7 +43,8 @@ class WebrtcVad(VoiceActivityDetector):
         )
         if window_ms not in (10, 20, 30) or aggressiveness not in (0, 1, 2, 3):
             raise ValueError(
-                f"window of {window_ms} ms and aggressiveness {aggressiveness}, expected 10, 20 or 30 ms and 0 to 3"
+                f"window of {window_ms} ms and aggressiveness {aggressiveness}, "
+                "expected 10, 20 or 30 ms and 0 to 3"
             )
         self.aggressiveness, self.window_ms = aggressiveness, window_ms
 
@@ -50,13 +52,13 @@ class WebrtcVad(VoiceActivityDetector):
         # the package webrtcvad itself fails to import on Python 3.12 and later
         webrtcvad = needed_package("webrtcvad", "webrtcvad-wheels")
         frames_per_window = self.window_ms * FRAMES_PER_SECOND // 1000
-        sound = to_int16(resample(samples, sample_rate_hz, WEBRTC_RATE_HZ))
-        window = frames_per_window * WEBRTC_RATE_HZ // FRAMES_PER_SECOND
-        padded = np.zeros(-(-total // frames_per_window) * window, np.int16)
-        padded[: min(len(sound), len(padded))] = sound[: len(padded)]
-        detector, data = webrtcvad.Vad(self.aggressiveness), padded.tobytes()
-        decisions = [
-            detector.is_speech(data[2 * start : 2 * (start + window)], WEBRTC_RATE_HZ)
-            for start in range(0, len(padded), window)
-        ]
-        return np.repeat(np.array(decisions, bool), frames_per_window)[:total]
+        window_samples = frames_per_window * WEBRTC_RATE_HZ // FRAMES_PER_SECOND
+        num_windows = -(-total // frames_per_window)
+        resampled = to_int16(resample(samples, sample_rate_hz, WEBRTC_RATE_HZ))
+        padded = np.zeros(num_windows * window_samples, np.int16)
+        padded[: min(len(resampled), len(padded))] = resampled[: len(padded)]
+        detector = webrtcvad.Vad(self.aggressiveness)
+        decisions = np.zeros(num_windows, bool)
+        for index, window in enumerate(padded.reshape(num_windows, window_samples)):
+            decisions[index] = detector.is_speech(window.tobytes(), WEBRTC_RATE_HZ)
+        return np.repeat(decisions, frames_per_window)[:total]

@@ -284,7 +284,7 @@ def test_packed_audio_that_is_not_what_the_index_says_is_refused(packed, tmp_pat
     (tmp_path / "packed.1.ark").unlink()
     with pytest.raises(
         UserError,
-        match=r"packed.1.ark: no such file; where the workdir was moved, put a link to it at its old place",
+        match=r"packed.1.ark: no such file; if the workdir was moved, put a link to it at its old path",
     ):
         PackedReader(wav_scp, lengths)
 

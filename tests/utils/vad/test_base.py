@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.vad.base import cut_speech, frames_of, keep_speech, num_frames, runs, smooth
+from utils.vad.base import cut_speech, keep_speech, num_frames, runs, smooth, to_decisions
 
 RATE = 16000
 decisions_of_frames = st.lists(st.booleans(), max_size=80).map(
@@ -120,13 +120,13 @@ def test_stretches_have_a_first_frame_and_one_behind_the_last():
 
 @given(decisions_of_frames)
 def test_stretches_of_samples_become_the_frames_that_they_came_from(raw):
-    assert np.array_equal(frames_of(runs(raw) * 160, RATE, len(raw)), raw)
+    assert np.array_equal(to_decisions(runs(raw) * 160, RATE, len(raw)), raw)
 
 
 def test_ends_of_stretches_go_to_the_nearest_frame():
-    assert drawn(frames_of(np.array([[239, 801], [1000, 1000]]), RATE, 8)) == ".####..."
-    assert drawn(frames_of(np.array([[240, 900]]), RATE, 5)) == "..###"
-    assert drawn(frames_of(np.zeros((0, 2), int), RATE, 3)) == "..."
+    assert drawn(to_decisions(np.array([[239, 801], [1000, 1000]]), RATE, 8)) == ".####..."
+    assert drawn(to_decisions(np.array([[240, 900]]), RATE, 5)) == "..###"
+    assert drawn(to_decisions(np.zeros((0, 2), int), RATE, 3)) == "..."
 
 
 @pytest.mark.parametrize("rate", [16000, 11025])
