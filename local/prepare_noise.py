@@ -1,4 +1,4 @@
-"""Make a data directory of any tree of noises or room responses.
+"""Make a data directory of a folder tree of noises or room responses.
 
 python -m local.prepare_noise corpora/musan data/noise
 """
@@ -20,39 +20,42 @@ from utils.receipts import Task
 
 FORMAT = 1
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg"}
-NO_RESPONSES = "pointsource_noises/|real_rirs_isotropic_noises/[^/]*noise"  # in RIRS_NOISES beside the responses
+# Noises beside the responses in RIRS_NOISES.
+NO_RESPONSES = "pointsource_noises/|real_rirs_isotropic_noises/[^/]*noise"
 
 
 def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
-    """List every audio file below a folder, whatever the folders are called; links are followed, names that begin with a dot left alone.
+    """List every audio file below a folder; links are followed, hidden files and folders ignored.
 
-    A file's utterance id is its path, and its type (``utt2type``) the first folder of it: of MUSAN music, noise or speech.
+    A file's utterance id is its path, and its type (``utt2type``) the path's first folder: music,
+    noise or speech in MUSAN.
 
     Parameters
     ----------
     source : path
-        Holds .wav, .flac or .ogg files at any depth; other files are counted and left alone.
+        Holds .wav, .flac or .ogg files at any depth; other files are counted and ignored.
     output : path
         Data directory to make.
     leave_out : str
-        Regular expression: files whose path below ``source`` it fits from the start are passed over.
+        Regular expression: files with a path below ``source`` that starts with a match are ignored.
 
     Returns
     -------
     dict
-        Number of files that came in and went on, of types, and of files that are no audio.
+        Numbers of audio files read and kept, of types, and of files that are not audio.
 
     Raises
     ------
     UserError
-        There is no audio that can be read, two files would get one id, or too many files cannot be read.
+        No audio file can be read, two files would get one id, or too many files cannot be read.
     """
-    found, left_out = find_audio(source, ANY)
-    bytes_of = {
-        Path(path): size for path, size in found if not (leave_out and re.match(leave_out, path))
-    }
-    files = sorted(bytes_of)
-    sizes = "".join(f"{file} {bytes_of[file]}\n" for file in files)
+    listed, left_out = find_audio(source, ANY)
+    file_bytes: dict[Path, int] = {}
+    for path, size in listed:
+        if not (leave_out and re.match(leave_out, path)):
+            file_bytes[Path(path)] = size
+    files = sorted(file_bytes)
+    sizes = "".join(f"{file} {file_bytes[file]}\n" for file in files)
     options = {
         "source": path_from_checkout(source),
         "files": hashlib.sha256(sizes.encode()).hexdigest(),
@@ -60,99 +63,77 @@ def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
     explain = {"files": partial(changed_listing, source, [output])}
     task = Task(output, "made", format=FORMAT, inputs={}, options=options, explain=explain)
     audio = [file for file in files if file.suffix.lower() in AUDIO_SUFFIXES]
-    note_noise_types(output, {_type_of(file, source) for file in audio})
+    note_noise_types(output, {_noise_type(file, source) for file in audio})
     if task.is_done():
         return task.counts
     if not audio:
         raise UserError(
-            f"{source}: no audio among {len(files)} files, expected some of {', '.join(sorted(AUDIO_SUFFIXES))}; correct the path"
+            f"{source}: no audio among {len(files)} files, "
+            f"expected some of {', '.join(sorted(AUDIO_SUFFIXES))}; correct the path"
         )
     names: dict[str, Path] = {}
     for file in audio:
         other = names.setdefault(utterance_id(file), file)
         if other != file:
             raise UserError(
-                f"{source}: {other} and {file} would both be called '{utterance_id(file)}'; rename one"
+                f"{source}: {other} and {file} would both be called '{utterance_id(file)}'; "
+                "rename one"
             )
-    utt2type = {name: _type_of(file, source) for name, file in names.items()}
+    utt2type = {name: _noise_type(file, source) for name, file in names.items()}
     paths = {name: path_from_checkout(source / file) for name, file in names.items()}
     utt2dur, unreadable = measure(paths)
     if not utt2dur:
         example = next(iter(unreadable.values()))
         raise UserError(
-            f"{source}: none of {len(paths)} audio files can be read, expected some ({example}); correct the path"
+            f"{source}: none of {len(paths)} audio files can be read, expected some ({example}); "
+            "correct the path"
         )
-    data = DataDir(
-        output,
-        paths,
-        {name: name for name in names},
-        None,
-        {"utt2dur": utt2dur, "utt2type": utt2type},
-    )
-    counts = finish_data_dir(
-        task,
-        data,
-        unreadable,
-        {"types": len(set(utt2type.values())), "no_audio": len(files) - len(audio)},
-    )
+    utt2spk = {name: name for name in names}
+    data = DataDir(output, paths, utt2spk, None, {"utt2dur": utt2dur, "utt2type": utt2type})
+    more_counts = {"types": len(set(utt2type.values())), "no_audio": len(files) - len(audio)}
+    counts = finish_data_dir(task, data, unreadable, more_counts)
     print(
-        f"{output}: {counts['went_on']} of {counts['came_in']} audio files, {counts['types']} types; {counts['no_audio']} files are no audio"
+        f"{output}: {counts['went_on']} of {counts['came_in']} audio files, "
+        f"{counts['types']} types; {counts['no_audio']} files are not audio"
     )
     if left_out:
         print(f"{output}: {left_out_in_words(left_out)}")
     return counts
 
 
-def _type_of(file: Path, source: Path) -> str:
-    """The first folder of a file, or that which holds all."""
-    return utterance_id(Path(file.parts[0] if len(file.parts) > 1 else source.name))
+def _noise_type(file: Path, source: Path) -> str:
+    """The first folder of a file's path below the source, or the source's own name."""
+    folder = file.parts[0] if len(file.parts) > 1 else source.name
+    return utterance_id(Path(folder))
 
 
 def prepare_bank(output: Path, noise: Path | None, rirs: Path | None) -> dict:
-    """Make the data directories that augmentation draws from, as far as they are asked for.
+    """Make the data directories ``noise`` and ``rirs`` for augmentation, if given; their counts.
 
-    Parameters
-    ----------
-    output : path
-        Gets ``noise`` and ``rirs``.
-    noise : path or None
-        Tree of noises; of MUSAN the folder that holds music/, noise/ and speech/, or the one above it.
-    rirs : path or None
-        Tree of room responses; of RIRS_NOISES the folder that holds simulated_rirs/, whose noises are left alone, or the one above it.
-
-    Returns
-    -------
-    dict
-        Data directory -> counts of `prepare_noise`.
+    `noise` is a tree of noises; of MUSAN the folder with music/, noise/ and speech/, or its parent.
+    `rirs` is a tree of room responses; of RIRS_NOISES the folder with simulated_rirs/, from which
+    noises are ignored, or its parent.
     """
-    counts = (
-        {"noise": prepare_noise(_inside(noise, "musan", "noise"), output / "noise")}
-        if noise
-        else {}
-    )
+    counts = {}
+    if noise:
+        root = _corpus_folder(noise, "musan", "noise")
+        counts["noise"] = prepare_noise(root, output / "noise")
     if rirs:
-        root = _inside(rirs, "RIRS_NOISES", "simulated_rirs")
-        counts["rirs"] = prepare_noise(
-            root,
-            output / "rirs",
-            leave_out=NO_RESPONSES if (root / "simulated_rirs").is_dir() else "",
-        )
+        root = _corpus_folder(rirs, "RIRS_NOISES", "simulated_rirs")
+        leave_out = NO_RESPONSES if (root / "simulated_rirs").is_dir() else ""
+        counts["rirs"] = prepare_noise(root, output / "rirs", leave_out=leave_out)
     return counts
 
 
-def _inside(given: Path, name: str, sign: str) -> Path:
-    """The folder of a set, known by one that it holds, where the one above was given, as unpacked archives have it."""
-    return given / name if (given / name / sign).is_dir() else given
+def _corpus_folder(given: Path, name: str, member: str) -> Path:
+    """The folder of an unpacked corpus, recognised by a member, if its parent was given."""
+    if (given / name / member).is_dir():
+        return given / name
+    return given
 
 
 def utterance_id(file: Path) -> str:
-    """A file's path as an utterance id: without suffix, folders joined by ``-``, blanks and signs other than ``_`` and ``-`` replaced by ``_``.
-
-    Parameters
-    ----------
-    file : path
-        Relative to the folder that holds all of them.
-    """
+    """A relative path as an utterance id: ``-`` joins folders, other signs become ``_``."""
     suffix = file.suffix if file.suffix.lower() in AUDIO_SUFFIXES else ""
     return plain("-".join(file.parts).removesuffix(suffix), "-").replace(".", "_")
 

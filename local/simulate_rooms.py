@@ -1,8 +1,8 @@
-"""Make a data directory of simulated room responses, where no measured ones are at hand.
+"""Make a data directory of simulated room responses, if there are no measured ones.
 
-    python -m local.simulate_rooms data/rirs --rooms 200 --responses-per-room 5 --rt60-seconds "[0.2, 0.8]"
+    python -m local.simulate_rooms data/rirs --rooms 200 --rt60-seconds "[0.2, 0.8]"
 
-For the bank of augmentation: python -m steps.augment data/packed_16000/bank --rirs data/rirs
+For the noise bank: python -m steps.augment data/packed_16000/bank --rirs data/rirs
 """
 
 from collections.abc import Mapping
@@ -18,25 +18,18 @@ from utils.receipts import Task
 
 FORMAT = 1
 HEIGHT_METRES = (2.0, 5.0)
-WALL_METRES = 0.3  # nobody speaks or listens nearer to a wall
-ABSORPTION = (0.1, 0.8)  # of energy by the walls, on the average: from bare to padded
-RT60_TOLERANCE = 0.1  # a response whose slope is farther from the room's is drawn anew
-CROSSINGS = 7  # a room that dies away before its sound has crossed it so often has single echoes and no reverberation time
-MOST_DRAWS = 1000  # before a wish is called impossible
+WALL_METRES = 0.3  # smallest distance of source and microphone from a wall
+ABSORPTION = (0.1, 0.8)  # of energy by the walls, on average: from bare to padded
+RT60_TOLERANCE = 0.1  # relative; a response that is off by more is drawn again
+# A reverberation time in which sound crosses the room less often means single echoes.
+MIN_CROSSINGS = 7
+MAX_DRAWS = 1000  # before a range is called impossible
 PEAK = 0.5  # of full scale
 
 
 @dataclass(frozen=True)
-class Room:
-    """A rectangular room and how long it sounds.
-
-    Parameters
-    ----------
-    metres : (3,) float array
-        Length, width, height.
-    rt60_seconds : float
-        Time in which its echo falls by 60 dB.
-    """
+class _Room:
+    """Length, width and height of a rectangular room, (3,), and its reverberation time."""
 
     metres: np.ndarray
     rt60_seconds: float
@@ -55,47 +48,49 @@ def simulate_rooms(
     sample_rate_hz: int = 16000,
     seed: int = 1,
 ) -> dict:
-    """Write responses of rectangular rooms by the method of image sources (local/image_sources.py) as 16-bit waves in one archive.
+    """Write responses of rectangular rooms by the image-source method, as 16-bit waves.
 
-    ``rirs.ark``, ``wav.scp``, ``utt2spk`` (response -> room), ``utt2dur``, and of each response ``utt2room`` (``<length>x<width>x<height>`` in
-    metres), ``utt2rt60`` (seconds) and ``utt2distance`` (metres from source to microphone).  Sizes take turns.
+    ``rirs.ark``, ``wav.scp``, ``utt2spk`` (response -> room), ``utt2dur``, and of each response
+    ``utt2room`` (``<length>x<width>x<height>`` in metres), ``utt2rt60`` (seconds) and
+    ``utt2distance`` (metres from source to microphone).  Sizes alternate.
 
     Parameters
     ----------
     output : path
         Data directory to make.
     rooms : int
-        How many.
+        Number of rooms.
     responses_per_room : int
-        Places of source and microphone in each.
+        Number of positions of source and microphone in each room.
     small_metres : (shortest, longest) or None
-        Range of length and width of small rooms; None: there are no such rooms.  Heights are 2 to 5 m.
+        Range of length and width of small rooms; None: no small rooms.  Heights are 2 to 5 m.
     medium_metres : (shortest, longest) or None
-        The same of medium rooms.
+        The same for medium rooms.
     large_metres : (shortest, longest) or None
-        The same of large rooms.
+        The same for large rooms.
     rt60_seconds : (shortest, longest)
-        Range of reverberation times; a room has one that its size allows.
+        Range of reverberation times, as far as a room's size allows.
     distance_metres : (nearest, farthest)
         Range of distances from source to microphone.
     sample_rate_hz : int
         Rate of the responses.
     seed : int
-        Of everything that is drawn, not negative.
+        Seed of every draw, 0 or more.
 
     Returns
     -------
     dict
-        Number of responses and of rooms.
+        Numbers of ``responses`` and of ``rooms``.
 
     Raises
     ------
     UserError
-        A number or range makes no sense, or no room of a size can have such a reverberation time.
+        A number or range is impossible, or no room of a size can have such a reverberation time.
 
     References
     ----------
-    Ko et al., "A study on data augmentation of reverberant speech for robust speech recognition", ICASSP 2017: the sizes.
+    Ko et al., "A study on data augmentation of reverberant speech for robust speech recognition",
+    ICASSP 2017: the sizes.
     """
     of_size = {"small": small_metres, "medium": medium_metres, "large": large_metres}
     sizes = {name: bounds for name, bounds in of_size.items() if bounds}
@@ -110,7 +105,8 @@ def simulate_rooms(
     _refuse_numbers(numbers)
     if seed < 0 or not sizes:
         raise UserError(
-            f"--seed is {seed} and there are {len(sizes)} sizes of rooms, expected a seed of 0 or more and one size or more"
+            f"--seed is {seed} and there are {len(sizes)} sizes of rooms, "
+            "expected a seed of 0 or more and one size or more"
         )
     options = {
         "rooms": rooms,
@@ -135,13 +131,12 @@ def simulate_rooms(
     with ArchiveWriter(output / "rirs.ark", output / "wav.scp") as writer:
         for name, size in sorted(_room_names(rooms, list(sizes)).items()):
             rng = np.random.default_rng([seed, *name.encode()])
-            room = draw_room(size, sizes[size], rt60_seconds, distance_metres[0], rng)
+            room = _draw_room(size, sizes[size], rt60_seconds, distance_metres[0], rng)
             for number in range(1, responses_per_room + 1):
                 response, metres = _draw_response(room, distance_metres, sample_rate_hz, rng)
                 key = f"{name}-{number:0{len(str(responses_per_room))}d}"
-                writer.write_wave(
-                    key, to_int16(response * (PEAK / np.abs(response).max())), sample_rate_hz
-                )
+                scaled = response * (PEAK / np.abs(response).max())
+                writer.write_wave(key, to_int16(scaled), sample_rate_hz)
                 utt2spk[key] = name
                 maps["utt2dur"][key] = f"{len(response) / sample_rate_hz:.4f}"
                 maps["utt2room"][key] = "x".join(f"{side:.2f}" for side in room.metres)
@@ -155,94 +150,86 @@ def simulate_rooms(
 
 
 def _refuse_ranges(ranges: Mapping[str, tuple[float, float]]) -> None:
-    """Refuse options that are no ranges of positive numbers."""
+    """Raise UserError for options that are not ranges of positive numbers."""
     for option, (low, high) in ranges.items():
         if not 0 < low <= high:
             raise UserError(
-                f"{option}: from {low} to {high}, expected two positive numbers, the lower one first"
+                f"{option}: from {low} to {high}, "
+                "expected two positive numbers, the lower one first"
             )
 
 
 def _refuse_numbers(numbers: Mapping[str, int]) -> None:
-    """Refuse options that count nothing."""
+    """Raise UserError for options below 1."""
     for option, number in numbers.items():
         if number < 1:
             raise UserError(f"{option}: {number}, expected 1 or more")
 
 
 def _room_names(rooms: int, sizes: list[str]) -> dict[str, str]:
-    """Name of each room -> its size; the sizes take turns."""
-    turns = [(sizes[number % len(sizes)], number // len(sizes) + 1) for number in range(rooms)]
-    return {f"{size}-{number:0{len(str(rooms))}d}": size for size, number in turns}
+    """Name of each room -> its size; the sizes alternate."""
+    names, digits = {}, len(str(rooms))
+    for index in range(rooms):
+        size, number = sizes[index % len(sizes)], index // len(sizes) + 1
+        names[f"{size}-{number:0{digits}d}"] = size
+    return names
 
 
-def draw_room(
+def _draw_room(
     size: str,
     metres: tuple[float, float],
     rt60_seconds: tuple[float, float],
     nearest_metres: float,
     rng: np.random.Generator,
-) -> Room:
-    """A room that can have a reverberation time in the range asked for, and that time, drawn from those it can have.
+) -> _Room:
+    """Draw a room, and a reverberation time in the range out of those that it can have.
 
-    Parameters
-    ----------
-    size : str
-        For the message.
-    metres : (float, float)
-        Range of length and width.
-    rt60_seconds : (float, float)
-        Range of the reverberation time.
-    nearest_metres : float
-        So far apart, and half as much again, must its places be somewhere.
-    rng : numpy Generator
-        Draws it.
-
-    Raises
-    ------
-    UserError
-        No such room was found.
-
-    References
-    ----------
-    Eyring, "Reverberation time in 'dead' rooms", J. Acoust. Soc. Am. 1, 1930.
+    `metres` is the range of length and width; the room has positions at least 1.5 times
+    `nearest_metres` apart.  Reverberation time by absorption: Eyring, "Reverberation time in 'dead'
+    rooms", J. Acoust. Soc. Am. 1, 1930.  UserError, which names the size: there is no such room.
     """
-    for _ in range(MOST_DRAWS):
+    for _ in range(MAX_DRAWS):
         sides = np.array([*rng.uniform(*metres, 2), rng.uniform(*HEIGHT_METRES)])
         surface = 2 * (sides[0] * sides[1] + sides[0] * sides[2] + sides[1] * sides[2])
-        longest, dead = (
+        bare, padded = (
             0.161 * sides.prod() / (-surface * np.log(1 - absorption)) for absorption in ABSORPTION
         )
-        crossed = CROSSINGS * sides.max() / SOUND_METRES_PER_SECOND
-        low, high = max(rt60_seconds[0], dead, crossed), min(rt60_seconds[1], longest)
+        crossed = MIN_CROSSINGS * sides.max() / SOUND_METRES_PER_SECOND
+        low, high = max(rt60_seconds[0], padded, crossed), min(rt60_seconds[1], bare)
         if low <= high and np.linalg.norm(sides - 2 * WALL_METRES) > 1.5 * nearest_metres:
-            return Room(sides, float(rng.uniform(low, high)))
+            return _Room(sides, float(rng.uniform(low, high)))
     raise UserError(
-        f"--rt60-seconds: no {size} room ({metres[0]} to {metres[1]} m) found with a reverberation time of {rt60_seconds[0]} to "
-        f"{rt60_seconds[1]} s and places {nearest_metres} m apart; change it, --{size}-metres or --distance-metres"
+        f"--rt60-seconds: no {size} room ({metres[0]} to {metres[1]} m) found with a reverberation "
+        f"time of {rt60_seconds[0]} to {rt60_seconds[1]} s and positions {nearest_metres} m apart; "
+        f"change it, --{size}-metres or --distance-metres"
     )
 
 
 def _draw_response(
-    room: Room, distance_metres: tuple[float, float], sample_rate_hz: int, rng: np.random.Generator
+    room: _Room, distance_metres: tuple[float, float], sample_rate_hz: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, float]:
-    """Response between two places in a room, evenly drawn among those so far apart that measure the room's reverberation time."""
-    for _ in range(MOST_DRAWS):
+    """Response between two positions drawn uniformly in a room, and their distance.
+
+    Drawn again until the distance is in range and the response has the room's reverberation time.
+    """
+    for _ in range(MAX_DRAWS):
         source, microphone = rng.uniform(WALL_METRES, room.metres - WALL_METRES, (2, 3))
         metres = float(np.linalg.norm(source - microphone))
-        if distance_metres[0] <= metres <= distance_metres[1]:
-            try:
-                response = room_response(
-                    room.metres, source, microphone, room.rt60_seconds, sample_rate_hz, rng
-                )
-            except ValueError:  # between these two no walls give the room's reverberation time
-                continue
-            measured = decay_seconds(response.astype(np.float64) ** 2, sample_rate_hz)
-            if abs(measured / room.rt60_seconds - 1) <= RT60_TOLERANCE:
-                return response, metres
+        if not distance_metres[0] <= metres <= distance_metres[1]:
+            continue
+        try:
+            response = room_response(
+                room.metres, source, microphone, room.rt60_seconds, sample_rate_hz, rng
+            )
+        except ValueError:  # no walls give these positions the room's reverberation time
+            continue
+        measured_seconds = decay_seconds(response.astype(np.float64) ** 2, sample_rate_hz)
+        if abs(measured_seconds / room.rt60_seconds - 1) <= RT60_TOLERANCE:
+            return response, metres
+    sides = "x".join(f"{side:.1f}" for side in room.metres)
     raise UserError(
-        f"--distance-metres: no places {distance_metres[0]} to {distance_metres[1]} m apart found in a room of "
-        f"{'x'.join(f'{side:.1f}' for side in room.metres)} m; widen the range"
+        f"--distance-metres: no positions {distance_metres[0]} to {distance_metres[1]} m apart "
+        f"found in a room of {sides} m; widen the range"
     )
 
 

@@ -25,9 +25,10 @@ def augment(
     max_unreadable_fraction: float = MAX_UNREADABLE_FRACTION,
     max_policy_fraction: float = MAX_POLICY_FRACTION,
 ) -> dict:
-    """Write the bank: ``noise`` and ``rirs`` as ``.{ark,scp,num_samples,dropped}``, and ``noise.utt2type``.
+    """Write the bank: ``noise`` and ``rirs`` with ``.{ark,scp,num_samples,dropped}``, and types.
 
-    Room responses have their peak at 10 ms, at half of full scale.  Silence is dropped by policy.
+    ``noise.utt2type`` has the types of the noises.  Room responses have their peak at 10 ms, at
+    half of full scale.  Silence is dropped by policy.
 
     Parameters
     ----------

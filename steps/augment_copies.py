@@ -112,7 +112,7 @@ def augment_copies(
         inputs=inputs,
         options=options,
         dear=True,
-        expected_bytes=partial(_forecast_bytes, packed, len(policies), job),
+        expected_bytes=partial(forecast_bytes, packed, len(policies), job),
     )
     rate = rate_of_packed(packed)
     if MODE.checking and rate and task.status().state != DONE:
@@ -145,7 +145,7 @@ def augment_copies(
 def _lists_of_copies(
     maker: "CopyMaker", packer: "Packer", utt2spk: Mapping[str, str]
 ) -> dict[str, dict[str, str]]:
-    """Lists of the planned copies (``utt2dur``: of the packed ones), from the originals' speakers."""
+    """Lists of the planned copies, and ``utt2dur`` of the packed ones."""
     utt2dur, utt2uniq, copies_utt2spk = {}, {}, {}
     for name, num_samples in packer.num_samples.items():
         utt2dur[name] = f"{num_samples / packer.sample_rate_hz:.4f}"
@@ -174,7 +174,7 @@ def _read_policies(
         raise UserError(f"{policy}: {error}") from None
 
 
-def _forecast_bytes(packed: Path, copies: int, job: str) -> int | None:
+def forecast_bytes(packed: Path, copies: int, job: str) -> int | None:
     """Size of a job's archive before it is written; None: the packed audio is not there yet."""
     from utils.data_dir import job_utterances, read_map
 

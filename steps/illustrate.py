@@ -1,7 +1,7 @@
-"""Draw a few utterances for the report: waveforms with voice activity decisions, spectrograms before and after augmentation.
+"""Draw a few utterances for the report: waveforms with VAD decisions, spectrograms of augmentation.
 
-    python -m steps.illustrate data/full/train data/full/packed_16000/train conf/ghostvlad_cpu.yaml exp/ghostvlad_cpu/pictures \
-        --bank data/full/packed_16000/bank
+    python -m steps.illustrate data/full/train data/full/packed_16000/train \
+        conf/ghostvlad_cpu.yaml exp/ghostvlad_cpu/pictures --bank data/full/packed_16000/bank
 """
 
 import copy
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from utils.packed.reader import PackedReader
 
 FORMAT = 1
-# Longer utterances make no legible picture: they are drawn only where all are longer.
-LONGEST_SECONDS = 30
-MOST_DRAWS = 100  # of augmentation for one utterance, until one changes it
-# End of the name that packing with --split gives to a stretch of an utterance.
-PIECE = re.compile(r"-\d{7}-\d{7}$")
+LONGEST_SECONDS = 30  # pictures of longer utterances are not legible, and drawn only if all are
+MAX_DRAWS = 100  # of augmentation for one utterance, until one changes it
+PIECE = re.compile(r"-\d{7}-\d{7}$")  # end of the names of pieces from packing with --split
+
+Picture = tuple[str, str, str]  # kind, caption and SVG
 
 
 def illustrate(
@@ -50,7 +50,7 @@ def illustrate(
     allow_pipes: bool = False,
     root: Path | None = None,
 ) -> dict:
-    """Write ``pictures.json`` and the pictures that it lists, an SVG file each.
+    """Write ``pictures.json`` and the SVG files that it lists.
 
     Parameters
     ----------
@@ -59,21 +59,21 @@ def illustrate(
     packed : path
         The same set, packed (stage 2).
     config : path
-        YAML of a training, whose crops and augmentation are drawn.
+        YAML of a training, with its crops and augmentation.
     output : path
-        Folder to write; the report looks for it at ``exp/<name>/pictures``.
+        Folder to write; the report reads ``exp/<name>/pictures``.
     bank : path or None
-        Noise and room bank made by steps.augment; needed where the augmentation uses it.
+        Noise bank of steps.augment; needed if the augmentation uses it.
     augmentation : path or None
         YAML with an augmentation instead of the training's, as in conf/augmentation.
     utterances : int
-        How many are drawn, of different lengths and, as far as that goes, of different speakers.
+        Number of utterances, of different lengths and, if possible, of different speakers.
     seed : int
-        Of the choice and of the augmentation; 0 or more.
+        Seed of the choice and of the augmentation, 0 or more.
     channel : int or "mean"
-        Of sound with several, from 0; ``mean``: all of them averaged.
+        Channel to read, from 0, or the mean of all; audio with one channel has that one.
     allow_pipes : bool
-        Leave to run the commands that wav.scp may hold.
+        Run the commands that wav.scp may hold.
     root : path or None
         Folder that relative paths in wav.scp start from.
 
@@ -85,21 +85,22 @@ def illustrate(
     Raises
     ------
     UserError
-        There are no decisions, or the packed directory is of another set.
+        There are no decisions, or the packed directory is that of another set.
     """
     for name, value, least in (("utterances", utterances, 1), ("seed", seed, 0)):
         if value < least:
             raise UserError(f"--{name} is {value}, expected {least} or more")
     settings = read_settings(config, augmentation=augmentation)
-    decided = data / "vad" / "receipts" / "collect_vad.json"
-    if not (MODE.checking or decided.exists()):
+    vad_receipt = data / "vad" / "receipts" / "collect_vad.json"
+    if not (MODE.checking or vad_receipt.exists()):
         raise UserError(
             f"{data}: no voice activity decisions (vad.scp), expected those of stage 1; run stage 1"
         )
-    inputs = {"vad": decided, "config": config}
-    inputs |= {"augmentation": augmentation} if augmentation else {}
-    inputs |= _lists_of("data", data, "wav.scp", "utt2spk", "segments")
-    inputs |= _lists_of("packed", packed, "wav.scp", "utt2spk", "utt2num_samples")
+    inputs = {"vad": vad_receipt, "config": config}
+    if augmentation:
+        inputs["augmentation"] = augmentation
+    inputs |= _list_inputs("data", data, "wav.scp", "utt2spk", "segments")
+    inputs |= _list_inputs("packed", packed, "wav.scp", "utt2spk", "utt2num_samples")
     if bank and settings.augmentation.uses_bank:
         inputs["bank"] = bank / "receipts" / "augment.json"
     task = Task(
@@ -116,47 +117,49 @@ def illustrate(
     from utils.data_dir import read_data_dir
     from utils.packed.reader import PackedReader
 
-    sources, lists = (
-        read_data_dir(data, allow_pipes=allow_pipes, needs_audio=True),
-        read_data_dir(packed, needs_audio=True),
-    )
+    sources = read_data_dir(data, allow_pipes=allow_pipes, needs_audio=True)
+    lists = read_data_dir(packed, needs_audio=True)
     reader = UtteranceReader(
         sources.wav_scp, sources.segments, allow_pipes=allow_pipes, root=root, channel=channel
     )
     crops = PackedReader(lists.wav_scp, lists.maps["utt2num_samples"])
     decisions = sources.maps["vad.scp"]
     augmenter = settings.open_augmentation(bank, crops.sample_rate_hz)
-    source_of = [name if name in decisions else PIECE.sub("", name) for name in lists.wav_scp]
-    known = [index for index, source in enumerate(source_of) if source in decisions]
-    if not known:
+    originals = [name if name in decisions else PIECE.sub("", name) for name in lists.wav_scp]
+    candidates = [index for index, name in enumerate(originals) if name in decisions]
+    if not candidates:
         raise UserError(
-            f"{packed}: has none of the utterances of {data}/vad.scp, expected the same set, packed; run stage 2"
+            f"{packed}: has none of the utterances of {data}/vad.scp, "
+            "expected the same set, packed; run stage 2"
         )
-    speakers = [sources.utt2spk.get(source) for source in source_of]
-    chosen = choose(known, crops, speakers, utterances, seed)
+    speakers = [sources.utt2spk.get(name) for name in originals]
+    chosen = choose_utterances(candidates, crops, speakers, utterances, seed)
     for old in output.glob("*.svg"):
         old.unlink()
     entries: list[dict[str, str]] = []
     for number, index in enumerate(chosen, start=1):
-        name = source_of[index]
-        drawn = [_draw_speech(reader, name, decisions[name])]
-        drawn += draw_crop(crops, index, name, augmenter, settings.crops.longest_seconds, seed)
-        about = {"set": data.name, "utterance": name, "speaker": sources.utt2spk[name]}
-        entries += _write_pictures(output, number, about, drawn)
+        name = originals[index]
+        pictures = [_draw_speech(reader, name, decisions[name])]
+        pictures += draw_crop(crops, index, name, augmenter, settings.crops.longest_seconds, seed)
+        facts = {"set": data.name, "utterance": name, "speaker": sources.utt2spk[name]}
+        entries += _write_pictures(output, number, facts, pictures)
+    lines = ",\n".join(json.dumps(entry) for entry in entries)
     with atomic_write(output / "pictures.json") as file:
-        file.write("[\n" + ",\n".join(map(json.dumps, entries)) + "\n]\n")
-    files = [output / name for name in ("pictures.json", *(entry["file"] for entry in entries))]
-    return task.finish(files, {"utterances": len(chosen), "pictures": len(entries)})
+        file.write(f"[\n{lines}\n]\n")
+    files = [output / entry["file"] for entry in entries]
+    return task.finish(
+        [output / "pictures.json", *files], {"utterances": len(chosen), "pictures": len(entries)}
+    )
 
 
-def _lists_of(kind: str, folder: Path, *names: str) -> dict[str, Path]:
-    """What the pictures depend on in a data directory, called by its kind."""
+def _list_inputs(kind: str, folder: Path, *names: str) -> dict[str, Path]:
+    """Lists of a data directory as inputs, labelled by its kind."""
     return {f"{kind}/{name}": path for name, path in data_dir_inputs(folder, *names).items()}
 
 
 def _values(settings: Settings, experiment: Path, augmentation: Path | None) -> dict[str, Values]:
-    """What the YAMLs say that pictures depend on: crops and augmentation."""
-    today = {
+    """The sections of the YAMLs that pictures depend on: crops and augmentation."""
+    current = {
         "crops": resolved_crops(settings.sections["crops"]),
         "augmentation": resolved_augmentation(settings.sections.get("augmentation")),
     }
@@ -165,76 +168,69 @@ def _values(settings: Settings, experiment: Path, augmentation: Path | None) -> 
         sections = {"config": ["crops"], "augmentation": ["augmentation"]}
     return {
         f"input {label}": Values(
-            now=partial(_only, today, names),
-            before=partial(_trained_with, experiment, label, names),
+            now=partial(_select, current, names),
+            before=partial(_sections_of_training, experiment, label, names),
         )
         for label, names in sections.items()
     }
 
 
-def _only(values: Mapping, names: Sequence[str]) -> dict:
+def _select(values: Mapping, names: Sequence[str]) -> dict:
     """Some sections of a configuration."""
     return {name: values.get(name) for name in names}
 
 
-def _trained_with(
+def _sections_of_training(
     experiment: Path, label: str, names: Sequence[str], recorded: object
 ) -> dict | None:
-    """What a YAML with this checksum said, where the training beside the pictures was made with it."""
+    """Sections of the YAML with this checksum, if the training beside the pictures used it."""
     trained = read_receipt(experiment / "receipts" / "train.json")
     if trained is None or trained.get("accepted") or not (experiment / "config.yaml").exists():
         return None
     if trained["inputs"].get(label, {}).get("content") != recorded:
         return None
-    return _only(read_yaml(experiment / "config.yaml"), names)
+    return _select(read_yaml(experiment / "config.yaml"), names)
 
 
-def choose(
-    known: Sequence[int],
+def choose_utterances(
+    candidates: Sequence[int],
     crops: "PackedReader",
     speakers: Sequence[str | None],
     utterances: int,
     seed: int,
 ) -> list[int]:
-    """Utterances to draw: one at random of the shortest, one of the next longer ones, and so on.
+    """Choose packed utterances: a random one of the shortest, one of the next longer, and so on.
 
-    Parameters
-    ----------
-    known : sequence of int
-        Numbers of the packed utterances that there are decisions of.
-    crops : PackedReader
-        Knows their lengths.
-    speakers : sequence of str or None
-        Speaker of every packed utterance, where it is known.
-    utterances : int
-        How many, if there are as many; of a speaker who has none yet, where the length leaves a choice.
-    seed : int
-        Of the choice.
+    `candidates` are indices into the packed audio, as are those of `speakers` (None: unknown).  In
+    each range of lengths, a speaker without an utterance yet is preferred.
     """
     import numpy as np
 
-    rng, rows = np.random.default_rng(seed), np.array(known)
+    rng, rows = np.random.default_rng(seed), np.array(candidates)
     legible = rows[crops.num_samples[rows] <= LONGEST_SECONDS * crops.sample_rate_hz]
-    rows = legible if len(legible) else rows
+    if len(legible):
+        rows = legible
     shortest_first = rows[np.argsort(crops.num_samples[rows], kind="stable")]
     chosen: list[int] = []
     for band in np.array_split(shortest_first, utterances):
         drawn, seen = rng.permutation(band).tolist(), {speakers[index] for index in chosen}
-        chosen += [index for index in drawn if speakers[index] not in seen][:1] or drawn[:1]
+        preferred = [index for index in drawn if speakers[index] not in seen]
+        chosen += preferred[:1] or drawn[:1]
     return chosen
 
 
-def _draw_speech(reader: "UtteranceReader", utterance: str, decisions: str) -> tuple[str, str, str]:
-    """Kind, caption and picture of an utterance as it was recorded, with its voice activity decisions, an entry of vad.scp."""
+def _draw_speech(reader: "UtteranceReader", utterance: str, decisions: str) -> Picture:
+    """Picture of an utterance as recorded, with its decisions, an entry of vad.scp."""
     from utils.archive import read_vector
     from utils.report.pictures import speech_picture
     from utils.vad.base import FRAMES_PER_SECOND
 
     samples, sample_rate_hz = reader.read(utterance)
     speech = read_vector(decisions, key=utterance) > 0
-    share = f"{speech.sum() / FRAMES_PER_SECOND:.2f} of {len(samples) / sample_rate_hz:.2f} s are speech"
-    label = f"Waveform of {utterance}: {share}"
-    return "vad", share, speech_picture(samples, sample_rate_hz, speech, label)
+    speech_seconds, seconds = speech.sum() / FRAMES_PER_SECOND, len(samples) / sample_rate_hz
+    caption = f"{speech_seconds:.2f} of {seconds:.2f} s are speech"
+    label = f"Waveform of {utterance}: {caption}"
+    return "vad", caption, speech_picture(samples, sample_rate_hz, speech, label)
 
 
 def draw_crop(
@@ -244,23 +240,11 @@ def draw_crop(
     augmenter: "Augmenter",
     crop_seconds: float,
     seed: int,
-) -> list[tuple[str, str, str]]:
-    """Kinds, captions and pictures of a training crop, ``before`` augmentation and, where there is any, ``after`` it.
+) -> list[Picture]:
+    """Pictures of a training crop, ``before`` augmentation and, if there is any, ``after`` it.
 
-    Parameters
-    ----------
-    crops : PackedReader
-        Packed audio.
-    index : int
-        Number of the utterance in it.
-    utterance : str
-        Its name.
-    augmenter : Augmenter
-        Opened; the first of its draws that does anything is shown.
-    crop_seconds : float
-        Length of the crop; an utterance that is shorter is shown whole.
-    seed : int
-        Of place and draw, together with the name.
+    The crop and the augmentation depend on the seed and on the utterance's name; the first draw
+    that changes anything is shown.  An utterance shorter than `crop_seconds` is shown whole.
     """
     import numpy as np
 
@@ -268,38 +252,38 @@ def draw_crop(
 
     rng = np.random.default_rng([seed, *utterance.encode()])
     rate, available = crops.sample_rate_hz, int(crops.num_samples[index])
-    for _ in range(MOST_DRAWS):
+    for _ in range(MAX_DRAWS):
         speed = augmenter.speed_factors[rng.integers(len(augmenter.speed_factors))]
         num_samples = min(round(crop_seconds * rate), int(available / speed))
         # In floating point 10 * 1.1 is more than 11.
         wanted = min(available, math.ceil(num_samples * speed))
         start = int(rng.integers(available - wanted + 1))
         same_draws = copy.deepcopy(rng)
-        if done := augmenter.describe(speed, augmenter.draw(num_samples, rng)):
+        changes = augmenter.describe(speed, augmenter.draw(num_samples, rng))
+        if changes:
             break
     before = crops.read(index, start, wanted)
     sounds = [("before", f"{wanted / rate:.2f} s from {start / rate:.2f} s on, as packed", before)]
-    if done:
-        sounds.append(("after", done, augmenter(before, speed, num_samples, same_draws)))
-    levels_db = [spectrogram(samples, rate) for *_, samples in sounds]
+    if changes:
+        sounds.append(("after", changes, augmenter(before, speed, num_samples, same_draws)))
+    levels_db = [spectrogram(samples, rate) for _, _, samples in sounds]
     top_db = max(levels.max() for levels in levels_db)
-    label = f"Spectrogram of {utterance}"
     pictures = []
     for (kind, caption, samples), levels in zip(sounds, levels_db, strict=True):
-        said = f"{label} {kind} augmentation: {caption}"
-        svg = spectrogram_picture(levels, rate, len(samples) / rate, top_db, said)
+        label = f"Spectrogram of {utterance} {kind} augmentation: {caption}"
+        svg = spectrogram_picture(levels, rate, len(samples) / rate, top_db, label)
         pictures.append((kind, caption, svg))
     return pictures
 
 
 def _write_pictures(
-    output: Path, number: int, about: Mapping[str, str], drawn: Iterable[tuple[str, str, str]]
+    output: Path, number: int, facts: Mapping[str, str], pictures: Iterable[Picture]
 ) -> list[dict[str, str]]:
-    """Write the pictures of an utterance; their entries in ``pictures.json``."""
+    """Write the pictures of an utterance, and return their entries in ``pictures.json``."""
     entries = []
-    for kind, caption, svg in drawn:
+    for kind, caption, svg in pictures:
         file_name = f"{number}_{kind}.svg"
-        entries.append({**about, "kind": kind, "caption": caption, "file": file_name})
+        entries.append({**facts, "kind": kind, "caption": caption, "file": file_name})
         with atomic_write(output / file_name) as file:
             file.write(svg)
     return entries

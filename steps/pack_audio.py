@@ -58,7 +58,7 @@ def pack_audio(
         recordings.  Not together with ``trim``, and not if trials or speaker models name the
         utterances.
     min_seconds : float
-        Shorter utterances (as packed) are dropped by policy; shorter pieces are left out and counted.
+        Shorter utterances (as packed) are dropped by policy; shorter pieces are counted.
     min_speech_seconds : float
         Utterances with less speech are dropped by policy, also silent ones; 0: no decisions are
         needed.
@@ -111,7 +111,7 @@ def pack_audio(
         inputs=inputs,
         dear=True,
         options=options,
-        expected_bytes=partial(_forecast_bytes, data, sample_rate_hz, job),
+        expected_bytes=partial(forecast_bytes, data, sample_rate_hz, job),
     )
     note_packed(packed, data, sample_rate_hz, split)
     if task.is_done():
@@ -169,7 +169,7 @@ def _check_split(data: Path, trim: bool) -> None:
         )
 
 
-def _forecast_bytes(data: Path, sample_rate_hz: int, job: str) -> int | None:
+def forecast_bytes(data: Path, sample_rate_hz: int, job: str) -> int | None:
     """Size of a job's archive before it is written, from ``utt2dur``; None without that list."""
     from utils.data_dir import job_utterances, read_map
 

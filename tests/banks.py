@@ -28,7 +28,7 @@ def make_data_dir(
 
 
 def make_bank(folder: Path, types: tuple[str, ...] = TYPES, rooms: bool = True) -> Path:
-    """A bank of three sounds of each type, of which one is shorter than most utterances, and of three rooms."""
+    """A bank of three rooms and three sounds per type, one of them shorter than most utterances."""
     rng, sounds = np.random.default_rng(11), {}
     for kind in types:
         for number, seconds in enumerate((0.2, 1.5, 3.0)):

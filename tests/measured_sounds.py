@@ -1,4 +1,4 @@
-"""Sounds, rooms and a bank made by formula for the tests of augmentation, and what is measured on what comes out."""
+"""Synthetic sounds, rooms and a bank for the tests of augmentation, and measurements."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def rt60_seconds(decaying: np.ndarray) -> float:
 
 
 def room(delay: int = 0, rt60: float = 0.3, seed: int = 0, n: int = 8000) -> np.ndarray:
-    """A direct sound after a delay, then a tail that falls by 60 dB in the reverberation time (s)."""
+    """A direct sound after a delay, then a tail that falls by 60 dB in the RT60 (s)."""
     tail = np.random.default_rng(seed).normal(0, 0.1, n) * 10 ** (-3 * np.arange(n) / RATE / rt60)
     return np.concatenate([np.zeros(delay), [1.0], tail]).astype(np.float32)
 
@@ -54,7 +54,10 @@ def make_bank(
     types: dict[str, str] | None = None,
     rate: int = RATE,
 ) -> Path:
-    """A bank's files; without noises: hum (shorter than a crop), rain, song and five speakers, who are tones; two rooms."""
+    """A bank's files.
+
+    Without noises: hum (shorter than a crop), rain, song and five speakers (tones); two rooms.
+    """
     rng = np.random.default_rng(7)
     if noises is None:
         noises = {

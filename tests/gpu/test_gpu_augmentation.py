@@ -1,4 +1,7 @@
-"""Augmentation in the GPU's memory; skipped where there is none.  Each transform: tests/utils/augmentation/test_device.py."""
+"""Augmentation in the GPU's memory; skipped without one.
+
+Single transforms: tests/utils/augmentation/test_device.py.
+"""
 
 import pytest
 import torch
@@ -21,7 +24,11 @@ def test_a_training_begins_with_the_same_losses_whether_loader_or_gpu_augments(
     corpus, losses = make_corpus(tmp_path), []
     make_bank(corpus / "bank")
     for device in ("false", "true"):
-        chain = f"device: {device}, chain: [{{name: reverb, probability: 0.5}}, {{name: codec, probability: 0.3}}, {{name: noise, probability: 0.7}}]"
+        links = (
+            "{name: reverb, probability: 0.5}, {name: codec, probability: 0.3}, "
+            "{name: noise, probability: 0.7}"
+        )
+        chain = f"device: {device}, chain: [{links}]"
         (tmp_path / device).mkdir()
         config = variant(
             corpus,

@@ -1,4 +1,4 @@
-"""The method of image sources, against images that one can count, what air and walls do, and the reverberation time that was asked for."""
+"""The image-source method against countable images, physics, and the reverberation time."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from local.image_sources import (
     decay_seconds,
     image_sources,
     room_response,
-    sampled,
+    to_sample_rate,
     wall_reflection,
 )
 
@@ -83,7 +83,8 @@ def test_the_reverberation_time_is_the_one_asked_for_within_5_percent_and_the_de
     slope = np.flatnonzero((left_db <= -5) & (left_db >= -35))
     off_db = np.abs(left_db[slope] - np.polyval(np.polyfit(slope, left_db[slope], 1), slope)).max()
     print(
-        f"{metres} m: asked for {rt60_seconds} s, measured {measured:.3f} s; at most {off_db:.1f} dB off a straight line"
+        f"{metres} m: asked for {rt60_seconds} s, measured {measured:.3f} s; at most "
+        f"{off_db:.1f} dB off a straight line"
     )
     assert measured == pytest.approx(rt60_seconds, rel=0.05)
     assert off_db < 3
@@ -120,7 +121,8 @@ def test_a_real_room_measures_what_its_makers_say(shared_data):
         for path in sorted((shared_data / "rirs" / "surrey_room_a").glob("*.wav"))
     ]
     print(
-        f"Surrey's room A, about 0.28 s: {min(measured):.3f} to {max(measured):.3f} s in {len(measured)} directions"
+        f"Surrey's room A, about 0.28 s: {min(measured):.3f} to {max(measured):.3f} s in "
+        f"{len(measured)} directions"
     )
     assert np.mean(measured) == pytest.approx(0.29, abs=0.03)
 
@@ -133,7 +135,7 @@ def test_the_same_draws_are_the_same_room_and_others_move_its_reflections():
 def test_a_pulse_on_a_sample_stays_where_it_is():
     pulses = np.zeros(8 * 100)
     pulses[8 * 50] = 1
-    response = sampled(pulses, RATE)
+    response = to_sample_rate(pulses)
     assert len(response) == 100
     assert np.argmax(response) == 50
     assert response[50] == pytest.approx(1, abs=0.05)

@@ -88,7 +88,7 @@ def test_a_tree_without_audio_is_refused(tmp_path):
 
 
 def test_links_are_followed_and_names_that_begin_with_a_dot_left_alone(tmp_path):
-    """As where MUSAN's folders lie on several disks, or went through a Mac, which puts a ``._`` file beside each."""
+    """MUSAN with folders on several disks, or copied by a Mac, which adds a ``._`` file to each."""
     elsewhere = write_tree(tmp_path / "disk", "rock/a.wav", "rock/b.wav")
     tree = write_tree(tmp_path / "tree", "noise/c.wav")
     (tree / "music").symlink_to(elsewhere)

@@ -1,4 +1,4 @@
-"""A data directory of simulated rooms: what its maps say is what its responses measure, and the bank takes it."""
+"""A data directory of simulated rooms: its lists agree with its responses; the bank takes it."""
 
 from pathlib import Path
 
@@ -68,7 +68,8 @@ def test_responses_measure_the_reverberation_time_that_their_map_says(rooms):
     for key, response in responses(rooms).items():
         errors.append(decay_seconds(response**2, RATE) / float(asked[key]) - 1)
     print(
-        f"measured reverberation times are off by {100 * np.mean(errors):.1f} % on the average, {100 * np.abs(errors).max():.1f} % at most"
+        f"measured reverberation times are off by {100 * np.mean(errors):.1f} % on the "
+        f"average, {100 * np.abs(errors).max():.1f} % at most"
     )
     assert np.abs(errors).max() <= RT60_TOLERANCE + 0.005, (
         "16 bits change it by less than half a percent"
@@ -145,7 +146,7 @@ def test_what_is_done_is_not_done_again(rooms):
             {"rt60_seconds": (5.0, 6.0)},
             r"no medium room \(10.0 to 30.0 m\) found with a reverberation time of 5.0 to 6.0 s",
         ),
-        ({"distance_metres": (50, 60)}, "places 50 m apart"),
+        ({"distance_metres": (50, 60)}, "positions 50 m apart"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_nothing_is_made(tmp_path, options, complaint):

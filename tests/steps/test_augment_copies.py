@@ -1,4 +1,4 @@
-"""Augmented copies of packed audio: what was drawn is in the sound and in the lists; jobs change nothing; a network embeds them."""
+"""Augmented copies of packed audio: their sound and lists agree with what was drawn."""
 
 import json
 import re
@@ -107,7 +107,7 @@ def test_kaldis_four_copies_and_the_originals_are_a_data_directory(made, tmp_pat
 
 
 def measured_levels(packed, bank, copies):
-    """Of each copy with noise: SNR less what utt2augmentation says, in dB, and what is left over when original and noise are fitted to it."""
+    """Of each copy with noise: error of the recorded SNR in dB, and the residual of a fit."""
     originals, uniq, records = (
         sounds(packed),
         read_map(copies / "utt2uniq"),
@@ -141,7 +141,8 @@ def test_the_sound_of_copies_is_what_utt2augmentation_says(made, tmp_path):
         *measured_levels(made / "packed" / "train", made / "bank", tmp_path / "out"), strict=True
     )
     print(
-        f"{len(names)} copies: measured less drawn SNR at most {np.abs(errors_db).max():.4f} dB; {max(rest):.2f} steps of 16 bits left over"
+        f"{len(names)} copies: measured less drawn SNR at most {np.abs(errors_db).max():.4f} "
+        f"dB; {max(rest):.2f} steps of 16 bits left over"
     )
     assert [name.rpartition("-")[2] for name in names] == 10 * ["babble", "music", "noise"]
     assert kinds == 10 * ("babble_sum", "noise", "noise")
@@ -165,14 +166,19 @@ def test_real_speech_in_real_noise_and_rooms_too(shared_data, tmp_path):
         tmp_path / "packed" / "train",
         min_speech_seconds=0,
     )
-    text = "chain: [{name: one_of, of: [{name: noise, types: [rain], snr_db: [0, 15]}, {name: noise, snr_db: [-5, 5]}, {name: reverb}]}]"
+    rain = "{name: noise, types: [rain], snr_db: [0, 15]}"
+    text = (
+        "chain: "
+        f"[{{name: one_of, of: [{rain}, {{name: noise, snr_db: [-5, 5]}}, {{name: reverb}}]}}]"
+    )
     copy(tmp_path, tmp_path / "out", policy_of(tmp_path, text), one_copy_per_transform=True)
     _, _, errors_db, rest = zip(
         *measured_levels(tmp_path / "packed" / "train", tmp_path / "bank", tmp_path / "out"),
         strict=True,
     )
     print(
-        f"{len(errors_db)} copies: measured less drawn SNR at most {np.abs(errors_db).max():.4f} dB; {max(rest):.2f} steps of 16 bits left over"
+        f"{len(errors_db)} copies: measured less drawn SNR at most "
+        f"{np.abs(errors_db).max():.4f} dB; {max(rest):.2f} steps of 16 bits left over"
     )
     assert len(errors_db) == 24
     assert np.abs(errors_db).max() < 0.05
@@ -333,12 +339,18 @@ def test_a_set_with_trials_is_copied_with_leave_only_and_its_trials_stay_with_th
         (
             "chain: [{name: noise, snr_db: [15, 0]}]",
             {},
-            r"policy.yaml: chain 1 \(noise\): snr_db: from 15.0 to 0.0, expected the lower bound first",
+            (
+                r"policy.yaml: chain 1 \(noise\): snr_db: from 15.0 to 0.0, expected the lower "
+                r"bound first"
+            ),
         ),
         (
             "chain: [{name: noise, types: [rain]}]",
             {},
-            r"policy.yaml: chain 1 \(noise\): no noise of type rain in .*; there is music, noise, speech",
+            (
+                r"policy.yaml: chain 1 \(noise\): no noise of type rain in .*; there is music, "
+                r"noise, speech"
+            ),
         ),
         (
             "chain: [{name: reverb}]",
@@ -389,7 +401,8 @@ def test_copies_that_nobody_can_hear_are_dropped_by_name_and_too_many(made, tmp_
     policy = policy_of(tmp_path, "chain: [{name: volume, gain_db: [-120, -120]}]")
     with pytest.raises(
         UserError,
-        match=r"10 of 10 utterances dropped as policy, at most 1 may be; the first is 'a-0-aug1' \(policy:silent: ",
+        match=r"10 of 10 utterances dropped as policy, at most 1 may be; the first is "
+        r"'a-0-aug1' \(policy:silent: ",
     ):
         copy(made, tmp_path / "out", policy)
 

@@ -1,4 +1,4 @@
-"""Stage 1 on a data directory of two speakers: decisions, segments and what is said of them, by any detector and any number of jobs."""
+"""Stage 1 on a data directory of two speakers: decisions, segments and their summary."""
 
 import sys
 
@@ -184,7 +184,10 @@ def test_the_summary_by_hand():
         "without_speech": 2,
     }
     assert summary_lines("set", num_speech, summary) == [
-        "set: speech in 65.0% of 0.00 hours (0.00 hours); per utterance 0% / 0% / 50% / 75% / 100% (minimum, quartiles, maximum)",
+        (
+            "set: speech in 65.0% of 0.00 hours (0.00 hours); per utterance 0% / 0% / 50% / 75% "
+            "/ 100% (minimum, quartiles, maximum)"
+        ),
         "set: no speech in 2 of 5 utterances: c, d",
     ]
     silent = {f"u{k}": 0 for k in range(9)}

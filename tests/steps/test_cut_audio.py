@@ -1,4 +1,4 @@
-"""Cut sets and N x M enrolment: samples and draws by a slow loop, lists that stay whole, and what is refused."""
+"""Cut sets and N x M enrolment: samples and draws by a slow loop, lists, and refusals."""
 
 import json
 
@@ -65,7 +65,8 @@ def test_the_cut_set_is_a_data_directory_with_the_same_trials_and_says_what_it_i
     (tmp_path / "cut" / "sound.json").write_text('{"vad": "none", "augmentation": []')
     with pytest.raises(
         UserError,
-        match=r"sound\.json: not a JSON object \(Expecting.*\); have the step that writes it do so again",
+        match=r"sound\.json: not a JSON object \(Expecting.*\); have the step that writes it "
+        r"do so again",
     ):
         vad_of(tmp_path / "cut")
 
@@ -128,7 +129,10 @@ def test_the_draw_depends_on_seed_and_speaker_and_who_has_too_few_is_named():
     [
         (
             (6, 2),
-            "1 of 4 speakers have the 8 utterances that enrolment and test need; 2 speakers are wanted",
+            (
+                "1 of 4 speakers have the 8 utterances that enrolment and test need; 2 speakers "
+                "are wanted"
+            ),
         ),
         ((3, 2, 5), "4 of 4 speakers have the 5 utterances .*; 5 speakers are wanted"),
         ((3, 2, 1), "2 speakers are wanted"),

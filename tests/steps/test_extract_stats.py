@@ -20,7 +20,7 @@ SPEAKERS = {"s1": 3, "s2": 2}
 
 
 def write_set(folder, waves, rate_hz=RATE_HZ):
-    """A data directory of given waves, {utterance: samples}; the speaker is the id up to the dash."""
+    """A data directory of {utterance: samples}; the speaker is the id up to the dash."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, samples in waves.items():
         soundfile.write(folder / f"{name}.wav", samples, rate_hz, subtype="FLOAT")

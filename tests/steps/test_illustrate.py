@@ -1,4 +1,4 @@
-"""Pictures of a few utterances: what they show, which utterances are chosen, and what is refused."""
+"""Pictures of a few utterances: their content, the choice of utterances, and refusals."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 from steps.augment import augment
 from steps.collect_vad import collect_vad
 from steps.compute_vad import compute_vad
-from steps.illustrate import LONGEST_SECONDS, choose, draw_crop, illustrate
+from steps.illustrate import LONGEST_SECONDS, choose_utterances, draw_crop, illustrate
 from tests.voices import CONFIG, make_packed
 from utils.archive import read_vector
 from utils.augmentation.augmenter import Augmenter
@@ -20,12 +20,15 @@ from utils.vad.base import runs
 
 VOICES = {"a": 100, "b": 140, "c": 190, "d": 250}
 PLAIN = CONFIG.replace("augmentation: {speed_factors: [1.0, 1.1]}\n", "")
-CHAIN = "augmentation: {chain: [{name: noise, probability: 0.5, snr_db: [5, 5]}, {name: reverse, probability: 0.5}]}\n"
+CHAIN = (
+    "augmentation: {chain: [{name: noise, probability: 0.5, snr_db: [5, 5]}, "
+    "{name: reverse, probability: 0.5}]}\n"
+)
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """A set of 4 speakers with decisions, the same packed, a bank, and YAMLs with and without augmentation; read only."""
+    """4 speakers with decisions, packed, a bank, YAMLs with and without augmentation; read only."""
     folder = tmp_path_factory.mktemp("illustrate")
     for name in ("data", "packed"):
         make_packed(folder / name / "train", VOICES, utterances=6)
@@ -192,7 +195,8 @@ def test_a_packed_directory_of_another_set_is_refused(work, tmp_path):
     make_packed(tmp_path / "dev", {"e": 120, "f": 170}, utterances=2)
     with pytest.raises(
         UserError,
-        match=r"dev: has none of the utterances of .*data/train/vad\.scp, expected the same set, packed; run stage 2",
+        match=r"dev: has none of the utterances of .*data/train/vad\.scp, expected the same "
+        r"set, packed; run stage 2",
     ):
         illustrate(
             work / "data" / "train", tmp_path / "dev", work / "plain.yaml", tmp_path / "pictures"
@@ -234,9 +238,9 @@ class Lengths:
 
 def test_legible_utterances_come_first_and_there_are_no_more_than_there_are():
     crops = Lengths([LONGEST_SECONDS + 1, 2, LONGEST_SECONDS, 1])
-    assert choose([0, 1, 2, 3], crops, ["a", "b", "c", "d"], 3, seed=1) == [3, 1, 2]
-    assert choose([0, 1, 2, 3], crops, ["a"] * 4, 9, seed=1) == [3, 1, 2]
-    assert choose([0], crops, ["a"] * 4, 2, seed=1) == [0]
+    assert choose_utterances([0, 1, 2, 3], crops, ["a", "b", "c", "d"], 3, seed=1) == [3, 1, 2]
+    assert choose_utterances([0, 1, 2, 3], crops, ["a"] * 4, 9, seed=1) == [3, 1, 2]
+    assert choose_utterances([0], crops, ["a"] * 4, 2, seed=1) == [0]
 
 
 def test_a_crop_that_a_faster_speed_takes_to_the_last_sample_is_drawn():

@@ -1,4 +1,4 @@
-"""Features for those who go on in Kaldi: Kaldi's own values, whatever the number of jobs, and what cannot be is one line."""
+"""Features for Kaldi: its own values for any number of jobs, and errors of one line."""
 
 import json
 import shutil
@@ -102,7 +102,7 @@ def test_another_reader_reads_them_compressed_or_not(tmp_path):
 
 
 def test_frames_of_speech_are_those_of_kaldis_pipe(tmp_path):
-    """apply-cmvn-sliding and then select-voiced-frames, as Kaldi's VoxCeleb recipe feeds its x-vectors."""
+    """apply-cmvn-sliding, then select-voiced-frames, as in Kaldi's VoxCeleb x-vectors."""
     data = golden_data(tmp_path / "data")
     made(data, conf("mfcc30_voxceleb_cmvn"))
     speech = dict(iterate_archive(GOLDEN / "vad.txt"))
@@ -247,7 +247,10 @@ def test_an_utterance_that_is_too_short_for_a_frame_stands_in_the_ledger(packed,
         ),
         (
             "name: kaldi_fbank\nsample_rate_hz: 8000\n",
-            r"'a-0' has a rate of 16000 Hz, the front end takes 8000 Hz; pack the audio at that rate",
+            (
+                r"'a-0' has a rate of 16000 Hz, the front end takes 8000 Hz; pack the audio at "
+                r"that rate"
+            ),
         ),
     ],
 )

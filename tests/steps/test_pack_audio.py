@@ -1,4 +1,4 @@
-"""Stage 2 on a data directory of two speakers: what comes out; killing, repeating and another number of jobs change nothing."""
+"""Stage 2 on a data directory of two speakers, also killed, repeated, with other jobs."""
 
 from pathlib import Path
 

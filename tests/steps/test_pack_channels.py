@@ -1,4 +1,4 @@
-"""Stages 1 and 2 on files of several channels and of low rates: what is counted, what is said, which option a refusal names."""
+"""Stages 1 and 2 on files of several channels and of low rates: counts, messages, refusals."""
 
 import shutil
 
@@ -79,8 +79,8 @@ def test_low_rates_are_counted_and_said_once_and_high_ones_are_not(tmp_path, cap
     out = capsys.readouterr().out
     assert out.count("upsampled") == 2
     assert (
-        f"{data}: 2 of 6 utterances upsampled from 8000 Hz to 16000 Hz: nothing above 4000 Hz is in them"
-        in out
+        f"{data}: 2 of 6 utterances upsampled from 8000 Hz to 16000 Hz: nothing above 4000 "
+        "Hz is in them" in out
     )
     assert not any(
         name.startswith("upsampled") for name in pack(data, tmp_path / "low", sample_rate_hz=8000)

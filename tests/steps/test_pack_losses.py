@@ -1,4 +1,4 @@
-"""What stages 1 and 2 lose, and why: each fault by name and reason, the limits, and what is never lost without leave."""
+"""Losses of stages 1 and 2: names and reasons, limits, and what is lost only if allowed."""
 
 import json
 import shutil
@@ -106,6 +106,7 @@ def test_sound_that_changed_after_its_decisions_is_noticed(data, tmp_path):
     replace_sound(data, "b-5", lambda path: soundfile.write(path, babble(1.0), RATE))
     with pytest.raises(
         UserError,
-        match="'b-5' can be read but has no voice activity decisions; remove .*/train/vad/receipts and run stage 1 again",
+        match="'b-5' can be read but has no voice activity decisions; remove "
+        ".*/train/vad/receipts and run stage 1 again",
     ):
         pack_audio(data, tmp_path / "packed")

@@ -1,4 +1,4 @@
-"""Packing that makes every stretch of speech an utterance: against a worked example, by any number of jobs, and where it is refused."""
+"""Packing with --split: against a worked example, by any number of jobs, and refusals."""
 
 import json
 
@@ -118,8 +118,8 @@ def test_the_ledger_counts_utterances_and_pieces(long, tmp_path, capsys):
         "b-2 policy:little_speech 0.00 s of speech in 1.00 s\n"
     )
     assert (
-        "dropped 2 of 5 utterances (1 policy:little_speech, 1 policy:short); pieces: 4 packed, 3 short"
-        in said
+        "dropped 2 of 5 utterances (1 policy:little_speech, 1 policy:short); pieces: 4 "
+        "packed, 3 short" in said
     )
     with pytest.raises(
         UserError, match="2 of 5 utterances dropped as policy, at most 1 may be; the first is 'b-1'"
@@ -237,7 +237,8 @@ def test_what_trials_name_is_not_split(long, tmp_path, list_name, line):
     (long / list_name).write_text(line)
     with pytest.raises(
         UserError,
-        match=rf"long/{list_name}: names utterances, which --split would take to pieces; pack this set without it",
+        match=rf"long/{list_name}: names utterances, which --split would cut into pieces; "
+        r"pack this set without it",
     ):
         pack_audio(long, tmp_path / "packed", split=True)
 

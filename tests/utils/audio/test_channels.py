@@ -1,4 +1,4 @@
-"""Which channel of several is heard: the one that was asked for, the only one, and what is said where it is silent."""
+"""Choice of a channel: the one asked for, the only one, and the remark if it is silent."""
 
 from contextlib import suppress
 
@@ -83,7 +83,7 @@ def test_several_channels_without_the_one_that_was_asked_for_are_unreadable(file
 
 
 def test_segments_of_a_pipe_hear_their_own_channel_after_another_was_looked_at(files):
-    """The sound of a pipe is kept for the segments that follow: not the channel that was read only to see whether it sounds."""
+    """The audio of a pipe is kept for the next segments, but not of a checked channel."""
     reader = UtteranceReader(
         {"r": f"cat {files['right']} |"},
         {"a": "r 0 0.1", "b": "r 0.1 0.2"},

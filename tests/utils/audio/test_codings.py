@@ -1,4 +1,4 @@
-"""Every coding that libsndfile writes: the header check and the reader agree on it, a cut file is no shorter one, and what is not read is named."""
+"""Every coding of libsndfile: the header check agrees with the reader; truncation is an error."""
 
 import io
 import shutil

@@ -1,4 +1,4 @@
-"""Sound that ffmpeg decodes: every container, parts, channels, damage, and what is said where there is no ffmpeg."""
+"""Audio that ffmpeg decodes: containers, parts, channels, damage, and errors without ffmpeg."""
 
 import shutil
 import subprocess

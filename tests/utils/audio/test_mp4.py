@@ -1,4 +1,4 @@
-"""Lengths from the boxes of an mp4, which are put together by hand here; files that ffmpeg made are in test_audio_compressed.py."""
+"""Lengths from the boxes of an MP4 made by hand; files made by ffmpeg: test_ffmpeg.py."""
 
 import io
 import struct
@@ -15,7 +15,7 @@ def box(name, *contents):
 
 
 def track(kind=b"soun", clock_hz=16000, ticks=50998, stated_hz=16000, edits=(), long=False):
-    """A track: a clock, a duration in its ticks, the rate in the description, and edits as (length in ms, first tick)."""
+    """A track: clock, duration in ticks, rate, and edits as (length in ms, first tick)."""
     mdhd = (
         struct.pack(">IQQIQ", 1 << 24, 0, 0, clock_hz, ticks)
         if long

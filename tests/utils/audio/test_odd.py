@@ -1,4 +1,4 @@
-"""Odd sound of every kind, each read and packed: it comes out as the options say, or stands in the ledger by name and reason."""
+"""Unusual audio of every kind, read and packed: as the options ask, or dropped with a reason."""
 
 import io
 import os
@@ -42,7 +42,7 @@ def spoiled(value):
 
 
 def chunks_before_data():
-    """A wave with an odd-sized comment (one byte of padding follows), a chunk that says 'data' inside, and one behind the samples."""
+    """A wave with an odd-sized comment (padded), a chunk with 'data' in it, and one at the end."""
     wave = encoded(tone())
     odd = (
         b"note"

@@ -1,4 +1,4 @@
-"""Shell pipes of a wav.scp: a reader that has enough ends the writers before it, which is no failure; anything else is."""
+"""Shell pipes of a wav.scp: commands ended by a reader that has enough have not failed."""
 
 import shutil
 
@@ -23,7 +23,7 @@ WHOLE = {
     "a loop": "for n in 1; do cat /dev/zero | head -c 5; done",
     "a shell of its own": "bash -c 'cat /dev/zero | head -c 5'",
     "a comment": "cat /dev/zero | head -c 5 # the start",
-    "a writer that ignores SIGPIPE and says so": """python3 -c 'while True: print(1)' | head -c 5""",
+    "a writer that ignores SIGPIPE": """python3 -c 'while True: print(1)' | head -c 5""",
     "an earlier command's failure, as in any shell": "false; printf 12345",
 }
 FAILED = {

@@ -1,4 +1,4 @@
-"""Reading sound: every kind that is asked for, parts of it, and every fault by its reason; the golden files are Kaldi's."""
+"""Reading audio: every kind, parts of it, every fault by its reason; golden files of Kaldi."""
 
 import io
 import pickle
@@ -284,7 +284,8 @@ def test_packed_audio_that_is_not_what_the_index_says_is_refused(packed, tmp_pat
     (tmp_path / "packed.1.ark").unlink()
     with pytest.raises(
         UserError,
-        match=r"packed.1.ark: no such file; if the workdir was moved, put a link to it at its old path",
+        match=r"packed.1.ark: no such file; if the workdir was moved, put a link to it at "
+        r"its old path",
     ):
         PackedReader(wav_scp, lengths)
 

@@ -1,4 +1,4 @@
-"""The chain of augmentation as a whole: what is drawn and how often, what is refused, and the same draw gives the same samples."""
+"""The chain of augmentation as a whole: draws and their frequency, refusals, repeatability."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_the_same_seed_gives_the_same_samples_and_another_one_others(bank):
 
 
 def test_rooms_and_noise_are_drawn_in_the_order_in_which_published_results_were(bank):
-    """The generator's calls one by one, as they stood in the code before there were chains: a seed's results stay what they were."""
+    """The generator's calls one by one, as before there were chains: a seed keeps its results."""
     kinds = {
         kind: PackedReader(read_scp(bank / f"{kind}.scp"), read_map(bank / f"{kind}.num_samples"))
         for kind in ("rirs", "noise")
@@ -99,7 +99,8 @@ def test_every_transform_happens_as_often_as_asked(bank):
         expected = options["probability"]
         spread = 4 * np.sqrt(expected * (1 - expected) / draws)
         print(
-            f"{options['name']}: asked {expected}, happened {times / draws:.3f} (within {spread:.3f})"
+            f"{options['name']}: asked {expected}, happened {times / draws:.3f} (within "
+            f"{spread:.3f})"
         )
         assert abs(times / draws - expected) <= spread
 
@@ -298,7 +299,8 @@ def test_a_codec_that_libsndfile_lacks_is_refused(monkeypatch):
 def test_a_band_that_the_rate_has_not_is_refused():
     with pytest.raises(
         UserError,
-        match=r"chain 1 \(band_limit\): high_hz goes up to 9000.0, expected at most half of the sample rate, 8000.0",
+        match=r"chain 1 \(band_limit\): high_hz goes up to 9000.0, expected at most half of "
+        r"the sample rate, 8000.0",
     ):
         opened(None, {"name": "band_limit", "high_hz": [3000, 9000]})
 

@@ -1,4 +1,4 @@
-"""Codecs: what comes back is the same sound in its place, with the codec's bandwidth and the codec's loss."""
+"""Codecs: the same audio at the same time, with the codec's bandwidth and loss."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Copies of utterances: their names, and that everything about one follows from seed, number and utterance."""
+"""Copies of utterances: names, and that each is a function of seed, number and utterance."""
 
 import numpy as np
 import pytest
@@ -162,7 +162,8 @@ def test_a_copy_with_the_name_of_an_utterance_is_refused(folder):
     made.index_by_key["a-0-aug1"] = 0
     with pytest.raises(
         UserError,
-        match="'a-0-aug1' is the name of an utterance and of a copy of 'a-0'; give another --suffix",
+        match="'a-0-aug1' is the name of an utterance and of a copy of 'a-0'; give another "
+        "--suffix",
     ):
         made.plan(["a-0"])
 

@@ -1,4 +1,4 @@
-"""Augmentation on the training device equals that of the loader, transform by transform, as a chain, and in a training."""
+"""Augmentation on the training device equals the loader's: transforms, chains, a training."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def bank(tmp_path_factory):
 
 
 def both(options, bank, device, num_samples=N, crops=12):
-    """Crops by the CPU path and by the device path, each from its own generator of the same seed."""
+    """Crops by the CPU and by the device, each from its own generator of the same seed."""
     host = make(Augmenter, options | {"device": False}, "section").open(bank, RATE)
     split = make(Augmenter, options | {"device": True}, "section").open(bank, RATE)
     begun, drawn = zip(
@@ -184,7 +184,8 @@ def test_a_bank_that_does_not_fit_into_the_device_is_named(bank, monkeypatch):
     monkeypatch.setattr(torch.Tensor, "to", full)
     with pytest.raises(
         UserError,
-        match=r"device: .*noise.ark: .* bytes do not fit into the device's memory; .* or augment in the loader",
+        match=r"device: .*noise.ark: .* bytes do not fit into the device's memory; .* or "
+        r"augment in the loader",
     ):
         BankSounds(Bank(bank, RATE).noises, torch.device("cpu"))
 
@@ -225,7 +226,8 @@ def test_a_training_that_augments_on_its_device_ends_with_the_same_weights(tmp_p
     packed_bank(corpus / "bank")
     ends = {}
     for device in ("false", "true"):
-        chain = f"device: {device}, chain: [{{name: reverb, probability: 0.5}}, {{name: noise, probability: 0.7}}, {{name: volume}}]"
+        links = "{name: reverb, probability: 0.5}, {name: noise, probability: 0.7}, {name: volume}"
+        chain = f"device: {device}, chain: [{links}]"
         (tmp_path / device).mkdir()
         config = variant(
             corpus,
@@ -248,7 +250,8 @@ def test_a_training_that_augments_on_its_device_ends_with_the_same_weights(tmp_p
         for device in ("false", "true")
     ]
     print(
-        f"weights moved by up to {moved:.1e} in six steps, and are up to {apart:.1e} apart; losses up to {np.abs(np.subtract(*losses)).max():.1e}"
+        f"weights moved by up to {moved:.1e} in six steps, and are up to {apart:.1e} apart; "
+        f"losses up to {np.abs(np.subtract(*losses)).max():.1e}"
     )
     assert apart <= 1e-3 * moved
     assert np.allclose(*losses, atol=1e-4)

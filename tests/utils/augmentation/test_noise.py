@@ -11,7 +11,7 @@ from utils.augmentation.noise import Babble, Noise, Reverb
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory):
-    """Three noises, of which one is shorter than a crop, five speakers (tones of 300 to 1100 Hz), and two rooms."""
+    """Three noises (one shorter than a crop), five speakers (tones of 300-1100 Hz), two rooms."""
     return Bank(make_bank(tmp_path_factory.mktemp("bank")), RATE)
 
 
@@ -100,7 +100,7 @@ def test_a_window_is_the_noise_from_its_start_on_whatever_the_lengths(tmp_path, 
 
 
 def test_recorded_level_is_addition_in_the_complex_spectrogram(bank):
-    """The GE2E seed adds a noise's STFT to that of the speech; the STFT is linear, so that this is addition in time."""
+    """The GE2E seed adds STFTs of noise and speech: addition in time, as the STFT is linear."""
     noise, window = (
         opened(Noise(snr_db="recorded", types=("noise", "music")), bank),
         np.hanning(400),
@@ -186,7 +186,8 @@ def test_both_rooms_are_used_and_have_their_reverberation_times(bank):
         drawn = reverb.draw(np.random.default_rng(seed), N)
         found[drawn[0]] = rt60_seconds(reverb.apply(click, drawn))
     print(
-        f"RT60 of hall and study: {found[0]:.2f} s of 0.8 s (its response is cut at 0.5 s), {found[1]:.2f} s of 0.2 s"
+        f"RT60 of hall and study: {found[0]:.2f} s of 0.8 s (its response is cut at 0.5 s), "
+        f"{found[1]:.2f} s of 0.2 s"
     )
     assert found[1] == pytest.approx(0.2, rel=0.05)
     assert 0.5 < found[0] <= 0.85

@@ -1,4 +1,4 @@
-"""The policies in conf/augmentation: each is read strictly, can be opened with a bank that has all types, and does what its name says."""
+"""The policies in conf/augmentation: read strictly, opened with a full bank, and checked."""
 
 from pathlib import Path
 

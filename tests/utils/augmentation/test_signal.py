@@ -117,6 +117,7 @@ def test_measured_rooms_and_noises_come_out_as_they_are(shared_data):
         )
     surrey = rt60_seconds(reverberate(click, align_response(rooms["roomA_az000_L"][0], RATE), PEAK))
     print(
-        f"{len(rooms)} rooms, {len(noises)} noises; RT60 of Surrey's room A: {surrey:.2f} s (0.28 s in its description)"
+        f"{len(rooms)} rooms, {len(noises)} noises; RT60 of Surrey's room A: {surrey:.2f} s "
+        "(0.28 s in its description)"
     )
     assert abs(surrey - 0.28) < 0.07

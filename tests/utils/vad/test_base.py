@@ -1,4 +1,4 @@
-"""Frames counted as Kaldi counts them, the smoothing by hand and its properties, and sound cut by decisions."""
+"""Frames counted as in Kaldi, smoothing by hand and its properties, and cutting of audio."""
 
 import numpy as np
 import pytest

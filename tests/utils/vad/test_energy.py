@@ -39,7 +39,8 @@ def test_decisions_are_kaldis_from_the_sound(golden):
     for key, (samples, rate, _, expected) in golden.items():
         found = detector.decisions(samples, rate)
         print(
-            f"{key}: {len(expected)} frames, {expected.mean():.0%} speech, {(found != expected).sum()} differ"
+            f"{key}: {len(expected)} frames, {expected.mean():.0%} speech, "
+            f"{(found != expected).sum()} differ"
         )
         assert 0 < expected.mean() < 1
         assert np.array_equal(found, expected)

@@ -1,4 +1,4 @@
-"""Detectors of voice activity on made sounds whose speech is known, and what they refuse; Kaldi's rule stands in test_vad_energy.py."""
+"""Detectors on synthetic audio with known speech, and refusals; Kaldi's rule: test_energy.py."""
 
 import sys
 
@@ -29,7 +29,8 @@ def speech_between_silences(rate):
     return np.concatenate([silence(1, rate), vowels(2, rate), silence(1, rate)])
 
 
-# WebRTC lets speech go late; Silero takes the tail of a made vowel for none; librosa sees blocks of 2048 samples: up to 0.26 s
+# WebRTC ends speech late, Silero does not take the tail of a synthetic vowel for speech, librosa
+# works in blocks of 2048 samples: up to 0.26 s
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize(
     ("name", "early", "late", "found"),
@@ -49,7 +50,8 @@ def test_speech_between_silences_is_found(name, rate, early, late, found):
         np.concatenate([decisions[: 100 - early], decisions[300 + late :]]),
     )
     print(
-        f"{name}, {rate} Hz: {inside:.0%} of the speech, {outside.mean():.0%} of the silence; stretches {runs(decisions).tolist()}"
+        f"{name}, {rate} Hz: {inside:.0%} of the speech, {outside.mean():.0%} of the "
+        f"silence; stretches {runs(decisions).tolist()}"
     )
     assert inside >= found
     assert not outside.any()
@@ -257,7 +259,8 @@ def test_a_missing_package_is_named_with_what_to_install(monkeypatch, name, modu
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(
         UserError,
-        match=f"needs the package {module}, which cannot be imported .*; pip install {install}, or choose another",
+        match=f"needs the package {module}, which cannot be imported .*; pip install "
+        f"{install}, or choose another",
     ):
         build(VADS, {"name": name}, "test").decisions(vowels(1), RATE)
 
