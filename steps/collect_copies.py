@@ -111,11 +111,14 @@ def collect_copies(
 def _copies_facts(packed: Path, parts: Parts, receipt: Path, include_originals: bool) -> dict:
     """The content of ``augmentation.json``; `receipt` is that of one of the jobs."""
     bank = existing_receipt(receipt)["inputs"].get("bank")
+    bank_digest = None
+    if bank:
+        bank_digest = _bank_digest(Path(bank["path"]))
     facts = {
         "copies": parts.options["suffixes"],
         "include_originals": include_originals,
         "vad": vad_of(packed),
-        "bank": bank and _bank_digest(Path(bank["path"])),
+        "bank": bank_digest,
     }
     for key in ("policy_name", "policy", "one_copy_per_transform", "seed"):
         facts[key] = parts.options[key]

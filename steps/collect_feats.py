@@ -31,7 +31,7 @@ def collect_feats(
     Parameters
     ----------
     data : path
-        Data directory whose features steps.make_feats has made.
+        Data directory with features by steps.make_feats.
     jobs : int
         Number of jobs that made them.
     max_unreadable_fraction : float

@@ -30,7 +30,7 @@ def collect_vad(
     Parameters
     ----------
     data : path
-        Data directory whose decisions steps.compute_vad has made.
+        Data directory with decisions by steps.compute_vad.
     jobs : int
         Number of jobs that made them.
     max_unreadable_fraction : float

@@ -143,13 +143,8 @@ def illustrate(
         pictures += draw_crop(crops, index, name, augmenter, settings.crops.longest_seconds, seed)
         facts = {"set": data.name, "utterance": name, "speaker": sources.utt2spk[name]}
         entries += _write_pictures(output, number, facts, pictures)
-    lines = ",\n".join(json.dumps(entry) for entry in entries)
-    with atomic_write(output / "pictures.json") as file:
-        file.write(f"[\n{lines}\n]\n")
-    files = [output / entry["file"] for entry in entries]
-    return task.finish(
-        [output / "pictures.json", *files], {"utterances": len(chosen), "pictures": len(entries)}
-    )
+    files = [_write_list(output, entries), *(output / entry["file"] for entry in entries)]
+    return task.finish(files, {"utterances": len(chosen), "pictures": len(entries)})
 
 
 def _list_inputs(kind: str, folder: Path, *names: str) -> dict[str, Path]:
@@ -215,7 +210,9 @@ def choose_utterances(
     for band in np.array_split(shortest_first, utterances):
         drawn, seen = rng.permutation(band).tolist(), {speakers[index] for index in chosen}
         preferred = [index for index in drawn if speakers[index] not in seen]
-        chosen += preferred[:1] or drawn[:1]
+        if not preferred:
+            preferred = drawn
+        chosen += preferred[:1]
     return chosen
 
 
@@ -287,6 +284,14 @@ def _write_pictures(
         with atomic_write(output / file_name) as file:
             file.write(svg)
     return entries
+
+
+def _write_list(output: Path, entries: Iterable[Mapping[str, str]]) -> Path:
+    """Write ``pictures.json``, one line for each picture."""
+    lines = ",\n".join(json.dumps(entry) for entry in entries)
+    with atomic_write(output / "pictures.json") as file:
+        file.write(f"[\n{lines}\n]\n")
+    return output / "pictures.json"
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ def _count_upsampled(rates: Mapping[int, int], sample_rate_hz: int) -> dict[str,
 
 
 def _check_split(data: Path, trim: bool) -> None:
-    """Raise UserError for --split with --trim, or of a set whose utterances trials name."""
+    """Raise UserError for --split with --trim, or if trials or models name the utterances."""
     if trim:
         raise UserError(
             "--trim and --split: both were given; either the speech is joined, "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from utils.augmentation.bank import Bank
-from utils.augmentation.base import Drawn, Transform, apply_all, descriptions, records, to_row
+from utils.augmentation.base import Drawn, Transform, applied, to_row
 from utils.augmentation.chain import build_chain, open_chain, resolved_chain
 from utils.augmentation.signal import change_speed, limit_peak
 from utils.config import resolved_options
@@ -94,7 +94,9 @@ class Augmenter:
 
     def apply(self, samples: np.ndarray, drawn: Sequence[Drawn | None]) -> np.ndarray:
         """Apply the numbers of `draw`, or their beginning, to a crop; it may exceed full scale."""
-        return apply_all(self.transforms, samples, drawn)
+        for transform, numbers in applied(self.transforms, drawn):
+            samples = transform.apply(samples, numbers)
+        return samples
 
     def __call__(
         self, samples: np.ndarray, speed_factor: float, num_samples: int, rng: np.random.Generator
@@ -133,17 +135,21 @@ class Augmenter:
 
         ``speed(0.9)+reverb(small-03-1)+noise(rain-2,start=81920,snr_db=7.31264)``
         """
-        parts = records(self.transforms, drawn)
+        parts = []
         if speed_factor != 1:
-            parts.insert(0, f"speed({speed_factor:g})")
-        return "+".join(parts) or UNCHANGED
+            parts.append(f"speed({speed_factor:g})")
+        for transform, numbers in applied(self.transforms, drawn):
+            parts.append(transform.record(numbers))
+        return "+".join(part for part in parts if part) or UNCHANGED
 
     def describe(self, speed_factor: float, drawn: Sequence[Drawn | None]) -> str:
         """A rounded description for captions, such as ``speed 0.9, room 3 of 40``; may be empty."""
-        parts = descriptions(self.transforms, drawn)
+        parts = []
         if speed_factor != 1:
-            parts.insert(0, f"speed {speed_factor:g}")
-        return ", ".join(parts)
+            parts.append(f"speed {speed_factor:g}")
+        for transform, numbers in applied(self.transforms, drawn):
+            parts.append(transform.describe(numbers))
+        return ", ".join(part for part in parts if part)
 
 
 def resolved_augmentation(options: dict | None) -> dict:

@@ -71,7 +71,7 @@ class Bank:
             available = ", ".join(sorted(set(self.noise_types)))
             raise UserError(
                 f"no noise of type {', '.join(unknown)} in {self.folder}; there is {available}; "
-                "name those in the YAML, or make the bank of noises whose utt2type says so"
+                "name those in the YAML, or make the bank from noises with those types in utt2type"
             )
         return [np.flatnonzero(self.noise_types == kind) for kind in types]
 

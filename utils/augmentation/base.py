@@ -70,32 +70,12 @@ class Transform:
         raise NotImplementedError
 
 
-def apply_all(
-    transforms: Sequence[Transform], samples: np.ndarray, drawn: Sequence[Drawn | None]
-) -> np.ndarray:
-    """Apply the transforms in order; those without numbers (None, or beyond the end) do nothing."""
-    for transform, numbers in zip(transforms, drawn, strict=False):
-        if numbers is not None:
-            samples = transform.apply(samples, numbers)
-    return samples
-
-
-def records(transforms: Sequence[Transform], drawn: Sequence[Drawn | None]) -> list[str]:
-    """Records of the transforms that did something, in order."""
-    parts = []
-    for transform, numbers in zip(transforms, drawn, strict=True):
-        if numbers is not None:
-            parts.append(transform.record(numbers))
-    return [part for part in parts if part]
-
-
-def descriptions(transforms: Sequence[Transform], drawn: Sequence[Drawn | None]) -> list[str]:
-    """Descriptions of the transforms that did something, in order."""
-    parts = []
-    for transform, numbers in zip(transforms, drawn, strict=True):
-        if numbers is not None:
-            parts.append(transform.describe(numbers))
-    return [part for part in parts if part]
+def applied(
+    transforms: Sequence[Transform], drawn: Sequence[Drawn | None]
+) -> list[tuple[Transform, Drawn]]:
+    """Transforms and their numbers, without those that drew none; `drawn` may end early."""
+    pairs = zip(transforms, drawn, strict=False)
+    return [(transform, numbers) for transform, numbers in pairs if numbers is not None]
 
 
 def to_row(transforms: Sequence[Transform], drawn: Sequence[Drawn | None]) -> Drawn:
@@ -122,7 +102,7 @@ def from_row(transforms: Sequence[Transform], row: Sequence[float]) -> list[Draw
 
 
 def check_range(name: str, bounds: Range, lowest: float = -np.inf, highest: float = np.inf) -> None:
-    """ValueError for an option whose range is reversed, or not between lowest and highest."""
+    """Raise ValueError for a range that is reversed, or not between lowest and highest."""
     low, high = bounds
     if low > high:
         raise ValueError(f"{name}: from {low} to {high}, expected the lower bound first")

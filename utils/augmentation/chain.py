@@ -6,15 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from utils.augmentation.bank import Bank
-from utils.augmentation.base import (
-    Drawn,
-    Transform,
-    apply_all,
-    descriptions,
-    from_row,
-    records,
-    to_row,
-)
+from utils.augmentation.base import Drawn, Transform, applied, from_row, to_row
 from utils.augmentation.channel import BandLimit, Codec, Reverse, Volume
 from utils.augmentation.noise import Babble, Noise, Reverb
 from utils.config import build, resolved_options
@@ -133,7 +125,9 @@ class AllOf(_Group):
 
     def apply(self, samples: np.ndarray, drawn: Drawn) -> np.ndarray:
         """Apply those for which something was drawn."""
-        return apply_all(self.of, samples, self._split(drawn))
+        for transform, numbers in applied(self.of, self._split(drawn)):
+            samples = transform.apply(samples, numbers)
+        return samples
 
     def apply_batch(
         self, waveforms_RS: "torch.Tensor", drawn: Sequence[Drawn], chain: "DeviceChain"
@@ -146,11 +140,15 @@ class AllOf(_Group):
 
     def record(self, drawn: Drawn) -> str:
         """Records joined by ``+``."""
-        return "+".join(records(self.of, self._split(drawn)))
+        pairs = applied(self.of, self._split(drawn))
+        parts = [transform.record(numbers) for transform, numbers in pairs]
+        return "+".join(part for part in parts if part)
 
     def describe(self, drawn: Drawn) -> str:
         """Descriptions joined by commas."""
-        return ", ".join(descriptions(self.of, self._split(drawn)))
+        pairs = applied(self.of, self._split(drawn))
+        parts = [transform.describe(numbers) for transform, numbers in pairs]
+        return ", ".join(part for part in parts if part)
 
 
 TRANSFORMS = {

@@ -99,7 +99,7 @@ class BandLimit(Transform):
         self.order = slope_db_per_octave / DECIBELS_PER_OCTAVE
 
     def open(self, bank: Bank) -> None:
-        """Take the bank, whose sample rate must have room for the band."""
+        """Take the bank; UserError if its sample rate is too low for the band."""
         super().open(bank)
         nyquist_hz = bank.sample_rate_hz / 2
         if self.high_hz and self.high_hz[1] > nyquist_hz:
@@ -109,8 +109,9 @@ class BandLimit(Transform):
             )
 
     def _draw(self, rng, num_samples):
-        # an open end draws, too, and gives 0
-        return rng.uniform(*self.low_hz or (0, 0)), rng.uniform(*self.high_hz or (0, 0))
+        low_hz = self.low_hz or (0, 0)  # an open end draws, too
+        high_hz = self.high_hz or (0, 0)
+        return rng.uniform(*low_hz), rng.uniform(*high_hz)
 
     def _fft_size(self, num_samples: int) -> int:
         from scipy import fft

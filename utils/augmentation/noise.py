@@ -231,7 +231,7 @@ class Babble(Transform):
     def apply_batch(
         self, waveforms_RS: "torch.Tensor", drawn: Sequence[Drawn], chain: "DeviceChain"
     ) -> "torch.Tensor":
-        """Add to each crop its speakers, whose number may differ."""
+        """Add to each crop its speakers; their numbers may differ."""
         import torch
 
         from utils.augmentation.device import column, noise_gain

@@ -11,9 +11,9 @@ from tests.voices import make_corpus, make_packed
 from utils.augmentation import chain as registry
 from utils.augmentation.augmenter import Augmenter
 from utils.augmentation.bank import Bank
-from utils.augmentation.base import to_row
+from utils.augmentation.base import Transform, to_row
 from utils.augmentation.channel import Codec
-from utils.augmentation.device import BankSounds, DeviceChain
+from utils.augmentation.device import BankSounds, DeviceChain, column
 from utils.config import make
 from utils.embeddings.inference import open_packed
 from utils.errors import UserError
@@ -166,6 +166,37 @@ def test_the_bank_on_the_device_is_the_bank_to_the_bit(bank):
     padded = BankSounds(opened.rooms, torch.device("cpu")).padded([0, 1], 5000)
     assert padded.shape == (2, 5000)
     assert np.array_equal(padded[1].numpy(), opened.rooms.read(1, 0, 5000))
+
+
+class Halve(Transform):
+    """All that a new transform needs: this class, and a line in the registry."""
+
+    def _draw(self, rng, num_samples):
+        return (0.5,)
+
+    def apply(self, samples, drawn):
+        return samples * np.float32(drawn[0])
+
+    def apply_batch(self, waveforms_RS, drawn, chain):
+        return waveforms_RS * column([factor for (factor,) in drawn], waveforms_RS)
+
+    def record(self, drawn):
+        return f"halve({drawn[0]:g})"
+
+    def describe(self, drawn):
+        return "half as loud"
+
+
+def test_a_new_transform_is_one_class_and_one_line_of_the_registry(monkeypatch):
+    monkeypatch.setitem(registry.TRANSFORMS, "halve", Halve)
+    chain = [{"name": "one_of", "of": [{"name": "halve"}]}]
+    there, here = both({"chain": chain}, None, "cpu")
+    assert np.array_equal(there, here)
+    assert np.array_equal(there[3], crop(3) / 2)
+    augmenter = make(Augmenter, {"chain": chain}, "section")
+    drawn = augmenter.draw(N, np.random.default_rng(1))
+    assert augmenter.record(1.1, drawn) == "speed(1.1)+halve(0.5)"
+    assert augmenter.describe(1.0, drawn) == "half as loud"
 
 
 def test_a_codec_cannot_run_on_the_device():
