@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from utils.archive import ArchiveWriter, iterate_archive, read_scp
 from utils.audio import UtteranceReader, audio_info, read_audio, resample, to_int16
+from utils.audio.containers import CODINGS_OF_LIBSNDFILE, wave_coding
 from utils.data_dir import read_map
 from utils.errors import UnreadableAudio, UserError
 from utils.packed.reader import PackedReader
@@ -72,6 +73,7 @@ def test_the_rate_is_that_of_the_file(write, rate):
     assert audio_info(entry) == (rate, rate)
 
 
+@example("PCM_U8", 1, 0, [(21, 4)])  # an empty wave of Intel's coding
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"]),
@@ -89,7 +91,11 @@ def test_a_header_is_read_as_libsndfile_reads_it(write, subtype, channels, frame
     except UnreadableAudio:  # what lacks samples is no sound, though libsndfile reads it
         assert changed
         return
-    theirs = soundfile.info(entry)
+    try:
+        theirs = soundfile.info(entry)
+    except soundfile.LibsndfileError:  # of a coding that only ffmpeg decodes
+        assert wave_coding(io.BytesIO(content)) not in CODINGS_OF_LIBSNDFILE
+        return
     assert ours == (theirs.frames, theirs.samplerate)
 
 
