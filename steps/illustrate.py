@@ -1,6 +1,6 @@
 """Draw a few utterances for the report: waveforms with VAD decisions, spectrograms of augmentation.
 
-    python -m steps.illustrate data/full/train data/full/packed_16000/train \
+    python -m steps.illustrate data/full/train data/full/packed_16000/train \\
         conf/ghostvlad_cpu.yaml exp/ghostvlad_cpu/pictures --bank data/full/packed_16000/bank
 """
 

@@ -93,7 +93,7 @@ class CopyMaker:
     """Makes copies when they are read by name, as `utils.packed.packer.Utterances`.
 
     `policies` come from `policies_of_copies`, `where` is the policy's file, for messages; `keys`
-    are the reader's utterances in order.  `records` tells what was done to each copy read.
+    are the reader's utterances in order.  `records` has what was done to each copy read.
     UserError: the bank lacks what the policy needs.
     """
 
