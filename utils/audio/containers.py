@@ -15,6 +15,8 @@ LAST_PAGE = 4  # flag of the last page of an Ogg stream
 # GSM 6.10, NMS ADPCM, G.721, and the extensible format, which has the coding further on.
 CODINGS_OF_LIBSNDFILE = (1, 2, 3, 6, 7, 0x11, 0x31, 0x38, 0x40, 0xFFFE)
 W64_RIFF = b"riff.\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
+# Kinds of IFF files -> their chunk of samples.
+IFF_DATA = {b"AIFF": b"SSND", b"AIFC": b"SSND", b"8SVX": b"BODY", b"16SV": b"BODY"}
 PLAIN_WAVE_HEADER = struct.Struct("<4s4x4s4sIHHI4xHH4sI")
 
 
@@ -32,6 +34,7 @@ class ChunkLayout(NamedTuple):
 WAVE_CHUNKS = ChunkLayout(12, 4, 8, "little", 2, False)
 AIFF_CHUNKS = ChunkLayout(12, 4, 8, "big", 2, False)
 W64_CHUNKS = ChunkLayout(40, 16, 24, "little", 8, True)
+CAF_CHUNKS = ChunkLayout(8, 4, 12, "big", 1, False)
 
 
 def byte_range(file: IO[bytes], start: int, length: int) -> IO[bytes]:
@@ -68,31 +71,65 @@ class _ByteRange(io.RawIOBase):
 def count_missing_bytes(file: IO[bytes]) -> int:
     """Bytes of audio that a truncated file lacks; libsndfile reads it without an error.
 
-    Checks WAV (RIFF, RF64, W64), AIFF, AU and NIST SPHERE; 0 for other files, and for those that
-    were written into a pipe and have no length.  ValueError: a WAV header without samples before a
-    file with samples, since the recorder was stopped.
+    Checks WAV (RIFF, RF64, W64), AIFF, AU, NIST SPHERE, CAF, SVX, VOC, AVR and WVE; 0 for other
+    files, and for those that were written into a pipe and have no length.  ValueError: a WAV header
+    without samples before a file with samples, since the recorder was stopped.
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    head = file.read(16)
-    if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
-        start, length = _wave_data(file, size)
-    elif head == W64_RIFF:
-        start, length = _find_chunk(file, W64_CHUNKS, b"data")
-        length = _known_length(length - W64_CHUNKS.head_bytes, STREAMED_LONG_BYTES)
-    elif head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-        start, length = _find_chunk(file, AIFF_CHUNKS, b"SSND")
-        length = _known_length(length)
-    elif head[:4] == b".snd":
-        start = int.from_bytes(head[4:8], "big")
-        length = _known_length(int.from_bytes(head[8:12], "big"))
-    elif head[:7] == b"NIST_1A":
-        start, length = _sphere_data(file)
-    else:
-        return 0
+    start, length = _stated_data(file, file.read(32), size)
     if length <= 0:
         return 0
     return max(0, start + length - size)
+
+
+def _stated_data(file: IO[bytes], head: bytes, size: int) -> tuple[int, int]:
+    """First byte of the samples and their length in bytes, by the header; 0: it states no length."""
+    if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
+        return _wave_data(file, size)
+    if head[:16] == W64_RIFF:
+        start, length = _find_chunk(file, W64_CHUNKS, b"data")
+        return start, _known_length(length - W64_CHUNKS.head_bytes, STREAMED_LONG_BYTES)
+    if head[:4] == b"caff":
+        start, length = _find_chunk(file, CAF_CHUNKS, b"data")
+        return start, _known_length(length, STREAMED_LONG_BYTES)
+    if head[:4] == b"FORM" and head[8:12] in IFF_DATA:
+        start, length = _find_chunk(file, AIFF_CHUNKS, IFF_DATA[head[8:12]])
+        return start, _known_length(length)
+    if head[:4] == b".snd":
+        return _number(head[4:8]), _known_length(_number(head[8:12]))
+    if head[:7] == b"NIST_1A":
+        return _sphere_data(file)
+    if head[:20] == b"Creative Voice File\x1a":
+        return _last_voc_block(file, int.from_bytes(head[20:22], "little"), size)
+    if head[:4] == b"2BIT":
+        num_channels = 1 + (head[12:14] != b"\0\0")
+        bytes_per_sample = _number(head[14:16]) // 8
+        return 128, _number(head[26:30]) * num_channels * bytes_per_sample
+    if head[:15] == b"ALawSoundFile**":
+        return 32, _number(head[18:22])
+    return 0, 0
+
+
+def _number(big_endian: bytes) -> int:
+    return int.from_bytes(big_endian, "big")
+
+
+def _last_voc_block(file: IO[bytes], start: int, size: int) -> tuple[int, int]:
+    """First byte and length of the last block of a VOC file that begins inside the file."""
+    length = 0
+    while start < size:
+        file.seek(start)
+        head = file.read(4)
+        if head[:1] == b"\0" or len(head) < 4:  # the block that ends the file has no length
+            break
+        start += 4
+        length = int.from_bytes(head[1:], "little")
+        if start + length > size:
+            break
+        start += length
+        length = 0
+    return start, length
 
 
 def _known_length(length: int, streamed_bytes: int = STREAMED_BYTES) -> int:

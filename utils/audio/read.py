@@ -138,7 +138,7 @@ def read_with_channels(
 def _read_sound(
     entry: str, file: IO[bytes], start_sample: int, num_samples: int | None, channel: Channel
 ) -> tuple[np.ndarray, int, int]:
-    with soundfile.SoundFile(file) as sound:
+    with _open_sound(file) as sound:
         _refuse_unreadable(entry, sound)
         if sound.frames == 0:
             raise UnreadableAudio(entry, "no samples")
@@ -161,6 +161,13 @@ def _read_sound(
                 entry, f"fewer samples than its header says: {end} of {sound.frames}"
             )
         return samples, sound.samplerate, sound.channels
+
+
+def _open_sound(file: IO[bytes]) -> soundfile.SoundFile:
+    """Open audio by its content; soundfile would take the name ``x.raw`` for a missing header."""
+    if str(getattr(file, "name", "")).lower().endswith(".raw"):
+        file = byte_range(file, 0, file.seek(0, io.SEEK_END))
+    return soundfile.SoundFile(file)
 
 
 def _refuse_unreadable(entry: str, sound: soundfile.SoundFile) -> None:
@@ -227,7 +234,7 @@ def audio_header(
     with _open_entry(entry, allow_pipes, root) as (file, compressed):
         if compressed:
             return AudioHeader(*compressed_info(entry, Path(file.name), compressed))
-        with soundfile.SoundFile(file) as sound:
+        with _open_sound(file) as sound:
             _refuse_unreadable(entry, sound)
             return AudioHeader(sound.frames, sound.samplerate, sound.channels)
 

@@ -24,6 +24,7 @@ CODINGS = [
 ]
 # Files of these say how much sound they hold; what ends before is refused from the header.
 STATED = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "NIST"}
+STATED |= {"CAF", "SVX", "VOC", "AVR", "WVE"}
 
 
 def tone(seconds=1.0, rate=RATE):
@@ -181,3 +182,15 @@ def test_a_coding_that_is_not_read_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="decoded by ffmpeg, which was not found"):
         audio_info(tmp_path / "g722.wav")
+
+
+def test_a_name_on_raw_says_nothing_of_the_header(tmp_path):
+    path = tmp_path / "x.RAW"
+    path.write_bytes(wave())
+    assert audio_info(path) == (1000, RATE)
+    part = read_audio(path, start_sample=10, num_samples=5)[0]
+    assert np.abs(part - tone()[10:15]).max() < 1e-4
+    path.write_bytes(wave()[44:])
+    for read in (audio_info, read_audio):
+        with pytest.raises(UnreadableAudio, match="cannot be read: Format not recognised"):
+            read(path)
