@@ -155,7 +155,7 @@ def test_every_section_of_a_yaml_can_be_built(path):
     from utils.training.objective import Objective
     from utils.training.schedules import Moment
     from utils.training.settings import read_phases
-    from utils.training.setup import fits_crops
+    from utils.training.setup import check_crops
 
     for settings in read_phases(path):
         network = build(MODELS, settings.sections["model"], settings.where("model"))
@@ -167,7 +167,7 @@ def test_every_section_of_a_yaml_can_be_built(path):
             num_speakers=7,
         )
         settings.optimizer.make(Objective(network, loss))
-        fits_crops(settings, network, loss)
+        check_crops(settings, network, loss)
         assert settings.schedule.rate(Moment(500, 10**6, 10)) > 0
 
 

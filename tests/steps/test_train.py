@@ -202,7 +202,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_taken(
     assert re.search(
         r"WARNING: .*step-0000023.pt: not a whole checkpoint.*going back to the one before", said
     )
-    assert "going on from step 20 of 40" in said
+    assert "resuming from step 20 of 40" in said
 
 
 @pytest.mark.slow

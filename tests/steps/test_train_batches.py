@@ -15,7 +15,7 @@ from utils.training.checkpoints import load_checkpoint
 from utils.training.objective import Objective
 from utils.training.sampling import CropDataset
 from utils.training.settings import read_settings
-from utils.training.setup import fits_crops
+from utils.training.setup import check_crops
 
 BATCHES = (
     "crops: {crop_seconds: 0.5, batch_size: 6}",
@@ -140,7 +140,7 @@ def test_a_network_of_one_length_wants_crops_of_that_length(tmp_path, crops, mor
     (tmp_path / "x.yaml").write_text(CONFIG.replace("crop_seconds: 0.5", crops) + more)
     network = SimpleNamespace(batching="fixed_samples", min_samples=9000, sample_rate_hz=16000)
     with pytest.raises(UserError, match=f"x.yaml: {message}"):
-        fits_crops(read_settings(tmp_path / "x.yaml"), network, nn.Identity())
+        check_crops(read_settings(tmp_path / "x.yaml"), network, nn.Identity())
 
 
 def test_speakers_that_are_left_out_are_counted(corpus, tmp_path):

@@ -22,7 +22,7 @@ from utils.data_dir import read_map
 from utils.embeddings.inputs import open_inputs
 from utils.errors import UserError
 from utils.features.registry import make_front_end
-from utils.training.sampling import CropDataset, Untouched
+from utils.training.sampling import CropDataset, NoAugmentation
 
 FBANK = {"name": "kaldi_fbank", "num_mel_bins": 40, "high_freq_hz": -400, "snip_edges": False}
 PRECOMPUTED = {
@@ -112,7 +112,7 @@ def test_crops_are_stretches_of_the_stored_features_and_short_ones_are_repeated(
     keys, reader = open_inputs(featured / "train", make_front_end(PRECOMPUTED))
     stored = dict(iterate_scp(featured / "train" / "feats.scp"))
     assert keys == list(stored) == list(read_map(featured / "train" / "utt2spk"))
-    dataset = CropDataset(reader, range(len(keys)), 60, Untouched(), seed=3)
+    dataset = CropDataset(reader, range(len(keys)), 60, NoAugmentation(), seed=3)
     lengths = []
     for draw in range(len(keys)):
         crop, label, _ = dataset[draw][:3]

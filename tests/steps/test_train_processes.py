@@ -171,7 +171,7 @@ def test_two_processes_train_as_one_and_go_on_after_a_stop(corpus, tmp_path):
     step = steps_on_disk(tmp_path / "exp")[-1]
     assert f"stopped by SIGTERM after step {step}; the state is saved" in said
     assert history(tmp_path / "exp")[-1]["step"] == step
-    assert f"going on from step {step} of 40" in finish(start(words))
+    assert f"resuming from step {step} of 40" in finish(start(words))
     assert_same_end(tmp_path / "exp", tmp_path / "undisturbed")
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from utils.training.draw_order import (
     EveryUtterance,
     SpeakersByUtterances,
+    count_earlier_equals,
     most_batches,
-    number_among_equals,
 )
 
 corpora = st.lists(st.integers(1, 30), min_size=2, max_size=12)  # utterances of each speaker
@@ -81,7 +81,7 @@ def test_counted_by_hand():
     )  # the first speaker can be in both, not in more
     assert SpeakersByUtterances(labels_of([5, 5, 5, 5]), 1, speakers=4).epoch_size == 20
     assert most_batches(np.array([3, 3, 3]), 3) == 3
-    assert number_among_equals(np.array([7, 5, 7, 7, 5])).tolist() == [0, 0, 1, 2, 1]
+    assert count_earlier_equals(np.array([7, 5, 7, 7, 5])).tolist() == [0, 0, 1, 2, 1]
 
 
 def test_several_crops_of_an_utterance_are_neighbours():
