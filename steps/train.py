@@ -21,19 +21,17 @@ from utils.receipts import Task
 from utils.training.experiment import (
     BEGUN,
     begin_experiment,
-    claim_of,
     has_inputs,
     write_first_weights,
 )
 from utils.training.planned import check_planned_training
 from utils.training.precision import begun_precision, print_once, settle_precision
-from utils.training.progress import INTERRUPTED, describe_progress
 from utils.training.settings import Settings, read_phases
 from utils.training.values import (
     began_with,
-    first_plain_change,
     input_values,
     option_values,
+    progress_note,
 )
 
 if TYPE_CHECKING:
@@ -248,22 +246,8 @@ def _task(
         options=options,
         leaves=LEAVES,
         values=values,
-        standing=partial(_describe_progress, settings, home),
+        standing=partial(progress_note, settings, home),
     )
-
-
-def _describe_progress(settings: Settings, folder: Path) -> str:
-    """The progress of an unfinished training, with its phase if there are several."""
-    training = claim_of(folder)["config"].get("training")
-    total_steps = training.get("steps") if isinstance(training, dict) else None
-    description = describe_progress(folder, total_steps)
-    if description and settings.phase:
-        description += f"; {settings.phase.title}"
-    if description.startswith(INTERRUPTED):
-        change = first_plain_change(settings, folder)
-        if change:
-            description += f"; of another configuration: {change}"
-    return description
 
 
 def _settle(

@@ -1,4 +1,4 @@
-"""Rules of the shell scripts and of the YAML files: a recipe orders steps and holds no data logic; every file of numbers is one that can be used."""
+"""Rules of the shell scripts and of the YAML files of recipes."""
 
 import re
 
@@ -49,14 +49,14 @@ def lines_of(text):
 
 
 def above_the_stages(path):
-    """What a recipe does between its options and stage 0, with what it has in a names.sh of its own."""
+    """Code of a recipe between its options and stage 0, with that of its names.sh."""
     above = path.read_text().partition('. utils/stages.sh "$@"\n')[2].partition("if at_stage 0 ")[0]
     names = path.with_name("names.sh")
     return above.replace(f". {label(names)}\n", names.read_text() if names.exists() else "")
 
 
 def stages_of(path):
-    """(number, title, lines) of each stage; continued lines are joined, comments at their ends cut off."""
+    """(number, title, lines) of each stage; continued lines are joined, comments removed."""
     text = re.sub(r"  # .*", "", re.sub(r" *\\\n *", " ", path.read_text()))
     found = re.findall(
         r'^if at_stage (\d+) "(.*)"; then.*\n((?:[ #].*\n|\n)*)fi$', text, re.MULTILINE
@@ -102,7 +102,7 @@ def test_nothing_works_outside_the_gates(path):
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=label)
 def test_a_line_sets_one_name_and_no_word_holds_a_command(path):
-    """The output of a command is the whole value of a name: a=$(command), but not a=b$(command), nor "$(command)"."""
+    """The output of a command is the whole value: a=$(command), not a=b$(command)."""
     lines = lines_of(path.read_text())
     bare = [re.sub(r'"[^"]*"|\([^()]*\)', "", line) for line in lines]
     assert [line for line in bare if len(re.findall(r"(?:^|\s)\w+\+?=", line)) > 1] == []
@@ -120,7 +120,7 @@ def test_lines_are_short(path):
 
 @recipe
 def test_a_name_used_in_two_stages_is_set_above_the_first(path):
-    """Loop variables live in their stage; anything else that a stage reads was set before stage 0."""
+    """A stage reads its loop variables, and names that are set before stage 0."""
     options = path.read_text().partition("if at_stage 0 ")[0]
     shared = (ROOT / "utils" / "stages.sh").read_text()
     scoring = (ROOT / "utils" / "scoring.sh").read_text()  # names at its left margin are for all
@@ -131,7 +131,8 @@ def test_a_name_used_in_two_stages_is_set_above_the_first(path):
         looped = set(re.findall(r"for (\w+) in", " ".join(lines)))
         used = set(re.findall(r"\$\{?(\w+)", " ".join(lines)))
         assert used <= known | looped, (
-            f"{label(path)}: stage {number} reads {used - known - looped}, set nowhere that --stage {number} passes"
+            f"{label(path)}: stage {number} reads {used - known - looped}, "
+            f"set nowhere that --stage {number} passes"
         )
 
 

@@ -1,4 +1,4 @@
-"""``precision: auto``: what the device multiplies in hardware, recorded, and kept for as long as the experiment lives."""
+"""``precision: auto``: chosen by the device, recorded, and kept by the experiment."""
 
 import json
 import signal

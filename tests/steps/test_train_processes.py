@@ -1,4 +1,4 @@
-"""Training in processes of its own: killed outright, told to stop, and two at once under torchrun."""
+"""Training in separate processes: killed, stopped by a signal, and two under torchrun."""
 
 import hashlib
 import json
@@ -126,8 +126,8 @@ def test_sigterm_to_the_whole_group_saves_the_state_and_exits_1_with_one_line(co
     last = said.splitlines()[-1]
     print(last)
     assert (
-        last
-        == f"steps.train: {tmp_path / 'exp'}: stopped by SIGTERM after step {step}; the state is saved: the same command goes on"
+        last == f"steps.train: {tmp_path / 'exp'}: stopped by SIGTERM after step {step}; "
+        "the state is saved: the same command goes on"
     )
     assert "Traceback" not in said
     assert history(tmp_path / "exp")[-1]["step"] == step

@@ -1,4 +1,4 @@
-"""A teacher that hears whole crops, a student that hears a part: what the loss is, that the teacher stays as it is, and what is refused."""
+"""A teacher on whole crops and a student on parts: the loss, a fixed teacher, and refusals."""
 
 import json
 

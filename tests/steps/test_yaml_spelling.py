@@ -1,4 +1,4 @@
-"""Comments, and how a value is spelt, in a YAML make nothing stale; another value does, and is named with the old one."""
+"""Comments and spelling in a YAML make nothing stale; another value does, and is named."""
 
 import json
 import signal

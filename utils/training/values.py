@@ -10,6 +10,7 @@ from utils.config import resolved_options, shown
 from utils.receipts import Values
 from utils.training.experiment import claim_of
 from utils.training.phases import PHASE_SECTIONS
+from utils.training.progress import INTERRUPTED, describe_progress
 from utils.training.settings import Settings
 
 AUGMENTATION = "augmentation"
@@ -60,7 +61,21 @@ def began_with(settings: Settings, folder: Path, registries: Registries) -> bool
     return bool(recorded) and not any(values.changes("", _only(recorded, SECTIONS)))
 
 
-def first_plain_change(settings: Settings, folder: Path) -> str:
+def progress_note(settings: Settings, folder: Path) -> str:
+    """The progress of an unfinished training, with its phase if there are several."""
+    training = claim_of(folder)["config"].get("training")
+    total_steps = training.get("steps") if isinstance(training, dict) else None
+    description = describe_progress(folder, total_steps)
+    if description and settings.phase:
+        description += f"; {settings.phase.title}"
+    if description.startswith(INTERRUPTED):
+        change = _first_plain_change(settings, folder)
+        if change:
+            description += f"; of another configuration: {change}"
+    return description
+
+
+def _first_plain_change(settings: Settings, folder: Path) -> str:
     """The first scalar of a YAML that differs from what a folder's training started with.
 
     Empty if none differs; does not import torch.

@@ -20,7 +20,8 @@ def written(tmp_path, text):
 def test_yaml_gives_its_mapping(tmp_path):
     path = written(
         tmp_path,
-        "model: {name: ghostvlad, blocks: [1, 2]}\noptimizer:\n  learning_rate: 1e-3\n  decay: 2.5E-4\nnote: 1e3x\nempty:\n",
+        "model: {name: ghostvlad, blocks: [1, 2]}\n"
+        "optimizer:\n  learning_rate: 1e-3\n  decay: 2.5E-4\nnote: 1e3x\nempty:\n",
     )
     assert read_yaml(path) == {
         "model": {"name": "ghostvlad", "blocks": [1, 2]},

@@ -132,7 +132,10 @@ def test_build_makes_the_named_part_with_checked_options():
         ({"name": ["network"]}, "name: no '['network']'"),
         (
             {"channels": 8},
-            "found {'channels': 8} (a mapping), expected a mapping with a 'name', one of base, network",
+            (
+                "found {'channels': 8} (a mapping), "
+                "expected a mapping with a 'name', one of base, network"
+            ),
         ),
         (None, "found nothing, expected a mapping with a 'name', one of base, network"),
         (

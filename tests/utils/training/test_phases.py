@@ -146,7 +146,10 @@ def test_laying_over():
             "teacher: student_seconds is 0.0, expected more than 0",
         ),
         (
-            "teacher: {experiment: exp/a, student_seconds: 0.2, embedding_weight: 0, output_weight: 0}\n",
+            (
+                "teacher: {experiment: exp/a, student_seconds: 0.2, embedding_weight: 0, "
+                "output_weight: 0}\n"
+            ),
             "teacher: embedding_weight, .* one above",
         ),
         ("teacher: {student_seconds: 0.2}\n", "teacher: key 'experiment' is missing"),
