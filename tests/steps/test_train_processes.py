@@ -127,7 +127,7 @@ def test_sigterm_to_the_whole_group_saves_the_state_and_exits_1_with_one_line(co
     print(last)
     assert (
         last == f"steps.train: {tmp_path / 'exp'}: stopped by SIGTERM after step {step}; "
-        "the state is saved: the same command goes on"
+        "the state is saved: the same command resumes"
     )
     assert "Traceback" not in said
     assert history(tmp_path / "exp")[-1]["step"] == step

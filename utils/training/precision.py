@@ -61,7 +61,7 @@ def _emulation_note(settings: Settings) -> str:
     )
     if settings.auto_precision:
         return (
-            f"the training began in bf16 and goes on in it; {slow}; "
+            f"the training began in bf16 and keeps it; {slow}; "
             "continue where bf16 is multiplied in hardware, or train again under another --name"
         )
     return f"precision is bf16; {slow}; write precision: auto, and train under another --name"

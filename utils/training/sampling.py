@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class NoAugmentation:
-    """In place of an Augmenter for features, which only the network's SpecAugment changes."""
+    """Used instead of an Augmenter for features, which only SpecAugment changes."""
 
     speed_factors, classes_per_speaker, device = (1.0,), 1, False
 

@@ -219,7 +219,7 @@ class Trainer:
             name = signal.Signals(self.stop_signal).name
         raise UserError(
             f"{self.folder}: stopped by {name} after step {self.step}; "
-            "the state is saved: the same command goes on"
+            "the state is saved: the same command resumes"
         )
 
     def _is_due(self, every: int) -> bool:
