@@ -1,8 +1,10 @@
-"""Train an embedding network.
+r"""Train an embedding network.
 
-    python -m steps.train data/packed_16000/train data/packed_16000/dev conf/ghostvlad_cpu.yaml exp/ghostvlad_cpu --bank data/packed_16000/bank
+    python -m steps.train data/packed_16000/train data/packed_16000/dev conf/ghostvlad_cpu.yaml \
+        exp/ghostvlad_cpu --bank data/packed_16000/bank
 
-The same command goes on where a killed one stopped, mid-epoch, to the same weights.  Several processes: `torchrun --nproc-per-node N -m steps.train`.
+The same command resumes a training that was killed, even within an epoch, and ends with the same
+weights.  Several processes: `torchrun --nproc-per-node N -m steps.train`.
 """
 
 import os
@@ -19,19 +21,17 @@ from utils.receipts import Task
 from utils.training.experiment import (
     BEGUN,
     begin_experiment,
-    claim_of,
     has_inputs,
     write_first_weights,
 )
-from utils.training.planned import look_ahead
-from utils.training.precision import begun_precision, say_once, settle_precision
-from utils.training.progress import INTERRUPTED, standing
+from utils.training.planned import check_planned_training
+from utils.training.precision import begun_precision, print_once, settle_precision
 from utils.training.settings import Settings, read_phases
 from utils.training.values import (
     began_with,
-    first_plain_change,
-    values_of_inputs,
-    values_of_options,
+    input_values,
+    option_values,
+    progress_note,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from utils.features.reader import FeatureReader
     from utils.packed.reader import PackedReader
     from utils.training.objective import Objective
-    from utils.training.sampling import CropDataset, Untouched
+    from utils.training.sampling import CropDataset, NoAugmentation
     from utils.training.validation import DevTrials
 
 FORMAT = 1
@@ -55,7 +55,7 @@ LEAVES = (
     "log/history.jsonl",
     "log/progress.json",
     "tensorboard/*",
-)  # of an unfinished training too
+)  # also of an unfinished training
 
 
 def train(
@@ -74,39 +74,46 @@ def train(
     num_workers: int = 0,
     root: Path | None = None,
 ) -> dict:
-    """Train the network that a YAML describes, from the beginning or from its newest checkpoint.
+    """Train the network that a YAML describes, from the start or from its newest checkpoint.
 
     Parameters
     ----------
     train_data : path
-        Packed data directory of the training speakers; one with feats.scp for a network whose front end is ``precomputed``.
+        Packed data directory of the training speakers; one with feats.scp for a network with the
+        front end ``precomputed``.
     dev_data : path
-        Such a directory with the trials that validation scores; never the test set.  The word ``none``: nothing is validated.
+        Such a directory with the trials for validation, never the test set; ``none``: no
+        validation.
     config : path
-        YAML with the sections model, loss, optimizer, schedule, crops, augmentation, training, and where they apply teacher and phases.
-        conf/ has one of every system; steps/models/__init__.py and steps/losses/parts.py list the names of networks and losses.
+        YAML with the sections model, loss, optimizer, schedule, crops, augmentation, training, and
+        perhaps teacher and phases; or ``base: NAME`` of a YAML beside it, and what differs.
+        conf/ has one of every system; steps/models/__init__.py and steps/losses/parts.py list the
+        names of networks and losses.
     output : path
         Experiment folder.
     bank : path or None
-        Noise and room bank made by steps.augment; needed where the YAML's augmentation uses it.
+        Noise bank made by steps.augment; needed if the augmentation uses it.
     augmentation : path or None
-        YAML of how to augment (conf/augmentation/), instead of the section of that name.
+        Augmentation policy (conf/augmentation/), instead of the section of that name.
     centred_as : path or None
-        YAML of a back end, or folder of a trained one: validation takes a mean away if that one does; None: it does.  The mean is that of at
-        most 2,000 training utterances, drawn by the seed.  Like ``device`` it is no part of what makes an experiment.
+        YAML of a back end, or folder of a trained one: validation subtracts a mean if that one
+        does; None: it does.  The mean is that of at most 2,000 random training utterances.  Like
+        ``device``, the option does not make another experiment.
     seed : int
-        Of the first weights and of every draw; 0 or more.
+        Seed of the first weights and of all random draws; 0 or more.
     steps : int or None
         Length of the training, and of each phase, instead of the YAML's.
     device : str
-        ``cpu`` or ``cuda``.  Like the number of processes it is no part of what makes an experiment: a finished one stays done on another machine.
-        Networks with BatchNorm become others with it, though: each process normalises by its own share of the batch, as the receipt says.
+        ``cpu`` or ``cuda``.  Device and number of processes do not make another experiment: a
+        finished one stays done on another machine.  With BatchNorm, the number of processes
+        changes the network: each process normalises by its own share of the batch, and the receipt
+        says so.
     num_threads : int
-        Threads of the computation; fixed, since sums depend on it.
+        Threads of the computation; a fixed number, since sums depend on it.
     num_workers : int
         Processes that make crops; 0: this one.
     root : path or None
-        Folder that relative paths in feats.scp start from (a network whose front end is ``precomputed``).
+        Folder of relative paths in feats.scp (front end ``precomputed``).
 
     Returns
     -------
@@ -116,7 +123,7 @@ def train(
     Raises
     ------
     UserError
-        The YAML is wrong, the folder holds an experiment of another configuration, or the data do not fit.
+        The YAML is wrong, the folder holds another experiment, or the data do not fit.
     """
     phases = read_phases(config, steps, augmentation)
     if seed < 0:
@@ -136,8 +143,8 @@ def train(
     )
     counts: dict = {}
     before: Path | None = None
-    say_once.cache_clear()
-    auto_folders: list[Path] = []  # of this phase and those before that leave the precision open
+    print_once.cache_clear()
+    auto_folders: list[Path] = []  # of this phase and earlier ones, if they say precision: auto
     for settings in phases:
         _refuse_to_augment_features(settings)
         home = settings.folder(output)
@@ -146,7 +153,7 @@ def train(
             auto_folders.insert(0, home)
             settings.set_precision(begun_precision(auto_folders) or "auto")
         task = _task(settings, arguments, home, inputs, phases, output)
-        look_ahead(task, settings, train_data, bank, seed, _registries)
+        check_planned_training(task, settings, train_data, bank, seed, _registries)
         if task.is_done():
             counts = task.counts
         else:
@@ -158,17 +165,7 @@ def train(
 
 @dataclass(frozen=True)
 class Arguments:
-    """What the command line says besides the YAML, the same for all phases.
-
-    Attributes
-    ----------
-    train_data, dev_data : path
-        This and all that follows: as of `train`.
-    bank, augmentation, centred_as, root : path or None
-    seed, num_threads, num_workers : int
-    steps : int or None
-    device : str
-    """
+    """Options of the command line besides the YAML, the same for all phases; see `train`."""
 
     train_data: Path
     dev_data: Path
@@ -184,12 +181,12 @@ class Arguments:
 
     @property
     def validates(self) -> bool:
-        """Whether there are dev trials."""
+        """Whether there are dev data."""
         return self.dev_data != NO_DEV
 
 
 def _refuse_to_augment_features(settings: Settings) -> None:
-    """Refuse the section augmentation where the network reads features."""
+    """Refuse the section `augmentation` if the network reads features."""
     if takes_features(settings.sections["model"]) and settings.sections.get("augmentation"):
         raise UserError(
             f"{settings.where('augmentation')}: it is for waveforms, and this network is fed from "
@@ -199,13 +196,13 @@ def _refuse_to_augment_features(settings: Settings) -> None:
 
 
 def _inputs(settings: Settings, arguments: Arguments, before: Path | None) -> dict[str, Path]:
-    """What a training depends on besides its YAML, by label."""
+    """The inputs of a training besides its YAML, by label."""
     model = settings.sections["model"]
-    of_training = network_inputs(arguments.train_data, model, *LISTS)
-    inputs = {f"train/{name}": path for name, path in of_training.items()}
+    train_inputs = network_inputs(arguments.train_data, model, *LISTS)
+    inputs = {f"train/{name}": path for name, path in train_inputs.items()}
     if arguments.validates:
-        of_dev = network_inputs(arguments.dev_data, model, *LISTS, others=("trials",))
-        inputs |= {f"dev/{name}": path for name, path in of_dev.items()}
+        dev_inputs = network_inputs(arguments.dev_data, model, *LISTS, others=("trials",))
+        inputs |= {f"dev/{name}": path for name, path in dev_inputs.items()}
     if arguments.bank and settings.augmentation.uses_bank:
         inputs["bank"] = arguments.bank / "receipts" / "augment.json"
     if arguments.augmentation:
@@ -225,21 +222,21 @@ def _task(
     phases: Sequence[Settings],
     output: Path,
 ) -> Task:
-    """The training in a folder with its receipt; YAMLs are compared by what they say."""
+    """The Task of a training in its folder; YAMLs are compared by their resolved values."""
     options = {
         "seed": arguments.seed,
         "steps": arguments.steps,
         "num_threads": arguments.num_threads,
         "root": arguments.root,
     }
-    # an earlier phase is done whatever becomes of the later ones' sections
+    # an earlier phase depends on its own sections only
     if settings.is_last:
         inputs = inputs | {"config": settings.path}
         with_augmentation = arguments.augmentation is not None
-        values = values_of_inputs(phases, output, with_augmentation, _registries)
+        values = input_values(phases, output, with_augmentation, _registries)
     else:
         options |= settings.sections
-        values = values_of_options(settings, home, _registries)
+        values = option_values(settings, home, _registries)
     return Task(
         home,
         "train",
@@ -249,19 +246,8 @@ def _task(
         options=options,
         leaves=LEAVES,
         values=values,
-        standing=partial(_standing, settings, home),
+        standing=partial(progress_note, settings, home),
     )
-
-
-def _standing(settings: Settings, folder: Path) -> str:
-    """Where a training stands that has begun: the phase, too, where there are several."""
-    training = claim_of(folder)["config"].get("training")
-    words = standing(folder, training.get("steps") if isinstance(training, dict) else None)
-    if words and settings.phase:
-        words += f"; {settings.phase.title}"
-    if words.startswith(INTERRUPTED) and (change := first_plain_change(settings, folder)):
-        words += f"; of another configuration: {change}"
-    return words
 
 
 def _settle(
@@ -271,9 +257,9 @@ def _settle(
     auto_folders: Sequence[Path],
     arguments: Arguments,
 ) -> None:
-    """Set up the device, join the processes, and settle the precision.
+    """Set up the device, join the processes, and choose the precision.
 
-    Only after `Task.is_done`, which moves aside what --force does anew.
+    Comes after `Task.is_done`, which moves aside what --force starts again.
     """
     import torch
 
@@ -283,15 +269,15 @@ def _settle(
     if not torch.distributed.is_initialized():
         join_processes(arguments.device)
     folders = list(auto_folders)
-    if os.environ.get("SV_FORCE") == "1" and not _goes_on(settings, task.home, inputs):
+    if os.environ.get("SV_FORCE") == "1" and not _resumes(settings, task.home, inputs):
         folders = [folder for folder in folders if folder != task.home]
     settle_precision(settings, begun_precision(folders), arguments.device)
     if not settings.is_last:
         task.options["training"] = settings.sections["training"]
 
 
-def _goes_on(settings: Settings, folder: Path, inputs: dict[str, Path]) -> bool:
-    """Whether a folder's training is of these values and inputs: --force does not begin it anew."""
+def _resumes(settings: Settings, folder: Path, inputs: dict[str, Path]) -> bool:
+    """Whether a folder's training has these values and inputs, and resumes even with --force."""
     return began_with(settings, folder, _registries) and has_inputs(folder, inputs)
 
 
@@ -341,7 +327,7 @@ def _train_phase(
         written += [output / "log" / "history.jsonl", *sorted(trainer.checkpoints.glob("*.pt"))]
         task.finish(written, counts)
     if trainer.world > 1:
-        torch.distributed.barrier()  # a later phase begins with what rank 0 has written
+        torch.distributed.barrier()  # the next phase reads what rank 0 has written
     if trainer.world > 1 and settings.is_last:
         torch.distributed.destroy_process_group()
     return counts
@@ -349,51 +335,28 @@ def _train_phase(
 
 @dataclass(frozen=True)
 class Parts:
-    """What a training is made of.
+    """The parts of a training."""
 
-    Attributes
-    ----------
-    objective : Objective
-        Network and loss, on the device.
-    dataset : CropDataset
-        Crops by draw index.
-    validate : callable or None
-        Network -> its EER on the dev trials, where there are any.
-    first_weights : dict
-        Of network and loss, what was taken from the phase before, new and left; may be empty.
-    facts : dict
-        What config.yaml has to say besides the options.
-    """
-
-    objective: "Objective"
+    objective: "Objective"  # on the device
     dataset: "CropDataset"
-    validate: "Callable[[EmbeddingNetwork], dict[str, float]] | None"
-    first_weights: dict[str, dict]
-    facts: dict[str, str]
+    validate: "Callable[[EmbeddingNetwork], dict[str, float]] | None"  # network -> its dev EER
+    first_weights: dict[str, dict]  # see utils.training.setup.first_weights
+    facts: dict[str, str]  # for config.yaml, besides the options
 
 
 def assemble(settings: Settings, arguments: Arguments, before: Path | None) -> Parts:
-    """Build every part, those that the YAML can spoil first, then those that open audio.
-
-    Parameters
-    ----------
-    settings : Settings
-        The YAML, or a phase of it.
-    arguments : Arguments
-        Of the command line.
-    before : path or None
-        Folder of the phase before.
-    """
+    """Build every part: first those that show faults of the YAML, then those that open audio."""
     from utils.data_dir import read_map
     from utils.embeddings.inputs import open_inputs
     from utils.training.sampling import CropDataset
 
     train_data, crops = arguments.train_data, settings.crops
     utt2spk = read_map(train_data / "utt2spk")
-    label_of = {speaker: label for label, speaker in enumerate(sorted(set(utt2spk.values())))}
-    labels = [label_of[speaker] for speaker in utt2spk.values()]
-    num_classes = len(label_of) * settings.augmentation.classes_per_speaker
-    objective, taken, facts = _build_objective(settings, num_classes, before, arguments.device)
+    speakers = sorted(set(utt2spk.values()))
+    label_by_speaker = {speaker: label for label, speaker in enumerate(speakers)}
+    labels = [label_by_speaker[speaker] for speaker in utt2spk.values()]
+    num_classes = len(speakers) * settings.augmentation.classes_per_speaker
+    objective, weights, facts = _build_objective(settings, num_classes, before, arguments.device)
     network = objective.network
     try:
         order = crops.order(labels, arguments.seed)
@@ -419,7 +382,7 @@ def assemble(settings: Settings, arguments: Arguments, before: Path | None) -> P
     validate = None
     if arguments.validates:
         validate = _validation(arguments, network.front_end, keys, reader)
-    return Parts(objective.to(arguments.device), dataset, validate, taken, facts)
+    return Parts(objective.to(arguments.device), dataset, validate, weights, facts)
 
 
 def _validation(
@@ -428,41 +391,42 @@ def _validation(
     keys: list[str],
     reader: "PackedReader | FeatureReader",
 ) -> "DevTrials":
-    """The EER of the dev trials, centred by a draw of the training utterances where the back end is."""
+    """The EER of the dev trials, centred by random training utterances if the back end is."""
     from steps.backends import BACKENDS, FAMILIES
     from utils.scoring.centring import takes_mean
-    from utils.training.validation import DevTrials, drawn_centre
+    from utils.training.validation import DevTrials, draw_centre
 
-    is_centred = arguments.centred_as is None or takes_mean(arguments.centred_as, FAMILIES)
-    centre = drawn_centre(keys, reader, arguments.seed) if is_centred else None
+    centre = None
+    if arguments.centred_as is None or takes_mean(arguments.centred_as, FAMILIES):
+        centre = draw_centre(keys, reader, arguments.seed)
     return DevTrials(arguments.dev_data, front_end, BACKENDS["cosine"], centre, arguments.root)
 
 
 def _augmentation(
     settings: Settings, network: "EmbeddingNetwork", arguments: Arguments
-) -> "Augmenter | Untouched":
-    """What happens to a crop: to features nothing, if those of the dev data are of their kind."""
+) -> "Augmenter | NoAugmentation":
+    """The augmentation of crops; none for features, after a check that dev features agree."""
     from utils.embeddings.inputs import compare_features, made_features
     from utils.features.precomputed import Precomputed
-    from utils.training.sampling import Untouched
+    from utils.training.sampling import NoAugmentation
 
     if not isinstance(network.front_end, Precomputed):
         return settings.open_augmentation(arguments.bank, network.sample_rate_hz)
     if arguments.validates:
         made = made_features(arguments.train_data)
         compare_features(arguments.dev_data, made, arguments.train_data)
-    return Untouched()
+    return NoAugmentation()
 
 
 def _build_objective(
     settings: Settings, num_classes: int, before: Path | None, device: str
 ) -> tuple["Objective", dict[str, dict], dict[str, str]]:
-    """Network and loss with their first weights, and the teacher, where there is one."""
+    """Network and loss with their first weights, and the teacher if there is one."""
     from steps.losses import LOSSES
     from steps.models import MODELS
     from utils.config import build
     from utils.training.objective import Objective
-    from utils.training.setup import first_weights, fits_crops, taught
+    from utils.training.setup import add_teacher, check_crops, first_weights
 
     network = build(MODELS, settings.sections["model"], settings.where("model"))
     loss = build(
@@ -472,28 +436,31 @@ def _build_objective(
         embedding_dim=network.embedding_dim,
         num_speakers=num_classes,
     )
-    fits_crops(settings, network, loss)
-    taken = first_weights(settings, network, loss, before)
+    check_crops(settings, network, loss)
+    weights = first_weights(settings, network, loss, before)
     teacher = settings.teacher_folder(before)
     if teacher is None:
-        return Objective(network, loss), taken, {}
-    objective, digest = taught(settings, network, loss, teacher, device, (MODELS, LOSSES))
-    return objective, taken, {"teacher_weights": digest}
+        return Objective(network, loss), weights, {}
+    objective, digest = add_teacher(settings, network, loss, teacher, device, (MODELS, LOSSES))
+    return objective, weights, {"teacher_weights": digest}
 
 
 def _resolved(settings: Settings, seed: int, num_speakers: int, train_data: Path) -> dict:
-    """What config.yaml says: every option, enough to rebuild the network."""
+    """The content of config.yaml: every option, enough to rebuild the network."""
     from steps.losses import LOSSES
     from steps.models import MODELS
     from utils.embeddings.inputs import made_features
 
-    said = settings.resolved(MODELS, LOSSES) | {"num_speakers": num_speakers, "seed": seed}
-    made = made_features(train_data) if takes_features(settings.sections["model"]) else None
-    return said | ({"features": made} if made else {})
+    config = settings.resolved(MODELS, LOSSES) | {"num_speakers": num_speakers, "seed": seed}
+    if takes_features(settings.sections["model"]):
+        features = made_features(train_data)
+        if features:
+            config["features"] = features
+    return config
 
 
 def _registries() -> tuple[Mapping[str, type], Mapping[str, type]]:
-    """Networks and losses; they import torch."""
+    """The registries of networks and losses, which import torch."""
     from steps.losses import LOSSES
     from steps.models import MODELS
 

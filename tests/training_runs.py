@@ -1,4 +1,4 @@
-"""What the tests of training share: variants of the tiny YAML, interruptions, and the comparison of two experiments."""
+"""Helpers for tests of training: variants of the tiny YAML, interruptions, comparisons."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def stop_after(
 
 
 def assert_same_end(one: Path, other: Path) -> None:
-    """Same checkpoints on disk, equal tensors in all of them, the same history and the same configuration, byte for byte."""
+    """Equal tensors in the same checkpoints; history and configuration are equal in their bytes."""
     assert (one / "log" / "history.jsonl").read_text() == (
         other / "log" / "history.jsonl"
     ).read_text()

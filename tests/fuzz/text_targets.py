@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.fuzz.target import Files, Place, Target
 from tests.fuzz.worker import MARKER
-from utils.config import make, read_yaml
+from utils.config import make, read_yaml, yaml_files
 from utils.data_dir.ledger import lost_trials_of, read_dropped
 from utils.embeddings.inputs import made_features
 from utils.embeddings.protocols import read_protocol
@@ -75,9 +75,11 @@ def _yaml_seeds() -> list[Files]:
         *(f"model:\n  name: {said}\n" for said in HOSTILE),
         *(f"- {said}\n" for said in HOSTILE[:2]),
     ]
-    return [{"x.yaml": path.read_bytes()} for path in paths] + [
-        {"x.yaml": text.encode()} for text in texts
-    ]
+    seeds = [{"x.yaml": path.read_bytes()} for path in paths]
+    for seed, path in zip(seeds, paths, strict=True):
+        seed |= {base.name: base.read_bytes() for base in yaml_files(path)[1:]}
+    texts += [f"base: {name}\n" for name in ("x.yaml", "../x.yaml", "[x, y]", "''", "none.yaml")]
+    return seeds + [{"x.yaml": text.encode()} for text in texts]
 
 
 YAML_WORDS = [

@@ -91,8 +91,8 @@ def test_signals_in_training(runs, copy, number, whom):
     assert process.wait(timeout=600) in (-number, 128 + number)
     assert not (copy / EXPERIMENT / "receipts" / "train.json").exists(), "stopped too late"
     text = runs.run("mini", copy, "--stop-stage", "3")
-    print([line.strip() for line in text.splitlines() if "going on from" in line])
-    assert "going on from step" in text
+    print([line.strip() for line in text.splitlines() if "resuming from" in line])
+    assert "resuming from step" in text
     assert same_as_whole(runs, copy, f"{EXPERIMENT}/checkpoints")
     assert same_as_whole(runs, copy, "data")
 

@@ -1,4 +1,4 @@
-"""Rules of the shell scripts and of the YAML files: a recipe orders steps and holds no data logic; every file of numbers is one that can be used."""
+"""Rules of the shell scripts and of the YAML files of recipes."""
 
 import re
 
@@ -7,6 +7,7 @@ import yaml
 
 from tests.conftest import ROOT
 from tests.tree import RECIPES, SHELL, YAMLS, label
+from utils.config import read_yaml, yaml_files
 
 STAGES = [
     "prepare",
@@ -48,14 +49,14 @@ def lines_of(text):
 
 
 def above_the_stages(path):
-    """What a recipe does between its options and stage 0, with what it has in a names.sh of its own."""
+    """Code of a recipe between its options and stage 0, with that of its names.sh."""
     above = path.read_text().partition('. utils/stages.sh "$@"\n')[2].partition("if at_stage 0 ")[0]
     names = path.with_name("names.sh")
     return above.replace(f". {label(names)}\n", names.read_text() if names.exists() else "")
 
 
 def stages_of(path):
-    """(number, title, lines) of each stage; continued lines are joined, comments at their ends cut off."""
+    """(number, title, lines) of each stage; continued lines are joined, comments removed."""
     text = re.sub(r"  # .*", "", re.sub(r" *\\\n *", " ", path.read_text()))
     found = re.findall(
         r'^if at_stage (\d+) "(.*)"; then.*\n((?:[ #].*\n|\n)*)fi$', text, re.MULTILINE
@@ -101,7 +102,7 @@ def test_nothing_works_outside_the_gates(path):
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=label)
 def test_a_line_sets_one_name_and_no_word_holds_a_command(path):
-    """The output of a command is the whole value of a name: a=$(command), but not a=b$(command), nor "$(command)"."""
+    """The output of a command is the whole value: a=$(command), not a=b$(command)."""
     lines = lines_of(path.read_text())
     bare = [re.sub(r'"[^"]*"|\([^()]*\)', "", line) for line in lines]
     assert [line for line in bare if len(re.findall(r"(?:^|\s)\w+\+?=", line)) > 1] == []
@@ -119,7 +120,7 @@ def test_lines_are_short(path):
 
 @recipe
 def test_a_name_used_in_two_stages_is_set_above_the_first(path):
-    """Loop variables live in their stage; anything else that a stage reads was set before stage 0."""
+    """A stage reads its loop variables, and names that are set before stage 0."""
     options = path.read_text().partition("if at_stage 0 ")[0]
     shared = (ROOT / "utils" / "stages.sh").read_text()
     scoring = (ROOT / "utils" / "scoring.sh").read_text()  # names at its left margin are for all
@@ -130,7 +131,8 @@ def test_a_name_used_in_two_stages_is_set_above_the_first(path):
         looped = set(re.findall(r"for (\w+) in", " ".join(lines)))
         used = set(re.findall(r"\$\{?(\w+)", " ".join(lines)))
         assert used <= known | looped, (
-            f"{label(path)}: stage {number} reads {used - known - looped}, set nowhere that --stage {number} passes"
+            f"{label(path)}: stage {number} reads {used - known - looped}, "
+            f"set nowhere that --stage {number} passes"
         )
 
 
@@ -154,7 +156,7 @@ def test_every_section_of_a_yaml_can_be_built(path):
     from utils.training.objective import Objective
     from utils.training.schedules import Moment
     from utils.training.settings import read_phases
-    from utils.training.setup import fits_crops
+    from utils.training.setup import check_crops
 
     for settings in read_phases(path):
         network = build(MODELS, settings.sections["model"], settings.where("model"))
@@ -166,28 +168,47 @@ def test_every_section_of_a_yaml_can_be_built(path):
             num_speakers=7,
         )
         settings.optimizer.make(Objective(network, loss))
-        fits_crops(settings, network, loss)
+        check_crops(settings, network, loss)
         assert settings.schedule.rate(Moment(500, 10**6, 10)) > 0
 
 
 @pytest.mark.parametrize("path", [path for path in YAMLS if path.stem.endswith("_cpu")], ids=label)
-def test_the_head_of_a_cpu_yaml_lists_what_differs_and_loss_and_optimizer_stay(path):
-    full, small = (
-        yaml.safe_load(each.read_text())
-        for each in (path.with_name(path.name.replace("_cpu", "")), path)
-    )
-    head = "".join(line for line in path.read_text().splitlines() if line.startswith("#"))
+def test_a_cpu_yaml_is_based_on_the_full_one_and_loss_and_optimizer_stay(path):
+    own = yaml.safe_load(path.read_text())
+    assert own["base"] == f"{path.stem.removesuffix('_cpu')}.yaml"
+    full, small = read_yaml(path.with_name(own["base"])), read_yaml(path)
     of_batch_size = {"learning_rate": None}  # which some papers tie to it
-    assert (full["loss"], full["optimizer"] | of_batch_size) == (
-        small["loss"],
-        small["optimizer"] | of_batch_size,
-    )
-    for section in ("model", "crops", "augmentation", "training", "schedule"):
-        before, now = full.get(section) or {}, small.get(section) or {}
-        differing = sorted(
-            key for key in before.keys() | now.keys() if before.get(key) != now.get(key)
-        )
-        silent = [key for key in differing if key not in head and section + " " not in head]
-        assert not silent, (
-            f"{label(path)}: {section}: {silent} differ from {path.stem.removesuffix('_cpu')}.yaml and are not listed in the head"
-        )
+    assert small["loss"] == full["loss"]
+    assert small["optimizer"] | of_batch_size == full["optimizer"] | of_batch_size
+
+
+def repeated_values(base, own, name=""):
+    """Names of the values that a YAML repeats of its base."""
+    if "name" in own and own["name"] != base.get("name", own["name"]):
+        return  # options of another class, which stand alone
+    for key, value in own.items():
+        where = f"{name}.{key}" if name else key
+        if key not in base:
+            continue
+        if isinstance(value, dict) and isinstance(base[key], dict):
+            yield from repeated_values(base[key], value, where)
+        elif value == base[key]:
+            yield where
+
+
+def test_repeated_values_are_named():
+    base = {"a": {"name": "x", "b": [1], "c": 2}, "d": {"name": "y", "e": 1}, "f": None}
+    own = {"a": {"name": "x", "b": [1], "c": 3}, "d": {"name": "z", "e": 1}, "f": None, "g": 1}
+    assert list(repeated_values(base, own)) == ["a.name", "a.b", "f"]
+
+
+BASED = [path for path in YAMLS if "base" in yaml.safe_load(path.read_text())]
+
+
+@pytest.mark.parametrize("path", BASED, ids=label)
+def test_a_yaml_repeats_no_value_of_its_base(path, tmp_path):
+    base = read_yaml(yaml_files(path)[1])
+    alone = tmp_path / path.name
+    alone.write_text(re.sub(r"(?m)^base: .*\n", "", path.read_text()))
+    assert list(repeated_values(base, read_yaml(alone))) == []
+    assert read_yaml(path) != base

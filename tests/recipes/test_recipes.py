@@ -114,7 +114,7 @@ def test_killed_in_training_it_goes_on_from_the_newest_checkpoint(runs, tmp_path
     kill(process)
     assert not (tmp_path / "exp" / "tiny" / "receipts" / "train.json").exists(), "killed too late"
     training = runs.run("speechocean762", tmp_path).partition("== stage 3")[2]
-    begun = re.findall(r"going on from step (\d+) of 12", training)
+    begun = re.findall(r"resuming from step (\d+) of 12", training)
     shown = [int(step) for step in re.findall(r"step (\d+) of 12, loss", training)]
     print("begun at", begun, "shown", shown)
     assert len(begun) == 1

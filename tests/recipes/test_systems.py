@@ -7,7 +7,7 @@ import yaml
 
 from steps.models import MODELS
 from tests.conftest import ROOT
-from utils.config import build
+from utils.config import build, read_yaml
 
 pytestmark = pytest.mark.slow
 CONFIGS = sorted((ROOT / "conf").glob("*_cpu.yaml"))
@@ -24,11 +24,11 @@ AT_LENGTH = [
 
 
 def test_no_network_of_the_registry_is_left_out():
-    networks = {yaml.safe_load(path.read_text())["model"]["name"] for path in CONFIGS}
+    networks = {read_yaml(path)["model"]["name"] for path in CONFIGS}
     phases = {
         phase["model"]["name"]
         for path in CONFIGS
-        for phase in yaml.safe_load(path.read_text()).get("phases", [])
+        for phase in read_yaml(path).get("phases", [])
         if "model" in phase
     }
     assert networks | phases == set(MODELS)
@@ -37,7 +37,7 @@ def test_no_network_of_the_registry_is_left_out():
 @pytest.mark.parametrize("path", AT_LENGTH)
 def test_a_cpu_yaml_ends_with_error_rates(runs, path, tmp_path):
     """On a copy of the finished run: what does not depend on the network is done already."""
-    options = yaml.safe_load(path.read_text())
+    options = read_yaml(path)
     rate = build(MODELS, options["model"], path.name).sample_rate_hz
     for section in (options, *options.get("phases", [])):
         batches = section.get("crops", {}).get("batches", {})

@@ -1,4 +1,4 @@
-"""Training on a tiny corpus: it learns, it goes on to the same weights however it was stopped, and no experiment is trained over another."""
+"""Training on a tiny corpus: it learns, resumes to equal weights, and never overwrites another."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def undisturbed(corpus, tmp_path_factory):
 
 
 def wait_for_the_next_second():
-    """TensorBoard orders the files of one process by the second in which each was begun; a resumed run is another process, and later."""
+    """TensorBoard orders files by the second they started in; a resumed run starts later."""
     time.sleep(1.01 - time.time() % 1)
 
 
@@ -202,7 +202,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_taken(
     assert re.search(
         r"WARNING: .*step-0000023.pt: not a whole checkpoint.*going back to the one before", said
     )
-    assert "going on from step 20 of 40" in said
+    assert "resuming from step 20 of 40" in said
 
 
 @pytest.mark.slow
@@ -242,7 +242,8 @@ def test_another_configuration_does_not_go_on_in_an_unfinished_experiment(
     config = variant(corpus, tmp_path, ("embedding_dim: 16", "embedding_dim: 24"))
     with pytest.raises(
         UserError,
-        match="unfinished training of another configuration: config.model.embedding_dim was 16, is 24; choose",
+        match="unfinished training of another configuration: "
+        "config.model.embedding_dim was 16, is 24; choose",
     ):
         train(corpus / "train", corpus / "dev", config, unfinished, num_threads=1)
     assert contents(unfinished) == before

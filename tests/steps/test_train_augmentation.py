@@ -1,4 +1,4 @@
-"""The augmentation of a training: a file instead of the YAML's section, speeds as speakers or not, and a bank that it needs."""
+"""Augmentation in training: a file instead of the section, speeds as speakers, and the bank."""
 
 import json
 
@@ -11,7 +11,13 @@ from tests.training_runs import assert_same_end, train_tiny, variant
 from tests.voices import make_corpus
 from utils.errors import UserError
 
-POLICY = "speed_factors: [1.0, 0.9]\nspeed_is_new_speaker: false\nchain:\n  - {name: volume, probability: 0.5}\n  - {name: codec, codecs: [mu_law]}\n"
+POLICY = """\
+speed_factors: [1.0, 0.9]
+speed_is_new_speaker: false
+chain:
+  - {name: volume, probability: 0.5}
+  - {name: codec, codecs: [mu_law]}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +97,10 @@ def test_speeds_are_other_speakers_unless_told(corpus, tmp_path):
         ("augmentation: {chain: []}\n", r"policy.yaml: unknown key 'augmentation'"),
         (
             "chain: [{name: noise, types: [talk]}]\n",
-            r"policy.yaml: chain 1 \(noise\): no noise of type talk in .*; there is music, noise, speech",
+            (
+                r"policy.yaml: chain 1 \(noise\): no noise of type talk in .*; "
+                "there is music, noise, speech"
+            ),
         ),
         ("chain: [\n", r"policy.yaml:\d+: "),
     ],

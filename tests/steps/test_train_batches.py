@@ -1,4 +1,4 @@
-"""Training with batches of speakers x utterances, lengths that are drawn, and gradients that are scaled after clipping."""
+"""Batches of speakers x utterances, random lengths, and gradients scaled after clipping."""
 
 from types import SimpleNamespace
 
@@ -15,7 +15,7 @@ from utils.training.checkpoints import load_checkpoint
 from utils.training.objective import Objective
 from utils.training.sampling import CropDataset
 from utils.training.settings import read_settings
-from utils.training.setup import fits_crops
+from utils.training.setup import check_crops
 
 BATCHES = (
     "crops: {crop_seconds: 0.5, batch_size: 6}",
@@ -68,7 +68,7 @@ def test_ge2e_learns(corpus, tmp_path):
 
 
 def test_gradients_are_scaled_after_clipping(corpus, tmp_path):
-    """With plain SGD the scale moves a hundredth of what it moves with a factor of 1; everything else is the same."""
+    """With plain SGD the scale moves a hundredth as far as without factor; the rest is equal."""
     moved, adam = {}, "name: adam, learning_rate: 1e-2, weight_decay: 1e-4, clip_norm: 5.0"
     for factor in (1.0, 0.01):
         config = variant(
@@ -140,7 +140,7 @@ def test_a_network_of_one_length_wants_crops_of_that_length(tmp_path, crops, mor
     (tmp_path / "x.yaml").write_text(CONFIG.replace("crop_seconds: 0.5", crops) + more)
     network = SimpleNamespace(batching="fixed_samples", min_samples=9000, sample_rate_hz=16000)
     with pytest.raises(UserError, match=f"x.yaml: {message}"):
-        fits_crops(read_settings(tmp_path / "x.yaml"), network, nn.Identity())
+        check_crops(read_settings(tmp_path / "x.yaml"), network, nn.Identity())
 
 
 def test_speakers_that_are_left_out_are_counted(corpus, tmp_path):
@@ -178,7 +178,10 @@ def test_epochs_are_those_of_what_is_drawn(corpus, tmp_path):
     [
         (
             [GE2E],
-            r"crops: the loss ge2e compares several utterances of each speaker; give batches: \{speakers: N, utterances: M\}",
+            (
+                r"crops: the loss ge2e compares several utterances of each speaker; "
+                r"give batches: \{speakers: N, utterances: M\}"
+            ),
         ),
         (
             [GE2E, ("batch_size: 6", "batches: {speakers: 4}")],

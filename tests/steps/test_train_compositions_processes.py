@@ -1,4 +1,4 @@
-"""Two processes draw as one where batches are speakers x utterances, in phases, and with a teacher; killed, they go on."""
+"""Two processes draw as one with batch compositions, phases and a teacher; they resume."""
 
 import hashlib
 import json
@@ -105,10 +105,11 @@ def test_two_processes_draw_as_one_and_go_on_when_killed(corpus, config, tmp_pat
     ):  # statistics of batch normalisation are those of each process's share, so weights are others
         together, one = (history(tmp_path / name / folder) for name in ("undisturbed", "alone"))
         assert [entry["step"] for entry in together] == [entry["step"] for entry in one]
-        print(
-            f"{folder}: losses {[round(entry['loss'], 2) for entry in together if 'loss' in entry]}, "
-            f"of one process {[round(entry['loss'], 2) for entry in one if 'loss' in entry]}"
-        )
+        losses = [
+            [round(entry["loss"], 2) for entry in entries if "loss" in entry]
+            for entries in (together, one)
+        ]
+        print(f"{folder}: losses {losses[0]}, of one process {losses[1]}")
 
     process = start(words_of(corpus, config, tmp_path / "exp", "-m", "steps.train"))
     end = time.monotonic() + PATIENCE_SECONDS

@@ -1,4 +1,4 @@
-"""Training and extraction from a feats.scp, ours or Kaldi's: as from the audio, and what does not fit is one line."""
+"""Training and extraction from a feats.scp equal those from audio; faults are one line."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ from utils.data_dir import read_map
 from utils.embeddings.inputs import open_inputs
 from utils.errors import UserError
 from utils.features.registry import make_front_end
-from utils.training.sampling import CropDataset, Untouched
+from utils.training.sampling import CropDataset, NoAugmentation
 
 FBANK = {"name": "kaldi_fbank", "num_mel_bins": 40, "high_freq_hz": -400, "snip_edges": False}
 PRECOMPUTED = {
@@ -46,7 +46,7 @@ def config(folder, name="feats.yaml", front_end=None, **sections):
 
 @pytest.fixture(scope="module")
 def featured(corpus, tmp_path_factory):
-    """Copies of the tiny corpus with feats.scp and with vad.scp, which calls the first fifth of each utterance silence."""
+    """The tiny corpus with feats.scp, and vad.scp with silence in the first fifth of utterances."""
     folder = tmp_path_factory.mktemp("featured")
     (folder / "fbank40.yaml").write_text(yaml.safe_dump(FBANK))
     for name in ("train", "dev"):
@@ -112,7 +112,7 @@ def test_crops_are_stretches_of_the_stored_features_and_short_ones_are_repeated(
     keys, reader = open_inputs(featured / "train", make_front_end(PRECOMPUTED))
     stored = dict(iterate_scp(featured / "train" / "feats.scp"))
     assert keys == list(stored) == list(read_map(featured / "train" / "utt2spk"))
-    dataset = CropDataset(reader, range(len(keys)), 60, Untouched(), seed=3)
+    dataset = CropDataset(reader, range(len(keys)), 60, NoAugmentation(), seed=3)
     lengths = []
     for draw in range(len(keys)):
         crop, label, _ = dataset[draw][:3]
@@ -170,7 +170,7 @@ def test_provenance_states_the_declared_front_end_and_what_made_the_features(
 
 
 def kaldis(data, folder, compressed=True):
-    """The data directory as Kaldi would have it: its own archives of features, no audio, no packing, relative paths."""
+    """A data directory as in Kaldi: archives of features, no audio, relative paths."""
     folder.mkdir()
     for name in ("utt2spk", "spk2utt", "trials", "utt2num_frames", "vad.scp"):
         if (data / name).exists():
@@ -270,7 +270,8 @@ SPOILED = [
         lambda data: changed_list(data, "feats.scp", lambda lines: lines[1:]),
         (
             r"1 utterances are in feats.scp or in utt2spk only; the first, 'e-0', "
-            r"is not in feats.scp; those with features make a data directory: python -m utils.data_dir subset"
+            r"is not in feats.scp; those with features make a data directory: "
+            r"python -m utils.data_dir subset"
         ),
     ),
     (
@@ -308,7 +309,8 @@ def test_a_data_directory_that_does_not_fit_is_refused(
 def test_features_of_another_dimension_are_refused(featured, tmp_path):
     with pytest.raises(
         UserError,
-        match=r"found \d+ frames of 40 features, expected frames of 80 \(num_bins of the front end\)",
+        match=r"found \d+ frames of 40 features, "
+        r"expected frames of 80 \(num_bins of the front end\)",
     ):
         train_on(
             featured, tmp_path / "exp", config(featured, "other.yaml", front_end={"num_bins": 80})
@@ -334,7 +336,8 @@ def test_augmentation_of_waveforms_is_refused_before_anything_is_opened(
     monkeypatch.setattr("steps.train.assemble", None)
     with pytest.raises(
         UserError,
-        match=r"augmented.yaml: augmentation: it is for waveforms, and this network is fed from feats.scp",
+        match=r"augmented.yaml: augmentation: it is for waveforms, "
+        "and this network is fed from feats.scp",
     ):
         train_on(
             featured,

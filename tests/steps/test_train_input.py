@@ -1,4 +1,4 @@
-"""What training refuses: a wrong YAML before audio is opened, impossible options, data that do not fit; each named in one line."""
+"""What training refuses, in one line: wrong YAMLs, impossible options, data that do not fit."""
 
 import os
 import re
@@ -74,7 +74,10 @@ BAD_YAML = [
     ),
     (
         ("speed_factors: [1.0, 1.1]", "chain: [{name: reverse}, {name: noise, snr_db: [20, 5]}]"),
-        r"config.yaml: augmentation: chain 2 \(noise\): snr_db: from 20.0 to 5.0, expected the lower bound first",
+        (
+            r"config.yaml: augmentation: chain 2 \(noise\): snr_db: from 20.0 to 5.0, "
+            "expected the lower bound first"
+        ),
     ),
     (
         ("loss: {name: softmax}", "loss: softmax"),
@@ -89,7 +92,10 @@ BAD_YAML_OF_NETWORKS = [
     (("clusters: 2", "clusters: 0"), r"config.yaml: model: clusters is 0, expected 1 or more"),
     (
         ("max_freq_bins", "max_freq_bin"),
-        r"config.yaml: model: spec_augment: unknown key 'max_freq_bin'; did you mean 'max_freq_bins'\?",
+        (
+            r"config.yaml: model: spec_augment: unknown key 'max_freq_bin'; "
+            r"did you mean 'max_freq_bins'\?"
+        ),
     ),
     (
         ("name: softmax", "name: softmax, loss_sum: true"),
@@ -141,7 +147,10 @@ def test_a_wrong_yaml_is_one_line_and_exit_1_without_torch(corpus, tmp_path, com
     said = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
     assert done.returncode == 1
     assert said == [
-        f"steps.train: {config}: optimizer: unknown key 'lerning_rate'; did you mean 'learning_rate'?"
+        (
+            f"steps.train: {config}: optimizer: unknown key 'lerning_rate'; "
+            "did you mean 'learning_rate'?"
+        )
     ]
     assert not re.search(r"\| +torch$", done.stderr, re.MULTILINE)
 
@@ -183,7 +192,8 @@ def test_a_batch_that_the_processes_cannot_share_is_refused(
     config = variant(corpus, tmp_path, ("batch_size: 6", f"batch_size: {batch_size}"))
     with pytest.raises(
         UserError,
-        match=f"config.yaml: crops: batch_size {batch_size} gives 2 processes no equal shares of 2 or more",
+        match=f"config.yaml: crops: batch_size {batch_size} gives 2 processes "
+        "no equal shares of 2 or more",
     ):
         train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
     assert not (tmp_path / "exp" / "config.yaml").exists()

@@ -1,4 +1,4 @@
-"""Training in phases: one command, each phase from where the one before ended, stopped and resumed anywhere to equal weights."""
+"""Training in phases: each starts from the one before; stopped anywhere, it resumes."""
 
 import json
 import signal
@@ -139,8 +139,8 @@ def test_another_network_takes_what_has_the_same_name_and_the_rest_is_listed(
     assert said["new"]
     assert all(torch.equal(before[name], begun[name]) for name in said["taken"])
     assert (
-        f"phase 2 (margin): network: {len(said['taken'])} taken; {len(said['new'])} new; {len(said['left'])} left"
-        in capfd.readouterr().err
+        f"phase 2 (margin): network: {len(said['taken'])} taken; "
+        f"{len(said['new'])} new; {len(said['left'])} left" in capfd.readouterr().err
     )
 
 
@@ -210,7 +210,8 @@ def test_a_changed_earlier_phase_is_stale(corpus, undisturbed, tmp_path, monkeyp
     )
     with pytest.raises(
         UserError,
-        match=r"1_softmax/receipts/train.json: stale: option training: training.steps was 6, is 7; --force",
+        match=r"1_softmax/receipts/train.json: stale: "
+        "option training: training.steps was 6, is 7; --force",
     ):
         train(corpus / "train", corpus / "dev", other, exp, num_threads=1)
 
@@ -232,7 +233,10 @@ def test_a_plan_sees_every_phase(corpus, undisturbed, tmp_path, monkeypatch):
 def test_weights_that_do_not_fit_are_named(corpus, tmp_path):
     wider = PHASES.replace("    weights_from", "    model: {embedding_dim: 24}\n    weights_from")
     config = in_phases(corpus, tmp_path, wider)
-    message = r"phase 2 \(margin\): weights_from: network: \S+ is \(16, .* there and \(24, .* here; the weights are of"
+    message = (
+        r"phase 2 \(margin\): weights_from: network: \S+ is \(16, .* there and \(24, .* here; "
+        "the weights are of"
+    )
     with pytest.raises(UserError, match=message) as error:
         train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1, steps=1)
     assert "\n" not in str(error.value)

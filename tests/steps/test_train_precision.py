@@ -1,4 +1,4 @@
-"""``precision: auto``: what the device multiplies in hardware, recorded, and kept for as long as the experiment lives."""
+"""``precision: auto``: chosen by the device, recorded, and kept by the experiment."""
 
 import json
 import signal
@@ -91,7 +91,7 @@ def test_an_experiment_goes_on_in_the_precision_that_it_began_with(
     assert_same_end(tmp_path / "whole", tmp_path / "stopped")
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note:")]
     assert len(said) == (1 if then == "avx2" else 0), said
-    assert all("goes on in it" in line and "another --name" in line for line in said)
+    assert all("keeps it" in line and "another --name" in line for line in said)
 
 
 def test_a_bf16_that_is_emulated_is_said_once_with_what_to_do(

@@ -1,4 +1,4 @@
-"""Training in processes of its own: killed outright, told to stop, and two at once under torchrun."""
+"""Training in separate processes: killed, stopped by a signal, and two under torchrun."""
 
 import hashlib
 import json
@@ -126,8 +126,8 @@ def test_sigterm_to_the_whole_group_saves_the_state_and_exits_1_with_one_line(co
     last = said.splitlines()[-1]
     print(last)
     assert (
-        last
-        == f"steps.train: {tmp_path / 'exp'}: stopped by SIGTERM after step {step}; the state is saved: the same command goes on"
+        last == f"steps.train: {tmp_path / 'exp'}: stopped by SIGTERM after step {step}; "
+        "the state is saved: the same command resumes"
     )
     assert "Traceback" not in said
     assert history(tmp_path / "exp")[-1]["step"] == step
@@ -171,7 +171,7 @@ def test_two_processes_train_as_one_and_go_on_after_a_stop(corpus, tmp_path):
     step = steps_on_disk(tmp_path / "exp")[-1]
     assert f"stopped by SIGTERM after step {step}; the state is saved" in said
     assert history(tmp_path / "exp")[-1]["step"] == step
-    assert f"going on from step {step} of 40" in finish(start(words))
+    assert f"resuming from step {step} of 40" in finish(start(words))
     assert_same_end(tmp_path / "exp", tmp_path / "undisturbed")
 
 

@@ -1,4 +1,4 @@
-"""A teacher that hears whole crops, a student that hears a part: what the loss is, that the teacher stays as it is, and what is refused."""
+"""A teacher on whole crops and a student on parts: the loss, a fixed teacher, and refusals."""
 
 import json
 
@@ -13,7 +13,7 @@ from tests.training_runs import assert_same_end, history, variant
 from utils.config import build, read_yaml
 from utils.errors import UserError
 from utils.training.checkpoints import load_checkpoint, weights_digest
-from utils.training.objective import Objective, TaughtObjective, load_teacher, speaker_logits
+from utils.training.objective import Objective, StudentObjective, load_teacher, speaker_logits
 from utils.training.settings import TeacherOptions
 
 STEPS = ("steps: 40, validate_every_steps: 20", "steps: 12, validate_every_steps: 12")
@@ -102,7 +102,7 @@ def pair(folder, options, loss="softmax", embedding_dim=16, num_speakers=8):
         embedding_dim=network.embedding_dim,
         num_speakers=num_speakers,
     )
-    return TaughtObjective(
+    return StudentObjective(
         network, loss, teacher, TeacherOptions(experiment="x", **options), 4000
     ), teacher
 

@@ -1,4 +1,4 @@
-"""Comments, and how a value is spelt, in a YAML make nothing stale; another value does, and is named with the old one."""
+"""Comments and spelling in a YAML make nothing stale; another value does, and is named."""
 
 import json
 import signal
@@ -183,3 +183,38 @@ def test_values_that_nobody_recorded_leave_the_content_to_decide(tmp_path):
     assert task(values).status().reason == f"{tmp_path}/x.yaml changed"
     values = {"input config": Values(now=lambda: {"a": 1}, before=lambda _: {"a": 1.0})}
     assert task(values).status().state == "done"
+
+
+def test_a_change_of_the_base_makes_what_was_trained_with_a_yaml_stale(corpus, tmp_path):
+    full = variant(corpus, tmp_path, SHORT).rename(tmp_path / "full.yaml")
+    text = full.read_text()
+    config = tmp_path / "small.yaml"
+    config.write_text("base: full.yaml\nmodel: {embedding_dim: 24}\n")
+    words = (corpus / "train", corpus / "dev", config, tmp_path / "exp")
+    train(*words, num_threads=1)
+    assert states(train, *words, num_threads=1) == [("done", "")]
+    full.write_text(f"# a comment\n{text}".replace("crop_seconds: 0.5", "crop_seconds: 5.0e-1"))
+    assert states(train, *words, num_threads=1) == [("done", "")]
+    full.write_text(text.replace("embedding_dim: 16", "embedding_dim: 32"))
+    assert states(train, *words, num_threads=1) == [("done", "")], "the YAML has its own"
+    full.write_text(text.replace("crop_seconds: 0.5", "crop_seconds: 0.6"))
+    changed = f"{config}: crops.crop_seconds was 0.5, is 0.6"
+    assert states(train, *words, num_threads=1) == [("stale", changed)]
+
+
+@pytest.mark.parametrize("of_before", [True, False])
+def test_a_training_stays_done_where_its_yaml_gets_a_base(trained, of_before):
+    words, options = trained
+    config, output = words[2], words[3]
+    if of_before:
+        without_values(output)
+    config.rename(config.with_name("full.yaml"))
+    config.write_text("base: full.yaml\n")
+    assert states(train, *words, **options) == [("done", "")]
+    MODE.collected[0].task.accept()
+    assert states(train, *words, **options) == [("done", "")]
+    full = config.with_name("full.yaml").read_text()
+    config.with_name("full.yaml").write_text(full.replace("crop_seconds: 0.5", "crop_seconds: 0.6"))
+    assert states(train, *words, **options)[0][0] == "stale"
+    config.write_text(full)
+    assert states(train, *words, **options) == [("done", "")], "as before, without a base"

@@ -1,12 +1,14 @@
-"""What all front ends share: float32 under autocast, frames of a padded batch, normalisation and masking.
+"""Base classes of front ends: float32 under autocast, frames of a padded batch, normalisation.
 
-Shapes: ``B`` batch, ``S`` samples, ``T`` frames, ``L`` samples of a window, ``F`` features of a frame.  The features of an utterance depend on its
-own samples alone: frames that reach over an end see the utterance mirrored at that end, or zeros, never the padding, and frames after the last one
-are zero.
+Shapes: ``B`` batch, ``S`` samples, ``T`` frames, ``L`` samples of a window, ``F`` features of a
+frame.  The features of an utterance depend on its own samples alone: frames that reach over an end
+see the utterance mirrored at that end, or zeros, never the padding; frames after the last one are
+zero.
 """
 
 from typing import Any, Literal, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import pad
@@ -15,8 +17,8 @@ from torch.nn.utils.rnn import pad_sequence
 from utils.config import parameters_of
 from utils.features.normalisation import NormalisationOption, make_normalisation, normalise
 
-# options that every description tells in its own words
-TOLD = {
+# options that descriptions mention in other ways
+DESCRIBED = {
     "sample_rate_hz",
     "num_bins",
     "hop_samples",
@@ -28,21 +30,25 @@ TOLD = {
     "description",
     "select_voiced",
 }
-Count = TypeVar("Count", int, torch.Tensor)  # of one utterance, or of each of a batch
-CACHED_FRAMES = 256  # of one utterance, computed at a time on the host: whole batches leave the core's cache and take four times as long
+Count = TypeVar("Count", int, torch.Tensor)  # of one utterance, or of each in a batch
+# Frames of one utterance computed at a time on the CPU: whole batches exceed the core's cache and
+# take four times as long.
+CACHED_FRAMES = 256
 
 
 class FrontEnd(nn.Module):
-    """A rate, a number of features and a normalisation; float32 under autocast.  Subclasses define ``_features(waveforms_BS, lengths_B)``.
+    """Base class: sample rate, number of features, normalisation; float32 under autocast.
+
+    Subclasses define ``_features(waveforms_BS, lengths_B)``.
 
     Parameters
     ----------
     sample_rate_hz : int
-        Rate of the waveforms.
+        Sample rate of the waveforms.
     num_bins : int
-        Features of a frame.
+        Features per frame.
     hop_samples : int
-        Distance of frames.
+        Samples between frames.
     normalisation : str or mapping
         As :func:`utils.features.normalisation.make_normalisation`.
     """
@@ -68,35 +74,30 @@ class FrontEnd(nn.Module):
         self.sample_rate_hz, self.num_bins, self.hop_samples = sample_rate_hz, num_bins, hop_samples
         self.normalisation = make_normalisation(normalisation)
 
+    def add_constant(self, name: str, values: np.ndarray) -> None:
+        """Register a float32 buffer that is not saved with the weights."""
+        self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
+
     def __new__(cls, **options):
-        """Remember the options as given, for the description."""
+        """Keep the options as given, for the description."""
         front_end = super().__new__(cls)
         front_end.options = options
         return front_end
 
     def extra_repr(self) -> str:
-        """What stands between the brackets of ``str(front_end)``: the front end's description in the provenance of embeddings.
+        """The description of the front end in the provenance of embeddings.
 
-        Sizes and normalisation, and of the other options those that differ from their defaults.
+        Sizes, other options that differ from their defaults, and normalisation.
         """
-        defaults = {
-            name: parameter.default for name, parameter in parameters_of(type(self)).items()
-        }
-        others = [
-            f"{name} {value}"
-            for name, value in sorted(self.options.items())
-            if name not in TOLD and value != defaults[name]
-        ]
-        return ", ".join(
-            [
-                f"{self.num_bins} features",
-                self._input(),
-                *others,
-                f"normalisation {self.normalisation}",
-            ]
-        )
+        parameters = parameters_of(type(self))
+        parts = [f"{self.num_bins} features", self._input()]
+        for name, value in sorted(self.options.items()):
+            if name not in DESCRIBED and value != parameters[name].default:
+                parts.append(f"{name} {value}")
+        return ", ".join([*parts, f"normalisation {self.normalisation}"])
 
     def _input(self):
+        """The input, for the description."""
         return f"{self.sample_rate_hz} Hz"
 
     def forward(
@@ -107,9 +108,9 @@ class FrontEnd(nn.Module):
         Parameters
         ----------
         waveforms_BS : (B, S) float tensor
-            Samples in [-1, 1]; what stands after an utterance's end is never read.
+            Samples in [-1, 1]; the padding after an utterance is never read.
         lengths_B : (B,) int tensor
-            Samples of each utterance; on the host it spares a synchronisation.
+            Samples of each utterance; on the CPU it saves a synchronisation.
 
         Returns
         -------
@@ -119,14 +120,13 @@ class FrontEnd(nn.Module):
             On the device of ``lengths_B``.
         """
         num_frames_B = self.num_frames(lengths_B)
-        # spectra and logarithms do not survive bfloat16
+        # bfloat16 is too coarse for spectra and logarithms
         with torch.autocast(waveforms_BS.device.type, enabled=False):
-            return normalise(
-                self._features(waveforms_BS.float(), lengths_B), num_frames_B, self.normalisation
-            ), num_frames_B
+            features_BTF = self._features(waveforms_BS.float(), lengths_B)
+            return normalise(features_BTF, num_frames_B, self.normalisation), num_frames_B
 
     def _features(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
-        """Features (B, T, F) before normalisation; anything may stand in the padding."""
+        """Features (B, T, F) before normalisation; the padding may hold anything."""
         raise NotImplementedError
 
     def num_frames(self, num_samples: Count) -> Count:
@@ -139,19 +139,11 @@ class FrontEnd(nn.Module):
 
 
 class FramedFrontEnd(FrontEnd):
-    """Front end over overlapping frames.  Subclasses define ``_features_of_frames(frames_BTL)`` and ``num_frames``.
+    """Base class for overlapping frames, the first of which begins at ``first_sample``.
 
-    Parameters
-    ----------
-    window_samples : int
-        Length of frames.
-    first_sample : int
-        Where frame 0 begins; negative when frames are centred.
-    edge : str
-        What frames see beyond the ends of an utterance: ``doubled``: its mirror image, the outermost sample repeated (Kaldi); ``mirrored``: not
-        repeated (librosa's reflect); ``zeros``.
-    **options
-        As :class:`FrontEnd`.
+    ``edge`` is what frames see beyond the ends of an utterance: its mirror image with the outermost
+    sample repeated (``doubled``, Kaldi) or not (``mirrored``, librosa's reflect), or ``zeros``.
+    Subclasses define ``_features_of_frames(frames_BTL)`` and ``num_frames``.
     """
 
     def __init__(
@@ -170,57 +162,53 @@ class FramedFrontEnd(FrontEnd):
 
     def min_samples(self, num_frames: int) -> int:
         """The fewest samples that give so many frames."""
-        return next(
-            n
-            for n in range(1, self.window_samples + (num_frames + 1) * self.hop_samples)
-            if self.num_frames(n) >= num_frames
-        )
+        num_samples = 1
+        while self.num_frames(num_samples) < num_frames:
+            num_samples += 1
+        return num_samples
 
     def _features(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         if waveforms_BS.device.type != "cpu":
             return self._features_of_frames(self._frames(waveforms_BS, lengths_B))
-        rows = [
-            self._in_pieces(*one)
-            for one in zip(waveforms_BS.split(1), lengths_B.split(1), strict=True)
-        ]
-        return rows[0][None] if len(rows) == 1 else pad_sequence(rows, batch_first=True)
+        rows = []
+        for waveform_1S, length_1 in zip(waveforms_BS.split(1), lengths_B.split(1), strict=True):
+            rows.append(self._in_pieces(waveform_1S, length_1))
+        if len(rows) == 1:
+            return rows[0][None]
+        return pad_sequence(rows, batch_first=True)
 
     def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
         """Features (B, T, F) of frames, each of which depends on its own samples alone."""
         raise NotImplementedError
 
     def _in_pieces(self, waveform_1S, length_1):
+        """Features (T, F) of one utterance, computed a few frames at a time."""
         frames_1TL = self._frames(waveform_1S, length_1)
-        return torch.cat(
-            [
-                self._features_of_frames(piece_1TL)[0]
-                for piece_1TL in frames_1TL.split(CACHED_FRAMES, dim=1)
-            ]
-        )
+        pieces = frames_1TL.split(CACHED_FRAMES, dim=1)
+        return torch.cat([self._features_of_frames(piece_1TL)[0] for piece_1TL in pieces])
 
     def _frames(self, waveforms_BS, lengths_B):
+        """Overlapping frames (B, T, L)."""
         num_frames = max(1, int(self.num_frames(lengths_B.max())))
         end_sample = self.first_sample + self.window_samples + (num_frames - 1) * self.hop_samples
-        return self._extended(waveforms_BS, lengths_B, end_sample).unfold(
-            1, self.window_samples, self.hop_samples
-        )
+        extended_BS = self._extended(waveforms_BS, lengths_B, end_sample)
+        return extended_BS.unfold(1, self.window_samples, self.hop_samples)
 
     def _extended(self, waveforms_BS, lengths_B, end_sample):
-        """Samples from ``first_sample`` to ``end_sample``, whichever of them the utterances have."""
+        """Samples from ``first_sample`` to ``end_sample``, extended at both ends as needed."""
         longest, device = int(lengths_B.max()), waveforms_BS.device
         ragged = bool((lengths_B != longest).any())
         waveforms_BS = waveforms_BS[:, :longest]
         lengths_B1 = lengths_B.to(device)[:, None]
         if self.edge == "zeros":
             if ragged:
-                waveforms_BS = waveforms_BS.masked_fill(
-                    torch.arange(longest, device=device) >= lengths_B1, 0.0
-                )
+                is_padding_BS = torch.arange(longest, device=device) >= lengths_B1
+                waveforms_BS = waveforms_BS.masked_fill(is_padding_BS, 0.0)
             return pad(waveforms_BS, (-self.first_sample, end_sample - longest))
         skipped = int(self.edge == "mirrored")
         before = -self.first_sample
         after = max(0, end_sample - longest)
-        # the common case, without an index for every sample
+        # the common case, which needs no index for every sample
         if not ragged and before >= 0 and max(before, after) + skipped <= longest:
             first_BS = waveforms_BS[:, skipped : skipped + before]
             last_BS = waveforms_BS[:, longest - skipped - after : longest - skipped]

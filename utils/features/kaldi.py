@@ -19,7 +19,9 @@ WindowName = Literal["povey", "hamming", "hanning", "sine", "blackman", "rectang
 
 
 class KaldiFrontEnd(FramedFrontEnd):
-    """Frames, window, spectrum and mel filters as Kaldi's feature programs compute them with --dither=0; Kaldi's option names, with units.
+    """Frames, window, spectrum and mel filters of Kaldi's feature programs with --dither=0.
+
+    The options have Kaldi's names, with units.
 
     Parameters
     ----------
@@ -32,11 +34,12 @@ class KaldiFrontEnd(FramedFrontEnd):
     frame_length_ms, frame_shift_ms : float
         Length and distance of frames.
     snip_edges : bool
-        Whether only frames wholly within the utterance are kept; otherwise there is one frame per shift, mirrored at the ends.
+        Whether frames must lie within the utterance; otherwise there is one frame per shift,
+        mirrored at the ends.
     dither : float
-        Standard deviation, in steps of 16-bit samples, of noise that is added; 0 is none, Kaldi's programs take 1 unless told otherwise.
+        Standard deviation of added noise, in 16-bit steps; 0: none (Kaldi's default is 1).
     dither_seed : int
-        Seed of that noise: every utterance gets the same, from its first sample on.
+        Seed of that noise, which is the same for every utterance.
     preemphasis : float
         Coefficient in [0, 1].
     remove_dc_offset : bool
@@ -56,7 +59,8 @@ class KaldiFrontEnd(FramedFrontEnd):
     htk_compat : bool
         Whether the energy, or C0 times the root of 2, comes last, as in HTK.
     full_scale : float
-        What a sample of 1.0 is worth: Kaldi computes on 16-bit samples; 1 for systems that gave it samples in [-1, 1].
+        Factor of the samples: 32768 as Kaldi, which computes on 16-bit samples; 1 for systems that
+        use it on samples in [-1, 1].
     normalisation : str or mapping
         As :func:`utils.features.normalisation.make_normalisation`.
 
@@ -96,13 +100,15 @@ class KaldiFrontEnd(FramedFrontEnd):
         shift = int(sample_rate_hz * 0.001 * frame_shift_ms)
         if length < 2 or shift < 1:
             raise ValueError(
-                f"frame_length_ms {frame_length_ms} and frame_shift_ms {frame_shift_ms} give frames of {length} samples every {shift}"
+                f"frame_length_ms {frame_length_ms} and frame_shift_ms {frame_shift_ms} "
+                f"give frames of {length} samples every {shift}"
             )
         if not 0 <= preemphasis <= 1:
             raise ValueError(f"preemphasis is {preemphasis}, expected 0 to 1")
         if dither < 0 or energy_floor < 0 or full_scale <= 0:
             raise ValueError(
-                f"dither {dither} and energy_floor {energy_floor} must be 0 or more, full_scale {full_scale} more than 0"
+                f"dither {dither} and energy_floor {energy_floor} must be 0 or more, "
+                f"full_scale {full_scale} more than 0"
             )
         super().__init__(
             sample_rate_hz=sample_rate_hz,
@@ -121,17 +127,15 @@ class KaldiFrontEnd(FramedFrontEnd):
         self.raw_energy = raw_energy
         self.energy_floor = energy_floor
         self.htk_compat = htk_compat
-        self.fft_samples = 1 << (length - 1).bit_length() if round_to_power_of_two else length
+        self.fft_samples = length
+        if round_to_power_of_two:
+            self.fft_samples = 1 << (length - 1).bit_length()
         filters_FM = kaldi_filters(
             num_mel_bins, self.fft_samples, sample_rate_hz, low_freq_hz, high_freq_hz
         )
         window_L = window_function(window, length, blackman_coefficient)
-        self.register_buffer(
-            "window_L", torch.tensor(window_L * full_scale, dtype=torch.float32), persistent=False
-        )
-        self.register_buffer(
-            "filters_FM", torch.tensor(filters_FM, dtype=torch.float32), persistent=False
-        )
+        self.add_constant("window_L", window_L * full_scale)
+        self.add_constant("filters_FM", filters_FM)
 
     def num_frames(self, num_samples: Count) -> Count:
         """Frames of an utterance of so many samples."""
@@ -141,31 +145,28 @@ class KaldiFrontEnd(FramedFrontEnd):
         return frames * (frames > 0)
 
     def _features(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
-        if self.dither:  # one tape for every utterance, from its first sample on: features stay a function of the utterance's own samples
-            tape_S = np.random.default_rng(self.dither_seed).standard_normal(
-                waveforms_BS.shape[1], np.float32
-            )
-            waveforms_BS = waveforms_BS + torch.from_numpy(
-                tape_S * (self.dither / self.full_scale)
-            ).float().to(waveforms_BS.device)
+        if self.dither:  # the same noise for all: features depend on the utterance's own samples
+            rng = np.random.default_rng(self.dither_seed)
+            normal_S = rng.standard_normal(waveforms_BS.shape[1], np.float32)
+            noise_S = torch.from_numpy(normal_S * (self.dither / self.full_scale)).float()
+            waveforms_BS = waveforms_BS + noise_S.to(waveforms_BS.device)
         return super()._features(waveforms_BS, lengths_B)
 
     def _power_and_energy(self, frames_BTL):
-        """Power spectrum, and log energy where it is asked for."""
+        """Power spectrum, and log energy if it is used."""
         if self.remove_dc_offset:
             frames_BTL = frames_BTL - frames_BTL.mean(dim=-1, keepdim=True)
         before_BTL = torch.cat([frames_BTL[..., :1], frames_BTL[..., :-1]], dim=-1)
         windowed_BTL = torch.sub(frames_BTL, before_BTL, alpha=self.preemphasis) * self.window_L
         energy_BT1 = None
         if self.use_energy:
-            measured_BTL = frames_BTL * self.full_scale if self.raw_energy else windowed_BTL
-            energy_BT1 = (
-                measured_BTL.square()
-                .sum(dim=-1, keepdim=True)
-                .clamp(min=max(FLOAT_EPSILON, self.energy_floor))
-                .log()
-            )
-        return squared_magnitude(torch.fft.rfft(windowed_BTL, n=self.fft_samples)), energy_BT1
+            measured_BTL = windowed_BTL
+            if self.raw_energy:
+                measured_BTL = frames_BTL * self.full_scale
+            energy_BT1 = measured_BTL.square().sum(dim=-1, keepdim=True)
+            energy_BT1 = energy_BT1.clamp(min=max(FLOAT_EPSILON, self.energy_floor)).log()
+        spectrum_BTF = torch.fft.rfft(windowed_BTL, n=self.fft_samples)
+        return squared_magnitude(spectrum_BTF), energy_BT1
 
 
 class KaldiFbank(KaldiFrontEnd):
@@ -176,7 +177,7 @@ class KaldiFbank(KaldiFrontEnd):
     num_mel_bins : int
         Triangular filters.
     use_power, use_log_fbank : bool
-        Power or magnitude spectrum; logarithm of the filters' outputs or not.
+        Power instead of magnitude spectrum; logarithm of the filters' outputs.
     **options
         As :class:`KaldiFrontEnd`.
     """
@@ -194,19 +195,21 @@ class KaldiFbank(KaldiFrontEnd):
         self.num_bins = num_mel_bins + self.use_energy
 
     def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
-        power_BTF, energy_BT1 = self._power_and_energy(frames_BTL)
-        mel_BTM = (power_BTF if self.use_power else power_BTF.sqrt()) @ self.filters_FM
+        spectrum_BTF, energy_BT1 = self._power_and_energy(frames_BTL)
+        if not self.use_power:
+            spectrum_BTF = spectrum_BTF.sqrt()
+        mel_BTM = spectrum_BTF @ self.filters_FM
         if self.use_log_fbank:
             mel_BTM = mel_BTM.clamp(min=FLOAT_EPSILON).log()
         if not self.use_energy:
             return mel_BTM
-        return torch.cat(
-            [mel_BTM, energy_BT1] if self.htk_compat else [energy_BT1, mel_BTM], dim=-1
-        )
+        if self.htk_compat:
+            return torch.cat([mel_BTM, energy_BT1], dim=-1)
+        return torch.cat([energy_BT1, mel_BTM], dim=-1)
 
 
 class KaldiMfcc(KaldiFrontEnd):
-    """Mel-frequency cepstra: compute-mfcc-feats.  The defaults are those of Kaldi's VoxCeleb recipe.
+    """Mel-frequency cepstra: compute-mfcc-feats, with the defaults of Kaldi's VoxCeleb recipe.
 
     Parameters
     ----------
@@ -242,46 +245,32 @@ class KaldiMfcc(KaldiFrontEnd):
             raise ValueError(f"num_ceps is {num_ceps}, expected 1 to num_mel_bins ({num_mel_bins})")
         self.num_bins = num_ceps
         order_C, centre_M1 = np.arange(num_ceps), np.arange(num_mel_bins)[:, None] + 0.5
-        transform_MC = np.cos(np.pi / num_mel_bins * centre_M1 * order_C) * np.sqrt(
-            np.where(order_C == 0, 1, 2) / num_mel_bins
-        )
+        scale_C = np.sqrt(np.where(order_C == 0, 1, 2) / num_mel_bins)
+        transform_MC = np.cos(np.pi / num_mel_bins * centre_M1 * order_C) * scale_C
         if cepstral_lifter:
             transform_MC *= 1 + 0.5 * cepstral_lifter * np.sin(np.pi * order_C / cepstral_lifter)
-        self.register_buffer(
-            "transform_MC", torch.tensor(transform_MC, dtype=torch.float32), persistent=False
-        )
+        self.add_constant("transform_MC", transform_MC)
 
     def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
         power_BTF, energy_BT1 = self._power_and_energy(frames_BTL)
-        cepstra_BTC = (power_BTF @ self.filters_FM).clamp(
-            min=FLOAT_EPSILON
-        ).log() @ self.transform_MC
-        first_BT1 = energy_BT1 if self.use_energy else cepstra_BTC[..., :1]
-        rest_BTC = cepstra_BTC[..., 1:]
-        if not self.htk_compat:
-            return torch.cat([first_BT1, rest_BTC], dim=-1)
-        return torch.cat(
-            [rest_BTC, first_BT1 if self.use_energy else first_BT1 * math.sqrt(2)], dim=-1
-        )
+        mel_BTM = (power_BTF @ self.filters_FM).clamp(min=FLOAT_EPSILON).log()
+        cepstra_BTC = mel_BTM @ self.transform_MC
+        first_BT1, rest_BTC = cepstra_BTC[..., :1], cepstra_BTC[..., 1:]
+        if self.use_energy:
+            first_BT1 = energy_BT1
+        elif self.htk_compat:
+            first_BT1 = first_BT1 * math.sqrt(2)
+        if self.htk_compat:
+            return torch.cat([rest_BTC, first_BT1], dim=-1)
+        return torch.cat([first_BT1, rest_BTC], dim=-1)
 
 
 def window_function(
     name: WindowName, length: int, blackman_coefficient: float = 0.42
 ) -> np.ndarray:
-    """Kaldi's window functions (symmetric).
+    """Kaldi's symmetric window functions, (L,) float64; povey is a Hann window to the power 0.85.
 
-    Parameters
-    ----------
-    name : str
-        ``povey`` (a Hann window to the power 0.85), ``hamming``, ``hanning``, ``sine``, ``blackman`` or ``rectangular``.
-    length : int
-        Samples.
-    blackman_coefficient : float
-        Constant term of ``blackman``.
-
-    Returns
-    -------
-    (L,) float64 array
+    ``blackman_coefficient`` is the constant term of ``blackman``.
     """
     angle_L = 2 * np.pi * np.arange(length) / (length - 1)
     hanning_L = 0.5 - 0.5 * np.cos(angle_L)

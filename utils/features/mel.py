@@ -1,4 +1,4 @@
-"""Mel filterbanks: Kaldi's, librosa's and python_speech_features', which differ in scale, shape and area.
+"""Mel filterbanks of Kaldi, librosa and python_speech_features: other scales, shapes and areas.
 
 Shapes: ``F`` bins of a spectrum, ``M`` mel filters.
 """
@@ -8,12 +8,9 @@ import torch
 
 
 def squared_magnitude(spectrum: torch.Tensor) -> torch.Tensor:
-    """Squared magnitude of complex numbers: several times faster than the square of ``abs``, which minds overflow.
+    """Squared magnitude of complex numbers.
 
-    Parameters
-    ----------
-    spectrum : complex tensor
-        Of any shape.
+    Several times faster than the square of ``abs``, which avoids overflow.
     """
     parts = torch.view_as_real(spectrum)
     parts = parts * parts
@@ -25,23 +22,17 @@ def frequency_range(
 ) -> tuple[float, float]:
     """Lowest and highest frequency of a filterbank.
 
-    Parameters
-    ----------
-    low_freq_hz, high_freq_hz : float
-        Range; a ``high_freq_hz`` of 0 or less counts from half the sample rate.
-    sample_rate_hz : int
-        Rate.
-
-    Raises
-    ------
-    ValueError
-        The range is empty or reaches beyond what the rate can carry.
+    A ``high_freq_hz`` of 0 or less counts from half the sample rate.  ValueError if the range is
+    empty or exceeds half the sample rate.
     """
     nyquist_hz = sample_rate_hz / 2
-    top_hz = high_freq_hz + nyquist_hz if high_freq_hz <= 0 else high_freq_hz
+    top_hz = high_freq_hz
+    if high_freq_hz <= 0:
+        top_hz = high_freq_hz + nyquist_hz
     if not 0 <= low_freq_hz < top_hz <= nyquist_hz:
         raise ValueError(
-            f"low_freq_hz {low_freq_hz} and high_freq_hz {high_freq_hz} are no range within 0 to {nyquist_hz:g} Hz"
+            f"low_freq_hz {low_freq_hz} and high_freq_hz {high_freq_hz} "
+            f"are no range within 0 to {nyquist_hz:g} Hz"
         )
     return low_freq_hz, top_hz
 
@@ -53,37 +44,24 @@ def kaldi_filters(
     low_freq_hz: float,
     high_freq_hz: float,
 ) -> np.ndarray:
-    """Triangles on Kaldi's mel scale; the highest bin of the spectrum is in none of them.
+    """Triangles on Kaldi's mel scale, (fft_samples // 2 + 1, M) float64.
 
-    Parameters
-    ----------
-    num_mel_bins, fft_samples, sample_rate_hz : int
-        Filters, length of the Fourier transform, rate.
-    low_freq_hz, high_freq_hz : float
-        As :func:`frequency_range`.
-
-    Returns
-    -------
-    (fft_samples // 2 + 1, M) float64 array
-
-    Raises
-    ------
-    ValueError
-        The range is empty or a filter holds no bin.
+    The highest bin of the spectrum is in no triangle.  ValueError if the range is empty or a
+    filter has no bin.
     """
     low_hz, top_hz = frequency_range(low_freq_hz, high_freq_hz, sample_rate_hz)
     if num_mel_bins < 3 or fft_samples % 2:
         raise ValueError(
-            f"num_mel_bins is {num_mel_bins}, expected 3 or more, over a transform of an even length, not {fft_samples}"
+            f"num_mel_bins is {num_mel_bins}, expected 3 or more, "
+            f"over a transform of an even length, not {fft_samples}"
         )
 
     def mel(frequency_hz):
         return 1127.0 * np.log(1 + frequency_hz / 700.0)
 
     bins_F1 = mel(np.arange(fft_samples // 2) * sample_rate_hz / fft_samples)[:, None]
-    filters_FM = _triangles(
-        bins_F1, np.linspace(mel(low_hz), mel(top_hz), num_mel_bins + 2), fft_samples
-    )
+    edges = np.linspace(mel(low_hz), mel(top_hz), num_mel_bins + 2)
+    filters_FM = _triangles(bins_F1, edges, fft_samples)
     return np.concatenate([filters_FM, np.zeros((1, num_mel_bins))])
 
 
@@ -94,33 +72,18 @@ def slaney_filters(
     low_freq_hz: float,
     high_freq_hz: float,
 ) -> np.ndarray:
-    """Triangles of unit area on Slaney's mel scale, linear below 1 kHz: librosa.filters.mel.
+    """Triangles of unit area on Slaney's mel scale, (fft_samples // 2 + 1, M) float64.
 
-    Parameters
-    ----------
-    num_mel_bins, fft_samples, sample_rate_hz : int
-        Filters, length of the Fourier transform, rate.
-    low_freq_hz, high_freq_hz : float
-        As :func:`frequency_range`.
-
-    Returns
-    -------
-    (fft_samples // 2 + 1, M) float64 array
-
-    Raises
-    ------
-    ValueError
-        The range is empty or a filter holds no bin.
+    The scale is linear below 1 kHz; the filters are those of librosa.filters.mel.  ValueError if
+    the range is empty or a filter has no bin.
     """
     corner_hz, step_hz = 1000.0, 200 / 3  # mel 15 is 1 kHz
     log_step = np.log(6.4) / 27  # mel 42 is 6.4 kHz
 
     def mel(frequency_hz):
-        return (
-            frequency_hz / step_hz
-            if frequency_hz < corner_hz
-            else corner_hz / step_hz + np.log(frequency_hz / corner_hz) / log_step
-        )
+        if frequency_hz < corner_hz:
+            return frequency_hz / step_hz
+        return corner_hz / step_hz + np.log(frequency_hz / corner_hz) / log_step
 
     low_hz, top_hz = frequency_range(low_freq_hz, high_freq_hz, sample_rate_hz)
     mels = np.linspace(mel(low_hz), mel(top_hz), num_mel_bins + 2)
@@ -140,24 +103,10 @@ def bin_filters(
     low_freq_hz: float,
     high_freq_hz: float,
 ) -> np.ndarray:
-    """Triangles with their corners at bins of the spectrum, spaced on the mel scale: python_speech_features.get_filterbanks.
+    """Triangles with corners at bins of the spectrum, (fft_samples // 2 + 1, M) float64.
 
-    Parameters
-    ----------
-    num_mel_bins, fft_samples, sample_rate_hz : int
-        Filters, length of the Fourier transform, rate.
-    low_freq_hz, high_freq_hz : float
-        As :func:`frequency_range`.
-
-    Returns
-    -------
-    (fft_samples // 2 + 1, M) float64 array
-        Filters whose corners fall on one bin are zero.
-
-    Raises
-    ------
-    ValueError
-        The range is empty.
+    The filters are those of python_speech_features.get_filterbanks; one with all corners on one
+    bin is zero.  ValueError if the range is empty.
     """
     low_hz, top_hz = frequency_range(low_freq_hz, high_freq_hz, sample_rate_hz)
     low_mel, top_mel = 2595 * np.log10(1 + np.array([low_hz, top_hz]) / 700)
@@ -173,13 +122,14 @@ def bin_filters(
 
 
 def _triangles(bins_F1, edges, fft_samples):
-    """A triangle over every three neighbouring edges; each must hold a bin."""
+    """A triangle over every three neighbouring edges; ValueError if one has no bin."""
     left_M, centre_M, right_M = edges[:-2], edges[1:-1], edges[2:]
     filters_FM = np.minimum(
         (bins_F1 - left_M) / (centre_M - left_M), (right_M - bins_F1) / (right_M - centre_M)
     ).clip(min=0)
     if not filters_FM.any(axis=0).all():
         raise ValueError(
-            f"num_mel_bins is {filters_FM.shape[1]}: too many for a transform of {fft_samples} samples, some filters hold no bin"
+            f"num_mel_bins is {filters_FM.shape[1]}: too many for a transform of "
+            f"{fft_samples} samples, some filters hold no bin"
         )
     return filters_FM

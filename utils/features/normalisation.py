@@ -1,14 +1,17 @@
-"""Normalisation of features: over a frame, an utterance, or a window that slides over it; batched, masked, and independent of the front end.
+"""Normalisation of features over a frame, an utterance or a sliding window; batched and masked.
 
-Shapes: ``B`` batch, ``T`` frames, ``F`` features of a frame.  What to choose when:
+Shapes: ``B`` batch, ``T`` frames, ``F`` features of a frame.  When to use which:
 
-=========================  ==============================================================================================================
-``none``                   the network normalises (RawNet3), or the features were normalised before they were stored
-``frame``                  linear spectrograms of VGG (Xie et al. 2019): loudness of every single frame taken away
-``utterance_mean``         logarithmic features of crops, where channel and loudness are a constant: most networks over filterbanks
-``utterance_mean_variance``  the same and each feature's spread: Deep Speaker's paper
-``sliding``                Kaldi's x-vectors: the channel may change within a long utterance
-=========================  ==============================================================================================================
+===========================  ==================================================================
+``none``                     the network normalises (RawNet3), or the stored features are
+                             normalised already
+``frame``                    linear spectrograms of VGG (Xie et al. 2019): removes the loudness
+                             of every frame
+``utterance_mean``           logarithmic features of crops, where channel and loudness are
+                             constant: most networks on filterbanks
+``utterance_mean_variance``  the same, with the spread of each feature: Deep Speaker's paper
+``sliding``                  Kaldi's x-vectors: the channel may change in a long utterance
+===========================  ==================================================================
 """
 
 from dataclasses import dataclass
@@ -26,16 +29,19 @@ NormalisationOption = NormalisationName | dict[str, Any]
 
 @dataclass(frozen=True)
 class SlidingWindow:
-    """Mean, and on demand variance, over the frames around each frame: apply-cmvn-sliding, with the options of Kaldi's VoxCeleb recipe as defaults.
+    """Mean, and perhaps variance, over the frames around each frame: Kaldi's apply-cmvn-sliding.
+
+    The defaults are the options of Kaldi's VoxCeleb recipe.
 
     Parameters
     ----------
     window_frames : int
-        Length of the window; at the ends of an utterance it is moved inwards, not shortened.
+        Length of the window; at the ends of an utterance it is shifted, not shortened.
     centre : bool
-        Whether the window lies around the frame; otherwise it ends with the frame and holds ``window_frames`` + 1, as Kaldi's does.
+        Whether the window is centred on the frame; otherwise it ends with the frame and has
+        ``window_frames`` + 1, as in Kaldi.
     min_window_frames : int
-        Where the window ends with the frame: the first frames share a window of so many.
+        If the window ends with the frame: length of the window that the first frames share.
     norm_variance : bool
         Whether the standard deviation becomes 1; a window of a single frame then gives zeros.
 
@@ -55,52 +61,31 @@ class SlidingWindow:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
 
     def __str__(self) -> str:
-        place = "centred" if self.centre else f"up to the frame, at least {self.min_window_frames}"
-        return f"sliding over {self.window_frames} frames {place}, {'mean and variance' if self.norm_variance else 'mean'}"
+        position = "centred"
+        if not self.centre:
+            position = f"up to the frame, at least {self.min_window_frames}"
+        statistics = "mean and variance" if self.norm_variance else "mean"
+        return f"sliding over {self.window_frames} frames {position}, {statistics}"
 
 
 def make_normalisation(
     option: NormalisationOption | SlidingWindow,
 ) -> NormalisationName | SlidingWindow:
-    """What :func:`normalise` takes, from the value of an option.
+    """The normalisation for an option: a name, or ``{name: sliding, ...}`` with its arguments.
 
-    Parameters
-    ----------
-    option : str or mapping
-        A name; or ``{name: sliding, ...}`` with arguments of :class:`SlidingWindow`.
-
-    Raises
-    ------
-    UserError
-        As :func:`utils.config.build`.
+    UserError for a wrong mapping.
     """
     if option == "sliding":
         return SlidingWindow()
-    return (
-        build({"sliding": SlidingWindow}, option, "normalisation")
-        if isinstance(option, dict)
-        else option
-    )
+    if isinstance(option, dict):
+        return build({"sliding": SlidingWindow}, option, "normalisation")
+    return option
 
 
 def frame_mask(
     num_frames_B: torch.Tensor, max_frames: int, device: torch.device | str
 ) -> torch.Tensor:
-    """True for the frames of each utterance, False for its padding.
-
-    Parameters
-    ----------
-    num_frames_B : (B,) int tensor
-        Frames of each utterance.
-    max_frames : int
-        T.
-    device : device
-        Where the mask is made.
-
-    Returns
-    -------
-    (B, T) bool tensor
-    """
+    """A mask (B, T): True for the frames of each utterance, False for its padding."""
     return torch.arange(max_frames, device=device) < num_frames_B.to(device)[:, None]
 
 
@@ -112,12 +97,14 @@ def normalise(
     Parameters
     ----------
     features_BTF : (B, T, F) float tensor
-        Anything may stand in the padding.
+        The padding may hold anything.
     num_frames_B : (B,) int tensor
         Frames of each utterance.
     kind : str or SlidingWindow
-        ``none``; ``frame``: each frame gets mean 0 and standard deviation 1 over its features; ``utterance_mean``: each feature gets mean 0 over
-        the utterance; ``utterance_mean_variance``: and standard deviation 1; a SlidingWindow: each feature over a window around the frame.
+        ``frame``: each frame gets mean 0 and standard deviation 1 over its features;
+        ``utterance_mean``: each feature gets mean 0 over the utterance;
+        ``utterance_mean_variance``: and standard deviation 1; a SlidingWindow: each feature over
+        a window around the frame; ``none``.
 
     Returns
     -------
@@ -130,25 +117,24 @@ def normalise(
         return features_BTF
     if kind == "frame":
         deviation_BTF = features_BTF - features_BTF.mean(dim=-1, keepdim=True)
-        return deviation_BTF / (
-            deviation_BTF.square().mean(dim=-1, keepdim=True).sqrt() + NEARLY_ZERO
-        )
+        spread_BT1 = deviation_BTF.square().mean(dim=-1, keepdim=True).sqrt()
+        return deviation_BTF / (spread_BT1 + NEARLY_ZERO)
     if isinstance(kind, SlidingWindow):
-        return (_over_windows(features_BTF, num_frames_B, kind) * mask_BT1).to(features_BTF.dtype)
+        normalised_BTF = _over_windows(features_BTF, num_frames_B, kind)
+        return (normalised_BTF * mask_BT1).to(features_BTF.dtype)
     num_frames_B11 = num_frames_B.to(features_BTF.device)[:, None, None]
-    # float32 sums would differ with the padding's length
+    # float32 sums would depend on the length of the padding
     mean_B1F = features_BTF.sum(dim=1, keepdim=True, dtype=torch.float64) / num_frames_B11
     deviation_BTF = ((features_BTF - mean_B1F) * mask_BT1).to(features_BTF.dtype)
     if kind == "utterance_mean":
         return deviation_BTF
-    variance_B1F = (
-        deviation_BTF.square().sum(dim=1, keepdim=True, dtype=torch.float64) / num_frames_B11
-    )
-    return (deviation_BTF / (variance_B1F.sqrt() + NEARLY_ZERO)).to(features_BTF.dtype)
+    squares_B1F = deviation_BTF.square().sum(dim=1, keepdim=True, dtype=torch.float64)
+    spread_B1F = (squares_B1F / num_frames_B11).sqrt()
+    return (deviation_BTF / (spread_B1F + NEARLY_ZERO)).to(features_BTF.dtype)
 
 
 def _window_ends(num_frames_B, max_frames, window, device):
-    """Where each frame's window begins and, exclusively, ends: two (B, T) tensors."""
+    """First frame and exclusive end of each frame's window: two (B, T) tensors."""
     last_B1, frame_T = num_frames_B.to(device)[:, None], torch.arange(max_frames, device=device)
     if window.centre:
         start_T = (frame_T - window.window_frames // 2).clamp(min=0)
@@ -161,23 +147,21 @@ def _window_ends(num_frames_B, max_frames, window, device):
 
 
 def _over_windows(features_BTF, num_frames_B, window):
-    start_BT, end_BT = _window_ends(
-        num_frames_B, features_BTF.shape[1], window, features_BTF.device
-    )
-    features_BTF = features_BTF.double()  # differences of running sums
+    """Features (B, T, F) in float64, normalised over the window of each frame."""
+    max_frames, device = features_BTF.shape[1], features_BTF.device
+    start_BT, end_BT = _window_ends(num_frames_B, max_frames, window, device)
+    count_BT1 = (end_BT - start_BT).clamp(min=1)[..., None]  # less than 1 only in the padding
+    features_BTF = features_BTF.double()  # for differences of cumulative sums
+    start_BTF = start_BT[..., None].expand_as(features_BTF)
+    end_BTF = end_BT[..., None].expand_as(features_BTF)
 
     def window_mean(values_BTF):
-        running_BTF = torch.nn.functional.pad(values_BTF.cumsum(dim=1), (0, 0, 1, 0))
-        start_BTF, end_BTF = (
-            at_BT[..., None].expand_as(values_BTF) for at_BT in (start_BT, end_BT)
-        )
-        return (running_BTF.gather(1, end_BTF) - running_BTF.gather(1, start_BTF)) / count_BT1
+        sums_BTF = torch.nn.functional.pad(values_BTF.cumsum(dim=1), (0, 0, 1, 0))
+        return (sums_BTF.gather(1, end_BTF) - sums_BTF.gather(1, start_BTF)) / count_BT1
 
-    count_BT1 = (end_BT - start_BT).clamp(min=1)[..., None]  # 1 or more but in the padding
     mean_BTF = window_mean(features_BTF)
     if not window.norm_variance:
         return features_BTF - mean_BTF
-    variance_BTF = (window_mean(features_BTF.square()) - mean_BTF.square()).clamp(
-        min=LEAST_VARIANCE
-    )
-    return (features_BTF - mean_BTF) * (count_BT1 > 1) / variance_BTF.sqrt()
+    variance_BTF = window_mean(features_BTF.square()) - mean_BTF.square()
+    deviation_BTF = (features_BTF - mean_BTF) * (count_BT1 > 1)
+    return deviation_BTF / variance_BTF.clamp(min=LEAST_VARIANCE).sqrt()

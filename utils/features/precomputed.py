@@ -1,4 +1,4 @@
-"""Features that were computed before, by Kaldi or steps.make_feats, and stand in a feats.scp.
+"""Features that are stored already: a feats.scp made by Kaldi or by steps.make_feats.
 
 Shapes as in utils/features/base.py.
 """
@@ -8,21 +8,26 @@ from utils.features.normalisation import NormalisationOption
 
 
 class Precomputed(FrontEnd):
-    """Stored features in place of waveforms: a "sample" is a frame, the "rate" is that of the frames.  Only normalisation and masking are left to do.
+    """Stored features instead of waveforms: a "sample" is a frame, the rate is that of the frames.
+
+    Only normalisation and masking are left to do.
 
     Parameters
     ----------
     num_bins : int
         Features of a frame.
     description : str
-        What made them, in one line: it stands for the front end in the provenance of embeddings, which scoring compares.
+        What made the features, in one line; it describes the front end in the provenance of
+        embeddings, which scoring compares.
     frames_per_second : int
         Rate of the frames.
     normalisation : str or mapping
-        As :func:`utils.features.normalisation.make_normalisation`, over what is read: in training over the crop.
+        As :func:`utils.features.normalisation.make_normalisation`, over the frames that are read:
+        in training, the crop.
     select_voiced : bool
-        Only frames that vad.scp calls speech are read, as behind Kaldi's select-voiced-frames; a normalisation that has to come before the selection
-        (Kaldi's order) belongs into the stored features.
+        Whether only the frames of speech in vad.scp are read, as after Kaldi's
+        select-voiced-frames; a normalisation before the selection (Kaldi's order) must be done in
+        the stored features.
     """
 
     def __init__(
@@ -36,7 +41,8 @@ class Precomputed(FrontEnd):
     ) -> None:
         if not description.strip() or len(description.splitlines()) > 1:
             raise ValueError(
-                f"description is {description!r}, expected one line that says what made the features"
+                f"description is {description!r}, "
+                "expected one line that says what made the features"
             )
         if frames_per_second < 1:
             raise ValueError(f"frames_per_second is {frames_per_second}, expected 1 or more")
@@ -52,6 +58,7 @@ class Precomputed(FrontEnd):
     def _features(self, features_BTF, lengths_B):
         if features_BTF.ndim != 3 or features_BTF.shape[-1] != self.num_bins:
             raise ValueError(
-                f"found features of shape {tuple(features_BTF.shape)}, expected (utterances, frames, {self.num_bins})"
+                f"found features of shape {tuple(features_BTF.shape)}, "
+                f"expected (utterances, frames, {self.num_bins})"
             )
         return features_BTF[:, : int(lengths_B.max())]

@@ -1,4 +1,4 @@
-"""Features out: crops of the matrices that a feats.scp lists, made by Kaldi or by steps.make_feats, read where they lie.
+"""Crops of stored features: the matrices of a feats.scp, made by Kaldi or by steps.make_feats.
 
 Shapes: ``B`` crops, ``T`` frames, ``F`` features of a frame.
 """
@@ -22,34 +22,18 @@ ONE_READ_BYTES = 1 << 18
 
 
 class FeatureReader:
-    """Reads crops of features and nothing but the crops; stands where `utils.packed.reader.PackedReader` stands, with frames for samples.
+    """Reads crops of features; a `utils.packed.reader.PackedReader` with frames for samples.
 
-    Its index is a few arrays, read from the headers once, so that workers share it; it can be pickled, and used by forked workers at once.
+    The index is a few arrays, read once from the headers of the archives.  A reader can be pickled,
+    and used by forked workers at the same time.  Of utterances with decisions in ``vad_scp`` only
+    the frames of speech count, as after Kaldi's select-voiced-frames.
 
-    Parameters
-    ----------
-    feats_scp : mapping of str to str
-        Utterance -> ``file.ark:offset``, with or without Kaldi's range of rows; utterance number i is the i-th of them.
-    num_bins : int
-        Features of a frame that the front end takes.
-    frames_per_second : int
-        Rate of the frames.
-    vad_scp : mapping of str to str, or None
-        Utterance -> voice activity decisions: only frames of speech are there then, as behind Kaldi's select-voiced-frames.
-    root : path or None
-        Folder that relative paths start from.
+    ``feats_scp`` maps utterances to ``file.ark:offset``, with or without Kaldi's range of rows;
+    relative paths start from ``root``.  ``num_frames`` and ``num_samples`` (N,) are the frames of
+    each utterance in the archive, and those that can be read.
 
-    Attributes
-    ----------
-    num_frames, num_samples : (N,) int64 arrays
-        Frames of each utterance in the archive, and those that can be read: the same, or those of speech.
-    sample_rate_hz : int
-        Frames per second.
-
-    Raises
-    ------
-    UserError
-        An archive is missing, is text, is cut, or holds other things than float matrices of so many columns; decisions do not fit.
+    UserError if an archive is missing, text, truncated, or has other objects than float matrices
+    of ``num_bins`` columns, or if decisions do not fit.
     """
 
     def __init__(
@@ -64,43 +48,27 @@ class FeatureReader:
         self.num_bins = num_bins
         self.sample_rate_hz = frames_per_second
         self.root = Path(root or "")
-        number_of: dict[str, int] = {}
         if not feats_scp:
             raise UserError(
                 "no features, expected utterances in feats.scp; make them (steps.make_feats)"
             )
-        places, ranges = zip(
-            *(_place(entry, utterance) for utterance, entry in feats_scp.items()), strict=True
-        )
-        self.archive = np.array(
-            [number_of.setdefault(path, len(number_of)) for path, _ in places], np.int32
-        )
-        self.offset = np.array([offset for _, offset in places], np.int64)
-        self.paths = [self.root / path for path in number_of]
-        self.kind = np.zeros(len(places), np.uint8)
-        self.num_rows = np.zeros(len(places), np.int64)
-        self._files: dict[int, io.FileIO] = {}  # those read last stay open
         utterances = list(feats_scp)
-        by_archive = np.split(
-            np.argsort(self.archive, kind="stable"), np.cumsum(np.bincount(self.archive))[:-1]
-        )
-        for number, mine in enumerate(by_archive):
-            self._read_headers(number, mine, utterances)
-        self.first_row = np.array([first for first, _ in ranges], np.int64)
-        last = np.array([last for _, last in ranges], np.int64)
-        wrong = (
-            (last >= self.num_rows + LENGTH_TOLERANCE)
-            | (self.first_row >= self.num_rows)
-            | (last >= 0) & (last < self.first_row)
-        )
-        self._refuse(
-            np.flatnonzero(wrong),
-            utterances,
-            lambda k: f"rows {self.first_row[k]} to {last[k]} of a matrix of {self.num_rows[k]}",
-        )
-        self.num_frames = (
-            np.where(last < 0, self.num_rows, np.minimum(last + 1, self.num_rows)) - self.first_row
-        )
+        entries = [_parse_entry(entry, utterance) for utterance, entry in feats_scp.items()]
+        archive_numbers: dict[str, int] = {}
+        for path, _, _ in entries:
+            archive_numbers.setdefault(path, len(archive_numbers))
+        self.paths = [self.root / path for path in archive_numbers]
+        self.archive = np.array([archive_numbers[path] for path, _, _ in entries], np.int32)
+        self.offset = np.array([offset for _, offset, _ in entries], np.int64)
+        self.kind = np.zeros(len(entries), np.uint8)
+        self.num_rows = np.zeros(len(entries), np.int64)
+        self._files: dict[int, io.FileIO] = {}  # the last ones stay open
+        order, counts = np.argsort(self.archive, kind="stable"), np.bincount(self.archive)
+        for number, indices in enumerate(np.split(order, np.cumsum(counts)[:-1])):
+            self._read_headers(number, indices, utterances)
+        self.first_row = np.array([first for _, _, (first, _) in entries], np.int64)
+        last_row = np.array([last for _, _, (_, last) in entries], np.int64)
+        self.num_frames = self._count_frames(last_row, utterances)
         self.num_samples = self.num_frames.copy()
         self.speech = None if vad_scp is None else self._read_decisions(vad_scp, utterances)
 
@@ -111,165 +79,158 @@ class FeatureReader:
         return self.__dict__ | {"_files": {}}
 
     def read(self, index: int, start_sample: int = 0, num_samples: int | None = None) -> np.ndarray:
-        """Frames of one utterance or of a part of it.
+        """Frames of one utterance or of a part of it, (num_samples, F) float32.
 
-        Parameters
-        ----------
-        index : int
-            Which utterance.
-        start_sample, num_samples : int, int or None
-            First frame and number of frames of the part, inside the utterance; None: to its end.
-
-        Returns
-        -------
-        (num_samples, F) float32 array
-
-        Raises
-        ------
-        UserError
-            A value is NaN or Inf, or the archive was cut while in use.
+        The part must lie inside the utterance; without ``num_samples`` it goes to the end.
+        UserError for NaN or Inf, or if the archive was truncated after it was opened.
         """
         end = int(self.num_samples[index]) if num_samples is None else start_sample + num_samples
         if not 0 <= start_sample <= end <= self.num_samples[index]:
             raise ValueError(
-                f"frames {start_sample} to {end} are not inside the {self.num_samples[index]} of utterance number {index}"
+                f"frames {start_sample} to {end} are not inside the {self.num_samples[index]} "
+                f"of utterance number {index}"
             )
         if self.speech is None:
             frames_TF = self._rows(index, start_sample, end)
         else:
-            rows_T = np.flatnonzero(self._decisions_of(index))[start_sample:end]
-            first = int(rows_T[0]) if len(rows_T) else 0
-            frames_TF = self._rows(index, first, int(rows_T[-1]) + 1 if len(rows_T) else 0)[
-                rows_T - first
-            ]
+            frames_TF = self._speech_rows(index, start_sample, end)
         if not np.isfinite(frames_TF).all():
             raise UserError(
-                f"{self._where(index)}: NaN or Inf among frames {start_sample} to {end}; make these features again"
+                f"{self._where(index)}: NaN or Inf among frames {start_sample} to {end}; "
+                "make these features again"
             )
         return frames_TF
 
     def read_batch(
         self, indices: Sequence[int], starts: Sequence[int], num_samples: int
     ) -> np.ndarray:
-        """Crops of equal length.
+        """Crops of equal length, (B, num_samples, F) float32; each lies inside its utterance."""
+        crops = []
+        for index, start in zip(indices, starts, strict=True):
+            crops.append(self.read(index, int(start), num_samples))
+        return np.stack(crops)
 
-        Parameters
-        ----------
-        indices, starts : (B,) int arrays
-            Utterance and first frame of each crop.
-        num_samples : int
-            Frames of every crop; each has to lie inside its utterance.
-
-        Returns
-        -------
-        (B, num_samples, F) float32 array
-        """
-        return np.stack(
-            [
-                self.read(index, int(start), num_samples)
-                for index, start in zip(indices, starts, strict=True)
-            ]
-        )
+    def _speech_rows(self, index: int, start: int, end: int) -> np.ndarray:
+        """Frames of speech number ``start`` to ``end``."""
+        rows_T = np.flatnonzero(self._decisions(index))[start:end]
+        if not len(rows_T):
+            return self._rows(index, 0, 0)
+        first, last = int(rows_T[0]), int(rows_T[-1])
+        return self._rows(index, first, last + 1)[rows_T - first]
 
     def _rows(self, index: int, start: int, end: int) -> np.ndarray:
         """Rows of the matrix as float32, counted from the first one of the utterance."""
         kind = int(self.kind[index])
-        place = int(self.offset[index])
         total = int(self.num_rows[index])
         start, end = start + int(self.first_row[index]), end + int(self.first_row[index])
-        item, body = ITEMS[kind], place + BODY[kind]
+        item, body = ITEMS[kind], int(self.offset[index]) + BODY[kind]
+        first_item, shape = (
+            body + item.itemsize * start * self.num_bins,
+            (end - start, self.num_bins),
+        )
         if kind < CM:
-            return self._take(
-                index,
-                body + item.itemsize * start * self.num_bins,
-                item,
-                (end - start, self.num_bins),
-            ).astype(np.float32, copy=False)
+            return self._take(index, first_item, item, shape).astype(np.float32, copy=False)
         minimum, extent = self._take(index, body - 16, np.dtype("<f4"), (2,))
         if kind > CM:
-            codes_TF = self._take(
-                index,
-                body + item.itemsize * start * self.num_bins,
-                item,
-                (end - start, self.num_bins),
-            )
+            codes_TF = self._take(index, first_item, item, shape)
             return decode_even(minimum, float(extent), codes_TF)
         quartiles_F4 = self._take(index, body, np.dtype("<u2"), (self.num_bins, 4))
         body += quartiles_F4.nbytes
         if self.num_bins * total <= ONE_READ_BYTES or (start, end) == (0, total):
             codes_FT = self._take(index, body, item, (self.num_bins, total))[:, start:end]
         else:
-            codes_FT = np.stack(
-                [
-                    self._take(index, body + column * total + start, item, (end - start,))
-                    for column in range(self.num_bins)
-                ]
-            )
+            first, crop = body + start, (end - start,)
+            offsets = range(first, first + self.num_bins * total, total)
+            codes_FT = np.stack([self._take(index, offset, item, crop) for offset in offsets])
         return decode_quartiles(minimum, extent, quartiles_F4, codes_FT)
 
-    def _take(self, index: int, place: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    def _take(self, index: int, offset: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+        """An array at a byte offset of an utterance's archive."""
         number = int(self.archive[index])
         if number not in self._files:
             if len(self._files) == MAX_OPEN_FILES:  # a list may name a file for every utterance
                 self._files.pop(next(iter(self._files))).close()
-            self._files[number] = open(self.paths[number], "rb", buffering=0)  # noqa: SIM115 - kept open for the next crops
+            file = open(self.paths[number], "rb", buffering=0)  # noqa: SIM115 - stays open
+            self._files[number] = file
         values = np.empty(shape, dtype)
-        if (
-            values.size
-            and os.preadv(self._files[number].fileno(), [values.data], place) != values.nbytes
-        ):
+        if not values.size:
+            return values
+        if os.preadv(self._files[number].fileno(), [values.data], offset) != values.nbytes:
             raise UserError(
-                f"{self.paths[number]}: ends before byte {place + values.nbytes:,}; it was cut while in use"
+                f"{self.paths[number]}: ends before byte {offset + values.nbytes:,}; "
+                "it was cut while in use"
             )
         return values
 
-    def _read_headers(self, number: int, mine: np.ndarray, utterances: list[str]) -> None:
-        """Kinds and sizes of the matrices of one archive, whose utterances have the numbers ``mine``."""
-        buffer = map_file(self.paths[number], utterances[mine[0]])
-        heads = read_matrix_headers(buffer, self.offset[mine])
-        self.kind[mine], self.num_rows[mine] = heads.kind, heads.rows
-
-        def refuse(wrong, found):
-            self._refuse(mine[wrong], utterances, lambda _: found(int(np.flatnonzero(wrong)[0])))
-
-        refuse(
-            heads.kind == CUT,
-            lambda k: f"no matrix can begin here: the file has {len(buffer):,} bytes",
+    def _count_frames(self, last_row: np.ndarray, utterances: list[str]) -> np.ndarray:
+        """Frames of each utterance; a last row of -1 is that of the matrix."""
+        wrong = (
+            (last_row >= self.num_rows + LENGTH_TOLERANCE)
+            | (self.first_row >= self.num_rows)
+            | (last_row >= 0) & (last_row < self.first_row)
         )
-        refuse(
-            heads.kind == UNKNOWN,
-            lambda k: _other_kind(buffer[self.offset[mine[k]] : self.offset[mine[k]] + 12]),
-        )
-        refuse(
-            (heads.columns != self.num_bins) | (heads.rows < 1),
-            lambda k: (
+
+        def describe(k):
+            return f"rows {self.first_row[k]} to {last_row[k]} of a matrix of {self.num_rows[k]}"
+
+        self._refuse(np.flatnonzero(wrong), utterances, describe)
+        ends = np.where(last_row < 0, self.num_rows, np.minimum(last_row + 1, self.num_rows))
+        return ends - self.first_row
+
+    def _read_headers(self, number: int, indices: np.ndarray, utterances: list[str]) -> None:
+        """Kinds and sizes of the matrices of one archive, of the utterances ``indices``."""
+        buffer = map_file(self.paths[number], utterances[indices[0]])
+        heads = read_matrix_headers(buffer, self.offset[indices])
+        self.kind[indices], self.num_rows[indices] = heads.kind, heads.rows
+
+        def refuse(wrong, describe):
+            if wrong.any():
+                fault = describe(int(np.flatnonzero(wrong)[0]))
+                self._refuse(indices[wrong], utterances, lambda _: fault)
+
+        def describe_cut(_k):
+            return f"no matrix can begin here: the file has {len(buffer):,} bytes"
+
+        def describe_unknown(k):
+            offset = self.offset[indices[k]]
+            return _describe_kind(buffer[offset : offset + 12])
+
+        def describe_size(k):
+            return (
                 f"found {heads.rows[k]} frames of {heads.columns[k]} features, "
                 f"expected frames of {self.num_bins} (num_bins of the front end)"
-            ),
-        )
-        refuse(
-            heads.ends > len(buffer),
-            lambda k: (
-                f"truncated: the matrix ends at byte {heads.ends[k]:,}, the file at {len(buffer):,}"
-            ),
-        )
+            )
+
+        def describe_truncated(k):
+            ends_at = f"the matrix ends at byte {heads.ends[k]:,}, the file at {len(buffer):,}"
+            return f"truncated: {ends_at}"
+
+        refuse(heads.kind == CUT, describe_cut)
+        refuse(heads.kind == UNKNOWN, describe_unknown)
+        refuse((heads.columns != self.num_bins) | (heads.rows < 1), describe_size)
+        refuse(heads.ends > len(buffer), describe_truncated)
 
     def _read_decisions(
         self, vad_scp: Mapping[str, str], utterances: list[str]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Bits of all decisions, one utterance behind the other, and where each utterance's begin; counts the frames of speech."""
+        """Decisions of all utterances as packed bits, and the first byte of each utterance.
+
+        Sets ``num_samples`` to the frames of speech.
+        """
         bits, starts = [], [0]
         for k, utterance in enumerate(utterances):
             if utterance not in vad_scp:
                 raise UserError(
-                    f"{self._where(k)}: utterance '{utterance}' has no voice activity decisions in vad.scp; compute them (stage 1)"
+                    f"{self._where(k)}: utterance '{utterance}' has no voice activity decisions "
+                    "in vad.scp; compute them (stage 1)"
                 )
-            # an entry is a path first, whatever stands behind it
+            # the path comes first in an entry, so that an offset after it does no harm
             decisions = read_vector(self.root / vad_scp[utterance], key=utterance) > 0
             if len(decisions) != self.num_frames[k]:
                 raise UserError(
-                    f"{self._where(k)}: utterance '{utterance}' has {self.num_frames[k]} frames but {len(decisions)} voice activity "
-                    "decisions; both have to come from frames of one kind (snip_edges: false)"
+                    f"{self._where(k)}: utterance '{utterance}' has {self.num_frames[k]} frames "
+                    f"but {len(decisions)} voice activity decisions; "
+                    "both have to come from frames of one kind (snip_edges: false)"
                 )
             bits.append(np.packbits(decisions))
             starts.append(starts[-1] + len(bits[-1]))
@@ -277,44 +238,53 @@ class FeatureReader:
         self._refuse(
             np.flatnonzero(self.num_samples == 0),
             utterances,
-            lambda k: "no frame of speech; take the utterance out of the data directory",
+            lambda _: "no frame of speech; take the utterance out of the data directory",
         )
         return np.concatenate(bits), np.array(starts, np.int64)
 
-    def _decisions_of(self, index: int) -> np.ndarray:
-        assert self.speech is not None  # asked for where there are decisions
+    def _decisions(self, index: int) -> np.ndarray:
+        """Decisions of an utterance, 1 for speech, with up to 7 zeros appended."""
+        assert self.speech is not None
         bits, starts = self.speech
         return np.unpackbits(bits[starts[index] : starts[index + 1]])
 
     def _where(self, index: int) -> str:
+        """Archive and offset of an utterance, for messages."""
         return f"{self.paths[self.archive[index]]}:{self.offset[index]}"
 
     def _refuse(
-        self, wrong: np.ndarray, utterances: list[str], found: Callable[[int], str]
+        self, wrong: np.ndarray, utterances: list[str], describe: Callable[[int], str]
     ) -> None:
-        """One line about the first of the wrong ones, with how many there are."""
-        if len(wrong):
-            more = f" (and {len(wrong) - 1:,} more)" if len(wrong) > 1 else ""
-            raise UserError(
-                f"{self._where(wrong[0])}: utterance '{utterances[wrong[0]]}'{more}: {found(int(wrong[0]))}"
-            )
+        """Raise an error about the first of the wrong utterances, with their number."""
+        if not len(wrong):
+            return
+        first = int(wrong[0])
+        more = f" (and {len(wrong) - 1:,} more)" if len(wrong) > 1 else ""
+        raise UserError(
+            f"{self._where(first)}: utterance '{utterances[first]}'{more}: {describe(first)}"
+        )
 
 
-def _place(entry: str, utterance: str) -> tuple[tuple[str, int], Span]:
-    """((file, offset), (first row, last row)) of an entry of a feats.scp; where all rows are wanted the last row is -1."""
-    place, wanted = entry_and_range(entry, utterance)
+def _parse_entry(entry: str, utterance: str) -> tuple[str, int, Span]:
+    """File, offset, and first and last row of an entry of a feats.scp; -1 is the last row."""
+    entry_path, wanted = entry_and_range(entry, utterance)
     if wanted and wanted.columns:
         raise UserError(
-            f"utterance '{utterance}': '{entry}' has a range of columns, which crops cannot be read of; write them as an archive of their own: "
+            f"utterance '{utterance}': '{entry}' has a range of columns, which crops cannot be "
+            "read of; write them as an archive of their own: "
             "python -m utils.archive merge feats.scp NEW.ark"
         )
-    path, offset = split_entry(place, utterance)
+    path, offset = split_entry(entry_path, utterance)
     rows = wanted.rows if wanted else None
-    return (path, offset or 0), rows or (0, -1)
+    return path, offset or 0, rows or (0, -1)
 
 
-def _other_kind(beginning: bytes) -> str:
+def _describe_kind(beginning: bytes) -> str:
+    """What an object is that begins with these bytes and is no matrix."""
     if beginning.lstrip()[:1] == b"[":
-        return "a text archive: crops cannot be found in it; write it in binary (copy-feats ark:FILE ark,scp:NEW.ark,NEW.scp)"
+        return (
+            "a text archive: crops cannot be found in it; "
+            "write it in binary (copy-feats ark:FILE ark,scp:NEW.ark,NEW.scp)"
+        )
     kind = "a wave" if beginning[:4] == b"RIFF" else repr(beginning)
     return f"found {kind}, expected a matrix of features (FM, DM, CM, CM2 or CM3)"

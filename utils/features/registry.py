@@ -1,20 +1,26 @@
-"""Front ends as torch modules: waveforms in, features out, on whatever device the waveforms are.
+"""Front ends by name: torch modules that turn waveforms into features, on the waveforms' device.
 
-Every front end has ``forward(waveforms_BS, lengths_B) -> (features_BTF, num_frames_B)``, ``num_frames(num_samples)``, ``min_samples(num_frames)``
-and the attributes ``num_bins``, ``sample_rate_hz`` and ``hop_samples``; networks own theirs.  Shapes as in utils/features/base.py.
-What to choose when:
+Every front end has ``forward(waveforms_BS, lengths_B) -> (features_BTF, num_frames_B)``,
+``num_frames(num_samples)``, ``min_samples(num_frames)`` and the attributes ``num_bins``,
+``sample_rate_hz`` and ``hop_samples``; a network owns its front end.  Shapes as in
+utils/features/base.py.  When to use which:
 
-==================  =====================================================================================================================
-``kaldi_fbank``     the first choice for a new network: what Kaldi, WeSpeaker and most of today's networks compute, with 80 filters
-``kaldi_mfcc``      x-vectors of Kaldi's VoxCeleb recipe (its defaults, with ``normalisation: sliding``), and Kaldi's energy VAD
-``spectrogram``     VGG (magnitudes, ``normalisation: frame``); networks that find their own filters
-``librosa_log_mel`` GE2E, 8 kHz
-``psf_fbank``       Deep Speaker (python_speech_features, in decibels, ``normalisation: utterance_mean``)
-``waveform``        RawNet, RawNet2, RawNet3, MR-RawNet: the network begins with the samples (utils/features/sinc.py has its filters)
-``precomputed``     a feats.scp made by Kaldi or by steps.make_feats
-==================  =====================================================================================================================
+===================  ==========================================================================
+``kaldi_fbank``      the first choice for a new network: 80 filters as in Kaldi, WeSpeaker and
+                     most of today's networks
+``kaldi_mfcc``       x-vectors of Kaldi's VoxCeleb recipe (its defaults, with
+                     ``normalisation: sliding``)
+``spectrogram``      VGG (magnitudes, ``normalisation: frame``); networks with filters of their
+                     own
+``librosa_log_mel``  GE2E, 8 kHz
+``psf_fbank``        Deep Speaker (python_speech_features, in decibels,
+                     ``normalisation: utterance_mean``)
+``waveform``         RawNet, RawNet2, RawNet3, MR-RawNet: the network takes samples (its filters
+                     are in utils/features/sinc.py)
+``precomputed``      a feats.scp made by Kaldi or by steps.make_feats
+===================  ==========================================================================
 
-Which normalisation: utils/features/normalisation.py.
+For the normalisation see utils/features/normalisation.py.
 """
 
 from collections.abc import Sequence
@@ -63,50 +69,29 @@ FRONT_ENDS = {
 
 
 def make_front_end(options: dict) -> FrontEnd:
-    """The front end that ``options["name"]`` asks for.
-
-    Parameters
-    ----------
-    options : dict
-        ``name`` (a key of FRONT_ENDS) and arguments of that class.
-
-    Raises
-    ------
-    UserError
-        As :func:`utils.config.build`.
-    """
+    """The front end of a section: ``name`` (a key of FRONT_ENDS) and arguments of that class."""
     return build(FRONT_ENDS, options, "front_end")
 
 
 def make_spec_augment(options: dict | None) -> "SpecAugment | None":
-    """The SpecAugment with these options, or none.
-
-    Parameters
-    ----------
-    options : dict or None
-        Arguments of :class:`SpecAugment`.
-
-    Raises
-    ------
-    UserError
-        As :func:`utils.config.make`.
-    """
+    """The SpecAugment with these options; None without options."""
     return None if options is None else make(SpecAugment, options, "spec_augment")
 
 
 class SpecAugment(nn.Module):
-    """Bands of frequencies and stretches of time set to zero, in training.
+    """Sets bands of frequencies and stretches of time to zero, in training.
 
     Parameters
     ----------
     num_freq_masks, num_time_masks : int
-        How many of each per utterance; they may overlap.
+        Number of masks per utterance; they may overlap.
     max_freq_bins, max_time_frames : int
-        Widths are drawn uniformly from 0 to these.
+        Largest width of a mask; widths are uniform from 0.
 
     References
     ----------
-    Park et al., "SpecAugment: a simple data augmentation method for automatic speech recognition", Interspeech 2019; no time warping.
+    Park et al., "SpecAugment: a simple data augmentation method for automatic speech recognition",
+    Interspeech 2019; without time warping.
     """
 
     def __init__(
@@ -130,7 +115,7 @@ class SpecAugment(nn.Module):
         self.num_time_masks, self.max_time_frames = num_time_masks, max_time_frames
 
     def forward(self, features_BTF: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
-        """Mask each utterance by draws that are a pure function of its seed.
+        """Mask each utterance; the masks are a pure function of its seed.
 
         Parameters
         ----------
@@ -147,19 +132,17 @@ class SpecAugment(nn.Module):
         keep_BT = np.ones((len(seeds), num_frames, 1), bool)
         keep_BF = np.ones((len(seeds), 1, num_bins), bool)
         for row, seed in enumerate(seeds):
-            draw = np.random.default_rng(int(seed))
-            _mask(keep_BF[row, 0], self.num_freq_masks, self.max_freq_bins, draw)
-            _mask(keep_BT[row, :, 0], self.num_time_masks, self.max_time_frames, draw)
+            rng = np.random.default_rng(int(seed))
+            _draw_masks(keep_BF[row, 0], self.num_freq_masks, self.max_freq_bins, rng)
+            _draw_masks(keep_BT[row, :, 0], self.num_time_masks, self.max_time_frames, rng)
         device = features_BTF.device
-        return (
-            features_BTF
-            * torch.from_numpy(keep_BT).to(device)
-            * torch.from_numpy(keep_BF).to(device)
-        )
+        features_BTF = features_BTF * torch.from_numpy(keep_BT).to(device)
+        return features_BTF * torch.from_numpy(keep_BF).to(device)
 
 
-def _mask(keep, count, max_width, draw):
+def _draw_masks(keep, count, max_width, rng):
+    """Set random stretches of a 1-D bool array to False."""
     for _ in range(count):
-        width = draw.integers(min(max_width, len(keep)) + 1)
-        start = draw.integers(len(keep) - width + 1)
+        width = rng.integers(min(max_width, len(keep)) + 1)
+        start = rng.integers(len(keep) - width + 1)
         keep[start : start + width] = False

@@ -1,7 +1,8 @@
-"""Learnable band-pass filters over the raw waveform: first layers of RawNet2 (SincBank), RawNet3 and MR-RawNet (AnalyticSincBank).
+"""Learned band-pass filters on the raw waveform: first layers of RawNet2, RawNet3 and MR-RawNet.
 
-Networks own them; what follows the filters (modulus, logarithm, pooling) is the network's.  Shapes: ``B`` batch, ``S`` samples, ``K`` pairs of
-cut-off frequencies, ``C`` filters, ``L`` samples of a filter, ``H`` those of its first half, ``T`` frames.
+Modulus, logarithm and pooling after the filters belong to the network.  Shapes: ``B`` batch, ``S``
+samples, ``K`` pairs of cut-off frequencies, ``C`` filters, ``L`` samples of a filter, ``H`` those
+of its first half, ``T`` frames.
 """
 
 import numpy as np
@@ -15,14 +16,15 @@ LOWEST_HZ = 30.0  # where the mel-spaced initial values begin (SincNet)
 
 
 class SincBank(nn.Module):
-    """Band-pass filters, each a difference of two windowed sincs; only the cut-off frequencies are learnt.
+    """Band-pass filters: differences of two windowed sincs, with learned cut-off frequencies.
 
-    A filter passes from ``min_low_hz + |low_hz|`` to ``min_band_hz + |band_hz|`` above that, or to half the sample rate.
+    The lower one is ``min_low_hz + |low_hz|``, the upper one ``min_band_hz + |band_hz|`` above it,
+    at most half the sample rate.
 
     Parameters
     ----------
     num_filters : int
-        C; one pair of parameters each.
+        C; each has one pair of parameters.
     kernel_samples : int
         L, odd: the filters are symmetric.
     stride_samples : int
@@ -30,13 +32,14 @@ class SincBank(nn.Module):
     padding_samples : int
         Zeros before and after the waveform.
     sample_rate_hz : int
-        Rate of the waveforms.
+        Sample rate of the waveforms.
     min_low_hz, min_band_hz : float
-        Least lower cut-off frequency and least width.
+        Smallest lower cut-off frequency and smallest width.
 
     References
     ----------
-    Ravanelli and Bengio, "Speaker recognition from raw waveform with SincNet", SLT 2018; half Hamming window, as RawNet2 uses it.
+    Ravanelli and Bengio, "Speaker recognition from raw waveform with SincNet", SLT 2018; half
+    Hamming window, as in RawNet2.
     """
 
     filters_per_band = 1
@@ -58,7 +61,8 @@ class SincBank(nn.Module):
         highest_hz = sample_rate_hz / 2 - min_low_hz - min_band_hz
         if num_filters < 1 or num_filters % self.filters_per_band:
             raise ValueError(
-                f"num_filters is {num_filters}, expected a positive multiple of {self.filters_per_band}"
+                f"num_filters is {num_filters}, "
+                f"expected a positive multiple of {self.filters_per_band}"
             )
         if kernel_samples < 3 or kernel_samples % 2 == 0:
             raise ValueError(
@@ -66,11 +70,13 @@ class SincBank(nn.Module):
             )
         if stride_samples < 1 or padding_samples < 0:
             raise ValueError(
-                f"stride_samples is {stride_samples} and padding_samples {padding_samples}, expected 1 or more and 0 or more"
+                f"stride_samples is {stride_samples} and padding_samples {padding_samples}, "
+                "expected 1 or more and 0 or more"
             )
         if min(min_low_hz, min_band_hz) < 0 or highest_hz <= LOWEST_HZ:
             raise ValueError(
-                f"sample_rate_hz {sample_rate_hz} leaves no band above {LOWEST_HZ:g} + {min_low_hz:g} + {min_band_hz:g} Hz"
+                f"sample_rate_hz {sample_rate_hz} leaves no band above "
+                f"{LOWEST_HZ:g} + {min_low_hz:g} + {min_band_hz:g} Hz"
             )
         self.num_filters = num_filters
         self.kernel_samples = kernel_samples
@@ -85,60 +91,45 @@ class SincBank(nn.Module):
         self.low_hz = nn.Parameter(torch.tensor(edges_hz[:-1, None], dtype=torch.float32))
         self.band_hz = nn.Parameter(torch.tensor(np.diff(edges_hz)[:, None], dtype=torch.float32))
         time_H = 2 * np.pi * np.arange(-(kernel_samples // 2), 0) / sample_rate_hz
+        window_H = torch.tensor(self._half_window(), dtype=torch.float32)
         self.register_buffer("time_H", torch.tensor(time_H, dtype=torch.float32), persistent=False)
-        self.register_buffer(
-            "window_H", torch.tensor(self._half_window(), dtype=torch.float32), persistent=False
-        )
+        self.register_buffer("window_H", window_H, persistent=False)
 
     def extra_repr(self) -> str:
-        """What stands between the brackets of ``str(bank)``."""
-        return f"{self.num_filters} filters of {self.kernel_samples}, stride {self.stride_samples}, {self.sample_rate_hz} Hz"
+        """Description of the bank in ``str(bank)``."""
+        size = f"{self.num_filters} filters of {self.kernel_samples}"
+        return f"{size}, stride {self.stride_samples}, {self.sample_rate_hz} Hz"
 
     def _half_window(self):
-        """Hamming window of even symmetry around L / 2, at points that are spread a little too widely: so published."""
+        """First half of a Hamming window; its points are slightly too far apart, as published."""
         half = self.kernel_samples // 2
-        return 0.54 - 0.46 * np.cos(
-            2 * np.pi * np.linspace(0, self.kernel_samples / 2 - 1, half) / self.kernel_samples
-        )
+        time_H = np.linspace(0, self.kernel_samples / 2 - 1, half)
+        return 0.54 - 0.46 * np.cos(2 * np.pi * time_H / self.kernel_samples)
 
     def cut_offs_hz(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Lower and upper cut-off frequencies, (K, 1) each."""
         low_K1 = self.min_low_hz + self.low_hz.abs()
-        return low_K1, (low_K1 + self.min_band_hz + self.band_hz.abs()).clamp(
-            self.min_low_hz, self.sample_rate_hz / 2
-        )
+        high_K1 = low_K1 + self.min_band_hz + self.band_hz.abs()
+        return low_K1, high_K1.clamp(self.min_low_hz, self.sample_rate_hz / 2)
 
     def filters(self) -> torch.Tensor:
-        """The filters as they stand, (C, L)."""
+        """The current filters, (C, L)."""
         return self._even(*self.cut_offs_hz())
 
     def _even(self, low_K1, high_K1):
-        half_KH = (
-            ((high_K1 * self.time_H).sin() - (low_K1 * self.time_H).sin())
-            / (self.time_H / 2)
-            * self.window_H
-        )
+        """Even filters (K, L) from the cut-off frequencies."""
+        difference_KH = (high_K1 * self.time_H).sin() - (low_K1 * self.time_H).sin()
+        half_KH = difference_KH / (self.time_H / 2) * self.window_H
         band_K1 = 2 * (high_K1 - low_K1)
         return torch.cat([half_KH, band_K1, half_KH.flip(1)], dim=1) / band_K1
 
     def num_frames(self, num_samples: Count) -> Count:
         """Frames of a waveform of so many samples."""
-        return (
-            num_samples + 2 * self.padding_samples - self.kernel_samples
-        ) // self.stride_samples + 1
+        num_starts = num_samples + 2 * self.padding_samples - self.kernel_samples
+        return num_starts // self.stride_samples + 1
 
     def forward(self, waveforms_BS: torch.Tensor) -> torch.Tensor:
-        """Filter waveforms; in float32 under autocast.
-
-        Parameters
-        ----------
-        waveforms_BS : (B, S) float tensor
-            Waveforms of one length.
-
-        Returns
-        -------
-        (B, C, T) float32 tensor
-        """
+        """Filter waveforms (B, S) of one length, in float32 under autocast: (B, C, T)."""
         with torch.autocast(waveforms_BS.device.type, enabled=False):
             return conv1d(
                 waveforms_BS.float()[:, None],
@@ -149,18 +140,19 @@ class SincBank(nn.Module):
 
 
 class AnalyticSincBank(SincBank):
-    """Band-pass filters in pairs, an even one (cosine) and an odd one (sine) for each band; all even ones come first.
+    """Band-pass filters in pairs, even (cosine) and odd (sine) for each band; all even ones first.
 
     Parameters
     ----------
     num_filters : int
-        C, even; one pair of parameters for two filters.
+        C, an even number; two filters have one pair of parameters.
     **options
         As :class:`SincBank`.
 
     References
     ----------
-    Pariente et al., "Filterbank design for end-to-end speech separation", ICASSP 2020; the window as in asteroid's published code.
+    Pariente et al., "Filterbank design for end-to-end speech separation", ICASSP 2020; the window
+    as in asteroid's published code.
     """
 
     filters_per_band = 2
@@ -172,13 +164,10 @@ class AnalyticSincBank(SincBank):
         return np.hamming(self.kernel_samples)[: self.kernel_samples // 2]
 
     def filters(self) -> torch.Tensor:
-        """The filters as they stand, (C, L)."""
+        """The current filters, (C, L)."""
         low_K1, high_K1 = self.cut_offs_hz()
-        half_KH = (
-            ((low_K1 * self.time_H).cos() - (high_K1 * self.time_H).cos())
-            / (self.time_H / 2)
-            * self.window_H
-        )
+        difference_KH = (low_K1 * self.time_H).cos() - (high_K1 * self.time_H).cos()
+        half_KH = difference_KH / (self.time_H / 2) * self.window_H
         band_K1 = 2 * (high_K1 - low_K1)
         odd_KL = torch.cat([half_KH, torch.zeros_like(band_K1), -half_KH.flip(1)], dim=1) / band_K1
         return torch.cat([self._even(low_K1, high_K1), odd_KL], dim=0)

@@ -1,4 +1,4 @@
-"""Spectra as Python programs compute them: linear spectrogram and log-mel of librosa, filterbank of python_speech_features.
+"""Spectra as in librosa (spectrogram, log-mel) and python_speech_features (filterbank).
 
 Shapes as in utils/features/base.py, and ``M`` mel filters.
 """
@@ -12,14 +12,16 @@ from utils.features.normalisation import NormalisationOption
 
 
 class Spectrogram(FramedFrontEnd):
-    """Linear spectrogram, Hann window, frames centred and mirrored at the ends (librosa's stft with pad_mode="reflect").
+    """Linear spectrogram with a Hann window: librosa's stft with pad_mode="reflect".
+
+    Frames are centred, and mirrored at the ends.
 
     Parameters
     ----------
     sample_rate_hz : int
         Rate of the waveforms.
     fft_samples, window_samples, hop_samples : int
-        Length of the Fourier transform (half of it + 1 bins), of the window, and distance of frames.
+        Length of the Fourier transform (half of it + 1 bins), of the window, and the hop.
     use_power : bool
         Squared magnitude instead of magnitude.
     use_log : bool
@@ -50,7 +52,7 @@ class Spectrogram(FramedFrontEnd):
             )
         if log_offset <= 0:
             raise ValueError(f"log_offset is {log_offset}, expected more than 0")
-        # the zeros that centre the window within the transform change phases only: they are left out
+        # librosa pads the window with zeros to centre it: that changes phases only
         first_sample = (fft_samples - window_samples) // 2 - fft_samples // 2
         super().__init__(
             sample_rate_hz=sample_rate_hz,
@@ -65,24 +67,25 @@ class Spectrogram(FramedFrontEnd):
         self.use_power = use_power
         self.use_log = use_log
         self.log_offset = log_offset
-        self.register_buffer(
-            "window_L", torch.hann_window(window_samples, periodic=True), persistent=False
-        )
+        window_L = torch.hann_window(window_samples, periodic=True)
+        self.register_buffer("window_L", window_L, persistent=False)
 
     def num_frames(self, num_samples: Count) -> Count:
         """Frames of an utterance of so many samples."""
         return num_samples // self.hop_samples + 1
 
     def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
-        power_BTF = squared_magnitude(
-            torch.fft.rfft(frames_BTL * self.window_L, n=self.fft_samples)
-        )
-        spectrum_BTF = power_BTF if self.use_power else power_BTF.sqrt()
-        return (spectrum_BTF + self.log_offset).log() if self.use_log else spectrum_BTF
+        windowed_BTL = frames_BTL * self.window_L
+        spectrum_BTF = squared_magnitude(torch.fft.rfft(windowed_BTL, n=self.fft_samples))
+        if not self.use_power:
+            spectrum_BTF = spectrum_BTF.sqrt()
+        if self.use_log:
+            spectrum_BTF = (spectrum_BTF + self.log_offset).log()
+        return spectrum_BTF
 
 
 class LibrosaLogMel(Spectrogram):
-    """log10(mel filterbank of the power spectrogram + 1e-6), as librosa's filters give it; the defaults are those of the GE2E system, at 8 kHz.
+    """log10(power spectrogram through librosa's mel filters + 1e-6); defaults of GE2E at 8 kHz.
 
     Parameters
     ----------
@@ -120,19 +123,19 @@ class LibrosaLogMel(Spectrogram):
         filters_FM = slaney_filters(
             num_mel_bins, fft_samples, sample_rate_hz, low_freq_hz, high_freq_hz
         )
-        self.register_buffer(
-            "filters_FM", torch.tensor(filters_FM, dtype=torch.float32), persistent=False
-        )
+        self.add_constant("filters_FM", filters_FM)
 
     def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
-        return (super()._features_of_frames(frames_BTL) @ self.filters_FM + self.log_offset).log10()
+        mel_BTM = super()._features_of_frames(frames_BTL) @ self.filters_FM
+        return (mel_BTM + self.log_offset).log10()
 
 
 class PsfFbank(FramedFrontEnd):
-    """Decibels of python_speech_features' filterbank, 20 log10(max(energy, 1e-5)), of the Deep Speaker system; its defaults.
+    """python_speech_features' filterbank in decibels, 20 log10(max(energy, 1e-5)).
 
-    The waveform is pre-emphasised as a whole, frames have no window and the last one is filled with zeros; filters have their corners at
-    bins of the spectrum, so that the lowest of many hold none and stay at -100 dB.
+    Defaults of the Deep Speaker system.  The waveform is pre-emphasised as a whole, frames have no
+    window and the last one is padded with zeros.  Filters have their corners at bins of the
+    spectrum, so that the lowest of many filters have no bin and stay at -100 dB.
 
     Parameters
     ----------
@@ -149,7 +152,8 @@ class PsfFbank(FramedFrontEnd):
     preemphasis : float
         Coefficient in [0, 1].
     normalisation : str or mapping
-        As :func:`utils.features.normalisation.make_normalisation`; the system's is ``utterance_mean``.
+        As :func:`utils.features.normalisation.make_normalisation`; Deep Speaker's is
+        ``utterance_mean``.
     """
 
     filters_FM: torch.Tensor
@@ -167,13 +171,12 @@ class PsfFbank(FramedFrontEnd):
         preemphasis: float = 0.97,
         normalisation: NormalisationOption = "none",
     ) -> None:
-        length, shift = (
-            int(sample_rate_hz * 0.001 * duration_ms + 0.5)
-            for duration_ms in (frame_length_ms, frame_shift_ms)
-        )
+        length = int(sample_rate_hz * 0.001 * frame_length_ms + 0.5)
+        shift = int(sample_rate_hz * 0.001 * frame_shift_ms + 0.5)
         if not 2 <= length <= fft_samples or shift < 1:
             raise ValueError(
-                f"frames of {length} samples every {shift}, expected 2 to fft_samples ({fft_samples}), every 1 or more"
+                f"frames of {length} samples every {shift}, "
+                f"expected 2 to fft_samples ({fft_samples}), every 1 or more"
             )
         if not 0 <= preemphasis <= 1:
             raise ValueError(f"preemphasis is {preemphasis}, expected 0 to 1")
@@ -187,13 +190,10 @@ class PsfFbank(FramedFrontEnd):
             normalisation=normalisation,
         )
         self.fft_samples, self.preemphasis = fft_samples, preemphasis
-        filters_FM = (
-            bin_filters(num_mel_bins, fft_samples, sample_rate_hz, low_freq_hz, high_freq_hz)
-            / fft_samples
+        filters_FM = bin_filters(
+            num_mel_bins, fft_samples, sample_rate_hz, low_freq_hz, high_freq_hz
         )
-        self.register_buffer(
-            "filters_FM", torch.tensor(filters_FM, dtype=torch.float32), persistent=False
-        )
+        self.add_constant("filters_FM", filters_FM / fft_samples)
 
     def num_frames(self, num_samples: Count) -> Count:
         """Frames of an utterance of so many samples."""
@@ -201,12 +201,10 @@ class PsfFbank(FramedFrontEnd):
         return 1 + (further + self.hop_samples - 1) // self.hop_samples * (further > 0)
 
     def _features(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
-        return super()._features(
-            waveforms_BS - self.preemphasis * pad(waveforms_BS[:, :-1], (1, 0)), lengths_B
-        )
+        before_BS = pad(waveforms_BS[:, :-1], (1, 0))
+        return super()._features(waveforms_BS - self.preemphasis * before_BS, lengths_B)
 
     def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
-        energy_BTM = (
-            squared_magnitude(torch.fft.rfft(frames_BTL, n=self.fft_samples)) @ self.filters_FM
-        )
+        power_BTF = squared_magnitude(torch.fft.rfft(frames_BTL, n=self.fft_samples))
+        energy_BTM = power_BTF @ self.filters_FM
         return 20 * energy_BTM.clamp(min=1e-5).log10()

@@ -1,4 +1,4 @@
-"""The raw waveform as features, with the scaling and pre-emphasis of each system that starts from it.
+"""The raw waveform as features, with the scaling and pre-emphasis of the systems that use it.
 
 Shapes as in utils/features/base.py.
 """
@@ -15,29 +15,31 @@ INSTANCE_EPSILON = 1e-4  # added to the variance (RawNet3)
 
 
 class Waveform(FrontEnd):
-    """A feature of one number per sample.
+    """One feature per sample.
 
-    What the published systems take::
+    Options of the published systems::
 
-        RawNet             {name: waveform, scale: int16, preemphasis: 0.97}
-        RawNet2            {name: waveform, scale: peak}
-        RawNet2_modified   {name: waveform, preemphasis: 0.97}
-        RawNet3            {name: waveform, preemphasis: 0.97, preemphasis_edge: mirror, instance_norm: trained}
-        MR-RawNet          {name: waveform, preemphasis: 0.97, preemphasis_edge: mirror, instance_norm: fixed}
+        RawNet             {scale: int16, preemphasis: 0.97}
+        RawNet2            {scale: peak}
+        RawNet2_modified   {preemphasis: 0.97}
+        RawNet3            {preemphasis: 0.97, preemphasis_edge: mirror, instance_norm: trained}
+        MR-RawNet          {preemphasis: 0.97, preemphasis_edge: mirror, instance_norm: fixed}
 
     Parameters
     ----------
     sample_rate_hz : int
         Rate of the waveforms.
     scale : str
-        ``unit``: samples stay in [-1, 1]; ``int16``: times 32768; ``peak``: divided by the utterance's largest magnitude (silence stays silence).
+        ``unit``: samples stay in [-1, 1]; ``int16``: times 32768; ``peak``: divided by the largest
+        magnitude of the utterance (silence stays silence).
     preemphasis : float
         Coefficient in [0, 1]: y[t] = x[t] - coefficient x[t - 1]; 0: none.
     preemphasis_edge : str
-        What becomes of the first sample: ``drop``: it goes, features are one shorter; ``mirror``: x[1] stands before it, and the length is kept.
+        Treatment of the first sample: ``drop``: it is removed, the features are one shorter;
+        ``mirror``: x[1] precedes it, the length stays.
     instance_norm : str
-        ``none``; ``trained``: mean 0 and variance 1 over the utterance, then a gain and an offset that are learnt; ``fixed``: the network has these
-        two parameters but no gradient reaches them.
+        ``none``; ``trained``: mean 0 and variance 1 over the utterance, then a learned gain and
+        offset; ``fixed``: these two parameters exist but get no gradient.
     normalisation : str or mapping
         As :func:`utils.features.normalisation.make_normalisation`; comes last.
     """
@@ -73,37 +75,33 @@ class Waveform(FrontEnd):
 
     def _features(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         longest, lengths_B1 = int(lengths_B.max()), lengths_B.to(waveforms_BS.device)[:, None]
-        x_BS = waveforms_BS[:, :longest].masked_fill(
-            ~frame_mask(lengths_B, longest, waveforms_BS.device), 0.0
-        )
+        is_padding_BS = ~frame_mask(lengths_B, longest, waveforms_BS.device)
+        x_BS = waveforms_BS[:, :longest].masked_fill(is_padding_BS, 0.0)
         if self.scale == "int16":
             x_BS = x_BS * 32768
         elif self.scale == "peak":
-            x_BS = x_BS / x_BS.abs().amax(dim=1, keepdim=True).clamp(
-                min=torch.finfo(torch.float32).tiny
-            )
+            peak_B1 = x_BS.abs().amax(dim=1, keepdim=True)
+            x_BS = x_BS / peak_B1.clamp(min=torch.finfo(torch.float32).tiny)
         if self.preemphasis:
-            before_BS = (
-                x_BS[:, :-1]
-                if self.dropped
-                else torch.cat([x_BS.gather(1, (lengths_B1 - 1).clamp(max=1)), x_BS[:, :-1]], dim=1)
-            )
+            before_BS = x_BS[:, :-1]
+            if not self.dropped:
+                second_B1 = x_BS.gather(1, (lengths_B1 - 1).clamp(max=1))
+                before_BS = torch.cat([second_B1, before_BS], dim=1)
             x_BS = x_BS[:, self.dropped :] - self.preemphasis * before_BS
         if self.instance_norm != "none":
             x_BS = self._instance_normalised(x_BS, lengths_B1 - self.dropped)
         return x_BS[..., None]
 
     def _instance_normalised(self, x_BS, counts_B1):
+        """Mean 0 and variance 1 over each utterance, then gain and offset."""
         mask_BS = frame_mask(counts_B1[:, 0], x_BS.shape[1], x_BS.device)
-        # float32 sums would differ with the padding's length
+        # float32 sums would depend on the length of the padding
         mean_B1 = (x_BS * mask_BS).sum(dim=1, keepdim=True, dtype=torch.float64) / counts_B1
         deviation_BS = ((x_BS - mean_B1) * mask_BS).float()
-        variance_B1 = (
-            deviation_BS.square().sum(dim=1, keepdim=True, dtype=torch.float64) / counts_B1
-        )
-        gain, offset = (
-            (self.gain, self.offset)
-            if self.instance_norm == "trained"
-            else (self.gain.detach(), self.offset.detach())
-        )
+        squares_B1 = deviation_BS.square().sum(dim=1, keepdim=True, dtype=torch.float64)
+        variance_B1 = squares_B1 / counts_B1
+        gain: torch.Tensor = self.gain
+        offset: torch.Tensor = self.offset
+        if self.instance_norm == "fixed":
+            gain, offset = gain.detach(), offset.detach()
         return deviation_BS / (variance_B1 + INSTANCE_EPSILON).sqrt().float() * gain + offset

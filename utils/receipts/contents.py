@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.config import yaml_files
 from utils.errors import UserError
 from utils.files import read_json, sha256_of
 
@@ -89,20 +90,25 @@ def _has(value: object, entries: Entries) -> bool:
     )
 
 
-def fingerprint(path: Path) -> str:
-    """What a file says, in 64 digits: of a receipt the checksums of its outputs, of anything else the content itself.
+def fingerprint(path: Path, is_config: bool = False) -> str:
+    """SHA-256 of a file; of a receipt: of its outputs' checksums.
 
     Parameters
     ----------
     path : path
         Existing file.
+    is_config : bool
+        The file is a YAML: its base counts as a part of it.
     """
     if path.parent.name == "receipts" and path.suffix == ".json":
         receipt = existing_receipt(path)
         return hashlib.sha256(
             json.dumps([receipt["step"], receipt["outputs"]], sort_keys=True).encode()
         ).hexdigest()
-    return sha256_of(path)
+    files = yaml_files(path) if is_config else [path]
+    if len(files) == 1:
+        return sha256_of(path)
+    return hashlib.sha256("".join(sha256_of(file) for file in files).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,9 @@ class Change:
 DIGITS = 12  # of a checksum that is shown
 
 
-def changed_input(label: str, recorded: Mapping | None, path: Path | None) -> Change | None:
+def changed_input(
+    label: str, recorded: Mapping | None, path: Path | None, is_config: bool = False
+) -> Change | None:
     """How an input differs from what a receipt says of it; None where it does not.
 
     Parameters
@@ -135,6 +143,8 @@ def changed_input(label: str, recorded: Mapping | None, path: Path | None) -> Ch
         ``path`` and ``content`` that the receipt gives; None where the receipt has no such input.
     path : path or None
         Today's; None where the step has no such input any more.
+    is_config : bool
+        See `fingerprint`.
     """
     before = f"{recorded['content'][:DIGITS]} ({recorded['path']})" if recorded else "none"
     if path is None:
@@ -142,7 +152,7 @@ def changed_input(label: str, recorded: Mapping | None, path: Path | None) -> Ch
         return Change(
             f"input {label} ({recorded['path']}) was taken away", f"input {label}: {before} -> none"
         )
-    now = fingerprint(path) if path.exists() else None
+    now = fingerprint(path, is_config) if path.exists() else None
     detail = f"input {label}: {before} -> {now[:DIGITS] if now else 'missing'} ({path})"
     if recorded is None:
         return Change(f"input {label} ({path}) was added", detail)

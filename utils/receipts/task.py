@@ -282,7 +282,7 @@ class Task:
             )
         for label in sorted(receipt["inputs"].keys() | self.inputs.keys()):
             recorded, path = receipt["inputs"].get(label), self.inputs.get(label)
-            differs = changed_input(label, recorded, path)
+            differs = changed_input(label, recorded, path, f"input {label}" in self.values)
             if not differs:
                 continue
             is_there = recorded is not None and path is not None and path.exists()
@@ -311,7 +311,10 @@ class Task:
             "format": self.format,
             "options": self.options,
             "inputs": {
-                label: {"path": str(path), "content": fingerprint(path)}
+                label: {
+                    "path": str(path),
+                    "content": fingerprint(path, f"input {label}" in self.values),
+                }
                 for label, path in self.inputs.items()
             },
         } | ({"values": values} if values else {})

@@ -1,8 +1,8 @@
 """Checkpoints of training, and the weights in them.
 
-A checkpoint is whole or not there, the newest whole one is found again, and nothing but tensors and
-plain values is ever loaded.  Of the weights: their mean over checkpoints, those that a training
-ended with, those that another network takes over, and their digest.
+A checkpoint is written atomically, training resumes from the newest one that can be read, and
+nothing but tensors and plain values is ever loaded.  Weights can be averaged over checkpoints,
+copied into another network, and hashed.
 """
 
 import hashlib
@@ -23,46 +23,25 @@ if TYPE_CHECKING:
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
-    """Where the checkpoint after a number of steps lies.
-
-    Parameters
-    ----------
-    folder : path
-        ``exp/<name>/checkpoints``.
-    step : int
-        Steps done.
-    """
+    """The checkpoint after so many steps, in ``exp/<name>/checkpoints``."""
     return Path(folder) / f"step-{step:07d}.pt"
 
 
 def saved_steps(folder: Path) -> list[int]:
-    """Steps of the checkpoints in a folder, ascending.
-
-    Parameters
-    ----------
-    folder : path
-        ``exp/<name>/checkpoints``.
-    """
-    return sorted(
-        int(found[1])
-        for path in Path(folder).glob("step-*.pt")
-        if (found := re.fullmatch(r"step-(\d{7,})\.pt", path.name))
-    )
+    """Steps of the checkpoints in a folder, ascending."""
+    steps = []
+    for path in Path(folder).glob("step-*.pt"):
+        match = re.fullmatch(r"step-(\d{7,})\.pt", path.name)
+        if match:
+            steps.append(int(match[1]))
+    return sorted(steps)
 
 
 def save_checkpoint(path: Path, state: dict) -> None:
-    """Write a checkpoint under its final name only when it is whole and synced.
-
-    Parameters
-    ----------
-    path : path
-        See `checkpoint_path`.
-    state : dict
-        Tensors, numbers, strings, lists and dicts of them.
-    """
+    """Write a checkpoint atomically: tensors, numbers, strings, lists and dicts of them."""
     import torch
 
-    buffer = io.BytesIO()  # not the file itself: of a full disk torch tells in an error of its own
+    buffer = io.BytesIO()  # not the file itself: torch hides a full disk behind its own error
     torch.save(state, buffer)
     with atomic_write(path, "wb") as file:
         file.write(buffer.getbuffer())
@@ -71,32 +50,17 @@ def save_checkpoint(path: Path, state: dict) -> None:
 def load_checkpoint(path: Path) -> dict:
     """Read a checkpoint onto the CPU.
 
-    Parameters
-    ----------
-    path : path
-        Checkpoint file.
-
-    Raises
-    ------
-    UserError
-        It is missing, damaged, or holds anything but tensors and plain values.
+    UserError if it is missing, damaged, or holds anything but tensors and plain values.
     """
     try:
-        with zipfile.ZipFile(path):  # and not of torch's older format
+        with zipfile.ZipFile(path):  # torch's older format is refused
             state = load_plain(path)
-        if not isinstance(state, dict) or not {"step", "network"} <= state.keys():
-            raise ValueError("it has no step and network")
-        if (
-            type(state["step"]) is not int
-            or not isinstance(state["network"], dict)
-            or not all(map(is_whole, state["network"].values()))
-        ):
-            raise ValueError("its step is no number, or its network no tensors")
+        _check_state(state)
         return state
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint; train the network first (stage 3)") from None
     except FAULTS as error:
-        if is_of_the_machine(error):  # or training would go back to an older one
+        if is_of_the_machine(error):  # training must not resume from an older one for that
             raise
         reason = " ".join(str(error).split())[:120] or "it ends too early"
         raise UserError(
@@ -104,18 +68,21 @@ def load_checkpoint(path: Path) -> dict:
         ) from None
 
 
+def _check_state(state: object) -> None:
+    """Refuse what is not the content of a checkpoint (ValueError)."""
+    if not isinstance(state, dict) or not {"step", "network"} <= state.keys():
+        raise ValueError("it has no step and network")
+    step, network = state["step"], state["network"]
+    if type(step) is not int or not isinstance(network, dict):
+        raise ValueError("its step is no number, or its network no tensors")
+    if not all(is_whole(tensor) for tensor in network.values()):
+        raise ValueError("its step is no number, or its network no tensors")
+
+
 def load_newest(folder: Path) -> dict | None:
-    """The newest whole checkpoint, None where there never was one; a damaged one is named and passed over for an older one.
+    """The newest checkpoint that can be read; None if there is no checkpoint.
 
-    Parameters
-    ----------
-    folder : path
-        ``exp/<name>/checkpoints``.
-
-    Raises
-    ------
-    UserError
-        All are damaged.
+    A damaged one is reported and skipped; UserError if all are damaged.
     """
     steps = saved_steps(folder)
     for step in reversed(steps):
@@ -125,18 +92,16 @@ def load_newest(folder: Path) -> dict | None:
             print(f"WARNING: {error}; going back to the one before", file=sys.stderr)
     if steps:
         raise UserError(
-            f"{folder}: none of {len(steps)} checkpoints can be read; remove the folder to train from the beginning"
+            f"{folder}: none of {len(steps)} checkpoints can be read; "
+            "remove the folder to train from the beginning"
         )
     return None
 
 
 def average_weights(paths: list[Path]) -> dict:
-    """Mean of the network weights of several checkpoints, in float64; integer buffers are the last one's.
+    """Mean of the network weights of several checkpoints, oldest first.
 
-    Parameters
-    ----------
-    paths : list of path
-        Oldest first.
+    Computed in float64; integer buffers are those of the last checkpoint.
     """
     states = [load_checkpoint(path)["network"] for path in paths]
     mean = {}
@@ -152,52 +117,30 @@ def average_weights(paths: list[Path]) -> dict:
 def trained_weights(experiment: Path, checkpoint: str = "average") -> tuple[dict, dict]:
     """Weights of the network and of the loss that a training ended with.
 
-    Parameters
-    ----------
-    experiment : path
-        Finished training.
-    checkpoint : str
-        Of the network, without ``.pt``; the loss, of which no average is kept, is that of this checkpoint or else of the last one.
-
-    Raises
-    ------
-    UserError
-        They are not there.
+    The loss has no average: its weights are those of the named checkpoint, else of the last one.
+    UserError if they are missing.
     """
     folder = Path(experiment) / "checkpoints"
     state = load_checkpoint(folder / f"{checkpoint}.pt")
+    if "loss" in state:
+        return state["network"], state["loss"]
     steps = saved_steps(folder)
-    if "loss" not in state and not steps:
+    if not steps:
         raise UserError(
-            f"{folder}: no step-*.pt, which the weights of the loss are in; train it again"
+            f"{folder}: no step-*.pt, which holds the weights of the loss; train it again"
         )
-    of_loss = state if "loss" in state else load_checkpoint(checkpoint_path(folder, steps[-1]))
-    return state["network"], of_loss["loss"]
+    last = load_checkpoint(checkpoint_path(folder, steps[-1]))
+    return state["network"], last["loss"]
 
 
 def take_weights(
     module: "torch.nn.Module", state: "Mapping[str, torch.Tensor]"
 ) -> dict[str, list[str]]:
-    """Load weights and statistics of the same names.
+    """Copy weights and statistics with the same names from another module's state.
 
-    A module with ``load_from(state)``, which returns the names that it took, does it its own way.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Which takes them.
-    state : dict of str to tensor
-        State of the other module.
-
-    Returns
-    -------
-    dict of str to list of str
-        ``taken``; ``new``: the module's own that stay as they were made; ``left``: the other's that are not used.
-
-    Raises
-    ------
-    ValueError
-        Something has the same name and another shape, or nothing has the same name.
+    A module may define ``load_from(state)``, which returns the names that it copied.  Returns the
+    names ``taken``, ``new`` (the module's own, unchanged) and ``left`` (not used).  ValueError if
+    a name has another shape, or no name is the same.
     """
     own = module.state_dict()
     load_from = getattr(module, "load_from", None)
@@ -223,13 +166,7 @@ def take_weights(
 
 
 def weights_digest(weights: "Mapping[str, torch.Tensor]") -> str:
-    """SHA-256 over names and values of a network's weights.
-
-    Parameters
-    ----------
-    weights : dict of str to tensor
-        A state dictionary.
-    """
+    """SHA-256 over names and values of a state dictionary."""
     import torch
 
     digest = hashlib.sha256()

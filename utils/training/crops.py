@@ -1,4 +1,4 @@
-"""The section `crops` of a training YAML: how long crops are, and which of them make a batch."""
+"""The section `crops` of a training YAML: the length of crops, and how they form batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from utils.training.draw_order import EveryUtterance, SpeakersByUtterances
     from utils.training.sampling import ShortCrops
 
-LENGTH_STEP_SECONDS = 0.01  # of lengths that are drawn: a frame of most front ends
+LENGTH_STEP_SECONDS = 0.01  # between the lengths to draw from: the frame shift of most front ends
 
 
 @dataclass
@@ -26,7 +26,8 @@ class BatchOptions:
     crops_per_utterance : int
         Rows of the batch that each utterance gives.
     when_fewer : {"repeat", "leave_out"}
-        A speaker with fewer than M utterances: these again with other crops, once per epoch; or never, the number of such speakers being told.
+        What happens to a speaker with fewer than M utterances: once per epoch, they are repeated
+        with other crops; or the speaker is left out, and counted.
     """
 
     speakers: int
@@ -42,14 +43,14 @@ class BatchOptions:
 
 @dataclass
 class ShortCropOptions:
-    """The section `short_crops` in `crops`: some crops hold less of their utterance, and repeat it up to the length of the batch.
+    """The section `short_crops` in `crops`: shorter crops, repeated up to the batch's length.
 
     Parameters
     ----------
     crop_seconds : tuple of float
-        Least and most that such a crop holds; one of the lengths between, 10 ms apart, is drawn.
+        Shortest and longest part of an utterance in such a crop; drawn in steps of 10 ms.
     probability : float
-        Of a crop to be such a one, above 0 and at most 1.
+        Share of short crops, above 0 and at most 1.
     """
 
     crop_seconds: tuple[float, float]
@@ -68,15 +69,16 @@ class CropOptions:
     Parameters
     ----------
     crop_seconds : float or tuple of float
-        Length of a training crop; or the shortest and the longest: one of the lengths between, 10 ms apart, is drawn for each batch.
+        Length of a training crop; or the shortest and the longest: one length between them is
+        drawn for each batch, in steps of 10 ms.
     batch_size : int or None
-        Crops in a step, over all processes, of any speakers; 64 where neither this nor batches is given.
+        Crops in a step, over all processes, of any speakers; 64 if neither this nor batches is set.
     batches : dict or None
-        In its place: what `BatchOptions` says.
+        Instead of it: see `BatchOptions`.
     max_utterances_per_speaker : int or None
-        Most utterances of a speaker in an epoch, drawn anew in each.
+        Most utterances of a speaker in an epoch; each epoch draws others.
     short_crops : dict or None
-        What `ShortCropOptions` says.
+        See `ShortCropOptions`.
     """
 
     crop_seconds: float | tuple[float, float] = 2.0
@@ -91,12 +93,12 @@ class CropOptions:
         elif self.crop_seconds <= 0:
             raise ValueError(f"crop_seconds is {self.crop_seconds}, expected more than 0")
         if self.max_utterances_per_speaker is not None and self.max_utterances_per_speaker < 1:
-            raise ValueError(
-                f"max_utterances_per_speaker is {self.max_utterances_per_speaker}, expected 1 or more"
-            )
+            most = self.max_utterances_per_speaker
+            raise ValueError(f"max_utterances_per_speaker is {most}, expected 1 or more")
         if self.batches is not None and self.batch_size is not None:
             raise ValueError(
-                "batch_size and batches: expected one of the two; with batches it is speakers * utterances * crops_per_utterance"
+                "batch_size and batches: expected one of the two; "
+                "with batches it is speakers * utterances * crops_per_utterance"
             )
         self.composition: BatchOptions | None = None
         if self.batches is not None:
@@ -119,7 +121,7 @@ class CropOptions:
 
     @property
     def rows_per_speaker(self) -> int:
-        """Rows of a batch that each of its speakers has; 1 where that is left to chance."""
+        """Rows of each speaker in a batch; 1 if speakers are not grouped."""
         if self.composition is None:
             return 1
         return self.composition.utterances * self.composition.crops_per_utterance
@@ -132,45 +134,21 @@ class CropOptions:
         return 64 if self.batch_size is None else self.batch_size
 
     def check_shares(self, world: int) -> None:
-        """Refuse batches that processes cannot share.
-
-        Parameters
-        ----------
-        world : int
-            How many there are.
-
-        Raises
-        ------
-        ValueError
-            Not equal shares of 2 or more.
-        """
+        """Refuse batches that so many processes cannot share equally, 2 rows or more each."""
         rows = self.rows_per_batch
-        if rows % world or rows < 2 * world:
-            said = (
-                f"batches of {rows} rows give" if self.composition else f"batch_size {rows} gives"
-            )
-            raise ValueError(f"{said} {world} processes no equal shares of 2 or more")
+        if rows % world == 0 and rows >= 2 * world:
+            return
+        batch = f"batches of {rows} rows give" if self.composition else f"batch_size {rows} gives"
+        raise ValueError(f"{batch} {world} processes no equal shares of 2 or more")
 
     def lengths(self, sample_rate_hz: int) -> int | Sequence[int]:
-        """The length of a crop in samples; or those that are drawn from.
-
-        Parameters
-        ----------
-        sample_rate_hz : int
-            Of the audio, or frames per second.
-        """
+        """Length of a crop in samples (or frames), or all lengths to draw from."""
         if isinstance(self.crop_seconds, tuple):
             return _lengths_between(self.crop_seconds, sample_rate_hz)
         return round(self.crop_seconds * sample_rate_hz)
 
     def shorter_lengths(self, sample_rate_hz: int) -> "ShortCrops | None":
-        """How crops are shortened, if they are.
-
-        Parameters
-        ----------
-        sample_rate_hz : int
-            Of the audio, or frames per second.
-        """
+        """How some crops are shortened; None if none are."""
         from utils.training.sampling import ShortCrops
 
         if self.shorter is None:
@@ -179,19 +157,9 @@ class CropOptions:
         return ShortCrops(self.shorter.probability, lengths)
 
     def order(self, labels: Sequence[int], seed: int) -> "EveryUtterance | SpeakersByUtterances":
-        """Which utterances an epoch draws.
+        """The order of utterances in an epoch; ``labels`` are the speakers of all utterances.
 
-        Parameters
-        ----------
-        labels : sequence of int
-            Speaker of each utterance.
-        seed : int
-            Of the whole training.
-
-        Raises
-        ------
-        ValueError
-            The speakers do not fill such batches.
+        ValueError if the speakers do not fill such batches.
         """
         from utils.training.draw_order import EveryUtterance, SpeakersByUtterances
 
@@ -203,30 +171,22 @@ class CropOptions:
 
 
 def resolved_crops(options: dict | None) -> dict:
-    """The section with every default filled in, those of its parts too.
-
-    Parameters
-    ----------
-    options : dict or None
-        The section, already checked.
-    """
+    """The section `crops`, already checked, with all defaults, those of its mappings too."""
     resolved = resolved_options(CropOptions, options)
-    parts = {"batches": BatchOptions, "short_crops": ShortCropOptions}
-    return resolved | {
-        name: resolved_options(part, resolved[name])
-        for name, part in parts.items()
-        if resolved[name] is not None
-    }
+    for name, kind in (("batches", BatchOptions), ("short_crops", ShortCropOptions)):
+        if resolved[name] is not None:
+            resolved[name] = resolved_options(kind, resolved[name])
+    return resolved
 
 
 def _lengths_between(seconds: tuple[float, float], sample_rate_hz: int) -> range:
     """Lengths in samples from the shortest to the longest."""
     step = max(1, round(LENGTH_STEP_SECONDS * sample_rate_hz))
-    shortest, longest = (round(length * sample_rate_hz) for length in seconds)
+    shortest, longest = round(seconds[0] * sample_rate_hz), round(seconds[1] * sample_rate_hz)
     return range(shortest, longest + 1, step)
 
 
 def _check_range(name: str, seconds: tuple[float, float]) -> None:
-    """Refuse two lengths that are none."""
+    """Refuse a range of lengths that is empty or not above 0."""
     if not 0 < seconds[0] <= seconds[1]:
         raise ValueError(f"{name} is {list(seconds)}, expected lengths above 0, the shortest first")

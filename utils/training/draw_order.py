@@ -1,6 +1,7 @@
-"""Which utterances an epoch draws, in which order: a pure function of (seed, epoch), of an equal number of draws in every epoch.
+"""The order of the utterances in an epoch: a pure function of (seed, epoch).
 
-Shapes: ``U`` utterances, ``S`` speakers, ``N`` speakers of a batch, ``M`` utterances of each, ``D`` draws of an epoch.
+Every epoch has the same number of draws.  Shapes: ``U`` utterances, ``S`` speakers, ``N`` speakers
+of a batch, ``M`` utterances of each, ``D`` draws of an epoch.
 """
 
 from collections import deque
@@ -11,28 +12,13 @@ import numpy as np
 
 
 class EveryUtterance:
-    """Every utterance once per epoch; where a speaker has more than a cap, so many of them, drawn anew in each epoch.
+    """Every utterance once per epoch, of a speaker at most ``max_per_speaker`` random ones.
 
-    Parameters
-    ----------
-    labels : (U,) ints
-        Speaker of each utterance.
-    seed : int
-        Of the whole training.
-    max_per_speaker : int or None
-        Most utterances of a speaker in an epoch.
-
-    Attributes
-    ----------
-    epoch_size : int
-        D.
-    rows_per_speaker : int
-        Neighbouring draws, from a multiple of this number on, that are of one speaker.
-    speakers_left_out : int
-        None here.
+    ``labels`` (U,) are the speakers of the utterances; ``epoch_size`` is D.
     """
 
-    rows_per_speaker, speakers_left_out = 1, 0
+    rows_per_speaker = 1  # consecutive draws of one speaker
+    speakers_left_out = 0
 
     def __init__(self, labels: Sequence[int], seed: int, max_per_speaker: int | None = None):
         self.labels, self.seed = np.asarray(labels), seed
@@ -40,49 +26,23 @@ class EveryUtterance:
         self.epoch_size = int(_capped(np.bincount(self.labels), max_per_speaker).sum())
 
     def order(self, epoch: int) -> np.ndarray:
-        """Utterances in the order in which an epoch draws them, (D,).
-
-        Parameters
-        ----------
-        epoch : int
-            From 0 on.
-        """
+        """The utterances of an epoch (counted from 0) in their order, (D,)."""
         shuffled = np.random.default_rng([self.seed, epoch]).permutation(len(self.labels))
         if self.max_per_speaker is None:
             return shuffled
-        return shuffled[number_among_equals(self.labels[shuffled]) < self.max_per_speaker]
+        return shuffled[count_earlier_equals(self.labels[shuffled]) < self.max_per_speaker]
 
 
 class SpeakersByUtterances:
-    """Batches of N different speakers with M different utterances of each, the speakers drawn in proportion to the utterances that they have left.
+    """Batches of N different speakers with M different utterances of each.
 
-    An epoch has as many batches as the speakers' utterances can fill: of a speaker with ``u`` of them (or the cap) so many groups of M as go into
-    ``u``, but no more than one group in a batch.  What is left over is drawn anew in the next epoch.
+    Speakers are drawn in proportion to the utterances that they have left.  An epoch has as many
+    batches as the utterances can fill: a speaker with ``u`` of them (at most ``max_per_speaker``)
+    has ``u // M`` groups, one per batch; what is left over may be drawn in the next epoch.  The
+    other options are those of `utils.training.crops.BatchOptions`.
 
-    Parameters
-    ----------
-    labels : (U,) ints
-        Speaker of each utterance.
-    seed : int
-        Of the whole training.
-    speakers, utterances : int, int
-        N and M.
-    crops_per_utterance : int
-        Rows that each utterance of a batch gives, next to each other.
-    when_fewer : {"repeat", "leave_out"}
-        A speaker with fewer than M utterances comes once per epoch with these drawn again and again (each draw has another crop), or never.
-    max_per_speaker : int or None
-        Most utterances of a speaker in an epoch, M or more.
-
-    Attributes
-    ----------
-    epoch_size, rows_per_speaker, speakers_left_out : int
-        As of `EveryUtterance`; D is a multiple of the batch.
-
-    Raises
-    ------
-    ValueError
-        Nobody has M utterances, there are fewer than N speakers, or the cap is below M.
+    ValueError if no speaker has M utterances, there are fewer than N speakers, or
+    ``max_per_speaker`` is below M.
     """
 
     def __init__(
@@ -100,51 +60,44 @@ class SpeakersByUtterances:
         self.speakers, self.utterances, self.crops = speakers, utterances, crops_per_utterance
         if max_per_speaker is not None and max_per_speaker < utterances:
             raise ValueError(
-                f"max_utterances_per_speaker is {max_per_speaker}, a batch wants {utterances} utterances of each"
+                f"max_utterances_per_speaker is {max_per_speaker}, "
+                f"a batch wants {utterances} utterances of each"
             )
         self.count_S = np.bincount(self.labels)
         self.groups_S = _capped(self.count_S, max_per_speaker) // utterances
         if not self.groups_S.any():
+            most = self.count_S.max()
             raise ValueError(
-                f"utterances is {utterances}: no speaker has so many, the most is {self.count_S.max()}"
+                f"utterances is {utterances}: no speaker has so many, the most is {most}"
             )
         if when_fewer == "repeat":
             self.groups_S = np.maximum(self.groups_S, self.count_S > 0)
-        there = int(np.count_nonzero(self.groups_S))
-        self.speakers_left_out = int(np.count_nonzero(self.count_S)) - there
-        if there < speakers:
+        num_speakers = int(np.count_nonzero(self.groups_S))
+        self.speakers_left_out = int(np.count_nonzero(self.count_S)) - num_speakers
+        if num_speakers < speakers:
             wanted = f" with {utterances} utterances or more" if when_fewer == "leave_out" else ""
-            raise ValueError(f"speakers is {speakers}: there are {there}{wanted}")
+            raise ValueError(f"speakers is {speakers}: there are {num_speakers}{wanted}")
         self.num_batches = most_batches(self.groups_S, speakers)
         self.rows_per_speaker = utterances * crops_per_utterance
         self.epoch_size = self.num_batches * speakers * self.rows_per_speaker
 
     def order(self, epoch: int) -> np.ndarray:
-        """Utterances in the order in which an epoch draws them, batch after batch, speaker after speaker, (D,).
-
-        Parameters
-        ----------
-        epoch : int
-            From 0 on.
-        """
+        """The utterances of an epoch, batch after batch, speaker after speaker, (D,)."""
         rng = np.random.default_rng([self.seed, epoch])
         shuffled = rng.permutation(len(self.labels))
         by_speaker = shuffled[np.argsort(self.labels[shuffled], kind="stable")]
-        speaker = self.speakers_of_batches(rng).ravel()
-        place = number_among_equals(speaker)[:, None] * self.utterances + np.arange(self.utterances)
+        speaker = self.draw_speakers(rng).ravel()
+        first_group = count_earlier_equals(speaker)[:, None] * self.utterances
+        position = first_group + np.arange(self.utterances)  # among the speaker's utterances
         first_S = np.cumsum(self.count_S) - self.count_S
-        chosen = by_speaker[first_S[speaker, None] + place % self.count_S[speaker, None]]
+        chosen = by_speaker[first_S[speaker, None] + position % self.count_S[speaker, None]]
         return np.repeat(chosen.ravel(), self.crops)
 
-    def speakers_of_batches(self, rng: np.random.Generator) -> np.ndarray:
+    def draw_speakers(self, rng: np.random.Generator) -> np.ndarray:
         """The speakers of every batch of an epoch, (batches, N).
 
-        A speaker with as many groups left as there are batches left has to be in the next one; with that, the last batch is as full as the first.
-
-        Parameters
-        ----------
-        rng : numpy Generator
-            The only source of what is drawn.
+        A speaker with as many groups left as there are batches left must be in the next batch:
+        so the last batch is as full as the first.
         """
         groups_S = np.minimum(self.groups_S, self.num_batches)
         every_group = rng.permutation(np.repeat(np.arange(len(groups_S)), groups_S))
@@ -163,24 +116,26 @@ class SpeakersByUtterances:
 
 
 def _next_different(queue: deque[int], number: int) -> list[int]:
-    """Take the first different values out of a queue; repetitions stay at its head."""
-    taken: dict[int, None] = {}  # a set that keeps its order
-    again = []
+    """Take the first different values out of a queue; repeated ones go back to its head."""
+    taken: dict[int, None] = {}  # an ordered set
+    repeated = []
     while len(taken) < number:
         value = queue.popleft()
         if value in taken:
-            again.append(value)
+            repeated.append(value)
         else:
             taken[value] = None
-    queue.extendleft(reversed(again))
+    queue.extendleft(reversed(repeated))
     return list(taken)
 
 
 def _drawn_by_weight(
     weight_S: np.ndarray, is_certain_S: np.ndarray, number: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Different indices, each drawn in proportion to its weight; some are certain."""
-    # the shortest ones of waiting times at these rates
+    """Different indices, drawn in proportion to their weights; some are certain.
+
+    The shortest of exponential waiting times whose rates are the weights.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         waiting_S = rng.standard_exponential(len(weight_S), dtype=np.float32) / weight_S
     waiting_S[is_certain_S] = -1
@@ -188,14 +143,9 @@ def _drawn_by_weight(
 
 
 def most_batches(groups_S: np.ndarray, speakers: int) -> int:
-    """Most batches of different speakers that a number of groups of each speaker can fill.
+    """How many batches of N different speakers the groups of each speaker can fill.
 
-    Parameters
-    ----------
-    groups_S : (S,) int array
-        Groups of each speaker.
-    speakers : int
-        N: at least so many have a group.
+    At least N speakers have a group.
     """
     low, high = 1, int(groups_S.sum()) // speakers
     while low < high:
@@ -208,18 +158,12 @@ def most_batches(groups_S: np.ndarray, speakers: int) -> int:
 
 
 def _capped(count_S: np.ndarray, most: int | None) -> np.ndarray:
-    """Counts that do not exceed a number."""
+    """Counts, limited to a maximum if there is one."""
     return count_S if most is None else np.minimum(count_S, most)
 
 
-def number_among_equals(values: np.ndarray) -> np.ndarray:
-    """For each element how many equal ones stand before it.
-
-    Parameters
-    ----------
-    values : (n,) int array
-        Any values.
-    """
+def count_earlier_equals(values: np.ndarray) -> np.ndarray:
+    """For each element of a 1-D array, how many equal ones precede it."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     is_first = np.r_[True, ordered[1:] != ordered[:-1]]

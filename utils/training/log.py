@@ -1,4 +1,4 @@
-"""What training says: a progress bar, TensorBoard, and a history that the report draws."""
+"""Output of a training: a progress bar, TensorBoard, and a history for the report."""
 
 import json
 import os
@@ -11,44 +11,38 @@ from utils.files import atomic_write, read_entries
 from utils.metrics.rates import reversal_note
 from utils.training.progress import Progress
 
-# 80 columns leave a bar beside a million steps.
+# wide enough for a bar in 80 columns, up to a million steps
 BAR = "{n_fmt}/{total_fmt} |{bar}| {remaining} left {rate_fmt}{postfix}"
-USUAL_SIZE = {"ncols": 80, "nrows": 24}  # of a terminal that does not tell its own
-LINE_SECONDS = 15.0  # between two lines where there is no terminal
+DEFAULT_SIZE = {"ncols": 80, "nrows": 24}  # of a terminal that does not report its own
+LINE_SECONDS = 15.0  # between two lines if there is no terminal
 
 
 class Bar(Protocol):
-    """What shows the steps: tqdm's bar, or lines."""
+    """What shows the progress: tqdm's bar, or lines."""
 
     def update(self) -> object:
-        """Count one step more."""
+        """Count a step."""
 
     def set_postfix_str(self, text: str, refresh: bool) -> object:
-        """Set what is shown beside the steps."""
+        """Set the text beside the steps."""
 
     def write(self, text: str, file: IO[str]) -> object:
-        """Print a line of its own."""
+        """Print a separate line."""
 
     def close(self) -> object:
-        """End."""
+        """Finish the output."""
 
 
 class StepLines:
-    """The steps as plain lines, for a file or a pipe: one now and then, and one after the last step.
-
-    Parameters
-    ----------
-    step, total_steps : int
-        Steps done, and length of the training.
-    """
+    """Progress as plain lines for a file or a pipe: every 15 seconds, and after the last step."""
 
     def __init__(self, step: int, total_steps: int):
         self.step, self.first_step, self.total_steps = step, step, total_steps
         self.started = self.printed = time.monotonic()
-        self.beside = ""
+        self.postfix = ""
 
     def update(self) -> None:
-        """Count one step more."""
+        """Count a step."""
         self.step += 1
         now = time.monotonic()
         if self.step < self.total_steps and now - self.printed < LINE_SECONDS:
@@ -56,52 +50,32 @@ class StepLines:
         self.printed = now
         seconds_per_step = (now - self.started) / (self.step - self.first_step)
         left = f"{seconds_per_step * (self.total_steps - self.step):,.0f} s left"
-        words = [f"step {self.step} of {self.total_steps}", self.beside, left]
-        self.write("   " + ", ".join(filter(None, words)), sys.stderr)
+        parts = [f"step {self.step} of {self.total_steps}"]
+        if self.postfix:
+            parts.append(self.postfix)
+        self.write("   " + ", ".join([*parts, left]), sys.stderr)
 
     def set_postfix_str(self, text: str, refresh: bool = False) -> None:
-        """Set what the next line says of the step.
-
-        Parameters
-        ----------
-        text : str
-            Loss, accuracy and the like.
-        refresh : bool
-            Not used: lines stay as they are.
-        """
-        self.beside = text
+        """Set the text of the next line: loss, accuracy and the like."""
+        self.postfix = text
 
     def write(self, text: str, file: IO[str]) -> None:
-        """Print a line.
-
-        Parameters
-        ----------
-        text : str
-            The line.
-        file : file object
-            Where to.
-        """
+        """Print a line."""
         print(text, file=file, flush=True)
 
     def close(self) -> None:
-        """Do nothing: every line is whole."""
+        """Do nothing: every line is complete."""
 
 
-def steps_shown(step: int, total_steps: int) -> Bar:
-    """A bar on a terminal, as wide as that is; lines elsewhere.
-
-    Parameters
-    ----------
-    step, total_steps : int
-        Steps done, and length of the training.
-    """
+def make_bar(step: int, total_steps: int) -> Bar:
+    """A bar as wide as the terminal; lines if there is no terminal."""
     if not sys.stderr.isatty():
         return StepLines(step, total_steps)
     from tqdm import tqdm
 
     size = os.get_terminal_size(sys.stderr.fileno())
     is_known = size.columns > 0 and size.lines > 0
-    width: dict = {"dynamic_ncols": True} if is_known else USUAL_SIZE
+    width: dict = {"dynamic_ncols": True} if is_known else DEFAULT_SIZE
     return tqdm(
         total=total_steps,
         initial=step,
@@ -113,18 +87,10 @@ def steps_shown(step: int, total_steps: int) -> Bar:
 
 
 class TrainingLog:
-    """A progress bar, TensorBoard, and the same entries in ``log/history.jsonl``; and a note of the present step for `standing`.
+    """A progress bar, and the entries of a training in TensorBoard and ``log/history.jsonl``.
 
-    Parameters
-    ----------
-    folder : path
-        ``exp/<name>``.
-    step : int
-        Steps done: later entries, of a run that died behind its last checkpoint, are dropped.
-    total_steps : int
-        For the progress bar.
-    active : bool
-        False on ranks that keep silent.
+    Entries after ``step``, of a run that died after its last checkpoint, are dropped.  Ranks that
+    are not ``active`` write nothing.  The current step is noted for `describe_progress`.
     """
 
     def __init__(self, folder: Path, step: int, total_steps: int, active: bool):
@@ -140,7 +106,7 @@ class TrainingLog:
                 entries = read_entries(self.path)
                 self.entries = [entry for entry in entries if entry["step"] <= self.step]
             self.writer = SummaryWriter(self.folder / "tensorboard", purge_step=self.step + 1)
-            self.bar = steps_shown(self.step, self.total_steps)
+            self.bar = make_bar(self.step, self.total_steps)
             self.progress = Progress(self.folder, self.total_steps).__enter__()
             self.progress.note(self.step)
         return self
@@ -155,14 +121,11 @@ class TrainingLog:
                 self.progress.forget()
 
     def add(self, entry: dict, wait_fraction: float | None = None) -> None:
-        """Log an entry.
+        """Log an entry of a step, or of a validation if ``wait_fraction`` is None.
 
-        Parameters
-        ----------
-        entry : dict
-            ``step``, and ``loss``, ``accuracy`` and ``learning_rate``, or ``dev_eer_percent`` and ``dev_centred_by``.
-        wait_fraction : float or None
-            Part of the step that was spent waiting for data; shown, not kept.
+        An entry has ``step``, and ``loss``, ``accuracy`` and ``learning_rate``, or
+        ``dev_eer_percent`` and ``dev_centred_by``.  ``wait_fraction`` is the share of the step
+        spent waiting for data; it is shown, not kept.
         """
         if not self.active:
             return
@@ -173,12 +136,16 @@ class TrainingLog:
         if wait_fraction is not None:
             loss, accuracy = f"loss {entry['loss']:.3f}", f"acc {entry['accuracy']:.2f}"
             self.bar.set_postfix_str(f"{loss} {accuracy} wait {wait_fraction:.0%}", refresh=False)
-        else:
-            number = entry["dev_centred_by"]
-            how = f"centred by {number:,} training utterances" if number else "not centred"
-            notes = [how, reversal_note(entry["dev_eer_percent"])]
-            found = f"dev EER {entry['dev_eer_percent']:.2f} % ({'; '.join(filter(None, notes))})"
-            self.bar.write(f"   step {entry['step']}: {found}", file=sys.stderr)
+            return
+        eer_percent, num_centring = entry["dev_eer_percent"], entry["dev_centred_by"]
+        notes = "not centred"
+        if num_centring:
+            notes = f"centred by {num_centring:,} training utterances"
+        note = reversal_note(eer_percent)
+        if note:
+            notes += f"; {note}"
+        line = f"   step {entry['step']}: dev EER {eer_percent:.2f} % ({notes})"
+        self.bar.write(line, file=sys.stderr)
 
     def advance(self) -> None:
         """Count a step."""
@@ -188,7 +155,7 @@ class TrainingLog:
             self.progress.note(self.step)
 
     def flush(self) -> None:
-        """Write the history, whole."""
+        """Write the whole history."""
         if self.active:
             with atomic_write(self.path) as file:
                 file.writelines(json.dumps(entry) + "\n" for entry in self.entries)

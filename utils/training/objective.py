@@ -1,7 +1,7 @@
 """What training optimises: network and loss as one module.
 
-`Objective` is the two, `TaughtObjective` the two with a teacher beside them, which `load_teacher`
-reads; `distributed` averages the gradients over several processes.
+`StudentObjective` adds a teacher, read by `load_teacher`; `distributed` averages the gradients
+over several processes.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,12 +24,9 @@ if TYPE_CHECKING:
 
 
 class Objective(nn.Module):
-    """Network and loss as one module, so that gradients of both are averaged over the processes.
+    """Network and loss as one module, so that gradients of both are averaged over processes.
 
-    Parameters
-    ----------
-    network, loss : torch.nn.Module
-        Waveforms to embeddings; embeddings and labels to loss and number of right answers.
+    The loss takes embeddings and labels, and gives its value and the number of right answers.
     """
 
     def __init__(self, network: "EmbeddingNetwork", loss: nn.Module):
@@ -43,48 +40,34 @@ class Objective(nn.Module):
         labels_B: torch.Tensor,
         seeds_B: torch.Tensor,
     ) -> tuple:
-        """Loss (mean over the batch) and number of utterances whose speaker has the highest score."""
+        """Mean loss of the batch, and number of utterances whose speaker scores highest."""
         return self.loss(self.network(waveforms_BS, lengths_B, seeds_B), labels_B)
 
     def scaled_gradients(self) -> list[tuple[nn.Parameter, float]]:
-        """Parameters whose gradients network and loss want multiplied after clipping (``gradient_scales``), with the factors.
+        """Parameters whose gradients are multiplied after clipping, with the factors.
 
-        Raises
-        ------
-        ValueError
-            A parameter of that name does not exist.
+        Network and loss name them in ``gradient_scales``; ValueError for an unknown name.
         """
-        found = []
+        scaled = []
         for part in (self.network, self.loss):
             own = dict(part.named_parameters())
             for name, factor in getattr(part, "gradient_scales", {}).items():
                 if name not in own:
                     raise ValueError(
-                        f"{type(part).__name__} scales the gradient of {name}, which is none of its parameters"
+                        f"{type(part).__name__} scales the gradient of {name}, "
+                        "which is none of its parameters"
                     )
                 if own[name].requires_grad:
-                    found.append((own[name], factor))
-        return found
+                    scaled.append((own[name], factor))
+        return scaled
 
 
-class TaughtObjective(Objective):
-    """Network and loss in training, and a teacher that is no part of its state: what it says is no more than a target.
+class StudentObjective(Objective):
+    """Network and loss of a student, with a teacher (on the CPU at first) that gives targets.
 
-    Parameters
-    ----------
-    network, loss : torch.nn.Module
-        The student's.
-    teacher : Objective
-        Network and loss of a finished training; both on the CPU as yet.
-    options : TeacherOptions
-        Weights and part.
-    student_samples : int
-        Length of the part.
-
-    Raises
-    ------
-    ValueError
-        The two have other embeddings or other speakers, or a loss has no scores of speakers, and these are compared.
+    The teacher sees whole crops, the student ``student_samples`` of them.  ValueError if the
+    options compare embeddings of different sizes, outputs for different numbers of speakers, or
+    outputs of a loss that has none.
     """
 
     def __init__(
@@ -97,24 +80,24 @@ class TaughtObjective(Objective):
     ):
         super().__init__(network, loss)
         self.options, self.student_samples = options, student_samples
-        # in a tuple: no submodule, so that it is neither trained nor saved
+        # in a tuple it is no submodule: neither trained nor saved
         self._teacher = (teacher.eval(),)
         if options.embedding_weight:
-            own, shown = network.embedding_dim, teacher.network.embedding_dim
-            if own != shown:
+            own, teachers = network.embedding_dim, teacher.network.embedding_dim
+            if own != teachers:
                 raise ValueError(
-                    f"embedding_weight: embeddings of {own} numbers, the teacher's have {shown}; "
-                    "set it to 0, or embedding_dim"
+                    f"embedding_weight: embeddings of {own} numbers, "
+                    f"the teacher's have {teachers}; set it to 0, or embedding_dim"
                 )
         if options.output_weight:
-            own, shown = _num_speakers(self), _num_speakers(teacher)
-            if own != shown:
+            own, teachers = _count_speakers(self), _count_speakers(teacher)
+            if own != teachers:
                 raise ValueError(
-                    f"output_weight: {own} speakers, the teacher has {shown}; "
+                    f"output_weight: {own} speakers, the teacher has {teachers}; "
                     "train both on the same data, or set it to 0"
                 )
         elif not options.label_weight:
-            loss.requires_grad_(False)  # nothing reaches it
+            loss.requires_grad_(False)  # it gets no gradient
 
     def forward(
         self,
@@ -123,45 +106,40 @@ class TaughtObjective(Objective):
         labels_B: torch.Tensor,
         seeds_B: torch.Tensor,
     ) -> tuple:
-        """The weighted sum, and the number of utterances whose speaker has the student's highest score.
+        """The weighted sum, and the number of right answers of the student.
 
-        Parameters
-        ----------
-        waveforms_BS : (B, S) float tensor, or (B, S, features)
-            Whole crops.
-        lengths_B : (B,) int tensor
-            All S.
-        labels_B, seeds_B : (B,) int tensors
-            Classes; what is drawn follows from the seeds.
+        ``waveforms_BS`` are whole crops, (B, S) or (B, S, features); every length is S.
         """
         (teacher,), options = self._teacher, self.options
         with torch.no_grad():
-            shown_BE = teacher.network(waveforms_BS, lengths_B).float()
+            teacher_BE = teacher.network(waveforms_BS, lengths_B).float()
         part_BS = self._part(waveforms_BS, int(seeds_B[0]))
         part_lengths_B = torch.full_like(lengths_B, self.student_samples)
         embedding_BE = self.network(part_BS, part_lengths_B, seeds_B).float()
         loss, num_correct = self.loss(embedding_BE, labels_B)
         loss = options.label_weight * loss
         if options.embedding_weight:
-            distance = (1 - F.cosine_similarity(embedding_BE, shown_BE)).mean()
+            distance = (1 - F.cosine_similarity(embedding_BE, teacher_BE)).mean()
             loss = loss + options.embedding_weight * distance
         if options.output_weight:
             with torch.no_grad():
-                target_BN = speaker_logits(teacher.loss, shown_BE).log_softmax(dim=1)
-            said_BN = speaker_logits(self.loss, embedding_BE).log_softmax(dim=1)
-            divergence = F.kl_div(said_BN, target_BN, reduction="batchmean", log_target=True)
+                target_BN = speaker_logits(teacher.loss, teacher_BE).log_softmax(dim=1)
+            output_BN = speaker_logits(self.loss, embedding_BE).log_softmax(dim=1)
+            divergence = F.kl_div(output_BN, target_BN, reduction="batchmean", log_target=True)
             loss = loss + options.output_weight * divergence
         return loss, num_correct
 
     def _part(self, waveforms_BS: torch.Tensor, seed: int) -> torch.Tensor:
-        """The part of the crops that the student hears."""
+        """The part of the crops that the student sees."""
         slack = waveforms_BS.shape[1] - self.student_samples
-        start = slack // 2 if self.options.part == "centre" else seed % (slack + 1)
+        start = slack // 2
+        if self.options.part == "random":
+            start = seed % (slack + 1)
         return waveforms_BS[:, start : start + self.student_samples]
 
 
-def _num_speakers(objective: Objective) -> int:
-    """Speakers that a loss has scores of."""
+def _count_speakers(objective: Objective) -> int:
+    """Number of speakers that a loss has scores for."""
     embedding_1E = torch.zeros(1, objective.network.embedding_dim)
     return speaker_logits(objective.loss, embedding_1E).shape[1]
 
@@ -169,26 +147,16 @@ def _num_speakers(objective: Objective) -> int:
 def speaker_logits(loss: nn.Module, embedding_BE: torch.Tensor) -> torch.Tensor:
     """What a classification loss takes the softmax of, without its margin, (B, N).
 
-    Parameters
-    ----------
-    loss : torch.nn.Module
-        One with ``scores``, or a sum whose first such part counts.
-    embedding_BE : (B, E) float32 tensor
-        Embeddings.
-
-    Raises
-    ------
-    ValueError
-        It compares embeddings only.
+    Of a sum, the first part with ``scores`` counts.  ValueError if there is none.
     """
-    candidates = (loss, *getattr(loss, "parts", ()))
-    head = next((part for part in candidates if hasattr(part, "scores")), None)
-    if head is None:
-        raise ValueError(
-            f"output_weight: {type(loss).__name__} has no scores of speakers; set it to 0, or choose a classification loss"
-        )
-    with torch.autocast(embedding_BE.device.type, enabled=False):
-        return getattr(head, "scale", 1.0) * head.scores(embedding_BE)
+    for part in (loss, *getattr(loss, "parts", ())):
+        if hasattr(part, "scores"):
+            with torch.autocast(embedding_BE.device.type, enabled=False):
+                return getattr(part, "scale", 1.0) * part.scores(embedding_BE)
+    raise ValueError(
+        f"output_weight: {type(loss).__name__} has no scores of speakers; "
+        "set it to 0, or choose a classification loss"
+    )
 
 
 def load_teacher(
@@ -199,19 +167,7 @@ def load_teacher(
 ) -> tuple[Objective, str]:
     """Network and loss of a finished training, and the digest of the network's weights.
 
-    Parameters
-    ----------
-    folder : path
-        Its experiment.
-    checkpoint : str
-        Without ``.pt``.
-    models, losses : mapping
-        The registries.
-
-    Raises
-    ------
-    UserError
-        It is not finished, or does not fit its configuration.
+    UserError if it is not finished, or its weights do not fit its configuration.
     """
     config, where = read_yaml(folder / "config.yaml"), f"{folder}/config.yaml"
     network = build(models, config["model"], f"{where}: model")
@@ -235,13 +191,7 @@ def load_teacher(
 
 
 def normalises_batches(module: nn.Module) -> bool:
-    """Whether a network or a loss has BatchNorm, whose statistics are of the rows that one process has.
-
-    Parameters
-    ----------
-    module : nn.Module
-        Network or loss.
-    """
+    """Whether a module has BatchNorm, whose statistics come from the rows of one process."""
     norms = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
     return any(isinstance(part, norms) for part in module.modules())
 
@@ -249,14 +199,12 @@ def normalises_batches(module: nn.Module) -> bool:
 def distributed(objective: Objective) -> DistributedDataParallel:
     """The objective with gradients averaged over the processes.
 
-    Parameters
-    ----------
-    objective : Objective
-        Its network names the weights that no loss reaches in ``without_gradient``; looking for them costs time in every step.
+    Weights without a gradient are searched for, at a cost in every step, only if the network
+    names some in ``without_gradient``.
     """
     network = objective.network
-    dead = any(
+    has_unused = any(
         parameter.requires_grad and name in network.without_gradient
         for name, parameter in network.named_parameters()
     )
-    return DistributedDataParallel(objective, find_unused_parameters=dead)
+    return DistributedDataParallel(objective, find_unused_parameters=has_unused)

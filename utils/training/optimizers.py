@@ -1,4 +1,4 @@
-"""Optimisers by name: what the section `optimizer` of a training YAML may ask for.
+"""Optimisers by name, for the section `optimizer` of a training YAML.
 
 Torch is imported only to make one.
 """
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Optimizer:
-    """What the optimisers share; a subclass has ``options``, those of the class of torch.optim that ``kind`` names.
+    """Options that all optimisers share; a subclass wraps the class ``kind`` of torch.optim.
 
     Parameters
     ----------
@@ -19,13 +19,15 @@ class Optimizer:
     weight_decay : float
         0 or more.
     without_decay : {"norms_and_biases", "norms", "nothing"}
-        What has none: everything with less than two dimensions; parameters of torch's normalisation layers; or not even these.
+        Parameters without weight decay: those with less than two dimensions; those of torch's
+        normalisation layers; or none.
     learning_rate_factors : dict of str to float
-        Factors of the learning rate, above 0, by beginnings of parameters' names (``network.``, ``loss.`` and so on); the longest one counts.
+        Factors of the learning rate, above 0, by prefix of the parameter's name (``network.``,
+        ``loss.`` and so on); the longest prefix counts.
     weight_decay_factors : dict of str to float
-        Such factors of the weight decay, 0 or more.
+        Factors of the weight decay, 0 or more, in the same way.
     clip_norm : float or None
-        Largest norm of the gradient, above 0; None: any.
+        Largest norm of the gradient, above 0; None: no limit.
     """
 
     kind: str
@@ -60,44 +62,28 @@ class Optimizer:
         self.without_decay, self.clip_norm = without_decay, clip_norm
 
     def options(self) -> dict:
-        """Arguments of the class of torch.optim besides parameters and learning rate."""
+        """Further arguments of the class of torch.optim."""
         return {}
 
     def make(self, objective: "torch.nn.Module") -> "torch.optim.Optimizer":
-        """The optimiser of a module's parameters.
-
-        Parameters
-        ----------
-        objective : torch.nn.Module
-            Network and loss.
-
-        Raises
-        ------
-        ValueError
-            No parameter has a name that a factor is for.
-        """
+        """The optimiser of a module's parameters; ValueError for a prefix without parameters."""
         import torch
 
         kind = getattr(torch.optim, self.kind)
         return kind(self.groups(objective), lr=self.learning_rate, **self.options())
 
     def groups(self, objective: "torch.nn.Module") -> list[dict]:
-        """Parameters with decay and those without; those whose learning rate has a factor in groups of their own.
-
-        Parameters
-        ----------
-        objective : torch.nn.Module
-            Whose parameters are trained.
-        """
+        """Parameter groups by their factors of learning rate and weight decay."""
         self._check_prefixes([name for name, _ in objective.named_parameters()])
-        spared = self._spared(objective)
+        without_decay = self._names_without_decay(objective)
         by_factors: dict[tuple[float, float], list[torch.nn.Parameter]]
         by_factors = {(1.0, 1.0): [], (1.0, 0.0): []}  # of learning rate and weight decay
         for name, parameter in objective.named_parameters():
-            rate = _factor_of(name, self.factors["learning_rate_factors"])
-            decay = _factor_of(name, self.factors["weight_decay_factors"])
-            factors = rate, 0.0 if name in spared else decay
-            by_factors.setdefault(factors, []).append(parameter)
+            rate = _factor_by_prefix(name, self.factors["learning_rate_factors"])
+            decay = _factor_by_prefix(name, self.factors["weight_decay_factors"])
+            if name in without_decay:
+                decay = 0.0
+            by_factors.setdefault((rate, decay), []).append(parameter)
         groups: list[dict[str, Any]] = []
         for (rate, decay), parameters in by_factors.items():
             groups.append({"params": parameters, "weight_decay": decay * self.weight_decay})
@@ -106,7 +92,7 @@ class Optimizer:
         return groups
 
     def _check_prefixes(self, names: list[str]) -> None:
-        """Refuse a factor for which no parameter has a name."""
+        """Refuse a prefix that no parameter's name has."""
         for option, factors in self.factors.items():
             for prefix in factors:
                 if not any(name.startswith(prefix) for name in names):
@@ -115,8 +101,8 @@ class Optimizer:
                         f"names are like {names[0]} and {names[-1]}"
                     )
 
-    def _spared(self, objective: "torch.nn.Module") -> set[str]:
-        """Names of the parameters without decay."""
+    def _names_without_decay(self, objective: "torch.nn.Module") -> set[str]:
+        """Names of the parameters without weight decay."""
         if self.without_decay == "nothing":
             return set()
         if self.without_decay == "norms_and_biases":
@@ -124,12 +110,11 @@ class Optimizer:
         from torch.nn import GroupNorm, LayerNorm
         from torch.nn.modules.batchnorm import _NormBase
 
-        return {
-            f"{place}.{name}"
-            for place, module in objective.named_modules()
-            if isinstance(module, _NormBase | GroupNorm | LayerNorm)
-            for name, _ in module.named_parameters(recurse=False)
-        }
+        names = set()
+        for path, module in objective.named_modules():
+            if isinstance(module, _NormBase | GroupNorm | LayerNorm):
+                names |= {f"{path}.{name}" for name, _ in module.named_parameters(recurse=False)}
+        return names
 
 
 class Adam(Optimizer):
@@ -140,11 +125,11 @@ class Adam(Optimizer):
     learning_rate : float
         The schedule's peak.
     betas : tuple of float
-        Decays of the means of gradient and squared gradient, from 0 to below 1.
+        Decay of the means of gradient and squared gradient, from 0 to below 1.
     epsilon : float
         Added to the denominator, above 0.
     amsgrad : bool
-        Whether the largest mean of squared gradients so far counts.
+        Whether the largest mean of squared gradients so far is used.
     **options
         See `Optimizer`.
     """
@@ -168,7 +153,7 @@ class Adam(Optimizer):
         self.betas, self.epsilon, self.amsgrad = tuple(betas), epsilon, amsgrad
 
     def options(self) -> dict:
-        """Those of Adam."""
+        """Arguments of torch.optim.Adam."""
         return {"betas": self.betas, "eps": self.epsilon, "amsgrad": self.amsgrad}
 
 
@@ -199,9 +184,10 @@ class Sgd(Optimizer):
     momentum : float
         From 0 to below 1.
     nesterov : bool
-        Whether the momentum is Nesterov's, where there is one.
+        Whether the momentum, if there is one, is Nesterov's.
     dampening : float
-        Part of the gradient that does not enter the momentum, from 0 to below 1; not with Nesterov's.
+        Share of the gradient that is kept out of the momentum, from 0 to below 1; not with
+        Nesterov's.
     **options
         See `Optimizer`.
     """
@@ -229,12 +215,12 @@ class Sgd(Optimizer):
         self.nesterov = nesterov and momentum > 0
 
     def options(self) -> dict:
-        """Those of SGD."""
+        """Arguments of torch.optim.SGD."""
         return {"momentum": self.momentum, "nesterov": self.nesterov, "dampening": self.dampening}
 
 
 class Adagrad(Optimizer):
-    """Adagrad, whose rate falls with the sum of squared gradients, and by its own time decay beside the schedule; weight decay is an L2 penalty.
+    """Adagrad, with a time decay of its own besides the schedule; weight decay is an L2 penalty.
 
     Parameters
     ----------
@@ -255,7 +241,7 @@ class Adagrad(Optimizer):
         self.lr_decay = lr_decay
 
     def options(self) -> dict:
-        """That of Adagrad."""
+        """Arguments of torch.optim.Adagrad."""
         return {"lr_decay": self.lr_decay}
 
 
@@ -291,14 +277,14 @@ class RmsProp(Optimizer):
         self.smoothing, self.momentum = smoothing, momentum
 
     def options(self) -> dict:
-        """Those of RMSprop."""
+        """Arguments of torch.optim.RMSprop."""
         return {"alpha": self.smoothing, "momentum": self.momentum}
 
 
-def _factor_of(name: str, factors: dict[str, float]) -> float:
-    """The factor of a parameter: that of the longest beginning of its name, 1 where there is none."""
-    found = [prefix for prefix in factors if name.startswith(prefix)]
-    return factors[max(found, key=len)] if found else 1.0
+def _factor_by_prefix(name: str, factors: dict[str, float]) -> float:
+    """The factor of the longest prefix of a parameter's name; 1 if none matches."""
+    prefixes = [prefix for prefix in factors if name.startswith(prefix)]
+    return factors[max(prefixes, key=len)] if prefixes else 1.0
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

@@ -1,4 +1,7 @@
-"""The section `phases` of a training YAML: one training after the other, each starting where the one before has ended, if it says so."""
+"""The section `phases` of a training YAML: trainings that follow each other in one experiment.
+
+A phase may start from the weights of the phase before.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,10 +12,14 @@ from typing import Literal
 from utils.config import make
 from utils.errors import UserError
 
-# A phase that gives one of two such keys takes the other one of the file away.
-INSTEAD = {"steps": "epochs", "epochs": "steps", "batch_size": "batches", "batches": "batch_size"}
-# Sections that a phase may have of its own.
-OF_A_PHASE = (
+# a phase that sets one of two such keys removes the other one of the common section
+ALTERNATIVES = {
+    "steps": "epochs",
+    "epochs": "steps",
+    "batch_size": "batches",
+    "batches": "batch_size",
+}
+PHASE_SECTIONS = (
     "model",
     "loss",
     "optimizer",
@@ -26,18 +33,19 @@ OF_A_PHASE = (
 
 @dataclass
 class Phase:
-    """What a phase says of itself.
+    """The options of a phase.
 
     Parameters
     ----------
     number : int
-        From 1 on.
+        Counted from 1.
     is_last : bool
-        Whether the experiment ends with it.
+        Whether it is the last phase.
     name : str
-        Small letters, digits, ``-`` and ``_``: its folder is called after it.
+        Lower-case letters, digits, ``-`` and ``_``: a part of its folder's name.
     weights_from : {"random", "previous", "previous_with_loss"}
-        First weights; those of the phase before where names are the same: of the network, or also of the loss.
+        First weights: random, or those of the phase before that have the same names, in the
+        network or also in the loss.
     """
 
     number: int
@@ -48,7 +56,8 @@ class Phase:
     def __post_init__(self):
         if not re.fullmatch(r"[a-z0-9_-]+", self.name):
             raise ValueError(
-                f"name is '{self.name}', expected small letters, digits, - and _: a folder is called so"
+                f"name is '{self.name}', expected small letters, digits, - and _: "
+                "it is a part of a folder's name"
             )
         if self.number == 1 and self.weights_from != "random":
             raise ValueError(
@@ -61,70 +70,63 @@ class Phase:
         return f"phase {self.number} ({self.name})"
 
 
-def phases_of(written: Mapping, path: Path) -> Iterator[tuple[Phase | None, dict]]:
-    """Each phase with its sections; None where a file has no phases.
+def split_phases(written: Mapping, path: Path) -> Iterator[tuple[Phase | None, dict]]:
+    """Each phase of a training YAML with its sections; None for a YAML without phases.
 
-    A section of a phase is laid over the file's key by key; one that has a ``name`` stands alone, and an empty one takes the file's away.
-
-    Parameters
-    ----------
-    written : mapping
-        The YAML, its sections known.
-    path : path
-        For messages.
-
-    Raises
-    ------
-    UserError
-        There are none, two have one name, or one says what a phase cannot.
+    See `override_section` for how a phase's section changes the common one.  UserError if the
+    list is empty, two names are the same, or an option is wrong.
     """
-    common = {
-        section: dict(options) if isinstance(options, dict) else options
-        for section, options in written.items()
-        if section != "phases"
-    }
-    phases = written.get("phases")
+    common = dict(written)
+    phases = common.pop("phases", None)
+    for section, options in common.items():
+        if isinstance(options, dict):
+            common[section] = dict(options)
     if phases is None:
         yield None, common
         return
     if not phases:
         raise UserError(
-            f"{path}: phases: the list is empty, expected one or more; without phases leave the section out"
+            f"{path}: phases: the list is empty, expected one or more; "
+            "without phases leave the section out"
         )
-    names = [said.get("name") for said in phases]
+    _refuse_equal_names([phase.get("name") for phase in phases], path)
+    for number, written_phase in enumerate(phases, start=1):
+        own = {key: value for key, value in written_phase.items() if key not in PHASE_SECTIONS}
+        is_last = number == len(phases)
+        phase = make(Phase, own, f"{path}: phase {number}", number=number, is_last=is_last)
+        sections = dict(common)
+        for section in PHASE_SECTIONS:
+            if section in written_phase:
+                options = written_phase[section]
+                _check_section(options, section, f"{path}: {phase.title}: {section}")
+                sections[section] = override_section(common.get(section), options)
+        yield phase, sections
+
+
+def _refuse_equal_names(names: list, path: Path) -> None:
+    """Refuse two phases of one name."""
     for name in names:
         if name is not None and names.count(name) > 1:
             raise UserError(f"{path}: phases: two are called '{name}'")
-    for number, said in enumerate(phases, start=1):
-        own = {key: value for key, value in said.items() if key not in OF_A_PHASE}
-        is_last = number == len(phases)
-        phase = make(Phase, own, f"{path}: phase {number}", number=number, is_last=is_last)
-        sections = {section: said[section] for section in OF_A_PHASE if section in said}
-        for section, options in sections.items():
-            if options is not None and not isinstance(options, dict):
-                raise UserError(
-                    f"{path}: {phase.title}: {section}: found {options!r}, expected a mapping 'key: value'"
-                )
-            if options is None and section not in ("augmentation", "teacher"):
-                raise UserError(
-                    f"{path}: {phase.title}: {section}: found nothing, expected a mapping 'key: value'"
-                )
-        own_sections = {
-            section: laid_over(common.get(section), options)
-            for section, options in sections.items()
-        }
-        yield phase, common | own_sections
 
 
-def laid_over(common: Mapping | None, options: Mapping | None) -> dict | None:
-    """A section of a phase with what the file says besides.
+def _check_section(options: object, section: str, where: str) -> None:
+    """Refuse a section of a phase that is no mapping; two sections may be empty."""
+    if options is None and section not in ("augmentation", "teacher"):
+        raise UserError(f"{where}: found nothing, expected a mapping 'key: value'")
+    if options is not None and not isinstance(options, dict):
+        raise UserError(f"{where}: found {options!r}, expected a mapping 'key: value'")
 
-    Parameters
-    ----------
-    common, options : mapping or None
-        The file's section, and that of the phase.
+
+def override_section(common: Mapping | None, options: Mapping | None) -> dict | None:
+    """A section of a phase, merged key by key into the common one.
+
+    A section with a ``name`` replaces the common one; an empty section removes it.
     """
-    if not common or options is None or "name" in options:
-        return None if options is None else dict(options)
-    replaced = {INSTEAD.get(key) for key in options}
-    return {key: value for key, value in common.items() if key not in replaced} | dict(options)
+    if options is None:
+        return None
+    if not common or "name" in options:
+        return dict(options)
+    replaced = {ALTERNATIVES.get(key) for key in options}
+    kept = {key: value for key, value in common.items() if key not in replaced}
+    return kept | dict(options)

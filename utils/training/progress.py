@@ -1,4 +1,4 @@
-"""Where a training stands: what the status of a recipe says of one that runs, and of one that was interrupted."""
+"""Progress of a training that runs or was interrupted, for the status of a recipe."""
 
 import json
 import os
@@ -11,27 +11,21 @@ from utils.files import make_folder, naming, read_json_object
 from utils.locks.holder import SILENT_SECONDS, age, death, holder, is_near
 from utils.training.checkpoints import saved_steps
 
-PROGRESS = "log/progress.json"  # there while a training runs, and when it was interrupted
+PROGRESS = "log/progress.json"  # exists while a training runs, and after an interruption
 INTERRUPTED = "interrupted"
 NOTE_SECONDS = 1.0  # between two notes
 
 
 class Progress:
-    """Notes the step that a training is at, a second apart at least.
+    """Writes the current step of a training to a file, at most once a second.
 
-    A note is written over the one before, without being synced: whoever reads half of one takes the newest checkpoint's step.
-
-    Parameters
-    ----------
-    folder : path
-        Of the training.
-    total_steps : int
-        Its length.
+    The file is overwritten in place, without fsync: a reader that gets half a note takes the step
+    of the newest checkpoint instead.
     """
 
     def __init__(self, folder: Path, total_steps: int):
         self.path, self.noted = folder / PROGRESS, 0.0
-        self.said = holder(os.getpid(), "") | {"total_steps": total_steps}
+        self.facts = holder(os.getpid(), "") | {"total_steps": total_steps}
 
     def __enter__(self) -> Self:
         make_folder(self.path.parent)
@@ -43,36 +37,25 @@ class Progress:
         os.close(self.file)
 
     def note(self, step: int) -> None:
-        """Note a step, unless one was noted just now.
-
-        Parameters
-        ----------
-        step : int
-            Steps done.
-        """
+        """Note a step, unless the last note is less than a second old."""
         now = time.monotonic()
         if self.noted and now - self.noted < NOTE_SECONDS:
             return
         self.noted = now
-        content = (json.dumps({"step": step} | self.said) + "\n").encode()
+        content = (json.dumps({"step": step} | self.facts) + "\n").encode()
         with naming(self.path):
             os.pwrite(self.file, content, 0)
             os.ftruncate(self.file, len(content))
 
     def forget(self) -> None:
-        """Remove the note of a training that has reached its end."""
+        """Remove the note of a finished training."""
         self.path.unlink(missing_ok=True)
 
 
-def standing(folder: Path, total_steps: int | None = None) -> str:
-    """Where a training without a receipt stands, in words; empty where it has not begun.
+def describe_progress(folder: Path, total_steps: int | None = None) -> str:
+    """The progress of an unfinished training in words; empty if it has not started.
 
-    Parameters
-    ----------
-    folder : path
-        Of the training.
-    total_steps : int or None
-        Its length, where no note tells it.
+    ``total_steps`` is used if there is no note.
     """
     try:
         noted = _read_note(folder / PROGRESS)
@@ -93,10 +76,10 @@ def standing(folder: Path, total_steps: int | None = None) -> str:
 
 
 def _read_note(path: Path) -> dict:
-    """What was noted last; nothing where that is half written."""
+    """The last note; empty if it is half written."""
     try:
         noted = read_json_object(path)
     except UserError:
         return {}
-    wanted = {"step", "total_steps", *holder(os.getpid(), "")}
-    return noted if wanted <= noted.keys() else {}
+    expected = {"step", "total_steps", *holder(os.getpid(), "")}
+    return noted if expected <= noted.keys() else {}

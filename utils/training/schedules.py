@@ -1,8 +1,8 @@
-"""Learning rate and margin by step: what the section `schedule` of a training YAML may ask for.
+"""Schedules of learning rate and margin, for the section `schedule` of a training YAML.
 
-`Moment` says how far a training is, `Span` is a length of it, `Schedule` and its subclasses are the
-schedules, and `SCHEDULES` has their names.  They are pure functions of the step: there is no state
-to save, so a resumed run cannot part from an undisturbed one.
+`Moment` is the progress of a training, `Span` a length of it; `SCHEDULES` has the schedules by
+name.  They are pure functions of the step: there is no state to save, so a resumed run equals an
+undisturbed one.
 """
 
 import math
@@ -10,21 +10,11 @@ from typing import Any, Literal, NamedTuple
 
 
 class Moment(NamedTuple):
-    """How far a training is.
+    """The progress of a training."""
 
-    Attributes
-    ----------
-    step : int
-        Steps done, from 0 on.
-    total_steps : int
-        Length of the training.
-    steps_per_epoch : float
-        Need not be whole.
-    """
-
-    step: int
+    step: int  # steps done
     total_steps: int
-    steps_per_epoch: float = 1.0
+    steps_per_epoch: float = 1.0  # need not be whole
 
     @property
     def fraction(self) -> float:
@@ -33,16 +23,9 @@ class Moment(NamedTuple):
 
 
 class Span:
-    """A length of training.
+    """A length of training: a fraction of all steps, or epochs, or steps.
 
-    Parameters
-    ----------
-    name : str
-        Of the options, for messages: ``warmup`` for ``warmup_fraction``.
-    fraction : float
-        Part of all steps, in [0, 1].
-    epochs, steps : float or None, int or None
-        In place of the fraction, 0 or more; one of the two.
+    ``name`` is the prefix of the options in messages: ``warmup`` of ``warmup_fraction``.
     """
 
     def __init__(self, name: str, fraction: float, epochs: float | None, steps: int | None):
@@ -55,13 +38,7 @@ class Span:
         self.part, self.num_epochs, self.num_steps = fraction, epochs, steps
 
     def steps(self, at: Moment) -> float:
-        """The length in steps.
-
-        Parameters
-        ----------
-        at : Moment
-            Of this training.
-        """
+        """The length in steps."""
         if self.num_steps is not None:
             return self.num_steps
         if self.num_epochs is not None:
@@ -69,32 +46,28 @@ class Span:
         return self.part * at.total_steps
 
     def fraction(self, at: Moment) -> float:
-        """The length as a part of the whole training.
-
-        Parameters
-        ----------
-        at : Moment
-            Of this training.
-        """
-        given = self.num_epochs is None and self.num_steps is None
-        return self.part if given else self.steps(at) / at.total_steps
+        """The length as a fraction of the whole training."""
+        if self.num_epochs is None and self.num_steps is None:
+            return self.part
+        return self.steps(at) / at.total_steps
 
 
 class Schedule:
-    """What all schedules share: a linear warm-up of the learning rate, and the rise of a margin.  Without a subclass' ``decay`` the rate is constant.
+    """A constant learning rate after a linear warm-up, and a margin that may rise; base class.
 
     Parameters
     ----------
     warmup_fraction, warmup_epochs, warmup_steps : float, float or None, int or None
-        Length of the warm-up: part of all steps, in [0, 1); or, in its place, epochs or steps.
+        Length of the warm-up: a fraction of all steps, in [0, 1); or epochs, or steps.
     warmup_from : float
-        Part of the rate at the beginning of the warm-up, in [0, 1].
-    margin_start_fraction, margin_start_epochs, margin_start_steps : float, float or None, int or None
-        When a margin loss' margin begins to rise from 0, in one of these three.
-    margin_warmup_fraction, margin_warmup_epochs, margin_warmup_steps : float, float or None, int or None
-        How long it rises; 0: it is whole from the beginning of the training on, whatever the start.
+        Fraction of the rate at which the warm-up begins, in [0, 1].
+    margin_start_fraction, margin_start_epochs, margin_start_steps : as of the warm-up
+        When the margin of a margin loss begins to rise from 0.
+    margin_warmup_fraction, margin_warmup_epochs, margin_warmup_steps : as of the warm-up
+        How long it rises; 0: it is full from the first step, whatever the start.
     margin_growth : {"linear", "exponential"}
-        ``exponential``: what is missing falls to a thousandth over the rise, most of it at first.
+        ``exponential``: the distance to the full margin falls to a thousandth over the rise,
+        fastest at first.
     """
 
     def __init__(
@@ -125,13 +98,7 @@ class Schedule:
         self.warmup_from, self.margin_growth = warmup_from, margin_growth
 
     def rate(self, at: Moment) -> float:
-        """Factor of the peak learning rate.
-
-        Parameters
-        ----------
-        at : Moment
-            Steps done.
-        """
+        """Factor of the peak learning rate."""
         warm = self.warmup.fraction(at)
         if at.fraction < warm:
             risen = self.warmup_from + (1 - self.warmup_from) * (at.fraction / warm)
@@ -139,23 +106,11 @@ class Schedule:
         return self.decay(at)
 
     def decay(self, at: Moment) -> float:
-        """The factor apart from the warm-up: 1.
-
-        Parameters
-        ----------
-        at : Moment
-            Steps done.
-        """
+        """The factor without the warm-up: 1."""
         return 1.0
 
     def margin(self, at: Moment) -> float:
-        """Factor of the loss' margin.
-
-        Parameters
-        ----------
-        at : Moment
-            Steps done.
-        """
+        """Factor of the margin of the loss."""
         length = self.margin_warmup.fraction(at)
         if not length:
             return 1.0
@@ -186,7 +141,7 @@ class Cosine(Schedule):
         self.final_fraction = final_fraction
 
     def decay(self, at: Moment) -> float:
-        """Half a cosine from the end of the warm-up to the end of the training."""
+        """Half a cosine from the end of the warm-up to the last step."""
         warm = self.warmup.fraction(at)
         if at.fraction < warm:
             return 1.0
@@ -195,26 +150,27 @@ class Cosine(Schedule):
 
 
 class CosineRestarts(Schedule):
-    """Cycles of a linear warm-up to the cycle's peak and a fall from it, from and to the same lowest rate.
+    """Cycles of a linear warm-up to a peak and a fall from it; all begin and end at one rate.
 
     Parameters
     ----------
     cycle_epochs, cycle_steps : float or None, int or None
         Length of the first cycle, its warm-up included: one of the two.
     cycle_growth : float
-        How many times as long as the one before a cycle is, without its warm-up; 1 or more.
+        Length of a cycle relative to the one before, both without warm-up; 1 or more.
     peak_factor : float
-        Peak of a cycle as part of that of the one before, in [0, 1].
+        Peak of a cycle relative to the one before, in [0, 1].
     final_fraction : float
         Where each cycle begins and ends, as a fraction of the first peak, in [0, 1].
     fall : {"cosine", "linear"}
         Half a cosine, or a straight line: with a warm-up of half the cycle, triangles.
     **options
-        See `Schedule`; ``warmup_from`` has no say here.
+        See `Schedule`; ``warmup_from`` has no effect.
 
     References
     ----------
-    Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017; warm-up and falling peaks as MR-RawNet was trained with.
+    Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017;
+    warm-up and falling peaks as in the training of MR-RawNet.
     """
 
     def __init__(
@@ -244,7 +200,7 @@ class CosineRestarts(Schedule):
                 f"a cycle of {length:g} steps is not longer than its warm-up of {warm:g}"
             )
         begin, peak = 0.0, 1.0
-        # the first step of an epoch may lie a rounding error before it
+        # the first step of a cycle may lie a rounding error before it
         while at.step - begin >= length - 1e-6:
             begin += length
             length = warm + (length - warm) * self.cycle_growth
@@ -254,12 +210,14 @@ class CosineRestarts(Schedule):
         if done < warm:
             return self.final_fraction + height * done / warm
         fallen = (done - warm) / (length - warm)
-        left = 1 - fallen if self.fall == "linear" else _half_cosine(fallen)
+        left = 1 - fallen
+        if self.fall == "cosine":
+            left = _half_cosine(fallen)
         return self.final_fraction + height * left
 
 
 class TimeDecay(Schedule):
-    """1 / (1 + decay_per_step * steps), as Keras' optimisers had it.
+    """1 / (1 + decay_per_step * steps), as in Keras' optimisers.
 
     Parameters
     ----------
@@ -276,17 +234,17 @@ class TimeDecay(Schedule):
         self.decay_per_step = decay_per_step
 
     def decay(self, at: Moment) -> float:
-        """By steps since the beginning."""
+        """By the steps done."""
         return 1 / (1 + self.decay_per_step * at.step)
 
 
 class StepDecay(Schedule):
-    """Times a factor after every so many steps or epochs.
+    """The rate is multiplied by a factor after every so many steps or epochs.
 
     Parameters
     ----------
     every_epochs, every_steps : float or None, int or None
-        One of the two, above 0; counted from the beginning.
+        The interval, above 0: one of the two.
     factor : float
         In [0, 1].
     **options
@@ -307,12 +265,12 @@ class StepDecay(Schedule):
         self.factor = factor
 
     def decay(self, at: Moment) -> float:
-        """The factor to the power of the intervals that are over."""
+        """The factor to the power of the number of completed intervals."""
         return self.factor ** math.floor(at.step / self.every.steps(at) + 1e-9)
 
 
 class Exponential(Schedule):
-    """From 1 to a fraction of the peak, by the same factor in each step.
+    """From 1 to a fraction of the peak, by the same factor in every step.
 
     Parameters
     ----------
@@ -329,17 +287,19 @@ class Exponential(Schedule):
         self.final_fraction = final_fraction
 
     def decay(self, at: Moment) -> float:
-        """A power of the last value."""
+        """A power of the final fraction."""
         return self.final_fraction**at.fraction
 
 
 class VggRestart(Schedule):
-    """Xie et al.'s steps: a short warm-up, then 1, 0.1 and 0.01 of the peak, falling at 0.5 and 0.8 of the first half; the second half repeats them.
+    """Xie et al.'s steps: a short warm-up, then 1, 0.1 and 0.01 of the peak, twice.
+
+    The rate falls at 0.5 and 0.8 of the first half of the training; the second half repeats it.
 
     Parameters
     ----------
     warmup_factor : float
-        Part of the peak in the warm-up, in [0, 1] (``warmup_ratio`` of the published command).
+        Fraction of the peak in the warm-up, in [0, 1] (published option ``warmup_ratio``).
     warmup_epochs : int
         Length of the warm-up, 0 or more.
     epochs : int
@@ -347,7 +307,8 @@ class VggRestart(Schedule):
 
     References
     ----------
-    Xie et al., "Utterance-level aggregation for speaker recognition in the wild", ICASSP 2019; its training code.
+    Xie et al., "Utterance-level aggregation for speaker recognition in the wild", ICASSP 2019;
+    its training code.
     """
 
     def __init__(self, *, warmup_factor: float = 0.1, warmup_epochs: int = 2, epochs: int = 128):
@@ -359,7 +320,8 @@ class VggRestart(Schedule):
         first, second = int(0.5 * half), int(0.8 * half)
         if not 0 <= warmup_epochs <= first:
             raise ValueError(
-                f"warmup_epochs is {warmup_epochs}, expected from 0 to {first}, where the rate falls first"
+                f"warmup_epochs is {warmup_epochs}, expected from 0 to {first}, "
+                "where the rate falls first"
             )
         self.epochs = epochs
         self.milestones = [
@@ -383,7 +345,7 @@ class VggRestart(Schedule):
 
 
 def _interval(name: str, epochs: float | None, steps: int | None) -> Span:
-    """A length that repeats itself, which has to be given."""
+    """A required length above 0, in epochs or steps."""
     if (epochs is None) == (steps is None):
         raise ValueError(f"{name}_epochs and {name}_steps: expected one of the two")
     for unit, value in (("epochs", epochs), ("steps", steps)):
@@ -393,12 +355,12 @@ def _interval(name: str, epochs: float | None, steps: int | None) -> Span:
 
 
 def _half_cosine(done: float) -> float:
-    """Half a cosine from 1 down to 0."""
+    """Half a cosine: from 1 to 0 as ``done`` goes from 0 to 1."""
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _check_fractions(**fractions: float) -> None:
-    """Refuse what is not in [0, 1]."""
+    """Refuse values outside [0, 1]."""
     for name, value in fractions.items():
         if not 0 <= value <= 1:
             raise ValueError(f"{name} is {value}, expected a fraction from 0 to 1")

@@ -1,4 +1,4 @@
-"""What a training begins with: first weights from the phase before, a teacher, and sections that fit the network and the loss."""
+"""The start of a training: first weights, a teacher, and checks that the sections fit together."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from torch import nn
 from utils.errors import UserError
 from utils.torch_device import rank_and_world
 from utils.training.checkpoints import take_weights, trained_weights
-from utils.training.objective import TaughtObjective, load_teacher
+from utils.training.objective import StudentObjective, load_teacher
 from utils.training.schedules import Moment
 from utils.training.settings import Settings
 
@@ -19,26 +19,17 @@ if TYPE_CHECKING:
     from steps.models.network import EmbeddingNetwork
 
 
-def fits_crops(settings: Settings, network: "EmbeddingNetwork", loss: nn.Module) -> None:
-    """Hold the section `crops` against what network and loss take.
+def check_crops(settings: Settings, network: "EmbeddingNetwork", loss: nn.Module) -> None:
+    """Check the section `crops` against the network and the loss that the YAML describes.
 
-    Parameters
-    ----------
-    settings : Settings
-        The YAML.
-    network, loss : torch.nn.Module
-        Made from it.
-
-    Raises
-    ------
-    UserError
-        Crops are too short, or not of the network's only length; or the loss compares utterances of a speaker and batches have one of each.
+    UserError if crops are too short or not of the network's fixed length, or if the loss compares
+    utterances of a speaker and a batch has only one.
     """
-    _fits_shortest(settings, network)
+    _check_shortest(settings, network)
     if network.batching == "fixed_samples":
-        _fits_only_length(settings, network.min_samples, network.sample_rate_hz)
-    compares = getattr(loss, "batch_shape", None) == "speakers_x_utterances"
-    if compares and settings.crops.rows_per_speaker < 2:
+        _check_fixed_length(settings, network.min_samples, network.sample_rate_hz)
+    compares_utterances = getattr(loss, "batch_shape", None) == "speakers_x_utterances"
+    if compares_utterances and settings.crops.rows_per_speaker < 2:
         raise UserError(
             f"{settings.where('crops')}: the loss {settings.sections['loss']['name']} compares "
             "several utterances of each speaker; give batches: {speakers: N, utterances: M} "
@@ -46,8 +37,8 @@ def fits_crops(settings: Settings, network: "EmbeddingNetwork", loss: nn.Module)
         )
 
 
-def _fits_shortest(settings: Settings, network: "EmbeddingNetwork") -> None:
-    """Refuse crops, and parts of them for a student, that are too short for the network."""
+def _check_shortest(settings: Settings, network: "EmbeddingNetwork") -> None:
+    """Refuse crops, and the parts that a student sees, that are too short for the network."""
     lengths = [("crops", "crop_seconds", settings.crops.shortest_seconds)]
     if settings.teacher:
         lengths.append(("teacher", "student_seconds", settings.teacher.student_seconds))
@@ -60,38 +51,27 @@ def _fits_shortest(settings: Settings, network: "EmbeddingNetwork") -> None:
             )
 
 
-def _fits_only_length(settings: Settings, wanted: int, sample_rate_hz: int) -> None:
-    """Refuse crops of another length than the network's only one, and a student's part of them."""
-    found = settings.crops.lengths(sample_rate_hz)
-    if found != wanted:
-        if isinstance(found, int):
-            said = f"{found} samples"
-        else:
-            said = f"{found[0]} to {found[-1]} samples"
+def _check_fixed_length(settings: Settings, wanted: int, sample_rate_hz: int) -> None:
+    """Refuse crops of another length than the network's fixed one, and a teacher."""
+    lengths = settings.crops.lengths(sample_rate_hz)
+    if lengths != wanted:
+        samples = lengths if isinstance(lengths, int) else f"{lengths[0]} to {lengths[-1]}"
         raise UserError(
-            f"{settings.where('crops')}: crop_seconds are {said}; this network takes {wanted} only"
+            f"{settings.where('crops')}: crop_seconds are {samples} samples; "
+            f"this network takes {wanted} only"
         )
     if settings.teacher:
         raise UserError(
             f"{settings.where('teacher')}: this network takes crops of {wanted} samples only, "
-            "and a student hears less"
+            "and a student sees less"
         )
 
 
 def length_of_training(settings: Settings, epoch_size: int) -> int:
-    """Number of steps.
+    """Number of steps of a training with so many draws in an epoch.
 
-    Parameters
-    ----------
-    settings : Settings
-        The YAML.
-    epoch_size : int
-        Draws of an epoch.
-
-    Raises
-    ------
-    UserError
-        Not one step, batches that the processes cannot share evenly, or a schedule that does not fit.
+    UserError if there is no step, the processes cannot share the batches equally, or the schedule
+    does not fit.
     """
     section, batch_size = "crops", settings.crops.rows_per_batch
     try:
@@ -108,84 +88,52 @@ def length_of_training(settings: Settings, epoch_size: int) -> int:
 def first_weights(
     settings: Settings, network: nn.Module, loss: nn.Module, before: Path | None
 ) -> dict[str, dict]:
-    """Take the weights that the phase asks for from the phase before, and say what was taken.
+    """Copy the weights that a phase takes from the phase before into network and loss.
 
-    Parameters
-    ----------
-    settings : Settings
-        The phase.
-    network, loss : torch.nn.Module
-        As they were made; changed.
-    before : path or None
-        Folder of the phase before.
-
-    Returns
-    -------
-    dict
-        Empty where nothing is asked for; otherwise of `network` and `loss` what is ``taken``, ``new`` and ``left``.
-
-    Raises
-    ------
-    UserError
-        They do not fit.
+    Returns for both the names ``taken``, ``new`` and ``left`` (see `take_weights`), or nothing if
+    the phase starts with random weights.  UserError if the weights do not fit.
     """
     phase = settings.phase
     if phase is None or phase.weights_from == "random":
         return {}
-    assert before is not None  # the first phase asks for none
+    assert before is not None  # the first phase takes none
     states = trained_weights(before)
-    said = {}
+    origins = {}
     for name, module, state in zip(("network", "loss"), (network, loss), states, strict=True):
         if name == "loss" and phase.weights_from == "previous":
-            said[name] = {"taken": [], "new": list(module.state_dict()), "left": list(state)}
+            origins[name] = {"taken": [], "new": list(module.state_dict()), "left": list(state)}
             continue
         try:
-            said[name] = take_weights(module, state)
+            origins[name] = take_weights(module, state)
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(
                 f"{settings.where('weights_from')}: {name}: {reason}; the weights are of {before}"
             ) from None
     if rank_and_world()[0] == 0:
-        for name, lists in said.items():
+        for name, lists in origins.items():
             numbers = "; ".join(f"{len(names)} {kind}" for kind, names in lists.items())
             print(
                 f"   {phase.title}: {name}: {numbers} (tensors by name: first_weights.json)",
                 file=sys.stderr,
             )
-    return said
+    return origins
 
 
-def taught(
+def add_teacher(
     settings: Settings,
     network: "EmbeddingNetwork",
     loss: nn.Module,
     folder: Path,
     device: str,
     registries: tuple[Mapping[str, Callable], Mapping[str, Callable]],
-) -> tuple[TaughtObjective, str]:
-    """Network and loss with the teacher of the YAML, and the digest of the teacher's weights.
+) -> tuple[StudentObjective, str]:
+    """The student with its teacher (an experiment folder), and the digest of the teacher's weights.
 
-    Parameters
-    ----------
-    settings : Settings
-        The YAML.
-    network, loss : torch.nn.Module
-        The student's.
-    folder : path
-        The teacher's experiment.
-    device : str
-        Where the teacher goes.
-    registries : two mappings
-        Networks and losses by name.
-
-    Raises
-    ------
-    UserError
-        The teacher does not fit.
+    ``registries`` are networks and losses by name.  UserError if the teacher does not fit.
     """
     options = settings.teacher
-    assert options is not None  # there is a folder only where there is a section
+    assert options is not None  # without the section there is no folder
     teacher, digest = load_teacher(folder, options.checkpoint, *registries)
     own_hz, teacher_hz = network.sample_rate_hz, teacher.network.sample_rate_hz
     if own_hz != teacher_hz:
@@ -194,7 +142,7 @@ def taught(
         )
     student_samples = round(options.student_seconds * own_hz)
     try:
-        objective = TaughtObjective(network, loss, teacher, options, student_samples)
+        objective = StudentObjective(network, loss, teacher, options, student_samples)
     except ValueError as error:
         raise UserError(f"{settings.where('teacher')}: {error}") from None
     teacher.to(torch.device(device))

@@ -1,7 +1,8 @@
-"""The training loop: steps, checkpoints, validation, log.  Any network, any loss; which ones is steps/train.py's business.
+"""The training loop for any network and loss: steps, checkpoints, validation, log.
 
-Everything that a step depends on is the weights, the optimiser's state and the step's number, all three in the checkpoint: a run that was killed and
-resumed ends with the same weights as an undisturbed one, bit for bit on a CPU.
+A step depends only on the weights, the optimiser's state and the number of the step, all of them in
+the checkpoint: a run that was killed and resumed ends with the same weights as an undisturbed one,
+bit for bit on a CPU.
 """
 
 import math
@@ -39,37 +40,17 @@ if TYPE_CHECKING:
     from steps.models.network import EmbeddingNetwork
     from utils.augmentation.device import DeviceChain
 
-KEPT_CHECKPOINTS = 2  # the newest ones, beside step 0 and those that the average needs
+KEPT_CHECKPOINTS = 2  # newest ones, besides step 0 and those that the average needs
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Trainer:
-    """Train an objective on the draws of a dataset.
+    """Trains an objective, on its device, on the draws of a dataset.
 
-    Parameters
-    ----------
-    objective : Objective
-        On its device.
-    optimizer : torch.optim.Optimizer
-        Its learning rate is the schedule's peak.
-    schedule : Schedule
-        Learning rate and margin at a step.
-    dataset : utils.training.sampling.CropDataset
-        Crops by draw index.
-    batch_size : int
-        Of the global batch, a multiple of the number of processes.
-    total_steps : int
-        Length of the training.
-    options : TrainingOptions
-        The section `training` of the YAML.
-    folder : path
-        ``exp/<name>``.
-    validate : callable or None
-        Network -> entries of the history, such as the EER on the dev trials; called in all processes at once.
-    clip_norm : float or None
-        Largest norm of the gradient.
-    num_workers : int
-        Processes that make crops; 0: this one.
+    The optimiser's learning rate is the peak of the schedule.  ``batch_size`` is that of the global
+    batch, a multiple of the number of processes.  ``validate`` turns the network into entries of
+    the history and is called in all processes at once.  ``num_workers`` processes make crops; with
+    0, this one does.
     """
 
     def __init__(
@@ -93,7 +74,7 @@ class Trainer:
         self.options, self.validate, self.num_workers = options, validate, num_workers
         self.folder, self.checkpoints = Path(folder), Path(folder) / "checkpoints"
         self.rank, self.world = rank_and_world()
-        self.worlds = {self.world}  # numbers of processes of all steps so far
+        self.worlds = {self.world}  # numbers of processes in all steps so far
         self.device = next(objective.parameters()).device
         self.peaks = [group["lr"] for group in optimizer.param_groups]
         self.margin = getattr(objective.loss, "margin", None)
@@ -106,22 +87,19 @@ class Trainer:
         self.model = distributed(objective) if self.world > 1 else objective
 
     def run(self) -> dict:
-        """Train to the end, from the newest checkpoint on; returns what was counted.
+        """Train from the newest checkpoint to the end; returns the counts of the receipt.
 
-        Raises
-        ------
-        UserError
-            The loss is not finite, or a signal asked to stop (the state is saved: the same command goes on).
+        UserError if the loss is not finite, or after a stop signal, with the state saved.
         """
         self._restore()
         if self.rank == 0 and self._splits_batch_norm():
-            print(f"   BatchNorm: {self._statistics_in_words()}", file=sys.stderr)
+            print(f"   BatchNorm: {self._batch_norm_note()}", file=sys.stderr)
         if self.step == 0 and self.rank == 0:
             self._save()
         loader: torch.utils.data.DataLoader[tuple] = torch.utils.data.DataLoader(
-            self.dataset,  # type: ignore[arg-type]  # torch asks for no more than __getitem__
+            self.dataset,  # type: ignore[arg-type]  # torch needs only __getitem__
             num_workers=self.num_workers,
-            worker_init_fn=_outlive_stop_signals,
+            worker_init_fn=_ignore_stop_signals,
             pin_memory=self.device.type == "cuda",
             batch_sampler=DealtDraws(
                 self.batch_size, self.rank, self.world, self.step, self.total_steps
@@ -139,7 +117,10 @@ class Trainer:
                 before = time.perf_counter()
         if self.rank == 0:
             self._save_average()
-        left_out = self.dataset.draws.speakers_left_out
+        return self._counts()
+
+    def _counts(self) -> dict:
+        """Counts of the training for its receipt."""
         counts: dict[str, int | str] = {
             "steps": self.step,
             "draws": self.step * self.batch_size,
@@ -147,22 +128,24 @@ class Trainer:
             "utterances": len(self.dataset.labels),
             "processes": self.world,
             "device": self.device.type,
-            "parameters": sum(one.numel() for one in self.objective.network.parameters()),
+            "parameters": sum(weight.numel() for weight in self.objective.network.parameters()),
         }
-        if left_out:
-            counts["speakers_left_out"] = left_out
+        if self.dataset.draws.speakers_left_out:
+            counts["speakers_left_out"] = self.dataset.draws.speakers_left_out
         if self._splits_batch_norm():
-            counts["batch_norm"] = self._statistics_in_words()
+            counts["batch_norm"] = self._batch_norm_note()
         return counts
 
     def _splits_batch_norm(self) -> bool:
-        """Whether BatchNorm saw less than the batch: then the number of processes changes the network."""
-        parts = (self.objective.network, self.objective.loss)
-        return max(self.worlds) > 1 and any(map(normalises_batches, parts))
+        """Whether BatchNorm sees a part of the batch, so that processes change the network."""
+        if max(self.worlds) == 1:
+            return False
+        network, loss = self.objective.network, self.objective.loss
+        return normalises_batches(network) or normalises_batches(loss)
 
-    def _statistics_in_words(self) -> str:
-        """What BatchNorm saw."""
-        numbers = " or ".join(map(str, sorted(self.worlds)))
+    def _batch_norm_note(self) -> str:
+        """The rows that BatchNorm sees, in words."""
+        numbers = " or ".join(str(world) for world in sorted(self.worlds))
         return f"statistics of each process's own share of the batch, in {numbers} processes"
 
     def _train_step(
@@ -172,11 +155,11 @@ class Trainer:
         seeds_B: torch.Tensor,
         *drawn_BW: torch.Tensor,
     ) -> dict:
-        """One step; gives loss and accuracy, which stay on the device, and the learning rate."""
+        """One step; returns loss and accuracy (on the device) and the learning rate."""
         self._set_rates()
-        torch.manual_seed(int(seeds_B[0]))  # dropout, too, follows from the draws alone
+        torch.manual_seed(int(seeds_B[0]))  # so dropout depends on the draws alone
         self.model.train()
-        # on the host, as the seeds: reading them costs no synchronisation
+        # lengths and seeds stay on the host: reading them needs no synchronisation
         lengths_B = torch.full((len(waveforms_BS),), waveforms_BS.shape[1])
         waveforms_BS = waveforms_BS.to(self.device, non_blocking=True)
         labels_B = labels_B.to(self.device, non_blocking=True)
@@ -190,7 +173,7 @@ class Trainer:
         if self.clip_norm:
             nn.utils.clip_grad_norm_(self.objective.parameters(), self.clip_norm)
         for parameter, factor in self.scaled_gradients:
-            assert parameter.grad is not None  # the loss has just reached it
+            assert parameter.grad is not None  # backward() has just set it
             parameter.grad.mul_(factor)
         self.optimizer.step()
         self.step += 1
@@ -201,7 +184,7 @@ class Trainer:
         }
 
     def _set_rates(self) -> None:
-        """Set learning rates and margin to what the schedule says for the step that follows."""
+        """Set learning rates and margin for the next step."""
         now = Moment(self.step, self.total_steps, self.dataset.epoch_size / self.batch_size)
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * self.schedule.rate(now)
@@ -209,7 +192,7 @@ class Trainer:
             self.objective.loss.margin = self.margin * self.schedule.margin(now)
 
     def _after_step(self, entry: dict, log: TrainingLog, wait_fraction: float) -> None:
-        """Log, validate, save and stop, each where it is due."""
+        """Log, validate, save and stop, each when it is due."""
         options = self.options
         stop = self.world == 1 and bool(self.stop_signal)
         if self._is_due(options.log_every_steps) or self._is_due(options.checkpoint_every_steps):
@@ -227,24 +210,24 @@ class Trainer:
             self._stop()
 
     def _stop(self) -> NoReturn:
-        """Leave the training, whose state is saved."""
+        """Stop the training, whose state is saved."""
         if self.world > 1:
-            # a process that leaves has torchrun end the others: not before the state is saved
+            # torchrun ends all processes when one exits: wait until the state is saved
             torch.distributed.barrier()
         name = "a signal to another process"
         if self.stop_signal:
             name = signal.Signals(self.stop_signal).name
         raise UserError(
             f"{self.folder}: stopped by {name} after step {self.step}; "
-            "the state is saved: the same command goes on"
+            "the state is saved: the same command resumes"
         )
 
     def _is_due(self, every: int) -> bool:
-        """Whether what happens every so many steps happens after this one, as after the last."""
+        """Whether something done every so many steps, and at the end, is due now."""
         return self.step % every == 0 or self.step == self.total_steps
 
     def _over_processes(self, entry: dict) -> tuple[dict, bool]:
-        """The entry as plain numbers over the global batch; whether any process is to stop."""
+        """The entry of the global batch as plain numbers, and whether any process is to stop."""
         stopping = torch.tensor(float(self.stop_signal), device=self.device)
         numbers = torch.stack([entry["loss"], entry["accuracy"], stopping])
         if self.world > 1:
@@ -252,20 +235,20 @@ class Trainer:
         loss, accuracy, stop = (numbers / self.world).tolist()
         if not math.isfinite(loss):
             raise UserError(
-                f"{self.folder}: the loss is {loss} at step {self.step}; lower optimizer.learning_rate, "
-                "set optimizer.clip_norm, or train in fp32"
+                f"{self.folder}: the loss is {loss} at step {self.step}; "
+                "lower optimizer.learning_rate, set optimizer.clip_norm, or train in fp32"
             )
         return entry | {"loss": loss, "accuracy": accuracy}, bool(stop)
 
     def _share_statistics(self) -> None:
-        """Rank 0's running statistics for all, as the next step would do: they validate together."""
+        """Give all processes rank 0's running statistics, as the next step would, to validate."""
         if self.world > 1:
             for buffer in self.objective.buffers():
                 torch.distributed.broadcast(buffer, 0)
 
     @contextmanager
     def _signals_noted(self) -> Iterator[None]:
-        """Let SIGTERM and SIGUSR1 wait for the end of the step."""
+        """Note SIGTERM and SIGUSR1; they take effect after the step."""
 
         def note(number: int, _: object) -> None:
             self.stop_signal = number
@@ -278,10 +261,10 @@ class Trainer:
                 signal.signal(number, handler)
 
     def _restore(self) -> None:
-        """Take up the newest whole checkpoint."""
+        """Load the newest checkpoint that can be read."""
         state = load_newest(self.checkpoints) if self.rank == 0 else None
         if self.world > 1:
-            # rank 0 says which: others may see an older state of a shared file system
+            # rank 0 decides: others may see an older state of a shared file system
             newest: list[int | None] = [state["step"] if state else None]
             torch.distributed.broadcast_object_list(newest, 0)
             if self.rank and newest[0] is not None:
@@ -303,10 +286,10 @@ class Trainer:
         if self.step:
             self.worlds |= set(state.get("processes", ()))
         if self.rank == 0 and self.step:
-            print(f"   going on from step {self.step} of {self.total_steps}", file=sys.stderr)
+            print(f"   resuming from step {self.step} of {self.total_steps}", file=sys.stderr)
 
     def _save(self) -> None:
-        """Write the checkpoint of this step, and remove what is no longer wanted."""
+        """Write the checkpoint of this step, and remove those no longer needed."""
         save_checkpoint(
             checkpoint_path(self.checkpoints, self.step),
             {
@@ -317,10 +300,10 @@ class Trainer:
                 "optimizer": self.optimizer.state_dict(),
             },
         )
-        self._tidy()
+        self._remove_old()
 
-    def _tidy(self) -> None:
-        """Keep step 0, the last regular checkpoints and the newest one.
+    def _remove_old(self) -> None:
+        """Remove all checkpoints but step 0, the last regular ones and the newest.
 
         A run that was stopped or killed ends with the same files as any other.
         """
@@ -332,17 +315,14 @@ class Trainer:
             half_written.unlink()
 
     def _regular_steps(self) -> list[int]:
-        """Steps of the checkpoints that no signal asked for."""
+        """Steps of the checkpoints that are not due to a stop signal."""
         every = self.options.checkpoint_every_steps
-        return [
-            step
-            for step in saved_steps(self.checkpoints)
-            if 0 < step <= self.step and (step % every == 0 or step == self.total_steps)
-        ]
+        steps = [step for step in saved_steps(self.checkpoints) if 0 < step <= self.step]
+        return [step for step in steps if step % every == 0 or step == self.total_steps]
 
     def _save_average(self) -> None:
-        """Write the network whose weights are the mean over the last checkpoints."""
-        self._tidy()
+        """Write the network whose weights are the mean of the last checkpoints."""
+        self._remove_old()
         steps = self._regular_steps()[-self.options.average_checkpoints :]
         weights = average_weights([checkpoint_path(self.checkpoints, step) for step in steps])
         save_checkpoint(
@@ -351,8 +331,8 @@ class Trainer:
         )
 
 
-def _outlive_stop_signals(_: int) -> None:
-    """Keep a loader's worker alive, until its parent ends it, when a whole job is told to stop."""
+def _ignore_stop_signals(_: int) -> None:
+    """Keep a worker alive after a stop signal to the whole job, until its parent ends it."""
     if sys.platform != "linux":
         return
     trainer = os.getppid()

@@ -1,5 +1,7 @@
-"""Validation in training: the equal error rate on the dev trials, as the cosine gives it, after subtraction of a mean of training utterances
-where the recipe's back end subtracts one.  Never of the mean of the dev utterances: a list that is tested on centres nothing.
+"""Validation in training: the EER of the dev trials with the cosine.
+
+Embeddings are centred by a mean of training utterances if the recipe's back end is; never by a
+mean of the dev utterances, since a test list must not centre itself.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,56 +28,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Centre:
-    """Training utterances whose mean is taken away.
-
-    Attributes
-    ----------
-    reader : PackedReader or FeatureReader
-        What the network takes, of the training set.
-    rows : sequence of int
-        Utterances of the reader.
-    """
+    """Training utterances whose mean embedding is subtracted: rows of a reader."""
 
     reader: "PackedReader | FeatureReader"
     rows: Sequence[int]
 
 
-def drawn_centre(keys: Sequence[str], reader: "PackedReader | FeatureReader", seed: int) -> Centre:
-    """A draw of the training utterances.
-
-    Parameters
-    ----------
-    keys : sequence of str
-        All of them, in the reader's order.
-    reader : PackedReader or FeatureReader
-        Of the training set.
-    seed : int
-        Of the draw.
-    """
-    place = {key: row for row, key in enumerate(keys)}
-    return Centre(reader, [place[key] for key in drawn_utterances(keys, seed)])
+def draw_centre(keys: Sequence[str], reader: "PackedReader | FeatureReader", seed: int) -> Centre:
+    """A random part of the training utterances; ``keys`` are all of them, in the reader's order."""
+    row_by_key = {key: row for row, key in enumerate(keys)}
+    return Centre(reader, [row_by_key[key] for key in drawn_utterances(keys, seed)])
 
 
 class DevTrials:
-    """A function of the network: how well it tells the dev speakers apart.
+    """Computes the EER of a network on the dev trials.
 
-    Parameters
-    ----------
-    dev_data : path
-        Data directory with trials.
-    front_end : FrontEnd
-        That of the network.
-    cosine : callable
-        Makes the back end.
-    centre : Centre or None
-        Whose mean is taken away; None: none is.
-    root : path or None
-        Folder that relative paths in feats.scp start from.
-
-    Raises
-    ------
-    UserError
-        A trial names an utterance that is not there, or its class is missing or not that of its speakers.
+    ``cosine`` makes the back end; ``root`` is the folder of relative paths in feats.scp.
+    UserError if a trial names a missing utterance, or has no class or a wrong one.
     """
 
     def __init__(
@@ -90,38 +59,28 @@ class DevTrials:
         enrol, test, self.is_target = read_labelled_trials(dev_data, say_notes=False)
         keys, self.reader = open_inputs(dev_data, front_end, root)
         self.rows = range(len(keys))
-        place = {key: row for row, key in enumerate(keys)}
+        row_by_key = {key: row for row, key in enumerate(keys)}
         for line, sides in enumerate(zip(enrol, test, strict=True), start=1):
-            if absent := [key for key in sides if key not in place]:
-                raise UserError(
-                    f"{dev_data}/trials:{line}: '{absent[0]}' is not in {dev_data}/wav.scp; validation wants every side of the dev trials"
-                )
-        self.enrol_rows = [place[key] for key in enrol]
-        self.test_rows = [place[key] for key in test]
+            for key in sides:
+                if key not in row_by_key:
+                    raise UserError(
+                        f"{dev_data}/trials:{line}: '{key}' is not in {dev_data}/wav.scp; "
+                        "validation wants every side of the dev trials"
+                    )
+        self.enrol_rows = [row_by_key[key] for key in enrol]
+        self.test_rows = [row_by_key[key] for key in test]
 
     def __call__(self, network: "EmbeddingNetwork") -> dict[str, float]:
         """Entries of the training's history; called in all processes at once.
 
-        Parameters
-        ----------
-        network : EmbeddingNetwork
-            As it is now.
-
-        Returns
-        -------
-        dict
-            ``dev_eer_percent``, and ``dev_centred_by``: of how many training utterances the mean was taken away.
-
-        Raises
-        ------
-        UserError
-            An embedding is not finite.
+        ``dev_eer_percent``, and ``dev_centred_by``: the number of training utterances whose mean
+        was subtracted.  UserError if an embedding is not finite.
         """
         backend = self.cosine(subtract_mean=self.centre is not None)
         if self.centre is not None:
             backend.fit(self._embeddings(network, self.centre.reader, self.centre.rows))
         unit = backend.transform(self._embeddings(network, self.reader, self.rows))
-        # a row that is the mean itself has no direction: 0
+        # an embedding equal to the mean has no direction: it scores 0
         scores = np.nan_to_num(backend.score(unit[self.enrol_rows], unit[self.test_rows]))
         eer = equal_error_rate(scores[self.is_target], scores[~self.is_target])
         num_centring = len(self.centre.rows) if self.centre else 0
@@ -133,11 +92,12 @@ class DevTrials:
         reader: "PackedReader | FeatureReader",
         rows: Sequence[int],
     ) -> np.ndarray:
-        """One for each of the utterances; every process embeds its share."""
+        """Embeddings of the utterances; every process computes its share."""
         part = embed_utterances(network, reader, rows, share=rank_and_world())
         embeddings = sum_over_processes(part, next(network.parameters()).device)
         if not np.isfinite(embeddings).all():
             raise UserError(
-                f"{self.dev_data}: the network's embeddings are not finite; lower optimizer.learning_rate, or train in fp32"
+                f"{self.dev_data}: the network's embeddings are not finite; "
+                "lower optimizer.learning_rate, or train in fp32"
             )
         return embeddings

@@ -1,4 +1,7 @@
-"""What the YAMLs of a training say, and what the training in a folder began with: a comment or another spelling makes no training stale."""
+"""Resolved values of the YAMLs of a training: a comment or another spelling makes none stale.
+
+Today's values are compared with those that the training in a folder started with.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -6,60 +9,35 @@ from pathlib import Path
 from utils.config import resolved_options, shown
 from utils.receipts import Values
 from utils.training.experiment import claim_of
-from utils.training.phases import OF_A_PHASE
+from utils.training.phases import PHASE_SECTIONS
+from utils.training.progress import INTERRUPTED, describe_progress
 from utils.training.settings import Settings
 
 AUGMENTATION = "augmentation"
-SECTIONS = (*OF_A_PHASE, "phase")  # of config.yaml: those that a YAML says
+SECTIONS = (*PHASE_SECTIONS, "phase")  # of config.yaml, those that come from a YAML
 
-# Gives the networks and the losses; called only when values have to be resolved, since that imports torch.
+# gives networks and losses; called only to resolve values, since it imports torch
 Registries = Callable[[], tuple[Mapping[str, type], Mapping[str, type]]]
 
 
-def values_of_inputs(
+def input_values(
     phases: Sequence[Settings], output: Path, with_augmentation: bool, registries: Registries
 ) -> dict[str, Values]:
-    """What the YAMLs among a training's inputs say, of all its phases together.
+    """The values of the YAMLs among a training's inputs, of all phases, for its Task.
 
-    Parameters
-    ----------
-    phases : sequence of Settings
-        Of the whole training.
-    output : path
-        The experiment.
-    with_augmentation : bool
-        Whether a YAML of its own stands in for the section of that name.
-    registries : callable
-        See above.
-
-    Returns
-    -------
-    dict
-        As `utils.receipts.Task` takes them.
+    ``with_augmentation``: a separate YAML replaces the section `augmentation`.
     """
     if not with_augmentation:
-        return {"input config": _values_of(phases, output, SECTIONS, registries)}
+        return {"input config": _values_of_sections(phases, output, SECTIONS, registries)}
     others = [section for section in SECTIONS if section != AUGMENTATION]
     return {
-        "input config": _values_of(phases, output, others, registries),
-        "input augmentation": _values_of(phases, output, [AUGMENTATION], registries),
+        "input config": _values_of_sections(phases, output, others, registries),
+        "input augmentation": _values_of_sections(phases, output, [AUGMENTATION], registries),
     }
 
 
-def values_of_options(
-    settings: Settings, folder: Path, registries: Registries
-) -> dict[str, Values]:
-    """What the sections of a phase say that stand among a task's options.
-
-    Parameters
-    ----------
-    settings : Settings
-        The phase.
-    folder : path
-        Of its training.
-    registries : callable
-        See above.
-    """
+def option_values(settings: Settings, folder: Path, registries: Registries) -> dict[str, Values]:
+    """The values of a phase's sections, which are options of its Task."""
 
     def of_section(section: str) -> Values:
         return Values(
@@ -73,17 +51,7 @@ def values_of_options(
 
 
 def began_with(settings: Settings, folder: Path, registries: Registries) -> bool:
-    """Whether the training in a folder began with today's values.
-
-    Parameters
-    ----------
-    settings : Settings
-        The YAML, or a phase of it.
-    folder : path
-        Of the training.
-    registries : callable
-        See above.
-    """
+    """Whether the training in a folder started with today's values."""
     recorded = claim_of(folder)["config"]
     values = Values(
         now=lambda: _now(settings, registries),
@@ -93,13 +61,24 @@ def began_with(settings: Settings, folder: Path, registries: Registries) -> bool
     return bool(recorded) and not any(values.changes("", _only(recorded, SECTIONS)))
 
 
-def first_plain_change(settings: Settings, folder: Path) -> str:
-    """The first number or word of a YAML that is another one than the training in a folder began with; empty where none is.
+def progress_note(settings: Settings, folder: Path) -> str:
+    """The progress of an unfinished training, with its phase if there are several."""
+    training = claim_of(folder)["config"].get("training")
+    total_steps = training.get("steps") if isinstance(training, dict) else None
+    description = describe_progress(folder, total_steps)
+    if description and settings.phase:
+        description += f"; {settings.phase.title}"
+    if description.startswith(INTERRUPTED):
+        change = _first_plain_change(settings, folder)
+        if change:
+            description += f"; of another configuration: {change}"
+    return description
 
-    Parameters
-    ----------
-    settings, folder
-        As of `began_with`.
+
+def _first_plain_change(settings: Settings, folder: Path) -> str:
+    """The first scalar of a YAML that differs from what a folder's training started with.
+
+    Empty if none differs; does not import torch.
     """
     values = Values(now=dict, plain=_only(settings.sections, SECTIONS))
     for name, old, new in values.plain_differences(claim_of(folder)["config"]):
@@ -107,10 +86,10 @@ def first_plain_change(settings: Settings, folder: Path) -> str:
     return ""
 
 
-def _values_of(
+def _values_of_sections(
     phases: Sequence[Settings], output: Path, sections: Sequence[str], registries: Registries
 ) -> Values:
-    """What some sections of a YAML say, phase by phase where there are several."""
+    """The values of some sections of a YAML, phase by phase if there are several."""
     if phases[0].phase is None:
         settings, folder = phases[0], phases[0].folder(output)
         return Values(
@@ -122,10 +101,13 @@ def _values_of(
     folders = {_title(settings): settings.folder(output) for settings in phases}
 
     def before(_recorded: object) -> dict | None:
-        claims = {title: claim_of(folder)["config"] for title, folder in folders.items()}
-        if not all(claims.values()):
-            return None
-        return {title: _only(claim, sections) for title, claim in claims.items()}
+        values = {}
+        for title, folder in folders.items():
+            config = claim_of(folder)["config"]
+            if not config:
+                return None
+            values[title] = _only(config, sections)
+        return values
 
     return Values(
         now=lambda: {
@@ -138,7 +120,7 @@ def _values_of(
 
 def _title(settings: Settings) -> str:
     """Number and name of a phase."""
-    assert settings.phase is not None, "asked of phases alone"
+    assert settings.phase is not None
     return settings.phase.title
 
 
@@ -153,7 +135,7 @@ def _now(settings: Settings, registries: Registries) -> dict:
 
 
 def _completed(values: Mapping) -> dict:
-    """Values with the defaults of the network's front end, too, which a configuration keeps as it was written."""
+    """Values with the defaults of the front end, which a configuration keeps as written."""
     from utils.features.registry import FRONT_ENDS
 
     model = values.get("model")

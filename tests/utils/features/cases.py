@@ -17,7 +17,7 @@ def features_of(front_end, samples):
 
 
 def speechlike(num_samples, seed=0):
-    """Low-pass noise with a little white noise: energies over the whole band, as recordings have."""
+    """Low-pass noise with a little white noise: energy over the whole band, as in recordings."""
     noise = np.random.default_rng(seed).standard_normal((2, num_samples))
     return (
         0.05 * np.convolve(noise[0], 0.9 ** np.arange(50))[:num_samples] + 0.01 * noise[1]

@@ -1,4 +1,4 @@
-"""Kaldi's front ends against Kaldi's own output and, option by option, against kaldi-native-fbank."""
+"""Kaldi's front ends against Kaldi's output, and each option against kaldi-native-fbank."""
 
 import kaldi_native_fbank
 import kaldiio
@@ -202,7 +202,8 @@ def test_dither_is_as_loud_as_kaldis_and_follows_its_seed():
     expected_TF = oracle("fbank", DEFAULTS, silence, dither=1.0)
     difference_F = np.abs(found_TF.numpy().mean(axis=0) - expected_TF.mean(axis=0))
     print(
-        f"mean log energies of dithered silence differ by {difference_F.max():.3f}, of {expected_TF.mean():.2f}"
+        f"mean log energies of dithered silence differ by {difference_F.max():.3f}, "
+        f"of {expected_TF.mean():.2f}"
     )
     assert difference_F.max() < 0.3
     assert abs(found_TF.numpy().mean() - expected_TF.mean()) < 0.05

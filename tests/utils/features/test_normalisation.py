@@ -66,7 +66,7 @@ def test_sliding_mean_of_stored_features_is_kaldis():
 
 
 def slide(features_TF, window):
-    """The rule frame by frame: the window is laid, moved inwards at the beginning, then at the end."""
+    """The rule frame by frame: the window is shifted inwards at the start, then at the end."""
     out_TF = np.zeros_like(features_TF, dtype=np.float64)
     for t in range(len(features_TF)):
         if window.centre:

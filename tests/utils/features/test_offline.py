@@ -1,4 +1,4 @@
-"""Features of whole utterances: an hour is computed in pieces that nobody sees, and what would have to learn is refused."""
+"""Features of whole utterances: an hour in pieces equals the whole; no learned front ends."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,8 @@ def test_a_long_utterance_gets_the_features_of_one_computed_at_once(
     assert pieces.shape == whole.shape == (front_end.num_frames(num_samples), front_end.num_bins)
     assert front_end.normalisation == build_fixed_front_end(options, "x.yaml")[0].normalisation
     print(
-        f"largest difference {np.abs(pieces - whole).max():.1e} of values up to {np.abs(whole).max():.1f}"
+        f"largest difference {np.abs(pieces - whole).max():.1e} "
+        f"of values up to {np.abs(whole).max():.1f}"
     )
     assert np.abs(pieces - whole).max() <= 1e-3
 

@@ -1,4 +1,4 @@
-"""Crops of stored features: those of the whole matrix whatever the format, only the crop is read, and what does not fit is one line."""
+"""Crops of stored features equal those of the matrix, in every format; faults are one line."""
 
 import copy
 import os
@@ -156,7 +156,7 @@ def test_a_list_may_name_a_file_for_every_utterance(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["float32", "kSpeechFeature"])
 def test_ranges_of_rows_are_kaldis(tmp_path, kind):
-    """`utils/data/subsegment_data_dir.sh` writes them; the last row is part of the range and may lie a little behind the matrix."""
+    """As of `utils/data/subsegment_data_dir.sh`; the last row, included, may exceed the matrix."""
     scp = write(tmp_path, kind)
     ranged = {"a": f"{scp['a']}[10:19]", "b": f"{scp['b']}[:,:]", "c": f"{scp['c']}[200:241,:]"}
     reader = FeatureReader(ranged, 5, 100)
@@ -237,7 +237,8 @@ def test_what_is_no_matrix_of_features_is_named(tmp_path):
 def test_another_dimension_is_named(tmp_path, kind):
     with pytest.raises(
         UserError,
-        match=r"utterance 'a' \(and 2 more\): found 57 frames of 5 features, expected frames of 80 \(num_bins",
+        match=r"utterance 'a' \(and 2 more\): found 57 frames of 5 features, "
+        r"expected frames of 80 \(num_bins",
     ):
         FeatureReader(write(tmp_path, kind), 80, 100)
 

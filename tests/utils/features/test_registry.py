@@ -211,7 +211,8 @@ def test_stored_features_are_described_as_declared_and_must_have_the_declared_si
     )
     assert (
         str(front_end)
-        == "Precomputed(30 features, 100 frames per second, mfcc of a made-up Kaldi, normalisation utterance_mean)"
+        == "Precomputed(30 features, 100 frames per second, mfcc of a made-up Kaldi, "
+        "normalisation utterance_mean)"
     )
     assert (front_end.sample_rate_hz, front_end.hop_samples, front_end.num_frames(123)) == (
         100,

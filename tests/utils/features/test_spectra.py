@@ -1,4 +1,4 @@
-"""Front ends of Python programs: against librosa, against a slow computation frame by frame, and against python_speech_features' own output."""
+"""Front ends of librosa and python_speech_features against their output and slow references."""
 
 import itertools
 
@@ -111,7 +111,7 @@ def test_the_defaults_of_the_log_mel_are_those_of_ge2e():
 
 
 def slow_decibels(samples, options):
-    """python_speech_features' filterbank, in double precision, filter by filter and frame by frame."""
+    """python_speech_features' filterbank in double precision, by filter and frame."""
     rate_hz, fft_samples, num_filters, length, shift, low_hz, high_hz, preemphasis = options
     emphasised = [float(samples[0])] + [
         float(now) - preemphasis * float(before) for before, now in itertools.pairwise(samples)

@@ -1,4 +1,4 @@
-"""The raw waveform as each system takes it, and the sinc banks that some begin with: against slow computations from the formulas."""
+"""Raw waveform front ends and sinc banks, against slow computations from the formulas."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ BANKS = {
 
 
 def slow_filter(low_hz, high_hz, bank, odd):
-    """One filter, sample by sample: an ideal band-pass filter under half a Hamming window, mirrored, over twice the width of the band."""
+    """One filter: ideal band-pass, half a Hamming window mirrored, over twice the band's width."""
     half = bank.kernel_samples // 2
     points = (
         np.hamming(bank.kernel_samples)[:half]
@@ -95,7 +95,8 @@ def test_filters_are_what_the_formula_says(name):
     kind, options = BANKS[name]
     torch.manual_seed(0)
     bank = kind(**options)
-    with torch.no_grad():  # negative ones count by their magnitude, and cut-off frequencies stop at half the sample rate
+    # negative ones count by their magnitude; cut-off frequencies stop at half the sample rate
+    with torch.no_grad():
         bank.low_hz.mul_(2 * torch.rand_like(bank.low_hz) - 1)
         bank.band_hz.mul_(torch.randn_like(bank.band_hz)).mul_(30)
     low_K1, high_K1 = (cut_off.detach().double().numpy() for cut_off in bank.cut_offs_hz())
@@ -154,7 +155,8 @@ def test_a_tone_comes_out_of_the_bands_around_it():
         low_K1, high_K1 = bank.cut_offs_hz()
         loudest = int(loudness_K.argmax())
         print(
-            f"{bank}: a tone of 1000 Hz is loudest from {low_K1[loudest].item():.0f} to {high_K1[loudest].item():.0f} Hz"
+            f"{bank}: a tone of 1000 Hz is loudest from {low_K1[loudest].item():.0f} "
+            f"to {high_K1[loudest].item():.0f} Hz"
         )
         assert low_K1[loudest] - 50 < 1000 < high_K1[loudest] + 50
 

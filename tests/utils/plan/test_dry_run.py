@@ -6,9 +6,11 @@ import re
 import shutil
 
 import pytest
+import yaml
 
 from tests.conftest import ROOT
 from tests.mounts import small_disk
+from utils.config import read_yaml
 from utils.errors import UserError
 from utils.plan import audio_counts as plan_audio
 from utils.plan import dry_run as plan_dry_run
@@ -179,7 +181,7 @@ def test_a_training_of_another_yaml_is_forecast_by_the_one_that_is_recorded_and_
         work / "exp" / "x", "train", 30, train, **of_training, peak_memory_bytes=413_000_000
     )
     own = work / "own.yaml"
-    own.write_text((ROOT / TINY).read_text())
+    own.write_text(yaml.safe_dump(read_yaml(ROOT / TINY)))
     task = Task(
         work / "exp" / "own", "train", format=1, options={"steps": 20}, inputs={"config": own}
     )

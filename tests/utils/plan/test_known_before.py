@@ -10,6 +10,7 @@ import soundfile
 import yaml
 
 from tests.conftest import ROOT
+from utils.config import read_yaml
 from utils.errors import UserError
 from utils.plan.stages import examine
 
@@ -114,7 +115,7 @@ def yaml_of(path: Path, content: dict) -> Path:
 
 def network(path: Path, **sections: dict) -> Path:
     """The tiny network with other keys in some sections."""
-    content = yaml.safe_load(TINY.read_text())
+    content = read_yaml(TINY)
     for name, changes in sections.items():
         content[name] = content[name] | changes
     content["augmentation"] = None
@@ -216,7 +217,7 @@ def test_a_policy_that_wants_rooms_or_a_bank_where_there_will_be_none(recipe):
 
 
 def test_the_policy_in_the_yaml_is_looked_at_as_well(recipe):
-    content = yaml.safe_load(TINY.read_text())
+    content = read_yaml(TINY)
     content["augmentation"] = {"chain": [{"name": "babble"}]}
     told = recipe.refusal(config=yaml_of(recipe.home / "n.yaml", content))
     assert "n.yaml: augmentation: chain 1 (babble): no noise of type speech" in told

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there, damaged ones are passed over, and nothing but tensors and plain values is ever loaded."""
+"""Checkpoints: written atomically, damaged ones are skipped, only tensors and plain values load."""
 
 import io
 import os

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from utils.training.draw_order import (
     EveryUtterance,
     SpeakersByUtterances,
+    count_earlier_equals,
     most_batches,
-    number_among_equals,
 )
 
 corpora = st.lists(st.integers(1, 30), min_size=2, max_size=12)  # utterances of each speaker
@@ -81,7 +81,7 @@ def test_counted_by_hand():
     )  # the first speaker can be in both, not in more
     assert SpeakersByUtterances(labels_of([5, 5, 5, 5]), 1, speakers=4).epoch_size == 20
     assert most_batches(np.array([3, 3, 3]), 3) == 3
-    assert number_among_equals(np.array([7, 5, 7, 7, 5])).tolist() == [0, 0, 1, 2, 1]
+    assert count_earlier_equals(np.array([7, 5, 7, 7, 5])).tolist() == [0, 0, 1, 2, 1]
 
 
 def test_several_crops_of_an_utterance_are_neighbours():
@@ -148,7 +148,7 @@ def test_without_a_cap_every_utterance_comes_once_and_the_order_is_the_plain_per
 
 
 def test_speakers_meet_by_chance():
-    """Of 30 equal speakers, four in a batch: each pair meets about as often as any other, in epochs together."""
+    """Of 30 equal speakers, four in a batch, all pairs meet equally often over many epochs."""
     labels = labels_of([12] * 30)
     order, met = SpeakersByUtterances(labels, 1, speakers=4), np.zeros((30, 30))
     for epoch in range(60):
@@ -158,7 +158,8 @@ def test_speakers_meet_by_chance():
     pairs = met[np.triu_indices(30, 1)]
     expected = 60 * 90 * 6 / len(pairs)
     print(
-        f"pairs meet {pairs.mean():.1f} times, standard deviation {pairs.std():.1f}, Poisson's {expected**0.5:.1f}"
+        f"pairs meet {pairs.mean():.1f} times, standard deviation {pairs.std():.1f}, "
+        f"Poisson's {expected**0.5:.1f}"
     )
     assert pairs.mean() == pytest.approx(expected)
     assert pairs.std() < 1.3 * expected**0.5

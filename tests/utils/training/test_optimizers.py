@@ -1,4 +1,4 @@
-"""Optimisers by name: which parameters decay, whose learning rate has a factor, and the steps that they make."""
+"""Optimisers by name: weight decay, factors of learning rates, and the steps they make."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,8 @@ def test_the_longest_beginning_of_a_name_gives_the_factor_of_the_learning_rate()
     assert found["loss.weight"] == pytest.approx((0.1, 0.2))
     with pytest.raises(
         ValueError,
-        match="learning_rate_factors: no parameter's name begins with 'netwrk.'; names are like network.conv.weight",
+        match="learning_rate_factors: no parameter's name begins with 'netwrk.'; "
+        "names are like network.conv.weight",
     ):
         Adam(learning_rate_factors={"netwrk.": 1.0}).make(module)
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.voices import CONFIG
 from utils.errors import UserError
-from utils.training.phases import laid_over
+from utils.training.phases import override_section
 from utils.training.settings import read_phases, read_settings
 
 PHASES = """\
@@ -20,13 +20,13 @@ phases:
 """
 
 
-def phases_of(tmp_path, text, **options):
+def split_phases(tmp_path, text, **options):
     (tmp_path / "x.yaml").write_text(CONFIG + text)
     return read_phases(tmp_path / "x.yaml", **options)
 
 
 def test_a_file_without_phases_is_one_training(tmp_path):
-    (alone,) = phases_of(tmp_path, "")
+    (alone,) = split_phases(tmp_path, "")
     assert (alone.phase, alone.is_last, alone.where("loss")) == (
         None,
         True,
@@ -36,7 +36,7 @@ def test_a_file_without_phases_is_one_training(tmp_path):
 
 
 def test_a_phase_is_laid_over_the_file_key_by_key_and_a_named_section_stands_alone(tmp_path):
-    first, second = phases_of(tmp_path, PHASES)
+    first, second = split_phases(tmp_path, PHASES)
     assert (first.training.epochs, first.training.steps, first.training.checkpoint_every_steps) == (
         2,
         None,
@@ -62,7 +62,7 @@ def test_a_phase_is_laid_over_the_file_key_by_key_and_a_named_section_stands_alo
 
 
 def test_each_phase_has_a_folder_and_the_last_is_the_experiment(tmp_path):
-    first, second = phases_of(tmp_path, PHASES)
+    first, second = split_phases(tmp_path, PHASES)
     assert [phase.folder(tmp_path / "exp") for phase in (first, second)] == [
         tmp_path / "exp" / "phases" / "1_softmax",
         tmp_path / "exp",
@@ -71,7 +71,7 @@ def test_each_phase_has_a_folder_and_the_last_is_the_experiment(tmp_path):
 
 
 def test_steps_of_the_command_line_are_those_of_each_phase(tmp_path):
-    assert [phase.training.steps for phase in phases_of(tmp_path, PHASES, steps=7)] == [7, 7]
+    assert [phase.training.steps for phase in split_phases(tmp_path, PHASES, steps=7)] == [7, 7]
 
 
 def test_resolved_sections_say_which_phase_they_are_and_who_teaches(tmp_path):
@@ -79,7 +79,7 @@ def test_resolved_sections_say_which_phase_they_are_and_who_teaches(tmp_path):
     from steps.models import MODELS
 
     text = PHASES + "    teacher: {experiment: previous, student_seconds: 0.3}\n"
-    first, second = (settings.resolved(MODELS, LOSSES) for settings in phases_of(tmp_path, text))
+    first, second = (settings.resolved(MODELS, LOSSES) for settings in split_phases(tmp_path, text))
     assert first["phase"] == {
         "number": 1,
         "is_last": False,
@@ -92,15 +92,15 @@ def test_resolved_sections_say_which_phase_they_are_and_who_teaches(tmp_path):
 
 
 def test_laying_over():
-    assert laid_over({"steps": 3, "a": 1}, {"epochs": 4}) == {"a": 1, "epochs": 4}
-    assert laid_over({"batches": {}, "crop_seconds": 1}, {"batch_size": 4}) == {
+    assert override_section({"steps": 3, "a": 1}, {"epochs": 4}) == {"a": 1, "epochs": 4}
+    assert override_section({"batches": {}, "crop_seconds": 1}, {"batch_size": 4}) == {
         "crop_seconds": 1,
         "batch_size": 4,
     }
-    assert laid_over({"name": "a", "x": 1}, {"x": 2}) == {"name": "a", "x": 2}
-    assert laid_over({"name": "a", "x": 1}, {"name": "b"}) == {"name": "b"}
-    assert laid_over({"x": 1}, None) is None
-    assert laid_over(None, {"x": 1}) == {"x": 1}
+    assert override_section({"name": "a", "x": 1}, {"x": 2}) == {"name": "a", "x": 2}
+    assert override_section({"name": "a", "x": 1}, {"name": "b"}) == {"name": "b"}
+    assert override_section({"x": 1}, None) is None
+    assert override_section(None, {"x": 1}) == {"x": 1}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,10 @@ def test_laying_over():
             "teacher: student_seconds is 0.0, expected more than 0",
         ),
         (
-            "teacher: {experiment: exp/a, student_seconds: 0.2, embedding_weight: 0, output_weight: 0}\n",
+            (
+                "teacher: {experiment: exp/a, student_seconds: 0.2, embedding_weight: 0, "
+                "output_weight: 0}\n"
+            ),
             "teacher: embedding_weight, .* one above",
         ),
         ("teacher: {student_seconds: 0.2}\n", "teacher: key 'experiment' is missing"),
@@ -154,5 +157,5 @@ def test_laying_over():
 )
 def test_what_cannot_be_is_one_line_that_names_phase_section_and_key(tmp_path, text, message):
     with pytest.raises(UserError, match=f"x.yaml: {message}") as error:
-        phases_of(tmp_path, text)
+        split_phases(tmp_path, text)
     assert "\n" not in str(error.value)

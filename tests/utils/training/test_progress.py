@@ -1,4 +1,4 @@
-"""Where a training stands, and how its steps are shown: on a terminal of 80 columns, and in a file."""
+"""Progress of a training, and its display: in 80 columns of a terminal, and in a file."""
 
 import fcntl
 import json
@@ -16,8 +16,8 @@ import pytest
 from utils.files import read_json_object
 from utils.locks.holder import SILENT_SECONDS, holder
 from utils.training import log as training_log
-from utils.training.log import StepLines, steps_shown
-from utils.training.progress import PROGRESS, Progress, standing
+from utils.training.log import StepLines, make_bar
+from utils.training.progress import PROGRESS, Progress, describe_progress
 
 
 def checkpoints(folder, *steps):
@@ -41,9 +41,9 @@ def note(folder, **changes):
 
 
 def test_what_has_not_begun_stands_nowhere(tmp_path):
-    assert standing(tmp_path) == ""
+    assert describe_progress(tmp_path) == ""
     note(tmp_path, process=dead_process())
-    assert standing(tmp_path) == "", "it died before its first checkpoint"
+    assert describe_progress(tmp_path) == "", "it died before its first checkpoint"
 
 
 def test_a_training_that_runs_says_its_step_host_and_process(tmp_path):
@@ -52,35 +52,36 @@ def test_a_training_that_runs_says_its_step_host_and_process(tmp_path):
         progress.note(354)
         host = holder(os.getpid(), "")["host"]
         said = f"running: step 354 of 400, host {host}, process {os.getpid()}"
-        assert standing(tmp_path) == said
+        assert describe_progress(tmp_path) == said
         progress.note(355)
-        assert standing(tmp_path) == said, "a note a second, no more"
+        assert describe_progress(tmp_path) == said, "a note a second, no more"
         progress.noted -= 2
         progress.note(9)
         assert read_json_object(tmp_path / PROGRESS)["step"] == 9, "nothing is left of a longer one"
         progress.forget()
-    assert standing(tmp_path) == "interrupted: step 300"
+    assert describe_progress(tmp_path) == "interrupted: step 300"
 
 
 def test_an_interrupted_training_says_where_it_goes_on(tmp_path):
     checkpoints(tmp_path, 0, 40, 60)
     note(tmp_path, process=dead_process())
-    assert standing(tmp_path) == "interrupted: step 60 of 400"
+    assert describe_progress(tmp_path) == "interrupted: step 60 of 400"
     note(tmp_path, started="another process of this number")
-    assert standing(tmp_path) == "interrupted: step 60 of 400"
+    assert describe_progress(tmp_path) == "interrupted: step 60 of 400"
     (tmp_path / PROGRESS).write_text('{"step": 3')
-    assert standing(tmp_path, 400) == "interrupted: step 60 of 400", "half a note"
+    assert describe_progress(tmp_path, 400) == "interrupted: step 60 of 400", "half a note"
     (tmp_path / PROGRESS).unlink()
-    assert standing(tmp_path, 400) == "interrupted: step 60 of 400", "begun before there were notes"
+    without_notes = describe_progress(tmp_path, 400)
+    assert without_notes == "interrupted: step 60 of 400"
 
 
 def test_a_training_of_another_host_runs_while_its_notes_are_new(tmp_path):
     checkpoints(tmp_path, 60)
     note(tmp_path, host="node7", process=99)
-    assert standing(tmp_path) == "running: step 354 of 400, host node7, process 99"
+    assert describe_progress(tmp_path) == "running: step 354 of 400, host node7, process 99"
     old = time.time() - SILENT_SECONDS - 60
     os.utime(tmp_path / PROGRESS, (old, old))
-    said = standing(tmp_path)
+    said = describe_progress(tmp_path)
     assert said.startswith("running, or dead: silent for 6 min: step 354 of 400, host node7")
 
 
@@ -92,7 +93,7 @@ def test_a_bar_is_left_on_a_terminal_of_80_columns(monkeypatch, total_steps, col
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
     with open(slave, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
-        bar = steps_shown(total_steps // 2, total_steps)
+        bar = make_bar(total_steps // 2, total_steps)
         bar.start_t -= 2  # seconds of the one step: days are left
         bar.mininterval = bar.miniters = 0
         bar.set_postfix_str("loss 12.203 acc 0.34 wait 100%", refresh=False)
@@ -114,7 +115,7 @@ def test_a_bar_is_left_on_a_terminal_of_80_columns(monkeypatch, total_steps, col
 
 def test_in_a_file_steps_are_whole_lines(capsys, monkeypatch):
     monkeypatch.setattr(training_log, "LINE_SECONDS", 1000)
-    lines = steps_shown(0, 3)
+    lines = make_bar(0, 3)
     assert isinstance(lines, StepLines)
     lines.set_postfix_str("loss 2.203", refresh=False)
     lines.update()

@@ -1,4 +1,4 @@
-"""Crops whose length is drawn, crops that hold less of their utterance, and voices at another speed in batches of speakers x utterances."""
+"""Crops of random length, short crops, and speeds in batches of speakers x utterances."""
 
 import numpy as np
 import pytest

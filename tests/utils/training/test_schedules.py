@@ -62,7 +62,7 @@ def test_the_margin_rises_linearly():
     assert VggRestart().margin(at(0)) == 1
 
 
-# Xie et al.: 128 epochs is the regime of their README; of 56 epochs the milestones are 14, 22, 28, 42, 50, 56
+# Xie et al.: 128 epochs in their README; for 56 epochs the milestones are 14, 22, 28, 42, 50, 56
 @pytest.mark.parametrize(
     ("epochs", "spans"),
     [

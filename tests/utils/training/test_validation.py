@@ -1,4 +1,4 @@
-"""The trials that training is watched by: classes are needed, and have to be those of the speakers; an EER that seems reversed is said."""
+"""Validation trials: they need classes, those of the speakers; a reversed EER is noted."""
 
 import pytest
 

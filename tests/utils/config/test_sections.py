@@ -1,4 +1,4 @@
-"""YAML read strictly, sections checked against signatures: each mistake a user can make, and the one line that names it."""
+"""Sections checked against signatures: each mistake a user can make, and the line that names it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,18 +6,8 @@ from typing import Literal
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
-from utils.config import (
-    build,
-    check_options,
-    differences,
-    first_difference,
-    make,
-    read_yaml,
-    resolved_options,
-)
+from utils.config import build, check_options, make, resolved_options
 from utils.errors import UserError
 
 
@@ -60,69 +50,6 @@ class Training:
 
 FAMILY = {"network": Network, "base": Base}
 WHERE = "conf/x.yaml: model"
-
-
-def written(tmp_path, text):
-    path = tmp_path / "x.yaml"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
-def test_yaml_gives_its_mapping(tmp_path):
-    path = written(
-        tmp_path,
-        "model: {name: ghostvlad, blocks: [1, 2]}\noptimizer:\n  learning_rate: 1e-3\n  decay: 2.5E-4\nnote: 1e3x\nempty:\n",
-    )
-    assert read_yaml(path) == {
-        "model": {"name": "ghostvlad", "blocks": [1, 2]},
-        "optimizer": {"learning_rate": 1e-3, "decay": 2.5e-4},
-        "note": "1e3x",
-        "empty": None,
-    }
-    assert read_yaml(written(tmp_path, "# nothing\n")) == {}
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_every_spelling_of_a_number_is_read_as_that_number(tmp_path_factory, value):
-    spellings = [f"{value!r}", f"{value:e}", f"{value:E}", f"{value:.0e}"]
-    path = written(
-        tmp_path_factory.getbasetemp(),
-        "".join(f"k{k}: {spelling}\n" for k, spelling in enumerate(spellings)),
-    )
-    assert list(read_yaml(path).values()) == [float(spelling) for spelling in spellings]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a: 1\nmodel:\n  x: 1\n  x: 2\n", ":4: key 'x' is given twice"),
-        ("model: 1\nmodel: 2\n", ":2: key 'model' is given twice"),
-        ("- 1\n- 2\n", ":1: found [1, 2] (a list), expected a mapping"),
-        ("just words\n", ":1: found 'just words' (text), expected a mapping"),
-        ("a: [1, 2\nb: 3\n", ":2: "),
-        ("a: 1\n  b: 2\n", ":2: mapping values are not allowed here"),
-        ("a:\n\t- 1\n", ":2: found character '\\t' that cannot start any token"),
-        ("? [1, 2]\n: 3\n", ":1: a key is not a plain word"),
-        (
-            "a: !!python/object/apply:os.getcwd []\n",
-            ":1: a value of kind 'python/object/apply:os.getcwd', which no setting has",
-        ),
-        (b"a: \xff\n", ": byte 3 is not UTF-8"),
-        (b"a: \x00\n", ": "),
-    ],
-)
-def test_bad_yaml_is_one_line_with_its_place(tmp_path, text, message):
-    path = written(tmp_path, text)
-    with pytest.raises(UserError) as error:
-        read_yaml(path)
-    print(error.value)
-    assert str(error.value).startswith(f"{path}{message}")
-    assert "\n" not in str(error.value)
-
-
-def test_missing_yaml_is_named(tmp_path):
-    with pytest.raises(UserError, match="none.yaml: no such file"):
-        read_yaml(tmp_path / "none.yaml")
 
 
 def test_build_makes_the_named_part_with_checked_options():
@@ -205,7 +132,10 @@ def test_build_makes_the_named_part_with_checked_options():
         ({"name": ["network"]}, "name: no '['network']'"),
         (
             {"channels": 8},
-            "found {'channels': 8} (a mapping), expected a mapping with a 'name', one of base, network",
+            (
+                "found {'channels': 8} (a mapping), "
+                "expected a mapping with a 'name', one of base, network"
+            ),
         ),
         (None, "found nothing, expected a mapping with a 'name', one of base, network"),
         (
@@ -276,17 +206,3 @@ def test_bugs_in_a_constructor_keep_their_traceback():
 
     with pytest.raises(TypeError, match="a bug"):
         make(broken, {"size": 2}, "x.yaml: part")
-
-
-def test_every_difference_of_values_is_named_and_spelling_is_none():
-    before = {"a": {"x": 3, "y": "on"}, "chain": [{"p": 0.5, "name": "n"}], "gone": [1, 2]}
-    now = {"chain": [{"name": "n", "p": 5e-1}], "a": {"y": "on", "x": 3.0}, "gone": (1, 2.0)}
-    assert list(differences(before, now)) == []
-    now = {"a": {"x": 4, "y": "on"}, "chain": [{"p": 0.6, "name": "n"}], "new": None}
-    assert list(differences(before, now)) == [
-        ("a.x", 3, 4),
-        ("chain[1].p", 0.5, 0.6),
-        ("gone", [1, 2], None),
-    ]
-    assert list(differences({"a": True}, {"a": 1})) == [("a", True, 1)], "no number"
-    assert first_difference({"a": [1]}, {"a": [1, 2]}) == "a was [1], is [1, 2]"
