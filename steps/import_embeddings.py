@@ -89,10 +89,11 @@ def import_embeddings(
     }
     waiting = {part: task for part, task in tasks.items() if not task.is_done()}
     if waiting:
-        content, facts = _read_source(source, kind)
-        facts |= {"model": model} if model else {}
+        vectors, facts = _read_source(source, kind, list(waiting))
+        if model:
+            facts["model"] = model
         for part, task in waiting.items():
-            _write_folder(task, _part_of(content, part, source), source, kind, names, facts)
+            _write_folder(task, vectors[part], source, kind, names, facts)
     return {str(task.home): task.counts for task in tasks.values()}
 
 
@@ -105,36 +106,25 @@ def _refuse_other_options(
         raise UserError(f"{option}: kind {kind} {fault}")
 
 
-def _read_source(source: Path, kind: str) -> tuple[object, dict]:
-    """What a file holds, and what it says of where it is from."""
+def _read_source(
+    source: Path, kind: str, parts: list[str]
+) -> "tuple[dict[str, dict[str, np.ndarray]], dict]":
+    """Vectors of each part of a file by utterance, and the provenance that stands in it."""
     if kind != "arrays":
-        from utils.foreign.pickles import unpickle
+        from utils.foreign.pickles import read_pickle
 
-        return unpickle(source), {}
+        return read_pickle(source, parts), {}
     from utils.embeddings.export import read_arrays
 
     arrays, facts = read_arrays(source)
     keys = arrays["utterances"].tolist()
-    if len(set(keys)) < len(keys):
+    count = len(set(keys))
+    if count < len(keys):
         raise UserError(
-            f"{source}: an utterance stands twice; {len(keys) - len(set(keys))} of {len(keys)} do"
+            f"{source}: an utterance is listed twice: {len(keys)} rows, {count} utterances; "
+            "write each once"
         )
-    return dict(zip(keys, arrays["embeddings"], strict=True)), facts
-
-
-def _part_of(content: object, part: str, source: Path) -> "dict[str, np.ndarray]":
-    """The dictionary of this name that a pickle holds; without a name, the whole."""
-    vectors = content.get(part) if part and isinstance(content, dict) else content
-    if (
-        not isinstance(vectors, dict)
-        or not vectors
-        or not all(isinstance(key, str) for key in vectors)
-    ):
-        where = f"{source}: {part}" if part else source
-        raise UserError(
-            f"{where}: found {type(vectors).__name__}, expected a dictionary of utterances; is --kind right?"
-        )
-    return vectors
+    return {"": dict(zip(keys, arrays["embeddings"], strict=True))}, facts
 
 
 def _write_folder(

@@ -86,7 +86,7 @@ NOTHING_TO_KILL = {
     ),
     "local.mini.espeak": "speaks to the process that started it",
     "utils.doctor": "measures the disk by files in a folder that it removes",
-    "utils.foreign.hdf5": "reads, for the process that started it",
+    "utils.foreign.child": "reads, for the process that started it",
     "utils.requirements": "has pip install what is not there yet",
 }
 

@@ -19,7 +19,7 @@ from tests.fuzz.targets import TARGETS
 from tests.fuzz.worker import MARKER, Tally, run_for, try_inputs
 from tests.pickles import hostile, load_with_python
 from utils.errors import UserError
-from utils.foreign import hdf5
+from utils.foreign import sandbox
 
 FEW = {"yaml": 60, "data_dir": 100}  # inputs of those that take long; of the others: MANY
 MANY = 250
@@ -32,7 +32,7 @@ def told(findings):
 @pytest.mark.parametrize("name", [name for name in TARGETS if kept_inputs(name)])
 @pytest.mark.slow
 def test_what_was_once_a_finding_is_read_or_refused(name, monkeypatch):
-    monkeypatch.setattr(hdf5, "LEAST_SECONDS", 2)  # which one of them takes
+    monkeypatch.setattr(sandbox, "LEAST_CPU_SECONDS", 2)  # which one of them takes
     kept, tally = kept_inputs(name), Tally()
     found = list(try_inputs(TARGETS[name], range(len(kept)), tally, list(kept.values())))
     print(f"{name}: {tally.inputs} kept inputs, {tally.read} calls read, {tally.refused} refused")

@@ -12,18 +12,14 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import numpy as np
 
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.foreign.hdf5 import h5py_of, read_hdf5
+from utils.foreign.hdf5 import read_hdf5_arrays, require_h5py
 
-if TYPE_CHECKING:
-    import h5py
-
-MOST_TIMES = 1000  # what is compressed may be so many times larger
 SURROGATES, LAST_LETTER = 0xD800, 0x10FFFF  # of Unicode; the former are 2,048 numbers
 NPZ, HDF5 = {".npz"}, {".h5", ".hdf5"}
 
@@ -64,14 +60,17 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], provenance: Mappi
         HDF5 without h5py.
     """
     facts, kind = json.dumps(dict(provenance), sort_keys=True), kind_of(path)
-    open_hdf5 = h5py_of(path).File if kind == "hdf5" else None
+    if kind == "hdf5":
+        require_h5py(path)
     with atomic_write(path, "wb") as file:
-        if open_hdf5 is None:
+        if kind == "npz":
             text = np.array(facts)
             np.savez(file, **arrays, provenance=text)  # type: ignore[arg-type]  # no allow_pickle
             return
+        import h5py
+
         # The same file by its name: h5py also reads what it writes.
-        with open_hdf5(file.name, "w") as content:
+        with h5py.File(file.name, "w") as content:
             for name, array in arrays.items():
                 values = array.tolist() if array.dtype.kind == "U" else array
                 content.create_dataset(name, data=values, track_times=False)
@@ -100,7 +99,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     with damaged(path, kind):
-        found = _read_npz(path) if kind == "npz" else read_hdf5(path, _arrays_of)
+        found = _read_npz(path) if kind == "npz" else read_hdf5_arrays(path)
         for name, array in found.items():
             _refuse_no_text(name, array)
         facts = json.loads(str(found.pop("provenance", "{}")))
@@ -189,21 +188,3 @@ def _refuse_no_text(name: str, array: object) -> None:
         letters = array.reshape(-1).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
         if ((letters > LAST_LETTER) | (letters >> 11 == SURROGATES >> 11)).any():
             raise ValueError(f"{name} holds numbers that are no letters")
-
-
-def _arrays_of(content: "h5py.File") -> dict:
-    import h5py
-
-    for name, dataset in content.items():
-        if isinstance(dataset, h5py.Dataset):
-            if dataset.external or dataset.is_virtual:
-                raise ValueError(f"{name} is not in the file itself")
-            _refuse_promises(name, dataset.nbytes, MOST_TIMES * dataset.id.get_storage_size())
-    found = {
-        name: dataset.asstr()[()].astype(str)
-        if h5py.check_string_dtype(dataset.dtype)
-        else dataset[()]
-        for name, dataset in content.items()
-        if isinstance(dataset, h5py.Dataset)
-    }
-    return found | {"provenance": content.attrs.get("provenance", "{}")}

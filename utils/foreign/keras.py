@@ -1,12 +1,15 @@
-"""Weights that Keras 2 saved as HDF5: ``<layer>/<weight>`` -> array."""
+"""Weights that Keras 2 saved as HDF5: ``<layer>/<weight>`` -> array.
+
+`read_keras` starts the sandbox (sandbox.py); the other functions run in it.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from utils.errors import UserError
-from utils.foreign.hdf5 import read_hdf5
+from utils.foreign.hdf5 import require_h5py
+from utils.foreign.sandbox import Parts, read_in_sandbox
 
 if TYPE_CHECKING:
     import h5py
@@ -15,71 +18,61 @@ if TYPE_CHECKING:
 def read_keras(path: Path) -> dict[str, np.ndarray]:
     """Weights of a file of ``save_weights``, or those of a whole model's file.
 
-    Parameters
-    ----------
-    path : path
-        ``weights.h5``.
-
-    Returns
-    -------
-    dict of str to array
-        Key: the layer's name, a slash, and the last word of the weight's name without ``:0``.
-
-    Raises
-    ------
-    UserError
-        h5py is not installed, or the file is missing, damaged, or none of Keras.
+    Keys are the layer's name, a slash, and the last word of the weight's name without ``:0``.
+    UserError: h5py is not installed, or the file is missing, damaged, or none of Keras.
     """
-    try:
-        return read_hdf5(path, _weights_of)
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise UserError(
-            f"{path}: not a whole file of weights as Keras 2 saves them ({' '.join(str(error).split())[:160]})"
-        ) from None
+    require_h5py(path)
+    expected = "not a whole file of weights as Keras 2 saves them"
+    return read_in_sandbox(keras_weights, [path], expected)[""]
 
 
-def _weights_of(file: "h5py.File") -> dict[str, np.ndarray]:
-    group = file.get("model_weights", file)
-    return {
-        key: array
-        for layer in _names(group, "layer_names")
-        for key, array in _of_layer(group, layer)
-    }
+def keras_weights(path: Path, _parts: list[str]) -> Parts:
+    """In the sandbox: what `read_keras` hands back."""
+    import h5py
+
+    weights: dict[str, np.ndarray] = {}
+    with h5py.File(path, "r") as file:
+        group = file.get("model_weights", file)
+        for layer in _names(group, "layer_names"):
+            of_layer = _member(group, layer)
+            for name in _names(of_layer, "weight_names"):
+                key = f"{layer}/{name.split('/')[-1].partition(':')[0]}"
+                if key in weights:
+                    raise ValueError(f"two weights are called {key}")
+                weights[key] = _read_dataset(_member(of_layer, name), name)
+    return {"": weights}
 
 
 def _names(group: "h5py.Group", attribute: str) -> list[str]:
-    """A list of names, which Keras divides among attributes with a number where it is long."""
-    parts = (
-        [attribute]
-        if attribute in group.attrs
-        else [name for k in range(len(group.attrs)) if (name := f"{attribute}{k}") in group.attrs]
-    )
+    """A list of names, which Keras divides among numbered attributes where it is long."""
+    parts = [attribute]
+    if attribute not in group.attrs:
+        numbered = [f"{attribute}{number}" for number in range(len(group.attrs))]
+        parts = [name for name in numbered if name in group.attrs]
     if not parts:
         raise KeyError(f"no attribute {attribute}")
-    return [
-        name.decode() if isinstance(name, bytes) else str(name)
-        for part in parts
-        for name in group.attrs[part]
-    ]
+    names: list[str] = []
+    for part in parts:
+        names += map(_to_text, group.attrs[part])
+    return names
 
 
-def _of_layer(group: "h5py.Group", layer: str) -> list[tuple[str, np.ndarray]]:
-    weights = []
-    for name in _names(_inside(group, layer), "weight_names"):
-        dataset = _inside(_inside(group, layer), name)
-        # read before its shape is looked at, so it must not be larger than what the file holds
-        if (
-            dataset.external
-            or dataset.is_virtual
-            or dataset.chunks
-            or dataset.id.get_storage_size() != dataset.nbytes
-        ):
-            raise ValueError(f"{name} is not stored whole")
-        weights.append((f"{layer}/{name.split('/')[-1].partition(':')[0]}", dataset[()]))
-    return weights
+def _to_text(name: object) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
-def _inside(group: "h5py.Group", name: str) -> "h5py.Group | h5py.Dataset":
+def _read_dataset(dataset: "h5py.Dataset", name: str) -> np.ndarray:
+    """The numbers of a dataset, which must all be in the file itself."""
+    is_elsewhere = dataset.external or dataset.is_virtual or dataset.chunks
+    if is_elsewhere or dataset.id.get_storage_size() != dataset.nbytes:
+        raise ValueError(f"{name} is not stored whole")
+    array = np.asarray(dataset[()])
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} is of type {array.dtype}, expected numbers")
+    return array
+
+
+def _member(group: "h5py.Group", name: str) -> "h5py.Group | h5py.Dataset":
     """What has a name in a group, by links that do not lead out of the file."""
     import h5py
 

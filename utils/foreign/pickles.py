@@ -1,375 +1,278 @@
-"""Pickles from outside, read without running anything of theirs: arrays of numbers, plain containers, text and numbers.
+"""Pickles of others: Python's own unpickler with an allow-list of names.
 
-Python's own unpickler calls whatever a file names.  This one is a machine of its own over the same opcodes: the few names that arrays need stand for
-methods of ours, every other name is refused, and no object is asked to set its own state.  What a file declares never decides how much memory is
-taken: an array is a view of bytes that are in the file, and all copies together are no larger than the file.
+A pickle is a program, and its GLOBAL opcodes name what it calls.  Here each allowed pair of module
+and name stands for a function of ours; any other pair is refused before anything is called.  Arrays
+are views of bytes that are in the file; NumPy itself never sees a state that the file gives.
 
-First `unpickle`, which reads a file; then the machine, what it expects of values, and the tables of the names and opcodes that it knows.
+The functions run in the sandbox (sandbox.py), but for `read_pickle`, which starts it.
 """
 
-import codecs
 import math
-import mmap
-import pickletools
+import pickle
 import re
-import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 
-from utils.errors import UserError
+from utils.foreign.sandbox import Parts, UnexpectedContentError, read_in_sandbox
 
-HIGHEST_PROTOCOL = 5
-NUMERIC = re.compile(r"[<>=|]?(b1|\?|[iu][1248]|f[248]|c8|c16)")
-LEAVES = {type(None), bool, int, float, complex, str, bytes, bytearray, np.ndarray}
-
-
-class Refused(ValueError):
-    """What a pickle may not ask for."""
+NUMBERS = re.compile(r"[<>=|]?(b1|\?|[iu][1248]|f[248]|c8|c16)")
+PLAIN_ONLY = "only arrays of numbers, containers, text and numbers are read"
+Names = Mapping[tuple[str, str], Any]
 
 
-def unpickle(path: Path) -> Any:
-    """Read a pickle of protocols 0 to 5, also one written by Python 2, whose byte strings become text by latin-1.
+class ForbiddenNameError(ValueError):
+    """The pickle asks for something that is not allowed."""
 
-    Parameters
-    ----------
-    path : path
-        The file.
+    def __init__(self, asked: str) -> None:
+        self.asked = re.sub(r"[^\w. ,']", "?", asked)[:80]
+        super().__init__(f"it asks for {self.asked}")
 
-    Returns
-    -------
-    object
-        None, numbers, text, bytes, and dicts, lists, tuples and sets of them; arrays and NumPy's numbers as read-only arrays.
 
-    Raises
-    ------
-    UserError
-        The file is missing, damaged, or asks for anything else: names what it asks for.
-    """
+def read_pickle(path: Path, parts: list[str]) -> Parts:
+    """Arrays of a pickled dictionary; or of several in one dictionary, whose names are the parts."""
+    expected = "not a whole pickle of protocols 0 to 5"
+    return read_in_sandbox(pickled_arrays, [path], expected, parts)
+
+
+def pickled_arrays(path: Path, parts: list[str]) -> Parts:
+    """In the sandbox: what `read_pickle` hands back; part "" is the whole dictionary."""
+    with open(path, "rb") as file:
+        try:
+            content = load_pickle(file, NAMES)
+        except ForbiddenNameError as error:
+            raise UnexpectedContentError(
+                f"the pickle asks for {error.asked}; {PLAIN_ONLY} (nothing of it was run)"
+            ) from None
+        if file.read(1):
+            raise ValueError("bytes after its end")
+    arrays = {}
+    for part in parts:
+        vectors = content
+        if part:
+            vectors = content.get(part) if isinstance(content, dict) else None
+        arrays[part] = _named_arrays(vectors, part)
+    return arrays
+
+
+def load_pickle(
+    file: IO[bytes], names: Names, persistent: Callable[[Any], Any] | None = None
+) -> Any:
+    """Unpickle with these names only; raises ValueError, or what the unpickler's opcodes raise."""
     try:
-        with (
-            open(path, "rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        ):
-            return _Machine(content).run()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except Refused as refusal:
-        raise UserError(
-            f"{path}: the pickle asks for {refusal}; only arrays of numbers, dicts, lists, tuples, sets, text and numbers are read "
-            "(nothing of it was run)"
-        ) from None
-    except (ValueError, LookupError, TypeError, OverflowError, struct.error) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise UserError(
-            f"{path}: not a whole pickle of protocols 0 to {HIGHEST_PROTOCOL} ({reason})"
-        ) from None
+        return _Unpickler(file, names, persistent).load()
+    except pickle.UnpicklingError as error:
+        raise ValueError(str(error)) from None
 
 
-class _Global:
-    """A name that the file mentions; all that can be done with it is a call of the method of `CALLS` that it stands for."""
+class _Unpickler(pickle.Unpickler):
+    """Python's unpickler; the byte strings of Python 2 become text by latin-1."""
 
-    def __init__(self, name: str) -> None:
-        if name not in CALLS and name != "numpy.ndarray":
-            raise Refused(re.sub(r"[^\w.]", "?", name)[:80])
-        self.name = name
+    def __init__(self, file: IO[bytes], names: Names, persistent: Callable | None) -> None:
+        super().__init__(file, encoding="latin1")
+        self._names, self._persistent = names, persistent
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self._names:
+            raise ForbiddenNameError(f"{module}.{name}")
+        return self._names[module, name]
+
+    def persistent_load(self, identity: Any) -> Any:
+        if self._persistent is None:
+            raise ForbiddenNameError("a persistent id")
+        return self._persistent(identity)
+
+
+class Allowed:
+    """An allowed name: calls go to a function of ours, or are refused where there is none."""
+
+    __slots__ = ("function", "label")
+
+    def __init__(self, label: str, function: Callable | None = None) -> None:
+        self.label, self.function = label, function
+
+    @property
+    def kind(self) -> str:
+        """For messages."""
+        return self.label
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self.function is None:
+            raise ForbiddenNameError(f"a call of {self.label}")
+        return self.function(*arguments)
+
+    def __setstate__(self, _state: Any) -> None:
+        raise ForbiddenNameError(f"a state for {self.label}")
+
+
+class Skipped:
+    """A harmless value that nobody needs, such as a namespace of options or a path."""
+
+    __slots__ = ()
+    kind = "object"
+
+    def __init__(self, *_arguments: Any) -> None:
+        pass
+
+    def __setstate__(self, _state: Any) -> None:
+        pass
+
+
+class _Dict(dict):
+    """A dictionary whose attributes, which PyTorch's state dictionaries have, are left out."""
+
+    __slots__ = ()
+    kind = "dict"
+
+    def __setstate__(self, _state: Any) -> None:
+        pass
 
 
 class _Dtype:
-    """The type of an array, whose byte order comes later, as a state."""
+    """The type of an array; its byte order comes as a state."""
 
-    def __init__(self, dtype: np.dtype) -> None:
-        self.dtype = dtype
+    __slots__ = ("dtype",)
+    kind = "dtype"
 
+    def __init__(self, name: Any, *_arguments: Any) -> None:
+        text = _to_text(name)
+        if not NUMBERS.fullmatch(text):
+            raise ForbiddenNameError(f"an array of type '{text[:20]}'")
+        self.dtype = np.dtype(text)
 
-class _Unfilled:
-    """An array whose content comes later, as a state, and the numbers under which it is remembered until then."""
-
-    def __init__(self) -> None:
-        self.memo_keys: list[int] = []
-
-
-class _Machine:
-    """The stack machine that a pickle is a program for."""
-
-    def __init__(self, content: mmap.mmap) -> None:
-        self.content, self.copies_left = content, len(content)
-        self.stack: list[Any] = []
-        self.marks: list[list[Any]] = []
-        self.memo: dict[int, Any] = {}
-
-    def run(self) -> Any:
-        """Execute the opcodes up to STOP and return what is then on the stack."""
-        file = cast("IO[bytes]", self.content)  # readers call read and readline alone
-        while (code := self.content.read(1)) != b".":
-            if code not in OPCODES:
-                raise ValueError(
-                    f"byte {self.content.tell()} is no opcode" if code else "it ends without STOP"
-                )
-            name, reader = OPCODES[code]
-            if name not in METHODS:
-                raise Refused(f"opcode {name}")
-            METHODS[name](self, reader(file) if reader else None)
-        if len(self.stack) != 1 or self.marks:
-            raise ValueError(f"{len(self.stack)} objects at its end, expected 1")
-        if behind := len(self.content) - self.content.tell():
-            raise ValueError(f"{behind} bytes after its end")
-        _refuse_other_types(self.stack[0])
-        return self.stack[0]
-
-    def push(self, value: Any) -> None:
-        self.stack.append(value)
-
-    def open_mark(self) -> None:
-        self.marks.append(self.stack)
-        self.stack = []
-
-    def close_mark(self) -> list:
-        """Everything since the newest mark."""
-        items, self.stack = self.stack, self.marks.pop()
-        return items
-
-    def pop_or_close(self) -> None:
-        if self.stack:
-            self.stack.pop()
-        else:
-            self.close_mark()
-
-    def last(self, count: int) -> tuple:
-        items = tuple(self.stack.pop() for _ in range(count))
-        return items[::-1]
-
-    def remember(self, key: int) -> None:
-        self.memo[key] = value = self.stack[-1]
-        if isinstance(value, _Unfilled):
-            value.memo_keys.append(key)
-
-    def extend(self, items: Iterable) -> None:
-        _expect(self.stack[-1], list).extend(items)
-
-    def set_items(self, items: list) -> None:
-        _expect(self.stack[-1], dict).update(zip(_hashable(items[::2]), items[1::2], strict=True))
-
-    def call(self) -> None:
-        """REDUCE: a method of this machine in place of the function that is named."""
-        function, arguments = self.last(2)
-        function = _expect(function, _Global)
-        if function.name not in CALLS:
-            raise Refused(f"a call of {function.name}")
-        self.push(CALLS[function.name](self, *_expect(arguments, tuple)))
-
-    def build(self) -> None:
-        """BUILD: the byte order of a type, or the content of an array."""
-        target, state = self.last(2)
-        state = _expect(state, tuple)
-        if isinstance(target, _Dtype):
-            target.dtype = target.dtype.newbyteorder(_expect(_text_of(state[1]), str))
-            self.push(target)
-        elif isinstance(target, _Unfilled):
-            _, shape, dtype, is_fortran, content = state
-            if isinstance(content, list):
-                raise Refused("an array of objects")
-            array = self.array(content, dtype, shape, "F" if is_fortran else "C")
-            self.memo |= dict.fromkeys(target.memo_keys, array)
-            self.push(array)
-        else:
-            raise Refused(f"a state for a {type(target).__name__.lstrip('_')}")
-
-    def make_dtype(self, name: str, *_) -> _Dtype:
-        name = _expect(_text_of(name), str)
-        if not NUMERIC.fullmatch(name):
-            raise Refused(f"an array of type {name[:20]!r}")
-        return _Dtype(np.dtype(name))
-
-    def reconstruct(self, kind: _Global, *_) -> _Unfilled:
-        if _expect(kind, _Global).name != "numpy.ndarray":
-            raise Refused(f"an array of class {kind.name}")
-        return _Unfilled()
-
-    def array(
-        self, content: bytes, dtype: _Dtype, shape: tuple = (), order: str = "C"
-    ) -> np.ndarray:
-        numbers, kind = self.bytes_of(content), _expect(dtype, _Dtype).dtype
-        is_shape = all(type(size) is int and size >= 0 for size in _expect(shape, tuple))
-        if not is_shape or math.prod(shape) * kind.itemsize != len(numbers):
-            raise ValueError(f"an array of another size than its {len(numbers)} bytes")
-        array = np.ndarray(shape, kind, numbers, order=_expect(order, str))
-        array.flags.writeable = False
-        return array
-
-    def scalar(self, dtype: _Dtype, content: bytes) -> np.ndarray:
-        return self.array(content, dtype)
-
-    def bytes_of(self, content: bytes = b"", encoding: str = "latin1") -> bytes:
-        if encoding not in ("latin1", "latin-1"):
-            raise Refused("an encoding other than latin1")
-        if isinstance(content, str):
-            self.copies_left -= len(content)
-            if self.copies_left < 0:
-                raise Refused("copies that are together larger than the file")
-            return content.encode("latin-1")
-        return content if isinstance(content, bytearray) else _expect(content, bytes)
-
-    def make_complex(self, real: float, imaginary: float) -> complex:
-        return complex(_expect(real, float), _expect(imaginary, float))
-
-    def make_set(self, items: list) -> set:
-        return set(_hashable(_expect(items, list)))
+    def __setstate__(self, state: Any) -> None:
+        byte_order: Any = _to_text(state[1])
+        self.dtype = self.dtype.newbyteorder(byte_order)
 
 
-def _expect(value: Any, kind: type) -> Any:
-    """The value, which must be of a type."""
-    if type(value) is not kind:
-        raise ValueError(
-            f"a {type(value).__name__.lstrip('_')} where a {kind.__name__.lstrip('_')} belongs"
-        )
+class Array:
+    """An array; its type, shape and bytes come as a state."""
+
+    __slots__ = ("array",)
+    kind = "ndarray"
+
+    def __init__(self, kind: Any, *_arguments: Any) -> None:
+        if kind is not NAMES["numpy", "ndarray"]:
+            raise ForbiddenNameError("an array of another class than numpy.ndarray")
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, is_fortran, content = state
+        if isinstance(content, list):
+            raise ForbiddenNameError("an array of objects")
+        order = "F" if is_fortran else "C"
+        self.array = _make_array(content, dtype, shape, order)
+
+
+def _make_array(content: Any, dtype: Any, shape: Any, order: Any = "C") -> np.ndarray:
+    """An array over bytes, which must be as many as its shape needs."""
+    if type(dtype) is not _Dtype:
+        raise ValueError(f"a {type(dtype).__name__} for the type of an array")
+    numbers = _to_bytes(content)
+    size = math.prod(shape) * dtype.dtype.itemsize
+    if size != len(numbers):
+        raise ValueError(f"an array of {size} bytes, of which {len(numbers)} are there")
+    return np.ndarray(shape, dtype.dtype, numbers, order=order)
+
+
+def _make_scalar(dtype: Any, content: Any) -> np.ndarray:
+    return _make_array(content, dtype, ())
+
+
+def _to_bytes(content: Any = b"", encoding: str = "latin1") -> bytes | bytearray:
+    """Bytes, or text of which each letter is one byte."""
+    if encoding not in ("latin1", "latin-1"):
+        raise ForbiddenNameError("an encoding other than latin1")
+    if isinstance(content, str):
+        return content.encode("latin-1")
+    if not isinstance(content, bytes | bytearray):
+        raise ValueError(f"a {type(content).__name__} where bytes belong")
+    return content
+
+
+def _to_text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    if not isinstance(value, str):
+        raise ValueError(f"a {type(value).__name__} where text belongs")
     return value
 
 
-def _text_of(value: Any) -> Any:
-    """Bytes as text; anything else unchanged."""
-    return value.decode("latin-1") if isinstance(value, bytes) else value
+def _make_dict(*pairs: Any) -> _Dict:
+    return _Dict(*pairs)
 
 
-def _hashable(items: list) -> list:
-    """The items, which must be text, bytes or whole numbers: a tuple's hash would be computed as deep as the file nests it."""
-    for item in items:
-        if type(item) not in (str, bytes, int, bool):
-            raise Refused(f"a {type(item).__name__.lstrip('_')} as the key of a dict or in a set")
-    return items
+def _make_defaultdict(_factory: Any = None, *pairs: Any) -> _Dict:
+    return _Dict(*pairs)
 
 
-def _refuse_other_types(result: Any) -> None:
-    """Look at everything that was read, once: a name or an array without content may have been left in a container."""
-    seen, waiting = set(), [result]
-    while waiting:
-        value = waiting.pop()
-        kind = type(value)
-        if kind in LEAVES:
-            continue
-        if kind not in (dict, list, tuple, set):
-            raise Refused(
-                f"a {value.name if kind is _Global else kind.__name__.lstrip('_')} as a value"
+def _named_arrays(vectors: Any, part: str) -> dict[str, np.ndarray]:
+    """The arrays of a dictionary by their names; other values must be lists of numbers."""
+    is_dictionary = isinstance(vectors, dict) and all(isinstance(key, str) for key in vectors)
+    if not is_dictionary or not vectors:
+        kind = kind_name(vectors)
+        if is_dictionary:
+            kind = "an empty dict"
+        where = f"{part}: " if part else ""
+        raise UnexpectedContentError(
+            f"{where}found {kind}, expected a dictionary of utterances; is --kind right?"
+        )
+    arrays = {}
+    for key, value in vectors.items():
+        array = to_array(value)
+        if array is None:
+            raise UnexpectedContentError(
+                f"'{key}': found {kind_name(value)}, expected a vector of numbers"
             )
-        if id(value) not in seen:
-            seen.add(id(value))
-            waiting += value.values() if kind is dict else value
+        arrays[key] = array
+    return arrays
 
 
-def _quoted(content: IO[bytes]) -> str:
-    """The text of a STRING, which Python 2 wrote with its quotation marks and escapes; pickletools reads ASCII only."""
-    text = content.readline().rstrip(b"\r\n")
-    if len(text) < 2 or text[:1] not in (b"'", b'"') or text[-1:] != text[:1]:
-        raise ValueError("a text without quotation marks")
-    return codecs.escape_decode(text[1:-1])[0].decode("latin-1")
+def kind_name(value: Any) -> str:
+    """The type of an unpickled value, for messages: that of what a stand-in stands for."""
+    return getattr(value, "kind", type(value).__name__)
 
 
-def _reader_of(opcode: pickletools.OpcodeInfo) -> Callable[[IO[bytes]], Any] | None:
-    """What reads the argument of an opcode; None where it has none."""
-    if opcode.name == "STRING":
-        return _quoted
-    return opcode.arg.reader if opcode.arg else None
+def to_array(value: Any) -> np.ndarray | None:
+    """An unpickled array, number or list of numbers as an array; None for anything else."""
+    if isinstance(value, Array):
+        return value.array
+    if isinstance(value, list | tuple):
+        value = [item.array if isinstance(item, Array) else item for item in value]
+    elif not isinstance(value, np.ndarray | int | float):
+        return None
+    array = np.asarray(value)
+    return array if array.dtype.kind in "biuf" else None
 
 
-def _expect_protocol(protocol: int) -> None:
-    """Refuse protocols that are not known yet."""
-    if protocol > HIGHEST_PROTOCOL:
-        raise ValueError(f"protocol {protocol}")
+def _allow(function: Callable | None, modules: Iterable[str], *names: str) -> dict:
+    """The same function under names of several modules."""
+    return {
+        (module, name): Allowed(f"{module}.{name}", function)
+        for module in modules
+        for name in names
+    }
 
 
-def _python2_and_3(method: Callable, *names: str) -> dict[str, Callable]:
-    return {f"{module}.{name}": method for name in names for module in ("builtins", "__builtin__")}
-
-
-def _old_and_new_numpy(method: Callable, name: str) -> dict[str, Callable]:
-    return {f"numpy.{core}.{name}": method for core in ("core", "_core")}
-
-
-CALLS: dict[str, Callable[..., Any]] = {
-    "numpy.dtype": _Machine.make_dtype,
-    "_codecs.encode": _Machine.bytes_of,
-    **_old_and_new_numpy(_Machine.reconstruct, "multiarray._reconstruct"),
-    **_old_and_new_numpy(_Machine.scalar, "multiarray.scalar"),
-    **_old_and_new_numpy(_Machine.array, "numeric._frombuffer"),
-    **_python2_and_3(_Machine.bytes_of, "bytes", "bytearray"),
-    **_python2_and_3(_Machine.make_complex, "complex"),
-    **_python2_and_3(_Machine.make_set, "set", "frozenset"),
-}
-OPCODES = {
-    opcode.code.encode("latin-1"): (opcode.name, _reader_of(opcode))
-    for opcode in pickletools.opcodes
-}
-VALUES = (
-    "INT",
-    "BININT",
-    "BININT1",
-    "BININT2",
-    "LONG",
-    "LONG1",
-    "LONG4",
-    "FLOAT",
-    "BINFLOAT",
-    "STRING",
-    "BINSTRING",
-    "SHORT_BINSTRING",
-    "BINBYTES",
-    "SHORT_BINBYTES",
-    "BINBYTES8",
-    "BYTEARRAY8",
-    "UNICODE",
-    "BINUNICODE",
-    "SHORT_BINUNICODE",
-    "BINUNICODE8",
-)
-METHODS: dict[str, Callable[[_Machine, Any], Any]] = dict.fromkeys(VALUES, _Machine.push) | {
-    "PROTO": lambda machine, protocol: _expect_protocol(protocol),
-    "FRAME": lambda machine, size: None,
-    "NONE": lambda machine, _: machine.push(None),
-    "NEWTRUE": lambda machine, _: machine.push(True),
-    "NEWFALSE": lambda machine, _: machine.push(False),
-    "EMPTY_LIST": lambda machine, _: machine.push([]),
-    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
-    "EMPTY_DICT": lambda machine, _: machine.push({}),
-    "EMPTY_SET": lambda machine, _: machine.push(set()),
-    "MARK": lambda machine, _: machine.open_mark(),
-    "POP": lambda machine, _: machine.pop_or_close(),
-    "POP_MARK": lambda machine, _: machine.close_mark(),
-    "DUP": lambda machine, _: machine.push(machine.stack[-1]),
-    "TUPLE1": lambda machine, _: machine.push(machine.last(1)),
-    "TUPLE2": lambda machine, _: machine.push(machine.last(2)),
-    "TUPLE3": lambda machine, _: machine.push(machine.last(3)),
-    "TUPLE": lambda machine, _: machine.push(tuple(machine.close_mark())),
-    "LIST": lambda machine, _: machine.push(machine.close_mark()),
-    "DICT": lambda machine, _: (
-        items := machine.close_mark(),
-        machine.push({}),
-        machine.set_items(items),
-    ),
-    "FROZENSET": lambda machine, _: (
-        items := machine.close_mark(),
-        machine.push(machine.make_set(items)),
-    ),
-    "APPEND": lambda machine, _: machine.extend(machine.last(1)),
-    "APPENDS": lambda machine, _: machine.extend(machine.close_mark()),
-    "SETITEM": lambda machine, _: machine.set_items(machine.last(2)),
-    "SETITEMS": lambda machine, _: machine.set_items(machine.close_mark()),
-    "ADDITEMS": lambda machine, _: (
-        items := _hashable(machine.close_mark()),
-        _expect(machine.stack[-1], set).update(items),
-    ),
-    "MEMOIZE": lambda machine, _: machine.remember(len(machine.memo)),
-    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.remember),
-    **dict.fromkeys(
-        ("GET", "BINGET", "LONG_BINGET"), lambda machine, key: machine.push(machine.memo[key])
-    ),
-    **dict.fromkeys(
-        ("GLOBAL", "INST"), lambda machine, name: machine.push(_Global(".".join(name.split(" "))))
-    ),
-    "STACK_GLOBAL": lambda machine, _: machine.push(
-        _Global(".".join(_expect(part, str) for part in machine.last(2)))
-    ),
-    "REDUCE": lambda machine, _: machine.call(),
-    "BUILD": lambda machine, _: machine.build(),
+BUILTINS = ("builtins", "__builtin__")  # of Python 3, and of Python 2
+PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
+SCALAR_TYPES = ("bool_", "float16", "float32", "float64", "int8", "int16", "int32", "int64")
+NAMES: Names = {
+    **_allow(_Dtype, ["numpy"], "dtype"),
+    **_allow(None, ["numpy"], "ndarray", *SCALAR_TYPES),
+    **_allow(Array, ["numpy.core.multiarray", "numpy._core.multiarray"], "_reconstruct"),
+    **_allow(_make_scalar, ["numpy.core.multiarray", "numpy._core.multiarray"], "scalar"),
+    **_allow(_make_array, ["numpy.core.numeric", "numpy._core.numeric"], "_frombuffer"),
+    **_allow(_to_bytes, ["_codecs"], "encode"),
+    **_allow(_to_bytes, BUILTINS, "bytes", "bytearray"),
+    **_allow(complex, BUILTINS, "complex"),
+    **_allow(set, BUILTINS, "set", "frozenset"),
+    **_allow(None, BUILTINS, "bool", "dict", "float", "int", "list", "str", "tuple"),
+    **_allow(_make_dict, ["collections"], "OrderedDict", "Counter"),
+    **_allow(_make_defaultdict, ["collections"], "defaultdict"),
+    **_allow(Skipped, ["pathlib"], *PATHS),
+    **_allow(Skipped, ["datetime"], "date", "datetime", "timedelta"),
+    ("argparse", "Namespace"): Skipped,
+    ("types", "SimpleNamespace"): Skipped,
 }

@@ -1,11 +1,14 @@
-"""TensorFlow's checkpoints, read without TensorFlow: ``<prefix>.index``, a sorted table of names, and ``<prefix>.data-00000-of-00001``, the numbers.
+"""TensorFlow's checkpoints, read without TensorFlow, as tf.train.Saver writes them since 0.12.
 
-The table is LevelDB's: blocks of entries whose keys share prefixes, an index of the blocks, and a footer; each value is a protocol buffer that says
-type, shape, shard, offset, size and checksum of a tensor.  Numbers are little-endian.  This is what tf.train.Saver has written since TensorFlow 0.12.
+``<prefix>.index`` is a sorted table of names, ``<prefix>.data-00000-of-00001`` holds the numbers,
+little-endian.  The table is LevelDB's: blocks of entries whose keys share prefixes, an index of the
+blocks, and a footer; each value is a protocol buffer with type, shape, shard, offset, size and
+checksum of a tensor.  `read_bundle` starts the sandbox (sandbox.py); the rest runs in it.
 
 References
 ----------
-https://github.com/tensorflow/tensorflow, tensorflow/core/protobuf/tensor_bundle.proto; https://github.com/google/leveldb, doc/table_format.md.
+https://github.com/tensorflow/tensorflow, tensorflow/core/protobuf/tensor_bundle.proto;
+https://github.com/google/leveldb, doc/table_format.md.
 """
 
 import math
@@ -16,59 +19,50 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import UserError
+from utils.foreign.sandbox import Parts, read_in_sandbox
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER_BYTES = 48
 TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 10: "?"}  # numbers of TensorFlow's DataType
 CRC_POLYNOMIAL = 0x82F63B78  # Castagnoli's
+INDEX, META, DATA = ".index", ".meta", ".data-00000-of-00001"
 
 
 def bundle_files(path: Path) -> dict[str, Path]:
-    """The files of a checkpoint.
-
-    Parameters
-    ----------
-    path : path
-        The prefix (``model.ckpt-5``), or any of the files.
-
-    Returns
-    -------
-    dict of str to path
-        ``index``, and ``data``: the only shard.
-    """
+    """Index and data (one shard) of a checkpoint, from its prefix or any of its files."""
     name = str(path)
-    for ending in (".index", ".meta", ".data-00000-of-00001"):
+    for ending in (INDEX, META, DATA):
         name = name.removesuffix(ending)
-    return {"index": Path(name + ".index"), "data": Path(name + ".data-00000-of-00001")}
+    return {"index": Path(name + INDEX), "data": Path(name + DATA)}
 
 
 def read_bundle(path: Path) -> dict[str, np.ndarray]:
-    """Tensors of a checkpoint by name.
+    """Tensors of a checkpoint by name; the path is as for `bundle_files`.
 
-    Parameters
-    ----------
-    path : path
-        As for `bundle_files`.
-
-    Raises
-    ------
-    UserError
-        A file is missing, damaged or of another format.
+    UserError: a file is missing, damaged or of another format.
     """
     files = bundle_files(path)
-    try:
-        index, data = (file.read_bytes() for file in files.values())
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{error.filename}: no such file; a TensorFlow checkpoint is {files['index'].name} and {files['data'].name} (the format "
-            "of one file, older, has to be saved again)"
-        ) from None
-    try:
-        return {key: _tensor(key, _fields(value), data) for key, value in _table(index) if key}
-    except (ValueError, LookupError, TypeError, struct.error) as error:
-        raise UserError(
-            f"{files['index']}: not a whole TensorFlow checkpoint ({' '.join(str(error).split())[:160]})"
-        ) from None
+    for file in files.values():
+        if not file.exists():
+            raise UserError(
+                f"{file}: no such file; a TensorFlow checkpoint is {files['index'].name} and "
+                f"{files['data'].name} (the format of one file, older, has to be saved again)"
+            )
+    expected = "not a whole TensorFlow checkpoint"
+    return read_in_sandbox(bundle_arrays, [*files.values()], expected)[""]
+
+
+def bundle_arrays(index: Path, data: Path, _parts: list[str]) -> Parts:
+    """In the sandbox: what `read_bundle` hands back."""
+    numbers = data.read_bytes()
+    arrays: dict[str, np.ndarray] = {}
+    for key, value in _table(index.read_bytes()):
+        if not key:  # the header of the checkpoint
+            continue
+        if key in arrays:
+            raise ValueError(f"{key} is there twice")
+        arrays[key] = _tensor(key, _fields(value), numbers)
+    return {"": arrays}
 
 
 def _tensor(key: str, entry: dict[int, list], data: bytes) -> np.ndarray:
@@ -78,19 +72,18 @@ def _tensor(key: str, entry: dict[int, list], data: bytes) -> np.ndarray:
         raise ValueError(
             f"{key} is of TensorFlow's type {kind}; numbers of 32 and 64 bits are read"
         )
-    shape = tuple(
-        _fields(dim).get(1, [0])[0]
-        for shape in entry.get(2, [])
-        for dim in _fields(shape).get(2, [])
-    )
+    lengths = []
+    for shape in entry.get(2, []):
+        dimensions = _fields(shape).get(2, [])
+        lengths += [_fields(dimension).get(1, [0])[0] for dimension in dimensions]
     content = data[offset : offset + size]
     if entry.get(3, [0]) != [0] or 7 in entry:
         raise ValueError(f"{key} is divided among files")
-    if len(content) != size or size != math.prod(shape) * np.dtype(TYPES[kind]).itemsize:
-        raise ValueError(f"{key} of shape {shape} has {len(content)} bytes")
+    if len(content) != size or size != math.prod(lengths) * np.dtype(TYPES[kind]).itemsize:
+        raise ValueError(f"{key} of shape {tuple(lengths)} has {len(content)} bytes")
     if masked_crc32c(content) != entry[6][0]:
         raise ValueError(f"the checksum of {key} is wrong")
-    return np.frombuffer(content, TYPES[kind]).reshape(shape)
+    return np.frombuffer(content, TYPES[kind]).reshape(lengths)
 
 
 def _table(index: bytes) -> Iterator[tuple[str, bytes]]:
@@ -98,18 +91,18 @@ def _table(index: bytes) -> Iterator[tuple[str, bytes]]:
     footer = index[-FOOTER_BYTES:]
     if len(footer) != FOOTER_BYTES or struct.unpack("<Q", footer[-8:])[0] != MAGIC:
         raise ValueError("its last bytes are not those of an index")
-    place = 0
-    _, place = _varint(footer, place)
-    _, place = _varint(footer, place)
-    for _, handle in _block(index, footer[place:]):
+    position = 0
+    for _ in ("offset of the meta index", "its size"):
+        _, position = _varint(footer, position)
+    for _, handle in _block(index, footer[position:]):
         for key, value in _block(index, handle):
             yield key.decode(), value
 
 
 def _block(index: bytes, handle: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of the block that a handle, offset and size, points at."""
-    offset, place = _varint(handle, 0)
-    size, _ = _varint(handle, place)
+    offset, position = _varint(handle, 0)
+    size, _ = _varint(handle, position)
     kind, checksum = struct.unpack_from("<BI", index, offset + size)
     if kind != 0:
         raise ValueError("a block is compressed")
@@ -117,45 +110,46 @@ def _block(index: bytes, handle: bytes) -> Iterator[tuple[bytes, bytes]]:
         raise ValueError("the checksum of a block is wrong")
     block = index[offset : offset + size]
     end = len(block) - 4 - 4 * struct.unpack("<I", block[-4:])[0]
-    place, key = 0, b""
-    while place < end:
-        shared, place = _varint(block, place)
-        unshared, place = _varint(block, place)
-        length, place = _varint(block, place)
-        key = key[:shared] + block[place : place + unshared]
-        place += unshared + length
-        yield key, block[place - length : place]
+    position, key = 0, b""
+    while position < end:
+        shared, position = _varint(block, position)
+        unshared, position = _varint(block, position)
+        length, position = _varint(block, position)
+        key = key[:shared] + block[position : position + unshared]
+        position += unshared + length
+        yield key, block[position - length : position]
 
 
 def _fields(message: bytes) -> dict[int, list]:
-    """Number of each field of a protocol buffer -> its values: whole numbers, and bytes for what has a length."""
-    found: dict[int, list] = {}
+    """Values of a protocol buffer by field number: whole numbers, or bytes for what has a length."""
+    fields: dict[int, list] = {}
     value: int | bytes
-    place = 0
-    while place < len(message):
-        tag, place = _varint(message, place)
-        if tag & 7 == 0:
-            value, place = _varint(message, place)
-        elif tag & 7 == 2:
-            length, place = _varint(message, place)
-            value, place = message[place : place + length], place + length
-        elif tag & 7 == 5:
-            (value,), place = struct.unpack_from("<I", message, place), place + 4
+    position = 0
+    while position < len(message):
+        tag, position = _varint(message, position)
+        wire_type = tag & 7
+        if wire_type == 0:
+            value, position = _varint(message, position)
+        elif wire_type == 2:
+            length, position = _varint(message, position)
+            value, position = message[position : position + length], position + length
+        elif wire_type == 5:
+            (value,), position = struct.unpack_from("<I", message, position), position + 4
         else:
-            raise ValueError(f"a field of wire type {tag & 7}")
-        found.setdefault(tag >> 3, []).append(value)
-    return found
+            raise ValueError(f"a field of wire type {wire_type}")
+        fields.setdefault(tag >> 3, []).append(value)
+    return fields
 
 
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """A number of 7 bits a byte, least first, and where it ends."""
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """A number of 7 bits a byte, least first, and the position behind it."""
     value, shift = 0, 0
     while True:
-        byte = data[place]
+        byte = data[position]
         value |= (byte & 127) << shift
-        place, shift = place + 1, shift + 7
+        position, shift = position + 1, shift + 7
         if byte < 128:
-            return value, place
+            return value, position
         if shift > 63:
             raise ValueError("a number of more than 64 bits")
 
@@ -173,12 +167,9 @@ CRC_TABLE = _crc_table()
 
 
 def masked_crc32c(data: bytes) -> int:
-    """CRC-32C of bytes, as TensorFlow and LevelDB store it: turned by 15 bits, plus a constant.
+    """CRC-32C as TensorFlow and LevelDB store it: rotated by 15 bits, plus a constant.
 
-    Parameters
-    ----------
-    data : bytes
-        Any; a megabyte takes 0.1 s.
+    A megabyte takes 0.1 s.
     """
     crc, table = 0xFFFFFFFF, CRC_TABLE
     for byte in data:

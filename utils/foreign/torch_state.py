@@ -1,96 +1,372 @@
-"""State dictionaries that torch saved: tensors only, out of the wrappings that training programs put around them."""
+"""State dictionaries that PyTorch saved, read without PyTorch: zip files, and those before torch 1.6.
 
-import re
-from collections.abc import Mapping
+`read_torch` starts the sandbox (sandbox.py); the other functions run in it.
+"""
+
+import io
+import math
+import pickletools
+import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from utils.errors import UserError
-from utils.foreign.torch_load import FAULTS, is_whole, load_plain
-
-if TYPE_CHECKING:
-    import torch
+from utils.foreign.pickles import (
+    NAMES,
+    Allowed,
+    Array,
+    ForbiddenNameError,
+    Names,
+    Skipped,
+    kind_name,
+    load_pickle,
+)
+from utils.foreign.sandbox import Parts, UnexpectedContentError, read_in_sandbox
 
 WRAPPINGS = ("model", "state_dict")
-PREFIXES = (
-    "module.",
-    "__S__.",
-)  # of DataParallel, and of the network beside the loss (``__L__.``) in voxceleb_trainer
+# Of DataParallel, and of the network beside the loss (``__L__.``) in voxceleb_trainer.
+PREFIXES = ("module.", "__S__.")
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+ByteOrder: TypeAlias = Literal["<", ">"]
+BYTE_ORDERS: dict[bytes, ByteOrder] = {b"little": "<", b"big": ">"}
+BFLOAT16 = "bfloat16"  # the upper half of a float32; NumPy has no such type
+STORAGE_TYPES = {
+    "torch.DoubleStorage": "f8",
+    "torch.FloatStorage": "f4",
+    "torch.HalfStorage": "f2",
+    "torch.BFloat16Storage": BFLOAT16,
+    "torch.LongStorage": "i8",
+    "torch.IntStorage": "i4",
+    "torch.ShortStorage": "i2",
+    "torch.CharStorage": "i1",
+    "torch.ByteStorage": "u1",
+    "torch.BoolStorage": "b1",
+    "torch.ComplexFloatStorage": "c8",
+    "torch.ComplexDoubleStorage": "c16",
+    "torch.QInt8Storage": "i1",
+    "torch.QUInt8Storage": "u1",
+    "torch.QInt32Storage": "i4",
+    "torch.storage.UntypedStorage": "u1",
+}
+UNTYPED_DTYPES = {"torch.uint16": "u2", "torch.uint32": "u4", "torch.uint64": "u8"}
+OTHER_DTYPES = ["float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"]
+OTHER_DTYPES += ["int64", "int32", "int16", "int8", "uint8", "bool", "complex64", "complex128"]
 
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:
-    """Tensors of a file by key, in the file's order.
+    """Tensors of a state dictionary by key, in the file's order, without the prefixes of wrappers.
 
-    Parameters
-    ----------
-    path : path
-        A state dictionary, or a dictionary that has one under ``model`` or ``state_dict``.
-
-    Raises
-    ------
-    UserError
-        It is missing, damaged, holds anything but tensors and plain values, or no state dictionary.
+    The dictionary may be under ``model`` or ``state_dict`` of another.  UserError: the file is
+    missing or damaged, asks for other names than the allowed ones, or has no state dictionary.
     """
-    import torch
+    expected = "not a file of torch that holds tensors and plain values only"
+    arrays = read_in_sandbox(state_arrays, [path], expected)[""]
+    plain: dict[str, np.ndarray] = {}
+    for key, array in arrays.items():
+        name = _without_prefixes(key)
+        if name in plain:
+            prefixes = " or ".join(PREFIXES)
+            raise UserError(f"{path}: '{key}' is there twice, with and without {prefixes}")
+        plain[name] = array
+    return plain
 
-    try:
-        content = load_plain(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except FAULTS as error:
-        raise UserError(
-            f"{path}: not a file of torch that holds tensors and plain values only ({_reason(error)})"
-        ) from None
+
+def _without_prefixes(name: str) -> str:
+    for prefix in PREFIXES:
+        if name.startswith(prefix):
+            return _without_prefixes(name.removeprefix(prefix))
+    return name
+
+
+class _Storage:
+    """A block of numbers of the file."""
+
+    kind = "storage"
+
+    def __init__(self, key: str, item_type: str, count: int, start: int = 0) -> None:
+        self.key, self.item_type, self.count, self.start = key, item_type, count, start
+
+    def __setstate__(self, _state: Any) -> None:
+        raise ForbiddenNameError("a state for a storage")
+
+
+class _Tensor:
+    """A view of a storage; None in place of a storage: stored in a form that is not read."""
+
+    kind = "Tensor"
+
+    def __init__(
+        self, storage: Any, item_type: str = "", offset: int = 0, shape: Any = (), strides: Any = ()
+    ) -> None:
+        self.storage, self.item_type = storage, item_type
+        self.offset, self.shape, self.strides = offset, shape, strides
+
+    def __setstate__(self, _state: Any) -> None:
+        raise ForbiddenNameError("a state for a tensor")
+
+
+class _File:
+    """What the two formats have in common: an unpickled content, and bytes of storages by key."""
+
+    def __init__(self, content: Any, load: Callable[[str], bytes], byte_order: ByteOrder) -> None:
+        self.content, self._load, self._byte_order = content, load, byte_order
+        self._storages: dict[str, bytes] = {}
+
+    def array(self, tensor: _Tensor) -> np.ndarray | None:
+        """The numbers of a tensor; None where they are not all in the file, as real numbers."""
+        storage = tensor.storage
+        if not isinstance(storage, _Storage):
+            return None
+        numbers = np.dtype(_numpy_type(tensor.item_type)).newbyteorder(self._byte_order)
+        if numbers.kind == "c":
+            return None
+        sizes = [*tensor.shape, *tensor.strides, tensor.offset]
+        if not all(type(size) is int and size >= 0 for size in sizes):
+            raise ValueError("a tensor of a negative size")
+        size = math.prod(tensor.shape)
+        if size == 0:
+            return np.empty(tensor.shape, _to_widest(numbers))
+        content = self._bytes(storage)
+        if size * numbers.itemsize > len(content):
+            return None
+        strides = [stride * numbers.itemsize for stride in tensor.strides]
+        offset = tensor.offset * numbers.itemsize
+        array = np.ndarray(tensor.shape, numbers, content, offset, strides)
+        if tensor.item_type == BFLOAT16:
+            return (array.astype(np.uint32) << 16).view(np.float32)
+        return array.astype(_to_widest(numbers), copy=False)
+
+    def _bytes(self, storage: _Storage) -> memoryview:
+        """The bytes of a storage, which is read once."""
+        if storage.key not in self._storages:
+            self._storages[storage.key] = self._load(storage.key)
+        item_bytes = np.dtype(_numpy_type(storage.item_type)).itemsize
+        start, end = (
+            place * item_bytes for place in (storage.start, storage.start + storage.count)
+        )
+        content = memoryview(self._storages[storage.key])[start:end]
+        if len(content) != end - start:
+            raise ValueError(f"storage {storage.key} is shorter than its tensors need")
+        return content
+
+
+def _numpy_type(item_type: str) -> str:
+    return "u2" if item_type == BFLOAT16 else item_type
+
+
+def _to_widest(numbers: np.dtype) -> np.dtype:
+    """float32 for half precision, which the networks here do not take."""
+    return np.dtype(np.float32) if numbers == np.float16 else numbers
+
+
+def state_arrays(path: Path, _parts: list[str]) -> Parts:
+    """In the sandbox: tensors of a state dictionary by key."""
+    if not zipfile.is_zipfile(path):
+        return {"": _state(_open_legacy(path))}
+    with zipfile.ZipFile(path) as archive:
+        return {"": _state(_open_zip(archive, path))}
+
+
+def _state(file: _File) -> dict[str, np.ndarray]:
+    """Arrays of the state dictionary, which may be wrapped in other dictionaries."""
+    content = file.content
     for wrapping in WRAPPINGS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapping), Mapping):
+        if isinstance(content, dict) and isinstance(content.get(wrapping), dict):
             content = content[wrapping]
-    if (
-        not isinstance(content, Mapping)
-        or not content
-        or not all(isinstance(key, str) for key in content)
-    ):
-        raise UserError(
-            f"{path}: holds {type(content).__name__}, expected a dictionary of tensors, or one of them under {' or '.join(WRAPPINGS)}"
+    wrappings = " or ".join(WRAPPINGS)
+    if not isinstance(content, dict) or not content or not all(isinstance(k, str) for k in content):
+        raise UnexpectedContentError(
+            f"holds {kind_name(content)}, expected a dictionary of tensors, or one of them under {wrappings}"
         )
-    if odd := [key for key, value in content.items() if not isinstance(value, torch.Tensor)]:
-        raise UserError(
-            f"{path}: '{odd[0]}' is no tensor; expected a dictionary of tensors, or one under {' or '.join(WRAPPINGS)}"
+    arrays = {}
+    for key, value in content.items():
+        if not isinstance(value, _Tensor | Array):
+            raise UnexpectedContentError(
+                f"'{key}' is no tensor; expected a dictionary of tensors, or one under {wrappings}"
+            )
+        array = value.array if isinstance(value, Array) else file.array(value)
+        if array is None or array.dtype.kind == "c":
+            raise UnexpectedContentError(
+                f"'{key}' is not stored whole, as numbers; expected what torch.save writes of a "
+                "network's state_dict()"
+            )
+        arrays[key] = array
+    return arrays
+
+
+def _open_zip(archive: zipfile.ZipFile, path: Path) -> _File:
+    """The format since torch 1.6: a pickle and the storages are members of a zip file."""
+    members = {member.filename: member for member in archive.infolist()}
+    file_bytes = path.stat().st_size
+
+    def load(name: str) -> bytes:
+        member = members[name]
+        if member.compress_type or not member.compress_size == member.file_size <= file_bytes:
+            raise ValueError(f"{name} is compressed, or of two sizes; torch's are not")
+        return archive.read(member)  # raises where the checksum is wrong
+
+    pickles = [name for name in members if name.endswith("data.pkl")]
+    if len(pickles) != 1:
+        raise ValueError(f"{len(pickles)} members of the zip file are called data.pkl, expected 1")
+    root = pickles[0].removesuffix("data.pkl")
+    byte_order: ByteOrder = "<"
+    if f"{root}byteorder" in members:
+        byte_order = BYTE_ORDERS[load(f"{root}byteorder")]
+    content = _load(io.BytesIO(load(pickles[0])), path, {})
+    return _File(content, lambda key: load(f"{root}data/{key}"), byte_order)
+
+
+def _open_legacy(path: Path) -> _File:
+    """The format before torch 1.6: pickles one after the other, then the storages, little-endian."""
+    file = io.BytesIO(path.read_bytes())
+    if load_pickle(file, {}) != LEGACY_MAGIC:
+        raise ValueError("it does not begin as torch's files do")
+    for _ in ("version of the protocol", "sizes of C's types"):
+        load_pickle(file, {})
+    item_types: dict[str, str] = {}
+    content = _load(file, path, item_types)
+    storages = {}
+    for key in load_pickle(file, {}):
+        item_bytes = np.dtype(_numpy_type(item_types[key])).itemsize
+        size = int.from_bytes(file.read(8), "little") * item_bytes
+        storages[key] = file.read(size)
+        if len(storages[key]) != size:
+            raise ValueError(f"storage {key} ends too early")
+    return _File(content, storages.__getitem__, "<")
+
+
+def _load(file: io.BytesIO, path: Path, item_types: dict[str, str]) -> Any:
+    """Unpickle from a file; ``item_types`` gets the type of each storage, by key."""
+
+    def load_storage(identity: Any) -> _Storage:
+        kind, storage_type, key, _, count, *view = identity
+        if kind != "storage" or type(storage_type) is not Allowed or type(key) is not str:
+            raise ValueError("a persistent id that is no storage")
+        item_type = STORAGE_TYPES[storage_type.label]
+        if item_types.setdefault(key, item_type) != item_type:
+            raise ValueError(f"storage {key} is of two types")
+        first = 0
+        if view and view[0] is not None:  # of an old format: a part of a storage
+            _, first, count = view[0]
+        if type(count) is not int or type(first) is not int or min(count, first) < 0:
+            raise ValueError("a storage of a negative size")
+        return _Storage(key, item_type, count, first)
+
+    start = file.tell()
+    try:
+        return load_pickle(file, TORCH_NAMES, load_storage)
+    except ForbiddenNameError as error:
+        pickled = file.getvalue()[start:]
+        raise UnexpectedContentError(_explain(error.asked, pickled, path)) from None
+
+
+def _explain(asked: str, pickled: bytes, path: Path) -> str:
+    """What to do about a file that asks for a name that is not allowed."""
+    top = asked.partition(".")[0]
+    if top == "__torch__":
+        load = f"torch.jit.load({str(path)!r}, map_location='cpu')"
+        what = "a TorchScript module"
+    elif b"torch.nn.modules." in pickled and top not in sys.stdlib_module_names:
+        load = f"torch.load({str(path)!r}, map_location='cpu', weights_only=False)"
+        load += _key_of_network(pickled)
+        what = f"a whole network (class {asked}), which only its own code can read"
+    else:
+        return (
+            f"not a file of torch that holds tensors and plain values only (it asks for {asked}; "
+            "nothing of it was run); ask who made it for the weights alone, as "
+            "torch.save(model.state_dict(), 'weights.pt') writes them"
         )
-    if odd := [key for key, value in content.items() if not is_whole(value)]:
-        raise UserError(
-            f"{path}: '{odd[0]}' is not stored whole, as numbers; expected what torch.save writes of a network's state_dict()"
-        )
-    return _without_prefixes(path, {key: _numbers(value) for key, value in content.items()})
-
-
-def _reason(error: Exception) -> str:
-    """Torch's complaint without its advice, which is to load the file all the same."""
-    if asked := re.search(r"GLOBAL (\S+)", str(error)):
-        return f"it asks for {asked[1]}; nothing of it was run"
-    if "weights_only" in str(error):
-        return "its pickle is damaged, or asks for something else"
-    return " ".join(str(error).split())[:120] or "it ends too early"
-
-
-def _numbers(tensor: "torch.Tensor") -> np.ndarray:
     return (
-        (tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor)
-        .detach()
-        .numpy()
+        f"holds {what}, expected its weights; if you trust the file, then where its code is: "
+        f"python -c \"import torch; torch.save({load}.state_dict(), 'weights.pt')\", "
+        "and import weights.pt"
     )
 
 
-def _without_prefixes(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    plain = {}
-    for key, array in arrays.items():
-        name = key
-        while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), ""):
-            name = name.removeprefix(prefix)
-        if name in plain:
-            raise UserError(
-                f"{path}: '{key}' is there twice, with and without {' or '.join(PREFIXES)}"
-            )
-        plain[name] = array
-    return plain
+def _key_of_network(pickled: bytes) -> str:
+    """``['model']`` where the pickle is a dictionary with a network under this key."""
+    key, is_dict = "", False
+    for opcode, argument, _ in pickletools.genops(pickled):
+        if opcode.name == "EMPTY_DICT":
+            is_dict = True
+        elif opcode.name == "BINUNICODE" and is_dict and argument != "module":  # legacy's own
+            key = f"[{argument!r}]"
+        elif opcode.name == "GLOBAL" and tuple(str(argument).split(" ", 1)) not in TORCH_NAMES:
+            return key
+    return ""
+
+
+def _rebuild_tensor(
+    storage: Any,
+    offset: Any,
+    shape: Any,
+    strides: Any,
+    _grad: Any = None,
+    _hooks: Any = None,
+    metadata: Any = None,
+) -> _Tensor:
+    if type(storage) is not _Storage:
+        raise ValueError(f"a {type(storage).__name__} where a storage belongs")
+    if metadata:  # of a negated or conjugated view
+        return _Tensor(None)
+    return _Tensor(storage, storage.item_type, offset, shape, strides)
+
+
+def _rebuild_untyped(storage: Any, offset: Any, shape: Any, strides: Any, *others: Any) -> _Tensor:
+    """A tensor of a type that has no storage type; the fourth last argument is the type."""
+    _, _, dtype, *_ = others
+    tensor = _rebuild_tensor(storage, offset, shape, strides)
+    if type(dtype) is not Allowed or dtype.label not in UNTYPED_DTYPES:
+        return _Tensor(None)
+    tensor.item_type = UNTYPED_DTYPES[dtype.label]
+    return tensor
+
+
+def _rebuild_other(*_arguments: Any) -> _Tensor:
+    """A sparse or quantised tensor, or one without numbers."""
+    return _Tensor(None)
+
+
+def _first(tensor: Any, *_others: Any) -> Any:
+    """The data of a parameter."""
+    return tensor
+
+
+def _rebuild_subclass(function: Any, _kind: Any, arguments: Any, _state: Any) -> Any:
+    """A tensor that has attributes of its own."""
+    if type(function) is not Allowed:
+        raise ValueError("a tensor of an unknown class")
+    return function(*arguments)
+
+
+def _allow(function: Callable | None, module: str, *names: str) -> Names:
+    return {(module, name): Allowed(f"{module}.{name}", function) for name in names}
+
+
+def _split(label: str) -> tuple[str, str]:
+    """Module and name."""
+    module, _, name = label.rpartition(".")
+    return module, name
+
+
+TORCH_NAMES: Names = {
+    **NAMES,
+    **{_split(label): Allowed(label) for label in [*STORAGE_TYPES, *UNTYPED_DTYPES]},
+    **_allow(None, "torch", "Tensor", *OTHER_DTYPES),
+    **_allow(None, "torch.nn.parameter", "Parameter"),
+    **_allow(Skipped, "torch", "Size", "device", "per_tensor_affine", "per_channel_affine"),
+    **_allow(Skipped, "torch.serialization", "_get_layout"),
+    **_allow(_rebuild_tensor, "torch._utils", "_rebuild_tensor", "_rebuild_tensor_v2"),
+    **_allow(_rebuild_untyped, "torch._utils", "_rebuild_tensor_v3"),
+    **_allow(_first, "torch._utils", "_rebuild_parameter", "_rebuild_parameter_with_state"),
+    **_allow(_rebuild_other, "torch._utils", "_rebuild_qtensor", "_rebuild_sparse_tensor"),
+    **_allow(_rebuild_other, "torch._utils", "_rebuild_meta_tensor_no_storage"),
+    **_allow(
+        _rebuild_other, "torch._utils", "_rebuild_sparse_csr_tensor", "_rebuild_nested_tensor"
+    ),
+    **_allow(_rebuild_subclass, "torch._tensor", "_rebuild_from_type_v2"),
+}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from utils.errors import UserError, is_of_the_machine
 from utils.files import atomic_write
-from utils.foreign.torch_load import FAULTS, is_whole, load_plain
+from utils.training.torch_load import FAULTS, is_whole, load_plain
 
 if TYPE_CHECKING:
     import torch

@@ -1,6 +1,5 @@
-"""Files that torch saved, loaded so that nothing of them is run, and that none asks for more memory or time than its size is worth."""
+"""Loading our own checkpoints: nothing in a file is run, and no file takes more than it holds."""
 
-import io
 import pickle
 import pickletools
 import struct
@@ -22,36 +21,14 @@ FAULTS = (
     OSError,
     struct.error,
     zlib.error,
-)  # of what is damaged, or is something else
-LONGEST_NAME = 500  # of a class or function; torch looks for one of a megabyte for minutes before it refuses it
-
-
-class _ShortLines(io.BytesIO):
-    """A file in memory: of what it has not, nothing can be asked for; its lines, which are names, are short."""
-
-    def readline(self, size: int | None = -1) -> bytes:
-        return super().readline(LONGEST_NAME)
+)  # of a file that is damaged, or of another format
+LONGEST_NAME = 500  # of a class; torch takes minutes to refuse a name of a megabyte
 
 
 def load_plain(path: Path) -> Any:
-    """Tensors and plain values of a file of torch, on the CPU.
-
-    Parameters
-    ----------
-    path : path
-        Of today's format, a zip of which the checksums are looked at, or of the one before torch 1.6.
-
-    Raises
-    ------
-    FAULTS
-        It is missing, damaged, or holds anything else.
-    """
+    """Tensors and plain values of a zip file of torch, on the CPU; FAULTS where it holds others."""
     import torch
 
-    if not zipfile.is_zipfile(path):
-        return torch.load(
-            _ShortLines(Path(path).read_bytes()), map_location="cpu", weights_only=True
-        )
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if any(member.compress_type for member in members):
@@ -68,7 +45,7 @@ def load_plain(path: Path) -> Any:
 
 
 def _has_long_name(content: bytes) -> bool:
-    """Whether a pickle names a class or function by more letters than any has."""
+    """True if a pickle names a class or function by more letters than any has."""
     for code, argument, _ in pickletools.genops(content):
         if code.name in ("GLOBAL", "INST") and len(str(argument)) > LONGEST_NAME:
             return True
@@ -76,12 +53,9 @@ def _has_long_name(content: bytes) -> bool:
 
 
 def is_whole(value: object) -> bool:
-    """Whether something is a tensor of which the numbers are there that its shape promises: a stride of 0 would make memory of nothing.
+    """True for a dense CPU tensor whose storage covers its shape.
 
-    Parameters
-    ----------
-    value : object
-        From a file.
+    A stride of 0 could expand a few bytes to gigabytes.
     """
     import torch
 
