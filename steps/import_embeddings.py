@@ -1,9 +1,11 @@
-"""Turn pickled dictionaries of embeddings, as RawNet's authors published them, and arrays into archives for back ends here and in Kaldi.
+r"""Turn embeddings of others (pickles, npz, HDF5) into archives for back ends here and in Kaldi.
 
-    python -m steps.import_embeddings TTA_vox1_eval.pk exp/rawnet2/embeddings/vox1_eval --kind rawnet2_tta --model rawnet2
-    python -m steps.import_embeddings test.npz exp/y/embeddings/test --kind arrays --utt2spk data/full/test/utt2spk
+    python -m steps.import_embeddings TTA_vox1_eval.pk exp/rawnet2/embeddings/vox1_eval \
+        --kind rawnet2_tta --model rawnet2
+    python -m steps.import_embeddings test.npz exp/y/embeddings/test \
+        --kind arrays --utt2spk data/full/test/utt2spk
 
-A pickle is read without running anything of it (utils/foreign/pickles.py).
+A pickle is read without running anything of it (utils/foreign/sandbox.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +28,7 @@ CROPS = {
     "dict": "unknown",
     "arrays": "unknown",
 }
-WITH_SPEAKERS = ("dict", "arrays")  # kinds whose keys do not tell the speaker
+WITH_SPEAKERS = ("dict", "arrays")  # kinds whose keys do not contain the speaker
 
 
 def import_embeddings(
@@ -38,25 +40,29 @@ def import_embeddings(
     utt2spk: Path | None = None,
     model: str | None = None,
 ) -> dict:
-    """Write what steps.extract and steps.collect_embeddings leave: ``xvector.{ark,scp}``, means of speakers, ``provenance.json``.
+    """Write what steps.extract and steps.collect_embeddings write.
+
+    ``xvector.{ark,scp}``, speaker means and ``provenance.json``.
 
     Parameters
     ----------
     source : path
         The pickle, or npz or HDF5 file.
     output : path
-        Folder of the embeddings; of kind ``rawnet`` those of ``dev`` and ``eval`` get folders in it.
+        Folder of the embeddings; of kind ``rawnet``, ``dev`` and ``eval`` are folders in it.
     kind : str
-        ``rawnet``: two dictionaries, dev_dic_embeddings and eval_dic_embeddings, whose keys have the speakers' names of VoxCeleb1's first release;
-        ``rawnet2_tta``: one dictionary with keys id/video/segment; ``dict``: any dictionary of vectors, whose keys become utterances as they are;
-        ``arrays``: what ``steps.export_arrays`` writes, or any npz or HDF5 file with arrays ``utterances`` and ``embeddings``.
+        ``rawnet``: two dictionaries, dev_dic_embeddings and eval_dic_embeddings, whose keys have
+        the speaker names of VoxCeleb1's first release; ``rawnet2_tta``: one dictionary with keys
+        id/video/segment; ``dict``: any dictionary of vectors, whose keys are the utterances;
+        ``arrays``: what ``steps.export_arrays`` writes, or any npz or HDF5 file with arrays
+        ``utterances`` and ``embeddings``.
     meta : path or None
-        ``vox1_meta.csv``, which says the ids of names: kind ``rawnet`` needs it.
+        ``vox1_meta.csv``, which maps names to ids: kind ``rawnet`` needs it.
     utt2spk : path or None
         Speakers of the utterances: kinds ``dict`` and ``arrays`` need it.
     model : str or None
-        What the network is called: sets of the same name may be compared with each other.  None: by the provenance in the
-        file where it has one, else by the hash of the file, so with none but those of the same file.
+        Name of the network: embeddings with the same name may be compared with each other.  None:
+        the one in the file's provenance, or else the hash of the file.
 
     Returns
     -------
@@ -66,50 +72,48 @@ def import_embeddings(
     Raises
     ------
     UserError
-        The file is damaged or a pickle that asks for more than arrays, a name has no id, or the vectors differ in size.
+        The file is damaged or a pickle that asks for more than arrays, a name has no id, or the
+        vectors differ in size.
     """
-    _refuse_other_options(kind, "--meta", meta, ("rawnet",))
-    _refuse_other_options(kind, "--utt2spk", utt2spk, WITH_SPEAKERS)
+    _check_option(kind, "--meta", meta, ("rawnet",))
+    _check_option(kind, "--utt2spk", utt2spk, WITH_SPEAKERS)
     if not MODE.checking and not source.exists():
         raise UserError(f"{source}: no such file")
     folders = {"": output}
     if kind == "rawnet":
         folders = {part: output / name for part, name in PARTS.items()}
+    inputs = {"source": source}
     names = meta or utt2spk
-    inputs = {"source": source} | ({"names": names} if names else {})
-    tasks = {
-        part: Task(
-            folder,
-            "collect_embeddings",
-            format=FORMAT,
-            inputs=inputs,
-            options={"imported": kind, "model": model},
-        )
-        for part, folder in folders.items()
-    }
-    waiting = {part: task for part, task in tasks.items() if not task.is_done()}
+    if names:
+        inputs["names"] = names
+    tasks, waiting = {}, []
+    for part, folder in folders.items():
+        options = {"imported": kind, "model": model}
+        task = Task(folder, "collect_embeddings", format=FORMAT, inputs=inputs, options=options)
+        tasks[part] = task
+        if not task.is_done():
+            waiting.append(part)
     if waiting:
-        vectors, facts = _read_source(source, kind, list(waiting))
+        vectors, facts = _read_source(source, kind, waiting)
         if model:
             facts["model"] = model
-        for part, task in waiting.items():
-            _write_folder(task, vectors[part], source, kind, names, facts)
+        for part in waiting:
+            _write_folder(tasks[part], vectors[part], source, kind, names, facts)
     return {str(task.home): task.counts for task in tasks.values()}
 
 
-def _refuse_other_options(
-    kind: str, option: str, path: Path | None, needing: tuple[str, ...]
-) -> None:
+def _check_option(kind: str, option: str, path: Path | None, needing: tuple[str, ...]) -> None:
     """Refuse an option that a kind does not have, and its absence where the kind needs it."""
-    if (path is None) == (kind in needing):
-        fault = "needs it (see --help)" if path is None else "has no such option"
-        raise UserError(f"{option}: kind {kind} {fault}")
+    if path is None and kind in needing:
+        raise UserError(f"{option}: kind {kind} needs it (see --help)")
+    if path is not None and kind not in needing:
+        raise UserError(f"{option}: kind {kind} has no such option")
 
 
 def _read_source(
     source: Path, kind: str, parts: list[str]
 ) -> "tuple[dict[str, dict[str, np.ndarray]], dict]":
-    """Vectors of each part of a file by utterance, and the provenance that stands in it."""
+    """Vectors of each part of a file by utterance, and the provenance that the file holds."""
     if kind != "arrays":
         from utils.foreign.pickles import read_pickle
 
@@ -135,34 +139,38 @@ def _write_folder(
     names: Path | None,
     facts: dict,
 ) -> None:
-    """Write the archives of one folder, and its receipt; ``names`` is either list that a kind may need."""
+    """Write the archives of one folder, and its receipt; ``names`` is --meta or --utt2spk."""
     from utils.archive import ArchiveWriter
     from utils.embeddings.folders import finish_embeddings, refuse_not_finite
     from utils.files import sha256_of
 
-    called = _utterances_and_speakers(vectors, source, kind, names)
-    key_of = {utterance: key for key, (utterance, _) in called.items()}
-    if len(key_of) < len(called):
-        twice = next(key for key, (utterance, _) in called.items() if key_of[utterance] != key)
-        raise UserError(
-            f"{source}: '{twice}' and '{key_of[called[twice][0]]}' are both utterance {called[twice][0]}"
-        )
-    utterances = sorted(key_of)
-    embeddings_ND = _stacked(vectors, [key_of[utterance] for utterance in utterances], source)
+    labels = _utterances_and_speakers(vectors, source, kind, names)
+    keys: dict[str, str] = {}  # utterance -> key of the file
+    utt2spk = {}
+    for key, (utterance, speaker) in labels.items():
+        if utterance in keys:
+            raise UserError(
+                f"{source}: '{keys[utterance]}' and '{key}' are both utterance {utterance}"
+            )
+        keys[utterance] = key
+        utt2spk[utterance] = speaker
+    utterances = sorted(keys)
+    embeddings_ND = _stack(vectors, [keys[utterance] for utterance in utterances], source)
     refuse_not_finite(utterances, embeddings_ND, source)
     with ArchiveWriter(task.home / "xvector.ark", task.home / "xvector.scp") as writer:
         for utterance, embedding_D in zip(utterances, embeddings_ND, strict=True):
             writer.write(utterance, embedding_D)
-    utt2spk = {utterance: called[key][1] for utterance, key in key_of.items()}
-    origin = {
-        "source_sha256": sha256_of(source),
+    digest = sha256_of(source)
+    provenance = {
+        "model": digest,
+        "source_sha256": digest,
         "front_end": "that of the imported embeddings",
         "sample_rate_hz": "unknown",
         "vad": "unknown",
         "augmentation": "unknown",
         "crops": CROPS[kind],
     }
-    provenance = {"model": origin["source_sha256"]} | origin | facts
+    provenance |= facts
     written = finish_embeddings(task.home, utterances, embeddings_ND, utt2spk, provenance)
     counts = {
         "utterances": len(utterances),
@@ -175,26 +183,26 @@ def _write_folder(
 def _utterances_and_speakers(
     vectors: "Mapping[str, np.ndarray]", source: Path, kind: str, names: Path | None
 ) -> dict[str, tuple[str, str]]:
-    """Key of the pickle -> utterance and speaker."""
+    """Key of the file -> utterance and speaker."""
     from utils.data_dir import read_map
     from utils.trials.voxceleb_names import listed, read_meta, utterance_ids
 
-    if names is None:  # ids stand in the keys themselves
+    if names is None:  # the keys themselves contain the ids
         return utterance_ids(vectors, str(source), None)
     if kind == "rawnet":
         return utterance_ids(vectors, str(source), read_meta(names))
     speakers = read_map(names)
-    if unknown := sorted(vectors.keys() - speakers.keys()):
+    unknown = sorted(vectors.keys() - speakers.keys())
+    if unknown:
         raise UserError(
-            f"{source}: {len(unknown)} of {len(vectors)} utterances are not in {names}: {listed(unknown)}"
+            f"{source}: {len(unknown)} of {len(vectors)} utterances are not in {names}: "
+            f"{listed(unknown)}"
         )
     return {key: (key, speakers[key]) for key in vectors}
 
 
-def _stacked(
-    vectors: "Mapping[str, np.ndarray]", keys: Sequence[str], source: Path
-) -> "np.ndarray":
-    """The vectors of some keys as rows; refused where one is of another size."""
+def _stack(vectors: "Mapping[str, np.ndarray]", keys: Sequence[str], source: Path) -> "np.ndarray":
+    """The vectors of some keys as rows of float32; UserError where one is of another size."""
     import numpy as np
 
     rows = [np.squeeze(np.asarray(vectors[key])) for key in keys]
@@ -202,8 +210,8 @@ def _stacked(
     for key, row in zip(keys, rows, strict=True):
         if row.ndim != 1 or row.dtype.kind != "f" or row.shape != shape:
             raise UserError(
-                f"{source}: '{key}' is an array of {row.dtype} of shape {row.shape}, expected a vector of numbers like the "
-                f"first one, of {shape}"
+                f"{source}: '{key}' is an array of {row.dtype} of shape {row.shape}, expected a "
+                f"vector of numbers like the first one, of {shape}"
             )
     return np.stack(rows).astype(np.float32)
 

@@ -1,8 +1,12 @@
-r"""Bring embeddings and a back end that Kaldi's scripts made here, so that they are scored, normalised, calibrated and evaluated as ours are.
+r"""Import embeddings and a back end that Kaldi's scripts made.
 
-    python -m steps.import_kaldi kaldi/egs/voxceleb/v2/exp/xvector_nnet_1a exp/kaldi --root kaldi/egs/voxceleb/v2
-    python -m steps.score exp/kaldi/backend/kaldi exp/kaldi/embeddings/voxceleb1_test kaldi/egs/voxceleb/v2/data/voxceleb1_test/trials \
-      exp/kaldi/scores/voxceleb1_test/kaldi.scores
+    python -m steps.import_kaldi kaldi/egs/voxceleb/v2/exp/xvector_nnet_1a exp/kaldi \
+        --root kaldi/egs/voxceleb/v2
+    python -m steps.score exp/kaldi/backend/kaldi exp/kaldi/embeddings/voxceleb1_test \
+        kaldi/egs/voxceleb/v2/data/voxceleb1_test/trials \
+        exp/kaldi/scores/voxceleb1_test/kaldi.scores
+
+They are then scored, normalised, calibrated and evaluated as our own are.
 """
 
 import json
@@ -41,40 +45,44 @@ def import_kaldi(
     smoothing: float = 0.0,
     model: str | None = None,
 ) -> dict:
-    """Write ``embeddings/<set>`` and ``backend/<name>`` as steps.extract, steps.collect_embeddings and steps.train_backend leave them.
+    """Write ``embeddings/<set>`` and ``backend/<name>`` as the steps of a recipe write them.
 
-    A back end is made of the files that there are: ``mean.vec`` is subtracted, ``transform.mat`` applied, the length normalised, then ``plda``
-    scores, or the cosine where there is none: the order of Kaldi's recipes (egs/voxceleb/v2, stage 11).  The provenance says ``foreign``.
+    The back end consists of the files that exist: ``mean.vec`` is subtracted, ``transform.mat``
+    applied, the length normalised, then ``plda`` scores, or the cosine where there is no ``plda``:
+    the order of Kaldi's recipes (egs/voxceleb/v2, stage 11).  The provenance says ``foreign``.
 
     Parameters
     ----------
     source : path
-        Kaldi's folder, with ``xvectors_<set>/xvector.scp`` or ``ivectors_<set>/ivector.scp``, perhaps ``spk_xvector.scp`` and ``num_utts.ark``.
+        Kaldi's folder, with ``xvectors_<set>/xvector.scp`` or ``ivectors_<set>/ivector.scp``,
+        perhaps ``spk_xvector.scp`` and ``num_utts.ark``.
     output : path
         Experiment folder.
     sets : list of str or None
-        Names of sets; None: all that there are.
+        Names of sets; None: all of the folder.
     root : path
         Where relative paths of Kaldi's scp files start: the folder in which its scripts ran.
     archives : str
-        ``listed``: where the scp files say; ``beside``: in the folder of the scp file, for a folder that was copied.
+        ``listed``: at the paths in the scp files; ``beside``: in the folder of the scp file, for a
+        folder that was copied.
     backend_set : str or None
         The set whose folder has the files of the back end; None: the only one that has any.
     backend : str
-        Name that the back end gets.
+        Name of the back end here.
     embeddings_only : bool
-        No back end, whatever files of one there are.
+        No back end, even if the folder has files of one.
     mean, transform, plda : path or None
-        A file in place of that of the set, such as ``plda_adapt``; any of them may be elsewhere.
+        A file to use instead of that of the set, such as ``plda_adapt``.
     length_norm : bool
         Normalise the length before PLDA, as Kaldi's recipes do.
     normalize_length, simple_length_normalization : bool
         Options of ivector-plda-scoring.
     smoothing : float
-        Of ivector-copy-plda, which Kaldi's recipes put before the scoring; at least 0, which leaves ``plda`` as it is.
+        Of ivector-copy-plda, which Kaldi's recipes run before the scoring; 0: leave ``plda`` as it
+        is.
     model : str or None
-        What the network is called: sets of the same name may be compared with each other; None: the checksum of ``final.raw`` or, without it, of the
-        lists, so that sets of one call may.
+        Name of the network: sets with the same name may be compared with each other; None: the
+        checksum of ``final.raw`` or, without it, of the lists, so that sets of one call may.
 
     Returns
     -------
@@ -84,14 +92,16 @@ def import_kaldi(
     Raises
     ------
     UserError
-        No such folder or set, a file that is missing, truncated or of another type, or sizes that do not fit.
+        No such folder or set, a file that is missing, truncated or of another type, or sizes that
+        do not fit.
     """
-    found = find_sets(source)
-    chosen = {name: found[name] for name in sets or found if name in found}
-    if unknown := sorted(set(sets or ()) - found.keys()):
-        raise UserError(f"{source}: no set '{unknown[0]}'; there are {', '.join(found)}")
+    every_set = find_sets(source)
+    unknown = sorted(set(sets or ()) - every_set.keys())
+    if unknown:
+        raise UserError(f"{source}: no set '{unknown[0]}'; there are {', '.join(every_set)}")
+    chosen = {name: every_set[name] for name in sets or every_set}
     facts = {
-        "model": model or model_of(source, found),
+        "model": model or model_of(source, every_set),
         "front_end": "foreign: Kaldi's",
         "sample_rate_hz": "unknown",
         "vad": "unknown",
@@ -101,36 +111,41 @@ def import_kaldi(
     }
     given = {"mean.vec": mean, "transform.mat": transform, "plda": plda}
     given_files = {name: path for name, path in given.items() if path}
-    if embeddings_only and (backend_set or given_files):
+    files: dict[str, Path] = {}
+    if not embeddings_only:
+        files = backend_files(source, every_set, backend_set, given_files)
+    elif backend_set or given_files:
         raise UserError(
-            "--embeddings-only and files of a back end (--backend-set, --mean, --transform, --plda): both were given; leave one out"
+            "--embeddings-only and files of a back end (--backend-set, --mean, --transform, "
+            "--plda): both were given; leave one out"
         )
-    files = {} if embeddings_only else backend_files(source, found, backend_set, given_files)
-    options = {}
+    options: dict = {}
     if files:
-        options = _backend_options(
-            files, length_norm, normalize_length, simple_length_normalization, smoothing
-        )
-        fresh = {
-            name: place
-            for name, place in chosen.items()
-            if not (output / "embeddings" / name / "receipts" / "collect_embeddings.json").exists()
-        }
-        _refuse_backend(files, options, fresh, archives, root)
+        options = _backend_options(files)
+        if options["name"] == "plda":
+            options |= {
+                "normalize_length": normalize_length,
+                "simple_length_normalization": simple_length_normalization,
+                "smoothing": smoothing,
+            }
+            if length_norm:
+                options["links"].append({"name": "length_norm"})
+        missing = {}
+        for name, entry in chosen.items():
+            receipt = output / "embeddings" / name / "receipts" / "collect_embeddings.json"
+            if not receipt.exists():
+                missing[name] = entry
+        _check_backend(files, options, missing, archives, root)
     counts, dimensions = {}, {}
     for name, (folder, kind) in chosen.items():
         task = _import_set(folder, kind, output / "embeddings" / name, archives, root, facts)
-        counts[name], dimensions[name] = (
-            task.counts.get("utterances", 0),
-            task.counts.get("dimension", 0),
-        )
+        counts[name] = task.counts.get("utterances", 0)
+        dimensions[name] = task.counts.get("dimension", 0)
     if files:
         _import_backend(files, options, output / "backend" / backend, dimensions, facts)
-    print(
-        f"{output}: "
-        + ", ".join(f"{count:,} of {name}" for name, count in counts.items())
-        + (f"; back end {backend}: {', '.join(files)}" if files else "; no back end")
-    )
+    sizes = ", ".join(f"{count:,} of {name}" for name, count in counts.items())
+    parts = f"back end {backend}: {', '.join(files)}" if files else "no back end"
+    print(f"{output}: {sizes}; {parts}")
     return {"utterances": counts, "backend": list(files)}
 
 
@@ -139,9 +154,10 @@ def _import_set(
 ) -> Task:
     """Copy the vectors of one set."""
     speakers, counts = folder / f"spk_{kind}.scp", folder / "num_utts.ark"
-    inputs = {"utterances": folder / f"{kind}.scp"} | {
-        path.name: path for path in (speakers, counts) if path.exists()
-    }
+    inputs = {"utterances": folder / f"{kind}.scp"}
+    for path in (speakers, counts):
+        if path.exists():
+            inputs[path.name] = path
     options = {"imported": "kaldi", "archives": archives, "root": root, **facts}
     task = Task(output, "collect_embeddings", format=FORMAT, inputs=inputs, options=options)
     if task.is_done():
@@ -162,7 +178,8 @@ def _import_set(
         )
         if len(mean) != len(vector):
             raise UserError(
-                f"{speakers}: vectors of {len(mean)} dimensions, those of {folder}/{kind}.scp have {len(vector)}"
+                f"{speakers}: vectors of {len(mean)} dimensions, those of {folder}/{kind}.scp "
+                f"have {len(vector)}"
             )
         written.append(means)
         if counts.exists():
@@ -174,36 +191,22 @@ def _import_set(
     return task
 
 
-def _backend_options(
-    files: Mapping[str, Path],
-    length_norm: bool,
-    normalize_length: bool,
-    simple_length_normalization: bool,
-    smoothing: float,
-) -> dict:
-    """Options of the back end that those files make, as a YAML of conf/backends has them."""
+def _backend_options(files: Mapping[str, Path]) -> dict:
+    """Name and links of the back end that the files make, as in a YAML of conf/backends."""
     from utils.archive import read_matrix
 
-    links: list[dict] = [{"name": "mean"}] if "mean.vec" in files else []
-    links += (
-        [{"name": "lda", "dim": len(read_matrix(files["transform.mat"]))}]
-        if "transform.mat" in files
-        else []
-    )
+    links: list[dict] = []
+    if "mean.vec" in files:
+        links.append({"name": "mean"})
+    if "transform.mat" in files:
+        links.append({"name": "lda", "dim": len(read_matrix(files["transform.mat"]))})
     if "plda" not in files:
         return {"name": "cosine", "subtract_mean": False, "links": links}
-    links += [{"name": "length_norm"}] if length_norm else []
-    return {
-        "name": "plda",
-        "links": links,
-        "normalize_length": normalize_length,
-        "simple_length_normalization": simple_length_normalization,
-        "smoothing": smoothing,
-    }
+    return {"name": "plda", "links": links}
 
 
 def _read_parts(files: Mapping[str, Path]) -> dict[str, Any]:
-    """What a back end's files hold."""
+    """Vector, matrix and PLDA of a back end's files."""
     from utils.archive import read_matrix, read_vector
     from utils.archive.plda import read_plda
 
@@ -215,14 +218,14 @@ def _read_parts(files: Mapping[str, Path]) -> dict[str, Any]:
     return {name: readers[name](path) for name, path in files.items()}
 
 
-def _refuse_backend(
+def _check_backend(
     files: Mapping[str, Path],
     options: dict,
     chosen: Mapping[str, tuple[Path, str]],
     archives: str,
     root: Path,
 ) -> None:
-    """Refuse files that make no back end, or none for these sets, before anything is written."""
+    """Before anything is written: UserError where the files make no back end for these sets."""
     from steps.backends import FAMILIES
     from utils.embeddings.kaldi_folders import listed_vectors
     from utils.scoring.backend_files import build_backend
@@ -232,13 +235,13 @@ def _refuse_backend(
     for name, (folder, kind) in chosen.items():
         _, vector = next(listed_vectors(folder / f"{kind}.scp", paths, root))
         dimensions[name] = len(vector)
-    _refuse_other_dimensions(files, parts, dimensions)
+    _check_dimensions(files, parts, dimensions)
     empty, _ = build_backend(FAMILIES, options, "options of the back end")
-    _take(empty, parts, files)
+    _fill(empty, parts, files)
 
 
-def _take(empty: Any, parts: Mapping[str, Any], files: Mapping[str, Path]) -> Any:
-    """A back end with what files hold."""
+def _fill(empty: Any, parts: Mapping[str, Any], files: Mapping[str, Path]) -> Any:
+    """The back end with the content of its files."""
     try:
         return empty.from_parts(parts)
     except ValueError as error:
@@ -267,22 +270,22 @@ def _import_backend(
     if task.is_done():
         return
     parts = _read_parts(files)
-    dimension = _refuse_other_dimensions(files, parts, dimensions)
+    dimension = _check_dimensions(files, parts, dimensions)
     empty, resolved = build_backend(FAMILIES, options, str(output))
     if options.get("smoothing"):
         mean, transform, psi = parts["plda"]
         parts["plda"] = smoothed(mean, transform, psi, options["smoothing"])
-    learned = _take(empty, parts, files)
+    learned = _fill(empty, parts, files)
     written = write_backend(output, learned, resolved, dimension)
     with atomic_write(output / "provenance.json") as file:
         file.write(json.dumps(dict(facts), indent=1, sort_keys=True) + "\n")
     task.finish([*written, output / "provenance.json"], {"embeddings": 0, "dimensions": dimension})
 
 
-def _refuse_other_dimensions(
+def _check_dimensions(
     files: Mapping[str, Path], parts: Mapping, dimensions: Mapping[str, int]
 ) -> int:
-    """Size of the vectors that a back end takes."""
+    """Size of the vectors that a back end takes; UserError where those of a set differ."""
     from utils.scoring.backend_files import sizes_taken
 
     first, takes = sizes_taken(parts)
@@ -290,9 +293,11 @@ def _refuse_other_dimensions(
         if dimension and dimension not in takes:
             expected = " or ".join(map(str, takes))
             raise UserError(
-                f"{files[first]}: takes vectors of {expected} dimensions, those of set {name} have {dimension}"
+                f"{files[first]}: takes vectors of {expected} dimensions, those of set {name} "
+                f"have {dimension}"
             )
-    return max([*dimensions.values(), 0]) or takes[-1]
+    largest = max([*dimensions.values(), 0])
+    return largest or takes[-1]
 
 
 if __name__ == "__main__":

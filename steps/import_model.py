@@ -1,18 +1,20 @@
-"""Make an experiment of a network that somebody else trained, for steps.extract to use.
+r"""Make an experiment of a network that somebody else trained, for steps.extract to use.
 
-    python -m steps.import_model rawnet2_best_weights.pt exp/rawnet2_published --kind rawnet2_original
+    python -m steps.import_model rawnet2_best_weights.pt exp/rawnet2_published \
+        --kind rawnet2_original
 
-Every tensor of the file is used, or the import fails and names the rest; the file is read without running anything of it.  Which tensor is which
-stands in utils/foreign/<kind>.yaml.
+Every tensor of the file is used, or the import fails and names the rest; the file is read without
+running anything of it (utils/foreign/sandbox.py).  utils/foreign/<kind>.yaml says which tensor of
+the file is which of ours.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
 from utils.errors import UserError
-from utils.foreign.tables import Kind, Table, kinds_of, read_table
+from utils.foreign.tables import Kind, Table, possible_kinds, read_table
 from utils.foreign.tensorflow import bundle_files
 from utils.receipts import MODE, Task, Values
 from utils.training.experiment import claim_of
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from steps.models import EmbeddingNetwork
-    from utils.foreign.assign import Sorted
+    from utils.foreign.assign import SortedKeys
 
 FORMAT = 1
+MOST_NAMES = 20  # of unknown keys in a message
 
 
 def import_model(
@@ -44,79 +47,103 @@ def import_model(
     output : path
         Experiment folder.
     kind : str
-        What wrote the file.  ``rawnet2_original``: RawNet2 as its published weights were trained, with norms that nothing uses;
-        ``voxceleb_trainer``: a .model file of RawNet3 or MR-RawNet; ``rawnet_keras``, ``vgg_keras``: weights.h5; ``ge2e_tf``: model.ckpt-K.
+        What wrote the file.  ``rawnet2_original``: RawNet2 as its published weights were trained,
+        with norms that nothing uses; ``voxceleb_trainer``: a .model file of RawNet3 or MR-RawNet;
+        ``rawnet_keras``, ``vgg_keras``: weights.h5; ``ge2e_tf``: model.ckpt-K.
     config : path or None
-        YAML whose section `model` says which sizes the network has; None: those that were published.
+        YAML whose section `model` has the sizes of the network; None: the published ones.
     rows : str or None
-        Needed for ``deep_speaker``, whose files do not tell: ``features``: trained before October 2018, on maps whose rows are features and whose
-        columns are frames; ``frames``: since then, the other way round.
+        Needed for ``deep_speaker``, whose files do not contain it.  ``features``: trained before
+        October 2018, on maps with features as rows and frames as columns; ``frames``: since then,
+        with frames as rows.
 
     Returns
     -------
     dict
-        Numbers of tensors and parameters, the loss that the file has weights of, and what was left out.
+        Numbers of tensors and parameters, the loss that the file has weights of, and what was left
+        out.
 
     Raises
     ------
     UserError
-        A key of the file is none of the network's, a shape differs, a tensor is missing, or the file is damaged or hostile.
+        A key of the file is none of the network's, a shape differs, a tensor is missing, or the
+        file is damaged or hostile.
     """
-    tables = {name: read_table(name) for name in kinds_of(kind)}
-    if (rows is None) == any(table.rows for table in tables.values()):
-        fault = "has no such option" if rows else "needs it: features or frames (see --help)"
-        raise UserError(f"--rows: kind {kind} {fault}")
+    tables = {name: read_table(name) for name in possible_kinds(kind)}
+    _check_rows(rows, kind, tables)
     container = next(iter(tables.values())).container
     files = bundle_files(source) if container == "tensor_bundle" else {"source": source}
-    if not MODE.checking and (missing := [path for path in files.values() if not path.exists()]):
-        raise UserError(f"{missing[0]}: no such file")
-    task = Task(
-        output,
-        "train",
-        format=FORMAT,
-        inputs=files | ({"config": config} if config else {}),
-        dear=True,
-        options={"imported": kind, "rows": rows},
-        values=_values(config, output, tables) if config else {},
-    )  # named as the step that else makes an experiment: steps.extract asks for its receipt
+    if not MODE.checking:
+        for path in files.values():
+            if not path.exists():
+                raise UserError(f"{path}: no such file")
+    task = _make_task(output, files, config, {"imported": kind, "rows": rows}, tables)
     if task.is_done():
         return task.counts
     from utils.files import sha256_of
     from utils.training.checkpoints import save_checkpoint
     from utils.training.experiment import BEGUN, begin_experiment
 
-    tensors = _reader_of(container)(source)
-    name, found = choose(tensors, tables, source)
+    tensors = _read_tensors(container, source)
+    name, keys = _choose_kind(tensors, tables, source)
     table = tables[name]
     by_rows = table.rows.get(rows, "") if rows else ""
-    network, model = _load(tensors, found, table, config, source, by_rows)
-    loss, resolved_loss = _load_loss(tensors, found, network.embedding_dim, source)
-    resolved = {
-        "model": model,
-        **resolved_loss,
-        "imported": {
-            "kind": name,
-            "sha256": {label: sha256_of(path) for label, path in files.items()},
-        },
-    }
+    network, model = _load_network(tensors, keys, table, config, source, by_rows)
+    loss, loss_options = _load_loss(tensors, keys, network.embedding_dim, source)
+    digests = {label: sha256_of(path) for label, path in files.items()}
+    resolved = {"model": model, **loss_options, "imported": {"kind": name, "sha256": digests}}
     begin_experiment(output, resolved, files)
-    weights = {"network": network.state_dict()} | ({"loss": loss.state_dict()} if loss else {})
-    save_checkpoint(output / "checkpoints" / "average.pt", {"step": 0} | weights)
-    for key, meaning in found.left_out.items():
+    weights = {"step": 0, "network": network.state_dict()}
+    if loss:
+        weights["loss"] = loss.state_dict()
+    save_checkpoint(output / "checkpoints" / "average.pt", weights)
+    for key, meaning in keys.left_out.items():
         print(f"left out: {key} ({meaning})")
     return task.finish(
         [output / BEGUN, output / "config.yaml", output / "checkpoints" / "average.pt"],
         {
             "tensors": len(tensors),
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
-            "loss": found.head.loss["name"] if found.head else None,
-            "left_out": sorted(found.left_out),
+            "loss": keys.head.loss["name"] if keys.head else None,
+            "left_out": sorted(keys.left_out),
         },
     )
 
 
-def _values(config: Path, output: Path, tables: Mapping[Kind, Table]) -> dict[str, Values]:
-    """What the YAML says of the network; the experiment keeps what it was imported with."""
+def _check_rows(rows: str | None, kind: Kind, tables: Mapping[Kind, Table]) -> None:
+    """Refuse --rows for kinds that do not have it, and its absence where it is needed."""
+    is_needed = any(table.rows for table in tables.values())
+    if rows and not is_needed:
+        raise UserError(f"--rows: kind {kind} has no such option")
+    if is_needed and not rows:
+        raise UserError(f"--rows: kind {kind} needs it: features or frames (see --help)")
+
+
+def _make_task(
+    output: Path,
+    files: Mapping[str, Path],
+    config: Path | None,
+    options: Mapping,
+    tables: Mapping[Kind, Table],
+) -> Task:
+    """The task, which has the name of training: steps.extract asks for the receipt of that step."""
+    inputs, values = dict(files), {}
+    if config:
+        inputs["config"] = config
+        values = _config_values(config, output, tables)
+    return Task(
+        output,
+        "train",
+        format=FORMAT,
+        inputs=inputs,
+        dear=True,
+        options=options,
+        values=values,
+    )
+
+
+def _config_values(config: Path, output: Path, tables: Mapping[Kind, Table]) -> dict[str, Values]:
+    """What counts of --config: its section model, compared with that of the experiment."""
 
     def before(_recorded: object) -> dict | None:
         model = claim_of(output)["config"].get("model")
@@ -128,7 +155,10 @@ def _values(config: Path, output: Path, tables: Mapping[Kind, Table]) -> dict[st
 
         model = read_yaml(config).get("model")
         imported = claim_of(output)["config"].get("imported") or {}
-        table = next((tables[kind] for kind in tables if kind == imported.get("kind")), None)
+        table = None
+        for kind, candidate in tables.items():
+            if kind == imported.get("kind"):
+                table = candidate
         if not isinstance(model, dict) or not table or table.model["name"] != model.get("name"):
             return {"model": model}
         return {"model": resolved_options(MODELS, model | table.model)}
@@ -136,49 +166,44 @@ def _values(config: Path, output: Path, tables: Mapping[Kind, Table]) -> dict[st
     return {"input config": Values(now=now, before=before)}
 
 
-def _reader_of(container: str) -> "Callable[[Path], dict[str, np.ndarray]]":
-    """The function that reads the tensors of a container."""
-    from utils.foreign.keras import read_keras
+def _read_tensors(container: str, source: Path) -> "dict[str, np.ndarray]":
+    """The tensors of a file by key."""
+    if container == "torch":
+        from utils.foreign.torch_state import read_torch
+
+        return read_torch(source)
+    if container == "keras":
+        from utils.foreign.keras import read_keras
+
+        return read_keras(source)
     from utils.foreign.tensorflow import read_bundle
-    from utils.foreign.torch_state import read_torch
 
-    return {"torch": read_torch, "keras": read_keras, "tensor_bundle": read_bundle}[container]
+    return read_bundle(source)
 
 
-def choose(
+def _choose_kind(
     tensors: "dict[str, np.ndarray]", tables: Mapping[Kind, Table], source: Path
-) -> "tuple[Kind, Sorted]":
-    """The kind whose keys are those of the file.
-
-    Parameters
-    ----------
-    tensors : dict of str to array
-        The file's content.
-    tables : mapping of Kind to Table
-        The kinds that it may be of.
-    source : path
-        The file, for messages.
-
-    Raises
-    ------
-    UserError
-        It has keys of none of them.
-    """
+) -> "tuple[Kind, SortedKeys]":
+    """The kind that knows the keys of the file; UserError where none knows them all."""
     from utils.foreign.assign import sort_keys
 
-    found = {name: sort_keys(tensors, table, source) for name, table in tables.items()}
-    name = min(found, key=lambda name: len(found[name].unknown))
-    if unknown := found[name].unknown:
+    sorted_keys = {name: sort_keys(tensors, table, source) for name, table in tables.items()}
+    name = min(sorted_keys, key=lambda name: len(sorted_keys[name].unknown))
+    unknown = sorted_keys[name].unknown
+    if unknown:
+        names = ", ".join(unknown[:MOST_NAMES])
+        if len(unknown) > MOST_NAMES:
+            names += ", ..."
         raise UserError(
-            f"{source}: {len(unknown)} of {len(tensors)} keys are none of {name}'s: {', '.join(unknown[:20])}"
-            f"{', ...' if unknown[20:] else ''}; is --kind right?"
+            f"{source}: {len(unknown)} of {len(tensors)} keys are none of {name}'s: {names}; "
+            "is --kind right?"
         )
-    return name, found[name]
+    return name, sorted_keys[name]
 
 
-def _load(
+def _load_network(
     tensors: "dict[str, np.ndarray]",
-    found: "Sorted",
+    keys: "SortedKeys",
     table: Table,
     config: Path | None,
     source: Path,
@@ -191,7 +216,8 @@ def _load(
     from utils.config import build, read_yaml, resolved_options
     from utils.foreign.assign import translate
 
-    given, where = read_yaml(config).get("model") if config else table.model, f"{config}: model"
+    where = f"{config}: model"
+    given = read_yaml(config).get("model") if config else table.model
     if not isinstance(given, dict) or given.get("name") != table.model["name"]:
         raise UserError(
             f"{where}: expected a network '{table.model['name']}', which files of this kind hold"
@@ -199,22 +225,18 @@ def _load(
     options = given | table.model
     network = build(MODELS, options, where)
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    ours = translate(
-        tensors,
-        found.network,
-        {name: tuple(tensor.shape) for name, tensor in state.items()},
-        source,
-        by_rows,
-    )
-    network.load_state_dict(state | {name: torch.from_numpy(array) for name, array in ours.items()})
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    for name, array in translate(tensors, keys.network, shapes, source, by_rows).items():
+        state[name] = torch.from_numpy(array)
+    network.load_state_dict(state)
     return network.eval(), resolved_options(MODELS, options)
 
 
 def _load_loss(
-    tensors: "dict[str, np.ndarray]", found: "Sorted", embedding_dim: int, source: Path
+    tensors: "dict[str, np.ndarray]", keys: "SortedKeys", embedding_dim: int, source: Path
 ) -> "tuple[nn.Module | None, dict]":
-    """The loss with the weights of the file, and its resolved configuration; None and nothing where the file has none of them."""
-    if found.head is None:
+    """The loss with the weights of the file, and its options; None where the file has none."""
+    if keys.head is None:
         return None, {}
     import torch
 
@@ -222,33 +244,29 @@ def _load_loss(
     from utils.config import build, resolved_options
     from utils.foreign.assign import translate
 
-    weights = [
-        tensors[key]
-        for key, match in found.loss.items()
-        if any(name.endswith("weight_NE") for name in match.ours)
-    ]
-    num_speakers = (
-        next(
-            (size for weight in weights for size in weight.shape if size != embedding_dim),
-            embedding_dim,
-        )
-        if weights
-        else 0
-    )
-    loss = build(
-        LOSSES,
-        found.head.loss,
-        f"{source}: loss",
-        embedding_dim=embedding_dim,
-        num_speakers=num_speakers,
-    )
+    num_speakers = _count_speakers(tensors, keys, embedding_dim)
+    sizes = {"embedding_dim": embedding_dim, "num_speakers": num_speakers}
+    loss = build(LOSSES, keys.head.loss, f"{source}: loss", **sizes)
     shapes = {name: tuple(tensor.shape) for name, tensor in loss.state_dict().items()}
-    ours = translate(tensors, found.loss, shapes, source)
+    ours = translate(tensors, keys.loss, shapes, source)
     loss.load_state_dict({name: torch.from_numpy(array) for name, array in ours.items()})
-    return loss, {
-        "loss": resolved_options(LOSSES, found.head.loss, ("embedding_dim", "num_speakers")),
-        "num_speakers": num_speakers,
-    }
+    options = resolved_options(LOSSES, keys.head.loss, tuple(sizes))
+    return loss, {"loss": options, "num_speakers": num_speakers}
+
+
+def _count_speakers(
+    tensors: "dict[str, np.ndarray]", keys: "SortedKeys", embedding_dim: int
+) -> int:
+    """The size of the loss's weights that is not the embedding's; 0 where it has no weights."""
+    weights = []
+    for key, match in keys.loss.items():
+        if any(name.endswith("weight_NE") for name in match.ours):
+            weights.append(tensors[key])
+    for weight in weights:
+        for size in weight.shape:
+            if size != embedding_dim:
+                return size
+    return embedding_dim if weights else 0
 
 
 if __name__ == "__main__":

@@ -103,7 +103,10 @@ def test_h5py_missing_is_one_line(work, monkeypatch):
             {"utterances": ["a", "b"], "embeddings": np.ones(2)},
             "'embeddings' is an array of float64 of shape",
         ),
-        ({"utterances": ["ann-1", "ann-1"], "embeddings": np.eye(2)}, "an utterance stands twice"),
+        (
+            {"utterances": ["ann-1", "ann-1"], "embeddings": np.eye(2)},
+            "an utterance is listed twice",
+        ),
         (
             {"utterances": ["ann-1", "cat-1"], "embeddings": np.eye(2)},
             "1 of 2 utterances are not in",

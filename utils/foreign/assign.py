@@ -1,35 +1,23 @@
-"""Tensors of a published file under the names, and in the shapes, of ours; nothing is passed over in silence."""
+"""Tensors of a published file under our names and in our shapes; no tensor is dropped silently."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from utils.errors import UserError
-from utils.foreign.tables import Head, Match, Table, keys_like, match_keys
+from utils.foreign.tables import Head, Match, Table, match_keys, match_pattern
 from utils.foreign.transforms import CONSTANTS, TRANSFORMS
 
-ROWS_ARE_COLUMNS = {
-    "tf_lstm_kernel"
-}  # of these, the rows that divide among several of ours are their columns
+Shapes = Mapping[str, tuple[int, ...]]
+ROWS_ARE_COLUMNS = {"tf_lstm_kernel"}  # their columns, not their rows, divide among our tensors
+MOST_NAMES = 10  # of missing tensors in a message
 
 
 @dataclass
-class Sorted:
-    """The keys of a file by what they are.
-
-    Attributes
-    ----------
-    network, loss : dict of str to Match
-        Key -> which of our weights it is.
-    head : Head or None
-        The loss that the file has weights of.
-    left_out : dict of str to str
-        Key -> what it is; not used.
-    unknown : list of str
-        The rest.
-    """
+class SortedKeys:
+    """The keys of a file: of our network, of a loss, left out with the reason, and unknown ones."""
 
     network: dict[str, Match]
     loss: dict[str, Match] = field(default_factory=dict)
@@ -38,142 +26,128 @@ class Sorted:
     unknown: list[str] = field(default_factory=list)
 
 
-def sort_keys(tensors: Mapping[str, np.ndarray], table: Table, path: Path) -> Sorted:
-    """Say of each key of a file what it is.
+def sort_keys(tensors: Mapping[str, np.ndarray], table: Table, path: Path) -> SortedKeys:
+    """Sort the keys of a file by a table; ``path`` is for messages.
 
-    Parameters
-    ----------
-    tensors : mapping of str to array
-        The file's content.
-    table : Table
-        Of its kind.
-    path : path
-        The file, for messages.
-
-    Raises
-    ------
-    UserError
-        A constant of the file is not what the network computes with.
+    UserError: a constant of the file is not what our network computes with.
     """
-    found = Sorted(match_keys(tensors, table.keys, table.words))
-    rest = [key for key in tensors if key not in found.network]
+    keys = SortedKeys(match_keys(tensors, table.keys, table.words))
+    rest = [key for key in tensors if key not in keys.network]
     for pattern, name in table.constants.items():
-        for key in keys_like(pattern, rest):
-            if not np.allclose(
-                tensors[key], CONSTANTS[name](tensors[key].shape), rtol=1e-5, atol=1e-6
-            ):
-                raise UserError(
-                    f"{path}: {key} is not {name} of 16 kHz, which the network computes with; it belongs to another network"
-                )
+        for key in match_pattern(pattern, rest):
+            _check_constant(key, tensors[key], name, path)
             rest.remove(key)
     for pattern, meaning in table.left_out.items():
-        found.left_out |= dict.fromkeys(keys_like(pattern, rest), meaning)
-    rest = [key for key in rest if key not in found.left_out]
+        for key in match_pattern(pattern, rest):
+            keys.left_out[key] = meaning
+            rest.remove(key)
     for head in table.heads:
         matches = match_keys(rest, head.keys, table.words)
         if len(matches) == len(head.keys):
-            found.head, found.loss = head, matches
+            keys.head, keys.loss = head, matches
             break
-    rest = [key for key in rest if key not in found.loss]
-    found.left_out |= {
-        key: "a weight of a loss that is not ours" for key in rest if key.startswith("__L__.")
-    }
-    found.unknown = [key for key in rest if key not in found.left_out]
-    return found
+    for key in rest:
+        if key in keys.loss:
+            continue
+        if key.startswith("__L__."):
+            keys.left_out[key] = "a weight of a loss that is not ours"
+        else:
+            keys.unknown.append(key)
+    return keys
+
+
+def _check_constant(key: str, array: np.ndarray, name: str, path: Path) -> None:
+    if not np.allclose(array, CONSTANTS[name](array.shape), rtol=1e-5, atol=1e-6):
+        raise UserError(
+            f"{path}: {key} is not the {name} that this network computes with; the file belongs "
+            "to another network"
+        )
 
 
 def translate(
     tensors: Mapping[str, np.ndarray],
     matches: Mapping[str, Match],
-    shapes: Mapping[str, tuple[int, ...]],
+    shapes: Shapes,
     path: Path,
     by_rows: str = "",
 ) -> dict[str, np.ndarray]:
-    """Our tensors from those of a file.
+    """Our tensors, float32 or int64, from those of a file; counts of batches may be missing.
 
-    Parameters
-    ----------
-    tensors : mapping of str to array
-        The file's content.
-    matches : mapping of str to Match
-        Key of the file -> which of ours it is.
-    shapes : mapping of str to tuple of int
-        All of ours, with their shapes.
-    path : path
-        The file, for messages.
-    by_rows : str
-        The transformation that ``by_rows`` of a table stands for.
-
-    Returns
-    -------
-    dict of str to array
-        float32, but for whole numbers; counts of batches that a file lacks are left out.
-
-    Raises
-    ------
-    UserError
-        A shape differs, the file lacks one of ours, or has one twice.
+    ``shapes`` has all of ours; ``by_rows`` is the transform that a table calls so.
+    UserError: a shape differs, or the file lacks one of our tensors or has one twice.
     """
     ours: dict[str, np.ndarray] = {}
-    from_key: dict[str, str] = {}
+    sources: dict[str, str] = {}
     for key, match in matches.items():
-        transform = by_rows if match.transform == "by_rows" else match.transform
         for name in match.ours:
             if name not in shapes:
                 raise UserError(
-                    f"{path}: {key} would be {name}, which the network of this configuration does not have; give its --config"
+                    f"{path}: {key} would be {name}, which the network of this configuration "
+                    "does not have; give its --config"
                 )
-            if name in from_key:
-                raise UserError(f"{path}: {from_key[name]} and {key} are both {name}")
-            from_key[name] = key
-        ours |= _divided(tensors[key], key, match.ours, transform, shapes, path)
-    lacking = [
-        name for name in shapes if name not in ours and not name.endswith("num_batches_tracked")
-    ]
-    if lacking:
-        raise UserError(
-            f"{path}: has no {', '.join(lacking[:10])}{', ...' if lacking[10:] else ''}: {len(lacking)} of {len(shapes)} tensors of the "
-            "network are missing; is --kind right, and does the file fit its --config?"
-        )
+            if name in sources:
+                raise UserError(f"{path}: {sources[name]} and {key} are both {name}")
+            sources[name] = key
+        transform = by_rows if match.transform == "by_rows" else match.transform
+        parts = _divide(tensors[key], key, match.ours, transform, shapes, path)
+        for name, part in zip(match.ours, parts, strict=True):
+            ours[name] = _fit(part, f"{path}: {key}", transform, name, shapes[name])
+    _refuse_missing(ours, shapes, path)
     return ours
 
 
-def _divided(
+def _refuse_missing(ours: Mapping[str, np.ndarray], shapes: Shapes, path: Path) -> None:
+    missing = []
+    for name in shapes:
+        if name not in ours and not name.endswith("num_batches_tracked"):
+            missing.append(name)
+    if missing:
+        names = ", ".join(missing[:MOST_NAMES])
+        if len(missing) > MOST_NAMES:
+            names += ", ..."
+        raise UserError(
+            f"{path}: has no {names}: {len(missing)} of {len(shapes)} tensors of the network are "
+            "missing; is --kind right, and does the file fit its --config?"
+        )
+
+
+def _divide(
     array: np.ndarray,
     key: str,
-    names: tuple[str, ...],
+    names: Sequence[str],
     transform: str,
-    shapes: Mapping[str, tuple[int, ...]],
+    shapes: Shapes,
     path: Path,
-) -> dict:
-    """The parts of one published tensor, in our shapes."""
-    axis = int(transform in ROWS_ARE_COLUMNS)
-    rows = [shapes[name][axis] for name in names] if len(names) > 1 else []
-    if rows and sum(rows) != len(np.atleast_1d(array)):
+) -> list[np.ndarray]:
+    """The rows of a published tensor, divided among our tensors."""
+    if len(names) == 1:
+        return [array]
+    axis = 1 if transform in ROWS_ARE_COLUMNS else 0
+    rows = [shapes[name][axis] for name in names]
+    count = len(np.atleast_1d(array))
+    if sum(rows) != count:
         raise UserError(
-            f"{path}: {key} has {len(np.atleast_1d(array))} rows, expected {' + '.join(map(str, rows))} ({', '.join(names)})"
+            f"{path}: {key} has {count} rows, expected {' + '.join(map(str, rows))} "
+            f"({', '.join(names)})"
         )
-    parts = np.split(array, np.cumsum(rows[:-1])) if rows else [array]
-    ours = {}
-    for name, part in zip(names, parts, strict=True):
-        found = _transformed(part, transform)
-        if found is None or found.shape != shapes[name]:
-            raise UserError(
-                f"{path}: {key} has shape {part.shape if found is None else found.shape}"
-                f"{'' if transform == 'as_is' else f' ({transform})'}, expected {shapes[name]}, that of {name}; give the --config it was "
-                "trained with"
-            )
-        if not np.isfinite(found).all():
-            raise UserError(
-                f"{path}: {key} holds NaN or Inf; the training that wrote it had failed"
-            )
-        ours[name] = found.astype(np.float32 if found.dtype.kind == "f" else np.int64)
-    return ours
+    return np.split(array, np.cumsum(rows[:-1]))
 
 
-def _transformed(array: np.ndarray, transform: str) -> np.ndarray | None:
-    """The transformed array, or None where it has too few axes or a wrong size for it."""
+def _fit(
+    array: np.ndarray, where: str, transform: str, name: str, shape: tuple[int, ...]
+) -> np.ndarray:
+    """The transformed array, which must have our shape and finite numbers."""
     try:
-        return TRANSFORMS[transform](array)
-    except ValueError:
-        return None
+        transformed = TRANSFORMS[transform](array)
+    except ValueError:  # too few axes, or a wrong size
+        transformed = None
+    if transformed is None or transformed.shape != shape:
+        actual = array.shape if transformed is None else transformed.shape
+        note = "" if transform == "as_is" else f" ({transform})"
+        raise UserError(
+            f"{where} has shape {actual}{note}, expected {shape}, that of {name}; give the "
+            "--config it was trained with"
+        )
+    if not np.isfinite(transformed).all():
+        raise UserError(f"{where} holds NaN or Inf; the training that wrote it had failed")
+    return transformed.astype(np.float32 if transformed.dtype.kind == "f" else np.int64)

@@ -39,6 +39,8 @@ def hdf5_arrays(path: Path, _parts: list[str]) -> Parts:
         for name, dataset in content.items():
             if not isinstance(dataset, h5py.Dataset):
                 continue
+            if isinstance(name, bytes):  # no UTF-8
+                name = name.decode(errors="replace")
             if dataset.external or dataset.is_virtual:
                 raise ValueError(f"{name} is not in the file itself")
             stored = dataset.id.get_storage_size()

@@ -32,7 +32,7 @@ class ForbiddenNameError(ValueError):
 
 
 def read_pickle(path: Path, parts: list[str]) -> Parts:
-    """Arrays of a pickled dictionary; or of several in one dictionary, whose names are the parts."""
+    """Arrays of a pickled dictionary; or of several dictionaries in one, by their names."""
     expected = "not a whole pickle of protocols 0 to 5"
     return read_in_sandbox(pickled_arrays, [path], expected, parts)
 
@@ -231,6 +231,8 @@ def _named_arrays(vectors: Any, part: str) -> dict[str, np.ndarray]:
 
 def kind_name(value: Any) -> str:
     """The type of an unpickled value, for messages: that of what a stand-in stands for."""
+    if value is None:
+        return "nothing"
     return getattr(value, "kind", type(value).__name__)
 
 
@@ -268,7 +270,7 @@ NAMES: Names = {
     **_allow(_to_bytes, BUILTINS, "bytes", "bytearray"),
     **_allow(complex, BUILTINS, "complex"),
     **_allow(set, BUILTINS, "set", "frozenset"),
-    **_allow(None, BUILTINS, "bool", "dict", "float", "int", "list", "str", "tuple"),
+    **_allow(None, BUILTINS, "bool", "dict", "float", "int", "list", "long", "str", "tuple"),
     **_allow(_make_dict, ["collections"], "OrderedDict", "Counter"),
     **_allow(_make_defaultdict, ["collections"], "defaultdict"),
     **_allow(Skipped, ["pathlib"], *PATHS),

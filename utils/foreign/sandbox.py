@@ -113,7 +113,7 @@ def _receive(stream: IO[bytes], most_bytes: int) -> tuple[dict, bytearray]:
         if not 0 <= size <= most_bytes:
             return {}, bytearray()
         content = bytearray(size)
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return {}, bytearray()
     view = memoryview(content)
     while view and (count := stream.readinto(view)):  # type: ignore[attr-defined]
@@ -124,7 +124,7 @@ def _receive(stream: IO[bytes], most_bytes: int) -> tuple[dict, bytearray]:
 
 
 def _arrays(answer: dict, content: bytearray, parts: Sequence[str]) -> Parts:
-    """The arrays of a description; raises ValueError, TypeError or LookupError where it is wrong."""
+    """The arrays of a description; ValueError, TypeError or LookupError where it is wrong."""
     arrays: Parts = {part: {} for part in parts}
     offset = 0
     for part, name, dtype, shape in answer["arrays"]:

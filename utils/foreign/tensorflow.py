@@ -121,7 +121,7 @@ def _block(index: bytes, handle: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _fields(message: bytes) -> dict[int, list]:
-    """Values of a protocol buffer by field number: whole numbers, or bytes for what has a length."""
+    """Values of a protocol buffer by field number: integers, or bytes where they have a length."""
     fields: dict[int, list] = {}
     value: int | bytes
     position = 0

@@ -1,4 +1,4 @@
-"""State dictionaries that PyTorch saved, read without PyTorch: zip files, and those before torch 1.6.
+"""State dictionaries that PyTorch saved, read without PyTorch.
 
 `read_torch` starts the sandbox (sandbox.py); the other functions run in it.
 """
@@ -145,9 +145,8 @@ class _File:
         if storage.key not in self._storages:
             self._storages[storage.key] = self._load(storage.key)
         item_bytes = np.dtype(_numpy_type(storage.item_type)).itemsize
-        start, end = (
-            place * item_bytes for place in (storage.start, storage.start + storage.count)
-        )
+        start = storage.start * item_bytes
+        end = start + storage.count * item_bytes
         content = memoryview(self._storages[storage.key])[start:end]
         if len(content) != end - start:
             raise ValueError(f"storage {storage.key} is shorter than its tensors need")
@@ -180,7 +179,8 @@ def _state(file: _File) -> dict[str, np.ndarray]:
     wrappings = " or ".join(WRAPPINGS)
     if not isinstance(content, dict) or not content or not all(isinstance(k, str) for k in content):
         raise UnexpectedContentError(
-            f"holds {kind_name(content)}, expected a dictionary of tensors, or one of them under {wrappings}"
+            f"holds {kind_name(content)}, expected a dictionary of tensors, or one of them under "
+            f"{wrappings}"
         )
     arrays = {}
     for key, value in content.items():
@@ -221,7 +221,7 @@ def _open_zip(archive: zipfile.ZipFile, path: Path) -> _File:
 
 
 def _open_legacy(path: Path) -> _File:
-    """The format before torch 1.6: pickles one after the other, then the storages, little-endian."""
+    """The format before torch 1.6: several pickles, then the storages, little-endian."""
     file = io.BytesIO(path.read_bytes())
     if load_pickle(file, {}) != LEGACY_MAGIC:
         raise ValueError("it does not begin as torch's files do")
@@ -300,26 +300,19 @@ def _key_of_network(pickled: bytes) -> str:
     return ""
 
 
-def _rebuild_tensor(
-    storage: Any,
-    offset: Any,
-    shape: Any,
-    strides: Any,
-    _grad: Any = None,
-    _hooks: Any = None,
-    metadata: Any = None,
-) -> _Tensor:
+def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *others: Any) -> _Tensor:
+    """A tensor; the others are two facts about gradients, and ``metadata`` of a negated view."""
     if type(storage) is not _Storage:
-        raise ValueError(f"a {type(storage).__name__} where a storage belongs")
-    if metadata:  # of a negated or conjugated view
+        raise ValueError(f"a {kind_name(storage)} where a storage belongs")
+    if any(others[2:]):
         return _Tensor(None)
     return _Tensor(storage, storage.item_type, offset, shape, strides)
 
 
 def _rebuild_untyped(storage: Any, offset: Any, shape: Any, strides: Any, *others: Any) -> _Tensor:
-    """A tensor of a type that has no storage type; the fourth last argument is the type."""
-    _, _, dtype, *_ = others
+    """A tensor of a type that has no storage type: the third of the others."""
     tensor = _rebuild_tensor(storage, offset, shape, strides)
+    dtype = others[2]
     if type(dtype) is not Allowed or dtype.label not in UNTYPED_DTYPES:
         return _Tensor(None)
     tensor.item_type = UNTYPED_DTYPES[dtype.label]

@@ -1,4 +1,4 @@
-"""What is done to a published tensor before it is ours, and what those of its tensors must hold that are no weights."""
+"""Transforms of published tensors into ours, and the values of tensors that hold no weights."""
 
 import math
 from collections.abc import Callable
@@ -7,113 +7,72 @@ import numpy as np
 
 
 def as_is(array: np.ndarray) -> np.ndarray:
-    """The array itself.
-
-    Parameters
-    ----------
-    array : array
-        Any.
-    """
+    """The array itself."""
     return array
 
 
 def keras_kernel(kernel: np.ndarray) -> np.ndarray:
-    """The kernel of a Keras layer, (..., in, out), as torch has it, (out, in, ...): of dense layers and convolutions of one or two dimensions.
+    """A Keras kernel (..., in, out) as torch has it, (out, in, ...).
 
-    Parameters
-    ----------
-    kernel : (..., I, O) array
-        The axes before the last two are those of the convolution.
+    Of dense layers, and of convolutions of one or two dimensions.
     """
-    return kernel.transpose(-1, -2, *range(kernel.ndim - 2)) if kernel.ndim > 1 else kernel
+    if kernel.ndim < 2:
+        return kernel
+    return kernel.transpose(-1, -2, *range(kernel.ndim - 2))
 
 
 def transposed(matrix: np.ndarray) -> np.ndarray:
-    """The array with its axes reversed.
-
-    Parameters
-    ----------
-    matrix : array
-        Any.
-    """
+    """The array with its axes reversed."""
     return matrix.T
 
 
 def swapped_axes(kernel_OIXY: np.ndarray) -> np.ndarray:
-    """A kernel for maps whose two axes change places.
-
-    Parameters
-    ----------
-    kernel_OIXY : (O, I, X, Y) array
-        Of a convolution of two dimensions.
-    """
+    """The kernel of a 2-D convolution (O, I, X, Y) as (O, I, Y, X)."""
     return kernel_OIXY.swapaxes(-1, -2)
 
 
 def tf_lstm_bias(bias: np.ndarray) -> np.ndarray:
-    """The bias of TensorFlow's LSTM as torch has it: input, forget, candidate, output; the 1 that TensorFlow adds to the forget gate is part of it.
+    """The bias (4 * H,) of TensorFlow's LSTM in torch's order: input, forget, candidate, output.
 
-    Parameters
-    ----------
-    bias : (4 * H,) array
-        Input, candidate, forget, output.
+    TensorFlow's order is input, candidate, forget, output; it adds 1 to the forget gate when it
+    computes, which is part of the bias here.
     """
     of_input, of_candidate, of_forget, of_output = np.split(bias, 4)
     return np.concatenate([of_input, of_forget + 1, of_candidate, of_output])
 
 
 def tf_lstm_kernel(kernel: np.ndarray) -> np.ndarray:
-    """Rows of the kernel of TensorFlow's LSTM, those of the inputs or those of the recurrence, as torch has them.
+    """Rows of the kernel (I, 4 * H) of TensorFlow's LSTM as torch has them, (4 * H, I).
 
-    Parameters
-    ----------
-    kernel : (I, 4 * H) array
-        Columns: input, candidate, forget, output.
+    The rows are those of the inputs or those of the recurrence; the order of the gates is that of
+    `tf_lstm_bias`.
     """
     of_input, of_candidate, of_forget, of_output = np.split(kernel.T, 4)
     return np.concatenate([of_input, of_forget, of_candidate, of_output])
 
 
 def scalar(array: np.ndarray) -> np.ndarray:
-    """An array of one number as a number.
-
-    Parameters
-    ----------
-    array : array
-        Of any shape.
-    """
-    return array.reshape(()) if array.size == 1 else array
+    """An array of one number without axes."""
+    if array.size == 1:
+        return array.reshape(())
+    return array
 
 
 def preemphasis_filter(shape: tuple[int, ...]) -> np.ndarray:
-    """Pre-emphasis of 0.97, as a filter of torch's kind.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (1, 1, 2).
-    """
+    """Pre-emphasis of 0.97 as a filter of torch's convolution, (1, 1, 2)."""
     return np.array([-0.97, 1]).reshape(shape)
 
 
 def half_hamming_window(shape: tuple[int, ...]) -> np.ndarray:
-    """The first half of the window of a sinc filter of odd length.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (K // 2,).
-    """
-    return np.hamming(2 * math.prod(shape) + 1)[: math.prod(shape)].reshape(shape)
+    """The first half, (K // 2,), of the Hamming window of a sinc filter of odd length K."""
+    half = math.prod(shape)
+    return np.hamming(2 * half + 1)[:half].reshape(shape)
 
 
 def sinc_times(shape: tuple[int, ...]) -> np.ndarray:
-    """2 pi times the seconds of the first half of a sinc filter, at 16 kHz; 0 is in the middle of the filter.
+    """2 pi times the seconds, at 16 kHz, of the first half (1, K // 2) of a sinc filter.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        (1, K // 2).
+    Time 0 is in the middle of the filter.
     """
     return (2 * np.pi * np.arange(-math.prod(shape), 0) / 16000).reshape(shape)
 
