@@ -1,4 +1,7 @@
-"""Commands that no recipe runs, for `python -m tests.fail_points --alone`: each on what the tiny recipe has left, or on inputs that are made here."""
+"""Commands that no recipe runs, for `python -m tests.fail_points --alone`.
+
+Each runs on files of the tiny recipe, or on inputs that are made here.
+"""
 
 import runpy
 import shlex
@@ -27,8 +30,9 @@ OPTIONS = (
     "--num-threads",
     "1",
 )  # of the recipe that runs first
-# In this order, since some take what others have made.  {packed}, {exp}, {untrained}: of the recipe; {made}: of `make_inputs`; {new}: of its own.
-COMMANDS = """
+# In this order, since some take the outputs of others.  {packed}, {exp}, {untrained}: of the
+# recipe; {made}: of `make_inputs`; {new}: of this list.
+COMMANDS = r"""
 utils.data_dir copy {packed}/dev {new}/dev --utt-prefix x- --spk-prefix x-
 utils.data_dir subset {packed}/train {new}/subset --per-speaker 1
 utils.data_dir split {packed}/train {new}/split --parts 2 --by-speaker
@@ -40,17 +44,22 @@ steps.collect_feats {new}/dev --jobs 2
 steps.cut_audio {packed}/test {new}/cut --seconds 1
 steps.cut_audio {packed}/test {new}/cut --seconds 0.5 --force
 steps.decide {exp}/scores/test/cosine_calibrated.scores {new}/decisions/cosine
-steps.compare {packed} {new}/compared --experiments "[{exp}, {untrained}]" --scorers "[cosine]" --sets "[test]" --replicates 10
-steps.cross_calibrate {exp}/scores/test/cosine.scores {exp}/scores/test/cosine_calibrated.scores {packed}/test/trials {new}/crossed.scores --utt2spk {packed}/test/utt2spk --folds 4
-steps.evaluate_scores {exp}/scores/test/cosine.scores {new}/crossed.scores {packed}/test/trials {new}/foreign --utt2spk {packed}/test/utt2spk --replicates 10
+steps.compare {packed} {new}/compared --experiments "[{exp}, {untrained}]" --scorers "[cosine]" \
+  --sets "[test]" --replicates 10
+steps.cross_calibrate {exp}/scores/test/cosine.scores {exp}/scores/test/cosine_calibrated.scores \
+  {packed}/test/trials {new}/crossed.scores --utt2spk {packed}/test/utt2spk --folds 4
+steps.evaluate_scores {exp}/scores/test/cosine.scores {new}/crossed.scores {packed}/test/trials \
+  {new}/foreign --utt2spk {packed}/test/utt2spk --replicates 10
 steps.export_arrays {exp}/embeddings/test {new}/test.npz
 steps.export_arrays {exp}/embeddings/test {new}/test.h5
-steps.import_embeddings {new}/test.npz {new}/embeddings --kind arrays --utt2spk {packed}/test/utt2spk
+steps.import_embeddings {new}/test.npz {new}/embeddings --kind arrays --utt2spk \
+  {packed}/test/utt2spk
 steps.export_kaldi {exp} {packed} {new}/kaldi --sets "[train, test]" --backend cosine
 steps.import_kaldi {new}/kaldi {new}/from_kaldi --archives beside
 steps.import_model {made}/published {new}/imported --kind ge2e_tf
 utils.plan.accept {other_plan} 7
-steps.train {packed}/train {packed}/dev recipes/mini/conf/ghostvlad_tiny.yaml {exp} --bank {packed}/bank --num-threads 1 --steps 2 --seed 2 --force
+steps.train {packed}/train {packed}/dev recipes/mini/conf/ghostvlad_tiny.yaml {exp} --bank \
+  {packed}/bank --num-threads 1 --steps 2 --seed 2 --force
 utils.archive merge {exp}/embeddings/dev/xvector.scp {exp}/embeddings/test/xvector.scp {new}/all.ark
 utils.archive relocate {exp}/embeddings/test/xvector.scp {new}/elsewhere.scp
 local.prepare_noise {made}/noise {new}/noise
@@ -58,7 +67,7 @@ local.prepare_noisy_vctk {made}/noisy_vctk {new}/noisy_vctk
 local.download musan {new}/corpora --url {site}
 utils.plan.clean {plan} 7 {work} --yes true
 """
-# Those that leave no receipt: what they make appears whole, so that one that is asked again may answer that it is there.
+# Those that leave no receipt: their outputs appear whole, so that a second call may find them done.
 WITHOUT_RECEIPT = ("utils.", "local.download")
 # Why the others are not killed one by one.
 NOTHING_TO_KILL = {
@@ -141,7 +150,10 @@ class ForkedCommands(ForkedRecipe):
         }
         make_inputs(names["made"], names["packed"] / "test", names["new"])
         planned("mini", workdir, names["other_plan"], *OPTIONS, "--operating-points", "0.001")
-        lines = [shlex.split(line.format(**names)) for line in COMMANDS.strip().splitlines()]
+        lines = [
+            shlex.split(line.format(**names))
+            for line in COMMANDS.strip().replace("\\\n", "").splitlines()
+        ]
         self.steps = [Command("alone", module, words) for module, *words in lines]
 
     def resume(self, last: Step) -> int:
@@ -152,7 +164,9 @@ class ForkedCommands(ForkedRecipe):
 
 
 def make_inputs(made: Path, packed: Path, new: Path) -> None:
-    """Make what the recipe does not: noises, the noisy VCTK, a network that somebody else trained, a data directory to mend, an archive to fetch.
+    """Make the inputs that the recipe lacks.
+
+    Noises, the noisy VCTK, a published network, a damaged data directory, an archive to download.
 
     Parameters
     ----------

@@ -1,12 +1,15 @@
-"""Runs of the tiny recipe that are killed at random moments and resumed: `python -m tests.chaos --runs 200 --seed 1 --record FILE`.
+"""Runs of the tiny recipe that are killed at random moments and resumed.
 
-    python -m tests.chaos --runs 200 --seed 1 --record FILE   seeds 1 to 200; those that FILE knows already are passed over, so it can be stopped
+    python -m tests.chaos --runs 200 --seed 1 --record FILE   seeds 1 to 200 but those in FILE
+                                                              (a run may be stopped)
     python -m tests.chaos --replay 17                         the kills of seed 17 again
-    python -m tests.chaos --runs 10 --stages                  each run is killed and resumed within one stage, from the state before it
+    python -m tests.chaos --runs 10 --stages                  each run is killed and resumed within
+                                                              one stage, from the state before it
 
-Each run is killed two to five times by SIGKILL of its whole process group and then left to end; it has to end with the bytes of an undisturbed run.
-The seed draws the moments evenly over the time of the undisturbed run.  A moment is kept as a number of receipts and the seconds after the last of
-them, so that a replay on a slower or busier machine kills in the same place.
+Each run is killed two to five times by SIGKILL of its whole process group and then runs to its
+end, which must have the bytes of an undisturbed run.  The seed draws the moments evenly over the time of
+the undisturbed run.  A moment is kept as a number of receipts and the seconds after the last one, so
+that a replay on a slower or busier machine kills at the same point.
 """
 
 import argparse
@@ -106,7 +109,7 @@ class Chaos:
         )
 
     def attempt(self, first: int, last: int, moment: tuple[int, float] | None) -> int | None:
-        """Run some stages to their end, or to a moment at which all dies; gives the exit code, None after death."""
+        """Run some stages to their end, or until all is killed; the exit code, None after death."""
         with open(self.folder / "printed", "w") as printed:
             process = start(
                 "mini",
@@ -180,7 +183,8 @@ def summary(outcomes: list[dict]) -> str:
     seconds = sum(outcome["seconds"] for outcome in outcomes)
     return "\n".join(
         [
-            f"{len(outcomes)} runs, {sum(where.values()) - where['ended']} kills, {seconds / max(1, len(outcomes)):.0f} s a run",
+            f"{len(outcomes)} runs, {sum(where.values()) - where['ended']} kills, "
+            f"{seconds / max(1, len(outcomes)):.0f} s a run",
             "killed in: " + ", ".join(f"{place} {where[place]}" for place in sorted(where)),
             f"other bytes or no end: seeds {failed}; --replay SEED does it again"
             if failed
@@ -213,7 +217,8 @@ def main() -> None:
         chaos = Chaos(folder, *options)
         seconds = chaos.starts[-1] - chaos.starts[0]
         print(
-            f"undisturbed: {len(chaos.receipts)} receipts, {len(chaos.wanted[-1])} files compared, {seconds:.0f} s",
+            f"undisturbed: {len(chaos.receipts)} receipts, {len(chaos.wanted[-1])} files "
+            f"compared, {seconds:.0f} s",
             flush=True,
         )
         for seed in (seed for seed in seeds if seed not in known):

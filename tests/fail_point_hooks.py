@@ -1,7 +1,8 @@
-"""Points of a step at which it can be made to die: every durable act on a file, named from outside, so that the project's code holds no hooks.
+"""Points of a step at which it can be killed: every durable act on a file, seen from outside.
 
-A process that calls `watch` reports each act of its own on a file of a workdir: a temporary file is begun, written, synced and renamed, its folder is
-synced, a file is removed.  `Point` names one of them by what is done and to which file, so that a later process can die there and nowhere else.
+A process that calls `watch` reports each of its acts on a file of a workdir: a temporary file is
+begun, written, synced and renamed, its folder is synced, a file is removed.  `Point` names one of
+them by the act and the file, so that a later process can be killed there.
 """
 
 import builtins
@@ -13,7 +14,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-# In the order in which a file passes them; "half written" is the same moment as "before the sync", with half of the file lost.
+# In the order in which a file passes them; "half written" is the same moment as "before the sync",
+# with half of the file lost.
 WRITING = (
     "begin",
     "half written",

@@ -1,16 +1,20 @@
-"""Death at every point of every step: `python -m tests.fail_points` kills the tiny recipe at each of them, resumes it, and compares the bytes.
+"""Death at every point of every step: each is killed there and resumed, and the bytes compared.
 
     python -m tests.fail_points                      every point of the tiny recipe: some 2,500
-    python -m tests.fail_points --alone              of the commands that no recipe runs (tests/alone.py): 1,656
-    python -m tests.fail_points --everything         of the tiny recipe, of what its options add, of what other recipes add, and of those commands
-    python -m tests.fail_points --sample --seed 3    of each stage and kind of point one that the seed draws; of those commands one point each
-    python -m tests.fail_points --only steps.calibrate,steps.normalise_scores --backend A.yaml,B.yaml --score-norm s_norm --calibrate true
+    python -m tests.fail_points --alone              of the commands that no recipe runs: 1,656
+    python -m tests.fail_points --everything         of the tiny recipe, its options, other recipes,
+                                                     and those commands
+    python -m tests.fail_points --sample --seed 3    one point of each stage and kind, drawn by the
+                                                     seed; one of each of those commands
     python -m tests.fail_points --recipe vctk_ge2e --only local.prepare_vctk,steps.make_enrolment
-                                                     chosen steps, of any recipe with any of its options, on its look-alike
+                                                     chosen steps, of any recipe with any of its
+                                                     options (--backend ...), on its look-alike
 
-Each step is run once undisturbed, which gives its points (tests/fail_point_hooks.py) and the bytes that it has to leave behind.
-Then, for each point, it starts from the same state, dies by SIGKILL with its whole process group, and the stage is run again.
-tests/recipes/test_all_commands_die.py holds that --everything leaves out no command of steps/, local/ and utils/.
+Each step is run once undisturbed, which gives its points (tests/fail_point_hooks.py) and the bytes
+of its outputs.  Then, for each point, it starts from the same state, dies by SIGKILL with its whole
+process group, and the stage is run again.  tests/recipes/test_all_commands_die.py checks that
+--everything leaves out no command of steps/, local/ and utils/.  tests/alone.py has the commands
+that no recipe runs.
 """
 
 import argparse
@@ -30,13 +34,15 @@ from tests.fail_point_hooks import KINDS, Point, recorded, watch
 from tests.forked_steps import ForkedRecipe, Step, import_everything, remember_recordings
 from tests.recipes.runs import Runs, difference
 
-# Recipes and options by which every step of a recipe is run; each is killed in the first of them that runs it.  {corpora}: of tests/recipes/runs.py.
+# Recipes and options that together run every step; each step is killed in the first of them that
+# runs it.  {corpora}: of tests/recipes/runs.py.
 SWEEPS = (
     ("mini", ""),
     (
         "mini",
         (
-            "--copies recipes/mini/conf/augmentation/copies.yaml --backend conf/backends/cosine.yaml,{corpora}/tiny_plda.yaml --score-norm s_norm "
+            "--copies recipes/mini/conf/augmentation/copies.yaml --backend "
+            "conf/backends/cosine.yaml,{corpora}/tiny_plda.yaml --score-norm s_norm "
             "--calibrate quality --fuse"
         ),
     ),
@@ -108,7 +114,7 @@ class Sweep:
         return points, self.recipe.contents()
 
     def chosen(self, step: Step, points: list[Point]) -> list[Point]:
-        """The points that are tried: all, or for each kind one in one step of the stage, of a receipt or of another file in turn."""
+        """The points to try: all, or for each kind one in one step of the stage, by turns."""
         if not self.sample:
             return points
         steps = [
@@ -145,7 +151,8 @@ class Sweep:
         )
         if differing:
             self.faults.append(
-                f"stage {step.stage}, {step.module} {' '.join(step.words)}\n  killed at {point}\n  differs: {differing}"
+                f"stage {step.stage}, {step.module} {' '.join(step.words)}\n  killed at "
+                f"{point}\n  differs: {differing}"
             )
             print(self.faults[-1], file=sys.stderr, flush=True)
         return not differing
@@ -175,7 +182,7 @@ class Sweep:
         return "\n".join(lines)
 
     def uncounted(self) -> list[str]:
-        """Steps in which some act was never seen that they must have, and chosen ones that the recipe does not run."""
+        """Steps without an act that they must have, and chosen ones that are not run."""
         never = sorted(
             set(self.only)
             - {part for _, name in self.found for part in (name, name.partition(" ")[0])}
@@ -280,7 +287,8 @@ def main() -> None:
         [fault for each in sweeps for fault in each.faults],
     )
     print(
-        f"{deaths} deaths, {len(faults)} of them left other bytes; {time.monotonic() - started:.0f} s"
+        f"{deaths} deaths, {len(faults)} of them left other bytes; "
+        f"{time.monotonic() - started:.0f} s"
     )
     if faults := faults + [line for each in sweeps for line in each.uncounted()]:
         sys.exit("\n".join(faults))

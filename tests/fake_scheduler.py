@@ -1,7 +1,8 @@
-"""A hostile scheduler for tests: sbatch, squeue, scontrol, scancel, qsub, qstat, qacct and qdel in one, by the first word.
+"""A hostile scheduler for tests: eight commands of Slurm and Grid Engine in one, by the first word.
 
-Its state is a JSON file in the folder FAKE_CLUSTER.  `faults.json` there says what goes wrong, each once: JOB -> lose, twice, silent, truncate, late,
-memory, hold; and `commands` -> {"sbatch": ["timeout", "mute", "down"], ...} for the commands themselves.
+Its state is a JSON file in the folder FAKE_CLUSTER.  `faults.json` there lists faults, each of
+which happens once: JOB -> lose, twice, silent, truncate, late, memory, hold; and `commands` ->
+{"sbatch": ["timeout", "mute", "down"], ...} for the commands themselves.
 """
 
 import fcntl
@@ -31,7 +32,7 @@ def install(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def state():
-    """The jobs, to be changed: number -> name, options, tasks; each task its state, code, processes."""
+    """The jobs, to be changed: number -> name, options, tasks (state, code, processes)."""
     with open(HOME / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         path = HOME / "state.json"
@@ -172,7 +173,8 @@ def slurm(command: str, words: list[str]) -> str:
     for number, task in found.get(words[-1], {"tasks": {}})["tasks"].items():
         code = f"{max(task['code'], 0)}:{max(-task['code'], 0)}"
         lines.append(
-            f"JobId={words[-1]}{number} ArrayJobId={words[-1]} ArrayTaskId={number} JobState={task['state']} Reason=None ExitCode={code} "
+            f"JobId={words[-1]}{number} ArrayJobId={words[-1]} ArrayTaskId={number} "
+            f"JobState={task['state']} Reason=None ExitCode={code} "
             "NodeList=n1"
         )
     if not lines:
@@ -218,7 +220,8 @@ def grid_engine(command: str, words: list[str]) -> str:
         if task["state"] not in ("RUNNING", "PENDING")
     }
     return "".join(
-        f"{'=' * 62}\nhostname     n1\ntaskid       {number}\nfailed       0\nexit_status  {code if code >= 0 else 128 - code}\n"
+        f"{'=' * 62}\nhostname     n1\ntaskid       {number}\nfailed       0\nexit_status  "
+        f"{code if code >= 0 else 128 - code}\n"
         for number, code in ended.items()
     )
 
@@ -235,7 +238,8 @@ def main(command: str, words: list[str]) -> None:
     text = (grid_engine if command.startswith("q") else slurm)(command, words)
     if fault == "timeout":
         sys.exit(
-            "error: Batch job submission failed: Socket timed out on send/recv operation, unable to contact"
+            "error: Batch job submission failed: Socket timed out on send/recv operation, "
+            "unable to contact"
         )
     with open(HOME / "calls", "a") as calls:
         print(command, *words, file=calls)

@@ -1,4 +1,4 @@
-"""A recipe's steps, each in a fork of a process that has imported everything: the same functions with the same words, and no time to start them."""
+"""A recipe's steps, each in a fork of a process that has imported everything."""
 
 import json
 import os
@@ -77,7 +77,7 @@ def import_everything() -> None:
 
 
 def remember_recordings(size: str, seed: int) -> None:
-    """Make the recordings of the mini corpus once, so that its preparation in the forks only writes them."""
+    """Make the recordings of the mini corpus once; the forks only write them."""
     module = import_module("local.prepare_mini")
     names = [name for names in module.plan(module.SIZES[size]).values() for name in names]
     made = {name: module.make_recording(module.SIZES[size], seed, name) for name in names}
@@ -102,7 +102,7 @@ def remember_recordings(size: str, seed: int) -> None:
 
 
 def mirror(source: Path, target: Path) -> None:
-    """Make a folder the same as another, touching only what differs by size or time of its last change."""
+    """Make a folder equal to another, changing only files of another size or time."""
 
     def facts(folder):
         return {
@@ -210,7 +210,7 @@ class ForkedRecipe:
         return in_a_fork(work, self.log)
 
     def resume(self, last: Step) -> int:
-        """Go through a stage again, here up to one of its steps, as run.sh does after a death; gives what `os.waitpid` says."""
+        """Resume a stage, as run.sh does, up to a step; gives the status of `os.waitpid`."""
 
         def work():
             for step in self.steps[: self.steps.index(last) + 1]:
@@ -229,7 +229,7 @@ class ForkedRecipe:
         mirror(self.kept, self.workdir)
 
     def contents(self) -> dict[str, str]:
-        """All that has to be the same after a death, receipts included but for their times, and what is left under a temporary name."""
+        """All that must be equal after a death: files, receipts without times, temporary names."""
         found = contents(self.workdir) if any(self.workdir.rglob("*.*")) else {}
         found |= {
             str(path.relative_to(self.workdir)): "left over"
@@ -241,7 +241,8 @@ class ForkedRecipe:
                 for key, value in json.loads(path.read_text()).items()
                 if key not in OF_THE_MOMENT
             }
-            # what `contents` compares by its own measure, or not at all, is not compared by its checksum
+            # files with a comparison of their own in `contents`, or none, are not compared by
+            # checksum
             receipt["outputs"] = {
                 name: facts
                 for name, facts in receipt["outputs"].items()

@@ -1,4 +1,4 @@
-"""A step for the tests of launchers, which goes wrong as files in its folder say, and how it is launched as an array of three."""
+"""A step for tests of launchers, which fails as files in its folder say, and its array of three."""
 
 import os
 import re
@@ -145,7 +145,7 @@ class Launching:
             return self.start(*resources, stderr=file, **how)
 
     def says(self, process: subprocess.Popen, words: str) -> str:
-        """Wait until the launcher that was begun last has said what a regular expression finds; the words found."""
+        """Wait until the output of the newest launcher matches a regular expression; its groups."""
 
         def found():
             ended = process.poll() is not None

@@ -1,6 +1,7 @@
-"""Layers of Keras and TensorFlow written out in NumPy, in float64, channels last as there, from the weights as their files hold them.
+"""Layers of Keras and TensorFlow in NumPy (float64, channels last).
 
-Nothing here knows how the project computes: these are what its imported networks are checked against.  Shapes: ``T`` frames, ``F`` features, ``C``
+Nothing here uses the project's code: the imported networks are compared with these.  Shapes: ``T``
+frames, ``F`` features, ``C``
 channels; one utterance, no batch.
 """
 
@@ -19,7 +20,7 @@ def weights_of(state: dict[str, np.ndarray], layer: str) -> dict[str, np.ndarray
 
 
 def convolution(x: np.ndarray, weights: dict, *, stride: int = 1, same: bool = True) -> np.ndarray:
-    """Over all axes of ``x`` but the last: each output is a sum over the window of products with the kernel."""
+    """Over all axes of ``x`` but the last: sums of products with the kernel over a window."""
     kernel = weights["kernel"]
     sizes = kernel.shape[:-2]
     if same:
@@ -65,7 +66,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 
 def gru_last_state(x_TC: np.ndarray, weights: dict) -> np.ndarray:
-    """Keras' GRU of before 2.3: update, reset and candidate; hard sigmoids; the reset gate comes before the recurrent product."""
+    """Keras' GRU before 2.3: hard sigmoids; the reset gate comes before the recurrent product."""
 
     def hard_sigmoid(value):
         return np.clip(0.2 * value + 0.5, 0, 1)
@@ -90,7 +91,7 @@ def gru_last_state(x_TC: np.ndarray, weights: dict) -> np.ndarray:
 def lstm(
     x_TC: np.ndarray, kernel: np.ndarray, bias: np.ndarray, projection: np.ndarray
 ) -> np.ndarray:
-    """TensorFlow's LSTMCell with a projection: input, candidate, forget and output gates; 1 is added to the forget gate."""
+    """TensorFlow's LSTMCell with a projection; 1 is added to the forget gate."""
 
     def sigmoid(value):
         return 1 / (1 + np.exp(-value))
@@ -107,7 +108,7 @@ def lstm(
 def vlad(
     frames_TD: np.ndarray, scores_TK: np.ndarray, centres_KD: np.ndarray, clusters: int
 ) -> np.ndarray:
-    """Sums over frames of weighted differences from each centre, each of unit length; the centres after the first ``clusters`` are dropped."""
+    """Weighted differences from centres, summed over frames, of unit length, without ghosts."""
     weights_TK = softmax(scores_TK)
     sums = [
         sum(

@@ -25,7 +25,7 @@ class Calling:
 
 
 def python2_array(array: np.ndarray, protocol: int) -> bytes:
-    """An array as Python 2 and its NumPy wrote it: byte strings where Python 3 has text or bytes."""
+    """An array as Python 2 wrote it: byte strings where Python 3 has text or bytes."""
 
     def string(value):
         if protocol == 0:
@@ -63,7 +63,7 @@ def python2_dict(arrays: dict[str, np.ndarray], protocol: int) -> bytes:
 
 
 def hostile(touched: Path) -> dict[str, bytes]:
-    """Part of the refusal -> a pickle; those that call something would make the file ``touched``."""
+    """Part of the refusal -> a pickle; what they call would make the file ``touched``."""
     command, expression = f"touch {touched}", f"open({str(touched)!r}, 'w')"
     asked = {
         "asks for posix.system": Calling(os.system, command),

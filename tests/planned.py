@@ -1,4 +1,4 @@
-"""A recipe of two made-up steps for the tests of plans: the plan that its run.sh would write, and its work."""
+"""A recipe of two steps for tests of plans: its plan, as run.sh would write it, and its work."""
 
 import shlex
 from collections.abc import Sequence
@@ -27,7 +27,8 @@ def {name}(source: Path, output: Path, *, x: int = 1, job: str = "1/1") -> dict:
         Part.
     """
     part = job[0]
-    task = Task(output, "{name}", job=job, format=1, inputs={{"source": source}}, options={{"x": x}})
+    inputs, options = {{"source": source}}, {{"x": x}}
+    task = Task(output, "{name}", job=job, format=1, inputs=inputs, options=options)
     if task.is_done():
         return task.counts
     with atomic_write(output / f"copy.{{part}}") as file:
@@ -37,7 +38,9 @@ def {name}(source: Path, output: Path, *, x: int = 1, job: str = "1/1") -> dict:
 
 
 class PlannedRecipe:
-    """Two steps, the first an array of two tasks; the second reads the receipt of the first's first task.
+    """Two steps, the first an array of two tasks.
+
+    The second reads the receipt of the first's first task.
 
     Parameters
     ----------

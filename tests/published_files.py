@@ -1,4 +1,4 @@
-"""Files of weights as published programs save them: torch's, Keras', and TensorFlow's checkpoints."""
+"""Files of weights as published programs save them: torch, Keras, TensorFlow."""
 
 import struct
 from pathlib import Path
@@ -39,7 +39,10 @@ def save_as(path: Path, state: dict[str, np.ndarray], saved_as: str) -> Path:
 
 
 def save_keras(path: Path, state: dict[str, np.ndarray], inside: str = "") -> Path:
-    """Write ``<layer>/<weight>`` as Keras 2 does: a group for each layer, whose slashes make groups too, and names in attributes."""
+    """Write ``<layer>/<weight>`` as Keras 2 does.
+
+    Each layer is a group, whose slashes make groups too; names are in attributes.
+    """
     import h5py
 
     layers = {}
@@ -61,7 +64,10 @@ def save_keras(path: Path, state: dict[str, np.ndarray], inside: str = "") -> Pa
 
 
 def save_bundle(prefix: Path, state: dict[str, np.ndarray], block_entries: int = 5) -> Path:
-    """Write a TensorFlow checkpoint: sorted keys, of which each says what it does not share with the one before, in blocks with checksums."""
+    """Write a TensorFlow checkpoint: sorted keys in blocks with checksums.
+
+    Each key contains only what differs from the one before.
+    """
     numbers = {dtype: number for number, dtype in TYPES.items()}
     data, entries = b"", [(b"", b"\x08\x01\x1a\x02\x08\x01")]  # the header: one shard, version 1
     for key, array in sorted(state.items()):

@@ -1,7 +1,7 @@
-"""Weights of a published class from each key's name and shape: the same wherever they are filled in, with no file of weights.
+"""Weights of a published class from each key's name and shape, the same in any program.
 
-The tables in tests/golden/models were made with these functions: each holds the keys and shapes of a published class, and the embeddings that this
-class gave with these weights for these inputs.
+The tables in tests/golden/models were made with these functions: each holds the keys and shapes of
+a published class, and the embeddings that this class gave with these weights for these inputs.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ def read_published(name: str) -> Published:
 
 
 def draw(name: str, shape: tuple[int, ...], seed: int, scale: float = 1.0) -> np.ndarray:
-    """The tensor of a key: drawn from what its name and shape hash to, in a range in which signals neither vanish nor overflow."""
+    """The tensor of a key, drawn by a hash of name and shape, so that signals stay finite."""
     last = re.split(r"[./]", name)[-1]
     if last in CONSTANTS:
         return CONSTANTS[last](shape)

@@ -1,4 +1,4 @@
-"""Readers that the sandbox's child calls in tests: what they do, no file of others may bring about."""
+"""Readers for tests of the sandbox, which do what no file of others may bring about."""
 
 import os
 import signal
@@ -53,7 +53,7 @@ def read_module_names(path: Path, _parts) -> dict:
 
 
 def hand_back_the_file(path: Path, _parts) -> dict:
-    """What a file would do that has taken over the child: it chooses every byte that is handed back."""
+    """What a file would do that has taken over the child: choose every byte that is handed back."""
     sys.stdout.buffer.write(path.read_bytes())
     sys.stdout.buffer.flush()
     os._exit(0)

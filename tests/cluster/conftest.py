@@ -1,4 +1,4 @@
-"""The clusters that the tests of this folder start, and undisturbed runs: once for all of them, and only where they are installed."""
+"""Clusters for the tests of this folder, and undisturbed runs: once for all, where installed."""
 
 import shutil
 

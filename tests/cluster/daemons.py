@@ -1,6 +1,7 @@
-"""Daemons of a scheduler on this machine: they stop with the tests, and nothing that they started is left.
+"""Daemons of a scheduler on this machine, which stop with the tests and leave no process.
 
-As a command, `python -m tests.cluster.daemons MARK` waits until the tests that started it are dead, and then kills what they left.
+As a command, `python -m tests.cluster.daemons MARK` waits until the tests that started it are dead,
+and then kills the processes that they left.
 """
 
 import os
@@ -57,7 +58,10 @@ def start(words: list[str], environment: Mapping[str, str], log) -> subprocess.P
 
 @contextmanager
 def stopped(mark: str) -> Iterator[list[subprocess.Popen]]:
-    """Yields a list for daemons, and stops those in it at the end, the last first, and every process whose environment holds the words `mark`."""
+    """Yield a list for daemons; at the end, stop those in it, the last first.
+
+    Every process with the words `mark` in its environment is stopped too.
+    """
     words = [sys.executable, "-m", "tests.cluster.daemons", mark]
     daemons: list[subprocess.Popen] = []
     with subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True) as guard:
@@ -101,7 +105,7 @@ def has_in_environment(process: Path, mark: str) -> bool:
 
 
 def wait_for(condition: Callable, told: Callable = str, seconds: float = PATIENCE_SECONDS):
-    """Until something is true, which is returned; after too long the words of `told` are the error's."""
+    """Wait until something is true, and return it; after too long, an error with `told`."""
     deadline = time.monotonic() + seconds
     try:
         while not (found := condition()):

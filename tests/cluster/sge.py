@@ -1,4 +1,4 @@
-"""A real Grid Engine with one host, this machine, in a private folder: no service, no user and no file of the system is touched."""
+"""A real Grid Engine on this machine, in a private folder; the system is not touched."""
 
 import os
 import socket
@@ -49,15 +49,21 @@ CHANGED = {
     "load_report_time": "00:00:02",
     "max_unheard": "00:01:00",
     "mailer": "/bin/true",
-    "reporting_params": "accounting=true reporting=false flush_time=00:00:01 accounting_flush_time=00:00:00 joblog=false sharelog=00:00:00",
+    "reporting_params": (
+        "accounting=true reporting=false flush_time=00:00:01 accounting_flush_time=00:00:00 "
+        "joblog=false sharelog=00:00:00"
+    ),
 }
 SMP = (
-    "pe_name smp\nslots 999\nuser_lists NONE\nxuser_lists NONE\nstart_proc_args NONE\nstop_proc_args NONE\nallocation_rule $pe_slots\n"
-    "control_slaves FALSE\njob_is_first_task TRUE\nurgency_slots min\naccounting_summary FALSE\nqsort_args NONE\n"
+    "pe_name smp\nslots 999\nuser_lists NONE\nxuser_lists NONE\n"
+    "start_proc_args NONE\nstop_proc_args NONE\nallocation_rule $pe_slots\n"
+    "control_slaves FALSE\njob_is_first_task TRUE\nurgency_slots min\n"
+    "accounting_summary FALSE\nqsort_args NONE\n"
 )
 PROJECT = "name speech\noticket 0\nfshare 0\nacl NONE\nxacl NONE\n"
 HOST = (
-    "hostname localhost\nload_scaling NONE\ncomplex_values gpu=2\nuser_lists NONE\nxuser_lists NONE\nprojects NONE\nxprojects NONE\n"
+    "hostname localhost\nload_scaling NONE\ncomplex_values gpu=2\n"
+    "user_lists NONE\nxuser_lists NONE\nprojects NONE\nxprojects NONE\n"
     "usage_scaling NONE\nreport_variables NONE\n"
 )
 GPU = "gpu gpu INT <= YES YES 0 0\n"
@@ -68,7 +74,9 @@ def why_not() -> str:
     """Why no Grid Engine can be started here; empty where it can."""
     missing = [name for name in PROGRAMS if not program(name)]
     if missing or not (INSTALLED.exists() and TOOLS.exists() and DEFAULTS.exists()):
-        return f"{', '.join(missing) or 'its folders'} not installed (Debian: apt install gridengine-master gridengine-exec gridengine-client)"
+        missing_names = ", ".join(missing) or "its folders"
+        packages = "gridengine-master gridengine-exec gridengine-client"
+        return f"{missing_names} not installed (Debian: apt install {packages})"
     return "" if os.geteuid() == 0 else "sge_execd needs root"
 
 
@@ -138,7 +146,7 @@ def prepare(folder: Path, environment: Mapping[str, str]) -> None:
 
 
 def configure(folder: Path, environment: Mapping[str, str]) -> None:
-    """Hosts, queues, the parallel environment, a project and a resource, as conf/cluster/example_sge.conf has them."""
+    """Hosts, queues, environment, project and resource of conf/cluster/example_sge.conf."""
 
     def given(option: str, text: str) -> None:
         path = folder / "given"

@@ -1,4 +1,4 @@
-"""A real Slurm with two nodes on this machine, in a private folder: no service, no user and no file of the system is touched."""
+"""A real Slurm with two nodes on this machine, in a private folder; the system is not touched."""
 
 import os
 import socket
@@ -142,7 +142,9 @@ def set_up(environment: dict[str, str], node: str) -> None:
 
 
 def let_start(environment: dict[str, str], process: subprocess.Popen | None, job: str) -> None:
-    """Have a job that was queued again start soon: Slurm holds it for two minutes.  A process that waits for it may end before.
+    """Have a job that was queued again start soon: Slurm holds it for two minutes.
+
+    A process that waits for it may end before.
 
     Not at once, since a node refuses a job that was taken from it within the same second.
     """

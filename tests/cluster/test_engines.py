@@ -1,4 +1,4 @@
-"""What the launchers do alike on a real Slurm and on a real Grid Engine: arrays, failures, cancelled tasks, a launcher that dies, Ctrl-C."""
+"""Launchers on a real Slurm and Grid Engine: arrays, failures, cancelled tasks, death, Ctrl-C."""
 
 import signal
 
@@ -65,7 +65,7 @@ def test_an_array_runs_and_only_what_failed_runs_again(launch):
 
 
 def test_a_folder_may_have_any_name(launch):
-    """Slurm reads %a and backslashes in names of files, Grid Engine $HOME, colons and commas; JOB is for us."""
+    """In file names, Slurm reads %a and backslashes, Grid Engine $HOME : and , ; JOB is ours."""
     good = launch.folder / "JOBS" / "50%a of größe, a:b 'c' \"d\""
     launch.logs = good / {"slurm": "back\\slash", "sge": "$HOME"}[launch.launcher]
     assert "in its name for logs; choose another --workdir" in launch().stderr.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""The Grid Engine launcher on a real Grid Engine: memory, resources, time, the doctor, the tiny recipe; test_engines.py has the rest."""
+"""The Grid Engine launcher on a real Grid Engine: resources, time, the doctor, the tiny recipe."""
 
 import os
 import re
@@ -108,7 +108,7 @@ def test_the_doctor_asks_whether_jobs_would_be_taken_and_submits_none(
 
 @pytest.fixture
 def training(grid_engine, prepared, tmp_path):
-    """A copy on Grid Engine whose next stage is the training, and the weights that it has to end with."""
+    """A copy on Grid Engine with the training as its next stage, and the expected weights."""
     return prepared[0].copy(tmp_path / "work", cmd="sge", environment=grid_engine), prepared[1]
 
 

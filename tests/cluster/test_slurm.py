@@ -1,4 +1,4 @@
-"""The Slurm launcher on a real Slurm: lack of memory, a node that goes down, a requeued job, the doctor; test_engines.py has the rest."""
+"""The Slurm launcher on a real Slurm: lack of memory, a lost node, a requeued job, the doctor."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whole recipes on a real Slurm: mini by arrays, voxceleb1 as a chain of jobs; a training disturbed in every way, and over two nodes."""
+"""Recipes on a real Slurm: mini by arrays, voxceleb1 as a chain of jobs, a disturbed training."""
 
 import re
 import time

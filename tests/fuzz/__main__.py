@@ -57,7 +57,8 @@ def main() -> int:
         found = list(try_inputs(target, numbers, tally, kept and list(kept.values())))
         print(*(one.text for one in found), sep="\n")
     print(
-        f"{target.name}: {tally.inputs:,} inputs, {tally.read:,} read, {tally.refused:,} refused, {len(found)} findings written down "
+        f"{target.name}: {tally.inputs:,} inputs, {tally.read:,} read, {tally.refused:,} "
+        f"refused, {len(found)} findings written down "
         f"of {len({one.kind for one in found})} kinds"
     )
     return min(1, len(found))

@@ -74,7 +74,8 @@ def _seeds() -> list[Files]:
     }
     segments = {
         "wav.scp": b"r1 one.wav\nr2 wav.ark:4\n",
-        "segments": b"a-1 r1 0 0.01\na-2 r1 0.01 -1\nb-1 r2 0 0.02\nb-2 r2 0.005 0.024\nc-1 r1 0 0.3\n",
+        "segments": b"a-1 r1 0 0.01\na-2 r1 0.01 -1\nb-1 r2 0 0.02\n"
+        b"b-2 r2 0.005 0.024\nc-1 r1 0 0.3\n",
         "reco2dur": b"r1 0.025\nr2 0.025\n",
         "wav.ark": waves,
         **lists,

@@ -1,6 +1,7 @@
-"""A process that may read, but start no program but one of ours, import no class by name, and write in one folder: what it tries besides is told.
+"""A guard in a process, which may start the sandbox only, and write in one folder.
 
-`sys.addaudithook` sees what Python itself does, in whatever library; what C code writes is found by looking at the folders afterwards.
+Anything else is reported.  `sys.addaudithook` sees what Python does, in whatever library; what C
+code writes is found by comparing the folders afterwards.
 """
 
 import os

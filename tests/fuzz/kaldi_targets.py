@@ -1,4 +1,4 @@
-"""Targets: Kaldi's archives, the scp files that point into them, and back ends in Kaldi's formats."""
+"""Targets: Kaldi's archives, scp files that point into them, and back ends in Kaldi's formats."""
 
 import os
 import tempfile

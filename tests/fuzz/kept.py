@@ -1,4 +1,4 @@
-"""Inputs that once were findings, kept as files so that they outlive changes of the fuzzer: seeds/<target>/<name>.json."""
+"""Inputs that once were findings, kept as files: seeds/<target>/<name>.json."""
 
 import base64
 import json

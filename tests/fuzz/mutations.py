@@ -1,4 +1,7 @@
-"""Bytes changed at random: damage, lengths that lie, words that do not belong; inside zip, gzip and tar too, whose checksums are put right."""
+"""Random changes of bytes: damage, wrong lengths, words that do not belong.
+
+Also within zip, gzip and tar, with checksums that fit.
+"""
 
 import gzip
 import io
@@ -187,7 +190,7 @@ def _splice(rng, content, others, tokens):
 
 
 def _number(rng, content, others, tokens):
-    """An integer of 1 to 8 bytes over what stands there, or little more or less than what stands there."""
+    """An integer of 1 to 8 bytes in place of those at a position, or theirs a little changed."""
     place, size = _place(rng, content), rng.choice((1, 2, 4, 4, 4, 8))
     order = rng.choice(("little", "little", "big"))
     value = (
@@ -334,7 +337,10 @@ def _in_zip(rng, content, others, tokens):
 def make_zip(
     members: Sequence[tuple[str, int, bytes]], compression: int = zipfile.ZIP_STORED
 ) -> bytes:
-    """A zip of members: name, external attributes (a file's mode, 16 bits higher), content; the same bytes each time."""
+    """A zip of members (name, external attributes, content); the same bytes each time.
+
+    The upper 16 bits of the external attributes are the file's mode.
+    """
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", compression) as archive:
         for name, attributes, member in members:

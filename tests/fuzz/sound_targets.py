@@ -117,7 +117,7 @@ def _parts(place: Place) -> None:
 
 
 def _audio(place: Place, **options) -> None:
-    """The samples; a part that is not there (the header's length and the decoder's differ) is a ValueError by its contract."""
+    """The samples; ValueError where a part is missing: header and decoder differ in length."""
     try:
         read_audio(place.given / "x", **options)
     except ValueError as error:

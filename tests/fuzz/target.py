@@ -31,7 +31,8 @@ class Target:
     name : str
         Of the command line.
     readers : dict of str to callable
-        What is called, by its name in the table, on the place of an input; a UserError is a refusal, any other exception a finding.
+        Called on the folders of an input, by their names in the table; a UserError is a refusal,
+        any other exception a finding.
     make_seeds : callable
         Gives valid inputs and hostile ones; each time the same.
     tokens : sequence of bytes

@@ -1,4 +1,4 @@
-"""Readers of files from outside: what once broke them, some hundred new inputs each, and that the fuzzer would see it if they broke.
+"""Readers of files from outside: kept findings, some hundred new inputs each, and planted faults.
 
 Ten minutes of each are in README.md, with the command.
 """
@@ -46,7 +46,8 @@ def test_what_was_once_a_finding_is_read_or_refused(name, monkeypatch):
 def test_new_inputs_are_read_or_refused(name):
     tally, found, seconds = run_for(TARGETS[name], 60, 2 * OF_ONE_SEED, most=FEW.get(name, MANY))
     print(
-        f"{name}: {tally.inputs} inputs, {tally.read} calls read, {tally.refused} refused in {seconds:.1f} s"
+        f"{name}: {tally.inputs} inputs, {tally.read} calls read, {tally.refused} refused in "
+        f"{seconds:.1f} s"
     )
     assert not found, told(found)
     assert tally.inputs == FEW.get(name, MANY)
@@ -57,7 +58,7 @@ def test_new_inputs_are_read_or_refused(name):
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.slow
 def test_the_first_input_is_read_as_it_stands(name):
-    """Every reader takes a seed at least: a target whose files all are refused at once would find nothing."""
+    """A target whose files are all refused at once would find nothing."""
     target = TARGETS[name]
     for reader, read in target.readers.items():
         alone, tally = Target(name, {reader: read}, lambda: target.seeds), Tally()
@@ -69,8 +70,10 @@ def test_the_first_input_is_read_as_it_stands(name):
 @pytest.mark.slow
 def test_an_input_is_rebuilt_from_its_number_in_another_process():
     program = (
-        "import hashlib\nfrom tests.fuzz.targets import TARGETS\nfor name, target in TARGETS.items():\n"
-        "    print(name, hashlib.sha256(repr([target.input(n) for n in range(10**9, 10**9 + 150)]).encode()).hexdigest())"
+        "import hashlib\nfrom tests.fuzz.targets import TARGETS\n"
+        "for name, target in TARGETS.items():\n"
+        "    inputs = [target.input(n) for n in range(10**9, 10**9 + 150)]\n"
+        "    print(name, hashlib.sha256(repr(inputs).encode()).hexdigest())"
     )
     runs = [
         subprocess.run(
@@ -147,7 +150,10 @@ DEEDS = {
     "the end of the process": (lambda place: sys.exit(0), "SystemExit"),
     "work without end": (lambda place: [None for _ in iter(int, 1)], "s of work"),
     "sleep": (lambda place: time.sleep(60), "asleep"),
-    "a pipe that nobody writes": (lambda place: open(place.given.parent / "pipe", "rb"), "asleep"),  # noqa: SIM115
+    "a pipe that nobody writes": (
+        lambda place: open(place.given.parent / "pipe", "rb"),  # noqa: SIM115
+        "asleep",
+    ),
     "a file beside the output": (
         lambda place: (place.output.parent / "out").write_text("x"),
         "Forbidden",

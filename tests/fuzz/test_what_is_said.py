@@ -1,4 +1,4 @@
-"""What users are told of inputs that once broke a reader: one line that names the file and what is wrong with it."""
+"""Messages for inputs that once broke a reader: one line with the file and what is wrong in it."""
 
 import gzip
 import os
@@ -19,23 +19,38 @@ from utils.errors import UserError
 
 SAID = {  # of the kept inputs, where the reader says more than that a file is damaged
     "scp": {
-        "packed_entry_without_offset": "utterance 'w0': found 'x.ark', expected <archive>:<offset>; pack it again",
-        "packed_offset_of_20_digits": "utterance 'w0': found 'x.ark:99999999999999999999', expected <archive>:<offset>",
-        "packed_utterance_without_length": "utterance 'w0': none samples in utt2num_samples, expected their number",
+        "packed_entry_without_offset": (
+            "utterance 'w0': found 'x.ark', expected <archive>:<offset>; pack it again"
+        ),
+        "packed_offset_of_20_digits": (
+            "utterance 'w0': found 'x.ark:99999999999999999999', expected <archive>:<offset>"
+        ),
+        "packed_utterance_without_length": (
+            "utterance 'w0': none samples in utt2num_samples, expected their number"
+        ),
         "packed_negative_length": "utterance 'w0': -1 samples in utt2num_samples",
         "no_features": "no features, expected utterances in feats.scp",
         "packed_archive_that_is_a_pipe": "../pipe: no regular file; run stage 2",
         "packed_archive_with_nul": "no regular file",
     },
     "data_dir": {
-        "wave_that_is_a_pipe": "wav.scp:1: '../pipe' cannot be read: cannot be opened: no regular file",
+        "wave_that_is_a_pipe": (
+            "wav.scp:1: '../pipe' cannot be read: cannot be opened: no regular file"
+        ),
         "table_header_of_a_megabyte": "table.csv:1: field larger than field limit",
         "table_column_of_300_letters": "table.csv:1: a column of 300 letters, 'aaaa",
-        "segment_that_ends_at_1e308_s": "segments:3: 'b-1' ends at 1e308 s, expected at most the 0.025 s of 'r2'",
+        "segment_that_ends_at_1e308_s": (
+            "segments:3: 'b-1' ends at 1e308 s, expected at most the 0.025 s of 'r2'"
+        ),
     },
     "yaml": {
-        "aliases_of_aliases": "x.yaml: more than 100,000 values, with those that its aliases repeat; expected settings",
-        "date_that_is_none": "x.yaml:1: a value of kind 'timestamp', which no setting has; put text in quotes",
+        "aliases_of_aliases": (
+            "x.yaml: more than 100,000 values, with those that its aliases repeat; expected "
+            "settings"
+        ),
+        "date_that_is_none": (
+            "x.yaml:1: a value of kind 'timestamp', which no setting has; put text in quotes"
+        ),
         "int_that_is_none": "x.yaml:1: no value of its kind",
         "nested_600_times": "x.yaml: nested too deeply; expected settings",
         "number_of_20000_bits": "x.yaml:1: a whole number of more than 64 bits",
@@ -43,15 +58,24 @@ SAID = {  # of the kept inputs, where the reader says more than that a file is d
     "json": {
         "results_cut": "results.json: not a list of JSON objects (Expecting property name",
         "provenance_nested_5000_times": "nested too deeply",
-        "receipt_without_outputs": "receipt.json: not a receipt; remove it to have the work done again",
+        "receipt_without_outputs": (
+            "receipt.json: not a receipt; remove it to have the work done again"
+        ),
         "receipt_of_a_device": "is missing",
     },
     "checkpoints": {
-        "network_that_is_a_list": "not a whole checkpoint of tensors and plain values (its step is no number, or its network no tensors)",
+        "network_that_is_a_list": (
+            "not a whole checkpoint of tensors and plain values (its step is no number, or its "
+            "network no tensors)"
+        ),
         "expanded_weights": "its network no tensors",
         "name_of_a_megabyte": "(a name in it is too long)",
-        "npz_of_a_terabyte": "embeddings.npy is an array of 1,099,511,627,776 bytes, of which 81 are there",
-        "hdf5_of_a_terabyte": "embeddings is an array of 2,199,023,255,552 bytes, of which 0 are there",
+        "npz_of_a_terabyte": (
+            "embeddings.npy is an array of 1,099,511,627,776 bytes, of which 81 are there"
+        ),
+        "hdf5_of_a_terabyte": (
+            "embeddings is an array of 2,199,023,255,552 bytes, of which 0 are there"
+        ),
     },
     "tar": {
         "tar_file_as_a_folder": "a member cannot have its name here (Not a directory)",
@@ -92,7 +116,7 @@ def test_of_a_line_of_a_megabyte_beginning_and_end_are_said():
 @pytest.mark.parametrize("kind", ["gz", "tar"])
 @pytest.mark.slow
 def test_a_small_archive_does_not_fill_the_disk(tmp_path, kind):
-    """200 MB of zeros, packed into 1 MB, are refused before all are written; an archive of 200 MB may hold them."""
+    """200 MB of zeros in 1 MB are refused before all are written; 200 MB may hold them."""
     zeros = make_tar([(f"{number}.wav", {}, bytes(10 << 20)) for number in range(20)])
     (tmp_path / "x.tar").write_bytes(gzip.compress(zeros, 1, mtime=0) if kind == "gz" else zeros)
     if kind == "tar":
@@ -100,7 +124,10 @@ def test_a_small_archive_does_not_fill_the_disk(tmp_path, kind):
         return
     with pytest.raises(
         UserError,
-        match="x.tar: member '.*.wav' is refused: with it more than 100 times the archive's size would be unpacked",
+        match=(
+            "x.tar: member '.*.wav' is refused: with it more than 100 times the archive's size "
+            "would be unpacked"
+        ),
     ):
         unpack(tmp_path / "x.tar", tmp_path / "out")
     written = sum(path.stat().st_size for path in (tmp_path / "out").iterdir())
@@ -110,7 +137,7 @@ def test_a_small_archive_does_not_fill_the_disk(tmp_path, kind):
 
 
 def test_a_wide_compressed_matrix_takes_memory_by_its_size():
-    """Each column takes a table of kilobytes: of many columns of one row they would be a thousand times the matrix."""
+    """Each column takes a table of kilobytes: a thousand times a matrix of one row."""
     columns = 20_000
     quartiles = np.tile(np.array([0, 20_000, 40_000, 65_535], np.uint16), (columns, 1))
     codes = (np.arange(columns) % 256).astype(np.uint8)[:, None]

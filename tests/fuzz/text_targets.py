@@ -59,8 +59,10 @@ def _yaml_seeds() -> list[Files]:
         for path in sorted((ROOT / "conf" / folder).glob("*.yaml"))[:2]
     ]
     phases = (
-        "model: {name: rawnet}\nloss: {name: softmax}\noptimizer: {name: adam}\nschedule: {name: constant}\ncrops: {}\ntraining: {steps: 10}\n"
-        "phases:\n- {name: one, training: {epochs: 2}}\n- {name: two, weights_from: previous, loss: {name: triplet}}\n"
+        "model: {name: rawnet}\nloss: {name: softmax}\noptimizer: {name: adam}\n"
+        "schedule: {name: constant}\ncrops: {}\ntraining: {steps: 10}\n"
+        "phases:\n- {name: one, training: {epochs: 2}}\n"
+        "- {name: two, weights_from: previous, loss: {name: triplet}}\n"
     )
     texts = [
         "enrol_names: 'a*'\ntest_names: b\n",
@@ -68,9 +70,11 @@ def _yaml_seeds() -> list[Files]:
         LAUGHS,
         phases,
         (
-            "when: 2001-12-14 21:59:43.10\nday: 2002-12-14\nbase: 190:20:30\noctal: 0o14\nhex: 0x1F\nset: !!set {a, b}\n"
+            "when: 2001-12-14 21:59:43.10\nday: 2002-12-14\nbase: 190:20:30\n"
+            "octal: 0o14\nhex: 0x1F\nset: !!set {a, b}\n"
             "pairs: !!omap [a: 1]\nbinary: !!binary aGk=\n"
-            "text: |\n  two\n  lines\nfolded: >-\n  a\n  b\nnothing: ~\nyes: on\n? complex\n: value\n"
+            "text: |\n  two\n  lines\nfolded: >-\n  a\n  b\nnothing: ~\nyes: on\n"
+            "? complex\n: value\n"
         ),
         *(f"model:\n  name: {said}\n" for said in HOSTILE),
         *(f"- {said}\n" for said in HOSTILE[:2]),

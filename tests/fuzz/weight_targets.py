@@ -1,4 +1,4 @@
-"""Target: weights and arrays from outside, whose formats could run what they hold: torch's, pickles, npz, HDF5, TensorFlow's."""
+"""Target: weights and arrays of others: torch, pickles, npz, HDF5, TensorFlow."""
 
 import io
 import re
@@ -35,7 +35,7 @@ def _saved(value, **options) -> bytes:
 
 
 def _legacy(value) -> bytes:
-    """Torch's older format, in which the numbers of arrays are addresses: others each time, and here the same."""
+    """Torch's older format; its keys of arrays are addresses, here always the same."""
     content = _saved(value, _use_new_zipfile_serialization=False)
     places = {
         address: number

@@ -1,4 +1,7 @@
-"""Inputs given to readers, many in one forked process: whatever ends that process is a finding, and the input that did it is known."""
+"""Inputs for readers, many in one forked process.
+
+Whatever ends that process is a finding, and the input that did it is known.
+"""
 
 import contextlib
 import faulthandler
@@ -64,7 +67,7 @@ class Finding:
 
 @dataclass
 class Tally:
-    """How many inputs, and of the calls of readers that were not findings: how many returned, and how many refused by a UserError."""
+    """Numbers of inputs, and of the calls that returned and that refused by a UserError."""
 
     inputs: int = 0
     read: int = 0

@@ -47,7 +47,8 @@ def trained(corpus, tmp_path_factory):
 def test_training_on_the_gpu_lowers_the_loss_and_writes_checkpoints_that_a_cpu_loads(trained):
     losses = [entry["loss"] for entry in history(trained) if "loss" in entry]
     print(
-        f"mean loss of the first ten steps {sum(losses[:10]) / 10:.2f}, of the last ten {sum(losses[-10:]) / 10:.2f}"
+        f"mean loss of the first ten steps {sum(losses[:10]) / 10:.2f}, of the last ten "
+        f"{sum(losses[-10:]) / 10:.2f}"
     )
     assert sum(losses[-10:]) < sum(losses[:10])
     state = load_checkpoint(trained / "checkpoints" / "step-0000040.pt")
@@ -108,7 +109,8 @@ def test_a_stopped_run_goes_on(corpus, trained, tmp_path, monkeypatch):
     assert [one["step"] for one, _ in pairs] == list(range(1, 41))
     near = [abs(one["loss"] - other["loss"]) for one, other in pairs]
     print(
-        f"largest difference of the losses: {max(near[:13]):.1e} before the stop, {max(near[13:20]):.1e} in the seven steps behind it"
+        f"largest difference of the losses: {max(near[:13]):.1e} before the stop, "
+        f"{max(near[13:20]):.1e} in the seven steps behind it"
     )
     assert (
         max(near[13:20]) < 0.05

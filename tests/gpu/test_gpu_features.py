@@ -27,7 +27,8 @@ def test_features_of_host_and_gpu_agree(options, normalisation, lengths_on):
         assert found_BTF.is_cuda
         scale = max(1.0, host_BTF.abs().max().item())
         print(
-            f"{named(options)}, {normalisation}: largest difference {(found_BTF.cpu() - host_BTF).abs().max().item() / scale:.1e} of {scale:.1e}"
+            f"{named(options)}, {normalisation}: largest difference "
+            f"{(found_BTF.cpu() - host_BTF).abs().max().item() / scale:.1e} of {scale:.1e}"
         )
         torch.testing.assert_close(found_BTF.cpu() / scale, host_BTF / scale, atol=1e-4, rtol=1e-4)
 

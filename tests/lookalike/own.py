@@ -1,4 +1,4 @@
-"""Corpora of one's own, small: trees of folders, tables and Kaldi directories, with the flaws that people's corpora have."""
+"""Small corpora of one's own: folders, tables, Kaldi directories, with flaws of real corpora."""
 
 import csv
 import zlib
@@ -48,7 +48,9 @@ def make_tree(
     flaws: Sequence[str] = (),
     seconds: float = 1.2,
 ) -> Path:
-    """``<speaker>/<session>/<n>.wav``, every other session as flac; no sessions: ``<speaker>/<n>.wav``.
+    """``<speaker>/<session>/<n>.wav``, every other session as flac.
+
+    Without sessions: ``<speaker>/<n>.wav``.
 
     Parameters
     ----------

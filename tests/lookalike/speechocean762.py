@@ -1,6 +1,7 @@
-"""A tree with the folders, file names and list formats of speechocean762, small and made on the spot.
+"""A small tree with the folders, file names and list formats of speechocean762.
 
-The voices are sums of harmonics under moving formants: enough for speakers to differ and for every stage to run, not meant to be listened to.
+The voices are harmonics under moving formants: enough for speakers to differ and for every stage to
+run.
 """
 
 from collections.abc import Sequence
@@ -44,7 +45,8 @@ def make_corpus(
     with_test : bool
         Whether test/ is there.
     flaws : sequence of str
-        What is wrong, of `LIST_FLAWS` and `WAVE_FLAWS`; list faults are in train/, wave faults hit the first utterance of train/.
+        Faults, of `LIST_FLAWS` and `WAVE_FLAWS`; list faults are in train/, wave faults in the
+        first utterance of train/.
     seconds : float
         Mean duration of a file.
 
@@ -73,7 +75,7 @@ def make_corpus(
 def make_part(
     folder: Path, speakers: Sequence[int], utterances_per_speaker: int, seed: int, seconds: float
 ) -> dict[str, list[str]]:
-    """Write the waves of one part and return the lines of its lists: blanks, tabs and an unsorted spk2age as in the corpus."""
+    """Write the waves of one part; return the lines of its lists, unsorted as in the corpus."""
     lists = {
         name: [] for name in ("wav.scp", "utt2spk", "spk2utt", "spk2gender", "spk2age", "text")
     }
@@ -137,7 +139,7 @@ def write_lists(folder: Path, lists: dict[str, list[str]], flaws: Sequence[str])
 
 
 def draw_voice(random: np.random.Generator, gender: str, is_child: bool) -> dict[str, float]:
-    """Pitch in Hz, formant scale, spectral tilt in dB per octave and syllables per second of one speaker."""
+    """Pitch (Hz), formant scale, tilt (dB per octave) and syllables per second of a speaker."""
     pitch_hz, formant_scale = (
         (270, 1.3) if is_child else (120, 1.0) if gender == "m" else (205, 1.15)
     )
@@ -150,7 +152,7 @@ def draw_voice(random: np.random.Generator, gender: str, is_child: bool) -> dict
 
 
 def speak(random: np.random.Generator, voice: dict[str, float], seconds: float) -> np.ndarray:
-    """Syllables of one vowel each between two short silences, in a little noise: (samples,) float array in [-1, 1]."""
+    """Syllables of one vowel each between silences, in noise: (samples,) in [-1, 1]."""
     num_samples = int(seconds * SAMPLE_RATE_HZ)
     margin = SAMPLE_RATE_HZ // 5
     signal = 0.001 * random.standard_normal(num_samples)
@@ -166,7 +168,7 @@ def speak(random: np.random.Generator, voice: dict[str, float], seconds: float) 
 
 
 def vowel(random: np.random.Generator, voice: dict[str, float], length: int) -> np.ndarray:
-    """One vowel with falling pitch: harmonics up to 4 kHz weighted by three resonances of 100 Hz width."""
+    """One vowel with falling pitch: harmonics up to 4 kHz, three resonances of 100 Hz width."""
     pitch_hz = voice["pitch_hz"] * random.uniform(0.9, 1.1)
     harmonics = np.arange(1, int(4000 / pitch_hz) + 1)
     formants_hz = (

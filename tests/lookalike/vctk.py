@@ -1,8 +1,9 @@
-"""Trees with the folders, file names, formats and lists of VCTK 0.80 and 0.92 and of the noisy VCTK, small and made on the spot.
+"""Small trees with the folders, file names and lists of VCTK 0.80 and 0.92 and of the noisy VCTK.
 
-Names and layouts are written down here as the READMEs of the corpora give them; none comes from the code that reads them.  Beside folders and names
-it has what is odd in the real ones: p315 has no texts, p280 and p315 have no second microphone in 0.92, s5 is called differently, and
-speaker-info.txt has two blanks between its fields and no `p` before numbers in 0.80.
+Names and layouts are copied from the READMEs of the corpora, not from the code that reads them.
+Their oddities are here too: p315 has no texts, p280 and p315 have no second microphone in 0.92, s5
+is called differently, and speaker-info.txt has two blanks between its fields and no `p` before
+numbers in 0.80.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import soundfile
 from tests.lookalike.speechocean762 import draw_voice, speak
 
 SAMPLE_RATE_HZ = 48000
-# ID, age, sex, accent, region of some speakers as the corpus' own list has them, byte order of the folders; s5 is in 0.92 only.
+# ID, age, sex, accent, region of some speakers as in the corpus' own list; s5 is in 0.92 only.
 SPEAKERS = [
     ("p225", "23  F    English    Southern  England"),
     ("p226", "22  M    English    Surrey"),
@@ -39,16 +40,20 @@ SPEAKERS = [
     ("p376", "22  M    Indian"),
     ("s5", "20  F    British  Southern  England"),
 ]
-# What all speakers read first: the elicitation paragraph of the speech accent archive and the rainbow passage, sentence by sentence.
+# What all speakers read first: the elicitation paragraph of the speech accent archive, and the
+# rainbow passage.
 PASSAGES = [
     "Please call Stella.",
     "Ask her to bring these things with her from the store.",
-    "Six spoons of fresh snow peas, five thick slabs of blue cheese, and maybe a snack for her brother Bob.",
+    "Six spoons of fresh snow peas, five thick slabs of blue cheese, and maybe a snack for "
+    "her brother Bob.",
     "We also need a small plastic snake and a big toy frog for the kids.",
-    "She can scoop these things into three red bags, and we will go meet her Wednesday at the train station.",
+    "She can scoop these things into three red bags, and we will go meet her Wednesday at "
+    "the train station.",
     "When the sunlight strikes raindrops in the air, they act as a prism and form a rainbow.",
     "The rainbow is a division of white light into many beautiful colors.",
-    "These take the shape of a long round arch, with its path high above, and its two ends apparently beyond the horizon.",
+    "These take the shape of a long round arch, with its path high above, and its two ends "
+    "apparently beyond the horizon.",
 ]
 FLAWS = (
     "missing_text",
@@ -84,7 +89,8 @@ def make_vctk(
     Parameters
     ----------
     folder : path
-        Made; holds VCTK-Corpus/ (0.80), or wav48_silence_trimmed/ and the rest itself, as the two archives unpack.
+        Made; holds VCTK-Corpus/ (0.80), or wav48_silence_trimmed/ and the rest itself, as the two
+        archives unpack.
     version : str
         ``0.80`` or ``0.92``.
     num_speakers : int
@@ -154,7 +160,7 @@ def write_recordings(
 
 
 def spoil(root: Path, version: str, speakers: Sequence[str], flaws: Sequence[str]) -> None:
-    """Plant the flaws that were asked for: the first speaker has those of single files, the last ones those of folders."""
+    """Plant flaws: of single files in the first speaker, of folders in the last ones."""
     audio = root / ("wav48" if version == "0.80" else "wav48_silence_trimmed")
     first, second, last = speakers[0], speakers[1], speakers[-1]
     end = ".wav" if version == "0.80" else "_mic1.flac"
@@ -204,7 +210,7 @@ def make_noisy_vctk(
     parts: Sequence[str] = ("testset",),
     flaws: Sequence[str] = (),
 ) -> Path:
-    """Make parts of the noisy VCTK: speech of p232 and p257, and the same with noise of another loudness in each file.
+    """Make parts of the noisy VCTK: speech of p232 and p257, clean and noisy.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
 """A tree with the folders, file names, lists and keys of VOiCES 2019, small and made on the spot.
 
-The names are written down here from the corpus' own description and from public recipes (recipes/voices/README.md), not taken from the parser.
-The voices are those of the speechocean762 look-alike; rooms and distractors are only played at: a decaying tail and some noise.
+The names come from the corpus' own description and from public recipes (recipes/voices/README.md),
+not from the parser. The voices are those of the speechocean762 look-alike; rooms are a decaying
+tail, distractors some noise.
 """
 
 from collections.abc import Sequence
@@ -63,12 +64,15 @@ def make_voices(
     seconds: float = 1.2,
     flaws: Sequence[str] = (),
 ) -> Path:
-    """Make the look-alike: an enrolment per speaker, tests in turn over rooms, distractors, microphones and angles, keys of all pairs.
+    """Make the look-alike: an enrolment per speaker, tests, and keys of all pairs.
+
+    The tests take rooms, distractors, microphones and angles in turn.
 
     Parameters
     ----------
     folder : path
-        Gets ``Development_Data/...`` or ``Evaluation_Data/...`` and the keys; the other set may be there already.
+        Gets ``Development_Data/...`` or ``Evaluation_Data/...`` and the keys; the other set may be
+        there already.
     part : str
         ``dev`` or ``eval``.
     num_speakers, tests_per_speaker : int
@@ -118,19 +122,22 @@ def make_voices(
 
 
 def recording_name(part: str, speaker: str, index: int, number: int) -> str:
-    """Name of a speaker's n-th recording; the first one, the enrolment, is close and without a distractor."""
+    """Name of a speaker's n-th recording; the first, for enrolment, is close and undisturbed."""
     chapter, segment = f"ch{100000 + 31 * index + number // 3:06d}", f"sg{number:04d}"
     if number == 0:
         return f"{PREFIX}-{ROOMS[part][0]}-none-{speaker}-{chapter}-{segment}-mc01-stu-clo-dg000"
     turn = index + number
     microphone = "-".join(MICROPHONES[turn % 4])
     room = ROOMS[part][number % 2]
-    return f"{PREFIX}-{room}-{DISTRACTORS[(turn // 2) % 4]}-{speaker}-{chapter}-{segment}-{microphone}-dg{DEGREES[(turn // 3) % 4]}"
+    distractor, degrees = DISTRACTORS[(turn // 2) % 4], DEGREES[(turn // 3) % 4]
+    room_part, speaker_part = f"{PREFIX}-{room}-{distractor}", f"{speaker}-{chapter}-{segment}"
+    return f"{room_part}-{speaker_part}-{microphone}-dg{degrees}"
 
 
 def anonymous(name: str) -> str:
     """The evaluation set's name of a recording."""
-    return f"VOiCES_2019_Challenge_SID_eval_{int(name.split('-')[5][2:]):04d}{int(name.split('-')[7][2:]):02d}"
+    fields = name.split("-")
+    return f"VOiCES_2019_Challenge_SID_eval_{int(fields[5][2:]):04d}{int(fields[7][2:]):02d}"
 
 
 def path_of(part: str, speaker: str, name: str) -> str:
@@ -178,7 +185,7 @@ def dev_lists(
 def eval_lists(
     enrolments: Sequence[tuple[str, str]], tests: Sequence[tuple[str, str]]
 ) -> dict[str, list[str]]:
-    """The lists of the evaluation set, and what was released afterwards: keys that name files without folder, and the map of names."""
+    """The lists of the evaluation set; its later keys have other names, and come with a map."""
     pairs = [
         f"{anonymous(model)} {anonymous(test)}.wav {'tgt' if one == other else 'imp'}"
         for one, model in enrolments

@@ -1,7 +1,8 @@
-"""Trees with the folders, file names and lists of VoxCeleb 1 and 2, small and made on the spot; so are VGG's and voxceleb_trainer's lists.
+"""Small trees with the folders, file names and lists of VoxCeleb 1 and 2, VGG and voxceleb_trainer.
 
-The official list of VoxCeleb1-O can be given: then every file that it names is there.  A few voices are synthesised; the files of a speaker are that
-speaker's sound from another place on, shifted by some samples, in noise of their own: cheap, alike within a speaker, and no two files the same.
+The official list of VoxCeleb1-O can be given: then every file of it exists.  A few voices are
+synthesised; the files of a speaker are parts of one sound, in noise of
+their own: cheap, alike within a speaker, and no two files the same.
 """
 
 import struct
@@ -14,7 +15,8 @@ import soundfile
 
 from tests.lookalike.speechocean762 import SAMPLE_RATE_HZ, draw_voice, speak
 
-# Names as the corpora have them.  The first speakers of VoxCeleb1 dev, and what vox1_meta.csv says of them; of test there are the ids 10270 to 10309.
+# Names as in the corpora: the first speakers of VoxCeleb1 dev with their rows of vox1_meta.csv;
+# test has the ids 10270 to 10309.
 DEV = [
     ("id10001", "A.J._Buckley", "m", "Ireland", "1zcIwhmdeo4"),
     ("id10002", "A.R._Rahman", "m", "India", "0_laIeN-Q44"),
@@ -75,7 +77,7 @@ class Voices:
 
 
 def write_wave(path: Path, samples: np.ndarray) -> None:
-    """A wave file of 16 bits, by its 44 bytes of header and the samples: a hundred times as fast as a library."""
+    """A wave file of 16 bits: header and samples; a hundred times as fast as a library."""
     data = (samples * 32767).astype("<i2").tobytes()
     path.write_bytes(
         struct.pack(
@@ -110,7 +112,7 @@ def write_m4a(path: Path, samples: np.ndarray) -> None:
 
 
 def write_m4a_header(path: Path, seconds: float) -> None:
-    """The boxes of an m4a of that length, and noise for its sound: enough for whoever reads headers alone."""
+    """The boxes of an m4a of that length, and noise for its sound: enough to read the header."""
 
     def box(name, *contents):
         return struct.pack(">I4s", 8 + sum(map(len, contents)), name) + b"".join(contents)
@@ -154,13 +156,16 @@ def make_voxceleb1(
     folder : path
         Made.
     official : sequence of path
-        veri_test.txt and veri_test2.txt: every file of them is made, and they are copied.  Without them: six test speakers, lists of the same format.
+        veri_test.txt and veri_test2.txt: they are copied, and every file of them is made.  Without
+        them: six test speakers, lists of the same format.
     layout : str
-        ``apart`` (dev/wav, test/wav), ``merged`` (wav), ``ids`` (the speakers alone), or ``names`` (the first release).
+        ``apart`` (dev/wav, test/wav), ``merged`` (wav), ``ids`` (the speakers alone), or ``names``
+        (the first release).
     dev_speakers : int
         Of dev, at most 10.
     utterances : int
-        Files of each dev speaker, half of them of one video; the test speakers' too, without an official list.
+        Files of each dev speaker, half of them of one video; the test speakers' too, without an
+        official list.
     seconds : float
         Length of a file.
     seed : int
@@ -220,7 +225,7 @@ def place(path: str, layout: str, is_dev: bool, names: dict[str, str]) -> str:
 def write_lists1(
     folder: Path, of_dev: Sequence[str], of_test: Sequence[str], official: Sequence[Path]
 ) -> None:
-    """The six lists of trials: CR LF, or no last line end, or no endings of names, as they are met."""
+    """The six lists of trials, with CR LF, without a last line end, or without endings of names."""
     for path in official:
         (folder / path.name).write_bytes(path.read_bytes())
     trials = [] if official else pairs(of_test)
@@ -316,7 +321,9 @@ def make_voxceleb2(
     for part, ids in (("dev", VOXCELEB2[:speakers]), ("test", VOXCELEB2_TEST if with_test else ())):
         for speaker in ids:
             for n in range(utterances):
-                path = f"{part + '/' if layout == 'apart' else ''}{kind}/{speaker}/{VIDEOS2[n % 2]}/{n + 1:05d}{suffix}"
+                part_folder = f"{part}/" if layout == "apart" else ""
+                name = f"{VIDEOS2[n % 2]}/{n + 1:05d}{suffix}"
+                path = f"{part_folder}{kind}/{speaker}/{name}"
                 made += [path]
                 if header_only:
                     write_m4a_header(folder / path, seconds)
@@ -336,7 +343,7 @@ def make_voxceleb2(
 
 
 def training_list(style: str, files: Iterable[str]) -> str:
-    """A list in the format of ``voxceleb_trainer`` or of ``vgg``, of files like id00012/21Uxsk56VDQ/00001.wav."""
+    """A list of files like id00012/21Uxsk56VDQ/00001.wav, of ``voxceleb_trainer`` or ``vgg``."""
     label = {speaker: number for number, speaker in enumerate(sorted({file[:7] for file in files}))}
     return "".join(
         f"{file[:7]} {file}\n" if style == "voxceleb_trainer" else f"{file} {label[file[:7]]}\n"
@@ -345,7 +352,10 @@ def training_list(style: str, files: Iterable[str]) -> str:
 
 
 def spoil(folder: Path, files: Sequence[str], flaws: Sequence[str]) -> None:
-    """Plant faults: in the first file, the second, and so on, in the order of `FLAWS`; a half-extracted archive lacks the last two speakers."""
+    """Plant faults in the first file, the second, and so on, in the order of `FLAWS`.
+
+    A half-extracted archive lacks the last two speakers.
+    """
     for number, flaw in enumerate(FLAWS):
         path = folder / files[number]
         if flaw not in flaws:

@@ -59,7 +59,7 @@ def sort_keys(tensors: Mapping[str, np.ndarray], table: Table, path: Path) -> So
 def _check_constant(key: str, array: np.ndarray, name: str, path: Path) -> None:
     if not np.allclose(array, CONSTANTS[name](array.shape), rtol=1e-5, atol=1e-6):
         raise UserError(
-            f"{path}: {key} is not the {name} that this network computes with; the file belongs "
+            f"{path}: {key} is not {name} of 16 kHz, which the network computes with; it belongs "
             "to another network"
         )
 
