@@ -1,15 +1,15 @@
 """Runs of the tiny recipe that are killed at random moments and resumed.
 
-    python -m tests.chaos --runs 200 --seed 1 --record FILE   seeds 1 to 200 but those in FILE
-                                                              (a run may be stopped)
+    python -m tests.chaos --runs 200 --seed 1 --record FILE   seeds 1 to 200 but those in FILE, so
+                                                              that it may be stopped
     python -m tests.chaos --replay 17                         the kills of seed 17 again
     python -m tests.chaos --runs 10 --stages                  each run is killed and resumed within
                                                               one stage, from the state before it
 
-Each run is killed two to five times by SIGKILL of its whole process group and then runs to its
-end, which must have the bytes of an undisturbed run.  The seed draws the moments evenly over the time of
-the undisturbed run.  A moment is kept as a number of receipts and the seconds after the last one, so
-that a replay on a slower or busier machine kills at the same point.
+Each run is killed two to five times by SIGKILL of its whole process group and then runs to its end,
+which must have the bytes of an undisturbed run.  The seed draws the moments evenly over the time
+of the undisturbed run.  A moment is kept as a number of receipts and the seconds after the last
+one, so that a replay on a slower or busier machine kills at the same point.
 """
 
 import argparse
@@ -183,8 +183,10 @@ def summary(outcomes: list[dict]) -> str:
     seconds = sum(outcome["seconds"] for outcome in outcomes)
     return "\n".join(
         [
-            f"{len(outcomes)} runs, {sum(where.values()) - where['ended']} kills, "
-            f"{seconds / max(1, len(outcomes)):.0f} s a run",
+            (
+                f"{len(outcomes)} runs, {sum(where.values()) - where['ended']} kills, "
+                f"{seconds / max(1, len(outcomes)):.0f} s a run"
+            ),
             "killed in: " + ", ".join(f"{place} {where[place]}" for place in sorted(where)),
             f"other bytes or no end: seeds {failed}; --replay SEED does it again"
             if failed

@@ -45,15 +45,21 @@ SPEAKERS = [
 PASSAGES = [
     "Please call Stella.",
     "Ask her to bring these things with her from the store.",
-    "Six spoons of fresh snow peas, five thick slabs of blue cheese, and maybe a snack for "
-    "her brother Bob.",
+    (
+        "Six spoons of fresh snow peas, five thick slabs of blue cheese, and maybe a snack for "
+        "her brother Bob."
+    ),
     "We also need a small plastic snake and a big toy frog for the kids.",
-    "She can scoop these things into three red bags, and we will go meet her Wednesday at "
-    "the train station.",
+    (
+        "She can scoop these things into three red bags, and we will go meet her Wednesday at "
+        "the train station."
+    ),
     "When the sunlight strikes raindrops in the air, they act as a prism and form a rainbow.",
     "The rainbow is a division of white light into many beautiful colors.",
-    "These take the shape of a long round arch, with its path high above, and its two ends "
-    "apparently beyond the horizon.",
+    (
+        "These take the shape of a long round arch, with its path high above, and its two ends "
+        "apparently beyond the horizon."
+    ),
 ]
 FLAWS = (
     "missing_text",
