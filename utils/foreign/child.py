@@ -34,6 +34,7 @@ FAULTS = (
     zipfile.BadZipFile,
     zlib.error,
 )  # of damaged files; those of the unpickler are made ValueErrors by pickles.py
+TOO_LARGE = "it asks for more memory than its size allows"
 WALL_SECONDS_PER_CPU_SECOND = 3  # of a busy machine or a slow disk
 MOST_BYTES_OF_REASON = 200
 
@@ -49,7 +50,7 @@ def read(reader: Callable[..., Parts], files: list[Path], parts: list[str]) -> P
     except UnexpectedContentError:
         raise
     except MemoryError:
-        raise DamagedFileError("it asks for more memory than its size allows") from None
+        raise DamagedFileError(TOO_LARGE) from None
     except FAULTS as error:
         reason = " ".join(str(error).split())[:MOST_BYTES_OF_REASON]
         raise DamagedFileError(reason or type(error).__name__) from None
@@ -74,6 +75,9 @@ def _main(request: dict) -> None:
             rows.append([part, name, array.dtype.str, array.shape])
             arrays.append(array)
             size += padded(array.nbytes)
+    if size > request["memory_bytes"]:
+        _answer({"damage": TOO_LARGE})
+        return
     _answer({"arrays": rows, "bytes": size})
     for array in arrays:
         sys.stdout.buffer.write(np.ascontiguousarray(array).data)

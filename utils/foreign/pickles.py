@@ -233,7 +233,7 @@ def kind_name(value: Any) -> str:
     """The type of an unpickled value, for messages: that of what a stand-in stands for."""
     if value is None:
         return "nothing"
-    return getattr(value, "kind", type(value).__name__)
+    return getattr(value, "kind", type(value).__name__.lstrip("_"))
 
 
 def to_array(value: Any) -> np.ndarray | None:

@@ -48,8 +48,10 @@ def read_in_sandbox(
     message says of a damaged file ("not a whole pickle").
     """
     for path in files:
-        if not path.is_file():
+        if not path.exists():
             raise UserError(f"{path}: no such file")
+        if not path.is_file():
+            raise UserError(f"{path}: no regular file; give the file itself")
     size = sum(path.stat().st_size for path in files)
     most_bytes = LEAST_BYTES + TIMES_LARGER * size
     seconds = LEAST_CPU_SECONDS + size // BYTES_PER_SECOND

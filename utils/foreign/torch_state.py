@@ -10,7 +10,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -82,31 +82,23 @@ def _without_prefixes(name: str) -> str:
     return name
 
 
-class _Storage:
-    """A block of numbers of the file."""
+class _Storage(NamedTuple):
+    """A block of numbers of the file; ``start`` is in items, too."""
 
-    kind = "storage"
-
-    def __init__(self, key: str, item_type: str, count: int, start: int = 0) -> None:
-        self.key, self.item_type, self.count, self.start = key, item_type, count, start
-
-    def __setstate__(self, _state: Any) -> None:
-        raise ForbiddenNameError("a state for a storage")
+    key: str
+    item_type: str
+    num_items: int
+    start: int
 
 
-class _Tensor:
+class _Tensor(NamedTuple):
     """A view of a storage; None in place of a storage: stored in a form that is not read."""
 
-    kind = "Tensor"
-
-    def __init__(
-        self, storage: Any, item_type: str = "", offset: int = 0, shape: Any = (), strides: Any = ()
-    ) -> None:
-        self.storage, self.item_type = storage, item_type
-        self.offset, self.shape, self.strides = offset, shape, strides
-
-    def __setstate__(self, _state: Any) -> None:
-        raise ForbiddenNameError("a state for a tensor")
+    storage: _Storage | None
+    item_type: str = ""
+    offset: Any = 0
+    shape: Any = ()
+    strides: Any = ()
 
 
 class _File:
@@ -118,8 +110,7 @@ class _File:
 
     def array(self, tensor: _Tensor) -> np.ndarray | None:
         """The numbers of a tensor; None where they are not all in the file, as real numbers."""
-        storage = tensor.storage
-        if not isinstance(storage, _Storage):
+        if tensor.storage is None:
             return None
         numbers = np.dtype(_numpy_type(tensor.item_type)).newbyteorder(self._byte_order)
         if numbers.kind == "c":
@@ -129,8 +120,8 @@ class _File:
             raise ValueError("a tensor of a negative size")
         size = math.prod(tensor.shape)
         if size == 0:
-            return np.empty(tensor.shape, _to_widest(numbers))
-        content = self._bytes(storage)
+            return np.empty(tensor.shape, _wide_type(tensor.item_type))
+        content = self._bytes(tensor.storage)
         if size * numbers.itemsize > len(content):
             return None
         strides = [stride * numbers.itemsize for stride in tensor.strides]
@@ -138,7 +129,7 @@ class _File:
         array = np.ndarray(tensor.shape, numbers, content, offset, strides)
         if tensor.item_type == BFLOAT16:
             return (array.astype(np.uint32) << 16).view(np.float32)
-        return array.astype(_to_widest(numbers), copy=False)
+        return array.astype(np.float32) if tensor.item_type == "f2" else array
 
     def _bytes(self, storage: _Storage) -> memoryview:
         """The bytes of a storage, which is read once."""
@@ -146,7 +137,7 @@ class _File:
             self._storages[storage.key] = self._load(storage.key)
         item_bytes = np.dtype(_numpy_type(storage.item_type)).itemsize
         start = storage.start * item_bytes
-        end = start + storage.count * item_bytes
+        end = start + storage.num_items * item_bytes
         content = memoryview(self._storages[storage.key])[start:end]
         if len(content) != end - start:
             raise ValueError(f"storage {storage.key} is shorter than its tensors need")
@@ -157,9 +148,9 @@ def _numpy_type(item_type: str) -> str:
     return "u2" if item_type == BFLOAT16 else item_type
 
 
-def _to_widest(numbers: np.dtype) -> np.dtype:
-    """float32 for half precision, which the networks here do not take."""
-    return np.dtype(np.float32) if numbers == np.float16 else numbers
+def _wide_type(item_type: str) -> str:
+    """The type that is handed back: float32 for half precision, which our networks do not take."""
+    return "f4" if item_type in ("f2", BFLOAT16) else item_type
 
 
 def state_arrays(path: Path, _parts: list[str]) -> Parts:
@@ -315,8 +306,7 @@ def _rebuild_untyped(storage: Any, offset: Any, shape: Any, strides: Any, *other
     dtype = others[2]
     if type(dtype) is not Allowed or dtype.label not in UNTYPED_DTYPES:
         return _Tensor(None)
-    tensor.item_type = UNTYPED_DTYPES[dtype.label]
-    return tensor
+    return tensor._replace(item_type=UNTYPED_DTYPES[dtype.label])
 
 
 def _rebuild_other(*_arguments: Any) -> _Tensor:

@@ -1,6 +1,7 @@
 """The sandbox: arrays come back as they are, and no file takes more than its time and memory."""
 
 import json
+import os
 import sys
 import time
 
@@ -64,8 +65,9 @@ def test_a_bug_of_a_reader_keeps_its_traceback(path):
 
 
 def test_a_missing_file_a_folder_and_a_pipe_are_refused_before_a_process_starts(tmp_path):
-    for name in ("missing", ""):
-        with pytest.raises(UserError, match="no such file"):
+    os.mkfifo(tmp_path / "pipe")
+    for name, message in {"missing": "no such file", "": "no reg", "pipe": "no reg"}.items():
+        with pytest.raises(UserError, match=message):
             read_in_sandbox(sandboxed.crash, [tmp_path / name], "damaged")
 
 

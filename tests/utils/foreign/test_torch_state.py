@@ -82,7 +82,7 @@ def test_tensors_of_every_layout_and_type_come_back(tmp_path, is_zip):
 @BOTH_FORMATS
 def test_half_precision_becomes_float32(tmp_path, is_zip):
     numbers = torch.tensor([1.5, -3e-5, float("inf"), 2**-14 / 3, -0.0])
-    content = {"half": numbers.half(), "brain": numbers.bfloat16()}
+    content = {"half": numbers.half(), "brain": numbers.bfloat16(), "none": numbers[:0].bfloat16()}
     arrays = quick_arrays(save(tmp_path / "x.pt", content, is_zip))
     for key, tensor in content.items():
         np.testing.assert_array_equal(arrays[key], tensor.float().numpy())
@@ -234,6 +234,14 @@ NOT_A_STATE = {
 def test_what_is_no_state_dictionary_is_refused(tmp_path, fault, is_zip):
     content, message = NOT_A_STATE[fault]
     assert message in quick_refusal(save(tmp_path / "x.pt", content, is_zip))
+
+
+def test_tensors_that_share_a_storage_may_not_add_up_to_much_more_than_the_file(tmp_path):
+    tied = {"a0": torch.ones(1 << 18)}
+    whole = quick_arrays(save(tmp_path / "x.pt", tied | {"b": tied["a0"]}))
+    np.testing.assert_array_equal(whole["a0"], whole["b"])
+    tied |= {f"a{number}": tied["a0"] for number in range(1300)}
+    assert "it asks for more memory than its size allows" in refusal(save(tmp_path / "x.pt", tied))
 
 
 def test_a_key_with_and_without_prefix_is_refused(tmp_path):
