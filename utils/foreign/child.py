@@ -111,5 +111,8 @@ def _answer(answer: dict) -> None:
 
 
 if __name__ == "__main__":
-    _main(json.loads(sys.argv[1]))
+    try:
+        _main(json.loads(sys.argv[1]))
+    except MemoryError:  # after the answer has begun
+        os.kill(os.getpid(), signal.SIGKILL)
     os._exit(0)  # without the time to take a deeply nested content apart
