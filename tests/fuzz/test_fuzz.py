@@ -173,7 +173,7 @@ DEEDS = {
         "Forbidden: subprocess.Popen",
     ),
     "a pickle": (
-        lambda place: load_with_python(hostile(MARKER)["posix.system"]),
+        lambda place: load_with_python(hostile(MARKER)["asks for posix.system"]),
         "Forbidden: pickle.find_class",
     ),
 }

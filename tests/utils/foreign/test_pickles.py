@@ -1,6 +1,8 @@
 """Pickles of others: honest ones are read, anything else is refused before any of it is run."""
 
 import io
+import resource
+import sys
 import time
 import tracemalloc
 from collections import Counter, OrderedDict, defaultdict
@@ -244,6 +246,16 @@ WORDS = st.sampled_from(
 )
 
 
+@pytest.fixture
+def limited_memory():
+    """A gigabyte more for this process, as in the sandbox: a memo of 2^31 objects takes 32."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 30), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 def read_or_refused(path):
     """Only a refusal of one line may come of a file, and no stand-in may be handed back."""
     try:
@@ -254,6 +266,8 @@ def read_or_refused(path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="address space cannot be limited")
+@pytest.mark.usefixtures("limited_memory")
 @settings(max_examples=2000)
 @given(st.lists(st.one_of(WORDS, OPCODES, st.binary(max_size=12))).map(b"".join))
 def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory, content):
@@ -265,6 +279,8 @@ def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory, content):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="address space cannot be limited")
+@pytest.mark.usefixtures("limited_memory")
 @settings(max_examples=1000)
 @given(st.integers(0, 2**32), st.integers(0, 5), st.binary(min_size=1, max_size=3))
 def test_a_pickle_with_some_bytes_changed_is_read_or_refused_in_one_line(
