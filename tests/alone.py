@@ -32,7 +32,7 @@ OPTIONS = (
 )  # of the recipe that runs first
 # In this order, since some take the outputs of others.  {packed}, {exp}, {untrained}: of the
 # recipe; {made}: of `make_inputs`; {new}: of this list.
-COMMANDS = r"""
+COMMANDS = """
 utils.data_dir copy {packed}/dev {new}/dev --utt-prefix x- --spk-prefix x-
 utils.data_dir subset {packed}/train {new}/subset --per-speaker 1
 utils.data_dir split {packed}/train {new}/split --parts 2 --by-speaker
@@ -150,10 +150,7 @@ class ForkedCommands(ForkedRecipe):
         }
         make_inputs(names["made"], names["packed"] / "test", names["new"])
         planned("mini", workdir, names["other_plan"], *OPTIONS, "--operating-points", "0.001")
-        lines = [
-            shlex.split(line.format(**names))
-            for line in COMMANDS.strip().replace("\\\n", "").splitlines()
-        ]
+        lines = [shlex.split(line.format(**names)) for line in COMMANDS.strip().splitlines()]
         self.steps = [Command("alone", module, words) for module, *words in lines]
 
     def resume(self, last: Step) -> int:
