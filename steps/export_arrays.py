@@ -24,7 +24,8 @@ def export_arrays(embeddings: Path, output: Path, *, utt2spk: Path | None = None
     embeddings : path
         Folder with ``xvector.scp``, of vectors or of matrices of one size.
     output : path
-        File whose name ends in ``.npz``, ``.h5`` or ``.hdf5`` (HDF5 needs h5py, from requirements-optional.txt).
+        File whose name ends in ``.npz``, ``.h5`` or ``.hdf5`` (HDF5 needs h5py, from
+        requirements-optional.txt).
     utt2spk : path or None
         Speakers of the utterances; may name more.
 
@@ -36,7 +37,8 @@ def export_arrays(embeddings: Path, output: Path, *, utt2spk: Path | None = None
     Raises
     ------
     UserError
-        Another ending, h5py missing, an utterance without a speaker, or embeddings of several sizes.
+        Another ending, h5py missing, an utterance without a speaker, or embeddings of several
+        sizes.
     """
     kind_of(output)
     inputs = embeddings_inputs(embeddings) | ({"utt2spk": utt2spk} if utt2spk else {})

@@ -60,12 +60,14 @@ def export_kaldi(
 ) -> dict:
     """Write ``xvectors_<set>/`` for each set, the back end's files, ``data/<set>/``, ``scores_<set>``, and ``score.sh`` with Kaldi's commands.
 
-    Kaldi's scripts (``utils/``, ``steps/``, ``sid/``) run in the output folder once ``path.sh`` was sourced there; it links to those of ``KALDI_ROOT``.
-    It is not written where ``root`` is another folder.
+    Kaldi's scripts (``utils/``, ``steps/``, ``sid/``) run in the output folder once ``path.sh``
+    was sourced there; it links to those of ``KALDI_ROOT``. It is not written where ``root`` is
+    another folder.
 
-    ``xvectors_<set>``: ``xvector.{ark,scp}``, ``spk_xvector.{ark,scp}``, ``num_utts.ark``; of the training set also ``mean.vec``, ``transform.mat``
-    and ``plda``, as egs/voxceleb/v2 has them: a back end of the links mean, lda, length_norm and PLDA is that recipe's.  ``data/<set>``: ``utt2spk``,
-    ``spk2utt``, ``trials``.  Vectors are float32; the rest is copied byte by byte.
+    ``xvectors_<set>``: ``xvector.{ark,scp}``, ``spk_xvector.{ark,scp}``, ``num_utts.ark``; of the
+    training set also ``mean.vec``, ``transform.mat`` and ``plda``, as egs/voxceleb/v2 has them: a
+    back end of the links mean, lda, length_norm and PLDA is that recipe's.  ``data/<set>``:
+    ``utt2spk``, ``spk2utt``, ``trials``.  Vectors are float32; the rest is copied byte by byte.
 
     Parameters
     ----------
@@ -88,8 +90,9 @@ def export_kaldi(
     root : path or None
         Where Kaldi's programs will be started; None: in the output folder itself.
     sound : bool
-        ``data/<set>`` gets ``wav.scp``, ``feats.scp`` and ``vad.scp`` as well, with absolute paths to the files where they lie, and the lists that
-        belong to them; for scripts that read sound or features.
+        ``data/<set>`` gets ``wav.scp``, ``feats.scp`` and ``vad.scp`` as well, with absolute paths
+        to the files where they lie, and the lists that belong to them; for scripts that read sound
+        or features.
 
     Returns
     -------
@@ -201,20 +204,7 @@ def _inputs(
 
 
 def sets_of(experiment: Path, protocol: str | None) -> list[str]:
-    """Names of the sets that have embeddings.
-
-    Parameters
-    ----------
-    experiment : path
-        With ``embeddings/``.
-    protocol : str or None
-        As of `export_kaldi`.
-
-    Raises
-    ------
-    UserError
-        None has.
-    """
+    """Names of the sets that have embeddings."""
     found = sorted(
         path.name
         for path in (experiment / "embeddings").glob("*")
@@ -228,13 +218,7 @@ def sets_of(experiment: Path, protocol: str | None) -> list[str]:
 
 
 def copy_files(sources: Mapping[Path, Path]) -> list[Path]:
-    """Copy files.
-
-    Parameters
-    ----------
-    sources : mapping of path to path
-        Copy -> original.
-    """
+    """Copy files."""
     for copy, original in sources.items():
         with atomic_write(copy, "wb") as file, open(original, "rb") as content:
             shutil.copyfileobj(content, file)
@@ -242,24 +226,7 @@ def copy_files(sources: Mapping[Path, Path]) -> list[Path]:
 
 
 def write_set(export: _Export, name: str, folder: Path, counts: dict[str, int]) -> list:
-    """Write the vectors of one set.
-
-    Parameters
-    ----------
-    export : _Export
-        Where they go.
-    name : str
-        Of the set.
-    folder : path
-        Of embeddings.
-    counts : dict of str to int
-        Gets the number of utterances.
-
-    Returns
-    -------
-    list
-        What was written, for the receipt.
-    """
+    """Write the vectors of one set."""
     from utils.embeddings.kaldi_folders import copy_vectors, own_vectors
 
     output = export.output / f"xvectors_{name}"
@@ -282,22 +249,7 @@ def write_set(export: _Export, name: str, folder: Path, counts: dict[str, int]) 
 
 
 def write_back_end(trained: Path, export: _Export, sets: list[str]) -> list[Path]:
-    """Copy mean.vec, transform.mat and plda, and write ``score.sh``.
-
-    Parameters
-    ----------
-    trained : path
-        Folder of the back end.
-    export : _Export
-        Where the copies go.
-    sets : list of str
-        Exported sets.
-
-    Raises
-    ------
-    UserError
-        Kaldi has no program for the back end.
-    """
+    """Copy mean.vec, transform.mat and plda, and write ``score.sh``."""
     from steps.backends import FAMILIES, Cosine, Plda
     from utils.data_dir.lists import read_trial_list
     from utils.scoring.backend_files import read_backend, read_declared
@@ -333,19 +285,7 @@ def write_back_end(trained: Path, export: _Export, sets: list[str]) -> list[Path
 def scoring_lines(
     export: _Export, name: str, enrol: set[str], options: Mapping, stages: list[str]
 ) -> list[str]:
-    """Kaldi's commands for the trials of a set.
-
-    Parameters
-    ----------
-    export : _Export
-        The exported folder.
-    name : str
-        Of the set.
-    enrol : set of str
-        Enrolment sides: utterances, speakers, or models of ``enroll.spk2utt``.
-    options, stages
-        As of `utils.scoring.kaldi_commands.scoring_command`.
-    """
+    """Kaldi's commands for the trials of a set."""
     from utils.archive import read_scp
     from utils.scoring.kaldi_commands import TrialFiles, scoring_command
 

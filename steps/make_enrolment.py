@@ -2,7 +2,8 @@
 
     python -m steps.make_enrolment data/full/packed_16000/test data/full/packed_16000/test_5x5 --enrol-utterances 5 --test-utterances 5
 
-Score with ``steps.score --enroll-spk2utt data/full/packed_16000/test_5x5/enroll.spk2utt``: a model is the mean of its utterances' embeddings.
+Score with ``steps.score --enroll-spk2utt data/full/packed_16000/test_5x5/enroll.spk2utt``: a model
+is the mean of its utterances' embeddings.
 """
 
 import json
@@ -49,14 +50,16 @@ def make_enrolment(
     seed : int
         Of the draws, 0 or more.
     design : path or None
-        YAML that says which utterances enrol and which test, and what has to be said beside every figure; see `utils.trials.enrolment.TrialDesign`.
+        YAML that says which utterances enrol and which test, and what has to be said beside every
+        figure; see `utils.trials.enrolment.TrialDesign`.
     single : bool
         Every utterance enrols by itself: trials that validation can score.
 
     Returns
     -------
     dict
-        Numbers of ``models``, ``trials``, and speakers that were ``left_out`` for want of utterances.
+        Numbers of ``models``, ``trials``, and speakers that were ``left_out`` for want of
+        utterances.
 
     Raises
     ------

@@ -3,7 +3,8 @@
     python -m steps.make_trials data/full/test --targets-per-speaker 100 --same-sex 5 --cross-sex 5
     python -m steps.make_trials data/full/test --sessions across --enrol-utterances 3 --enrol-sessions 1
 
-Models of several utterances stand in ``enroll.spk2utt``: score with ``steps.score --enroll-spk2utt``.
+Models of several utterances stand in ``enroll.spk2utt``: score with ``steps.score
+--enroll-spk2utt``.
 """
 
 import json
@@ -39,7 +40,8 @@ def make_trials(
 ) -> dict:
     """Write ``trials`` and ``trials.json`` (how many of each kind were wanted, there and drawn), and ``enroll.spk2utt`` where models are asked for.
 
-    Pairs are drawn from all of their kind without repetition, in memory that grows with the utterances and the trials, not with the pairs.
+    Pairs are drawn from all of their kind without repetition, in memory that grows with the
+    utterances and the trials, not with the pairs.
 
     Parameters
     ----------
@@ -48,16 +50,19 @@ def make_trials(
     targets_per_speaker : int or None
         At most so many target trials of each speaker; None: all pairs.
     same_sex, cross_sex, random : int or None
-        Impostor trials of each kind for each target trial; none given: 5 same_sex and 5 cross_sex where there is a spk2gender, else 10 random.
+        Impostor trials of each kind for each target trial; none given: 5 same_sex and 5 cross_sex
+        where there is a spk2gender, else 10 random.
     sessions : str
-        ``across``: the sides of a trial are of two sessions; ``within``: of one; ``any``.  Impostor trials are held to it where speakers share
-        sessions, so that a session tells nothing of a trial's class.
+        ``across``: the sides of a trial are of two sessions; ``within``: of one; ``any``.
+        Impostor trials are held to it where speakers share sessions, so that a session tells
+        nothing of a trial's class.
     session_map : str
         Name of the list of sessions; any other ``utt2*`` may stand for it.
     enrol_utterances : int
         More than 1: each speaker has a model of so many utterances, which are in no test.
     enrol_sessions : int or None
-        Sessions that a model's utterances are of; None: whatever, or one where ``sessions`` is a rule.
+        Sessions that a model's utterances are of; None: whatever, or one where ``sessions`` is a
+        rule.
     seed : int
         Of all draws, 0 or more.
 
@@ -69,7 +74,8 @@ def make_trials(
     Raises
     ------
     UserError
-        The directory has trials of other origin, lacks a list that the design asks for, or has no trial of a class.
+        The directory has trials of other origin, lacks a list that the design asks for, or has no
+        trial of a class.
     """
     counted = {
         "targets_per_speaker": targets_per_speaker,

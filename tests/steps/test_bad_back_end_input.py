@@ -136,7 +136,7 @@ CASES = {
         lambda w: bytes_of(
             w / "train/xvector.scp", lambda text: text + text[: text.index(b"\n") + 1]
         ),
-        "scp:49: key 'c0-0' stands twice",
+        "scp:49: duplicate key 'c0-0'",
     ),
     "a truncated archive": (
         train,

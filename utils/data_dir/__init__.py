@@ -2,7 +2,8 @@
 
 `directory` reads, checks and writes one; `derive` cuts and joins; `repair` fixes; `lists` and
 `formats` read single lists; `rules` and `trial_rules` hold them against each other; `ledger`
-records what was dropped; `trial_list` holds millions of trials.  The names below are for other packages; the command is ``python -m utils.data_dir``.
+records what was dropped; `trial_list` holds millions of trials.  The names below are for other
+packages; the command is ``python -m utils.data_dir``.
 """
 
 from utils.data_dir.derive import (

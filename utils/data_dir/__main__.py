@@ -7,9 +7,9 @@
     python -m utils.data_dir combine data/train data/dev data/both
     python -m utils.data_dir copy data/train data/train_noisy --utt-prefix noisy- --spk-prefix noisy-
 
-Each list is UTF-8 text with LF line ends, blanks or tabs between fields, one line per id, in byte order (LC_ALL=C); ids are printable ASCII.
-A directory of features alone has feats.scp in place of wav.scp.
-The rules between lists stand at the head of utils/data_dir/rules.py.
+Each list is UTF-8 text with LF line ends, blanks or tabs between fields, one line per id, in byte
+order (LC_ALL=C); ids are printable ASCII. A directory of features alone has feats.scp in place of
+wav.scp. The rules between lists stand at the head of utils/data_dir/rules.py.
 """
 
 import gc

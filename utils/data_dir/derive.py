@@ -26,8 +26,8 @@ def subset_data_dir(
 ) -> DataDir:
     """Some of the utterances, chosen in one of four ways.
 
-    Every list is filtered with them.  A trial is kept when both its sides are, an enrolment model when all its utterances are; trials of two
-    classes of which only one is left are dropped whole.
+    Every list is filtered with them.  A trial is kept when both its sides are, an enrolment model
+    when all its utterances are; trials of two classes of which only one is left are dropped whole.
 
     Parameters
     ----------
@@ -96,22 +96,7 @@ def _draw(members: Sequence[str], count: int, seed: str) -> list[str]:
 def drawn_utterances(
     utterances: Iterable[str], seed: int, count: int = DRAWN_UTTERANCES
 ) -> list[str]:
-    """A draw without repetition, which depends on the seed and on the names alone.
-
-    Parameters
-    ----------
-    utterances : iterable of str
-        To choose from, in any order.
-    seed : int
-        Of the draw.
-    count : int
-        How many at most.
-
-    Returns
-    -------
-    list of str
-        In byte order; all where there are no more.
-    """
+    """A draw without repetition, which depends on the seed and on the names alone."""
     return sorted(_draw(sorted(utterances), count, f"{seed} utterances"))
 
 
@@ -172,7 +157,8 @@ def split_data_dir(data: DataDir, parts: int, *, by_speaker: bool = False) -> li
     Returns
     -------
     list of DataDir
-        In order; together they hold every utterance once.  Trials stay where both their sides are in one part (see `subset_data_dir`).
+        In order; together they hold every utterance once.  Trials stay where both their sides are
+        in one part (see `subset_data_dir`).
 
     Raises
     ------
@@ -234,8 +220,9 @@ def job_utterances(keys: Iterable[str], job: str) -> list[str]:
 def combine_data_dirs(sources: Sequence[DataDir]) -> DataDir:
     """One data directory of all utterances of several.
 
-    A list that not all of them have cannot cover every utterance and is left out, but for those that need not (vad.scp, feats.scp,
-    utt2num_frames, trials, enroll.spk2utt).  Trials follow one another in the order of the sources.
+    A list that not all of them have cannot cover every utterance and is left out, but for those
+    that need not (vad.scp, feats.scp, utt2num_frames, trials, enroll.spk2utt).  Trials follow one
+    another in the order of the sources.
 
     Parameters
     ----------
@@ -250,8 +237,8 @@ def combine_data_dirs(sources: Sequence[DataDir]) -> DataDir:
     Raises
     ------
     UserError
-        An utterance occurs in two, two differ about a speaker or recording, only some have segments, or some have no recordings and others no
-        features.
+        An utterance occurs in two, two differ about a speaker or recording, only some have
+        segments, or some have no recordings and others no features.
     """
     lacking = {
         file: [source.path for source in sources if file not in source.keyed] for file in SOURCES
@@ -313,7 +300,8 @@ def copy_data_dir(data: DataDir, *, utt_prefix: str = "", spk_prefix: str = "") 
     data : DataDir
         Original; recordings keep their ids where there is a segments.
     utt_prefix : str
-        Put before every utterance id; it should begin with ``spk_prefix``, so that utterances sort as their speakers do.
+        Put before every utterance id; it should begin with ``spk_prefix``, so that utterances sort
+        as their speakers do.
     spk_prefix : str
         Put before every speaker id and enrolment model.
     """

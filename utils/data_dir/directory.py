@@ -35,15 +35,18 @@ class DataDir:
     path : path
         Where it was read from.
     wav_scp : dict
-        Recording (without segments: utterance) -> path, ``archive:offset`` or pipe; empty in a directory of features alone.
+        Recording (without segments: utterance) -> path, ``archive:offset`` or pipe; empty in a
+        directory of features alone.
     utt2spk : dict
         Utterance -> speaker.
     segments : dict or None
         Utterance -> ``"<recording> <start seconds> <end seconds>"``.
     maps : dict of dicts
-        Every other list by its file name (``utt2dur``, ``spk2gender``, ``vad.scp``, ``enroll.spk2utt``, ...): key -> rest of the line.
+        Every other list by its file name (``utt2dur``, ``spk2gender``, ``vad.scp``,
+        ``enroll.spk2utt``, ...): key -> rest of the line.
     trials : sequence of str or None
-        Lines ``"<enrol> <test> target|nontarget"`` in the file's order; where it was read from one, `Trials`.
+        Lines ``"<enrol> <test> target|nontarget"`` in the file's order; where it was read from
+        one, `Trials`.
     """
 
     path: Path
@@ -77,7 +80,8 @@ def read_data_dir(
     path : path
         Its folder; files that are not lists are left alone.
     check : bool
-        Hold it to all the rules; otherwise every line still has to be well formed, but lists are not compared.
+        Hold it to all the rules; otherwise every line still has to be well formed, but lists are
+        not compared.
     allow_pipes : bool
         Accept entries of wav.scp that run a command.
     needs_audio : bool
@@ -113,17 +117,7 @@ def read_data_dir(
 def from_lists(
     path: Path, lists: Mapping[str, dict[str, str]], trials: Sequence[str] | None
 ) -> DataDir:
-    """A data directory from its lists by file name; empty ones are left out.
-
-    Parameters
-    ----------
-    path : path
-        Where its content comes from.
-    lists : mapping of str to mappings
-        As `DataDir.keyed`.
-    trials : sequence of str or None
-        Lines.
-    """
+    """A data directory from its lists by file name; empty ones are left out."""
     maps = {file: mapping for file, mapping in lists.items() if mapping}
     return DataDir(
         path,
@@ -136,13 +130,7 @@ def from_lists(
 
 
 def list_files(path: Path) -> list[str]:
-    """Names of the lists in a folder.
-
-    Parameters
-    ----------
-    path : path
-        Data directory.
-    """
+    """Names of the lists in a folder."""
     if not path.is_dir():
         raise UserError(
             f"{path}: no such folder, expected a data directory (wav.scp or feats.scp, utt2spk, spk2utt); make it, or correct the path"
@@ -161,15 +149,7 @@ def _well_formed(tables: ReadTables) -> dict[str, Columns]:
 
 
 def file_faults(path: Path, tables: ReadTables) -> Iterator[Fault]:
-    """Lists that are missing, and malformed lines.
-
-    Parameters
-    ----------
-    path : path
-        Data directory.
-    tables : mapping of str to columns or None
-        As `_read_tables` gives them.
-    """
+    """Lists that are missing, and malformed lines."""
     missing = [file for file in REQUIRED if file not in tables]
     if tables.keys().isdisjoint(SOURCES):
         missing.insert(0, SOURCES[0])
@@ -206,18 +186,7 @@ def data_dir_problems(
 def problems_and_notes(
     path: str | Path, audio: bool = False, allow_pipes: bool = False, root: str | Path | None = None
 ) -> tuple[list[str], list[str]]:
-    """The first problems of a data directory; of a good one, what is worth saying of its trials.
-
-    Parameters
-    ----------
-    path, audio, allow_pipes, root
-        As for `data_dir_problems`.
-
-    Returns
-    -------
-    problems, notes : lists of str
-        One line each.
-    """
+    """The first problems of a data directory; of a good one, what is worth saying of its trials."""
     path = Path(path)
     found = _read_tables(path)
     problems = _problems(path, found, audio, allow_pipes, root)
@@ -312,7 +281,8 @@ def _audio_faults(tables: Tables, allow_pipes: bool, root: str | Path | None) ->
 def write_data_dir(data: DataDir, path: str | Path) -> None:
     """Write a data directory that keeps all the rules; spk2utt is derived.
 
-    A new folder appears whole or not at all.  In one that exists each list is replaced whole, and a list that ``data`` has not is removed.
+    A new folder appears whole or not at all.  In one that exists each list is replaced whole, and
+    a list that ``data`` has not is removed.
 
     Parameters
     ----------

@@ -1,11 +1,13 @@
 """One list of a data directory: which lists there are, what a line of each looks like, and what is wrong with a line.
 
-Blanks and tabs before a value and at a line's end are read, as Kaldi's programs write them (the lists of wav-to-duration and feat-to-len have one at
-every line's end), and never written.  Those inside the last field of wav.scp, another scp or text are part of it: a path may have two blanks in a row,
-but none at its ends, where Kaldi takes them away too.  Only LF ends a line.
+Blanks and tabs before a value and at a line's end are read, as Kaldi's programs write them (the
+lists of wav-to-duration and feat-to-len have one at every line's end), and never written.  Those
+inside the last field of wav.scp, another scp or text are part of it: a path may have two blanks in
+a row, but none at its ends, where Kaldi takes them away too.  Only LF ends a line.
 
-A good file is parsed without a step of Python per line: once its printable characters are deleted, what is left has to be the same blanks and line
-end for every line.  Only a file that fails this is walked, to name the line.
+A good file is parsed without a step of Python per line: once its printable characters are deleted,
+what is left has to be the same blanks and line end for every line.  Only a file that fails this is
+walked, to name the line.
 """
 
 import re
@@ -33,15 +35,7 @@ ReadTables = Mapping[str, Columns | None]  # None where a line is malformed
 
 
 class Format(NamedTuple):
-    """What a line of one list looks like.
-
-    Attributes
-    ----------
-    shape : str
-        The line as messages show it.
-    columns : tuple of str
-        One regular expression per column; the key comes first.
-    """
+    """What a line of one list looks like."""
 
     shape: str
     columns: tuple[str, ...]
@@ -62,17 +56,7 @@ class Format(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """One thing that is wrong with a data directory.
-
-    Attributes
-    ----------
-    file : str
-        Name of the list.
-    line : int
-        Line number from 1; 0 for the file as a whole.
-    text : str
-        What was found, what was expected, what to do.
-    """
+    """One thing that is wrong with a data directory."""
 
     file: str
     line: int
@@ -108,38 +92,18 @@ def is_list(file: str) -> bool:
 
 
 def lists_of(folder: Path) -> list[str]:
-    """Names of the lists that a folder has, in byte order.
-
-    Parameters
-    ----------
-    folder : path
-        Data directory; one that is not there yet has none.
-    """
+    """Names of the lists that a folder has, in byte order."""
     return sorted(path.name for path in folder.glob("*") if is_list(path.name))
 
 
 def format_of(file: str) -> Format:
-    """The format of a list; a name that is not known is a map of two columns.
-
-    Parameters
-    ----------
-    file : str
-        Name without folder; ``dev.spk2utt`` is a spk2utt.
-    """
+    """The format of a list; a name that is not known is a map of two columns."""
     kind = file if file in FORMATS else file.rpartition(".")[2]
     return FORMATS.get(kind, Format("<id> <value>", (ID, WORD)))
 
 
 def format_in(file: str, content: bytes) -> Format:
-    """The format of a list that is there: trials are as their first line is, with a class or without.
-
-    Parameters
-    ----------
-    file : str
-        Name without folder.
-    content : bytes
-        The whole file.
-    """
+    """The format of a list that is there: trials are as their first line is, with a class or without."""
     if file == "trials":
         lines = content[:HEAD_BYTES].split(b"\n")
         first = next(filter(None, map(bytes.split, lines)), [])
@@ -149,21 +113,7 @@ def format_in(file: str, content: bytes) -> Format:
 
 
 def parse(file: str, content: bytes) -> Columns | None:
-    """The columns of a list.
-
-    Parameters
-    ----------
-    file : str
-        Name without folder, which decides the format.
-    content : bytes
-        The whole file.
-
-    Returns
-    -------
-    list of lists of str, or None
-        One list per column, in the file's order, two for trials without classes, ids of one column with one blank between them; None when a line
-        is malformed: `line_faults` says which.
-    """
+    """The columns of a list."""
     format = format_in(file, content)
     count, width = content.count(b"\n"), len(format.columns)
     if is_regular(content, width):
@@ -188,20 +138,7 @@ def parse(file: str, content: bytes) -> Columns | None:
 
 
 def line_faults(file: str, content: bytes) -> Iterator[Fault]:
-    """What is wrong with the lines of a list that does not parse.
-
-    Parameters
-    ----------
-    file : str
-        Name without folder.
-    content : bytes
-        The whole file.
-
-    Yields
-    ------
-    Fault
-        At least one for a file that `parse` refuses, in the order of its lines.
-    """
+    """What is wrong with the lines of a list that does not parse."""
     if not content:
         yield Fault(
             file,
@@ -226,15 +163,7 @@ def line_faults(file: str, content: bytes) -> Iterator[Fault]:
 
 
 def fault_of_line(line: bytes, format: Format) -> str:
-    """What is wrong with one line, or an empty string.
-
-    Parameters
-    ----------
-    line : bytes
-        Without its line end.
-    format : Format
-        What it should look like.
-    """
+    """What is wrong with one line, or an empty string."""
     if line.startswith(MARK):
         return f"begins with a byte order mark, expected the id first; {FIX}"
     try:

@@ -1,7 +1,7 @@
 """The ledger: how many utterances came into a step, how many went on, and why each of the others did not (DESIGN.md section 3).
 
-Jobs of an array write their parts (``<name>.J.dropped``); the step that collects them reads the parts, checks that nobody is missing, and judges the
-limits.
+Jobs of an array write their parts (``<name>.J.dropped``); the step that collects them reads the
+parts, checks that nobody is missing, and judges the limits.
 """
 
 import json
@@ -24,30 +24,7 @@ MAX_UNREADABLE_FRACTION, MAX_POLICY_FRACTION = 0.001, 0.01
 
 
 class Ledger:
-    """Who was kept and who was dropped, by name and reason.
-
-    Parameters
-    ----------
-    where : str or path
-        The data directory, for messages.
-    in_trials : collection of str
-        Utterances that trials name (`utterances_in_trials`): none of them may be dropped.
-    allow_missing_trials : bool
-        Leave to drop them nevertheless: their trials are then lost, and counted.
-
-    Attributes
-    ----------
-    kept : list of str
-        Utterances that go on, in the order of the calls.
-    dropped : dict of str to (str, str)
-        Utterance -> (reason, detail).
-    lost_trials : int
-        Trials of which a side was dropped; more than none watermarks every result.
-    pieces : Counter
-        Where utterances are split: how many pieces met which of `FATES_OF_PIECES`.
-    found : Counter
-        What was found, in words that begin as one of `FOUND` does -> utterances.
-    """
+    """Who was kept and who was dropped, by name and reason."""
 
     def __init__(
         self, where: str | Path, in_trials: Collection[str] = (), allow_missing_trials: bool = False
@@ -61,32 +38,11 @@ class Ledger:
         self.found: Counter[str] = Counter()
 
     def keep(self, utterance: str) -> None:
-        """Enter an utterance that goes on.
-
-        Parameters
-        ----------
-        utterance : str
-            Its name.
-        """
+        """Enter an utterance that goes on."""
         self.kept.append(utterance)
 
     def drop(self, utterance: str, reason: str, detail: str) -> None:
-        """Enter an utterance that does not.
-
-        Parameters
-        ----------
-        utterance : str
-            Its name.
-        reason : str
-            `UNREADABLE`, or `POLICY` and the rule.
-        detail : str
-            What was found, in words.
-
-        Raises
-        ------
-        UserError
-            Trials name it, and there is no leave to lose them.
-        """
+        """Enter an utterance that does not."""
         if utterance in self.in_trials and not self.allow_missing_trials:
             raise UserError(
                 f"{self.where}: utterance '{utterance}' is named in trials and would be dropped ({reason}: {detail}); "
@@ -143,22 +99,7 @@ class Ledger:
         receipts: Path | None = None,
         has_options: bool = True,
     ) -> None:
-        """Refuse to go on where too much would be lost.
-
-        Parameters
-        ----------
-        max_unreadable_fraction, max_policy_fraction : float
-            Of the utterances that came in; one is always allowed.
-        receipts : path or None
-            Folder of the receipts of jobs that are done and would not look at mended files again.
-        has_options : bool
-            The command has ``--max-unreadable-fraction`` and ``--max-policy-fraction``, which raise the limits.
-
-        Raises
-        ------
-        UserError
-            A limit is exceeded: says by how many, and names the first of them.
-        """
+        """Refuse to go on where too much would be lost."""
         came_in = len(self.kept) + len(self.dropped)
         for option, kind, fraction in (
             ("unreadable", UNREADABLE, max_unreadable_fraction),
@@ -177,13 +118,7 @@ class Ledger:
                 )
 
     def write_part(self, path: Path) -> None:
-        """Write the list of the dropped: one line each, ``<utterance> <reason> <detail>``, byte order; empty where nobody was.
-
-        Parameters
-        ----------
-        path : path
-            ``dropped`` of a data directory, or ``<name>.J.dropped`` of a job.
-        """
+        """Write the list of the dropped: one line each, ``<utterance> <reason> <detail>``, byte order; empty where nobody was."""
         with atomic_write(path) as file:
             file.writelines(
                 f"{utterance} {reason} {detail}\n"
@@ -193,22 +128,7 @@ class Ledger:
     def read_parts(
         self, paths: Iterable[Path], kept: Iterable[str], expected: Collection[str]
     ) -> None:
-        """Take in what the jobs of an array dropped and kept.
-
-        Parameters
-        ----------
-        paths : iterable of paths
-            Their ``<name>.J.dropped``.
-        kept : iterable of str
-            Utterances that went on, of all jobs.
-        expected : collection of str
-            Utterances that came in.
-
-        Raises
-        ------
-        UserError
-            An utterance is in none of the parts, or in two; or as `drop`.
-        """
+        """Take in what the jobs of an array dropped and kept."""
         self.kept += kept
         seen = set(self.kept)
         for path in paths:
@@ -224,18 +144,7 @@ class Ledger:
             )
 
     def write(self, home: Path) -> list[Path]:
-        """Write ``dropped`` and ``ledger.json`` (the counts).
-
-        Parameters
-        ----------
-        home : path
-            Folder of both.
-
-        Returns
-        -------
-        list of path
-            What was written, for the receipt.
-        """
+        """Write ``dropped`` and ``ledger.json`` (the counts)."""
         self.write_part(Path(home) / "dropped")
         with atomic_write(Path(home) / "ledger.json") as file:
             json.dump(self.counts, file, indent=1)
@@ -244,18 +153,7 @@ class Ledger:
 
 
 def read_dropped(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Utterance, reason and detail of each line of a list of the dropped.
-
-    Parameters
-    ----------
-    path : path
-        What `Ledger.write_part` wrote.
-
-    Raises
-    ------
-    UserError
-        It is missing, or a line has no reason.
-    """
+    """Utterance, reason and detail of each line of a list of the dropped."""
     for number, line in enumerate(read_lines(path), 1):
         utterance, reason, detail = (line.split(" ", 2) + ["", ""])[:3]
         if not reason:
@@ -267,45 +165,20 @@ def read_dropped(path: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def read_counts(path: Path) -> Counter[str]:
-    """The counts of a ``ledger.json``.
-
-    Parameters
-    ----------
-    path : path
-        What `Ledger.write` wrote.
-
-    Raises
-    ------
-    FileNotFoundError
-        It is missing.
-    UserError
-        It is no ledger.
-    """
+    """The counts of a ``ledger.json``."""
     counts = read_json_object(path, {"came_in": int, "went_on": int}, "a ledger")
     every = dict.fromkeys(counts, int)  # the other names are its own
     return Counter(read_json_object(path, every, "a ledger"))
 
 
 def lost_trials_of(data: Path) -> int:
-    """Trials that a data directory has lost, by its ledger; none where it has no ledger.
-
-    Parameters
-    ----------
-    data : path
-        Data directory.
-    """
+    """Trials that a data directory has lost, by its ledger; none where it has no ledger."""
     path = Path(data) / "ledger.json"
     return read_counts(path)["lost_trials"] if path.exists() else 0
 
 
 def utterances_in_trials(data: Path) -> set[str]:
-    """All utterances that the trials of a data directory need, those of enrolment models included; empty without trials.
-
-    Parameters
-    ----------
-    data : path
-        Data directory with ``trials`` and, where the enrolment side names models, ``enroll.spk2utt``.
-    """
+    """All utterances that the trials of a data directory need, those of enrolment models included; empty without trials."""
     trials = Path(data) / "trials"
     if not trials.exists():
         return set()

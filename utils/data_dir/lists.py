@@ -36,29 +36,13 @@ from utils.files import (
 
 
 def raise_first(path: Path, faults: Iterable[Fault]) -> None:
-    """Raise the first fault there is.
-
-    Parameters
-    ----------
-    path : path
-        Data directory, for the message.
-    faults : iterable of Fault
-        Looked at only as far as the first.
-    """
+    """Raise the first fault there is."""
     for fault in faults:
         raise UserError(problem(path, fault))
 
 
 def problem(path: Path, fault: Fault) -> str:
-    """A fault as one line.
-
-    Parameters
-    ----------
-    path : path
-        Data directory, or the folder of a list by itself.
-    fault : Fault
-        What is wrong in it.
-    """
+    """A fault as one line."""
     where = path / fault.file
     text = fault.text.replace(FIX, _remedy(path, fault))
     return f"{where}:{fault.line}: {text}" if fault.line else f"{where}: {text}"
@@ -127,7 +111,8 @@ def write_map(path: str | Path, mapping: Mapping[str, object]) -> None:
     Raises
     ------
     UserError
-        A key or value would break the format (blanks, line ends, other than ASCII in an id): nothing is written.
+        A key or value would break the format (blanks, line ends, other than ASCII in an id):
+        nothing is written.
     """
     path = Path(path)
     write_contents({path.name: map_bytes(path, mapping)}, path.parent)
@@ -158,24 +143,7 @@ def read_trials(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
 
 
 def are_targets(trials: Trials, path: str | Path) -> np.ndarray:
-    """Whether the two sides of each trial are the same speaker.
-
-    Parameters
-    ----------
-    trials : Trials
-        T of them.
-    path : path
-        Their file, for messages.
-
-    Returns
-    -------
-    (T,) bool array
-
-    Raises
-    ------
-    UserError
-        They have no classes, or one class only.
-    """
+    """Whether the two sides of each trial are the same speaker."""
     if trials.kinds is None:
         raise UserError(
             f"{path}:1: 2 fields '{trials[0]}', expected 3: <enrol> <test> target|nontarget: without classes trials can be scored, "
@@ -187,23 +155,7 @@ def are_targets(trials: Trials, path: str | Path) -> np.ndarray:
 
 
 def read_trial_list(path: str | Path) -> Trials:
-    """Read a list of trials, with classes or without: for scores none are needed.
-
-    Parameters
-    ----------
-    path : path
-        Lines ``<enrol> <test> target|nontarget``, or ``<enrol> <test>`` all through; the file may have any name.
-
-    Returns
-    -------
-    Trials
-        In the file's order.
-
-    Raises
-    ------
-    UserError
-        It is missing or malformed, some lines have a class and some have none, or a class is another word.
-    """
+    """Read a list of trials, with classes or without: for scores none are needed."""
     path = Path(path)
     if not path.is_file():
         raise UserError(
@@ -221,20 +173,7 @@ def read_trial_list(path: str | Path) -> Trials:
 
 
 def map_bytes(path: Path, mapping: Mapping[str, object]) -> bytes:
-    """The file of a map, in byte order: Python's order of strings is that of their UTF-8 bytes.
-
-    Parameters
-    ----------
-    path : path
-        Where it will stand, which decides its format.
-    mapping : mapping of str
-        Key -> value.
-
-    Raises
-    ------
-    UserError
-        A key or value would not be read back as it is: an id with blanks or other than ASCII, a value with a line end.
-    """
+    """The file of a map, in byte order: Python's order of strings is that of their UTF-8 bytes."""
     ordered = sorted(mapping.items())
     content = "".join([f"{key} {value}\n" for key, value in ordered]).encode()
     columns = parse_tidy(path.name, content)
@@ -255,15 +194,7 @@ def map_bytes(path: Path, mapping: Mapping[str, object]) -> bytes:
 
 
 def parse_tidy(file: str, content: bytes) -> Columns | None:
-    """As `parse`, of a list as our writers leave it: one blank or tab where one is needed and none elsewhere.
-
-    Parameters
-    ----------
-    file : str
-        Name without folder.
-    content : bytes
-        The whole file.
-    """
+    """As `parse`, of a list as our writers leave it: one blank or tab where one is needed and none elsewhere."""
     columns = parse(file, content)
     if columns and any(blanks in content for blanks in (b"  ", b" \n", b"\t")):
         is_tidy = len(as_bytes(columns)) == len(content)
@@ -272,13 +203,7 @@ def parse_tidy(file: str, content: bytes) -> Columns | None:
 
 
 def as_map(columns: Columns) -> dict[str, str]:
-    """First column -> rest of the line.
-
-    Parameters
-    ----------
-    columns : list of columns
-        As parsed.
-    """
+    """First column -> rest of the line."""
     values = columns[1] if len(columns) == 2 else map(" ".join, zip(*columns[1:], strict=True))
     return dict(zip(columns[0], values, strict=True))
 
@@ -289,27 +214,13 @@ def _as_lines(columns: Columns) -> list[str]:
 
 
 def as_bytes(columns: Columns) -> bytes:
-    """The file of a list.
-
-    Parameters
-    ----------
-    columns : list of columns
-        In the order wanted.
-    """
+    """The file of a list."""
     lines = columns[0] if len(columns) == 1 else _as_lines(columns)
     return ("\n".join(lines) + "\n").encode()
 
 
 def write_contents(contents: Mapping[str, bytes], folder: Path) -> None:
-    """Write files, each whole or not at all.
-
-    Parameters
-    ----------
-    contents : mapping of str to bytes
-        Name -> content.
-    folder : path
-        Made if missing.
-    """
+    """Write files, each whole or not at all."""
     for file, content in contents.items():
         with atomic_write(folder / file, "wb") as opened:
             opened.write(content)
@@ -317,18 +228,7 @@ def write_contents(contents: Mapping[str, bytes], folder: Path) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder that appears under its name only when the block ends without an exception.
-
-    Parameters
-    ----------
-    path : path
-        Must not exist.
-
-    Yields
-    ------
-    path
-        Folder of a temporary name beside it, to write into.
-    """
+    """A folder that appears under its name only when the block ends without an exception."""
     refuse_existing(path)
     make_folder(path.parent)
     temporary = temporary_of(path)
@@ -342,13 +242,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise when a file or folder is there already.
-
-    Parameters
-    ----------
-    path : path
-        Where a new folder is to be.
-    """
+    """Raise when a file or folder is there already."""
     if path.exists():
         raise UserError(
             f"{path}: exists already, expected a new folder; choose another name or remove it"
@@ -356,18 +250,7 @@ def refuse_existing(path: Path) -> None:
 
 
 def read_spk2utt(path: Path) -> dict[str, list[str]]:
-    """Models and their utterances.
-
-    Parameters
-    ----------
-    path : path
-        ``<model> <utterance> ...`` on each line.
-
-    Raises
-    ------
-    UserError
-        A model without utterances, or one that comes twice.
-    """
+    """Models and their utterances."""
     models: dict[str, list[str]] = {}
     for number, line in enumerate(read_lines(path), 1):
         model, *members = words_of(line) or [""]

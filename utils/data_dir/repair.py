@@ -1,9 +1,9 @@
 """Mending a data directory: what can be mended without deciding anything for its owner.
 
-Each list by itself first: byte order marks, line ends, blanks, order, repeated lines; then what they
-have in common: ids that are not in every list.  No pipe of wav.scp is run.  Two different lines of one id, or a trial whose side would go, are
-for the owner to decide: then nothing is written.  The originals of the lists that change go to
-``.backup``.
+Each list by itself first: byte order marks, line ends, blanks, order, repeated lines; then what
+they have in common: ids that are not in every list.  No pipe of wav.scp is run.  Two different
+lines of one id, or a trial whose side would go, are for the owner to decide: then nothing is
+written.  The originals of the lists that change go to ``.backup``.
 """
 
 import re
@@ -61,7 +61,8 @@ def fix_data_dir(path: str | Path, *, dry_run: bool = False) -> list[str]:
     Returns
     -------
     list of str
-        What changed, one line per list and kind of change, with counts; empty when there was nothing to mend.
+        What changed, one line per list and kind of change, with counts; empty when there was
+        nothing to mend.
 
     Raises
     ------

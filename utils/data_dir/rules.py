@@ -2,12 +2,14 @@
 
 Within: order and values.  Between: coverage, speakers, trials (trial_rules.py).
 
-The rules are those of Kaldi's validate_data_dir.sh, so that its tools read what passes here: every list in byte order with one line per id; every
-list that is keyed by utterance, speaker or recording covers exactly the utterances of utt2spk, their speakers, or the recordings of segments;
-utt2spk in the order of its speakers too.  Three differences: text and feats.scp are not required, but feats.scp may stand in place of wav.scp;
-vad.scp, utt2num_frames and, beside a wav.scp, feats.scp may lack utterances, since the steps that make them drop unreadable ones by a ledger
-(packing then drops those from every list); and trials,
-enroll.spk2utt, every utt2* and spk2* list, pipes and the plainness of numbers are checked, which Kaldi leaves alone.
+The rules are those of Kaldi's validate_data_dir.sh, so that its tools read what passes here: every
+list in byte order with one line per id; every list that is keyed by utterance, speaker or
+recording covers exactly the utterances of utt2spk, their speakers, or the recordings of segments;
+utt2spk in the order of its speakers too.  Three differences: text and feats.scp are not required,
+but feats.scp may stand in place of wav.scp; vad.scp, utt2num_frames and, beside a wav.scp,
+feats.scp may lack utterances, since the steps that make them drop unreadable ones by a ledger
+(packing then drops those from every list); and trials, enroll.spk2utt, every utt2* and spk2* list,
+pipes and the plainness of numbers are checked, which Kaldi leaves alone.
 """
 
 import re
@@ -32,34 +34,13 @@ NEEDED = ", and its trials and enrolment models"
 
 
 def may_lack_utterances(file: str, files: Iterable[str]) -> bool:
-    """Whether a list need not have all utterances.
-
-    Parameters
-    ----------
-    file : str
-        Name of the list.
-    files : iterable of str
-        Names of all lists of the directory: feats.scp has all of them where there is no wav.scp.
-    """
+    """Whether a list need not have all utterances."""
     is_source = file == "feats.scp" and "wav.scp" not in files
     return file in MAY_LACK_UTTERANCES and not is_source
 
 
 def rule_faults(tables: Tables, allow_pipes: bool) -> Iterator[Fault]:
-    """What is wrong with the well-formed lists of a data directory.
-
-    Parameters
-    ----------
-    tables : mapping of str to columns
-        Name of each list -> its columns; without those that are not well formed.
-    allow_pipes : bool
-        Accept entries of wav.scp that run a command.
-
-    Yields
-    ------
-    Fault
-        Rules within one list first, then those between lists.
-    """
+    """What is wrong with the well-formed lists of a data directory."""
     for file, columns in tables.items():
         if file != "trials":
             yield from order_faults(file, columns[0])
@@ -71,15 +52,7 @@ def rule_faults(tables: Tables, allow_pipes: bool) -> Iterator[Fault]:
 
 
 def order_faults(file: str, keys: Sequence[str]) -> Iterator[Fault]:
-    """Ids that stand twice, and the first that is out of byte order.
-
-    Parameters
-    ----------
-    file : str
-        Name of the list.
-    keys : sequence of str
-        Its first column.
-    """
+    """Ids that stand twice, and the first that is out of byte order."""
     if all(map(lt, keys, keys[1:])):
         return
     for number in (n for n in range(2, len(keys) + 1) if keys[n - 1] < keys[n - 2]):
@@ -163,15 +136,7 @@ def _numbers(words: Sequence[str]) -> np.ndarray:
 
 
 def key_kind(file: str, files: Iterable[str]) -> str:
-    """What the first column of a list names: ``utterance``, ``speaker``, ``recording``, ``model`` or ``trial``.
-
-    Parameters
-    ----------
-    file : str
-        Name of the list.
-    files : iterable of str
-        Names of all lists of the directory: wav.scp names utterances where there is no segments.
-    """
+    """What the first column of a list names: ``utterance``, ``speaker``, ``recording``, ``model`` or ``trial``."""
     if file == "trials":
         return "trial"
     if file == "enroll.spk2utt":
@@ -297,13 +262,7 @@ def _remedy_for_order(utterances: Sequence[str], speakers: Sequence[str], number
 
 
 def invert(utterances: Sequence[str], speakers: Sequence[str]) -> dict[str, list[str]]:
-    """The utterances of each speaker, speakers in byte order, utterances as they come.
-
-    Parameters
-    ----------
-    utterances, speakers : sequences of str
-        The two columns of utt2spk.
-    """
+    """The utterances of each speaker, speakers in byte order, utterances as they come."""
     members: dict[str, list[str]] = defaultdict(list)
     changes = compress(range(1, len(speakers)), map(ne, speakers, speakers[1:]))
     for start, end in pairwise(sorted({0, *changes, len(speakers)})):

@@ -1,6 +1,7 @@
 """Lists of millions of trials: there every name is one string, however many lines have it, so that a trial costs three references.
 
-The lists name few sides many times over: 256 models x 15,648 tests are 4 million lines of 130 bytes, and 16 thousand names.
+The lists name few sides many times over: 256 models x 15,648 tests are 4 million lines of 130
+bytes, and 16 thousand names.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,15 +19,8 @@ SHARED_BYTES = 64 << 20
 def is_regular(content: bytes, width: int) -> bool:
     """Whether every line has so many words of printable ASCII, one blank or tab between them: seen without a step of Python per line.
 
-    Every line may end with one more blank, as Kaldi's programs write some lists.  A line may still have an empty word; then there are fewer words
-    than fields.
-
-    Parameters
-    ----------
-    content : bytes
-        The whole file.
-    width : int
-        Words of a line.
+    Every line may end with one more blank, as Kaldi's programs write some lists.  A line may still
+    have an empty word; then there are fewer words than fields.
     """
     count = content.count(b"\n")
     blanks = content.translate(TAB_TO_BLANK, PRINTABLE)
@@ -39,13 +33,7 @@ def is_regular(content: bytes, width: int) -> bool:
 
 
 def blocks_of_words(content: bytes) -> Iterator[list[str]]:
-    """The words of a file, some whole lines at a time.
-
-    Parameters
-    ----------
-    content : bytes
-        ASCII.
-    """
+    """The words of a file, some whole lines at a time."""
     start = 0
     while start < len(content):
         end = content.find(b"\n", start + BLOCK_BYTES) + 1 or len(content)
@@ -54,15 +42,7 @@ def blocks_of_words(content: bytes) -> Iterator[list[str]]:
 
 
 def columns_of_words(content: bytes, width: int) -> list[list[str]]:
-    """The columns of a regular file; in a large one, whose words come again and again, equal words are one object.
-
-    Parameters
-    ----------
-    content : bytes
-        The whole file, for which `is_regular` holds.
-    width : int
-        Words of a line.
-    """
+    """The columns of a regular file; in a large one, whose words come again and again, equal words are one object."""
     columns: list[list[str]] = [[] for _ in range(width)]
     known: dict[str, str] = {}
     for words in blocks_of_words(content):
@@ -73,28 +53,14 @@ def columns_of_words(content: bytes, width: int) -> list[list[str]]:
 
 
 class Trials(Sequence[str]):
-    """Trials as columns; as a sequence, its lines ``<enrol> <test> target|nontarget``, each made when it is asked for.
-
-    Parameters
-    ----------
-    enrol, test : lists of T str
-        Columns.
-    kinds : list of T str or None
-        ``target`` or ``nontarget``; None: nobody says it, and lines end behind the test side.
-    """
+    """Trials as columns; as a sequence, its lines ``<enrol> <test> target|nontarget``, each made when it is asked for."""
 
     def __init__(self, enrol: list[str], test: list[str], kinds: list[str] | None = None):
         self.enrol, self.test, self.kinds = enrol, test, kinds
 
     @classmethod
     def of(cls, lines: Iterable[str]) -> "Trials":
-        """Trials from their lines, or as they are.
-
-        Parameters
-        ----------
-        lines : iterable of str
-            Lines of three words, or all of two; or `Trials`.
-        """
+        """Trials from their lines, or as they are."""
         if isinstance(lines, cls):
             return lines
         columns = [list(column) for column in zip(*map(str.split, lines), strict=True)]
@@ -136,13 +102,7 @@ class Trials(Sequence[str]):
         )
 
     def restricted(self, enrol: Collection[str], test: Collection[str]) -> "Trials":
-        """The trials both of whose sides are among these.
-
-        Parameters
-        ----------
-        enrol, test : collections of str
-            Sides to keep.
-        """
+        """The trials both of whose sides are among these."""
         keep = [
             one in enrol and other in test for one, other in zip(self.enrol, self.test, strict=True)
         ]
@@ -163,15 +123,7 @@ class Trials(Sequence[str]):
 
 
 def lines_left_out(whole: Sequence[str], kept: Sequence[str]) -> list[str]:
-    """The lines of a list that a shorter one lacks.
-
-    Parameters
-    ----------
-    whole : sequence of str
-        Lines, none twice.
-    kept : sequence of str
-        Some of them, in their order.
-    """
+    """The lines of a list that a shorter one lacks."""
     if len(whole) == len(kept):
         return []
     rest = iter(kept)
@@ -186,33 +138,14 @@ def lines_left_out(whole: Sequence[str], kept: Sequence[str]) -> list[str]:
 
 
 def places_of(names: Iterable[str]) -> dict[str, int]:
-    """A number for each name, from 0 on, in the order of their first lines.
-
-    Parameters
-    ----------
-    names : iterable of str
-        One side of a list.
-    """
+    """A number for each name, from 0 on, in the order of their first lines."""
     return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
 def pair_codes(
     places: Sequence[Mapping[str, int]], enrol: Sequence[str], test: Sequence[str]
 ) -> np.ndarray:
-    """One whole number for each pair of names.
-
-    Parameters
-    ----------
-    places : two mappings of str to int
-        From `places_of`, of either side.
-    enrol, test : sequences of N str
-        Both sides of each pair.
-
-    Returns
-    -------
-    (N,) int array
-        -1 where a name is not known.
-    """
+    """One whole number for each pair of names."""
     left, right = (
         np.fromiter(map(known.get, side, repeat(-1)), np.int64, len(side))
         for known, side in zip(places, (enrol, test), strict=True)
@@ -221,12 +154,6 @@ def pair_codes(
 
 
 def some_pair_again(enrol: Sequence[str], test: Sequence[str]) -> bool:
-    """Whether any pair of names stands twice.
-
-    Parameters
-    ----------
-    enrol, test : sequences of N str
-        Both sides of each pair.
-    """
+    """Whether any pair of names stands twice."""
     codes = np.sort(pair_codes([places_of(enrol), places_of(test)], enrol, test))
     return bool((codes[1:] == codes[:-1]).any())

@@ -1,7 +1,7 @@
 """What a list of trials has to agree with: utt2spk, the enrolment models, and itself.
 
-A trial's class is what the speakers of its two sides say, as far as utt2spk knows them.  A side whose speaker has the side's own name (Kaldi's SRE16
-writes ``utt utt``) is of an unknown speaker.
+A trial's class is what the speakers of its two sides say, as far as utt2spk knows them.  A side
+whose speaker has the side's own name (Kaldi's SRE16 writes ``utt utt``) is of an unknown speaker.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,24 +21,7 @@ WITHOUT_CLASS = (
 
 
 class Lists:
-    """Trials, and what is known of the names in them.
-
-    Parameters
-    ----------
-    trials : Trials
-        The list.
-    utt2spk : mapping of str to str
-        Utterance -> speaker; may be empty.
-    models : mapping of str to sequence of str
-        Enrolment model -> its utterances; may be empty.
-    file : str
-        Name of the list of trials, for messages.
-
-    Attributes
-    ----------
-    enrol_speakers, test_speakers : dict of str to str
-        Speaker of each name on either side, of those whose speaker is known.
-    """
+    """Trials, and what is known of the names in them."""
 
     def __init__(
         self,
@@ -103,11 +86,6 @@ class Lists:
         """Rows of the first pair of names that is called target and nontarget, the earlier one first.
 
         Two utterances are the same pair in either order.
-
-        Parameters
-        ----------
-        rows : int array
-            Trials that are looked at.
         """
         assert self.trials.kinds is not None, "a list with classes"
         enrol = [self.trials.enrol[row] for row in rows.tolist()]
@@ -140,11 +118,6 @@ def agreement_faults(lists: Lists) -> Iterator[Fault]:
     """The first trial of each kind that contradicts the other lists or the list itself.
 
     Of a list without classes nothing is asked: it has no error rate that could be wrong.
-
-    Parameters
-    ----------
-    lists : Lists
-        Trials, utt2spk and models.
     """
     trials, kinds = lists.trials, lists.trials.kinds
     if kinds is None:
@@ -206,15 +179,7 @@ def _class_fault(lists: Lists, row: int, num_wrong: int, num_known: int) -> Faul
 
 
 def class_faults(file: str, classes: Sequence[str]) -> Iterator[Fault]:
-    """Classes other than target and nontarget.
-
-    Parameters
-    ----------
-    file : str
-        Name of the list of trials.
-    classes : sequence of str
-        Its third column.
-    """
+    """Classes other than target and nontarget."""
     if set(classes) <= BOTH:
         return
     for number, word in enumerate(classes, start=1):
@@ -227,13 +192,7 @@ def class_faults(file: str, classes: Sequence[str]) -> Iterator[Fault]:
 
 
 def no_error_rate(trials: Trials) -> str:
-    """Why a list has no error rate; empty where it has one.
-
-    Parameters
-    ----------
-    trials : Trials
-        The list.
-    """
+    """Why a list has no error rate; empty where it has one."""
     if trials.kinds is None:
         return f"{len(trials):,} {WITHOUT_CLASS}"
     if len(trials.classes) == 1:
@@ -245,13 +204,7 @@ def no_error_rate(trials: Trials) -> str:
 
 
 def trial_notes(lists: Lists) -> list[str]:
-    """What is worth saying of trials that are good, a sentence each.
-
-    Parameters
-    ----------
-    lists : Lists
-        Trials, utt2spk and models.
-    """
+    """What is worth saying of trials that are good, a sentence each."""
     trials = lists.trials
     found = [no_error_rate(trials)]
     if trials.kinds is None:
@@ -276,13 +229,7 @@ def trial_notes(lists: Lists) -> list[str]:
 
 
 def trial_faults(tables: Tables) -> Iterator[Fault]:
-    """Enrolment models of unknown utterances or of two speakers; trials with a side that no list knows, twice, or of another class than the other lists say.
-
-    Parameters
-    ----------
-    tables : mapping of str to columns
-        Those of a data directory that has a well-formed utt2spk.
-    """
+    """Enrolment models of unknown utterances or of two speakers; trials with a side that no list knows, twice, or of another class than the other lists say."""
     models = models_in(tables)
     utterances = set(tables["utt2spk"][0])
     if models:
@@ -303,25 +250,13 @@ def trial_faults(tables: Tables) -> Iterator[Fault]:
 
 
 def lists_in(tables: Tables) -> Lists:
-    """The trials of a data directory that has some, with what the other lists say of their sides.
-
-    Parameters
-    ----------
-    tables : mapping of str to columns
-        With well-formed utt2spk and trials.
-    """
+    """The trials of a data directory that has some, with what the other lists say of their sides."""
     utt2spk = dict(zip(*tables["utt2spk"], strict=True))
     return Lists(Trials(*tables["trials"]), utt2spk, models_in(tables))
 
 
 def models_in(tables: Tables) -> dict[str, list[str]]:
-    """Enrolment models and their utterances; none where there is no list of them.
-
-    Parameters
-    ----------
-    tables : mapping of str to columns
-        Of a data directory.
-    """
+    """Enrolment models and their utterances; none where there is no list of them."""
     names, members = tables.get(MODELS, [[], []])
     return dict(zip(names, map(str.split, members), strict=True))
 
@@ -345,15 +280,7 @@ def _model_faults(
 def models_of_two_speakers(
     models: Mapping[str, Sequence[str]], utt2spk: Mapping[str, str]
 ) -> Iterator[Fault]:
-    """Models whose utterances are of several speakers.
-
-    Parameters
-    ----------
-    models : mapping of str to sequence of str
-        In the order of their list.
-    utt2spk : mapping of str to str
-        Utterances that have their own name as speaker, or none, are of nobody known.
-    """
+    """Models whose utterances are of several speakers."""
     for number, (model, members) in enumerate(models.items(), start=1):
         speakers = {utt2spk.get(member, member): member for member in members}
         known = sorted(speaker for speaker, member in speakers.items() if speaker != member)

@@ -26,25 +26,7 @@ from utils.trials.speakers import models_of
 def read_labelled_trials(
     data: Path, *, say_notes: bool = True
 ) -> tuple[list[str], list[str], np.ndarray]:
-    """Trials whose classes an error rate can be computed from.
-
-    Parameters
-    ----------
-    data : path
-        Data directory with ``trials``, ``utt2spk`` and, where enrolment sides are models, ``enroll.spk2utt``.
-    say_notes : bool
-        Print which classes cannot be checked.
-
-    Returns
-    -------
-    enrol, test, is_target : list of T str, list of T str, (T,) bool array
-        As `utils.data_dir.read_trials` gives them.
-
-    Raises
-    ------
-    UserError
-        The list has no classes or one only, or contradicts itself or the other lists.
-    """
+    """Trials whose classes an error rate can be computed from."""
     path = data / "trials"
     listed = read_trial_list(path)
     is_target = are_targets(listed, path)
@@ -58,22 +40,7 @@ def read_labelled_trials(
 def read_trials_to_score(
     path: Path, embeddings: Path, enroll_spk2utt: Path | None = None
 ) -> Trials:
-    """Trials with classes or without; says what cannot be known of them.
-
-    Parameters
-    ----------
-    path : path
-        The list; where there is a ``utt2spk`` beside it, classes have to be those that it says.
-    embeddings : path
-        Folder of the enrolment sides' embeddings.
-    enroll_spk2utt : path or None
-        Models and their utterances; None: the embeddings are those of the sides' names.
-
-    Raises
-    ------
-    UserError
-        The list contradicts itself or the lists beside it, or names models whose embeddings are none of theirs.
-    """
+    """Trials with classes or without; says what cannot be known of them."""
     trials = read_trial_list(path)
     beside = path.parent / "utt2spk"
     utt2spk = read_map(beside) if beside.is_file() else {}
@@ -136,31 +103,7 @@ def refuse_contradictions(
     models: Mapping[str, Sequence[str]],
     where: Path,
 ) -> list[str]:
-    """Refuse trials that contradict themselves or other lists.
-
-    Parameters
-    ----------
-    path : path
-        Their file.
-    trials : Trials
-        Its content.
-    utt2spk : mapping of str to str
-        Utterance -> speaker; may be empty.
-    models : mapping of str to sequence of str
-        Enrolment model -> its utterances; may be empty.
-    where : path
-        The list of the models, for messages.
-
-    Returns
-    -------
-    list of str
-        What cannot be known of them, a sentence each.
-
-    Raises
-    ------
-    UserError
-        The first contradiction: file, line, what was found and expected.
-    """
+    """Refuse trials that contradict themselves or other lists."""
     raise_first(where.parent, _named(models_of_two_speakers(models, utt2spk), where.name))
     lists = Lists(trials, utt2spk, models, path.name)
     raise_first(path.parent, agreement_faults(lists))

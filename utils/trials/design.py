@@ -13,23 +13,7 @@ IMPOSTORS = {"same_sex": "same_group", "cross_sex": "cross_group", "random": "ra
 
 @dataclass(frozen=True)
 class Design:
-    """What is wanted.
-
-    Attributes
-    ----------
-    targets_per_speaker : int or None
-        At most so many target trials of each speaker; None: all.
-    impostors : dict of str to int
-        ``same_sex``, ``cross_sex``, ``random`` -> impostor trials for each target trial.
-    sessions : str
-        ``any``, ``within`` one session, or ``across`` two.
-    enrol_utterances : int
-        1: utterances are compared with utterances; more: with models of so many.
-    enrol_sessions : int or None
-        Sessions that a model's utterances are of; None: whatever.
-    seed : int
-        Of all draws.
-    """
+    """What is wanted."""
 
     targets_per_speaker: int | None
     impostors: Mapping[str, int]
@@ -46,19 +30,7 @@ class Design:
 
 @dataclass
 class Trials:
-    """What was designed.
-
-    Attributes
-    ----------
-    lines : list of str
-        ``<enrol> <test> target|nontarget`` in byte order.
-    models : dict of str to list of str
-        Enrolment models and their utterances.
-    counts : dict of str to dict of str to int
-        Kind -> ``wanted``, ``there`` (pairs of that kind), ``drawn``.
-    shortages : list of str
-        What there was too little of, a sentence each.
-    """
+    """What was designed."""
 
     lines: list[str]
     models: dict[str, list[str]]
@@ -72,24 +44,7 @@ def make_pairs(
     utt2session: Mapping[str, str],
     design: Design,
 ) -> Trials:
-    """Design the trials of a set.
-
-    Parameters
-    ----------
-    spk2utt : mapping of str to sequence of str
-        Speaker -> utterances.
-    spk2sex : mapping of str to str
-        Speaker -> sex; may be empty where no kind of impostors asks for it.
-    utt2session : mapping of str to str
-        Utterance -> session; may be empty where the design does not ask for sessions.
-    design : Design
-        What is wanted.
-
-    Returns
-    -------
-    Trials
-        Of no kind more than there is, none twice.
-    """
+    """Design the trials of a set."""
     models: dict[str, list[str]] = {}
     tests: Mapping[str, Sequence[str]] = spk2utt
     if design.has_models:

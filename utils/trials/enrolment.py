@@ -1,6 +1,7 @@
 """Enrolment: models of some utterances of each speaker, and the utterances that they are tried against.
 
-First N x M enrolment and verification (GE2E), where all models meet all test utterances; then `draw_models`, for the designs of utils/trials/design.py.
+First N x M enrolment and verification (GE2E), where all models meet all test utterances; then
+`draw_models`, for the designs of utils/trials/design.py.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,18 +18,7 @@ MODEL = "-model"
 
 @dataclass
 class TrialDesign:
-    """A YAML of `steps.make_enrolment`, as in recipes/vctk_ge2e/conf/trials.
-
-    Parameters
-    ----------
-    enrol_names, test_names : str
-        Shell patterns: utterances of these names alone enrol, and test.
-    apart_by : str
-        A list of the data directory, such as utt2prompt: half of its values enrol and the other half test, of all speakers alike, so that no trial
-        has one value (sentence, recording, session) on both sides.  Empty: none.
-    watermark : str
-        What has to be said beside every figure of the trials; empty: nothing.
-    """
+    """A YAML of `steps.make_enrolment`, as in recipes/vctk_ge2e/conf/trials."""
 
     enrol_names: str = "*"
     test_names: str = "*"
@@ -38,13 +28,7 @@ class TrialDesign:
 
 @dataclass(frozen=True)
 class Pools:
-    """Which utterances one may enrol with, and which test.
-
-    Attributes
-    ----------
-    may_enrol, may_test : sets of str
-        Utterances.
-    """
+    """Which utterances one may enrol with, and which test."""
 
     may_enrol: set[str]
     may_test: set[str]
@@ -56,25 +40,7 @@ def may_enrol_and_test(
     value_of: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Pools:
-    """Which utterances one may enrol with, and which test.
-
-    Parameters
-    ----------
-    utt2spk : mapping of str to str
-        Utterance -> speaker.
-    design : TrialDesign
-        Its patterns.
-    value_of : mapping of str to str or None
-        The list that it names: utterance -> sentence, recording or session.  Its values, in an order that is drawn, are for enrolment and for tests
-        in turn; those that are of one speaker alone are divided among his own.
-    seed : int
-        Of the draw.
-
-    Returns
-    -------
-    Pools
-        All utterances of the names, or half of them each.
-    """
+    """Which utterances one may enrol with, and which test."""
     enrol, test = (
         {key for key in utt2spk if fnmatchcase(key, pattern)}
         for pattern in (design.enrol_names, design.test_names)
@@ -100,31 +66,7 @@ def enrol_and_verify(
     seed: int = 0,
     pools: Pools | None = None,
 ) -> tuple[dict[str, list[str]], list[str], list[str]]:
-    """Draw disjoint utterances to enrol and to test speakers with.
-
-    Parameters
-    ----------
-    spk2utt : mapping of str to list of str
-        Speaker -> utterances.
-    enrol_utterances, test_utterances : int
-        How many of each speaker; one who has not as many in all is left out.
-    speakers : int or None
-        How many to draw; None: all.
-    seed : int
-        Of the draws; those of a speaker's utterances depend on seed and speaker alone.
-    pools : Pools or None
-        Utterances that one may enrol, and test, with; None: all.
-
-    Returns
-    -------
-    models, trials, left_out : dict of str to list of str, list of str, list of str
-        Model ``<speaker>-model`` -> its utterances; ``<model> <utterance> target|nontarget`` for all pairs; speakers with too few utterances.
-
-    Raises
-    ------
-    ValueError
-        Fewer than two speakers are left, or fewer than asked for.
-    """
+    """Draw disjoint utterances to enrol and to test speakers with."""
     wanted_of = {"enrol_utterances": enrol_utterances, "test_utterances": test_utterances}
     for name, number in wanted_of.items():
         if number < 1:
@@ -163,13 +105,7 @@ def enrol_and_verify(
 
 
 def single_trials(models: Mapping[str, list[str]], trials: Iterable[str]) -> list[str]:
-    """The same trials, every utterance of a model enrolling by itself.
-
-    Parameters
-    ----------
-    models, trials
-        From `enrol_and_verify`.
-    """
+    """The same trials, every utterance of a model enrolling by itself."""
     return [
         f"{utterance} {test} {kind}"
         for model, test, kind in map(str.split, trials)
@@ -185,28 +121,7 @@ def draw_models(
     sessions: Sessions,
     seed: int,
 ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """One model for each speaker who has utterances enough, and the utterances that he is tested with.
-
-    Parameters
-    ----------
-    spk2utt : mapping of str to sequence of str
-        Speaker -> utterances.
-    utt2session : mapping of str to str
-        Utterance -> session; empty where sessions play no part.
-    enrol_utterances : int
-        Utterances of a model.
-    enrol_sessions : int or None
-        From exactly so many sessions, as evenly as can be; None: whatever session.
-    sessions : str
-        ``across``: tests are of sessions that the model has not; ``within``: of those that it has; ``any``: all others.
-    seed : int
-        Of the draws; those of a speaker depend on seed and speaker alone.
-
-    Returns
-    -------
-    models, tests : dicts of str to list of str
-        Model ``<speaker>-model`` -> its utterances; speaker -> utterances to test with, at least one.  Who has too few is in neither.
-    """
+    """One model for each speaker who has utterances enough, and the utterances that he is tested with."""
     models, tests = {}, {}
     for speaker, utterances in sorted(spk2utt.items()):
         random = np.random.default_rng([seed, *speaker.encode()])

@@ -24,17 +24,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class TrialList:
-    """Trials with their classes.
-
-    Attributes
-    ----------
-    path : path
-        The file, for messages.
-    enrol, test : lists of N str
-        Both sides.
-    is_target : (N,) bool array
-        Whether both sides are the same speaker.
-    """
+    """Trials with their classes."""
 
     path: Path
     enrol: list[str]
@@ -54,29 +44,12 @@ class TrialList:
 
 
 def plain_name(name: str) -> str:
-    """What a file is called in lists without paths: ``id10270/x6uYqmx31kE/00001.wav`` is ``id10270-x6uYqmx31kE-00001``, as in Kaldi's recipe.
-
-    Parameters
-    ----------
-    name : str
-        Utterance, model or file.
-    """
+    """What a file is called in lists without paths: ``id10270/x6uYqmx31kE/00001.wav`` is ``id10270-x6uYqmx31kE-00001``, as in Kaldi's recipe."""
     return AUDIO_ENDING.sub("", name).replace("/", "-")
 
 
 def read_foreign_trials(path: Path) -> TrialList:
-    """Read trials, whichever side the class stands on; CR LF, a byte order mark and several blanks do not matter.
-
-    Parameters
-    ----------
-    path : path
-        Lines ``<enrol> <test> target|nontarget`` or ``1|0 <enrol> <test>``; ``tgt|imp`` is read too.
-
-    Raises
-    ------
-    UserError
-        A line is no trial, or a side with itself, a pair has both classes, or the list has one class only.
-    """
+    """Read trials, whichever side the class stands on; CR LF, a byte order mark and several blanks do not matter."""
     rows = fields_of_lines(path, SHAPES)
     place = class_column(path, rows)
     first, second = (0, 1) if place == 2 else (1, 2)
@@ -96,20 +69,7 @@ def read_foreign_trials(path: Path) -> TrialList:
 
 
 def fields_of_lines(path: Path, expected: str) -> list[list[str]]:
-    """The fields of each line, none of which is empty but at the end.
-
-    Parameters
-    ----------
-    path : path
-        Text file.
-    expected : str
-        What a line should be, for messages.
-
-    Raises
-    ------
-    UserError
-        A line is empty, or the file.
-    """
+    """The fields of each line, none of which is empty but at the end."""
     rows = [words_of(line) for line in read_foreign_lines(path)]
     while rows and not rows[-1]:
         rows.pop()
@@ -121,20 +81,7 @@ def fields_of_lines(path: Path, expected: str) -> list[list[str]]:
 
 
 def class_column(path: Path, rows: Sequence[Sequence[str]]) -> int:
-    """Where the class stands: 2 for the last of three columns, 0 for the first.
-
-    Parameters
-    ----------
-    path : path
-        The file, for messages.
-    rows : sequence of sequence of str
-        From `fields_of_lines`.
-
-    Raises
-    ------
-    UserError
-        A line has no class, or both columns could hold it.
-    """
+    """Where the class stands: 2 for the last of three columns, 0 for the first."""
     for number, fields in enumerate(rows, 1):
         if len(fields) == 2:
             raise UserError(
@@ -165,27 +112,13 @@ def class_column(path: Path, rows: Sequence[Sequence[str]]) -> int:
 
 
 def class_name(is_target: bool) -> str:
-    """The class as lists write it.
-
-    Parameters
-    ----------
-    is_target : bool
-        Both sides are one speaker.
-    """
+    """The class as lists write it."""
     return "target" if is_target else "nontarget"
 
 
 @dataclass(frozen=True)
 class TrialSpeakers:
-    """Whose voices trials are.
-
-    Attributes
-    ----------
-    enrol, test : lists of N str
-        Speaker of each side; empty lists where they are not known of all.
-    notes : list of str
-        What cannot be known, a sentence each.
-    """
+    """Whose voices trials are."""
 
     enrol: list[str]
     test: list[str]
@@ -200,22 +133,7 @@ class TrialSpeakers:
 def speakers_of_trials(
     trials: TrialList, utt2spk: Path, enroll_spk2utt: Path | None = None
 ) -> TrialSpeakers:
-    """Speaker of each side, which have to agree with the classes.
-
-    Parameters
-    ----------
-    trials : TrialList
-        The list.
-    utt2spk : path
-        ``<utterance> <speaker>`` on each line, in any order.
-    enroll_spk2utt : path, optional
-        ``<model> <utterance> ...``: enrolment sides that are models of several utterances.
-
-    Raises
-    ------
-    UserError
-        A side is nobody's, a model has two speakers or is tested with an utterance of its own, or a class is not what the speakers say.
-    """
+    """Speaker of each side, which have to agree with the classes."""
     speaker_of = read_speakers(utt2spk)
     models = read_models(enroll_spk2utt) if enroll_spk2utt else {}
     heard = {utterance for utterances in models.values() for utterance in utterances}
@@ -240,18 +158,7 @@ def speakers_of_trials(
 
 
 def read_speakers(utt2spk: Path) -> dict[str, str]:
-    """Utterance -> speaker.
-
-    Parameters
-    ----------
-    utt2spk : path
-        ``<utterance> <speaker>`` on each line, in any order.
-
-    Raises
-    ------
-    UserError
-        A line has other than two fields, or an utterance two speakers.
-    """
+    """Utterance -> speaker."""
     found: dict[str, str] = {}
     for number, fields in enumerate(fields_of_lines(utt2spk, "<utterance> <speaker>"), 1):
         if len(fields) != 2:
@@ -267,18 +174,7 @@ def read_speakers(utt2spk: Path) -> dict[str, str]:
 
 
 def read_models(enroll_spk2utt: Path) -> dict[str, list[str]]:
-    """Model -> utterances.
-
-    Parameters
-    ----------
-    enroll_spk2utt : path
-        ``<model> <utterance> ...`` on each line, in any order.
-
-    Raises
-    ------
-    UserError
-        A line has no utterance, or a model stands twice.
-    """
+    """Model -> utterances."""
     found: dict[str, list[str]] = {}
     shape = "<model> <utterance> ..."
     for number, (model, *utterances) in enumerate(fields_of_lines(enroll_spk2utt, shape), 1):
@@ -291,15 +187,7 @@ def read_models(enroll_spk2utt: Path) -> dict[str, list[str]]:
 
 
 def looked_up(value_of: Mapping[str, str], names: set[str]) -> dict[str, str]:
-    """Values of some names, which may be spelled as `plain_name` does on either side; names without one are left out.
-
-    Parameters
-    ----------
-    value_of : mapping of str to str
-        Name -> value.
-    names : set of str
-        Whose values are wanted.
-    """
+    """Values of some names, which may be spelled as `plain_name` does on either side; names without one are left out."""
     found = {name: value_of[name] for name in names if name in value_of}
     if len(found) == len(names):
         return found

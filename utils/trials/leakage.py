@@ -1,8 +1,9 @@
 """Whether speakers of a test were heard before: the sets that a system learnt from, compared by speaker.
 
-An error, unless forced, and then said beside every figure: test speakers in the training of the network, in dev, calibration, cohort or
-the training of a back end; dev or calibration speakers in the training of the network.  Normal, and printed: speakers of the network's
-training in the cohort, or in the training of a back end (mean, LDA, PLDA).
+An error, unless forced, and then said beside every figure: test speakers in the training of the
+network, in dev, calibration, cohort or the training of a back end; dev or calibration speakers in
+the training of the network.  Normal, and printed: speakers of the network's training in the
+cohort, or in the training of a back end (mean, LDA, PLDA).
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,18 +24,7 @@ SHOWN = 3  # speakers named in a message
 
 
 def speakers_of(data: Iterable[Path]) -> set[str]:
-    """Speakers of some data directories.
-
-    Parameters
-    ----------
-    data : iterable of path
-        Each with ``utt2spk``.
-
-    Raises
-    ------
-    UserError
-        One has none.
-    """
+    """Speakers of some data directories."""
     found: set[str] = set()
     for folder in data:
         if not (Path(folder) / "utt2spk").exists():
@@ -48,20 +38,7 @@ def speakers_of(data: Iterable[Path]) -> set[str]:
 def find_leakage(
     tests: Mapping[str, set[str]], learnt: Mapping[str, set[str]]
 ) -> tuple[list[str], list[str]]:
-    """What is wrong with the sets, and what is worth saying.
-
-    Parameters
-    ----------
-    tests : mapping of str to set of str
-        Test set -> its speakers.
-    learnt : mapping of str to set of str
-        Role (``train``, ``dev``, ``calibration``, ``cohort``, ``backend``) -> the speakers of its sets; roles without a set may be missing.
-
-    Returns
-    -------
-    faults, notes : lists of str
-        One sentence each.
-    """
+    """What is wrong with the sets, and what is worth saying."""
     overlaps = [
         (f"test set {name}", speakers, role) for name, speakers in tests.items() for role in ROLES
     ]
@@ -88,25 +65,7 @@ def find_leakage(
 def refuse_leakage(
     tests: Mapping[str, set[str]], learnt: Mapping[str, set[str]], *, allow: bool = False
 ) -> list[str]:
-    """Print what is usual, refuse what is not.
-
-    Parameters
-    ----------
-    tests, learnt : mappings of str to set of str
-        As for `find_leakage`.
-    allow : bool
-        Go on nevertheless.
-
-    Returns
-    -------
-    list of str
-        What has to be said beside every figure: empty unless ``allow`` was needed.
-
-    Raises
-    ------
-    UserError
-        Speakers leak and ``allow`` is False.
-    """
+    """Print what is usual, refuse what is not."""
     faults, notes = find_leakage(tests, learnt)
     for note in notes:
         print(note)

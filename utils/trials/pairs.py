@@ -1,7 +1,9 @@
 """Which pairs are compared: kinds of pairs counted and drawn without ever listing them all.
 
-A kind is a sum of relations with signs: impostors of one group are the pairs of one group less those of one speaker.  Each relation is "has the same
-label", so that the columns that a row is related to are counted by a binary search, and the pair at any place of a kind is found without the others.
+A kind is a sum of relations with signs: impostors of one group are the pairs of one group less
+those of one speaker.  Each relation is "has the same label", so that the columns that a row is
+related to are counted by a binary search, and the pair at any place of a kind is found without the
+others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,15 +28,7 @@ KINDS: dict[str, tuple[Term, ...]] = {
 
 @dataclass(frozen=True)
 class Sides:
-    """What may be compared with what, and whose it is.
-
-    Attributes
-    ----------
-    rows, columns : dict of str to (R,) and (C,) array
-        ``speaker``, and where they are known ``group`` and ``session``, of each enrolment and of each test.
-    first_column : (R,) int array
-        A row is paired with the columns from this one on: the next one, where both sides are the same utterances, else the first.
-    """
+    """What may be compared with what, and whose it is."""
 
     rows: Mapping[str, np.ndarray]
     columns: Mapping[str, np.ndarray]
@@ -42,24 +36,12 @@ class Sides:
 
     @classmethod
     def of_utterances(cls, **labels: Sequence[str]) -> "Sides":
-        """Each utterance against those behind it.
-
-        Parameters
-        ----------
-        **labels : sequences of str
-            Of each utterance: ``speaker``, ``group``, ``session``.
-        """
+        """Each utterance against those behind it."""
         both = {name: np.asarray(values) for name, values in labels.items()}
         return cls(both, both, np.arange(1, len(both["speaker"]) + 1))
 
     def codes(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers for the labels of rows and columns: equal where all the named labels are.
-
-        Parameters
-        ----------
-        names : sequence of str
-            Labels; none: everything is equal.
-        """
+        """Numbers for the labels of rows and columns: equal where all the named labels are."""
         code = np.zeros(len(self.first_column) + len(self.columns["speaker"]), np.int64)
         for name in names:
             label = np.unique(
@@ -70,17 +52,7 @@ class Sides:
 
 
 class Pairs:
-    """All pairs of one kind, numbered row by row.
-
-    Parameters
-    ----------
-    sides : Sides
-        What is paired.
-    kind : str
-        One of `KINDS`.
-    sessions : str
-        ``within``: pairs of one session only; ``across``: of two only.
-    """
+    """All pairs of one kind, numbered row by row."""
 
     def __init__(self, sides: Sides, kind: str, sessions: Sessions = "any"):
         self.num_columns, self.first_column = len(sides.columns["speaker"]), sides.first_column
@@ -115,13 +87,7 @@ class Pairs:
         return total
 
     def at(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The pairs at some places, as rows and columns.
-
-        Parameters
-        ----------
-        places : (N,) int array
-            From 0 to the number of pairs.
-        """
+        """The pairs at some places, as rows and columns."""
         rows = np.searchsorted(self.ends, places, "right")
         wanted = places - (self.ends - self.per_row)[rows] + self.before[rows] + 1
         low, high = self.first_column[rows].copy(), np.full(len(rows), self.num_columns - 1)
@@ -132,31 +98,13 @@ class Pairs:
         return rows, low
 
     def draw(self, wanted: int, random: np.random.Generator) -> np.ndarray:
-        """Places of distinct pairs in order, all that there are where fewer.
-
-        Parameters
-        ----------
-        wanted : int
-            How many.
-        random : numpy.random.Generator
-            Draws them.
-        """
+        """Places of distinct pairs in order, all that there are where fewer."""
         return np.sort(random.choice(len(self), min(wanted, len(self)), replace=False))
 
     def draw_of_each(
         self, owners: np.ndarray, most: int, random: np.random.Generator
     ) -> np.ndarray:
-        """Places of at most so many distinct pairs of each owner.
-
-        Parameters
-        ----------
-        owners : (R,) array
-            Of the rows; those of one owner are neighbours.
-        most : int
-            Pairs of each.
-        random : numpy.random.Generator
-            Draws them.
-        """
+        """Places of at most so many distinct pairs of each owner."""
         last_rows = np.append(np.flatnonzero(owners[1:] != owners[:-1]), len(owners) - 1)
         ends = self.ends[last_rows]
         starts = np.append(0, ends[:-1])
@@ -181,15 +129,7 @@ def _terms_with_sessions(terms: Sequence[Term], sessions: Sessions) -> list[Term
 def sorted_trials(
     groups: Sequence[tuple[np.ndarray, np.ndarray]], is_target: Sequence[bool]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of several kinds as one list, in order of rows, then columns.
-
-    Parameters
-    ----------
-    groups : sequence of (rows, columns)
-        From `Pairs.at`.
-    is_target : sequence of bool
-        Class of each kind.
-    """
+    """Pairs of several kinds as one list, in order of rows, then columns."""
     rows, columns = (np.concatenate(side) for side in zip(*groups, strict=True))
     classes = np.repeat(is_target, [len(group[0]) for group in groups])
     order = np.lexsort((columns, rows))

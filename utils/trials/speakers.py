@@ -11,22 +11,7 @@ from utils.errors import UserError
 def speakers_of_sides(
     sides: Iterable[str], data: Path, enroll_spk2utt: Path | None = None
 ) -> set[str]:
-    """Speakers of the sides of trials.
-
-    Parameters
-    ----------
-    sides : iterable of str
-        Utterances, models, or speakers themselves.
-    data : path
-        Data directory with ``utt2spk``.
-    enroll_spk2utt : path or None
-        Models and their utterances; None: the ``enroll.spk2utt`` of the data directory, where it has one.
-
-    Raises
-    ------
-    UserError
-        A side is nobody's.
-    """
+    """Speakers of the sides of trials."""
     utt2spk = read_map(data / "utt2spk")
     models, speakers = models_of(data, enroll_spk2utt), set(utt2spk.values())
     found: set[str] = set()
@@ -46,14 +31,6 @@ def speakers_of_sides(
 
 
 def models_of(data: Path, enroll_spk2utt: Path | None = None) -> dict[str, list[str]]:
-    """Models of several utterances; none where no list says any.
-
-    Parameters
-    ----------
-    data : path
-        Data directory.
-    enroll_spk2utt : path or None
-        As for `speakers_of_sides`.
-    """
+    """Models of several utterances; none where no list says any."""
     path = enroll_spk2utt or data / "enroll.spk2utt"
     return read_spk2utt(path) if enroll_spk2utt or path.exists() else {}

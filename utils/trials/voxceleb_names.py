@@ -15,18 +15,7 @@ META_HEADER = ("VoxCeleb1 ID", "VGGFace1 ID")
 
 
 def read_meta(path: Path) -> dict[str, str]:
-    """Name of each speaker of VoxCeleb1 -> id, from the official list.
-
-    Parameters
-    ----------
-    path : path
-        ``vox1_meta.csv``: a line of titles, then columns separated by tabs, first id, then name.
-
-    Raises
-    ------
-    UserError
-        It is another file, or names a speaker twice.
-    """
+    """Name of each speaker of VoxCeleb1 -> id, from the official list."""
     rows = [line.split("\t") for line in read_foreign_lines(path)]
     if not rows or tuple(title.strip() for title in rows[0][:2]) != META_HEADER:
         raise UserError(
@@ -45,27 +34,7 @@ def read_meta(path: Path) -> dict[str, str]:
 def utterance_ids(
     keys: Iterable[str], where: str, id_of: Mapping[str, str] | None = None
 ) -> dict[str, tuple[str, str]]:
-    """What utterances of VoxCeleb are called here.
-
-    Parameters
-    ----------
-    keys : iterable of str
-        Paths below the corpus' folder, with the ending ``.wav`` or without.
-    where : str
-        What holds them, for messages.
-    id_of : mapping of str to str, optional
-        Name -> id: the keys are those of the first release.  Without it they have ids.
-
-    Returns
-    -------
-    dict of str to (str, str)
-        Key -> utterance, ``<speaker>-<video>-<segment>``, and its speaker.
-
-    Raises
-    ------
-    UserError
-        A key is none of VoxCeleb's, or its name has no id.
-    """
+    """What utterances of VoxCeleb are called here."""
     pattern, example = (
         (WITH_IDS, "id10001/1zcIwhmdeo4/00001")
         if id_of is None
@@ -87,13 +56,5 @@ def utterance_ids(
 
 
 def listed(names: list[str], most: int = 20) -> str:
-    """Names in a line.
-
-    Parameters
-    ----------
-    names : list of str
-        What a message is about.
-    most : int
-        So many are named.
-    """
+    """Names in a line."""
     return ", ".join(repr(name[:80]) for name in names[:most]) + (", ..." if names[most:] else "")

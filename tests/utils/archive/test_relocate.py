@@ -65,7 +65,7 @@ def test_offsets_ranges_and_pipes_stay(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, r"x\.ark' of key 'a' would not be there \(1 of 1 files\)"),
+        ({}, r"x\.ark' of key 'a' does not exist \(1 of 1 files are missing\)"),
         ({"old": "ex", "new": "y"}, "no path begins with 'ex/'; the first is 'exp/x.ark:2'"),
         ({"old": "exp"}, "--old and --new go together"),
     ],
