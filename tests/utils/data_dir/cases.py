@@ -145,7 +145,7 @@ BREAKS = [
     (
         "home_of_a_shell",
         {"wav_scp": "a-1 x\na-2 ~/x.wav\nb-1 x\nc-1 x\n"},
-        "wav.scp:2: '~/x.wav', expected a path that opens as it stands",
+        "wav.scp:2: '~/x.wav', expected a path that can be opened as it is",
     ),
     (
         "utterance_not_in_wav_scp",
@@ -274,27 +274,27 @@ BREAKS = [
     (
         "trial_called_target",
         {"trials": "a a-1 target\nb-1 c-1 target\nc a-1 nontarget\n"},
-        "trials:2: trial 'b-1 c-1' is called target, but utt2spk says 'b' and 'c', expected nontarget; 1 of 3 trials differ so;",
+        "trials:2: trial 'b-1 c-1' is target, but utt2spk says 'b' and 'c', expected nontarget; 1 of 3 trials differ so;",
     ),
     (
         "trial_called_nontarget",
         {"trials": "a-1 a-2 nontarget\nb-1 c-1 target\n"},
-        "trials:1: trial 'a-1 a-2' is called nontarget, but utt2spk says 'a' on both sides, expected target; 2 of 2 trials differ so (are",
+        "trials:1: trial 'a-1 a-2' is nontarget, but utt2spk says 'a' on both sides, expected target; 2 of 2 trials differ so (are",
     ),
     (
         "trial_of_a_model_called_target",
         {"trials": "a-1 a-2 target\nm1 c-1 target\nb-1 c-1 nontarget\n"},
-        "trials:2: trial 'm1 c-1' is called target, but utt2spk and enroll.spk2utt say 'a' and 'c'",
+        "trials:2: trial 'm1 c-1' is target, but utt2spk and enroll.spk2utt say 'a' and 'c'",
     ),
     (
         "trial_of_a_model_with_a_speakers_name",
         {"enroll_spk2utt": "b a-1\n", "trials": "b a-2 nontarget\na-1 b-1 nontarget\n"},
-        "trials:1: trial 'b a-2' is called nontarget, but utt2spk and enroll.spk2utt say 'a' on both sides",
+        "trials:1: trial 'b a-2' is nontarget, but utt2spk and enroll.spk2utt say 'a' on both sides",
     ),
     (
         "trial_of_a_speaker_called_target",
         {"trials": "a b-1 target\nb b-1 target\nc a-1 nontarget\n"},
-        "trials:1: trial 'a b-1' is called target, but utt2spk says 'a' and 'b'",
+        "trials:1: trial 'a b-1' is target, but utt2spk says 'a' and 'b'",
     ),
     (
         "trial_with_itself",

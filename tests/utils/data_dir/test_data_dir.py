@@ -142,7 +142,7 @@ def test_lists_by_themselves_are_not_sent_to_a_fix_of_directories(tmp_path):
     for content, remedy in (
         (b"\xef\xbb\xbfa 1\n", "sed -i '1s/"),
         (b"a 1\r\n", "sed -i 's/"),
-        (b"b 1\na 1\n", "mend the file"),
+        (b"b 1\na 1\n", "repair the file"),
     ):
         (tmp_path / "utt2x").write_bytes(content)
         with pytest.raises(UserError, match=remedy) as error:

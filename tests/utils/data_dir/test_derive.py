@@ -247,7 +247,7 @@ def test_combined_lists_cover_everything(good, tmp_path, command):
     assert done.returncode == 0, done.stderr
     assert (
         done.stdout
-        == f"{tmp_path}/both: 8 utterances of 6 speakers; without utt2dur: nothing to hold there, or not in every source\n"
+        == f"{tmp_path}/both: 8 utterances of 6 speakers; without utt2dur: they would be empty, or not every source has them\n"
     )
     assert data_dir_problems(tmp_path / "both") == []
     assert (tmp_path / "both" / "trials").read_text() == GOOD["trials"]

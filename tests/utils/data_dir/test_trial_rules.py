@@ -56,7 +56,7 @@ def said_of(folder, capsys):
         (
             OWN | {"trials": "a-1 c-1 target\na-2 c-1 nontarget\n"},
             [
-                "the classes of 2 of 2 trials cannot be checked: utt2spk does not say whose 'c-1' is (line 1)"
+                "the classes of 2 of 2 trials cannot be checked: utt2spk has no speaker for 'c-1' (line 1)"
             ],
         ),
         (
@@ -64,14 +64,14 @@ def said_of(folder, capsys):
             | {"spk2utt": "a a-1 a-2\nb b-1\nc-1 c-1\n"}
             | {"trials": "a-1 a-2 target\na-1 b-1 nontarget\na-1 c-1 target\nc-1 b-1 target\n"},
             [
-                "the classes of 2 of 4 trials cannot be checked: utt2spk does not say whose 'c-1' is (line 3)"
+                "the classes of 2 of 4 trials cannot be checked: utt2spk has no speaker for 'c-1' (line 3)"
             ],
         ),
         (
             # Kaldi's SRE16: the speakers of enrolment utterances are the names of models.
             {"trials": "a b-1 target\na c-1 nontarget\n", "enroll_spk2utt": "a a-1 a-2\n"},
             [
-                "the classes of 2 of 2 trials cannot be checked: utt2spk does not say whose 'a' is (line 1)"
+                "the classes of 2 of 2 trials cannot be checked: utt2spk has no speaker for 'a' (line 1)"
             ],
         ),
     ],
@@ -86,7 +86,7 @@ def test_good_trials_and_what_cannot_be_known_of_them(changes, notes, tmp_path, 
     [
         (
             "a-1 c-1 target\nc-1 a-1 nontarget\n",
-            ":2: trial 'c-1 a-1' is called nontarget, in line 1 target, expected one class for a pair",
+            ":2: trial 'c-1 a-1' is nontarget, in line 1 target, expected one class for a pair",
         ),
         (
             "a-1 c-1 target\nb-1 c-1 nontarget\na-1 c-1 nontarget\n",
