@@ -60,7 +60,7 @@ def test_all_targets_and_as_many_impostors_of_each_kind_as_there_are(tmp_path, c
     assert lines == sorted(lines)
     assert len(lines) == len(set(lines))
     assert (
-        "120 same_sex impostor trials wanted, there are 32; 120 cross_sex impostor trials wanted, there are 64"
+        "only 32 same_sex impostor trials exist, 120 were asked for; only 64 cross_sex impostor trials exist, 120 were asked for"
         in capsys.readouterr().out
     )
     kinds = json.loads((data / "trials.json").read_text())["kinds"]

@@ -280,7 +280,8 @@ def _refuse_mixed_sources(sources: Sequence[DataDir]) -> None:
 def _combine_trials(sources: Sequence[DataDir]) -> list[str] | None:
     """The trials of all sources, which all have classes or none."""
     combined: list[str] = []
-    with_classes, without_classes = [], []
+    with_classes: list[Path] = []
+    without_classes: list[Path] = []
     for source in sources:
         if source.trials:
             has_classes = Trials.of(source.trials).kinds is not None

@@ -56,6 +56,11 @@ def columns_of_words(content: bytes, width: int) -> list[list[str]]:
     return columns
 
 
+def class_name(is_target: bool) -> str:
+    """The class of a trial as lists write it."""
+    return "target" if is_target else "nontarget"
+
+
 def target_mask(kinds: Sequence[str]) -> np.ndarray:
     """Whether each class is ``target``, (T,) bool."""
     return np.fromiter(map("target".__eq__, kinds), bool, len(kinds))
@@ -102,10 +107,9 @@ class Trials(Sequence[str]):
     def __getitem__(self, index: slice) -> "Trials": ...
 
     def __getitem__(self, index: int | slice) -> "str | Trials":
-        items = [column[index] for column in self.columns]
         if isinstance(index, slice):
-            return Trials(*items)
-        return " ".join(items)
+            return Trials(*[column[index] for column in self.columns])
+        return " ".join([column[index] for column in self.columns])
 
     def __iter__(self) -> Iterator[str]:
         return map(" ".join, zip(*self.columns, strict=True))
@@ -153,7 +157,7 @@ def lines_left_out(whole: Sequence[str], kept: Sequence[str]) -> list[str]:
     return missing
 
 
-def places_of(names: Iterable[str]) -> dict[str, int]:
+def number_names(names: Iterable[str]) -> dict[str, int]:
     """Number names from 0, in the order of their first occurrence."""
     return {name: number for number, name in enumerate(dict.fromkeys(names))}
 
@@ -163,7 +167,7 @@ def pair_codes(
 ) -> np.ndarray:
     """One integer for each pair of names, (N,); -1 where a name is not known.
 
-    ``numbers``: those of `places_of` for either side.
+    ``numbers``: those of `number_names` for either side.
     """
     enrol_numbers, test_numbers = numbers
     left = look_up(enrol_numbers, enrol)
@@ -179,5 +183,5 @@ def look_up(numbers: Mapping[str, int], names: Sequence[str]) -> np.ndarray:
 
 def some_pair_again(enrol: Sequence[str], test: Sequence[str]) -> bool:
     """Whether any pair of names is repeated."""
-    codes = np.sort(pair_codes([places_of(enrol), places_of(test)], enrol, test))
+    codes = np.sort(pair_codes([number_names(enrol), number_names(test)], enrol, test))
     return bool((codes[1:] == codes[:-1]).any())

@@ -15,8 +15,8 @@ from utils.data_dir.formats import Fault, Tables
 from utils.data_dir.trial_list import (
     Trials,
     look_up,
+    number_names,
     pair_codes,
-    places_of,
     some_pair_again,
     target_mask,
 )
@@ -76,7 +76,7 @@ class Lists:
     def same_speaker(self) -> tuple[np.ndarray, np.ndarray]:
         """Whether both sides are of one speaker, and whether that is known: (T,) bool arrays."""
         speakers = {*self.enrol_speakers.values(), *self.test_speakers.values()}
-        numbers = places_of(speakers)
+        numbers = number_names(speakers)
         left = _speaker_numbers(self.trials.enrol, self.enrol_speakers, numbers)
         right = _speaker_numbers(self.trials.test, self.test_speakers, numbers)
         return left == right, (left >= 0) & (right >= 0)
@@ -91,13 +91,14 @@ class Lists:
 
     def inside_model(self) -> np.ndarray:
         """Rows of the trials whose test side is an utterance of the model."""
-        names, utterances = [], []
+        names: list[str] = []
+        utterances: list[str] = []
         for name in set(self.trials.enrol) & self.models.keys():
             names += [name] * len(self.models[name])
             utterances += self.models[name]
         if set(utterances).isdisjoint(self.trials.test):
             return np.empty(0, np.int64)
-        numbers = places_of(self.trials.enrol), places_of(self.trials.test)
+        numbers = number_names(self.trials.enrol), number_names(self.trials.test)
         enrolled = pair_codes(numbers, names, utterances)
         codes = pair_codes(numbers, self.trials.enrol, self.trials.test)
         return np.flatnonzero(np.isin(codes, enrolled[enrolled >= 0]))
@@ -115,7 +116,7 @@ class Lists:
             enrol.append(f"{name} " if name in self.models else name)
             test.append(self.trials.test[row])
             kinds.append(self.trials.kinds[row])
-        numbers = places_of(chain(enrol, test))
+        numbers = number_names(chain(enrol, test))
         left, right = look_up(numbers, enrol), look_up(numbers, test)
         codes = np.minimum(left, right) * len(numbers) + np.maximum(left, right)
         is_target = target_mask(kinds)
