@@ -244,7 +244,7 @@ def test_what_cannot_be_made_is_one_line_and_nothing_is_written(tmp_path, option
 def test_trials_of_other_origin_are_left_alone(tmp_path):
     data = directory(tmp_path / "data")
     (data / "trials").write_text("a-home-0 a-home-1 target\n")
-    with pytest.raises(UserError, match="trials: is there already and was not made here"):
+    with pytest.raises(UserError, match="trials: exists and was not made here"):
         make_trials(data)
     assert (data / "trials").read_text() == "a-home-0 a-home-1 target\n"
 
