@@ -1,4 +1,4 @@
-"""No file that Kaldi made lies there unused: each is matched by a test that is named here; those that no other test takes are matched below."""
+"""Every golden file of Kaldi is compared by a test that is named here; some by tests below."""
 
 import re
 
@@ -15,29 +15,58 @@ from utils.scoring.score_files import read_scores
 
 GOLDEN = ROOT / "tests" / "golden" / "kaldi"
 BACK_ENDS, ARCHIVE = "steps/backends/test_kaldi_back_ends.py", "utils/archive/test_archive.py"
-MATCHED = {  # test -> files that it holds ours against
-    f"{ARCHIVE}::test_binary_vectors_equal_their_text_twin": "train.scp train.txt enroll.scp enroll.txt adapt.scp adapt.txt test.scp test.txt",
-    f"{ARCHIVE}::test_rewritten_archive_and_scp_are_kaldis_bytes": "train.ark enroll.ark adapt.ark test.ark enroll_mean.ark enroll_mean.scp mats.ark "
-    "mats.scp wav_copy.ark wav_copy.scp",
+MATCHED = {  # test -> files that it compares with ours
+    f"{ARCHIVE}::test_binary_vectors_equal_their_text_twin": (
+        "train.scp train.txt enroll.scp enroll.txt adapt.scp adapt.txt test.scp test.txt"
+    ),
+    f"{ARCHIVE}::test_rewritten_archive_and_scp_are_kaldis_bytes": (
+        "train.ark enroll.ark adapt.ark test.ark enroll_mean.ark enroll_mean.scp mats.ark "
+        "mats.scp wav_copy.ark wav_copy.scp"
+    ),
     f"{ARCHIVE}::test_both_flavours_hold_the_test_vectors": "flavour_binary.ark",
-    f"{ARCHIVE}::test_rewritten_files_are_kaldis_bytes": "flavour_text.ark lda.mat lda.txt mean.vec enroll_num_utts.txt",
+    f"{ARCHIVE}::test_rewritten_files_are_kaldis_bytes": (
+        "flavour_text.ark lda.mat lda.txt mean.vec enroll_num_utts.txt"
+    ),
     f"{ARCHIVE}::test_matrices_equal_their_text_twin": "mats.txt",
     f"{ARCHIVE}::test_compressed_matrices_are_decoded_as_kaldi_does": "mats_compressed_decoded.txt",
     f"{ARCHIVE}::test_bare_vector_and_matrix": "mean.txt",
     f"{ARCHIVE}::test_enrolment_means_and_counts": "enroll.spk2utt",
-    f"{ARCHIVE}::test_wave_archives_hold_the_samples_of_the_files": "segments segments_wav.ark wav.scp",
-    "utils/archive/test_compressed.py::test_kaldis_own_bytes_come_out_of_its_matrices": "mats_compressed.ark mats_compressed.scp",
-    "utils/archive/test_plda.py::test_a_file_of_kaldi_has_the_same_bytes_after_a_round_trip": "plda_raw plda_lda plda_adapted plda_raw.txt plda_lda.txt plda_adapted.txt plda_raw_smoothed.txt plda_lda_smoothed.txt",
-    f"{BACK_ENDS}::test_length_normalisation_is_that_of_kaldi": "test_length_normalized.txt test_unit_norm.txt",
-    f"{BACK_ENDS}::test_scores_are_those_of_kaldi": "scores_plda_raw scores_plda_raw_nonorm scores_plda_raw_simple scores_plda_lda "
-    "scores_plda_lda_single scores_plda_adapted",
-    "steps/test_score.py::test_cosine_without_mean_equals_kaldi_on_the_golden_set": "scores_cosine trials",
+    f"{ARCHIVE}::test_wave_archives_hold_the_samples_of_the_files": (
+        "segments segments_wav.ark wav.scp"
+    ),
+    "utils/archive/test_compressed.py::test_kaldis_own_bytes_come_out_of_its_matrices": (
+        "mats_compressed.ark mats_compressed.scp"
+    ),
+    "utils/archive/test_plda.py::test_a_file_of_kaldi_has_the_same_bytes_after_a_round_trip": (
+        "plda_raw plda_lda plda_adapted plda_raw.txt plda_lda.txt plda_adapted.txt "
+        "plda_raw_smoothed.txt plda_lda_smoothed.txt"
+    ),
+    f"{BACK_ENDS}::test_length_normalisation_is_that_of_kaldi": (
+        "test_length_normalized.txt test_unit_norm.txt"
+    ),
+    f"{BACK_ENDS}::test_scores_are_those_of_kaldi": (
+        "scores_plda_raw scores_plda_raw_nonorm scores_plda_raw_simple scores_plda_lda "
+        "scores_plda_lda_single scores_plda_adapted"
+    ),
+    "steps/test_score.py::test_cosine_without_mean_equals_kaldi_on_the_golden_set": (
+        "scores_cosine trials"
+    ),
     "utils/metrics/test_rates.py::test_kaldis_rule_gives_what_kaldi_gave": "compute_eer.txt",
-    "utils/features/test_kaldi.py::test_kaldi_agrees": "fbank80.txt fbank40_nosnip.txt mfcc30_voxceleb.txt",
-    "utils/features/test_normalisation.py::test_sliding_mean_of_stored_features_is_kaldis": "mfcc30_cmvn_sliding.txt",
-    "utils/vad/test_energy.py::test_decisions_are_kaldis_from_the_sound": "vad.txt wav/w0.wav wav/w1.wav wav/w2.wav",
-    "steps/test_kaldi_folders.py::test_the_commands_are_those_that_made_the_golden_files": "COMMANDS.txt",
-    "test_golden_files.py::test_lists_of_speakers_agree": "train.utt2spk train.spk2utt enroll.utt2spk adapt.utt2spk adapt.spk2utt",
+    "utils/features/test_kaldi.py::test_kaldi_agrees": (
+        "fbank80.txt fbank40_nosnip.txt mfcc30_voxceleb.txt"
+    ),
+    "utils/features/test_normalisation.py::test_sliding_mean_of_stored_features_is_kaldis": (
+        "mfcc30_cmvn_sliding.txt"
+    ),
+    "utils/vad/test_energy.py::test_decisions_are_kaldis_from_the_sound": (
+        "vad.txt wav/w0.wav wav/w1.wav wav/w2.wav"
+    ),
+    "steps/test_kaldi_folders.py::test_the_commands_are_those_that_made_the_golden_files": (
+        "COMMANDS.txt"
+    ),
+    "test_golden_files.py::test_lists_of_speakers_agree": (
+        "train.utt2spk train.spk2utt enroll.utt2spk adapt.utt2spk adapt.spk2utt"
+    ),
     "test_golden_files.py::test_durations_are_kaldis": "utt2dur.txt",
 }
 

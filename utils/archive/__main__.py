@@ -8,14 +8,11 @@ python -m utils.archive merge xvector.1.ark xvector.2.ark all.ark
 python -m utils.archive relocate exp/x/embeddings/test/xvector.scp new.scp --paths absolute
 """
 
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from utils.archive.compare import diff_archives, merge_archives
-from utils.archive.iterate import iterate_archive, iterate_scp
+from utils.archive.iterate import iterate_file
 from utils.archive.read import describe
 from utils.archive.relocate import Paths, Relocation, relocate_scp
 from utils.cli import run_subcommands
@@ -48,7 +45,7 @@ def check_archive(archives: list[Path], *, allow_renamed: bool = False) -> dict[
     counts = {}
     for path in archives:
         shapes: dict[tuple[str, int], list[tuple[int, ...]]] = {}
-        for _, array in _entries(path, allow_renamed):
+        for _, array in iterate_file(path, allow_renamed=allow_renamed):
             shapes.setdefault((array.dtype.name, array.ndim), []).append(array.shape)
         if not shapes:
             raise UserError(f"{path}: empty, expected entries")
@@ -81,7 +78,7 @@ def head_archive(archive: Path, *, lines: int = 10) -> list[str]:
     if lines < 0:
         raise UserError(f"--lines is {lines}, expected 0 or more")
     keys = []
-    for key, array in islice(_entries(archive, allow_renamed=True), lines):
+    for key, array in islice(iterate_file(archive, allow_renamed=True), lines):
         values = " ".join(f"{value:.6g}" for value in array.reshape(-1)[:MAX_VALUES])
         more = " ..." if array.size > MAX_VALUES else ""
         print(f"{key}  {describe(array)}  {values}{more}")
@@ -179,12 +176,6 @@ def relocate(
     """
     relocation = Relocation(paths, root, new_root, old, new)
     return relocate_scp(scp, output, relocation, allow_missing=allow_missing)
-
-
-def _entries(path: Path, allow_renamed: bool) -> Iterator[tuple[str, np.ndarray]]:
-    if path.suffix == ".scp":
-        return iterate_scp(path, allow_renamed=allow_renamed)
-    return iterate_archive(path)
 
 
 def _summary(dtype: str, ndim: int, shapes: list[tuple[int, ...]]) -> str:

@@ -1,12 +1,11 @@
 """Compare two archives, and merge several into one: ``diff`` and ``merge`` of the command."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from utils.archive.iterate import iterate_archive, iterate_scp, iterate_with_offsets
+from utils.archive.iterate import iterate_file, iterate_with_offsets
 from utils.archive.objects import Buffer, decode_object, encode_object
 from utils.archive.read import (
     describe,
@@ -74,7 +73,7 @@ def diff_archives(first: Path, second: Path, *, tolerance: float = 0.0) -> dict[
     differences = _Differences()
     seen: set[str] = set()
     same = 0
-    for key, ours in _iterate(first):
+    for key, ours in iterate_file(first, allow_renamed=True):
         seen.add(key)
         if key not in entries:
             differences.only_first.append(key)
@@ -119,12 +118,6 @@ class OpenedArchive:
         with locate_errors(path, offset, key):
             array, end = decode_object(self._buffer, offset)
         return array, bytes(self._buffer[offset:end])
-
-
-def _iterate(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    if path.suffix == ".scp":
-        return iterate_scp(path, allow_renamed=True)
-    return iterate_archive(path)
 
 
 def _read_locations(path: Path) -> dict[str, str]:

@@ -107,6 +107,13 @@ def iterate_scp(
     yield from iterate_entries(read_scp(path), allow_renamed=allow_renamed)
 
 
+def iterate_file(path: Path, *, allow_renamed: bool = False) -> Iterator[tuple[str, np.ndarray]]:
+    """As `iterate_scp` if the name ends in ``.scp``, else as `iterate_archive`."""
+    if path.suffix == ".scp":
+        return iterate_scp(path, allow_renamed=allow_renamed)
+    return iterate_archive(path)
+
+
 def iterate_entries(
     entries: Mapping[str, str], *, allow_renamed: bool = False
 ) -> Iterator[tuple[str, np.ndarray]]:

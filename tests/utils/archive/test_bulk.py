@@ -1,4 +1,4 @@
-"""All vectors of an scp file as one array: order, speed, what makes no array; and all numbers of a table."""
+"""All vectors of an scp file as one array: order, speed, refusals; tables of integers."""
 
 import struct
 import time
@@ -31,7 +31,7 @@ def test_vectors_of_several_archives_come_in_the_order_of_the_scp(tmp_path):
 
 @pytest.mark.slow
 def test_145116_vectors_of_256_dimensions_come_back_as_written(tmp_path):
-    """The size of VoxCeleb1's test side; processor time, so that other programs on the machine do not matter."""
+    """The size of VoxCeleb1's test side; processor time, since other programs may be running."""
     count, dimension = 145_116, 256
     item = np.dtype([("key", "S16"), ("header", "V11"), ("values", "<f4", dimension)])
     data = np.zeros(count, item)
@@ -58,7 +58,10 @@ def test_145116_vectors_of_256_dimensions_come_back_as_written(tmp_path):
     [
         (
             {"a": VECTOR, "b": VECTOR[:2]},
-            r"x.ark:\d+: key 'b': found a float32 vector of 2, expected a float32 vector of 3 like the first",
+            (
+                r"x.ark:\d+: key 'b': found a float32 vector of 2, expected a float32 "
+                r"vector of 3 like the first"
+            ),
         ),
         ({"a": VECTOR, "b": OBJECTS["double-vector"]}, r"key 'b': found a float64 vector of 3"),
         ({"a": VECTOR, "b": OBJECTS["float-matrix"]}, r"key 'b': found a float32 matrix of 2 x 3"),

@@ -1,4 +1,4 @@
-"""Kaldi's ranges of rows and columns behind an entry of an scp file: what Kaldi's own code reads, by every reader of ours."""
+"""Kaldi's ranges after an entry of an scp file: every reader against Kaldi's own code."""
 
 import kaldi_native_io
 import numpy as np

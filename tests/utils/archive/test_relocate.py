@@ -12,7 +12,7 @@ from utils.errors import UserError
 
 @pytest.fixture
 def moved(tmp_path, monkeypatch):
-    """exp/x.{ark,scp}, written with relative paths at ``old``, copied to ``new``; the original is gone."""
+    """exp/x.{ark,scp} with relative paths, copied from ``old`` to ``new``; the original is gone."""
     (tmp_path / "old" / "exp").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "old")
     write(type(tmp_path)("exp"), {"a": VECTOR, "b": VECTOR})

@@ -217,7 +217,7 @@ def test_utterances_of_a_missing_recording_go(tmp_path):
 
 
 def test_what_trials_name_is_not_sent_to_a_fix_that_would_refuse_it(tmp_path):
-    """An utterance, a speaker and a recording, each of which a trial or a model needs, beside one that nobody needs."""
+    """An utterance, a speaker and a recording that a trial or model needs, and one not needed."""
     for lists, changes, said in (
         (GOOD, {"utt2dur": "a-1 1\na-2 1\nb-1 1\n"}, "'c-1' is not in utt2dur"),
         (GOOD, {"spk2gender": "a m\nb f\n"}, "speaker 'c' is not in spk2gender"),

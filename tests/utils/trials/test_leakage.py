@@ -48,7 +48,10 @@ def test_leakage_is_refused_unless_allowed_and_then_marked(capsys):
     tests = {"test": set("vwxyz")}
     with pytest.raises(
         UserError,
-        match=r"^4 of 5 speakers of test set test are in dev \(v, w, x, \.\.\.\); and 1 more: .*--allow-leakage",
+        match=(
+            r"^4 of 5 speakers of test set test are in dev \(v, w, x, \.\.\.\); and 1 "
+            r"more: .*--allow-leakage"
+        ),
     ) as caught:
         refuse_leakage(tests, CLEAN | {"dev": set("vwxy"), "cohort": {"z"}})
     assert len(str(caught.value).splitlines()) == 1
