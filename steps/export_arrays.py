@@ -1,7 +1,8 @@
 """Write a folder of embeddings as one npz or HDF5 file.
 
-python -m steps.export_arrays exp/x/embeddings/test test.npz --utt2spk data/full/test/utt2spk
-python -m steps.import_embeddings test.npz exp/y/embeddings/test --kind arrays --utt2spk data/full/test/utt2spk
+    python -m steps.export_arrays exp/x/embeddings/test test.npz --utt2spk data/full/test/utt2spk
+
+``steps.import_embeddings --kind arrays`` reads such a file.
 """
 
 from pathlib import Path
@@ -15,7 +16,7 @@ FORMAT = 1
 
 
 def export_arrays(embeddings: Path, output: Path, *, utt2spk: Path | None = None) -> dict:
-    """Write ``utterances``, ``embeddings``, and ``speakers`` where they are given; the provenance goes along.
+    """Write ``utterances``, ``embeddings``, with ``utt2spk`` also ``speakers``; and the provenance.
 
     Read with ``numpy.load(FILE)["embeddings"]``, or ``h5py.File(FILE)["embeddings"][:]``.
 
@@ -24,9 +25,10 @@ def export_arrays(embeddings: Path, output: Path, *, utt2spk: Path | None = None
     embeddings : path
         Folder with ``xvector.scp``, of vectors or of matrices of one size.
     output : path
-        File whose name ends in ``.npz``, ``.h5`` or ``.hdf5`` (HDF5 needs h5py, from requirements-optional.txt).
+        File whose name ends in ``.npz``, ``.h5`` or ``.hdf5`` (HDF5 needs h5py, from
+        requirements-optional.txt).
     utt2spk : path or None
-        Speakers of the utterances; may name more.
+        Speakers of the utterances; may contain others.
 
     Returns
     -------
@@ -36,10 +38,13 @@ def export_arrays(embeddings: Path, output: Path, *, utt2spk: Path | None = None
     Raises
     ------
     UserError
-        Another ending, h5py missing, an utterance without a speaker, or embeddings of several sizes.
+        Another ending, h5py missing, an utterance without a speaker, or embeddings of several
+        sizes.
     """
     kind_of(output)
-    inputs = embeddings_inputs(embeddings) | ({"utt2spk": utt2spk} if utt2spk else {})
+    inputs = embeddings_inputs(embeddings)
+    if utt2spk:
+        inputs["utt2spk"] = utt2spk
     task = Task(
         output.parent, f"export_arrays_{output.name}", format=FORMAT, inputs=inputs, options={}
     )
@@ -53,12 +58,13 @@ def export_arrays(embeddings: Path, output: Path, *, utt2spk: Path | None = None
     from utils.embeddings.rows import read_embeddings
 
     keys, vectors = read_embeddings(embeddings)
-    arrays = {"utterances": np.array(keys), "embeddings": vectors} | (
-        {"speakers": np.array(speakers_of(keys, utt2spk))} if utt2spk else {}
-    )
+    arrays = {"utterances": np.array(keys), "embeddings": vectors}
+    if utt2spk:
+        arrays["speakers"] = np.array(speakers_of(keys, utt2spk))
     write_arrays(output, arrays, read_provenance(embeddings) or {})
-    print(f"{output}: {len(keys):,} embeddings of {vectors.shape[-1]} dimensions")
-    return task.finish([output], {"utterances": len(keys), "dimensions": vectors.shape[-1]})
+    dimensions = vectors.shape[-1]
+    print(f"{output}: {len(keys):,} embeddings of {dimensions} dimensions")
+    return task.finish([output], {"utterances": len(keys), "dimensions": dimensions})
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-r"""Hand an experiment to Kaldi: embeddings, back end, trials and scores in folders as its scripts leave and expect them.
+"""Export an experiment to Kaldi: embeddings, back end, trials and scores in its folder layout.
 
-python -m steps.export_kaldi exp/x data/full/packed_16000 kaldi --sets "[train, test]" --backend lda_plda
+python -m steps.export_kaldi exp/x data/full/packed kaldi --sets "[train, test]" --backend plda
 cd kaldi && export KALDI_ROOT=...   # Kaldi's folder, which has src/ and egs/
 bash score.sh                      # the same scores by Kaldi's own programs
-. ./path.sh && utils/validate_data_dir.sh --no-wav --no-feats --no-text data/test   # Kaldi's own scripts
+. ./path.sh                        # Kaldi's own scripts:
+utils/validate_data_dir.sh --no-wav --no-feats --no-text data/test
 """
 
 import os
@@ -22,7 +23,7 @@ from utils.scoring.score_files import receipt_of
 
 FORMAT = 2
 LISTS = ("utt2spk", "spk2utt", "trials", "enroll.spk2utt")
-IN_KALDI = ("cosine", "plda")  # back ends of which Kaldi has programs
+IN_KALDI = ("cosine", "plda")  # back ends that Kaldi has programs for
 SOUND = ("wav.scp", "feats.scp", "vad.scp")  # their entries name files that are not exported
 BESIDE_SOUND = (
     "segments",
@@ -40,7 +41,8 @@ KALDI_ROOT=$(cd "$KALDI_ROOT" && pwd) && export KALDI_ROOT
 for script in wsj/s5/utils wsj/s5/steps sre08/v1/sid; do
     ln -sfn "$KALDI_ROOT/egs/$script" "$(basename "$script")"
 done
-if [ -f "$KALDI_ROOT/tools/config/common_path.sh" ]; then . "$KALDI_ROOT/tools/config/common_path.sh"; fi
+if [ -f "$KALDI_ROOT/tools/config/common_path.sh" ]; then \
+. "$KALDI_ROOT/tools/config/common_path.sh"; fi
 export PATH=$PWD/utils:$PWD:$PATH LC_ALL=C
 """
 
@@ -58,38 +60,43 @@ def export_kaldi(
     root: Path | None = None,
     sound: bool = False,
 ) -> dict:
-    """Write ``xvectors_<set>/`` for each set, the back end's files, ``data/<set>/``, ``scores_<set>``, and ``score.sh`` with Kaldi's commands.
+    """Write embeddings, back end, data directories, scores, and ``score.sh`` with Kaldi's commands.
 
-    Kaldi's scripts (``utils/``, ``steps/``, ``sid/``) run in the output folder once ``path.sh`` was sourced there; it links to those of ``KALDI_ROOT``.
-    It is not written where ``root`` is another folder.
+    Folders and files: ``xvectors_<set>/``, ``data/<set>/``, ``scores_<set>``.
 
-    ``xvectors_<set>``: ``xvector.{ark,scp}``, ``spk_xvector.{ark,scp}``, ``num_utts.ark``; of the training set also ``mean.vec``, ``transform.mat``
-    and ``plda``, as egs/voxceleb/v2 has them: a back end of the links mean, lda, length_norm and PLDA is that recipe's.  ``data/<set>``: ``utt2spk``,
-    ``spk2utt``, ``trials``.  Vectors are float32; the rest is copied byte by byte.
+    Kaldi's scripts (``utils/``, ``steps/``, ``sid/``) run in the
+    output folder after ``path.sh``, which links to those of ``KALDI_ROOT``.  It is not written if
+    ``root`` is given.
+
+    ``xvectors_<set>``: ``xvector.{ark,scp}``, ``spk_xvector.{ark,scp}``, ``num_utts.ark``; of the
+    training set also ``mean.vec``, ``transform.mat`` and ``plda``, as egs/voxceleb/v2 has them: a
+    back end of the links mean, lda, length_norm and PLDA is that recipe's.  ``data/<set>``:
+    ``utt2spk``, ``spk2utt``, ``trials``.  Vectors are float32; the rest is copied byte by byte.
 
     Parameters
     ----------
     experiment : path
         With ``embeddings/<set>``, ``backend/<backend>``, ``scores/<set>/<backend>.scores``.
     data : path
-        Folder of the sets' data directories.
+        Folder of the data directories of the sets.
     output : path
         New folder; it can be moved or copied, unless ``paths`` is absolute.
     sets : list of str or None
         Names of sets; None: all that have embeddings.
     protocol : str or None
-        Of a test protocol's embeddings, in ``embeddings/<set>/<protocol>``; None: whole utterances.
+        Test protocol, with embeddings in ``embeddings/<set>/<protocol>``; None: whole utterances.
     backend : str or None
-        Name of a trained back end, ``cosine`` or ``plda`` of any links; None: embeddings alone.
+        Name of a trained back end, ``cosine`` or ``plda`` with any links; None: only embeddings.
     train_set : str
-        The set whose folder gets the back end's files; need not be among ``sets``.
+        The set in whose folder the back end is written; need not be one of ``sets``.
     paths : str
         In scp files: ``relative`` to ``root``, or ``absolute``.
     root : path or None
-        Where Kaldi's programs will be started; None: in the output folder itself.
+        Folder where Kaldi's programs will run; None: the output folder itself.
     sound : bool
-        ``data/<set>`` gets ``wav.scp``, ``feats.scp`` and ``vad.scp`` as well, with absolute paths to the files where they lie, and the lists that
-        belong to them; for scripts that read sound or features.
+        ``data/<set>`` gets ``wav.scp``, ``feats.scp`` and ``vad.scp`` as well, with absolute paths
+        to the original files, and the lists that belong to them; for scripts that read audio or
+        features.
 
     Returns
     -------
@@ -101,18 +108,22 @@ def export_kaldi(
     UserError
         No such set or back end, one that Kaldi has no program for, or embeddings that are matrices.
     """
-    embeddings = {
-        name: experiment / "embeddings" / name / (protocol or "")
-        for name in sets or sets_of(experiment, protocol)
-    }
-    lists = {name: _files_of(data / name, LISTS) for name in embeddings}
+    embeddings: dict[str, Path] = {}
+    lists: dict[str, dict[str, Path]] = {}
+    entries: dict[str, dict[str, Path]] = {}
+    scores: dict[str, Path] = {}
+    for name in sets or find_sets(experiment, protocol):
+        embeddings[name] = experiment / "embeddings" / name / (protocol or "")
+        lists[name] = _existing(data / name, LISTS)
+        entries[name] = {}
+        if sound:
+            lists[name] |= _existing(data / name, BESIDE_SOUND)
+            entries[name] = _existing(data / name, SOUND)
+        path = experiment / "scores" / name / (protocol or "") / f"{backend}.scores"
+        if path.exists():
+            scores[name] = path
     trained = experiment / "backend" / backend if backend else None
-    scores = {
-        name: path
-        for name in embeddings
-        if (path := experiment / "scores" / name / (protocol or "") / f"{backend}.scores").exists()
-    }
-    where: dict[str, object] = {
+    options: dict[str, object] = {
         "paths": paths,
         "root": root,
         "protocol": protocol,
@@ -120,14 +131,10 @@ def export_kaldi(
         "backend": backend,
     }
     if sound:
-        where["sound"] = True
-        for name in lists:
-            lists[name] |= _files_of(data / name, BESIDE_SOUND)
-    entries = {name: _files_of(data / name, SOUND) if sound else {} for name in embeddings}
-    inputs = _inputs(
-        embeddings, {name: lists[name] | entries[name] for name in lists}, trained, scores
-    )
-    task = Task(output, "export_kaldi", format=FORMAT, inputs=inputs, options=where)
+        options["sound"] = True
+    files = {name: lists[name] | entries[name] for name in embeddings}
+    inputs = _inputs(embeddings, files, trained, scores)
+    task = Task(output, "export_kaldi", format=FORMAT, inputs=inputs, options=options)
     if task.is_done():
         return task.counts
     export = _Export(output, train_set, _start(output, paths, root))
@@ -135,11 +142,11 @@ def export_kaldi(
     written = []
     for name, folder in embeddings.items():
         written += write_set(export, name, folder, counts)
-        copies = {output / "data" / name / file: path for file, path in lists[name].items()}
-        written += copy_files(copies)
+        data_out = output / "data" / name
+        written += copy_files({data_out / file: path for file, path in lists[name].items()})
         for file, path in entries[name].items():
-            relocate_scp(path, output / "data" / name / file, Relocation("absolute"))
-            written.append(output / "data" / name / file)
+            relocate_scp(path, data_out / file, Relocation("absolute"))
+            written.append(data_out / file)
     if root is None:
         with atomic_write(output / "path.sh") as script:
             script.write(PATH_SH)
@@ -147,19 +154,20 @@ def export_kaldi(
     written += copy_files({output / f"scores_{name}": path for name, path in scores.items()})
     if trained:
         written += write_back_end(trained, export, list(embeddings))
-    said = ", ".join(f"{count:,} embeddings of {name}" for name, count in counts.items())
+    summary = ", ".join(f"{count:,} embeddings of {name}" for name, count in counts.items())
     if backend:
         scored = ", ".join(scores) or "no set"
-        said += f"; back end {backend} in xvectors_{train_set}, scores of {scored}"
-    print(f"{output}: {said}")
+        summary += f"; back end {backend} in xvectors_{train_set}, scores of {scored}"
+    print(f"{output}: {summary}")
     return task.finish(written, {"utterances": counts, "scores": list(scores)})
 
 
 @dataclass(frozen=True)
 class _Export:
-    """The exported folder: the set that gets the back end, and what paths begin with where Kaldi's programs run.
+    """The exported folder, the set with the back end, and the prefix of its paths for Kaldi.
 
-    ``start`` is empty where they run in the exported folder itself.
+    ``start``: the exported folder as seen from the folder where Kaldi's programs run; empty if it
+    is the same.
     """
 
     output: Path
@@ -168,14 +176,14 @@ class _Export:
 
 
 def _start(output: Path, paths: str, root: Path | None) -> str:
-    """What paths begin with where Kaldi's programs run."""
+    """The exported folder as seen from the folder where Kaldi's programs run."""
     if paths == "absolute":
         return os.path.abspath(output)
     return "" if root is None else os.path.relpath(output, root)
 
 
-def _files_of(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Those of the named files that a data directory has."""
+def _existing(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    """The named files that exist in a folder."""
     return {name: folder / name for name in names if (folder / name).exists()}
 
 
@@ -185,7 +193,7 @@ def _inputs(
     trained: Path | None,
     scores: Mapping[str, Path],
 ) -> dict[str, Path]:
-    """What the export depends on."""
+    """The files that the export depends on, by name."""
     inputs = {
         f"embeddings {name}": folder / "receipts" / "collect_embeddings.json"
         for name, folder in embeddings.items()
@@ -200,41 +208,18 @@ def _inputs(
     return inputs
 
 
-def sets_of(experiment: Path, protocol: str | None) -> list[str]:
-    """Names of the sets that have embeddings.
-
-    Parameters
-    ----------
-    experiment : path
-        With ``embeddings/``.
-    protocol : str or None
-        As of `export_kaldi`.
-
-    Raises
-    ------
-    UserError
-        None has.
-    """
-    found = sorted(
-        path.name
-        for path in (experiment / "embeddings").glob("*")
-        if (path / (protocol or "") / "xvector.scp").exists()
-    )
-    if not found and not MODE.checking:
-        raise UserError(
-            f"{experiment}/embeddings: no set with {protocol + '/' if protocol else ''}xvector.scp; extract embeddings first"
-        )
-    return found
+def find_sets(experiment: Path, protocol: str | None) -> list[str]:
+    """Names of the sets that have embeddings."""
+    scp = os.path.join(protocol or "", "xvector.scp")
+    folders = (experiment / "embeddings").glob("*")
+    names = sorted(folder.name for folder in folders if (folder / scp).exists())
+    if not names and not MODE.checking:
+        raise UserError(f"{experiment}/embeddings: no set with {scp}; extract embeddings first")
+    return names
 
 
 def copy_files(sources: Mapping[Path, Path]) -> list[Path]:
-    """Copy files.
-
-    Parameters
-    ----------
-    sources : mapping of path to path
-        Copy -> original.
-    """
+    """Copy files: copy -> original; returns the copies."""
     for copy, original in sources.items():
         with atomic_write(copy, "wb") as file, open(original, "rb") as content:
             shutil.copyfileobj(content, file)
@@ -242,62 +227,30 @@ def copy_files(sources: Mapping[Path, Path]) -> list[Path]:
 
 
 def write_set(export: _Export, name: str, folder: Path, counts: dict[str, int]) -> list:
-    """Write the vectors of one set.
-
-    Parameters
-    ----------
-    export : _Export
-        Where they go.
-    name : str
-        Of the set.
-    folder : path
-        Of embeddings.
-    counts : dict of str to int
-        Gets the number of utterances.
-
-    Returns
-    -------
-    list
-        What was written, for the receipt.
-    """
+    """Write the vectors of one set; sets ``counts[name]`` and returns outputs for the receipt."""
     from utils.embeddings.kaldi_folders import copy_vectors, own_vectors
 
     output = export.output / f"xvectors_{name}"
     listed = os.path.join(export.start, f"xvectors_{name}")
     written = []
     for kind in ("xvector", "spk_xvector"):
-        if (folder / f"{kind}.scp").exists():
-            writer, _, keys = copy_vectors(
-                own_vectors(folder / f"{kind}.scp"), output / f"{kind}.scp"
-            )
+        source, scp = folder / f"{kind}.scp", output / f"{kind}.scp"
+        if source.exists():
+            writer, _, keys = copy_vectors(own_vectors(source), scp)
             counts.setdefault(name, len(keys))
-            scp = output / f"{kind}.scp"
             lines = scp.read_bytes().decode().replace(f" {output}/", f" {listed}/")
             with atomic_write(scp) as file:
                 file.write(lines)
-            del writer.outputs[str(scp)]  # not what it wrote any more
+            del writer.outputs[str(scp)]  # changed since
             written += [writer, scp]
     counted = folder / "num_utts.ark"
-    return written + (copy_files({output / "num_utts.ark": counted}) if counted.exists() else [])
+    if counted.exists():
+        written += copy_files({output / "num_utts.ark": counted})
+    return written
 
 
 def write_back_end(trained: Path, export: _Export, sets: list[str]) -> list[Path]:
-    """Copy mean.vec, transform.mat and plda, and write ``score.sh``.
-
-    Parameters
-    ----------
-    trained : path
-        Folder of the back end.
-    export : _Export
-        Where the copies go.
-    sets : list of str
-        Exported sets.
-
-    Raises
-    ------
-    UserError
-        Kaldi has no program for the back end.
-    """
+    """Copy mean.vec, transform.mat and plda, and write ``score.sh``."""
     from steps.backends import FAMILIES, Cosine, Plda
     from utils.data_dir.lists import read_trial_list
     from utils.scoring.backend_files import read_backend, read_declared
@@ -307,9 +260,10 @@ def write_back_end(trained: Path, export: _Export, sets: list[str]) -> list[Path
     options, folder = declared["options"], output / f"xvectors_{export.train_set}"
     if options["name"] not in IN_KALDI:
         raise UserError(
-            f"{trained}: Kaldi has no program for back end '{options['name']}'; it has those of {' and '.join(IN_KALDI)}"
+            f"{trained}: Kaldi has no program for back end '{options['name']}', "
+            f"expected {' or '.join(IN_KALDI)}"
         )
-    scorer = read_backend(trained, FAMILIES).scorer  # so that a damaged file goes nowhere
+    scorer = read_backend(trained, FAMILIES).scorer  # refuses damaged files
     assert isinstance(scorer, Cosine | Plda)  # those of IN_KALDI
     stages = [name for name, _ in scorer.chain.stages]
     written = copy_files({folder / name: trained / name for name in declared["parts"]})
@@ -333,49 +287,33 @@ def write_back_end(trained: Path, export: _Export, sets: list[str]) -> list[Path
 def scoring_lines(
     export: _Export, name: str, enrol: set[str], options: Mapping, stages: list[str]
 ) -> list[str]:
-    """Kaldi's commands for the trials of a set.
-
-    Parameters
-    ----------
-    export : _Export
-        The exported folder.
-    name : str
-        Of the set.
-    enrol : set of str
-        Enrolment sides: utterances, speakers, or models of ``enroll.spk2utt``.
-    options, stages
-        As of `utils.scoring.kaldi_commands.scoring_command`.
-    """
+    """Kaldi's commands for the trials of a set."""
     from utils.archive import read_scp
     from utils.scoring.kaldi_commands import TrialFiles, scoring_command
 
     output, start = export.output, export.start
     folder, lists = os.path.join(start, f"xvectors_{name}"), os.path.join(start, "data", name)
-    test, lines, num_utts = f"scp:{folder}/xvector.scp", [], None
-    side = test
+    test = f"scp:{folder}/xvector.scp"
+    enrolment, num_utts, lines = test, None, []
     if (output / "data" / name / "enroll.spk2utt").exists():
-        side, num_utts = f"scp:{folder}/enroll.scp", f"ark:{folder}/enroll_num_utts.ark"
-        lines = [
-            f"ivector-mean ark:{lists}/enroll.spk2utt {test} ark,scp:{folder}/enroll.ark,{folder}/enroll.scp ark,t:{folder}/enroll_num_utts.ark"
-        ]
+        enrolment, num_utts = f"scp:{folder}/enroll.scp", f"ark:{folder}/enroll_num_utts.ark"
+        mean_command = (
+            f"ivector-mean ark:{lists}/enroll.spk2utt {test} "
+            f"ark,scp:{folder}/enroll.ark,{folder}/enroll.scp "
+            f"ark,t:{folder}/enroll_num_utts.ark"
+        )
+        lines.append(mean_command)
     elif not enrol <= read_scp(output / f"xvectors_{name}" / "xvector.scp").keys():
-        side, num_utts = f"scp:{folder}/spk_xvector.scp", f"ark:{folder}/num_utts.ark"
+        enrolment, num_utts = f"scp:{folder}/spk_xvector.scp", f"ark:{folder}/num_utts.ark"
     backend = os.path.join(start, f"xvectors_{export.train_set}")
-    return [
-        *lines,
-        scoring_command(
-            options,
-            stages,
-            backend,
-            TrialFiles(
-                enrol=side,
-                test=test,
-                num_utts=num_utts,
-                trials=f"{lists}/trials",
-                scores=os.path.join(start, f"kaldi_scores_{name}"),
-            ),
-        ),
-    ]
+    files = TrialFiles(
+        enrol=enrolment,
+        test=test,
+        num_utts=num_utts,
+        trials=f"{lists}/trials",
+        scores=os.path.join(start, f"kaldi_scores_{name}"),
+    )
+    return [*lines, scoring_command(options, stages, backend, files)]
 
 
 if __name__ == "__main__":

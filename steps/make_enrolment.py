@@ -1,8 +1,10 @@
-"""N x M enrolment and verification (GE2E): models of M utterances, each tried against M other utterances of every speaker.
+"""N x M enrolment and verification (GE2E): models of N utterances, all with M tests per speaker.
 
-    python -m steps.make_enrolment data/full/packed_16000/test data/full/packed_16000/test_5x5 --enrol-utterances 5 --test-utterances 5
+    python -m steps.make_enrolment data/full/packed_16000/test data/full/packed_16000/test_5x5 \\
+        --enrol-utterances 5 --test-utterances 5
 
-Score with ``steps.score --enroll-spk2utt data/full/packed_16000/test_5x5/enroll.spk2utt``: a model is the mean of its utterances' embeddings.
+Score with ``steps.score --enroll-spk2utt data/full/packed_16000/test_5x5/enroll.spk2utt``: a model
+is the mean of its utterances' embeddings.
 """
 
 import json
@@ -32,36 +34,39 @@ def make_enrolment(
     design: Path | None = None,
     single: bool = False,
 ) -> dict:
-    """Write a data directory of the drawn utterances, whose sound stays where it is, with ``enroll.spk2utt`` and ``trials``.
+    """Write a data directory of the drawn utterances with ``enroll.spk2utt`` and ``trials``.
+
+    Its audio stays in the files of the original.
 
     Parameters
     ----------
     data : path
-        Data directory, packed or with features; its own trials are left aside.
+        Data directory, packed or with features; its own trials are ignored.
     output : path
-        The new one.
+        New data directory.
     enrol_utterances : int
         Utterances of a model.
     test_utterances : int
-        Other utterances of each speaker, tried against all models.
+        Other utterances of each speaker, compared with all models.
     speakers : int or None
-        How many to draw of those with utterances enough; None: all.
+        Number to draw of those with enough utterances; None: all.
     seed : int
-        Of the draws, 0 or more.
+        Seed of the draws, 0 or more.
     design : path or None
-        YAML that says which utterances enrol and which test, and what has to be said beside every figure; see `utils.trials.enrolment.TrialDesign`.
+        YAML: which utterances enrol and which test, and a watermark; see
+        `utils.trials.enrolment.TrialDesign`.
     single : bool
-        Every utterance enrols by itself: trials that validation can score.
+        Enrol every utterance by itself: trials that validation can score.
 
     Returns
     -------
     dict
-        Numbers of ``models``, ``trials``, and speakers that were ``left_out`` for want of utterances.
+        Numbers of ``models``, ``trials``, and speakers ``left_out`` with too few utterances.
 
     Raises
     ------
     UserError
-        Too few speakers have utterances enough.
+        Too few speakers have enough utterances.
     """
     from utils.config import make, read_yaml
     from utils.data_dir.formats import lists_of
@@ -71,19 +76,22 @@ def make_enrolment(
         raise UserError(f"--seed is {seed}, expected 0 or more")
     lists = lists_of(data)
     chosen = make(TrialDesign, read_yaml(design) if design else None, str(design))
+    options: dict = {
+        "enrol_utterances": enrol_utterances,
+        "test_utterances": test_utterances,
+        "speakers": speakers,
+        "seed": seed,
+    }
+    if design:
+        options["design"] = vars(chosen)
+    if single:
+        options["single"] = True
     task = Task(
         output,
         "made",
         format=FORMAT,
         inputs=data_dir_inputs(data, "wav.scp", *lists),
-        options={
-            "enrol_utterances": enrol_utterances,
-            "test_utterances": test_utterances,
-            "speakers": speakers,
-            "seed": seed,
-            **({"design": vars(chosen)} if design else {}),
-            **({"single": True} if single else {}),
-        },
+        options=options,
     )
     if task.is_done():
         return task.counts
@@ -93,7 +101,8 @@ def make_enrolment(
     source = read_data_dir(data, allow_pipes=True)  # none is run
     if chosen.apart_by and chosen.apart_by not in source.maps:
         raise UserError(
-            f"{data}: no {chosen.apart_by}, which {design} names; it has {', '.join(lists)}"
+            f"{data}: no {chosen.apart_by}, the list in apart_by of {design}; "
+            f"it has {', '.join(lists)}"
         )
     try:
         pools = may_enrol_and_test(source.utt2spk, chosen, source.maps.get(chosen.apart_by), seed)
@@ -116,21 +125,23 @@ def make_enrolment(
     written = [output / name for name in lists_of(output)]
     counts = {"models": len(models), "trials": len(trials), "left_out": len(left_out)}
     print(
-        f"{output}: {counts['models']:,} models of {enrol_utterances} utterances, {counts['trials']:,} trials; {counts['left_out']:,} speakers "
+        f"{output}: {counts['models']:,} models of {enrol_utterances} utterances, "
+        f"{counts['trials']:,} trials; {counts['left_out']:,} speakers "
         f"have fewer than {enrol_utterances + test_utterances} utterances"
     )
     return task.finish([*written, output / "ledger.json", output / WATERMARKS, facts], counts)
 
 
 def _drawn_part(source: "DataDir", models: dict[str, list[str]], trials: list[str]) -> "DataDir":
-    """The utterances that enrol or test, without trials and models of the source's own."""
+    """The utterances that enrol or test, without the trials and models of the source."""
     from utils.data_dir import subset_data_dir
 
     source.trials = None
     source.maps.pop("enroll.spk2utt", None)
-    enrolled = {utterance for members in models.values() for utterance in members}
-    tested = {trial.split()[1] for trial in trials}
-    return subset_data_dir(source, utterances=enrolled | tested)
+    drawn = {trial.split()[1] for trial in trials}
+    for members in models.values():
+        drawn.update(members)
+    return subset_data_dir(source, utterances=drawn)
 
 
 def _write_ledger(path: Path, came_in: int, went_on: int) -> None:

@@ -1,9 +1,10 @@
-"""Make trials of a stated design for a data directory that has none.
+"""Make trials of a given design for a data directory that has none.
 
     python -m steps.make_trials data/full/test --targets-per-speaker 100 --same-sex 5 --cross-sex 5
-    python -m steps.make_trials data/full/test --sessions across --enrol-utterances 3 --enrol-sessions 1
+    python -m steps.make_trials data/full/test --sessions across --enrol-utterances 3
 
-Models of several utterances stand in ``enroll.spk2utt``: score with ``steps.score --enroll-spk2utt``.
+Models of several utterances are in ``enroll.spk2utt``: score with
+``steps.score --enroll-spk2utt``.
 """
 
 import json
@@ -37,29 +38,33 @@ def make_trials(
     enrol_sessions: int | None = None,
     seed: int = 1,
 ) -> dict:
-    """Write ``trials`` and ``trials.json`` (how many of each kind were wanted, there and drawn), and ``enroll.spk2utt`` where models are asked for.
+    """Write ``trials`` and ``trials.json``, and ``enroll.spk2utt`` if models are asked for.
 
-    Pairs are drawn from all of their kind without repetition, in memory that grows with the utterances and the trials, not with the pairs.
+    ``trials.json`` has the numbers of each kind that were wanted, exist and were drawn.  Pairs are
+    drawn without replacement, in memory that grows with the utterances and the trials, not with
+    the pairs.
 
     Parameters
     ----------
     data : path
         Data directory; trials that came with its corpus stay as they are.
     targets_per_speaker : int or None
-        At most so many target trials of each speaker; None: all pairs.
+        Target trials of each speaker at most; None: all pairs.
     same_sex, cross_sex, random : int or None
-        Impostor trials of each kind for each target trial; none given: 5 same_sex and 5 cross_sex where there is a spk2gender, else 10 random.
+        Impostor trials of each kind per target trial; none given: 5 same_sex and 5 cross_sex if
+        there is a spk2gender, else 10 random.
     sessions : str
-        ``across``: the sides of a trial are of two sessions; ``within``: of one; ``any``.  Impostor trials are held to it where speakers share
-        sessions, so that a session tells nothing of a trial's class.
+        ``across``: the sides of a trial are of two sessions; ``within``: of one; ``any``.
+        Impostor trials follow it only if speakers share sessions, so that a session does not
+        reveal the class of a trial.
     session_map : str
-        Name of the list of sessions; any other ``utt2*`` may stand for it.
+        Name of the list of sessions, any ``utt2*``.
     enrol_utterances : int
-        More than 1: each speaker has a model of so many utterances, which are in no test.
+        More than 1: each speaker has a model of so many utterances, which are in no test side.
     enrol_sessions : int or None
-        Sessions that a model's utterances are of; None: whatever, or one where ``sessions`` is a rule.
+        Number of sessions of a model's utterances; None: any, or one unless ``sessions`` is any.
     seed : int
-        Of all draws, 0 or more.
+        Seed of all draws, 0 or more.
 
     Returns
     -------
@@ -69,7 +74,8 @@ def make_trials(
     Raises
     ------
     UserError
-        The directory has trials of other origin, lacks a list that the design asks for, or has no trial of a class.
+        The directory has trials of unknown origin, lacks a list that the design needs, or has no
+        trial of a class.
     """
     counted = {
         "targets_per_speaker": targets_per_speaker,
@@ -81,7 +87,8 @@ def make_trials(
     _refuse_small(impostors | {"seed": seed}, 0)
     if enrol_sessions is not None and not enrol_sessions <= enrol_utterances:
         raise UserError(
-            f"--enrol-sessions is {enrol_sessions}, expected at most the {enrol_utterances} of --enrol-utterances"
+            f"--enrol-sessions is {enrol_sessions}, "
+            f"expected at most the {enrol_utterances} of --enrol-utterances"
         )
     if enrol_sessions is None and enrol_utterances > 1 and sessions != "any":
         enrol_sessions = 1
@@ -119,18 +126,22 @@ def make_trials(
     trials = make_pairs(spk2utt, spk2sex, utt2session, design)
     counts = _count(trials.lines, trials.models)
     if not counts["targets"] or not counts["nontargets"]:
+        reason = "; ".join(trials.shortages) or "no impostors were asked for"
         raise UserError(
-            f"{data}: the design has {counts['targets']} target and {counts['nontargets']} impostor trials, expected some of both "
-            f"({'; '.join(trials.shortages) or 'no impostors were asked for'}); {_remedy(design)}"
+            f"{data}: the design has {counts['targets']} target and {counts['nontargets']} "
+            f"impostor trials, expected some of both ({reason}); {_remedy(design)}"
         )
     written = _write_trials(data, trials)
-    said = f"{counts['targets']:,} target and {counts['nontargets']:,} impostor trials, {counts['models']:,} models"
-    print(f"{data}: {'; '.join([said, *trials.shortages])}")
+    summary = (
+        f"{counts['targets']:,} target and {counts['nontargets']:,} impostor trials, "
+        f"{counts['models']:,} models"
+    )
+    print(f"{data}: {'; '.join([summary, *trials.shortages])}")
     return task.finish(written, counts)
 
 
 def _remedy(design: "Design") -> str:
-    """Which options ask for less, as far as some do."""
+    """The options that ask for less, if there are any."""
     weaker = []
     if design.sessions != "any":
         weaker.append("--sessions any")
@@ -143,21 +154,22 @@ def _remedy(design: "Design") -> str:
 
 
 def _refuse_small(options: dict[str, int | None], least: int) -> None:
-    """Refuse options that are smaller than a number that makes sense."""
+    """Refuse options below the least number."""
     for name, value in options.items():
         if value is not None and value < least:
             raise UserError(f"--{name.replace('_', '-')} is {value}, expected {least} or more")
 
 
 def _came_with_the_corpus(data: Path) -> bool:
-    """Whether the step that made the directory gave it its trials; trials of which nobody knows the origin are refused."""
+    """Whether the directory was made with trials; refuses trials of unknown origin."""
     made = read_receipt(data / "receipts" / "made.json")
     if made and "trials" in made["outputs"]:
         return True
     foreign = [name for name in ("trials", "enroll.spk2utt") if (data / name).exists()]
     if foreign and not (data / "trials.json").exists():
         raise UserError(
-            f"{data / foreign[0]}: is there already and was not made here; move it away to have trials designed"
+            f"{data / foreign[0]}: exists and was not made here; "
+            "move it away to have trials designed"
         )
     return False
 
@@ -173,7 +185,7 @@ def _utterances_of_speakers(utt2spk: Path) -> dict[str, list[str]]:
 
 
 def _wanted_impostors(given: dict[str, int], spk2gender: Path, has_sexes: bool) -> dict[str, int]:
-    """Impostor trials of each kind for each target trial: those asked for, or the usual ones."""
+    """Impostor trials of each kind per target trial: those asked for, or the defaults."""
     if given:
         wanted = given
     else:
@@ -181,7 +193,8 @@ def _wanted_impostors(given: dict[str, int], spk2gender: Path, has_sexes: bool) 
     wanted = {kind: number for kind, number in wanted.items() if number}
     if not has_sexes and wanted.keys() & {"same_sex", "cross_sex"}:
         raise UserError(
-            f"{spk2gender}: no such file, but impostors are asked for by sex; write it, or ask for others by --random of steps.make_trials"
+            f"{spk2gender}: no such file, but impostors are asked for by sex; "
+            "write it, or ask for others by --random of steps.make_trials"
         )
     return wanted
 
@@ -192,7 +205,8 @@ def _read_sessions(path: Path) -> dict[str, str]:
 
     if not path.exists():
         raise UserError(
-            f"{path}: no such file, but the design asks for sessions; write it, take --sessions any, or name another by --session-map of steps.make_trials"
+            f"{path}: no such file, but the design asks for sessions; write it, "
+            "take --sessions any, or name another by --session-map of steps.make_trials"
         )
     return read_map(path)
 
@@ -208,12 +222,12 @@ def _count(lines: list[str], models: dict[str, list[str]]) -> dict[str, int]:
 
 
 def _write_trials(data: Path, trials: "Trials") -> list[Path]:
-    """Write trials and how they were designed, and models; or take away the models of an earlier design."""
+    """Write trials, their design and models; remove the models of an earlier design."""
     from utils.data_dir import write_map
 
     written = [data / "trials", data / "trials.json"]
     design = {"kinds": trials.counts, "models": len(trials.models), "shortages": trials.shortages}
-    # First: whoever finds it knows that the trials are this step's.
+    # first: it marks the trials as this step's
     with atomic_write(data / "trials.json") as file:
         json.dump(design, file, indent=1)
         file.write("\n")

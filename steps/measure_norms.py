@@ -1,4 +1,4 @@
-"""Write the length of every embedding, a quality measure for ``steps.calibrate``.
+"""Write the norm of every embedding, a quality measure for ``steps.calibrate``.
 
 python -m steps.measure_norms exp/x/embeddings/dev exp/x/measures/dev
 """
@@ -17,14 +17,14 @@ FORMAT = 1
 
 
 def measure_norms(embeddings: Path, output: Path) -> dict:
-    """Write ``utt2norm``: before anything is subtracted, and of a matrix the length of the mean of its rows.
+    """Write ``utt2norm``: Euclidean norms of the raw embeddings; of a matrix, of its rows' mean.
 
     Parameters
     ----------
     embeddings : path
         Folder with ``xvector.scp``.
     output : path
-        Folder.
+        Folder of ``utt2norm``.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def measure_norms(embeddings: Path, output: Path) -> dict:
     Raises
     ------
     UserError
-        One is not finite.
+        An embedding has NaN or Inf.
     """
     task = Task(
         output, "measure_norms", format=FORMAT, inputs=embeddings_inputs(embeddings), options={}
@@ -43,11 +43,9 @@ def measure_norms(embeddings: Path, output: Path) -> dict:
         return task.counts
     keys, rows = read_embeddings(embeddings)
     refuse_not_finite(keys, rows, embeddings)
-    lengths = np.linalg.norm(vectors_of(rows).astype(np.float64), axis=1)
-    write_map(
-        output / "utt2norm",
-        {key: f"{length:.7g}" for key, length in sorted(zip(keys, lengths.tolist(), strict=True))},
-    )
+    norms = np.linalg.norm(vectors_of(rows).astype(np.float64), axis=1)
+    utt2norm = {key: f"{norm:.7g}" for key, norm in zip(keys, norms.tolist(), strict=True)}
+    write_map(output / "utt2norm", utt2norm)
     return task.finish([output / "utt2norm"], {"embeddings": len(keys)})
 
 

@@ -1,4 +1,4 @@
-"""Every file that Kaldi made is used by a test that is named here, or by one of the tests below."""
+"""Every golden file of Kaldi is compared by a test that is named here; some by tests below."""
 
 import re
 
@@ -15,13 +15,14 @@ from utils.scoring.score_files import read_scores
 
 GOLDEN = ROOT / "tests" / "golden" / "kaldi"
 BACK_ENDS, ARCHIVE = "steps/backends/test_kaldi_back_ends.py", "utils/archive/test_archive.py"
-MATCHED = {  # test -> files that it holds ours against
+MATCHED = {  # test -> files that it compares with ours
     f"{ARCHIVE}::test_binary_vectors_equal_their_text_twin": (
         "train.scp train.txt enroll.scp enroll.txt adapt.scp adapt.txt test.scp test.txt"
     ),
-    f"{ARCHIVE}::test_rewritten_archive_and_scp_are_kaldis_bytes": "train.ark enroll.ark adapt.ark "
-    "test.ark enroll_mean.ark enroll_mean.scp mats.ark "
-    "mats.scp wav_copy.ark wav_copy.scp",
+    f"{ARCHIVE}::test_rewritten_archive_and_scp_are_kaldis_bytes": (
+        "train.ark enroll.ark adapt.ark test.ark enroll_mean.ark enroll_mean.scp mats.ark "
+        "mats.scp wav_copy.ark wav_copy.scp"
+    ),
     f"{ARCHIVE}::test_both_flavours_hold_the_test_vectors": "flavour_binary.ark",
     f"{ARCHIVE}::test_rewritten_files_are_kaldis_bytes": (
         "flavour_text.ark lda.mat lda.txt mean.vec enroll_num_utts.txt"
@@ -43,9 +44,10 @@ MATCHED = {  # test -> files that it holds ours against
     f"{BACK_ENDS}::test_length_normalisation_is_that_of_kaldi": (
         "test_length_normalized.txt test_unit_norm.txt"
     ),
-    f"{BACK_ENDS}::test_scores_are_those_of_kaldi": "scores_plda_raw scores_plda_raw_nonorm "
-    "scores_plda_raw_simple scores_plda_lda "
-    "scores_plda_lda_single scores_plda_adapted",
+    f"{BACK_ENDS}::test_scores_are_those_of_kaldi": (
+        "scores_plda_raw scores_plda_raw_nonorm scores_plda_raw_simple scores_plda_lda "
+        "scores_plda_lda_single scores_plda_adapted"
+    ),
     "steps/test_score.py::test_cosine_without_mean_equals_kaldi_on_the_golden_set": (
         "scores_cosine trials"
     ),

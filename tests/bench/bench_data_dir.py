@@ -2,7 +2,7 @@
 
     python -m tests.bench.bench_data_dir [utterances]
 
-Each row is one process; the table gives its wall-clock seconds, start included, and its peak memory.
+Each row is one process, with its wall-clock seconds, start included, and its peak memory.
 """
 
 import os
@@ -99,7 +99,8 @@ def measure(name: str, *command: str) -> None:
     _, status, usage = os.wait4(process.pid, 0)
     seconds, cpu_seconds = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
     print(
-        f"{name:28} {seconds:6.2f} s {cpu_seconds:6.2f} s of CPU {usage.ru_maxrss / 2**20:6.2f} GiB  exit {os.WEXITSTATUS(status)}"
+        f"{name:28} {seconds:6.2f} s {cpu_seconds:6.2f} s of CPU "
+        f"{usage.ru_maxrss / 2**20:6.2f} GiB  exit {os.WEXITSTATUS(status)}"
         f"  {said[-1][-70:] if said else ''}",
         flush=True,
     )

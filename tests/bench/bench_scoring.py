@@ -90,11 +90,10 @@ def make_embeddings(folder: Path, num_embeddings: int, dimensions: int, num_tria
             writer.write(key, vector)
     enrol, test = rng.integers(num_embeddings, size=(2, num_trials))
     enrol.sort()  # as published lists are: the trials of one enrolment side stand together
+    test = np.where(test == enrol, (test + 1) % num_embeddings, test)  # not with itself
     pairs = zip(enrol.tolist(), test.tolist(), strict=True)
-    lines = [
-        f"{keys[a]} {keys[b]} {'target' if k % 2 else 'nontarget'}\n"
-        for k, (a, b) in enumerate(pairs)
-    ]
+    # by the pair: one that is drawn twice has one class
+    lines = [f"{keys[a]} {keys[b]} {('nontarget', 'target')[(a + b) % 2]}\n" for a, b in pairs]
     (folder / "trials").write_text("".join(lines))
 
 

@@ -106,8 +106,8 @@ def test_backslashes_are_named_and_slashes_help(wav, tmp_path):
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ('"cat {} |"', "a quote behind the bar"),
-        ("cat {} |'", "a quote behind the bar"),
+        ('"cat {} |"', "a quote after the bar"),
+        ("cat {} |'", "a quote after the bar"),
         ("cat {} | cat", "add the bar"),
         ('"{}"', "quotes around the path"),
     ],

@@ -136,7 +136,7 @@ CASES = {
         lambda w: bytes_of(
             w / "train/xvector.scp", lambda text: text + text[: text.index(b"\n") + 1]
         ),
-        "scp:49: key 'c0-0' stands twice",
+        "scp:49: duplicate key 'c0-0'",
     ),
     "a truncated archive": (
         train,
@@ -182,7 +182,7 @@ CASES = {
     "trials of another class than that of the speakers": (
         scoring,
         lambda w: (w / "data/test/trials").write_text("t0-0 t0-1 nontarget\n"),
-        "trials:1: trial 't0-0 t0-1' is called nontarget, but utt2spk says 't0' on both sides",
+        "trials:1: trial 't0-0 t0-1' is nontarget, but utt2spk says 't0' on both sides",
     ),
     "a missing side": (
         scoring,

@@ -410,7 +410,7 @@ def test_scores_from_outside_are_told_apart_by_name_where_there_are_several(work
 def test_trials_that_contradict_utt2spk_teach_nothing(work):
     trials = work / "data" / "dev" / "trials"
     trials.write_text(trials.read_text().replace("d00-0 d00-1 target", "d00-0 d00-1 nontarget"))
-    with pytest.raises(UserError, match="trials:1: trial 'd00-0 d00-1' is called nontarget, but"):
+    with pytest.raises(UserError, match="trials:1: trial 'd00-0 d00-1' is nontarget, but"):
         learned(work)
     trials.write_text(
         "".join(f"{line.rsplit(' ', 1)[0]}\n" for line in trials.read_text().splitlines())

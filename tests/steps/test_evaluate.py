@@ -100,7 +100,7 @@ def test_speakers_that_leak_are_refused_and_when_allowed_said_beside_every_figur
     )
     assert rows_of(work, train=[clean], cohort=[clean])["all"]["watermarks"] == []
     assert (
-        "1 of 1 speakers of the cohort are in the network's training, as is usual"
+        "1 of 1 speakers of the cohort are in the network's training, which is normal"
         in capsys.readouterr().out
     )
 

@@ -83,7 +83,10 @@ def test_h5py_missing_is_one_line(work, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(
         UserError,
-        match=r"x\.h5: h5py is needed for HDF5, and is not installed: pip install -r requirements-optional\.txt",
+        match=(
+            r"x\.h5: h5py is needed for HDF5, and is not installed: pip install -r "
+            r"requirements-optional\.txt"
+        ),
     ):
         export_arrays(work / "test", work / "x.h5")
     assert not (work / "x.h5").exists()

@@ -1,4 +1,4 @@
-"""Experiments that go to Kaldi and come back, and folders that Kaldi's own programs made; what is refused."""
+"""Experiments exported to Kaldi and imported again, folders made by Kaldi, and refusals."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ CHAIN = "name: plda\nlinks: [{name: mean}, {name: lda, dim: 12}, {name: length_n
 
 @pytest.fixture
 def experiment(tmp_path):
-    """Kaldi's golden vectors as an experiment of ours: two sets, a back end, scores, data directories."""
+    """Kaldi's golden vectors as an experiment: two sets, a back end, scores, data directories."""
     exp, data = tmp_path / "exp", tmp_path / "data"
     (keys, vectors), (more, others), (models, means) = (
         vectors_of("enroll"),
@@ -65,7 +65,7 @@ def experiment(tmp_path):
 
 @pytest.fixture
 def kaldi(tmp_path):
-    """A folder as Kaldi's scripts leave it: its own archives, paths that begin at its recipe's folder, its own back end."""
+    """A folder as Kaldi's scripts leave it: archives, paths relative to its recipe, back end."""
     recipe = tmp_path / "v2"
     for name, files, backend in (
         (
@@ -188,7 +188,7 @@ def test_smoothing_is_that_of_ivector_copy_plda(kaldi, tmp_path):
 
 
 def test_enrolments_may_have_a_set_of_their_own(kaldi, tmp_path):
-    """As in egs/sre16/v2: models and their numbers of utterances in xvectors_enroll, tests in xvectors_test."""
+    """As in egs/sre16/v2: models and their counts in xvectors_enroll, tests in xvectors_test."""
     enroll = kaldi / "xvectors_enroll"
     enroll.mkdir()
     for name in ("spk_xvector.ark", "spk_xvector.scp", "num_utts.ark"):
@@ -319,10 +319,13 @@ def test_models_and_cosine_have_kaldis_commands_too(experiment, tmp_path):
     export_kaldi(experiment, tmp_path / "data", tmp_path / "kaldi", backend="cosine", sets=["test"])
     lines = (tmp_path / "kaldi" / "score.sh").read_text()
     assert (
-        "ivector-mean ark:data/test/enroll.spk2utt scp:xvectors_test/xvector.scp ark,scp:xvectors_test/enroll.ark,"
-        in lines
+        "ivector-mean ark:data/test/enroll.spk2utt scp:xvectors_test/xvector.scp "
+        "ark,scp:xvectors_test/enroll.ark,"
+    ) in lines
+    side = (
+        "ark:ivector-subtract-global-mean xvectors_train/mean.vec "
+        "scp:xvectors_test/enroll.scp ark:- | ivector-normalize-length --scaleup=false"
     )
-    side = "ark:ivector-subtract-global-mean xvectors_train/mean.vec scp:xvectors_test/enroll.scp ark:- | ivector-normalize-length --scaleup=false"
     assert f"  '{side} ark:- ark:- |'" in lines
 
 
@@ -532,7 +535,7 @@ def test_the_commands_exit_as_they_should(kaldi, tmp_path, command):
 
 
 def test_kaldis_own_scripts_run_in_an_export_and_find_its_sound(experiment, tmp_path):
-    """Stand-ins for Kaldi's scripts: that they are found where its folder has them; KALDI_ROOT's own ones where it is set."""
+    """Stand-ins for Kaldi's scripts in its folder layout; the real ones if KALDI_ROOT is set."""
     wav, packed = tmp_path / "a.wav", tmp_path / "data" / "test"
     wav.touch()
     (packed / "wav.scp").write_text(f"a {os.path.relpath(wav)}\n")

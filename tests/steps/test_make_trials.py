@@ -52,7 +52,7 @@ def kinds_of(data):
 
 
 def test_all_targets_and_as_many_impostors_of_each_kind_as_there_are(tmp_path, capsys):
-    """Four speakers of four utterances: 4 x 6 targets; 2 x 16 pairs within a sex, 4 x 16 across: fewer than the 120 of each that are wanted."""
+    """4 x 6 targets; 2 x 16 pairs within a sex, 4 x 16 across: fewer than the 120 wanted."""
     data = directory(tmp_path / "data")
     assert make_trials(data) == {"targets": 24, "nontargets": 96, "models": 0}
     validate_data_dir(data)
@@ -60,9 +60,9 @@ def test_all_targets_and_as_many_impostors_of_each_kind_as_there_are(tmp_path, c
     assert lines == sorted(lines)
     assert len(lines) == len(set(lines))
     assert (
-        "120 same_sex impostor trials wanted, there are 32; 120 cross_sex impostor trials wanted, there are 64"
-        in capsys.readouterr().out
-    )
+        "only 32 same_sex impostor trials exist, 120 were asked for; only 64 "
+        "cross_sex impostor trials exist, 120 were asked for"
+    ) in capsys.readouterr().out
     kinds = json.loads((data / "trials.json").read_text())["kinds"]
     assert kinds["same_sex"] == {"wanted": 120, "there": 32, "drawn": 32}
 
@@ -73,7 +73,7 @@ def test_all_targets_and_as_many_impostors_of_each_kind_as_there_are(tmp_path, c
 def test_both_classes_are_held_to_a_rule_of_sessions_that_speakers_share(
     tmp_path, sessions, targets, same, cross
 ):
-    """Within: 4 x 2 targets of 2 sessions; across: 4 x 4.  Each target has one impostor of one sex and one (within: two) of two."""
+    """Within: 4 x 2 targets of 2 sessions; across: 4 x 4; each with 1 + 1 (1 + 2) impostors."""
     data = directory(tmp_path / "data")
     make_trials(data, sessions=sessions, same_sex=1, cross_sex=2 if sessions == "within" else 1)
     is_same = sessions == "within"
@@ -101,7 +101,7 @@ def test_sessions_of_ones_own_bind_targets_only_and_that_is_said(tmp_path, capsy
 
 
 def test_models_of_several_utterances_are_tested_with_others(tmp_path):
-    """Of each of four speakers two utterances of one session enrol; the two of the other session are tests: 4 x 2 targets."""
+    """Two utterances of one session enrol, the two of the other are tests: 4 x 2 targets."""
     data = directory(tmp_path / "data")
     assert (
         make_trials(data, sessions="across", enrol_utterances=2, enrol_sessions=1, random=1)[
@@ -140,7 +140,10 @@ def test_a_model_of_two_sessions_has_utterances_of_both(tmp_path, capsys):
         ]
     with pytest.raises(
         UserError,
-        match="the design has 0 target and 0 impostor trials.*4 of 4 speakers have too few utterances for a model",
+        match=(
+            "the design has 0 target and 0 impostor trials.*4 of 4 speakers have too few "
+            "utterances for a model"
+        ),
     ):
         make_trials(directory(tmp_path / "few"), enrol_utterances=4, random=1)
     capsys.readouterr()
@@ -244,7 +247,7 @@ def test_what_cannot_be_made_is_one_line_and_nothing_is_written(tmp_path, option
 def test_trials_of_other_origin_are_left_alone(tmp_path):
     data = directory(tmp_path / "data")
     (data / "trials").write_text("a-home-0 a-home-1 target\n")
-    with pytest.raises(UserError, match="trials: is there already and was not made here"):
+    with pytest.raises(UserError, match="trials: exists and was not made here"):
         make_trials(data)
     assert (data / "trials").read_text() == "a-home-0 a-home-1 target\n"
 

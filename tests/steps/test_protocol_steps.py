@@ -1,4 +1,4 @@
-"""Test protocols through the steps: extraction, collection, scores and results, on the tiny corpus and on vectors made by hand."""
+"""Test protocols through the steps, on the tiny corpus and on vectors made by hand."""
 
 import json
 import shutil
@@ -94,7 +94,7 @@ def test_a_protocol_has_a_folder_of_its_own_below_each_set_and_says_what_it_is(
 def test_a_back_end_trained_on_crops_scores_whole_utterances_and_says_so(
     corpus, experiment, tmp_path, capsys
 ):
-    """Whether PLDA should learn from whole utterances or from crops of 2 s is asked with these commands."""
+    """The commands that compare PLDA trained on whole utterances with PLDA trained on 2 s crops."""
     extract(experiment, corpus, tmp_path / "embeddings", sets=["train", "dev"])
     extract(experiment, corpus, tmp_path / "embeddings", sets=["train"], protocol="random_2s")
     (tmp_path / "plda.yaml").write_text(
@@ -138,7 +138,9 @@ def test_what_the_network_does_not_take_is_refused_before_anything_is_written(
     (tmp_path / "short.yaml").write_text("name: crops\ncrop_samples: 100\n")
     with pytest.raises(
         UserError,
-        match="protocol 'short' gives pieces of 100 samples, ThinResNet34GhostVlad takes .* or more",
+        match=(
+            "protocol 'short' gives pieces of 100 samples, ThinResNet34GhostVlad takes .* or more"
+        ),
     ):
         extract(experiment, corpus / "dev", tmp_path / "dev", protocol=str(tmp_path / "short.yaml"))
     assert not list((tmp_path / "dev").glob("xvector*"))
@@ -283,7 +285,10 @@ def test_vectors_are_not_compared_with_matrices_nor_other_networks(work):
     embeddings = work / "exp" / "embeddings" / "test"
     with pytest.raises(
         UserError,
-        match="matrices of 2 x 2, those of .*centre_2s/xvector.scp are vectors of 2 dimensions; embed both sides alike",
+        match=(
+            "matrices of 2 x 2, those of .*centre_2s/xvector.scp are vectors of 2 "
+            "dimensions; embed both sides alike"
+        ),
     ):
         scores_of(work, "centre_2s", enrol_embeddings=embeddings / "crops")
     facts = json.loads((embeddings / "crops" / "provenance.json").read_text())
@@ -302,6 +307,9 @@ def test_a_side_without_embedding_is_named_with_the_folder_where_it_should_be(wo
     shutil.rmtree(work / "exp" / "scores")
     with pytest.raises(
         UserError,
-        match="trials:1: enrolment side 'ann-1' of trial 'ann-1 ann-2' has no embedding in .*centre_2s; 2 of 2",
+        match=(
+            "trials:1: enrolment side 'ann-1' of trial 'ann-1 ann-2' has no embedding in "
+            ".*centre_2s; 2 of 2"
+        ),
     ):
         scores_of(work, "centre_2s")

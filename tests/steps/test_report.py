@@ -279,7 +279,7 @@ def test_a_list_without_classes_alone_has_a_report_without_error_rates(work, cap
                 .replace(" target", " nontarget")
                 .replace(" x", " target")
             ),
-            r"trials:1: trial 'spk00-far0 spk00-far1' is called nontarget, .*1,128 of 1,128 trials differ so \(are the classes",
+            r"trials:1: trial 'spk00-far0 spk00-far1' is nontarget, .*1,128 of 1,128 trials differ so \(are the classes",
         ),
         (
             lambda text: text + "spk00-far0 spk00-far0 target\n",
@@ -287,7 +287,7 @@ def test_a_list_without_classes_alone_has_a_report_without_error_rates(work, cap
         ),
         (
             lambda text: text + "spk00-far1 spk00-far0 nontarget\n",
-            "trials:1129: trial 'spk00-far1 spk00-far0' is called nontarget, but utt2spk says 'spk00' on both",
+            "trials:1129: trial 'spk00-far1 spk00-far0' is nontarget, but utt2spk says 'spk00' on both",
         ),
     ],
 )
@@ -305,7 +305,7 @@ def test_models_are_held_against_the_speakers_of_their_utterances(work):
     for line, message in (
         (
             "m spk01-far0 target",
-            "called target, but utt2spk and enroll.spk2utt say 'spk00' and 'spk01'",
+            "target, but utt2spk and enroll.spk2utt say 'spk00' and 'spk01'",
         ),
         ("m spk00-far1 target", "'spk00-far1' is an utterance of its own model 'm'"),
     ):

@@ -166,12 +166,12 @@ def test_models_are_means_of_their_utterances(work):
         (
             {"trials": "ann-1 ann-2 nontarget\n"},
             {},
-            "trials:1: trial 'ann-1 ann-2' is called nontarget, but utt2spk says 'ann' on both",
+            "trials:1: trial 'ann-1 ann-2' is nontarget, but utt2spk says 'ann' on both",
         ),
         (
             {"trials": "m ann-2 target\nm bob-2 target\n", "enroll.spk2utt": "m ann-1\n"},
             {"enroll_spk2utt": "enroll.spk2utt"},
-            "trials:2: .* called target, but utt2spk and enroll.spk2utt say 'ann' and 'bob'",
+            "trials:2: .* target, but utt2spk and enroll.spk2utt say 'ann' and 'bob'",
         ),
         (
             {"trials": "m bob-2 nontarget\nm ann-1 target\n", "elsewhere": "m ann-1\n"},
@@ -186,7 +186,7 @@ def test_models_are_means_of_their_utterances(work):
         (
             {"trials": "bob-1 bob-2 target\nann ann-2 target\n", "enroll.spk2utt": "ann ann-1\n"},
             {},
-            "trials:2: enrolment side 'ann' is a model of 1 utterances of .*; give --enroll-spk2utt .*enroll.spk2utt",
+            "trials:2: enrolment side 'ann' is a model of 1 utterances in .*; give --enroll-spk2utt .*enroll.spk2utt",
         ),
         (
             {"trials": "bob ann-1 nontarget\nann ann-2 target\n"},
@@ -238,7 +238,7 @@ def test_classes_that_cannot_be_checked_are_said_once(work, capsys):
     assert len(scores_of(work)[2]) == 3
     said = [line for line in capsys.readouterr().out.splitlines() if "cannot be checked" in line]
     assert said == [
-        f"{work}/trials: the classes of 3 of 3 trials cannot be checked: utt2spk does not say whose 'ann-2' is (line 1)"
+        f"{work}/trials: the classes of 3 of 3 trials cannot be checked: utt2spk has no speaker for 'ann-2' (line 1)"
     ]
 
 
@@ -286,7 +286,7 @@ def test_another_back_end_has_the_scores_made_again(work, capsys):
         ),
         (
             "ann-1 bob-1 nontarget\nbob-1 ann-1 target\n",
-            "trials:2: trial 'bob-1 ann-1' is called target, in line 1 nontarget",
+            "trials:2: trial 'bob-1 ann-1' is target, in line 1 nontarget",
         ),
     ],
 )

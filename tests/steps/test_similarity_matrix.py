@@ -81,7 +81,10 @@ def test_single_utterances_enrol_for_validation(packed, tmp_path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("apart_by: utt2room", "test: no utt2room, which .*design.yaml names; it has .*utt2prompt"),
+        (
+            "apart_by: utt2room",
+            "test: no utt2room, the list in apart_by of .*design.yaml; it has .*utt2prompt",
+        ),
         ("apart: utt2prompt", "design.yaml: unknown key 'apart'"),
         (
             'enrol_names: "*-0"',

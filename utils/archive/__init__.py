@@ -1,8 +1,8 @@
-"""Kaldi archives (ark) and their indexes (scp), read and written.
+"""Kaldi archives (ark) and their indexes (scp): read and write.
 
-`read` takes single objects, `iterate` one after the other, `bulk` many vectors at once; `write`
-writes; `compare` and `relocate` work on whole files; `plda` is Kaldi's ``<Plda>``.  The names below
-are for other packages; the command is ``python -m utils.archive``.
+`read`: single objects; `iterate`: one after the other; `bulk`: many vectors at once; `write`;
+`compare` and `relocate`: whole files; `plda`: Kaldi's ``<Plda>``.  The names below are for other
+packages; the command is ``python -m utils.archive``.
 """
 
 from utils.archive.bulk import read_vectors

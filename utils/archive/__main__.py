@@ -1,34 +1,35 @@
-"""The command of Kaldi archives; what others import is in utils/archive/__init__.py.
+"""Check, show, compare, merge and relocate Kaldi archives.
 
 python -m utils.archive check exp/x/embeddings/test/xvector.scp data/train/packed.1.ark
 python -m utils.archive head exp/x/embeddings/test/xvector.scp --lines 3
-python -m utils.archive diff exp/x/embeddings/test/xvector.scp exp/y/embeddings/test/xvector.scp --tolerance 1e-5
+python -m utils.archive diff exp/x/embeddings/test/xvector.scp \
+  exp/y/embeddings/test/xvector.scp --tolerance 1e-5
 python -m utils.archive merge xvector.1.ark xvector.2.ark all.ark
-python -m utils.archive relocate exp/x/embeddings/test/xvector.scp elsewhere.scp --paths absolute
+python -m utils.archive relocate exp/x/embeddings/test/xvector.scp new.scp --paths absolute
 """
 
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
-from utils.archive.iterate import iterate_archive, iterate_scp
+from utils.archive.compare import diff_archives, merge_archives
+from utils.archive.iterate import iterate_file
 from utils.archive.read import describe
 from utils.archive.relocate import Paths, Relocation, relocate_scp
 from utils.cli import run_subcommands
 from utils.errors import UserError
 
+MAX_VALUES = 6  # of an entry, printed by head
+
 
 def check_archive(archives: list[Path], *, allow_renamed: bool = False) -> dict[str, int]:
-    """Read every entry of archives or scp files and say how many of what they hold.
+    """Read every entry of archives or scp files and print their numbers, kinds and sizes.
 
     Parameters
     ----------
     archives : list of path
         Names ending in ``.scp`` are scp files, others archives.
     allow_renamed : bool
-        Take scp entries whose key in the archive is another one; otherwise that is a wrong offset.
+        Accept scp entries whose key in the archive differs; otherwise that is a wrong offset.
 
     Returns
     -------
@@ -38,18 +39,19 @@ def check_archive(archives: list[Path], *, allow_renamed: bool = False) -> dict[
     Raises
     ------
     UserError
-        The first entry that is truncated, damaged, at a wrong offset or there twice: file, key and offset; or no entries at all.
+        The first entry that is truncated, damaged, at a wrong offset or a duplicate: file, key and
+        offset; or no entries at all.
     """
     counts = {}
     for path in archives:
         shapes: dict[tuple[str, int], list[tuple[int, ...]]] = {}
-        for _, array in _entries(path, allow_renamed):
+        for _, array in iterate_file(path, allow_renamed=allow_renamed):
             shapes.setdefault((array.dtype.name, array.ndim), []).append(array.shape)
         if not shapes:
             raise UserError(f"{path}: empty, expected entries")
         counts[str(path)] = sum(map(len, shapes.values()))
-        told = [_summary(dtype, ndim, found) for (dtype, ndim), found in shapes.items()]
-        print(f"{path}: {', '.join(told)}")
+        kinds = [_summary(dtype, ndim, sizes) for (dtype, ndim), sizes in shapes.items()]
+        print(f"{path}: {', '.join(kinds)}")
     return counts
 
 
@@ -66,7 +68,7 @@ def head_archive(archive: Path, *, lines: int = 10) -> list[str]:
     Returns
     -------
     list of str
-        Keys of the entries that were printed.
+        Keys of the printed entries.
 
     Raises
     ------
@@ -76,11 +78,59 @@ def head_archive(archive: Path, *, lines: int = 10) -> list[str]:
     if lines < 0:
         raise UserError(f"--lines is {lines}, expected 0 or more")
     keys = []
-    for key, array in islice(_entries(archive, allow_renamed=True), lines):
-        values = " ".join(f"{value:.6g}" for value in array.reshape(-1)[:6])
-        print(f"{key}  {describe(array)}  {values}{' ...' if array.size > 6 else ''}")
+    for key, array in islice(iterate_file(archive, allow_renamed=True), lines):
+        values = " ".join(f"{value:.6g}" for value in array.reshape(-1)[:MAX_VALUES])
+        more = " ..." if array.size > MAX_VALUES else ""
+        print(f"{key}  {describe(array)}  {values}{more}")
         keys.append(key)
     return keys
+
+
+def diff(first: Path, second: Path, *, tolerance: float = 0.0) -> dict[str, int]:
+    """Compare two archives or scp files by key, in any order; exit with 1 where they differ.
+
+    Parameters
+    ----------
+    first, second : path
+        Names ending in ``.scp`` are scp files, others archives.
+    tolerance : float
+        Values may differ by this times the larger of 1 and the second value's size.
+
+    Returns
+    -------
+    dict of str to int
+        Number of entries that are the ``same``.
+
+    Raises
+    ------
+    UserError
+        They differ in keys, kinds, sizes or values; or one of them cannot be read.
+    """
+    return diff_archives(first, second, tolerance=tolerance)
+
+
+def merge(archives: list[Path], output: Path) -> dict[str, int]:
+    """Merge archives or scp files into one archive, entries unchanged, with its scp file beside it.
+
+    Parameters
+    ----------
+    archives : list of path
+        Names ending in ``.scp`` are scp files, others archives; a single one gets an scp file with
+        offsets.
+    output : path
+        New archive, such as ``all.ark``; the scp file is ``all.scp``.
+
+    Returns
+    -------
+    dict of str to int
+        Number of ``entries``.
+
+    Raises
+    ------
+    UserError
+        A key is in two of them, an entry cannot be read, or an output exists.
+    """
+    return merge_archives(archives, output)
 
 
 def relocate(
@@ -94,25 +144,25 @@ def relocate(
     new: str | None = None,
     allow_missing: bool = False,
 ) -> dict[str, int]:
-    """Write an scp file again with other paths: of archives, of waves, of any files; offsets, ranges and pipes stay.
+    """Write an scp file of any kind again with other paths; offsets, ranges and pipes stay.
 
     Parameters
     ----------
     scp : path
         ``xvector.scp``, ``wav.scp``, ``feats.scp``, ...
     output : path
-        Where it goes; the same name again replaces it.
+        Output file; the same name again replaces it.
     paths : str
-        ``absolute``; ``relative`` to ``new_root``; ``beside``: the files lie in the folder of the scp file, whatever it says, and are named so, seen
-        from here; ``kept``: as they are, but for ``old`` and ``new``.
+        ``absolute``; ``relative`` to ``new_root``; ``beside``: the files are in the folder of the
+        scp file, whatever it says; ``kept``: unchanged, but for ``old`` and ``new``.
     root : path
         Where relative paths of the scp file start.
     new_root : path
         Where those of the output start.
     old, new : str or None
-        First part of the paths to be replaced, whole folders only, and what comes in its place.
+        First part of the paths to be replaced, whole folders only, and its replacement.
     allow_missing : bool
-        Write it though the files are not there, as for another machine.
+        Write it although the files do not exist, as for another machine.
 
     Returns
     -------
@@ -122,40 +172,33 @@ def relocate(
     Raises
     ------
     UserError
-        A file is not where the new path says, or no path begins with ``old``.
+        A file does not exist at its new path, or no path begins with ``old``.
     """
-    way = Relocation(paths, root, new_root, old, new)
-    return relocate_scp(scp, output, way, allow_missing=allow_missing)
-
-
-def _entries(path: Path, allow_renamed: bool) -> Iterator[tuple[str, np.ndarray]]:
-    if path.suffix == ".scp":
-        return iterate_scp(path, allow_renamed=allow_renamed)
-    return iterate_archive(path)
+    relocation = Relocation(paths, root, new_root, old, new)
+    return relocate_scp(scp, output, relocation, allow_missing=allow_missing)
 
 
 def _summary(dtype: str, ndim: int, shapes: list[tuple[int, ...]]) -> str:
     """Such as ``2 float32 matrices of 20..25 x 13``."""
-    sizes = " x ".join(
-        f"{min(side)}" if min(side) == max(side) else f"{min(side)}..{max(side)}"
-        for side in zip(*shapes, strict=True)
-    )
-    many = len(shapes) > 1
+    sides = []
+    for sizes in zip(*shapes, strict=True):
+        smallest, largest = min(sizes), max(sizes)
+        sides.append(f"{smallest}" if smallest == largest else f"{smallest}..{largest}")
+    size = " x ".join(sides)
+    count = len(shapes)
     if dtype == "int16":
-        return f"{len(shapes):,} wave{'s' * many} of {sizes} samples"
-    noun = ("vectors" if many else "vector") if ndim == 1 else ("matrices" if many else "matrix")
-    return f"{len(shapes):,} {dtype} {noun} of {sizes}"
+        return f"{count:,} wave{'s' if count > 1 else ''} of {size} samples"
+    singular, plural = ("vector", "vectors") if ndim == 1 else ("matrix", "matrices")
+    return f"{count:,} {dtype} {plural if count > 1 else singular} of {size}"
 
 
 if __name__ == "__main__":
-    from utils.archive.compare import diff_archives, merge_archives
-
     run_subcommands(
         {
             "check": check_archive,
             "head": head_archive,
-            "diff": diff_archives,
-            "merge": merge_archives,
+            "diff": diff,
+            "merge": merge,
             "relocate": relocate,
         }
     )

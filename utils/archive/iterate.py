@@ -12,20 +12,20 @@ from utils.archive.objects import (
     MalformedObject,
     decode_integer,
     decode_object,
-    end_of_match,
+    match_end,
 )
-from utils.archive.ranges import rows_and_columns
+from utils.archive.ranges import take_range
 from utils.archive.read import (
     KEY,
     entry_and_range,
-    located,
+    locate_errors,
     map_file,
     read_object,
     read_scp,
     split_entry,
 )
 
-_REST = re.compile(rb"[ \t\r\n]*")
+_BLANKS = re.compile(rb"[ \t\r\n]*")
 
 
 def iterate_archive(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -44,62 +44,40 @@ def iterate_archive(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
     Raises
     ------
     UserError
-        Truncated, damaged, or a key stands twice.
+        A truncated or damaged entry, or a duplicate key.
     """
-    for key, array, _ in iterate_places(path):
+    for key, array, _ in iterate_with_offsets(path):
         yield key, array
 
 
 def read_integers(path: str | Path) -> dict[str, int]:
-    """A table of whole numbers such as ``num_utts.ark``, text or binary.
-
-    Parameters
-    ----------
-    path : path
-        Archive.
-
-    Raises
-    ------
-    UserError
-        As `iterate_archive`, and an entry that is no whole number.
-    """
-    return {key: value for key, value, _ in iterate_places(path, decode_integer)}
+    """Read a table of integers such as ``num_utts.ark``, text or binary."""
+    return {key: value for key, value, _ in iterate_with_offsets(path, decode_integer)}
 
 
-def iterate_places(
+def iterate_with_offsets(
     path: str | Path, decode: Callable[[Buffer, int], tuple[Any, int]] = decode_object
 ) -> Iterator[tuple[str, Any, int]]:
-    """Every entry of an archive, and the offset that an scp file would give it.
-
-    Parameters
-    ----------
-    path : path
-        Archive.
-    decode : callable
-        (buffer, start) -> (object, end), `decode_object` or its like.
-
-    Yields
-    ------
-    key, array, offset : str, ndarray, int
-        As `iterate_archive`.
-    """
+    """Every entry of an archive with its offset in an scp file; ``decode`` as `decode_object`."""
     buffer = map_file(path)
     position, key = 0, ""
     seen: set[str] = set()
     while match := KEY.match(buffer, position):
-        good = key
-        with located(path, match.start(1), "", good):
-            key = _readable(match.group(1), key)
-        with located(path, match.end(), key, good):
+        last_good = key
+        with locate_errors(path, match.start(1), "", last_good):
+            key = _decode_key(match.group(1), last_good)
+        offset = match.end()
+        with locate_errors(path, offset, key, last_good):
             if key in seen:
-                raise MalformedObject("this key stands twice in the archive")
-            array, position = decode(buffer, match.end())
+                raise MalformedObject("duplicate key: it is in the archive twice")
+            array, position = decode(buffer, offset)
         seen.add(key)
-        yield key, array, match.end()
-    if end_of_match(_REST, buffer, position) != len(buffer):
-        with located(path, position, "", key):
+        yield key, array, offset
+    if match_end(_BLANKS, buffer, position) != len(buffer):
+        rest = buffer[position : position + 20]
+        with locate_errors(path, position, "", key):
             raise MalformedObject(
-                f"truncated or damaged: found {buffer[position : position + 20]!r}, expected a key and a blank"
+                f"truncated or damaged: found {rest!r}, expected a key and a blank"
             )
 
 
@@ -111,9 +89,10 @@ def iterate_scp(
     Parameters
     ----------
     path : path
-        scp file.
+        The scp file.
     allow_renamed : bool
-        Take an archive's entry whose key in the archive differs from the scp's; otherwise that is a wrong offset.
+        Accept an entry whose key in the archive differs from the scp's; otherwise that is a wrong
+        offset.
 
     Yields
     ------
@@ -128,50 +107,53 @@ def iterate_scp(
     yield from iterate_entries(read_scp(path), allow_renamed=allow_renamed)
 
 
+def iterate_file(path: Path, *, allow_renamed: bool = False) -> Iterator[tuple[str, np.ndarray]]:
+    """As `iterate_scp` if the name ends in ``.scp``, else as `iterate_archive`."""
+    if path.suffix == ".scp":
+        return iterate_scp(path, allow_renamed=allow_renamed)
+    return iterate_archive(path)
+
+
 def iterate_entries(
     entries: Mapping[str, str], *, allow_renamed: bool = False
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """As `iterate_scp`, of some entries of an scp file.
-
-    Parameters
-    ----------
-    entries : mapping of str to str
-        Key -> entry, from `read_scp`.
-    allow_renamed : bool
-        As of `iterate_scp`.
-    """
+    """As `iterate_scp`, for some entries of an scp file: key -> entry, from `read_scp`."""
     mapped: str | None = None
-    good = ""
+    last_good = ""
     buffer: Buffer = b""
     for key, entry in entries.items():
-        place, wanted = entry_and_range(entry, key)
-        file, offset = split_entry(place, key)
+        location, wanted = entry_and_range(entry, key)
+        path, offset = split_entry(location, key)
         if offset is None:
             yield key, read_object(entry, key=key)
             continue
-        if file != mapped:
-            mapped, buffer = file, map_file(file, key)
-        with located(file, offset, key, good):
+        if path != mapped:
+            mapped, buffer = path, map_file(path, key)
+        with locate_errors(path, offset, key, last_good):
             array, _ = decode_object(buffer, offset)
-            name = key.encode()
-            before = buffer[max(0, offset - len(name) - 1) : offset]
-            if offset and not allow_renamed and before not in (name + b" ", name + b"\t"):
-                raise MalformedObject(
-                    f"wrong offset: {before!r} stands before it in the archive, expected the key and a blank"
-                )
+            if not allow_renamed:
+                _refuse_other_key(buffer, offset, key)
             if wanted:
-                array = rows_and_columns(array, wanted)
-        good = key
+                array = take_range(array, wanted)
+        last_good = key
         yield key, array
 
 
-def _readable(key: bytes, previous: str) -> str:
-    text = key.decode("utf-8", "replace")
-    if "\ufffd" in text or not text.isprintable():
-        damaged = (
-            f"the entry of '{previous}' or what follows it is damaged"
-            if previous
-            else "this is no archive"
+def _refuse_other_key(buffer: Buffer, offset: int, key: str) -> None:
+    """Refuse an object that has not this key and a blank before it."""
+    name = key.encode()
+    before = buffer[max(0, offset - len(name) - 1) : offset]
+    if offset and before not in (name + b" ", name + b"\t"):
+        raise MalformedObject(
+            f"wrong offset: {before!r} is before it in the archive, expected the key and a blank"
         )
-        raise MalformedObject(f"found {key[:20]!r}, expected a key and a blank; {damaged}")
-    return text
+
+
+def _decode_key(key: bytes, previous: str) -> str:
+    text = key.decode("utf-8", "replace")
+    if "\ufffd" not in text and text.isprintable():
+        return text
+    problem = "this is no archive"
+    if previous:
+        problem = f"the entry of '{previous}' or what follows it is damaged"
+    raise MalformedObject(f"found {key[:20]!r}, expected a key and a blank; {problem}")

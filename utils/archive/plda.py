@@ -1,4 +1,7 @@
-"""Kaldi's ``<Plda>`` files, binary and text, read and written; what is read and written again has the same bytes."""
+"""Kaldi's ``<Plda>`` files, binary and text; reading and writing one again restores its bytes.
+
+kaldiio has no reader for them.
+"""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -15,16 +18,11 @@ ROUNDING = 1e-9
 
 
 class PldaFile(NamedTuple):
-    """What a ``<Plda>`` file holds, each as stored (Kaldi writes float64).
+    """The arrays of a ``<Plda>`` file, as stored (Kaldi writes float64).
 
-    Attributes
-    ----------
-    mean : (D,) array
-        Mean of the speakers.
-    transform : (D, D) array
-        Makes the within-speaker covariance unit and the between-speaker covariance diagonal.
-    psi : (D,) array
-        That diagonal, not negative but for the rounding of ivector-adapt-plda, which sets no floor.
+    ``mean`` (D,) of the speakers; ``transform`` (D, D) makes the within-speaker covariance the
+    identity and the between-speaker covariance diagonal; ``psi`` (D,) is that diagonal, which may
+    be slightly negative by rounding, since ivector-adapt-plda sets no floor.
     """
 
     mean: np.ndarray
@@ -33,86 +31,70 @@ class PldaFile(NamedTuple):
 
 
 def read_plda(path: str | Path) -> PldaFile:
-    """Read a ``<Plda>`` file.
+    """Read a ``<Plda>`` file of ivector-compute-plda, ivector-copy-plda or ivector-adapt-plda.
 
-    Parameters
-    ----------
-    path : path
-        As ``ivector-compute-plda``, ``ivector-copy-plda`` or ``ivector-adapt-plda`` write it.
-
-    Raises
-    ------
-    UserError
-        No such file, another type of file, truncated, sizes that do not fit together, or values that are not finite.
+    UserError for another type of file, a truncated one, sizes that do not agree, or NaN and Inf.
     """
     buffer = map_file(path)
     try:
         return _decode(buffer)
-    except MalformedObject as fault:
-        raise UserError(f"{path}: {fault}") from None
+    except MalformedObject as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def write_plda(path: str | Path, plda: PldaFile, *, text: bool = False) -> None:
-    """Write a ``<Plda>`` file.
-
-    Parameters
-    ----------
-    path : path
-        File to write.
-    plda : PldaFile
-        Each array is written in its own type, which for Kaldi is float64.
-    text : bool
-        Kaldi's text (``--binary=false``) with its 7 significant digits; the binary form loses nothing.
-    """
+    """Write a ``<Plda>`` file: binary, or as Kaldi's text with its 7 significant digits."""
+    arrays = [np.asarray(array) for array in plda]
     if text:
-        content = OPENING + b"".join(_text(np.asarray(array)) for array in plda) + CLOSING
+        content = OPENING + b"".join(_encode_text(array) for array in arrays) + CLOSING
     else:
-        content = (
-            b"\0B"
-            + OPENING
-            + b"".join(encode_object(np.asarray(array))[2:] for array in plda)
-            + CLOSING
-        )
+        encoded = [encode_object(array).removeprefix(b"\0B") for array in arrays]
+        content = b"\0B" + OPENING + b"".join(encoded) + CLOSING
     with atomic_write(path, "wb") as file:
         file.write(content)
 
 
 def _decode(buffer: Buffer) -> PldaFile:
-    # binary: it stands once at the start, and not before each array
-    mark = b"\0B" if buffer[:2] == b"\0B" else b""
-    start = len(mark)
+    # in a binary file this is at the start only, not before each array
+    marker = b"\0B" if buffer[:2] == b"\0B" else b""
+    start = len(marker)
     if buffer[start : start + len(OPENING)] != OPENING:
         raise MalformedObject(f"found {buffer[:20]!r}, expected Kaldi's <Plda>")
     position, arrays = start + len(OPENING), []
-    for name, ndim in (("mean", 1), ("transform", 2), ("psi", 1)):
+    for name, noun in (("mean", "vector"), ("transform", "matrix"), ("psi", "vector")):
         try:
-            array, end = decode_object(mark + buffer[position:], 0)
-        except MalformedObject as fault:
-            raise MalformedObject(f"{name} of <Plda>: {fault}") from None
+            array, end = decode_object(marker + buffer[position:], 0)
+        except MalformedObject as error:
+            raise MalformedObject(f"{name} of <Plda>: {error}") from None
+        ndim = 1 if noun == "vector" else 2
         if array.ndim != ndim or array.dtype.kind != "f":
-            raise MalformedObject(
-                f"{name} of <Plda> is {describe(array)}, expected a {'vector' if ndim == 1 else 'matrix'}"
-            )
+            raise MalformedObject(f"{name} of <Plda> is {describe(array)}, expected a {noun}")
         arrays.append(array)
-        position += end - len(mark)
-    if buffer[position:].strip() != CLOSING.strip():
+        position += end - len(marker)
+    rest = buffer[position:]
+    if rest.strip() != CLOSING.strip():
         raise MalformedObject(
-            f"truncated or damaged: found {buffer[position : position + 20]!r}, expected </Plda> at the end"
+            f"truncated or damaged: found {rest[:20]!r}, expected </Plda> at the end"
         )
-    mean, transform, psi = arrays
+    plda = PldaFile(*arrays)
+    _check_arrays(plda)
+    return plda
+
+
+def _check_arrays(plda: PldaFile) -> None:
+    """Refuse arrays whose sizes do not agree, NaN, Inf, and negative variances."""
+    mean, transform, psi = plda
     if transform.shape != (len(mean), len(mean)) or len(psi) != len(mean) or not len(mean):
+        shape = " x ".join(map(str, transform.shape))
         raise MalformedObject(
-            f"mean of {len(mean)}, transform of {' x '.join(map(str, transform.shape))} and psi of {len(psi)} do not fit together"
+            f"mean of {len(mean)}, transform of {shape} and psi of {len(psi)} do not fit together"
         )
-    if (
-        not all(np.isfinite(array).all() for array in arrays)
-        or (psi < -ROUNDING * max(1.0, psi.max())).any()
-    ):
+    is_finite = all(np.isfinite(array).all() for array in plda)
+    if not is_finite or (psi < -ROUNDING * max(1.0, psi.max())).any():
         raise MalformedObject("values that are not finite, or a negative variance in psi")
-    return PldaFile(mean, transform, psi)
 
 
-def _text(array: np.ndarray) -> bytes:
+def _encode_text(array: np.ndarray) -> bytes:
     """As C++ prints with a precision of 7."""
     rows = [" ".join(f"{value:.7g}" for value in row) for row in np.atleast_2d(array).tolist()]
     if array.ndim == 1:

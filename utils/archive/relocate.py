@@ -1,4 +1,4 @@
-"""Paths in scp files written anew, after a folder was moved or copied: command ``relocate`` of utils/archive/__main__.py."""
+"""Rewrite the paths of scp files after a folder was moved or copied: command ``relocate``."""
 
 import os
 from dataclasses import dataclass
@@ -14,18 +14,10 @@ Paths = Literal["kept", "absolute", "relative", "beside"]
 
 @dataclass(frozen=True)
 class Relocation:
-    """How the paths of an scp file change; utils/archive/__main__.py describes its options.
+    """How the paths of an scp file change; utils/archive/__main__.py describes the options.
 
-    Attributes
-    ----------
-    paths : str
-        ``absolute``, ``relative``, ``beside`` or ``kept``.
-    root : path
-        Where relative paths of the scp file start.
-    new_root : path
-        Where those of the output start, if they are to be relative.
-    old, new : str or None
-        First part of the paths to be replaced, and what comes in its place.
+    Relative paths of the scp file start at ``root``, those of the output at ``new_root``.  ``old``
+    is the first part of the paths to be replaced by ``new``.
     """
 
     paths: Paths = "absolute"
@@ -37,7 +29,8 @@ class Relocation:
     def __post_init__(self):
         if (self.old is None) != (self.new is None):
             raise UserError(
-                "--old and --new go together: what paths begin with, and what they are to begin with"
+                "--old and --new go together: "
+                "the first part of the paths, and the path that replaces it"
             )
 
     @property
@@ -48,110 +41,85 @@ class Relocation:
 
 
 def relocate_scp(
-    scp: Path, output: Path, way: Relocation, *, allow_missing: bool = False
+    scp: Path, output: Path, relocation: Relocation, *, allow_missing: bool = False
 ) -> dict[str, int]:
     """Write an scp file again with other paths; offsets, ranges and pipes stay.
 
-    Parameters
-    ----------
-    scp : path
-        ``xvector.scp``, ``wav.scp``, ``feats.scp``, ...
-    output : path
-        Where it goes; the same name again replaces it.
-    way : Relocation
-        How paths change.
-    allow_missing : bool
-        Write it though the files are not there, as for another machine.
-
-    Returns
-    -------
-    dict of str to int
-        Numbers of ``entries``, of those ``changed``, and of ``pipes``, which stay as they are.
-
-    Raises
-    ------
-    UserError
-        A file is not where the new path says, or no path begins with ``way.old``.
+    Returns the numbers of ``entries``, of those ``changed``, and of ``pipes``.  UserError if a file
+    does not exist at its new path, or no path begins with ``relocation.old``.
     """
     entries = read_scp(scp)
-    moved = {
-        key: entry if _is_pipe(entry) else relocated(entry, scp, way)
-        for key, entry in entries.items()
-    }
-    changed = sum(moved[key] != entry for key, entry in entries.items())
-    if way.old and not any(_begins_with(entry, way.old) for entry in entries.values()):
+    pipes = sum(map(_is_pipe, entries.values()))
+    changed = 0
+    moved = {}
+    for key, entry in entries.items():
+        moved[key] = entry if _is_pipe(entry) else relocated(entry, scp, relocation)
+        changed += moved[key] != entry
+    old = relocation.old
+    if old and not any(_is_below(entry, old) for entry in entries.values()):
         first = next(iter(entries.values()), "")
-        raise UserError(f"{scp}: no path begins with '{way.old}/'; the first is '{first}'")
+        raise UserError(f"{scp}: no path begins with '{old}/'; the first is '{first}'")
     if not allow_missing:
-        _refuse_missing(moved, scp, way.start)
+        _refuse_missing(moved, scp, relocation.start)
     with atomic_write(output) as file:
         file.writelines(f"{key} {entry}\n" for key, entry in moved.items())
-    pipes = sum(map(_is_pipe, entries.values()))
-    print(
-        f"{output}: {len(moved):,} entries, {changed:,} with another path"
-        + (f"; {pipes:,} pipes stay as they are" if pipes else "")
-    )
+    summary = f"{output}: {len(moved):,} entries, {changed:,} with another path"
+    if pipes:
+        summary += f"; {pipes:,} pipes stay as they are"
+    print(summary)
     return {"entries": len(moved), "changed": changed, "pipes": pipes}
 
 
-def _begins_with(entry: str, folder: str) -> bool:
-    """Whether the path of an entry, if it has one, lies below a folder."""
-    return not _is_pipe(entry) and _path_and_place(entry)[0].startswith(folder.rstrip("/") + "/")
+def _is_below(entry: str, folder: str) -> bool:
+    """Whether the path of an entry, if it has one, is below a folder."""
+    return not _is_pipe(entry) and _split_path(entry)[0].startswith(folder.rstrip("/") + "/")
 
 
 def _is_pipe(entry: str) -> bool:
-    """Whether an entry runs a command."""
     return entry[:1] == "|" or entry[-1:] == "|"
 
 
-def _path_and_place(entry: str) -> tuple[str, str]:
-    """The file of an entry, and the offset and range behind it; either may be missing."""
-    end = entry.rfind("[") if entry[-1:] == "]" else -1
-    end = end if end > 0 else len(entry)
+def _split_path(entry: str) -> tuple[str, str]:
+    """Split an entry into its path and the offset and range after it; either may be missing."""
+    end = len(entry)
+    if entry[-1:] == "]" and entry.rfind("[") > 0:
+        end = entry.rfind("[")
     path, _, digits = entry[:end].rpartition(":")
-    end = len(path) if path and digits.isascii() and digits.isdigit() else end
+    if path and digits.isascii() and digits.isdigit():
+        end = len(path)
     return entry[:end], entry[end:]
 
 
-def relocated(entry: str, scp: Path, way: Relocation) -> str:
-    """An entry with another path.
-
-    Parameters
-    ----------
-    entry : str
-        ``file``, ``file:offset``, perhaps with a range.
-    scp : path
-        The file that it stands in.
-    way : Relocation
-        How its path changes.
-    """
-    path, place = _path_and_place(entry)
-    if way.old is not None and way.new is not None:
-        old = way.old.rstrip("/")
+def relocated(entry: str, scp: Path, relocation: Relocation) -> str:
+    """An entry of ``scp`` (``file`` or ``file:offset``, possibly a range) with another path."""
+    path, suffix = _split_path(entry)
+    if relocation.old is not None and relocation.new is not None:
+        old = relocation.old.rstrip("/")
         if path.startswith(old + "/"):
-            path = way.new.rstrip("/") + path[len(old) :]
-    if way.paths == "kept":
-        return path + place
-    if way.paths == "beside":
-        here = os.path.join(scp.parent, os.path.basename(path))
+            path = relocation.new.rstrip("/") + path[len(old) :]
+    if relocation.paths == "kept":
+        return path + suffix
+    if relocation.paths == "beside":
+        path = os.path.join(scp.parent, os.path.basename(path))
     else:
-        here = os.path.join(way.root, path)
-    if way.paths == "absolute":
-        here = os.path.abspath(here)
-    elif way.paths == "relative":
-        here = os.path.relpath(here, way.new_root)
-    return os.path.normpath(here) + place
+        path = os.path.join(relocation.root, path)
+    if relocation.paths == "absolute":
+        path = os.path.abspath(path)
+    elif relocation.paths == "relative":
+        path = os.path.relpath(path, relocation.new_root)
+    return os.path.normpath(path) + suffix
 
 
 def _refuse_missing(entries: dict[str, str], scp: Path, start: Path) -> None:
-    """Name the first file that is not there."""
-    file_of: dict[str, str] = {}
+    """Name the first file that does not exist."""
+    first_keys: dict[str, str] = {}
     for key, entry in entries.items():
         if not _is_pipe(entry):
-            file_of.setdefault(_path_and_place(entry)[0], key)
-    missing = [path for path in file_of if not os.path.isfile(os.path.join(start, path))]
+            first_keys.setdefault(_split_path(entry)[0], key)
+    missing = [path for path in first_keys if not os.path.isfile(os.path.join(start, path))]
     if missing:
         raise UserError(
-            f"{scp}: '{missing[0]}' of key '{file_of[missing[0]]}' would not be there ({len(missing):,} of {len(file_of):,} files); "
-            "correct --root, --old and --new, or say --allow-missing"
+            f"{scp}: '{missing[0]}' of key '{first_keys[missing[0]]}' does not exist "
+            f"({len(missing):,} of {len(first_keys):,} files are missing); "
+            "correct --root, --old and --new, or give --allow-missing"
         )

@@ -1,4 +1,4 @@
-"""Kaldi archives and scp files, written: whole or not there."""
+"""Write Kaldi archives and scp files: complete or not at all."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,19 +14,22 @@ from utils.files import atomic_write
 
 
 class ArchiveWriter:
-    """Write an archive and its scp file; both appear when the ``with`` block ends without an exception, the archive first.
+    """Write an archive and its scp file, which points into it.
+
+    Both appear when the ``with`` block ends without an exception, the archive first.
 
     Parameters
     ----------
     ark_path, scp_path : path
-        Missing parent folders are made.  The archive's path stands in the scp file as it is given here.
+        Missing parent folders are made.  The scp file names the archive by the path given here.
     text : bool
         Kaldi's text form (waves stay binary).
 
     Attributes
     ----------
     outputs : dict
-        After the block: path -> ``{"bytes": size, "sha256": hexadecimal digits}`` of both files, computed while they were written.
+        After the block: path -> ``{"bytes": size, "sha256": hexadecimal digits}`` of both files,
+        computed while they were written.
 
     Examples
     --------
@@ -41,71 +44,41 @@ class ArchiveWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            # published in reverse: the ark before the scp that points into it
-            scp, ark = (
-                _Hashed(stack.enter_context(atomic_write(path, "wb")))
-                for path in (self.scp_path, self.ark_path)
-            )
-            self._scp, self._ark, self._files = scp, ark, stack.pop_all()
+            # closed, and so published, in reverse: the ark before the scp that points into it
+            self._scp = _HashedFile(stack.enter_context(atomic_write(self.scp_path, "wb")))
+            self._ark = _HashedFile(stack.enter_context(atomic_write(self.ark_path, "wb")))
+            self._files = stack.pop_all()
         return self
 
     def __exit__(self, *exception) -> None:
         self._files.__exit__(*exception)
         if exception[0] is None:
             self.outputs = {
-                path: file.summary()
-                for path, file in ((self.ark_path, self._ark), (self.scp_path, self._scp))
+                self.ark_path: self._ark.summary(),
+                self.scp_path: self._scp.summary(),
             }
 
     def write(self, key: str, array: np.ndarray) -> None:
-        """Add a vector or a matrix.
+        """Add a float32 or float64 vector or matrix, or an int32 vector; no type is converted.
 
-        Parameters
-        ----------
-        key : str
-            Not empty, without blanks, new to this archive.
-        array : (D,) or (R, C) float32 or float64 array, or (D,) int32 array
-            Written as it is: no other type, no conversion.
+        The key is not empty, has no blanks and is new to this archive.
         """
         self._add(key, encode_object(np.asarray(array), text=self.text))
 
     def write_encoded(self, key: str, encoded: bytes) -> None:
-        """Add an object of another archive as it stands there.
-
-        Parameters
-        ----------
-        key : str
-            As in ``write``.
-        encoded : bytes
-            What stands behind the key and one blank.
-        """
+        """Add an object of another archive: the bytes after its key and one blank."""
         self._add(key, encoded)
 
     def write_compressed(self, key: str, matrix_TF: np.ndarray) -> None:
-        """Add a matrix as Kaldi compresses features: about a byte a value, with a loss.
-
-        Parameters
-        ----------
-        key : str
-            As in ``write``.
-        matrix_TF : (T, F) float32 array
-            As `utils.archive.compressed.encode_compressed` takes it.
-        """
+        """Add a float32 matrix as Kaldi compresses features: lossy, about a byte a value."""
         if self.text:
             raise ValueError("Kaldi has no text form of a compressed matrix")
         self._add(key, encode_compressed(np.asarray(matrix_TF)))
 
     def write_wave(self, key: str, samples: np.ndarray, sample_rate_hz: int) -> None:
-        """Add a one-channel 16-bit wave with a header of 44 bytes; its scp offset is that of ``RIFF``.
+        """Add int16 samples of one channel as a wave with a 44-byte header.
 
-        Parameters
-        ----------
-        key : str
-            As in ``write``.
-        samples : (n,) int16 array
-            One channel.
-        sample_rate_hz : int
-            Samples per second.
+        Its offset in the scp file is that of ``RIFF``.
         """
         self._add(key, encode_wave(np.asarray(samples), sample_rate_hz))
 
@@ -127,7 +100,7 @@ def write_text_vectors(path: str | Path, mapping: Mapping[str, int | np.ndarray]
     path : path
         Archive to write.
     mapping : mapping of str to int, (D,) int32 array or (D,) float array
-        Written in the mapping's order; whole numbers without brackets.
+        Written in the mapping's order; integers without brackets.
     """
     with atomic_write(path, "wb") as file:
         for key, value in mapping.items():
@@ -144,7 +117,7 @@ def write_vector(path: str | Path, vector: np.ndarray) -> None:
     path : path
         File to write.
     vector : (D,) float32, float64 or int32 array
-        Written as it is.
+        Written in its own type.
     """
     _write_bare(path, vector, 1)
 
@@ -157,7 +130,7 @@ def write_matrix(path: str | Path, matrix: np.ndarray) -> None:
     path : path
         File to write.
     matrix : (R, C) float32 or float64 array
-        Written as it is.
+        Written in its own type.
     """
     _write_bare(path, matrix, 2)
 
@@ -175,8 +148,8 @@ def _check_key(key: str) -> None:
         raise ValueError(f"key {key!r} is empty or has a blank or a control character")
 
 
-class _Hashed:
-    """A file with the size and checksum of what went into it."""
+class _HashedFile:
+    """A file that counts and hashes the bytes written to it."""
 
     def __init__(self, file):
         self._file, self._hash, self.size = file, hashlib.sha256(), 0

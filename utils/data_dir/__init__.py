@@ -1,8 +1,9 @@
 """Kaldi data directories: lists of recordings, utterances and speakers.
 
-`directory` reads, checks and writes one; `derive` cuts and joins; `repair` fixes; `lists` and
-`formats` read single lists; `rules` and `trial_rules` hold them against each other; `ledger`
-records what was dropped; `trial_list` holds millions of trials.  The names below are for other packages; the command is ``python -m utils.data_dir``.
+`directory`: read, check and write one; `derive`: subsets and unions; `repair`; `lists` and
+`formats`: single lists; `rules` and `trial_rules`: checks between lists; `ledger`: dropped
+utterances; `trial_list`: millions of trials.  The names below are for other packages; the command
+is ``python -m utils.data_dir``.
 """
 
 from utils.data_dir.derive import (

@@ -1,15 +1,15 @@
-"""The command of data directories (Kaldi's lists): they are checked, mended, cut and joined.
+"""Check, repair, split and combine Kaldi data directories.
 
     python -m utils.data_dir validate recipes/mini/data/generated/train --audio
     python -m utils.data_dir fix data/train --dry-run
     python -m utils.data_dir subset data/train data/train_small --per-speaker 5
     python -m utils.data_dir split data/train data/train_split --parts 8 --by-speaker
     python -m utils.data_dir combine data/train data/dev data/both
-    python -m utils.data_dir copy data/train data/train_noisy --utt-prefix noisy- --spk-prefix noisy-
+    python -m utils.data_dir copy data/train data/noisy --utt-prefix noisy- --spk-prefix noisy-
 
-Each list is UTF-8 text with LF line ends, blanks or tabs between fields, one line per id, in byte order (LC_ALL=C); ids are printable ASCII.
-A directory of features alone has feats.scp in place of wav.scp.
-The rules between lists stand at the head of utils/data_dir/rules.py.
+Each list is UTF-8 text with LF line ends, blanks or tabs between fields, one line per id, in byte
+order (LC_ALL=C); ids are printable ASCII.  A directory with only features has feats.scp instead of
+wav.scp.  utils/data_dir/rules.py describes the rules between lists.
 """
 
 import gc
@@ -33,7 +33,7 @@ from utils.files import read_foreign_lines, words_of
 def validate(
     data: Path, *, audio: bool = False, allow_pipes: bool = False, root: Path | None = None
 ) -> None:
-    """Name what is wrong with a data directory, up to 20 lines; exit code 1 if anything is.
+    """Print up to 20 problems of a data directory; exit code 1 if there are any.
 
     Parameters
     ----------
@@ -47,32 +47,34 @@ def validate(
         Where relative paths of wav.scp start; default: the current folder.
     """
     problems, notes = problems_and_notes(data, audio, allow_pipes, root)
-    for line in problems[:-1]:
-        print(the_line_of(UserError(line)), file=sys.stderr)
-    for line in problems[-1:]:
-        raise UserError(line)
+    if problems:
+        for line in problems[:-1]:
+            print(the_line_of(UserError(line)), file=sys.stderr)
+        raise UserError(problems[-1])
     print("\n".join([*notes, f"{data}: good"]))
 
 
 def _summary(utt2spk: dict[str, str]) -> str:
-    """How many utterances and speakers, in words."""
+    """Such as ``148,642 utterances of 1,211 speakers``."""
     return f"{len(utt2spk):,} utterances of {len(set(utt2spk.values())):,} speakers"
 
 
 def fix(data: Path, *, dry_run: bool = False, allow_pipes: bool = False) -> None:
-    """Mend byte order marks, line ends, blanks, order, repeated lines, ids that are not in every list; originals go to .backup.
+    """Repair byte order marks, line ends, blanks, order, repeated lines, incomplete ids.
+
+    An id is incomplete if it is not in every list.  Originals go to ``.backup``.
 
     Parameters
     ----------
     data : path
         Data directory.
     dry_run : bool
-        Say what would change, and change nothing.
+        Report what would change, and change nothing.
     allow_pipes : bool
-        Without meaning here: pipes may stay, and none is run.
+        No effect here: pipes may stay, and none is run.
     """
     changes = fix_data_dir(data, dry_run=dry_run)
-    print("\n".join(changes) or f"{data}: nothing to mend")
+    print("\n".join(changes) or f"{data}: nothing to repair")
 
 
 def subset(
@@ -86,7 +88,9 @@ def subset(
     seed: int = 0,
     allow_pipes: bool = False,
 ) -> None:
-    """Write some of the utterances as a new data directory; choose by exactly one of the first four options.
+    """Write some of the utterances as a new data directory.
+
+    Exactly one of the first four options chooses them.
 
     Parameters
     ----------
@@ -101,9 +105,9 @@ def subset(
     first : int
         Keep this many from the start of the list.
     per_speaker : int
-        Draw this many of each speaker.
+        Draw this many for each speaker.
     seed : int
-        Of the draw.
+        Seed of the draw.
     allow_pipes : bool
         Accept entries of wav.scp that run a command.
     """
@@ -125,28 +129,30 @@ def _first_column(path: Path | None) -> list[str] | None:
         return None
     if not path.is_file():
         raise UserError(f"{path}: no such file, expected one id per line; correct the path")
-    return [words[0] for line in read_foreign_lines(path) if (words := words_of(line))]
+    rows = [words_of(line) for line in read_foreign_lines(path)]
+    return [words[0] for words in rows if words]
 
 
 def _write_new(data: DataDir, out: Path, sources: list[DataDir]) -> None:
-    """Write a data directory as a new folder and say what it holds, and which lists did not come along."""
+    """Write a data directory as a new folder; print its size and the lists that were left out."""
     refuse_existing(out)
     write_data_dir(data, out)
-    lost = _lists_of(*sources) - _lists_of(data)
+    lost: set[str] = set()
+    for source in sources:
+        lost |= _list_names(source)
+    lost -= _list_names(data)
     without = ""
     if lost:
         names = ", ".join(sorted(lost))
-        without = f"; without {names}: nothing to hold there, or not in every source"
+        without = f"; without {names}: they would be empty, or not every source has them"
     print(f"{out}: {_summary(data.utt2spk)}{without}")
 
 
-def _lists_of(*directories: DataDir) -> set[str]:
-    """Names of all lists that any of these has."""
-    return {
-        file
-        for data in directories
-        for file in [*data.keyed, *(["trials"] if data.trials is not None else [])]
-    }
+def _list_names(data: DataDir) -> set[str]:
+    names = set(data.keyed)
+    if data.trials is not None:
+        names.add("trials")
+    return names
 
 
 def split(
@@ -161,7 +167,7 @@ def split(
     out : path
         New folder.
     parts : int
-        How many.
+        Number of parts.
     by_speaker : bool
         Keep the utterances of a speaker together.
     allow_pipes : bool
@@ -193,7 +199,7 @@ def combine(data: list[Path], out: Path, *, allow_pipes: bool = False) -> None:
 def copy(
     data: Path, out: Path, *, utt_prefix: str = "", spk_prefix: str = "", allow_pipes: bool = False
 ) -> None:
-    """Write a data directory again, with other ids if wanted.
+    """Write a copy of a data directory, with other ids if a prefix is given.
 
     Parameters
     ----------
@@ -213,7 +219,8 @@ def copy(
 
 
 if __name__ == "__main__":
-    gc.disable()  # each collection would walk lists of millions of strings, among which there is no garbage
+    # each collection would scan lists of millions of strings, among which there is no garbage
+    gc.disable()
     run_subcommands(
         {
             "validate": validate,

@@ -1,6 +1,6 @@
-"""Data directories made of others: subsets, splits, several joined, the same under other ids.
+"""Data directories made from others: subsets, splits, unions, copies with other ids.
 
-Also what one job of several works on.
+Also the share of one job of several.
 """
 
 import random
@@ -26,19 +26,19 @@ def subset_data_dir(
 ) -> DataDir:
     """Some of the utterances, chosen in one of four ways.
 
-    Every list is filtered with them.  A trial is kept when both its sides are, an enrolment model when all its utterances are; trials of two
-    classes of which only one is left are dropped whole.
+    Every list is filtered with them.  A trial is kept when both its sides are, an enrolment model
+    when all its utterances are; trials of two classes of which only one is left are all dropped.
 
     Parameters
     ----------
     data : DataDir
-        Where to choose from.
+        The whole.
     utterances, speakers : iterables of str or None
         Those to keep; all have to be known.
     first : int or None
-        How many utterances to keep from the start of the list.
+        Number of utterances to keep from the start of the list.
     per_speaker : int or None
-        How many utterances to draw of each speaker (all, where there are fewer).
+        Number of utterances to draw for each speaker (all, if there are fewer).
     seed : int
         Of the draw, which depends on seed and speaker only.
 
@@ -54,125 +54,117 @@ def subset_data_dir(
     """
     if sum(way is not None for way in (utterances, speakers, first, per_speaker)) != 1:
         raise UserError(
-            f"{data.path}: a subset is chosen in exactly one way: utterances, speakers, first or per_speaker"
+            f"{data.path}: a subset is chosen in exactly one way: "
+            "utterances, speakers, first or per_speaker"
         )
-    if any(count is not None and count < 1 for count in (first, per_speaker)):
-        raise UserError(
-            f"{data.path}: {first if per_speaker is None else per_speaker} utterances asked for, expected a number from 1"
-        )
+    for count in (first, per_speaker):
+        if count is not None and count < 1:
+            raise UserError(f"{data.path}: {count} utterances asked for, expected a number from 1")
+    kept: set[str] = set()
     if utterances is not None:
-        kept = _known(data.path, "utterance", utterances, data.utt2spk)
+        kept = _check_known(data.path, "utterance", utterances, data.utt2spk)
     elif speakers is not None:
-        wanted = _known(data.path, "speaker", speakers, set(data.utt2spk.values()))
+        known = set(data.utt2spk.values())
+        wanted = _check_known(data.path, "speaker", speakers, known)
         kept = {utterance for utterance, speaker in data.utt2spk.items() if speaker in wanted}
     elif first is not None:
-        kept = set(sorted(data.utt2spk)[:first])
+        kept.update(sorted(data.utt2spk)[:first])
     else:
         assert per_speaker is not None, "exactly one way is given"
-        kept = {
-            utterance
-            for speaker, members in data.spk2utt.items()
-            for utterance in _draw(members, per_speaker, f"{seed} {speaker}")
-        }
+        for speaker, members in data.spk2utt.items():
+            kept.update(_draw(members, per_speaker, f"{seed} {speaker}"))
     return _restrict(data, kept)
 
 
-def _known(path: Path, kind: str, wanted: Iterable[str], there: Collection[str]) -> set[str]:
-    """The wanted ids as a set."""
+def _check_known(path: Path, kind: str, wanted: Iterable[str], known: Collection[str]) -> set[str]:
+    """The wanted ids as a set; all have to be known."""
     wanted = set(wanted)
-    unknown = sorted(wanted.difference(there))
+    unknown = sorted(wanted.difference(known))
     if unknown:
         raise UserError(
-            f"{path}/utt2spk: no {kind} '{unknown[0]}' ({len(unknown)} of {len(wanted)} are unknown), expected none; correct the list"
+            f"{path}/utt2spk: no {kind} '{unknown[0]}' "
+            f"({len(unknown)} of {len(wanted)} are unknown), expected none; correct the list"
         )
     return wanted
 
 
 def _draw(members: Sequence[str], count: int, seed: str) -> list[str]:
-    """Some of a list, at random without repetition; all when there are no more."""
+    """Draw without replacement; all if there are no more."""
     return random.Random(seed).sample(members, min(count, len(members)))
 
 
 def drawn_utterances(
     utterances: Iterable[str], seed: int, count: int = DRAWN_UTTERANCES
 ) -> list[str]:
-    """A draw without repetition, which depends on the seed and on the names alone.
-
-    Parameters
-    ----------
-    utterances : iterable of str
-        To choose from, in any order.
-    seed : int
-        Of the draw.
-    count : int
-        How many at most.
-
-    Returns
-    -------
-    list of str
-        In byte order; all where there are no more.
-    """
+    """Draw at most ``count`` utterances; the draw depends on the seed and the names only."""
     return sorted(_draw(sorted(utterances), count, f"{seed} utterances"))
 
 
 def _restrict(data: DataDir, kept: set[str]) -> DataDir:
-    """A data directory with these of its utterances; lists of which nothing is left go."""
+    """A data directory with these of its utterances; lists that would be empty are left out."""
     if not kept:
         raise UserError(
             f"{data.path}: no utterance would be left, expected at least one; choose others"
         )
-    utt2spk = {
-        utterance: speaker for utterance, speaker in data.utt2spk.items() if utterance in kept
-    }
-    keep = {"utterance": kept, "speaker": set(utt2spk.values())}
-    if data.segments is not None:
-        keep["recording"] = {
-            segment.split()[0] for utterance, segment in data.segments.items() if utterance in kept
-        }
+    speakers = {data.utt2spk[utterance] for utterance in kept}
+    recordings = set()
+    for utterance, segment in (data.segments or {}).items():
+        if utterance in kept:
+            recordings.add(segment.split()[0])
+    kept_ids = {"utterance": kept, "speaker": speakers, "recording": recordings}
     lists = {}
     for file, mapping in data.keyed.items():
         kind = key_kind(file, data.keyed)
         if kind == "model":
-            lists[file] = {
-                model: members
-                for model, members in mapping.items()
-                if kept.issuperset(members.split())
-            }
+            lists[file] = _restrict_models(mapping, kept)
         else:
-            lists[file] = {key: value for key, value in mapping.items() if key in keep[kind]}
+            ids = kept_ids[kind]
+            lists[file] = {key: value for key, value in mapping.items() if key in ids}
     trials = data.trials
     if trials:
-        trials = _restrict_trials(data, trials, keep, lists.get("enroll.spk2utt", {}))
+        trials = _restrict_trials(data, trials, kept_ids, lists.get("enroll.spk2utt", {}))
     return from_lists(data.path, lists, trials)
 
 
+def _restrict_models(models: Mapping[str, str], kept: set[str]) -> dict[str, str]:
+    """The models all of whose utterances are kept."""
+    return {model: members for model, members in models.items() if kept.issuperset(members.split())}
+
+
 def _restrict_trials(
-    data: DataDir, trials: Sequence[str], keep: Mapping[str, set[str]], models: Mapping[str, str]
+    data: DataDir,
+    trials: Sequence[str],
+    kept_ids: Mapping[str, set[str]],
+    models: Mapping[str, str],
 ) -> Trials | None:
-    """The trials whose two sides are kept; None where none is, or where a class is lost."""
+    """The trials both of whose sides are kept; None if there is none, or a class is lost."""
     all_models = data.maps.get("enroll.spk2utt", {}).keys()
-    sides = (keep["utterance"] | keep["speaker"]) - all_models | models.keys()
+    names = kept_ids["utterance"] | kept_ids["speaker"]
+    enrol = (names - all_models) | models.keys()
     whole = Trials.of(trials)
-    kept = whole.restricted(sides, keep["utterance"])
-    return kept if kept and kept.classes == whole.classes else None
+    kept = whole.restricted(enrol, kept_ids["utterance"])
+    if not kept or kept.classes != whole.classes:
+        return None
+    return kept
 
 
 def split_data_dir(data: DataDir, parts: int, *, by_speaker: bool = False) -> list[DataDir]:
-    """Contiguous parts of a data directory, as equal as can be.
+    """Contiguous parts of a data directory, as equal as possible.
 
     Parameters
     ----------
     data : DataDir
-        Whole.
+        The whole.
     parts : int
-        How many.
+        Number of parts.
     by_speaker : bool
-        Cut between speakers only: parts are then equal in speakers, not in utterances.
+        Split between speakers only: parts are then equal in speakers, not in utterances.
 
     Returns
     -------
     list of DataDir
-        In order; together they hold every utterance once.  Trials stay where both their sides are in one part (see `subset_data_dir`).
+        In order; together they have every utterance once.  Trials stay if both their sides are in
+        one part (see `subset_data_dir`).
 
     Raises
     ------
@@ -184,27 +176,25 @@ def split_data_dir(data: DataDir, parts: int, *, by_speaker: bool = False) -> li
     if not 1 <= parts <= len(units):
         kind = "speakers" if by_speaker else "utterances"
         raise UserError(
-            f"{data.path}: {parts} parts of {len(units)} {kind} asked for, expected 1 to {len(units)}; ask for other parts"
+            f"{data.path}: {parts} parts of {len(units)} {kind} asked for, "
+            f"expected 1 to {len(units)}; ask for other parts"
         )
-    cut = (_part_of(units, part, parts) for part in range(1, parts + 1))
-    return [
-        _restrict(
-            data,
-            {utterance for speaker in part for utterance in spk2utt[speaker]}
-            if by_speaker
-            else set(part),
-        )
-        for part in cut
-    ]
+    directories = []
+    for number in range(1, parts + 1):
+        kept = set(_share(units, number, parts))
+        if by_speaker:
+            kept = {utterance for speaker in kept for utterance in spk2utt[speaker]}
+        directories.append(_restrict(data, kept))
+    return directories
 
 
-def _part_of(items: Sequence[str], part: int, parts: int) -> Sequence[str]:
+def _share(items: Sequence[str], part: int, parts: int) -> Sequence[str]:
     """One of several contiguous parts whose sizes differ by at most one."""
     return items[len(items) * (part - 1) // parts : len(items) * part // parts]
 
 
 def job_utterances(keys: Iterable[str], job: str) -> list[str]:
-    """What one job of several works on.
+    """The share of one job of several.
 
     Parameters
     ----------
@@ -228,19 +218,20 @@ def job_utterances(keys: Iterable[str], job: str) -> list[str]:
         raise UserError(
             f"--job: '{job}', expected J/N with 1 <= J <= N, for example 3/8; correct it"
         )
-    return list(_part_of(sorted(keys), int(part), int(parts)))
+    return list(_share(sorted(keys), int(part), int(parts)))
 
 
 def combine_data_dirs(sources: Sequence[DataDir]) -> DataDir:
-    """One data directory of all utterances of several.
+    """One data directory with all utterances of several.
 
-    A list that not all of them have cannot cover every utterance and is left out, but for those that need not (vad.scp, feats.scp,
-    utt2num_frames, trials, enroll.spk2utt).  Trials follow one another in the order of the sources.
+    A list that not all of them have cannot cover every utterance and is left out, except for those
+    that need not (vad.scp, feats.scp, utt2num_frames, trials, enroll.spk2utt).  Trials are in the
+    order of the sources.
 
     Parameters
     ----------
     sources : sequence of DataDir
-        At least one; speakers and recordings may occur in several if all say the same of them.
+        At least one; speakers and recordings may occur in several if their entries agree.
 
     Returns
     -------
@@ -250,46 +241,63 @@ def combine_data_dirs(sources: Sequence[DataDir]) -> DataDir:
     Raises
     ------
     UserError
-        An utterance occurs in two, two differ about a speaker or recording, only some have segments, or some have no recordings and others no
-        features.
+        An utterance occurs in two, two differ about a speaker or recording, only some have
+        segments, or some have no recordings and others no features.
     """
-    lacking = {
-        file: [source.path for source in sources if file not in source.keyed] for file in SOURCES
-    }
+    _refuse_mixed_sources(sources)
+    files: set[str] = set()
+    for source in sources:
+        files.update(source.keyed)
+    lists = {}
+    for file in sorted(files):
+        owners = [source for source in sources if file in source.keyed]
+        kind = key_kind(file, owners[0].keyed)
+        if len(owners) == len(sources) or kind == "model" or file in MAY_LACK_UTTERANCES:
+            lists[file] = _union(file, owners, may_repeat=kind in ("speaker", "recording"))
+    return from_lists(sources[0].path, lists, _combine_trials(sources))
+
+
+def _refuse_mixed_sources(sources: Sequence[DataDir]) -> None:
+    """Refuse recordings beside features alone, and segments beside whole recordings."""
+    lacking = {}
+    for file in SOURCES:
+        lacking[file] = [source.path for source in sources if file not in source.keyed]
     if all(lacking.values()):
         without_audio, without_features = (lacking[file][0] for file in SOURCES)
         raise UserError(
-            f"{without_audio} has no wav.scp and {without_features} no feats.scp, expected one of the two in all; make the features of the others first"
+            f"{without_audio} has no wav.scp and {without_features} no feats.scp, "
+            "expected one of the two in all; make the features of the others first"
         )
     whole = [source for source in sources if source.segments is None]
     if 0 < len(whole) < len(sources):
-        cut = next(source for source in sources if source.segments is not None)
+        other = next(source for source in sources if source.segments is not None)
         raise UserError(
-            f"{cut.path}/segments: found, but {whole[0].path} has none, expected all or none to have it; write segments for the others"
+            f"{other.path}/segments: found, but {whole[0].path} has none, "
+            "expected all or none to have it; write segments for the others"
         )
-    lists = {}
-    for file in sorted({file for source in sources for file in source.keyed}):
-        having = [source for source in sources if file in source.keyed]
-        kind = key_kind(file, having[0].keyed)
-        if len(having) == len(sources) or kind == "model" or file in MAY_LACK_UTTERANCES:
-            lists[file] = _union(file, having, may_repeat=kind in ("speaker", "recording"))
-    return from_lists(sources[0].path, lists, _trials_of_all(sources))
 
 
-def _trials_of_all(sources: Sequence[DataDir]) -> list[str] | None:
-    """The trials of several, which all have classes or none."""
-    having = [source for source in sources if source.trials]
-    without = [source.path for source in having if Trials.of(source.trials or ()).kinds is None]
-    if 0 < len(without) < len(having):
-        other = next(source.path for source in having if source.path not in without)
+def _combine_trials(sources: Sequence[DataDir]) -> list[str] | None:
+    """The trials of all sources, which all have classes or none."""
+    combined: list[str] = []
+    with_classes: list[Path] = []
+    without_classes: list[Path] = []
+    for source in sources:
+        if source.trials:
+            has_classes = Trials.of(source.trials).kinds is not None
+            group = with_classes if has_classes else without_classes
+            group.append(source.path)
+            combined += source.trials
+    if with_classes and without_classes:
         raise UserError(
-            f"{without[0]}/trials: its trials have no classes, those of {other} have, expected all or none; take one of the lists away"
+            f"{without_classes[0]}/trials: its trials have no classes, those of {with_classes[0]} "
+            "have, expected all or none; remove one of the lists"
         )
-    return [trial for source in having for trial in source.trials or ()] or None
+    return combined or None
 
 
 def _union(file: str, sources: Sequence[DataDir], may_repeat: bool) -> dict[str, str]:
-    """One list from several."""
+    """One list of several directories as one."""
     joined: dict[str, str] = {}
     origin: dict[str, Path] = {}
     for source in sources:
@@ -297,8 +305,9 @@ def _union(file: str, sources: Sequence[DataDir], may_repeat: bool) -> dict[str,
         for key in sorted(joined.keys() & mapping.keys()):
             if not may_repeat or joined[key] != mapping[key]:
                 raise UserError(
-                    f"{source.path}/{file}: '{key}' is in {origin[key]}/{file} too, expected ids of one directory only; "
-                    "copy one of them: python -m utils.data_dir copy OLD NEW --spk-prefix x- --utt-prefix x-"
+                    f"{source.path}/{file}: '{key}' is in {origin[key]}/{file} too, "
+                    "expected ids of one directory only; copy one of them: "
+                    "python -m utils.data_dir copy OLD NEW --spk-prefix x- --utt-prefix x-"
                 )
         joined |= mapping
         origin |= dict.fromkeys(mapping, source.path)
@@ -306,36 +315,44 @@ def _union(file: str, sources: Sequence[DataDir], may_repeat: bool) -> dict[str,
 
 
 def copy_data_dir(data: DataDir, *, utt_prefix: str = "", spk_prefix: str = "") -> DataDir:
-    """The same under other ids.
+    """The same data directory with other ids.
 
     Parameters
     ----------
     data : DataDir
-        Original; recordings keep their ids where there is a segments.
+        Original; recordings keep their ids if there is a segments.
     utt_prefix : str
-        Put before every utterance id; it should begin with ``spk_prefix``, so that utterances sort as their speakers do.
+        Put before every utterance id; it should begin with ``spk_prefix``, so that utterances sort
+        as their speakers do.
     spk_prefix : str
         Put before every speaker id and enrolment model.
     """
-    prefix = {"utterance": utt_prefix, "speaker": spk_prefix, "model": spk_prefix, "recording": ""}
-    lists = {
-        file: {prefix[key_kind(file, data.keyed)] + key: value for key, value in mapping.items()}
-        for file, mapping in data.keyed.items()
+    prefixes = {
+        "utterance": utt_prefix,
+        "speaker": spk_prefix,
+        "model": spk_prefix,
+        "recording": "",
     }
-    lists["utt2spk"] = {
-        utterance: spk_prefix + speaker for utterance, speaker in lists["utt2spk"].items()
-    }
-    models = data.maps.get("enroll.spk2utt", {})
-    if models:
-        lists["enroll.spk2utt"] = {
-            spk_prefix + model: utt_prefix + members.replace(" ", f" {utt_prefix}")
-            for model, members in models.items()
-        }
-    named = models.keys() | set(data.utt2spk.values())
-    trials = data.trials and [
-        " ".join(
-            [f"{spk_prefix if enrol in named else utt_prefix}{enrol} {utt_prefix}{test}", *kind]
-        )
-        for enrol, test, *kind in map(str.split, data.trials)
-    ]
-    return from_lists(data.path, lists, trials)
+    lists = {}
+    for file, mapping in data.keyed.items():
+        prefix = prefixes[key_kind(file, data.keyed)]
+        lists[file] = {prefix + key: value for key, value in mapping.items()}
+    for utterance, speaker in lists["utt2spk"].items():
+        lists["utt2spk"][utterance] = spk_prefix + speaker
+    models = lists.get("enroll.spk2utt", {})
+    for model, members in models.items():
+        models[model] = utt_prefix + members.replace(" ", f" {utt_prefix}")
+    return from_lists(data.path, lists, _copy_trials(data, utt_prefix, spk_prefix))
+
+
+def _copy_trials(data: DataDir, utt_prefix: str, spk_prefix: str) -> list[str] | None:
+    """The trials with prefixed sides; an enrolment side is a model, a speaker or an utterance."""
+    if data.trials is None:
+        return None
+    speakers = data.maps.get("enroll.spk2utt", {}).keys() | set(data.utt2spk.values())
+    trials = []
+    for trial in data.trials:
+        enrol, test, *kind = trial.split()
+        prefix = spk_prefix if enrol in speakers else utt_prefix
+        trials.append(" ".join([prefix + enrol, utt_prefix + test, *kind]))
+    return trials

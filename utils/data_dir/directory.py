@@ -1,4 +1,4 @@
-"""A whole data directory in memory: read, checked, written."""
+"""A whole data directory in memory: read, check, write."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,6 @@ from utils.data_dir.formats import (
     Fault,
     ReadTables,
     Tables,
-    is_list,
     line_faults,
     lists_of,
     parse,
@@ -35,15 +34,18 @@ class DataDir:
     path : path
         Where it was read from.
     wav_scp : dict
-        Recording (without segments: utterance) -> path, ``archive:offset`` or pipe; empty in a directory of features alone.
+        Recording (without segments: utterance) -> path, ``archive:offset`` or pipe; empty in a
+        directory of features alone.
     utt2spk : dict
         Utterance -> speaker.
     segments : dict or None
         Utterance -> ``"<recording> <start seconds> <end seconds>"``.
     maps : dict of dicts
-        Every other list by its file name (``utt2dur``, ``spk2gender``, ``vad.scp``, ``enroll.spk2utt``, ...): key -> rest of the line.
+        Every other list by its file name (``utt2dur``, ``spk2gender``, ``vad.scp``,
+        ``enroll.spk2utt``, ...): key -> rest of the line.
     trials : sequence of str or None
-        Lines ``"<enrol> <test> target|nontarget"`` in the file's order; where it was read from one, `Trials`.
+        Lines ``"<enrol> <test> target|nontarget"`` in the file's order; where it was read from
+        one, `Trials`.
     """
 
     path: Path
@@ -61,10 +63,14 @@ class DataDir:
 
     @property
     def keyed(self) -> dict[str, dict[str, str]]:
-        """Every list that has one line per key, by its file name; spk2utt, which is derived, is not among them."""
-        recordings = {"wav.scp": self.wav_scp} if self.wav_scp else {}
-        segments = {} if self.segments is None else {"segments": self.segments}
-        return {**recordings, "utt2spk": self.utt2spk, **segments, **self.maps}
+        """Every list with one line per key, by its file name, except spk2utt, which is derived."""
+        lists: dict[str, dict[str, str]] = {}
+        if self.wav_scp:
+            lists["wav.scp"] = self.wav_scp
+        lists["utt2spk"] = self.utt2spk
+        if self.segments is not None:
+            lists["segments"] = self.segments
+        return lists | self.maps
 
 
 def read_data_dir(
@@ -75,13 +81,14 @@ def read_data_dir(
     Parameters
     ----------
     path : path
-        Its folder; files that are not lists are left alone.
+        Its folder; files that are not lists are ignored.
     check : bool
-        Hold it to all the rules; otherwise every line still has to be well formed, but lists are not compared.
+        Apply all rules; otherwise every line still has to be well formed, but lists are not
+        compared.
     allow_pipes : bool
         Accept entries of wav.scp that run a command.
     needs_audio : bool
-        Refuse one that has features alone.
+        Refuse one that has only features.
 
     Returns
     -------
@@ -94,15 +101,15 @@ def read_data_dir(
         The first thing that is wrong: file, line, found, expected, what to do.
     """
     path = Path(path)
-    found = _read_tables(path)
-    raise_first(path, file_faults(path, found))
-    tables = _well_formed(found)
+    read = _read_tables(path)
+    raise_first(path, file_faults(path, read))
+    tables = _well_formed(read)
     if check:
         raise_first(path, rule_faults(tables, allow_pipes))
     if needs_audio and "wav.scp" not in tables:
         raise UserError(
-            f"{path / 'wav.scp'}: no such file, expected recordings; this directory has features alone (feats.scp): "
-            "write the list, or train and extract from the features"
+            f"{path / 'wav.scp'}: no such file, expected recordings; this directory has only "
+            "features (feats.scp): write the list, or train and extract from the features"
         )
     trials = tables.pop("trials", None)
     tables.pop("spk2utt", None)
@@ -113,17 +120,7 @@ def read_data_dir(
 def from_lists(
     path: Path, lists: Mapping[str, dict[str, str]], trials: Sequence[str] | None
 ) -> DataDir:
-    """A data directory from its lists by file name; empty ones are left out.
-
-    Parameters
-    ----------
-    path : path
-        Where its content comes from.
-    lists : mapping of str to mappings
-        As `DataDir.keyed`.
-    trials : sequence of str or None
-        Lines.
-    """
+    """A data directory from its lists by file name; empty ones are left out."""
     maps = {file: mapping for file, mapping in lists.items() if mapping}
     return DataDir(
         path,
@@ -136,16 +133,11 @@ def from_lists(
 
 
 def list_files(path: Path) -> list[str]:
-    """Names of the lists in a folder.
-
-    Parameters
-    ----------
-    path : path
-        Data directory.
-    """
+    """Names of the lists in a folder."""
     if not path.is_dir():
         raise UserError(
-            f"{path}: no such folder, expected a data directory (wav.scp or feats.scp, utt2spk, spk2utt); make it, or correct the path"
+            f"{path}: no such folder, expected a data directory "
+            "(wav.scp or feats.scp, utt2spk, spk2utt); make it, or correct the path"
         )
     return lists_of(path)
 
@@ -161,15 +153,7 @@ def _well_formed(tables: ReadTables) -> dict[str, Columns]:
 
 
 def file_faults(path: Path, tables: ReadTables) -> Iterator[Fault]:
-    """Lists that are missing, and malformed lines.
-
-    Parameters
-    ----------
-    path : path
-        Data directory.
-    tables : mapping of str to columns or None
-        As `_read_tables` gives them.
-    """
+    """Lists that are missing, and malformed lines."""
     missing = [file for file in REQUIRED if file not in tables]
     if tables.keys().isdisjoint(SOURCES):
         missing.insert(0, SOURCES[0])
@@ -177,7 +161,8 @@ def file_faults(path: Path, tables: ReadTables) -> Iterator[Fault]:
         yield Fault(
             file,
             0,
-            f"no such file, expected {' or '.join(SOURCES)}, and {' and '.join(REQUIRED)}, in every data directory; is this one, and is it finished?",
+            f"no such file, expected {' or '.join(SOURCES)}, and {' and '.join(REQUIRED)}, "
+            "in every data directory; is this one, and is it finished?",
         )
     for file, columns in tables.items():
         if columns is None:
@@ -187,14 +172,14 @@ def file_faults(path: Path, tables: ReadTables) -> Iterator[Fault]:
 def data_dir_problems(
     path: str | Path, audio: bool = False, allow_pipes: bool = False, root: str | Path | None = None
 ) -> list[str]:
-    """The first problems of a data directory, up to 20, one line each; empty when it is good.
+    """The first problems of a data directory, up to 20, one line each; empty if it is good.
 
     Parameters
     ----------
     path : path
         Data directory.
     audio : bool
-        Read every recording too, once the lists are good.
+        Read every recording too, if the lists are good.
     allow_pipes : bool
         Accept entries of wav.scp that run a command.
     root : path or None
@@ -206,42 +191,31 @@ def data_dir_problems(
 def problems_and_notes(
     path: str | Path, audio: bool = False, allow_pipes: bool = False, root: str | Path | None = None
 ) -> tuple[list[str], list[str]]:
-    """The first problems of a data directory; of a good one, what is worth saying of its trials.
-
-    Parameters
-    ----------
-    path, audio, allow_pipes, root
-        As for `data_dir_problems`.
-
-    Returns
-    -------
-    problems, notes : lists of str
-        One line each.
-    """
+    """The first problems of a data directory; of a good one, notes about its trials."""
     path = Path(path)
-    found = _read_tables(path)
-    problems = _problems(path, found, audio, allow_pipes, root)
-    tables = _well_formed(found)
+    read = _read_tables(path)
+    problems = _problems(path, read, audio, allow_pipes, root)
+    tables = _well_formed(read)
     if problems or "trials" not in tables:
         return problems, []
     return [], [f"{path / 'trials'}: {note}" for note in trial_notes(lists_in(tables))]
 
 
 def _problems(
-    path: Path, found: ReadTables, audio: bool, allow_pipes: bool, root: str | Path | None
+    path: Path, read: ReadTables, audio: bool, allow_pipes: bool, root: str | Path | None
 ) -> list[str]:
     """The first problems of lists that were read."""
-    tables = _well_formed(found)
-    faults = list(
-        islice(chain(file_faults(path, found), rule_faults(tables, allow_pipes)), MOST_PROBLEMS)
-    )
-    if audio and not faults:
+    tables = _well_formed(read)
+    faults = chain(file_faults(path, read), rule_faults(tables, allow_pipes))
+    first = list(islice(faults, MOST_PROBLEMS))
+    if audio and not first:
         if "wav.scp" not in tables:
             raise UserError(
-                f"{path / 'wav.scp'}: no such file, but --audio reads recordings; of features: python -m utils.archive check {path / 'feats.scp'}"
+                f"{path / 'wav.scp'}: no such file, but --audio reads recordings; "
+                f"for features: python -m utils.archive check {path / 'feats.scp'}"
             )
-        faults = list(islice(_audio_faults(tables, allow_pipes, root), MOST_PROBLEMS))
-    return [problem(path, fault) for fault in faults]
+        first = list(islice(_audio_faults(tables, allow_pipes, root), MOST_PROBLEMS))
+    return [problem(path, fault) for fault in first]
 
 
 def validate_data_dir(
@@ -254,7 +228,7 @@ def validate_data_dir(
     path : path
         Data directory.
     audio : bool
-        Read every recording too, once the lists are good.
+        Read every recording too, if the lists are good.
     allow_pipes : bool
         Accept entries of wav.scp that run a command.
     root : path or None
@@ -277,30 +251,25 @@ def _audio_faults(tables: Tables, allow_pipes: bool, root: str | Path | None) ->
     from utils.errors import UnreadableAudio
 
     seconds = {}
-    for number, (recording, entry) in enumerate(
-        tqdm(
-            list(zip(*tables["wav.scp"], strict=True)),
-            "recordings",
-            disable=None,
-            dynamic_ncols=True,
-        ),
-        start=1,
-    ):
+    recordings = list(zip(*tables["wav.scp"], strict=True))
+    progress = tqdm(recordings, "recordings", disable=None, dynamic_ncols=True)
+    for number, (recording, entry) in enumerate(progress, start=1):
         try:
             samples, sample_rate_hz = read_audio(entry, allow_pipes=allow_pipes, root=root)
         except UnreadableAudio as error:
-            remedy = f"mend the file, correct --root, or drop '{recording}'"
             yield Fault(
                 "wav.scp",
                 number,
-                f"'{entry}' cannot be read: {error.reason}; expected sound: {remedy}",
+                f"'{entry}' cannot be read: {error.reason}; expected sound: "
+                f"repair the file, correct --root, or drop '{recording}'",
             )
         else:
             seconds[recording] = len(samples) / sample_rate_hz
-    for number, (utterance, recording, _, end) in enumerate(
-        zip(*tables.get("segments", [[]] * 4), strict=True), start=1
-    ):
-        if float(end) > seconds.get(recording, float(end)) + OVERSHOOT_SECONDS:
+    if "segments" not in tables:
+        return
+    segments = zip(*tables["segments"], strict=True)
+    for number, (utterance, recording, _, end) in enumerate(segments, start=1):
+        if recording in seconds and float(end) > seconds[recording] + OVERSHOOT_SECONDS:
             length = f"the {seconds[recording]:.3f} s of '{recording}'"
             yield Fault(
                 "segments",
@@ -310,9 +279,10 @@ def _audio_faults(tables: Tables, allow_pipes: bool, root: str | Path | None) ->
 
 
 def write_data_dir(data: DataDir, path: str | Path) -> None:
-    """Write a data directory that keeps all the rules; spk2utt is derived.
+    """Write a data directory that follows all rules; spk2utt is derived.
 
-    A new folder appears whole or not at all.  In one that exists each list is replaced whole, and a list that ``data`` has not is removed.
+    A new folder appears complete or not at all.  In an existing one each list is replaced as a
+    whole, and a list that ``data`` lacks is removed.
 
     Parameters
     ----------
@@ -330,34 +300,36 @@ def write_data_dir(data: DataDir, path: str | Path) -> None:
     if data.keyed.keys().isdisjoint(SOURCES):
         raise UserError(f"{path}: neither recordings nor features, expected {' or '.join(SOURCES)}")
     contents = _render(data, path)
-    found = {file: parse(file, content) for file, content in contents.items()}
-    for file, columns in found.items():
+    tables: dict[str, Columns] = {}
+    for file, content in contents.items():
+        columns = parse(file, content)
         if columns is None:
-            raise_first(path, line_faults(file, contents[file]))
-    raise_first(path, rule_faults(_well_formed(found), allow_pipes=True))
+            raise_first(path, line_faults(file, content))
+        else:
+            tables[file] = columns
+    raise_first(path, rule_faults(tables, allow_pipes=True))
     if not path.exists():
         with new_folder(path) as folder:
             write_contents(contents, folder)
         return
     write_contents(contents, path)
-    for there in list(path.iterdir()):
-        if is_list(there.name) and there.name not in contents:
-            there.unlink()
+    for file in lists_of(path):
+        if file not in contents:
+            (path / file).unlink()
 
 
 def _render(data: DataDir, path: Path) -> dict[str, bytes]:
-    """Every list of a data directory as the bytes of its file, spk2utt included."""
-    files = data.keyed | {
-        "spk2utt": {speaker: " ".join(members) for speaker, members in data.spk2utt.items()}
-    }
-    contents = {file: map_bytes(path / file, mapping) for file, mapping in files.items()}
-    return contents if data.trials is None else contents | {"trials": _trials_content(data.trials)}
+    """Every list of a data directory as the content of its file, spk2utt included."""
+    spk2utt = {speaker: " ".join(members) for speaker, members in data.spk2utt.items()}
+    contents = {}
+    for file, mapping in (data.keyed | {"spk2utt": spk2utt}).items():
+        contents[file] = map_bytes(path / file, mapping)
+    if data.trials is not None:
+        contents["trials"] = _render_trials(data.trials)
+    return contents
 
 
-def _trials_content(trials: Sequence[str]) -> bytes:
-    """The file of a list of trials."""
-    return (
-        trials.content()
-        if isinstance(trials, Trials)
-        else "".join(f"{trial}\n" for trial in trials).encode()
-    )
+def _render_trials(trials: Sequence[str]) -> bytes:
+    if isinstance(trials, Trials):
+        return trials.content()
+    return "".join([f"{trial}\n" for trial in trials]).encode()

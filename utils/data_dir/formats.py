@@ -1,11 +1,13 @@
-"""One list of a data directory: which lists there are, what a line of each looks like, and what is wrong with a line.
+"""One list of a data directory: known lists, the format of their lines, and what is wrong with one.
 
-Blanks and tabs before a value and at a line's end are read, as Kaldi's programs write them (the lists of wav-to-duration and feat-to-len have one at
-every line's end), and never written.  Those inside the last field of wav.scp, another scp or text are part of it: a path may have two blanks in a row,
-but none at its ends, where Kaldi takes them away too.  Only LF ends a line.
+Blanks and tabs before a value and at a line's end are accepted, as Kaldi's programs write them (the
+lists of wav-to-duration and feat-to-len have one at every line's end), and never written.  Those
+inside the last field of wav.scp, another scp or text are part of it: a path may have two blanks in
+a row, but none at its ends, where Kaldi removes them too.  Only LF ends a line.
 
-A good file is parsed without a step of Python per line: once its printable characters are deleted, what is left has to be the same blanks and line
-end for every line.  Only a file that fails this is walked, to name the line.
+A good file is parsed without a step of Python per line: with its printable characters deleted, the
+rest has to be the same blanks and line end for every line.  Only a file that fails this is parsed
+line by line, to name the line.
 """
 
 import re
@@ -20,12 +22,12 @@ ID = r"[!-~]+"
 WORD = r"[^\x00-\x20\x7f]+"
 IDS = rf"{ID}(?:[ \t]+{ID})*"
 REST = r"[^\x00-\x20\x7f](?:[^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?"
-# of a text: as REST, but VT, FF and FS to US, which are no line ends here, are letters of it
+# of a text: as REST, but with VT, FF and FS to US, which end no line here
 LETTER = r"[^\x00-\x0a\x0d-\x1b\x20\x7f]"
 TEXT = rf"{LETTER}(?:[^\x00-\x08\x0a\x0d-\x1b\x7f]*{LETTER})?"
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 MAP = re.compile(r"(utt|spk|reco)2[A-Za-z0-9_]+")
-FIX = "`python -m utils.data_dir fix` mends it"
+FIX = "`python -m utils.data_dir fix` repairs it"
 
 Columns = list[list[str]]  # of one list; the keys come first
 Tables = Mapping[str, Columns]  # name of a list -> its columns
@@ -33,15 +35,7 @@ ReadTables = Mapping[str, Columns | None]  # None where a line is malformed
 
 
 class Format(NamedTuple):
-    """What a line of one list looks like.
-
-    Attributes
-    ----------
-    shape : str
-        The line as messages show it.
-    columns : tuple of str
-        One regular expression per column; the key comes first.
-    """
+    """The format of a list: a line as messages show it, and a regular expression per column."""
 
     shape: str
     columns: tuple[str, ...]
@@ -54,24 +48,15 @@ class Format(NamedTuple):
     @property
     def expected(self) -> str:
         """The shape, after the number of fields where that is fixed."""
-        return (
-            self.shape
-            if self.columns[-1] in (IDS, REST, TEXT)
-            else f"{len(self.columns)}: {self.shape}"
-        )
+        if self.columns[-1] in (IDS, REST, TEXT):
+            return self.shape
+        return f"{len(self.columns)}: {self.shape}"
 
 
 class Fault(NamedTuple):
     """One thing that is wrong with a data directory.
 
-    Attributes
-    ----------
-    file : str
-        Name of the list.
-    line : int
-        Line number from 1; 0 for the file as a whole.
-    text : str
-        What was found, what was expected, what to do.
+    ``line`` counts from 1; 0: the file as a whole.  ``text``: found, expected, what to do.
     """
 
     file: str
@@ -93,7 +78,7 @@ FORMATS = {
     "reco2file_and_channel": Format("<recording> <file> <channel>", (ID, ID, ID)),
 }
 TRIALS_WITHOUT_CLASSES = Format("<enrol> <test>", (ID, ID))
-HEAD_BYTES = 1 << 16  # of a list of trials, in which its first line is looked for
+HEAD_BYTES = 1 << 16  # of a list of trials: its first line is in them
 
 
 def is_list(file: str) -> bool:
@@ -108,61 +93,34 @@ def is_list(file: str) -> bool:
 
 
 def lists_of(folder: Path) -> list[str]:
-    """Names of the lists that a folder has, in byte order.
-
-    Parameters
-    ----------
-    folder : path
-        Data directory; one that is not there yet has none.
-    """
+    """Names of the lists in a folder, in byte order; none for a folder that does not exist."""
     return sorted(path.name for path in folder.glob("*") if is_list(path.name))
 
 
 def format_of(file: str) -> Format:
-    """The format of a list; a name that is not known is a map of two columns.
-
-    Parameters
-    ----------
-    file : str
-        Name without folder; ``dev.spk2utt`` is a spk2utt.
-    """
+    """The format of a list by its name; ``dev.spk2utt`` is a spk2utt, an unknown name a map."""
     kind = file if file in FORMATS else file.rpartition(".")[2]
     return FORMATS.get(kind, Format("<id> <value>", (ID, WORD)))
 
 
 def format_in(file: str, content: bytes) -> Format:
-    """The format of a list that is there: trials are as their first line is, with a class or without.
-
-    Parameters
-    ----------
-    file : str
-        Name without folder.
-    content : bytes
-        The whole file.
-    """
-    if file == "trials":
-        lines = content[:HEAD_BYTES].split(b"\n")
-        first = next(filter(None, map(bytes.split, lines)), [])
-        if len(first) == len(TRIALS_WITHOUT_CLASSES.columns):
+    """The format of a list by name and content: trials have classes if their first line has one."""
+    if file != "trials":
+        return format_of(file)
+    for line in content[:HEAD_BYTES].split(b"\n"):
+        words = line.split()
+        if len(words) == len(TRIALS_WITHOUT_CLASSES.columns):
             return TRIALS_WITHOUT_CLASSES
+        if words:
+            break
     return format_of(file)
 
 
 def parse(file: str, content: bytes) -> Columns | None:
-    """The columns of a list.
+    """The columns of a list, or None if a line is malformed; `line_faults` says which.
 
-    Parameters
-    ----------
-    file : str
-        Name without folder, which decides the format.
-    content : bytes
-        The whole file.
-
-    Returns
-    -------
-    list of lists of str, or None
-        One list per column, in the file's order, two for trials without classes, ids of one column with one blank between them; None when a line
-        is malformed: `line_faults` says which.
+    The name decides the format.  Trials without classes have two columns.  Several ids in one
+    column have one blank between them.
     """
     format = format_in(file, content)
     count, width = content.count(b"\n"), len(format.columns)
@@ -188,76 +146,66 @@ def parse(file: str, content: bytes) -> Columns | None:
 
 
 def line_faults(file: str, content: bytes) -> Iterator[Fault]:
-    """What is wrong with the lines of a list that does not parse.
-
-    Parameters
-    ----------
-    file : str
-        Name without folder.
-    content : bytes
-        The whole file.
-
-    Yields
-    ------
-    Fault
-        At least one for a file that `parse` refuses, in the order of its lines.
-    """
+    """The faults of a list that `parse` refuses, at least one, in the order of its lines."""
     if not content:
         yield Fault(
             file,
             0,
-            f"empty, expected lines '{format_of(file).shape}'; write them, or remove the file if this directory needs none",
+            f"empty, expected lines '{format_of(file).shape}'; "
+            "write them, or remove the file if this directory needs none",
         )
         return
     if content.startswith(UTF16_MARKS):
         yield Fault(file, 1, UTF16_FOUND)
         return
-    format, lines = format_in(file, content), content.split(b"\n")
-    unfinished = lines.pop()
-    for number, line in enumerate([*lines, unfinished] if unfinished else lines, start=1):
-        if fault := fault_of_line(line, format):
-            yield Fault(file, number, fault)
-    if unfinished:
+    format = format_in(file, content)
+    lines = content.split(b"\n")
+    is_finished = not lines[-1]
+    if is_finished:
+        lines.pop()
+    for number, line in enumerate(lines, start=1):
+        if text := fault_of_line(line, format):
+            yield Fault(file, number, text)
+    if not is_finished:
         yield Fault(
             file,
-            len(lines) + 1,
-            f"no line end after the last line, expected LF: the file may be cut short; if it is whole, {FIX}",
+            len(lines),
+            "no line end after the last line, expected LF: the file may be cut short; "
+            f"if it is whole, {FIX}",
         )
 
 
 def fault_of_line(line: bytes, format: Format) -> str:
-    """What is wrong with one line, or an empty string.
-
-    Parameters
-    ----------
-    line : bytes
-        Without its line end.
-    format : Format
-        What it should look like.
-    """
+    """What is wrong with one line, without its line end; an empty string if nothing is."""
     if line.startswith(MARK):
         return f"begins with a byte order mark, expected the id first; {FIX}"
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        return f"byte {line[error.start]:#04x} in {line!r}, expected UTF-8; convert the file, for example with iconv"
+        return (
+            f"byte {line[error.start]:#04x} in {line!r}, expected UTF-8; "
+            "convert the file, for example with iconv"
+        )
     if re.fullmatch(format.line, text):
         return ""
     if text.endswith("\r"):
         return f"CR LF at the end of the line, expected LF alone; {FIX}"
     if not text.strip(" \t"):
         return f"empty line, expected '{format.shape}'; {FIX}"
-    if found := CONTROL.search(text):
-        return f"control character {found[0]!r} in {text!r}, expected printable text; remove it"
+    if match := CONTROL.search(text):
+        return f"control character {match[0]!r} in {text!r}, expected printable text; remove it"
     if text[0] in " \t":
         return f"blank at the start of '{text}', expected none; {FIX}"
     fields = BLANKS.split(text.rstrip(" \t"))
     for field in fields[: len(format.columns)]:
         if not re.fullmatch(ID, field):
-            return f"id '{field}' has characters other than printable ASCII, expected '{format.shape}'; rename it"
+            return (
+                f"id '{field}' has characters other than printable ASCII, "
+                f"expected '{format.shape}'; rename it"
+            )
+    found = f"{len(fields)} fields '{text}', expected {format.expected}"
     if format in (FORMATS["trials"], TRIALS_WITHOUT_CLASSES) and len(fields) in (2, 3):
         return (
-            f"{len(fields)} fields '{text}', expected {format.expected} as in the first line; "
-            "give all trials a class (target or nontarget), or none"
+            f"{found} as in the first line; give all trials a class (target or nontarget), or none"
         )
-    return f"{len(fields)} fields '{text}', expected {format.expected}; add what is missing, or take the blanks out of the ids"
+    return f"{found}; add what is missing, or remove the blanks in the ids"

@@ -1,7 +1,7 @@
-"""The ledger: how many utterances came into a step, how many went on, and why each of the others did not (DESIGN.md section 3).
+"""The ledger: how many utterances a step received, how many it kept, and why it dropped the others.
 
-Jobs of an array write their parts (``<name>.J.dropped``); the step that collects them reads the parts, checks that nobody is missing, and judges the
-limits.
+Jobs of an array write their parts (``<name>.J.dropped``); the step that collects them reads the
+parts, checks that no utterance is missing, and applies the limits (docs/architecture.md).
 """
 
 import json
@@ -15,38 +15,22 @@ from utils.files import atomic_write, read_json_object, read_lines
 
 # cannot be opened, no samples, fewer samples than the header says, NaN or Inf
 UNREADABLE = "unreadable"
-POLICY = "policy:"  # + which rule: policy:short, policy:little_speech, policy:silent
+POLICY = "policy:"  # + the rule: policy:short, policy:little_speech, policy:silent
 FATES_OF_PIECES = ("packed", "short", "silent")
-# Beginnings of counts that lose nobody: what was found in utterances that went on, in words.
+# First words of counts of utterances that are kept although something was noticed in them.
 FOUND = ("of ", "with ", "upsampled ")
 # defaults of the steps; one utterance is always allowed
 MAX_UNREADABLE_FRACTION, MAX_POLICY_FRACTION = 0.001, 0.01
 
 
 class Ledger:
-    """Who was kept and who was dropped, by name and reason.
+    """Kept and dropped utterances of a step, with reasons.
 
-    Parameters
-    ----------
-    where : str or path
-        The data directory, for messages.
-    in_trials : collection of str
-        Utterances that trials name (`utterances_in_trials`): none of them may be dropped.
-    allow_missing_trials : bool
-        Leave to drop them nevertheless: their trials are then lost, and counted.
-
-    Attributes
-    ----------
-    kept : list of str
-        Utterances that go on, in the order of the calls.
-    dropped : dict of str to (str, str)
-        Utterance -> (reason, detail).
-    lost_trials : int
-        Trials of which a side was dropped; more than none watermarks every result.
-    pieces : Counter
-        Where utterances are split: how many pieces met which of `FATES_OF_PIECES`.
-    found : Counter
-        What was found, in words that begin as one of `FOUND` does -> utterances.
+    ``where`` is the data directory, for messages.  Utterances in ``in_trials`` may not be dropped,
+    unless ``allow_missing_trials``: their trials are then lost, and counted in ``lost_trials``,
+    which watermarks every result.  ``kept`` lists utterances, ``dropped`` maps them to (reason,
+    detail), ``pieces`` counts the pieces of split utterances by `FATES_OF_PIECES`, and ``found``
+    counts kept utterances by a phrase that begins with one of `FOUND`.
     """
 
     def __init__(
@@ -61,80 +45,63 @@ class Ledger:
         self.found: Counter[str] = Counter()
 
     def keep(self, utterance: str) -> None:
-        """Enter an utterance that goes on.
-
-        Parameters
-        ----------
-        utterance : str
-            Its name.
-        """
+        """Record a kept utterance."""
         self.kept.append(utterance)
 
     def drop(self, utterance: str, reason: str, detail: str) -> None:
-        """Enter an utterance that does not.
+        """Record a dropped utterance: `UNREADABLE`, or `POLICY` and the rule, with details.
 
-        Parameters
-        ----------
-        utterance : str
-            Its name.
-        reason : str
-            `UNREADABLE`, or `POLICY` and the rule.
-        detail : str
-            What was found, in words.
-
-        Raises
-        ------
-        UserError
-            Trials name it, and there is no leave to lose them.
+        UserError if a trial needs it and lost trials are not allowed.
         """
         if utterance in self.in_trials and not self.allow_missing_trials:
             raise UserError(
-                f"{self.where}: utterance '{utterance}' is named in trials and would be dropped ({reason}: {detail}); "
-                "mend it, or give --allow-missing-trials to lose its trials"
+                f"{self.where}: utterance '{utterance}' is named in trials and would be dropped "
+                f"({reason}: {detail}); "
+                "repair it, or give --allow-missing-trials to lose its trials"
             )
         self.dropped[utterance] = reason, " ".join(detail.split())
 
     @property
-    def counts(self) -> dict[str, int]:
-        """``came_in``, ``went_on``, one number per reason that occurred, and ``lost_trials``, ``pieces:...`` and what was found where there are any."""
+    def _came_in(self) -> int:
+        return len(self.kept) + len(self.dropped)
+
+    @property
+    def _reasons(self) -> Counter[str]:
+        """Dropped utterances by reason, in byte order."""
         reasons = Counter(reason for reason, _ in self.dropped.values())
-        lost = {"lost_trials": self.lost_trials} if self.lost_trials else {}
-        pieces = {
-            f"pieces:{fate}": number for fate, number in sorted(self.pieces.items()) if number
-        }
-        return {
-            "came_in": len(self.kept) + len(self.dropped),
-            "went_on": len(self.kept),
-            **dict(sorted(reasons.items())),
-            **lost,
-            **pieces,
-            **{words: number for words, number in sorted(self.found.items()) if number},
-        }
+        return Counter(dict(sorted(reasons.items())))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """``came_in``, ``went_on``, one number per reason, and the other counts that are not 0.
+
+        These are ``lost_trials``, ``pieces:...`` and the phrases of ``found``.
+        """
+        counts = {"came_in": self._came_in, "went_on": len(self.kept), **self._reasons}
+        if self.lost_trials:
+            counts["lost_trials"] = self.lost_trials
+        for fate, number in sorted(self.pieces.items()):
+            if number:
+                counts[f"pieces:{fate}"] = number
+        return counts | {phrase: number for phrase, number in sorted(self.found.items()) if number}
 
     @property
     def summary(self) -> str:
         """The counts as a phrase: ``dropped 2 of 148,642 utterances (2 unreadable)``."""
-        reasons = Counter(reason for reason, _ in self.dropped.values())
-        why = (
-            f" ({', '.join(f'{number:,} {reason}' for reason, number in sorted(reasons.items()))})"
-            if reasons
-            else ""
-        )
-        pieces = (
-            f"; pieces: {', '.join(f'{number:,} {fate}' for fate, number in sorted(self.pieces.items()))}"
-            if self.pieces.total()
-            else ""
-        )
-        return f"dropped {len(self.dropped):,} of {len(self.kept) + len(self.dropped):,} utterances{why}{pieces}"
+        text = f"dropped {len(self.dropped):,} of {self._came_in:,} utterances"
+        if self.dropped:
+            text += f" ({_join_counts(self._reasons)})"
+        if self.pieces.total():
+            text += f"; pieces: {_join_counts(self.pieces)}"
+        return text
 
     def found_lines(self) -> list[str]:
-        """A line for each thing that was found: ``data/x/train: 16 of 20 utterances of 2 channels, channel 0 is taken``."""
-        came_in = len(self.kept) + len(self.dropped)
-        return [
-            f"{self.where}: {number:,} of {came_in:,} utterances {words}"
-            for words, number in sorted(self.found.items())
-            if number
-        ]
+        """A line for each phrase: ``data/x/train: 16 of 20 utterances of 2 channels, ...``."""
+        lines = []
+        for phrase, number in sorted(self.found.items()):
+            if number:
+                lines.append(f"{self.where}: {number:,} of {self._came_in:,} utterances {phrase}")
+        return lines
 
     def check_limits(
         self,
@@ -143,71 +110,46 @@ class Ledger:
         receipts: Path | None = None,
         has_options: bool = True,
     ) -> None:
-        """Refuse to go on where too much would be lost.
+        """Refuse to go on if too many utterances were dropped; one is always allowed.
 
-        Parameters
-        ----------
-        max_unreadable_fraction, max_policy_fraction : float
-            Of the utterances that came in; one is always allowed.
-        receipts : path or None
-            Folder of the receipts of jobs that are done and would not look at mended files again.
-        has_options : bool
-            The command has ``--max-unreadable-fraction`` and ``--max-policy-fraction``, which raise the limits.
-
-        Raises
-        ------
-        UserError
-            A limit is exceeded: says by how many, and names the first of them.
+        ``receipts``: folder of the receipts of finished jobs, which would skip repaired files.
+        ``has_options``: the command has ``--max-unreadable-fraction`` and
+        ``--max-policy-fraction``.
         """
-        came_in = len(self.kept) + len(self.dropped)
-        for option, kind, fraction in (
-            ("unreadable", UNREADABLE, max_unreadable_fraction),
-            ("policy", POLICY, max_policy_fraction),
-        ):
-            of_kind = {
-                utterance: why for utterance, why in self.dropped.items() if why[0].startswith(kind)
-            }
-            limit = max(1, int(fraction * came_in + 1e-9))
-            if len(of_kind) > limit:
-                first = min(of_kind)
-                raise UserError(
-                    f"{self.where}: {len(of_kind):,} of {came_in:,} utterances dropped as {option}, at most {limit:,} may be; the first is '{first}' "
-                    f"({': '.join(of_kind[first])}); mend them{f', remove {receipts}' if receipts else ''} and run the stage again"
-                    + (f", or raise --max-{option}-fraction" if has_options else "")
-                )
+        self._check_limit("unreadable", UNREADABLE, max_unreadable_fraction, receipts, has_options)
+        self._check_limit("policy", POLICY, max_policy_fraction, receipts, has_options)
+
+    def _check_limit(self, option, reason, fraction, receipts, has_options):
+        names = [name for name, why in self.dropped.items() if why[0].startswith(reason)]
+        limit = max(1, int(fraction * self._came_in + 1e-9))
+        if len(names) <= limit:
+            return
+        first = min(names)
+        remedy = "repair them"
+        if receipts:
+            remedy += f", remove {receipts}"
+        remedy += " and run the stage again"
+        if has_options:
+            remedy += f", or raise --max-{option}-fraction"
+        raise UserError(
+            f"{self.where}: {len(names):,} of {self._came_in:,} utterances dropped as {option}, "
+            f"at most {limit:,} may be; the first is '{first}' "
+            f"({': '.join(self.dropped[first])}); {remedy}"
+        )
 
     def write_part(self, path: Path) -> None:
-        """Write the list of the dropped: one line each, ``<utterance> <reason> <detail>``, byte order; empty where nobody was.
-
-        Parameters
-        ----------
-        path : path
-            ``dropped`` of a data directory, or ``<name>.J.dropped`` of a job.
-        """
+        """Write the dropped utterances in byte order: lines ``<utterance> <reason> <detail>``."""
         with atomic_write(path) as file:
-            file.writelines(
-                f"{utterance} {reason} {detail}\n"
-                for utterance, (reason, detail) in sorted(self.dropped.items())
-            )
+            for utterance, (reason, detail) in sorted(self.dropped.items()):
+                file.write(f"{utterance} {reason} {detail}\n")
 
     def read_parts(
         self, paths: Iterable[Path], kept: Iterable[str], expected: Collection[str]
     ) -> None:
-        """Take in what the jobs of an array dropped and kept.
+        """Add the utterances that the jobs of an array dropped (``paths``) and kept.
 
-        Parameters
-        ----------
-        paths : iterable of paths
-            Their ``<name>.J.dropped``.
-        kept : iterable of str
-            Utterances that went on, of all jobs.
-        expected : collection of str
-            Utterances that came in.
-
-        Raises
-        ------
-        UserError
-            An utterance is in none of the parts, or in two; or as `drop`.
+        UserError if one of the ``expected`` is in none of the parts, or one is in two; or as
+        `drop`.
         """
         self.kept += kept
         seen = set(self.kept)
@@ -220,98 +162,60 @@ class Ledger:
         odd = seen.symmetric_difference(expected)
         if odd:
             raise UserError(
-                f"{self.where}: {len(odd):,} utterances are in the list or in the jobs' outputs only ('{min(odd)}'); run the jobs again"
+                f"{self.where}: {len(odd):,} utterances are in the list or in the jobs' outputs "
+                f"only ('{min(odd)}'); run the jobs again"
             )
 
-    def write(self, home: Path) -> list[Path]:
-        """Write ``dropped`` and ``ledger.json`` (the counts).
-
-        Parameters
-        ----------
-        home : path
-            Folder of both.
-
-        Returns
-        -------
-        list of path
-            What was written, for the receipt.
-        """
-        self.write_part(Path(home) / "dropped")
-        with atomic_write(Path(home) / "ledger.json") as file:
+    def write(self, folder: Path) -> list[Path]:
+        """Write ``dropped`` and ``ledger.json`` (the counts); returns both paths."""
+        self.write_part(Path(folder) / "dropped")
+        with atomic_write(Path(folder) / "ledger.json") as file:
             json.dump(self.counts, file, indent=1)
             file.write("\n")
-        return [Path(home) / "dropped", Path(home) / "ledger.json"]
+        return [Path(folder) / "dropped", Path(folder) / "ledger.json"]
+
+
+def _join_counts(counts: Counter[str]) -> str:
+    """Such as ``2 policy:short, 1 unreadable``."""
+    return ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items()))
 
 
 def read_dropped(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Utterance, reason and detail of each line of a list of the dropped.
-
-    Parameters
-    ----------
-    path : path
-        What `Ledger.write_part` wrote.
-
-    Raises
-    ------
-    UserError
-        It is missing, or a line has no reason.
-    """
+    """Utterance, reason and detail of each line that `Ledger.write_part` wrote."""
     for number, line in enumerate(read_lines(path), 1):
         utterance, reason, detail = (line.split(" ", 2) + ["", ""])[:3]
         if not reason:
             raise UserError(
-                f"{path}:{number}: '{line[:40]}', expected an utterance, the reason why it was dropped, and details; "
-                "have the step that writes it do so again"
+                f"{path}:{number}: '{line[:40]}', expected an utterance, the reason why it was "
+                "dropped, and details; run the step that writes it again"
             )
         yield utterance, reason, detail
 
 
 def read_counts(path: Path) -> Counter[str]:
-    """The counts of a ``ledger.json``.
-
-    Parameters
-    ----------
-    path : path
-        What `Ledger.write` wrote.
-
-    Raises
-    ------
-    FileNotFoundError
-        It is missing.
-    UserError
-        It is no ledger.
-    """
+    """Read the counts of a ``ledger.json``; FileNotFoundError if it is missing."""
     counts = read_json_object(path, {"came_in": int, "went_on": int}, "a ledger")
-    every = dict.fromkeys(counts, int)  # the other names are its own
-    return Counter(read_json_object(path, every, "a ledger"))
+    # the other names are its own
+    return Counter(read_json_object(path, dict.fromkeys(counts, int), "a ledger"))
 
 
 def lost_trials_of(data: Path) -> int:
-    """Trials that a data directory has lost, by its ledger; none where it has no ledger.
-
-    Parameters
-    ----------
-    data : path
-        Data directory.
-    """
+    """Number of trials that a data directory has lost; 0 if it has no ledger."""
     path = Path(data) / "ledger.json"
     return read_counts(path)["lost_trials"] if path.exists() else 0
 
 
 def utterances_in_trials(data: Path) -> set[str]:
-    """All utterances that the trials of a data directory need, those of enrolment models included; empty without trials.
-
-    Parameters
-    ----------
-    data : path
-        Data directory with ``trials`` and, where the enrolment side names models, ``enroll.spk2utt``.
-    """
+    """The utterances that the trials of a data directory need, those of models included."""
     trials = Path(data) / "trials"
     if not trials.exists():
         return set()
-    with open(trials, "rb") as file:  # whose lines end at LF, unlike those of a text
+    with open(trials, "rb") as file:  # binary: only LF ends a line
         words = {word for line in file for word in line.split()[:2]}
-    names = {word.decode() for word in words}
     enrolment = Path(data) / "enroll.spk2utt"
     models = read_spk2utt(enrolment) if enrolment.exists() else {}
-    return {utterance for name in names for utterance in models.get(name, [name])}
+    utterances: set[str] = set()
+    for word in words:
+        name = word.decode()
+        utterances.update(models.get(name, [name]))
+    return utterances

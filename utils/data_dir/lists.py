@@ -1,4 +1,4 @@
-"""One list of a data directory read and written, and folders that appear whole."""
+"""Read and write one list of a data directory; folders that appear complete or not at all."""
 
 import re
 import shlex
@@ -21,7 +21,7 @@ from utils.data_dir.formats import (
     parse,
 )
 from utils.data_dir.rules import order_faults
-from utils.data_dir.trial_list import Trials
+from utils.data_dir.trial_list import Trials, target_mask
 from utils.data_dir.trial_rules import class_faults, no_error_rate
 from utils.errors import UserError
 from utils.files import (
@@ -36,53 +36,37 @@ from utils.files import (
 
 
 def raise_first(path: Path, faults: Iterable[Fault]) -> None:
-    """Raise the first fault there is.
-
-    Parameters
-    ----------
-    path : path
-        Data directory, for the message.
-    faults : iterable of Fault
-        Looked at only as far as the first.
-    """
+    """Raise the first fault, if there is one; ``path`` is the folder of the list."""
     for fault in faults:
         raise UserError(problem(path, fault))
 
 
 def problem(path: Path, fault: Fault) -> str:
-    """A fault as one line.
-
-    Parameters
-    ----------
-    path : path
-        Data directory, or the folder of a list by itself.
-    fault : Fault
-        What is wrong in it.
-    """
-    where = path / fault.file
+    """A fault as one line; ``path`` is the folder of the list."""
+    file = path / fault.file
     text = fault.text.replace(FIX, _remedy(path, fault))
-    return f"{where}:{fault.line}: {text}" if fault.line else f"{where}: {text}"
+    return f"{file}:{fault.line}: {text}" if fault.line else f"{file}: {text}"
 
 
 def _remedy(path: Path, fault: Fault) -> str:
-    """The command that mends a list, which for one outside a data directory is no command of ours."""
+    """The command that repairs a list; ours works on data directories only."""
     if is_list(fault.file) and (path / "utt2spk").exists():
-        return f"`python -m utils.data_dir fix {shlex.quote(str(path))}` mends it"
+        return f"`python -m utils.data_dir fix {shlex.quote(str(path))}` repairs it"
     file = path / fault.file
     if "byte order mark" in fault.text:
-        return f"take it away: {without_mark(file)}"
+        return f"remove it: {without_mark(file)}"
     if fault.text.startswith("CR LF"):
         return f"convert the file: sed -i 's/\\r$//' {shlex.quote(str(file))}"
-    return "mend the file"
+    return "repair the file"
 
 
 def read_map(path: str | Path) -> dict[str, str]:
-    """Read one list with one line per key, in byte order: a map of two columns, or any list whose format its name tells.
+    """Read one list with one line per key, in byte order.
 
     Parameters
     ----------
     path : path
-        For example ``data/train/utt2dur``.
+        For example ``data/train/utt2dur``: a map of two columns, or a list with a known name.
 
     Returns
     -------
@@ -92,7 +76,7 @@ def read_map(path: str | Path) -> dict[str, str]:
     Raises
     ------
     UserError
-        It is missing or malformed, out of order, or an id stands twice.
+        It is missing, malformed or out of order, or an id is repeated.
     """
     path = Path(path)
     columns = _read_columns(path)
@@ -115,19 +99,20 @@ def _read_columns(path: Path) -> Columns:
 
 
 def write_map(path: str | Path, mapping: Mapping[str, object]) -> None:
-    """Write one list, sorted in byte order, whole or not at all.
+    """Write one list, sorted in byte order, complete or not at all.
 
     Parameters
     ----------
     path : path
-        File.
+        Output file.
     mapping : mapping of str
         Key -> value, written as ``str`` does.
 
     Raises
     ------
     UserError
-        A key or value would break the format (blanks, line ends, other than ASCII in an id): nothing is written.
+        A key or value would break the format (blanks, line ends, non-ASCII ids): nothing is
+        written.
     """
     path = Path(path)
     write_contents({path.name: map_bytes(path, mapping)}, path.parent)
@@ -158,51 +143,24 @@ def read_trials(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
 
 
 def are_targets(trials: Trials, path: str | Path) -> np.ndarray:
-    """Whether the two sides of each trial are the same speaker.
+    """Whether the two sides of each trial are the same speaker, (T,) bool.
 
-    Parameters
-    ----------
-    trials : Trials
-        T of them.
-    path : path
-        Their file, for messages.
-
-    Returns
-    -------
-    (T,) bool array
-
-    Raises
-    ------
-    UserError
-        They have no classes, or one class only.
+    UserError if the list has no classes, or one class only; ``path`` is its file, for messages.
     """
     if trials.kinds is None:
         raise UserError(
-            f"{path}:1: 2 fields '{trials[0]}', expected 3: <enrol> <test> target|nontarget: without classes trials can be scored, "
-            "but have no error rate; add the classes"
+            f"{path}:1: 2 fields '{trials[0]}', expected 3: <enrol> <test> target|nontarget: "
+            "without classes trials can be scored, but have no error rate; add the classes"
         )
     if reason := no_error_rate(trials):
         raise UserError(f"{path}: {reason}; add trials of the other class")
-    return np.fromiter(map("target".__eq__, trials.kinds), bool, len(trials))
+    return target_mask(trials.kinds)
 
 
 def read_trial_list(path: str | Path) -> Trials:
-    """Read a list of trials, with classes or without: for scores none are needed.
+    """Read a list of trials with classes or without, in the file's order; any file name.
 
-    Parameters
-    ----------
-    path : path
-        Lines ``<enrol> <test> target|nontarget``, or ``<enrol> <test>`` all through; the file may have any name.
-
-    Returns
-    -------
-    Trials
-        In the file's order.
-
-    Raises
-    ------
-    UserError
-        It is missing or malformed, some lines have a class and some have none, or a class is another word.
+    UserError if it is missing or malformed, if only some lines have a class, or for other words.
     """
     path = Path(path)
     if not path.is_file():
@@ -211,58 +169,49 @@ def read_trial_list(path: str | Path) -> Trials:
         )
     content = path.read_bytes()
     columns = parse("trials", content)
+    faults: Iterable[Fault] = ()
     if columns is None:
         faults = line_faults("trials", content)
-    else:
-        faults = class_faults("trials", columns[2] if len(columns) > 2 else ())
+    elif len(columns) > 2:
+        faults = class_faults("trials", columns[2])
     raise_first(path.parent, (fault._replace(file=path.name) for fault in faults))
     assert columns is not None, "a list that does not parse has a fault"
     return Trials(*columns)
 
 
 def map_bytes(path: Path, mapping: Mapping[str, object]) -> bytes:
-    """The file of a map, in byte order: Python's order of strings is that of their UTF-8 bytes.
+    """The content of a map in byte order; the name of ``path`` decides its format.
 
-    Parameters
-    ----------
-    path : path
-        Where it will stand, which decides its format.
-    mapping : mapping of str
-        Key -> value.
-
-    Raises
-    ------
-    UserError
-        A key or value would not be read back as it is: an id with blanks or other than ASCII, a value with a line end.
+    Python's order of strings is that of their UTF-8 bytes.  UserError for a key or value that
+    would not be read back unchanged: an id with blanks or non-ASCII, a value with a line end.
     """
     ordered = sorted(mapping.items())
     content = "".join([f"{key} {value}\n" for key, value in ordered]).encode()
     columns = parse_tidy(path.name, content)
     if mapping and (columns is None or columns[0] != [key for key, _ in ordered]):
         for key, value in ordered:
-            if not re.fullmatch(ID, key):
-                raise UserError(
-                    f"{path}: id '{key}', expected printable ASCII without blanks; rename it"
-                )
-            line = f"{key} {value}".encode()
-            if fault := fault_of_line(line, format_of(path.name)):
-                raise UserError(f"{path}: {fault.removesuffix(f'; {FIX}')}")
-            if parse_tidy(path.name, line + b"\n") is None:
-                raise UserError(
-                    f"{path}: value '{value}' of '{key}', expected no blanks around it, nor two between ids; take them away"
-                )
+            _refuse_entry(path, key, value)
     return content
 
 
-def parse_tidy(file: str, content: bytes) -> Columns | None:
-    """As `parse`, of a list as our writers leave it: one blank or tab where one is needed and none elsewhere.
+def _refuse_entry(path: Path, key: str, value: object) -> None:
+    """Refuse a key or value that would not be read back unchanged."""
+    if not re.fullmatch(ID, key):
+        raise UserError(f"{path}: id '{key}', expected printable ASCII without blanks; rename it")
+    line = f"{key} {value}".encode()
+    if text := fault_of_line(line, format_of(path.name)):
+        raise UserError(f"{path}: {text.removesuffix(f'; {FIX}')}")
+    if parse_tidy(path.name, line + b"\n") is None:
+        raise UserError(
+            f"{path}: value '{value}' of '{key}', "
+            "expected no blanks around it, nor two between ids; remove them"
+        )
 
-    Parameters
-    ----------
-    file : str
-        Name without folder.
-    content : bytes
-        The whole file.
+
+def parse_tidy(file: str, content: bytes) -> Columns | None:
+    """As `parse`, but None unless fields have one blank or tab between them and none elsewhere.
+
+    Our writers leave lists like that.
     """
     columns = parse(file, content)
     if columns and any(blanks in content for blanks in (b"  ", b" \n", b"\t")):
@@ -272,44 +221,23 @@ def parse_tidy(file: str, content: bytes) -> Columns | None:
 
 
 def as_map(columns: Columns) -> dict[str, str]:
-    """First column -> rest of the line.
-
-    Parameters
-    ----------
-    columns : list of columns
-        As parsed.
-    """
-    values = columns[1] if len(columns) == 2 else map(" ".join, zip(*columns[1:], strict=True))
+    """First column -> rest of the line."""
+    if len(columns) == 2:
+        return dict(zip(*columns, strict=True))
+    values = [" ".join(fields) for fields in zip(*columns[1:], strict=True)]
     return dict(zip(columns[0], values, strict=True))
 
 
-def _as_lines(columns: Columns) -> list[str]:
-    """Lines with one blank between fields."""
-    return list(map(" ".join, zip(*columns, strict=True)))
-
-
 def as_bytes(columns: Columns) -> bytes:
-    """The file of a list.
-
-    Parameters
-    ----------
-    columns : list of columns
-        In the order wanted.
-    """
-    lines = columns[0] if len(columns) == 1 else _as_lines(columns)
+    """The content of a list, one blank between fields."""
+    lines = columns[0]
+    if len(columns) > 1:
+        lines = list(map(" ".join, zip(*columns, strict=True)))
     return ("\n".join(lines) + "\n").encode()
 
 
 def write_contents(contents: Mapping[str, bytes], folder: Path) -> None:
-    """Write files, each whole or not at all.
-
-    Parameters
-    ----------
-    contents : mapping of str to bytes
-        Name -> content.
-    folder : path
-        Made if missing.
-    """
+    """Write files (name -> content) into a folder, each complete or not at all."""
     for file, content in contents.items():
         with atomic_write(folder / file, "wb") as opened:
             opened.write(content)
@@ -317,17 +245,9 @@ def write_contents(contents: Mapping[str, bytes], folder: Path) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder that appears under its name only when the block ends without an exception.
+    """A folder that gets its name only when the block ends without an exception.
 
-    Parameters
-    ----------
-    path : path
-        Must not exist.
-
-    Yields
-    ------
-    path
-        Folder of a temporary name beside it, to write into.
+    Yields a folder with a temporary name beside it; ``path`` must not exist.
     """
     refuse_existing(path)
     make_folder(path.parent)
@@ -342,13 +262,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise when a file or folder is there already.
-
-    Parameters
-    ----------
-    path : path
-        Where a new folder is to be.
-    """
+    """Refuse a file or folder that exists."""
     if path.exists():
         raise UserError(
             f"{path}: exists already, expected a new folder; choose another name or remove it"
@@ -356,24 +270,17 @@ def refuse_existing(path: Path) -> None:
 
 
 def read_spk2utt(path: Path) -> dict[str, list[str]]:
-    """Models and their utterances.
+    """Read models (or speakers) and their utterances, ``<model> <utterance> ...`` on each line.
 
-    Parameters
-    ----------
-    path : path
-        ``<model> <utterance> ...`` on each line.
-
-    Raises
-    ------
-    UserError
-        A model without utterances, or one that comes twice.
+    UserError for a model without utterances, or a repeated one.
     """
     models: dict[str, list[str]] = {}
     for number, line in enumerate(read_lines(path), 1):
         model, *members = words_of(line) or [""]
         if not members:
             raise UserError(
-                f"{path}:{number}: '{line}', expected 2 or more fields: <model> <utterance> ...; add them, or remove the line"
+                f"{path}:{number}: '{line}', expected 2 or more fields: <model> <utterance> ...; "
+                "add them, or remove the line"
             )
         if model in models:
             raise UserError(

@@ -1,6 +1,7 @@
-"""Lists of millions of trials: there every name is one string, however many lines have it, so that a trial costs three references.
+"""Lists of millions of trials: every name is one string, however many lines contain it.
 
-The lists name few sides many times over: 256 models x 15,648 tests are 4 million lines of 130 bytes, and 16 thousand names.
+A trial then costs three references.  Such lists repeat few names: 256 models x 15,648 tests are
+4 million lines of 130 bytes, and 16 thousand names.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -10,23 +11,17 @@ from typing import overload
 import numpy as np
 
 TAB_TO_BLANK, PRINTABLE = bytes.maketrans(b"\t", b" "), bytes(range(0x21, 0x7F))
-BLOCK_BYTES = 1 << 24  # of a file, taken apart at a time
-# A million trials: in shorter lists finding equal words costs more time than it is worth memory.
+BLOCK_BYTES = 1 << 24  # of a file, split at a time
+# A million trials: in shorter lists sharing equal words takes more time than the memory is worth.
 SHARED_BYTES = 64 << 20
 
 
 def is_regular(content: bytes, width: int) -> bool:
-    """Whether every line has so many words of printable ASCII, one blank or tab between them: seen without a step of Python per line.
+    """Whether every line has ``width`` words of printable ASCII, one blank or tab between them.
 
-    Every line may end with one more blank, as Kaldi's programs write some lists.  A line may still have an empty word; then there are fewer words
-    than fields.
-
-    Parameters
-    ----------
-    content : bytes
-        The whole file.
-    width : int
-        Words of a line.
+    Checked without a step of Python per line.  Every line may end with one more blank, as Kaldi's
+    programs write some lists.  A line may still have an empty word; then there are fewer words than
+    fields.
     """
     count = content.count(b"\n")
     blanks = content.translate(TAB_TO_BLANK, PRINTABLE)
@@ -39,13 +34,7 @@ def is_regular(content: bytes, width: int) -> bool:
 
 
 def blocks_of_words(content: bytes) -> Iterator[list[str]]:
-    """The words of a file, some whole lines at a time.
-
-    Parameters
-    ----------
-    content : bytes
-        ASCII.
-    """
+    """The words of an ASCII file, in blocks of whole lines."""
     start = 0
     while start < len(content):
         end = content.find(b"\n", start + BLOCK_BYTES) + 1 or len(content)
@@ -54,33 +43,33 @@ def blocks_of_words(content: bytes) -> Iterator[list[str]]:
 
 
 def columns_of_words(content: bytes, width: int) -> list[list[str]]:
-    """The columns of a regular file; in a large one, whose words come again and again, equal words are one object.
-
-    Parameters
-    ----------
-    content : bytes
-        The whole file, for which `is_regular` holds.
-    width : int
-        Words of a line.
-    """
+    """The columns of a file for which `is_regular` holds; a large one shares equal words."""
     columns: list[list[str]] = [[] for _ in range(width)]
-    known: dict[str, str] = {}
+    shared: dict[str, str] = {}
     for words in blocks_of_words(content):
-        for column, into in enumerate(columns):
-            some = words[column::width]
-            into += some if len(content) < SHARED_BYTES else map(known.setdefault, some, some)
+        for number, column in enumerate(columns):
+            block = words[number::width]
+            if len(content) < SHARED_BYTES:
+                column += block
+            else:
+                column += map(shared.setdefault, block, block)
     return columns
 
 
-class Trials(Sequence[str]):
-    """Trials as columns; as a sequence, its lines ``<enrol> <test> target|nontarget``, each made when it is asked for.
+def class_name(is_target: bool) -> str:
+    """The class of a trial as lists write it."""
+    return "target" if is_target else "nontarget"
 
-    Parameters
-    ----------
-    enrol, test : lists of T str
-        Columns.
-    kinds : list of T str or None
-        ``target`` or ``nontarget``; None: nobody says it, and lines end behind the test side.
+
+def target_mask(kinds: Sequence[str]) -> np.ndarray:
+    """Whether each class is ``target``, (T,) bool."""
+    return np.fromiter(map("target".__eq__, kinds), bool, len(kinds))
+
+
+class Trials(Sequence[str]):
+    """Trials as columns; as a sequence, lines ``<enrol> <test> target|nontarget``, made on request.
+
+    ``kinds`` None: trials without classes, whose lines end after the test side.
     """
 
     def __init__(self, enrol: list[str], test: list[str], kinds: list[str] | None = None):
@@ -88,42 +77,39 @@ class Trials(Sequence[str]):
 
     @classmethod
     def of(cls, lines: Iterable[str]) -> "Trials":
-        """Trials from their lines, or as they are.
-
-        Parameters
-        ----------
-        lines : iterable of str
-            Lines of three words, or all of two; or `Trials`.
-        """
+        """Trials from lines, all of three words or all of two; `Trials` are returned unchanged."""
         if isinstance(lines, cls):
             return lines
         columns = [list(column) for column in zip(*map(str.split, lines), strict=True)]
-        return cls(*(columns or ([], [])))
+        if not columns:
+            return cls([], [])
+        return cls(*columns)
 
     @property
     def columns(self) -> list[list[str]]:
         """Both sides and, where they are known, the classes."""
-        sides = [self.enrol, self.test]
-        return sides if self.kinds is None else [*sides, self.kinds]
+        if self.kinds is None:
+            return [self.enrol, self.test]
+        return [self.enrol, self.test, self.kinds]
 
     @property
     def classes(self) -> set[str]:
-        """Those that occur; none where they are not known."""
+        """The classes that occur; empty if they are not known."""
         return set(self.kinds or ())
 
     def __len__(self) -> int:
         return len(self.enrol)
 
     @overload
-    def __getitem__(self, place: int) -> str: ...
+    def __getitem__(self, index: int) -> str: ...
 
     @overload
-    def __getitem__(self, place: slice) -> "Trials": ...
+    def __getitem__(self, index: slice) -> "Trials": ...
 
-    def __getitem__(self, place: int | slice) -> "str | Trials":
-        if isinstance(place, slice):
-            return Trials(*(column[place] for column in self.columns))
-        return " ".join([column[place] for column in self.columns])
+    def __getitem__(self, index: int | slice) -> "str | Trials":
+        if isinstance(index, slice):
+            return Trials(*[column[index] for column in self.columns])
+        return " ".join([column[index] for column in self.columns])
 
     def __iter__(self) -> Iterator[str]:
         return map(" ".join, zip(*self.columns, strict=True))
@@ -136,42 +122,28 @@ class Trials(Sequence[str]):
         )
 
     def restricted(self, enrol: Collection[str], test: Collection[str]) -> "Trials":
-        """The trials both of whose sides are among these.
-
-        Parameters
-        ----------
-        enrol, test : collections of str
-            Sides to keep.
-        """
-        keep = [
-            one in enrol and other in test for one, other in zip(self.enrol, self.test, strict=True)
-        ]
-        return Trials(*(list(compress(column, keep)) for column in self.columns))
+        """The trials whose two sides are among these names."""
+        pairs = zip(self.enrol, self.test, strict=True)
+        keep = [left in enrol and right in test for left, right in pairs]
+        return Trials(*[list(compress(column, keep)) for column in self.columns])
 
     def content(self) -> bytes:
-        """The file of the list."""
-        columns, pieces, at_a_time = self.columns, [], BLOCK_BYTES // 128
-        width = len(columns)
+        """The content of the list's file."""
+        lines_per_block = BLOCK_BYTES // 128
+        width = len(self.columns)
         line = " ".join(["%s"] * width) + "\n"
-        for start in range(0, len(self), at_a_time):
-            count = len(self.enrol[start : start + at_a_time])
-            words: list = [None] * (width * count)
-            for place, column in enumerate(columns):
-                words[place::width] = column[start : start + at_a_time]
-            pieces.append((line * count % tuple(words)).encode())
-        return b"".join(pieces)
+        blocks = []
+        for start in range(0, len(self), lines_per_block):
+            block = self[start : start + lines_per_block]
+            words: list = [None] * (width * len(block))
+            for number, column in enumerate(block.columns):
+                words[number::width] = column
+            blocks.append((line * len(block) % tuple(words)).encode())
+        return b"".join(blocks)
 
 
 def lines_left_out(whole: Sequence[str], kept: Sequence[str]) -> list[str]:
-    """The lines of a list that a shorter one lacks.
-
-    Parameters
-    ----------
-    whole : sequence of str
-        Lines, none twice.
-    kept : sequence of str
-        Some of them, in their order.
-    """
+    """The lines of a list that a shorter one lacks; no line is repeated, the order is the same."""
     if len(whole) == len(kept):
         return []
     rest = iter(kept)
@@ -185,48 +157,31 @@ def lines_left_out(whole: Sequence[str], kept: Sequence[str]) -> list[str]:
     return missing
 
 
-def places_of(names: Iterable[str]) -> dict[str, int]:
-    """A number for each name, from 0 on, in the order of their first lines.
-
-    Parameters
-    ----------
-    names : iterable of str
-        One side of a list.
-    """
-    return {name: place for place, name in enumerate(dict.fromkeys(names))}
+def number_names(names: Iterable[str]) -> dict[str, int]:
+    """Number names from 0, in the order of their first occurrence."""
+    return {name: number for number, name in enumerate(dict.fromkeys(names))}
 
 
 def pair_codes(
-    places: Sequence[Mapping[str, int]], enrol: Sequence[str], test: Sequence[str]
+    numbers: Sequence[Mapping[str, int]], enrol: Sequence[str], test: Sequence[str]
 ) -> np.ndarray:
-    """One whole number for each pair of names.
+    """One integer for each pair of names, (N,); -1 where a name is not known.
 
-    Parameters
-    ----------
-    places : two mappings of str to int
-        From `places_of`, of either side.
-    enrol, test : sequences of N str
-        Both sides of each pair.
-
-    Returns
-    -------
-    (N,) int array
-        -1 where a name is not known.
+    ``numbers``: those of `number_names` for either side.
     """
-    left, right = (
-        np.fromiter(map(known.get, side, repeat(-1)), np.int64, len(side))
-        for known, side in zip(places, (enrol, test), strict=True)
-    )
-    return np.where((left < 0) | (right < 0), -1, left * max(len(places[1]), 1) + right)
+    enrol_numbers, test_numbers = numbers
+    left = look_up(enrol_numbers, enrol)
+    right = look_up(test_numbers, test)
+    codes = left * max(len(test_numbers), 1) + right
+    return np.where((left < 0) | (right < 0), -1, codes)
+
+
+def look_up(numbers: Mapping[str, int], names: Sequence[str]) -> np.ndarray:
+    """The number of each name, (N,) int64; -1 where it is not known."""
+    return np.fromiter(map(numbers.get, names, repeat(-1)), np.int64, len(names))
 
 
 def some_pair_again(enrol: Sequence[str], test: Sequence[str]) -> bool:
-    """Whether any pair of names stands twice.
-
-    Parameters
-    ----------
-    enrol, test : sequences of N str
-        Both sides of each pair.
-    """
-    codes = np.sort(pair_codes([places_of(enrol), places_of(test)], enrol, test))
+    """Whether any pair of names is repeated."""
+    codes = np.sort(pair_codes([number_names(enrol), number_names(test)], enrol, test))
     return bool((codes[1:] == codes[:-1]).any())

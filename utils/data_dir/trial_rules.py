@@ -1,17 +1,25 @@
-"""What a list of trials has to agree with: utt2spk, the enrolment models, and itself.
+"""Check a list of trials against utt2spk, against the enrolment models, and against itself.
 
-A trial's class is what the speakers of its two sides say, as far as utt2spk knows them.  A side whose speaker has the side's own name (Kaldi's SRE16
-writes ``utt utt``) is of an unknown speaker.
+A trial's class has to agree with the speakers of its two sides, as far as utt2spk knows them.  A
+side whose speaker has the side's own name (Kaldi's SRE16 writes ``utt utt``) is of an unknown
+speaker.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import chain, repeat
+from itertools import chain
 from operator import eq
 
 import numpy as np
 
 from utils.data_dir.formats import Fault, Tables
-from utils.data_dir.trial_list import Trials, pair_codes, places_of, some_pair_again
+from utils.data_dir.trial_list import (
+    Trials,
+    look_up,
+    number_names,
+    pair_codes,
+    some_pair_again,
+    target_mask,
+)
 
 BOTH = {"target", "nontarget"}
 MODELS = "enroll.spk2utt"
@@ -21,23 +29,11 @@ WITHOUT_CLASS = (
 
 
 class Lists:
-    """Trials, and what is known of the names in them.
+    """Trials and the lists about their sides; ``utt2spk`` and ``models`` may be empty.
 
-    Parameters
-    ----------
-    trials : Trials
-        The list.
-    utt2spk : mapping of str to str
-        Utterance -> speaker; may be empty.
-    models : mapping of str to sequence of str
-        Enrolment model -> its utterances; may be empty.
-    file : str
-        Name of the list of trials, for messages.
-
-    Attributes
-    ----------
-    enrol_speakers, test_speakers : dict of str to str
-        Speaker of each name on either side, of those whose speaker is known.
+    ``models``: enrolment model -> utterances; ``file``: name of the list of trials, for messages.
+    ``enrol_speakers`` and ``test_speakers`` map the names of either side to their speakers, if
+    these are known.
     """
 
     def __init__(
@@ -48,35 +44,41 @@ class Lists:
         file: str = "trials",
     ):
         self.trials, self.utt2spk, self.models, self.file = trials, utt2spk, models, file
-        self.test_speakers = self._of_utterances(set(trials.test))
-        self.enrol_speakers = self._of_enrolments(set(trials.enrol))
+        self.test_speakers = self._utterance_speakers(set(trials.test))
+        self.enrol_speakers = self._enrolment_speakers(set(trials.enrol))
 
-    def _of_utterances(self, names: Collection[str]) -> dict[str, str]:
-        """Speakers of utterances, but for those that have the utterance's own name."""
-        speaker_of = self.utt2spk.get
-        return {name: who for name in names if (who := speaker_of(name, name)) != name}
+    def _utterance_speakers(self, names: Collection[str]) -> dict[str, str]:
+        """Speakers of utterances; without those that have the utterance's own name."""
+        speakers = {}
+        for name in names:
+            speaker = self.utt2spk.get(name, name)
+            if speaker != name:
+                speakers[name] = speaker
+        return speakers
 
-    def _of_enrolments(self, names: set[str]) -> dict[str, str]:
-        """Speakers of enrolment sides: of models by their utterances, of utterances, and of speakers themselves."""
-        found = self._of_utterances(names - self.models.keys())
-        for model in names & self.models.keys():
-            speakers = set(self._of_utterances(self.models[model]).values())
+    def _enrolment_speakers(self, names: set[str]) -> dict[str, str]:
+        """Speakers of enrolment sides: of models, utterances, and speakers themselves."""
+        models = names & self.models.keys()
+        result = self._utterance_speakers(names - models)
+        for model in models:
+            speakers = set(self._utterance_speakers(self.models[model]).values())
             if len(speakers) == 1:
-                found[model] = speakers.pop()
-        others = names - self.models.keys() - self.utt2spk.keys()
-        found |= {name: name for name in others & set(self.utt2spk.values())}
-        own = {name for name, speaker in found.items() if name == speaker}
-        # Names of models, where no test is of a speaker called so.
+                result[model] = speakers.pop()
+        for name in (names - models - self.utt2spk.keys()) & set(self.utt2spk.values()):
+            result[name] = name
+        own = {name for name, speaker in result.items() if name == speaker}
+        # these are names of models, if no test is of a speaker with such a name
         if own and own.isdisjoint(self.test_speakers.values()):
-            found = {name: speaker for name, speaker in found.items() if name not in own}
-        return found
+            for name in own:
+                del result[name]
+        return result
 
     def same_speaker(self) -> tuple[np.ndarray, np.ndarray]:
-        """Whether the sides of each trial are of one speaker, and whether that is known: (T,) bool arrays."""
+        """Whether both sides are of one speaker, and whether that is known: (T,) bool arrays."""
         speakers = {*self.enrol_speakers.values(), *self.test_speakers.values()}
-        place = places_of(speakers)
-        left = _numbers_of(self.trials.enrol, self.enrol_speakers, place)
-        right = _numbers_of(self.trials.test, self.test_speakers, place)
+        numbers = number_names(speakers)
+        left = _speaker_numbers(self.trials.enrol, self.enrol_speakers, numbers)
+        right = _speaker_numbers(self.trials.test, self.test_speakers, numbers)
         return left == right, (left >= 0) & (right >= 0)
 
     def with_itself(self) -> np.ndarray:
@@ -89,132 +91,123 @@ class Lists:
 
     def inside_model(self) -> np.ndarray:
         """Rows of the trials whose test side is an utterance of the model."""
-        used = {name: self.models[name] for name in set(self.trials.enrol) & self.models.keys()}
-        enrolled = set(chain.from_iterable(used.values()))
-        if enrolled.isdisjoint(self.trials.test):
+        names: list[str] = []
+        utterances: list[str] = []
+        for name in set(self.trials.enrol) & self.models.keys():
+            names += [name] * len(self.models[name])
+            utterances += self.models[name]
+        if set(utterances).isdisjoint(self.trials.test):
             return np.empty(0, np.int64)
-        places = places_of(self.trials.enrol), places_of(self.trials.test)
-        names = [model for model, members in used.items() for _ in members]
-        heard = pair_codes(places, names, [key for members in used.values() for key in members])
-        codes = pair_codes(places, self.trials.enrol, self.trials.test)
-        return np.flatnonzero(np.isin(codes, heard[heard >= 0]))
+        numbers = number_names(self.trials.enrol), number_names(self.trials.test)
+        enrolled = pair_codes(numbers, names, utterances)
+        codes = pair_codes(numbers, self.trials.enrol, self.trials.test)
+        return np.flatnonzero(np.isin(codes, enrolled[enrolled >= 0]))
 
     def both_classes(self, rows: np.ndarray) -> tuple[int, int] | None:
-        """Rows of the first pair of names that is called target and nontarget, the earlier one first.
+        """Rows of the first pair of names that is both target and nontarget, the earlier first.
 
-        Two utterances are the same pair in either order.
-
-        Parameters
-        ----------
-        rows : int array
-            Trials that are looked at.
+        Only these ``rows`` are checked.  Two utterances are the same pair in either order.
         """
         assert self.trials.kinds is not None, "a list with classes"
-        enrol = [self.trials.enrol[row] for row in rows.tolist()]
-        test = [self.trials.test[row] for row in rows.tolist()]
-        kinds = [self.trials.kinds[row] for row in rows.tolist()]
-        # A model may have the name of an utterance: it gets one that no test has.
-        enrol = [f"{name} " if name in self.models else name for name in enrol]
-        place = places_of(chain(enrol, test))
-        left, right = (np.fromiter(map(place.get, side), np.int64) for side in (enrol, test))
-        codes = np.minimum(left, right) * len(place) + np.maximum(left, right)
-        is_target = np.fromiter(map("target".__eq__, kinds), bool, len(kinds))
+        enrol, test, kinds = [], [], []
+        for row in rows.tolist():
+            name = self.trials.enrol[row]
+            # A model may have the name of an utterance: it gets one that no test has.
+            enrol.append(f"{name} " if name in self.models else name)
+            test.append(self.trials.test[row])
+            kinds.append(self.trials.kinds[row])
+        numbers = number_names(chain(enrol, test))
+        left, right = look_up(numbers, enrol), look_up(numbers, test)
+        codes = np.minimum(left, right) * len(numbers) + np.maximum(left, right)
+        is_target = target_mask(kinds)
         twofold = np.intersect1d(codes[is_target], codes[~is_target])
         first: dict[int, int] = {}
-        for at in np.flatnonzero(np.isin(codes, twofold)).tolist():
-            earlier = first.setdefault(int(codes[at]), at)
-            if kinds[earlier] != kinds[at]:
-                return int(rows[earlier]), int(rows[at])
+        for index in np.flatnonzero(np.isin(codes, twofold)).tolist():
+            earlier = first.setdefault(int(codes[index]), index)
+            if kinds[earlier] != kinds[index]:
+                return int(rows[earlier]), int(rows[index])
         return None
 
 
-def _numbers_of(
-    names: Sequence[str], speaker_of: Mapping[str, str], place: Mapping[str, int]
+def _speaker_numbers(
+    names: Sequence[str], speakers: Mapping[str, str], numbers: Mapping[str, int]
 ) -> np.ndarray:
-    """A number for the speaker of each name, -1 where it is not known."""
-    number_of = {name: place[speaker] for name, speaker in speaker_of.items()}
-    return np.fromiter(map(number_of.get, names, repeat(-1)), np.int64, len(names))
+    """The number of each name's speaker, -1 if it is not known."""
+    return look_up({name: numbers[speaker] for name, speaker in speakers.items()}, names)
 
 
 def agreement_faults(lists: Lists) -> Iterator[Fault]:
     """The first trial of each kind that contradicts the other lists or the list itself.
 
-    Of a list without classes nothing is asked: it has no error rate that could be wrong.
-
-    Parameters
-    ----------
-    lists : Lists
-        Trials, utt2spk and models.
+    A list without classes is not checked: it has no error rate that could be wrong.
     """
     trials, kinds = lists.trials, lists.trials.kinds
     if kinds is None:
         return
-    alone, inside = lists.with_itself(), lists.inside_model()
-    if len(alone):
+    yield from _same_utterance_faults(lists)
+    same, known = lists.same_speaker()
+    wrong = np.flatnonzero(known & (same != target_mask(kinds)))
+    if len(wrong):
+        yield _class_fault(lists, int(wrong[0]), len(wrong), int(known.sum()))
+    unknown = np.flatnonzero(~known)
+    contradiction = lists.both_classes(unknown) if len(unknown) else None
+    if contradiction:
+        first, again = contradiction
         yield Fault(
             lists.file,
-            int(alone[0]) + 1,
-            f"trial of utterance '{trials.test[alone[0]]}' with itself, expected two recordings; "
-            f"{_count(alone, trials)} such: remove them",
+            again + 1,
+            f"trial '{trials.enrol[again]} {trials.test[again]}' is {kinds[again]}, "
+            f"in line {first + 1} {kinds[first]}, "
+            "expected one class for a pair; remove the wrong one",
+        )
+
+
+def _same_utterance_faults(lists: Lists) -> Iterator[Fault]:
+    """The first trial of an utterance with itself, and with a model that contains it."""
+    trials = lists.trials
+    alone, inside = lists.with_itself(), lists.inside_model()
+    if len(alone):
+        row = int(alone[0])
+        yield Fault(
+            lists.file,
+            row + 1,
+            f"trial of utterance '{trials.test[row]}' with itself, expected two recordings; "
+            f"{len(alone):,} of {len(trials):,} trials are such: remove them",
         )
     if len(inside):
         row = int(inside[0])
         yield Fault(
             lists.file,
             row + 1,
-            f"test side '{trials.test[row]}' is an utterance of its own model '{trials.enrol[row]}' ({MODELS}), expected one that "
-            f"the model has not heard; {_count(inside, trials)} such: remove them, or take the utterances off the models",
+            f"test side '{trials.test[row]}' is an utterance of its own model "
+            f"'{trials.enrol[row]}' ({MODELS}), expected one that the model does not contain; "
+            f"{len(inside):,} of {len(trials):,} trials are such: remove them, "
+            "or remove the utterances from the models",
         )
-    same, known = lists.same_speaker()
-    is_target = np.fromiter(map("target".__eq__, kinds), bool, len(kinds))
-    wrong = np.flatnonzero(known & (same != is_target))
-    if len(wrong):
-        yield _class_fault(lists, int(wrong[0]), len(wrong), int(known.sum()))
-    unknown = np.flatnonzero(~known)
-    twice = lists.both_classes(unknown) if len(unknown) else None
-    if twice:
-        first, again = twice
-        yield Fault(
-            lists.file,
-            again + 1,
-            f"trial '{trials.enrol[again]} {trials.test[again]}' is called {kinds[again]}, in line {first + 1} {kinds[first]}, "
-            "expected one class for a pair; remove the wrong one",
-        )
-
-
-def _count(rows: np.ndarray, trials: Trials) -> str:
-    """How many of the trials."""
-    return f"{len(rows):,} of {len(trials):,} trials are"
 
 
 def _class_fault(lists: Lists, row: int, num_wrong: int, num_known: int) -> Fault:
-    """What is wrong with the first trial whose class is not that of its speakers."""
+    """The first trial whose class contradicts its speakers."""
     trials = lists.trials
     assert trials.kinds is not None, "a list with classes"
     enrol, test, kind = trials.enrol[row], trials.test[row], trials.kinds[row]
     left, right = lists.enrol_speakers[enrol], lists.test_speakers[test]
-    whose = f"'{left}' and '{right}'" if kind == "target" else f"'{left}' on both sides"
-    by = f"utt2spk and {MODELS} say" if enrol in lists.models else "utt2spk says"
-    expected = "nontarget" if kind == "target" else "target"
+    if kind == "target":
+        speakers, expected = f"'{left}' and '{right}'", "nontarget"
+    else:
+        speakers, expected = f"'{left}' on both sides", "target"
+    source = f"utt2spk and {MODELS} say" if enrol in lists.models else "utt2spk says"
     hint = " (are the classes reversed?)" if 2 * num_wrong > num_known else ""
     return Fault(
         lists.file,
         row + 1,
-        f"trial '{enrol} {test}' is called {kind}, but {by} {whose}, expected {expected}; "
+        f"trial '{enrol} {test}' is {kind}, but {source} {speakers}, expected {expected}; "
         f"{num_wrong:,} of {num_known:,} trials differ so{hint}; correct the class or the speaker",
     )
 
 
 def class_faults(file: str, classes: Sequence[str]) -> Iterator[Fault]:
-    """Classes other than target and nontarget.
-
-    Parameters
-    ----------
-    file : str
-        Name of the list of trials.
-    classes : sequence of str
-        Its third column.
-    """
+    """Classes other than target and nontarget."""
     if set(classes) <= BOTH:
         return
     for number, word in enumerate(classes, start=1):
@@ -222,66 +215,61 @@ def class_faults(file: str, classes: Sequence[str]) -> Iterator[Fault]:
             yield Fault(
                 file,
                 number,
-                f"class '{word}', expected target or nontarget; write the list as '<enrol> <test> target|nontarget'",
+                f"class '{word}', expected target or nontarget; "
+                "write the list as '<enrol> <test> target|nontarget'",
             )
 
 
 def no_error_rate(trials: Trials) -> str:
-    """Why a list has no error rate; empty where it has one.
-
-    Parameters
-    ----------
-    trials : Trials
-        The list.
-    """
+    """Why a list has no error rate; empty if it has one."""
     if trials.kinds is None:
         return f"{len(trials):,} {WITHOUT_CLASS}"
     if len(trials.classes) == 1:
         return (
-            f"all {len(trials):,} trials are {trials.kinds[0]}, expected both target and nontarget for an error rate: "
+            f"all {len(trials):,} trials are {trials.kinds[0]}, "
+            "expected both target and nontarget for an error rate: "
             "they can be scored, but have none"
         )
     return ""
 
 
 def trial_notes(lists: Lists) -> list[str]:
-    """What is worth saying of trials that are good, a sentence each.
-
-    Parameters
-    ----------
-    lists : Lists
-        Trials, utt2spk and models.
-    """
+    """Notes about valid trials: no error rate, or classes that cannot be checked."""
     trials = lists.trials
-    found = [no_error_rate(trials)]
+    notes = []
+    if reason := no_error_rate(trials):
+        notes.append(reason)
     if trials.kinds is None:
-        heard = len(lists.with_itself()) + len(lists.inside_model())
-        if heard:
-            found.append(
-                f"{heard:,} of {len(trials):,} trials compare an utterance with itself or with a model of it"
+        same = len(lists.with_itself()) + len(lists.inside_model())
+        if same:
+            notes.append(
+                f"{same:,} of {len(trials):,} trials compare an utterance with itself "
+                "or with a model of it"
             )
     elif lists.utt2spk:
         _, known = lists.same_speaker()
         unchecked = np.flatnonzero(~known)
         if len(unchecked):
-            row = unchecked[0]
-            side = trials.test[row]
-            if side in lists.test_speakers:
-                side = trials.enrol[row]
-            found.append(
-                f"the classes of {len(unchecked):,} of {len(trials):,} trials cannot be checked: utt2spk does not say whose "
-                f"'{side}' is (line {row + 1})"
-            )
-    return [note for note in found if note]
+            notes.append(_unchecked_note(lists, unchecked))
+    return notes
+
+
+def _unchecked_note(lists: Lists, unchecked: np.ndarray) -> str:
+    trials, row = lists.trials, unchecked[0]
+    side = trials.test[row]
+    if side in lists.test_speakers:
+        side = trials.enrol[row]
+    return (
+        f"the classes of {len(unchecked):,} of {len(trials):,} trials cannot be checked: "
+        f"utt2spk has no speaker for '{side}' (line {row + 1})"
+    )
 
 
 def trial_faults(tables: Tables) -> Iterator[Fault]:
-    """Enrolment models of unknown utterances or of two speakers; trials with a side that no list knows, twice, or of another class than the other lists say.
+    """The faults of models and trials in a data directory with a well-formed utt2spk.
 
-    Parameters
-    ----------
-    tables : mapping of str to columns
-        Those of a data directory that has a well-formed utt2spk.
+    Models of unknown utterances or of two speakers; trials that are repeated, have an unknown side,
+    or another class than the other lists say.
     """
     models = models_in(tables)
     utterances = set(tables["utt2spk"][0])
@@ -297,71 +285,61 @@ def trial_faults(tables: Tables) -> Iterator[Fault]:
     yield from repeated
     if trials.classes <= BOTH:
         lines = {fault.line for fault in repeated}
-        yield from (
-            fault for fault in agreement_faults(lists_in(tables)) if fault.line not in lines
-        )
+        for fault in agreement_faults(lists_in(tables)):
+            if fault.line not in lines:
+                yield fault
 
 
 def lists_in(tables: Tables) -> Lists:
-    """The trials of a data directory that has some, with what the other lists say of their sides.
-
-    Parameters
-    ----------
-    tables : mapping of str to columns
-        With well-formed utt2spk and trials.
-    """
+    """The `Lists` of a data directory with well-formed utt2spk and trials."""
     utt2spk = dict(zip(*tables["utt2spk"], strict=True))
     return Lists(Trials(*tables["trials"]), utt2spk, models_in(tables))
 
 
 def models_in(tables: Tables) -> dict[str, list[str]]:
-    """Enrolment models and their utterances; none where there is no list of them.
-
-    Parameters
-    ----------
-    tables : mapping of str to columns
-        Of a data directory.
-    """
+    """Enrolment models and their utterances; empty if there is no list of them."""
     names, members = tables.get(MODELS, [[], []])
-    return dict(zip(names, map(str.split, members), strict=True))
+    return {name: ids.split() for name, ids in zip(names, members, strict=True)}
 
 
 def _model_faults(
     tables: Tables, models: Mapping[str, Sequence[str]], utterances: Collection[str]
 ) -> Iterator[Fault]:
-    """Models of utterances that are not known, or that are of two speakers."""
+    """Models with unknown utterances, or of two speakers."""
     unknown = set(chain.from_iterable(models.values())).difference(utterances)
     if unknown:
-        for number, members in enumerate(map(str.split, tables[MODELS][1]), start=1):
-            for member in (member for member in members if member in unknown):
-                yield Fault(
-                    MODELS,
-                    number,
-                    f"utterance '{member}' is not in utt2spk, expected a known one; add it or remove the model",
-                )
+        for number, members in enumerate(tables[MODELS][1], start=1):
+            for member in members.split():
+                if member in unknown:
+                    yield Fault(
+                        MODELS,
+                        number,
+                        f"utterance '{member}' is not in utt2spk, expected a known one; "
+                        "add it or remove the model",
+                    )
     yield from models_of_two_speakers(models, dict(zip(*tables["utt2spk"], strict=True)))
 
 
 def models_of_two_speakers(
     models: Mapping[str, Sequence[str]], utt2spk: Mapping[str, str]
 ) -> Iterator[Fault]:
-    """Models whose utterances are of several speakers.
+    """Models with utterances of several speakers; models are in the order of their list.
 
-    Parameters
-    ----------
-    models : mapping of str to sequence of str
-        In the order of their list.
-    utt2spk : mapping of str to str
-        Utterances that have their own name as speaker, or none, are of nobody known.
+    The speaker of an utterance is unknown if utt2spk lacks it or names the utterance itself.
     """
     for number, (model, members) in enumerate(models.items(), start=1):
-        speakers = {utt2spk.get(member, member): member for member in members}
-        known = sorted(speaker for speaker, member in speakers.items() if speaker != member)
-        if len(known) > 1:
+        speakers = {}
+        for member in members:
+            speaker = utt2spk.get(member, member)
+            if speaker != member:
+                speakers[speaker] = member
+        if len(speakers) > 1:
+            first, second = sorted(speakers)[:2]
             yield Fault(
                 MODELS,
                 number,
-                f"model '{model}' has utterances of '{known[0]}' ('{speakers[known[0]]}') and '{known[1]}' ('{speakers[known[1]]}'), "
+                f"model '{model}' has utterances of '{first}' ('{speakers[first]}') "
+                f"and '{second}' ('{speakers[second]}'), "
                 "expected those of one speaker; correct the model or utt2spk",
             )
 
@@ -375,14 +353,15 @@ def _side_faults(
         yield Fault(
             "trials",
             number,
-            f"enrolment side '{side}' is not in enroll.spk2utt or utt2spk, expected a model, speaker or utterance; "
-            "add it there or remove the trial",
+            f"enrolment side '{side}' is not in enroll.spk2utt or utt2spk, "
+            "expected a model, speaker or utterance; add it there or remove the trial",
         )
     for number, side in _first_lines(trials.test, set(trials.test).difference(utterances)):
         yield Fault(
             "trials",
             number,
-            f"test side '{side}' is not in utt2spk, expected an utterance; add it there or remove the trial",
+            f"test side '{side}' is not in utt2spk, expected an utterance; "
+            "add it there or remove the trial",
         )
 
 
@@ -396,7 +375,7 @@ def _first_lines(names: Sequence[str], wanted: set[str]) -> Iterator[tuple[int, 
 
 
 def _repetitions(trials: Trials) -> Iterator[Fault]:
-    """Pairs that stand on several lines."""
+    """Pairs that are on several lines."""
     first: dict[tuple[str, str], int] = {}
     kinds = trials.kinds or [""] * len(trials)
     for number, pair in enumerate(zip(trials.enrol, trials.test, strict=True), start=1):
@@ -409,5 +388,6 @@ def _repetitions(trials: Trials) -> Iterator[Fault]:
         yield Fault(
             "trials",
             number,
-            f"trial '{' '.join(pair)}' {now}, expected each once (first: {earlier}); remove one of them",
+            f"trial '{' '.join(pair)}' {now}, expected each once (first: {earlier}); "
+            "remove one of them",
         )

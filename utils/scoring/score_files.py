@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data_dir.trial_list import blocks_of_words, is_regular, pair_codes, places_of
+from utils.data_dir.trial_list import blocks_of_words, is_regular, number_names, pair_codes
 from utils.errors import UserError
 from utils.files import atomic_write, read_lines, words_of
 
@@ -175,7 +175,7 @@ def scores_of_trials(
     scored_enrol, scored_test, scores = read_scores(path)
     if list(enrol) == scored_enrol and list(test) == scored_test:
         return scores
-    places = [places_of(side) for side in (enrol, test)]
+    places = [number_names(side) for side in (enrol, test)]
     wanted = pair_codes(places, enrol, test)
     found = pair_codes(places, scored_enrol, scored_test)
     rows = np.flatnonzero(found >= 0)

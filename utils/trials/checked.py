@@ -1,7 +1,7 @@
-"""Trials read and held against the lists beside them: utt2spk, and the enrolment models."""
+"""Read trials and check them against the lists beside them: utt2spk and the enrolment models."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,6 @@ import numpy as np
 from utils.archive import read_scp
 from utils.archive.iterate import read_integers
 from utils.data_dir import read_map
-from utils.data_dir.formats import Fault
 from utils.data_dir.lists import are_targets, raise_first, read_trial_list
 from utils.data_dir.trial_list import Trials
 from utils.data_dir.trial_rules import (
@@ -26,72 +25,54 @@ from utils.trials.speakers import models_of
 def read_labelled_trials(
     data: Path, *, say_notes: bool = True
 ) -> tuple[list[str], list[str], np.ndarray]:
-    """Trials whose classes an error rate can be computed from.
+    """Read the trials of a data directory for error rates: enrol, test, is_target (T,) bool.
 
-    Parameters
-    ----------
-    data : path
-        Data directory with ``trials``, ``utt2spk`` and, where enrolment sides are models, ``enroll.spk2utt``.
-    say_notes : bool
-        Print which classes cannot be checked.
-
-    Returns
-    -------
-    enrol, test, is_target : list of T str, list of T str, (T,) bool array
-        As `utils.data_dir.read_trials` gives them.
-
-    Raises
-    ------
-    UserError
-        The list has no classes or one only, or contradicts itself or the other lists.
+    ``data`` has ``trials``, ``utt2spk`` and, if enrolment sides are models, ``enroll.spk2utt``.
+    ``say_notes``: print which classes cannot be checked.  UserError if the list has no classes or
+    one only, or contradicts itself or the other lists.
     """
     path = data / "trials"
-    listed = read_trial_list(path)
-    is_target = are_targets(listed, path)
+    trials = read_trial_list(path)
+    is_target = are_targets(trials, path)
     utt2spk, models = read_map(data / "utt2spk"), models_of(data)
-    for note in refuse_contradictions(path, listed, utt2spk, models, data / MODELS):
-        if say_notes:
+    notes = refuse_contradictions(path, trials, utt2spk, models, data / MODELS)
+    if say_notes:
+        for note in notes:
             print(f"{path}: {note}")
-    return listed.enrol, listed.test, is_target
+    return trials.enrol, trials.test, is_target
 
 
 def read_trials_to_score(
     path: Path, embeddings: Path, enroll_spk2utt: Path | None = None
 ) -> Trials:
-    """Trials with classes or without; says what cannot be known of them.
+    """Read trials with classes or without, and print what cannot be checked.
 
-    Parameters
-    ----------
-    path : path
-        The list; where there is a ``utt2spk`` beside it, classes have to be those that it says.
-    embeddings : path
-        Folder of the enrolment sides' embeddings.
-    enroll_spk2utt : path or None
-        Models and their utterances; None: the embeddings are those of the sides' names.
+    Classes have to agree with a ``utt2spk`` beside the list, if there is one.  ``embeddings``:
+    folder of the enrolment sides' embeddings.  ``enroll_spk2utt``: models and their utterances;
+    None: the embeddings have the sides' names.
 
-    Raises
-    ------
-    UserError
-        The list contradicts itself or the lists beside it, or names models whose embeddings are none of theirs.
+    UserError if the list contradicts itself or the lists beside it, or names models whose
+    embeddings are not there.
     """
     trials = read_trial_list(path)
     beside = path.parent / "utt2spk"
     utt2spk = read_map(beside) if beside.is_file() else {}
     models = models_of(path.parent, enroll_spk2utt)
-    where = enroll_spk2utt or path.parent / MODELS
-    for note in refuse_contradictions(path, trials, utt2spk, models, where):
+    models_path = enroll_spk2utt or path.parent / MODELS
+    for note in refuse_contradictions(path, trials, utt2spk, models, models_path):
         print(f"{path}: {note}")
-    if enroll_spk2utt is None and models:
-        _refuse_other_models(path, trials, models, embeddings)
-    if enroll_spk2utt is None and utt2spk and trials.kinds is not None:
-        _refuse_own_means(path, trials, utt2spk, embeddings)
+    if enroll_spk2utt is None:
+        if models:
+            _refuse_other_models(path, trials, models, embeddings)
+        if utt2spk and trials.kinds is not None:
+            _refuse_own_means(path, trials, utt2spk, embeddings)
     return trials
 
 
 def _refuse_other_models(
     path: Path, trials: Trials, models: Mapping[str, Sequence[str]], embeddings: Path
 ) -> None:
-    """Refuse names of models that would be taken for utterances or speakers: their embeddings are of other utterances, as far as can be seen."""
+    """Refuse models whose names have embeddings of other utterances, as far as counts show it."""
     speakers, counted = embeddings / "spk_xvector.scp", embeddings / "num_utts.ark"
     means = read_scp(speakers) if speakers.is_file() else {}
     num_utts = read_integers(counted) if counted.is_file() else {}
@@ -100,32 +81,36 @@ def _refuse_other_models(
         if name not in models:
             continue
         members = models[name]
-        fits = list(members) == [name]
-        if name not in embedded:
+        if name in embedded:
+            fits = list(members) == [name]
+        else:
             fits = name in means and num_utts.get(name, len(members)) == len(members)
         if not fits:
-            where = path.parent / MODELS
+            models_path = path.parent / MODELS
             raise UserError(
-                f"{path}:{number}: enrolment side '{name}' is a model of {len(members)} utterances of {where}, "
-                f"and no embedding of {embeddings} is that; give --enroll-spk2utt {where}"
+                f"{path}:{number}: enrolment side '{name}' is a model of {len(members)} utterances "
+                f"in {models_path}, and no embedding in {embeddings} is that; "
+                f"give --enroll-spk2utt {models_path}"
             )
 
 
 def _refuse_own_means(
     path: Path, trials: Trials, utt2spk: Mapping[str, str], embeddings: Path
 ) -> None:
-    """Refuse trials of a speaker whose embedding is the mean of all his utterances, the test side among them."""
+    """Refuse a speaker whose embedding is the mean of all utterances, the test side included."""
     counted, speakers = embeddings / "num_utts.ark", set(trials.enrol) - utt2spk.keys()
     if not speakers or not counted.is_file():
         return
     embedded, num_utts = read_scp(embeddings / "xvector.scp"), read_integers(counted)
-    there = Counter(utt2spk[name] for name in embedded if name in utt2spk)
-    whole = {name for name in speakers if num_utts.get(name) == there[name]}
+    num_embedded = Counter(utt2spk[name] for name in embedded if name in utt2spk)
+    averaged = {name for name in speakers if num_utts.get(name) == num_embedded[name]}
     for number, (enrol, test) in enumerate(zip(trials.enrol, trials.test, strict=True), start=1):
-        if enrol in whole and utt2spk.get(test) == enrol and test in embedded:
+        if enrol in averaged and utt2spk.get(test) == enrol and test in embedded:
             raise UserError(
-                f"{path}:{number}: test side '{test}' is among the {num_utts[enrol]} utterances whose mean enrols speaker '{enrol}', "
-                "expected one that the mean has not heard; list models of other utterances in an enroll.spk2utt, and give --enroll-spk2utt"
+                f"{path}:{number}: test side '{test}' is among the {num_utts[enrol]} utterances "
+                f"whose mean enrols speaker '{enrol}', expected one that the mean does not "
+                "contain; list models of other utterances in an enroll.spk2utt, "
+                "and give --enroll-spk2utt"
             )
 
 
@@ -134,39 +119,15 @@ def refuse_contradictions(
     trials: Trials,
     utt2spk: Mapping[str, str],
     models: Mapping[str, Sequence[str]],
-    where: Path,
+    models_path: Path,
 ) -> list[str]:
-    """Refuse trials that contradict themselves or other lists.
+    """Refuse trials that contradict themselves or other lists; return notes, a sentence each.
 
-    Parameters
-    ----------
-    path : path
-        Their file.
-    trials : Trials
-        Its content.
-    utt2spk : mapping of str to str
-        Utterance -> speaker; may be empty.
-    models : mapping of str to sequence of str
-        Enrolment model -> its utterances; may be empty.
-    where : path
-        The list of the models, for messages.
-
-    Returns
-    -------
-    list of str
-        What cannot be known of them, a sentence each.
-
-    Raises
-    ------
-    UserError
-        The first contradiction: file, line, what was found and expected.
+    ``path`` and ``models_path``: files of trials and models, for messages.  ``utt2spk`` and
+    ``models`` (model -> utterances) may be empty.
     """
-    raise_first(where.parent, _named(models_of_two_speakers(models, utt2spk), where.name))
+    faults = models_of_two_speakers(models, utt2spk)
+    raise_first(models_path.parent, (fault._replace(file=models_path.name) for fault in faults))
     lists = Lists(trials, utt2spk, models, path.name)
     raise_first(path.parent, agreement_faults(lists))
     return trial_notes(lists)
-
-
-def _named(faults: Iterator[Fault], file: str) -> Iterator[Fault]:
-    """The same faults of a file of another name."""
-    return (fault._replace(file=file) for fault in faults)

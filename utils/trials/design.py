@@ -1,10 +1,11 @@
-"""Trials of a stated design: which kinds of pairs, how many of each, and what there was too little of."""
+"""Trials of a given design: which kinds of pairs, how many of each, and shortages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from utils.data_dir.trial_list import class_name
 from utils.trials.enrolment import MODEL, draw_models
 from utils.trials.pairs import Pairs, Sessions, Sides, sorted_trials
 
@@ -13,22 +14,14 @@ IMPOSTORS = {"same_sex": "same_group", "cross_sex": "cross_group", "random": "ra
 
 @dataclass(frozen=True)
 class Design:
-    """What is wanted.
+    """The wanted trials.
 
-    Attributes
-    ----------
-    targets_per_speaker : int or None
-        At most so many target trials of each speaker; None: all.
-    impostors : dict of str to int
-        ``same_sex``, ``cross_sex``, ``random`` -> impostor trials for each target trial.
-    sessions : str
-        ``any``, ``within`` one session, or ``across`` two.
-    enrol_utterances : int
-        1: utterances are compared with utterances; more: with models of so many.
-    enrol_sessions : int or None
-        Sessions that a model's utterances are of; None: whatever.
-    seed : int
-        Of all draws.
+    ``targets_per_speaker``: target trials of each speaker at most; None: all.
+    ``impostors``: ``same_sex``, ``cross_sex``, ``random`` -> impostor trials per target trial.
+    ``sessions``: ``any``, ``within`` one session, or ``across`` two.
+    ``enrol_utterances``: 1: utterances are compared with utterances; more: models of so many.
+    ``enrol_sessions``: number of sessions of a model's utterances; None: any.
+    ``seed``: of all draws.
     """
 
     targets_per_speaker: int | None
@@ -46,18 +39,11 @@ class Design:
 
 @dataclass
 class Trials:
-    """What was designed.
+    """The drawn trials.
 
-    Attributes
-    ----------
-    lines : list of str
-        ``<enrol> <test> target|nontarget`` in byte order.
-    models : dict of str to list of str
-        Enrolment models and their utterances.
-    counts : dict of str to dict of str to int
-        Kind -> ``wanted``, ``there`` (pairs of that kind), ``drawn``.
-    shortages : list of str
-        What there was too little of, a sentence each.
+    ``lines``: ``<enrol> <test> target|nontarget`` in byte order.  ``models``: enrolment models and
+    their utterances.  ``counts``: kind -> numbers ``wanted``, ``there`` (pairs of that kind) and
+    ``drawn``.  ``shortages``: a sentence for each kind with too few.
     """
 
     lines: list[str]
@@ -72,23 +58,10 @@ def make_pairs(
     utt2session: Mapping[str, str],
     design: Design,
 ) -> Trials:
-    """Design the trials of a set.
+    """Draw the trials of a set: of no kind more than there are, none twice.
 
-    Parameters
-    ----------
-    spk2utt : mapping of str to sequence of str
-        Speaker -> utterances.
-    spk2sex : mapping of str to str
-        Speaker -> sex; may be empty where no kind of impostors asks for it.
-    utt2session : mapping of str to str
-        Utterance -> session; may be empty where the design does not ask for sessions.
-    design : Design
-        What is wanted.
-
-    Returns
-    -------
-    Trials
-        Of no kind more than there is, none twice.
+    ``spk2sex`` may be empty if no kind of impostors needs it, and ``utt2session`` if the design has
+    no sessions.
     """
     models: dict[str, list[str]] = {}
     tests: Mapping[str, Sequence[str]] = spk2utt
@@ -101,111 +74,117 @@ def make_pairs(
             design.sessions,
             design.seed,
         )
-    names = sorted(utterance for utterances in tests.values() for utterance in utterances)
+    speakers = {name: speaker for speaker, members in tests.items() for name in members}
+    names = sorted(speakers)
     enrolments = sorted(models) or names
-    counts: dict[str, dict[str, int]] = {}
-    shortages = []
+    trials = Trials([], models, {}, [])
     if len(tests) < len(spk2utt):
-        shortages.append(
-            f"{len(spk2utt) - len(tests)} of {len(spk2utt)} speakers have too few utterances for a model and a test"
+        trials.shortages.append(
+            f"{len(spk2utt) - len(tests)} of {len(spk2utt)} speakers have too few utterances "
+            "for a model and a test"
         )
     if not names:
-        return Trials([], models, counts, shortages)
-    sides = _sides_of(enrolments, names, models, tests, spk2sex, utt2session)
-    # A model's speaker is tested with what the rule allows alone.
-    targets = Pairs(sides, "target", "any" if models else design.sessions)
-    chosen = [targets.at(_draw_targets(targets, sides, design, counts, shortages))]
-    rule = design.sessions if _are_shared(names, tests, utt2session) else "any"
-    if rule != design.sessions:
-        shortages.append(
-            "no session is shared by two speakers: impostor trials are drawn whatever their sessions"
+        return trials
+    columns = _labels([speakers[name] for name in names], names, spk2sex, utt2session)
+    sides = Sides(columns, columns, np.arange(1, len(names) + 1))
+    if models:
+        sessions = _model_sessions(models, utt2session)
+        owners = [model.removesuffix(MODEL) for model in enrolments]
+        rows = _labels(owners, enrolments, spk2sex, sessions)
+        sides = Sides(rows, columns, np.zeros(len(enrolments), np.int64))
+    are_shared = _share_sessions(speakers, utt2session)
+    enrol, test, is_target = _draw_trials(sides, trials, design, are_shared)
+    for row, column, target in zip(enrol.tolist(), test.tolist(), is_target.tolist(), strict=True):
+        trials.lines.append(f"{enrolments[row]} {names[column]} {class_name(target)}")
+    return trials
+
+
+def _draw_trials(
+    sides: Sides, trials: Trials, design: Design, sessions_are_shared: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw target and impostor trials: rows, columns, is_target.  Fills counts and shortages."""
+    # `draw_models` has applied the rule of sessions to the tests of a model's own speaker
+    targets = Pairs(sides, "target", "any" if trials.models else design.sessions)
+    groups = [targets.at(_draw_targets(targets, sides, design, trials))]
+    num_targets = len(groups[0][0])
+    rule = design.sessions
+    if rule != "any" and not sessions_are_shared:
+        rule = "any"
+        trials.shortages.append(
+            "no session is shared by two speakers: "
+            "impostor trials are drawn whatever their sessions"
         )
     for kind, per_target in design.impostors.items():
         pairs = Pairs(sides, IMPOSTORS[kind], rule)
         random = np.random.default_rng([design.seed, *kind.encode()])
-        wanted = per_target * len(chosen[0][0])
-        chosen.append(pairs.at(pairs.draw(wanted, random)))
-        counts[kind] = {"wanted": wanted, "there": len(pairs), "drawn": len(chosen[-1][0])}
+        wanted = per_target * num_targets
+        groups.append(pairs.at(pairs.draw(wanted, random)))
+        drawn = len(groups[-1][0])
+        trials.counts[kind] = {"wanted": wanted, "there": len(pairs), "drawn": drawn}
         if len(pairs) < wanted:
-            shortages.append(f"{wanted:,} {kind} impostor trials wanted, there are {len(pairs):,}")
-    enrol, test, is_target = sorted_trials(chosen, [True, *[False] * len(design.impostors)])
-    lines = [
-        f"{enrolments[row]} {names[column]} {'target' if target else 'nontarget'}"
-        for row, column, target in zip(
-            enrol.tolist(), test.tolist(), is_target.tolist(), strict=True
-        )
-    ]
-    return Trials(lines, models, counts, shortages)
+            trials.shortages.append(
+                f"only {len(pairs):,} {kind} impostor trials exist, {wanted:,} were asked for"
+            )
+    return sorted_trials(groups, [True, *[False] * len(design.impostors)])
 
 
-def _sides_of(
-    enrolments: Sequence[str],
+def _labels(
+    speakers: list[str],
     names: Sequence[str],
-    models: Mapping[str, list[str]],
-    tests: Mapping[str, Sequence[str]],
     spk2sex: Mapping[str, str],
-    utt2session: Mapping[str, str],
-) -> Sides:
-    speaker_of = {
-        utterance: speaker for speaker, utterances in tests.items() for utterance in utterances
+    sessions: Mapping[str, str],
+) -> dict[str, np.ndarray]:
+    """Speaker, session and, if they are known, sex of each name."""
+    labels = {
+        "speaker": np.array(speakers, str),
+        "session": np.array([sessions.get(name, "") for name in names], str),
     }
+    if spk2sex:
+        labels["group"] = np.array([spk2sex[speaker] for speaker in speakers], str)
+    return labels
 
-    def labels_of(speakers: list[str], sessions: list[str]) -> dict[str, np.ndarray]:
-        sexes = (
-            {"group": np.array([spk2sex[speaker] for speaker in speakers], str)} if spk2sex else {}
+
+def _model_sessions(
+    models: Mapping[str, Sequence[str]], utt2session: Mapping[str, str]
+) -> dict[str, str]:
+    """Session of each model; one with several gets a name that no other model has."""
+    sessions = {}
+    for model, utterances in models.items():
+        names = {utt2session.get(utterance, "") for utterance in utterances}
+        sessions[model] = names.pop() if len(names) == 1 else f"several sessions of {model}"
+    return sessions
+
+
+def _draw_targets(targets: Pairs, sides: Sides, design: Design, trials: Trials) -> np.ndarray:
+    """Numbers of the target pairs; fills counts and shortages."""
+    owners, most = sides.rows["speaker"], design.targets_per_speaker
+    speakers, owner = np.unique(owners, return_inverse=True)
+    per_speaker = np.bincount(owner, targets.per_row, len(speakers)).astype(int)
+    drawn, wanted = np.arange(len(targets)), len(targets)
+    if most is not None:
+        wanted = most * len(speakers)
+        if len(targets):
+            random = np.random.default_rng([design.seed, *b"target"])
+            drawn = targets.draw_of_each(owners, most, random)
+    trials.counts["target"] = {"wanted": wanted, "there": len(targets), "drawn": len(drawn)}
+    if most is not None and (per_speaker < most).any():
+        trials.shortages.append(
+            f"{(per_speaker < most).sum()} of {len(speakers)} speakers "
+            f"have fewer than {most} target trials"
         )
-        return {"speaker": np.array(speakers, str), "session": np.array(sessions, str), **sexes}
-
-    columns = labels_of(
-        [speaker_of[name] for name in names], [utt2session.get(name, "") for name in names]
-    )
-    if not models:
-        return Sides(columns, columns, np.arange(1, len(names) + 1))
-    rows = labels_of(
-        [model.removesuffix(MODEL) for model in enrolments],
-        [_session_of(model, models[model], utt2session) for model in enrolments],
-    )
-    return Sides(rows, columns, np.zeros(len(enrolments), np.int64))
-
-
-def _session_of(model: str, utterances: Sequence[str], utt2session: Mapping[str, str]) -> str:
-    """A model's session where it has one; a name that nobody else has where it has several."""
-    found = {utt2session.get(utterance, "") for utterance in utterances}
-    return found.pop() if len(found) == 1 else f"several sessions of {model}"
-
-
-def _draw_targets(
-    targets: Pairs, sides: Sides, design: Design, counts: dict, shortages: list[str]
-) -> np.ndarray:
-    speakers, most = sides.rows["speaker"], design.targets_per_speaker
-    number, owner = np.unique(speakers, return_inverse=True)
-    there = np.bincount(owner, targets.per_row, len(number)).astype(int)
-    if most is None:
-        places, wanted = np.arange(len(targets)), len(targets)
-    else:
-        places = (
-            targets.draw_of_each(speakers, most, np.random.default_rng([design.seed, *b"target"]))
-            if len(targets)
-            else np.arange(0)
+    elif (per_speaker == 0).any():
+        trials.shortages.append(
+            f"{(per_speaker == 0).sum()} of {len(speakers)} speakers have no target trial"
         )
-        wanted = most * len(number)
-    counts["target"] = {"wanted": wanted, "there": len(targets), "drawn": len(places)}
-    if most is not None and (there < most).any():
-        shortages.append(
-            f"{(there < most).sum()} of {len(number)} speakers have fewer than {most} target trials"
-        )
-    elif (there == 0).any():
-        shortages.append(f"{(there == 0).sum()} of {len(number)} speakers have no target trial")
-    return places
+    return drawn
 
 
-def _are_shared(
-    names: Sequence[str], tests: Mapping[str, Sequence[str]], utt2session: Mapping[str, str]
-) -> bool:
-    """Whether some session is of two speakers: then it is a condition of recording, which must not tell the classes of trials apart."""
-    owner: dict[str, str] = {}
-    return not utt2session or any(
-        owner.setdefault(utt2session[utterance], speaker) != speaker
-        for speaker, utterances in tests.items()
-        for utterance in utterances
-    )
+def _share_sessions(speakers: Mapping[str, str], utt2session: Mapping[str, str]) -> bool:
+    """Whether two speakers share a session: then it must not reveal the class of a trial."""
+    if not utt2session:
+        return True
+    owners: dict[str, str] = {}
+    for utterance, speaker in speakers.items():
+        if owners.setdefault(utt2session[utterance], speaker) != speaker:
+            return True
+    return False

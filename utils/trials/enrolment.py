@@ -1,6 +1,7 @@
-"""Enrolment: models of some utterances of each speaker, and the utterances that they are tried against.
+"""Enrolment: models of some utterances of each speaker, and the utterances they are tested with.
 
-First N x M enrolment and verification (GE2E), where all models meet all test utterances; then `draw_models`, for the designs of utils/trials/design.py.
+`enrol_and_verify` is N x M enrolment and verification (GE2E), where all models meet all test
+utterances; `draw_models` is for the designs of utils/trials/design.py.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,42 +10,30 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
+from utils.data_dir.trial_list import class_name
 from utils.trials.pairs import Sessions
 
-# So that a model never passes for the speaker, whose mean would hold the test utterances too.
+# A model must not have the name of its speaker, whose mean would contain the test utterances too.
 MODEL = "-model"
 
 
 @dataclass
 class TrialDesign:
-    """A YAML of `steps.make_enrolment`, as in recipes/vctk_ge2e/conf/trials.
+    """A YAML of `steps.make_enrolment`, as in recipes/vctk_ge2e/conf/trials."""
 
-    Parameters
-    ----------
-    enrol_names, test_names : str
-        Shell patterns: utterances of these names alone enrol, and test.
-    apart_by : str
-        A list of the data directory, such as utt2prompt: half of its values enrol and the other half test, of all speakers alike, so that no trial
-        has one value (sentence, recording, session) on both sides.  Empty: none.
-    watermark : str
-        What has to be said beside every figure of the trials; empty: nothing.
-    """
-
+    # shell patterns: only utterances with these names enrol, and test
     enrol_names: str = "*"
     test_names: str = "*"
+    # A list of the data directory, such as utt2prompt: half of its values enrol and the other half
+    # test, the same for all speakers, so that no trial has one value (sentence, recording, session)
+    # on both sides.  Empty: none.
     apart_by: str = ""
-    watermark: str = ""
+    watermark: str = ""  # beside every figure of the trials; empty: none
 
 
 @dataclass(frozen=True)
 class Pools:
-    """Which utterances one may enrol with, and which test.
-
-    Attributes
-    ----------
-    may_enrol, may_test : sets of str
-        Utterances.
-    """
+    """The utterances that may enrol, and those that may test."""
 
     may_enrol: set[str]
     may_test: set[str]
@@ -56,39 +45,24 @@ def may_enrol_and_test(
     value_of: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Pools:
-    """Which utterances one may enrol with, and which test.
+    """The utterances that match the names of a design, or half of them each.
 
-    Parameters
-    ----------
-    utt2spk : mapping of str to str
-        Utterance -> speaker.
-    design : TrialDesign
-        Its patterns.
-    value_of : mapping of str to str or None
-        The list that it names: utterance -> sentence, recording or session.  Its values, in an order that is drawn, are for enrolment and for tests
-        in turn; those that are of one speaker alone are divided among his own.
-    seed : int
-        Of the draw.
-
-    Returns
-    -------
-    Pools
-        All utterances of the names, or half of them each.
+    ``value_of`` is the list that the design names: utterance -> sentence, recording or session.
+    Its values, shuffled, enrol and test in turn; those of a single speaker are divided separately
+    for each speaker.
     """
-    enrol, test = (
-        {key for key in utt2spk if fnmatchcase(key, pattern)}
-        for pattern in (design.enrol_names, design.test_names)
-    )
+    may_enrol = {key for key in utt2spk if fnmatchcase(key, design.enrol_names)}
+    may_test = {key for key in utt2spk if fnmatchcase(key, design.test_names)}
     if value_of is None:
-        return Pools(enrol, test)
+        return Pools(may_enrol, may_test)
     first_speaker: dict[str, str] = {}
     for key in sorted(utt2spk):
         first_speaker.setdefault(value_of[key], utt2spk[key])
-    drawn = np.random.default_rng(seed).permutation(sorted(first_speaker)).tolist()
-    to_enrol = set(sorted(drawn, key=first_speaker.__getitem__)[::2])
+    shuffled = np.random.default_rng(seed).permutation(sorted(first_speaker)).tolist()
+    enrols = set(sorted(shuffled, key=first_speaker.__getitem__)[::2])
     return Pools(
-        {key for key in enrol if value_of[key] in to_enrol},
-        {key for key in test if value_of[key] not in to_enrol},
+        {key for key in may_enrol if value_of[key] in enrols},
+        {key for key in may_test if value_of[key] not in enrols},
     )
 
 
@@ -100,81 +74,66 @@ def enrol_and_verify(
     seed: int = 0,
     pools: Pools | None = None,
 ) -> tuple[dict[str, list[str]], list[str], list[str]]:
-    """Draw disjoint utterances to enrol and to test speakers with.
+    """Draw disjoint utterances to enrol and to test speakers; (models, trials, left_out).
 
-    Parameters
-    ----------
-    spk2utt : mapping of str to list of str
-        Speaker -> utterances.
-    enrol_utterances, test_utterances : int
-        How many of each speaker; one who has not as many in all is left out.
-    speakers : int or None
-        How many to draw; None: all.
-    seed : int
-        Of the draws; those of a speaker's utterances depend on seed and speaker alone.
-    pools : Pools or None
-        Utterances that one may enrol, and test, with; None: all.
+    ``speakers``: number to draw; None: all with enough utterances, the others are ``left_out``.
+    The draw of a speaker's utterances depends on seed and speaker only.  ``pools``: utterances that
+    may enrol, and test; None: all.
 
-    Returns
-    -------
-    models, trials, left_out : dict of str to list of str, list of str, list of str
-        Model ``<speaker>-model`` -> its utterances; ``<model> <utterance> target|nontarget`` for all pairs; speakers with too few utterances.
-
-    Raises
-    ------
-    ValueError
-        Fewer than two speakers are left, or fewer than asked for.
+    ``models``: ``<speaker>-model`` -> utterances; ``trials``: lines
+    ``<model> <utterance> target|nontarget`` for all pairs.  ValueError if fewer than two speakers
+    are left, or fewer than asked for.
     """
-    wanted_of = {"enrol_utterances": enrol_utterances, "test_utterances": test_utterances}
-    for name, number in wanted_of.items():
+    counts = {"enrol_utterances": enrol_utterances, "test_utterances": test_utterances}
+    for name, number in counts.items():
         if number < 1:
             raise ValueError(f"{name} is {number}, expected 1 or more")
-    needed, drawn = enrol_utterances + test_utterances, {}
+    drawn = {}
     for speaker, utterances in spk2utt.items():
         random = np.random.default_rng([seed, *speaker.encode()])
-        order = random.permutation(sorted(utterances)).tolist()
-        may_enrol = [key for key in order if pools is None or key in pools.may_enrol]
-        enrolled = may_enrol[:enrol_utterances]
-        rest = [key for key in order if key not in enrolled]
-        may_test = [key for key in rest if pools is None or key in pools.may_test]
-        drawn[speaker] = sorted(enrolled), sorted(may_test[:test_utterances])
-    fit = sorted(
-        speaker
-        for speaker, (enrolled, tested) in drawn.items()
-        if len(enrolled) + len(tested) == needed
-    )
-    wanted = len(fit) if speakers is None else speakers
-    if len(fit) < max(wanted, 2) or wanted < 2:
+        shuffled = random.permutation(sorted(utterances)).tolist()
+        enrolled, tested = _divide(shuffled, enrol_utterances, test_utterances, pools)
+        if len(enrolled) == enrol_utterances and len(tested) == test_utterances:
+            drawn[speaker] = enrolled, tested
+    wanted = len(drawn) if speakers is None else speakers
+    if len(drawn) < max(wanted, 2) or wanted < 2:
+        needed = enrol_utterances + test_utterances
         raise ValueError(
-            f"{len(fit)} of {len(spk2utt)} speakers have the {needed} utterances that enrolment and test need; "
-            f"{max(wanted, 2)} speakers are wanted"
+            f"{len(drawn)} of {len(spk2utt)} speakers have the {needed} utterances that enrolment "
+            f"and test need; {max(wanted, 2)} speakers are wanted"
         )
-    chosen = sorted(np.random.default_rng(seed).permutation(fit)[:wanted].tolist())
-    models, tests = {}, []
-    for speaker in chosen:
-        models[speaker + MODEL], tested = drawn[speaker]
-        tests += [(utterance, speaker + MODEL) for utterance in tested]
-    trials = [
-        f"{model} {utterance} {'target' if model == own else 'nontarget'}"
-        for model in models
-        for utterance, own in tests
-    ]
-    return models, trials, sorted(spk2utt.keys() - set(fit))
+    chosen = np.random.default_rng(seed).permutation(sorted(drawn))[:wanted].tolist()
+    models, tests = {}, {}
+    for speaker in sorted(chosen):
+        models[speaker + MODEL], tests[speaker + MODEL] = drawn[speaker]
+    trials = []
+    for model in models:
+        for own, utterances in tests.items():
+            kind = class_name(model == own)
+            trials += [f"{model} {utterance} {kind}" for utterance in utterances]
+    return models, trials, sorted(spk2utt.keys() - drawn.keys())
+
+
+def _divide(
+    shuffled: list[str], enrol_utterances: int, test_utterances: int, pools: Pools | None
+) -> tuple[list[str], list[str]]:
+    """The first utterances that may enrol, and the first of the rest that may test."""
+    may_enrol, may_test = shuffled, shuffled
+    if pools:
+        may_enrol = [key for key in shuffled if key in pools.may_enrol]
+        may_test = [key for key in shuffled if key in pools.may_test]
+    enrolled = may_enrol[:enrol_utterances]
+    tested = [key for key in may_test if key not in enrolled]
+    return sorted(enrolled), sorted(tested[:test_utterances])
 
 
 def single_trials(models: Mapping[str, list[str]], trials: Iterable[str]) -> list[str]:
-    """The same trials, every utterance of a model enrolling by itself.
-
-    Parameters
-    ----------
-    models, trials
-        From `enrol_and_verify`.
-    """
-    return [
-        f"{utterance} {test} {kind}"
-        for model, test, kind in map(str.split, trials)
-        for utterance in models[model]
-    ]
+    """The trials of `enrol_and_verify` with every utterance of a model enrolled by itself."""
+    singles = []
+    for trial in trials:
+        model, test, kind = trial.split()
+        singles += [f"{utterance} {test} {kind}" for utterance in models[model]]
+    return singles
 
 
 def draw_models(
@@ -185,78 +144,60 @@ def draw_models(
     sessions: Sessions,
     seed: int,
 ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """One model for each speaker who has utterances enough, and the utterances that he is tested with.
+    """Draw a model of each speaker with enough utterances, and the utterances to test with.
 
-    Parameters
-    ----------
-    spk2utt : mapping of str to sequence of str
-        Speaker -> utterances.
-    utt2session : mapping of str to str
-        Utterance -> session; empty where sessions play no part.
-    enrol_utterances : int
-        Utterances of a model.
-    enrol_sessions : int or None
-        From exactly so many sessions, as evenly as can be; None: whatever session.
-    sessions : str
-        ``across``: tests are of sessions that the model has not; ``within``: of those that it has; ``any``: all others.
-    seed : int
-        Of the draws; those of a speaker depend on seed and speaker alone.
+    ``enrol_sessions``: number of sessions of a model, used as evenly as possible; None: any.
+    ``sessions``: tests are ``across``: of sessions that the model lacks; ``within``: of those that
+    it has; ``any``: all others.  The draw of a speaker depends on seed and speaker only.
 
-    Returns
-    -------
-    models, tests : dicts of str to list of str
-        Model ``<speaker>-model`` -> its utterances; speaker -> utterances to test with, at least one.  Who has too few is in neither.
+    Returns ``<speaker>-model`` -> utterances, and speaker -> test utterances, at least one.
     """
     models, tests = {}, {}
     for speaker, utterances in sorted(spk2utt.items()):
         random = np.random.default_rng([seed, *speaker.encode()])
-        enrolled = _draw_utterances(
-            random.permutation(sorted(utterances)).tolist(),
-            utt2session,
-            enrol_utterances,
-            enrol_sessions,
-            random,
-        )
-        theirs = {utt2session.get(utterance) for utterance in enrolled}
-        rest = [
-            utterance
-            for utterance in sorted(utterances)
-            if utterance not in set(enrolled)
-            and (sessions == "any" or (utt2session[utterance] in theirs) == (sessions == "within"))
-        ]
-        if enrolled and rest:
+        shuffled = random.permutation(sorted(utterances)).tolist()
+        if enrol_sessions is None:
+            enrolled = shuffled[:enrol_utterances]
+        else:
+            enrolled = _draw_from_sessions(
+                shuffled, utt2session, enrol_utterances, enrol_sessions, random
+            )
+        if len(enrolled) < enrol_utterances:
+            continue
+        model_sessions = {utt2session.get(utterance) for utterance in enrolled}
+        rest = []
+        for utterance in sorted(set(utterances).difference(enrolled)):
+            is_within = utt2session.get(utterance) in model_sessions
+            if sessions == "any" or is_within == (sessions == "within"):
+                rest.append(utterance)
+        if rest:
             models[speaker + MODEL], tests[speaker] = sorted(enrolled), rest
     return models, tests
 
 
-def _draw_utterances(
+def _draw_from_sessions(
     shuffled: list[str],
     utt2session: Mapping[str, str],
     enrol_utterances: int,
-    enrol_sessions: int | None,
+    enrol_sessions: int,
     random: np.random.Generator,
 ) -> list[str]:
-    """Utterances of a model, none where there are too few."""
-    if enrol_sessions is None:
-        return shuffled[:enrol_utterances] if len(shuffled) >= enrol_utterances else []
+    """The utterances of a model from so many sessions; none if there are too few."""
     by_session: dict[str, list[str]] = {}
     for utterance in shuffled:
         by_session.setdefault(utt2session[utterance], []).append(utterance)
-    shares = [
-        (enrol_utterances + place) // enrol_sessions for place in reversed(range(enrol_sessions))
-    ]  # the largest first
-    order = sorted(
-        random.permutation(sorted(by_session)).tolist(),
-        key=lambda session: -min(len(by_session[session]), shares[0]),
-    )
+    # the utterances of each session, the largest share first
+    smallest, rest = divmod(enrol_utterances, enrol_sessions)
+    shares = [smallest + 1] * rest + [smallest] * (enrol_sessions - rest)
+    order = random.permutation(sorted(by_session)).tolist()
+    # sessions with enough for the largest share first, otherwise the larger the earlier
+    order.sort(key=lambda session: -min(len(by_session[session]), shares[0]))
     chosen = order[:enrol_sessions]
-    fits = len(chosen) == enrol_sessions and all(
-        len(by_session[session]) >= share for session, share in zip(chosen, shares, strict=True)
-    )
-    if not fits:
+    if len(chosen) < enrol_sessions:
         return []
-    return [
-        utterance
-        for session, share in zip(chosen, shares, strict=True)
-        for utterance in by_session[session][:share]
-    ]
+    drawn: list[str] = []
+    for session, share in zip(chosen, shares, strict=True):
+        if len(by_session[session]) < share:
+            return []
+        drawn += by_session[session][:share]
+    return drawn

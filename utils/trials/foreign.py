@@ -1,14 +1,14 @@
-"""Lists of trials of anybody: Kaldi's ``<enrol> <test> target|nontarget``, VoxCeleb's ``1|0 <file> <file>``, and whose voices they are."""
+"""Lists of trials of any origin: Kaldi's, VoxCeleb's ``1|0 <file> <file>``; and their speakers."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from utils.data_dir.trial_list import Trials
+from utils.data_dir.trial_list import Trials, class_name
 from utils.data_dir.trial_rules import Lists
 from utils.errors import UserError
 from utils.files import read_foreign_lines, words_of
@@ -24,17 +24,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class TrialList:
-    """Trials with their classes.
-
-    Attributes
-    ----------
-    path : path
-        The file, for messages.
-    enrol, test : lists of N str
-        Both sides.
-    is_target : (N,) bool array
-        Whether both sides are the same speaker.
-    """
+    """N trials with their classes; ``path`` is their file, for messages."""
 
     path: Path
     enrol: list[str]
@@ -54,61 +44,42 @@ class TrialList:
 
 
 def plain_name(name: str) -> str:
-    """What a file is called in lists without paths: ``id10270/x6uYqmx31kE/00001.wav`` is ``id10270-x6uYqmx31kE-00001``, as in Kaldi's recipe.
+    """The name of a file in lists without paths, as in Kaldi's recipe.
 
-    Parameters
-    ----------
-    name : str
-        Utterance, model or file.
+    ``id10270/x6uYqmx31kE/00001.wav`` is ``id10270-x6uYqmx31kE-00001``.
     """
     return AUDIO_ENDING.sub("", name).replace("/", "-")
 
 
 def read_foreign_trials(path: Path) -> TrialList:
-    """Read trials, whichever side the class stands on; CR LF, a byte order mark and several blanks do not matter.
+    """Read lines ``<enrol> <test> target|nontarget`` or ``1|0 <enrol> <test>``; or ``tgt|imp``.
 
-    Parameters
-    ----------
-    path : path
-        Lines ``<enrol> <test> target|nontarget`` or ``1|0 <enrol> <test>``; ``tgt|imp`` is read too.
-
-    Raises
-    ------
-    UserError
-        A line is no trial, or a side with itself, a pair has both classes, or the list has one class only.
+    CR LF, a byte order mark and extra blanks are accepted.  UserError for other lines, a side with
+    itself, a pair with both classes, or a list with one class only.
     """
     rows = fields_of_lines(path, SHAPES)
-    place = class_column(path, rows)
-    first, second = (0, 1) if place == 2 else (1, 2)
-    found = TrialList(
+    position = class_column(path, rows)
+    first = 0 if position == 2 else 1
+    trials = TrialList(
         path=path,
         enrol=[fields[first] for fields in rows],
-        test=[fields[second] for fields in rows],
-        is_target=np.array([CLASSES[fields[place].lower()] for fields in rows]),
+        test=[fields[first + 1] for fields in rows],
+        is_target=np.array([CLASSES[fields[position].lower()] for fields in rows]),
     )
-    refuse_contradictions(path, found.listed, {}, {}, path)
-    targets = int(found.is_target.sum())
+    refuse_contradictions(path, trials.listed, {}, {}, path)
+    targets = int(trials.is_target.sum())
     if targets in (0, len(rows)):
         raise UserError(
-            f"{path}: {targets:,} target and {len(rows) - targets:,} nontarget trials; error rates need both"
+            f"{path}: {targets:,} target and {len(rows) - targets:,} nontarget trials; "
+            "error rates need both"
         )
-    return found
+    return trials
 
 
 def fields_of_lines(path: Path, expected: str) -> list[list[str]]:
-    """The fields of each line, none of which is empty but at the end.
+    """The fields of each line of a text file; empty lines are accepted at its end only.
 
-    Parameters
-    ----------
-    path : path
-        Text file.
-    expected : str
-        What a line should be, for messages.
-
-    Raises
-    ------
-    UserError
-        A line is empty, or the file.
+    ``expected``: a line, for messages.
     """
     rows = [words_of(line) for line in read_foreign_lines(path)]
     while rows and not rows[-1]:
@@ -121,19 +92,10 @@ def fields_of_lines(path: Path, expected: str) -> list[list[str]]:
 
 
 def class_column(path: Path, rows: Sequence[Sequence[str]]) -> int:
-    """Where the class stands: 2 for the last of three columns, 0 for the first.
+    """The column of the classes: 2, the last of three, or 0.
 
-    Parameters
-    ----------
-    path : path
-        The file, for messages.
-    rows : sequence of sequence of str
-        From `fields_of_lines`.
-
-    Raises
-    ------
-    UserError
-        A line has no class, or both columns could hold it.
+    ``rows`` come from `fields_of_lines`.  UserError if a line has no class, or both columns could
+    be classes.
     """
     for number, fields in enumerate(rows, 1):
         if len(fields) == 2:
@@ -143,49 +105,41 @@ def class_column(path: Path, rows: Sequence[Sequence[str]]) -> int:
             )
         if len(fields) != 3:
             raise UserError(f"{path}:{number}: {len(fields)} fields, expected 3: {SHAPES}")
-    bad = {
-        place: next((n for n, row in enumerate(rows, 1) if row[place].lower() not in CLASSES), None)
-        for place in (2, 0)
-    }
-    good = [place for place, number in bad.items() if number is None]
-    if len(good) == 2:
-        good = [place for place in good if all(fields[place].lower() in WORDS for fields in rows)]
-        if len(good) != 1:
-            raise UserError(
-                f"{path}: the first and the last column could both be classes; write target or nontarget as the third"
-            )
-    if not good:
-        # the line that goes wrong last is the one in which the list is not what its other lines are
-        number = max(filter(None, bad.values()))
+    last_bad = _first_other(rows, 2, CLASSES)
+    first_bad = _first_other(rows, 0, CLASSES)
+    if last_bad and first_bad:
+        # the later of the two lines is the one that differs from the others
+        number = max(last_bad, first_bad)
         raise UserError(
             f"{path}:{number}: '{' '.join(rows[number - 1])}', expected {SHAPES}, all lines alike; "
-            f"a line of titles is to be left out: tail -n +2 {path}"
+            f"leave out a line of titles: tail -n +2 {path}"
         )
-    return good[0]
+    if last_bad:
+        return 0
+    if first_bad:
+        return 2
+    has_words = [column for column in (2, 0) if not _first_other(rows, column, WORDS)]
+    if len(has_words) != 1:
+        raise UserError(
+            f"{path}: the first and the last column could both be classes; "
+            "write target or nontarget as the third"
+        )
+    return has_words[0]
 
 
-def class_name(is_target: bool) -> str:
-    """The class as lists write it.
-
-    Parameters
-    ----------
-    is_target : bool
-        Both sides are one speaker.
-    """
-    return "target" if is_target else "nontarget"
+def _first_other(
+    rows: Sequence[Sequence[str]], column: int, words: Mapping[str, bool]
+) -> int | None:
+    """Number of the first line whose column has none of these words."""
+    for number, fields in enumerate(rows, 1):
+        if fields[column].lower() not in words:
+            return number
+    return None
 
 
 @dataclass(frozen=True)
 class TrialSpeakers:
-    """Whose voices trials are.
-
-    Attributes
-    ----------
-    enrol, test : lists of N str
-        Speaker of each side; empty lists where they are not known of all.
-    notes : list of str
-        What cannot be known, a sentence each.
-    """
+    """Speaker of each side, (N,) lists, empty if not all are known; notes say what is not known."""
 
     enrol: list[str]
     test: list[str]
@@ -193,7 +147,7 @@ class TrialSpeakers:
 
     @property
     def are_known(self) -> bool:
-        """False where ``utt2spk`` calls utterances their own speakers, as Kaldi's SRE16 does."""
+        """False if ``utt2spk`` names utterances as their own speakers, as Kaldi's SRE16 does."""
         return bool(self.enrol)
 
 
@@ -202,112 +156,88 @@ def speakers_of_trials(
 ) -> TrialSpeakers:
     """Speaker of each side, which have to agree with the classes.
 
-    Parameters
-    ----------
-    trials : TrialList
-        The list.
-    utt2spk : path
-        ``<utterance> <speaker>`` on each line, in any order.
-    enroll_spk2utt : path, optional
-        ``<model> <utterance> ...``: enrolment sides that are models of several utterances.
-
-    Raises
-    ------
-    UserError
-        A side is nobody's, a model has two speakers or is tested with an utterance of its own, or a class is not what the speakers say.
+    The lists, ``<utterance> <speaker>`` and ``<model> <utterance> ...``, may be in any order.
+    UserError if a side has no speaker, a model has two or is tested with an utterance of its own,
+    or a class contradicts the speakers.
     """
-    speaker_of = read_speakers(utt2spk)
-    models = read_models(enroll_spk2utt) if enroll_spk2utt else {}
-    heard = {utterance for utterances in models.values() for utterance in utterances}
-    spelled = speaker_of | looked_up(speaker_of, {*trials.enrol, *trials.test, *heard})
-    known = spelled.keys() | set(spelled.values()) | models.keys()
-    for number, pair in enumerate(trials.pairs, 1):
-        for side in pair:
-            if side not in known:
-                raise UserError(
-                    f"{trials.path}:{number}: no speaker of '{side}' in {utt2spk}; models of several utterances are told by --enroll-spk2utt"
-                )
-    if nobody := next((utterance for utterance in sorted(heard) if utterance not in spelled), None):
-        raise UserError(f"{enroll_spk2utt}: no speaker of '{nobody}' in {utt2spk}; add it there")
-    where = enroll_spk2utt or utt2spk
-    notes = refuse_contradictions(trials.path, trials.listed, spelled, models, where)
-    lists = Lists(trials.listed, spelled, models)
-    sides = ((trials.enrol, lists.enrol_speakers), (trials.test, lists.test_speakers))
-    enrol, test = ([speakers.get(name, "") for name in names] for names, speakers in sides)
+    speakers = _read_speakers(utt2spk)
+    models: dict[str, list[str]] = {}
+    if enroll_spk2utt:
+        models = _read_models(enroll_spk2utt)
+    enrolled: set[str] = set()
+    for utterances in models.values():
+        enrolled.update(utterances)
+    speakers |= _look_up(speakers, {*trials.enrol, *trials.test, *enrolled})
+    _refuse_unknown(trials, speakers, models, utt2spk)
+    for utterance in sorted(enrolled):
+        if utterance not in speakers:
+            raise UserError(
+                f"{enroll_spk2utt}: no speaker of '{utterance}' in {utt2spk}; add it there"
+            )
+    models_path = enroll_spk2utt or utt2spk
+    notes = refuse_contradictions(trials.path, trials.listed, speakers, models, models_path)
+    lists = Lists(trials.listed, speakers, models)
+    enrol = [lists.enrol_speakers.get(name, "") for name in trials.enrol]
+    test = [lists.test_speakers.get(name, "") for name in trials.test]
     if "" in enrol or "" in test:
         return TrialSpeakers([], [], [f"{trials.path}: {note}" for note in notes])
     return TrialSpeakers(enrol, test, [])
 
 
-def read_speakers(utt2spk: Path) -> dict[str, str]:
-    """Utterance -> speaker.
+def _refuse_unknown(
+    trials: TrialList, speakers: Mapping[str, str], models: Iterable[str], utt2spk: Path
+) -> None:
+    """Refuse sides that are no utterance, speaker or model."""
+    known = {*speakers, *speakers.values(), *models}
+    for number, pair in enumerate(trials.pairs, 1):
+        for side in pair:
+            if side not in known:
+                raise UserError(
+                    f"{trials.path}:{number}: no speaker of '{side}' in {utt2spk}; "
+                    "give models of several utterances by --enroll-spk2utt"
+                )
 
-    Parameters
-    ----------
-    utt2spk : path
-        ``<utterance> <speaker>`` on each line, in any order.
 
-    Raises
-    ------
-    UserError
-        A line has other than two fields, or an utterance two speakers.
-    """
-    found: dict[str, str] = {}
+def _read_speakers(utt2spk: Path) -> dict[str, str]:
+    """Utterance -> speaker, in any order; refuses an utterance with two speakers."""
+    speakers: dict[str, str] = {}
     for number, fields in enumerate(fields_of_lines(utt2spk, "<utterance> <speaker>"), 1):
         if len(fields) != 2:
             raise UserError(
                 f"{utt2spk}:{number}: {len(fields)} fields, expected 2: <utterance> <speaker>"
             )
         utterance, speaker = fields
-        if found.setdefault(utterance, speaker) != speaker:
+        if speakers.setdefault(utterance, speaker) != speaker:
             raise UserError(
-                f"{utt2spk}:{number}: '{utterance}' is of {speaker} here and of {found[utterance]} before; correct one of them"
+                f"{utt2spk}:{number}: '{utterance}' is of {speaker} here and of "
+                f"{speakers[utterance]} before; correct one of them"
             )
-    return found
+    return speakers
 
 
-def read_models(enroll_spk2utt: Path) -> dict[str, list[str]]:
-    """Model -> utterances.
-
-    Parameters
-    ----------
-    enroll_spk2utt : path
-        ``<model> <utterance> ...`` on each line, in any order.
-
-    Raises
-    ------
-    UserError
-        A line has no utterance, or a model stands twice.
-    """
-    found: dict[str, list[str]] = {}
+def _read_models(enroll_spk2utt: Path) -> dict[str, list[str]]:
+    """Model -> utterances, in any order."""
+    models: dict[str, list[str]] = {}
     shape = "<model> <utterance> ..."
     for number, (model, *utterances) in enumerate(fields_of_lines(enroll_spk2utt, shape), 1):
-        if not utterances or model in found:
+        if not utterances or model in models:
             raise UserError(
                 f"{enroll_spk2utt}:{number}: '{model}', expected one line for each model: {shape}"
             )
-        found[model] = utterances
-    return found
+        models[model] = utterances
+    return models
 
 
-def looked_up(value_of: Mapping[str, str], names: set[str]) -> dict[str, str]:
-    """Values of some names, which may be spelled as `plain_name` does on either side; names without one are left out.
-
-    Parameters
-    ----------
-    value_of : mapping of str to str
-        Name -> value.
-    names : set of str
-        Whose values are wanted.
-    """
-    found = {name: value_of[name] for name in names if name in value_of}
+def _look_up(values: Mapping[str, str], names: set[str]) -> dict[str, str]:
+    """Values of names, which may be spelled as by `plain_name` on either side, if there is one."""
+    found = {name: values[name] for name in names if name in values}
     if len(found) == len(names):
         return found
-    values: dict[str, set[str]] = {}
-    for name, value in value_of.items():
-        values.setdefault(plain_name(name), set()).add(value)
+    plain: dict[str, set[str]] = {}
+    for name, value in values.items():
+        plain.setdefault(plain_name(name), set()).add(value)
     for name in names - found.keys():
-        spelled = values.get(plain_name(name), set())
-        if len(spelled) == 1:
-            found[name] = min(spelled)
+        candidates = plain.get(plain_name(name), set())
+        if len(candidates) == 1:
+            found[name] = min(candidates)
     return found

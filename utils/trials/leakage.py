@@ -1,8 +1,9 @@
-"""Whether speakers of a test were heard before: the sets that a system learnt from, compared by speaker.
+"""The leakage guard: speakers of a test set that a system was trained on.
 
-An error, unless forced, and then said beside every figure: test speakers in the training of the network, in dev, calibration, cohort or
-the training of a back end; dev or calibration speakers in the training of the network.  Normal, and printed: speakers of the network's
-training in the cohort, or in the training of a back end (mean, LDA, PLDA).
+An error, unless allowed, and then a watermark beside every figure: test speakers in the training
+of the network, in dev, calibration, cohort or the training of a back end; dev or calibration
+speakers in the training of the network.  Normal, and printed: speakers of the network's training
+in the cohort, or in the training of a back end (mean, LDA, PLDA).
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,108 +12,83 @@ from pathlib import Path
 from utils.data_dir import read_map
 from utils.errors import UserError
 
-ROLES = ("train", "dev", "calibration", "cohort", "backend")
-WORDS = {
+# role of a set -> its name in messages
+ROLES = {
     "train": "the network's training",
     "dev": "dev",
     "calibration": "calibration",
     "cohort": "the cohort",
     "backend": "back-end training",
 }
-SHOWN = 3  # speakers named in a message
+MAX_SPEAKERS = 3  # named in a message
 
 
 def speakers_of(data: Iterable[Path]) -> set[str]:
-    """Speakers of some data directories.
-
-    Parameters
-    ----------
-    data : iterable of path
-        Each with ``utt2spk``.
-
-    Raises
-    ------
-    UserError
-        One has none.
-    """
-    found: set[str] = set()
+    """Speakers of data directories, from their ``utt2spk``; UserError if one has none."""
+    speakers: set[str] = set()
     for folder in data:
-        if not (Path(folder) / "utt2spk").exists():
+        utt2spk = Path(folder) / "utt2spk"
+        if not utt2spk.exists():
             raise UserError(
-                f"{folder}/utt2spk: no such file: the leakage guard compares speakers; name data directories"
+                f"{folder}/utt2spk: no such file: the leakage guard compares speakers; "
+                "name data directories"
             )
-        found |= set(read_map(Path(folder) / "utt2spk").values())
-    return found
+        speakers.update(read_map(utt2spk).values())
+    return speakers
 
 
 def find_leakage(
-    tests: Mapping[str, set[str]], learnt: Mapping[str, set[str]]
+    tests: Mapping[str, set[str]], learned: Mapping[str, set[str]]
 ) -> tuple[list[str], list[str]]:
-    """What is wrong with the sets, and what is worth saying.
+    """Faults and notes, one sentence each.
 
-    Parameters
-    ----------
-    tests : mapping of str to set of str
-        Test set -> its speakers.
-    learnt : mapping of str to set of str
-        Role (``train``, ``dev``, ``calibration``, ``cohort``, ``backend``) -> the speakers of its sets; roles without a set may be missing.
-
-    Returns
-    -------
-    faults, notes : lists of str
-        One sentence each.
+    ``tests``: test set -> speakers; ``learned``: role (`ROLES`) -> speakers, roles without a set
+    may be missing.
     """
-    overlaps = [
-        (f"test set {name}", speakers, role) for name, speakers in tests.items() for role in ROLES
-    ]
-    overlaps += [(role, learnt.get(role, set()), "train") for role in ("dev", "calibration")]
     faults = []
-    for what, speakers, role in overlaps:
-        shared = sorted(speakers & learnt.get(role, set()))
+    for name, speakers in tests.items():
+        for role in ROLES:
+            faults += _overlap(f"test set {name}", speakers, role, learned)
+    for role in ("dev", "calibration"):
+        faults += _overlap(role, learned.get(role, set()), "train", learned)
+    notes = []
+    for role in ("cohort", "backend"):
+        speakers = learned.get(role, set())
+        shared = speakers & learned.get("train", set())
         if shared:
-            names = ", ".join(shared[:SHOWN]) + (", ..." if len(shared) > SHOWN else "")
-            faults.append(
-                f"{len(shared)} of {len(speakers)} speakers of {what} are in {WORDS[role]} ({names})"
+            notes.append(
+                f"{len(shared)} of {len(speakers)} speakers of {ROLES[role]} "
+                "are in the network's training, which is normal"
             )
-    heard = {
-        role: len(learnt.get(role, set()) & learnt.get("train", set()))
-        for role in ("cohort", "backend")
-    }
-    return faults, [
-        f"{count} of {len(learnt[role])} speakers of {WORDS[role]} are in the network's training, as is usual"
-        for role, count in heard.items()
-        if count
-    ]
+    return faults, notes
+
+
+def _overlap(
+    what: str, speakers: set[str], role: str, learned: Mapping[str, set[str]]
+) -> list[str]:
+    """A sentence if some of these speakers are in a set that was learned from."""
+    shared = sorted(speakers & learned.get(role, set()))
+    if not shared:
+        return []
+    more = ", ..." if len(shared) > MAX_SPEAKERS else ""
+    names = ", ".join(shared[:MAX_SPEAKERS]) + more
+    return [f"{len(shared)} of {len(speakers)} speakers of {what} are in {ROLES[role]} ({names})"]
 
 
 def refuse_leakage(
-    tests: Mapping[str, set[str]], learnt: Mapping[str, set[str]], *, allow: bool = False
+    tests: Mapping[str, set[str]], learned: Mapping[str, set[str]], *, allow: bool = False
 ) -> list[str]:
-    """Print what is usual, refuse what is not.
+    """Print the notes of `find_leakage` and refuse its faults.
 
-    Parameters
-    ----------
-    tests, learnt : mappings of str to set of str
-        As for `find_leakage`.
-    allow : bool
-        Go on nevertheless.
-
-    Returns
-    -------
-    list of str
-        What has to be said beside every figure: empty unless ``allow`` was needed.
-
-    Raises
-    ------
-    UserError
-        Speakers leak and ``allow`` is False.
+    Returns the watermarks of every figure: empty unless ``allow`` was needed.
     """
-    faults, notes = find_leakage(tests, learnt)
+    faults, notes = find_leakage(tests, learned)
     for note in notes:
         print(note)
     if faults and not allow:
         more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
         raise UserError(
-            f"{faults[0]}{more}: figures would flatter; take other sets, or say --allow-leakage, which marks every result"
+            f"{faults[0]}{more}: figures would be too good; take other sets, "
+            "or give --allow-leakage, which marks every result"
         )
     return [f"leakage: {fault}" for fault in faults]

@@ -1,7 +1,8 @@
-"""Which pairs are compared: kinds of pairs counted and drawn without ever listing them all.
+"""Kinds of pairs, counted and drawn without listing them all.
 
-A kind is a sum of relations with signs: impostors of one group are the pairs of one group less those of one speaker.  Each relation is "has the same
-label", so that the columns that a row is related to are counted by a binary search, and the pair at any place of a kind is found without the others.
+A kind is a signed sum of relations: impostors of one group are the pairs of one group minus those
+of one speaker.  Each relation is "has the same label", so a binary search counts the columns that a
+row is related to, and the pair with any number in a kind is found without the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,8 @@ Term = tuple[int, tuple[str, ...]]  # sign, labels that both sides share
 
 KINDS: dict[str, tuple[Term, ...]] = {
     "target": ((1, ("speaker",)),),
-    "same_group": (
-        (1, ("group",)),
-        (-1, ("speaker",)),
-    ),  # all of a speaker's utterances are of one group
+    # all utterances of a speaker are of one group
+    "same_group": ((1, ("group",)), (-1, ("speaker",))),
     "cross_group": ((1, ()), (-1, ("group",))),
     "random": ((1, ()), (-1, ("speaker",))),
 }
@@ -26,14 +25,11 @@ KINDS: dict[str, tuple[Term, ...]] = {
 
 @dataclass(frozen=True)
 class Sides:
-    """What may be compared with what, and whose it is.
+    """The enrolments (R rows) and tests (C columns) that may be paired.
 
-    Attributes
-    ----------
-    rows, columns : dict of str to (R,) and (C,) array
-        ``speaker``, and where they are known ``group`` and ``session``, of each enrolment and of each test.
-    first_column : (R,) int array
-        A row is paired with the columns from this one on: the next one, where both sides are the same utterances, else the first.
+    ``rows`` and ``columns``: ``speaker``, and where they are known ``group`` and ``session``, of
+    each, (R,) and (C,).  ``first_column``, (R,) int: a row is paired with the columns from this one
+    on: the one after it if both sides are the same utterances, else the first.
     """
 
     rows: Mapping[str, np.ndarray]
@@ -42,155 +38,112 @@ class Sides:
 
     @classmethod
     def of_utterances(cls, **labels: Sequence[str]) -> "Sides":
-        """Each utterance against those behind it.
-
-        Parameters
-        ----------
-        **labels : sequences of str
-            Of each utterance: ``speaker``, ``group``, ``session``.
-        """
+        """Each utterance with those after it; labels are ``speaker``, ``group``, ``session``."""
         both = {name: np.asarray(values) for name, values in labels.items()}
         return cls(both, both, np.arange(1, len(both["speaker"]) + 1))
 
     def codes(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers for the labels of rows and columns: equal where all the named labels are.
-
-        Parameters
-        ----------
-        names : sequence of str
-            Labels; none: everything is equal.
-        """
-        code = np.zeros(len(self.first_column) + len(self.columns["speaker"]), np.int64)
+        """Integers for rows and columns that are equal where all the named labels are."""
+        num_rows = len(self.first_column)
+        code = np.zeros(num_rows + len(self.columns["speaker"]), np.int64)
         for name in names:
-            label = np.unique(
-                np.concatenate([self.rows[name], self.columns[name]]), return_inverse=True
-            )[1]
-            code = np.unique(code * (label.max() + 1) + label, return_inverse=True)[1]
-        return code[: len(self.first_column)], code[len(self.first_column) :]
+            both = np.concatenate([self.rows[name], self.columns[name]])
+            _, label = np.unique(both, return_inverse=True)
+            _, code = np.unique(code * (label.max() + 1) + label, return_inverse=True)
+        return code[:num_rows], code[num_rows:]
+
+
+@dataclass(frozen=True)
+class _Relation:
+    """One term of a kind, for counting by binary search in the sorted ``keys`` of the columns."""
+
+    sign: int
+    row_keys: np.ndarray
+    keys: np.ndarray
 
 
 class Pairs:
-    """All pairs of one kind, numbered row by row.
+    """All pairs of one kind (`KINDS`), numbered row by row.
 
-    Parameters
-    ----------
-    sides : Sides
-        What is paired.
-    kind : str
-        One of `KINDS`.
-    sessions : str
-        ``within``: pairs of one session only; ``across``: of two only.
+    ``sessions``: ``within`` one session only, or ``across`` two only.
     """
 
     def __init__(self, sides: Sides, kind: str, sessions: Sessions = "any"):
         self.num_columns, self.first_column = len(sides.columns["speaker"]), sides.first_column
-        self.terms = []
+        self.relations = []
         for sign, names in _terms_with_sessions(KINDS[kind], sessions):
             rows, columns = sides.codes(names)
-            self.terms.append(
-                (
-                    sign,
-                    rows * self.num_columns,
-                    np.sort(columns * self.num_columns + np.arange(self.num_columns)),
-                )
-            )
-        everyone = np.arange(len(self.first_column))
-        self.before = self._related(everyone, self.first_column - 1)
-        self.per_row = (
-            self._related(everyone, np.full(len(everyone), self.num_columns - 1)) - self.before
-        )
+            keys = np.sort(columns * self.num_columns + np.arange(self.num_columns))
+            self.relations.append(_Relation(sign, rows * self.num_columns, keys))
+        all_rows = np.arange(len(self.first_column))
+        last_column = np.full(len(all_rows), self.num_columns - 1)
+        self.before = self._count_related(all_rows, self.first_column - 1)
+        self.per_row = self._count_related(all_rows, last_column) - self.before
         self.ends = np.cumsum(self.per_row)
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0
 
-    def _related(self, rows: np.ndarray, last_columns: np.ndarray) -> np.ndarray:
+    def _count_related(self, rows: np.ndarray, last_columns: np.ndarray) -> np.ndarray:
         """How many columns up to the last one each row is paired with."""
         total = np.zeros(len(rows), np.int64)
-        for sign, code, keys in self.terms:
-            total += sign * (
-                np.searchsorted(keys, code[rows] + last_columns, "right")
-                - np.searchsorted(keys, code[rows], "left")
-            )
+        for relation in self.relations:
+            first = relation.row_keys[rows]
+            up_to_last = np.searchsorted(relation.keys, first + last_columns, "right")
+            before_first = np.searchsorted(relation.keys, first, "left")
+            total += relation.sign * (up_to_last - before_first)
         return total
 
-    def at(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The pairs at some places, as rows and columns.
-
-        Parameters
-        ----------
-        places : (N,) int array
-            From 0 to the number of pairs.
-        """
-        rows = np.searchsorted(self.ends, places, "right")
-        wanted = places - (self.ends - self.per_row)[rows] + self.before[rows] + 1
+    def at(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The pairs with these numbers, (N,) int from 0, as rows and columns."""
+        rows = np.searchsorted(self.ends, numbers, "right")
+        wanted = numbers - (self.ends - self.per_row)[rows] + self.before[rows] + 1
         low, high = self.first_column[rows].copy(), np.full(len(rows), self.num_columns - 1)
         while (low < high).any():
             middle = (low + high) // 2
-            enough = self._related(rows, middle) >= wanted
+            enough = self._count_related(rows, middle) >= wanted
             low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
         return rows, low
 
     def draw(self, wanted: int, random: np.random.Generator) -> np.ndarray:
-        """Places of distinct pairs in order, all that there are where fewer.
-
-        Parameters
-        ----------
-        wanted : int
-            How many.
-        random : numpy.random.Generator
-            Draws them.
-        """
+        """Numbers of distinct pairs in ascending order; all if there are fewer than wanted."""
         return np.sort(random.choice(len(self), min(wanted, len(self)), replace=False))
 
     def draw_of_each(
         self, owners: np.ndarray, most: int, random: np.random.Generator
     ) -> np.ndarray:
-        """Places of at most so many distinct pairs of each owner.
+        """Numbers of at most ``most`` distinct pairs of each owner of rows, in ascending order.
 
-        Parameters
-        ----------
-        owners : (R,) array
-            Of the rows; those of one owner are neighbours.
-        most : int
-            Pairs of each.
-        random : numpy.random.Generator
-            Draws them.
+        ``owners``: (R,); rows of one owner are neighbours.
         """
         last_rows = np.append(np.flatnonzero(owners[1:] != owners[:-1]), len(owners) - 1)
-        ends = self.ends[last_rows]
-        starts = np.append(0, ends[:-1])
-        drawn = [
-            start + random.choice(end - start, min(most, end - start), replace=False)
-            for start, end in zip(starts, ends, strict=True)
-        ]
+        start, drawn = 0, []
+        for end in self.ends[last_rows]:
+            count = end - start
+            drawn.append(start + random.choice(count, min(most, count), replace=False))
+            start = end
         return np.sort(np.concatenate(drawn))
 
 
 def _terms_with_sessions(terms: Sequence[Term], sessions: Sessions) -> list[Term]:
+    """The terms of a kind within one session, or of the rest."""
+    if sessions == "any":
+        return list(terms)
     within = [(sign, (*names, "session")) for sign, names in terms]
     if sessions == "within":
         return within
-    return (
-        [*terms, *[(-sign, names) for sign, names in within]]
-        if sessions == "across"
-        else list(terms)
-    )
+    return [*terms, *[(-sign, names) for sign, names in within]]
 
 
 def sorted_trials(
     groups: Sequence[tuple[np.ndarray, np.ndarray]], is_target: Sequence[bool]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of several kinds as one list, in order of rows, then columns.
+    """Pairs of several kinds, from `Pairs.at`, as one list in order of rows, then columns.
 
-    Parameters
-    ----------
-    groups : sequence of (rows, columns)
-        From `Pairs.at`.
-    is_target : sequence of bool
-        Class of each kind.
+    ``is_target``: class of each kind.  Returns rows, columns and classes.
     """
-    rows, columns = (np.concatenate(side) for side in zip(*groups, strict=True))
+    rows = np.concatenate([group[0] for group in groups])
+    columns = np.concatenate([group[1] for group in groups])
     classes = np.repeat(is_target, [len(group[0]) for group in groups])
     order = np.lexsort((columns, rows))
     return rows[order], columns[order], classes[order]

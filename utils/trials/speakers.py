@@ -1,4 +1,4 @@
-"""Whose voices the trials of a list are."""
+"""The speakers of the sides of trials."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,49 +11,35 @@ from utils.errors import UserError
 def speakers_of_sides(
     sides: Iterable[str], data: Path, enroll_spk2utt: Path | None = None
 ) -> set[str]:
-    """Speakers of the sides of trials.
+    """Speakers of sides: utterances, models, or speakers themselves.
 
-    Parameters
-    ----------
-    sides : iterable of str
-        Utterances, models, or speakers themselves.
-    data : path
-        Data directory with ``utt2spk``.
-    enroll_spk2utt : path or None
-        Models and their utterances; None: the ``enroll.spk2utt`` of the data directory, where it has one.
-
-    Raises
-    ------
-    UserError
-        A side is nobody's.
+    ``data`` has ``utt2spk``; models come from ``enroll_spk2utt``, or else from the
+    ``enroll.spk2utt`` of the data directory if it has one.  UserError for an unknown side.
     """
     utt2spk = read_map(data / "utt2spk")
-    models, speakers = models_of(data, enroll_spk2utt), set(utt2spk.values())
-    found: set[str] = set()
+    models, known = models_of(data, enroll_spk2utt), set(utt2spk.values())
+    speakers: set[str] = set()
     for side in set(sides):
         members = [side] if side in utt2spk else models.get(side, [])
-        if not members and side not in speakers:
-            raise UserError(
-                f"{data}/utt2spk: no speaker for '{side}', a side of the trials; without it nobody knows whether its speaker is new"
-            )
+        if not members:
+            if side not in known:
+                raise UserError(
+                    f"{data}/utt2spk: no speaker for '{side}', a side of the trials, "
+                    "expected one: it decides whether the speaker is new; add it"
+                )
+            speakers.add(side)
         for utterance in members:
             if utterance not in utt2spk:
                 raise UserError(
-                    f"{data}/utt2spk: no speaker for '{utterance}', which model '{side}' enrols"
+                    f"{data}/utt2spk: no speaker for '{utterance}', an utterance of model '{side}'"
                 )
-        found |= {utt2spk[utterance] for utterance in members} or {side}
-    return found
+            speakers.add(utt2spk[utterance])
+    return speakers
 
 
 def models_of(data: Path, enroll_spk2utt: Path | None = None) -> dict[str, list[str]]:
-    """Models of several utterances; none where no list says any.
-
-    Parameters
-    ----------
-    data : path
-        Data directory.
-    enroll_spk2utt : path or None
-        As for `speakers_of_sides`.
-    """
-    path = enroll_spk2utt or data / "enroll.spk2utt"
-    return read_spk2utt(path) if enroll_spk2utt or path.exists() else {}
+    """Models and their utterances, from the files that `speakers_of_sides` uses; may be empty."""
+    if enroll_spk2utt:
+        return read_spk2utt(enroll_spk2utt)
+    path = data / "enroll.spk2utt"
+    return read_spk2utt(path) if path.exists() else {}

@@ -1,4 +1,4 @@
-"""How VoxCeleb1's utterances are called: by speakers' names in its first release, by ids since; and what they are called here."""
+"""Names of VoxCeleb1's utterances: with speakers' names in its first release, with ids since."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,93 +7,74 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.files import read_foreign_lines
 
-FIRST_RELEASE = re.compile(
-    r"([^/\s]+)/([^/\s]+)_(\d{7})(?:\.wav)?"
-)  # A.J._Buckley/1zcIwhmdeo4_0000001.wav
+# A.J._Buckley/1zcIwhmdeo4_0000001.wav
+FIRST_RELEASE = re.compile(r"([^/\s]+)/([^/\s]+)_(\d{7})(?:\.wav)?")
 WITH_IDS = re.compile(r"(id\d{5})/([^/\s]+)/(\d{5})(?:\.wav)?")  # id10001/1zcIwhmdeo4/00001.wav
 META_HEADER = ("VoxCeleb1 ID", "VGGFace1 ID")
 
 
 def read_meta(path: Path) -> dict[str, str]:
-    """Name of each speaker of VoxCeleb1 -> id, from the official list.
+    """Read the official ``vox1_meta.csv``: name of each speaker -> id.
 
-    Parameters
-    ----------
-    path : path
-        ``vox1_meta.csv``: a line of titles, then columns separated by tabs, first id, then name.
-
-    Raises
-    ------
-    UserError
-        It is another file, or names a speaker twice.
+    UserError for another file, or a repeated name.
     """
     rows = [line.split("\t") for line in read_foreign_lines(path)]
     if not rows or tuple(title.strip() for title in rows[0][:2]) != META_HEADER:
         raise UserError(
-            f"{path}:1: expected the titles '{META_HEADER[0]}' and '{META_HEADER[1]}' of vox1_meta.csv, separated by a tab"
+            f"{path}:1: expected the titles '{META_HEADER[0]}' and '{META_HEADER[1]}' "
+            "of vox1_meta.csv, separated by a tab"
         )
-    id_of = {}
+    ids: dict[str, str] = {}
     for number, row in enumerate(rows[1:], 2):
-        if len(row) < 2 or not re.fullmatch(r"id\d{5}", row[0]) or row[1] in id_of:
+        if len(row) < 2 or not re.fullmatch(r"id\d{5}", row[0]) or row[1] in ids:
             raise UserError(
-                f"{path}:{number}: found {row[:2]}, expected an id like id10001 and a name that has none yet"
+                f"{path}:{number}: found {row[:2]}, "
+                "expected an id like id10001 and a name that has none yet"
             )
-        id_of[row[1]] = row[0]
-    return id_of
+        ids[row[1]] = row[0]
+    return ids
 
 
 def utterance_ids(
     keys: Iterable[str], where: str, id_of: Mapping[str, str] | None = None
 ) -> dict[str, tuple[str, str]]:
-    """What utterances of VoxCeleb are called here.
+    """Our utterance id ``<speaker>-<video>-<segment>`` and the speaker of each key.
 
-    Parameters
-    ----------
-    keys : iterable of str
-        Paths below the corpus' folder, with the ending ``.wav`` or without.
-    where : str
-        What holds them, for messages.
-    id_of : mapping of str to str, optional
-        Name -> id: the keys are those of the first release.  Without it they have ids.
-
-    Returns
-    -------
-    dict of str to (str, str)
-        Key -> utterance, ``<speaker>-<video>-<segment>``, and its speaker.
-
-    Raises
-    ------
-    UserError
-        A key is none of VoxCeleb's, or its name has no id.
+    Keys are paths below the corpus' folder, with the ending ``.wav`` or without, that have ids, or
+    names of the first release if ``id_of`` (name -> id) is given.  ``where``: their file, for
+    messages.  UserError for other keys, and for names without an id.
     """
-    pattern, example = (
-        (WITH_IDS, "id10001/1zcIwhmdeo4/00001")
-        if id_of is None
-        else (FIRST_RELEASE, "A.J._Buckley/1zcIwhmdeo4_0000001.wav")
-    )
-    hits = {key: pattern.fullmatch(key) for key in keys}
-    found = {key: hit for key, hit in hits.items() if hit}
-    if odd := [key for key in hits if key not in found]:
+    if id_of is None:
+        pattern, example = WITH_IDS, "id10001/1zcIwhmdeo4/00001"
+    else:
+        pattern, example = FIRST_RELEASE, "A.J._Buckley/1zcIwhmdeo4_0000001.wav"
+    matches, odd = {}, []
+    for key in keys:
+        match = pattern.fullmatch(key)
+        if match:
+            matches[key] = match
+        else:
+            odd.append(key)
+    if odd:
         raise UserError(
-            f"{where}: {len(odd)} of {len(hits)} keys are not like {example}: {listed(odd)}; is --kind right?"
+            f"{where}: {len(odd)} of {len(odd) + len(matches)} keys are not like {example}: "
+            f"{listed(odd)}; is --kind right?"
         )
-    if id_of is not None and (names := sorted({hit[1] for hit in found.values()} - id_of.keys())):
-        raise UserError(f"{where}: {len(names)} speakers are not in --meta: {listed(names)}")
-    speaker_of = {key: hit[1] if id_of is None else id_of[hit[1]] for key, hit in found.items()}
-    return {
-        key: (f"{speaker_of[key]}-{hit[2]}-{int(hit[3]):05d}", speaker_of[key])
-        for key, hit in found.items()
-    }
+    if id_of is not None:
+        unknown = sorted({match[1] for match in matches.values()} - id_of.keys())
+        if unknown:
+            raise UserError(
+                f"{where}: {len(unknown)} speakers are not in --meta: {listed(unknown)}"
+            )
+    utterances = {}
+    for key, match in matches.items():
+        name, video, segment = match.groups()
+        speaker = name if id_of is None else id_of[name]
+        utterances[key] = f"{speaker}-{video}-{int(segment):05d}", speaker
+    return utterances
 
 
 def listed(names: list[str], most: int = 20) -> str:
-    """Names in a line.
-
-    Parameters
-    ----------
-    names : list of str
-        What a message is about.
-    most : int
-        So many are named.
-    """
-    return ", ".join(repr(name[:80]) for name in names[:most]) + (", ..." if names[most:] else "")
+    """The first names in a line, for messages."""
+    shown = [repr(name[:80]) for name in names[:most]]
+    return ", ".join(shown) + (", ..." if len(names) > most else "")

@@ -1,4 +1,4 @@
-"""Archives against files that Kaldi made and against a second reader (kaldi-native-io); round trips; the command."""
+"""Archives against Kaldi's golden files and kaldi-native-io; round trips; the command."""
 
 import subprocess
 import sys
@@ -301,9 +301,9 @@ def test_head_prints_the_first_entries(golden, capsys):
     assert head_archive(Path("mats.scp"), lines=2) == ["m0", "m1"]
     with pytest.raises(UserError, match="--lines is -1, expected 0 or more"):
         head_archive(Path("mats.scp"), lines=-1)
-    assert (
-        capsys.readouterr().out.splitlines()[0]
-        == "m0  a float32 matrix of 25 x 13  -1.03917 -1.01564 -0.655952 1.30651 -0.185278 -0.269685 ..."
+    assert capsys.readouterr().out.splitlines()[0] == (
+        "m0  a float32 matrix of 25 x 13  -1.03917 -1.01564 -0.655952 1.30651 "
+        "-0.185278 -0.269685 ..."
     )
 
 

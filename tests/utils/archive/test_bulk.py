@@ -1,4 +1,4 @@
-"""All vectors of an scp file as one array: order, speed, what makes no array; and all numbers of a table."""
+"""All vectors of an scp file as one array: order, speed, refusals; tables of integers."""
 
 import struct
 import time
@@ -31,7 +31,7 @@ def test_vectors_of_several_archives_come_in_the_order_of_the_scp(tmp_path):
 
 @pytest.mark.slow
 def test_145116_vectors_of_256_dimensions_come_back_as_written(tmp_path):
-    """The size of VoxCeleb1's test side; processor time, so that other programs on the machine do not matter."""
+    """The size of VoxCeleb1's test side; processor time, since other programs may be running."""
     count, dimension = 145_116, 256
     item = np.dtype([("key", "S16"), ("header", "V11"), ("values", "<f4", dimension)])
     data = np.zeros(count, item)
@@ -58,7 +58,10 @@ def test_145116_vectors_of_256_dimensions_come_back_as_written(tmp_path):
     [
         (
             {"a": VECTOR, "b": VECTOR[:2]},
-            r"x.ark:\d+: key 'b': found a float32 vector of 2, expected a float32 vector of 3 like the first",
+            (
+                r"x.ark:\d+: key 'b': found a float32 vector of 2, expected a float32 "
+                r"vector of 3 like the first"
+            ),
         ),
         ({"a": VECTOR, "b": OBJECTS["double-vector"]}, r"key 'b': found a float64 vector of 3"),
         ({"a": VECTOR, "b": OBJECTS["float-matrix"]}, r"key 'b': found a float32 matrix of 2 x 3"),
@@ -79,9 +82,7 @@ def test_vectors_that_make_no_array_are_refused_by_key(tmp_path, entries, messag
 def test_renamed_keys_are_a_wrong_offset_unless_allowed(tmp_path):
     ark, scp = write(tmp_path, {"a": VECTOR, "b": 2 * VECTOR})
     scp.write_text(f"a {ark}:{len(encode_object(VECTOR)) + 4}\n")
-    with pytest.raises(
-        UserError, match=rf"{ark}:\d+: key 'a': wrong offset: b'b ' stands before it"
-    ):
+    with pytest.raises(UserError, match=rf"{ark}:\d+: key 'a': wrong offset: b'b ' is before it"):
         read_vectors(scp)
     assert same(read_vectors(scp, allow_renamed=True)[1][0], 2 * VECTOR)
 
@@ -106,5 +107,5 @@ def test_what_is_no_number_is_refused_by_key(tmp_path, array):
     ark, _ = write(tmp_path, {"a": np.array([7], np.int32)})
     assert read_integers(ark) == {"a": 7}  # a vector of one number, as other programs write it
     ark, _ = write(tmp_path, {"a": array})
-    with pytest.raises(UserError, match=r"key 'a': .* expected one whole number"):
+    with pytest.raises(UserError, match=r"key 'a': .* expected one integer"):
         read_integers(ark)

@@ -1,4 +1,4 @@
-"""What differs between archives, archives made one, and which faults are named how: with the last good entry, or for want of an offset."""
+"""Differences of archives, merged archives, and errors: last good entry, missing offset."""
 
 from pathlib import Path
 
@@ -52,7 +52,10 @@ def test_every_kind_of_difference_is_counted_and_named(tmp_path, capsys):
             "n": VECTOR * np.nan,
         },
     )
-    counted = r"differ: 2 keys in one of them only, 1 of another kind or size, 1 of other values, by 0\.25 at most \('b'\)"
+    counted = (
+        r"differ: 2 keys in one of them only, 1 of another kind or size, 1 with other "
+        r"values, by 0\.25 at most \('b'\)"
+    )
     with pytest.raises(UserError, match=counted):
         diff_archives(first, second)
     assert capsys.readouterr().out.splitlines() == [
@@ -60,7 +63,7 @@ def test_every_kind_of_difference_is_counted_and_named(tmp_path, capsys):
         f"1 only in {first}: a",
         f"1 only in {second}: e",
         "1 of another kind or size: c (a float32 vector of 3, a float32 vector of 2)",
-        "1 of other values: b",
+        "1 with other values: b",
     ]
 
 
@@ -76,7 +79,7 @@ def test_the_tolerance_is_relative_above_1_and_absolute_below(
     if inside:
         assert diff_archives(folder / "a", folder / "b", tolerance=tolerance) == {"same": 1}
     else:
-        with pytest.raises(UserError, match="1 of other values"):
+        with pytest.raises(UserError, match="1 with other values"):
             diff_archives(folder / "a", folder / "b", tolerance=tolerance)
 
 
@@ -147,7 +150,10 @@ def test_an_scp_file_without_offsets_is_recognised(tmp_path, text):
     for read in (read_vectors, lambda path: list(iterate_scp(path))):
         with pytest.raises(
             UserError,
-            match=rf"{ark}:0: key 'a': this is an archive, and the entry has no offset in it.*merge {ark} NEW\.ark",
+            match=(
+                rf"{ark}:0: key 'a': this is an archive, and the entry has no "
+                rf"offset.*merge {ark} NEW\.ark"
+            ),
         ):
             read(scp)
     merge_archives([ark], tmp_path / "new.ark")

@@ -1,4 +1,4 @@
-"""Kaldi's ranges of rows and columns behind an entry of an scp file: what Kaldi's own code reads, by every reader of ours."""
+"""Kaldi's ranges after an entry of an scp file: every reader against Kaldi's own code."""
 
 import kaldi_native_io
 import numpy as np
@@ -98,7 +98,7 @@ def test_kaldi_has_no_ranges_of_waves_and_of_whole_numbers(tmp_path):
     _, scp = write(tmp_path, OBJECTS)
     for key in ("wave", "int32-vector"):
         entry = read_scp(scp)[key]
-        assert "range [0:1] of a wave or of whole numbers" in refusal(
+        assert "range [0:1] of a wave or of integers" in refusal(
             lambda entry=entry: read_object(f"{entry}[0:1]")
         )
     assert "has a range" in refusal(lambda: read_wave(f"{read_scp(scp)['wave']}[0:1]"))

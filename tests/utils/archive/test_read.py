@@ -1,4 +1,4 @@
-"""Archives and scp files that are damaged, wrong or hostile: one line that names file, key and offset, and never a crash."""
+"""Damaged, wrong and hostile archives and scp files: one line with file, key and offset."""
 
 import re
 import struct
@@ -138,13 +138,13 @@ def test_a_key_that_stands_twice_is_named_in_archive_and_scp(tmp_path):
     ark, scp = write(tmp_path, {"a": VECTOR, "b": VECTOR})
     ark.write_bytes(ark.read_bytes() + b"a " + encode_object(VECTOR))
     with pytest.raises(
-        UserError, match=rf"{ark}:{ark.stat().st_size - 22}: key 'a': this key stands twice"
+        UserError, match=rf"{ark}:{ark.stat().st_size - 22}: key 'a': duplicate key"
     ):
         list(iterate_archive(ark))
     scp.write_text(scp.read_text() + f"a {ark}:50\n")
     for read in (read_scp, read_vectors):
         with pytest.raises(
-            UserError, match=rf"{scp}:3: key 'a' stands twice: with '{ark}:2' and '{ark}:50'"
+            UserError, match=rf"{scp}:3: duplicate key 'a': with '{ark}:2' and '{ark}:50'"
         ):
             read(scp)
 
@@ -167,7 +167,7 @@ def test_malformed_scp_lines_are_named(tmp_path, content, message):
 
 
 def test_entries_keep_what_is_inside_them_and_lose_what_is_around_them(tmp_path):
-    """As Kaldi splits a line: only LF ends it, and only blanks and tabs stand between key and entry."""
+    """As in Kaldi: only LF ends a line, and only blanks and tabs separate key and entry."""
     odd = "x\u2028y\x85 \t z\x0b\u3000.wav"
     (tmp_path / "x.scp").write_text(f"a \t{odd} \t\n b\tx.ark:12  \n", newline="\n")
     assert read_scp(tmp_path / "x.scp") == {"a": odd, "b": "x.ark:12"}
@@ -185,7 +185,10 @@ def test_entries_keep_what_is_inside_them_and_lose_what_is_around_them(tmp_path)
         (":12", "key 'a': no such regular file"),
         (
             "{folder}/x.ark",
-            r"x.ark:0: key .a.: this is an archive, and the entry has no offset in it.*utils\.archive merge",
+            (
+                r"x.ark:0: key .a.: this is an archive, and the entry has no "
+                r"offset.*utils\.archive merge"
+            ),
         ),
         ("{folder}/two.vec", "two.vec:0: key 'a': 2 bytes follow the object"),
         ("{folder}/empty:0", "empty:0: key 'a': offset is beyond the end"),

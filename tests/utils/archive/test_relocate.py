@@ -12,7 +12,7 @@ from utils.errors import UserError
 
 @pytest.fixture
 def moved(tmp_path, monkeypatch):
-    """exp/x.{ark,scp}, written with relative paths at ``old``, copied to ``new``; the original is gone."""
+    """exp/x.{ark,scp} with relative paths, copied from ``old`` to ``new``; the original is gone."""
     (tmp_path / "old" / "exp").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "old")
     write(type(tmp_path)("exp"), {"a": VECTOR, "b": VECTOR})
@@ -65,7 +65,7 @@ def test_offsets_ranges_and_pipes_stay(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, r"x\.ark' of key 'a' would not be there \(1 of 1 files\)"),
+        ({}, r"x\.ark' of key 'a' does not exist \(1 of 1 files are missing\)"),
         ({"old": "ex", "new": "y"}, "no path begins with 'ex/'; the first is 'exp/x.ark:2'"),
         ({"old": "exp"}, "--old and --new go together"),
     ],

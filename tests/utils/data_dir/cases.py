@@ -73,7 +73,10 @@ BREAKS = [
     (
         "byte_order_mark",
         {"utt2spk": "\ufeffa-1 a\na-2 a\nb-1 b\nc-1 c\n"},
-        "utt2spk:1: begins with a byte order mark, expected the id first; `python -m utils.data_dir fix ",
+        (
+            "utt2spk:1: begins with a byte order mark, expected the id first; `python -m "
+            "utils.data_dir fix "
+        ),
     ),
     (
         "byte_order_mark_of_a_list_that_was_appended",
@@ -145,7 +148,7 @@ BREAKS = [
     (
         "home_of_a_shell",
         {"wav_scp": "a-1 x\na-2 ~/x.wav\nb-1 x\nc-1 x\n"},
-        "wav.scp:2: '~/x.wav', expected a path that opens as it stands",
+        "wav.scp:2: '~/x.wav', expected a path that can be opened as it is",
     ),
     (
         "utterance_not_in_wav_scp",
@@ -274,32 +277,44 @@ BREAKS = [
     (
         "trial_called_target",
         {"trials": "a a-1 target\nb-1 c-1 target\nc a-1 nontarget\n"},
-        "trials:2: trial 'b-1 c-1' is called target, but utt2spk says 'b' and 'c', expected nontarget; 1 of 3 trials differ so;",
+        (
+            "trials:2: trial 'b-1 c-1' is target, but utt2spk says 'b' and 'c', expected "
+            "nontarget; 1 of 3 trials differ so;"
+        ),
     ),
     (
         "trial_called_nontarget",
         {"trials": "a-1 a-2 nontarget\nb-1 c-1 target\n"},
-        "trials:1: trial 'a-1 a-2' is called nontarget, but utt2spk says 'a' on both sides, expected target; 2 of 2 trials differ so (are",
+        (
+            "trials:1: trial 'a-1 a-2' is nontarget, but utt2spk says 'a' on both sides, "
+            "expected target; 2 of 2 trials differ so (are"
+        ),
     ),
     (
         "trial_of_a_model_called_target",
         {"trials": "a-1 a-2 target\nm1 c-1 target\nb-1 c-1 nontarget\n"},
-        "trials:2: trial 'm1 c-1' is called target, but utt2spk and enroll.spk2utt say 'a' and 'c'",
+        "trials:2: trial 'm1 c-1' is target, but utt2spk and enroll.spk2utt say 'a' and 'c'",
     ),
     (
         "trial_of_a_model_with_a_speakers_name",
         {"enroll_spk2utt": "b a-1\n", "trials": "b a-2 nontarget\na-1 b-1 nontarget\n"},
-        "trials:1: trial 'b a-2' is called nontarget, but utt2spk and enroll.spk2utt say 'a' on both sides",
+        (
+            "trials:1: trial 'b a-2' is nontarget, but utt2spk and enroll.spk2utt say "
+            "'a' on both sides"
+        ),
     ),
     (
         "trial_of_a_speaker_called_target",
         {"trials": "a b-1 target\nb b-1 target\nc a-1 nontarget\n"},
-        "trials:1: trial 'a b-1' is called target, but utt2spk says 'a' and 'b'",
+        "trials:1: trial 'a b-1' is target, but utt2spk says 'a' and 'b'",
     ),
     (
         "trial_with_itself",
         {"trials": "a-1 a-2 target\nb-1 b-1 target\nb-1 c-1 nontarget\n"},
-        "trials:2: trial of utterance 'b-1' with itself, expected two recordings; 1 of 3 trials are such",
+        (
+            "trials:2: trial of utterance 'b-1' with itself, expected two recordings; 1 "
+            "of 3 trials are such"
+        ),
     ),
     (
         "trial_inside_its_model",
@@ -309,7 +324,10 @@ BREAKS = [
     (
         "model_of_two_speakers",
         {"enroll_spk2utt": "m1 a-1 a-2\nm2 b-1 c-1\n", "trials": None},
-        "enroll.spk2utt:2: model 'm2' has utterances of 'b' ('b-1') and 'c' ('c-1'), expected those of one speaker",
+        (
+            "enroll.spk2utt:2: model 'm2' has utterances of 'b' ('b-1') and 'c' ('c-1'), "
+            "expected those of one speaker"
+        ),
     ),
     (
         "trial_of_unknown_model",
@@ -334,7 +352,10 @@ BREAKS = [
     (
         "trial_of_both_classes",
         {"trials": "a a-1 target\na a-1 nontarget\n"},
-        "trials:2: trial 'a a-1' again, as nontarget, expected each once (first: line 1, as target)",
+        (
+            "trials:2: trial 'a a-1' again, as nontarget, expected each once (first: "
+            "line 1, as target)"
+        ),
     ),
 ]
 SEGMENT_BREAKS = [

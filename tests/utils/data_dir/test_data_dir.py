@@ -1,4 +1,4 @@
-"""The rules of a data directory, each with one that breaks it; maps, trials, audio; the command's exit codes."""
+"""The rules of a data directory, each with one that breaks it; maps, trials, audio; exit codes."""
 
 import re
 import subprocess
@@ -84,7 +84,7 @@ def test_tabs_paths_with_blanks_and_lists_of_other_kinds_are_good(tmp_path):
     "lists", [GOOD, SEGMENTED, FEATURES], ids=["utterances", "segments", "features"]
 )
 def test_blanks_before_a_value_and_at_a_lines_end_are_read(lists, blanks, tmp_path):
-    """As `wav-to-duration`, `feat-to-len` and `subset_data_dir.sh --per-spk` write them: every list means the same."""
+    """As `wav-to-duration`, `feat-to-len` and `subset_data_dir.sh --per-spk` write them."""
     before, behind = blanks
     lists = lists | {"utt2num_frames": "a-1 10\n"}
     padded = {
@@ -142,7 +142,7 @@ def test_lists_by_themselves_are_not_sent_to_a_fix_of_directories(tmp_path):
     for content, remedy in (
         (b"\xef\xbb\xbfa 1\n", "sed -i '1s/"),
         (b"a 1\r\n", "sed -i 's/"),
-        (b"b 1\na 1\n", "mend the file"),
+        (b"b 1\na 1\n", "repair the file"),
     ):
         (tmp_path / "utt2x").write_bytes(content)
         with pytest.raises(UserError, match=remedy) as error:

@@ -36,7 +36,7 @@ names = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=
 
 @st.composite
 def data_dirs(draw):
-    """Good directories of any ids; utterances begin with their speaker and a character below all that follow."""
+    """Good directories of any ids; utterances begin with their speaker and a low character."""
     members = draw(
         st.dictionaries(names, st.sets(names, min_size=1, max_size=4), min_size=1, max_size=5)
     )
@@ -245,9 +245,9 @@ def test_combined_lists_cover_everything(good, tmp_path, command):
         "utils.data_dir", "combine", tmp_path / "source", tmp_path / "z", tmp_path / "both"
     )
     assert done.returncode == 0, done.stderr
-    assert (
-        done.stdout
-        == f"{tmp_path}/both: 8 utterances of 6 speakers; without utt2dur: nothing to hold there, or not in every source\n"
+    assert done.stdout == (
+        f"{tmp_path}/both: 8 utterances of 6 speakers; without utt2dur: they would be "
+        "empty, or not every source has them\n"
     )
     assert data_dir_problems(tmp_path / "both") == []
     assert (tmp_path / "both" / "trials").read_text() == GOOD["trials"]

@@ -51,7 +51,10 @@ def test_one_is_always_allowed_and_else_a_thousandth_unreadable_and_a_hundredth_
         return
     with pytest.raises(
         UserError,
-        match=rf"data/x: \d of [\d,]+ utterances dropped as {refused}, at most \d may be; .*--max-{refused}-fraction",
+        match=(
+            rf"data/x: \d of [\d,]+ utterances dropped as {refused}, at most \d may be; "
+            rf".*--max-{refused}-fraction"
+        ),
     ):
         ledger.check_limits()
 

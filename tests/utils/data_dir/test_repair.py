@@ -132,8 +132,8 @@ def test_what_kaldi_writes_is_good_and_tidied_where_a_fix_is_asked_for(tmp_path)
     data = write_lists(tmp_path / "d", GOOD | blank)
     assert data_dir_problems(data) == []
     assert fix_data_dir(data) == [
-        f"{data}/text: 4 lines rid of extra blanks",
-        f"{data}/utt2dur: 4 lines rid of extra blanks",
+        f"{data}/text: 4 lines stripped of extra blanks",
+        f"{data}/utt2dur: 4 lines stripped of extra blanks",
         f"{data}/spk2utt: made again from utt2spk",
     ]
     assert contents(data) == {name: text.encode() for name, text in GOOD.items()}
@@ -188,7 +188,7 @@ def test_every_change_is_counted(tmp_path, command):
         "utt2dur: 2 of 4 lines removed, since another list lacks their ids",
         "utt2spk: 2 CR LF line ends made LF",
         "utt2spk: 1 empty lines removed",
-        "utt2spk: 1 lines rid of extra blanks",
+        "utt2spk: 1 lines stripped of extra blanks",
         "utt2spk: line end added to the last line",
         "utt2spk: 5 lines sorted in byte order",
         "utt2spk: 1 repeated lines removed",
@@ -217,7 +217,7 @@ def test_utterances_of_a_missing_recording_go(tmp_path):
 
 
 def test_what_trials_name_is_not_sent_to_a_fix_that_would_refuse_it(tmp_path):
-    """An utterance, a speaker and a recording, each of which a trial or a model needs, beside one that nobody needs."""
+    """An utterance, a speaker and a recording that a trial or model needs, and one not needed."""
     for lists, changes, said in (
         (GOOD, {"utt2dur": "a-1 1\na-2 1\nb-1 1\n"}, "'c-1' is not in utt2dur"),
         (GOOD, {"spk2gender": "a m\nb f\n"}, "speaker 'c' is not in spk2gender"),

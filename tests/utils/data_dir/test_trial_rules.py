@@ -1,4 +1,4 @@
-"""Trials against utt2spk, models and themselves: what is good, what cannot be known and is said, and lists without classes."""
+"""Trials against utt2spk, models and themselves: good ones, notes, and lists without classes."""
 
 import pytest
 
@@ -37,26 +37,38 @@ def said_of(folder, capsys):
         (
             {"trials": PAIRS},
             [
-                "3 trials without a class (target, nontarget): they can be scored, but have no error rate"
+                (
+                    "3 trials without a class (target, nontarget): they can be scored, "
+                    "but have no error rate"
+                )
             ],
         ),
         (
             {"trials": "a-1 a-1\nm1 a-2\nb-1 c-1\n"},
             [
-                "3 trials without a class (target, nontarget): they can be scored, but have no error rate",
+                (
+                    "3 trials without a class (target, nontarget): they can be scored, "
+                    "but have no error rate"
+                ),
                 "2 of 3 trials compare an utterance with itself or with a model of it",
             ],
         ),
         (
             {"trials": "a-1 a-2 target\n"},
             [
-                "all 1 trials are target, expected both target and nontarget for an error rate: they can be scored, but have none"
+                (
+                    "all 1 trials are target, expected both target and nontarget for an "
+                    "error rate: they can be scored, but have none"
+                )
             ],
         ),
         (
             OWN | {"trials": "a-1 c-1 target\na-2 c-1 nontarget\n"},
             [
-                "the classes of 2 of 2 trials cannot be checked: utt2spk does not say whose 'c-1' is (line 1)"
+                (
+                    "the classes of 2 of 2 trials cannot be checked: utt2spk has no "
+                    "speaker for 'c-1' (line 1)"
+                )
             ],
         ),
         (
@@ -64,14 +76,20 @@ def said_of(folder, capsys):
             | {"spk2utt": "a a-1 a-2\nb b-1\nc-1 c-1\n"}
             | {"trials": "a-1 a-2 target\na-1 b-1 nontarget\na-1 c-1 target\nc-1 b-1 target\n"},
             [
-                "the classes of 2 of 4 trials cannot be checked: utt2spk does not say whose 'c-1' is (line 3)"
+                (
+                    "the classes of 2 of 4 trials cannot be checked: utt2spk has no "
+                    "speaker for 'c-1' (line 3)"
+                )
             ],
         ),
         (
             # Kaldi's SRE16: the speakers of enrolment utterances are the names of models.
             {"trials": "a b-1 target\na c-1 nontarget\n", "enroll_spk2utt": "a a-1 a-2\n"},
             [
-                "the classes of 2 of 2 trials cannot be checked: utt2spk does not say whose 'a' is (line 1)"
+                (
+                    "the classes of 2 of 2 trials cannot be checked: utt2spk has no "
+                    "speaker for 'a' (line 1)"
+                )
             ],
         ),
     ],
@@ -86,11 +104,14 @@ def test_good_trials_and_what_cannot_be_known_of_them(changes, notes, tmp_path, 
     [
         (
             "a-1 c-1 target\nc-1 a-1 nontarget\n",
-            ":2: trial 'c-1 a-1' is called nontarget, in line 1 target, expected one class for a pair",
+            ":2: trial 'c-1 a-1' is nontarget, in line 1 target, expected one class for a pair",
         ),
         (
             "a-1 c-1 target\nb-1 c-1 nontarget\na-1 c-1 nontarget\n",
-            ":3: trial 'a-1 c-1' again, as nontarget, expected each once (first: line 1, as target)",
+            (
+                ":3: trial 'a-1 c-1' again, as nontarget, expected each once (first: "
+                "line 1, as target)"
+            ),
         ),
         ("a-1 c-1 target\nb-1 b-1 nontarget\n", ":2: trial of utterance 'b-1' with itself"),
     ],
@@ -102,7 +123,7 @@ def test_what_needs_no_speaker_is_checked_without_one(trials, said, tmp_path):
 
 
 def test_a_model_and_an_utterance_of_one_name_are_two_things(tmp_path):
-    """The model 'b-1' is of speaker a: it may meet the utterance, and neither order is the same pair."""
+    """The model 'b-1' is of speaker a: it may meet the utterance; neither is the same pair."""
     lists = {"enroll_spk2utt": "b-1 a-1\nc-1 c-1\n"}
     trials = "b-1 b-1 nontarget\nb-1 a-2 target\n"
     assert data_dir_problems(write_lists(tmp_path / "d", GOOD, **lists, trials=trials)) == []

@@ -10,7 +10,7 @@ from utils.training.validation import DevTrials
 @pytest.mark.parametrize(
     ("trials", "said"),
     [
-        ("a-1 a-2 nontarget\na-1 b-1 target\n", "trials:1: trial 'a-1 a-2' is called nontarget"),
+        ("a-1 a-2 nontarget\na-1 b-1 target\n", "trials:1: trial 'a-1 a-2' is nontarget"),
         ("a-1 a-2 target\nb-1 b-1 target\na-1 b-1 nontarget\n", "trials:2: trial of utterance"),
         ("a-1 a-2\na-1 b-1\n", "trials:1: 2 fields .*add the classes"),
         ("a-1 a-2 target\n", "trials: all 1 trials are target, expected both"),

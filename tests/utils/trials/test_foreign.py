@@ -107,12 +107,12 @@ def test_utterances_called_their_own_speakers_leave_classes_unknown(speakers):
         (
             KALDI,
             {"utt2spk": "a-1 a\na-2 c\nb-1 b\n"},
-            "list:1: .* called target, but .* 'a' and 'c'",
+            "list:1: .* target, but .* 'a' and 'c'",
         ),
         (
             KALDI,
             {"utt2spk": "a-1 a\na-2 a\nb-1 a\n"},
-            "list:2: .* called nontarget, but .* 'a' on both",
+            "list:2: .* nontarget, but .* 'a' on both",
         ),
         (KALDI, {"utt2spk": "a a-1 a-2\nb b-1\n"}, "utt2spk:1: 3 fields, expected 2"),
         (KALDI, {"utt2spk": UTT2SPK + "a-1 c\n"}, "utt2spk:4: 'a-1' is of c here and of a before"),

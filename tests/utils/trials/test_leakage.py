@@ -18,8 +18,8 @@ def test_clean_sets_have_notes_only():
     faults, notes = find_leakage({"test": {"x", "y"}}, CLEAN)
     assert faults == []
     assert notes == [
-        "1 of 1 speakers of the cohort are in the network's training, as is usual",
-        "2 of 2 speakers of back-end training are in the network's training, as is usual",
+        "1 of 1 speakers of the cohort are in the network's training, which is normal",
+        "2 of 2 speakers of back-end training are in the network's training, which is normal",
     ]
 
 
@@ -48,13 +48,16 @@ def test_leakage_is_refused_unless_allowed_and_then_marked(capsys):
     tests = {"test": set("vwxyz")}
     with pytest.raises(
         UserError,
-        match=r"^4 of 5 speakers of test set test are in dev \(v, w, x, \.\.\.\); and 1 more: .*--allow-leakage",
+        match=(
+            r"^4 of 5 speakers of test set test are in dev \(v, w, x, \.\.\.\); and 1 "
+            r"more: .*--allow-leakage"
+        ),
     ) as caught:
         refuse_leakage(tests, CLEAN | {"dev": set("vwxy"), "cohort": {"z"}})
     assert len(str(caught.value).splitlines()) == 1
     marks = refuse_leakage(tests, CLEAN | {"dev": {"v"}}, allow=True)
     assert marks == ["leakage: 1 of 5 speakers of test set test are in dev (v)"]
-    assert "as is usual" in capsys.readouterr().out
+    assert "which is normal" in capsys.readouterr().out
     assert refuse_leakage(tests, CLEAN, allow=True) == []
 
 

@@ -62,7 +62,7 @@ def test_enrolments_are_paired_with_tests_of_another_list(enrolments, tests, kin
 
 
 def test_counts_that_can_be_worked_out_by_head():
-    """Four speakers of three utterances, two of each sex, each utterance in another of three sessions."""
+    """Four speakers, two of each sex, with three utterances, each in another of three sessions."""
     names = [(speaker, speaker % 2, session) for speaker in range(4) for session in range(3)]
     sides = Sides.of_utterances(**labels(names))
     counts = {(kind, rule): len(Pairs(sides, kind, rule)) for kind in KINDS for rule in RULE}
