@@ -11,7 +11,6 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from tests.conftest import ROOT
-
 from utils.metrics.llr import cllr, min_cllr
 from utils.scoring.calibration import (
     RIDGE,
