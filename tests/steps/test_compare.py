@@ -53,7 +53,8 @@ def test_all_pairs_are_tested_and_what_is_clear_is_told_from_what_is_not(work, c
     print("\n".join(lines))
     lines = [line for line in lines if line.startswith("test: ") and " - " in line]
     assert re.fullmatch(
-        r"test: good - bad: EER -\d+\.\d\d points, 95 % interval -\d+\.\d\d to -\d+\.\d\d, p [=<] 0\.\d{3}",
+        r"test: good - bad: EER -\d+\.\d\d points, "
+        r"95 % interval -\d+\.\d\d to -\d+\.\d\d, p [=<] 0\.\d{3}",
         lines[1],
     )
     assert re.search(

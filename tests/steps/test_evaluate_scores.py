@@ -1,4 +1,4 @@
-"""Score files of anybody are evaluated without an experiment; and the table of GhostVLAD's authors comes out."""
+"""Scores of other programs are evaluated without an experiment; GhostVLAD's table is reproduced."""
 
 import json
 from itertools import combinations

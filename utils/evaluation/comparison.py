@@ -18,7 +18,7 @@ EXPLANATION = (
 )
 
 
-def differences_of(wholes: Sequence[tuple[Mapping, Figures]]) -> list[dict]:
+def compare_pairs(wholes: Sequence[tuple[Mapping, Figures]]) -> list[dict]:
     """Entries of differences.json: every pair of systems on one set, or on the mean of folds.
 
     ``wholes`` are the row of the whole list and its figures with draws, of at least two speakers.
@@ -47,9 +47,12 @@ def differences_of(wholes: Sequence[tuple[Mapping, Figures]]) -> list[dict]:
             entry[figure] = paired_difference(value, draws, size).rounded(6)
         entry |= {"p_corrected": None, "no_interval": reasons.get("eer_percent")}
         entries.append(entry)
-    tested = [entry for entry in entries if entry["no_interval"] is None]
-    corrected = holm([entry["eer_percent"]["p"] for entry in tested])
-    for entry, p in zip(tested, corrected, strict=True):
+    tested, p_values = [], []
+    for entry in entries:
+        if entry["no_interval"] is None:
+            tested.append(entry)
+            p_values.append(entry["eer_percent"]["p"])
+    for entry, p in zip(tested, holm(p_values), strict=True):
         entry["p_corrected"] = round(p, 6)
     return entries
 

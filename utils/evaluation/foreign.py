@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import UserError
-from utils.evaluation.comparison import differences_of
-from utils.evaluation.rows import Drawing, Evaluated, Figures, curves_of, rows_of
+from utils.evaluation.comparison import compare_pairs
+from utils.evaluation.rows import Drawing, Evaluated, Figures, make_curves, system_rows
 from utils.evaluation.sets import System, TrialSet, speaker_indices
 from utils.scoring.foreign_scores import read_foreign_scores
 from utils.scoring.systems import read_scored
@@ -16,7 +16,7 @@ from utils.trials.foreign import TrialList, TrialSpeakers
 LIST_OF_A_FOLDER = "trials"  # a list of this name is called after its folder
 
 
-def name_of_list(trials: Path) -> str:
+def list_name(trials: Path) -> str:
     """Name of a test set: ``veri_test.txt`` is ``veri_test``, ``data/eval/trials`` is ``eval``."""
     if trials.name == LIST_OF_A_FOLDER:
         return trials.parent.name or trials.stem
@@ -30,7 +30,7 @@ def foreign_test_set(trials: TrialList, speakers: TrialSpeakers | None) -> Trial
     if speakers and speakers.are_known:
         sides, names = speaker_indices(speakers.enrol, speakers.test)
     return TrialSet(
-        name=name_of_list(trials.path),
+        name=list_name(trials.path),
         enrol=trials.enrol,
         test=trials.test,
         speakers=sides,
@@ -68,7 +68,7 @@ def foreign_system(
         )
     head = {
         "system": name,
-        "test_set": name_of_list(trials.path),
+        "test_set": list_name(trials.path),
         "protocol": counts.get("protocol", ""),
         "backend": "",
     }
@@ -83,13 +83,13 @@ def evaluated(
     curves: list[dict] = []
     wholes: list[tuple[dict, Figures]] = []
     for system in systems:
-        own_rows, figures = rows_of(system, [tests], drawing)
+        own_rows, figures = system_rows(system, [tests], drawing)
         if not has_speakers:
             own_rows = [row | {"speakers": None} for row in own_rows]
         rows += own_rows
         wholes.append((own_rows[0], figures))
-        curves.append(system.head | curves_of(tests, system.scores[0], system.llr, drawing))
+        curves.append(system.head | make_curves(tests, system.scores[0], system.llr, drawing))
     differences: list[dict] = []
     if has_speakers and len(systems) > 1 and all(figures.draws for _, figures in wholes):
-        differences = differences_of(wholes)
+        differences = compare_pairs(wholes)
     return Evaluated(rows, curves, differences)

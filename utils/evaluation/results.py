@@ -28,7 +28,7 @@ SCREEN_COLUMNS = {
 SCREEN_LLR_COLUMNS = {"act_dcf_0.01": ("actDCF", "0.01", 3), "cllr": ("Cllr", "", 3)}
 
 
-def leaks_of(experiments: Sequence[Path], each: int) -> dict[tuple[str, str], list[str]]:
+def read_leaks(experiments: Sequence[Path], each: int) -> dict[tuple[str, str], list[str]]:
     """Watermarks of allowed leakage in ``results.json`` of experiments, for figures shown again.
 
     ``each`` is the number of experiments of a fold; of several folds those of the first fold are
@@ -70,7 +70,7 @@ def text_table(rows: Sequence[dict]) -> str:
     for of_set in by_test_set(whole).values():
         if lines:
             lines.append("")
-        lines += table_of_set(of_set, columns)
+        lines += set_table(of_set, columns)
     if hard:
         lines.append(f"hard: trials {CHOSEN_SUBSET}")
     marks: dict[str, None] = {}
@@ -89,9 +89,7 @@ def by_test_set(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
     return sets
 
 
-def table_of_set(
-    whole: Sequence[Mapping], columns: Mapping[str, tuple[str, str, int]]
-) -> list[str]:
+def set_table(whole: Sequence[Mapping], columns: Mapping[str, tuple[str, str, int]]) -> list[str]:
     """Lines of one test set: what it is, two of titles, and one for each series.
 
     ``columns`` maps each figure to both lines of its title and its digits after the point.  A long
@@ -169,7 +167,7 @@ def _missing_intervals(name: str, rows: Sequence[Mapping]) -> list[str]:
     figures: dict[str, list[str]] = {}
     for row in rows:
         for figure, reason in (row.get("no_interval") or {}).items():
-            figures.setdefault(reason, []).append(TITLES.get(figure, title_of_cost(figure)))
+            figures.setdefault(reason, []).append(TITLES.get(figure, cost_title(figure)))
     lines = []
     for reason, titles in figures.items():
         listed = ", ".join(dict.fromkeys(titles))
@@ -177,7 +175,7 @@ def _missing_intervals(name: str, rows: Sequence[Mapping]) -> list[str]:
     return lines
 
 
-def title_of_cost(figure: str) -> str:
+def cost_title(figure: str) -> str:
     """Title of a cost: ``min_dcf_0.01`` -> ``minDCF 0.01``."""
     return figure.replace("_dcf_", "DCF ")
 

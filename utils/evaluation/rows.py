@@ -24,7 +24,7 @@ from utils.metrics.intervals import interval
 from utils.metrics.llr import calibration_points
 from utils.metrics.operating_points import USUAL, operating_points
 from utils.metrics.rates import counts_below, equal_error_rate, sorted_scores
-from utils.metrics.summary import evaluate as figures_of
+from utils.metrics.summary import evaluate
 
 REPLICATES_OF_SUBSETS = 200  # a standard deviation needs no more
 REPLICATES_OF_BANDS = 200
@@ -73,7 +73,7 @@ class Part(NamedTuple):
     seed: int
 
 
-def drawing_of(replicates: int, seed: int, points: str | None, least: int = 0) -> Drawing:
+def make_drawing(replicates: int, seed: int, points: str | None, least: int = 0) -> Drawing:
     """How intervals are made, from the options of a step; ``least`` is the lowest number of draws.
 
     UserError for too few draws, or an invalid operating point.
@@ -86,14 +86,14 @@ def drawing_of(replicates: int, seed: int, points: str | None, least: int = 0) -
     return Drawing(replicates, seed, operating_points(points))
 
 
-def rows_of(
+def system_rows(
     system: System, folds: Sequence[TrialSet], drawing: Drawing
 ) -> tuple[list[dict], Figures]:
     """Rows of results.json of one system on one set, or on the mean of folds.
 
     Also the figures of the whole list.
     """
-    by_subset = figures_of_subsets(folds, system.scores, system.llr, drawing)
+    by_subset = subset_figures(folds, system.scores, system.llr, drawing)
     notes = {"centred": system.centred, "watermarks": system.watermarks}
     rows = []
     for subset, figures in by_subset.items():
@@ -102,7 +102,7 @@ def rows_of(
     return rows, by_subset["all"]
 
 
-def figures_of_subsets(
+def subset_figures(
     folds: Sequence[TrialSet], scores: Sequence[np.ndarray], llr: bool, drawing: Drawing
 ) -> dict[str, Figures]:
     """Figures and intervals of each subset of the trials; averaged over several folds.
@@ -116,7 +116,7 @@ def figures_of_subsets(
     for subset in dict.fromkeys(subset for fold in folds for subset in fold.subsets):
         parts = []
         for number, (fold, values) in enumerate(zip(folds, scores, strict=True)):
-            part = part_of(fold, values, subset, drawing.seed + number)
+            part = select_part(fold, values, subset, drawing.seed + number)
             parts.append(part)
         replicates = drawing.replicates
         if subset != "all":
@@ -126,7 +126,7 @@ def figures_of_subsets(
     return by_subset
 
 
-def part_of(tests: TrialSet, scores: np.ndarray, subset: str, seed: int) -> Part:
+def select_part(tests: TrialSet, scores: np.ndarray, subset: str, seed: int) -> Part:
     """The trials of a subset; none if the set has no such subset."""
     member = tests.subsets.get(subset, np.zeros(len(scores), bool))
     enrol, test = tests.speakers
@@ -140,15 +140,16 @@ def mean_figures(
 
     ``empty`` is a row without figures, for when there is no such list.
     """
-    used = [part for part in parts if 0 < part.is_target.sum() < len(part.is_target)]
     values: dict = dict(empty)
     drawn: dict[str, np.ndarray] = {}
+    used, each, draws = [], [], []
+    for part in parts:
+        target, nontarget = part.scores[part.is_target], part.scores[~part.is_target]
+        if len(target) and len(nontarget):
+            used.append(part)
+            each.append(evaluate(target, nontarget, llr=llr, points=points))
+            draws.append(bootstrap_figures(part, llr, replicates, points))
     if used:
-        each, draws = [], []
-        for part in used:
-            target, nontarget = part.scores[part.is_target], part.scores[~part.is_target]
-            each.append(figures_of(target, nontarget, llr=llr, points=points))
-            draws.append(draws_of(part, llr, replicates, points))
         for name in each[0]:
             values[name] = mean_figure(name, [figures[name] for figures in each])
         if all(draws):
@@ -162,7 +163,7 @@ def mean_figures(
         speakers += len(np.unique(np.concatenate([part.enrol, part.test])))
     values |= {"targets": targets, "nontargets": trials - targets, "speakers": speakers}
     if used:
-        values |= intervals_of(values, drawn, points)
+        values |= figure_intervals(values, drawn, points)
         values["no_interval"] = why_none(values, drawn, points)
     return Figures(values, drawn)
 
@@ -175,7 +176,7 @@ def mean_figure(name: str, column: Sequence[float | None]) -> float | None:
     return round(float(np.mean(known)), DIGITS.get(name, 6))
 
 
-def draws_of(
+def bootstrap_figures(
     part: Part, llr: bool, replicates: int, points: Mapping[str, float]
 ) -> dict[str, np.ndarray]:
     """Figures in each draw of the speakers; empty without draws, or with one speaker."""
@@ -190,12 +191,12 @@ def draws_of(
     return draws
 
 
-def intervals_of(
+def figure_intervals(
     values: Mapping, drawn: Mapping[str, np.ndarray], points: Mapping[str, float]
 ) -> dict[str, list[float] | None]:
     """Intervals of the figures that can have one; None if not drawn, or not valid."""
     intervals: dict[str, list[float] | None] = {}
-    for name, (measure, prior) in measures_of(points).items():
+    for name, (measure, prior) in interval_measures(points).items():
         intervals[f"{name}_interval"] = None
         reason = why_no_interval(measure, values["speakers"], values["eer_percent"], prior)
         if name not in drawn or reason:
@@ -214,7 +215,7 @@ def intervals_of(
     return intervals
 
 
-def measures_of(points: Mapping[str, float]) -> dict[str, tuple[str, float | None]]:
+def interval_measures(points: Mapping[str, float]) -> dict[str, tuple[str, float | None]]:
     """Figures that can have intervals: name -> measure of `why_no_interval`, and prior."""
     measures: dict[str, tuple[str, float | None]] = {"eer_percent": ("eer", None)}
     for kind in ("min", "act"):
@@ -229,14 +230,14 @@ def why_none(
 ) -> dict[str, str]:
     """Why figures that were drawn have no interval, in a few words."""
     reasons: dict[str, str] = {}
-    for name, (measure, prior) in measures_of(points).items():
+    for name, (measure, prior) in interval_measures(points).items():
         if name in drawn and values[f"{name}_interval"] is None:
             reason = why_no_interval(measure, values["speakers"], values["eer_percent"], prior)
             reasons[name] = reason or "its draws do not vary"
     return reasons
 
 
-def curves_of(
+def make_curves(
     tests: TrialSet,
     scores: np.ndarray,
     llr: bool,
@@ -312,13 +313,14 @@ def rounded(values: Iterable[float]) -> list[float]:
 
 def worst_trials(tests: TrialSet, scores: np.ndarray) -> dict[str, list]:
     """Targets with the lowest and nontargets with the highest scores, [enrol, test, score] each."""
-    worst = {}
+    worst: dict[str, list] = {}
     for kind, chosen, sign in (
         ("targets", tests.is_target, 1),
         ("nontargets", ~tests.is_target, -1),
     ):
         rows = np.flatnonzero(chosen)
         first = rows[np.argsort(sign * scores[rows], kind="stable")[:WORST_TRIALS]]
-        columns = [tests.enrol[row] for row in first], [tests.test[row] for row in first]
-        worst[kind] = [list(line) for line in zip(*columns, rounded(scores[first]), strict=True)]
+        worst[kind] = []
+        for row, score in zip(first, rounded(scores[first]), strict=True):
+            worst[kind].append([tests.enrol[row], tests.test[row], score])
     return worst

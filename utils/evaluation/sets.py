@@ -15,7 +15,7 @@ from utils.files import read_lines
 from utils.packed.facts import WATERMARKS
 from utils.receipts import existing_receipt
 from utils.scoring.backend_files import Families
-from utils.scoring.centring import centring_of
+from utils.scoring.centring import read_centring
 from utils.scoring.score_files import receipt_of, scores_of_trials
 from utils.trials.checked import read_labelled_trials
 
@@ -68,7 +68,7 @@ def read_test_set(data: Path, watermarks: Sequence[str] = ()) -> TrialSet:
         speaker_names=names,
         is_target=np.asarray(is_target),
         subsets=trial_subsets(data, enrol, test),
-        watermarks=[*watermarks_of(data), *watermarks],
+        watermarks=[*read_watermarks(data), *watermarks],
     )
 
 
@@ -95,7 +95,7 @@ def speaker_indices(
     return (enrol_indices, test_indices), names
 
 
-def watermarks_of(data: Path) -> list[str]:
+def read_watermarks(data: Path) -> list[str]:
     """Warnings about a test set: its ``watermarks``, and trials that its ledger counts as lost."""
     watermarks = []
     if (data / WATERMARKS).exists():
@@ -106,7 +106,7 @@ def watermarks_of(data: Path) -> list[str]:
     return watermarks
 
 
-def pooled_set(folds: Sequence[TrialSet], name: str) -> TrialSet:
+def pool_folds(folds: Sequence[TrialSet], name: str) -> TrialSet:
     """The trials of several folds as one list; UserError if a speaker is in two of them."""
     fold_of: dict[str, int] = {}
     for number, fold in enumerate(folds, 1):
@@ -158,14 +158,16 @@ def read_system(
 
     ``data`` are the data directories of the folds, ``families`` the registries of back ends.
     """
-    counts = [existing_receipt(receipt_of(path))["counts"] for path in paths]
+    counts: list[dict] = []
     scores: list[np.ndarray] = []
     marks: list[str] = []
     centrings: list[str | None] = []
-    for path, fold, folder, recorded in zip(paths, folds, data, counts, strict=True):
+    for path, fold, folder in zip(paths, folds, data, strict=True):
+        recorded = existing_receipt(receipt_of(path))["counts"]
+        counts.append(recorded)
         scores.append(scores_of_trials(path, fold.enrol, fold.test, folder / "trials"))
         marks += [*fold.watermarks, *recorded.get("watermarks", [])]
-        centrings.append(centring_of(path, families))
+        centrings.append(read_centring(path, families))
     head = {
         "system": name,
         "test_set": folds[0].name,
@@ -195,14 +197,14 @@ def score_files(folder: Path) -> list[Path]:
     return paths
 
 
-def label_of(scores: Path, test_set: str) -> str:
+def score_label(scores: Path, test_set: str) -> str:
     """Name of a score file in its set: ``cosine``, or ``crops_10x4s_rows/cosine``."""
     if scores.parent.name == test_set:
         return scores.stem
     return f"{scores.parent.name}/{scores.stem}"
 
 
-def inputs_of_sets(data: Path, sets: Iterable[str]) -> dict[str, Path]:
+def set_inputs(data: Path, sets: Iterable[str]) -> dict[str, Path]:
     """Files of the test sets that results depend on."""
     inputs = {}
     for name in sets:

@@ -106,13 +106,13 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
     if by_speaker:
         enrol_speakers, test_speakers = trial_speakers(data, enrol), trial_speakers(data, test)
     for word, value_of in by_speaker.items():
-        left, right, values = sides_of(value_of, enrol_speakers, test_speakers)
+        left, right, values = encode_sides(value_of, enrol_speakers, test_speakers)
         alike[f"same {word}"] = (left >= 0) & (left == right)
-        single |= of_each_value(word, left, right, values)
+        single |= value_subsets(word, left, right, values)
     for one, other in combinations(list(alike), 2):
         alike[f"{one} and {other.removeprefix('same ')}"] = alike[one] & alike[other]
     for word, value_of in by_utterance.items():
-        left, right, values = sides_of(value_of, enrol, test)
+        left, right, values = encode_sides(value_of, enrol, test)
         within = (left >= 0) & (left == right)
         across = (left >= 0) & (right >= 0) & (left != right)
         if within.any():  # neither, if the enrolment sides are speaker models
@@ -121,7 +121,7 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
             recorded[f"across {word}s"] = across
         if (left < 0).all():
             left = right
-        single |= of_each_value(word, left, right, values)
+        single |= value_subsets(word, left, right, values)
     subsets = {"all": np.ones(len(enrol), bool)} | alike | recorded
     for of_utterances, of_speakers in product(recorded, alike):
         member = recorded[of_utterances] & alike[of_speakers]
@@ -129,7 +129,7 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
     return subsets | single | duration_bands(data, enrol, test)
 
 
-def sides_of(
+def encode_sides(
     value_of: Mapping[str, str], enrol: Sequence[str], test: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Index (N,) of each side's value among the values, most frequent first; -1 if it has none."""
@@ -140,7 +140,7 @@ def sides_of(
     return rows_of(enrol, index_of_name), rows_of(test, index_of_name), values
 
 
-def of_each_value(
+def value_subsets(
     word: str, left: np.ndarray, right: np.ndarray, values: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """Trials both of whose sides have a value, for each of the most frequent values.
@@ -166,9 +166,8 @@ def duration_bands(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dic
     if not (data / "utt2dur").exists():
         return {}
     seconds = {name: float(value) for name, value in read_map(data / "utt2dur").items()}
-    left = np.array([seconds.get(name, np.inf) for name in enrol])
-    right = np.array([seconds.get(name, np.inf) for name in test])
-    shorter = np.minimum(left, right)
+    sides = zip(enrol, test, strict=True)
+    shorter = np.array([min(seconds.get(a, np.inf), seconds.get(b, np.inf)) for a, b in sides])
     bands = {}
     for low, high in pairwise((0.0, *DURATION_EDGES_SECONDS, np.inf)):
         name = f"{low:g} to {high:g}"

@@ -233,12 +233,11 @@ def weighted_llr_figures(
     a class has no weight.
     """
     scores = np.asarray(scores, np.float64)
-    thresholds = [bayes_threshold(prior) for prior in points.values()]
     means = []
     for member, sign in ((is_target, -1), (~is_target, 1)):
         columns = [np.logaddexp(0, sign * scores[member])]
-        for threshold in thresholds:
-            accepted = scores[member] >= threshold
+        for prior in points.values():
+            accepted = scores[member] >= bayes_threshold(prior)
             columns.append(accepted == (sign > 0))  # targets rejected, nontargets accepted
         values = np.stack(columns, axis=1)
         means.append(weighted_means(values, left[member], right[member], weights))

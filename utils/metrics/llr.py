@@ -95,7 +95,7 @@ def hull_error_rate(ends: np.ndarray, in_targets: np.ndarray, in_nontargets: np.
     return crossing(miss, 1 - rejected)
 
 
-def equal_error_rate_of_hull(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> float:
+def hull_equal_error_rate(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> float:
     """`hull_error_rate` of scores."""
     target, nontarget = sorted_scores(target_scores, nontarget_scores)
     _thresholds, targets, nontargets = counts_below(target, nontarget)

@@ -1,15 +1,15 @@
 """Back ends on disk, and how they transform embeddings.
 
 `build_backend` makes an untrained one from options, `write_backend` stores what it learned in files
-with Kaldi's names (mean.vec, transform.mat, plda), `read_backend` loads it, and `rows_of_backend`
-transforms embeddings.
+with Kaldi's names (mean.vec, transform.mat, plda), `read_backend` loads it, and
+`transform_embeddings` applies it.
 
 ``families`` are the registries of steps/backends:
 ``{"backends": BACKENDS, "links": LINKS, "adaptation": ADAPTATIONS}``.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -113,7 +113,14 @@ def read_backend(folder: Path, families: Families) -> TrainedBackend:
     """
     declared = read_declared(folder)
     backend, _ = build_backend(families, declared["options"], str(folder / "backend.json"))
-    parts = {name: _reader(name)(folder / name) for name in declared["parts"]}
+    parts: dict[str, Any] = {}
+    for name in declared["parts"]:
+        if name == "plda":
+            parts[name] = read_plda(folder / name)
+        elif name.endswith(".vec"):
+            parts[name] = read_vector(folder / name)
+        else:
+            parts[name] = read_matrix(folder / name)
     dimensions = declared["dimensions"]
     first, takes = sizes_taken(parts)
     if takes and dimensions not in takes:
@@ -158,14 +165,7 @@ def sizes_taken(parts: Mapping[str, Any]) -> tuple[str, list[int]]:
     return "", []
 
 
-def _reader(name: str) -> Callable[[Path], Any]:
-    """The function that reads a file with such a name."""
-    if name == "plda":
-        return read_plda
-    return read_vector if name.endswith(".vec") else read_matrix
-
-
-def rows_of_backend(
+def transform_embeddings(
     trained: TrainedBackend,
     names: Sequence[str],
     embeddings: np.ndarray,

@@ -15,7 +15,7 @@ from utils.files import read_json_object
 from utils.receipts.contents import read_receipt
 from utils.scoring.calibration import quality_features
 from utils.scoring.score_files import input_of, number_or_nan, read_scores, scores_of_trials
-from utils.scoring.systems import Scored, named_as_before, systems_of
+from utils.scoring.systems import Scored, name_systems, named_as_before
 
 PARTS = {
     "systems",
@@ -53,11 +53,11 @@ def feature_files(
 
     UserError if a score file is given twice, or two measures have one name.
     """
-    systems = named_as_before(systems_of(scores), receipt)
-    return FeatureFiles(systems, measures_of(measures or []))
+    systems = named_as_before(name_systems(scores), receipt)
+    return FeatureFiles(systems, name_measures(measures or []))
 
 
-def measures_of(paths: Sequence[Path]) -> dict[str, Path]:
+def name_measures(paths: Sequence[Path]) -> dict[str, Path]:
     """Files of quality measures by name, ``dur`` for utt2dur; UserError if two have one name."""
     named: dict[str, Path] = {}
     for path in paths:
@@ -155,11 +155,13 @@ def trial_features(
     return names, np.concatenate(columns, axis=1)
 
 
-def facts_of(systems: Collection[Scored]) -> tuple[str, list[str]]:
+def joined_facts(systems: Collection[Scored]) -> tuple[str, list[str]]:
     """Protocols joined by ``+``, and all watermarks, of score files with their receipts."""
-    protocols = sorted({scored.protocol for scored in systems})
-    watermarks = sorted({mark for scored in systems for mark in scored.watermarks})
-    return "+".join(protocols), watermarks
+    protocols, watermarks = set(), set()
+    for scored in systems:
+        protocols.add(scored.protocol)
+        watermarks.update(scored.watermarks)
+    return "+".join(sorted(protocols)), sorted(watermarks)
 
 
 def score_folders(calibration: Path) -> list[Path]:

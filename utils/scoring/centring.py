@@ -23,22 +23,22 @@ def takes_mean(backend: Path, families: Families) -> bool:
     return "mean" in untrained.takes
 
 
-def centring_of(scores: Path, families: Families) -> str | None:
+def read_centring(scores: Path, families: Families) -> str | None:
     """What the embeddings of a score file were centred by; None if that is not known.
 
     Such as ``mean of train (960 utterances)`` or ``not centred``.
     """
-    return _centring_of_scores(receipt_of(scores), families)
+    return _centring_from_scores(receipt_of(scores), families)
 
 
-def centring_of_inputs(inputs: Iterable[Path], families: Families) -> str | None:
+def centring_from_inputs(inputs: Iterable[Path], families: Families) -> str | None:
     """The same for scores made from these inputs, receipts of back ends or of scores among them."""
     parts: list[str] = []
     for path in inputs:
         if path.name == TRAINED:
-            text = _centring_of_backend(path, families)
+            text = _centring_from_backend(path, families)
         elif path.name.startswith("score_") and path.parent.name == "receipts":
-            text = _centring_of_scores(path, families)
+            text = _centring_from_scores(path, families)
         else:
             continue
         if not text:
@@ -47,7 +47,7 @@ def centring_of_inputs(inputs: Iterable[Path], families: Families) -> str | None
     return "; ".join(dict.fromkeys(parts)) or None
 
 
-def _centring_of_scores(path: Path, families: Families) -> str | None:
+def _centring_from_scores(path: Path, families: Families) -> str | None:
     """From the receipt of a score file: what it records, or else what its inputs lead to."""
     receipt = read_receipt(path)
     if receipt is None:
@@ -55,10 +55,10 @@ def _centring_of_scores(path: Path, families: Families) -> str | None:
     if "centred" in receipt["counts"]:
         return receipt["counts"]["centred"]
     inputs = [Path(entry["path"]) for entry in receipt["inputs"].values()]
-    return centring_of_inputs(inputs, families)
+    return centring_from_inputs(inputs, families)
 
 
-def _centring_of_backend(path: Path, families: Families) -> str | None:
+def _centring_from_backend(path: Path, families: Families) -> str | None:
     """Of one back end, by its receipt."""
     receipt = read_receipt(path)
     folder = path.parent.parent
@@ -74,15 +74,15 @@ def _centring_of_backend(path: Path, families: Families) -> str | None:
         text = f"{statistics} that came with an imported back end"
     else:
         number = receipt["counts"].get("embeddings", 0)
-        text = f"{statistics} of {_set_of(inputs, 'embeddings')} ({number:,} utterances)"
+        text = f"{statistics} of {_set_name(inputs, 'embeddings')} ({number:,} utterances)"
     if _centres_by_adaptation(options) and "adaptation" in inputs:
-        text = f"{statistics} of {_set_of(inputs, 'adaptation')}, to which it is adapted"
+        text = f"{statistics} of {_set_name(inputs, 'adaptation')}, to which it is adapted"
     if "mean" not in untrained.takes:
         return f"{NOT_CENTRED}, {text}"
     return text
 
 
-def _set_of(inputs: dict[str, Any], label: str) -> str:
+def _set_name(inputs: dict[str, Any], label: str) -> str:
     """Name of a set of embeddings, and its protocol, from the path of its receipt or list."""
     folder = Path(inputs[label]["path"]).parent
     if folder.name == "receipts":

@@ -77,7 +77,7 @@ def read_cohort(folder: Path, kind: MembersOf, cohort_list: Path | None = None) 
     return Cohort(folder, kind, {name: entries[name] for name in wanted})
 
 
-def speakers_of_cohort(cohort: Cohort, utt2spk: Path | None) -> set[str]:
+def cohort_speakers(cohort: Cohort, utt2spk: Path | None) -> set[str]:
     """Speakers of a cohort; UserError for a cohort of utterances without ``utt2spk``."""
     members = set(cohort.members)
     if cohort.kind == "speakers":
@@ -121,7 +121,7 @@ class StoredRows:
     """An array (N, D) in a temporary file: append rows, read slices, in several threads."""
 
     def __init__(self, folder: Path):
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - open for as long as the object
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - open while the object is
         self._dtype, self._columns, self._rows = np.dtype(np.float32), 0, 0
 
     def append(self, rows: np.ndarray) -> None:
@@ -163,7 +163,7 @@ def cohort_rows(
     num_members = len(cohort.members)
     stored: StoredRows | None = None
     rows: list[np.ndarray] = []
-    for names, vectors in _blocks_of_vectors(cohort):
+    for names, vectors in _vector_blocks(cohort):
         refuse_not_finite(names, vectors, cohort.folder)
         rows.append(transform(names, vectors))
         if stored is None and _is_large(rows[0], num_members):
@@ -174,7 +174,7 @@ def cohort_rows(
     return np.concatenate(rows) if stored is None else stored
 
 
-def _blocks_of_vectors(cohort: Cohort) -> Iterator[tuple[Sequence[str], np.ndarray]]:
+def _vector_blocks(cohort: Cohort) -> Iterator[tuple[Sequence[str], np.ndarray]]:
     """Names and vectors of the members in blocks; of matrices all at once."""
     names = list(cohort.members)
     if not has_matrices(cohort.scp):

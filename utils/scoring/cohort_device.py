@@ -6,7 +6,7 @@ The same numbers as utils/scoring/cohort_scores.py, but for rounding.
 import numpy as np
 import torch
 
-from utils.scoring.cohort_scores import Rows, blocks_of, check_cohort, checked_deviations
+from utils.scoring.cohort_scores import Rows, block_slices, check_cohort, checked_deviations
 
 SIDES_AT_A_TIME, MEMBERS_AT_A_TIME = 4096, 1 << 16  # 1 GiB of scores
 
@@ -20,7 +20,7 @@ def cohort_statistics_on(
     """
     check_cohort(len(cohort), top_k)
     moments = np.empty((3, len(sides)))
-    for block in blocks_of(len(sides), SIDES_AT_A_TIME):
+    for block in block_slices(len(sides), SIDES_AT_A_TIME):
         vectors = sides[block]
         if sides.ndim == 3:
             vectors = vectors.mean(axis=1)
@@ -36,7 +36,7 @@ def block_moments(sides: torch.Tensor, cohort: Rows, top_k: int | None) -> torch
     """
     blocks = (
         sides @ torch.from_numpy(cohort[members]).to(sides).T
-        for members in blocks_of(len(cohort), MEMBERS_AT_A_TIME)
+        for members in block_slices(len(cohort), MEMBERS_AT_A_TIME)
     )
     if top_k is not None:
         best = next(blocks)

@@ -46,12 +46,12 @@ class CohortScores:
     cohort: Rows
     num_threads: int = 1
 
-    def of(self, block: slice) -> Iterator[np.ndarray]:
+    def blocks(self, block: slice) -> Iterator[np.ndarray]:
         """Scores (B, M) of a block of sides against each block of the cohort."""
         sides = self.sides[block]
         return (
             self.score_matrix(sides, self.cohort[members])
-            for members in blocks_of(len(self.cohort), MEMBERS_AT_A_TIME)
+            for members in block_slices(len(self.cohort), MEMBERS_AT_A_TIME)
         )
 
 
@@ -74,12 +74,12 @@ def cohort_statistics(
     check_cohort(len(scores.cohort), top_k)
 
     def statistics(block: slice) -> np.ndarray:
-        blocks = scores.of(block)
+        blocks = scores.blocks(block)
         if top_k is None:
             return all_moments(blocks)
         return highest_moments(blocks, top_k)
 
-    sides = blocks_of(len(scores.sides), SIDES_AT_A_TIME)
+    sides = block_slices(len(scores.sides), SIDES_AT_A_TIME)
     found = np.concatenate(in_threads(statistics, sides, scores.num_threads), axis=1)
     return found[0], checked_deviations(*found)
 
@@ -94,7 +94,7 @@ def check_cohort(num_members: int, top_k: int | None) -> None:
         raise ValueError(f"top_k is {top_k}, expected 2 to {num_members}, the size of the cohort")
 
 
-def blocks_of(count: int, size: int) -> list[slice]:
+def block_slices(count: int, size: int) -> list[slice]:
     """Consecutive slices of a size that cover ``range(count)``; the last may be smaller."""
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
@@ -170,7 +170,7 @@ def closest_members(scores: CohortScores, top_k: int) -> np.ndarray:
     def closest(block: slice) -> np.ndarray:
         best: np.ndarray | None = None
         members: np.ndarray | None = None
-        for start, found in zip(starts, scores.of(block), strict=True):
+        for start, found in zip(starts, scores.blocks(block), strict=True):
             numbers = np.arange(start, start + found.shape[1], dtype=np.int32)
             numbers = np.broadcast_to(numbers, found.shape)
             if best is None or members is None:
@@ -185,7 +185,7 @@ def closest_members(scores: CohortScores, top_k: int) -> np.ndarray:
         assert members is not None  # check_cohort: there is a first block
         return np.ascontiguousarray(members)
 
-    sides = blocks_of(len(scores.sides), SIDES_AT_A_TIME)
+    sides = block_slices(len(scores.sides), SIDES_AT_A_TIME)
     return np.concatenate(in_threads(closest, sides, scores.num_threads))
 
 
@@ -206,14 +206,14 @@ def statistics_by_others(
         first, last = np.searchsorted(sorted_own, (block.start, block.stop))
         if first == last:
             return
-        of_sides = np.concatenate(list(scores.of(block)), axis=1)
-        for some in blocks_of(last - first, max(1, GATHERED_AT_A_TIME // members.shape[1])):
+        of_sides = np.concatenate(list(scores.blocks(block)), axis=1)
+        for some in block_slices(last - first, max(1, GATHERED_AT_A_TIME // members.shape[1])):
             trials = order[first:last][some]
             rows = own[trials] - block.start
             found[:, trials] = moments(of_sides[rows[:, None], members[other[trials]]])
 
     at_a_time = max(1, min(SIDES_AT_A_TIME, SCORES_AT_A_TIME // len(scores.cohort)))
-    in_threads(statistics, blocks_of(len(scores.sides), at_a_time), scores.num_threads)
+    in_threads(statistics, block_slices(len(scores.sides), at_a_time), scores.num_threads)
     try:
         return found[0], checked_deviations(*found)
     except NoSpread as error:

@@ -78,7 +78,7 @@ def system_names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def refuse_no_files(paths: Sequence[Path]) -> None:
+def require_files(paths: Sequence[Path]) -> None:
     """UserError for the first file that does not exist."""
     for path in paths:
         if not path.is_file():
@@ -98,7 +98,7 @@ def read_foreign_scores(path: Path, trials: TrialList, columns: str | None = Non
     refuse_other_widths(path, rows)
     if len(rows[0]) == 1 and columns is None:
         return ForeignScores(finite(path, listed_scores(path, rows), trials), [])
-    spelling, layout = layout_of(path, rows, trials, columns)
+    spelling, layout = detect_layout(path, rows, trials, columns)
     found = scores_by_name(path, rows, layout, trials, spelling)
     if spelling is plain_name:
         found.notes.append(
@@ -164,7 +164,7 @@ def refuse_other_widths(path: Path, rows: Rows) -> None:
         )
 
 
-def layout_of(
+def detect_layout(
     path: Path, rows: Rows, trials: TrialList, columns: str | None
 ) -> tuple[Spelling, Layout]:
     """Which column has what, and the spelling of names in which they are those of the trials.
@@ -180,7 +180,7 @@ def layout_of(
         pairs = {(spelling(one), spelling(other)) for one, other in set(trials.pairs)}
         if len(pairs) < len(set(trials.pairs)):
             continue  # two of its names would become one
-        sides = columns_of_sides(rows, pairs, spelling, stated_sides)
+        sides = side_columns(rows, pairs, spelling, stated_sides)
         if sides:
             return spelling, stated or with_score(path, rows, *sides)
     shown = " ".join(rows[0])[:200]
@@ -210,7 +210,7 @@ def stated_layout(path: Path, rows: Rows, columns: str) -> Layout:
     return Layout(words.index("enrol"), words.index("test"), words.index("score"), label)
 
 
-def columns_of_sides(
+def side_columns(
     rows: Rows, pairs: set[Pair], spelling: Spelling, sides: tuple[int, int] | None
 ) -> tuple[int, int] | None:
     """Columns of both sides; None if no line has a trial.

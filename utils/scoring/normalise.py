@@ -64,7 +64,7 @@ def normalise(
     """
     if how.method == "as_norm2":
         return _by_others(scores, enrol_rows, test_rows, cohort, how.top_k), None
-    sides = _rows_of_sides(how.method, enrol_rows, test_rows)
+    sides = _side_rows(how.method, enrol_rows, test_rows)
     used = np.unique(np.concatenate(sides))
     means, deviations = np.full((2, len(cohort.sides)), np.nan)
     try:
@@ -91,7 +91,7 @@ def _by_others(
     return (by_enrol + (scores - mean) / deviation) / 2
 
 
-def _rows_of_sides(
+def _side_rows(
     method: Method, enrol_rows: np.ndarray, test_rows: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     """Rows of the sides whose statistics a method uses."""

@@ -52,18 +52,21 @@ def read_scores(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
         enrol, test, scores = score_columns(content)
         if len(scores) == content.count(b"\n") and np.isfinite(scores).all():
             return enrol, test, scores
-    rows = [words_of(line) for line in read_lines(path)]
-    for number, row in enumerate(rows, 1):
-        if len(row) != 3:
+    enrol, test, fields = [], [], []
+    for number, line in enumerate(read_lines(path), 1):
+        words = words_of(line)
+        if len(words) != 3:
             raise UserError(
-                f"{path}:{number}: {len(row)} fields, expected 3: <enrol> <test> <score>"
+                f"{path}:{number}: {len(words)} fields, expected 3: <enrol> <test> <score>"
             )
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
-    scores = numbers(columns[2])
+        enrol.append(words[0])
+        test.append(words[1])
+        fields.append(words[2])
+    scores = numbers(fields)
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
-        raise UserError(f"{path}:{bad[0] + 1}: score '{columns[2][bad[0]]}' is not a finite number")
-    return columns[0], columns[1], scores
+        raise UserError(f"{path}:{bad[0] + 1}: score '{fields[bad[0]]}' is not a finite number")
+    return enrol, test, scores
 
 
 def score_columns(content: bytes) -> tuple[list[str], list[str], np.ndarray]:

@@ -99,7 +99,7 @@ def _lists(receipt: Mapping, scores: Path) -> bool:
     return bool(digests) and sha256_of(scores) in digests
 
 
-def systems_of(paths: Sequence[Path]) -> dict[str, Path]:
+def name_systems(paths: Sequence[Path]) -> dict[str, Path]:
     """Score files by system, sorted by name, so that results do not depend on the order given.
 
     ``exp/<experiment>/scores/<set>/[<protocol>/]<backend>.scores`` is called
@@ -109,19 +109,19 @@ def systems_of(paths: Sequence[Path]) -> dict[str, Path]:
     first: dict[Path, Path] = {}
     for path in paths:
         if path.absolute() in first:
-            name = _name_of_system(path, 1)
+            name = _system_name(path, 1)
             raise UserError(
                 f"{path}: a second system '{name}', the first is {first[path.absolute()]}; "
                 "systems differ by experiment, protocol or back end"
             )
         first[path.absolute()] = path
     depth = 1
-    while len({_name_of_system(path, depth) for path in paths}) < len(paths):
+    while len({_system_name(path, depth) for path in paths}) < len(paths):
         depth += 1
-    return dict(sorted((_name_of_system(path, depth), path) for path in paths))
+    return dict(sorted((_system_name(path, depth), path) for path in paths))
 
 
-def _name_of_system(scores: Path, depth: int) -> str:
+def _system_name(scores: Path, depth: int) -> str:
     """Name of a system from the path of its score file, with ``depth`` folders above it."""
     parts = scores.absolute().with_suffix("").parts
     index = 0  # of the folder scores/
@@ -173,9 +173,7 @@ def systems_as_trained(
         unmatched[name] = learned["made_with"].get(name)
     matched: dict[str, Scored] = {}
     # Those with unchanged names first, so that two of one kind are not exchanged.
-    in_order = [name for name in systems if name in unmatched]
-    in_order += [name for name in systems if name not in unmatched]
-    for name in in_order:
+    for name in sorted(systems, key=lambda name: name not in learned["systems"]):
         scored = systems[name]
         candidates = []
         for trained, made in unmatched.items():

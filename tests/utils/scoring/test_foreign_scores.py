@@ -122,7 +122,7 @@ def test_numbers_without_names_are_in_the_order_of_the_trials(read, tmp_path):
         (lines("{e} {t} {s}") * 2, r"x\.scores:4: .*second score.*in line 1; remove one"),
         (
             lines("{e} {t} {s}") + "id1/v/1.wav id1/v/2.wav 7\n",
-            r"x\.scores:4: trial 'id1/v/1\.wav id1/v/2\.wav' has a second score 7, the first is 0\.9",
+            r"x\.scores:4: trial 'id1/v/1\.wav id1/v/2\.wav' has a second score 7, the first is 0",
         ),
         (
             lines("{e} {t} {s}", NAMES[:2], VALUES[:2], DIGITS[:2]),
