@@ -19,7 +19,7 @@ from utils.errors import UserError
 from utils.receipts import Task
 from utils.scoring.cross_calibration import cross_calibrated, deal_speakers
 from utils.scoring.foreign_scores import read_foreign_scores, require_files, system_names
-from utils.scoring.score_files import input_of, receipt_of, write_scores
+from utils.scoring.score_files import receipt_of, score_input, write_scores
 from utils.trials.foreign import TrialList, read_foreign_trials, speakers_of_trials
 
 FORMAT = 1
@@ -80,7 +80,7 @@ def cross_calibrate(
     refuse_output(output, scores, trials)
     if not 0 < p_target < 1:
         raise UserError(f"--p-target: {p_target:g}, expected a prior between 0 and 1")
-    inputs = {f"scores {name}": input_of(path) for name, path in named}
+    inputs = {f"scores {name}": score_input(path) for name, path in named}
     options = {"columns": columns, "folds": folds, "seed": seed, "p_target": p_target}
     task = Task(
         output.parent,

@@ -23,7 +23,7 @@ from utils.report.page import page
 from utils.report.results import cards, sections_of_sets
 from utils.report.trials import Players
 from utils.scoring.foreign_scores import require_files, system_names
-from utils.scoring.score_files import input_of
+from utils.scoring.score_files import score_input
 from utils.trials.foreign import TrialSpeakers, read_foreign_trials, speakers_of_trials
 
 FORMAT = 1
@@ -95,7 +95,7 @@ def evaluate_scores(
         raise UserError(
             "--enroll-spk2utt: has no effect without --utt2spk, the speakers of the utterances"
         )
-    files = {f"scores {name}": input_of(path) for name, path in named}
+    files = {f"scores {name}": score_input(path) for name, path in named}
     options = {
         "llr": llr,
         "columns": columns,
@@ -170,7 +170,7 @@ def print_results(output: Path, counts: dict, utt2spk: Path | None) -> None:
     differences = read_entries(output / "differences.json")
     lines = [*counts["notes"], *(sentence(entry) for entry in differences)]
     if not utt2spk:
-        lines.append("no intervals: name the speakers of the utterances with --utt2spk FILE")
+        lines.append("no intervals: --utt2spk FILE names the speakers of the utterances")
     print("\n".join([*lines, f"report: {output / 'report.html'}"]))
 
 

@@ -30,7 +30,7 @@ from utils.scoring.cohort import (
 )
 from utils.scoring.cohort_scores import CohortScores, NoSpread, ScoreMatrix
 from utils.scoring.normalise import Method, Normalisation, Statistics, normalise
-from utils.scoring.score_files import input_of, read_scores, receipt_of, write_scores
+from utils.scoring.score_files import read_scores, receipt_of, score_input, write_scores
 from utils.trials.leakage import refuse_leakage
 from utils.trials.speakers import speakers_of_sides
 
@@ -113,7 +113,7 @@ def normalise_scores(
         another back end made the scores.
     """
     inputs = {
-        "scores": input_of(scores),
+        "scores": score_input(scores),
         "backend": backend / "receipts" / "train_backend.json",
         **embeddings_inputs(embeddings),
         "utt2spk": data / "utt2spk",

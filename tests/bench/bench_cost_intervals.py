@@ -177,8 +177,8 @@ def print_page(found, command):
     print("# Coverage of 95 % intervals\n")
     print(
         f"`{command}`: per cent of lists whose interval contains the true value (400 speakers: "
-        "half as many lists).\nEach list has a seed of its own, made of its size, EER and number.  min, "
-        "act: lowest and actual cost at an\neffective prior."
+        "half as many lists).\nEach list has a seed of its own, made of its size, EER and number.  "
+        "min, act: lowest and actual cost at an\neffective prior."
     )
     print(EXPLANATION, end="")
     print_table("Intervals of a figure", coverage(found, 0))

@@ -78,18 +78,22 @@ def make_embeddings(folder: Path, num_embeddings: int, dimensions: int, num_tria
     """Write random embeddings, xvector.ark and xvector.scp, and trials."""
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((num_embeddings, dimensions), dtype=np.float32)
-    keys = [f"id{10000 + k % 1251}-{k:011d}-00001" for k in range(num_embeddings)]
+    num_speakers = min(1251, num_embeddings // 4)
+    keys = [f"id{10000 + k % num_speakers}-{k:011d}-00001" for k in range(num_embeddings)]
     with ArchiveWriter(folder / "xvector.ark", folder / "xvector.scp") as writer:
         for key, vector in zip(keys, vectors, strict=True):
             writer.write(key, vector)
     enrol = rng.integers(num_embeddings, size=num_trials)
     enrol.sort()  # as in published lists: the trials of one enrolment side are together
-    test = (enrol + rng.integers(1, num_embeddings, size=num_trials)) % num_embeddings
-    pairs = zip(enrol.tolist(), test.tolist(), strict=True)
-    lines = [
-        f"{keys[a]} {keys[b]} {'target' if k % 2 else 'nontarget'}\n"
-        for k, (a, b) in enumerate(pairs)
-    ]
+    distance = rng.integers(1, num_embeddings, size=num_trials)
+    distance[::2] = num_speakers  # every second trial is a target
+    test = (enrol + distance) % num_embeddings
+    lines = []
+    for one, other in zip(enrol.tolist(), test.tolist(), strict=True):
+        kind = "nontarget"
+        if (one - other) % num_speakers == 0:
+            kind = "target"
+        lines.append(f"{keys[one]} {keys[other]} {kind}\n")
     (folder / "trials").write_text("".join(lines))
 
 

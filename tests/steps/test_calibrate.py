@@ -468,7 +468,9 @@ def test_scores_that_teach_nothing_are_refused(work, change, words):
 
 def test_a_list_of_few_speakers_is_said_to_be_small(work, capsys):
     folder = learned(work)
-    assert "has 12 speakers only: on others the ratios may be well off" in capsys.readouterr().out
+    assert (
+        "has only 12 speakers: for others the ratios may be inaccurate" in capsys.readouterr().out
+    )
     assert read_receipt(folder / "receipts" / "calibrate.json")["counts"]["speakers"] == 12
 
 

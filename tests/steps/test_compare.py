@@ -109,7 +109,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(work, command):
         compared(work, "good")
     with pytest.raises(UserError, match="--replicates: 0, expected at least 2 draws"):
         compared(work, "good", "bad", replicates=0)
-    with pytest.raises(UserError, match="two systems have the name"):
+    with pytest.raises(UserError, match="two systems have the same folder name"):
         compared(work, "good", "good")
     path = work / "exp" / "bad" / "scores" / "test" / "cosine.scores"
     path.write_text("".join(path.read_text().splitlines(True)[7:]))  # another list of trials

@@ -283,8 +283,8 @@ def test_another_back_end_has_the_scores_made_again(work, capsys):
         (
             "ann-1 ann-2 target\ncat-1 bob-1 nontarget\nann-1 dog-1 nontarget\n",
             (
-                "trials:2: enrolment side 'cat-1' of trial 'cat-1 bob-1' has no embedding in .*test; "
-                "2 of 3 trials lack one"
+                "trials:2: enrolment side 'cat-1' of trial 'cat-1 bob-1' has no embedding in .*test"
+                "; 2 of 3 trials lack one"
             ),
         ),
         ("ann-1 ann-2 target\nann-1 bob-1\n", "trials:2"),

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-FALSE_ALARM_RATES = (0.001, 0.01, 0.1)  # at which the share of targets found is reported
+FALSE_ALARM_RATES = (0.001, 0.01, 0.1)  # at which the share of targets accepted is reported
 
 
 def sorted_scores(
@@ -70,7 +70,7 @@ def error_rates(
     class is empty, or a score is not finite.
     """
     thresholds, targets, nontargets = counts_below(*sorted_scores(target_scores, nontarget_scores))
-    # rates of counts: 1 - 2/3 would lie above 1/3
+    # rates of counts: 1 - 2/3 is above 1/3 in floating point
     return thresholds, targets / targets[-1], (nontargets[-1] - nontargets) / nontargets[-1]
 
 

@@ -14,7 +14,7 @@ from utils.errors import UserError
 from utils.files import read_json_object
 from utils.receipts.contents import read_receipt
 from utils.scoring.calibration import quality_features
-from utils.scoring.score_files import input_of, number_or_nan, read_scores, scores_of_trials
+from utils.scoring.score_files import number_or_nan, read_scores, score_input, scores_of_trials
 from utils.scoring.systems import Scored, name_systems, named_as_before
 
 PARTS = {
@@ -39,7 +39,7 @@ class FeatureFiles:
 
     def score_inputs(self) -> dict[str, Path]:
         """Scores as inputs of a step."""
-        return {f"scores {name}": input_of(path) for name, path in self.systems.items()}
+        return {f"scores {name}": score_input(path) for name, path in self.systems.items()}
 
     def measure_inputs(self) -> dict[str, Path]:
         """Quality measures as inputs of a step."""

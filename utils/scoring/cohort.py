@@ -72,7 +72,7 @@ def read_cohort(folder: Path, kind: MembersOf, cohort_list: Path | None = None) 
     if missing:
         raise UserError(
             f"{cohort_list}: no embedding of '{missing[0]}' in {folder}; {len(missing)} of "
-            f"{len(wanted)} lack one: extract them, or take them off the list"
+            f"{len(wanted)} lack one: extract them, or remove them from the list"
         )
     return Cohort(folder, kind, {name: entries[name] for name in wanted})
 

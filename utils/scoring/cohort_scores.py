@@ -80,8 +80,8 @@ def cohort_statistics(
         return highest_moments(blocks, top_k)
 
     sides = block_slices(len(scores.sides), SIDES_AT_A_TIME)
-    found = np.concatenate(in_threads(statistics, sides, scores.num_threads), axis=1)
-    return found[0], checked_deviations(*found)
+    rows = np.concatenate(in_threads(statistics, sides, scores.num_threads), axis=1)
+    return rows[0], checked_deviations(*rows)
 
 
 def check_cohort(num_members: int, top_k: int | None) -> None:
@@ -170,13 +170,13 @@ def closest_members(scores: CohortScores, top_k: int) -> np.ndarray:
     def closest(block: slice) -> np.ndarray:
         best: np.ndarray | None = None
         members: np.ndarray | None = None
-        for start, found in zip(starts, scores.blocks(block), strict=True):
-            numbers = np.arange(start, start + found.shape[1], dtype=np.int32)
-            numbers = np.broadcast_to(numbers, found.shape)
+        for start, block_scores in zip(starts, scores.blocks(block), strict=True):
+            numbers = np.arange(start, start + block_scores.shape[1], dtype=np.int32)
+            numbers = np.broadcast_to(numbers, block_scores.shape)
             if best is None or members is None:
-                best, members = found, numbers
+                best, members = block_scores, numbers
             else:
-                best = np.concatenate([best, found], axis=1)
+                best = np.concatenate([best, block_scores], axis=1)
                 members = np.concatenate([members, numbers], axis=1)
             if best.shape[1] > top_k:
                 kept = np.argpartition(best, best.shape[1] - top_k, axis=1)[:, -top_k:]
@@ -200,7 +200,7 @@ def statistics_by_others(
     """
     order = np.argsort(own, kind="stable")
     sorted_own = own[order]
-    found = np.empty((3, len(own)))
+    of_trials = np.empty((3, len(own)))
 
     def statistics(block: slice) -> None:
         first, last = np.searchsorted(sorted_own, (block.start, block.stop))
@@ -210,11 +210,11 @@ def statistics_by_others(
         for some in block_slices(last - first, max(1, GATHERED_AT_A_TIME // members.shape[1])):
             trials = order[first:last][some]
             rows = own[trials] - block.start
-            found[:, trials] = moments(of_sides[rows[:, None], members[other[trials]]])
+            of_trials[:, trials] = moments(of_sides[rows[:, None], members[other[trials]]])
 
     at_a_time = max(1, min(SIDES_AT_A_TIME, SCORES_AT_A_TIME // len(scores.cohort)))
     in_threads(statistics, block_slices(len(scores.sides), at_a_time), scores.num_threads)
     try:
-        return found[0], checked_deviations(*found)
+        return of_trials[0], checked_deviations(*of_trials)
     except NoSpread as error:
         raise NoSpread(int(own[error.side])) from None

@@ -13,7 +13,7 @@ import numpy as np
 from utils.scoring.calibration import train_calibration
 
 LEAST_FOLDS = 3  # two may be left out
-LEAST_SPEAKERS = 4  # one left out of each side leaves two, who make a nontarget trial
+LEAST_SPEAKERS = 4  # without one of each side two remain: a nontarget trial
 
 
 def deal_speakers(speakers: Sequence[str], folds: int, seed: int) -> dict[str, int]:

@@ -99,15 +99,15 @@ def read_foreign_scores(path: Path, trials: TrialList, columns: str | None = Non
     if len(rows[0]) == 1 and columns is None:
         return ForeignScores(finite(path, listed_scores(path, rows), trials), [])
     spelling, layout = detect_layout(path, rows, trials, columns)
-    found = scores_by_name(path, rows, layout, trials, spelling)
+    scores = scores_by_name(path, rows, layout, trials, spelling)
     if spelling is plain_name:
-        found.notes.append(
+        scores.notes.append(
             f"{path}: names agree with those of {trials.path} without endings such as .wav, and "
             "with '-' for '/'"
         )
     if layout.enrol > layout.test and columns is None:
-        found.notes.append(f"{path}: the test side is before the enrolment side")
-    return found
+        scores.notes.append(f"{path}: the test side is before the enrolment side")
+    return scores
 
 
 def array_scores(path: Path) -> np.ndarray:

@@ -20,7 +20,7 @@ def receipt_of(scores: Path) -> Path:
     return scores.parent / "receipts" / f"score_{scores.stem}.json"
 
 
-def input_of(scores: Path) -> Path:
+def score_input(scores: Path) -> Path:
     """What a step that reads scores depends on: their receipt, or else the file itself."""
     receipt = receipt_of(scores)
     return receipt if receipt.exists() else scores

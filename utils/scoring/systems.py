@@ -13,7 +13,7 @@ from typing import Any
 from utils.errors import UserError
 from utils.files import sha256_of
 from utils.receipts.contents import fingerprint, read_receipt
-from utils.scoring.score_files import input_of, receipt_of
+from utils.scoring.score_files import receipt_of, score_input
 
 MAKERS = ("backend", "calibration", "cohort", "cohort_list", "cohort_utt2spk")
 # recorded by calibrations that were trained before the protocol was recorded
@@ -145,7 +145,7 @@ def named_as_before(systems: Mapping[str, Path], receipt: Path) -> dict[str, Pat
                 name_of[entry["content"]] = label.removeprefix("scores ")
     contents: dict[str, Path] = {}
     for path in systems.values():
-        source = input_of(path)
+        source = score_input(path)
         if not source.exists():
             return dict(systems)
         contents[fingerprint(source)] = path
