@@ -87,8 +87,8 @@ def evaluate(
     Raises
     ------
     UserError
-        A system has no scores of a set; a trial has no score; no list has trials of both classes; a
-        class is not that of the speakers; speakers leak; an option is out of range.
+        A system has no scores of a set; a trial has no score; a class is not that of the
+        speakers; speakers leak; an option is out of range.
     """
     systems = [experiment, *(others or [])]
     drawing = make_drawing(replicates, seed, operating_points)

@@ -127,11 +127,7 @@ def normalise_scores(
     inputs |= {name: path for name, path in lists.items() if path}
     if enrol_embeddings:
         inputs["enrol_embeddings"] = embeddings_inputs(enrol_embeddings)["embeddings"]
-    options: dict[str, str | int | None] = {
-        "method": method,
-        "cohort_of": cohort_of,
-        "allow_leakage": allow_leakage,
-    }
+    options: dict = {"method": method, "cohort_of": cohort_of, "allow_leakage": allow_leakage}
     if method.startswith("as_"):
         options["top_k"] = top_k
     if device != "cpu":
