@@ -276,13 +276,14 @@ def make_curves(
         columns["said"], columns["found"] = calibration_points(target, nontarget)
     entry: dict = {name: rounded(values) for name, values in columns.items()}
     entry["rates"] = [rounded(row) for row in rate_table(*rates)]
-    chosen_on: str | None = None
-    lowest: Thresholds | None = None
-    if not llr and chosen is None:
-        chosen_on, lowest = tests.name, cheapest_thresholds(rates, drawing.points)
-    elif not llr and chosen is not None:
-        chosen_on, lowest = chosen
-    entry["decisions"] = decisions_at(scores, tests.is_target, drawing.points, lowest, chosen_on)
+    if chosen is None:
+        chosen = tests.name, cheapest_thresholds(rates, drawing.points)
+    chosen_on: str | None
+    cheapest: Thresholds | None
+    chosen_on, cheapest = chosen
+    if llr:
+        chosen_on, cheapest = None, None
+    entry["decisions"] = decisions_at(scores, tests.is_target, drawing.points, cheapest, chosen_on)
     entry["worst"] = worst_trials(tests, scores)
     return entry
 

@@ -93,11 +93,11 @@ def read_foreign_scores(path: Path, trials: TrialList, columns: str | None = Non
     not a finite number; a class differs from the list; columns cannot be distinguished.
     """
     if path.suffix == ".npy":
-        return ForeignScores(finite(path, array_scores(path), trials), [])
+        return ForeignScores(checked_scores(path, array_scores(path), trials), [])
     rows = fields_of_lines(path, "<enrol> <test> <score>")
     refuse_other_widths(path, rows)
     if len(rows[0]) == 1 and columns is None:
-        return ForeignScores(finite(path, listed_scores(path, rows), trials), [])
+        return ForeignScores(checked_scores(path, listed_scores(path, rows), trials), [])
     spelling, layout = detect_layout(path, rows, trials, columns)
     scores = scores_by_name(path, rows, layout, trials, spelling)
     if spelling is plain_name:
@@ -131,7 +131,7 @@ def listed_scores(path: Path, rows: Rows) -> np.ndarray:
     return values
 
 
-def finite(path: Path, values: np.ndarray, trials: TrialList) -> np.ndarray:
+def checked_scores(path: Path, values: np.ndarray, trials: TrialList) -> np.ndarray:
     """The scores, if there is one for each trial and all are finite; else UserError."""
     if len(values) != len(trials.enrol):
         raise UserError(
