@@ -1,7 +1,7 @@
-r"""Turn scores into log-likelihood ratios by what ``steps.calibrate`` learned.
+r"""Turn scores into log-likelihood ratios with a calibration that ``steps.calibrate`` trained.
 
-    python -m steps.apply_calibration exp/x/calibration/cosine exp/x/scores/test/cosine.scores data/full/test \
-      exp/x/scores/test/cosine_calibrated.scores
+    python -m steps.apply_calibration exp/x/calibration/cosine exp/x/scores/test/cosine.scores \
+      data/full/test exp/x/scores/test/cosine_calibrated.scores
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from utils.errors import UserError
 from utils.receipts import Task
 from utils.scoring.calibration_files import (
     FeatureFiles,
-    facts_of,
     feature_files,
+    joined_facts,
     read_calibration,
     same_pairs,
     score_folders,
@@ -37,29 +37,32 @@ def apply_calibration(
     measures: list[Path] | None = None,
     allow_leakage: bool = False,
 ) -> dict:
-    """Write calibrated, or fused, scores, and say in their receipt that they are log-likelihood ratios (natural logarithms).
+    """Write calibrated, or fused, scores: log-likelihood ratios (natural logarithms).
 
     Parameters
     ----------
     calibration : path
         Folder that ``steps.calibrate`` wrote.
     scores : list of path
-        Score files of the systems that it was trained on, on the same trials: by back end, options and protocol, wherever they lie.
+        Score files of the systems that it was trained on, on the same trials; recognised by back
+        end, options and protocol, in any folder.
     data : path
-        Data directory of the trials, whose ``utt2spk`` says whose they are.
+        Data directory of the trials, with ``utt2spk``.
     output : path
         Score file.
     enroll_spk2utt : path or None
-        As for ``steps.score``; None: the data directory's, where it has one.
+        As for ``steps.score``; None: the data directory's, if it has one.
     measures : list of path or None
         The quality measures that it was trained with.
     allow_leakage : bool
-        Go on though speakers of these trials are among those that the calibration was trained on, and mark the result.
+        Go on if speakers of these trials are among those that the calibration was trained on, and
+        mark the result.
 
     Returns
     -------
     dict
-        Number of ``trials``, ``llr`` (true), the ``protocol``, what the embeddings are ``centred`` by, and ``watermarks``.
+        Number of ``trials``, ``llr`` (true), the ``protocol``, what the embeddings are ``centred``
+        by, and ``watermarks``.
 
     Raises
     ------
@@ -86,7 +89,7 @@ def apply_calibration(
     if task.is_done():
         return task.counts
     from steps.backends import FAMILIES
-    from utils.scoring.centring import centring_of_inputs
+    from utils.scoring.centring import centring_from_inputs
 
     learned = read_calibration(calibration)
     refuse_other_measures(calibration, learned, files)
@@ -102,41 +105,25 @@ def apply_calibration(
     names, features = trial_features(named, learned["combine"], (enrol, test), models, first)
     weights = [learned["weights"][name] for name in names]
     write_scores(output, enrol, test, features @ weights + learned["offset"])
-    protocol, marks = facts_of(systems.values())
+    protocol, marks = joined_facts(systems.values())
     watermarks = sorted({*marks, *learned["watermarks"], *leaks})
     counts = {
         "trials": len(enrol),
         "llr": True,
         "protocol": protocol,
-        "centred": centring_of_inputs(task.inputs.values(), FAMILIES),
+        "centred": centring_from_inputs(task.inputs.values(), FAMILIES),
         "watermarks": watermarks,
     }
     return task.finish([output], counts)
 
 
 def refuse_other_measures(calibration: Path, learned: Mapping, files: FeatureFiles) -> None:
-    """Refuse quality measures other than those that the calibration was trained with.
-
-    Parameters
-    ----------
-    calibration : path
-        Its folder, for messages.
-    learned : mapping
-        From `read_calibration`.
-    files : FeatureFiles
-        What it is to be applied to.
-
-    Raises
-    ------
-    UserError
-        Names differ.
-    """
+    """UserError for quality measures other than those that the calibration was trained with."""
     if list(files.measures) != learned["measures"]:
-        expected, found = (
-            ", ".join(names) or "none" for names in (learned["measures"], files.measures)
-        )
+        expected = ", ".join(learned["measures"]) or "none"
+        given = ", ".join(files.measures) or "none"
         raise UserError(
-            f"{calibration}: trained with measures {expected}, given {found}; give the same"
+            f"{calibration}: trained with measures {expected}, given {given}; give the same"
         )
 
 

@@ -1,9 +1,12 @@
-r"""Calibrate a system, or fuse several, by cross-validation over the speakers of the list itself: for scores from elsewhere, which have no dev list.
+r"""Calibrate a system, or fuse several, by cross-validation over the speakers of the list itself.
 
-    python -m steps.cross_calibrate a.scores b.txt c.npy veri_test.txt fused.scores --utt2spk utt2spk
-    python -m steps.evaluate_scores a.scores b.txt c.npy fused.scores veri_test.txt results/o --utt2spk utt2spk
+    python -m steps.cross_calibrate a.scores b.txt c.npy veri_test.txt fused.scores \
+      --utt2spk utt2spk
+    python -m steps.evaluate_scores a.scores b.txt c.npy fused.scores veri_test.txt results/o \
+      --utt2spk utt2spk
 
-Where there is a dev list, ``steps.calibrate`` is the right step: what this one writes says that a test list was used.
+For scores of other programs that have no dev list.  If there is one, use ``steps.calibrate``: what
+this step writes is marked as made with test trials.
 """
 
 from collections.abc import Sequence
@@ -15,8 +18,8 @@ from utils.cli import run
 from utils.errors import UserError
 from utils.receipts import Task
 from utils.scoring.cross_calibration import cross_calibrated, deal_speakers
-from utils.scoring.foreign_scores import read_foreign_scores, refuse_no_files, system_names
-from utils.scoring.score_files import input_of, receipt_of, write_scores
+from utils.scoring.foreign_scores import read_foreign_scores, require_files, system_names
+from utils.scoring.score_files import receipt_of, score_input, write_scores
 from utils.trials.foreign import TrialList, read_foreign_trials, speakers_of_trials
 
 FORMAT = 1
@@ -34,26 +37,28 @@ def cross_calibrate(
     seed: int = 0,
     p_target: float = 0.5,
 ) -> dict:
-    """Write log-likelihood ratios, each by an affine map of the scores that was trained without the speakers of its trial.
+    """Write log-likelihood ratios, by affine maps trained without the speakers of each trial.
 
     Parameters
     ----------
     scores : list of path
-        Score file of each system, on the same trials, as for ``steps.evaluate_scores``; their order changes nothing.
+        Score file of each system, on the same trials, as for ``steps.evaluate_scores``; their order
+        changes nothing.
     trials : path
         The list, with classes, as for ``steps.evaluate_scores``.
     output : path
-        Score file, ``<enrol> <test> <score>``; its receipt says that it holds log-likelihood ratios, and how they were made.
+        Score file, ``<enrol> <test> <score>``; its receipt declares log-likelihood ratios, and how
+        they were made.
     utt2spk : path
         ``<utterance> <speaker>`` on each line.
     enroll_spk2utt : path, optional
-        ``<model> <utterance> ...``: enrolment sides that are models of several utterances.
+        ``<model> <utterance> ...``: speaker models, for enrolment sides of several utterances.
     columns : str, optional
         As for ``steps.evaluate_scores``.
     folds : int
-        Groups of speakers.  A map lacks those of both sides: of 10 folds it is trained on eight or nine.
+        Groups of speakers.  A map is trained without those of both sides: on eight or nine of 10.
     seed : int
-        Of dealing the speakers.
+        Of the random folds.
     p_target : float
         As for ``steps.calibrate``.
 
@@ -65,16 +70,17 @@ def cross_calibrate(
     Raises
     ------
     UserError
-        As ``steps.evaluate_scores``; or there are too few speakers, or scores that nothing can be learned from.
+        As ``steps.evaluate_scores``; or there are too few speakers, or scores that nothing can be
+        learned from.
     """
     named = sorted(zip(system_names(scores), scores, strict=True))
     lists = {"utt2spk": utt2spk, "enroll_spk2utt": enroll_spk2utt}
     given = {name: path for name, path in lists.items() if path}
-    refuse_no_files([*scores, trials, *given.values()])
+    require_files([*scores, trials, *given.values()])
     refuse_output(output, scores, trials)
     if not 0 < p_target < 1:
         raise UserError(f"--p-target: {p_target:g}, expected a prior between 0 and 1")
-    inputs = {f"scores {name}": input_of(path) for name, path in named}
+    inputs = {f"scores {name}": score_input(path) for name, path in named}
     options = {"columns": columns, "folds": folds, "seed": seed, "p_target": p_target}
     task = Task(
         output.parent,
@@ -86,23 +92,29 @@ def cross_calibrate(
     if task.is_done():
         return task.counts
     listed = read_foreign_trials(trials)
-    sides = folds_of_sides(listed, utt2spk, enroll_spk2utt, folds, seed)
-    found = [read_foreign_scores(path, listed, columns) for _, path in named]
-    for note in (note for system in found for note in system.notes):
-        print(note)
-    features = np.stack([system.values for system in found], axis=1)
+    sides = side_folds(listed, utt2spk, enroll_spk2utt, folds, seed)
+    features = []
+    for _, path in named:
+        system = read_foreign_scores(path, listed, columns)
+        features.append(system.values)
+        for note in system.notes:
+            print(note)
     try:
-        llr, weights = cross_calibrated(features, listed.is_target, sides, p_target)
+        llr, weights = cross_calibrated(
+            np.stack(features, axis=1), listed.is_target, sides, p_target
+        )
     except ValueError as error:
         raise UserError(
-            f"{trials}: {error}; take more --folds, of which a map lacks two, or calibrate on another list: steps.calibrate"
+            f"{trials}: {error}; use more --folds, since a map is trained without two of them, or "
+            "calibrate on another list: steps.calibrate"
         ) from None
-    refuse_turned(weights, named[0][1])
+    refuse_reversed(weights, named[0][1])
     write_scores(output, listed.enrol, listed.test, llr)
     names = [name for name, _ in named]
     for name, column in zip(names, weights.T, strict=True):
         print(
-            f"{output}: weight of {name} {column.mean():.4g}, {column.min():.4g} to {column.max():.4g} in {len(weights)} maps"
+            f"{output}: weight of {name} {column.mean():.4g}, {column.min():.4g} to "
+            f"{column.max():.4g} in {len(weights)} maps"
         )
     counts = {
         "trials": len(llr),
@@ -115,105 +127,55 @@ def cross_calibrate(
 
 
 def refuse_output(output: Path, scores: Sequence[Path], trials: Path) -> None:
-    """Refuse to write over what is read, or what would not be read back.
-
-    Parameters
-    ----------
-    output : path
-        The score file to be written.
-    scores : sequence of path
-        Those that are read.
-    trials : path
-        The list.
-
-    Raises
-    ------
-    UserError
-        Says why.
-    """
+    """UserError if the output is an input, a folder, or a file that would not be read as scores."""
     read = {path.resolve() for path in [*scores, trials]}
     if output.is_dir() or output.resolve() in read or output.suffix == ".npy":
         raise UserError(
-            f"{output}: expected the name of a new text file for the scores, named last: SCORES... TRIALS FILE"
+            f"{output}: expected the name of a new text file for the scores, named last: "
+            "SCORES... TRIALS FILE"
         )
 
 
-def folds_of_sides(
+def side_folds(
     trials: TrialList, utt2spk: Path, enroll_spk2utt: Path | None, folds: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fold of the speaker of each side.
-
-    Parameters
-    ----------
-    trials : TrialList
-        The list.
-    utt2spk, enroll_spk2utt, folds, seed
-        As for `cross_calibrate`.
-
-    Returns
-    -------
-    enrol, test : (N,) int arrays
-
-    Raises
-    ------
-    UserError
-        Speakers are not known, or fewer than folds.
-    """
+    """Fold of the speaker of each side, (N,) int; UserError for unknown or too few speakers."""
     speakers = speakers_of_trials(trials, utt2spk, enroll_spk2utt)
     if not speakers.are_known:
         raise UserError(
-            f"{utt2spk}: calls utterances their own speakers, so that speakers cannot be kept apart; name a list of real speakers"
+            f"{utt2spk}: utterances are their own speakers, so that speakers cannot be separated; "
+            "name a list of real speakers"
         )
     try:
         fold_of = deal_speakers([*speakers.enrol, *speakers.test], folds, seed)
     except ValueError as error:
         raise UserError(f"{trials.path}: {error} (--folds)") from None
-    enrol, test = (
-        np.array([fold_of[speaker] for speaker in column])
-        for column in (speakers.enrol, speakers.test)
-    )
+    enrol = np.array([fold_of[speaker] for speaker in speakers.enrol])
+    test = np.array([fold_of[speaker] for speaker in speakers.test])
     return enrol, test
 
 
-def refuse_turned(weights: np.ndarray, path: Path) -> None:
-    """Refuse one system whose targets score lower than its nontargets; of several systems a weight may be negative.
+def refuse_reversed(weights: np.ndarray, path: Path) -> None:
+    """UserError if the targets of a single system score lower than its nontargets.
 
-    Parameters
-    ----------
-    weights : (M, F) float array
-        Of each map.
-    path : path
-        The first score file, for messages.
-
-    Raises
-    ------
-    UserError
-        They do.
+    ``weights`` (M, F) are those of each map; of several systems one may be negative.
     """
     if weights.shape[1] == 1 and weights.min() <= 0:
         raise UserError(
-            f"{path}: targets score lower than nontargets on the whole; are they distances, or the classes swapped?"
+            f"{path}: targets score lower than nontargets on the whole; are they distances, or "
+            "the classes swapped?"
         )
 
 
 def watermark(name: str, names: Sequence[str], folds: int) -> str:
-    """What has to be said beside every figure of such scores.
-
-    Parameters
-    ----------
-    name : str
-        Of the scores.
-    names : sequence of str
-        Of the systems that they are made from.
-    folds : int
-        Groups of speakers.
-    """
-    made = (
-        "calibrated" if len(names) == 1 else f"fused from {len(names)} systems ({', '.join(names)})"
-    )
+    """The warning that is shown beside every figure of such scores."""
+    made = "calibrated"
+    if len(names) > 1:
+        made = f"fused from {len(names)} systems ({', '.join(names)})"
     return (
-        f"{name}: {made} on the trials of this very list, cross-validated over its speakers in {folds} folds: no map heard a speaker of the trials "
-        "that it was applied to, but test trials were used"
+        f"{name}: {made} on the trials of this list, cross-validated over its speakers in {folds} "
+        "folds: no map was trained on a speaker of the trials that it was applied to, but test "
+        "trials were used"
     )
 
 

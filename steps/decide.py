@@ -1,10 +1,13 @@
-"""Accept or reject trials: the decision that costs least, for a stated prior and costs.
+r"""Accept or reject trials: the decision of the lowest expected cost, for a stated prior and costs.
 
-python -m steps.decide exp/x/scores/test/cosine_calibrated.scores exp/x/decisions/test/cosine_calibrated --p-target 0.01
+    python -m steps.decide exp/x/scores/test/cosine_calibrated.scores \
+      exp/x/decisions/test/cosine_calibrated --p-target 0.01
 """
 
 from pathlib import Path
 from typing import NoReturn
+
+import numpy as np
 
 from utils.cli import run
 from utils.errors import UserError
@@ -18,12 +21,13 @@ FORMAT = 1
 def decide(
     scores: Path, output: Path, *, p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0
 ) -> dict:
-    """Write ``<enrol> <test> accept|reject`` of each trial, by Bayes' threshold on its log-likelihood ratio.
+    """Write ``<enrol> <test> accept|reject`` of each trial, by Bayes' threshold.
 
     Parameters
     ----------
     scores : path
-        Calibrated scores, from ``steps.apply_calibration``; others have no threshold that follows from a prior and costs.
+        Calibrated scores, from ``steps.apply_calibration``; others have no threshold that follows
+        from a prior and costs.
     output : path
         Text file.
     p_target : float
@@ -43,7 +47,7 @@ def decide(
     UserError
         The scores are not declared log-likelihood ratios, or the prior or a cost is out of range.
     """
-    if scores.exists() and not receipt_of(scores).exists():  # of Kaldi's, or of another program
+    if scores.exists() and not receipt_of(scores).exists():  # of Kaldi, or of another program
         refuse_uncalibrated(scores)
     task = Task(
         output.parent,
@@ -65,12 +69,14 @@ def decide(
         raise UserError(f"decide: {error}") from None
     enrol, test, llr = read_scores(scores)
     accepted = llr >= threshold
+    decisions = np.where(accepted, "accept", "reject").tolist()
     with atomic_write(output) as file:
-        words = ("accept" if is_accepted else "reject" for is_accepted in accepted.tolist())
-        file.writelines(f"{a} {b} {word}\n" for a, b, word in zip(enrol, test, words, strict=True))
+        for one, other, decision in zip(enrol, test, decisions, strict=True):
+            file.write(f"{one} {other} {decision}\n")
     print(
-        f"{output}: {accepted.sum():,} of {len(llr):,} trials accepted, those from {threshold:.4f} "
-        f"on: the threshold for p_target {p_target:g}, c_miss {c_miss:g}, c_fa {c_fa:g}"
+        f"{output}: {accepted.sum():,} of {len(llr):,} trials accepted: scores of at least "
+        f"{threshold:.4f}, the threshold for p_target {p_target:g}, c_miss {c_miss:g}, "
+        f"c_fa {c_fa:g}"
     )
     return task.finish(
         [output],
@@ -84,21 +90,10 @@ def decide(
 
 
 def refuse_uncalibrated(scores: Path) -> NoReturn:
-    """Say what scores need before anything can be decided by them.
-
-    Parameters
-    ----------
-    scores : path
-        Score file that no step declared calibrated.
-
-    Raises
-    ------
-    UserError
-        Always.
-    """
+    """UserError that states what scores need before they can be decided on."""
     raise UserError(
-        f"{scores}: these scores are not calibrated, and without calibration no threshold follows from a prior and costs; run "
-        "steps.calibrate on a dev list, then steps.apply_calibration"
+        f"{scores}: these scores are not calibrated, and without calibration no threshold follows "
+        "from a prior and costs; run steps.calibrate on a dev list, then steps.apply_calibration"
     )
 
 

@@ -1,6 +1,7 @@
-"""Error rates of one or several systems, with intervals.
+r"""Error rates of one or several systems, with intervals.
 
-python -m steps.evaluate exp/ghostvlad_cpu data/full --others "[exp/mfcc_stats, exp/channel_stats]" --train "[data/full/train]"
+    python -m steps.evaluate exp/ghostvlad_cpu data/full --train "[data/full/train]" \
+      --others "[exp/mfcc_stats, exp/channel_stats]"
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,14 +12,14 @@ from utils.cli import run
 from utils.errors import UserError
 from utils.evaluation.about import about_system
 from utils.evaluation.decisions import Thresholds, cheapest_thresholds, dev_last
-from utils.evaluation.rows import Drawing, curves_of, drawing_of, rows_of
+from utils.evaluation.rows import Drawing, make_curves, make_drawing, system_rows
 from utils.evaluation.sets import (
     TrialSet,
-    inputs_of_sets,
-    label_of,
     read_system,
     read_test_set,
     score_files,
+    score_label,
+    set_inputs,
     sets_without_error_rate,
 )
 from utils.files import write_json
@@ -28,7 +29,7 @@ from utils.scoring.score_files import receipt_of
 from utils.trials.leakage import refuse_leakage, speakers_of
 
 FORMAT = 4
-# (system, score file) -> name of the set that thresholds were chosen on, and these
+# (system, score file) -> name of the set that thresholds were chosen on, and the thresholds
 Chosen = dict[tuple[str, str], tuple[str, Thresholds]]
 
 
@@ -47,54 +48,57 @@ def evaluate(
     backend_training: list[Path] | None = None,
     allow_leakage: bool = False,
 ) -> dict:
-    """Write ``results.json``, one row for each system, test set, back end and subset of trials, and what the report draws, ``curves.json``.
+    """Write ``results.json``, one row for each system, test set, back end and subset of trials.
 
-    A set whose trials have no class, or one only, has no error rate: that is said, here and by ``steps.report``, and the others are evaluated.
+    Also ``curves.json``, which the report draws.  A set whose trials have no class, or only one,
+    has no error rate: this is printed, here and by ``steps.report``, and the others are evaluated.
 
     Parameters
     ----------
     experiment : path
         Its ``scores/<set>/<backend>.scores`` are evaluated; the two files are written here.
     data : path
-        Folder of data directories: every ``<data>/<set>/trials`` is evaluated, and the maps there name its subsets (``spk2gender``,
-        ``utt2condition``, ``utt2dur``, ...).
+        Folder of data directories: every ``<data>/<set>/trials`` is evaluated, and the maps there
+        name its subsets (``spk2gender``, ``utt2condition``, ``utt2dur``, ...).
     others : list of path, optional
         Experiments to compare with, which scored the same trials.
     replicates : int
-        Draws of the test speakers for the intervals of whole lists (subsets: 200 at most); 0 for no intervals.
+        Draws of the test speakers for the intervals of whole lists (subsets: 200 at most); 0 for no
+        intervals.
     seed : int
         Of the draws.
     operating_points : str, optional
-        Further points of minDCF and actDCF, beside the priors 0.01 and 0.05, joined by commas: a prior of targets (``0.001``), or a prior and the
-        costs of a miss and of a false alarm (``0.01:10:1``).
+        Further points of minDCF and actDCF, beside the priors 0.01 and 0.05, joined by commas: a
+        prior of targets (``0.001``), or a prior and the costs of a miss and of a false alarm
+        (``0.01:10:1``).
     train, dev, calibration, cohort, backend_training : list of path, optional
-        Data directories whose speakers the systems learnt from, for the leakage guard.  A set named in ``dev`` or ``calibration`` and
-        evaluated is no test: only ``train`` may not have its speakers.
+        Data directories of speakers that the systems were trained on, for the leakage check.  A
+        set named in ``dev`` or ``calibration`` and evaluated is no test: only ``train`` may not
+        have its speakers.
     allow_leakage : bool
-        Go on where speakers of a test were heard before; every result then says so.
+        Go on if test speakers were in training; every result is then marked.
 
     Returns
     -------
     dict
-        Number of ``systems``, ``test_sets`` and ``rows``, and ``without_error_rate``: set -> why, where there is one.
+        Number of ``systems``, ``test_sets`` and ``rows``, and ``without_error_rate``: set ->
+        reason, if there is one.
 
     Raises
     ------
     UserError
-        A system has no scores of a set; a trial has no score; no list has trials of both classes; a class is not that of the speakers; speakers
-        leak; an option is out of range.
+        A system has no scores of a set; a trial has no score; a class is not that of the
+        speakers; speakers leak; an option is out of range.
     """
     systems = [experiment, *(others or [])]
-    drawing = drawing_of(replicates, seed, operating_points)
+    drawing = make_drawing(replicates, seed, operating_points)
     if len({system.name for system in systems}) < len(systems):
-        raise UserError(
-            f"{experiment}: two systems have the name of the same folder: {', '.join(map(str, systems))}"
-        )
+        listed = ", ".join(str(system) for system in systems)
+        raise UserError(f"{experiment}: two systems have the same folder name: {listed}")
     sets = sorted(trials.parent.name for trials in data.glob("*/trials"))
-    files = {
-        name: {system.name: score_files(system / "scores" / name) for system in systems}
-        for name in sets
-    }
+    files = {}
+    for name in sets:
+        files[name] = {system.name: score_files(system / "scores" / name) for system in systems}
     roles = {
         "train": train,
         "dev": dev,
@@ -114,7 +118,7 @@ def evaluate(
         home=experiment,
         name="evaluate",
         format=FORMAT,
-        inputs=inputs_of_scores(files) | inputs_of_sets(data, sets) | inputs_of_roles(roles),
+        inputs=score_receipts(files) | set_inputs(data, sets) | role_inputs(roles),
         gathers=[system / "scores" for system in systems],
         options=options,
     )
@@ -122,117 +126,82 @@ def evaluate(
         return task.counts
     if not sets:
         raise UserError(
-            f"{data}: no <set>/trials in it, so that nothing is tested; run the stage that packs the data"
+            f"{data}: no <set>/trials in it, so that nothing is tested; "
+            "run the stage that packs the data"
         )
     tuned = tuned_sets(data, sets, roles)
-    watermarks = watermarks_of_leakage(data, sets, roles, allow_leakage)
+    watermarks = leakage_watermarks(data, sets, roles, allow_leakage)
     unrated = sets_without_error_rate(data, sets)
-    rated = [name for name in sets if name not in unrated]
-    files = {name: files[name] for name in rated}
-    found = evaluated_sets(data, files, watermarks, tuned, drawing)
+    files = {name: files[name] for name in sets if name not in unrated}
+    results = evaluate_sets(data, files, watermarks, tuned, drawing)
     about = {system.name: about_system(system) for system in systems}
-    in_order = [found[name] for name in dev_last(rated, tuned)]
-    rows = [row for one in in_order for row in one.rows]
-    curves = [curve | {"about": about[curve["system"]]} for one in in_order for curve in one.curves]
+    rows: list[dict] = []
+    curves: list[dict] = []
+    for name in dev_last(list(files), tuned):
+        rows += results[name].rows
+        for curve in results[name].curves:
+            curves.append(curve | {"about": about[curve["system"]]})
     write_json(experiment / "results.json", rows)
     write_json(experiment / "curves.json", curves)
-    counts = {"systems": len(systems), "test_sets": len(sets), "rows": len(rows)}
-    told = {"without_error_rate": unrated} if unrated else {}
-    written = [experiment / "results.json", experiment / "curves.json"]
-    return task.finish(written, {**counts, **told})
+    counts: dict = {"systems": len(systems), "test_sets": len(sets), "rows": len(rows)}
+    if unrated:
+        counts["without_error_rate"] = unrated
+    return task.finish([experiment / "results.json", experiment / "curves.json"], counts)
 
 
 def tuned_sets(
     data: Path, sets: Sequence[str], roles: Mapping[str, Sequence[Path] | None]
 ) -> list[str]:
-    """Sets that are no test: those named in ``dev`` or ``calibration``.
-
-    Parameters
-    ----------
-    data, sets, roles
-        As for `watermarks_of_leakage`.
-    """
-    folders = {folder.resolve() for role in ("dev", "calibration") for folder in roles[role] or ()}
-    return [name for name in sets if (data / name).resolve() in folders]
+    """Sets that are no test: those named in ``dev`` or ``calibration``."""
+    folders = [*(roles["dev"] or ()), *(roles["calibration"] or ())]
+    resolved = {folder.resolve() for folder in folders}
+    return [name for name in sets if (data / name).resolve() in resolved]
 
 
-def watermarks_of_leakage(
+def leakage_watermarks(
     data: Path, sets: Sequence[str], roles: Mapping[str, Sequence[Path] | None], allow: bool
 ) -> list[str]:
-    """What has to be said beside every figure, since speakers of a test were heard before.
+    """Warnings about test speakers that were in training; UserError if that is not allowed.
 
-    Parameters
-    ----------
-    data : path
-        Folder of data directories.
-    sets : sequence of str
-        Those that are evaluated.
-    roles : mapping of str to sequence of path or None
-        Role -> its data directories.
-    allow : bool
-        Go on though speakers leak.
-
-    Raises
-    ------
-    UserError
-        They do, and may not.
+    ``roles`` maps each role to its data directories.
     """
-    learnt = {role: speakers_of(folders) for role, folders in roles.items() if folders}
+    learned = {role: speakers_of(folders) for role, folders in roles.items() if folders}
     tuned = tuned_sets(data, sets, roles)
     speakers = {name: speakers_of([data / name]) for name in sets if name not in tuned}
-    return refuse_leakage(speakers, learnt, allow=allow)
+    return refuse_leakage(speakers, learned, allow=allow)
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Systems on one set.
-
-    Attributes
-    ----------
-    rows, curves : lists of dict
-        Of results.json and curves.json.
-    chosen : dict
-        (system, score file) -> name of the set, and the thresholds that cost least on it.
-    """
+    """Systems on one set: entries of results.json and curves.json, and thresholds chosen on it."""
 
     rows: list[dict]
     curves: list[dict]
     chosen: Chosen
 
 
-def evaluated_sets(
+def evaluate_sets(
     data: Path,
     files: Mapping[str, Mapping[str, Sequence[Path]]],
     watermarks: Sequence[str],
     tuned: Sequence[str],
     drawing: Drawing,
 ) -> dict[str, Evaluated]:
-    """Evaluate every score file of every set; first the sets that choose thresholds for the others.
+    """Evaluate every score file of every set; first the sets that choose thresholds for others.
 
-    Parameters
-    ----------
-    data : path
-        Folder of data directories.
-    files : mapping of str to mapping
-        Set -> system -> its score files.
-    watermarks : sequence of str
-        What has to be said beside every figure.
-    tuned : sequence of str
-        Sets that are no test: their thresholds are for the others.
-    drawing : Drawing
-        How intervals are made.
+    ``files`` are those of each set and system; ``tuned`` are sets that are no test.
     """
     chosen: Chosen = {}
-    found = {}
+    results = {}
     for name in sorted(files, key=lambda name: name not in tuned):
         tests = read_test_set(data / name, watermarks)
         choosing = name in tuned
-        found[name] = evaluated_set(tests, data / name, files[name], drawing, chosen, choosing)
-        chosen = found[name].chosen | chosen
-    return found
+        results[name] = evaluate_set(tests, data / name, files[name], drawing, chosen, choosing)
+        chosen = results[name].chosen | chosen
+    return results
 
 
-def evaluated_set(
+def evaluate_set(
     tests: TrialSet,
     data: Path,
     files: Mapping[str, Sequence[Path]],
@@ -242,76 +211,50 @@ def evaluated_set(
 ) -> Evaluated:
     """Evaluate every score file of one set.
 
-    Parameters
-    ----------
-    tests : TrialSet
-        Its trials.
-    data : path
-        Its data directory.
-    files : mapping of str to sequence of path
-        System -> its score files.
-    drawing : Drawing
-        How intervals are made.
-    chosen : dict
-        Thresholds that another set chose, by (system, score file).
-    choosing : bool
-        This set chooses thresholds for the sets that follow.
+    ``chosen`` are thresholds that another set chose; ``choosing``: this set chooses for others.
     """
     from steps.backends import FAMILIES
 
-    found = Evaluated([], [], {})
-    for name, path in pairs_of(files):
+    results = Evaluated([], [], {})
+    for name, path in system_files(files):
         system = read_system(name, [path], [tests], [data], FAMILIES)
-        scores, key = system.scores[0], (name, label_of(path, tests.name))
-        found.rows.extend(rows_of(system, [tests], drawing)[0])
+        scores, key = system.scores[0], (name, score_label(path, tests.name))
+        rows, _ = system_rows(system, [tests], drawing)
+        results.rows.extend(rows)
         if choosing:
             rates = error_rates(scores[tests.is_target], scores[~tests.is_target])
             thresholds = cheapest_thresholds(rates, drawing.points)
-            found.chosen[key] = (tests.name, thresholds)
-        drawn = curves_of(tests, scores, system.llr, drawing, chosen.get(key))
-        found.curves.append(system.head | drawn)
-    return found
+            results.chosen[key] = (tests.name, thresholds)
+        curves = make_curves(tests, scores, system.llr, drawing, chosen.get(key))
+        results.curves.append(system.head | curves)
+    return results
 
 
-def pairs_of(files: Mapping[str, Sequence[Path]]) -> list[tuple[str, Path]]:
-    """Every score file with the name of its system.
-
-    Parameters
-    ----------
-    files : mapping of str to sequence of path
-        System -> its score files.
-    """
-    return [(system, path) for system, paths in files.items() for path in paths]
+def system_files(files: Mapping[str, Sequence[Path]]) -> list[tuple[str, Path]]:
+    """Every score file with the name of its system."""
+    pairs = []
+    for system, paths in files.items():
+        pairs += [(system, path) for path in paths]
+    return pairs
 
 
-def inputs_of_scores(files: Mapping[str, Mapping[str, Sequence[Path]]]) -> dict[str, Path]:
-    """Receipts of the score files.
-
-    Parameters
-    ----------
-    files : mapping of str to mapping
-        Test set -> system -> its score files.
-    """
-    return {
-        f"{name}/{system}/{label_of(path, name)}": receipt_of(path)
-        for name, of_systems in files.items()
-        for system, path in pairs_of(of_systems)
-    }
+def score_receipts(files: Mapping[str, Mapping[str, Sequence[Path]]]) -> dict[str, Path]:
+    """Receipts of the score files."""
+    inputs = {}
+    for name, of_systems in files.items():
+        for system, path in system_files(of_systems):
+            label = f"{name}/{system}/{score_label(path, name)}"
+            inputs[label] = receipt_of(path)
+    return inputs
 
 
-def inputs_of_roles(roles: Mapping[str, Sequence[Path] | None]) -> dict[str, Path]:
-    """Lists of the speakers that the systems learnt from.
-
-    Parameters
-    ----------
-    roles : mapping of str to sequence of path or None
-        Role -> its data directories.
-    """
-    return {
-        f"{role} {number}": folder / "utt2spk"
-        for role, folders in roles.items()
-        for number, folder in enumerate(folders or (), 1)
-    }
+def role_inputs(roles: Mapping[str, Sequence[Path] | None]) -> dict[str, Path]:
+    """Lists of the speakers that the systems were trained on."""
+    inputs = {}
+    for role, folders in roles.items():
+        for number, folder in enumerate(folders or (), 1):
+            inputs[f"{role} {number}"] = folder / "utt2spk"
+    return inputs
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 r"""Normalise scores by a cohort of other speakers: z-, t-, s-norm and adaptive s-norm.
 
-    python -m steps.normalise_scores exp/x/scores/test/cosine.scores exp/x/backend/cosine exp/x/embeddings/test data/full/test \
-      exp/x/embeddings/train exp/x/scores/test/cosine_asnorm.scores --method as_norm1
+    python -m steps.normalise_scores exp/x/scores/test/cosine.scores exp/x/backend/cosine \
+      exp/x/embeddings/test data/full/test exp/x/embeddings/train \
+      exp/x/scores/test/cosine_asnorm.scores --method as_norm1
 """
 
 import math
@@ -18,18 +19,18 @@ from utils.embeddings.provenance import compare_provenance
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import Task
-from utils.scoring.backend_files import Backend, TrainedBackend, read_backend, rows_of_backend
+from utils.scoring.backend_files import Backend, TrainedBackend, read_backend, transform_embeddings
 from utils.scoring.cohort import (
     Cohort,
     MembersOf,
     cohort_rows,
+    cohort_speakers,
     read_cohort,
     refuse_other_scores,
-    speakers_of_cohort,
 )
 from utils.scoring.cohort_scores import CohortScores, NoSpread, ScoreMatrix
 from utils.scoring.normalise import Method, Normalisation, Statistics, normalise
-from utils.scoring.score_files import input_of, read_scores, receipt_of, write_scores
+from utils.scoring.score_files import read_scores, receipt_of, score_input, write_scores
 from utils.trials.leakage import refuse_leakage
 from utils.trials.speakers import speakers_of_sides
 
@@ -56,10 +57,11 @@ def normalise_scores(
     device: Literal["cpu", "cuda"] = "cpu",
     num_threads: int = 2,
 ) -> dict:
-    """Tell every score in standard deviations of the scores of its two sides against a cohort.
+    """Write scores in standard deviations of the scores of their sides against a cohort.
 
-    Beside the scores, in a folder of their name: ``cohort``, who was in it, and of each side ``utt2cohort_mean`` and ``utt2cohort_deviation``,
-    as quality measures for ``steps.calibrate`` (not by as_norm2, whose statistics depend on the trial, nor with ``enrol_embeddings``).
+    Beside the scores, in a folder of their name, are the ``cohort``'s members and, for each side,
+    ``utt2cohort_mean`` and ``utt2cohort_deviation``: quality measures for ``steps.calibrate`` (not
+    by as_norm2, whose statistics depend on the trial, nor with ``enrol_embeddings``).
 
     Parameters
     ----------
@@ -70,20 +72,21 @@ def normalise_scores(
     embeddings : path
         Folder of the embeddings that it compared.
     data : path
-        Data directory of the trials, whose ``utt2spk`` says whose speakers may not be in the cohort.
+        Data directory of the trials; speakers of its ``utt2spk`` may not be in the cohort.
     cohort : path
         Folder of the cohort's embeddings, of the same network; each counts as one utterance.
     output : path
         Score file.
     method : str
-        ``as_norm1``: by the closest members of each side; ``as_norm2``: by those of the other side; ``s_norm``: by all; ``z_norm``, ``t_norm``: by
-        all, for the enrolment or the test side alone.
+        ``as_norm1``: by the closest members of each side; ``as_norm2``: by those of the other side;
+        ``s_norm``: by all; ``z_norm``, ``t_norm``: by all, for the enrolment or test side alone.
     top_k : int or None
-        Closest members that the adaptive methods take; None: 300, or a quarter of a cohort of fewer than 1,200.
+        Closest members that the adaptive methods use; None: 300, or a quarter of a cohort of fewer
+        than 1,200.
     cohort_of : str
         ``speakers``: means, from spk_xvector.scp; ``utterances``: from xvector.scp.
     cohort_list : path or None
-        Names of those to take, one at the head of each line; None: all.
+        Names of the members to use, one at the start of each line; None: all.
     cohort_utt2spk : path or None
         Speakers of the cohort's utterances.
     enroll_spk2utt : path or None
@@ -91,25 +94,26 @@ def normalise_scores(
     enrol_embeddings : path or None
         As for ``steps.score``.
     allow_leakage : bool
-        Go on though test speakers are in the cohort, and mark the result.
+        Go on if test speakers are in the cohort, and mark the result.
     device : str
         ``cuda``: cohort scores on the GPU, for cosine.
     num_threads : int
-        Blocks of sides that are worked on at the same time; changes nothing in the result.
+        Blocks of sides that are computed at a time; changes nothing in the result.
 
     Returns
     -------
     dict
-        Numbers of ``trials``, ``sides`` and members of the ``cohort``, the ``protocol``, what the embeddings are ``centred`` by, and
-        ``watermarks``.
+        Numbers of ``trials``, ``sides`` and members of the ``cohort``, the ``protocol``, what the
+        embeddings are ``centred`` by, and ``watermarks``.
 
     Raises
     ------
     UserError
-        A test speaker is in the cohort; the cohort is too small, or scores against it do not vary; another back end made the scores.
+        A test speaker is in the cohort; the cohort is too small, or scores against it do not vary;
+        another back end made the scores.
     """
     inputs = {
-        "scores": input_of(scores),
+        "scores": score_input(scores),
         "backend": backend / "receipts" / "train_backend.json",
         **embeddings_inputs(embeddings),
         "utt2spk": data / "utt2spk",
@@ -123,16 +127,12 @@ def normalise_scores(
     inputs |= {name: path for name, path in lists.items() if path}
     if enrol_embeddings:
         inputs["enrol_embeddings"] = embeddings_inputs(enrol_embeddings)["embeddings"]
-    options: dict[str, str | int | None] = {
-        "method": method,
-        "cohort_of": cohort_of,
-        "allow_leakage": allow_leakage,
-    }
+    options: dict = {"method": method, "cohort_of": cohort_of, "allow_leakage": allow_leakage}
     if method.startswith("as_"):
         options["top_k"] = top_k
     if device != "cpu":
         options["device"] = device
-    refuse_no_ending(output)
+    require_ending(output)
     task = Task(
         output.parent, receipt_of(output).stem, format=FORMAT, inputs=inputs, options=options
     )
@@ -144,70 +144,53 @@ def normalise_scores(
             print(difference)
     enrol, test, raw = read_scores(scores)
     others = read_cohort(cohort, cohort_of, cohort_list)
-    learnt = {"cohort": speakers_of_cohort(others, cohort_utt2spk)}
+    learned = {"cohort": cohort_speakers(others, cohort_utt2spk)}
     tests = {data.name: speakers_of_sides({*enrol, *test}, data, enroll_spk2utt)}
-    marks = refuse_leakage(tests, learnt, allow=allow_leakage)
-    sides = sides_of_trials(scores, enrol, test, embeddings, enroll_spk2utt, enrol_embeddings)
-    how = Normalisation(method, usual_top_k(others) if top_k is None else top_k, device)
+    marks = refuse_leakage(tests, learned, allow=allow_leakage)
+    sides = read_sides(scores, enrol, test, embeddings, enroll_spk2utt, enrol_embeddings)
+    if top_k is None:
+        top_k = usual_top_k(others)
+    how = Normalisation(method, top_k, device)
     trained = backend_for(how, backend)
     against = cohort_scores(trained, sides, embeddings, others, output.parent, num_threads)
     normalised, statistics = normalised_scores(raw, sides, against, how, cohort)
     write_scores(output, enrol, test, normalised)
-    written = write_cohort(
-        output.with_suffix(""), others, sides.names, None if enrol_embeddings else statistics
-    )
+    if enrol_embeddings:
+        statistics = None
+    written = write_cohort(output.with_suffix(""), others, sides.names, statistics)
     print(
         f"{output}: {method} of {len(raw):,} trials, {len(sides.names):,} sides, by "
-        f"{in_words(others, how)}"
+        f"{describe_members(others, how)}"
     )
     counts = {
         "trials": len(raw),
         "sides": len(sides.names),
         "cohort": len(others.members),
-        **carried_on(facts, inputs),
+        **copied_facts(facts, inputs),
         "watermarks": [*facts.get("watermarks", []), *marks],
     }
     return task.finish([output, *written], counts)
 
 
-def carried_on(facts: Mapping, inputs: Mapping[str, Path]) -> dict[str, str | None]:
-    """What is true of normalised scores as of the raw ones: protocol, and what embeddings are centred by.
-
-    Parameters
-    ----------
-    facts : mapping
-        Counts of the raw scores' receipt.
-    inputs : mapping of str to path
-        Of this step.
-    """
+def copied_facts(facts: Mapping, inputs: Mapping[str, Path]) -> dict[str, str | None]:
+    """Facts that normalised scores share with the raw ones: protocol, and centring."""
     from steps.backends import FAMILIES
-    from utils.scoring.centring import centring_of_inputs
+    from utils.scoring.centring import centring_from_inputs
 
-    centred = centring_of_inputs(inputs.values(), FAMILIES)
+    centred = centring_from_inputs(inputs.values(), FAMILIES)
     return {"protocol": facts.get("protocol", "whole"), "centred": centred}
 
 
-def refuse_no_ending(output: Path) -> None:
-    """Refuse a score file whose name without its ending, the cohort's folder, would be its own.
-
-    Parameters
-    ----------
-    output : path
-        Score file.
-
-    Raises
-    ------
-    UserError
-        Its name has no ending.
-    """
+def require_ending(output: Path) -> None:
+    """UserError for a score file without an ending: the cohort's folder would have its name."""
     if not output.suffix:
         raise UserError(
-            f"{output}: a name without an ending, expected such as {output}.scores: the folder of "
-            "the name before it gets the cohort"
+            f"{output}: a name without an ending, expected such as {output}.scores: the cohort is "
+            f"written to the folder {output}"
         )
 
 
-def sides_of_trials(
+def read_sides(
     scores: Path,
     enrol: list[str],
     test: list[str],
@@ -215,52 +198,24 @@ def sides_of_trials(
     enroll_spk2utt: Path | None,
     enrol_embeddings: Path | None,
 ) -> TrialVectors:
-    """Embeddings of the sides that occur, and of no other.
-
-    Parameters
-    ----------
-    scores : path
-        Where the pairs are from, for messages.
-    enrol, test : lists of P str
-        Both sides of each.
-    embeddings, enroll_spk2utt, enrol_embeddings : path or None
-        As for `normalise_scores`.
-    """
-    models = read_spk2utt(enroll_spk2utt) if enroll_spk2utt else None
+    """Embeddings of the sides that occur; ``scores`` is the file of the pairs, for messages."""
+    models = None
+    if enroll_spk2utt:
+        models = read_spk2utt(enroll_spk2utt)
     sides = read_trial_vectors(embeddings, enrol, test, scores, models, enrol_embeddings)
     used, rows = np.unique(np.concatenate([sides.enrol_rows, sides.test_rows]), return_inverse=True)
+    enrol_rows, test_rows = rows[: len(enrol)], rows[len(enrol) :]
     names = [sides.names[row] for row in used.tolist()]
-    return TrialVectors(
-        names, sides.vectors[used], rows[: len(enrol)], rows[len(enrol) :], sides.num_utts[used]
-    )
+    return TrialVectors(names, sides.vectors[used], enrol_rows, test_rows, sides.num_utts[used])
 
 
 def usual_top_k(cohort: Cohort) -> int:
-    """How many closest members count, where nobody says it.
-
-    Parameters
-    ----------
-    cohort : Cohort
-        Those to choose from.
-    """
+    """The default number of closest members."""
     return max(2, min(MOST_CLOSEST, len(cohort.members) // 4))
 
 
 def backend_for(how: Normalisation, backend: Path) -> TrainedBackend:
-    """The trained back end.
-
-    Parameters
-    ----------
-    how : Normalisation
-        What its scores are normalised by.
-    backend : path
-        Its folder.
-
-    Raises
-    ------
-    UserError
-        It is damaged, or has no scores on that device.
-    """
+    """The trained back end; UserError if it is damaged, or has no scores on that device."""
     from steps.backends import FAMILIES, Cosine
 
     trained = read_backend(backend, FAMILIES)
@@ -281,52 +236,30 @@ def cohort_scores(
     scratch: Path,
     num_threads: int,
 ) -> CohortScores:
-    """Sides and a cohort, as the back end compares them.
-
-    Parameters
-    ----------
-    trained : TrainedBackend
-        From `backend_for`.
-    sides : TrialVectors
-        From `sides_of_trials`.
-    embeddings : path
-        Where they are from, for messages.
-    cohort : Cohort
-        Other speakers.
-    scratch : path
-        Folder with room for a large cohort.
-    num_threads : int
-        As for `normalise_scores`.
-
-    Raises
-    ------
-    UserError
-        As `rows_of_backend`.
-    """
+    """Sides and a cohort, as the back end compares them; a large cohort is stored in `scratch`."""
 
     def transform(names: Sequence[str], vectors: np.ndarray) -> np.ndarray:
         num_utts = np.ones(len(names), np.int64)
-        return rows_of_backend(trained, names, vectors, num_utts, cohort.folder)
+        return transform_embeddings(trained, names, vectors, num_utts, cohort.folder)
 
-    rows = rows_of_backend(trained, sides.names, sides.vectors, sides.num_utts, embeddings)
+    rows = transform_embeddings(trained, sides.names, sides.vectors, sides.num_utts, embeddings)
     members = cohort_rows(cohort, transform, scratch)
     if hasattr(trained.scorer, "num_threads"):
-        num_threads = 1  # it has threads of its own, as many as its sums depend on
-    return CohortScores(score_matrix_of(trained.scorer), rows, members, num_threads)
+        num_threads = 1  # the scorer has threads of its own
+    return CohortScores(make_score_matrix(trained.scorer), rows, members, num_threads)
 
 
-def score_matrix_of(scorer: Backend) -> ScoreMatrix:
-    """Scores of sides (B, D), or (B, R, D) of which the rows' scores are averaged, against members of a cohort (M, D).
+def make_score_matrix(scorer: Backend) -> ScoreMatrix:
+    """Function of sides (B, D), or (B, R, D) whose rows' scores are averaged, and members (M, D).
 
-    Parameters
-    ----------
-    scorer : Backend
-        Trained; a side is scored as the enrolment, a member as the test.
+    A side is scored as the enrolment, a member as the test.
     """
 
     def score_matrix(sides: np.ndarray, members: np.ndarray) -> np.ndarray:
         scores = scorer.score_matrices(sides.reshape(-1, sides.shape[-1]), members)
-        return scores if sides.ndim == 2 else scores.reshape(*sides.shape[:2], -1).mean(axis=1)
+        if sides.ndim == 3:
+            scores = scores.reshape(*sides.shape[:2], -1).mean(axis=1)
+        return scores
 
     return score_matrix
 
@@ -334,88 +267,46 @@ def score_matrix_of(scorer: Backend) -> ScoreMatrix:
 def normalised_scores(
     raw: np.ndarray, sides: TrialVectors, against: CohortScores, how: Normalisation, cohort: Path
 ) -> tuple[np.ndarray, Statistics | None]:
-    """What `utils.scoring.normalise.normalise` gives, with faults of the cohort told to the user.
-
-    Parameters
-    ----------
-    raw : (P,) float array
-        Scores.
-    sides : TrialVectors
-        From `sides_of_trials`.
-    against : CohortScores
-        From `cohort_scores`.
-    how : Normalisation
-        The method.
-    cohort : path
-        Folder of the cohort's embeddings, for messages.
-
-    Raises
-    ------
-    UserError
-        The cohort is too small, or scores against it do not vary.
-    """
+    """As `utils.scoring.normalise.normalise`; UserError for a cohort too small or uniform."""
     try:
         return normalise(raw, sides.enrol_rows, sides.test_rows, against, how)
     except NoSpread as error:
         raise UserError(
             f"{cohort}: the cohort scores of '{sides.names[error.side]}' are all alike: nothing to "
-            "divide by; take a larger cohort, or other members"
+            "divide by; use a larger cohort, or other members"
         ) from None
     except ValueError as error:
-        raise UserError(f"{cohort}: {error}; take a larger cohort, or give --top-k") from None
+        raise UserError(f"{cohort}: {error}; use a larger cohort, or give --top-k") from None
 
 
 def write_cohort(
     folder: Path, cohort: Cohort, names: list[str], statistics: Statistics | None
 ) -> list[Path]:
-    """Write who was in the cohort, and statistics of each side.
-
-    Parameters
-    ----------
-    folder : path
-        Output.
-    cohort : Cohort
-        Its members are listed.
-    names : list of N str
-        The sides.
-    statistics : (N,), (N,) float arrays or None
-        From `utils.scoring.normalise.normalise`.
-    """
+    """Write the members of the cohort, and statistics of each side."""
     lines = {"cohort": [f"{member}\n" for member in cohort.members]}
     if statistics:
         means, deviations = statistics
-        lines["utt2cohort_mean"] = lines_of_sides(names, means)
-        lines["utt2cohort_deviation"] = lines_of_sides(names, deviations)
+        lines["utt2cohort_mean"] = side_lines(names, means)
+        lines["utt2cohort_deviation"] = side_lines(names, deviations)
+    written = []
     for name, content in lines.items():
         with atomic_write(folder / name) as file:
             file.writelines(content)
-    return [folder / name for name in lines]
+        written.append(folder / name)
+    return written
 
 
-def lines_of_sides(names: list[str], column: np.ndarray) -> list[str]:
-    """``<side> <value>`` of each side that has a value, in the order of names.
-
-    Parameters
-    ----------
-    names : list of N str
-        The sides.
-    column : (N,) float array
-        Values; NaN for none.
-    """
-    pairs = sorted(zip(names, column.tolist(), strict=True))
-    return [f"{side} {value:.7g}\n" for side, value in pairs if not math.isnan(value)]
+def side_lines(names: list[str], column: np.ndarray) -> list[str]:
+    """``<side> <value>`` of each side with a value (not NaN), sorted by name."""
+    lines = []
+    for side, value in sorted(zip(names, column.tolist(), strict=True)):
+        if not math.isnan(value):
+            lines.append(f"{side} {value:.7g}\n")
+    return lines
 
 
-def in_words(cohort: Cohort, how: Normalisation) -> str:
-    """What the statistics of each side are taken of.
-
-    Parameters
-    ----------
-    cohort : Cohort
-        All members.
-    how : Normalisation
-        The method.
-    """
+def describe_members(cohort: Cohort, how: Normalisation) -> str:
+    """The members that the statistics of each side are computed from, as text."""
     everybody = f"a cohort of {len(cohort.members):,} {cohort.kind}"
     if how.method.startswith("as_"):
         return f"the {how.top_k:,} closest of {everybody}"

@@ -1,6 +1,7 @@
-"""Score trials with a trained back end.
+r"""Score trials with a trained back end.
 
-python -m steps.score exp/x/backend/cosine exp/x/embeddings/test data/full/test/trials exp/x/scores/test/cosine.scores
+    python -m steps.score exp/x/backend/cosine exp/x/embeddings/test data/full/test/trials \
+      exp/x/scores/test/cosine.scores
 """
 
 from pathlib import Path
@@ -34,29 +35,34 @@ def score(
     backend : path
         Folder that ``steps.train_backend`` wrote.
     embeddings : path
-        Folder with ``xvector.scp`` of the test side, and of the enrolment side too, which may also be a speaker of ``spk_xvector.scp``.
+        Folder with ``xvector.scp`` of both sides; an enrolment side may also be a speaker of
+        ``spk_xvector.scp``.
     trials : path
-        ``<enrol> <test> target|nontarget`` on each line, or all without the class, which scores do not need.  A class has to be what the
-        ``utt2spk`` beside the list says.
+        ``<enrol> <test> target|nontarget`` on each line, or all without the class, which scores do
+        not need.  Classes have to agree with the ``utt2spk`` beside the list.
     output : path
         Score file, ``<enrol> <test> <score>``.
     enroll_spk2utt : path, optional
-        ``<model> <utterance> ...``: enrolment sides are these models, each the mean of its utterances.
+        ``<model> <utterance> ...``: enrolment sides are these models, each the mean of its
+        utterances.
     enrol_embeddings : path, optional
-        Folder of the enrolment sides' embeddings, where ``embeddings`` has those of the test sides alone: whole enrolment, short tests.
+        Folder of the enrolment sides' embeddings, if ``embeddings`` has only those of the test
+        sides: whole enrolment, short tests.
     compare : str or None
-        Where utterances have matrices: ``all``: the mean of the scores of all pairs of rows; ``paired``: of the i-th row with the i-th; None: as the
-        test protocol says.
+        For utterances with matrices: ``all``: the mean of the scores of all pairs of rows;
+        ``paired``: of the i-th row with the i-th; None: as the test protocol specifies.
 
     Returns
     -------
     dict
-        Number of ``trials`` scored, the test ``protocol`` of the embeddings, and what these are ``centred`` by.
+        Number of ``trials`` scored, the test ``protocol`` of the embeddings, and what these are
+        ``centred`` by.
 
     Raises
     ------
     UserError
-        A trial's side has no embedding, or its class is not that of its speakers; the back end was trained on embeddings of another network; an embedding is zero or not finite.
+        A trial's side has no embedding, or its class is not that of its speakers; the back end was
+        trained on embeddings of another network; an embedding is zero or not finite.
     """
     how = compare or comparison_of(embeddings)
     inputs = {
@@ -68,34 +74,39 @@ def score(
         inputs["enroll_spk2utt"] = enroll_spk2utt
     if enrol_embeddings:
         inputs["enrol_embeddings"] = embeddings_inputs(enrol_embeddings)["embeddings"]
+    options = {}
+    if how != "all":
+        options["compare"] = how
     task = Task(
         home=output.parent,
         name=receipt_of(output).stem,
         format=FORMAT,
-        options={"compare": how} if how != "all" else {},
+        options=options,
         inputs=inputs,
     )
     if task.is_done():
         return task.counts
     from steps.backends import FAMILIES
-    from utils.scoring.backend_files import read_backend, rows_of_backend
-    from utils.scoring.centring import centring_of_inputs
+    from utils.scoring.backend_files import read_backend, transform_embeddings
+    from utils.scoring.centring import centring_from_inputs
 
     for folder in filter(None, (enrol_embeddings, embeddings)):
         for difference in compare_provenance(backend, folder):
             print(difference)
     listed = read_trials_to_score(trials, enrol_embeddings or embeddings, enroll_spk2utt)
     enrol, test = listed.enrol, listed.test
-    models = read_spk2utt(enroll_spk2utt) if enroll_spk2utt else None
+    models = None
+    if enroll_spk2utt:
+        models = read_spk2utt(enroll_spk2utt)
     sides = read_trial_vectors(embeddings, enrol, test, trials, models, enrol_embeddings)
     trained = read_backend(backend, FAMILIES)
-    rows = rows_of_backend(trained, sides.names, sides.vectors, sides.num_utts, embeddings)
+    rows = transform_embeddings(trained, sides.names, sides.vectors, sides.num_utts, embeddings)
     scores = score_pairs(trained.scorer, rows, sides.enrol_rows, sides.test_rows, how)
     write_scores(output, enrol, test, scores)
     counts = {
         "trials": len(scores),
         "protocol": protocol_of(embeddings, enrol_embeddings),
-        "centred": centring_of_inputs(task.inputs.values(), FAMILIES),
+        "centred": centring_from_inputs(task.inputs.values(), FAMILIES),
     }
     return task.finish([output], counts)
 

@@ -1,6 +1,7 @@
-"""Scores of all models against all tests as a matrix and a picture, and false acceptance and rejection over thresholds.
+r"""Scores of all models against all tests as a matrix and a picture, and error rates by threshold.
 
-python -m steps.similarity_matrix exp/ge2e_td/scores/test/cosine.scores data/td-prompted/packed_8000/tested/test exp/ge2e_td/similarity/test
+    python -m steps.similarity_matrix exp/ge2e_td/scores/test/cosine.scores \
+      data/td-prompted/packed_8000/tested/test exp/ge2e_td/similarity/test
 """
 
 import json
@@ -17,21 +18,26 @@ FORMAT = 1
 
 
 def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
-    """Write ``similarity.npy`` with its ``rows`` and ``columns``, ``similarity.svg``, ``thresholds.tsv`` and ``summary.json``, for the report.
+    """Write the similarity matrix of a test set, as an array and a picture, for the report.
+
+    The files are ``similarity.npy`` with its ``rows`` and ``columns``, ``similarity.svg``,
+    ``thresholds.tsv`` and ``summary.json``.
 
     Parameters
     ----------
     scores : path
         Written by steps.score.
     data : path
-        Data directory of the trials, with ``utt2spk`` and, where models are of several utterances, ``enroll.spk2utt``.
+        Data directory of the trials, with ``utt2spk`` and, if models are of several utterances,
+        ``enroll.spk2utt``.
     output : path
-        Folder; the report looks for it at ``exp/<name>/similarity/<set>``.
+        Folder; the report reads it at ``exp/<name>/similarity/<set>``.
 
     Returns
     -------
     dict
-        Numbers of ``models`` and ``tests``, ``eer_percent``, and ``published_eer_percent``: at one of 50 thresholds, as the GE2E seed has it.
+        Numbers of ``models`` and ``tests``, ``eer_percent``, and ``published_eer_percent``: at one
+        of 50 thresholds, as in the original GE2E implementation.
 
     Raises
     ------
@@ -50,7 +56,7 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
     )
     if task.is_done():
         return task.counts
-    from utils.evaluation.sets import watermarks_of
+    from utils.evaluation.sets import read_watermarks
     from utils.evaluation.subsets import trial_speakers
     from utils.files import atomic_write
     from utils.metrics.rates import equal_error_rate
@@ -65,7 +71,7 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
 
     enrol, test, is_target = read_labelled_trials(data)
     values = scores_of_trials(scores, enrol, test, data / "trials")
-    watermarks = watermarks_of(data)
+    watermarks = read_watermarks(data)
     note = "; ".join(watermarks)
     names = sorted({*enrol, *test})
     speaker_of = dict(zip(names, trial_speakers(data, names), strict=True))
@@ -81,16 +87,15 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
         "published_threshold": at,
     }
     summary = {"backend": scores.stem, **counts, "watermarks": watermarks}
+    row_speakers = [speaker_of[name] for name in rows]
+    column_speakers = [speaker_of[name] for name in columns]
+    if note:
+        table = f"# {note}\n{table}"
     texts = {
         "rows": "".join(f"{name}\n" for name in rows),
         "columns": "".join(f"{name}\n" for name in columns),
-        "similarity.svg": similarity_picture(
-            matrix,
-            [speaker_of[name] for name in rows],
-            [speaker_of[name] for name in columns],
-            note,
-        ),
-        "thresholds.tsv": f"# {note}\n{table}" if note else table,
+        "similarity.svg": similarity_picture(matrix, row_speakers, column_speakers, note),
+        "thresholds.tsv": table,
         "summary.json": json.dumps(summary, indent=1) + "\n",
     }
     for name, text in texts.items():
@@ -98,7 +103,7 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
             file.write(text)
     with atomic_write(output / "similarity.npy", "wb") as file:
         np.save(file, matrix)
-    return task.finish([*(output / name for name in texts), output / "similarity.npy"], counts)
+    return task.finish([output / name for name in (*texts, "similarity.npy")], counts)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
-"""How often the 95 % intervals of all figures hold the truth: the simulated lists of bench_intervals.py, whose scores are made log-likelihood ratios.
+"""How often 95 % intervals of all figures contain the true value, on simulated lists.
 
     python -m tests.bench.bench_cost_intervals --jobs 2 > tests/bench/cost_intervals.md
 
-Either class has variance 1 and their means are d apart, so that the ratio of score x is d (x - m), m in the middle between them.  Such ratios
-are calibrated: the lowest and the actual cost are the same, prior P asks for the threshold log((1 - P) / P), and Cllr is an integral over a
-normal distribution.  A second system of the same EER scores the same trials: the interval of the difference should hold 0.
+The lists are those of bench_intervals.py, with scores turned into log-likelihood ratios.  Either
+class has variance 1 and their means are d apart, so that the ratio of score x is d (x - m), with m
+the middle between them.  Such ratios are calibrated: the lowest and the actual cost are the same,
+the threshold at prior P is log((1 - P) / P), and Cllr is an integral over a normal distribution.  A
+second system of the same EER scores the same trials: the interval of the difference should contain
+0.
 
-The table decides where an interval is shown (utils/metrics/interval_rule.py); a test compares the two.
+The table decides when an interval is shown (utils/metrics/interval_rule.py); a test compares both.
 """
 
 import argparse
@@ -34,42 +37,52 @@ PRIORS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 0.9, 0.99)
 POINTS = {f"{prior:g}": prior for prior in PRIORS}
 COSTS = [f"{kind}_dcf_{name}" for kind in ("min", "act") for name in POINTS]
 FIGURES = ("eer_percent", "cllr", *COSTS)
-WHAT_IT_SAYS = """
-**The rule.** A figure has an interval where lists of so many speakers, and of each larger number that was tried, hold the truth in at least 88 of 100: the numbers
-are in utils/metrics/interval_rule.py, which a test compares with the first table.  A difference of two systems has one where both figures have.
+EXPLANATION = """
+**The rule.** A figure has an interval if, with that number of speakers and with each larger number
+that was tried, the interval contains the true value in at least 88 of 100 lists: the numbers are in
+utils/metrics/interval_rule.py, which a test compares with the first table.  A difference of two
+systems has one if both figures have.
 
 - **The EER** has one from 5 speakers on (fewer were not tried), **Cllr** from 5, 10 or 20 on.
-- **Costs** are decided by the few errors beyond a high threshold.  A list of few speakers often has none of them, and the draws of its speakers can't know what
-  they have not seen; the lowest cost is picked as the best of all thresholds of this very list, and so lies below the truth, the more so where it is near 1.
-  Where the EER is 10 % or less, the lowest cost at a prior of 0.05 has an interval from 5 to 40 speakers on, at 0.01 from 400 on, at 0.001 never.
-- **A difference** of two equally good systems keeps within its interval in 90 of 100 lists and more, but for lowest costs at priors of 0.005 and less and of 0.99.
-- The last table asks by the EER that a list has, as users do, not by the true one.  At the edge of the rule, where half of the lists get an interval, 81 of 100 hold
-  at worst: those whose EER came out low.
+- **Costs** depend on the few errors beyond a high threshold.  A list of few speakers often has none
+  of them, and draws of its speakers cannot add any; the lowest cost is the best of all thresholds
+  of the list, and so is below the true value, the more so near 1.  If the EER is 10 % or less,
+  the lowest cost at a prior of 0.05 has an interval from 5 to 40 speakers on, at 0.01 from 400 on,
+  at 0.001 never.
+- **A difference** of two equally good systems is within its interval in 90 of 100 lists and more,
+  but for lowest costs at priors of 0.005 and less and of 0.99.
+- The last table uses the EER that a list has, as users do, not the true one.  At the edge of the
+  rule, where half of the lists get an interval, the coverage is 81 of 100 at worst: lists with a
+  low EER by chance.
 
-Speakers have six utterances here, and 30 non-target trials each.  Lists with more of these see more of the rare errors.
+Speakers have six utterances here, and 30 nontarget trials each.  Lists with more of these have more
+of the rare errors.
 """
-FOR_LARGE = 0.5  # of the lists, where there are 400 speakers: they take most of the time
+FOR_LARGE = 0.5  # of the lists, with 400 speakers: they take most of the time
 
 
 def truths(eer):
-    """Each figure of an endless list."""
+    """The true value of each figure: that of an infinite list."""
     distance = -2 * NORMAL.inv_cdf(eer)
-    # of targets; of non-targets they are the negative of it
+    # of targets; those of nontargets are the negative
     ratios = NormalDist(distance**2 / 2, distance)
-    found = {"eer_percent": 100 * eer}
+    true_values = {"eer_percent": 100 * eer}
     for name, prior in POINTS.items():
         threshold = bayes_threshold(prior)
         miss, false_alarm = ratios.cdf(threshold), ratios.cdf(-threshold)
         cost = (prior * miss + (1 - prior) * false_alarm) / min(prior, 1 - prior)
-        found |= {f"min_dcf_{name}": cost, f"act_dcf_{name}": cost}
+        true_values |= {f"min_dcf_{name}": cost, f"act_dcf_{name}": cost}
     points = ratios.mean + ratios.stdev * np.linspace(-9, 9, 20_001)
     weights = np.exp(-0.5 * np.linspace(-9, 9, 20_001) ** 2)
     mean = np.sum(np.logaddexp(0, -points) * weights) / weights.sum()
-    return found | {"cllr": float(mean / LOG_2)}
+    return true_values | {"cllr": float(mean / LOG_2)}
 
 
 def one_list(task):
-    """For each figure whether its interval holds the truth and whether that of the difference holds 0, (F, 2); and the EER that was found."""
+    """For each figure whether its interval contains the true value, and that of the difference 0.
+
+    (F, 2) bool; and the EER of the list.
+    """
     num_speakers, percent, number, replicates = task
     eer = percent / 100
     rng = np.random.default_rng([num_speakers, round(100 * percent), number, 1])
@@ -104,14 +117,14 @@ def one_list(task):
 
 
 def outcomes(num_speakers, percent, lists, replicates, pool):
-    """Of each list what `one_list` gives: (lists, F, 2) and (lists,)."""
+    """Results of `one_list` for each list: (lists, F, 2) and (lists,)."""
     tasks = [(num_speakers, percent, number, replicates) for number in range(lists)]
     holds, eers = zip(*pool.map(one_list, tasks, chunksize=5), strict=True)
     return np.array(holds), np.array(eers)
 
 
 def all_outcomes(lists, replicates, jobs):
-    """(speakers, EER) -> from `outcomes`."""
+    """(speakers, EER) -> results of `outcomes`."""
     found = {}
     with ProcessPoolExecutor(jobs) as pool:
         for num_speakers in SPEAKERS:
@@ -134,7 +147,7 @@ def print_table(title, cells):
 
 
 def coverage(found, column):
-    """Cell -> per cent of its lists, by figure, whose interval of one kind holds."""
+    """Cell -> per cent of its lists, by figure, with the true value in one kind of interval."""
     return {
         cell: [f"{share:.1f}" for share in 100 * holds[:, :, column].mean(axis=0)]
         for cell, (holds, _) in found.items()
@@ -142,7 +155,7 @@ def coverage(found, column):
 
 
 def coverage_of_shown(found):
-    """Cell -> per cent of lists whose figure gets an interval by the EER found, and how many of these hold the truth."""
+    """Cell -> coverage of the intervals that the EER of the list allows, and how often it does."""
     cells = {}
     for (num_speakers, percent), (holds, eers) in found.items():
         cells[num_speakers, percent] = []
@@ -160,19 +173,20 @@ def coverage_of_shown(found):
 
 
 def print_page(found, command):
-    """What cost_intervals.md is."""
+    """Print cost_intervals.md."""
     print("# Coverage of 95 % intervals\n")
     print(
-        f"`{command}`: per cent of lists whose interval holds the truth (400 speakers: half as many lists).  Each list has a seed of its own, "
-        "made of its size, EER and number.  min, act: lowest and actual cost at an effective prior."
+        f"`{command}`: per cent of lists whose interval contains the true value (400 speakers: "
+        "half as many lists).\nEach list has a seed of its own, made of its size, EER and number.  "
+        "min, act: lowest and actual cost at an\neffective prior."
     )
-    print(WHAT_IT_SAYS, end="")
+    print(EXPLANATION, end="")
     print_table("Intervals of a figure", coverage(found, 0))
     print_table(
         "Intervals of the difference of two systems that are equally good", coverage(found, 1)
     )
     print_table(
-        "Intervals that are shown, by the EER that a list has: how many hold (per cent of the lists)",
+        "Intervals that are shown, by the EER that a list has: coverage (per cent of the lists)",
         coverage_of_shown(found),
     )
 

@@ -1,12 +1,15 @@
-"""How often a 95 % interval holds the truth: simulated trial lists whose EER is known.
+"""How often a 95 % interval contains the true value: simulated trial lists of known EER.
 
-    python -m tests.bench.bench_intervals --lists 1000 --jobs 2 > tests/bench/intervals.md
+    python -m tests.bench.bench_intervals --lists 1000 --jobs 2
 
-Speakers differ: some are hard to recognise (targets score low), some resemble others (non-targets score high), and so do utterances.
-Targets are all pairs of a speaker's utterances, non-targets pairs at random.  A score is Normal(shift + g + u + v, 1/2) of a target
-trial, Normal(w + x + u + v, 1/2) of a non-target one, with g of the speaker (variance 0.3), w and x of both speakers (0.15 each), u and
-v of both utterances (0.1 each): either class has variance 1, so that EER = Phi(-shift / 2).  A second system of the same EER has the same
-speakers and utterances and scores that correlate with the first one's: a paired test of the two should find nothing, in 95 of 100 lists.
+Its table is the first part of tests/bench/intervals.md.  Speakers differ: some are hard to
+recognise (targets score low), some resemble others (nontargets score high), and so do utterances.
+Targets are all pairs of a speaker's utterances, nontargets random pairs.  A score is Normal(shift +
+g + u + v, 1/2) of a target trial, Normal(w + x + u + v, 1/2) of a nontarget one, with g of the
+speaker (variance 0.3), w and x of both speakers (0.15 each), u and v of both utterances (0.1 each):
+either class has variance 1, so that EER = Phi(-shift / 2).  A second system of the same EER has the
+same speakers and utterances, and scores that correlate with the first one's: a paired test of the
+two should be negative in 95 of 100 lists.
 """
 
 import argparse
@@ -73,7 +76,10 @@ def replicates_of(scores, is_target, left, right, weights):
 
 
 def layers(rng, is_target, left, right, num_speakers, replicates):
-    """Weights and their rows for each way of drawing: speakers, utterances within speakers too, trials alone."""
+    """Weights and their rows for each way of drawing.
+
+    Speakers; speakers and utterances within them; trials alone.
+    """
     speaker = drawn_weights(num_speakers, replicates, int(rng.integers(2**31)))
     yield (
         "speakers",
@@ -97,7 +103,7 @@ def layers(rng, is_target, left, right, num_speakers, replicates):
     yield "trials", trials, np.arange(len(left)), np.full(len(left), len(left))
 
 
-def intervals_of(value, drawn, num_speakers, floor):
+def figure_intervals(value, drawn, num_speakers, floor):
     """The chosen interval and two others."""
     low, high = np.quantile(drawn, [0.025, 0.975])
     return {
@@ -108,7 +114,7 @@ def intervals_of(value, drawn, num_speakers, floor):
 
 
 def one_list(task):
-    """For one simulated list: which intervals hold the truth (per layer and kind), and whether the paired test errs."""
+    """Which intervals of one list contain the true value, and whether the paired test errs."""
     num_speakers, eer, number, replicates, all_layers = task
     rng = np.random.default_rng([num_speakers, round(1000 * eer), number])
     systems, is_target, left, right = simulate(rng, num_speakers, eer)
@@ -116,7 +122,7 @@ def one_list(task):
     found = {}
     for layer, weights, *rows in layers(rng, is_target, left, right, num_speakers, replicates):
         first = replicates_of(systems[0], is_target, *rows, weights)
-        for kind, (low, high) in intervals_of(
+        for kind, (low, high) in figure_intervals(
             values[0], first, num_speakers, 0.5 / is_target.sum()
         ).items():
             found[layer, kind] = (low <= eer <= high, high - low)
@@ -170,9 +176,10 @@ def main():
     ]
     print("# Coverage of 95 % intervals of the EER\n")
     print(
-        f"`python -m tests.bench.bench_intervals --lists {options.lists} --compared {options.compared} --replicates {options.replicates}`: "
-        f"per cent of lists whose interval holds the truth (mean width in points).  Drawing speakers alone: {options.lists} lists; the "
-        f"other layers: {options.compared}.\n"
+        f"`python -m tests.bench.bench_intervals --lists {options.lists} --compared "
+        f"{options.compared} --replicates {options.replicates}`: per cent of lists whose interval "
+        f"contains the true value (mean width in points).  Drawing speakers alone: {options.lists} "
+        f"lists; the other layers: {options.compared}.\n"
     )
     print(
         "| speakers | EER % | "

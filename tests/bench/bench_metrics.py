@@ -1,8 +1,9 @@
-"""Figures and replicates of large lists: seconds inside the process, and the memory that they take.
+"""Metrics and replicates of large lists: seconds inside the process, and the memory used.
 
     python -m tests.bench.bench_metrics [--large]
 
-Measured once, on two busy cores: 580,000 scores 0.19 s, 1,000 draws 5.3 s, 60 million float32 scores 31 s and 3.1 GiB.
+Measured once, on two busy cores: 580,000 scores 0.19 s, 1,000 draws 5.3 s, 60 million float32
+scores 31 s and 3.1 GiB.
 """
 
 import argparse
@@ -26,7 +27,7 @@ TRIALS, SPEAKERS, LARGE = 579_818, 1251, 60_000_000
 
 
 def timed(name, work, times=3):
-    """Run a few times; print the least."""
+    """Run a few times; print the shortest time."""
     least = np.inf
     for _ in range(times):
         start = time.perf_counter()

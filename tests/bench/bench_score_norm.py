@@ -1,10 +1,12 @@
-"""How long score normalisation, calibration and decisions take, whole processes, files in and files out, on work of VoxCeleb1-E's size.
+"""Time of score normalisation, calibration and decisions, on work of VoxCeleb1-E's size.
 
     python -m tests.bench.bench_score_norm
     python -m tests.bench.bench_score_norm --device cuda
-    python -m tests.bench.bench_score_norm --cohort 1000000 --num-embeddings 500 --num-trials 2000     memory of a cohort of a million
+    # memory of a cohort of a million
+    python -m tests.bench.bench_score_norm --cohort 1000000 --num-embeddings 500 --num-trials 2000
 
-Two threads; the naive way, one trial after the other against the whole cohort, is measured on a few trials and scaled up.
+Whole processes on two threads, files in and files out.  The naive way, one trial after the other
+against the whole cohort, is measured on a few trials and scaled up.
 """
 
 import sys
@@ -34,7 +36,7 @@ def bench_score_norm(
     methods: list[str] | None = None,
     device: str = "cpu",
 ) -> dict:
-    """Make embeddings, trials and a cohort, score, normalise, calibrate and decide, and print a table.
+    """Make data, run the steps on them, and print a table.
 
     Parameters
     ----------
@@ -96,7 +98,8 @@ def bench_score_norm(
         commands["decide"] = [scores / "llr.scores", folder / "decisions"]
         seconds = {}
         print(
-            f"{num_trials:,} trials over {num_embeddings:,} embeddings of {dimensions} dimensions, cohort of {cohort:,}"
+            f"{num_trials:,} trials over {num_embeddings:,} embeddings of {dimensions} dimensions, "
+            f"cohort of {cohort:,}"
         )
         print(f"{'':60}{'wall s':>10}{'core s':>10}{'peak GiB':>10}")
         for step, words in commands.items():
@@ -114,15 +117,7 @@ def bench_score_norm(
 
 
 def make_cohort(folder: Path, members: int, dimensions: int) -> None:
-    """Write random speaker means.
-
-    Parameters
-    ----------
-    folder : path
-        For spk_xvector.ark and .scp.
-    members, dimensions : int
-        How many, and of what length.
-    """
+    """Write random speaker means to spk_xvector.ark and .scp."""
     rng = np.random.default_rng(1)
     with ArchiveWriter(folder / "spk_xvector.ark", folder / "spk_xvector.scp") as writer:
         for member in range(members):
@@ -131,31 +126,13 @@ def make_cohort(folder: Path, members: int, dimensions: int) -> None:
 
 
 def make_scores(trials: Path, path: Path) -> None:
-    """Write scores of which those of targets are higher, as random embeddings' are not.
-
-    Parameters
-    ----------
-    trials : path
-        What is scored.
-    path : path
-        Output.
-    """
+    """Write scores that are higher for targets."""
     enrol, test, is_target = read_trials(trials)
     write_scores(path, enrol, test, np.random.default_rng(2).normal(is_target, 0.5))
 
 
 def normalise_naively(folder: Path, num_trials: int, top_k: int) -> float:
-    """Seconds of normalising trials one by one: both sides against the whole cohort, sorted, for each trial anew.
-
-    Parameters
-    ----------
-    folder : path
-        With ``test`` and ``train``.
-    num_trials : int
-        How many of them.
-    top_k : int
-        Closest members.
-    """
+    """Seconds of normalising trials one by one, each time against the whole cohort, sorted."""
     vector_of = dict(zip(*read_vectors(folder / "test" / "xvector.scp"), strict=True))
     cohort = read_vectors(folder / "train" / "spk_xvector.scp")[1]
     cohort /= np.linalg.norm(cohort, axis=1, keepdims=True)

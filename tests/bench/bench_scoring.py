@@ -1,4 +1,4 @@
-"""How long scoring takes, whole processes, files in and files out, on work of VoxCeleb1-E's size.
+"""Time of scoring, whole processes, files in and files out, on work of VoxCeleb1-E's size.
 
 python -m tests.bench.bench_scoring
 """
@@ -33,7 +33,8 @@ def bench_scoring(
     num_embeddings, dimensions, num_trials : int
         Size of the work.
     naive_trials : int
-        So many are also scored one by one, reading each vector from its archive, and the time is scaled up.
+        So many are also scored one by one, reading each vector from its archive, and the time is
+        scaled up.
 
     Returns
     -------
@@ -53,7 +54,8 @@ def bench_scoring(
         ]
         seconds = {}
         print(
-            f"{num_trials:,} trials over {num_embeddings:,} embeddings of {dimensions} dimensions{'wall s':>12}{'core s':>10}{'peak GiB':>10}"
+            f"{num_trials:,} trials over {num_embeddings:,} embeddings of {dimensions} dimensions"
+            f"{'wall s':>12}{'core s':>10}{'peak GiB':>10}"
         )
         for words in (train, score):
             wall, core, memory = timed([sys.executable, "-m", *map(str, words)])
@@ -62,49 +64,41 @@ def bench_scoring(
         start = time.perf_counter()
         score_naively(folder / "test", naive_trials)
         seconds["naive"] = (time.perf_counter() - start) * num_trials / naive_trials
-    slower = seconds["naive"] / seconds["steps.score"]
-    print(
-        f"{'one trial after the other (scaled up)':60}{seconds['naive']:10.2f}   {slower:.0f} x steps.score"
-    )
-    print(
-        f"{'Kaldi, ivector-compute-dot-products':60}{KALDI_SECONDS:10.2f}   {KALDI_SECONDS / seconds['steps.score']:.1f} x steps.score"
-    )
+    others = {
+        "one trial after the other (scaled up)": seconds["naive"],
+        "Kaldi, ivector-compute-dot-products": KALDI_SECONDS,
+    }
+    for name, duration in others.items():
+        slower = duration / seconds["steps.score"]
+        print(f"{name:60}{duration:10.2f}   {slower:.1f} x steps.score")
     return seconds
 
 
 def make_embeddings(folder: Path, num_embeddings: int, dimensions: int, num_trials: int) -> None:
-    """Write random embeddings and trials.
-
-    Parameters
-    ----------
-    folder : path
-        For xvector.ark, xvector.scp and trials.
-    num_embeddings, dimensions, num_trials : int
-        Size of the work.
-    """
+    """Write random embeddings, xvector.ark and xvector.scp, and trials."""
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((num_embeddings, dimensions), dtype=np.float32)
-    keys = [f"id{10000 + k % 1251}-{k:011d}-00001" for k in range(num_embeddings)]
+    num_speakers = min(1251, num_embeddings // 4)
+    keys = [f"id{10000 + k % num_speakers}-{k:011d}-00001" for k in range(num_embeddings)]
     with ArchiveWriter(folder / "xvector.ark", folder / "xvector.scp") as writer:
         for key, vector in zip(keys, vectors, strict=True):
             writer.write(key, vector)
-    enrol, test = rng.integers(num_embeddings, size=(2, num_trials))
-    enrol.sort()  # as published lists are: the trials of one enrolment side stand together
-    test = np.where(test == enrol, (test + 1) % num_embeddings, test)  # not with itself
-    pairs = zip(enrol.tolist(), test.tolist(), strict=True)
-    # by the pair: one that is drawn twice has one class
-    lines = [f"{keys[a]} {keys[b]} {('nontarget', 'target')[(a + b) % 2]}\n" for a, b in pairs]
+    enrol = rng.integers(num_embeddings, size=num_trials)
+    enrol.sort()  # as in published lists: the trials of one enrolment side are together
+    distance = rng.integers(1, num_embeddings, size=num_trials)
+    distance[::2] = num_speakers  # every second trial is a target
+    test = (enrol + distance) % num_embeddings
+    lines = []
+    for one, other in zip(enrol.tolist(), test.tolist(), strict=True):
+        kind = "nontarget"
+        if (one - other) % num_speakers == 0:
+            kind = "target"
+        lines.append(f"{keys[one]} {keys[other]} {kind}\n")
     (folder / "trials").write_text("".join(lines))
 
 
 def timed(command: list[str]) -> tuple[float, float, float]:
-    """Wall seconds, core seconds and peak memory in GiB of a process on one thread.
-
-    Parameters
-    ----------
-    command : list of str
-        Run in the checkout's root.
-    """
+    """Wall seconds, core seconds and peak memory in GiB of a process on one thread."""
     start = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
     _, status, usage = os.wait4(process.pid, 0)
@@ -114,23 +108,14 @@ def timed(command: list[str]) -> tuple[float, float, float]:
 
 
 def score_naively(folder: Path, num_trials: int) -> list[str]:
-    """Score trials one by one.
-
-    Parameters
-    ----------
-    folder : path
-        From `make_embeddings`.
-    num_trials : int
-        How many of them.
-    """
+    """Score trials one by one."""
     entries, lines = read_scp(folder / "xvector.scp"), []
     with open(folder / "trials") as trials:
         for line, _ in zip(trials, range(num_trials), strict=False):
             enrol, test, _ = line.split()
             left, right = read_vector(entries[enrol]), read_vector(entries[test])
-            lines.append(
-                f"{enrol} {test} {left @ right / np.linalg.norm(left) / np.linalg.norm(right):.7g}\n"
-            )
+            cosine = left @ right / np.linalg.norm(left) / np.linalg.norm(right)
+            lines.append(f"{enrol} {test} {cosine:.7g}\n")
     return lines
 
 

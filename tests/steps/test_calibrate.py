@@ -1,4 +1,4 @@
-"""Calibration, fusion and decisions on files: what is learned and applied, whose scores it fits, and what is refused."""
+"""Calibration, fusion and decisions on files: what is learned and applied, and what is refused."""
 
 import json
 
@@ -20,7 +20,10 @@ GAIN, SHIFT = 0.03, 0.4
 
 
 def make_set(folder, name, prefix, seed, num_speakers=12):
-    """A data directory of two utterances of each speaker, all pairs as trials, and their simulated log-likelihood ratios."""
+    """A data directory with two utterances of each speaker, and all pairs as trials.
+
+    Returns their simulated log-likelihood ratios.
+    """
     rng, data = np.random.default_rng(seed), folder / "data" / name
     data.mkdir(parents=True)
     keys = [f"{prefix}{speaker:02d}-{k}" for speaker in range(num_speakers) for k in range(3)]
@@ -270,7 +273,7 @@ def test_scores_of_another_back_end_are_refused(work):
     write_system(work, "a", "test", list(zip(enrol, test, strict=True)), raw, backend="b2")
     with pytest.raises(
         UserError,
-        match="the backend of its scores is not that of the scores that .*calibration was trained on",
+        match="the backend of its scores is not that of the scores that .*calibration was trained",
     ):
         applied(work, folder)
 
@@ -465,7 +468,9 @@ def test_scores_that_teach_nothing_are_refused(work, change, words):
 
 def test_a_list_of_few_speakers_is_said_to_be_small(work, capsys):
     folder = learned(work)
-    assert "has 12 speakers only: on others the ratios may be well off" in capsys.readouterr().out
+    assert (
+        "has only 12 speakers: for others the ratios may be inaccurate" in capsys.readouterr().out
+    )
     assert read_receipt(folder / "receipts" / "calibrate.json")["counts"]["speakers"] == 12
 
 

@@ -53,7 +53,8 @@ def test_all_pairs_are_tested_and_what_is_clear_is_told_from_what_is_not(work, c
     print("\n".join(lines))
     lines = [line for line in lines if line.startswith("test: ") and " - " in line]
     assert re.fullmatch(
-        r"test: good - bad: EER -\d+\.\d\d points, 95 % interval -\d+\.\d\d to -\d+\.\d\d, p [=<] 0\.\d{3}",
+        r"test: good - bad: EER -\d+\.\d\d points, "
+        r"95 % interval -\d+\.\d\d to -\d+\.\d\d, p [=<] 0\.\d{3}",
         lines[1],
     )
     assert re.search(
@@ -108,7 +109,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(work, command):
         compared(work, "good")
     with pytest.raises(UserError, match="--replicates: 0, expected at least 2 draws"):
         compared(work, "good", "bad", replicates=0)
-    with pytest.raises(UserError, match="two systems have the name"):
+    with pytest.raises(UserError, match="two systems have the same folder name"):
         compared(work, "good", "good")
     path = work / "exp" / "bad" / "scores" / "test" / "cosine.scores"
     path.write_text("".join(path.read_text().splitlines(True)[7:]))  # another list of trials

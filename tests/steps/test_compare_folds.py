@@ -1,4 +1,4 @@
-"""Systems over the folds of a corpus: simulated score files, of folds whose scores lie on scales of their own."""
+"""Systems over the folds of a corpus: simulated scores, of folds with scales of their own."""
 
 import json
 import re
@@ -19,7 +19,7 @@ FOLDS = ("fold1", "fold2")
 
 
 def write_fold(work, fold, seed):
-    """Data of 12 speakers of its own, and two systems: cosine is worse than plda; the fused one is calibrated."""
+    """Data of 12 own speakers, and systems: cosine is worse than plda; fused is calibrated."""
     rng = np.random.default_rng(seed)
     folder = work / "data" / fold / "test"
     folder.mkdir(parents=True)
@@ -165,7 +165,7 @@ def test_folds_that_do_not_fit_together_are_refused(work, command):
     (work / "exp" / "x-fold2" / "scores" / "test" / "fused.scores").unlink()
     with pytest.raises(
         UserError,
-        match=r"x-fold2/scores/test: 'fused' was not scored in every fold; score it, or say by --scorers",
+        match=r"x-fold2/scores/test: 'fused' was not scored in every fold; .*select with --scorers",
     ):
         compared(work, "x", "y")
     compared(work, "x", "y", scorers=["cosine"])
@@ -173,13 +173,14 @@ def test_folds_that_do_not_fit_together_are_refused(work, command):
         UserError, match="speaker 'fold1s00' of test set test is tested in fold 1 and in fold 2"
     ):
         compared(work, "x", "y", folds=("fold1", "fold1"), scorers=["cosine"])
+    names = ("x-fold1", "y-fold1", "x-fold2", "y-fold2")
     done = command(
         "steps.compare",
         work / "data" / "fold1",
         work / "data" / "fold2",
         work / "out",
         "--experiments",
-        f"[{', '.join(str(work / 'exp' / name) for name in ('x-fold1', 'y-fold1', 'x-fold2', 'y-fold2'))}]",
+        f"[{', '.join(str(work / 'exp' / name) for name in names)}]",
         "--scorers",
         "[plda]",
     )

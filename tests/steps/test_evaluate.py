@@ -1,4 +1,4 @@
-"""Intervals, the leakage guard and log-likelihood ratios in results.json, and the worst trials on the page."""
+"""Intervals, the leakage check and log-likelihood ratios in results.json, and the worst trials."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def rows_of(work, **options):
     }
 
 
-def curves_of(work):
+def make_curves(work):
     """The only entry of curves.json."""
     return json.loads((work / "exp" / "good" / "curves.json").read_text())[0]
 
@@ -86,7 +86,8 @@ def test_speakers_that_leak_are_refused_and_when_allowed_said_beside_every_figur
     )
     with pytest.raises(
         UserError,
-        match=r"^1 of 12 speakers of test set test are in the network's training \(spk03\): .*--allow-leakage",
+        match=r"^1 of 12 speakers of test set test are in the network's training \(spk03\): "
+        ".*--allow-leakage",
     ):
         rows_of(work, train=[clean, train])
     assert not (work / "exp" / "good" / "results.json").exists()
@@ -113,7 +114,7 @@ def test_a_dev_list_that_is_evaluated_is_no_test_of_itself(work):
 
 def test_only_scores_that_are_declared_llrs_have_cllr_and_a_calibration_plot(work):
     assert rows_of(work)["all"]["cllr"] is None
-    assert "said" not in curves_of(work)
+    assert "said" not in make_curves(work)
     scores = work / "exp" / "good" / "scores" / "test" / "cosine.scores"
     receipt = read_receipt(receipt_of(scores))
     receipt["counts"] |= {"llr": True, "watermarks": ["calibrated on the test"]}
@@ -123,7 +124,7 @@ def test_only_scores_that_are_declared_llrs_have_cllr_and_a_calibration_plot(wor
     assert row["watermarks"] == ["calibrated on the test"]
     assert row["min_cllr"] <= row["cllr"]
     assert row["act_dcf_0.05"] >= row["min_dcf_0.05"]
-    assert curves_of(work)["said"]
+    assert make_curves(work)["said"]
     report(work / "exp" / "good", work / "data")
     text = (work / "exp" / "good" / "report.html").read_text()
     assert "<h3>Calibration</h3>" in text
@@ -132,7 +133,7 @@ def test_only_scores_that_are_declared_llrs_have_cllr_and_a_calibration_plot(wor
 
 def test_the_band_holds_the_curve(work):
     rows_of(work)
-    curve = curves_of(work)
+    curve = make_curves(work)
     points = dict(zip(curve["false_alarm"], curve["miss"], strict=True))
     band = zip(curve["band_false_alarm"], curve["band_low"], curve["band_high"], strict=True)
     held = [(low, points[x], high) for x, low, high in band if x in points]
@@ -154,7 +155,7 @@ def test_the_worst_trials_are_the_extreme_ones_and_lead_to_their_sound(work):
     rows_of(work)
     enrol, test, values = read_scores(work / "exp" / "good" / "scores" / "test" / "cosine.scores")
     is_target = np.array([UTT2SPK[a] == UTT2SPK[b] for a, b in zip(enrol, test, strict=True)])
-    worst = curves_of(work)["worst"]
+    worst = make_curves(work)["worst"]
     assert [score for *_, score in worst["targets"]] == pytest.approx(
         np.sort(values[is_target])[:20], rel=1e-5
     )
@@ -211,7 +212,6 @@ def test_a_table_for_results_md_comes_from_the_same_rows(work):
     report(work / "exp" / "good", work / "data")
     line = (work / "exp" / "good" / "results.md").read_text().splitlines()[2]
     low, high = row["eer_percent_interval"]
-    assert line.startswith(
-        f"| test | good | {row['eer_percent']:.2f} [{low:.2f}, {high:.2f}] | {row['min_dcf_0.01']:.3f} |"
-    )
+    eer = f"{row['eer_percent']:.2f} [{low:.2f}, {high:.2f}]"
+    assert line.startswith(f"| test | good | {eer} | {row['min_dcf_0.01']:.3f} |")
     assert line.endswith("| 1,128 | 12 |")

@@ -1,4 +1,4 @@
-"""Score files of anybody are evaluated without an experiment; and the table of GhostVLAD's authors comes out."""
+"""Scores of other programs are evaluated without an experiment; GhostVLAD's table is reproduced."""
 
 import json
 from itertools import combinations
@@ -121,7 +121,7 @@ def test_only_log_likelihood_ratios_have_actual_costs(work):
     row = evaluated(work, "one.scores", llr=True)["one"]
     assert row["cllr"] > row["min_cllr"]
     assert row["act_dcf_0.05"] >= row["min_dcf_0.05"]
-    assert "as cosines do" in row["watermarks"][0]
+    assert "as cosines are" in row["watermarks"][0]
     ratios = [(*pair, 9 * score) for pair, score in zip(PAIRS, drawn_scores(0), strict=True)]
     write_lines(work / "ratios.scores", ratios)
     assert evaluated(work, "ratios.scores", llr=True)["ratios"]["watermarks"] == []

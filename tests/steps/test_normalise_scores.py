@@ -1,4 +1,4 @@
-"""Normalised score files: against a slow loop over Kaldi's and our files, who may be in the cohort, and what is refused."""
+"""Normalised score files: against a slow loop over files, the cohort, and what is refused."""
 
 import json
 
@@ -34,7 +34,7 @@ def voices(rng, prefix, num_speakers, utterances=UTTERANCES):
 
 @pytest.fixture
 def work(tmp_path):
-    """Embeddings of test speakers t0.. and of cohort speakers c0.., trials, two trained back ends and their scores."""
+    """Embeddings of test speakers t0.. and cohort speakers c0.., trials, two back ends, scores."""
     rng = np.random.default_rng(0)
     for name, prefix, count in (("test", "t", SPEAKERS), ("train", "c", 12)):
         vectors, utt2spk, means = voices(rng, prefix, count)
@@ -353,7 +353,7 @@ def test_scores_of_another_back_end_are_refused(work):
     scored(work, "plda")
     with pytest.raises(
         UserError,
-        match="cosine.scores: made with the back end of .*cosine, this is .*plda.*normalise with the same",
+        match="cosine.scores: made with the back end of .*cosine, this is .*plda.*normalise with",
     ):
         normalise_scores(
             work / "scores" / "test" / "cosine.scores",

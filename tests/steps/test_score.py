@@ -116,7 +116,7 @@ def test_mean_of_golden_training_vectors_is_that_of_kaldi(tmp_path, monkeypatch)
 
 
 def test_cosine_without_mean_equals_kaldi_on_the_golden_set(tmp_path, monkeypatch):
-    """Kaldi scored the mean of each model's utterances, from enroll.spk2utt; so do we from the utterances."""
+    """Kaldi scored the mean of each model's utterances; we do so from the utterances."""
     monkeypatch.chdir(GOLDEN)
     folder = golden_folder(tmp_path / "test", "enroll", "test")
     train_backend(folder, tmp_path / "cosine", subtract_mean=False)
@@ -186,7 +186,10 @@ def test_models_are_means_of_their_utterances(work):
         (
             {"trials": "bob-1 bob-2 target\nann ann-2 target\n", "enroll.spk2utt": "ann ann-1\n"},
             {},
-            "trials:2: enrolment side 'ann' is a model of 1 utterances in .*; give --enroll-spk2utt .*enroll.spk2utt",
+            (
+                "trials:2: enrolment side 'ann' is a model of 1 utterances of .*; "
+                "give --enroll-spk2utt .*enroll.spk2utt"
+            ),
         ),
         (
             {"trials": "bob ann-1 nontarget\nann ann-2 target\n"},
@@ -238,7 +241,10 @@ def test_classes_that_cannot_be_checked_are_said_once(work, capsys):
     assert len(scores_of(work)[2]) == 3
     said = [line for line in capsys.readouterr().out.splitlines() if "cannot be checked" in line]
     assert said == [
-        f"{work}/trials: the classes of 3 of 3 trials cannot be checked: utt2spk has no speaker for 'ann-2' (line 1)"
+        (
+            f"{work}/trials: the classes of 3 of 3 trials cannot be checked: "
+            "utt2spk has no speaker for 'ann-2' (line 1)"
+        )
     ]
 
 
@@ -247,7 +253,7 @@ def test_a_test_side_is_no_speaker(work):
     (work / "trials").write_text("ann bob-1 nontarget\nann-1 ann target\n")
     with pytest.raises(
         UserError,
-        match=r"trials:2: test side 'ann' of trial 'ann-1 ann' has no embedding in .*; 1 of 2 trials",
+        match=r"trials:2: test side 'ann' of trial 'ann-1 ann' has no embedding in .*; 1 of 2",
     ):
         scores_of(work)
 
@@ -276,7 +282,10 @@ def test_another_back_end_has_the_scores_made_again(work, capsys):
     [
         (
             "ann-1 ann-2 target\ncat-1 bob-1 nontarget\nann-1 dog-1 nontarget\n",
-            "trials:2: enrolment side 'cat-1' of trial 'cat-1 bob-1' has no embedding in .*test; 2 of 3 trials lack one",
+            (
+                "trials:2: enrolment side 'cat-1' of trial 'cat-1 bob-1' has no embedding in .*test"
+                "; 2 of 3 trials lack one"
+            ),
         ),
         ("ann-1 ann-2 target\nann-1 bob-1\n", "trials:2"),
         ("ann-1 ann-2\nann-1 bob-1 nontarget\n", "trials:2: 3 fields .*, or none"),

@@ -1,4 +1,4 @@
-"""Trials by design and what becomes of their scores: who enrols, who tests, what is said, the matrix, the rates, the report's section."""
+"""Trials by design and their scores: who enrols, who tests, the matrix, the rates, the report."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests.voices import make_packed
 from utils.data_dir import read_data_dir, read_map, read_trials, write_map
 from utils.data_dir.lists import read_spk2utt
 from utils.errors import UserError
-from utils.evaluation.sets import watermarks_of
+from utils.evaluation.sets import read_watermarks
 from utils.receipts import Task
 from utils.report.similarity import similarity_section
 from utils.scoring.score_files import receipt_of, write_scores
@@ -49,7 +49,7 @@ def test_sentences_that_enrol_are_never_tested_whoever_speaks_them(packed, tmp_p
     enrolled = {key[-1] for members in models.values() for key in members}
     assert len(enrolled) == 2
     assert enrolled.isdisjoint({key[-1] for key in test})
-    assert watermarks_of(tmp_path / "made") == ["texts differ"]
+    assert read_watermarks(tmp_path / "made") == ["texts differ"]
     designed(packed, tmp_path, DESIGN, "other", seed=1)
     assert (tmp_path / "made" / "trials").read_bytes() != (
         tmp_path / "other" / "trials"
@@ -60,7 +60,7 @@ def test_values_of_one_speaker_are_divided_among_his_own(packed, tmp_path):
     write_map(packed / "utt2original", {key: key[:3] for key in read_map(packed / "utt2spk")})
     counts = designed(packed, tmp_path, "apart_by: utt2original")
     assert counts == {"models": 3, "trials": 18, "left_out": 0}
-    assert watermarks_of(tmp_path / "made") == []
+    assert read_watermarks(tmp_path / "made") == []
 
 
 def test_names_say_who_enrols_and_who_tests(packed, tmp_path):
@@ -99,7 +99,7 @@ def test_designs_that_cannot_be_are_refused(packed, tmp_path, text, complaint):
 
 
 def test_matrix_rates_and_section_of_an_experiment(packed, tmp_path):
-    """All target scores are 0.8 and all others 0.1, but for one impostor of 0.9: at every threshold between them FAR is one in twelve."""
+    """Targets score 0.8, others 0.1, one impostor 0.9: between them the FAR is one in twelve."""
     designed(packed, tmp_path, DESIGN)
     enrol, test, is_target = read_trials(tmp_path / "made" / "trials")
     scores, values = (

@@ -1,4 +1,4 @@
-"""What a system is, in a line: for a reader of the report who did not run the recipe."""
+"""What a system is, in one line, for readers of the report who did not run the recipe."""
 
 from pathlib import Path
 
@@ -15,13 +15,7 @@ BASELINES = {
 
 
 def about_system(experiment: Path) -> str:
-    """A system in a line, from the provenance of its embeddings; empty where they have none.
-
-    Parameters
-    ----------
-    experiment : path
-        Its folder, with ``embeddings/<set>/``.
-    """
+    """A system in one line, from the provenance of its embeddings; empty if they have none."""
     for path in sorted(experiment.glob("embeddings/*/provenance.json")):
         facts = read_provenance(path.parent) or {}
         if facts.get("model") in BASELINES:
@@ -32,9 +26,11 @@ def about_system(experiment: Path) -> str:
 
 
 def _about_network(network: str, embeddings: Path) -> str:
-    """A network in a line: trained or not."""
+    """A network in one line: with its first weights, trained, or at a checkpoint."""
+    checkpoint = None
     receipts = sorted((embeddings / "receipts").glob("extract.*.json"))
-    checkpoint = existing_receipt(receipts[0])["options"].get("checkpoint") if receipts else None
+    if receipts:
+        checkpoint = existing_receipt(receipts[0])["options"].get("checkpoint")
     if checkpoint == FIRST_WEIGHTS:
         return f"the network {network} with its first weights: what the training has to beat"
     if checkpoint in (None, "average"):

@@ -1,4 +1,4 @@
-"""Whether differences between systems are more than chance: paired tests of all pairs on the same draws of the speakers."""
+"""Paired tests of differences between systems, all pairs on the same draws of the speakers."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -12,26 +12,21 @@ from utils.metrics.intervals import paired_difference
 SIGNIFICANT = 0.05
 DIFFERENCE_ALONE = dict.fromkeys(("difference", "low", "high", "p", "speakers_needed"))
 EXPLANATION = (
-    "Row minus column, in points of EER, with its 95 % interval: both systems get the same draws of the speakers.  In bold: p below 0.05 "
-    "after Holm's correction for all pairs.  Where a difference is not clear, the number of speakers that would show one of its size."
+    "Row minus column, in points of EER, with its 95 % interval: both systems get the same draws "
+    "of the speakers.  In bold: p below 0.05 after Holm's correction for all pairs.  Where a "
+    "difference is not clear, the number of speakers that would show one of its size."
 )
 
 
-def differences_of(wholes: Sequence[tuple[Mapping, Figures]]) -> list[dict]:
-    """Every pair of systems on one set, or on the mean of folds.
+def compare_pairs(wholes: Sequence[tuple[Mapping, Figures]]) -> list[dict]:
+    """Entries of differences.json: every pair of systems on one set, or on the mean of folds.
 
-    Parameters
-    ----------
-    wholes : sequence of (mapping, Figures)
-        Row of results.json of the whole list, and its figures with their draws; of at least two speakers.
-
-    Returns
-    -------
-    list of dict
-        Of differences.json: ``first``, ``second``, ``speakers``, a `Difference` for each figure that both have, and ``p_corrected`` of the EER;
-        where one of the two has no interval, the difference alone, and ``no_interval`` of the EER says why.
+    ``wholes`` are the row of the whole list and its figures with draws, of at least two speakers.
+    An entry has ``first``, ``second``, ``speakers``, a `Difference` of each figure that both have,
+    and ``p_corrected`` of the EER.  If one of the two has no interval, it has only the difference,
+    and ``no_interval`` of the EER states the reason.
     """
-    found = []
+    entries = []
     for (row, one), (other_row, other) in combinations(wholes, 2):
         size = row["speakers"]
         entry = {
@@ -41,7 +36,9 @@ def differences_of(wholes: Sequence[tuple[Mapping, Figures]]) -> list[dict]:
             "speakers": size,
         }
         reasons = row["no_interval"] | other_row["no_interval"]
-        for figure in (figure for figure in one.draws if figure in other.draws):
+        for figure in one.draws:
+            if figure not in other.draws:
+                continue
             value = row[figure] - other_row[figure]
             if figure in reasons:
                 entry[figure] = DIFFERENCE_ALONE | {"difference": round(value, 6)}
@@ -49,85 +46,56 @@ def differences_of(wholes: Sequence[tuple[Mapping, Figures]]) -> list[dict]:
             draws = one.draws[figure] - other.draws[figure]
             entry[figure] = paired_difference(value, draws, size).rounded(6)
         entry |= {"p_corrected": None, "no_interval": reasons.get("eer_percent")}
-        found.append(entry)
-    tested = [entry for entry in found if entry["no_interval"] is None]
-    corrected = holm([entry["eer_percent"]["p"] for entry in tested])
-    for entry, p in zip(tested, corrected, strict=True):
+        entries.append(entry)
+    tested, p_values = [], []
+    for entry in entries:
+        if entry["no_interval"] is None:
+            tested.append(entry)
+            p_values.append(entry["eer_percent"]["p"])
+    for entry, p in zip(tested, holm(p_values), strict=True):
         entry["p_corrected"] = round(p, 6)
-    return found
+    return entries
 
 
 def is_clear(entry: Mapping) -> bool:
-    """Whether a difference is more than chance.
-
-    Parameters
-    ----------
-    entry : mapping
-        Of differences.json.
-    """
+    """True if a difference (an entry of differences.json) is more than chance."""
     return entry["p_corrected"] is not None and entry["p_corrected"] < SIGNIFICANT
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Probabilities corrected for the number of tests made.
-
-    Parameters
-    ----------
-    p_values : sequence of float
-        One for each test.
-
-    References
-    ----------
-    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979.
-    """
+    """p values corrected for the number of tests (Holm, Scand. J. Statistics 6, 1979)."""
     order = np.argsort(p_values, kind="stable")
-    raised = np.maximum.accumulate(np.asarray(p_values)[order] * np.arange(len(order), 0, -1)).clip(
-        max=1
-    )
+    raised = np.asarray(p_values)[order] * np.arange(len(order), 0, -1)
     corrected = np.empty(len(order))
-    corrected[order] = raised
+    corrected[order] = np.maximum.accumulate(raised).clip(max=1)
     return corrected.tolist()
 
 
 def sentence(entry: Mapping) -> str:
-    """A pair in words.
-
-    Parameters
-    ----------
-    entry : mapping
-        Of differences.json.
-    """
-    found = entry["eer_percent"]
+    """An entry of differences.json as a sentence."""
+    eer = entry["eer_percent"]
     pair = f"{entry['test_set']}: {entry['first']} - {entry['second']}"
-    said = f"{pair}: EER {found['difference']:+.2f} points"
+    text = f"{pair}: EER {eer['difference']:+.2f} points"
     if entry["no_interval"]:
-        return f"{said}, no interval: {entry['no_interval']}"
-    clear = "" if is_clear(entry) else "; inconclusive" + needed(found)
-    return (
-        f"{said}, 95 % interval {found['low']:+.2f} to {found['high']:+.2f}, "
-        f"{probability(entry['p_corrected'])}{clear}"
+        return f"{text}, no interval: {entry['no_interval']}"
+    text += (
+        f", 95 % interval {eer['low']:+.2f} to {eer['high']:+.2f}, "
+        f"{probability(entry['p_corrected'])}"
     )
+    if not is_clear(entry):
+        text += f"; inconclusive{needed(eer)}"
+    return text
 
 
 def probability(p: float) -> str:
-    """A probability in words.
-
-    Parameters
-    ----------
-    p : float
-        In [0, 1].
-    """
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    """A probability as text."""
+    if p < 0.001:
+        return "p < 0.001"
+    return f"p = {p:.3f}"
 
 
-def needed(found: Mapping) -> str:
-    """How many speakers would do, as the end of a sentence.
-
-    Parameters
-    ----------
-    found : mapping
-        Of a `Difference`.
-    """
-    if not found["speakers_needed"]:
+def needed(difference: Mapping) -> str:
+    """How many speakers would show a difference, as the end of a sentence."""
+    if not difference["speakers_needed"]:
         return ", no difference"
-    return f", would need about {found['speakers_needed']:,} speakers"
+    return f", would need about {difference['speakers_needed']:,} speakers"

@@ -1,15 +1,16 @@
-"""From the scores of systems to the rows of results.json and what the report draws."""
+"""From the scores of systems to rows of results.json, and to curves.json."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from utils.errors import UserError
-from utils.evaluation.decisions import Thresholds, cheapest_thresholds, decisions_at
+from utils.evaluation.decisions import Rates, Thresholds, cheapest_thresholds, decisions_at
 from utils.evaluation.sets import System, TrialSet
 from utils.metrics.bootstrap import (
+    SortedTrials,
     drawn_weights,
     sort_trials,
     speaker_rows,
@@ -23,7 +24,7 @@ from utils.metrics.intervals import interval
 from utils.metrics.llr import calibration_points
 from utils.metrics.operating_points import USUAL, operating_points
 from utils.metrics.rates import counts_below, equal_error_rate, sorted_scores
-from utils.metrics.summary import evaluate as figures_of
+from utils.metrics.summary import evaluate
 
 REPLICATES_OF_SUBSETS = 200  # a standard deviation needs no more
 REPLICATES_OF_BANDS = 200
@@ -35,13 +36,7 @@ DIGITS = {"eer_percent": 4, "eer_hull_percent": 4, "eer_kaldi_percent": 4}
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Systems on one list of trials.
-
-    Attributes
-    ----------
-    rows, curves, differences : lists of dict
-        Of results.json, curves.json and differences.json.
-    """
+    """Systems on one list of trials: entries of results.json, curves.json and differences.json."""
 
     rows: list[dict]
     curves: list[dict]
@@ -50,17 +45,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Drawing:
-    """How intervals are made.
-
-    Parameters
-    ----------
-    replicates : int
-        Draws of the speakers; 0 for no intervals.
-    seed : int
-        Of the draws.
-    points : mapping of str to float
-        Effective prior of each operating point, by its name.
-    """
+    """How intervals are made: number of draws of the speakers (0: none), seed, effective priors."""
 
     replicates: int = 1000
     seed: int = 0
@@ -69,14 +54,9 @@ class Drawing:
 
 @dataclass
 class Figures:
-    """Figures of a list of trials, and the same figures under draws of its speakers.
+    """Figures of a list of trials, and their values (R,) in R draws of its speakers.
 
-    Attributes
-    ----------
-    values : dict
-        A row of results.json, without its first columns.
-    draws : dict of str to (R,) float array
-        Replicates of those that have intervals; empty where none were drawn.
+    ``values`` is a row of results.json without its first columns.
     """
 
     values: dict
@@ -93,100 +73,61 @@ class Part(NamedTuple):
     seed: int
 
 
-def drawing_of(replicates: int, seed: int, points: str | None, least: int = 0) -> Drawing:
-    """How intervals are made, from the options of a step.
+def make_drawing(replicates: int, seed: int, points: str | None, least: int = 0) -> Drawing:
+    """How intervals are made, from the options of a step; ``least`` is the lowest number of draws.
 
-    Parameters
-    ----------
-    replicates, seed, points : int, int, str or None
-        Options ``replicates``, ``seed`` and ``operating_points``.
-    least : int
-        Lowest number of draws; 0 means none at all.
-
-    Raises
-    ------
-    UserError
-        The number of draws is too low, or an operating point is none.
+    UserError for too few draws, or an invalid operating point.
     """
     if replicates < least or replicates < 0 or replicates == 1:
-        none = "" if least else "0 (no intervals) or "
-        raise UserError(f"--replicates: {replicates}, expected {none}at least 2 draws")
+        expected = "at least 2 draws"
+        if not least:
+            expected = "0 (no intervals) or at least 2 draws"
+        raise UserError(f"--replicates: {replicates}, expected {expected}")
     return Drawing(replicates, seed, operating_points(points))
 
 
-def rows_of(
+def system_rows(
     system: System, folds: Sequence[TrialSet], drawing: Drawing
 ) -> tuple[list[dict], Figures]:
-    """Rows of results.json of one system on one set, or on the mean of folds, and the figures of the whole list.
+    """Rows of results.json of one system on one set, or on the mean of folds.
 
-    Parameters
-    ----------
-    system : System
-        From `read_system`.
-    folds : sequence of TrialSet
-        Its trials.
-    drawing : Drawing
-        How intervals are made.
+    Also the figures of the whole list.
     """
-    found = figures_of_subsets(folds, system.scores, system.llr, drawing)
-    said = {"centred": system.centred, "watermarks": system.watermarks}
-    rows = [
-        {**system.head, "subset": subset, **figures.values, **said}
-        for subset, figures in found.items()
-    ]
-    return rows, found["all"]
+    by_subset = subset_figures(folds, system.scores, system.llr, drawing)
+    notes = {"centred": system.centred, "watermarks": system.watermarks}
+    rows = []
+    for subset, figures in by_subset.items():
+        row = {**system.head, "subset": subset, **figures.values, **notes}
+        rows.append(row)
+    return rows, by_subset["all"]
 
 
-def figures_of_subsets(
+def subset_figures(
     folds: Sequence[TrialSet], scores: Sequence[np.ndarray], llr: bool, drawing: Drawing
 ) -> dict[str, Figures]:
-    """Figures and intervals of each subset of the trials.
+    """Figures and intervals of each subset of the trials; averaged over several folds.
 
-    Parameters
-    ----------
-    folds : sequence of TrialSet
-        The trials: one list, or several without common speakers, over which figures are averaged.
-    scores : sequence of (N,) float arrays
-        One per trial of each.
-    llr : bool
-        They are log-likelihood ratios.
-    drawing : Drawing
-        How intervals are made.
-
-    Returns
-    -------
-    dict of str to Figures
-        Subset -> `utils.metrics.summary.evaluate`'s figures, ``speakers``, ``<figure>_interval``: [low, high] or None.  A subset with trials of
-        one class only has its counts and no figures.
+    ``scores`` are (N,) for the trials of each fold.  The figures are those of
+    `utils.metrics.summary.evaluate`, ``speakers``, and ``<figure>_interval``: [low, high] or None.
+    A subset with trials of one class has its counts and no figures.
     """
-    found: dict[str, Figures] = {}
+    by_subset: dict[str, Figures] = {}
+    empty: dict = {}
     for subset in dict.fromkeys(subset for fold in folds for subset in fold.subsets):
-        parts = [
-            part_of(fold, values, subset, drawing.seed + number)
-            for number, (fold, values) in enumerate(zip(folds, scores, strict=True))
-        ]
+        parts = []
+        for number, (fold, values) in enumerate(zip(folds, scores, strict=True)):
+            part = select_part(fold, values, subset, drawing.seed + number)
+            parts.append(part)
         replicates = drawing.replicates
         if subset != "all":
             replicates = min(replicates, REPLICATES_OF_SUBSETS)
-        empty = dict.fromkeys(found["all"].values) if found else {}
-        found[subset] = mean_figures(parts, llr, replicates, drawing.points, empty)
-    return found
+            empty = dict.fromkeys(by_subset["all"].values)
+        by_subset[subset] = mean_figures(parts, llr, replicates, drawing.points, empty)
+    return by_subset
 
 
-def part_of(tests: TrialSet, scores: np.ndarray, subset: str, seed: int) -> Part:
-    """The trials of a subset; none where the set has no such subset.
-
-    Parameters
-    ----------
-    tests : TrialSet
-        All trials.
-    scores : (N,) float array
-        One per trial.
-    subset : str
-        Its name.
-    seed : int
-        Of its draws.
-    """
+def select_part(tests: TrialSet, scores: np.ndarray, subset: str, seed: int) -> Part:
+    """The trials of a subset; none if the set has no such subset."""
     member = tests.subsets.get(subset, np.zeros(len(scores), bool))
     enrol, test = tests.speakers
     return Part(scores[member], tests.is_target[member], enrol[member], test[member], seed)
@@ -195,242 +136,192 @@ def part_of(tests: TrialSet, scores: np.ndarray, subset: str, seed: int) -> Part
 def mean_figures(
     parts: Sequence[Part], llr: bool, replicates: int, points: Mapping[str, float], empty: Mapping
 ) -> Figures:
-    """Figures of some lists of trials, averaged over those that have both classes.
+    """Figures of lists without common speakers, averaged over those with trials of both classes.
 
-    Parameters
-    ----------
-    parts : sequence of Part
-        The lists; no speaker is in two of them.
-    llr : bool
-        Scores are log-likelihood ratios.
-    replicates : int
-        Number of draws.
-    points : mapping of str to float
-        As in `Drawing`.
-    empty : mapping
-        A row without figures, for where there are none.
+    ``empty`` is a row without figures, for when there is no such list.
     """
-    used = [part for part in parts if 0 < part.is_target.sum() < len(part.is_target)]
-    each = [
-        figures_of(
-            part.scores[part.is_target], part.scores[~part.is_target], llr=llr, points=points
-        )
-        for part in used
-    ]
-    draws = [draws_of(part, llr, replicates, points) for part in used]
-    drawn: dict[str, np.ndarray] = {}
-    if draws and all(draws):
-        drawn = {name: np.mean([found[name] for found in draws], axis=0) for name in draws[0]}
     values: dict = dict(empty)
-    for name in each[0] if each else ():
-        values[name] = mean_figure(name, [figures[name] for figures in each])
+    drawn: dict[str, np.ndarray] = {}
+    used, each, draws = [], [], []
+    for part in parts:
+        target, nontarget = part.scores[part.is_target], part.scores[~part.is_target]
+        if len(target) and len(nontarget):
+            used.append(part)
+            each.append(evaluate(target, nontarget, llr=llr, points=points))
+            draws.append(bootstrap_figures(part, llr, replicates, points))
+    if used:
+        for name in each[0]:
+            values[name] = mean_figure(name, [figures[name] for figures in each])
+        if all(draws):
+            for name in draws[0]:
+                drawn[name] = np.mean([one[name] for one in draws], axis=0)
     counted = used or parts
-    targets = sum(int(part.is_target.sum()) for part in counted)
-    trials = sum(len(part.is_target) for part in counted)
-    speakers = sum(len(np.unique(np.concatenate([part.enrol, part.test]))) for part in counted)
+    targets, trials, speakers = 0, 0, 0
+    for part in counted:
+        targets += int(part.is_target.sum())
+        trials += len(part.is_target)
+        speakers += len(np.unique(np.concatenate([part.enrol, part.test])))
     values |= {"targets": targets, "nontargets": trials - targets, "speakers": speakers}
     if used:
-        values |= intervals_of(values, drawn, points)
+        values |= figure_intervals(values, drawn, points)
         values["no_interval"] = why_none(values, drawn, points)
     return Figures(values, drawn)
 
 
 def mean_figure(name: str, column: Sequence[float | None]) -> float | None:
-    """Mean of one figure over several lists; None where one of them has none.
-
-    Parameters
-    ----------
-    name : str
-        The figure, which says how far it is rounded.
-    column : sequence of float or None
-        Of each list.
-    """
+    """Mean of one figure over several lists, rounded; None if one of them has none."""
     known = [value for value in column if value is not None]
     if len(known) < len(column):
         return None
     return round(float(np.mean(known)), DIGITS.get(name, 6))
 
 
-def draws_of(
+def bootstrap_figures(
     part: Part, llr: bool, replicates: int, points: Mapping[str, float]
 ) -> dict[str, np.ndarray]:
-    """Figures under draws of the speakers; empty where there are none to draw, or one speaker only.
-
-    Parameters
-    ----------
-    part : Part
-        The trials, of both classes.
-    llr, replicates, points
-        As for `mean_figures`.
-    """
+    """Figures in each draw of the speakers; empty without draws, or with one speaker."""
     size, left, right = speaker_rows(part.enrol, part.test, part.is_target)
     if not replicates or size < 2:
         return {}
     weights = drawn_weights(size, replicates, part.seed)
     trials = sort_trials(part.scores, part.is_target, left, right)
-    found = weighted_figures(trials, weights, points)
+    draws = weighted_figures(trials, weights, points)
     if llr:
-        found |= weighted_llr_figures(part.scores, part.is_target, left, right, weights, points)
-    return found
+        draws |= weighted_llr_figures(part.scores, part.is_target, left, right, weights, points)
+    return draws
 
 
-def intervals_of(
+def figure_intervals(
     values: Mapping, drawn: Mapping[str, np.ndarray], points: Mapping[str, float]
 ) -> dict[str, list[float] | None]:
-    """Intervals of the figures that have one; None where they were not drawn, and where one would mean nothing.
-
-    Parameters
-    ----------
-    values : mapping
-        Figures, and ``targets`` and ``speakers``.
-    drawn : mapping of str to (R,) float array
-        Their replicates.
-    points : mapping of str to float
-        As in `Drawing`.
-    """
-    found: dict[str, list[float] | None] = {}
-    for name, (measure, prior) in measures_of(points).items():
-        unit = 100 if name == "eer_percent" else 1
+    """Intervals of the figures that can have one; None if not drawn, or not valid."""
+    intervals: dict[str, list[float] | None] = {}
+    for name, (measure, prior) in interval_measures(points).items():
+        intervals[f"{name}_interval"] = None
+        reason = why_no_interval(measure, values["speakers"], values["eer_percent"], prior)
+        if name not in drawn or reason:
+            continue
+        unit, value = 1, values[name]
+        if name == "eer_percent":
+            unit, value = 100, values[name] / 100
         bounded = not name.startswith(("cllr", "act_dcf"))
-        ends: tuple[float, float] | None = None
-        told = why_no_interval(measure, values["speakers"], values["eer_percent"], prior)
-        if name in drawn and not told:
-            ends = interval(
-                min(values[name] / unit, 1) if bounded else values[name],
-                drawn[name] / unit,
-                values["speakers"],
-                floor=0.5 / values["targets"],
-                bounded=bounded,
-            )
-        digits = DIGITS.get(name, 6)
-        found[f"{name}_interval"] = ends and [round(unit * end, digits) for end in ends]
-    return found
+        if bounded:
+            value = min(value, 1)
+        draws, floor = drawn[name] / unit, 0.5 / values["targets"]
+        ends = interval(value, draws, values["speakers"], floor=floor, bounded=bounded)
+        if ends:
+            digits = DIGITS.get(name, 6)
+            intervals[f"{name}_interval"] = [round(unit * end, digits) for end in ends]
+    return intervals
 
 
-def measures_of(points: Mapping[str, float]) -> dict[str, tuple[str, float | None]]:
-    """Figures that have intervals -> what `why_no_interval` calls them, and their priors.
-
-    Parameters
-    ----------
-    points : mapping of str to float
-        As in `Drawing`.
-    """
-    found: dict[str, tuple[str, float | None]] = {"eer_percent": ("eer", None)}
+def interval_measures(points: Mapping[str, float]) -> dict[str, tuple[str, float | None]]:
+    """Figures that can have intervals: name -> measure of `why_no_interval`, and prior."""
+    measures: dict[str, tuple[str, float | None]] = {"eer_percent": ("eer", None)}
     for kind in ("min", "act"):
-        found |= {f"{kind}_dcf_{point}": (kind, prior) for point, prior in points.items()}
-    return found | {"cllr": ("cllr", None)}
+        for point, prior in points.items():
+            measures[f"{kind}_dcf_{point}"] = kind, prior
+    measures["cllr"] = "cllr", None
+    return measures
 
 
 def why_none(
     values: Mapping, drawn: Mapping[str, np.ndarray], points: Mapping[str, float]
 ) -> dict[str, str]:
-    """Why figures have no interval, in a few words; of those that were drawn.
-
-    Parameters
-    ----------
-    values : mapping
-        Figures, their intervals, and ``speakers``.
-    drawn, points : mappings
-        As of `intervals_of`.
-    """
-    told: dict[str, str] = {}
-    for name, (measure, prior) in measures_of(points).items():
+    """Why figures that were drawn have no interval, in a few words."""
+    reasons: dict[str, str] = {}
+    for name, (measure, prior) in interval_measures(points).items():
         if name in drawn and values[f"{name}_interval"] is None:
             reason = why_no_interval(measure, values["speakers"], values["eer_percent"], prior)
-            told[name] = reason or "its draws do not vary"
-    return told
+            reasons[name] = reason or "its draws do not vary"
+    return reasons
 
 
-def curves_of(
+def make_curves(
     tests: TrialSet,
     scores: np.ndarray,
     llr: bool,
     drawing: Drawing,
     chosen: tuple[str, Thresholds] | None = None,
 ) -> dict:
-    """DET curve with its band, error rates by threshold, decisions, histograms, calibration and the worst trials of one score file.
+    """An entry of curves.json: what the report draws of one score file.
 
-    Parameters
-    ----------
-    tests : TrialSet
-        The trials.
-    scores : (N,) float array
-        One per trial.
-    llr : bool
-        They are log-likelihood ratios.
-    drawing : Drawing
-        How the band is made.
-    chosen : (str, mapping of str to float), optional
-        Name of the set that thresholds were chosen on, and these; None: they are chosen on the
-        trials themselves.  Log-likelihood ratios have Bayes' thresholds whatever is chosen.
+    DET curve with its band, error rates by threshold, decisions, histograms, calibration plot and
+    worst trials.
+
+    ``chosen`` are thresholds, and the name of the set that they were chosen on; None: they are
+    chosen on these trials.  Log-likelihood ratios always have Bayes' thresholds.
     """
     target, nontarget = sorted_scores(scores[tests.is_target], scores[~tests.is_target])
     thresholds, targets, nontargets = counts_below(target, nontarget)
     miss, false_alarm = targets / targets[-1], 1 - nontargets / nontargets[-1]
-    fine, coarse = (det_positions(miss, false_alarm, points) for points in (300, BAND_POINTS))
+    rates = thresholds, miss, false_alarm
+    shown = det_positions(miss, false_alarm)
     edges, target_share, nontarget_share = histogram(target, nontarget)
     columns = {
-        "miss": miss[fine],
-        "false_alarm": false_alarm[fine],
+        "miss": miss[shown],
+        "false_alarm": false_alarm[shown],
         "edges": edges,
         "target_share": target_share,
         "nontarget_share": nontarget_share,
     }
     size, left, right = speaker_rows(*tests.speakers, tests.is_target)
     eer = 100 * equal_error_rate(target, nontarget)
-    means_something = not why_no_interval("eer", size, eer)
-    if drawing.replicates and means_something and len(coarse) > 1:
-        from scipy.special import stdtrit
-
+    if drawing.replicates and not why_no_interval("eer", size, eer):
+        trials = sort_trials(scores, tests.is_target, left, right)
         replicates = min(drawing.replicates, REPLICATES_OF_BANDS)
-        drawn_miss, drawn_false_alarm = weighted_rates(
-            sort_trials(scores, tests.is_target, left, right),
-            drawn_weights(size, replicates, drawing.seed),
-            (targets + nontargets)[coarse],
-        )
-        low, high = miss_band(
-            miss[coarse],
-            false_alarm[coarse],
-            drawn_miss,
-            drawn_false_alarm,
-            float(stdtrit(size - 1, 0.975)),
-            0.5 / min(len(target), len(nontarget)),
-        )
-        columns |= {"band_false_alarm": false_alarm[coarse], "band_low": low, "band_high": high}
+        weights = drawn_weights(size, replicates, drawing.seed)
+        columns |= _band(trials, weights, rates, targets + nontargets)
     if llr:
         columns["said"], columns["found"] = calibration_points(target, nontarget)
-    rates = [
-        [float(f"{value:.6g}") for value in row]
-        for row in rate_table(thresholds, miss, false_alarm)
-    ]
+    entry: dict = {name: rounded(values) for name, values in columns.items()}
+    entry["rates"] = [rounded(row) for row in rate_table(*rates)]
     if chosen is None:
-        costs_least = cheapest_thresholds((thresholds, miss, false_alarm), drawing.points)
-        chosen = (tests.name, costs_least)
-    where, least = (None, None) if llr else chosen
-    decisions = decisions_at(scores, tests.is_target, drawing.points, least, where)
-    return {
-        name: [float(f"{value:.6g}") for value in values] for name, values in columns.items()
-    } | {"rates": rates, "decisions": decisions, "worst": worst_trials(tests, scores)}
+        chosen = tests.name, cheapest_thresholds(rates, drawing.points)
+    chosen_on: str | None
+    cheapest: Thresholds | None
+    chosen_on, cheapest = chosen
+    if llr:
+        chosen_on, cheapest = None, None
+    entry["decisions"] = decisions_at(scores, tests.is_target, drawing.points, cheapest, chosen_on)
+    entry["worst"] = worst_trials(tests, scores)
+    return entry
+
+
+def _band(
+    trials: SortedTrials, weights: np.ndarray, rates: Rates, num_below: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Columns of the band of a DET curve; ``num_below`` are the trials below each threshold."""
+    from scipy.special import stdtrit
+
+    _, miss, false_alarm = rates
+    positions = det_positions(miss, false_alarm, BAND_POINTS)
+    if len(positions) < 2:
+        return {}
+    drawn = weighted_rates(trials, weights, num_below[positions])
+    num_targets = int(trials.is_target.sum())
+    floor = 0.5 / min(num_targets, len(trials.is_target) - num_targets)
+    num_speakers = len(weights) - 1
+    reach = float(stdtrit(num_speakers - 1, 0.975))
+    low, high = miss_band(miss[positions], false_alarm[positions], *drawn, reach, floor)
+    return {"band_false_alarm": false_alarm[positions], "band_low": low, "band_high": high}
+
+
+def rounded(values: Iterable[float]) -> list[float]:
+    """Numbers with 6 significant digits."""
+    return [float(f"{value:.6g}") for value in values]
 
 
 def worst_trials(tests: TrialSet, scores: np.ndarray) -> dict[str, list]:
-    """Target trials of the lowest and non-target trials of the highest scores, as [enrol, test, score], the worst first.
-
-    Parameters
-    ----------
-    tests : TrialSet
-        The trials.
-    scores : (N,) float array
-        One per trial.
-    """
-    worst = {}
+    """Targets with the lowest and nontargets with the highest scores, [enrol, test, score] each."""
+    worst: dict[str, list] = {}
     for kind, chosen, sign in (
         ("targets", tests.is_target, 1),
         ("nontargets", ~tests.is_target, -1),
     ):
         rows = np.flatnonzero(chosen)
         first = rows[np.argsort(sign * scores[rows], kind="stable")[:WORST_TRIALS]]
-        worst[kind] = [
-            [tests.enrol[row], tests.test[row], float(f"{scores[row]:.6g}")] for row in first
-        ]
+        worst[kind] = []
+        for row, score in zip(first, rounded(scores[first]), strict=True):
+            worst[kind].append([tests.enrol[row], tests.test[row], score])
     return worst

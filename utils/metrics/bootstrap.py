@@ -1,21 +1,19 @@
-"""Figures of a test, had its speakers been others: every figure again under weights that stand for
-speakers drawn with replacement.
+"""Speaker bootstrap: metrics recomputed on speakers resampled with replacement.
 
 Trials share speakers, so speakers are what is resampled: in one replicate a speaker drawn twice
-counts twice; a target trial counts as often as its speaker, a non-target trial as often as the
+counts twice; a target trial counts as often as its speaker, a nontarget trial as often as the
 product of its two.  The draws depend on the seed and the number of speakers alone: systems that
 scored the same trials get the same draws, so their differences are paired.  Why this one layer, and
 not utterances within speakers as well: tests/bench/intervals.md.
 
-First the draws (`speaker_rows`, `drawn_weights`).  Then what depends on the order of the scores: EER
-and minDCF (`weighted_figures`) and the rates at given thresholds (`weighted_rates`), of trials that
-are sorted once; a replicate is one walk over cumulative weights, done for a block of replicates and
-of trials at a time.  Last the figures of log-likelihood ratios, Cllr and actual costs
-(`weighted_llr_figures`), which are weighted means.
+`speaker_rows` and `drawn_weights` make the draws.  EER and minDCF (`weighted_figures`) and the
+rates at given thresholds (`weighted_rates`) need trials sorted once; a replicate is then one pass
+over cumulative weights, for a block of replicates and of trials at a time.  Cllr and actual costs
+(`weighted_llr_figures`) are weighted means.
 
 References
 ----------
-Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007 (weights that are products of both sides').
+Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007 (products of weights).
 Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
 """
 
@@ -35,64 +33,35 @@ REPLICATES_AT_A_TIME = 64
 def speaker_rows(
     enrol_speakers: ArrayLike, test_speakers: ArrayLike, is_target: np.ndarray
 ) -> tuple[int, np.ndarray, np.ndarray]:
-    """Number of speakers S, and the weight's two rows of each trial: of a target trial its speaker's and row S, which is always 1.
+    """Number of speakers S, and of each of N trials the two rows of the weight matrix.
 
-    Parameters
-    ----------
-    enrol_speakers, test_speakers : (N,) arrays of str or int
-        Speaker of each side.
-    is_target : (N,) bool array
-        Whether both sides are the same speaker.
+    A target trial depends on its speaker's row and on row S, which is always 1.
     """
     speakers, index = np.unique(
         np.concatenate([enrol_speakers, test_speakers]), return_inverse=True
     )
     half = len(index) // 2
-    return (
-        len(speakers),
-        index[:half].astype(np.int32),
-        np.where(is_target, len(speakers), index[half:]).astype(np.int32),
-    )
+    left, right = index[:half], np.where(is_target, len(speakers), index[half:])
+    return len(speakers), left.astype(np.int32), right.astype(np.int32)
 
 
 def drawn_weights(num_speakers: int, replicates: int, seed: int) -> np.ndarray:
-    """How often each speaker is drawn, and a row of ones.
-
-    Parameters
-    ----------
-    num_speakers : int
-        Number S of speakers; as many are drawn, with replacement.
-    replicates : int
-        Number R of draws.
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    (S + 1, R) float32 array
-        Whole numbers.
-    """
+    """How often each of S speakers is drawn in R replicates, and a row of ones: (S + 1, R)."""
     rng = np.random.default_rng(seed)
     weights = np.ones((num_speakers + 1, replicates), np.float32)
     for replicate in range(replicates):
-        weights[:-1, replicate] = np.bincount(
-            rng.integers(num_speakers, size=num_speakers), minlength=num_speakers
-        )
+        drawn = rng.integers(num_speakers, size=num_speakers)
+        weights[:-1, replicate] = np.bincount(drawn, minlength=num_speakers)
     return weights
 
 
 @dataclass
 class SortedTrials:
-    """Trials in the order of their scores, with the two units (rows of a weight matrix) that each depends on.
+    """Trials in the order of their scores.
 
-    Attributes
-    ----------
-    is_target : (N,) bool array
-        Whether both sides are the same speaker.
-    last_of_ties : (N,) bool array
-        The next score is another one: a threshold can stand here.
-    left, right : (N,) int arrays
-        The weight of a trial is the product of these two rows of the weight matrix.
+    The weight of a trial is the product of the rows ``left`` and ``right`` (N,) of the weight
+    matrix.  ``last_of_ties`` (N,) is True if the next score differs, so that a threshold can be
+    there.
     """
 
     is_target: np.ndarray
@@ -104,17 +73,7 @@ class SortedTrials:
 def sort_trials(
     scores: np.ndarray, is_target: np.ndarray, left: np.ndarray, right: np.ndarray
 ) -> SortedTrials:
-    """Bring trials into the order of their scores.
-
-    Parameters
-    ----------
-    scores : (N,) float array
-        One per trial, finite.
-    is_target : (N,) bool array
-        Whether both sides are the same speaker.
-    left, right : (N,) int arrays
-        Rows of the weight matrix.
-    """
+    """Sort trials by score; ``left`` and ``right`` are rows of the weight matrix."""
     order = np.argsort(scores, kind="stable")
     ordered = np.asarray(scores)[order]
     return SortedTrials(
@@ -128,65 +87,39 @@ def sort_trials(
 def weighted_figures(
     trials: SortedTrials, weights: np.ndarray, points: Mapping[str, float] = USUAL
 ) -> dict[str, np.ndarray]:
-    """EER and minDCF of each replicate.
+    """``eer_percent`` and ``min_dcf_<point>`` (R,) of each replicate.
 
-    Parameters
-    ----------
-    trials : SortedTrials
-        From `sort_trials`.
-    weights : (U, R) float32 array
-        Weight of each unit in each replicate, not negative.
-    points : mapping of str to float
-        Effective prior of each operating point of minDCF, in (0, 1).
-
-    Returns
-    -------
-    dict of str to (R,) float array
-        ``eer_percent`` and ``min_dcf_<point>``; NaN where a class has no weight.
+    ``weights`` (U, R) are those of each unit in each replicate, ``points`` the effective priors of
+    minDCF.  NaN if a class has no weight.
     """
-    found = {
-        name: np.full(weights.shape[1], np.nan)
-        for name in ("eer_percent", *(f"min_dcf_{point}" for point in points))
-    }
+    names = ["eer_percent", *(f"min_dcf_{point}" for point in points)]
+    figures = np.full((len(names), weights.shape[1]), np.nan)
     for start in range(0, weights.shape[1], REPLICATES_AT_A_TIME):
         block = slice(start, start + REPLICATES_AT_A_TIME)
-        figures = block_figures(
-            trials, np.ascontiguousarray(weights[:, block]), list(points.values())
-        )
-        for name, values in zip(found, figures, strict=True):
-            found[name][block] = values
-    return found
+        some_weights = np.ascontiguousarray(weights[:, block])
+        figures[:, block] = block_figures(trials, some_weights, list(points.values()))
+    return dict(zip(names, figures, strict=True))
 
 
 def block_figures(
     trials: SortedTrials, weights: np.ndarray, p_targets: Sequence[float]
 ) -> list[np.ndarray]:
-    """EER in percent, and minDCF of each prior, of so few replicates that a block of trials times them stays in the processor's cache.
+    """EER in percent, and minDCF of each effective prior, for one block of replicates.
 
-    Parameters
-    ----------
-    trials : SortedTrials
-        As there.
-    weights : (U, B) float32 array
-        Contiguous.
-    p_targets : sequence of float
-        Effective priors.
+    So few replicates (B) that a block of trials times them fits the processor's cache; ``weights``
+    (U, B) are contiguous.
     """
-    pieces = [
-        slice(start, start + TRIALS_AT_A_TIME)
-        for start in range(0, len(trials.left), TRIALS_AT_A_TIME)
-    ]
+    starts = range(0, len(trials.left), TRIALS_AT_A_TIME)
+    pieces = [slice(start, start + TRIALS_AT_A_TIME) for start in starts]
     totals = total_weights(trials, weights, pieces)
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(totals.min(axis=0) > 0, 1 / totals, np.nan).astype(np.float32)
     passed = np.zeros_like(totals)  # shares of both classes below the present block
     point = np.zeros_like(totals)  # and below the last threshold
-    limits = [min(p, 1 - p) for p in p_targets]
     eer = np.full(weights.shape[1], np.nan)
-    costs = [
-        np.full(weights.shape[1], (1 - p) / limit)
-        for p, limit in zip(p_targets, limits, strict=True)
-    ]
+    costs = np.empty((len(p_targets), weights.shape[1]))
+    for k, p in enumerate(p_targets):
+        costs[k] = (1 - p) / min(p, 1 - p)
     for piece in pieces:
         each = weights[trials.left[piece]] * weights[trials.right[piece]]
         target = running_sums(each * trials.is_target[piece, None])
@@ -201,37 +134,21 @@ def block_figures(
         if len(target):
             for k, p in enumerate(p_targets):
                 lowest = (np.float32(p) * target - np.float32(1 - p) * nontarget).min(axis=0)
-                np.minimum(
-                    costs[k],
-                    (p * passed[0] + (1 - p) * (1 - passed[1]) + lowest) / limits[k],
-                    out=costs[k],
-                )
+                cost = (p * passed[0] + (1 - p) * (1 - passed[1]) + lowest) / min(p, 1 - p)
+                np.minimum(costs[k], cost, out=costs[k])
             last = passed + (target[-1], nontarget[-1])
             crossed = np.isnan(eer) & (last.sum(axis=0) >= 1)
             if crossed.any():
                 eer[crossed] = crossing_in_block(target, nontarget, passed, point, crossed)
             point = last
-        passed = point if whole is None else whole
-    return [100 * eer, *(np.where(np.isnan(eer), np.nan, cost) for cost in costs)]
+        passed = point
+        if whole is not None:
+            passed = whole
+    return [100 * eer, *np.where(np.isnan(eer), np.nan, costs)]
 
 
 def total_weights(trials: SortedTrials, weights: np.ndarray, pieces: Sequence[slice]) -> np.ndarray:
-    """Weight of all trials of either class.
-
-    Parameters
-    ----------
-    trials : SortedTrials
-        As of `block_figures`.
-    weights : (U, B) float32 array
-        As there.
-    pieces : sequence of slice
-        The blocks of trials.
-
-    Returns
-    -------
-    (2, B) float array
-        Of targets, of non-targets.
-    """
+    """Weight (2, B) of all targets and of all nontargets."""
     totals = np.zeros((2, weights.shape[1]))
     for piece in pieces:
         each = weights[trials.left[piece]] * weights[trials.right[piece]]
@@ -250,14 +167,9 @@ def crossing_in_block(
 ) -> np.ndarray:
     """Equal error rates of the replicates whose ROC meets miss = false alarm inside a block.
 
-    Parameters
-    ----------
-    target, nontarget : (K, B) float arrays
-        Share of each class from the block's beginning up to each of its thresholds.
-    passed, point : (2, B) float arrays
-        Shares of both classes before the block, and up to the last threshold before it.
-    crossed : (B,) bool array
-        For which replicates.
+    ``target`` and ``nontarget`` (K, B) are shares of each class from the block's start to each of
+    its thresholds, ``passed`` and ``point`` (2, B) those before the block, and up to the last
+    threshold before it.  ``crossed`` (B,) selects the replicates.
     """
     miss = np.vstack([point[0, crossed], passed[0, crossed] + target[:, crossed]])
     rejected = np.vstack([point[1, crossed], passed[1, crossed] + nontarget[:, crossed]])
@@ -270,13 +182,7 @@ def crossing_in_block(
 
 
 def running_sums(values: np.ndarray) -> np.ndarray:
-    """Cumulative sums down the columns, several times as fast as `numpy.cumsum`, which walks each column by itself.
-
-    Parameters
-    ----------
-    values : (K, B) float array
-        Contiguous.
-    """
+    """Cumulative sums down the columns of (K, B), several times as fast as `numpy.cumsum`."""
     whole = len(values) // RUN * RUN
     sums = values.copy()
     runs = sums[:whole].reshape(-1, RUN, values.shape[1])
@@ -292,32 +198,21 @@ def running_sums(values: np.ndarray) -> np.ndarray:
 def weighted_rates(
     trials: SortedTrials, weights: np.ndarray, positions: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Miss and false-alarm rates of each replicate at some thresholds.
+    """Miss and false-alarm rates (P, R) of each replicate at some thresholds.
 
-    Parameters
-    ----------
-    trials : SortedTrials
-        From `sort_trials`.
-    weights : (U, R) float32 array
-        As for `weighted_figures`.
-    positions : (P,) int array
-        How many trials lie below each threshold, growing.
-
-    Returns
-    -------
-    miss, false_alarm : (P, R) float arrays
-        NaN where a class has no weight.
+    ``positions`` (P,), growing, are the numbers of trials below each threshold.  NaN if a class has
+    no weight.
     """
-    # below how many thresholds each trial does not lie
-    place = np.searchsorted(positions, np.arange(len(trials.left)), "right")
+    # of each trial: how many thresholds are at or below it
+    passed = np.searchsorted(positions, np.arange(len(trials.left)), "right")
     sums = np.zeros((2, len(positions) + 1, weights.shape[1]))
     for start in range(0, len(trials.left), TRIALS_AT_A_TIME):
         piece = slice(start, start + TRIALS_AT_A_TIME)
         each = weights[trials.left[piece]] * weights[trials.right[piece]]
-        here, first = np.unique(place[piece], return_index=True)
+        rows, first = np.unique(passed[piece], return_index=True)
         target = np.add.reduceat(each * trials.is_target[piece, None], first, axis=0)
-        sums[0, here] += target
-        sums[1, here] += np.add.reduceat(each, first, axis=0) - target
+        sums[0, rows] += target
+        sums[1, rows] += np.add.reduceat(each, first, axis=0) - target
     below = np.cumsum(sums, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(below[:, -1].min(axis=0) > 0, below[:, :-1] / below[:, -1:], np.nan)
@@ -332,69 +227,40 @@ def weighted_llr_figures(
     weights: np.ndarray,
     points: Mapping[str, float] = USUAL,
 ) -> dict[str, np.ndarray]:
-    """Cllr and actual costs of each replicate.
+    """``cllr`` and ``act_dcf_<point>`` (R,) of each replicate, of log-likelihood ratios (N,).
 
-    Parameters
-    ----------
-    scores : (N,) float array
-        Log-likelihood ratios.
-    is_target : (N,) bool array
-        Whether both sides are the same speaker.
-    left, right : (N,) int arrays
-        Rows of the weight matrix, from `speaker_rows`.
-    weights : (U, R) float32 array
-        From `drawn_weights`.
-    points : mapping of str to float
-        Effective prior of each operating point, in (0, 1).
-
-    Returns
-    -------
-    dict of str to (R,) float array
-        ``cllr`` and ``act_dcf_<point>``; NaN where a class has no weight.
+    ``left`` and ``right`` are from `speaker_rows`, ``weights`` (U, R) from `drawn_weights`.  NaN if
+    a class has no weight.
     """
-    thresholds = [bayes_threshold(prior) for prior in points.values()]
+    scores = np.asarray(scores, np.float64)
     means = []
     for member, sign in ((is_target, -1), (~is_target, 1)):
-        here = np.asarray(scores, np.float64)[member]
-        # targets rejected, non-targets accepted
-        wrong = [(here >= threshold) == (sign > 0) for threshold in thresholds]
-        columns = np.stack([np.logaddexp(0, sign * here), *wrong], axis=1)
-        means.append(weighted_means(columns, left[member], right[member], weights))
-    cllr, *errors = zip(*means, strict=True)
-    costs = {
-        f"act_dcf_{point}": (prior * miss + (1 - prior) * false_alarm) / min(prior, 1 - prior)
-        for (point, prior), (miss, false_alarm) in zip(points.items(), errors, strict=True)
-    }
-    return {"cllr": (cllr[0] + cllr[1]) / (2 * LOG_2), **costs}
+        columns = [np.logaddexp(0, sign * scores[member])]
+        for prior in points.values():
+            accepted = scores[member] >= bayes_threshold(prior)
+            columns.append(accepted == (sign > 0))  # targets rejected, nontargets accepted
+        values = np.stack(columns, axis=1)
+        means.append(weighted_means(values, left[member], right[member], weights))
+    of_targets, of_nontargets = means
+    figures = {"cllr": (of_targets[0] + of_nontargets[0]) / (2 * LOG_2)}
+    for number, (point, prior) in enumerate(points.items(), 1):
+        cost = prior * of_targets[number] + (1 - prior) * of_nontargets[number]
+        figures[f"act_dcf_{point}"] = cost / min(prior, 1 - prior)
+    return figures
 
 
 def weighted_means(
     values: np.ndarray, left: np.ndarray, right: np.ndarray, weights: np.ndarray
 ) -> list[np.ndarray]:
-    """Means of some columns over trials, in each replicate.
-
-    Parameters
-    ----------
-    values : (N, F) float array
-        Of each trial.
-    left, right : (N,) int arrays
-        Rows of the weight matrix whose product is the trial's weight.
-    weights : (U, R) float32 array
-        Not negative.
-
-    Returns
-    -------
-    list of F (R,) float64 arrays
-        NaN where the trials have no weight.
-    """
+    """Means (R,) of each of F columns (N, F) over trials, in each replicate; NaN without weight."""
     from scipy.sparse import coo_array
 
     size = len(weights)
     counts = weights.astype(np.float64)
 
     def total(column: np.ndarray) -> np.ndarray:
-        of_pairs = coo_array((column, (left, right)), shape=(size, size)).tocsr()
-        return ((of_pairs @ counts) * counts).sum(axis=0)
+        pairs = coo_array((column, (left, right)), shape=(size, size)).tocsr()
+        return ((pairs @ counts) * counts).sum(axis=0)
 
     whole = total(np.ones(len(left)))
     with np.errstate(divide="ignore", invalid="ignore"):

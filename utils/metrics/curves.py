@@ -1,27 +1,19 @@
-"""What a plot of scores needs: a few of the error rates, shares in bins, how the scores of a fitted rule lie."""
+"""Data for DET curves, histograms and tables of error rates."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-# of one kind of error at which a table shows the other
+# of one kind of error, at which a table has the other
 RATES = (0.0001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 
 def det_positions(miss: np.ndarray, false_alarm: np.ndarray, num_points: int = 300) -> np.ndarray:
-    """Places of a few points where both kinds of error occur, thinned to what a plot can show.
+    """Indices (P,) of about ``num_points`` thresholds, evenly spaced along the DET curve.
 
-    Parameters
-    ----------
-    miss, false_alarm : (K + 1,) float arrays
-        From `error_rates`.
-    num_points : int
-        About how many points are kept, evenly spaced along the curve as it looks on log-odds axes, which are close to probit ones.
-
-    Returns
-    -------
-    (P,) int array
-        Growing; of a detector without errors the corner (0, 0) alone.
+    ``miss`` and ``false_alarm`` (K + 1,) are from `error_rates`.  Spaced on log-odds axes, which
+    are close to probit ones, where both kinds of error occur; for a detector without errors only
+    the corner (0, 0).
     """
     inside = np.flatnonzero((miss > 0) & (miss < 1) & (false_alarm > 0) & (false_alarm < 1))
     if not len(inside):
@@ -38,15 +30,7 @@ def det_positions(miss: np.ndarray, false_alarm: np.ndarray, num_points: int = 3
 def det_points(
     miss: np.ndarray, false_alarm: np.ndarray, num_points: int = 300
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Error rates at `det_positions`: miss, false_alarm : (P,) float arrays.
-
-    Parameters
-    ----------
-    miss, false_alarm : (K + 1,) float arrays
-        From `error_rates`.
-    num_points : int
-        As there.
-    """
+    """Miss and false-alarm rates (P,) at `det_positions`."""
     kept = det_positions(miss, false_alarm, num_points)
     return miss[kept], false_alarm[kept]
 
@@ -57,30 +41,18 @@ def rate_table(
     false_alarm: np.ndarray,
     rates: Sequence[float] = RATES,
 ) -> list[tuple[float, float, float]]:
-    """Both error rates (FAR, FRR) where either is just within a round rate, and where they are equal or closest to it.
+    """Rows (threshold, false-alarm rate, miss rate) where either rate is just within a round one.
 
-    Parameters
-    ----------
-    thresholds, miss, false_alarm : (K + 1,) float arrays
-        From `error_rates`.
-    rates : sequence of float
-        Round rates, in (0, 1).
-
-    Returns
-    -------
-    list of (threshold, false alarms, misses)
-        By growing thresholds; a rate that only rejecting everything could reach has no row.
+    Also where both are equal or closest; by growing thresholds.  A rate that is only reached by
+    rejecting everything has no row.
     """
     lowest = np.searchsorted(-false_alarm, -np.asarray(rates), "left")
     highest = np.searchsorted(miss, rates, "right") - 1
-    places = sorted(
-        {*lowest.tolist(), *highest.tolist(), int(np.argmin(np.abs(miss - false_alarm)))}
-    )
-    return [
-        (float(thresholds[k]), float(false_alarm[k]), float(miss[k]))
-        for k in places
-        if np.isfinite(thresholds[k])
-    ]
+    equal = np.argmin(np.abs(miss - false_alarm))
+    indices = np.unique([*lowest, *highest, equal])
+    indices = indices[np.isfinite(thresholds[indices])]
+    columns = thresholds[indices], false_alarm[indices], miss[indices]
+    return [(float(a), float(b), float(c)) for a, b, c in zip(*columns, strict=True)]
 
 
 def miss_band(
@@ -91,74 +63,45 @@ def miss_band(
     reach: float,
     floor: float = 1e-4,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Band of a DET curve: at the false-alarm rate of each of its points, the interval of the miss rate.
+    """Band (low, high) of the miss rate at the false-alarm rate of each point of a DET curve.
 
-    Parameters
-    ----------
-    miss, false_alarm : (P,) float arrays
-        The curve, from accept-all towards reject-all.
-    drawn_miss, drawn_false_alarm : (P, R) float arrays
-        The same thresholds under R draws of the speakers.
-    reach : float
-        How many standard deviations, on the log-odds scale, the band reaches to either side.
-    floor : float
-        Rates below it are taken as it: half an error of the rarer class is a good one.
-
-    Returns
-    -------
-    low, high : (P,) float arrays
-        Miss rates.
+    ``miss`` and ``false_alarm`` (P,) are the curve, from accept-all towards reject-all; ``drawn_*``
+    (P, R) the rates at the same thresholds in R replicates.  The band reaches ``reach`` standard
+    deviations on the log-odds scale; lower rates than ``floor`` count as it.
     """
 
-    def held(rate: np.ndarray) -> np.ndarray:
+    def clipped_log_odds(rate: np.ndarray) -> np.ndarray:
         return log_odds(np.clip(rate, floor, 1 - floor))
 
-    there = np.isfinite(drawn_miss).all(axis=0)
-    places = held(false_alarm)
-    drawn = zip(held(drawn_miss[:, there]).T, held(drawn_false_alarm[:, there]).T, strict=True)
-    curves = [  # turned round, since false alarms fall along the curve
-        np.interp(places, one_false_alarm[::-1], one_miss[::-1])
-        for one_miss, one_false_alarm in drawn
-    ]
+    is_finite = np.isfinite(drawn_miss).all(axis=0)
+    positions = clipped_log_odds(false_alarm)
+    drawn_miss = clipped_log_odds(drawn_miss[:, is_finite])
+    drawn_false_alarm = clipped_log_odds(drawn_false_alarm[:, is_finite])
+    curves = []
+    for one_miss, one_false_alarm in zip(drawn_miss.T, drawn_false_alarm.T, strict=True):
+        # reversed, since false alarms fall along the curve
+        curve = np.interp(positions, one_false_alarm[::-1], one_miss[::-1])
+        curves.append(curve)
     spread = np.full(len(miss), np.inf)
     if len(curves) > 1:
         spread = reach * np.std(curves, axis=0, ddof=1)
-    low, high = (1 / (1 + np.exp(-(held(miss) + side * spread))) for side in (-1, 1))
+    middle = clipped_log_odds(miss)
+    low = 1 / (1 + np.exp(-(middle - spread)))
+    high = 1 / (1 + np.exp(-(middle + spread)))
     return low, high
 
 
 def log_odds(rate: np.ndarray) -> np.ndarray:
-    """Logarithm of rate / (1 - rate).
-
-    Parameters
-    ----------
-    rate : float array
-        In (0, 1).
-    """
+    """Logarithm of rate / (1 - rate), of rates in (0, 1)."""
     return np.log(rate) - np.log1p(-rate)
 
 
 def histogram(
     target_scores: np.ndarray, nontarget_scores: np.ndarray, num_bins: int = 60
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Both score distributions in shared bins.
-
-    Parameters
-    ----------
-    target_scores, nontarget_scores : (T,) and (N,) float arrays
-        Finite scores.
-    num_bins : int
-        Number of bins of equal width from the lowest to the highest score.
-
-    Returns
-    -------
-    edges, target, nontarget : (num_bins + 1,), (num_bins,) and (num_bins,) float arrays
-        Bin edges in units of the score; share of each class in each bin, each summing to 1.
-    """
+    """Bin edges (num_bins + 1,), and the share of each class in each of the equal bins."""
     both = np.concatenate([target_scores, nontarget_scores])
     edges = np.histogram_bin_edges(both, num_bins)
-    return (
-        edges,
-        np.histogram(target_scores, edges)[0] / len(target_scores),
-        np.histogram(nontarget_scores, edges)[0] / len(nontarget_scores),
-    )
+    target = np.histogram(target_scores, edges)[0] / len(target_scores)
+    nontarget = np.histogram(nontarget_scores, edges)[0] / len(nontarget_scores)
+    return edges, target, nontarget

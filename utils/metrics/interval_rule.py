@@ -1,9 +1,11 @@
-"""Where a 95 % interval means something: one rule for all figures, by number of speakers, EER and effective prior.
+"""When a 95 % interval is valid: one rule for all figures, by number of speakers, EER and prior.
 
-With few speakers, or where few errors decide a figure, an interval does not hold the truth as often as it says.  `NEEDED` is read off
-tests/bench/cost_intervals.md, lists of known truth: so many speakers, and each larger number that was tried, hold it in at least 88 of 100
-lists.  Between two EERs or priors that were tried the larger number counts.  A prior beyond those that were tried has no interval; an EER
-beyond them has the nearest one's number.
+With few speakers, or where few errors decide a figure, an interval contains the truth less often
+than it claims.  `NEEDED` is from tests/bench/cost_intervals.md, on simulated lists with known
+truth: with that number of speakers, and with each larger number tried, the interval contains the
+truth in at least 88 of 100 lists.  Between two EERs or priors that were tried, the larger number
+counts.  A prior outside those tried has no interval; an EER outside them has the nearest one's
+number.
 """
 
 from bisect import bisect_left, bisect_right
@@ -11,7 +13,7 @@ from bisect import bisect_left, bisect_right
 EERS_PERCENT = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 35.0, 45.0)
 ANY = 0.5  # stands for the prior of figures that have none
 NONE = 1 << 60  # no number of speakers that was tried is enough
-# measure -> effective prior -> speakers that are needed at each of the EERs
+# measure -> effective prior -> speakers needed at each of the EERs
 NEEDED: dict[str, dict[float, tuple[int, ...]]] = {
     "eer": {ANY: (5, 5, 5, 5, 5, 5, 5, 5)},
     "cllr": {ANY: (20, 10, 5, 5, 5, 5, 5, 5)},
@@ -39,34 +41,27 @@ NEEDED: dict[str, dict[float, tuple[int, ...]]] = {
 
 
 def speakers_needed(measure: str, eer_percent: float, prior: float | None = None) -> int | None:
-    """From how many test speakers on a figure has an interval.
+    """From how many test speakers a figure has an interval; None if no number tried is enough.
 
-    Parameters
-    ----------
-    measure : str
-        ``eer``, ``cllr``, ``min`` or ``act``: lowest and actual cost.
-    eer_percent : float
-        Of the list.
-    prior : float, optional
-        Effective prior of a cost.
-
-    Returns
-    -------
-    int or None
-        None where no number that was tried is enough.
+    ``measure`` is ``eer``, ``cllr``, ``min`` or ``act`` (lowest and actual cost, with an effective
+    ``prior``).
     """
     rows = NEEDED[measure]
     eer = min(max(eer_percent, EERS_PERCENT[0]), EERS_PERCENT[-1])
     columns = _neighbours(EERS_PERCENT, eer)
-    priors = _neighbours(tuple(rows), ANY if prior is None else prior)
+    if prior is None:
+        prior = ANY
+    priors = _neighbours(tuple(rows), prior)
     if not priors:
         return None
     most = max(rows[row][EERS_PERCENT.index(column)] for row in priors for column in columns)
-    return None if most == NONE else most
+    if most == NONE:
+        return None
+    return most
 
 
 def _neighbours(tried: tuple[float, ...], value: float) -> set[float]:
-    """The value itself where it was tried, else the two around it; none beyond the ends."""
+    """The value itself if it was tried, else the two around it; empty outside the ends."""
     above, below = bisect_left(tried, value), bisect_right(tried, value) - 1
     if above == len(tried) or below < 0:
         return set()
@@ -76,19 +71,7 @@ def _neighbours(tried: tuple[float, ...], value: float) -> set[float]:
 def why_no_interval(
     measure: str, num_speakers: int, eer_percent: float, prior: float | None = None
 ) -> str:
-    """Why a figure has no interval, in a few words; empty where it has one.
-
-    Parameters
-    ----------
-    measure : str
-        This, ``eer_percent`` and ``prior``: as of `speakers_needed`.
-    num_speakers : int
-        Test speakers.
-    eer_percent : float
-        Of the list.
-    prior : float, optional
-        Of a cost.
-    """
+    """Why a figure has no interval, in a few words; empty if it has one."""
     if prior is not None and not _neighbours(tuple(NEEDED[measure]), prior):
         return f"not tried at prior {prior:g}"
     needed = speakers_needed(measure, eer_percent, prior)
@@ -100,29 +83,21 @@ def why_no_interval(
 
 
 def least_speakers(measure: str, prior: float | None = None) -> int | None:
-    """From how many test speakers on a figure may have an interval: at the EER that asks for the fewest.
-
-    Parameters
-    ----------
-    measure, prior : str and float
-        As of `speakers_needed`.
-    """
+    """From how many test speakers a figure may have an interval, at the best EER for it."""
     needed = [speakers_needed(measure, eer, prior) for eer in EERS_PERCENT]
     return min((number for number in needed if number is not None), default=None)
 
 
 def few_speakers(num_speakers: int) -> str:
-    """What so few test speakers can't tell, in a few words; empty where they are enough for the usual figures.
-
-    Parameters
-    ----------
-    num_speakers : int
-        Test speakers.
-    """
+    """The usual figures that so few test speakers give no interval for; empty if there are none."""
     usual = {"EER": ("eer", None), "minDCF 0.01": ("min", 0.01), "minDCF 0.05": ("min", 0.05)}
     lacking = []
     for title, (measure, prior) in usual.items():
         needed = least_speakers(measure, prior)
-        if needed is None or num_speakers < needed:
-            lacking.append(f"{title} ({'never' if needed is None else f'needs {needed}'})")
-    return f"{num_speakers} speakers: no interval of {', '.join(lacking)}" if lacking else ""
+        if needed is None:
+            lacking.append(f"{title} (never)")
+        elif num_speakers < needed:
+            lacking.append(f"{title} (needs {needed})")
+    if not lacking:
+        return ""
+    return f"{num_speakers} speakers: no interval of {', '.join(lacking)}"

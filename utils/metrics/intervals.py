@@ -1,15 +1,19 @@
-"""What replicates say: intervals of one figure, and of the difference of two systems on the same trials.
+"""Intervals from bootstrap replicates: of one figure, and of the difference of two systems.
 
-The interval is symmetric on the log-odds scale: log-odds of the figure, give or take a quantile of Student's t (speakers - 1 degrees of
-freedom) times the replicates' standard deviation there.  Figures near zero are skewed, so that percentiles of replicates, and normal
-intervals on the scale itself, lie too low; log-odds mend this.  tests/bench/intervals.md has the coverage of these and of others.
+The interval is symmetric on the log-odds scale: the figure's log-odds, plus or minus a quantile of
+Student's t (speakers - 1 degrees of freedom) times the replicates' standard deviation there.
+Figures near zero are skewed, so percentiles of replicates, and normal intervals on the scale of the
+figure, are too low; log-odds correct this.  Coverage of these and others:
+tests/bench/intervals.md.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-LEAST_SHARE = 0.5  # of the replicates that must have both classes; a subset of which fewer have gets no interval
+# of the replicates that must have both classes, else there is no interval
+LEAST_SHARE = 0.5
 POWER = 0.8  # chance of finding a difference, for which speakers_needed is given
 
 
@@ -22,28 +26,14 @@ def interval(
     level: float = 0.95,
     bounded: bool = True,
 ) -> tuple[float, float] | None:
-    """Interval of a share: an error rate, or a normalised cost; or, on the logarithmic scale, of a figure that may exceed 1 (actual costs, Cllr).
+    """95 % interval (low, high) of a figure in [0, 1], or of any positive one if not ``bounded``.
 
-    Parameters
-    ----------
-    value : float
-        The figure itself, in [0, 1]; where it is 0, no speaker erred, and the upper end is what so many speakers without an error exclude.
-    replicates : (R,) float array
-        The same figure under other draws of the speakers; NaN where a draw had no trials of a class.
-    num_speakers : int
-        Speakers of the trials, at least 2.
-    floor : float
-        Shares below it and above 1 - floor are taken as it: half an error is a good one.  At most half the figure itself.
-    level : float
-        Share of lists whose interval holds the truth, in (0, 1).
-    bounded : bool
-        The figure is at most 1; False: it is positive only.
-
-    Returns
-    -------
-    (float, float) or None
-        None where too few draws have both classes or no draw changes the figure, and of fewer than two speakers.
-        Whether the interval means something: utils/metrics/interval_rule.py.
+    An unbounded figure (actual costs, Cllr) has it on the logarithmic scale. ``replicates`` (R,)
+    are the figure in each draw of the speakers, NaN without trials of a class.  If the figure is 0,
+    no speaker erred: the upper end is the rate that so many speakers without an error exclude.
+    Shares below ``floor`` (at most half the figure), and above 1 - floor, count as it. None if too
+    few draws have both classes, no draw changes the figure, or there are fewer than two speakers.
+    Whether the interval is valid: utils/metrics/interval_rule.py.
     """
     from scipy.special import expit, logit, stdtrit
 
@@ -55,7 +45,11 @@ def interval(
     if np.ptp(drawn) == 0:
         return None
     floor = min(floor, value / 2)
-    scale, back, top = (logit, expit, 1 - floor) if bounded else (np.log, np.exp, np.inf)
+    scale: Callable = np.log
+    back: Callable = np.exp
+    top = np.inf
+    if bounded:
+        scale, back, top = logit, expit, 1 - floor
     spread = scale(np.clip(drawn, floor, top)).std(ddof=1)
     reach = stdtrit(num_speakers - 1, (1 + level) / 2) * spread
     low, high = back(scale(np.clip(value, floor, top)) + np.array([-reach, reach]))
@@ -64,18 +58,10 @@ def interval(
 
 @dataclass
 class Difference:
-    """A paired comparison.
+    """A paired comparison: first system minus second, its 95 % interval and its two-sided p.
 
-    Attributes
-    ----------
-    difference : float
-        First system minus second, in units of the figure.
-    low, high : float
-        Its 95 % interval.
-    p : float
-        Two-sided probability of so large a difference between systems that are equally good.
-    speakers_needed : int or None
-        About how many speakers would show a difference of this size at p < 0.05 in four of five tests; None where the systems do not differ at all.
+    ``speakers_needed`` is about how many speakers would show a difference of this size at p < 0.05
+    in four of five tests; None if the systems do not differ.
     """
 
     difference: float
@@ -85,17 +71,11 @@ class Difference:
     speakers_needed: int | None
 
     def rounded(self, digits: int = 4) -> dict:
-        """As JSON values.
-
-        Parameters
-        ----------
-        digits : int
-            After the point.
-        """
-        return {
-            name: round(value, digits) if isinstance(value, float) else value
-            for name, value in asdict(self).items()
-        }
+        """As JSON values."""
+        values = asdict(self)
+        for name in ("difference", "low", "high", "p"):
+            values[name] = round(values[name], digits)
+        return values
 
 
 def paired_difference(
@@ -103,28 +83,16 @@ def paired_difference(
 ) -> Difference:
     """Interval and p of the difference of two systems.
 
-    Parameters
-    ----------
-    difference : float
-        Of the figures of the two.
-    replicates : (R,) float array
-        Difference of their replicates on the same draws; NaN where a draw had no trials of a class.
-    num_speakers : int
-        Speakers of the trials, at least 2.
-    level : float
-        As for `interval`.
-
-    Raises
-    ------
-    ValueError
-        Fewer than two speakers, or no two draws with both classes.
+    ``replicates`` (R,) are differences of their replicates on the same draws, NaN without trials of
+    a class.  ValueError for fewer than two speakers, or two draws with both classes.
     """
     from scipy.special import ndtri, stdtr, stdtrit
 
     drawn = replicates[np.isfinite(replicates)]
     if num_speakers < 2 or len(drawn) < 2:
         raise ValueError(
-            f"need two speakers and two draws with trials of both classes, got {num_speakers} and {len(drawn)}"
+            "need two speakers and two draws with trials of both classes, "
+            f"got {num_speakers} and {len(drawn)}"
         )
     spread = float(drawn.std(ddof=1))
     reach = stdtrit(num_speakers - 1, (1 + level) / 2) * spread

@@ -1,6 +1,4 @@
-"""`evaluate`: all the figures of a line of results.json, those of utils/metrics/rates.py and those of
-utils/metrics/llr.py, from one sort of the scores.
-"""
+"""`evaluate`: all figures of a row of results.json, from one sort of the scores."""
 
 from collections.abc import Mapping
 
@@ -27,50 +25,35 @@ def evaluate(
     llr: bool = False,
     points: Mapping[str, float] = USUAL,
 ) -> dict[str, float | int | None]:
-    """The figures of one line of results.json, from one sort of the scores.
+    """All figures of a row of results.json, rounded.
 
-    Parameters
-    ----------
-    target_scores, nontarget_scores : (T,) and (N,) float arrays
-        As for `error_rates`.
-    llr : bool
-        Scores are natural logarithms of likelihood ratios: the actual costs and Cllr have a meaning.
-    points : mapping of str to float
-        Effective prior of each operating point of the costs, of which ``0.01`` has to be one.
-
-    Returns
-    -------
-    dict
-        ``eer_percent``, ``min_dcf`` (the one at 0.01), ``min_dcf_<point>``, ``act_dcf_<point>``, ``cllr`` (both None unless ``llr``), ``min_cllr``,
-        ``eer_hull_percent``, ``eer_kaldi_percent``, ``tpr_at_far_<rate>``, ``best_accuracy``, ``targets``, ``nontargets``.
+    If the scores are log-likelihood ratios (``llr``), also actual costs and Cllr, else None.
+    ``points`` are effective priors of the costs, among them ``0.01``.
     """
     target, nontarget = sorted_scores(target_scores, nontarget_scores)
     _, targets, nontargets = counts_below(target, nontarget)
     miss, false_alarm = targets / targets[-1], 1 - nontargets / nontargets[-1]
     blocks = pav_blocks(targets, nontargets)
-    costs = {
-        f"min_dcf_{point}": round(lowest_cost(miss, false_alarm, prior), 6)
-        for point, prior in points.items()
-    }
-    actual = {
-        f"act_dcf_{point}": round(actual_cost(target, nontarget, prior), 6) if llr else None
-        for point, prior in points.items()
-    }
-    found = {
-        f"tpr_at_far_{rate}": round(1 - float(missed), 6)
-        for rate, missed in zip(FALSE_ALARM_RATES, miss_at(miss, false_alarm), strict=True)
-    }
-    return {
+    figures: dict[str, float | int | None] = {
         "eer_percent": round(100 * crossing(miss, false_alarm), 4),
-        "min_dcf": costs["min_dcf_0.01"],
-        **costs,
-        **actual,
-        "cllr": round(cllr(target, nontarget), 6) if llr else None,
-        "min_cllr": round(lowest_cllr(*blocks), 6),
-        "eer_hull_percent": round(100 * hull_error_rate(*blocks), 4),
-        "eer_kaldi_percent": round(100 * kaldi_step(target, nontarget), 4),
-        **found,
-        "best_accuracy": round(highest_accuracy(targets, nontargets), 6),
-        "targets": len(target),
-        "nontargets": len(nontarget),
+        "min_dcf": None,  # that of 0.01
     }
+    for point, prior in points.items():
+        figures[f"min_dcf_{point}"] = round(lowest_cost(miss, false_alarm, prior), 6)
+    figures["min_dcf"] = figures["min_dcf_0.01"]
+    for point, prior in points.items():
+        figures[f"act_dcf_{point}"] = None
+        if llr:
+            figures[f"act_dcf_{point}"] = round(actual_cost(target, nontarget, prior), 6)
+    figures["cllr"] = None
+    if llr:
+        figures["cllr"] = round(cllr(target, nontarget), 6)
+    figures["min_cllr"] = round(lowest_cllr(*blocks), 6)
+    figures["eer_hull_percent"] = round(100 * hull_error_rate(*blocks), 4)
+    figures["eer_kaldi_percent"] = round(100 * kaldi_step(target, nontarget), 4)
+    for rate, missed in zip(FALSE_ALARM_RATES, miss_at(miss, false_alarm), strict=True):
+        figures[f"tpr_at_far_{rate}"] = round(1 - float(missed), 6)
+    figures["best_accuracy"] = round(highest_accuracy(targets, nontargets), 6)
+    figures["targets"] = len(target)
+    figures["nontargets"] = len(nontarget)
+    return figures

@@ -1,15 +1,15 @@
-"""Back ends on disk, and what they do with embeddings.
+"""Back ends on disk, and how they transform embeddings.
 
-`build_backend` makes an untrained one from options, `write_backend` stores what it learned under
-the names of Kaldi's files (mean.vec, transform.mat, plda), `read_backend` brings it back, and
-`rows_of_backend` transforms embeddings by it.
+`build_backend` makes an untrained one from options, `write_backend` stores what it learned in files
+with Kaldi's names (mean.vec, transform.mat, plda), `read_backend` loads it, and
+`transform_embeddings` applies it.
 
 ``families`` are the registries of steps/backends:
 ``{"backends": BACKENDS, "links": LINKS, "adaptation": ADAPTATIONS}``.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,13 +28,13 @@ Families = Mapping[str, Mapping[str, type]]
 
 
 class Backend(Scorer, Protocol):
-    """What is asked of a back end that is trained, or takes over what another one learned."""
+    """A back end that can be trained, or set up from what another one learned."""
 
     def transform(self, embeddings: np.ndarray, num_utts: np.ndarray) -> np.ndarray:
-        """Rows (N, D') to compare, of embeddings (N, D) that are means of so many utterances."""
+        """Rows (N, D') to compare, of embeddings (N, D): means of ``num_utts`` utterances each."""
 
     def parts(self) -> Mapping[str, Any]:
-        """What was learned: vectors, matrices, and of ``plda`` what `PldaFile` is made of."""
+        """What was learned: vectors, matrices, and for ``plda`` the arguments of `PldaFile`."""
 
     def from_parts(self, parts: Mapping[str, Any]) -> "Backend":
         """Itself, with what another one learned."""
@@ -42,17 +42,7 @@ class Backend(Scorer, Protocol):
 
 @dataclass(frozen=True)
 class TrainedBackend:
-    """A back end that came back from its files.
-
-    Attributes
-    ----------
-    scorer : Backend
-        Trained.
-    dimensions : int
-        Of the embeddings that it takes.
-    folder : path
-        Where its files are, for messages.
-    """
+    """A back end that was read from its folder, and the dimensions of embeddings that it takes."""
 
     scorer: Backend
     dimensions: int
@@ -60,26 +50,11 @@ class TrainedBackend:
 
 
 def build_backend(families: Families, options: Any, where: str) -> tuple[Any, dict]:
-    """Make an untrained back end, with its links and its adaptation.
+    """An untrained back end with its links and adaptation, and all its options with defaults.
 
-    Parameters
-    ----------
-    families : mapping of registries
-        See above.
-    options : dict
-        ``name``, arguments of that back end, ``links``: a list of mappings with a ``name`` each, ``adaptation``: such a mapping.
-    where : str
-        The YAML file, for messages.
-
-    Returns
-    -------
-    backend, resolved : object, dict
-        The second has all options with their defaults, and builds the same again.
-
-    Raises
-    ------
-    UserError
-        As `utils.config.build`, for any part.
+    ``options`` are ``name``, the arguments of that back end, ``links`` (a list of mappings with a
+    ``name`` each) and ``adaptation`` (such a mapping); ``where`` is the YAML file, for messages.
+    The options returned build the same again.  UserError as `utils.config.build`, for any part.
     """
     own: dict[str, Any] = dict(options)
     parts: dict[str, Any] = {}
@@ -89,13 +64,14 @@ def build_backend(families: Families, options: Any, where: str) -> tuple[Any, di
         sections = own.pop("links") or []
         if not isinstance(sections, list):
             raise UserError(
-                f"{where}: links: found {sections!r}, expected a list of mappings with a 'name' each"
+                f"{where}: links: found {sections!r}, "
+                "expected a list of mappings with a 'name' each"
             )
-        parts["links"] = [
-            build(families["links"], section, f"{where}: links[{number}]")
-            for number, section in enumerate(sections)
-        ]
-        resolved["links"] = [resolved_options(families["links"], section) for section in sections]
+        parts["links"], resolved["links"] = [], []
+        for number, section in enumerate(sections):
+            link = build(families["links"], section, f"{where}: links[{number}]")
+            parts["links"].append(link)
+            resolved["links"].append(resolved_options(families["links"], section))
     if own.get("adaptation") is not None and "adaptation" in takes:
         section = own.pop("adaptation")
         parts["adaptation"] = build(families["adaptation"], section, f"{where}: adaptation")
@@ -105,41 +81,25 @@ def build_backend(families: Families, options: Any, where: str) -> tuple[Any, di
 
 
 def _parameters_of_named(family: Mapping[str, type], name: Any) -> Mapping[str, object]:
-    """Parameters of a class of a registry by its name; none where the name is wrong."""
+    """Parameters of a class of a registry by its name; none if the name is wrong."""
     if isinstance(name, str) and name in family:
         return parameters_of(family[name])
     return {}
 
 
 def write_backend(folder: Path, learned: Backend, options: Mapping, dimensions: int) -> list[Path]:
-    """Write what a back end learned, and ``backend.json``, which says what to make of it.
-
-    Parameters
-    ----------
-    folder : path
-        Output.
-    learned : back end
-        Fitted.
-    options : mapping
-        Its options, from `build_backend`.
-    dimensions : int
-        Of the embeddings that it takes.
-
-    Returns
-    -------
-    list of path
-        What was written.
-    """
+    """Write what a back end learned, and ``backend.json`` with its options; returns the files."""
     parts = learned.parts()
-    # files of another back end go: nobody may take them for this one's
+    # Files of another back end are removed, so that they are not taken for this one's.
     for old in (*folder.glob("*.vec"), *folder.glob("*.mat"), folder / "plda"):
         old.unlink(missing_ok=True)
     for name, part in parts.items():
         if name == "plda":
             write_plda(folder / name, PldaFile(*part))
+        elif name.endswith(".vec"):
+            write_vector(folder / name, part.astype(np.float32))  # as Kaldi's programs do
         else:
-            write = write_vector if name.endswith(".vec") else write_matrix
-            write(folder / name, part.astype(np.float32))  # as Kaldi's programs do
+            write_matrix(folder / name, part.astype(np.float32))
     declared = {"options": dict(options), "dimensions": dimensions, "parts": sorted(parts)}
     with atomic_write(folder / "backend.json") as file:
         file.write(json.dumps(declared, indent=1) + "\n")
@@ -147,29 +107,26 @@ def write_backend(folder: Path, learned: Backend, options: Mapping, dimensions: 
 
 
 def read_backend(folder: Path, families: Families) -> TrainedBackend:
-    """Bring a trained back end back from its files.
+    """A trained back end from its folder, in which Kaldi's files may have replaced ours.
 
-    Parameters
-    ----------
-    folder : path
-        From `write_backend`; its files may have been replaced by Kaldi's of the same names.
-    families : mapping of registries
-        See above.
-
-    Raises
-    ------
-    UserError
-        A file is missing, damaged, of another type, or does not fit the others.
+    UserError if a file is missing, damaged, of another type, or does not fit the others.
     """
     declared = read_declared(folder)
     backend, _ = build_backend(families, declared["options"], str(folder / "backend.json"))
-    parts = {name: _reader(name)(folder / name) for name in declared["parts"]}
+    parts: dict[str, Any] = {}
+    for name in declared["parts"]:
+        if name == "plda":
+            parts[name] = read_plda(folder / name)
+        elif name.endswith(".vec"):
+            parts[name] = read_vector(folder / name)
+        else:
+            parts[name] = read_matrix(folder / name)
     dimensions = declared["dimensions"]
     first, takes = sizes_taken(parts)
     if takes and dimensions not in takes:
         raise UserError(
-            f"{folder / first}: takes vectors of {' or '.join(map(str, takes))} dimensions, the back end those of {dimensions}; put the "
-            "right file there, or train the back end again"
+            f"{folder / first}: takes vectors of {' or '.join(map(str, takes))} dimensions, the "
+            f"back end those of {dimensions}; put the right file there, or train it again"
         )
     try:
         return TrainedBackend(backend.from_parts(parts), dimensions, folder)
@@ -178,18 +135,7 @@ def read_backend(folder: Path, families: Families) -> TrainedBackend:
 
 
 def read_declared(folder: Path) -> dict:
-    """What ``backend.json`` says: ``options``, ``dimensions`` and ``parts``.
-
-    Parameters
-    ----------
-    folder : path
-        From `write_backend`.
-
-    Raises
-    ------
-    UserError
-        It is missing or damaged.
-    """
+    """``options``, ``dimensions`` and ``parts`` of ``backend.json``; UserError if damaged."""
     path = folder / "backend.json"
     try:
         return read_json_object(
@@ -205,66 +151,31 @@ def read_declared(folder: Path) -> dict:
 
 
 def sizes_taken(parts: Mapping[str, Any]) -> tuple[str, list[int]]:
-    """Which of a back end's files meets the embeddings first, and how many dimensions it takes.
+    """Which of a back end's files is applied first, and how many dimensions it takes.
 
-    Parameters
-    ----------
-    parts : mapping of str to arrays
-        By Kaldi's names; of others nothing is known.
-
-    Returns
-    -------
-    name, sizes : str, list of int
-        A matrix may have an offset column or not: two sizes.  Empty where none of Kaldi's files is there.
+    A matrix may have an offset column or not: two sizes.  Empty if none of Kaldi's files is there.
     """
-    first = next((name for name in ("mean.vec", "transform.mat", "plda") if name in parts), "")
-    if first == "transform.mat":
-        columns = parts[first].shape[1]
-        return first, [columns - 1, columns]
-    if not first:
-        return first, []
-    vector = parts[first][0] if first == "plda" else parts[first]
-    return first, [len(vector)]
+    if "mean.vec" in parts:
+        return "mean.vec", [len(parts["mean.vec"])]
+    if "transform.mat" in parts:
+        columns = parts["transform.mat"].shape[1]
+        return "transform.mat", [columns - 1, columns]
+    if "plda" in parts:
+        return "plda", [len(parts["plda"][0])]
+    return "", []
 
 
-def _reader(name: str) -> Callable[[Path], Any]:
-    """The function that reads a file of such a name."""
-    if name == "plda":
-        return read_plda
-    return read_vector if name.endswith(".vec") else read_matrix
-
-
-def rows_of_backend(
+def transform_embeddings(
     trained: TrainedBackend,
     names: Sequence[str],
     embeddings: np.ndarray,
     num_utts: np.ndarray,
     where: Path,
 ) -> np.ndarray:
-    """Transform embeddings.
+    """Transform embeddings (N, D) or (N, R, D), means of ``num_utts`` utterances: (N, [R,] D').
 
-    Parameters
-    ----------
-    trained : TrainedBackend
-        From `read_backend`.
-    names : sequence of N str
-        Whose embeddings they are.
-    embeddings : (N, D) or (N, R, D) float array
-        Vectors or matrices.
-    num_utts : (N,) int array
-        Of how many utterances each is the mean.
-    where : path
-        Folder of the embeddings, for messages.
-
-    Returns
-    -------
-    (N, D') or (N, R, D') float array
-
-    Raises
-    ------
-    UserError
-        Other dimensions than those that the back end was trained on, or an embedding that is zero
-        or not finite.
+    ``where`` is their folder, for messages.  UserError for other dimensions than those that the
+    back end was trained on, or an embedding that is zero or not finite.
     """
     from utils.embeddings.checks import refuse_zero
 

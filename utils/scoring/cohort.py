@@ -1,5 +1,6 @@
-"""The cohort of score normalisation, from files: who is in it, whose scores it may normalise, and
-its embeddings as rows, which lie in a file where they are many (`StoredRows`).
+"""The cohort of score normalisation: its members, their speakers, and their embeddings as rows.
+
+The rows of a large cohort are in a file (`StoredRows`).
 """
 
 import os
@@ -25,7 +26,7 @@ MembersOf = Literal["speakers", "utterances"]
 
 LISTS = {"speakers": "spk_xvector.scp", "utterances": "xvector.scp"}
 VECTORS_AT_A_TIME = 1 << 16
-LARGE_BYTES = 1 << 29  # of transformed embeddings: more go to a file
+LARGE_BYTES = 1 << 29  # of transformed embeddings: larger ones are in a file
 MAKER = {
     "backend": "back end",
     "embeddings": "embeddings",
@@ -35,17 +36,7 @@ MAKER = {
 
 @dataclass(frozen=True)
 class Cohort:
-    """Speakers, or utterances, whose embeddings sides are scored against.
-
-    Attributes
-    ----------
-    folder : path
-        Folder of embeddings.
-    kind : str
-        ``speakers`` or ``utterances``.
-    members : mapping of str to str
-        Name -> entry of the scp file.
-    """
+    """Speakers, or utterances, that sides are scored against: name -> entry of the scp file."""
 
     folder: Path
     kind: MembersOf
@@ -58,21 +49,9 @@ class Cohort:
 
 
 def read_cohort(folder: Path, kind: MembersOf, cohort_list: Path | None = None) -> Cohort:
-    """Who is in a cohort.
+    """Members of a cohort: all of a folder of embeddings, or those that ``cohort_list`` names.
 
-    Parameters
-    ----------
-    folder : path
-        Folder of embeddings.
-    kind : str
-        ``speakers`` or ``utterances``.
-    cohort_list : path or None
-        Who of them, one at the head of each line; None: all.
-
-    Raises
-    ------
-    UserError
-        There is nobody, or somebody of the list has no embedding.
+    A name is the first word of a line.  UserError if there is no member, or one has no embedding.
     """
     everybody = Cohort(folder, kind, read_scp(folder / LISTS[kind]))
     entries = everybody.members
@@ -82,41 +61,31 @@ def read_cohort(folder: Path, kind: MembersOf, cohort_list: Path | None = None) 
         )
     if cohort_list is None:
         return everybody
-    words_of_lines = [words_of(line) for line in read_foreign_lines(cohort_list)]
-    wanted = list(dict.fromkeys(words[0] for words in words_of_lines if words))
+    wanted: dict[str, None] = {}  # in the order of the list, each once
+    for line in read_foreign_lines(cohort_list):
+        words = words_of(line)
+        if words:
+            wanted[words[0]] = None
     if not wanted:
         raise UserError(f"{cohort_list}: names no member; expected one at the head of each line")
     missing = [name for name in wanted if name not in entries]
     if missing:
         raise UserError(
             f"{cohort_list}: no embedding of '{missing[0]}' in {folder}; {len(missing)} of "
-            f"{len(wanted)} lack one: extract them, or take them off the list"
+            f"{len(wanted)} lack one: extract them, or remove them from the list"
         )
     return Cohort(folder, kind, {name: entries[name] for name in wanted})
 
 
-def speakers_of_cohort(cohort: Cohort, utt2spk: Path | None) -> set[str]:
-    """Whose voices a cohort is made of.
-
-    Parameters
-    ----------
-    cohort : Cohort
-        From `read_cohort`.
-    utt2spk : path or None
-        Speakers of utterances; a cohort of speakers needs none.
-
-    Raises
-    ------
-    UserError
-        Nobody says whose voices the cohort's are.
-    """
+def cohort_speakers(cohort: Cohort, utt2spk: Path | None) -> set[str]:
+    """Speakers of a cohort; UserError for a cohort of utterances without ``utt2spk``."""
     members = set(cohort.members)
     if cohort.kind == "speakers":
         return members
     if utt2spk is None:
         raise UserError(
-            "--cohort-utt2spk is missing: it says whose the cohort's utterances are, so that no "
-            "speaker of the trials is among them"
+            "--cohort-utt2spk is missing: a file of the speakers of the cohort's utterances, to "
+            "check that no speaker of the trials is among them"
         )
     speaker_of = read_map(utt2spk)
     unknown = sorted(members - speaker_of.keys())
@@ -129,24 +98,10 @@ def speakers_of_cohort(cohort: Cohort, utt2spk: Path | None) -> set[str]:
 
 
 def refuse_other_scores(scores: Path, inputs: Mapping[str, Path]) -> dict:
-    """Refuse a score file that was made with something else than what its normalisation uses.
+    """Counts of the receipt of a score file that the normalisation's back end and embeddings made.
 
-    Parameters
-    ----------
-    scores : path
-        Score file; one without a receipt is from outside, and is believed.
-    inputs : mapping of str to path
-        Receipts of the back end and of the embeddings.
-
-    Returns
-    -------
-    dict
-        Counts of its receipt: ``protocol``, perhaps ``watermarks``.
-
-    Raises
-    ------
-    UserError
-        They differ.
+    UserError if it was made with others.  A file without a receipt is from outside: nothing is
+    checked, and there are no counts.
     """
     receipt = read_receipt(receipt_of(scores))
     if receipt is None:
@@ -154,37 +109,27 @@ def refuse_other_scores(scores: Path, inputs: Mapping[str, Path]) -> dict:
     for label, what in MAKER.items():
         made = receipt["inputs"].get(label)
         if made and (label not in inputs or made["content"] != fingerprint(inputs[label])):
+            folder = Path(made["path"]).parent.parent
             raise UserError(
-                f"{scores}: made with the {what} of {Path(made['path']).parent.parent}, this is {inputs.get(label, 'none')}; "
-                "normalise with the same, or score again"
+                f"{scores}: made with the {what} of {folder}, this is "
+                f"{inputs.get(label, 'none')}; normalise with the same, or score again"
             )
     return receipt["counts"]
 
 
 class StoredRows:
-    """An array (N, D) to which rows are added at its end, and of which consecutive ones are read; several threads may read.
-
-    Parameters
-    ----------
-    folder : path
-        Where there is room for it; the file is gone when the object is.
-    """
+    """An array (N, D) in a temporary file: append rows, read slices, in several threads."""
 
     def __init__(self, folder: Path):
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - open for as long as the object
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - open while the object is
         self._dtype, self._columns, self._rows = np.dtype(np.float32), 0, 0
 
     def append(self, rows: np.ndarray) -> None:
-        """Add rows.
-
-        Parameters
-        ----------
-        rows : (B, D) float array
-            Of one size and type in all calls.
-        """
+        """Add rows (B, D), of one size and type in all calls."""
         if self._rows and (rows.shape[1], rows.dtype) != (self._columns, self._dtype):
             raise ValueError(
-                f"rows of {rows.shape[1]} {rows.dtype}, those before are of {self._columns} {self._dtype}"
+                f"rows of {rows.shape[1]} {rows.dtype}, "
+                f"those before are of {self._columns} {self._dtype}"
             )
         self._dtype, self._columns = rows.dtype, rows.shape[1]
         self._file.write(np.ascontiguousarray(rows).data)
@@ -197,10 +142,10 @@ class StoredRows:
     def __getitem__(self, wanted: slice) -> np.ndarray:
         start, stop, step = wanted.indices(self._rows)
         if step != 1:
-            raise ValueError(f"every {step}th row is asked for, expected consecutive ones")
+            raise ValueError(f"every {step}th row, expected consecutive rows")
         count, row_bytes = max(0, stop - start), self._columns * self._dtype.itemsize
         buffer, done = bytearray(count * row_bytes), 0
-        while done < len(buffer):  # one call gives 2 GiB at most
+        while done < len(buffer):  # one call reads 2 GiB at most
             done += os.preadv(
                 self._file.fileno(), [memoryview(buffer)[done:]], start * row_bytes + done
             )
@@ -210,30 +155,15 @@ class StoredRows:
 def cohort_rows(
     cohort: Cohort, transform: Callable[[Sequence[str], np.ndarray], np.ndarray], scratch: Path
 ) -> np.ndarray | StoredRows:
-    """Transformed embeddings of a cohort; where they are many, in a file and not in memory.
+    """Transformed embeddings (C, D') of a cohort; of a large one in a file of ``scratch``.
 
-    Parameters
-    ----------
-    cohort : Cohort
-        From `read_cohort`.
-    transform : callable
-        Names of B members, (B, D) array -> (B, D') array.
-    scratch : path
-        Folder with room for a large one.
-
-    Returns
-    -------
-    (C, D') float array, or what is sliced like one
-
-    Raises
-    ------
-    UserError
-        An embedding is not finite, or has another size.
+    ``transform`` maps names and vectors (B, D) to (B, D').  UserError if an embedding is not finite
+    or has another size.
     """
     num_members = len(cohort.members)
     stored: StoredRows | None = None
     rows: list[np.ndarray] = []
-    for names, vectors in _blocks_of_vectors(cohort):
+    for names, vectors in _vector_blocks(cohort):
         refuse_not_finite(names, vectors, cohort.folder)
         rows.append(transform(names, vectors))
         if stored is None and _is_large(rows[0], num_members):
@@ -244,8 +174,8 @@ def cohort_rows(
     return np.concatenate(rows) if stored is None else stored
 
 
-def _blocks_of_vectors(cohort: Cohort) -> Iterator[tuple[Sequence[str], np.ndarray]]:
-    """Names and vectors of its members, so many at a time; of matrices all at once."""
+def _vector_blocks(cohort: Cohort) -> Iterator[tuple[Sequence[str], np.ndarray]]:
+    """Names and vectors of the members in blocks; of matrices all at once."""
     names = list(cohort.members)
     if not has_matrices(cohort.scp):
         yield from vector_blocks(cohort.members, names, VECTORS_AT_A_TIME)
@@ -256,7 +186,7 @@ def _blocks_of_vectors(cohort: Cohort) -> Iterator[tuple[Sequence[str], np.ndarr
 
 
 def _is_large(first_rows: np.ndarray, num_members: int) -> bool:
-    """Whether a cohort, of which these are the first rows, is too large for memory."""
+    """True if a cohort, of which these are the first rows, is too large for memory."""
     if len(first_rows) == num_members:
         return False
     bytes_of_row = first_rows.nbytes / len(first_rows)

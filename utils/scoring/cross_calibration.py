@@ -1,7 +1,8 @@
-"""Calibration and fusion without a dev list: each trial by a map that heard neither of its speakers.
+"""Calibration and fusion without a dev list, by cross-validation over speakers.
 
-The speakers are dealt to folds.  A trial is of two folds, or of one where both sides are: its map is trained on the trials without any
-speaker of these.  So no score is made by a map that knows its speakers; but the trials of a test list are used, which has to be said.
+The speakers are dealt to folds.  A trial belongs to two folds, or to one if both sides are in it:
+its map is trained on the trials without any speaker of these.  So no map has seen the speakers of
+the trials it is applied to; but the trials of a test list are used, and results must state that.
 """
 
 from collections.abc import Sequence
@@ -12,25 +13,13 @@ import numpy as np
 from utils.scoring.calibration import train_calibration
 
 LEAST_FOLDS = 3  # two may be left out
-LEAST_SPEAKERS = 4  # one left out of each side leaves two, who make a nontarget trial
+LEAST_SPEAKERS = 4  # without one of each side two remain: a nontarget trial
 
 
 def deal_speakers(speakers: Sequence[str], folds: int, seed: int) -> dict[str, int]:
-    """Fold of each speaker: as many in each, or one more.
+    """Fold of each speaker; all folds have equally many, or one more.
 
-    Parameters
-    ----------
-    speakers : sequence of str
-        In any order.
-    folds : int
-        How many.
-    seed : int
-        Of the draw.
-
-    Raises
-    ------
-    ValueError
-        Too few speakers, or fewer than folds.
+    ValueError for too few speakers, or fewer than folds.
     """
     names = sorted(set(speakers))
     if len(names) < LEAST_SPEAKERS:
@@ -40,7 +29,7 @@ def deal_speakers(speakers: Sequence[str], folds: int, seed: int) -> dict[str, i
             f"{folds} folds of {len(names)} speakers, expected {LEAST_FOLDS} to {len(names)}"
         )
     order = np.random.default_rng(seed).permutation(len(names)).tolist()
-    return {names[speaker]: place % folds for place, speaker in enumerate(order)}
+    return {names[speaker]: index % folds for index, speaker in enumerate(order)}
 
 
 def cross_calibrated(
@@ -49,28 +38,10 @@ def cross_calibrated(
     folds: tuple[np.ndarray, np.ndarray],
     p_target: float = 0.5,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log-likelihood ratios of trials, each by a map trained without its speakers.
+    """Log-likelihood ratios (N,) of trials, and weights (M, F) of the M maps.
 
-    Parameters
-    ----------
-    features : (N, F) float array
-        Scores of each system.
-    is_target : (N,) bool array
-        Whether both sides are the same speaker.
-    folds : pair of (N,) int arrays
-        Fold of the speaker of each side, from `deal_speakers`.
-    p_target : float
-        As for `train_calibration`.
-
-    Returns
-    -------
-    llr, weights : (N,) float64 array, (M, F) float64 array
-        The second has the weights of each map.
-
-    Raises
-    ------
-    ValueError
-        What is left for a map has trials of one class, or nothing to learn from.
+    ``features`` are the scores (N, F) of F systems, ``folds`` those of the speakers of both sides.
+    ValueError if the trials left for a map have one class, or nothing can be learned from them.
     """
     low, high = np.minimum(*folds), np.maximum(*folds)
     llr = np.empty(len(features))
@@ -82,8 +53,10 @@ def cross_calibrated(
         others = ~np.isin(low, (one, other)) & ~np.isin(high, (one, other))
         targets = int(is_target[others].sum())
         if targets in (0, int(others.sum())):
+            nontargets = others.sum() - targets
             raise ValueError(
-                f"without the speakers of two folds there are {targets} target and {others.sum() - targets} nontarget trials to learn from"
+                f"without the speakers of two folds there are {targets} target and {nontargets} "
+                "nontarget trials to learn from"
             )
         weights, offset = train_calibration(features[others], is_target[others], p_target)
         llr[here] = features[here] @ weights + offset

@@ -1,9 +1,10 @@
-"""Scores of anybody: whichever columns they have, found by the names of the trials, or one number for each trial in its order.
+"""Score files of other toolkits: in any column order, matched by the names of the trials, or one
+number for each trial in the list's order.
 
 <enrol> <test> <score>                Kaldi
 <enrol> <test> <score> <class>        WeSpeaker
 <enrol> <test> <class> <score>        SpeechBrain
-<score> <class> <enrol> <test>        voxceleb_trainer's kind
+<score> <class> <enrol> <test>        voxceleb_trainer
 <score>                               in the order of the trials; an array too (.npy)
 """
 
@@ -29,7 +30,7 @@ from utils.trials.foreign import (
 
 ENDINGS = (".scores", ".score", ".txt", ".npy", ".tsv")
 COLUMNS = ("enrol", "test", "score", "class")
-OTHER = "_"  # a column that nobody reads
+OTHER = "_"  # a column that is not read
 MOST_COLUMNS = 6
 
 Rows = list[list[str]]
@@ -38,15 +39,7 @@ Spelling = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Layout:
-    """Which column holds what.
-
-    Attributes
-    ----------
-    enrol, test, score : int
-        Columns, from 0.
-    label : int or None
-        That of the class, where there is one.
-    """
+    """Columns, from 0; ``label`` is that of the class, None if there is none."""
 
     enrol: int
     test: int
@@ -56,354 +49,223 @@ class Layout:
 
 @dataclass
 class ForeignScores:
-    """Scores of trials, and what is worth saying about their file.
-
-    Attributes
-    ----------
-    values : (N,) float64 array
-        One per trial, in the order of the list.
-    notes : list of str
-        A sentence each.
-    """
+    """Scores (N,) float64 in the order of the trials, and notes about their file for the user."""
 
     values: np.ndarray
     notes: list[str]
 
 
 def system_names(paths: Sequence[Path]) -> list[str]:
-    """What systems are called: their files' names, or those of the files' folders where the files are all called the same.
+    """Names of systems: those of their files, or of the files' folders if all files have one name.
 
-    Parameters
-    ----------
-    paths : sequence of path
-        Score files.
-
-    Raises
-    ------
-    UserError
-        Two have one name.
+    UserError if two have one name.
     """
-    names = [
-        path.name.removesuffix(path.suffix) if path.suffix in ENDINGS else path.name
-        for path in paths
-    ]
-    folders = [path.absolute().parent.name for path in paths]
+    names = []
+    for path in paths:
+        name = path.name
+        if path.suffix in ENDINGS:
+            name = path.stem
+        names.append(name)
     if len(paths) > 1 and len(set(names)) == 1:
-        names = folders
-    again = next((name for name, times in Counter(names).items() if times > 1), None)
-    if again:
-        same = ", ".join(
-            str(path) for path, name in zip(paths, names, strict=True) if name == again
-        )
-        raise UserError(
-            f"two systems are called '{again}': {same}; give their files names that differ"
-        )
+        names = [path.absolute().parent.name for path in paths]
+    for name in names:
+        same = [str(path) for path, other in zip(paths, names, strict=True) if other == name]
+        if len(same) > 1:
+            raise UserError(
+                f"two systems are called '{name}': {', '.join(same)}; "
+                "give their files names that differ"
+            )
     return names
 
 
-def refuse_no_files(paths: Sequence[Path]) -> None:
-    """Refuse files that are not there.
-
-    Parameters
-    ----------
-    paths : sequence of path
-        What is to be read.
-
-    Raises
-    ------
-    UserError
-        Names the first.
-    """
-    missing = next((path for path in paths if not path.is_file()), None)
-    if missing:
-        raise UserError(f"{missing}: no such file")
+def require_files(paths: Sequence[Path]) -> None:
+    """UserError for the first file that does not exist."""
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file")
 
 
 def read_foreign_scores(path: Path, trials: TrialList, columns: str | None = None) -> ForeignScores:
-    """Scores of the trials of a list.
+    """Scores of the trials of a list, from a text or an array (``.npy``).
 
-    Parameters
-    ----------
-    path : path
-        Text, or an array (``.npy``).
-    trials : TrialList
-        The list.
-    columns : str, optional
-        Which columns the file has: ``enrol``, ``test``, ``score`` and ``class`` in their order, ``_`` for any other; None: they are found.
-
-    Raises
-    ------
-    UserError
-        A trial has no score, or two; a score is not a finite number; a class is not that of the list; columns cannot be told apart.
+    ``columns`` names the columns in their order (``enrol``, ``test``, ``score``, ``class``, ``_``
+    for any other); None: they are detected.  UserError if a trial has no score, or two; a score is
+    not a finite number; a class differs from the list; columns cannot be distinguished.
     """
     if path.suffix == ".npy":
-        return ForeignScores(finite(path, array_scores(path), trials), [])
+        return ForeignScores(checked_scores(path, array_scores(path), trials), [])
     rows = fields_of_lines(path, "<enrol> <test> <score>")
     refuse_other_widths(path, rows)
     if len(rows[0]) == 1 and columns is None:
-        return ForeignScores(finite(path, listed_scores(path, rows), trials), [])
-    spelling, layout = layout_of(path, rows, trials, columns)
-    found = scores_by_name(path, rows, layout, trials, spelling)
+        return ForeignScores(checked_scores(path, listed_scores(path, rows), trials), [])
+    spelling, layout = detect_layout(path, rows, trials, columns)
+    scores = scores_by_name(path, rows, layout, trials, spelling)
     if spelling is plain_name:
-        found.notes.append(
-            f"{path}: names agree with those of {trials.path} without endings such as .wav, and with '-' for '/'"
+        scores.notes.append(
+            f"{path}: names agree with those of {trials.path} without endings such as .wav, and "
+            "with '-' for '/'"
         )
     if layout.enrol > layout.test and columns is None:
-        found.notes.append(f"{path}: the test side stands before the enrolment side")
-    return found
+        scores.notes.append(f"{path}: the test side is before the enrolment side")
+    return scores
 
 
 def array_scores(path: Path) -> np.ndarray:
-    """The numbers of a NumPy file.
-
-    Parameters
-    ----------
-    path : path
-        A row or a column of numbers; objects are not read.
-
-    Raises
-    ------
-    UserError
-        It is something else.
-    """
+    """The numbers of a NumPy file, one row or column; objects are not read."""
     with damaged(path, "npy"):
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        if found.dtype.kind not in "fiu" or found.size != max(found.shape, default=0):
-            raise ValueError(f"{found.dtype} of shape {found.shape}, expected a row of numbers")
-        return np.array(found, np.float64).reshape(-1)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if array.dtype.kind not in "fiu" or array.size != max(array.shape, default=0):
+            raise ValueError(f"{array.dtype} of shape {array.shape}, expected a row of numbers")
+        return np.array(array, np.float64).reshape(-1)
 
 
 def listed_scores(path: Path, rows: Rows) -> np.ndarray:
-    """One number on each line.
-
-    Parameters
-    ----------
-    path : path
-        The file, for messages.
-    rows : list of list of str
-        Its lines.
-
-    Raises
-    ------
-    UserError
-        A line holds something else.
-    """
+    """One number on each line; UserError if a line has something else."""
     values = numbers([fields[0] for fields in rows])
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise UserError(
-            f"{path}:{bad[0] + 1}: score '{rows[bad[0]][0]}' is not a finite number; of several columns expected blanks or tabs between them, "
-            "not commas"
+            f"{path}:{bad[0] + 1}: score '{rows[bad[0]][0]}' is not a finite number; "
+            "separate several columns by blanks or tabs, not commas"
         )
     return values
 
 
-def finite(path: Path, values: np.ndarray, trials: TrialList) -> np.ndarray:
-    """Scores in the order of the trials, once they are known to be one for each, and finite.
-
-    Parameters
-    ----------
-    path : path
-        Where they are from.
-    values : (N,) float array
-        Scores.
-    trials : TrialList
-        The list.
-
-    Raises
-    ------
-    UserError
-        They are not.
-    """
+def checked_scores(path: Path, values: np.ndarray, trials: TrialList) -> np.ndarray:
+    """The scores, if there is one for each trial and all are finite; else UserError."""
     if len(values) != len(trials.enrol):
         raise UserError(
-            f"{path}: {len(values):,} scores without names, expected {len(trials.enrol):,}: one for each line of {trials.path}, "
-            "in its order"
+            f"{path}: {len(values):,} scores without names, expected {len(trials.enrol):,}: "
+            f"one for each line of {trials.path}, in its order"
         )
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         pair = " ".join(trials.pairs[bad[0]])
         raise UserError(
-            f"{path}: score {bad[0] + 1:,}, of trial '{pair}', is {values[bad[0]]}, expected a finite number; score it again"
+            f"{path}: score {bad[0] + 1:,}, of trial '{pair}', is {values[bad[0]]}, "
+            "expected a finite number; score it again"
         )
     return values
 
 
 def refuse_other_widths(path: Path, rows: Rows) -> None:
-    """Refuse a file whose lines have not all as many columns, or too many.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    rows : list of list of str
-        Its lines.
-
-    Raises
-    ------
-    UserError
-        Names the first such line.
-    """
+    """UserError for a line with another number of columns than the first, or too many columns."""
     width = len(rows[0])
     for number, fields in enumerate(rows, 1):
         if len(fields) != width:
             raise UserError(
-                f"{path}:{number}: {len(fields)} fields, expected {width} as in line 1; is the line whole?"
+                f"{path}:{number}: {len(fields)} fields, expected {width} as in line 1; "
+                "is the line complete?"
             )
     if width == 2 or width > MOST_COLUMNS:
         raise UserError(
-            f"{path}:1: {width} fields, expected 3: <enrol> <test> <score>, with blanks or tabs between them"
+            f"{path}:1: {width} fields, expected 3: <enrol> <test> <score>, separated by blanks "
+            "or tabs"
         )
 
 
-def layout_of(
+def detect_layout(
     path: Path, rows: Rows, trials: TrialList, columns: str | None
 ) -> tuple[Spelling, Layout]:
-    """Which column holds what, and how names are to be spelled to be those of the trials.
+    """Which column has what, and the spelling of names in which they are those of the trials.
 
-    Parameters
-    ----------
-    path, rows, trials, columns
-        As for `read_foreign_scores`, and the file's lines.
-
-    Raises
-    ------
-    UserError
-        No line scores a trial, or columns cannot be told apart.
+    UserError if no line has a score of a trial, or columns cannot be distinguished.
     """
-    stated = stated_layout(path, rows, columns) if columns is not None else None
+    stated: Layout | None = None
+    stated_sides: tuple[int, int] | None = None
+    if columns is not None:
+        stated = stated_layout(path, rows, columns)
+        stated_sides = stated.enrol, stated.test
     for spelling in (str, plain_name):
         pairs = {(spelling(one), spelling(other)) for one, other in set(trials.pairs)}
         if len(pairs) < len(set(trials.pairs)):
             continue  # two of its names would become one
-        sides = (stated.enrol, stated.test) if stated else None
-        found = columns_of_sides(rows, pairs, spelling, sides)
-        if found:
-            return spelling, stated or with_score(path, rows, *found)
+        sides = side_columns(rows, pairs, spelling, stated_sides)
+        if sides:
+            return spelling, stated or with_score(path, rows, *sides)
     shown = " ".join(rows[0])[:200]
     raise UserError(
         f"{path}:1: '{shown}', and no other line, scores a trial of {trials.path}, whose first is "
-        f"'{' '.join(trials.pairs[0])}'; are the names spelled alike, and is it the same list?"
+        f"'{' '.join(trials.pairs[0])}'; is the spelling of names and the list the same?"
     )
 
 
 def stated_layout(path: Path, rows: Rows, columns: str) -> Layout:
-    """The layout that an option states.
-
-    Parameters
-    ----------
-    path, rows, columns
-        As for `layout_of`.
-
-    Raises
-    ------
-    UserError
-        It is none, or not that of the file.
-    """
+    """The layout that --columns states; UserError if it is invalid or does not fit the file."""
     words = columns.split()
     named = [word for word in words if word != OTHER]
-    odd = [word for word in named if word not in COLUMNS]
-    if odd or len(set(named)) < len(named) or not {*COLUMNS[:3]} <= {*named}:
+    is_repeated = len(set(named)) < len(named)
+    if is_repeated or not {*COLUMNS[:3]} <= {*named} <= {*COLUMNS}:
         raise UserError(
-            f"--columns: '{columns}', expected enrol, test and score, once each, in the file's order, with class for the class and _ "
-            "for other columns"
+            f"--columns: '{columns}', expected enrol, test and score, once each, in the file's "
+            "order, with class for the class and _ for other columns"
         )
     if len(rows[0]) != len(words):
         raise UserError(
             f"{path}:1: {len(rows[0])} fields, but --columns names {len(words)}: '{columns}'"
         )
-    enrol, test, score = (words.index(word) for word in COLUMNS[:3])
-    label = words.index("class") if "class" in words else None
-    return Layout(enrol, test, score, label)
+    label = None
+    if "class" in words:
+        label = words.index("class")
+    return Layout(words.index("enrol"), words.index("test"), words.index("score"), label)
 
 
-def columns_of_sides(
+def side_columns(
     rows: Rows, pairs: set[Pair], spelling: Spelling, sides: tuple[int, int] | None
 ) -> tuple[int, int] | None:
-    """The columns of both sides: enrolment first in some line, or else in none; None where no line scores a trial.
+    """Columns of both sides; None if no line has a trial.
 
-    Parameters
-    ----------
-    rows : list of list of str
-        Lines.
-    pairs : set of (str, str)
-        The trials.
-    spelling : callable
-        Of names.
-    sides : (int, int) or None
-        The columns that an option names.
+    Enrolment first if any line allows it.  ``sides`` are the columns that --columns states, or
+    None.
     """
-    width = len(rows[0])
-    choices = [sides] if sides else list(permutations(range(width), 2))
-    turned = None
+    candidates = list(permutations(range(len(rows[0])), 2))
+    if sides:
+        candidates = [sides]
+    swapped = None
     for fields in rows:
         names = [spelling(field) for field in fields]
-        for enrol, test in choices:
+        for enrol, test in candidates:
             if (names[enrol], names[test]) not in pairs:
                 continue
             if enrol < test or sides:
                 return enrol, test
-            turned = turned or (enrol, test)
-    return turned
+            swapped = swapped or (enrol, test)
+    return swapped
 
 
 def with_score(path: Path, rows: Rows, enrol: int, test: int) -> Layout:
-    """The layout, once the sides are known: of the other columns one is the score, and one may be the class.
+    """The layout, once the sides are known: the score, and perhaps the class, in the other columns.
 
-    Parameters
-    ----------
-    path : path
-        The file, for messages.
-    rows : list of list of str
-        Its lines.
-    enrol, test : int
-        Columns of the sides.
-
-    Raises
-    ------
-    UserError
-        More than one could be the score.
+    UserError if more than one could be the score.
     """
-    rest = [column for column in range(len(rows[0])) if column not in (enrol, test)]
-    labels = [
-        column for column in rest if all(fields[column].lower() in CLASSES for fields in rows)
-    ]
+    labels, others = [], []
+    for column in range(len(rows[0])):
+        if column in (enrol, test):
+            continue
+        if all(fields[column].lower() in CLASSES for fields in rows):
+            labels.append(column)
+        else:
+            others.append(column)
+    rest = sorted(labels + others)
     if len(rest) == 1:
         return Layout(enrol, test, rest[0], None)
-    if len(rest) == 2 and len(labels) == 1:
-        (score,) = {*rest} - {*labels}
-        return Layout(enrol, test, score, labels[0])
+    if len(labels) == 1 and len(others) == 1:
+        return Layout(enrol, test, others[0], labels[0])
     words = [OTHER] * len(rows[0])
     words[enrol], words[test], words[rest[-1]] = COLUMNS[:3]
+    numbers_of_columns = ", ".join(str(column + 1) for column in rest)
     raise UserError(
-        f"{path}:1: '{' '.join(rows[0])}': which of columns {', '.join(str(column + 1) for column in rest)} is the score? "
-        f'Say it, for example --columns "{" ".join(words)}"'
+        f"{path}:1: '{' '.join(rows[0])}': which of columns {numbers_of_columns} is the score? "
+        f'State it, for example --columns "{" ".join(words)}"'
     )
 
 
 def scores_by_name(
     path: Path, rows: Rows, layout: Layout, trials: TrialList, spelling: Spelling
 ) -> ForeignScores:
-    """Scores of the trials, by the names of their sides.
-
-    Parameters
-    ----------
-    path, rows : path, list of list of str
-        As for `layout_of`.
-    layout : Layout
-        From `layout_of`.
-    trials : TrialList
-        The list.
-    spelling : callable
-        From `layout_of`.
-
-    Raises
-    ------
-    UserError
-        As `read_foreign_scores`.
-    """
+    """Scores of the trials, by the names of their sides; UserError as `read_foreign_scores`."""
     pairs = [(spelling(one), spelling(other)) for one, other in trials.pairs]
-    wanted = Counter(pairs)
+    expected_times = Counter(pairs)
     is_target = dict(zip(pairs, trials.is_target.tolist(), strict=True))
     values = numbers([fields[layout.score] for fields in rows])
     first: dict[Pair, int] = {}
@@ -415,9 +277,10 @@ def scores_by_name(
         shown = f"trial '{fields[layout.enrol]} {fields[layout.test]}'"
         if not np.isfinite(value):
             raise UserError(
-                f"{where}score '{fields[layout.score]}' of {shown} is not a finite number; score it again, or leave out a line of titles"
+                f"{where}score '{fields[layout.score]}' of {shown} is not a finite number; "
+                "score it again, or remove a line of titles"
             )
-        if pair not in wanted:
+        if pair not in expected_times:
             others += 1
             continue
         if layout.label is not None:
@@ -425,69 +288,42 @@ def scores_by_name(
         times[pair] += 1
         before = first.setdefault(pair, row)
         # A list may have a trial several times, and its scores as often.
-        if values[before] != value or times[pair] > wanted[pair]:
+        if values[before] != value or times[pair] > expected_times[pair]:
             raise UserError(
-                f"{where}{shown} has a second score {value:g}, the first is {values[before]:g} in line {before + 1}; remove one of them"
+                f"{where}{shown} has a second score {value:g}, the first is {values[before]:g} in "
+                f"line {before + 1}; remove one of them"
             )
     refuse_missing(path, rows, layout, trials, [pair in first for pair in pairs])
-    notes = (
-        [f"{path}: {others:,} scores of pairs that are no trials are left aside"] if others else []
-    )
+    notes = []
+    if others:
+        notes.append(f"{path}: {others:,} scores of pairs that are no trials are ignored")
     return ForeignScores(values[[first[pair] for pair in pairs]], notes)
 
 
 def refuse_other_class(where: str, word: str, is_target: bool, trials: Path) -> None:
-    """Refuse a class beside a score that is not the one of the list.
-
-    Parameters
-    ----------
-    where : str
-        The line, for the message.
-    word : str
-        Its class.
-    is_target : bool
-        That of the list.
-    trials : path
-        The list.
-
-    Raises
-    ------
-    UserError
-        They differ, or it is no class.
-    """
-    said = CLASSES.get(word.lower())
-    if said is None:
+    """UserError if the class beside a score is not the one of the list, or no class."""
+    here_is_target = CLASSES.get(word.lower())
+    if here_is_target is None:
         raise UserError(f"{where}: class '{word}', expected {', '.join(CLASSES)}")
-    if said != is_target:
+    if here_is_target != is_target:
         raise UserError(
-            f"{where} is a {class_name(said)} here and a {class_name(is_target)} in {trials}; is it the same list?"
+            f"{where} is a {class_name(here_is_target)} here and a {class_name(is_target)} in "
+            f"{trials}; is it the same list?"
         )
 
 
 def refuse_missing(
     path: Path, rows: Rows, layout: Layout, trials: TrialList, is_scored: Sequence[bool]
 ) -> None:
-    """Refuse a file that lacks a trial.
-
-    Parameters
-    ----------
-    path, rows, layout, trials
-        As for `scores_by_name`.
-    is_scored : sequence of N bool
-        Whether the file has a score of each trial.
-
-    Raises
-    ------
-    UserError
-        Names the first, and how many there are.
-    """
+    """UserError if a trial has no score: the first such trial, and how many there are."""
     missing = [row for row, scored in enumerate(is_scored) if not scored]
     if not missing:
         return
     enrol, test = trials.pairs[missing[0]]
-    turned = [test, enrol] in ([row[layout.enrol], row[layout.test]] for row in rows)
-    hint = f", only '{test} {enrol}': write the enrolment side first" if turned else ": score them"
+    hint = ": score them"
+    if any(row[layout.enrol] == test and row[layout.test] == enrol for row in rows):
+        hint = f", only '{test} {enrol}': write the enrolment side first"
     raise UserError(
-        f"{trials.path}:{missing[0] + 1}: trial '{enrol} {test}' has no score in {path}; {len(missing):,} of "
-        f"{len(is_scored):,} trials lack one{hint}"
+        f"{trials.path}:{missing[0] + 1}: trial '{enrol} {test}' has no score in {path}; "
+        f"{len(missing):,} of {len(is_scored):,} trials lack one{hint}"
     )

@@ -1,6 +1,4 @@
-"""Kaldi's own command lines for what a trained back end does, as egs/voxceleb/v2 and egs/sre16/v2
-have them.
-"""
+"""Kaldi's command lines for scoring with a back end, as in egs/voxceleb/v2 and egs/sre16/v2."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,18 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrialFiles:
-    """What a list of trials is scored from, and where the scores go.
+    """Files that a list of trials is scored from, and the file of the scores.
 
-    Attributes
-    ----------
-    enrol, test : str
-        Rspecifiers of the sides.
-    num_utts : str or None
-        Rspecifier of the numbers of utterances behind the enrolment sides, where that counts.
-    trials : str
-        File ``<enrol> <test> ...``.
-    scores : str
-        Output.
+    ``enrol`` and ``test`` are rspecifiers of the sides, ``num_utts`` that of the numbers of
+    utterances of the enrolment sides, if they count, and ``trials`` a file ``<enrol> <test> ...``.
     """
 
     enrol: str
@@ -30,18 +20,11 @@ class TrialFiles:
 
 
 def chain_of(source: str, stages: Sequence[str], folder: str, scaleups: Sequence[bool]) -> str:
-    """An rspecifier of vectors behind the links of a back end.
+    """An rspecifier of the vectors of ``source`` after the links of a back end.
 
-    Parameters
-    ----------
-    source : str
-        Rspecifier of the embeddings.
-    stages : sequence of str
-        ``mean.vec``, names of matrices, and an empty one for each length normalisation, as of `steps.backends.chain.Chain`.
-    folder : str
-        Where these files are.
-    scaleups : sequence of bool
-        Of the length normalisations, in their order.
+    ``stages`` are ``mean.vec``, names of matrices, and an empty name for each length normalisation
+    (as of `steps.backends.chain.Chain`), all in ``folder``; ``scaleups`` are flags of the length
+    normalisations, in their order.
     """
     programs: list[str] = []
     lengths = iter(scaleups)
@@ -51,36 +34,28 @@ def chain_of(source: str, stages: Sequence[str], folder: str, scaleups: Sequence
         elif name:
             programs.append(f"transform-vec {folder}/{name}")
         else:
-            flag = "" if next(lengths) else " --scaleup=false"
-            programs.append(f"ivector-normalize-length{flag}")
+            program = "ivector-normalize-length"
+            if not next(lengths):
+                program += " --scaleup=false"
+            programs.append(program)
     if not programs:
         return source
     first, *others = programs
-    piped = [f"{first} {source} ark:-", *(f"{program} ark:- ark:-" for program in others)]
-    return f"ark:{' | '.join(piped)} |"
+    commands = [f"{first} {source} ark:-"]
+    commands += [f"{program} ark:- ark:-" for program in others]
+    return f"ark:{' | '.join(commands)} |"
 
 
 def scoring_command(
     options: Mapping, stages: Sequence[str], backend: str, files: TrialFiles
 ) -> str:
-    """The command that scores a list of trials.
+    """The command that scores a list of trials with a ``plda`` or ``cosine`` back end.
 
-    Parameters
-    ----------
-    options : mapping
-        Of the back end, with its defaults: name ``plda`` or ``cosine``.
-    stages : sequence of str
-        As of `chain_of`.
-    backend : str
-        Folder of mean.vec, transform.mat and plda.
-    files : TrialFiles
-        The trials.
+    ``options`` are those of the back end with its defaults, ``backend`` is the folder of mean.vec,
+    transform.mat and plda.
     """
-    lengths = [
-        bool(link.get("scaleup", True))
-        for link in options.get("links") or ()
-        if link["name"] == "length_norm"
-    ]
+    links = options.get("links") or ()
+    lengths = [bool(link.get("scaleup", True)) for link in links if link["name"] == "length_norm"]
     is_plda = options["name"] == "plda"
     if not is_plda:
         stages, lengths = [*stages, ""], [*lengths, False]
@@ -90,7 +65,9 @@ def scoring_command(
     pairs = f"\"awk '{{print \\$1, \\$2}}' {files.trials} |\""
     if not is_plda:
         return f"ivector-compute-dot-products {pairs} {sides} {files.scores}"
-    flags = [f"--normalize-length={str(bool(options['normalize_length'])).lower()}"]
+    flags = ["--normalize-length=false"]
+    if options["normalize_length"]:
+        flags = ["--normalize-length=true"]
     if options["simple_length_normalization"]:
         flags.append("--simple-length-normalization=true")
     if files.num_utts and options["multi_session"] == "by_the_book":

@@ -1,10 +1,10 @@
-"""Score normalisation: a score told in standard deviations of the scores that its own two sides
-have against a cohort of other speakers.
+"""Score normalisation: scores in units of the cohort scores' standard deviations.
 
-z-norm takes the statistics of the enrolment side, t-norm those of the test side, s-norm the mean of
-both results.  The adaptive kinds take of each side only its K closest members of the cohort:
-``as_norm1`` those with the highest scores against that very side, ``as_norm2`` those that are
-closest to the other side of the trial.
+A cohort is a set of other speakers, against whom both sides of a trial are scored.
+
+z-norm uses the statistics of the enrolment side, t-norm those of the test side, s-norm the mean of
+both results.  The adaptive kinds use only the K closest members of the cohort: ``as_norm1`` those
+with the highest scores against the side itself, ``as_norm2`` those closest to the other side.
 
 References
 ----------
@@ -37,17 +37,10 @@ METHODS = ("z_norm", "t_norm", "s_norm", "as_norm1", "as_norm2")
 
 @dataclass(frozen=True)
 class Normalisation:
-    """A kind of score normalisation.
+    """A score normalisation: one of `METHODS`, and its number of closest members.
 
-    Attributes
-    ----------
-    method : str
-        One of `METHODS`.
-    top_k : int
-        Closest members of the cohort that the adaptive methods take.
-    device : str
-        Where scores that are dot products are computed; anything but ``cpu`` is torch's name of a
-        device, and is not for ``as_norm2``.
+    With a ``device`` other than ``cpu`` torch computes the scores there; they must be dot products,
+    and the method not ``as_norm2``.
     """
 
     method: Method
@@ -62,45 +55,25 @@ def normalise(
     cohort: CohortScores,
     how: Normalisation,
 ) -> tuple[np.ndarray, Statistics | None]:
-    """Normalised scores of trials.
+    """Normalised scores (P,) of P trials, and mean and deviation of each of the N sides.
 
-    Parameters
-    ----------
-    scores : (P,) float array
-        Raw ones.
-    enrol_rows, test_rows : (P,) int arrays
-        Row of either side of each trial among ``cohort.sides``.
-    cohort : CohortScores
-        Sides (N of them) and the cohort.
-    how : Normalisation
-        The method.
-
-    Returns
-    -------
-    normalised : (P,) float64 array
-    statistics : (N,), (N,) float64 arrays, or None
-        Mean and standard deviation of each side, NaN of sides that the method does not look at;
-        None where they depend on the trial.
-
-    Raises
-    ------
-    ValueError
-        ``top_k`` is not in [2, C], or the cohort has fewer than two members.
-    NoSpread
-        The cohort scores of a side do not differ.
+    ``enrol_rows`` and ``test_rows`` (P,) are rows of ``cohort.sides``.  Statistics are NaN for
+    sides that the method does not use, and None if they depend on the trial. ValueError if
+    ``top_k`` is not in [2, C] or the cohort has fewer than two members; NoSpread if the cohort
+    scores of a side do not differ.
     """
     if how.method == "as_norm2":
         return _by_others(scores, enrol_rows, test_rows, cohort, how.top_k), None
-    looked_at = _sides_looked_at(how.method, enrol_rows, test_rows)
-    used = np.unique(np.concatenate(looked_at))
+    sides = _side_rows(how.method, enrol_rows, test_rows)
+    used = np.unique(np.concatenate(sides))
     means, deviations = np.full((2, len(cohort.sides)), np.nan)
     try:
-        found = _statistics(replace(cohort, sides=cohort.sides[used]), how)
+        statistics = _statistics(replace(cohort, sides=cohort.sides[used]), how)
     except NoSpread as error:
         raise NoSpread(int(used[error.side])) from None
-    means[used], deviations[used] = found
-    total = sum((scores - means[rows]) / deviations[rows] for rows in looked_at)
-    return total / len(looked_at), (means, deviations)
+    means[used], deviations[used] = statistics
+    total = sum((scores - means[rows]) / deviations[rows] for rows in sides)
+    return total / len(sides), (means, deviations)
 
 
 def _by_others(
@@ -112,15 +85,16 @@ def _by_others(
 ) -> np.ndarray:
     """Scores normalised by as_norm2."""
     members = closest_members(cohort, top_k)
-    pairs = (enrol_rows, test_rows), (test_rows, enrol_rows)
-    per_trial = [statistics_by_others(cohort, members, own, other) for own, other in pairs]
-    return sum((scores - mean) / deviation for mean, deviation in per_trial) / 2
+    mean, deviation = statistics_by_others(cohort, members, enrol_rows, test_rows)
+    by_enrol = (scores - mean) / deviation
+    mean, deviation = statistics_by_others(cohort, members, test_rows, enrol_rows)
+    return (by_enrol + (scores - mean) / deviation) / 2
 
 
-def _sides_looked_at(
+def _side_rows(
     method: Method, enrol_rows: np.ndarray, test_rows: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    """Rows of the sides whose statistics a method takes."""
+    """Rows of the sides whose statistics a method uses."""
     if method == "z_norm":
         return (enrol_rows,)
     if method == "t_norm":
@@ -129,8 +103,10 @@ def _sides_looked_at(
 
 
 def _statistics(cohort: CohortScores, how: Normalisation) -> Statistics:
-    """Mean and standard deviation of each side, where the method wants them computed."""
-    top_k = how.top_k if how.method == "as_norm1" else None
+    """Mean and standard deviation of each side, on the chosen device."""
+    top_k = None
+    if how.method == "as_norm1":
+        top_k = how.top_k
     if how.device == "cpu":
         return cohort_statistics(cohort, top_k)
     from utils.scoring.cohort_device import cohort_statistics_on

@@ -53,9 +53,9 @@ def test_a_markdown_table_has_intervals_and_columns_of_ratios_where_there_are_an
     ).splitlines()
     assert "| actDCF 0.01 | Cllr |" in lines[0]
     assert lines[2].endswith("| – | – | 10,000 | 40 |")
-    assert (
-        lines[3]
-        == "| test | x, fused | 4.00 [3.00, 5.00] | 0.500 | 0.400 | 0.600 [0.500, 0.700] | 0.250 [0.200, 0.300] | 10,000 | 40 |"
+    assert lines[3] == (
+        "| test | x, fused | 4.00 [3.00, 5.00] | 0.500 | 0.400 "
+        "| 0.600 [0.500, 0.700] | 0.250 [0.200, 0.300] | 10,000 | 40 |"
     )
     assert lines[-1] == "a mark"
 

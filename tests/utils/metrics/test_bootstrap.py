@@ -15,7 +15,7 @@ from utils.metrics.rates import equal_error_rate, error_rates, min_detection_cos
 
 
 def trials_of(num_speakers, per_speaker, separation, seed, digits=9):
-    """Scores of trials between speakers whose distance to others varies, as it does with real ones; few digits make ties."""
+    """Scores of trials between speakers who are unevenly distant, with ties (few digits)."""
     rng = np.random.default_rng(seed)
     speakers = np.repeat(np.arange(num_speakers), per_speaker)
     enrol, test = (index.ravel() for index in np.triu_indices(len(speakers), 1))

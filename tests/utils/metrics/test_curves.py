@@ -1,4 +1,4 @@
-"""Tables of false-alarm and miss rates; what else metric_curves.py draws is tested with the metrics."""
+"""Tables of false-alarm and miss rates; the rest of curves.py is tested with the metrics."""
 
 import numpy as np
 import pytest

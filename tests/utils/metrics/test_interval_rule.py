@@ -60,7 +60,7 @@ def test_the_numbers_are_those_of_the_bench():
 
 
 def test_intervals_that_are_shown_hold_the_truth():
-    """By the EER that a list has, which is what users have, rather than by the true one: at the edge of the rule a little less often."""
+    """By the EER of the list, as for users, not the true one: a little lower at the rule's edge."""
     shown = next(table for title, table in TABLES.items() if title.startswith("Intervals that"))
     for figure, cells in shown.items():
         for cell, text in cells.items():

@@ -66,7 +66,10 @@ def test_what_cannot_be_compared_is_refused():
 
 
 def test_paired_difference_sees_what_single_intervals_hide():
-    """A system that is a little better on every trial: the intervals overlap, the interval of the paired difference excludes zero."""
+    """A system that is a little better on every trial: its interval overlaps the other's.
+
+    That of the paired difference excludes zero.
+    """
     rng = np.random.default_rng(3)
     speakers = np.repeat(np.arange(30), 4)
     enrol, test = (index.ravel() for index in np.triu_indices(len(speakers), 1))

@@ -10,7 +10,7 @@ from utils.metrics.llr import (
     bayes_threshold,
     calibration_points,
     cllr,
-    equal_error_rate_of_hull,
+    hull_equal_error_rate,
     min_cllr,
     pav_blocks,
 )
@@ -76,7 +76,7 @@ def test_the_hulls_eer_is_the_worst_best_error_rate_over_priors(target, nontarge
     worst = max(
         min_detection_cost(target, nontarget, prior) * min(prior, 1 - prior) for prior in priors
     )
-    hull = equal_error_rate_of_hull(target, nontarget)
+    hull = hull_equal_error_rate(target, nontarget)
     assert hull == pytest.approx(worst, abs=1e-3)
     assert hull <= equal_error_rate(target, nontarget) + 1e-12
 

@@ -1,4 +1,4 @@
-"""Error rates, against values worked out by hand, a slow independent way, and properties that must hold for any scores."""
+"""Error rates against values by hand, a slow independent way, and properties of any scores."""
 
 import itertools
 import time
@@ -37,7 +37,7 @@ def slow_rates(target, nontarget):
 
 
 def slow_equal_error_rate(target, nontarget):
-    """Walk along the ROC and cut each of its pieces with the line miss = false alarm by bisection."""
+    """Walk along the ROC; intersect each segment with miss = false alarm by bisection."""
     points = list(slow_rates(target, nontarget))
     for (miss, false_alarm), (next_miss, next_false_alarm) in itertools.pairwise(points):
         if miss <= false_alarm and next_miss >= next_false_alarm:
@@ -341,7 +341,7 @@ def test_float32_scores_stay_so_and_give_the_same_figures():
 
 
 def test_memory_grows_by_few_bytes_for_each_trial():
-    """60 million scores take some GiB at this rate (tests/bench/bench_metrics.py --large measures it)."""
+    """60 million scores take some GiB at this rate (tests/bench/bench_metrics.py --large)."""
     rng = np.random.default_rng(4)
     target, nontarget = (rng.normal(shift, 1, 200_000).astype(np.float32) for shift in (2, 0))
     evaluate(target[:100], nontarget[:100], llr=True)  # imports

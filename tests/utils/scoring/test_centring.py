@@ -14,7 +14,7 @@ from steps.score import score
 from steps.train_backend import train_backend
 from tests.steps.test_report import SPEAKERS, UTT2SPK, write_data
 from tests.steps.test_score import write_embeddings
-from utils.scoring.centring import centring_of, takes_mean
+from utils.scoring.centring import read_centring, takes_mean
 from utils.scoring.score_files import receipt_of
 
 CONF = "conf/backends"
@@ -72,7 +72,7 @@ def yaml_of(work, text):
 def test_a_score_file_leads_to_what_centred_it(work, options, said):
     paths = {"config", "centred_as"} & options.keys()
     options = options | {name: Path(options[name]) for name in paths}
-    assert centring_of(scored(work, **options), FAMILIES) == said
+    assert read_centring(scored(work, **options), FAMILIES) == said
 
 
 def test_the_domain_of_the_trials_is_named_where_its_mean_is_taken(work):
@@ -80,7 +80,7 @@ def test_the_domain_of_the_trials_is_named_where_its_mean_is_taken(work):
         work, "name: cosine\nsubtract_mean: false\nlinks: [{name: mean, of: adaptation}]\n"
     )
     found = scored(work, config=config, adaptation=work / "embeddings" / "dev")
-    assert centring_of(found, FAMILIES) == "mean of dev, to which it is adapted"
+    assert read_centring(found, FAMILIES) == "mean of dev, to which it is adapted"
 
 
 def test_calibrated_and_fused_scores_lead_to_every_back_end(work):
@@ -89,7 +89,7 @@ def test_calibrated_and_fused_scores_lead_to_every_back_end(work):
     calibrate(systems, data, work / "calibration")
     fused = work / "scores" / "test" / "fused.scores"
     apply_calibration(work / "calibration", systems, data, fused, allow_leakage=True)
-    assert centring_of(fused, FAMILIES) == "mean of train (48 utterances); not centred"
+    assert read_centring(fused, FAMILIES) == "mean of train (48 utterances); not centred"
 
 
 def test_what_scoring_recorded_stays_known_and_of_older_scores_the_back_end_is_asked(work):
@@ -97,13 +97,13 @@ def test_what_scoring_recorded_stays_known_and_of_older_scores_the_back_end_is_a
     receipt = json.loads(receipt_of(scores).read_text())
     assert receipt["counts"].pop("centred") == "mean of train (48 utterances)"
     receipt_of(scores).write_text(json.dumps(receipt))
-    assert centring_of(scores, FAMILIES) == "mean of train (48 utterances)"
+    assert read_centring(scores, FAMILIES) == "mean of train (48 utterances)"
     again = scored(work, "again")
     shutil.rmtree(work / "backend")
-    assert centring_of(again, FAMILIES) == "mean of train (48 utterances)"
-    assert centring_of(scores, FAMILIES) is None, "nothing is guessed"
+    assert read_centring(again, FAMILIES) == "mean of train (48 utterances)"
+    assert read_centring(scores, FAMILIES) is None, "nothing is guessed"
     receipt_of(scores).unlink()
-    assert centring_of(scores, FAMILIES) is None
+    assert read_centring(scores, FAMILIES) is None
 
 
 def test_a_trained_back_end_says_what_its_yaml_says(work):

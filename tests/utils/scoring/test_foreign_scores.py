@@ -66,7 +66,7 @@ def test_names_may_lack_their_ending_and_slashes_and_that_is_said(read, turn):
 def test_the_test_side_may_stand_first_and_that_is_said(read):
     models = "m1 a target\nm1 b nontarget\n"
     values, notes = read("b m1 -1\na m1 2\n", trials=models)
-    assert (values, notes) == ([2, -1], ["the test side stands before the enrolment side"])
+    assert (values, notes) == ([2, -1], ["the test side is before the enrolment side"])
     # where both orders are trials, the columns are in the usual one
     both = "a b target\nb a target\na c nontarget\nc a nontarget\n"
     assert read("b a 2\na b 1\nc a 4\na c 3\n", trials=both) == ([1, 2, 3, 4], [])
@@ -122,7 +122,7 @@ def test_numbers_without_names_are_in_the_order_of_the_trials(read, tmp_path):
         (lines("{e} {t} {s}") * 2, r"x\.scores:4: .*second score.*in line 1; remove one"),
         (
             lines("{e} {t} {s}") + "id1/v/1.wav id1/v/2.wav 7\n",
-            r"x\.scores:4: trial 'id1/v/1\.wav id1/v/2\.wav' has a second score 7, the first is 0\.9",
+            r"x\.scores:4: trial 'id1/v/1\.wav id1/v/2\.wav' has a second score 7, the first is 0",
         ),
         (
             lines("{e} {t} {s}", NAMES[:2], VALUES[:2], DIGITS[:2]),
@@ -160,7 +160,7 @@ def test_a_list_that_has_a_trial_twice_takes_its_score_once_or_twice(read):
 
 def test_scores_of_other_pairs_are_counted(read):
     values, notes = read("x y 3\n" + lines("{e} {t} {s}") + "id1/v/2.wav id1/v/1.wav 3\n")
-    assert (values, notes) == (VALUES, ["2 scores of pairs that are no trials are left aside"])
+    assert (values, notes) == (VALUES, ["2 scores of pairs that are no trials are ignored"])
 
 
 def test_systems_are_called_by_their_files_or_folders(tmp_path):

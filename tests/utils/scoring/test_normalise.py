@@ -1,4 +1,4 @@
-"""Score normalisation against a slow obvious loop, numbers by hand, properties, and what is refused."""
+"""Score normalisation against a slow obvious loop, by hand, its properties, and what is refused."""
 
 import numpy as np
 import pytest
@@ -92,7 +92,10 @@ def test_each_method_equals_a_slow_obvious_loop(method, num_threads, small_block
 
 
 def test_as_norm1_by_hand():
-    """Cohort scores of e are 1, 3, 0 (closest two: mean 2, deviation 1), of t 4, 0, 8 (6 and 2): a score of 10 is 8 and 2 deviations above."""
+    """Cohort scores of e are 1, 3, 0 (closest two: mean 2, deviation 1), of t 4, 0, 8 (6 and 2).
+
+    So a score of 10 is 8 and 2 deviations above.
+    """
     table = np.array([[1.0, 3.0, 0.0], [4.0, 0.0, 8.0]])
     against = CohortScores(dot, table, np.eye(3))
     scores, (means, deviations) = normalise(
@@ -104,7 +107,10 @@ def test_as_norm1_by_hand():
 
 
 def test_as_norm2_by_hand():
-    """t is closest to members 0 and 2, where e scores 1 and 0 (mean 1/2, deviation 1/2); e to 0 and 1, where t scores 4 and 0 (2 and 2)."""
+    """t is closest to members 0 and 2, e to members 0 and 1.
+
+    There e scores 1 and 0 (mean 1/2, deviation 1/2), and t scores 4 and 0 (2 and 2).
+    """
     table = np.array([[1.0, 3.0, 0.0], [4.0, 0.0, 8.0]])
     against = CohortScores(dot, table, np.eye(3))
     scores, statistics = normalise(

@@ -68,7 +68,7 @@ def test_only_blanks_and_tabs_part_the_fields_and_a_mark_is_named(path):
     path.write_text("a\u3000b x\u2028y 1\n", newline="\n")
     assert read_scores(path)[:2] == (["a\u3000b"], ["x\u2028y"])
     path.write_bytes(b"\xef\xbb\xbfa b 1\n")
-    with pytest.raises(UserError, match="cosine.scores: begins with a byte order mark; take it"):
+    with pytest.raises(UserError, match="cosine.scores: begins with a byte order mark; remove it"):
         read_scores(path)
 
 
