@@ -187,7 +187,7 @@ def test_models_are_means_of_their_utterances(work):
             {"trials": "bob-1 bob-2 target\nann ann-2 target\n", "enroll.spk2utt": "ann ann-1\n"},
             {},
             (
-                "trials:2: enrolment side 'ann' is a model of 1 utterances of .*; "
+                "trials:2: enrolment side 'ann' is a model of 1 utterances in .*; "
                 "give --enroll-spk2utt .*enroll.spk2utt"
             ),
         ),
