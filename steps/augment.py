@@ -75,7 +75,7 @@ def augment(
         format=FORMAT,
         inputs=inputs,
         options={"sample_rate_hz": sample_rate_hz, "root": root},
-        dear=True,
+        expensive=True,
     )
     note_bank(bank, noise, rirs)
     if task.is_done():

@@ -111,7 +111,7 @@ def augment_copies(
         format=FORMAT,
         inputs=inputs,
         options=options,
-        dear=True,
+        expensive=True,
         expected_bytes=partial(forecast_bytes, packed, len(policies), job),
     )
     rate = rate_of_packed(packed)

@@ -58,7 +58,7 @@ def cut_audio(
         "made",
         format=FORMAT,
         inputs=data_dir_inputs(packed, "wav.scp", *lists_of(packed)),
-        dear=True,
+        expensive=True,
         options={"seconds": seconds, "repeat_short": repeat_short},
     )
     if task.is_done():

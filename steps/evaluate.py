@@ -119,7 +119,7 @@ def evaluate(
         name="evaluate",
         format=FORMAT,
         inputs=score_receipts(files) | set_inputs(data, sets) | role_inputs(roles),
-        gathers=[system / "scores" for system in systems],
+        scanned_folders=[system / "scores" for system in systems],
         options=options,
     )
     if task.is_done():

@@ -129,7 +129,7 @@ def _extract_set(way: _Way, data: Path, output: Path) -> dict:
         job=way.job,
         format=FORMAT,
         inputs=inputs,
-        dear=True,
+        expensive=True,
         options=way.options,
     )
     note_embeddings(output, way.experiment, data)

@@ -136,7 +136,7 @@ def _make_task(
         "train",
         format=FORMAT,
         inputs=inputs,
-        dear=True,
+        expensive=True,
         options=options,
         values=values,
     )

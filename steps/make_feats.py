@@ -90,7 +90,7 @@ def make_feats(
         job=job,
         format=FORMAT,
         inputs=data_dir_inputs(data, *LISTS),
-        dear=True,
+        expensive=True,
         options={
             "front_end": options,
             "compress": compress,

@@ -109,7 +109,7 @@ def pack_audio(
         job=job,
         format=FORMAT,
         inputs=inputs,
-        dear=True,
+        expensive=True,
         options=options,
         expected_bytes=partial(forecast_bytes, data, sample_rate_hz, job),
     )

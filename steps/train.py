@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 LISTS = ("wav.scp", "utt2spk", "utt2num_samples")
 NO_DEV = Path("none")
-LEAVES = (
+LEFTOVER_PATTERNS = (
     ".old.tmp",
     "begun.json",
     "config.yaml",
@@ -242,11 +242,11 @@ def _task(
         "train",
         format=FORMAT,
         inputs=inputs,
-        dear=True,
+        expensive=True,
         options=options,
-        leaves=LEAVES,
+        leftover_patterns=LEFTOVER_PATTERNS,
         values=values,
-        standing=partial(progress_note, settings, home),
+        describe_progress=partial(_standing, settings, home),
     )
 
 

@@ -136,7 +136,7 @@ def _heaps_of_task(task: Task) -> Iterator[Heap]:
         )
     yield from (
         Heap(path)
-        for pattern in task.leaves
+        for pattern in task.leftover_patterns
         for path in sorted(task.home.glob(pattern))
         if path not in outputs
     )

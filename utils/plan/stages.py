@@ -129,7 +129,7 @@ def _inputs_to_be_made(task: Task, to_be_made: Mapping[Path, int]) -> dict[Path,
         for path in task.inputs.values()
         if path.absolute() in to_be_made
     }
-    folders = [folder.absolute() for folder in task.gathers]
+    folders = [folder.absolute() for folder in task.scanned_folders]
     gathered = {
         path: number
         for path, number in to_be_made.items()

@@ -39,7 +39,7 @@ from utils.receipts.contents import (
 )
 from utils.receipts.values import Values
 
-DEAR_CORE_SECONDS = 600  # DESIGN.md section 4: what took more than 10 minutes of core time is never redone without leave
+EXPENSIVE_CORE_SECONDS = 600  # DESIGN.md section 4: what took more than 10 minutes of core time is never redone without leave
 EXPERIMENT = "SV_EXPERIMENT"  # in the steps of a recipe: the folder that --name calls otherwise
 VISIBLE_SECONDS = "SV_VISIBLE_SECONDS"  # in the jobs of a cluster: how long files that another host wrote may take to be seen
 
@@ -156,19 +156,19 @@ class Task:
         Resolved options that change the output (JSON values and paths).
     job : str or None
         ``3/8`` for the third part of eight; None for work that is not an array.
-    dear : bool
+    expensive : bool
         Costly: when stale it stops with the reason, instead of being redone (DESIGN.md section 4).
     expected_bytes : callable or None
         Forecast of the size of the outputs, for the dry run; called only when it is not done.
     expected_audio : (int, float) or None
         Forecast of the utterances and hours of a data directory that is made of nothing, for the dry run.
-    leaves : tuple of str
+    leftover_patterns : tuple of str
         Patterns of files below home that the step may leave beside its outputs, or before its receipt: for `utils.plan.clean`.
-    gathers : sequence of path
+    scanned_folders : sequence of path
         Folders below which the step takes whatever is there: what is made there later is an input that it does not know yet.
     values : mapping of str to Values
         By ``input LABEL`` or ``option NAME``, of those that a YAML says: compared by what it says, however it is written.
-    standing : callable
+    describe_progress : callable
         Of work that goes on where it was interrupted: says how far it is, in words, and nothing where it has not begun.
     explain : mapping of str to callable
         Of options that are checksums: says in words what differs.
@@ -185,20 +185,21 @@ class Task:
         inputs: Mapping[str, Path],
         options: Mapping,
         job: str | None = None,
-        dear: bool = False,
+        expensive: bool = False,
         expected_bytes=None,
         expected_audio: tuple[int, float] | None = None,
-        leaves: tuple[str, ...] = (),
-        gathers: Sequence[Path] = (),
+        leftover_patterns: tuple[str, ...] = (),
+        scanned_folders: Sequence[Path] = (),
         values: Mapping[str, Values] | None = None,
-        standing: Callable[[], str] = str,
+        describe_progress: Callable[[], str] = str,
         explain: Mapping[str, Callable[[], str]] | None = None,
         shared: bool = False,
     ):
-        self.home, self.name, self.job, self.dear = Path(home), name, job, dear
+        self.home, self.name, self.job, self.expensive = Path(home), name, job, expensive
         self.expected_bytes, self.expected_audio = expected_bytes, expected_audio
         part = "." + job.replace("/", "of") if job else ""
-        self.leaves, self.gathers, self.standing = leaves, gathers, standing
+        self.leftover_patterns, self.scanned_folders = leftover_patterns, scanned_folders
+        self.describe_progress = describe_progress
         self.values, self.explain, self.shared = values or {}, explain or {}, shared
         self.path = self.home / "receipts" / f"{name}{part}.json"
         self.inputs = {label: Path(path) for label, path in inputs.items()}
@@ -215,7 +216,7 @@ class Task:
         Raises
         ------
         UserError
-            An input is missing, or the output is stale and dear.
+            An input is missing, or the output is stale and expensive.
         """
         if not MODE.checking:
             wait_until_there(self.inputs.values(), float(os.environ.get(VISIBLE_SECONDS, "0")))
@@ -230,7 +231,7 @@ class Task:
             raise UserError(
                 f"{self.name}: {missing[0]} is missing: the step that makes it has not finished; run the earlier stage first"
             )
-        if status.state == STALE and self._is_dear():
+        if status.state == STALE and self._is_expensive():
             self._refuse_without_force(status.reason)
         # Of the processes that torchrun started the first one alone touches files.
         if int(os.environ.get("RANK", "0")):
@@ -249,8 +250,8 @@ class Task:
             return Status(DONE, "", self)
         if receipt is None:
             missing = [str(path) for path in self.inputs.values() if not path.exists()]
-            if standing := self.standing():
-                return Status(UNFINISHED, standing, self, is_begun=True)
+            if progress := self.describe_progress():
+                return Status(UNFINISHED, progress, self, is_begun=True)
             return Status(NEVER, f"needs {missing[0]}" if missing else "", self)
         self.counts = receipt["counts"]
         fault = first_bad_output(self.home, receipt["outputs"])
@@ -416,8 +417,10 @@ class Task:
             for job in range(1, jobs + 1)
         ]
 
-    def _is_dear(self) -> bool:
-        return self.dear or existing_receipt(self.path)["core_seconds"] > DEAR_CORE_SECONDS
+    def _is_expensive(self) -> bool:
+        return (
+            self.expensive or existing_receipt(self.path)["core_seconds"] > EXPENSIVE_CORE_SECONDS
+        )
 
     def _refuse_without_force(self, reason: str) -> None:
         if os.environ.get("SV_FORCE") != "1":
@@ -431,7 +434,7 @@ class Task:
 
     def _replace_stale(self, reason: str) -> None:
         where, label, receipt = "", f".{self.path.stem}", read_receipt(self.path)
-        if half_moved(self.home, label).exists() or self._is_dear():
+        if half_moved(self.home, label).exists() or self._is_expensive():
             outputs = receipt["outputs"] if receipt else ()
             own = str(self.path.relative_to(self.home))
             # the receipt goes last: it names the others

@@ -143,7 +143,7 @@ def test_work_that_has_begun_says_how_far_it_is(recipe, monkeypatch, standing, s
 
     def begun(self, *words, **options):
         plain(self, *words, **options)
-        self.standing = lambda: standing
+        self.describe_progress = lambda: standing
 
     monkeypatch.setattr(Task, "__init__", begun)
     stage = examine(recipe.plan())[1]

@@ -90,13 +90,13 @@ def test_stale_and_cheap_is_redone_saying_why(work, tmp_path, capsys):
 
 def test_stale_and_dear_stops_and_force_moves_the_old_output_aside(work, tmp_path, monkeypatch):
     _task, do = work
-    do(dear=True)
+    do(expensive=True)
     (tmp_path / "in").write_text("b\n")
     with pytest.raises(UserError, match=r"in changed; --force"):
-        do(dear=True)
+        do(expensive=True)
     assert (tmp_path / "out" / "copy").read_text() == "a\n"
     monkeypatch.setenv("SV_FORCE", "1")
-    do(dear=True)
+    do(expensive=True)
     assert (tmp_path / "out" / "copy").read_text() == "b\n"
     assert (tmp_path / "out" / "old.1" / "copy").read_text() == "a\n"
 
@@ -106,14 +106,14 @@ def test_force_that_died_while_it_moved_the_old_output_leaves_it_in_one_place(
     work, tmp_path, moved, monkeypatch
 ):
     _task, do = work
-    do(dear=True)
+    do(expensive=True)
     (tmp_path / "in").write_text("b\n")
     monkeypatch.setenv("SV_FORCE", "1")
     half = half_moved(tmp_path / "out", ".copy")
     (half / "receipts").mkdir(parents=True)
     for name in moved:
         (tmp_path / "out" / name).rename(half / name)
-    do(dear=True)
+    do(expensive=True)
     assert (tmp_path / "out" / "copy").read_text() == "b\n"
     old = tmp_path / "out" / "old.1"
     assert (old / "copy").read_text() == "a\n"
@@ -133,7 +133,7 @@ def test_what_took_long_is_dear_whatever_its_step(work, tmp_path):
 
 def test_accept_blesses_a_stale_output(work, tmp_path):
     task, do = work
-    do(dear=True)
+    do(expensive=True)
     (tmp_path / "in").write_text("b\n")
     task().accept()
     assert task().status().state == DONE
@@ -143,13 +143,13 @@ def test_accept_blesses_a_stale_output(work, tmp_path):
 def test_the_message_offers_only_what_helps(work, tmp_path, monkeypatch):
     """--accept is an option of recipes; --name makes another folder of the experiment alone."""
     _task, do = work
-    do(dear=True)
+    do(expensive=True)
     (tmp_path / "in").write_text("b\n")
     redo = "--force redoes it (the old output is moved aside)"
 
     def said():
         with pytest.raises(UserError) as refused:
-            do(dear=True)
+            do(expensive=True)
         return str(refused.value).partition("changed; ")[2]
 
     monkeypatch.delenv("SV_STAGED", raising=False)
@@ -179,14 +179,14 @@ def test_an_option_that_is_a_checksum_is_explained_in_words(work):
 
 def test_work_that_has_begun_is_unfinished_and_says_how_far_it_is(work):
     task, do = work
-    status = task(standing=lambda: "interrupted: step 60 of 400").status()
+    status = task(describe_progress=lambda: "interrupted: step 60 of 400").status()
     assert (status.state, status.reason, status.is_begun) == (
         UNFINISHED,
         "interrupted: step 60 of 400",
         True,
     )
     do()
-    assert task(standing=lambda: "interrupted: step 60 of 400").status().state == DONE
+    assert task(describe_progress=lambda: "interrupted: step 60 of 400").status().state == DONE
 
 
 def test_a_receipt_as_input_stands_for_the_checksums_in_it(work, tmp_path):
