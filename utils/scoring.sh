@@ -1,40 +1,39 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # options, run and fail_usage are of utils/stages.sh
-# Sourced by utils/stages.sh: what stages 3 to 7 of every recipe have in common.  What --test-protocols,
-# --backend, --score-norm, --calibrate, --fuse, --operating-points and --allow-leakage ask for happens here,
-# so that no recipe says it again.
+# Sourced by utils/stages.sh: stages 3 to 7 of every recipe.  What --test-protocols, --backend, --score-norm,
+# --calibrate, --fuse, --operating-points and --allow-leakage ask for happens here.
 #   train_network TRAIN DEV CONFIG EXP [OPTION...]
 #       options are those of steps.train; validation is centred as the first back end is
 #   extract_embeddings MODEL EXP DATA TRAIN TEST
-#       DATA/<set> -> EXP/embeddings/<set>; of the sets TEST (joined by commas) by all protocols, too
+#       DATA/<set> -> EXP/embeddings/<set>; the sets TEST by all protocols, too
 #   extract_whole MODEL EXP DATA SETS [OPTION...]
-#       whole utterances alone; options are those of steps.extract
+#       the same of whole utterances only; options are those of steps.extract
 #   draw_training DATA
-#       DATA/train -> DATA/$drawn: the utterances whose mean centres baselines
+#       DATA/train -> DATA/$drawn: a random choice of training utterances, whose mean centres the baselines
 #   extract_baselines EXP UNTRAINED MFCC DATA SETS
-#       what EXP's network has to beat: itself before its training, and statistics of MFCC
+#       embeddings of the baselines: the network of EXP before its training, and statistics of MFCC
 #   train_baseline BASELINE [OPTION...]
-#       its cosine, which takes the mean of $drawn away if the first back end takes one away
+#       its cosine, centred by the mean of $drawn if the first back end is centred
 #   train_backends EMBEDDINGS UTT2SPK OUTPUT [OPTION...]
-#       each back end, as OUTPUT/<scorer>; options are those of steps.train_backend; trained ones stay
+#       each back end that is not trained already, as OUTPUT/<scorer>; options are those of
+#       steps.train_backend
 #   score_trials BACKEND EXP DATA SET...
 #       one back end: EXP/embeddings/<set>, DATA/<set>/trials -> EXP/scores/<set>/<scorer>.scores
 #   score_whole BACKEND EXP DATA SET...
-#       the same of whole utterances alone
+#       the same of whole utterances only
 #   score_systems EXP COHORT DATA DEV TEST...
-#       each back end of EXP, normalised by the speakers of COHORT (a folder of embeddings), calibrated and
-#       fused by the trials of DEV; DEV may be empty where nothing is calibrated
+#       each back end of EXP, normalised by the cohort COHORT (a folder of embeddings), calibrated and fused
+#       on the trials of DEV; DEV may be empty where nothing is calibrated
 #   first_scorer
 #       prints the name of the first back end's scores
 #   evaluate_systems EXP DATA TRAIN DEV [OTHER...]
 #       error rates of EXP and of other experiments; TRAIN and DEV: data directories, or empty
-# SET and TEST may be several, joined by commas.  A recipe may set above its stages:
-#   own_backend=plain_cosine   name of what stage 5 trains without --backend, where it is no cosine
-#   policy=_copies     name of the augmented copies behind the back ends, if it is not that of --copies:
+# SET, SETS, TRAIN and TEST may be several, joined by commas.  A recipe may set above its stages:
+#   own_backend=plain_cosine   name of the back end without --backend; default: cosine
+#   policy=_copies     suffix of back ends that are trained on augmented copies, if not that of --copies:
 #                      a scorer is called <back end><policy>
-#   enrolled="test"    sets whose trials have models of enroll.spk2utt as enrolment sides
-#   cuts=whole,centre_2s   protocols of the test sides that are scored, by folders of their own; enrolment
-#                      sides are whole
+#   enrolled="test"    sets whose enrolment sides are the speaker models of enroll.spk2utt
+#   cuts=whole,centre_2s   protocols of the test sides; enrolment sides are whole utterances
 
 IFS=, read -ra backends <<<"$backend"
 [ ${#backends[@]} -gt 0 ] || backends=("")
@@ -44,21 +43,30 @@ IFS=, read -ra fused_with <<<"$fuse_with"
 [ -z "$fuse_with" ] || [ "$fuse" = true ] || fail_usage "--fuse-with needs --fuse true"
 [ -z "$top_k" ] || [ "${score_norm#as_}" != "$score_norm" ] ||
   fail_usage "--top-k needs --score-norm as_norm1 or as_norm2: the other norms take the whole cohort"
+for file in "${backends[@]}"; do
+  [ ! -d "$file" ] || [ -f "$file/backend.json" ] ||
+    fail_usage "--backend $file: a folder without backend.json, expected a YAML or a folder of" \
+      "steps.train_backend"
+done
+for protocol_name in ${test_protocols//,/ }; do
+  [ -f "conf/protocols/$protocol_name.yaml" ] ||
+    fail_usage "--test-protocols $protocol_name: no such file in conf/protocols/"
+done
 
-scorer_of() {  # [YAML or folder of a trained back end]
+scorer_name() {  # [YAML or folder of a trained back end]
   local name=${1:-${own_backend:-cosine}}
   name=${name##*/}
   if [ -d "${1:-}" ]; then echo "$name"; else echo "${name%.yaml}${policy-}"; fi
 }
 
-drawn=train_drawn  # set of a draw of the training utterances, beside train
+drawn=train_drawn  # the set of draw_training
 
 first_backend() { echo "${backends[0]:-conf/backends/${own_backend:-cosine}.yaml}"; }
 
-first_scorer() { scorer_of "${backends[0]}"; }
+first_scorer() { scorer_name "${backends[0]}"; }
 
-trained_at() {  # EXP [YAML or folder of a trained back end]
-  if [ -d "${2:-}" ]; then echo "$2"; else echo "$1/backend/$(scorer_of "${2:-}")"; fi
+backend_folder() {  # EXP [YAML or folder of a trained back end]
+  if [ -d "${2:-}" ]; then echo "$2"; else echo "$1/backend/$(scorer_name "${2:-}")"; fi
 }
 
 train_network() {
@@ -104,20 +112,20 @@ train_backends() {
   local file scorer
   for file in "${backends[@]}"; do
     if [ -d "$file" ]; then continue; fi
-    scorer=$(scorer_of "$file")
+    scorer=$(scorer_name "$file")
     run python3 -m steps.train_backend "$1" "$3/$scorer" ${file:+--config "$file" --utt2spk "$2"} "${@:4}"
   done
 }
 
-twice() {  # NAME...: prints those that are there more than once
+duplicates() {  # NAME...: prints those that occur more than once
   printf '%s\n' "$@" | sort | uniq -d
 }
 
-# FUNCTION ARGUMENT...: for each of the protocols, whose folder is $cut, empty for whole utterances.
+# FUNCTION ARGUMENT...: called for each protocol, whose folder is $cut, empty for whole utterances.
 each_cut() {
   local cut all
   IFS=, read -ra all <<<"${cuts:-whole}${test_protocols:+,$test_protocols}"
-  [ -z "$(twice "${all[@]}")" ] ||
+  [ -z "$(duplicates "${all[@]}")" ] ||
     fail_usage "--test-protocols $test_protocols: each once, and none that cuts the test sides too"
   for cut in "${all[@]}"; do
     [ "$cut" != whole ] || cut=
@@ -125,8 +133,8 @@ each_cut() {
   done
 }
 
-# EMBEDDINGS DATA SET: fills `sides` with the options that say what the sides of a set's trials are.
-sides_of() {
+# EMBEDDINGS DATA SET: fills `sides` with the options for the sides of a set's trials.
+describe_sides() {
   sides=()
   [[ " ${enrolled-} " != *" $3 "* ]] || sides+=(--enroll-spk2utt "$2/$3/enroll.spk2utt")
   [ -z "$cut" ] || [[ ",$test_protocols," == *",$cut,"* ]] || sides+=(--enrol-embeddings "$1/$3")
@@ -143,7 +151,7 @@ score_cut() {
   local set named sides
   IFS=, read -ra named <<<"$(IFS=,; echo "${*:4}")"
   for set in "${named[@]}"; do
-    sides_of "$2/embeddings" "$3" "$set"
+    describe_sides "$2/embeddings" "$3" "$set"
     run python3 -m steps.score "$1" "$2/embeddings/$set${cut:+/$cut}" "$3/$set/trials" \
       "$2/scores/$set/${cut:+$cut/}${1##*/}.scores" ${sides[@]+"${sides[@]}"}
   done
@@ -153,10 +161,10 @@ score_systems() {
   local file scorers=()
   [ -n "$4" ] || [ "$calibrate$fuse" = falsefalse ] ||
     fail_usage "--calibrate and --fuse learn from a dev set, and there is none"
-  for file in "${backends[@]}"; do scorers+=("$(scorer_of "$file")"); done
-  [ -z "$(twice "${scorers[@]}")" ] || fail_usage "--backend $backend: two of them have one name"
+  for file in "${backends[@]}"; do scorers+=("$(scorer_name "$file")"); done
+  [ -z "$(duplicates "${scorers[@]}")" ] || fail_usage "--backend $backend: two of them have one name"
   for file in "${backends[@]}"; do
-    score_trials "$(trained_at "$1" "$file")" "$1" "$3" ${4:+"$4"} "${@:5}"
+    score_trials "$(backend_folder "$1" "$file")" "$1" "$3" ${4:+"$4"} "${@:5}"
   done
   each_cut finish_cut "$@"
 }
@@ -165,14 +173,14 @@ finish_cut() {
   local exp=$1 cohort=$2 data=$3 dev=$4 test_sets suffix=calibrated file scorer set other scorers=() all=()
   IFS=, read -ra test_sets <<<"$(IFS=,; echo "${*:5}")"
   for file in "${backends[@]}"; do
-    scorer=$(scorer_of "$file")
+    scorer=$(scorer_name "$file")
     if [ "$score_norm" != none ]; then
-      normalise_cut "$(trained_at "$exp" "$file")" ${dev:+"$dev"} "${test_sets[@]}"
+      normalise_cut "$(backend_folder "$exp" "$file")" ${dev:+"$dev"} "${test_sets[@]}"
       scorer=${scorer}_$score_norm
     fi
     scorers+=("$scorer")
   done
-  # Of a cut side neither the duration nor the length of the whole utterance's vector is known.
+  # The duration and the embedding norm of a whole utterance say nothing of a cut side.
   if [ "$calibrate" = quality ] && [ -z "$cut" ]; then
     suffix=quality
     for set in "$dev" "${test_sets[@]}"; do
@@ -190,7 +198,7 @@ normalise_cut() {  # BACKEND SET...
   local set sides scores
   for set in "${@:2}"; do
     scores=$exp/scores/$set/${cut:+$cut/}${1##*/}
-    sides_of "$exp/embeddings" "$data" "$set"
+    describe_sides "$exp/embeddings" "$data" "$set"
     run python3 -m steps.normalise_scores "$scores.scores" "$1" "$exp/embeddings/$set${cut:+/$cut}" \
       "$data/$set" "$cohort" "${scores}_$score_norm.scores" \
       --method "$score_norm" ${top_k:+--top-k "$top_k"} --allow-leakage "$allow_leakage" \
@@ -200,17 +208,17 @@ normalise_cut() {  # BACKEND SET...
 
 calibrate_trials() {  # NAME SYSTEM...: a system is EXP/scores//SCORER
   local set files measures learned=$exp/calibration/${cut:+$cut/}$1
-  files_of "$dev" "${@:2}"
+  list_score_files "$dev" "${@:2}"
   run python3 -m steps.calibrate "${files[@]}" "$data/$dev" "$learned" ${measures[@]+"${measures[@]}"}
   for set in "${test_sets[@]}"; do
-    files_of "$set" "${@:2}"
+    list_score_files "$set" "${@:2}"
     run python3 -m steps.apply_calibration "$learned" "${files[@]}" "$data/$set" \
       "$exp/scores/$set/${cut:+$cut/}$1.scores" --allow-leakage "$allow_leakage" \
       ${measures[@]+"${measures[@]}"}
   done
 }
 
-list_of() {  # PATH...: a list as steps read it, which is JSON where a name needs it
+json_list() {  # PATH...: a list as steps read it; a path with special characters is quoted as in JSON
   local path list=
   for path; do
     case $path in
@@ -223,23 +231,24 @@ list_of() {  # PATH...: a list as steps read it, which is JSON where a name need
   echo "[${list#, }]"
 }
 
-files_of() {  # SET SYSTEM...: fills `files` and `measures`
+list_score_files() {  # SET SYSTEM...: fills `files` and `measures`
   local system
   files=() measures=()
   for system in "${@:2}"; do files+=("${system%%//*}/$1/${cut:+$cut/}${system##*//}.scores"); done
   if [ "$suffix" = quality ]; then
-    measures=(--measures "$(list_of "$data/$1/utt2dur" "$exp/measures/$1/utt2norm")")
+    measures=(--measures "$(json_list "$data/$1/utt2dur" "$exp/measures/$1/utt2norm")")
   fi
 }
 
 evaluate_systems() {
-  local exp=$1 data=$2 train dev learnt
-  train=$(list_of "$3")
-  dev=$(list_of "$4")
-  learnt=(${3:+--train "$train" --backend-training "$train"} ${4:+--dev "$dev"})
-  [ "$score_norm" = none ] || learnt+=(--cohort "$train")
-  [ "$calibrate$fuse" = falsefalse ] || learnt+=(--calibration "$dev")
+  local exp=$1 data=$2 train dev learned_from
+  train=$(json_list "$3")
+  dev=$(json_list "$4")
+  learned_from=(${3:+--train "$train" --backend-training "$train"} ${4:+--dev "$dev"})
+  [ "$score_norm" = none ] || learned_from+=(--cohort "$train")
+  [ "$calibrate$fuse" = falsefalse ] || learned_from+=(--calibration "$dev")
   shift 4
-  run python3 -m steps.evaluate "$exp" "$data" ${1:+--others "$(list_of "$@")"} ${learnt[@]+"${learnt[@]}"} \
-    --allow-leakage "$allow_leakage" ${operating_points:+--operating-points "$operating_points"}
+  run python3 -m steps.evaluate "$exp" "$data" ${1:+--others "$(json_list "$@")"} \
+    ${learned_from[@]+"${learned_from[@]}"} --allow-leakage "$allow_leakage" \
+    ${operating_points:+--operating-points "$operating_points"}
 }

@@ -1,97 +1,111 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034  # options are used by the recipe, or through their names
-# Sourced by every recipes/<name>/run.sh behind its options block, from the checkout's root:
+# Sourced by every recipes/<name>/run.sh after its options block, from the checkout's root:
 # `. utils/stages.sh "$@"`.
 #
-# The block  name=default  # meaning  in run.sh, and the one below, are the only declaration of the options:
-# they are the defaults, the --help and the list of what is accepted.  A long meaning goes on in comments
-# below it.  One that begins with `path:` marks a path, `paths:` several, joined by commas: relative ones are
-# the caller's.
-#   at_stage 3 "title"     gate, log line and --help entry at once
+# Options.  The block of run.sh and the one below declare them, one a line: `name=default  # kind: meaning`.
+# A long meaning goes on in comments below it, and `# Group: title` starts a group of --help.  The kind says
+# which values an option takes:
+#   path:, paths:         a path, or several joined by commas; relative ones start at the caller's folder
+#   file:, files:         the same, and it exists (of files: a folder will do)
+#   number:               a whole number from 1, or nothing where that is the default
+#   number from 0:        the same from 0; `number from 0, or mean:` takes that word too
+#   stage:                the number of a stage, or nothing where that is the default
+#   one of a, b:          one of these words
+#   word:                 letters, digits, dots, dashes and underscores, for the name of a folder
+#   launcher:             one of utils/launchers/
+# A default of true or false makes a switch.  All other values are checked by the steps that take them.
+#
+# In a recipe:
+#   at_stage 3 "title"     the condition of a stage, and its line in --help and in the log
 #   run COMMAND...         one process
-#   run $trainer -m ...    training, in as many processes as asked for
+#   run $trainer -m ...    training, in as many processes as --processes says
 #   $cmd JOB=1:$nj LOG COMMAND...   an array of processes, here or on a cluster
-#   extract_embeddings, train_backends, score_trials, score_systems, evaluate_systems
-#                          stages 4 to 7: utils/scoring.sh
+#   detect_speech, ...     the commands of stages 1 and 2: utils/audio_stages.sh
+#   train_network, ...     the commands of stages 3 to 7: utils/scoring.sh
 # Names of variants and of experiments, above the stages:
-#   append NAME WORD [DEFAULT]   adds `-WORD` to the variable NAME, where WORD is neither empty nor DEFAULT
+#   append NAME WORD [DEFAULT]   adds `-WORD` to the variable NAME, unless WORD is empty or DEFAULT
 #   append_stem NAME FILE        adds `-` and the stem of FILE, where there is one
-#   append_heard NAME            adds what --vad and --channel choose
+#   append_audio NAME            adds what --vad and --channel choose
 #   stem FILE [ENDING]           prints the name of FILE without its folder and without .yaml, or ENDING
-#   $cutting                     trim, split, trimsplit or nothing: what --trim and --split ask for
+#   $cutting                     trim, split, trimsplit or nothing: from --trim and --split
 #   $policy                      _<stem of --copies>, or nothing
-# A run locks the folders of the recipe's $data, $packed, $exp and $untrained, each for as long as it has work
-# in it: utils/locks.sh.
-# The script is gone through twice: first only to write down the commands (the plan: what is done, stale or
-# missing), then to run those that are needed.
+# A run locks the folders of the recipe's $data, $packed, $exp and $untrained, each until its last stage that
+# writes there is over: utils/locks.sh.
+# The script is read twice: first it writes the plan, which is the list of its commands, to see what is done,
+# stale or missing; then it runs those that are needed.
 
-# Options of every recipe: name=default  # meaning
-stage=0         # first stage to run
-stop_stage=7    # last stage to run
+# Options of every recipe: name=default  # kind: meaning
+# Group: Stages and folders
+stage=0         # stage: the first to run
+stop_stage=7    # stage: the last to run
 workdir=        # path: data/ and exp/ are made here instead of beside the recipe's run.sh
-nj=2            # parallel jobs of an array
-cmd=local       # what runs the arrays: local, slurm or sge
-submit_all=false  # with --cmd slurm: hand each stage to it as a job that waits for the one before, and return
-cluster_conf=   # path: the site's file for --cmd slurm or sge, which conf/cluster/README.md describes;
-                # default: conf/cluster/<cmd>.conf
-vad=            # path: detector of speech, one of conf/vad/*.yaml, which say what to choose when;
+name=           # word: suffix of the experiment's folder
+# Group: Data
+vad=            # file: voice activity detector, one of conf/vad/*.yaml, which say when to choose which;
                 # default: WebRTC's
 trim=false      # cut silence out when packing
-split=false     # make every stretch of speech of train an utterance of its own when packing
-augmentation=   # path: what happens to training crops, as in conf/augmentation/,
-                # instead of the YAML's section
-copies=         # path: policy of augmented copies of train for the back end, as in conf/augmentation/
-backend=        # paths: back ends, joined by commas, of conf/backends/*.yaml, or folders of trained ones;
-                # default: the recipe's cosine
-test_protocols= # besides whole utterances, joined by commas: names of conf/protocols/*.yaml,
-                # for both sides of dev and test trials
-score_norm=none # one of none, z_norm, t_norm, s_norm, as_norm1, as_norm2:
-                # of scores, by a cohort of the means of the training speakers
-top_k=          # members of the cohort that adaptive norms take;
-                # default: 300, or a quarter of a smaller cohort
-calibrate=false # one of false, true, quality: scores become log-likelihood ratios, as dev trials teach;
-                # quality: by durations and norms too
-fuse=false      # fuse the scores of all back ends, and of --fuse-with, as dev trials teach
-fuse_with=      # paths: other experiments, joined by commas,
-                # that scored the same trials by the same back ends
-allow_leakage=false  # go on though speakers of a test were heard before, and mark every result
-max_unreadable_fraction=  # of the utterances of a step that may be lost since they cannot be read
+split=false     # make each stretch of speech of train an utterance of its own when packing
+channel=0       # number from 0, or mean: which channel of files with several; mean: the average of all
+sample_rate_hz=16000  # number: sample rate of the packed audio, which has to be the network's
+max_unreadable_fraction=  # largest fraction of the utterances of a step that may be unreadable
                 # (one always may); default: 0.001
-max_policy_fraction=  # the same of those that are too short, silent or of too low a rate; default: 0.01
-allow_missing_trials=false  # go on though an utterance of the trials cannot be used: its trials are lost,
-                # and every result says so
-operating_points=  # further ones of the costs, joined by commas: prior of a target (0.001),
-                # or prior:cost of a miss:cost of a false alarm
-channel=0       # of files with several, from 0, or mean: all of them averaged
-sample_rate_hz=16000  # of the packed audio: the network's, which most often is this
-steps=          # length of the training instead of the YAML's
-processes=1     # training processes (torchrun), on each host
-nodes=1         # hosts of the training; more than one: with --cmd slurm
-num_threads=2   # threads of the training; sums depend on it
-device=cpu      # one of cpu, cuda: of training and extraction
-name=           # suffix of the experiment's folder
-doctor=false    # look whether this machine is fit: software, GPU, memory, disk, scheduler;
-                # install and run nothing
-status=false    # show each stage: done, stale because ..., partly done, running, interrupted, never run;
-                # run nothing
-dry_run=false   # show what would run, what is missing,
-                # and how much disk, memory and time it takes; run nothing
+max_policy_fraction=  # largest fraction that may be too short, silent or of too low a sample rate;
+                # default: 0.01
+allow_missing_trials=false  # go on when an utterance of the trials cannot be used: its trials are left
+                # out, and every result says so
+allow_leakage=false  # go on when test speakers are in the training data, and mark every result
+# Group: Training
+augmentation=   # file: augmentation of training crops, as in conf/augmentation/, instead of the network
+                # YAML's
+steps=          # number: length of the training, instead of the YAML's
+processes=1     # number: training processes (torchrun) on each host
+nodes=1         # number: hosts of the training; more than one needs --cmd slurm
+num_threads=2   # number: threads of each training process; results depend on it in the last digits
+device=cpu      # one of cpu, cuda: for training and extraction
+# Group: Scoring
+copies=         # file: policy of the augmented copies of train that the back end is trained on too, as in
+                # conf/augmentation/
+backend=        # files: back ends, joined by commas: YAMLs as in conf/backends/, or folders of trained ones;
+                # default: the recipe's cosine
+test_protocols= # names of conf/protocols/*.yaml, joined by commas: scored besides whole utterances, for both
+                # sides of dev and test trials
+score_norm=none # one of none, z_norm, t_norm, s_norm, as_norm1, as_norm2: normalisation of scores; the cohort
+                # is the means of the training speakers
+top_k=          # number: members of the cohort that as_norm1 and as_norm2 take;
+                # default: 300, or a quarter of a smaller cohort
+calibrate=false # one of false, true, quality: turn scores into log-likelihood ratios, learned on the dev
+                # trials; quality: by durations and embedding norms too
+fuse=false      # fuse the scores of all back ends, and of --fuse-with; learned on the dev trials
+fuse_with=      # paths: other experiments, joined by commas, that scored the same trials by the same back
+                # ends
+operating_points=  # further operating points, joined by commas: a target prior (0.001), or
+                # prior:cost of a miss:cost of a false alarm
+# Group: Inspecting (these run nothing)
+doctor=false    # check software, GPU, memory, disk and scheduler of this machine; install nothing
+status=false    # show each stage: done, stale because ..., partly done, running, interrupted, never run
+dry_run=false   # show what would run, what is missing, and the disk, memory and time it needs
 verbose=false   # with --dry-run: show the commands too
-verify=false    # read all outputs again and compare them with their checksums; run nothing
-force=false     # redo costly work that is stale (the old output is moved aside)
-accept=         # number of a stage whose stale outputs are declared good
-why=            # number of a stage: each of its outputs that is stale,
-                # and what changed, old -> new; run nothing
-clean=          # number of a stage: show what it left and how much that frees,
-                # and remove it when told so, or with --yes; run nothing
-yes=false       # remove what --clean shows without asking
+why=            # stage: show each of its outputs that is stale, and what changed, old -> new
+verify=false    # read all outputs again and compare them with their checksums
+# Group: Stale and unneeded outputs
+force=false     # redo expensive work that is stale; the old output is moved aside
+accept=         # stage: declare its stale outputs good
+clean=          # stage: show its outputs and how much space they take, and remove them once confirmed
+yes=false       # with --clean: remove without asking
+# Group: Cluster
+nj=2            # number: parallel jobs of an array
+cmd=local       # launcher: what runs the arrays: local, slurm or sge
+cluster_conf=   # file: settings of the site for --cmd slurm or sge, see conf/cluster/README.md;
+                # default: conf/cluster/<cmd>.conf
+submit_all=false  # with --cmd slurm: submit each stage as a job that waits for the one before, and return
 # End of options
 
 fail_usage() { echo "$script: $*" >&2; exit 2; }
 
 quote="'" escaped_quote="'\\''"
 
-# WORD...: for a shell to read, and for Python's shlex, which does not know how printf %q writes other letters
+# WORD...: quoted for a shell, and for Python's shlex, which cannot read how printf %q writes letters other
 # than ASCII.
 quoted() {
   local word blank=
@@ -112,12 +126,12 @@ print(path[len(root):] if path.startswith(root) else path)' "$OLDPWD" "$1" "$PWD
 
 script=$(callers_path "$0")
 
-# Stdin: a block of options -> its lines "name=default  # meaning", each with what goes on below it.
-declarations() {
+# Stdin: a block of options -> one line "name=default  # kind: meaning" each, and the lines of its groups.
+read_declarations() {
   local line lines=
   while IFS= read -r line; do
     case $line in
-      [a-z]*=*) lines+=$'\n'$line ;;
+      [a-z]*=* | '# Group: '*) lines+=$'\n'$line ;;
       ' '*'# '*) lines+=" ${line#*# }" ;;
     esac
   done
@@ -125,55 +139,120 @@ declarations() {
 }
 
 declared=$(  # those of the recipe, then those of every recipe
-  sed -n '/^# Options/,/^\. utils\/stages.sh/p' "$script" | declarations
-  sed -n '/^# Options/,/^# End of options/p' utils/stages.sh | declarations
+  sed -n '/^# Options/,/^\. utils\/stages.sh/p' "$script" | read_declarations
+  sed -n '/^# Options/,/^# End of options/p' utils/stages.sh | read_declarations
 )
 launchers=$(grep -l '^def submit' utils/launchers/*.py | sed 's/.*\///; s/\.py$//' | tr '\n' ' ')
+launchers=${launchers% }
+
+# DECLARATION: its parts, as `default`, `kind` (without a colon: the meaning) and `meaning` (with the kind).
+split_declaration() {
+  default=${1#*=}
+  default=${default%%[ #]*}
+  meaning=${1#*# }
+  kind=${meaning%%:*}
+}
 
 show_help() {
+  local declaration default meaning kind name line
   sed -n '2,/^$/s/^# \{0,1\}//p' "$script"
-  echo "Options (--name value):"
-  local shown='s/^\([^=]*\)=\([^#]*[^# ]\)\{0,1\} *# *\(paths\{0,1\}: \)\{0,1\}\(.*\)$/\1|\4|\2/'
-  sed "$shown" <<<"$declared" | while IFS='|' read -r option meaning default; do
-    printf '  --%-18s %s (default: %s)\n' "${option//_/-}" "$meaning" "${default:-none}"
-  done
+  echo "Options of this recipe (--name value):"
+  while IFS= read -r declaration; do
+    case $declaration in
+      '# Group: '*) echo "${declaration#*: }:"; continue ;;
+    esac
+    split_declaration "$declaration"
+    name=${declaration%%=*}
+    name=--${name//_/-}
+    fold -s -w 68 <<<"$meaning${default:+ (default: $default)}" | while IFS= read -r line; do
+      printf '  %-26s %s\n' "$name" "${line% }"
+      name=
+    done
+  done <<<"$declared"
   echo "Stages:"
   sed -n 's/^if at_stage \([0-9]\) "\(.*\)"; then/  \1  \2/p' "$script"
 }
 
-set_option() {  # name value
-  local line value=$2 dashed=--${1//_/-} choices one all
+# OPTION KIND PATH: `value`, the path as seen from the root.
+resolve_path() {
+  [ -n "$3" ] || fail_usage "option $1 is a path, not ''"
+  case $3 in
+    ark:* | scp:* | ark,*:* | scp,*:*)
+      [ -e "$3" ] || fail_usage "option $1: '$3' is a specifier of Kaldi's programs, expected a path;" \
+        "give the path alone, without what is before the colon" ;;
+  esac
+  value=$(callers_path "$3")
+  case $2 in
+    file) [ ! -d "$value" ] || fail_usage "$1 $value: a folder, expected a file" ;;
+  esac
+  case $2 in
+    file*) [ -e "$value" ] || fail_usage "$1 $value: no such file" ;;
+  esac
+}
+
+# OPTION KIND PATHS: `value`, the paths as seen from the root.
+resolve_paths() {
+  local each all=
+  while IFS= read -r -d , each; do
+    resolve_path "$1" "$2" "$each"
+    all+=,$value
+  done <<<"$3,"
+  value=${all#,}
+}
+
+# KIND VALUE: true if it is a whole number of this kind, or its other word.
+is_number() {
+  case $2 in
+    0) [[ $1 == "number from 0"* ]] ;;
+    '' | 0* | *[!0-9]*) [[ -n $2 && $1 == *", or $2" ]] ;;
+  esac
+}
+
+set_option() {  # NAME VALUE
+  local option=--${1//_/-} value=$2 declaration default meaning kind choices
   case $1 in
-    *[!a-z0-9_]*) fail_usage "unknown option '$dashed'; --help lists them" ;;
+    *[!a-z0-9_]*) fail_usage "unknown option '$option'; --help lists them" ;;
   esac
-  line=$(grep -m 1 "^$1=" <<<"$declared") || fail_usage "unknown option '$dashed'; --help lists them"
-  case $line,$2 in
-    *"# path"*,ark:* | *"# path"*,scp:* | *"# path"*,ark,*:* | *"# path"*,scp,*:*)
-      [ -e "$2" ] || fail_usage "option $dashed: '$2' is a specifier of Kaldi's programs, expected a path;" \
-        "give the path alone, without what stands before the colon" ;;
-  esac
-  case $line in
-    *\#\ one\ of\ *)
-      choices=${line#*\# one of }
-      choices=${choices%%:*}
-      case " ${choices//,/} " in
-        *" $2 "*) ;;
-        *) fail_usage "option $dashed is one of $choices, not '$2'" ;;
+  declaration=$(grep -m 1 "^$1=" <<<"$declared") || fail_usage "unknown option '$option'; --help lists them"
+  split_declaration "$declaration"
+  case $kind in
+    path | file) resolve_path "$option" "$kind" "$2" ;;
+    paths | files) resolve_paths "$option" "$kind" "$2" ;;
+    number | "number from "*)
+      [ "$kind" != number ] || kind="number from 1"
+      [ -z "$value$default" ] || is_number "$kind" "$value" ||
+        fail_usage "option $option is a whole number${kind#number}, not '$value'" ;;
+    stage)
+      case $value in
+        [0-7]) ;;
+        *) [ -z "$value$default" ] || fail_usage "option $option is a stage from 0 to 7, not '$value'" ;;
       esac ;;
-    *=true*\#* | *=false*\#*)
-      [ "$2" = true ] || [ "$2" = false ] || fail_usage "option $dashed is true or false, not '$2'" ;;
-    *"# path:"*)
-      [ -n "$2" ] || fail_usage "option $dashed is a path, not ''"
-      value=$(callers_path "$2") ;;
-    *"# paths:"*)
-      all=
-      while IFS= read -r -d , one; do all+=,$(callers_path "$one"); done <<<"$2,"
-      value=${all#,} ;;
+    "one of "*)
+      choices=${kind#one of }
+      case " ${choices//,/} " in
+        *" $value "*) ;;
+        *) fail_usage "option $option is one of $choices, not '$value'" ;;
+      esac ;;
+    launcher)
+      case " $launchers " in
+        *" $value "*) ;;
+        *) fail_usage "option $option is one of ${launchers// /, }, not '$value'" ;;
+      esac ;;
+    word)
+      case $value in
+        *[!A-Za-z0-9._-]*) fail_usage "option $option is part of a folder's name: letters, digits, dots," \
+          "dashes and underscores, not '$value'" ;;
+      esac ;;
+    *)
+      case $default,$value in
+        true,true | true,false | false,true | false,false) ;;
+        true,* | false,*) fail_usage "option $option is true or false, not '$value'" ;;
+      esac ;;
   esac
   case $value in
-    *JOB*) fail_usage "option $dashed: '$value' holds JOB, in whose place an array puts the number of a" \
+    *JOB*) fail_usage "option $option: '$value' contains JOB, which an array replaces by the number of a" \
       "task; give it another name" ;;
-    *[[:cntrl:]]*) fail_usage "option $dashed: its value holds a line end or another control character" ;;
+    *[[:cntrl:]]*) fail_usage "option $option: its value contains a line end or another control character" ;;
   esac
   printf -v "$1" '%s' "$value"
 }
@@ -190,7 +269,7 @@ while [ $# -gt 0 ]; do
     --*)
       option=${1#--}
       option=${option//-/_}
-      if grep -q "^$option=\(true\|false\)" <<<"$declared" && { [ $# -eq 1 ] || [ "${2#--}" != "$2" ]; }; then
+      if grep -q -E "^$option=(true|false)" <<<"$declared" && { [ $# -eq 1 ] || [ "${2#--}" != "$2" ]; }; then
         set -- "$1" true "${@:2}"  # a switch, without a value
       fi
       grep -q "^$option=" <<<"$declared" || fail_usage "unknown option '$1'; --help lists them"
@@ -200,59 +279,17 @@ while [ $# -gt 0 ]; do
     *) fail_usage "unexpected argument '$1'; options are --name value" ;;
   esac
 done
-case " $launchers" in *" $cmd "*) ;; *) fail_usage "--cmd is one of: $launchers; not '$cmd'" ;; esac
-[ "$doctor" = false ] || exec python3 -m utils.doctor --workdir "${workdir:-$(dirname "$script")}" \
+: "${workdir:=$(dirname "$script")}"
+[ "$doctor" = false ] || exec python3 -m utils.doctor --workdir "$workdir" \
   --cmd "$cmd" --cluster-conf "$cluster_conf" --device "$device"
-for option in stage stop_stage accept why clean; do
-  case ${!option} in
-    [0-7]) ;;
-    '')
-      case $option in
-        stage | stop_stage) fail_usage "--${option//_/-} needs a number" ;;
-      esac ;;
-    *) fail_usage "--${option//_/-} is a stage from 0 to 7, not '${!option}'" ;;
-  esac
-done
 asked=
 for option in status dry_run verify accept why clean; do
   case ${!option} in '' | false) ;; *) asked+=" --${option//_/-}" ;; esac
 done
-case $asked in ' '*' '*) fail_usage "one at a time:$asked" ;; esac
-[ "$stage" -le "$stop_stage" ] || fail_usage "--stage $stage is behind --stop-stage $stop_stage"
-for option in nj steps processes nodes num_threads sample_rate_hz fold top_k; do
-  case ${!option-1} in
-    '') [ "$option" = steps ] || [ "$option" = top_k ] || fail_usage "--${option//_/-} needs a number" ;;
-    0* | *[!0-9]*) fail_usage "--${option//_/-} is a whole number from 1 on, not '${!option}'" ;;
-  esac
-done
-case $channel in
-  mean) ;;
-  '' | *[!0-9]* | 0?*) fail_usage "--channel is a whole number from 0 on, or mean, not '$channel'" ;;
-esac
-case ${seed-1} in
-  '' | *[!0-9]*) fail_usage "--seed is a whole number from 0 on, not '$seed'" ;;
-esac
-case $name in
-  *[!A-Za-z0-9._-]*) fail_usage "--name is part of a folder's name: letters, digits, dots, dashes and" \
-    "underscores, not '$name'" ;;
-esac
-for option in config vad augmentation copies backend; do
-  while IFS= read -r -d , file; do
-    if [ -z "$file" ] || [ -f "$file" ]; then continue; fi
-    if [ "$option" = backend ] && [ -f "$file/backend.json" ]; then continue; fi
-    [ ! -d "$file" ] || fail_usage "--$option $file: a folder without backend.json," \
-      "expected a YAML or a folder of steps.train_backend"
-    fail_usage "--$option $file: no such file"
-  done <<<"${!option:-},"
-done
-for protocol_name in ${test_protocols//,/ }; do
-  [ -f "conf/protocols/$protocol_name.yaml" ] ||
-    fail_usage "--test-protocols $protocol_name: no such file in conf/protocols/"
-done
-: "${workdir:=$(dirname "$script")}"
+case $asked in ' '*' '*) fail_usage "only one of these at a time:$asked" ;; esac
+[ "$stage" -le "$stop_stage" ] || fail_usage "--stage $stage comes after --stop-stage $stop_stage"
 [ "$verbose" = false ] || [ "$dry_run" = true ] || fail_usage "--verbose needs --dry-run"
 [ "$submit_all" = false ] || [ "$cmd" = slurm ] || fail_usage "--submit-all needs --cmd slurm"
-[ -z "$cluster_conf" ] || [ -f "$cluster_conf" ] || fail_usage "--cluster-conf $cluster_conf: no such file"
 [ "$nodes" = 1 ] || [ "$cmd" = slurm ] || fail_usage "--nodes $nodes needs --cmd slurm"
 
 launcher=$cmd cmd=launch trainer=python3
@@ -280,7 +317,7 @@ append_stem() {  # NAME FILE
   append "$1" "$file_stem"
 }
 
-append_heard() {  # NAME
+append_audio() {  # NAME
   append_stem "$1" "$vad"
   append "$1" "channel$channel" channel0
 }
@@ -288,7 +325,7 @@ append_heard() {  # NAME
 policy=$(stem "$copies")
 policy=${policy:+_$policy}
 
-# WORDS: a line of the plan; where there is no room for it a recipe would look as if it had no stages.
+# LINE: added to the plan; where the disk is full the recipe would otherwise seem to have no stages.
 plan_line() {
   { echo "$1" >>"$SV_PLAN"; } 2>/dev/null || {
     echo "$script: $SV_PLAN: cannot be written; make room there, or export TMPDIR=DIR, another folder" >&2
@@ -296,7 +333,7 @@ plan_line() {
   }
 }
 
-told_seconds() {  # SECONDS: in one or two units
+format_seconds() {  # SECONDS: in one or two units
   if [ "$1" -lt 120 ]; then
     echo "$1 s"
   elif [ "$1" -lt 7200 ]; then
@@ -308,16 +345,16 @@ told_seconds() {  # SECONDS: in one or two units
 
 present_stage='' stage_started=0 run_started=$SECONDS
 
-end_stage() {  # how long the present stage took
+end_stage() {  # prints how long the present stage took
   [ -n "$present_stage" ] || return 0
-  echo "== stage $present_stage: $(told_seconds $((SECONDS - stage_started)))" >&2
+  echo "== stage $present_stage: $(format_seconds $((SECONDS - stage_started)))" >&2
   present_stage=
 }
 
-end_run() {  # EXIT CODE: how long the last stage and the whole run took, where they ended well
+end_run() {  # EXIT CODE: after success, prints how long the last stage and the whole run took
   if [ "$1" = 0 ] && [ -n "$present_stage" ]; then
     end_stage
-    echo "== total: $(told_seconds $((SECONDS - run_started)))" >&2
+    echo "== total: $(format_seconds $((SECONDS - run_started)))" >&2
   fi
 }
 
@@ -328,8 +365,8 @@ at_exit() {
   end_run "$code"
 }
 
-at_stage() {  # number title
-  if [ -n "${SV_PLAN:-}" ]; then name_places; plan_line "stage $1 $2"; return; fi
+at_stage() {  # NUMBER TITLE
+  if [ -n "${SV_PLAN:-}" ]; then plan_folders; plan_line "stage $1 $2"; return; fi
   if [ "$1" -lt "$stage" ] || [ "$1" -gt "$stop_stage" ]; then return 1; fi
   end_stage
   case " $done_stages " in *" $1 "*) echo "== stage $1: $2: done already" >&2; return 1 ;; esac
@@ -339,28 +376,28 @@ at_stage() {  # number title
   echo "== stage $1: $2 ($(date +%H:%M:%S))" >&2
 }
 
-# COMMAND...: fills `losses` with what the user said of how much may be lost, of it what the command takes.
-losses_of() {
+# COMMAND...: fills `limits` with the options that say how much may be lost, if its step takes them.
+loss_limits() {
   local words="$*" module
   module=${words#* -m }
   module=${module%% *}
-  losses=()
+  limits=()
   case $module in
     local.prepare_folder | steps.collect_packed | steps.collect_copies | steps.augment)
-      losses+=(${max_policy_fraction:+--max-policy-fraction "$max_policy_fraction"}) ;;
+      limits+=(${max_policy_fraction:+--max-policy-fraction "$max_policy_fraction"}) ;;
   esac
   case $module in
     local.prepare_folder | steps.collect_vad | steps.collect_packed | steps.collect_copies | steps.augment)
-      losses+=(${max_unreadable_fraction:+--max-unreadable-fraction "$max_unreadable_fraction"}) ;;
+      limits+=(${max_unreadable_fraction:+--max-unreadable-fraction "$max_unreadable_fraction"}) ;;
   esac
   [ "$allow_missing_trials" = true ] || return 0
   case $module in
     local.prepare_folder | steps.compute_vad | steps.collect_vad | steps.pack_audio | steps.collect_packed)
-      losses+=(--allow-missing-trials true) ;;
+      limits+=(--allow-missing-trials true) ;;
   esac
 }
 
-# STAGE: once the speakers of stage 0 are known, whether the back ends can be trained on so many.
+# STAGE: after stage 0, which counts the speakers: whether the back ends can be trained on so many.
 check_again() {
   if [ "$1" = 0 ]; then unchecked=$backend; return; fi
   [ -n "${unchecked-}" ] || return 0
@@ -369,15 +406,15 @@ check_again() {
 }
 
 run() {  # COMMAND...: one process of the present stage
-  losses_of "$@"
-  set -- "$@" ${losses[@]+"${losses[@]}"}
+  loss_limits "$@"
+  set -- "$@" ${limits[@]+"${limits[@]}"}
   if [ -n "${SV_PLAN:-}" ]; then plan_line "run $(quoted "$@")"; return; fi
   SV_STAGED=$$ SV_EXPERIMENT=${exp-} "$@"
 }
 
 launch() {  # [--num-threads N] [--mem G] [--gpu N] [--time H:MM:SS] JOB=1:N LOG COMMAND...
-  losses_of "$@"
-  set -- "$@" ${losses[@]+"${losses[@]}"}
+  loss_limits "$@"
+  set -- "$@" ${limits[@]+"${limits[@]}"}
   if [ -n "${SV_PLAN:-}" ]; then plan_line "launch $(quoted "$@")"; return; fi
   SV_STAGED=$$ SV_EXPERIMENT=${exp-} SV_RESUME=$(quoted "$0" ${given[@]+"${given[@]}"}) \
     python3 -m utils.launchers "$launcher" ${cluster_conf:+--conf "$cluster_conf"} "$@"
@@ -391,10 +428,11 @@ on_cluster() {  # COMMAND...: the training as a job, which is queued again when 
     JOB=1:1 "${exp:-$workdir}/log/train.JOB.log" "$@"
 }
 
+. utils/audio_stages.sh
 . utils/scoring.sh
 . utils/locks.sh
 
-if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
+if [ -z "${SV_PLAN:-}" ]; then  # first reading: write the plan, and see what is done
   written=$(mktemp 2>/dev/null) || {
     echo "$script: ${TMPDIR:-/tmp}: no temporary file can be made there; make room," \
       "or export TMPDIR=DIR, another folder" >&2
@@ -403,7 +441,7 @@ if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
   plan=$written
   trap at_exit EXIT
   exec 9<>"$plan"
-  if [ -e "/proc/$$/fd/9" ]; then  # Linux: without a name, so that a killed run leaves nothing behind
+  if [ -e "/proc/$$/fd/9" ]; then  # Linux: a file without a name, of which a killed run leaves nothing
     rm "$plan"
     plan=/proc/$$/fd/9
   fi
@@ -413,11 +451,11 @@ if [ -z "${SV_PLAN:-}" ]; then  # first pass: write the plan, see what is done
   esac
   (cd "$OLDPWD" && SV_PLAN=$plan bash "$absolute_script" ${given[@]+"${given[@]}"})
   if [ "$dry_run" = true ]; then
-    named=("workdir=$workdir")
+    paths=("workdir=$workdir")
     while IFS= read -r option; do
-      [ "$option" = workdir ] || [ -z "${!option}" ] || named+=("${option//_/-}=${!option}")
-    done < <(sed -n 's/^\([a-z0-9_]*\)=[^#]*# *paths\{0,1\}: .*/\1/p' <<<"$declared")
-    python3 -m utils.plan.dry_run "$plan" "${named[@]}" --first "$stage" --last "$stop_stage" \
+      [ "$option" = workdir ] || [ -z "${!option}" ] || paths+=("${option//_/-}=${!option}")
+    done < <(sed -n -E 's/^([a-z0-9_]+)=[^#]*# *(path|file)s?: .*/\1/p' <<<"$declared")
+    python3 -m utils.plan.dry_run "$plan" "${paths[@]}" --first "$stage" --last "$stop_stage" \
       --cmd "$launcher" --verbose "$verbose"
     exit
   fi

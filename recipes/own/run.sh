@@ -2,29 +2,30 @@
 # Speaker verification on a corpus of your own: a folder for each speaker, a table, or a Kaldi directory.
 #
 #   recipes/own/run.sh --corpus PATH --dry-run
-#       what was found and what would happen, after a look at 50 files; without --dry-run: all of it
+#       what the corpus contains and what would run, from 50 of its files; without --dry-run: the whole run
 
 set -euo pipefail
 here=$(dirname "$0")
 cd "$here/../.." && . ./path.sh
 
-# Options: name=default  # meaning
+# Options: name=default  # kind: meaning
 corpus=              # path: folder of <speaker>/.../<file>, table (.csv, .tsv), or Kaldi directory
-root=                # path: where relative paths of a table or of wav.scp start, if not at the
-                     # table's folder or the checkout
+root=                # path: where relative paths of a table or of wav.scp start; default: the table's
+                     # folder, or the checkout
 columns=             # of a table: our names -> its own, for example {speaker: who, start_ms: begin}
-formats=             # of a tree, joined by commas: take files that end so and no others, for example wav,flac
-dev_share=0.1        # of the speakers, for sets that the corpus does not name
-test_share=0.2       # the same
+formats=             # of a folder: take only files with these endings, for example wav,flac
+dev_share=0.1        # fraction of the speakers for dev, if the corpus names no sets
+test_share=0.2       # the same for test
 sessions=any         # one of any, across, within: sessions of the two sides of a trial
-enrol_utterances=1   # more: test trials are of models of so many utterances
-targets_per_speaker= # most target trials of each speaker, for large corpora; default: all pairs
-allow_pipes=false    # run the commands that wav.scp may hold
-noise=               # path: tree of noise files for augmentation
-rirs=                # path: tree of room responses for augmentation
-simulate_rooms=false # make room responses by the image-source method, instead of --rirs
-seed=1               # of the sets, the trials, the first weights and every draw
-config=              # path: network, loss and regime; default: speechocean762's, for a small corpus and a CPU
+enrol_utterances=1   # number: utterances of a speaker model in the test trials
+targets_per_speaker= # number: most target trials of a speaker, for large corpora; default: all pairs
+allow_pipes=false    # run the commands that wav.scp may contain
+noise=               # path: folder of noise files for augmentation
+rirs=                # path: folder of room impulse responses for augmentation
+simulate_rooms=false # simulate room impulse responses (image-source method), instead of --rirs
+seed=1               # number from 0: of the sets, the trials, the first weights and all random choices
+config=              # file: network, loss and training; default: speechocean762's, for a small corpus and a
+                     # CPU
 . utils/stages.sh "$@"
 
 [ -n "$corpus" ] || fail_usage "--corpus is needed: a folder of speakers, a table or a Kaldi directory" \
@@ -36,7 +37,7 @@ append variant "$sessions" any
 append variant "models$enrol_utterances" models1
 append variant "targets$targets_per_speaker" targets
 append variant "${formats//[!A-Za-z0-9]/}"
-append_heard variant
+append_audio variant
 
 suffix=-$variant
 append suffix "$cutting"
@@ -44,7 +45,6 @@ append suffix "$sample_rate_hz" 16000
 
 data=$workdir/data/$variant
 packed=$data/packed_$sample_rate_hz${cutting:+_$cutting}
-packing=(--trim "$trim" --sample-rate-hz "$sample_rate_hz" --channel "$channel")
 enrolled="test"
 [ "$enrol_utterances" != 1 ] || [ -f "$corpus/test/enroll.spk2utt" ] || enrolled=
 design=(--sessions "$sessions" --seed "$seed")
@@ -54,9 +54,8 @@ rooms=${rirs:+rirs}
 [ "$simulate_rooms" = false ] || rooms=simulated_rooms
 bank=${noise:-$rooms}
 bank=${bank:+$packed/bank}
-drawing=(${bank:+--bank "$bank"} --seed "$seed")  # of what happens to training crops
-[ -z "$augmentation" ] || drawing+=(--augmentation "$augmentation")
-enlarged=train$policy           # what the back end is trained on
+augmenting=(${bank:+--bank "$bank"} --seed "$seed")  # options of the augmentation of training crops
+[ -z "$augmentation" ] || augmenting+=(--augmentation "$augmentation")
 
 default_config=recipes/speechocean762/conf/ghostvlad_fbank_clean.yaml
 [ -z "$noise" ] || [ -z "$rooms" ] || default_config=recipes/speechocean762/conf/ghostvlad_fbank.yaml
@@ -80,52 +79,35 @@ if at_stage 0 "prepare data directories"; then
 fi
 
 if at_stage 1 "VAD decisions"; then
-  for set in train dev test; do
-    $cmd JOB=1:"$nj" "$data/$set/log/vad.JOB.log" python3 -m steps.compute_vad "$data/$set" \
-      ${vad:+--config "$vad"} --channel "$channel" --allow-pipes "$allow_pipes" --job "JOB/$nj"
-    run python3 -m steps.collect_vad "$data/$set" --jobs "$nj"
-  done
+  detect_speech "$data" train,dev,test
 fi
 
 if at_stage 2 "pack audio and prepare augmentation"; then
-  $cmd JOB=1:"$nj" "$packed/train/log/pack.JOB.log" python3 -m steps.pack_audio "$data/train" \
-    "$packed/train" "${packing[@]}" --split "$split" --allow-pipes "$allow_pipes" --job "JOB/$nj"
-  run python3 -m steps.collect_packed "$data/train" "$packed/train" --jobs "$nj"
-  for set in dev test; do
-    $cmd JOB=1:"$nj" "$packed/$set/log/pack.JOB.log" python3 -m steps.pack_audio "$data/$set" \
-      "$packed/$set" "${packing[@]}" --split false --allow-pipes "$allow_pipes" --job "JOB/$nj"
-    run python3 -m steps.collect_packed "$data/$set" "$packed/$set" --jobs "$nj"
-  done
-  [ -z "$bank" ] || run python3 -m steps.augment "$bank" --sample-rate-hz "$sample_rate_hz" \
-    ${noise:+--noise "$data/noise"} ${rooms:+--rirs "$data/$rooms"}
-  if [ -n "$copies" ]; then
-    $cmd JOB=1:"$nj" "$packed/$enlarged/log/copies.JOB.log" \
-      python3 -m steps.augment_copies "$packed/train" "${bank:-none}" "$copies" "$packed/$enlarged" \
-      --one-copy-per-transform --seed "$seed" --job "JOB/$nj"
-    run python3 -m steps.collect_copies "$packed/train" "$packed/$enlarged" --include-originals --jobs "$nj"
-  fi
+  pack_train_and_tests "$data" "$packed" dev,test
+  make_noise_bank "$bank" ${noise:+--noise "$data/noise"} ${rooms:+--rirs "$data/$rooms"}
+  copy_train "$packed" "$bank"
 fi
 
 if at_stage 3 "train the network"; then
-  train_network "$packed/train" "$packed/dev" "$config" "$exp" "${drawing[@]}"
+  train_network "$packed/train" "$packed/dev" "$config" "$exp" "${augmenting[@]}"
 fi
 
 if at_stage 4 "extract embeddings"; then
-  extract_embeddings "$exp" "$exp" "$packed" "$enlarged" dev,test
-  # What the trained network has to beat.
+  extract_embeddings "$exp" "$exp" "$packed" "$backend_train" dev,test
+  # Baselines.
   draw_training "$packed"
   extract_baselines "$exp" "$untrained" "$mfcc" "$packed" "$drawn,dev,test"
 fi
 
 if at_stage 5 "train the back end"; then
-  train_backends "$exp/embeddings/$enlarged" "$packed/$enlarged/utt2spk" "$exp/backend" \
+  train_backends "$exp/embeddings/$backend_train" "$packed/$backend_train/utt2spk" "$exp/backend" \
     --adaptation "$exp/embeddings/dev"
   train_baseline "$untrained"
   train_baseline "$mfcc" --config conf/backends/scaled_cosine.yaml
 fi
 
 if at_stage 6 "score dev and test trials"; then
-  score_systems "$exp" "$exp/embeddings/$enlarged" "$packed" dev test
+  score_systems "$exp" "$exp/embeddings/$backend_train" "$packed" dev test
   for baseline in "$untrained" "$mfcc"; do
     score_whole "$baseline/backend/cosine" "$baseline" "$packed" dev test
   done
@@ -133,7 +115,7 @@ fi
 
 if at_stage 7 "report"; then
   evaluate_systems "$exp" "$packed" "$packed/train" "$packed/dev" "$untrained" "$mfcc"
-  run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${drawing[@]}" \
+  run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" "${augmenting[@]}" \
     --channel "$channel" --allow-pipes "$allow_pipes"
   run python3 -m steps.report "$exp" "$data" --packed "$packed"
 fi

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154  # what is set here and there
-# Sourced by run.sh: what follows from its options: the network, the variant, its folders and the experiment.
+# shellcheck disable=SC2034,SC2154  # run.sh sets options and uses the names
+# Sourced by run.sh: the network, the variant, its folders and the experiment, as the options give them.
 
 if [ "$kind" = td-prompted ]; then
   default_config=recipes/vctk_ge2e/conf/ge2e_td_prompted.yaml
@@ -18,16 +18,16 @@ append variant "mic$mic" mic1
 append variant "dev$dev_speakers" dev
 append variant "top$top_db" top
 append variant "seed$seed" seed1
-append_heard variant
+append_audio variant
 vad=${vad:-conf/vad/librosa_$cutting.yaml}
 
 data=$workdir/data/$variant
 packed=$data/packed_${sample_rate_hz}_$cutting
-spoken=$packed/whole
-heard=$spoken
-[ "$mode" = ti ] || heard=$packed/noisy
+clean=$packed/whole
+noisy=$clean  # of the trials: in mode td with noise
+[ "$mode" = ti ] || noisy=$packed/noisy
 tested=$packed/tested
-sets="dev test"
+sets="dev,test"
 dev=$tested/dev
 if [ "$dev_speakers" = 0 ]; then
   sets="test"
@@ -37,9 +37,8 @@ enrolled="test"
 design=(--design "recipes/vctk_ge2e/conf/trials/$kind.yaml" --seed "$seed")
 design+=(--enrol-utterances "$utterances" --test-utterances "$utterances")
 bank=${noisy_vctk:+$packed/bank}
-drawing=(${bank:+--bank "$bank"} --seed "$seed")  # of what happens to training crops
-[ -z "$augmentation" ] || drawing+=(--augmentation "$augmentation")
-enlarged=train$policy           # what the back end is trained on
+augmenting=(${bank:+--bank "$bank"} --seed "$seed")  # options of the augmentation of training crops
+[ -z "$augmentation" ] || augmenting+=(--augmentation "$augmentation")
 
 suffix=
 append suffix "$variant" td-prompted

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Far-field speech of VOiCES 2019, scored by a network that is trained already: error rates by room,
-# distractor, microphone and angle.
+# Far-field speech of VOiCES 2019, scored with a trained network: error rates by room, distractor, microphone
+# and angle.
 #
 #   recipes/voices/run.sh --voices DIR --model recipes/voxceleb1/exp/ecapa_512
 #       the development set
 #   recipes/voices/run.sh --voices DIR --model EXP --test-seconds 2
 #       short tests against whole enrolments
 #   recipes/voices/run.sh --voices DIR --model EXP --backend EXP/backend/plda
-#       what the network's own recipe trained, instead of cosine
+#       a back end that the network's own recipe trained, instead of cosine
 #   recipes/voices/run.sh --voices DIR --model EXP --set both --train-data TRAIN \
 #     --backend conf/backends/kaldi_sre16.yaml --score-norm as_norm1 --calibrate
 #       the evaluation set; adapted to and calibrated by the development set;
@@ -17,21 +17,21 @@ set -euo pipefail
 here=$(dirname "$0")
 cd "$here/../.." && . ./path.sh
 
-# Options: name=default  # meaning
-voices=                 # path: the corpus; Development_Data/ or Evaluation_Data/ is found at any depth
-set=dev                 # one of dev, eval, both: of the challenge; both: dev, without its labels, adapts
-                        # back ends, and with them calibrates; eval is the test
+# Options: name=default  # kind: meaning
+voices=                 # path: the corpus; Development_Data/ or Evaluation_Data/ may be at any depth
+set=dev                 # one of dev, eval, both: sets of the challenge; both: eval is tested, dev adapts
+                        # back ends (without its labels) and calibrates scores (with them)
 model=                  # path: experiment of the network, trained by a recipe or made by
                         # steps.import_model
-train_data=             # path: packed training set whose embeddings --model has: --backend's YAMLs and
-                        # --score-norm learn from them
-test_seconds=           # one of 1, 2, 3, 5: cut test sides to so many seconds around the centre;
-                        # default: whole
-allow_incomplete=false  # go on without files that are missing or unreadable; their trials are lost, and
+train_data=             # path: packed training set of which --model has embeddings: the YAMLs of --backend
+                        # and --score-norm learn from them
+test_seconds=           # one of 1, 2, 3, 5: cut test sides to this many seconds around the centre;
+                        # default: whole utterances
+allow_incomplete=false  # go on without files that are missing or unreadable; their trials are left out, and
                         # every result says so
 . utils/stages.sh "$@"
 
-[ -n "$voices" ] || fail_usage "--voices is needed: a folder that holds VOiCES 2019" \
+[ -n "$voices" ] || fail_usage "--voices is needed: a folder that contains VOiCES 2019" \
   "(see recipes/voices/README.md)"
 [ -n "$model" ] || fail_usage "--model is needed: the experiment of a trained network," \
   "for example recipes/voxceleb1/exp/ecapa_512"
@@ -42,20 +42,20 @@ allow_incomplete=false  # go on without files that are missing or unreadable; th
 [ "$processes $nodes $split" = "1 1 false" ] || fail_usage "no network is trained here:" \
   "--processes, --nodes and --split belong to the network's own recipe"
 train_name=$(stem "$train_data" "")
-heard=$model/embeddings/$train_name  # what back ends and cohorts are made of
+train_embeddings=$model/embeddings/$train_name  # of back ends and cohorts
 [ -z "$train_data" ] || [ -f "$train_data/utt2spk" ] || fail_usage "--train-data $train_data:" \
   "no utt2spk in it, expected the packed training set of the network"
-[ -z "$train_data" ] || [ -f "$heard/xvector.scp" ] || fail_usage "--train-data $train_data:" \
-  "its embeddings are expected in $heard, which has no xvector.scp"
+[ -z "$train_data" ] || [ -f "$train_embeddings/xvector.scp" ] || fail_usage "--train-data $train_data:" \
+  "its embeddings are expected in $train_embeddings, which has no xvector.scp"
 [ -n "$train_data" ] || [ "$score_norm" = none ] || fail_usage "--score-norm needs --train-data:" \
-  "its cohort are the speakers of the network's training"
+  "its cohort is the training speakers of the network"
 [ -n "$train_data" ] || [ "${backend/.yaml/}" = "$backend" ] || fail_usage "--backend of a YAML" \
   "needs --train-data; a folder of a trained back end does not"
 [ "$set" = both ] || [ "$calibrate$fuse" = falsefalse ] || fail_usage "--calibrate and --fuse" \
-  "need --set both: the development set teaches them"
+  "need --set both: they learn from the development set"
 
 variant=$set
-append_heard variant
+append_audio variant
 suffix=
 append suffix "$variant" dev
 append suffix "$cutting"
@@ -71,9 +71,11 @@ parts=${set/both/dev eval}
 dev=
 [ "$set" != both ] || dev=voices_dev
 test=voices_${set/both/eval}
+sets=${dev:+$dev,}$test
 enrolled="voices_dev voices_eval"
 cuts=${test_seconds:+centre_${test_seconds}s}
 own_backend=plain_cosine
+packing_limits=(--allow-missing-trials "$allow_incomplete")
 
 if at_stage 0 "prepare data directories"; then
   for part in $parts; do
@@ -83,22 +85,12 @@ if at_stage 0 "prepare data directories"; then
 fi
 
 if at_stage 1 "VAD decisions"; then
-  for part in $parts; do
-    $cmd JOB=1:"$nj" "$data/voices_$part/log/vad.JOB.log" \
-      python3 -m steps.compute_vad "$data/voices_$part" ${vad:+--config "$vad"} --channel "$channel" \
-      --job "JOB/$nj"
-    run python3 -m steps.collect_vad "$data/voices_$part" --jobs "$nj"
-  done
+  detect_speech "$data" "$sets"
 fi
 
 if at_stage 2 "pack audio"; then
-  for part in $parts; do
-    $cmd JOB=1:"$nj" "$packed/voices_$part/log/pack.JOB.log" \
-      python3 -m steps.pack_audio "$data/voices_$part" "$packed/voices_$part" --trim "$trim" \
-      --sample-rate-hz "$sample_rate_hz" --channel "$channel" --job "JOB/$nj"
-    run python3 -m steps.collect_packed "$data/voices_$part" "$packed/voices_$part" \
-      --allow-missing-trials "$allow_incomplete" --jobs "$nj"
-  done
+  pack_audio "$data" "$packed" "$sets" --trim "$trim" --sample-rate-hz "$sample_rate_hz" \
+    --channel "$channel"
 fi
 
 if at_stage 3 "train the network: empty, see --model"; then
@@ -106,19 +98,19 @@ if at_stage 3 "train the network: empty, see --model"; then
 fi
 
 if at_stage 4 "extract embeddings"; then
-  extract_embeddings "$model" "$exp" "$packed" "" "${dev:+$dev,}$test"
+  extract_embeddings "$model" "$exp" "$packed" "" "$sets"
 fi
 
 if at_stage 5 "train back ends that are not trained already"; then
   if [ -n "$backend" ]; then
-    train_backends "$heard" "$train_data/utt2spk" "$exp/backend" ${dev:+--adaptation "$exp/embeddings/$dev"}
+    train_backends "$train_embeddings" "$train_data/utt2spk" "$exp/backend" ${dev:+--adaptation "$exp/embeddings/$dev"}
   else  # cosine of the embeddings as they are
     train_backends "$exp/embeddings/$test" "" "$exp/backend" --subtract-mean false
   fi
 fi
 
 if at_stage 6 "score the trials"; then
-  score_systems "$exp" "$heard" "$packed" "$dev" "$test"
+  score_systems "$exp" "$train_embeddings" "$packed" "$dev" "$test"
 fi
 
 if at_stage 7 "report"; then
