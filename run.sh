@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Speaker verification from a folder of audio to error rates: runs one recipe, by default the small generated
-# one.
+# Speaker verification from a folder of audio to error rates: runs one recipe, by default mini, which generates
+# its corpus.
 #
-#   ./run.sh                                   recipes/mini whole: minutes on two CPU cores, no download
+#   ./run.sh                                   all of recipes/mini: minutes on two CPU cores, no download
 #   ./run.sh --stage 3 --stop-stage 6          some stages of it
-#   ./run.sh --recipe speechocean762 --help    another recipe's options and stages
+#   ./run.sh --recipe speechocean762 --help    options and stages of another recipe
 #   ./run.sh --list                            the recipes
 
 set -euo pipefail
@@ -12,7 +12,7 @@ root=$(cd "$(dirname "$0")" && pwd)
 
 fail_usage() { echo "run.sh: $*" >&2; exit 2; }
 
-list_recipes() {  # each with the first words of its head
+list_recipes() {  # each with the first sentence of its head
   local script folder title
   for script in "$root"/recipes/*/run.sh; do
     folder=$(dirname "$script")

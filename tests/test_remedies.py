@@ -242,9 +242,15 @@ def options_of_recipe(recipe: Path) -> set[str]:
     }
 
 
+def commands_of(recipe: Path) -> str:
+    """The script of a recipe, with those that hold the commands of its stages."""
+    shared = [ROOT / "utils" / name for name in ("audio_stages.sh", "scoring.sh")]
+    return "".join(path.read_text() for path in (recipe, *shared))
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=label)
 def test_a_recipe_has_the_options_that_messages_of_its_commands_name(recipe):
-    text = recipe.read_text() + (ROOT / "utils" / "scoring.sh").read_text()
+    text = commands_of(recipe)
     has = options_of_recipe(recipe) | EVERYWHERE
     lacking = set()
     for module_name in set(re.findall(r"-m ((?:steps|local)\.\w+)", text)):
@@ -269,13 +275,13 @@ def test_a_limit_that_is_exceeded_can_be_raised(command):
     recipes = [
         path
         for path in RECIPES
-        if f"-m {label(command)[:-3].replace('/', '.')} " in path.read_text()
+        if f"-m {label(command)[:-3].replace('/', '.')} " in commands_of(path)
     ]
     for recipe in recipes:
         assert {"max-unreadable-fraction", "max-policy-fraction"} <= options_of_recipe(recipe)
     module = label(command)[:-3].replace("/", ".")
     stages = (ROOT / "utils" / "stages.sh").read_text()
-    handed_on = stages.partition("losses_of() {")[2].partition("\n}")[0]
+    handed_on = stages.partition("loss_limits() {")[2].partition("\n}")[0]
     assert not recipes or module in handed_on
 
 

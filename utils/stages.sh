@@ -208,6 +208,14 @@ is_number() {
   esac
 }
 
+refuse_unsafe() {  # OPTION VALUE
+  case $2 in
+    *JOB*) fail_usage "option $1: '$2' contains JOB, which an array replaces by the number of a task;" \
+      "give it another name" ;;
+    *[[:cntrl:]]*) fail_usage "option $1: its value contains a line end or another control character" ;;
+  esac
+}
+
 set_option() {  # NAME VALUE
   local option=--${1//_/-} value=$2 declaration default meaning kind choices
   case $1 in
@@ -215,6 +223,7 @@ set_option() {  # NAME VALUE
   esac
   declaration=$(grep -m 1 "^$1=" <<<"$declared") || fail_usage "unknown option '$option'; --help lists them"
   split_declaration "$declaration"
+  refuse_unsafe "$option" "$value"
   case $kind in
     path | file) resolve_path "$option" "$kind" "$2" ;;
     paths | files) resolve_paths "$option" "$kind" "$2" ;;
@@ -249,11 +258,7 @@ set_option() {  # NAME VALUE
         true,* | false,*) fail_usage "option $option is true or false, not '$value'" ;;
       esac ;;
   esac
-  case $value in
-    *JOB*) fail_usage "option $option: '$value' contains JOB, which an array replaces by the number of a" \
-      "task; give it another name" ;;
-    *[[:cntrl:]]*) fail_usage "option $option: its value contains a line end or another control character" ;;
-  esac
+  refuse_unsafe "$option" "$value"  # a path has become longer
   printf -v "$1" '%s' "$value"
 }
 

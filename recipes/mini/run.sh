@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Speaker verification on a corpus generated on the spot: the whole chain in minutes on two CPU cores.
+# Speaker verification on a small generated corpus: all stages in minutes on two CPU cores, without
+# downloads.
 #
 #   recipes/mini/run.sh                            all stages
 #   recipes/mini/run.sh --stage 3 --stop-stage 6   some of them

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Speaker verification on a corpus of your own: a folder for each speaker, a table, or a Kaldi directory.
+# Speaker verification on a corpus of your own: a folder for each speaker, a table, or a Kaldi
+# directory.
 #
 #   recipes/own/run.sh --corpus PATH --dry-run
-#       what the corpus contains and what would run, from 50 of its files; without --dry-run: the whole run
+#       what the corpus contains and what would run, from 50 of its files; without --dry-run: the
+#       whole run
 
 set -euo pipefail
 here=$(dirname "$0")

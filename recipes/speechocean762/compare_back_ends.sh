@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Which back end is best for one network?  The recipe over its four folds with each of them, then one table:
-# means over the folds and, of calibrated scores, all trials pooled, with intervals, subsets of the trials,
-# and paired tests.
+# Comparison of back ends for one network.  The recipe runs over its four folds with each back end; then one
+# table shows means over the folds and, for calibrated scores, all trials pooled, with intervals, subsets of
+# the trials and paired tests.
 #
 #   recipes/speechocean762/compare_back_ends.sh conf/resnet34_cpu.yaml --corpus DIR --noise DIR --rirs DIR \
 #     [--num-threads 1 ...]
 #
-# The first word is the network's YAML; the others are options of run.sh, but for those that change the folder
-# of the experiment.  FOLDS="1 2": fewer folds.
+# The first argument is the network's YAML; the others are options of run.sh, except those that change the
+# folder of the experiment.  FOLDS="1 2": fewer folds.
 # Result: exp/back_ends-<config>/{report.html,results.md,results.json,differences.json} beside run.sh,
 # or under --workdir.
 # Systems: cosine; cosine and adaptive s-norm; LDA and PLDA, trained on whole utterances, on their 2 s crops,
-# on augmented copies too; b-vector; the fusion of cosine, PLDA and b-vector.  All are calibrated on the dev
+# or on augmented copies too; b-vector; the fusion of cosine, PLDA and b-vector.  All are calibrated on the dev
 # trials of their fold.
 
 set -euo pipefail
@@ -20,14 +20,14 @@ recipe=$(realpath "$here")
 config=$(realpath "${1:?the YAML of a network, then options of run.sh}")
 shift
 workdir=$recipe
-words=("$@")
-for ((place = 0; place < $#; place++)); do
-  case ${words[place]} in
-    --workdir) workdir=${words[place + 1]} ;;
-    --workdir=*) workdir=${words[place]#*=} ;;
+arguments=("$@")
+for ((index = 0; index < $#; index++)); do
+  case ${arguments[index]} in
+    --workdir) workdir=${arguments[index + 1]} ;;
+    --workdir=*) workdir=${arguments[index]#*=} ;;
     --fold* | --seed* | --name* | --vad* | --trim* | --split* | --augmentation* | --copies* | --sample* | \
       --backend* | --config*)
-      echo "$0: ${words[place]} is not for a comparison of back ends" >&2
+      echo "$0: ${arguments[index]} is not for a comparison of back ends" >&2
       exit 2 ;;
   esac
 done

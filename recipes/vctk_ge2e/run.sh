@@ -3,7 +3,8 @@
 # text-independent.
 #
 #   recipes/vctk_ge2e/run.sh --vctk DIR --noisy-vctk DIR
-#       sentences that everybody reads; --protocol seed: one, the same recordings in other noise
+#       prompted sentences, which all speakers read; --protocol seed: one sentence, the same
+#       recordings in other noise
 #   recipes/vctk_ge2e/run.sh --vctk DIR --mode ti
 #       any text
 

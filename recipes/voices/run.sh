@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Far-field speech of VOiCES 2019, scored with a trained network: error rates by room, distractor, microphone
-# and angle.
+# Far-field speech of VOiCES 2019, scored with a trained network: error rates by room, distractor,
+# microphone and angle.
 #
 #   recipes/voices/run.sh --voices DIR --model recipes/voxceleb1/exp/ecapa_512
 #       the development set
@@ -103,7 +103,8 @@ fi
 
 if at_stage 5 "train back ends that are not trained already"; then
   if [ -n "$backend" ]; then
-    train_backends "$train_embeddings" "$train_data/utt2spk" "$exp/backend" ${dev:+--adaptation "$exp/embeddings/$dev"}
+    train_backends "$train_embeddings" "$train_data/utt2spk" "$exp/backend" \
+      ${dev:+--adaptation "$exp/embeddings/$dev"}
   else  # cosine of the embeddings as they are
     train_backends "$exp/embeddings/$test" "" "$exp/backend" --subtract-mean false
   fi

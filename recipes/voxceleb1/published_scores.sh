@@ -4,9 +4,9 @@
 #
 #   recipes/voxceleb1/published_scores.sh FOLDER VERI_TEST [--replicates 1000 ...]
 #
-# FOLDER gets the score files, fetched from the authors' repository where they are not there yet, the fusion,
-# and results/{report.html,results.md,results.json,differences.json}.  VERI_TEST is the official veri_test.txt
-# (37,720 trials).  Further words are options of steps.evaluate_scores.
+# FOLDER receives the score files, downloaded from the authors' repository if missing, the fusion, and
+# results/{report.html,results.md,results.json,differences.json}.  VERI_TEST is the official veri_test.txt
+# (37,720 trials).  Further arguments are options of steps.evaluate_scores.
 
 set -euo pipefail
 folder=$(realpath -m "${1:?a folder, then veri_test.txt, then options of steps.evaluate_scores}")
@@ -36,20 +36,20 @@ e05e7f46e23e96f60eab774725b8cf6282ceedd3e9ffc76cb488a572e931e307  am_0121.npy
 
 mkdir -p "$folder"
 scores=()
-while read -r name place; do
+while read -r name remote_folder; do
   file=$folder/$name.npy
   if [ ! -e "$file" ]; then
-    curl -fsSL "$site/$place/prediction_scores.npy" -o "$file.part"
+    curl -fsSL "$site/$remote_folder/prediction_scores.npy" -o "$file.part"
     mv "$file.part" "$file"
   fi
   scores+=("$file")
 done <<<"$published"
 (cd "$folder" && sha256sum --check --quiet <<<"$digests") || {
-  echo "$0: a file of $folder is not what was published: remove it, and run the same command again" >&2
+  echo "$0: a file of $folder differs from the published one: remove it, and run the same command again" >&2
   exit 1
 }
 
-# The folder of a file is its speaker's.
+# Files are in folders named by their speakers.
 awk '{print $2; print $3}' "$trials" | sort -u | awk -F / '{print $0, $1}' >"$folder/utt2spk"
 
 fused=$folder/fused.scores

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Speaker verification on VoxCeleb 1 and 2: any network of conf/, tested by the lists O, E and H of VoxCeleb1,
-# original and cleaned.
+# Speaker verification on VoxCeleb 1 and 2: any network of conf/, tested on the lists O, E and H of
+# VoxCeleb1, original and cleaned.
 #
 #   recipes/voxceleb1/run.sh --voxceleb1 DIR --voxceleb2 DIR --musan DIR --rirs DIR
 #       trained on VoxCeleb2 dev

@@ -58,6 +58,55 @@ def test_help_names_every_stage_and_every_option(recipe):
     )
 
 
+def test_help_has_the_options_of_the_recipe_first_then_groups_in_narrow_lines():
+    lines = run("own", "--help").splitlines()
+    headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert headings == [
+        "Options of this recipe (--name value):",
+        "Stages and folders:",
+        "Data:",
+        "Training:",
+        "Scoring:",
+        "Inspecting (these run nothing):",
+        "Stale and unneeded outputs:",
+        "Cluster:",
+        "Stages:",
+    ]
+    assert max(map(len, lines)) <= 100
+    first = lines.index(headings[0])
+    assert lines[first + 1].split()[:2] == ["--corpus", "path:"]
+    assert lines.index(headings[1]) < [line.split()[:1] for line in lines].index(["--stage"])
+
+
+WRONG_BY_KIND = {
+    "speechocean762": ["--fold=0", "--fold=", "--fold=x", "--seed=-1"],
+    "own": ["--enrol-utterances=0", "--targets-per-speaker=1.5", "--simulate-rooms=maybe"],
+    "vctk_ge2e": ["--dev-speakers=x", "--utterances=", "--mic=3"],
+    "voices": ["--set=test", "--test-seconds=4"],
+    "voxceleb1": ["--dev-speakers=-1", "--config=conf", "--training="],
+}
+
+
+@pytest.mark.parametrize("recipe", WRONG_BY_KIND)
+def test_the_kind_in_the_block_of_a_recipe_refuses_what_is_not_of_it(tmp_path, recipe):
+    for option in WRONG_BY_KIND[recipe]:
+        text = run(recipe, "--workdir", tmp_path / "work", option, code=2)
+        assert len(text.splitlines()) == 1
+        name, _, value = option.partition("=")
+        assert name in text
+        assert value in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_option_without_a_default_may_be_empty(tmp_path):
+    plan = tmp_path / "plan"
+    environment = os.environ | {"SV_PLAN": str(plan)}
+    words = [ROOT / "recipes" / "mini" / "run.sh", "--size=tiny", "--steps=", "--top-k=", "--why="]
+    subprocess.run(words, cwd=ROOT, env=environment, check=True)
+    assert "steps.train " in plan.read_text()
+    assert "--steps" not in plan.read_text()
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -72,6 +121,16 @@ def test_help_names_every_stage_and_every_option(recipe):
         ["--verbose"],
         ["3"],
         ["--nj", "0"],
+        ["--nj="],
+        ["--why", "8"],
+        ["--channel", "01"],
+        ["--backend="],
+        ["--backend", "conf"],
+        ["--copies", "conf"],
+        ["--fuse-with=a,"],
+        ["--test-protocols", "none"],
+        ["--name", "a/b"],
+        ["--cluster-conf", "none.conf"],
         ["--nj", "many"],
         ["--cmd", "pbs"],
         ["--trim", "perhaps"],

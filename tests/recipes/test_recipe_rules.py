@@ -20,9 +20,10 @@ STAGES = [
     "report",
 ]  # first words of the titles: they mean the same in every recipe
 MAX_RECIPE_LINES, MAX_COLUMNS = 140, 110
-SHARED = "|".join(
-    re.findall(r"^(\w+)\(\) \{", (ROOT / "utils" / "scoring.sh").read_text(), re.MULTILINE)
-)  # what stages 5 to 7 have in common
+SHARED_STAGES = "".join(
+    (ROOT / "utils" / name).read_text() for name in ("audio_stages.sh", "scoring.sh")
+)
+SHARED = "|".join(re.findall(r"^(\w+)\(\) \{", SHARED_STAGES, re.MULTILINE))
 COMMAND = rf"(({SHARED}) .*|(run|\$cmd JOB=1:\S+ \S+) .*-m (steps|local)\.\w+ .*)"
 IN_A_STAGE = re.compile(
     rf"(#.*|:|for \w+ in .*; do|done|if .*; then|else|fi|(\[ .* \] (&&|\|\|) )?{COMMAND})"
@@ -30,7 +31,7 @@ IN_A_STAGE = re.compile(
 # Above stage 0 stand refusals and names.  A value is a command's output, an array or one word.
 CONDITION = r"\[ [^|&;]* \]"
 VALUE = r"""(\$\([^()]*\)|\([^()]*\)|(\$\{[^{}]*\}|"[^"]*"|[^\s"'();&|<>])*)"""
-NAMED = rf"({CONDITION} \|\| )*(\w+\+?={VALUE}|append(_stem)? \w+ [^;&|<>]*|append_heard \w+)"
+NAMED = rf"({CONDITION} \|\| )*(\w+\+?={VALUE}|append(_stem)? \w+ [^;&|<>]*|append_audio \w+)"
 REFUSAL = rf"({CONDITION} \|\| )+fail_usage \".*\""
 ABOVE_THE_STAGES = re.compile(
     rf"({REFUSAL}|{NAMED}|if {CONDITION}( && {CONDITION})*; then|(  {NAMED})|else|fi|)"
@@ -123,8 +124,8 @@ def test_a_name_used_in_two_stages_is_set_above_the_first(path):
     """A stage reads its loop variables, and names that are set before stage 0."""
     options = path.read_text().partition("if at_stage 0 ")[0]
     shared = (ROOT / "utils" / "stages.sh").read_text()
-    scoring = (ROOT / "utils" / "scoring.sh").read_text()  # names at its left margin are for all
-    shared += "".join(re.findall(r"^\w+=.*\n", scoring, re.MULTILINE))
+    # names at the left margin are for all recipes
+    shared += "".join(re.findall(r"^\w+=.*\n", SHARED_STAGES, re.MULTILINE))
     above = options + above_the_stages(path) + shared
     known = set(re.findall(r"(?:^|[ ;])(\w+)=", above, re.MULTILINE))
     for number, _, lines in stages_of(path):
