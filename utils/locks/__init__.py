@@ -1,5 +1,5 @@
-"""Locks of a run: no two runs of a recipe write to one place.
+"""Locks of a run: no two runs of a recipe write to one folder.
 
-`run_lock` takes and frees them (`acquire`, `clear`), `holder` knows whether the process that holds
-one still lives.  Shell: utils/locks.sh.
+`run_lock` takes and releases them, `holder` describes the process that holds one and detects its
+death.  Shell: utils/locks.sh.
 """

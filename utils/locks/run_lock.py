@@ -1,10 +1,12 @@
-"""Locks of the folders that a recipe writes to, so that no two runs work in the same place: ``data/.full.lock`` locks ``data/full``.
+"""Locks of the folders that a recipe writes to: ``data/.full.lock`` locks ``data/full``.
 
-A lock is a file that says who holds it: command, process, host, user, since when.  A heartbeat renews its time for as long as the run lives.
-What a dead run left is taken over where this host can know that it is dead, and said.  What a run on another host left is never taken from it:
-the message says how old the heartbeat is and which file to remove.  Jobs of Slurm are an exception: Slurm knows which of them live.
+A lock is a file that describes its holder: command, process, host, user, since when.  A heartbeat
+renews its modification time while the run lives.  The lock of a run that is known to be dead is
+taken over, with a message.  A run on another host cannot be known to be dead, except by Slurm or
+Grid Engine: then the message says how old its heartbeat is and which file to remove.
 
-`python -m utils.locks.run_lock beat RUN LOCK...` renews, `release RUN LOCK...` removes: both for the process number RUN.
+`python -m utils.locks.run_lock beat RUN LOCK...` renews locks of the process RUN, and
+`release RUN LOCK...` removes them.
 """
 
 import errno
@@ -27,11 +29,11 @@ from utils.locks.holder import (
     BEAT_SECONDS,
     age,
     death,
+    describe,
     holder,
     is_near,
-    is_the_same,
+    is_same_run,
     read_holder,
-    told,
 )
 from utils.machine import started
 
@@ -39,54 +41,49 @@ from utils.machine import started
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
-def lock_of(place: Path) -> Path:
-    """The lock of a folder: beside it, since the folder may not be there yet.
-
-    Parameters
-    ----------
-    place : path
-        ``data/full`` gives ``data/.full.lock``.
-    """
-    return place.with_name(f".{place.name}.lock")
+def lock_path(folder: Path) -> Path:
+    """The lock of a folder: beside it, since the folder may not exist yet."""
+    return folder.with_name(f".{folder.name}.lock")
 
 
 def _take(lock: Path, held_by: dict) -> None:
-    """Take one lock."""
+    """Take one lock; UserError if a run that may be alive holds it."""
     make_folder(lock.parent)
     _remove_half_written(lock)
-    mine = lock.with_name(f"{lock.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    temporary = lock.with_name(f"{lock.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
-        with naming(mine), open(mine, "w", encoding="utf-8") as file:
+        with naming(temporary), open(temporary, "w", encoding="utf-8") as file:
             json.dump(held_by, file, indent=1)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        while not _put(mine, lock):
-            _remove_dead(lock, mine.stat().st_mtime)
+        while not _publish(temporary, lock):
+            _remove_dead(lock, temporary.stat().st_mtime)
     finally:
-        mine.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _remove_half_written(lock: Path) -> None:
-    """Remove what processes of this host left that died while they wrote this lock."""
+    """Remove temporary files of this lock by processes of this host that have died."""
     for path in lock.parent.glob(f"{glob.escape(lock.name)}.*.tmp"):
         host, _, process = path.name[len(lock.name) + 1 : -len(".tmp")].rpartition(".")
         if host == socket.gethostname() and process.isdigit() and not started(int(process)):
             path.unlink(missing_ok=True)
 
 
-def _put(mine: Path, lock: Path) -> bool:
-    """Give a written file the name of the lock; False where the lock is there already."""
+def _publish(temporary: Path, lock: Path) -> bool:
+    """Give a temporary file the name of the lock; False if the lock exists already."""
     try:
-        os.link(mine, lock)
+        os.link(temporary, lock)
     except FileExistsError:
-        return mine.stat().st_nlink == 2  # on NFS a link may be made, and its answer be lost
+        # on NFS a link may be made although the call fails
+        return temporary.stat().st_nlink == 2
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
         try:
             with open(lock, "x", encoding="utf-8") as file:
-                file.write(mine.read_text(encoding="utf-8"))
+                file.write(temporary.read_text(encoding="utf-8"))
                 file.flush()
                 os.fsync(file.fileno())
         except FileExistsError:
@@ -94,64 +91,46 @@ def _put(mine: Path, lock: Path) -> bool:
     return True
 
 
-def _remove_dead(lock: Path, now: float, said: str = "taken over from") -> None:
-    """Remove the lock of a dead run; nothing where somebody else just did."""
+def _remove_dead(lock: Path, now: float, action: str = "taken over from") -> None:
+    """Remove the lock of a dead run, with a message; nothing if another run has just done so."""
     with suppress(FileNotFoundError):
         text, silent_seconds = lock.read_text(encoding="utf-8"), now - lock.stat().st_mtime
         held = read_holder(lock, text, silent_seconds)
         dead = death(held, silent_seconds)
         if not dead:
-            mend = (
-                "wait for it, or stop it"
-                if is_near(held)
-                else f"wait for it, stop it, or, if it is dead, remove {lock}"
-            )
+            remedy = "wait for it, or stop it"
+            if not is_near(held):
+                remedy = f"wait for it, stop it, or, if it is dead, remove {lock}"
             raise UserError(
-                f"{lock}: another run is at work here: {told(held)}; its heartbeat is {age(silent_seconds)} old; {mend}"
+                f"{lock}: another run is at work here: {describe(held)}; "
+                f"its heartbeat is {age(silent_seconds)} old; {remedy}"
             )
         with naming(lock), open(lock, "r+", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # of several runs that find it dead one removes it
+            fcntl.flock(file, fcntl.LOCK_EX)  # only one of several runs removes it
             if os.path.samestat(os.fstat(file.fileno()), os.stat(lock)) and file.read() == text:
                 lock.unlink()
-                print(f"{lock}: {said} {told(held)}: {dead}", file=sys.stderr)
+                print(f"{lock}: {action} {describe(held)}: {dead}", file=sys.stderr)
 
 
-def acquire(places: Iterable[Path], run: int, command: str) -> None:
-    """Take the locks of all these folders, or of none.
+def acquire(folders: Iterable[Path], run: int, command: str) -> None:
+    """Take the locks of all these folders, or of none, for a process and its command line.
 
-    Parameters
-    ----------
-    places : iterable of path
-        The folders.
-    run : int
-        Number of the process that will hold them.
-    command : str
-        Its command line.
-
-    Raises
-    ------
-    UserError
-        Another run holds one of them.
+    UserError if another run holds one of them.
     """
     taken: list[Path] = []
     try:
-        for place in places:
-            _take(lock_of(place), holder(run, command))
-            taken.append(lock_of(place))
+        for folder in folders:
+            _take(lock_path(folder), holder(run, command))
+            taken.append(lock_path(folder))
     except BaseException:
         release(run, taken)
         raise
 
 
-def clear(places: Iterable[Path]) -> None:
-    """Remove what dead runs left on folders in which nothing is left to be done; the locks of living ones stay, and those of other hosts.
-
-    Parameters
-    ----------
-    places : iterable of path
-        The folders.
-    """
-    for lock in map(lock_of, places):
+def clear(folders: Iterable[Path]) -> None:
+    """Remove locks of dead runs on folders without unfinished work; keep all others."""
+    for folder in folders:
+        lock = lock_path(folder)
         if os.access(lock.parent, os.W_OK):
             _remove_half_written(lock)
             if lock.exists():
@@ -159,98 +138,68 @@ def clear(places: Iterable[Path]) -> None:
                     _remove_dead(lock, time.time(), "removed what was left by")
 
 
-def at_work(places: Iterable[Path]) -> list[str]:
-    """The runs that hold locks of these folders and are not known to be dead, in words; each once.
-
-    Parameters
-    ----------
-    places : iterable of path
-        The folders.
-    """
-    found: dict[str, None] = {}
-    for lock in map(lock_of, places):
-        with suppress(FileNotFoundError):  # no run is at work there, or it ends just now
+def active_runs(folders: Iterable[Path]) -> list[str]:
+    """The runs that hold locks of these folders and are not known to be dead, one line each."""
+    runs: dict[str, None] = {}
+    for folder in folders:
+        lock = lock_path(folder)
+        with suppress(FileNotFoundError):  # no run is at work there, or it has just ended
             text = lock.read_text(encoding="utf-8")
             silent_seconds = time.time() - lock.stat().st_mtime
             held = read_holder(lock, text, silent_seconds)
             if not death(held, silent_seconds):
-                found[told(held)] = None
-    return list(found)
+                runs[describe(held)] = None
+    return list(runs)
 
 
 @contextmanager
-def locked(places: Iterable[Path]) -> Iterator[None]:
-    """Hold the locks of these folders for the length of a block of this process.
-
-    Parameters
-    ----------
-    places : iterable of path
-        The folders.
-    """
-    places = list(places)
-    acquire(places, os.getpid(), shlex.join(sys.orig_argv))
+def locked(folders: Iterable[Path]) -> Iterator[None]:
+    """Hold the locks of these folders during a block of this process."""
+    folders = list(folders)
+    acquire(folders, os.getpid(), shlex.join(sys.orig_argv))
     try:
         yield
     finally:
-        release(os.getpid(), map(lock_of, places))
+        release(os.getpid(), [lock_path(folder) for folder in folders])
 
 
-def own(lock: Path, run: int) -> bool:
-    """True where a lock is that of a process of this host.
-
-    Parameters
-    ----------
-    lock : path
-        Its file.
-    run : int
-        Number of the process.
-    """
+def is_own(lock: Path, run: int) -> bool:
+    """True if a lock belongs to this process of this host."""
     try:
-        return is_the_same(json.loads(lock.read_text(encoding="utf-8")), holder(run, ""))
+        return is_same_run(json.loads(lock.read_text(encoding="utf-8")), holder(run, ""))
     except (FileNotFoundError, ValueError):
         return False
 
 
 def release(run: int, locks: Iterable[Path]) -> None:
-    """Remove the locks that a run holds; say so where one of them was taken from it.
-
-    Parameters
-    ----------
-    run : int
-        Number of its process.
-    locks : iterable of path
-        Their files.
-    """
+    """Remove the locks that a process holds; print a message if one was taken from it."""
     for lock in locks:
-        if own(lock, run):
+        if is_own(lock, run):
             lock.unlink()
         else:
             print(
-                f"{lock}: somebody removed this lock while process {run} held it: another run may have worked in the same place",
+                f"{lock}: somebody removed this lock while process {run} held it: "
+                "another run may have worked in the same folder",
                 file=sys.stderr,
             )
 
 
 def beat(run: int, locks: list[Path]) -> None:
-    """Renew the time of locks until the run that started this process dies.
+    """Renew the locks of the process that started this one, until it dies.
 
-    Parameters
-    ----------
-    run : int
-        Number of its process.
-    locks : list of path
-        Their files; those that are released meanwhile are passed over.
+    Locks that are released meanwhile are skipped.
     """
     while os.getppid() == run:
         for lock in locks:
             with suppress(FileNotFoundError):
-                if own(lock, run):
+                if is_own(lock, run):
                     os.utime(lock)
         time.sleep(BEAT_SECONDS)
 
 
 if __name__ == "__main__":
-    word, run, *locks = sys.argv[1:]
-    if word == "beat":
+    action, run, *names = sys.argv[1:]
+    locks = [Path(name) for name in names]
+    if action == "beat":
         die_with_parent()
-    exit_with(lambda: {"beat": beat, "release": release}[word](int(run), list(map(Path, locks))))
+    exit_with(lambda: {"beat": beat, "release": release}[action](int(run), locks))

@@ -1,7 +1,9 @@
-"""Remove what a stage has made: `python -m utils.plan.clean PLAN STAGE WORKDIR [--yes true]`, for run.sh's --clean.
+"""Remove the outputs of a stage: `python -m utils.plan.clean PLAN STAGE WORKDIR [--yes true]`.
 
-A stage's outputs are what its receipts name, what --force moved aside of them (``old.N``), and what a step left half written.  A receipt is renamed
-before its outputs go, and goes after them: a clean which is killed leaves no receipt without outputs, and the next one knows what is left of them.
+This is run.sh's --clean.  A stage's outputs are the files that its receipts name, what --force
+moved aside of them (``old.N``), and files that a step left half written.  A receipt is renamed
+before its outputs are removed, and removed after them: a clean that is killed leaves no valid
+receipt without outputs, and the next one still knows the rest of them.
 """
 
 import os
@@ -9,7 +11,7 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,42 +20,38 @@ from utils.cli import call, exit_with
 from utils.errors import UserError
 from utils.locks.run_lock import locked
 from utils.plan.stages import Stage, examine
-from utils.plan.written_folders import places_to_write
+from utils.plan.written_folders import folders_to_lock
 from utils.receipts import Task
 from utils.receipts.contents import read_receipt
 
-LAST = ".removed"  # behind the name of a receipt whose outputs are going
+REMOVED = ".removed"  # after the name of a receipt whose outputs are being removed
 
 
 @dataclass
-class Heap:
-    """What one receipt, or one folder of old output, stands for.
-
-    Attributes
-    ----------
-    first : path
-        Goes first: the receipt; or a folder or file that goes whole.
-    outputs : list of path
-        Files that the receipt names.
-    """
+class Removal:
+    """What is removed together: a receipt and the outputs that it names, or one file or folder."""
 
     first: Path
     outputs: list[Path] = field(default_factory=list)
 
+    def paths(self) -> list[Path]:
+        """The receipt, file or folder, then the outputs."""
+        return [self.first, *self.outputs]
+
 
 def clean(plan: Path, stage: int, workdir: Path, *, yes: bool = False) -> None:
-    """Show what a stage has left and how much each part frees, then remove it: with --yes, or when the user at the terminal says so.
+    """Show the outputs of a stage and their size, then remove them if confirmed.
 
     Parameters
     ----------
     plan : path
-        Written by run.sh.
+        Plan of a recipe, written by run.sh.
     stage : int
-        Its number.
+        Number of the stage.
     workdir : path
         Nothing outside it is removed.
     yes : bool
-        Do not ask.
+        Remove without asking at the terminal.
 
     Raises
     ------
@@ -62,36 +60,44 @@ def clean(plan: Path, stage: int, workdir: Path, *, yes: bool = False) -> None:
     """
     stages = examine(plan)
     chosen = next(each for each in stages if each.number == stage)
-    others = {
-        path.absolute()
-        for each in stages
-        if each is not chosen
-        for status in each.statuses
-        for path in _named(status.task.path)
-    }
+    others: set[Path] = set()
+    for each in stages:
+        if each is not chosen:
+            for status in each.statuses:
+                others |= {path.absolute() for path in _receipt_and_outputs(status.task.path)}
     for status in chosen.statuses:
         status.state = "to be removed"
-    with locked(places_to_write(plan, [chosen])) if yes or os.isatty(0) else nullcontext():
-        heaps = list(_heaps_of(chosen, others))
-        _check_inside(heaps, workdir)
-        seen: set[Path] = set()
-        sizes = [_size_of(heap, seen) for heap in heaps]
-        for heap, size in zip(heaps, sizes, strict=True):
-            print(
-                f"{heap.first}{f' and what it names ({len(heap.outputs)})' if heap.outputs else ''}: {_megabytes(size)}"
-            )
-        total = f"what stage {stage} left: {_megabytes(sum(sizes))}"
-        if not heaps:
+    may_remove = yes or os.isatty(0)
+    with locked(folders_to_lock(plan, [chosen])) if may_remove else nullcontext():
+        removals = list(_list_removals(chosen, others))
+        _check_inside(removals, workdir)
+        size = _show_sizes(removals)
+        total = f"what stage {stage} left: {_megabytes(size)}"
+        if not removals:
             print(f"stage {stage} left nothing")
-        elif yes or _may_remove(total):
-            _remove(heaps)
+        elif yes or _confirm(total):
+            _remove(removals)
             print(f"removed {total}")
         else:
             print(f"{total}; nothing was removed: --clean {stage} --yes removes it")
 
 
-def _may_remove(total: str) -> bool:
-    """Ask the user at the terminal; nobody there, and no answer, mean no."""
+def _show_sizes(removals: list[Removal]) -> int:
+    """Show each removal with its size; return the bytes of all."""
+    counted: set[Path] = set()
+    total = 0
+    for removal in removals:
+        files = _list_files(removal) - counted
+        counted |= files
+        size = sum(path.stat().st_size for path in files)
+        total += size
+        outputs = f" and what it names ({len(removal.outputs)})" if removal.outputs else ""
+        print(f"{removal.first}{outputs}: {_megabytes(size)}")
+    return total
+
+
+def _confirm(total: str) -> bool:
+    """Ask the user at the terminal; no terminal and no answer mean no."""
     try:
         return os.isatty(0) and input(f"{total}; remove it? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
@@ -99,107 +105,106 @@ def _may_remove(total: str) -> bool:
         return False
 
 
-def _heaps_of(stage: Stage, others: Collection[Path]) -> Iterator[Heap]:
-    """What a stage has left, the last work first, since it may name files of the work before."""
+def _list_removals(stage: Stage, others: Collection[Path]) -> Iterator[Removal]:
+    """Removals of a stage without the files of others, the last task first.
+
+    Receipts of later tasks may name files of earlier ones.
+    """
     seen = set(others)
     for status in reversed(stage.statuses):
-        for heap in _heaps_of_task(status.task):
-            if heap.first.absolute() not in seen:
-                seen.add(heap.first.absolute())
-                yield Heap(
-                    heap.first, [path for path in heap.outputs if path.absolute() not in others]
+        for removal in _list_task_removals(status.task):
+            if removal.first.absolute() not in seen:
+                seen.add(removal.first.absolute())
+                outputs = [path for path in removal.outputs if path.absolute() not in others]
+                yield Removal(removal.first, outputs)
+
+
+def _list_task_removals(task: Task) -> Iterator[Removal]:
+    """Removals of a task: receipts, for other numbers of jobs too, old and half-written output."""
+    name = re.escape(task.name)
+    is_receipt = re.compile(rf"{name}(\.\d+of\d+)?\.json({re.escape(REMOVED)})?").fullmatch
+    outputs: set[Path] = set()
+    for receipt in sorted(task.path.parent.glob(f"{task.name}*.json*")):
+        if is_receipt(receipt.name):
+            named = _receipt_and_outputs(receipt)
+            outputs |= set(named)
+            yield Removal(receipt, named[1:])
+    for old in _list_old_output(task, is_receipt):
+        yield Removal(old)
+    is_of_other_task = re.compile(rf"\.old(?!\.{name}(\.\d+of\d+)?\.tmp).*").fullmatch
+    for folder in sorted({task.home, *(path.parent for path in outputs)}):
+        for path in sorted(folder.glob(".*.tmp")):
+            if not is_of_other_task(path.name):
+                yield Removal(path)
+    for pattern in task.leftover_patterns:
+        for path in sorted(task.home.glob(pattern)):
+            if path not in outputs:
+                yield Removal(path)
+
+
+def _list_old_output(task: Task, is_receipt: Callable) -> Iterator[Path]:
+    """Folders ``old.N`` with output of a task that --force moved aside."""
+    for old in sorted(task.home.glob("old.*")):
+        has_receipt = any(is_receipt(path.name) for path in old.glob("receipts/*.json"))
+        if re.fullmatch(r"old\.\d+", old.name) and has_receipt:
+            yield old
+
+
+def _receipt_and_outputs(path: Path) -> list[Path]:
+    """A receipt and the files that it names; empty if there is no such receipt."""
+    receipt = read_receipt(path)
+    if receipt is None:
+        return []
+    home = path.parent.parent
+    return [path, *(Path(os.path.normpath(home / name)) for name in receipt["outputs"])]
+
+
+def _check_inside(removals: list[Removal], workdir: Path) -> None:
+    """Refuse to go on if a path is outside data/ and exp/ of the workdir, which may be links."""
+    roots = [(workdir / name).resolve() for name in ("data", "exp")]
+    for removal in removals:
+        for path in removal.paths():
+            folder = path.parent.resolve()
+            real_path = folder / path.name
+            if not any(real_path.is_relative_to(root) for root in roots):
+                raise UserError(
+                    f"{path}: lies in {folder}, outside data/ and exp/ of {workdir}; "
+                    "nothing was removed; remove it by hand"
                 )
 
 
-def _heaps_of_task(task: Task) -> Iterator[Heap]:
-    """What one task has left: its receipts, of other numbers of jobs too, old output, and what is half written."""
-    is_receipt = re.compile(
-        rf"{re.escape(task.name)}(\.\d+of\d+)?\.json({re.escape(LAST)})?"
-    ).fullmatch
-    receipts = [
-        path
-        for path in sorted(task.path.parent.glob(f"{task.name}*.json*"))
-        if is_receipt(path.name)
-    ]
-    outputs = {path for receipt in receipts for path in _named(receipt)}
-    yield from (Heap(receipt, _named(receipt)[1:]) for receipt in receipts)
-    for old in sorted(task.home.glob("old.*")):
-        if re.fullmatch(r"old\.\d+", old.name) and any(
-            is_receipt(path.name) for path in old.glob("receipts/*.json")
-        ):
-            yield Heap(old)
-    # half moved aside
-    is_of_others = re.compile(rf"\.old(?!\.{re.escape(task.name)}(\.\d+of\d+)?\.tmp).*").fullmatch
-    for folder in sorted({task.home, *(path.parent for path in outputs)}):
-        yield from (
-            Heap(path) for path in sorted(folder.glob(".*.tmp")) if not is_of_others(path.name)
-        )
-    yield from (
-        Heap(path)
-        for pattern in task.leftover_patterns
-        for path in sorted(task.home.glob(pattern))
-        if path not in outputs
-    )
-
-
-def _named(receipt: Path) -> list[Path]:
-    """A receipt and the files that it names; empty where there is none."""
-    said = read_receipt(receipt)
-    return (
-        []
-        if said is None
-        else [
-            receipt,
-            *(Path(os.path.normpath(receipt.parent.parent / name)) for name in said["outputs"]),
-        ]
-    )
-
-
-def _check_inside(heaps: list[Heap], workdir: Path) -> None:
-    """Refuse to go on where anything lies outside data/ and exp/ of the workdir, through a link for example; these two may be links themselves."""
-    roots = [(workdir / name).resolve() for name in ("data", "exp")]
-    for path in (path for heap in heaps for path in (heap.first, *heap.outputs)):
-        place = path.parent.resolve() / path.name
-        if not any(place.is_relative_to(root) for root in roots):
-            raise UserError(
-                f"{path}: lies in {place.parent}, outside data/ and exp/ of {workdir}; nothing was removed; remove it by hand"
-            )
-
-
-def _size_of(heap: Heap, seen: set[Path]) -> int:
-    """Bytes that a heap frees."""
-    files = {
-        path
-        for top in (heap.first, *heap.outputs)
-        for path in (top.rglob("*") if top.is_dir() and not top.is_symlink() else [top])
-    }
-    new = {path for path in files - seen if path.is_file() and not path.is_symlink()}
-    seen |= new
-    return sum(path.stat().st_size for path in new)
+def _list_files(removal: Removal) -> set[Path]:
+    """Files of a removal, those in its folders too; no links."""
+    files: set[Path] = set()
+    for path in removal.paths():
+        if path.is_dir() and not path.is_symlink():
+            files |= set(path.rglob("*"))
+        else:
+            files.add(path)
+    return {path for path in files if path.is_file() and not path.is_symlink()}
 
 
 def _megabytes(size: int) -> str:
-    """A size in words."""
     return f"{size / 1e6:,.2f} MB"
 
 
-def _remove(heaps: list[Heap]) -> None:
-    """Take each receipt out of the way, remove what it alone names, and it; then the folders that are left empty."""
-    holders = Counter(path for heap in heaps for path in heap.outputs)
+def _remove(removals: list[Removal]) -> None:
+    """Remove everything; outputs go with the last receipt that names them, then empty folders."""
+    num_owners = Counter(path for removal in removals for path in removal.outputs)
     folders = set()
-    for heap in heaps:
-        going = heap.first
-        if heap.outputs and going.suffix != LAST:
-            going = going.replace(f"{going}{LAST}")
-        holders.subtract(heap.outputs)
-        for path in heap.outputs:
-            if holders[path] == 0:
+    for removal in removals:
+        first = removal.first
+        if removal.outputs and first.suffix != REMOVED:
+            first = first.replace(f"{first}{REMOVED}")
+        num_owners.subtract(removal.outputs)
+        for path in removal.outputs:
+            if num_owners[path] == 0:
                 path.unlink(missing_ok=True)
-        if going.is_dir() and not going.is_symlink():
-            shutil.rmtree(going)
+        if first.is_dir() and not first.is_symlink():
+            shutil.rmtree(first)
         else:
-            going.unlink(missing_ok=True)
-        folders |= {path.parent for path in (heap.first, *heap.outputs)}
+            first.unlink(missing_ok=True)
+        folders |= {path.parent for path in removal.paths()}
     for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
         with suppress(OSError):  # not empty
             folder.rmdir()

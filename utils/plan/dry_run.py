@@ -1,7 +1,8 @@
-"""What a recipe would do, before its first hour: `python -m utils.plan.dry_run PLAN workdir=DIR corpus=DIR`, which run.sh --dry-run calls.
+"""What a recipe would do: `python -m utils.plan.dry_run PLAN workdir=DIR corpus=DIR`, run.sh's --dry-run.
 
-A line for each stage: utterances, hours of audio, disk, memory, time.  Numbers come from what was recorded (utt2dur, receipts of the same steps);
-where nothing was, one line says a rule.  The commands come behind, when asked for; what is missing is listed last, and makes the exit code 1.
+A line for each stage shows utterances, hours of audio, disk, memory and time.  The numbers come
+from utt2dur and from receipts of the same steps; for the rest one line gives rules of thumb.  The
+commands follow if asked for; what is missing comes last, and makes the exit code 1.
 """
 
 import re
@@ -13,16 +14,16 @@ from typing import Literal
 from utils.cli import run
 from utils.errors import UserError
 from utils.machine import existing_parent, usable_memory
-from utils.plan.audio_counts import NOISES, Audio, AudioOfPlan, count_corpus, heard_by
-from utils.plan.forecast import Amount, Need, Records, larger, need_of_stage
+from utils.plan.audio_counts import NOISES, Audio, AudioOfPlan, Corpus, count_corpus, data_folders
+from utils.plan.forecast import Amount, Need, Records, larger, sum_stage_needs
 from utils.plan.intervals import lists_without_intervals
 from utils.plan.missing import (
     missing_gpu,
     missing_inputs,
     missing_options,
-    missing_places,
     missing_programs,
     too_little,
+    unwritable_folders,
 )
 from utils.plan.stages import Stage, examine
 from utils.receipts import DONE, NEVER
@@ -30,12 +31,15 @@ from utils.receipts import DONE, NEVER
 WORKDIR = "workdir"
 TITLE = 31  # letters of a stage's title: a row fits 80 columns
 ROW = "{:1}  {:31} {:>10} {:>7} {:>8} {:>8} {:>8}"
-UNTOLD = "?"
-ROUGH = "~ not of this very audio or network: by the size of files, by what it is made from, or as another recorded it"
+UNKNOWN_CELL = "?"
+ROUGH = (
+    "~ not of this very audio or network: by the size of files, by what it is made from, or as "
+    "another recorded it"
+)
 STARTS = "time is that of the work; each process takes a second or more besides, to start"
 RULE = (
-    "? not recorded here; as a rule an hour of audio takes a minute of a core in each stage, and 115 MB packed or "
-    "copied; a process 1 GB of memory, with a network 2; a step of training 1 s"
+    "? not recorded here; as a rule an hour of audio takes a minute of a core in each stage, and "
+    "115 MB packed or copied; a process 1 GB of memory, with a network 2; a step of training 1 s"
 )
 
 
@@ -53,7 +57,7 @@ def plan_dry_run(
     Parameters
     ----------
     plan : path
-        Written by run.sh.
+        Plan of a recipe, written by run.sh.
     named : list of str
         ``workdir=DIR``, and ``option=PATH`` of every option that names an input.
     first, last : int
@@ -73,51 +77,35 @@ def plan_dry_run(
     options = [pair for pair in options if pair[0] != WORKDIR]
     missing = missing_options(options)
     try:
-        every = examine(plan, last)
-    except UserError as error:  # a step refuses before it looks at its receipts
+        all_stages = examine(plan, last)
+    except UserError as error:  # a step refuses its options before it reads receipts
         _end(missing or [str(error)])
         return
-    stages = [stage for stage in every if stage.number >= first]
-    missing += [
-        f"stage {stage.number}, which comes before --stage {first}: {stage.state}"
-        for stage in every
-        if stage.number < first and stage.state != DONE
-    ]
+    stages = [stage for stage in all_stages if stage.number >= first]
+    for stage in all_stages:
+        if stage.number < first and stage.state != DONE:
+            missing.append(
+                f"stage {stage.number}, which comes before --stage {first}: {stage.state}"
+            )
     if all(stage.state == DONE for stage in stages):
         print("nothing to do: every stage asked for is done")
         _end(missing)
         return
-    tasks = [(status.task, status.state) for stage in every for status in stage.statuses]
-    prepared = all(stage.state == DONE for stage in every if stage.number == 0)
-    corpora = (
-        []
-        if prepared
-        else [
-            corpus
-            for name, path in options
-            if Path(path).is_dir() and (corpus := count_corpus(name, Path(path))).suffixes
-        ]
-    )
-    print("".join(f"corpus: {corpus.line()}\n" for corpus in corpora), end="")
+    tasks = [(status.task, status.state) for stage in all_stages for status in stage.statuses]
+    is_prepared = all(stage.state == DONE for stage in all_stages if stage.number == 0)
+    corpora = [] if is_prepared else _count_corpora(options)
     commands = [command for stage in stages if stage.state != DONE for command in stage.commands]
-    missing += (
-        missing_inputs(tasks) + missing_programs(tasks, corpora, cmd) + missing_gpu(commands, cmd)
-    )
-    missing += missing_places(task.home for task, state in tasks if state != DONE)
-    speech = sum((corpus.audio for corpus in corpora if corpus.option not in NOISES), Audio())
-    audio = AudioOfPlan((task for task, _ in tasks), speech)
+    missing += missing_inputs(tasks) + missing_programs(tasks, corpora, cmd)
+    missing += missing_gpu(commands, cmd)
+    missing += unwritable_folders(task.home for task, state in tasks if state != DONE)
+    speech = sum([each.audio for each in corpora if each.option not in NOISES], Audio())
+    audio = AudioOfPlan([task for task, _ in tasks], speech)
     records = Records([workdir / "data", workdir / "exp"], audio)
     device = "cuda" if any("cuda" in command for command in commands) else "cpu"
     total = _show_needs(stages, records, cmd, device)
     for line in lists_without_intervals(task for task, _ in tasks):
         print(line)
-    disks = _needs_of_disks(stages, records, device)
-    for folder, needed in disks.items():
-        free, which = shutil.disk_usage(folder).free, f" of {folder}" if len(disks) > 1 else ""
-        missing += too_little(
-            f"disk{which}", needed.value, free, "free some, or --workdir DIR on another disk"
-        )
-        print(f"disk{which}: about {_size(needed)}, of what is known; free: {free / 1e6:,.0f} MB")
+    missing += _show_disks(stages, records, device)
     if cmd == "local" and Path("/proc/meminfo").exists() and not total.memory.is_rough:
         missing += too_little(
             "memory", total.memory.value, usable_memory()[0], "fewer --nj, or another machine"
@@ -127,39 +115,55 @@ def plan_dry_run(
     _end(missing)
 
 
+def _count_corpora(options: list[tuple[str, str]]) -> list[Corpus]:
+    """Count and show the folders of audio that options name."""
+    corpora = []
+    for name, path in options:
+        if Path(path).is_dir():
+            corpus = count_corpus(name, Path(path))
+            if corpus.suffixes:
+                print(f"corpus: {corpus.line()}")
+                corpora.append(corpus)
+    return corpora
+
+
 def _show_commands(stages: list[Stage]) -> None:
-    """Each stage's state, and its commands where it is not done; those of an array as one."""
+    """Each stage's state, and its commands if it is not done; those of an array as one."""
     for stage in stages:
         print(stage.line())
-        words = [shlex.join(command) for command in stage.commands if stage.state != DONE]
-        for line in dict.fromkeys(re.sub(r"(--job )\d+/", r"\1JOB/", line) for line in words):
+        if stage.state == DONE:
+            continue
+        commands = [shlex.join(command) for command in stage.commands]
+        for line in dict.fromkeys(re.sub(r"(--job )\d+/", r"\1JOB/", line) for line in commands):
             print("     $", line)
 
 
 def _show_needs(stages: list[Stage], records: Records, cmd: str, device: str) -> Need:
-    """The table, and what its figures are; what all stages need together."""
+    """Show the table and its legend; return what all stages need together."""
     print(ROW.format("", "stage", "utterances", "audio", "disk", "memory", "time"))
     total = Need()
     rows: list[list[str]] = []
-    for stage in (stage for stage in stages if stage.commands):
+    for stage in stages:
+        if not stage.commands:
+            continue
         if stage.state == DONE:
             print(f"{stage.number}  {stage.title:{TITLE}} done")
             continue
         tasks = [(status.task, status.state) for status in stage.statuses]
-        need = need_of_stage(tasks, records, device, cmd)
+        need = sum_stage_needs(tasks, records, device, cmd)
         total = Need(
             total.disk + need.disk,
             larger(total.memory, need.memory),
             total.seconds + need.seconds,
         )
-        rows.append([*_heard(stage, records), *_told(need)])
+        rows.append([*_audio_cells(stage, records), *_need_cells(need)])
         print(ROW.format(stage.number, stage.title[:TITLE], *rows[-1]))
-    rows.append(["", "", *_told(total)])
+    rows.append(["", "", *_need_cells(total)])
     print(ROW.format("", "together, of what is known", *rows[-1]))
     cells = " ".join(cell for row in rows for cell in row)
     if "~" in cells:
         print(ROUGH)
-    if UNTOLD in cells:
+    if UNKNOWN_CELL in cells:
         print(RULE)
     if total.seconds.value:
         print(STARTS)
@@ -169,72 +173,88 @@ def _show_needs(stages: list[Stage], records: Records, cmd: str, device: str) ->
     return total
 
 
-def _heard(stage: Stage, records: Records) -> list[str]:
+def _audio_cells(stage: Stage, records: Records) -> list[str]:
     """Utterances and hours of the data directories that a stage works on."""
-    folders = {
-        folder
-        for status in stage.statuses
-        if status.state != DONE
-        for folder in heard_by(status.task)
-    }
+    folders: set[Path] = set()
+    for status in stage.statuses:
+        if status.state != DONE:
+            folders |= set(data_folders(status.task))
     if not folders:
         return ["-", "-"]
-    heard = sum(map(records.audio.of, folders), Audio())
-    if not heard.utterances:
-        return [UNTOLD, UNTOLD]
-    rough = "~" if heard.guess else ""
-    return [f"{rough}{heard.utterances:,.0f}", f"{rough}{heard.hours:,.1f} h"]
+    audio = records.audio.of_folders(folders)
+    if not audio.utterances:
+        return [UNKNOWN_CELL, UNKNOWN_CELL]
+    rough = "~" if audio.guess else ""
+    return [f"{rough}{audio.utterances:,.0f}", f"{rough}{audio.hours:,.1f} h"]
 
 
-def _needs_of_disks(stages: list[Stage], records: Records, device: str) -> dict[Path, Amount]:
-    """What each disk has to hold, by the first folder on it that is written to: data/ and exp/ may be links to two."""
+def _show_disks(stages: list[Stage], records: Records, device: str) -> list[str]:
+    """Show what each disk needs and has free; return a line for each that has too little."""
+    missing = []
+    disks = _sum_disk_needs(stages, records, device)
+    for folder, needed in disks.items():
+        free = shutil.disk_usage(folder).free
+        disk = f"disk of {folder}" if len(disks) > 1 else "disk"
+        missing += too_little(
+            disk, needed.value, free, "free some, or --workdir DIR on another disk"
+        )
+        print(f"{disk}: about {_size(needed)}, of what is known; free: {free / 1e6:,.0f} MB")
+    return missing
+
+
+def _sum_disk_needs(stages: list[Stage], records: Records, device: str) -> dict[Path, Amount]:
+    """What each disk needs, by the first folder on it that is written to.
+
+    data/ and exp/ may be links to two disks.
+    """
     folders: dict[int, Path] = {}
     needs: dict[Path, Amount] = {}
-    for task in (
-        status.task for stage in stages for status in stage.statuses if status.state != DONE
-    ):
-        home = existing_parent(task.home)
-        folder = folders.setdefault(home.stat().st_dev, home)
-        needs[folder] = needs.get(folder, Amount()) + records.need(task, device).disk
+    for stage in stages:
+        for status in stage.statuses:
+            if status.state == DONE:
+                continue
+            home = existing_parent(status.task.home)
+            folder = folders.setdefault(home.stat().st_dev, home)
+            needs[folder] = needs.get(folder, Amount()) + records.need(status.task, device).disk
     return needs
 
 
-def _told(need: Need) -> list[str]:
+def _need_cells(need: Need) -> list[str]:
     """Disk, memory and time, as they are shown."""
     return [_size(need.disk), _size(need.memory), _duration(need.seconds)]
 
 
-def _shown(amount: Amount, text: str) -> str:
-    """An amount as it is shown: nothing is said where nothing is known."""
+def _cell(amount: Amount, text: str) -> str:
+    """The text of an amount with its mark, or a question mark if nothing is known."""
     if not amount.value and not amount.is_whole:
-        return UNTOLD
-    return ("~" if amount.is_rough else "") + text
+        return UNKNOWN_CELL
+    return f"~{text}" if amount.is_rough else text
 
 
 def _size(amount: Amount) -> str:
     """Bytes, as they are shown."""
     if amount.value >= 1e9:
-        return _shown(amount, f"{amount.value / 1e9:,.1f} GB")
-    return _shown(amount, f"{amount.value / 1e6:,.1f} MB")
+        return _cell(amount, f"{amount.value / 1e9:,.1f} GB")
+    return _cell(amount, f"{amount.value / 1e6:,.1f} MB")
 
 
 def _duration(amount: Amount) -> str:
-    """Time, as it is shown."""
+    """Seconds, as they are shown."""
     if amount.value >= 3600:
-        return _shown(amount, f"{amount.value / 3600:,.1f} h")
+        return _cell(amount, f"{amount.value / 3600:,.1f} h")
     if amount.value >= 120:
-        return _shown(amount, f"{amount.value / 60:,.1f} min")
-    return _shown(amount, f"{amount.value:,.0f} s")
+        return _cell(amount, f"{amount.value / 60:,.1f} min")
+    return _cell(amount, f"{amount.value:,.0f} s")
 
 
 def _end(missing: list[str]) -> None:
-    """List what is missing."""
-    for each in missing:
-        print(f"missing: {each}")
+    """List what is missing, and raise if anything is."""
+    for line in missing:
+        print(f"missing: {line}")
+    if len(missing) == 1:
+        raise UserError(f"missing: {missing[0]}")
     if missing:
-        raise UserError(
-            f"missing: {len(missing)}, see above" if len(missing) > 1 else f"missing: {missing[0]}"
-        )
+        raise UserError(f"missing: {len(missing)}, see above")
 
 
 if __name__ == "__main__":

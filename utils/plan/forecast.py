@@ -1,4 +1,4 @@
-"""What a task will need of disk, memory and time, as receipts of the same step recorded it; nothing is said of what no receipt tells."""
+"""What a task will need of disk, memory and time, by the receipts of the same step."""
 
 import json
 from collections import defaultdict
@@ -9,29 +9,23 @@ from pathlib import Path
 from utils.config import read_yaml
 from utils.errors import UserError
 from utils.machine import usable_cores
-from utils.plan.audio_counts import LISTS, Audio, AudioOfPlan
+from utils.plan.audio_counts import LISTS, AudioOfPlan
 from utils.receipts import DONE, Task
 from utils.receipts.contents import existing_receipt
 from utils.training.checkpoints import saved_steps
 
 # options that the speed of a step depends on
-SAME = ("device", "detector", "protocol", "checkpoint")
+SPEED_OPTIONS = ("device", "detector", "protocol", "checkpoint")
 # sections that an earlier phase of a training keeps among its options
-PASSES = ("training", "crops")
+PHASE_SECTIONS = ("training", "crops")
 
 
 @dataclass(frozen=True)
 class Amount:
-    """A number of bytes or seconds.
+    """A number of bytes or seconds, as far as it is known.
 
-    Attributes
-    ----------
-    value : float
-        Of what is known.
-    is_rough : bool
-        True where it is not of the same work: of another network, or by a length of audio that was not measured.
-    is_whole : bool
-        False where something is not known.
+    It is rough if it comes from another network or from audio of unmeasured length, and not whole
+    if a part of it is unknown.
     """
 
     value: float = 0.0
@@ -45,31 +39,23 @@ class Amount:
             self.is_whole and other.is_whole,
         )
 
+    def scaled(self, factor: float) -> "Amount":
+        """The amount times a factor."""
+        return Amount(self.value * factor, self.is_rough, self.is_whole)
+
 
 UNKNOWN = Amount(is_whole=False)
 
 
 def larger(one: Amount, other: Amount) -> Amount:
-    """The larger of two amounts, which is whole where both are.
-
-    Parameters
-    ----------
-    one, other : Amount
-        Of two moments.
-    """
-    largest = max(one, other, key=lambda amount: amount.value)
+    """The larger of two amounts; it is whole if both are."""
+    largest = one if one.value >= other.value else other
     return Amount(largest.value, largest.is_rough, one.is_whole and other.is_whole)
 
 
 @dataclass(frozen=True)
 class Need:
-    """What a task or a stage needs.
-
-    Attributes
-    ----------
-    disk, memory, seconds : Amount
-        Bytes, bytes, and time.
-    """
+    """What a task or a stage needs: bytes of disk, bytes of memory, and seconds."""
 
     disk: Amount = Amount()
     memory: Amount = Amount()
@@ -78,17 +64,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Record:
-    """A receipt of finished work.
-
-    Attributes
-    ----------
-    receipt : dict
-        Its content.
-    kind : tuple
-        See `kind_of`.
-    hours : float
-        Of audio that was worked on; 0 where that is not known.
-    """
+    """A receipt of finished work; ``hours`` of audio are 0 if unknown."""
 
     receipt: dict
     kind: tuple
@@ -100,33 +76,19 @@ class Record:
         return sum(output["bytes"] for output in self.receipt["outputs"].values())
 
 
-def kind_of(step: str, options: dict, inputs: dict[str, Path]) -> tuple:
-    """What tasks of one step have in common that take as long.
-
-    Parameters
-    ----------
-    step : str
-        Its name.
-    options, inputs : dict
-        Of the task or of the receipt.
-    """
+def _work_kind(step: str, options: dict, inputs: dict[str, Path]) -> tuple:
+    """Network and options of a step: tasks of one step with the same take about as long."""
     network = str(inputs.get("config" if step == "train" else "model", ""))
-    same = {name: options[name] for name in SAME if name in options}
+    same = {name: options[name] for name in SPEED_OPTIONS if name in options}
     return network, json.dumps(same, sort_keys=True)
 
 
-def steps_of(task: Task) -> int | None:
-    """Length of a training; None where it is not known before the data are.
-
-    Parameters
-    ----------
-    task : Task
-        Of steps.train.
-    """
+def count_training_steps(task: Task) -> int | None:
+    """Length of a training in steps; None if it depends on data that do not exist yet."""
     if "config" in task.inputs:
         sections = read_yaml(task.inputs["config"])
     else:
-        sections = {name: task.options.get(name) or {} for name in PASSES}
+        sections = {name: task.options.get(name) or {} for name in PHASE_SECTIONS}
     training, crops = sections.get("training") or {}, sections.get("crops") or {}
     steps = task.options.get("steps") or training.get("steps")
     if steps:
@@ -140,71 +102,63 @@ def steps_of(task: Task) -> int | None:
 
 
 class Records:
-    """The receipts below some folders, by their step.
-
-    Parameters
-    ----------
-    folders : iterable of path
-        data/ and exp/ of the workdir.
-    audio : AudioOfPlan
-        Of the plan, to know what those steps worked on.
-    """
+    """The receipts below some folders, by their step."""
 
     def __init__(self, folders: Iterable[Path], audio: AudioOfPlan):
         self.audio = audio
-        self.of_step: dict[str, list[Record]] = defaultdict(list)
+        self._by_step: dict[str, list[Record]] = defaultdict(list)
         paths = {path for folder in folders for path in folder.glob("**/receipts/*.json")}
         for path in sorted(paths):
             if any(part.startswith("old.") for part in path.parts):
                 continue
             try:
                 receipt = existing_receipt(path)
-            except UserError:  # whoever needs this one is told by its stage
+            except UserError:  # reported by the stage that needs this receipt
                 continue
-            self.of_step[receipt["step"]].append(self._record(receipt))
+            self._by_step[receipt["step"]].append(self._record(receipt))
 
     def _record(self, receipt: dict) -> Record:
         inputs = {label: Path(source["path"]) for label, source in receipt["inputs"].items()}
-        lists = {source.parent for source in inputs.values() if source.name in LISTS}
+        folders = {source.parent for source in inputs.values() if source.name in LISTS}
         parts = int(receipt["options"].get("job", "1/1").partition("/")[2])
-        hours = sum(map(self.audio.of, lists), Audio()).share(parts).hours
-        return Record(receipt, kind_of(receipt["step"], receipt["options"], inputs), hours)
+        audio = self.audio.of_folders(folders).share(parts)
+        kind = _work_kind(receipt["step"], receipt["options"], inputs)
+        return Record(receipt, kind, audio.hours)
 
     def need(self, task: Task, device: str) -> Need:
-        """What a task that is not done will need.
-
-        Parameters
-        ----------
-        task : Task
-            Of the plan.
-        device : str
-            ``cpu`` or ``cuda``: where training and extraction run.
-        """
-        records, is_rough = self._alike(task, device)
+        """What an unfinished task will need; device: where training and extraction run."""
+        records, is_rough = self._similar(task, device)
         peaks = [each.receipt.get("peak_memory_bytes", 0) for each in records]
         memory = Amount(max(peaks), is_rough) if any(peaks) else UNKNOWN
-        disk, seconds = self._by_audio(task, records, is_rough)
         if task.name == "train":
-            seconds = _by_steps(task, records, is_rough)
-            disk = Amount(max(each.num_bytes for each in records), is_rough) if records else UNKNOWN
+            seconds = _training_time(task, records, is_rough)
+            sizes = [each.num_bytes for each in records]
+            disk = Amount(max(sizes), is_rough) if sizes else UNKNOWN
+        else:
+            disk, seconds = self._by_audio(task, records, is_rough)
         size = task.expected_bytes() if task.expected_bytes else None
-        return Need(disk if size is None else Amount(size), memory, seconds)
+        if size is not None:
+            disk = Amount(size)
+        return Need(disk, memory, seconds)
 
-    def _alike(self, task: Task, device: str) -> tuple[list[Record], bool]:
-        """Records of the same kind, else of the same step on this device; whether they are the latter."""
-        records = self.of_step.get(task.name, [])
+    def _similar(self, task: Task, device: str) -> tuple[list[Record], bool]:
+        """Records of the same kind, else of the same step on this device, and if they are these."""
+        records = self._by_step.get(task.name, [])
         if task.name == "train":
             records = [each for each in records if each.receipt["counts"].get("device") == device]
-        same = kind_of(task.name, task.options, task.inputs)
-        alike = [each for each in records if each.kind == same]
-        where = task.options.get("device")
-        others = [each for each in records if each.receipt["options"].get("device") == where]
-        return alike or others, not alike
+        kind = _work_kind(task.name, task.options, task.inputs)
+        same = [each for each in records if each.kind == kind]
+        if same:
+            return same, False
+        own_device = task.options.get("device")
+        return [
+            each for each in records if each.receipt["options"].get("device") == own_device
+        ], True
 
     def _by_audio(
         self, task: Task, records: Sequence[Record], is_rough: bool
     ) -> tuple[Amount, Amount]:
-        """Disk and time: by the hour of audio where that is known of both, else as much as one task took."""
+        """Disk and time, in proportion to the audio if its length is known, else as one task took."""
         if not records:
             return UNKNOWN, UNKNOWN
         audio = self.audio.of_task(task)
@@ -219,47 +173,48 @@ class Records:
         return Amount(num_bytes * share, rough), Amount(seconds * share, rough)
 
 
-def _by_steps(task: Task, records: Sequence[Record], is_rough: bool) -> Amount:
-    """Time that is left of a training: by the step."""
-    steps = steps_of(task)
-    paces = [
+def _training_time(task: Task, records: Sequence[Record], is_rough: bool) -> Amount:
+    """Seconds that are left of a training, by the time of a step in the last record."""
+    steps = count_training_steps(task)
+    step_seconds = [
         each.receipt["seconds"] / each.receipt["counts"]["steps"]
         for each in records
         if each.receipt["counts"].get("steps")
     ]
-    if steps is None or not paces:
+    if steps is None or not step_seconds:
         return UNKNOWN
     saved = saved_steps(task.home / "checkpoints")
-    left = max(0, steps - (saved[-1] if saved else 0))
-    return Amount(paces[-1] * left, is_rough)
+    if saved:
+        steps -= saved[-1]
+    return Amount(step_seconds[-1] * max(0, steps), is_rough)
 
 
-def _at_once(cmd: str, jobs: int) -> int:
-    """How many tasks of an array run at the same time on this machine, or on a cluster."""
-    return min(jobs, max(1, int(usable_cores()))) if cmd == "local" else jobs
+def _simultaneous_tasks(task: Task, cmd: str) -> int:
+    """How many tasks of an array run at the same time, on this machine or on a cluster."""
+    if not task.job:
+        return 1
+    jobs = int(task.job.partition("/")[2])
+    if cmd != "local":
+        return jobs
+    return min(jobs, max(1, int(usable_cores())))
 
 
-def need_of_stage(
+def sum_stage_needs(
     tasks: Iterable[tuple[Task, str]], records: Records, device: str, cmd: str
 ) -> Need:
-    """What the unfinished tasks of a stage need together: disk adds up, arrays share the time, memory is that of the largest moment.
+    """What the unfinished tasks of a stage need together.
 
-    Parameters
-    ----------
-    tasks : iterable of (Task, str)
-        Tasks and their states.
-    records : Records
-        What was recorded.
-    device, cmd : str
-        As in the options of a recipe.
+    Disk adds up, the tasks of an array share the time, and memory is that of the largest moment.
+    Tasks come with their states; device and cmd as in the options of a recipe.
     """
     disk = seconds = memory = Amount()
-    for task in (task for task, state in tasks if state != DONE):
+    for task, state in tasks:
+        if state == DONE:
+            continue
         need = records.need(task, device)
-        together = _at_once(cmd, int(task.job.partition("/")[2])) if task.job else 1
-        processes = together if cmd == "local" else 1
-        here, own = need.memory, need.seconds
-        disk = disk + need.disk
-        seconds = seconds + Amount(own.value / together, own.is_rough, own.is_whole)
-        memory = larger(memory, Amount(here.value * processes, here.is_rough, here.is_whole))
+        simultaneous = _simultaneous_tasks(task, cmd)
+        processes_here = simultaneous if cmd == "local" else 1
+        disk += need.disk
+        seconds += need.seconds.scaled(1 / simultaneous)
+        memory = larger(memory, need.memory.scaled(processes_here))
     return Need(disk, memory, seconds)

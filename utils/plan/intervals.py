@@ -1,4 +1,4 @@
-"""Which lists of trials have too few speakers for intervals: known as soon as their data directories are there."""
+"""Which trial lists have too few speakers for confidence intervals."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,24 +9,18 @@ from utils.receipts import Task
 
 
 def lists_without_intervals(tasks: Iterable[Task]) -> list[str]:
-    """A line for each list of trials that is to be scored, or was, and has too few speakers.
-
-    Parameters
-    ----------
-    tasks : iterable of Task
-        Of the plan.
-    """
+    """A line for each trial list with too few speakers, of those whose data directories exist."""
     trials = {task.inputs["trials"] for task in tasks if "trials" in task.inputs}
-    told = []
+    lines = []
     for folder in sorted({path.parent for path in trials}):
-        speakers = _speakers_of(folder)
-        reason = few_speakers(speakers) if speakers else ""
+        num_speakers = _count_speakers(folder)
+        reason = few_speakers(num_speakers) if num_speakers else ""
         if reason:
-            told.append(f"{folder.name}: {reason}")
-    return list(dict.fromkeys(told))  # prepared and packed directories say the same
+            lines.append(f"{folder.name}: {reason}")
+    return list(dict.fromkeys(lines))  # prepared and packed directories give the same line
 
 
-def _speakers_of(folder: Path) -> int:
-    """How many speakers a data directory has; 0 where that is not known yet."""
+def _count_speakers(folder: Path) -> int:
+    """Number of speakers of a data directory; 0 if it does not exist yet."""
     path = folder / "utt2spk"
     return len(set(read_map(path).values())) if path.exists() else 0

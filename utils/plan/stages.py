@@ -1,4 +1,4 @@
-"""The stages of a plan as a recipe wrote them down, and the statuses of their tasks."""
+"""The stages of a plan, and the statuses of their tasks."""
 
 import shlex
 from collections.abc import Mapping
@@ -8,25 +8,17 @@ from pathlib import Path
 from utils.files import read_lines
 from utils.launchers.arguments import parse
 from utils.launchers.array import substitute
-from utils.plan.written_folders import places_of
+from utils.plan.written_folders import lockable_folders
 from utils.receipts import DONE, MODE, NEVER, STALE, Status, Task
 from utils.receipts.check import evaluate
 from utils.receipts.contents import read_receipt
 
+PARTLY_DONE = "partly done"
+
 
 @dataclass
 class Stage:
-    """One stage of a plan.
-
-    Attributes
-    ----------
-    number, title : int and str
-        As in ``at_stage``.
-    commands : list of list of str
-        One for each process; an array is spread out.
-    statuses : list of Status
-        One for each task of these processes.
-    """
+    """One stage of a plan: a command for each process, and a status for each of their tasks."""
 
     number: int
     title: str
@@ -35,111 +27,108 @@ class Stage:
 
     @property
     def state(self) -> str:
-        """One word or two for the stage: done, stale, partly done or never run."""
+        """``done``, ``stale``, ``partly done`` or ``never run``."""
         states = {status.state for status in self.statuses}
         if states <= {DONE}:
             return DONE
         if STALE in states:
             return STALE
         own = {status.state for status in self.statuses if not status.is_shared}
-        return NEVER if own == {NEVER} or states == {NEVER} else "partly done"
+        if own == {NEVER} or states == {NEVER}:
+            return NEVER
+        return PARTLY_DONE
 
     def line(self) -> str:
         """The stage in one line: number, title, state, reason."""
-        return f"{self.number}  {self.title:42} {self._said()}"
+        return f"{self.number}  {self.title:42} {self._describe_state()}"
 
-    def _said(self) -> str:
-        """State and reason."""
+    def _describe_state(self) -> str:
         if not self.commands:
             return "empty in this recipe"
-        done = sum(status.state == DONE for status in self.statuses)
-        stale = next((status.reason for status in self.statuses if status.state == STALE), "")
-        late = next((status.reason for status in self.statuses if status.state != DONE), "")
-        reason = stale or late
-        partly = f": {done} of {len(self.statuses)} tasks" + (f"; {reason}" if reason else "")
+        state = self.state
+        num_done = sum(status.state == DONE for status in self.statuses)
+        tasks = f"{num_done} of {len(self.statuses)} tasks"
         begun = [status.reason for status in self.statuses if status.is_begun]
-        if begun and self.state != STALE:
-            return begun[0] + (f" ({done} of {len(self.statuses)} tasks done)" if done else "")
-        why = {DONE: "", NEVER: "", STALE: f" because {reason}", "partly done": partly}
-        return self.state + why[self.state]
+        if begun and state != STALE:
+            return f"{begun[0]} ({tasks} done)" if num_done else begun[0]
+        if state == STALE:
+            return f"{state} because {self._first_reason(STALE)}"
+        if state == PARTLY_DONE:
+            reason = self._first_reason()
+            return f"{state}: {tasks}; {reason}" if reason else f"{state}: {tasks}"
+        return state
+
+    def _first_reason(self, state: str = "") -> str:
+        """Reason of the first task in this state, or of the first that is not done."""
+        reasons = [
+            status.reason
+            for status in self.statuses
+            if (status.state == state if state else status.state != DONE)
+        ]
+        return next(iter(reasons), "")
 
 
 def read_plan(path: Path) -> list[Stage]:
-    """The stages that a recipe wrote down.
+    """The stages of a plan, with a command for each process of an array.
 
-    Parameters
-    ----------
-    path : path
-        Lines ``places FOLDER...``, ``stage N title``, ``run COMMAND...``, ``launch [resources] JOB=1:N LOG COMMAND...``, quoted as a shell does.
+    Lines: ``places FOLDER...``, ``stage N title``, ``run COMMAND...`` and
+    ``launch [resources] JOB=1:N LOG COMMAND...``, quoted as for a shell.
     """
     stages: list[Stage] = []
     for line in read_lines(path):
         kind, _, rest = line.partition(" ")
-        if kind == "places":
-            continue
         if kind == "stage":
             number, _, title = rest.partition(" ")
             stages.append(Stage(int(number), title))
-            continue
-        words = shlex.split(rest)
-        if kind == "run":
-            stages[-1].commands.append(words)
-        else:
-            _, jobs, _, command = parse(words)
+        elif kind == "run":
+            stages[-1].commands.append(shlex.split(rest))
+        elif kind != "places":
+            _, jobs, _, command = parse(shlex.split(rest))
             stages[-1].commands += [substitute(command, job) for job in jobs]
     return stages
 
 
 def examine(path: Path, last: int = 7) -> list[Stage]:
-    """The stages of a plan with the statuses of their tasks; what depends on stale or unfinished work is not done either.
+    """The stages of a plan up to the last, with the statuses of their tasks.
 
-    Parameters
-    ----------
-    path : path
-        The plan.
-    last : int
-        Later stages are not looked at.
+    Work that depends on stale or unfinished work is not done either.
     """
     stages = [stage for stage in read_plan(path) if stage.number <= last]
-    places = places_of(path)
+    folders = lockable_folders(path)
     MODE.notes.clear()  # of another plan
-    to_be_made: dict[Path, int] = {}
+    remade: dict[Path, int] = {}  # path -> stage that makes it again
     for stage in stages:
         for command in stage.commands:
             stage.statuses += evaluate(command)
         for status in stage.statuses:
             home = status.task.home.absolute()
-            outside = bool(places) and not any(map(home.is_relative_to, places))
-            status.is_shared = outside or status.task.shared
-            status.again = _inputs_to_be_made(status.task, to_be_made)
-            if status.state == DONE and status.again:
-                before = next(iter(status.again.values()))
+            is_outside = bool(folders) and not any(map(home.is_relative_to, folders))
+            status.is_shared = is_outside or status.task.shared
+            status.remade_by = _remade_inputs(status.task, remade)
+            if status.state == DONE and status.remade_by:
+                before = next(iter(status.remade_by.values()))
                 status.state = STALE
                 status.reason = f"stage {before}, which it needs, has to run again"
             if status.state != DONE:
-                for path in _files_of(status.task):
-                    to_be_made.setdefault(path.absolute(), stage.number)
+                for output in _receipt_and_outputs(status.task):
+                    remade.setdefault(output.absolute(), stage.number)
     return stages
 
 
-def _inputs_to_be_made(task: Task, to_be_made: Mapping[Path, int]) -> dict[Path, int]:
-    """Inputs, or files below what it gathers, that earlier stages make again, and these stages."""
-    again = {
-        path: to_be_made[path.absolute()]
-        for path in task.inputs.values()
-        if path.absolute() in to_be_made
+def _remade_inputs(task: Task, remade: Mapping[Path, int]) -> dict[Path, int]:
+    """Inputs of a task, and files in its scanned folders, that earlier stages make again."""
+    inputs = {
+        path: remade[path.absolute()] for path in task.inputs.values() if path.absolute() in remade
     }
     folders = [folder.absolute() for folder in task.scanned_folders]
-    gathered = {
-        path: number
-        for path, number in to_be_made.items()
-        if any(path.is_relative_to(folder) for folder in folders)
-    }
-    return again | gathered
+    for path, number in remade.items():
+        if any(path.is_relative_to(folder) for folder in folders):
+            inputs[path] = number
+    return inputs
 
 
-def _files_of(task: Task) -> list[Path]:
-    """Its receipt, and the outputs that this names where it is there."""
+def _receipt_and_outputs(task: Task) -> list[Path]:
+    """Path of the receipt, and the outputs that it names if it exists."""
     receipt = read_receipt(task.path)
     outputs = receipt["outputs"] if receipt else {}
     return [task.path, *(task.home / name for name in outputs)]

@@ -1,10 +1,9 @@
-"""A recipe's stages as jobs of Slurm, each waiting for the one before: `run.sh --cmd slurm --submit-all`."""
+"""The stages of a recipe as a chain of Slurm jobs: `run.sh --cmd slurm --submit-all`."""
 
 import os
 import shlex
 import sys
 from collections.abc import Sequence
-from itertools import dropwhile
 from pathlib import Path
 
 from utils.cli import exit_with
@@ -15,13 +14,14 @@ from utils.launchers.script import ask, carried_ones, refuse_letter, words_of
 from utils.launchers.site import Site, read_site
 from utils.locks.run_lock import locked
 from utils.plan.stages import Stage, examine
-from utils.plan.written_folders import places_to_write
+from utils.plan.written_folders import folders_to_lock
 from utils.receipts import DONE, VISIBLE_SECONDS
 
 NAME = "chain.jobs.json"
-# A stage waits for its arrays, which may wait for days: its job is queued again before its time is over, and finds them.
+# A stage waits for its arrays, perhaps for days: its job is queued again before its time is over,
+# and goes on waiting for them.
 QUEUED_AGAIN = ["--requeue", "--open-mode=append", "--signal=B:USR1@120"]
-WATCHED = """trap 'over=yes; kill -USR1 "$run"' USR1  # dies, and its jobs are left
+WATCHED = """trap 'over=yes; kill -USR1 "$run"' USR1  # ends run.sh, but not its jobs
 {command} &
 run=$!
 wait "$run"
@@ -32,21 +32,21 @@ exit "$code"
 
 
 def chain_stages(
-    plan: Path, folder: Path, conf: str, first: int, last: int, words: Sequence[str]
+    plan: Path, folder: Path, conf: str, first: int, last: int, arguments: Sequence[str]
 ) -> list[str]:
-    """Submit the stages that are not done; a stage's job runs run.sh for that stage, which submits its arrays.
+    """Submit a job for each stage that is not done; it runs run.sh, which submits the stage's arrays.
 
     Parameters
     ----------
     plan : path
-        Written by run.sh.
+        Plan of a recipe, written by run.sh.
     folder : path
-        For logs, scripts and the record of the chain.
+        Folder of logs, scripts and the record of the chain.
     conf : str
-        The site's file; empty for the default.
+        Settings of the site; empty for the default file.
     first, last : int
         Stages asked for.
-    words : sequence of str
+    arguments : sequence of str
         run.sh and the options that it was given.
 
     Returns
@@ -57,102 +57,85 @@ def chain_stages(
     Raises
     ------
     UserError
-        An earlier chain still waits or runs; another run is at work in the same places; sbatch refused.
+        An earlier chain still waits or runs; another run works in the same folders; sbatch refused.
     """
     site, record = read_site(Path(conf or "conf/cluster/slurm.conf")), folder / NAME
-    stages = list(
-        dropwhile(
-            lambda stage: stage.state == DONE,
-            (stage for stage in examine(plan, last) if stage.number >= first and stage.commands),
-        )
-    )
+    stages = [stage for stage in examine(plan, last) if stage.number >= first and stage.commands]
+    while stages and stages[0].state == DONE:
+        stages.pop(0)
     with alone_at(record):
-        alive = [
-            each.job
-            for each in read_record(record)[1]
-            if ask(["squeue", "--noheader", f"--jobs={each.job}"]).stdout.strip()
-        ]
-        if alive:
-            raise UserError(
-                f"{record}: jobs {', '.join(alive)} of an earlier chain still wait or run; wait for them, or scancel {' '.join(alive)}"
-            )
-        with locked(places_to_write(plan, stages)):
-            pass  # a run that is at work there would be in the way of the first job: each takes the locks for itself
+        _refuse_second_chain(record)
+        with locked(folders_to_lock(plan, stages)):
+            pass  # another run would block the first job; each job takes the locks itself
         submissions: list[Submission] = []
         for stage in stages:
             submission = Submission("", {})
-            submission.job = _hand_over(
-                site,
-                folder,
-                stage,
-                submission.name,
-                submissions[-1].job if submissions else "",
-                words,
-            )
+            before = submissions[-1].job if submissions else ""
+            submission.job = _submit(site, folder, stage, submission.name, before, arguments)
             submissions.append(submission)
             write_record(record, "slurm", submissions)
             print(
-                f"stage {stage.number}: {stage.title}: job {submission.job}; log {folder}/stage{stage.number}.log"
+                f"stage {stage.number}: {stage.title}: job {submission.job}; "
+                f"log {folder}/stage{stage.number}.log"
             )
     if not stages:
         print("nothing to do: every stage asked for is done")
     return [submission.job for submission in submissions]
 
 
-def _hand_over(
-    site: Site, folder: Path, stage: Stage, name: str, before: str, words: Sequence[str]
-) -> str:
-    """Submit one stage; the number of its job."""
-    late = {VISIBLE_SECONDS: f"{site.visible_seconds:g}"}  # the stage before ran on another host
-    carried = sorted(
-        f"export {key}={shlex.quote(value)}" for key, value in (carried_ones() | late).items()
-    )
-    command = [
-        *words,
-        "--submit-all",
-        "false",
-        "--stage",
-        str(stage.number),
-        "--stop-stage",
-        str(stage.number),
+def _refuse_second_chain(record: Path) -> None:
+    """Refuse to go on while jobs of an earlier chain wait or run."""
+    alive = [
+        each.job
+        for each in read_record(record)[1]
+        if ask(["squeue", "--noheader", f"--jobs={each.job}"]).stdout.strip()
     ]
-    script = folder / f"stage{stage.number}.sh"
-    with atomic_write(script) as file:
-        # options may name paths relative to it
-        callers_folder = os.environ.get("OLDPWD", os.getcwd())
-        file.write(
-            "\n".join(
-                [
-                    "#!/usr/bin/env bash",
-                    *carried,
-                    f"cd {shlex.quote(callers_folder)} || exit 1",
-                    WATCHED.format(command=shlex.join(command)),
-                ]
-            )
+    if alive:
+        raise UserError(
+            f"{record}: jobs {', '.join(alive)} of an earlier chain still wait or run; "
+            f"wait for them, or scancel {' '.join(alive)}"
         )
-    waits = [f"--dependency=afterok:{before}", "--kill-on-invalid-dep=yes"] if before else []
+
+
+def _submit(
+    site: Site, folder: Path, stage: Stage, name: str, before: str, arguments: Sequence[str]
+) -> str:
+    """Submit one stage, to run after the job before; return the number of its job."""
+    script = folder / f"stage{stage.number}.sh"
+    _write_script(script, site, stage.number, arguments)
     log = str(folder.absolute() / f"stage{stage.number}.log").replace("%", "%%")
     refuse_letter("\\", log, "Slurm")
-    done = ask(
-        [
-            *site.words({}),
-            *QUEUED_AGAIN,
-            "--parsable",
-            f"--job-name={name}",
-            f"--output={log}",
-            *waits,
-            str(script),
-        ]
-    )
-    job = done.stdout.strip().partition(";")[0]
-    if done.returncode or not job.isdigit():
-        submitted = (
-            f"job {before} and those before it wait or run" if before else "nothing was submitted"
-        )
+    options = ["--parsable", f"--job-name={name}", f"--output={log}"]
+    if before:
+        options += [f"--dependency=afterok:{before}", "--kill-on-invalid-dep=yes"]
+    answer = ask([*site.words({}), *QUEUED_AGAIN, *options, str(script)])
+    job = answer.stdout.strip().partition(";")[0]
+    if answer.returncode or not job.isdigit():
+        submitted = "nothing was submitted"
+        if before:
+            submitted = f"job {before} and those before it wait or run"
         raise UserError(
-            f"{site.path}: sbatch did not take stage {stage.number}: {words_of(done)}; {submitted}"
+            f"{site.path}: sbatch did not take stage {stage.number}: {words_of(answer)}; {submitted}"
         )
     return job
+
+
+def _write_script(script: Path, site: Site, number: int, arguments: Sequence[str]) -> None:
+    """Write the script of a stage's job."""
+    late = {VISIBLE_SECONDS: f"{site.visible_seconds:g}"}  # the stage before ran on another host
+    exports = [
+        f"export {name}={shlex.quote(value)}" for name, value in (carried_ones() | late).items()
+    ]
+    stage_options = ["--submit-all", "false", "--stage", str(number), "--stop-stage", str(number)]
+    callers_folder = os.environ.get("OLDPWD", os.getcwd())  # where paths of options start
+    lines = [
+        "#!/usr/bin/env bash",
+        *sorted(exports),
+        f"cd {shlex.quote(callers_folder)} || exit 1",
+        WATCHED.format(command=shlex.join([*arguments, *stage_options])),
+    ]
+    with atomic_write(script) as file:
+        file.write("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Why the work of a stage is stale, output by output: `python -m utils.plan.why PLAN STAGE`, for run.sh's --why."""
+"""Why each output of a stage is stale: `python -m utils.plan.why PLAN STAGE`, run.sh's --why."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,18 +8,18 @@ from utils.plan.stages import Stage, examine
 from utils.receipts import DONE, Status
 from utils.receipts.contents import bad_outputs, read_receipt
 
-SHOWN = 6  # names of outputs in a line
+MOST_NAMES = 6  # of outputs in one line
 
 
 def why(plan: Path, stage: int) -> None:
-    """Show each output of a stage that is stale or unfinished, with everything that changed: old -> new.
+    """Show the outputs of a stage that are stale or unfinished, with all changes: old -> new.
 
     Parameters
     ----------
     plan : path
-        Written by run.sh.
+        Plan of a recipe, written by run.sh.
     stage : int
-        Its number.
+        Number of the stage.
     """
     for each in examine(plan, stage):
         if each.number == stage:
@@ -27,52 +27,50 @@ def why(plan: Path, stage: int) -> None:
 
 
 def _explain(stage: Stage) -> Iterator[str]:
-    """Lines about the tasks of a stage; those of an array that say the same are told together."""
+    """Lines about the tasks of a stage; tasks of an array with the same lines are shown together."""
     yield stage.line()
     alike: dict[tuple, list[Status]] = {}
-    for each in stage.statuses:
-        said = (
-            each.task.home,
-            each.task.name,
-            "fresh" if each.state == DONE else each.state,
-            tuple(_reasons(each)),
-        )
-        alike.setdefault(said, []).append(each)
-    for (home, name, state, lines), statuses in alike.items():
+    for status in stage.statuses:
+        state = "fresh" if status.state == DONE else status.state
+        description = (status.task.home, status.task.name, state, tuple(_reasons(status)))
+        alike.setdefault(description, []).append(status)
+    for (home, name, state, reasons), statuses in alike.items():
         receipts = f", {len(statuses)} receipts" if len(statuses) > 1 else ""
         yield f"   {home}: {name}{receipts}: {state}"
-        yield from (f"      {line}" for line in lines)
+        for line in reasons:
+            yield f"      {line}"
         if state != "fresh":
-            yield from (f"      {line}" for line in _outputs_of(statuses))
+            for line in _list_outputs(statuses):
+                yield f"      {line}"
 
 
 def _reasons(status: Status) -> Iterator[str]:
-    """Everything that is the matter with one task."""
-    receipt = read_receipt(status.task.path)
+    """All reasons why a task is not done."""
     if status.state == DONE:
         return
+    receipt = read_receipt(status.task.path)
     if receipt is None:
-        yield from [status.reason] if status.reason else []
-    else:
-        yield from bad_outputs(status.task.home, receipt["outputs"])
-        yield from (change.detail for change in status.task.changes(receipt))
-        yield from (
-            f"input {path}: stage {number} has to make it again"
-            for path, number in status.again.items()
-        )
+        if status.reason:
+            yield status.reason
+        return
+    yield from bad_outputs(status.task.home, receipt["outputs"])
+    for change in status.task.changes(receipt):
+        yield change.detail
+    for path, number in status.remade_by.items():
+        yield f"input {path}: stage {number} has to make it again"
 
 
-def _outputs_of(statuses: list[Status]) -> Iterator[str]:
-    """The outputs that these tasks made, in one line; nothing where they have made none."""
-    facts: dict[str, int] = {}
+def _list_outputs(statuses: list[Status]) -> Iterator[str]:
+    """One line with the outputs that these tasks made; no line if they made none."""
+    sizes: dict[str, int] = {}
     for status in statuses:
-        facts |= {
-            name: each["bytes"]
-            for name, each in (read_receipt(status.task.path) or {"outputs": {}})["outputs"].items()
-        }
-    if facts:
-        more = f" and {len(facts) - SHOWN} more" if len(facts) > SHOWN else ""
-        yield f"outputs: {', '.join(list(facts)[:SHOWN])}{more} ({sum(facts.values()) / 1e6:,.1f} MB)"
+        receipt = read_receipt(status.task.path) or {"outputs": {}}
+        for name, facts in receipt["outputs"].items():
+            sizes[name] = facts["bytes"]
+    if sizes:
+        names = ", ".join(list(sizes)[:MOST_NAMES])
+        more = f" and {len(sizes) - MOST_NAMES} more" if len(sizes) > MOST_NAMES else ""
+        yield f"outputs: {names}{more} ({sum(sizes.values()) / 1e6:,.1f} MB)"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Receipts: the proof that a piece of work is done, and with what.
+"""Receipts: the record that a piece of work is done, and with what.
 
-`task` is a unit of work with its receipt; `contents` says what a receipt records and what differs
-from it, `values` what a YAML says, however it is written; `job_parts` are the parts of a job array.  The names below are for other packages.
+`task` is a unit of work with its receipt; `contents` reads receipts and compares them with the
+present files, `values` compares YAML files by value; `job_parts` collects the parts of a job
+array; `check` gives the statuses of a command's tasks.
 """
 
 from utils.receipts.contents import existing_receipt, read_receipt

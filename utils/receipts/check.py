@@ -11,37 +11,27 @@ from utils.receipts import MODE, Status
 
 
 def evaluate(command: Sequence[str]) -> list[Status]:
-    """Statuses of the tasks of one command, without running it.
+    """Statuses of the tasks of a command ``... -m steps.<name> arguments``, without running it.
 
-    Parameters
-    ----------
-    command : sequence of str
-        ``... -m steps.<name> arguments`` or ``-m local.<name>``.
-
-    Raises
-    ------
-    UserError
-        The command is no step, so that nothing could prove it done.
+    UserError if the command is not of steps or local: no receipt could prove it done.
     """
-    words = list(command)
-    place = next(
-        (
-            k
-            for k, word in enumerate(words[:-1])
-            if word == "-m" and re.fullmatch(r"(steps|local)\.\w+", words[k + 1])
-        ),
-        None,
-    )
-    if place is None:
-        raise UserError(
-            f"'{shlex.join(words)}' is no step: stages run `python3 -m steps.<name>` or `python3 -m local.<name>`, whose receipts "
-            "prove them done"
-        )
-    module = words[place + 1]
+    module, arguments = _split_command(command)
     function: Callable = getattr(import_module(module), module.split(".")[1])
     MODE.checking, MODE.collected = True, []
     try:
-        call(function, words[place + 2 :], module)
+        call(function, arguments, module)
     finally:
         MODE.checking = False
     return MODE.collected
+
+
+def _split_command(command: Sequence[str]) -> tuple[str, list[str]]:
+    """Module of a step, and its arguments."""
+    for index, word in enumerate(command[:-1]):
+        module = command[index + 1]
+        if word == "-m" and re.fullmatch(r"(steps|local)\.\w+", module):
+            return module, list(command[index + 2 :])
+    raise UserError(
+        f"'{shlex.join(command)}' is no step: stages run `python3 -m steps.<name>` or "
+        "`python3 -m local.<name>`, whose receipts prove them done"
+    )

@@ -1,4 +1,4 @@
-"""What a receipt says, what a file says, and whether outputs are those that a receipt describes."""
+"""Content of receipts, and its comparison with the present files."""
 
 import hashlib
 import json
@@ -33,17 +33,12 @@ SMALL_BYTES = 1 << 20
 
 
 def read_receipt(path: Path) -> dict | None:
-    """The receipt's content, or None where it is missing.
-
-    Parameters
-    ----------
-    path : path
-        The receipt.
+    """The content of a receipt, or None if it is missing.
 
     Raises
     ------
     UserError
-        It is not what `Task.finish` writes.
+        The file is not a receipt as `Task.finish` writes it.
     """
     try:
         receipt = read_json(path)
@@ -51,100 +46,65 @@ def read_receipt(path: Path) -> dict | None:
         return None
     except ValueError:
         receipt = None
-    if not (
-        _has(receipt, ENTRIES)
-        and _has({"values": {}} | receipt, {"values": dict})
-        and all(
-            _has(part, entries)
-            for name, entries in PARTS.items()
-            for part in receipt[name].values()
-        )
-        and re.fullmatch(r"[1-9]\d*/[1-9]\d*", str(receipt["options"].get("job", "1/1")))
-    ):
+    if not _is_receipt(receipt):
         raise UserError(f"{path}: not a receipt; remove it to have the work done again")
     return receipt
 
 
 def existing_receipt(path: Path) -> dict:
-    """The content of a receipt that is there.
-
-    Parameters
-    ----------
-    path : path
-        The receipt, of work that is known to be done.
-
-    Raises
-    ------
-    UserError
-        As `read_receipt`.
-    """
+    """The content of the receipt of work that is known to be done; raises as `read_receipt`."""
     receipt = read_receipt(path)
     assert receipt is not None, f"{path} was there"
     return receipt
 
 
+def _is_receipt(value: object) -> bool:
+    if not isinstance(value, dict) or not _has(value, ENTRIES):
+        return False
+    if not isinstance(value.get("values", {}), dict):
+        return False
+    for name, entries in PARTS.items():
+        if not all(_has(part, entries) for part in value[name].values()):
+            return False
+    job = str(value["options"].get("job", "1/1"))
+    return re.fullmatch(r"[1-9]\d*/[1-9]\d*", job) is not None
+
+
 def _has(value: object, entries: Entries) -> bool:
-    """True of a mapping that has these entries, each of its type."""
-    return isinstance(value, dict) and all(
-        isinstance(value.get(name), kind) for name, kind in entries.items()
-    )
+    """True for a mapping that has these entries, each of its type."""
+    if not isinstance(value, dict):
+        return False
+    return all(isinstance(value.get(name), kind) for name, kind in entries.items())
 
 
-def fingerprint(path: Path, is_config: bool = False) -> str:
-    """SHA-256 of a file; of a receipt: of its outputs' checksums.
-
-    Parameters
-    ----------
-    path : path
-        Existing file.
-    is_config : bool
-        The file is a YAML: its base counts as a part of it.
-    """
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file; for a receipt, of its outputs' checksums."""
     if path.parent.name == "receipts" and path.suffix == ".json":
         receipt = existing_receipt(path)
-        return hashlib.sha256(
-            json.dumps([receipt["step"], receipt["outputs"]], sort_keys=True).encode()
-        ).hexdigest()
-    files = yaml_files(path) if is_config else [path]
-    if len(files) == 1:
-        return sha256_of(path)
-    return hashlib.sha256("".join(sha256_of(file) for file in files).encode()).hexdigest()
+        content = json.dumps([receipt["step"], receipt["outputs"]], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+    return sha256_of(path)
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that differs between a receipt and today.
+    """A difference between a receipt and today.
 
-    Attributes
-    ----------
-    phrase : str
-        In words, for the line of a stage.
-    detail : str
-        By name, with the old value and the new one: options as JSON, contents as the first digits of their checksums.
+    ``summary`` is for the line of a stage.  ``detail`` has the name, the old and the new value:
+    options as JSON, contents as the first digits of their checksums.
     """
 
-    phrase: str
+    summary: str
     detail: str
 
 
 DIGITS = 12  # of a checksum that is shown
 
 
-def changed_input(
-    label: str, recorded: Mapping | None, path: Path | None, is_config: bool = False
-) -> Change | None:
-    """How an input differs from what a receipt says of it; None where it does not.
+def changed_input(label: str, recorded: Mapping | None, path: Path | None) -> Change | None:
+    """How an input differs from its ``path`` and ``content`` in a receipt; None if it does not.
 
-    Parameters
-    ----------
-    label : str
-        What the step calls it.
-    recorded : mapping or None
-        ``path`` and ``content`` that the receipt gives; None where the receipt has no such input.
-    path : path or None
-        Today's; None where the step has no such input any more.
-    is_config : bool
-        See `fingerprint`.
+    ``recorded`` is None if the receipt has no such input, ``path`` if the step has none today.
     """
     before = f"{recorded['content'][:DIGITS]} ({recorded['path']})" if recorded else "none"
     if path is None:
@@ -152,59 +112,46 @@ def changed_input(
         return Change(
             f"input {label} ({recorded['path']}) was taken away", f"input {label}: {before} -> none"
         )
-    now = fingerprint(path, is_config) if path.exists() else None
-    detail = f"input {label}: {before} -> {now[:DIGITS] if now else 'missing'} ({path})"
+    if path.exists():
+        now = fingerprint(path)
+        shown = now[:DIGITS]
+    else:
+        now, shown = None, "missing"
+    detail = f"input {label}: {before} -> {shown} ({path})"
     if recorded is None:
         return Change(f"input {label} ({path}) was added", detail)
     if now is None:
-        gone = f"1 file gone: {path}"
-        return Change(gone, f"{gone} (input {label})")
-    return None if now == recorded["content"] else Change(f"{path} changed", detail)
+        return Change(f"1 file gone: {path}", f"1 file gone: {path} (input {label})")
+    if now == recorded["content"]:
+        return None
+    return Change(f"{path} changed", detail)
 
 
 def changed_values(kind: str, before: Mapping, now: Mapping) -> Iterator[tuple[str, Change]]:
-    """The entries of two mappings that differ, each with its name.
+    """The entries of two mappings of JSON values that differ, each with its name.
 
-    Parameters
-    ----------
-    kind : str
-        What they are called, for example ``option``.
-    before, now : mapping
-        Name -> JSON value.
+    ``kind`` is what messages call them, for example ``option``.
     """
     for name in sorted(before.keys() | now.keys()):
-        if before.get(name) != now.get(name):
-            old, new = json.dumps(before.get(name)), json.dumps(now.get(name))
-            yield (
-                name,
-                Change(f"{kind} {name} was {old}, is {new}", f"{kind} {name}: {old} -> {new}"),
-            )
+        if before.get(name) == now.get(name):
+            continue
+        old, new = json.dumps(before.get(name)), json.dumps(now.get(name))
+        change = Change(f"{kind} {name} was {old}, is {new}", f"{kind} {name}: {old} -> {new}")
+        yield name, change
 
 
 def first_bad_output(home: Path, outputs: Mapping[str, Mapping]) -> str:
-    """The first of `bad_outputs`; empty when all are whole.
-
-    Parameters
-    ----------
-    home, outputs : path and mapping
-        As there.
-    """
+    """The first of `bad_outputs`; empty if all are good."""
     return next(bad_outputs(home, outputs), "")
 
 
 def bad_outputs(
     home: Path, outputs: Mapping[str, Mapping], read_all: bool = False
 ) -> Iterator[str]:
-    """Each output that is missing or altered, as a sentence.
+    """A message for each output that is missing or altered.
 
-    Parameters
-    ----------
-    home : path
-        Folder that the names are relative to.
-    outputs : mapping
-        Name -> {"bytes": int, "sha256": str}.
-    read_all : bool
-        Compare the content of large files too.
+    Names are relative to home, each with ``bytes`` and ``sha256``; ``read_all`` compares the
+    content of large files too.
     """
     for name, facts in outputs.items():
         path = home / name

@@ -1,4 +1,4 @@
-"""What a YAML says, compared in place of its bytes: comments, and how a value is spelt, make nothing stale."""
+"""Values of a YAML, compared in place of its bytes: comments and spelling make nothing stale."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -9,28 +9,28 @@ from utils.receipts.contents import Change
 
 
 def nothing_recorded(_recorded: object) -> None:
-    """Say that nothing but the receipt records values."""
+    """For receipts without values: the values that the work was made with are not known."""
     return
 
 
 def as_recorded(values: Mapping) -> Mapping:
-    """Leave values as they are."""
+    """The values unchanged."""
     return values
 
 
 @dataclass(frozen=True)
 class Values:
-    """What an input that is a YAML, or an option taken from one, stands for.
+    """The values of an input that is a YAML, or of an option that comes from one.
 
     Attributes
     ----------
     now : callable
-        Gives the resolved values: every section with its defaults filled in.  It may have to import torch.
+        Returns the resolved values: every section with its defaults.  It may import torch.
     before : callable
-        Of finished work whose receipt records no values: called with the content, or the option, that it does record; gives the values that
-        the work was made with, or None where nobody knows them.
+        For work whose receipt records no values: takes the content, or the option, that the receipt
+        records; returns the values that the work was made with, or None if they are not known.
     plain : mapping
-        What the YAML says outright, section by section: looked at before `now` is asked.
+        What the YAML itself says, section by section: compared before `now` is called.
     completed : callable
         Fills defaults into values that were recorded without them.
     """
@@ -41,44 +41,29 @@ class Values:
     completed: Callable[[Mapping], Mapping] = as_recorded
 
     def changes(self, label: str, before: Mapping) -> Iterator[Change]:
-        """Each value that differs from those before, by name: old and new.
-
-        Parameters
-        ----------
-        label : str
-            Path of the YAML, or name of the option.
-        before : mapping
-            The values then.
-        """
-        told = set()
+        """Each value that differs from those before; the label names the YAML or the option."""
+        seen = set()
         for name, old, new in self.plain_differences(before):
-            told.add(name)
+            seen.add(name)
             yield _change(label, name, old, new)
         now = json.loads(json.dumps(self.now(), default=str))
         for name, old, new in differences(self.completed(before), now):
-            if name not in told:
+            if name not in seen:
                 yield _change(label, name, old, new)
 
     def plain_differences(self, before: Mapping) -> Iterator[tuple[str, object, object]]:
-        """Of the numbers and words that stand in the YAML itself, those that were others before: name, old, new.
-
-        Parameters
-        ----------
-        before : mapping
-            As of `changes`.
-        """
+        """The numbers and strings in the YAML itself that differ: name, old, new."""
         for section, options in self.plain.items():
             recorded = before.get(section)
             if not isinstance(options, Mapping) or not isinstance(recorded, Mapping):
                 continue
-            simple = {
-                key: value for key, value in options.items() if not isinstance(value, dict | list)
+            now = {
+                name: value for name, value in options.items() if not isinstance(value, dict | list)
             }
-            known = {key: recorded.get(key) for key in simple}
-            yield from differences(known, simple, section)
+            before_now = {name: recorded.get(name) for name in now}
+            yield from differences(before_now, now, section)
 
 
 def _change(label: str, name: str, old: object, new: object) -> Change:
-    """A value that differs: in words, and whole."""
-    phrase = f"{label}: {name} was {shown(old)}, is {shown(new)}"
-    return Change(phrase, f"{label}: {name}: {json.dumps(old)} -> {json.dumps(new)}")
+    summary = f"{label}: {name} was {shown(old)}, is {shown(new)}"
+    return Change(summary, f"{label}: {name}: {json.dumps(old)} -> {json.dumps(new)}")

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import ROOT
 from utils.errors import UserError
 from utils.locks import run_lock as recipe_lock
-from utils.locks.run_lock import acquire, clear, lock_of, locked, own, release
+from utils.locks.run_lock import acquire, clear, is_own, lock_path, locked, release
 from utils.machine import started
 
 COMMAND = "recipes/mini/run.sh --size tiny"
@@ -28,14 +28,14 @@ def place(tmp_path):
 
 
 def said(place):
-    return json.loads(lock_of(place).read_text())
+    return json.loads(lock_path(place).read_text())
 
 
 def change(place, silent_seconds=0.0, **facts):
     """Make a lock say something else, with a heartbeat that is so old."""
-    lock_of(place).write_text(json.dumps(said(place) | facts))
+    lock_path(place).write_text(json.dumps(said(place) | facts))
     then = time.time() - silent_seconds
-    os.utime(lock_of(place), (then, then))
+    os.utime(lock_path(place), (then, then))
 
 
 def refusal(place):
@@ -56,12 +56,12 @@ def test_the_second_run_is_told_who_holds_it(place):
     acquire([place], os.getppid(), COMMAND)
     text = refusal(place)
     assert text.startswith(
-        f"{lock_of(place)}: another run is at work here: {COMMAND} (process {os.getppid()} on host {os.uname().nodename}, user "
+        f"{lock_path(place)}: another run is at work here: {COMMAND} (process {os.getppid()} on host {os.uname().nodename}, user "
     )
     assert text.endswith("its heartbeat is 0 s old; wait for it, or stop it")
     assert len(text.splitlines()) == 1
     assert said(place)["since"] in text
-    release(os.getppid(), [lock_of(place)])
+    release(os.getppid(), [lock_path(place)])
     acquire([place], os.getpid(), "another")
     assert said(place)["command"] == "another"
     assert [path.name for path in place.parent.iterdir()] == [".full.lock"]
@@ -86,7 +86,7 @@ def test_the_lock_of_a_dead_process_is_taken_over_and_said(place, capsys):
     told = capsys.readouterr().err
     print(told)
     assert told.startswith(
-        f"{lock_of(place)}: taken over from {COMMAND} (process {held['process']} on host"
+        f"{lock_path(place)}: taken over from {COMMAND} (process {held['process']} on host"
     )
     assert told.endswith(f": process {held['process']} is dead\n")
     assert said(place)["command"] == "another"
@@ -99,9 +99,9 @@ def test_what_dead_runs_left_where_nothing_is_to_be_done_is_removed(place, tmp_p
     acquire([faraway], os.getpid(), COMMAND)
     change(faraway, host="faraway", process=1)
     clear([place, faraway, tmp_path / "free"])
-    assert not lock_of(place).exists()
-    assert lock_of(faraway).exists()
-    assert f"{lock_of(place)}: removed what was left by {COMMAND}" in capsys.readouterr().err
+    assert not lock_path(place).exists()
+    assert lock_path(faraway).exists()
+    assert f"{lock_path(place)}: removed what was left by {COMMAND}" in capsys.readouterr().err
 
 
 def take_and_release(places):
@@ -112,7 +112,7 @@ def take_and_release(places):
 @pytest.mark.parametrize("look", [clear, take_and_release])
 def test_what_a_run_left_that_died_while_it_wrote_its_lock_is_removed(place, look):
     """Here alone: what a living process writes, or one of another host, stays."""
-    lock, dead = lock_of(place), dead_process()
+    lock, dead = lock_path(place), dead_process()
     lock.parent.mkdir(parents=True)
     here = os.uname().nodename
     names = [
@@ -139,7 +139,7 @@ def test_what_another_host_holds_is_never_taken(place):
     text = refusal(place)
     assert "process 1 on host faraway" in text
     assert text.endswith(
-        f"its heartbeat is 3 days old; wait for it, stop it, or, if it is dead, remove {lock_of(place)}"
+        f"its heartbeat is 3 days old; wait for it, stop it, or, if it is dead, remove {lock_path(place)}"
     )
     assert said(place)["host"] == "faraway"
 
@@ -149,7 +149,7 @@ def test_a_run_of_before_the_machines_last_start_is_dead_once_it_is_silent(place
     acquire([place], os.getpid(), COMMAND)
     change(place, silent_seconds=60, machine="another start", process=dead_process())
     assert refusal(place).endswith(
-        f"its heartbeat is 60 s old; wait for it, stop it, or, if it is dead, remove {lock_of(place)}"
+        f"its heartbeat is 60 s old; wait for it, stop it, or, if it is dead, remove {lock_path(place)}"
     )
     change(place, silent_seconds=600)
     acquire([place], os.getpid(), "another")
@@ -265,9 +265,9 @@ def test_a_lock_without_hard_links_is_one_too(place, monkeypatch):
 
 def test_a_half_written_lock_is_not_judged(place):
     place.parent.mkdir()
-    lock_of(place).write_text('{"command": ')
+    lock_path(place).write_text('{"command": ')
     assert refusal(place).startswith(
-        f"{lock_of(place)}: not a lock of a recipe, or half written, 0 s old"
+        f"{lock_path(place)}: not a lock of a recipe, or half written, 0 s old"
     )
 
 
@@ -295,24 +295,24 @@ def test_a_disk_that_cannot_be_written_is_one_line(place):
 def test_who_lost_a_lock_is_told_and_leaves_the_new_one(place, capsys):
     acquire([place], os.getpid(), COMMAND)
     change(place, process=1)
-    release(os.getpid(), [lock_of(place)])
+    release(os.getpid(), [lock_path(place)])
     assert "somebody removed this lock" in capsys.readouterr().err
-    assert lock_of(place).exists()
+    assert lock_path(place).exists()
 
 
 def test_the_host_of_a_run_may_be_called_otherwise_before_its_end(place, monkeypatch, capsys):
     """As that of a laptop that comes home."""
     acquire([place], os.getpid(), COMMAND)
     monkeypatch.setattr(recipe_lock.socket, "gethostname", lambda: "elsewhere")
-    assert own(lock_of(place), os.getpid())
-    release(os.getpid(), [lock_of(place)])
-    assert not lock_of(place).exists()
+    assert is_own(lock_path(place), os.getpid())
+    release(os.getpid(), [lock_path(place)])
+    assert not lock_path(place).exists()
     assert capsys.readouterr().err == ""
 
 
 def test_the_heart_beats_as_long_as_the_run_lives_and_for_its_own_locks_alone(place, tmp_path):
     """The run is a process that starts the heart and is then killed."""
-    locks = f"[Path({str(lock_of(place))!r}), Path({str(lock_of(tmp_path / 'other'))!r})]"
+    locks = f"[Path({str(lock_path(place))!r}), Path({str(lock_path(tmp_path / 'other'))!r})]"
     beat = (
         "import os; from pathlib import Path; from utils.locks import run_lock as recipe_lock; from utils.cli import die_with_parent; die_with_parent(); "
         f"recipe_lock.BEAT_SECONDS = 0.05; recipe_lock.beat(os.getppid(), {locks})"
@@ -332,12 +332,12 @@ def test_the_heart_beats_as_long_as_the_run_lives_and_for_its_own_locks_alone(pl
     )
     assert process.stdout.readline() == "got it\n"
     heart = int(process.stdout.readline())
-    os.utime(lock_of(place), (0, 0))
-    wait_until(lambda: lock_of(place).stat().st_mtime > time.time() - DAY)
+    os.utime(lock_path(place), (0, 0))
+    wait_until(lambda: lock_path(place).stat().st_mtime > time.time() - DAY)
     process.kill()
     process.communicate()
     wait_until(lambda: not started(heart))
-    assert lock_of(tmp_path / "other").stat().st_mtime < time.time() - DAY / 2
+    assert lock_path(tmp_path / "other").stat().st_mtime < time.time() - DAY / 2
 
 
 def wait_until(condition):

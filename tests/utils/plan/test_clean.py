@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from utils.errors import UserError
-from utils.locks.run_lock import acquire, lock_of, release
+from utils.locks.run_lock import acquire, lock_path, release
 from utils.plan.clean import clean
 from utils.plan.stages import examine
 
@@ -120,7 +120,7 @@ def test_it_refuses_while_a_run_holds_the_place(recipe):
     with pytest.raises(UserError, match="another run is at work here: run.sh of somebody"):
         clean(recipe.plan(), 0, recipe.folder, yes=True)
     clean(recipe.plan(), 1, recipe.folder, yes=True)
-    release(os.getppid(), [lock_of(recipe.one)])
+    release(os.getppid(), [lock_path(recipe.one)])
     assert files(recipe.folder / "data") == before
     clean(recipe.plan(), 0, recipe.folder, yes=True)
     assert files(recipe.folder / "data") == files(recipe.folder / "exp") == []

@@ -17,7 +17,7 @@ from utils.plan import dry_run as plan_dry_run
 from utils.plan import forecast
 from utils.plan import missing as plan_missing
 from utils.plan.audio_counts import Audio, AudioOfPlan, count_corpus
-from utils.plan.forecast import UNKNOWN, Amount, Records, need_of_stage
+from utils.plan.forecast import UNKNOWN, Amount, Records, sum_stage_needs
 from utils.receipts import DONE, NEVER, Task
 
 TINY = "recipes/mini/conf/ghostvlad_tiny.yaml"
@@ -157,9 +157,9 @@ def test_what_receipts_recorded_is_what_is_forecast(work, command):
     assert (need.seconds, need.memory) == (Amount(90.0), Amount(200_000_000)), (
         "half an hour of 180 s an hour"
     )
-    both = need_of_stage([(job, NEVER), (job, DONE)], records, "cpu", "slurm")
+    both = sum_stage_needs([(job, NEVER), (job, DONE)], records, "cpu", "slurm")
     assert both.seconds == Amount(45.0), "two jobs at once"
-    assert need_of_stage([(job, NEVER)], records, "cpu", "local").memory == Amount(
+    assert sum_stage_needs([(job, NEVER)], records, "cpu", "local").memory == Amount(
         200_000_000 * min(2, len(os.sched_getaffinity(0)))
     )
     words = ("utils.plan.dry_run", work / "plan", f"workdir={work}")
@@ -216,7 +216,9 @@ def test_the_length_of_a_training(tmp_path):
     )
 
     def steps(options, **inputs):
-        return forecast.steps_of(Task(tmp_path, "train", format=1, options=options, inputs=inputs))
+        return forecast.count_training_steps(
+            Task(tmp_path, "train", format=1, options=options, inputs=inputs)
+        )
 
     assert steps({}, config=ROOT / TINY) == 12
     assert steps({"steps": 7}, config=ROOT / TINY) == 7
@@ -270,9 +272,11 @@ def test_a_corpus_is_counted_before_it_is_prepared_and_shared_among_its_sets(tmp
     )
     audio = AudioOfPlan([*tasks, packed, later], corpus.audio)
     assert (
-        audio.of(tmp_path / "train") == audio.of(tmp_path / "dev") == Audio(1.5, 0.75, guess=True)
+        audio.of_folder(tmp_path / "train")
+        == audio.of_folder(tmp_path / "dev")
+        == Audio(1.5, 0.75, guess=True)
     )
-    assert audio.of(tmp_path / "noise").utterances == 0
+    assert audio.of_folder(tmp_path / "noise").utterances == 0
     assert audio.of_task(packed) == Audio(0.5, 0.25, guess=True)
     assert audio.of_task(later) == Audio(1.5, 0.75, guess=True), (
         "as long as what it will be packed from"
@@ -394,12 +398,12 @@ def test_a_place_that_is_no_folder_or_not_this_users_is_missing(tmp_path, monkey
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("not mounted")
     asked = [tmp_path / name / "data" for name in ("file", "file", "link", "new")]
-    assert plan_missing.missing_places(asked) == [
+    assert plan_missing.unwritable_folders(asked) == [
         f"{tmp_path}/file: a file, expected a folder; move it away, or give another --workdir",
         f"{tmp_path}/link: a link to not mounted, which does not exist; check that its disk is mounted here",
     ]
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert plan_missing.missing_places(asked[3:]) == [
+    assert plan_missing.unwritable_folders(asked[3:]) == [
         f"{tmp_path}: this user may not write there; --workdir DIR, a folder of their own"
     ]
 
