@@ -1,4 +1,4 @@
-"""The process that holds a lock: its description in the lock file, and how its death is detected."""
+"""The holder of a lock: its description in the lock file, and how its death is detected."""
 
 import getpass
 import json
@@ -19,7 +19,7 @@ ANSWER_SECONDS = 60  # for squeue and qstat
 
 
 def _machine() -> str:
-    """Identifies a start of this machine or container: process numbers only mean something in it."""
+    """Identifies a start of this machine or container, in which process numbers are unique."""
     boot, names = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     if not (boot.exists() and names.exists()):
         return ""

@@ -91,7 +91,7 @@ def verify(plan: Path, *, first: int = 0, last: int = 7) -> None:
         for each in stage.statuses:
             faults |= set(each.task.verify())
             receipt = read_receipt(each.task.path) or {"outputs": {}}
-            outputs |= {each.task.home / name for name in receipt["outputs"]}
+            outputs.update(map(each.task.home.joinpath, receipt["outputs"]))
     for fault in sorted(faults):
         print(fault)
     if faults:

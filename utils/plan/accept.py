@@ -1,4 +1,4 @@
-"""Declare stale outputs of a stage good: `python -m utils.plan.accept PLAN STAGE`, run.sh's --accept."""
+"""Declare stale outputs good: `python -m utils.plan.accept PLAN STAGE`, run.sh's --accept."""
 
 import sys
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 from utils.cli import call, exit_with
 from utils.errors import UserError
 from utils.locks.run_lock import clear, locked
-from utils.plan.stages import examine
+from utils.plan.stages import examine, find_stage
 from utils.plan.written_folders import folders_to_lock, lockable_folders
 from utils.receipts import NEVER, STALE, UNFINISHED, Status
 
 
 def accept(plan: Path, stage: int) -> None:
-    """Declare the stale outputs of a stage good: they count as made from today's options and inputs.
+    """Declare the stale outputs of a stage good, as if made from today's options and inputs.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def accept(plan: Path, stage: int) -> None:
     UserError
         There are no outputs, or one that cannot be accepted: then none is.
     """
-    chosen = next(each for each in examine(plan, stage) if each.number == stage)
+    chosen = find_stage(examine(plan, stage), stage)
     if chosen.state == NEVER:
         raise UserError(f"--accept {stage}: there is nothing to keep: {chosen.line()}")
     stale = [each for each in chosen.statuses if each.state in (STALE, UNFINISHED)]

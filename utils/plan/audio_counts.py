@@ -118,7 +118,7 @@ class AudioOfPlan:
             sources = [folder for folder in read if folder not in (task.home, task.home.parent)]
             if sources:
                 self._sources.setdefault(task.home, sources)
-        unknown = [folder for folder in folders if self._is_unknown(folder)]
+        unknown = list(filter(self._is_unknown, folders))
         if corpus.utterances:
             for folder in unknown:
                 self._known[folder] = corpus.share(len(unknown))
@@ -136,13 +136,13 @@ class AudioOfPlan:
                 self._known[folder] = Audio(len(seconds), sum(map(float, seconds)) / 3600)
             else:
                 self._known[folder] = Audio(guess=True)  # ends a cycle of directories
-                parts = [self.of_folder(source) for source in self._sources.get(folder, ())]
-                self._known[folder] = sum(parts, Audio(guess=True))
+                audio = self.of_folders(self._sources.get(folder, ()))
+                self._known[folder] = Audio(guess=True) + audio
         return self._known[folder]
 
     def of_folders(self, folders: Iterable[Path]) -> Audio:
         """The audio of several data directories together."""
-        return sum([self.of_folder(folder) for folder in folders], Audio())
+        return sum(map(self.of_folder, folders), Audio())
 
     def of_task(self, task: Task) -> Audio:
         """The audio that a task works on: of an array, its part."""
@@ -154,7 +154,9 @@ class AudioOfPlan:
 
 def list_wav_entries(tasks: Iterable[Task]) -> Iterator[str]:
     """Entries of the wav.scp lists that tasks read."""
-    paths = {path for task in tasks for path in task.inputs.values() if path.name == "wav.scp"}
-    for path in paths:
-        if path.exists():
-            yield from read_map(path).values()
+    seen = set()
+    for task in tasks:
+        for path in task.inputs.values():
+            if path.name == "wav.scp" and path not in seen and path.exists():
+                seen.add(path)
+                yield from read_map(path).values()

@@ -19,7 +19,7 @@ from pathlib import Path
 from utils.cli import call, exit_with
 from utils.errors import UserError
 from utils.locks.run_lock import locked
-from utils.plan.stages import Stage, examine
+from utils.plan.stages import Stage, examine, find_stage
 from utils.plan.written_folders import folders_to_lock
 from utils.receipts import Task
 from utils.receipts.contents import read_receipt
@@ -59,7 +59,7 @@ def clean(plan: Path, stage: int, workdir: Path, *, yes: bool = False) -> None:
         Another run is at work there, or a file of the stage lies outside the workdir.
     """
     stages = examine(plan)
-    chosen = next(each for each in stages if each.number == stage)
+    chosen = find_stage(stages, stage)
     others: set[Path] = set()
     for each in stages:
         if each is not chosen:
@@ -161,12 +161,12 @@ def _receipt_and_outputs(path: Path) -> list[Path]:
 
 def _check_inside(removals: list[Removal], workdir: Path) -> None:
     """Refuse to go on if a path is outside data/ and exp/ of the workdir, which may be links."""
-    roots = [(workdir / name).resolve() for name in ("data", "exp")]
+    roots = [(workdir / "data").resolve(), (workdir / "exp").resolve()]
     for removal in removals:
         for path in removal.paths():
             folder = path.parent.resolve()
             real_path = folder / path.name
-            if not any(real_path.is_relative_to(root) for root in roots):
+            if not any(map(real_path.is_relative_to, roots)):
                 raise UserError(
                     f"{path}: lies in {folder}, outside data/ and exp/ of {workdir}; "
                     "nothing was removed; remove it by hand"
@@ -190,7 +190,9 @@ def _megabytes(size: int) -> str:
 
 def _remove(removals: list[Removal]) -> None:
     """Remove everything; outputs go with the last receipt that names them, then empty folders."""
-    num_owners = Counter(path for removal in removals for path in removal.outputs)
+    num_owners: Counter[Path] = Counter()
+    for removal in removals:
+        num_owners.update(removal.outputs)
     folders = set()
     for removal in removals:
         first = removal.first

@@ -1,8 +1,9 @@
-"""What a recipe would do: `python -m utils.plan.dry_run PLAN workdir=DIR corpus=DIR`, run.sh's --dry-run.
+"""What a recipe would do: `python -m utils.plan.dry_run PLAN workdir=DIR corpus=DIR`.
 
-A line for each stage shows utterances, hours of audio, disk, memory and time.  The numbers come
-from utt2dur and from receipts of the same steps; for the rest one line gives rules of thumb.  The
-commands follow if asked for; what is missing comes last, and makes the exit code 1.
+This is run.sh's --dry-run.  A line for each stage shows utterances, hours of audio, disk, memory
+and time.  The numbers come from utt2dur and from receipts of the same steps; for the rest one line
+gives rules of thumb.  The commands follow if asked for; what is missing comes last, and makes the
+exit code 1.
 """
 
 import re
@@ -26,7 +27,7 @@ from utils.plan.missing import (
     unwritable_folders,
 )
 from utils.plan.stages import Stage, examine
-from utils.receipts import DONE, NEVER
+from utils.receipts import DONE, NEVER, Task
 
 WORKDIR = "workdir"
 TITLE = 31  # letters of a stage's title: a row fits 80 columns
@@ -72,38 +73,42 @@ def plan_dry_run(
     UserError
         Something is missing.
     """
-    options = [(name, path) for name, _, path in (each.partition("=") for each in named)]
-    workdir = next(Path(path) for name, path in options if name == WORKDIR)
-    options = [pair for pair in options if pair[0] != WORKDIR]
+    workdir, options = _split_options(named)
     missing = missing_options(options)
     try:
         all_stages = examine(plan, last)
     except UserError as error:  # a step refuses its options before it reads receipts
         _end(missing or [str(error)])
         return
-    stages = [stage for stage in all_stages if stage.number >= first]
+    stages = []
+    commands: list[list[str]] = []
+    tasks: list[Task] = []
+    unfinished: list[Task] = []
     for stage in all_stages:
-        if stage.number < first and stage.state != DONE:
+        tasks += [status.task for status in stage.statuses]
+        unfinished += stage.unfinished()
+        if stage.number >= first:
+            stages.append(stage)
+            if stage.state != DONE:
+                commands += stage.commands
+        elif stage.state != DONE:
             missing.append(
                 f"stage {stage.number}, which comes before --stage {first}: {stage.state}"
             )
-    if all(stage.state == DONE for stage in stages):
+    if not commands:
         print("nothing to do: every stage asked for is done")
         _end(missing)
         return
-    tasks = [(status.task, status.state) for stage in all_stages for status in stage.statuses]
     is_prepared = all(stage.state == DONE for stage in all_stages if stage.number == 0)
     corpora = [] if is_prepared else _count_corpora(options)
-    commands = [command for stage in stages if stage.state != DONE for command in stage.commands]
-    missing += missing_inputs(tasks) + missing_programs(tasks, corpora, cmd)
+    missing += missing_inputs(unfinished) + missing_programs(unfinished, corpora, cmd)
     missing += missing_gpu(commands, cmd)
-    missing += unwritable_folders(task.home for task, state in tasks if state != DONE)
+    missing += unwritable_folders(task.home for task in unfinished)
     speech = sum([each.audio for each in corpora if each.option not in NOISES], Audio())
-    audio = AudioOfPlan([task for task, _ in tasks], speech)
-    records = Records([workdir / "data", workdir / "exp"], audio)
+    records = Records([workdir / "data", workdir / "exp"], AudioOfPlan(tasks, speech))
     device = "cuda" if any("cuda" in command for command in commands) else "cpu"
     total = _show_needs(stages, records, cmd, device)
-    for line in lists_without_intervals(task for task, _ in tasks):
+    for line in lists_without_intervals(tasks):
         print(line)
     missing += _show_disks(stages, records, device)
     if cmd == "local" and Path("/proc/meminfo").exists() and not total.memory.is_rough:
@@ -113,6 +118,18 @@ def plan_dry_run(
     if verbose:
         _show_commands(stages)
     _end(missing)
+
+
+def _split_options(named: list[str]) -> tuple[Path, list[tuple[str, str]]]:
+    """The workdir, and name and path of each other option."""
+    workdir, options = Path(), []
+    for each in named:
+        name, _, path = each.partition("=")
+        if name == WORKDIR:
+            workdir = Path(path)
+        else:
+            options.append((name, path))
+    return workdir, options
 
 
 def _count_corpora(options: list[tuple[str, str]]) -> list[Corpus]:
@@ -133,9 +150,12 @@ def _show_commands(stages: list[Stage]) -> None:
         print(stage.line())
         if stage.state == DONE:
             continue
-        commands = [shlex.join(command) for command in stage.commands]
-        for line in dict.fromkeys(re.sub(r"(--job )\d+/", r"\1JOB/", line) for line in commands):
-            print("     $", line)
+        shown = set()
+        for command in stage.commands:
+            line = re.sub(r"(--job )\d+/", r"\1JOB/", shlex.join(command))
+            if line not in shown:
+                print("     $", line)
+                shown.add(line)
 
 
 def _show_needs(stages: list[Stage], records: Records, cmd: str, device: str) -> Need:
@@ -149,8 +169,7 @@ def _show_needs(stages: list[Stage], records: Records, cmd: str, device: str) ->
         if stage.state == DONE:
             print(f"{stage.number}  {stage.title:{TITLE}} done")
             continue
-        tasks = [(status.task, status.state) for status in stage.statuses]
-        need = sum_stage_needs(tasks, records, device, cmd)
+        need = sum_stage_needs(stage.unfinished(), records, device, cmd)
         total = Need(
             total.disk + need.disk,
             larger(total.memory, need.memory),
@@ -160,10 +179,10 @@ def _show_needs(stages: list[Stage], records: Records, cmd: str, device: str) ->
         print(ROW.format(stage.number, stage.title[:TITLE], *rows[-1]))
     rows.append(["", "", *_need_cells(total)])
     print(ROW.format("", "together, of what is known", *rows[-1]))
-    cells = " ".join(cell for row in rows for cell in row)
-    if "~" in cells:
+    table = str(rows)
+    if "~" in table:
         print(ROUGH)
-    if UNKNOWN_CELL in cells:
+    if UNKNOWN_CELL in table:
         print(RULE)
     if total.seconds.value:
         print(STARTS)
@@ -176,9 +195,8 @@ def _show_needs(stages: list[Stage], records: Records, cmd: str, device: str) ->
 def _audio_cells(stage: Stage, records: Records) -> list[str]:
     """Utterances and hours of the data directories that a stage works on."""
     folders: set[Path] = set()
-    for status in stage.statuses:
-        if status.state != DONE:
-            folders |= set(data_folders(status.task))
+    for task in stage.unfinished():
+        folders.update(data_folders(task))
     if not folders:
         return ["-", "-"]
     audio = records.audio.of_folders(folders)
@@ -210,12 +228,10 @@ def _sum_disk_needs(stages: list[Stage], records: Records, device: str) -> dict[
     folders: dict[int, Path] = {}
     needs: dict[Path, Amount] = {}
     for stage in stages:
-        for status in stage.statuses:
-            if status.state == DONE:
-                continue
-            home = existing_parent(status.task.home)
+        for task in stage.unfinished():
+            home = existing_parent(task.home)
             folder = folders.setdefault(home.stat().st_dev, home)
-            needs[folder] = needs.get(folder, Amount()) + records.need(status.task, device).disk
+            needs[folder] = needs.get(folder, Amount()) + records.need(task, device).disk
     return needs
 
 

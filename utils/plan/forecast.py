@@ -10,7 +10,7 @@ from utils.config import read_yaml
 from utils.errors import UserError
 from utils.machine import usable_cores
 from utils.plan.audio_counts import LISTS, AudioOfPlan
-from utils.receipts import DONE, Task
+from utils.receipts import Task
 from utils.receipts.contents import existing_receipt
 from utils.training.checkpoints import saved_steps
 
@@ -107,7 +107,9 @@ class Records:
     def __init__(self, folders: Iterable[Path], audio: AudioOfPlan):
         self.audio = audio
         self._by_step: dict[str, list[Record]] = defaultdict(list)
-        paths = {path for folder in folders for path in folder.glob("**/receipts/*.json")}
+        paths: set[Path] = set()
+        for folder in folders:
+            paths.update(folder.glob("**/receipts/*.json"))
         for path in sorted(paths):
             if any(part.startswith("old.") for part in path.parts):
                 continue
@@ -128,37 +130,41 @@ class Records:
     def need(self, task: Task, device: str) -> Need:
         """What an unfinished task will need; device: where training and extraction run."""
         records, is_rough = self._similar(task, device)
-        peaks = [each.receipt.get("peak_memory_bytes", 0) for each in records]
-        memory = Amount(max(peaks), is_rough) if any(peaks) else UNKNOWN
+        peak = size = 0
+        for record in records:
+            peak = max(peak, record.receipt.get("peak_memory_bytes", 0))
+            size = max(size, record.num_bytes)
+        memory = Amount(peak, is_rough) if peak else UNKNOWN
         if task.name == "train":
             seconds = _training_time(task, records, is_rough)
-            sizes = [each.num_bytes for each in records]
-            disk = Amount(max(sizes), is_rough) if sizes else UNKNOWN
+            disk = Amount(size, is_rough) if records else UNKNOWN
         else:
             disk, seconds = self._by_audio(task, records, is_rough)
-        size = task.expected_bytes() if task.expected_bytes else None
-        if size is not None:
-            disk = Amount(size)
+        expected = task.expected_bytes() if task.expected_bytes else None
+        if expected is not None:
+            disk = Amount(expected)
         return Need(disk, memory, seconds)
 
     def _similar(self, task: Task, device: str) -> tuple[list[Record], bool]:
         """Records of the same kind, else of the same step on this device, and if they are these."""
-        records = self._by_step.get(task.name, [])
-        if task.name == "train":
-            records = [each for each in records if each.receipt["counts"].get("device") == device]
         kind = _work_kind(task.name, task.options, task.inputs)
-        same = [each for each in records if each.kind == kind]
-        if same:
-            return same, False
-        own_device = task.options.get("device")
-        return [
-            each for each in records if each.receipt["options"].get("device") == own_device
-        ], True
+        same_kind, same_device = [], []
+        for record in self._by_step.get(task.name, []):
+            receipt = record.receipt
+            if task.name == "train" and receipt["counts"].get("device") != device:
+                continue
+            if record.kind == kind:
+                same_kind.append(record)
+            if receipt["options"].get("device") == task.options.get("device"):
+                same_device.append(record)
+        if same_kind:
+            return same_kind, False
+        return same_device, True
 
     def _by_audio(
         self, task: Task, records: Sequence[Record], is_rough: bool
     ) -> tuple[Amount, Amount]:
-        """Disk and time, in proportion to the audio if its length is known, else as one task took."""
+        """Disk and time, in proportion to the audio if its length is known, else of one task."""
         if not records:
             return UNKNOWN, UNKNOWN
         audio = self.audio.of_task(task)
@@ -199,18 +205,13 @@ def _simultaneous_tasks(task: Task, cmd: str) -> int:
     return min(jobs, max(1, int(usable_cores())))
 
 
-def sum_stage_needs(
-    tasks: Iterable[tuple[Task, str]], records: Records, device: str, cmd: str
-) -> Need:
-    """What the unfinished tasks of a stage need together.
+def sum_stage_needs(unfinished: Iterable[Task], records: Records, device: str, cmd: str) -> Need:
+    """What the unfinished tasks of a stage need together, with run.sh's --device and --cmd.
 
     Disk adds up, the tasks of an array share the time, and memory is that of the largest moment.
-    Tasks come with their states; device and cmd as in the options of a recipe.
     """
     disk = seconds = memory = Amount()
-    for task, state in tasks:
-        if state == DONE:
-            continue
+    for task in unfinished:
         need = records.need(task, device)
         simultaneous = _simultaneous_tasks(task, cmd)
         processes_here = simultaneous if cmd == "local" else 1

@@ -10,9 +10,9 @@ from utils.receipts import Task
 
 def lists_without_intervals(tasks: Iterable[Task]) -> list[str]:
     """A line for each trial list with too few speakers, of those whose data directories exist."""
-    trials = {task.inputs["trials"] for task in tasks if "trials" in task.inputs}
+    folders = {task.inputs["trials"].parent for task in tasks if "trials" in task.inputs}
     lines = []
-    for folder in sorted({path.parent for path in trials}):
+    for folder in sorted(folders):
         num_speakers = _count_speakers(folder)
         reason = few_speakers(num_speakers) if num_speakers else ""
         if reason:

@@ -14,7 +14,7 @@ from utils.doctor.cluster import SUBMITS
 from utils.files import no_folder
 from utils.machine import nearest
 from utils.plan.audio_counts import Corpus, list_wav_entries
-from utils.receipts import DONE, Task
+from utils.receipts import Task
 
 
 def missing_options(options: Sequence[tuple[str, str]]) -> list[str]:
@@ -30,22 +30,24 @@ def missing_options(options: Sequence[tuple[str, str]]) -> list[str]:
     return lines
 
 
-def missing_inputs(tasks: Sequence[tuple[Task, str]]) -> list[str]:
-    """A line for each missing input that no task of the plan makes; tasks with their states."""
-    unfinished = [task for task, state in tasks if state != DONE]
+def missing_inputs(unfinished: Sequence[Task]) -> list[str]:
+    """A line for each missing input that no unfinished task makes."""
     homes = {task.home.absolute() for task in unfinished}
-    paths = {path.absolute(): path for task in unfinished for path in task.inputs.values()}
+    missing: dict[Path, Path] = {}  # absolute path -> path
+    for task in unfinished:
+        for path in task.inputs.values():
+            if not path.exists() and homes.isdisjoint(path.absolute().parents):
+                missing[path.absolute()] = path
     return [
         f"{path}: needed, and no stage of this recipe makes it"
-        for absolute, path in sorted(paths.items())
-        if not path.exists() and not homes.intersection(absolute.parents)
+        for _, path in sorted(missing.items())
     ]
 
 
 def unwritable_folders(homes: Iterable[Path]) -> list[str]:
     """A line for each folder of outputs that cannot be made or written to."""
     lines = []
-    for folder in sorted({nearest(home) for home in homes}):
+    for folder in sorted(set(map(nearest, homes))):
         if not folder.is_dir():
             lines.append(f"{folder}: {no_folder(folder)}")
         elif not os.access(folder, os.W_OK):
@@ -55,19 +57,16 @@ def unwritable_folders(homes: Iterable[Path]) -> list[str]:
     return lines
 
 
-def missing_programs(
-    tasks: Sequence[tuple[Task, str]], corpora: Iterable[Corpus], cmd: str
-) -> list[str]:
-    """A line for each missing program or package that the plan needs; cmd as in run.sh's --cmd."""
-    unfinished = [task for task, state in tasks if state != DONE]
+def missing_programs(unfinished: Sequence[Task], corpora: Iterable[Corpus], cmd: str) -> list[str]:
+    """A line for each missing program or package of unfinished tasks; cmd is run.sh's --cmd."""
     lines = []
     compressed = _first_compressed(unfinished, corpora)
     if compressed and not shutil.which("ffmpeg"):
         lines.append(f"ffmpeg: {compressed}: {NO_FFMPEG}")
     if cmd in SUBMITS and not shutil.which(SUBMITS[cmd]):
         lines.append(f"{SUBMITS[cmd]}: --cmd {cmd} submits with it, and it is not on the PATH")
-    detectors = [task.options["detector"] for task in unfinished if "detector" in task.options]
-    if "silero" in {each["name"] for each in detectors} and not find_spec("silero_vad"):
+    detectors = {task.options.get("detector", {}).get("name") for task in unfinished}
+    if "silero" in detectors and not find_spec("silero_vad"):
         lines.append(
             "silero-vad: the detector of --vad needs this package; "
             "pip install -r requirements-optional.txt"

@@ -1,7 +1,7 @@
 """The stages of a plan, and the statuses of their tasks."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from utils.files import read_lines
 from utils.launchers.arguments import parse
 from utils.launchers.array import substitute
 from utils.plan.written_folders import lockable_folders
-from utils.receipts import DONE, MODE, NEVER, STALE, Status, Task
+from utils.receipts import DONE, MODE, NEVER, STALE, UNFINISHED, Status, Task
 from utils.receipts.check import evaluate
 from utils.receipts.contents import read_receipt
 
@@ -24,6 +24,10 @@ class Stage:
     title: str
     commands: list[list[str]] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
+
+    def unfinished(self) -> list[Task]:
+        """The tasks that are not done."""
+        return [status.task for status in self.statuses if status.state != DONE]
 
     @property
     def state(self) -> str:
@@ -46,26 +50,24 @@ class Stage:
         if not self.commands:
             return "empty in this recipe"
         state = self.state
-        num_done = sum(status.state == DONE for status in self.statuses)
-        tasks = f"{num_done} of {len(self.statuses)} tasks"
-        begun = [status.reason for status in self.statuses if status.is_begun]
-        if begun and state != STALE:
-            return f"{begun[0]} ({tasks} done)" if num_done else begun[0]
         if state == STALE:
             return f"{state} because {self._first_reason(STALE)}"
+        num_done = len(self.statuses) - len(self.unfinished())
+        tasks = f"{num_done} of {len(self.statuses)} tasks"
+        for status in self.statuses:
+            if status.is_begun:
+                return f"{status.reason} ({tasks} done)" if num_done else status.reason
         if state == PARTLY_DONE:
-            reason = self._first_reason()
+            reason = self._first_reason(UNFINISHED, NEVER)
             return f"{state}: {tasks}; {reason}" if reason else f"{state}: {tasks}"
         return state
 
-    def _first_reason(self, state: str = "") -> str:
-        """Reason of the first task in this state, or of the first that is not done."""
-        reasons = [
-            status.reason
-            for status in self.statuses
-            if (status.state == state if state else status.state != DONE)
-        ]
-        return next(iter(reasons), "")
+    def _first_reason(self, *states: str) -> str:
+        """Reason of the first task in one of these states."""
+        for status in self.statuses:
+            if status.state in states:
+                return status.reason
+        return ""
 
 
 def read_plan(path: Path) -> list[Stage]:
@@ -86,6 +88,14 @@ def read_plan(path: Path) -> list[Stage]:
             _, jobs, _, command = parse(shlex.split(rest))
             stages[-1].commands += [substitute(command, job) for job in jobs]
     return stages
+
+
+def find_stage(stages: Sequence[Stage], number: int) -> Stage:
+    """The stage with a number, of stages that are known to include it."""
+    for stage in stages:
+        if stage.number == number:
+            return stage
+    raise AssertionError(f"no stage {number}")
 
 
 def examine(path: Path, last: int = 7) -> list[Stage]:
@@ -120,10 +130,9 @@ def _remade_inputs(task: Task, remade: Mapping[Path, int]) -> dict[Path, int]:
     inputs = {
         path: remade[path.absolute()] for path in task.inputs.values() if path.absolute() in remade
     }
-    folders = [folder.absolute() for folder in task.scanned_folders]
-    for path, number in remade.items():
-        if any(path.is_relative_to(folder) for folder in folders):
-            inputs[path] = number
+    for folder in task.scanned_folders:
+        parent = folder.absolute()
+        inputs |= {path: number for path, number in remade.items() if path.is_relative_to(parent)}
     return inputs
 
 

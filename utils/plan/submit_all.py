@@ -34,30 +34,11 @@ exit "$code"
 def chain_stages(
     plan: Path, folder: Path, conf: str, first: int, last: int, arguments: Sequence[str]
 ) -> list[str]:
-    """Submit a job for each stage that is not done; it runs run.sh, which submits the stage's arrays.
+    """Submit a job for each stage that is not done; it runs run.sh, which submits its arrays.
 
-    Parameters
-    ----------
-    plan : path
-        Plan of a recipe, written by run.sh.
-    folder : path
-        Folder of logs, scripts and the record of the chain.
-    conf : str
-        Settings of the site; empty for the default file.
-    first, last : int
-        Stages asked for.
-    arguments : sequence of str
-        run.sh and the options that it was given.
-
-    Returns
-    -------
-    list of str
-        Numbers of the jobs.
-
-    Raises
-    ------
-    UserError
-        An earlier chain still waits or runs; another run works in the same folders; sbatch refused.
+    The folder gets logs, scripts and the record of the chain; conf is the site's file, empty for
+    the default; arguments are run.sh and its options.  Returns the numbers of the jobs.
+    UserError: an earlier chain or another run is at work, or sbatch refused.
     """
     site, record = read_site(Path(conf or "conf/cluster/slurm.conf")), folder / NAME
     stages = [stage for stage in examine(plan, last) if stage.number >= first and stage.commands]
@@ -85,11 +66,11 @@ def chain_stages(
 
 def _refuse_second_chain(record: Path) -> None:
     """Refuse to go on while jobs of an earlier chain wait or run."""
-    alive = [
-        each.job
-        for each in read_record(record)[1]
-        if ask(["squeue", "--noheader", f"--jobs={each.job}"]).stdout.strip()
-    ]
+    alive = []
+    for submission in read_record(record)[1]:
+        answer = ask(["squeue", "--noheader", f"--jobs={submission.job}"])
+        if answer.stdout.strip():
+            alive.append(submission.job)
     if alive:
         raise UserError(
             f"{record}: jobs {', '.join(alive)} of an earlier chain still wait or run; "
@@ -115,7 +96,8 @@ def _submit(
         if before:
             submitted = f"job {before} and those before it wait or run"
         raise UserError(
-            f"{site.path}: sbatch did not take stage {stage.number}: {words_of(answer)}; {submitted}"
+            f"{site.path}: sbatch did not take stage {stage.number}: {words_of(answer)}; "
+            f"{submitted}"
         )
     return job
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from utils.cli import call, exit_with
-from utils.plan.stages import Stage, examine
+from utils.plan.stages import Stage, examine, find_stage
 from utils.receipts import DONE, Status
 from utils.receipts.contents import bad_outputs, read_receipt
 
@@ -21,13 +21,12 @@ def why(plan: Path, stage: int) -> None:
     stage : int
         Number of the stage.
     """
-    for each in examine(plan, stage):
-        if each.number == stage:
-            print("\n".join(_explain(each)))
+    chosen = find_stage(examine(plan, stage), stage)
+    print("\n".join(_explain(chosen)))
 
 
 def _explain(stage: Stage) -> Iterator[str]:
-    """Lines about the tasks of a stage; tasks of an array with the same lines are shown together."""
+    """Lines about the tasks of a stage; those of an array with the same lines are together."""
     yield stage.line()
     alike: dict[tuple, list[Status]] = {}
     for status in stage.statuses:

@@ -1,4 +1,4 @@
-"""The folders that a recipe is about to write to, which its run locks, and whether they were moved."""
+"""The folders that a recipe writes to, which its run locks, and whether they were moved."""
 
 import os
 import shlex
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 def lockable_folders(plan: Path) -> list[Path]:
     """The folders that a recipe may lock, as its plan names them."""
-    lines = [line for line in read_lines(plan) if line.startswith("places ")]
-    return [Path(word).absolute() for line in lines for word in shlex.split(line)[1:]]
+    for line in read_lines(plan):
+        if line.startswith("places "):
+            return [Path(folder).absolute() for folder in shlex.split(line)[1:]]
+    return []
 
 
 def folders_to_lock(plan: Path, stages: Sequence["Stage"]) -> dict[Path, int]:
@@ -29,8 +31,8 @@ def folders_to_lock(plan: Path, stages: Sequence["Stage"]) -> dict[Path, int]:
     folders = lockable_folders(plan)
     needed: dict[Path, int] = {}
     for stage in stages:
-        unfinished = [each.task for each in stage.statuses if each.state != DONE]
-        for home in {task.home.absolute() for task in unfinished if not task.shared}:
+        homes = {task.home.absolute() for task in stage.unfinished() if not task.shared}
+        for home in homes:
             parents = [folder for folder in folders if home.is_relative_to(folder)]
             if parents:
                 innermost = max(parents, key=lambda folder: len(folder.parts))
@@ -39,7 +41,7 @@ def folders_to_lock(plan: Path, stages: Sequence["Stage"]) -> dict[Path, int]:
 
 
 def describe_move(stages: Sequence["Stage"]) -> str:
-    """A message if finished work was made at another path, which its lists still name; else empty."""
+    """A message if finished work was made at another path that its lists name; else empty."""
     for stage in stages:
         for status in stage.statuses:
             message = _describe_move_of_task(status.task) if status.state == DONE else ""
@@ -60,7 +62,7 @@ def _describe_move_of_task(task: Task) -> str:
             old, new = old.parent, new.parent
         if task.home.is_relative_to(new):  # else a corpus was moved, which is another matter
             return (
-                f"{new} was made as {old}, and its lists name files there: put a link in that place "
-                f"(ln -s {new} {old}), or move it back"
+                f"{new} was made as {old}, and its lists name files there: put a link in that "
+                f"place (ln -s {new} {old}), or move it back"
             )
     return ""

@@ -61,5 +61,5 @@ class Parts:
 
     def named(self, beginnings: tuple[str, ...]) -> dict[str, int]:
         """Sums of all counts with these beginnings of their names."""
-        names = {name for counts in self._counts for name in counts if name.startswith(beginnings)}
-        return {name: self.total(name) for name in sorted(names)}
+        names: set[str] = set().union(*self._counts)
+        return {name: self.total(name) for name in sorted(names) if name.startswith(beginnings)}

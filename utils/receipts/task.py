@@ -138,7 +138,7 @@ class Task:
     format : int
         Raised by the step when its output changes meaning.
     inputs : mapping of str to path
-        Files that the output depends on; a receipt among them stands for the archives that it lists.
+        Files that the output depends on; a receipt stands for the archives that it lists.
     options : mapping
         Resolved options that change the output (JSON values and paths).
     job : str or None
@@ -285,7 +285,7 @@ class Task:
     def _by_values(
         self, kind: str, name: str, recorded: object, receipt: Mapping, change: Change
     ) -> Iterator[Change]:
-        """The change of an input or an option, or of its values if these are known: perhaps none."""
+        """The change of an input or an option; of its values if they are known, perhaps none."""
         values = self.values.get(f"{kind} {name}")
         before = None
         if values and recorded is not None:
@@ -373,7 +373,7 @@ class Task:
             ) from None
 
     def _done_in_another_split(self) -> bool:
-        """True if the whole array was finished with another number of jobs: the outputs are equal."""
+        """True if the whole array was finished with another number of jobs; outputs are equal."""
         if self.job is None:
             return False
         first_parts = self.path.parent.glob(f"{self.name}.1of*.json")

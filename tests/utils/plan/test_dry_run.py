@@ -18,7 +18,7 @@ from utils.plan import forecast
 from utils.plan import missing as plan_missing
 from utils.plan.audio_counts import Audio, AudioOfPlan, count_corpus
 from utils.plan.forecast import UNKNOWN, Amount, Records, sum_stage_needs
-from utils.receipts import DONE, NEVER, Task
+from utils.receipts import Task
 
 TINY = "recipes/mini/conf/ghostvlad_tiny.yaml"
 
@@ -157,9 +157,9 @@ def test_what_receipts_recorded_is_what_is_forecast(work, command):
     assert (need.seconds, need.memory) == (Amount(90.0), Amount(200_000_000)), (
         "half an hour of 180 s an hour"
     )
-    both = sum_stage_needs([(job, NEVER), (job, DONE)], records, "cpu", "slurm")
+    both = sum_stage_needs([job], records, "cpu", "slurm")
     assert both.seconds == Amount(45.0), "two jobs at once"
-    assert sum_stage_needs([(job, NEVER)], records, "cpu", "local").memory == Amount(
+    assert sum_stage_needs([job], records, "cpu", "local").memory == Amount(
         200_000_000 * min(2, len(os.sched_getaffinity(0)))
     )
     words = ("utils.plan.dry_run", work / "plan", f"workdir={work}")
@@ -317,14 +317,15 @@ def test_missing_files_programs_and_packages(work, tmp_path, monkeypatch):
     )
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(plan_missing, "find_spec", lambda _: None)
-    assert [
-        each.split(":")[0] for each in plan_missing.missing_programs([(task, NEVER)], [], "sge")
-    ] == ["qsub", "silero-vad"]
+    assert [each.split(":")[0] for each in plan_missing.missing_programs([task], [], "sge")] == [
+        "qsub",
+        "silero-vad",
+    ]
     lists.write_text(lists.read_text().replace("s1-u1.wav", "s1-u1.m4a"))
-    assert [
-        each.split(":")[0] for each in plan_missing.missing_programs([(task, NEVER)], [], "local")
-    ] == ["ffmpeg", "silero-vad"]
-    assert plan_missing.missing_programs([(task, DONE)], [], "local") == []
+    assert [each.split(":")[0] for each in plan_missing.missing_programs([task], [], "local")] == [
+        "ffmpeg",
+        "silero-vad",
+    ]
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "a.m4a").touch()
     corpus = count_corpus("voxceleb2", tmp_path / "corpus")
