@@ -1,4 +1,4 @@
-"""Runs of the recipes on their tiny corpora, and what they leave behind in a form that two runs can be compared in."""
+"""Runs of the recipes on tiny corpora, and their outputs in a form that can be compared."""
 
 import fcntl
 import hashlib
@@ -23,11 +23,13 @@ from tests.lookalike.voxceleb import make_voxceleb1, make_voxceleb2
 MINUTES = 60
 PATIENCE_SECONDS = 60 * MINUTES  # for a run that never ends; a slow machine is no failure
 OWN_SPEAKERS = [f"speaker {number}" for number in range(10)]
-# Times and hosts live there (DESIGN.md section 4), and hashes of lists that name the workdir; of checkpoints the tensors are compared.
+# They contain times and hosts, or hashes of lists that name the workdir; of checkpoints the tensors
+# are compared.
 NOT_COMPARED = {"receipts", "log", "tensorboard", "report.html", "timing.json", "begun.json"}
 TRAIN_NOTHING = {"voices"}  # they take the network of another recipe
 TINY_YAML = """
-model: {name: ghostvlad, conv_channels: 4, bottleneck_channels: [2, 4, 4, 8], stage_channels: [4, 8, 8, 16], blocks: [1, 1, 1, 1], frame_channels: 16,
+model: {name: ghostvlad, conv_channels: 4, bottleneck_channels: [2, 4, 4, 8],
+        stage_channels: [4, 8, 8, 16], blocks: [1, 1, 1, 1], frame_channels: 16,
         embedding_dim: 16, front_end: {name: kaldi_fbank, num_mel_bins: 40}}
 loss: {name: aam_softmax}
 optimizer: {name: adam, learning_rate: 1e-3}
@@ -38,7 +40,8 @@ training: {steps: 12, validate_every_steps: 6, checkpoint_every_steps: 2, averag
 """
 # of a bank whose noises have one type
 TINY_COPIES = "chain: [{name: one_of, of: [{name: reverb}, {name: noise, types: [noise]}]}]"
-TINY_PLDA_YAML = "{name: plda, links: [{name: mean}, {name: whiten, dim: 6}, {name: length_norm}]}"  # of a dozen vectors no more can be learned
+# more dimensions cannot be learned from a dozen vectors
+TINY_PLDA_YAML = "{name: plda, links: [{name: mean}, {name: whiten, dim: 6}, {name: length_norm}]}"
 TINY_GE2E = """
 model: {name: ge2e_lstm, cells: 16, embedding_dim: 8, window_frames: 80}
 loss: {name: ge2e}
@@ -51,13 +54,7 @@ training: {steps: 12, validate_every_steps: 6, checkpoint_every_steps: 2}
 
 
 class Runs:
-    """The tiny corpora, and each recipe's undisturbed run, made once for all test processes.
-
-    Parameters
-    ----------
-    base : path
-        Folder that these processes share.
-    """
+    """The tiny corpora, and one undisturbed run of each recipe, shared by all test processes."""
 
     def __init__(self, base: Path):
         self.base = base
@@ -93,7 +90,7 @@ class Runs:
         self.systems = {"voices": 1, "voxceleb1": 1}
 
     def options_of(self, recipe: str, model: Path | None = None) -> list[str]:
-        """What a recipe needs on its command line; where it needs a trained network, this one, or the one that speechocean762 has trained."""
+        """Options that a recipe needs; its trained network is this model, or speechocean762's."""
         if recipe == "voices":
             return [
                 "--voices",
@@ -159,7 +156,10 @@ def start(
     stdout: int = subprocess.DEVNULL,
     under: Sequence[str] = (),
 ) -> subprocess.Popen:
-    """Start run.sh in a process group of its own; ``under`` is a command that runs it, such as ``prlimit --nofile=16``."""
+    """Start run.sh in a process group of its own.
+
+    ``under`` is a command that runs it, such as ``prlimit --nofile=16``.
+    """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SV_")}
     words = [*under, str(ROOT / "run.sh"), "--recipe", recipe, *map(str, options)]
     return subprocess.Popen(
@@ -175,7 +175,7 @@ def start(
 
 
 def heed_signals() -> None:
-    """Of a new process: a test that runs in the background, or under nohup, was started with these ignored."""
+    """Restore the default signals, which a test in the background or under nohup ignores."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
@@ -183,7 +183,7 @@ def heed_signals() -> None:
 def run(
     recipe: str, *options: str, cwd: Path = ROOT, code: int = 0, under: Sequence[str] = ()
 ) -> str:
-    """Run run.sh to its end, which has to be this exit code; gives what it printed, both streams."""
+    """Run run.sh to its end, check the exit code, and return what it printed on both streams."""
     process = start(recipe, *options, cwd=cwd, stdout=subprocess.PIPE, under=under)
     text, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == code, (
@@ -199,20 +199,23 @@ def last_line(text: str) -> str:
 
 
 def contents(workdir: Path, copied_from: Path | None = None) -> dict[str, str]:
-    """What has to be the same in two runs: path -> digest of the bytes, with the workdir's own name taken out of the lists; weights by tensors."""
+    """Path -> digest of all that has to be equal in two runs.
+
+    The name of the workdir is taken out of the lists; of weights the tensors are compared.
+    """
 
     def mapped(content):
         for root in filter(None, (workdir, copied_from)):
             content = content.replace(f"{root}/".encode(), b"<workdir>/")
         return digest(content)
 
-    found = {}
+    digests = {}
     for path in sorted(workdir.rglob("*")):
         name = str(path.relative_to(workdir))
         if path.is_file() and not NOT_COMPARED & set(path.relative_to(workdir).parts):
-            found[name] = tensors(path) if path.suffix == ".pt" else mapped(path.read_bytes())
-    assert found, f"{workdir}: nothing to compare"
-    return found
+            digests[name] = tensors(path) if path.suffix == ".pt" else mapped(path.read_bytes())
+    assert digests, f"{workdir}: nothing to compare"
+    return digests
 
 
 def digest(content: bytes) -> str:
@@ -224,20 +227,21 @@ def tensors(path: Path) -> str:
     """Fingerprint of all values of a checkpoint, in their order."""
     import torch
 
-    def words(value, name):
+    def described(value, name):
         if isinstance(value, dict):
             for key in value:
-                yield from words(value[key], f"{name}/{key}")
+                yield from described(value[key], f"{name}/{key}")
         elif isinstance(value, (list, tuple)):
-            for place, entry in enumerate(value):
-                yield from words(entry, f"{name}/{place}")
+            for index, entry in enumerate(value):
+                yield from described(entry, f"{name}/{index}")
         elif isinstance(value, torch.Tensor):
-            yield f"{name} {value.dtype} {tuple(value.shape)} {digest(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())}"
+            content = value.contiguous().flatten().view(torch.uint8).numpy().tobytes()
+            yield f"{name} {value.dtype} {tuple(value.shape)} {digest(content)}"
         else:
             yield f"{name} {value!r}"
 
     return digest(
-        "\n".join(words(torch.load(path, map_location="cpu", weights_only=True), "")).encode()
+        "\n".join(described(torch.load(path, map_location="cpu", weights_only=True), "")).encode()
     )
 
 

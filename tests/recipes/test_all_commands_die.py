@@ -1,4 +1,4 @@
-"""Every command is killed by one of the sweeps of tests/fail_points.py, or it is said why there is nothing to kill."""
+"""A sweep of tests/fail_points.py kills every command, or a reason says why it kills none."""
 
 import ast
 
@@ -11,7 +11,7 @@ from tests.tree import LIBRARY, label
 
 
 def commands_of(path):
-    """What stands behind ``python -m``: the module, and each of its commands where it has several."""
+    """Arguments of ``python -m``: the module, with each of its subcommands if it has several."""
     text, module = (
         path.read_text(),
         label(path).removesuffix(".py").replace("/", ".").removesuffix(".__main__"),

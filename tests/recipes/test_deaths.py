@@ -1,4 +1,7 @@
-"""Death at a point of each kind in each stage, and at random moments: samples; the rest by tests/fail_points.py and tests/chaos.py."""
+"""A sample of kills: at a point of each kind in each stage, and at random moments.
+
+The others: tests/fail_points.py and tests/chaos.py.
+"""
 
 import re
 import time

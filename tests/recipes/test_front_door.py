@@ -1,4 +1,4 @@
-"""run.sh and what is around the stages: options read or refused, what is done or stale, and bad input, each in one line."""
+"""run.sh around the stages: options, what is done or stale, and bad input, each in one line."""
 
 import os
 import random

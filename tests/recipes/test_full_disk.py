@@ -1,4 +1,4 @@
-"""A disk that is full or cannot be written: one line, nothing half-made, and the same command ends with the same bytes when the disk is mended."""
+"""A disk that is full or not writable: one line, nothing half written, and the same bytes later."""
 
 import shutil
 
@@ -23,7 +23,7 @@ def disk(tmp_path):
 
 
 def fails_on_a_full_disk(runs, disk, kilobytes, where):
-    """The recipe ends in that stage, in one line that says why, and what it had finished before is whole."""
+    """The recipe ends in that stage with one line that says why; finished work stays whole."""
     mounted("-o", f"remount,size={kilobytes}k", disk)
     text = runs.run("mini", disk / "work", code=1)
     started = [line for line in text.splitlines() if line.startswith("== stage")]
@@ -69,7 +69,7 @@ def test_a_full_folder_of_temporary_files_is_one_line_and_not_a_recipe_without_s
 
 @pytest.mark.long
 def test_outputs_on_two_disks_and_temporary_files_on_a_third(runs, tmp_path):
-    """data/ here, exp/ behind a link to another mount, a TMPDIR of one megabyte: the same bytes, and no file of ours went through TMPDIR."""
+    """exp/ linked to another mount, a TMPDIR of 1 MB: the same bytes, no file in TMPDIR."""
     work = tmp_path / "work"
     work.mkdir()
     with (

@@ -1,4 +1,4 @@
-"""Two runs of a recipe: not in the same place, but beside each other where they write to different ones."""
+"""Two runs of a recipe: refused in one folder, allowed where they write to different ones."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def locks(workdir):
 
 
 def start_and_hold(runs, workdir, path, *options):
-    """A run of mini that stands still from the moment at which a path is there: alive, but no further however long the questions take."""
+    """A run of mini that is stopped, but alive, as soon as a path exists."""
     process = runs.start("mini", workdir, *options)
     wait_for(path, process)
     os.killpg(process.pid, signal.SIGSTOP)
@@ -37,8 +37,8 @@ def test_a_second_run_is_refused_while_the_first_lives_and_takes_over_when_it_is
     print(refused)
     assert len(refused.splitlines()) == 1
     assert (
-        f"run.sh --size tiny --workdir {tmp_path} (process {process.pid} on host {os.uname().nodename}, user "
-        in refused
+        f"run.sh --size tiny --workdir {tmp_path} "
+        f"(process {process.pid} on host {os.uname().nodename}, user " in refused
     )
     assert refused.rstrip().endswith("; wait for it, or stop it")
     runs.run("mini", tmp_path, "--clean", 0, "--yes", code=1)

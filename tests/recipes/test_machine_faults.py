@@ -1,6 +1,7 @@
-"""Faults of the machine: what the user reads, and that the same command ends with the same bytes when the machine is mended.
+"""Faults of the machine: the message, and the same bytes once the machine is repaired.
 
-Of full disks: test_full_disk.py.  All but the first start from a copy of the finished tiny recipe, of which the part that is meant is taken away.
+Full disks: test_full_disk.py.  All tests but the first start from a copy of the finished tiny
+recipe, from which they remove a part.
 """
 
 import os
@@ -168,7 +169,7 @@ def test_an_altered_byte_of_a_large_archive_is_found_by_verify_and_the_archive_m
 
 
 def test_a_large_archive_whose_header_is_destroyed_is_named_by_the_step_that_reads_it(runs, copy):
-    """In a copy the lists go on naming the original's archive: here they are made to name the copy's."""
+    """The lists of a copy name the original's archive; this makes them name the copy's."""
     packed, whole = copy / "data" / "tiny" / "packed_16000" / "test", runs.whole("mini")
     command = [
         "-m",

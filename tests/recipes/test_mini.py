@@ -19,7 +19,8 @@ def workdir(tmp_path_factory):
     place, started = tmp_path_factory.mktemp("mini"), time.monotonic()
     text = run("mini", "--workdir", place)
     print(
-        f"\nmini, whole: {time.monotonic() - started:.0f} s of {BUDGET_SECONDS}\n{text.partition('== stage 7')[2]}"
+        f"\nmini, whole: {time.monotonic() - started:.0f} s of {BUDGET_SECONDS}\n"
+        f"{text.partition('== stage 7')[2]}"
     )
     return place
 

@@ -1,8 +1,10 @@
-"""A changed option makes stale exactly what depends on it: for every option of every recipe, what --status says of each stage of a finished run.
+"""A changed option makes stale exactly what depends on it, for all options of all recipes.
 
-One letter for each stage: d done, s stale, p partly done, n never run.  What an option moves to a folder of its own was never run there; where
-some of the experiment's own work is there (other sets, other back ends) it is partly done; what other experiments share (the baselines) counts for nothing.  What a changed option does to the contents of lists is seen when they
-are made: until then everything behind them counts as stale.
+A letter for the --status of each stage of a finished run: d done, s stale, p partly done, n never
+run.  Work that an option moves to another folder was never run there; it is partly done where some
+of the experiment's own work is there (other sets, other back ends); what other experiments share
+(the baselines) does not count.  How a changed option changes lists is only known once they are
+made: until then all later stages count as stale.
 """
 
 import os
@@ -36,7 +38,8 @@ REFUSED = "refused"
 NOTHING = "dddddddd"  # how it is run
 VARIANT = "nnnnnnnn"  # other data
 CUT = "ddnnnnnn"  # the same recordings, cut or sampled otherwise
-EXPERIMENT = "dddnnnnn"  # another network, never started, though the baselines' embeddings, back ends and scores are there
+# another network, never started, though outputs of the baselines are there
+EXPERIMENT = "dddnnnnn"
 NEW_LISTS = "ssssssss"  # the data directories are made again
 LIMITS = "dsssssss"  # of what may be lost: VAD is collected again
 SOURCES = "sdssssss"  # noise and rooms: nothing that VAD listens to
@@ -203,7 +206,7 @@ TABLE = {recipe: SHARED | OF_RECIPE[recipe] for recipe in NAMES}
 
 
 def stages_say(runs, recipe: str, words: str) -> str:
-    """What --status says of the finished run with these options, one letter for a stage, - where the recipe leaves it empty."""
+    """--status of the finished run with these options: a letter a stage, - where it is empty."""
     moved, plan = runs.base / "moved", runs.base / f"{recipe}.plan"
     if not moved.exists():
         moved.symlink_to(runs.base / "corpora")

@@ -1,4 +1,4 @@
-"""A corpus of one's own through the recipe: what the look-alike planted is what the ledgers count; other forms and designs."""
+"""The recipe for a corpus of your own: the ledgers count the planted flaws; other designs."""
 
 import json
 import re
@@ -60,7 +60,7 @@ def test_the_ledgers_count_what_was_planted(runs):
 
 @pytest.mark.slow
 def test_a_table_and_models_of_several_utterances_run_whole(runs, tmp_path):
-    """The same files by a table with sexes and sets; test trials of models of two utterances, of other sessions than the tests."""
+    """A table with sexes and sets; speaker models of two utterances, from other sessions."""
     corpus = runs.base / "corpora" / "my corpus"
     rows = [
         {

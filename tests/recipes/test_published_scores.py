@@ -21,7 +21,7 @@ EER_PERCENT = {
 
 @pytest.fixture
 def published(shared_data, tmp_path):
-    """A folder that has the score files already, so that nothing is fetched; the test is skipped where they are not shared."""
+    """A folder with the score files, so that nothing is downloaded; skipped if there are none."""
     there = shared_data.parent / "golden" / "vgg_voxceleb1"
     if not there.is_dir():
         pytest.skip(f"no published scores at {there}")

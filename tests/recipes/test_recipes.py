@@ -1,4 +1,4 @@
-"""Every recipe on its tiny corpus: whole, stage by stage, twice, and killed: the same bytes each time."""
+"""Every recipe on its tiny corpus: whole, by stages, twice, and killed, with the same bytes."""
 
 import json
 import os
@@ -139,7 +139,7 @@ def test_two_training_processes_give_a_recipe_that_is_done(runs, tmp_path):
 
 
 def test_relative_paths_are_the_callers(runs, tmp_path):
-    """From another folder, with relative paths, through the recipe's own run.sh by a relative path as well."""
+    """From another folder, with relative paths, and the run.sh of the recipe as well."""
     corpora = runs.base / "corpora"
     (tmp_path / "corpora").symlink_to(corpora)
     text = runs.run(
@@ -162,7 +162,7 @@ def test_relative_paths_are_the_callers(runs, tmp_path):
 def test_the_sound_options_make_variants_of_their_own_and_leave_the_others_as_they_are(
     runs, tmp_path
 ):
-    """Energy VAD, pieces of speech, another augmentation and augmented copies, all in one run beside the default's folders."""
+    """Energy VAD, split, another augmentation and copies, beside the folders of the default."""
     policy = "recipes/mini/conf/augmentation/copies.yaml"
     text = runs.run(
         "mini",
@@ -181,7 +181,8 @@ def test_the_sound_options_make_variants_of_their_own_and_leave_the_others_as_th
     pieces = (packed / "train" / "utt2original").read_text().split()[1::2]
     copies = (packed / "train_copies" / "utt2uniq").read_text().split("\n")[:-1]
     print(
-        f"{len(set(pieces))} utterances, {len(pieces)} pieces, {len(copies)} with four copies of each"
+        f"{len(set(pieces))} utterances, {len(pieces)} pieces, "
+        f"{len(copies)} with four copies of each"
     )
     assert len(pieces) > len(set(pieces)), "some utterance holds more than one stretch of speech"
     assert len(copies) == 5 * len(pieces)
@@ -205,10 +206,10 @@ def test_the_sound_options_make_variants_of_their_own_and_leave_the_others_as_th
     "recipe", ["mini", "speechocean762"]
 )  # their dev sets are large enough to learn from
 def test_scores_are_normalised_calibrated_and_fused_by_options(runs, recipe, tmp_path):
-    """On a finished run: stages 5 to 7 again, with two back ends; what was scored before stays in the report.
+    """Stages 5 to 7 of a finished run again, with two back ends; earlier scores stay in the report.
 
-    Networks as tiny as these may rank targets below non-targets, which a calibration of one system's scores refuses, but not one that has
-    quality measures too.
+    Such tiny networks may rank targets below nontargets, which a calibration of one system's
+    scores refuses, but not one with quality measures.
     """
     workdir = runs.copy(recipe, tmp_path)
     options = [

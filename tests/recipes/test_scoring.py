@@ -1,4 +1,4 @@
-"""What stages 4 to 7 of every recipe have in common: the commands that options ask for, seen in the plan that run.sh writes first."""
+"""Stages 4 to 7 of every recipe: the commands that options ask for, in the plan of run.sh."""
 
 import os
 import shlex

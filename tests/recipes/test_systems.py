@@ -1,4 +1,4 @@
-"""Every system of conf/ goes through the mini recipe: from its _cpu YAML to error rates, trained for two steps only."""
+"""Every system of conf/ through the mini recipe, by its _cpu YAML, trained for two steps."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""recipes/vctk_ge2e: what its tests are made of in each mode and protocol, that every figure says so, and what it refuses."""
+"""recipes/vctk_ge2e: the tests of each mode and protocol, their labels in figures, refusals."""
 
 import json
 
@@ -57,7 +57,7 @@ def check_labels(experiment, text, label, *others):
 
 
 @pytest.mark.slow
-def test_prompted_enrols_with_some_sentences_and_tests_others_and_the_ledger_counts_what_was_planted(
+def test_prompted_enrols_with_some_sentences_and_tests_others_and_the_ledger_counts_flaws(
     runs,
 ):
     workdir = runs.whole("vctk_ge2e")
@@ -79,7 +79,8 @@ def test_prompted_enrols_with_some_sentences_and_tests_others_and_the_ledger_cou
     assert (noises_of(tested, "enrol") | noises_of(tested, "verify")).isdisjoint(
         read_map(data / "noise" / "wav.scp")
     )
-    # 14 speakers x 7; one recording is a raw file, one text is missing, one speaker has no texts; 13 sentences are of one speaker alone
+    # 14 speakers x 7; one recording is a raw file, one text is missing, one speaker has no texts;
+    # 13 sentences are of one speaker only
     assert json.loads((data / "ledger.json").read_text()) == {
         "came_in": 97,
         "went_on": 76,
@@ -98,7 +99,7 @@ def test_prompted_enrols_with_some_sentences_and_tests_others_and_the_ledger_cou
 @pytest.mark.long
 @pytest.mark.slow
 def test_other_back_ends_with_noisy_copies_norms_calibration_and_fusion(runs, tmp_path):
-    """Models of several utterances on one side, single utterances on the other; dev, which teaches, has single ones on both."""
+    """Models of several utterances against single utterances; in dev, single ones on both sides."""
     workdir, plda = runs.copy("vctk_ge2e", tmp_path), runs.base / "corpora" / "tiny_plda.yaml"
     both = [
         "--backend",

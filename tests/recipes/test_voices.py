@@ -1,4 +1,4 @@
-"""The voices recipe on its look-alike: conditions with their trials, short tests, both sets by an adapted PLDA, lost files, refusals."""
+"""The voices recipe: conditions of trials, short tests, an adapted PLDA, lost files, refusals."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def test_short_tests_stand_beside_the_whole_ones_and_enrolment_stays_whole(runs,
 
 
 def everything(runs, tmp_path):
-    """Options that --set both makes possible: an adapted PLDA, a back end that the network's own recipe trained, and all that follows them."""
+    """Options of --set both: an adapted PLDA, a trained back end, and what follows from them."""
     (tmp_path / "adapted.yaml").write_text(ADAPTED_PLDA)
     trained = runs.whole("speechocean762")
     (train_data,) = trained.glob("data/*/packed_16000/train")
@@ -175,7 +175,7 @@ def test_a_wrong_root_is_one_line(runs, tmp_path):
 
 
 def test_an_imported_network_of_another_rate(runs, tmp_path):
-    """GE2E's weights as TensorFlow saved them; its rate is 8 kHz, and audio packed at 16 kHz is refused by name."""
+    """GE2E's weights from TensorFlow at 8 kHz: audio packed at 16 kHz is refused by name."""
     import_model(
         save_as(tmp_path / "model.ckpt-1", read_published("ge2e_tf").state(), "tensor bundle"),
         tmp_path / "ge2e",

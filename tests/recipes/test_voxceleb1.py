@@ -1,4 +1,4 @@
-"""What only the recipe voxceleb1 does: the official lists unmodified, PLDA on copies, leakage refused, nothing held out for dev."""
+"""Only in the recipe voxceleb1: official lists, PLDA on copies, leakage refused, no dev set."""
 
 import json
 import shutil
@@ -77,8 +77,8 @@ def test_the_official_lists_are_scored_whole_by_plda_on_copies(runs, shared_data
 def test_the_speakers_of_e_and_h_are_not_trained_on_without_leave(runs, tmp_path):
     text = runs.run("voxceleb1", tmp_path / "work", "--training", "both", code=1)
     assert (
-        "--training both trains on speakers of VoxCeleb1 dev, and the trials of vox1_e_cleaned are theirs"
-        in last_line(text)
+        "--training both trains on speakers of VoxCeleb1 dev, "
+        "and the trials of vox1_e_cleaned are theirs" in last_line(text)
     )
     assert list(tmp_path.iterdir()) == []
     assert "never run" in runs.run(

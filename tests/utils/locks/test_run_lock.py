@@ -56,7 +56,8 @@ def test_the_second_run_is_told_who_holds_it(place):
     acquire([place], os.getppid(), COMMAND)
     text = refusal(place)
     assert text.startswith(
-        f"{lock_path(place)}: another run is at work here: {COMMAND} (process {os.getppid()} on host {os.uname().nodename}, user "
+        f"{lock_path(place)}: another run is at work here: {COMMAND} "
+        f"(process {os.getppid()} on host {os.uname().nodename}, user "
     )
     assert text.endswith("its heartbeat is 0 s old; wait for it, or stop it")
     assert len(text.splitlines()) == 1
@@ -139,17 +140,19 @@ def test_what_another_host_holds_is_never_taken(place):
     text = refusal(place)
     assert "process 1 on host faraway" in text
     assert text.endswith(
-        f"its heartbeat is 3 days old; wait for it, stop it, or, if it is dead, remove {lock_path(place)}"
+        "its heartbeat is 3 days old; wait for it, stop it, or, if it is dead, "
+        f"remove {lock_path(place)}"
     )
     assert said(place)["host"] == "faraway"
 
 
 def test_a_run_of_before_the_machines_last_start_is_dead_once_it_is_silent(place):
-    """Containers may share the name of a host, so that a beating heart counts, whatever its process number."""
+    """Containers may share the name of a host: the heartbeat counts, not the process number."""
     acquire([place], os.getpid(), COMMAND)
     change(place, silent_seconds=60, machine="another start", process=dead_process())
     assert refusal(place).endswith(
-        f"its heartbeat is 60 s old; wait for it, stop it, or, if it is dead, remove {lock_path(place)}"
+        "its heartbeat is 60 s old; wait for it, stop it, or, if it is dead, "
+        f"remove {lock_path(place)}"
     )
     change(place, silent_seconds=600)
     acquire([place], os.getpid(), "another")
@@ -279,7 +282,8 @@ def test_a_disk_that_cannot_be_written_is_one_line(place):
             sys.executable,
             "-c",
             (
-                "from utils.cli import exit_with\nfrom pathlib import Path\nfrom utils.locks.run_lock import acquire\n"
+                "from utils.cli import exit_with\nfrom pathlib import Path\n"
+                "from utils.locks.run_lock import acquire\n"
                 f"exit_with(lambda: acquire([Path({str(place)!r})], 1, 'x'))"
             ),
         ],
@@ -314,12 +318,14 @@ def test_the_heart_beats_as_long_as_the_run_lives_and_for_its_own_locks_alone(pl
     """The run is a process that starts the heart and is then killed."""
     locks = f"[Path({str(lock_path(place))!r}), Path({str(lock_path(tmp_path / 'other'))!r})]"
     beat = (
-        "import os; from pathlib import Path; from utils.locks import run_lock as recipe_lock; from utils.cli import die_with_parent; die_with_parent(); "
+        "import os; from pathlib import Path; from utils.locks import run_lock as recipe_lock; "
+        "from utils.cli import die_with_parent; die_with_parent(); "
         f"recipe_lock.BEAT_SECONDS = 0.05; recipe_lock.beat(os.getppid(), {locks})"
     )
     run = (
         TAKE
-        + f"; import subprocess; print(subprocess.Popen([sys.executable, '-c', {beat!r}]).pid, flush=True); sys.stdin.read()"
+        + f"; import subprocess; print(subprocess.Popen([sys.executable, '-c', {beat!r}]).pid, "
+        + "flush=True); sys.stdin.read()"
     )
     acquire([tmp_path / "other"], os.getpid(), COMMAND)
     change(tmp_path / "other", silent_seconds=DAY)

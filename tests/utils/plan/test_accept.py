@@ -41,7 +41,8 @@ def test_unfinished_work_is_not_blessed_and_neither_is_the_rest_of_its_stage(rec
     (recipe.one / "copy.2").write_text("xx")
     with pytest.raises(
         UserError,
-        match=r"only finished work can be accepted, and .*copy\.2 has 2 bytes, 1 were written; run stage 0",
+        match=r"only finished work can be accepted, and .*copy\.2 has 2 bytes, "
+        r"1 were written; run stage 0",
     ):
         accept(recipe.plan(x=2), 0)
     assert "option x was 1, is 2" in examine(recipe.plan(x=2))[0].line(), (

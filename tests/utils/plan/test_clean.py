@@ -1,4 +1,4 @@
-"""`--clean`: what a stage left is shown with its size, and removed when told so: nothing else, and receipts first."""
+"""`--clean` shows the outputs of a stage with their size and removes them: only they, if told."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""The dry run: audio, disk, memory and time as receipts recorded them, else one line of a rule; what is missing, and exit code 1."""
+"""The dry run: audio, disk, memory and time by receipts or rules; what is missing; exit code 1."""
 
 import json
 import os
@@ -24,7 +24,7 @@ TINY = "recipes/mini/conf/ghostvlad_tiny.yaml"
 
 
 def make_data(folder, seconds):
-    """A data directory of that many utterances of so many seconds each; of no audio the dry run reads a byte."""
+    """A data directory with utterances of some seconds each; the dry run reads no audio."""
     folder.mkdir(parents=True)
     names = [f"s{number}-u{number}" for number in range(len(seconds))]
     for name, values in {
@@ -63,7 +63,7 @@ def write_receipt(
 
 @pytest.fixture
 def work(tmp_path):
-    """A workdir with an hour of train in two utterances, and a plan that packs it in two jobs and trains."""
+    """A workdir with an hour of train, and a plan that packs it in two jobs and trains."""
     data, packed = (
         make_data(tmp_path / "data" / "train", [1800, 1800]),
         tmp_path / "data" / "packed",
@@ -73,7 +73,8 @@ def work(tmp_path):
     train = f"python3 -m steps.train {packed}/train none {ROOT / TINY} {tmp_path}/exp/tiny"
     train += f" --augmentation {tmp_path}/quiet.yaml"
     (tmp_path / "plan").write_text(
-        f"stage 2 pack\nlaunch JOB=1:2 {tmp_path}/log.JOB {pack} JOB/2\nrun python3 -m steps.collect_packed {data} "
+        f"stage 2 pack\nlaunch JOB=1:2 {tmp_path}/log.JOB {pack} JOB/2\n"
+        f"run python3 -m steps.collect_packed {data} "
         f"{packed}/train --jobs 2\nstage 3 train\nrun {train}\nstage 7 report\n"
     )
     return tmp_path
@@ -401,7 +402,10 @@ def test_a_place_that_is_no_folder_or_not_this_users_is_missing(tmp_path, monkey
     asked = [tmp_path / name / "data" for name in ("file", "file", "link", "new")]
     assert plan_missing.unwritable_folders(asked) == [
         f"{tmp_path}/file: a file, expected a folder; move it away, or give another --workdir",
-        f"{tmp_path}/link: a link to not mounted, which does not exist; check that its disk is mounted here",
+        (
+            f"{tmp_path}/link: a link to not mounted, which does not exist; "
+            "check that its disk is mounted here"
+        ),
     ]
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert plan_missing.unwritable_folders(asked[3:]) == [
@@ -411,7 +415,8 @@ def test_a_place_that_is_no_folder_or_not_this_users_is_missing(tmp_path, monkey
 
 def test_a_corpus_that_a_step_refuses_is_missing(command, tmp_path):
     (tmp_path / "plan").write_text(
-        f"stage 0 first\nrun python3 -m steps.pack_audio {tmp_path} {tmp_path}/x --trim true --split true\n"
+        "stage 0 first\n"
+        f"run python3 -m steps.pack_audio {tmp_path} {tmp_path}/x --trim true --split true\n"
     )
     done = command("utils.plan.dry_run", tmp_path / "plan", f"workdir={tmp_path}", "corpus=/none")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)

@@ -21,7 +21,15 @@ def scoring(folder, speakers):
 @pytest.mark.parametrize(
     ("speakers", "said"),
     [
-        (2, ["test: 2 speakers: no interval of EER (needs 5), minDCF 0.01 (needs 400), minDCF 0.05 (needs 5)"]),
+        (
+            2,
+            [
+                (
+                    "test: 2 speakers: no interval of EER (needs 5), minDCF 0.01 (needs 400), "
+                    "minDCF 0.05 (needs 5)"
+                )
+            ],
+        ),
         (40, ["test: 40 speakers: no interval of minDCF 0.01 (needs 400)"]),
         (400, []),
         (None, []),

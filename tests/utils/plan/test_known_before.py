@@ -1,4 +1,4 @@
-"""What a plan refuses before its first stage, since it is known from its options: back ends, noises, rates, protocols, batches."""
+"""What a plan refuses before its first stage: back ends, noises, rates, protocols, batches."""
 
 import re
 import shlex
@@ -95,7 +95,8 @@ class Recipe:
             command(
                 "steps.train_backend", embeddings / "train", self.exp / "backend" / "b", "--config"
             )
-            + f" {given['backend']} --utt2spk {train / 'utt2spk'} --adaptation {embeddings / 'dev'}",
+            + f" {given['backend']} --utt2spk {train / 'utt2spk'}"
+            + f" --adaptation {embeddings / 'dev'}",
         ]
 
 
@@ -229,7 +230,10 @@ def test_the_policy_in_the_yaml_is_looked_at_as_well(recipe):
         (
             {},
             8000,
-            "will be packed at 8000 Hz, the network of .* takes 16000 Hz; pack at that rate .*--sample-rate-hz 16000",
+            (
+                "will be packed at 8000 Hz, the network of .* takes 16000 Hz; "
+                "pack at that rate .*--sample-rate-hz 16000"
+            ),
         ),
         ({"model": {"conv_chanels": 4}}, 16000, "model: unknown key 'conv_chanels'"),
         ({"loss": {"name": "no_such"}}, 16000, "loss: "),
@@ -252,7 +256,7 @@ def test_a_network_that_says_its_rate_is_packed_for(recipe):
 
 
 def test_what_is_done_is_never_refused(recipe):
-    """Audio that is packed already: the training itself says at once what is wrong with the YAML, and later stages stay as they are."""
+    """With packed audio the training itself refuses a wrong YAML; later stages stay as they are."""
     (recipe.packed / "train").mkdir(parents=True)
     (recipe.packed / "train" / "wav.scp").write_text("")
     config = network(recipe.home / "n.yaml", model={"conv_chanels": 4})

@@ -99,8 +99,8 @@ def test_a_run_goes_on_in_a_copy_and_says_whose_files_its_lists_name(
     said = capsys.readouterr().err
     print(said)
     assert (
-        f"note: {copy.folder} was made as {recipe.folder}, and its lists name files there: put a link in that place"
-        in said
+        f"note: {copy.folder} was made as {recipe.folder}, and its lists name files there: "
+        "put a link in that place" in said
     )
     (recipe.folder / "in").unlink()
     (recipe.folder / "in").symlink_to(copy.folder / "in")

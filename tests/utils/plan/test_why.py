@@ -38,7 +38,7 @@ def test_what_was_never_run_and_what_is_fresh(recipe, capsys):
 
 
 def test_every_change_is_named_with_its_old_and_new_value_and_the_outputs_concerned(recipe, capsys):
-    """Option and file changed at once; --status names the first only.  Two copies of one letter: 0.0 MB."""
+    """Option and file changed; --status names the first only.  Two copies of a letter: 0.0 MB."""
     recipe.work(recipe.plan())
     (recipe.folder / "in").write_text("b")
     source = f"input source: {short('a')} ({recipe.folder}/in) -> {short('b')} ({recipe.folder}/in)"

@@ -1,4 +1,4 @@
-"""Receipts: what is done stays done, what changed is named, and nothing that cost hours is overwritten."""
+"""Receipts: done work stays done, changes are named, nothing that cost hours is overwritten."""
 
 import json
 
