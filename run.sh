@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Speaker verification from a folder of audio to error rates: runs one recipe, by default mini, which generates
-# its corpus.
+# Speaker verification from a folder of audio to error rates: runs one recipe, by default mini, which
+# generates its corpus.
 #
 #   ./run.sh                                   all of recipes/mini: minutes on two CPU cores, no download
 #   ./run.sh --stage 3 --stop-stage 6          some stages of it

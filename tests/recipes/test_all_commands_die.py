@@ -40,14 +40,14 @@ def of_recipes(runs, tmp_path_factory):
     (
         folder / "config.yaml"
     ).touch()  # a plan asks for no more of a network that was trained elsewhere
-    found = set()
+    steps = set()
     for recipe, options in SWEEPS:
         words = [
             *runs.options_of(recipe, model=folder),
             *options.format(corpora=runs.base / "corpora").split(),
         ]
-        found |= {step.name for step in planned(recipe, folder, folder / "plan", *words)}
-    return found
+        steps |= {step.name for step in planned(recipe, folder, folder / "plan", *words)}
+    return steps
 
 
 @pytest.mark.slow

@@ -218,8 +218,8 @@ def test_status_and_dry_run_write_nothing(runs, recipe, tmp_path):
     text = runs.run(recipe, tmp_path / "work", "--dry-run")
     assert "-m steps." not in text, "the commands are for --verbose"
     assert "not recorded here; as a rule" in text
-    heard = re.findall(r"^1  .{31} +(\S+) ", text, re.MULTILINE)
-    assert heard[0] != "?", "the length of the audio is known before the first hour"
+    hours = re.findall(r"^1  .{31} +(\S+) ", text, re.MULTILINE)
+    assert hours[0] != "?", "the length of the audio is known before the first hour"
     assert re.search(r"disk: .* free: [\d,]+ MB", last_line(text))
     text = runs.run(recipe, tmp_path / "work", "--dry-run", "--verbose")
     assert ("-m steps.train " if recipe not in TRAIN_NOTHING else "-m steps.extract ") in text
@@ -287,8 +287,8 @@ def test_a_spoilt_list_is_made_again_with_the_same_bytes(runs, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_changed_option_makes_stale_what_depends_on_it_and_dear_work_stops(runs, tmp_path):
-    """The training is dear: it is neither redone nor passed by without leave."""
+def test_a_changed_option_makes_stale_what_depends_on_it_and_expensive_work_stops(runs, tmp_path):
+    """The training is expensive: it is neither redone nor skipped without --force or --accept."""
     workdir = runs.copy("speechocean762", tmp_path)
     before = contents(workdir)
     status = runs.run("speechocean762", workdir, "--steps", 4, "--status").splitlines()
@@ -322,13 +322,13 @@ def test_a_comment_in_a_yaml_makes_nothing_stale_and_a_value_is_named_old_and_ne
     status = runs.run("speechocean762", workdir, "--config", config, "--status")
     assert all(line.endswith("done") for line in status.splitlines()), status
     config.write_text(text.replace("{steps: 12", "{steps: 112"))
-    said = runs.run("speechocean762", workdir, "--config", config, "--why", 3)
-    assert f"{config}: training.steps: 12 -> 112\n" in said, said
+    changes = runs.run("speechocean762", workdir, "--config", config, "--why", 3)
+    assert f"{config}: training.steps: 12 -> 112\n" in changes, changes
 
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_force_redoes_dear_work_and_moves_the_old_output_aside(runs, tmp_path):
+def test_force_redoes_expensive_work_and_moves_the_old_output_aside(runs, tmp_path):
     workdir = runs.copy("speechocean762", tmp_path)
     kept = contents(workdir / "exp" / "tiny" / "checkpoints")
     text = runs.run("speechocean762", workdir, "--steps", 4, "--force")

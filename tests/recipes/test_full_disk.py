@@ -18,8 +18,8 @@ ROOM_FOR_TRAINING = 128  # kilobytes; a checkpoint is larger
 @pytest.fixture
 def disk(tmp_path):
     """A small disk of its own."""
-    with small_disk(tmp_path / "disk", "1M") as place:
-        yield place
+    with small_disk(tmp_path / "disk", "1M") as folder:
+        yield folder
 
 
 def fails_on_a_full_disk(runs, disk, kilobytes, where):
@@ -28,7 +28,7 @@ def fails_on_a_full_disk(runs, disk, kilobytes, where):
     text = runs.run("mini", disk / "work", code=1)
     started = [line for line in text.splitlines() if line.startswith("== stage")]
     print(f"{kilobytes} kB: {started[-1]}: {last_line(text)}")
-    assert where in started[-1], "the sizes above have to be chosen anew"
+    assert where in started[-1], "the sizes above have to be chosen again"
     assert "No space left on device" in text
     assert "outputs are what was written" in runs.run("mini", disk / "work", "--verify")
 

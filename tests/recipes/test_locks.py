@@ -64,7 +64,7 @@ def test_a_second_run_is_refused_while_the_first_lives_and_takes_over_when_it_is
     ]
     assert ": taken over from " in dead[0], "stage 3 writes there"
     assert ": removed what was left by " in dead[1], (
-        "stages 0 to 3 do not need the untrained network's place"
+        "stages 0 to 3 do not need the folder of the untrained network"
     )
     assert locks(tmp_path) == []
     assert not [path for path in (tmp_path / "tmp").iterdir() if path.is_file()], (
@@ -73,7 +73,7 @@ def test_a_second_run_is_refused_while_the_first_lives_and_takes_over_when_it_is
 
 
 def test_experiments_of_the_same_data_run_beside_each_other(runs, tmp_path):
-    """Both have to train; the data are done, so that nobody locks them."""
+    """Both have to train; the data are done, so neither run locks them."""
     workdir = runs.copy("mini", tmp_path)
     first = start_and_hold(
         runs, workdir, workdir / "exp" / ".ghostvlad_tiny-tiny-a.lock", "--name", "a"

@@ -30,10 +30,10 @@ def copy(runs, tmp_path):
 def same_as_whole(runs, workdir, below=""):
     """Files that differ from those of the undisturbed run, in one of its folders."""
     whole = runs.whole("mini")
-    wanted, found = contents(whole), contents(workdir, copied_from=whole)
+    wanted, actual = contents(whole), contents(workdir, copied_from=whole)
     chosen = [
         {name: digest for name, digest in side.items() if name.startswith(below)}
-        for side in (wanted, found)
+        for side in (wanted, actual)
     ]
     assert chosen[0], f"nothing below {below}"
     return difference(*chosen) == []
@@ -58,8 +58,8 @@ def test_too_few_file_handles(runs, tmp_path):
         for name in ("train", "rirs")
         for file in ("audio.ark", "utt2spk")
     ]
-    whole, found = contents(runs.whole("mini")), contents(tmp_path)
-    assert [whole[name] for name in names] == [found[name] for name in names]
+    whole, actual = contents(runs.whole("mini")), contents(tmp_path)
+    assert [whole[name] for name in names] == [actual[name] for name in names]
 
 
 def test_too_little_memory(runs, copy):
@@ -74,10 +74,10 @@ def test_too_little_memory(runs, copy):
         code=1,
         under=["prlimit", "--as=400000000"],
     )
-    said = [line.strip() for line in text.splitlines() if "Cannot allocate memory" in line]
-    print(said)
-    assert said
-    assert said[0].startswith("steps.extract: ")
+    errors = [line.strip() for line in text.splitlines() if "Cannot allocate memory" in line]
+    print(errors)
+    assert errors
+    assert errors[0].startswith("steps.extract: ")
     runs.run("mini", copy)
     assert same_as_whole(runs, copy)
 
@@ -184,8 +184,8 @@ def test_a_large_archive_whose_header_is_destroyed_is_named_by_the_step_that_rea
     scp.write_text(scp.read_text().replace(str(whole), str(copy)))
     archive = packed / "packed.1.ark"
     content = bytearray(archive.read_bytes())
-    place = content.index(b"RIFF")
-    content[place : place + 4] = b"????"
+    offset = content.index(b"RIFF")
+    content[offset : offset + 4] = b"????"
     archive.write_bytes(content)
     done = subprocess.run(
         ["python3", *map(str, command)], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""The mini recipe whole, as ./run.sh runs it: its error rates have to mean something."""
+"""The mini recipe whole, as ./run.sh runs it: its error rates have to be sensible."""
 
 import json
 import time
@@ -16,13 +16,13 @@ BUDGET_SECONDS = 360  # on two idle cores; printed, since a test cannot know how
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
-    place, started = tmp_path_factory.mktemp("mini"), time.monotonic()
-    text = run("mini", "--workdir", place)
+    workdir, started = tmp_path_factory.mktemp("mini"), time.monotonic()
+    text = run("mini", "--workdir", workdir)
     print(
         f"\nmini, whole: {time.monotonic() - started:.0f} s of {BUDGET_SECONDS}\n"
         f"{text.partition('== stage 7')[2]}"
     )
-    return place
+    return workdir
 
 
 @pytest.fixture

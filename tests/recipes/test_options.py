@@ -47,7 +47,7 @@ TRAINING, EXTRACTION, REPORT = "dddsssss", "ddddssss", "ddddddds"
 BACKEND = "dddddpps"  # another back end beside the one that is there
 SCORES = "ddddddps"  # other scores beside those that are there
 
-# Option -> what stands on the command line, and what it makes of a finished run.
+# Option -> command line, and the letters of a finished run with it.
 SHARED = {
     "stage": ("--stage 3", NOTHING),
     "stop_stage": ("--stop-stage 3", NOTHING),
@@ -205,7 +205,7 @@ OF_RECIPE = {
 TABLE = {recipe: SHARED | OF_RECIPE[recipe] for recipe in NAMES}
 
 
-def stages_say(runs, recipe: str, words: str) -> str:
+def status_letters(runs, recipe: str, words: str) -> str:
     """--status of the finished run with these options: a letter a stage, - where it is empty."""
     moved, plan = runs.base / "moved", runs.base / f"{recipe}.plan"
     if not moved.exists():
@@ -262,13 +262,13 @@ def test_every_option_is_in_the_table(path):
 def test_a_changed_option_makes_stale_exactly_what_depends_on_it(runs, recipe):
     wrong = {}
     for words, expected in TABLE[recipe].values():
-        told = stages_say(runs, recipe, words)
-        empty = [place for place, letter in enumerate(told) if letter == "-"]
-        if told != REFUSED:
+        states = status_letters(runs, recipe, words)
+        empty = [stage for stage, letter in enumerate(states) if letter == "-"]
+        if states != REFUSED:
             expected = "".join(
-                "-" if place in empty else letter for place, letter in enumerate(expected)
+                "-" if stage in empty else letter for stage, letter in enumerate(expected)
             )
             assert empty in ([], [3], [3, 5]) if recipe in TRAIN_NOTHING else not empty
-        if told != expected:
-            wrong[words] = f"expected {expected}, --status says {told}"
+        if states != expected:
+            wrong[words] = f"expected {expected}, --status says {states}"
     assert wrong == {}

@@ -67,10 +67,10 @@ def test_a_table_and_models_of_several_utterances_run_whole(runs, tmp_path):
             "path": f"{speaker}/{session}/{number}.{suffix}",
             "speaker": speaker,
             "session": session,
-            "sex": "fm"[place % 2],
-            "set": "test" if place < 4 else "dev" if place < 6 else "train",
+            "sex": "fm"[index % 2],
+            "set": "test" if index < 4 else "dev" if index < 6 else "train",
         }
-        for place, speaker in enumerate(OWN_SPEAKERS[1:])
+        for index, speaker in enumerate(OWN_SPEAKERS[1:])
         for session, suffix in (("monday", "wav"), ("tuesday", "flac"))
         for number in range(2)
     ]

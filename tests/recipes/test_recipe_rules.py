@@ -28,7 +28,7 @@ COMMAND = rf"(({SHARED}) .*|(run|\$cmd JOB=1:\S+ \S+) .*-m (steps|local)\.\w+ .*
 IN_A_STAGE = re.compile(
     rf"(#.*|:|for \w+ in .*; do|done|if .*; then|else|fi|(\[ .* \] (&&|\|\|) )?{COMMAND})"
 )
-# Above stage 0 stand refusals and names.  A value is a command's output, an array or one word.
+# Above stage 0 are refusals and names only.  A value is a command's output, an array or one word.
 CONDITION = r"\[ [^|&;]* \]"
 VALUE = r"""(\$\([^()]*\)|\([^()]*\)|(\$\{[^{}]*\}|"[^"]*"|[^\s"'();&|<>])*)"""
 NAMED = rf"({CONDITION} \|\| )*(\w+\+?={VALUE}|append(_stem)? \w+ [^;&|<>]*|append_audio \w+)"
@@ -59,12 +59,12 @@ def above_the_stages(path):
 def stages_of(path):
     """(number, title, lines) of each stage, with joined lines and without comments."""
     text = re.sub(r"  # .*", "", re.sub(r" *\\\n *", " ", path.read_text()))
-    found = re.findall(
+    stages = re.findall(
         r'^if at_stage (\d+) "(.*)"; then.*\n((?:[ #].*\n|\n)*)fi$', text, re.MULTILINE
     )
     return [
         (int(number), title, [line.strip() for line in body.splitlines() if line.strip()])
-        for number, title, body in found
+        for number, title, body in stages
     ]
 
 

@@ -184,7 +184,7 @@ def test_the_sound_options_make_variants_of_their_own_and_leave_the_others_as_th
         f"{len(set(pieces))} utterances, {len(pieces)} pieces, "
         f"{len(copies)} with four copies of each"
     )
-    assert len(pieces) > len(set(pieces)), "some utterance holds more than one stretch of speech"
+    assert len(pieces) > len(set(pieces)), "some utterance contains more than one stretch of speech"
     assert len(copies) == 5 * len(pieces)
     experiment = tmp_path / "exp" / "ghostvlad_tiny-tiny-energy-split-copies"
     rows = json.loads((experiment / "results.json").read_text())

@@ -70,11 +70,11 @@ def option(words, name):
 
 
 def test_without_options_there_is_one_cosine(plan):
-    found = plan()
-    assert found["train_backend"] == [
+    commands = plan()
+    assert commands["train_backend"] == [
         ["exp/embeddings/train", "exp/backend/cosine", "--adaptation", "exp/embeddings/dev"]
     ]
-    assert found["score"] == [
+    assert commands["score"] == [
         [
             "exp/backend/cosine",
             f"exp/embeddings/{name}",
@@ -83,7 +83,7 @@ def test_without_options_there_is_one_cosine(plan):
         ]
         for name in ("dev", "test")
     ]
-    (evaluate,) = found["evaluate"]
+    (evaluate,) = commands["evaluate"]
     assert evaluate[:4] == ["exp", "data", "--others", "[other]"]
     assert [
         option(evaluate, name)
@@ -96,7 +96,7 @@ def test_without_options_there_is_one_cosine(plan):
             "--allow-leakage",
         )
     ] == ["[data/train]", "[dev]", "[data/train]", None, None, "false"]
-    assert found["extract"] == [
+    assert commands["extract"] == [
         [
             "exp",
             "data",
@@ -109,14 +109,21 @@ def test_without_options_there_is_one_cosine(plan):
             "JOB/2",
         ]
     ]
-    assert [words[1] for words in found["collect_embeddings"]] == [
+    assert [words[1] for words in commands["collect_embeddings"]] == [
         f"exp/embeddings/{name}" for name in ("train", "dev", "test")
     ]
-    assert set(found) == {"", "extract", "collect_embeddings", "train_backend", "score", "evaluate"}
+    assert set(commands) == {
+        "",
+        "extract",
+        "collect_embeddings",
+        "train_backend",
+        "score",
+        "evaluate",
+    }
 
 
 def test_a_test_protocol_is_of_both_sides_and_a_cut_of_one(plan):
-    found = plan(
+    commands = plan(
         "--test-protocols",
         "crops_10x4s_rows,whole_reversed",
         names="cuts=whole,centre_2s baseline=yes",
@@ -124,9 +131,10 @@ def test_a_test_protocol_is_of_both_sides_and_a_cut_of_one(plan):
     )
     cuts = ["", "centre_2s", "crops_10x4s_rows", "whole_reversed"]
     assert [
-        (option(words, "--protocol") or "", option(words, "--sets")) for words in found["extract"]
+        (option(words, "--protocol") or "", option(words, "--sets"))
+        for words in commands["extract"]
     ] == [(cut, "[dev, test]" if cut else "[train, dev, test]") for cut in cuts] + [("", "[test]")]
-    assert found["extract"][-1][2:] == [
+    assert commands["extract"][-1][2:] == [
         "other/embeddings",
         "--sets",
         "[test]",
@@ -138,20 +146,20 @@ def test_a_test_protocol_is_of_both_sides_and_a_cut_of_one(plan):
         "step-0000000",
     ]
     assert [
-        words[1].removeprefix("exp/embeddings/test").lstrip("/") for words in found["score"][:-1]
+        words[1].removeprefix("exp/embeddings/test").lstrip("/") for words in commands["score"][:-1]
     ] == cuts
-    assert [option(words, "--enrol-embeddings") for words in found["score"]] == [
+    assert [option(words, "--enrol-embeddings") for words in commands["score"]] == [
         None,
         "exp/embeddings/test",
         None,
         None,
         None,
     ]
-    assert found["score"][-1][1] == "other/embeddings/test"
+    assert commands["score"][-1][1] == "other/embeddings/test"
 
 
 def test_every_option_has_its_commands(plan):
-    found = plan(
+    commands = plan(
         "--backend",
         "conf/backends/cosine.yaml,conf/backends/plda.yaml",
         "--score-norm",
@@ -168,15 +176,15 @@ def test_every_option_has_its_commands(plan):
         "true",
         names="policy=_copies",
     )
-    assert [words[1] for words in found["train_backend"]] == [
+    assert [words[1] for words in commands["train_backend"]] == [
         "exp/backend/cosine_copies",
         "exp/backend/plda_copies",
     ]
-    assert [option(words, "--config") for words in found["train_backend"]] == [
+    assert [option(words, "--config") for words in commands["train_backend"]] == [
         f"conf/backends/{name}.yaml" for name in ("cosine", "plda")
     ]
-    assert len(found["score"]) == len(found["normalise_scores"]) == 4
-    norm = found["normalise_scores"][-1]
+    assert len(commands["score"]) == len(commands["normalise_scores"]) == 4
+    norm = commands["normalise_scores"][-1]
     assert norm[:6] == [
         "exp/scores/test/plda_copies.scores",
         "exp/backend/plda_copies",
@@ -186,15 +194,15 @@ def test_every_option_has_its_commands(plan):
         "exp/scores/test/plda_copies_as_norm1.scores",
     ]
     assert (option(norm, "--top-k"), option(norm, "--allow-leakage")) == ("5", "true")
-    assert [words[-3] for words in found["calibrate"]] == [
+    assert [words[-3] for words in commands["calibrate"]] == [
         f"exp/calibration/{name}"
         for name in ("cosine_copies_as_norm1_quality", "plda_copies_as_norm1_quality", "fused")
     ]
-    assert found["calibrate"][2][:2] == [
+    assert commands["calibrate"][2][:2] == [
         "exp/scores/dev/cosine_copies_as_norm1.scores",
         "exp/scores/dev/plda_copies_as_norm1.scores",
     ]
-    assert found["apply_calibration"][2][:5] == [
+    assert commands["apply_calibration"][2][:5] == [
         "exp/calibration/fused",
         "exp/scores/test/cosine_copies_as_norm1.scores",
         "exp/scores/test/plda_copies_as_norm1.scores",
@@ -202,13 +210,13 @@ def test_every_option_has_its_commands(plan):
         "exp/scores/test/fused.scores",
     ]
     assert (
-        option(found["apply_calibration"][2], "--measures")
+        option(commands["apply_calibration"][2], "--measures")
         == "[data/test/utt2dur, exp/measures/test/utt2norm]"
     )
-    assert found["measure_norms"] == [
+    assert commands["measure_norms"] == [
         [f"exp/embeddings/{name}", f"exp/measures/{name}"] for name in ("dev", "test")
     ]
-    (evaluate,) = found["evaluate"]
+    (evaluate,) = commands["evaluate"]
     assert [
         option(evaluate, name) for name in ("--cohort", "--calibration", "--operating-points")
     ] == ["[data/train]", "[dev]", "0.001,0.1:2:1"]
@@ -218,18 +226,18 @@ def test_a_back_end_that_is_trained_already_is_taken_as_it_is(plan, tmp_path):
     trained = tmp_path / "elsewhere" / "plda"
     trained.mkdir(parents=True)
     (trained / "backend.json").write_text("{}")
-    found = plan(
+    commands = plan(
         "--backend",
         f"conf/backends/cosine.yaml,{trained}",
         "--score-norm",
         "s_norm",
         names="policy=_copies",
     )
-    assert [words[1] for words in found["train_backend"]] == ["exp/backend/cosine_copies"]
-    assert [(words[0], words[3]) for words in found["score"][2:]] == [
+    assert [words[1] for words in commands["train_backend"]] == ["exp/backend/cosine_copies"]
+    assert [(words[0], words[3]) for words in commands["score"][2:]] == [
         (str(trained), f"exp/scores/{name}/plda.scores") for name in ("dev", "test")
     ]
-    assert found["normalise_scores"][3][:2] == ["exp/scores/test/plda.scores", str(trained)]
+    assert commands["normalise_scores"][3][:2] == ["exp/scores/test/plda.scores", str(trained)]
     for given, complaint in (
         (tmp_path / "elsewhere", "a folder without backend.json"),
         (tmp_path / "none", "no such file"),
@@ -271,7 +279,7 @@ def test_an_option_without_what_it_belongs_to_is_refused(plan, tmp_path, options
 
 
 def test_cut_sides_and_models_of_several_utterances(plan):
-    found = plan(
+    commands = plan(
         "--score-norm",
         "s_norm",
         "--calibrate",
@@ -282,7 +290,7 @@ def test_cut_sides_and_models_of_several_utterances(plan):
         "true",
         names='cuts=whole,centre_2s enrolled="test"',
     )
-    whole, cut = found["score"][1], found["score"][3]
+    whole, cut = commands["score"][1], commands["score"][3]
     assert whole[4:] == ["--enroll-spk2utt", "data/test/enroll.spk2utt"]
     assert cut == [
         "exp/backend/cosine",
@@ -294,16 +302,16 @@ def test_cut_sides_and_models_of_several_utterances(plan):
         "--enrol-embeddings",
         "exp/embeddings/test",
     ]
-    assert "--enroll-spk2utt" not in found["score"][2]
-    assert found["normalise_scores"][3][2] == "exp/embeddings/test/centre_2s"
-    assert [words[:2] for words in found["calibrate"][2:]] == [
+    assert "--enroll-spk2utt" not in commands["score"][2]
+    assert commands["normalise_scores"][3][2] == "exp/embeddings/test/centre_2s"
+    assert [words[:2] for words in commands["calibrate"][2:]] == [
         ["exp/scores/dev/centre_2s/cosine_s_norm.scores", "data/dev"],
         [
             "exp/scores/dev/centre_2s/cosine_s_norm.scores",
             "other/scores/dev/centre_2s/cosine_s_norm.scores",
         ],
     ]
-    assert found["apply_calibration"][3][-3] == "exp/scores/test/centre_2s/fused.scores"
+    assert commands["apply_calibration"][3][-3] == "exp/scores/test/centre_2s/fused.scores"
 
 
 def test_without_a_dev_set_there_is_no_calibration(plan, tmp_path):

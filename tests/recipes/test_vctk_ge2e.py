@@ -36,7 +36,7 @@ def check_centring(experiment):
 
 
 def check_labels(experiment, text, label, *others):
-    """Every place that shows a figure shows what kind of figure it is, and no other kind."""
+    """Every text with a figure names its kind, and no other kind."""
     rows = json.loads((experiment / "results.json").read_text())
     assert all(row["watermarks"] == [label] for row in rows)
     shown = [
@@ -109,7 +109,7 @@ def test_other_back_ends_with_noisy_copies_norms_calibration_and_fusion(runs, tm
         "--score-norm",
         "s_norm",
     ]
-    learnt = [
+    learned = [
         "--calibrate",
         "true",
         "--fuse",
@@ -117,7 +117,7 @@ def test_other_back_ends_with_noisy_copies_norms_calibration_and_fusion(runs, tm
         "--fuse-with",
         workdir / "exp" / "mfcc_stats_8000",
     ]
-    for options in both, learnt:
+    for options in both, learned:
         print(runs.run("vctk_ge2e", workdir, *options))
         assert "nothing to do" in runs.run("vctk_ge2e", workdir, *options)
     rows = {
@@ -137,7 +137,7 @@ def test_other_back_ends_with_noisy_copies_norms_calibration_and_fusion(runs, tm
         rows["test", name]["eer_percent"]
         for name in ("plain_cosine", "plain_cosine_copies", "plain_cosine_calibrated")
     }
-    assert len(same) == 1, "nothing is learnt from copies, and a calibration keeps the order"
+    assert len(same) == 1, "nothing is learned from copies, and a calibration keeps the order"
     assert all(row["watermarks"] == [PROMPTED] for row in rows.values())
 
 

@@ -1,4 +1,4 @@
-"""Locks: one run at a time, who holds it, and that only the dead lose theirs."""
+"""Locks: one run at a time, its description, and only dead runs lose theirs."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 from utils.errors import UserError
-from utils.locks import run_lock as recipe_lock
+from utils.locks import run_lock
 from utils.locks.run_lock import acquire, clear, is_own, lock_path, locked, release
 from utils.machine import started
 
@@ -23,24 +23,24 @@ TAKE = (
 
 
 @pytest.fixture
-def place(tmp_path):
+def folder(tmp_path):
     return tmp_path / "data" / "full"
 
 
-def said(place):
-    return json.loads(lock_path(place).read_text())
+def read_lock(folder):
+    return json.loads(lock_path(folder).read_text())
 
 
-def change(place, silent_seconds=0.0, **facts):
-    """Make a lock say something else, with a heartbeat that is so old."""
-    lock_path(place).write_text(json.dumps(said(place) | facts))
+def change(folder, silent_seconds=0.0, **facts):
+    """Change entries of a lock, and the age of its heartbeat."""
+    lock_path(folder).write_text(json.dumps(read_lock(folder) | facts))
     then = time.time() - silent_seconds
-    os.utime(lock_path(place), (then, then))
+    os.utime(lock_path(folder), (then, then))
 
 
-def refusal(place):
+def refusal(folder):
     with pytest.raises(UserError) as error:
-        acquire([place], os.getpid(), "another")
+        acquire([folder], os.getpid(), "another")
     print(error.value)
     return str(error.value)
 
@@ -52,68 +52,68 @@ def dead_process():
     return process.pid
 
 
-def test_the_second_run_is_told_who_holds_it(place):
-    acquire([place], os.getppid(), COMMAND)
-    text = refusal(place)
+def test_the_second_run_is_refused_with_the_name_of_the_holder(folder):
+    acquire([folder], os.getppid(), COMMAND)
+    text = refusal(folder)
     assert text.startswith(
-        f"{lock_path(place)}: another run is at work here: {COMMAND} "
+        f"{lock_path(folder)}: another run is at work here: {COMMAND} "
         f"(process {os.getppid()} on host {os.uname().nodename}, user "
     )
     assert text.endswith("its heartbeat is 0 s old; wait for it, or stop it")
     assert len(text.splitlines()) == 1
-    assert said(place)["since"] in text
-    release(os.getppid(), [lock_path(place)])
-    acquire([place], os.getpid(), "another")
-    assert said(place)["command"] == "another"
-    assert [path.name for path in place.parent.iterdir()] == [".full.lock"]
+    assert read_lock(folder)["since"] in text
+    release(os.getppid(), [lock_path(folder)])
+    acquire([folder], os.getpid(), "another")
+    assert read_lock(folder)["command"] == "another"
+    assert [path.name for path in folder.parent.iterdir()] == [".full.lock"]
 
 
-def test_of_several_places_all_are_locked_or_none(place, tmp_path):
-    places = [tmp_path / name for name in ("a", "b", "c")]
-    acquire([places[1]], os.getppid(), COMMAND)
+def test_of_several_folders_all_are_locked_or_none(folder, tmp_path):
+    folders = [tmp_path / name for name in ("a", "b", "c")]
+    acquire([folders[1]], os.getppid(), COMMAND)
     with pytest.raises(UserError, match="another run"):
-        acquire(places, os.getpid(), "another")
+        acquire(folders, os.getpid(), "another")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".b.lock"]
-    with locked([places[0], places[2]]):
+    with locked([folders[0], folders[2]]):
         assert sorted(path.name for path in tmp_path.iterdir()) == [".a.lock", ".b.lock", ".c.lock"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [".b.lock"]
 
 
-def test_the_lock_of_a_dead_process_is_taken_over_and_said(place, capsys):
-    acquire([place], dead_process(), COMMAND)
-    change(place, started="12345")
-    held = said(place)
-    acquire([place], os.getpid(), "another")
-    told = capsys.readouterr().err
-    print(told)
-    assert told.startswith(
-        f"{lock_path(place)}: taken over from {COMMAND} (process {held['process']} on host"
+def test_the_lock_of_a_dead_process_is_taken_over_with_a_message(folder, capsys):
+    acquire([folder], dead_process(), COMMAND)
+    change(folder, started="12345")
+    held = read_lock(folder)
+    acquire([folder], os.getpid(), "another")
+    message = capsys.readouterr().err
+    print(message)
+    assert message.startswith(
+        f"{lock_path(folder)}: taken over from {COMMAND} (process {held['process']} on host"
     )
-    assert told.endswith(f": process {held['process']} is dead\n")
-    assert said(place)["command"] == "another"
+    assert message.endswith(f": process {held['process']} is dead\n")
+    assert read_lock(folder)["command"] == "another"
 
 
-def test_what_dead_runs_left_where_nothing_is_to_be_done_is_removed(place, tmp_path, capsys):
+def test_what_dead_runs_left_where_nothing_is_to_be_done_is_removed(folder, tmp_path, capsys):
     faraway = tmp_path / "faraway"
-    acquire([place], dead_process(), COMMAND)
-    change(place, started="12345")
+    acquire([folder], dead_process(), COMMAND)
+    change(folder, started="12345")
     acquire([faraway], os.getpid(), COMMAND)
     change(faraway, host="faraway", process=1)
-    clear([place, faraway, tmp_path / "free"])
-    assert not lock_path(place).exists()
+    clear([folder, faraway, tmp_path / "free"])
+    assert not lock_path(folder).exists()
     assert lock_path(faraway).exists()
-    assert f"{lock_path(place)}: removed what was left by {COMMAND}" in capsys.readouterr().err
+    assert f"{lock_path(folder)}: removed what was left by {COMMAND}" in capsys.readouterr().err
 
 
-def take_and_release(places):
-    with locked(places):
+def take_and_release(folders):
+    with locked(folders):
         pass
 
 
 @pytest.mark.parametrize("look", [clear, take_and_release])
-def test_what_a_run_left_that_died_while_it_wrote_its_lock_is_removed(place, look):
-    """Here alone: what a living process writes, or one of another host, stays."""
-    lock, dead = lock_path(place), dead_process()
+def test_what_a_run_left_that_died_while_it_wrote_its_lock_is_removed(folder, look):
+    """On this host only: files of living processes, and of other hosts, stay."""
+    lock, dead = lock_path(folder), dead_process()
     lock.parent.mkdir(parents=True)
     here = os.uname().nodename
     names = [
@@ -122,40 +122,40 @@ def test_what_a_run_left_that_died_while_it_wrote_its_lock_is_removed(place, loo
     ]
     for name in names:
         lock.with_name(name).write_text("{")
-    look([place])
+    look([folder])
     assert sorted(path.name for path in lock.parent.glob(".*")) == sorted(names[1:])
 
 
-def test_another_process_of_the_same_number_is_not_the_holder(place):
-    """This very process lives, but began at another time than the lock says."""
-    acquire([place], os.getpid(), COMMAND)
-    change(place, started="1")
-    acquire([place], os.getpid(), "another")
-    assert said(place)["command"] == "another"
+def test_another_process_of_the_same_number_is_not_the_holder(folder):
+    """A process with this number lives, but started at another time than the lock says."""
+    acquire([folder], os.getpid(), COMMAND)
+    change(folder, started="1")
+    acquire([folder], os.getpid(), "another")
+    assert read_lock(folder)["command"] == "another"
 
 
-def test_what_another_host_holds_is_never_taken(place):
-    acquire([place], os.getpid(), COMMAND)
-    change(place, silent_seconds=3 * DAY, host="faraway", process=1)
-    text = refusal(place)
+def test_what_another_host_holds_is_never_taken(folder):
+    acquire([folder], os.getpid(), COMMAND)
+    change(folder, silent_seconds=3 * DAY, host="faraway", process=1)
+    text = refusal(folder)
     assert "process 1 on host faraway" in text
     assert text.endswith(
         "its heartbeat is 3 days old; wait for it, stop it, or, if it is dead, "
-        f"remove {lock_path(place)}"
+        f"remove {lock_path(folder)}"
     )
-    assert said(place)["host"] == "faraway"
+    assert read_lock(folder)["host"] == "faraway"
 
 
-def test_a_run_of_before_the_machines_last_start_is_dead_once_it_is_silent(place):
+def test_a_run_from_before_the_last_start_of_the_machine_is_dead_once_it_is_silent(folder):
     """Containers may share the name of a host: the heartbeat counts, not the process number."""
-    acquire([place], os.getpid(), COMMAND)
-    change(place, silent_seconds=60, machine="another start", process=dead_process())
-    assert refusal(place).endswith(
+    acquire([folder], os.getpid(), COMMAND)
+    change(folder, silent_seconds=60, machine="another start", process=dead_process())
+    assert refusal(folder).endswith(
         "its heartbeat is 60 s old; wait for it, stop it, or, if it is dead, "
-        f"remove {lock_path(place)}"
+        f"remove {lock_path(folder)}"
     )
-    change(place, silent_seconds=600)
-    acquire([place], os.getpid(), "another")
+    change(folder, silent_seconds=600)
+    acquire([folder], os.getpid(), "another")
 
 
 @pytest.mark.parametrize(
@@ -167,9 +167,9 @@ def test_a_run_of_before_the_machines_last_start_is_dead_once_it_is_silent(place
         ("Unable to contact slurm controller", 1, False),
     ],
 )
-def test_slurm_knows_which_of_its_jobs_are_over(place, tmp_path, monkeypatch, answer, code, taken):
-    acquire([place], os.getpid(), COMMAND)
-    change(place, host="node7", slurm_job="12")
+def test_slurm_knows_which_of_its_jobs_are_over(folder, tmp_path, monkeypatch, answer, code, taken):
+    acquire([folder], os.getpid(), COMMAND)
+    change(folder, host="node7", slurm_job="12")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "squeue").write_text(
         f"#!/bin/sh\necho '{answer}' >&{1 + code}\nexit {code}\n" if answer else "#!/bin/sh\n"
@@ -177,21 +177,21 @@ def test_slurm_knows_which_of_its_jobs_are_over(place, tmp_path, monkeypatch, an
     (tmp_path / "bin" / "squeue").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     if taken:
-        acquire([place], os.getpid(), "another")
+        acquire([folder], os.getpid(), "another")
     else:
-        assert "on host node7" in refusal(place)
+        assert "on host node7" in refusal(folder)
 
 
-def test_a_job_that_was_queued_again_knows_its_own_lock(place, tmp_path, monkeypatch):
-    acquire([place], os.getpid(), COMMAND)
-    change(place, host="node7", slurm_job="12")
+def test_a_job_that_was_queued_again_knows_its_own_lock(folder, tmp_path, monkeypatch):
+    acquire([folder], os.getpid(), COMMAND)
+    change(folder, host="node7", slurm_job="12")
     (tmp_path / "squeue").write_text("#!/bin/sh\necho 12 R\n")
     (tmp_path / "squeue").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "12")
-    assert "on host node7" in refusal(place), "two runs of one life of the job"
+    assert "on host node7" in refusal(folder), "two runs of one life of the job"
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    acquire([place], os.getpid(), "another")
+    acquire([folder], os.getpid(), "another")
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_job_that_was_queued_again_knows_its_own_lock(place, tmp_path, monkeyp
     ],
 )
 def test_grid_engine_knows_which_of_its_jobs_are_over(
-    place, tmp_path, monkeypatch, answer, code, taken
+    folder, tmp_path, monkeypatch, answer, code, taken
 ):
     (tmp_path / "qstat").write_text(f"#!/bin/sh\necho '{answer}' >&{1 + code}\nexit {code}\n")
     (tmp_path / "qstat").chmod(0o755)
@@ -218,26 +218,26 @@ def test_grid_engine_knows_which_of_its_jobs_are_over(
     with monkeypatch.context() as inside:
         for name, value in job.items():
             inside.setenv(name, value)
-        acquire([place], os.getpid(), COMMAND)
-        change(place, host="node7")
-        assert "on host node7" in refusal(place), "two runs of one life of the job"
+        acquire([folder], os.getpid(), COMMAND)
+        change(folder, host="node7")
+        assert "on host node7" in refusal(folder), "two runs of one life of the job"
         inside.setenv("SGE_CELL", "other")
-        assert "on host node7" in refusal(place), (
+        assert "on host node7" in refusal(folder), (
             "the job of another cluster may have the same number"
         )
     if taken:
-        acquire([place], os.getpid(), "another")
+        acquire([folder], os.getpid(), "another")
         return
-    assert "on host node7" in refusal(place)
+    assert "on host node7" in refusal(folder)
     for name, value in (job | {"RESTARTED": "1"}).items():
         monkeypatch.setenv(name, value)
-    acquire([place], os.getpid(), "another")
+    acquire([folder], os.getpid(), "another")
 
 
-def test_of_many_that_find_a_dead_lock_one_gets_it(place):
-    acquire([place], dead_process(), COMMAND)
-    change(place, started="12345")
-    words = [sys.executable, "-c", TAKE + "; sys.stdin.read()", str(place)]
+def test_of_many_that_find_a_dead_lock_one_gets_it(folder):
+    acquire([folder], dead_process(), COMMAND)
+    change(folder, started="12345")
+    words = [sys.executable, "-c", TAKE + "; sys.stdin.read()", str(folder)]
     runs = [
         subprocess.Popen(
             words,
@@ -257,26 +257,26 @@ def test_of_many_that_find_a_dead_lock_one_gets_it(place):
     assert sum("taken over" in error for error in errors) == 1
 
 
-def test_a_lock_without_hard_links_is_one_too(place, monkeypatch):
+def test_a_lock_without_hard_links_is_one_too(folder, monkeypatch):
     def no_links(*_):
         raise OSError(1, "Operation not permitted")
 
-    monkeypatch.setattr(recipe_lock.os, "link", no_links)
-    acquire([place], os.getppid(), COMMAND)
-    assert COMMAND in refusal(place)
+    monkeypatch.setattr(run_lock.os, "link", no_links)
+    acquire([folder], os.getppid(), COMMAND)
+    assert COMMAND in refusal(folder)
 
 
-def test_a_half_written_lock_is_not_judged(place):
-    place.parent.mkdir()
-    lock_path(place).write_text('{"command": ')
-    assert refusal(place).startswith(
-        f"{lock_path(place)}: not a lock of a recipe, or half written, 0 s old"
+def test_a_half_written_lock_is_not_judged(folder):
+    folder.parent.mkdir()
+    lock_path(folder).write_text('{"command": ')
+    assert refusal(folder).startswith(
+        f"{lock_path(folder)}: not a lock of a recipe, or half written, 0 s old"
     )
 
 
-def test_a_disk_that_cannot_be_written_is_one_line(place):
+def test_a_disk_that_cannot_be_written_is_one_line(folder):
     """Where the folder should be is a file."""
-    place.parent.write_text("")
+    folder.parent.write_text("")
     done = subprocess.run(
         [
             sys.executable,
@@ -284,7 +284,7 @@ def test_a_disk_that_cannot_be_written_is_one_line(place):
             (
                 "from utils.cli import exit_with\nfrom pathlib import Path\n"
                 "from utils.locks.run_lock import acquire\n"
-                f"exit_with(lambda: acquire([Path({str(place)!r})], 1, 'x'))"
+                f"exit_with(lambda: acquire([Path({str(folder)!r})], 1, 'x'))"
             ),
         ],
         cwd=ROOT,
@@ -293,34 +293,34 @@ def test_a_disk_that_cannot_be_written_is_one_line(place):
         check=False,
     )
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
-    assert str(place.parent) in done.stderr
+    assert str(folder.parent) in done.stderr
 
 
-def test_who_lost_a_lock_is_told_and_leaves_the_new_one(place, capsys):
-    acquire([place], os.getpid(), COMMAND)
-    change(place, process=1)
-    release(os.getpid(), [lock_path(place)])
+def test_a_lost_lock_gives_a_message_and_the_new_lock_stays(folder, capsys):
+    acquire([folder], os.getpid(), COMMAND)
+    change(folder, process=1)
+    release(os.getpid(), [lock_path(folder)])
     assert "somebody removed this lock" in capsys.readouterr().err
-    assert lock_path(place).exists()
+    assert lock_path(folder).exists()
 
 
-def test_the_host_of_a_run_may_be_called_otherwise_before_its_end(place, monkeypatch, capsys):
-    """As that of a laptop that comes home."""
-    acquire([place], os.getpid(), COMMAND)
-    monkeypatch.setattr(recipe_lock.socket, "gethostname", lambda: "elsewhere")
-    assert is_own(lock_path(place), os.getpid())
-    release(os.getpid(), [lock_path(place)])
-    assert not lock_path(place).exists()
+def test_the_host_of_a_run_may_be_called_otherwise_before_its_end(folder, monkeypatch, capsys):
+    """A laptop may change its host name."""
+    acquire([folder], os.getpid(), COMMAND)
+    monkeypatch.setattr(run_lock.socket, "gethostname", lambda: "elsewhere")
+    assert is_own(lock_path(folder), os.getpid())
+    release(os.getpid(), [lock_path(folder)])
+    assert not lock_path(folder).exists()
     assert capsys.readouterr().err == ""
 
 
-def test_the_heart_beats_as_long_as_the_run_lives_and_for_its_own_locks_alone(place, tmp_path):
+def test_the_heart_beats_as_long_as_the_run_lives_and_for_its_own_locks_alone(folder, tmp_path):
     """The run is a process that starts the heart and is then killed."""
-    locks = f"[Path({str(lock_path(place))!r}), Path({str(lock_path(tmp_path / 'other'))!r})]"
+    locks = f"[Path({str(lock_path(folder))!r}), Path({str(lock_path(tmp_path / 'other'))!r})]"
     beat = (
-        "import os; from pathlib import Path; from utils.locks import run_lock as recipe_lock; "
+        "import os; from pathlib import Path; from utils.locks import run_lock; "
         "from utils.cli import die_with_parent; die_with_parent(); "
-        f"recipe_lock.BEAT_SECONDS = 0.05; recipe_lock.beat(os.getppid(), {locks})"
+        f"run_lock.BEAT_SECONDS = 0.05; run_lock.beat(os.getppid(), {locks})"
     )
     run = (
         TAKE
@@ -330,7 +330,7 @@ def test_the_heart_beats_as_long_as_the_run_lives_and_for_its_own_locks_alone(pl
     acquire([tmp_path / "other"], os.getpid(), COMMAND)
     change(tmp_path / "other", silent_seconds=DAY)
     process = subprocess.Popen(
-        [sys.executable, "-c", run, str(place)],
+        [sys.executable, "-c", run, str(folder)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -338,8 +338,8 @@ def test_the_heart_beats_as_long_as_the_run_lives_and_for_its_own_locks_alone(pl
     )
     assert process.stdout.readline() == "got it\n"
     heart = int(process.stdout.readline())
-    os.utime(lock_path(place), (0, 0))
-    wait_until(lambda: lock_path(place).stat().st_mtime > time.time() - DAY)
+    os.utime(lock_path(folder), (0, 0))
+    wait_until(lambda: lock_path(folder).stat().st_mtime > time.time() - DAY)
     process.kill()
     process.communicate()
     wait_until(lambda: not started(heart))

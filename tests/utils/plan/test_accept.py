@@ -1,4 +1,4 @@
-"""`--accept`: what is stale and whole is blessed; of what would not be done by it nothing is."""
+"""`--accept`: stale and whole outputs are accepted; none are if one would still not be done."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`--clean` shows the outputs of a stage with their size and removes them: only they, if told."""
+"""`--clean` shows the outputs of a stage with their size and removes them: only these, once confirmed."""
 
 import io
 import os
@@ -75,7 +75,7 @@ def test_receipts_of_another_number_of_jobs_go_too(recipe):
 
 
 def test_a_receipt_goes_before_its_outputs(recipe, monkeypatch):
-    """Killed at any removal, no receipt stands without the files that it names."""
+    """After a kill at any removal, no receipt is left without the files that it names."""
     recipe.work(recipe.plan())
     unlink = Path.unlink
 

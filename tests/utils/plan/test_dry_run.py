@@ -82,12 +82,12 @@ def work(tmp_path):
 
 def rows(text):
     """Stage, or "all" -> cells of its line of the table behind the title."""
-    found = {}
+    cells = {}
     for line in text.partition("memory     time\n")[2].splitlines():
         if re.match(r"\d  ", line) or "together" in line:
             key = line[0] if line[0] != " " else "all"
-            found[key] = re.findall(r"~?[\d,.]+(?: (?:h|MB|GB|s|min))?|\?|-", line[34:])
-    return found
+            cells[key] = re.findall(r"~?[\d,.]+(?: (?:h|MB|GB|s|min))?|\?|-", line[34:])
+    return cells
 
 
 def test_without_any_receipt_what_a_step_knows_is_told_and_the_rest_is_one_rule(work, command):
@@ -112,12 +112,14 @@ def test_without_any_receipt_what_a_step_knows_is_told_and_the_rest_is_one_rule(
 
 
 def test_commands_come_behind_the_forecast_with_verbose(work, command):
-    said = command(
+    output = command(
         "utils.plan.dry_run", work / "plan", f"workdir={work}", "--verbose", "true"
     ).stdout
-    assert said.index("together") < said.index("disk: about") < said.index("$ python3 -m steps.")
-    assert "--job JOB/2" in said
-    assert "--job 1/2" not in said, "an array is one line"
+    assert (
+        output.index("together") < output.index("disk: about") < output.index("$ python3 -m steps.")
+    )
+    assert "--job JOB/2" in output
+    assert "--job 1/2" not in output, "an array is one line"
 
 
 def test_what_receipts_recorded_is_what_is_forecast(work, command):
@@ -347,9 +349,9 @@ def test_too_little_disk_or_memory_is_missing(work, monkeypatch, capsys):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 100_000_000))
     with pytest.raises(UserError, match="missing: 2, see above"):
         plan_dry_run.plan_dry_run(work / "plan", [f"workdir={work}"])
-    said = capsys.readouterr().out
-    assert "missing: disk: 0.1 GB needed, 0.1 GB there" in said
-    assert "missing: memory: 4.3 GB needed, 1.0 GB there" in said
+    output = capsys.readouterr().out
+    assert "missing: disk: 0.1 GB needed, 0.1 GB there" in output
+    assert "missing: memory: 4.3 GB needed, 1.0 GB there" in output
     monkeypatch.undo()
     with pytest.raises(
         UserError, match="missing: stage 2, which comes before --stage 3: never run"
@@ -369,9 +371,9 @@ def test_what_another_network_took_refuses_no_machine(work, monkeypatch, capsys)
     )
     monkeypatch.setattr(plan_dry_run, "usable_memory", lambda: (1_000_000_000, 0))
     plan_dry_run.plan_dry_run(work / "plan", [f"workdir={work}"])
-    said = capsys.readouterr().out
-    assert "~4.3 GB" in said
-    assert "missing" not in said
+    output = capsys.readouterr().out
+    assert "~4.3 GB" in output
+    assert "missing" not in output
 
 
 def test_data_and_exp_on_two_disks_are_weighed_apart(work, tmp_path, capsys):
@@ -391,9 +393,9 @@ def test_data_and_exp_on_two_disks_are_weighed_apart(work, tmp_path, capsys):
             UserError, match=f"missing: disk of {work / 'exp'}: 0.6 GB needed, 0.0 GB there"
         ):
             plan_dry_run.plan_dry_run(work / "plan", [f"workdir={work}"])
-        said = capsys.readouterr().out
-    assert re.search(rf"disk of {work / 'data'}: about 115\.\d MB", said), said
-    assert f"disk of {work / 'exp'}: about 600.0 MB, of what is known; free: 1 MB" in said
+        output = capsys.readouterr().out
+    assert re.search(rf"disk of {work / 'data'}: about 115\.\d MB", output), output
+    assert f"disk of {work / 'exp'}: about 600.0 MB, of what is known; free: 1 MB" in output
 
 
 def test_a_place_that_is_no_folder_or_not_this_users_is_missing(tmp_path, monkeypatch):

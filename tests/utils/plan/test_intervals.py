@@ -1,4 +1,4 @@
-"""Lists of too few speakers, said before anything is scored."""
+"""Trial lists with too few speakers, named before anything is scored."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from utils.receipts import Task
 
 
 def scoring(folder, speakers):
-    """A task that scores the trials of so many speakers; None: of a set that is not there yet."""
+    """A task that scores trials of some speakers; None: of a set that does not exist yet."""
     if speakers is not None:
         folder.mkdir(parents=True)
         lines = [
@@ -19,7 +19,7 @@ def scoring(folder, speakers):
 
 
 @pytest.mark.parametrize(
-    ("speakers", "said"),
+    ("speakers", "expected"),
     [
         (
             2,
@@ -35,7 +35,7 @@ def scoring(folder, speakers):
         (None, []),
     ],
 )  # fmt: skip
-def test_a_list_of_too_few_speakers_is_named_once(tmp_path, speakers, said):
-    tasks = [scoring(tmp_path / place / "test", speakers) for place in ("data", "packed")]
+def test_a_list_of_too_few_speakers_is_named_once(tmp_path, speakers, expected):
+    tasks = [scoring(tmp_path / name / "test", speakers) for name in ("data", "packed")]
     other = Task(tmp_path, "other", format=1, inputs={}, options={})
-    assert lists_without_intervals([*tasks, other]) == said
+    assert lists_without_intervals([*tasks, other]) == expected

@@ -36,7 +36,7 @@ class Recipe:
             soundfile.write(self.noise / kind / "a.wav", np.zeros(800), 16000)
 
     def has_speakers(self, name: str, *utterances: int) -> None:
-        """Stage 0 is done: so many utterances of each speaker."""
+        """Finish stage 0 with some utterances of each speaker."""
         lines = [
             f"s{who:02d}-{k:02d} s{who:02d}"
             for who, number in enumerate(utterances)
@@ -46,20 +46,20 @@ class Recipe:
         (self.data / name / "utt2spk").write_text("".join(f"{line}\n" for line in lines))
 
     def refusal(self, **options: object) -> str:
-        """What its plan is refused with; empty: it is not."""
+        """The message that refuses its plan; empty if none does."""
         given = {"config": TINY, "backend": BACKENDS / "plda.yaml", "rate": 16000, "split": "false"}
         given |= {"noise": self.noise, "copies": "", "augmentation": "", "protocol": ""} | options
         lines = ["stage 0 x", *self.preparation(given)]
         lines += ["stage 3 x", *self.training(given)]
         plan = self.home / "plan"
         plan.write_text("".join(f"{line}\n" for line in lines))
-        told = ""
+        message = ""
         try:
             examine(plan)
         except UserError as error:
-            told = str(error)
-        assert "\n" not in told
-        return told
+            message = str(error)
+        assert "\n" not in message
+        return message
 
     def preparation(self, given: dict) -> list[str]:
         """Stages 0 to 2."""
@@ -130,10 +130,12 @@ def test_what_fits_is_not_refused(recipe):
 
 @pytest.mark.parametrize("name", ["lda_plda", "lda60_plda", "lda_wccn_cosine", "kaldi_sre16"])
 def test_an_lda_larger_than_the_embedding_is_refused_for_every_back_end_that_has_one(recipe, name):
-    told = recipe.refusal(config=network(recipe.home / "n.yaml"), backend=BACKENDS / f"{name}.yaml")
-    assert told.startswith(f"{BACKENDS / name}.yaml: ")
-    assert "lda: dim" in told
-    assert "32" in told
+    message = recipe.refusal(
+        config=network(recipe.home / "n.yaml"), backend=BACKENDS / f"{name}.yaml"
+    )
+    assert message.startswith(f"{BACKENDS / name}.yaml: ")
+    assert "lda: dim" in message
+    assert "32" in message
 
 
 def test_the_size_of_a_network_that_does_not_say_it_is_its_default(recipe):
@@ -171,19 +173,19 @@ def test_speakers_that_stage_0_found_are_too_few_for_a_back_end(recipe, speakers
     path = yaml_of(recipe.home / "b.yaml", backend)
     assert recipe.refusal(config=config, backend=path) == "", "nobody knows the speakers yet"
     recipe.has_speakers("train", *speakers)
-    told = recipe.refusal(config=config, backend=path)
-    assert told.startswith(f"{path}: ")
-    assert words in told
+    message = recipe.refusal(config=config, backend=path)
+    assert message.startswith(f"{path}: ")
+    assert words in message
     assert recipe.refusal(config=config, backend=path, split="true") == "", "pieces may be more"
 
 
 def test_vectors_to_adapt_to_are_counted_too(recipe):
     recipe.has_speakers("train", 20, 20)
     recipe.has_speakers("dev", 5, 5)
-    told = recipe.refusal(
+    message = recipe.refusal(
         config=network(recipe.home / "n.yaml"), backend=BACKENDS / "coral_plda.yaml"
     )
-    assert "found 10 vectors of 32 dimensions to adapt to" in told
+    assert "found 10 vectors of 32 dimensions to adapt to" in message
 
 
 @pytest.mark.parametrize("option", ["copies", "augmentation"])
@@ -199,10 +201,10 @@ def test_a_policy_that_wants_noises_of_a_type_that_will_not_be_there(recipe, opt
             ]
         },
     )
-    told = recipe.refusal(config=network(recipe.home / "n.yaml"), **{option: policy})
-    assert told.startswith(f"{policy}: chain 1 (one_of)")
-    assert "no noise of type speech" in told
-    assert "there is music, noise" in told
+    message = recipe.refusal(config=network(recipe.home / "n.yaml"), **{option: policy})
+    assert message.startswith(f"{policy}: chain 1 (one_of)")
+    assert "no noise of type speech" in message
+    assert "there is music, noise" in message
     (recipe.noise / "speech").mkdir()
     soundfile.write(recipe.noise / "speech" / "a.wav", np.zeros(800), 16000)
     assert recipe.refusal(config=network(recipe.home / "n.yaml"), **{option: policy}) == ""
@@ -220,8 +222,8 @@ def test_a_policy_that_wants_rooms_or_a_bank_where_there_will_be_none(recipe):
 def test_the_policy_in_the_yaml_is_looked_at_as_well(recipe):
     content = read_yaml(TINY)
     content["augmentation"] = {"chain": [{"name": "babble"}]}
-    told = recipe.refusal(config=yaml_of(recipe.home / "n.yaml", content))
-    assert "n.yaml: augmentation: chain 1 (babble): no noise of type speech" in told
+    message = recipe.refusal(config=yaml_of(recipe.home / "n.yaml", content))
+    assert "n.yaml: augmentation: chain 1 (babble): no noise of type speech" in message
 
 
 @pytest.mark.parametrize(

@@ -96,11 +96,11 @@ def test_a_run_goes_on_in_a_copy_and_says_whose_files_its_lists_name(
         Path(shutil.copytree(recipe.folder, tmp_path_factory.mktemp("elsewhere") / "copy"))
     )
     finished(copy.plan())
-    said = capsys.readouterr().err
-    print(said)
+    message = capsys.readouterr().err
+    print(message)
     assert (
         f"note: {copy.folder} was made as {recipe.folder}, and its lists name files there: "
-        "put a link in that place" in said
+        "put a link in that place" in message
     )
     (recipe.folder / "in").unlink()
     (recipe.folder / "in").symlink_to(copy.folder / "in")
@@ -128,7 +128,7 @@ def test_an_experiment_never_started_is_never_run_although_shared_baselines_are_
 
 
 @pytest.mark.parametrize(
-    ("standing", "said"),
+    ("progress", "expected"),
     [
         (
             "running: step 354 of 400, host h, process 7",
@@ -138,17 +138,17 @@ def test_an_experiment_never_started_is_never_run_although_shared_baselines_are_
         ("", "never run"),
     ],
 )
-def test_work_that_has_begun_says_how_far_it_is(recipe, monkeypatch, standing, said):
+def test_work_that_has_begun_says_how_far_it_is(recipe, monkeypatch, progress, expected):
     plain = Task.__init__
 
     def begun(self, *words, **options):
         plain(self, *words, **options)
-        self.describe_progress = lambda: standing
+        self.describe_progress = lambda: progress
 
     monkeypatch.setattr(Task, "__init__", begun)
     stage = examine(recipe.plan())[1]
-    assert stage.line() == f"1  {'second':42} {said}"
-    assert (stage.state == "never run") == (not standing)
+    assert stage.line() == f"1  {'second':42} {expected}"
+    assert (stage.state == "never run") == (not progress)
 
 
 def test_the_status_names_the_run_that_is_at_work(recipe, capsys):
@@ -157,6 +157,6 @@ def test_the_status_names_the_run_that_is_at_work(recipe, capsys):
     assert "at work" not in capsys.readouterr().out
     with locked([recipe.one, recipe.two]):
         status(recipe.plan())
-    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("at work")]
-    assert len(said) == 1, said
-    assert f"(process {os.getpid()} on host " in said[0]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("at work")]
+    assert len(lines) == 1, lines
+    assert f"(process {os.getpid()} on host " in lines[0]

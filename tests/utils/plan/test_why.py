@@ -6,7 +6,7 @@ import sys
 from utils.plan.why import why
 
 
-def told(capsys, plan, stage):
+def explain(capsys, plan, stage):
     why(plan, stage)
     text = capsys.readouterr().out
     print(text, file=sys.stderr)
@@ -19,20 +19,20 @@ def short(text):
 
 def test_what_was_never_run_and_what_is_fresh(recipe, capsys):
     never = f"{recipe.one}: planned_one, 2 receipts: never run"
-    assert told(capsys, recipe.plan(), 0) == [
+    assert explain(capsys, recipe.plan(), 0) == [
         "0  first                                      never run",
         never,
     ]
-    assert told(capsys, recipe.plan(), 1)[1:] == [
+    assert explain(capsys, recipe.plan(), 1)[1:] == [
         f"{recipe.two}: planned_two: never run",
         f"needs {recipe.one}/receipts/planned_one.1of2.json",
     ]
     recipe.work(recipe.plan())
-    assert told(capsys, recipe.plan(), 0) == [
+    assert explain(capsys, recipe.plan(), 0) == [
         "0  first                                      done",
         f"{recipe.one}: planned_one, 2 receipts: fresh",
     ]
-    assert told(capsys, recipe.plan(), 2) == [
+    assert explain(capsys, recipe.plan(), 2) == [
         "2  nothing                                    empty in this recipe"
     ]
 
@@ -42,7 +42,7 @@ def test_every_change_is_named_with_its_old_and_new_value_and_the_outputs_concer
     recipe.work(recipe.plan())
     (recipe.folder / "in").write_text("b")
     source = f"input source: {short('a')} ({recipe.folder}/in) -> {short('b')} ({recipe.folder}/in)"
-    lines = told(capsys, recipe.plan(x=2), 0)
+    lines = explain(capsys, recipe.plan(x=2), 0)
     assert lines[0].endswith("stale because option x was 1, is 2")
     assert lines[1:] == [
         f"{recipe.one}: planned_one, 2 receipts: stale",
@@ -50,7 +50,7 @@ def test_every_change_is_named_with_its_old_and_new_value_and_the_outputs_concer
         source,
         "outputs: copy.1, copy.2 (0.0 MB)",
     ]
-    lines = told(capsys, recipe.plan(x=2), 1)
+    lines = explain(capsys, recipe.plan(x=2), 1)
     assert (
         lines[2]
         == f"input {recipe.one}/receipts/planned_one.1of2.json: stage 0 has to make it again"
@@ -58,7 +58,7 @@ def test_every_change_is_named_with_its_old_and_new_value_and_the_outputs_concer
     assert lines[3] == "outputs: copy.1 (0.0 MB)"
 
 
-def test_tasks_of_an_array_are_told_together_whatever_lies_between_them(recipe, capsys):
+def test_tasks_of_an_array_are_shown_together_whatever_lies_between_them(recipe, capsys):
     """As in an extraction, where each task of the array works on several sets."""
     plan = recipe.plan()
     lines = plan.read_text().splitlines()
@@ -77,7 +77,7 @@ def test_tasks_of_an_array_are_told_together_whatever_lies_between_them(recipe, 
         )
         + "\n"
     )
-    assert told(capsys, plan, 0)[1:3] == [
+    assert explain(capsys, plan, 0)[1:3] == [
         f"{recipe.one}: planned_one, 2 receipts: never run",
         f"{recipe.two}: planned_two: never run",
     ]
@@ -89,7 +89,7 @@ def test_a_changed_receipt_of_the_stage_before_is_named(recipe, capsys):
     (recipe.folder / "in").write_text("b")
     recipe.work(recipe.plan(), [0])
     receipt = f"{recipe.one}/receipts/planned_one.1of2.json"
-    change = told(capsys, recipe.plan(), 1)[2]
+    change = explain(capsys, recipe.plan(), 1)[2]
     before, after = change.removeprefix("input source: ").split(" -> ")
     assert before.endswith(f"({receipt})")
     assert after.endswith(f"({receipt})")
@@ -102,7 +102,7 @@ def test_a_format_a_missing_input_and_spoilt_outputs_are_named(recipe, capsys):
     path.write_text(path.read_text().replace('"format": 1', '"format": 7'))
     (recipe.folder / "in").unlink()
     (recipe.one / "copy.2").write_text("xx")
-    lines = told(capsys, recipe.plan(), 0)
+    lines = explain(capsys, recipe.plan(), 0)
     assert lines[0].endswith(
         "stale because planned_one has FORMAT 1, its output was made by FORMAT 7"
     )

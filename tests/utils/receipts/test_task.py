@@ -147,22 +147,23 @@ def test_the_message_offers_only_what_helps(work, tmp_path, monkeypatch):
     (tmp_path / "in").write_text("b\n")
     redo = "--force redoes it (the old output is moved aside)"
 
-    def said():
+    def refusal():
         with pytest.raises(UserError) as refused:
             do(expensive=True)
         return str(refused.value).partition("changed; ")[2]
 
     monkeypatch.delenv("SV_STAGED", raising=False)
     monkeypatch.delenv("SV_EXPERIMENT", raising=False)
-    assert said() == redo
+    assert refusal() == redo
     monkeypatch.setenv("SV_STAGED", "1")
-    assert said() == f"{redo}, --accept STAGE keeps it"
+    assert refusal() == f"{redo}, --accept STAGE keeps it"
     for elsewhere in ("", str(tmp_path / "other"), str(tmp_path / "ou")):
         monkeypatch.setenv("SV_EXPERIMENT", elsewhere)
-        assert "--name" not in said(), "of data there is one folder for all experiments"
+        assert "--name" not in refusal(), "of data there is one folder for all experiments"
     monkeypatch.setenv("SV_EXPERIMENT", str(tmp_path / "out"))
     assert (
-        said() == f"{redo}, --accept STAGE keeps it, --name NEW makes another experiment beside it"
+        refusal()
+        == f"{redo}, --accept STAGE keeps it, --name NEW makes another experiment beside it"
     )
 
 
@@ -277,7 +278,7 @@ def test_a_damaged_receipt_is_an_error_of_one_line(work, tmp_path, content):
     ],
 )
 def test_a_receipt_with_an_altered_entry_is_an_error_of_one_line(work, tmp_path, name, value):
-    """Of whoever reads it: its own step, those that have it among their inputs, the dry run."""
+    """In all readers: its own step, steps with it among their inputs, the dry run."""
     _, do = work
     do()
     path = tmp_path / "out" / "receipts" / "copy.json"
