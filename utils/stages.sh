@@ -7,10 +7,10 @@
 # A long meaning goes on in comments below it, and `# Group: title` starts a group of --help.  The kind says
 # which values an option takes:
 #   path:, paths:         a path, or several joined by commas; relative ones start at the caller's folder
-#   file:, files:         the same, and it exists (of files: a folder will do)
-#   number:               a whole number from 1, or nothing where that is the default
+#   file:, files:         the same, which have to exist; files: may be folders
+#   number:               a whole number from 1, or nothing if the default is empty
 #   number from 0:        the same from 0; `number from 0, or mean:` takes that word too
-#   stage:                the number of a stage, or nothing where that is the default
+#   stage:                the number of a stage, or nothing if the default is empty
 #   one of a, b:          one of these words
 #   word:                 letters, digits, dots, dashes and underscores, for the name of a folder
 #   launcher:             one of utils/launchers/

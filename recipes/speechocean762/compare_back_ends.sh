@@ -11,8 +11,8 @@
 # Result: exp/back_ends-<config>/{report.html,results.md,results.json,differences.json} beside run.sh,
 # or under --workdir.
 # Systems: cosine; cosine and adaptive s-norm; LDA and PLDA, trained on whole utterances, on their 2 s
-# crops, or on augmented copies too; b-vector; the fusion of cosine, PLDA and b-vector.  All are calibrated on the dev
-# trials of their fold.
+# crops, or on augmented copies too; b-vector; the fusion of cosine, PLDA and b-vector.  All are calibrated
+# on the dev trials of their fold.
 
 set -euo pipefail
 here=$(dirname "$0")

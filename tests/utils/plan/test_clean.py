@@ -1,4 +1,4 @@
-"""`--clean` shows the outputs of a stage with their size and removes them: only these, once confirmed."""
+"""`--clean` shows the outputs of a stage with their size, and removes these alone if confirmed."""
 
 import io
 import os
