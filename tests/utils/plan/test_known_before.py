@@ -19,13 +19,7 @@ BACKENDS, AUGMENTATION = ROOT / "conf" / "backends", ROOT / "conf" / "augmentati
 
 
 class Recipe:
-    """The commands of a recipe whose corpus is a data directory that is there, or not yet.
-
-    Parameters
-    ----------
-    home : path
-        Its workdir.
-    """
+    """The commands of a recipe; its corpus is a data directory that may not exist yet."""
 
     def __init__(self, home: Path):
         self.home, self.data, self.packed = home, home / "data", home / "packed"
