@@ -246,7 +246,7 @@ def _task(
         options=options,
         leftover_patterns=LEFTOVER_PATTERNS,
         values=values,
-        describe_progress=partial(_standing, settings, home),
+        describe_progress=partial(progress_note, settings, home),
     )
 
 

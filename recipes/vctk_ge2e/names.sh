@@ -8,8 +8,12 @@ else
   default_config=conf/ge2e_$mode.yaml
 fi
 config=${config:-$default_config}
+yamls=("$config")  # and its base
+base=$(sed -n 's/^base: *//p' "$config")
+config_folder=$(dirname "$config")
+[ -z "$base" ] || yamls+=("$config_folder/$base")
 if [ "${given[*]/--sample?rate?hz/}" = "${given[*]}" ]; then  # not given: the YAML's
-  sample_rate_hz=$(sed -n 's/^ *sample_rate_hz: *//p' "$config" | grep . || echo 8000)
+  sample_rate_hz=$(sed -n 's/^ *sample_rate_hz: *//p' "${yamls[@]}" | grep -m 1 . || echo 8000)
 fi
 packing+=(--sample-rate-hz "$sample_rate_hz" --channel "$channel")
 

@@ -77,13 +77,20 @@ def _has(value: object, entries: Entries) -> bool:
     return all(isinstance(value.get(name), kind) for name, kind in entries.items())
 
 
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a file; for a receipt, of its outputs' checksums."""
+def fingerprint(path: Path, is_config: bool = False) -> str:
+    """SHA-256 of a file; for a receipt, of its outputs' checksums.
+
+    ``is_config``: the file is a YAML, and its base counts as a part of it.
+    """
     if path.parent.name == "receipts" and path.suffix == ".json":
         receipt = existing_receipt(path)
         content = json.dumps([receipt["step"], receipt["outputs"]], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
-    return sha256_of(path)
+    files = yaml_files(path) if is_config else [path]
+    if len(files) == 1:
+        return sha256_of(path)
+    checksums = "".join(sha256_of(file) for file in files)
+    return hashlib.sha256(checksums.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -101,10 +108,13 @@ class Change:
 DIGITS = 12  # of a checksum that is shown
 
 
-def changed_input(label: str, recorded: Mapping | None, path: Path | None) -> Change | None:
+def changed_input(
+    label: str, recorded: Mapping | None, path: Path | None, is_config: bool = False
+) -> Change | None:
     """How an input differs from its ``path`` and ``content`` in a receipt; None if it does not.
 
-    ``recorded`` is None if the receipt has no such input, ``path`` if the step has none today.
+    ``recorded`` is None if the receipt has no such input, ``path`` if the step has none today;
+    ``is_config`` as in `fingerprint`.
     """
     before = f"{recorded['content'][:DIGITS]} ({recorded['path']})" if recorded else "none"
     if path is None:
@@ -113,7 +123,7 @@ def changed_input(label: str, recorded: Mapping | None, path: Path | None) -> Ch
             f"input {label} ({recorded['path']}) was taken away", f"input {label}: {before} -> none"
         )
     if path.exists():
-        now = fingerprint(path)
+        now = fingerprint(path, is_config)
         shown = now[:DIGITS]
     else:
         now, shown = None, "missing"

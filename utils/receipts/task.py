@@ -276,11 +276,15 @@ class Task:
                 yield from self._by_values("option", name, option, receipt, change)
         for label in sorted(receipt["inputs"].keys() | self.inputs.keys()):
             recorded, path = receipt["inputs"].get(label), self.inputs.get(label)
-            input_change = changed_input(label, recorded, path)
+            input_change = changed_input(label, recorded, path, self._is_config(label))
             if input_change:
                 is_on_both_sides = recorded is not None and path is not None and path.exists()
                 content = recorded["content"] if is_on_both_sides else None
                 yield from self._by_values("input", label, content, receipt, input_change)
+
+    def _is_config(self, label: str) -> bool:
+        """True for an input that is a YAML, which is compared by value."""
+        return f"input {label}" in self.values
 
     def _by_values(
         self, kind: str, name: str, recorded: object, receipt: Mapping, change: Change
@@ -300,10 +304,10 @@ class Task:
 
     def _current(self) -> dict:
         """Today's FORMAT, options, inputs and values, as a receipt records them."""
-        inputs = {
-            label: {"path": str(path), "content": fingerprint(path)}
-            for label, path in self.inputs.items()
-        }
+        inputs = {}
+        for label, path in self.inputs.items():
+            content = fingerprint(path, self._is_config(label))
+            inputs[label] = {"path": str(path), "content": content}
         entries = {"format": self.format, "options": self.options, "inputs": inputs}
         if self.values:
             entries["values"] = {name: values.now() for name, values in self.values.items()}
