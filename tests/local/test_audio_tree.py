@@ -68,7 +68,7 @@ def test_links_are_followed_and_one_to_nothing_has_no_bytes(tree, tmp_path):
     [
         (
             lambda root: (root / "b" / "loop").symlink_to(root),
-            "b/loop: a link to a folder that it lies in",
+            "b/loop: a link to a folder that contains it",
         ),
         (
             lambda root: (root / os.fsdecode(b"caf\xe9.wav")).touch(),

@@ -127,13 +127,13 @@ def test_a_duration_that_is_that_of_the_file_describes_it(folder, tmp_path):
 REFUSED = {
     "column 'start' is the start of a part, and no other": {"start": "0.5"},
     "column 'stop' is the end of a part, and no other": {"stop": "1.0"},
-    ":2: duration says 0.5 s, but the file lasts 1.5 s": {"duration": "0.5"},
-    ":2: duration says 0.9 s, but the part that start and end say lasts 0.5 s": {
+    ":2: duration is 0.5 s, but the file lasts 1.5 s": {"duration": "0.5"},
+    ":2: duration is 0.9 s, but the part from start to end lasts 0.5 s": {
         "start": "0.500",
         "end": "1.000",
         "duration": "0.900",
     },
-    ":2: num_samples says 0.5 s, but the file": {"num_samples": "4000"},
+    ":2: num_samples is 0.5 s, but the file": {"num_samples": "4000"},
     ":2: column 'vad_start' \\('0.5'\\) looks like times": {"vad_start": "0.5", "vad_end": "1.0"},
     ":2: column 'word_end' \\('1.0'\\) looks like times": {"word_end": "1.0", "text": "hello"},
     ":2: column 'timestamp' \\('0.5'\\) looks like times": {"timestamp": "0.5"},
@@ -195,8 +195,8 @@ def test_words_are_no_times():
 
 def test_a_preview_says_that_a_duration_contradicts_the_file(folder, tmp_path, capsys):
     prepare_folder(table_of(folder, {"duration": "0.5"}), tmp_path, preview=3)
-    assert "would stop it: " in (said := capsys.readouterr().out)
-    assert "duration says 0.5 s, but the file lasts 1.5 s" in said
+    assert "would be an error: " in (said := capsys.readouterr().out)
+    assert "duration is 0.5 s, but the file lasts 1.5 s" in said
 
 
 def test_only_new_spellings_make_a_table_stale(folder, tmp_path):

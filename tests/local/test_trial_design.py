@@ -19,8 +19,8 @@ def test_where_pairs_are_few_all_of_them_are_trials():
         ("d1", "d2"),
     ]
     assert shortage == (
-        "20 impostor trials of the same sex and age group wanted, there are 8; "
-        "20 impostor trials of the different sex and age group wanted, there are 16"
+        "only 8 of 20 nontarget trials of the same sex and age group exist; "
+        "only 16 of 20 nontarget trials of the different sex and age group exist"
     )
 
 
