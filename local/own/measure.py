@@ -99,7 +99,7 @@ def measure_corpus(
         if channels != 1:
             several[recording] = channels
             if channel != "mean" and 0 < channels <= channel:
-                fault = f"--channel is {channel}, but it has {channels} (counted from 0)"
+                fault = f"channel {channel} was asked for, it has {channels} (counted from 0)"
                 faults[recording] = UNREADABLE, f"{data.wav_scp[recording]}: {fault}"
     utt2dur, utterance_faults = {}, {}
     for utterance in data.utt2spk:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.own.corpus import Corpus
 from local.own.assign import SplitOptions, assign_speakers
+from local.own.corpus import Corpus
 from local.prepare_folder import prepare_folder
 from steps.make_trials import make_trials
 from tests.lookalike.own import write_voice
@@ -121,7 +121,8 @@ def test_sessions_that_nobody_knows_are_told_before_anything_is_written():
     found = plain(2, 2, 2, 2, 2, 2)
     del found.data.maps["utt2session"]
     with pytest.raises(
-        UserError, match="--sessions across, but utterances have no sessions, .* give --sessions any"
+        UserError,
+        match="--sessions across, but utterances have no sessions, .* give --sessions any",
     ):
         assign_speakers(found, SplitOptions(0.1, 0.2, 1, "across"))
 

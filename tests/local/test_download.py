@@ -121,8 +121,7 @@ def test_a_server_without_ranges_sends_it_all_again(tmp_path, files, capsys):
         fetch(f"{address}/a.bin", tmp_path / "a.bin", len(SOUND), md5(SOUND))
     assert (tmp_path / "a.bin").read_bytes() == SOUND
     assert (
-        "the server sends the whole file: 30,000 bytes are fetched again"
-        in capsys.readouterr().out
+        "the server sends the whole file: 30,000 bytes are fetched again" in capsys.readouterr().out
     )
 
 

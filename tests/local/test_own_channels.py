@@ -95,7 +95,7 @@ def test_files_of_more_than_two_channels_are_counted_apart_and_those_without_the
     ]
     with pytest.raises(
         UserError,
-        match="12 of 16 utterances cannot be read, first .*--channel is 5, but it has 2",
+        match="12 of 16 utterances cannot be read, first .*channel 5 was asked for, it has 2",
     ):
         prepare_folder(corpus, tmp_path / "fifth", channel=5, jobs=1)
     with pytest.raises(UserError, match="--channel: -1, expected 0 or more"):

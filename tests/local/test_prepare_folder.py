@@ -353,8 +353,9 @@ def test_wrong_roots_say_what_was_found_and_the_nearest(tmp_path, tree):
     (tmp_path / "empty").mkdir()
     assert "no speakers: no audio in it" in complaint(tmp_path / "empty", tmp_path / "out")
     write_voice(tmp_path / "loose" / "a.wav", "a", 0, 0.1)
-    assert "no speakers: 1 audio files are directly in it, without folders of speakers" in complaint(
-        tmp_path / "loose", tmp_path / "out"
+    assert (
+        "no speakers: 1 audio files are directly in it, without folders of speakers"
+        in complaint(tmp_path / "loose", tmp_path / "out")
     )
     above = tmp_path / "above" / "wav"
     above.mkdir(parents=True)
@@ -366,7 +367,7 @@ def test_wrong_roots_say_what_was_found_and_the_nearest(tmp_path, tree):
         in said
     )
     (tmp_path / "notes.pdf").write_text("")
-    assert "a file, but no table" in complaint(tmp_path / "notes.pdf", tmp_path / "out")
+    assert "a file, but not a table" in complaint(tmp_path / "notes.pdf", tmp_path / "out")
 
 
 def test_sound_of_any_kind_is_taken_and_folders_without_sound_are_said(tmp_path, capsys):

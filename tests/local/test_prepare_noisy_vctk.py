@@ -171,7 +171,11 @@ def test_a_missing_side_or_a_wrong_root_is_refused(tmp_path):
             "found",
             "is noisy_testset_wav/ itself: give the folder above it",
         ),
-        (tmp_path / "none", "found", "no such folder; --noisy-vctk names"),
+        (
+            tmp_path / "none",
+            "found",
+            "no such folder, expected the one that holds clean_testset_wav",
+        ),
     ):
         with pytest.raises(UserError, match=complaint):
             prepare_noisy_vctk(folder, tmp_path / "out", part=part)

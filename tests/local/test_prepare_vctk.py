@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from local.prepare_vctk import prepare_vctk
-from local.vctk.selection import common_sentences, words_of
+from local.vctk.selection import common_sentences, normalise_text
 from local.vctk.tree import read_speaker_info, read_tree
 from tests.lookalike.vctk import PASSAGES, SPEAKERS, make_vctk
 from utils.data_dir import read_map, validate_data_dir
@@ -224,7 +224,7 @@ def test_an_unreadable_recording_goes_to_the_ledger_of_its_set(tmp_path, flaw, v
             r"10 of 20 speakers have no recordings, first p298 \(list: .*missing\), expected the whole of VCTK 0.80: half-extracted",
         ),
         (["empty_folder"], r"1 of 20 speakers have no recordings, first p376"),
-        (["listed_twice"], r"speaker-info.txt:22: '226' is there twice"),
+        (["listed_twice"], r"speaker-info.txt:22: '226' comes twice"),
         (["bad_age"], r"speaker-info.txt: '376 old  F  English', expected ID, age, M or F"),
         (
             ["no_texts"],
@@ -264,13 +264,13 @@ def test_a_wrong_root_says_what_is_looked_for_and_what_comes_nearest(old, tmp_pa
     (tmp_path / "noisy" / "clean_testset_wav").mkdir(parents=True)
     (tmp_path / "renamed" / "wavs" / "p225").mkdir(parents=True)
     for folder, complaint in (
-        (tmp_path / "none", "no such folder; --vctk names"),
+        (tmp_path / "none", "no such folder, expected the one that holds wav48"),
         (tmp_path / "empty", "neither wav48/ .* it holds no folders"),
         (
             tmp_path / "noisy",
             "the nearest is .*clean_testset_wav, of the noisy VCTK, which is for --noisy-vctk",
         ),
-        (tmp_path / "renamed", "the nearest is .*wavs, which has p225/ but is called neither"),
+        (tmp_path / "renamed", "the nearest is .*wavs, which has p225/ but another name"),
         (old / "VCTK-Corpus" / "wav48", "it is wav48/ itself: give the folder above it"),
     ):
         with pytest.raises(UserError, match=complaint):
@@ -287,7 +287,7 @@ def test_a_wrong_root_says_what_is_looked_for_and_what_comes_nearest(old, tmp_pa
         ({"mic": 3}, "--mic is 3, expected 1"),
         (
             {"dev_speakers": 1},
-            "20 speakers leave 17 to learn from, 1 of them for dev, and 3 for test; expected 2 or more in each",
+            "20 speakers leave 17 for training, 1 of them for dev, and 3 for test; expected 2 or more in each",
         ),
         ({"dev_speakers": 16}, "16 of them for dev"),
         ({"dev_speakers": -1}, "-1 of them for dev"),
@@ -315,4 +315,4 @@ def test_sentences_agree_in_number_and_text():
     }
     assert common_sentences(texts | {"p9_001": "Another one."}) == {"001": "please call stella"}
     assert common_sentences(texts | {"p8_001": "Another one.", "p9_001": "A third one."}) == {}
-    assert words_of("It's  a\tsmall, 'plastic' snake!") == "its a small plastic snake"
+    assert normalise_text("It's  a\tsmall, 'plastic' snake!") == "its a small plastic snake"

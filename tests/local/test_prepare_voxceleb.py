@@ -170,7 +170,7 @@ def test_m4a_is_taken_by_its_header_where_there_is_no_wave(corpora, tmp_path, mo
         tmp_path / "out" / "dev" / "utt2dur"
     )
     assert Counter(both.values()) == {"3.2500": 44, "0.1000": 4}
-    assert "4 utterances are there in two formats" in capsys.readouterr().out
+    assert "4 utterances exist in two formats" in capsys.readouterr().out
     assert "spk2gender" in read_data_dir(tmp_path / "out" / "train").maps, (
         "vox2_meta.csv knows the sexes"
     )

@@ -73,7 +73,7 @@ def test_a_wrong_root_says_what_is_looked_for_and_what_is_nearest(corpora, tmp_p
         (tmp_path / "folders", "it has no audio, only the folders vox1"),
         (
             corpora[0] / "test" / "wav" / "id10270",
-            f"it lies inside of one, whose folder is {corpora[0]}/test/wav",
+            f"it is inside of one, whose folder is {corpora[0]}/test/wav",
         ),
         (corpora[1], "it holds VoxCeleb2, for example dev/wav/id00012/21Uxsk56VDQ/00001.wav"),
     ):
@@ -121,7 +121,7 @@ def test_a_half_extracted_archive_is_told_by_the_archive_beside(corpora, tmp_pat
         text,
         "VoxCeleb1 dev: 8 of 1,211 speakers",
         "id10009",
-        "beside it lie the archives vox1_dev_wav_partad: extracted whole?",
+        "beside it are the archives vox1_dev_wav_partad: are they fully extracted?",
     ), text
 
 
@@ -130,7 +130,7 @@ def test_speakers_in_two_trees_are_refused(corpora, tmp_path):
     text = complaint((folder, corpora[1]), tmp_path / "out")
     assert has(
         text,
-        f"{folder}/copy and {folder}/dev/wav: speaker id10001 is there twice",
+        f"{folder}/copy and {folder}/dev/wav: speaker id10001 is in both",
         "move one tree away",
     ), text
 
@@ -155,7 +155,7 @@ def test_a_speaker_in_two_trees_is_refused_whatever_lies_there(tmp_path, first, 
         find_utterances(tmp_path, "voxceleb2", Speakers(), 1)
     trees = sorted(str(tmp_path / path.partition("/{}")[0]) for path in (first, second))
     assert str(caught.value).startswith(
-        f"{trees[0]} and {trees[1]}: speaker id00012 is there twice; move one tree away"
+        f"{trees[0]} and {trees[1]}: speaker id00012 is in both, expected one; move one tree away"
     )
 
 
@@ -292,7 +292,7 @@ def test_e_and_h_are_refused_where_their_speakers_are_trained_on_unless_forced(c
     assert has(
         text,
         "--training both trains on speakers of VoxCeleb1 dev",
-        "vox1_e, vox1_h_cleaned are theirs",
+        "vox1_e, vox1_h_cleaned",
         "--allow-leakage",
     ), text
     counts = prepare_voxceleb(
@@ -361,7 +361,7 @@ def test_names_of_the_first_release_need_the_list_of_ids(corpora, tmp_path):
     text = complaint((folder, corpora[1]), tmp_path / "out")
     assert has(
         text,
-        "names of speakers as in VoxCeleb1's first release, like voxceleb1_wav/",
+        "names of speakers as in VoxCeleb1's first release, such as voxceleb1_wav/",
         "vox1_meta.csv",
         "--lists",
     ), text
@@ -386,8 +386,8 @@ def test_a_merged_voxceleb2_of_too_many_speakers_needs_its_list(tmp_path, monkey
     ("name", "content", "said"),
     [
         ("vox1_meta.csv", "hello\n", "vox1_meta.csv:1: expected the titles"),
-        ("vox1_meta.csv", f"{META1}\nid10001\tA\tx\tUSA\tdev\n", "vox1_meta.csv:2: found"),
-        ("vox2_meta.csv", f"{META2}\nid10001 ,n1 ,f ,dev \n", "vox2_meta.csv:2: found"),
+        ("vox1_meta.csv", f"{META1}\nid10001\tA\tx\tUSA\tdev\n", "vox1_meta.csv:2: ['id10001'"),
+        ("vox2_meta.csv", f"{META2}\nid10001 ,n1 ,f ,dev \n", "vox2_meta.csv:2: ['id10001'"),
         ("vox2_meta.csv", f"{META2}\nid00012 ,n1\n", "vox2_meta.csv:2: 2 fields, expected 4"),
     ],
 )
