@@ -131,7 +131,7 @@ def _read_trials(name: str, path: Path, speakers: Speakers, allow_incomplete: bo
 
 def _list_sides(trials: list[Trial]) -> list[str]:
     """Utterances of trials, in byte order."""
-    utterances = set()
+    utterances: set[str] = set()
     for enrol, test, _ in trials:
         utterances.update((enrol, test))
     return sorted(utterances)

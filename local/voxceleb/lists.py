@@ -130,7 +130,7 @@ def check_version(
 
 def _refuse_dev_speakers(name: str, path: Path, trials: Iterable[Trial]) -> None:
     """Refuse speakers that are not of VoxCeleb1's test part."""
-    speakers = set()
+    speakers: set[str] = set()
     for enrol, test, _ in trials:
         speakers.update((enrol[:7], test[:7]))
     others = speakers - set(Speakers().known("voxceleb1", "test"))
