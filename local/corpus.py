@@ -103,8 +103,8 @@ def measure(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Durations from the headers of audio files.
 
-    Returns utterance -> seconds of the files that can be read, and utterance -> fault of the others.
-    With ``where`` (the corpus), it prints how many files have several channels.
+    Returns utterance -> seconds of the files that can be read, and utterance -> fault of the
+    others. With ``where`` (the corpus), it prints how many files have several channels.
     """
     utt2dur, unreadable = {}, {}
     channel_counts: Counter[int] = Counter()
@@ -161,7 +161,7 @@ def path_from_checkout(path: Path) -> str:
 def fill_ledger(
     ledger: Ledger, utterances: Iterable[str], faults: Mapping[str, tuple[str, str]]
 ) -> None:
-    """Enter utterances in byte order; ``faults`` has reason and detail of those that are dropped."""
+    """Enter utterances in byte order; ``faults`` has reason and detail of the dropped ones."""
     for utterance in sorted(utterances):
         if utterance in faults:
             reason, detail = faults[utterance]
@@ -181,9 +181,9 @@ def finish_data_dir(
 ) -> dict:
     """Write a data directory without its unreadable utterances, its ledger and its receipt.
 
-    ``missing`` are utterances without a file, which the ledger counts; ``lost_trials`` are published
-    trials that ``data`` lacks because audio is missing. Returns the ledger's counts, the number of
-    speakers and ``counts``. UserError: more is unreadable than the ledger allows.
+    ``missing`` are utterances without a file, which the ledger counts; ``lost_trials`` are
+    published trials that ``data`` lacks because audio is missing. Returns the ledger's counts, the
+    number of speakers and ``counts``. UserError: more is unreadable than the ledger allows.
     """
     ledger = Ledger(data.path)
     ledger.lost_trials = lost_trials

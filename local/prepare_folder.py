@@ -1,10 +1,12 @@
-"""Make data directories train, dev and test of your own corpus: a tree, a table or Kaldi directories.
+"""Make data directories train, dev, test of your own corpus: a tree, a table or Kaldi directories.
 
-    python -m local.prepare_folder corpora/mine data/mine                          <speaker>/<session>/<file>
-    python -m local.prepare_folder corpora/mine.csv data/mine --root corpora/mine  columns path, speaker, ...
-    python -m local.prepare_folder corpora/mine data/mine --preview 50             print the plan, write nothing
+    python -m local.prepare_folder corpora/mine data/mine
+    python -m local.prepare_folder corpora/mine.csv data/mine --root corpora/mine
+    python -m local.prepare_folder corpora/mine data/mine --preview 50
 
-No speaker is in two sets. Trials are made by steps.make_trials.
+The first is a tree of <speaker>/<session>/<file>, the second a table with columns path, speaker and
+others; the third prints the plan and writes nothing. No speaker is in two sets. Trials are made by
+steps.make_trials.
 """
 
 from collections import Counter
@@ -165,29 +167,29 @@ def prepare_folder(
     tasks = _make_tasks(source, output, options)
     pending = [task for task in tasks.values() if not task.is_done()]
     if pending:
-        found = source.read()
+        content = source.read()
         limits = _Limits(max_unreadable_fraction, max_policy_fraction, allow_missing_trials)
         refuse_missing(
-            _list_files(found), corpus, output / "missing_files", found.start, root is not None
+            _list_files(content), corpus, output / "missing_files", content.start, root is not None
         )
         measured = measure_corpus(
-            found.data, min_sample_rate_hz, jobs, output / "measured", allow_pipes, channel
+            content.data, min_sample_rate_hz, jobs, output / "measured", allow_pipes, channel
         )
         refuse_many_unreadable(
             corpus, measured, max_unreadable_fraction, output / "unreadable_files"
         )
-        lasting = measured.recording_durations(found.data)
-        refuse_other_durations(corpus, found.stated, measured.utt2dur, lasting)
-        _check_limits(found, measured, limits)
-        sets, explanations = assign_speakers(found, split, measured.faults)
+        lasting = measured.recording_durations(content.data)
+        refuse_other_durations(corpus, content.stated, measured.utt2dur, lasting)
+        _check_limits(content, measured, limits)
+        sets, explanations = assign_speakers(content, split, measured.faults)
         _refuse_other_sets(tasks, sets)
-        lines = describe(found, corpus)
-        lines += describe_audio(found.data.wav_scp, measured, packing)
+        lines = describe(content, corpus)
+        lines += describe_audio(content.data.wav_scp, measured, packing)
         print("\n".join(lines + explanations))
         for task in pending:
             speakers = sets[task.home.name]
             if speakers:
-                _write_set(task, found, speakers, measured, limits, channel)
+                _write_set(task, content, speakers, measured, limits, channel)
     for name, task in tasks.items():
         counts[name] = task.counts
     return counts
@@ -220,25 +222,25 @@ def _preview(
     min_sample_rate_hz: int,
 ) -> None:
     """Print the corpus and its sets; later commands of a plan get the numbers of speakers."""
-    found = source.read()
-    lines = describe(found, source.path)
-    lines += describe_first(found, num_files, min_sample_rate_hz, source.allow_pipes, packing)
+    content = source.read()
+    lines = describe(content, source.path)
+    lines += describe_first(content, num_files, min_sample_rate_hz, source.allow_pipes, packing)
     print("\n".join(lines))
-    sets, explanations = assign_speakers(found, split)
-    lines = describe_sets(sets, found.spk2sex, found.data.utt2spk)
+    sets, explanations = assign_speakers(content, split)
+    lines = describe_sets(sets, content.spk2sex, content.data.utt2spk)
     print("\n".join(lines + explanations))
     if not MODE.checking:
         return
-    members = Counter(found.data.utt2spk.values())
+    members = Counter(content.data.utt2spk.values())
     for name, speakers in sets.items():
         note_speakers(output / name, {speaker: members[speaker] for speaker in speakers})
 
 
-def _check_limits(found: Corpus, measured: Measured, limits: _Limits) -> None:
+def _check_limits(content: Corpus, measured: Measured, limits: _Limits) -> None:
     """Apply the ledger's limits to the whole corpus, before its speakers are divided."""
     if measured.faults:
-        ledger = Ledger(found.data.path)
-        fill_ledger(ledger, found.data.utt2spk, measured.faults)
+        ledger = Ledger(content.data.path)
+        fill_ledger(ledger, content.data.utt2spk, measured.faults)
         ledger.check_limits(limits.max_unreadable, limits.max_policy)
 
 
@@ -351,10 +353,10 @@ def _parse_formats(formats: str) -> tuple[str, ...]:
     return tuple(suffixes) or SUFFIXES
 
 
-def _list_files(found: Corpus) -> dict[str, Path]:
+def _list_files(content: Corpus) -> dict[str, Path]:
     """Recording -> file, without those that are pipes."""
     files = {}
-    for recording, entry in found.data.wav_scp.items():
+    for recording, entry in content.data.wav_scp.items():
         if file := entry_file(entry):
             files[recording] = Path(file)
     return files
@@ -374,7 +376,7 @@ def _refuse_other(corpus: Path) -> None:
 
 def _write_set(
     task: Task,
-    found: Corpus,
+    content: Corpus,
     speakers: Sequence[str],
     measured: Measured,
     limits: _Limits,
@@ -382,11 +384,11 @@ def _write_set(
 ) -> None:
     """Write one data directory, its ledger and its receipt."""
     name = task.home.name
-    data = subset_data_dir(found.data, speakers=speakers)
-    data.trials = found.trials.get(name)
+    data = subset_data_dir(content.data, speakers=speakers)
+    data.trials = content.trials.get(name)
     data.maps["utt2dur"] = measured.utt2dur
-    if found.models.get(name):
-        data.maps["enroll.spk2utt"] = found.models[name]
+    if content.models.get(name):
+        data.maps["enroll.spk2utt"] = content.models[name]
     ledger = Ledger(task.home, _utterances_in_trials(data), limits.allow_missing_trials)
     fill_ledger(ledger, data.utt2spk, measured.faults)
     ledger.check_limits(limits.max_unreadable, limits.max_policy)

@@ -91,7 +91,8 @@ def prepare_mini(output: Path, *, size: str = "full", seed: int = 1, jobs: int =
     output : path
         Gets the five data directories; their audio is in wave archives.
     size : str
-        ``full``: 150 speakers, 1800 utterances; ``tiny``: 14 speakers, 56 utterances, for structural tests.
+        ``full``: 150 speakers, 1800 utterances; ``tiny``: 14 speakers, 56 utterances, for
+        structural tests.
     seed : int
         Of all draws, not negative.
     jobs : int
@@ -177,7 +178,7 @@ def speech_synthesiser() -> Espeak:
 
 
 def make_recording(size: Size, seed: int, name: str) -> Recording:
-    """Generate a recording of `plan`: (n,) int16 samples at 16 kHz, and the text, empty for noises."""
+    """A recording of `plan`: (n,) int16 samples at 16 kHz, and the text, empty for noises."""
     rng = np.random.default_rng([seed, *name.encode()])
     kind, *rest = name.split("-")
     num_samples = int(size.noise_seconds * SAMPLE_RATE_HZ)
@@ -247,8 +248,8 @@ def design_trials(
     """All target pairs; for each, in the same conditions, nontarget pairs of one sex and of two.
 
     Two of each kind, or one where speakers are too few; so the conditions of a trial carry no
-    information about its class. Across conditions the enrolment side has the condition that is first
-    in byte order. Returns lines ``<enrol> <test> target|nontarget`` in byte order.
+    information about its class. Across conditions the enrolment side has the condition that is
+    first in byte order. Returns lines ``<enrol> <test> target|nontarget`` in byte order.
     """
     pairs = _group_pairs(utt2spk, spk2gender, utt2condition)
     conditions = sorted({key[:2] for key in pairs})

@@ -27,8 +27,8 @@ from utils.receipts import Task
 
 FORMAT = 1
 AUDIO_SUFFIXES = (".wav", ".flac")
-# Between clean_ and _wav in the names of the folders; DataShare 10283/1942, the first edition, calls
-# the part of 28 speakers trainset.
+# Between clean_ and _wav in the names of the folders; DataShare 10283/1942, the first edition,
+# calls the part of 28 speakers trainset.
 PARTS = {"test": ["testset"], "train": ["trainset_28spk", "trainset_56spk", "trainset"]}
 PARTS["all"] = PARTS["test"] + PARTS["train"]
 READ_AHEAD = 64  # pairs: some 40 MB at a time
@@ -147,7 +147,7 @@ def prepare_noisy_vctk(
 
 
 def _find_pairs(given: Path, part: str) -> tuple[dict[str, Pair], list[str]]:
-    """Pairs of clean and noisy files by name, in byte order, and ``<path> <bytes>`` of each file."""
+    """Pairs of clean and noisy files by name, in byte order, and "<path> <bytes>" of each file."""
     if not given.is_dir():
         raise UserError(
             f"{given}: no such folder, expected the one that holds clean_testset_wav/ and "

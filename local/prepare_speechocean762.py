@@ -1,9 +1,10 @@
-"""Make data directories and trials of speechocean762: 250 speakers whose first language is Mandarin.
+"""Make data directories and trials of speechocean762: 250 Mandarin speakers of English.
 
     python -m local.prepare_speechocean762 corpora/speechocean762 data/fold1 --fold 1 \
         --noise corpora/noise --rirs corpora/rirs
 
-If the corpus' test/ is missing, speakers of train/ are held out: four folds test every speaker once.
+If the corpus' test/ is missing, speakers of train/ are held out: four folds test every speaker
+once.
 """
 
 from collections import Counter
@@ -38,7 +39,7 @@ DEV_SPEAKERS = 10
 class Part:
     """Files and lists of one part of the corpus, or of both.
 
-    ``lists`` has ``spk2age_group`` and ``spk2group`` (sex and age group) besides those of the corpus.
+    ``lists`` has ``spk2age_group`` and ``spk2group`` (sex and age group) besides the corpus' own.
     """
 
     paths: dict[str, Path] = field(default_factory=dict)
@@ -64,8 +65,8 @@ def prepare_speechocean762(
     output : path
         Gets the data directories train, dev, test and, if asked for, noise and rirs.
     fold : int
-        Which speakers of train/ are held out for test, 1 to ``folds``; if test/ exists, its speakers
-        are the test set, and 1 is the only fold.
+        Which speakers of train/ are held out for test, 1 to ``folds``; if test/ exists, its
+        speakers are the test set, and 1 is the only fold.
     folds : int
         Number of folds that test every speaker once.
     seed : int

@@ -1,4 +1,4 @@
-"""Make data directories of VCTK, 0.80 or 0.92, for text-dependent and text-independent verification.
+"""Make data directories of VCTK 0.80 or 0.92, for text-dependent or -independent verification.
 
     python -m local.prepare_vctk corpora/VCTK-Corpus data/td-prompted --mode td --protocol prompted
 

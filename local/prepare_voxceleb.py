@@ -106,7 +106,8 @@ def prepare_voxceleb(
     _check(roots, training, tests, allow_leakage, seed)
     if dev_speakers is not None and (dev_speakers == 1 or dev_speakers < 0):
         raise UserError(
-            f"--dev-speakers is {dev_speakers}, expected 2 or more, or 0: none; one has no impostors"
+            f"--dev-speakers is {dev_speakers}, expected 2 or more, or 0: none; one speaker has no "
+            "nontarget trials"
         )
     speakers = read_speakers([lists, voxceleb1, voxceleb2])
     paths = _find_lists(tests, lists, voxceleb1, speakers, jobs)
@@ -179,7 +180,8 @@ def _check(
             raise UserError(f"--tests: '{name}', expected some of {', '.join(LISTS)}, each once")
     if "voxceleb2" in TRAINING[training] and "voxceleb2" not in roots:
         raise UserError(
-            f"--training is {training}, but --voxceleb2 is not given; give it, or --training vox1dev"
+            f"--training is {training}, but --voxceleb2 is not given; give it, or --training "
+            "vox1dev"
         )
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")

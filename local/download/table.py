@@ -1,8 +1,8 @@
 """Addresses, sizes and checksums of the openly licensed sets.
 
-As published, or as public projects that checked them state them: OpenSLR has ``checksum.md5`` beside
-the archive, Edinburgh DataShare has them in the metadata of each file; the SHA-256 of VCTK is
-torchaudio's. An archive without a known checksum says so.
+As published, or as public projects that checked them state them: OpenSLR has ``checksum.md5``
+beside the archive, Edinburgh DataShare has them in the metadata of each file; the SHA-256 of VCTK
+is torchaudio's. An archive without a known checksum says so.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Channels of the generated corpus: rooms, noise, babble, music, microphones.
 
-A channel is drawn independently of the speaker, so that it carries no information about the speaker.
-Waves are float32 at 16 kHz; speech has a root mean square of `SPEECH_RMS`.
+A channel is drawn independently of the speaker, so that it carries no information about the
+speaker. Waves are float32 at 16 kHz; speech has a root mean square of `SPEECH_RMS`.
 """
 
 from dataclasses import dataclass
@@ -17,28 +17,14 @@ KNOTS_HZ = np.array([60.0, 150, 300, 600, 1200, 2400, 4800, 8000])
 
 @dataclass(frozen=True)
 class Condition:
-    """One kind of recording; each pair is the range of a uniform draw.
-
-    Attributes
-    ----------
-    snr_db : (float, float)
-        Speech level over noise level.
-    response_db : float
-        Standard deviation of the microphone's response at `KNOTS_HZ`.
-    low_hz, high_hz : (float, float)
-        Edges of the band that passes.
-    rt60_seconds : (float, float)
-        Time in which the room's echo falls by 60 dB.
-    direct_db : (float, float)
-        Direct sound over echo.
-    """
+    """One kind of recording; each pair is the range of a uniform draw."""
 
     snr_db: tuple[float, float]
-    response_db: float
-    low_hz: tuple[float, float]
-    high_hz: tuple[float, float]
-    rt60_seconds: tuple[float, float]
-    direct_db: tuple[float, float]
+    response_db: float  # standard deviation of the microphone's response at `KNOTS_HZ`
+    low_hz: tuple[float, float]  # lower edge of the band that passes
+    high_hz: tuple[float, float]  # upper edge
+    rt60_seconds: tuple[float, float]  # time in which the room's echo falls by 60 dB
+    direct_db: tuple[float, float]  # direct sound over echo
 
 
 CONDITIONS = {
@@ -54,8 +40,8 @@ def filtered(
 ) -> np.ndarray:
     """Filter (n,) samples by a smooth frequency response, with linear phase and no delay.
 
-    The response has (8,) gains at `KNOTS_HZ`, interpolated over log frequency; outside the band from
-    ``low_hz`` to ``high_hz`` the gain falls by 36 dB per octave.
+    The response has (8,) gains at `KNOTS_HZ`, interpolated over log frequency; outside the band
+    from ``low_hz`` to ``high_hz`` the gain falls by 36 dB per octave.
     """
     size = 1 << int(np.ceil(np.log2(len(samples) + 1024)))
     hz = np.maximum(np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ), 1.0)
@@ -69,8 +55,8 @@ def filtered(
 def room_response(rt60_seconds: float, direct_db: float, rng: np.random.Generator) -> np.ndarray:
     """Impulse response of a room, (n,) float32: the direct sound (1), then an echo.
 
-    The echo falls by 60 dB in ``rt60_seconds``, high frequencies faster; its energy is ``direct_db``
-    below that of the direct sound.
+    The echo falls by 60 dB in ``rt60_seconds``, high frequencies faster; its energy is
+    ``direct_db`` below that of the direct sound.
     """
     seconds = np.arange(int(rt60_seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     low, high = rng.standard_normal((2, len(seconds)))
@@ -112,7 +98,7 @@ def make_noise(num_samples: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def make_babble(voices: list[np.ndarray], num_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Several talkers at once, each an (n,) wave repeated from a drawn start; root mean square 1."""
+    """Several talkers at once, each (n,) wave repeated from a drawn start; root mean square 1."""
     babble = np.zeros(num_samples, np.float32)
     for voice in voices:
         start = rng.integers(len(voice))
@@ -147,8 +133,8 @@ def make_music(num_samples: int, rng: np.random.Generator) -> np.ndarray:
 def record(speech: np.ndarray, condition: Condition, rng: np.random.Generator) -> np.ndarray:
     """Record speech (root mean square `SPEECH_RMS`) in a drawn room; (m,) int16 samples.
 
-    Noise, microphone and gain are drawn too, independently of the speech. 0.3 to 0.5 s of the channel
-    alone come before the speech and 0.5 to 0.7 s after it, where the echo fades.
+    Noise, microphone and gain are drawn too, independently of the speech. 0.3 to 0.5 s of the
+    channel alone come before the speech and 0.5 to 0.7 s after it, where the echo fades.
     """
     before, after = (rng.uniform([0.3, 0.5], [0.5, 0.7]) * SAMPLE_RATE_HZ).astype(int)
     wave = np.pad(speech, (before, after))

@@ -7,8 +7,8 @@ itself: it forks one child per request, which sets the library's random seed, sp
 Why espeak-ng, and not a source-filter model of our own: it has pronunciation, coarticulation,
 prosody and eight English accents for any text, its voice files set what speakers differ in
 (formants, pitch, roughness, breath ...), and an utterance takes 20 ms. espeak-ng is under the GPL,
-version 3 or later; the wheel espeakng-loader has its library and data, which a separate process uses
-at run time: nothing of them is in this repository.
+version 3 or later; the wheel espeakng-loader has its library and data, which a separate process
+uses at run time: nothing of them is in this repository.
 """
 
 import ctypes
@@ -72,9 +72,9 @@ class Espeak:
     ) -> bytes:
         """Little-endian 16-bit samples of an English text at `SAMPLE_RATE_HZ`.
 
-        ``accent`` is a file of espeak-ng's ``lang``, such as ``gmw/en-US``; ``voice`` the content of a
-        voice variant file (``formant``, ``pitch``, ``breath`` ... lines); ``words_per_minute`` is in
-        [80, 450]; ``seed``, for flutter and breath noise, in [0, 2**31).
+        ``accent`` is a file of espeak-ng's ``lang``, such as ``gmw/en-US``; ``voice`` the content
+        of a voice variant file (``formant``, ``pitch``, ``breath`` ... lines); ``words_per_minute``
+        is in [80, 450]; ``seed``, for flutter and breath noise, in [0, 2**31).
         """
         request = {
             "text": text,
@@ -107,7 +107,7 @@ class Espeak:
 
 
 def serve(library_path: str, data_path: str) -> None:
-    """Answer requests from stdin, a JSON object a line, with the number of bytes (int32) and samples.
+    """Answer requests (a JSON object a line) of stdin with a number of bytes (int32) and samples.
 
     ``library_path`` and ``data_path`` are espeak-ng's shared library and data folder.
     """

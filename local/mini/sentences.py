@@ -23,7 +23,9 @@ WORDS = {
         "bridge station harbour church valley market forest hospital airport theatre "
         "village island school meadow tower courtyard beach castle"
     ),
-    "preposition": "behind near under beyond above beside around before towards inside past outside",
+    "preposition": (
+        "behind near under beyond above beside around before towards inside past outside"
+    ),
     "time": (
         "yesterday today tonight again slowly on_Monday in_August every_morning at_noon "
         "last_winter after_dinner for_an_hour twice_a_week in_the_evening"

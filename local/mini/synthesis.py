@@ -1,8 +1,8 @@
 """Speakers who differ as people do: the voices of the generated corpora.
 
-A speaker is a set of numbers (vocal tract, pitch, voice quality, manner, accent) that becomes a voice
-of espeak-ng. Each utterance is a session of its own: a little higher or lower, faster or slower,
-hoarser or clearer. All is drawn from seeds; `synthesise` is a pure function.
+A speaker is a set of numbers (vocal tract, pitch, voice quality, manner, accent) that becomes a
+voice of espeak-ng. Each utterance is a session of its own: a little higher or lower, faster or
+slower, hoarser or clearer. All is drawn from seeds; `synthesise` is a pure function.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ ACCENTS = (
 PITCH_HZ = {"m": 88.0, "f": 158.0}  # median of the lowest pitch
 # Mean of the formants, relative to espeak-ng's own voice: women's vocal tracts are shorter.
 TRACT_SCALE = {"m": 1.0, "f": 1.14}
-# Relative standard deviations from speaker to speaker, and from utterance to utterance of one speaker.
+# Relative standard deviations among speakers, and among the utterances of one speaker.
 SPEAKER_SPREAD = {
     "pitch": 0.14,
     "rate": 0.12,
@@ -45,42 +45,23 @@ SESSION_SPREAD = {"pitch": 0.06, "rate": 0.08, "tract": 0.01, "tone": 0.12, "bre
 
 @dataclass(frozen=True)
 class Speaker:
-    """A person's voice.
-
-    Attributes
-    ----------
-    name, sex, accent : str
-        Speaker id; ``m`` or ``f``; one of `ACCENTS`.
-    formant_scale, formant_strength, formant_width : tuples of 6 floats
-        Frequency, level and bandwidth of formants 0 to 5, relative to espeak-ng's own voice.
-    pitch_hz, pitch_range : float
-        Lowest pitch, and highest divided by lowest.
-    rate : float
-        Words per minute.
-    roughness, flutter, breath : float
-        Uneven voice periods in [0, 7], wavering of the pitch, noise at the formants, in espeak-ng's
-        units.
-    tone : tuple of 4 floats
-        Level of voiced sounds at 0.5, 1.2, 2.2 and 3.5 kHz, relative.
-    voicing, consonants : float
-        Level of voiced sounds and of consonants' noise, relative.
-    """
+    """A person's voice; formants and levels are relative to espeak-ng's own voice."""
 
     name: str
-    sex: str
-    accent: str
-    formant_scale: tuple[float, ...]
-    formant_strength: tuple[float, ...]
-    formant_width: tuple[float, ...]
-    pitch_hz: float
-    pitch_range: float
-    rate: float
-    roughness: float
-    flutter: float
-    breath: float
-    tone: tuple[float, ...]
-    voicing: float
-    consonants: float
+    sex: str  # m or f
+    accent: str  # one of `ACCENTS`
+    formant_scale: tuple[float, ...]  # frequency of formants 0 to 5
+    formant_strength: tuple[float, ...]  # their levels
+    formant_width: tuple[float, ...]  # their bandwidths
+    pitch_hz: float  # the lowest
+    pitch_range: float  # highest divided by lowest
+    rate: float  # words per minute
+    roughness: float  # uneven voice periods, in [0, 7]
+    flutter: float  # wavering of the pitch, in espeak-ng's units
+    breath: float  # noise at the formants, in espeak-ng's units
+    tone: tuple[float, ...]  # levels of voiced sounds at 0.5, 1.2, 2.2 and 3.5 kHz
+    voicing: float  # level of voiced sounds
+    consonants: float  # level of consonants' noise
 
 
 def make_speakers(count: int, seed: int, *, first: int = 1) -> list[Speaker]:
@@ -159,9 +140,9 @@ def _voice_file(speaker: Speaker, rng: np.random.Generator) -> str:
 
 
 def synthesise(espeak: Espeak, speaker: Speaker, text: str, seed: int) -> np.ndarray:
-    """A speaker's (n,) float32 samples of an English text at `SAMPLE_RATE_HZ`, without echo or noise.
+    """(n,) float32 samples of an English text at `SAMPLE_RATE_HZ`, without echo or noise.
 
-    Silence at the ends is cut; the root mean square is `SPEECH_RMS`; the seed is that of the session.
+    Silence at the ends is cut; the root mean square is `SPEECH_RMS`; the seed is of the session.
     """
     rng = np.random.default_rng(seed)
     voice = _voice_file(speaker, rng)

@@ -1,4 +1,4 @@
-"""Speakers of the user's corpus in train, dev and test, so that trials of dev and test can be made."""
+"""Assignment of speakers to train, dev and test, so that trials of dev and test can be made."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping

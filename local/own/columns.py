@@ -1,4 +1,4 @@
-"""Columns of a table that describe its speakers and utterances: set, sex, session, text and others."""
+"""Columns of a table that describe speakers and utterances: set, sex, session, text and others."""
 
 import re
 from collections.abc import Mapping, Sequence

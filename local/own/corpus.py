@@ -17,33 +17,17 @@ BLANKS = re.compile(r"[\x00-\x20\x7f]+")  # and control characters
 
 @dataclass
 class Corpus:
-    """A corpus before its speakers are divided into sets.
+    """A corpus before its speakers are divided into sets."""
 
-    Attributes
-    ----------
-    form : str
-        A description for messages.
-    data : DataDir
-        All utterances; paths of wav.scp as `path_from_checkout` writes them.
-    spk2set : dict of str to str
-        Speakers whose set the corpus names.
-    trials, models : dict
-        Set -> trials that came with the corpus, and their enrolment models.
-    notes : list of str
-        Lines to print.
-    start : path or None
-        Folder that relative paths start from; None: all are absolute.
-    stated : dict of str to StatedDuration
-        Utterance -> a duration that a table has, to be compared with the audio.
-    """
-
-    form: str
-    data: DataDir
-    spk2set: dict[str, str] = field(default_factory=dict)
+    form: str  # a description for messages
+    data: DataDir  # all utterances; paths of wav.scp as `path_from_checkout` writes them
+    spk2set: dict[str, str] = field(default_factory=dict)  # speakers whose set the corpus has
+    # Set -> trials that came with the corpus, and the enrolment models of those trials.
     trials: dict[str, Sequence[str]] = field(default_factory=dict)
     models: dict[str, dict[str, str]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    start: Path | None = None
+    notes: list[str] = field(default_factory=list)  # lines to print
+    start: Path | None = None  # folder that relative paths start from; None: all are absolute
+    # Durations of utterances in a table, to be compared with the audio.
     stated: dict[str, StatedDuration] = field(default_factory=dict)
 
     @property
@@ -56,7 +40,7 @@ class Corpus:
 
 
 def plain(name: str, extra: str = "") -> str:
-    """A name as part of an id: ASCII letters, digits, ``_``, ``.`` and ``extra``; others become ``_``.
+    """A name as part of an id: ASCII letters, digits, ``_.`` and ``extra``; others become ``_``.
 
     Letters lose their accents; those of other scripts become ``u`` and their code point, so that
     names of one length stay different. Utterance ids are ``<speaker>-...``: the dash sorts before

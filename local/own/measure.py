@@ -21,27 +21,13 @@ CUT = ("fewer samples", "no samples", "is missing")
 
 @dataclass
 class Measured:
-    """Durations of the utterances that can be used, and why the others cannot.
+    """Durations of the utterances that can be used, and why the others cannot."""
 
-    Attributes
-    ----------
-    utt2dur : dict of str to str
-        Seconds, four decimals.
-    faults : dict of str to (str, str)
-        Utterance -> reason of the ledger, detail.
-    rates : Counter of int
-        Sample rate in Hz -> recordings.
-    recording_seconds : dict of str to float
-        Recording -> duration.
-    several : dict of str to int
-        Recording -> channels, unless it has one; 0: the header does not say.
-    """
-
-    utt2dur: dict[str, str]
-    faults: dict[str, tuple[str, str]]
-    rates: Counter
+    utt2dur: dict[str, str]  # seconds, four decimals
+    faults: dict[str, tuple[str, str]]  # utterance -> reason of the ledger, detail
+    rates: Counter  # sample rate in Hz -> recordings
     recording_seconds: dict[str, float]
-    several: dict[str, int]
+    several: dict[str, int]  # recording -> channels, unless it has one; 0: unknown
 
     def recording_durations(self, data: DataDir) -> dict[str, float]:
         """Seconds of the whole recording of each utterance that can be used."""

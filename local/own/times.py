@@ -1,7 +1,7 @@
-"""Columns of a table with the times of utterances within files: recognised by name, read as seconds.
+"""Columns of a table with the times of utterances in files: recognised by name, read as seconds.
 
-Two of start, end and duration define a part of a file; with all three they have to agree. Times are
-in seconds, unless the name of the column has another unit (``start_ms``, ``end_samples``).
+Two of start, end and duration define a part of a file; with all three they have to agree. Times
+are in seconds, unless the name of the column has another unit (``start_ms``, ``end_samples``).
 """
 
 import re
@@ -178,15 +178,15 @@ def find_times(path: Path, line: int, header: Sequence[str], given: Mapping[str,
         if meaning := _read_name(name):
             roles[column] = meaning
     others = {column for column in given.values() if column not in roles}
-    found = []
+    candidates = []
     for name in header:
         if name in others:
             continue
         if meaning := roles.get(name) or _read_name(name, header):
-            found.append(TimeColumn(name, *meaning))
+            candidates.append(TimeColumn(name, *meaning))
     given_roles = {role for role, _ in roles.values()}
     columns: dict[str, TimeColumn] = {}
-    for candidate in found:
+    for candidate in candidates:
         if candidate.role in given_roles and candidate.header not in roles:
             continue
         other = columns.setdefault(candidate.role, candidate)
@@ -197,7 +197,7 @@ def find_times(path: Path, line: int, header: Sequence[str], given: Mapping[str,
                 f"{FREE}{candidate.header}, or choose: "
                 f'--columns "{{{candidate.role}: {other.header}}}"'
             )
-    known = {candidate.header for candidate in found} | others
+    known = {candidate.header for candidate in candidates} | others
     suspects = [name for name in header if name not in known and _looks_like_time(name)]
     return Times(columns, tuple(suspects))
 
@@ -341,9 +341,9 @@ def read_part(
 ) -> tuple[str, str, StatedDuration | None]:
     """The part of its file that a line means.
 
-    ``fields`` has role -> field; an empty one is the start or end of the file. ``sample_rate_hz`` is
-    needed for times in samples. Returns start and end in seconds (end -1: that of the file), and the
-    duration if it is given besides start and end, or alone, to be compared with the audio.
+    ``fields`` has role -> field; an empty one is the start or end of the file. ``sample_rate_hz``
+    is needed for times in samples. Returns start and end in seconds (end -1: that of the file), and
+    the duration if it is given besides start and end, or alone, to be compared with the audio.
     UserError: a field is not a time, or the part is impossible.
     """
     values = {}

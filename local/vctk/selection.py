@@ -17,27 +17,14 @@ LEAST_SHARE = 0.9
 
 @dataclass
 class Selection:
-    """The part of the corpus that is used.
+    """The part of the corpus that is used."""
 
-    Attributes
-    ----------
-    ledger : Ledger
-        Recordings that are left out, with reasons.
-    utterances : dict of str to (str, int)
-        Path below the folder of the recordings, and bytes.
-    texts : dict of str to str
-        Texts of all recordings that have one.
-    sentence : dict of str to str
-        Utterance -> number of its sentence; text-dependent only.
-    other_sentences : int
-        Recordings of other sentences; they are many, and not listed.
-    """
-
-    ledger: Ledger
+    ledger: Ledger  # recordings that are left out, with reasons
+    # Path below the folder of the recordings, and bytes.
     utterances: dict[str, tuple[str, int]] = field(default_factory=dict)
-    texts: dict[str, str] = field(default_factory=dict)
-    sentence: dict[str, str] = field(default_factory=dict)
-    other_sentences: int = 0
+    texts: dict[str, str] = field(default_factory=dict)  # of all recordings that have one
+    sentence: dict[str, str] = field(default_factory=dict)  # number of the sentence; td only
+    other_sentences: int = 0  # recordings of other sentences; they are many, and not listed
 
 
 def select(tree: Tree, mode: str, protocol: str, output: Path) -> Selection:
@@ -58,8 +45,8 @@ def select(tree: Tree, mode: str, protocol: str, output: Path) -> Selection:
     if not sentences:
         raise UserError(
             f"{tree.root}/txt: of {len(selection.texts)} texts none is read by all speakers, "
-            "expected one of the same number and text, as 'Please call Stella.'; extract the corpus "
-            "again"
+            "expected one of the same number and text, as 'Please call Stella.'; extract the "
+            "corpus again"
         )
     if protocol == "seed":
         sentences = dict(islice(sentences.items(), 1))

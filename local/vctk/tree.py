@@ -28,36 +28,17 @@ SEXES = {"M": "m", "F": "f"}
 
 @dataclass
 class Tree:
-    """The content of a VCTK folder.
+    """The content of a VCTK folder; utterances are ``p225_001``."""
 
-    Attributes
-    ----------
-    audio : path
-        Folder of the recordings; txt/ and speaker-info.txt are beside it.
-    recordings : dict of str to (str, int)
-        Utterance (``p225_001``) -> path below ``audio`` of the file of the chosen microphone, bytes.
-    texts : dict of str to path
-        Utterance -> file.
-    speakers : list of str
-        Those with recordings, of any microphone; byte order.
-    empty : list of str
-        Those with a folder and no recordings in it.
-    other_files : int
-        Files in ``audio`` that are not recordings.
-    left_out : Counter of str
-        Files of operating systems, from `find_audio`.
-    digest : str
-        Of the names and sizes of all files.
-    """
-
-    audio: Path
+    audio: Path  # folder of the recordings; txt/ and speaker-info.txt are beside it
+    # Path below `audio` of the file of the chosen microphone, and its bytes.
     recordings: dict[str, tuple[str, int]] = field(default_factory=dict)
     texts: dict[str, Path] = field(default_factory=dict)
-    speakers: list[str] = field(default_factory=list)
-    empty: list[str] = field(default_factory=list)
-    other_files: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
-    digest: str = ""
+    speakers: list[str] = field(default_factory=list)  # with recordings, of any microphone
+    empty: list[str] = field(default_factory=list)  # with a folder and no recordings in it
+    other_files: int = 0  # in `audio`, that are not recordings
+    left_out: Counter[str] = field(default_factory=Counter)  # from `find_audio`
+    digest: str = ""  # of the names and sizes of all files
 
     @property
     def root(self) -> Path:

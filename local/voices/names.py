@@ -23,26 +23,15 @@ SHAPE = (
 
 
 class Recording(NamedTuple):
-    """The content of a name.
+    """The content of a name; the conditions from room to angle are ``src`` for a source."""
 
-    Attributes
-    ----------
-    speaker : str
-        ``sp0307``.
-    room, distractor, mic, place, angle : str
-        ``rm1``; ``none``, ``babb``, ``musi``, ``tele``; ``stu``, ``lav``; ``clo``, ``far``, ...;
-        degrees. All are ``src`` for a source.
-    session : str
-        ``ch127535``: the chapter, which was read at one time.
-    """
-
-    speaker: str
-    room: str
-    distractor: str
-    mic: str
-    place: str
-    angle: str
-    session: str
+    speaker: str  # sp0307
+    room: str  # rm1
+    distractor: str  # none, babb, musi, tele
+    mic: str  # stu, lav
+    place: str  # clo, far, ...
+    angle: str  # degrees
+    session: str  # ch127535: the chapter, which was read at one time
 
 
 # Each becomes a list utt2<condition>.

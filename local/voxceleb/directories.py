@@ -45,21 +45,23 @@ class Choice:
 class Audio:
     """Files of each corpus, and seconds or fault of each measured utterance."""
 
-    found: Mapping[str, Utterances]
+    by_corpus: Mapping[str, Utterances]
     seconds: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
-        self.roots = {corpus: path_from_checkout(each.root) for corpus, each in self.found.items()}
+        self.roots = {
+            corpus: path_from_checkout(each.root) for corpus, each in self.by_corpus.items()
+        }
 
     def __contains__(self, utterance: str) -> bool:
         corpus = speaker_corpus(utterance[:7])
-        return corpus in self.found and utterance in self.found[corpus].files
+        return corpus in self.by_corpus and utterance in self.by_corpus[corpus].files
 
     def entry(self, utterance: str) -> str:
         """The entry of wav.scp; made when it is written, since a million of them take 100 MB."""
         corpus = speaker_corpus(utterance[:7])
-        return f"{self.roots[corpus]}/{self.found[corpus].files[utterance][0]}"
+        return f"{self.roots[corpus]}/{self.by_corpus[corpus].files[utterance][0]}"
 
 
 @dataclass(frozen=True)
@@ -86,19 +88,19 @@ def make_sets(
     ``paths`` has the files of the lists of trials. UserError: something is missing, wrong or
     unreadable.
     """
-    found = {}
+    by_corpus = {}
     for corpus, root in roots.items():
-        found[corpus] = find_utterances(root, corpus, speakers, choice.jobs)
-        print("\n".join(found[corpus].notes))
+        by_corpus[corpus] = find_utterances(root, corpus, speakers, choice.jobs)
+        print("\n".join(by_corpus[corpus].notes))
     trials = {}
     for name, path in paths.items():
         trials[name] = _read_trials(name, path, speakers, choice.allow_incomplete)
     every = [trial for of_list in trials.values() for trial in of_list]
     every = list(dict.fromkeys(every))
     named = _list_sides(every)
-    audio = Audio(found)
-    pool, complaints = _training_pool(found, speakers, output, choice, paths)
-    complaints += _incomplete_parts(found, speakers, output, choice, paths)
+    audio = Audio(by_corpus)
+    pool, complaints = _training_pool(by_corpus, speakers, output, choice, paths)
+    complaints += _incomplete_parts(by_corpus, speakers, output, choice, paths)
     in_trials, absent = _divide_by_file(named, audio)
     listing = output / "missing" / "test_files"
     complaints.append(write_missing(listing, absent, "files of the trials"))
@@ -165,7 +167,7 @@ def _choose_dev(present: list[str], groups: Mapping[str, str], choice: Choice) -
 
 
 def _training_pool(
-    found: Mapping[str, Utterances],
+    by_corpus: Mapping[str, Utterances],
     speakers: Speakers,
     output: Path,
     choice: Choice,
@@ -173,14 +175,16 @@ def _training_pool(
 ) -> tuple[list[str], list[str]]:
     """Utterances of train and dev, in byte order, and what is missing of them."""
     if choice.train_list is None:
-        return sorted(key for corpus in choice.corpora for key in found[corpus].in_part("dev")), []
+        return sorted(
+            key for corpus in choice.corpora for key in by_corpus[corpus].in_part("dev")
+        ), []
     pool = read_training_list(choice.train_list, speakers)
     pool_speakers = {utterance[:7] for utterance in pool}
     for speaker in sorted(pool_speakers):
         corpus = speaker_corpus(speaker)
         part = speaker_part(speaker, speakers)
-        if corpus in found:
-            part = found[corpus].part.get(speaker) or part
+        if corpus in by_corpus:
+            part = by_corpus[corpus].part.get(speaker) or part
         if corpus not in choice.corpora or part == "test":
             expected = " and ".join(f"{name} dev" for name in choice.corpora)
             raise UserError(
@@ -191,14 +195,14 @@ def _training_pool(
     refuse_leakage(tests, trains_on_dev, str(choice.train_list), choice.allow_leakage)
     files: set[str] = set()
     for corpus in choice.corpora:
-        files.update(found[corpus].files)
+        files.update(by_corpus[corpus].files)
     missing = [utterance for utterance in pool if utterance not in files]
     listing = output / "missing" / "train_files"
     return pool, [write_missing(listing, missing, f"files of {choice.train_list}")]
 
 
 def _incomplete_parts(
-    found: Mapping[str, Utterances],
+    by_corpus: Mapping[str, Utterances],
     speakers: Speakers,
     output: Path,
     choice: Choice,
@@ -211,21 +215,21 @@ def _incomplete_parts(
     if choice.train_list is None:
         needed |= {(corpus, "dev") for corpus in choice.corpora}
     complaints = []
-    for corpus in found:
+    for corpus in by_corpus:
         for part in ("dev", "test"):
-            line, complaint = report_part(found[corpus], corpus, part, speakers, output)
+            line, complaint = report_part(by_corpus[corpus], corpus, part, speakers, output)
             if (corpus, part) not in needed:
                 print(f"{line} (not needed)")
                 continue
             print(line)
             if complaint:
-                complaints.append(f"{found[corpus].root}: {complaint}")
+                complaints.append(f"{by_corpus[corpus].root}: {complaint}")
     return complaints
 
 
 def _measure(audio: Audio, utterances: list[str], output: Path, jobs: int) -> None:
     """Add the durations of utterances, from headers."""
-    for corpus, each in audio.found.items():
+    for corpus, each in audio.by_corpus.items():
         in_corpus = [key for key in utterances if speaker_corpus(key[:7]) == corpus]
         files = [each.files[key] for key in in_corpus]
         root = audio.roots[corpus]

@@ -1,4 +1,4 @@
-"""VoxCeleb1's lists of trials, original and cleaned, and lists of training files of other projects."""
+"""VoxCeleb1's lists of trials, original and cleaned, and training lists of other projects."""
 
 import hashlib
 import re
@@ -61,7 +61,7 @@ def _parse_key(key: str, ids: Mapping[str, str]) -> str:
 def read_trial_list(path: Path, speakers: Speakers) -> tuple[list[Trial], int]:
     """Distinct trials of lines ``<1 or 0> <path> <path>``, and the number of repeated lines.
 
-    UserError: a line is not a trial, is of a file with itself, or its label contradicts its speakers.
+    UserError: a line is not a trial, is of a file with itself, or its label is wrong.
     """
     trials: dict[Trial, None] = {}
     num_lines = 0
@@ -80,8 +80,8 @@ def read_trial_list(path: Path, speakers: Speakers) -> tuple[list[Trial], int]:
         is_target = fields[0] == "1"
         if (enrol[:7] == test[:7]) != is_target:
             raise UserError(
-                f"{path}:{number}: label {fields[0]} for {enrol[:7]} and {test[:7]}, expected 1 for "
-                "one speaker, 0 for two; fetch it again"
+                f"{path}:{number}: label {fields[0]} for {enrol[:7]} and {test[:7]}, expected 1 "
+                "for one speaker, 0 for two; fetch it again"
             )
         if enrol == test:
             raise UserError(
@@ -198,7 +198,7 @@ def _parse_training_line(fields: list[str], ids: Mapping[str, str]) -> tuple[str
 def refuse_leakage(
     tests: Iterable[str], trains_on_dev: bool, source: str, allow_leakage: bool
 ) -> None:
-    """Raise UserError for the lists E and H if VoxCeleb1 dev, which ``source`` names, is trained on."""
+    """Raise UserError for the lists E and H if ``source`` trains on VoxCeleb1 dev."""
     leaking = [name for name in tests if LISTS[name].draws_on_dev]
     if trains_on_dev and leaking and not allow_leakage:
         raise UserError(

@@ -36,23 +36,13 @@ COUNTS = {
 
 @dataclass
 class Speakers:
-    """What the lists say about speakers, by id; the corpora have no ids in common.
+    """Speakers of the lists, by id; the corpora have no ids in common."""
 
-    Attributes
-    ----------
-    ids : dict of str to str
-        Name in VoxCeleb1's first release -> id.
-    sex, nationality, part : dict of str to str
-        m or f; country of VoxCeleb1 speakers, with ``_`` for blanks; dev or test.
-    files : dict of str to path
-        Corpus -> list that was read.
-    """
-
-    ids: dict[str, str] = field(default_factory=dict)
-    sex: dict[str, str] = field(default_factory=dict)
-    nationality: dict[str, str] = field(default_factory=dict)
-    part: dict[str, str] = field(default_factory=dict)
-    files: dict[str, Path] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)  # of names in VoxCeleb1's first release
+    sex: dict[str, str] = field(default_factory=dict)  # m or f
+    nationality: dict[str, str] = field(default_factory=dict)  # VoxCeleb1 only; _ for blanks
+    part: dict[str, str] = field(default_factory=dict)  # dev or test
+    files: dict[str, Path] = field(default_factory=dict)  # corpus -> list that was read
 
     def known(self, corpus: str, part: str) -> list[str]:
         """Ids of all speakers of ``dev`` or ``test``, in byte order; empty if no list has them."""

@@ -12,14 +12,14 @@ SHOWN = 10  # missing names in a message; all of them are written
 
 
 def report_part(
-    found: Utterances, corpus: str, part: str, speakers: Speakers, output: Path
+    listed_files: Utterances, corpus: str, part: str, speakers: Speakers, output: Path
 ) -> tuple[str, str]:
     """Compare ``dev`` or ``test`` of a corpus with the published counts.
 
     Returns a line with both, and what is missing (empty: nothing). Writes the ids of missing
     speakers, where they are known, to ``missing/<corpus>_<part>``.
     """
-    published, utterances = COUNTS[corpus, part], found.in_part(part)
+    published, utterances = COUNTS[corpus, part], listed_files.in_part(part)
     present = {utterance[:7] for utterance in utterances}
     line = (
         f"{TITLES[corpus]} {part}: {len(present):,} of {published.speakers:,} speakers, "
@@ -32,7 +32,7 @@ def report_part(
     complaint = line
     if listed:
         complaint += f"; {listed}"
-    archives = archives_in(found.root)
+    archives = archives_in(listed_files.root)
     if archives:
         complaint += (
             f"; beside it are the archives {', '.join(archives[:3])}: are they fully extracted?"
@@ -49,7 +49,7 @@ def write_missing(path: Path, missing: Sequence[str], kind: str) -> str:
 
 
 def refuse_incomplete(complaints: Iterable[str], allow_incomplete: bool) -> None:
-    """Raise UserError with what is missing, or print it if that is allowed; empty ones are skipped."""
+    """Raise UserError with the complaints, or print them if that is allowed."""
     complaints = [complaint for complaint in complaints if complaint]
     if not complaints:
         return

@@ -35,23 +35,11 @@ MAX_DEPTH = 5  # of the speakers' folders
 
 @dataclass
 class Utterances:
-    """The files of one corpus.
-
-    Attributes
-    ----------
-    root : path
-        The folder that was searched.
-    files : dict of str to (str, int)
-        Utterance -> path below the root, bytes.
-    part : dict of str to str
-        Speaker -> ``dev`` or ``test``.
-    notes : list of str
-        Lines to print.
-    """
+    """The files of one corpus below a folder, and lines to print about them."""
 
     root: Path
-    files: dict[str, tuple[str, int]] = field(default_factory=dict)
-    part: dict[str, str] = field(default_factory=dict)
+    files: dict[str, tuple[str, int]] = field(default_factory=dict)  # path below the root, bytes
+    part: dict[str, str] = field(default_factory=dict)  # speaker -> dev or test
     notes: list[str] = field(default_factory=list)
 
     def in_part(self, part: str) -> list[str]:
@@ -96,8 +84,8 @@ def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> U
         result.notes.append(f"{root}: {left_out_in_words(left_out)}")
     if num_doubled:
         result.notes.append(
-            f"{root}: {num_doubled:,} utterances exist in two formats: the one that needs no ffmpeg "
-            "is used"
+            f"{root}: {num_doubled:,} utterances exist in two formats: the one that needs no "
+            "ffmpeg is used"
         )
     if others:
         result.notes.append(
@@ -116,7 +104,7 @@ class _Folders:
     part: dict[str, str] = field(default_factory=dict)
 
     def add(self, speaker: str, path: str, tree: str) -> None:
-        """Count a file of a speaker; UserError if other files of the speaker are in another tree."""
+        """Count a file of a speaker; UserError if the speaker has files in another tree."""
         part = "dev"
         if not TEST_FOLDERS.isdisjoint(tree.split("/")):
             part = "test"
@@ -240,7 +228,7 @@ def _describe_nearest(root: Path, corpus: str, listed: list[tuple[str, int]]) ->
             return f"nearest are {len(listed):,} audio files like {first}"
         other = speaker_corpus(match[2])
         if other == corpus:
-            return f"it is inside of one, whose folder is {match[1]}"
+            return f"it is inside of one: {match[1]}"
         return f"it holds {TITLES[other]}, for example {first}"
     if archives := archives_in(root):
         return f"it holds archives that are not extracted: {', '.join(archives[:3])}"
