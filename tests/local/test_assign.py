@@ -1,4 +1,4 @@
-"""Corpora whose speakers have too few utterances for the trials that are asked for: who trains, who is tested, which option helps."""
+"""Speakers with too few utterances for the trials: their set, and the option that helps."""
 
 import json
 from pathlib import Path

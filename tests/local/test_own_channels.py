@@ -1,4 +1,4 @@
-"""Corpora of one's own with files of several channels and of low rates: what stage 0 and the dry run say, and what the ledger counts."""
+"""Own corpora with several channels or low rates: output of stage 0 and the ledger."""
 
 import json
 
@@ -74,7 +74,8 @@ def test_a_silent_channel_is_told_before_anything_is_packed_with_the_one_that_so
 ):
     corpus = make_tree(tmp_path / "in", stereo_and_mono)
     assert said(capsys, corpus, tmp_path / "out", channel=1)[-1] == (
-        "channel 1 is silent in 12 of 12 files of several channels (their first minute), channel 0 is not; give --channel 0"
+        "channel 1 is silent in 12 of 12 files of several channels (their first minute), "
+        "channel 0 is not; give --channel 0"
     )
 
 

@@ -32,7 +32,7 @@ def wav(tmp_path):
 
 
 def kaldi(folder, entry, separator="-", names=SPEAKERS):
-    """A Kaldi directory of those files; `entry` makes an entry of wav.scp of a path below wav/'s folder."""
+    """A Kaldi directory of those files; `entry` makes an entry of wav.scp from a path."""
     folder.mkdir()
     rows = [
         (f"{name}{separator}{take}", name, f"wav/{speaker}/{take}.wav")

@@ -1,4 +1,4 @@
-"""Corpora of one's own in all their forms: who lands where, what the lists say, and what is refused in one line."""
+"""Own corpora in all their forms: sets, lists, and refusals in one line."""
 
 import hashlib
 import re
@@ -127,7 +127,7 @@ def test_names_that_are_no_ids_are_changed_and_kept_beside(tmp_path, capsys):
 
 
 def test_names_of_any_script_stay_apart(tmp_path):
-    """Names of one length each; an accent by itself, as a Mac writes it, is none; the ideographic blank is one."""
+    """Names keep one length each; combining accents (of a Mac) and wide blanks are handled."""
     names = [
         "\u0410\u043d",
         "\u041e\u043b",
@@ -363,8 +363,8 @@ def test_wrong_roots_say_what_was_found_and_the_nearest(tmp_path, tree):
     (tmp_path / "above" / "list.csv").write_text("path,speaker\n")
     said = complaint(tmp_path / "above", tmp_path / "out")
     assert (
-        f"one speaker: all 40 audio files are in {above}; {above / 'train'} has 10 folders: is it the corpus, or give the table"
-        in said
+        f"one speaker: all 40 audio files are in {above}; {above / 'train'} has 10 folders: "
+        "is it the corpus, or give the table" in said
     )
     (tmp_path / "notes.pdf").write_text("")
     assert "a file, but not a table" in complaint(tmp_path / "notes.pdf", tmp_path / "out")

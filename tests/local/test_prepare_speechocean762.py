@@ -1,4 +1,4 @@
-"""speechocean762: the sets, the trials and the refusals, on a look-alike of the corpus and on a part of the real one."""
+"""speechocean762: sets, trials and refusals, on a look-alike and a part of the corpus."""
 
 import hashlib
 from collections import Counter
@@ -90,7 +90,7 @@ def test_sets_are_good_data_directories_with_readable_audio(corpus, tmp_path):
 
 
 def test_trials_are_all_target_pairs_and_ten_distinct_impostors_for_each(tmp_path):
-    """With 24 test speakers there are enough impostors of one sex and age group: 5 for each of 24 x 3 target pairs."""
+    """24 test speakers have enough impostors of their group: 5 for each of 24 x 3 targets."""
     prepare_speechocean762(
         make_corpus(tmp_path / "corpus", 48, 3, seconds=0.3), tmp_path / "out", folds=2
     )
@@ -200,7 +200,7 @@ def test_a_wrong_root_names_what_is_looked_for(tmp_path):
     [
         (
             "missing_wave",
-            r"train/wav.scp: 1 of its 54 files are missing, first .*WAV \(list: .*missing_files.train\)",
+            r"wav.scp: 1 of its 54 files are missing, first .*WAV \(list: .*missing_files.train\)",
         ),
         ("duplicate_utterance", "train/wav.scp:2: '[0-9]+' comes twice"),
         ("missing_age", r"train/spk2age: 1 of 18 in .*utt2spk are missing, first '0001'"),

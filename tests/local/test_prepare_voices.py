@@ -56,7 +56,10 @@ def test_keys_of_other_speakers_or_of_what_was_enrolled_are_refused(corpus, tmp_
     (one, heard), (other, others) = list(listed.models.items())[:2]
     for trial, said in (
         (Trials([other], heard, ["target"]), "trial 1, .* is of sp"),
-        (Trials([one, other], [others[0]] * 2, ["nontarget", "target"]), "trial 2, .* a recording of its own enrolment"),
+        (
+            Trials([one, other], [others[0]] * 2, ["nontarget", "target"]),
+            "trial 2, .* a recording of its own enrolment",
+        ),
     ):
         with pytest.raises(UserError, match=said):
             refuse_wrong_keys(tmp_path / "keys", trial, listed)

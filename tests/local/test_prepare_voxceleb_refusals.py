@@ -1,4 +1,4 @@
-"""VoxCeleb: what is refused, each in one line that says what was found, what was expected and what to do."""
+"""VoxCeleb: refusals, each in one line with what to do."""
 
 import shutil
 from itertools import count
@@ -94,7 +94,8 @@ def test_an_incomplete_corpus_is_listed_with_the_published_counts(corpora, tmp_p
     text = complaint(corpora, tmp_path / "out", allow_incomplete=False)
     assert has(
         text,
-        "VoxCeleb1 test: 6 of 40 speakers, 24 of 4,874 utterances; 34 speakers are missing: id10276",
+        "VoxCeleb1 test: 6 of 40 speakers, 24 of 4,874 utterances; "
+        "34 speakers are missing: id10276",
         "--allow-incomplete",
     ), text
     assert "VoxCeleb2 dev: 12 of 5,994 speakers, 48 of 1,092,009 utterances" in text
@@ -143,7 +144,7 @@ def test_speakers_in_two_trees_are_refused(corpora, tmp_path):
     ],
 )
 def test_a_speaker_in_two_trees_is_refused_whatever_lies_there(tmp_path, first, second):
-    """Other videos of one speaker, under another folder or in the other part: who knows which of them are his."""
+    """Other videos of one speaker, in another folder or part."""
     for path in (
         first.format("id00012/aaa"),
         second.format("id00012/bbb"),

@@ -1,4 +1,4 @@
-"""Times in tables, in the spellings that people use: the right part of each file, or one line that names the column."""
+"""Times in tables, as people write them: the right part of each file, or one line."""
 
 import re
 
@@ -93,7 +93,7 @@ def test_a_part_of_a_file_is_the_part_that_was_meant(folder, tmp_path, columns):
 
 
 def test_units_and_columns_may_be_said_by_an_option(folder, tmp_path):
-    """As SpeechBrain writes them: the duration of the whole file in seconds, start and stop in samples."""
+    """As in SpeechBrain: duration of the whole file in seconds, start and stop in samples."""
     table = table_of(folder, {"duration": "1.5", "start": "4000", "stop": "8000"})
     with pytest.raises(UserError, match=r"from 4000 to 8000 s.*call their columns start_samples"):
         prepare_folder(table, tmp_path / "seconds")
