@@ -1,4 +1,4 @@
-"""Time to make sets and trials of a million files, without the disk: listing and headers are made up.
+"""Time to make sets and trials of a million files without the disk: the headers are made up.
 
 python -m tests.bench.bench_prepare_folder --speakers 6000 --files 180
 """

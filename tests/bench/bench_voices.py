@@ -38,7 +38,7 @@ def bench_voices(
     dimensions: int = 256,
     replicates: int = 1000,
 ) -> dict:
-    """Make a tree of that size with files of 10 ms and random embeddings, run the steps, print a table.
+    """Make a tree of that size with files of 10 ms and random embeddings, run and time the steps.
 
     Parameters
     ----------

@@ -149,8 +149,10 @@ def test_a_missing_side_or_a_wrong_root_is_refused(tmp_path):
         (
             corpus,
             "found",
-            "noisy_testset_wav/ has files and its counterpart clean_testset_wav/ has none, "
-            "expected both",
+            (
+                "noisy_testset_wav/ has files and its counterpart clean_testset_wav/ has none, "
+                "expected both"
+            ),
         ),
         (
             corpus,

@@ -213,18 +213,24 @@ def test_an_unreadable_recording_goes_to_the_ledger_of_its_set(tmp_path, flaw, v
     [
         (
             ["duplicate"],
-            r"wav48/p226/p226_003.wav: p226/p226_003.flac is the same utterance p226_003, "
-            "expected one file for each",
+            (
+                r"wav48/p226/p226_003.wav: p226/p226_003.flac is the same utterance p226_003, "
+                "expected one file for each"
+            ),
         ),
         (
             ["foreign"],
-            r"wav48/p226/p227_001.wav: a recording of p227 in the folder of p226, "
-            "expected one speaker in each",
+            (
+                r"wav48/p226/p227_001.wav: a recording of p227 in the folder of p226, "
+                "expected one speaker in each"
+            ),
         ),
         (
             ["half_extracted"],
-            r"10 of 20 speakers have no recordings, first p298 \(list: .*missing\), "
-            "expected the whole of VCTK 0.80: half-extracted",
+            (
+                r"10 of 20 speakers have no recordings, first p298 \(list: .*missing\), "
+                "expected the whole of VCTK 0.80: half-extracted"
+            ),
         ),
         (["empty_folder"], r"1 of 20 speakers have no recordings, first p376"),
         (["listed_twice"], r"speaker-info.txt:22: '226' comes twice"),
@@ -290,8 +296,10 @@ def test_a_wrong_root_says_what_is_looked_for_and_what_comes_nearest(old, tmp_pa
         ({"mic": 3}, "--mic is 3, expected 1"),
         (
             {"dev_speakers": 1},
-            "20 speakers leave 17 for training, 1 of them for dev, and 3 for test; "
-            "expected 2 or more in each",
+            (
+                "20 speakers leave 17 for training, 1 of them for dev, and 3 for test; "
+                "expected 2 or more in each"
+            ),
         ),
         ({"dev_speakers": 16}, "16 of them for dev"),
         ({"dev_speakers": -1}, "-1 of them for dev"),
