@@ -1,6 +1,6 @@
 """Make data directories and trials of speechocean762: 250 Mandarin speakers of English.
 
-    python -m local.prepare_speechocean762 corpora/speechocean762 data/fold1 --fold 1 \
+    python -m local.prepare_speechocean762 corpora/speechocean762 data/fold1 --fold 1 \\
         --noise corpora/noise --rirs corpora/rirs
 
 If the corpus' test/ is missing, speakers of train/ are held out: four folds test every speaker

@@ -1,6 +1,6 @@
 """Make data directories and trials of VoxCeleb 1 and 2.
 
-    python -m local.prepare_voxceleb corpora/voxceleb1 data/vox2dev --voxceleb2 corpora/voxceleb2 \
+    python -m local.prepare_voxceleb corpora/voxceleb1 data/vox2dev --voxceleb2 corpora/voxceleb2 \\
         --tests "[vox1_o, vox1_o_cleaned]"
 
 Sets: train, dev (speakers held out of training), test (all files in lists of trials), and for each

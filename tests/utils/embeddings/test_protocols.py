@@ -396,6 +396,6 @@ def test_protocols_of_the_project_are_built_and_say_what_they_do(name):
 def test_a_protocol_that_there_is_not_is_refused_with_those_that_there_are():
     with pytest.raises(
         UserError,
-        match="--protocol: no 'crops_10x5s'; there are centre_1s, .*windows_59049, or give the path of a YAML",
+        match="--protocol: no 'crops_10x5s'; expected one of centre_1s, .*windows_59049, or the path of a YAML",
     ):
         read_protocol("crops_10x5s")
