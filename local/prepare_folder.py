@@ -183,12 +183,9 @@ def prepare_folder(
         _check_limits(content, measured, limits)
         sets, explanations = assign_speakers(content, split, measured.faults)
         _refuse_other_sets(tasks, sets)
-        lines = describe(content, corpus)
-        lines += describe_audio(content.data.wav_scp, measured, packing)
-        print("\n".join(lines + explanations))
+        _report(content, corpus, measured, packing, explanations)
         for task in pending:
-            speakers = sets[task.home.name]
-            if speakers:
+            if speakers := sets[task.home.name]:
                 _write_set(task, content, speakers, measured, limits, channel)
     for name, task in tasks.items():
         counts[name] = task.counts
@@ -202,6 +199,15 @@ class _Limits:
     max_unreadable: float
     max_policy: float
     allow_missing_trials: bool
+
+
+def _report(
+    content: Corpus, corpus: Path, measured: Measured, packing: Packing, explanations: list[str]
+) -> None:
+    """Print what the corpus has and how its speakers are divided."""
+    lines = describe(content, corpus)
+    lines += describe_audio(content.data.wav_scp, measured, packing)
+    print("\n".join(lines + explanations))
 
 
 def _make_tasks(source: "_Source", output: Path, options: Mapping) -> dict[str, Task]:
