@@ -270,7 +270,7 @@ SPOILED = [
         lambda data: changed_list(data, "feats.scp", lambda lines: lines[1:]),
         (
             r"1 utterances are in feats.scp or in utt2spk only; the first, 'e-0', "
-            r"is not in feats.scp; those with features make a data directory: "
+            r"is not in feats.scp; make a data directory of those with features: "
             r"python -m utils.data_dir subset"
         ),
     ),
