@@ -154,7 +154,7 @@ def _check_member(archive: Path, name: str, bytes_left: int) -> None:
     if path.is_absolute() or ".." in path.parts:
         raise _refusal(archive, f"'{name}'", "it would lie outside the folder")
     if not name or CONTROL.search(name):
-        raise _refusal(archive, repr(name[:200]), "not a name for a file")
+        raise _refusal(archive, repr(name[:200]), "no name for a file")
     if bytes_left < 0:
         raise UserError(
             f"{archive}: member '{name}' is refused: the content is more than {MAX_TIMES} times "

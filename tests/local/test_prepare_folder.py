@@ -453,7 +453,7 @@ def test_kaldis_blanks_are_read_and_features_alone_are_no_corpus(tmp_path):
         (
             "s07-0 s07-1 nontarget\ns07-0 s08-0 target\n",
             None,
-            "trials:1: trial 's07-0 s07-1' is called",
+            "trials:1: trial 's07-0 s07-1' is nontarget",
         ),
         (
             "s07-0 s07-1 target\ns07-0 s07-0 target\n",
