@@ -1,6 +1,7 @@
-"""The audio files of a large corpus: which there are, found by several threads, and how long they are, read from headers by several processes.
+"""Audio files of a large corpus: listed by threads, headers read by processes.
 
-Nothing is written into the corpus.  What has been measured is kept beside the output, so that a preparation that was killed goes on where it was.
+Nothing is written into the corpus. Measurements are kept beside the output, so that a preparation
+that was killed resumes.
 """
 
 import functools
@@ -12,7 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from itertools import chain, count
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
@@ -25,79 +26,47 @@ from utils.files import atomic_write, read_lines
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".m4a")
 ANY = ("",)  # ends of the names of all files
-FILES_PER_PART = 10_000  # measured in about a second, then kept
+FILES_PER_PART = 10_000  # measured in about a second, then written to the cache
 FEW_FILES = 1_000  # are measured sooner than processes start
-# Of names; the last range stands for bytes that are not UTF-8.
+# In names of files; the last range is bytes that are not UTF-8.
 ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 Files = Sequence[tuple[str, int]]  # path below the root with slashes, bytes
-# Seconds, Hz and channels of each file (0: not known), empty for one that cannot be opened; path -> what is wrong with it.
+# "<seconds> <Hz> <channels>" of each file (channels 0: unknown), empty for one that cannot be
+# read; path -> fault.
 Measured = tuple[list[str], dict[str, str]]
 
 
 def list_audio(
     root: Path, suffixes: Sequence[str] = SUFFIXES, jobs: int = 8
 ) -> list[tuple[str, int]]:
-    """All audio files below a folder, as `find_audio` finds them.
-
-    Parameters
-    ----------
-    root : path
-        Where to look.
-    suffixes : sequence of str
-        Ends of names, in small letters; case does not matter.
-    jobs : int
-        Threads: most of the time goes into waiting for the disk.
-
-    Returns
-    -------
-    list of (str, int)
-        Path below the root and size in bytes, in byte order; a link to nothing has size 0.
-
-    Raises
-    ------
-    UserError
-        As of `find_audio`.
-    """
+    """Path below ``root`` and bytes of each audio file, in byte order; see `find_audio`."""
     return find_audio(root, suffixes, jobs)[0]
 
 
 def find_audio(
     root: Path, suffixes: Sequence[str] = SUFFIXES, jobs: int = 8
 ) -> tuple[list[tuple[str, int]], Counter[str]]:
-    """All audio files below a folder, and what is left out; links are followed.
+    """Audio files below a folder by ends of names (any case), listed by ``jobs`` threads.
 
-    Parameters
-    ----------
-    root, suffixes, jobs
-        As of `list_audio`.
-
-    Returns
-    -------
-    files : list of (str, int)
-        As of `list_audio`.
-    left_out : Counter of str
-        Kind of name -> files and folders that systems and programs left there, with whatever is in them: `utils.audio.leftovers` says it.
-
-    Raises
-    ------
-    UserError
-        There is no such folder, one below it cannot be listed or leads back to itself, or a name is no line of UTF-8 text.
+    Links are followed; a link to nothing has 0 bytes. The counter has the files and folders of
+    operating systems that are left out, by kind (`utils.audio.leftovers`). UserError: a folder is
+    missing, cannot be listed or contains itself, or a name is not a line of UTF-8 text.
     """
     root = Path(root)
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; correct the path")
     files: list[tuple[str, int]] = []
     left_out: Counter[str] = Counter()
+    list_share = functools.partial(_list_folders, str(root), tuple(suffixes))
     folders = [""]
     with ThreadPoolExecutor(jobs) as pool:
         while folders:
             shares = [folders[job :: 4 * jobs] for job in range(4 * jobs)]
-            listing = functools.partial(_list_folders, str(root), tuple(suffixes))
-            found = list(pool.map(listing, shares))
-            files += chain.from_iterable(audio for audio, _, _ in found)
-            folders = list(chain.from_iterable(below for _, below, _ in found))
-            for _, _, others in found:
+            folders = []
+            for audio, subfolders, others in pool.map(list_share, shares):
+                files += audio
+                folders += subfolders
                 left_out.update(others)
     files.sort()
     _refuse_odd_names(root, files)
@@ -107,8 +76,8 @@ def find_audio(
 def _list_folders(
     root: str, suffixes: tuple[str, ...], folders: Iterable[str]
 ) -> tuple[list[tuple[str, int]], list[str], Counter[str]]:
-    """Audio files of some folders, the folders in them, and what is left out."""
-    audio, below = [], []
+    """Audio files of some folders, their subfolders, and what is left out."""
+    audio, subfolders = [], []
     left_out: Counter[str] = Counter()
     for folder in folders:
         try:
@@ -119,14 +88,15 @@ def _list_folders(
                         left_out[kind] += 1
                     elif entry.is_dir():
                         _refuse_loop(entry)
-                        below.append(path + "/")
+                        subfolders.append(path + "/")
                     elif entry.name.lower().endswith(suffixes):
                         audio.append((path, _num_bytes(entry)))
         except OSError as error:
             raise UserError(
-                f"{os.path.join(root, folder)}: cannot be listed: {error.strerror}; mend it, since files may be missing"
+                f"{os.path.join(root, folder)}: cannot be listed: {error.strerror}; repair it, "
+                "files in it may be missing"
             ) from None
-    return audio, below, left_out
+    return audio, subfolders, left_out
 
 
 def _num_bytes(entry: os.DirEntry) -> int:
@@ -137,143 +107,122 @@ def _num_bytes(entry: os.DirEntry) -> int:
 
 
 def _refuse_loop(entry: os.DirEntry) -> None:
-    if entry.is_symlink():
-        here, target = os.path.realpath(os.path.dirname(entry.path)), os.path.realpath(entry.path)
-        if (here + "/").startswith(target + "/"):
-            raise UserError(f"{entry.path}: a link to a folder that it lies in; remove it")
+    if not entry.is_symlink():
+        return
+    folder, target = os.path.realpath(os.path.dirname(entry.path)), os.path.realpath(entry.path)
+    if f"{folder}/".startswith(f"{target}/"):
+        raise UserError(f"{entry.path}: a link to a folder that contains it; remove it")
 
 
 def _refuse_odd_names(root: Path, files: Files) -> None:
-    if ODD.search("/".join([path for path, _ in files])):
-        odd = next(path for path, _ in files if ODD.search(path))
-        raise UserError(
-            f"{root}: the name {os.fsencode(odd)!r} is not UTF-8 or has a control character in it; rename the file or folder"
-        )
+    if not ODD.search("/".join([path for path, _ in files])):
+        return
+    odd = next(path for path, _ in files if ODD.search(path))
+    raise UserError(
+        f"{root}: the name {os.fsencode(odd)!r} is not UTF-8 or has a control character in it; "
+        "rename the file or folder"
+    )
 
 
 def listing_digest(files: Files) -> str:
-    """Fingerprint of a listing, for receipts: another file, or one of another size, is another corpus.
-
-    Parameters
-    ----------
-    files : sequence of (str, int)
-        From `list_audio`.
-    """
-    return hashlib.sha256(
-        "".join([f"{path} {num_bytes}\n" for path, num_bytes in files]).encode()
-    ).hexdigest()
+    """Digest of a listing, for receipts: it changes with any file's name or size."""
+    lines = [f"{path} {num_bytes}\n" for path, num_bytes in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def durations(
     root: Path, files: Files, jobs: int, cache: Path
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Durations as the files' headers say; nothing is decoded that has a header.
+    """Durations from the headers of files; see `headers`.
 
-    Parameters
-    ----------
-    root : path
-        Where the paths start.
-    files : sequence of (str, int)
-        From `list_audio`, or some of it.
-    jobs : int
-        Processes.
-    cache : path
-        Folder beside the output.  Each part that has been measured is a list there, ``<bytes> TAB <seconds> <Hz> <channels> TAB <path>``: what has
-        the same path and size is not measured again.  What could not be opened is not in it, since it may be mended; remove the folder to measure all.
-
-    Returns
-    -------
-    seconds : dict of str to str
-        Path -> duration, with four decimals, of each file that can be opened.
-    unreadable : dict of str to str
-        Path -> what is wrong with each of the others.
+    Returns path -> seconds with four decimals of the files that can be read, and path -> fault of
+    the others. Prints how many files have several channels.
     """
-    words, unreadable = _measured_words(root, files, jobs, cache)
-    say_channels(root, Counter(int(length.rpartition(" ")[2]) for length in words.values()))
-    for path, length in words.items():
-        words[path] = sys.intern(length.partition(" ")[0])
-    return words, unreadable
+    measured, unreadable = _measure_pending(root, files, jobs, cache)
+    channel_counts: Counter[int] = Counter()
+    for path, text in measured.items():
+        seconds, _, channels = text.split()
+        channel_counts[int(channels)] += 1
+        measured[path] = sys.intern(seconds)
+    print_channels(root, channel_counts)
+    return measured, unreadable
 
 
 def headers(
     root: Path, files: Files, jobs: int, cache: Path
 ) -> tuple[dict[str, tuple[str, int, int]], dict[str, str]]:
-    """Durations, sample rates and channels as the files' headers say.
+    """Durations, sample rates and channels from the headers of files, read by ``jobs`` processes.
 
-    Parameters
-    ----------
-    root, files, jobs, cache
-        As of `durations`.
-
-    Returns
-    -------
-    measured : dict of str to (str, int, int)
-        Path -> seconds, with four decimals, sample rate in Hz, and channels (0: not known), of each file that can be opened.
-    unreadable : dict of str to str
-        Path -> what is wrong with each of the others.
+    Returns path -> seconds with four decimals, Hz and channels (0: unknown) of the files that can
+    be read, and path -> fault of the others. ``cache`` is a folder beside the output with a list
+    ``<bytes> TAB <seconds> <Hz> <channels> TAB <path>`` for each part that was measured; a file of
+    the same path and size is not measured again. Files that cannot be read are not in it, since
+    they may be repaired.
     """
-    words, unreadable = _measured_words(root, files, jobs, cache)
-    return {
-        path: (seconds, int(rate), int(channels))
-        for path, (seconds, rate, channels) in (
-            (path, length.split()) for path, length in words.items()
-        )
-    }, unreadable
+    measured, unreadable = _measure_pending(root, files, jobs, cache)
+    parsed = {}
+    for path, text in measured.items():
+        seconds, rate_hz, channels = text.split()
+        parsed[path] = seconds, int(rate_hz), int(channels)
+    return parsed, unreadable
 
 
-def say_channels(where: Path, files_of: Mapping[int, int]) -> None:
-    """Say how many files have several channels.
-
-    Parameters
-    ----------
-    where : path
-        The corpus.
-    files_of : mapping of int to int
-        Number of channels -> files.
-    """
-    total = sum(files_of.values())
-    for channels, number in sorted(files_of.items()):
+def print_channels(where: Path, channel_counts: Mapping[int, int]) -> None:
+    """Print how many files of the corpus ``where`` have several channels."""
+    total = sum(channel_counts.values())
+    for channels, number in sorted(channel_counts.items()):
         if channels > 1:
             print(
-                f"{where}: {number:,} of {total:,} files have {channels} channels: steps.compute_vad and steps.pack_audio take channel 0 of speech, or what --channel says"
+                f"{where}: {number:,} of {total:,} files have {channels} channels: "
+                "steps.compute_vad and steps.pack_audio take channel 0 of speech, or the one that "
+                "--channel names"
             )
 
 
-def _measured_words(
+def _measure_pending(
     root: Path, files: Files, jobs: int, cache: Path
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Path -> seconds, sample rate and channels, blanks between them; what is wrong with the others."""
+    """Path -> "<seconds> <Hz> <channels>", from the cache where it has the file; path -> fault."""
     known = _read_cache(cache)
-    words = {
-        path: known[path, num_bytes] for path, num_bytes in files if (path, num_bytes) in known
-    }
-    pending = [file for file in files if file not in known]
-    known.clear()  # of a million files, every list of them is 200 MB
+    measured, pending = {}, []
+    for file in files:
+        if file in known:
+            measured[file[0]] = known[file]
+        else:
+            pending.append(file)
+    known.clear()  # with a million files, every list of them takes 200 MB
     unreadable: dict[str, str] = {}
-    parts = [
-        pending[start : start + FILES_PER_PART] for start in range(0, len(pending), FILES_PER_PART)
-    ]
-    names = (path for number in count(1) if not (path := cache / f"part.{number:05d}").exists())
-    for part, (lengths, faults) in zip(parts, _measure_all(str(root), parts, jobs), strict=True):
-        rows = [
-            (path, num_bytes, sys.intern(length))
-            for (path, num_bytes), length in zip(part, lengths, strict=True)
-            if length
-        ]
-        if rows:
-            with atomic_write(next(names)) as file:
-                file.writelines(
-                    [f"{num_bytes}\t{length}\t{path}\n" for path, num_bytes, length in rows]
-                )
-        words |= {path: length for path, _, length in rows}
+    starts = range(0, len(pending), FILES_PER_PART)
+    parts = [pending[start : start + FILES_PER_PART] for start in starts]
+    names = _free_names(cache)
+    for part, (texts, faults) in zip(parts, _measure_all(str(root), parts, jobs), strict=True):
         unreadable |= faults
-    return words, unreadable
+        lines = []
+        for (path, num_bytes), text in zip(part, texts, strict=True):
+            if text:
+                measured[path] = sys.intern(text)
+                lines.append(f"{num_bytes}\t{text}\t{path}\n")
+        if lines:
+            with atomic_write(next(names)) as part_file:
+                part_file.writelines(lines)
+    return measured, unreadable
+
+
+def _free_names(cache: Path) -> Iterator[Path]:
+    """Names of parts that the cache does not have yet."""
+    number = 0
+    while True:
+        number += 1
+        path = cache / f"part.{number:05d}"
+        if not path.exists():
+            yield path
 
 
 def _measure_all(root: str, parts: Sequence[Files], jobs: int) -> Iterator[Measured]:
     measure = functools.partial(_measure, root)
-    if sum(map(len, parts)) <= FEW_FILES or jobs == 1:
-        yield from map(measure, parts)
+    if jobs == 1 or sum(len(part) for part in parts) <= FEW_FILES:
+        for part in parts:
+            yield measure(part)
         return
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), die_with_parent) as pool:
         measured = pool.map(measure, parts)
@@ -281,26 +230,27 @@ def _measure_all(root: str, parts: Sequence[Files], jobs: int) -> Iterator[Measu
 
 
 def _measure(root: str, files: Files) -> Measured:
-    lengths, faults = [], {}
+    texts, faults = [], {}
     for path, _ in files:
         entry = os.path.join(root, path)
+        text = ""
         try:
             num_samples, sample_rate_hz, channels = audio_header(entry)
+            if num_samples:
+                seconds = num_samples / sample_rate_hz
+                text = f"{seconds:.4f} {sample_rate_hz} {channels or 0}"
+            else:
+                faults[path] = f"{entry}: no samples"
         except UnreadableAudio as error:
-            faults[path], num_samples = str(error), 0
-        if num_samples:
-            lengths.append(f"{num_samples / sample_rate_hz:.4f} {sample_rate_hz} {channels or 0}")
-        else:
-            faults.setdefault(path, f"{entry}: no samples")
-            lengths.append("")
-    return lengths, faults
+            faults[path] = str(error)
+        texts.append(text)
+    return texts, faults
 
 
 def _read_cache(cache: Path) -> dict[tuple[str, int], str]:
     rows = {}
-    for part in sorted(cache.glob("part.*")):
-        for line in read_lines(part):
-            num_bytes, words, path = line.split("\t", 2)
-            if words.count(" ") == 2:  # those of an older version say nothing of channels
-                rows[path, int(num_bytes)] = sys.intern(words)
+    for line in chain.from_iterable(read_lines(part) for part in sorted(cache.glob("part.*"))):
+        num_bytes, text, path = line.split("\t", 2)
+        if text.count(" ") == 2:  # older versions have no channels
+            rows[path, int(num_bytes)] = sys.intern(text)
     return rows

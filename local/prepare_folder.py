@@ -1,10 +1,12 @@
-"""Make data directories train, dev and test of a corpus of one's own: a tree of folders, a table, or Kaldi directories.
+"""Make data directories train, dev, test of your own corpus: a tree, a table or Kaldi directories.
 
-    python -m local.prepare_folder corpora/mine data/mine                          <speaker>/<session>/<file>
-    python -m local.prepare_folder corpora/mine.csv data/mine --root corpora/mine  columns path, speaker, and what else there is
-    python -m local.prepare_folder corpora/mine data/mine --preview 50             what would happen; writes nothing
+    python -m local.prepare_folder corpora/mine data/mine
+    python -m local.prepare_folder corpora/mine.csv data/mine --root corpora/mine
+    python -m local.prepare_folder corpora/mine data/mine --preview 50
 
-No speaker is in two sets.  Trials are made by steps.make_trials.
+The first is a tree of <speaker>/<session>/<file>, the second a table with columns path, speaker and
+others; the third prints the plan and writes nothing. No speaker is in two sets. Trials are made by
+steps.make_trials.
 """
 
 from collections import Counter
@@ -12,23 +14,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from local.audio_tree import find_audio, listing_digest
-from local.corpus import changed_listing, path_from_checkout
+from local.corpus import changed_listing, fill_ledger, path_from_checkout
+from local.own.assign import SplitOptions, assign_speakers
 from local.own.corpus import SETS, Corpus
-from local.own.deal import Dealing, deal_speakers
-from local.own.kaldi import file_of, kaldi_folders, read_kaldi
-from local.own.measure import Measured, measure_corpus, refuse_many_unreadable
+from local.own.kaldi import entry_file, kaldi_folders, read_kaldi
+from local.own.measure import (
+    Measured,
+    measure_corpus,
+    refuse_many_unreadable,
+    utterance_recording,
+)
 from local.own.missing import refuse_missing
 from local.own.preview import describe, describe_first, describe_sets
-from local.own.sound import Heard, sound_lines
-from local.own.table import read_table, times_of_table
+from local.own.sound import Packing, describe_audio
+from local.own.table import read_table, read_time_columns
 from local.own.times import refuse_other_durations
 from local.own.tree import SUFFIXES, read_tree
 from local.prepare_noise import prepare_bank
 from utils.audio import Channel, channels_in_words, refuse_negative
 from utils.cli import run
-from utils.data_dir import read_map, subset_data_dir, write_data_dir
+from utils.data_dir import DataDir, read_map, subset_data_dir, write_data_dir
 from utils.data_dir.formats import lists_of
 from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION, Ledger
 from utils.data_dir.trial_list import lines_left_out
@@ -38,6 +46,7 @@ from utils.receipts import MODE, Task, read_receipt
 from utils.trials.pairs import Sessions
 
 FORMAT = 1
+TABLES = (".csv", ".tsv", ".txt")
 
 
 def prepare_folder(
@@ -64,46 +73,53 @@ def prepare_folder(
     noise: Path | None = None,
     rirs: Path | None = None,
 ) -> dict:
-    """Read a corpus, deal its speakers to three sets, and write the data directory of each; nothing is written into the corpus.
+    """Read a corpus, divide its speakers into three sets, and write a data directory for each.
+
+    Nothing is written into the corpus.
 
     Parameters
     ----------
     corpus : path
-        Folder with one folder for each speaker; or a table (.csv, .tsv: one line for each utterance, names of columns first); or a Kaldi
-        directory, or a folder of Kaldi directories train, dev and test.
+        Folder with one folder for each speaker; or a table (.csv, .tsv: a header of column names,
+        one line for each utterance); or a Kaldi directory, or a folder of Kaldi directories train,
+        dev and test.
     output : path
         Gets train, dev and test and, if asked for, noise and rirs.
     root : path or None
-        Where relative paths of a table or of wav.scp start; None: the table's folder, or the current one.
+        Where relative paths of a table or of wav.scp start; None: the table's folder, or the
+        current one.
     columns : dict or None
         Our name of a table's column -> its name there, for example ``{speaker: client_id}``.
     formats : str
-        Ends of the names of a tree's files, joined by commas (``wav,flac``): others are left aside; default: all kinds of sound.
+        Extensions of a tree's files to use, separated by commas (``wav,flac``); default: all audio.
     dev_share, test_share : float
-        Of the speakers, at least two each; sets that the corpus names stay as they are.
+        Shares of the speakers, at least two speakers each; sets that the corpus names are kept.
     sessions, enrol_utterances : str and int
-        Of the trials that steps.make_trials is to make of dev and test: who has too few utterances for them is trained on, and a corpus of
-        which they cannot be made is refused.  None: no trials are asked for.
+        Of the trials that steps.make_trials will make of dev and test: speakers with too few
+        utterances for them are for training, and a corpus without such trials is an error. None:
+        no trials are wanted.
     min_sample_rate_hz : int
         Recordings of a lower rate are dropped, by the ledger's policy.
     max_unreadable_fraction, max_policy_fraction : float
-        More utterances than this (and than one) that cannot be read, or that are dropped by policy, are an error.
+        More utterances than this (and than one) that cannot be read, or that are dropped by policy,
+        are an error.
     allow_missing_trials : bool
-        Leave to lose trials that came with the corpus, since an utterance of theirs cannot be used; they are counted, and every result says so.
+        Accept the loss of trials that came with the corpus, if their utterances cannot be used;
+        they are counted, and every result says so.
     allow_pipes : bool
-        Leave to run the commands that a wav.scp may hold.
+        Run the commands that a wav.scp may hold.
     seed : int
-        Decides who is in which set.
+        For the division of the speakers.
     jobs : int
         Processes that read headers.
     preview : int or None
-        Say what would happen, with a look at this many files, and write nothing.
+        Print what would happen, with the headers of this many files, and write nothing.
     channel : int or "mean"
-        Of files with several, the one that the recipe hears: it is said, and files without it are left out.
+        Channel to use of files with several; files without it count as unreadable.
     sample_rate_hz : int
-        Rate that the recipe packs at: what has fewer samples is said, and has no upper band.
+        Rate of the packed audio; files with a lower one are counted in the output.
     noise, rirs : path
-        Trees of noises and of room responses for augmentation.
+        Trees of noises and of room impulse responses for augmentation.
 
     Returns
     -------
@@ -113,139 +129,157 @@ def prepare_folder(
     Raises
     ------
     UserError
-        It is no corpus, or too much of it is missing or cannot be used.
+        It is not a corpus, or too much of it is missing or cannot be used.
     """
     _refuse_other(corpus)
     refuse_negative(channel)
-    source = _find(corpus, root, columns or {}, allow_pipes, formats)
-    options = {
+    source = _find_source(corpus, root, columns or {}, allow_pipes, formats)
+    split = SplitOptions(
+        dev_share, test_share, seed, sessions or "any", enrol_utterances, sessions is not None
+    )
+    options: dict[str, Any] = {
         "corpus": path_from_checkout(corpus),
         "root": root and path_from_checkout(root),
         "columns": columns or {},
-        **source.time_options(),
-        **({"formats": formats} if formats else {}),
+    }
+    options |= source.time_options()
+    if formats:
+        options["formats"] = formats
+    options |= {
         "dev_share": dev_share,
         "test_share": test_share,
         "min_sample_rate_hz": min_sample_rate_hz,
         "max_unreadable_fraction": max_unreadable_fraction,
         "max_policy_fraction": max_policy_fraction,
-        **({"allow_missing_trials": True} if allow_missing_trials else {}),
-        "allow_pipes": allow_pipes,
-        "seed": seed,
-        "files": listing_digest(source.files),
     }
-    how = Dealing(
-        dev_share, test_share, seed, sessions or "any", enrol_utterances, sessions is not None
-    )
-    options |= _design(how, output / "train")
-    options |= {"channel": channel} if channel else {}
-    heard = Heard(channel, sample_rate_hz)
+    if allow_missing_trials:
+        options["allow_missing_trials"] = True
+    options |= {"allow_pipes": allow_pipes, "seed": seed, "files": listing_digest(source.files)}
+    options |= _trial_options(split, output / "train")
+    if channel:
+        options["channel"] = channel
+    packing = Packing(channel, sample_rate_hz)
     if preview is not None:
-        _preview(source, output, how, heard, preview, min_sample_rate_hz)
+        _preview(source, output, split, packing, preview, min_sample_rate_hz)
         if not MODE.checking:
             return {}
     counts = prepare_bank(output, noise, rirs)
-    tasks = _tasks(source, output, options)
+    tasks = _make_tasks(source, output, options)
     pending = [task for task in tasks.values() if not task.is_done()]
     if pending:
-        found = source.read()
-        listing = output / "missing_files"
-        refuse_missing(_files_of(found), corpus, listing, found.start, root is not None)
+        content = source.read()
+        limits = _Limits(max_unreadable_fraction, max_policy_fraction, allow_missing_trials)
+        refuse_missing(
+            _list_files(content), corpus, output / "missing_files", content.start, root is not None
+        )
         measured = measure_corpus(
-            found.data, min_sample_rate_hz, jobs, output / "measured", allow_pipes, channel
+            content.data, min_sample_rate_hz, jobs, output / "measured", allow_pipes, channel
         )
         refuse_many_unreadable(
             corpus, measured, max_unreadable_fraction, output / "unreadable_files"
         )
-        refuse_other_durations(
-            corpus, found.stated, measured.utt2dur, measured.seconds_of(found.data)
-        )
-        limits = max_unreadable_fraction, max_policy_fraction, allow_missing_trials
-        _check_limits(found, measured, limits)
-        sets, surprises = deal_speakers(found, how, measured.faults)
+        lasting = measured.recording_durations(content.data)
+        refuse_other_durations(corpus, content.stated, measured.utt2dur, lasting)
+        _check_limits(content, measured, limits)
+        sets, explanations = assign_speakers(content, split, measured.faults)
         _refuse_other_sets(tasks, sets)
-        sound = sound_lines(found.data.wav_scp, measured, heard)
-        print("\n".join([*describe(found, corpus), *sound, *surprises]))
-        for task in (task for task in pending if sets[task.home.name]):
-            _write_set(task, found, sets[task.home.name], measured, limits, channel)
-    return {**counts, **{name: task.counts for name, task in tasks.items()}}
+        _report(content, corpus, measured, packing, explanations)
+        for task in pending:
+            if speakers := sets[task.home.name]:
+                _write_set(task, content, speakers, measured, limits, channel)
+    for name, task in tasks.items():
+        counts[name] = task.counts
+    return counts
 
 
-def _tasks(source: "_Source", output: Path, options: Mapping) -> dict[str, Task]:
-    """Set -> what is to be done."""
+@dataclass(frozen=True)
+class _Limits:
+    """Limits of the ledger, and whether trials may be lost."""
+
+    max_unreadable: float
+    max_policy: float
+    allow_missing_trials: bool
+
+
+def _report(
+    content: Corpus, corpus: Path, measured: Measured, packing: Packing, explanations: list[str]
+) -> None:
+    """Print what the corpus has and how its speakers are divided."""
+    lines = describe(content, corpus)
+    lines += describe_audio(content.data.wav_scp, measured, packing)
+    print("\n".join(lines + explanations))
+
+
+def _make_tasks(source: "_Source", output: Path, options: Mapping) -> dict[str, Task]:
+    """Task of each set."""
     homes = [output / name for name in SETS]
     explain = {"files": partial(changed_listing, source.path, homes)}
     inputs = source.inputs()
-    return {
-        home.name: Task(
-            home, "made", format=FORMAT, inputs=inputs, options=options, explain=explain
-        )
-        for home in homes
-    }
+    make = partial(Task, format=FORMAT, inputs=inputs, options=options, explain=explain)
+    return {home.name: make(home, "made") for home in homes}
 
 
 def _preview(
     source: "_Source",
     output: Path,
-    how: Dealing,
-    heard: Heard,
+    split: SplitOptions,
+    packing: Packing,
     num_files: int,
     min_sample_rate_hz: int,
 ) -> None:
-    """Say what was found and who would be in which set; a plan's later commands learn the speakers."""
-    found = source.read()
-    first = describe_first(found, num_files, min_sample_rate_hz, source.allow_pipes, heard)
-    print("\n".join([*describe(found, source.path), *first]))
-    sets, surprises = deal_speakers(found, how)
-    print("\n".join([*describe_sets(sets, found.spk2sex, found.data.utt2spk), *surprises]))
+    """Print the corpus and its sets; later commands of a plan get the numbers of speakers."""
+    content = source.read()
+    lines = describe(content, source.path)
+    lines += describe_first(content, num_files, min_sample_rate_hz, source.allow_pipes, packing)
+    print("\n".join(lines))
+    sets, explanations = assign_speakers(content, split)
+    lines = describe_sets(sets, content.spk2sex, content.data.utt2spk)
+    print("\n".join(lines + explanations))
     if not MODE.checking:
         return
-    members = Counter(found.data.utt2spk.values())
+    members = Counter(content.data.utt2spk.values())
     for name, speakers in sets.items():
         note_speakers(output / name, {speaker: members[speaker] for speaker in speakers})
 
 
-def _check_limits(found: Corpus, measured: Measured, limits: tuple[float, float, bool]) -> None:
-    """Hold the whole corpus to the ledger's limits: before its speakers are dealt, which are fewer where utterances are."""
-    if not measured.faults:
-        return
-    ledger = Ledger(found.data.path)
-    for utterance in sorted(found.data.utt2spk):
-        if utterance in measured.faults:
-            ledger.drop(utterance, *measured.faults[utterance])
-        else:
-            ledger.keep(utterance)
-    max_unreadable, max_policy, _ = limits
-    ledger.check_limits(max_unreadable, max_policy)
+def _check_limits(content: Corpus, measured: Measured, limits: _Limits) -> None:
+    """Apply the ledger's limits to the whole corpus, before its speakers are divided."""
+    if measured.faults:
+        ledger = Ledger(content.data.path)
+        fill_ledger(ledger, content.data.utt2spk, measured.faults)
+        ledger.check_limits(limits.max_unreadable, limits.max_policy)
 
 
-def _design(how: Dealing, train: Path) -> dict:
-    """What the receipts record of the trials, where it is not the usual; those of sets made before it mattered say nothing of it."""
+def _trial_options(split: SplitOptions, train: Path) -> dict:
+    """Options of the trials for the receipts.
+
+    Left out where they are the defaults, and for sets made before they were recorded.
+    """
     recorded = read_receipt(train / "receipts" / "made.json")
-    if (how.sessions, how.enrol_utterances) == ("any", 1):
+    if (split.sessions, split.enrol_utterances) == ("any", 1):
         return {}
     if recorded and "enrol_utterances" not in recorded["options"]:
         return {}
-    return {"sessions": how.sessions, "enrol_utterances": how.enrol_utterances}
+    return {"sessions": split.sessions, "enrol_utterances": split.enrol_utterances}
 
 
 def _refuse_other_sets(tasks: Mapping[str, Task], sets: Mapping[str, Sequence[str]]) -> None:
-    """Refuse to write some of the sets beside others that have other speakers, as another version may have dealt them."""
+    """Refuse existing sets with other speakers, as another version may have assigned them."""
     for name, task in tasks.items():
-        made = task.home / "utt2spk"
-        if not task.path.exists() or not made.exists():
+        utt2spk = task.home / "utt2spk"
+        if not task.path.exists() or not utt2spk.exists():
             continue
-        strangers = sorted(set(read_map(made).values()) - set(sets[name]))
+        strangers = set(read_map(utt2spk).values()) - set(sets[name])
         if strangers:
             raise UserError(
-                f"{made}: speaker '{strangers[0]}' is in {name} there, and is not dealt to it now; remove {task.home.parent} and run the "
-                "same command again"
+                f"{utt2spk}: speaker '{min(strangers)}' is in {name}, but is now assigned to "
+                f"another set; remove {task.home.parent} and run the same command again"
             )
 
 
 @dataclass(frozen=True)
 class _Source:
-    """Where the utterances stand: in a table, in the lists of Kaldi directories, or as the files of a tree."""
+    """Where the utterances are listed: a table, Kaldi directories, or the files of a tree."""
 
     path: Path
     root: Path | None
@@ -259,16 +293,20 @@ class _Source:
         """The files that list utterances, for the receipt."""
         if self.path.is_file():
             return {"table": self.path}
-        return {
-            f"{name}/{file}".strip("/"): folder / file
-            for name, folder in self.folders.items()
-            for file in lists_of(folder)
-        }
+        files = {}
+        for name, folder in self.folders.items():
+            for file in lists_of(folder):
+                files[f"{name}/{file}".strip("/")] = folder / file
+        return files
 
     def time_options(self) -> dict:
-        """For the receipt: which columns of a table are times, where they are others than start and end in seconds."""
-        times = times_of_table(self.path, self.columns) if self.path.is_file() else {}
-        return {"times": times} if times else {}
+        """Columns of times of a table, for the receipt; empty if they are the usual ones."""
+        if not self.path.is_file():
+            return {}
+        times = read_time_columns(self.path, self.columns)
+        if not times:
+            return {}
+        return {"times": times}
 
     def read(self) -> Corpus:
         """All utterances."""
@@ -279,102 +317,114 @@ class _Source:
         return read_tree(self.path, self.files, self.left_out)
 
 
-def _find(
+def _find_source(
     corpus: Path, root: Path | None, columns: Mapping[str, str], allow_pipes: bool, formats: str
 ) -> _Source:
-    """Look what a corpus is: Kaldi directories come before a tree."""
+    """The form of a corpus; one that has Kaldi directories is not read as a tree."""
     if columns and not corpus.is_file():
-        raise UserError(f"--columns names those of a table, which {corpus} is not; leave it out")
-    folders = {} if corpus.is_file() else kaldi_folders(corpus)
-    if not folders and corpus.is_dir():
-        files, left_out = find_audio(corpus, SUFFIXES)
-        ends = _ends_of(formats)
-        chosen = [file for file in files if file[0].lower().endswith(ends)]
-        if len(chosen) < len(files):
-            left_out["sound of other formats"] = len(files) - len(chosen)
-        return _Source(corpus, root, columns, allow_pipes, folders, chosen, left_out)
+        raise UserError(f"--columns is for tables, but {corpus} is not one; leave it out")
+    folders = {}
+    if corpus.is_dir():
+        folders = kaldi_folders(corpus)
+        if not folders:
+            files, left_out = _find_files(corpus, formats)
+            return _Source(corpus, root, columns, allow_pipes, {}, files, left_out)
     if formats:
-        raise UserError(
-            f"--formats chooses among the files of a tree, which {corpus} is not; leave it out"
-        )
+        raise UserError(f"--formats is for trees of files, but {corpus} is not one; leave it out")
     return _Source(corpus, root, columns, allow_pipes, folders, [], {})
 
 
-def _ends_of(formats: str) -> tuple[str, ...]:
-    """The ends of names that --formats asks for; all without it."""
-    ends = tuple(
-        f".{word.strip().lower().removeprefix('.')}" for word in formats.split(",") if word.strip()
-    )
-    if unknown := next((end for end in ends if end not in SUFFIXES), None):
-        raise UserError(
-            f"--formats: '{unknown}', expected some of {', '.join(SUFFIXES)}, joined by commas"
-        )
-    return ends or SUFFIXES
+def _find_files(corpus: Path, formats: str) -> tuple[list[tuple[str, int]], Counter[str]]:
+    """The audio files of a tree in the formats asked for, and what is left out."""
+    files, left_out = find_audio(corpus, SUFFIXES)
+    suffixes = _parse_formats(formats)
+    chosen = [file for file in files if file[0].lower().endswith(suffixes)]
+    if len(chosen) < len(files):
+        left_out["audio files of other formats"] = len(files) - len(chosen)
+    return chosen, left_out
 
 
-def _files_of(found: Corpus) -> dict[str, Path]:
-    """Recording -> file, of those that are no pipes."""
-    files = {recording: file_of(entry) for recording, entry in found.data.wav_scp.items()}
-    return {recording: Path(file) for recording, file in files.items() if file}
+def _parse_formats(formats: str) -> tuple[str, ...]:
+    """Extensions of --formats; all if it is empty."""
+    suffixes = []
+    for word in formats.split(","):
+        name = word.strip().lower().removeprefix(".")
+        if not word.strip():
+            continue
+        if f".{name}" not in SUFFIXES:
+            raise UserError(
+                f"--formats: '.{name}', expected some of {', '.join(SUFFIXES)}, joined by commas"
+            )
+        suffixes.append(f".{name}")
+    return tuple(suffixes) or SUFFIXES
+
+
+def _list_files(content: Corpus) -> dict[str, Path]:
+    """Recording -> file, without those that are pipes."""
+    files = {}
+    for recording, entry in content.data.wav_scp.items():
+        if file := entry_file(entry):
+            files[recording] = Path(file)
+    return files
 
 
 def _refuse_other(corpus: Path) -> None:
     """Refuse what is neither a folder nor a table."""
-    expected = "expected a folder of <speaker>/.../<file>, a table (.csv, .tsv) with columns path and speaker, or a Kaldi directory"
+    expected = (
+        "expected a folder of <speaker>/.../<file>, a table (.csv, .tsv) with columns path and "
+        "speaker, or a Kaldi directory"
+    )
     if not corpus.exists():
         raise UserError(f"{corpus}: no such folder or file; {expected}")
-    if corpus.is_file() and corpus.suffix.lower() not in (".csv", ".tsv", ".txt"):
-        raise UserError(f"{corpus}: a file, but no table; {expected}")
+    if corpus.is_file() and corpus.suffix.lower() not in TABLES:
+        raise UserError(f"{corpus}: a file, but not a table; {expected}")
 
 
 def _write_set(
     task: Task,
-    found: Corpus,
+    content: Corpus,
     speakers: Sequence[str],
     measured: Measured,
-    limits: tuple[float, float, bool],
+    limits: _Limits,
     channel: Channel,
 ) -> None:
-    """Write one data directory, its ledger, held to its limits (unreadable, policy, whether trials may be lost), and its receipt."""
+    """Write one data directory, its ledger and its receipt."""
     name = task.home.name
-    data = subset_data_dir(found.data, speakers=speakers)
-    data.trials = found.trials.get(name)
+    data = subset_data_dir(content.data, speakers=speakers)
+    data.trials = content.trials.get(name)
     data.maps["utt2dur"] = measured.utt2dur
-    if found.models.get(name):
-        data.maps["enroll.spk2utt"] = found.models[name]
-    models = {
-        model: members.split() for model, members in data.maps.get("enroll.spk2utt", {}).items()
-    }
-    in_trials = {
-        utterance
-        for trial in data.trials or []
-        for side in trial.split()[:2]
-        for utterance in models.get(side, [side])
-    }
-    max_unreadable, max_policy, may_lose_trials = limits
-    ledger = Ledger(task.home, in_trials, may_lose_trials)
-    for utterance in sorted(data.utt2spk):
-        if utterance in measured.faults:
-            ledger.drop(utterance, *measured.faults[utterance])
-        else:
-            ledger.keep(utterance)
-    ledger.check_limits(max_unreadable, max_policy)
+    if content.models.get(name):
+        data.maps["enroll.spk2utt"] = content.models[name]
+    ledger = Ledger(task.home, _utterances_in_trials(data), limits.allow_missing_trials)
+    fill_ledger(ledger, data.utt2spk, measured.faults)
+    ledger.check_limits(limits.max_unreadable, limits.max_policy)
+    seconds = 0.0
     for utterance in ledger.kept:
-        recording = data.segments[utterance].split()[0] if data.segments else utterance
-        if channels := measured.several.get(recording, 0):
+        seconds += float(measured.utt2dur[utterance])
+        channels = measured.several.get(utterance_recording(data, utterance), 0)
+        if channels:
             ledger.found[channels_in_words(channels, channel)] += 1
     kept = subset_data_dir(data, utterances=ledger.kept)
     ledger.lost_trials = len(lines_left_out(data.trials or [], kept.trials or []))
     write_data_dir(kept, task.home)
     written = [task.home / file for file in lists_of(task.home)]
+    written += ledger.write(task.home)
     num_speakers = len({data.utt2spk[utterance] for utterance in ledger.kept})
-    counts = task.finish(
-        [*written, *ledger.write(task.home)], {**ledger.counts, "speakers": num_speakers}
-    )
-    hours = sum(float(measured.utt2dur[utterance]) for utterance in ledger.kept) / 3600
+    counts = task.finish(written, {**ledger.counts, "speakers": num_speakers})
     print(
-        f"{task.home}: {counts['went_on']:,} of {counts['came_in']:,} utterances, {counts['speakers']:,} speakers, {hours:.2f} hours"
+        f"{task.home}: {counts['went_on']:,} of {counts['came_in']:,} utterances, "
+        f"{counts['speakers']:,} speakers, {seconds / 3600:.2f} hours"
     )
+
+
+def _utterances_in_trials(data: DataDir) -> set[str]:
+    """Utterances of the trials of a directory, and of its enrolment models in them."""
+    models = data.maps.get("enroll.spk2utt", {})
+    utterances: set[str] = set()
+    for trial in data.trials or []:
+        for side in trial.split()[:2]:
+            utterances.update(models.get(side, side).split())
+    return utterances
 
 
 if __name__ == "__main__":

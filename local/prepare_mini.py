@@ -1,13 +1,14 @@
-"""Make the data directories of mini, a corpus that is generated on the spot: speakers, two recording conditions, noise, babble, music and rooms.
+"""Make the data directories of mini, a generated corpus: speakers, two conditions, noises, rooms.
 
     python -m local.prepare_mini recipes/mini/data/full --size full --seed 1 --jobs 2
 
-Each utterance is drawn from the seed and its own name alone, its channel without looking at the speaker.
-Same seed: same bytes, however many processes work.
+Each utterance is drawn from the seed and its own name alone, and its channel independently of the
+speaker. The same seed gives the same bytes with any number of processes.
 """
 
 import functools
 import multiprocessing
+from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -28,28 +29,20 @@ from utils.errors import UserError
 from utils.receipts import Task
 
 FORMAT = 1
-BABBLERS = range(901, 999)  # numbers of the people heard in babble, who are in no list
+BABBLERS = range(901, 999)  # numbers of the speakers in babble, who are in no set
 NOISE_RMS = 0.1
-SECONDS_OF_A_SENTENCE = 4.5  # with the silence around it, over the 1,800 of seed 1
-SECONDS_OF_A_ROOM = 0.4  # of its response
+SECONDS_PER_SENTENCE = 4.5  # with the silence around it, mean of the 1,800 of seed 1
+SECONDS_PER_RESPONSE = 0.4
 BYTES_PER_SECOND = 2 * SAMPLE_RATE_HZ
 IMPOSTORS = ("one sex", "two sexes")
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is made.
+    """Numbers of speakers (half of them women) of each set and of recordings for augmentation.
 
-    Parameters
-    ----------
-    train, dev, test : int
-        Number of speakers, half of them women.
-    utterances : int
-        Per speaker and condition.
-    noises, babbles, musics, rooms : int
-        Number of recordings for augmentation.
-    noise_seconds : float
-        Length of each noise, babble and music.
+    ``utterances`` is per speaker and condition, ``noise_seconds`` the length of noises, babbles and
+    musics.
     """
 
     train: int
@@ -98,9 +91,10 @@ def prepare_mini(output: Path, *, size: str = "full", seed: int = 1, jobs: int =
     output : path
         Gets the five data directories; their audio is in wave archives.
     size : str
-        ``full``: 150 speakers, 1800 utterances; ``tiny``: 14 speakers, 56 utterances, for structural tests.
+        ``full``: 150 speakers, 1800 utterances; ``tiny``: 14 speakers, 56 utterances, for
+        structural tests.
     seed : int
-        Of everything that is drawn, not negative.
+        Of all draws, not negative.
     jobs : int
         Number of processes.
 
@@ -112,14 +106,14 @@ def prepare_mini(output: Path, *, size: str = "full", seed: int = 1, jobs: int =
     Raises
     ------
     UserError
-        There is no such size, or the package that speaks is missing.
+        The size is unknown, or the package for speech synthesis is missing.
     """
     if size not in SIZES:
         raise UserError(f"--size is '{size}', expected {' or '.join(SIZES)}")
-    if seed < 0 or jobs < 1:
-        raise UserError(
-            f"--seed is {seed} and --jobs is {jobs}, expected a seed of 0 or more and 1 job or more"
-        )
+    if seed < 0:
+        raise UserError(f"--seed is {seed}, expected 0 or more")
+    if jobs < 1:
+        raise UserError(f"--jobs is {jobs}, expected 1 or more")
     plans = plan(SIZES[size])
     tasks = {}
     for name, recordings in plans.items():
@@ -136,7 +130,7 @@ def prepare_mini(output: Path, *, size: str = "full", seed: int = 1, jobs: int =
     note_noise_types(output / "noise", {sound.split("-")[0] for sound in plans["noise"]})
     pending = [name for name in plans if not tasks[name].is_done()]
     if pending:
-        Espeak().close()  # a missing package is told here, in one line, and not by every process
+        Espeak().close()  # a missing package is reported here, once, and not by every process
         with ProcessPoolExecutor(
             jobs, multiprocessing.get_context("spawn"), die_with_parent
         ) as pool:
@@ -149,85 +143,65 @@ def prepare_mini(output: Path, *, size: str = "full", seed: int = 1, jobs: int =
 
 
 def plan(size: Size) -> dict[str, list[str]]:
-    """Names of all recordings of each set, in byte order: ``f001-close-1``, ``babble-01``, ``room-01``.
-
-    Parameters
-    ----------
-    size : Size
-        How much.
-    """
-    plans, first = {}, 1
-    for name in ("train", "dev", "test"):
-        speakers = [speaker.name for speaker in make_speakers(getattr(size, name), 0, first=first)]
-        first += len(speakers)
-        plans[name] = [
-            f"{speaker}-{condition}-{k + 1}"
-            for speaker in speakers
-            for condition in channels.CONDITIONS
-            for k in range(size.utterances)
-        ]
-    counts = {"noise": size.noises, "babble": size.babbles, "music": size.musics}
-    plans["noise"] = [f"{kind}-{k + 1:02d}" for kind, count in counts.items() for k in range(count)]
-    plans["rirs"] = [f"room-{k + 1:02d}" for k in range(size.rooms)]
+    """Recordings of each set in byte order: ``f001-close-1``, ``babble-01``, ``room-01``."""
+    plans: dict[str, list[str]] = {"train": [], "dev": [], "test": [], "noise": [], "rirs": []}
+    first = 1
+    for name, num_speakers in (("train", size.train), ("dev", size.dev), ("test", size.test)):
+        for speaker in make_speakers(num_speakers, 0, first=first):
+            for condition in channels.CONDITIONS:
+                numbers = range(1, size.utterances + 1)
+                plans[name] += [f"{speaker.name}-{condition}-{number}" for number in numbers]
+        first += num_speakers
+    for name, kind, count in (
+        ("noise", "noise", size.noises),
+        ("noise", "babble", size.babbles),
+        ("noise", "music", size.musics),
+        ("rirs", "room", size.rooms),
+    ):
+        plans[name] += [f"{kind}-{number:02d}" for number in range(1, count + 1)]
     return {name: sorted(names) for name, names in plans.items()}
 
 
 def _expected_seconds(size: Size, name: str) -> float:
-    """Length of a recording, on the average, for the dry run."""
-    return {"noise": size.noise_seconds, "rirs": SECONDS_OF_A_ROOM}.get(name, SECONDS_OF_A_SENTENCE)
+    """Mean length of a recording of a set, for the dry run."""
+    if name == "noise":
+        return size.noise_seconds
+    if name == "rirs":
+        return SECONDS_PER_RESPONSE
+    return SECONDS_PER_SENTENCE
 
 
 @functools.cache
-def voices() -> Espeak:
-    """This process' helper that speaks; it ends with this process."""
+def speech_synthesiser() -> Espeak:
+    """The synthesiser of this process; it ends with the process."""
     return Espeak()
 
 
 def make_recording(size: Size, seed: int, name: str) -> Recording:
-    """Generate one recording.
-
-    Parameters
-    ----------
-    size : Size
-        Says how long noises are.
-    seed : int
-        Of the corpus.
-    name : str
-        One of `plan`: says what to make.
-
-    Returns
-    -------
-    samples : (n,) int16 array
-        At 16 kHz.
-    text : str
-        What is said; empty where nobody speaks.
-    """
+    """A recording of `plan`: (n,) int16 samples at 16 kHz, and the text, empty for noises."""
     rng = np.random.default_rng([seed, *name.encode()])
     kind, *rest = name.split("-")
     num_samples = int(size.noise_seconds * SAMPLE_RATE_HZ)
     if kind == "room":
-        return to_int16(
-            0.5 * channels.room_response(rng.uniform(0.1, 0.7), rng.uniform(-3, 15), rng)
-        ), ""
+        rt60_seconds, direct_db = rng.uniform(0.1, 0.7), rng.uniform(-3, 15)
+        return to_int16(0.5 * channels.room_response(rt60_seconds, direct_db, rng)), ""
     if kind == "noise":
         return to_int16(NOISE_RMS * channels.make_noise(num_samples, rng)), ""
     if kind == "music":
         return to_int16(NOISE_RMS * channels.make_music(num_samples, rng)), ""
     if kind == "babble":
-        talkers = [
-            _say(number, seed, rng)[0]
-            for number in rng.choice(BABBLERS, rng.integers(3, 7), replace=False)
-        ]
+        numbers = rng.choice(BABBLERS, rng.integers(3, 7), replace=False)
+        talkers = [_say(number, seed, rng)[0] for number in numbers]
         return to_int16(NOISE_RMS * channels.make_babble(talkers, num_samples, rng)), ""
     speech, text = _say(int(kind[1:]), seed, rng)
     return channels.record(speech, channels.CONDITIONS[rest[0]], rng), text
 
 
 def _say(number: int, seed: int, rng: np.random.Generator) -> tuple[np.ndarray, str]:
-    """Have a speaker of the corpus say something."""
+    """Samples of a drawn sentence by a speaker of the corpus, and its text."""
     text = make_sentence(rng)
     (speaker,) = make_speakers(1, seed, first=number)
-    return synthesise(voices(), speaker, text, int(rng.integers(2**31))), text
+    return synthesise(speech_synthesiser(), speaker, text, int(rng.integers(2**31))), text
 
 
 def _write_set(task: Task, recordings: Mapping[str, Recording], seed: int) -> None:
@@ -237,19 +211,18 @@ def _write_set(task: Task, recordings: Mapping[str, Recording], seed: int) -> No
         for utterance, (samples, _) in recordings.items():
             writer.write_wave(utterance, samples, SAMPLE_RATE_HZ)
     is_speech = name in ("train", "dev", "test")
-    utt2spk = {
-        utterance: utterance.split("-")[0] if is_speech else utterance for utterance in recordings
-    }
-    maps = {
-        "utt2dur": {
-            utterance: f"{len(samples) / SAMPLE_RATE_HZ:.4f}"
-            for utterance, (samples, _) in recordings.items()
-        }
-    }
+    utt2spk = {utterance: utterance for utterance in recordings}
+    maps: dict[str, dict[str, str]] = {"utt2dur": {}}
+    for utterance, (samples, _) in recordings.items():
+        maps["utt2dur"][utterance] = f"{len(samples) / SAMPLE_RATE_HZ:.4f}"
     if is_speech:
-        maps["spk2gender"] = {speaker: speaker[0] for speaker in utt2spk.values()}
-        maps["utt2condition"] = {utterance: utterance.split("-")[1] for utterance in recordings}
-        maps["text"] = {utterance: text for utterance, (_, text) in recordings.items()}
+        maps |= {"spk2gender": {}, "utt2condition": {}, "text": {}}
+        for utterance, (_, text) in recordings.items():
+            speaker, condition, _ = utterance.split("-")
+            utt2spk[utterance] = speaker
+            maps["spk2gender"][speaker] = speaker[0]
+            maps["utt2condition"][utterance] = condition
+            maps["text"][utterance] = text
     if name == "noise":
         maps["utt2type"] = {utterance: utterance.split("-")[0] for utterance in recordings}
     data = DataDir(home, read_scp(home / "wav.scp"), utt2spk, None, maps)
@@ -259,12 +232,11 @@ def _write_set(task: Task, recordings: Mapping[str, Recording], seed: int) -> No
         targets = sum(trial.endswith(" target") for trial in data.trials)
         counts |= {"targets": targets, "nontargets": len(data.trials) - targets}
     write_data_dir(data, home)
-    lists = [
-        home / file
-        for file in [*data.keyed, "spk2utt", *(["trials"] if data.trials else [])]
-        if file != "wav.scp"
-    ]
-    task.finish([writer, *lists], counts)
+    names = [file for file in data.keyed if file != "wav.scp"]  # the writer's
+    names.append("spk2utt")
+    if data.trials:
+        names.append("trials")
+    task.finish([writer, *[home / file for file in names]], counts)
 
 
 def design_trials(
@@ -273,55 +245,50 @@ def design_trials(
     utt2condition: Mapping[str, str],
     seed: int,
 ) -> list[str]:
-    """All target pairs; for each of them, within the same pair of conditions, two impostor pairs of one sex and two of two sexes.
+    """All target pairs; for each, in the same conditions, nontarget pairs of one sex and of two.
 
-    So the conditions of a trial say nothing of its class.  Across conditions the enrolment is the one whose condition comes first in byte order.
-    Where speakers are too few for two and two, it is one and one.
-
-    Parameters
-    ----------
-    utt2spk, spk2gender, utt2condition : mappings of str to str
-        Lists of the set.
-    seed : int
-        Decides on impostors.
-
-    Returns
-    -------
-    list of str
-        Lines ``<enrol> <test> target|nontarget``, in byte order.
+    Two of each kind, or one where speakers are too few; so the conditions of a trial carry no
+    information about its class. Across conditions the enrolment side has the condition that is
+    first in byte order. Returns lines ``<enrol> <test> target|nontarget`` in byte order.
     """
-    utterances = sorted(utt2spk, key=lambda utterance: (utt2condition[utterance], utterance))
-    pairs: dict[tuple[str, str, str], list[str]] = {}
-    for index, enrol in enumerate(utterances):
-        for test in utterances[index + 1 :]:
-            same_speaker, same_sex = (
-                utt2spk[enrol] == utt2spk[test],
-                spk2gender[utt2spk[enrol]] == spk2gender[utt2spk[test]],
-            )
-            kind = "target" if same_speaker else IMPOSTORS[0] if same_sex else IMPOSTORS[1]
-            pairs.setdefault((utt2condition[enrol], utt2condition[test], kind), []).append(
-                f"{enrol} {test}"
-            )
+    pairs = _group_pairs(utt2spk, spk2gender, utt2condition)
     conditions = sorted({key[:2] for key in pairs})
-    ratio = min(
-        2,
-        *(
-            len(pairs[*both, kind]) // len(pairs[*both, "target"])
-            for both in conditions
-            for kind in IMPOSTORS
-        ),
-    )
+    ratio = 2
+    for both in conditions:
+        for kind in IMPOSTORS:
+            ratio = min(ratio, len(pairs[*both, kind]) // len(pairs[*both, "target"]))
     rng = np.random.default_rng(seed)
     trials = []
     for both in conditions:
         targets = pairs[*both, "target"]
         trials += [f"{pair} target" for pair in targets]
         for kind in IMPOSTORS:
-            trials += [
-                f"{pair} nontarget"
-                for pair in rng.choice(pairs[*both, kind], ratio * len(targets), replace=False)
-            ]
+            chosen = rng.choice(pairs[*both, kind], ratio * len(targets), replace=False)
+            trials += [f"{pair} nontarget" for pair in chosen]
     return sorted(trials)
+
+
+def _group_pairs(
+    utt2spk: Mapping[str, str], spk2gender: Mapping[str, str], utt2condition: Mapping[str, str]
+) -> dict[tuple[str, str, str], list[str]]:
+    """Conditions of enrolment and test, kind -> all pairs."""
+
+    def condition_and_name(utterance):
+        return utt2condition[utterance], utterance
+
+    utterances = sorted(utt2spk, key=condition_and_name)
+    pairs: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for index, enrol in enumerate(utterances):
+        for test in utterances[index + 1 :]:
+            speaker, other = utt2spk[enrol], utt2spk[test]
+            if speaker == other:
+                kind = "target"
+            elif spk2gender[speaker] == spk2gender[other]:
+                kind = "one sex"
+            else:
+                kind = "two sexes"
+            pairs[utt2condition[enrol], utt2condition[test], kind].append(f"{enrol} {test}")
+    return pairs
 
 
 if __name__ == "__main__":

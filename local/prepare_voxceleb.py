@@ -1,17 +1,20 @@
 """Make data directories and trials of VoxCeleb 1 and 2.
 
-    python -m local.prepare_voxceleb corpora/voxceleb1 data/vox2dev --voxceleb2 corpora/voxceleb2 --tests "[vox1_o, vox1_o_cleaned]"
+    python -m local.prepare_voxceleb corpora/voxceleb1 data/vox2dev --voxceleb2 corpora/voxceleb2 \\
+        --tests "[vox1_o, vox1_o_cleaned]"
 
-Sets: train, dev (speakers held out of the training), test (every file that a list of trials names), and for each list tests/<list>, tests/dev too.
+Sets: train, dev (speakers held out of training), test (all files in lists of trials), and for each
+list tests/<list>; tests/dev too.
 """
 
 import hashlib
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from local.corpus import path_from_checkout
 from local.prepare_noise import prepare_bank
-from local.voxceleb.lists import LISTS, refuse_heard
+from local.voxceleb.lists import LISTS, refuse_leakage
 from local.voxceleb.meta import Speakers, find_file, read_speakers
 from local.voxceleb.trees import find_utterances, speaker_folders
 from utils.cli import run
@@ -51,29 +54,35 @@ def prepare_voxceleb(
     voxceleb1 : path
         Folder with the corpus at any depth; nothing is written there.
     output : path
-        Gets the data directories, ``durations`` (what has been measured) and ``missing`` (what isn't there).
+        Gets the data directories, ``durations`` (measurements) and ``missing`` (missing files and
+        speakers).
     voxceleb2 : path or None
-        The same of VoxCeleb2, which is not looked at where it is not trained on.
+        The same of VoxCeleb2; not used unless it is trained on.
     training : str
         Dev part of VoxCeleb2, of VoxCeleb1, or both.
     train_list : path or None
-        Of these files only: a list in the format of voxceleb_trainer or of VGG.
+        Train on these files only: a list in the format of voxceleb_trainer or of VGG.
     tests : list of str or None
-        Lists of trials: vox1_o, vox1_e, vox1_h, and each with ``_cleaned``; None: both of O, and where VoxCeleb1 dev was not trained on all six.
+        Lists of trials: vox1_o, vox1_e, vox1_h, and each with ``_cleaned``; None: all six with
+        vox2dev, else both of O.
     test_set : str
-        Name of the data directory of all files that the lists name: another choice of lists gets another name, and what is made of it stays.
+        Name of the data directory of all files of the lists; another name for another choice of
+        lists keeps what was made of this one.
     lists : path or None
-        Folder with the lists of trials, vox1_meta.csv and vox2_meta.csv; they are looked for in the corpora's folders, too.
+        Folder with the lists of trials, vox1_meta.csv and vox2_meta.csv; the folders of the corpora
+        are searched too.
     dev_speakers : int or None
-        Speakers held out; None: 40, or a tenth and at least 2 of fewer than 400; 0: none, the papers' number is trained on.
+        Speakers held out; None: 40, or a tenth and at least 2 of fewer than 400; 0: none, as in the
+        papers.
     seed : int
-        Decides on dev speakers and their trials.
+        For the dev speakers and their trials.
     musan, rirs : path or None
-        Trees of noises (MUSAN) and of room responses (RIRS_NOISES); see `local.prepare_noise.prepare_bank`.
+        Trees of noises (MUSAN) and of room impulse responses (RIRS_NOISES); see
+        `local.prepare_noise.prepare_bank`.
     allow_incomplete : bool
-        Go on with a part of the corpora; trials whose files are missing are lost, which every result says.
+        Accept a part of the corpora; trials with missing files are lost, and every result says so.
     allow_leakage : bool
-        Take the lists E and H although VoxCeleb1 dev, whose speakers they test, is trained on.
+        Accept the lists E and H although VoxCeleb1 dev, with the same speakers, is trained on.
     jobs : int
         Processes that read headers.
 
@@ -85,52 +94,47 @@ def prepare_voxceleb(
     Raises
     ------
     UserError
-        A corpus is not there or incomplete, a list is another one or missing, speakers of the test would be trained on.
+        A corpus or list is missing, incomplete or another one, or test speakers would be trained
+        on.
     """
-    fitting = [
-        name
-        for name, published in LISTS.items()
-        if training == "vox2dev" or not published.draws_on_dev
-    ]
-    tests = list(tests or fitting)
+    if not tests:
+        tests = [name for name in LISTS if training == "vox2dev" or not LISTS[name].draws_on_dev]
+    tests = list(tests)
     roots = {"voxceleb1": voxceleb1}
-    roots |= {"voxceleb2": voxceleb2} if voxceleb2 is not None else {}
+    if voxceleb2 is not None:
+        roots["voxceleb2"] = voxceleb2
     _check(roots, training, tests, allow_leakage, seed)
     if dev_speakers is not None and (dev_speakers == 1 or dev_speakers < 0):
         raise UserError(
-            f"--dev-speakers is {dev_speakers}, expected 2 or more, or 0: none; one has no impostors"
+            f"--dev-speakers is {dev_speakers}, expected 2 or more, or 0: none; one speaker has no "
+            "nontarget trials"
         )
     speakers = read_speakers([lists, voxceleb1, voxceleb2])
     paths = _find_lists(tests, lists, voxceleb1, speakers, jobs)
     counts = prepare_bank(output, musan, rirs)
-    used = {corpus: roots[corpus] for corpus in dict.fromkeys(("voxceleb1", *TRAINING[training]))}
-    places = {
-        corpus: f"{path_from_checkout(root)} {_digest(root)}" for corpus, root in used.items()
-    }
-    options = {**places, "allow_incomplete": allow_incomplete, "seed": seed}
-    trained = options | {"training": training, "dev_speakers": dev_speakers}
-    heard = dict(speakers.files) | ({"train_list": train_list} if train_list else {})
-    tasks = {
-        name: Task(output / name, "made", format=FORMAT, inputs=heard, options=trained)
-        for name in ("train", *(() if dev_speakers == 0 else ("dev", "tests/dev")))
-    }
-    tasks[test_set] = Task(
-        output / test_set,
-        "made",
-        format=FORMAT,
-        inputs=dict(speakers.files) | paths,
-        options=options | {"tests": tests},
-    )
-    tasks |= {
-        f"tests/{name}": Task(
-            output / "tests" / name,
-            "made",
-            format=FORMAT,
-            inputs=dict(speakers.files) | {name: path},
-            options=options,
+    corpora = dict.fromkeys(("voxceleb1", *TRAINING[training]))
+    used = {corpus: roots[corpus] for corpus in corpora}
+    options: dict[str, Any] = {}
+    for corpus, root in used.items():
+        options[corpus] = f"{path_from_checkout(root)} {_digest(root)}"
+    options |= {"allow_incomplete": allow_incomplete, "seed": seed}
+    train_options = options | {"training": training, "dev_speakers": dev_speakers}
+    train_inputs = dict(speakers.files)
+    if train_list:
+        train_inputs["train_list"] = train_list
+    make = partial(Task, format=FORMAT)
+    tasks = {}
+    for name in ("train", "dev", "tests/dev"):
+        if name == "train" or dev_speakers != 0:
+            tasks[name] = make(output / name, "made", inputs=train_inputs, options=train_options)
+    all_lists = dict(speakers.files) | paths
+    test_options = options | {"tests": tests}
+    tasks[test_set] = make(output / test_set, "made", inputs=all_lists, options=test_options)
+    for name, path in paths.items():
+        inputs = dict(speakers.files) | {name: path}
+        tasks[f"tests/{name}"] = make(
+            output / "tests" / name, "made", inputs=inputs, options=options
         )
-        for name, path in paths.items()
-    }
     pending = {name: task for name, task in tasks.items() if not task.is_done()}
     if pending:
         from local.voxceleb.directories import Choice, make_sets
@@ -145,7 +149,9 @@ def prepare_voxceleb(
             jobs,
         )
         make_sets(pending, output, used, speakers, paths, choice)
-    return counts | {name: task.counts for name, task in tasks.items()}
+    for name, task in tasks.items():
+        counts[name] = task.counts
+    return counts
 
 
 def _find_lists(
@@ -156,10 +162,11 @@ def _find_lists(
     for name in tests:
         path = find_file(LISTS[name].names, [lists, voxceleb1])
         if path is None:
-            find_utterances(voxceleb1, "voxceleb1", speakers, jobs)
+            find_utterances(voxceleb1, "voxceleb1", speakers, jobs)  # a wrong folder is reported
             raise UserError(
-                f"{lists or voxceleb1}: no {LISTS[name].names[0]}, which has the trials of {name}; fetch it from VoxCeleb's site and name "
-                "its folder with --lists, or leave that list out of --tests"
+                f"{lists or voxceleb1}: no {LISTS[name].names[0]}, expected it with the trials of "
+                f"{name}; fetch it from VoxCeleb's site and give its folder as --lists, or leave "
+                "that list out of --tests"
             )
         paths[name] = path
     return paths
@@ -168,18 +175,18 @@ def _find_lists(
 def _check(
     roots: dict[str, Path], training: str, tests: list[str], allow_leakage: bool, seed: int
 ) -> None:
-    unknown = [name for name in tests if name not in LISTS]
-    if unknown or len(set(tests)) < len(tests):
-        raise UserError(
-            f"--tests: '{(unknown or tests)[0]}', expected some of {', '.join(LISTS)}, each once"
-        )
+    for name in tests:
+        if name not in LISTS or tests.count(name) > 1:
+            raise UserError(f"--tests: '{name}', expected some of {', '.join(LISTS)}, each once")
     if "voxceleb2" in TRAINING[training] and "voxceleb2" not in roots:
         raise UserError(
-            f"--training is {training}, but --voxceleb2 is not given; give it, or --training vox1dev"
+            f"--training is {training}, but --voxceleb2 is not given; give it, or --training "
+            "vox1dev"
         )
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
-    refuse_heard(tests, "voxceleb1" in TRAINING[training], f"--training {training}", allow_leakage)
+    trains_on_dev = "voxceleb1" in TRAINING[training]
+    refuse_leakage(tests, trains_on_dev, f"--training {training}", allow_leakage)
 
 
 def _digest(root: Path) -> str:
@@ -189,5 +196,5 @@ def _digest(root: Path) -> str:
 if __name__ == "__main__":
     import gc
 
-    gc.disable()  # each collection would walk lists of millions of strings, among which there is no garbage
+    gc.disable()  # each collection would walk lists of millions of strings, without garbage
     run(prepare_voxceleb)

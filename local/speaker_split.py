@@ -1,4 +1,4 @@
-"""Who is in train, dev and test: no speaker in two of them, sexes in proportion."""
+"""Division of speakers into train, dev and test, with the sexes in proportion."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,16 +11,10 @@ FEWEST = 2  # speakers of a set: one has no impostors
 
 @dataclass(frozen=True)
 class Candidates:
-    """Whom the trials that are asked for can test; the others are for training.
+    """Speakers that dev and test may have; the others are for training.
 
-    Attributes
-    ----------
-    speakers : mapping of str to collection of str
-        dev and test -> speakers that may be in it.
-    lack : str
-        Why the others may not, as ``have one utterance``.
-    hint : str
-        What to do where too few may.
+    ``speakers`` has those of ``dev`` and ``test``; ``lack`` says why the others may not be in
+    them (``have one utterance``), ``hint`` what to do if there are too few.
     """
 
     speakers: Mapping[str, Collection[str]]
@@ -36,33 +30,39 @@ def split_speakers(
     seed: int,
     testable: Candidates | None = None,
 ) -> dict[str, list[str]]:
-    """Deal speakers to the sets.
+    """Speakers of train, dev and test, in byte order.
 
-    A set that the corpus names keeps exactly its speakers.  The others are drawn from speakers of no set, or from train where all have one.
-
-    Parameters
-    ----------
-    spk2sex : mapping of str to str
-        Speaker -> sex, ``unknown`` included.
-    spk2set : mapping of str to str
-        Speakers whose set is given.
-    dev_share, test_share : float
-        Of all speakers, for sets that are not given; at least two each.
-    seed : int
-        Decides who.
-    testable : Candidates or None
-        Who may be dealt to dev and test; None: everybody.  Where they are too few for both shares, each gets its part of them.
-
-    Returns
-    -------
-    dict of str to list of str
-        train, dev and test -> speakers in byte order.
-
-    Raises
-    ------
-    UserError
-        A share makes no sense, or a set would have fewer than two speakers.
+    A set that ``spk2set`` names keeps exactly its speakers. The others are drawn from the speakers
+    without a set, or from train if all have one. Where ``testable`` are too few for both shares,
+    each set gets its part of them. UserError: a wrong share, or a set with fewer than two speakers.
     """
+    _check_shares(dev_share, test_share)
+    spk2set = dict(spk2set)
+    shares = {"test": test_share, "dev": dev_share}
+    open_sets = [name for name in shares if name not in spk2set.values()]
+    wanted = {name: max(FEWEST, round(shares[name] * len(spk2sex))) for name in open_sets}
+    for index, name in enumerate(open_sets):
+        free = _free_speakers(spk2sex, spk2set)
+        fit = free
+        number = wanted[name]
+        if testable:
+            fit = [speaker for speaker in free if speaker in testable.speakers[name]]
+            if len(fit) < len(free):
+                number = _share_of_few(free, open_sets[index:], wanted, testable)
+        order = stratified_order({speaker: spk2sex[speaker] for speaker in fit}, seed)
+        number = min(number, len(order))
+        for draw in range(number):
+            spk2set[order[draw * len(order) // number]] = name
+    sets: dict[str, list[str]] = {"train": [], "dev": [], "test": []}
+    for speaker in sorted(spk2sex):
+        sets[spk2set.get(speaker, "train")].append(speaker)
+    if testable:
+        _refuse_few_candidates(spk2sex, sets, open_sets, testable)
+    _refuse_small_sets(sets, len(spk2sex))
+    return sets
+
+
+def _check_shares(dev_share: float, test_share: float) -> None:
     for option, share in (("--dev-share", dev_share), ("--test-share", test_share)):
         if not 0 < share < 1:
             raise UserError(
@@ -70,49 +70,33 @@ def split_speakers(
             )
     if dev_share + test_share >= 1:
         raise UserError(
-            f"--dev-share {dev_share} and --test-share {test_share} leave nobody to train on; expected less than 1 together"
+            f"--dev-share {dev_share} and --test-share {test_share} leave nobody to train on, "
+            "expected a sum below 1; lower one"
         )
-    chosen = dict(spk2set)
-    shares = {"test": test_share, "dev": dev_share}
-    open_sets = [name for name in shares if name not in spk2set.values()]
-    wanted = {name: max(FEWEST, round(shares[name] * len(spk2sex))) for name in open_sets}
-    for place, name in enumerate(open_sets):
-        free = [speaker for speaker in spk2sex if speaker not in chosen] or [
-            speaker for speaker in spk2sex if chosen[speaker] == "train"
-        ]
-        fit = free if testable is None else [who for who in free if who in testable.speakers[name]]
-        number = wanted[name]
-        if testable and len(fit) < len(free):
-            number = _part_of_few(free, open_sets[place:], wanted, testable)
-        order = stratified_order({speaker: spk2sex[speaker] for speaker in fit}, seed)
-        number = min(number, len(order))
-        chosen |= {order[place * len(order) // number]: name for place in range(number)}
-    sets = {
-        name: sorted(speaker for speaker in spk2sex if chosen.get(speaker, "train") == name)
-        for name in ("train", "dev", "test")
-    }
-    if testable:
-        _refuse_few_candidates(spk2sex, sets, open_sets, testable)
-    few = [name for name, speakers in sets.items() if len(speakers) < FEWEST]
-    if few:
-        raise UserError(
-            f"{len(spk2sex)} speakers leave {', '.join(f'{len(speakers)} for {name}' for name, speakers in sets.items())}, expected "
-            f"{FEWEST} or more for each; add speakers, or change the shares or the column of sets"
-        )
-    return sets
 
 
-def _part_of_few(
+def _free_speakers(spk2sex: Mapping[str, str], spk2set: Mapping[str, str]) -> list[str]:
+    """Speakers without a set; those of train if all have one."""
+    free = [speaker for speaker in spk2sex if speaker not in spk2set]
+    if free:
+        return free
+    return [speaker for speaker in spk2sex if spk2set[speaker] == "train"]
+
+
+def _share_of_few(
     free: Collection[str], open_sets: list[str], wanted: Mapping[str, int], testable: Candidates
 ) -> int:
-    """How many the first of some sets gets where not everybody may be in it: what it wants, or its part of those who may."""
+    """How many speakers the first open set gets: what it wants, or its part of the candidates."""
     name = open_sets[0]
-    may = {who for who in free if any(who in testable.speakers[each] for each in open_sets)}
-    of_all = sum(wanted[each] for each in open_sets)
-    if of_all <= len(may):
+    candidates: set[str] = set()
+    for each in open_sets:
+        candidates.update(testable.speakers[each])
+    num_candidates = len(candidates.intersection(free))
+    num_wanted = sum(wanted[each] for each in open_sets)
+    if num_wanted <= num_candidates:
         return wanted[name]
-    most = len(may) - FEWEST * (len(open_sets) - 1)
-    return max(FEWEST, min(most, len(may) * wanted[name] // of_all))
+    most = num_candidates - FEWEST * (len(open_sets) - 1)
+    return max(FEWEST, min(most, num_candidates * wanted[name] // num_wanted))
 
 
 def _refuse_few_candidates(
@@ -121,11 +105,23 @@ def _refuse_few_candidates(
     open_sets: list[str],
     testable: Candidates,
 ) -> None:
-    """Refuse a dev or a test of fewer than two where that is for want of speakers who can be tested."""
+    """Refuse a dev or test of fewer than two speakers if there are too few candidates."""
     for name in open_sets:
-        unfit = len(spk2sex) - len(testable.speakers[name])
+        fit = len(testable.speakers[name])
+        unfit = len(spk2sex) - fit
         if unfit and len(sets[name]) < FEWEST:
-            others = f"{len(spk2sex) - unfit} of {len(spk2sex)} speakers can be in dev and test"
             raise UserError(
-                f"{others}, expected {FEWEST} or more for each; {unfit} {testable.lack}, and are only trained on; {testable.hint}"
+                f"{fit} of {len(spk2sex)} speakers can be in dev and test, expected {FEWEST} or "
+                f"more for each; {unfit} {testable.lack} and are for training only; "
+                f"{testable.hint}"
             )
+
+
+def _refuse_small_sets(sets: Mapping[str, list[str]], num_speakers: int) -> None:
+    if all(len(speakers) >= FEWEST for speakers in sets.values()):
+        return
+    sizes = ", ".join(f"{len(speakers)} for {name}" for name, speakers in sets.items())
+    raise UserError(
+        f"{num_speakers} speakers leave {sizes}, expected {FEWEST} or more for each; "
+        "add speakers, or change the shares or the column of sets"
+    )

@@ -1,6 +1,6 @@
-"""Which pairs of utterances are compared when a corpus has no trial list of its own."""
+"""Trials of a corpus that has no trial list of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -8,35 +8,24 @@ from utils.trials.pairs import Pairs, Sides, sorted_trials
 
 IMPOSTORS_PER_TARGET = 10
 
+Trial = tuple[
+    str, str, bool
+]  # enrolment utterance, test utterance, whether the speaker is the same
+
 
 def design_trials(
     utt2spk: Mapping[str, str], spk2group: Mapping[str, str], seed: int
-) -> tuple[list[tuple[str, str, bool]], str]:
-    """All target pairs, and ten impostor pairs for each of them: five within a group of similar speakers, five across groups.
+) -> tuple[list[Trial], str]:
+    """All target pairs, and ten nontarget pairs for each: five within a group, five across groups.
 
-    Pairs are unordered and distinct, drawn from all that there are; where one kind has fewer than asked for, all of it is taken.
-
-    Parameters
-    ----------
-    utt2spk : mapping of str to str
-        Utterance -> speaker.
-    spk2group : mapping of str to str
-        Speaker -> group, for example sex and age group: impostors of the same group are the hard ones.
-    seed : int
-        Same utterances, groups and seed: same trials.
-
-    Returns
-    -------
-    trials : list of (str, str, bool)
-        Enrolment utterance, test utterance, whether they are of one speaker; in byte order.
-    shortage : str
-        What there was too little of, as a sentence; empty when nothing.
+    Groups are of similar speakers, such as sex and age. Pairs are unordered and distinct; a kind
+    that has fewer pairs than wanted gives all of them. Returns the trials in byte order, and what
+    there is too little of, as a text.
     """
     utterances = np.array(sorted(utt2spk, key=str.encode))
     speakers = [utt2spk[key] for key in utterances]
-    sides = Sides.of_utterances(
-        speaker=speakers, group=[spk2group[speaker] for speaker in speakers]
-    )
+    groups = [spk2group[speaker] for speaker in speakers]
+    sides = Sides.of_utterances(speaker=speakers, group=groups)
     targets = Pairs(sides, "target")
     wanted = IMPOSTORS_PER_TARGET // 2 * len(targets)
     chosen, shortages = [targets.at(np.arange(len(targets)))], []
@@ -46,25 +35,36 @@ def design_trials(
         chosen.append(impostors.at(impostors.draw(wanted, random)))
         if len(impostors) < wanted:
             shortages.append(
-                f"{wanted} impostor trials of the {name} sex and age group wanted, there are {len(impostors)}"
+                f"only {len(impostors)} of {wanted} nontarget trials of the {name} sex and age "
+                "group exist"
             )
     enrol, test, is_target = sorted_trials(chosen, [True, False, False])
-    trials = zip(
-        utterances[enrol].tolist(), utterances[test].tolist(), is_target.tolist(), strict=True
-    )
-    return list(trials), "; ".join(shortages)
+    enrol_names, test_names = utterances[enrol].tolist(), utterances[test].tolist()
+    trials = list(zip(enrol_names, test_names, is_target.tolist(), strict=True))
+    return trials, "; ".join(shortages)
+
+
+def trial_lines(trials: Iterable[Trial]) -> list[str]:
+    """Trials as lines of a list, ``<enrol> <test> target|nontarget``."""
+    lines = []
+    for enrol, test, is_target in trials:
+        word = "nontarget"
+        if is_target:
+            word = "target"
+        lines.append(f"{enrol} {test} {word}")
+    return lines
 
 
 def stratified_order(spk2group: Mapping[str, str], seed: int) -> list[str]:
-    """All speakers, group after group, shuffled within each: every n-th of them is a sample with all groups in proportion.
+    """All speakers, group by group, shuffled within each.
 
-    Parameters
-    ----------
-    spk2group : mapping of str to str
-        Speaker -> group.
-    seed : int
-        Same speakers, groups and seed: same order.
+    Every n-th speaker of the result is a sample with all groups in proportion.
     """
     speakers = sorted(spk2group, key=str.encode)
-    draw = dict(zip(speakers, np.random.default_rng(seed).permutation(len(speakers)), strict=True))
-    return sorted(speakers, key=lambda speaker: (spk2group[speaker], draw[speaker]))
+    draws = np.random.default_rng(seed).permutation(len(speakers))
+    draw_by_speaker = dict(zip(speakers, draws, strict=True))
+
+    def group_and_draw(speaker):
+        return spk2group[speaker], draw_by_speaker[speaker]
+
+    return sorted(speakers, key=group_and_draw)

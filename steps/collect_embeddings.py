@@ -1,6 +1,7 @@
-"""Merge the embeddings of an array of jobs: every utterance once, speaker means, numbers of utterances, provenance.
+"""Merge the embeddings of an array of jobs, with speaker means and provenance.
 
-python -m steps.collect_embeddings data/full/packed_16000/test exp/ghostvlad_cpu/embeddings/test --jobs 2
+    python -m steps.collect_embeddings data/full/packed_16000/test \\
+        exp/ghostvlad_cpu/embeddings/test --jobs 2
 """
 
 from pathlib import Path
@@ -12,31 +13,34 @@ from utils.receipts import Task, data_dir_inputs
 from utils.receipts.job_parts import Parts, part_receipts
 
 FORMAT = 1
+RECORDED_LATER = ("training_precision", "training_batch_norm")
 
 
 def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
-    """Write ``xvector.scp``, ``spk_xvector.{ark,scp}``, ``num_utts.ark`` and ``provenance.json``.
+    """Write xvector.scp, spk_xvector.{ark,scp}, num_utts.ark and provenance.json.
 
-    Where an utterance has a matrix, its speaker's vector is the mean over its rows too.
+    A speaker's vector is the mean of its utterances; of matrices, over their rows too.
 
     Parameters
     ----------
     data : path
         Data directory that was embedded.
     output : path
-        Folder of the embeddings, where the jobs of steps.extract have written.
+        Folder of the embeddings, with the outputs of the jobs of steps.extract.
     jobs : int
-        How many jobs there were.
+        Number of jobs.
 
     Returns
     -------
     dict
-        Numbers of utterances and speakers, the embedding's dimension, and its rows where an utterance has several.
+        Numbers of utterances and speakers, the embedding's dimension, and its rows if an utterance
+        has several.
 
     Raises
     ------
     UserError
-        The embedded utterances are not exactly those of the data directory, or an embedding is not finite.
+        The embedded utterances are not exactly those of the data directory, or an embedding is not
+        finite.
     """
     receipts = part_receipts(output, "extract", jobs)
     task = Task(
@@ -54,39 +58,44 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
 
     parts = Parts(output, receipts)
     with atomic_write(output / "xvector.scp", "wb") as file:
-        file.writelines(path.read_bytes() for path in parts.files("scp"))
+        for path in parts.files("scp"):
+            file.write(path.read_bytes())
     keys, embeddings = read_embeddings(output)
     utt2spk = read_map(data / "utt2spk")
     if keys != list(utt2spk):
         differing = sorted(set(keys) ^ utt2spk.keys()) or keys
         raise UserError(
-            f"{output}/xvector.scp: {len(keys)} embeddings for {len(utt2spk)} utterances of {data}; the first that differs is "
-            f"'{differing[0]}'; remove the folder and extract again"
+            f"{output}/xvector.scp: {len(keys)} embeddings for {len(utt2spk)} utterances of "
+            f"{data}, first difference '{differing[0]}'; remove the folder and extract again"
         )
     refuse_not_finite(keys, embeddings, output)
-    written = finish_embeddings(
-        output, keys, vectors_of(embeddings), utt2spk, _common_provenance(parts.files("json"))
-    )
+    provenance = _common_provenance(parts.files("json"))
+    written = finish_embeddings(output, keys, vectors_of(embeddings), utt2spk, provenance)
     counts = {
         "utterances": len(keys),
         "speakers": len(set(utt2spk.values())),
         "dimension": embeddings.shape[-1],
     }
-    counts |= {"rows": embeddings.shape[1]} if embeddings.ndim == 3 else {}
+    if embeddings.ndim == 3:
+        counts["rows"] = embeddings.shape[1]
     return task.finish([parts, output / "xvector.scp", *written], counts)
 
 
 def _common_provenance(paths: list[Path]) -> dict:
-    """The facts on which all jobs agree."""
+    """The facts of all jobs; UserError if they differ."""
     facts = [read_json_object(path) for path in paths]
-    # parts that were made before these were recorded lack them
-    lately = ("training_precision", "training_batch_norm")
-    compared = [{name: each[name] for name in each if name not in lately} for each in facts]
-    if any(other != compared[0] for other in compared):
-        raise UserError(
-            f"{paths[0].parent}: the jobs' provenance differs; remove the folder and extract again"
-        )
+    for each in facts:
+        if _compared(each) != _compared(facts[0]):
+            raise UserError(
+                f"{paths[0].parent}: the jobs' provenance differs, expected the same; remove the "
+                "folder and extract again"
+            )
     return max(facts, key=len)
+
+
+def _compared(facts: dict) -> dict:
+    """Facts without those that older versions did not record."""
+    return {name: fact for name, fact in facts.items() if name not in RECORDED_LATER}
 
 
 if __name__ == "__main__":

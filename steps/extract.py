@@ -1,15 +1,17 @@
-"""Extract embeddings of utterances, whole or by a test protocol, one part of the job array at a time.
+"""Extract embeddings of utterances, whole or by a test protocol, in one job of an array.
 
-    python -m steps.extract exp/ghostvlad_cpu data/full/packed_16000/test exp/ghostvlad_cpu/embeddings/test --job 1/2
-    python -m steps.extract exp/ghostvlad_cpu data/full/packed_16000 exp/ghostvlad_cpu/embeddings --sets "[test]" --protocol crops_10x4s_mean
+    python -m steps.extract exp/ghostvlad_cpu data/full/packed_16000/test \\
+        exp/ghostvlad_cpu/embeddings/test --job 1/2
+    python -m steps.extract exp/ghostvlad_cpu data/full/packed_16000 exp/ghostvlad_cpu/embeddings \\
+        --sets "[test]" --protocol crops_10x4s_mean
 
-The folder is whole when steps.collect_embeddings has merged the parts.
+The folder is complete when steps.collect_embeddings has merged the parts.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from utils.cli import run
 from utils.config import read_yaml
@@ -27,9 +29,8 @@ if TYPE_CHECKING:
     from utils.features.base import FrontEnd
 
 FORMAT = 1
-USUAL_RATE_HZ = (
-    16000  # of networks and of packed audio; another one is worth a look, which takes torch
-)
+# Of networks and of packed audio; for another rate a plan checks the network, which takes torch.
+USUAL_RATE_HZ = 16000
 
 
 def extract(
@@ -52,20 +53,25 @@ def extract(
     experiment : path
         Folder made by steps.train.
     data : path
-        Packed data directory, or the folder of those in ``sets``; with feats.scp for a network whose front end is ``precomputed``.
+        Packed data directory, or the folder of those in ``sets``; with feats.scp for a network
+        with the front end ``precomputed``.
     output : path
-        Folder of the embeddings, or of a folder for each of ``sets``; a ``protocol`` has a folder of its own in that.
+        Folder of the embeddings, or of a folder for each of ``sets``, with one in it for a
+        ``protocol``.
     sets : list of str or None
-        Names of data directories below ``data``, one after the other in one process; None: ``data`` itself.
+        Names of data directories below ``data``, processed one after the other; None: ``data``
+        itself.
     protocol : str or None
-        Which pieces of an utterance are embedded: name of a file of conf/protocols, or path of another YAML.  None: whole utterances, or windows that
-        overlap by 20 % where the network takes one length only.
+        Test protocol, which defines the pieces of an utterance: name of a file of conf/protocols,
+        or path of another YAML. None: whole utterances, or windows that overlap by 20 % if the
+        network takes one length only.
     checkpoint : str
-        ``average``, or the name of another file of checkpoints/, such as ``step-0000000`` for the untrained network.
+        ``average``, or the name of another file of checkpoints/, such as ``step-0000000`` for the
+        untrained network.
     device : str
         ``cpu`` or ``cuda``.
     num_threads : int
-        Threads of the computation; fixed, since sums depend on it.
+        Threads of the computation; sums depend on their number.
     root : path or None
         Folder that relative paths in feats.scp start from.
     job : str
@@ -81,62 +87,71 @@ def extract(
     UserError
         The experiment is unfinished, or its network does not take the data.
     """
-    chosen = read_protocol(protocol) if protocol else None
-    way = _Way(experiment, chosen, checkpoint, device, num_threads, root, job)
-    if sets:
-        of_protocol = chosen[0].name if chosen else ""
-        totals = [_extract_set(way, data / name, output / name / of_protocol) for name in sets]
-    else:
-        totals = [_extract_set(way, data, output)]
-    return {"utterances": sum(counts.get("utterances", 0) for counts in totals)}
+    settings = _Settings(experiment, checkpoint, device, num_threads, root, job)
+    folder = ""
+    if protocol:
+        settings.protocol, settings.protocol_options = read_protocol(protocol)
+        folder = settings.protocol.name
+    if not sets:
+        return {"utterances": _extract_set(settings, data, output).get("utterances", 0)}
+    total = 0
+    for name in sets:
+        counts = _extract_set(settings, data / name, output / name / folder)
+        total += counts.get("utterances", 0)
+    return {"utterances": total}
 
 
-@dataclass(frozen=True)
-class _Way:
-    """How the utterances of every set are embedded: the options of `extract`, and the protocol that they name."""
+@dataclass
+class _Settings:
+    """Options of `extract`, and the protocol."""
 
     experiment: Path
-    chosen: tuple[Protocol, dict] | None
     checkpoint: str
     device: str
     num_threads: int
     root: Path | None
     job: str
+    protocol: Protocol | None = None
+    protocol_options: dict = field(default_factory=dict)
 
     @property
     def options(self) -> dict:
-        """What the receipt records of it."""
+        """Options for the receipt."""
         options = {
             "checkpoint": self.checkpoint,
             "device": self.device,
             "num_threads": self.num_threads,
             "root": self.root,
         }
-        return options | (self.chosen[1] if self.chosen else {})
+        return options | self.protocol_options
 
 
-def _extract_set(way: _Way, data: Path, output: Path) -> dict:
-    """Embed one data directory's part; the number of its utterances."""
-    config = way.experiment / "config.yaml"  # a plan may come before the training
-    model = read_yaml(config)["model"] if config.exists() else {}
-    inputs = {
-        "model": way.experiment / "receipts" / "train.json",
-        **network_inputs(data, model, "wav.scp", "utt2num_samples"),
-    }
+def _extract_set(settings: _Settings, data: Path, output: Path) -> dict:
+    """Embed the job's part of one data directory; the counts of its receipt."""
+    config, model = settings.experiment / "config.yaml", {}
+    if config.exists():  # a plan may come before the training
+        model = read_yaml(config)["model"]
+    inputs = {"model": settings.experiment / "receipts" / "train.json"}
+    inputs |= network_inputs(data, model, "wav.scp", "utt2num_samples")
     task = Task(
         output,
         "extract",
-        job=way.job,
+        job=settings.job,
         format=FORMAT,
         inputs=inputs,
         expensive=True,
-        options=way.options,
+        options=settings.options,
     )
-    note_embeddings(output, way.experiment, data)
+    note_embeddings(output, settings.experiment, data)
     if MODE.checking and task.status().state != DONE:
-        _refuse_planned(way, data)
-    if task.is_done():
-        return task.counts
+        _refuse_planned(settings, data)
+    if not task.is_done():
+        _embed(settings, data, task)
+    return task.counts
+
+
+def _embed(settings: _Settings, data: Path, task: Task) -> None:
+    """Embed the job's utterances and write archive, provenance and receipt."""
     import torch
 
     from utils.archive import ArchiveWriter
@@ -145,64 +160,61 @@ def _extract_set(way: _Way, data: Path, output: Path) -> dict:
     from utils.embeddings.inputs import open_inputs
     from utils.torch_device import use_device
 
-    use_device(way.device, way.num_threads)
-    # With its 10 bits the embedding of an utterance depends on its batch mates.
+    use_device(settings.device, settings.num_threads)
+    # With its 10 bits an embedding would depend on the other utterances of its batch.
     torch.backends.cudnn.allow_tf32 = False
-    network, facts = load_network(way.experiment, way.checkpoint)
-    protocol = way.chosen[0] if way.chosen else natural_protocol(network)
-    crops = ", utterances ".join(filter(None, (str(protocol), cut_of(data))))
-    facts |= {"compare": protocol.compare} if protocol.compare != "all" else {}
+    network, facts = load_network(settings.experiment, settings.checkpoint)
+    protocol = settings.protocol or natural_protocol(network)
+    crops = str(protocol)
+    if cut := cut_of(data):
+        crops += f", utterances {cut}"
+    if protocol.compare != "all":
+        facts["compare"] = protocol.compare
     facts |= {"protocol": protocol.name, "crops": crops}
-    facts |= _origin(data, network.front_end, way.experiment)
-    keys, reader = open_inputs(data, network.front_end, way.root)
-    mine = job_utterances(keys, way.job)
-    place = {key: row for row, key in enumerate(keys)}
+    facts |= _data_facts(data, network.front_end, settings.experiment)
+    keys, reader = open_inputs(data, network.front_end, settings.root)
+    job_keys = job_utterances(keys, settings.job)
+    row_by_utterance = {key: row for row, key in enumerate(keys)}
+    rows = [row_by_utterance[key] for key in job_keys]
     embeddings = embed_utterances(
-        network.to(way.device), reader, [place[key] for key in mine], protocol=protocol, keys=mine
+        network.to(settings.device), reader, rows, protocol=protocol, keys=job_keys
     )
-    part = way.job.partition("/")[0]
+    output, part = task.home, settings.job.partition("/")[0]
     with ArchiveWriter(output / f"xvector.{part}.ark", output / f"xvector.{part}.scp") as writer:
-        for key, embedding in zip(mine, embeddings, strict=True):
+        for key, embedding in zip(job_keys, embeddings, strict=True):
             writer.write(key, embedding)
     provenance = output / f"provenance.{part}.json"
     with atomic_write(provenance) as file:
         json.dump(facts, file, indent=1)
-    return task.finish([writer, provenance], {"utterances": len(mine)})
+    task.finish([writer, provenance], {"utterances": len(job_keys)})
 
 
-def _refuse_planned(way: _Way, data: Path) -> None:
-    """Refuse a protocol, or a rate other than the usual, that the network cannot take, before anything is packed or trained."""
-    section, rate = network_of(way.experiment), rate_of_packed(data)
+def _refuse_planned(settings: _Settings, data: Path) -> None:
+    """In a plan, refuse a protocol or a sample rate that the network cannot take."""
+    experiment = settings.experiment
+    section, rate = network_of(experiment), rate_of_packed(data)
     is_usual = rate in (None, USUAL_RATE_HZ) or takes_features(section or {})
-    if section is None or (is_usual and way.chosen is None):
+    if section is None or (is_usual and settings.protocol is None):
         return
     from steps.models import MODELS
     from utils.config import build
 
-    network = build(MODELS, section, f"{way.experiment}/config.yaml: model")
-    if way.chosen:
-        way.chosen[0].check(network)
-    if not is_usual and rate != network.sample_rate_hz:
+    network = build(MODELS, section, f"{experiment}/config.yaml: model")
+    if settings.protocol:
+        settings.protocol.check(network)
+    expected = network.sample_rate_hz
+    if not is_usual and rate != expected:
         raise UserError(
-            f"{data}: will be packed at {rate} Hz, the network of {way.experiment} takes {network.sample_rate_hz} Hz; "
-            f"pack at that rate (steps.pack_audio, and recipes: --sample-rate-hz {network.sample_rate_hz})"
+            f"{data}: will be packed at {rate} Hz, the network of {experiment} takes {expected} "
+            f"Hz; pack at that rate (steps.pack_audio, and recipes: --sample-rate-hz {expected})"
         )
 
 
 def load_network(experiment: Path, checkpoint: str) -> tuple["EmbeddingNetwork", dict]:
-    """The network of an experiment with the weights of a checkpoint, and the facts that the provenance of its embeddings states.
+    """The network of an experiment with the weights of a checkpoint, and facts for the provenance.
 
-    Parameters
-    ----------
-    experiment : path
-        Folder made by steps.train.
-    checkpoint : str
-        Name of a file of checkpoints/ without ``.pt``.
-
-    Raises
-    ------
-    UserError
-        Weights and configuration do not fit.
+    ``checkpoint`` is the name of a file of checkpoints/ without ``.pt``. UserError: weights and
+    configuration do not fit.
     """
     from steps.models import MODELS
     from utils.config import build
@@ -215,9 +227,8 @@ def load_network(experiment: Path, checkpoint: str) -> tuple["EmbeddingNetwork",
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise UserError(
-            f"{path}: does not fit {experiment}/config.yaml: {str(error).splitlines()[1].strip()}"
-        ) from None
+        reason = str(error).splitlines()[1].strip()
+        raise UserError(f"{path}: does not fit {experiment}/config.yaml: {reason}") from None
     facts = {
         "model": weights_digest(weights),
         "network": config["model"]["name"],
@@ -227,47 +238,43 @@ def load_network(experiment: Path, checkpoint: str) -> tuple["EmbeddingNetwork",
     precision = config.get("training", {}).get("precision")
     if precision:
         facts["training_precision"] = precision
-    told = batch_norm_of(experiment, network)
-    if told and checkpoint != "step-0000000":
-        facts["training_batch_norm"] = told
+    statistics = describe_batch_norm(experiment, network)
+    if statistics and checkpoint != "step-0000000":
+        facts["training_batch_norm"] = statistics
     return network.eval(), facts
 
 
-def batch_norm_of(experiment: Path, network: "EmbeddingNetwork") -> str:
-    """What BatchNorm saw in training, where that was not the whole batch; else empty.
-
-    Parameters
-    ----------
-    experiment : path
-        Folder made by steps.train; its receipt counts the processes.
-    network : EmbeddingNetwork
-        Of that experiment.
-    """
+def describe_batch_norm(experiment: Path, network: "EmbeddingNetwork") -> str:
+    """Part of the batch that BatchNorm's statistics in training are from; empty: the whole."""
     from utils.receipts import read_receipt
     from utils.training.objective import normalises_batches
 
     receipt = read_receipt(experiment / "receipts" / "train.json")
-    counts = receipt["counts"] if receipt else {}
+    counts = {}
+    if receipt:
+        counts = receipt["counts"]
     if counts.get("batch_norm"):
         return counts["batch_norm"]
-    processes = counts.get("processes", 1)  # all that receipts said before
+    processes = counts.get("processes", 1)  # older receipts have this number only
     if processes == 1 or not normalises_batches(network):
         return ""
     return f"statistics of each process's own share of the batch, in {processes} processes"
 
 
-def _origin(data: Path, front_end: "FrontEnd", experiment: Path) -> dict:
-    """The facts of the provenance that the data directory tells: voice activity decisions, augmentation, and what made stored features."""
+def _data_facts(data: Path, front_end: "FrontEnd", experiment: Path) -> dict:
+    """Facts of the provenance from the data directory: VAD, augmentation, stored features."""
     from utils.embeddings.inputs import compare_features
     from utils.features.precomputed import Precomputed
 
-    if not isinstance(front_end, Precomputed):
-        return {"vad": vad_of(data), "augmentation": augmentation_of(data)}
-    made = compare_features(data, read_yaml(experiment / "config.yaml").get("features"), experiment)
-    vad = "frames of speech selected from the features" if front_end.select_voiced else vad_of(data)
-    return {"vad": vad, "augmentation": augmentation_of(data)} | (
-        {"features": made} if made else {}
-    )
+    facts: dict[str, Any] = {"vad": vad_of(data), "augmentation": augmentation_of(data)}
+    if isinstance(front_end, Precomputed):
+        trained_on = read_yaml(experiment / "config.yaml").get("features")
+        made = compare_features(data, trained_on, experiment)
+        if front_end.select_voiced:
+            facts["vad"] = "frames of speech selected from the features"
+        if made:
+            facts["features"] = made
+    return facts
 
 
 if __name__ == "__main__":

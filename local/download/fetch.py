@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it was cut, checked, and there under its name only when it is whole."""
+"""One file over HTTP: resumed after a cut, checked, and published only when it is complete."""
 
 import hashlib
 import http.client
@@ -23,92 +23,86 @@ ATTEMPTS = 5  # without a single new byte
 
 
 class ConnectionCut(Exception):
-    """The server closed before the end; what has come is kept."""
+    """The server closed before the end; the bytes that came are kept."""
 
 
 def fetch(url: str, path: Path, num_bytes: int | None = None, digest: str = "") -> str:
-    """Fetch a file, going on from what an earlier call has left in ``<name>.part``.
+    """Fetch a file over HTTP, resuming from ``<name>.part``; an existing one is only checked.
 
-    Parameters
-    ----------
-    url : str
-        ``http`` or ``https``.
-    path : path
-        Where it shall be; one that is there already is checked and not fetched.
-    num_bytes : int or None
-        Its size, if that is known.
-    digest : str
-        ``md5:...`` or ``sha256:...``; empty: unknown.
-
-    Returns
-    -------
-    str
-        ``sha256:...`` of the file, for those who want to write it down; of one with an md5 digest that digest.
-
-    Raises
-    ------
-    UserError
-        The address answers with an error, the connection fails again and again, the disk is too small, or the file is not what was expected.
+    Size and digest (``md5:...`` or ``sha256:...``) are checked where they are known. Returns the
+    digest of the same kind, of an unknown one ``sha256:...``. UserError: the server reports an
+    error, the connection fails ``ATTEMPTS`` times, the disk is too small, or the file is another.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise UserError(f"{url}: expected an address that begins with http:// or https://")
     part = path.with_name(f"{path.name}.part")
+    present = path
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        failures = 0
-        while True:
-            before = _size(part)
-            try:
-                _fetch_rest(url, part, num_bytes)
-                break
-            except (
-                ConnectionCut,
-                TimeoutError,
-                ConnectionError,
-                http.client.HTTPException,
-                urllib.error.URLError,
-            ) as error:
-                failures = 0 if _size(part) > before else failures + 1
-                _give_up(url, part, error, failures)
-                time.sleep(PAUSE_SECONDS * (failures + 1))
-    present = part if not path.exists() else path
-    found = _digest_of(present, digest)
-    if (num_bytes is not None and _size(present) != num_bytes) or (digest and found != digest):
+        _fetch_with_retries(url, part, num_bytes)
+        present = part
+    actual = _file_digest(present, digest)
+    wrong_size = num_bytes is not None and _size(present) != num_bytes
+    if wrong_size or (digest and actual != digest):
         wrong = path.with_name(f"{path.name}.wrong")
         os.replace(present, wrong)
-        _facts(part).unlink(missing_ok=True)
-        size = "" if num_bytes is None else f" and {num_bytes:,} bytes"
+        _facts_path(part).unlink(missing_ok=True)
+        expected = digest or "any checksum"
+        if num_bytes is not None:
+            expected += f" and {num_bytes:,} bytes"
         raise UserError(
-            f"{url}: fetched {_size(wrong):,} bytes with {found}, expected {digest or 'any checksum'}{size}; it is another file, or "
-            f"damaged: moved to {wrong}; run the command again, or give another --url"
+            f"{url}: fetched {_size(wrong):,} bytes with {actual}, expected {expected}: another "
+            f"file, or damaged; moved to {wrong}; run the command again, or give another --url"
         )
     if present is part:
         publish(part, path)
-    _facts(part).unlink(missing_ok=True)
-    return found
+    _facts_path(part).unlink(missing_ok=True)
+    return actual
+
+
+def _fetch_with_retries(url: str, part: Path, num_bytes: int | None) -> None:
+    failures = 0
+    while True:
+        before = _size(part)
+        try:
+            _fetch_rest(url, part, num_bytes)
+        except (
+            ConnectionCut,
+            TimeoutError,
+            ConnectionError,
+            http.client.HTTPException,
+            urllib.error.URLError,
+        ) as error:
+            failures += 1
+            if _size(part) > before:
+                failures = 0
+            _give_up(url, part, error, failures)
+            time.sleep(PAUSE_SECONDS * (failures + 1))
+        else:
+            return
 
 
 def _give_up(url: str, part: Path, error: Exception, failures: int) -> None:
+    """Raise UserError if another attempt makes no sense."""
     if isinstance(error, urllib.error.HTTPError):
         raise UserError(
-            f"{url}: the server answers {error.code} {error.reason}; the file may have moved: give a mirror by --url"
+            f"{url}: the server answers {error.code} {error.reason}; the file may have moved: "
+            "give a mirror by --url"
         ) from None
     if failures >= ATTEMPTS:
-        reason = getattr(error, "reason", error)
+        reason = getattr(error, "reason", error) or type(error).__name__
         raise UserError(
-            f"{url}: {reason or type(error).__name__}, {failures} times; {_size(part):,} bytes are kept in {part}: run the same command "
-            "again to go on, or give another --url"
+            f"{url}: {reason}, {failures} times; {_size(part):,} bytes are kept in {part}: "
+            "run the same command again to resume, or give another --url"
         ) from None
 
 
 def _fetch_rest(url: str, part: Path, num_bytes: int | None) -> None:
-    """Ask for what is missing, and append it; where the server knows no ranges, or the file has changed, all of it anew."""
+    """Append the missing bytes; fetch all if the server has no ranges or the file has changed."""
     have = _size(part)
-    facts = (
-        read_json_object(_facts(part), mend=f"remove it and {part}")
-        if have and _facts(part).exists()
-        else {}
-    )
+    facts = {}
+    if have and _facts_path(part).exists():
+        facts = read_json_object(_facts_path(part), mend=f"remove it and {part}")
     if have and (have == num_bytes or have == facts.get("num_bytes")):
         return
     request = urllib.request.Request(
@@ -118,29 +112,23 @@ def _fetch_rest(url: str, part: Path, num_bytes: int | None) -> None:
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", facts["version"])
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-        is_rest = answer.status == http.client.PARTIAL_CONTENT and answer.headers.get(
-            "Content-Range", ""
-        ).startswith(f"bytes {have}-")
-        if have and not is_rest:
+        first, mode = 0, "wb"
+        if _is_range_from(answer, have):
+            first, mode = have, "ab"
+        elif have:
             print(
-                f"{url}: the server sends the whole file again: {have:,} bytes are fetched anew",
+                f"{url}: the server sends the whole file: {have:,} bytes are fetched again",
                 flush=True,
             )
-        first = have if is_rest else 0
-        length = answer.headers.get("Content-Length")
-        total = first + int(length) if length else num_bytes
+        total = num_bytes
+        if length := answer.headers.get("Content-Length"):
+            total = first + int(length)
         _refuse_small_disk(part, (total or 0) - first)
-        with atomic_write(_facts(part)) as file:
-            json.dump(
-                {
-                    "url": url,
-                    "version": answer.headers.get("ETag") or answer.headers.get("Last-Modified"),
-                    "num_bytes": total,
-                },
-                file,
-            )
+        version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
+        with atomic_write(_facts_path(part)) as file:
+            json.dump({"url": url, "version": version, "num_bytes": total}, file)
         with (
-            open(part, "ab" if is_rest else "wb") as file,
+            open(part, mode) as file,
             tqdm(total=total, initial=first, unit="B", unit_scale=True, disable=None) as bar,
         ):
             while block := answer.read(BLOCK_BYTES):
@@ -152,24 +140,35 @@ def _fetch_rest(url: str, part: Path, num_bytes: int | None) -> None:
         raise ConnectionCut(f"the connection ended after {_size(part):,} of {total:,} bytes")
 
 
+def _is_range_from(answer: http.client.HTTPResponse, start: int) -> bool:
+    """Whether an answer holds the bytes from ``start`` on, and not the whole file."""
+    content_range = answer.headers.get("Content-Range", "")
+    is_partial = answer.status == http.client.PARTIAL_CONTENT
+    return is_partial and content_range.startswith(f"bytes {start}-")
+
+
 def _refuse_small_disk(part: Path, needed: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if needed > free:
         raise UserError(
-            f"{part.parent}: {needed:,} bytes are still to come, {free:,} are free; make room, or choose another folder"
+            f"{part.parent}: {needed:,} bytes are still to come, {free:,} are free; make room, "
+            "or choose another folder"
         )
 
 
-def _facts(part: Path) -> Path:
+def _facts_path(part: Path) -> Path:
+    """Record of address, version and size of an unfinished download."""
     return part.with_name(f"{part.name}.json")
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    if not path.exists():
+        return 0
+    return path.stat().st_size
 
 
-def _digest_of(path: Path, like: str = "") -> str:
-    """Checksum of a file."""
+def _file_digest(path: Path, like: str = "") -> str:
+    """Checksum of a file, of the kind of another digest."""
     kind = like.partition(":")[0] or "sha256"
     with open(path, "rb") as file:
         return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"

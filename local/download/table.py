@@ -1,8 +1,8 @@
-"""Where the openly licensed sets are, how large, and what proves them whole.
+"""Addresses, sizes and checksums of the openly licensed sets.
 
-Addresses, sizes and checksums are those that the publishers state, as public projects that checked them pass them on: OpenSLR in ``checksum.md5``
-beside the archive, Edinburgh DataShare in the metadata of each file; the SHA-256 of VCTK is torchaudio's.  Where none was found it says so; none was
-made up.
+As published, or as public projects that checked them state them: OpenSLR has ``checksum.md5``
+beside the archive, Edinburgh DataShare has them in the metadata of each file; the SHA-256 of VCTK
+is torchaudio's. An archive without a known checksum says so.
 """
 
 from dataclasses import dataclass
@@ -12,18 +12,8 @@ from dataclasses import dataclass
 class Archive:
     """One file to fetch.
 
-    Attributes
-    ----------
-    file : str
-        Its name.
-    url : str
-        Where it is.
-    num_bytes : int or None
-        Exact size; None: only about known, not checked.
-    digest : str
-        ``md5:...`` or ``sha256:...`` as published; empty: none was found.
-    source : str
-        Who says so.
+    ``num_bytes`` is the exact size, None if it is not published; ``digest`` is ``md5:...`` or
+    ``sha256:...`` as published, empty if none is known; ``source`` says who published it.
     """
 
     file: str
@@ -35,21 +25,9 @@ class Archive:
 
 @dataclass(frozen=True)
 class Download:
-    """One set.
+    """One set: a description, its publishers' page, its licence and its archives."""
 
-    Attributes
-    ----------
-    what : str
-        In a few words.
-    page : str
-        Where the publishers describe it.
-    licence : str
-        As stated there.
-    archives : tuple of Archive
-        All of them are needed.
-    """
-
-    what: str
+    description: str
     page: str
     licence: str
     archives: tuple[Archive, ...]

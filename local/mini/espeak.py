@@ -1,12 +1,14 @@
-"""Speech from espeak-ng's library: the same bytes for the same request, whatever was said before and by however many processes.
+"""Speech from espeak-ng's library: the same bytes for the same request, in any number of processes.
 
-espeak-ng carries state from one utterance to the next.  So a helper process (``python -m local.mini.espeak``: standard library only, one thread)
-initialises the library and never speaks itself: it forks one child per request, which sets the library's random seed, speaks and exits.
+espeak-ng carries state from one utterance to the next. So a helper process (``python -m
+local.mini.espeak``: standard library only, one thread) initialises the library and never speaks
+itself: it forks one child per request, which sets the library's random seed, speaks and exits.
 
-Why espeak-ng, and not a source-filter model of our own: it brings pronunciation, coarticulation, prosody and eight English accents for any text,
-its voice files set just what speakers differ in (formants, pitch, roughness, breath ...), and an utterance takes 20 ms.  A model of our own would
-have to invent all that to be as varied.  espeak-ng is under the GPL, version 3 or later; the wheel espeakng-loader ships its library and data, which
-are used at run time, by a separate process: nothing of them is in this repository.
+Why espeak-ng, and not a source-filter model of our own: it has pronunciation, coarticulation,
+prosody and eight English accents for any text, its voice files set what speakers differ in
+(formants, pitch, roughness, breath ...), and an utterance takes 20 ms. espeak-ng is under the GPL,
+version 3 or later; the wheel espeakng-loader has its library and data, which a separate process
+uses at run time: nothing of them is in this repository.
 """
 
 import ctypes
@@ -23,7 +25,7 @@ from typing import Self
 from utils.errors import UserError
 
 SAMPLE_RATE_HZ = 22050
-DATA_NAMES = (
+DATA_NAMES = (  # files that English needs
     "phontab",
     "phonindex",
     "phondata",
@@ -31,7 +33,7 @@ DATA_NAMES = (
     "intonations",
     "en_dict",
     "lang",
-)  # what English needs of its data
+)
 VOICE = "speaker"  # the one voice file of the helper process
 # AUDIO_OUTPUT_SYNCHRONOUS, espeakINITIALIZE_DONT_EXIT, espeakRATE, espeakCHARS_UTF8
 SYNCHRONOUS, DONT_EXIT, RATE, UTF8 = 2, 0x8000, 1, 1
@@ -40,10 +42,7 @@ SYNCHRONOUS, DONT_EXIT, RATE, UTF8 = 2, 0x8000, 1, 1
 class Espeak:
     """A running helper process; a context manager.
 
-    Raises
-    ------
-    UserError
-        The package espeakng-loader is not installed.
+    UserError: the package espeakng-loader is not installed.
     """
 
     def __init__(self) -> None:
@@ -51,7 +50,8 @@ class Espeak:
             import espeakng_loader
         except ModuleNotFoundError:
             raise UserError(
-                "local.mini.espeak: no package 'espeakng_loader', which speaks the generated corpus; pip install espeakng-loader"
+                "local.mini.espeak: no package 'espeakng_loader', which synthesises the generated "
+                "corpus; pip install espeakng-loader"
             ) from None
         command = [
             sys.executable,
@@ -70,25 +70,11 @@ class Espeak:
     def speak(
         self, text: str, *, accent: str, voice: str, words_per_minute: int, seed: int
     ) -> bytes:
-        """Say a text.
+        """Little-endian 16-bit samples of an English text at `SAMPLE_RATE_HZ`.
 
-        Parameters
-        ----------
-        text : str
-            English.
-        accent : str
-            A file of espeak-ng's ``lang``, such as ``gmw/en-US``.
-        voice : str
-            Content of a voice variant file: ``formant``, ``pitch``, ``breath`` ... lines.
-        words_per_minute : int
-            Speaking rate, in [80, 450].
-        seed : int
-            Of flutter and breath noise, in [0, 2**31).
-
-        Returns
-        -------
-        bytes
-            Little-endian 16-bit samples at `SAMPLE_RATE_HZ`.
+        ``accent`` is a file of espeak-ng's ``lang``, such as ``gmw/en-US``; ``voice`` the content
+        of a voice variant file (``formant``, ``pitch``, ``breath`` ... lines); ``words_per_minute``
+        is in [80, 450]; ``seed``, for flutter and breath noise, in [0, 2**31).
         """
         request = {
             "text": text,
@@ -100,9 +86,11 @@ class Espeak:
         self._requests.write(json.dumps(request).encode() + b"\n")
         self._requests.flush()
         header = self._answers.read(4)
-        num_bytes = struct.unpack("<i", header)[0] if len(header) == 4 else 0
+        num_bytes = 0
+        if len(header) == 4:
+            (num_bytes,) = struct.unpack("<i", header)
         if not num_bytes:
-            raise RuntimeError(f"espeak-ng said nothing for {request}")
+            raise RuntimeError(f"espeak-ng gave no samples for {request}")
         return self._answers.read(num_bytes)
 
     def close(self) -> None:
@@ -119,14 +107,11 @@ class Espeak:
 
 
 def serve(library_path: str, data_path: str) -> None:
-    """Answer requests, one JSON object a line on stdin, until its end; the answer is the number of bytes (int32) and the samples.
+    """Answer requests (a JSON object a line) of stdin with a number of bytes (int32) and samples.
 
-    Parameters
-    ----------
-    library_path, data_path : str
-        espeak-ng's shared library and its data folder.
+    ``library_path`` and ``data_path`` are espeak-ng's shared library and data folder.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end of stdin is what ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end of stdin ends this process
     with tempfile.TemporaryDirectory(prefix="espeak-") as folder:
         data = Path(folder, "espeak-ng-data")
         voice_file = data / "voices" / "!v" / VOICE
@@ -134,10 +119,8 @@ def serve(library_path: str, data_path: str) -> None:
         for name in DATA_NAMES:
             (data / name).symlink_to(Path(data_path).absolute() / name)
         library = ctypes.CDLL(library_path)
-        if (
-            library.espeak_Initialize(SYNCHRONOUS, 500, folder.encode(), DONT_EXIT)
-            != SAMPLE_RATE_HZ
-        ):
+        rate_hz = library.espeak_Initialize(SYNCHRONOUS, 500, folder.encode(), DONT_EXIT)
+        if rate_hz != SAMPLE_RATE_HZ:
             raise RuntimeError(f"espeak-ng cannot be initialised from {data_path}")
         for line in sys.stdin:
             request = json.loads(line)
@@ -150,14 +133,9 @@ def serve(library_path: str, data_path: str) -> None:
 
 
 def answer(library: ctypes.CDLL, request: dict) -> None:
-    """Speak, write the samples to stdout and end the process: what a forked child does.
+    """In a forked child: speak, write the samples to stdout and end the process.
 
-    Parameters
-    ----------
-    library : ctypes.CDLL
-        Initialised; has never spoken.
-    request : dict
-        The arguments of `Espeak.speak`.
+    The library is initialised and has never spoken; a request has the arguments of `Espeak.speak`.
     """
     chunks = []
 

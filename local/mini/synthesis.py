@@ -1,7 +1,8 @@
-"""Speakers who differ as people do, and what they say: the voices of the generated corpora.
+"""Speakers who differ as people do: the voices of the generated corpora.
 
-A speaker is a set of numbers (vocal tract, pitch, voice quality, manner, accent) that becomes a voice of espeak-ng's.  Each utterance is a session
-of its own: a little higher or lower, faster or slower, hoarser or clearer than the last.  All is drawn from seeds; `synthesise` is a pure function.
+A speaker is a set of numbers (vocal tract, pitch, voice quality, manner, accent) that becomes a
+voice of espeak-ng. Each utterance is a session of its own: a little higher or lower, faster or
+slower, hoarser or clearer. All is drawn from seeds; `synthesise` is a pure function.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ ACCENTS = (
 PITCH_HZ = {"m": 88.0, "f": 158.0}  # median of the lowest pitch
 # Mean of the formants, relative to espeak-ng's own voice: women's vocal tracts are shorter.
 TRACT_SCALE = {"m": 1.0, "f": 1.14}
-# Relative standard deviations from speaker to speaker, and from utterance to utterance of one speaker.
+# Relative standard deviations among speakers, and among the utterances of one speaker.
 SPEAKER_SPREAD = {
     "pitch": 0.14,
     "rate": 0.12,
@@ -44,66 +45,39 @@ SESSION_SPREAD = {"pitch": 0.06, "rate": 0.08, "tract": 0.01, "tone": 0.12, "bre
 
 @dataclass(frozen=True)
 class Speaker:
-    """A person's voice.
-
-    Parameters
-    ----------
-    name : str
-        Identity in the lists.
-    sex : str
-        ``"m"`` or ``"f"``.
-    accent : str
-        One of `ACCENTS`.
-    formant_scale, formant_strength, formant_width : tuples of 6 floats
-        Frequency, level and bandwidth of formants 0 to 5, relative to espeak-ng's own voice.
-    pitch_hz, pitch_range : float
-        Lowest pitch, and highest divided by lowest.
-    rate : float
-        Words per minute.
-    roughness, flutter, breath : float
-        Uneven voice periods in [0, 7], wavering of the pitch, noise at the formants, in espeak-ng's units.
-    tone : tuple of 4 floats
-        Level of voiced sounds at 0.5, 1.2, 2.2 and 3.5 kHz, relative.
-    voicing, consonants : float
-        Level of voiced sounds and of consonants' noise, relative.
-    """
+    """A person's voice; formants and levels are relative to espeak-ng's own voice."""
 
     name: str
-    sex: str
-    accent: str
-    formant_scale: tuple[float, ...]
-    formant_strength: tuple[float, ...]
-    formant_width: tuple[float, ...]
-    pitch_hz: float
-    pitch_range: float
-    rate: float
-    roughness: float
-    flutter: float
-    breath: float
-    tone: tuple[float, ...]
-    voicing: float
-    consonants: float
+    sex: str  # m or f
+    accent: str  # one of `ACCENTS`
+    formant_scale: tuple[float, ...]  # frequency of formants 0 to 5
+    formant_strength: tuple[float, ...]  # their levels
+    formant_width: tuple[float, ...]  # their bandwidths
+    pitch_hz: float  # the lowest
+    pitch_range: float  # highest divided by lowest
+    rate: float  # words per minute
+    roughness: float  # uneven voice periods, in [0, 7]
+    flutter: float  # wavering of the pitch, in espeak-ng's units
+    breath: float  # noise at the formants, in espeak-ng's units
+    tone: tuple[float, ...]  # levels of voiced sounds at 0.5, 1.2, 2.2 and 3.5 kHz
+    voicing: float  # level of voiced sounds
+    consonants: float  # level of consonants' noise
 
 
 def make_speakers(count: int, seed: int, *, first: int = 1) -> list[Speaker]:
-    """Draw people, as many women as men.
+    """Draw speakers ``f001``, ``m002`` ..., from the number ``first`` on.
 
-    Parameters
-    ----------
-    count : int
-        Number of speakers; every other one is a woman.
-    seed : int
-        A speaker depends on the seed and its own number alone.
-    first : int
-        Number of the first speaker, which names it: ``f001``, ``m002`` ...
+    A speaker depends on the seed and its own number alone.
     """
     return [_draw_speaker(number, seed) for number in range(first, first + count)]
 
 
 def _draw_speaker(number: int, seed: int) -> Speaker:
-    """One of the people of `make_speakers`."""
+    """One of the speakers of `make_speakers`."""
     rng = np.random.default_rng([seed, number])
-    sex = "f" if number % 2 else "m"
+    sex = "m"
+    if number % 2:
+        sex = "f"
     tract = TRACT_SCALE[sex] * _varied(SPEAKER_SPREAD["tract"], rng)
     return Speaker(
         name=f"{sex}{number:03d}",
@@ -141,6 +115,8 @@ def _voice_file(speaker: Speaker, rng: np.random.Generator) -> str:
     tone = np.array(speaker.tone) * _varied_array(SESSION_SPREAD["tone"], rng, 4)
     # Of 255; espeak-ng's own: 170, 135, 110.
     levels = np.clip(np.array([170, 135, 110, 110]) * tone, 10, 255)
+    pairs = zip((500, 1200, 2200, 3500), levels, strict=True)
+    tone_levels = " ".join(f"{hz} {level:.0f}" for hz, level in pairs)
     breath = speaker.breath * _varied(SESSION_SPREAD["breath"], rng)
     lines = [
         "language variant",
@@ -149,46 +125,29 @@ def _voice_file(speaker: Speaker, rng: np.random.Generator) -> str:
         f"roughness {np.clip(speaker.roughness + rng.standard_normal(), 0, 7):.0f}",
         f"flutter {speaker.flutter:.0f}",
         "breath 0" + 6 * f" {breath:.0f}",
-        "tone"
-        + "".join(
-            f" {hz} {level:.0f}" for hz, level in zip((500, 1200, 2200, 3500), levels, strict=True)
-        ),
+        f"tone {tone_levels}",
         f"voicing {100 * speaker.voicing:.0f}",
         f"consonants {100 * speaker.consonants:.0f} {100 * speaker.consonants:.0f}",
     ]
     formants = zip(
         speaker.formant_scale, speaker.formant_strength, speaker.formant_width, strict=True
     )
-    lines += [
-        f"formant {n} {100 * scale * tract:.0f} {100 * strength:.0f} {100 * width:.0f}"
-        for n, (scale, strength, width) in enumerate(formants)
-    ]
+    for n, (scale, strength, width) in enumerate(formants):
+        lines.append(
+            f"formant {n} {100 * scale * tract:.0f} {100 * strength:.0f} {100 * width:.0f}"
+        )
     return "\n".join(lines) + "\n"
 
 
 def synthesise(espeak: Espeak, speaker: Speaker, text: str, seed: int) -> np.ndarray:
-    """A speaker says a text, in a room without echo, in front of a perfect microphone.
+    """(n,) float32 samples of an English text at `SAMPLE_RATE_HZ`, without echo or noise.
 
-    Parameters
-    ----------
-    espeak : Espeak
-        A running helper process.
-    speaker : Speaker
-        Who speaks.
-    text : str
-        English.
-    seed : int
-        Of the session.
-
-    Returns
-    -------
-    (n,) float32 array
-        Samples at `SAMPLE_RATE_HZ` without silence at the ends, of root mean square `SPEECH_RMS`.
+    Silence at the ends is cut; the root mean square is `SPEECH_RMS`; the seed is of the session.
     """
     rng = np.random.default_rng(seed)
     voice = _voice_file(speaker, rng)
     words_per_minute = int(np.clip(speaker.rate * _varied(SESSION_SPREAD["rate"], rng), 90, 300))
-    said = espeak.speak(
+    answer = espeak.speak(
         text,
         accent=f"gmw/{speaker.accent}",
         voice=voice,
@@ -196,7 +155,7 @@ def synthesise(espeak: Espeak, speaker: Speaker, text: str, seed: int) -> np.nda
         seed=int(rng.integers(2**31)),
     )
     samples = resample(
-        np.frombuffer(said, "<i2").astype(np.float32), ESPEAK_RATE_HZ, SAMPLE_RATE_HZ
+        np.frombuffer(answer, "<i2").astype(np.float32), ESPEAK_RATE_HZ, SAMPLE_RATE_HZ
     )
     loud = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max())
     samples = samples[loud[0] : loud[-1] + 1]

@@ -1,13 +1,14 @@
-"""Columns of a table that describe its speakers and utterances: their sets, sexes, sessions and texts, and whatever else there is."""
+"""Columns of a table that describe speakers and utterances: set, sex, session, text and others."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.own.corpus import SETS
+from local.own.corpus import SETS, replace_blanks
 from utils.errors import UserError
 
+# Names of columns whose lists ("spk2gender", "utt2dur" ...) would mean something else.
 TAKEN = {
     "spk",
     "dur",
@@ -20,89 +21,58 @@ TAKEN = {
     "name",
     "uniq",
     "original",
-}  # of maps that mean something else
+}
 UNKNOWN = "unknown"
 TEXT_BLANKS = re.compile(r"[ \t\r\n\xa0\u3000]+")
+NAMES_OF_SETS = {  # as tables have them -> ours
+    "training": "train",
+    "valid": "dev",
+    "validation": "dev",
+    "eval": "test",
+    "evaluation": "test",
+    **{name: name for name in SETS},
+}
 
 
 @dataclass
 class Row:
-    """One line of a table.
-
-    Attributes
-    ----------
-    number : int
-        Of the line.
-    fields : dict of str to str
-        By the name of the column, ours where we know it.
-    """
+    """One line of a table: its number, and its fields by our names of the columns."""
 
     number: int
     fields: dict[str, str]
 
 
-def sets_of(path: Path, lines: Mapping[str, Row], utt2spk: Mapping[str, str]) -> dict[str, str]:
-    """Speaker -> set, of those who have one.
+def read_sets(path: Path, lines: Mapping[str, Row], utt2spk: Mapping[str, str]) -> dict[str, str]:
+    """Speaker -> set, from the lines of each utterance; speakers without a set are left out.
 
-    Parameters
-    ----------
-    path : path
-        The table.
-    lines : mapping of str to Row
-        By utterance.
-    utt2spk : mapping of str to str
-        Of them.
-
-    Raises
-    ------
-    UserError
-        A set has another name than ours, or a speaker is in two.
+    UserError: a set has an unknown name, or a speaker is in two.
     """
-    other_names = {
-        "dev": ("valid", "validation"),
-        "test": ("eval", "evaluation"),
-        "train": ("training",),
-    }
-    ours = {other: name for name in SETS for other in (*other_names[name], name)}
     spk2set: dict[str, str] = {}
     for utterance, row in lines.items():
-        given = row.fields["set"]
-        if given and given.lower() not in ours:
+        name = row.fields["set"]
+        ours = NAMES_OF_SETS.get(name.lower(), "")
+        if name and not ours:
             raise UserError(
-                f"{path}:{row.number}: set '{given}', expected {', '.join(SETS)} or nothing; correct it"
+                f"{path}:{row.number}: set '{name}', expected {', '.join(SETS)} or nothing; "
+                "correct it"
             )
-        first = spk2set.setdefault(utt2spk[utterance], ours[given.lower()] if given else "")
-        if first != (ours[given.lower()] if given else ""):
+        first = spk2set.setdefault(utt2spk[utterance], ours)
+        if first != ours:
             raise UserError(
-                f"{path}:{row.number}: speaker '{row.fields['speaker']}' is in {given or 'no set'}, but in {first or 'no set'} above; a "
-                "speaker is in one set, or the test would be of voices heard in training; correct it, or leave the column out"
+                f"{path}:{row.number}: speaker '{row.fields['speaker']}' is in "
+                f"{name or 'no set'}, but in {first or 'no set'} above, expected each speaker in "
+                "one set; correct it, or remove the column"
             )
     return {speaker: name for speaker, name in spk2set.items() if name}
 
 
-def lists_of_columns(
+def read_descriptions(
     path: Path, lines: Mapping[str, Row], utt2spk: Mapping[str, str], names: Sequence[str]
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """Lists of a data directory from the other columns: of speakers where all lines of each say the same, else of utterances.
+    """Lists of a data directory from columns, and notes.
 
-    Parameters
-    ----------
-    path, lines, utt2spk
-        As of `sets_of`.
-    names : sequence of str
-        Of the columns.
-
-    Returns
-    -------
-    maps : dict of str to dict of str to str
-        Name of each list -> its content.
-    notes : list of str
-        What is worth saying.
-
-    Raises
-    ------
-    UserError
-        A speaker has two sexes.
+    A column becomes a list of speakers if all lines of each agree, else one of utterances.
+    UserError: a speaker has two sexes.
     """
     maps: dict[str, dict[str, str]] = {}
     notes = []
@@ -110,64 +80,75 @@ def lists_of_columns(
         values = {utterance: row.fields[name] for utterance, row in lines.items()}
         if name == "text":
             empty = sum(not value for value in values.values())
-            notes += (
-                [f"{empty} of {len(values)} lines have no text: the list is left out"]
-                if empty
-                else []
-            )
-            maps |= (
-                {}
-                if empty
-                else {
-                    "text": {
-                        utterance: TEXT_BLANKS.sub(" ", value)
-                        for utterance, value in values.items()
-                    }
-                }
-            )
-            continue
-        words = {
-            utterance: _sex(value)
-            if name == "sex"
-            else re.sub(r"[\x00-\x20\x7f]+", "_", value) or UNKNOWN
-            for utterance, value in values.items()
-        }
-        of_speaker: dict[str, str] = {}
-        differing = next(
-            (
-                utterance
-                for utterance in words
-                if of_speaker.setdefault(utt2spk[utterance], words[utterance]) != words[utterance]
-            ),
-            None,
-        )
-        if name == "sex":
-            if differing:
-                raise UserError(
-                    f"{path}:{lines[differing].number}: speaker '{utt2spk[differing]}' has two sexes; correct one"
-                )
-            known = sum(sex != UNKNOWN for sex in of_speaker.values())
-            maps["spk2gender" if known == len(of_speaker) else "spk2sex"] = of_speaker
-            notes += (
-                [f"the sex of {len(of_speaker) - known} of {len(of_speaker)} speakers is unknown"]
-                if known < len(of_speaker)
-                else []
-            )
-        elif name == "session":
-            maps["utt2session"] = words
+            if empty:
+                notes.append(f"{empty} of {len(values)} lines have no text: the list is left out")
+            else:
+                maps["text"] = {key: TEXT_BLANKS.sub(" ", text) for key, text in values.items()}
+        elif name == "sex":
+            spk2sex = _read_sexes(path, lines, values, utt2spk)
+            unknown = sum(sex == UNKNOWN for sex in spk2sex.values())
+            if unknown:
+                notes.append(f"the sex of {unknown} of {len(spk2sex)} speakers is unknown")
+                maps["spk2sex"] = spk2sex
+            else:
+                maps["spk2gender"] = spk2sex
         elif name:
-            kind = f"{name}_column" if name in TAKEN else re.sub(r"[^A-Za-z0-9_]", "_", name)
-            maps[f"utt2{kind}" if differing else f"spk2{kind}"] = words if differing else of_speaker
+            words = {key: replace_blanks(value) or UNKNOWN for key, value in values.items()}
+            if name == "session":
+                maps["utt2session"] = words
+            else:
+                _add_list(maps, name, words, utt2spk)
     return maps, notes
 
 
-def _sex(value: str) -> str:
+def _add_list(
+    maps: dict[str, dict[str, str]],
+    name: str,
+    utt2word: Mapping[str, str],
+    utt2spk: Mapping[str, str],
+) -> None:
+    """Add a column as spk2<name>, or as utt2<name> if the lines of a speaker differ."""
+    kind = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    if name in TAKEN:
+        kind = f"{name}_column"
+    spk2word, differing = _per_speaker(utt2word, utt2spk)
+    if differing:
+        maps[f"utt2{kind}"] = dict(utt2word)
+    else:
+        maps[f"spk2{kind}"] = spk2word
+
+
+def _per_speaker(
+    utt2word: Mapping[str, str], utt2spk: Mapping[str, str]
+) -> tuple[dict[str, str], str]:
+    """First word of each speaker, and the first utterance with another one (empty: none has)."""
+    spk2word: dict[str, str] = {}
+    for utterance, word in utt2word.items():
+        first = spk2word.setdefault(utt2spk[utterance], word)
+        if first != word:
+            return spk2word, utterance
+    return spk2word, ""
+
+
+def _read_sexes(
+    path: Path, lines: Mapping[str, Row], values: Mapping[str, str], utt2spk: Mapping[str, str]
+) -> dict[str, str]:
+    """Speaker -> m, f or unknown."""
+    sexes = {utterance: _to_sex(value) for utterance, value in values.items()}
+    spk2sex, differing = _per_speaker(sexes, utt2spk)
+    if differing:
+        raise UserError(
+            f"{path}:{lines[differing].number}: speaker '{utt2spk[differing]}' has two sexes, "
+            "expected one; correct the line"
+        )
+    return spk2sex
+
+
+def _to_sex(value: str) -> str:
     """m or f of the usual words; anything else is unknown."""
     word = value.lower()
-    return (
-        "f"
-        if word in ("f", "w", "woman") or word.startswith("female")
-        else "m"
-        if word in ("m", "man") or word.startswith("male")
-        else UNKNOWN
-    )
+    if word in ("f", "w", "woman") or word.startswith("female"):
+        return "f"
+    if word in ("m", "man") or word.startswith("male"):
+        return "m"
+    return UNKNOWN

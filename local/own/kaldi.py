@@ -1,4 +1,4 @@
-"""A corpus that is one Kaldi data directory, or a folder of those called train, dev and test."""
+"""A corpus that is one Kaldi data directory, or a folder with train, dev and test."""
 
 import os
 import re
@@ -17,129 +17,140 @@ ARCHIVED = re.compile(r"(.*):\d+")
 
 
 def kaldi_folders(corpus: Path) -> dict[str, Path]:
-    """Set -> data directory; the set is empty where there is only one.
-
-    Parameters
-    ----------
-    corpus : path
-        Folder; empty result: it is no Kaldi directory.
-    """
+    """Set -> data directory; ``""`` if the folder is one itself; empty if there is none."""
     if _is_data_dir(corpus):
         return {"": corpus}
     return {name: corpus / name for name in SETS if _is_data_dir(corpus / name)}
 
 
 def _is_data_dir(folder: Path) -> bool:
-    """Whether a folder has the lists of recordings or of features; one of features alone is refused by name when it is read."""
+    """Whether a folder lists recordings or features; features alone are refused when it is read."""
     return any((folder / name).exists() for name in ("wav.scp", "feats.scp"))
 
 
 def read_kaldi(corpus: Path, root: Path | None, allow_pipes: bool) -> Corpus:
-    """The utterances of Kaldi directories.
+    """The utterances of one Kaldi directory, or of a folder of several.
 
-    Parameters
-    ----------
-    corpus : path
-        One directory, or the folder of several.
-    root : path or None
-        Where relative paths of wav.scp start; None: the current folder.
-    allow_pipes : bool
-        Accept entries of wav.scp that run a command.
-
-    Raises
-    ------
-    UserError
-        A directory is bad, two share an utterance or a speaker, or there are too few speakers.
+    Relative paths of wav.scp start at ``root``, or else at the current folder. UserError: a
+    directory is bad, two share an utterance or a speaker, or there are too few speakers.
     """
-    folders = kaldi_folders(corpus)
-    read = {
-        name: read_data_dir(folder, allow_pipes=allow_pipes, needs_audio=True)
-        for name, folder in folders.items()
-    }
-    start = None
-    for data in read.values():
-        if any(map(_is_relative, data.wav_scp.values())):
-            start = root or Path()
-        data.wav_scp = {
-            recording: _resolve(entry, root) for recording, entry in data.wav_scp.items()
-        }
-    found = Corpus(
-        "Kaldi directories " + ", ".join(read) if "" not in read else "a Kaldi directory",
-        DataDir(corpus, {}, {}),
-        start=start,
-    )
-    lost: set[str] = set()
-    for name, data in read.items():
-        lost |= MADE_AGAIN & data.maps.keys()
-        models = data.maps.pop("enroll.spk2utt", {})
-        if name in ("dev", "test") and models and not data.trials:
-            raise UserError(
-                f"{data.path}/enroll.spk2utt: models, but no trials beside it, expected both or none; add the trials, or take the models away"
-            )
-        if name == "dev" and data.trials:
-            _refuse_unfit_for_dev(data.path, Trials.of(data.trials), models)
-        if name in ("dev", "test") and data.trials:
-            found.trials[name], found.models[name] = data.trials, models
-        elif data.trials:
-            found.notes.append(
-                f"{data.path}/trials is left aside: speakers are dealt to sets anew, or are for training"
-            )
-        data.trials = None
-        data.maps = {file: mapping for file, mapping in data.maps.items() if file not in MADE_AGAIN}
-        for speaker in data.utt2spk.values():
-            other = found.spk2set.setdefault(speaker, name)
-            if other != name:
-                raise UserError(
-                    f"{data.path}/utt2spk: speaker '{speaker}' is in {corpus / other} too; a speaker is in one set; remove one of them"
-                )
-    found.data = (
-        combine_data_dirs(list(read.values())) if len(read) > 1 else next(iter(read.values()))
-    )
-    found.data.path = corpus
-    partly = sorted({file for data in read.values() for file in data.maps} - found.data.maps.keys())
-    found.notes += [f"{', '.join(partly)}: not in every directory, left aside"] if partly else []
-    found.spk2set = {speaker: name for speaker, name in found.spk2set.items() if name}
+    directories = {}
+    for name, folder in kaldi_folders(corpus).items():
+        directories[name] = read_data_dir(folder, allow_pipes=allow_pipes, needs_audio=True)
+    form = "a Kaldi directory"
+    if "" not in directories:
+        form = "Kaldi directories " + ", ".join(directories)
+    result = Corpus(form, DataDir(corpus, {}, {}))
+    not_kept: set[str] = set()
+    for name, data in directories.items():
+        if _resolve_paths(data, root):
+            result.start = root or Path()
+        _take_trials(result, name, data)
+        not_kept |= MADE_AGAIN & data.maps.keys()
+        for file in MADE_AGAIN:
+            data.maps.pop(file, None)
+        _assign_set(result, name, data, corpus)
+    result.data = _combine(list(directories.values()), result.notes)
+    result.data.path = corpus
+    result.spk2set = {speaker: name for speaker, name in result.spk2set.items() if name}
     refuse_few_speakers(
-        len(set(found.data.utt2spk.values())),
+        len(set(result.data.utt2spk.values())),
         corpus,
-        f"{len(found.data.utt2spk)} utterances",
+        f"{len(result.data.utt2spk)} utterances",
         "expected several in utt2spk",
     )
-    if lost:
-        found.notes.append(f"{', '.join(sorted(lost))}: made again by this recipe, not taken over")
-    return found
+    if not_kept:
+        result.notes.append(
+            f"{', '.join(sorted(not_kept))}: not copied, the recipe computes its own"
+        )
+    return result
+
+
+def _resolve_paths(data: DataDir, root: Path | None) -> bool:
+    """Write the paths of wav.scp as our lists have them; whether any of them was relative."""
+    has_relative = False
+    resolved = {}
+    for recording, entry in data.wav_scp.items():
+        if entry_file(entry) and not os.path.isabs(entry):
+            has_relative = True
+        resolved[recording] = entry
+        if not _is_pipe(entry):
+            resolved[recording] = path_from_checkout((root or Path()) / entry)
+    data.wav_scp = resolved
+    return has_relative
+
+
+def _take_trials(result: Corpus, name: str, data: DataDir) -> None:
+    """Move the trials and enrolment models of dev and test to the result; others are not used."""
+    models = data.maps.pop("enroll.spk2utt", {})
+    trials, data.trials = data.trials, None
+    if name not in ("dev", "test"):
+        if trials:
+            result.notes.append(
+                f"{data.path}/trials is not used: its speakers are for training, or are divided "
+                "into new sets"
+            )
+        return
+    if models and not trials:
+        raise UserError(
+            f"{data.path}/enroll.spk2utt: enrolment models without trials, expected both or "
+            "neither; add the trials, or remove the models"
+        )
+    if trials:
+        if name == "dev":
+            _refuse_unfit_for_dev(data.path, Trials.of(trials), models)
+        result.trials[name], result.models[name] = trials, models
+
+
+def _assign_set(result: Corpus, name: str, data: DataDir, corpus: Path) -> None:
+    """Note the set of each speaker; UserError if one is in two."""
+    for speaker in data.utt2spk.values():
+        other = result.spk2set.setdefault(speaker, name)
+        if other != name:
+            raise UserError(
+                f"{data.path}/utt2spk: speaker '{speaker}' is in {corpus / other} too, expected "
+                "each speaker in one set; remove one of them"
+            )
+
+
+def _combine(directories: list[DataDir], notes: list[str]) -> DataDir:
+    """All directories as one; lists that some of them lack are left out, with a note."""
+    if len(directories) == 1:
+        return directories[0]
+    combined = combine_data_dirs(directories)
+    files: set[str] = set()
+    for data in directories:
+        files |= data.maps.keys()
+    if partly := sorted(files - combined.maps.keys()):
+        notes.append(f"{', '.join(partly)}: not in every directory, left out")
+    return combined
 
 
 def _refuse_unfit_for_dev(path: Path, trials: Trials, models: Mapping[str, str]) -> None:
-    """Refuse dev trials that training cannot be watched by: those without an error rate, and those of models."""
-    remedy = "training is watched by them; mend them, or take the file (and enroll.spk2utt) away to have trials made"
+    """Refuse dev trials that cannot monitor training: without an error rate, or of models."""
+    remedy = (
+        "training is monitored with them; correct them, or remove the file (and enroll.spk2utt) "
+        "to have trials made"
+    )
     if reason := no_error_rate(trials):
         raise UserError(f"{path}/trials: {reason}; {remedy}")
-    named = next((name for name in trials.enrol if name in models), None)
-    if named is not None:
-        raise UserError(
-            f"{path}/trials:{trials.enrol.index(named) + 1}: enrolment side '{named}' is a model of enroll.spk2utt, expected an utterance; {remedy}"
-        )
+    for number, name in enumerate(trials.enrol, start=1):
+        if name in models:
+            raise UserError(
+                f"{path}/trials:{number}: enrolment side '{name}' is a model of enroll.spk2utt, "
+                f"expected an utterance; {remedy}"
+            )
 
 
-def _is_relative(entry: str) -> bool:
-    return bool(file_of(entry)) and not os.path.isabs(entry)
-
-
-def _resolve(entry: str, root: Path | None) -> str:
-    """An entry of a foreign wav.scp as our lists name it."""
-    return entry if entry.rstrip().endswith("|") else path_from_checkout((root or Path()) / entry)
-
-
-def file_of(entry: str) -> str:
-    """The file that an entry of wav.scp names; empty for a pipe.
-
-    Parameters
-    ----------
-    entry : str
-        Path, ``archive:offset`` or pipe.
-    """
-    if entry.rstrip().endswith("|"):
+def entry_file(entry: str) -> str:
+    """The file of an entry of wav.scp (a path or ``archive:offset``); empty for a pipe."""
+    if _is_pipe(entry):
         return ""
     archived = ARCHIVED.fullmatch(entry)
-    return archived[1] if archived else entry
+    if archived:
+        return archived[1]
+    return entry
+
+
+def _is_pipe(entry: str) -> bool:
+    return entry.rstrip().endswith("|")

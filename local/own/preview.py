@@ -1,4 +1,4 @@
-"""What the preparation of a corpus would do, said without doing it."""
+"""Description of what the preparation of a corpus would do, without doing it."""
 
 import tempfile
 from collections import Counter
@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
+from local.corpus import restrict
 from local.own.corpus import Corpus
-from local.own.kaldi import file_of
+from local.own.kaldi import entry_file
 from local.own.measure import measure_corpus
-from local.own.sound import Heard, sound_lines
+from local.own.sound import Packing, describe_audio
 from local.own.times import refuse_other_durations
 from utils.data_dir import DataDir
 from utils.errors import UserError
@@ -17,140 +18,107 @@ from utils.metrics.interval_rule import few_speakers
 
 
 def describe(corpus: Corpus, where: Path) -> list[str]:
-    """What a corpus holds, in a few lines.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        As read.
-    where : path
-        For the first line.
-    """
+    """Lines about the speakers, utterances, sessions and lists of the corpus at ``where``."""
     data, members = corpus.data, Counter(corpus.data.utt2spk.values())
-    fewest, most = (
-        min(members.items(), key=lambda item: item[1]),
-        max(members.items(), key=lambda item: item[1]),
-    )
+    fewest, most = min(members.values()), max(members.values())
+    shortest = next(speaker for speaker, number in members.items() if number == fewest)
+    longest = next(speaker for speaker, number in members.items() if number == most)
+    span = f"per speaker {fewest:,} ('{shortest}') to {most:,} ('{longest}')"
     lines = [
         f"{where}: {corpus.form}",
-        f"  speakers: {len(members):,} ({_sexes_in_words(corpus.spk2sex.values())})",
-        f"  utterances: {len(data.utt2spk):,}; of a speaker {fewest[1]:,} ('{fewest[0]}') to {most[1]:,} ('{most[0]}')",
+        f"  speakers: {len(members):,} ({_count_sexes(corpus.spk2sex.values())})",
+        f"  utterances: {len(data.utt2spk):,}; {span}",
+        _describe_sessions(data),
+        f"  lists: {', '.join(sorted(data.maps)) or 'no others'}",
     ]
+    return lines + [f"  {note}" for note in corpus.notes]
+
+
+def _describe_sessions(data: DataDir) -> str:
     sessions = data.maps.get("utt2session")
-    if sessions:
-        of_speaker = Counter(
-            speaker
-            for speaker, _ in {
-                (data.utt2spk[utterance], session) for utterance, session in sessions.items()
-            }
-        )
-        lines.append(
-            f"  sessions: {len(set(sessions.values())):,} names; of a speaker {min(of_speaker.values())} to {max(of_speaker.values())}"
-        )
-    else:
-        lines.append("  sessions: not known")
-    return [
-        *lines,
-        f"  lists: {', '.join(sorted(data.maps)) or 'none besides'}",
-        *[f"  {note}" for note in corpus.notes],
-    ]
-
-
-def _sexes_in_words(sexes: Iterable[str]) -> str:
-    """How many there are of each sex."""
-    counts = Counter(sexes)
+    if not sessions:
+        return "  sessions: not known"
+    pairs = {(data.utt2spk[utterance], session) for utterance, session in sessions.items()}
+    counts = Counter(speaker for speaker, _ in pairs).values()
     return (
-        "sex not known"
-        if set(counts) == {"unknown"}
-        else ", ".join(f"{count:,} {sex}" for sex, count in sorted(counts.items()))
+        f"  sessions: {len(set(sessions.values())):,} names; per speaker "
+        f"{min(counts)} to {max(counts)}"
     )
+
+
+def _count_sexes(sexes: Iterable[str]) -> str:
+    """Number of speakers of each sex, as a text."""
+    counts = Counter(sexes)
+    if set(counts) == {"unknown"}:
+        return "sex not known"
+    return ", ".join(f"{count:,} {sex}" for sex, count in sorted(counts.items()))
 
 
 def describe_first(
-    corpus: Corpus, number: int, min_sample_rate_hz: int, allow_pipes: bool, heard: Heard
+    corpus: Corpus, number: int, min_sample_rate_hz: int, allow_pipes: bool, packing: Packing
 ) -> list[str]:
-    """What the headers of the first files say, and which of them would be refused.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        As read.
-    number : int
-        How many files to look at.
-    min_sample_rate_hz, allow_pipes
-        As of `measure_corpus`.
-    heard : Heard
-        Channel and rate of what will be packed.
-    """
-    whole = corpus.data
-    first = dict(islice(sorted(whole.wav_scp.items()), number))
-    missing = {
-        recording: entry
-        for recording, entry in first.items()
-        if file_of(entry) and not Path(file_of(entry)).is_file()
-    }
-    wav_scp = {recording: entry for recording, entry in first.items() if recording not in missing}
-    segments = (
-        None
-        if whole.segments is None
-        else {key: line for key, line in whole.segments.items() if line.split()[0] in wav_scp}
-    )
-    utt2spk = {
-        utterance: speaker
-        for utterance, speaker in whole.utt2spk.items()
-        if utterance in (wav_scp if segments is None else segments)
-    }
+    """Lines about the headers of the first recordings, and which of them would be refused."""
+    first = dict(islice(sorted(corpus.data.wav_scp.items()), number))
+    refused = []
+    wav_scp = {}
+    for recording, entry in first.items():
+        file = entry_file(entry)
+        if file and not Path(file).is_file():
+            refused.append(f"  would be an error: {entry} is missing")
+        else:
+            wav_scp[recording] = entry
+    data = _restrict_recordings(corpus.data, wav_scp)
     with tempfile.TemporaryDirectory() as cache:
         measured = measure_corpus(
-            DataDir(whole.path, wav_scp, utt2spk, segments),
-            min_sample_rate_hz,
-            1,
-            Path(cache),
-            allow_pipes,
-            heard.channel,
+            data, min_sample_rate_hz, 1, Path(cache), allow_pipes, packing.channel
         )
-    stated = {name: said for name, said in corpus.stated.items() if name in utt2spk}
+    stated = {name: value for name, value in corpus.stated.items() if name in data.utt2spk}
+    lasting = measured.recording_durations(corpus.data)
     try:
-        refuse_other_durations(whole.path, stated, measured.utt2dur, measured.seconds_of(whole))
-        contradiction = []
+        refuse_other_durations(data.path, stated, measured.utt2dur, lasting)
     except UserError as error:
-        contradiction = [f"  would stop it: {error}"]
-    seconds = [float(value) for value in measured.utt2dur.values()]
-    span = (
-        f"{min(seconds):.1f} to {max(seconds):.1f} s, {sum(seconds) / 60:.1f} min in all"
-        if seconds
-        else "none can be used"
-    )
+        refused.append(f"  would be an error: {error}")
+    for utterance, (_, detail) in sorted(measured.faults.items()):
+        refused.append(f"  would be dropped: {utterance}: {detail}")
     rates = ", ".join(f"{rate} Hz ({count})" for rate, count in sorted(measured.rates.items()))
-    refused = [f"  would stop it: {entry} is missing" for entry in missing.values()] + contradiction
-    refused += [
-        f"  would be dropped: {utterance}: {detail}"
-        for utterance, (_, detail) in sorted(measured.faults.items())
+    span = _describe_durations(measured.utt2dur.values())
+    return [
+        f"  first {len(first)} files: {span}; {rates or 'no rate'}",
+        *describe_audio(wav_scp, measured, packing),
+        *refused,
     ]
-    said = sound_lines(wav_scp, measured, heard)
-    return [f"  first {len(first)} files: {span}; {rates or 'no rate'}", *said, *refused]
+
+
+def _restrict_recordings(data: DataDir, wav_scp: dict[str, str]) -> DataDir:
+    """The utterances of some recordings."""
+    if data.segments is None:
+        return DataDir(data.path, wav_scp, restrict(data.utt2spk, wav_scp), None)
+    segments = {key: line for key, line in data.segments.items() if line.split()[0] in wav_scp}
+    return DataDir(data.path, wav_scp, restrict(data.utt2spk, segments), segments)
+
+
+def _describe_durations(utterance_seconds: Iterable[str]) -> str:
+    seconds = [float(text) for text in utterance_seconds]
+    if not seconds:
+        return "none can be used"
+    minutes = sum(seconds) / 60
+    return f"{min(seconds):.1f} to {max(seconds):.1f} s, {minutes:.1f} min in all"
 
 
 def describe_sets(
     sets: Mapping[str, Sequence[str]], spk2sex: Mapping[str, str], utt2spk: Mapping[str, str]
 ) -> list[str]:
-    """Who would be in which set.
-
-    Parameters
-    ----------
-    sets : mapping of str to sequence of str
-        Set -> speakers.
-    spk2sex, utt2spk : mappings of str to str
-        Of the corpus.
-    """
+    """Lines about the speakers and utterances of each set."""
     members = Counter(utt2spk.values())
     lines = []
     for name, speakers in sets.items():
+        sexes = _count_sexes(spk2sex[speaker] for speaker in speakers)
+        num_utterances = sum(members[speaker] for speaker in speakers)
         lines.append(
-            f"  {name}: {len(speakers):,} speakers ({_sexes_in_words(spk2sex[speaker] for speaker in speakers)}), "
-            f"{sum(members[speaker] for speaker in speakers):,} utterances"
+            f"  {name}: {len(speakers):,} speakers ({sexes}), {num_utterances:,} utterances"
         )
-        too_few = few_speakers(len(speakers)) if name != "train" else ""
-        if too_few:
-            lines.append(f"    {too_few}")
+        if name != "train":
+            warning = few_speakers(len(speakers))
+            if warning:
+                lines.append(f"    {warning}")
     return lines

@@ -1,103 +1,94 @@
-"""What the files of a corpus decide without a word, said: which channel is heard, and which bands there are."""
+"""Channels and sample rates of the files of a corpus, and what packing does with them."""
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
-from local.own.kaldi import file_of
+from local.own.kaldi import entry_file
 from local.own.measure import Measured
 from utils.audio import Channel, audio_info, read_audio, sounding_channels
 from utils.errors import UnreadableAudio
 
-LOOKED_AT = 50  # files of several channels that are read, and how much of each
-LOOKED_AT_SECONDS = 60
+MAX_FILES_READ = 50  # of several channels, to see whether the channel is silent
+MAX_SECONDS_READ = 60  # of each
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What the recipe makes of the files.
-
-    Attributes
-    ----------
-    channel : int or "mean"
-        The one that is heard, of several.
-    sample_rate_hz : int
-        Rate of the packed audio.
-    """
+class Packing:
+    """Channel (a number or "mean") and sample rate of the packed audio."""
 
     channel: Channel = 0
     sample_rate_hz: int = 16000
 
 
-def sound_lines(wav_scp: Mapping[str, str], measured: Measured, heard: Heard) -> list[str]:
-    """Lines of the channels and rates of files, for stage 0.
-
-    Parameters
-    ----------
-    wav_scp : mapping of str to str
-        Recording -> entry, of those that were measured.
-    measured : Measured
-        What their headers say.
-    heard : Heard
-        Channel and rate of the packed audio.
-    """
-    channel, sample_rate_hz = heard.channel, heard.sample_rate_hz
+def describe_audio(wav_scp: Mapping[str, str], measured: Measured, packing: Packing) -> list[str]:
+    """Lines about the channels and rates of the recordings of ``wav_scp``."""
+    channel, sample_rate_hz = packing.channel, packing.sample_rate_hz
     total = measured.rates.total()
-    single = total - len(measured.several)
-    lines = []
-    for channels, number in sorted(Counter(measured.several.values()).items()):
-        if channels:  # those whose header does not say are counted when they are read
-            taken = "their mean is taken" if channel == "mean" else f"channel {channel} is taken"
-            lines.append(
-                f"  {number:,} of {total:,} files have {channels} channels: {taken} (--channel: another, from 0, or mean)"
-            )
-    if single and channel not in (0, "mean"):
-        lines.append(f"  {single:,} of {total:,} files have 1 channel, which is taken")
-    lines += _silent_lines(wav_scp, measured.several, channel)
+    lines = _describe_channels(measured, channel)
+    lines += _describe_silence(wav_scp, measured.several, channel)
     for rate, number in sorted(measured.rates.items()):
         if rate < sample_rate_hz:
             lines.append(
-                f"  {number:,} of {total:,} files have {rate:,} Hz, and are packed at {sample_rate_hz:,} Hz: nothing above {rate / 2:,g} Hz "
-                "is in them"
+                f"  {number:,} of {total:,} files have {rate:,} Hz and are packed at "
+                f"{sample_rate_hz:,} Hz: nothing above {rate / 2:,g} Hz is in them"
             )
     return lines
 
 
-def _silent_lines(
+def _describe_channels(measured: Measured, channel: Channel) -> list[str]:
+    taken = f"channel {channel} is taken"
+    if channel == "mean":
+        taken = "their mean is taken"
+    total = measured.rates.total()
+    lines = []
+    for channels, number in sorted(Counter(measured.several.values()).items()):
+        if channels:  # 0: the header does not say; counted when the file is read
+            lines.append(
+                f"  {number:,} of {total:,} files have {channels} channels: {taken} "
+                "(--channel: another, from 0, or mean)"
+            )
+    single = total - len(measured.several)
+    if single and channel not in (0, "mean"):
+        lines.append(f"  {single:,} of {total:,} files have 1 channel, which is taken")
+    return lines
+
+
+def _describe_silence(
     wav_scp: Mapping[str, str], several: Mapping[str, int], channel: Channel
 ) -> list[str]:
-    """Whether the channel is silent in some of the first files of several channels, and which one is not."""
-    files = {
-        recording: entry
-        for recording, entry in wav_scp.items()
-        if several.get(recording, 1) > 1 and file_of(entry)
-    }
+    """Whether the channel is silent in some of the first files of several channels."""
+    recordings = [key for key in sorted(wav_scp) if several.get(key, 1) > 1]
+    files = [recording for recording in recordings if entry_file(wav_scp[recording])]
+    examined = files[:MAX_FILES_READ]
     counts: Counter[int] = Counter()
-    looked_at = dict(islice(sorted(files.items()), LOOKED_AT))
-    for recording, entry in looked_at.items():
-        counts.update(_sounding(entry, several[recording], channel)[:1])
-    return [
-        f"  channel {channel} is silent in {number:,} of {len(looked_at):,} files of several channels (their first minute), channel {other} is "
-        f"not; --channel {other}"
-        for other, number in sorted(counts.items())
-    ]
+    for recording in examined:
+        counts.update(_sounding(wav_scp[recording], several[recording], channel)[:1])
+    lines = []
+    for other, number in sorted(counts.items()):
+        lines.append(
+            f"  channel {channel} is silent in {number:,} of {len(examined):,} files of several "
+            f"channels (their first minute), channel {other} is not; give --channel {other}"
+        )
+    return lines
 
 
 def _sounding(entry: str, channels: int, channel: Channel) -> list[int]:
-    """Other channels with sound where this one has none; none of a file that cannot be read, which is told elsewhere."""
+    """Other channels that have sound if this one has none; none of an unreadable file."""
+
+    def read_other(other):
+        return _read_beginning(entry, other)
+
     try:
-        return sounding_channels(
-            _beginning(entry, channel), channel, channels, lambda other: _beginning(entry, other)
-        )
+        return sounding_channels(_read_beginning(entry, channel), channel, channels, read_other)
     except UnreadableAudio:
-        return []
+        return []  # reported with the measurements
 
 
-def _beginning(entry: str, channel: Channel) -> np.ndarray:
+def _read_beginning(entry: str, channel: Channel) -> np.ndarray:
     """The first minute of a channel."""
     num_samples, rate = audio_info(entry)
-    wanted = min(num_samples, LOOKED_AT_SECONDS * rate)
+    wanted = min(num_samples, MAX_SECONDS_READ * rate)
     return read_audio(entry, num_samples=wanted, channel=channel)[0]

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from local.corpus import path_from_checkout, read_protocol, require
+from local.corpus import first_few, path_from_checkout, read_protocol, require
 from local.own.corpus import Corpus, plain, refuse_few_speakers, renamed_speakers, speaker_ids
 from utils.audio.leftovers import left_by_system, left_out_in_words
 from utils.data_dir import DataDir
 from utils.errors import UserError
 
-SUFFIXES = (
+SUFFIXES = (  # of audio files
     ".wav",
     ".flac",
     ".ogg",
@@ -26,91 +26,85 @@ SUFFIXES = (
     ".webm",
     ".wma",
     ".amr",
-)  # of sound
+)
 UNFINISHED = (".part", ".partial", ".crdownload", ".filepart", ".aria2")
-TOP = "top"  # session of files that lie in the speaker's folder itself, where others lie deeper
+TOP = "top"  # session of files in the speaker's own folder, if others are deeper
 
 
 def read_tree(
     root: Path, files: Sequence[tuple[str, int]], left_out: Mapping[str, int] | None = None
 ) -> Corpus:
-    """The utterances of a tree: the first folder is the speaker, those between it and the file are the session.
+    """The utterances of a tree: the first folder is the speaker, those below it are the session.
 
-    Parameters
-    ----------
-    root : path
-        Holds one folder for each speaker, and, if somebody wrote it, Kaldi's ``spk2gender``.
-    files : sequence of (str, int)
-        Its audio, from `find_audio`.
-    left_out : mapping of str to int
-        What systems left among it, from `find_audio` too.
-
-    Raises
-    ------
-    UserError
-        It has too few speakers, looks half extracted, or two files would get one id.
+    ``files`` and ``left_out`` are from `find_audio`; the root may have Kaldi's ``spk2gender``.
+    UserError: too few speakers, a half-extracted tree, or two files with the same id.
     """
     _refuse_unfinished(root)
     paths = [path for path, _ in files if "/" in path]
     folders = Counter(path.split("/")[0] for path in paths)
     if len(folders) < 2:
-        refuse_few_speakers(len(folders), root, *_found_instead(root, files, paths))
+        refuse_few_speakers(len(folders), root, *_explain_few_speakers(root, files, paths))
     silent = _folders_without_audio(root, set(folders))
     ids = speaker_ids(set(folders), root)
     wav_scp: dict[str, str] = {}
     utt2spk, utt2session = {}, {}
-    base, before = path_from_checkout(root), None
+    base, previous = path_from_checkout(root), None
     for path in paths:
         folder, _, name = path.rpartition("/")
-        if folder != before:  # files of one folder follow one another
-            before, (first, *between) = folder, folder.split("/")
-            speaker, session = ids[first], "-".join(map(_plain_part, between))
-            prefix = "-".join(filter(None, (speaker, session)))
+        if folder != previous:  # files of one folder follow one another
+            previous = folder
+            first, *below = folder.split("/")
+            speaker, session = ids[first], "-".join(_plain_part(part) for part in below)
+            prefix = speaker
+            if session:
+                prefix = f"{speaker}-{session}"
         utterance = f"{prefix}-{_plain_part(name.rpartition('.')[0])}"
         if utterance in wav_scp:
             _refuse_same_id(root, paths, os.path.relpath(wav_scp[utterance], base), path, utterance)
         wav_scp[utterance] = f"{base}/{path}"
         utt2spk[utterance], utt2session[utterance] = speaker, session or TOP
-    maps = {"utt2session": utt2session} if set(utt2session.values()) != {TOP} else {}
+    maps = {}
+    if set(utt2session.values()) != {TOP}:
+        maps["utt2session"] = utt2session
     if (root / "spk2gender").exists():
         maps["spk2gender"] = _read_sexes(root / "spk2gender", ids)
     names, notes = renamed_speakers(ids)
     if silent:
-        notes.append(
-            f"{len(silent)} folders without audio are no speakers: {', '.join(silent[:5])}{', ...' if len(silent) > 5 else ''}"
-        )
+        notes.append(f"{len(silent)} folders without audio are no speakers: {first_few(silent, 5)}")
     if left_out:
         notes.append(left_out_in_words(left_out))
     if loose := len(files) - len(paths):
-        notes.append(f"{loose} audio files in {root} itself are nobody's and left aside")
-    return Corpus(
-        "a tree of <speaker>/.../<file>",
-        DataDir(root, wav_scp, utt2spk, None, maps | names),
-        notes=notes,
-    )
+        notes.append(f"{loose} audio files directly in {root} have no speaker and are left out")
+    data = DataDir(root, wav_scp, utt2spk, None, maps | names)
+    return Corpus("a tree of <speaker>/.../<file>", data, notes=notes)
 
 
 def _refuse_same_id(
     root: Path, paths: Sequence[str], path: str, other: str, utterance: str
 ) -> None:
-    """Refuse two files of one utterance: often all of them are there in two formats."""
-    both = f"{root}: {path} and {other} would both be called '{utterance}'"
-    formats_of: dict[str, set[str]] = {}
+    """Refuse two files of one utterance: often the whole tree has two formats."""
+    both = f"{root}: {path} and {other} would both have the id '{utterance}'"
+    formats_by_name: dict[str, set[str]] = {}
     for each in paths:
         name, _, suffix = each.rpartition(".")
-        formats_of.setdefault(name, set()).add(suffix.lower())
-    if (
-        len(formats_of[path.rpartition(".")[0]]) < 2
-        or path.rpartition(".")[0] != other.rpartition(".")[0]
-    ):
-        raise UserError(f"{both}; rename one")  # or .wav beside .WAV
-    several = [formats for formats in formats_of.values() if len(formats) > 1]
-    numbers = Counter(suffix for formats in formats_of.values() for suffix in formats)
+        formats_by_name.setdefault(name, set()).add(suffix.lower())
+    name = path.rpartition(".")[0]
+    if len(formats_by_name[name]) < 2 or name != other.rpartition(".")[0]:
+        raise UserError(f"{both}; rename one")  # for example .wav and .WAV
+    num_doubled = 0
+    numbers: Counter[str] = Counter()
+    doubled_formats: set[str] = set()
+    for formats in formats_by_name.values():
+        numbers.update(formats)
+        if len(formats) > 1:
+            num_doubled += 1
+            doubled_formats |= formats
     choices = " or ".join(
-        f"--formats {name} ({numbers[name]:,} recordings)" for name in sorted(set.union(*several))
+        f"--formats {name} ({numbers[name]:,} recordings)" for name in sorted(doubled_formats)
     )
     raise UserError(
-        f"{both}: {len(several):,} of {len(formats_of):,} recordings are there in two formats; choose one by {choices}, or remove one kind"
+        f"{both}: {num_doubled:,} of {len(formats_by_name):,} recordings exist in two formats; "
+        f"choose one by {choices}, or remove the files of one format"
     )
 
 
@@ -124,57 +118,57 @@ def _read_sexes(path: Path, ids: dict[str, str]) -> dict[str, str]:
     return {ids[name]: sexes[name] for name in ids}
 
 
-def _found_instead(
+def _explain_few_speakers(
     root: Path, files: Sequence[tuple[str, int]], paths: Sequence[str]
 ) -> tuple[str, str]:
-    """What was found in place of folders of speakers, and what to do."""
+    """What a tree has instead of folders of speakers, and what to do."""
     expected = f"expected {root}/<speaker>/.../<file> with files that end in {', '.join(SUFFIXES)}"
-    tables = sorted(path.name for path in root.iterdir() if path.suffix.lower() in (".csv", ".tsv"))
-    hint = f", or give the table {root / tables[0]}" if tables else ""
+    tables = [file.name for file in root.iterdir() if file.suffix.lower() in (".csv", ".tsv")]
+    hint = ""
+    if tables:
+        hint = f", or give the table {root / min(tables)}"
+    if not files:
+        return f"no audio in it, {expected}", f"correct the path{hint}"
     if not paths:
-        found = (
-            f"{len(files)} audio files lie in it without a folder of their speaker"
-            if files
-            else f"no audio in it, {expected}"
+        return (
+            f"{len(files)} audio files are directly in it, without folders of speakers",
+            f"{expected}{hint}",
         )
-        return found, f"{expected}{hint}" if files else f"correct the path{hint}"
-    folder, below = (
-        paths[0].split("/")[0],
-        {path.split("/")[1] for path in paths if path.count("/") > 1},
-    )
-    while len(below) == 1:
-        folder = f"{folder}/{next(iter(below))}"
-        depth = folder.count("/") + 1
-        below = {path.split("/")[depth] for path in paths if path.count("/") > depth}
-    nearest = (
-        f"{root / folder} has {len(below)} folders: is it the one" if len(below) > 1 else expected
-    )
-    return (
-        f"all {len(paths)} audio files lie in {root / paths[0].split('/')[0]}",
-        f"{nearest}{hint}",
-    )
+    folder = paths[0].split("/")[0]
+    detail = f"all {len(paths)} audio files are in {root / folder}"
+    subfolders = _folders_at_depth(paths, 1)
+    while len(subfolders) == 1:
+        folder = f"{folder}/{subfolders.pop()}"
+        subfolders = _folders_at_depth(paths, folder.count("/") + 1)
+    if len(subfolders) > 1:
+        expected = f"{root / folder} has {len(subfolders)} folders: is it the corpus"
+    return detail, f"{expected}{hint}"
+
+
+def _folders_at_depth(paths: Sequence[str], depth: int) -> set[str]:
+    """Names of the folders that lie in ``depth`` other folders."""
+    return {path.split("/")[depth] for path in paths if path.count("/") > depth}
 
 
 def _refuse_unfinished(root: Path) -> None:
-    """Refuse a tree into which something is still being fetched."""
+    """Refuse a tree with an unfinished download in it."""
     for name in sorted(os.listdir(root)):
         if name.lower().endswith(UNFINISHED):
-            raise UserError(
-                f"{root / name}: a download that has not ended; wait for it, or remove it"
-            )
+            raise UserError(f"{root / name}: an unfinished download; wait for it, or remove it")
 
 
 def _folders_without_audio(root: Path, with_audio: set[str]) -> list[str]:
-    """Folders in a tree with other files only; those that were made and not filled, as a half-extracted archive leaves them, are refused."""
-    others = sorted(
-        entry.name
-        for entry in os.scandir(root)
-        if entry.is_dir() and entry.name not in with_audio and not left_by_system(entry.name)
-    )
-    empty = [name for name in others if not any((root / name).rglob("*"))]
+    """Folders that have other files only; UserError for empty ones, which are half extracted."""
+    others, empty = [], []
+    for entry in os.scandir(root):
+        if not entry.is_dir() or entry.name in with_audio or left_by_system(entry.name):
+            continue
+        others.append(entry.name)
+        if not any((root / entry.name).rglob("*")):
+            empty.append(entry.name)
     if empty:
         raise UserError(
-            f"{root}: {len(empty)} of {len(with_audio) + len(empty)} folders are empty, first '{empty[0]}': "
-            "the archive is half extracted; extract it again, or remove them"
+            f"{root}: {len(empty)} of {len(with_audio) + len(empty)} folders are empty, first "
+            f"'{min(empty)}': the archive is half extracted; extract it again, or remove them"
         )
-    return others
+    return sorted(others)

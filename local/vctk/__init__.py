@@ -1,1 +1,1 @@
-"""VCTK: folder tree, speakers, sentences.  For local.prepare_vctk and local.prepare_noisy_vctk."""
+"""VCTK: folder tree, speakers, sentences. For local.prepare_vctk and local.prepare_noisy_vctk."""

@@ -1,4 +1,4 @@
-"""Which recordings of VCTK are used: all of them, or those of the sentences that all speakers read, and which sentences these are."""
+"""Recordings of VCTK that are used: all, or those of the sentences that all speakers read."""
 
 import re
 from collections import Counter, defaultdict
@@ -11,120 +11,86 @@ from local.vctk.tree import Tree, read_text
 from utils.data_dir.ledger import Ledger
 from utils.errors import UserError
 
-# Of the speakers that have texts: some of the real corpus lack a recording or two of the passages.
+# Of the speakers that have texts: in the published corpus some lack a recording of a passage.
 LEAST_SHARE = 0.9
 
 
 @dataclass
 class Selection:
-    """What is taken of the corpus.
+    """The part of the corpus that is used."""
 
-    Attributes
-    ----------
-    utterances : dict of str to (str, int)
-        To be used: path below the folder of the recordings, and bytes.
-    texts : dict of str to str
-        Of the utterances that have one.
-    sentence : dict of str to str
-        Utterance -> number of its sentence; text-dependent only.
-    ledger : Ledger
-        Recordings that are left out, with reasons.
-    other_sentences : int
-        Recordings of other sentences than those asked for; they are many, and not listed.
-    """
-
-    ledger: Ledger
+    ledger: Ledger  # recordings that are left out, with reasons
+    # Path below the folder of the recordings, and bytes.
     utterances: dict[str, tuple[str, int]] = field(default_factory=dict)
-    texts: dict[str, str] = field(default_factory=dict)
-    sentence: dict[str, str] = field(default_factory=dict)
-    other_sentences: int = 0
+    texts: dict[str, str] = field(default_factory=dict)  # of all recordings that have one
+    sentence: dict[str, str] = field(default_factory=dict)  # number of the sentence; td only
+    other_sentences: int = 0  # recordings of other sentences; they are many, and not listed
 
 
-def choose(tree: Tree, mode: str, protocol: str, output: Path) -> Selection:
-    """The recordings of a mode.
+def select(tree: Tree, mode: str, protocol: str, output: Path) -> Selection:
+    """The recordings of a mode and protocol of `prepare_vctk`.
 
-    Parameters
-    ----------
-    tree : Tree
-        The corpus.
-    mode, protocol : str
-        As of `prepare_vctk`.
-    output : path
-        For the ledger's messages.
-
-    Raises
-    ------
-    UserError
-        Text-dependent, and there is no sentence that all speakers read.
+    UserError: mode td, and no sentence is read by all speakers.
     """
-    chosen = Selection(Ledger(output))
-    chosen.texts = {
-        utterance: text
-        for utterance, path in sorted(tree.texts.items())
-        if utterance in tree.recordings and (text := read_text(path))
-    }
-    sentences = common_sentences(chosen.texts) if mode == "td" else {}
-    if mode == "td" and not sentences:
+    selection = Selection(Ledger(output))
+    for utterance, path in sorted(tree.texts.items()):
+        if utterance in tree.recordings and (text := read_text(path)):
+            selection.texts[utterance] = text
+    if mode == "ti":
+        for utterance, file in sorted(tree.recordings.items()):
+            selection.ledger.keep(utterance)
+            selection.utterances[utterance] = file
+        return selection
+    sentences = common_sentences(selection.texts)
+    if not sentences:
         raise UserError(
-            f"{tree.root}/txt: of {len(chosen.texts)} texts none is read by all speakers, expected one of the same number and text, as "
-            "'Please call Stella.'; extract the corpus again"
+            f"{tree.root}/txt: of {len(selection.texts)} texts none is read by all speakers, "
+            "expected one of the same number and text, as 'Please call Stella.'; extract the "
+            "corpus again"
         )
     if protocol == "seed":
         sentences = dict(islice(sentences.items(), 1))
     for utterance, file in sorted(tree.recordings.items()):
-        number = _sentence_of(utterance, chosen.texts.get(utterance, ""), sentences)
-        if mode == "td" and utterance not in chosen.texts:
-            chosen.ledger.drop(
-                utterance,
-                "no_text",
-                "nothing says whether it is one of the sentences that all speakers read",
-            )
-        elif mode == "td" and number is None:
-            chosen.other_sentences += 1
-        else:
-            chosen.ledger.keep(utterance)
-            chosen.utterances[utterance] = file
-            chosen.sentence |= {utterance: number} if number else {}
-    return chosen
+        _select_sentence(selection, utterance, file, sentences)
+    return selection
+
+
+def _select_sentence(
+    selection: Selection, utterance: str, file: tuple[str, int], sentences: Mapping[str, str]
+) -> None:
+    """Use a recording if it is of one of the sentences, by number and by text."""
+    if utterance not in selection.texts:
+        detail = "nothing says whether it is one of the sentences that all speakers read"
+        selection.ledger.drop(utterance, "no_text", detail)
+        return
+    number = utterance.rpartition("_")[2]
+    if sentences.get(number) != normalise_text(selection.texts[utterance]):
+        selection.other_sentences += 1
+        return
+    selection.ledger.keep(utterance)
+    selection.utterances[utterance] = file
+    selection.sentence[utterance] = number
 
 
 def common_sentences(texts: Mapping[str, str]) -> dict[str, str]:
-    """Number of a sentence -> its words, of those that all speakers read; at least 90 % of them have to.
+    """Number -> normalised text of the sentences that at least 90 % of the speakers read.
 
-    Parameters
-    ----------
-    texts : mapping of str to str
-        Utterance (``p225_001``) -> text; speakers without any do not count.
-
-    Returns
-    -------
-    dict of str to str
-        In the order of the numbers.
+    ``texts`` has utterances such as ``p225_001``; speakers without texts do not count.
     """
-    spoken: dict[str, Counter] = defaultdict(Counter)
+    counts: dict[str, Counter] = defaultdict(Counter)
+    speakers = set()
     for utterance, text in texts.items():
-        spoken[utterance.rpartition("_")[2]][words_of(text)] += 1
-    num_speakers = len({utterance.rpartition("_")[0] for utterance in texts})
-    most = {number: counts.most_common(1)[0] for number, counts in sorted(spoken.items())}
-    return {
-        number: words
-        for number, (words, count) in most.items()
-        if words and count >= LEAST_SHARE * num_speakers
-    }
+        speaker, _, number = utterance.rpartition("_")
+        speakers.add(speaker)
+        counts[number][normalise_text(text)] += 1
+    sentences = {}
+    for number in sorted(counts):
+        text, count = counts[number].most_common(1)[0]
+        if text and count >= LEAST_SHARE * len(speakers):
+            sentences[number] = text
+    return sentences
 
 
-def _sentence_of(utterance: str, text: str, sentences: Mapping[str, str]) -> str | None:
-    """Number of the common sentence that an utterance is; None where its number or its text is another."""
-    number = utterance.rpartition("_")[2]
-    return number if sentences.get(number) == words_of(text) else None
-
-
-def words_of(text: str) -> str:
-    """A text without what is not heard: case, punctuation, blanks.
-
-    Parameters
-    ----------
-    text : str
-        As it is written.
-    """
+def normalise_text(text: str) -> str:
+    """A text without case, punctuation and extra blanks."""
     return " ".join(re.findall(r"[a-z0-9]+", text.lower().replace("'", "")))

@@ -1,7 +1,6 @@
-"""What the lists of VOiCES 2019 say together: which recordings are enrolled and tested, who speaks in them, and whether the keys agree."""
+"""The lists of VOiCES 2019 together: enrolled and tested recordings, their speakers, the keys."""
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,119 +13,104 @@ from utils.errors import UserError
 
 @dataclass
 class Listed:
-    """The files that the lists name.
-
-    Attributes
-    ----------
-    recordings : dict of str to Recording
-        File name without its end -> what is known of it.
-    utterances : dict of str to str
-        The same -> utterance.
-    models : dict of str to list of str
-        Enrolment -> utterances.
-    """
+    """The files of the lists: stem -> recording, stem -> utterance id, model -> utterance ids."""
 
     recordings: dict[str, Recording]
     utterances: dict[str, str]
     models: dict[str, list[str]]
 
 
-def read_listed(found: Located, part: str) -> Listed:
-    """What enrolment and test list name.
+def read_listed(located: Located, part: str) -> Listed:
+    """The files of the enrolment and test lists of ``dev`` or ``eval``.
 
-    Parameters
-    ----------
-    found : Located
-        Where they are.
-    part : str
-        ``dev`` or ``eval``.
-
-    Raises
-    ------
-    UserError
-        A list is malformed, names a file that says nothing of itself, or a recording twice.
+    UserError: a list is malformed, has a file of an unknown name, or a test file twice.
     """
-    names = (
-        {stem_of(stem): stem_of(name) for stem, name in read_rows(found.lists["map"], 2, more=True)}
-        if "map" in found.lists
-        else {}
-    )
+    real_names = {}
+    if "map" in located.lists:
+        for stem, name in read_rows(located.lists["map"], 2, more=True):
+            real_names[stem_of(stem)] = stem_of(name)
     listed = Listed({}, {}, {})
-    enrolments = read_rows(found.lists["enrol"], 2)
-    tests = [row[0] for row in read_rows(found.lists["test"], 1)]
-    for kind, sides in (("enrol", [path for _, path in enrolments]), ("test", tests)):
-        stems = [stem_of(path) for path in sides]
-        again = next(
-            (stem for stem, number in Counter(stems).items() if number > 1 and kind == "test"), None
-        )
-        if again:
+    enrolments = read_rows(located.lists["enrol"], 2)
+    for _, path in enrolments:
+        _add_file(listed, located, part, "enrol", path, real_names)
+    tested = set()
+    for (path,) in read_rows(located.lists["test"], 1):
+        stem = stem_of(path)
+        if stem in tested:
             raise UserError(
-                f"{found.lists[kind]}: '{again}' is there twice, expected each file once; fetch the list again"
+                f"{located.lists['test']}: '{stem}' comes twice, expected each file once; fetch "
+                "the list again"
             )
-        for stem, path in zip(stems, sides, strict=True):
-            recording = parse_name(names.get(stem, stem))
-            if recording is None:
-                raise UserError(_unknown_name(found, part, kind, path))
-            folder = path.rpartition("/")[0].rpartition("/")[2]
-            if re.fullmatch(r"sp\d+", folder) and folder != recording.speaker:
-                raise UserError(
-                    f"{found.lists[kind]}: '{path}' lies in the folder of {folder} and names {recording.speaker}; fetch the list again"
-                )
-            listed.recordings[stem] = recording
-            listed.utterances[stem] = utterance_id(stem, recording.speaker)
+        tested.add(stem)
+        _add_file(listed, located, part, "test", path, real_names)
     for model, path in enrolments:
         listed.models.setdefault(model, []).append(listed.utterances[stem_of(path)])
     return listed
 
 
-def _unknown_name(found: Located, part: str, kind: str, path: str) -> str:
-    """Why a listed file cannot be used, in one line."""
-    if part == "eval" and "map" not in found.lists:
-        return (
-            f"{found.lists[kind]}: '{path}' is anonymous, and no VOiCES_challenge_2019_eval.SID.map is there to say who speaks where; "
-            "it came with the keys, in VOiCES_challenge_2019_post-eval-release: put it below the same folder"
+def _add_file(
+    listed: Listed,
+    located: Located,
+    part: str,
+    kind: str,
+    path: str,
+    real_names: dict[str, str],
+) -> None:
+    """Add a file of a list (enrol or test) to the recordings and utterances."""
+    stem = stem_of(path)
+    recording = parse_name(real_names.get(stem, stem))
+    if recording is None:
+        raise UserError(_explain_unknown_name(located, part, kind, path))
+    folder = path.rpartition("/")[0].rpartition("/")[2]
+    if re.fullmatch(r"sp\d+", folder) and folder != recording.speaker:
+        raise UserError(
+            f"{located.lists[kind]}: '{path}' is in the folder of {folder}, expected that of "
+            f"{recording.speaker}; fetch the list again"
         )
-    where = (
-        f"has no line in {found.lists['map']}"
-        if "map" in found.lists
-        else "is no name of the corpus"
+    listed.recordings[stem] = recording
+    listed.utterances[stem] = utterance_id(stem, recording.speaker)
+
+
+def _explain_unknown_name(located: Located, part: str, kind: str, path: str) -> str:
+    if part == "eval" and "map" not in located.lists:
+        return (
+            f"{located.lists[kind]}: '{path}' is anonymous, expected "
+            "VOiCES_challenge_2019_eval.SID.map with its speaker; the map came with the keys, in "
+            "VOiCES_challenge_2019_post-eval-release: put it below the same folder"
+        )
+    fault = "is not a name of the corpus"
+    if "map" in located.lists:
+        fault = f"has no line in {located.lists['map']}"
+    return (
+        f"{located.lists[kind]}: '{path}' {fault}, expected {SHAPE}; is it a list of another set?"
     )
-    return f"{found.lists[kind]}: '{path}' {where}, expected {SHAPE}; is it a list of another set?"
 
 
 def refuse_wrong_keys(keys: Path, trials: Trials, listed: Listed) -> None:
-    """Hold the keys against the speakers that the names tell.
+    """Raise UserError if keys contradict the speakers in the names.
 
-    Parameters
-    ----------
-    keys : path
-        For messages.
-    trials : Trials
-        From it.
-    listed : Listed
-        Who speaks.
-
-    Raises
-    ------
-    UserError
-        A line says tgt of two speakers, or imp of one, or tests a recording that its enrolment has heard.
+    A line is tgt of two speakers, or imp of one, or tests a recording of its own enrolment. Keys
+    without classes have no contradiction of the first two kinds.
     """
-    speakers = {
-        utterance: listed.recordings[stem].speaker for stem, utterance in listed.utterances.items()
-    }
-    enrolled = {model: speakers[utterances[0]] for model, utterances in listed.models.items()}
+    remedy = "keys and lists are of different versions: fetch both again"
+    test_speakers, enrolled = {}, {}
+    for stem, utterance in listed.utterances.items():
+        test_speakers[utterance] = listed.recordings[stem].speaker
+    for model, utterances in listed.models.items():
+        enrolled[model] = test_speakers[utterances[0]]
     if trials.kinds is not None:
         rows = zip(trials.enrol, trials.test, trials.kinds, strict=True)
-        for number, (model, test, kind) in enumerate(rows, 1):
-            if (enrolled[model] == speakers[test]) != (kind == "target"):
+        for number, (model, utterance, kind) in enumerate(rows, start=1):
+            enrol, test = enrolled[model], test_speakers[utterance]
+            if (enrol == test) != (kind == "target"):
                 raise UserError(
-                    f"{keys}: trial {number}, '{trials[number - 1]}', is of {enrolled[model]} "
-                    f"and {speakers[test]}; keys and lists are of different versions: "
-                    "fetch both again"
+                    f"{keys}: trial {number}, '{model} {utterance} {kind}', is of {enrol} and "
+                    f"{test}; {remedy}"
                 )
-    heard = Lists(trials, {}, listed.models).inside_model()
-    if len(heard):
+    inside = Lists(trials, {}, listed.models).inside_model()
+    if len(inside):
+        index = int(inside[0])
         raise UserError(
-            f"{keys}: trial {heard[0] + 1}, '{trials[int(heard[0])]}', tests a recording that its enrolment has heard; keys and lists are "
-            "of different versions: fetch both again"
+            f"{keys}: trial {index + 1}, '{trials[index]}', tests a recording of its own "
+            f"enrolment; {remedy}"
         )

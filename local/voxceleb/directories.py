@@ -1,4 +1,4 @@
-"""From the files, speakers and lists of VoxCeleb to its data directories."""
+"""Data directories from the files, speakers and lists of VoxCeleb."""
 
 import sys
 from collections import Counter
@@ -8,35 +8,29 @@ from pathlib import Path
 
 from local.audio_tree import durations
 from local.corpus import finish_data_dir, path_from_checkout
+from local.trial_design import Trial, trial_lines
 from local.voxceleb.lists import (
     LISTS,
-    Trial,
     check_version,
     read_training_list,
     read_trial_list,
-    refuse_heard,
+    refuse_leakage,
 )
-from local.voxceleb.meta import Speakers, corpus_of, is_voxceleb1
+from local.voxceleb.meta import Speakers, is_voxceleb1, speaker_corpus
 from local.voxceleb.missing import refuse_incomplete, report_part, write_missing
-from local.voxceleb.sets import choose_dev_speakers, design_dev_trials, part_of_map
-from local.voxceleb.trees import Utterances, find_utterances, part_of
+from local.voxceleb.sets import choose_dev_speakers, design_dev_trials
+from local.voxceleb.trees import Utterances, find_utterances, speaker_part
 from utils.audio.ffmpeg import require_ffmpeg
 from utils.data_dir import DataDir
 from utils.errors import UserError
 from utils.receipts import Task
 
+DEV_SETS = {"dev", "tests/dev"}
+
 
 @dataclass(frozen=True)
 class Choice:
-    """What was asked for; as the options of `local.prepare_voxceleb`.
-
-    Attributes
-    ----------
-    corpora : tuple of str
-        Those whose dev parts are trained on.
-    train_list, dev_speakers, seed, allow_incomplete, allow_leakage, jobs
-        As there.
-    """
+    """Options of `local.prepare_voxceleb`; ``corpora`` are those of which dev is trained on."""
 
     corpora: tuple[str, ...]
     train_list: Path | None
@@ -48,38 +42,36 @@ class Choice:
 
 
 @dataclass
-class Sounds:
-    """Utterances with their files, durations and faults.
+class Audio:
+    """Files of each corpus, and seconds or fault of each measured utterance."""
 
-    Attributes
-    ----------
-    found : mapping of str to Utterances
-        Corpus -> its files.
-    seconds, unreadable : dict of str to str
-        Utterance -> duration; what is wrong with it.
-    """
-
-    found: Mapping[str, Utterances]
+    by_corpus: Mapping[str, Utterances]
     seconds: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
-        self.prefix = {corpus: path_from_checkout(each.root) for corpus, each in self.found.items()}
+        self.roots = {
+            corpus: path_from_checkout(each.root) for corpus, each in self.by_corpus.items()
+        }
 
     def __contains__(self, utterance: str) -> bool:
-        corpus = corpus_of(utterance[:7])
-        return corpus in self.found and utterance in self.found[corpus].files
+        corpus = speaker_corpus(utterance[:7])
+        return corpus in self.by_corpus and utterance in self.by_corpus[corpus].files
 
     def entry(self, utterance: str) -> str:
-        """What wav.scp says: made when it is written, since of a million utterances each list is 100 MB.
+        """The entry of wav.scp; made when it is written, since a million of them take 100 MB."""
+        corpus = speaker_corpus(utterance[:7])
+        return f"{self.roots[corpus]}/{self.by_corpus[corpus].files[utterance][0]}"
 
-        Parameters
-        ----------
-        utterance : str
-            One that is there.
-        """
-        corpus = corpus_of(utterance[:7])
-        return f"{self.prefix[corpus]}/{self.found[corpus].files[utterance][0]}"
+
+@dataclass(frozen=True)
+class _Content:
+    """Utterances of a data directory, those without a file, and trials."""
+
+    utterances: list[str]
+    missing: list[str]
+    trials: list[str] | None = None
+    lost_trials: int = 0
 
 
 def make_sets(
@@ -90,226 +82,231 @@ def make_sets(
     paths: Mapping[str, Path],
     choice: Choice,
 ) -> None:
-    """Find, check, measure and write all data directories that are to be made.
+    """Find, check, measure and write all data directories of the tasks.
 
-    Parameters
-    ----------
-    tasks : mapping of str to Task
-        ``train``, ``dev``, ``tests/<list>``, and the set of all files that lists name.
-    output : path
-        Folder above them.
-    roots : mapping of str to path
-        Corpus -> its folder.
-    speakers : Speakers
-        What is known of them.
-    paths : mapping of str to path
-        List of trials -> its file.
-    choice : Choice
-        What was asked for.
-
-    Raises
-    ------
-    UserError
-        Something is missing, wrong or unreadable.
+    Tasks are ``train``, ``dev``, ``tests/<list>`` and the set of all files that lists name;
+    ``paths`` has the files of the lists of trials. UserError: something is missing, wrong or
+    unreadable.
     """
-    found = {
-        corpus: find_utterances(root, corpus, speakers, choice.jobs)
-        for corpus, root in roots.items()
-    }
-    print("\n".join(line for each in found.values() for line in each.said))
-    trials = {
-        name: _trials_of(name, path, speakers, choice.allow_incomplete)
-        for name, path in paths.items()
-    }
-    every = list(dict.fromkeys(trial for of_list in trials.values() for trial in of_list))
-    pool, complaints = _training_pool(found, speakers, output, choice, paths)
-    complaints += _incomplete_parts(found, speakers, output, choice, paths)
-    named = sorted({utterance for trial in every for utterance in trial[:2]})
-    sounds = Sounds(found)
-    absent = [key for key in named if key not in sounds]
+    by_corpus = {}
+    for corpus, root in roots.items():
+        by_corpus[corpus] = find_utterances(root, corpus, speakers, choice.jobs)
+        print("\n".join(by_corpus[corpus].notes))
+    trials = {}
+    for name, path in paths.items():
+        trials[name] = _read_trials(name, path, speakers, choice.allow_incomplete)
+    every = [trial for of_list in trials.values() for trial in of_list]
+    every = list(dict.fromkeys(every))
+    named = _list_sides(every)
+    audio = Audio(by_corpus)
+    pool, complaints = _training_pool(by_corpus, speakers, output, choice, paths)
+    complaints += _incomplete_parts(by_corpus, speakers, output, choice, paths)
+    in_trials, absent = _divide_by_file(named, audio)
     listing = output / "missing" / "test_files"
     complaints.append(write_missing(listing, absent, "files of the trials"))
     refuse_incomplete(complaints, choice.allow_incomplete)
-    groups = {
-        speaker: f"{corpus_of(speaker)} {speakers.sex.get(speaker, '')}"
-        for speaker in {utterance[:7] for utterance in pool}
-    }
-    dev: set[str] = set()
-    said = "dev: none, as asked for"
-    if choice.dev_speakers != 0:
-        utterances_of = Counter(key[:7] for key in pool if key in sounds)
-        single = {speaker for speaker in groups if utterances_of[speaker] < 2}
-        dev, said = choose_dev_speakers(groups, choice.dev_speakers, choice.seed, single)
-    print(said)
-    here, gone = _here_and_gone(pool, sounds)
-    _measure(sounds, sorted({*here, *(key for key in named if key in sounds)}), output, choice.jobs)
-    _refuse_unreadable(named, sounds, choice.allow_incomplete)
+    groups = _group_speakers(pool, speakers)
+    present, missing = _divide_by_file(pool, audio)
+    dev = _choose_dev(present, groups, choice)
+    _measure(audio, sorted({*present, *in_trials}), output, choice.jobs)
+    _refuse_unreadable(named, audio, choice.allow_incomplete)
     if "train" in tasks:
-        utterances, missing = ([key for key in keys if key[:7] not in dev] for keys in (here, gone))
-        _write(tasks["train"], _Content(utterances, missing), sounds, speakers)
-    utterances, missing = ([key for key in keys if key[:7] in dev] for keys in (here, gone))
-    of_dev = _Content(utterances, missing, _dev_trials(utterances, sounds, groups, choice.seed))
-    for name in sorted(tasks.keys() & {"dev", "tests/dev"}):
-        _write(tasks[name], of_dev, sounds, speakers)
-    for name in sorted(tasks.keys() - {"train", "dev", "tests/dev"}):
-        of_test = trials.get(name.removeprefix("tests/"), every)
-        _write_test(tasks[name], of_test, sounds, speakers)
+        for_train = [key for key in present if key[:7] not in dev]
+        missing_in_train = [key for key in missing if key[:7] not in dev]
+        _write(tasks["train"], _Content(for_train, missing_in_train), audio, speakers)
+    for_dev = [key for key in present if key[:7] in dev]
+    missing_in_dev = [key for key in missing if key[:7] in dev]
+    dev_trials = _dev_trials(for_dev, audio, groups, choice.seed)
+    dev_content = _Content(for_dev, missing_in_dev, dev_trials)
+    for name in sorted(tasks.keys() & DEV_SETS):
+        _write(tasks[name], dev_content, audio, speakers)
+    for name in sorted(tasks.keys() - DEV_SETS - {"train"}):
+        of_list = trials.get(name.removeprefix("tests/"), every)
+        _write_test(tasks[name], of_list, audio, speakers)
 
 
-def _trials_of(name: str, path: Path, speakers: Speakers, allow_incomplete: bool) -> list[Trial]:
+def _read_trials(name: str, path: Path, speakers: Speakers, allow_incomplete: bool) -> list[Trial]:
     trials, repeated = read_trial_list(path, speakers)
     print(check_version(name, path, trials, repeated, allow_incomplete))
     return trials
 
 
+def _list_sides(trials: list[Trial]) -> list[str]:
+    """Utterances of trials, in byte order."""
+    utterances: set[str] = set()
+    for enrol, test, _ in trials:
+        utterances.update((enrol, test))
+    return sorted(utterances)
+
+
+def _divide_by_file(utterances: list[str], audio: Audio) -> tuple[list[str], list[str]]:
+    """Utterances with a file, and those without."""
+    present = [utterance for utterance in utterances if utterance in audio]
+    missing = [utterance for utterance in utterances if utterance not in audio]
+    return present, missing
+
+
+def _group_speakers(pool: list[str], speakers: Speakers) -> dict[str, str]:
+    """Speaker of the pool -> corpus and sex."""
+    groups = {}
+    for speaker in {utterance[:7] for utterance in pool}:
+        groups[speaker] = f"{speaker_corpus(speaker)} {speakers.sex.get(speaker, '')}"
+    return groups
+
+
+def _choose_dev(present: list[str], groups: Mapping[str, str], choice: Choice) -> set[str]:
+    """Draw the dev speakers and print their number."""
+    if choice.dev_speakers == 0:
+        print("dev: none, as asked for")
+        return set()
+    num_utterances = Counter(utterance[:7] for utterance in present)
+    single = {speaker for speaker in groups if num_utterances[speaker] < 2}
+    dev, line = choose_dev_speakers(groups, choice.dev_speakers, choice.seed, single)
+    print(line)
+    return dev
+
+
 def _training_pool(
-    found: Mapping[str, Utterances],
+    by_corpus: Mapping[str, Utterances],
     speakers: Speakers,
     output: Path,
     choice: Choice,
     tests: Collection[str],
 ) -> tuple[list[str], list[str]]:
-    """Utterances to train on, dev's among them, in byte order; and what is wrong with them."""
+    """Utterances of train and dev, in byte order, and what is missing of them."""
     if choice.train_list is None:
-        return sorted(key for corpus in choice.corpora for key in found[corpus].of_part("dev")), []
+        return sorted(
+            key for corpus in choice.corpora for key in by_corpus[corpus].in_part("dev")
+        ), []
     pool = read_training_list(choice.train_list, speakers)
-    for speaker in sorted({utterance[:7] for utterance in pool}):
-        corpus = corpus_of(speaker)
-        part = found[corpus].part.get(speaker) if corpus in found else None
-        if corpus not in choice.corpora or (part or part_of(speaker, speakers)) == "test":
+    pool_speakers = {utterance[:7] for utterance in pool}
+    for speaker in sorted(pool_speakers):
+        corpus = speaker_corpus(speaker)
+        part = speaker_part(speaker, speakers)
+        if corpus in by_corpus:
+            part = by_corpus[corpus].part.get(speaker) or part
+        if corpus not in choice.corpora or part == "test":
+            expected = " and ".join(f"{name} dev" for name in choice.corpora)
             raise UserError(
-                f"{choice.train_list}: speaker {speaker} is of {corpus} {part or part_of(speaker, speakers)}, expected speakers of "
-                f"{' and '.join(f'{corpus} dev' for corpus in choice.corpora)}; take another list or --training"
+                f"{choice.train_list}: speaker {speaker} is of {corpus} {part}, expected speakers "
+                f"of {expected}; take another list or --training"
             )
-    refuse_heard(
-        tests,
-        any(map(is_voxceleb1, {utterance[:7] for utterance in pool})),
-        str(choice.train_list),
-        choice.allow_leakage,
-    )
-    there = {key for corpus in choice.corpora for key in found[corpus].files}
-    return pool, [
-        write_missing(
-            output / "missing" / "train_files",
-            [key for key in pool if key not in there],
-            f"files of {choice.train_list}",
-        )
-    ]
+    trains_on_dev = any(is_voxceleb1(speaker) for speaker in pool_speakers)
+    refuse_leakage(tests, trains_on_dev, str(choice.train_list), choice.allow_leakage)
+    files: set[str] = set()
+    for corpus in choice.corpora:
+        files.update(by_corpus[corpus].files)
+    missing = [utterance for utterance in pool if utterance not in files]
+    listing = output / "missing" / "train_files"
+    return pool, [write_missing(listing, missing, f"files of {choice.train_list}")]
 
 
 def _incomplete_parts(
-    found: Mapping[str, Utterances],
+    by_corpus: Mapping[str, Utterances],
     speakers: Speakers,
     output: Path,
     choice: Choice,
     tests: Collection[str],
 ) -> list[str]:
     """What is missing of the parts that are needed; counts of all parts are printed."""
-    needed = {("voxceleb1", "test")} | (
-        {("voxceleb1", "dev")} if any(LISTS[name].draws_on_dev for name in tests) else set()
-    )
-    needed |= {(corpus, "dev") for corpus in choice.corpora if choice.train_list is None}
+    needed = {("voxceleb1", "test")}
+    if any(LISTS[name].draws_on_dev for name in tests):
+        needed.add(("voxceleb1", "dev"))
+    if choice.train_list is None:
+        needed |= {(corpus, "dev") for corpus in choice.corpora}
     complaints = []
-    for corpus, part in ((corpus, part) for corpus in found for part in ("dev", "test")):
-        line, complaint = report_part(found[corpus], corpus, part, speakers, output)
-        print(line + ("" if (corpus, part) in needed else " (not needed)"))
-        complaints += (
-            [f"{found[corpus].root}: {complaint}"] if complaint and (corpus, part) in needed else []
-        )
+    for corpus in by_corpus:
+        for part in ("dev", "test"):
+            line, complaint = report_part(by_corpus[corpus], corpus, part, speakers, output)
+            if (corpus, part) not in needed:
+                print(f"{line} (not needed)")
+                continue
+            print(line)
+            if complaint:
+                complaints.append(f"{by_corpus[corpus].root}: {complaint}")
     return complaints
 
 
-def _measure(sounds: Sounds, utterances: list[str], output: Path, jobs: int) -> None:
-    """Fill in the durations of utterances, from headers."""
-    for corpus, each in sounds.found.items():
-        key_of = {each.files[key][0]: key for key in utterances if corpus_of(key[:7]) == corpus}
-        prefix = sounds.prefix[corpus]
-        require_ffmpeg(f"{prefix}/{path}" for path in key_of)
-        seconds, unreadable = durations(
-            Path(prefix),
-            [each.files[key] for key in key_of.values()],
-            jobs,
-            output / "durations" / corpus,
-        )
-        sounds.seconds |= {key_of[path]: length for path, length in seconds.items()}
-        sounds.unreadable |= {key_of[path]: fault for path, fault in unreadable.items()}
+def _measure(audio: Audio, utterances: list[str], output: Path, jobs: int) -> None:
+    """Add the durations of utterances, from headers."""
+    for corpus, each in audio.by_corpus.items():
+        in_corpus = [key for key in utterances if speaker_corpus(key[:7]) == corpus]
+        files = [each.files[key] for key in in_corpus]
+        root = audio.roots[corpus]
+        require_ffmpeg(f"{root}/{path}" for path, _ in files)
+        seconds, faults = durations(Path(root), files, jobs, output / "durations" / corpus)
+        for key, (path, _) in zip(in_corpus, files, strict=True):
+            if path in seconds:
+                audio.seconds[key] = seconds[path]
+            else:
+                audio.unreadable[key] = faults[path]
 
 
-def _refuse_unreadable(named: list[str], sounds: Sounds, allow_incomplete: bool) -> None:
-    bad = [utterance for utterance in named if utterance in sounds.unreadable]
+def _refuse_unreadable(named: list[str], audio: Audio, allow_incomplete: bool) -> None:
+    bad = [utterance for utterance in named if utterance in audio.unreadable]
     if bad and not allow_incomplete:
         raise UserError(
-            f"{sounds.unreadable[bad[0]]}; the trials name {len(bad):,} files that cannot be read: fetch them again, or give "
-            "--allow-incomplete, with which their trials are lost and every result says so"
+            f"{audio.unreadable[bad[0]]}; the trials name {len(bad):,} files that cannot be read: "
+            "fetch them again, or give --allow-incomplete, with which their trials are lost and "
+            "every result says so"
         )
 
 
 def _dev_trials(
-    utterances: list[str], sounds: Sounds, groups: Mapping[str, str], seed: int
+    utterances: list[str], audio: Audio, groups: Mapping[str, str], seed: int
 ) -> list[str] | None:
-    """Trials of the utterances of dev that can be read; None where there are none."""
-    readable = {key: key[:7] for key in utterances if key not in sounds.unreadable}
+    """Trials of the dev utterances that can be read; None if there are none."""
+    readable = [utterance for utterance in utterances if utterance not in audio.unreadable]
     if not readable:
         return None
-    return design_dev_trials(readable, {key: key[8:-6] for key in readable}, groups, seed)
+    utt2spk = {utterance: utterance[:7] for utterance in readable}
+    utt2session = {utterance: utterance[8:-6] for utterance in readable}
+    return design_dev_trials(utt2spk, utt2session, groups, seed)
 
 
-def _write_test(task: Task, trials: list[Trial], sounds: Sounds, speakers: Speakers) -> None:
-    """A set of the files that trials name; those of missing and unreadable files are lost, and counted."""
-    named = sorted({utterance for trial in trials for utterance in trial[:2]})
-    kept = [trial for trial in trials if trial[0] in sounds.seconds and trial[1] in sounds.seconds]
-    lines = [
-        f"{enrol} {test} {'target' if is_target else 'nontarget'}"
-        for enrol, test, is_target in kept
-    ]
-    here, missing = _here_and_gone(named, sounds)
-    _write(task, _Content(here, missing, lines, len(trials) - len(kept)), sounds, speakers)
+def _write_test(task: Task, trials: list[Trial], audio: Audio, speakers: Speakers) -> None:
+    """Write a set of the files of trials; trials of missing and unreadable files are lost."""
+    kept = [trial for trial in trials if trial[0] in audio.seconds and trial[1] in audio.seconds]
+    present, missing = _divide_by_file(_list_sides(trials), audio)
+    content = _Content(present, missing, trial_lines(kept), len(trials) - len(kept))
+    _write(task, content, audio, speakers)
 
 
-def _here_and_gone(utterances: list[str], sounds: Sounds) -> tuple[list[str], list[str]]:
-    """Those that have a file, and those that have none."""
-    here = [utterance for utterance in utterances if utterance in sounds]
-    gone = [utterance for utterance in utterances if utterance not in sounds]
-    return here, gone
-
-
-@dataclass(frozen=True)
-class _Content:
-    """What a data directory is to hold, and what of it is missing."""
-
-    utterances: list[str]
-    missing: list[str]
-    trials: list[str] | None = None
-    lost_trials: int = 0
-
-
-def _write(task: Task, content: _Content, sounds: Sounds, speakers: Speakers) -> None:
-    """Write one data directory and say what is in it."""
-    utterances, trials, lost_trials = content.utterances, content.trials, content.lost_trials
-    utt2spk = {utterance: sys.intern(utterance[:7]) for utterance in utterances}
+def _write(task: Task, content: _Content, audio: Audio, speakers: Speakers) -> None:
+    """Write one data directory and print its counts."""
+    utterances, trials = content.utterances, content.trials
+    wav_scp, utt2spk, utt2session, utt2dur, unreadable = {}, {}, {}, {}, {}
+    for key in utterances:
+        wav_scp[key] = audio.entry(key)
+        utt2spk[key], utt2session[key] = sys.intern(key[:7]), sys.intern(key[8:-6])
+        if key in audio.seconds:
+            utt2dur[key] = audio.seconds[key]
+        if key in audio.unreadable:
+            unreadable[key] = audio.unreadable[key]
+    maps = {"utt2dur": utt2dur, "utt2session": utt2session}
     names = set(utt2spk.values())
-    seconds = {key: sounds.seconds[key] for key in utterances if key in sounds.seconds}
-    of_speakers = {
-        "spk2gender": part_of_map(speakers.sex, names),
-        "spk2nationality": part_of_map(speakers.nationality, names),
-    }
-    maps = {"utt2dur": seconds, "utt2session": {key: sys.intern(key[8:-6]) for key in utterances}}
-    maps |= {name: each for name, each in of_speakers.items() if each}
-    data = DataDir(
-        task.home, {key: sounds.entry(key) for key in utterances}, utt2spk, None, maps, trials
+    for list_name, mapping in (
+        ("spk2gender", speakers.sex),
+        ("spk2nationality", speakers.nationality),
+    ):
+        if names and names <= mapping.keys():  # a list covers its data directory
+            maps[list_name] = {speaker: mapping[speaker] for speaker in names}
+    counts = None
+    if trials:
+        num_targets = sum(line.endswith(" target") for line in trials)
+        counts = {"targets": num_targets, "nontargets": len(trials) - num_targets}
+    data = DataDir(task.home, wav_scp, utt2spk, None, maps, trials)
+    written = finish_data_dir(
+        task, data, unreadable, counts, missing=content.missing, lost_trials=content.lost_trials
     )
-    unreadable = {key: sounds.unreadable[key] for key in utterances if key in sounds.unreadable}
-    targets = sum(line.endswith(" target") for line in trials or ())
-    counts = finish_data_dir(
-        task,
-        data,
-        unreadable,
-        {"targets": targets, "nontargets": len(trials) - targets} if trials else None,
-        missing=content.missing,
-        lost_trials=lost_trials,
+    line = (
+        f"{task.home}: {written['went_on']:,} of {written['came_in']:,} utterances, "
+        f"{written['speakers']:,} speakers"
     )
-    said = f"{counts['went_on']:,} of {counts['came_in']:,} utterances, {counts['speakers']:,} speakers"
-    said += f", {targets:,} target and {len(trials) - targets:,} impostor trials" if trials else ""
-    said += f"; {lost_trials:,} trials are lost" if lost_trials else ""
-    said += "" if "spk2gender" in data.maps else "; the sex of some speakers is not known"
-    print(f"{task.home}: {said}")
+    if counts:
+        line += f", {counts['targets']:,} target and {counts['nontargets']:,} nontarget trials"
+    if content.lost_trials:
+        line += f"; {content.lost_trials:,} trials are lost"
+    if "spk2gender" not in data.maps:
+        line += "; the sex of some speakers is not known"
+    print(line)

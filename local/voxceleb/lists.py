@@ -1,4 +1,4 @@
-"""VoxCeleb1's lists of trials, original and cleaned, and other people's lists of training files."""
+"""VoxCeleb1's lists of trials, original and cleaned, and training lists of other projects."""
 
 import hashlib
 import re
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from local.trial_design import Trial
 from local.voxceleb.meta import Speakers
 from utils.errors import UserError
 from utils.files import read_foreign_lines, words_of
@@ -13,21 +14,14 @@ from utils.trials.voxceleb_names import FIRST_RELEASE
 
 KEY = re.compile(r"(?:\S*/)?(id\d{5})/([^/\s]+)/(\d{5})(?:\.(?:wav|flac|m4a))?")
 OLD_KEY = re.compile(rf"(?:\S*/)?{FIRST_RELEASE.pattern}")
+LINE_LETTERS = 100  # of a line in a message
 
 
 class Published(NamedTuple):
-    """A list of trials as its site has it.
+    """A list of trials as published.
 
-    Attributes
-    ----------
-    names : tuple of str
-        What the file is called: on VoxCeleb's site, and in VGG's repository.
-    trials : int
-        How many.
-    draws_on_dev : bool
-        Its speakers are those of VoxCeleb1's dev part too.
-    digest : str
-        First digits of the SHA-256 of its trials, ``<label> <utterance> <utterance>`` on each line; empty where it isn't known.
+    ``names`` are those of the file on VoxCeleb's site and in VGG's repository; ``draws_on_dev``:
+    its speakers are also those of VoxCeleb1's dev part; ``digest``: see `digest`, empty if unknown.
     """
 
     names: tuple[str, ...]
@@ -52,212 +46,163 @@ LISTS = {
         ("list_test_hard2.txt", "voxceleb1_veri_test_hard_fixed.txt"), 550_894, True
     ),
 }
-Trial = tuple[
-    str, str, bool
-]  # enrolment utterance, test utterance, whether both are of one speaker
 
 
-def _utterance_of(key: str, id_of: Mapping[str, str]) -> str | None:
-    """The utterance that a list's path names; None where it is no path of VoxCeleb."""
+def _parse_key(key: str, ids: Mapping[str, str]) -> str:
+    """The utterance of a path in a list; empty if it is not a path of VoxCeleb."""
     if match := KEY.fullmatch(key):
-        return f"{match[1]}-{match[2]}-{match[3]}"
+        return "-".join(match.groups())
     match = OLD_KEY.fullmatch(key)
-    return f"{id_of[match[1]]}-{match[2]}-{match[3][-5:]}" if match and match[1] in id_of else None
+    if match and match[1] in ids:
+        return f"{ids[match[1]]}-{match[2]}-{match[3][-5:]}"
+    return ""
 
 
 def read_trial_list(path: Path, speakers: Speakers) -> tuple[list[Trial], int]:
-    """Trials of a list: ``<1 or 0> <path> <path>`` on each line; blanks, CR LF and a missing last line end do not matter.
+    """Distinct trials of lines ``<1 or 0> <path> <path>``, and the number of repeated lines.
 
-    Parameters
-    ----------
-    path : path
-        Text file.
-    speakers : Speakers
-        What is known of them.
-
-    Returns
-    -------
-    trials : list of trials
-        In the list's order, each once.
-    repeated : int
-        How many lines say again what an earlier one says.
-
-    Raises
-    ------
-    UserError
-        A line is no trial, is one of a file with itself, or its label is not what its speakers say.
+    UserError: a line is not a trial, is of a file with itself, or its label is wrong.
     """
     trials: dict[Trial, None] = {}
-    lines = 0
+    num_lines = 0
     for number, line in enumerate(read_foreign_lines(path), 1):
         fields = words_of(line)
         if not fields:
             continue
-        names = [_utterance_of(key, speakers.id_of) for key in fields[1:]]
-        sides = [name for name in names if name is not None]
-        if len(fields) != 3 or fields[0] not in ("0", "1") or len(sides) != 2:
+        sides = [_parse_key(key, speakers.ids) for key in fields[1:]]
+        if len(fields) != 3 or fields[0] not in ("0", "1") or not all(sides):
             raise UserError(
-                f"{path}:{number}: '{line.strip()[:100]}', expected '1 id10270/<video>/00001.wav id10270/<video>/00002.wav', "
-                "0 where they are two speakers"
+                f"{path}:{number}: '{line.strip()[:LINE_LETTERS]}', expected "
+                "'1 id10270/<video>/00001.wav id10270/<video>/00002.wav', 0 for two speakers; "
+                "fetch it again"
             )
         enrol, test = sides
-        trial = enrol, test, fields[0] == "1"
-        if (enrol[:7] == test[:7]) != trial[2]:
+        is_target = fields[0] == "1"
+        if (enrol[:7] == test[:7]) != is_target:
             raise UserError(
-                f"{path}:{number}: label {fields[0]} for {enrol[:7]} and {test[:7]}, expected 1 for one speaker, 0 for two; "
-                "fetch it again"
+                f"{path}:{number}: label {fields[0]} for {enrol[:7]} and {test[:7]}, expected 1 "
+                "for one speaker, 0 for two; fetch it again"
             )
         if enrol == test:
             raise UserError(
                 f"{path}:{number}: trial of {enrol} with itself, expected two files; fetch it again"
             )
-        trials[trial] = None
-        lines += 1
-    return list(trials), lines - len(trials)
+        trials[enrol, test, is_target] = None
+        num_lines += 1
+    return list(trials), num_lines - len(trials)
 
 
 def check_version(
     name: str, path: Path, trials: list[Trial], repeated: int, allow_incomplete: bool
 ) -> str:
-    """Refuse a list that is not the one that its name says.
+    """A line about a list; UserError if it is not the one of `LISTS` that its name says.
 
-    Parameters
-    ----------
-    name : str
-        Of `LISTS`.
-    path : path
-        Its file.
-    trials, repeated : list of trials, int
-        From `read_trial_list`.
-    allow_incomplete : bool
-        A list of another length is taken nevertheless, unless it is another official one.
-
-    Returns
-    -------
-    str
-        What to say of it.
-
-    Raises
-    ------
-    UserError
-        Says which list it is, or how long it should be.
+    ``allow_incomplete`` accepts a list of another length, unless it is another official one.
     """
-    expected, found = LISTS[name], len(trials) + repeated
-    other = next((other for other, published in LISTS.items() if published.trials == found), name)
-    if other != name:
+    expected, number = LISTS[name], len(trials) + repeated
+    for other, published in LISTS.items():
+        if published.trials == number and other != name:
+            raise UserError(
+                f"{path}: {number:,} trials: this is {other} ({published.names[0]}), expected the "
+                f"{expected.trials:,} of {name} ({expected.names[0]}); put the right file there"
+            )
+    if number == expected.trials and expected.digest not in ("", digest(trials)):
         raise UserError(
-            f"{path}: {found:,} trials: this is {other} ({LISTS[other].names[0]}), expected the {expected.trials:,} of {name} "
-            f"({expected.names[0]}); put the right file there"
+            f"{path}: as many trials as {name} has, {number:,}, but others; fetch "
+            f"{expected.names[0]} again"
         )
-    if found == expected.trials and expected.digest not in ("", digest(trials)):
+    if not expected.draws_on_dev:
+        _refuse_dev_speakers(name, path, trials)
+    remark = "as published"
+    if number != expected.trials:
+        remark = f"the published list has {expected.trials:,}"
+        if not allow_incomplete:
+            raise UserError(
+                f"{path}: {number:,} trials, expected the {expected.trials:,} of {name} "
+                f"({expected.names[0]}); fetch it again, or give --allow-incomplete for a list of "
+                "another length"
+            )
+    line = f"{path}: {number:,} trials of {name} ({remark})"
+    if repeated:
+        line += f"; {repeated:,} of them come twice and count once"
+    return line
+
+
+def _refuse_dev_speakers(name: str, path: Path, trials: Iterable[Trial]) -> None:
+    """Refuse speakers that are not of VoxCeleb1's test part."""
+    speakers: set[str] = set()
+    for enrol, test, _ in trials:
+        speakers.update((enrol[:7], test[:7]))
+    others = speakers - set(Speakers().known("voxceleb1", "test"))
+    if others:
         raise UserError(
-            f"{path}: as many trials as {name} has, {found:,}, but others; fetch {expected.names[0]} again"
+            f"{path}: {len(others):,} speakers are not among the 40 of {name}, first "
+            f"{min(others)}; put {LISTS[name].names[0]} there"
         )
-    has_dev = {utterance[:7] for trial in trials for utterance in trial[:2]} - set(
-        Speakers().known("voxceleb1", "test")
-    )
-    if has_dev and not expected.draws_on_dev:
-        raise UserError(
-            f"{path}: {len(has_dev):,} speakers are not among the 40 of {name}, first {min(has_dev)}; put {expected.names[0]} there"
-        )
-    if found != expected.trials and not allow_incomplete:
-        raise UserError(
-            f"{path}: {found:,} trials, expected the {expected.trials:,} of {name} ({expected.names[0]}); fetch it again, "
-            "or give --allow-incomplete for a list of another length"
-        )
-    compared = (
-        "as published"
-        if found == expected.trials
-        else f"the published list has {expected.trials:,}"
-    )
-    return f"{path}: {found:,} trials of {name} ({compared})" + (
-        f"; {repeated:,} stand there twice and count once" if repeated else ""
-    )
 
 
 def digest(trials: Iterable[Trial]) -> str:
-    """First digits of the fingerprint of a list, whatever its line ends and endings of names.
-
-    Parameters
-    ----------
-    trials : iterable of trials
-        In the list's order.
-    """
+    """First 16 digits of the SHA-256 of ``<label> <utterance> <utterance>`` lines."""
     lines = "".join(f"{int(is_target)} {enrol} {test}\n" for enrol, test, is_target in trials)
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
 def read_training_list(path: Path, speakers: Speakers) -> list[str]:
-    """Utterances of a training list.
+    """Utterances of a training list, in byte order.
 
-    Parameters
-    ----------
-    path : path
-        Lines ``id00012 id00012/<video>/00001.wav`` (voxceleb_trainer) or ``id00012/<video>/00001.wav 0`` (VGG: each number one speaker).
-    speakers : Speakers
-        What is known of them.
-
-    Returns
-    -------
-    list of str
-        In byte order.
-
-    Raises
-    ------
-    UserError
-        A line has neither format, names another speaker than its path does, or comes twice.
+    Lines are ``id00012 id00012/<video>/00001.wav`` (voxceleb_trainer) or
+    ``id00012/<video>/00001.wav 0`` (VGG: a number per speaker). UserError: a line has neither
+    format, names another speaker than its path, or comes twice.
     """
     utterances: dict[str, int] = {}
-    label_of: dict[str, str] = {}
+    speaker_by_label: dict[str, str] = {}
     for number, line in enumerate(read_foreign_lines(path), 1):
         fields = words_of(line)
         if not fields:
             continue
-        keys = [_utterance_of(field, speakers.id_of) for field in fields]
-        named = [key for key in keys if key is not None]
-        if len(fields) != 2 or len(named) != 1:
+        utterance, label = _parse_training_line(fields, speakers.ids)
+        if not utterance:
             raise UserError(
-                f"{path}:{number}: '{line.strip()[:100]}', expected 'id00012 id00012/<video>/00001.wav' or 'id00012/<video>/00001.wav 0'"
+                f"{path}:{number}: '{line.strip()[:LINE_LETTERS]}', expected "
+                "'id00012 id00012/<video>/00001.wav' or 'id00012/<video>/00001.wav 0'; correct it"
             )
-        utterance = named[0]
-        label = fields[0] if keys[0] is None else fields[1]
-        if label_of.setdefault(label, utterance[:7]) != utterance[:7] or (
-            label.startswith("id") and label != utterance[:7]
-        ):
+        speaker = utterance[:7]
+        expected = speaker_by_label.setdefault(label, speaker)
+        if expected != speaker or (label.startswith("id") and label != speaker):
             raise UserError(
-                f"{path}:{number}: '{label}' for {utterance[:7]}, expected {label_of[label]}; each label is one speaker"
+                f"{path}:{number}: '{label}' for {speaker}, expected {expected}; each label is one "
+                "speaker"
             )
         if utterances.setdefault(utterance, number) != number:
             raise UserError(
-                f"{path}:{number}: the file of line {utterances[utterance]} again; remove one of them"
+                f"{path}:{number}: the file of line {utterances[utterance]} again; remove one of "
+                "them"
             )
     if not utterances:
         raise UserError(f"{path}: empty, expected a list of training files")
     return sorted(utterances)
 
 
-def refuse_heard(tests: Iterable[str], is_heard: bool, source: str, allow_leakage: bool) -> None:
-    """Refuse the lists E and H where the network hears their speakers in training.
+def _parse_training_line(fields: list[str], ids: Mapping[str, str]) -> tuple[str, str]:
+    """Utterance and label of a line; empty if it has neither format."""
+    if len(fields) != 2:
+        return "", ""
+    first, second = (_parse_key(text, ids) for text in fields)
+    if second and not first:
+        return second, fields[0]
+    if first and not second:
+        return first, fields[1]
+    return "", ""
 
-    Parameters
-    ----------
-    tests : iterable of str
-        Names of lists.
-    is_heard : bool
-        Whether VoxCeleb1 dev is trained on.
-    source : str
-        What says so.
-    allow_leakage : bool
-        Go on nevertheless.
 
-    Raises
-    ------
-    UserError
-        It is, and there is no leave.
-    """
-    drawing = [name for name in tests if LISTS[name].draws_on_dev]
-    if is_heard and drawing and not allow_leakage:
+def refuse_leakage(
+    tests: Iterable[str], trains_on_dev: bool, source: str, allow_leakage: bool
+) -> None:
+    """Raise UserError for the lists E and H if ``source`` trains on VoxCeleb1 dev."""
+    leaking = [name for name in tests if LISTS[name].draws_on_dev]
+    if trains_on_dev and leaking and not allow_leakage:
         raise UserError(
-            f"{source} trains on speakers of VoxCeleb1 dev, and the trials of {', '.join(drawing)} are theirs: figures would flatter; "
-            "take lists O alone, train on vox2dev, or say --allow-leakage, which marks every result"
+            f"{source} trains on speakers of VoxCeleb1 dev, who are also in the trials of "
+            f"{', '.join(leaking)}: results would be too good; take lists O alone, train on "
+            "vox2dev, or give --allow-leakage, which marks every result"
         )

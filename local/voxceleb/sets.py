@@ -1,14 +1,14 @@
-"""Who is trained on, who is dev, and which trials dev has, where a corpus has thousands of speakers and a million utterances."""
+"""Dev speakers and dev trials of a corpus with thousands of speakers and a million utterances."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
 from local.trial_design import stratified_order
 from utils.errors import UserError
 
-DEV_SPEAKERS = 40  # as many as VoxCeleb1's list O has
-FEW_SPEAKERS = 400  # below, a tenth is dev
+DEV_SPEAKERS = 40  # as in VoxCeleb1's list O
+FEW_SPEAKERS = 400  # of fewer, a tenth is dev
 TARGETS_PER_SPEAKER = 500  # 40 dev speakers then have as many trials as list O
 
 
@@ -18,60 +18,33 @@ def choose_dev_speakers(
     seed: int,
     single: Collection[str] = frozenset(),
 ) -> tuple[set[str], str]:
-    """Draw the speakers that are kept out of the training.
+    """Draw the training speakers that are held out, with the groups (corpus, sex) in proportion.
 
-    Parameters
-    ----------
-    spk2group : mapping of str to str
-        Training speaker -> group (corpus and sex), which dev has in proportion.
-    wanted : int or None
-        How many; None: 40, or a tenth and at least 2 of fewer than 400; 0: none, as in the papers.
-    seed : int
-        Of the draw.
-    single : collection of str
-        Speakers of one utterance, who have no target trial: they are trained on.
-
-    Returns
-    -------
-    speakers : set of str
-        Those of dev.
-    said : str
-        How many, and why.
-
-    Raises
-    ------
-    UserError
-        Too few are left to train on, or one alone would be dev.
+    ``wanted`` None: 40, or a tenth and at least 2 of fewer than 400; 0: none, as in the papers.
+    ``single`` are speakers with one utterance, who have no target trial. Returns the speakers, and
+    a line about their number. UserError: too few are left for training, or dev would have one.
     """
     total = len(spk2group)
-    number = (
-        wanted
-        if wanted is not None
-        else DEV_SPEAKERS
-        if total >= FEW_SPEAKERS
-        else max(2, total // 10)
-    )
+    if wanted is not None:
+        number, reason = wanted, "as asked for"
+    elif total >= FEW_SPEAKERS:
+        number, reason = DEV_SPEAKERS, "drawn with the seed"
+    else:
+        number, reason = max(2, total // 10), f"a tenth of fewer than {FEW_SPEAKERS}"
     if number == 1 or number < 0 or (number and total - number < 2):
         raise UserError(
-            f"{number} of {total} training speakers for dev, expected 2 or more, and 2 or more others; 0: none; correct --dev-speakers"
+            f"{number} of {total} training speakers for dev, expected 2 or more, and 2 or more "
+            "others; 0: none; correct --dev-speakers"
         )
     fit = {speaker: group for speaker, group in spk2group.items() if speaker not in single}
     if number > len(fit):
         raise UserError(
-            f"{number} of {total} training speakers for dev, but {total - len(fit)} have one utterance and no target trial, {len(fit)} have more; "
-            "lower --dev-speakers, or 0: none"
+            f"{number} of {total} training speakers for dev, but {total - len(fit)} have one "
+            f"utterance and no target trial, {len(fit)} have more; lower --dev-speakers, or 0: none"
         )
     order = stratified_order(fit, seed)
-    why = (
-        "as asked for"
-        if wanted is not None
-        else f"a tenth of fewer than {FEW_SPEAKERS}"
-        if total < FEW_SPEAKERS
-        else "drawn with the seed"
-    )
-    return {
-        order[index * len(order) // number] for index in range(number)
-    }, f"dev: {number} of {total:,} training speakers, {why}"
+    speakers = {order[index * len(order) // number] for index in range(number)}
+    return speakers, f"dev: {number} of {total:,} training speakers, {reason}"
 
 
 def design_dev_trials(
@@ -80,80 +53,52 @@ def design_dev_trials(
     spk2group: Mapping[str, str],
     seed: int,
 ) -> list[str]:
-    """Trials of many utterances: up to 500 target pairs of each speaker, across sessions where there are several, and as many impostor pairs.
+    """Trials of many utterances, as lines in byte order.
 
-    Half of the impostor pairs are within a group of similar speakers, as far as there are so many.  Pairs are unordered and distinct.
-
-    Parameters
-    ----------
-    utt2spk, utt2session : mappings of str to str
-        Utterance -> speaker; utterance -> session (video).
-    spk2group : mapping of str to str
-        Speaker -> sex, or anything that makes speakers alike.
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    list of str
-        Lines ``<enrol> <test> target|nontarget`` in byte order.
-
-    Raises
-    ------
-    UserError
-        No speaker has two utterances.
+    Up to 500 target pairs of each speaker, across sessions (videos) where there are several, and as
+    many nontarget pairs, half of them within a group of similar speakers as far as there are so
+    many. Pairs are unordered and distinct. UserError: no speaker has two utterances.
     """
     utterances = np.array(sorted(utt2spk))
-    speaker = np.unique([utt2spk[key] for key in utterances], return_inverse=True)[1]
-    session = np.unique([utt2session[key] for key in utterances], return_inverse=True)[1]
-    group = np.unique([spk2group[utt2spk[key]] for key in utterances], return_inverse=True)[1]
+    speakers = [utt2spk[key] for key in utterances]
+    speaker = _number(speakers)
+    session = _number([utt2session[key] for key in utterances])
+    group = _number([spk2group[name] for name in speakers])
     random = np.random.default_rng(seed)
-    targets = np.concatenate(
-        [
-            _target_pairs(np.flatnonzero(speaker == number), session, random)
-            for number in range(speaker.max() + 1)
-        ]
-    )
+    rows_by_speaker = [np.flatnonzero(speaker == number) for number in range(speaker.max() + 1)]
+    targets = np.concatenate([_target_pairs(rows, session, random) for rows in rows_by_speaker])
     if not len(targets):
         raise UserError("dev: no speaker has two utterances, expected some; raise --dev-speakers")
-    impostors = _impostor_pairs(len(targets), speaker, group, random)
-    named = [(pairs, word) for pairs, word in ((targets, "target"), (impostors, "nontarget"))]
-    return sorted(
-        f"{utterances[first]} {utterances[second]} {word}"
-        for pairs, word in named
-        for first, second in pairs
-    )
+    nontargets = _nontarget_pairs(len(targets), speaker, group, random)
+    lines = [f"{utterances[first]} {utterances[second]} target" for first, second in targets]
+    lines += [f"{utterances[first]} {utterances[second]} nontarget" for first, second in nontargets]
+    return sorted(lines)
+
+
+def _number(names: list[str]) -> np.ndarray:
+    """Each name as a number, equal for equal names."""
+    return np.unique(names, return_inverse=True)[1]
 
 
 def _target_pairs(rows: np.ndarray, session: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """(n, 2) rows of one speaker's pairs."""
-    first, second = (rows[side] for side in np.triu_indices(len(rows), k=1))
-    across = session[first] != session[second]
-    chosen = np.flatnonzero(across) if across.any() else np.arange(len(first))
+    first_side, second_side = np.triu_indices(len(rows), k=1)
+    first, second = rows[first_side], rows[second_side]
+    chosen = np.flatnonzero(session[first] != session[second])
+    if not len(chosen):
+        chosen = np.arange(len(first))
     chosen = random.choice(chosen, min(TARGETS_PER_SPEAKER, len(chosen)), replace=False)
     return np.stack([first[chosen], second[chosen]], axis=1)
 
 
-def _impostor_pairs(
+def _nontarget_pairs(
     wanted: int, speaker: np.ndarray, group: np.ndarray, random: np.random.Generator
 ) -> np.ndarray:
-    """(n, 2) rows of pairs of two speakers, drawn 20 times as often as wanted, without those that come again."""
+    """(n, 2) rows of pairs of two speakers: 20 times as many are drawn, repeated ones removed."""
     drawn = np.sort(random.integers(len(speaker), size=(20 * wanted + 1000, 2)), axis=1)
     drawn = drawn[speaker[drawn[:, 0]] != speaker[drawn[:, 1]]]
-    drawn = drawn[np.sort(np.unique(drawn @ [len(speaker), 1], return_index=True)[1])]
+    _, first_index = np.unique(drawn @ [len(speaker), 1], return_index=True)
+    drawn = drawn[np.sort(first_index)]
     alike = group[drawn[:, 0]] == group[drawn[:, 1]]
     similar = drawn[alike][: wanted // 2]
     return np.concatenate([similar, drawn[~alike], drawn[alike][len(similar) :]])[:wanted]
-
-
-def part_of_map(mapping: Mapping[str, str], names: Sequence[str] | set[str]) -> dict[str, str]:
-    """A map for some names; empty where it does not know all of them, since a list has to cover its data directory.
-
-    Parameters
-    ----------
-    mapping : mapping of str to str
-        Speaker -> value.
-    names : collection of str
-        Speakers.
-    """
-    return {name: mapping[name] for name in names} if set(names) <= mapping.keys() else {}

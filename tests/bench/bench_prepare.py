@@ -1,10 +1,11 @@
-"""Time and memory of the preparation of a corpus of VoxCeleb2's size, emulated by hard links to short waves.
+"""Time and memory of preparing a corpus of VoxCeleb2's size, made of hard links to short waves.
 
     python -m tests.bench.bench_prepare [utterances] [jobs]
 
-The tree is made in memory (/dev/shm) where that is there, so that the disk's own time is left out.  Each row is one process; the table gives its
-wall-clock seconds, start included, and its peak memory.  The first run lists, reads every header and writes all lists; the second finds everything
-measured; the third finds nothing to do.
+The tree is in memory (/dev/shm) where that exists, so that the disk's time is left out. Each row is
+one process, with its wall-clock seconds, start included, and its peak memory. The first run lists,
+reads every header and writes all lists; in the second everything is measured; in the third nothing
+is to do.
 """
 
 import os
@@ -66,7 +67,8 @@ def measure(name: str, words: list[str]) -> None:
     assert process.returncode == 0, f"{name}: exit code {process.returncode}"
     core = usage.ru_utime + usage.ru_stime
     print(
-        f"{name:34} {time.perf_counter() - started:8.1f} s {core:8.1f} s of core time {usage.ru_maxrss / 1024:8.0f} MiB"
+        f"{name:34} {time.perf_counter() - started:8.1f} s {core:8.1f} s of core time "
+        f"{usage.ru_maxrss / 1024:8.0f} MiB"
     )
 
 

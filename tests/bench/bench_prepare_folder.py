@@ -1,4 +1,4 @@
-"""How long a million files take to become sets and trials, aside from the disk: the listing and the headers are made up on the spot.
+"""Time to make sets and trials of a million files without the disk: the headers are made up.
 
 python -m tests.bench.bench_prepare_folder --speakers 6000 --files 180
 """
@@ -16,14 +16,16 @@ from utils.data_dir import subset_data_dir, write_data_dir
 
 
 def bench_prepare_folder(*, speakers: int = 6000, files: int = 180) -> None:
-    """Read a listing, deal the speakers, write the sets, and design 20 targets a test speaker with ten impostors each.
+    """Read a listing, divide the speakers, write the sets, and design trials.
+
+    20 targets of each test speaker with ten nontargets each.
 
     Parameters
     ----------
     speakers : int
-        Folders of speakers.
+        Number of speakers.
     files : int
-        Of each, ten to a session.
+        Per speaker, ten to a session.
     """
     listing = [
         (f"id{speaker:05d}/session{file // 10:03d}/{file % 10:05d}.wav", 32044)
@@ -32,17 +34,18 @@ def bench_prepare_folder(*, speakers: int = 6000, files: int = 180) -> None:
     ]
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
-        found = read_tree(Path(folder), listing)
+        corpus = read_tree(Path(folder), listing)
         print(f"{len(listing):,} files: read {time.monotonic() - started:.1f} s")
-        found.data.maps["utt2dur"] = dict.fromkeys(found.data.utt2spk, "1.0000")
-        sets = split_speakers(found.spk2sex, {}, 0.1, 0.2, 1)
+        corpus.data.maps["utt2dur"] = dict.fromkeys(corpus.data.utt2spk, "1.0000")
+        sets = split_speakers(corpus.spk2sex, {}, 0.1, 0.2, 1)
         for name, members in sets.items():
-            write_data_dir(subset_data_dir(found.data, speakers=members), Path(folder) / name)
+            write_data_dir(subset_data_dir(corpus.data, speakers=members), Path(folder) / name)
         print(f"sets written after {time.monotonic() - started:.1f} s")
         make_trials(Path(folder) / "test", targets_per_speaker=20, sessions="across")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
         print(
-            f"trials after {time.monotonic() - started:.1f} s; peak {peak:.2f} GiB (goals: 120 s and 2 GiB)"
+            f"trials after {time.monotonic() - started:.1f} s; peak {peak:.2f} GiB "
+            "(goals: 120 s and 2 GiB)"
         )
 
 

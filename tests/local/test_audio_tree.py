@@ -1,4 +1,4 @@
-"""Listing and measuring the files of a corpus: what is found, in which order, what is kept between runs, and what is refused."""
+"""Audio files of a corpus: order of the listing, cached measurements, refusals."""
 
 import os
 
@@ -68,7 +68,7 @@ def test_links_are_followed_and_one_to_nothing_has_no_bytes(tree, tmp_path):
     [
         (
             lambda root: (root / "b" / "loop").symlink_to(root),
-            "b/loop: a link to a folder that it lies in",
+            "b/loop: a link to a folder that contains it",
         ),
         (
             lambda root: (root / os.fsdecode(b"caf\xe9.wav")).touch(),
@@ -104,7 +104,7 @@ def test_durations_are_those_of_the_headers_and_what_cannot_be_opened_is_named(t
 
 
 def test_what_was_measured_is_not_measured_again(tree, tmp_path, monkeypatch):
-    """Parts of two files: the third of them is missing when the process is killed, the second is cut short by a changed size."""
+    """Parts of two files: the third part is missing after a kill, a file of the second changed."""
     monkeypatch.setattr(audio_tree, "FILES_PER_PART", 2)
     files, cache = list_audio(tree), tmp_path / "cache"
     first = durations(tree, files, 1, cache)

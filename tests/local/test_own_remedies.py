@@ -32,7 +32,7 @@ def wav(tmp_path):
 
 
 def kaldi(folder, entry, separator="-", names=SPEAKERS):
-    """A Kaldi directory of those files; `entry` makes an entry of wav.scp of a path below wav/'s folder."""
+    """A Kaldi directory of those files; `entry` makes an entry of wav.scp from a path."""
     folder.mkdir()
     rows = [
         (f"{name}{separator}{take}", name, f"wav/{speaker}/{take}.wav")
@@ -81,7 +81,7 @@ def test_relative_paths_are_found_from_the_folder_that_the_message_names(wav, tm
         assert f"give --root {tmp_path}" in wrong
     shutil.rmtree(wav)
     said = refusal(data, tmp_path / "gone")
-    assert "start at .: name the folder that they start from with --root" in said
+    assert "start at .: give the folder that they are relative to as --root" in said
 
 
 def test_backslashes_are_named_and_slashes_help(wav, tmp_path):
@@ -98,7 +98,7 @@ def test_backslashes_are_named_and_slashes_help(wav, tmp_path):
     prepare_folder(tmp_path / "new.csv", tmp_path / "out")
     assert sizes(tmp_path / "out") == 12
     rows = [row | {"path": "C:\\corpus\\" + row["path"]} for row in rows]
-    assert "without the drive, from a folder that --root names" in refusal(
+    assert "without the drive, relative to a folder that you give as --root" in refusal(
         write_table(tmp_path / "drive.csv", rows), tmp_path / "refused2"
     )
 
@@ -167,17 +167,17 @@ def test_of_two_formats_one_is_chosen(wav, tmp_path, capsys):
         file.with_suffix(".m4a").write_bytes(b"x\n")
     (wav / "spk0" / "2.m4a").write_bytes(b"x\n")
     said = refusal(wav, tmp_path / "refused")
-    assert "12 of 13 recordings are there in two formats" in said
+    assert "12 of 13 recordings exist in two formats" in said
     assert "--formats m4a (13 recordings) or --formats wav (12 recordings)" in said
     prepare_folder(wav, tmp_path / "out", formats="wav")
     assert sizes(tmp_path / "out") == 12
-    assert "left out: 13 sound of other formats" in capsys.readouterr().out
+    assert "left out: 13 audio files of other formats" in capsys.readouterr().out
     assert "expected some of .wav" in refusal(wav, tmp_path / "out2", formats="doc")
 
 
 def test_files_that_differ_in_the_case_of_their_ends_are_to_be_renamed(wav, tmp_path):
     shutil.copy(wav / "spk0" / "0.wav", wav / "spk0" / "0.WAV")
-    assert refusal(wav, tmp_path / "out").endswith("would both be called 'spk0-0'; rename one")
+    assert refusal(wav, tmp_path / "out").endswith("would both have the id 'spk0-0'; rename one")
 
 
 def test_what_systems_leave_is_left_out_and_counted(wav, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Corpora of one's own in all their forms: who lands where, what the lists say, and what is refused in one line."""
+"""Own corpora in all their forms: sets, lists, and refusals in one line."""
 
 import hashlib
 import re
@@ -123,11 +123,11 @@ def test_names_that_are_no_ids_are_changed_and_kept_beside(tmp_path, capsys):
     prepare_folder(make_tree(tmp_path / "tree", names, (), seconds=0.2), tmp_path / "out")
     assert {"Zoe_Smith", "a_b", "a"} <= set(whole(tmp_path / "out", "utt2spk").values())
     assert whole(tmp_path / "out", "spk2name")["Zoe_Smith"] == "Zo\u00eb_Smith"
-    assert "ids of 2 speakers are not their names" in capsys.readouterr().out
+    assert "ids of 2 speakers differ from their names" in capsys.readouterr().out
 
 
 def test_names_of_any_script_stay_apart(tmp_path):
-    """Names of one length each; an accent by itself, as a Mac writes it, is none; the ideographic blank is one."""
+    """Names keep one length each; combining accents (of a Mac) and wide blanks are handled."""
     names = [
         "\u0410\u043d",
         "\u041e\u043b",
@@ -228,7 +228,7 @@ def test_columns_of_other_names_are_named_by_an_option(tmp_path, audio):
 
 LINES_OF_ONE_NAME = [{"path": f"{n}.wav", "speaker": "s00", "utterance": "x"} for n in range(2)]
 TABLE_FAULTS = {
-    "columns found: file_of, person; expected path and speaker": [{"file_of": "a", "person": "b"}],
+    "no column path and no column speaker among file_of, person": [{"file_of": "a", "person": "b"}],
     ":2: no speaker, expected one in each line": [{"path": "clip00.wav", "speaker": ""}],
     ":23: utterance 's00-x' again \\(first: line 22\\)": [
         *rows_of(utterance=lambda n: f"u{n}"),
@@ -312,7 +312,7 @@ def test_a_line_with_too_many_fields_and_a_table_of_nothing_are_refused(tmp_path
             "empty_folder",
             "1 of 11 folders are empty, first 'zz_last': the archive is half extracted",
         ),
-        ("unfinished_download", "rest.zip.part: a download that has not ended"),
+        ("unfinished_download", "rest.zip.part: an unfinished download"),
     ],
 )
 def test_a_tree_that_is_not_whole_is_refused(tmp_path, flaw, message):
@@ -332,7 +332,7 @@ def test_one_file_that_cannot_be_used_is_entered_in_the_ledger_and_two_are_too_m
     make_tree(tree, ["s00"], ("a",), 3, seconds=0.2, flaws=["empty_file", "cut_file"])
     said = complaint(tree, tmp_path / "more")
     assert "2 of 30 utterances cannot be read" in said
-    assert "cut short: is the archive extracted whole?" in said
+    assert "cut short: is the archive fully extracted?" in said
     assert len((tmp_path / "more" / "refused0" / "unreadable_files").read_text().splitlines()) == 2
 
 
@@ -353,8 +353,9 @@ def test_wrong_roots_say_what_was_found_and_the_nearest(tmp_path, tree):
     (tmp_path / "empty").mkdir()
     assert "no speakers: no audio in it" in complaint(tmp_path / "empty", tmp_path / "out")
     write_voice(tmp_path / "loose" / "a.wav", "a", 0, 0.1)
-    assert "no speakers: 1 audio files lie in it without a folder of their speaker" in complaint(
-        tmp_path / "loose", tmp_path / "out"
+    assert (
+        "no speakers: 1 audio files are directly in it, without folders of speakers"
+        in complaint(tmp_path / "loose", tmp_path / "out")
     )
     above = tmp_path / "above" / "wav"
     above.mkdir(parents=True)
@@ -362,11 +363,11 @@ def test_wrong_roots_say_what_was_found_and_the_nearest(tmp_path, tree):
     (tmp_path / "above" / "list.csv").write_text("path,speaker\n")
     said = complaint(tmp_path / "above", tmp_path / "out")
     assert (
-        f"one speaker: all 40 audio files lie in {above}; {above / 'train'} has 10 folders: is it the one, or give the table"
-        in said
+        f"one speaker: all 40 audio files are in {above}; {above / 'train'} has 10 folders: "
+        "is it the corpus, or give the table" in said
     )
     (tmp_path / "notes.pdf").write_text("")
-    assert "a file, but no table" in complaint(tmp_path / "notes.pdf", tmp_path / "out")
+    assert "a file, but not a table" in complaint(tmp_path / "notes.pdf", tmp_path / "out")
 
 
 def test_sound_of_any_kind_is_taken_and_folders_without_sound_are_said(tmp_path, capsys):
@@ -395,12 +396,12 @@ def test_sound_of_any_kind_is_taken_and_folders_without_sound_are_said(tmp_path,
 def test_two_files_or_speakers_of_one_id_are_refused(tmp_path):
     tree = make_tree(tmp_path / "tree", SPEAKERS, (), seconds=0.1)
     write_voice(tree / "s00" / "0.flac", "s00", 9, 0.1)
-    assert "s00/0.flac and s00/0.wav would both be called 's00-0'" in complaint(
+    assert "s00/0.flac and s00/0.wav would both have the id 's00-0'" in complaint(
         tree, tmp_path / "out"
     )
     (tree / "s00" / "0.flac").unlink()
     make_tree(tree, ["s-1", "s 1"], (), seconds=0.1)
-    assert "speakers 's 1' and 's-1' would both be called 's_1'" in complaint(
+    assert "speakers 's 1' and 's-1' would both have the id 's_1'" in complaint(
         tree, tmp_path / "out"
     )
 
@@ -409,7 +410,7 @@ def test_a_kaldi_directory_is_dealt_anew_with_paths_against_the_root(tmp_path, c
     data = make_kaldi(tmp_path / "kaldi", SPEAKERS, relative_to=tmp_path)
     (data / "trials").write_text("s00-0 s00-1 target\ns00-0 s01-0 nontarget\n")
     prepare_folder(data, tmp_path / "out", root=tmp_path)
-    assert "trials is left aside" in capsys.readouterr().out
+    assert "trials is not used" in capsys.readouterr().out
     for name in SETS:
         validate_data_dir(tmp_path / "out" / name, audio=True)
         assert not (tmp_path / "out" / name / "trials").exists()
@@ -452,7 +453,7 @@ def test_kaldis_blanks_are_read_and_features_alone_are_no_corpus(tmp_path):
         (
             "s07-0 s07-1 nontarget\ns07-0 s08-0 target\n",
             None,
-            "trials:1: trial 's07-0 s07-1' is called",
+            "trials:1: trial 's07-0 s07-1' is nontarget",
         ),
         (
             "s07-0 s07-1 target\ns07-0 s07-0 target\n",
@@ -496,12 +497,12 @@ def test_trials_of_hidden_keys_stay_and_dev_needs_classes(tmp_path, capsys):
         dev.write_text(content)
         text = complaint(tmp_path / "kaldi", tmp_path / "out")
         assert f"{dev}: {said}" in text
-        assert "take the file (and enroll.spk2utt) away to have trials made" in text
+        assert "remove the file (and enroll.spk2utt) to have trials made" in text
     (dev.parent / "enroll.spk2utt").write_text("m s05-0\n")
     dev.write_text("s05-0 s06-1 nontarget\nm s05-1 target\n")
     assert "trials:2: enrolment side 'm' is a model" in complaint(tmp_path / "kaldi", tmp_path)
     dev.unlink()
-    assert "models, but no trials beside it" in complaint(tmp_path / "kaldi", tmp_path)
+    assert "enrolment models without trials" in complaint(tmp_path / "kaldi", tmp_path)
     (dev.parent / "enroll.spk2utt").unlink()
     prepare_folder(tmp_path / "kaldi", tmp_path / "out")
     home = tmp_path / "out" / "test"
@@ -528,7 +529,7 @@ def test_a_preview_says_what_would_happen_and_writes_nothing(tmp_path, capsys):
     assert prepare_folder(tree, tmp_path / "out", preview=5) == {}
     said = capsys.readouterr().out
     assert "speakers: 10 (sex not known)" in said
-    assert "sessions: 2 names; of a speaker 2 to 2" in said
+    assert "sessions: 2 names; per speaker 2 to 2" in said
     assert "first 5 files: 0.3 to 0.3 s, 0.0 min in all; 16000 Hz (4)" in said
     assert "would be dropped: s00-monday-0: " in said
     assert "test: 2 speakers (sex not known), 8 utterances" in said

@@ -1,4 +1,4 @@
-"""The generated corpus: the same bytes from the same seed, sets and trials that give nothing away."""
+"""The generated corpus: the same bytes from the same seed, sets and trials."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The noise of the noisy VCTK: sample by sample what noisy recordings have beyond clean ones, and what is left out or refused."""
+"""The noise of the noisy VCTK: noisy minus clean samples, drops and refusals."""
 
 import json
 
@@ -40,7 +40,7 @@ def test_noise_is_noisy_minus_clean_as_loud_as_it_was_recorded(corpus, tmp_path)
 
 
 def test_training_enrolment_and_verification_have_noises_of_their_own(corpus, tmp_path):
-    """Ten noises in byte order: of every five three to train with, one to enrol and one to verify with."""
+    """Ten noises in byte order: of every five three train, one enrols and one verifies."""
     counts = prepare_noisy_vctk(corpus, tmp_path)
     assert {name: counts[name]["went_on"] for name in counts} == {"noise": 6, "noise_test": 4}
     assert set(read_map(tmp_path / "noise" / "utt2type").values()) == {"train"}
@@ -149,7 +149,10 @@ def test_a_missing_side_or_a_wrong_root_is_refused(tmp_path):
         (
             corpus,
             "found",
-            "noisy_testset_wav/ has files and its counterpart clean_testset_wav/ has none, expected both",
+            (
+                "noisy_testset_wav/ has files and its counterpart clean_testset_wav/ has none, "
+                "expected both"
+            ),
         ),
         (
             corpus,
@@ -171,7 +174,11 @@ def test_a_missing_side_or_a_wrong_root_is_refused(tmp_path):
             "found",
             "is noisy_testset_wav/ itself: give the folder above it",
         ),
-        (tmp_path / "none", "found", "no such folder; --noisy-vctk names"),
+        (
+            tmp_path / "none",
+            "found",
+            "no such folder, expected the one that holds clean_testset_wav",
+        ),
     ):
         with pytest.raises(UserError, match=complaint):
             prepare_noisy_vctk(folder, tmp_path / "out", part=part)

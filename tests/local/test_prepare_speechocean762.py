@@ -1,4 +1,4 @@
-"""speechocean762: the sets, the trials and the refusals, on a look-alike of the corpus and on a part of the real one."""
+"""speechocean762: sets, trials and refusals, on a look-alike and a part of the corpus."""
 
 import hashlib
 from collections import Counter
@@ -90,7 +90,7 @@ def test_sets_are_good_data_directories_with_readable_audio(corpus, tmp_path):
 
 
 def test_trials_are_all_target_pairs_and_ten_distinct_impostors_for_each(tmp_path):
-    """With 24 test speakers there are enough impostors of one sex and age group: 5 for each of 24 x 3 target pairs."""
+    """24 test speakers have enough impostors of their group: 5 for each of 24 x 3 targets."""
     prepare_speechocean762(
         make_corpus(tmp_path / "corpus", 48, 3, seconds=0.3), tmp_path / "out", folds=2
     )
@@ -118,7 +118,7 @@ def test_trials_are_all_target_pairs_and_ten_distinct_impostors_for_each(tmp_pat
 def test_a_shortage_of_similar_impostors_is_said(corpus, tmp_path, capsys):
     prepare_speechocean762(corpus, tmp_path)
     said = capsys.readouterr().out
-    assert "impostor trials of the same sex and age group wanted, there are" in said
+    assert "nontarget trials of the same sex and age group exist" in said
     assert "5 speakers of train/ are held out for test (fold 1 of 4)" in said
     assert "18 speakers, 54 utterances (the published corpus has 125 and 2500)" in said
 
@@ -180,7 +180,7 @@ def test_folds_that_do_not_exist_are_refused(corpus, tmp_path, options, complain
 
 def test_a_second_fold_of_the_published_split_is_refused(published, tmp_path):
     with pytest.raises(
-        UserError, match="--fold is 2, but .*/test is there and its speakers are the test set"
+        UserError, match="--fold is 2, expected 1: the speakers of .*test are the test set"
     ):
         prepare_speechocean762(published, tmp_path, fold=2)
 
@@ -200,11 +200,11 @@ def test_a_wrong_root_names_what_is_looked_for(tmp_path):
     [
         (
             "missing_wave",
-            r"train/wav.scp: 1 of its 54 files are missing, first .*WAV \(list: .*missing_files.train\)",
+            r"wav.scp: 1 of its 54 files are missing, first .*WAV \(list: .*missing_files.train\)",
         ),
-        ("duplicate_utterance", "train/wav.scp:2: '[0-9]+' is there twice"),
+        ("duplicate_utterance", "train/wav.scp:2: '[0-9]+' comes twice"),
         ("missing_age", r"train/spk2age: 1 of 18 in .*utt2spk are missing, first '0001'"),
-        ("shared_speaker", r"utterance '[0-9]+' is in train/ and in test/, 54 are"),
+        ("shared_speaker", r"54 utterances are in train/ and in test/, first '[0-9]+'"),
         ("no_waves", "no WAVE in it"),
     ],
 )
@@ -224,7 +224,7 @@ def test_an_unreadable_file_goes_to_the_ledger_of_train_and_stops_a_set_with_tri
     in_train = [seed for seed, complaint in complaints.items() if not complaint]
     assert 0 < len(in_train) < len(complaints), "these seeds do not try both"
     assert all(
-        f"{spoilt_utterance}.WAV" in complaint and "need it" in complaint
+        f"{spoilt_utterance}.WAV" in complaint and "its trials need them" in complaint
         for complaint in complaints.values()
         if complaint
     )
@@ -239,7 +239,7 @@ def test_an_unreadable_file_goes_to_the_ledger_of_train_and_stops_a_set_with_tri
     [
         ("spk2gender", "0001\tx", r"spk2gender: 'x' of speaker '0001', expected m or f"),
         ("spk2age", "0001\tsix", r"spk2age: 'six' of speaker '0001', expected years"),
-        ("spk2age", "0001", r"spk2age:1: found '0001' alone"),
+        ("spk2age", "0001", r"spk2age:1: '0001' has no value"),
     ],
 )
 def test_values_that_cannot_be_are_refused(tmp_path, file, line, complaint):

@@ -1,4 +1,4 @@
-"""VCTK: both versions, both modes, who is in which set, what is left out and counted, and what is refused, on look-alikes."""
+"""VCTK on look-alikes: both versions and modes, sets, drops and refusals."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from local.prepare_vctk import prepare_vctk
-from local.vctk.selection import common_sentences, words_of
+from local.vctk.selection import common_sentences, normalise_text
 from local.vctk.tree import read_speaker_info, read_tree
 from tests.lookalike.vctk import PASSAGES, SPEAKERS, make_vctk
 from utils.data_dir import read_map, validate_data_dir
@@ -73,7 +73,7 @@ def test_without_dev_speakers_there_is_no_dev(old, tmp_path, capsys):
 
 
 def test_prompted_takes_the_sentences_that_all_read_and_seed_the_first_of_them(old, tmp_path):
-    """Four passages and one sentence of his own for each; p315 has no texts, so that nobody knows what he says."""
+    """Four common passages and one sentence of their own for each; p315 has no texts."""
     prompted = prepare_vctk(old, tmp_path / "prompted")
     prompts = read_map(tmp_path / "prompted" / "train" / "utt2prompt")
     assert Counter(prompts.values()) == {
@@ -213,22 +213,31 @@ def test_an_unreadable_recording_goes_to_the_ledger_of_its_set(tmp_path, flaw, v
     [
         (
             ["duplicate"],
-            r"wav48/p226/p226_003.wav: p226/p226_003.flac is the same utterance p226_003, expected one file for each",
+            (
+                r"wav48/p226/p226_003.wav: p226/p226_003.flac is the same utterance p226_003, "
+                "expected one file for each"
+            ),
         ),
         (
             ["foreign"],
-            r"wav48/p226/p227_001.wav: a recording of p227 in the folder of p226, expected one speaker in each",
+            (
+                r"wav48/p226/p227_001.wav: a recording of p227 in the folder of p226, "
+                "expected one speaker in each"
+            ),
         ),
         (
             ["half_extracted"],
-            r"10 of 20 speakers have no recordings, first p298 \(list: .*missing\), expected the whole of VCTK 0.80: half-extracted",
+            (
+                r"10 of 20 speakers have no recordings, first p298 \(list: .*missing\), "
+                "expected the whole of VCTK 0.80: half-extracted"
+            ),
         ),
         (["empty_folder"], r"1 of 20 speakers have no recordings, first p376"),
-        (["listed_twice"], r"speaker-info.txt:22: '226' is there twice"),
+        (["listed_twice"], r"speaker-info.txt:22: '226' comes twice"),
         (["bad_age"], r"speaker-info.txt: '376 old  F  English', expected ID, age, M or F"),
         (
             ["no_texts"],
-            r"txt: of 0 texts none is read by all speakers, expected one of the same number and text",
+            r"of 0 texts none is read by all speakers, expected one of the same number and text",
         ),
         (["no_passages"], r"txt: of 95 texts none is read by all speakers"),
     ],
@@ -264,13 +273,13 @@ def test_a_wrong_root_says_what_is_looked_for_and_what_comes_nearest(old, tmp_pa
     (tmp_path / "noisy" / "clean_testset_wav").mkdir(parents=True)
     (tmp_path / "renamed" / "wavs" / "p225").mkdir(parents=True)
     for folder, complaint in (
-        (tmp_path / "none", "no such folder; --vctk names"),
+        (tmp_path / "none", "no such folder, expected the one that holds wav48"),
         (tmp_path / "empty", "neither wav48/ .* it holds no folders"),
         (
             tmp_path / "noisy",
             "the nearest is .*clean_testset_wav, of the noisy VCTK, which is for --noisy-vctk",
         ),
-        (tmp_path / "renamed", "the nearest is .*wavs, which has p225/ but is called neither"),
+        (tmp_path / "renamed", "the nearest is .*wavs, which has p225/ but another name"),
         (old / "VCTK-Corpus" / "wav48", "it is wav48/ itself: give the folder above it"),
     ):
         with pytest.raises(UserError, match=complaint):
@@ -287,7 +296,10 @@ def test_a_wrong_root_says_what_is_looked_for_and_what_comes_nearest(old, tmp_pa
         ({"mic": 3}, "--mic is 3, expected 1"),
         (
             {"dev_speakers": 1},
-            "20 speakers leave 17 to learn from, 1 of them for dev, and 3 for test; expected 2 or more in each",
+            (
+                "20 speakers leave 17 for training, 1 of them for dev, and 3 for test; "
+                "expected 2 or more in each"
+            ),
         ),
         ({"dev_speakers": 16}, "16 of them for dev"),
         ({"dev_speakers": -1}, "-1 of them for dev"),
@@ -306,7 +318,7 @@ def test_two_versions_below_one_folder_are_refused(old, new, tmp_path):
 
 
 def test_sentences_agree_in_number_and_text():
-    """Ten speakers: one who reads another text, or at another number, is not counted; nine of ten are enough, eight are not."""
+    """Ten speakers: another text or number does not count; nine of ten are enough, eight not."""
     texts = {f"p{speaker}_001": "Please call Stella." for speaker in range(10)} | {
         f"p{speaker}_002": PASSAGES[1] for speaker in range(8)
     }
@@ -315,4 +327,4 @@ def test_sentences_agree_in_number_and_text():
     }
     assert common_sentences(texts | {"p9_001": "Another one."}) == {"001": "please call stella"}
     assert common_sentences(texts | {"p8_001": "Another one.", "p9_001": "A third one."}) == {}
-    assert words_of("It's  a\tsmall, 'plastic' snake!") == "its a small plastic snake"
+    assert normalise_text("It's  a\tsmall, 'plastic' snake!") == "its a small plastic snake"

@@ -56,7 +56,10 @@ def test_keys_of_other_speakers_or_of_what_was_enrolled_are_refused(corpus, tmp_
     (one, heard), (other, others) = list(listed.models.items())[:2]
     for trial, said in (
         (Trials([other], heard, ["target"]), "trial 1, .* is of sp"),
-        (Trials([one, other], [others[0]] * 2, ["nontarget", "target"]), "trial 2, .* has heard"),
+        (
+            Trials([one, other], [others[0]] * 2, ["nontarget", "target"]),
+            "trial 2, .* a recording of its own enrolment",
+        ),
     ):
         with pytest.raises(UserError, match=said):
             refuse_wrong_keys(tmp_path / "keys", trial, listed)
@@ -235,12 +238,12 @@ def test_a_lost_file_is_refused_by_name_and_with_leave_counted(tmp_path, flaw, r
             "no_keys",
             r"no dev-trial-keys.lst below it, expected it beside .*sid_dev, in sid_dev_lists_and_keys",
         ),
-        ("listed_twice", r"dev-test.lst: 'Lab41-.*' is there twice"),
+        ("listed_twice", r"dev-test.lst: 'Lab41-.*' comes twice"),
         (
             "odd_name",
-            r"dev-test.lst: 'sid_dev/.*' is no name of the corpus, expected Lab41-SRI-VOiCES-<room>",
+            r"dev-test.lst: 'sid_dev/.*' is not a name of the corpus, expected Lab41-SRI-VOiCES-<room>",
         ),
-        ("other_folder", r"dev-test.lst: '.*' lies in the folder of sp0039 and names sp0032"),
+        ("other_folder", r"dev-test.lst: '.*' is in the folder of sp0039, expected that of sp0032"),
         ("copied_file", r"sid_dev: sp0032/.*wav and sp9999/.*wav have one name"),
     ],
 )
@@ -255,7 +258,7 @@ def test_what_is_wrong_with_lists_is_named(tmp_path, flaw, message):
 
 def test_an_evaluation_set_without_the_map_of_names_is_refused(tmp_path):
     said = complaint(spoilt(tmp_path, "no_map", part="eval"), tmp_path / "out", part="eval")
-    assert "is anonymous, and no VOiCES_challenge_2019_eval.SID.map is there" in said
+    assert "is anonymous, expected VOiCES_challenge_2019_eval.SID.map with its speaker" in said
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""VoxCeleb 1 and 2: trees in every layout, sets, official lists, dev trials, and what the look-alike planted in the ledger."""
+"""VoxCeleb 1 and 2: layouts, sets, official lists, dev trials and the ledger."""
 
 import hashlib
 import json
@@ -170,7 +170,7 @@ def test_m4a_is_taken_by_its_header_where_there_is_no_wave(corpora, tmp_path, mo
         tmp_path / "out" / "dev" / "utt2dur"
     )
     assert Counter(both.values()) == {"3.2500": 44, "0.1000": 4}
-    assert "4 utterances are there in two formats" in capsys.readouterr().out
+    assert "4 utterances exist in two formats" in capsys.readouterr().out
     assert "spk2gender" in read_data_dir(tmp_path / "out" / "train").maps, (
         "vox2_meta.csv knows the sexes"
     )
@@ -252,7 +252,7 @@ def test_another_speaker_in_the_tree_is_another_corpus(corpora, tmp_path):
 
 
 def test_the_ledger_counts_what_was_planted(corpora, tmp_path):
-    """The first file of E is missing, the second cut short, both of dev; the trials of both are lost, and said to be."""
+    """Of E the first file is missing, the second cut short; their trials are lost and counted."""
     folder = make_voxceleb1(tmp_path / "one", flaws=["missing_wave", "truncated_wave"], **SHORT)
     prepare((folder, corpora[1]), tmp_path / "out")
     lost = [f"id10001-1zcIwhmdeo4-{n:05d}" for n in (1, 2)]
@@ -288,7 +288,7 @@ def test_one_unreadable_file_of_train_goes_to_the_ledger_and_two_are_too_many(co
         path.write_bytes(b"")
     with pytest.raises(
         UserError,
-        match=r"utterances dropped as unreadable, at most 1 may be; the first is 'id000\d\d-21Uxsk56VDQ-00003'",
+        match=r"utterances dropped as unreadable, .* the first is 'id000\d\d-21Uxsk56VDQ-00003'",
     ):
         prepare((corpora[0], folder), tmp_path / "again", tests=O)
 

@@ -1,4 +1,4 @@
-"""VoxCeleb: what is refused, each in one line that says what was found, what was expected and what to do."""
+"""VoxCeleb: refusals, each in one line with what to do."""
 
 import shutil
 from itertools import count
@@ -73,7 +73,7 @@ def test_a_wrong_root_says_what_is_looked_for_and_what_is_nearest(corpora, tmp_p
         (tmp_path / "folders", "it has no audio, only the folders vox1"),
         (
             corpora[0] / "test" / "wav" / "id10270",
-            f"it lies inside of one, whose folder is {corpora[0]}/test/wav",
+            f"it is inside of one: {corpora[0]}/test/wav",
         ),
         (corpora[1], "it holds VoxCeleb2, for example dev/wav/id00012/21Uxsk56VDQ/00001.wav"),
     ):
@@ -94,7 +94,8 @@ def test_an_incomplete_corpus_is_listed_with_the_published_counts(corpora, tmp_p
     text = complaint(corpora, tmp_path / "out", allow_incomplete=False)
     assert has(
         text,
-        "VoxCeleb1 test: 6 of 40 speakers, 24 of 4,874 utterances; 34 speakers are missing: id10276",
+        "VoxCeleb1 test: 6 of 40 speakers, 24 of 4,874 utterances; "
+        "34 speakers are missing: id10276",
         "--allow-incomplete",
     ), text
     assert "VoxCeleb2 dev: 12 of 5,994 speakers, 48 of 1,092,009 utterances" in text
@@ -121,7 +122,7 @@ def test_a_half_extracted_archive_is_told_by_the_archive_beside(corpora, tmp_pat
         text,
         "VoxCeleb1 dev: 8 of 1,211 speakers",
         "id10009",
-        "beside it lie the archives vox1_dev_wav_partad: extracted whole?",
+        "beside it are the archives vox1_dev_wav_partad: are they fully extracted?",
     ), text
 
 
@@ -130,7 +131,7 @@ def test_speakers_in_two_trees_are_refused(corpora, tmp_path):
     text = complaint((folder, corpora[1]), tmp_path / "out")
     assert has(
         text,
-        f"{folder}/copy and {folder}/dev/wav: speaker id10001 is there twice",
+        f"{folder}/copy and {folder}/dev/wav: speaker id10001 is in both",
         "move one tree away",
     ), text
 
@@ -143,7 +144,7 @@ def test_speakers_in_two_trees_are_refused(corpora, tmp_path):
     ],
 )
 def test_a_speaker_in_two_trees_is_refused_whatever_lies_there(tmp_path, first, second):
-    """Other videos of one speaker, under another folder or in the other part: who knows which of them are his."""
+    """Other videos of one speaker, in another folder or part."""
     for path in (
         first.format("id00012/aaa"),
         second.format("id00012/bbb"),
@@ -155,7 +156,7 @@ def test_a_speaker_in_two_trees_is_refused_whatever_lies_there(tmp_path, first, 
         find_utterances(tmp_path, "voxceleb2", Speakers(), 1)
     trees = sorted(str(tmp_path / path.partition("/{}")[0]) for path in (first, second))
     assert str(caught.value).startswith(
-        f"{trees[0]} and {trees[1]}: speaker id00012 is there twice; move one tree away"
+        f"{trees[0]} and {trees[1]}: speaker id00012 is in both, expected one; move one tree away"
     )
 
 
@@ -292,7 +293,7 @@ def test_e_and_h_are_refused_where_their_speakers_are_trained_on_unless_forced(c
     assert has(
         text,
         "--training both trains on speakers of VoxCeleb1 dev",
-        "vox1_e, vox1_h_cleaned are theirs",
+        "vox1_e, vox1_h_cleaned",
         "--allow-leakage",
     ), text
     counts = prepare_voxceleb(
@@ -361,7 +362,7 @@ def test_names_of_the_first_release_need_the_list_of_ids(corpora, tmp_path):
     text = complaint((folder, corpora[1]), tmp_path / "out")
     assert has(
         text,
-        "names of speakers as in VoxCeleb1's first release, like voxceleb1_wav/",
+        "names of speakers as in VoxCeleb1's first release, such as voxceleb1_wav/",
         "vox1_meta.csv",
         "--lists",
     ), text
@@ -386,8 +387,8 @@ def test_a_merged_voxceleb2_of_too_many_speakers_needs_its_list(tmp_path, monkey
     ("name", "content", "said"),
     [
         ("vox1_meta.csv", "hello\n", "vox1_meta.csv:1: expected the titles"),
-        ("vox1_meta.csv", f"{META1}\nid10001\tA\tx\tUSA\tdev\n", "vox1_meta.csv:2: found"),
-        ("vox2_meta.csv", f"{META2}\nid10001 ,n1 ,f ,dev \n", "vox2_meta.csv:2: found"),
+        ("vox1_meta.csv", f"{META1}\nid10001\tA\tx\tUSA\tdev\n", "vox1_meta.csv:2: ['id10001'"),
+        ("vox2_meta.csv", f"{META2}\nid10001 ,n1 ,f ,dev \n", "vox2_meta.csv:2: ['id10001'"),
         ("vox2_meta.csv", f"{META2}\nid00012 ,n1\n", "vox2_meta.csv:2: 2 fields, expected 4"),
     ],
 )

@@ -101,7 +101,8 @@ def test_too_few_who_can_be_tested_are_refused_with_what_helps():
     names, testable = candidates_of([1] * 9 + [2] * 3)
     with pytest.raises(
         UserError,
-        match="3 of 12 speakers can be in dev and test, expected 2 or more for each; 9 have one utterance, and are only trained on; add some",
+        match="3 of 12 speakers can be in dev and test, expected 2 or more for each; "
+        "9 have one utterance and are for training only; add some",
     ):
         split_speakers(dict.fromkeys(names, "f"), {}, 0.1, 0.2, 1, testable)
 

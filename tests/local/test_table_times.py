@@ -1,4 +1,4 @@
-"""Times in tables, in the spellings that people use: the right part of each file, or one line that names the column."""
+"""Times in tables, as people write them: the right part of each file, or one line."""
 
 import re
 
@@ -93,7 +93,7 @@ def test_a_part_of_a_file_is_the_part_that_was_meant(folder, tmp_path, columns):
 
 
 def test_units_and_columns_may_be_said_by_an_option(folder, tmp_path):
-    """As SpeechBrain writes them: the duration of the whole file in seconds, start and stop in samples."""
+    """As in SpeechBrain: duration of the whole file in seconds, start and stop in samples."""
     table = table_of(folder, {"duration": "1.5", "start": "4000", "stop": "8000"})
     with pytest.raises(UserError, match=r"from 4000 to 8000 s.*call their columns start_samples"):
         prepare_folder(table, tmp_path / "seconds")
@@ -127,13 +127,13 @@ def test_a_duration_that_is_that_of_the_file_describes_it(folder, tmp_path):
 REFUSED = {
     "column 'start' is the start of a part, and no other": {"start": "0.5"},
     "column 'stop' is the end of a part, and no other": {"stop": "1.0"},
-    ":2: duration says 0.5 s, but the file lasts 1.5 s": {"duration": "0.5"},
-    ":2: duration says 0.9 s, but the part that start and end say lasts 0.5 s": {
+    ":2: duration is 0.5 s, but the file lasts 1.5 s": {"duration": "0.5"},
+    ":2: duration is 0.9 s, but the part from start to end lasts 0.5 s": {
         "start": "0.500",
         "end": "1.000",
         "duration": "0.900",
     },
-    ":2: num_samples says 0.5 s, but the file": {"num_samples": "4000"},
+    ":2: num_samples is 0.5 s, but the file": {"num_samples": "4000"},
     ":2: column 'vad_start' \\('0.5'\\) looks like times": {"vad_start": "0.5", "vad_end": "1.0"},
     ":2: column 'word_end' \\('1.0'\\) looks like times": {"word_end": "1.0", "text": "hello"},
     ":2: column 'timestamp' \\('0.5'\\) looks like times": {"timestamp": "0.5"},
@@ -195,8 +195,8 @@ def test_words_are_no_times():
 
 def test_a_preview_says_that_a_duration_contradicts_the_file(folder, tmp_path, capsys):
     prepare_folder(table_of(folder, {"duration": "0.5"}), tmp_path, preview=3)
-    assert "would stop it: " in (said := capsys.readouterr().out)
-    assert "duration says 0.5 s, but the file lasts 1.5 s" in said
+    assert "would be an error: " in (said := capsys.readouterr().out)
+    assert "duration is 0.5 s, but the file lasts 1.5 s" in said
 
 
 def test_only_new_spellings_make_a_table_stale(folder, tmp_path):

@@ -1,4 +1,4 @@
-"""The design of trials and the order that deals speakers to folds, on numbers small enough to count."""
+"""Design of trials and order of speakers, on numbers small enough to count."""
 
 from collections import Counter
 
@@ -9,7 +9,7 @@ SPK2GROUP = {"a": "f", "b": "f", "c": "m", "d": "m"}
 
 
 def test_where_pairs_are_few_all_of_them_are_trials():
-    """Four speakers of two utterances: 4 target pairs, 2 x 4 impostor pairs within groups, 16 across; 20 of each were wanted."""
+    """Four speakers of two utterances: 4 targets, 2 x 4 nontargets within groups, 16 across."""
     trials, shortage = design_trials(UTT2SPK, SPK2GROUP, seed=1)
     assert len(trials) == len({(enrol, test) for enrol, test, _ in trials}) == 4 + 8 + 16
     assert [(enrol, test) for enrol, test, is_target in trials if is_target] == [
@@ -19,8 +19,8 @@ def test_where_pairs_are_few_all_of_them_are_trials():
         ("d1", "d2"),
     ]
     assert shortage == (
-        "20 impostor trials of the same sex and age group wanted, there are 8; "
-        "20 impostor trials of the different sex and age group wanted, there are 16"
+        "only 8 of 20 nontarget trials of the same sex and age group exist; "
+        "only 16 of 20 nontarget trials of the different sex and age group exist"
     )
 
 

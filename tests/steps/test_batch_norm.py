@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from steps.extract import batch_norm_of, load_network
+from steps.extract import describe_batch_norm, load_network
 from steps.losses import LOSSES
 from steps.models import MODELS
 from tests.conftest import ROOT
@@ -55,7 +55,7 @@ def test_the_provenance_says_it_also_where_the_receipt_only_counts_processes(cor
     assert told == facts | {"training_batch_norm": said}
     _, first = load_network(tmp_path / "exp", "step-0000000")
     assert "training_batch_norm" not in first, "no process had seen a batch yet"
-    assert batch_norm_of(tmp_path / "exp", torch.nn.Linear(1, 1)) == ""
+    assert describe_batch_norm(tmp_path / "exp", torch.nn.Linear(1, 1)) == ""
 
 
 def test_embeddings_from_before_it_was_recorded_go_with_those_from_after(tmp_path):

@@ -95,7 +95,7 @@ def test_h5py_missing_is_one_line(work, monkeypatch):
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"utterances": ["a"]}, r"no array 'embeddings'; there are utterances"),
+        ({"utterances": ["a"]}, r"no array 'embeddings', expected it among utterances"),
         ({"embeddings": np.eye(2)}, "no array 'utterances'"),
         ({"utterances": ["a"], "embeddings": np.eye(2)}, "1 utterances and 2 embeddings"),
         (
@@ -117,11 +117,11 @@ def test_h5py_missing_is_one_line(work, monkeypatch):
         ({"utterances": ["ann-1", "bob-1"], "embeddings": np.eye(2) * np.nan}, "is NaN or Inf"),
         (
             {"utterances": np.array([97, 0x110000], np.uint32).view("U1"), "embeddings": np.eye(2)},
-            "utterances holds numbers that are no letters",
+            "utterances has numbers that are no letters",
         ),
         (
             {"utterances": ["a", "\ud800"], "embeddings": np.eye(2)},
-            "utterances holds numbers that are no letters",
+            "utterances has numbers that are no letters",
         ),
     ],
 )

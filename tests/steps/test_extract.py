@@ -1,4 +1,4 @@
-"""Extraction on the tiny corpus: the number of jobs changes nothing, Kaldi's readers read it, and it says where it comes from."""
+"""Extraction on the tiny corpus: any number of jobs, Kaldi readers, provenance."""
 
 import json
 import os
@@ -127,7 +127,8 @@ def test_provenance_names_the_model_and_how_the_audio_was_treated(
         "crops": "whole utterances",
         "protocol": "whole",
         "training_precision": "fp32",
-        "front_end": "Spectrogram(257 features, 16000 Hz, window 400, hop 160, normalisation frame)",
+        "front_end": "Spectrogram(257 features, 16000 Hz, window 400, hop 160, "
+        "normalisation frame)",
         "augmentation": "none",
         "vad": "unknown",
     }

@@ -416,7 +416,7 @@ def broken(kaldi, case):
         ("other plda", "plda takes vectors of 24 dimensions, what comes before it leaves 12"),
         ("other mean", "mean.vec: takes vectors of 2 dimensions, those of set test have 24"),
         ("mean of nothing", "mean.vec has values that are not finite"),
-        ("two back ends", "files in the folders of test, train; say which by --backend-set"),
+        ("two back ends", "in the folders of test, train, expected one set; choose by --backend"),
         ("matrices", "key 'm0': found a float32 matrix of 25 x 13, expected a float vector"),
         ("pipe", "is a shell pipe"),
         (
@@ -458,7 +458,7 @@ def test_back_ends_of_two_sets_are_told_before_anything_is_written(kaldi, tmp_pa
     two_back_ends(kaldi)
     with pytest.raises(
         UserError,
-        match="folders of test, train; say which by --backend-set, .* or --embeddings-only",
+        match="test, train, expected one set; choose by --backend-set, .* --embeddings-only",
     ):
         import_kaldi(kaldi, tmp_path / "exp", root=kaldi.parents[1], sets=["test"])
     assert not (tmp_path / "exp").exists()
@@ -500,7 +500,7 @@ def test_matrices_and_networks_do_not_go_to_kaldi(experiment, tmp_path):
     say_where_from(experiment / "embeddings" / "rows")
     with pytest.raises(
         UserError,
-        match="a float32 matrix of 3 x 4; Kaldi's back ends take a vector for each utterance",
+        match="a float32 matrix of 3 x 4, expected a vector for each utterance",
     ):
         export_kaldi(experiment, tmp_path / "data", tmp_path / "kaldi", sets=["rows"])
     (experiment / "backend" / "lda_plda" / "backend.json").write_text(

@@ -287,7 +287,7 @@ def test_vectors_are_not_compared_with_matrices_nor_other_networks(work):
         UserError,
         match=(
             "matrices of 2 x 2, those of .*centre_2s/xvector.scp are vectors of 2 "
-            "dimensions; embed both sides alike"
+            "dimensions; embed both sides with the same network"
         ),
     ):
         scores_of(work, "centre_2s", enrol_embeddings=embeddings / "crops")

@@ -326,7 +326,7 @@ def test_embeddings_of_another_origin_are_refused(work, change):
 
 def test_embeddings_that_do_not_say_where_they_are_from_are_refused_beside_some_that_do(work):
     say_where_from(work / "train")
-    with pytest.raises(UserError, match=r"test/provenance\.json is missing"):
+    with pytest.raises(UserError, match=r"test/provenance\.json: missing"):
         scores_of(work)
 
 

@@ -1,4 +1,4 @@
-"""Embeddings of some sets out of those of all test files: the same vectors, means over the set's own utterances, and what is refused."""
+"""Embeddings of sets, selected from those of all test files; refusals."""
 
 import numpy as np
 import pytest

@@ -270,13 +270,13 @@ SPOILED = [
         lambda data: changed_list(data, "feats.scp", lambda lines: lines[1:]),
         (
             r"1 utterances are in feats.scp or in utt2spk only; the first, 'e-0', "
-            r"is not in feats.scp; those with features make a data directory: "
+            r"is not in feats.scp; make a data directory of those with features: "
             r"python -m utils.data_dir subset"
         ),
     ),
     (
         lambda data: changed_list(data, "utt2num_frames", lambda lines: ["e-0 7", *lines[1:]]),
-        r"utt2num_frames: 'e-0' has 7 frames there, \d+ in",
+        r"utt2num_frames: 'e-0' has 7 frames, expected the \d+ of",
     ),
     (
         lambda data: (data / "feats.json").write_text(
@@ -320,7 +320,7 @@ def test_features_of_another_dimension_are_refused(featured, tmp_path):
 def test_missing_decisions_are_refused(featured, tmp_path):
     data = Path(shutil.copytree(featured / "train", tmp_path / "train"))
     (data / "vad.scp").unlink()
-    with pytest.raises(UserError, match=r"vad.scp: missing; select_voiced asks for it"):
+    with pytest.raises(UserError, match=r"vad.scp: missing; select_voiced needs it"):
         train(
             data,
             featured / "dev",

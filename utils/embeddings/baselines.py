@@ -1,4 +1,4 @@
-"""Embeddings without a network: statistics of the frames of an utterance, the baselines that a trained system has to beat."""
+"""Embeddings without a network: statistics of frames, baselines for trained systems."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,43 +18,32 @@ if TYPE_CHECKING:
 
 
 def frame_statistics(frames_TF: np.ndarray) -> np.ndarray:
-    """Mean and standard deviation of each feature over the frames.
-
-    Parameters
-    ----------
-    frames_TF : (T, F) float array
-        Frames of one utterance, one or more.
-
-    Returns
-    -------
-    (2 F,) float64 array
-        Means, then deviations (divided by T).
-    """
-    return np.concatenate(
-        [frames_TF.mean(axis=0, dtype=np.float64), frames_TF.std(axis=0, dtype=np.float64)]
-    )
+    """(2 F,) means, then standard deviations (divided by T), of (T, F) frames, in float64."""
+    means_F = frames_TF.mean(axis=0, dtype=np.float64)
+    deviations_F = frames_TF.std(axis=0, dtype=np.float64)
+    return np.concatenate([means_F, deviations_F])
 
 
 def _compute_frames(
     front_end: "FrontEnd", samples: np.ndarray, margin_seconds: float = 0.0
 ) -> np.ndarray:
-    """Frames of one utterance."""
+    """(T, F) frames of an utterance, or of its margins; ValueError if it is too short."""
     import torch
 
     torch.set_num_threads(1)  # sums depend on it
     margin = round(margin_seconds * front_end.sample_rate_hz)
-    pieces = [samples[:margin], samples[-margin:]] if margin else [samples]
+    pieces, needed = [samples], "a frame"
+    if margin:
+        pieces = [samples[:margin], samples[-margin:]]
+        needed = f"two margins of {margin_seconds} s"
     if len(samples) < 2 * margin or front_end.num_frames(len(pieces[0])) < 1:
-        wanted = f"two margins of {margin_seconds} s" if margin else "a frame"
-        raise ValueError(
-            f"{len(samples) / front_end.sample_rate_hz:.3f} s are too short for {wanted}"
-        )
-    return np.concatenate(
-        [
-            front_end(torch.from_numpy(piece)[None], torch.tensor([len(piece)]))[0][0].numpy()
-            for piece in pieces
-        ]
-    )
+        seconds = len(samples) / front_end.sample_rate_hz
+        raise ValueError(f"{seconds:.3f} s are too short for {needed}")
+    frames = []
+    for piece in pieces:
+        frames_BTF, _ = front_end(torch.from_numpy(piece)[None], torch.tensor([len(piece)]))
+        frames.append(frames_BTF[0].numpy())
+    return np.concatenate(frames)
 
 
 def extract_statistics(
@@ -66,44 +55,23 @@ def extract_statistics(
 ) -> tuple[list, int]:
     """Write the frame statistics of every utterance of a data directory as its embeddings.
 
-    Parameters
-    ----------
-    data : path
-        Data directory.
-    output : path
-        Folder of the embeddings: ``xvector.1.{ark,scp}``, ``xvector.scp`` and what `finish_embeddings` writes.
-    front_end : front end of utils/features/registry.py
-        Waveforms to frames; audio at another rate is resampled to its own.
-    provenance : mapping
-        Facts about the embeddings.
-    margin_seconds : float
-        More than 0: only so much at the beginning and at the end of an utterance is looked at.
-
-    Returns
-    -------
-    outputs : list
-        What was written, for the receipt.
-    num_utterances : int
-        How many there are.
-
-    Raises
-    ------
-    UserError
-        An utterance cannot be read, or is too short for a frame or for two margins.
+    Audio is resampled to the rate of the front end. With ``margin_seconds`` only so much at the
+    beginning and at the end of an utterance is used. Returns the outputs for the receipt, and the
+    number of utterances. UserError: an utterance cannot be read, or is too short.
     """
     directory = read_data_dir(data, allow_pipes=True, needs_audio=True)
     if any(entry.endswith("|") for entry in directory.wav_scp.values()):
         raise UserError(
-            f"{data}/wav.scp: holds commands, expected packed audio; pack it by steps.pack_audio, which has --allow-pipes"
+            f"{data}/wav.scp: has commands, expected packed audio; pack it by steps.pack_audio, "
+            "which has --allow-pipes"
         )
     reader = UtteranceReader(directory.wav_scp, directory.segments)
     keys, rows = list(directory.utt2spk), []
     for key in keys:
         samples, rate_hz = reader.read(key)
+        samples = resample(samples, rate_hz, front_end.sample_rate_hz)
         try:
-            frames_TF = _compute_frames(
-                front_end, resample(samples, rate_hz, front_end.sample_rate_hz), margin_seconds
-            )
+            frames_TF = _compute_frames(front_end, samples, margin_seconds)
         except ValueError as error:
             raise UserError(f"{data}: utterance '{key}': {error}; leave it out") from None
         rows.append(frame_statistics(frames_TF))
@@ -111,14 +79,7 @@ def extract_statistics(
     with ArchiveWriter(output / "xvector.1.ark", output / "xvector.1.scp") as writer:
         for key, embedding_D in zip(keys, embeddings_ND, strict=True):
             writer.write(key, embedding_D)
-    with (
-        open(output / "xvector.1.scp", "rb") as part,
-        atomic_write(output / "xvector.scp", "wb") as whole,
-    ):
-        whole.write(part.read())
-    outputs = [
-        writer,
-        output / "xvector.scp",
-        *finish_embeddings(output, keys, embeddings_ND, directory.utt2spk, provenance),
-    ]
-    return outputs, len(keys)
+    with atomic_write(output / "xvector.scp", "wb") as whole:
+        whole.write((output / "xvector.1.scp").read_bytes())
+    written = finish_embeddings(output, keys, embeddings_ND, directory.utt2spk, provenance)
+    return [writer, output / "xvector.scp", *written], len(keys)

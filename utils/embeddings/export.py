@@ -1,6 +1,7 @@
-"""Embeddings as arrays in one file, for those who use neither Kaldi's archives nor this project: npz and HDF5.
+"""Embeddings as arrays in one file, for other programs: npz and HDF5.
 
-Arrays ``utterances`` (N,) of text, ``embeddings`` (N, D) or (N, R, D), perhaps ``speakers`` (N,) of text; ``provenance``: what provenance.json says.
+Arrays ``utterances`` (N,) of text, ``embeddings`` (N, D) or (N, R, D), perhaps ``speakers`` (N,) of
+text; ``provenance``: the content of provenance.json.
 """
 
 import json
@@ -21,120 +22,100 @@ from utils.files import atomic_write
 from utils.foreign.hdf5 import read_hdf5_arrays, require_h5py
 
 SURROGATES, LAST_LETTER = 0xD800, 0x10FFFF  # of Unicode; the former are 2,048 numbers
+MAX_LETTERS = 160  # of an error in a message
 NPZ, HDF5 = {".npz"}, {".h5", ".hdf5"}
 
 
 def kind_of(path: Path) -> str:
-    """``npz`` or ``hdf5``, by the ending of a name.
-
-    Parameters
-    ----------
-    path : path
-        File, existing or not.
-
-    Raises
-    ------
-    UserError
-        Another ending.
-    """
-    if path.suffix in NPZ | HDF5:
-        return "npz" if path.suffix in NPZ else "hdf5"
+    """``npz`` or ``hdf5``, by the extension of a name; UserError for another one."""
+    if path.suffix in NPZ:
+        return "npz"
+    if path.suffix in HDF5:
+        return "hdf5"
     raise UserError(f"{path}: a name that ends in '{path.suffix}', expected .npz, .h5 or .hdf5")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], provenance: Mapping) -> None:
-    """Write arrays, the same bytes for the same content.
+    """Write arrays of numbers or str, in the format of the extension.
 
-    Parameters
-    ----------
-    path : path
-        Its ending says the format.
-    arrays : mapping of str to array
-        Of numbers, or of str.
-    provenance : mapping
-        JSON values.
-
-    Raises
-    ------
-    UserError
-        HDF5 without h5py.
+    The same bytes for the same content. UserError: HDF5 without h5py.
     """
-    facts, kind = json.dumps(dict(provenance), sort_keys=True), kind_of(path)
-    if kind == "hdf5":
-        require_h5py(path)
+    facts = json.dumps(dict(provenance), sort_keys=True)
+    if kind_of(path) == "hdf5":
+        _write_hdf5(path, arrays, facts)
+        return
     with atomic_write(path, "wb") as file:
-        if kind == "npz":
-            text = np.array(facts)
-            np.savez(file, **arrays, provenance=text)  # type: ignore[arg-type]  # no allow_pickle
-            return
-        import h5py
+        text = np.array(facts)
+        np.savez(file, **arrays, provenance=text)  # type: ignore[arg-type]  # no allow_pickle
 
-        # The same file by its name: h5py also reads what it writes.
-        with h5py.File(file.name, "w") as content:
-            for name, array in arrays.items():
-                values = array.tolist() if array.dtype.kind == "U" else array
-                content.create_dataset(name, data=values, track_times=False)
-            content.attrs["provenance"] = facts
+
+def _write_hdf5(path: Path, arrays: Mapping[str, np.ndarray], facts: str) -> None:
+    require_h5py(path)
+    import h5py
+
+    # By the name of the temporary file: h5py also reads the file that it writes.
+    with atomic_write(path, "wb") as file, h5py.File(file.name, "w") as content:
+        for name, array in arrays.items():
+            values: object = array
+            if array.dtype.kind == "U":
+                values = array.tolist()
+            content.create_dataset(name, data=values, track_times=False)
+        content.attrs["provenance"] = facts
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-    """Read what `write_arrays` wrote, or a file of another's making that has the same names.
+    """Arrays and provenance (empty if there is none) of `write_arrays`, or of such a foreign file.
 
-    Parameters
-    ----------
-    path : path
-        Its ending says the format.
-
-    Returns
-    -------
-    arrays, provenance : dict of str to array, dict
-        Texts as arrays of str; the second is empty where the file says nothing.
-
-    Raises
-    ------
-    UserError
-        No such file, not of this format, ``utterances`` or ``embeddings`` missing, or arrays that do not fit together.
+    UserError: no such file, another format, ``utterances`` or ``embeddings`` missing, or arrays
+    that do not fit together.
     """
     kind = kind_of(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: no such file; correct the path")
     with damaged(path, kind):
-        found = _read_npz(path) if kind == "npz" else read_hdf5_arrays(path)
-        for name, array in found.items():
+        if kind == "npz":
+            arrays = _read_npz(path)
+        else:
+            arrays = read_hdf5_arrays(path)
+        for name, array in arrays.items():
             _refuse_no_text(name, array)
-        facts = json.loads(str(found.pop("provenance", "{}")))
-    if missing := [name for name in ("utterances", "embeddings") if name not in found]:
-        raise UserError(
-            f"{path}: no array '{missing[0]}'; there are {', '.join(sorted(map(str, found))) or 'none'}"
-        )
-    for name, kind, sides, expected in (
+        facts = json.loads(str(arrays.pop("provenance", "{}")))
+    _check_arrays(path, arrays)
+    if not isinstance(facts, dict):
+        facts = {}
+    return arrays, facts
+
+
+def _check_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise UserError if arrays are missing, or are of wrong kinds or lengths."""
+    for name in ("utterances", "embeddings"):
+        if name not in arrays:
+            names = ", ".join(sorted(str(other) for other in arrays)) or "none"
+            raise UserError(f"{path}: no array '{name}', expected it among {names}; write it again")
+    for name, kind, dimensions, expected in (
         ("utterances", "U", (1,), "a row of texts"),
         ("embeddings", "f", (2, 3), "floats for each utterance"),
         ("speakers", "U", (1,), "a row of texts"),
     ):
-        array = found.get(name, found["utterances"])
-        if array.dtype.kind != kind or array.ndim not in sides:
+        if name not in arrays:
+            continue
+        array = arrays[name]
+        if array.dtype.kind != kind or array.ndim not in dimensions:
             raise UserError(
-                f"{path}: '{name}' is an array of {array.dtype} of shape {array.shape}, expected {expected}"
+                f"{path}: '{name}' is an array of {array.dtype} of shape {array.shape}, expected "
+                f"{expected}; write it again"
             )
-        if len(array) != len(found["utterances"]):
+        number = len(arrays["utterances"])
+        if len(array) != number:
             raise UserError(
-                f"{path}: {len(found['utterances'])} utterances and {len(array)} {name}"
+                f"{path}: {number} utterances and {len(array)} {name}, expected as many; write it "
+                "again"
             )
-    return found, facts if isinstance(facts, dict) else {}
 
 
 @contextmanager
 def damaged(path: Path, kind: str) -> Iterator[None]:
-    """Say in one line that a file is not what its name says.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    kind : str
-        What it should be.
-    """
+    """Raise UserError for the errors of reading a damaged file, or one that is not of its kind."""
     try:
         yield
     except (
@@ -152,8 +133,9 @@ def damaged(path: Path, kind: str) -> Iterator[None]:
     ) as error:
         if isinstance(error, OSError) and error.errno is not None and not os.access(path, os.R_OK):
             raise
+        reason = " ".join(str(error).split())[:MAX_LETTERS]
         raise UserError(
-            f"{path}: damaged, or no {kind} file of plain arrays: {' '.join(str(error).split())[:160]}"
+            f"{path}: damaged, or no {kind} file of plain arrays: {reason}; write it again"
         ) from None
 
 
@@ -161,30 +143,30 @@ def _read_npz(path: Path) -> dict:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             with archive.open(member) as file:
-                _refuse_promises(member.filename, _announced_bytes(file), member.file_size)
+                _refuse_too_large(member.filename, _declared_bytes(file), member.file_size)
     with np.load(path, allow_pickle=False) as content:
         return {name: content[name] for name in content.files}
 
 
-def _announced_bytes(file: IO[bytes]) -> int:
-    """What the head of an array says of its size, before memory is taken for it."""
-    version = np.lib.format.read_magic(file)
-    shape, _, dtype = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )(file)
+def _declared_bytes(file: IO[bytes]) -> int:
+    """Size of an array from its header, before memory is allocated for it."""
+    if np.lib.format.read_magic(file) == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
     return math.prod(shape) * dtype.itemsize
 
 
-def _refuse_promises(name: str, promised: int, there: int) -> None:
-    if promised > there:
-        raise ValueError(f"{name} is an array of {promised:,} bytes, of which {there:,} are there")
+def _refuse_too_large(name: str, declared: int, present: int) -> None:
+    if declared > present:
+        raise ValueError(
+            f"{name} is an array of {declared:,} bytes, of which {present:,} are there"
+        )
 
 
 def _refuse_no_text(name: str, array: object) -> None:
-    """Python's own text may not hold such numbers, but numpy makes it of them."""
+    """Refuse numbers that are no letters in an array of text, which NumPy accepts."""
     if isinstance(array, np.ndarray) and array.dtype.kind == "U" and array.nbytes:
         letters = array.reshape(-1).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
         if ((letters > LAST_LETTER) | (letters >> 11 == SURROGATES >> 11)).any():
-            raise ValueError(f"{name} holds numbers that are no letters")
+            raise ValueError(f"{name} has numbers that are no letters")

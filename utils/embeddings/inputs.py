@@ -1,4 +1,4 @@
-"""What a network is fed from: packed audio, or the features of a feats.scp where its front end is ``precomputed``."""
+"""Inputs of a network: packed audio, or stored features for the front end ``precomputed``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,13 +18,7 @@ RATE_TOLERANCE = 1e-3
 
 
 def takes_features(model: Mapping) -> bool:
-    """Whether a network reads features in place of audio, from the section ``model`` of its YAML alone.
-
-    Parameters
-    ----------
-    model : mapping
-        Name and options of the network.
-    """
+    """Whether a network reads features in place of audio, by the section ``model`` of its YAML."""
     front_end = model.get("front_end")
     return isinstance(front_end, Mapping) and front_end.get("name") == "precomputed"
 
@@ -34,100 +28,53 @@ def network_inputs(
 ) -> dict[str, Path]:
     """Files of a data directory that the work of a network depends on, for its `Task`.
 
-    Parameters
-    ----------
-    data : path
-        Data directory.
-    model : mapping
-        The section ``model`` of its YAML.
-    *audio_lists : str
-        Lists that matter where it reads packed audio.
-    others : tuple of str
-        Lists that matter in any case.
+    ``model`` is a section of its YAML; ``audio_lists`` matter for packed audio, ``others`` always.
     """
     if not takes_features(model):
         return data_dir_inputs(data, *audio_lists, *others)
-    lists = (
-        "utt2spk",
-        "utt2num_frames",
-        "feats.json",
-        *(["vad.scp"] if model["front_end"].get("select_voiced") else []),
-    )
-    made = (
-        data / "feats" / "receipts" / "collect_feats.json"
-    )  # stands for the archives, where they are ours
-    return (
-        data_dir_inputs(data, *lists, *others)
-        | {"feats.scp": data / "feats.scp"}
-        | ({"feats": made} if made.exists() else {})
-    )
+    lists = ["utt2spk", "utt2num_frames", "feats.json"]
+    if model["front_end"].get("select_voiced"):
+        lists.append("vad.scp")
+    inputs = data_dir_inputs(data, *lists, *others)
+    inputs["feats.scp"] = data / "feats.scp"
+    receipt = data / "feats" / "receipts" / "collect_feats.json"
+    if receipt.exists():  # it stands for the archives, which we made
+        inputs["feats"] = receipt
+    return inputs
 
 
 def open_inputs(
     data: Path, front_end: "FrontEnd", root: Path | None = None
 ) -> tuple[list[str], "PackedReader | FeatureReader"]:
-    """Utterances of a data directory and the reader of what a front end takes.
+    """Utterances of a data directory, and the reader of the inputs that a front end takes.
 
-    Parameters
-    ----------
-    data : path
-        Packed data directory, or one with feats.scp for the front end ``precomputed``.
-    front_end : FrontEnd
-        That of the network.
-    root : path or None
-        Folder that relative paths in feats.scp start from.
-
-    Raises
-    ------
-    UserError
-        The front end does not take what is there.
+    ``root`` is the folder of relative paths in feats.scp. UserError: the inputs do not fit.
     """
     from utils.embeddings.inference import open_packed
     from utils.features.precomputed import Precomputed
 
-    return (
-        _open_features(data, front_end, root)
-        if isinstance(front_end, Precomputed)
-        else open_packed(data, front_end.sample_rate_hz)
-    )
+    if isinstance(front_end, Precomputed):
+        return _open_features(data, front_end, root)
+    return open_packed(data, front_end.sample_rate_hz)
 
 
 def _open_features(
     data: Path, front_end: "Precomputed", root: Path | None = None
 ) -> tuple[list[str], "FeatureReader"]:
-    """Utterances of a data directory with feats.scp, in the order of utt2spk, and the reader of their features."""
+    """Utterances in the order of utt2spk, and the reader of their features."""
     from utils.archive import read_scp
     from utils.data_dir import read_map
     from utils.features.reader import FeatureReader
 
-    wanted = {
-        "feats.scp": "make it with steps.make_feats and steps.collect_feats, or bring Kaldi's",
-        "utt2spk": "a data directory has one",
-    }
-    if front_end.select_voiced:
-        wanted["vad.scp"] = (
-            "select_voiced asks for it: compute it with steps.compute_vad and steps.collect_vad, or bring Kaldi's"
-        )
-    for name, remedy in wanted.items():
-        if not (data / name).exists():
-            raise UserError(f"{data}/{name}: missing; {remedy}")
+    _require_lists(data, front_end)
     feats_scp, utterances = read_scp(data / "feats.scp"), list(read_map(data / "utt2spk"))
-    if odd := sorted(feats_scp.keys() ^ set(utterances)):
-        where = "utt2spk" if odd[0] in feats_scp else "feats.scp"
-        known = feats_scp.keys() <= set(utterances)
-        command = (
-            f"subset {data} NEW --utterances {data}/feats.scp"
-            if known and (data / "wav.scp").exists()
-            else f"fix {data}"
-        )
-        raise UserError(
-            f"{data}: {len(odd):,} utterances are in feats.scp or in utt2spk only; the first, '{odd[0]}', is not in {where}; those with "
-            f"features make a data directory: python -m utils.data_dir {command}"
-        )
+    _require_same_utterances(data, feats_scp, utterances)
     if not utterances:
         raise UserError(f"{data}/feats.scp: empty, expected features")
     _check_frame_rate(data, front_end.sample_rate_hz)
-    vad_scp = read_scp(data / "vad.scp") if front_end.select_voiced else None
+    vad_scp = None
+    if front_end.select_voiced:
+        vad_scp = read_scp(data / "vad.scp")
     reader = FeatureReader(
         {key: feats_scp[key] for key in utterances},
         front_end.num_bins,
@@ -136,18 +83,53 @@ def _open_features(
         root=root,
     )
     if (data / "utt2num_frames").exists():
-        announced = read_map(data / "utt2num_frames")
+        listed = read_map(data / "utt2num_frames")
         for key, number in zip(utterances, reader.num_frames.tolist(), strict=True):
-            if announced.get(key) != str(number):
+            if listed.get(key) != str(number):
                 raise UserError(
-                    f"{data}/utt2num_frames: '{key}' has {announced.get(key, 'no')} frames there, {number} in {feats_scp[key]}; "
-                    "one of the two is old: make the features again"
+                    f"{data}/utt2num_frames: '{key}' has {listed.get(key, 'no')} frames, expected "
+                    f"the {number} of {feats_scp[key]}; one of the two is old: make the features "
+                    "again"
                 )
     return utterances, reader
 
 
+def _require_lists(data: Path, front_end: "Precomputed") -> None:
+    remedies = {
+        "feats.scp": "make it with steps.make_feats and steps.collect_feats, or take Kaldi's",
+        "utt2spk": "every data directory has one",
+    }
+    if front_end.select_voiced:
+        remedies["vad.scp"] = (
+            "select_voiced needs it: compute it with steps.compute_vad and steps.collect_vad, or "
+            "take Kaldi's"
+        )
+    for name, remedy in remedies.items():
+        if not (data / name).exists():
+            raise UserError(f"{data}/{name}: missing; {remedy}")
+
+
+def _require_same_utterances(
+    data: Path, feats_scp: Mapping[str, object], utterances: list[str]
+) -> None:
+    odd = sorted(feats_scp.keys() ^ set(utterances))
+    if not odd:
+        return
+    lacking = "feats.scp"
+    if odd[0] in feats_scp:
+        lacking = "utt2spk"
+    command = f"fix {data}"
+    if feats_scp.keys() <= set(utterances) and (data / "wav.scp").exists():
+        command = f"subset {data} NEW --utterances {data}/feats.scp"
+    raise UserError(
+        f"{data}: {len(odd):,} utterances are in feats.scp or in utt2spk only; the first, "
+        f"'{odd[0]}', is not in {lacking}; make a data directory of those with features: "
+        f"python -m utils.data_dir {command}"
+    )
+
+
 def _check_frame_rate(data: Path, frames_per_second: int) -> None:
-    """Hold the data directory's ``frame_shift`` (seconds), where there is one, against the rate that the front end declares."""
+    """Compare the ``frame_shift`` (seconds) of a data directory, if any, with the front end's."""
     path = data / "frame_shift"
     if not path.exists():
         return
@@ -159,59 +141,36 @@ def _check_frame_rate(data: Path, frames_per_second: int) -> None:
         ) from None
     if not abs(shift_seconds * frames_per_second - 1) <= RATE_TOLERANCE:
         raise UserError(
-            f"{path}: a frame every {shift_seconds:g} s, the network's front end declares {frames_per_second} frames per second; "
-            "give it features of that rate"
+            f"{path}: a frame every {shift_seconds:g} s, the network's front end declares "
+            f"{frames_per_second} frames per second; give it features of that rate"
         )
 
 
 def made_features(data: Path) -> dict | None:
-    """What made the features of a data directory (``feats.json``, by steps.collect_feats); None where nothing says so: Kaldi's do not.
+    """How the features of a data directory were made (``feats.json``); None: unknown, as Kaldi's.
 
-    Parameters
-    ----------
-    data : path
-        Data directory.
-
-    Raises
-    ------
-    UserError
-        The file is not a JSON object.
+    UserError: the file is not a JSON object.
     """
     path = data / "feats.json"
-    return read_json_object(path, mend="run steps.collect_feats again") if path.exists() else None
+    if not path.exists():
+        return None
+    return read_json_object(path, mend="run steps.collect_feats again")
 
 
 def compare_features(data: Path, trained_on: dict | None, where: Path) -> dict | None:
-    """Refuse features that were made otherwise than those that a network was trained on; where either is unknown its declared front end has to do.
+    """`made_features` of a data directory; UserError if they differ from those trained on.
 
-    Parameters
-    ----------
-    data : path
-        Data directory.
-    trained_on : dict or None
-        As `made_features` found them when the network was trained.
-    where : path
-        Training data or experiment, for the message.
-
-    Returns
-    -------
-    dict or None
-        What made the features of ``data``.
-
-    Raises
-    ------
-    UserError
-        Both are known and differ: names the first option.
+    ``trained_on`` are those of the training data or experiment ``where``. If either is unknown,
+    only the declared front ends are compared, elsewhere.
     """
     from utils.config import first_difference
 
     made = made_features(data)
-    if (
-        made
-        and trained_on
-        and (difference := first_difference(trained_on.get("front_end"), made.get("front_end")))
-    ):
-        raise UserError(
-            f"{data}/feats.json: {where} has other features: {difference}; make these as those were made"
-        )
+    if made and trained_on:
+        difference = first_difference(trained_on.get("front_end"), made.get("front_end"))
+        if difference:
+            raise UserError(
+                f"{data}/feats.json: {where} has other features: {difference}; make these with the "
+                "same options"
+            )
     return made

@@ -1,4 +1,4 @@
-"""Folders of embeddings as Kaldi's scripts leave and expect them: ``xvectors_<set>`` of sid/nnet3/xvector/extract_xvectors.sh, ``ivectors_<set>``."""
+"""Kaldi's folders of embeddings: ``xvectors_<set>`` and ``ivectors_<set>``."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -18,74 +18,58 @@ BACKEND_FILES = ("mean.vec", "transform.mat", "plda")
 
 
 def find_sets(source: Path) -> dict[str, tuple[Path, str]]:
-    """Sets of embeddings below a Kaldi ``exp`` folder.
+    """Folder and kind (``xvector``, ``ivector``) of each set of embeddings in Kaldi's ``exp``.
 
-    Parameters
-    ----------
-    source : path
-        With ``xvectors_<set>/xvector.scp``, or the same of i-vectors; or one such folder itself, whose set is called ``all`` if its name says none.
-
-    Returns
-    -------
-    dict of str to (path, str)
-        Set -> its folder, and ``xvector`` or ``ivector``; by name.
-
-    Raises
-    ------
-    UserError
-        There is none, or one in both kinds.
+    The source has ``xvectors_<set>/xvector.scp``, or the same of i-vectors; or it is such a folder,
+    whose set is ``all`` if its name has none. UserError: there is no set, or one in both kinds.
     """
-    found: dict[str, tuple[Path, str]] = {}
+    sets: dict[str, tuple[Path, str]] = {}
     for kind in KINDS:
-        folders = [source, *source.glob(f"{kind}s_*")] if source.is_dir() else []
-        for folder in sorted(folder for folder in folders if (folder / f"{kind}.scp").is_file()):
-            name = folder.name.partition("_")[2] if folder.name.startswith(f"{kind}s_") else "all"
-            if name in found:
+        for folder in sorted([source, *source.glob(f"{kind}s_*")]):
+            if not (folder / f"{kind}.scp").is_file():
+                continue
+            name = "all"
+            if folder.name.startswith(f"{kind}s_"):
+                name = folder.name.partition("_")[2]
+            if name in sets:
                 raise UserError(
-                    f"{folder}: a second set '{name}', the first is {found[name][0]}; import them one by one"
+                    f"{folder}: a second set '{name}', the first is {sets[name][0]}; import them "
+                    "one by one"
                 )
-            found[name] = folder, kind
-    if not found:
+            sets[name] = folder, kind
+    if not sets:
         raise UserError(
-            f"{source}: no xvectors_<set>/xvector.scp and no ivectors_<set>/ivector.scp, expected what Kaldi's sid/ scripts make"
+            f"{source}: no xvectors_<set>/xvector.scp and no ivectors_<set>/ivector.scp, expected "
+            "the output of Kaldi's sid/ scripts; correct the path"
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(sets.items()))
 
 
 def listed_vectors(
     scp: Path, paths: Paths = "kept", root: Path = Path(".")
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Vectors of an scp file of Kaldi's, as float32.
+    """Vectors of an scp file of Kaldi, perhaps written on another machine, as float32.
 
-    Parameters
-    ----------
-    scp : path
-        As it was written, perhaps on another machine.
-    paths : str
-        ``kept``: relative paths start at ``root``; ``beside``: archives lie in the folder of the scp file.
-    root : path
-        See there.
-
-    Raises
-    ------
-    UserError
-        An entry cannot be read, or is no float vector of the first one's length.
+    ``paths``: ``kept``: relative ones start at ``root``; ``beside``: archives are in the folder of
+    the scp file. UserError: an entry cannot be read, or is not a float vector like the first.
     """
     entries = read_scp(scp)
     if not entries:
         raise UserError(f"{scp}: no entries, expected vectors")
-    way = Relocation("beside" if paths == "beside" else "relative", root)
-    places = {
-        key: entry if entry[-1] in "|]" else relocated(entry, scp, way)
-        for key, entry in entries.items()
-    }
-    first = None
-    for key, vector in iterate_entries(places):
-        first = vector if first is None else first
-        if vector.ndim != 1 or vector.dtype.kind != "f" or len(vector) != len(first):
-            size = f" of {len(first)}" if first.ndim == 1 else ""
+    relocation = Relocation("relative", root)
+    if paths == "beside":
+        relocation = Relocation("beside", root)
+    for key, entry in entries.items():
+        if entry[-1] not in "|]":
+            entries[key] = relocated(entry, scp, relocation)
+    expected, first_length = "a float vector", None
+    for key, vector in iterate_entries(entries):
+        if first_length is None and vector.ndim == 1:
+            first_length = len(vector)
+            expected = f"a float vector of {first_length}"
+        if vector.ndim != 1 or vector.dtype.kind != "f" or len(vector) != first_length:
             raise UserError(
-                f"{places[key]}: key '{key}': found {describe(vector)}, expected a float vector{size}"
+                f"{entries[key]}: key '{key}': found {describe(vector)}, expected {expected}"
             )
         yield key, vector.astype(np.float32)
 
@@ -93,24 +77,10 @@ def listed_vectors(
 def copy_vectors(
     vectors: Iterator[tuple[str, np.ndarray]], scp: Path
 ) -> tuple[ArchiveWriter, np.ndarray, list[str]]:
-    """Write vectors as an archive and its scp file, and refuse those that no back end can use.
+    """Write (D,) vectors to an scp file and an archive beside it.
 
-    Parameters
-    ----------
-    vectors : iterator of (str, (D,) float32 array)
-        From `listed_vectors`.
-    scp : path
-        Output; the archive lies beside it.
-
-    Returns
-    -------
-    writer, last, keys : ArchiveWriter, (D,) float32 array, list of str
-        The writer knows the checksums; the last vector has the size of all.
-
-    Raises
-    ------
-    UserError
-        A vector is not finite.
+    Returns the writer, which has the checksums, the last vector, and the keys. UserError: a vector
+    is not finite.
     """
     keys = []
     with ArchiveWriter(scp.with_suffix(".ark"), scp) as writer:
@@ -125,109 +95,74 @@ def copy_vectors(
 
 
 def own_vectors(scp: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Vectors of one of our folders, as float32.
-
-    Parameters
-    ----------
-    scp : path
-        ``xvector.scp`` or ``spk_xvector.scp``.
-
-    Raises
-    ------
-    UserError
-        An utterance has a matrix.
-    """
+    """Vectors of an scp file in one of our folders, as float32; UserError if one is a matrix."""
     for key, vector in iterate_scp(scp):
         if vector.ndim != 1 or vector.dtype.kind != "f":
             raise UserError(
-                f"{scp}: key '{key}': found {describe(vector)}; Kaldi's back ends take a vector for each utterance: export whole "
-                "utterances, or a protocol that keeps the mean"
+                f"{scp}: key '{key}': found {describe(vector)}, expected a vector for each "
+                "utterance, as Kaldi's back ends take it; export whole utterances, or a protocol "
+                "that keeps the mean"
             )
         yield key, vector.astype(np.float32)
 
 
 def copy_counts(source: Path, output: Path, speakers: list[str]) -> Path:
-    """Write ``num_utts.ark`` of some speakers.
+    """Write ``num_utts.ark`` of some speakers as text, from Kaldi's in text or binary.
 
-    Parameters
-    ----------
-    source : path
-        Kaldi's, text or binary.
-    output : path
-        Text.
-    speakers : list of str
-        Those of ``spk_xvector.scp``.
-
-    Raises
-    ------
-    UserError
-        It does not say of each speaker how many utterances there are.
+    UserError: a speaker has no number of utterances.
     """
-    count_of = read_integers(source)
-    missing = [speaker for speaker in speakers if count_of.get(speaker, 0) < 1]
+    counts = read_integers(source)
+    missing = [speaker for speaker in speakers if counts.get(speaker, 0) < 1]
     if missing:
         raise UserError(
-            f"{source}: no number of utterances, from 1, for speaker '{missing[0]}'; {len(missing)} of {len(speakers)} lack one"
+            f"{source}: no number of utterances, from 1, for speaker '{missing[0]}'; "
+            f"{len(missing)} of {len(speakers)} lack one; make it again"
         )
     with atomic_write(output) as file:
-        file.writelines(f"{speaker} {count_of[speaker]} \n" for speaker in speakers)
+        for speaker in speakers:
+            file.write(f"{speaker} {counts[speaker]} \n")
     return output
 
 
-def model_of(source: Path, found: Mapping[str, tuple[Path, str]]) -> str:
-    """A name for the network that nobody named.
-
-    Parameters
-    ----------
-    source : path
-        Kaldi's folder.
-    found : mapping
-        From `find_sets`.
-    """
+def model_of(source: Path, sets: Mapping[str, tuple[Path, str]]) -> str:
+    """A digest that stands for the unnamed network of Kaldi's folder and its `find_sets`."""
     if (source / "final.raw").is_file():
         return sha256_of(source / "final.raw")
-    return hashlib.sha256(
-        "".join(sha256_of(folder / f"{kind}.scp") for folder, kind in found.values()).encode()
-    ).hexdigest()
+    digests = "".join(sha256_of(folder / f"{kind}.scp") for folder, kind in sets.values())
+    return hashlib.sha256(digests.encode()).hexdigest()
 
 
 def backend_files(
     source: Path,
-    found: Mapping[str, tuple[Path, str]],
+    sets: Mapping[str, tuple[Path, str]],
     backend_set: str | None,
     given: Mapping[str, Path],
 ) -> dict[str, Path]:
-    """Which files make the back end.
+    """Files of the back end by their names in our folders, from Kaldi's folder and `find_sets`.
 
-    Parameters
-    ----------
-    source : path
-        Kaldi's folder, for messages.
-    found : mapping
-        From `find_sets`.
-    backend_set : str or None
-        The set whose folder has the files; None: the only one that has any.
-    given : mapping of str to path
-        Name in our folder -> file that the user named.
-
-    Raises
-    ------
-    UserError
-        No such set or file, or several sets have some.
+    ``backend_set`` is the set whose folder has them (None: the only one that has any), ``given``
+    are files that the user named. UserError: no such set or file, or several sets have some.
     """
-    if backend_set is not None and backend_set not in found:
-        raise UserError(f"{source}: no set '{backend_set}'; there are {', '.join(found)}")
-    if missing := [path for path in given.values() if not path.is_file()]:
-        raise UserError(f"{missing[0]}: no such file")
-    having = {
-        name: {file: folder / file for file in BACKEND_FILES if (folder / file).is_file()}
-        for name, (folder, _) in found.items()
-    }
-    candidates = [backend_set] if backend_set else [name for name, files in having.items() if files]
-    if len(candidates) > 1:
+    if backend_set is not None and backend_set not in sets:
         raise UserError(
-            f"{source}: back ends' files in the folders of {', '.join(candidates)}; say which by --backend-set, and --mean, --transform "
-            "and --plda for files of another; or --embeddings-only"
+            f"{source}: no set '{backend_set}', expected one of {', '.join(sets)}; correct "
+            "--backend-set"
         )
-    files = (having[candidates[0]] if candidates else {}) | dict(given)
+    for path in given.values():
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; correct the path")
+    files_by_set = {}
+    for name, (folder, _) in sets.items():
+        files = {file: folder / file for file in BACKEND_FILES if (folder / file).is_file()}
+        if files and backend_set in (None, name):
+            files_by_set[name] = files
+    if len(files_by_set) > 1:
+        raise UserError(
+            f"{source}: back ends' files in the folders of {', '.join(files_by_set)}, expected one "
+            "set; choose by --backend-set, with --mean, --transform and --plda for files of "
+            "another; or give --embeddings-only"
+        )
+    files = dict(given)
+    for of_set in files_by_set.values():
+        files = of_set | files
     return {name: files[name] for name in BACKEND_FILES if name in files}

@@ -1,6 +1,7 @@
-"""What is known of embeddings before there are any: the network that will make them, and whose utterances they will be of.
+"""Facts about embeddings that do not exist yet, for the commands of a plan.
 
-The commands of a plan are gone through in their order, and each tells here what those behind it may ask.
+The commands of a plan are checked in their order; each notes facts here that later ones need: the
+network that will make embeddings, and the utterances.
 """
 
 from collections import Counter
@@ -18,79 +19,35 @@ SOURCE, SPEAKERS, RATE = "source", "speakers", "rate"
 
 
 def note_network(experiment: Path, section: Mapping) -> None:
-    """An experiment will have this network.
-
-    Parameters
-    ----------
-    experiment : path
-        Its folder.
-    section : mapping
-        ``model`` of the YAML.
-    """
+    """An experiment will have the network of a section ``model``."""
     MODE.note(NETWORK, experiment, dict(section))
 
 
 def note_embeddings(folder: Path, experiment: Path, data: Path) -> None:
-    """A folder will hold embeddings of a data directory by the network of an experiment.
-
-    Parameters
-    ----------
-    folder, experiment, data : path
-        All three.
-    """
+    """A folder will have embeddings of a data directory by the network of an experiment."""
     MODE.note(MODEL, folder, experiment)
     MODE.note(EMBEDDED, folder, data)
 
 
 def note_packed(packed: Path, data: Path, sample_rate_hz: int, has_pieces: bool) -> None:
-    """A folder will hold the utterances of a data directory at this rate, or pieces of them.
-
-    Parameters
-    ----------
-    packed, data : path
-        Both.
-    sample_rate_hz : int
-        Of the packed audio.
-    has_pieces : bool
-        Utterances are taken to pieces, of which nobody knows the number.
-    """
+    """A folder will have the packed utterances of a data directory, or pieces of them."""
     MODE.note(RATE, packed, sample_rate_hz)
-    if not has_pieces:
+    if not has_pieces:  # the number of pieces is unknown
         MODE.note(SOURCE, packed, data)
 
 
 def note_speakers(data: Path, utterances: Mapping[str, int]) -> None:
-    """A data directory will hold so many utterances of these speakers.
-
-    Parameters
-    ----------
-    data : path
-        Its folder.
-    utterances : mapping of str to int
-        Speaker -> how many.
-    """
+    """A data directory will have these numbers of utterances by speaker."""
     MODE.note(SPEAKERS, data, dict(utterances))
 
 
 def rate_of_packed(packed: Path) -> int | None:
-    """Sample rate in Hz that a folder will have; None: nobody said.
-
-    Parameters
-    ----------
-    packed : path
-        Data directory.
-    """
+    """Sample rate in Hz that a folder will have; None: unknown."""
     return MODE.noted(RATE, packed)
 
 
 def network_of(experiment: Path) -> dict | None:
-    """Section ``model`` of an experiment's network, made or planned; None where neither is known.
-
-    Parameters
-    ----------
-    experiment : path
-        Its folder.
-    """
+    """Section ``model`` of an experiment's network, existing or planned; None: unknown."""
     planned = MODE.noted(NETWORK, experiment)
     config = experiment / "config.yaml"
     if planned is None and config.exists():
@@ -99,20 +56,18 @@ def network_of(experiment: Path) -> dict | None:
 
 
 def dimensions_of(folder: Path, models: Callable[[], Mapping[str, Callable]]) -> int | None:
-    """Dimensions that the embeddings of a folder will have; None where nobody knows.
+    """Dimensions that the embeddings of a folder will have; None: unknown.
 
-    Parameters
-    ----------
-    folder : path
-        Of embeddings.
-    models : callable
-        Gives the registry of networks: asked only where the YAML does not say the number, since it takes torch.
+    ``models`` returns the registry of networks; it is called only if the YAML lacks the number,
+    since it imports torch.
     """
     experiment = MODE.noted(MODEL, folder)
-    section = network_of(experiment) if experiment else None
-    made = folder / "receipts" / "collect_embeddings.json"
-    if experiment is None and made.exists():
-        return existing_receipt(made)["counts"].get("dimension")
+    receipt = folder / "receipts" / "collect_embeddings.json"
+    if experiment is None:
+        if receipt.exists():
+            return existing_receipt(receipt)["counts"].get("dimension")
+        return None
+    section = network_of(experiment)
     if section is None:
         return None
     if "embedding_dim" in section:
@@ -121,34 +76,17 @@ def dimensions_of(folder: Path, models: Callable[[], Mapping[str, Callable]]) ->
 
 
 def utterances_of_embeddings(folder: Path) -> np.ndarray | None:
-    """Of how many utterances of each speaker a folder will have embeddings; None where nobody knows.
-
-    Parameters
-    ----------
-    folder : path
-        Of embeddings.
-
-    Returns
-    -------
-    (K,) int array or None
-        As of `utterances_of_speakers`.
-    """
+    """Embeddings of each speaker that a folder will have, as of `utterances_of_speakers`."""
     data = MODE.noted(EMBEDDED, folder)
-    return None if data is None else utterances_of_speakers(data / "utt2spk")
+    if data is None:
+        return None
+    return utterances_of_speakers(data / "utt2spk")
 
 
 def utterances_of_speakers(utt2spk: Path) -> np.ndarray | None:
-    """Utterances of each speaker of a data directory, or of the one that it will be made of; None where neither is there yet.
+    """(K,) utterances of each speaker of a list, or of the planned source of its data directory.
 
-    Parameters
-    ----------
-    utt2spk : path
-        List of the directory.
-
-    Returns
-    -------
-    (K,) int array or None
-        Where the list is not there yet it may be a few more than there will be.
+    None: unknown. Of a planned list they may be a few more than there will be.
     """
     data = utt2spk.parent
     while not utt2spk.exists():
@@ -159,4 +97,5 @@ def utterances_of_speakers(utt2spk: Path) -> np.ndarray | None:
         if source is None:
             return None
         data, utt2spk = source, source / "utt2spk"
-    return np.array(list(Counter(read_map(utt2spk).values()).values()))
+    counts = Counter(read_map(utt2spk).values())
+    return np.array(list(counts.values()))

@@ -1,4 +1,4 @@
-"""What all test protocols share: lengths in any unit, refusals, and what becomes of the embeddings of an utterance's pieces.
+"""Base of the test protocols: lengths in any unit, refusals, combination of the pieces' embeddings.
 
 Shapes: ``N`` pieces, ``E`` embedding.
 """
@@ -16,188 +16,133 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=1)
-def _samples_of(front_end: "FrontEnd", num_frames: int) -> int:
-    """The fewest samples that give so many frames; kept, since front ends find it by trying and every utterance asks."""
+def _frames_to_samples(front_end: "FrontEnd", num_frames: int) -> int:
+    """The fewest samples that give so many frames; cached, since front ends find it by trying."""
     return front_end.min_samples(num_frames)
 
 
 class Length:
-    """A length in seconds, samples or frames of the network's front end: one of the three.
+    """A length in seconds, samples (of audio) or frames of the network's front end: one of these.
 
-    Parameters
-    ----------
-    what : str
-        What is so long, for messages.
-    seconds : float or None
-        Rounded to whole samples.
-    samples : int or None
-        Only of audio.
-    frames : int or None
-        The fewest samples that give so many frames.
+    ``name`` is for messages: ``crop`` for options ``crop_seconds``, ...
     """
 
-    def __init__(self, what: str, seconds: float | None, samples: int | None, frames: int | None):
+    def __init__(self, name: str, seconds: float | None, samples: int | None, frames: int | None):
         numbers = {"seconds": seconds, "samples": samples, "frames": frames}
         given = {unit: value for unit, value in numbers.items() if value is not None}
         if len(given) != 1:
             raise ValueError(
-                f"{what}_seconds, {what}_samples, {what}_frames: {len(given)} of them are given, expected one"
+                f"{name}_seconds, {name}_samples, {name}_frames: {len(given)} of them are given, "
+                "expected one"
             )
         ((self.unit, self.number),) = given.items()
         if self.number <= 0:
-            raise ValueError(f"{what}_{self.unit} is {self.number}, expected more than 0")
+            raise ValueError(f"{name}_{self.unit} is {self.number}, expected more than 0")
 
     def __str__(self) -> str:
-        return f"{self.number:g} s" if self.unit == "seconds" else f"{self.number} {self.unit}"
+        if self.unit == "seconds":
+            return f"{self.number:g} s"
+        return f"{self.number} {self.unit}"
 
-    def of(self, network: "EmbeddingNetwork", share: float = 1.0) -> int:
-        """Samples for a network.
+    def to_samples(self, network: "EmbeddingNetwork", share: float = 1.0) -> int:
+        """Samples of a ``share`` of the length, at a network's rate and with its front end.
 
-        Parameters
-        ----------
-        network : EmbeddingNetwork
-            Its rate and front end.
-        share : float
-            Below 1: of the distance that this part of the length spans, for steps; frames are counted whole then.
-
-        Raises
-        ------
-        UserError
-            Samples are asked of stored features.
+        UserError: the length is in samples, and the network reads stored features.
         """
         if self.unit == "seconds":
             return round(self.number * network.sample_rate_hz * share)
         if self.unit == "frames":
             if share == 1:
-                return _samples_of(network.front_end, int(self.number))
+                return _frames_to_samples(network.front_end, int(self.number))
             return round(self.number * share) * network.front_end.hop_samples
         if _reads_features(network):
             raise UserError(
-                f"a protocol of {self} is for audio, {type(network).__name__} reads stored features; give seconds or frames"
+                f"a protocol of {self} is for audio, {type(network).__name__} reads stored "
+                "features; give seconds or frames"
             )
         return round(self.number * share)
 
 
 class Protocol:
-    """What all protocols share; subclasses define ``size``, ``pieces`` and ``_pieces``.
+    """Base class; subclasses define ``size``, ``pieces`` and ``_describe_pieces``.
 
-    Parameters
-    ----------
-    keep : str
-        ``mean``: an utterance's vector is the mean of its pieces' embeddings; ``rows``: they are the rows of its matrix.
-    length_normalise : bool
-        Every piece's embedding is brought to length 1 first; a back end that subtracts a mean has to learn from embeddings of the same protocol then.
-
-    Attributes
-    ----------
-    name : str
-        That of the registry, or of the YAML file that it was read from.
-    compare : str
-        Of rows, which pairs a trial compares: ``all``, or ``paired``, the i-th with the i-th.
-    num_pieces : int or None
-        Pieces of every utterance; None: it depends on their length.
-    append_reversed : bool
-        The utterance is followed by its reversal before anything else.
+    ``keep``: ``mean``: an utterance's vector is the mean of its pieces' embeddings; ``rows``: they
+    are the rows of its matrix. With ``length_normalise`` every piece's embedding is scaled to
+    length 1 first; a back end that subtracts a mean has to be trained on the same protocol then.
     """
 
-    name = ""
-    compare = "all"
-    num_pieces: int | None = 1
-    append_reversed = False
+    name = ""  # of the registry, or of the YAML file
+    compare = "all"  # pairs of rows that a trial compares: all, or paired, the i-th with the i-th
+    num_pieces: int | None = 1  # of every utterance; None: it depends on the length
+    append_reversed = False  # whether the utterance is followed by its reversal
 
     def __init__(self, keep: Literal["mean", "rows"] = "mean", length_normalise: bool = False):
         self.keep, self.length_normalise = keep, length_normalise
 
     def size(self, network: "EmbeddingNetwork") -> int | None:
-        """Samples of every piece; None: whole utterances.
-
-        Parameters
-        ----------
-        network : EmbeddingNetwork
-            What is given the pieces.
-        """
+        """Samples of every piece; None: whole utterances."""
         raise NotImplementedError
 
     def pieces(
         self, num_samples: int, network: "EmbeddingNetwork", utterance: str
     ) -> tuple[int, list[int]]:
-        """Where the pieces of an utterance lie.
+        """Samples of each piece of an utterance, and the first sample of each.
 
-        Parameters
-        ----------
-        num_samples : int
-            Its length.
-        network : EmbeddingNetwork
-            What is given the pieces.
-        utterance : str
-            Its name, on which draws depend.
-
-        Returns
-        -------
-        size, starts : int, list of int
-            Samples of each piece and its first sample; one piece from 0 on where the utterance is not longer.
+        One piece from 0 on if the utterance is not longer; random pieces depend on its name.
         """
         raise NotImplementedError
 
     def check(self, network: "EmbeddingNetwork") -> None:
-        """Refuse a network that cannot take the pieces.
+        """Raise UserError if a network cannot take the pieces.
 
-        Parameters
-        ----------
-        network : EmbeddingNetwork
-            Its ``batching`` and ``min_samples`` decide: a network of ``fixed_samples`` takes ``min_samples`` and nothing else.
-
-        Raises
-        ------
-        UserError
-            It cannot.
+        A network of ``fixed_samples`` takes ``min_samples`` and nothing else.
         """
         size, fewest = self.size(network), network.min_samples
         network_name = type(network).__name__
         if network.batching == "fixed_samples" and size != fewest:
-            given = "whole utterances" if size is None else f"pieces of {size:,} samples"
+            given = "whole utterances"
+            if size is not None:
+                given = f"pieces of {size:,} samples"
             raise UserError(
-                f"protocol '{self.name}' gives {given}, {network_name} has batching 'fixed_samples' and takes {fewest:,}; "
-                "choose a protocol of that length"
+                f"protocol '{self.name}' gives {given}, {network_name} has batching "
+                f"'fixed_samples' and takes {fewest:,}; choose a protocol of that length"
             )
         if size is not None and size < fewest:
             raise UserError(
-                f"protocol '{self.name}' gives pieces of {size:,} samples, {network_name} takes {fewest:,} or more; choose longer ones"
+                f"protocol '{self.name}' gives pieces of {size:,} samples, {network_name} takes "
+                f"{fewest:,} or more; choose longer ones"
             )
         if self.append_reversed and _reads_features(network):
             raise UserError(
-                f"protocol '{self.name}' appends the reversed waveform, {network_name} reads stored features; choose another"
+                f"protocol '{self.name}' appends the reversed waveform, {network_name} reads "
+                "stored features; choose another"
             )
 
     def combine(self, embeddings_NE: np.ndarray) -> np.ndarray:
-        """The utterance's vector or matrix.
+        """An utterance's vector (E,) or matrix (num_pieces, E) from its (N, E) pieces' embeddings.
 
-        Parameters
-        ----------
-        embeddings_NE : (N, E) float32 array
-            Embeddings of its pieces; those that another process computes are zero here, and the sum over the processes is right.
-
-        Returns
-        -------
-        (E,) or (num_pieces, E) float32 array
+        Those that another process computes are zero here; the sum over the processes is right.
         """
         if self.length_normalise:
             lengths_N1 = np.linalg.norm(embeddings_NE, axis=1, keepdims=True)
             embeddings_NE = embeddings_NE / np.where(lengths_N1 > 0, lengths_N1, 1)
         if self.keep == "mean":
             return embeddings_NE.mean(axis=0)
-        assert self.num_pieces is not None  # rows are kept of a fixed number of pieces alone
+        assert self.num_pieces is not None  # only a fixed number of pieces is kept as rows
         return np.repeat(embeddings_NE, self.num_pieces // len(embeddings_NE), axis=0)
 
     def __str__(self) -> str:
+        text = self._describe_pieces()
         if self.keep == "rows":
-            how = "a row for each of "
-        else:
-            how = "" if self.num_pieces == 1 else "mean over "
-        return f"{how}{self._pieces()}{', brought to length 1' if self.length_normalise else ''}"
+            text = f"a row for each of {text}"
+        elif self.num_pieces != 1:
+            text = f"mean over {text}"
+        if self.length_normalise:
+            text += ", brought to length 1"
+        return text
 
-    def _pieces(self) -> str:
-        """The pieces in words."""
+    def _describe_pieces(self) -> str:
+        """The pieces as a text."""
         raise NotImplementedError
 
 

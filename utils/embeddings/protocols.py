@@ -1,7 +1,8 @@
-"""Test protocols: which pieces of an utterance a network is given, and what becomes of their embeddings.
+"""Test protocols: the pieces of an utterance that a network embeds, and how they are combined.
 
-All pieces of an utterance are of one length.  An utterance that is shorter than its pieces is repeated until it has their length, and counts as often
-as the protocol has pieces.  Of stored features a "sample" is a frame, as everywhere; then lengths are given in seconds or frames.
+All pieces of an utterance have one length. A shorter utterance is repeated to their length, and
+counts as often as the protocol has pieces. Of stored features a "sample" is a frame, as everywhere;
+then lengths are in seconds or frames.
 """
 
 from collections.abc import Sequence
@@ -18,18 +19,14 @@ if TYPE_CHECKING:
     from steps.models.network import EmbeddingNetwork
 
 READY_MADE = Path(__file__).parents[2] / "conf" / "protocols"
-OVERLAP_OF_FIXED = 0.2  # RawNet2's, for a network that takes one length and is given no protocol
+OVERLAP_OF_FIXED = 0.2  # as RawNet2, for a network of one length without a protocol
 
 
 class WholeUtterance(Protocol):
     """The utterance as one piece.
 
-    Parameters
-    ----------
-    append_reversed : bool
-        Followed by its reversal (Xie et al. 2019, VGG).
-    multiple_samples : int
-        Cut at its end to a multiple of so many samples, where it has as many (MR-RawNet's evaluation: 640).
+    With ``append_reversed`` it is followed by its reversal (Xie et al. 2019, VGG). Its end is cut
+    to a multiple of ``multiple_samples``, if it has as many (640 in MR-RawNet's evaluation).
     """
 
     def __init__(self, append_reversed: bool = False, multiple_samples: int = 1):
@@ -45,31 +42,25 @@ class WholeUtterance(Protocol):
     def pieces(
         self, num_samples: int, network: "EmbeddingNetwork", utterance: str
     ) -> tuple[int, list[int]]:
-        """The utterance, repeated where the network takes no shorter ones."""
+        """The utterance, repeated to the shortest length that the network takes."""
         del utterance
         whole = num_samples // self.multiple_samples * self.multiple_samples or num_samples
         return max(whole, network.min_samples), [0]
 
     def __str__(self) -> str:
-        reversal = ", each followed by its reversal" if self.append_reversed else ""
-        return f"whole utterances{reversal}{f', cut to a multiple of {self.multiple_samples} samples' if self.multiple_samples > 1 else ''}"
+        text = "whole utterances"
+        if self.append_reversed:
+            text += ", each followed by its reversal"
+        if self.multiple_samples > 1:
+            text += f", cut to a multiple of {self.multiple_samples} samples"
+        return text
 
 
 class Crops(Protocol):
-    """A number of crops of one length.
+    """A number of crops of one length, which is given in one of three units.
 
-    Parameters
-    ----------
-    num_crops : int
-        How many of each utterance.
-    crop_seconds, crop_samples, crop_frames : float, int, int or None
-        Their length: one of the three.
-    placing : str
-        ``even``: from the beginning to the end at equal distances, a single one around the centre; ``random``: drawn for each utterance.
-    seed : int
-        Of random places, which depend on it and on the utterance's name.
-    keep, length_normalise, compare
-        As of `Protocol`.
+    ``placing``: ``even``: at equal distances from the beginning to the end, a single one around the
+    centre; ``random``: drawn from ``seed`` and the utterance's name. Others: see `Protocol`.
     """
 
     num_pieces: int
@@ -97,7 +88,7 @@ class Crops(Protocol):
 
     def size(self, network: "EmbeddingNetwork") -> int:
         """Samples of every piece."""
-        return self.length.of(network)
+        return self.length.to_samples(network)
 
     def pieces(
         self, num_samples: int, network: "EmbeddingNetwork", utterance: str
@@ -114,27 +105,23 @@ class Crops(Protocol):
             return size, [room // 2]
         return size, [room * crop // (self.num_pieces - 1) for crop in range(self.num_pieces)]
 
-    def _pieces(self) -> str:
+    def _describe_pieces(self) -> str:
         if self.num_pieces == 1 and self.placing == "even":
             return f"{self.length} around the centre"
         if self.num_pieces == 1:
             return f"a random crop of {self.length}"
-        return f"{self.num_pieces} {'evenly spaced' if self.placing == 'even' else 'random'} crops of {self.length}"
+        kind = "random"
+        if self.placing == "even":
+            kind = "evenly spaced"
+        return f"{self.num_pieces} {kind} crops of {self.length}"
 
 
 class Windows(Protocol):
     """Windows that overlap and cover the utterance; the last one ends with it.
 
-    Parameters
-    ----------
-    window_seconds, window_samples, window_frames : float, int, int or None
-        Their length: one of the three.
-    overlap : float
-        Part of a window that the next one shares, in [0, 1).
-    count_exact_end_twice : bool
-        Where windows fit exactly the last one counts twice, as the published RawNet2 counts: int((T - overlap) / step) + 1 windows.
-    length_normalise
-        As of `Protocol`.
+    Their length is given in one of three units; ``overlap`` is the fraction that the next one
+    shares, in [0, 1). With ``count_exact_end_twice`` the last one counts twice where windows fit
+    exactly, as in the published RawNet2: int((T - overlap) / step) + 1 windows.
     """
 
     num_pieces = None
@@ -156,7 +143,7 @@ class Windows(Protocol):
 
     def size(self, network: "EmbeddingNetwork") -> int:
         """Samples of every piece."""
-        return self.length.of(network)
+        return self.length.to_samples(network)
 
     def pieces(
         self, num_samples: int, network: "EmbeddingNetwork", utterance: str
@@ -165,13 +152,15 @@ class Windows(Protocol):
         del utterance
         size = self.size(network)
         room = num_samples - size
-        step = max(1, self.length.of(network, share=1 - self.overlap))
+        step = max(1, self.length.to_samples(network, share=1 - self.overlap))
         if room <= 0:
             return size, [0]
         starts = [*range(0, room, step), room]
-        return size, starts + [room] * (self.count_exact_end_twice and room % step == 0)
+        if self.count_exact_end_twice and room % step == 0:
+            starts.append(room)
+        return size, starts
 
-    def _pieces(self) -> str:
+    def _describe_pieces(self) -> str:
         return f"windows of {self.length} that overlap by {100 * self.overlap:g} %"
 
 
@@ -179,13 +168,7 @@ PROTOCOLS = {"whole": WholeUtterance, "crops": Crops, "windows": Windows}
 
 
 def natural_protocol(network: "EmbeddingNetwork") -> Protocol:
-    """What a network is tested with when nothing is said: whole utterances, or overlapping windows where it takes one length only.
-
-    Parameters
-    ----------
-    network : EmbeddingNetwork
-        Its ``batching`` decides.
-    """
+    """The default of a network: whole utterances, or overlapping windows if it takes one length."""
     protocol: Protocol = WholeUtterance()
     protocol.name = "whole"
     if network.batching == "fixed_samples":
@@ -195,27 +178,18 @@ def natural_protocol(network: "EmbeddingNetwork") -> Protocol:
 
 
 def read_protocol(chosen: str) -> tuple[Protocol, dict]:
-    """A protocol and its resolved options.
+    """A protocol and its options, defaults included; ``protocol`` in them is the file's name.
 
-    Parameters
-    ----------
-    chosen : str
-        Name of a file of conf/protocols without ``.yaml``, or path of another YAML.
-
-    Returns
-    -------
-    protocol, options : Protocol, dict
-        Options with the defaults filled in; ``protocol`` in them is the file's name.
-
-    Raises
-    ------
-    UserError
-        No such protocol, or its file asks for what there is not.
+    ``chosen`` is the name of a file of conf/protocols without ``.yaml``, or the path of another
+    YAML. UserError: the protocol does not exist, or its options are wrong.
     """
-    path = Path(chosen) if chosen.endswith(".yaml") else READY_MADE / f"{chosen}.yaml"
+    path = READY_MADE / f"{chosen}.yaml"
+    if chosen.endswith(".yaml"):
+        path = Path(chosen)
     if not path.exists():
         raise UserError(
-            f"--protocol: no '{chosen}'; there are {', '.join(ready_made())}, or give the path of a YAML"
+            f"--protocol: no '{chosen}', expected one of {', '.join(ready_made())}, or the path of "
+            "a YAML"
         )
     options = read_yaml(path)
     protocol = build(PROTOCOLS, options, str(path))

@@ -1,4 +1,4 @@
-"""Where embeddings come from: ``provenance.json`` beside each archive, and what may not differ between two of them."""
+"""Origin of embeddings: ``provenance.json`` beside each archive, and facts that have to agree."""
 
 import json
 from pathlib import Path
@@ -7,25 +7,17 @@ from utils.embeddings.rows import Compare
 from utils.errors import UserError
 from utils.files import read_json_object
 
-MUST_AGREE = (
-    "model",
-    "front_end",
-    "sample_rate_hz",
-)  # vectors that differ here do not lie in one space
+# Embeddings that differ in these are not in the same space.
+MUST_AGREE = ("model", "front_end", "sample_rate_hz")
+# The first two are in "crops" as a text; the digest of the model covers the others.
+NOT_COMPARED = {"protocol", "compare", "training_precision", "training_batch_norm"}
+MAX_LETTERS = 60  # of a fact in a message
 
 
 def read_provenance(folder: str | Path) -> dict | None:
-    """Facts about the embeddings of a folder, or None where they came without (from Kaldi, say).
+    """Facts about the embeddings of a folder, or of those that a back end was trained on.
 
-    Parameters
-    ----------
-    folder : path
-        Folder of embeddings, or of a back end, which keeps those of its training embeddings.
-
-    Raises
-    ------
-    UserError
-        The file is not a JSON object.
+    None if there are none, as for embeddings from Kaldi. UserError: not a JSON object.
     """
     try:
         return read_json_object(
@@ -36,84 +28,57 @@ def read_provenance(folder: str | Path) -> dict | None:
 
 
 def compare_provenance(backend: str | Path, embeddings: str | Path) -> list[str]:
-    """Refuse a back end for embeddings of another origin; say what else differs.
+    """A line for each fact (VAD, crops, augmentation) in which a back end and embeddings differ.
 
-    Parameters
-    ----------
-    backend, embeddings : path
-        The two folders.
-
-    Returns
-    -------
-    list of str
-        One sentence for each fact that differs without harm: VAD, crops, augmentation.
-
-    Raises
-    ------
-    UserError
-        Model, front end or sample rate differ, or only one of the two says where it comes from.
+    UserError: model, front end or sample rate differ, or only one of the two has a provenance.
     """
-    learned, given = read_provenance(backend), read_provenance(embeddings)
-    if (learned is None) != (given is None):
-        silent = backend if learned is None else embeddings
+    recorded, current = read_provenance(backend), read_provenance(embeddings)
+    if recorded is None and current is None:
+        return []
+    if recorded is None or current is None:
+        missing = backend
+        if current is None:
+            missing = embeddings
         raise UserError(
-            f"{silent}/provenance.json is missing: nothing shows that {backend} was trained on embeddings like those of {embeddings}"
+            f"{missing}/provenance.json: missing, expected it to show that {backend} was trained "
+            f"on embeddings like those of {embeddings}; make both with the same steps"
         )
-    learned, given = learned or {}, given or {}
-    unlike = {
-        "protocol",
-        "compare",
-        "training_precision",
-        "training_batch_norm",
-    }  # the first names what "crops" says in words; the last two are told by the digest of the model
-    facts = sorted((learned.keys() | given.keys()) - unlike)
-    different = [key for key in facts if learned.get(key) != given.get(key)]
+    facts = sorted((recorded.keys() | current.keys()) - NOT_COMPARED)
+    different = [key for key in facts if recorded.get(key) != current.get(key)]
     for key in MUST_AGREE:
         if key in different:
             raise UserError(
-                f"{embeddings}: {key} is {_shown(given.get(key))}, {backend} was trained on {key} {_shown(learned.get(key))}; "
-                "train the back end on embeddings of the same network"
+                f"{embeddings}: {key} is {_shorten(current.get(key))}, {backend} was trained on "
+                f"{key} {_shorten(recorded.get(key))}; train the back end on embeddings of the "
+                "same network"
             )
-    return [
-        f"{key}: {backend} was trained on {_shown(learned.get(key))}, {embeddings} has {_shown(given.get(key))}"
-        for key in different
-    ]
+    lines = []
+    for key in different:
+        trained, given = _shorten(recorded.get(key)), _shorten(current.get(key))
+        lines.append(f"{key}: {backend} was trained on {trained}, {embeddings} has {given}")
+    return lines
 
 
 def protocol_of(embeddings: str | Path, enrol_embeddings: str | Path | None = None) -> str:
-    """Name of the test protocol of embeddings; of both sides', joined by ``-``, where they differ.
+    """Name of the test protocol of embeddings (``whole`` if they have none).
 
-    Parameters
-    ----------
-    embeddings : path
-        Folder of the test sides, and of the enrolment sides too.
-    enrol_embeddings : path or None
-        Folder of the enrolment sides, where it is another one.
-
-    Returns
-    -------
-    str
-        ``whole`` where nothing is said.
+    If enrolment sides are in another folder and by another protocol: both names, joined by ``-``.
     """
-    names = [
-        (read_provenance(folder) or {}).get("protocol", "whole")
-        for folder in (enrol_embeddings or embeddings, embeddings)
-    ]
+    names = []
+    for folder in (enrol_embeddings or embeddings, embeddings):
+        facts = read_provenance(folder) or {}
+        names.append(facts.get("protocol", "whole"))
     return "-".join(dict.fromkeys(names))
 
 
 def comparison_of(embeddings: str | Path) -> Compare:
-    """Which rows of two matrices a trial compares, by the test protocol of embeddings: ``all`` or ``paired``.
-
-    Parameters
-    ----------
-    embeddings : path
-        Folder of the test sides.
-    """
+    """Which rows of two matrices a trial compares by the test protocol of embeddings."""
     return (read_provenance(embeddings) or {}).get("compare", "all")
 
 
-def _shown(value: object) -> str:
+def _shorten(value: object) -> str:
     """A fact as a short text."""
     text = json.dumps(value, sort_keys=True)
-    return text if len(text) <= 60 else text[:57] + "..."
+    if len(text) <= MAX_LETTERS:
+        return text
+    return text[: MAX_LETTERS - 3] + "..."

@@ -1,4 +1,4 @@
-"""Generated speakers differ as people do, measured on what they say; channels know nothing of them."""
+"""Generated speakers differ as people do; channels carry no information about them."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,8 @@ def test_pitch_differs_more_between_speakers_than_between_sessions_and_women_spe
     pitch = np.array([[pitch_hz(samples) for samples in sessions] for sessions in said.values()])
     women = np.array([speaker.sex == "f" for speaker in said])
     print(
-        f"median pitch in Hz: women {np.median(pitch[women]):.0f}, men {np.median(pitch[~women]):.0f}"
+        f"median pitch in Hz: women {np.median(pitch[women]):.0f}, "
+        f"men {np.median(pitch[~women]):.0f}"
     )
     assert np.median(pitch[women]) > 1.4 * np.median(pitch[~women])
     for sex in (women, ~women):
@@ -59,7 +60,8 @@ def test_pitch_differs_more_between_speakers_than_between_sessions_and_women_spe
 def test_formants_differ_more_between_speakers_than_between_sessions(said):
     centre = np.log([[centre_hz(samples) for samples in sessions] for sessions in said.values()])
     print(
-        f"spread of the spectrum's centre: {centre.mean(1).std():.3f} between speakers, {centre.std(1).mean():.3f} between sessions"
+        f"spread of the spectrum's centre: {centre.mean(1).std():.3f} between speakers, "
+        f"{centre.std(1).mean():.3f} between sessions"
     )
     assert centre.mean(1).std() > 2 * centre.std(1).mean()
 
@@ -107,7 +109,7 @@ def test_sentences_differ_and_are_made_of_words():
 
 @pytest.mark.parametrize("condition", channels.CONDITIONS)
 def test_the_channel_does_not_look_at_the_speech(said, condition):
-    """Before and after the speech, where the channel is alone, two speakers sound the same when the same channel is drawn."""
+    """Before and after the speech, two speakers sound the same in the same channel."""
     (first, *_), (second, *_) = list(said.values())[:2]
     num_samples = min(len(first), len(second))
     drawn = channels.CONDITIONS[condition]

@@ -1,4 +1,4 @@
-"""Batches of whole utterances: each comes once, they never mix what a network keeps apart, and they change no embedding.
+"""Batches of whole utterances: each comes once, lengths are as the network needs.
 
 Tests of protocols: test_protocols.py.
 """
@@ -17,7 +17,7 @@ LENGTHS = [500, 100, 300, 100, 900, 5000, 300, 100]
 
 
 class Statistics(torch.nn.Module):
-    """Mean, root mean square and length of the samples: an embedding that shows any sample too many or too few."""
+    """Mean, root mean square and length of the samples, which show any wrong sample."""
 
     embedding_dim, sample_rate_hz, min_samples = 3, RATE, 8000
 

@@ -1,4 +1,4 @@
-"""What extraction and training are fed with from a directory of features alone, as Kaldi leaves one; and that what a message tells to do works."""
+"""Inputs from a directory of features alone, as from Kaldi; remedies in messages work."""
 
 import re
 import shlex
@@ -22,7 +22,7 @@ def front_end():
 
 @pytest.fixture
 def data(tmp_path):
-    """utt2spk, spk2utt and feats.scp; utt2num_frames with the blank of `feat-to-len` at each line's end."""
+    """utt2spk, spk2utt, feats.scp, and utt2num_frames with the final blanks of `feat-to-len`."""
     folder = tmp_path / "d"
     folder.mkdir()
     with ArchiveWriter(folder / "f.ark", folder / "feats.scp") as writer:

@@ -1,4 +1,4 @@
-"""Test protocols: places of pieces worked out by hand, properties of any length, slow loops beside them, and what a network refuses."""
+"""Test protocols: starts of pieces, properties of any length, and refusals."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ lengths = st.integers(1, 400_000)
 
 
 class Statistics(torch.nn.Module):
-    """Mean, root mean square and first sample of an input, and its length: an embedding that shows any sample too many or too few."""
+    """Mean, root mean square, first sample and length of an input, which show any wrong sample."""
 
     embedding_dim, sample_rate_hz = 4, RATE
 
@@ -316,17 +316,20 @@ def test_what_a_network_does_not_take_is_refused_by_name(reader):
     fixed = Statistics("fixed_samples", 6000)
     with pytest.raises(
         UserError,
-        match="protocol 'mine' gives whole utterances, Statistics has batching 'fixed_samples' and takes 6,000",
+        match="protocol 'mine' gives whole utterances, Statistics has batching 'fixed_samples' "
+        "and takes 6,000",
     ):
         embed(fixed, name="whole")
     with pytest.raises(
         UserError,
-        match="protocol 'mine' gives pieces of 8,000 samples, Statistics has batching 'fixed_samples' and takes 6,000",
+        match="protocol 'mine' gives pieces of 8,000 samples, Statistics has batching "
+        "'fixed_samples' and takes 6,000",
     ):
         embed(fixed, name="crops", crop_seconds=0.5)
     with pytest.raises(
         UserError,
-        match="protocol 'mine' gives pieces of 800 samples, Statistics takes 1,000 or more; choose longer ones",
+        match="protocol 'mine' gives pieces of 800 samples, Statistics takes 1,000 or more; "
+        "choose longer ones",
     ):
         embed(Statistics(), name="crops", crop_seconds=0.05)
     features = Statistics()
@@ -338,7 +341,8 @@ def test_what_a_network_does_not_take_is_refused_by_name(reader):
         embed(features, name="whole", append_reversed=True)
     with pytest.raises(
         UserError,
-        match="a protocol of 9000 samples is for audio, Statistics reads stored features; give seconds or frames",
+        match="a protocol of 9000 samples is for audio, Statistics reads stored features; "
+        "give seconds or frames",
     ):
         embed(features, name="crops", crop_samples=9000)
     embed(fixed, name="crops", crop_samples=6000)
@@ -396,6 +400,7 @@ def test_protocols_of_the_project_are_built_and_say_what_they_do(name):
 def test_a_protocol_that_there_is_not_is_refused_with_those_that_there_are():
     with pytest.raises(
         UserError,
-        match="--protocol: no 'crops_10x5s'; there are centre_1s, .*windows_59049, or give the path of a YAML",
+        match="--protocol: no 'crops_10x5s', expected one of centre_1s, .*windows_59049, "
+        "or the path of a YAML",
     ):
         read_protocol("crops_10x5s")

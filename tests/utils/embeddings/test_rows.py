@@ -1,4 +1,4 @@
-"""Matrices of embeddings: read in any state, and scored as a slow loop over all pairs of rows scores them."""
+"""Matrices of embeddings: read, and scored as by a slow loop over all pairs of rows."""
 
 import numpy as np
 import pytest
@@ -145,7 +145,7 @@ def test_matrices_of_several_sizes_are_refused_by_name(tmp_path):
 
 @pytest.mark.parametrize("height", [1, 2, 1 << 22])
 def test_a_grid_of_trials_is_scored_as_its_pairs_are(monkeypatch, height):
-    """Five models against six tests, a few cells missing, in mixed order; sides count: the scorer tells them apart."""
+    """Five models against six tests, a few cells missing, in mixed order; sides differ."""
     monkeypatch.setattr("utils.embeddings.rows.CELLS_AT_A_TIME", height * 6)
     monkeypatch.setattr("utils.embeddings.rows.COLUMNS_AT_A_TIME", 4)
     rows = embeddings(11, 1)[:, 0]

@@ -1,4 +1,4 @@
-"""Corpora whose speakers have too few utterances for the trials that are asked for: who trains, who is tested, which option helps."""
+"""Speakers with too few utterances for the trials: their set, and the option that helps."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from local.own.assign import SplitOptions, assign_speakers
 from local.own.corpus import Corpus
-from local.own.deal import Dealing, deal_speakers
 from local.prepare_folder import prepare_folder
 from steps.make_trials import make_trials
 from tests.lookalike.own import write_voice
@@ -56,10 +56,10 @@ def test_every_speaker_of_dev_and_test_has_target_trials_whatever_is_asked_for(
     sessions, rule, enrol_utterances, seed
 ):
     found = corpus_of({f"s{place:02d}": each for place, each in enumerate(sessions)})
-    how = Dealing(0.1, 0.2, seed, rule, enrol_utterances)
+    how = SplitOptions(0.1, 0.2, seed, rule, enrol_utterances)
     sets, told = None, ""
     try:
-        sets, _ = deal_speakers(found, how)
+        sets, _ = assign_speakers(found, how)
     except UserError as error:
         told = str(error)
     if sets is None:
@@ -74,24 +74,24 @@ def test_every_speaker_of_dev_and_test_has_target_trials_whatever_is_asked_for(
 
 
 def test_it_is_said_how_many_train_only_and_which_shares_cannot_be_met():
-    sets, said = deal_speakers(plain(*[1] * 30, *[3] * 10), Dealing(0.1, 0.3, 1))
+    sets, said = assign_speakers(plain(*[1] * 30, *[3] * 10), SplitOptions(0.1, 0.3, 1))
     assert [len(sets[name]) for name in ("train", "dev", "test")] == [30, 3, 7]
     assert said == [
-        "  30 of 40 speakers have one utterance: they are trained on, and in neither dev nor test",
-        "  dev has 3 speakers, not the 4 of --dev-share 0.1: so few of the others are left",
-        "  test has 7 speakers, not the 12 of --test-share 0.3: so few of the others are left",
+        "  30 of 40 speakers have one utterance: they are for training only",
+        "  dev has 3 speakers, not the 4 of --dev-share 0.1: too few others are left",
+        "  test has 7 speakers, not the 12 of --test-share 0.3: too few others are left",
     ]
 
 
 def test_where_all_can_be_tested_nothing_is_said():
-    assert deal_speakers(plain(*[2] * 10), Dealing(0.1, 0.2, 1))[1] == []
+    assert assign_speakers(plain(*[2] * 10), SplitOptions(0.1, 0.2, 1))[1] == []
 
 
 def test_utterances_that_cannot_be_used_do_not_count():
     found = plain(*[2] * 6, 3)
     bad = {f"s{place:02d}-0" for place in range(4)}
     with pytest.raises(UserError, match="3 of 7 speakers can be in dev and test"):
-        deal_speakers(found, Dealing(0.1, 0.2, 1), bad)
+        assign_speakers(found, SplitOptions(0.1, 0.2, 1), bad)
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ def test_utterances_that_cannot_be_used_do_not_count():
 def test_the_option_that_the_line_names_helps(sessions_of, asked, helps):
     found = corpus_of({f"s{place}": each for place, each in enumerate(sessions_of)})
     with pytest.raises(UserError) as caught:
-        deal_speakers(found, Dealing(0.1, 0.2, 1, **asked))
+        assign_speakers(found, SplitOptions(0.1, 0.2, 1, **asked))
     for option, value in helps.items():
         assert f"--{option.replace('_', '-')} {value}" in str(caught.value)
-    sets, _ = deal_speakers(found, Dealing(0.1, 0.2, 1, **asked | helps))
+    sets, _ = assign_speakers(found, SplitOptions(0.1, 0.2, 1, **asked | helps))
     assert len(sets["dev"]) == len(sets["test"]) == 2
 
 
@@ -121,9 +121,10 @@ def test_sessions_that_nobody_knows_are_told_before_anything_is_written():
     found = plain(2, 2, 2, 2, 2, 2)
     del found.data.maps["utt2session"]
     with pytest.raises(
-        UserError, match="--sessions across, and nothing says .* give --sessions any"
+        UserError,
+        match="--sessions across, but utterances have no sessions, .* give --sessions any",
     ):
-        deal_speakers(found, Dealing(0.1, 0.2, 1, "across"))
+        assign_speakers(found, SplitOptions(0.1, 0.2, 1, "across"))
 
 
 def test_for_many_seeds_stage_0_makes_trials_of_every_speaker(tmp_path):
@@ -147,17 +148,17 @@ def test_sets_that_were_dealt_otherwise_are_not_mixed_with_new_ones(tmp_path, mo
     for speaker in range(8):
         for number in range(2):
             write_voice(tmp_path / "in" / f"s{speaker}" / f"{number}.wav", "s", number, 0.2)
-    output, dealt = tmp_path / "out", deal_speakers
+    output, dealt = tmp_path / "out", assign_speakers
 
     def otherwise(found, how, unusable=()):
         sets, said = dealt(found, how, unusable)
         return {"train": sets["train"], "dev": sets["test"], "test": sets["dev"]}, said
 
     with monkeypatch.context() as patched:
-        patched.setattr("local.prepare_folder.deal_speakers", otherwise)
+        patched.setattr("local.prepare_folder.assign_speakers", otherwise)
         prepare_folder(tmp_path / "in", output, jobs=1)
     (output / "dev" / "receipts" / "made.json").unlink()
-    with pytest.raises(UserError, match="is not dealt to it now; remove .*out and run"):
+    with pytest.raises(UserError, match="is now assigned to another set; remove .*out and run"):
         prepare_folder(tmp_path / "in", output, jobs=1)
 
 
@@ -190,14 +191,14 @@ def test_where_no_trials_are_asked_for_corpora_too_small_for_them_are_dealt(
     utterances, sizes, said
 ):
     found = plain(*utterances)
-    sets, lines = deal_speakers(found, Dealing(0.1, 0.2, 1, for_trials=False))
+    sets, lines = assign_speakers(found, SplitOptions(0.1, 0.2, 1, for_trials=False))
     assert tuple(len(sets[name]) for name in ("train", "dev", "test")) == sizes
     assert said in lines[0]
     with pytest.raises(UserError, match="expected 2 or more for each"):
-        deal_speakers(found, Dealing(0.1, 0.2, 1))
+        assign_speakers(found, SplitOptions(0.1, 0.2, 1))
 
 
 def test_where_no_trials_are_asked_for_the_others_are_dealt_as_for_trials():
     found = plain(*[1] * 30, *[3] * 10)
-    asked, not_asked = (Dealing(0.1, 0.3, 1, for_trials=trials) for trials in (True, False))
-    assert deal_speakers(found, not_asked) == deal_speakers(found, asked)
+    asked, not_asked = (SplitOptions(0.1, 0.3, 1, for_trials=trials) for trials in (True, False))
+    assert assign_speakers(found, not_asked) == assign_speakers(found, asked)
