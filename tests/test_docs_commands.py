@@ -39,7 +39,7 @@ PAGES = [
     ROOT / "conf" / "cluster" / "README.md",
     ROOT / "tests" / "fuzz" / "README.md",
 ]
-BLOCK = re.compile(r"(?:^<!-- needs: (.+) -->\n+)?^```(\S*)\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"(?:^<!-- needs: ([^\n]+) -->\n+)?^```(\S*)\n(.*?)^```$", re.M | re.S)
 LANGUAGES = {"bash", "text", "yaml", "{toctree}"}
 COMMAND = re.compile(r"^(\./run\.sh|recipes/\w+/\w+\.sh|tests/run\.sh|python -m|docker|sbatch)\b")
 # What the pages call by the names of the full corpus, as the tiny one calls it below $WORKDIR.
@@ -65,6 +65,7 @@ OF_OTHERS = {
 OF_TESTS = {"alone", "everything", "minutes", "record", "replay", "keep", "rest", "lint", "site"}
 OF_TESTS |= {"runs", "seed", "return-memory", "configs"}
 OF_RUN_SH = {"help", "list", "recipe"}
+PLACEHOLDERS = {"option", "options", "name"}
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9]*(?:[-_][a-z0-9]+)*)")
 
 
@@ -170,7 +171,7 @@ def test_options_of_the_running_text_exist(page):
     known = set().union(*(options_of_recipe(path) for path in RECIPES))
     for path in LIBRARY:
         known |= {option.replace("_", "-") for option in options_of(path)}
-    known |= OF_OTHERS | OF_TESTS | OF_RUN_SH
+    known |= OF_OTHERS | OF_TESTS | OF_RUN_SH | PLACEHOLDERS
     text = BLOCK.sub("", page.read_text())
     spans = re.findall(r"`([^`\n]+(?:\n[^`\n]+)?)`", text)
     named = {option.replace("_", "-") for span in spans for option in OPTION.findall(span)}
