@@ -1,4 +1,4 @@
-"""How Sphinx builds the site: tests/run.sh --site, or python -m sphinx -c docs -W --keep-going . docs/_build.
+"""How Sphinx builds the site: `tests/run.sh --site`, whose command stands in that script.
 
 The source folder is the checkout, so that a link between two pages is the same here and on a code
 host. Nothing is fetched while it builds.
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 project = "Speaker-verification recipes"
-copyright = "2026, the authors of this repository"  # noqa: A001
+copyright = "2026, the authors of this repository"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
 root_doc = "docs/index"
 include_patterns = [
@@ -30,7 +30,9 @@ exclude_patterns = ["docs/_build", "docs/extra", ".venv", ".git", "recipes/*/dat
 myst_heading_anchors = 4
 
 default_role = "literal"
-autodoc_typehints = "none"  # the signature shows them; numpydoc's entries repeat the types that matter
+autodoc_typehints = (
+    "none"  # the signature shows them; numpydoc's entries repeat the types that matter
+)
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 add_module_names = False

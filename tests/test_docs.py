@@ -18,7 +18,7 @@ COMMANDS = sorted(path.stem for path in (ROOT / "steps").glob("*.py") if path.st
 
 
 def prose_lines(text):
-    """(number, line) of what a person reads as sentences: no tables, code, links alone or headings."""
+    """(number, line) of sentences: no tables, code or headings."""
     is_code = False
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("```"):
@@ -49,7 +49,9 @@ def test_prose_has_a_sane_width(path):
 
 def toctrees(path):
     """Pages that the tables of contents of a page name."""
-    for body in re.findall(r"^```\{toctree\}\n(.*?)^```", path.read_text(), re.M | re.S):
+    for body in re.findall(
+        r"^```\{toctree\}\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL
+    ):
         entries = [line for line in body.splitlines() if line and not line.startswith(":")]
         yield from ((path.parent / f"{entry}.md").resolve() for entry in entries)
 
@@ -62,7 +64,9 @@ def test_every_page_is_in_the_table_of_contents():
 
 
 def documented(page, directive):
-    return re.findall(rf"^\.\. {directive}:: (\S+)$", (DOCS / "api" / page).read_text(), re.M)
+    return re.findall(
+        rf"^\.\. {directive}:: (\S+)$", (DOCS / "api" / page).read_text(), re.MULTILINE
+    )
 
 
 def test_the_reference_has_every_command():
@@ -86,12 +90,14 @@ def test_the_reference_has_every_network_loss_and_back_end(page):
     package = f"steps.{page}"
     registries = [ROOT / "steps" / page / name for name in ("__init__.py", "parts.py")]
     text = "".join(path.read_text() for path in registries if path.exists())
-    used = set(re.findall(rf"^from ({package}\.\w+) import", text, re.M)) - {f"{package}.parts"}
+    used = set(re.findall(rf"^from ({package}\.\w+) import", text, re.MULTILINE)) - {
+        f"{package}.parts"
+    }
     assert used
     assert used <= set(documented(f"{page}.md", "automodule"))
 
 
-ROW = re.compile(r"^\| `([^`]+)` \| (.+) \| (.+) \|$", re.M)
+ROW = re.compile(r"^\| `([^`]+)` \| (.+) \| (.+) \|$", re.MULTILINE)
 ROWS = ROW.findall((DOCS / "troubleshooting.md").read_text())
 assert len(ROWS) > 50
 
@@ -110,10 +116,10 @@ def in_order(parts, text):
     """Whether the parts stand in the text, one behind the other."""
     start = 0
     for part in parts:
-        found = text.find(part, start)
-        if found < 0:
+        index = text.find(part, start)
+        if index < 0:
             return False
-        start = found + len(part)
+        start = index + len(part)
     return True
 
 

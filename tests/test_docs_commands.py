@@ -1,4 +1,4 @@
-"""Shell commands of the pages: they run on the tiny corpus, or say what they need, and then what they name exists.
+"""Shell commands of the pages run on the tiny corpus, or say what they need.
 
 A block of commands that needs something stands behind a comment: ``<!-- needs: a corpus -->``.
 """
@@ -39,7 +39,9 @@ PAGES = [
     ROOT / "conf" / "cluster" / "README.md",
     ROOT / "tests" / "fuzz" / "README.md",
 ]
-BLOCK = re.compile(r"(?:^<!-- needs: ([^\n]+) -->\n+)?^```(\S*)\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(
+    r"(?:^<!-- needs: ([^\n]+) -->\n+)?^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 LANGUAGES = {"bash", "text", "yaml", "{toctree}"}
 COMMAND = re.compile(r"^(\./run\.sh|recipes/\w+/\w+\.sh|tests/run\.sh|python -m|docker|sbatch)\b")
 # What the pages call by the names of the full corpus, as the tiny one calls it below $WORKDIR.
@@ -58,7 +60,16 @@ TINY = {
 TINY_NAMES = re.compile("|".join(map(re.escape, TINY)))  # longer names stand first
 # Options in the running text that are those of other programs.
 OF_OTHERS = {
-    *("config-cmd", "exclude", "fakeroot", "gpus-per-task", "ipc", "nodes", "ntasks", "ntasks-per-node"),
+    *(
+        "config-cmd",
+        "exclude",
+        "fakeroot",
+        "gpus-per-task",
+        "ipc",
+        "nodes",
+        "ntasks",
+        "ntasks-per-node",
+    ),
     *("requeue", "shm-size", "summarize", "test-only", "export", "account", "array", "exclusive"),
     *("cpus-per-task", "gres", "mem", "partition", "time", "no-sign-request"),
 }
@@ -89,7 +100,7 @@ class Block:
         return [words for words in lines if words]
 
 
-def blocks_of(page):
+def read_blocks(page):
     text = page.read_text()
     blocks = []
     for match in BLOCK.finditer(text):
@@ -98,7 +109,7 @@ def blocks_of(page):
     return blocks
 
 
-BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+BLOCKS = [block for page in PAGES for block in read_blocks(page)]
 SHELL_BLOCKS = [block for block in BLOCKS if block.language == "bash"]
 RUN_PAGES = list(dict.fromkeys(block.page for block in SHELL_BLOCKS if not block.needs))
 assert len(SHELL_BLOCKS) > 20
@@ -108,7 +119,7 @@ assert ROOT / "README.md" in RUN_PAGES
 @pytest.mark.parametrize("page", PAGES, ids=label)
 def test_fences_of_a_page_are_known(page):
     """A fence that the pattern above overlooks would be a command that nobody checks."""
-    assert 2 * len(blocks_of(page)) == len(re.findall(r"^\s*```", page.read_text(), re.M))
+    assert 2 * len(read_blocks(page)) == len(re.findall(r"^\s*```", page.read_text(), re.MULTILINE))
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
@@ -122,7 +133,7 @@ def test_a_block_says_its_language_and_a_known_need(block):
     assert commands == [], "commands stand in a block of bash"
 
 
-def module_of(words):
+def module_path(words):
     """The file of the module that `python -m` runs; None for other programs and for our tests."""
     if words[:2] not in (["python", "-m"], ["python3", "-m"]):
         return None
@@ -133,7 +144,7 @@ def module_of(words):
     return path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def recipe_of(words):
+def recipe_path(words):
     """The recipe that a command runs; of the front door, and of a variable, too."""
     for word in words:
         script = re.fullmatch(r"(?:\./)?recipes/(\w+)/run\.sh", word)
@@ -149,18 +160,24 @@ def recipe_of(words):
 def test_what_a_block_names_exists(block):
     for words in block.commands():
         shown = " ".join(words)
-        options = {word.partition("=")[0][2:].replace("_", "-") for word in words if word[:2] == "--"}
-        module, recipe = module_of(words), recipe_of(words)
+        options = {
+            word.partition("=")[0][2:].replace("_", "-") for word in words if word[:2] == "--"
+        }
+        module, recipe = module_path(words), recipe_path(words)
         if module:
             assert module in LIBRARY, shown
             known = {option.replace("_", "-") for option in options_of(module)}
             assert options <= known | {"help"}, shown
         elif recipe:
             assert recipe in RECIPES, shown
-            ours = words[next(place for place, word in enumerate(words) if "run.sh" in word) :]
+            ours = words[next(index for index, word in enumerate(words) if "run.sh" in word) :]
             named = {word[2:].replace("_", "-") for word in ours if word[:2] == "--"}
             assert named <= options_of_recipe(recipe) | OF_RUN_SH, shown
-        files = [word for word in words if re.fullmatch(r"(conf|recipes|tests|steps)/[\w/.-]+\.\w+", word)]
+        files = [
+            word
+            for word in words
+            if re.fullmatch(r"(conf|recipes|tests|steps)/[\w/.-]+\.\w+", word)
+        ]
         for file in files:
             is_made = {"data", "exp"} & set(Path(file).parts)
             assert is_made or "NAME" in file or (ROOT / file).exists(), f"{shown}: {file}"
@@ -185,7 +202,7 @@ def test_commands_of_a_page_run(page, runs, tmp_path):  # noqa: F811
     (workdir / "lda60_plda.yaml").write_text(TINY_PLDA_YAML)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "WORKDIR": str(workdir), "PYTHONPATH": str(ROOT)}
-    for block in blocks_of(page):
+    for block in read_blocks(page):
         if block.language != "bash" or block.needs:
             continue
         script = TINY_NAMES.sub(lambda match: TINY[match[0]], block.text)
