@@ -6,6 +6,7 @@ A block of commands that needs something stands behind a comment: ``<!-- needs: 
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -200,6 +201,9 @@ def test_options_of_the_running_text_exist(page):
 def test_commands_of_a_page_run(page, runs, tmp_path):  # noqa: F811
     workdir = runs.copy("mini", tmp_path)
     (workdir / "lda60_plda.yaml").write_text(TINY_PLDA_YAML)
+    shutil.copy(
+        ROOT / "recipes" / "mini" / "conf" / "ghostvlad_mini.yaml", workdir
+    )  # the tiny one's base
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "WORKDIR": str(workdir), "PYTHONPATH": str(ROOT)}
     for block in read_blocks(page):
