@@ -1,5 +1,5 @@
 # The environment of the recipes, for a GPU node: Python, the packages of requirements.txt, ffmpeg, libsndfile.  The checkout is not in it but mounted,
-# and path.sh takes this Python, since it has the packages.  CUDA comes with torch's wheels, the driver from the host.  README.md, "Containers".
+# and path.sh takes this Python, since it has the packages.  CUDA comes with torch's wheels, the driver from the host.  docs/use.md, "Containers".
 FROM python:3.12-slim-bookworm
 
 # hadolint ignore=DL3008

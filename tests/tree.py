@@ -13,6 +13,7 @@ NOT_OURS = {
     ".ruff_cache",
     ".mypy_cache",
     ".import_linter_cache",
+    "_build",
     "__pycache__",
 }
 MADE = [

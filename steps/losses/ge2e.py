@@ -44,7 +44,7 @@ class LearnedSimilarity(BatchLoss):
         self.offset = nn.Parameter(torch.tensor(initial_offset))
 
     def similarity(self, cosine: torch.Tensor) -> torch.Tensor:
-        """|scale| * cosine + offset.
+        """The absolute scale times the cosine, plus the offset.
 
         Parameters
         ----------

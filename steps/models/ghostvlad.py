@@ -3,20 +3,20 @@
 Layers of the full size; features x frames x channels for 250 frames (2.49 s).  Every convolution but the last two is followed by batch normalisation
 and has no bias; a bottleneck block is 1x1, 3x3, 1x1 around a shortcut, and a stage's stride sits on its first 1x1 and on the 1x1 of its shortcut.
 
-=========  ===================================================  ============  ===========
-stage      layers                                               channels      output
-=========  ===================================================  ============  ===========
-conv       7x7, ReLU; max pooling 2x2                           64            128x125x64
-stage 2    2 bottlenecks                                        48, 48, 96    128x125x96
-stage 3    3 bottlenecks, stride 2                              96, 96, 128   64x63x128
-stage 4    3 bottlenecks, stride 2                              128, 128, 256 32x32x256
-stage 5    3 bottlenecks, stride 2                              256, 256, 512 16x16x512
-pooling    max 3x1, stride 2x1                                                7x16x512
-frames     7x1, bias, ReLU                                      512           1x16x512
-weights    7x1, bias, softmax, beside ``frames``                K + G         1x16x10
-VLAD       residuals to K centres, unit length per centre                     K * 512
-embedding  linear, ReLU                                                       512
-=========  ===================================================  ============  ===========
+=========  ===================================================  =============  ===========
+stage      layers                                               channels       output
+=========  ===================================================  =============  ===========
+conv       7x7, ReLU; max pooling 2x2                           64             128x125x64
+stage 2    2 bottlenecks                                        48, 48, 96     128x125x96
+stage 3    3 bottlenecks, stride 2                              96, 96, 128    64x63x128
+stage 4    3 bottlenecks, stride 2                              128, 128, 256  32x32x256
+stage 5    3 bottlenecks, stride 2                              256, 256, 512  16x16x512
+pooling    max 3x1, stride 2x1                                                 7x16x512
+frames     7x1, bias, ReLU                                      512            1x16x512
+weights    7x1, bias, softmax, beside ``frames``                K + G          1x16x10
+VLAD       residuals to K centres, unit length per centre                      K * 512
+embedding  linear, ReLU                                                        512
+=========  ===================================================  =============  ===========
 
 The full ResNet-34 beside it (``resnet34l``; options conv_stride 2, bottleneck_channels 64 to 512, stage_channels 256 to 2048, 3 blocks a stage,
 strides 1, 2, 1, 2) has a first convolution of stride 2 and as many frames at the end: 29,456,842 parameters.

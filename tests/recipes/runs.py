@@ -23,8 +23,8 @@ from tests.lookalike.voxceleb import make_voxceleb1, make_voxceleb2
 MINUTES = 60
 PATIENCE_SECONDS = 60 * MINUTES  # for a run that never ends; a slow machine is no failure
 OWN_SPEAKERS = [f"speaker {number}" for number in range(10)]
-# They contain times and hosts, or hashes of lists that name the workdir; of checkpoints the tensors
-# are compared.
+# Times and hosts (docs/architecture.md, "Same bytes"), or hashes of lists that name the workdir; of
+# checkpoints the tensors are compared.
 NOT_COMPARED = {"receipts", "log", "tensorboard", "report.html", "timing.json", "begun.json"}
 TRAIN_NOTHING = {"voices"}  # they take the network of another recipe
 TINY_YAML = """

@@ -1,4 +1,4 @@
-"""What every network promises (DESIGN.md, section 6), tried on all of MODELS and on every YAML in conf/ that has a network."""
+"""What every network promises (docs/architecture.md, section 6), tried on all of MODELS and on every YAML in conf/ that has a network."""
 
 from pathlib import Path
 
@@ -92,8 +92,8 @@ def test_the_help_of_training_names_the_lists_of_networks_and_losses(registry):
 
 
 @pytest.mark.parametrize("stem", PUBLISHED_PARAMETERS)
-def test_the_readme_lists_every_published_network(stem):
-    assert f"`{stem}`" in (ROOT / "README.md").read_text()
+def test_the_page_on_training_lists_every_published_network(stem):
+    assert f"`{stem}`" in (ROOT / "docs" / "train.md").read_text()
 
 
 @pytest.mark.parametrize("stem", PUBLISHED_PARAMETERS)
