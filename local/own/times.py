@@ -38,24 +38,24 @@ OFFSET = "offset"
 PAIRS = (("from", "to"), ("in", "out"), ("t0", "t1"), ("t1", "t2"))  # times if both exist
 # Words that do not change the meaning of a column.
 FILLERS = set(
-    (
-        "time times timestamp timestamps segment seg utterance utt clip chunk audio "
-        "speech voice wav file recording total num number n of at in"
-    ).split()
+    """
+    time times timestamp timestamps segment seg utterance utt clip chunk audio speech voice
+    wav file recording total num number n of at in
+    """.split()
 )
 # A column with one of these words describes something else.
 OTHER_SUBJECTS = set(
-    (
-        "rate hz khz frequency id index rank type kind name label date day month year age "
-        "cm mm inch"
-    ).split()
+    """
+    rate hz khz frequency id index rank type kind name label date day month year age cm mm
+    inch
+    """.split()
 )
 # The length of these is not a time.
 OTHER_LENGTHS = set(
-    (
-        "text sentence transcript word words char chars character characters letters "
-        "tokens phones phonemes"
-    ).split()
+    """
+    text sentence transcript word words char chars character characters letters tokens phones
+    phonemes
+    """.split()
 )
 # Names with one of these words look like times.
 TIME_WORDS = {*ROLE_BY_WORD, OFFSET, "time", "times", "timestamp", "timestamps", *UNIT_BY_WORD} - {
