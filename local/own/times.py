@@ -36,26 +36,32 @@ ROLE_BY_WORD = {word: role for role, words in ROLES.items() for word in words.sp
 # An end if there is an onset; else a start, or part of its name (`start_offset`).
 OFFSET = "offset"
 PAIRS = (("from", "to"), ("in", "out"), ("t0", "t1"), ("t1", "t2"))  # times if both exist
+
+
+def _split_words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Words that do not change the meaning of a column.
-FILLERS = set(
+FILLERS = _split_words(
     """
     time times timestamp timestamps segment seg utterance utt clip chunk audio speech voice
     wav file recording total num number n of at in
-    """.split()
+    """
 )
 # A column with one of these words describes something else.
-OTHER_SUBJECTS = set(
+OTHER_SUBJECTS = _split_words(
     """
     rate hz khz frequency id index rank type kind name label date day month year age cm mm
     inch
-    """.split()
+    """
 )
 # The length of these is not a time.
-OTHER_LENGTHS = set(
+OTHER_LENGTHS = _split_words(
     """
     text sentence transcript word words char chars character characters letters tokens phones
     phonemes
-    """.split()
+    """
 )
 # Names with one of these words look like times.
 TIME_WORDS = {*ROLE_BY_WORD, OFFSET, "time", "times", "timestamp", "timestamps", *UNIT_BY_WORD} - {
