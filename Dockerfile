@@ -12,7 +12,7 @@ COPY requirements.txt requirements-optional.txt /environment/
 RUN pip install --no-cache-dir --disable-pip-version-check -r /environment/requirements.txt -r /environment/requirements-optional.txt
 
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility LC_ALL=C PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 \
-    HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib NUMBA_CACHE_DIR=/tmp/numba
+    HOME=/tmp NUMBA_CACHE_DIR=/tmp/numba
 
 RUN useradd --create-home --uid 1000 speech
 USER 1000

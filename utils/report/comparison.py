@@ -1,4 +1,4 @@
-"""The report's part on differences between systems: a table of all pairs, and each pair in words."""
+"""The report's part on differences between systems: a table of all pairs, and a list in words."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -9,8 +9,8 @@ from utils.evaluation.comparison import EXPLANATION, is_clear, needed, probabili
 from utils.report.render import NOTHING, render
 
 
-class Cell(NamedTuple):
-    """A pair in the table: the difference, whether it is clear, its interval, and what the pointer shows."""
+class _Cell(NamedTuple):
+    """A pair in the table: the difference, whether it is clear, its interval, and the tooltip."""
 
     number: str
     clear: bool
@@ -19,57 +19,41 @@ class Cell(NamedTuple):
 
 
 def differences_part(differences: Sequence[Mapping]) -> Markup:
-    """The comparison as a part of the page; empty without a pair.
-
-    Parameters
-    ----------
-    differences : sequence of mappings
-        Of differences.json, those of one set.
-    """
+    """The entries of differences.json of one test set as HTML; empty if there are none."""
     if not differences:
         return NOTHING
-    names = list(
-        dict.fromkeys(name for one in differences for name in (one["first"], one["second"]))
-    )
-    cells = {}
-    for one in differences:
-        cells[one["first"], one["second"]] = cell_of(one, 1)
-        cells[one["second"], one["first"]] = cell_of(one, -1)
-    rows = [(first, [cells.get((first, second)) for second in names]) for first in names]
-    # numbers for the columns: names would be wider than the figures
-    head = ["EER points", *(f"{number}." for number in range(1, len(names) + 1))]
-    sentences = [sentence(one).partition(": ")[2] for one in differences]
+    cells, sentences = {}, []
+    names: dict[str, None] = {}
+    for entry in differences:
+        first, second = entry["first"], entry["second"]
+        cells[first, second] = _cell(entry, 1)
+        cells[second, first] = _cell(entry, -1)
+        names |= {first: None, second: None}
+        sentences.append(sentence(entry).partition(": ")[2])
+    head, rows = ["EER points"], []
+    for number, first in enumerate(names, 1):
+        head.append(f"{number}.")  # names would be wider than the figures
+        rows.append((first, [cells.get((first, second)) for second in names]))
     return render(
         "differences.html", explanation=EXPLANATION, head=head, rows=rows, sentences=sentences
     )
 
 
-def cell_of(one: Mapping, sign: int) -> Cell:
-    """A pair as its cell shows it.
-
-    Parameters
-    ----------
-    one : mapping
-        Of differences.json.
-    sign : int
-        1, or -1: second minus first.
-    """
-    found = one["eer_percent"]
+def _cell(entry: Mapping, sign: int) -> _Cell:
+    """The cell of a pair; sign 1: first minus second, -1: second minus first."""
+    eer = entry["eer_percent"]
     interval = ""
-    if one["no_interval"] is None:
-        low, high = sorted((sign * found["low"], sign * found["high"]))
+    if entry["no_interval"] is None:
+        low, high = sorted((sign * eer["low"], sign * eer["high"]))
         interval = f"[{low:+.2f}, {high:+.2f}]"
-    return Cell(f"{sign * found['difference']:+.2f}", is_clear(one), interval, hint_of(one))
+    return _Cell(f"{sign * eer['difference']:+.2f}", is_clear(entry), interval, _hint(entry))
 
 
-def hint_of(one: Mapping) -> str:
-    """What stands behind a cell: how likely chance is, or why that is not known.
-
-    Parameters
-    ----------
-    one : mapping
-        Of differences.json.
-    """
-    if one["no_interval"]:
-        return f"no interval: {one['no_interval']}"
-    return probability(one["p_corrected"]) + ("" if is_clear(one) else needed(one["eer_percent"]))
+def _hint(entry: Mapping) -> str:
+    """The tooltip of a pair: its corrected p-value, or why it has none."""
+    if entry["no_interval"]:
+        return f"no interval: {entry['no_interval']}"
+    text = probability(entry["p_corrected"])
+    if not is_clear(entry):
+        text += needed(entry["eer_percent"])
+    return text

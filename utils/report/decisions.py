@@ -1,137 +1,110 @@
-"""The report's words for the person who decides: what is refused and accepted at a threshold."""
+"""The report's words for people who decide: what is refused and accepted at a threshold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
-FEWEST = 100  # of whom is told, where a rate is not lower than that shows
-HEADLINE = "0.01"  # the operating point whose threshold the histograms show
+SMALLEST_GROUP = 100  # people in a sentence such as "of 100 genuine attempts 3 are refused"
+HEADLINE_POINT = "0.01"  # operating point of the threshold that histograms show
+NO_RATIOS = "Bayes thresholds apply to log-likelihood ratios only, which these scores are not."
 
 
-class OutOf(NamedTuple):
-    """A share in words: so many ``of`` so many, and the verb behind it."""
+class Share(NamedTuple):
+    """A share in words: ``number`` of ``group``, and the verb that follows."""
 
-    of: str
+    group: str
     number: str
     verb: str
 
 
-def out_of(share: float, trials: int) -> OutOf:
-    """A share as a number of people, of the fewest that show it: 3 of 100, 2 of 1,000.
+def share_in_words(share: float, trials: int) -> Share:
+    """A share in [0, 1] in the smallest group that shows it: 3 of 100, 2 of 1,000.
 
-    Parameters
-    ----------
-    share : float
-        In [0, 1].
-    trials : int
-        What it was counted on: where nobody or everybody is meant, these.
+    Shares of 0 and 1 refer to the number of trials.
     """
     if share <= 0:
-        return OutOf(f"{trials:,}", "none", "is")
+        return Share(f"{trials:,}", "none", "is")
     if share >= 1:
-        return OutOf(f"{trials:,}", f"all {trials:,}", "are")
-    of = FEWEST
-    while not 1 <= round(share * of) <= of - 1:
-        of *= 10
-    number = round(share * of)
-    return OutOf(f"{of:,}", f"{number:,}", "is" if number == 1 else "are")
+        return Share(f"{trials:,}", f"all {trials:,}", "are")
+    group = SMALLEST_GROUP
+    while not 1 <= round(share * group) <= group - 1:
+        group *= 10
+    number = round(share * group)
+    verb = "is" if number == 1 else "are"
+    return Share(f"{group:,}", f"{number:,}", verb)
 
 
-class Said(NamedTuple):
+class Decision(NamedTuple):
     """One operating point of one series, as the templates show it."""
 
     point: str
     threshold: str | None
     bayes: str
-    refused: OutOf
-    accepted: OutOf
+    refused: Share
+    accepted: Share
 
 
-def said_of(curve: Mapping, row: Mapping) -> list[Said]:
-    """Every operating point of a series, in words.
+def decisions_in_words(curve: Mapping, row: Mapping) -> list[Decision]:
+    """Every operating point of a series; none for curves.json of an older version.
 
-    Parameters
-    ----------
-    curve : mapping
-        Of curves.json; one that was written before it had ``decisions`` says nothing.
-    row : mapping
-        Of results.json: the whole list.
+    ``row`` is the series' row of results.json for the whole list.
     """
-    return [
-        Said(
-            point=one["point"],
-            threshold=None if one["threshold"] is None else shown(one["threshold"]),
-            bayes=shown(one["bayes_threshold"]),
-            refused=out_of(one["miss"], row["targets"]),
-            accepted=out_of(one["false_alarm"], row["nontargets"]),
+    decisions = []
+    for entry in curve.get("decisions", ()):
+        threshold = entry["threshold"]
+        decision = Decision(
+            point=entry["point"],
+            threshold=None if threshold is None else format_threshold(threshold),
+            bayes=format_threshold(entry["bayes_threshold"]),
+            refused=share_in_words(entry["miss"], row["targets"]),
+            accepted=share_in_words(entry["false_alarm"], row["nontargets"]),
         )
-        for one in curve.get("decisions", ())
-    ]
+        decisions.append(decision)
+    return decisions
 
 
-def shown(threshold: float) -> str:
-    """A threshold as it is read: two digits after the point, more where it is small.
-
-    Parameters
-    ----------
-    threshold : float
-        A score.
-    """
-    return f"{threshold:.2f}" if abs(threshold) >= 0.1 or threshold == 0 else f"{threshold:.3g}"
+def format_threshold(threshold: float) -> str:
+    """A threshold with two digits after the point, or more if it is small."""
+    if threshold == 0 or abs(threshold) >= 0.1:
+        return f"{threshold:.2f}"
+    return f"{threshold:.3g}"
 
 
-def chosen_on_itself(curve: Mapping) -> bool:
-    """Whether a threshold of a series was found on the trials that it decides on.
-
-    Parameters
-    ----------
-    curve : mapping
-        Of curves.json.
-    """
-    return any(one["chosen_on"] == curve["test_set"] for one in curve.get("decisions", ()))
+def is_chosen_on_itself(curve: Mapping) -> bool:
+    """Whether a threshold of a series was chosen on the trials that it is applied to."""
+    return any(entry["chosen_on"] == curve["test_set"] for entry in curve.get("decisions", ()))
 
 
-def explanation(curve: Mapping) -> str:
-    """Where the thresholds of a series come from, in words.
-
-    Parameters
-    ----------
-    curve : mapping
-        Of curves.json.
-    """
+def explain_thresholds(curve: Mapping) -> str:
+    """Where the thresholds of a series come from; empty if it has none."""
     decisions = curve.get("decisions", ())
     if not decisions:
         return ""
     chosen_on = decisions[0]["chosen_on"]
     if chosen_on is None:
         origin = (
-            "The scores are log-likelihood ratios: their threshold is Bayes', from the prior alone."
+            "The scores are log-likelihood ratios: "
+            "the threshold is the Bayes threshold, which follows from the prior and the costs."
         )
     elif chosen_on == curve["test_set"]:
         origin = (
-            "The threshold costs least on these very trials: on others its errors are more.  "
-            "Bayes thresholds are for log-likelihood ratios, which these scores are not."
+            "The threshold has the lowest cost on these same trials: "
+            f"expect more errors on others.  {NO_RATIOS}"
         )
     else:
-        origin = (
-            f"The threshold costs least on {chosen_on}.  "
-            "Bayes thresholds are for log-likelihood ratios, which these scores are not."
-        )
-    meaning = "Prior: the expected share of genuine attempts; both errors cost the same."
-    if any(":" in one["point"] for one in decisions):
+        origin = f"The threshold has the lowest cost on {chosen_on}.  {NO_RATIOS}"
+    if any(":" in entry["point"] for entry in decisions):
         meaning = (
-            "Prior: the expected share of genuine attempts, and where they differ "
-            "the costs of a refused one and of an accepted impostor."
+            "Prior: the expected share of genuine attempts, followed, where they differ, "
+            "by the costs of a refused genuine attempt and of an accepted impostor."
         )
+    else:
+        meaning = "Prior: the expected share of genuine attempts; both errors cost the same."
     return f"{origin}  {meaning}"
 
 
 def headline_threshold(curve: Mapping) -> float | None:
-    """The threshold that a histogram shows; None where there is none.
-
-    Parameters
-    ----------
-    curve : mapping
-        Of curves.json.
-    """
-    decisions: Sequence[Mapping] = curve.get("decisions", ())
-    return next((one["threshold"] for one in decisions if one["point"] == HEADLINE), None)
+    """The threshold that the histogram of a series shows; None if it has none."""
+    for entry in curve.get("decisions", ()):
+        if entry["point"] == HEADLINE_POINT:
+            return entry["threshold"]
+    return None

@@ -1,4 +1,4 @@
-"""The report's section on utterances: at each stage, how many came in, how many were kept, and why the others were not; and in all."""
+"""The report's section on utterances: how many each stage received, kept and dropped, and why."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,12 +10,13 @@ from utils.receipts import existing_receipt
 from utils.report.page import Section
 from utils.report.render import render
 
-# counts of a ledger that are no utterances
-BESIDE = ("lost_trials", "pieces:", "texts_without_recording", *FOUND)
-SOURCES = "noise and rooms"  # what is not spoken: it has no VAD decisions
-ORDER = ("corpus", "prepared", SOURCES, "vad")  # then the folders of packed audio, then
+TOTALS = ("came_in", "went_on")
+# prefixes of counts that aren't numbers of utterances
+OTHER_COUNTS = ("lost_trials", "pieces:", "texts_without_recording", *FOUND)
+SOURCES = "noise and rooms"  # not speech, so without VAD decisions
+FIRST_STAGES = ("corpus", "prepared", SOURCES, "vad")  # the folders of packed audio follow
 EMBEDDED = "embedded"
-WORDS = {
+REASONS = {
     UNREADABLE: "unreadable",
     POLICY + "short": "too short",
     POLICY + "little_speech": "with too little speech",
@@ -24,230 +25,175 @@ WORDS = {
 }
 
 
-def phrase(counts: Mapping[str, int], min_seconds: float = 0.0) -> str:
+def describe_counts(counts: Mapping[str, int], min_seconds: float = 0.0) -> str:
     """A ledger in one line: ``utterances: 1,500 in = 1,498 kept + 2 dropped (2 unreadable)``.
 
-    Parameters
-    ----------
-    counts : mapping of str to int
-        Of ``ledger.json``: ``came_in``, ``went_on``, and reasons.
-    min_seconds : float
-        What is too short, where it is known.
+    ``min_seconds`` is the shortest utterance that was kept; 0 if it isn't known.
     """
-    words = dict(WORDS)
+    words = dict(REASONS)
     if min_seconds:
         words[POLICY + "short"] = f"shorter than {min_seconds:g} s"
-    beside = {name: number for name, number in counts.items() if name.startswith(BESIDE)}
-    reasons = {
-        name: number
-        for name, number in counts.items()
-        if name not in ("came_in", "went_on", *beside) and number
-    }
+    reasons, others = {}, {}
+    for name, number in counts.items():
+        if name.startswith(OTHER_COUNTS):
+            others[name] = number
+        elif name not in TOTALS and number:
+            reasons[name] = number
     dropped = counts["came_in"] - counts["went_on"]
-    told = (
+    text = (
         f"utterances: {counts['came_in']:,} in = {counts['went_on']:,} kept + {dropped:,} dropped"
     )
     if reasons:
-        told += f" ({_listed(reasons, words)})"
-    if beside:
-        told += f"; {_listed(beside, words)}"
-    return told
+        text += f" ({_list_counts(reasons, words)})"
+    if others:
+        text += f"; {_list_counts(others, words)}"
+    return text
 
 
-def _listed(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
+def _list_counts(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
     """Counts with their words: ``2 too short, 1 unreadable``."""
-    return ", ".join(
-        f"{number:,} {words.get(name, name.replace('_', ' '))}"
-        for name, number in sorted(counts.items(), reverse=True)
-    )
+    parts = []
+    for name, number in sorted(counts.items(), reverse=True):
+        parts.append(f"{number:,} {words.get(name, name.replace('_', ' '))}")
+    return ", ".join(parts)
 
 
 def ledger_files(data: Path, packed: Path | None = None) -> list[Path]:
-    """The ledgers below a folder.
-
-    Parameters
-    ----------
-    data : path
-        Folder of data directories.
-    packed : path or None
-        The one folder of packed audio among several that counts; None: all do.
-    """
+    """The ledgers below a folder; of several folders of packed audio those of ``packed`` only."""
     return of_one_cut(sorted(data.rglob("ledger.json")), packed)
 
 
-def stages_of(
+def _count_by_stage(
     paths: list[Path], data: Path, experiment: Path | None = None
 ) -> dict[str, dict[str, Counter]]:
-    """Stage -> set -> counts, in the order of the work.
+    """Stage -> set -> counts, in the order of processing.
 
-    Parameters
-    ----------
-    paths : list of path
-        Ledgers: of ``<set>``, ``<set>/vad`` and ``<folder>/<set>``.
-    data : path
-        Folder that they lie below.
-    experiment : path or None
-        Whose embeddings are counted: an utterance is embedded, or the extraction ends with an error.
+    Ledgers below ``data`` are in ``<set>``, ``<set>/vad`` and ``<folder>/<set>``.
     """
     stages: dict[str, dict[str, Counter]] = {}
     for path in paths:
-        *above, last = path.parent.relative_to(data).parts or (data.name,)
-        is_set = (path.parent / "utt2spk").exists()
-        stage, name = last, "/".join(above)
-        if is_set or not above:
-            stage, name = "/".join(above) or "prepared", last
-        if stage == "prepared" and not (path.parent / "vad").exists():
-            stage = SOURCES if is_set else "corpus"
+        stage, name = _stage_and_set(path.parent, data)
         stages.setdefault(stage, {})[name] = read_counts(path)
-    embedded = "embeddings/*/receipts/collect_embeddings.json"
-    for path in sorted(experiment.glob(embedded)) if experiment else []:
-        if not any(path.parent.glob("extract.*.json")):
-            continue  # chosen out of another set's, where they are counted
-        number = existing_receipt(path)["counts"]["utterances"]
-        counts = Counter(came_in=number, went_on=number)
-        stages.setdefault(EMBEDDED, {})[path.parents[1].name] = counts
-    place = {stage: number for number, stage in enumerate(ORDER)}
-    return dict(
-        sorted(
-            stages.items(),
-            key=lambda item: (item[0] == EMBEDDED, place.get(item[0], len(ORDER)), item[0]),
-        )
-    )
+    if experiment:
+        embedded = _count_embedded(experiment)
+        if embedded:
+            stages[EMBEDDED] = embedded
+    return dict(sorted(stages.items(), key=lambda item: _stage_order(item[0])))
 
 
-def total_of(paths: list[Path], data: Path) -> Counter:
-    """Of the recordings of speech: how many there were, how many were packed, and why the others were not, each counted once.
+def _stage_and_set(folder: Path, data: Path) -> tuple[str, str]:
+    """The stage and the set whose ledger is in a folder."""
+    *parents, last = folder.relative_to(data).parts or (data.name,)
+    parent = "/".join(parents)
+    is_set = (folder / "utt2spk").exists()
+    stage, name = last, parent
+    if is_set or not parents:
+        stage, name = parent or "prepared", last
+    if stage == "prepared" and not (folder / "vad").exists():
+        stage = SOURCES if is_set else "corpus"
+    return stage, name
 
-    Parameters
-    ----------
-    paths, data : list of path and path
-        As of `stages_of`.
-    """
+
+def _stage_order(stage: str) -> tuple[bool, int, str]:
+    """Sort key of stages: the first ones, packed audio by name, embeddings."""
+    index = len(FIRST_STAGES)
+    if stage in FIRST_STAGES:
+        index = FIRST_STAGES.index(stage)
+    return stage == EMBEDDED, index, stage
+
+
+def _count_embedded(experiment: Path) -> dict[str, Counter]:
+    """Set -> number of embeddings; none is dropped, since extraction fails instead."""
+    counts = {}
+    for path in sorted(experiment.glob("embeddings/*/receipts/collect_embeddings.json")):
+        # without extraction: a choice of another set's embeddings, which are counted there
+        if any(path.parent.glob("extract.*.json")):
+            number = existing_receipt(path)["counts"]["utterances"]
+            counts[path.parents[1].name] = Counter(came_in=number, went_on=number)
+    return counts
+
+
+def _count_all_stages(paths: list[Path], data: Path) -> Counter:
+    """Speech utterances from corpus to packed audio; each dropped one is counted once."""
     total: Counter[str] = Counter()
     for prepared in sorted({path.parents[1] for path in paths if path.parent.name == "vad"}):
-        mine = [
-            path
-            for path in paths
-            if path.parent.name == prepared.name or prepared.name == path.parent.parent.name
-        ]
-        mine = [path for path in mine if not is_remade(path.parent)]
-        mine.sort(key=lambda path: (path.parent != prepared, path.parent.parent != prepared))
-        fates: dict[str, str] = {}
-        for ledger in reversed(mine):  # the first stage that lost an utterance says why
-            fates |= {
-                utterance: reason
-                for utterance, reason, _ in read_dropped(ledger.parent / "dropped")
-            }
-        came_in = read_counts(mine[0])["came_in"]
-        total.update(
-            {"came_in": came_in, "went_on": came_in - len(fates), **Counter(fates.values())}
-        )
-    if data / "ledger.json" in paths:  # of the corpus, before it was dealt out to the sets
+        ledgers = _ledgers_of_set(paths, prepared)
+        reasons: dict[str, str] = {}
+        for ledger in reversed(ledgers):  # the first stage that dropped an utterance counts
+            dropped = read_dropped(ledger.parent / "dropped")
+            reasons |= {utterance: reason for utterance, reason, _ in dropped}
+        came_in = read_counts(ledgers[0])["came_in"]
+        total.update(came_in=came_in, went_on=came_in - len(reasons))
+        total.update(reasons.values())
+    if data / "ledger.json" in paths:  # of the corpus, before it was divided into sets
         corpus = read_counts(data / "ledger.json")
-        lost = corpus["came_in"] - corpus["went_on"]
-        total.update(
-            {
-                name: number
-                for name, number in corpus.items()
-                if name not in ("came_in", "went_on") and not name.startswith(BESIDE)
-            }
-        )
-        total["came_in"] += lost
+        total["came_in"] += corpus["came_in"] - corpus["went_on"]
+        for name, number in corpus.items():
+            if name not in TOTALS and not name.startswith(OTHER_COUNTS):
+                total[name] += number
     return total
 
 
-def is_remade(folder: Path) -> bool:
-    """True of a folder whose utterances are not those that were packed: augmented copies, and what was drawn for trials.
+def _ledgers_of_set(paths: list[Path], prepared: Path) -> list[Path]:
+    """The ledgers of a set in the order of its stages: data directory, VAD, packed audio."""
+    ledgers = []
+    for path in paths:
+        folder = path.parent
+        if prepared.name in (folder.name, folder.parent.name) and not _has_other_utterances(folder):
+            ledgers.append(path)
+    ledgers.sort(key=lambda path: (path.parent != prepared, path.parent.parent != prepared))
+    return ledgers
 
-    Parameters
-    ----------
-    folder : path
-        With a ledger.
-    """
+
+def _has_other_utterances(folder: Path) -> bool:
+    """Whether a ledger counts augmented copies, or excerpts that were drawn for trials."""
     return (folder / "utt2uniq").exists() or not (folder / "dropped").exists()
 
 
-def shortest(data: Path, paths: list[Path]) -> float:
-    """The seconds that an utterance had to have to be packed, where all receipts of the packing say the same; else 0.
-
-    Parameters
-    ----------
-    data, paths : path and list of path
-        As of `stages_of`.
-    """
-    receipts = [
-        receipt
-        for path in paths
-        if path.parent.parent != data
-        for receipt in sorted(path.parent.glob("receipts/pack_audio*.json"))
-    ]
-    limits = {existing_receipt(receipt)["options"].get("min_seconds", 0.0) for receipt in receipts}
+def _min_seconds(data: Path, paths: list[Path]) -> float:
+    """The shortest utterance that was packed, in seconds; 0 if receipts disagree."""
+    limits = set()
+    for path in paths:
+        if path.parent.parent == data:
+            continue
+        for receipt in sorted(path.parent.glob("receipts/pack_audio*.json")):
+            limits.add(existing_receipt(receipt)["options"].get("min_seconds", 0.0))
     return limits.pop() if len(limits) == 1 else 0.0
 
 
-def ledger_lines(
-    data: Path, packed: Path | None = None, experiment: Path | None = None
+def _ledger_lines(
+    data: Path, packed: Path | None, experiment: Path | None
 ) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Stage, its sum in words, and the words of each of its sets; first of all stages together, under the name "".
-
-    Parameters
-    ----------
-    data, packed, experiment : path
-        As of `ledger_files` and `stages_of`.
-    """
+    """Stage, its sum in words, and its sets in words; first all stages, under the name ""."""
     paths = ledger_files(data, packed)
-    limit = shortest(data, paths)
-    total = total_of(paths, data)
+    limit = _min_seconds(data, paths)
+    total = _count_all_stages(paths, data)
     if total:
-        yield "", phrase(total, limit), {}
-    for stage, sets in stages_of(paths, data, experiment).items():
-        yield (
-            stage,
-            phrase(sum_of(sets), limit),
-            {name: phrase(counts, limit) for name, counts in sets.items()},
-        )
-
-
-def sum_of(sets: Mapping[str, Counter]) -> Counter:
-    """Counts of several sets together.
-
-    Parameters
-    ----------
-    sets : mapping of str to Counter
-        Set -> counts.
-    """
-    total: Counter[str] = Counter()
-    for counts in sets.values():
-        total.update(counts)
-    return total
+        yield "", describe_counts(total, limit), {}
+    for stage, sets in _count_by_stage(paths, data, experiment).items():
+        stage_total: Counter[str] = Counter()
+        described = {}
+        for name, counts in sets.items():
+            stage_total.update(counts)
+            described[name] = describe_counts(counts, limit)
+        yield stage, describe_counts(stage_total, limit), described
 
 
 def ledger_text(data: Path, packed: Path | None = None, experiment: Path | None = None) -> str:
-    """All stages together and each stage, for the end of a run; empty where there is no ledger.
-
-    Parameters
-    ----------
-    data, packed, experiment : path
-        As of `ledger_lines`.
-    """
-    lines = ledger_lines(data, packed, experiment)
-    return "\n".join(
-        f"   {stage}: {words.removeprefix('utterances: ')}" if stage else words
-        for stage, words, _ in lines
-    )
+    """All stages together and each stage, for the end of a run; empty if there is no ledger."""
+    lines = []
+    for stage, words, _ in _ledger_lines(data, packed, experiment):
+        if stage:
+            words = f"   {stage}: {words.removeprefix('utterances: ')}"
+        lines.append(words)
+    return "\n".join(lines)
 
 
 def ledger_section(
     data: Path, packed: Path | None = None, experiment: Path | None = None
 ) -> Section | None:
-    """What each step that can drop utterances did with them, stage by stage; None where there is no ledger.
-
-    Parameters
-    ----------
-    data, packed, experiment : path
-        As of `ledger_lines`.
-    """
-    stages = list(ledger_lines(data, packed, experiment))
+    """What each stage did with its utterances; None if there is no ledger."""
+    stages = list(_ledger_lines(data, packed, experiment))
     if not stages:
         return None
     return Section("Utterances", render("ledger.html", stages=stages))

@@ -1,7 +1,7 @@
-"""From what a part of the page says to its HTML: the templates beside this module.
+"""HTML of the parts of the page, by the templates beside this module.
 
-Whatever is put into a template is escaped, but for `Markup`: what another template made, and the
-drawings of utils/report/svg.py, which escapes by itself.
+Values of a template are escaped, except `Markup`: the output of other templates, and drawings,
+whose text utils/report/svg.py escapes.
 """
 
 from pathlib import Path
@@ -28,24 +28,10 @@ TEMPLATES.filters |= {
 
 
 def render(template: str, **values: object) -> Markup:
-    """The HTML of a part.
-
-    Parameters
-    ----------
-    template : str
-        Name of a file of templates/.
-    **values : object
-        What it asks for; one that is missing is an error.
-    """
+    """The HTML of a file of templates/; a value that it uses and doesn't get is an error."""
     return Markup(TEMPLATES.get_template(template).render(**values))  # noqa: S704 - is escaped
 
 
 def drawing(svg: str) -> Markup:
-    """A drawing of ours, for a template: its words are escaped already.
-
-    Parameters
-    ----------
-    svg : str
-        An ``<svg>`` element of `utils.report.svg.Plot`, or a file that was made of one.
-    """
+    """An ``<svg>`` element of `utils.report.svg.Plot` for a template; its text is escaped."""
     return Markup(svg)  # noqa: S704 - utils/report/svg.py escapes

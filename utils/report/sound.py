@@ -1,7 +1,6 @@
-"""The report's section on sound: how much speech each set keeps, and pictures of some utterances."""
+"""The report's section on sound: the share of speech in each set, and pictures of utterances."""
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 
 from utils.report.page import Section
 from utils.report.pictures import colour_scale
@@ -10,77 +9,63 @@ from utils.vad.base import FRAMES_PER_SECOND
 
 KINDS = {"vad": "recorded", "before": "before", "after": "after"}
 EXPLANATION = (
-    "Some utterances: as recorded, with what counts as speech shaded; a training crop of each, before augmentation and, where there is "
-    "any, after it.  The colours of both spectrograms of an utterance stand for the same levels."
+    "Some utterances: as recorded, with speech shaded; and a training crop of each, before and, "
+    "if it is augmented, after augmentation.  Both spectrograms of an utterance have the same "
+    "colours for the same levels."
 )
 
 
 def sound_section(speech: Mapping[str, Mapping], pictures: Sequence[Mapping]) -> Section | None:
-    """The section; None where there is neither.
+    """The section; None if there are neither VAD counts nor pictures.
 
-    Parameters
-    ----------
-    speech : mapping of str to mapping
-        Set -> the counts of steps.collect_vad, with ``frames`` and ``speech_frames``.
-    pictures : sequence of mappings
-        ``set``, ``utterance``, ``speaker``, ``kind``, ``caption`` and ``svg``, those of an utterance one behind the other.
+    ``speech``: set -> counts of steps.collect_vad; ``pictures``: entries of pictures.json with
+    their ``svg``.
     """
     if not (speech or pictures):
         return None
-    rows = [
-        [
-            name,
-            hours(counts["frames"]),
-            hours(counts["speech_frames"]),
-            percent(counts["speech_frames"] / max(1, counts["frames"])),
-            " / ".join(map(percent, counts["speech_fraction"])),
-            f"{counts['without_speech']:,}",
-        ]
-        for name, counts in speech.items()
-    ]
-    utterances = [
-        (
-            f"{utterance} (speaker {speaker}, {name})",
-            [
-                {
-                    "drawing": drawing(picture["svg"]),
-                    "kind": KINDS[picture["kind"]],
-                    "caption": picture["caption"],
-                }
-                for picture in group
-            ],
-        )
-        for (name, utterance, speaker), group in groupby(
-            pictures, lambda picture: (picture["set"], picture["utterance"], picture["speaker"])
-        )
-    ]
+    utterances = _group_by_utterance(pictures)
     body = render(
         "sound.html",
-        speech=rows,
-        utterances=utterances,
+        speech=[_speech_row(name, counts) for name, counts in speech.items()],
+        utterances=list(utterances.items()),
         explanation=EXPLANATION,
         scale=drawing(colour_scale()) if utterances else "",
     )
     return Section("Sound", body)
 
 
-def hours(frames: int) -> str:
-    """Hours that so many frames last.
+def _speech_row(name: str, counts: Mapping) -> list[str]:
+    """A set's row in the table of speech."""
+    frames, speech_frames = counts["frames"], counts["speech_frames"]
+    return [
+        name,
+        _format_hours(frames),
+        _format_hours(speech_frames),
+        _format_percent(speech_frames / max(1, frames)),
+        " / ".join(map(_format_percent, counts["speech_fraction"])),
+        f"{counts['without_speech']:,}",
+    ]
 
-    Parameters
-    ----------
-    frames : int
-        Of 10 ms.
-    """
+
+def _group_by_utterance(pictures: Sequence[Mapping]) -> dict[str, list[dict]]:
+    """Title of an utterance -> its pictures, as the template shows them."""
+    groups: dict[str, list[dict]] = {}
+    for picture in pictures:
+        title = f"{picture['utterance']} (speaker {picture['speaker']}, {picture['set']})"
+        figure = {
+            "drawing": drawing(picture["svg"]),
+            "kind": KINDS[picture["kind"]],
+            "caption": picture["caption"],
+        }
+        groups.setdefault(title, []).append(figure)
+    return groups
+
+
+def _format_hours(frames: int) -> str:
+    """Duration of frames of 10 ms, in hours."""
     return f"{frames / FRAMES_PER_SECOND / 3600:,.2f}"
 
 
-def percent(share: float) -> str:
-    """A share in percent.
-
-    Parameters
-    ----------
-    share : float
-        From 0 to 1.
-    """
+def _format_percent(share: float) -> str:
+    """A share in [0, 1] in percent."""
     return f"{100 * share:.1f}"

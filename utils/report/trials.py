@@ -1,4 +1,4 @@
-"""The report's lists of the worst trials: who was mistaken for whom, where the sound lies, and how it sounds."""
+"""The report's lists of the worst trials: the confused sides, their files, and players."""
 
 import io
 from base64 import b64encode
@@ -17,26 +17,21 @@ from utils.report.render import render
 if TYPE_CHECKING:
     from utils.audio import Channel
 
-PLAYERS_BYTES = 700_000  # of sound in a page, encoded: the whole stays below about 1.5 MB
+PLAYERS_BYTES = 700_000  # of encoded sound in a page, which stays below about 1.5 MB
 LONGEST_SECONDS = 6.0  # of a player; the rest of an utterance is left out
 PLAYER_RATE_HZ = 16_000
 TITLES = {
-    "targets": "Target trials of the lowest scores",
-    "nontargets": "Non-target trials of the highest scores",
+    "targets": "Target trials with the lowest scores",
+    "nontargets": "Non-target trials with the highest scores",
 }
-
-
-NOT_KNOWN = "No players: where the sound of these trials lies is not known."
+UNKNOWN_FILES = "No players: the sound files of these trials are unknown."
 LEFT_OUT = "No players: they were left out."
 
 
 class Players:
-    """Sounds of utterances as elements of a page, as long as there is room for them; each utterance once.
+    """Encoded sounds of a page, up to a total size; each utterance once.
 
-    Parameters
-    ----------
-    room_bytes : int
-        Room for all of them; 0: no players are wanted.
+    With a size of 0 no players are wanted.
     """
 
     def __init__(self, room_bytes: int = PLAYERS_BYTES):
@@ -47,32 +42,15 @@ class Players:
     def sound(
         self, entry: str, seconds: tuple[float, float] | None = None, channel: "Channel" = 0
     ) -> tuple[str, str]:
-        """The sound of an utterance as MP3 in base 64, or why it has no player.
+        """The sound of an entry of wav.scp as base 64 of MP3, or why there is no player.
 
-        Parameters
-        ----------
-        entry : str
-            Of wav.scp; a shell command is not run.
-        seconds : (float, float) or None
-            Start and end of the utterance in its recording.
-        channel : int or "mean"
-            What was heard of several.
-
-        Returns
-        -------
-        sound, note : str and str
-            One of them is empty.
+        ``seconds`` are start and end of a segment.  Either the sound or the note is empty.
         """
         key = f"{entry} {seconds}"
-        if not entry:
-            return "", "no player: no recording has this name"
-        if entry.endswith("|"):
-            return "", "no player: a command would have to run"
-        if key in self.played:
-            return "", "player: above"
-        if self.room_bytes <= 0:
-            return "", "no player: the page is full"
-        sound = encoded(entry, seconds, channel)
+        note = self._refusal(entry, key)
+        if note:
+            return "", note
+        sound = _encode(entry, seconds, channel)
         if not sound:
             return "", "no player: it cannot be read"
         self.room_bytes -= len(sound)
@@ -81,72 +59,64 @@ class Players:
         self.played.add(key)
         return sound, ""
 
+    def _refusal(self, entry: str, key: str) -> str:
+        """Why an entry is not read; empty if it is."""
+        if not entry:
+            return "no player: no recording has this name"
+        if entry.endswith("|"):
+            return "no player: a command would have to run"
+        if key in self.played:
+            return "player: above"
+        if self.room_bytes <= 0:
+            return "no player: the page is full"
+        return ""
 
-def encoded(entry: str, seconds: tuple[float, float] | None, channel: "Channel" = 0) -> str:
-    """The beginning of an utterance as MP3 in base 64; empty where it cannot be read.
 
-    Parameters
-    ----------
-    entry : str
-        Of wav.scp.
-    seconds : (float, float) or None
-        Start and end in the recording.
-    channel : int or "mean"
-        What was heard of several.
-    """
+def _encode(entry: str, seconds: tuple[float, float] | None, channel: "Channel" = 0) -> str:
+    """The beginning of an utterance as base 64 of MP3; empty if it is unreadable."""
     import soundfile
 
     from utils.audio import audio_info, read_audio, resample
 
+    if seconds is None:
+        seconds = (0.0, LONGEST_SECONDS)
     try:
         total, rate = audio_info(entry)
-        start, end = (min(round(time * rate), total) for time in seconds or (0.0, LONGEST_SECONDS))
+        start, end = (min(round(time * rate), total) for time in seconds)
         wanted = min(end - start, round(LONGEST_SECONDS * rate))
         samples, rate = read_audio(entry, start_sample=start, num_samples=wanted, channel=channel)
     except (UnreadableAudio, OSError):
         return ""
+    if rate != PLAYER_RATE_HZ:
+        samples = resample(samples, rate, PLAYER_RATE_HZ)
     file = io.BytesIO()
-    soundfile.write(
-        file,
-        resample(samples, rate, PLAYER_RATE_HZ) if rate != PLAYER_RATE_HZ else samples,
-        PLAYER_RATE_HZ,
-        format="MP3",
-    )
+    soundfile.write(file, samples, PLAYER_RATE_HZ, format="MP3")
     return b64encode(file.getvalue()).decode()
 
 
 class Sounds:
-    """Where the utterances of a test set lie.
+    """Sound files of the utterances of a test set: of its data directory, or one per fold.
 
-    Parameters
-    ----------
-    *data : path
-        Data directory, or one for each fold; none: nothing is known.
-
-    Attributes
-    ----------
-    channel : int or "mean"
-        What the VAD of the first heard of files of several channels.
+    ``channel`` is the one that the VAD of the first data directory used.
     """
 
     def __init__(self, *data: Path):
         self.wav_scp: dict[str, str] = {}
         self.segments: dict[str, str] = {}
-        decided = sorted(data[0].glob("vad/receipts/compute_vad.*.json")) if data else []
-        self.channel: Channel = (
-            existing_receipt(decided[0])["options"].get("channel", 0) if decided else 0
-        )
+        self.channel: Channel = 0
+        if data:
+            receipts = sorted(data[0].glob("vad/receipts/compute_vad.*.json"))
+            if receipts:
+                self.channel = existing_receipt(receipts[0])["options"].get("channel", 0)
         for folder in data:
-            for name, known in (("wav.scp", self.wav_scp), ("segments", self.segments)):
-                known |= read_map(folder / name) if (folder / name).is_file() else {}
+            for name, entries in (("wav.scp", self.wav_scp), ("segments", self.segments)):
+                if (folder / name).is_file():
+                    entries |= read_map(folder / name)
 
     def of(self, utterance: str) -> tuple[str, tuple[float, float] | None]:
-        """Entry of wav.scp, empty where there is none, and start and end in seconds of a segment.
+        """Entry of wav.scp, and start and end of a segment in seconds.
 
-        Parameters
-        ----------
-        utterance : str
-            Its name; that of a model of several utterances has no entry.
+        The entry is empty for an unknown name, such as a model of several utterances.
         """
         if utterance not in self.segments:
             return self.wav_scp.get(utterance, ""), None
@@ -155,67 +125,68 @@ class Sounds:
 
 
 def worst_part(curves: Sequence[Mapping], sounds: Sounds, players: Players) -> Markup:
-    """The lists of one test set, folded up; empty where there are none.
+    """The lists of one test set, folded up; empty if the curves have none.
 
-    Parameters
-    ----------
-    curves : sequence of mappings
-        Of curves.json, with ``worst``; those of the first system are shown, and its first back end's get players.
-    sounds : Sounds
-        Of the set.
-    players : Players
-        Of the page.
+    Shown are the entries of curves.json of the first system, with players for its first back end.
     """
     lists: list[dict] = []
     seen: set[str] = set()
     with_players = players.wanted and bool(sounds.wav_scp)
-    mine = [curve for curve in curves if curve["system"] == curves[0]["system"]]
-    for number, curve in enumerate(mine):
+    shown = [curve for curve in curves if curve["system"] == curves[0]["system"]]
+    for number, curve in enumerate(shown):
         worst = curve.get("worst", {})
         ranked = str([trial[:2] for trials in worst.values() for trial in trials])
         if ranked in seen:
-            continue  # calibration alone: the same trials in the same order
+            continue  # calibration keeps the order of trials
         seen.add(ranked)
-        of_curve = players if with_players and number == 0 else None
+        note = ""
+        if with_players and number > 0:
+            note = f"Players: with {series_of(shown[0])}."
         for kind, title in TITLES.items():
-            rows = [
-                (f"{score:.4g}", [side_of(name, sounds, of_curve) for name in names])
-                for *names, score in worst.get(kind, ())
-            ]
-            one = {
-                "title": title,
-                "series": series_of(curve),
-                "rows": rows,
-                "later": number > 0,
-                "note": f"Players: with {series_of(mine[0])}." if with_players and number else "",
-            }
-            lists += [one] if rows else []
-    missing = LEFT_OUT if sounds.wav_scp else NOT_KNOWN
-    return render("worst.html", lists=lists, note="" if with_players else missing)
+            rows = _trial_rows(
+                worst.get(kind, ()), sounds, players if with_players and number == 0 else None
+            )
+            if rows:
+                entry = {
+                    "title": title,
+                    "series": series_of(curve),
+                    "rows": rows,
+                    "later": number > 0,
+                    "note": note,
+                }
+                lists.append(entry)
+    note = ""
+    if not with_players:
+        note = LEFT_OUT if sounds.wav_scp else UNKNOWN_FILES
+    return render("worst.html", lists=lists, note=note)
 
 
-class Side(NamedTuple):
-    """A side of a trial: its name, where it lies, its sound, and why it has none."""
+class _Side(NamedTuple):
+    """A side of a trial: its name, its file, its sound, and why it has none."""
 
     name: str
-    where: str
+    file: str
     sound: str
     note: str
 
 
-def side_of(name: str, sounds: Sounds, players: Players | None) -> Side:
-    """What is shown of a side of a trial.
+def _trial_rows(
+    trials: Sequence[Sequence], sounds: Sounds, players: Players | None
+) -> list[tuple[str, list[_Side]]]:
+    """Score and sides of each trial; without players if None."""
+    rows = []
+    for *names, score in trials:
+        rows.append((f"{score:.4g}", [_side(name, sounds, players) for name in names]))
+    return rows
 
-    Parameters
-    ----------
-    name : str
-        Utterance or model.
-    sounds : Sounds
-        Of the set.
-    players : Players or None
-        Of the page; None: this list has none.
-    """
+
+def _side(name: str, sounds: Sounds, players: Players | None) -> _Side:
+    """An utterance or model as a side of a trial."""
     entry, seconds = sounds.of(name)
-    where = entry + (f" {seconds[0]:g} to {seconds[1]:g} s" if seconds else "")
-    sound, note = players.sound(entry, seconds, sounds.channel) if players else ("", "")
-    return Side(name, where, sound, note)
+    file = entry
+    if seconds:
+        file += f" {seconds[0]:g} to {seconds[1]:g} s"
+    sound, note = "", ""
+    if players:
+        sound, note = players.sound(entry, seconds, sounds.channel)
+    return _Side(name, file, sound, note)
