@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
 from utils.cli import run
 from utils.errors import UserError
@@ -43,8 +44,10 @@ from utils.evaluation.sets import (
 from utils.files import atomic_write, read_entries, write_json
 from utils.receipts import MODE, Task
 from utils.report.comparison import differences_part
+from utils.report.facts import facts_part
 from utils.report.page import page
-from utils.report.results import sections_of_sets, sound_folders
+from utils.report.render import NOTHING
+from utils.report.results import comparison_cards, sections_of_sets, sound_folders
 from utils.report.trials import Players, Sounds
 from utils.scoring.score_files import receipt_of
 
@@ -149,7 +152,8 @@ def compare(
         page_players = Players()
         if not players:
             page_players = Players(0)
-        write_comparison(output, title, parts, sounds, page_players)
+        facts = NOTHING.join(facts_part(folder, folder.name) for folder in experiments)
+        write_comparison(output, title, facts, parts, sounds, page_players)
         counts = {
             "systems": each,
             "folds": len(data),
@@ -159,10 +163,18 @@ def compare(
         }
         task.finish([output / name for name in WRITTEN], counts)
     if not MODE.checking:
-        print(text_table(read_entries(output / "results.json")))
-        print("\n".join(sentence(entry) for entry in read_entries(output / "differences.json")))
-        print(f"report: {output / 'report.html'}")
+        print_summary(output)
     return task.counts
+
+
+def print_summary(output: Path) -> None:
+    """Print the results, the differences, and where the page is."""
+    rows = read_entries(output / "results.json")
+    if rows:
+        print(text_table(rows))
+    for entry in read_entries(output / "differences.json"):
+        print(sentence(entry))
+    print(f"report: {output / 'report.html'}")
 
 
 def list_score_files(
@@ -334,11 +346,16 @@ def set_sounds(data: Sequence[Path], name: str) -> Sounds:
 def write_comparison(
     output: Path,
     title: str,
+    facts: Markup,
     parts: Sequence[Compared],
     sounds: Mapping[str, Sounds],
     players: Players,
 ) -> None:
-    """Write the files that `WRITTEN` names; ``sounds`` has the utterances of each set."""
+    """Write the files that `WRITTEN` names.
+
+    ``facts`` of the experiments are the first part of the page; ``sounds`` has the utterances of
+    each set.
+    """
     rows: list[dict] = []
     curves: list[dict] = []
     differences: list[dict] = []
@@ -354,7 +371,11 @@ def write_comparison(
     write_json(output / "curves.json", curves)
     write_json(output / "differences.json", differences)
     sections = sections_of_sets(rows, curves, sounds_of_parts, players, comparisons)
-    texts = {"results.md": markdown_table(rows), "report.html": page(title, SUBTITLE, sections)}
+    top = facts + comparison_cards(rows, curves)
+    texts = {
+        "results.md": markdown_table(rows),
+        "report.html": page(title, SUBTITLE, sections, top),
+    }
     for name, text in texts.items():
         with atomic_write(output / name) as file:
             file.write(text)

@@ -339,5 +339,5 @@ def test_a_failed_training_tells_what_it_was_given(work, command):
     (work / "plda.yaml").write_text("name: plda\nrank: 12\n")
     done = command(*train(work))
     assert done.returncode == 1
-    assert "vectors 48, dimensions 5, speakers 12" in done.stdout
+    assert "training failed: vectors 48, dimensions 5, speakers 12" in done.stdout
     assert "rank 12 is not between 1 and 5" in done.stderr

@@ -7,9 +7,10 @@ import pytest
 
 from steps.compare import compare
 from steps.evaluate import evaluate
-from tests.steps.test_report import add_set, make_system, write_data
+from tests.steps.test_report import add_set, finish_task, make_system, write_data
 from utils.errors import UserError
 from utils.evaluation.comparison import holm
+from utils.report.decisions import format_threshold, share_in_words
 
 
 @pytest.fixture
@@ -87,6 +88,50 @@ def test_the_page_has_the_figures_of_evaluate_and_the_differences(work):
     assert "<h3>Differences</h3>" in text
     assert text.count("<svg") == 1 + 2 + 1  # DET, histograms, breakdown
     assert str(work) not in text
+
+
+def expected_decision(entry, row):
+    """The beginning of the sentence about an operating point."""
+    if entry["threshold"] is None:
+        return f"At prior {entry['point']} no threshold is useful"
+    refused = share_in_words(entry["miss"], row["targets"])
+    accepted = share_in_words(entry["false_alarm"], row["nontargets"])
+    return (
+        f"Of {refused.group} genuine attempts {refused.number} {refused.verb} refused, "
+        f"of {accepted.group} impostors {accepted.number} {accepted.verb} accepted</b>, "
+        f"at threshold {format_threshold(entry['threshold'])}; prior {entry['point']}"
+    )
+
+
+def test_the_page_begins_with_the_decisions_of_each_system_and_the_facts_of_each_experiment(work):
+    for name in ("good", "bad"):
+        finish_task(work / "exp" / name, "train", {}, {"parameters": 1_000_000, "steps": 7})
+        (work / "exp" / name / "config.yaml").write_text("model: {name: ecapa}\n")
+    compared(work, "good", "bad", "twin")
+    text = (work / "compared" / "report.html").read_text()
+    top = text[: text.index("<h2")]
+    facts = [
+        f"<dt>experiment</dt><dd>{name}</dd></div><div><dt>network</dt>"
+        "<dd>ecapa, 1,000,000 parameters</dd></div><div><dt>training</dt>"
+        "<dd>less than 0.01 hours, 7 steps"
+        for name in ("good", "bad")
+    ]
+    assert top.index(facts[0]) < top.index(facts[1])
+    assert top.count("<dl") == 2, "nothing is known about the third experiment"
+    (box,) = re.findall(r'<div class="card decision">(.*?)</div>', top, re.DOTALL)
+    assert box.startswith("<p>For a decision: test</p>")
+    curves = json.loads((work / "compared" / "curves.json").read_text())
+    rows = json.loads((work / "compared" / "results.json").read_text())
+    whole = [row for row in rows if row["subset"] == "all"]
+    systems = box.split('<span class="key ')[1:]
+    assert [curve["system"] for curve in curves] == ["good", "bad", "twin"]
+    for row, curve, system in zip(whole, curves, systems, strict=True):
+        assert f"</span>{row['system']}</span>EER {row['eer_percent']:.2f}<small>" in system
+        sentences = re.findall("<li>(.*?)</li>", system, re.DOTALL)
+        assert len(sentences) == 2
+        for entry, sentence in zip(curve["decisions"], sentences, strict=True):
+            assert expected_decision(entry, row) in sentence
+    assert box.count("on these same trials") == 1
 
 
 def test_repeating_does_nothing_again_and_prints_the_same(work, capsys):

@@ -62,7 +62,10 @@ FIGURES = {
 
 
 def write_data(folder):
-    """A test set of 12 speakers, half of them of each sex, two utterances in each of two conditions; all pairs are trials."""
+    """A test set of 12 speakers, 6 of each sex, with 2 utterances in each of 2 conditions.
+
+    All pairs are trials.
+    """
     folder.mkdir(parents=True)
     lists = {
         "utt2spk": UTT2SPK,
@@ -81,7 +84,7 @@ def write_data(folder):
 
 
 def make_system(folder, noise, seed):
-    """An experiment: embeddings that are one point for each speaker plus noise, scored."""
+    """An experiment with scores: its embeddings are a point for each speaker, with noise."""
     rng = np.random.default_rng(seed)
     points = dict(zip(SPEAKERS, rng.standard_normal((12, 8)), strict=True))
     for name in ("train", "test"):
@@ -196,10 +199,11 @@ def test_a_trial_without_score_is_named(work):
     path = work / "exp" / "good" / "scores" / "test" / "cosine.scores"
     enrol, test, values = read_scores(path)
     write_scores(path, enrol[5:], test[5:], values[5:])
-    with pytest.raises(
-        UserError,
-        match=rf"trials:1: trial '{enrol[0]} {test[0]}' has no score in .*cosine\.scores; 5 of {len(enrol)} trials",
-    ):
+    pair = f"{enrol[0]} {test[0]}"
+    message = (
+        rf"trials:1: trial '{pair}' has no score in .*cosine\.scores; 5 of {len(enrol)} trials"
+    )
+    with pytest.raises(UserError, match=message):
         evaluated(work)
 
 
@@ -238,23 +242,25 @@ def add_set(work, name, trials):
         shutil.copytree(experiment / "scores" / "test", experiment / "scores" / name)
 
 
-def test_a_set_without_classes_is_said_and_the_others_are_evaluated(work, capsys):
-    """Hidden keys beside a dev list, and a list of one class."""
+def test_a_set_without_classes_is_named_and_the_others_are_evaluated(work, capsys):
+    """A list without classes, and a list of one class."""
     lines = (work / "data" / "test" / "trials").read_text().splitlines()
     add_set(work, "hidden", [line.rsplit(" ", 1)[0] for line in lines])
     add_set(work, "impostors", [line for line in lines if line.endswith("nontarget")])
     _, rows = evaluated(work)
     assert {row["test_set"] for row in rows} == {"test"}
-    said = [
-        "hidden: 1,128 trials without a class (target, nontarget): they can be scored, but have no error rate",
-        "impostors: all 1,056 trials are nontarget, expected both target and nontarget for an error rate: they can be scored, but have none",
+    messages = [
+        "hidden: 1,128 trials without a class (target, nontarget): they can be scored, but have no "
+        "error rate",
+        "impostors: all 1,056 trials are nontarget, expected both target and nontarget for an "
+        "error rate: they can be scored, but have none",
     ]
     out = capsys.readouterr().out
-    assert all(line.replace(": ", "/trials: ", 1) in out for line in said)
+    assert all(line.replace(": ", "/trials: ", 1) in out for line in messages)
     report(work / "exp" / "good", work / "data")
     shown = capsys.readouterr().out.splitlines()
     page = (work / "exp" / "good" / "report.html").read_text()
-    assert all(line in shown and line in page for line in said)
+    assert all(line in shown and line in page for line in messages)
 
 
 def test_a_list_without_classes_alone_has_a_report_without_error_rates(work, capsys):
@@ -264,9 +270,11 @@ def test_a_list_without_classes_alone_has_a_report_without_error_rates(work, cap
     )
     _, rows = evaluated(work)
     assert rows == []
+    capsys.readouterr()
     report(work / "exp" / "good", work / "data")
     shown = capsys.readouterr().out
-    assert "test: 1,128 trials without a class" in shown
+    assert shown.startswith("test: 1,128 trials without a class"), "no table, no empty line"
+    assert "" not in shown.splitlines()
     assert "1,128 trials without a class" in (work / "exp" / "good" / "report.html").read_text()
 
 
@@ -279,7 +287,8 @@ def test_a_list_without_classes_alone_has_a_report_without_error_rates(work, cap
                 .replace(" target", " nontarget")
                 .replace(" x", " target")
             ),
-            r"trials:1: trial 'spk00-far0 spk00-far1' is nontarget, .*1,128 of 1,128 trials differ so \(are the classes",
+            "trials:1: trial 'spk00-far0 spk00-far1' is nontarget, "
+            r".*1,128 of 1,128 trials differ so \(are the classes",
         ),
         (
             lambda text: text + "spk00-far0 spk00-far0 target\n",
@@ -287,7 +296,8 @@ def test_a_list_without_classes_alone_has_a_report_without_error_rates(work, cap
         ),
         (
             lambda text: text + "spk00-far1 spk00-far0 nontarget\n",
-            "trials:1129: trial 'spk00-far1 spk00-far0' is nontarget, but utt2spk says 'spk00' on both",
+            "trials:1129: trial 'spk00-far1 spk00-far0' is nontarget, "
+            "but utt2spk says 'spk00' on both",
         ),
     ],
 )
@@ -299,7 +309,7 @@ def test_trials_that_contradict_utt2spk_are_not_evaluated(work, change, message)
     assert not (work / "exp" / "good" / "results.json").exists()
 
 
-def test_models_are_held_against_the_speakers_of_their_utterances(work):
+def test_classes_of_models_agree_with_the_speakers_of_their_utterances(work):
     data = work / "data" / "test"
     (data / "enroll.spk2utt").write_text("m spk00-far0 spk00-far1\n")
     for line, message in (
@@ -314,7 +324,7 @@ def test_models_are_held_against_the_speakers_of_their_utterances(work):
             evaluated(work)
 
 
-def test_an_eer_above_one_half_says_that_something_seems_reversed(work, capsys):
+def test_an_eer_above_one_half_has_a_note_that_classes_seem_reversed(work, capsys):
     for experiment in ("good", "middling"):
         path = work / "exp" / experiment / "scores" / "test" / "cosine.scores"
         enrol, test, scores = read_scores(path)
@@ -322,7 +332,10 @@ def test_an_eer_above_one_half_says_that_something_seems_reversed(work, capsys):
     by_name, _ = evaluated(work)
     figure = by_name["good", "all"]["eer_percent"]
     assert figure > 50
-    said = f"test, good: EER {figure:.2f} % is above 50 %: chance, or the scores or the classes seem reversed"
+    message = (
+        f"test, good: EER {figure:.2f} % is above 50 %: "
+        "chance, or the scores or the classes seem reversed"
+    )
     capsys.readouterr()
     report(work / "exp" / "good", work / "data")
     shown = capsys.readouterr().out
@@ -330,7 +343,7 @@ def test_an_eer_above_one_half_says_that_something_seems_reversed(work, capsys):
         shown,
         *((work / "exp" / "good" / name).read_text() for name in ("report.html", "results.md")),
     ]
-    assert all(said in " ".join(text.split()) for text in texts)
+    assert all(message in " ".join(text.split()) for text in texts)
     assert all("test, middling: EER" not in text for text in texts)
 
 
@@ -387,7 +400,7 @@ def test_experiments_without_scores_or_of_one_name_are_refused(work):
 
 
 class Page(HTMLParser):
-    """What a page asks the network for, what it contains, and whether its elements close."""
+    """Links and elements of a page; checks that elements close."""
 
     def __init__(self):
         super().__init__()
@@ -430,9 +443,8 @@ def test_the_page_is_one_file_with_every_figure(work, capsys):
     assert page.links == ["#test", "#Learning-curve", "#Configuration", "#Utterances", "#Time"]
     assert "@import" not in text
     assert "url(" not in text
-    assert (
-        page.counts["svg"] == 1 + 3 + 1 + 4
-    )  # DET, a histogram for each system, breakdown, four learning curves
+    # DET, a histogram for each system, breakdown, four learning curves
+    assert page.counts["svg"] == 1 + 3 + 1 + 4
     assert "&lt;b&gt;not bold" in text
     assert "prefers-color-scheme: dark" in text
     for (name, _), row in rows.items():
@@ -451,7 +463,7 @@ def test_the_page_is_one_file_with_every_figure(work, capsys):
 
 
 def finish_task(home, name, files, counts):
-    """What a step leaves behind: files, and a receipt that counts."""
+    """Files and a receipt with counts, as a step writes them."""
     task = Task(home, name, format=1, inputs={}, options={})
     assert not task.is_done()
     for file, text in files.items():
@@ -460,7 +472,7 @@ def finish_task(home, name, files, counts):
 
 
 def draw_pictures(folder, **changes):
-    """Pictures of one utterance, as steps.illustrate leaves them."""
+    """Pictures of one utterance, as steps.illustrate writes them."""
     entries = [
         {
             "set": "train",
@@ -482,7 +494,7 @@ def draw_pictures(folder, **changes):
     )
 
 
-def test_the_page_shows_sound_where_there_is_some_and_how_much_of_it_is_speech(work):
+def test_the_page_shows_pictures_of_sound_and_the_share_of_speech(work):
     folder = work / "exp" / "good"
     evaluated(work)
     report(folder, work / "data")
@@ -509,15 +521,14 @@ def test_the_page_shows_sound_where_there_is_some_and_how_much_of_it_is_speech(w
     page.feed(text)
     assert page.open == []
     assert all(link.startswith(("data:image/png;base64,", "#")) for link in page.links)
-    assert (
-        page.counts["svg"] == 1 + 3 + 1 + 1 + 3
-    )  # DET, histograms, breakdown, colour scale, one utterance
+    # DET, histograms, breakdown, colour scale, one utterance
+    assert page.counts["svg"] == 1 + 3 + 1 + 1 + 3
     assert [f'<svg id="{kind}">' in text for kind in ("vad", "before", "after")] == [True] * 3
     assert "u&lt;1&gt; (speaker s1, train)" in text
     assert "after: caption &amp; after" in text
 
 
-def test_new_pictures_make_the_page_anew(work, capsys):
+def test_new_pictures_make_a_new_page(work, capsys):
     folder = work / "exp" / "good"
     evaluated(work)
     draw_pictures(folder)

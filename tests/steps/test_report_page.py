@@ -1,4 +1,4 @@
-"""What the page says around its figures: for whom decides, of baselines and dates, of sound; and that names are no HTML."""
+"""Text of the page: decisions, baselines, facts, players; and names are escaped."""
 
 import json
 import re
@@ -29,7 +29,7 @@ from utils.scoring.score_files import read_scores
 
 @pytest.fixture
 def work(tmp_path):
-    """A test and a dev list of other speakers, and one experiment that scored both."""
+    """A test and a dev list of other speakers, and one experiment with scores of both."""
     write_data(tmp_path / "data" / "test")
     make_system(tmp_path / "exp" / "good", 0.7, 0)
     add_dev(tmp_path)
@@ -70,7 +70,7 @@ def evaluated(work, **options):
 
 
 def page_of(work, **options):
-    """The text of the report, which has to be whole."""
+    """The text of the report, whose elements all close."""
     report(work / "exp" / "good", work / "data", **options)
     text = (work / "exp" / "good" / "report.html").read_text()
     page = Page()
@@ -80,12 +80,12 @@ def page_of(work, **options):
 
 
 def scores_of(work, name):
-    """Scores of a list, and which are of targets."""
+    """Scores of a list, and whether each is of a target."""
     is_target = np.asarray(read_trials(work / "data" / name / "trials")[2])
     return read_scores(work / "exp" / "good" / "scores" / name / "cosine.scores")[2], is_target
 
 
-def test_thresholds_of_dev_decide_on_the_test_which_comes_first(work):
+def test_thresholds_of_dev_are_applied_to_the_test_which_is_first(work):
     order, decisions = evaluated(work, dev=[work / "data" / "dev"])
     assert order == ["test", "dev"]
     scores, is_target = scores_of(work, "dev")
@@ -95,19 +95,21 @@ def test_thresholds_of_dev_decide_on_the_test_which_comes_first(work):
         for threshold in scores
     }
     threshold = min(costs, key=lambda score: (costs[score], score))
-    (said,) = [one for one in decisions["test"] if one["point"] == "0.05"]
-    assert said["chosen_on"] == "dev"
-    assert said["threshold"] == pytest.approx(threshold, rel=1e-5)
+    (decision,) = [one for one in decisions["test"] if one["point"] == "0.05"]
+    assert decision["chosen_on"] == "dev"
+    assert decision["threshold"] == pytest.approx(threshold, rel=1e-5)
     scores, is_target = scores_of(work, "test")
-    assert said["miss"] == pytest.approx((scores[is_target] < threshold).mean(), abs=1e-6)
-    assert said["false_alarm"] == pytest.approx((scores[~is_target] >= threshold).mean(), abs=1e-6)
+    assert decision["miss"] == pytest.approx((scores[is_target] < threshold).mean(), abs=1e-6)
+    assert decision["false_alarm"] == pytest.approx(
+        (scores[~is_target] >= threshold).mean(), abs=1e-6
+    )
     assert {one["chosen_on"] for one in decisions["dev"]} == {"dev"}
     text = page_of(work)
     assert text.index('<h2 id="test"') < text.index('<h2 id="dev"')
     (box,) = re.findall(r'<div class="card decision">(.*?)</div>', text, re.DOTALL)
     assert "test, good" in box
     assert f"at threshold {threshold:.2f}; prior 0.05, Bayes threshold 2.94." in box
-    assert "costs least on dev." in box
+    assert "has the lowest cost on dev." in box
     assert text.count('class="threshold"') == sum(
         one["threshold"] is not None
         for of_set in decisions.values()
@@ -116,17 +118,17 @@ def test_thresholds_of_dev_decide_on_the_test_which_comes_first(work):
     )
 
 
-def test_without_a_dev_list_the_box_says_that_it_flatters(work):
+def test_without_a_dev_list_the_box_warns_of_more_errors_elsewhere(work):
     order, decisions = evaluated(work, operating_points="0.01:10:1")
-    assert order == ["test", "dev"], "by its name"
+    assert order == ["test", "dev"], "dev is last by its name"
     assert {one["chosen_on"] for one in decisions["test"]} == {"test"}
     text = page_of(work)
     assert text.count('<div class="card decision">') == 1
-    assert "on these very trials: on others" in text
+    assert "on these same trials: expect more errors on others" in text
     assert "prior 0.01:10:1, Bayes threshold 2.29." in text
 
 
-def test_log_likelihood_ratios_are_decided_on_by_bayes(work):
+def test_log_likelihood_ratios_have_bayes_thresholds(work):
     path = work / "exp" / "good" / "scores" / "test" / "receipts" / "score_cosine.json"
     receipt = read_receipt(path)
     receipt["counts"] |= {"llr": True}
@@ -134,7 +136,7 @@ def test_log_likelihood_ratios_are_decided_on_by_bayes(work):
     _, decisions = evaluated(work, dev=[work / "data" / "dev"])
     assert [one["threshold"] for one in decisions["test"]] == [4.59512, 2.94444]
     assert {one["chosen_on"] for one in decisions["test"]} == {None}
-    assert "their threshold is Bayes&#39;" in page_of(work)
+    assert "the threshold is the Bayes threshold" in page_of(work)
 
 
 def test_curves_of_an_older_evaluation_have_no_box(work):
@@ -147,10 +149,10 @@ def test_curves_of_an_older_evaluation_have_no_box(work):
     path.write_text(json.dumps(old))
     text = page_of(work)
     assert 'class="card decision"' not in text
-    assert "what a threshold decides" not in text
+    assert "decisions by prior" not in text
 
 
-def test_each_baseline_is_told_in_a_line(work):
+def test_each_baseline_is_described_in_a_line(work):
     folder = work / "exp" / "good"
     for name, facts, checkpoint in (
         ("good-untrained", {"model": "1", "network": "ecapa"}, "step-0000000"),
@@ -170,15 +172,15 @@ def test_each_baseline_is_told_in_a_line(work):
     others = [path for path in sorted((work / "exp").iterdir()) if path != folder]
     (work / "data" / "dev" / "trials").unlink()
     evaluate(folder, work / "data", others=others, replicates=0)
-    told = re.findall(r"<li><b>(.*?)</b>: (.*?)</li>", page_of(work))
-    print(told)
-    assert [name for name, _ in told] == ["channel_stats", "good-untrained", "mfcc_stats"]
-    assert "hears no speech" in told[0][1]
-    assert told[1][1].startswith("the network ecapa with its first weights")
-    assert "without any training" in told[2][1]
+    described = re.findall(r"<li><b>(.*?)</b>: (.*?)</li>", page_of(work))
+    print(described)
+    assert [name for name, _ in described] == ["channel_stats", "good-untrained", "mfcc_stats"]
+    assert "hears no speech" in described[0][1]
+    assert described[1][1].startswith("the network ecapa with its first weights")
+    assert "without any training" in described[2][1]
 
 
-def test_date_commit_size_and_hours_stand_at_the_top(work):
+def test_date_commit_size_and_hours_are_at_the_top(work):
     folder = work / "exp" / "good"
     evaluated(work)
     assert "training" not in facts_part(folder)
@@ -192,11 +194,11 @@ def test_date_commit_size_and_hours_stand_at_the_top(work):
         changes = {"seconds": seconds, "commit": "abc1234", "finished": "2026-01-31T23:59:59Z"}
         path.write_text(json.dumps(receipt | changes))
     text = page_of(work)
-    for said in (
+    for fact in (
         "<dt>network</dt><dd>ecapa, 14,700,000 parameters</dd>",
         "<dd>2.00 hours, 400 steps, 2 processes on cuda, 2026-01-31, commit abc1234</dd>",
     ):
-        assert said in text
+        assert fact in text
     day = read_receipt(folder / "receipts" / "evaluate.json")["finished"][:10]
     assert f"<dt>evaluated</dt><dd>{day}</dd>" in text
     assert facts_part(folder) == facts_part(folder)
@@ -206,7 +208,7 @@ def test_date_commit_size_and_hours_stand_at_the_top(work):
     assert "2.00 hours since it was resumed" in facts_part(folder)
 
 
-def test_a_network_from_elsewhere_has_its_training_told(tmp_path):
+def test_the_training_of_another_experiments_network_is_described(tmp_path):
     model, folder = tmp_path / "model", tmp_path / "exp" / "mine"
     finish_task(model, "train", {}, {"parameters": 1_000_000, "steps": 7})
     (model / "config.yaml").write_text("model: {name: ecapa}\n")
@@ -222,22 +224,22 @@ def test_a_network_from_elsewhere_has_its_training_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("receipt", "said"),
+    ("receipt", "text"),
     [
         ({"seconds": 3, "options": {}}, "less than 0.01 hours"),
         ({"options": {"imported": "ecapa"}}, "none here: the weights are imported"),
         ({"seconds": 3600, "options": {}, "finished": None, "commit": None}, "1.00 hours"),
     ],
 )
-def test_receipts_that_say_less_are_told_as_far_as_they_go(tmp_path, receipt, said):
+def test_incomplete_receipts_are_described_as_far_as_possible(tmp_path, receipt, text):
     finish_task(tmp_path, "train", {}, {})
     path = tmp_path / "receipts" / "train.json"
     whole = json.loads(path.read_text()) | {"commit": "", "finished": ""} | receipt
     path.write_text(json.dumps({name: value for name, value in whole.items() if value is not None}))
-    assert f"<dt>training</dt><dd>{said}</dd>" in facts_part(tmp_path)
+    assert f"<dt>training</dt><dd>{text}</dd>" in facts_part(tmp_path)
 
 
-def test_a_side_without_a_player_says_why(tmp_path):
+def test_a_side_without_a_player_has_the_reason(tmp_path):
     sounds = Sounds()
     for name in ("a", "b"):
         path = tmp_path / f"{name}.wav"
@@ -265,10 +267,10 @@ def test_a_side_without_a_player_says_why(tmp_path):
     full = worst_part([curve], sounds, Players(1))
     assert full.count("no player: the page is full") == 4
     assert "<p>No players: they were left out.</p>" in worst_part([curve], sounds, Players(0))
-    assert "is not known.</p>" in worst_part([curve], Sounds(), Players())
+    assert "trials are unknown.</p>" in worst_part([curve], Sounds(), Players())
 
 
-def test_names_are_no_html_wherever_they_stand(tmp_path):
+def test_names_are_escaped_everywhere(tmp_path):
     mark = "<script>alert('&quot;\"')</script>"
     bad = tmp_path / "data" / "<script>set"
     write_data(bad)
@@ -307,7 +309,7 @@ def test_names_are_no_html_wherever_they_stand(tmp_path):
     assert text.count("&lt;script") > 200
 
 
-def test_the_end_of_a_run_says_what_to_look_at(tmp_path, monkeypatch):
+def test_the_end_of_a_run_names_the_report_and_the_learning_curves(tmp_path, monkeypatch):
     folder = tmp_path / "my exp"
     assert next_steps(folder) == f"report: {folder}/report.html"
     (folder / "tensorboard").mkdir(parents=True)
@@ -319,7 +321,7 @@ def test_the_end_of_a_run_says_what_to_look_at(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", str(programs / "python3"))
     monkeypatch.setattr("sys.prefix", str(tmp_path / ".venv"))
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)
-    said = f"--logdir '{folder}/tensorboard'"
-    assert next_steps(folder).splitlines()[1] == f"learning curves: .venv/bin/tensorboard {said}"
+    logdir = f"--logdir '{folder}/tensorboard'"
+    assert next_steps(folder).splitlines()[1] == f"learning curves: .venv/bin/tensorboard {logdir}"
     monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path / ".venv"))
-    assert next_steps(folder).splitlines()[1] == f"learning curves: tensorboard {said}"
+    assert next_steps(folder).splitlines()[1] == f"learning curves: tensorboard {logdir}"

@@ -1,4 +1,4 @@
-"""Back ends chosen by a YAML file, from folders of embeddings to score files: Kaldi's scores, what is stored, what is refused."""
+"""Back ends from YAML files: Kaldi's scores and files, bad YAMLs, bad embeddings."""
 
 import json
 import re
@@ -21,7 +21,7 @@ CONFIGS = sorted((ROOT / "conf" / "backends").glob("*.yaml"))
 
 
 def write_embeddings(folder, keys, vectors, name="xvector"):
-    """Embeddings as they come from outside: an archive and no provenance."""
+    """Embeddings of another toolkit: an archive without provenance."""
     with ArchiveWriter(folder / f"{name}.ark", folder / f"{name}.scp") as writer:
         for key, vector in zip(keys, vectors, strict=True):
             writer.write(key, np.asarray(vector, np.float32))
@@ -64,7 +64,8 @@ def scores_of(work, backend, **options):
         (CHAIN, "scores_plda_lda"),
         (CHAIN + "multi_session: average\n", "scores_plda_lda_single"),
         (
-            "name: plda\nadaptation: {name: kaldi, within_covar_scale: 0.75, between_covar_scale: 0.25}\n",
+            "name: plda\nadaptation: "
+            "{name: kaldi, within_covar_scale: 0.75, between_covar_scale: 0.25}\n",
             "scores_plda_adapted",
         ),
     ],
@@ -91,7 +92,7 @@ def test_the_files_are_those_of_kaldi(work):
 
 
 def test_the_order_of_lists_changes_no_score(work):
-    """Nothing is fitted to the order in which the golden files were made."""
+    """Scores don't depend on the order of the golden files."""
     rng = np.random.default_rng(0)
     backend = trained(work, CHAIN)
     enrol, test, ours = scores_of(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")
@@ -116,7 +117,7 @@ def test_the_order_of_lists_changes_no_score(work):
     )
 
 
-def test_files_of_kaldi_in_place_of_ours_are_scored(work):
+def test_kaldi_files_replace_ours(work):
     backend = trained(work, CHAIN)
     for name, golden in (
         ("mean.vec", "mean.vec"),
@@ -158,10 +159,11 @@ def test_a_speaker_without_a_number_is_named(work):
         scores_of(work, backend)
 
 
-def test_the_training_is_told_and_recorded(work, capsys):
+def test_the_training_is_printed_and_recorded(work, capsys):
     backend = trained(work, CHAIN)
-    said, report = capsys.readouterr().out, json.loads((backend / "training.json").read_text())
-    assert "duplicates 0, vectors 473, dimensions 12, speakers 80" in said
+    out, report = capsys.readouterr().out, json.loads((backend / "training.json").read_text())
+    message = "trained on 473 embeddings: vectors 473, dimensions 12, speakers 80, "
+    assert f"{work / 'train'}: {message}" in out
     assert len(report["log_likelihood_per_vector"]) == 11
     assert (report["within_rank"], report["between_rank"], report["speakers_with_one_vector"]) == (
         12,
@@ -179,7 +181,7 @@ def test_the_training_is_told_and_recorded(work, capsys):
         (["a-1", "a-1-noise", "b-1"], "none", 0),
     ],
 )
-def test_copies_that_the_mean_is_learned_from_are_said_and_counted(
+def test_augmented_copies_in_the_training_are_printed_and_counted(
     tmp_path, capsys, keys, augmentation, copies
 ):
     vectors = np.random.default_rng(1).normal(size=(len(keys), 4))
@@ -189,8 +191,8 @@ def test_copies_that_the_mean_is_learned_from_are_said_and_counted(
     assert counts.get("copies", 0) == copies
     recorded = json.loads((tmp_path / "cosine" / "training.json").read_text())
     assert recorded.get("copies", 0) == copies
-    said = f"{copies} of the {len(keys)} embeddings that the mean and all else are learned from"
-    assert (said in capsys.readouterr().out) == bool(copies)
+    message = f"{copies} of the {len(keys)} training embeddings, which also give the mean, are of"
+    assert (message in capsys.readouterr().out) == bool(copies)
 
 
 def test_repeating_gives_the_same_bytes(work):
@@ -205,7 +207,7 @@ def test_repeating_gives_the_same_bytes(work):
     assert first == again
 
 
-def test_another_yaml_has_the_back_end_made_again(work, capsys):
+def test_another_yaml_makes_the_back_end_stale(work, capsys):
     trained(work, CHAIN)
     backend = trained(work, "name: plda\nlinks: [{name: mean}]\n")
     assert "redone" in capsys.readouterr().err
@@ -216,7 +218,7 @@ def test_another_yaml_has_the_back_end_made_again(work, capsys):
     "path", [path for path in CONFIGS if path.stem != "bvector"], ids=lambda path: path.stem
 )
 def test_every_yaml_trains_and_scores(work, path):
-    """With dimensions cut down to the golden vectors', which have 24; the b-vector has test_bvector.py."""
+    """With fewer dimensions, as the golden vectors have 24; test_bvector.py has the b-vector."""
     yaml = (
         path.read_text()
         .replace("dim: 200", "dim: 12")
@@ -310,7 +312,7 @@ def bad_training(case):
         ("without_speaker", "no speaker for 'trn079-utt..'; 1 of 473"),
     ],
 )
-def test_bad_training_material_is_one_line_and_leaves_nothing(tmp_path, command, case, message):
+def test_bad_training_embeddings_are_one_line_and_leave_no_file(tmp_path, command, case, message):
     keys, vectors, speaker_of = bad_training(case)
     write_embeddings(tmp_path / "train", keys, vectors)
     (tmp_path / "utt2spk").write_text(
@@ -331,11 +333,12 @@ def test_bad_training_material_is_one_line_and_leaves_nothing(tmp_path, command,
     assert not (tmp_path / "x" / "plda").exists()
 
 
-def test_one_copy_is_counted_and_no_error(work):
+def test_one_duplicate_is_counted_and_no_error(work, capsys):
     keys, vectors = vectors_of("train")
     vectors[5] = vectors[4]
     write_embeddings(work / "train", keys, vectors)
     assert json.loads((trained(work, CHAIN) / "training.json").read_text())["duplicates"] == 1
+    assert "trained on 473 embeddings, 1 of which equal another: " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -357,7 +360,7 @@ def test_one_copy_is_counted_and_no_error(work):
         ("mean.vec", (GOLDEN / "lda.mat").read_bytes(), "expected a vector"),
     ],
 )
-def test_a_file_that_is_cut_or_of_another_type_is_named(work, name, content, message):
+def test_a_truncated_file_or_one_of_another_type_is_named(work, name, content, message):
     backend = trained(work, CHAIN)
     (backend / name).write_bytes(content)
     with pytest.raises(UserError, match=message) as error:

@@ -1,10 +1,15 @@
-"""Shares in words, and where a threshold comes from."""
+"""Decisions in words, and the origin of thresholds."""
 
 import re
 
 import pytest
 
-from utils.report.decisions import explanation, out_of, said_of, shown
+from utils.report.decisions import (
+    decisions_in_words,
+    explain_thresholds,
+    format_threshold,
+    share_in_words,
+)
 from utils.report.plots import histogram_plot
 
 ROW = {"targets": 2640, "nontargets": 10560, "test_set": "test"}
@@ -24,39 +29,39 @@ POINT = {"point": "0.01", "prior": 0.01, "bayes_threshold": 4.59512, "chosen_on"
         (0.5, ("100", "50", "are")),
     ],
 )
-def test_a_share_is_told_of_as_few_as_show_it(share, words):
-    assert out_of(share, 10560) == words
+def test_a_share_is_of_the_smallest_group_that_shows_it(share, words):
+    assert share_in_words(share, 10560) == words
 
 
-def test_the_box_says_what_is_refused_and_accepted():
+def test_decisions_are_shares_of_refused_and_accepted_people():
     curve = {
         "test_set": "test",
         "decisions": [POINT | {"threshold": 0.5, "miss": 0.03, "false_alarm": 0.002}],
     }
-    (said,) = said_of(curve, ROW)
-    assert (said.threshold, said.bayes) == ("0.50", "4.60")
-    assert (said.refused[:2], said.accepted[:2]) == (("100", "3"), ("1,000", "2"))
-    assert said_of({"test_set": "test"}, ROW) == []
+    (decision,) = decisions_in_words(curve, ROW)
+    assert (decision.threshold, decision.bayes) == ("0.50", "4.60")
+    assert (decision.refused[:2], decision.accepted[:2]) == (("100", "3"), ("1,000", "2"))
+    assert decisions_in_words({"test_set": "test"}, ROW) == []
 
 
 @pytest.mark.parametrize(
     ("chosen_on", "words"),
     [
-        (None, "log-likelihood ratios: their threshold is Bayes'"),
-        ("dev", "costs least on dev."),
-        ("test", "on these very trials: on others"),
+        (None, "log-likelihood ratios: the threshold is the Bayes threshold"),
+        ("dev", "has the lowest cost on dev."),
+        ("test", "on these same trials: expect more errors"),
     ],
 )
-def test_it_is_said_where_the_threshold_was_found(chosen_on, words):
+def test_the_explanation_names_the_origin_of_the_threshold(chosen_on, words):
     curve = {"test_set": "test", "decisions": [POINT | {"chosen_on": chosen_on}]}
-    assert words in explanation(curve)
-    assert "both errors cost the same" in explanation(curve)
+    assert words in explain_thresholds(curve)
+    assert "both errors cost the same" in explain_thresholds(curve)
     curve["decisions"][0]["point"] = "0.01:10:1"
-    assert "costs of a refused one" in explanation(curve)
+    assert "costs of a refused genuine attempt" in explain_thresholds(curve)
 
 
 def test_small_thresholds_keep_their_digits():
-    assert [shown(value) for value in (0.5, -12.345, 0.0123, 0.0, -1e-4)] == [
+    assert [format_threshold(value) for value in (0.5, -12.345, 0.0123, 0.0, -1e-4)] == [
         "0.50",
         "-12.35",
         "0.0123",
@@ -66,7 +71,7 @@ def test_small_thresholds_keep_their_digits():
 
 
 @pytest.mark.parametrize(
-    ("threshold", "anchor", "said"),
+    ("threshold", "anchor", "label"),
     [
         (0.1, "start", "threshold 0.10"),
         (0.9, "end", "threshold 0.90"),
@@ -75,10 +80,10 @@ def test_small_thresholds_keep_their_digits():
         (-4.6, "start", "← threshold -4.60"),
     ],
 )
-def test_a_histogram_shows_its_threshold_wherever_it_lies(threshold, anchor, said):
+def test_a_histogram_shows_its_threshold_even_outside_the_scores(threshold, anchor, label):
     curve = {"name": "x", "edges": [0, 0.5, 1], "target_share": [0, 1], "nontarget_share": [1, 0]}
     drawn = histogram_plot(curve, threshold)
-    assert f'text-anchor="{anchor}">{said}</text>' in drawn
-    assert not re.search(">-?[34]</text>", drawn), "an axis of twice the scores at most"
+    assert f'text-anchor="{anchor}">{label}</text>' in drawn
+    assert not re.search(">-?[34]</text>", drawn), "the axis is at most twice as wide as the scores"
     assert drawn.count('class="threshold"') == 1
     assert "threshold" not in histogram_plot(curve)

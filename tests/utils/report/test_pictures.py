@@ -1,24 +1,25 @@
-"""Pictures of sound: what is drawn is what is heard."""
+"""Pictures of sound: waveforms with decisions, spectrograms, PNG files."""
 
 import io
 import re
+from base64 import b64decode
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from utils.report.colours import PALETTE, SHADES
 from utils.report.pictures import (
-    SHADES,
-    alone,
     colour_scale,
     envelope,
-    palette,
     png,
     spectrogram,
     spectrogram_picture,
     speech_picture,
+    standalone,
 )
 from utils.report.svg import LEFT, RIGHT, Plot
 
@@ -112,56 +113,53 @@ def test_short_and_long_and_silent_sound_has_a_spectrogram(seconds):
     assert levels_db.max() == levels_db.min() == pytest.approx(-140)
 
 
-def test_another_reader_finds_every_colour_of_a_png_in_its_place():
-    from matplotlib.image import imread
-
+def test_another_reader_reads_the_colours_of_a_png():
     shades = np.arange(SHADES, dtype=np.uint8).reshape(4, 16)
-    pixels = imread(io.BytesIO(png(shades, palette())))
-    assert np.array_equal(np.round(pixels[..., :3] * 255), palette()[shades])
+    assert np.array_equal(read_png(png(shades, PALETTE)), PALETTE[shades])
 
 
-def test_a_png_holds_nothing_but_the_picture():
-    data = png(np.zeros((2, 3), np.uint8), palette())
+def test_a_png_has_no_other_chunks_than_the_picture():
+    data = png(np.zeros((2, 3), np.uint8), PALETTE)
     assert re.findall(rb"IHDR|PLTE|IDAT|IEND|tEXt|iTXt|zTXt|tIME|eXIf", data) == [
         b"IHDR",
         b"PLTE",
         b"IDAT",
         b"IEND",
     ]
-    assert data == png(np.zeros((2, 3), np.uint8), palette())
+    assert data == png(np.zeros((2, 3), np.uint8), PALETTE)
 
 
 def test_colours_get_brighter_in_even_steps():
-    share = palette() / 255
+    share = PALETTE / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-    lightness = (linear @ [0.2126, 0.7152, 0.0722]) ** (1 / 3)  # CIE's, but for its unit
-    steps = np.diff(lightness)[4:]  # the darkest ones are told apart by nobody
+    lightness = (linear @ [0.2126, 0.7152, 0.0722]) ** (1 / 3)  # CIE lightness without its scale
+    steps = np.diff(lightness)[4:]  # nobody can distinguish the darkest ones
     print(f"steps of lightness from {steps.min():.4f} to {steps.max():.4f}")
     assert steps.min() > 0.5 * steps.max()
 
 
-def test_the_loudest_place_is_the_brightest_and_lies_at_its_time_and_frequency():
+def test_the_loudest_point_is_the_brightest_at_its_time_and_frequency():
     samples = np.concatenate([np.zeros(RATE // 2, np.float32), tone(6000, 0.5)])
     svg = spectrogram_picture(spectrogram(samples, RATE), RATE, 1.0, 0.0, "a tone")
-    pixels = pixels_of(svg)
+    pixels = read_image(svg)
     assert pixels.shape == (256, 100, 3)
-    assert np.array_equal(
-        pixels[255 - 192, 75], palette()[-1]
-    )  # band 192 of 256, from below; three quarters to the right
-    assert np.array_equal(pixels[255 - 192, 25], palette()[0])
-    assert np.array_equal(pixels[255 - 64, 75], palette()[0])
+    # band 192 of 256, counted from below; three quarters to the right
+    assert np.array_equal(pixels[255 - 192, 75], PALETTE[-1])
+    assert np.array_equal(pixels[255 - 192, 25], PALETTE[0])
+    assert np.array_equal(pixels[255 - 64, 75], PALETTE[0])
 
 
-def pixels_of(svg):
-    """The image inside a drawing, (height, width, 3) uint8."""
-    from base64 import b64decode
+def read_png(data):
+    """The pixels of a PNG file by another reader, (height, width, 3) uint8."""
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
-    from matplotlib.image import imread
 
+def read_image(svg):
+    """The pixels of the image in a drawing."""
     [image] = ElementTree.fromstring(svg).iter(f"{SVG}image")
     kind, _, data = image.get("href").partition(",")
     assert kind == "data:image/png;base64"
-    return np.round(imread(io.BytesIO(b64decode(data)))[..., :3] * 255).astype(np.uint8)
+    return read_png(b64decode(data))
 
 
 def test_drawings_have_labels_and_axes_with_units():
@@ -178,7 +176,7 @@ def test_drawings_have_labels_and_axes_with_units():
     assert "-70" in colour_scale()
 
 
-def test_a_drawing_alone_has_its_style_and_its_name_space():
-    root = ElementTree.fromstring(alone('<svg viewBox="0 0 1 1"></svg>'))
+def test_a_standalone_drawing_has_its_style_and_its_name_space():
+    root = ElementTree.fromstring(standalone('<svg viewBox="0 0 1 1"></svg>'))
     assert root.tag == f"{SVG}svg"
     assert "svg:root" in root.find(f"{SVG}style").text

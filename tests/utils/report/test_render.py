@@ -1,4 +1,4 @@
-"""The page's HTML: in templates alone, all of which escape what they are given."""
+"""The page's HTML is in templates only, and all of them escape their values."""
 
 import re
 from pathlib import Path
@@ -16,13 +16,13 @@ NAMES = sorted(path.name for path in (FOLDER / "templates").iterdir())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_template_reads_and_trusts_nothing(name):
+def test_a_template_compiles_and_marks_nothing_as_safe(name):
     text = (FOLDER / "templates" / name).read_text()
     TEMPLATES.get_template(name)
     assert not re.search(r"\|\s*safe\b|\{%\s*autoescape|url\(|https?:|@import|<script", text)
 
 
-def test_html_is_written_in_templates_alone():
+def test_html_is_in_templates_only():
     elements = re.compile(r"</?(div|p|h\d|table|t[hdr]|details|summary|span|b|ul|li|figure)\b")
     modules = [*FOLDER.glob("*.py"), Path(report.__file__), Path(compare.__file__)]
     assert len(modules) > 10
@@ -31,13 +31,13 @@ def test_html_is_written_in_templates_alone():
 
 def test_text_is_escaped_and_a_drawing_is_not():
     assert "&lt;b&gt;" in render("configuration.html", text="<b>")
-    given = [("a & b", drawing("<svg></svg>")), ("<i>", "<svg>")]
-    text = render("figures.html", figures=given)
+    figures = [("a & b", drawing("<svg></svg>")), ("<i>", "<svg>")]
+    text = render("figures.html", figures=figures)
     assert isinstance(text, Markup)
     assert "a &amp; b</figcaption><svg></svg>" in text
     assert "&lt;i&gt;</figcaption>&lt;svg&gt;" in text
 
 
-def test_what_is_missing_is_a_fault_of_ours():
+def test_a_missing_value_is_an_error():
     with pytest.raises(UndefinedError, match="'text' is undefined"):
         render("configuration.html")

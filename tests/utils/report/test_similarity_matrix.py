@@ -1,4 +1,4 @@
-"""Similarity matrices and error rates over thresholds, by numbers that one can check by head."""
+"""Similarity matrices and error rates by threshold, with numbers that are easy to check."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from utils.report.similarity_matrix import (
 )
 
 
-def test_rows_and_columns_are_in_the_order_of_speakers_and_what_was_not_tried_is_nan():
+def test_rows_and_columns_are_sorted_by_speaker_and_missing_trials_are_nan():
     speaker_of = {"x-model": "ann", "a-model": "bob", "1": "bob", "2": "ann"}
     rows, columns, matrix = matrix_of(
         ["a-model", "x-model", "a-model"], ["1", "1", "2"], np.array([0.9, 0.2, 0.3]), speaker_of
@@ -30,8 +30,8 @@ def test_scores_above_a_threshold_are_accepted():
     assert frr.tolist() == [0.0, 0.5, 0.5, 1.0]
 
 
-def test_the_published_rule_looks_at_50_thresholds_only():
-    """At 0.70 one of four impostors is accepted and one of four targets refused; scores below 0.5 are all errors of one kind."""
+def test_the_published_rule_uses_50_thresholds_only():
+    """At 0.70 one of four impostors is accepted and one of four targets refused."""
     target, nontarget = np.array([0.65, 0.8, 0.9, 0.95]), np.array([0.2, 0.55, 0.6, 0.75])
     eer, threshold = published_eer(target, nontarget)
     assert (eer, threshold) == (0.25, 0.65)
@@ -47,7 +47,7 @@ def test_thresholds_are_those_of_cosines_or_span_the_scores(scores, first, last)
     assert (thresholds[0], thresholds[-1]) == (first, last)
 
 
-def test_axes_name_each_speaker_once_in_the_middle_of_his_rows():
+def test_axes_name_each_speaker_once_in_the_middle_of_its_rows():
     assert ticks_of(["ann", "ann", "bob"]) == [(1.0, "ann"), (2.5, "bob")]
     assert len(ticks_of([f"s{number:02d}" for number in range(100)])) == 20
 
@@ -61,13 +61,13 @@ def test_a_picture_has_names_note_and_the_first_model_on_top():
     )
     assert "same recording, other noise" in svg
     assert "0.00 dark to 1.00 bright" in svg
-    places = [
+    positions = [
         float(
             svg.partition(f'text-anchor="end">{name}<')[0].rpartition(' y="')[2].partition('"')[0]
         )
         for name in ("ann", "bob")
     ]
-    assert places[0] < places[1]
+    assert positions[0] < positions[1]
     assert svg == similarity_picture(
         np.array([[1.0, 0.0], [np.nan, 0.5]]),
         ["ann", "bob"],

@@ -1,4 +1,4 @@
-"""Drawings as text."""
+"""Drawings as SVG text."""
 
 from xml.etree import ElementTree
 
@@ -9,7 +9,7 @@ from utils.report.svg import Axis, Plot, round_ticks
 
 
 def plot():
-    """Ten by ten, on a hundred by hundred pixels beside the margins."""
+    """Axes from 0 to 10 on 100 by 100 pixels inside the margins."""
     x, y = (
         Axis(low=0, high=10, ticks=[(0, "0"), (10, "10")], title=title) for title in ("x & y", "y")
     )
@@ -31,7 +31,7 @@ def test_ticks_are_round(low, high, labels):
     assert [label for _, label in round_ticks(low, high)] == labels
 
 
-def test_points_land_where_they_should_and_outside_ones_on_the_edge():
+def test_points_have_pixel_positions_and_outside_ones_are_clipped():
     assert [plot().at(*point) for point in ((0, 0), (10, 10), (5, 5), (-3, 99))] == [
         "58.0,112.0",
         "158.0,12.0",
@@ -48,7 +48,7 @@ def test_text_is_escaped_and_the_drawing_well_formed():
     assert "x & y" in [text.text for text in root.iter("text")]
 
 
-def test_det_plot_shows_each_system_and_survives_a_perfect_one():
+def test_det_plot_shows_each_system_even_a_perfect_one():
     curves = [
         {
             "name": "perfect",
@@ -82,11 +82,5 @@ def test_histogram_of_one_value_is_drawn():
 def test_learning_plot_needs_entries_of_its_figure():
     history = [{"step": 10, "loss": 2.0}, {"step": 20, "loss": 2.0}]
     assert learning_plot(history, "dev_eer_percent", "EER", "series-0") == ""
-    assert (
-        len(
-            ElementTree.fromstring(learning_plot(history, "loss", "loss", "series-0")).findall(
-                ".//circle"
-            )
-        )
-        == 2
-    )
+    drawn = ElementTree.fromstring(learning_plot(history, "loss", "loss", "series-0"))
+    assert len(drawn.findall(".//circle")) == 2
