@@ -11,6 +11,7 @@ from tests.steps.test_report import add_set, finish_task, make_system, write_dat
 from utils.errors import UserError
 from utils.evaluation.comparison import holm
 from utils.report.decisions import format_threshold, share_in_words
+from utils.report.results import comparison_cards
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ def test_the_page_begins_with_the_decisions_of_each_system_and_the_facts_of_each
     systems = box.split('<span class="key ')[1:]
     assert [curve["system"] for curve in curves] == ["good", "bad", "twin"]
     for row, curve, system in zip(whole, curves, systems, strict=True):
-        assert f"</span>{row['system']}</span>EER {row['eer_percent']:.2f}<small>" in system
+        assert f"</span>{row['system']}</span>EER % {row['eer_percent']:.2f}<small>" in system
         sentences = re.findall("<li>(.*?)</li>", system, re.DOTALL)
         assert len(sentences) == 2
         for entry, sentence in zip(curve["decisions"], sentences, strict=True):
@@ -176,3 +177,28 @@ def test_a_set_without_classes_is_left_aside_unless_it_is_named(work, capsys):
     assert "hidden/trials: 1,128 trials without a class" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"hidden/trials:1: 2 fields .*add the classes"):
         compared(work, "good", "bad", sets=["hidden"])
+
+
+def test_many_systems_are_folded_up_and_mixed_thresholds_are_explained_for_each():
+    row = {
+        "test_set": "test",
+        "backend": "cosine",
+        "protocol": "whole",
+        "subset": "all",
+        "eer_percent": 5.0,
+        "targets": 100,
+        "nontargets": 1000,
+    }
+    rows = [row | {"system": f"s{number}"} for number in range(6)]
+    entry = {"point": "0.01", "threshold": 0.5, "bayes_threshold": 4.6}
+    entry |= {"miss": 0.03, "false_alarm": 0.002, "chosen_on": "test"}
+    curves = [one | {"decisions": [entry]} for one in rows[:5]]
+    text = comparison_cards(rows, curves)
+    shown, _, folded = text.partition("<details><summary>2 more</summary>")
+    assert [shown.count("EER %"), folded.count("EER %")] == [4, 2]
+    assert [shown.count("<li>"), folded.count("<li>")] == [4, 1], "s5 has no curve"
+    assert text.count("on these same trials") == 1
+    curves[0]["decisions"] = [entry | {"chosen_on": None}]
+    text = comparison_cards(rows, curves)
+    assert text.count("on these same trials") == 4
+    assert text.count("the threshold is the Bayes threshold") == 1

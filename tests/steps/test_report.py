@@ -250,10 +250,14 @@ def test_a_set_without_classes_is_named_and_the_others_are_evaluated(work, capsy
     _, rows = evaluated(work)
     assert {row["test_set"] for row in rows} == {"test"}
     messages = [
-        "hidden: 1,128 trials without a class (target, nontarget): they can be scored, but have no "
-        "error rate",
-        "impostors: all 1,056 trials are nontarget, expected both target and nontarget for an "
-        "error rate: they can be scored, but have none",
+        (
+            "hidden: 1,128 trials without a class (target, nontarget): they can be scored, but have no "
+            "error rate"
+        ),
+        (
+            "impostors: all 1,056 trials are nontarget, expected both target and nontarget for an "
+            "error rate: they can be scored, but have none"
+        ),
     ]
     out = capsys.readouterr().out
     assert all(line.replace(": ", "/trials: ", 1) in out for line in messages)
@@ -287,8 +291,10 @@ def test_a_list_without_classes_alone_has_a_report_without_error_rates(work, cap
                 .replace(" target", " nontarget")
                 .replace(" x", " target")
             ),
-            "trials:1: trial 'spk00-far0 spk00-far1' is nontarget, "
-            r".*1,128 of 1,128 trials differ so \(are the classes",
+            (
+                "trials:1: trial 'spk00-far0 spk00-far1' is nontarget, "
+                r".*1,128 of 1,128 trials differ so \(are the classes"
+            ),
         ),
         (
             lambda text: text + "spk00-far0 spk00-far0 target\n",
@@ -296,8 +302,10 @@ def test_a_list_without_classes_alone_has_a_report_without_error_rates(work, cap
         ),
         (
             lambda text: text + "spk00-far1 spk00-far0 nontarget\n",
-            "trials:1129: trial 'spk00-far1 spk00-far0' is nontarget, "
-            "but utt2spk says 'spk00' on both",
+            (
+                "trials:1129: trial 'spk00-far1 spk00-far0' is nontarget, "
+                "but utt2spk says 'spk00' on both"
+            ),
         ),
     ],
 )

@@ -64,8 +64,10 @@ def scores_of(work, backend, **options):
         (CHAIN, "scores_plda_lda"),
         (CHAIN + "multi_session: average\n", "scores_plda_lda_single"),
         (
-            "name: plda\nadaptation: "
-            "{name: kaldi, within_covar_scale: 0.75, between_covar_scale: 0.25}\n",
+            (
+                "name: plda\nadaptation: "
+                "{name: kaldi, within_covar_scale: 0.75, between_covar_scale: 0.25}\n"
+            ),
             "scores_plda_adapted",
         ),
     ],

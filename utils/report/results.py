@@ -30,6 +30,7 @@ INTERVALS = (
     "few speakers for a meaningful one."
 )
 SERIES_IN_BREAKDOWN = 3  # of the drawing; the table has all
+SYSTEMS_IN_BOX = 4  # of decisions; further ones are folded up
 # folded up: title and digits
 RARE_FIGURES = {
     "eer_hull_percent": ("EER % (convex hull)", 2),
@@ -83,7 +84,7 @@ def comparison_cards(rows: Sequence[dict], curves: Sequence[dict]) -> Markup:
             }
             systems.append(system)
         boxes.append({"name": name, "systems": systems, "explanations": _unique(explanations)})
-    return render("comparison_cards.html", boxes=boxes)
+    return render("comparison_cards.html", boxes=boxes, shown=SYSTEMS_IN_BOX)
 
 
 def sections_of_sets(

@@ -67,8 +67,10 @@ def test_stages_have_their_sets_and_a_total(tmp_path):
         "prepared: utterances: 15 in = 14 kept + 1 dropped (1 unreadable)",
         "noise and rooms: utterances: 3 in = 3 kept + 0 dropped",
         "vad: utterances: 14 in = 13 kept + 1 dropped (1 unreadable)",
-        "packed_16000: utterances: 14 in = 12 kept + 2 dropped "
-        "(1 unreadable, 1 with too little speech)",
+        (
+            "packed_16000: utterances: 14 in = 12 kept + 2 dropped "
+            "(1 unreadable, 1 with too little speech)"
+        ),
     ]
     assert "<li>train: utterances: 10 in = 9 kept + 1 dropped (1 unreadable)</li>" in section
     assert ledger_section(tmp_path / "none") is None
@@ -135,8 +137,10 @@ def test_embedded_utterances_are_counted_by_their_receipts(tmp_path):
         (
             "ledger.json",
             "{",
-            r"ledger\.json: not a ledger \(Expecting property name.*\); "
-            "have the step that writes it do so again",
+            (
+                r"ledger\.json: not a ledger \(Expecting property name.*\); "
+                "have the step that writes it do so again"
+            ),
         ),
         ("ledger.json", "[3]", r"not a ledger \(something else than an object\)"),
         ("ledger.json", '{"came_in": 3}', r"not a ledger \(no 'went_on'\)"),
@@ -148,8 +152,10 @@ def test_embedded_utterances_are_counted_by_their_receipts(tmp_path):
         (
             "dropped",
             "a unreadable x\nb\n",
-            r"dropped:2: 'b', expected an utterance, the reason why it was dropped, "
-            "and details",
+            (
+                r"dropped:2: 'b', expected an utterance, the reason why it was dropped, "
+                "and details"
+            ),
         ),
     ],
 )
