@@ -69,7 +69,7 @@ def evaluated(work, **options):
     }
 
 
-def page_of(work, **options):
+def make_page(work, **options):
     """The text of the report, whose elements all close."""
     report(work / "exp" / "good", work / "data", **options)
     text = (work / "exp" / "good" / "report.html").read_text()
@@ -79,7 +79,7 @@ def page_of(work, **options):
     return text
 
 
-def scores_of(work, name):
+def read_list(work, name):
     """Scores of a list, and whether each is of a target."""
     is_target = np.asarray(read_trials(work / "data" / name / "trials")[2])
     return read_scores(work / "exp" / "good" / "scores" / name / "cosine.scores")[2], is_target
@@ -88,7 +88,7 @@ def scores_of(work, name):
 def test_thresholds_of_dev_are_applied_to_the_test_which_is_first(work):
     order, decisions = evaluated(work, dev=[work / "data" / "dev"])
     assert order == ["test", "dev"]
-    scores, is_target = scores_of(work, "dev")
+    scores, is_target = read_list(work, "dev")
     costs = {
         threshold: 0.05 * (scores[is_target] < threshold).mean()
         + 0.95 * (scores[~is_target] >= threshold).mean()
@@ -98,13 +98,13 @@ def test_thresholds_of_dev_are_applied_to_the_test_which_is_first(work):
     (decision,) = [one for one in decisions["test"] if one["point"] == "0.05"]
     assert decision["chosen_on"] == "dev"
     assert decision["threshold"] == pytest.approx(threshold, rel=1e-5)
-    scores, is_target = scores_of(work, "test")
+    scores, is_target = read_list(work, "test")
     assert decision["miss"] == pytest.approx((scores[is_target] < threshold).mean(), abs=1e-6)
     assert decision["false_alarm"] == pytest.approx(
         (scores[~is_target] >= threshold).mean(), abs=1e-6
     )
     assert {one["chosen_on"] for one in decisions["dev"]} == {"dev"}
-    text = page_of(work)
+    text = make_page(work)
     assert text.index('<h2 id="test"') < text.index('<h2 id="dev"')
     (box,) = re.findall(r'<div class="card decision">(.*?)</div>', text, re.DOTALL)
     assert "test, good" in box
@@ -122,7 +122,7 @@ def test_without_a_dev_list_the_box_warns_of_more_errors_elsewhere(work):
     order, decisions = evaluated(work, operating_points="0.01:10:1")
     assert order == ["test", "dev"], "dev is last by its name"
     assert {one["chosen_on"] for one in decisions["test"]} == {"test"}
-    text = page_of(work)
+    text = make_page(work)
     assert text.count('<div class="card decision">') == 1
     assert "on these same trials: expect more errors on others" in text
     assert "prior 0.01:10:1, Bayes threshold 2.29." in text
@@ -136,7 +136,7 @@ def test_log_likelihood_ratios_have_bayes_thresholds(work):
     _, decisions = evaluated(work, dev=[work / "data" / "dev"])
     assert [one["threshold"] for one in decisions["test"]] == [4.59512, 2.94444]
     assert {one["chosen_on"] for one in decisions["test"]} == {None}
-    assert "the threshold is the Bayes threshold" in page_of(work)
+    assert "the threshold is the Bayes threshold" in make_page(work)
 
 
 def test_curves_of_an_older_evaluation_have_no_box(work):
@@ -147,7 +147,7 @@ def test_curves_of_an_older_evaluation_have_no_box(work):
         for curve in json.loads(path.read_text())
     ]
     path.write_text(json.dumps(old))
-    text = page_of(work)
+    text = make_page(work)
     assert 'class="card decision"' not in text
     assert "decisions by prior" not in text
 
@@ -172,7 +172,7 @@ def test_each_baseline_is_described_in_a_line(work):
     others = [path for path in sorted((work / "exp").iterdir()) if path != folder]
     (work / "data" / "dev" / "trials").unlink()
     evaluate(folder, work / "data", others=others, replicates=0)
-    described = re.findall(r"<li><b>(.*?)</b>: (.*?)</li>", page_of(work))
+    described = re.findall(r"<li><b>(.*?)</b>: (.*?)</li>", make_page(work))
     print(described)
     assert [name for name, _ in described] == ["channel_stats", "good-untrained", "mfcc_stats"]
     assert "hears no speech" in described[0][1]
@@ -193,7 +193,7 @@ def test_date_commit_size_and_hours_are_at_the_top(work):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", receipt["finished"])
         changes = {"seconds": seconds, "commit": "abc1234", "finished": "2026-01-31T23:59:59Z"}
         path.write_text(json.dumps(receipt | changes))
-    text = page_of(work)
+    text = make_page(work)
     for fact in (
         "<dt>network</dt><dd>ecapa, 14,700,000 parameters</dd>",
         "<dd>2.00 hours, 400 steps, 2 processes on cuda, 2026-01-31, commit abc1234</dd>",

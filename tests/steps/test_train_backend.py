@@ -50,7 +50,7 @@ def trained(work, yaml, name="plda", **options):
     return work / name
 
 
-def scores_of(work, backend, **options):
+def score_trials(work, backend, **options):
     score(backend, work / "test", GOLDEN / "trials", work / "scores" / "x.scores", **options)
     return read_scores(work / "scores" / "x.scores")
 
@@ -74,7 +74,7 @@ def scores_of(work, backend, **options):
 )
 def test_from_embeddings_to_the_scores_of_kaldi(work, yaml, name):
     backend = trained(work, yaml, adaptation=work / "adapt" if "adaptation" in yaml else None)
-    enrol, test, ours = scores_of(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")
+    enrol, test, ours = score_trials(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")
     theirs = read_scores(GOLDEN / name)
     assert (enrol, test) == theirs[:2]
     print(f"{name}: largest difference {np.abs(ours - theirs[2]).max():.1e}")
@@ -97,7 +97,7 @@ def test_the_order_of_lists_changes_no_score(work):
     """Scores don't depend on the order of the golden files."""
     rng = np.random.default_rng(0)
     backend = trained(work, CHAIN)
-    enrol, test, ours = scores_of(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")
+    enrol, test, ours = score_trials(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")
     for path in (work / "train" / "xvector.scp", work / "test" / "xvector.scp"):
         path.write_text("".join(rng.permutation(path.read_text().splitlines(keepends=True))))
     (work / "trials").write_text(
@@ -127,7 +127,7 @@ def test_kaldi_files_replace_ours(work):
         ("plda", "plda_lda"),
     ):
         (backend / name).write_bytes((GOLDEN / golden).read_bytes())
-    ours = scores_of(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")[2]
+    ours = score_trials(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")[2]
     assert ours == pytest.approx(read_scores(GOLDEN / "scores_plda_lda")[2], abs=5e-5)
 
 
@@ -135,18 +135,18 @@ def test_speakers_of_an_archive_count_as_many_utterances_as_num_utts_says(work):
     backend = trained(work, CHAIN)
     models, means = vectors_of("enroll_mean")
     write_embeddings(work / "test", models, means, "spk_xvector")
-    count_of = dict(
+    num_utts = dict(
         line.split() for line in (GOLDEN / "enroll_num_utts.txt").read_text().splitlines()
     )
     write_text_vectors(
-        work / "test" / "num_utts.ark", {model: int(count_of[model]) for model in models}
+        work / "test" / "num_utts.ark", {model: int(num_utts[model]) for model in models}
     )
-    assert scores_of(work, backend)[2] == pytest.approx(
+    assert score_trials(work, backend)[2] == pytest.approx(
         read_scores(GOLDEN / "scores_plda_lda")[2], abs=5e-5
     )
     (work / "scores" / "x.scores").unlink()
     (work / "test" / "num_utts.ark").unlink()
-    assert scores_of(work, backend)[2] == pytest.approx(
+    assert score_trials(work, backend)[2] == pytest.approx(
         read_scores(GOLDEN / "scores_plda_lda_single")[2], abs=5e-5
     )
 
@@ -158,7 +158,7 @@ def test_a_speaker_without_a_number_is_named(work):
     with pytest.raises(
         UserError, match=r"num_utts\.ark: no number of utterances, from 1, for speaker 'spk001'"
     ):
-        scores_of(work, backend)
+        score_trials(work, backend)
 
 
 def test_the_training_is_printed_and_recorded(work, capsys):
@@ -228,7 +228,7 @@ def test_every_yaml_trains_and_scores(work, path):
         .replace("dim: 150", "dim: 12")
     )
     backend = trained(work, yaml, path.stem, adaptation=work / "adapt")
-    values = scores_of(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")[2]
+    values = score_trials(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")[2]
     assert np.isfinite(values).all()
     assert values.std() > 0
 
@@ -366,7 +366,7 @@ def test_a_truncated_file_or_one_of_another_type_is_named(work, name, content, m
     backend = trained(work, CHAIN)
     (backend / name).write_bytes(content)
     with pytest.raises(UserError, match=message) as error:
-        scores_of(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")
+        score_trials(work, backend, enroll_spk2utt=GOLDEN / "enroll.spk2utt")
     assert str(backend) in str(error.value)
 
 

@@ -36,7 +36,7 @@ def _sort_by_speaker(names: Sequence[str], speaker_of: dict[str, str]) -> list[s
     return sorted(set(names), key=lambda name: (speaker_of[name], name))
 
 
-def thresholds_of(scores: np.ndarray) -> np.ndarray:
+def score_thresholds(scores: np.ndarray) -> np.ndarray:
     """201 thresholds: from -1 to 1 for cosines, else from the lowest to the highest score."""
     low, high = -1.0, 1.0
     if np.abs(scores).max() > 1:
@@ -55,7 +55,7 @@ def rates_at(
 
 def thresholds_table(scores: np.ndarray, target: np.ndarray, nontarget: np.ndarray) -> str:
     """The text of thresholds.tsv: threshold, false acceptance, false rejection."""
-    thresholds = thresholds_of(scores)
+    thresholds = score_thresholds(scores)
     rates = rates_at(thresholds, target, nontarget)
     lines = ["threshold\tfar\tfrr\n"]
     for threshold, far, frr in zip(thresholds, *rates, strict=True):
@@ -88,10 +88,10 @@ def similarity_picture(
     x = Axis(
         low=0,
         high=width,
-        ticks=ticks_of(column_speakers),
+        ticks=speaker_ticks(column_speakers),
         title=f"tests by speaker; {low:.2f} dark to {high:.2f} bright",
     )
-    from_top = [(height - index, name) for index, name in ticks_of(row_speakers)]
+    from_top = [(height - index, name) for index, name in speaker_ticks(row_speakers)]
     y = Axis(low=0, high=height, ticks=from_top, title=f"models ({note})" if note else "models")
     label = f"Similarity of {height} models and {width} tests. {note}".strip()
     plot = Plot(x=x, y=y, width=720, height=560, label=label)
@@ -99,7 +99,7 @@ def similarity_picture(
     return standalone(plot.svg()).replace(STYLE, STYLE + PIXELATED)
 
 
-def ticks_of(speakers: Sequence[str]) -> list[tuple[float, str]]:
+def speaker_ticks(speakers: Sequence[str]) -> list[tuple[float, str]]:
     """The middle of each speaker's rows or columns, and the name; of many speakers some."""
     names = list(dict.fromkeys(speakers))
     every = -(-len(names) // MOST_TICKS)

@@ -7,9 +7,9 @@ from utils.report.similarity_matrix import (
     matrix_of,
     published_eer,
     rates_at,
+    score_thresholds,
     similarity_picture,
-    thresholds_of,
-    ticks_of,
+    speaker_ticks,
 )
 
 
@@ -42,14 +42,14 @@ def test_the_published_rule_uses_50_thresholds_only():
     ("scores", "first", "last"), [([-0.5, 0.9], -1.0, 1.0), ([-20.0, 5.0], -20.0, 5.0)]
 )
 def test_thresholds_are_those_of_cosines_or_span_the_scores(scores, first, last):
-    thresholds = thresholds_of(np.array(scores))
+    thresholds = score_thresholds(np.array(scores))
     assert len(thresholds) == 201
     assert (thresholds[0], thresholds[-1]) == (first, last)
 
 
 def test_axes_name_each_speaker_once_in_the_middle_of_its_rows():
-    assert ticks_of(["ann", "ann", "bob"]) == [(1.0, "ann"), (2.5, "bob")]
-    assert len(ticks_of([f"s{number:02d}" for number in range(100)])) == 20
+    assert speaker_ticks(["ann", "ann", "bob"]) == [(1.0, "ann"), (2.5, "bob")]
+    assert len(speaker_ticks([f"s{number:02d}" for number in range(100)])) == 20
 
 
 def test_a_picture_has_names_note_and_the_first_model_on_top():
