@@ -31,6 +31,7 @@ FOREIGN = {
 }
 MAX_MODULE_LINES, MAX_BODY_LINES, MAX_PARAMETERS = 350, 60, 6  # of code, as ruff formats it
 CALLABLES = (ast.Name, ast.Attribute)
+SECTIONS = re.compile(r"^(Parameters|Returns|Raises|Yields|Attributes)\n-+", re.MULTILINE)
 NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 NO_CODE |= {tokenize.ENDMARKER, tokenize.ENCODING}
 PICKLES = {
@@ -125,6 +126,27 @@ def test_public_functions_have_hints_and_docstrings_that_name_no_other_parameter
     assert not faults, f"{label(path)}: " + "; ".join(faults)
 
 
+def offered_names(path):
+    """Public names that a module offers to other packages: all of utils/x.py, those of `__init__`."""
+    if path.parent == ROOT / "utils":
+        return {name for name, _, is_public in functions_of(path) if is_public}
+    init = path.parent / "__init__.py"
+    return set(re.findall(r"\w+", init.read_text()))
+
+
+@library
+def test_only_commands_and_offered_functions_have_sections(path):
+    """Elsewhere a docstring is one line, with up to three for shapes, units, errors and sources."""
+    offered = offered_names(path)
+    faults = []
+    for name, node, is_public in functions_of(path):
+        if "." in name or not is_public or name in offered or is_command(path, name):
+            continue
+        if SECTIONS.search(ast.get_docstring(node) or ""):
+            faults.append(name)
+    assert not faults, f"{label(path)}: {', '.join(faults)}"
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_is_module_function_and_command_of_one_name(step):
     module = import_module(f"steps.{step}")
@@ -188,7 +210,9 @@ def is_command(path, function):
     """Whether a function's signature is a command line: a step, or a subcommand of a package."""
     if path.name == "__main__.py":
         return True
-    return path.parent.name in ("steps", "local") and function == path.stem
+    is_step = path.parent.name in ("steps", "local") and function == path.stem
+    starts_it = re.search(rf"\n    run(_subcommands)?\(.*\b{function}\b", path.read_text())
+    return is_step or bool(starts_it)
 
 
 @library

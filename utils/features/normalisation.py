@@ -92,24 +92,11 @@ def frame_mask(
 def normalise(
     features_BTF: torch.Tensor, num_frames_B: torch.Tensor, kind: NormalisationName | SlidingWindow
 ) -> torch.Tensor:
-    """Normalise the features of a padded batch and set those of the padding to zero.
+    """Normalise the features of a padded batch; the result is zero in the padding.
 
-    Parameters
-    ----------
-    features_BTF : (B, T, F) float tensor
-        The padding may hold anything.
-    num_frames_B : (B,) int tensor
-        Frames of each utterance.
-    kind : str or SlidingWindow
-        ``frame``: each frame gets mean 0 and standard deviation 1 over its features;
-        ``utterance_mean``: each feature gets mean 0 over the utterance;
-        ``utterance_mean_variance``: and standard deviation 1; a SlidingWindow: each feature over
-        a window around the frame; ``none``.
-
-    Returns
-    -------
-    (B, T, F) float tensor
-        Zero in the padding.
+    ``frame``: mean 0 and standard deviation 1 over the features of a frame; ``utterance_mean``:
+    mean 0 of each feature over the utterance; ``utterance_mean_variance``: and standard deviation
+    1; a SlidingWindow: each feature over a window around the frame; ``none``: as it is.
     """
     mask_BT1 = frame_mask(num_frames_B, features_BTF.shape[1], features_BTF.device)[..., None]
     features_BTF = features_BTF.masked_fill(~mask_BT1, 0.0)

@@ -35,13 +35,9 @@ class Stopped(KeyboardInterrupt):
 def follow(engine: Engine, array: Array) -> dict[int, End]:
     """Run the tasks with a scheduler, wait for them and return their ends.
 
-    Tasks that an earlier launcher submitted are adopted.
-
-    Raises
-    ------
-    UserError
-        Jobs of another command still write the same outputs; another launcher works on the array;
-        the scheduler refused the jobs or gave no answer.
+    Tasks that an earlier launcher submitted are adopted.  UserError: jobs of another command still
+    write the same outputs; another launcher works on the array; the scheduler refused the jobs or
+    gave no answer.
     """
     watch = Watch(engine, array)
     with alone_at(watch.record), _signals_raised():
@@ -212,10 +208,7 @@ class Watch:
     def patiently(self, question: Callable[..., Answer], *words: object) -> Answer:
         """Ask the scheduler, and again without an answer, for as long as the site allows.
 
-        Raises
-        ------
-        UserError
-            No answer in that time; the jobs stay as they are, and the record names them.
+        UserError: no answer in that time; the jobs stay as they are, and the record names them.
         """
         began = time.monotonic()
         while True:

@@ -66,10 +66,7 @@ def write_record(path: Path, launcher: str, submissions: Sequence[Submission]) -
 def alone_at(path: Path) -> Iterator[None]:
     """Lock the array of a record; the kernel releases the lock of a dead launcher.
 
-    Raises
-    ------
-    UserError
-        Another launcher works on the array.
+    UserError: another launcher works on the array.
     """
     make_folder(path.parent)
     lock = path.with_name(f".{path.name}.lock")

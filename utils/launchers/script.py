@@ -89,12 +89,7 @@ def carried_ones() -> dict[str, str]:
 def ask(words: Sequence[str]) -> subprocess.CompletedProcess:
     """Run a command of the scheduler, out of reach of Ctrl-C.
 
-    Raises
-    ------
-    NoAnswer
-        It hangs.
-    UserError
-        There is no such command.
+    NoAnswer: it hangs.  UserError: there is no such command.
     """
     environment = os.environ | {"SLURM_BITSTR_LEN": "0"}  # lists of task numbers unabridged
     try:

@@ -51,10 +51,7 @@ class Site:
     def words(self, resources: Mapping[str, str]) -> list[str]:
         """The scheduler's command line for some resources, without what belongs to one array.
 
-        Raises
-        ------
-        UserError
-            The file has no line for a resource.
+        UserError: the file has no line for a resource.
         """
         asked, words = self.asked(resources), list(self.command)
         threads = int(asked.get("num-threads", 1))
@@ -82,10 +79,7 @@ SETTINGS = {each.name: each.type for each in fields(Site) if each.type in (int, 
 def memory(value: str, factor: float = 1.0) -> str:
     """An amount of memory (``4G``; units K, M, G, T) times a factor, in whole MiB: ``8192M``.
 
-    Raises
-    ------
-    ValueError
-        It has no unit, which schedulers interpret differently.
+    ValueError: it has no unit, which schedulers interpret differently.
     """
     parts = MEMORY.fullmatch(checked("mem", value))
     assert parts, "checked"
@@ -97,12 +91,8 @@ def read_site(path: Path) -> Site:
     """Read a site's file.
 
     Its lines are ``command WORDS``, ``option NAME=VALUE WORDS``, ``default NAME=VALUE`` and
-    ``set NAME=VALUE``; ``#`` begins a comment.
-
-    Raises
-    ------
-    UserError
-        A line is none of these, or there is no command.
+    ``set NAME=VALUE``; ``#`` begins a comment.  UserError: a line is none of these, or there is no
+    command.
     """
     site = Site(Path(path))
     for number, line in enumerate(read_lines(path), 1):
