@@ -1,24 +1,28 @@
-"""ECAPA-TDNN over filterbanks: dilated Res2Net blocks with squeeze and excitation, pooled by attention that sees the whole utterance.
+"""ECAPA-TDNN over filterbanks: Res2Net blocks with squeeze and excitation, attentive statistics.
 
-Layers of the published sizes, for T frames; every convolution over frames but the last is followed by ReLU and then batch normalisation.
+The published sizes, for T frames; every convolution over frames but the last is followed by ReLU
+and then batch normalisation.
 
-==========  =========================================================================  =======  ======
-layer       what                                                                       512      1024
-==========  =========================================================================  =======  ======
-first       convolution of 5 frames                                                    512      1024
-blocks      3 times, dilation 2, 3 and 4: 1x1; 7 convolutions of 3 frames over 8       512      1024
-            groups of channels, each adding the result before it; 1x1; squeeze and
-            excitation through 128; around a shortcut
-frames      1x1 over the three blocks' outputs, ReLU                                   1536     1536
-pooling     weights: frame, mean and deviation -> 128, tanh -> 1536, softmax over      3072     3072
-            frames; weighted mean and standard deviation; batch normalisation
-embedding   linear                                                                     192      192
-==========  =========================================================================  =======  ======
+=========  =======================================================================  =======  ======
+layer      what                                                                     512      1024
+=========  =======================================================================  =======  ======
+first      convolution of 5 frames                                                  512      1024
+blocks     3 times, dilation 2, 3 and 4: 1x1; 7 convolutions of 3 frames over 8     512      1024
+           groups of channels, each adding the previous result; 1x1; squeeze and
+           excitation through 128; around a shortcut
+frames     1x1 over the three blocks' outputs, ReLU                                 1536     1536
+pooling    weights: frame, mean and deviation -> 128, tanh -> 1536, softmax over    3072     3072
+           frames; weighted mean and standard deviation; batch normalisation
+embedding  linear                                                                   192      192
+=========  =======================================================================  =======  ======
 
-Source: Desplanques et al., "ECAPA-TDNN: emphasized channel attention, propagation and aggregation in TDNN based speaker verification",
-Interspeech 2020, as WeSpeaker's ECAPA_TDNN_GLOB_c512 and _c1024 have it: no ReLU and norm before the tanh, no norm behind the embedding, and a block
-sees the block before it, not the sum of all before it.  Deviations: the least variance is 1e-7 where WeSpeaker adds that to some; batches may be
-padded, masked so that each utterance is computed as if alone.
+Source: Desplanques et al., "ECAPA-TDNN: emphasized channel attention, propagation and aggregation
+in TDNN based speaker verification", Interspeech 2020, as in WeSpeaker's ECAPA_TDNN_GLOB_c512 and
+_c1024: no ReLU and norm before the tanh, no norm after the embedding, and the input of a block is
+the output of the previous one, not the sum of all before it.
+
+Deviations: variances are at least 1e-7, where WeSpeaker adds 1e-7 to some.  Padded batches are
+masked: each utterance is computed as if alone.
 
 Shapes: ``B`` batch, ``C`` channels, ``T`` frames, ``F`` features, ``E`` embedding.
 """
@@ -43,19 +47,24 @@ class EcapaTdnn(EmbeddingNetwork):
     Parameters
     ----------
     channels : int
-        Of the first convolution and the blocks.
+        Channels of the first convolution and the blocks.
     groups : int
         Groups of a block's channels.
     dilations : list of int
         One per block.
-    squeeze_channels, attention_channels : int
-        Hidden sizes of squeeze and excitation, and of the attention.
-    frame_channels, embedding_dim : int
-        Channels of a frame before pooling; size of the embedding.
+    squeeze_channels : int
+        Hidden size of squeeze and excitation.
+    attention_channels : int
+        Hidden size of the attention.
+    frame_channels : int
+        Channels of a frame before pooling.
+    embedding_dim : int
+        Size of the embedding.
     global_context : bool
         Whether the attention sees mean and deviation over the utterance beside each frame.
     front_end : dict
-        A front end's name and options; None: Kaldi's filterbank of 80 less its mean over the utterance.
+        A front end's name and options; None: Kaldi's filterbank of 80 less its mean over the
+        utterance.
     spec_augment : dict
         Options of SpecAugment; None: none.
     """
@@ -83,8 +92,10 @@ class EcapaTdnn(EmbeddingNetwork):
             frame_channels=frame_channels,
             embedding_dim=embedding_dim,
         )
+        if front_end is None:
+            front_end = FRONT_END
         super().__init__(
-            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            front_end=make_front_end(front_end),
             spec_augment=make_spec_augment(spec_augment),
             embedding_dim=embedding_dim,
             min_frames=2,
@@ -106,42 +117,20 @@ class EcapaTdnn(EmbeddingNetwork):
         self.embedding = nn.Linear(2 * frame_channels, embedding_dim)
 
     def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
-        """Features to embeddings.
-
-        Parameters
-        ----------
-        features_BTF : (B, T, F) float tensor
-            Zero in the padding.
-        num_frames_B : (B,) int tensor
-            Frames of each utterance, at least 2; all the same in training, where batch normalisation would count the padding.
-
-        Returns
-        -------
-        (B, E) float32 tensor
-            Not length-normalised.
-        """
-        num_real_B = real_frames(
-            num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
-        )
+        """Filterbanks of 2 frames or more to embeddings, not length-normalised."""
+        num_real_B = real_frames(num_frames_B, features_BTF, self.training)
         x_BCT = self.first(features_BTF.transpose(1, 2), num_real_B)
         outputs = []
         for block in self.blocks:
             x_BCT = block(x_BCT, num_real_B)
             outputs.append(x_BCT)
         x_BCT = F.relu(self.frames(torch.cat(outputs, dim=1)))
-        return self.embedding(self.norm(self.pooling(x_BCT, num_real_B))).float()
+        statistics_BN = self.pooling(x_BCT, num_real_B)
+        return self.embedding(self.norm(statistics_BN)).float()
 
 
 class SqueezeRes2Block(nn.Module):
-    """1x1 convolution, Res2Net's convolutions, another 1x1, squeeze and excitation, around a shortcut.
-
-    Parameters
-    ----------
-    channels, groups, dilation : int
-        Of the block and its inner convolutions of 3 frames.
-    squeeze_channels : int
-        Hidden size of squeeze and excitation.
-    """
+    """1x1, Res2Net's convolutions, another 1x1, squeeze and excitation, around a shortcut."""
 
     def __init__(self, channels: int, groups: int, dilation: int, squeeze_channels: int) -> None:
         super().__init__()
@@ -152,5 +141,7 @@ class SqueezeRes2Block(nn.Module):
 
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """As many channels and frames."""
-        y_BCT = self.conv3(self.res2(self.conv1(x_BCT, num_frames_B), num_frames_B), num_frames_B)
+        y_BCT = self.conv1(x_BCT, num_frames_B)
+        y_BCT = self.res2(y_BCT, num_frames_B)
+        y_BCT = self.conv3(y_BCT, num_frames_B)
         return x_BCT + self.scaling(y_BCT, num_frames_B)

@@ -1,7 +1,8 @@
 """VGG's thin ResNet-34 over the magnitude spectrogram, with GhostVLAD, NetVLAD or average pooling.
 
-Layers of the full size; features x frames x channels for 250 frames (2.49 s).  Every convolution but the last two is followed by batch normalisation
-and has no bias; a bottleneck block is 1x1, 3x3, 1x1 around a shortcut, and a stage's stride sits on its first 1x1 and on the 1x1 of its shortcut.
+The full size; features x frames x channels for 250 frames (2.49 s).  Every convolution but the last
+two has no bias and is followed by batch normalisation.  A bottleneck block is 1x1, 3x3, 1x1 around
+a shortcut; a stage's stride is in its first 1x1 and in the 1x1 of its shortcut.
 
 =========  ===================================================  =============  ===========
 stage      layers                                               channels       output
@@ -18,15 +19,20 @@ VLAD       residuals to K centres, unit length per centre                      K
 embedding  linear, ReLU                                                        512
 =========  ===================================================  =============  ===========
 
-The full ResNet-34 beside it (``resnet34l``; options conv_stride 2, bottleneck_channels 64 to 512, stage_channels 256 to 2048, 3 blocks a stage,
-strides 1, 2, 1, 2) has a first convolution of stride 2 and as many frames at the end: 29,456,842 parameters.
+The authors' full ResNet-34 (``resnet34l``) has a first convolution of stride 2 and as many frames
+at the end: conv_stride 2, bottleneck_channels 64 to 512, stage_channels 256 to 2048, 3 blocks per
+stage, strides 1, 2, 1, 2; 29,456,842 parameters.
 
-Source: Xie et al., "Utterance-level aggregation for speaker recognition in the wild", ICASSP 2019, and the authors' code where it differs from the
-paper (the last max pooling keeps the frames: T/16).  Deviations: average pooling is global in training too (the published one leaves a time axis
-there); a first convolution of stride 2 sees as many zeros before as after (Keras: one less before an even number of frames); the embedding is given
-before its length normalisation, which scoring does; batches may be padded, masked so that each utterance is computed as if alone.
+Source: Xie et al., "Utterance-level aggregation for speaker recognition in the wild", ICASSP 2019,
+and the authors' code where it differs from the paper (the last max pooling keeps the frames: T/16).
 
-Shapes: ``B`` batch, ``C`` channels, ``F`` features, ``T`` frames, ``D`` channels of a frame, ``K`` centres, ``G`` ghosts, ``E`` embedding.
+Deviations: average pooling is global in training too (the published one leaves a time axis there).
+A first convolution of stride 2 has as many zeros before its input as after it (Keras: one less
+before an even number of frames).  The embedding is not length-normalised; scoring does that.
+Padded batches are masked: each utterance is computed as if alone.
+
+Shapes: ``B`` batch, ``C`` channels, ``F`` features, ``T`` frames, ``D`` channels of a frame,
+``K`` centres, ``G`` ghosts, ``E`` embedding.
 """
 
 from typing import Literal
@@ -35,42 +41,53 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from steps.models.layers.maps import to_channels_last
+from steps.models.layers.frames import check_sizes, real_frames
+from steps.models.layers.maps import divide_rounding_up, masked, real_mask, to_channels_last
 from steps.models.network import EmbeddingNetwork
-from utils.features.normalisation import frame_mask
 from utils.features.registry import make_front_end, make_spec_augment
 
 FRONT_END = {"name": "spectrogram", "normalisation": "frame"}
 
 
 class ThinResNet34GhostVlad(EmbeddingNetwork):
-    """Thin ResNet-34 with GhostVLAD; the defaults are the published network of 7,664,394 parameters.
+    """Thin ResNet-34 with GhostVLAD; the defaults are the published network, 7,664,394 parameters.
 
     Parameters
     ----------
-    conv_channels, conv_stride : int
-        Channels and stride of the first convolution.
-    bottleneck_channels, stage_channels : list of int
-        Inner and outer channels of each stage's blocks.
-    blocks, strides : list of int
-        Blocks of each stage; what the stage divides the features and the frames by.
+    conv_channels : int
+        Channels of the first convolution.
+    bottleneck_channels : list of int
+        Inner channels of each stage's blocks.
+    stage_channels : list of int
+        Outer channels of each stage's blocks.
+    blocks : list of int
+        Blocks of each stage.
+    strides : list of int
+        Stride of each stage, in features and frames.
+    conv_stride : int
+        Stride of the first convolution.
     pooling : str
         ``vlad`` or ``average``.
-    clusters, ghosts : int
-        Centres that make the embedding, and centres that take up frames without speech and are dropped; NetVLAD has 0 ghosts.
-    frame_channels, embedding_dim : int
-        Channels of a frame before pooling; size of the embedding.
+    clusters : int
+        Centres that make the embedding.
+    ghosts : int
+        Centres that collect frames without speech and are dropped; NetVLAD has 0.
+    frame_channels : int
+        Channels of a frame before pooling.
+    embedding_dim : int
+        Size of the embedding.
     front_end : dict
-        A front end's name and options; None: the frame-wise normalised spectrogram.
+        A front end's name and options; None: the spectrogram, normalised per frame.
     spec_augment : dict
         Options of SpecAugment; None (as published): none.
     bn_momentum : float
         Share of a batch in the running statistics (Keras' momentum of 0.99 is 0.01).
     last_max_pooling : bool
-        Published, for 257 features; with some 80 it would leave one or two rows, and with them hardly any knowledge of which frequency is which.
+        Published, for 257 features.  With about 80 features it would leave one or two rows, which
+        hardly distinguish frequencies.
     embedding_output : str
-        What follows the last layer: ``relu`` as published, or ``batch_norm``, with which losses of cosines learn (all ReLU outputs point the same
-        way at first).
+        What follows the last layer: ``relu`` as published, or ``batch_norm``, which losses of
+        cosines need to learn (all ReLU outputs point the same way at first).
     """
 
     def __init__(
@@ -93,22 +110,27 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
         last_max_pooling: bool = True,
         embedding_output: Literal["relu", "batch_norm"] = "relu",
     ) -> None:
-        _check_sizes(
+        check_sizes(
             conv_channels=conv_channels,
             conv_stride=conv_stride,
             clusters=clusters,
-            ghosts=ghosts,
             frame_channels=frame_channels,
             embedding_dim=embedding_dim,
+        )
+        if ghosts < 0:
+            raise ValueError(f"ghosts is {ghosts}, expected 0 or more")
+        _check_stages(
+            blocks=blocks,
             bottleneck_channels=bottleneck_channels,
             stage_channels=stage_channels,
-            blocks=blocks,
             strides=strides,
         )
         if not 0 < bn_momentum <= 1:
             raise ValueError(f"bn_momentum is {bn_momentum}, expected above 0 and at most 1")
+        if front_end is None:
+            front_end = FRONT_END
         super().__init__(
-            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            front_end=make_front_end(front_end),
             spec_augment=make_spec_augment(spec_augment),
             embedding_dim=embedding_dim,
             min_frames=conv_stride + 1,
@@ -116,23 +138,20 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
         self.conv = ConvNorm(1, conv_channels, 7, stride=conv_stride, bn_momentum=bn_momentum)
         self.blocks = nn.ModuleList()
         channels = conv_channels
-        for inner, outer, count, stride in zip(
-            bottleneck_channels, stage_channels, blocks, strides, strict=True
-        ):
-            for block in range(count):
-                self.blocks.append(
-                    Bottleneck(
-                        channels,
-                        inner,
-                        outer,
-                        stride=1 if block else stride,
-                        project=block == 0,
-                        bn_momentum=bn_momentum,
-                    )
+        stages = zip(bottleneck_channels, stage_channels, blocks, strides, strict=True)
+        for inner, outer, count, stride in stages:
+            self.blocks.append(
+                Bottleneck(
+                    channels, inner, outer, stride=stride, project=True, bn_momentum=bn_momentum
                 )
-                channels = outer
+            )
+            for _ in range(count - 1):
+                self.blocks.append(
+                    Bottleneck(outer, inner, outer, project=False, bn_momentum=bn_momentum)
+                )
+            channels = outer
         self.conv_stride, self.last_max_pooling = conv_stride, last_max_pooling
-        height = self._height_of_frames(conv_stride, strides)
+        height = self._final_height(conv_stride, strides)
         self.frames = nn.Conv2d(channels, frame_channels, (height, 1))
         self.pooling: VladPooling | AveragePooling
         if pooling == "vlad":
@@ -141,77 +160,54 @@ class ThinResNet34GhostVlad(EmbeddingNetwork):
         else:
             self.pooling = AveragePooling(frame_channels)
         self.embedding = nn.Linear(self.pooling.output_dim, embedding_dim)
-        self.embedding_output = (
-            nn.ReLU()
-            if embedding_output == "relu"
-            else nn.BatchNorm1d(embedding_dim, eps=1e-3, momentum=bn_momentum)
-        )
+        self.embedding_output: nn.Module = nn.ReLU()
+        if embedding_output == "batch_norm":
+            self.embedding_output = nn.BatchNorm1d(embedding_dim, eps=1e-3, momentum=bn_momentum)
         self.apply(_initialise)
         to_channels_last(self)
 
-    def _height_of_frames(self, conv_stride, strides):
-        height = -(-self.front_end.num_bins // conv_stride) // 2
+    def _final_height(self, conv_stride, strides):
+        """Features that are left after the last stage and the last max pooling."""
+        height = divide_rounding_up(self.front_end.num_bins, conv_stride) // 2
         for stride in strides:
-            height = -(-height // stride)
+            height = divide_rounding_up(height, stride)
         if not self.last_max_pooling:
             return height
         if height < 3:
             raise ValueError(
-                f"front_end gives {self.front_end.num_bins} features: {height} are left for the last max pooling, which needs 3"
+                f"front_end gives {self.front_end.num_bins} features: {height} are left for "
+                "the last max pooling, which needs 3"
             )
         return (height - 3) // 2 + 1
 
     def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
-        """Features to embeddings.
+        """Spectrograms of 2 frames or more to embeddings, not length-normalised.
 
-        Parameters
-        ----------
-        features_BTF : (B, T, F) float tensor
-            Zero in the padding.
-        num_frames_B : (B,) int tensor
-            Frames of each utterance, at least 2; all the same in training, where batch normalisation would count the padding.
-
-        Returns
-        -------
-        (B, E) float32 tensor
-            Not length-normalised; after ``relu`` not negative.
+        No value is negative after ``relu``.
         """
-        ragged = bool((num_frames_B != features_BTF.shape[1]).any())
-        if ragged and self.training:
-            raise ValueError("utterances of one training batch must have the same length")
+        num_real_B = real_frames(num_frames_B, features_BTF, self.training)
         x_BCFT = features_BTF.transpose(1, 2)[:, None]
         x_BCFT = F.max_pool2d(F.relu(self.conv(x_BCFT)), 2)
-        num_frames_B = (num_frames_B + self.conv_stride - 1) // self.conv_stride // 2
+        if num_real_B is not None:
+            num_real_B = (num_real_B + self.conv_stride - 1) // self.conv_stride // 2
+        mask_BT = None
         for block in self.blocks:
             assert isinstance(block, Bottleneck)
-            num_frames_B = (num_frames_B + block.stride - 1) // block.stride
-            mask_BT = (
-                frame_mask(
-                    num_frames_B,
-                    (x_BCFT.shape[3] + block.stride - 1) // block.stride,
-                    x_BCFT.device,
-                )
-                if ragged
-                else None
-            )
+            if num_real_B is not None:
+                num_real_B = (num_real_B + block.stride - 1) // block.stride
+            mask_BT = real_mask(num_real_B, divide_rounding_up(x_BCFT.shape[3], block.stride))
             x_BCFT = block(x_BCFT, mask_BT)
         if self.last_max_pooling:
             x_BCFT = F.max_pool2d(x_BCFT, (3, 1), stride=(2, 1))
-        pooled_BN = self.pooling(x_BCFT, F.relu(self.frames(x_BCFT)), mask_BT)
+        frames_BD1T = F.relu(self.frames(x_BCFT))
+        pooled_BN = self.pooling(x_BCFT, frames_BD1T, mask_BT)
         return self.embedding_output(self.embedding(pooled_BN).float())
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution with as many zeros around its input as keep the size at stride 1; then batch normalisation.
+    """Convolution without bias, and batch normalisation.
 
-    Parameters
-    ----------
-    in_channels, out_channels, kernel : int
-        Of the convolution, which has no bias.
-    stride : int
-        T frames become T / stride, rounded up.
-    bn_momentum : float
-        Share of a batch in the running statistics.
+    T frames become T / stride, rounded up.
     """
 
     def __init__(
@@ -233,18 +229,9 @@ class ConvNorm(nn.Sequential):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions around a shortcut.
+    """1x1, 3x3 and 1x1 convolutions around a shortcut; ``project``: with a 1x1 on the shortcut.
 
-    Parameters
-    ----------
-    in_channels, inner_channels, out_channels : int
-        Of the block, and between its convolutions.
-    stride : int
-        Of the first 1x1 and of the shortcut's 1x1.
-    project : bool
-        Whether the shortcut has a 1x1 convolution.
-    bn_momentum : float
-        Share of a batch in the running statistics.
+    ``stride`` is that of the first 1x1 and of the shortcut's.
     """
 
     def __init__(
@@ -253,7 +240,7 @@ class Bottleneck(nn.Module):
         inner_channels: int,
         out_channels: int,
         *,
-        stride: int,
+        stride: int = 1,
         project: bool,
         bn_momentum: float,
     ) -> None:
@@ -262,36 +249,27 @@ class Bottleneck(nn.Module):
         self.reduce = ConvNorm(in_channels, inner_channels, 1, bn_momentum=bn_momentum)
         self.conv = ConvNorm(inner_channels, inner_channels, 3, bn_momentum=bn_momentum)
         self.increase = ConvNorm(inner_channels, out_channels, 1, bn_momentum=bn_momentum)
-        self.shortcut = (
-            ConvNorm(in_channels, out_channels, 1, bn_momentum=bn_momentum)
-            if project
-            else nn.Identity()
-        )
+        self.shortcut: nn.Module = nn.Identity()
+        if project:
+            self.shortcut = ConvNorm(in_channels, out_channels, 1, bn_momentum=bn_momentum)
 
     def forward(self, x_BCFT: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
-        """The block's output, whose frames ``mask_BT`` tells (None: all are real)."""
-        # a 1x1 convolution with a stride, written so: oneDNN's own overruns its memory for channels-last maps of fewer than 16 channels (torch 2.13)
-        x_BCFT = x_BCFT[:, :, :: self.stride, :: self.stride].contiguous(
-            memory_format=torch.channels_last
-        )
+        """The block's output; ``mask_BT`` is True for its real frames, None: all are real."""
+        # see steps.models.layers.maps.strided; without a stride this lays the map out
+        x_BCFT = x_BCFT[:, :, :: self.stride, :: self.stride]
+        x_BCFT = x_BCFT.contiguous(memory_format=torch.channels_last)
         y_BCFT = F.relu(self.reduce(x_BCFT))
-        # the 3x3 is the one layer that sees neighbours: after the end it must see zeros
-        if mask_BT is not None:
-            y_BCFT = y_BCFT * mask_BT[:, None, None]
-        return F.relu(self.increase(F.relu(self.conv(y_BCFT))) + self.shortcut(x_BCFT))
+        # the 3x3 is the only layer that sees neighbours: it must see zeros in the padding
+        y_BCFT = masked(y_BCFT, mask_BT)
+        y_BCFT = F.relu(self.conv(y_BCFT))
+        return F.relu(self.increase(y_BCFT) + self.shortcut(x_BCFT))
 
 
 class VladPooling(nn.Module):
-    """Sums of the frames' differences from learnt centres, weighted by a softmax over centres, each of unit length.
+    """Weighted sums of the frames' differences from learned centres, each of unit length.
 
-    Parameters
-    ----------
-    in_channels, height : int
-        Size of the map from which a convolution computes the weights.
-    frame_channels : int
-        D.
-    clusters, ghosts : int
-        Centres kept, and centres that only take part in the softmax: theirs are weights that the published network has and never uses.
+    A convolution of ``height`` over the map computes the weights, a softmax over centres.  Ghosts
+    take part in the softmax only; the published network has weights for them and never uses them.
     """
 
     def __init__(
@@ -318,21 +296,14 @@ class VladPooling(nn.Module):
             weights_BKT = weights_BNT[:, : len(self.centres_KD)]
             if mask_BT is not None:
                 weights_BKT = weights_BKT * mask_BT[:, None]
-            residuals_BKD = (
-                weights_BKT @ frames_BD1T.squeeze(2).float().transpose(1, 2)
-                - weights_BKT.sum(dim=2, keepdim=True) * self.centres_KD
-            )
+            frames_BTD = frames_BD1T.squeeze(2).float().transpose(1, 2)
+            sums_BKD = weights_BKT @ frames_BTD
+            residuals_BKD = sums_BKD - weights_BKT.sum(dim=2, keepdim=True) * self.centres_KD
             return F.normalize(residuals_BKD, dim=2).flatten(1)
 
 
 class AveragePooling(nn.Module):
-    """Mean over frames.
-
-    Parameters
-    ----------
-    frame_channels : int
-        D.
-    """
+    """Mean over frames."""
 
     def __init__(self, frame_channels: int) -> None:
         super().__init__()
@@ -355,26 +326,18 @@ def _initialise(module):
             nn.init.zeros_(module.bias)
 
 
-def _check_sizes(*, ghosts, **sizes):
-    """Raise ValueError, naming the option, for sizes that no network can have."""
-    per_stage = {
-        name: list(values) for name, values in sizes.items() if not isinstance(values, int)
-    }
-    for name, value in sizes.items():
-        if name not in per_stage and value < 1:
-            raise ValueError(f"{name} is {value}, expected 1 or more")
-    if ghosts < 0:
-        raise ValueError(f"ghosts is {ghosts}, expected 0 or more")
-    for name, values in per_stage.items():
+def _check_stages(**options):
+    """Raise ValueError for options per stage that are no sizes or differ in length."""
+    listed = []
+    for name, values in options.items():
+        values = list(values)
         if not values or min(values) < 1:
             raise ValueError(
                 f"{name} is {values}, expected whole numbers of 1 or more, one per stage"
             )
-    if len({len(values) for values in per_stage.values()}) > 1:
-        blocks, *others = (
-            f"{name} {per_stage[name]}"
-            for name in ("blocks", "bottleneck_channels", "stage_channels", "strides")
-        )
+        listed.append(f"{name} {values}")
+    if len({len(values) for values in options.values()}) > 1:
         raise ValueError(
-            f"{', '.join([blocks, *others[:-1]])} and {others[-1]} differ in length, expected one value per stage in each"
+            f"{', '.join(listed[:-1])} and {listed[-1]} differ in length, "
+            "expected one value per stage in each"
         )

@@ -1,4 +1,4 @@
-"""What all networks share: waveforms to embeddings through a front end that the network owns.
+"""The base class of all networks: waveforms to embeddings, with a front end of the network's own.
 
 Shapes: ``B`` batch, ``S`` samples, ``T`` frames, ``F`` features of a frame, ``E`` embedding.
 """
@@ -13,7 +13,7 @@ from utils.features.registry import SpecAugment
 
 
 class EmbeddingNetwork(nn.Module):
-    """Front end, SpecAugment in training, and a trunk that a subclass defines as ``trunk(features_BTF, num_frames_B) -> embedding_BE``.
+    """Front end, SpecAugment in training, and a trunk, which a subclass defines.
 
     Parameters
     ----------
@@ -22,18 +22,21 @@ class EmbeddingNetwork(nn.Module):
     spec_augment : SpecAugment or None
         Masks in training.
     embedding_dim : int
-        E.
+        Size of the embedding.
     min_frames : int
         Fewest frames that the trunk takes.
 
     Attributes
     ----------
     batching : str
-        ``masked``: utterances of any lengths may share a batch; ``equal_length``; ``fixed_samples``.
+        ``masked``: utterances of any lengths may share a batch; ``equal_length``;
+        ``fixed_samples``.
     without_gradient : tuple of str
-        Names of parameters that no loss reaches (weights that the published network has and does not use).
-    sample_rate_hz, min_samples, embedding_dim : int
-        Rate of the waveforms, shortest legal input, size of the embedding.
+        Names of parameters that no loss reaches: the published network has them, unused.
+    sample_rate_hz : int
+        Rate of the waveforms.
+    min_samples : int
+        Shortest input.
     """
 
     batching = "masked"
@@ -65,17 +68,19 @@ class EmbeddingNetwork(nn.Module):
         waveforms_BS : (B, S) float tensor
             Samples in [-1, 1]; the padding is never read.
         lengths_B : (B,) int tensor
-            Samples of each utterance, at least ``min_samples``; on the host it spares synchronisations.
+            Samples of each utterance, at least ``min_samples``; on the CPU it saves
+            synchronisations.
         augment_seeds : B ints
-            One per utterance, for SpecAugment; needed in training where the network has it.
+            One per utterance; needed in training if the network has SpecAugment.
 
         Returns
         -------
-        (B, E) float tensor
+        (B, E) float32 tensor
         """
-        if int(lengths_B.min()) < self.min_samples:
+        shortest = int(lengths_B.min())
+        if shortest < self.min_samples:
             raise ValueError(
-                f"an utterance of {int(lengths_B.min())} samples; this network takes {self.min_samples} or more"
+                f"an utterance of {shortest} samples; this network takes {self.min_samples} or more"
             )
         features_BTF, num_frames_B = self.front_end(waveforms_BS, lengths_B)
         if self.training and self.spec_augment is not None:
@@ -92,9 +97,10 @@ class EmbeddingNetwork(nn.Module):
         Parameters
         ----------
         features_BTF : (B, T, F) float tensor
-            Zero in the padding.
+            Zero in the padding; of a waveform front end F is 1 and T counts samples.
         num_frames_B : (B,) int tensor
-            Frames of each utterance.
+            Frames of each utterance; equal in training where the trunk has batch normalisation,
+            which would count the padding.
 
         Returns
         -------

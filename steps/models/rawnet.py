@@ -1,23 +1,29 @@
-"""RawNet: post-activation residual blocks over the waveform, GRU, 128-d embedding; and the network that it is pre-trained as, without the GRU.
+"""RawNet: residual blocks over the waveform and a GRU; and the network that it is pre-trained as.
 
-Layers of the full size, for 59,049 samples after pre-emphasis; leaky ReLU of 0.3 everywhere, each convolution has a bias and is followed by a norm.
+The full size, for 59,049 samples after pre-emphasis; leaky ReLU of 0.3 everywhere.  Each
+convolution has a bias and is followed by a norm.
 
-==========  ====================================================================================  ========  ======
-part        layers                                                                                channels  frames
-==========  ====================================================================================  ========  ======
-frames      convolution 3, stride 3, leaky ReLU                                                   128       19,683
-            2 blocks: convolution 3, leaky ReLU, convolution 3; shortcut; leaky ReLU; pooling 3   128       2,187
-            4 blocks; a 1x1 convolution on the shortcut of the first                              256       27
-gru         GRU with hard sigmoids, reset before the product; state after the last frame          1024
-embedding   linear, norm, leaky ReLU                                                              128
-==========  ====================================================================================  ========  ======
+=========  =================================================================  ========  ======
+part       layers                                                             channels  frames
+=========  =================================================================  ========  ======
+frames     convolution 3, stride 3, leaky ReLU                                128       19,683
+           2 blocks: convolution 3, leaky ReLU, convolution 3; shortcut;      128       2,187
+           leaky ReLU; pooling 3
+           4 blocks; a 1x1 convolution on the shortcut of the first           256       27
+gru        GRU with hard sigmoids, reset before the product; last state       1024
+embedding  linear, norm, leaky ReLU                                           128
+=========  =================================================================  ========  ======
 
-Pre-training, in place of the GRU: one more block of 256 (9 frames), a 1x1 convolution of 256, dropout of 0.5, the mean over frames.
+Pre-training, instead of the GRU: one more block of 256 (9 frames), a 1x1 convolution of 256,
+dropout of 0.5, the mean over frames.
 
-Source: Jung et al., "RawNet: advanced end-to-end deep neural network using raw waveforms for text-independent speaker verification", Interspeech
-2019; https://github.com/Jungjee/RawNet, python/RawNet1/Keras.  Deviations: the weights of the first norm are transferred too (the published code
-loads by name, and this norm had none); first weights of convolutions are normal, not truncated normal; batches may be padded, masked so that each
-utterance is computed as if alone.
+Source: Jung et al., "RawNet: advanced end-to-end deep neural network using raw waveforms for
+text-independent speaker verification", Interspeech 2019; https://github.com/Jungjee/RawNet,
+python/RawNet1/Keras.
+
+Deviations: the weights of the first norm are transferred too (the published code loads by name, and
+this norm had none).  First weights of convolutions are normal, not truncated normal.  Padded
+batches are masked: each utterance is computed as if alone.
 """
 
 import torch
@@ -26,12 +32,13 @@ from torch import nn
 
 from steps.models.layers.frames import (
     check_sizes,
+    divide_frames,
     max_pool,
     mean_over_frames,
     real_frames,
     without_padding,
 )
-from steps.models.layers.rawnet import LEAK, through_blocks
+from steps.models.layers.rawnet import LEAK, channel_pairs, through_blocks
 from steps.models.network import EmbeddingNetwork
 from utils.features.registry import make_front_end
 
@@ -39,7 +46,7 @@ FRONT_END = {"name": "waveform", "scale": "int16", "preemphasis": 0.97}
 
 
 class RawNet(EmbeddingNetwork):
-    """RawNet; the defaults are the published network of 5,779,840 parameters.
+    """RawNet; the defaults are the published network, 5,779,840 parameters.
 
     Parameters
     ----------
@@ -47,14 +54,17 @@ class RawNet(EmbeddingNetwork):
         Channels of the first convolution.
     block_channels : list of int
         Channels of each block.
-    gru_states, embedding_dim : int
-        Size of the GRU's state and of the embedding.
+    gru_states : int
+        Size of the GRU's state.
+    embedding_dim : int
+        Size of the embedding.
     recurrent_dropout : float
-        Part of the state, in [0, 1), that the gates do not see in training: the same part in all frames.
+        Share of the state, in [0, 1), that training hides from the gates; the same in all frames.
     bn_momentum : float
         Share of a batch in the running statistics (Keras' momentum of 0.99 is 0.01).
     front_end : dict
-        A front end's name and options, one feature per sample; None: the waveform as 16-bit integers, with pre-emphasis of 0.97.
+        A front end's name and options, one feature per sample; None: the waveform as 16-bit
+        integers, with pre-emphasis of 0.97.
     """
 
     def __init__(
@@ -74,8 +84,10 @@ class RawNet(EmbeddingNetwork):
             gru_states=gru_states,
             embedding_dim=embedding_dim,
         )
+        if front_end is None:
+            front_end = FRONT_END
         super().__init__(
-            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            front_end=make_front_end(front_end),
             spec_augment=None,
             embedding_dim=embedding_dim,
             min_frames=3 ** (1 + len(block_channels)),
@@ -90,33 +102,17 @@ class RawNet(EmbeddingNetwork):
         self.gru.initialise()
 
     def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
-        """Waveforms to embeddings.
-
-        Parameters
-        ----------
-        features_BTF : (B, T, 1) float tensor
-            The samples.
-        num_frames_B : (B,) int tensor
-            Samples of each utterance; all the same in training.
-
-        Returns
-        -------
-        (B, E) float32 tensor
-            Not length-normalised.
-        """
-        num_real_B = real_frames(
-            num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
-        )
+        """Waveforms to embeddings, not length-normalised."""
+        num_real_B = real_frames(num_frames_B, features_BTF, self.training)
         x_BCT, num_real_B = self.frames(features_BTF.transpose(1, 2), num_real_B)
-        return F.leaky_relu(
-            self.norm(self.embedding(self.gru(x_BCT.transpose(1, 2), num_real_B)).float()), LEAK
-        )
+        state_BH = self.gru(x_BCT.transpose(1, 2), num_real_B)
+        return F.leaky_relu(self.norm(self.embedding(state_BH).float()), LEAK)
 
 
 class RawNetPretraining(EmbeddingNetwork):
-    """The network that RawNet is pre-trained as; the defaults are the published network of 2,207,360 parameters.
+    """The network that RawNet is pre-trained as; the published network has 2,207,360 parameters.
 
-    What a RawNet takes over has the same names in both, and nothing else has: ``frames``.
+    Its ``frames``, the only name that it shares with RawNet, is the part that RawNet takes over.
 
     Parameters
     ----------
@@ -124,16 +120,18 @@ class RawNetPretraining(EmbeddingNetwork):
         Channels of the first convolution.
     block_channels : list of int
         Channels of each block of RawNet.
-    last_block_channels, last_conv_channels : int
-        Channels of the block and of the 1x1 convolution that stand in place of the GRU.
+    last_block_channels : int
+        Channels of the block that stands in place of the GRU.
+    last_conv_channels : int
+        Channels of the 1x1 convolution after it.
     embedding_dim : int
         Size of the embedding.
     dropout : float
-        Part of the last features dropped in training, in [0, 1).
+        Share of the last features dropped in training, in [0, 1).
     bn_momentum : float
         Share of a batch in the running statistics.
     front_end : dict
-        As RawNet's.
+        As :class:`RawNet`.
     """
 
     def __init__(
@@ -156,8 +154,10 @@ class RawNetPretraining(EmbeddingNetwork):
             embedding_dim=embedding_dim,
         )
         _check_dropout(dropout=dropout)
+        if front_end is None:
+            front_end = FRONT_END
         super().__init__(
-            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            front_end=make_front_end(front_end),
             spec_augment=None,
             embedding_dim=embedding_dim,
             min_frames=3 ** (2 + len(block_channels)),
@@ -174,30 +174,18 @@ class RawNetPretraining(EmbeddingNetwork):
         self.apply(_initialise)
 
     def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
-        """Waveforms to embeddings: as :meth:`RawNet.trunk`."""
-        num_real_B = real_frames(
-            num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
-        )
-        x_BCT, num_real_B = self.last_block(*self.frames(features_BTF.transpose(1, 2), num_real_B))
-        x_BCT = self.dropout(F.leaky_relu(self.last_norm(self.last_conv(x_BCT)), LEAK))
-        return F.leaky_relu(
-            self.linear_norm(self.linear(mean_over_frames(x_BCT, num_real_B)[..., 0]).float()),
-            LEAK,
-        )
+        """Waveforms to embeddings, not length-normalised."""
+        num_real_B = real_frames(num_frames_B, features_BTF, self.training)
+        x_BCT, num_real_B = self.frames(features_BTF.transpose(1, 2), num_real_B)
+        x_BCT, num_real_B = self.last_block(x_BCT, num_real_B)
+        x_BCT = self.last_norm(self.last_conv(x_BCT))
+        x_BCT = self.dropout(F.leaky_relu(x_BCT, LEAK))
+        mean_BC = mean_over_frames(x_BCT, num_real_B)[..., 0]
+        return F.leaky_relu(self.linear_norm(self.linear(mean_BC).float()), LEAK)
 
 
 class ConvBlocks(nn.Module):
-    """The convolutional part, which both networks have.
-
-    Parameters
-    ----------
-    conv_channels : int
-        Channels of the first convolution.
-    block_channels : list of int
-        Channels of each block.
-    bn_momentum : float
-        Share of a batch in the running statistics.
-    """
+    """The convolutional part, which both networks have."""
 
     def __init__(
         self, conv_channels: int, block_channels: tuple[int, ...], *, bn_momentum: float
@@ -205,30 +193,22 @@ class ConvBlocks(nn.Module):
         super().__init__()
         self.conv = nn.Conv1d(1, conv_channels, 3, stride=3)
         self.norm = _norm(conv_channels, bn_momentum)
-        self.blocks = nn.ModuleList(
-            PostActivationBlock(before, after, bn_momentum=bn_momentum)
-            for before, after in zip((conv_channels, *block_channels), block_channels, strict=False)
-        )
+        self.blocks = nn.ModuleList()
+        for before, after in channel_pairs(conv_channels, block_channels):
+            self.blocks.append(PostActivationBlock(before, after, bn_momentum=bn_momentum))
 
     def forward(
         self, x_B1T: torch.Tensor, num_frames_B: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Features and numbers of frames, from samples and their numbers."""
         x_BCT = F.leaky_relu(self.norm(self.conv(x_B1T)), LEAK)
-        return through_blocks(
-            self.blocks, x_BCT, None if num_frames_B is None else num_frames_B // 3
-        )
+        return through_blocks(self.blocks, x_BCT, divide_frames(num_frames_B, 3))
 
 
 class PostActivationBlock(nn.Module):
-    """Two convolutions of 3, each with its norm, around a shortcut (1x1, with norm, where the channels change); leaky ReLU and max pooling come last.
+    """Two convolutions of 3, each with its norm, around a shortcut; leaky ReLU, max pooling of 3.
 
-    Parameters
-    ----------
-    in_channels, out_channels : int
-        Of the block.
-    bn_momentum : float
-        Share of a batch in the running statistics.
+    Where the channels change, a 1x1 convolution with norm lies on the shortcut.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, bn_momentum: float) -> None:
@@ -247,22 +227,19 @@ class PostActivationBlock(nn.Module):
         self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The block's output and its numbers of frames."""
-        y_BCT = F.leaky_relu(self.norm1(self.conv1(without_padding(x_BCT, num_frames_B))), LEAK)
+        y_BCT = self.conv1(without_padding(x_BCT, num_frames_B))
+        y_BCT = F.leaky_relu(self.norm1(y_BCT), LEAK)
         y_BCT = self.norm2(self.conv2(without_padding(y_BCT, num_frames_B)))
-        return max_pool(F.leaky_relu(y_BCT + self.shortcut(x_BCT), LEAK), num_frames_B, 3)
+        y_BCT = F.leaky_relu(y_BCT + self.shortcut(x_BCT), LEAK)
+        return max_pool(y_BCT, num_frames_B, 3)
 
 
 class HardSigmoidGru(nn.Module):
-    """A GRU as Keras had it until 2.3: gates clip(0.2 x + 0.5, 0, 1), and the reset gate applied before the recurrent product.
+    """A GRU as in Keras until 2.3; gives the state after each utterance's last frame, (B, H).
 
-    Rows of the weights are those of the update gate, the reset gate and the candidate.  Gives the state after each utterance's last frame, (B, H).
-
-    Parameters
-    ----------
-    channels, states : int
-        C and H.
-    recurrent_dropout : float
-        Part of the state that is dropped in training; update, reset and candidate drop parts of their own, the same in all frames.
+    Gates are clip(0.2 x + 0.5, 0, 1), and the reset gate acts before the recurrent product.  Rows
+    of the weights are those of the update gate, the reset gate and the candidate.  Each of the
+    three drops its own ``recurrent_dropout`` of the state in training, the same in all frames.
     """
 
     def __init__(self, channels: int, states: int, *, recurrent_dropout: float = 0.0) -> None:
@@ -280,36 +257,32 @@ class HardSigmoidGru(nn.Module):
     def forward(self, x_BTC: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """The last states, in float32."""
         state_BH = x_BTC.new_zeros(len(x_BTC), self.states, dtype=torch.float32)
-        kept_3BH = (
-            F.dropout(state_BH.new_ones(3, *state_BH.shape), self.recurrent_dropout)
-            if self.training and self.recurrent_dropout
-            else [1.0] * 3
-        )
+        kept_for_update, kept_for_reset, kept_for_candidate = self._kept(state_BH)
         update_HH, reset_HH, candidate_HH = self.recurrent.weight.chunk(3)
         for frame, inputs_BG in enumerate(self.input(x_BTC).float().unbind(dim=1)):
             to_update_BH, to_reset_BH, to_candidate_BH = inputs_BG.chunk(3, dim=1)
-            update_BH = hard_sigmoid(to_update_BH + F.linear(state_BH * kept_3BH[0], update_HH))
-            reset_BH = hard_sigmoid(to_reset_BH + F.linear(state_BH * kept_3BH[1], reset_HH))
-            candidate_BH = torch.tanh(
-                to_candidate_BH + F.linear(reset_BH * state_BH * kept_3BH[2], candidate_HH)
-            )
+            recurrent_BH = F.linear(state_BH * kept_for_update, update_HH)
+            update_BH = hard_sigmoid(to_update_BH + recurrent_BH)
+            recurrent_BH = F.linear(state_BH * kept_for_reset, reset_HH)
+            reset_BH = hard_sigmoid(to_reset_BH + recurrent_BH)
+            recurrent_BH = F.linear(reset_BH * state_BH * kept_for_candidate, candidate_HH)
+            candidate_BH = torch.tanh(to_candidate_BH + recurrent_BH)
             next_BH = update_BH * state_BH + (1 - update_BH) * candidate_BH
-            state_BH = (
-                next_BH
-                if num_frames_B is None
-                else torch.where((frame < num_frames_B)[:, None], next_BH, state_BH)
-            )
+            if num_frames_B is not None:
+                is_real_B1 = (frame < num_frames_B)[:, None]
+                next_BH = torch.where(is_real_B1, next_BH, state_BH)
+            state_BH = next_BH
         return state_BH
+
+    def _kept(self, state_BH):
+        """Factors of the state for update, reset and candidate: dropout in training."""
+        if not self.training or self.recurrent_dropout == 0:
+            return 1.0, 1.0, 1.0
+        return F.dropout(state_BH.new_ones(3, *state_BH.shape), self.recurrent_dropout)
 
 
 def hard_sigmoid(x: torch.Tensor) -> torch.Tensor:
-    """Keras' straight line through (0, 1/2), clipped to [0, 1]: its slope is 1/5, not torch's 1/6.
-
-    Parameters
-    ----------
-    x : float tensor
-        Of any shape.
-    """
+    """Keras' line through (0, 1/2), clipped to [0, 1]: its slope is 1/5, not torch's 1/6."""
     return (0.2 * x + 0.5).clamp(0, 1)
 
 

@@ -1,7 +1,7 @@
 """ResNet34 over filterbanks, with mean and standard deviation over frames.
 
-Layers of the full size; features x frames x channels for 200 frames.  Every convolution is 3x3, has no bias and is followed by batch normalisation; a
-block is two of them around a shortcut.
+The full size; features x frames x channels for 200 frames.  Every convolution is 3x3, has no bias
+and is followed by batch normalisation; a block is two of them around a shortcut.
 
 =========  =======================================  ========  ==========
 stage      layers                                   channels  output
@@ -15,9 +15,10 @@ pooling    mean and standard deviation over frames            5120
 embedding  linear                                             256
 =========  =======================================  ========  ==========
 
-Source: WeSpeaker's ResNet34 (Wang et al., "WeSpeaker: a research and production oriented speaker embedding learning toolkit", ICASSP 2023), after
-He et al., "Deep residual learning for image recognition", CVPR 2016.  Deviation: batches may be padded, masked so that each utterance is computed as
-if alone.
+Source: WeSpeaker's ResNet34 (Wang et al., "WeSpeaker: a research and production oriented speaker
+embedding learning toolkit", ICASSP 2023), after He et al., "Deep residual learning for image
+recognition", CVPR 2016.  Deviation: padded batches are masked, each utterance is computed as if
+alone.
 
 Shapes: ``B`` batch, ``C`` channels, ``F`` features, ``T`` frames, ``E`` embedding.
 """
@@ -27,10 +28,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from steps.models.layers.frames import check_sizes, real_frames
-from steps.models.layers.maps import BasicBlock, masked, to_channels_last
+from steps.models.layers.maps import (
+    BasicBlock,
+    divide_rounding_up,
+    masked,
+    real_mask,
+    to_channels_last,
+)
 from steps.models.layers.pooling import statistics_over_frames
 from steps.models.network import EmbeddingNetwork
-from utils.features.normalisation import frame_mask
 from utils.features.registry import make_front_end, make_spec_augment
 
 FRONT_END = {"name": "kaldi_fbank", "num_mel_bins": 80, "normalisation": "utterance_mean"}
@@ -42,13 +48,14 @@ class ResNet34(EmbeddingNetwork):
     Parameters
     ----------
     channels : int
-        Of the first convolution and stage; each further stage has twice as many.
+        Channels of the first convolution and stage; each further stage has twice as many.
     blocks : list of int
         Blocks of each stage; each but the first stage halves the features and the frames.
     embedding_dim : int
         Size of the embedding.
     front_end : dict
-        A front end's name and options; None: Kaldi's filterbank of 80 less its mean over the utterance.
+        A front end's name and options; None: Kaldi's filterbank of 80 less its mean over the
+        utterance.
     spec_augment : dict
         Options of SpecAugment; None: none.
     """
@@ -63,57 +70,42 @@ class ResNet34(EmbeddingNetwork):
         spec_augment: dict | None = None,
     ) -> None:
         check_sizes(channels=channels, blocks=blocks, embedding_dim=embedding_dim)
+        if front_end is None:
+            front_end = FRONT_END
         super().__init__(
-            front_end=make_front_end(FRONT_END if front_end is None else front_end),
+            front_end=make_front_end(front_end),
             spec_augment=make_spec_augment(spec_augment),
             embedding_dim=embedding_dim,
             min_frames=2 ** (len(blocks) - 1) + 1,  # two are left for the standard deviation
         )
         self.conv = nn.Conv2d(1, channels, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(channels)
-        self.blocks, height = nn.ModuleList(), self.front_end.num_bins
-        in_channels = channels
+        self.blocks = nn.ModuleList()
+        in_channels, height = channels, self.front_end.num_bins
         for stage, count in enumerate(blocks):
             out_channels = channels * 2**stage
             for block in range(count):
-                stride = 2 if stage > 0 and block == 0 else 1
+                stride = 1
+                if stage > 0 and block == 0:
+                    stride = 2
                 self.blocks.append(BasicBlock(in_channels, out_channels, stride=stride))
-                in_channels, height = out_channels, -(-height // stride)
+                in_channels, height = out_channels, divide_rounding_up(height, stride)
         self.embedding = nn.Linear(2 * in_channels * height, embedding_dim)
         to_channels_last(self)
 
     def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
-        """Features to embeddings.
-
-        Parameters
-        ----------
-        features_BTF : (B, T, F) float tensor
-            Zero in the padding.
-        num_frames_B : (B,) int tensor
-            Frames of each utterance; all the same in training, where batch normalisation would count the padding.
-
-        Returns
-        -------
-        (B, E) float32 tensor
-            Not length-normalised.
-        """
-        num_real_B = real_frames(
-            num_frames_B, features_BTF.shape[1], features_BTF.device, self.training
-        )
-        mask_BT = _mask(num_real_B, features_BTF.shape[1])
-        x_BCFT = masked(
-            F.relu(self.norm(self.conv(features_BTF.transpose(1, 2)[:, None]))), mask_BT
-        )
+        """Filterbanks to embeddings, not length-normalised."""
+        num_real_B = real_frames(num_frames_B, features_BTF, self.training)
+        mask_BT = real_mask(num_real_B, features_BTF.shape[1])
+        x_BCFT = self.conv(features_BTF.transpose(1, 2)[:, None])
+        x_BCFT = masked(F.relu(self.norm(x_BCFT)), mask_BT)
         for block in self.blocks:
             assert isinstance(block, BasicBlock)
             if num_real_B is not None and block.stride > 1:
                 num_real_B = (num_real_B + block.stride - 1) // block.stride
-                mask_BT = _mask(num_real_B, -(-x_BCFT.shape[3] // block.stride))
+                max_frames = divide_rounding_up(x_BCFT.shape[3], block.stride)
+                mask_BT = real_mask(num_real_B, max_frames)
             x_BCFT = block(x_BCFT, mask_BT)
-        return self.embedding(
-            statistics_over_frames(x_BCFT.flatten(1, 2), num_real_B, variance_offset=1e-7)
-        ).float()
-
-
-def _mask(num_real_B: torch.Tensor | None, max_frames: int) -> torch.Tensor | None:
-    return None if num_real_B is None else frame_mask(num_real_B, max_frames, num_real_B.device)
+        x_BNT = x_BCFT.flatten(1, 2)
+        statistics_BN = statistics_over_frames(x_BNT, num_real_B, variance_offset=1e-7)
+        return self.embedding(statistics_BN).float()

@@ -1,4 +1,7 @@
-"""Convolutions over frames and the scaling of their channels.  Shapes and ``num_frames_B`` as in steps/models/layers/frames.py."""
+"""Convolutions over frames, and the scaling of their channels.
+
+Shapes and ``num_frames_B`` as in steps/models/layers/frames.py.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -8,19 +11,9 @@ from steps.models.layers.frames import mean_over_frames, without_padding
 
 
 class ConvReluNorm(nn.Module):
-    """Convolution, ReLU, batch normalisation; with stride 1 as many frames come out as go in.
+    """Convolution with an odd kernel, ReLU, batch normalisation: T frames become T / stride.
 
-    Parameters
-    ----------
-    in_channels, out_channels, kernel : int
-        Of the convolution; the kernel is odd.
-    stride : int
-        T frames become T / stride, rounded up.
-
-    Raises
-    ------
-    ValueError
-        An even kernel.
+    T / stride is rounded up.  Raises ValueError for an even kernel.
     """
 
     def __init__(
@@ -33,22 +26,15 @@ class ConvReluNorm(nn.Module):
         self.norm = nn.BatchNorm1d(out_channels)
 
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
-        """Features; what stands in the padding means nothing."""
+        """Features; their padding is undefined."""
         if self.conv.kernel_size != (1,):
             x_BCT = without_padding(x_BCT, num_frames_B)
         return self.norm(F.relu(self.conv(x_BCT)))
 
 
 class SqueezeExcitation(nn.Module):
-    """One scale per channel, the sigmoid of two linear layers over the channels' means.
+    """One scale per channel: the sigmoid of two linear layers over the channels' means.
 
-    Parameters
-    ----------
-    channels, hidden_channels : int
-        C; size between the two layers.
-
-    References
-    ----------
     Hu et al., "Squeeze-and-excitation networks", CVPR 2018.
     """
 
@@ -58,8 +44,8 @@ class SqueezeExcitation(nn.Module):
         self.increase = nn.Linear(hidden_channels, channels)
 
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
-        """The scaled features; what stands in the padding means nothing."""
-        scale_BC = self.increase(
-            F.relu(self.reduce(mean_over_frames(x_BCT, num_frames_B)[..., 0]))
-        ).sigmoid()
+        """The scaled features; their padding is undefined."""
+        mean_BC = mean_over_frames(x_BCT, num_frames_B)[..., 0]
+        hidden_BH = F.relu(self.reduce(mean_BC))
+        scale_BC = self.increase(hidden_BH).sigmoid()
         return x_BCT * scale_BC[..., None]

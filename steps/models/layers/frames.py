@@ -1,6 +1,7 @@
-"""Layers over frames that several networks share; each leaves the padding out, so that an utterance is computed as if it were alone.
+"""Layers over frames that several networks share.
 
-Everywhere ``num_frames_B`` holds the frames of each utterance, or is None where all T frames are real.
+They leave the padding out: each utterance is computed as if it were alone in the batch.
+Everywhere ``num_frames_B`` holds the frames of each utterance, or is None if all T frames are real.
 Shapes: ``B`` batch, ``S`` samples, ``C`` channels, ``T`` frames.
 """
 
@@ -12,118 +13,67 @@ from utils.features.normalisation import frame_mask
 
 
 def real_frames(
-    num_frames_B: torch.Tensor, max_frames: int, device: torch.device, training: bool
+    num_frames_B: torch.Tensor, features_BTF: torch.Tensor, training: bool
 ) -> torch.Tensor | None:
-    """What the layers here take as ``num_frames_B``.
+    """``num_frames_B`` as the layers take it: None if no utterance is padded.
 
-    Parameters
-    ----------
-    num_frames_B : (B,) int tensor
-        Frames of each utterance.
-    max_frames : int
-        T.
-    device : device
-        Where the layers are.
-    training : bool
-        Then all utterances must have T frames: batch normalisation would count the padding.
-
-    Returns
-    -------
-    (B,) int tensor or None
-        None where no utterance is padded.
-
-    Raises
-    ------
-    ValueError
-        Unequal lengths in training.
+    Raises ValueError for unequal lengths in training: batch normalisation would count the padding.
     """
-    if not bool((num_frames_B != max_frames).any()):
+    if not bool((num_frames_B != features_BTF.shape[1]).any()):
         return None
     if training:
         raise ValueError("utterances of one training batch must have the same length")
-    return num_frames_B.to(device)
+    return num_frames_B.to(features_BTF.device)
+
+
+def divide_frames(num_frames_B: torch.Tensor | None, factor: int) -> torch.Tensor | None:
+    """Numbers of frames after pooling or a stride, rounded down."""
+    if num_frames_B is None:
+        return None
+    return num_frames_B // factor
 
 
 def without_padding(x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
-    """Zeros after the end of each utterance: what a convolution must see there.
-
-    Parameters
-    ----------
-    x_BCT : (B, C, T) float tensor
-        Anything may stand in the padding.
-    num_frames_B : (B,) int tensor or None
-        Frames of each utterance.
-    """
-    return (
-        x_BCT
-        if num_frames_B is None
-        else x_BCT.masked_fill(
-            ~frame_mask(num_frames_B, x_BCT.shape[2], x_BCT.device)[:, None], 0.0
-        )
-    )
+    """Features with zeros in the padding, which a convolution must see there."""
+    if num_frames_B is None:
+        return x_BCT
+    mask_BT = frame_mask(num_frames_B, x_BCT.shape[2], x_BCT.device)
+    return x_BCT.masked_fill(~mask_BT[:, None], 0.0)
 
 
 def mean_over_frames(x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
-    """Mean of each channel, (B, C, 1).
-
-    Parameters
-    ----------
-    x_BCT : (B, C, T) float tensor
-        Anything may stand in the padding.
-    num_frames_B : (B,) int tensor or None
-        Frames of each utterance.
-    """
+    """Mean of each channel, (B, C, 1)."""
     if num_frames_B is None:
         return x_BCT.mean(dim=2, keepdim=True)
-    return (
-        without_padding(x_BCT, num_frames_B).sum(dim=2, keepdim=True) / num_frames_B[:, None, None]
-    )
+    sum_BC1 = without_padding(x_BCT, num_frames_B).sum(dim=2, keepdim=True)
+    return sum_BC1 / num_frames_B[:, None, None]
 
 
 def variance_over_frames(x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
-    """Unbiased variance of each channel, (B, C, 1).
-
-    Parameters
-    ----------
-    x_BCT : (B, C, T) float tensor
-        Anything may stand in the padding.
-    num_frames_B : (B,) int tensor or None
-        Frames of each utterance, 2 or more.
-    """
+    """Unbiased variance of each channel, (B, C, 1), of 2 frames or more."""
     if num_frames_B is None:
         return x_BCT.var(dim=2, keepdim=True)
-    deviation_BCT = without_padding(x_BCT - mean_over_frames(x_BCT, num_frames_B), num_frames_B)
-    return deviation_BCT.square().sum(dim=2, keepdim=True) / (num_frames_B - 1)[:, None, None]
+    deviation_BCT = x_BCT - mean_over_frames(x_BCT, num_frames_B)
+    deviation_BCT = without_padding(deviation_BCT, num_frames_B)
+    sum_BC1 = deviation_BCT.square().sum(dim=2, keepdim=True)
+    return sum_BC1 / (num_frames_B - 1)[:, None, None]
 
 
 def max_pool(
     x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None, size: int
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Largest value of every ``size`` frames; frames left over at an utterance's end are dropped.
+    """Largest value of every ``size`` frames, and the numbers of frames.
 
-    Parameters
-    ----------
-    x_BCT : (B, C, T) float tensor
-        Anything may stand in the padding: a window that touches it is dropped.
-    num_frames_B : (B,) int tensor or None
-        Frames of each utterance.
-    size : int
-        Frames of a window, and its stride.
+    Frames left over at an utterance's end are dropped.
     """
-    return F.max_pool1d(x_BCT, size), None if num_frames_B is None else num_frames_B // size
+    return F.max_pool1d(x_BCT, size), divide_frames(num_frames_B, size)
 
 
 class FeatureMapScaling(nn.Module):
-    """RawNet2's FMS, (x + 1) * s: one scale per channel, the sigmoid of a linear layer over the channels' means.
+    """RawNet2's FMS, (x + 1) * s: s is the sigmoid of a linear layer over the channels' means.
 
-    Parameters
-    ----------
-    channels : int
-        C.
-
-    References
-    ----------
-    Jung et al., "Improved RawNet with feature map scaling for text-independent speaker verification using raw waveforms", Interspeech 2020.
+    Jung et al., "Improved RawNet with feature map scaling for text-independent speaker
+    verification using raw waveforms", Interspeech 2020.
     """
 
     def __init__(self, channels: int) -> None:
@@ -131,9 +81,10 @@ class FeatureMapScaling(nn.Module):
         self.linear = nn.Linear(channels, channels)
 
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
-        """The scaled features; what stands in the padding means nothing."""
-        scale_BC1 = self.linear(mean_over_frames(x_BCT, num_frames_B)[..., 0]).sigmoid()[..., None]
-        return (x_BCT + self.shift()) * scale_BC1
+        """The scaled features; their padding is undefined."""
+        mean_BC = mean_over_frames(x_BCT, num_frames_B)[..., 0]
+        scale_BC = self.linear(mean_BC).sigmoid()
+        return (x_BCT + self.shift()) * scale_BC[..., None]
 
     def shift(self) -> torch.Tensor | float:
         """What is added before scaling."""
@@ -141,16 +92,10 @@ class FeatureMapScaling(nn.Module):
 
 
 class AlphaFeatureMapScaling(FeatureMapScaling):
-    """alpha-FMS, (x + alpha) * s: what is added is learnt, channel by channel, from 1.
+    """alpha-FMS, (x + alpha) * s: alpha is learned for each channel and starts at 1.
 
-    Parameters
-    ----------
-    channels : int
-        C.
-
-    References
-    ----------
-    Jung et al., "alpha-feature map scaling for raw waveform speaker verification", Journal of the Acoustical Society of Korea, 2020.
+    Jung et al., "alpha-feature map scaling for raw waveform speaker verification", Journal of the
+    Acoustical Society of Korea, 2020.
     """
 
     def __init__(self, channels: int) -> None:
@@ -163,49 +108,25 @@ class AlphaFeatureMapScaling(FeatureMapScaling):
 
 
 def to_length(x_BE: torch.Tensor, *, offset: float, length: float = 1.0) -> torch.Tensor:
-    """Vectors brought to one length by their root of the sum of squares.
-
-    Parameters
-    ----------
-    x_BE : (B, E) float tensor
-        Vectors.
-    offset : float
-        Added to the sum of squares.
-    length : float
-        What vectors much longer than the root of ``offset`` get.
-    """
-    return length * x_BE / (x_BE.square().sum(dim=1, keepdim=True) + offset).sqrt()
+    """``length`` * x / sqrt(|x|^2 + ``offset``)."""
+    squared_length_B1 = x_BE.square().sum(dim=1, keepdim=True)
+    return length * x_BE / (squared_length_B1 + offset).sqrt()
 
 
-def unused(network: nn.Module) -> tuple[str, ...]:
-    """Names of the parameters that take no gradient: what a network declares as ``without_gradient``.
-
-    Parameters
-    ----------
-    network : module
-        Whose unused parameters were frozen.
-    """
-    return tuple(
-        name for name, parameter in network.named_parameters() if not parameter.requires_grad
-    )
+def frozen_parameters(network: nn.Module) -> tuple[str, ...]:
+    """Names of the parameters without a gradient, which a network lists as ``without_gradient``."""
+    names = []
+    for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            names.append(name)
+    return tuple(names)
 
 
 def check_sizes(**sizes: int | tuple[int, ...]) -> None:
-    """Refuse sizes that no network can have.
-
-    Parameters
-    ----------
-    **sizes : int or sequence of int
-        Option -> its value, or values: each 1 or more.
-
-    Raises
-    ------
-    ValueError
-        Names the first that is not.
-    """
+    """Raise ValueError, with the option's name, for a size or a list of sizes below 1."""
     for name, value in sizes.items():
-        values = [value] if isinstance(value, int) else list(value)
-        if not values or min(values) < 1:
-            raise ValueError(
-                f"{name} is {value if isinstance(value, int) else values}, expected 1 or more"
-            )
+        if isinstance(value, int):
+            if value < 1:
+                raise ValueError(f"{name} is {value}, expected 1 or more")
+        elif not value or min(value) < 1:
+            raise ValueError(f"{name} is {list(value)}, expected 1 or more")

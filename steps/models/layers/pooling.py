@@ -1,4 +1,7 @@
-"""Pooling over frames: many vectors of an utterance to one.  Shapes and ``num_frames_B`` as in steps/models/layers/frames.py."""
+"""Pooling over frames: many vectors of an utterance to one.
+
+Shapes and ``num_frames_B`` as in steps/models/layers/frames.py.
+"""
 
 from collections.abc import Sequence
 
@@ -11,20 +14,11 @@ from utils.features.normalisation import frame_mask
 
 
 class AttentiveStatistics(nn.Module):
-    """Mean and standard deviation of each channel over frames, weighted by attention: (B, 2 C).
+    """Mean and standard deviation of each channel, weighted by attention over frames: (B, 2 C).
 
-    Parameters
-    ----------
-    channels, hidden_channels : int
-        C; channels between the two 1x1 convolutions that compute the weights.
-    between : sequence of modules
-        What stands between these convolutions.
-    context : bool
-        Whether the first sees each channel's mean and standard deviation beside the frame itself.
-    one_weight : bool
-        Whether all channels of a frame share one weight.
-    least_variance, largest_variance : float, float or None
-        Limits of variances.
+    Two 1x1 convolutions compute the weights, with the modules ``between`` them.  With ``context``
+    the first one sees each channel's mean and standard deviation beside the frame; with
+    ``one_weight`` all channels of a frame share a weight.
     """
 
     def __init__(
@@ -40,57 +34,55 @@ class AttentiveStatistics(nn.Module):
     ) -> None:
         super().__init__()
         self.context, self.variance_limits = context, (least_variance, largest_variance)
-        self.hidden = nn.Conv1d(3 * channels if context else channels, hidden_channels, 1)
+        in_channels, num_weights = channels, channels
+        if context:
+            in_channels = 3 * channels
+        if one_weight:
+            num_weights = 1
+        self.hidden = nn.Conv1d(in_channels, hidden_channels, 1)
         self.between = nn.Sequential(*between)
-        self.weights = nn.Conv1d(hidden_channels, 1 if one_weight else channels, 1)
+        self.weights = nn.Conv1d(hidden_channels, num_weights, 1)
 
     def forward(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
         """The statistics, means first; in float32 under autocast."""
-        weights_BCT = self.weights(self.between(self._hidden(x_BCT, num_frames_B))).float()
+        hidden_BHT = self._hidden(x_BCT, num_frames_B)
+        weights_BCT = self.weights(self.between(hidden_BHT)).float()
         if num_frames_B is not None:
-            weights_BCT = weights_BCT.masked_fill(
-                ~frame_mask(num_frames_B, x_BCT.shape[2], x_BCT.device)[:, None], -torch.inf
-            )
+            mask_BT = frame_mask(num_frames_B, x_BCT.shape[2], x_BCT.device)
+            weights_BCT = weights_BCT.masked_fill(~mask_BT[:, None], -torch.inf)
         with torch.autocast(x_BCT.device.type, enabled=False):  # differences of squares
             weights_BCT, x_BCT = weights_BCT.softmax(dim=2), x_BCT.float()
             mean_BC = (weights_BCT * x_BCT).sum(dim=2)
             variance_BC = (weights_BCT * x_BCT.square()).sum(dim=2) - mean_BC.square()
-            return torch.cat([mean_BC, variance_BC.clamp(*self.variance_limits).sqrt()], dim=1)
+            deviation_BC = variance_BC.clamp(*self.variance_limits).sqrt()
+            return torch.cat([mean_BC, deviation_BC], dim=1)
 
     def _hidden(self, x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
-        """The first convolution.  What it sees beside the frame is the same in all frames: computed once an utterance, not laid beside each frame."""
+        """The first convolution.
+
+        Its context is the same for all frames, and is computed once per utterance.
+        """
         if not self.context:
             return self.hidden(x_BCT)
-        deviation_BC1 = (
-            variance_over_frames(x_BCT, num_frames_B).clamp(*self.variance_limits).sqrt()
-        )
-        context_BC = torch.cat([mean_over_frames(x_BCT, num_frames_B), deviation_BC1], dim=1)[
-            ..., 0
-        ]
-        of_frame_HC1, of_context_HC1 = self.hidden.weight.split(
-            [x_BCT.shape[1], context_BC.shape[1]], dim=1
-        )
-        return (
-            F.conv1d(x_BCT, of_frame_HC1, self.hidden.bias)
-            + F.linear(context_BC, of_context_HC1[..., 0])[..., None]
-        )
+        variance_BC1 = variance_over_frames(x_BCT, num_frames_B)
+        deviation_BC1 = variance_BC1.clamp(*self.variance_limits).sqrt()
+        mean_BC1 = mean_over_frames(x_BCT, num_frames_B)
+        context_BC = torch.cat([mean_BC1, deviation_BC1], dim=1)[..., 0]
+        sizes = [x_BCT.shape[1], context_BC.shape[1]]
+        frame_weight_HC1, context_weight_HC1 = self.hidden.weight.split(sizes, dim=1)
+        frames_BHT = F.conv1d(x_BCT, frame_weight_HC1, self.hidden.bias)
+        return frames_BHT + F.linear(context_BC, context_weight_HC1[..., 0])[..., None]
 
 
 def statistics_over_frames(
     x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None, *, variance_offset: float
 ) -> torch.Tensor:
-    """Mean and standard deviation of each channel over frames, (B, 2 C), means first; in float32 under autocast.
+    """Mean and standard deviation of each channel, (B, 2 C), means first, of 2 frames or more.
 
-    Parameters
-    ----------
-    x_BCT : (B, C, T) float tensor
-        Anything may stand in the padding.
-    num_frames_B : (B,) int tensor or None
-        Frames of each utterance, 2 or more.
-    variance_offset : float
-        Added to the variances.
+    ``variance_offset`` is added to the variances.  In float32 under autocast.
     """
     with torch.autocast(x_BCT.device.type, enabled=False):
         x_BCT = x_BCT.float()
         deviation_BC1 = (variance_over_frames(x_BCT, num_frames_B) + variance_offset).sqrt()
-        return torch.cat([mean_over_frames(x_BCT, num_frames_B), deviation_BC1], dim=1)[..., 0]
+        mean_BC1 = mean_over_frames(x_BCT, num_frames_B)
+        return torch.cat([mean_BC1, deviation_BC1], dim=1)[..., 0]

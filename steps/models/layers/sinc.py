@@ -10,16 +10,10 @@ from utils.features.sinc import SincBank
 
 
 class SincFeatures(nn.Module):
-    """A bank of filters over the waveform, the modulus of its output, and by option logarithm and normalisation: RawNet3's, MR-RawNet's.
+    """Modulus of a filter bank's output, by option with logarithm (of it + 1e-6) and normalisation.
 
-    Parameters
-    ----------
-    bank : SincBank
-        The filters.
-    logarithm : bool
-        Of the modulus + 1e-6.
-    normalisation : str
-        ``mean``: each channel gets mean 0 over the utterance; ``mean_std``: and standard deviation 1; ``none``.
+    ``mean``: each channel gets mean 0 over the utterance; ``mean_std``: and standard deviation 1.
+    The first layer of RawNet3 and MR-RawNet.
     """
 
     def __init__(
@@ -35,8 +29,13 @@ class SincFeatures(nn.Module):
     def forward(
         self, waveforms_BS: torch.Tensor, num_samples_B: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Features (B, C, T) and numbers of frames; in float32 under autocast.  The waveforms are zero in the padding."""
-        num_frames_B = None if num_samples_B is None else self.bank.num_frames(num_samples_B)
+        """Features (B, C, T) and numbers of frames; in float32 under autocast.
+
+        The waveforms are zero in the padding.
+        """
+        num_frames_B = None
+        if num_samples_B is not None:
+            num_frames_B = self.bank.num_frames(num_samples_B)
         with torch.autocast(waveforms_BS.device.type, enabled=False):
             x_BCT = self.bank(waveforms_BS).abs()
             if self.logarithm:
@@ -46,6 +45,5 @@ class SincFeatures(nn.Module):
             deviation_BCT = x_BCT - mean_over_frames(x_BCT, num_frames_B)
             if self.normalisation == "mean":
                 return deviation_BCT, num_frames_B
-            return deviation_BCT / variance_over_frames(x_BCT, num_frames_B).sqrt().clamp(
-                min=1e-3
-            ), num_frames_B
+            scale_BC1 = variance_over_frames(x_BCT, num_frames_B).sqrt().clamp(min=1e-3)
+            return deviation_BCT / scale_BC1, num_frames_B

@@ -183,13 +183,11 @@ def test_sinc_features_are_the_logarithm_of_the_modulus_normalised(normalisation
 
 
 def test_numbers_of_frames_are_given_only_where_some_are_padding():
-    assert real_frames(torch.tensor([5, 5]), 5, torch.device("cpu"), training=True) is None
-    assert real_frames(torch.tensor([5, 4]), 5, torch.device("cpu"), training=False).tolist() == [
-        5,
-        4,
-    ]
+    x_BTF = torch.zeros(2, 5, 1)
+    assert real_frames(torch.tensor([5, 5]), x_BTF, training=True) is None
+    assert real_frames(torch.tensor([5, 4]), x_BTF, training=False).tolist() == [5, 4]
     with pytest.raises(ValueError, match="same length"):
-        real_frames(torch.tensor([5, 4]), 5, torch.device("cpu"), training=True)
+        real_frames(torch.tensor([5, 4]), x_BTF, training=True)
 
 
 @pytest.mark.parametrize(("channels", "groups"), [(6, 4), (6, 1)])

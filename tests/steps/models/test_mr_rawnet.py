@@ -11,7 +11,7 @@ from steps.models.mr_rawnet import (
     MultiResolutionAttention,
     PathGate,
     TemporalBlock,
-    wrapped_to_multiple,
+    extended_to_multiple,
 )
 from tests.steps.models.checks import (
     assert_autocast_gives_float32_and_nearly_the_same,
@@ -111,10 +111,10 @@ def test_wrapping_by_head():
     x_BS = torch.tensor(
         [[1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 9.0, 9.0, 9.0], [1.0, 9.0, 9.0, 9.0, 9.0]]
     )
-    wrapped_BS, num_samples_B = wrapped_to_multiple(x_BS, torch.tensor([5, 2, 1]), 3)
+    wrapped_BS, num_samples_B = extended_to_multiple(x_BS, torch.tensor([5, 2, 1]), 3)
     assert num_samples_B.tolist() == [6, 3, 3]
     assert wrapped_BS.tolist() == [[1, 2, 3, 4, 5, 1], [1, 2, 1, 0, 0, 0], [1, 1, 1, 0, 0, 0]]
-    whole_BS, num_samples_B = wrapped_to_multiple(x_BS, torch.tensor([3, 3, 3]), 3)
+    whole_BS, num_samples_B = extended_to_multiple(x_BS, torch.tensor([3, 3, 3]), 3)
     assert num_samples_B.tolist() == [3, 3, 3]
     assert torch.equal(whole_BS, x_BS[:, :3])
 
